@@ -1,0 +1,162 @@
+# Non-recursive on purpose: one dependency graph, no order to get wrong.
+# Usage: make help
+
+# ---- knobs ----------------------------------------------------------------------------
+MODE       ?= release#  release | debug
+SAN        ?=#          address,undefined | thread | (none)
+CUDA       ?= auto#     auto | 1 | 0
+WERROR     ?= 1
+BUILD_ROOT ?= build
+RE2C       ?= re2c
+PKGS       := libevent_openssl libevent_pthreads libevent openssl libcjson rdkafka yaml-0.1 sqlite3 \
+              libcurl zlib
+
+comma := ,
+empty :=
+space := $(empty) $(empty)
+
+# ---- CUDA: found when present, and said so ----------------------------------------------
+NVCC ?= $(realpath $(firstword $(wildcard $(BUILD_ROOT)/cuda-toolkit/nvidia/cu13/bin/nvcc) \
+          $(shell command -v nvcc 2>/dev/null)))
+ifeq ($(CUDA),auto)
+override CUDA := $(if $(NVCC),1,0)
+endif
+CUSRC := $(if $(filter 1,$(CUDA)),$(wildcard kernels/*.cu))
+
+# ---- flags ------------------------------------------------------------------------------
+BUILD := $(BUILD_ROOT)/$(MODE)$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(CUSRC),-cuda)
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual \
+        -Wcast-align -Wpointer-arith -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes \
+        -Wold-style-definition -Wundef -Wvla -Walloca -Wformat=2 -Wformat-signedness \
+        -Wdouble-promotion -Wimplicit-fallthrough -Wswitch-enum -Wdate-time \
+        $(if $(filter 1,$(WERROR)),-Werror)
+HARD := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection
+OPT_release := -O2 -g $(if $(SAN),,$(HARD))
+OPT_debug   := -O0 -g3
+VERSION := 0.1.0
+
+CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD)/gen $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CFLAGS   += -std=c11 $(OPT_$(MODE)) -fPIE -fvisibility=hidden -fno-omit-frame-pointer -fno-common \
+            $(WARN) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+LDFLAGS  += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
+LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldl -lpthread -lm
+
+# ---- sources: one archive a folder, linked in the order of the dependency law --------------
+FOLDERS := proxy dlp router engine audit kernels base
+NEEDS_base    :=
+NEEDS_kernels := base
+NEEDS_audit   := base
+NEEDS_router  := base
+NEEDS_dlp     := base
+NEEDS_engine  := kernels base
+NEEDS_proxy   := dlp router engine audit kernels base
+
+MAIN := proxy/main.c
+CSRC := $(filter-out $(MAIN) $(if $(CUSRC),kernels/cuda_stub.c),$(wildcard $(FOLDERS:%=%/*.c)))
+RESRC := $(wildcard $(FOLDERS:%=%/*.re))
+RULES := $(wildcard rules/*.yaml rules/*/*.yaml)
+UNIT  := $(wildcard tests/unit/*/test_*.c)
+FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
+BENCH := $(wildcard tests/bench/*.c)
+
+obj_of = $(patsubst %.c,$(BUILD)/%.o,$(filter $(1)/%,$(CSRC))) \
+         $(patsubst %.re,$(BUILD)/gen/%.o,$(filter $(1)/%,$(RESRC))) \
+         $(if $(filter kernels,$(1)),$(CUSRC:%.cu=$(BUILD)/%.cu.o)) \
+         $(if $(filter dlp,$(1)),$(BUILTIN_OBJ))
+libs_of = $(BUILD)/lib/$(1).a $(NEEDS_$(1):%=$(BUILD)/lib/%.a)
+ALLOBJ = $(foreach f,$(FOLDERS),$(call obj_of,$(f))) $(MAIN:%.c=$(BUILD)/%.o)
+
+all: $(BUILD)/sluice ## build sluice (default)
+
+# More instructions than the baseline, reached only through tables filled at run time.
+$(BUILD)/%avx2.o:   CFLAGS += -mavx2 -mfma -mf16c -mbmi -mbmi2 -O3
+$(BUILD)/%avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi \
+                              -mavx2 -mfma -mf16c -mbmi -mbmi2 -O3 -mprefer-vector-width=512
+$(BUILD)/kernels/%.o: CFLAGS += -O3
+$(BUILD)/gen/%.o:   CFLAGS += -Wno-unused-variable -Wno-unused-label -Wno-cast-qual
+$(BUILD)/proxy/main.o $(BUILD)/proxy/version.o: CPPFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
+
+$(BUILD)/sluice: $(MAIN:%.c=$(BUILD)/%.o) $(call libs_of,proxy)
+	@echo "LD    $@"
+	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
+
+define FOLDER_RULES
+$(BUILD)/lib/$(1).a: $$(call obj_of,$(1))
+	@mkdir -p $$(@D) && echo "AR    $$@"
+	@rm -f $$@ && $$(AR) rcs $$@ $$^
+endef
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D) && echo "CC    $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -include base/banned.h -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
+	@echo "CC    $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/%.c: %.re
+	@mkdir -p $(@D) && echo "RE2C  $<"
+	@$(RE2C) -W -Werror --no-debug-info --no-generation-date --depfile $@.d -o $@ $<
+
+# ---- the rules that are compiled in: YAML -> dlp's compiler -> re2c -> C ---------------------
+include dlp/rules.mk
+
+# ---- CUDA -----------------------------------------------------------------------------------
+include kernels/cuda.mk
+
+# Rebuilds everything when a flag changes, and only then.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || \
+	  { echo '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@; echo "CUDA  $(CUDA_FOUND)"; }
+
+$(foreach f,$(FOLDERS),$(eval $(call FOLDER_RULES,$(f))))
+
+# ---- tests --------------------------------------------------------------------------------
+# tests/unit/FOLDER/test_x.c links FOLDER's archive and what FOLDER may use.
+define UNIT_RULES
+$(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $$(call libs_of,$(1))
+	@echo "LD    $$@"
+	@$$(CC) $$(LDFLAGS) -rdynamic -o $$@ $$< $$(wordlist 2,99,$$^) $$(CUDA_LIBS) $$(LDLIBS)
+test-$(1): $$(patsubst %.c,$(BUILD)/%,$$(filter tests/unit/$(1)/%,$$(UNIT)))
+	@tests/run.sh $$^
+.PHONY: test-$(1)
+endef
+$(foreach f,$(FOLDERS),$(eval $(call UNIT_RULES,$(f))))
+
+unit: $(UNIT:%.c=$(BUILD)/%) ## unit tests only (or test-FOLDER for one folder)
+	@tests/run.sh $^
+
+include tests/tests.mk
+
+# ---- checks -------------------------------------------------------------------------------
+CHECKED := $(wildcard $(FOLDERS:%=%/*.[ch]) tests/*.h tests/unit/*/*.[ch] tests/fuzz/*.[ch] \
+             tests/bench/*.[ch] tests/mock/*.[ch])
+TIDY_SKIP := $(wildcard kernels/*avx512*.c dlp/*avx512*.c)
+
+lint: ## format, layers, clang-tidy, cppcheck
+	clang-format --dry-run --Werror $(CHECKED)
+	awk -f tests/lint/layers.awk $(CHECKED) $(RESRC) $(wildcard kernels/*.cu kernels/*.cuh)
+	tests/lint/tree.sh
+	@echo "clang-tidy" && printf '%s\n' $(filter-out $(TIDY_SKIP) tests/%,$(filter %.c,$(CHECKED))) | \
+	  xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(CPPFLAGS) -std=c11 -mavx2 -mfma -mf16c -mbmi2 2>/dev/null || exit 255' tidy
+	cppcheck --quiet --enable=warning,performance,portability --inline-suppr --std=c11 \
+	  --error-exitcode=1 --suppress=missingIncludeSystem -I. -D_GNU_SOURCE $(FOLDERS)
+
+format: ## rewrite the sources in the project's format
+	clang-format -i $(CHECKED)
+
+clean: ## remove build/
+	rm -rf $(BUILD_ROOT)
+
+help: ## list targets and knobs
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  knobs: MODE=$(MODE) SAN=$(SAN) CUDA=$(CUDA) WERROR=$(WERROR) BUILD_ROOT=$(BUILD_ROOT)"
+
+FORCE:
+.PHONY: all unit lint format clean help FORCE
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+-include $(ALLOBJ:.o=.d) $(UNIT:%.c=$(BUILD)/%.d) $(RESRC:%.re=$(BUILD)/gen/%.c.d)

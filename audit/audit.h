@@ -1,0 +1,161 @@
+/* audit/audit.h - what happened, provably: the spool is the truth, Kafka is its consumer.
+ *
+ * Events are plain values: no prompt text can reach this folder, only lengths, counts, names and
+ * HMACs. Every event becomes one OCSF 1.8.0 JSON record, appended to the spool; `durable` means synced
+ * (disk) or written (process). A sender thread feeds Kafka from the spool and re-creates its producer
+ * when librdkafka gives up.
+ *
+ * Invariants: (A1) a record that was reported durable is in the spool after kill -9, once; (A2) every
+ * decided record has a completed record in the end: open() writes `gateway_lost` for those that a crash
+ * left alone; (A3) the spool never grows past its cap: at the cap, emit answers GW_ELIMIT; (A4) a damaged
+ * segment never stops a start: the rest is set aside and a sluice.gap record says so. */
+#ifndef AUDIT_AUDIT_H
+#define AUDIT_AUDIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/span.h"
+#include "base/types.h"
+
+enum audit_durability { AUDIT_DURABILITY_DISK, AUDIT_DURABILITY_PROCESS };
+enum audit_on_full { AUDIT_ON_FULL_REJECT, AUDIT_ON_FULL_CONTINUE };
+
+struct audit_config {
+    const char *spool_dir; /* created with mode 0700 */
+    const char *instance;  /* this gateway's name, in every record */
+    const char *version;   /* product version */
+    const char *config_digest, *rules_digest;
+    enum audit_durability durability;
+    enum audit_on_full on_full;
+    uint64_t max_spool_bytes;  /* cap, at least 8 MiB */
+    uint64_t segment_bytes;    /* 0: 64 MiB */
+    unsigned retain_seconds;   /* keep delivered segments that long while below the cap */
+    unsigned n_channels;       /* how many audit_chan_open() calls will come */
+    const char *kafka_brokers; /* NULL or "": no Kafka */
+    const char *kafka_topic;
+    const char *const *kafka_properties; /* librdkafka "name=value", NULL-terminated, or NULL */
+};
+
+struct audit;
+
+/* Opens (and recovers) the spool and starts the writer and sender threads; writes sluice.started and the
+ * gateway_lost records. Only one process can have a spool open. Errors: GW_EIO, GW_EEXIST when locked
+ * by another process, GW_EUNSUPPORTED for a format version it does not know. */
+enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, struct gw_err *err);
+
+/* Writes sluice.stopped, makes all durable, gives Kafka up to drain_ms, ends the threads, frees.
+ * a may be NULL. */
+void audit_close(struct audit *a, int drain_ms);
+
+/* ---- events ----------------------------------------------------------------------------- */
+
+enum audit_kind { AUDIT_DECIDED, AUDIT_COMPLETED, AUDIT_FINDING, AUDIT_SHADOW };
+
+/* How a request ended. */
+enum audit_end {
+    AUDIT_END_COMPLETE,
+    AUDIT_END_REFUSED, /* refused before a decision: 400, 401, 413, ... */
+    AUDIT_END_BLOCKED, /* refused by the decision */
+    AUDIT_END_CLIENT_ABORT,
+    AUDIT_END_UPSTREAM_ERROR,
+    AUDIT_END_TIMEOUT,
+    AUDIT_END_GATEWAY_STOP,
+    AUDIT_END_GATEWAY_LOST, /* written at start for decided records without an end */
+    AUDIT_END_INTERNAL_ERROR,
+};
+const char *audit_end_name(enum audit_end e);
+
+/* One event. Empty spans and zeros are left out of the record. All spans are copied by audit_emit. */
+struct audit_event {
+    enum audit_kind kind;
+    int64_t time_ms;           /* wall clock of the event; 0: now */
+    struct gw_span request_id; /* correlation_uid */
+    /* who and from where */
+    struct gw_span tenant, user, credential_id, user_agent, client_ip;
+    const struct gw_span *groups;
+    unsigned n_groups;
+    uint16_t client_port;
+    enum gw_ingress ingress;
+    /* what was asked */
+    struct gw_span operation;                    /* "chat.completions" */
+    struct gw_span http_method, http_path, host; /* path without query */
+    struct gw_span model;                        /* as requested */
+    uint64_t body_bytes;
+    struct gw_span body_hmac; /* hex HMAC-SHA-256 of the request body */
+    bool stream;
+    /* what was decided */
+    enum gw_action action;
+    bool blocked;
+    struct gw_span target, target_zone, route_reason, reason_text, policy_line;
+    struct gw_span target_model; /* after aliases */
+    struct gw_span sensitivity, tier;
+    unsigned complexity;
+    unsigned n_findings; /* findings reported */
+    uint64_t dlp_us;     /* time the scan took */
+    /* a finding */
+    struct gw_span rule, rule_title, class_name, severity_name, pointer, value_hmac;
+    unsigned confidence, offset, length, count;
+    enum gw_action finding_action;
+    /* how it ended */
+    enum audit_end end;
+    int http_status;
+    uint64_t duration_us, ttfb_us; /* since accept; first answer byte */
+    uint64_t response_bytes, upstream_bytes;
+    uint64_t prompt_tokens, completion_tokens;
+    struct gw_span finish_reason, response_model, error_text;
+    unsigned n_restored; /* placeholders put back */
+    /* traffic seen but not governed (splice, deny) */
+    struct gw_span sni;
+    uint64_t bytes_out, bytes_in;
+};
+
+/* ---- channels: one per event-loop thread --------------------------------------------------- */
+
+struct audit_chan;
+
+/* Called on the channel's thread, exactly once per audit_emit that returned GW_OK. st is GW_OK when the
+ * record is durable, else the record may be lost (GW_EIO) and the caller must fail closed. */
+typedef void (*audit_done_fn)(void *ctx, enum gw_status st);
+
+enum gw_status audit_chan_open(struct audit *a, struct audit_chan **out, struct gw_err *err);
+void audit_chan_close(struct audit_chan *ch); /* no callback comes afterwards */
+
+/* Hands one event over, never blocks. done may be NULL (COMPLETED and FINDING need not wait: order is
+ * kept, so whatever is durable later makes them durable too). done may run before this returns (process
+ * durability). GW_EAGAIN: queue full; GW_ELIMIT: spool at its cap (on_full: reject); GW_EIO: the spool
+ * cannot be written: answer 503 audit_unavailable. On failure done is not called. */
+enum gw_status audit_emit(struct audit_chan *ch, const struct audit_event *ev, audit_done_fn done,
+                          void *ctx);
+
+/* The descriptor to watch for reading, and what to call when it is readable. */
+int audit_chan_fd(const struct audit_chan *ch);
+void audit_chan_dispatch(struct audit_chan *ch);
+
+/* ---- watching --------------------------------------------------------------------------- */
+
+struct audit_stats {
+    uint64_t records, bytes, syncs; /* since open */
+    uint64_t spool_bytes, spool_max_bytes;
+    uint64_t delivered, undelivered; /* Kafka */
+    uint64_t oldest_undelivered_ms;  /* age */
+    uint64_t producer_restarts, rejected;
+    bool writable, kafka_configured, kafka_up;
+};
+void audit_stats(struct audit *a, struct audit_stats *out);
+
+struct audit_tail {
+    const char *spool_dir;
+    unsigned last;     /* records from the end, 0: all */
+    bool follow, json; /* json: the records as they are; else a line for people */
+    bool color;
+    const char *request_id;   /* only this request, or NULL */
+    const volatile int *stop; /* set by a signal handler, ends follow; may be NULL */
+};
+/* Prints records of a spool, also of a live one, to out. */
+enum gw_status audit_tail(const struct audit_tail *t, FILE *out, struct gw_err *err);
+
+#endif

@@ -1,0 +1,136 @@
+/* base/arena.c - blocks of doubling size, chained; the first one survives a reset. */
+#include "base/arena.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_BLOCK_BYTES = 16 * 1024, MAX_BLOCK_BYTES = 1024 * 1024 };
+
+struct block {
+    struct block *next; /* older block */
+    size_t size, used;  /* bytes of data[] */
+    alignas(max_align_t) unsigned char data[];
+};
+
+struct gw_arena {
+    struct block *top; /* newest block; NULL before the first allocation */
+    size_t max_bytes;
+    size_t used_bytes;
+};
+
+static struct block *block_new(size_t size)
+{
+    struct block *b = malloc(sizeof(*b) + size);
+
+    if (b == NULL)
+        return NULL;
+    b->next = NULL;
+    b->size = size;
+    b->used = 0;
+    return b;
+}
+
+static void block_free(struct block *b)
+{
+    explicit_bzero(b->data, b->used);
+    free(b);
+}
+
+struct gw_arena *gw_arena_new(size_t max_bytes)
+{
+    struct gw_arena *a = calloc(1, sizeof(*a));
+
+    if (a != NULL)
+        a->max_bytes = max_bytes;
+    return a;
+}
+
+void gw_arena_free(struct gw_arena *a)
+{
+    if (a == NULL)
+        return;
+    while (a->top != NULL) {
+        struct block *b = a->top;
+
+        a->top = b->next;
+        block_free(b);
+    }
+    free(a);
+}
+
+void gw_arena_reset(struct gw_arena *a)
+{
+    while (a->top != NULL && a->top->next != NULL) {
+        struct block *b = a->top;
+
+        a->top = b->next;
+        block_free(b);
+    }
+    if (a->top != NULL && a->top->size > FIRST_BLOCK_BYTES) {
+        block_free(a->top);
+        a->top = NULL;
+    }
+    if (a->top != NULL) {
+        explicit_bzero(a->top->data, a->top->used);
+        a->top->used = 0;
+    }
+    a->used_bytes = 0;
+}
+
+void *gw_arena_alloc(struct gw_arena *a, size_t size)
+{
+    const size_t align = alignof(max_align_t);
+    struct block *b = a->top;
+    void *p;
+
+    if (size > SIZE_MAX - align)
+        return NULL;
+    size = (size + align - 1) & ~(align - 1);
+    if (size > a->max_bytes - a->used_bytes)
+        return NULL;
+    if (b == NULL || size > b->size - b->used) {
+        size_t want = b == NULL ? FIRST_BLOCK_BYTES : b->size * 2;
+
+        if (want > MAX_BLOCK_BYTES)
+            want = MAX_BLOCK_BYTES;
+        if (want < size)
+            want = size;
+        b = block_new(want);
+        if (b == NULL)
+            return NULL;
+        b->next = a->top;
+        a->top = b;
+    }
+    p = b->data + b->used;
+    b->used += size;
+    a->used_bytes += size;
+    return memset(p, 0, size);
+}
+
+void *gw_arena_array(struct gw_arena *a, size_t n, size_t size)
+{
+    if (size != 0 && n > SIZE_MAX / size)
+        return NULL;
+    return gw_arena_alloc(a, n * size);
+}
+
+struct gw_span gw_arena_copy(struct gw_arena *a, struct gw_span bytes)
+{
+    char *p;
+
+    if (bytes.len == SIZE_MAX)
+        return (struct gw_span){NULL, 0};
+    p = gw_arena_alloc(a, bytes.len + 1);
+    if (p == NULL)
+        return (struct gw_span){NULL, 0};
+    if (bytes.len != 0)
+        memcpy(p, bytes.ptr, bytes.len);
+    return (struct gw_span){p, bytes.len};
+}
+
+size_t gw_arena_used(const struct gw_arena *a)
+{
+    return a->used_bytes;
+}

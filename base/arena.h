@@ -1,0 +1,36 @@
+/* base/arena.h - a bump allocator: a request owns one, and freeing the request frees all.
+ *
+ * Memory is zeroed on allocation and wiped on release, since it holds prompts. One thread at a
+ * time. */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include <stddef.h>
+
+#include "base/span.h"
+
+struct gw_arena;
+
+/* Creates an arena that hands out at most max_bytes in all. Returns NULL when out of memory. */
+struct gw_arena *gw_arena_new(size_t max_bytes);
+
+/* Wipes and frees everything. a may be NULL. */
+void gw_arena_free(struct gw_arena *a);
+
+/* Wipes everything and makes the arena empty again; keeps the first block for reuse. */
+void gw_arena_reset(struct gw_arena *a);
+
+/* Returns size zeroed bytes aligned for any type, or NULL when the limit or memory is exhausted.
+ * size 0 returns a valid pointer. */
+void *gw_arena_alloc(struct gw_arena *a, size_t size);
+
+/* The same for n elements of size bytes; NULL also when n * size overflows. */
+void *gw_arena_array(struct gw_arena *a, size_t n, size_t size);
+
+/* Copies bytes (plus a NUL behind them) into the arena. {NULL, 0} when out of memory. */
+struct gw_span gw_arena_copy(struct gw_arena *a, struct gw_span bytes);
+
+/* Bytes handed out since creation or the last reset. */
+size_t gw_arena_used(const struct gw_arena *a);
+
+#endif

@@ -1,0 +1,173 @@
+/* base/digest.c - OpenSSL behind plain functions; CRC-32C by table or by the SSE 4.2 instruction. */
+#include "base/digest.h"
+
+#include <sys/random.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+
+#include "base/clock.h"
+
+struct gw_hash {
+    EVP_MD_CTX *ctx;
+};
+
+void gw_sha256(struct gw_span bytes, unsigned char out[GW_SHA256_BYTES])
+{
+    (void)SHA256((const unsigned char *)bytes.ptr, bytes.len, out);
+}
+
+void gw_hmac_sha256(struct gw_span key, struct gw_span bytes, unsigned char out[GW_SHA256_BYTES])
+{
+    unsigned n = GW_SHA256_BYTES;
+
+    (void)HMAC(EVP_sha256(), key.ptr, (int)key.len, (const unsigned char *)bytes.ptr, bytes.len,
+               out, &n);
+}
+
+struct gw_hash *gw_hash_new(void)
+{
+    struct gw_hash *h = calloc(1, sizeof(*h));
+
+    if (h == NULL)
+        return NULL;
+    h->ctx = EVP_MD_CTX_new();
+    if (h->ctx == NULL || EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1) {
+        gw_hash_free(h);
+        return NULL;
+    }
+    return h;
+}
+
+void gw_hash_add(struct gw_hash *h, struct gw_span bytes)
+{
+    (void)EVP_DigestUpdate(h->ctx, bytes.ptr, bytes.len);
+}
+
+void gw_hash_final(struct gw_hash *h, unsigned char out[GW_SHA256_BYTES])
+{
+    (void)EVP_DigestFinal_ex(h->ctx, out, NULL);
+    gw_hash_free(h);
+}
+
+void gw_hash_free(struct gw_hash *h)
+{
+    if (h == NULL)
+        return;
+    EVP_MD_CTX_free(h->ctx);
+    free(h);
+}
+
+void gw_hex(const unsigned char *bytes, size_t n, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < n; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    out[2 * n] = '\0';
+}
+
+void gw_random(void *out, size_t n)
+{
+    unsigned char *p = out;
+
+    while (n != 0) {
+        ssize_t got = getrandom(p, n, 0);
+
+        if (got < 0) {
+            if (errno == EINTR)
+                continue;
+            (void)fprintf(stderr, "sluice: getrandom: %s\n", strerror(errno));
+            abort();
+        }
+        p += got;
+        n -= (size_t)got;
+    }
+}
+
+void gw_ulid(char out[GW_ULID_BYTES])
+{
+    static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    static _Thread_local uint64_t last_ms;
+    static _Thread_local unsigned char last[10];
+    uint64_t ms = (uint64_t)gw_clock_wall_ms() & 0xFFFFFFFFFFFFull;
+    unsigned bits = 0, have = 0, o = 10;
+
+    /* Same or earlier millisecond: count up, so that ids of one thread ascend. */
+    if (ms > last_ms) {
+        last_ms = ms;
+        gw_random(last, sizeof(last));
+        last[0] &= 0x7F; /* room to count */
+    } else {
+        for (int i = 9; i >= 0 && ++last[i] == 0; i--)
+            continue;
+    }
+    for (int i = 0; i < 10; i++)
+        out[i] = alphabet[(last_ms >> (45 - 5 * i)) & 31];
+    for (int i = 0; i < 10; i++) {
+        bits = (bits << 8) | last[i];
+        for (have += 8; have >= 5; have -= 5)
+            out[o++] = alphabet[(bits >> (have - 5)) & 31];
+    }
+    out[26] = '\0';
+}
+
+int gw_equal_ct(const void *a, const void *b, size_t n)
+{
+    return CRYPTO_memcmp(a, b, n) == 0;
+}
+
+static uint32_t crc_table[256];
+
+__attribute__((constructor)) static void crc_init(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t c = i;
+
+        for (int k = 0; k < 8; k++)
+            c = (c & 1) ? 0x82F63B78u ^ (c >> 1) : c >> 1;
+        crc_table[i] = c;
+    }
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t crc_hw(uint32_t crc, const unsigned char *p,
+                                                         size_t n)
+{
+    uint64_t c = crc;
+
+    for (; n >= 8; n -= 8, p += 8) {
+        uint64_t v;
+
+        memcpy(&v, p, 8);
+        c = __builtin_ia32_crc32di(c, v);
+    }
+    for (; n != 0; n--)
+        c = __builtin_ia32_crc32qi((uint32_t)c, *p++);
+    return (uint32_t)c;
+}
+#endif
+
+uint32_t gw_crc32c(uint32_t crc, struct gw_span bytes)
+{
+    const unsigned char *p = (const unsigned char *)bytes.ptr;
+    uint32_t c = ~crc;
+
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2"))
+        return ~crc_hw(c, p, bytes.len);
+#endif
+    for (size_t i = 0; i < bytes.len; i++)
+        c = crc_table[(c ^ p[i]) & 0xFF] ^ (c >> 8);
+    return ~c;
+}

@@ -1,0 +1,201 @@
+/* dlp/dlp.h - finds what may not leave, hides it in the bytes that do, and puts it back in the answer.
+ *
+ * The order of a request: dlp_doc_parse() turns the body into leaves (every string, key and number,
+ * decoded, with a map back to the bytes); dlp_scan() returns findings on leaves; the caller decides an
+ * action for each; dlp_doc_edit() splices the edits into the received bytes and fills a vault;
+ * dlp_restorer puts the tokenized values back into the answer, streamed or whole.
+ *
+ * Invariants: (D1) scanned contains forwarded: every byte of text in the body belongs to a leaf that
+ * was scanned, or the parse failed; (D2) an edit changes no byte outside its span; (D3) a value is kept
+ * nowhere but in the vault, which is wiped; (D4) a failure is a status, never "no findings".
+ *
+ * Nothing here does I/O but dlp_rules_build() and dlp_rules_load(). */
+#ifndef DLP_DLP_H
+#define DLP_DLP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+#include "base/types.h"
+
+/* ---- rules ------------------------------------------------------------------------------ */
+
+/* A compiled, immutable set of rules, shared by all threads through a reference count. */
+struct dlp_rules;
+
+/* What is known of one rule; all pointers live as long as the set. */
+struct dlp_rule_info {
+    const char *id;    /* "aws-access-key-id": stable, in records and policy */
+    const char *title; /* for people */
+    const char *type;  /* what the placeholder says: "AWS_ACCESS_KEY" */
+    const char *file;  /* the YAML file it came from */
+    enum gw_class class_;
+    enum gw_severity severity;
+    unsigned confidence; /* base confidence, 0 to 100 */
+};
+
+/* The rules compiled into the binary. Never NULL; needs no unref. */
+struct dlp_rules *dlp_rules_builtin(void);
+
+/* Loads a shared object that dlp_rules_build() made; checks its ABI number. The caller owns one
+ * reference. GW_EIO, GW_EUNSUPPORTED with a message. */
+enum gw_status dlp_rules_load(const char *so_path, struct dlp_rules **out, struct gw_err *err);
+struct dlp_rules *dlp_rules_ref(struct dlp_rules *r);
+void dlp_rules_unref(struct dlp_rules *r); /* r may be NULL */
+
+unsigned dlp_rules_count(const struct dlp_rules *r);
+const struct dlp_rule_info *dlp_rules_info(const struct dlp_rules *r, unsigned i);
+/* SHA-256 of the rule sources, hex: the same sources give the same digest. */
+const char *dlp_rules_digest(const struct dlp_rules *r);
+
+/* One YAML example that did not do what it says. */
+struct dlp_example_failure {
+    const char *rule, *file;
+    unsigned line;
+    bool should_match;
+};
+
+struct dlp_build {
+    const char *const *paths; /* rule files or folders (searched for *.yaml) */
+    unsigned n_paths;
+    const char *out_c;  /* write the emitted re2c source here and stop, or NULL */
+    const char *out_so; /* build a shared object here (re2c and cc must be installed), or NULL */
+};
+
+/* The rule compiler: reads, checks, emits, compiles, and runs every example; with out_so the examples
+ * run against the finished object, and a failing one removes it. Errors name file, line and rule. */
+enum gw_status dlp_rules_build(const struct dlp_build *build, struct gw_err *err);
+
+/* Runs every example of the set's rules (they are compiled in). Calls fail for each one that is wrong
+ * and returns how many were. *n_run gets the number run. */
+unsigned dlp_rules_selftest(struct dlp_rules *r, unsigned *n_run,
+                            void (*fail)(void *ctx, const struct dlp_example_failure *f),
+                            void *ctx);
+
+/* ---- documents -------------------------------------------------------------------------- */
+
+enum dlp_leaf_kind {
+    DLP_LEAF_STRING, /* a string value */
+    DLP_LEAF_KEY,    /* an object key */
+    DLP_LEAF_NUMBER, /* a number's characters as they stand */
+    DLP_LEAF_TEXT,   /* the whole input, when it is not JSON (a query string, a multipart part) */
+    DLP_LEAF_JOINED, /* adjacent string leaves joined, so that splitting hides nothing; not editable
+                        itself: its findings map to the parts */
+};
+
+/* One piece of text as the reader at the other end will see it. */
+struct dlp_leaf {
+    struct gw_span text; /* decoded UTF-8; may hold NUL */
+    struct gw_span key; /* decoded name of the nearest enclosing object member, or empty: context */
+    enum dlp_leaf_kind kind;
+    uint32_t raw_start, raw_end; /* the leaf's bytes in the body, without quotes */
+    uint32_t parent;             /* index into dlp_doc_path's nodes; private */
+    unsigned nesting;            /* 0: in the body; 1: in JSON inside a string of the body; ... */
+};
+
+struct dlp_doc;
+
+struct dlp_doc_limits {
+    unsigned max_depth;  /* 0: 64 */
+    unsigned max_keys;   /* 0: 10,000 */
+    unsigned max_leaves; /* 0: 200,000 */
+};
+
+/* Parses a JSON body into leaves. body must outlive the document; the document lives in arena. A string
+ * that itself is a JSON object or array (tool arguments) yields its inner leaves as well as itself.
+ * limits may be NULL. GW_EPARSE, GW_ELIMIT, GW_ENOMEM. */
+enum gw_status dlp_doc_parse_json(struct gw_arena *arena, struct gw_span body,
+                                  const struct dlp_doc_limits *limits, struct dlp_doc **out,
+                                  struct gw_err *err);
+
+/* One leaf over the whole text. GW_ENOMEM. */
+enum gw_status dlp_doc_parse_text(struct gw_arena *arena, struct gw_span text,
+                                  struct dlp_doc **out);
+
+const struct dlp_leaf *dlp_doc_leaves(const struct dlp_doc *doc, unsigned *n);
+/* Appends the JSON pointer (RFC 6901) of the leaf, "/messages/0/content"; array indexes as numbers,
+ * object keys longer than 40 bytes or not plain words as "*" (they may be data). */
+void dlp_doc_pointer(const struct dlp_doc *doc, unsigned leaf, struct gw_buf *out);
+
+/* ---- scanning --------------------------------------------------------------------------- */
+
+struct dlp_finding {
+    uint32_t rule;       /* index into the rules */
+    uint32_t leaf;       /* index into the document's leaves */
+    uint32_t start, end; /* bytes in the leaf's decoded text */
+    uint8_t confidence;  /* 0 to 100, after validators and context */
+};
+
+struct dlp_report {
+    struct dlp_finding *findings; /* in arena; by leaf, start; overlaps resolved: strongest kept */
+    unsigned n_findings;
+    uint64_t scanned_bytes;
+};
+
+/* Scratch memory of one thread. */
+struct dlp_scanner;
+struct dlp_scanner *dlp_scanner_new(void); /* NULL when out of memory */
+void dlp_scanner_free(struct dlp_scanner *s);
+
+struct dlp_scan_limits {
+    unsigned report_from;  /* findings below this confidence are dropped; 0 means 40 */
+    unsigned max_findings; /* 0: 10,000; more is GW_ELIMIT, and the caller fails closed */
+};
+
+/* Scans every leaf. limits may be NULL. GW_OK with the report (possibly without findings); GW_ELIMIT,
+ * GW_ENOMEM: nothing is known, fail closed. Linear in the text. Thread: the scanner's. */
+enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
+                        const struct dlp_doc *doc, struct gw_arena *arena,
+                        const struct dlp_scan_limits *limits, struct dlp_report *report);
+
+/* ---- hiding ----------------------------------------------------------------------------- */
+
+/* Remembers what tokenize hid, for one request; wiped before it is freed. */
+struct dlp_vault;
+
+/* key makes placeholders deterministic: the same value of the same type gets the same placeholder under
+ * the same key (one per tenant and conversation). Returns NULL when out of memory. */
+struct dlp_vault *dlp_vault_new(struct gw_span key);
+void dlp_vault_free(struct dlp_vault *v); /* v may be NULL */
+unsigned dlp_vault_count(const struct dlp_vault *v);
+
+/* Applies actions[i] to findings[i] (MASK, TOKENIZE and REDACT edit; the others leave the text) and
+ * appends the edited body to out. Edits of overlapping spans merge under the stricter action; a span in
+ * a string inside a string is escaped for its depth; a KEY or NUMBER leaf is edited as a whole (a number
+ * becomes a quoted placeholder). The result is valid JSON when the body was. GW_ELIMIT when the vault
+ * is full; GW_ENOMEM. On failure out must not be used. */
+enum gw_status dlp_doc_edit(const struct dlp_doc *doc, const struct dlp_rules *rules,
+                            const struct dlp_report *report, const enum gw_action *actions,
+                            struct dlp_vault *vault, struct gw_buf *out);
+
+/* ---- restoring -------------------------------------------------------------------------- */
+
+/* Puts tokenized values back into one stream of text (one choice's content, one tool call's arguments).
+ * Holds back only the longest suffix that could still become a placeholder that this vault issued. */
+struct dlp_restorer;
+
+/* v must outlive the restorer. json_nesting: how often a restored value must be JSON-escaped before it
+ * goes out: 0 when the fed text is decoded text and the caller escapes it, 1 for the decoded text of a
+ * string that itself holds JSON (tool arguments). NULL when out of memory. */
+struct dlp_restorer *dlp_restorer_new(const struct dlp_vault *v, unsigned json_nesting);
+void dlp_restorer_free(struct dlp_restorer *r);
+
+/* Feeds decoded text and appends to out what can go. GW_OK, GW_ENOMEM. */
+enum gw_status dlp_restorer_feed(struct dlp_restorer *r, struct gw_span text, struct gw_buf *out);
+
+/* Ends the stream: appends what was held back. The restorer can be fed again afterwards. */
+enum gw_status dlp_restorer_finish(struct dlp_restorer *r, struct gw_buf *out);
+
+/* Placeholders replaced so far. */
+unsigned dlp_restorer_count(const struct dlp_restorer *r);
+
+/* Restores every leaf of a whole JSON body, bytes outside placeholders unchanged. */
+enum gw_status dlp_restore_json(const struct dlp_vault *v, struct gw_span body, struct gw_buf *out,
+                                unsigned *n_restored);
+
+#endif

@@ -1,0 +1,1 @@
+# How rules/*.yaml become part of the binary.

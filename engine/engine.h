@@ -1,0 +1,143 @@
+/* engine/engine.h - one model, many sequences, in this process.
+ *
+ * The engine is a loaded GGUF model with its tokenizer and chat template; a request is a list of
+ * messages and sampling parameters; the answer comes as events on the channel of the thread that asked.
+ * It knows tokens, not HTTP. One scheduler thread owns all mutable state (KV cache, sequences); callers
+ * meet it in bounded queues. It never aborts, never spins when idle, and never uses more threads than
+ * the process may (affinity and cgroup quota). */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+
+struct engine;
+
+struct engine_config {
+    const char *model_path;
+    unsigned threads;     /* 0: what the process may use */
+    unsigned max_context; /* tokens a sequence; 0: the model's, at most 8,192 */
+    unsigned max_seqs;    /* sequences at once; 0: 8 */
+    unsigned max_queued;  /* waiting requests; 0: 64 */
+    const char *kernels;  /* NULL: best; "scalar", "avx2", "avx512": at most that, for tests */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total); /* bytes loaded; may be NULL */
+    void *progress_ctx;
+};
+
+/* Loads the model and starts the scheduler. The file is untrusted: errors say what is wrong with it and
+ * nothing is allocated that the file's size does not justify. GW_EPARSE, GW_EUNSUPPORTED, GW_ENOMEM,
+ * GW_EIO. */
+enum gw_status engine_open(const struct engine_config *cfg, struct engine **out,
+                           struct gw_err *err);
+
+/* Cancels what runs (its events are not delivered), ends the threads, frees. e may be NULL. All channels
+ * must be closed. */
+void engine_close(struct engine *e);
+
+struct engine_info {
+    char name[64], arch[32], quant[32]; /* "SmolLM2 135M Instruct", "llama", "Q4_1" */
+    char kernels[160];                  /* chosen kernel per tensor type, for people */
+    uint64_t file_bytes, n_params, kv_bytes;
+    unsigned n_vocab, n_layers, n_embd, max_context, threads;
+    char warning[160]; /* e.g. unknown pre-tokenizer or template: fallback used */
+};
+void engine_info(const struct engine *e, struct engine_info *out);
+
+struct engine_stats {
+    uint64_t prompt_tokens, completion_tokens, requests, rejected, canceled;
+    unsigned running, queued;
+    uint64_t kv_used_tokens, kv_total_tokens;
+};
+void engine_stats(struct engine *e, struct engine_stats *out);
+
+/* ---- requests --------------------------------------------------------------------------- */
+
+struct engine_message {
+    struct gw_span role;    /* "system", "user", "assistant", "tool" */
+    struct gw_span content; /* text; special tokens in it stay text */
+};
+
+struct engine_params {
+    unsigned max_tokens;                       /* 0: what fits into the context */
+    float temperature;                         /* 0: greedy */
+    float top_p;                               /* 1: off */
+    float min_p;                               /* 0: off */
+    unsigned top_k;                            /* 0: off */
+    float presence_penalty, frequency_penalty; /* -2 to 2 */
+    float repeat_penalty;                      /* 1: off */
+    uint64_t seed;                             /* 0: random */
+    const struct gw_span *stop;                /* stop strings, never part of the answer */
+    unsigned n_stop;                           /* at most 16 */
+    uint64_t
+        deadline_ns; /* gw_clock_ns() after which the request ends with GW_ETIMEDOUT; 0: none */
+};
+
+enum engine_finish {
+    ENGINE_FINISH_STOP,
+    ENGINE_FINISH_LENGTH,
+    ENGINE_FINISH_CANCELED,
+    ENGINE_FINISH_ERROR
+};
+
+enum engine_event_type {
+    ENGINE_EVENT_START, /* prompt is processed: prompt_tokens is set */
+    ENGINE_EVENT_TEXT,  /* more answer, whole UTF-8 characters */
+    ENGINE_EVENT_DONE,  /* the last one: finish and counts; status and error when it failed */
+};
+
+struct engine_event {
+    enum engine_event_type type;
+    void *ctx;          /* as given to engine_submit */
+    struct gw_buf text; /* TEXT: the receiver frees it with gw_buf_fini */
+    enum engine_finish finish;
+    enum gw_status status; /* DONE: GW_OK, GW_ELIMIT prompt too long, GW_ETIMEDOUT, GW_ENOMEM ... */
+    unsigned prompt_tokens, completion_tokens;
+    uint64_t prefill_ns, decode_ns;
+    char error[160];
+};
+
+/* One per thread that submits; events come back through it. */
+struct engine_chan;
+struct engine_chan *engine_chan_new(struct engine *e); /* NULL when out of memory */
+void engine_chan_free(struct engine_chan *ch);         /* cancels its requests */
+int engine_chan_fd(const struct engine_chan *ch); /* readable: call engine_chan_next until false */
+bool engine_chan_next(struct engine_chan *ch, struct engine_event *ev);
+
+/* Queues a request; messages and params are copied. *id is set and is never 0. GW_EAGAIN: queue full
+ * (answer 429 or 503); GW_EINVAL: a parameter out of range; GW_ENOMEM. */
+enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message *messages,
+                             unsigned n_messages, const struct engine_params *params, void *ctx,
+                             uint64_t *id, struct gw_err *err);
+
+/* Ends the request soon; after this returns no event with its ctx is delivered any more. Unknown ids
+ * are ignored. Thread: the channel's. */
+void engine_cancel(struct engine_chan *ch, uint64_t id);
+
+/* ---- tools (CLI, tests) ------------------------------------------------------------------ */
+
+/* Text to tokens and back, without special tokens. out: caller frees with free(). */
+enum gw_status engine_tokenize(const struct engine *e, struct gw_span text, int32_t **out,
+                               size_t *n);
+/* The prompt that the template makes, for people and tests. */
+enum gw_status engine_render(const struct engine *e, const struct engine_message *messages,
+                             unsigned n_messages, struct gw_buf *out, struct gw_err *err);
+
+struct engine_bench {
+    double prefill_tokens_per_s, decode_tokens_per_s;
+    double read_gb_per_s;          /* memory bandwidth measured in this run */
+    double decode_bandwidth_share; /* bytes read per token * rate / read_gb_per_s */
+    uint64_t bytes_per_token;
+};
+/* Times a prompt and a decode on an idle engine; blocks. */
+enum gw_status engine_bench(struct engine *e, unsigned prompt, unsigned decode,
+                            struct engine_bench *out, struct gw_err *err);
+
+/* Checks a file as engine_open would, without loading weights; *out gets what is known. */
+enum gw_status engine_inspect(const char *path, struct engine_info *out, struct gw_err *err);
+
+#endif

@@ -1,0 +1,179 @@
+/* router/router.h - the pure decision: where a request may go, what happens to each finding, and why.
+ *
+ * No I/O, no clock, no randomness: the same input gives the same answer. Policy comes first: what it
+ * says of sensitivity is a hard constraint on zones; only inside it do complexity and order choose.
+ * A policy is built once, is immutable afterwards and may be read by any number of threads. */
+#ifndef ROUTER_ROUTER_H
+#define ROUTER_ROUTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+#include "base/types.h"
+
+/* ---- building a policy ------------------------------------------------------------------ */
+
+struct router_policy;
+
+enum { ROUTER_MAX_TARGETS = 64, ROUTER_MAX_CHOICES = 8, ROUTER_MAX_FINDINGS = 10000 };
+
+struct router_policy *router_policy_new(void); /* NULL when out of memory */
+void router_policy_free(struct router_policy *p);
+
+/* A place that can answer. Returns its index through *index. models: glob patterns ("gpt-*"); none
+ * means every model. GW_EEXIST, GW_ELIMIT, GW_ENOMEM. */
+enum gw_status router_policy_add_target(struct router_policy *p, struct gw_span name,
+                                        enum gw_zone zone, const struct gw_span *models,
+                                        unsigned n_models, unsigned *index, struct gw_err *err);
+
+/* One line of `policy:`; a field that is not set matches everything. */
+struct router_line {
+    struct gw_span name;
+    unsigned classes;            /* bit per enum gw_class; 0: any */
+    const struct gw_span *rules; /* rule id globs; none: any */
+    unsigned n_rules;
+    const struct gw_span *groups; /* the principal is in one of them; none: any */
+    unsigned n_groups;
+    const struct gw_span *users; /* principal name globs */
+    unsigned n_users;
+    const struct gw_span *models; /* requested model globs */
+    unsigned n_models;
+    unsigned min_confidence; /* 0 to 100 */
+    enum gw_severity min_severity;
+    unsigned min_count; /* findings of this line's classes and rules in the request */
+    bool request_line;  /* says nothing of findings: matches the request as a whole */
+    enum gw_action action;
+    unsigned zones; /* zone limit, OR of enum gw_zone; 0: none */
+    bool has_else;  /* `else:` when no target in the limit exists */
+    enum gw_action else_action;
+    bool scope_always; /* edits hold for the process zone too */
+};
+enum gw_status router_policy_add_line(struct router_policy *p, const struct router_line *line,
+                                      struct gw_err *err);
+
+/* One line of `routes:`: model globs, then tiers (each an ordered list of target names) or `to`. */
+struct router_route {
+    const struct gw_span *models;
+    unsigned n_models;
+    bool tiered;
+    const struct gw_span *targets[GW_TIER_COUNT]; /* to: targets[0] */
+    unsigned n_targets[GW_TIER_COUNT];
+    bool refuse_on_conflict; /* on_conflict: refuse; else reroute */
+};
+enum gw_status router_policy_add_route(struct router_policy *p, const struct router_route *r,
+                                       struct gw_err *err);
+
+/* A requested model that means another one. */
+enum gw_status router_policy_add_alias(struct router_policy *p, struct gw_span from,
+                                       struct gw_span to, struct gw_err *err);
+
+/* Weights are points added to a score of 0 to 100; the two thresholds part it in three tiers. */
+struct router_complexity {
+    unsigned moderate_from, complex_from;
+};
+enum gw_status router_policy_set_complexity(struct router_policy *p,
+                                            const struct router_complexity *c, struct gw_err *err);
+
+/* What happens to findings that no line matches. */
+void router_policy_set_default(struct router_policy *p, enum gw_action action);
+
+/* Checks the whole (targets named in routes exist, a zone limit leaves some target, ...). Every error is
+ * found, not just the first: calls report for each. Returns how many. */
+unsigned router_policy_check(const struct router_policy *p,
+                             void (*report)(void *ctx, const char *message), void *ctx);
+
+/* Hex SHA-256 of the policy's canonical form; lives as long as p. */
+const char *router_policy_digest(struct router_policy *p);
+
+const char *router_target_name(const struct router_policy *p, unsigned index);
+enum gw_zone router_target_zone(const struct router_policy *p, unsigned index);
+unsigned router_target_count(const struct router_policy *p);
+
+/* ---- features --------------------------------------------------------------------------- */
+
+/* What is measured of a prompt, cheaply and printably. */
+struct router_features {
+    uint32_t chars; /* of all message text */
+    uint32_t last_user_chars;
+    uint16_t messages, user_turns;
+    uint16_t questions;    /* sentences that end in ? */
+    uint16_t steps;        /* numbered or "then/first/finally" steps */
+    uint16_t code_lines;   /* fenced or code-like lines */
+    uint16_t math_marks;   /* formulas, operators, "prove", "integral" */
+    uint16_t reason_words; /* why, explain, compare, analyse, design, ... */
+    uint16_t tools;        /* tool definitions */
+    bool schema;           /* structured output asked for */
+};
+
+/* Adds one message to f. role: "system", "user", "assistant", "tool". Linear; no allocation. */
+void router_features_add(struct router_features *f, struct gw_span role, struct gw_span text);
+
+/* 0 to 100 with the share of each feature. reason gets e.g. "chars 400 (+8), code 12 (+20)". */
+unsigned router_complexity_score(const struct router_features *f, struct gw_buf *reason);
+
+/* ---- deciding --------------------------------------------------------------------------- */
+
+struct router_finding {
+    struct gw_span rule; /* rule id */
+    enum gw_class class_;
+    enum gw_severity severity;
+    unsigned confidence;
+};
+
+struct router_input {
+    struct gw_span model; /* as requested */
+    struct gw_span user;  /* principal name */
+    const struct gw_span *groups;
+    unsigned n_groups;
+    const struct router_finding *findings;
+    unsigned n_findings;
+    struct router_features features;
+    uint64_t targets_down; /* bit per target: known to be unavailable */
+    /* Intercepted traffic has one possible target, the host the client chose: then fixed_zone is set
+     * and routes are not consulted; a zone conflict refuses. */
+    bool fixed;
+    enum gw_zone fixed_zone;
+};
+
+enum router_reason {
+    ROUTER_REASON_ROUTE,        /* the route's order */
+    ROUTER_REASON_TIER,         /* the route's tier */
+    ROUTER_REASON_SENSITIVE,    /* a zone limit chose, or moved it (x-sluice-route: rerouted) */
+    ROUTER_REASON_FIXED,        /* intercepted: the client's own host */
+    ROUTER_REASON_POLICY_BLOCK, /* blocked by a line */
+    ROUTER_REASON_ZONE_CONFLICT, /* no target in the allowed zones and on_conflict: refuse or no else */
+    ROUTER_REASON_NO_ROUTE,      /* no route takes that model */
+    ROUTER_REASON_UNAVAILABLE, /* targets in the allowed zones exist, all are down */
+};
+const char *router_reason_name(enum router_reason r);
+
+struct router_decision {
+    bool blocked; /* nothing may go anywhere */
+    enum router_reason reason;
+    enum gw_action action; /* the strictest over findings and request */
+    unsigned zones;        /* allowed zones after intersection */
+    unsigned
+        choices[ROUTER_MAX_CHOICES]; /* targets in the order to try; none when fixed or blocked */
+    unsigned n_choices;
+    bool rerouted;        /* policy moved it off the route's first choice */
+    struct gw_span model; /* after aliases; belongs to the policy or the input */
+    enum gw_tier tier;
+    unsigned complexity;          /* 0 to 100 */
+    enum gw_severity sensitivity; /* the highest severity found, INFO for none */
+    const char *line;             /* name of the policy line that decided, or "" */
+    const char *rule;      /* for a block: unused by the decision, set to the finding's rule id */
+    uint8_t *actions;      /* caller's array of n_findings: enum gw_action per finding */
+    uint8_t *always;       /* caller's array of n_findings: 1 when scope: always */
+    char reason_text[200]; /* one printable sentence: header, record and CLI show it */
+};
+
+/* Decides. actions and always of *d must point to n_findings bytes each (or be NULL when there are
+ * none). Never fails: whatever cannot be decided is blocked with its reason. Thread: any. */
+void router_decide(const struct router_policy *p, const struct router_input *in,
+                   struct router_decision *d);
+
+#endif

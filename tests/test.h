@@ -1,0 +1,37 @@
+/* tests/test.h - the whole unit test framework. */
+#ifndef TESTS_TEST_H
+#define TESTS_TEST_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+static int test_passed, test_failed, test_skipped;
+
+#define CHECK(cond) test_check((cond), #cond, __FILE__, __LINE__)
+
+static inline bool test_check(bool ok, const char *what, const char *file, int line)
+{
+    if (ok) {
+        test_passed++;
+        return true;
+    }
+    test_failed++;
+    fprintf(stderr, "%s:%d: failed: %s\n", file, line, what);
+    return false;
+}
+
+/* Counts a test that cannot run here and says why. */
+static inline void test_skip(const char *why)
+{
+    test_skipped++;
+    printf("SKIP  %s\n", why);
+}
+
+/* Ends main(): prints the counts and returns the exit status. */
+static inline int test_done(void)
+{
+    printf("%d passed, %d failed, %d skipped\n", test_passed, test_failed, test_skipped);
+    return test_failed != 0;
+}
+
+#endif

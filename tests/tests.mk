@@ -1,0 +1,1 @@
+# The tests beyond the unit tests.

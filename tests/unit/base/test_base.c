@@ -1,0 +1,158 @@
+/* Unit tests of base/: arena, buf, types, clock, digest, queue. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/queue.h"
+#include "base/types.h"
+#include "tests/test.h"
+
+static void test_arena_limit_holds(void)
+{
+    struct gw_arena *a = gw_arena_new(1 << 20);
+    char *p = gw_arena_alloc(a, 100);
+
+    CHECK(p != NULL && p[0] == 0 && p[99] == 0);
+    CHECK(gw_arena_alloc(a, 1 << 20) == NULL);
+    CHECK(gw_arena_array(a, SIZE_MAX / 2, 4) == NULL);
+    CHECK(gw_arena_alloc(a, SIZE_MAX) == NULL);
+    for (int i = 0; i < 50; i++)
+        CHECK(gw_arena_alloc(a, 10000) != NULL);
+    gw_arena_reset(a);
+    CHECK(gw_arena_used(a) == 0);
+    CHECK(gw_arena_alloc(a, 900000) != NULL);
+    gw_arena_free(a);
+    gw_arena_free(NULL);
+}
+
+static void test_json_escaping(void)
+{
+    struct gw_buf b = {0};
+
+    gw_buf_add_json_str(&b, GW_SPAN("a\"\\\n\x01\xC3\xA9\xFF z"));
+    CHECK(gw_span_is(gw_buf_span(&b), "\"a\\\"\\\\\\n\\u0001\xC3\xA9\xEF\xBF\xBD z\""));
+    gw_buf_clear(&b);
+    gw_buf_add_json(&b, (struct gw_span){"x\0y", 3});
+    CHECK(gw_span_is(gw_buf_span(&b), "x\\u0000y"));
+    gw_buf_fini(&b);
+}
+
+static void test_buf_numbers_and_drop(void)
+{
+    struct gw_buf b = {0};
+
+    gw_buf_addi(&b, INT64_MIN);
+    gw_buf_addc(&b, ' ');
+    gw_buf_addu(&b, UINT64_MAX);
+    gw_buf_printf(&b, " %d%%", 5);
+    CHECK(gw_span_is(gw_buf_span(&b), "-9223372036854775808 18446744073709551615 5%"));
+    gw_buf_drop(&b, 21);
+    CHECK(gw_span_is(gw_buf_span(&b), "18446744073709551615 5%"));
+    for (int i = 0; i < 1000; i++)
+        gw_buf_adds(&b, "0123456789");
+    CHECK(gw_buf_ok(&b) && b.len == 10023 && b.ptr[b.len] == '\0');
+    gw_buf_fini(&b);
+}
+
+static void test_names_round_trip(void)
+{
+    for (int i = 0; i < GW_ACTION_COUNT; i++) {
+        enum gw_action a = GW_ACTION_ALLOW;
+
+        CHECK(gw_action_parse(gw_span_str(gw_action_name((enum gw_action)i)), &a) && (int)a == i);
+    }
+    enum gw_zone z;
+    CHECK(gw_zone_parse(GW_SPAN("private"), &z) && z == GW_ZONE_PRIVATE);
+    CHECK(!gw_zone_parse(GW_SPAN("Private"), &z));
+}
+
+static void test_clock_rfc3339(void)
+{
+    char out[GW_RFC3339_BYTES];
+
+    gw_clock_rfc3339(1795272327123, out);
+    CHECK(strcmp(out, "2026-11-21T14:45:27.123Z") == 0);
+    gw_clock_rfc3339(-1, out);
+    CHECK(strcmp(out, "1969-12-31T23:59:59.999Z") == 0);
+}
+
+static void test_digests_match_published_vectors(void)
+{
+    unsigned char d[GW_SHA256_BYTES];
+    char hex[GW_SHA256_HEX_BYTES];
+
+    gw_sha256(GW_SPAN("abc"), d); /* FIPS 180-4 */
+    gw_hex(d, sizeof(d), hex);
+    CHECK(strcmp(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad") == 0);
+    gw_hmac_sha256(GW_SPAN("Jefe"), GW_SPAN("what do ya want for nothing?"),
+                   d); /* RFC 4231 case 2 */
+    gw_hex(d, sizeof(d), hex);
+    CHECK(strcmp(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843") == 0);
+    CHECK(gw_crc32c(0, GW_SPAN("123456789")) == 0xE3069283u); /* RFC 3720 B.4 check value */
+    CHECK(gw_crc32c(gw_crc32c(0, GW_SPAN("1234")), GW_SPAN("56789")) == 0xE3069283u);
+    struct gw_hash *h = gw_hash_new();
+    gw_hash_add(h, GW_SPAN("a"));
+    gw_hash_add(h, GW_SPAN("bc"));
+    gw_hash_final(h, d);
+    gw_hex(d, sizeof(d), hex);
+    CHECK(strncmp(hex, "ba7816bf", 8) == 0);
+}
+
+static void test_ulids_ascend(void)
+{
+    char last[GW_ULID_BYTES], now[GW_ULID_BYTES];
+
+    gw_ulid(last);
+    for (int i = 0; i < 5000; i++) {
+        gw_ulid(now);
+        CHECK(strlen(now) == 26 && strcmp(last, now) < 0);
+        memcpy(last, now, sizeof(last));
+    }
+}
+
+static void *push_all(void *arg)
+{
+    struct gw_queue *q = arg;
+
+    for (int i = 0; i < 20000; i++)
+        while (gw_queue_push(q, &i) == GW_EAGAIN)
+            continue;
+    return NULL;
+}
+
+static void test_queue_keeps_order_across_threads(void)
+{
+    struct gw_queue *q = gw_queue_new(16, sizeof(int));
+    pthread_t t;
+    int v, expect = 0;
+
+    CHECK(gw_queue_pop(q, &v) == GW_EAGAIN);
+    CHECK(gw_queue_wait(q, &v, 1) == GW_ETIMEDOUT);
+    CHECK(pthread_create(&t, NULL, push_all, q) == 0);
+    while (expect < 20000 && gw_queue_wait(q, &v, 5000) == GW_OK && v == expect)
+        expect++;
+    CHECK(expect == 20000);
+    (void)pthread_join(t, NULL);
+    gw_queue_close(q);
+    CHECK(gw_queue_push(q, &v) == GW_ECANCELED);
+    CHECK(gw_queue_wait(q, &v, -1) == GW_ECANCELED);
+    gw_queue_free(q);
+    gw_queue_free(NULL);
+}
+
+int main(void)
+{
+    test_arena_limit_holds();
+    test_json_escaping();
+    test_buf_numbers_and_drop();
+    test_names_round_trip();
+    test_clock_rfc3339();
+    test_digests_match_published_vectors();
+    test_ulids_ascend();
+    test_queue_keeps_order_across_threads();
+    return test_done();
+}
