@@ -1,0 +1,56 @@
+/* dlp/validate.h - the validators that a rule may name: checksums, structure, entropy, plausibility.
+ *
+ * A pattern says that bytes look like a card or a token; a validator says whether they are one. Each is
+ * a pure function of the match and the text around it: it allocates nothing, never fails, reads only
+ * inside the text, and takes time linear in the span (and a bounded window around it). Adding one means
+ * a function and a line in the table in validate.c; rules then name it under `validate:`.
+ *
+ * Thread: any; nothing here has state. */
+#ifndef DLP_VALIDATE_H
+#define DLP_VALIDATE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+
+/* What a validator is asked about. */
+struct dlp_validate_in {
+    struct gw_span text; /* the whole text of the leaf */
+    size_t start, end;   /* the reported span, bytes in text; start < end <= text.len */
+    size_t match_start;  /* the whole match of the pattern; contains the reported span */
+    size_t match_end;    /* (the two are equal to start and end without a `secret` group) */
+    struct gw_span key;  /* decoded name of the JSON member the text stands in, or empty */
+    double num;          /* the rule's numeric argument, or the validator's default */
+    struct gw_span str;  /* the rule's string argument, or empty */
+};
+
+/* The finding is dropped. Any other return value is added to the finding's confidence, and the sum is
+ * clamped to 0..100 when all validators of the rule have spoken. */
+#define DLP_VALIDATE_REJECT INT_MIN
+
+enum dlp_validator_arg {
+    DLP_VALIDATOR_ARG_NONE,   /* name */
+    DLP_VALIDATOR_ARG_NUMBER, /* name or name(3.0): without one default_num is used */
+    DLP_VALIDATOR_ARG_STRING, /* name(text): required; letters, digits, and - _ . , only */
+};
+
+struct dlp_validator {
+    const char *name; /* as rules spell it: [a-z0-9_]+ */
+    enum dlp_validator_arg arg;
+    double default_num;
+    int (*validate)(const struct dlp_validate_in *in);
+    /* May be asked of a string argument when the rule is compiled; NULL: any is fine. */
+    bool (*accepts)(struct gw_span str);
+};
+
+/* Finds a validator by the name rules use; NULL when there is none. The answer is static. */
+const struct dlp_validator *dlp_validator_find(const char *name);
+
+/* The i-th validator, i below dlp_validator_count(), for listings. The order is not stable between
+ * versions: compiled rules name validators, they do not number them. */
+const struct dlp_validator *dlp_validator_at(unsigned i);
+unsigned dlp_validator_count(void);
+
+#endif
