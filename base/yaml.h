@@ -53,7 +53,7 @@ enum gw_status gw_yaml_fail(const struct gw_yaml *y, const struct gw_yaml_node *
     GW_PRINTF(5, 6);
 
 /* Typed readers: false when the node is not that (the caller makes the message). Booleans are true,
- * false; integers decimal with optional _ and the suffixes KiB MiB GiB; durations 250ms 10s 5m 2h, as
+ * false; integers decimal with optional _ and the suffixes KiB MiB GiB; durations 250ms 10s 5m 2h 7d (or 0), as
  * milliseconds. */
 bool gw_yaml_bool(const struct gw_yaml_node *node, bool *out);
 bool gw_yaml_int(const struct gw_yaml_node *node, int64_t *out);
