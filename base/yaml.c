@@ -202,6 +202,8 @@ static enum gw_status on_container_end(struct builder *b)
 {
     struct gw_yaml_node *closed = b->open;
 
+    if (closed == NULL) /* libyaml pairs its events; were it to fail, this stays an error */
+        return gw_fail(b->err, GW_EPARSE, "%s: unbalanced", b->y->name.ptr);
     if (closed->kind == GW_YAML_MAPPING)
         GW_TRY(check_duplicates(b, closed));
     b->depth--;
@@ -328,7 +330,8 @@ enum gw_status gw_yaml_load(const char *path, struct gw_yaml **out, struct gw_er
     size_t n;
 
     if (f == NULL)
-        return gw_fail(err, errno == ENOENT ? GW_ENOENT : GW_EIO, "%s: %s", path, strerror(errno));
+        return gw_fail(err, errno == ENOENT ? GW_ENOENT : GW_EIO, "%s: %s", path,
+                       strerrordesc_np(errno));
     text = malloc(MAX_TEXT_BYTES + 1); /* one more, to see that a file is too large */
     if (text == NULL) {
         (void)fclose(f);
@@ -336,7 +339,7 @@ enum gw_status gw_yaml_load(const char *path, struct gw_yaml **out, struct gw_er
     }
     n = fread(text, 1, MAX_TEXT_BYTES + 1, f);
     if (ferror(f) != 0)
-        st = gw_fail(err, GW_EIO, "%s: %s", path, strerror(errno));
+        st = gw_fail(err, GW_EIO, "%s: %s", path, strerrordesc_np(errno));
     else
         st = gw_yaml_parse((struct gw_span){text, n}, path, out, err);
     (void)fclose(f);
@@ -400,7 +403,10 @@ static void path_of(const struct gw_yaml_node *node, char out[MAX_PATH_BYTES])
             break;
         at -= n;
         for (size_t i = 0; i < n; i++)
-            out[at + i] = (unsigned char)part[i] < 0x20 || part[i] == 0x7F ? '?' : part[i];
+            out[at + i] = part[i];
+        for (size_t i = at; i < at + n; i++) /* a key may hold what would play with a terminal */
+            if ((unsigned char)out[i] < 0x20 || out[i] == 0x7F)
+                out[i] = '?';
     }
     memmove(out, out + at, MAX_PATH_BYTES - at);
 }
