@@ -1,0 +1,219 @@
+/* kernels/kernels.h - the arithmetic of a transformer on a CPU: one table of functions per instruction set.
+ *
+ * The scalar table is the specification: every other one must agree with it within KERN_TOL_* (the unit
+ * tests check it). Tables are immutable and chosen once by kern_ops(); all functions are pure (they touch
+ * their arguments only), never allocate, never fail on numbers (NaN and infinities propagate, nothing
+ * crashes), and may be called from any thread. Sizes and types are checked when a matrix is prepared,
+ * not in the inner functions: those trust their caller.
+ *
+ * Life of a matrix product:   kern_matrix_packed_bytes -> kern_matrix_pack (once, at load)
+ *                             ops->quantize (once per layer input) -> ops->matmul (any number)
+ *
+ * Determinism: within one table every output has one fixed order of operations. It does not depend on
+ * how many tokens or which others are in the call, on row_from/row_to, nor on the number of threads.
+ *
+ * Memory advice for the engine: put packed weights into anonymous memory of 2 MiB alignment with
+ * madvise(MADV_HUGEPAGE): worth up to 1.45x in decode on one core. Weights are read once a token, in
+ * order. */
+#ifndef KERNELS_KERNELS_H
+#define KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "kernels/quant.h"
+
+/* Rows of a matrix that belong together: row_from (and row_to, unless it is the last row) of a matmul
+ * must be multiples of it. */
+enum { KERN_ROW_STEP = 16 };
+/* Tokens in a block of the KV cache. */
+enum { KERN_KV_BLOCK = 16 };
+/* Alignment that makes buffers fast: nothing here needs more than the element's own. */
+enum { KERN_ALIGN = 64 };
+
+/* Largest difference that a table may show to the scalar one, relative to the stated size. */
+#define KERN_TOL_MATMUL 2e-5f /* to sum |w * x| over the row */
+#define KERN_TOL_OP     5e-6f /* norm, rope, silu, softmax, add: to the largest output */
+#define KERN_TOL_ATTN   5e-5f /* to the largest |v| */
+
+/* ---- matrices --------------------------------------------------------------------------- */
+
+struct kern_ops;
+
+enum kern_layout {
+    KERN_LAYOUT_GGUF,  /* rows one after the other, as in the file */
+    KERN_LAYOUT_PANEL, /* 16 rows interleaved (kernels/panel.h) */
+};
+
+/* A weight matrix ready for matmul: out[row] = sum over col of w[row][col] * x[col]. A value type; data
+ * belongs to who provided it and must outlive the matrix. */
+struct kern_matrix {
+    enum kern_type type;
+    enum kern_layout layout;
+    size_t rows; /* outputs; GGUF dims[1] */
+    size_t cols; /* inputs; GGUF dims[0], a multiple of the type's block */
+    const void *data;
+};
+
+/* Sets *bytes to what kern_matrix_pack will write for such a matrix; 0 means that the table uses the
+ * file's bytes in place. GW_EUNSUPPORTED: unknown type; GW_EINVAL: no rows or columns, or columns not a
+ * multiple of the block; GW_ELIMIT: the size overflows. *bytes is unchanged on failure. */
+enum gw_status kern_matrix_packed_bytes(const struct kern_ops *ops, uint32_t type, uint64_t rows,
+                                        uint64_t cols, size_t *bytes, struct gw_err *err);
+
+/* Describes the matrix in *m and prepares nothing yet: data is dst (packed_bytes bytes, KERN_ALIGN
+ * aligned, may be NULL when packed_bytes is 0), or gguf when the table uses it in place. Errors as above. */
+enum gw_status kern_matrix_init(const struct kern_ops *ops, uint32_t type, uint64_t rows,
+                                uint64_t cols, const void *gguf, void *dst, struct kern_matrix *m,
+                                struct gw_err *err);
+
+/* Fills rows [row_from, row_to) of dst from gguf, so that loading can be spread over threads; both ends
+ * are multiples of KERN_ROW_STEP, or the last row. Does nothing for KERN_LAYOUT_GGUF. */
+void kern_matrix_pack_rows(const struct kern_matrix *m, const void *gguf, void *dst,
+                           size_t row_from, size_t row_to);
+
+/* Both of the above for all rows. gguf must hold rows * kern_row_bytes(type, cols) bytes. */
+enum gw_status kern_matrix_pack(const struct kern_ops *ops, uint32_t type, uint64_t rows,
+                                uint64_t cols, const void *gguf, void *dst, struct kern_matrix *m,
+                                struct gw_err *err);
+
+/* ---- activations ------------------------------------------------------------------------ */
+
+/* The inputs of a product: n_tokens rows of cols floats, and the same in int8 with one scale per 32.
+ * Quantized matrices use the int8 form, F32/F16/BF16 matrices the floats. Fields are private to
+ * kernels/, but x may be read. */
+struct kern_acts {
+    unsigned n_tokens;
+    size_t cols;
+    const float *x; /* [token][x_stride]; borrowed: must live as long as the products */
+    size_t x_stride;
+    size_t q_stride, b_stride; /* elements between two tokens of q, and of the per-block arrays */
+    int8_t *q;                 /* [token][q_stride], x / d rounded to nearest even, -127..127 */
+    float *d;     /* [token][b_stride] scale of 32: largest |x| / 127; NaN if any x is not finite */
+    float *ds;    /* [token][b_stride] d * sum of the 32 q */
+    int32_t *sum; /* [token][b_stride] sums of the 16 q of each half: low and high 16 bits */
+};
+
+/* Bytes of memory for kern_acts_init, a multiple of KERN_ALIGN; 0 when the size overflows. */
+size_t kern_acts_bytes(unsigned n_tokens, size_t cols);
+
+/* Lays a over mem (KERN_ALIGN aligned, kern_acts_bytes bytes) and over x. Nothing is computed yet. */
+void kern_acts_init(struct kern_acts *a, void *mem, unsigned n_tokens, size_t cols, const float *x,
+                    size_t x_stride);
+
+/* ---- attention -------------------------------------------------------------------------- */
+
+/* The KV cache of one layer and one KV head is a list of blocks of 16 tokens, f16. A block is
+ * kern_kv_block_bytes(head_dim) long: K transposed, [head_dim][16 tokens], then V, [16 tokens][head_dim].
+ * Block i of a sequence lies at base + (table != NULL ? table[i] : i) * block_stride, so one page may
+ * hold the blocks of all layers and heads, and sequences may share pages of a common prefix. */
+static inline size_t kern_kv_block_bytes(unsigned head_dim)
+{
+    return (size_t)head_dim * KERN_KV_BLOCK * 2 * sizeof(uint16_t);
+}
+
+struct kern_kv {
+    void *base;            /* 2-byte aligned at least, KERN_ALIGN for speed */
+    const uint32_t *table; /* block numbers in order, or NULL: consecutive */
+    size_t block_stride;   /* bytes between two block numbers */
+    unsigned head_dim;     /* 1 to KERN_MAX_HEAD_DIM */
+};
+enum { KERN_MAX_HEAD_DIM = 512 };
+
+/* Query heads of one KV head, for n_tokens consecutive tokens of one sequence. */
+struct kern_attn {
+    const float *q;              /* head h of token t: q + t * q_stride + h * head_dim */
+    float *out;                  /* likewise with out_stride; may not overlap q */
+    size_t q_stride, out_stride; /* floats between two tokens */
+    unsigned n_tokens;           /* at least 1 */
+    unsigned n_heads;            /* query heads that share this KV head, at least 1 */
+    unsigned n_keys; /* keys that token 0 sees, at least 1; token t sees n_keys + t (causal) */
+    float scale;     /* usually 1 / sqrt(head_dim) */
+};
+
+/* ---- the table -------------------------------------------------------------------------- */
+
+enum kern_rope {
+    KERN_ROPE_NORM, /* rotates pairs (2i, 2i + 1): llama */
+    KERN_ROPE_NEOX, /* rotates pairs (i, i + n_rot / 2): qwen */
+};
+
+struct kern_ops {
+    const char *name; /* "scalar", "avx2", "avx512" */
+    enum kern_layout layout;
+
+    /* Fills the int8 form of tokens [from, to) of a. Every table gives the same bytes. */
+    void (*quantize)(struct kern_acts *a, unsigned from, unsigned to);
+
+    /* out[t * out_stride + row] = sum over col of w[row][col] * x[t][col] for tokens [0, n_tokens) of x
+     * (n_tokens <= x->n_tokens) and rows [row_from, row_to), see KERN_ROW_STEP. x->cols == w->cols; w was
+     * prepared for this table; x was quantized when w's type is. Other elements of out are untouched.
+     * Threads share w and x and split the rows. */
+    void (*matmul)(const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens,
+                   float *out, size_t out_stride, size_t row_from, size_t row_to);
+
+    /* out[i] = x[i] / sqrt(mean(x^2) + eps) * w[i]; out may be x. w NULL: ones. n >= 1. */
+    void (*rms_norm)(float *out, const float *x, const float *w, size_t n, float eps);
+
+    /* Rotates the first n_rot (even) values of each of n_heads heads of head_dim at x, in place, by the
+     * angles whose cosine and sine are in cos[n_rot / 2], sin[n_rot / 2]. */
+    void (*rope)(float *x, unsigned n_heads, unsigned head_dim, unsigned n_rot, const float *cos,
+                 const float *sin, enum kern_rope style);
+
+    /* out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]; out may be gate or up. */
+    void (*silu_mul)(float *out, const float *gate, const float *up, size_t n);
+
+    /* x[i] += y[i] */
+    void (*add)(float *x, const float *y, size_t n);
+
+    /* x[i] = exp(x[i] * scale - max) / sum, where max is that of x * scale. n >= 1. */
+    void (*softmax)(float *x, size_t n, float scale);
+
+    /* Index of the largest value, the first of equals; NaN is never chosen; 0 when there is no other.
+     * n >= 1. */
+    size_t (*argmax)(const float *x, size_t n);
+
+    /* Writes the key and the value of token pos into its block; values beyond f16 are clamped to its
+     * largest, so that the cache never holds an infinity. */
+    void (*kv_put)(const struct kern_kv *kv, size_t pos, const float *k, const float *v);
+
+    /* softmax(scale * q K^T) V, keys in order, in one pass. Uses about 64 KiB of stack. The blocks of all
+     * keys that a token sees must have been written. */
+    void (*attn)(const struct kern_kv *kv, const struct kern_attn *a);
+};
+
+/* Returns the best table that this CPU runs and that is at most `level`: "scalar", "avx2" or "avx512";
+ * NULL or "": the best. Returns NULL for another word. The CPU is looked at once. Thread: any. */
+const struct kern_ops *kern_ops(const char *level);
+
+/* The table of exactly that name, NULL when this CPU cannot run it. For tests. */
+const struct kern_ops *kern_ops_exact(const char *name);
+
+/* One line about how a type is multiplied by this table, for people ("int8 x 4 bit, vpdpbusd"). */
+const char *kern_ops_describe(const struct kern_ops *ops, uint32_t type);
+
+/* ---- rows and numbers ---------------------------------------------------------------------- */
+
+/* Expands n weights (a multiple of the block) at src, in file layout, to floats: embeddings, norms. type
+ * must be known (kern_type_info). */
+void kern_row_f32(enum kern_type type, const void *src, size_t n, float *dst);
+
+/* binary16 and bfloat16 to float, exact; float to binary16, to nearest even, overflow to infinity. */
+float kern_f16_f32(uint16_t h);
+uint16_t kern_f32_f16(float f);
+static inline float kern_bf16_f32(uint16_t h)
+{
+    union {
+        uint32_t u;
+        float f;
+    } v = {(uint32_t)h << 16};
+    return v.f;
+}
+
+/* Measures how fast `threads` threads (1 to 64) read memory, in GB/s (1e9 bytes): the best of some passes
+ * over 256 MiB a thread (less when memory is short), about 0.3 s. 0 when out of memory. Blocks. */
+double kern_read_bandwidth(unsigned threads);
+
+#endif
