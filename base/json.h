@@ -66,6 +66,10 @@ enum gw_status gw_json_error(const struct gw_json *j, struct gw_err *err);
  * false on an error. For other tokens it does nothing and returns true. */
 bool gw_json_skip(struct gw_json *j, const struct gw_json_tok *tok);
 
+/* Decodes the escape at *p, the backslash in a checked string (a surrogate pair is one escape): writes
+ * UTF-8 to out, moves *p behind the escape and returns the length written, 1 to 4. */
+unsigned gw_json_unescape(const char **p, char out[4]);
+
 /* Decodes raw (the inside of a checked string) into out, which holds at least raw.len bytes. Returns
  * the decoded length; decoding never makes a string longer. */
 size_t gw_json_decode(struct gw_span raw, char *out);
