@@ -1,9 +1,9 @@
-/* proxy/config.h - the configuration: what sluice.yaml says, checked as a whole, with every default filled.
+/* proxy/config.h - the configuration: what sluice.yaml says, checked as a whole, defaults filled in.
  *
- * One table (config_table.c) drives parsing, defaults, error messages, docs/config.md and the JSON Schema.
- * A loaded configuration is immutable and may be read by any thread. Everything that it points to lives
- * as long as it does; every string is NUL-terminated, holds no NUL inside, and is never NULL unless the
- * field says so. Secrets lie in the configuration's own arena, which is wiped before it is freed. */
+ * One table (config_table.c) drives parsing, defaults, messages, docs/config.md and the JSON Schema. A
+ * loaded configuration is immutable and may be read by any thread. Everything that it points to lives as
+ * long as it does; every string is NUL-terminated, holds no NUL inside, and is never NULL. Secrets lie in
+ * the configuration's own arena, which is wiped before it is freed. */
 #ifndef PROXY_CONFIG_H
 #define PROXY_CONFIG_H
 
@@ -94,8 +94,8 @@ struct proxy_config_target {
     enum gw_zone zone;
     struct proxy_config_list models; /* globs; none: every model */
     /* engine */
-    const char *
-        model; /* path of the GGUF file; a relative one was looked for beside the configuration, then in models_dir */
+    const char *model; /* path of the GGUF file. A relative one was looked for beside the
+                          configuration, then in models_dir */
     unsigned threads, max_context, max_seqs; /* 0: the engine's default */
     /* openai */
     struct proxy_config_url base_url;
@@ -203,22 +203,23 @@ enum {
     PROXY_CONFIG_NO_SECRETS = 1, /* do not read keys: for commands that send nothing */
 };
 
-/* Called for each problem: "sluice.yaml:12: targets.local.zone: must be process, private or approved".
+/* Called for each problem: "sluice.yaml:12: targets.local.zone: must be process, private ...".
  * warning: the configuration can still be used. */
 typedef void (*proxy_config_report_fn)(void *ctx, bool warning, const char *message);
 
-/* Loads and checks a configuration. path NULL: $SLUICE_CONFIG when set, else the built-in default. Every
- * problem is reported (report may be NULL), not only the first. On success *out is owned by the caller. Errors: GW_ENOENT, GW_EIO, GW_EPARSE
- * (not YAML), GW_EINVAL (what was reported; err holds the count and the first). */
+/* Loads and checks a configuration. path NULL: $SLUICE_CONFIG when set, else the built-in default.
+ * Every problem is reported (report may be NULL), not only the first. On success *out is owned by the
+ * caller (proxy_config_free). Errors: GW_ENOENT, GW_EIO, GW_EPARSE (not YAML), GW_ENOMEM, GW_EINVAL
+ * (what was reported: err holds the first and how many there were). */
 enum gw_status proxy_config_load(const char *path, unsigned flags, struct proxy_config **out,
                                  proxy_config_report_fn report, void *ctx, struct gw_err *err);
 
-/* The same from text; name is for messages, relative paths start at the working directory. For tests. */
+/* The same from text; name is for messages, relative paths start at the working directory. */
 enum gw_status proxy_config_parse(struct gw_span text, const char *name, unsigned flags,
                                   struct proxy_config **out, proxy_config_report_fn report,
                                   void *ctx, struct gw_err *err);
 
-/* Looks at what a start would need beyond the file: models, certificates and CA files exist and can be
+/* Looks at what a start needs beyond the file: models, certificates, CA files and rule files can be
  * read, directories can be made. Reports each problem and returns how many errors there were. Reads
  * files: not for event loops. */
 unsigned proxy_config_check_files(const struct proxy_config *cfg, proxy_config_report_fn report,
@@ -227,7 +228,7 @@ unsigned proxy_config_check_files(const struct proxy_config *cfg, proxy_config_r
 void proxy_config_free(struct proxy_config *cfg); /* wipes; cfg may be NULL */
 
 /* Where state lives when no configuration says otherwise: /var/lib/sluice for root, else
- * ${XDG_STATE_HOME:-~/.local/state}/sluice. False when the name does not fit or there is no home. */
+ * ${XDG_STATE_HOME:-~/.local/state}/sluice. False when it does not fit or there is no home. */
 bool proxy_config_default_state_dir(char *out, size_t size);
 
 /* The text of the built-in default configuration. */
