@@ -99,6 +99,8 @@ struct proxy_config_target {
     unsigned threads, max_context, max_seqs; /* 0: the engine's default */
     /* openai */
     struct proxy_config_url base_url;
+    const char *default_model; /* sent when the target does not take the requested model: `auto`, a
+                                  reroute; "": the requested one is sent */
     struct proxy_config_secret key;
     const char *ca; /* file with PEM certificates to trust instead of the system's, or "" */
     struct proxy_config_resolves resolve;
