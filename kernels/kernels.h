@@ -90,10 +90,11 @@ struct kern_acts {
     const float *x; /* [token][x_stride]; borrowed: must live as long as the products */
     size_t x_stride;
     size_t q_stride, b_stride; /* elements between two tokens of q, and of the per-block arrays */
-    int8_t *q;                 /* [token][q_stride], x / d rounded to nearest even, -127..127 */
-    float *d;     /* [token][b_stride] scale of 32: largest |x| / 127; NaN if any x is not finite */
-    float *ds;    /* [token][b_stride] d * sum of the 32 q */
-    int32_t *sum; /* [token][b_stride] sums of the 16 q of each half: low and high 16 bits */
+    int8_t *q;       /* [token][q_stride] x / d to nearest even, -127..127; 0 beyond cols */
+    float *d;        /* [token][b_stride] largest |x| of 32 / 127; NaN when one is not finite */
+    float *ds;       /* [token][b_stride] d * sum of the 32 q */
+    int32_t *nsum;   /* [token][b_stride] -(sum of the 32 q) */
+    int32_t *nsum16; /* [token][2 * b_stride] -(sum of 16 q) */
 };
 
 /* Bytes of memory for kern_acts_init, a multiple of KERN_ALIGN; 0 when the size overflows. */
@@ -213,7 +214,8 @@ static inline float kern_bf16_f32(uint16_t h)
 }
 
 /* Measures how fast `threads` threads (1 to 64) read memory, in GB/s (1e9 bytes): the best of some passes
- * over 256 MiB a thread (less when memory is short), about 0.3 s. 0 when out of memory. Blocks. */
+ * over 512 MiB in all (at most half of what is free), about 0.3 s. 0 when there is no memory or no thread
+ * to be had. Blocks. */
 double kern_read_bandwidth(unsigned threads);
 
 #endif

@@ -1,0 +1,54 @@
+/* kernels/dispatch.c - looks at the CPU once and hands out the best table. Thread: any. */
+#include <string.h>
+
+#include "kernels/ref.h"
+
+struct level {
+    const struct kern_ops *ops;
+    bool (*runs)(void);
+};
+
+static bool runs_always(void)
+{
+    return true;
+}
+
+/* In ascending order. */
+static const struct level levels[] = {
+    {&kern_scalar_ops, runs_always},
+};
+enum { N_LEVELS = sizeof(levels) / sizeof(levels[0]) };
+
+const struct kern_ops *kern_ops(const char *level)
+{
+    const struct kern_ops *best = NULL;
+
+    for (unsigned i = 0; i < N_LEVELS; i++) {
+        if (levels[i].runs())
+            best = levels[i].ops;
+        if (level != NULL && strcmp(level, levels[i].ops->name) == 0)
+            return best;
+    }
+    return level == NULL || level[0] == '\0' ? best : NULL;
+}
+
+const struct kern_ops *kern_ops_exact(const char *name)
+{
+    for (unsigned i = 0; i < N_LEVELS; i++)
+        if (strcmp(name, levels[i].ops->name) == 0 && levels[i].runs())
+            return levels[i].ops;
+    return NULL;
+}
+
+const char *kern_ops_describe(const struct kern_ops *ops, uint32_t type)
+{
+    const struct kern_type_info *info = kern_type_info(type);
+
+    if (info == NULL)
+        return "unsupported";
+    if (ops->layout == KERN_LAYOUT_GGUF)
+        return info->quantized ? "scalar int8" : "scalar float";
+    if (!info->quantized)
+        return strcmp(ops->name, "avx512") == 0 ? "avx512 fma" : "avx2 fma";
+    return strcmp(ops->name, "avx512") == 0 ? "avx512 vpdpbusd" : "avx2 vpmaddubsw";
+}

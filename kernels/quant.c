@@ -1,0 +1,207 @@
+/* kernels/quant.c - facts about the block formats, and rows of weights as floats. Pure; any thread. */
+#include "kernels/quant.h"
+
+#include <string.h>
+
+#include "kernels/codes.h"
+#include "kernels/kernels.h"
+
+const struct kern_type_info *kern_type_info(uint32_t type)
+{
+    static const struct kern_type_info infos[] = {
+        [KERN_TYPE_F32] = {"F32", 1, 4, false},
+        [KERN_TYPE_F16] = {"F16", 1, 2, false},
+        [KERN_TYPE_Q4_0] = {"Q4_0", KERN_BLOCK, sizeof(struct kern_block_q4_0), true},
+        [KERN_TYPE_Q4_1] = {"Q4_1", KERN_BLOCK, sizeof(struct kern_block_q4_1), true},
+        [KERN_TYPE_Q5_0] = {"Q5_0", KERN_BLOCK, sizeof(struct kern_block_q5_0), true},
+        [KERN_TYPE_Q8_0] = {"Q8_0", KERN_BLOCK, sizeof(struct kern_block_q8_0), true},
+        [KERN_TYPE_Q4_K] = {"Q4_K", KERN_SUPER, sizeof(struct kern_block_q4_k), true},
+        [KERN_TYPE_Q6_K] = {"Q6_K", KERN_SUPER, sizeof(struct kern_block_q6_k), true},
+        [KERN_TYPE_BF16] = {"BF16", 1, 2, false},
+    };
+
+    if (type >= sizeof(infos) / sizeof(infos[0]) || infos[type].name == NULL)
+        return NULL;
+    return &infos[type];
+}
+
+bool kern_row_bytes(uint32_t type, uint64_t n, size_t *bytes)
+{
+    const struct kern_type_info *info = kern_type_info(type);
+
+    if (info == NULL || n % info->block_elems != 0)
+        return false;
+    return !__builtin_mul_overflow(n / info->block_elems, info->block_bytes, bytes);
+}
+
+float kern_f16_f32(uint16_t h)
+{
+    union {
+        uint32_t u;
+        float f;
+    } v, magic = {113u << 23};
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
+
+    v.u = (uint32_t)(h & 0x7fffu) << 13;
+    if ((h & 0x7c00u) ==
+        0x7c00u) { /* infinity or NaN: the exponent becomes all ones; NaN turns quiet */
+        v.u += 112u << 23;
+        v.u |= 0x7f800000u;
+        if (h & 0x3ffu)
+            v.u |= 1u << 22;
+    } else if ((h & 0x7c00u) == 0) { /* subnormal: let the float unit normalise it */
+        v.u += 113u << 23;
+        v.f -= magic.f;
+    } else {
+        v.u += 112u << 23;
+    }
+    v.u |= sign;
+    return v.f;
+}
+
+uint16_t kern_f32_f16(float f)
+{
+    union {
+        float f;
+        uint32_t u;
+    } v = {f};
+    uint16_t sign = (uint16_t)((v.u >> 16) & 0x8000u);
+    uint32_t a = v.u & 0x7fffffffu;
+
+    if (a > 0x7f800000u) /* NaN: keep the top of its payload, quiet */
+        return (uint16_t)(sign | 0x7e00u | ((a >> 13) & 0x3ffu));
+    if (a >= 0x477ff000u) /* 65520 and above round to infinity */
+        return (uint16_t)(sign | 0x7c00u);
+    if (a <
+        0x38800000u) { /* below 2^-14: adding 0.5 puts the subnormal's bits into the low mantissa */
+        v.u = a;
+        v.f += 0.5f;
+        return (uint16_t)(sign | (v.u - 0x3f000000u));
+    }
+    a += 0xfffu + ((a >> 13) & 1u); /* to nearest, ties to even */
+    return (uint16_t)(sign | ((a - (112u << 23)) >> 13));
+}
+
+static void row_q4_0(const struct kern_block_q4_0 *b, size_t n_blocks, float *dst)
+{
+    uint8_t q[KERN_BLOCK];
+
+    for (; n_blocks > 0; n_blocks--, b++, dst += KERN_BLOCK) {
+        float d = kern_f16_f32(b->d);
+
+        codes_nibbles(b->qs, q);
+        for (unsigned j = 0; j < KERN_BLOCK; j++)
+            dst[j] = d * (float)(q[j] - 8);
+    }
+}
+
+static void row_q4_1(const struct kern_block_q4_1 *b, size_t n_blocks, float *dst)
+{
+    uint8_t q[KERN_BLOCK];
+
+    for (; n_blocks > 0; n_blocks--, b++, dst += KERN_BLOCK) {
+        float d = kern_f16_f32(b->d), m = kern_f16_f32(b->m);
+
+        codes_nibbles(b->qs, q);
+        for (unsigned j = 0; j < KERN_BLOCK; j++)
+            dst[j] = d * (float)q[j] + m;
+    }
+}
+
+static void row_q5_0(const struct kern_block_q5_0 *b, size_t n_blocks, float *dst)
+{
+    uint8_t q[KERN_BLOCK];
+
+    for (; n_blocks > 0; n_blocks--, b++, dst += KERN_BLOCK) {
+        float d = kern_f16_f32(b->d);
+
+        codes_q5_0(b, q);
+        for (unsigned j = 0; j < KERN_BLOCK; j++)
+            dst[j] = d * (float)(q[j] - 16);
+    }
+}
+
+static void row_q8_0(const struct kern_block_q8_0 *b, size_t n_blocks, float *dst)
+{
+    for (; n_blocks > 0; n_blocks--, b++, dst += KERN_BLOCK) {
+        float d = kern_f16_f32(b->d);
+
+        for (unsigned j = 0; j < KERN_BLOCK; j++)
+            dst[j] = d * (float)b->qs[j];
+    }
+}
+
+static void row_q4_k(const struct kern_block_q4_k *b, size_t n_blocks, float *dst)
+{
+    uint8_t q[KERN_BLOCK], sc, mn;
+
+    for (; n_blocks > 0; n_blocks--, b++) {
+        for (unsigned g = 0; g < KERN_SUPER / KERN_BLOCK; g++, dst += KERN_BLOCK) {
+            kern_q4_k_scale(b->scales, g, &sc, &mn);
+            float d = kern_f16_f32(b->d) * (float)sc, m = kern_f16_f32(b->dmin) * (float)mn;
+
+            codes_q4_k(b, g, q);
+            for (unsigned j = 0; j < KERN_BLOCK; j++)
+                dst[j] = d * (float)q[j] - m;
+        }
+    }
+}
+
+static void row_q6_k(const struct kern_block_q6_k *b, size_t n_blocks, float *dst)
+{
+    uint8_t q[KERN_BLOCK];
+
+    for (; n_blocks > 0; n_blocks--, b++) {
+        for (unsigned g = 0; g < KERN_SUPER / KERN_BLOCK; g++, dst += KERN_BLOCK) {
+            float d = kern_f16_f32(b->d);
+            float scale[2] = {d * (float)b->sc[2 * g], d * (float)b->sc[2 * g + 1]};
+
+            codes_q6_k(b, g, q);
+            for (unsigned j = 0; j < KERN_BLOCK; j++)
+                dst[j] = scale[j / 16] * (float)(q[j] - 32);
+        }
+    }
+}
+
+static void row_16(const uint8_t *src, size_t n, float *dst, bool bf16)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h;
+
+        memcpy(&h, src + 2 * i, sizeof(h));
+        dst[i] = bf16 ? kern_bf16_f32(h) : kern_f16_f32(h);
+    }
+}
+
+void kern_row_f32(enum kern_type type, const void *src, size_t n, float *dst)
+{
+    switch (type) {
+    case KERN_TYPE_F32:
+        memcpy(dst, src, n * sizeof(*dst));
+        break;
+    case KERN_TYPE_F16:
+        row_16(src, n, dst, false);
+        break;
+    case KERN_TYPE_BF16:
+        row_16(src, n, dst, true);
+        break;
+    case KERN_TYPE_Q4_0:
+        row_q4_0(src, n / KERN_BLOCK, dst);
+        break;
+    case KERN_TYPE_Q4_1:
+        row_q4_1(src, n / KERN_BLOCK, dst);
+        break;
+    case KERN_TYPE_Q5_0:
+        row_q5_0(src, n / KERN_BLOCK, dst);
+        break;
+    case KERN_TYPE_Q8_0:
+        row_q8_0(src, n / KERN_BLOCK, dst);
+        break;
+    case KERN_TYPE_Q4_K:
+        row_q4_k(src, n / KERN_SUPER, dst);
+        break;
+    case KERN_TYPE_Q6_K:
+        row_q6_k(src, n / KERN_SUPER, dst);
+        break;
+    }
+}

@@ -1,0 +1,150 @@
+/* kernels/ref.c - scalar specification of everything but the matrix product: the table "scalar".
+ *
+ * Written to be read: contracts are in kernels.h. Always built; the other tables are tested against it
+ * and fall back to it where a vector form would gain nothing. Pure; any thread. */
+#include "kernels/ref.h"
+
+#include <math.h>
+
+static void ref_rms_norm(float *out, const float *x, const float *w, size_t n, float eps)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+
+    float scale = 1.0f / sqrtf((float)(sum / (double)n) + eps);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = x[i] * scale * (w != NULL ? w[i] : 1.0f);
+}
+
+void kern_ref_rope(float *x, unsigned n_heads, unsigned head_dim, unsigned n_rot, const float *cos,
+                   const float *sin, enum kern_rope style)
+{
+    const unsigned half = n_rot / 2;
+    const unsigned step = style == KERN_ROPE_NORM ? 2 : 1;     /* between two pairs */
+    const unsigned apart = style == KERN_ROPE_NORM ? 1 : half; /* the two of a pair */
+
+    for (unsigned h = 0; h < n_heads; h++, x += head_dim) {
+        for (unsigned i = 0; i < half; i++) {
+            float *a = x + (size_t)i * step, *b = a + apart;
+            float va = *a, vb = *b;
+
+            *a = va * cos[i] - vb * sin[i];
+            *b = va * sin[i] + vb * cos[i];
+        }
+    }
+}
+
+static void ref_silu_mul(float *out, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+static void ref_add(float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] += y[i];
+}
+
+static void ref_softmax(float *x, size_t n, float scale)
+{
+    float max = -INFINITY, sum = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        x[i] *= scale;
+        max = x[i] > max ? x[i] : max;
+    }
+    for (size_t i = 0; i < n; i++) {
+        x[i] = expf(x[i] - max);
+        sum += x[i];
+    }
+    for (size_t i = 0; i < n; i++)
+        x[i] /= sum;
+}
+
+size_t kern_ref_argmax(const float *x, size_t n)
+{
+    size_t best = 0;
+
+    for (size_t i = 1; i < n; i++)
+        if (x[i] > x[best] || (isnan(x[best]) && !isnan(x[i])))
+            best = i;
+    return best < n && !isnan(x[best]) ? best : 0;
+}
+
+static uint16_t clamp_f16(float f)
+{
+    const float max = 65504.0f;
+
+    return kern_f32_f16(f > max ? max : f < -max ? -max : f);
+}
+
+void kern_ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
+{
+    uint16_t *kb = kern_kv_block(kv, pos / KERN_KV_BLOCK);
+    uint16_t *vb = kb + (size_t)kv->head_dim * KERN_KV_BLOCK;
+    size_t key = pos % KERN_KV_BLOCK;
+
+    for (size_t i = 0; i < kv->head_dim; i++) {
+        kb[i * KERN_KV_BLOCK + key] = clamp_f16(k[i]);
+        vb[key * kv->head_dim + i] = clamp_f16(v[i]);
+    }
+}
+
+/* Online softmax, key by key: m is the largest score so far, l the sum of exp(score - m), out the
+ * weighted sum of the values on the same scale. */
+static void attn_row(const struct kern_kv *kv, const float *q, size_t n_keys, float scale,
+                     float *out)
+{
+    const size_t dim = kv->head_dim;
+    float m = -INFINITY, l = 0;
+
+    for (size_t i = 0; i < dim; i++)
+        out[i] = 0;
+    for (size_t pos = 0; pos < n_keys; pos++) {
+        const uint16_t *kb = kern_kv_block(kv, pos / KERN_KV_BLOCK);
+        const uint16_t *v = kb + dim * KERN_KV_BLOCK + pos % KERN_KV_BLOCK * dim;
+        float s = 0;
+
+        for (size_t i = 0; i < dim; i++)
+            s += q[i] * kern_f16_f32(kb[i * KERN_KV_BLOCK + pos % KERN_KV_BLOCK]);
+        s *= scale;
+
+        float m_new = s > m ? s : m;
+        float fix = m == m_new ? 1.0f : expf(m - m_new);
+        float p = expf(s - m_new);
+
+        for (size_t i = 0; i < dim; i++)
+            out[i] = out[i] * fix + p * kern_f16_f32(v[i]);
+        l = l * fix + p;
+        m = m_new;
+    }
+    for (size_t i = 0; i < dim; i++)
+        out[i] /= l;
+}
+
+void kern_ref_attn(const struct kern_kv *kv, const struct kern_attn *a)
+{
+    for (size_t t = 0; t < a->n_tokens; t++)
+        for (size_t h = 0; h < a->n_heads; h++)
+            attn_row(kv, a->q + t * a->q_stride + h * kv->head_dim, a->n_keys + t, a->scale,
+                     a->out + t * a->out_stride + h * kv->head_dim);
+}
+
+const struct kern_ops kern_scalar_ops = {
+    .name = "scalar",
+    .layout = KERN_LAYOUT_GGUF,
+    .quantize = kern_ref_quantize,
+    .matmul = kern_ref_matmul,
+    .rms_norm = ref_rms_norm,
+    .rope = kern_ref_rope,
+    .silu_mul = ref_silu_mul,
+    .add = ref_add,
+    .softmax = ref_softmax,
+    .argmax = kern_ref_argmax,
+    .kv_put = kern_ref_kv_put,
+    .attn = kern_ref_attn,
+};

@@ -1,0 +1,26 @@
+/* kernels/ref.h - private: the scalar specification of each operation; contracts are in kernels.h. */
+#ifndef KERNELS_REF_H
+#define KERNELS_REF_H
+
+#include "kernels/kernels.h"
+
+extern const struct kern_ops kern_scalar_ops;
+
+void kern_ref_quantize(struct kern_acts *a, unsigned from, unsigned to);
+void kern_ref_matmul(const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens,
+                     float *out, size_t out_stride, size_t row_from, size_t row_to);
+void kern_ref_attn(const struct kern_kv *kv, const struct kern_attn *a);
+void kern_ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v);
+void kern_ref_rope(float *x, unsigned n_heads, unsigned head_dim, unsigned n_rot, const float *cos,
+                   const float *sin, enum kern_rope style);
+size_t kern_ref_argmax(const float *x, size_t n);
+
+/* The 16 tokens around pos: K [head_dim][16], V [16][head_dim]. */
+static inline uint16_t *kern_kv_block(const struct kern_kv *kv, size_t i_block)
+{
+    size_t n = kv->table != NULL ? kv->table[i_block] : i_block;
+
+    return (uint16_t *)(void *)((char *)kv->base + n * kv->block_stride);
+}
+
+#endif

@@ -1,0 +1,187 @@
+/* kernels/ref_matmul.c - scalar specification of quantize and matmul, on GGUF blocks in place.
+ *
+ * Quantized matrices: for each block of 32 the integer products are summed exactly, then scaled and
+ * added in float, blocks in order; offsets that are whole codes (Q4_0, Q5_0, Q8_0, Q6_K) are part of the
+ * integer sum, minima (Q4_1, Q4_K) are added as m * (d * sum of q). Pure; any thread. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/codes.h"
+#include "kernels/ref.h"
+
+/* Below this the reciprocal of the scale would overflow; such a block counts as zeros. */
+static const float min_amax = 1e-30f;
+
+static void quantize_block(const float *x, size_t n, struct kern_acts *a, size_t q_at, size_t b_at)
+{
+    int8_t *q = a->q + q_at;
+    int32_t sum[2] = {0, 0};
+    float amax = 0, inv = 0;
+    bool finite = true;
+
+    for (size_t i = 0; i < n; i++) {
+        float v = fabsf(x[i]);
+
+        finite = finite && isfinite(v);
+        amax = v > amax ? v : amax;
+    }
+    if (finite && amax >= min_amax)
+        inv = 127.0f / amax;
+    for (size_t i = 0; i < KERN_BLOCK; i++) {
+        q[i] = i < n && inv > 0 ? (int8_t)lrintf(x[i] * inv) : 0;
+        sum[i / 16] += q[i];
+    }
+    a->d[b_at] = !finite ? NAN : inv > 0 ? amax / 127.0f : 0;
+    a->ds[b_at] = a->d[b_at] * (float)(sum[0] + sum[1]);
+    a->nsum[b_at] = -(sum[0] + sum[1]);
+    a->nsum16[2 * b_at] = -sum[0];
+    a->nsum16[2 * b_at + 1] = -sum[1];
+}
+
+void kern_ref_quantize(struct kern_acts *a, unsigned from, unsigned to)
+{
+    for (size_t t = from; t < to; t++) {
+        const float *x = a->x + t * a->x_stride;
+
+        for (size_t b = 0; b < a->b_stride; b++) {
+            size_t left = a->cols - b * KERN_BLOCK;
+
+            quantize_block(x + b * KERN_BLOCK, left < KERN_BLOCK ? left : KERN_BLOCK, a,
+                           t * a->q_stride + b * KERN_BLOCK, t * a->b_stride + b);
+        }
+    }
+}
+
+/* A block of 32 weights made ready: value = d[i / 16] * (q - off) + m. */
+struct block {
+    uint8_t q[KERN_BLOCK];
+    int off;
+    float d[2], m;
+};
+
+static void load_block(enum kern_type type, const void *row, size_t i, struct block *o)
+{
+    const size_t super = i / (KERN_SUPER / KERN_BLOCK);
+    const unsigned g = (unsigned)(i % (KERN_SUPER / KERN_BLOCK));
+
+    o->off = 0;
+    o->m = 0;
+    switch (type) {
+    case KERN_TYPE_Q4_0: {
+        const struct kern_block_q4_0 *b = (const struct kern_block_q4_0 *)row + i;
+        codes_nibbles(b->qs, o->q);
+        o->off = 8;
+        o->d[0] = o->d[1] = kern_f16_f32(b->d);
+        break;
+    }
+    case KERN_TYPE_Q4_1: {
+        const struct kern_block_q4_1 *b = (const struct kern_block_q4_1 *)row + i;
+        codes_nibbles(b->qs, o->q);
+        o->d[0] = o->d[1] = kern_f16_f32(b->d);
+        o->m = kern_f16_f32(b->m);
+        break;
+    }
+    case KERN_TYPE_Q5_0: {
+        const struct kern_block_q5_0 *b = (const struct kern_block_q5_0 *)row + i;
+        codes_q5_0(b, o->q);
+        o->off = 16;
+        o->d[0] = o->d[1] = kern_f16_f32(b->d);
+        break;
+    }
+    case KERN_TYPE_Q8_0: {
+        const struct kern_block_q8_0 *b = (const struct kern_block_q8_0 *)row + i;
+        for (unsigned j = 0; j < KERN_BLOCK; j++)
+            o->q[j] = (uint8_t)(b->qs[j] + 128);
+        o->off = 128;
+        o->d[0] = o->d[1] = kern_f16_f32(b->d);
+        break;
+    }
+    case KERN_TYPE_Q4_K: {
+        const struct kern_block_q4_k *b = (const struct kern_block_q4_k *)row + super;
+        uint8_t sc, mn;
+        codes_q4_k(b, g, o->q);
+        kern_q4_k_scale(b->scales, g, &sc, &mn);
+        o->d[0] = o->d[1] = kern_f16_f32(b->d) * (float)sc;
+        o->m = -(kern_f16_f32(b->dmin) * (float)mn);
+        break;
+    }
+    case KERN_TYPE_Q6_K: {
+        const struct kern_block_q6_k *b = (const struct kern_block_q6_k *)row + super;
+        codes_q6_k(b, g, o->q);
+        o->off = 32;
+        o->d[0] = kern_f16_f32(b->d) * (float)b->sc[2 * g];
+        o->d[1] = kern_f16_f32(b->d) * (float)b->sc[2 * g + 1];
+        break;
+    }
+    case KERN_TYPE_F32:
+    case KERN_TYPE_F16:
+    case KERN_TYPE_BF16:
+        break; /* dot_float */
+    }
+}
+
+static float dot_block(const struct block *w, const struct kern_acts *x, size_t t, size_t i)
+{
+    const int8_t *q = x->q + t * x->q_stride + i * KERN_BLOCK;
+    float d = x->d[t * x->b_stride + i];
+    int sum[2] = {0, 0};
+
+    for (unsigned j = 0; j < KERN_BLOCK; j++)
+        sum[j / 16] += (w->q[j] - w->off) * q[j];
+    return d * (w->d[0] * (float)sum[0] + w->d[1] * (float)sum[1]) +
+           w->m * x->ds[t * x->b_stride + i];
+}
+
+/* One row of a quantized matrix times all tokens: each block is unpacked once. */
+static void row_quant(const struct kern_matrix *w, const char *row, const struct kern_acts *x,
+                      unsigned n_tokens, float *out, size_t out_stride)
+{
+    struct block b;
+
+    for (size_t t = 0; t < n_tokens; t++)
+        out[t * out_stride] = 0;
+    for (size_t i = 0; i < w->cols / KERN_BLOCK; i++) {
+        load_block(w->type, row, i, &b);
+        for (size_t t = 0; t < n_tokens; t++)
+            out[t * out_stride] += dot_block(&b, x, t, i);
+    }
+}
+
+static void row_float(const struct kern_matrix *w, const char *row, const struct kern_acts *x,
+                      unsigned n_tokens, float *out, size_t out_stride)
+{
+    const size_t width = w->type == KERN_TYPE_F32 ? 4 : 2;
+    float v[KERN_BLOCK];
+
+    for (size_t t = 0; t < n_tokens; t++)
+        out[t * out_stride] = 0;
+    for (size_t k = 0; k < w->cols; k += KERN_BLOCK) {
+        size_t n = w->cols - k < KERN_BLOCK ? w->cols - k : KERN_BLOCK;
+
+        kern_row_f32(w->type, row + k * width, n, v);
+        for (size_t t = 0; t < n_tokens; t++) {
+            const float *xt = x->x + t * x->x_stride + k;
+            float sum = out[t * out_stride];
+
+            for (size_t j = 0; j < n; j++)
+                sum += v[j] * xt[j];
+            out[t * out_stride] = sum;
+        }
+    }
+}
+
+void kern_ref_matmul(const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens,
+                     float *out, size_t out_stride, size_t row_from, size_t row_to)
+{
+    const struct kern_type_info *info = kern_type_info(w->type);
+    size_t row_bytes = w->cols / info->block_elems * info->block_bytes;
+
+    for (size_t row = row_from; row < row_to; row++) {
+        const char *bytes = (const char *)w->data + row * row_bytes;
+
+        if (info->quantized)
+            row_quant(w, bytes, x, n_tokens, out + row, out_stride);
+        else
+            row_float(w, bytes, x, n_tokens, out + row, out_stride);
+    }
+}
