@@ -6,6 +6,7 @@
 
 #include "base/digest.h"
 #include "base/json.h"
+#include "base/siphash.h"
 
 enum { FIRST_SLOTS = 64 };
 
@@ -41,65 +42,17 @@ static int bytes_next(struct bytes *b)
     return (unsigned char)b->pending[0];
 }
 
-static uint64_t rotl(uint64_t x, unsigned n)
-{
-    return x << n | x >> (64 - n);
-}
-
-static void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[1] = rotl(v[1], 13) ^ v[0];
-    v[0] = rotl(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotl(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotl(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotl(v[1], 17) ^ v[2];
-    v[2] = rotl(v[2], 32);
-}
-
-static void sip_word(uint64_t v[4], uint64_t w)
-{
-    v[3] ^= w;
-    sip_round(v);
-    v[0] ^= w;
-}
-
-/* SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012) of the decoded key. */
 static uint64_t key_hash(const struct gw_json_keys *k, struct gw_span raw, bool escaped)
 {
-    uint64_t v[4] = {
-        k->seed[0] ^ UINT64_C(0x736f6d6570736575), k->seed[1] ^ UINT64_C(0x646f72616e646f6d),
-        k->seed[0] ^ UINT64_C(0x6c7967656e657261), k->seed[1] ^ UINT64_C(0x7465646279746573)};
-    uint64_t w = 0;
-    size_t len = 0;
+    struct gw_sip sip = gw_sip_start(k->seed);
+    struct bytes b = bytes_of(raw);
 
-    if (!escaped) {
-        for (; raw.len - len >= sizeof(w); len += sizeof(w)) {
-            memcpy(&w, raw.ptr + len, sizeof(w));
-            sip_word(v, w);
-        }
-        w = 0;
-        for (; len < raw.len; len++)
-            w |= (uint64_t)(unsigned char)raw.ptr[len] << (len % 8 * 8);
-    } else {
-        struct bytes b = bytes_of(raw);
-
-        for (int c; (c = bytes_next(&b)) >= 0;) {
-            w |= (uint64_t)(unsigned)c << (len % 8 * 8);
-            if (++len % 8 == 0) {
-                sip_word(v, w);
-                w = 0;
-            }
-        }
-    }
-    sip_word(v, w | (uint64_t)len << 56);
-    v[2] ^= 0xFF;
-    for (int i = 0; i < 3; i++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    if (!escaped)
+        gw_sip_add(&sip, raw);
+    else
+        for (int c; (c = bytes_next(&b)) >= 0;)
+            gw_sip_byte(&sip, (unsigned char)c);
+    return gw_sip_end(&sip);
 }
 
 static bool same_key(struct gw_span a, bool a_escaped, struct gw_span b, bool b_escaped)
