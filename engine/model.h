@@ -1,0 +1,58 @@
+/* engine/model.h - the weights and hyper-parameters of one model, bound and checked.
+ *
+ * Families: llama (mistral and SmolLM among them), qwen2, qwen3. Invariants after a load: (M1) every
+ * hyper-parameter agrees with the shapes of the tensors; (M2) every tensor of the file is used, so a
+ * variant that computes something else is refused instead of answering nonsense; (M3) all weights live
+ * in memory of ours, the file may be closed. Immutable after loading: any thread may read. */
+#ifndef ENGINE_MODEL_H
+#define ENGINE_MODEL_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "engine/gguf.h"
+#include "kernels/kernels.h"
+
+struct pool;
+
+struct model_layer {
+    const float *attn_norm, *ffn_norm;     /* [n_embd] */
+    const float *q_norm, *k_norm;          /* [head_dim], or NULL */
+    const float *q_bias, *k_bias, *v_bias; /* [heads * head_dim], or NULL */
+    struct kern_matrix q, k, v, o;         /* o: heads * head_dim to n_embd */
+    struct kern_matrix gate, up, down;     /* n_embd to n_ff and back */
+};
+
+struct model {
+    char name[64], arch[32], quant[32];
+    unsigned n_vocab, n_layers, n_embd, n_ff, n_heads, n_kv_heads, head_dim, n_rot;
+    unsigned max_context; /* tokens the model was made for, or that its window allows */
+    float eps;            /* of the norms */
+    enum kern_rope rope;
+    double *rope_freqs; /* [n_rot / 2] radians a position, scaling included */
+    const float *output_norm;
+    struct kern_matrix embedding, output; /* the same matrix when tied */
+    struct model_layer *layers;
+    uint64_t n_params, file_bytes;
+    uint64_t token_bytes; /* weight bytes that one decoded token reads */
+    char kernels[160], warning[160];
+
+    const struct kern_ops *ops;
+    void *weights; /* one huge-page-advised mapping */
+    size_t weights_bytes;
+};
+
+/* Fills what can be known without weights; checks everything that loading would. *m is zeroed first and
+ * needs model_fini, also after a failure. GW_EUNSUPPORTED, GW_EPARSE, GW_ELIMIT, GW_ENOMEM. */
+enum gw_status model_inspect(struct model *m, const struct gguf *g, const struct kern_ops *ops,
+                             struct gw_err *err);
+
+/* The same, and packs the weights with all threads of p. progress may be NULL. */
+enum gw_status model_load(struct model *m, const struct gguf *g, const struct kern_ops *ops,
+                          struct pool *p,
+                          void (*progress)(void *ctx, uint64_t done, uint64_t total),
+                          void *progress_ctx, struct gw_err *err);
+
+void model_fini(struct model *m);
+
+#endif

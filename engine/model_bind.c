@@ -1,0 +1,304 @@
+/* engine/model_bind.c - finds each tensor, checks its shape, and moves it into memory of ours.
+ *
+ * Two passes over one table of slots: plan (what goes where, in the order in which a step reads it, so
+ * that decoding streams through memory) and fill (all threads pack rows). Owns the table during the
+ * call; the region belongs to the model. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/hugemem.h"
+#include "engine/model_private.h"
+#include "engine/pool.h"
+
+/* Work handed to a thread at once while packing. */
+enum { PACK_BYTES = 1 << 20 };
+
+/* One tensor and its place. Exactly one of matrix and vector is set. */
+struct slot {
+    const struct gguf_tensor *t;
+    struct kern_matrix *matrix;
+    const float **vector;
+    size_t rows, cols;
+    size_t at, bytes; /* in the region */
+    bool packed;      /* false: the file's bytes are copied */
+};
+
+struct binder {
+    struct model *m;
+    const struct gguf *g;
+    struct gw_err *err;
+    struct slot *slots; /* as many as the file has tensors */
+    bool *used;         /* by tensor */
+    size_t n_slots, region_bytes;
+};
+
+/* ---- plan ------------------------------------------------------------------------------- */
+
+static enum gw_status add_slot(struct binder *b, struct slot s)
+{
+    size_t index = (size_t)(s.t - gguf_tensor_at(b->g, 0));
+    size_t end;
+
+    if (b->used[index])
+        return gw_fail(b->err, GW_EPARSE, "GGUF: tensor %.*s is used twice", (int)s.t->name.len,
+                       s.t->name.ptr);
+    b->used[index] = true;
+    s.at = b->region_bytes;
+    if (__builtin_add_overflow(s.at, s.bytes, &end) || end > SIZE_MAX - KERN_ALIGN)
+        return gw_fail(b->err, GW_ELIMIT, "the model does not fit into the address space");
+    b->region_bytes = (end + KERN_ALIGN - 1) / KERN_ALIGN * KERN_ALIGN;
+    b->slots[b->n_slots++] = s;
+    return GW_OK;
+}
+
+static enum gw_status wrong_shape(struct binder *b, const struct gguf_tensor *t, size_t cols,
+                                  size_t rows)
+{
+    return gw_fail(b->err, GW_EPARSE, "GGUF: tensor %.*s is %llu x %llu, %zu x %zu is needed",
+                   (int)t->name.len, t->name.ptr, (unsigned long long)t->dims[0],
+                   (unsigned long long)t->dims[1], cols, rows);
+}
+
+static enum gw_status bind_matrix(struct binder *b, const char *name, size_t cols, size_t rows,
+                                  struct kern_matrix *out)
+{
+    const struct gguf_tensor *t = gguf_tensor(b->g, name);
+    struct slot s = {.t = t, .matrix = out, .rows = rows, .cols = cols, .packed = true};
+
+    if (t == NULL)
+        return gw_fail(b->err, GW_EPARSE, "GGUF: tensor %s is missing", name);
+    if (t->n_dims != 2 || t->dims[0] != cols || t->dims[1] != rows)
+        return wrong_shape(b, t, cols, rows);
+    if (kern_matrix_packed_bytes(b->m->ops, t->type, rows, cols, &s.bytes, b->err) != GW_OK)
+        return gw_fail_prefix(b->err, "tensor %s", name);
+    if (s.bytes == 0) {
+        s.packed = false;
+        s.bytes = t->bytes;
+    }
+    return add_slot(b, s);
+}
+
+/* Sets *out to NULL when an optional vector is not there. */
+static enum gw_status bind_vector(struct binder *b, const char *name, size_t n, bool optional,
+                                  const float **out)
+{
+    const struct gguf_tensor *t = gguf_tensor(b->g, name);
+
+    *out = NULL;
+    if (t == NULL)
+        return optional ? GW_OK : gw_fail(b->err, GW_EPARSE, "GGUF: tensor %s is missing", name);
+    if (t->n_dims != 1 || t->dims[0] != n)
+        return wrong_shape(b, t, n, 1);
+    if (kern_type_info(t->type) == NULL)
+        return gw_fail(b->err, GW_EUNSUPPORTED, "tensor %s has type %u, which is not built in",
+                       name, t->type);
+    return add_slot(
+        b, (struct slot){.t = t, .vector = out, .rows = 1, .cols = n, .bytes = n * sizeof(float)});
+}
+
+static enum gw_status bind_layer(struct binder *b, unsigned i)
+{
+    const struct model *m = b->m;
+    struct model_layer *l = &b->m->layers[i];
+    size_t d = m->n_embd, q = (size_t)m->n_heads * m->head_dim,
+           kv = (size_t)m->n_kv_heads * m->head_dim;
+    const struct {
+        const char *name;
+        size_t cols, rows;
+        struct kern_matrix *out;
+    } matrices[] = {{"attn_q", d, q, &l->q},
+                    {"attn_k", d, kv, &l->k},
+                    {"attn_v", d, kv, &l->v},
+                    {"attn_output", q, d, &l->o},
+                    {"ffn_gate", d, m->n_ff, &l->gate},
+                    {"ffn_up", d, m->n_ff, &l->up},
+                    {"ffn_down", m->n_ff, d, &l->down}};
+    bool qwen2 = strcmp(m->arch, "qwen2") == 0, qwen3 = strcmp(m->arch, "qwen3") == 0;
+    const struct {
+        const char *name;
+        size_t n;
+        bool optional;
+        const float **out;
+    } vectors[] = {{"attn_norm.weight", d, false, &l->attn_norm},
+                   {"ffn_norm.weight", d, false, &l->ffn_norm},
+                   {"attn_q_norm.weight", m->head_dim, !qwen3, &l->q_norm},
+                   {"attn_k_norm.weight", m->head_dim, !qwen3, &l->k_norm},
+                   {"attn_q.bias", q, !qwen2, &l->q_bias},
+                   {"attn_k.bias", kv, !qwen2, &l->k_bias},
+                   {"attn_v.bias", kv, !qwen2, &l->v_bias}};
+    char name[64];
+
+    for (size_t k = 0; k < sizeof(vectors) / sizeof(vectors[0]); k++) {
+        (void)snprintf(name, sizeof(name), "blk.%u.%s", i, vectors[k].name);
+        GW_TRY(bind_vector(b, name, vectors[k].n, vectors[k].optional, vectors[k].out));
+    }
+    for (size_t k = 0; k < sizeof(matrices) / sizeof(matrices[0]); k++) {
+        (void)snprintf(name, sizeof(name), "blk.%u.%s.weight", i, matrices[k].name);
+        GW_TRY(bind_matrix(b, name, matrices[k].cols, matrices[k].rows, matrices[k].out));
+    }
+    if ((l->q_norm == NULL) != (l->k_norm == NULL))
+        return gw_fail(b->err, GW_EPARSE, "GGUF: layer %u has one of q_norm and k_norm", i);
+    return GW_OK;
+}
+
+/* A tensor that nobody asked for is a part of the computation that is not built in. */
+static enum gw_status check_all_used(const struct binder *b)
+{
+    for (size_t i = 0; i < gguf_n_tensors(b->g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(b->g, i);
+
+        if (!b->used[i] && !gw_span_is(t->name, "rope_freqs.weight"))
+            return gw_fail(b->err, GW_EUNSUPPORTED,
+                           "tensor %.*s is not part of %s as it is built in", (int)t->name.len,
+                           t->name.ptr, b->m->arch);
+    }
+    return GW_OK;
+}
+
+static enum gw_status plan(struct binder *b)
+{
+    struct model *m = b->m;
+    bool tied = gguf_tensor(b->g, "output.weight") == NULL;
+
+    for (unsigned i = 0; i < m->n_layers; i++)
+        GW_TRY(bind_layer(b, i));
+    GW_TRY(bind_vector(b, "output_norm.weight", m->n_embd, false, &m->output_norm));
+    GW_TRY(bind_matrix(b, "token_embd.weight", m->n_embd, m->n_vocab, &m->embedding));
+    if (!tied)
+        GW_TRY(bind_matrix(b, "output.weight", m->n_embd, m->n_vocab, &m->output));
+    return check_all_used(b);
+}
+
+/* ---- fill ------------------------------------------------------------------------------- */
+
+struct packing {
+    const struct slot *s;
+    void *dst;
+    size_t step; /* rows handed out at once */
+    atomic_uint next;
+};
+
+static void pack_some(void *ctx, unsigned thread)
+{
+    struct packing *pk = ctx;
+    const struct slot *s = pk->s;
+    size_t from;
+
+    (void)thread;
+    while ((from = pool_take(&pk->next) * pk->step) < s->rows) {
+        size_t to = s->rows - from < pk->step ? s->rows : from + pk->step;
+        size_t row_bytes = s->t->bytes / s->rows;
+
+        if (s->packed)
+            kern_matrix_pack_rows(s->matrix, s->t->data, pk->dst, from, to);
+        else
+            memcpy((char *)pk->dst + from * row_bytes, (const char *)s->t->data + from * row_bytes,
+                   (to - from) * row_bytes);
+    }
+}
+
+static enum gw_status fill_slot(struct binder *b, const struct slot *s, struct pool *p)
+{
+    void *dst = (char *)b->m->weights + s->at;
+    struct packing pk = {.s = s, .dst = dst};
+
+    if (s->vector != NULL) {
+        kern_row_f32((enum kern_type)s->t->type, s->t->data, s->cols, dst);
+        *s->vector = dst;
+        return GW_OK;
+    }
+    GW_TRY(kern_matrix_init(b->m->ops, s->t->type, s->rows, s->cols, dst, s->packed ? dst : NULL,
+                            s->matrix, b->err));
+    pk.step = (PACK_BYTES / (s->t->bytes / s->rows + 1) / KERN_ROW_STEP + 1) * KERN_ROW_STEP;
+    pool_run(p, pack_some, &pk);
+    return GW_OK;
+}
+
+static enum gw_status fill(struct binder *b, struct pool *p,
+                           void (*progress)(void *ctx, uint64_t done, uint64_t total),
+                           void *progress_ctx)
+{
+    struct model *m = b->m;
+    uint64_t done = 0, total = 0;
+
+    for (size_t i = 0; i < b->n_slots; i++)
+        total += b->slots[i].t->bytes;
+    m->weights = hugemem_new(b->region_bytes);
+    if (m->weights == NULL)
+        return gw_fail(b->err, GW_ENOMEM, "out of memory for %zu MiB of weights",
+                       b->region_bytes >> 20);
+    m->weights_bytes = b->region_bytes;
+    for (size_t i = 0; i < b->n_slots; i++) {
+        GW_TRY(fill_slot(b, &b->slots[i], p));
+        /* The file's pages are not needed any more: one copy of the weights stays resident. */
+        gguf_tensor_drop(b->g, b->slots[i].t);
+        done += b->slots[i].t->bytes;
+        if (progress != NULL)
+            progress(progress_ctx, done, total);
+    }
+    if (m->output.data == NULL)
+        m->output = m->embedding;
+    return GW_OK;
+}
+
+/* ---- description ------------------------------------------------------------------------ */
+
+/* Sets what people are told: parameters, bytes a token, the main type, the kernel of each type. */
+static void describe(struct binder *b)
+{
+    struct model *m = b->m;
+    uint64_t bytes[64] = {0}, most = 0;
+    bool tied = gguf_tensor(b->g, "output.weight") == NULL;
+    size_t at = 0;
+
+    for (size_t i = 0; i < b->n_slots; i++) {
+        const struct slot *s = &b->slots[i];
+
+        m->n_params += (uint64_t)s->rows * s->cols;
+        if (tied || s->matrix != &m->embedding)
+            m->token_bytes += s->bytes;
+        if (s->matrix != NULL && s->t->type < 64)
+            bytes[s->t->type] += s->t->bytes;
+    }
+    for (uint32_t type = 0; type < 64; type++) {
+        const struct kern_type_info *info = kern_type_info(type);
+        int n;
+
+        if (bytes[type] == 0 || info == NULL)
+            continue;
+        if (bytes[type] > most) {
+            most = bytes[type];
+            (void)snprintf(m->quant, sizeof(m->quant), "%s", info->name);
+        }
+        n = snprintf(m->kernels + at, sizeof(m->kernels) - at, "%s%s: %s", at == 0 ? "" : "; ",
+                     info->name, kern_ops_describe(m->ops, type));
+        at = n > 0 && at + (size_t)n < sizeof(m->kernels) ? at + (size_t)n : sizeof(m->kernels) - 1;
+    }
+}
+
+enum gw_status model_bind(struct model *m, const struct gguf *g, struct pool *p,
+                          void (*progress)(void *ctx, uint64_t done, uint64_t total),
+                          void *progress_ctx, struct gw_err *err)
+{
+    struct binder b = {.m = m, .g = g, .err = err};
+    enum gw_status st = GW_ENOMEM;
+
+    m->layers = calloc(m->n_layers, sizeof(*m->layers));
+    b.slots = calloc(gguf_n_tensors(g), sizeof(*b.slots));
+    b.used = calloc(gguf_n_tensors(g), sizeof(*b.used));
+    if (m->layers == NULL || b.slots == NULL || b.used == NULL) {
+        st = gw_fail(err, GW_ENOMEM, "out of memory for the model");
+        goto out;
+    }
+    st = plan(&b);
+    if (st != GW_OK)
+        goto out;
+    describe(&b);
+    if (p != NULL)
+        st = fill(&b, p, progress, progress_ctx);
+out:
+    free(b.slots);
+    free(b.used);
+    return st;
+}
