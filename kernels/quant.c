@@ -28,10 +28,13 @@ const struct kern_type_info *kern_type_info(uint32_t type)
 bool kern_row_bytes(uint32_t type, uint64_t n, size_t *bytes)
 {
     const struct kern_type_info *info = kern_type_info(type);
+    size_t all;
 
-    if (info == NULL || n % info->block_elems != 0)
+    if (info == NULL || n % info->block_elems != 0 ||
+        __builtin_mul_overflow(n / info->block_elems, info->block_bytes, &all))
         return false;
-    return !__builtin_mul_overflow(n / info->block_elems, info->block_bytes, bytes);
+    *bytes = all;
+    return true;
 }
 
 float kern_f16_f32(uint16_t h)
