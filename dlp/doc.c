@@ -1,0 +1,379 @@
+/* dlp/doc.c - turns a body into leaves (dlp.h, doc.h).
+ *
+ * The body is tokenized once; then the list of leaves is its own work list: each string that looks like
+ * JSON is tokenized in turn and its leaves are appended, so nesting costs no recursion. A string that
+ * only looks like JSON, or exceeds a limit inside, stays the plain string leaf that it is anyway. */
+#include "dlp/doc.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+enum { DEFAULT_LEAVES = 200000, FIRST_CAP = 32 };
+
+/* An open container. Its path nodes are made when the first leaf below it needs them: a body of a
+ * million empty arrays makes none. */
+struct frame {
+    uint32_t node;   /* of the container; DLP_NONE: not made yet */
+    uint32_t member; /* of the current member or element; DLP_NONE: not made yet */
+    uint32_t index;  /* of the current element */
+    bool object;
+    struct gw_span key;  /* of the current member */
+    struct gw_span name; /* nearest enclosing member name, for elements and keys */
+};
+
+struct builder {
+    struct dlp_doc *doc;
+    struct gw_json *json;
+    struct frame *frames; /* frames[0] is no container: it holds the text's root */
+    unsigned depth;
+    unsigned max_leaves;
+    /* The text being tokenized: */
+    struct gw_span text;
+    uint32_t outer; /* the leaf that holds it; DLP_NONE: it is the body */
+    unsigned nesting;
+};
+
+/* ---- growing lists in the arena ---------------------------------------------------------- */
+
+/* Returns list with room for one more; NULL when out of memory. The old copy stays in the arena, so
+ * doubling wastes at most as much as is used. */
+static void *grow(struct gw_arena *arena, void *list, unsigned n, unsigned cap, size_t size)
+{
+    void *bigger = gw_arena_array(arena, cap, size);
+
+    if (bigger != NULL && n != 0)
+        memcpy(bigger, list, n * size);
+    return bigger;
+}
+
+bool dlp_doc_add_leaf(struct dlp_doc *doc, const struct dlp_leaf *leaf,
+                      const struct dlp_source *src)
+{
+    if (doc->n_leaves == doc->cap_leaves) {
+        unsigned cap = doc->cap_leaves == 0 ? FIRST_CAP : doc->cap_leaves * 2;
+        void *leaves = grow(doc->arena, doc->leaves, doc->n_leaves, cap, sizeof(*doc->leaves));
+        void *sources = grow(doc->arena, doc->sources, doc->n_leaves, cap, sizeof(*doc->sources));
+
+        if (leaves == NULL || sources == NULL)
+            return false;
+        doc->leaves = leaves;
+        doc->sources = sources;
+        doc->cap_leaves = cap;
+    }
+    doc->leaves[doc->n_leaves] = *leaf;
+    doc->sources[doc->n_leaves] = *src;
+    doc->n_leaves++;
+    return true;
+}
+
+static uint32_t add_node(struct dlp_doc *doc, const struct dlp_node *node)
+{
+    if (doc->n_nodes == doc->cap_nodes) {
+        unsigned cap = doc->cap_nodes == 0 ? FIRST_CAP : doc->cap_nodes * 2;
+        void *nodes = grow(doc->arena, doc->nodes, doc->n_nodes, cap, sizeof(*doc->nodes));
+
+        if (nodes == NULL)
+            return DLP_NONE;
+        doc->nodes = nodes;
+        doc->cap_nodes = cap;
+    }
+    doc->nodes[doc->n_nodes] = *node;
+    return doc->n_nodes++;
+}
+
+/* ---- paths ------------------------------------------------------------------------------- */
+
+/* Makes the path node of the current member of the innermost container, and those above it. */
+static uint32_t current_node(struct builder *b)
+{
+    unsigned d = b->depth;
+
+    while (d > 0 && b->frames[d].node == DLP_NONE)
+        d--;
+    for (;; d++) {
+        struct frame *f = &b->frames[d];
+
+        if (f->member == DLP_NONE)
+            f->member = add_node(b->doc, &(struct dlp_node){.parent = f->node,
+                                                            .index = f->index,
+                                                            .key = f->key,
+                                                            .element = !f->object});
+        if (f->member == DLP_NONE || d == b->depth)
+            return f->member;
+        b->frames[d + 1].node = f->member;
+    }
+}
+
+static struct gw_span current_name(const struct builder *b)
+{
+    const struct frame *f = &b->frames[b->depth];
+
+    return f->object ? f->key : f->name;
+}
+
+static void open_container(struct builder *b, bool object)
+{
+    struct gw_span name = current_name(b);
+
+    b->frames[++b->depth] =
+        (struct frame){.node = DLP_NONE, .member = DLP_NONE, .object = object, .name = name};
+}
+
+/* A value has ended: the next one in an array is another element. */
+static void value_done(struct builder *b)
+{
+    struct frame *f = &b->frames[b->depth];
+
+    if (b->depth == 0 || f->object)
+        return;
+    f->index++;
+    f->member = DLP_NONE;
+}
+
+/* ---- leaves ------------------------------------------------------------------------------ */
+
+static enum gw_status add_token(struct builder *b, const struct gw_json_tok *tok,
+                                struct gw_err *err)
+{
+    struct dlp_doc *doc = b->doc;
+    struct frame *f = &b->frames[b->depth];
+    struct dlp_source src = {.outer = b->outer,
+                             .at = (uint32_t)(tok->raw.ptr - b->text.ptr),
+                             .raw = tok->raw,
+                             .escaped = tok->escaped};
+    struct dlp_leaf leaf = {.nesting = b->nesting};
+    enum gw_status st;
+
+    if (doc->n_leaves >= b->max_leaves)
+        return gw_fail(err, GW_ELIMIT, "JSON: more than %u strings, keys and numbers",
+                       b->max_leaves);
+    st = dlp_map_decode(doc->arena, &src, &leaf.text);
+    if (tok->type == GW_JSON_KEY) {
+        leaf.kind = DLP_LEAF_KEY;
+        leaf.key = f->name;
+        f->key = leaf.text;
+        f->member = DLP_NONE;
+    } else {
+        leaf.kind = tok->type == GW_JSON_NUMBER ? DLP_LEAF_NUMBER : DLP_LEAF_STRING;
+        leaf.key = current_name(b);
+    }
+    leaf.parent = current_node(b);
+    if (st != GW_OK || leaf.parent == DLP_NONE || !dlp_doc_add_leaf(doc, &leaf, &src))
+        return gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", doc->body.len);
+    dlp_map_to_body(doc, doc->n_leaves - 1, 0, (uint32_t)leaf.text.len,
+                    &doc->leaves[doc->n_leaves - 1].raw_start,
+                    &doc->leaves[doc->n_leaves - 1].raw_end);
+    return GW_OK;
+}
+
+/* Tokenizes b->text and appends its leaves. root: the path node of the text itself; name: the member
+ * name around it. */
+static enum gw_status take_text(struct builder *b, uint32_t root, struct gw_span name,
+                                const struct gw_json_limits *limits, struct gw_err *err)
+{
+    struct gw_json_tok tok;
+
+    b->depth = 0;
+    b->frames[0] = (struct frame){.node = root, .member = root, .name = name};
+    gw_json_start(b->json, b->text, limits);
+    for (;;) {
+        switch (gw_json_next(b->json, &tok)) {
+        case GW_JSON_END:
+            return GW_OK;
+        case GW_JSON_ERROR:
+            return gw_json_error(b->json, err);
+        case GW_JSON_OBJECT_BEGIN:
+        case GW_JSON_ARRAY_BEGIN:
+            open_container(b, tok.type == GW_JSON_OBJECT_BEGIN);
+            break;
+        case GW_JSON_OBJECT_END:
+        case GW_JSON_ARRAY_END:
+            b->depth--;
+            value_done(b);
+            break;
+        case GW_JSON_KEY:
+            GW_TRY(add_token(b, &tok, err));
+            break;
+        case GW_JSON_STRING:
+        case GW_JSON_NUMBER:
+            GW_TRY(add_token(b, &tok, err));
+            value_done(b);
+            break;
+        case GW_JSON_TRUE:
+        case GW_JSON_FALSE:
+        case GW_JSON_NULL:
+            value_done(b);
+            break;
+        }
+    }
+}
+
+/* ---- JSON inside strings ----------------------------------------------------------------- */
+
+static bool looks_like_json(struct gw_span s)
+{
+    while (s.len != 0 && memchr(" \t\r\n", s.ptr[0], 4) != NULL)
+        s = gw_span_from(s, 1);
+    while (s.len != 0 && memchr(" \t\r\n", s.ptr[s.len - 1], 4) != NULL)
+        s.len--;
+    return s.len > 2 && ((s.ptr[0] == '{' && s.ptr[s.len - 1] == '}') ||
+                         (s.ptr[0] == '[' && s.ptr[s.len - 1] == ']'));
+}
+
+/* Opens every string that is JSON, those found inside as well. All attempts of one level together read
+ * at most the body's length, so the work is bounded by DLP_MAX_NESTING times that. Duplicate keys are
+ * no reason to look away here: nobody says that the reader at the other end refuses them. */
+static enum gw_status take_nested(struct builder *b, const struct gw_json_limits *limits,
+                                  struct gw_err *err)
+{
+    struct gw_json_limits inner = {
+        .max_depth = limits->max_depth, .max_keys = b->max_leaves, .allow_duplicate_keys = true};
+    struct dlp_doc *doc = b->doc;
+
+    for (uint32_t i = 0; i < doc->n_leaves; i++) {
+        struct dlp_leaf leaf = doc->leaves[i];
+        unsigned n_leaves = doc->n_leaves, n_nodes = doc->n_nodes;
+        enum gw_status st;
+
+        if (leaf.kind != DLP_LEAF_STRING || leaf.nesting >= DLP_MAX_NESTING ||
+            !looks_like_json(leaf.text))
+            continue;
+        b->text = leaf.text;
+        b->outer = i;
+        b->nesting = leaf.nesting + 1;
+        st = take_text(b, leaf.parent, leaf.key, &inner, err);
+        if (st == GW_ENOMEM)
+            return st;
+        if (st != GW_OK) {
+            doc->n_leaves = n_leaves;
+            doc->n_nodes = n_nodes;
+        }
+    }
+    return GW_OK;
+}
+
+/* ---- the public calls -------------------------------------------------------------------- */
+
+static enum gw_status too_long(size_t len, struct gw_err *err)
+{
+    return gw_fail(err, GW_ELIMIT, "a body of %zu bytes is too long to scan (4 GiB)", len);
+}
+
+enum gw_status dlp_doc_parse_json(struct gw_arena *arena, struct gw_span body,
+                                  const struct dlp_doc_limits *limits, struct dlp_doc **out,
+                                  struct gw_err *err)
+{
+    struct gw_json_limits outer = {0};
+    struct builder b = {.max_leaves = DEFAULT_LEAVES, .outer = DLP_NONE, .text = body};
+    struct dlp_doc *doc;
+    enum gw_status st;
+    uint32_t root;
+
+    if (body.len >= UINT32_MAX)
+        return too_long(body.len, err);
+    if (limits != NULL) {
+        outer.max_depth = limits->max_depth;
+        outer.max_keys = limits->max_keys;
+        if (limits->max_leaves != 0)
+            b.max_leaves = limits->max_leaves;
+    }
+    if (outer.max_depth == 0)
+        outer.max_depth = 64;
+    doc = gw_arena_alloc(arena, sizeof(*doc));
+    b.frames = gw_arena_array(arena, (size_t)outer.max_depth + 1, sizeof(*b.frames));
+    b.json = gw_json_new();
+    if (doc == NULL || b.frames == NULL || b.json == NULL) {
+        gw_json_free(b.json);
+        return gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", body.len);
+    }
+    doc->arena = arena;
+    doc->body = body;
+    b.doc = doc;
+    root = add_node(doc, &(struct dlp_node){.parent = DLP_NONE});
+    st = root == DLP_NONE
+             ? gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", body.len)
+             : take_text(&b, root, (struct gw_span){NULL, 0}, &outer, err);
+    if (st == GW_OK)
+        st = take_nested(&b, &outer, err);
+    gw_json_free(b.json);
+    if (st == GW_OK) {
+        doc->first_joined = doc->n_leaves;
+        st = dlp_doc_join(doc);
+        if (st != GW_OK)
+            return gw_fail(err, st, "out of memory for a body of %zu bytes", body.len);
+        *out = doc;
+    }
+    return st;
+}
+
+enum gw_status dlp_doc_parse_text(struct gw_arena *arena, struct gw_span text, struct dlp_doc **out)
+{
+    struct dlp_doc *doc = gw_arena_alloc(arena, sizeof(*doc));
+    struct dlp_source src = {.outer = DLP_NONE, .raw = text};
+    struct dlp_leaf leaf = {.text = text, .kind = DLP_LEAF_TEXT, .raw_end = (uint32_t)text.len};
+
+    if (doc == NULL || text.len >= UINT32_MAX)
+        return GW_ENOMEM;
+    doc->arena = arena;
+    doc->body = text;
+    leaf.parent = add_node(doc, &(struct dlp_node){.parent = DLP_NONE});
+    if (leaf.parent == DLP_NONE || !dlp_doc_add_leaf(doc, &leaf, &src))
+        return GW_ENOMEM;
+    doc->first_joined = doc->n_leaves;
+    *out = doc;
+    return GW_OK;
+}
+
+const struct dlp_leaf *dlp_doc_leaves(const struct dlp_doc *doc, unsigned *n)
+{
+    *n = doc->n_leaves;
+    return doc->leaves;
+}
+
+/* A key that can be shown: a word as people name members. Many digits or capitals are how keys and
+ * tokens look, which as a member name are data. */
+static bool is_plain_word(struct gw_span key)
+{
+    unsigned digits = 0, capitals = 0;
+
+    if (key.len == 0 || key.len > 40)
+        return false;
+    for (size_t i = 0; i < key.len; i++) {
+        char c = key.ptr[i];
+
+        if (c >= '0' && c <= '9' && i != 0)
+            digits++;
+        else if (c >= 'A' && c <= 'Z')
+            capitals++;
+        else if (!(c >= 'a' && c <= 'z') && c != '_' && c != '-')
+            return false;
+    }
+    return digits <= 2 && capitals <= 6;
+}
+
+void dlp_doc_pointer(const struct dlp_doc *doc, unsigned leaf, struct gw_buf *out)
+{
+    uint32_t chain[(DLP_MAX_NESTING + 1) * 64], n = 0;
+    uint32_t node = doc->leaves[leaf].parent;
+
+    /* Deeper than the default limit allows, the upper part of the path gives way to a star. */
+    for (; doc->nodes[node].parent != DLP_NONE; node = doc->nodes[node].parent) {
+        if (n == sizeof(chain) / sizeof(chain[0])) {
+            gw_buf_adds(out, "/*");
+            break;
+        }
+        chain[n++] = node;
+    }
+    while (n > 0) {
+        const struct dlp_node *d = &doc->nodes[chain[--n]];
+
+        gw_buf_addc(out, '/');
+        if (d->element)
+            gw_buf_addu(out, d->index);
+        else if (is_plain_word(d->key))
+            gw_buf_add(out, d->key);
+        else
+            gw_buf_addc(out, '*');
+    }
+}

@@ -1,0 +1,132 @@
+/* dlp/doc_map.c - the maps between a leaf's decoded text and the bytes of the body. */
+#include <string.h>
+
+#include "base/json.h"
+#include "dlp/doc.h"
+
+/* ---- decoding with checkpoints ---------------------------------------------------------- */
+
+enum gw_status dlp_map_decode(struct gw_arena *arena, struct dlp_source *src, struct gw_span *text)
+{
+    struct gw_span raw = src->raw;
+    struct dlp_checkpoint *cps = NULL;
+    size_t at = 0, n_cps = 0, mark = DLP_CHECKPOINT;
+    char *out, *w;
+
+    if (!src->escaped) {
+        *text = raw;
+        return GW_OK;
+    }
+    out = gw_arena_alloc(arena, raw.len + 1);
+    if (raw.len > DLP_CHECKPOINT)
+        cps = gw_arena_array(arena, raw.len / DLP_CHECKPOINT, sizeof(*cps));
+    if (out == NULL || (cps == NULL && raw.len > DLP_CHECKPOINT))
+        return GW_ENOMEM;
+    w = out;
+    while (at < raw.len) {
+        size_t stop = mark < raw.len ? mark : raw.len, n;
+        const char *esc;
+
+        if (at >= mark) {
+            cps[n_cps++] = (struct dlp_checkpoint){(uint32_t)at, (uint32_t)(w - out)};
+            mark += DLP_CHECKPOINT;
+            continue;
+        }
+        esc = memchr(raw.ptr + at, '\\', stop - at);
+        n = (esc == NULL ? stop : (size_t)(esc - raw.ptr)) - at;
+        memcpy(w, raw.ptr + at, n);
+        w += n;
+        at += n;
+        if (esc != NULL) {
+            char tmp[4];
+
+            n = gw_json_unescape(&esc, tmp);
+            memcpy(w, tmp, n);
+            w += n;
+            at = (size_t)(esc - raw.ptr);
+        }
+    }
+    src->checkpoints = cps;
+    src->n_checkpoints = (uint32_t)n_cps;
+    *text = (struct gw_span){out, (size_t)(w - out)};
+    return GW_OK;
+}
+
+/* ---- one level of the map --------------------------------------------------------------- */
+
+/* The last checkpoint at or before the offset, by text or by raw; the beginning when there is none. */
+static struct dlp_checkpoint find_checkpoint(const struct dlp_source *src, uint32_t off,
+                                             bool by_text)
+{
+    uint32_t lo = 0, hi = src->n_checkpoints;
+
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        const struct dlp_checkpoint *c = &src->checkpoints[mid];
+
+        if ((by_text ? c->text : c->raw) <= off)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo == 0 ? (struct dlp_checkpoint){0, 0} : src->checkpoints[lo - 1];
+}
+
+/* Walks to the offset, by text or by raw. An offset inside an escape is rounded down, or up. */
+static struct dlp_checkpoint walk(const struct dlp_source *src, uint32_t off, bool by_text, bool up)
+{
+    struct dlp_checkpoint c;
+
+    if (!src->escaped)
+        return (struct dlp_checkpoint){off, off};
+    c = find_checkpoint(src, off, by_text);
+    while ((by_text ? c.text : c.raw) < off && c.raw < src->raw.len) {
+        const char *p = src->raw.ptr + c.raw;
+        struct dlp_checkpoint next = {c.raw + 1, c.text + 1};
+
+        if (*p == '\\') {
+            char tmp[4];
+
+            next.text = c.text + gw_json_unescape(&p, tmp);
+            next.raw = (uint32_t)(p - src->raw.ptr);
+        }
+        if ((by_text ? next.text : next.raw) > off && !up)
+            break;
+        c = next;
+    }
+    return c;
+}
+
+/* ---- through all levels ------------------------------------------------------------------ */
+
+void dlp_map_to_body(const struct dlp_doc *doc, uint32_t leaf, uint32_t start, uint32_t end,
+                     uint32_t *raw_start, uint32_t *raw_end)
+{
+    while (leaf != DLP_NONE) {
+        const struct dlp_source *src = &doc->sources[leaf];
+
+        end = walk(src, end, true, true).raw + src->at;
+        start = walk(src, start, true, false).raw + src->at;
+        leaf = src->outer;
+    }
+    *raw_start = start;
+    *raw_end = end;
+}
+
+void dlp_map_from_body(const struct dlp_doc *doc, uint32_t leaf, uint32_t raw_start,
+                       uint32_t raw_end, uint32_t *start, uint32_t *end)
+{
+    uint32_t chain[DLP_MAX_NESTING + 1];
+    unsigned n = 0;
+
+    for (; leaf != DLP_NONE && n < DLP_MAX_NESTING + 1; leaf = doc->sources[leaf].outer)
+        chain[n++] = leaf;
+    while (n > 0) {
+        const struct dlp_source *src = &doc->sources[chain[--n]];
+
+        raw_start = walk(src, raw_start - src->at, false, false).text;
+        raw_end = walk(src, raw_end - src->at, false, true).text;
+    }
+    *start = raw_start;
+    *end = raw_end;
+}
