@@ -46,8 +46,8 @@ enum gw_status tok_open(const struct gguf *g, struct tok **out, struct gw_err *e
 void tok_free(struct tok *t); /* t may be NULL */
 
 /* Appends the ids of the text to out. BOS and EOS are not added (see tok_add_bos). Bytes that are not
- * UTF-8 are encoded as the bytes they are where the vocabulary can, else as U+FFFD or its unknown
- * token. On failure out holds what it held before. GW_ELIMIT: above 256 MiB of text; GW_ENOMEM. */
+ * UTF-8 are encoded as the bytes they are where the vocabulary can, else as its unknown token, else left
+ * out. On failure out holds what it held before. GW_ELIMIT: above 16 MiB of text; GW_ENOMEM. */
 enum gw_status tok_encode_parts(const struct tok *t, const struct tok_part *parts, size_t n_parts,
                                 struct tok_ids *out);
 
@@ -73,6 +73,10 @@ bool tok_is_end(const struct tok *t, int32_t id);
 bool tok_is_control(const struct tok *t, int32_t id);
 
 unsigned tok_n_vocab(const struct tok *t);
+
+/* Bytes of the longest piece: text longer than this times the context cannot fit, so that a caller can
+ * refuse it without encoding it. */
+unsigned tok_max_piece(const struct tok *t);
 int32_t tok_bos(const struct tok *t);       /* or TOK_NONE */
 int32_t tok_eos(const struct tok *t);       /* or TOK_NONE */
 bool tok_add_bos(const struct tok *t);      /* a prompt begins with BOS (only when there is one) */
