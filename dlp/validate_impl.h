@@ -1,0 +1,166 @@
+/* dlp/validate_impl.h - what the files of the validators share; private to dlp/validate*.c.
+ *
+ * Every validator is a line of DLP_VALIDATORS and a function dlp_validate_NAME(). The helpers below the
+ * table turn a span into digits, letters or decoded bytes; none reads outside the span. */
+#ifndef DLP_VALIDATE_IMPL_H
+#define DLP_VALIDATE_IMPL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dlp/validate.h"
+
+/* name, kind of argument, default number, question asked of a string argument (or NULL) */
+#define DLP_VALIDATORS(X)                                                                          \
+    X(luhn, NONE, 0, NULL)                                                                         \
+    X(card, NONE, 0, NULL)                                                                         \
+    X(iban, NONE, 0, NULL)                                                                         \
+    X(bic, NONE, 0, NULL)                                                                          \
+    X(aba, NONE, 0, NULL)                                                                          \
+    X(verhoeff, NONE, 0, NULL)                                                                     \
+    X(mod97, NONE, 0, NULL)                                                                        \
+    X(mod11_2, NONE, 0, NULL)                                                                      \
+    X(mod11_10, NONE, 0, NULL)                                                                     \
+    X(ean, NONE, 0, NULL)                                                                          \
+    X(isin, NONE, 0, NULL)                                                                         \
+    X(cusip, NONE, 0, NULL)                                                                        \
+    X(sedol, NONE, 0, NULL)                                                                        \
+    X(vin, NONE, 0, NULL)                                                                          \
+    X(mrz, NONE, 0, NULL)                                                                          \
+    X(track, NONE, 0, NULL)                                                                        \
+    X(varied_digits, NONE, 0, NULL)                                                                \
+    X(id, STRING, 0, dlp_id_known)                                                                 \
+    X(id_soft, STRING, 0, dlp_id_known)                                                            \
+    X(entropy, NUMBER, 3.0, NULL)                                                                  \
+    X(not_placeholder, NONE, 0, NULL)                                                              \
+    X(random, NONE, 0, NULL)                                                                       \
+    X(classes, NUMBER, 2, NULL)                                                                    \
+    X(secret_value, NONE, 0, NULL)                                                                 \
+    X(password_value, NONE, 0, NULL)                                                               \
+    X(prose_password, NONE, 0, NULL)                                                               \
+    X(jwt, NONE, 0, NULL)                                                                          \
+    X(crc32_base62, NONE, 0, NULL)                                                                 \
+    X(crc32_hex, NONE, 0, NULL)                                                                    \
+    X(base64_prefix, STRING, 0, NULL)                                                              \
+    X(base64_json, NONE, 0, NULL)                                                                  \
+    X(base64_text, NONE, 0, NULL)                                                                  \
+    X(basic_auth, NONE, 0, NULL)                                                                   \
+    X(discord_token, NONE, 0, NULL)                                                                \
+    X(pem, NONE, 0, NULL)                                                                          \
+    X(uuid, NONE, 0, NULL)                                                                         \
+    X(base58check, NONE, 0, NULL)                                                                  \
+    X(bech32, NONE, 0, NULL)                                                                       \
+    X(url_password, NONE, 0, NULL)                                                                 \
+    X(ipv4, NONE, 0, NULL)                                                                         \
+    X(ipv6, NONE, 0, NULL)                                                                         \
+    X(mac, NONE, 0, NULL)                                                                          \
+    X(email, NONE, 0, NULL)                                                                        \
+    X(phone, NONE, 0, NULL)                                                                        \
+    X(phone_national, NONE, 0, NULL)                                                               \
+    X(date, NONE, 0, NULL)                                                                         \
+    X(npi, NONE, 0, NULL)                                                                          \
+    X(dea, NONE, 0, NULL)                                                                          \
+    X(mbi, NONE, 0, NULL)                                                                          \
+    X(icd10, NONE, 0, NULL)                                                                        \
+    X(code_shape, NUMBER, 3, NULL)
+
+#define DLP_DECLARE(name, arg, num, accepts)                                                       \
+    int dlp_validate_##name(const struct dlp_validate_in *in);
+DLP_VALIDATORS(DLP_DECLARE)
+#undef DLP_DECLARE
+
+/* Is this the name of an identifier scheme (`id(pl_pesel)`)? */
+bool dlp_id_known(struct gw_span name);
+
+/* ---- helpers (validate_text.c) ------------------------------------------------------------- */
+
+static inline struct gw_span dlp_val_span(const struct dlp_validate_in *in)
+{
+    return (struct gw_span){in->text.ptr + in->start, in->end - in->start};
+}
+
+static inline bool dlp_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline bool dlp_is_lower(char c)
+{
+    return c >= 'a' && c <= 'z';
+}
+
+static inline bool dlp_is_upper(char c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+
+static inline bool dlp_is_alpha(char c)
+{
+    return dlp_is_lower(c) || dlp_is_upper(c);
+}
+
+static inline bool dlp_is_alnum(char c)
+{
+    return dlp_is_alpha(c) || dlp_is_digit(c);
+}
+
+static inline bool dlp_is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* The value of a hexadecimal digit, or -1. */
+static inline int dlp_hex_value(char c)
+{
+    if (dlp_is_digit(c))
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Copies the span's digits as numbers 0 to 9 and skips everything else. Returns how many, 0 when there
+ * are more than max. */
+size_t dlp_val_digits(struct gw_span s, unsigned char *digits, size_t max);
+
+/* Copies the span's letters (upper-cased) and digits and skips separators (space - . / _). Returns the
+ * length, 0 when something else is in it or it is longer than max. */
+size_t dlp_val_compact(struct gw_span s, char *out, size_t max);
+
+/* Shannon entropy of the bytes, bits per byte. */
+double dlp_val_entropy(struct gw_span s);
+
+/* Does the span look made up for documentation (changeme, XXXX, ${VAR}, <token>, EXAMPLE, 1234567)? */
+bool dlp_val_is_placeholder(struct gw_span s);
+
+/* How much of the span reads like words, 0.0 (random) to 1.0. */
+double dlp_val_wordiness(struct gw_span s);
+
+/* Case-insensitive search. */
+bool dlp_val_contains(struct gw_span s, const char *lower_needle);
+
+/* ---- helpers (validate_token.c) ------------------------------------------------------------ */
+
+/* Decodes base64 or base64url, with or without padding, as far as out reaches. Returns the bytes written;
+ * 0 when a character does not belong there. */
+size_t dlp_val_base64(struct gw_span s, unsigned char *out, size_t max);
+
+/* CRC-32 (IEEE 802.3, as zlib's). */
+uint32_t dlp_val_crc32(struct gw_span s);
+
+/* ---- helpers (validate_digits.c) ----------------------------------------------------------- */
+
+bool dlp_luhn_ok(const unsigned char *d, size_t n);
+bool dlp_verhoeff_ok(const unsigned char *d, size_t n);
+bool dlp_mod11_10_ok(const unsigned char *d, size_t n);
+/* ISO 7064 mod 97-10 over letters and digits: the number with letters as 10 to 35, mod 97. */
+unsigned dlp_mod97(const char *s, size_t n);
+/* Sum of d[i] * w[i]. */
+int dlp_weigh(const unsigned char *d, const signed char *w, size_t n);
+/* Is it a day of the Gregorian calendar? y is the full year. */
+bool dlp_date_ok(int y, int m, int d);
+/* All digits equal, or an ascending or descending run such as 123456789. */
+bool dlp_digits_trivial(const unsigned char *d, size_t n);
+
+#endif

@@ -1,0 +1,243 @@
+/* dlp/validate_text.c - how random, how word-like, how made-up a span is; and the helpers that turn a
+ * span into digits or letters.
+ *
+ * Entropy is Shannon's (1948). Wordiness counts letter pairs: 223 of the 676 pairs make up 92 % of the
+ * pairs in English text and program names, but a third of those in random letters. No state; any
+ * thread. */
+#include <math.h>
+#include <string.h>
+
+#include "dlp/validate_impl.h"
+
+size_t dlp_val_digits(struct gw_span s, unsigned char *digits, size_t max)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        if (!dlp_is_digit(s.ptr[i]))
+            continue;
+        if (n == max)
+            return 0;
+        digits[n++] = (unsigned char)(s.ptr[i] - '0');
+    }
+    return n;
+}
+
+size_t dlp_val_compact(struct gw_span s, char *out, size_t max)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+
+        if (c == ' ' || c == '-' || c == '.' || c == '/' || c == '_' || c == '\t' || c == '\n')
+            continue;
+        if (!dlp_is_alnum(c) || n == max)
+            return 0;
+        out[n++] = dlp_is_lower(c) ? (char)(c - 'a' + 'A') : c;
+    }
+    return n;
+}
+
+bool dlp_val_contains(struct gw_span s, const char *lower_needle)
+{
+    size_t n = strlen(lower_needle);
+
+    for (size_t i = 0; i + n <= s.len; i++) {
+        size_t k = 0;
+
+        while (k < n && gw_ascii_lower(s.ptr[i + k]) == lower_needle[k])
+            k++;
+        if (k == n)
+            return true;
+    }
+    return false;
+}
+
+double dlp_val_entropy(struct gw_span s)
+{
+    unsigned count[256] = {0};
+    double h = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        count[(unsigned char)s.ptr[i]]++;
+    for (unsigned i = 0; i < 256; i++) {
+        if (count[i] > 0) {
+            double p = (double)count[i] / (double)s.len;
+
+            h -= p * log2(p);
+        }
+    }
+    return h;
+}
+
+/* Bit b of row a: the pair ab is common (counted over the text of a Debian system). */
+static const uint32_t common_pairs[26] = {
+    0x13EBD4E, 0x0104911, 0x01A4D91, 0x0144119, 0x1EFB97D, 0x0124931, 0x0162190,
+    0x0084111, 0x2AEF87F, 0x0000000, 0x0000010, 0x11C4919, 0x014D113, 0x03C417D,
+    0x07EFD4E, 0x11EC911, 0x0100000, 0x11E795D, 0x11CC995, 0x11EC995, 0x00EB917,
+    0x0000111, 0x0004191, 0x0088010, 0x0048000, 0x0000010,
+};
+
+double dlp_val_wordiness(struct gw_span s)
+{
+    unsigned common = 0;
+    unsigned pairs = 0;
+    unsigned letters = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        char a = s.ptr[i];
+        char b = i + 1 < s.len ? s.ptr[i + 1] : ' ';
+
+        letters += dlp_is_alpha(a);
+        /* From lower to upper case a new word begins. */
+        if (!dlp_is_alpha(a) || !dlp_is_alpha(b) || (dlp_is_lower(a) && dlp_is_upper(b)))
+            continue;
+        pairs++;
+        common += (common_pairs[gw_ascii_lower(a) - 'a'] >> (gw_ascii_lower(b) - 'a')) & 1u;
+    }
+    if (pairs == 0 || letters * 2 < s.len)
+        return 0;
+    return (double)common / (double)pairs;
+}
+
+/* ---- placeholders --------------------------------------------------------------------------- */
+
+static bool has_template_mark(struct gw_span s)
+{
+    static const char *const marks[] = {"${", "{{",           "}}",          "$(", "%(",
+                                        "<%", "****",         "....",        "@@", "%s",
+                                        "#{", "\xE2\x80\xA2", "\xE2\x80\xA6"};
+
+    if (s.len > 1 && (s.ptr[0] == '<' || s.ptr[0] == '[') &&
+        (s.ptr[s.len - 1] == '>' || s.ptr[s.len - 1] == ']'))
+        return true;
+    if (s.len > 2 && s.ptr[0] == '%' && s.ptr[s.len - 1] == '%')
+        return true;
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+        if (dlp_val_contains(s, marks[i]))
+            return true;
+    return false;
+}
+
+static bool has_placeholder_word(struct gw_span s)
+{
+    static const char *const words[] = {
+        "example",   "xxxx",       "changeme",  "change_me", "change-me",   "placeholder",
+        "your_",     "your-",      "yourtoken", "yourapi",   "yoursecret",  "yourpass",
+        "yourkey",   "youraccess", "insert_",   "insert-",   "redacted",    "replace_",
+        "replace-",  "replaceme",  "goes_here", "goes-here", "goeshere",    "keyhere",
+        "tokenhere", "_here",      "-here",     "enter_",    "put_your",    "to_be_",
+        "undefined", "not_real",   "notreal",   "my_secret", "mysecret",    "my-secret",
+        "my_token",  "my-token",   "my_api",    "my-api",    "some_secret", "some-secret",
+    };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (dlp_val_contains(s, words[i]))
+            return true;
+    return false;
+}
+
+static unsigned distinct_bytes(struct gw_span s)
+{
+    bool seen[256] = {false};
+    unsigned n = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        n += !seen[(unsigned char)s.ptr[i]];
+        seen[(unsigned char)s.ptr[i]] = true;
+    }
+    return n;
+}
+
+/* How many bytes stand in runs of four and more that count up or down (abcd, 4321). */
+static size_t sequential_bytes(struct gw_span s)
+{
+    size_t total = 0;
+    size_t run = 1;
+    int step = 0;
+
+    for (size_t i = 1; i <= s.len; i++) {
+        int d = i < s.len ? gw_ascii_lower(s.ptr[i]) - gw_ascii_lower(s.ptr[i - 1]) : 99;
+
+        if (d == '0' - '9' || d == 'a' - '9') /* ...890..., ...9abc... */
+            d = 1;
+        if ((d == 1 || d == -1) && (run == 1 || d == step)) {
+            step = d;
+            run++;
+            continue;
+        }
+        if (run >= 4)
+            total += run;
+        run = 1;
+    }
+    return total;
+}
+
+bool dlp_val_is_placeholder(struct gw_span s)
+{
+    if (s.len == 0 || has_template_mark(s) || has_placeholder_word(s))
+        return true;
+    return s.len >= 6 && distinct_bytes(s) <= 2;
+}
+
+int dlp_validate_not_placeholder(const struct dlp_validate_in *in)
+{
+    struct gw_span s = dlp_val_span(in);
+
+    if (dlp_val_is_placeholder(s))
+        return DLP_VALIDATE_REJECT;
+    return sequential_bytes(s) * 2 > s.len ? -35 : 0;
+}
+
+/* ---- randomness ----------------------------------------------------------------------------- */
+
+/* A short string cannot reach the entropy of a long one: the floor shrinks with the logarithm of the
+ * length below 32 bytes. Somewhat under the floor costs confidence; far under it is no secret. */
+int dlp_validate_entropy(const struct dlp_validate_in *in)
+{
+    struct gw_span s = dlp_val_span(in);
+    double need = in->num;
+    double h = dlp_val_entropy(s);
+
+    if (s.len < 32)
+        need *= log2((double)s.len + 1) / 5;
+    if (h >= need)
+        return 0;
+    return h >= need * 0.7 ? -35 : DLP_VALIDATE_REJECT;
+}
+
+/* At least num of: lower-case letters, capitals, digits, other bytes. */
+int dlp_validate_classes(const struct dlp_validate_in *in)
+{
+    struct gw_span s = dlp_val_span(in);
+    unsigned seen = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+
+        seen |= dlp_is_lower(c) ? 1u : dlp_is_upper(c) ? 2u : dlp_is_digit(c) ? 4u : 8u;
+    }
+    return (double)__builtin_popcount(seen) >= in->num ? 0 : DLP_VALIDATE_REJECT;
+}
+
+/* A token as a generator makes it: letters and digits mixed, no words, no counting. */
+int dlp_validate_random(const struct dlp_validate_in *in)
+{
+    struct gw_span s = dlp_val_span(in);
+    unsigned digits = 0;
+    unsigned letters = 0;
+    double h = dlp_val_entropy(s);
+
+    for (size_t i = 0; i < s.len; i++) {
+        digits += dlp_is_digit(s.ptr[i]);
+        letters += dlp_is_alpha(s.ptr[i]);
+    }
+    if (dlp_val_is_placeholder(s) || h < 0.6 * log2((double)s.len + 1))
+        return DLP_VALIDATE_REJECT;
+    if (digits == 0 || letters == 0)
+        return dlp_val_wordiness(s) > 0.55 || letters == 0 ? DLP_VALIDATE_REJECT : -20;
+    if (dlp_val_wordiness(s) > 0.75 && digits * 4 < s.len)
+        return -45;
+    return sequential_bytes(s) * 2 > s.len ? -30 : 0;
+}

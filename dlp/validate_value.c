@@ -1,0 +1,408 @@
+/* dlp/validate_value.c - is the value that a program, a file or a sentence gives to a name like
+ * "password" or "api_key" a secret, or code, a word, a reference to where the secret is kept?
+ *
+ * No checksum helps here. What helps: code reads differently from secrets (calls, dots, arrows, words),
+ * templates and samples say so, and generated keys mix letters and digits at random. Passwords are
+ * judged more mildly than keys: people choose words. No state; any thread. */
+#include <string.h>
+
+#include "dlp/validate_impl.h"
+
+static bool is_one_of(struct gw_span s, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (gw_span_eq_nocase(s, gw_span_str(words[i])))
+            return true;
+    return false;
+}
+#define IS_ONE_OF(s, words) is_one_of((s), (words), sizeof(words) / sizeof((words)[0]))
+
+struct shape {
+    unsigned lower, upper, digit, other;
+};
+
+static struct shape shape_of(struct gw_span s)
+{
+    struct shape sh = {0, 0, 0, 0};
+
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+
+        sh.lower += dlp_is_lower(c);
+        sh.upper += dlp_is_upper(c);
+        sh.digit += dlp_is_digit(c);
+        sh.other += !dlp_is_alnum(c);
+    }
+    return sh;
+}
+
+static bool quoted(const struct dlp_validate_in *in)
+{
+    char before = in->start > 0 ? in->text.ptr[in->start - 1] : ' ';
+
+    return before == '"' || before == '\'' || before == '`';
+}
+
+static char char_after(const struct dlp_validate_in *in)
+{
+    return in->end < in->text.len ? in->text.ptr[in->end] : '\n';
+}
+
+/* References to where the secret is kept, and pieces of programs. */
+static bool is_reference(struct gw_span s)
+{
+    static const char *const marks[] = {
+        "process.env", "os.environ", "os.getenv", "getenv",    "env.",     "env[",
+        "secrets.",    "vault:",     "arn:aws",   "ssm:",      "config.",  "settings.",
+        "config[",     "params[",    "args.",     "options.",  "self.",    "this.",
+        "request.",    "req.",       "props.",    "state.",    "->",       "::",
+        "=>",          "()",         "file://",   "input(",    "getpass",  "prompt(",
+        "data[",       "enc(",       "!vault",    "secretref", "keyvault", "credentials(",
+    };
+
+    if (s.len > 0 &&
+        (s.ptr[0] == '$' || s.ptr[0] == '&' || s.ptr[0] == '*' || s.ptr[0] == '@' ||
+         s.ptr[0] == '%') &&
+        s.len > 1 &&
+        (dlp_is_alpha(s.ptr[1]) || s.ptr[1] == '{' || s.ptr[1] == '(' || s.ptr[1] == '_')) {
+        struct shape sh = shape_of(s);
+
+        if (sh.digit == 0 || s.ptr[1] == '{' || s.ptr[1] == '(')
+            return true;
+    }
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+        if (dlp_val_contains(s, marks[i]))
+            return true;
+    return false;
+}
+
+/* Paths, addresses, file names. */
+static bool is_place(struct gw_span s)
+{
+    static const char *const tails[] = {".pem", ".key", ".json", ".yaml", ".yml",  ".txt", ".crt",
+                                        ".cer", ".p12", ".pfx",  ".jks",  ".conf", ".ini", ".env",
+                                        ".py",  ".js",  ".ts",   ".go",   ".java", ".rb",  ".php",
+                                        ".h",   ".c",   ".xml",  ".html", ".md",   ".com", ".org"};
+    unsigned slashes = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        slashes += s.ptr[i] == '/' || s.ptr[i] == '\\';
+    if (dlp_val_contains(s, "://") || gw_span_starts(s, GW_SPAN("./")) ||
+        gw_span_starts(s, GW_SPAN("../")) || gw_span_starts(s, GW_SPAN("~/")))
+        return true;
+    if (s.ptr[0] == '/' && (slashes > 1 || dlp_val_wordiness(s) > 0.7))
+        return true;
+    for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++)
+        if (gw_span_ends(s, gw_span_str(tails[i])))
+            return true;
+    return slashes > 1 && dlp_val_wordiness(s) > 0.7;
+}
+
+/* Letters, digits, dots and underscores that spell words: a name in a program. */
+static bool is_identifier(struct gw_span s, struct shape sh)
+{
+    bool plain = true;
+
+    for (size_t i = 0; i < s.len; i++)
+        plain = plain && (dlp_is_alnum(s.ptr[i]) || s.ptr[i] == '_' || s.ptr[i] == '.' ||
+                          s.ptr[i] == '-' || s.ptr[i] == '[' || s.ptr[i] == ']');
+    if (!plain || dlp_is_digit(s.ptr[0]))
+        return false;
+    if (sh.digit == 0)
+        return sh.lower + sh.upper < 9 || dlp_val_wordiness(s) > 0.6;
+    return sh.digit <= 2 && dlp_val_wordiness(s) > 0.7;
+}
+
+/* Dates, versions, sizes, times: digits with separators, or with a short unit. */
+static bool is_quantity(struct gw_span s, struct shape sh)
+{
+    bool separators = true;
+
+    for (size_t i = 0; i < s.len; i++)
+        separators = separators && (dlp_is_digit(s.ptr[i]) || s.ptr[i] == '.' || s.ptr[i] == ':' ||
+                                    s.ptr[i] == '-' || s.ptr[i] == '/' || s.ptr[i] == ',' ||
+                                    s.ptr[i] == 'T' || s.ptr[i] == 'Z');
+    if (separators && sh.other > 0)
+        return true;
+    return sh.digit > 0 && sh.other == 0 && sh.lower + sh.upper <= 2 && s.len <= 6;
+}
+
+/* ---- keys, tokens, secrets -------------------------------------------------------------------- */
+
+int dlp_validate_secret_value(const struct dlp_validate_in *in)
+{
+    struct gw_span s = dlp_val_span(in);
+    struct shape sh = shape_of(s);
+    double h = dlp_val_entropy(s);
+    double wordy = dlp_val_wordiness(s);
+    bool in_quotes = quoted(in);
+    int score = 0;
+
+    if (dlp_val_is_placeholder(s) || is_reference(s) || is_place(s) || is_quantity(s, sh))
+        return DLP_VALIDATE_REJECT;
+    if (!in_quotes && (char_after(in) == '(' || char_after(in) == '[' || char_after(in) == '{'))
+        return DLP_VALIDATE_REJECT;
+    if (is_identifier(s, sh))
+        return DLP_VALIDATE_REJECT;
+    if (sh.lower + sh.upper == 0)
+        return sh.other == 0 && s.len >= 16 ? -20 : DLP_VALIDATE_REJECT;
+    if (h < 0.62 * __builtin_log2((double)s.len + 1))
+        return DLP_VALIDATE_REJECT;
+    if (sh.digit == 0)
+        score -= wordy > 0.5 ? 35 : 15;
+    else if (wordy > 0.75 && sh.digit * 5 < s.len)
+        score -= 30;
+    if (s.len < 12)
+        score -= 10;
+    else if (s.len >= 20 && sh.digit >= 2 && wordy < 0.65)
+        score += 15;
+    if (sh.other * 3 > s.len)
+        score -= 25;
+    return in_quotes ? score + 5 : score;
+}
+
+/* ---- passwords -------------------------------------------------------------------------------- */
+
+static bool is_not_a_password(struct gw_span s)
+{
+    static const char *const words[] = {
+        "true",
+        "false",
+        "null",
+        "none",
+        "nil",
+        "undefined",
+        "required",
+        "optional",
+        "string",
+        "str",
+        "text",
+        "bytes",
+        "int",
+        "bool",
+        "boolean",
+        "password",
+        "passwd",
+        "passphrase",
+        "pwd",
+        "pass",
+        "secret",
+        "input",
+        "hidden",
+        "prompt",
+        "empty",
+        "default",
+        "username",
+        "user",
+        "yes",
+        "no",
+        "auto",
+        "disabled",
+        "enabled",
+        "never",
+        "always",
+        "the",
+        "a",
+        "an",
+        "is",
+        "for",
+        "and",
+        "or",
+        "not",
+        "if",
+        "with",
+        "from",
+        "in",
+        "to",
+        "of",
+        "that",
+        "this",
+        "when",
+        "plaintext",
+        "encrypted",
+        "hashed",
+        "unset",
+        "invalid",
+        "missing",
+        "incorrect",
+        "wrong",
+        "expired",
+        "value",
+        "field",
+        "label",
+        "type",
+        "name",
+        "key",
+        "token",
+        "nullable",
+        "unknown",
+        "forgot",
+        "reset",
+        "confirm",
+        "new",
+        "old",
+        "current",
+        "show",
+        "hide",
+        "char",
+        "varchar",
+        "object",
+        "any",
+        "const",
+        "public",
+        "private",
+        "static",
+        "return",
+        "import",
+        "function",
+        "self",
+        "n/a",
+        "prohibit-password",
+        "without-password",
+        "password:",
+        "sha512",
+        "md5",
+        "bcrypt",
+    };
+
+    return IS_ONE_OF(s, words);
+}
+
+/* Plain letters without quotes read as a name in a program, except in lines like PASSWORD=... */
+static int judge_bare_word(const struct dlp_validate_in *in, struct shape sh)
+{
+    char name_end = in->match_start < in->start ? in->text.ptr[in->match_start] : ' ';
+    char before = in->start > 0 ? in->text.ptr[in->start - 1] : ' ';
+
+    if (sh.digit == 0 && sh.other == 0 && dlp_is_upper(name_end) && before == '=')
+        return -35;
+    return DLP_VALIDATE_REJECT;
+}
+
+int dlp_validate_password_value(const struct dlp_validate_in *in)
+{
+    struct gw_span s = dlp_val_span(in);
+    struct shape sh = shape_of(s);
+    bool in_quotes = quoted(in);
+    int score = 0;
+
+    if (is_not_a_password(s) || dlp_val_is_placeholder(s) || is_reference(s))
+        return DLP_VALIDATE_REJECT;
+    if (!in_quotes && (char_after(in) == '(' || char_after(in) == '['))
+        return DLP_VALIDATE_REJECT;
+    if (sh.lower + sh.upper + sh.digit < 3 || (s.len > 40 && dlp_val_wordiness(s) > 0.8))
+        return DLP_VALIDATE_REJECT;
+    if (is_place(s) || (is_quantity(s, sh) && sh.other > 0))
+        return DLP_VALIDATE_REJECT;
+    if (!in_quotes && (is_identifier(s, sh) || sh.other * 2 > s.len))
+        return judge_bare_word(in, sh);
+    if (sh.digit == 0 && sh.other == 0) /* a word in quotes: perhaps a password, perhaps a label */
+        score -= s.len < 6 ? 35 : 30;
+    else if (sh.lower + sh.upper == 0)
+        score -= 20;
+    if (sh.digit > 0 && sh.lower + sh.upper > 0)
+        score += sh.other > 0 ? 15 : 10;
+    return in_quotes ? score + 5 : score;
+}
+
+/* "my password is hunter2", "pw: Winter2024!": words are sentences, digits and signs are passwords. */
+int dlp_validate_prose_password(const struct dlp_validate_in *in)
+{
+    struct gw_span s = dlp_val_span(in);
+    struct shape sh = shape_of(s);
+
+    if (is_not_a_password(s) || dlp_val_is_placeholder(s) || is_reference(s) || is_place(s) ||
+        is_quantity(s, sh))
+        return DLP_VALIDATE_REJECT;
+    if (sh.lower + sh.upper == 0)
+        return sh.digit >= 4 ? -30 : DLP_VALIDATE_REJECT;
+    if (sh.digit == 0)
+        return quoted(in) && s.len >= 6 ? -30 : DLP_VALIDATE_REJECT;
+    if (s.len < 6)
+        return -25;
+    return sh.other > 0 && sh.digit > 0 ? 5 : 0;
+}
+
+/* user:PASSWORD@host in a URL. */
+int dlp_validate_url_password(const struct dlp_validate_in *in)
+{
+    static const char *const samples[] = {"password", "passwd", "pass",  "pwd",   "secret", "pw",
+                                          "user",     "token",  "admin", "guest", "test",   "xxx",
+                                          "username", "p4ss",   "key",   "root",  "foo",    "bar"};
+    struct gw_span s = dlp_val_span(in);
+    struct gw_span rest = gw_span_from(in->text, in->end);
+    bool sample_host;
+
+    if (dlp_val_is_placeholder(s) || (s.ptr[0] == '$' && dlp_val_wordiness(s) > 0.6) ||
+        s.ptr[0] == '{' || s.ptr[0] == '<' || s.ptr[0] == '[')
+        return DLP_VALIDATE_REJECT;
+    if (rest.len > 40)
+        rest.len = 40;
+    sample_host = dlp_val_contains(rest, "example.") || gw_span_starts(rest, GW_SPAN("@host")) ||
+                  gw_span_starts(rest, GW_SPAN("@server"));
+    if (IS_ONE_OF(s, samples))
+        return -35;
+    if (sample_host)
+        return -30;
+    return s.len < 4 ? -25 : 0;
+}
+
+/* ---- source code ------------------------------------------------------------------------------ */
+
+static bool is_code_line(struct gw_span l)
+{
+    static const char *const starts[] = {
+        "#include",    "#define",      "#ifdef",      "#endif",    "import ",    "from ",
+        "package ",    "using ",       "def ",        "class ",    "func ",      "function",
+        "public ",     "private ",     "static ",     "const ",    "let ",       "var ",
+        "return ",     "return;",      "if (",        "for (",     "while (",    "switch (",
+        "case ",       "else",         "elif ",       "try",       "except",     "catch",
+        "struct ",     "enum ",        "typedef ",    "template<", "namespace ", "fn ",
+        "impl ",       "pub ",         "use ",        "match ",    "interface ", "async ",
+        "await ",      "export ",      "module ",     "end",       "begin",      "select ",
+        "insert into", "create table", "alter table", "update ",   "where ",     "print(",
+        "self.",       "this.",        "@",           "//",        "/*",         "* ",
+        "<?php",       "if __name__",  "raise ",      "throw ",    "yield ",
+    };
+    char last;
+
+    while (l.len > 0 && dlp_is_space(l.ptr[0]))
+        l = gw_span_from(l, 1);
+    while (l.len > 0 && dlp_is_space(l.ptr[l.len - 1]))
+        l.len--;
+    if (l.len == 0)
+        return false;
+    last = l.ptr[l.len - 1];
+    if (last == ';' || last == '{' || last == '}' || (last == ')' && l.len > 2))
+        return true;
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+        struct gw_span w = gw_span_str(starts[i]);
+
+        if (l.len >= w.len && gw_span_eq_nocase((struct gw_span){l.ptr, w.len}, w))
+            return true;
+    }
+    return memmem(l.ptr, l.len, " = ", 3) != NULL || memmem(l.ptr, l.len, " := ", 4) != NULL;
+}
+
+/* At least num of the lines around the match (512 bytes each way) read like code. */
+int dlp_validate_code_shape(const struct dlp_validate_in *in)
+{
+    size_t from = in->match_start > 512 ? in->match_start - 512 : 0;
+    size_t to = in->text.len - in->match_end > 512 ? in->match_end + 512 : in->text.len;
+    unsigned code = 0;
+    unsigned lines = 0;
+
+    for (size_t i = from; i < to;) {
+        const char *nl = memchr(in->text.ptr + i, '\n', to - i);
+        size_t end = nl == NULL ? to : (size_t)(nl - in->text.ptr);
+
+        if (end > i) {
+            lines++;
+            code += is_code_line((struct gw_span){in->text.ptr + i, end - i});
+        }
+        i = end + 1;
+    }
+    if ((double)code < in->num)
+        return DLP_VALIDATE_REJECT;
+    return code * 3 >= lines ? 5 : -20;
+}
