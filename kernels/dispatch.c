@@ -13,9 +13,25 @@ static bool runs_always(void)
     return true;
 }
 
+/* The compiler's run-time support reads CPUID, and XCR0 for what the operating system saves, once
+ * before main(). */
+static bool runs_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2");
+}
+
+static bool runs_avx512(void)
+{
+    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
+}
+
 /* In ascending order. */
 static const struct level levels[] = {
     {&kern_scalar_ops, runs_always},
+    {&kern_avx512_ops, runs_avx512},
 };
 enum { N_LEVELS = sizeof(levels) / sizeof(levels[0]) };
 

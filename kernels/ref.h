@@ -4,7 +4,10 @@
 
 #include "kernels/kernels.h"
 
-extern const struct kern_ops kern_scalar_ops;
+extern const struct kern_ops kern_scalar_ops, kern_avx2_ops, kern_avx512_ops;
+
+/* A block of activations whose largest is below this counts as zeros: 127 / largest would overflow. */
+static const float kern_min_amax = 1e-30f;
 
 void kern_ref_quantize(struct kern_acts *a, unsigned from, unsigned to);
 void kern_ref_matmul(const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens,

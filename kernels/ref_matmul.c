@@ -9,9 +9,6 @@
 #include "kernels/codes.h"
 #include "kernels/ref.h"
 
-/* Below this the reciprocal of the scale would overflow; such a block counts as zeros. */
-static const float min_amax = 1e-30f;
-
 static void quantize_block(const float *x, size_t n, struct kern_acts *a, size_t q_at, size_t b_at)
 {
     int8_t *q = a->q + q_at;
@@ -25,7 +22,7 @@ static void quantize_block(const float *x, size_t n, struct kern_acts *a, size_t
         finite = finite && isfinite(v);
         amax = v > amax ? v : amax;
     }
-    if (finite && amax >= min_amax)
+    if (finite && amax >= kern_min_amax)
         inv = 127.0f / amax;
     for (size_t i = 0; i < KERN_BLOCK; i++) {
         q[i] = i < n && inv > 0 ? (int8_t)lrintf(x[i] * inv) : 0;
