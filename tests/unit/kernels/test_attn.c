@@ -1,0 +1,210 @@
+/* Unit tests of attention and the KV cache: each table against softmax(scale q K^T) V in double, and
+ * against itself for other batches and another order of blocks in memory, bit for bit. */
+#include "tests/unit/kernels/util.h"
+
+enum { MAX_KEYS = 200, MAX_HEADS = 9, MAX_QUERIES = 21 };
+
+struct cache {
+    struct kern_kv kv;
+    uint32_t table[MAX_KEYS / KERN_KV_BLOCK + 1];
+    float *k, *v; /* [MAX_KEYS][head_dim] as given to kv_put */
+};
+
+/* Fills MAX_KEYS keys. paged: blocks in reverse order, with gaps of NaN bytes between them. Unwritten
+ * keys of the last block hold NaN too: nothing may read them into a result. */
+static struct cache cache_new(const struct kern_ops *ops, unsigned dim, bool paged, uint64_t seed)
+{
+    const size_t n_blocks = MAX_KEYS / KERN_KV_BLOCK + 1;
+    struct cache c = {.kv = {.head_dim = dim}};
+
+    c.kv.block_stride = kern_kv_block_bytes(dim) + (paged ? 128 : 0);
+    c.kv.base = util_alloc(n_blocks * c.kv.block_stride);
+    memset(c.kv.base, 0xff, n_blocks * c.kv.block_stride);
+    for (size_t i = 0; i < n_blocks; i++)
+        c.table[i] = (uint32_t)(n_blocks - 1 - i);
+    c.k = util_alloc(MAX_KEYS * dim * sizeof(float));
+    c.v = util_alloc(MAX_KEYS * dim * sizeof(float));
+    util_fill(c.k, MAX_KEYS * (size_t)dim, &seed);
+    util_fill(c.v, MAX_KEYS * (size_t)dim, &seed);
+    c.kv.table = paged ? c.table : NULL;
+    for (size_t i = 0; i < MAX_KEYS; i++)
+        ops->kv_put(&c.kv, i, c.k + i * dim, c.v + i * dim);
+    c.kv.table = NULL; /* the caller points it at its own copy */
+    return c;
+}
+
+static void cache_free(struct cache *c)
+{
+    free(c->kv.base);
+    free(c->k);
+    free(c->v);
+}
+
+/* One row in double, on the f16 values that the cache holds. Returns the largest |v|. */
+static double exact_row(const struct cache *c, const float *q, size_t n_keys, float scale,
+                        double *out)
+{
+    const size_t dim = c->kv.head_dim;
+    double s[MAX_KEYS], max = -INFINITY, sum = 0, largest = 0;
+
+    for (size_t i = 0; i < n_keys; i++) {
+        s[i] = 0;
+        for (size_t d = 0; d < dim; d++)
+            s[i] += (double)q[d] * (double)kern_f16_f32(kern_f32_f16(c->k[i * dim + d]));
+        s[i] *= (double)scale;
+        max = s[i] > max ? s[i] : max;
+    }
+    for (size_t i = 0; i < n_keys; i++) {
+        s[i] = exp(s[i] - max);
+        sum += s[i];
+    }
+    for (size_t d = 0; d < dim; d++) {
+        out[d] = 0;
+        for (size_t i = 0; i < n_keys; i++) {
+            double v = (double)kern_f16_f32(kern_f32_f16(c->v[i * dim + d]));
+
+            out[d] += s[i] / sum * v;
+            largest = fabs(v) > largest ? fabs(v) : largest;
+        }
+    }
+    return largest;
+}
+
+/* Worst error of all rows, relative to the largest |v|. */
+static double worst_error(const struct cache *c, const struct kern_attn *a)
+{
+    const size_t dim = c->kv.head_dim;
+    double worst = 0, want[KERN_MAX_HEAD_DIM];
+
+    for (size_t t = 0; t < a->n_tokens; t++) {
+        for (size_t h = 0; h < a->n_heads; h++) {
+            const float *out = a->out + t * a->out_stride + h * dim;
+            double largest =
+                exact_row(c, a->q + t * a->q_stride + h * dim, a->n_keys + t, a->scale, want);
+
+            for (size_t d = 0; d < dim; d++) {
+                double e = fabs((double)out[d] - want[d]) / largest;
+
+                if (!(e <= worst))
+                    worst = e;
+            }
+        }
+    }
+    return worst;
+}
+
+static void check_attn(const struct kern_ops *ops, unsigned dim, unsigned n_heads,
+                       unsigned n_tokens, unsigned n_keys, float scale)
+{
+    const size_t stride = (size_t)n_heads * dim + 5;
+    uint64_t seed = 1234567 + dim * 31 + n_heads;
+    float *q = util_alloc(n_tokens * stride * sizeof(float));
+    float *out = util_alloc(n_tokens * stride * sizeof(float));
+    float *one = util_alloc(stride * sizeof(float));
+    struct cache c = cache_new(ops, dim, false, seed), p = cache_new(ops, dim, true, seed);
+    struct kern_attn a = {
+        .q = q,
+        .out = out,
+        .q_stride = stride,
+        .out_stride = stride,
+        .n_tokens = n_tokens,
+        .n_heads = n_heads,
+        .n_keys = n_keys,
+        .scale = scale,
+    };
+    int differ = 0;
+
+    util_fill(q, n_tokens * stride, &seed);
+    for (size_t i = 0; i < n_tokens * stride; i++)
+        out[i] = 77;
+    ops->attn(&c.kv, &a);
+
+    double worst = worst_error(&c, &a);
+
+    if (!CHECK(worst <= (double)KERN_TOL_ATTN))
+        fprintf(stderr, "%s dim %u heads %u tokens %u keys %u: error %g\n", ops->name, dim, n_heads,
+                n_tokens, n_keys, worst);
+    /* Each token alone, on the paged cache. */
+    p.kv.table = p.table;
+    for (unsigned t = 0; t < n_tokens; t++) {
+        struct kern_attn single = a;
+
+        single.q = q + t * stride;
+        single.out = one;
+        single.n_tokens = 1;
+        single.n_keys = n_keys + t;
+        memset(one, 0xff, stride * sizeof(float));
+        ops->attn(&p.kv, &single);
+        differ += memcmp(one, out + t * stride, (size_t)n_heads * dim * sizeof(float)) != 0;
+        for (size_t i = (size_t)n_heads * dim; i < stride; i++)
+            differ += out[t * stride + i] != 77.0f;
+    }
+    if (!CHECK(differ == 0))
+        fprintf(stderr, "%s dim %u heads %u tokens %u keys %u: %d differ\n", ops->name, dim,
+                n_heads, n_tokens, n_keys, differ);
+    cache_free(&c);
+    cache_free(&p);
+    free(q);
+    free(out);
+    free(one);
+}
+
+static void test_shapes(const struct kern_ops *ops)
+{
+    static const unsigned dims[] = {1, 8, 20, 64, 80, 128, 256, 512};
+    static const unsigned keys[] = {1, 15, 16, 17, 64, 65, 127, 170};
+
+    for (unsigned i = 0; i < sizeof(dims) / sizeof(dims[0]); i++) {
+        float scale = 1.0f / sqrtf((float)dims[i]);
+
+        for (unsigned n = 1; n <= MAX_HEADS; n++)
+            check_attn(ops, dims[i], n, 1, keys[(i + n) % 8], scale);
+        check_attn(ops, dims[i], 3, MAX_QUERIES, 1, scale);
+        check_attn(ops, dims[i], 2, 7, 60, scale);
+        check_attn(ops, dims[i], 1, 2, 127, scale * 20); /* steep: one key takes nearly all */
+    }
+}
+
+/* The cache holds no infinity, and a NaN stays in the rows that see it. */
+static void test_not_finite(const struct kern_ops *ops)
+{
+    float k[16], v[16], q[16], out[2 * 16];
+    struct kern_kv kv = {.head_dim = 16, .block_stride = kern_kv_block_bytes(16)};
+    struct kern_attn a = {.q = q,
+                          .out = out,
+                          .q_stride = 0,
+                          .out_stride = 16,
+                          .n_tokens = 2,
+                          .n_heads = 1,
+                          .n_keys = 1,
+                          .scale = 1};
+
+    kv.base = util_alloc(kv.block_stride);
+    for (unsigned i = 0; i < 16; i++) {
+        k[i] = q[i] = 0.1f;
+        v[i] = i & 1 ? INFINITY : -1e30f;
+    }
+    ops->kv_put(&kv, 0, k, v);
+    ops->kv_put(&kv, 1, k, v);
+    ops->attn(&kv, &a);
+    for (unsigned i = 0; i < 32; i++)
+        CHECK(out[i] == (i & 1 ? 65504.0f : -65504.0f));
+    k[3] = NAN;
+    ops->kv_put(&kv, 1, k, v);
+    ops->attn(&kv, &a);
+    CHECK(out[0] == -65504.0f && isnan(out[16]));
+    free(kv.base);
+}
+
+int main(void)
+{
+    for (unsigned i = 0; i < UTIL_N_TABLES; i++) {
+        const struct kern_ops *ops = util_table(util_tables[i]);
+
+        if (ops == NULL)
+            continue;
+        test_shapes(ops);
+        test_not_finite(ops);
+    }
+    return test_done();
+}
