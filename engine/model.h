@@ -31,7 +31,10 @@ struct model {
     enum kern_rope rope;
     double *rope_freqs; /* [n_rot / 2] radians a position, scaling included */
     const float *output_norm;
-    struct kern_matrix embedding, output; /* the same matrix when tied */
+    const void *embedding; /* [n_vocab] rows as in the file: they are looked up, not multiplied */
+    enum kern_type embedding_type;
+    size_t embedding_row_bytes;
+    struct kern_matrix output; /* packed from the embedding when tied */
     struct model_layer *layers;
     uint64_t n_params, file_bytes;
     uint64_t token_bytes; /* weight bytes that one decoded token reads */

@@ -14,11 +14,12 @@
 /* Work handed to a thread at once while packing. */
 enum { PACK_BYTES = 1 << 20 };
 
-/* One tensor and its place. Exactly one of matrix and vector is set. */
+/* One tensor and its place. Exactly one of matrix, vector and raw is set. */
 struct slot {
     const struct gguf_tensor *t;
     struct kern_matrix *matrix;
     const float **vector;
+    const void **raw; /* the bytes of the file */
     size_t rows, cols;
     size_t at, bytes; /* in the region */
     bool packed;      /* false: the file's bytes are copied */
@@ -28,8 +29,8 @@ struct binder {
     struct model *m;
     const struct gguf *g;
     struct gw_err *err;
-    struct slot *slots; /* as many as the file has tensors */
-    bool *used;         /* by tensor */
+    struct slot *slots;
+    bool *used; /* by tensor */
     size_t n_slots, region_bytes;
 };
 
@@ -37,13 +38,9 @@ struct binder {
 
 static enum gw_status add_slot(struct binder *b, struct slot s)
 {
-    size_t index = (size_t)(s.t - gguf_tensor_at(b->g, 0));
     size_t end;
 
-    if (b->used[index])
-        return gw_fail(b->err, GW_EPARSE, "GGUF: tensor %.*s is used twice", (int)s.t->name.len,
-                       s.t->name.ptr);
-    b->used[index] = true;
+    b->used[s.t - gguf_tensor_at(b->g, 0)] = true;
     s.at = b->region_bytes;
     if (__builtin_add_overflow(s.at, s.bytes, &end) || end > SIZE_MAX - KERN_ALIGN)
         return gw_fail(b->err, GW_ELIMIT, "the model does not fit into the address space");
@@ -142,6 +139,25 @@ static enum gw_status bind_layer(struct binder *b, unsigned i)
     return GW_OK;
 }
 
+/* Rows that are looked up stay as they are in the file. */
+static enum gw_status bind_embedding(struct binder *b)
+{
+    struct model *m = b->m;
+    const struct gguf_tensor *t = gguf_tensor(b->g, "token_embd.weight");
+
+    if (t->dims[0] != m->n_embd)
+        return wrong_shape(b, t, m->n_embd, m->n_vocab);
+    if (!kern_row_bytes(t->type, m->n_embd, &m->embedding_row_bytes))
+        return gw_fail(b->err, GW_EUNSUPPORTED,
+                       "tensor token_embd.weight has type %u, which is not built in", t->type);
+    m->embedding_type = (enum kern_type)t->type;
+    return add_slot(b, (struct slot){.t = t,
+                                     .raw = &m->embedding,
+                                     .rows = m->n_vocab,
+                                     .cols = m->n_embd,
+                                     .bytes = t->bytes});
+}
+
 /* A tensor that nobody asked for is a part of the computation that is not built in. */
 static enum gw_status check_all_used(const struct binder *b)
 {
@@ -164,9 +180,9 @@ static enum gw_status plan(struct binder *b)
     for (unsigned i = 0; i < m->n_layers; i++)
         GW_TRY(bind_layer(b, i));
     GW_TRY(bind_vector(b, "output_norm.weight", m->n_embd, false, &m->output_norm));
-    GW_TRY(bind_matrix(b, "token_embd.weight", m->n_embd, m->n_vocab, &m->embedding));
-    if (!tied)
-        GW_TRY(bind_matrix(b, "output.weight", m->n_embd, m->n_vocab, &m->output));
+    GW_TRY(bind_matrix(b, tied ? "token_embd.weight" : "output.weight", m->n_embd, m->n_vocab,
+                       &m->output));
+    GW_TRY(bind_embedding(b));
     return check_all_used(b);
 }
 
@@ -208,6 +224,11 @@ static enum gw_status fill_slot(struct binder *b, const struct slot *s, struct p
         *s->vector = dst;
         return GW_OK;
     }
+    if (s->raw != NULL) {
+        memcpy(dst, s->t->data, s->bytes);
+        *s->raw = dst;
+        return GW_OK;
+    }
     GW_TRY(kern_matrix_init(b->m->ops, s->t->type, s->rows, s->cols, dst, s->packed ? dst : NULL,
                             s->matrix, b->err));
     pk.step = (PACK_BYTES / (s->t->bytes / s->rows + 1) / KERN_ROW_STEP + 1) * KERN_ROW_STEP;
@@ -237,8 +258,6 @@ static enum gw_status fill(struct binder *b, struct pool *p,
         if (progress != NULL)
             progress(progress_ctx, done, total);
     }
-    if (m->output.data == NULL)
-        m->output = m->embedding;
     return GW_OK;
 }
 
@@ -249,17 +268,20 @@ static void describe(struct binder *b)
 {
     struct model *m = b->m;
     uint64_t bytes[64] = {0}, most = 0;
-    bool tied = gguf_tensor(b->g, "output.weight") == NULL;
     size_t at = 0;
 
     for (size_t i = 0; i < b->n_slots; i++) {
         const struct slot *s = &b->slots[i];
 
-        m->n_params += (uint64_t)s->rows * s->cols;
-        if (tied || s->matrix != &m->embedding)
+        if (s->raw == NULL)
             m->token_bytes += s->bytes;
         if (s->matrix != NULL && s->t->type < 64)
             bytes[s->t->type] += s->t->bytes;
+    }
+    for (size_t i = 0; i < gguf_n_tensors(b->g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(b->g, i);
+
+        m->n_params += t->dims[0] * t->dims[1];
     }
     for (uint32_t type = 0; type < 64; type++) {
         const struct kern_type_info *info = kern_type_info(type);
@@ -285,7 +307,7 @@ enum gw_status model_bind(struct model *m, const struct gguf *g, struct pool *p,
     enum gw_status st = GW_ENOMEM;
 
     m->layers = calloc(m->n_layers, sizeof(*m->layers));
-    b.slots = calloc(gguf_n_tensors(g), sizeof(*b.slots));
+    b.slots = calloc(gguf_n_tensors(g) + 1, sizeof(*b.slots)); /* a tied embedding is there twice */
     b.used = calloc(gguf_n_tensors(g), sizeof(*b.used));
     if (m->layers == NULL || b.slots == NULL || b.used == NULL) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the model");

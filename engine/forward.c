@@ -1,0 +1,233 @@
+/* engine/forward.c - memory and plan of a step. The computation is in forward_layers.c. */
+#include "engine/forward.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/forward_private.h"
+#include "engine/hugemem.h"
+
+enum {
+    ATTN_TILE_TOKENS = 16, /* tokens whose attention is one piece of work */
+    MIN_STEP_TOKENS = 16
+};
+
+/* Scratch memory beyond the size of the model itself. */
+#define SPARE_BYTES ((size_t)128 << 20)
+
+/* ---- memory ----------------------------------------------------------------------------- */
+
+/* Hands out aligned pieces of mem; with mem NULL it only counts. */
+struct carver {
+    char *mem;
+    size_t at;
+    bool failed; /* the size overflowed */
+};
+
+static void *carve(struct carver *c, size_t n, size_t size)
+{
+    size_t bytes, end, at = c->at;
+
+    if (__builtin_mul_overflow(n, size, &bytes) || __builtin_add_overflow(at, bytes, &end) ||
+        end > SIZE_MAX - KERN_ALIGN) {
+        c->failed = true;
+        return NULL;
+    }
+    c->at = (end + KERN_ALIGN - 1) / KERN_ALIGN * KERN_ALIGN;
+    return c->mem == NULL ? NULL : c->mem + at;
+}
+
+static void *carve_acts(struct carver *c, unsigned n_tokens, size_t cols)
+{
+    return carve(c, 1, kern_acts_bytes(n_tokens, cols));
+}
+
+static void carve_prep(struct carver *c, const struct forward *f, struct forward_prep *b,
+                       unsigned n_tokens)
+{
+    b->x = carve(c, (size_t)n_tokens * f->m->n_embd, sizeof(float));
+    b->xn = carve(c, (size_t)n_tokens * f->m->n_embd, sizeof(float));
+    b->acts_embd = carve_acts(c, n_tokens, f->m->n_embd);
+    b->acts_att = carve_acts(c, n_tokens, f->n_att);
+    b->acts_ff = carve_acts(c, n_tokens, f->m->n_ff);
+}
+
+static size_t n_counters(const struct model *m)
+{
+    return (size_t)m->n_layers * FORWARD_PHASES + 1;
+}
+
+/* Lays everything out; called once to count and once to place. */
+static void carve_all(struct carver *c, struct forward *f)
+{
+    const struct model *m = f->m;
+    size_t n = f->max_tokens;
+
+    carve_prep(c, f, &f->shared, f->max_tokens);
+    for (unsigned i = 0; i < pool_n_threads(f->p); i++)
+        carve_prep(c, f, &f->alone[i], FORWARD_ALONE_TOKENS);
+    f->qkv = carve(c, n * f->n_qkv, sizeof(float));
+    f->att = carve(c, n * f->n_att, sizeof(float));
+    f->y = carve(c, n * m->n_embd, sizeof(float));
+    f->gate = carve(c, n * m->n_ff, sizeof(float));
+    f->up = carve(c, n * m->n_ff, sizeof(float));
+    f->logits = carve(c, (size_t)f->max_logits * m->n_vocab, sizeof(float));
+    f->rope_cos = carve(c, (size_t)f->max_context * (m->n_rot / 2), sizeof(float));
+    f->rope_sin = carve(c, (size_t)f->max_context * (m->n_rot / 2), sizeof(float));
+    f->tokens = carve(c, n, sizeof(*f->tokens));
+    f->token_pos = carve(c, n, sizeof(*f->token_pos));
+    f->token_run = carve(c, n, sizeof(*f->token_run));
+    f->row_token = carve(c, f->max_logits, sizeof(*f->row_token));
+    f->items = carve(c, n * m->n_heads, sizeof(*f->items));
+    f->counters = carve(c, n_counters(m), sizeof(*f->counters));
+}
+
+enum gw_status forward_new(const struct model *m, const struct kvcache *kv, struct pool *p,
+                           unsigned max_tokens, unsigned max_logits, unsigned max_context,
+                           struct forward **out, struct gw_err *err)
+{
+    struct forward *f = calloc(1, sizeof(*f));
+    struct carver c;
+
+    if (f == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for a step");
+    f->m = m;
+    f->kv = kv;
+    f->p = p;
+    f->max_tokens = max_tokens;
+    f->max_logits = max_logits;
+    f->max_context = max_context;
+    f->n_att = m->n_heads * m->head_dim;
+    f->n_kv = m->n_kv_heads * m->head_dim;
+    f->n_qkv = f->n_att + 2 * f->n_kv;
+    for (;;) {
+        c = (struct carver){NULL, 0, false};
+        carve_all(&c, f);
+        if (f->max_tokens <= MIN_STEP_TOKENS ||
+            (!c.failed && c.at <= SPARE_BYTES + m->weights_bytes))
+            break;
+        f->max_tokens /= 2;
+    }
+    f->mem_bytes = c.at;
+    c = (struct carver){c.failed ? NULL : hugemem_new(f->mem_bytes), 0, false};
+    if (c.mem == NULL) {
+        free(f);
+        return gw_fail(err, GW_ENOMEM, "out of memory for steps of %u tokens", max_tokens);
+    }
+    f->mem = c.mem;
+    carve_all(&c, f);
+    *out = f;
+    return GW_OK;
+}
+
+void forward_free(struct forward *f)
+{
+    if (f == NULL)
+        return;
+    hugemem_free(f->mem, f->mem_bytes);
+    free(f);
+}
+
+unsigned forward_max_tokens(const struct forward *f)
+{
+    return f->max_tokens;
+}
+
+float *forward_logits(const struct forward *f, unsigned row)
+{
+    return f->logits + (size_t)row * f->m->n_vocab;
+}
+
+/* ---- plan ------------------------------------------------------------------------------- */
+
+/* Angles are computed per position in double: products carried along drift at long contexts. */
+static void extend_rope(struct forward *f, unsigned n_positions)
+{
+    unsigned half = f->m->n_rot / 2;
+
+    for (; f->rope_done < n_positions; f->rope_done++) {
+        for (unsigned i = 0; i < half; i++) {
+            double angle = (double)f->rope_done * f->m->rope_freqs[i];
+
+            f->rope_cos[(size_t)f->rope_done * half + i] = (float)cos(angle);
+            f->rope_sin[(size_t)f->rope_done * half + i] = (float)sin(angle);
+        }
+    }
+}
+
+static void add_item(struct forward *f, struct forward_item item)
+{
+    f->items[f->n_items++] = item;
+}
+
+/* One token: every thread should get the same number of query heads, and heads that share keys should
+ * stay together, since they read the same memory. */
+static void add_decode_items(struct forward *f, unsigned run, unsigned token, unsigned n_parts)
+{
+    unsigned group = f->m->n_heads / f->m->n_kv_heads, part_end, head = 0;
+
+    for (unsigned part = 0; part < n_parts; part++) {
+        part_end = (unsigned)((uint64_t)f->m->n_heads * (part + 1) / n_parts);
+        while (head < part_end) {
+            unsigned end = (head / group + 1) * group;
+
+            if (end > part_end)
+                end = part_end;
+            add_item(f, (struct forward_item){run, token, 1, head, end - head});
+            head = end;
+        }
+    }
+}
+
+/* Many tokens: tiles, the later ones first, because they see more keys and take longer. */
+static void add_prefill_items(struct forward *f, unsigned run, unsigned token, unsigned n_tokens)
+{
+    unsigned group = f->m->n_heads / f->m->n_kv_heads;
+
+    for (unsigned end = n_tokens; end != 0;) {
+        unsigned from = (end - 1) / ATTN_TILE_TOKENS * ATTN_TILE_TOKENS;
+
+        for (unsigned h = 0; h < f->m->n_heads; h += group)
+            add_item(f, (struct forward_item){run, token + from, end - from, h, group});
+        end = from;
+    }
+}
+
+static void plan(struct forward *f, struct forward_run *runs, unsigned n_runs)
+{
+    unsigned t = 0, row = 0, n_threads = pool_n_threads(f->p);
+    /* With enough sequences whole KV heads keep all threads busy. */
+    unsigned n_parts = n_runs >= 2 * n_threads ? f->m->n_kv_heads : n_threads;
+
+    f->runs = runs;
+    f->n_runs = n_runs;
+    f->n_items = 0;
+    for (unsigned r = 0; r < n_runs; r++) {
+        struct forward_run *run = &runs[r];
+
+        if (run->n_tokens == 1)
+            add_decode_items(f, r, t, n_parts);
+        else
+            add_prefill_items(f, r, t, run->n_tokens);
+        run->logits_row = row;
+        for (unsigned i = 0; i < run->n_tokens; i++, t++) {
+            f->tokens[t] = run->tokens[i];
+            f->token_pos[t] = run->pos + i;
+            f->token_run[t] = r;
+            if (run->n_tokens - i <= run->n_logits)
+                f->row_token[row++] = t;
+        }
+        extend_rope(f, run->pos + run->n_tokens);
+    }
+    f->n_tokens = t;
+    f->n_logits = row;
+    for (size_t i = 0; i < n_counters(f->m); i++)
+        atomic_store_explicit(&f->counters[i], 0, memory_order_relaxed);
+}
+
+void forward_step(struct forward *f, struct forward_run *runs, unsigned n_runs)
+{
+    plan(f, runs, n_runs);
+    pool_run(f->p, forward_layers, f);
+}
