@@ -53,7 +53,8 @@ NEEDS_engine  := kernels base
 NEEDS_proxy   := dlp router engine audit kernels base
 
 MAIN := proxy/main.c
-CSRC := $(filter-out $(MAIN) $(if $(CUSRC),kernels/cuda_stub.c),$(wildcard $(FOLDERS:%=%/*.c)))
+TOOLS := dlp/rulec_tool.c dlp/rulec_selftest.c
+CSRC := $(filter-out $(MAIN) $(TOOLS) $(if $(CUSRC),kernels/cuda_stub.c),$(wildcard $(FOLDERS:%=%/*.c)))
 RESRC := $(wildcard $(FOLDERS:%=%/*.re))
 RULES := $(wildcard rules/*.yaml rules/*/*.yaml)
 UNIT  := $(wildcard tests/unit/*/test_*.c)

@@ -1,0 +1,183 @@
+/* dlp/bundle.c - opens rule sets: the one that is built in, and shared objects. Thread: any. */
+#include "dlp/bundle.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Written by the rule compiler at build time (dlp/rules.mk). */
+extern const struct bundle dlp_builtin_bundle;
+
+static struct dlp_rules *builtin;
+
+static void free_rules(struct dlp_rules *r)
+{
+    if (r == NULL)
+        return;
+    prefilter_fini(&r->filter);
+    free(r->info);
+    free(r->validators);
+    free(r->first_validator);
+    if (r->object != NULL)
+        (void)dlclose(r->object);
+    free(r);
+}
+
+static void fill_info(struct dlp_rules *r)
+{
+    for (unsigned i = 0; i < r->b->n_rules; i++) {
+        const struct bundle_rule *rule = &r->b->rules[i];
+
+        r->info[i] = (struct dlp_rule_info){.id = rule->id,
+                                            .title = rule->title,
+                                            .type = rule->type,
+                                            .file = rule->file,
+                                            .class_ = (enum gw_class)rule->class_,
+                                            .severity = (enum gw_severity)rule->severity,
+                                            .confidence = rule->confidence};
+    }
+}
+
+static enum gw_status find_validators(struct dlp_rules *r, struct gw_err *err)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < r->b->n_rules; i++) {
+        const struct bundle_rule *rule = &r->b->rules[i];
+
+        r->first_validator[i] = n;
+        for (unsigned k = 0; k < rule->n_checks; k++) {
+            r->validators[n] = dlp_validator_find(rule->checks[k].name);
+            if (r->validators[n] == NULL)
+                return gw_fail(
+                    err, GW_EUNSUPPORTED,
+                    "rule %s: this program has no validator %s; rebuild the rules with it",
+                    rule->id, rule->checks[k].name);
+            n++;
+        }
+    }
+    return GW_OK;
+}
+
+enum gw_status bundle_open(const struct bundle *b, void *object, struct dlp_rules **out,
+                           struct gw_err *err)
+{
+    struct dlp_rules *r = NULL;
+    unsigned n_checks = 0;
+    enum gw_status st = GW_OK;
+
+    if (b->abi != BUNDLE_ABI || b->size != sizeof(*b))
+        return gw_fail(err, GW_EUNSUPPORTED,
+                       "the rules have ABI %u, this program takes %d; rebuild them with it "
+                       "(sluice rules build)",
+                       b->abi, BUNDLE_ABI);
+    r = aligned_alloc(64, (sizeof(*r) + 63) / 64 * 64);
+    if (r == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the rules");
+    memset(r, 0, sizeof(*r));
+    r->b = b;
+    atomic_init(&r->refs, 1);
+    for (unsigned i = 0; i < b->n_rules; i++)
+        n_checks += b->rules[i].n_checks;
+    r->info = calloc(b->n_rules + 1, sizeof(*r->info));
+    r->validators = calloc(n_checks + 1, sizeof(*r->validators));
+    r->first_validator = calloc(b->n_rules + 1, sizeof(*r->first_validator));
+    if (r->info == NULL || r->validators == NULL || r->first_validator == NULL ||
+        !prefilter_init(&r->filter, b)) {
+        st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
+        goto fail;
+    }
+    for (unsigned i = 0; i < b->n_runs; i++)
+        if (i == 0 || b->runs[i].n < r->min_run)
+            r->min_run = b->runs[i].n;
+    fill_info(r);
+    st = find_validators(r, err);
+    if (st != GW_OK)
+        goto fail;
+    r->object = object;
+    *out = r;
+    return GW_OK;
+fail:
+    free_rules(r);
+    return st;
+}
+
+static void open_builtin(void)
+{
+    struct gw_err err;
+
+    /* At start-up there is nothing better to do without memory, and nothing may run without rules. */
+    if (bundle_open(&dlp_builtin_bundle, NULL, &builtin, &err) != GW_OK) {
+        (void)fprintf(stderr, "built-in rules: %s\n", err.text);
+        exit(1); // NOLINT(concurrency-mt-unsafe): see above
+    }
+}
+
+struct dlp_rules *dlp_rules_builtin(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, open_builtin);
+    return builtin;
+}
+
+enum gw_status dlp_rules_load(const char *so_path, struct dlp_rules **out, struct gw_err *err)
+{
+    const struct bundle *b = NULL;
+    enum gw_status st = GW_OK;
+    char *with_slash = NULL;
+    void *object = NULL;
+
+    /* Without a slash dlopen would search the library path. */
+    if (asprintf(&with_slash, "%s%s", strchr(so_path, '/') == NULL ? "./" : "", so_path) < 0)
+        return gw_fail(err, GW_ENOMEM, "%s: out of memory", so_path);
+    object = dlopen(with_slash, RTLD_NOW | RTLD_LOCAL);
+    free(with_slash);
+    if (object == NULL)
+        return gw_fail(err, GW_EIO, "%s: %s; make it with sluice rules build", so_path,
+                       dlerror()); // NOLINT(concurrency-mt-unsafe): per thread in glibc
+    b = dlsym(object, BUNDLE_SYMBOL);
+    if (b == NULL)
+        st = gw_fail(err, GW_EUNSUPPORTED, "%s: holds no rules; make it with sluice rules build",
+                     so_path);
+    else
+        st = bundle_open(b, object, out, err);
+    if (st != GW_OK) {
+        if (b != NULL)
+            (void)gw_fail_prefix(err, "%s", so_path);
+        (void)dlclose(object);
+    }
+    return st;
+}
+
+struct dlp_rules *dlp_rules_ref(struct dlp_rules *r)
+{
+    if (r->object != NULL)
+        (void)atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
+    return r;
+}
+
+void dlp_rules_unref(struct dlp_rules *r)
+{
+    if (r == NULL || r->object == NULL)
+        return;
+    if (atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) == 1)
+        free_rules(r);
+}
+
+unsigned dlp_rules_count(const struct dlp_rules *r)
+{
+    return r->b->n_rules;
+}
+
+const struct dlp_rule_info *dlp_rules_info(const struct dlp_rules *r, unsigned i)
+{
+    return &r->info[i];
+}
+
+const char *dlp_rules_digest(const struct dlp_rules *r)
+{
+    return r->b->digest;
+}

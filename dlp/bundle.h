@@ -1,0 +1,35 @@
+/* dlp/bundle.h - a compiled rule set that is ready to scan with. Private to dlp.
+ *
+ * struct dlp_rules is a bundle (tables of dlp/bundle_abi.h, built in or in a shared object) with what
+ * the host adds: its validators behind their names, and the prefilter's tables. Immutable but for the
+ * reference count. */
+#ifndef DLP_BUNDLE_H
+#define DLP_BUNDLE_H
+
+#include <stdatomic.h>
+
+#include "dlp/bundle_abi.h"
+#include "dlp/dlp.h"
+#include "dlp/prefilter.h"
+#include "dlp/validate.h"
+
+struct dlp_rules {
+    const struct bundle *b;
+    struct dlp_rule_info *info;              /* of each rule */
+    const struct dlp_validator **validators; /* of all rules' checks, in order */
+    unsigned *first_validator;               /* of each rule, into validators */
+    struct prefilter filter;
+    unsigned min_run; /* shortest run that is looked for; 0: none */
+    atomic_uint refs;
+    void *object; /* dlopen handle, or NULL for the rules that are built in */
+};
+
+/* Completes b. GW_EUNSUPPORTED for another ABI or an unknown validator; GW_ENOMEM. On success *out is
+ * owned by the caller (dlp_rules_unref). object is closed with it. */
+enum gw_status bundle_open(const struct bundle *b, void *object, struct dlp_rules **out,
+                           struct gw_err *err);
+
+/* The name under which every bundle is exported. */
+#define BUNDLE_SYMBOL "dlp_bundle"
+
+#endif

@@ -1,0 +1,99 @@
+/* dlp/bundle_abi.h - what a compiled rule set looks like in memory, built in or in a shared object.
+ *
+ * This text is copied into every emitted source, so it includes nothing of ours. All of it is constant
+ * data and pure functions; a change of any layout or meaning needs a new BUNDLE_ABI. */
+#ifndef DLP_BUNDLE_ABI_H
+#define DLP_BUNDLE_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { BUNDLE_ABI = 1, BUNDLE_WINDOW_BYTES = 4 };
+
+/* 256 bits: byte b is in the set when bit b % 32 of word b / 32 is set. */
+struct bundle_set {
+    uint32_t w[8];
+};
+
+/* A match; offsets count from where the matcher began. */
+struct bundle_match {
+    uint32_t len;        /* of the whole match; 0: none */
+    uint32_t start, end; /* the part that is reported */
+};
+
+/* Finds the longest match of one pattern that begins at s, reading below lim only. */
+typedef void bundle_match_fn(const unsigned char *s, const unsigned char *lim,
+                             struct bundle_match *m);
+
+struct bundle_text {
+    const char *ptr; /* NUL-terminated as a courtesy; may hold NUL */
+    uint32_t len;
+};
+
+struct bundle_example {
+    struct bundle_text text;
+    uint32_t line;
+    uint32_t should_match;
+};
+
+struct bundle_check {
+    const char *name; /* a validator of the host */
+    double num;
+    const char *str;
+};
+
+struct bundle_rule {
+    const char *id, *title, *type, *file;
+    uint32_t class_, severity, confidence; /* enums of base/types.h; 0 to 100 */
+    uint32_t min_len, max_len;             /* bytes of the reported span */
+    uint32_t within;                       /* bytes */
+    int32_t boost;
+    uint32_t required;
+    uint32_t n_checks, n_words, n_keys, n_rejects, n_examples;
+    const struct bundle_check *checks;
+    const struct bundle_text *words, *keys, *rejects;
+    const struct bundle_example *examples;
+};
+
+/* One pattern of a rule. */
+struct bundle_pattern {
+    bundle_match_fn *match;
+    uint32_t rule;          /* index */
+    uint32_t first;         /* index of the set of bytes a match can begin with */
+    uint32_t before, after; /* enum rulec_boundary */
+    uint32_t reach;         /* bytes that a match can have at most */
+};
+
+/* How far in front of a window or run a match can begin, and what may stand between. */
+struct bundle_target {
+    uint32_t pattern;
+    uint32_t min, max; /* bytes */
+    uint32_t between;  /* index of a set */
+};
+
+/* Four sets in a row that some match has at its targets' distance. */
+struct bundle_window {
+    uint32_t set[BUNDLE_WINDOW_BYTES]; /* indexes */
+    uint32_t bucket;                   /* of the SIMD filter, below 16 */
+    uint32_t first_target, n_targets;
+};
+
+/* At least n bytes of one set in a row that every match of the target has. */
+struct bundle_run {
+    uint32_t set, n;
+    struct bundle_target target;
+};
+
+struct bundle {
+    uint32_t abi, size; /* BUNDLE_ABI, sizeof(struct bundle) */
+    const char *digest; /* of the sources, 64 hex digits */
+    uint32_t n_rules, n_patterns, n_sets, n_windows, n_targets, n_runs;
+    const struct bundle_rule *rules;
+    const struct bundle_pattern *patterns;
+    const struct bundle_set *sets;
+    const struct bundle_window *windows;
+    const struct bundle_target *targets;
+    const struct bundle_run *runs;
+};
+
+#endif

@@ -1,0 +1,119 @@
+/* dlp/prefilter.c - builds the filter's tables; the scalar version; the choice of a version, once.
+ * Thread: any; tables are written at load time only. */
+#include "dlp/prefilter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool set_has(const struct bundle_set *s, unsigned b)
+{
+    return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
+}
+
+static void add_window(struct prefilter *f, const struct bundle *b, unsigned w)
+{
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
+        const struct bundle_set *s = &b->sets[b->windows[w].set[place]];
+
+        for (unsigned byte = 0; byte < 256; byte++) {
+            if (!set_has(s, byte))
+                continue;
+            f->bucket[place][byte] |= (uint16_t)(1u << b->windows[w].bucket);
+            f->rows[((size_t)place * 256 + byte) * f->n_words + w / 64] |= UINT64_C(1) << (w % 64);
+        }
+    }
+}
+
+/* Derives the SIMD tables from the specification. */
+static void split_tables(struct prefilter *f)
+{
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            for (unsigned half = 0; half < 2; half++) {
+                uint8_t bits = (uint8_t)(f->bucket[place][byte] >> (8 * half));
+
+                f->low[half][place][byte & 15] |= bits;
+                f->high[half][place][byte >> 4] |= bits;
+                if (byte < 128)
+                    f->ascii[half][place][byte] = bits;
+                else
+                    f->beyond[half][place] |= bits;
+            }
+        }
+    }
+}
+
+bool prefilter_init(struct prefilter *f, const struct bundle *b)
+{
+    memset(f, 0, sizeof(*f));
+    f->n_windows = b->n_windows;
+    f->n_words = (b->n_windows + 63) / 64;
+    f->rows = calloc((size_t)BUNDLE_WINDOW_BYTES * 256 * f->n_words + 1, sizeof(*f->rows));
+    if (f->rows == NULL)
+        return false;
+    for (unsigned w = 0; w < b->n_windows; w++)
+        add_window(f, b, w);
+    split_tables(f);
+    f->find = prefilter_best();
+    return true;
+}
+
+void prefilter_fini(struct prefilter *f)
+{
+    free(f->rows);
+    f->rows = NULL;
+}
+
+size_t prefilter_find_scalar(const struct prefilter *f, const unsigned char *text, size_t from,
+                             size_t to, size_t len, uint32_t *out)
+{
+    size_t n = 0, i = from;
+
+    for (; i < to && i + BUNDLE_WINDOW_BYTES <= len; i++) {
+        out[n] = (uint32_t)(i - from);
+        n += (f->bucket[0][text[i]] & f->bucket[1][text[i + 1]] & f->bucket[2][text[i + 2]] &
+              f->bucket[3][text[i + 3]]) != 0;
+    }
+    for (; i < to; i++) {
+        unsigned bits = 0xffff;
+
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+            bits &= f->bucket[place][i + place < len ? text[i + place] : 0];
+        out[n] = (uint32_t)(i - from);
+        n += bits != 0;
+    }
+    return n;
+}
+
+#if defined(__x86_64__)
+bool prefilter_has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+}
+
+bool prefilter_has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
+           prefilter_has_avx2();
+}
+#else
+bool prefilter_has_avx2(void)
+{
+    return false;
+}
+
+bool prefilter_has_avx512(void)
+{
+    return false;
+}
+#endif
+
+prefilter_find_fn *prefilter_best(void)
+{
+    if (prefilter_has_avx512())
+        return prefilter_find_avx512;
+    if (prefilter_has_avx2())
+        return prefilter_find_avx2;
+    return prefilter_find_scalar;
+}

@@ -1,0 +1,347 @@
+/* dlp/rulec_anchor.c - chooses anchors.
+ *
+ * The tree is written out as sequences of byte sets with gaps between them, alternatives multiplied out
+ * as far as that stays small; each sequence offers windows and runs, and the rarest by an estimate of
+ * byte frequencies in text and code is taken. Thread: any, one per arena. */
+#include "dlp/rulec_anchor.h"
+
+#include <float.h>
+#include <string.h>
+
+enum { MAX_ELEMENTS = 40, MAX_CROSS = 256, MAX_COPIES = 6 };
+
+/* The dearest anchor that is taken: one candidate every fifty bytes. */
+static const double MAX_COST = 0.02;
+/* Long tokens are rare in text, but each brings several candidates. */
+static const double RUN_COST = 2e-4;
+
+enum element_kind { ELEMENT_SET, ELEMENT_GAP, ELEMENT_RUN };
+
+struct element {
+    enum element_kind kind;
+    struct bundle_set set; /* GAP: what it may hold */
+    long min, max;         /* GAP: width; RUN: min bytes, and no width */
+};
+
+struct sequence {
+    struct element e[MAX_ELEMENTS];
+    unsigned n;
+};
+
+struct sequences {
+    struct sequence **s;
+    unsigned n, cap;
+};
+
+struct finder {
+    struct gw_arena *arena;
+    bool failed; /* out of memory */
+};
+
+void rulec_token_set(struct bundle_set *out)
+{
+    memset(out, 0, sizeof(*out));
+    for (unsigned b = 0; b < 128; b++)
+        if ((b >= '0' && b <= '9') || (b >= 'A' && b <= 'Z') || (b >= 'a' && b <= 'z') ||
+            b == '+' || b == '/' || b == '=' || b == '_' || b == '-')
+            rx_set_add(out, b);
+}
+
+/* ---- sequences -------------------------------------------------------------------------- */
+
+static void push(struct sequences *all, const struct element *e)
+{
+    /* A sequence that is full just ends: what follows offers no anchor. */
+    for (unsigned i = 0; i < all->n; i++)
+        if (all->s[i]->n < MAX_ELEMENTS)
+            all->s[i]->e[all->s[i]->n++] = *e;
+}
+
+static void push_gap(struct sequences *all, const struct rx_node *n, long min, long max)
+{
+    struct element e = {.kind = ELEMENT_GAP, .min = min, .max = max};
+
+    rx_all(n, &e.set);
+    push(all, &e);
+}
+
+/* Appends copies of from to into; false (into unchanged) when there are too many. */
+static bool add_copies(struct finder *x, struct sequences *into, const struct sequences *from,
+                       unsigned cap)
+{
+    if (into->n + from->n > cap)
+        return false;
+    if (into->n + from->n > into->cap) {
+        unsigned new_cap = (into->n + from->n) * 2;
+        struct sequence **s = gw_arena_array(x->arena, new_cap, sizeof(struct sequence *));
+
+        if (s == NULL) {
+            x->failed = true;
+            return false;
+        }
+        for (unsigned i = 0; i < into->n; i++)
+            s[i] = into->s[i];
+        into->s = s;
+        into->cap = new_cap;
+    }
+    for (unsigned i = 0; i < from->n; i++) {
+        struct sequence *copy = gw_arena_alloc(x->arena, sizeof(*copy));
+
+        if (copy == NULL) {
+            x->failed = true;
+            return false;
+        }
+        *copy = *from->s[i];
+        into->s[into->n++] = copy;
+    }
+    return true;
+}
+
+static bool expand(struct finder *x, struct sequences *all, const struct rx_node *n);
+
+/* Multiplies out; false when that would be too much (all unchanged, or x->failed). */
+static bool expand_alt(struct finder *x, struct sequences *all, const struct rx_node *n,
+                       bool or_none)
+{
+    struct sequences out = {NULL, 0, 0};
+    unsigned cap = all->n == 1 && !or_none ? RULEC_MAX_ANCHORS : MAX_CROSS;
+
+    for (const struct rx_node *k = n->kid; k != NULL; k = k->next) {
+        struct sequences one = {NULL, 0, 0};
+
+        if (!add_copies(x, &one, all, cap) || !expand(x, &one, k) ||
+            !add_copies(x, &out, &one, cap))
+            return false;
+    }
+    if (or_none && !add_copies(x, &out, all, cap))
+        return false;
+    *all = out;
+    return true;
+}
+
+static void node_gap(struct sequences *all, const struct rx_node *n)
+{
+    long min = 0, max = 0;
+
+    rx_width(n, &min, &max);
+    push_gap(all, n, min, max);
+}
+
+static bool expand_repeat(struct finder *x, struct sequences *all, const struct rx_node *n)
+{
+    struct bundle_set token, both;
+    long kid_min = 0, kid_max = 0;
+    int copies = n->min < MAX_COPIES ? n->min : MAX_COPIES;
+
+    if (n->kid->kind == RX_SET && n->min >= RULEC_MIN_RUN) {
+        rulec_token_set(&token);
+        both = token;
+        rx_set_join(&both, &n->kid->set);
+        if (memcmp(&both, &token, sizeof(both)) == 0) {
+            struct element e = {.kind = ELEMENT_RUN, .set = n->kid->set, .min = n->min};
+
+            push(all, &e);
+        }
+    }
+    if (n->min == 0 && n->max == 1 && all->n <= 16 && expand_alt(x, all, n, true))
+        return true;
+    if (x->failed)
+        return false;
+    for (int i = 0; i < copies; i++)
+        if (!expand(x, all, n->kid))
+            return false;
+    rx_width(n->kid, &kid_min, &kid_max);
+    if (n->max != copies || n->min != copies) {
+        long rest = n->max == RX_INFINITE || kid_max == RX_INFINITE ? RX_INFINITE
+                                                                    : (n->max - copies) * kid_max;
+
+        push_gap(all, n->kid, (n->min - copies) * kid_min, rest);
+    }
+    return true;
+}
+
+/* Appends n to every sequence. False only when out of memory. */
+static bool expand(struct finder *x, struct sequences *all, const struct rx_node *n)
+{
+    struct element e = {.kind = ELEMENT_SET};
+
+    switch (n->kind) {
+    case RX_EMPTY:
+        return true;
+    case RX_SET:
+        e.set = n->set;
+        push(all, &e);
+        return true;
+    case RX_ALT:
+        if (!expand_alt(x, all, n, false)) {
+            if (x->failed)
+                return false;
+            node_gap(all, n);
+        }
+        return true;
+    case RX_REPEAT:
+        return expand_repeat(x, all, n);
+    case RX_CAT:
+    case RX_SECRET:
+        for (const struct rx_node *k = n->kid; k != NULL; k = k->next)
+            if (!expand(x, all, k))
+                return false;
+        return true;
+    }
+    return true;
+}
+
+/* ---- choice ----------------------------------------------------------------------------- */
+
+/* How often a byte stands in prose, chat and code, roughly. */
+static double byte_frequency(unsigned b)
+{
+    static const double letters[26] = {.060, .012, .024, .030, .094, .018, .016, .035, .056,
+                                       .003, .008, .034, .022, .054, .060, .018, .002, .050,
+                                       .052, .072, .024, .009, .014, .004, .014, .003};
+
+    if (b >= 'a' && b <= 'z')
+        return letters[b - 'a'];
+    if (b >= 'A' && b <= 'Z')
+        return letters[b - 'A'] * .06 + .0005;
+    if (b >= '0' && b <= '9')
+        return .004;
+    if (b == ' ')
+        return .16;
+    if (b == '\n')
+        return .02;
+    if (b != '\0' && b < 128 && strchr(".,-_()\"'=/:;*<>", (int)b) != NULL)
+        return .006;
+    return b >= 128 ? .0004 : .0006;
+}
+
+static double set_frequency(const struct bundle_set *s)
+{
+    double sum = 0;
+
+    for (unsigned b = 0; b < 256; b++)
+        if (rx_set_has(s, b))
+            sum += byte_frequency(b);
+    return sum > 1.0 ? 1.0 : sum;
+}
+
+static void fill(struct bundle_set *s)
+{
+    memset(s, 0xff, sizeof(*s));
+}
+
+/* The window that begins at element i. */
+static void window_at(const struct sequence *s, unsigned i, struct rulec_anchor *a)
+{
+    bool open = true;
+
+    a->cost = 1.0;
+    for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++) {
+        open = open && i + k < s->n && s->e[i + k].kind == ELEMENT_SET;
+        if (open) {
+            a->set[k] = s->e[i + k].set;
+            a->cost *= set_frequency(&a->set[k]);
+        } else {
+            fill(&a->set[k]);
+        }
+    }
+}
+
+/* The cheapest anchor of one sequence; cost DBL_MAX when there is none. */
+static void choose(const struct sequence *s, struct rulec_anchor *best)
+{
+    struct bundle_set between = {{0}};
+    long min = 0, max = 0;
+
+    best->cost = DBL_MAX;
+    for (unsigned i = 0; i < s->n; i++) {
+        const struct element *e = &s->e[i];
+        struct rulec_anchor a = {.run = 0};
+
+        if (e->kind == ELEMENT_GAP) {
+            max = e->max == RX_INFINITE ? RULEC_MAX_OFFSET + 1 : max + e->max;
+            min += e->min;
+            rx_set_join(&between, &e->set);
+        }
+        if (max > RULEC_MAX_OFFSET)
+            return;
+        if (e->kind == ELEMENT_GAP)
+            continue;
+        if (e->kind == ELEMENT_RUN) {
+            a.run = (unsigned)e->min;
+            a.set[0] = e->set;
+            a.cost = RUN_COST;
+        } else {
+            window_at(s, i, &a);
+        }
+        a.cost *= 1.0 + .02 * (double)(max - min);
+        if (a.cost < best->cost) {
+            a.min = (unsigned)min;
+            a.max = (unsigned)max;
+            a.between = between;
+            *best = a;
+        }
+        if (e->kind == ELEMENT_SET) {
+            min++;
+            max++;
+            rx_set_join(&between, &e->set);
+        }
+    }
+}
+
+/* Adds a, or widens the entry that looks for the same bytes. */
+static void add_anchor(struct rulec_anchor *all, unsigned *n, const struct rulec_anchor *a)
+{
+    for (unsigned i = 0; i < *n; i++) {
+        if (all[i].run != a->run || memcmp(all[i].set, a->set, sizeof(a->set)) != 0)
+            continue;
+        all[i].min = a->min < all[i].min ? a->min : all[i].min;
+        all[i].max = a->max > all[i].max ? a->max : all[i].max;
+        rx_set_join(&all[i].between, &a->between);
+        return;
+    }
+    all[(*n)++] = *a;
+}
+
+enum gw_status rulec_anchors(struct gw_arena *arena, const struct rx_node *root,
+                             struct rulec_anchor **out, unsigned *n_out, struct gw_err *err)
+{
+    struct finder x = {.arena = arena};
+    struct sequence first = {.n = 0}, *only = &first;
+    struct sequences all = {&only, 1, 1};
+    struct rulec_anchor *anchors = NULL;
+    unsigned n = 0;
+
+    if (!expand(&x, &all, root))
+        return gw_fail(err, GW_ENOMEM, "pattern: out of memory");
+    anchors = gw_arena_array(arena, all.n, sizeof(*anchors));
+    if (anchors == NULL)
+        return gw_fail(err, GW_ENOMEM, "pattern: out of memory");
+    for (unsigned i = 0; i < all.n; i++) {
+        struct rulec_anchor a = {.run = 0};
+
+        choose(all.s[i], &a);
+        if (a.cost > MAX_COST)
+            return gw_fail(
+                err, GW_EINVAL,
+                "pattern: nothing rare enough to search for in its first %d bytes; add a "
+                "literal (a prefix, a word in front) or bound the repeats before one, as "
+                "in [\\w.-]{0,40}key",
+                RULEC_MAX_OFFSET);
+        add_anchor(anchors, &n, &a);
+    }
+    *out = anchors;
+    *n_out = n;
+    return GW_OK;
+}
+
+/* ---- buckets ---------------------------------------------------------------------------- */
+
+double rulec_window_frequency(const struct bundle_set *window)
+{
+    double cost = 1.0;
+
+    for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++)
+        cost *= set_frequency(&window[k]);
+    return cost;
+}

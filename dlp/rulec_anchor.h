@@ -1,0 +1,36 @@
+/* dlp/rulec_anchor.h - what the prefilter looks for. Private to the rule compiler.
+ *
+ * Every match of a pattern contains one of its anchors at a known distance from its start: a window (up
+ * to four bytes of given sets in a row) or a run (many bytes of one set in a row). */
+#ifndef DLP_RULEC_ANCHOR_H
+#define DLP_RULEC_ANCHOR_H
+
+#include "dlp/rulec_regex.h"
+
+enum { RULEC_MAX_OFFSET = 256, RULEC_MIN_RUN = 16, RULEC_MAX_ANCHORS = 1024, RULEC_BUCKETS = 16 };
+
+struct rulec_anchor {
+    struct bundle_set set[BUNDLE_WINDOW_BYTES]; /* window; a run has set[0] */
+    unsigned run;                               /* bytes of a run; 0: a window */
+    unsigned min, max;                          /* bytes in front of it, at least and at most */
+    struct bundle_set between;                  /* what those bytes can be */
+    double cost;                                /* how often text is expected to hold it, a byte */
+};
+
+/* Chooses anchors for the tree; *out lives in arena. GW_EINVAL when every choice is too common or too
+ * far from the start; GW_ENOMEM. */
+enum gw_status rulec_anchors(struct gw_arena *arena, const struct rx_node *root,
+                             struct rulec_anchor **out, unsigned *n_out, struct gw_err *err);
+
+/* Spreads n windows over RULEC_BUCKETS buckets so that the union of each bucket's sets stays rare.
+ * GW_ENOMEM. */
+enum gw_status rulec_buckets(const struct bundle_set (*windows)[BUNDLE_WINDOW_BYTES], unsigned n,
+                             unsigned *bucket);
+
+/* How often text is expected to hold a window, a byte: 0 to 1. */
+double rulec_window_frequency(const struct bundle_set *window);
+
+/* The bytes that long tokens are made of: runs are looked for in these. */
+void rulec_token_set(struct bundle_set *out);
+
+#endif

@@ -1,0 +1,33 @@
+/* dlp/rulec_chain.h - a pattern cut into steps that need no backtracking. Private to the rule compiler.
+ *
+ * A counted repeat of one byte set is a loop of a few instructions, but hundreds of states in an
+ * automaton (STYLE.md 8.1). So a pattern becomes alternatives, each a chain of steps; a step is either a
+ * re2c automaton or such a loop. That is exact only where each step's longest match is the only one that
+ * the rest can follow: rulec_nfa.c decides it, and steps that fail are joined into one automaton. */
+#ifndef DLP_RULEC_CHAIN_H
+#define DLP_RULEC_CHAIN_H
+
+#include "dlp/rulec_regex.h"
+
+struct rx_step {
+    struct rx_node *dfa;   /* matched by re2c, or NULL: a run */
+    struct bundle_set set; /* run: of these bytes, */
+    int min, max;          /* this many; max may be RX_INFINITE */
+};
+
+struct rx_chain {
+    struct rx_step *steps;
+    unsigned n_steps;
+    unsigned secret_from, secret_to; /* the reported part is steps [from, to) */
+};
+
+/* Cuts p into chains; the longest match of any counts. GW_EINVAL with what cannot be decided without
+ * backtracking; GW_ELIMIT; GW_ENOMEM. Arrays live in arena. */
+enum gw_status rx_chains(struct gw_arena *arena, const struct rx_pattern *p, struct rx_chain **out,
+                         unsigned *n_out, struct gw_err *err);
+
+/* The bytes with which some match of n continues to a longer match of n. GW_ELIMIT when n is too large
+ * for an automaton; GW_ENOMEM. */
+enum gw_status rx_extensions(const struct rx_node *n, struct bundle_set *out, struct gw_err *err);
+
+#endif

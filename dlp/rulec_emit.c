@@ -1,0 +1,334 @@
+/* dlp/rulec_emit.c - writes a rule set as C with re2c blocks.
+ *
+ * The text is self-contained: the ABI header, tables, one matcher a pattern. A matcher is a chain of
+ * steps, each a re2c automaton or a counted loop, anchored at its start; every read is below lim, so it
+ * can work on a span in the middle of a larger buffer. Thread: one at a time per set. */
+#include "dlp/rulec_emit.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "dlp/rulec.h"
+
+/* The text of dlp/bundle_abi.h, so that there is one definition of it. */
+__asm__(".section .rodata\n"
+        "rulec_abi_text: .incbin \"dlp/bundle_abi.h\"\n"
+        ".byte 0\n"
+        ".previous\n");
+extern const char rulec_abi_text[];
+
+static const char prelude[] =
+    "#define YYCTYPE unsigned char\n"
+    "#define YYPEEK() (p < lim ? *p : 0)\n"
+    "#define YYSKIP() (++p)\n"
+    "#define YYBACKUP() (k = p)\n"
+    "#define YYRESTORE() (p = k)\n"
+    "/*!re2c\n"
+    "re2c:api = custom;\n"
+    "re2c:api:style = functions;\n"
+    "re2c:yyfill:enable = 0;\n"
+    "*/\n"
+    "static const unsigned char *run(const unsigned char *p, const unsigned char *lim, uint32_t "
+    "set,\n"
+    "                                uint32_t min, uint32_t max)\n"
+    "{\n"
+    "    const unsigned char *s = p;\n"
+    "    if ((size_t)(lim - p) > max)\n"
+    "        lim = p + max;\n"
+    "    while (p < lim && (sets[set].w[*p >> 5] >> (*p & 31) & 1u) != 0)\n"
+    "        p++;\n"
+    "    return (size_t)(p - s) < min ? NULL : p;\n"
+    "}\n"
+    "static void keep(struct bundle_match *m, const unsigned char *s, const unsigned char *a,\n"
+    "                 const unsigned char *b, const unsigned char *e)\n"
+    "{\n"
+    "    if (e - s <= (ptrdiff_t)m->len)\n"
+    "        return;\n"
+    "    m->len = (uint32_t)(e - s);\n"
+    "    m->start = (uint32_t)(a - s);\n"
+    "    m->end = (uint32_t)(b - s);\n"
+    "}\n";
+
+/* ---- texts ------------------------------------------------------------------------------ */
+
+/* A C string, with octal escapes where a byte is not plain. */
+static void put_string(struct gw_buf *out, struct gw_span s)
+{
+    gw_buf_addc(out, '"');
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+
+        if (c < ' ' || c > '~' || c == '"' || c == '\\' || c == '?')
+            gw_buf_printf(out, "\\%03o", c);
+        else
+            gw_buf_addc(out, (char)c);
+    }
+    gw_buf_addc(out, '"');
+}
+
+static void put_str(struct gw_buf *out, const char *s)
+{
+    put_string(out, gw_span_str(s));
+}
+
+/* A static array of bytes: compilers need not take strings above 4095 bytes. */
+static void put_long_text(struct gw_buf *out, unsigned rule, unsigned i, struct gw_span s)
+{
+    gw_buf_printf(out, "static const char long_%u_%u[] = {", rule, i);
+    for (size_t k = 0; k < s.len; k++)
+        gw_buf_printf(out, "%d,%s", (signed char)s.ptr[k], k % 32 == 31 ? "\n" : "");
+    gw_buf_adds(out, "0};\n");
+}
+
+static void put_texts(struct gw_buf *out, const char *name, unsigned rule,
+                      const struct gw_span *texts, unsigned n)
+{
+    if (n == 0)
+        return;
+    gw_buf_printf(out, "static const struct bundle_text %s_%u[] = {\n", name, rule);
+    for (unsigned i = 0; i < n; i++) {
+        gw_buf_adds(out, "    {");
+        put_string(out, texts[i]);
+        gw_buf_printf(out, ", %zu},\n", texts[i].len);
+    }
+    gw_buf_adds(out, "};\n");
+}
+
+static void put_examples(struct gw_buf *out, unsigned rule, const struct rulec_rule *r)
+{
+    for (unsigned i = 0; i < r->n_examples; i++)
+        if (r->examples[i].text.len > 2000)
+            put_long_text(out, rule, i, r->examples[i].text);
+    gw_buf_printf(out, "static const struct bundle_example examples_%u[] = {\n", rule);
+    for (unsigned i = 0; i < r->n_examples; i++) {
+        const struct rulec_example *e = &r->examples[i];
+
+        gw_buf_adds(out, "    {{");
+        if (e->text.len > 2000)
+            gw_buf_printf(out, "long_%u_%u", rule, i);
+        else
+            put_string(out, e->text);
+        gw_buf_printf(out, ", %zu}, %u, %d},\n", e->text.len, e->line, e->should_match);
+    }
+    gw_buf_adds(out, "};\n");
+}
+
+static void put_checks(struct gw_buf *out, unsigned rule, const struct rulec_rule *r)
+{
+    if (r->n_checks == 0)
+        return;
+    gw_buf_printf(out, "static const struct bundle_check checks_%u[] = {\n", rule);
+    for (unsigned i = 0; i < r->n_checks; i++) {
+        gw_buf_printf(out, "    {\"%s\", %.17g, ", r->checks[i].name, r->checks[i].num);
+        put_str(out, r->checks[i].str);
+        gw_buf_adds(out, "},\n");
+    }
+    gw_buf_adds(out, "};\n");
+}
+
+static void put_list_name(struct gw_buf *out, const char *name, unsigned rule, unsigned n)
+{
+    if (n == 0)
+        gw_buf_adds(out, ", NULL");
+    else
+        gw_buf_printf(out, ", %s_%u", name, rule);
+}
+
+static void put_rule(struct gw_buf *out, unsigned i, const struct rulec_rule *r)
+{
+    gw_buf_adds(out, "    {");
+    put_str(out, r->id);
+    gw_buf_adds(out, ", ");
+    put_str(out, r->title);
+    gw_buf_adds(out, ", ");
+    put_str(out, r->type);
+    gw_buf_adds(out, ", ");
+    put_str(out, r->file);
+    gw_buf_printf(out, ",\n     %d, %d, %u, %u, %uu, %u, %d, %d, %u, %u, %u, %u, %u",
+                  (int)r->class_, (int)r->severity, r->confidence, r->min_len, r->max_len,
+                  r->within, r->boost, r->required, r->n_checks, r->n_words, r->n_keys,
+                  r->n_rejects, r->n_examples);
+    put_list_name(out, "checks", i, r->n_checks);
+    put_list_name(out, "words", i, r->n_words);
+    put_list_name(out, "keys", i, r->n_keys);
+    put_list_name(out, "rejects", i, r->n_rejects);
+    put_list_name(out, "examples", i, r->n_examples);
+    gw_buf_adds(out, "},\n");
+}
+
+static void put_rules(struct gw_buf *out, const struct rulec_set *set)
+{
+    for (unsigned i = 0; i < set->n_rules; i++) {
+        const struct rulec_rule *r = &set->rules[i];
+
+        put_checks(out, i, r);
+        put_texts(out, "words", i, r->words, r->n_words);
+        put_texts(out, "keys", i, r->keys, r->n_keys);
+        put_texts(out, "rejects", i, r->rejects, r->n_rejects);
+        put_examples(out, i, r);
+    }
+    gw_buf_adds(out, "static const struct bundle_rule rules[] = {\n");
+    for (unsigned i = 0; i < set->n_rules; i++)
+        put_rule(out, i, &set->rules[i]);
+    gw_buf_adds(out, "};\n");
+}
+
+/* ---- matchers --------------------------------------------------------------------------- */
+
+static void put_re2c_set(struct gw_buf *out, const struct bundle_set *s)
+{
+    gw_buf_addc(out, '[');
+    for (unsigned b = 0; b < 256; b++) {
+        unsigned to = b;
+
+        if (!rx_set_has(s, b))
+            continue;
+        while (to < 255 && rx_set_has(s, to + 1))
+            to++;
+        gw_buf_printf(out, to == b ? "\\x%02x" : "\\x%02x-\\x%02x", b, to);
+        b = to;
+    }
+    gw_buf_addc(out, ']');
+}
+
+/* Writes n in re2c's notation. */
+static void put_re2c(struct gw_buf *out, const struct rx_node *n)
+{
+    switch (n->kind) {
+    case RX_EMPTY:
+        gw_buf_adds(out, "\"\"");
+        return;
+    case RX_SET:
+        put_re2c_set(out, &n->set);
+        return;
+    case RX_REPEAT:
+        gw_buf_addc(out, '(');
+        put_re2c(out, n->kid);
+        if (n->max == RX_INFINITE)
+            gw_buf_printf(out, n->min == 0 ? ")*" : (n->min == 1 ? ")+" : "){%d,}"), n->min);
+        else
+            gw_buf_printf(out, "){%d,%d}", n->min, n->max);
+        return;
+    case RX_CAT:
+    case RX_ALT:
+    case RX_SECRET:
+        gw_buf_addc(out, '(');
+        for (const struct rx_node *k = n->kid; k != NULL; k = k->next) {
+            if (k != n->kid)
+                gw_buf_adds(out, n->kind == RX_ALT ? "\n|" : " ");
+            put_re2c(out, k);
+        }
+        gw_buf_addc(out, ')');
+        return;
+    }
+}
+
+static void put_automaton(struct gw_buf *out, unsigned pattern, unsigned number,
+                          const struct rx_node *n)
+{
+    gw_buf_printf(out,
+                  "static const unsigned char *d%u_%u(const unsigned char *p, const unsigned char "
+                  "*lim)\n{\n    const unsigned char *q = p, *k = p;\n    (void)k;\n    (void)q;\n"
+                  "/*!re2c\n",
+                  pattern, number);
+    put_re2c(out, n);
+    gw_buf_printf(out, " { return p; }\n* { return %s; }\n*/\n}\n", rx_nullable(n) ? "q" : "NULL");
+}
+
+static void put_chain(struct gw_buf *out, unsigned pattern, unsigned *number,
+                      const struct rx_chain *c, struct emit_sets *sets)
+{
+    gw_buf_adds(out, "    do {\n        p = a = s;\n");
+    for (unsigned i = 0; i < c->n_steps; i++) {
+        const struct rx_step *s = &c->steps[i];
+
+        if (i == c->secret_from && i > 0)
+            gw_buf_adds(out, "        a = p;\n");
+        if (i == c->secret_to)
+            gw_buf_adds(out, "        b = p;\n");
+        if (s->dfa != NULL)
+            gw_buf_printf(out, "        if ((p = d%u_%u(p, lim)) == NULL)\n            break;\n",
+                          pattern, (*number)++);
+        else
+            gw_buf_printf(
+                out, "        if ((p = run(p, lim, %u, %du, %uu)) == NULL)\n            break;\n",
+                emit_set(sets, &s->set), s->min,
+                s->max == RX_INFINITE ? UINT_MAX : (unsigned)s->max);
+    }
+    if (c->secret_to == c->n_steps)
+        gw_buf_adds(out, "        b = p;\n");
+    gw_buf_adds(out, "        keep(m, s, a, b, p);\n    } while (0);\n");
+}
+
+void emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains, unsigned n,
+                  struct emit_sets *sets)
+{
+    unsigned number = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned k = 0; k < chains[i].n_steps; k++)
+            if (chains[i].steps[k].dfa != NULL)
+                put_automaton(out, pattern, number++, chains[i].steps[k].dfa);
+    gw_buf_printf(out,
+                  "static void m%u(const unsigned char *s, const unsigned char *lim, struct "
+                  "bundle_match *m)\n{\n    const unsigned char *p, *a, *b = s;\n    m->len = 0;\n",
+                  pattern);
+    number = 0;
+    for (unsigned i = 0; i < n; i++)
+        put_chain(out, pattern, &number, &chains[i], sets);
+    gw_buf_adds(out, "}\n");
+}
+
+/* ---- the whole -------------------------------------------------------------------------- */
+
+static void put_sets(struct gw_buf *out, const struct emit_sets *sets)
+{
+    gw_buf_adds(out, "static const struct bundle_set sets[] = {\n");
+    for (unsigned i = 0; i < sets->n; i++) {
+        gw_buf_adds(out, "    {{");
+        for (unsigned k = 0; k < 8; k++)
+            gw_buf_printf(out, "0x%xu%s", sets->set[i].w[k], k < 7 ? "," : "}},\n");
+    }
+    gw_buf_adds(out, "};\n");
+}
+
+static void put_bundle(struct gw_buf *out, const struct rulec_set *set, const char *symbol,
+                       const struct emit_tables *t)
+{
+    gw_buf_printf(out,
+                  "extern __attribute__((visibility(\"default\"))) const struct bundle %s;\n"
+                  "const struct bundle %s = {\n    BUNDLE_ABI, sizeof(struct bundle), ",
+                  symbol, symbol);
+    put_str(out, set->digest);
+    gw_buf_printf(out,
+                  ",\n    %u, %u, %u, %u, %u, %u,\n"
+                  "    rules, patterns, sets, windows, targets, runs};\n",
+                  set->n_rules, t->n_patterns, t->sets.n, t->n_windows, t->n_targets, t->n_runs);
+}
+
+enum gw_status rulec_emit(const struct rulec_set *set, const char *symbol, struct gw_buf *out,
+                          struct gw_err *err)
+{
+    struct gw_buf matchers = {NULL, 0, 0, false}, tables = {NULL, 0, 0, false};
+    struct emit_tables t = {.n_patterns = 0};
+    enum gw_status st = emit_patterns(set, &t, &matchers, err);
+
+    if (st == GW_OK)
+        st = emit_put_tables(&t, &tables, err);
+    if (st == GW_OK) {
+        gw_buf_adds(out, "/* Written by Sluice's rule compiler; edit the YAML instead. */\n");
+        gw_buf_adds(out, rulec_abi_text);
+        put_sets(out, &t.sets);
+        gw_buf_adds(out, prelude);
+        gw_buf_add(out, gw_buf_span(&matchers));
+        put_rules(out, set);
+        gw_buf_add(out, gw_buf_span(&tables));
+        put_bundle(out, set, symbol, &t);
+        if (!gw_buf_ok(out) || !gw_buf_ok(&matchers) || !gw_buf_ok(&tables))
+            st = gw_fail(err, GW_ENOMEM, "out of memory for the rules' source");
+    }
+    emit_tables_fini(&t);
+    gw_buf_fini(&matchers);
+    gw_buf_fini(&tables);
+    return st;
+}

@@ -1,0 +1,236 @@
+/* dlp/rulec_tables.c - compiles patterns one by one and writes the tables that name them.
+ * Thread: one at a time per set. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dlp/rulec_emit.h"
+
+enum { SCRATCH_BYTES = 256 << 20 };
+
+void emit_tables_fini(struct emit_tables *t)
+{
+    free(t->sets.set);
+    free(t->patterns);
+    free(t->anchors);
+    memset(t, 0, sizeof(*t));
+}
+
+/* Makes room for one more element of size bytes; returns the array, or NULL when out of memory. */
+static void *room(void *array, unsigned n, unsigned *cap, size_t size)
+{
+    unsigned new_cap = *cap == 0 ? 64 : *cap * 2;
+    void *grown = NULL;
+
+    if (n < *cap)
+        return array;
+    grown = realloc(array, new_cap * size);
+    if (grown != NULL)
+        *cap = new_cap;
+    return grown;
+}
+
+unsigned emit_set(struct emit_sets *sets, const struct bundle_set *s)
+{
+    struct bundle_set *grown = NULL;
+
+    for (unsigned i = 0; i < sets->n; i++)
+        if (memcmp(&sets->set[i], s, sizeof(*s)) == 0)
+            return i;
+    grown = room(sets->set, sets->n, &sets->cap, sizeof(*s));
+    if (grown == NULL) {
+        sets->failed = true;
+        return 0;
+    }
+    sets->set = grown;
+    sets->set[sets->n] = *s;
+    return sets->n++;
+}
+
+static bool add_pattern(struct emit_tables *t, const struct emit_pattern *p)
+{
+    struct emit_pattern *grown = room(t->patterns, t->n_patterns, &t->cap_patterns, sizeof(*p));
+
+    if (grown == NULL)
+        return false;
+    t->patterns = grown;
+    t->patterns[t->n_patterns++] = *p;
+    return true;
+}
+
+static bool add_anchor(struct emit_tables *t, const struct rulec_anchor *a, unsigned pattern)
+{
+    struct emit_anchor *grown = room(t->anchors, t->n_anchors, &t->cap_anchors, sizeof(*grown));
+
+    if (grown == NULL)
+        return false;
+    t->anchors = grown;
+    t->anchors[t->n_anchors++] = (struct emit_anchor){*a, pattern};
+    return true;
+}
+
+static unsigned reach_of(const struct rulec_rule *r)
+{
+    if (r->max_len == UINT_MAX || r->max_len + 512 < RULEC_REACH_BYTES)
+        return RULEC_REACH_BYTES;
+    return r->max_len + 512 < RULEC_MAX_REACH_BYTES ? r->max_len + 512 : RULEC_MAX_REACH_BYTES;
+}
+
+static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule, unsigned i,
+                                      struct gw_arena *scratch, struct emit_tables *t,
+                                      struct gw_buf *out, struct gw_err *err)
+{
+    struct rx_pattern p = {.root = NULL};
+    struct rx_chain *chains = NULL;
+    struct rulec_anchor *anchors = NULL;
+    struct emit_pattern row = {.rule = rule, .reach = reach_of(r)};
+    struct bundle_set first = {{0}};
+    unsigned n_chains = 0, n_anchors = 0;
+
+    GW_TRY(rx_parse(scratch, r->patterns[i], r->nocase, r->boundary, &p, err));
+    GW_TRY(rx_chains(scratch, &p, &chains, &n_chains, err));
+    GW_TRY(rulec_anchors(scratch, p.root, &anchors, &n_anchors, err));
+    emit_matcher(out, t->n_patterns, chains, n_chains, &t->sets);
+    rx_first(p.root, &first);
+    row.first = emit_set(&t->sets, &first);
+    row.before = p.before;
+    row.after = p.after;
+    for (unsigned k = 0; k < n_anchors; k++)
+        if (!add_anchor(t, &anchors[k], t->n_patterns))
+            return gw_fail(err, GW_ENOMEM, "out of memory");
+    return add_pattern(t, &row) && !t->sets.failed ? GW_OK
+                                                   : gw_fail(err, GW_ENOMEM, "out of memory");
+}
+
+enum gw_status emit_patterns(const struct rulec_set *set, struct emit_tables *t, struct gw_buf *out,
+                             struct gw_err *err)
+{
+    struct gw_arena *scratch = gw_arena_new(SCRATCH_BYTES);
+    enum gw_status st = scratch == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : GW_OK;
+
+    for (unsigned i = 0; i < set->n_rules && st == GW_OK; i++) {
+        const struct rulec_rule *r = &set->rules[i];
+
+        for (unsigned k = 0; k < r->n_patterns && st == GW_OK; k++) {
+            st = compile_pattern(r, i, k, scratch, t, out, err);
+            if (st != GW_OK)
+                (void)gw_fail_prefix(err, "%s:%u: rule %s", r->file, r->pattern_lines[k], r->id);
+            gw_arena_reset(scratch);
+        }
+    }
+    gw_arena_free(scratch);
+    return st;
+}
+
+/* ---- tables ----------------------------------------------------------------------------- */
+
+static int by_window(const void *a, const void *b)
+{
+    const struct emit_anchor *x = a, *y = b;
+    int order = memcmp(x->a.set, y->a.set, sizeof(x->a.set));
+
+    if ((x->a.run != 0) != (y->a.run != 0))
+        return x->a.run != 0 ? 1 : -1;
+    if (order != 0)
+        return order;
+    return x->pattern < y->pattern ? -1 : x->pattern > y->pattern;
+}
+
+static bool same_window(const struct emit_anchor *a, const struct emit_anchor *b)
+{
+    return a->a.run == 0 && b->a.run == 0 && memcmp(a->a.set, b->a.set, sizeof(a->a.set)) == 0;
+}
+
+static void put_target(struct gw_buf *out, struct emit_tables *t, const struct emit_anchor *a)
+{
+    gw_buf_printf(out, "{%u, %u, %u, %u}", a->pattern, a->a.min, a->a.max,
+                  emit_set(&t->sets, &a->a.between));
+}
+
+static void put_patterns(struct gw_buf *out, const struct emit_tables *t)
+{
+    gw_buf_adds(out, "static const struct bundle_pattern patterns[] = {\n");
+    for (unsigned i = 0; i < t->n_patterns; i++) {
+        const struct emit_pattern *p = &t->patterns[i];
+
+        gw_buf_printf(out, "    {m%u, %u, %u, %u, %u, %u},\n", i, p->rule, p->first, p->before,
+                      p->after, p->reach);
+    }
+    gw_buf_adds(out, "};\n");
+}
+
+static void put_windows(struct gw_buf *out, struct emit_tables *t, const unsigned *bucket)
+{
+    unsigned target = 0;
+
+    gw_buf_adds(out, "static const struct bundle_window windows[] = {\n");
+    for (unsigned i = 0, n = 0; i < t->n_anchors && t->anchors[i].a.run == 0; i += n) {
+        const struct emit_anchor *a = &t->anchors[i];
+
+        n = 1;
+        while (i + n < t->n_anchors && same_window(a, &t->anchors[i + n]))
+            n++;
+        gw_buf_printf(out, "    {{%u, %u, %u, %u}, %u, %u, %u},\n",
+                      emit_set(&t->sets, &a->a.set[0]), emit_set(&t->sets, &a->a.set[1]),
+                      emit_set(&t->sets, &a->a.set[2]), emit_set(&t->sets, &a->a.set[3]),
+                      bucket[t->n_windows], target, n);
+        target += n;
+        t->n_windows++;
+    }
+    gw_buf_adds(out,
+                "    {{0, 0, 0, 0}, 0, 0, 0}};\nstatic const struct bundle_target targets[] = {\n");
+    for (unsigned i = 0; i < t->n_anchors && t->anchors[i].a.run == 0; i++) {
+        gw_buf_adds(out, "    ");
+        put_target(out, t, &t->anchors[i]);
+        gw_buf_adds(out, ",\n");
+        t->n_targets++;
+    }
+    gw_buf_adds(out, "    {0, 0, 0, 0}};\n");
+}
+
+static void put_runs(struct gw_buf *out, struct emit_tables *t)
+{
+    gw_buf_adds(out, "static const struct bundle_run runs[] = {\n");
+    for (unsigned i = 0; i < t->n_anchors; i++) {
+        const struct emit_anchor *a = &t->anchors[i];
+
+        if (a->a.run == 0)
+            continue;
+        gw_buf_printf(out, "    {%u, %u, ", emit_set(&t->sets, &a->a.set[0]), a->a.run);
+        put_target(out, t, a);
+        gw_buf_adds(out, "},\n");
+        t->n_runs++;
+    }
+    gw_buf_adds(out, "    {0, 0, {0, 0, 0, 0}}};\n");
+}
+
+enum gw_status emit_put_tables(struct emit_tables *t, struct gw_buf *out, struct gw_err *err)
+{
+    struct bundle_set(*windows)[BUNDLE_WINDOW_BYTES] = calloc(t->n_anchors + 1, sizeof(*windows));
+    unsigned *bucket = calloc(t->n_anchors + 1, sizeof(*bucket)), n = 0;
+    enum gw_status st = GW_OK;
+
+    if (windows == NULL || bucket == NULL) {
+        st = gw_fail(err, GW_ENOMEM, "out of memory for the rules' tables");
+        goto out;
+    }
+    if (t->n_anchors > 0)
+        qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);
+    for (unsigned i = 0; i < t->n_anchors && t->anchors[i].a.run == 0; i++)
+        if (i == 0 || !same_window(&t->anchors[i - 1], &t->anchors[i]))
+            memcpy(windows[n++], t->anchors[i].a.set, sizeof(windows[0]));
+    st = rulec_buckets((const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])windows, n, bucket);
+    if (st != GW_OK) {
+        (void)gw_fail(err, st, "out of memory for the rules' tables");
+        goto out;
+    }
+    put_patterns(out, t);
+    put_windows(out, t, bucket);
+    put_runs(out, t);
+    if (t->sets.failed)
+        st = gw_fail(err, GW_ENOMEM, "out of memory for the rules' tables");
+out:
+    free(windows);
+    free(bucket);
+    return st;
+}

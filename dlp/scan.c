@@ -1,0 +1,316 @@
+/* dlp/scan.c - runs the matchers where the prefilter points. Thread: the scanner's.
+ *
+ * Time is linear: the prefilter looks at each byte once, an anchor tries at most RULEC_MAX_OFFSET
+ * starts, and a matcher reads at most its pattern's reach. */
+#include "dlp/scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dlp/rulec.h"
+
+enum {
+    DEFAULT_REPORT_FROM = 40,
+    DEFAULT_MAX_FINDINGS = 10000,
+    MIN_NUMBER_BYTES = 9, /* shorter JSON numbers are no identifiers */
+    MAX_LEAF_FINDINGS = 1 << 20,
+};
+
+struct dlp_scanner *dlp_scanner_new(void)
+{
+    return calloc(1, sizeof(struct dlp_scanner));
+}
+
+void dlp_scanner_free(struct dlp_scanner *s)
+{
+    if (s == NULL)
+        return;
+    free(s->found);
+    free(s->order);
+    free(s->state);
+    free(s);
+}
+
+static bool is_word(unsigned char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+}
+
+static bool set_has(const struct bundle_set *s, unsigned char b)
+{
+    return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
+}
+
+/* ---- boundaries ------------------------------------------------------------------------- */
+
+static bool boundary_before(uint32_t kind, struct gw_span text, size_t at)
+{
+    unsigned char c = 0;
+
+    if (kind == RULEC_BOUNDARY_NONE || at == 0)
+        return true;
+    c = (unsigned char)text.ptr[at - 1];
+    if (kind == RULEC_BOUNDARY_LINE)
+        return c == '\n';
+    if (is_word(c))
+        return false;
+    return kind == RULEC_BOUNDARY_WORD || (c != '-' && c != '/' && c != '+' && c != '.');
+}
+
+static bool boundary_after(uint32_t kind, struct gw_span text, size_t at)
+{
+    unsigned char c = 0;
+
+    if (kind == RULEC_BOUNDARY_NONE || at == text.len)
+        return true;
+    c = (unsigned char)text.ptr[at];
+    if (kind == RULEC_BOUNDARY_LINE)
+        return c == '\n' || (c == '\r' && at + 1 < text.len && text.ptr[at + 1] == '\n');
+    if (is_word(c))
+        return false;
+    if (kind == RULEC_BOUNDARY_WORD)
+        return true;
+    if (c == '.')
+        return at + 1 == text.len || !is_word((unsigned char)text.ptr[at + 1]);
+    return c != '-' && c != '/' && c != '+' && c != '=';
+}
+
+/* ---- one match -------------------------------------------------------------------------- */
+
+static bool add_finding(struct scan_leaf *x, const struct dlp_finding *f)
+{
+    struct dlp_scanner *s = x->s;
+
+    if (s->n_found == s->cap_found) {
+        unsigned cap = s->cap_found == 0 ? 64 : s->cap_found * 2;
+        struct dlp_finding *grown = NULL;
+
+        if (cap > MAX_LEAF_FINDINGS) {
+            x->st = GW_ELIMIT;
+            return false;
+        }
+        grown = realloc(s->found, cap * sizeof(*grown));
+        if (grown == NULL) {
+            x->st = GW_ENOMEM;
+            return false;
+        }
+        s->found = grown;
+        s->cap_found = cap;
+    }
+    s->found[s->n_found++] = *f;
+    return true;
+}
+
+/* Tries pattern at byte `at`. */
+static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    const struct bundle *b = x->rules->b;
+    const struct bundle_pattern *p = &b->patterns[pattern];
+    struct scan_state *state = &x->s->state[p->rule];
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    size_t left = x->text.len - at;
+    struct bundle_match m;
+    unsigned confidence = 0;
+
+    if (!set_has(&b->sets[p->first], text[at]) ||
+        (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
+        (state->epoch == x->s->epoch && at < state->next) ||
+        !boundary_before(p->before, x->text, at))
+        return;
+    p->match(text + at, text + at + (left < p->reach ? left : p->reach), &m);
+    if (m.len == 0 || m.end <= m.start || !boundary_after(p->after, x->text, at + m.len) ||
+        !scan_judge(x, p->rule, at, at + m.len, at + m.start, at + m.end, &confidence))
+        return;
+    if (add_finding(x, &(struct dlp_finding){.rule = p->rule,
+                                             .leaf = x->leaf,
+                                             .start = (uint32_t)(at + m.start),
+                                             .end = (uint32_t)(at + m.end),
+                                             .confidence = (uint8_t)confidence}))
+        *state = (struct scan_state){x->s->epoch, (uint32_t)(at + m.len)};
+}
+
+/* Tries every start from which target's anchor can stand at `at`. */
+static void try_target(struct scan_leaf *x, const struct bundle_target *t, size_t at)
+{
+    size_t start = at, least = at > t->max ? at - t->max : 0;
+    const struct bundle_set *between = &x->rules->b->sets[t->between];
+
+    while (start > least && set_has(between, (unsigned char)x->text.ptr[start - 1]))
+        start--;
+    for (; start + t->min <= at && x->st == GW_OK; start++)
+        try_at(x, t->pattern, start);
+}
+
+/* ---- windows ---------------------------------------------------------------------------- */
+
+/* Tries the windows that are exactly at `at`. */
+static void try_windows(struct scan_leaf *x, size_t at)
+{
+    const struct bundle *b = x->rules->b;
+    const struct prefilter *f = &x->rules->filter;
+    const uint64_t *row[BUNDLE_WINDOW_BYTES];
+
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+        row[place] = prefilter_row(
+            f, place, at + place < x->text.len ? (unsigned char)x->text.ptr[at + place] : 0);
+    for (unsigned i = 0; i < f->n_words; i++) {
+        uint64_t hits = row[0][i] & row[1][i] & row[2][i] & row[3][i];
+
+        for (; hits != 0; hits &= hits - 1) {
+            const struct bundle_window *w = &b->windows[i * 64 + (unsigned)__builtin_ctzll(hits)];
+
+            for (unsigned k = 0; k < w->n_targets; k++)
+                try_target(x, &b->targets[w->first_target + k], at);
+        }
+    }
+}
+
+static void find_windows(struct scan_leaf *x)
+{
+    const struct prefilter *f = &x->rules->filter;
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+
+    for (size_t from = 0; from < x->text.len && x->st == GW_OK; from += PREFILTER_CHUNK) {
+        size_t to = x->text.len - from < PREFILTER_CHUNK ? x->text.len : from + PREFILTER_CHUNK;
+        size_t n = f->find(f, text, from, to, x->text.len, x->s->places);
+
+        for (size_t i = 0; i < n && x->st == GW_OK; i++)
+            try_windows(x, from + x->s->places[i]);
+    }
+}
+
+/* ---- runs ------------------------------------------------------------------------------- */
+
+static bool is_token(unsigned char c)
+{
+    return is_word(c) || c == '+' || c == '/' || c == '=' || c == '-';
+}
+
+/* Tries the run anchors inside the token [from, to). */
+static void try_runs(struct scan_leaf *x, size_t from, size_t to)
+{
+    const struct bundle *b = x->rules->b;
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+
+    for (unsigned i = 0; i < b->n_runs && x->st == GW_OK; i++) {
+        const struct bundle_run *run = &b->runs[i];
+        const struct bundle_set *set = &b->sets[run->set];
+
+        for (size_t start = from; start + run->n <= to && x->st == GW_OK;) {
+            size_t end = start;
+
+            while (end < to && set_has(set, text[end]))
+                end++;
+            for (size_t at = start; at + run->n <= end && x->st == GW_OK; at++)
+                try_target(x, &run->target, at);
+            start = end + 1;
+        }
+    }
+}
+
+/* Finds tokens of min_run bytes or more: each covers a multiple of min_run, so only those are looked
+ * at, and text with shorter words is skipped over. */
+static void find_runs(struct scan_leaf *x)
+{
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    size_t step = x->rules->min_run;
+
+    if (step == 0)
+        return;
+    for (size_t at = step - 1, done = 0; at < x->text.len && x->st == GW_OK; at += step) {
+        size_t from = at, to = at;
+
+        if (!is_token(text[at]))
+            continue;
+        while (from > done && is_token(text[from - 1]))
+            from--;
+        while (to < x->text.len && is_token(text[to]))
+            to++;
+        if (to - from >= step)
+            try_runs(x, from, to);
+        done = to;
+        at = to;
+    }
+}
+
+/* ---- leaves ----------------------------------------------------------------------------- */
+
+enum gw_status scan_prepare(struct dlp_scanner *s, const struct dlp_rules *rules)
+{
+    struct scan_state *grown = NULL;
+
+    if (rules->b->n_rules > s->cap_state) {
+        grown = calloc(rules->b->n_rules, sizeof(*grown));
+        if (grown == NULL)
+            return GW_ENOMEM;
+        free(s->state);
+        s->state = grown;
+        s->cap_state = rules->b->n_rules;
+        s->epoch = 0;
+    }
+    s->n_found = 0;
+    return GW_OK;
+}
+
+static void try_everything(struct scan_leaf *x)
+{
+    for (size_t at = 0; at < x->text.len; at++)
+        for (unsigned p = 0; p < x->rules->b->n_patterns && x->st == GW_OK; p++)
+            try_at(x, p, at);
+}
+
+enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,
+                         struct gw_span key, uint32_t leaf, unsigned report_from)
+{
+    struct scan_leaf x = {s, rules, text, key, leaf, report_from, GW_OK};
+    unsigned first = s->n_found;
+
+    if (text.len > UINT32_MAX - PREFILTER_CHUNK)
+        return GW_ELIMIT;
+    if (++s->epoch == 0) { /* wrapped: forget all states, or an old one would look new */
+        memset(s->state, 0, s->cap_state * sizeof(*s->state));
+        s->epoch = 1;
+    }
+    if (s->every_byte) {
+        try_everything(&x);
+    } else {
+        find_windows(&x);
+        find_runs(&x);
+    }
+    if (x.st != GW_OK || s->n_found - first < 2)
+        return x.st;
+    return scan_resolve(s, first);
+}
+
+enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
+                        const struct dlp_doc *doc, struct gw_arena *arena,
+                        const struct dlp_scan_limits *limits, struct dlp_report *report)
+{
+    unsigned report_from =
+        limits == NULL || limits->report_from == 0 ? DEFAULT_REPORT_FROM : limits->report_from;
+    unsigned max_findings =
+        limits == NULL || limits->max_findings == 0 ? DEFAULT_MAX_FINDINGS : limits->max_findings;
+    struct dlp_report r = {NULL, 0, 0};
+    unsigned n_leaves = 0;
+    const struct dlp_leaf *leaves = dlp_doc_leaves(doc, &n_leaves);
+
+    GW_TRY(scan_prepare(s, rules));
+    for (unsigned i = 0; i < n_leaves; i++) {
+        const struct dlp_leaf *leaf = &leaves[i];
+
+        if (leaf->kind == DLP_LEAF_NUMBER && leaf->text.len < MIN_NUMBER_BYTES)
+            continue;
+        GW_TRY(scan_text(s, rules, leaf->text, leaf->key, i, report_from));
+        r.scanned_bytes += leaf->text.len;
+        if (s->n_found > max_findings)
+            return GW_ELIMIT;
+    }
+    r.n_findings = s->n_found;
+    r.findings = gw_arena_array(arena, s->n_found, sizeof(*r.findings));
+    if (r.findings == NULL)
+        return GW_ENOMEM;
+    if (s->n_found > 0)
+        memcpy(r.findings, s->found, s->n_found * sizeof(*r.findings));
+    *report = r;
+    return GW_OK;
+}

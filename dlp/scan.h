@@ -1,0 +1,58 @@
+/* dlp/scan.h - one thread's scanner. Private to dlp.
+ *
+ * scan.c finds matches (prefilter, matcher, boundaries), scan_judge.c decides what they are worth
+ * (length, reject list, validators, context), scan_overlap.c keeps the strongest where they overlap. */
+#ifndef DLP_SCAN_H
+#define DLP_SCAN_H
+
+#include "dlp/bundle.h"
+
+/* Where a rule goes on after its last finding in the leaf numbered epoch. */
+struct scan_state {
+    uint32_t epoch, next;
+};
+
+struct dlp_scanner {
+    struct dlp_finding
+        *found; /* of the current leaf, then resolved; all leaves one after another */
+    unsigned n_found, cap_found;
+    struct dlp_finding *order; /* scratch of scan_resolve */
+    unsigned cap_order;
+    struct scan_state *state; /* of each rule */
+    unsigned cap_state;
+    uint32_t epoch;
+    unsigned only_rule; /* examples: try this rule (index + 1) and no other; 0: all */
+    bool every_byte;    /* tests: try every pattern everywhere instead of asking the prefilter */
+    uint32_t places[PREFILTER_CHUNK + PREFILTER_SLACK];
+};
+
+/* What stays the same while one leaf is scanned. */
+struct scan_leaf {
+    struct dlp_scanner *s;
+    const struct dlp_rules *rules;
+    struct gw_span text, key;
+    uint32_t leaf;        /* index */
+    unsigned report_from; /* confidence */
+    enum gw_status st;
+};
+
+/* Scans one text and leaves its findings, resolved and in order, at s->found[first..n_found). */
+enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,
+                         struct gw_span key, uint32_t leaf, unsigned report_from);
+
+/* Makes s fit for rules. GW_ENOMEM. */
+enum gw_status scan_prepare(struct dlp_scanner *s, const struct dlp_rules *rules);
+
+/* What a match of rule is worth: false when it is none (length, reject list, validators, context).
+ * match and span are byte offsets into the text. */
+bool scan_judge(const struct scan_leaf *x, uint32_t rule, size_t match_start, size_t match_end,
+                size_t start, size_t end, unsigned *confidence);
+
+/* True when word (dlp/rulec.h, "Context") stands in text, searched over [from, to). */
+bool scan_has_word(struct gw_span text, size_t from, size_t to, const struct bundle_text *words,
+                   unsigned n_words);
+
+/* Keeps the strongest of overlapping findings from s->found[first] on, sorted by start. GW_ENOMEM. */
+enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first);
+
+#endif
