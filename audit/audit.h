@@ -107,7 +107,8 @@ struct audit_event {
     uint64_t response_bytes, upstream_bytes;
     uint64_t prompt_tokens, completion_tokens;
     struct gw_span finish_reason, response_model, error_text;
-    unsigned n_restored; /* placeholders put back */
+    unsigned n_restored;     /* placeholders put back */
+    struct gw_span trace_id; /* W3C trace id, 32 hex digits, when the client sent one */
     /* traffic seen but not governed (splice, deny) */
     struct gw_span sni;
     uint64_t bytes_out, bytes_in;

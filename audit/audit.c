@@ -1,0 +1,145 @@
+/* audit/audit.c - opening, closing, figures. Owns the spool, the writer thread and the sender. */
+#include "audit/audit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/core.h"
+#include "audit/kafka.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { MIN_SPOOL_BYTES = 8 << 20 };
+
+static enum gw_status check(const struct audit_config *cfg, struct gw_err *err)
+{
+    if (cfg->spool_dir == NULL || cfg->spool_dir[0] == '\0')
+        return gw_fail(err, GW_EINVAL, "audit: no spool directory: set audit.spool");
+    if (cfg->instance == NULL || cfg->instance[0] == '\0')
+        return gw_fail(err, GW_EINVAL, "audit: the gateway has no name");
+    if (cfg->max_spool_bytes < MIN_SPOOL_BYTES)
+        return gw_fail(err, GW_EINVAL, "audit: the spool's cap must be at least 8 MiB");
+    if (cfg->n_channels == 0 || cfg->n_channels >= SPOOL_MAX_SLOTS)
+        return gw_fail(err, GW_EINVAL, "audit: 1 to %d channels", SPOOL_MAX_SLOTS - 1);
+    return GW_OK;
+}
+
+static void chans_free(struct audit *a)
+{
+    while (a->chans != NULL) {
+        struct audit_chan *ch = a->chans;
+
+        a->chans = ch->next;
+        gw_queue_free(ch->done);
+        gw_buf_fini(&ch->buf);
+        free(ch);
+    }
+}
+
+/* Frees what there is; the threads have ended. */
+static void audit_free(struct audit *a)
+{
+    chans_free(a);
+    gw_queue_free(a->queue);
+    spool_close(a->spool);
+    event_source_fini(&a->src);
+    free(a->full);
+    free(a->used);
+    (void)pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+static enum gw_status prepare(struct audit *a, const struct audit_config *cfg, struct gw_err *err)
+{
+    const struct spool_config sc = {
+        .dir = cfg->spool_dir,
+        .instance = cfg->instance,
+        .max_bytes = cfg->max_spool_bytes,
+        .segment_bytes = cfg->segment_bytes,
+        .n_slots = a->process ? 1 + cfg->n_channels : 1,
+        .retain_seconds = cfg->retain_seconds,
+        .process = a->process,
+        .deliver = cfg->kafka_brokers != NULL && cfg->kafka_brokers[0] != '\0',
+    };
+
+    GW_TRY(event_source_init(&a->src, cfg, err));
+    GW_TRY(spool_open(&sc, &a->spool, err));
+    a->queue = gw_queue_new(CORE_QUEUE_ITEMS, sizeof(struct core_item *));
+    a->full = calloc(a->spool->n_slots, sizeof(*a->full));
+    a->used = calloc(cfg->n_channels, sizeof(*a->used));
+    if (a->queue == NULL || a->full == NULL || a->used == NULL)
+        return gw_fail(err, GW_ENOMEM, "audit: out of memory");
+    return core_start(a, err);
+}
+
+enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, struct gw_err *err)
+{
+    struct audit *a;
+    enum gw_status st;
+
+    GW_TRY(check(cfg, err));
+    a = calloc(1, sizeof(*a));
+    if (a == NULL)
+        return gw_fail(err, GW_ENOMEM, "audit: out of memory");
+    (void)pthread_mutex_init(&a->lock, NULL);
+    a->on_full = cfg->on_full;
+    a->process = cfg->durability == AUDIT_DURABILITY_PROCESS;
+    a->n_channels = cfg->n_channels;
+    st = prepare(a, cfg, err);
+    if (st == GW_OK && a->spool->deliver)
+        st = kafka_open(a, cfg, &a->kafka, err);
+    if (st == GW_OK && pthread_create(&a->writer, NULL, core_writer_run, a) != 0)
+        st = gw_fail(err, GW_EIO, "audit: cannot start the writer thread");
+    if (st != GW_OK) {
+        kafka_close(a->kafka, 0);
+        audit_free(a);
+        return st;
+    }
+    a->writer_runs = true;
+    *out = a;
+    return GW_OK;
+}
+
+void audit_close(struct audit *a, int drain_ms)
+{
+    struct event_life ev = {.kind = EVENT_LIFE_STOPPED};
+
+    if (a == NULL)
+        return;
+    gw_queue_close(a->queue); /* the writer ends when it is empty */
+    if (a->writer_runs)
+        (void)pthread_join(a->writer, NULL);
+    ev.time_ms = gw_clock_wall_ms();
+    (void)core_put_life(a, &a->spool->slots[0], &ev);
+    for (unsigned i = 0; i < a->spool->n_slots; i++)
+        if (spool_sync(&a->spool->slots[i]) != GW_OK)
+            gw_log(GW_LOG_ERROR, "audit_sync_failed", "slot=%u", i);
+    core_wake_sender(a);
+    kafka_close(a->kafka, drain_ms);
+    audit_free(a);
+}
+
+void core_wake_sender(struct audit *a)
+{
+    if (a->kafka != NULL)
+        kafka_wake(a->kafka);
+}
+
+void audit_stats(struct audit *a, struct audit_stats *out)
+{
+    struct spool *sp = a->spool;
+
+    memset(out, 0, sizeof(*out));
+    out->records = atomic_load(&sp->records);
+    out->bytes = atomic_load(&sp->bytes);
+    out->syncs = atomic_load(&sp->syncs);
+    out->spool_bytes = atomic_load(&sp->used_bytes);
+    out->spool_max_bytes = sp->max_bytes;
+    out->rejected = atomic_load(&a->rejected);
+    out->writable = atomic_load(&sp->n_failed) == 0;
+    for (unsigned i = 0; i < sp->n_slots; i++)
+        if (atomic_load(&a->full[i].full) && a->on_full == AUDIT_ON_FULL_REJECT)
+            out->writable = false;
+    if (a->kafka != NULL)
+        kafka_stats(a->kafka, out);
+}

@@ -1,0 +1,222 @@
+/* audit/chan.c - channels: from an event to a record on its way.
+ *
+ * process: the channel's thread writes the record itself, done runs before audit_emit returns.
+ * disk: the record goes through a->queue to the writer, its result comes back through ch->done; the
+ * channel never has more in flight than ch->done holds, so that a result always finds room. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/core.h"
+#include "base/clock.h"
+
+struct spool_entry core_entry(const struct audit_event *ev)
+{
+    static const enum spool_kind kinds[] = {
+        [AUDIT_DECIDED] = SPOOL_KIND_DECIDED,
+        [AUDIT_COMPLETED] = SPOOL_KIND_COMPLETED,
+        [AUDIT_FINDING] = SPOOL_KIND_FINDING,
+        [AUDIT_SHADOW] = SPOOL_KIND_SHADOW,
+    };
+
+    return (struct spool_entry){.kind = kinds[ev->kind],
+                                .opens = ev->kind == AUDIT_DECIDED && ev->request_id.len != 0,
+                                .closes = ev->kind == AUDIT_COMPLETED && ev->request_id.len != 0,
+                                .time_ms = ev->time_ms,
+                                .id = ev->request_id};
+}
+
+enum spool_room core_room(const struct audit_event *ev)
+{
+    return ev->kind == AUDIT_COMPLETED && ev->end != AUDIT_END_REFUSED ? SPOOL_ROOM_END
+                                                                       : SPOOL_ROOM_NEW;
+}
+
+void core_begin(struct gw_buf *buf)
+{
+    static const char room[SPOOL_FRAME_BYTES];
+
+    gw_buf_clear(buf);
+    (void)gw_buf_reserve(buf, 4096);
+    gw_buf_add(buf, (struct gw_span){room, sizeof(room)});
+}
+
+bool core_reserve(struct audit *a, struct core_full *full, uint64_t n, enum spool_room room)
+{
+    struct spool *sp = a->spool;
+    bool refusing = atomic_load(&full->full);
+
+    if (refusing && room == SPOOL_ROOM_NEW &&
+        atomic_load(&sp->used_bytes) > sp->max_bytes - sp->max_bytes / 32)
+        goto refuse;
+    if (spool_reserve(sp, n, room))
+        return true;
+refuse:
+    atomic_fetch_add(&full->refused, 1);
+    if (!atomic_exchange(&full->full, true)) {
+        atomic_store(&full->since_ms, gw_clock_wall_ms());
+        core_wake_writer(a); /* to delete what may go, and to say so */
+    }
+    return false;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+enum gw_status audit_chan_open(struct audit *a, struct audit_chan **out, struct gw_err *err)
+{
+    struct audit_chan *ch = calloc(1, sizeof(*ch));
+    unsigned i = 0;
+
+    if (ch == NULL)
+        return gw_fail(err, GW_ENOMEM, "audit: out of memory");
+    ch->done = gw_queue_new(a->process ? 1 : CORE_CHAN_ITEMS, sizeof(struct core_done));
+    if (ch->done == NULL) {
+        free(ch);
+        return gw_fail(err, GW_ENOMEM, "audit: no memory or descriptor for a channel");
+    }
+    ch->a = a;
+    (void)pthread_mutex_lock(&a->lock);
+    while (i < a->n_channels && a->used[i])
+        i++;
+    if (i < a->n_channels) {
+        a->used[i] = true;
+        ch->index = i;
+        ch->next = a->chans;
+        a->chans = ch;
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+    if (i == a->n_channels) {
+        gw_queue_free(ch->done);
+        free(ch);
+        return gw_fail(err, GW_ELIMIT, "audit: more than the %u channels that were announced",
+                       a->n_channels);
+    }
+    if (a->process)
+        ch->slot = &a->spool->slots[1 + i];
+    *out = ch;
+    return GW_OK;
+}
+
+void audit_chan_close(struct audit_chan *ch)
+{
+    if (ch == NULL)
+        return;
+    /* Records in flight still point here: the memory stays until audit_close(). */
+    (void)pthread_mutex_lock(&ch->a->lock);
+    ch->closed = true;
+    ch->a->used[ch->index] = false;
+    (void)pthread_mutex_unlock(&ch->a->lock);
+}
+
+int audit_chan_fd(const struct audit_chan *ch)
+{
+    return gw_queue_fd(ch->done);
+}
+
+void audit_chan_dispatch(struct audit_chan *ch)
+{
+    struct core_done d;
+
+    gw_queue_ack(ch->done);
+    while (gw_queue_pop(ch->done, &d) == GW_OK) {
+        ch->in_flight--;
+        d.done(d.ctx, d.st);
+    }
+}
+
+/* ---- emitting -------------------------------------------------------------------------------- */
+
+static enum gw_status emit_process(struct audit_chan *ch, const struct audit_event *ev)
+{
+    struct audit *a = ch->a;
+    struct spool_slot *s = ch->slot;
+    struct core_full *full = &a->full[s->index];
+    struct spool_entry e = core_entry(ev);
+    uint64_t segno = s->segno;
+    enum gw_status st = GW_EIO;
+
+    if (!spool_failing(s)) {
+        core_begin(&ch->buf);
+        event_write(&a->src, ev, &ch->buf);
+        if (!gw_buf_ok(&ch->buf))
+            return GW_ENOMEM;
+        st = GW_ELIMIT;
+        if (core_reserve(a, full, ch->buf.len + SPOOL_TAIL_BYTES, core_room(ev)))
+            st = spool_put(s, &ch->buf, &e);
+        core_notice(a, s);
+    }
+    if (s->segno != segno)
+        core_wake_writer(a); /* a closed segment waits for its sync */
+    if (st == GW_OK)
+        core_wake_sender(a);
+    return st;
+}
+
+static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event *ev,
+                                audit_done_fn done, void *ctx)
+{
+    struct audit *a = ch->a;
+    struct core_item *item;
+    enum gw_status st;
+
+    if (done != NULL && ch->in_flight == CORE_CHAN_ITEMS)
+        return GW_EAGAIN;
+    if (atomic_load(&a->refusing))
+        return GW_EIO;
+    item = calloc(1, sizeof(*item));
+    if (item == NULL)
+        return GW_ENOMEM;
+    item->ch = ch;
+    item->done = done;
+    item->ctx = ctx;
+    item->entry = core_entry(ev);
+    if (ev->request_id.len != 0)
+        memcpy(item->id_bytes, ev->request_id.ptr, ev->request_id.len);
+    item->entry.id.ptr = item->id_bytes;
+    core_begin(&item->buf);
+    event_write(&a->src, ev, &item->buf);
+    st = gw_buf_ok(&item->buf) ? GW_OK : GW_ENOMEM;
+    if (st == GW_OK &&
+        !core_reserve(a, &a->full[0], item->buf.len + SPOOL_TAIL_BYTES, core_room(ev)))
+        st = GW_ELIMIT;
+    if (st == GW_OK) {
+        size_t reserved = item->buf.len + SPOOL_TAIL_BYTES;
+
+        st = gw_queue_push(a->queue, &item);
+        if (st != GW_OK)
+            spool_unreserve(a->spool, reserved);
+        else if (done != NULL)
+            ch->in_flight++; /* only dispatch lowers it, on this thread */
+    }
+    if (st != GW_OK) {
+        gw_buf_fini(&item->buf);
+        free(item);
+    }
+    return st;
+}
+
+enum gw_status audit_emit(struct audit_chan *ch, const struct audit_event *ev, audit_done_fn done,
+                          void *ctx)
+{
+    struct audit *a = ch->a;
+    struct audit_event copy = *ev;
+    enum gw_status st;
+
+    if (copy.time_ms == 0)
+        copy.time_ms = gw_clock_wall_ms();
+    if (copy.request_id.len > EVENT_ID_BYTES)
+        copy.request_id.len = EVENT_ID_BYTES;
+    st = a->process ? emit_process(ch, &copy) : emit_disk(ch, &copy, done, ctx);
+    if (st == GW_ELIMIT && a->on_full == AUDIT_ON_FULL_CONTINUE) {
+        /* The operator chose service over records: counted, and a sluice.gap will say so. */
+        if (done != NULL)
+            done(ctx, GW_OK);
+        return GW_OK;
+    }
+    if (st != GW_OK) {
+        atomic_fetch_add(&a->rejected, 1);
+        return st;
+    }
+    if (a->process && done != NULL)
+        done(ctx, GW_OK);
+    return GW_OK;
+}

@@ -1,0 +1,133 @@
+/* audit/cursor.c - the cursor file: "SLUICECU", u32 version, u32 count, entries of 152 bytes, u32 CRC-32C
+ * of all before. Numbers are little endian. Thread: one at a time. */
+#include "audit/cursor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/digest.h"
+
+enum {
+    VERSION = 1,
+    HEAD_BYTES = 16,
+    ENTRY_BYTES = 24 + SPOOL_CHAIN_BYTES,
+    MAX_FILE_BYTES = 1 << 20
+};
+
+static void add_le(struct gw_buf *b, uint64_t v, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        gw_buf_addc(b, (char)(unsigned char)(v >> (8 * i)));
+}
+
+static uint64_t get_le(const unsigned char *p, unsigned bytes)
+{
+    uint64_t v = 0;
+
+    for (unsigned i = 0; i < bytes; i++)
+        v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+static size_t parse(const unsigned char *p, size_t n, struct cursor_entry *entries, size_t max)
+{
+    size_t count;
+
+    if (n < HEAD_BYTES + 4 || memcmp(p, "SLUICECU", 8) != 0 || get_le(p + 8, 4) != VERSION)
+        return 0;
+    count = (size_t)get_le(p + 12, 4);
+    if (count > (n - HEAD_BYTES - 4) / ENTRY_BYTES || n != HEAD_BYTES + count * ENTRY_BYTES + 4 ||
+        gw_crc32c(0, (struct gw_span){(const char *)p, n - 4}) != get_le(p + n - 4, 4))
+        return 0;
+    if (count > max)
+        count = max;
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char *e = p + HEAD_BYTES + i * ENTRY_BYTES;
+
+        entries[i].slot = (unsigned)get_le(e, 4);
+        entries[i].segno = get_le(e + 8, 8);
+        entries[i].seq = get_le(e + 16, 8);
+        memcpy(entries[i].chain, e + 24, SPOOL_CHAIN_BYTES);
+        entries[i].chain[SPOOL_CHAIN_BYTES - 1] = '\0';
+    }
+    return count;
+}
+
+size_t cursor_load(int dirfd, struct cursor_entry *entries, size_t max)
+{
+    int fd = openat(dirfd, "cursor", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    unsigned char *p;
+    size_t n = 0, count = 0;
+
+    if (fd < 0)
+        return 0;
+    p = malloc(MAX_FILE_BYTES);
+    while (p != NULL && n < MAX_FILE_BYTES) {
+        ssize_t got = read(fd, p + n, MAX_FILE_BYTES - n);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        n += (size_t)got;
+    }
+    if (p != NULL)
+        count = parse(p, n, entries, max);
+    free(p);
+    (void)close(fd);
+    return count;
+}
+
+static bool store(int dirfd, const struct gw_buf *b)
+{
+    int fd =
+        openat(dirfd, "cursor.tmp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    size_t done = 0;
+
+    if (fd < 0)
+        return false;
+    while (done < b->len) {
+        ssize_t n = write(fd, b->ptr + done, b->len - done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    if (done < b->len || fdatasync(fd) != 0) {
+        (void)close(fd);
+        return false;
+    }
+    (void)close(fd);
+    return renameat(dirfd, "cursor.tmp", dirfd, "cursor") == 0 && fsync(dirfd) == 0;
+}
+
+enum gw_status cursor_save(int dirfd, const struct cursor_entry *entries, size_t n,
+                           struct gw_err *err)
+{
+    struct gw_buf b = {NULL, 0, 0, false};
+    enum gw_status st = GW_OK;
+
+    gw_buf_adds(&b, "SLUICECU");
+    add_le(&b, VERSION, 4);
+    add_le(&b, n, 4);
+    for (size_t i = 0; i < n; i++) {
+        add_le(&b, entries[i].slot, 8);
+        add_le(&b, entries[i].segno, 8);
+        add_le(&b, entries[i].seq, 8);
+        gw_buf_add(&b, (struct gw_span){entries[i].chain, SPOOL_CHAIN_BYTES});
+    }
+    add_le(&b, gw_crc32c(0, gw_buf_span(&b)), 4);
+    if (!gw_buf_ok(&b))
+        st = gw_fail(err, GW_ENOMEM, "audit cursor: out of memory");
+    else if (!store(dirfd, &b))
+        st = gw_fail(err, GW_EIO, "audit cursor: %s", strerror(errno));
+    gw_buf_fini(&b);
+    return st;
+}

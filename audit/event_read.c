@@ -1,0 +1,83 @@
+/* audit/event_read.c - looking values up in our own records. Owns nothing. */
+#include "audit/event_read.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What stands behind the first `"name":` of the text. */
+static struct gw_span behind(struct gw_span text, const char *name, size_t n)
+{
+    char pattern[64];
+    int len = snprintf(pattern, sizeof(pattern), "\"%.*s\":", (int)n, name);
+    const char *hit;
+
+    if (len < 0 || (size_t)len >= sizeof(pattern) || text.len == 0)
+        return (struct gw_span){NULL, 0};
+    hit = memmem(text.ptr, text.len, pattern, (size_t)len);
+    if (hit == NULL)
+        return (struct gw_span){NULL, 0};
+    return gw_span_from(text, (size_t)(hit - text.ptr) + (size_t)len);
+}
+
+static struct gw_span value_of(struct gw_span record, const char *key)
+{
+    const char *dot;
+
+    while ((dot = strchr(key, '.')) != NULL) {
+        record = behind(record, key, (size_t)(dot - key));
+        key = dot + 1;
+    }
+    return behind(record, key, strlen(key));
+}
+
+static unsigned hex_value(char c)
+{
+    return c >= '0' && c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a' + 10);
+}
+
+/* Decodes one escape at p (n bytes, behind the backslash); returns how many it used. */
+static size_t unescape(const char *p, size_t n, char *out)
+{
+    if (n >= 5 && p[0] == 'u') { /* control bytes only: see gw_buf_add_json */
+        *out = (char)(hex_value(p[3]) << 4 | hex_value(p[4]));
+        return 5;
+    }
+    *out = p[0] == 'n' ? '\n' : p[0] == 'r' ? '\r' : p[0] == 't' ? '\t' : p[0];
+    return 1;
+}
+
+struct gw_span event_str(struct gw_span record, const char *key, char *out, size_t cap)
+{
+    struct gw_span v = value_of(record, key);
+    size_t n = 0;
+
+    if (v.len == 0 || v.ptr[0] != '"')
+        return (struct gw_span){NULL, 0};
+    for (size_t i = 1; i < v.len && v.ptr[i] != '"' && n < cap;) {
+        if (v.ptr[i] == '\\' && i + 1 < v.len)
+            i += 1 + unescape(v.ptr + i + 1, v.len - i - 1, &out[n]);
+        else
+            out[n] = v.ptr[i++];
+        n++;
+    }
+    return (struct gw_span){out, n};
+}
+
+bool event_num(struct gw_span record, const char *key, uint64_t *out)
+{
+    struct gw_span v = value_of(record, key);
+    uint64_t n = 0;
+    size_t i = 0;
+
+    for (; i < v.len && i < 19 && v.ptr[i] >= '0' && v.ptr[i] <= '9'; i++)
+        n = n * 10 + (uint64_t)(v.ptr[i] - '0');
+    if (i == 0)
+        return false;
+    *out = n;
+    return true;
+}
+
+struct gw_span event_request_id(struct gw_span record, char bytes[EVENT_ID_BYTES])
+{
+    return event_str(record, "correlation_uid", bytes, EVENT_ID_BYTES);
+}

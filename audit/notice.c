@@ -1,0 +1,89 @@
+/* audit/notice.c - records about the auditing itself: degraded, recovered, gap. Thread: the slot's. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "audit/core.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+enum gw_status core_put_life(struct audit *a, struct spool_slot *s, const struct event_life *ev)
+{
+    const struct spool_entry e = {.kind = SPOOL_KIND_LIFECYCLE, .time_ms = ev->time_ms};
+    struct gw_buf buf = {NULL, 0, 0, false};
+    enum gw_status st = GW_ENOMEM;
+
+    core_begin(&buf);
+    event_write_life(&a->src, ev, &buf);
+    if (gw_buf_ok(&buf)) {
+        st = GW_ELIMIT;
+        if (spool_reserve(a->spool, buf.len + SPOOL_TAIL_BYTES, SPOOL_ROOM_LIFE))
+            st = spool_put(s, &buf, &e);
+    }
+    if (st != GW_OK)
+        gw_log(GW_LOG_WARN, "audit_notice_failed", "event=%s status=%s", event_life_name(ev->kind),
+               gw_status_name(st));
+    gw_buf_fini(&buf);
+    return st;
+}
+
+/* The cap: reached, or left again. */
+static void notice_full(struct audit *a, struct spool_slot *s)
+{
+    struct core_full *full = &a->full[s->index];
+    struct spool *sp = a->spool;
+    struct event_life ev = {.time_ms = gw_clock_wall_ms(), .cause = GW_SPAN("spool_full")};
+
+    if (!atomic_load(&full->full))
+        return;
+    ev.since_ms = atomic_load(&full->since_ms);
+    if (!full->noted) {
+        full->noted = true;
+        ev.kind = EVENT_LIFE_DEGRADED;
+        gw_log(GW_LOG_ERROR, "audit_spool_full", "used_bytes=%" PRIu64 " max_bytes=%" PRIu64,
+               (uint64_t)atomic_load(&sp->used_bytes), sp->max_bytes);
+        (void)core_put_life(a, s, &ev);
+    }
+    if (atomic_load(&sp->used_bytes) > sp->max_bytes - sp->max_bytes / 32)
+        return;
+    full->noted = false;
+    atomic_store(&full->full, false);
+    ev.kind = EVENT_LIFE_RECOVERED;
+    ev.records = atomic_exchange(&full->refused, 0);
+    gw_log(GW_LOG_INFO, "audit_spool_room", "refused=%" PRIu64, ev.records);
+    (void)core_put_life(a, s, &ev);
+    if (a->on_full == AUDIT_ON_FULL_CONTINUE && ev.records != 0) {
+        ev.kind = EVENT_LIFE_GAP;
+        (void)core_put_life(a, s, &ev);
+    }
+}
+
+/* Writes that failed, and work again. */
+static void notice_failure(struct audit *a, struct spool_slot *s)
+{
+    struct event_life ev = {.time_ms = gw_clock_wall_ms(), .cause = GW_SPAN("write_failed")};
+    uint64_t lost, from;
+    int64_t since;
+
+    if (!spool_recovered(s, &lost, &from, &since))
+        return;
+    gw_log(GW_LOG_INFO, "audit_spool_writable", "lost=%" PRIu64, lost);
+    ev.kind = EVENT_LIFE_DEGRADED;
+    ev.since_ms = since;
+    (void)core_put_life(a, s, &ev);
+    ev.kind = EVENT_LIFE_RECOVERED;
+    (void)core_put_life(a, s, &ev);
+    if (lost != 0) {
+        ev.kind = EVENT_LIFE_GAP;
+        ev.records = lost;
+        ev.from_sequence = from;
+        ev.to_sequence = from + lost - 1;
+        ev.chain = gw_span_str(s->chain);
+        (void)core_put_life(a, s, &ev);
+    }
+}
+
+void core_notice(struct audit *a, struct spool_slot *s)
+{
+    notice_failure(a, s);
+    notice_full(a, s);
+}

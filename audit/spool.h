@@ -1,0 +1,197 @@
+/* audit/spool.h - the append-only files that are the truth of what happened.
+ *
+ * A spool is a directory of slots; a slot is a series of segments with one writing thread. Records of a
+ * slot form a chain: an id and a sequence that never goes back and is never used twice. A chain whose
+ * end is not intact is given up and the slot begins a new one.
+ *
+ *   spool/lock                 held (flock) by the one process that writes
+ *   spool/s000-0000000001.seg  segments, see spool_format.h; written once, then only read and deleted
+ *   spool/cursor               how far Kafka has acknowledged (audit/cursor.h); expendable
+ *   spool/quarantine/          bytes that failed their checksum
+ *   spool/dead-letter.jsonl    records that Kafka refuses for good
+ *
+ * Invariants: (S1) bytes before a slot's `durable` position never change; (S2) a segment that failed a
+ * write or a sync is never written again; (S3) segments of a slot are deleted oldest first, never
+ * the newest, never one at or behind which a decided request is still open; (S4)
+ * used_bytes counts every byte of every segment and is at most max_bytes. */
+#ifndef AUDIT_SPOOL_H
+#define AUDIT_SPOOL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "audit/openset.h"
+#include "audit/spool_format.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+
+/* The system calls that can fail in the middle of a life, replaceable by tests. */
+struct spool_io {
+    ssize_t (*write)(int fd, const void *bytes, size_t n);
+    int (*fdatasync)(int fd);
+};
+extern struct spool_io spool_io;
+
+/* A place in a slot: segment number above, byte offset below, so that places compare as numbers.
+ * segment_bytes is below 4 GiB. */
+typedef uint64_t spool_pos;
+static inline spool_pos spool_pos_make(uint64_t segno, uint64_t offset)
+{
+    return segno << 32 | (offset & 0xFFFFFFFFu);
+}
+
+struct spool_seg {
+    uint64_t segno;
+    uint64_t bytes;   /* file size as far as it counts; final once closed */
+    uint64_t records; /* final once closed */
+    int64_t last_ms;  /* time of the last record; final once closed */
+    unsigned n_open;  /* decided here, not completed */
+    bool closed;
+};
+
+struct spool;
+
+struct spool_slot {
+    struct spool *sp;
+    unsigned index;
+
+    /* ---- of the writing thread ---- */
+    char chain[SPOOL_CHAIN_BYTES];
+    uint64_t next_seq;
+    unsigned char prev_print[SPOOL_PRINT_BYTES]; /* of the last record of the closed segment */
+    int fd;                                      /* -1: no open segment */
+    uint64_t segno, last_segno;                  /* open one; highest ever used */
+    uint64_t written, synced;                    /* offsets in the open segment */
+    uint64_t last_at, last_len;                  /* the last durable record's payload in it */
+    uint64_t pending_len;                        /* disk: payload length of the last frame put */
+    uint64_t seg_records;
+    int64_t seg_last_ms;
+    bool dir_dirty;           /* a new file name is not synced yet */
+    struct gw_buf unsynced;   /* disk: frames since the last good sync, kept for re-appending */
+    size_t unwritten;         /* disk: where in unsynced the part begins that no write saw */
+    uint64_t unsynced_first;  /* sequence of the first frame in unsynced */
+    uint64_t dirty_since_ns;  /* disk: when unsynced became non-empty */
+    uint64_t retry_ns;        /* 0, or no write is tried before this moment */
+    uint64_t lost, lost_from; /* records lost by failed writes and the first sequence of them */
+    int64_t failed_since_ms;  /* 0: writable */
+    char failed_why[96];
+    struct openset open;
+
+    /* What the cursor said at the start: acknowledged up to this sequence of this segment. */
+    uint64_t cursor_segno, cursor_seq;
+
+    /* ---- under sp->lock ---- */
+    struct spool_seg *segs; /* oldest first, the last one may be open */
+    size_t n_segs, max_segs;
+
+    /* ---- any thread ---- */
+    atomic_uint_fast64_t durable;   /* spool_pos behind the last durable record */
+    atomic_uint_fast64_t delivered; /* spool_pos behind the last acknowledged record */
+};
+
+struct spool_config {
+    const char *dir, *instance;
+    uint64_t max_bytes, segment_bytes;
+    unsigned n_slots; /* slots that will be written to, 1 to SPOOL_MAX_SLOTS */
+    unsigned retain_seconds;
+    bool process; /* durable means written, not synced */
+    bool deliver; /* a sink reads the spool: undelivered segments are never deleted */
+};
+
+enum { SPOOL_MAX_SLOTS = 512 };
+
+struct spool {
+    int dirfd, lockfd;
+    uint64_t max_bytes, segment_bytes, retain_ms;
+    bool process, deliver;
+    char *instance;
+    unsigned char boot[SPOOL_BOOT_BYTES];
+    struct spool_slot *slots; /* n_slots: those of the configuration and those found on disk */
+    unsigned n_slots;
+    pthread_mutex_t lock; /* of the segment lists and of closing[] */
+    int closing[64];      /* process: closed segments that the keeper still has to sync */
+    unsigned n_closing;
+    atomic_uint_fast64_t used_bytes;
+    atomic_uint_fast64_t n_open;      /* requests decided and not completed */
+    atomic_uint_fast64_t undelivered; /* records */
+    atomic_uint_fast64_t records, bytes, syncs;
+    atomic_uint n_failed; /* slots that cannot be written now */
+};
+
+/* Creates the directory, takes the lock, lists the segments. No slot is usable before spool_recover().
+ * Errors: GW_EEXIST (locked by another process), GW_EIO, GW_ENOMEM. */
+enum gw_status spool_open(const struct spool_config *cfg, struct spool **out, struct gw_err *err);
+
+/* Closes without syncing: spool_sync() the slots first. sp may be NULL. */
+void spool_close(struct spool *sp);
+
+/* ---- writing: the slot's thread -------------------------------------------------------------- */
+
+struct spool_entry {
+    enum spool_kind kind;
+    bool opens;  /* decided: the request is open from here on */
+    bool closes; /* completed: it is not any more */
+    int64_t time_ms;
+    struct gw_span id; /* request id, for opens and closes */
+};
+
+/* How deep into the cap a record may reach. */
+enum spool_room {
+    SPOOL_ROOM_NEW,  /* leaves room for a completion of every open request */
+    SPOOL_ROOM_END,  /* a completion */
+    SPOOL_ROOM_LIFE, /* lifecycle: up to the cap */
+};
+
+/* Takes n bytes of the cap, false when there is no room. Thread: any. */
+bool spool_reserve(struct spool *sp, uint64_t n, enum spool_room room);
+void spool_unreserve(struct spool *sp, uint64_t n);
+
+/* What spool_put() adds to a buffer at most. */
+enum { SPOOL_TAIL_BYTES = 24 };
+
+/* Takes a record: buf holds SPOOL_FRAME_BYTES of room and then JSON that ends with `"sequence":`; the
+ * sequence, the closing braces and the frame are filled in. buf->len + SPOOL_TAIL_BYTES is reserved
+ * before; what is not used is given back, on failure all of it. process: it is written when this
+ * returns GW_OK. disk: it is kept until spool_flush(). GW_EIO: cannot be written (process, or a slot
+ * that failed a moment ago); GW_ELIMIT: too long; GW_ENOMEM. */
+enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct spool_entry *e);
+
+/* True while a slot waits after a failure. Thread: the slot's. */
+bool spool_failing(const struct spool_slot *s);
+
+/* disk: true when a record of n bytes should wait for a spool_flush(s, true), because the segment ends
+ * before it and what is unsynced must stand in one segment. */
+bool spool_wants_flush(const struct spool_slot *s, size_t n);
+
+/* Forgets that a decided request is open: its record was lost. */
+void spool_forget(struct spool_slot *s, struct gw_span id);
+
+/* disk: writes what was put, and with sync makes it durable. On GW_EIO all that was put since the last
+ * sync is lost and counted in s->lost. */
+enum gw_status spool_flush(struct spool_slot *s, bool sync);
+
+/* Both: makes the open segment durable on the disk now (at the end, when idle). */
+enum gw_status spool_sync(struct spool_slot *s);
+
+/* True once after writes began to work again: *lost records from sequence *from on are gone. */
+bool spool_recovered(struct spool_slot *s, uint64_t *lost, uint64_t *from, int64_t *since_ms);
+
+/* Closes the open segment, so that the next record begins a new one. Synced before in disk mode. */
+void spool_roll(struct spool_slot *s);
+
+/* ---- keeping: one thread ----------------------------------------------------------------------- */
+
+/* Syncs closed segments, deletes those past retention or, above 90 % of the cap, delivered ones. */
+void spool_keep(struct spool *sp, int64_t now_ms);
+
+/* Milliseconds until spool_keep() can have something to do, or -1. */
+int spool_keep_due_ms(struct spool *sp, int64_t now_ms);
+
+/* Registers a segment that recovery found. */
+bool spool_seg_add(struct spool_slot *s, const struct spool_seg *seg);
+
+#endif

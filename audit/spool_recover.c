@@ -1,0 +1,375 @@
+/* audit/spool_recover.c - reading the spool at a start, and repairing it. Thread: the opener's. */
+#include "audit/spool_recover.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit/event_read.h"
+#include "audit/spool_read.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/log.h"
+
+void spool_new_chain(struct spool_slot *s)
+{
+    unsigned char salt[4];
+    char hex[2 * sizeof(salt) + 1];
+
+    gw_random(salt, sizeof(salt));
+    gw_hex(salt, sizeof(salt), hex);
+    memset(s->chain, 0, sizeof(s->chain));
+    (void)snprintf(s->chain, sizeof(s->chain), "%.100s/%s.%u", s->sp->instance, hex, s->index);
+    s->next_seq = 1;
+    memset(s->prev_print, 0, sizeof(s->prev_print));
+}
+
+void spool_recovery_fini(struct spool_recovery *rec)
+{
+    free(rec->damages);
+    *rec = (struct spool_recovery){NULL, 0, 0, 0};
+}
+
+/* ---- scanning ---------------------------------------------------------------------------------- */
+
+/* What is known while the segments of one slot go by. */
+struct scan {
+    struct spool *sp;
+    struct spool_slot *s;
+    struct spool_recovery *out;
+    struct spool_reader r;
+    char chain[SPOOL_CHAIN_BYTES]; /* of the segment before */
+    uint64_t last_seq;             /* of the last sound record in this chain, 0: none */
+    bool last_damaged;             /* the latest segment is not intact to its end */
+    bool last_lost_power;          /* written with process durability before this boot */
+};
+
+static void note_damage(struct scan *sc, const struct spool_damage *d)
+{
+    struct spool_recovery *out = sc->out;
+
+    out->n_damaged++;
+    if (out->n_damages == SPOOL_MAX_DAMAGES)
+        return;
+    if (out->damages == NULL)
+        out->damages = calloc(SPOOL_MAX_DAMAGES, sizeof(*out->damages));
+    if (out->damages != NULL)
+        out->damages[out->n_damages++] = *d;
+}
+
+/* Counts a sound record and follows its request. False when out of memory. */
+static bool take_record(struct scan *sc, const struct spool_rec *rec, uint64_t at,
+                        struct spool_seg *seg)
+{
+    struct spool_slot *s = sc->s;
+    char id_bytes[EVENT_ID_BYTES];
+    struct gw_span id;
+    uint64_t segno = seg->segno;
+
+    /* A frame that was written twice around a failed write. */
+    if (rec->seq <= sc->last_seq)
+        return true;
+    sc->last_seq = rec->seq;
+    seg->records++;
+    seg->last_ms = rec->time_ms > seg->last_ms ? rec->time_ms : seg->last_ms;
+    sc->out->n_records++;
+    if (seg->segno < s->cursor_segno ||
+        (seg->segno == s->cursor_segno && rec->seq <= s->cursor_seq))
+        atomic_store(&s->delivered, spool_pos_make(seg->segno, sc->r.off));
+    else
+        atomic_fetch_add(&sc->sp->undelivered, 1);
+    if (rec->kind != SPOOL_KIND_DECIDED && rec->kind != SPOOL_KIND_COMPLETED)
+        return true;
+    id = event_request_id(rec->payload, id_bytes);
+    if (id.len == 0)
+        return true;
+    if (rec->kind == SPOOL_KIND_DECIDED) {
+        if (!openset_add(&s->open, id, &segno, (uint32_t)at))
+            return false;
+        atomic_fetch_add(&sc->sp->n_open, 1);
+    } else if (openset_remove(&s->open, id, &segno)) {
+        atomic_fetch_sub(&sc->sp->n_open, 1);
+    }
+    return true;
+}
+
+/* Reads the records of the open segment. */
+static enum gw_status scan_records(struct scan *sc, struct spool_seg *seg, struct spool_damage *d,
+                                   struct gw_err *err)
+{
+    struct spool_rec rec;
+
+    d->torn = !d->header;
+    for (;;) {
+        uint64_t at = sc->r.off;
+        enum spool_read got = spool_reader_next(&sc->r, &rec);
+
+        switch (got) {
+        case SPOOL_READ_REC:
+            if (d->bytes != 0)
+                d->after = rec.seq;
+            if (!take_record(sc, &rec, at, seg))
+                return gw_fail(err, GW_ENOMEM, "audit spool: out of memory in recovery");
+            break;
+        case SPOOL_READ_END:
+            return GW_OK;
+        case SPOOL_READ_TORN:
+        case SPOOL_READ_BAD:
+            if (d->bytes == 0)
+                d->before = sc->last_seq;
+            if (got == SPOOL_READ_BAD)
+                d->torn = false;
+            d->after = 0;
+            d->bytes += spool_reader_resync(&sc->r);
+            break;
+        case SPOOL_READ_EIO:
+            return gw_fail(err, GW_EIO, "audit spool: segment %" PRIu64 " of slot %u: %s",
+                           seg->segno, sc->s->index, strerror(errno));
+        }
+    }
+}
+
+static enum gw_status scan_segment(struct scan *sc, const struct spool_file *f, struct gw_err *err)
+{
+    struct spool_seg seg = {f->segno, f->bytes, 0, 0, 0, true};
+    struct spool_damage d = {.slot = f->slot, .segno = f->segno};
+    char name[SPOOL_NAME_BYTES];
+    enum gw_status st;
+
+    if (f->bytes == 0) {
+        /* Killed between creating the file and writing its header: nothing was in it. */
+        spool_name(name, f->slot, f->segno);
+        (void)unlinkat(sc->sp->dirfd, name, 0);
+        return GW_OK;
+    }
+    st = spool_reader_open(&sc->r, sc->sp->dirfd, f->slot, f->segno, err);
+    if (st != GW_OK && st != GW_ECORRUPT)
+        return st;
+    if (st == GW_ECORRUPT) {
+        d.header = true;
+        d.bytes = f->bytes < SPOOL_HEADER_BYTES ? f->bytes : SPOOL_HEADER_BYTES;
+        d.before = sc->last_seq;
+        memcpy(sc->r.header.chain, sc->chain, sizeof(sc->chain));
+    } else if (strcmp(sc->r.header.chain, sc->chain) != 0) {
+        memcpy(sc->chain, sc->r.header.chain, sizeof(sc->chain));
+        sc->last_seq = 0;
+    }
+    seg.last_ms = sc->r.header.created_ms;
+    memcpy(d.chain, sc->chain, sizeof(d.chain));
+    GW_TRY(scan_records(sc, &seg, &d, err));
+    if (d.bytes != 0)
+        note_damage(sc, &d);
+    sc->last_damaged = d.bytes != 0;
+    sc->last_lost_power = (sc->r.header.flags & SPOOL_FLAG_PROCESS) != 0 &&
+                          memcmp(sc->r.header.boot, sc->sp->boot, SPOOL_BOOT_BYTES) != 0;
+    atomic_fetch_add(&sc->sp->used_bytes, seg.bytes);
+    if (!spool_seg_add(sc->s, &seg))
+        return gw_fail(err, GW_ENOMEM, "audit spool: out of memory in recovery");
+    return GW_OK;
+}
+
+/* The fingerprint of the last record, for the next segment's header. */
+static void find_last_print(struct scan *sc)
+{
+    struct spool_rec rec;
+    uint64_t last_segno = sc->s->segs[sc->s->n_segs - 1].segno;
+
+    if (spool_reader_open(&sc->r, sc->sp->dirfd, sc->s->index, last_segno, NULL) != GW_OK)
+        return;
+    while (spool_reader_next(&sc->r, &rec) == SPOOL_READ_REC)
+        if (rec.seq == sc->last_seq)
+            spool_print(rec.payload, sc->s->prev_print);
+}
+
+/* Decides whether the slot's chain goes on. */
+static void end_slot(struct scan *sc)
+{
+    struct spool_slot *s = sc->s;
+    const char *slash = strrchr(sc->chain, '/');
+
+    s->last_segno = s->n_segs == 0 ? 0 : s->segs[s->n_segs - 1].segno;
+    /* Numbers are not used twice, even when the segments are gone: the cursor counts in them. */
+    if (s->cursor_segno > s->last_segno)
+        s->last_segno = s->cursor_segno;
+    if (s->n_segs != 0) {
+        const struct spool_seg *last = &s->segs[s->n_segs - 1];
+
+        atomic_store(&s->durable, spool_pos_make(last->segno, last->bytes));
+    }
+    spool_new_chain(s);
+    if (s->n_segs == 0 || sc->last_seq == 0 || sc->last_damaged || sc->last_lost_power ||
+        slash == NULL || strlen(sc->sp->instance) != (size_t)(slash - sc->chain) ||
+        strncmp(sc->chain, sc->sp->instance, (size_t)(slash - sc->chain)) != 0)
+        return;
+    memcpy(s->chain, sc->chain, sizeof(s->chain));
+    s->next_seq = sc->last_seq + 1;
+    find_last_print(sc);
+}
+
+/* Holds the segments in which open requests were decided. */
+static void hold_open(struct spool_slot *s)
+{
+    const struct openset_entry *e;
+    size_t at = 0;
+
+    while ((e = openset_next(&s->open, &at)) != NULL)
+        for (size_t i = 0; i < s->n_segs; i++)
+            if (s->segs[i].segno == e->segno)
+                s->segs[i].n_open += e->count;
+}
+
+enum gw_status spool_recover(struct spool *sp, struct spool_recovery *out, struct gw_err *err)
+{
+    struct spool_file *files = NULL;
+    struct scan sc = {.sp = sp, .out = out, .r = SPOOL_READER_CLOSED};
+    enum gw_status st;
+    size_t n = 0, i = 0;
+
+    *out = (struct spool_recovery){NULL, 0, 0, 0};
+    GW_TRY(spool_list(sp->dirfd, &files, &n, err));
+    st = GW_OK;
+    for (unsigned slot = 0; slot < sp->n_slots && st == GW_OK; slot++) {
+        sc.s = &sp->slots[slot];
+        memset(sc.chain, 0, sizeof(sc.chain));
+        sc.last_seq = 0;
+        sc.last_damaged = sc.last_lost_power = false;
+        for (; i < n && files[i].slot == slot && st == GW_OK; i++)
+            st = scan_segment(&sc, &files[i], err);
+        if (st != GW_OK)
+            break;
+        end_slot(&sc);
+        hold_open(sc.s);
+    }
+    free(files);
+    spool_reader_fini(&sc.r);
+    if (st != GW_OK)
+        spool_recovery_fini(out);
+    return st;
+}
+
+/* ---- repairing --------------------------------------------------------------------------------- */
+
+static bool write_all(int fd, const void *bytes, size_t n)
+{
+    const char *p = bytes;
+
+    while (n != 0) {
+        ssize_t done = write(fd, p, n);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        p += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+/* Copies n bytes from off of one file to the end of another. */
+static bool copy_range(int from, uint64_t off, uint64_t n, int to)
+{
+    char chunk[16 << 10];
+
+    while (n != 0) {
+        size_t want = n < sizeof(chunk) ? (size_t)n : sizeof(chunk);
+        ssize_t got = pread(from, chunk, want, (off_t)off);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0 || !write_all(to, chunk, (size_t)got))
+            return false;
+        off += (uint64_t)got;
+        n -= (uint64_t)got;
+    }
+    return true;
+}
+
+/* Sorts the segment's bytes: sound records to good, the rest to bad. */
+static bool sort_bytes(struct spool_reader *r, bool header_bad, int good, int bad)
+{
+    struct spool_rec rec;
+
+    if (header_bad && !copy_range(r->fd, 0, r->off, bad))
+        return false;
+    for (;;) {
+        uint64_t from = r->off, n;
+        enum spool_read got = spool_reader_next(r, &rec);
+
+        if (got == SPOOL_READ_END)
+            return true;
+        if (got == SPOOL_READ_EIO)
+            return false;
+        n = got == SPOOL_READ_REC ? r->off - from : spool_reader_resync(r);
+        if (!copy_range(r->fd, from, n, got == SPOOL_READ_REC ? good : bad))
+            return false;
+    }
+}
+
+static int create(int dirfd, const char *name)
+{
+    return openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* The segment is shorter now. */
+static void resize(struct spool_slot *s, uint64_t segno, int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return;
+    (void)pthread_mutex_lock(&s->sp->lock);
+    for (size_t i = 0; i < s->n_segs; i++) {
+        if (s->segs[i].segno != segno)
+            continue;
+        atomic_fetch_sub(&s->sp->used_bytes, s->segs[i].bytes - (uint64_t)st.st_size);
+        s->segs[i].bytes = (uint64_t)st.st_size;
+    }
+    (void)pthread_mutex_unlock(&s->sp->lock);
+}
+
+enum gw_status spool_repair(struct spool *sp, const struct spool_damage *d, struct gw_err *err)
+{
+    struct spool_reader r = SPOOL_READER_CLOSED;
+    char name[SPOOL_NAME_BYTES], tmp[SPOOL_NAME_BYTES + 8], aside[SPOOL_NAME_BYTES + 48];
+    unsigned char header[SPOOL_HEADER_BYTES];
+    enum gw_status st = spool_reader_open(&r, sp->dirfd, d->slot, d->segno, err);
+    int good = -1, bad = -1;
+
+    if (st != GW_OK && st != GW_ECORRUPT)
+        goto out;
+    st = GW_EIO;
+    spool_name(name, d->slot, d->segno);
+    (void)snprintf(tmp, sizeof(tmp), "%s.tmp", name);
+    (void)snprintf(aside, sizeof(aside), "quarantine/%s.%" PRId64, name, gw_clock_wall_ms());
+    (void)mkdirat(sp->dirfd, "quarantine", 0700);
+    good = create(sp->dirfd, tmp);
+    bad = create(sp->dirfd, aside);
+    if (d->header)
+        memcpy(r.header.chain, d->chain, sizeof(d->chain));
+    spool_header_encode(&r.header, header);
+    if (good < 0 || bad < 0 || !write_all(good, header, sizeof(header)) ||
+        !sort_bytes(&r, d->header, good, bad) || fsync(bad) != 0 || fsync(good) != 0 ||
+        renameat(sp->dirfd, tmp, sp->dirfd, name) != 0) {
+        (void)gw_fail(err, st, "audit spool: cannot set the damaged part of %s aside: %s", name,
+                      strerror(errno));
+        (void)unlinkat(sp->dirfd, tmp, 0);
+        goto out;
+    }
+    (void)fsync(sp->dirfd);
+    resize(&sp->slots[d->slot], d->segno, good);
+    st = GW_OK;
+out:
+    if (good >= 0)
+        (void)close(good);
+    if (bad >= 0)
+        (void)close(bad);
+    spool_reader_fini(&r);
+    return st;
+}

@@ -1,0 +1,461 @@
+/* audit/spool_write.c - appending to a slot: frames, rolling, syncing, and what happens when it fails.
+ *
+ *                put/flush ok                     segment full
+ *      [no file] ------------> [open segment] --------------------> [no file]
+ *          ^   new_segment()      |       close_segment()
+ *          |                      | write or sync failed: abandon()
+ *          +----------------------+--- once: new segment, re-append; twice: lose(), wait 200 ms
+ *
+ * Thread: the slot's own, but for the atomics and what sp->lock guards. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit/spool.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+struct spool_io spool_io = {write, fdatasync};
+
+enum {
+    RETRY_MS = 200,             /* after a failure: between tries */
+    COMPLETION_BYTES = 2 << 10, /* room kept for the completion of each open request */
+    LIFE_BYTES = 128 << 10,     /* room kept for lifecycle records */
+};
+
+/* ---- room ------------------------------------------------------------------------------------ */
+
+bool spool_reserve(struct spool *sp, uint64_t n, enum spool_room room)
+{
+    uint64_t kept = 0, used = atomic_load(&sp->used_bytes);
+
+    if (room != SPOOL_ROOM_LIFE)
+        kept += LIFE_BYTES;
+    if (room == SPOOL_ROOM_NEW)
+        kept += (atomic_load(&sp->n_open) + 1) * COMPLETION_BYTES;
+    do {
+        if (used + n + SPOOL_HEADER_BYTES + kept > sp->max_bytes)
+            return false;
+    } while (!atomic_compare_exchange_weak(&sp->used_bytes, &used, used + n));
+    return true;
+}
+
+void spool_unreserve(struct spool *sp, uint64_t n)
+{
+    atomic_fetch_sub(&sp->used_bytes, n);
+}
+
+/* ---- segments -------------------------------------------------------------------------------- */
+
+static bool write_all(int fd, const char *p, size_t n)
+{
+    while (n != 0) {
+        ssize_t done = spool_io.write(fd, p, n);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0) {
+            if (done == 0)
+                errno = EIO;
+            return false;
+        }
+        p += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+/* The list entry of a segment, or NULL; sp->lock is held. */
+static struct spool_seg *seg_of(struct spool_slot *s, uint64_t segno)
+{
+    for (size_t i = s->n_segs; i-- > 0;)
+        if (s->segs[i].segno == segno)
+            return &s->segs[i];
+    return NULL;
+}
+
+/* Enters the final figures of the open segment into the list. */
+static void settle(struct spool_slot *s, uint64_t bytes)
+{
+    struct spool_seg *seg;
+
+    (void)pthread_mutex_lock(&s->sp->lock);
+    seg = seg_of(s, s->segno);
+    if (seg != NULL) {
+        seg->bytes = bytes;
+        seg->records = s->seg_records;
+        seg->last_ms = s->seg_last_ms;
+        seg->closed = true;
+    }
+    (void)pthread_mutex_unlock(&s->sp->lock);
+}
+
+static void remember_print(struct spool_slot *s)
+{
+    char *payload;
+
+    if (s->last_len == 0)
+        return;
+    payload = malloc(s->last_len);
+    if (payload != NULL &&
+        pread(s->fd, payload, s->last_len, (off_t)s->last_at) == (ssize_t)s->last_len)
+        spool_print((struct gw_span){payload, s->last_len}, s->prev_print);
+    else
+        memset(s->prev_print, 0, sizeof(s->prev_print));
+    free(payload);
+}
+
+static void close_segment(struct spool_slot *s)
+{
+    struct spool *sp = s->sp;
+
+    if (s->fd < 0)
+        return;
+    remember_print(s);
+    settle(s, s->written);
+    if (sp->process) {
+        /* The sync can take long: the keeper does it. */
+        (void)pthread_mutex_lock(&sp->lock);
+        if (sp->n_closing < sizeof(sp->closing) / sizeof(sp->closing[0])) {
+            sp->closing[sp->n_closing++] = s->fd;
+            s->fd = -1;
+        }
+        (void)pthread_mutex_unlock(&sp->lock);
+    }
+    if (s->fd >= 0)
+        (void)close(s->fd);
+    s->fd = -1;
+}
+
+/* Takes the half-made segment away again. */
+static void drop_segment(struct spool_slot *s)
+{
+    char name[SPOOL_NAME_BYTES];
+
+    spool_name(name, s->index, s->segno);
+    (void)unlinkat(s->sp->dirfd, name, 0);
+    (void)pthread_mutex_lock(&s->sp->lock);
+    if (s->n_segs != 0 && s->segs[s->n_segs - 1].segno == s->segno) {
+        s->n_segs--;
+        spool_unreserve(s->sp, SPOOL_HEADER_BYTES);
+    }
+    (void)pthread_mutex_unlock(&s->sp->lock);
+}
+
+static bool new_segment(struct spool_slot *s)
+{
+    struct spool *sp = s->sp;
+    unsigned char bytes[SPOOL_HEADER_BYTES];
+    struct spool_header h = {.segno = s->last_segno + 1,
+                             .first_seq = s->unsynced.len != 0 ? s->unsynced_first : s->next_seq,
+                             .created_ms = gw_clock_wall_ms(),
+                             .flags = sp->process ? SPOOL_FLAG_PROCESS : 0};
+    struct spool_seg seg = {h.segno, SPOOL_HEADER_BYTES, 0, h.created_ms, 0, false};
+    char name[SPOOL_NAME_BYTES];
+    int why;
+
+    memcpy(h.prev_print, s->prev_print, sizeof(h.prev_print));
+    memcpy(h.boot, sp->boot, sizeof(h.boot));
+    memcpy(h.chain, s->chain, sizeof(h.chain));
+    spool_header_encode(&h, bytes);
+    spool_name(name, s->index, h.segno);
+    /* Readable too: rolling reads the last record back for its fingerprint. */
+    s->fd = openat(sp->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->fd < 0) {
+        why = errno;
+        /* A leftover with that name is no reason to fail for ever. */
+        if (why == EEXIST)
+            s->last_segno++;
+        errno = why;
+        return false;
+    }
+    s->segno = s->last_segno = h.segno;
+    s->written = s->synced = 0;
+    s->last_len = 0;
+    s->seg_records = 0;
+    s->seg_last_ms = h.created_ms;
+    if (!write_all(s->fd, (const char *)bytes, sizeof(bytes)) || !spool_seg_add(s, &seg)) {
+        why = errno;
+        (void)close(s->fd);
+        s->fd = -1;
+        (void)unlinkat(sp->dirfd, name, 0);
+        errno = why;
+        return false;
+    }
+    atomic_fetch_add(&sp->used_bytes, SPOOL_HEADER_BYTES);
+    s->written = SPOOL_HEADER_BYTES;
+    s->synced = 0;
+    s->dir_dirty = true;
+    return true;
+}
+
+/* Gives the segment up after a failed write or sync: the kernel may have dropped what it could not
+ * store and call the next sync a success. Its confirmed part stays. */
+static void abandon(struct spool_slot *s)
+{
+    uint64_t good = s->sp->process ? s->written : s->synced;
+    int why = errno;
+
+    (void)snprintf(s->failed_why, sizeof(s->failed_why), "%s", strerrordesc_np(why));
+    if (s->fd < 0)
+        return;
+    gw_log(GW_LOG_ERROR, "audit_segment_abandoned", "slot=%u segment=%" PRIu64 " error=\"%s\"",
+           s->index, s->segno, s->failed_why);
+    if (good > SPOOL_HEADER_BYTES) {
+        /* Without the truncation a reader would see records twice; it can tell by the sequence. */
+        if (ftruncate(s->fd, (off_t)good) != 0)
+            gw_log(GW_LOG_WARN, "audit_segment_not_cut", "slot=%u segment=%" PRIu64, s->index,
+                   s->segno);
+        if (s->last_at + s->last_len <= good)
+            remember_print(s);
+        settle(s, good);
+    }
+    (void)close(s->fd);
+    s->fd = -1;
+    if (good <= SPOOL_HEADER_BYTES)
+        drop_segment(s);
+}
+
+/* One try to write n bytes behind what is there. */
+static bool write_out(struct spool_slot *s, const char *p, size_t n)
+{
+    if (s->fd >= 0 && s->written > SPOOL_HEADER_BYTES && s->written + n > s->sp->segment_bytes)
+        close_segment(s);
+    if (s->fd < 0 && !new_segment(s))
+        return false;
+    if (!write_all(s->fd, p, n))
+        return false;
+    s->written += n;
+    return true;
+}
+
+static bool sync_segment(struct spool_slot *s)
+{
+    if (s->fd < 0 || s->synced == s->written)
+        return true;
+    if (spool_io.fdatasync(s->fd) != 0)
+        return false;
+    if (s->dir_dirty && fsync(s->sp->dirfd) != 0)
+        return false;
+    s->dir_dirty = false;
+    s->synced = s->written;
+    atomic_fetch_add(&s->sp->syncs, 1);
+    return true;
+}
+
+static void note_failure(struct spool_slot *s, uint64_t first_seq, uint64_t n)
+{
+    if (s->lost == 0)
+        s->lost_from = first_seq;
+    s->lost += n;
+    if (s->failed_since_ms == 0) {
+        s->failed_since_ms = gw_clock_wall_ms();
+        atomic_fetch_add(&s->sp->n_failed, 1);
+    }
+    s->retry_ns = gw_clock_ns() + RETRY_MS * GW_NS_PER_MS;
+}
+
+static void note_success(struct spool_slot *s)
+{
+    s->retry_ns = 0;
+}
+
+bool spool_recovered(struct spool_slot *s, uint64_t *lost, uint64_t *from, int64_t *since_ms)
+{
+    if (s->failed_since_ms == 0 || s->retry_ns != 0)
+        return false;
+    *lost = s->lost;
+    *from = s->lost_from;
+    *since_ms = s->failed_since_ms;
+    s->lost = s->lost_from = 0;
+    s->failed_since_ms = 0;
+    atomic_fetch_sub(&s->sp->n_failed, 1);
+    return true;
+}
+
+/* ---- records --------------------------------------------------------------------------------- */
+
+/* Counts requests in and out, and holds the segment of the decided one (S3). */
+static void track(struct spool_slot *s, const struct spool_entry *e)
+{
+    uint64_t segno = s->fd >= 0 ? s->segno : s->last_segno + 1;
+    struct spool_seg *seg;
+    bool changed;
+
+    if (!e->opens && !e->closes)
+        return;
+    if (e->opens)
+        changed = openset_add(&s->open, e->id, &segno, 0);
+    else
+        changed = openset_remove(&s->open, e->id, &segno);
+    if (!changed)
+        return;
+    if (e->opens)
+        atomic_fetch_add(&s->sp->n_open, 1);
+    else
+        atomic_fetch_sub(&s->sp->n_open, 1);
+    (void)pthread_mutex_lock(&s->sp->lock);
+    seg = seg_of(s, segno);
+    if (seg != NULL && e->opens)
+        seg->n_open++;
+    else if (seg != NULL && seg->n_open != 0)
+        seg->n_open--;
+    (void)pthread_mutex_unlock(&s->sp->lock);
+}
+
+void spool_forget(struct spool_slot *s, struct gw_span id)
+{
+    const struct spool_entry e = {.closes = true, .id = id};
+
+    track(s, &e);
+}
+
+static void count(struct spool_slot *s, uint64_t n_records, uint64_t n_bytes, int64_t time_ms)
+{
+    s->seg_records += n_records;
+    s->seg_last_ms = time_ms > s->seg_last_ms ? time_ms : s->seg_last_ms;
+    atomic_fetch_add(&s->sp->records, n_records);
+    atomic_fetch_add(&s->sp->bytes, n_bytes);
+    atomic_fetch_add(&s->sp->undelivered, n_records);
+}
+
+/* Fills in the sequence, the end of the JSON and the frame. */
+static bool finish(struct spool_slot *s, struct gw_buf *buf, const struct spool_entry *e)
+{
+    struct spool_rec rec = {e->kind, s->next_seq, e->time_ms, {NULL, 0}};
+
+    gw_buf_addu(buf, s->next_seq);
+    gw_buf_add(buf, GW_SPAN("}}"));
+    if (!gw_buf_ok(buf) || buf->len > SPOOL_FRAME_BYTES + SPOOL_MAX_PAYLOAD_BYTES)
+        return false;
+    rec.payload = (struct gw_span){buf->ptr + SPOOL_FRAME_BYTES, buf->len - SPOOL_FRAME_BYTES};
+    spool_frame_encode(&rec, (unsigned char *)buf->ptr);
+    return true;
+}
+
+static enum gw_status put_written(struct spool_slot *s, const struct gw_buf *buf,
+                                  const struct spool_entry *e)
+{
+    bool ok = write_out(s, buf->ptr, buf->len);
+
+    if (!ok) {
+        abandon(s);
+        ok = write_out(s, buf->ptr, buf->len);
+    }
+    if (!ok) {
+        abandon(s);
+        note_failure(s, s->next_seq, 1);
+        s->next_seq++; /* never reused: bytes of the failed write may still turn up */
+        spool_unreserve(s->sp, buf->len);
+        return GW_EIO;
+    }
+    note_success(s);
+    s->last_at = s->written - buf->len + SPOOL_FRAME_BYTES;
+    s->last_len = buf->len - SPOOL_FRAME_BYTES;
+    s->next_seq++;
+    count(s, 1, buf->len, e->time_ms);
+    track(s, e);
+    atomic_store(&s->durable, spool_pos_make(s->segno, s->written));
+    return GW_OK;
+}
+
+bool spool_failing(const struct spool_slot *s)
+{
+    return s->retry_ns != 0 && gw_clock_ns() < s->retry_ns;
+}
+
+enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct spool_entry *e)
+{
+    struct spool *sp = s->sp;
+    size_t reserved = buf->len + SPOOL_TAIL_BYTES;
+
+    if (spool_failing(s) || !finish(s, buf, e)) {
+        spool_unreserve(sp, reserved);
+        return spool_failing(s) ? GW_EIO : gw_buf_ok(buf) ? GW_ELIMIT : GW_ENOMEM;
+    }
+    spool_unreserve(sp, reserved - buf->len);
+    if (sp->process)
+        return put_written(s, buf, e);
+    if (s->unsynced.len == 0) {
+        s->unsynced_first = s->next_seq;
+        s->dirty_since_ns = gw_clock_ns();
+    }
+    gw_buf_add(&s->unsynced, gw_buf_span(buf));
+    if (!gw_buf_ok(&s->unsynced)) {
+        /* gw_buf keeps what it had before the failed growth. */
+        s->unsynced.failed = false;
+        spool_unreserve(sp, buf->len);
+        return GW_ENOMEM;
+    }
+    s->pending_len = buf->len - SPOOL_FRAME_BYTES;
+    s->next_seq++;
+    s->seg_last_ms = e->time_ms > s->seg_last_ms ? e->time_ms : s->seg_last_ms;
+    track(s, e);
+    return GW_OK;
+}
+
+bool spool_wants_flush(const struct spool_slot *s, size_t n)
+{
+    return s->fd >= 0 && s->unsynced.len != 0 &&
+           s->written + (s->unsynced.len - s->unwritten) + n > s->sp->segment_bytes;
+}
+
+/* Writes everything unsynced into one segment and syncs it when asked. */
+static bool flush_once(struct spool_slot *s, bool sync)
+{
+    size_t n = s->unsynced.len - s->unwritten;
+
+    if (n != 0 && !write_out(s, s->unsynced.ptr + s->unwritten, n))
+        return false;
+    s->unwritten = s->unsynced.len;
+    return !sync || sync_segment(s);
+}
+
+enum gw_status spool_flush(struct spool_slot *s, bool sync)
+{
+    uint64_t n = s->next_seq - s->unsynced_first;
+    bool ok;
+
+    if (s->unsynced.len == 0)
+        return GW_OK;
+    ok = flush_once(s, sync);
+    if (!ok) {
+        abandon(s);
+        s->unwritten = 0;
+        ok = flush_once(s, sync);
+    }
+    if (!ok) {
+        abandon(s);
+        note_failure(s, s->unsynced_first, n);
+        spool_unreserve(s->sp, s->unsynced.len);
+        gw_buf_clear(&s->unsynced);
+        s->unwritten = 0;
+        return GW_EIO;
+    }
+    note_success(s);
+    if (!sync)
+        return GW_OK;
+    s->last_len = s->pending_len;
+    s->last_at = s->written - s->last_len;
+    count(s, n, s->unsynced.len, s->seg_last_ms);
+    gw_buf_clear(&s->unsynced);
+    s->unwritten = 0;
+    atomic_store(&s->durable, spool_pos_make(s->segno, s->written));
+    return GW_OK;
+}
+
+enum gw_status spool_sync(struct spool_slot *s)
+{
+    if (!s->sp->process)
+        return spool_flush(s, true);
+    return sync_segment(s) ? GW_OK : GW_EIO;
+}
+
+void spool_roll(struct spool_slot *s)
+{
+    close_segment(s);
+}
