@@ -248,7 +248,10 @@ static enum gw_status take_nested(struct builder *b, const struct gw_json_limits
         if (st != GW_OK) {
             doc->n_leaves = n_leaves;
             doc->n_nodes = n_nodes;
+            continue;
         }
+        doc->sources[i].first_inner = n_leaves;
+        doc->sources[i].n_inner = doc->n_leaves - n_leaves;
     }
     return GW_OK;
 }
@@ -260,11 +263,11 @@ static enum gw_status too_long(size_t len, struct gw_err *err)
     return gw_fail(err, GW_ELIMIT, "a body of %zu bytes is too long to scan (4 GiB)", len);
 }
 
-enum gw_status dlp_doc_parse_json(struct gw_arena *arena, struct gw_span body,
-                                  const struct dlp_doc_limits *limits, struct dlp_doc **out,
-                                  struct gw_err *err)
+enum gw_status dlp_doc_parse(struct gw_arena *arena, struct gw_span body,
+                             const struct dlp_parse *how, struct dlp_doc **out, struct gw_err *err)
 {
-    struct gw_json_limits outer = {0};
+    const struct dlp_doc_limits *limits = how->limits;
+    struct gw_json_limits outer = {.allow_duplicate_keys = how->allow_duplicate_keys};
     struct builder b = {.max_leaves = DEFAULT_LEAVES, .outer = DLP_NONE, .text = body};
     struct dlp_doc *doc;
     enum gw_status st;
@@ -297,14 +300,38 @@ enum gw_status dlp_doc_parse_json(struct gw_arena *arena, struct gw_span body,
     if (st == GW_OK)
         st = take_nested(&b, &outer, err);
     gw_json_free(b.json);
-    if (st == GW_OK) {
-        doc->first_joined = doc->n_leaves;
-        st = dlp_doc_join(doc);
-        if (st != GW_OK)
-            return gw_fail(err, st, "out of memory for a body of %zu bytes", body.len);
-        *out = doc;
+    if (st != GW_OK)
+        return st;
+    doc->first_joined = doc->n_leaves;
+    if (!how->no_joined && dlp_doc_join(doc) != GW_OK)
+        return gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", body.len);
+    *out = doc;
+    return GW_OK;
+}
+
+enum gw_status dlp_doc_parse_json(struct gw_arena *arena, struct gw_span body,
+                                  const struct dlp_doc_limits *limits, struct dlp_doc **out,
+                                  struct gw_err *err)
+{
+    return dlp_doc_parse(arena, body, &(struct dlp_parse){.limits = limits}, out, err);
+}
+
+uint32_t dlp_doc_inner_at(const struct dlp_doc *doc, uint32_t leaf, uint32_t raw_start,
+                          uint32_t raw_end)
+{
+    uint32_t first = doc->sources[leaf].first_inner;
+    uint32_t lo = first, hi = first + doc->sources[leaf].n_inner;
+
+    /* The last one that starts at or before raw_start. */
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+
+        if (doc->leaves[mid].raw_start <= raw_start)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
-    return st;
+    return lo > first && doc->leaves[lo - 1].raw_end >= raw_end ? lo - 1 : DLP_NONE;
 }
 
 enum gw_status dlp_doc_parse_text(struct gw_arena *arena, struct gw_span text, struct dlp_doc **out)

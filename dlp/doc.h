@@ -52,6 +52,8 @@ struct dlp_source {
     const struct dlp_checkpoint *checkpoints; /* n_checkpoints; the first is for raw offset 256 */
     const struct dlp_part *parts;             /* JOINED only */
     uint32_t n_parts;
+    uint32_t first_inner, n_inner; /* the leaves of the JSON in this text, ascending; nested deeper
+                                      ones are theirs */
 };
 
 struct dlp_doc {
@@ -77,6 +79,21 @@ void dlp_map_to_body(const struct dlp_doc *doc, uint32_t leaf, uint32_t start, u
  * rounded outward. Not for JOINED leaves. */
 void dlp_map_from_body(const struct dlp_doc *doc, uint32_t leaf, uint32_t raw_start,
                        uint32_t raw_end, uint32_t *start, uint32_t *end);
+
+/* How dlp_doc_parse() reads. */
+struct dlp_parse {
+    const struct dlp_doc_limits *limits; /* may be NULL */
+    bool allow_duplicate_keys;           /* an answer: not ours to refuse */
+    bool no_joined;                      /* JOINED leaves are not wanted */
+};
+
+/* dlp_doc_parse_json() with these options. */
+enum gw_status dlp_doc_parse(struct gw_arena *arena, struct gw_span body,
+                             const struct dlp_parse *how, struct dlp_doc **out, struct gw_err *err);
+
+/* The leaf of the JSON inside leaf's text whose raw range holds the given one; DLP_NONE. */
+uint32_t dlp_doc_inner_at(const struct dlp_doc *doc, uint32_t leaf, uint32_t raw_start,
+                          uint32_t raw_end);
 
 /* Appends a leaf with its source; false when out of memory. Fills raw_start and raw_end by the map. */
 bool dlp_doc_add_leaf(struct dlp_doc *doc, const struct dlp_leaf *leaf,

@@ -1,0 +1,14 @@
+/* dlp/edit.h - splicing replacements into the received bytes; private to dlp/. */
+#ifndef DLP_EDIT_H
+#define DLP_EDIT_H
+
+#include "dlp/dlp.h"
+
+/* Appends text as it must stand `depth` JSON strings deep: escaped that often. False: out of memory. */
+bool dlp_escape(struct gw_buf *out, struct gw_span text, unsigned depth);
+
+/* Appends the masked form of a value: '*' for each letter and digit, separators stay. At 12 and more
+ * characters the last 4 stay, too, unless `whole`: then nothing stays, separators neither. */
+void dlp_mask(struct gw_buf *out, struct gw_span value, bool whole);
+
+#endif

@@ -1,0 +1,303 @@
+/* dlp/restore.c - puts tokenized values back (dlp_restorer and dlp_restore_json of dlp.h).
+ *
+ * The matcher walks the vault's sorted placeholders: the characters taken so far select a range of
+ * entries with that prefix, each further character narrows it by binary search. What models do to
+ * placeholders is tolerated: letters in any case, and "\_" for "_" as Markdown escapes it.
+ *
+ * At the end of a chunk the bytes of an unfinished attempt stay in `pending`: never more than the longest
+ * placeholder with its backslashes, and none of them when no placeholder can begin there. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "dlp/doc.h"
+#include "dlp/edit.h"
+#include "dlp/vault.h"
+
+enum { HELD_MAX = 2 * DLP_PLACEHOLDER_MAX };
+
+struct matcher {
+    const struct dlp_vault *v;
+    unsigned lo, hi;     /* entries that have the taken characters as prefix */
+    unsigned depth;      /* characters taken: bytes of the placeholder */
+    bool backslash;      /* the last byte was a backslash that needs a '_' */
+    unsigned n;          /* bytes taken, with backslashes */
+    unsigned entry;      /* a complete one, when complete_n is not 0 */
+    unsigned complete_n; /* bytes taken when it was complete */
+};
+
+enum step {
+    STEP_MORE, /* taken */
+    STEP_DONE, /* taken: the entry is complete, and no longer one can follow */
+    STEP_FAIL, /* not taken: the matcher is as before */
+};
+
+static void matcher_reset(struct matcher *m)
+{
+    m->lo = 0;
+    m->hi = dlp_vault_count(m->v);
+    m->depth = 0;
+    m->backslash = false;
+    m->n = 0;
+    m->complete_n = 0;
+}
+
+/* The first entry in [lo, hi) whose byte at depth is at least c. */
+static unsigned lower(const struct matcher *m, unsigned lo, unsigned hi, unsigned c)
+{
+    while (lo < hi) {
+        unsigned mid = lo + (hi - lo) / 2;
+        struct gw_span p = dlp_vault_at(m->v, mid)->placeholder;
+
+        if (m->depth >= p.len || (unsigned char)p.ptr[m->depth] < c)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static enum step matcher_step(struct matcher *m, char raw)
+{
+    char c = raw >= 'a' && raw <= 'z' ? (char)(raw - ('a' - 'A')) : raw;
+    unsigned want = (unsigned char)(c == '\\' && !m->backslash ? '_' : c);
+    unsigned lo, hi;
+
+    if ((m->backslash && c != '_') || m->n == HELD_MAX)
+        return STEP_FAIL;
+    lo = lower(m, m->lo, m->hi, want);
+    hi = lower(m, lo, m->hi, want + 1);
+    if (lo == hi)
+        return STEP_FAIL;
+    m->n++;
+    m->backslash = c == '\\';
+    if (m->backslash)
+        return STEP_MORE;
+    m->lo = lo;
+    m->hi = hi;
+    m->depth++;
+    /* A proper prefix of others sorts first. */
+    if (dlp_vault_at(m->v, lo)->placeholder.len == m->depth) {
+        m->entry = lo;
+        m->complete_n = m->n;
+        if (hi - lo == 1)
+            return STEP_DONE;
+    }
+    return STEP_MORE;
+}
+
+enum found {
+    FOUND_NONE,    /* no placeholder from *at on: *at is the end */
+    FOUND_PENDING, /* the end cuts an attempt that began at *at */
+    FOUND_ENTRY, /* m->entry stands at *at, m->complete_n bytes long; reset m before the next call */
+};
+
+/* Looks for the next placeholder in text from *at on, where m has taken m->n bytes already. final: no
+ * more text will come. */
+static enum found find(struct matcher *m, struct gw_span text, size_t *at, bool final)
+{
+    for (;; matcher_reset(m), ++*at) {
+        enum step step = STEP_MORE;
+
+        if (m->n == 0) {
+            while (*at < text.len && (text.ptr[*at] | 0x20) != 'd')
+                ++*at;
+            if (*at == text.len)
+                return FOUND_NONE;
+        }
+        while (step == STEP_MORE && *at + m->n < text.len)
+            step = matcher_step(m, text.ptr[*at + m->n]);
+        if (step == STEP_MORE && !final)
+            return FOUND_PENDING;
+        if (m->complete_n != 0)
+            return FOUND_ENTRY;
+    }
+}
+
+/* ---- streams ----------------------------------------------------------------------------- */
+
+struct dlp_restorer {
+    struct matcher m;
+    unsigned nesting;
+    unsigned count;
+    struct gw_buf pending; /* the m.n bytes that the matcher took */
+};
+
+struct dlp_restorer *dlp_restorer_new(const struct dlp_vault *v, unsigned json_nesting)
+{
+    struct dlp_restorer *r = calloc(1, sizeof(*r));
+
+    if (r == NULL)
+        return NULL;
+    r->m.v = v;
+    r->nesting = json_nesting;
+    matcher_reset(&r->m);
+    return r;
+}
+
+void dlp_restorer_free(struct dlp_restorer *r)
+{
+    if (r == NULL)
+        return;
+    gw_buf_fini(&r->pending);
+    free(r);
+}
+
+unsigned dlp_restorer_count(const struct dlp_restorer *r)
+{
+    return r->count;
+}
+
+static enum gw_status advance(struct dlp_restorer *r, struct gw_span text, bool final,
+                              struct gw_buf *out)
+{
+    struct gw_span all = text;
+    struct gw_buf rest = {0};
+    size_t at = 0, copied = 0;
+    bool ok = true;
+
+    if (r->pending.len != 0) {
+        gw_buf_add(&r->pending, text);
+        if (!gw_buf_ok(&r->pending))
+            return GW_ENOMEM;
+        all = gw_buf_span(&r->pending);
+    }
+    while (find(&r->m, all, &at, final) == FOUND_ENTRY) {
+        gw_buf_add(out, (struct gw_span){all.ptr + copied, at - copied});
+        ok &= dlp_escape(out, dlp_vault_at(r->m.v, r->m.entry)->value, r->nesting);
+        at += r->m.complete_n;
+        copied = at;
+        r->count++;
+        matcher_reset(&r->m);
+    }
+    if (at > copied)
+        gw_buf_add(out, (struct gw_span){all.ptr + copied, at - copied});
+    gw_buf_add(&rest, gw_span_from(all, at));
+    ok &= gw_buf_ok(&rest);
+    gw_buf_fini(&r->pending);
+    r->pending = rest;
+    return ok && gw_buf_ok(out) ? GW_OK : GW_ENOMEM;
+}
+
+enum gw_status dlp_restorer_feed(struct dlp_restorer *r, struct gw_span text, struct gw_buf *out)
+{
+    return advance(r, text, false, out);
+}
+
+enum gw_status dlp_restorer_finish(struct dlp_restorer *r, struct gw_buf *out)
+{
+    return advance(r, (struct gw_span){NULL, 0}, true, out);
+}
+
+/* ---- whole bodies ------------------------------------------------------------------------ */
+
+/* A placeholder in the body. */
+struct hit {
+    uint32_t raw_start, raw_end;
+    uint32_t leaf;
+    unsigned entry;
+};
+
+struct hits {
+    struct hit *list;
+    size_t n, cap;
+};
+
+static bool add_hit(struct hits *h, const struct hit *hit)
+{
+    if (h->n == h->cap) {
+        size_t cap = h->cap == 0 ? 16 : h->cap * 2;
+        struct hit *bigger = realloc(h->list, cap * sizeof(*bigger));
+
+        if (bigger == NULL)
+            return false;
+        h->list = bigger;
+        h->cap = cap;
+    }
+    h->list[h->n++] = *hit;
+    return true;
+}
+
+/* Finds the placeholders of one leaf, but for those in a leaf inside it, which is searched itself and
+ * knows the right depth of escaping. */
+static bool find_in_leaf(const struct dlp_doc *doc, uint32_t leaf, const struct dlp_vault *v,
+                         struct hits *hits)
+{
+    struct gw_span text = doc->leaves[leaf].text;
+    struct matcher m = {.v = v};
+    struct hit hit = {.leaf = leaf};
+    size_t at = 0;
+
+    matcher_reset(&m);
+    while (find(&m, text, &at, true) == FOUND_ENTRY) {
+        dlp_map_to_body(doc, leaf, (uint32_t)at, (uint32_t)at + m.complete_n, &hit.raw_start,
+                        &hit.raw_end);
+        hit.entry = m.entry;
+        if (dlp_doc_inner_at(doc, leaf, hit.raw_start, hit.raw_end) == DLP_NONE &&
+            !add_hit(hits, &hit))
+            return false;
+        at += m.complete_n;
+        matcher_reset(&m);
+    }
+    return true;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct hit *x = a, *y = b;
+
+    return x->raw_start < y->raw_start ? -1 : x->raw_start > y->raw_start;
+}
+
+static enum gw_status restore_doc(const struct dlp_doc *doc, const struct dlp_vault *v,
+                                  struct gw_buf *out, unsigned *n_restored)
+{
+    struct hits hits = {0};
+    uint32_t copied = 0;
+    unsigned count = 0;
+    bool ok = true;
+
+    for (uint32_t i = 0; i < doc->n_leaves && ok; i++)
+        if (doc->leaves[i].kind != DLP_LEAF_NUMBER)
+            ok = find_in_leaf(doc, i, v, &hits);
+    if (hits.n > 1)
+        qsort(hits.list, hits.n, sizeof(*hits.list), by_start);
+    for (size_t i = 0; i < hits.n && ok; i++) {
+        const struct hit *h = &hits.list[i];
+
+        if (h->raw_start < copied)
+            continue;
+        gw_buf_add(out, (struct gw_span){doc->body.ptr + copied, h->raw_start - copied});
+        ok = dlp_escape(out, dlp_vault_at(v, h->entry)->value, doc->leaves[h->leaf].nesting + 1);
+        copied = h->raw_end;
+        count++;
+    }
+    free(hits.list);
+    gw_buf_add(out, gw_span_from(doc->body, copied));
+    if (!ok || !gw_buf_ok(out))
+        return GW_ENOMEM;
+    if (n_restored != NULL)
+        *n_restored = count;
+    return GW_OK;
+}
+
+enum gw_status dlp_restore_json(const struct dlp_vault *v, struct gw_span body, struct gw_buf *out,
+                                unsigned *n_restored)
+{
+    /* Leaves and nodes cost at most some 200 bytes a value, of at least 2 bytes. */
+    enum { PER_BYTE = 128, BASE = 1 << 20 };
+    const struct dlp_doc_limits limits = {.max_keys = 1000000, .max_leaves = 1000000};
+    struct gw_arena *arena = gw_arena_new(body.len * PER_BYTE + BASE);
+    struct dlp_doc *doc;
+    enum gw_status st = GW_ENOMEM;
+
+    if (arena != NULL)
+        st = dlp_doc_parse(
+            arena, body,
+            &(struct dlp_parse){.limits = &limits, .allow_duplicate_keys = true, .no_joined = true},
+            &doc, NULL);
+    if (st == GW_OK)
+        st = restore_doc(doc, v, out, n_restored);
+    gw_arena_free(arena);
+    return st;
+}
