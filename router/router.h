@@ -92,6 +92,8 @@ const char *router_policy_digest(struct router_policy *p);
 const char *router_target_name(const struct router_policy *p, unsigned index);
 enum gw_zone router_target_zone(const struct router_policy *p, unsigned index);
 unsigned router_target_count(const struct router_policy *p);
+/* True when the target's `models:` take that name (none: every name). */
+bool router_target_takes(const struct router_policy *p, unsigned index, struct gw_span model);
 
 /* ---- features --------------------------------------------------------------------------- */
 
@@ -165,10 +167,10 @@ struct router_decision {
     unsigned complexity;          /* 0 to 100 */
     enum gw_severity sensitivity; /* the highest severity found, INFO for none */
     const char *line;             /* name of the policy line that decided, or "" */
-    const char *rule;      /* for a block: unused by the decision, set to the finding's rule id */
-    uint8_t *actions;      /* caller's array of n_findings: enum gw_action per finding */
-    uint8_t *always;       /* caller's array of n_findings: 1 when scope: always */
-    char reason_text[200]; /* one printable sentence: header, record and CLI show it */
+    int finding;                  /* index of the finding whose line decided; -1: none */
+    uint8_t *actions;             /* caller's array of n_findings: enum gw_action per finding */
+    uint8_t *always;              /* caller's array of n_findings: 1 when scope: always */
+    char reason_text[200];        /* one printable sentence: header, record and CLI show it */
 };
 
 /* Decides. actions and always of *d must point to n_findings bytes each (or be NULL when there are

@@ -1,0 +1,156 @@
+/* proxy/request.h - THE pipeline: one request from its head to its audit record.
+ *
+ * A table of stages in request.c; a stage returns NEXT, WAIT (something will call req_advance()) or DONE
+ * (the request was answered). What happens after the last stage is driven by the backend's events.
+ *
+ *   identify -> endpoint -> body -> decode -> extract -> scan -> decide -> audit -> run
+ *                                                                                   |
+ *       client <- respond (restore) <- req_on_head / req_on_data / req_on_end <- backend
+ *                                                                                   |
+ *   every way out -> req_finish() -> audit `completed`, access log, metrics, connection goes on
+ *
+ * Invariants: (R1) every request that began ends in req_finish() exactly once; (R2) no byte leaves before
+ * the decided record is durable; (R3) what leaves was edited for the zone it goes to; (R4) a request is
+ * freed only when no callback can name it any more. Thread: the worker's, always. */
+#ifndef PROXY_REQUEST_H
+#define PROXY_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "audit/audit.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/types.h"
+#include "dlp/dlp.h"
+#include "proxy/api_openai.h"
+#include "proxy/backend.h"
+#include "proxy/http1.h"
+#include "proxy/store.h"
+#include "router/router.h"
+
+struct conn;
+struct worker;
+struct respond;
+
+enum req_endpoint {
+    REQ_ENDPOINT_NONE,
+    REQ_ENDPOINT_CHAT,   /* /v1/chat/completions: extracted, routed */
+    REQ_ENDPOINT_MODELS, /* /v1/models: answered here */
+    REQ_ENDPOINT_PASS,   /* intercepted, any other path: every leaf scanned, passed through */
+};
+
+enum { REQ_NO_TARGET = 0xFFFF };
+
+struct req {
+    struct conn *conn;
+    struct worker *w;
+    struct gw_arena *arena;
+    char id[GW_ULID_BYTES];
+    uint64_t start_ns, first_byte_ns; /* monotonic; first_byte_ns 0: none yet */
+    unsigned stage;                   /* index of the stage that runs next */
+
+    /* received */
+    const struct http1_head *head; /* NULL when the head was malformed */
+    struct gw_buf body;            /* as received, then decoded from its Content-Encoding */
+    bool body_complete;
+    struct gw_span path; /* without the query */
+
+    /* identify */
+    struct proxy_principal who;
+    bool has_who;
+
+    /* endpoint, extract, scan */
+    enum req_endpoint endpoint;
+    struct api_chat chat;
+    struct dlp_doc *doc, *query_doc; /* the body; the query string */
+    struct dlp_report report, query_report;
+    uint64_t dlp_ns;
+
+    /* decide */
+    struct router_decision d;
+    struct router_finding *findings; /* n_findings: body's, then the query's */
+    unsigned n_findings;
+    bool decided; /* a decided record was emitted */
+
+    /* run */
+    unsigned choice; /* index in d.choices of the attempt */
+    unsigned target; /* REQ_NO_TARGET: intercepted */
+    enum gw_zone zone;
+    const struct backend *backend; /* NULL: no attempt runs */
+    void *attempt;                 /* the backend's */
+    struct gw_buf out_body;        /* what goes to the target, when it differs from body */
+    bool edited;
+    struct dlp_vault *vault;
+    struct gw_span out_model; /* the model name the target is asked for */
+
+    /* respond */
+    struct respond *respond;
+    unsigned status;
+    uint64_t upstream_bytes, prompt_tokens, completion_tokens;
+    unsigned n_restored; /* placeholders put back */
+    struct gw_span finish_reason, response_model;
+    enum audit_end end;
+    char error_text[160];
+    const char *error_code;  /* of the answer we made ourselves, or NULL */
+    const char *error_param; /* what its "param" says, or NULL */
+
+    unsigned hold;               /* functions on the stack that use the request: freed only at 0 */
+    enum gw_status audit_status; /* of the decided record */
+    bool audit_wait;             /* audit_emit will call back */
+    bool client_gone;            /* nobody reads the answer any more */
+    bool finished;
+};
+
+/* ---- called by conn.c -------------------------------------------------------------------- */
+
+/* A head arrived. Runs the stages that need no body; may answer at once. NULL when out of memory. */
+struct req *req_begin(struct conn *c, const struct http1_head *head);
+void req_on_body(struct req *req, struct gw_span bytes);
+void req_on_body_end(struct req *req);
+
+/* The bytes were not HTTP (or too large, too slow): answers status and writes the refused record. req NULL:
+ * no head was complete. */
+void req_malformed(struct conn *c, struct req *req, unsigned status, const char *why);
+
+/* The client closed or failed; the backend is cancelled in this loop turn. */
+void req_client_gone(struct req *req);
+/* The client reads again: resume the backend. */
+void req_writable(struct req *req);
+
+/* ---- called by backends ------------------------------------------------------------------- */
+
+/* The answer's head. Connection-level fields are dropped here. */
+void req_on_head(struct req *req, unsigned status, const struct http1_field *fields,
+                 unsigned n_fields, int64_t length);
+void req_on_data(struct req *req, struct gw_span bytes);
+void req_on_end(struct req *req);
+/* The attempt failed. Before the answer began the next choice is tried; with none left the client gets the
+ * status of the failure. */
+enum req_failure {
+    REQ_FAIL_UPSTREAM,    /* 502: not reached, refused, broken answer */
+    REQ_FAIL_TIMEOUT,     /* 504 */
+    REQ_FAIL_BUSY,        /* 503: the engine's queue is full */
+    REQ_FAIL_TOO_LONG,    /* 400: the prompt does not fit the model */
+    REQ_FAIL_UNSUPPORTED, /* 400: a parameter that this target cannot honour */
+};
+void req_on_error(struct req *req, enum req_failure failure, const char *why);
+
+/* ---- called by stages and by respond.c ------------------------------------------------------ */
+
+/* Answers an error in OpenAI's shape, once; what follows is req_finish() with that end. code: OpenAI-like
+ * error code ("invalid_api_key"). retry_after_s 0: none. */
+void req_refuse(struct req *req, unsigned status, const char *type, const char *code,
+                int retry_after_s, enum audit_end end, const char *fmt, ...) GW_PRINTF(7, 8);
+
+/* Ends the request: see R1. The answer must be complete, aborted, or unwanted. */
+void req_finish(struct req *req, enum audit_end end);
+
+/* Runs stages until one waits or the request is done. */
+void req_advance(struct req *req);
+
+/* The bytes that go to the target. */
+struct gw_span req_out_body(const struct req *req);
+
+#endif
