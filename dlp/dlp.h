@@ -63,7 +63,7 @@ struct dlp_example_failure {
 struct dlp_build {
     const char *const *paths; /* rule files or folders (searched for *.yaml) */
     unsigned n_paths;
-    const char *out_c;  /* write the emitted re2c source here and stop, or NULL */
+    const char *out_c;  /* write the emitted re2c source here, or NULL */
     const char *out_so; /* build a shared object here (re2c and cc must be installed), or NULL */
 };
 
