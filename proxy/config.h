@@ -120,18 +120,19 @@ struct proxy_config_line {
     unsigned classes; /* bit per enum gw_class; 0: any */
     struct proxy_config_list rules, groups, users, models;
     unsigned min_confidence, min_severity, min_count;
-    unsigned action; /* enum gw_action */
-    unsigned zones;  /* OR of enum gw_zone; 0: no limit */
-    unsigned else_action;
-    unsigned scope; /* 0: when the text leaves the process; 1: always */
+    unsigned action;      /* enum gw_action */
+    unsigned zones;       /* OR of enum gw_zone; 0: no limit */
+    unsigned else_action; /* GW_ACTION_COUNT: no `else:` */
+    unsigned scope;       /* 0: when the text leaves the process; 1: always */
 };
 
 enum { PROXY_INTERCEPT_DENY, PROXY_INTERCEPT_SPLICE, PROXY_INTERCEPT_BUMP };
 enum { PROXY_AUTH_NONE, PROXY_AUTH_KEYS };
 
 struct proxy_config {
-    const char *file;   /* its name for messages; "built-in" without one */
-    const char *digest; /* hex SHA-256 of the file's bytes (sha256sum agrees) */
+    const char *file; /* its name for messages; "built-in" without one */
+    const char *
+        digest; /* hex SHA-256 of the file (sha256sum agrees); with OPENAI_API_KEY's target also of that */
     const char *state_dir;
     const char *models_dir; /* where `sluice models pull` puts models */
     const char *instance;   /* this gateway's name in records */
@@ -152,7 +153,7 @@ struct proxy_config {
     struct proxy_config_pairs aliases;
     unsigned default_action;             /* enum gw_action */
     struct router_complexity complexity; /* thresholds */
-    const struct router_policy *policy;  /* built from the five above; owned by the configuration */
+    struct router_policy *policy;        /* built from the six above; owned by the configuration */
 
     struct {
         struct proxy_config_list rules;  /* "builtin", or files and folders */
