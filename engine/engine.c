@@ -1,0 +1,276 @@
+/* engine/engine.c - the public calls: a model opened, described, asked. See engine.h.
+ *
+ * Owns the model, tokenizer, template, compute threads and scheduler, in this order of dependence;
+ * closing is the reverse. */
+#include "engine/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/chat.h"
+#include "engine/cpus.h"
+#include "engine/gguf.h"
+#include "engine/model.h"
+#include "engine/pool.h"
+#include "engine/request.h"
+#include "engine/sampler.h"
+#include "engine/sched.h"
+#include "engine/tokenizer.h"
+
+enum {
+    DEFAULT_CONTEXT = 8192,
+    DEFAULT_SEQS = 8,
+    DEFAULT_QUEUED = 64,
+    MAX_SEQS = 256,
+    MAX_QUEUED = 65536,
+    MAX_MESSAGES = 4096,
+    MAX_STOPS = 16,
+    MAX_STOP_BYTES = 1024,
+    /* No text of more bytes a token is worth a look: ordinary text has 3 to 5. */
+    MAX_TOKEN_BYTES = 64
+};
+
+struct engine {
+    struct model m;
+    struct tok *tok;
+    struct chat *chat;
+    struct pool *p;
+    struct sched *s;
+    unsigned max_context, max_unfinished;
+    atomic_ullong next_id;
+};
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+/* Tokenizer and template out of g; the model's vocabulary must hold every id of the tokenizer. */
+static enum gw_status open_text(struct engine *e, const struct gguf *g, struct gw_err *err)
+{
+    GW_TRY(tok_open(g, &e->tok, err));
+    if (tok_n_vocab(e->tok) > e->m.n_vocab)
+        return gw_fail(err, GW_EPARSE, "the tokenizer has %u tokens, the model %u",
+                       tok_n_vocab(e->tok), e->m.n_vocab);
+    return chat_open(g, e->tok, &e->chat, err);
+}
+
+static unsigned choose_threads(unsigned wanted)
+{
+    unsigned allowed = cpus_allowed("");
+    unsigned n = wanted == 0 || wanted > allowed ? allowed : wanted;
+
+    return n < POOL_MAX_THREADS ? n : POOL_MAX_THREADS;
+}
+
+static enum gw_status start(struct engine *e, const struct engine_config *cfg, const struct gguf *g,
+                            struct gw_err *err)
+{
+    const struct kern_ops *ops = kern_ops(cfg->kernels);
+    unsigned seqs = cfg->max_seqs == 0 ? DEFAULT_SEQS : cfg->max_seqs;
+    unsigned queued = cfg->max_queued == 0 ? DEFAULT_QUEUED : cfg->max_queued;
+    struct sched_config sc;
+
+    if (ops == NULL)
+        return gw_fail(err, GW_EINVAL, "kernels %s: scalar, avx2 and avx512 are known",
+                       cfg->kernels);
+    if (seqs > MAX_SEQS || queued > MAX_QUEUED)
+        return gw_fail(err, GW_EINVAL, "at most %d sequences and %d waiting requests are possible",
+                       MAX_SEQS, MAX_QUEUED);
+    GW_TRY(pool_new(choose_threads(cfg->threads), &e->p, err));
+    GW_TRY(model_load(&e->m, g, ops, e->p, cfg->progress, cfg->progress_ctx, err));
+    GW_TRY(open_text(e, g, err));
+    e->max_context = cfg->max_context == 0 ? DEFAULT_CONTEXT : cfg->max_context;
+    if (e->max_context > e->m.max_context)
+        e->max_context = e->m.max_context;
+    e->max_unfinished = seqs + queued;
+    sc = (struct sched_config){.m = &e->m,
+                               .tok = e->tok,
+                               .chat = e->chat,
+                               .p = e->p,
+                               .max_context = e->max_context,
+                               .max_seqs = seqs,
+                               .max_queued = queued};
+    return sched_new(&sc, &e->s, err);
+}
+
+enum gw_status engine_open(const struct engine_config *cfg, struct engine **out, struct gw_err *err)
+{
+    struct engine *e = calloc(1, sizeof(*e));
+    struct gguf *g = NULL;
+    enum gw_status st;
+
+    if (e == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the engine");
+    st = gguf_open(cfg->model_path, &g, err);
+    if (st == GW_OK) {
+        st = start(e, cfg, g, err);
+        if (st != GW_OK && err != NULL)
+            (void)gw_fail_prefix(err, "%s", cfg->model_path);
+    }
+    gguf_close(g); /* everything was copied: the file may now change or go away */
+    if (st != GW_OK) {
+        engine_close(e);
+        return st;
+    }
+    *out = e;
+    return GW_OK;
+}
+
+void engine_close(struct engine *e)
+{
+    if (e == NULL)
+        return;
+    sched_free(e->s);
+    chat_free(e->chat);
+    tok_free(e->tok);
+    model_fini(&e->m);
+    pool_free(e->p);
+    free(e);
+}
+
+/* ---- description ------------------------------------------------------------------------ */
+
+static void describe(const struct engine *e, struct engine_info *out)
+{
+    const struct model *m = &e->m;
+    const char *warnings[] = {m->warning, e->tok == NULL ? "" : tok_warning(e->tok),
+                              e->chat == NULL ? "" : chat_warning(e->chat)};
+    size_t at = 0;
+
+    *out = (struct engine_info){.file_bytes = m->file_bytes,
+                                .n_params = m->n_params,
+                                .n_vocab = m->n_vocab,
+                                .n_layers = m->n_layers,
+                                .n_embd = m->n_embd,
+                                .max_context = e->max_context};
+    (void)snprintf(out->name, sizeof(out->name), "%s", m->name);
+    (void)snprintf(out->arch, sizeof(out->arch), "%s", m->arch);
+    (void)snprintf(out->quant, sizeof(out->quant), "%s", m->quant);
+    (void)snprintf(out->kernels, sizeof(out->kernels), "%s", m->kernels);
+    for (size_t i = 0; i < sizeof(warnings) / sizeof(warnings[0]); i++) {
+        int n = snprintf(out->warning + at, sizeof(out->warning) - at, "%s%s",
+                         at != 0 && warnings[i][0] != '\0' ? "; " : "", warnings[i]);
+
+        at += n > 0 ? (size_t)n : 0;
+        if (at >= sizeof(out->warning))
+            at = sizeof(out->warning) - 1;
+    }
+}
+
+void engine_info(const struct engine *e, struct engine_info *out)
+{
+    describe(e, out);
+    out->kv_bytes = sched_kv_bytes(e->s);
+    out->threads = pool_n_threads(e->p);
+}
+
+void engine_stats(struct engine *e, struct engine_stats *out)
+{
+    sched_stats(e->s, out);
+}
+
+enum gw_status engine_inspect(const char *path, struct engine_info *out, struct gw_err *err)
+{
+    struct engine e = {0};
+    struct gguf *g = NULL;
+    enum gw_status st;
+
+    GW_TRY(gguf_open(path, &g, err));
+    st = model_inspect(&e.m, g, kern_ops(NULL), err);
+    if (st == GW_OK)
+        st = open_text(&e, g, err);
+    if (st != GW_OK && err != NULL)
+        (void)gw_fail_prefix(err, "%s", path);
+    if (st == GW_OK) {
+        e.max_context = e.m.max_context;
+        describe(&e, out);
+    }
+    chat_free(e.chat);
+    tok_free(e.tok);
+    model_fini(&e.m);
+    gguf_close(g);
+    return st;
+}
+
+/* ---- requests --------------------------------------------------------------------------- */
+
+struct engine_chan *engine_chan_new(struct engine *e)
+{
+    return request_chan_new(e, e->max_unfinished);
+}
+
+static enum gw_status check(const struct engine_message *messages, unsigned n_messages,
+                            const struct engine_params *params, struct gw_err *err)
+{
+    if (messages == NULL || n_messages == 0 || n_messages > MAX_MESSAGES)
+        return gw_fail(err, GW_EINVAL, "a request has 1 to %d messages", MAX_MESSAGES);
+    if (params->n_stop > MAX_STOPS)
+        return gw_fail(err, GW_EINVAL, "at most %d stop strings are possible", MAX_STOPS);
+    for (unsigned i = 0; i < params->n_stop; i++)
+        if (params->stop[i].len == 0 || params->stop[i].len > MAX_STOP_BYTES)
+            return gw_fail(err, GW_EINVAL, "a stop string has 1 to %d bytes", MAX_STOP_BYTES);
+    return sampler_check(params, err);
+}
+
+enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message *messages,
+                             unsigned n_messages, const struct engine_params *params, void *ctx,
+                             uint64_t *id, struct gw_err *err)
+{
+    struct engine *e = ch->e;
+    struct request *r;
+    enum gw_status st;
+
+    GW_TRY(check(messages, n_messages, params, err));
+    r = request_new(ch, messages, n_messages, params, (size_t)e->max_context * MAX_TOKEN_BYTES);
+    if (r == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the request");
+    r->id = atomic_fetch_add(&e->next_id, 1) + 1;
+    r->ctx = ctx;
+    if (!request_chan_add(ch, r)) {
+        request_unref(r);
+        request_unref(r);
+        return gw_fail(err, GW_EAGAIN, "too many requests are unfinished on this channel");
+    }
+    st = sched_push(e->s, r);
+    if (st != GW_OK) {
+        request_chan_remove(ch, r);
+        request_unref(r);
+        return gw_fail(err, st, "the engine's queue is full");
+    }
+    *id = r->id;
+    return GW_OK;
+}
+
+/* ---- tools ------------------------------------------------------------------------------ */
+
+enum gw_status engine_tokenize(const struct engine *e, struct gw_span text, int32_t **out,
+                               size_t *n)
+{
+    struct tok_ids ids = {0};
+
+    GW_TRY(tok_encode(e->tok, text, false, &ids));
+    if (ids.ids == NULL) { /* free() takes it, but NULL looks like a failure */
+        ids.ids = calloc(1, sizeof(*ids.ids));
+        if (ids.ids == NULL)
+            return GW_ENOMEM;
+    }
+    *out = ids.ids;
+    *n = ids.n;
+    return GW_OK;
+}
+
+enum gw_status engine_render(const struct engine *e, const struct engine_message *messages,
+                             unsigned n_messages, struct gw_buf *out, struct gw_err *err)
+{
+    struct chat_prompt p = {0};
+
+    GW_TRY(chat_render(e->chat, messages, n_messages, true, &p, err));
+    gw_buf_add(out, gw_buf_span(&p.text));
+    chat_prompt_fini(&p);
+    return gw_buf_ok(out) ? GW_OK : gw_fail(err, GW_ENOMEM, "out of memory for the prompt");
+}
+
+enum gw_status engine_bench(struct engine *e, unsigned prompt, unsigned decode,
+                            struct engine_bench *out, struct gw_err *err)
+{
+    return sched_bench(e->s, prompt, decode, out, err);
+}

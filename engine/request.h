@@ -1,0 +1,77 @@
+/* engine/request.h - a request on its way, and the channel that its events go back through.
+ *
+ * Two threads hold a request: the channel's (submits, cancels, takes events) and the scheduler's. What
+ * the scheduler has to say is put into the request's outbox, where text collects; the request itself
+ * stands in the channel's queue at most once. So a slow reader costs one buffer a request and never makes
+ * the scheduler wait. Invariants: (R1) the outbox and `canceled` are touched under the channel's lock
+ * only, canceled may be read without; (R2) a canceled request gives no event any more; (R3) a channel has
+ * at most `capacity` requests whose DONE was not delivered, so its queue is never full; (R4) request and
+ * channel are freed with the last reference, by either thread. */
+#ifndef ENGINE_REQUEST_H
+#define ENGINE_REQUEST_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/queue.h"
+#include "engine/engine.h"
+
+struct request {
+    uint64_t id;
+    void *ctx;
+    struct engine_chan *chan;        /* a reference */
+    struct engine_message *messages; /* NULL when too_long */
+    unsigned n_messages;
+    struct engine_params params; /* stop points into our memory */
+    bool too_long;               /* the text cannot fit into the context: it was not even copied */
+    atomic_uint refs;
+    atomic_bool canceled;
+
+    /* outbox */
+    bool listed; /* in the channel's queue, or being delivered */
+    bool has_start, has_done;
+    struct gw_buf text;
+    struct engine_event start, done;
+
+    struct request *next; /* scheduler: the waiting list */
+    void *block;          /* memory of messages and stop strings */
+};
+
+struct engine_chan {
+    struct engine *e;
+    pthread_mutex_t lock;
+    struct gw_queue *ready;    /* of struct request * with events */
+    atomic_uint refs;          /* the owner and every request */
+    struct request **requests; /* the channel's references: no DONE delivered yet */
+    unsigned n_requests, capacity;
+    struct request *current; /* being delivered */
+    bool draining;           /* the queue's bell was acknowledged */
+};
+
+/* Copies messages and params into a new request of ch with two references, the caller's and the
+ * scheduler's. Text above max_bytes is not copied (too_long). NULL: out of memory. */
+struct request *request_new(struct engine_chan *ch, const struct engine_message *messages,
+                            unsigned n_messages, const struct engine_params *params,
+                            size_t max_bytes);
+void request_unref(struct request *r);
+
+/* Scheduler's side: puts an event into the outbox; does nothing when canceled. text's bytes are moved
+ * out of *text (it is empty after). */
+void request_post_start(struct request *r, unsigned prompt_tokens, uint64_t prefill_ns);
+void request_post_text(struct request *r, struct gw_buf *text);
+/* done: type, finish, status, counts, times and error are used. */
+void request_post_done(struct request *r, const struct engine_event *done);
+
+static inline bool request_is_canceled(const struct request *r)
+{
+    return atomic_load_explicit(&r->canceled, memory_order_relaxed);
+}
+
+/* A channel for at most capacity unfinished requests. NULL: out of memory or descriptors. */
+struct engine_chan *request_chan_new(struct engine *e, unsigned capacity);
+/* Adds r (with the caller's reference) to those that can be canceled; false when there are too many. */
+bool request_chan_add(struct engine_chan *ch, struct request *r);
+void request_chan_remove(struct engine_chan *ch, struct request *r);
+
+#endif

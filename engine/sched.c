@@ -1,0 +1,428 @@
+/* engine/sched.c - the scheduler's thread: messages in, admission, deadlines, the end of a request.
+ * See sched.h for the states; the steps are in sched_step.c. */
+#include "engine/sched.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/sched_private.h"
+
+enum {
+    STEP_TOKENS = 256,
+    /* Text that is turned into tokens between two steps: running streams wait that long. */
+    ENCODE_BYTES = 64 << 10
+};
+
+/* Memory that the cache may take when a model is small. */
+#define KV_BYTES ((uint64_t)1 << 30)
+
+/* ---- the end of a request --------------------------------------------------------------- */
+
+static void forget(struct sched *s, struct request *r)
+{
+    if (request_is_canceled(r))
+        atomic_fetch_add(&s->n_canceled, 1);
+    request_unref(r);
+    atomic_fetch_sub(&s->n_unfinished, 1);
+}
+
+/* Ends a request that has no slot. */
+static void refuse(struct sched *s, struct request *r, enum gw_status status, const char *error)
+{
+    struct engine_event done = {.finish = ENGINE_FINISH_ERROR, .status = status};
+
+    (void)snprintf(done.error, sizeof(done.error), "%s", error);
+    request_post_done(r, &done);
+    forget(s, r);
+}
+
+void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum gw_status status,
+               const char *error)
+{
+    uint64_t now = gw_clock_ns();
+    struct engine_event done = {
+        .finish = finish,
+        .status = status,
+        .prompt_tokens = q->n_prompt,
+        .completion_tokens = q->n_sampled,
+        .prefill_ns = (q->first_ns == 0 ? now : q->first_ns) - q->start_ns,
+        .decode_ns = q->first_ns == 0 ? 0 : now - q->first_ns,
+    };
+
+    if (error != NULL)
+        (void)snprintf(done.error, sizeof(done.error), "%s", error);
+    request_post_done(q->r, &done);
+    forget(s, q->r);
+    kvcache_release(s->kv, &q->kv);
+    tok_ids_fini(&q->ids);
+    sampler_free(q->sampler);
+    answer_fini(&q->answer);
+    gw_buf_fini(&q->text);
+    *q = (struct seq){0};
+    s->n_running--;
+}
+
+void sched_preempt(struct sched *s, struct seq *q)
+{
+    kvcache_release(s->kv, &q->kv);
+    q->n_cached = 0;
+}
+
+static bool is_late(const struct request *r, uint64_t now)
+{
+    return r->params.deadline_ns != 0 && now >= r->params.deadline_ns;
+}
+
+/* Ends what was canceled or is too late. */
+static void sweep(struct sched *s)
+{
+    uint64_t now = gw_clock_ns();
+    struct request **at = &s->first;
+
+    for (unsigned i = 0; i < s->cfg.max_seqs; i++) {
+        struct seq *q = &s->seqs[i];
+
+        if (q->r == NULL)
+            continue;
+        if (request_is_canceled(q->r))
+            sched_end(s, q, ENGINE_FINISH_CANCELED, GW_ECANCELED, NULL);
+        else if (is_late(q->r, now))
+            sched_end(s, q, ENGINE_FINISH_ERROR, GW_ETIMEDOUT, "the deadline passed");
+    }
+    s->last = NULL;
+    while (*at != NULL) {
+        struct request *r = *at;
+
+        if (request_is_canceled(r) || is_late(r, now)) {
+            *at = r->next;
+            refuse(s, r, GW_ETIMEDOUT, "the deadline passed while the request was waiting");
+        } else {
+            s->last = r;
+            at = &r->next;
+        }
+    }
+}
+
+/* ---- admission -------------------------------------------------------------------------- */
+
+/* Takes the next waiting request: the oldest of another channel than the last one's, else the oldest. */
+static struct request *take_waiting(struct sched *s)
+{
+    struct request **at = &s->first, *r;
+
+    while (*at != NULL && (*at)->chan == s->served)
+        at = &(*at)->next;
+    if (*at == NULL)
+        at = &s->first;
+    r = *at;
+    *at = r->next;
+    r->next = NULL;
+    s->last = NULL;
+    for (struct request *i = s->first; i != NULL; i = i->next)
+        s->last = i;
+    s->served = r->chan;
+    return r;
+}
+
+static struct seq *free_slot(struct sched *s)
+{
+    for (unsigned i = 0; i < s->cfg.max_seqs; i++)
+        if (s->seqs[i].r == NULL)
+            return &s->seqs[i];
+    return NULL;
+}
+
+/* A sequence that waits for pages goes before new ones. */
+static bool is_short_of_pages(const struct sched *s)
+{
+    for (unsigned i = 0; i < s->cfg.max_seqs; i++)
+        if (s->seqs[i].r != NULL && s->seqs[i].kv.n_pages == 0)
+            return true;
+    return false;
+}
+
+/* The request's prompt as ids. */
+static enum gw_status encode(const struct sched *s, const struct request *r, struct tok_ids *ids,
+                             struct gw_err *err)
+{
+    unsigned max = s->cfg.max_context;
+
+    if (r->too_long)
+        return gw_fail(err, GW_ELIMIT, "the prompt is longer than the context of %u tokens", max);
+    GW_TRY(chat_encode(s->cfg.chat, r->messages, r->n_messages, true, ids, err));
+    if (ids->n == 0)
+        return gw_fail(err, GW_EINVAL, "the prompt is empty");
+    if (ids->n >= max)
+        return gw_fail(err, GW_ELIMIT,
+                       "the prompt has %zu tokens, the context holds %u with the answer", ids->n,
+                       max);
+    return GW_OK;
+}
+
+/* Gives r the free slot q, or ends it. */
+static void start(struct sched *s, struct seq *q, struct request *r)
+{
+    struct gw_err err = {GW_ENOMEM, "out of memory for the prompt"};
+    struct tok_ids ids = {0};
+    enum gw_status st = encode(s, r, &ids, &err);
+    struct sampler *sampler = NULL;
+    unsigned room;
+
+    if (st == GW_OK) {
+        sampler = sampler_new(&r->params, s->cfg.max_context);
+        if (sampler == NULL)
+            st = gw_fail(&err, GW_ENOMEM, "out of memory for the request");
+    }
+    if (st != GW_OK) {
+        tok_ids_fini(&ids);
+        refuse(s, r, st, err.text);
+        return;
+    }
+    room = s->cfg.max_context - (unsigned)ids.n;
+    *q = (struct seq){.r = r,
+                      .ids = ids,
+                      .n_prompt = (unsigned)ids.n,
+                      .max_sampled = r->params.max_tokens != 0 && r->params.max_tokens < room
+                                         ? r->params.max_tokens
+                                         : room,
+                      .age = s->next_age++,
+                      .start_ns = gw_clock_ns(),
+                      .sampler = sampler};
+    answer_init(&q->answer, r->params.stop, r->params.n_stop, tok_space_prefix(s->cfg.tok));
+    for (size_t i = 0; i < ids.n; i++)
+        sampler_accept(sampler, ids.ids[i], false);
+    s->n_running++;
+}
+
+static void admit(struct sched *s)
+{
+    size_t bytes = 0;
+    struct seq *q;
+
+    while (s->first != NULL && bytes < ENCODE_BYTES && (q = free_slot(s)) != NULL &&
+           !is_short_of_pages(s)) {
+        struct request *r = take_waiting(s);
+
+        for (unsigned i = 0; i < r->n_messages; i++)
+            bytes += r->messages[i].content.len;
+        start(s, q, r);
+    }
+}
+
+/* ---- the thread ------------------------------------------------------------------------- */
+
+static void take_cmd(struct sched *s, const struct sched_cmd *cmd)
+{
+    enum gw_status st = GW_EAGAIN;
+
+    if (cmd->r != NULL) {
+        if (s->first == NULL)
+            s->first = cmd->r;
+        else
+            s->last->next = cmd->r;
+        s->last = cmd->r;
+        return;
+    }
+    if (s->n_running == 0 && s->first == NULL)
+        st = sched_run_bench(s, cmd->job);
+    (void)gw_queue_push(cmd->job->reply, &st); /* made for one answer, so never full */
+}
+
+/* Takes all messages; waits for one when there is nothing else to do. False when the engine closes. */
+static bool take_cmds(struct sched *s)
+{
+    struct sched_cmd cmd;
+
+    if (s->n_running == 0 && s->first == NULL) {
+        if (gw_queue_wait(s->cmds, &cmd, -1) != GW_OK)
+            return false;
+        take_cmd(s, &cmd);
+    }
+    while (gw_queue_pop(s->cmds, &cmd) == GW_OK)
+        take_cmd(s, &cmd);
+    return !atomic_load(&s->quit);
+}
+
+static void publish(struct sched *s)
+{
+    atomic_store_explicit(&s->n_running_seen, s->n_running, memory_order_relaxed);
+    atomic_store_explicit(&s->kv_used_tokens, kvcache_used_tokens(s->kv), memory_order_relaxed);
+}
+
+static void end_all(struct sched *s)
+{
+    struct sched_cmd cmd;
+    enum gw_status st = GW_ECANCELED;
+
+    for (unsigned i = 0; i < s->cfg.max_seqs; i++)
+        if (s->seqs[i].r != NULL)
+            sched_end(s, &s->seqs[i], ENGINE_FINISH_CANCELED, GW_ECANCELED, "the engine closes");
+    while (s->first != NULL)
+        refuse(s, take_waiting(s), GW_ECANCELED, "the engine closes");
+    while (gw_queue_pop(s->cmds, &cmd) == GW_OK) {
+        if (cmd.r != NULL)
+            refuse(s, cmd.r, GW_ECANCELED, "the engine closes");
+        else
+            (void)gw_queue_push(cmd.job->reply, &st);
+    }
+}
+
+static void *sched_main(void *arg)
+{
+    struct sched *s = arg;
+
+    while (take_cmds(s)) {
+        sweep(s);
+        admit(s);
+        publish(s);
+        if (s->n_running != 0)
+            sched_step(s);
+        publish(s);
+    }
+    end_all(s);
+    return NULL;
+}
+
+/* ---- set-up and calls from outside ------------------------------------------------------ */
+
+static enum gw_status make_memory(struct sched *s, struct gw_err *err)
+{
+    struct sched_config *cfg = &s->cfg;
+    struct kvcache_shape shape = {.n_layers = cfg->m->n_layers,
+                                  .n_kv_heads = cfg->m->n_kv_heads,
+                                  .head_dim = cfg->m->head_dim,
+                                  .max_seq_tokens = cfg->max_context};
+    uint64_t budget = cfg->m->weights_bytes / 2 > KV_BYTES ? cfg->m->weights_bytes / 2 : KV_BYTES;
+    uint64_t tokens = budget / kvcache_token_bytes(&shape);
+
+    if (tokens > (uint64_t)cfg->max_context * cfg->max_seqs)
+        tokens = (uint64_t)cfg->max_context * cfg->max_seqs;
+    shape.n_tokens = tokens < cfg->max_context ? cfg->max_context : (unsigned)tokens;
+    GW_TRY(kvcache_new(&shape, &s->kv, err));
+    GW_TRY(forward_new(cfg->m, s->kv, cfg->p,
+                       cfg->max_seqs > STEP_TOKENS ? cfg->max_seqs : STEP_TOKENS, cfg->max_seqs,
+                       cfg->max_context, &s->forward, err));
+    if (cfg->max_seqs > forward_max_tokens(s->forward))
+        cfg->max_seqs = forward_max_tokens(s->forward);
+    s->space = sampler_space_new(cfg->m->n_vocab);
+    s->cmds = gw_queue_new((size_t)cfg->max_seqs + cfg->max_queued + 1, sizeof(struct sched_cmd));
+    s->seqs = calloc(cfg->max_seqs, sizeof(*s->seqs));
+    s->runs = calloc(cfg->max_seqs, sizeof(*s->runs));
+    s->run_seqs = calloc(cfg->max_seqs, sizeof(struct seq *));
+    s->by_age = calloc(cfg->max_seqs, sizeof(struct seq *));
+    if (s->space == NULL || s->cmds == NULL || s->seqs == NULL || s->runs == NULL ||
+        s->run_seqs == NULL || s->by_age == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the scheduler");
+    return GW_OK;
+}
+
+enum gw_status sched_new(const struct sched_config *cfg, struct sched **out, struct gw_err *err)
+{
+    struct sched *s = calloc(1, sizeof(*s));
+    sigset_t all, before;
+    enum gw_status st;
+    int rc;
+
+    if (s == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the scheduler");
+    s->cfg = *cfg;
+    st = make_memory(s, err);
+    if (st != GW_OK) {
+        sched_free(s);
+        return st;
+    }
+    /* Signals are for the threads that have event loops. */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&s->thread, NULL, sched_main, s);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        sched_free(s);
+        return gw_fail(err, GW_EIO, "cannot start the scheduler's thread: %s", strerror(rc));
+    }
+    s->started = true;
+    *out = s;
+    return GW_OK;
+}
+
+void sched_free(struct sched *s)
+{
+    if (s == NULL)
+        return;
+    if (s->started) {
+        atomic_store(&s->quit, true);
+        gw_queue_close(s->cmds);
+        (void)pthread_join(s->thread, NULL);
+    }
+    gw_queue_free(s->cmds);
+    sampler_space_free(s->space);
+    forward_free(s->forward);
+    kvcache_free(s->kv);
+    free(s->seqs);
+    free(s->runs);
+    free((void *)s->run_seqs);
+    free((void *)s->by_age);
+    free(s);
+}
+
+enum gw_status sched_push(struct sched *s, struct request *r)
+{
+    struct sched_cmd cmd = {.r = r};
+    unsigned limit = s->cfg.max_seqs + s->cfg.max_queued;
+
+    if (atomic_fetch_add(&s->n_unfinished, 1) >= limit || gw_queue_push(s->cmds, &cmd) != GW_OK) {
+        atomic_fetch_sub(&s->n_unfinished, 1);
+        atomic_fetch_add(&s->n_rejected, 1);
+        return GW_EAGAIN;
+    }
+    atomic_fetch_add(&s->n_requests, 1);
+    return GW_OK;
+}
+
+enum gw_status sched_bench(struct sched *s, unsigned prompt, unsigned decode,
+                           struct engine_bench *out, struct gw_err *err)
+{
+    struct sched_job job = {.prompt = prompt, .decode = decode, .out = out, .err = err};
+    struct sched_cmd cmd = {.job = &job};
+    enum gw_status st = GW_EAGAIN;
+
+    if (prompt == 0 || decode == 0 || prompt >= s->cfg.max_context ||
+        decode > s->cfg.max_context - prompt)
+        return gw_fail(err, GW_EINVAL,
+                       "a bench of %u and %u tokens does not fit into a context of %u", prompt,
+                       decode, s->cfg.max_context);
+    job.reply = gw_queue_new(1, sizeof(enum gw_status));
+    if (job.reply == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the bench");
+    if (gw_queue_push(s->cmds, &cmd) == GW_OK)
+        (void)gw_queue_wait(job.reply, &st, -1);
+    gw_queue_free(job.reply);
+    if (st == GW_EAGAIN)
+        return gw_fail(err, GW_EAGAIN, "the engine is busy; a bench needs it alone");
+    return st;
+}
+
+void sched_stats(struct sched *s, struct engine_stats *out)
+{
+    unsigned unfinished = atomic_load(&s->n_unfinished), running = atomic_load(&s->n_running_seen);
+
+    *out = (struct engine_stats){
+        .prompt_tokens = atomic_load(&s->prompt_tokens),
+        .completion_tokens = atomic_load(&s->completion_tokens),
+        .requests = atomic_load(&s->n_requests),
+        .rejected = atomic_load(&s->n_rejected),
+        .canceled = atomic_load(&s->n_canceled),
+        .running = running,
+        .queued = unfinished > running ? unfinished - running : 0,
+        .kv_used_tokens = atomic_load(&s->kv_used_tokens),
+        .kv_total_tokens = kvcache_total_tokens(s->kv),
+    };
+}
+
+uint64_t sched_kv_bytes(const struct sched *s)
+{
+    return kvcache_bytes(s->kv);
+}

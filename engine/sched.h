@@ -1,0 +1,47 @@
+/* engine/sched.h - the scheduler: one thread that owns the cache, the steps and every running sequence.
+ *
+ *   submitted --sched_push--> waiting --admit--> running --end--> gone
+ *                                ^                  |
+ *                                +----preempt-------+      (no pages left: the youngest starts over)
+ *
+ * Any state goes to gone when the request was canceled or its deadline passed (sweep). A running sequence
+ * feeds the tokens that are not in the cache yet: its prompt in chunks beside the others' single tokens,
+ * then what it sampled. Waiting requests are taken in order, channels in turn. */
+#ifndef ENGINE_SCHED_H
+#define ENGINE_SCHED_H
+
+#include "engine/chat.h"
+#include "engine/engine.h"
+#include "engine/model.h"
+#include "engine/pool.h"
+#include "engine/request.h"
+#include "engine/tokenizer.h"
+
+struct sched;
+
+struct sched_config {
+    const struct model *m;
+    const struct tok *tok;
+    const struct chat *chat;
+    struct pool *p;
+    unsigned max_context, max_seqs, max_queued; /* above 0 */
+};
+
+/* Takes the memory of cache and steps and starts the thread. All that cfg points to must outlive *out.
+ * GW_ENOMEM, GW_ELIMIT, GW_EIO. */
+enum gw_status sched_new(const struct sched_config *cfg, struct sched **out, struct gw_err *err);
+/* Ends all requests without events, joins the thread, frees. s may be NULL. */
+void sched_free(struct sched *s);
+
+/* Takes over one reference of r on GW_OK. GW_EAGAIN: max_seqs + max_queued requests are unfinished.
+ * Thread: any. */
+enum gw_status sched_push(struct sched *s, struct request *r);
+
+/* Runs engine_bench on the scheduler's thread and waits for it. GW_EAGAIN when it is not idle. */
+enum gw_status sched_bench(struct sched *s, unsigned prompt, unsigned decode,
+                           struct engine_bench *out, struct gw_err *err);
+
+void sched_stats(struct sched *s, struct engine_stats *out);
+uint64_t sched_kv_bytes(const struct sched *s);
+
+#endif

@@ -1,0 +1,74 @@
+/* engine/sched_bench.c - times a prompt and a decode on an idle scheduler. */
+#include "base/clock.h"
+#include "engine/sched_private.h"
+
+/* Feeds n made-up ids after pos; the logits of the last are kept. */
+static void prefill(struct sched *s, const struct kvcache_seq *kv, const int32_t *ids, unsigned n)
+{
+    struct forward_run run = {.seq = kv};
+    unsigned step = forward_max_tokens(s->forward);
+
+    for (unsigned i = 0; i < n; i += run.n_tokens) {
+        run.tokens = ids + i;
+        run.n_tokens = n - i < step ? n - i : step;
+        run.pos = i;
+        run.n_logits = i + run.n_tokens == n;
+        forward_step(s->forward, &run, 1);
+    }
+}
+
+static void decode(struct sched *s, const struct kvcache_seq *kv, unsigned pos, unsigned n)
+{
+    const struct model *m = s->cfg.m;
+
+    for (unsigned i = 0; i < n; i++) {
+        int32_t id = (int32_t)m->ops->argmax(forward_logits(s->forward, 0), m->n_vocab);
+        struct forward_run run = {
+            .seq = kv, .tokens = &id, .n_tokens = 1, .pos = pos + i, .n_logits = 1};
+
+        forward_step(s->forward, &run, 1);
+    }
+}
+
+static double rate(unsigned n, uint64_t ns)
+{
+    return ns == 0 ? 0 : (double)n * (double)GW_NS_PER_SEC / (double)ns;
+}
+
+enum gw_status sched_run_bench(struct sched *s, const struct sched_job *job)
+{
+    const struct model *m = s->cfg.m;
+    struct kvcache_shape shape = {m->n_layers, m->n_kv_heads, m->head_dim, 0, 0};
+    struct kvcache_seq kv = {0};
+    struct tok_ids ids = {0};
+    enum gw_status st = kvcache_reserve(s->kv, &kv, job->prompt + job->decode);
+    struct engine_bench b = {0};
+    uint64_t t0, t1, t2;
+
+    for (unsigned i = 0; st == GW_OK && i < job->prompt; i++)
+        st = tok_ids_add(&ids, (int32_t)((i * 7919u + 100u) % m->n_vocab));
+    if (st != GW_OK) {
+        st = gw_fail(job->err, GW_ENOMEM, "out of memory for the bench");
+        goto out;
+    }
+    /* The first touch of weights and buffers is not what is measured. */
+    prefill(s, &kv, ids.ids, job->prompt < 32 ? job->prompt : 32);
+    t0 = gw_clock_ns();
+    prefill(s, &kv, ids.ids, job->prompt);
+    t1 = gw_clock_ns();
+    decode(s, &kv, job->prompt, job->decode);
+    t2 = gw_clock_ns();
+    b.prefill_tokens_per_s = rate(job->prompt, t1 - t0);
+    b.decode_tokens_per_s = rate(job->decode, t2 - t1);
+    b.bytes_per_token =
+        m->token_bytes + kvcache_token_bytes(&shape) * (job->prompt + job->decode / 2);
+    b.read_gb_per_s = kern_read_bandwidth(pool_n_threads(s->cfg.p));
+    if (b.read_gb_per_s > 0)
+        b.decode_bandwidth_share =
+            (double)b.bytes_per_token * b.decode_tokens_per_s / (b.read_gb_per_s * 1e9);
+    *job->out = b;
+out:
+    tok_ids_fini(&ids);
+    kvcache_release(s->kv, &kv);
+    return st;
+}

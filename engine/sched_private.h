@@ -1,0 +1,77 @@
+/* engine/sched_private.h - the scheduler's state, shared by sched.c (thread, admission), sched_step.c
+ * (steps and sampling) and sched_bench.c. All of it belongs to the scheduler's thread, except what is
+ * atomic. */
+#ifndef ENGINE_SCHED_PRIVATE_H
+#define ENGINE_SCHED_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "engine/answer.h"
+#include "engine/forward.h"
+#include "engine/kvcache.h"
+#include "engine/sampler.h"
+#include "engine/sched.h"
+
+/* A running sequence. */
+struct seq {
+    struct request *r;           /* NULL: the slot is free */
+    struct tok_ids ids;          /* prompt, then what was sampled */
+    unsigned n_prompt, n_cached; /* ids in the prompt; ids whose keys are in the cache */
+    unsigned n_sampled, max_sampled;
+    uint64_t age;                /* admission number: larger is younger */
+    uint64_t start_ns, first_ns; /* admitted; prompt processed (0: not yet) */
+    struct kvcache_seq kv;
+    struct sampler *sampler;
+    struct answer answer;
+    struct gw_buf text; /* what the last token added to the answer */
+};
+
+/* A message to the scheduler: exactly one is set. */
+struct sched_cmd {
+    struct request *r;
+    struct sched_job *job;
+};
+
+/* A bench that its caller waits for. */
+struct sched_job {
+    unsigned prompt, decode;
+    struct engine_bench *out;
+    struct gw_err *err;
+    struct gw_queue *reply; /* of enum gw_status */
+};
+
+struct sched {
+    struct sched_config cfg;
+    struct kvcache *kv;
+    struct forward *forward;
+    struct sampler_space *space;
+    struct gw_queue *cmds;
+    pthread_t thread;
+    bool started;
+
+    struct seq *seqs;         /* [max_seqs] */
+    struct forward_run *runs; /* [max_seqs] */
+    struct seq **run_seqs;    /* [max_seqs]: whose run it is */
+    struct seq **by_age;      /* [max_seqs] */
+    unsigned n_running;
+    uint64_t next_age;
+    struct request *first, *last;     /* the waiting list */
+    const struct engine_chan *served; /* whose request was admitted last; compared only */
+
+    atomic_uint n_unfinished; /* pushed and not ended */
+    atomic_bool quit;
+    atomic_uint n_running_seen, kv_used_tokens;
+    atomic_ullong prompt_tokens, completion_tokens, n_requests, n_rejected, n_canceled;
+};
+
+/* Ends q: posts DONE (nothing when the request was canceled) and frees the slot. error may be NULL. */
+void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum gw_status status,
+               const char *error);
+/* Takes the pages of q away and puts it back in front of the waiting ones; it computes them again. */
+void sched_preempt(struct sched *s, struct seq *q);
+/* One step over what runs. */
+void sched_step(struct sched *s);
+/* Does the job on an idle scheduler. */
+enum gw_status sched_run_bench(struct sched *s, const struct sched_job *job);
+
+#endif

@@ -1,0 +1,174 @@
+/* engine/sched_step.c - what goes into a step, and what comes out of it. See sched.h.
+ *
+ * Every sequence that has one token to feed gets its place first; what is left of the step is shared by
+ * the prompts in equal parts, so a long one delays nobody for longer than a step. Pages are given by age:
+ * the oldest may take those of the youngest, so the oldest always ends. */
+#include "base/clock.h"
+#include "engine/sched_private.h"
+
+enum {
+    /* Tokens of a step that somebody's stream waits for. */
+    MIXED_STEP_TOKENS = 128,
+    MIN_CHUNK = 16
+};
+
+/* Fills s->by_age with what runs, oldest first. Returns how many. */
+static unsigned sort_by_age(struct sched *s)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < s->cfg.max_seqs; i++) {
+        unsigned at = n;
+
+        if (s->seqs[i].r == NULL)
+            continue;
+        for (; at != 0 && s->by_age[at - 1]->age > s->seqs[i].age; at--)
+            s->by_age[at] = s->by_age[at - 1];
+        s->by_age[at] = &s->seqs[i];
+        n++;
+    }
+    return n;
+}
+
+static unsigned to_feed(const struct seq *q)
+{
+    return (unsigned)q->ids.n - q->n_cached;
+}
+
+/* Gets pages for the next n tokens of by_age[i], if need be from the youngest. False: not in this step. */
+static bool get_pages(struct sched *s, unsigned i, unsigned n_seqs, unsigned n)
+{
+    struct seq *q = s->by_age[i];
+    unsigned victim = n_seqs;
+    enum gw_status st;
+
+    while ((st = kvcache_reserve(s->kv, &q->kv, q->n_cached + n)) == GW_EAGAIN) {
+        while (victim-- > i + 1 && s->by_age[victim]->kv.n_pages == 0)
+            continue;
+        if (victim <= i) {
+            /* Half a sequence is of no use to anybody: the older ones get its pages. */
+            sched_preempt(s, q);
+            return false;
+        }
+        sched_preempt(s, s->by_age[victim]);
+    }
+    return st == GW_OK;
+}
+
+/* Chooses the runs of the step. Returns how many. */
+static unsigned plan(struct sched *s)
+{
+    unsigned n_seqs = sort_by_age(s), n_single = 0, n_runs = 0, left, n_long;
+
+    for (unsigned i = 0; i < n_seqs; i++)
+        n_single += to_feed(s->by_age[i]) == 1;
+    n_long = n_seqs - n_single;
+    left = forward_max_tokens(s->forward);
+    if (n_single != 0 && left > MIXED_STEP_TOKENS + n_single)
+        left = MIXED_STEP_TOKENS + n_single;
+    left -= n_single;
+    for (unsigned i = 0; i < n_seqs; i++) {
+        struct seq *q = s->by_age[i];
+        unsigned n = to_feed(q);
+
+        if (n > 1) {
+            unsigned share = left / n_long > MIN_CHUNK ? left / n_long : MIN_CHUNK;
+
+            n_long--;
+            if (share > left)
+                share = left;
+            n = n < share ? n : share;
+        }
+        if (n == 0 || !get_pages(s, i, n_seqs, n))
+            continue;
+        if (to_feed(q) > 1)
+            left -= n;
+        s->run_seqs[n_runs] = q;
+        s->runs[n_runs++] = (struct forward_run){.seq = &q->kv,
+                                                 .tokens = q->ids.ids + q->n_cached,
+                                                 .n_tokens = n,
+                                                 .pos = q->n_cached,
+                                                 .n_logits = n == to_feed(q)};
+    }
+    return n_runs;
+}
+
+/* Sends what the last token added to the answer. */
+static void send_text(struct seq *q)
+{
+    if (q->text.len != 0)
+        request_post_text(q->r, &q->text);
+}
+
+static void finish(struct sched *s, struct seq *q, enum engine_finish how)
+{
+    if (!gw_buf_ok(&q->text) || !gw_buf_ok(&q->answer.held)) {
+        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ENOMEM, "out of memory for the answer");
+        return;
+    }
+    send_text(q);
+    sched_end(s, q, how, GW_OK, NULL);
+}
+
+/* Takes the sampled token into the answer. */
+static void take_token(struct sched *s, struct seq *q, int32_t id)
+{
+    const struct tok *tok = s->cfg.tok;
+    bool stopped;
+
+    if (tok_is_end(tok, id)) {
+        answer_end(&q->answer, &q->text);
+        finish(s, q, ENGINE_FINISH_STOP);
+        return;
+    }
+    q->n_sampled++;
+    atomic_fetch_add_explicit(&s->completion_tokens, 1, memory_order_relaxed);
+    sampler_accept(q->sampler, id, true);
+    stopped = answer_add(&q->answer, tok_piece(tok, id), &q->text);
+    if (stopped) {
+        finish(s, q, ENGINE_FINISH_STOP);
+    } else if (q->n_sampled == q->max_sampled) {
+        answer_end(&q->answer, &q->text);
+        finish(s, q, ENGINE_FINISH_LENGTH);
+    } else if (!gw_buf_ok(&q->text) || !gw_buf_ok(&q->answer.held) ||
+               tok_ids_add(&q->ids, id) != GW_OK) {
+        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ENOMEM, "out of memory for the answer");
+    } else {
+        send_text(q);
+    }
+}
+
+static void sample(struct sched *s, struct seq *q, const struct forward_run *run)
+{
+    unsigned n_model = s->cfg.m->n_vocab, n_tok = tok_n_vocab(s->cfg.tok);
+    float *logits = forward_logits(s->forward, run->logits_row);
+
+    if (q->first_ns == 0) {
+        q->first_ns = gw_clock_ns();
+        request_post_start(q->r, q->n_prompt, q->first_ns - q->start_ns);
+    }
+    /* Rows behind the vocabulary's end are padding. */
+    take_token(s, q, sampler_pick(q->sampler, s->space, logits, n_tok < n_model ? n_tok : n_model));
+}
+
+void sched_step(struct sched *s)
+{
+    unsigned n = plan(s);
+
+    if (n == 0)
+        return;
+    forward_step(s->forward, s->runs, n);
+    for (unsigned i = 0; i < n; i++) {
+        struct seq *q = s->run_seqs[i];
+        const struct forward_run *run = &s->runs[i];
+        unsigned before = q->n_cached;
+
+        q->n_cached += run->n_tokens;
+        if (before < q->n_prompt && q->n_sampled == 0)
+            atomic_fetch_add_explicit(
+                &s->prompt_tokens, (q->n_cached < q->n_prompt ? q->n_cached : q->n_prompt) - before,
+                memory_order_relaxed);
+        if (run->n_logits != 0 && !request_is_canceled(q->r))
+            sample(s, q, run);
+    }
+}
