@@ -1,0 +1,214 @@
+/* engine/chat_lex.c - the lexer of chat templates.
+ *
+ * White space is handled as the reference environment of chat templates does: trim_blocks and
+ * lstrip_blocks on. */
+#include "engine/chat_lex.h"
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+void lex_init(struct lexer *l, struct gw_span text)
+{
+    if (text.len > 0 && text.ptr[text.len - 1] == '\n')
+        text.len--;
+    if (text.len > 0 && text.ptr[text.len - 1] == '\r')
+        text.len--;
+    *l = (struct lexer){text.ptr, text.ptr + text.len, 1, 0, 0, false, false, true};
+}
+
+static void advance(struct lexer *l, const char *to)
+{
+    for (; l->p < to; l->p++)
+        l->line += (*l->p == '\n');
+}
+
+/* The next "{{", "{%" or "{#" from p on, or the end. */
+static const char *find_tag(const struct lexer *l, const char *p)
+{
+    for (; p + 1 < l->end; p++)
+        if (p[0] == '{' && (p[1] == '{' || p[1] == '%' || p[1] == '#'))
+            return p;
+    return l->end;
+}
+
+/* Where the text before the tag at `tag` ends once the tag's own wishes are met. */
+static const char *trim_before(const struct lexer *l, const char *begin, const char *tag)
+{
+    const char *end = tag;
+    char wish = tag + 2 < l->end ? tag[2] : 0;
+
+    if (tag == l->end)
+        return end;
+    if (wish == '-') {
+        while (end > begin && is_space(end[-1]))
+            end--;
+        return end;
+    }
+    if (tag[1] == '{' || wish == '+')
+        return end;
+    /* lstrip_blocks: only when nothing but blanks stands before the tag on its line. */
+    while (end > begin && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    if (end == begin ? l->at_line_start : end[-1] == '\n')
+        return end;
+    return tag;
+}
+
+/* What the tag before asked for: skips white space or one line end at p. */
+static void trim_after(struct lexer *l)
+{
+    if (l->strip_next) {
+        const char *p = l->p;
+
+        while (p < l->end && is_space(*p))
+            p++;
+        /* Jinja looks at the line the tag stands on, so this is no line start unless one was eaten. */
+        for (const char *q = l->p; q < p; q++)
+            l->at_line_start = l->at_line_start || *q == '\n';
+        advance(l, p);
+    } else if (l->drop_newline && l->p < l->end) {
+        const char *p = l->p;
+
+        if (*p == '\r' && p + 1 < l->end)
+            p++;
+        if (*p == '\n') {
+            advance(l, p + 1);
+            l->at_line_start = true;
+        }
+    }
+    l->strip_next = l->drop_newline = false;
+}
+
+/* Skips "{# ... #}"; false when it does not end. */
+static bool skip_comment(struct lexer *l)
+{
+    for (const char *p = l->p + 2; p + 1 < l->end; p++) {
+        if (p[0] == '#' && p[1] == '}') {
+            l->strip_next = p[-1] == '-' && p - 1 >= l->p + 2;
+            l->drop_newline = true;
+            l->at_line_start = false;
+            advance(l, p + 2);
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct lex_token token(enum lex_type type, const char *p, size_t len, unsigned line)
+{
+    return (struct lex_token){type, {p, len}, line};
+}
+
+static struct lex_token next_text(struct lexer *l)
+{
+    trim_after(l);
+    const char *begin = l->p, *tag = find_tag(l, begin);
+    struct lex_token t = token(LEX_TEXT, begin, 0, l->line);
+
+    t.text.len = (size_t)(trim_before(l, begin, tag) - begin);
+    if (t.text.len > 0)
+        return advance(l, tag), t;
+    advance(l, tag);
+    if (l->p == l->end)
+        return token(LEX_END, l->p, 0, l->line);
+    if (l->p[1] == '#')
+        return skip_comment(l) ? t : token(LEX_ERROR, l->p, 2, l->line);
+    t = token(l->p[1] == '{' ? LEX_OUTPUT_OPEN : LEX_TAG_OPEN, l->p, 2, l->line);
+    l->closing = l->p[1] == '{' ? '}' : '%';
+    l->at_line_start = false;
+    l->braces = 0;
+    advance(l, l->p + 2);
+    if (l->p < l->end && (*l->p == '-' || *l->p == '+'))
+        l->p++;
+    return t;
+}
+
+/* "-}}", "}}", "-%}", "%}" or "+%}" at p: its length, or 0. */
+static size_t closing_length(const struct lexer *l)
+{
+    size_t wish = *l->p == '-' || (*l->p == '+' && l->closing == '%');
+    const char *p = l->p + wish;
+
+    return l->braces == 0 && l->end - p >= 2 && p[0] == l->closing && p[1] == '}' ? wish + 2 : 0;
+}
+
+static struct lex_token next_string(struct lexer *l)
+{
+    char quote = *l->p;
+    unsigned line = l->line;
+
+    for (const char *p = l->p + 1; p < l->end; p++) {
+        if (*p == '\\' && p + 1 < l->end) {
+            p++;
+        } else if (*p == quote) {
+            struct lex_token t = token(LEX_STRING, l->p + 1, (size_t)(p - l->p - 1), line);
+
+            advance(l, p + 1);
+            return t;
+        }
+    }
+    return token(LEX_ERROR, l->p, 1, line);
+}
+
+static struct lex_token next_word(struct lexer *l)
+{
+    const char *begin = l->p, *p = begin;
+    enum lex_type type = LEX_SYMBOL;
+
+    if (is_name(*p)) {
+        while (p < l->end && (is_name(*p) || is_digit(*p)))
+            p++;
+        type = LEX_NAME;
+    } else if (is_digit(*p)) {
+        while (p < l->end && is_digit(*p))
+            p++;
+        type = LEX_NUMBER;
+    } else if (p + 1 < l->end && ((p[1] == '=' && memchr("=!<>", p[0], 4) != NULL) ||
+                                  (p[0] == p[1] && (p[0] == '/' || p[0] == '*')))) {
+        p += 2;
+    } else if (memchr("+-*/%~=<>()[]{}.,:|", *p, 19) != NULL) {
+        p++;
+    } else {
+        return token(LEX_ERROR, begin, 1, l->line);
+    }
+    l->braces += *begin == '{';
+    l->braces -= *begin == '}' && l->braces > 0;
+    l->p = p;
+    return token(type, begin, (size_t)(p - begin), l->line);
+}
+
+struct lex_token lex_next(struct lexer *l)
+{
+    const char *p = l->p;
+
+    if (l->closing == 0)
+        return next_text(l);
+    while (p < l->end && is_space(*p))
+        p++;
+    advance(l, p);
+    if (l->p == l->end)
+        return token(LEX_ERROR, l->p, 0, l->line);
+    size_t n = closing_length(l);
+    if (n > 0) {
+        struct lex_token t = token(LEX_CLOSE, l->p, n, l->line);
+
+        l->strip_next = *l->p == '-';
+        l->drop_newline = l->closing == '%' && *l->p != '+';
+        l->closing = 0;
+        l->p += n;
+        return t;
+    }
+    return *l->p == '\'' || *l->p == '"' ? next_string(l) : next_word(l);
+}
