@@ -81,20 +81,26 @@ enum gw_status kern_matrix_pack(const struct kern_ops *ops, uint32_t type, uint6
 
 /* ---- activations ------------------------------------------------------------------------ */
 
+/* 32 consecutive activations of a token in int8: one cache line. Private to kernels/. */
+struct kern_act_block {
+    int8_t q[KERN_BLOCK]; /* x / d to nearest even, -127..127; 0 beyond the last column */
+    float d;              /* largest |x| / 127; NaN when one of them is not finite */
+    float ds;             /* d * sum of q */
+    int32_t nsum;         /* -(sum of q) */
+    int32_t nsum16[2];    /* the same of each half */
+    int32_t unused[3];
+};
+_Static_assert(sizeof(struct kern_act_block) == 64, "a cache line");
+
 /* The inputs of a product: n_tokens rows of cols floats, and the same in int8 with one scale per 32.
- * Quantized matrices use the int8 form, F32/F16/BF16 matrices the floats. Fields are private to
- * kernels/, but x may be read. */
+ * Quantized matrices use the int8 form, F32/F16/BF16 matrices the floats. */
 struct kern_acts {
     unsigned n_tokens;
     size_t cols;
     const float *x; /* [token][x_stride]; borrowed: must live as long as the products */
     size_t x_stride;
-    size_t q_stride, b_stride; /* elements between two tokens of q, and of the per-block arrays */
-    int8_t *q;       /* [token][q_stride] x / d to nearest even, -127..127; 0 beyond cols */
-    float *d;        /* [token][b_stride] largest |x| of 32 / 127; NaN when one is not finite */
-    float *ds;       /* [token][b_stride] d * sum of the 32 q */
-    int32_t *nsum;   /* [token][b_stride] -(sum of the 32 q) */
-    int32_t *nsum16; /* [token][2 * b_stride] -(sum of 16 q) */
+    struct kern_act_block *blocks; /* [token][stride] */
+    size_t n_blocks, stride;       /* of a token; stride >= n_blocks */
 };
 
 /* Bytes of memory for kern_acts_init, a multiple of KERN_ALIGN; 0 when the size overflows. */

@@ -3,8 +3,8 @@
  * Two ways through a panel, which give the same bits, because integers are exact and the float operations
  * of an output are the same, tile by tile:
  *   few tokens (decode):   tiles are unpacked in registers and used at once: runs at memory speed
- *   many tokens (prefill): WIDE_TILES tiles at a time are unpacked into the first-level cache and used
- *                          by all tokens, 16 at a time; partial sums wait in out
+ *   many tokens (prefill): WIDE_TILES tiles of two panels are unpacked into the first-level cache, used by
+ *                           all tokens, 8 at a time; partial sums wait in out
  *
  * Per tile and token: i = sum of the 32 code * activation products (8 vpdpbusd, 16 rows at once),
  * starting from -offset * sum of activations; then out += (i * d) * da + m * (da * sum). */
@@ -12,22 +12,24 @@
 #include "kernels/tile_avx512.h"
 
 enum {
-    WIDE_TILES = 16, /* 11 KiB */
+    WIDE_TILES = 12, /* of each of two panels: 17 KiB, half of the first-level cache */
     DECODE_TOKENS = 8,
-    MAX_GROUP = 16,        /* tokens whose sums fit into registers beside a tile */
+    MAX_PANELS = 2,
+    MAX_GROUP = 8,         /* tokens whose sums fit into registers */
     PREFETCH_BYTES = 4096, /* ahead of the tile: hardware prefetch stops at page ends */
 };
 
-/* Part of a panel, times some tokens. */
+/* Some tiles of one or two panels, times some tokens. */
 struct job {
-    const char *panel;            /* packed tiles, all of the panel */
-    const struct wide_tile *wide; /* or unpacked: tile `from` is wide[0] */
-    size_t from, to;              /* tiles */
+    const char *panel; /* packed tiles, all of the panel */
+    size_t panel_bytes;
+    struct wide_tile (*wide)[WIDE_TILES]; /* NULL, or of each panel: tile `from` is [0] */
+    size_t from, to;                      /* tiles */
     const struct kern_acts *x;
     size_t token; /* the first */
-    float *out;   /* of the panel's first row and token 0 */
+    float *out;   /* of the first panel's first row and token 0 */
     size_t out_stride;
-    __mmask16 rows; /* which of the 16 exist */
+    __mmask16 rows[MAX_PANELS]; /* which of the 16 exist */
 };
 
 INLINE __m512i broadcast4(const int8_t *p)
@@ -38,101 +40,157 @@ INLINE __m512i broadcast4(const int8_t *p)
     return _mm512_set1_epi32(v);
 }
 
-/* sum += vectors [from, to) of a tile times a token's codes: 16 exact sums. */
-INLINE __m512i dot_codes(const struct tile *w, int from, int to, __m512i sum, const int8_t *q)
-{
-#pragma GCC unroll 8
-    for (int j = from; j < to; j++)
-        sum = _mm512_dpbusd_epi32(sum, w->q[j], broadcast4(q + 4 * j));
-    return sum;
-}
-
 /* -offset * (sum of activations) in all lanes. */
-INLINE __m512i start_sum(enum kern_type type, const int32_t *nsum)
+INLINE __m512i start_sum(enum kern_type type, int32_t nsum)
 {
     if (has_min(type))
         return _mm512_setzero_si512();
-    return _mm512_slli_epi32(_mm512_set1_epi32(*nsum), offset_bits(type));
+    return _mm512_slli_epi32(_mm512_set1_epi32(nsum), offset_bits(type));
 }
 
-/* Returns f + tile * block b of a token's activations. */
-INLINE __m512 dot_tile(enum kern_type type, const struct tile *w, const struct kern_acts *x,
-                       size_t token, size_t b, __m512 f)
+/* sum[p][t] += vectors [from, to) of n_panels tiles times the codes of n tokens: exact, 16 rows at once.
+ * Each broadcast of activations serves all panels, and the sums take turns: loads and latency, not
+ * multipliers, are what is scarce. x: [token][stride]. */
+INLINE void dot_codes(unsigned n_panels, unsigned n, const struct tile *w, int from, int to,
+                      const struct kern_act_block *x, size_t stride, __m512i sum[MAX_PANELS][4])
 {
-    const int8_t *q = x->q + token * x->q_stride + b * KERN_BLOCK;
-    const size_t at = token * x->b_stride + b;
-    __m512 v;
+#pragma GCC unroll 8
+    for (int j = from; j < to; j++) {
+        __m512i v[MAX_PANELS];
 
-    if (has_halves(type)) {
-        __m512i i0 = dot_codes(w, 0, 4, start_sum(type, x->nsum16 + 2 * at), q);
-        __m512i i1 = dot_codes(w, 4, 8, start_sum(type, x->nsum16 + 2 * at + 1), q);
+#pragma GCC unroll 2
+        for (unsigned p = 0; p < n_panels; p++)
+            v[p] = tile_codes(&w[p], j);
+#pragma GCC unroll 4
+        for (unsigned t = 0; t < n; t++) {
+            __m512i a = broadcast4(x[t * stride].q + 4 * j);
 
-        v = _mm512_mul_ps(_mm512_cvtepi32_ps(i0), w->d[0]);
-        v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(i1), w->d[1], v);
-    } else {
-        __m512i i0 = dot_codes(w, 0, 8, start_sum(type, x->nsum + at), q);
-
-        v = _mm512_mul_ps(_mm512_cvtepi32_ps(i0), w->d[0]);
+#pragma GCC unroll 2
+            for (unsigned p = 0; p < n_panels; p++)
+                sum[p][t] = _mm512_dpbusd_epi32(sum[p][t], v[p], a);
+        }
     }
-    f = _mm512_fmadd_ps(v, _mm512_set1_ps(x->d[at]), f);
-    return has_min(type) ? _mm512_fmadd_ps(w->m, _mm512_set1_ps(x->ds[at]), f) : f;
+}
+
+/* v[p][t] = d * sum of codes * activations, of tile p and token t, over all columns of the tile or the
+ * half 0, and of the half 1 added to that. */
+INLINE void dot_scaled(enum kern_type type, int half, unsigned n_panels, unsigned n,
+                       const struct tile *w, const struct kern_act_block *x, size_t stride,
+                       __m512 v[MAX_PANELS][4])
+{
+    const bool halves = has_halves(type);
+    __m512i sum[MAX_PANELS][4];
+
+#pragma GCC unroll 4
+    for (unsigned t = 0; t < n; t++) {
+        const struct kern_act_block *xt = x + t * stride;
+
+#pragma GCC unroll 2
+        for (unsigned p = 0; p < n_panels; p++)
+            sum[p][t] = start_sum(type, halves ? xt->nsum16[half] : xt->nsum);
+    }
+    dot_codes(n_panels, n, w, 4 * half, halves ? 4 * half + 4 : 8, x, stride, sum);
+#pragma GCC unroll 4
+    for (unsigned t = 0; t < n; t++)
+#pragma GCC unroll 2
+        for (unsigned p = 0; p < n_panels; p++) {
+            __m512 s = _mm512_cvtepi32_ps(sum[p][t]), d = tile_scale(&w[p], half);
+
+            v[p][t] = half == 0 ? _mm512_mul_ps(s, d) : _mm512_fmadd_ps(s, d, v[p][t]);
+        }
+}
+
+/* f[p][t] += tile p * activations of n tokens, at most 4. x: [token][stride]. */
+INLINE void dot_tile(enum kern_type type, unsigned n_panels, unsigned n, const struct tile *w,
+                     const struct kern_act_block *x, size_t stride, __m512 *f)
+{
+    __m512 v[MAX_PANELS][4];
+
+    dot_scaled(type, 0, n_panels, n, w, x, stride, v);
+    if (has_halves(type))
+        dot_scaled(type, 1, n_panels, n, w, x, stride, v);
+#pragma GCC unroll 4
+    for (unsigned t = 0; t < n; t++)
+#pragma GCC unroll 2
+        for (unsigned p = 0; p < n_panels; p++) {
+            __m512 *o = &f[p * MAX_GROUP + t];
+
+            *o = _mm512_fmadd_ps(v[p][t], _mm512_set1_ps(x[t * stride].d), *o);
+            if (has_min(type))
+                *o = _mm512_fmadd_ps(tile_min(&w[p]), _mm512_set1_ps(x[t * stride].ds), *o);
+        }
 }
 
 /* n tokens (a constant, at most MAX_GROUP) times the job's tiles. */
-INLINE void run_group(enum kern_type type, bool wide, unsigned n, const struct job *job)
+INLINE void run_group(enum kern_type type, unsigned n_panels, bool wide, unsigned n,
+                      const struct job *job)
 {
-    const struct kern_acts x = *job->x; /* a copy, so that stores to out cannot change it */
+    const size_t stride = job->x->stride;
+    const struct kern_act_block *x = job->x->blocks + job->token * stride + job->from;
+    const unsigned turns = wide ? 4 : 1;
     float *out = job->out + job->token * job->out_stride;
-    __m512 f[MAX_GROUP];
-    struct tile w;
+    __m512 f[MAX_PANELS * MAX_GROUP];
+    struct tile w[MAX_PANELS];
 
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (unsigned t = 0; t < n; t++)
-        f[t] = job->from == 0 ? _mm512_setzero_ps()
-                              : _mm512_maskz_loadu_ps(job->rows, out + t * job->out_stride);
-    for (size_t b = job->from; b < job->to; b++) {
-        if (wide)
-            load_wide(type, job->wide + (b - job->from), &w);
-        else
-            load_tile(type, job->panel, b, &w, PREFETCH_BYTES);
-#pragma GCC unroll 16
-        for (unsigned t = 0; t < n; t++)
-            f[t] = dot_tile(type, &w, &x, job->token + t, b, f[t]);
+#pragma GCC unroll 2
+        for (unsigned p = 0; p < n_panels; p++)
+            f[p * MAX_GROUP + t] =
+                job->from == 0
+                    ? _mm512_setzero_ps()
+                    : _mm512_maskz_loadu_ps(job->rows[p], out + t * job->out_stride + 16 * p);
+    for (size_t b = job->from; b < job->to; b++, x++) {
+#pragma GCC unroll 2
+        for (unsigned p = 0; p < n_panels; p++) {
+            w[p].wide = wide ? &job->wide[p][b - job->from] : NULL;
+            if (!wide)
+                load_tile(type, job->panel, b, &w[p], PREFETCH_BYTES);
+        }
+#pragma GCC unroll 8
+        for (unsigned t = 0; t < n; t += turns)
+            dot_tile(type, n_panels, n - t < turns ? n - t : turns, w, x + t * stride, stride,
+                     &f[t]);
     }
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (unsigned t = 0; t < n; t++)
-        _mm512_mask_storeu_ps(out + t * job->out_stride, job->rows, f[t]);
+#pragma GCC unroll 2
+        for (unsigned p = 0; p < n_panels; p++)
+            _mm512_mask_storeu_ps(out + t * job->out_stride + 16 * p, job->rows[p],
+                                  f[p * MAX_GROUP + t]);
 }
 
 /* All tokens of the job up to n_tokens, in groups of constant size. */
-INLINE void run_tokens(enum kern_type type, bool wide, unsigned n_tokens, struct job *job)
+INLINE void run_tokens(enum kern_type type, unsigned n_panels, bool wide, unsigned n_tokens,
+                       struct job *job)
 {
-    for (job->token = 0; wide && job->token + 16 <= n_tokens; job->token += 16)
-        run_group(type, wide, 16, job);
-    for (; job->token + 8 <= n_tokens; job->token += 8)
-        run_group(type, wide, 8, job);
+    for (job->token = 0; job->token + 8 <= n_tokens; job->token += 8)
+        run_group(type, n_panels, wide, 8, job);
     for (; job->token + 4 <= n_tokens; job->token += 4)
-        run_group(type, wide, 4, job);
+        run_group(type, n_panels, wide, 4, job);
     for (; job->token + 2 <= n_tokens; job->token += 2)
-        run_group(type, wide, 2, job);
+        run_group(type, n_panels, wide, 2, job);
     for (; job->token < n_tokens; job->token++)
-        run_group(type, wide, 1, job);
+        run_group(type, n_panels, wide, 1, job);
 }
 
-/* One panel, all columns, many tokens. */
-INLINE void run_wide(enum kern_type type, unsigned n_tokens, size_t n_tiles, struct job *job)
+/* One or two panels, all columns, many tokens. */
+INLINE void run_wide(enum kern_type type, unsigned n_panels, unsigned n_tokens, size_t n_tiles,
+                     struct job *job)
 {
-    struct wide_tile tiles[WIDE_TILES] __attribute__((aligned(64)));
+    struct wide_tile tiles[MAX_PANELS][WIDE_TILES] __attribute__((aligned(64)));
     struct tile w;
 
     job->wide = tiles;
     for (job->from = 0; job->from < n_tiles; job->from = job->to) {
         job->to = job->from + WIDE_TILES < n_tiles ? job->from + WIDE_TILES : n_tiles;
-        for (size_t b = job->from; b < job->to; b++) {
-            load_tile(type, job->panel, b, &w, 0);
-            store_wide(type, &w, &tiles[b - job->from]);
+        for (unsigned p = 0; p < n_panels; p++) {
+            for (size_t b = job->from; b < job->to; b++) {
+                load_tile(type, job->panel + p * job->panel_bytes, b, &w, 0);
+                store_wide(type, &w, &tiles[p][b - job->from]);
+            }
         }
-        run_tokens(type, true, n_tokens, job);
+        run_tokens(type, n_panels, true, n_tokens, job);
     }
 }
 
@@ -140,21 +198,30 @@ INLINE void matmul(enum kern_type type, const struct kern_matrix *w, const struc
                    unsigned n_tokens, float *out, size_t out_stride, size_t row_from, size_t row_to)
 {
     const size_t bytes = panel_bytes(type, w->cols), n_tiles = w->cols / KERN_BLOCK;
+    const bool wide = n_tokens > DECODE_TOKENS;
 
-    for (size_t row = row_from; row < row_to; row += PANEL_ROWS) {
+    for (size_t row = row_from; row < row_to;) {
+        const size_t left = row_to - row;
         struct job job = {
             .panel = (const char *)w->data + row / PANEL_ROWS * bytes,
+            .panel_bytes = bytes,
             .to = n_tiles,
             .x = x,
             .out = out + row,
             .out_stride = out_stride,
-            .rows = lanes_below(row_to - row),
+            .rows = {lanes_below(left), lanes_below(left > PANEL_ROWS ? left - PANEL_ROWS : 0)},
         };
 
-        if (n_tokens <= DECODE_TOKENS)
-            run_tokens(type, false, n_tokens, &job);
-        else
-            run_wide(type, n_tokens, n_tiles, &job);
+        if (!wide) {
+            run_tokens(type, 1, false, n_tokens, &job);
+            row += PANEL_ROWS;
+        } else if (left > PANEL_ROWS) {
+            run_wide(type, 2, n_tokens, n_tiles, &job);
+            row += 2 * PANEL_ROWS;
+        } else {
+            run_wide(type, 1, n_tokens, n_tiles, &job);
+            row += PANEL_ROWS;
+        }
     }
 }
 

@@ -16,8 +16,7 @@ INLINE int quantize16(__m512 x, __m512 inv, int8_t *q)
 }
 
 /* One block of 32; left (1..32) of them exist, the rest count as 0. */
-INLINE void quantize_block(const float *x, size_t left, struct kern_acts *a, size_t q_at,
-                           size_t b_at)
+INLINE void quantize_block(const float *x, size_t left, struct kern_act_block *o)
 {
     const __m512 lo = _mm512_maskz_loadu_ps(lanes_below(left), x);
     const __m512 hi =
@@ -33,21 +32,21 @@ INLINE void quantize_block(const float *x, size_t left, struct kern_acts *a, siz
     const __m512 zero = _mm512_setzero_ps(), vinv = _mm512_set1_ps(inv);
     int s0, s1;
 
-    s0 = quantize16(inv > 0 ? lo : zero, vinv, a->q + q_at);
-    s1 = quantize16(inv > 0 ? hi : zero, vinv, a->q + q_at + 16);
-    a->d[b_at] = !finite ? NAN : inv > 0 ? amax / 127.0f : 0;
-    a->ds[b_at] = a->d[b_at] * (float)(s0 + s1);
-    a->nsum[b_at] = -(s0 + s1);
-    a->nsum16[2 * b_at] = -s0;
-    a->nsum16[2 * b_at + 1] = -s1;
+    s0 = quantize16(inv > 0 ? lo : zero, vinv, o->q);
+    s1 = quantize16(inv > 0 ? hi : zero, vinv, o->q + 16);
+    o->d = !finite ? NAN : inv > 0 ? amax / 127.0f : 0;
+    o->ds = o->d * (float)(s0 + s1);
+    o->nsum = -(s0 + s1);
+    o->nsum16[0] = -s0;
+    o->nsum16[1] = -s1;
 }
 
 static void quantize(struct kern_acts *a, unsigned from, unsigned to)
 {
     for (size_t t = from; t < to; t++)
-        for (size_t b = 0; b < a->b_stride; b++)
-            quantize_block(a->x + t * a->x_stride + b * KERN_BLOCK, a->cols - b * KERN_BLOCK, a,
-                           t * a->q_stride + b * KERN_BLOCK, t * a->b_stride + b);
+        for (size_t b = 0; b < a->n_blocks; b++)
+            quantize_block(a->x + t * a->x_stride + b * KERN_BLOCK, a->cols - b * KERN_BLOCK,
+                           &a->blocks[t * a->stride + b]);
 }
 
 static void rms_norm(float *out, const float *x, const float *w, size_t n, float eps)

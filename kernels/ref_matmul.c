@@ -9,9 +9,8 @@
 #include "kernels/codes.h"
 #include "kernels/ref.h"
 
-static void quantize_block(const float *x, size_t n, struct kern_acts *a, size_t q_at, size_t b_at)
+static void quantize_block(const float *x, size_t n, struct kern_act_block *o)
 {
-    int8_t *q = a->q + q_at;
     int32_t sum[2] = {0, 0};
     float amax = 0, inv = 0;
     bool finite = true;
@@ -25,26 +24,24 @@ static void quantize_block(const float *x, size_t n, struct kern_acts *a, size_t
     if (finite && amax >= kern_min_amax)
         inv = 127.0f / amax;
     for (size_t i = 0; i < KERN_BLOCK; i++) {
-        q[i] = i < n && inv > 0 ? (int8_t)lrintf(x[i] * inv) : 0;
-        sum[i / 16] += q[i];
+        o->q[i] = i < n && inv > 0 ? (int8_t)lrintf(x[i] * inv) : 0;
+        sum[i / 16] += o->q[i];
     }
-    a->d[b_at] = !finite ? NAN : inv > 0 ? amax / 127.0f : 0;
-    a->ds[b_at] = a->d[b_at] * (float)(sum[0] + sum[1]);
-    a->nsum[b_at] = -(sum[0] + sum[1]);
-    a->nsum16[2 * b_at] = -sum[0];
-    a->nsum16[2 * b_at + 1] = -sum[1];
+    o->d = !finite ? NAN : inv > 0 ? amax / 127.0f : 0;
+    o->ds = o->d * (float)(sum[0] + sum[1]);
+    o->nsum = -(sum[0] + sum[1]);
+    o->nsum16[0] = -sum[0];
+    o->nsum16[1] = -sum[1];
 }
 
 void kern_ref_quantize(struct kern_acts *a, unsigned from, unsigned to)
 {
     for (size_t t = from; t < to; t++) {
-        const float *x = a->x + t * a->x_stride;
-
-        for (size_t b = 0; b < a->b_stride; b++) {
+        for (size_t b = 0; b < a->n_blocks; b++) {
             size_t left = a->cols - b * KERN_BLOCK;
 
-            quantize_block(x + b * KERN_BLOCK, left < KERN_BLOCK ? left : KERN_BLOCK, a,
-                           t * a->q_stride + b * KERN_BLOCK, t * a->b_stride + b);
+            quantize_block(a->x + t * a->x_stride + b * KERN_BLOCK,
+                           left < KERN_BLOCK ? left : KERN_BLOCK, &a->blocks[t * a->stride + b]);
         }
     }
 }
@@ -117,16 +114,13 @@ static void load_block(enum kern_type type, const void *row, size_t i, struct bl
     }
 }
 
-static float dot_block(const struct block *w, const struct kern_acts *x, size_t t, size_t i)
+static float dot_block(const struct block *w, const struct kern_act_block *x)
 {
-    const int8_t *q = x->q + t * x->q_stride + i * KERN_BLOCK;
-    float d = x->d[t * x->b_stride + i];
     int sum[2] = {0, 0};
 
     for (unsigned j = 0; j < KERN_BLOCK; j++)
-        sum[j / 16] += (w->q[j] - w->off) * q[j];
-    return d * (w->d[0] * (float)sum[0] + w->d[1] * (float)sum[1]) +
-           w->m * x->ds[t * x->b_stride + i];
+        sum[j / 16] += (w->q[j] - w->off) * x->q[j];
+    return x->d * (w->d[0] * (float)sum[0] + w->d[1] * (float)sum[1]) + w->m * x->ds;
 }
 
 /* One row of a quantized matrix times all tokens: each block is unpacked once. */
@@ -140,7 +134,7 @@ static void row_quant(const struct kern_matrix *w, const char *row, const struct
     for (size_t i = 0; i < w->cols / KERN_BLOCK; i++) {
         load_block(w->type, row, i, &b);
         for (size_t t = 0; t < n_tokens; t++)
-            out[t * out_stride] += dot_block(&b, x, t, i);
+            out[t * out_stride] += dot_block(&b, &x->blocks[t * x->stride + i]);
     }
 }
 

@@ -8,8 +8,12 @@
 #include "kernels/ops_avx512.h"
 #include "kernels/panel.h"
 
-/* A tile in registers: lane r is row r. w[r][c] = d[c / 16] * (q - offset) + m. */
+struct wide_tile;
+
+/* A tile in registers: lane r is row r. w[r][c] = d[c / 16] * (q - offset) + m. When `wide` is set the
+ * rest is not: values come from there when they are used. */
 struct tile {
+    const struct wide_tile *wide;
     __m512i q[8]; /* byte 4 * r + z of q[j] = code of row r, column 4 * j + z */
     __m512 d[2];  /* both the same but for Q6_K */
     __m512 m;     /* Q4_1 and Q4_K only */
@@ -157,13 +161,19 @@ INLINE void store_wide(enum kern_type type, const struct tile *t, struct wide_ti
         _mm512_store_ps(o->m, t->m);
 }
 
-INLINE void load_wide(enum kern_type type, const struct wide_tile *p, struct tile *t)
+INLINE __m512i tile_codes(const struct tile *t, int j)
 {
-    for (int j = 0; j < 8; j++)
-        t->q[j] = _mm512_load_si512(p->q[j]);
-    t->d[0] = _mm512_load_ps(p->d[0]);
-    t->d[1] = has_halves(type) ? _mm512_load_ps(p->d[1]) : t->d[0];
-    t->m = has_min(type) ? _mm512_load_ps(p->m) : _mm512_setzero_ps();
+    return t->wide != NULL ? _mm512_load_si512(t->wide->q[j]) : t->q[j];
+}
+
+INLINE __m512 tile_scale(const struct tile *t, int half)
+{
+    return t->wide != NULL ? _mm512_load_ps(t->wide->d[half]) : t->d[half];
+}
+
+INLINE __m512 tile_min(const struct tile *t)
+{
+    return t->wide != NULL ? _mm512_load_ps(t->wide->m) : t->m;
 }
 
 #endif

@@ -63,8 +63,8 @@ static double exact(const struct problem *p, const struct kern_acts *a, size_t r
     (void)row;
     *size = 0;
     for (size_t k = 0; k < p->cols; k++) {
-        double x = quantized ? (double)a->q[t * a->q_stride + k] *
-                                   (double)a->d[t * a->b_stride + k / KERN_BLOCK]
+        const struct kern_act_block *b = &a->blocks[t * a->stride + k / KERN_BLOCK];
+        double x = quantized ? (double)b->q[k % KERN_BLOCK] * (double)b->d
                              : (double)p->x[t * p->x_stride + k];
 
         sum += (double)w[k] * x;
@@ -131,12 +131,12 @@ static void check_shape(const struct kern_ops *ops, enum kern_type type, size_t 
             touched += memcmp(out + t * stride + rows, want + rows, GUARD * sizeof(float)) != 0;
         }
         touched += memcmp(out + n * stride, all + rows, GUARD * sizeof(float)) != 0;
-        free(part.q);
+        free(part.blocks);
     }
     if (!CHECK(differ == 0) || !CHECK(touched == 0))
         fprintf(stderr, "%s %s %zu x %zu: %d differ, %d guards\n", ops->name,
                 kern_type_info(type)->name, rows, cols, differ, touched);
-    free(a.q);
+    free(a.blocks);
     free(memory);
     free(all);
     free(out);
@@ -192,7 +192,7 @@ static void test_extremes(const struct kern_ops *ops)
 
             ops->matmul(&m, &a, 3, out, 16, 0, 16);
             CHECK(worst_error(&p, &a, out, 16, 3) <= (double)KERN_TOL_MATMUL);
-            free(a.q);
+            free(a.blocks);
             free(memory);
         }
         problem_free(&p);
@@ -218,20 +218,20 @@ static void test_quantize_agrees(const struct kern_ops *ops)
         struct kern_acts a = acts_new(ops, &p, 6, p.x), b = acts_new(scalar, &p, 6, p.x);
 
         for (size_t t = 0; t < 6; t++) {
-            size_t n = a.b_stride;
+            for (size_t i = 0; i < a.n_blocks; i++) {
+                const struct kern_act_block *o = &a.blocks[t * a.stride + i];
+                const struct kern_act_block *w = &b.blocks[t * b.stride + i];
 
-            differ += memcmp(a.q + t * a.q_stride, b.q + t * b.q_stride, n * KERN_BLOCK) != 0;
-            for (size_t i = t * n; i < (t + 1) * n; i++) {
-                differ += isnan(b.d[i]) ? !isnan(a.d[i]) : memcmp(&a.d[i], &b.d[i], 4) != 0;
-                differ += isnan(b.ds[i]) ? !isnan(a.ds[i]) : a.ds[i] != b.ds[i];
-                differ += a.nsum[i] != b.nsum[i] || a.nsum16[2 * i] != b.nsum16[2 * i] ||
-                          a.nsum16[2 * i + 1] != b.nsum16[2 * i + 1];
+                differ += memcmp(o->q, w->q, sizeof(o->q)) != 0 || o->nsum != w->nsum ||
+                          memcmp(o->nsum16, w->nsum16, sizeof(o->nsum16)) != 0;
+                differ += isnan(w->d) ? !isnan(o->d) : memcmp(&o->d, &w->d, sizeof(o->d)) != 0;
+                differ += isnan(w->ds) ? !isnan(o->ds) : o->ds != w->ds;
             }
         }
-        CHECK(isnan(a.d[2 * a.b_stride + cols / 2 / KERN_BLOCK]));
-        CHECK(isnan(a.d[4 * a.b_stride - 1]));
-        free(a.q);
-        free(b.q);
+        CHECK(isnan(a.blocks[2 * a.stride + cols / 2 / KERN_BLOCK].d));
+        CHECK(isnan(a.blocks[3 * a.stride + a.n_blocks - 1].d));
+        free(a.blocks);
+        free(b.blocks);
         problem_free(&p);
     }
     CHECK(differ == 0);
@@ -254,7 +254,7 @@ static void test_not_finite(const struct kern_ops *ops)
         ops->matmul(&m, &a, 3, out, 17, 0, 17);
         for (unsigned row = 0; row < 17; row++)
             CHECK(isfinite(out[row]) && !isfinite(out[17 + row]) && isfinite(out[34 + row]));
-        free(a.q);
+        free(a.blocks);
         free(memory);
         problem_free(&p);
     }
@@ -279,7 +279,7 @@ static void test_hostile_blocks(const struct kern_ops *ops)
 
         ops->matmul(&m, &a, 9, out, 16, 0, 16);
         CHECK(true);
-        free(a.q);
+        free(a.blocks);
         free(memory);
         problem_free(&p);
     }
