@@ -305,7 +305,7 @@ unsigned router_complexity_score(const struct router_features *f, struct gw_buf 
     score += share(reason, "code", f->code_lines,
                    f->code_lines == 0 ? 0 : at_most(6u + f->code_lines, 26));
     score += share(reason, "maths", f->math_marks, at_most(f->math_marks * 6u, 30));
-    score += share(reason, "reasoning", f->reason_words, at_most(f->reason_words * 10u, 40));
+    score += share(reason, "reasoning", f->reason_words, at_most(f->reason_words * 10u, 50));
     score += share(reason, "tools", f->tools, f->tools == 0 ? 0 : at_most(6u + f->tools, 14));
     score += share(reason, "schema", f->schema, f->schema ? 6 : 0);
     return at_most(score, 100);

@@ -30,7 +30,7 @@ struct deciding {
     const struct router_policy *p;
     const struct router_input *in;
     struct router_decision *d;
-    struct use uses[POLICY_MAX_LINES]; /* one a line, in the order of the file */
+    struct use *uses; /* one a line, in the order of the file */
     unsigned n_uses;
     uint64_t candidates; /* targets that policy may choose from at all */
 };
@@ -415,13 +415,10 @@ static void decide(struct deciding *g)
 void router_decide(const struct router_policy *p, const struct router_input *in,
                    struct router_decision *d)
 {
-    struct deciding g; /* not zeroed: only the uses of existing lines are written and read */
+    struct use uses[POLICY_MAX_LINES]; /* not zeroed: find_lines() fills those that are read */
+    struct deciding g = {.p = p, .in = in, .d = d, .uses = uses};
     uint8_t *actions = d->actions, *always = d->always;
 
-    g.p = p;
-    g.in = in;
-    g.d = d;
-    g.candidates = 0;
     memset(d, 0, sizeof(*d));
     d->actions = actions;
     d->always = always;

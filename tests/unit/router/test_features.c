@@ -1,0 +1,173 @@
+/* Unit tests of router/features.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "router/router.h"
+#include "tests/test.h"
+
+static struct router_features of(const char *text)
+{
+    struct router_features f = {0};
+
+    router_features_add(&f, GW_SPAN("user"), gw_span_str(text));
+    return f;
+}
+
+static unsigned score(const char *text)
+{
+    struct router_features f = of(text);
+
+    return router_complexity_score(&f, NULL);
+}
+
+static void test_counts(void)
+{
+    struct router_features f = of("Why is it so? And \"who?\" asks http://x/?a=b why not?\n");
+
+    CHECK(f.questions == 3 && f.reason_words == 2 && f.messages == 1 && f.user_turns == 1);
+    f = of("1. first do this\n2) then that\n12 apples\n3.14 is pi\nfinally stop");
+    CHECK(f.steps == 5);
+    f = of("see:\n```c\nint x;\n\nwhy? prove\n```\nif (x) {\nreturn x;\n}\nThanks; bye");
+    CHECK(f.code_lines == 5 && f.reason_words == 0 && f.questions == 0 && f.math_marks == 0);
+    f = of("From now on, let us talk. Let me see, for (once) this is prose.");
+    CHECK(f.code_lines == 0);
+    f = of("solve x^2 + 3 = 12, \\frac{1}{2}, \xE2\x88\x91 and and/or a - b\n");
+    CHECK(f.math_marks >= 5 && f.math_marks <= 7);
+    f = of("and/or he/she n/a TCP/IP");
+    CHECK(f.math_marks == 0);
+    f = of("gr\xC3\xBC\xC3\x9F dich");
+    CHECK(f.chars == 9);
+}
+
+static void test_roles(void)
+{
+    struct router_features f = {0};
+
+    router_features_add(&f, GW_SPAN("system"), GW_SPAN("Explain why. 1. step\n```\ncode\n```"));
+    CHECK(f.reason_words == 0 && f.code_lines == 0 && f.user_turns == 0 && f.messages == 1);
+    router_features_add(&f, GW_SPAN("user"), GW_SPAN("hello"));
+    router_features_add(&f, GW_SPAN("assistant"), GW_SPAN("why?"));
+    router_features_add(&f, GW_SPAN("user"), GW_SPAN("bye"));
+    CHECK(f.user_turns == 2 && f.messages == 4 && f.last_user_chars == 3 && f.questions == 0);
+}
+
+/* What people would expect of the order of prompts. */
+static void test_tiers_of_everyday_prompts(void)
+{
+    static const char *const simple[] = {
+        "Hello!",
+        "What is the capital of France?",
+        "Translate 'good morning' to Spanish.",
+        "Write a friendly birthday wish for my colleague.",
+        "Summarise this in one sentence: the meeting moved to Friday at noon.",
+        "Why is the sky blue?",
+    };
+    static const char *const complex_[] = {
+        "Design a distributed rate limiter, compare token bucket and sliding window, analyze the "
+        "tradeoffs, and explain why one is better. Then implement it.",
+        "Prove that the integral of x^2 from 0 to 1 equals 1/3, then derive the general theorem "
+        "for polynomial integrands and explain each step.",
+        "Debug and refactor this, explain why it fails:\n```python\ndef f(x):\n    y = x\n    for "
+        "i "
+        "in range(10):\n        y += f(y)\n    return y\n\nprint(f(1))\nprint(f(2))\nprint(f(3))\n"
+        "print(f(4))\nprint(f(5))\nprint(f(6))\nprint(f(7))\nprint(f(8))\n```\nWhy?",
+    };
+
+    for (size_t i = 0; i < sizeof(simple) / sizeof(simple[0]); i++)
+        if (!CHECK(score(simple[i]) < 25))
+            fprintf(stderr, "  %u: %s\n", score(simple[i]), simple[i]);
+    for (size_t i = 0; i < sizeof(complex_) / sizeof(complex_[0]); i++)
+        if (!CHECK(score(complex_[i]) >= 50))
+            fprintf(stderr, "  %u: %s\n", score(complex_[i]), complex_[i]);
+}
+
+/* The shares that the reason names add up to the score (below the cap). */
+static void test_reason_adds_up(void)
+{
+    struct router_features f =
+        of("Explain why. Compare a and b? Really?\n1. one\n2. two\nx = 1;\n");
+    struct gw_buf reason = {0};
+    unsigned sum = 0, total;
+
+    f.tools = 2;
+    f.schema = true;
+    total = router_complexity_score(&f, &reason);
+    for (const char *p = reason.ptr; (p = strstr(p, "(+")) != NULL; p += 2)
+        sum += (unsigned)strtoul(p + 2, NULL, 10);
+    CHECK(sum == total && total > 0 && total < 100);
+    CHECK(strstr(reason.ptr, "tools 2 (+8)") != NULL &&
+          strstr(reason.ptr, "schema 1 (+6)") != NULL);
+    gw_buf_fini(&reason);
+}
+
+static void test_more_never_lowers_the_score(void)
+{
+    char text[4000] = "";
+    unsigned last = 0;
+
+    for (unsigned i = 0; i < 40; i++) {
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                       "%u. explain the proof, x = %u; why?\n", i + 1, i);
+        CHECK(score(text) >= last);
+        last = score(text);
+    }
+    CHECK(last == 100);
+}
+
+static void test_hostile_text(void)
+{
+    size_t n = 8 << 20;
+    char *text = malloc(n);
+    struct router_features f = {0};
+    uint64_t start = gw_clock_ns();
+
+    for (int fill = 0; fill < 256; fill++) {
+        memset(text, fill, 1 << 16);
+        router_features_add(&f, GW_SPAN("user"), (struct gw_span){text, 1 << 16});
+    }
+    memset(text, '?', n);
+    for (unsigned i = 0; i < 20; i++)
+        router_features_add(&f, GW_SPAN("user"), (struct gw_span){text, n});
+    CHECK(router_complexity_score(&f, NULL) <= 100);
+    CHECK(f.user_turns == 276);
+    CHECK(gw_clock_ns() - start < 5 * GW_NS_PER_SEC); /* linear, even when a machine is slow */
+    f = (struct router_features){UINT32_MAX, UINT32_MAX, UINT16_MAX, UINT16_MAX,
+                                 UINT16_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX,
+                                 UINT16_MAX, UINT16_MAX, true};
+    CHECK(router_complexity_score(&f, NULL) == 100);
+    router_features_add(&f, GW_SPAN("user"), GW_SPAN("1. why? x = 1;"));
+    CHECK(f.chars == UINT32_MAX && f.messages == UINT16_MAX && f.steps == UINT16_MAX);
+    router_features_add(&f, GW_SPAN("user"), (struct gw_span){NULL, 0});
+    free(text);
+}
+
+/* Cut anywhere: exactly sized copies, so that ASan sees a read past the end. */
+static void test_every_prefix(void)
+{
+    static const char text[] =
+        "1. why? x^2 \\frac \xE2\x88\x91 \xCF\x80\n```\ncode;\n```\ndef f(x): a=b";
+
+    for (size_t n = 0; n < sizeof(text); n++) {
+        struct router_features f = {0};
+        char *cut = malloc(n + 1);
+
+        memcpy(cut, text, n);
+        router_features_add(&f, GW_SPAN("user"), (struct gw_span){cut, n});
+        CHECK(f.messages == 1);
+        free(cut);
+    }
+}
+
+int main(void)
+{
+    test_counts();
+    test_roles();
+    test_tiers_of_everyday_prompts();
+    test_reason_adds_up();
+    test_more_never_lowers_the_score();
+    test_hostile_text();
+    test_every_prefix();
+    return test_done();
+}
