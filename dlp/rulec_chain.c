@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { MAX_ITEMS = 64, MAX_BRANCHES = 64, UNROLL = 8 };
+enum { MAX_ITEMS = 64, MAX_BRANCHES = 64, UNROLL = 8, MAX_ALL_LENGTHS = 512 };
 
 enum item_kind { ITEM_ATOM, ITEM_RUN, ITEM_BEGIN, ITEM_END };
 
@@ -271,8 +271,15 @@ static void rest_first(const struct rx_chain *c, unsigned i, struct bundle_set *
 static bool repair(struct cutter *x, struct rx_chain *c, unsigned i, bool *changed)
 {
     if (c->steps[i].dfa == NULL) {
+        unsigned loops = 0;
+
+        for (unsigned k = 0; k < c->n_steps; k++)
+            loops += c->steps[k].all_lengths;
         *changed = true;
-        return run_to_dfa(x, c, i);
+        if (loops == 2 || c->steps[i].max == RX_INFINITE || c->steps[i].max > MAX_ALL_LENGTHS)
+            return run_to_dfa(x, c, i);
+        c->steps[i].all_lengths = true;
+        return true;
     }
     if (c->steps[i + 1].dfa == NULL) {
         *changed = true;
@@ -295,7 +302,7 @@ static bool check_step(struct cutter *x, const struct rx_chain *c, unsigned i, b
 
     rest_first(c, i, &next);
     if (s->dfa == NULL) {
-        *ok = s->min == s->max || !rx_set_meets(&s->set, &next);
+        *ok = s->min == s->max || s->all_lengths || !rx_set_meets(&s->set, &next);
         return true;
     }
     x->st = rx_extensions(s->dfa, &ext, x->err);

@@ -3,7 +3,8 @@
  * A counted repeat of one byte set is a loop of a few instructions, but hundreds of states in an
  * automaton (STYLE.md 8.1). So a pattern becomes alternatives, each a chain of steps; a step is either a
  * re2c automaton or such a loop. That is exact only where each step's longest match is the only one that
- * the rest can follow: rulec_nfa.c decides it, and steps that fail are joined into one automaton. */
+ * the rest can follow: rulec_nfa.c decides it. A run that fails is tried in all its lengths (at most two
+ * in a chain); other steps that fail are joined into one automaton. */
 #ifndef DLP_RULEC_CHAIN_H
 #define DLP_RULEC_CHAIN_H
 
@@ -13,6 +14,7 @@ struct rx_step {
     struct rx_node *dfa;   /* matched by re2c, or NULL: a run */
     struct bundle_set set; /* run: of these bytes, */
     int min, max;          /* this many; max may be RX_INFINITE */
+    bool all_lengths;      /* run: the longest may take what the rest needs, so try them all */
 };
 
 struct rx_chain {

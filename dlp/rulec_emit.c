@@ -235,9 +235,32 @@ static void put_automaton(struct gw_buf *out, unsigned pattern, unsigned number,
     gw_buf_printf(out, " { return p; }\n* { return %s; }\n*/\n}\n", rx_nullable(n) ? "q" : "NULL");
 }
 
+/* One step; what follows stands inside the loops it opens. */
+static void put_step(struct gw_buf *out, const struct rx_step *s, unsigned pattern,
+                     unsigned *number, unsigned set, unsigned *loops)
+{
+    if (s->dfa != NULL) {
+        gw_buf_printf(out, "        if ((p = d%u_%u(p, lim)) == NULL)\n            continue;\n",
+                      pattern, (*number)++);
+        return;
+    }
+    if (s->all_lengths)
+        gw_buf_printf(out, "        l%u = p;\n", *loops);
+    gw_buf_printf(out,
+                  "        if ((p = run(p, lim, %u, %du, %uu)) == NULL)\n            continue;\n",
+                  set, s->min, s->max == RX_INFINITE ? UINT_MAX : (unsigned)s->max);
+    if (s->all_lengths) {
+        gw_buf_printf(out, "        for (h%u = p; h%u - l%u >= %d; h%u--) {\n        p = h%u;\n",
+                      *loops, *loops, *loops, s->min, *loops, *loops);
+        (*loops)++;
+    }
+}
+
 static void put_chain(struct gw_buf *out, unsigned pattern, unsigned *number,
                       const struct rx_chain *c, struct emit_sets *sets)
 {
+    unsigned loops = 0;
+
     gw_buf_adds(out, "    do {\n        p = a = s;\n");
     for (unsigned i = 0; i < c->n_steps; i++) {
         const struct rx_step *s = &c->steps[i];
@@ -246,18 +269,14 @@ static void put_chain(struct gw_buf *out, unsigned pattern, unsigned *number,
             gw_buf_adds(out, "        a = p;\n");
         if (i == c->secret_to)
             gw_buf_adds(out, "        b = p;\n");
-        if (s->dfa != NULL)
-            gw_buf_printf(out, "        if ((p = d%u_%u(p, lim)) == NULL)\n            break;\n",
-                          pattern, (*number)++);
-        else
-            gw_buf_printf(
-                out, "        if ((p = run(p, lim, %u, %du, %uu)) == NULL)\n            break;\n",
-                emit_set(sets, &s->set), s->min,
-                s->max == RX_INFINITE ? UINT_MAX : (unsigned)s->max);
+        put_step(out, s, pattern, number, s->dfa == NULL ? emit_set(sets, &s->set) : 0, &loops);
     }
     if (c->secret_to == c->n_steps)
         gw_buf_adds(out, "        b = p;\n");
-    gw_buf_adds(out, "        keep(m, s, a, b, p);\n    } while (0);\n");
+    gw_buf_adds(out, "        keep(m, s, a, b, p);\n");
+    for (; loops > 0; loops--)
+        gw_buf_adds(out, "        }\n");
+    gw_buf_adds(out, "    } while (0);\n");
 }
 
 void emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains, unsigned n,
@@ -271,7 +290,8 @@ void emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *c
                 put_automaton(out, pattern, number++, chains[i].steps[k].dfa);
     gw_buf_printf(out,
                   "static void m%u(const unsigned char *s, const unsigned char *lim, struct "
-                  "bundle_match *m)\n{\n    const unsigned char *p, *a, *b = s;\n    m->len = 0;\n",
+                  "bundle_match *m)\n{\n"
+                  "    const unsigned char *p, *a, *b = s, *l0, *l1, *h0, *h1;\n    m->len = 0;\n",
                   pattern);
     number = 0;
     for (unsigned i = 0; i < n; i++)

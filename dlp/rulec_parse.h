@@ -10,6 +10,7 @@ struct rx_parser {
     unsigned depth;   /* open groups */
     unsigned n_nodes; /* made so far */
     bool nocase;
+    bool top_alternatives; /* outside of any group */
     struct gw_err *err;
     enum gw_status st;
 };

@@ -9,7 +9,7 @@
 #include "base/utf8.h"
 #include "dlp/rulec_parse.h"
 
-enum { MAX_GROUPS = 32, MAX_COUNT = 8192 };
+enum { MAX_GROUPS = 32, MAX_COUNT = 65536 };
 
 /* A set of one ASCII byte, or the UTF-8 bytes of one character. */
 static struct rx_node *parse_literal(struct rx_parser *x, uint32_t cp)
@@ -141,7 +141,7 @@ static bool parse_number(struct rx_parser *x, int *out)
     while (rx_more(x) && *x->p >= '0' && *x->p <= '9') {
         v = v * 10 + (*x->p++ - '0');
         if (v > MAX_COUNT) {
-            (void)rx_fail(x, "a count is above 8192; use + and `length:`");
+            (void)rx_fail(x, "a count is above 65536; use + and `length:`");
             return false;
         }
     }
@@ -250,6 +250,7 @@ static struct rx_node *parse_alt(struct rx_parser *x)
     alt = rx_make(x, RX_ALT);
     if (alt == NULL)
         return NULL;
+    x->top_alternatives = x->top_alternatives || x->depth == 0;
     alt->kid = first;
     tail = &first->next;
     while (rx_take(x, "|")) {
@@ -307,7 +308,7 @@ enum gw_status rx_parse(struct gw_arena *arena, struct gw_span text, bool nocase
     r.root = parse_alt(&x);
     if (r.root != NULL && rx_more(&x))
         r.root = rx_fail(&x, "a ) without its (; escape it to mean the character");
-    if (r.root != NULL && r.root->kind == RX_ALT && (r.before != boundary || r.after != boundary))
+    if (r.root != NULL && x.top_alternatives && (r.before != boundary || r.after != boundary))
         r.root = rx_fail(&x, "\\b, ^ or $ around alternatives: put the alternatives in a group");
     if (r.root == NULL)
         return x.st != GW_OK ? x.st : gw_fail(err, GW_EPARSE, "the pattern is wrong");

@@ -1,0 +1,404 @@
+/* The pattern compiler against an independent matcher: random patterns are made as trees of this test's
+ * own, printed as pattern text, compiled by the rule compiler, re2c and cc, and compared on random texts
+ * with a backtracking matcher that walks the test's tree. */
+#include "dlp/rulec_anchor.h"
+#include "dlp/rulec_chain.h"
+#include "tests/unit/dlp/rules_help.h"
+
+enum { N_PATTERNS = 150, N_TEXTS = 300, MAX_TREE = 64 };
+
+/* ---- the test's own trees --------------------------------------------------------------- */
+
+enum kind { LIT, SET, CAT, ALT, REP };
+
+struct tree {
+    enum kind kind;
+    const char *text; /* LIT: the bytes; SET: as written in the pattern */
+    const char *members;
+    int min, max; /* REP; max -1: no bound */
+    int kid[3], n_kids;
+};
+
+static struct tree nodes[MAX_TREE];
+static int n_nodes;
+
+static const struct {
+    const char *written, *members;
+} sets[] = {
+    {"[ab]", "ab"},   {"[a-c]", "abc"},           {"\\d", "0123456789"},
+    {"[x_-]", "x_-"}, {"[^a-z\\d]", "-_XY @.\n"}, {".", "abcxX-_@ .019"},
+};
+static const char *const lits[] = {"a", "b", "X", "ab", "Xa", "-", "@", "0", "key", "é"};
+
+static int make(int depth)
+{
+    int me = n_nodes++;
+    struct tree t = {.kind = LIT};
+    unsigned pick = random_below(depth > 3 || n_nodes > MAX_TREE - 16 ? 4 : 9);
+
+    if (pick < 2) {
+        t.text = lits[random_below(sizeof(lits) / sizeof(lits[0]))];
+    } else if (pick < 4) {
+        unsigned s = random_below(sizeof(sets) / sizeof(sets[0]));
+
+        t = (struct tree){.kind = SET, .text = sets[s].written, .members = sets[s].members};
+    } else if (pick < 7) {
+        t.kind = pick == 6 ? ALT : CAT;
+        t.n_kids = 2 + (int)random_below(2);
+        for (int i = 0; i < t.n_kids; i++)
+            t.kid[i] = make(depth + 1);
+    } else {
+        static const int counts[][2] = {{0, 1},   {0, -1}, {1, -1},  {2, 2}, {0, 3},
+                                        {12, 12}, {9, 14}, {10, -1}, {1, 20}};
+        unsigned c = random_below(9);
+
+        t.kind = REP;
+        t.min = counts[c][0];
+        t.max = counts[c][1];
+        t.n_kids = 1;
+        t.kid[0] = make(depth + 2);
+    }
+    nodes[me] = t;
+    return me;
+}
+
+static void print(struct gw_buf *out, int i)
+{
+    const struct tree *t = &nodes[i];
+
+    if (t->kind == LIT || t->kind == SET) {
+        gw_buf_adds(out, t->kind == LIT && t->text[1] != '\0' ? "(?:" : "");
+        gw_buf_adds(out, t->text);
+        gw_buf_adds(out, t->kind == LIT && t->text[1] != '\0' ? ")" : "");
+        return;
+    }
+    gw_buf_adds(out, "(?:");
+    for (int k = 0; k < t->n_kids; k++) {
+        if (k > 0 && t->kind == ALT)
+            gw_buf_addc(out, '|');
+        print(out, t->kid[k]);
+    }
+    gw_buf_addc(out, ')');
+    if (t->kind == REP && t->max == -1)
+        gw_buf_printf(out, "{%d,}", t->min);
+    else if (t->kind == REP)
+        gw_buf_printf(out, "{%d,%d}", t->min, t->max);
+}
+
+/* ---- the independent matcher ------------------------------------------------------------ */
+
+/* ends[k]: the tree can match text[from..k). Filled by trying everything. */
+typedef bool ends_t[128];
+
+static bool in_set(const struct tree *t, unsigned char c)
+{
+    if (c == '\0')
+        return false;
+    if (strcmp(t->text, "[^a-z\\d]") == 0)
+        return !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9');
+    if (strcmp(t->text, ".") == 0)
+        return c != '\n';
+    return strchr(t->members, c) != NULL;
+}
+
+static void walk(int i, const char *text, int len, const bool *from, bool *to);
+
+static void walk_repeat(const struct tree *t, const char *text, int len, const bool *from, bool *to)
+{
+    ends_t now, next;
+
+    memcpy(now, from, sizeof(now));
+    memset(to, 0, sizeof(ends_t));
+    for (int count = 0; count <= (t->max == -1 ? len + t->min : t->max); count++) {
+        if (count >= t->min)
+            for (int k = 0; k <= len; k++)
+                to[k] = to[k] || now[k];
+        memset(next, 0, sizeof(next));
+        walk(t->kid[0], text, len, now, next);
+        memcpy(now, next, sizeof(now));
+    }
+}
+
+static void walk(int i, const char *text, int len, const bool *from, bool *to)
+{
+    const struct tree *t = &nodes[i];
+    ends_t now, next;
+
+    memset(to, 0, sizeof(ends_t));
+    if (t->kind == LIT || t->kind == SET) {
+        int n = t->kind == LIT ? (int)strlen(t->text) : 1;
+
+        for (int k = 0; k + n <= len; k++)
+            if (from[k] && (t->kind == LIT ? memcmp(text + k, t->text, (size_t)n) == 0
+                                           : in_set(t, (unsigned char)text[k])))
+                to[k + n] = true;
+        return;
+    }
+    if (t->kind == REP) {
+        walk_repeat(t, text, len, from, to);
+        return;
+    }
+    memcpy(now, from, sizeof(now));
+    for (int k = 0; k < t->n_kids; k++) {
+        walk(t->kid[k], text, len, now, next);
+        if (t->kind == ALT)
+            for (int e = 0; e <= len; e++)
+                to[e] = to[e] || next[e];
+        else
+            memcpy(now, next, sizeof(now));
+    }
+    if (t->kind == CAT)
+        memcpy(to, now, sizeof(now));
+}
+
+/* The longest match at text; -1: none. */
+static int longest(int root, const char *text, int len)
+{
+    ends_t from = {true}, to;
+
+    walk(root, text, len, from, to);
+    for (int k = len; k > 0; k--)
+        if (to[k])
+            return k;
+    return -1;
+}
+
+/* ---- the comparison --------------------------------------------------------------------- */
+
+struct subject {
+    struct tree nodes[MAX_TREE];
+    int n_nodes;
+    char *pattern;
+};
+
+static struct subject subjects[N_PATTERNS];
+
+/* True when the compiler takes the pattern alone; such patterns are what the test can use. */
+static bool compiles(struct gw_arena *arena, const char *text, struct rx_pattern *p,
+                     unsigned *refused)
+{
+    struct rx_chain *chains = NULL;
+    struct rulec_anchor *anchors = NULL;
+    unsigned n = 0;
+    struct gw_err err;
+    enum gw_status st = rx_parse(arena, gw_span_str(text), false, RULEC_BOUNDARY_NONE, p, &err);
+
+    if (!CHECK(st == GW_OK))
+        fprintf(stderr, "  %s: %s\n", text, err.text);
+    if (st == GW_OK && (rx_chains(arena, p, &chains, &n, &err) != GW_OK ||
+                        rulec_anchors(arena, p->root, &anchors, &n, &err) != GW_OK)) {
+        ++*refused;
+        return false;
+    }
+    return st == GW_OK;
+}
+
+static void make_subjects(struct gw_buf *yaml)
+{
+    struct gw_arena *arena = gw_arena_new((size_t)256 << 20);
+    unsigned n = 0, refused = 0;
+
+    while (n < N_PATTERNS && refused < 100000) {
+        struct gw_buf text = {NULL, 0, 0, false}, sample = {NULL, 0, 0, false};
+        struct rx_pattern p;
+        int root = 0;
+
+        n_nodes = 0;
+        root = make(0);
+        CHECK(root == 0);
+        print(&text, root);
+        if (compiles(arena, text.ptr, &p, &refused)) {
+            draw(&sample, p.root);
+            gw_buf_printf(
+                yaml,
+                "- {id: r%u, title: t, class: pii, severity: low, confidence: 50, boundary: "
+                "none, pattern: \"",
+                n);
+            for (size_t i = 0; i < text.len; i++)
+                gw_buf_printf(yaml, text.ptr[i] == '\\' ? "\\\\" : "%c", text.ptr[i]);
+            gw_buf_adds(yaml, "\", match_b64: [\"");
+            {
+                static const char digits[] =
+                    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+                for (size_t i = 0; i < sample.len; i += 3) {
+                    unsigned v = 0;
+
+                    for (size_t k = 0; k < 3; k++)
+                        v = v << 8 | (i + k < sample.len ? (unsigned char)sample.ptr[i + k] : 0u);
+                    for (size_t k = 0; k < 4; k++)
+                        if (i + k <= sample.len)
+                            gw_buf_addc(yaml, digits[v >> (18 - 6 * k) & 63]);
+                }
+            }
+            gw_buf_adds(yaml, "\"]}\n");
+            memcpy(subjects[n].nodes, nodes, sizeof(nodes));
+            subjects[n].n_nodes = n_nodes;
+            subjects[n].pattern = strdup(text.ptr);
+            n++;
+        }
+        gw_buf_fini(&text);
+        gw_buf_fini(&sample);
+        gw_arena_reset(arena);
+    }
+    CHECK(n == N_PATTERNS);
+    printf("%u random patterns, %u others refused\n", n, refused);
+    gw_arena_free(arena);
+}
+
+/* A text near what the pattern matches: drawn, then damaged. */
+static int make_text(const struct rx_node *root, char *out, int max)
+{
+    struct gw_buf b = {NULL, 0, 0, false};
+    int len = 0;
+
+    if (random_below(4) > 0)
+        draw(&b, root);
+    for (unsigned i = random_below(12); i > 0; i--)
+        gw_buf_addc(&b, "abcxX-_@ .0192key\n"[random_below(18)]);
+    if (b.len > 0 && random_below(2) == 0)
+        b.ptr[random_below((unsigned)b.len)] = "abcxX-_@ .0192key\n"[random_below(18)];
+    len = (int)b.len < max ? (int)b.len : max;
+    if (len > 0)
+        memcpy(out, b.ptr, (size_t)len);
+    gw_buf_fini(&b);
+    return len;
+}
+
+static void compare(const struct dlp_rules *r)
+{
+    struct gw_arena *arena = gw_arena_new((size_t)64 << 20);
+    unsigned differ = 0, matched = 0;
+
+    for (unsigned i = 0; i < N_PATTERNS; i++) {
+        struct rx_pattern p;
+        struct gw_err err;
+
+        memcpy(nodes, subjects[i].nodes, sizeof(nodes));
+        n_nodes = subjects[i].n_nodes;
+        gw_arena_reset(arena);
+        CHECK(rx_parse(arena, gw_span_str(subjects[i].pattern), false, RULEC_BOUNDARY_NONE, &p,
+                       &err) == GW_OK);
+        for (unsigned k = 0; k < N_TEXTS; k++) {
+            char text[120];
+            int len = make_text(p.root, text, 110), want = longest(0, text, len);
+            /* Exactly as long as the text, so that ASan sees a read behind it; in the middle of
+             * nothing, so that no NUL stops it. */
+            unsigned char *exact = malloc((size_t)len + 1);
+            struct bundle_match m;
+
+            memcpy(exact + 1, text, (size_t)len);
+            r->b->patterns[i].match(exact + 1, exact + 1 + len, &m);
+            matched += m.len > 0;
+            if (want != (m.len == 0 ? -1 : (int)m.len) && differ++ < 5)
+                fprintf(stderr, "  %s on \"%.*s\": want %d, got %u\n", subjects[i].pattern, len,
+                        text, want, m.len);
+            free(exact);
+        }
+    }
+    printf("%u of %d texts matched\n", matched, N_PATTERNS * N_TEXTS);
+    CHECK(differ == 0);
+    CHECK(matched > N_PATTERNS * N_TEXTS / 10);
+    gw_arena_free(arena);
+}
+
+/* ---- what is refused -------------------------------------------------------------------- */
+
+static const struct {
+    const char *pattern, *message; /* NULL: accepted */
+} cases[] = {
+    {"abc(?=d)", "look-around"},
+    {"(?<!a)bcde", "look-around"},
+    {"(?P<x>abc)", "unknown group"},
+    {"abc\\1", "back-references"},
+    {"ab\\bcd", "two ends"},
+    {"ab^cd", "two ends"},
+    {"\\pLabc", "Unicode classes"},
+    {"abc\\x80", "two digits"},
+    {"abc\\qd", "unknown escape"},
+    {"(abc", "not closed"},
+    {"abc)", "without its ("},
+    {"[abc", "not closed"},
+    {"[c-a]bcd", "backwards"},
+    {"[[:alpha:]]abc", "[:names:]"},
+    {"[^ä]bcd", "ASCII only"},
+    {"*abc", "nothing to repeat"},
+    {"abc**", "repeat of a repeat"},
+    {"abc{3,2}", "backwards"},
+    {"abc{70000}", "above 65536"},
+    {"abc\\", "ends with"},
+    {"^abc|def", "in a group"},
+    {"\xff"
+     "abc",
+     "not UTF-8"},
+    {"", "empty"},
+    {"(?:abcd)?", "empty text"},
+    {"(?:(?<secret>abc)x)+", "inside a repeat"},
+    {"(?<secret>abcd)(?<secret>e)", "more than one"},
+    {"abcd(?<secret>)e", "is empty"},
+    {"key[a-z]*(?<secret>[a-f]+)", "before (?<secret>"},
+    {"key=(?<secret>[a-z]+)[x-z]q", "behind it"},
+    {"\\w+", "nothing rare enough"},
+    {"[a-z]*key@x", "nothing rare enough"},
+    {"(?:[ab]+x[cd]{1,4000}){2,4000}zzz@", "too large"},
+    {"key[a-z]{0,40}(?<secret>[a-f]+)", NULL}, /* tried in all lengths */
+    {"[\\w.-]{0,40}key=(?<secret>\\S{8,})", NULL},
+    {"\\bghp_\\w{36}\\b", NULL},
+    {"^(?:abcd|efgh)$", NULL},
+    {"abcd\\$", NULL},
+    {"abcd\\\\", NULL},
+    {"a{,3}bcd", NULL}, /* a literal brace */
+    {"(?i)geheim", NULL},
+    {"[äöü]{1,3}xyz", NULL},
+    {"[\xe4\xb8\x80-\xe9\xbf\xbf]{2,4}xyz", NULL},
+};
+
+static void test_refusals(void)
+{
+    struct gw_arena *arena = gw_arena_new((size_t)256 << 20);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct gw_err err = {GW_OK, ""};
+        struct rx_pattern p;
+        struct rx_chain *chains = NULL;
+        struct rulec_anchor *anchors = NULL;
+        unsigned n = 0;
+        enum gw_status st =
+            rx_parse(arena, gw_span_str(cases[i].pattern), false, RULEC_BOUNDARY_WORD, &p, &err);
+
+        if (st == GW_OK)
+            st = rx_chains(arena, &p, &chains, &n, &err);
+        if (st == GW_OK)
+            st = rulec_anchors(arena, p.root, &anchors, &n, &err);
+        if (!CHECK((st == GW_OK) == (cases[i].message == NULL)) ||
+            (cases[i].message != NULL && !CHECK(strstr(err.text, cases[i].message) != NULL)))
+            fprintf(stderr, "  %s: %s\n", cases[i].pattern, err.text);
+        gw_arena_reset(arena);
+    }
+    gw_arena_free(arena);
+}
+
+int main(void)
+{
+    struct gw_buf yaml = {NULL, 0, 0, false};
+    struct dlp_rules *r = NULL;
+
+    test_refusals();
+    if (!have_tools()) {
+        test_skip("re2c and cc are needed to compile patterns");
+        return test_done();
+    }
+    make_subjects(&yaml);
+    write_text(work_path("random.yaml"), yaml.ptr);
+    r = build_rules(work_path("random.yaml"), work_path("random.so"));
+    if (r != NULL)
+        compare(r);
+    dlp_rules_unref(r);
+    gw_buf_fini(&yaml);
+    for (unsigned i = 0; i < N_PATTERNS; i++)
+        free(subjects[i].pattern);
+    (void)unlink(work_path("random.yaml"));
+    (void)unlink(work_path("random.so"));
+    (void)rmdir(work_dir);
+    return test_done();
+}
