@@ -268,12 +268,17 @@ static bool is_not_a_password(struct gw_span s)
     return IS_ONE_OF(s, words);
 }
 
-/* Plain letters without quotes read as a name in a program, except in lines like PASSWORD=... */
-static int judge_bare_word(const struct dlp_validate_in *in, struct shape sh)
+/* Without quotes, words read as a name in a program, except in lines like PASSWORD=...; a word with a
+ * digit in it (Winter77, Tr0ub4dor) is a password unless it has the look of a variable. */
+static int judge_bare_word(const struct dlp_validate_in *in, struct gw_span s, struct shape sh)
 {
     char name_end = in->match_start < in->start ? in->text.ptr[in->match_start] : ' ';
     char before = in->start > 0 ? in->text.ptr[in->start - 1] : ' ';
+    bool variable = memchr(s.ptr, '.', s.len) != NULL || memchr(s.ptr, '_', s.len) != NULL ||
+                    dlp_val_contains(s, "pass") || dlp_val_contains(s, "pwd");
 
+    if (sh.digit > 0 && !variable)
+        return s.len >= 6 ? -5 : -25;
     if (sh.digit == 0 && sh.other == 0 && dlp_is_upper(name_end) && before == '=')
         return -35;
     return DLP_VALIDATE_REJECT;
@@ -295,7 +300,7 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
     if (is_place(s) || (is_quantity(s, sh) && sh.other > 0))
         return DLP_VALIDATE_REJECT;
     if (!in_quotes && (is_identifier(s, sh) || sh.other * 2 > s.len))
-        return judge_bare_word(in, sh);
+        return judge_bare_word(in, s, sh);
     if (sh.digit == 0 && sh.other == 0) /* a word in quotes: perhaps a password, perhaps a label */
         score -= s.len < 6 ? 35 : 30;
     else if (sh.lower + sh.upper == 0)
