@@ -31,6 +31,7 @@ static bool runs_avx512(void)
 /* In ascending order. */
 static const struct level levels[] = {
     {&kern_scalar_ops, runs_always},
+    {&kern_avx2_ops, runs_avx2},
     {&kern_avx512_ops, runs_avx512},
 };
 enum { N_LEVELS = sizeof(levels) / sizeof(levels[0]) };

@@ -3,10 +3,8 @@
 #ifndef KERNELS_TILE_AVX512_H
 #define KERNELS_TILE_AVX512_H
 
-#include <immintrin.h>
-
-#include "kernels/ops_avx512.h"
 #include "kernels/panel.h"
+#include "kernels/vec_avx512.h"
 
 struct wide_tile;
 
@@ -114,37 +112,37 @@ INLINE void load_tile(enum kern_type type, const void *panel, size_t i, struct t
         const struct tile_q4_0 *p = (const struct tile_q4_0 *)panel + i;
         prefetch(p, sizeof(*p), ahead);
         load_nibbles(p->lo, t->q);
-        t->d[0] = load_f16(p->d);
+        t->d[0] = vf_load_f16(p->d);
     } else if (type == KERN_TYPE_Q4_1) {
         const struct tile_q4_1 *p = (const struct tile_q4_1 *)panel + i;
         prefetch(p, sizeof(*p), ahead);
         load_nibbles(p->lo, t->q);
-        t->d[0] = load_f16(p->d);
-        t->m = load_f16(p->m);
+        t->d[0] = vf_load_f16(p->d);
+        t->m = vf_load_f16(p->m);
     } else if (type == KERN_TYPE_Q5_0) {
         const struct tile_q5_0 *p = (const struct tile_q5_0 *)panel + i;
         prefetch(p, sizeof(*p), ahead);
         load_q5_0(p, t->q);
-        t->d[0] = load_f16(p->d);
+        t->d[0] = vf_load_f16(p->d);
     } else if (type == KERN_TYPE_Q8_0) {
         const struct tile_q8_0 *p = (const struct tile_q8_0 *)panel + i;
         prefetch(p, sizeof(*p), ahead);
         for (int j = 0; j < 8; j++)
             t->q[j] = _mm512_loadu_si512(p->q + 64 * j);
-        t->d[0] = load_f16(p->d);
+        t->d[0] = vf_load_f16(p->d);
     } else if (type == KERN_TYPE_Q4_K) {
         const struct super_q4_k *p = (const struct super_q4_k *)panel + s;
         prefetch(&p->tile[g], sizeof(p->tile[g]), ahead);
         load_nibbles(p->tile[g].lo, t->q);
-        t->d[0] = _mm512_mul_ps(load_f16(p->d), load_u8(p->tile[g].sc));
-        t->m = _mm512_mul_ps(load_f16(p->dmin), load_u8(p->tile[g].mn));
+        t->d[0] = _mm512_mul_ps(vf_load_f16(p->d), load_u8(p->tile[g].sc));
+        t->m = _mm512_mul_ps(vf_load_f16(p->dmin), load_u8(p->tile[g].mn));
         t->m = _mm512_sub_ps(_mm512_setzero_ps(), t->m);
     } else {
         const struct super_q6_k *p = (const struct super_q6_k *)panel + s;
         prefetch(&p->tile[g], sizeof(p->tile[g]), ahead);
         load_q6_k(&p->tile[g], t->q);
-        t->d[0] = _mm512_mul_ps(load_f16(p->d), load_i8(p->tile[g].sc[0]));
-        t->d[1] = _mm512_mul_ps(load_f16(p->d), load_i8(p->tile[g].sc[1]));
+        t->d[0] = _mm512_mul_ps(vf_load_f16(p->d), load_i8(p->tile[g].sc[0]));
+        t->d[1] = _mm512_mul_ps(vf_load_f16(p->d), load_i8(p->tile[g].sc[1]));
     }
     if (!has_halves(type))
         t->d[1] = t->d[0];

@@ -1,0 +1,317 @@
+/* kernels/matmul_avx2.c - quantized matrix product with vpmaddubsw on panels of 16 rows. Pure; any thread.
+ *
+ * Works on the same panels as AVX-512 (kernels/panel.h), in two halves of 8 rows: a 32-bit lane is a row
+ * and four of its columns. Products of unsigned codes and signed activations are added in 16 bits as long
+ * as that cannot overflow, then in 32. The float operations are those of matmul_avx512.c, so both
+ * tables give the same results. Up to 4 tokens share each unpacked vector. */
+#include <string.h>
+
+#include "kernels/ops_avx2.h"
+#include "kernels/panel.h"
+#include "kernels/vec_avx2.h"
+
+enum {
+    HALVES = 2, /* of a panel: rows 0..7 and 8..15 */
+    MAX_GROUP = 4,
+    PREFETCH_BYTES = 4096, /* ahead of the tile: hardware prefetch stops at page ends */
+};
+
+/* One tile of one half panel: where its codes are, and its scales; lane r is row r of the half.
+ * w[r][c] = d[c / 16] * (code - offset) + m. */
+struct tile {
+    const uint8_t *codes; /* vector j at 64 * j: codes, or nibbles (j < 4: low, else high) */
+    const uint8_t *more;  /* Q5_0: fifth bits; Q6_K: planes of two bits */
+    vf d[2];              /* both the same but for Q6_K */
+    vf m;                 /* Q4_1 and Q4_K only */
+};
+
+INLINE bool has_min(enum kern_type type)
+{
+    return type == KERN_TYPE_Q4_1 || type == KERN_TYPE_Q4_K;
+}
+
+INLINE bool has_halves(enum kern_type type)
+{
+    return type == KERN_TYPE_Q6_K;
+}
+
+/* Products that fit into 16 bits: 2 * 127 * largest code * this < 32768. */
+INLINE int products_in_16_bits(enum kern_type type)
+{
+    return type == KERN_TYPE_Q8_0 ? 1 : type == KERN_TYPE_Q6_K ? 2 : type == KERN_TYPE_Q5_0 ? 4 : 8;
+}
+
+INLINE __m256i load32(const void *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+/* 8 scales of one byte. */
+INLINE vf load_u8(const uint8_t *p)
+{
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+INLINE vf load_i8(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+
+/* Finds tile i of a panel, its half h. */
+INLINE struct tile find_tile(enum kern_type type, const void *panel, size_t i, unsigned h)
+{
+    const size_t s = i / PANEL_TILES_SUPER, g = i % PANEL_TILES_SUPER, r = 8 * h;
+    struct tile t = {.m = vf_zero()};
+
+    if (type == KERN_TYPE_Q4_0) {
+        const struct tile_q4_0 *p = (const struct tile_q4_0 *)panel + i;
+        t.codes = p->lo;
+        t.d[0] = vf_load_f16(p->d + r);
+    } else if (type == KERN_TYPE_Q4_1) {
+        const struct tile_q4_1 *p = (const struct tile_q4_1 *)panel + i;
+        t.codes = p->lo;
+        t.d[0] = vf_load_f16(p->d + r);
+        t.m = vf_load_f16(p->m + r);
+    } else if (type == KERN_TYPE_Q5_0) {
+        const struct tile_q5_0 *p = (const struct tile_q5_0 *)panel + i;
+        t.codes = p->lo;
+        t.more = (const uint8_t *)p->hi + 4 * h;
+        t.d[0] = vf_load_f16(p->d + r);
+    } else if (type == KERN_TYPE_Q8_0) {
+        const struct tile_q8_0 *p = (const struct tile_q8_0 *)panel + i;
+        t.codes = p->q;
+        t.d[0] = vf_load_f16(p->d + r);
+    } else if (type == KERN_TYPE_Q4_K) {
+        const struct super_q4_k *p = (const struct super_q4_k *)panel + s;
+        t.codes = p->tile[g].lo;
+        t.d[0] = vf_mul(vf_load_f16(p->d + r), load_u8(p->tile[g].sc + r));
+        t.m = vf_mul(vf_load_f16(p->dmin + r), load_u8(p->tile[g].mn + r));
+        t.m = vf_sub(vf_zero(), t.m);
+    } else {
+        const struct super_q6_k *p = (const struct super_q6_k *)panel + s;
+        t.codes = p->tile[g].lo;
+        t.more = p->tile[g].hi + 32 * h;
+        t.d[0] = vf_mul(vf_load_f16(p->d + r), load_i8(p->tile[g].sc[0] + r));
+        t.d[1] = vf_mul(vf_load_f16(p->d + r), load_i8(p->tile[g].sc[1] + r));
+    }
+    t.codes += 32 * h;
+    if (!has_halves(type))
+        t.d[1] = t.d[0];
+    return t;
+}
+
+/* Bit i of the 32 at p as 16 or 0 in byte i. */
+INLINE __m256i spread_bits(const uint8_t *p)
+{
+    const __m256i which = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
+                                             0x0202020202020202, 0x0303030303030303);
+    const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201ull);
+    int32_t bits;
+
+    memcpy(&bits, p, sizeof(bits));
+    __m256i v = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits), which), bit);
+
+    return _mm256_and_si256(_mm256_cmpeq_epi8(v, bit), _mm256_set1_epi8(16));
+}
+
+/* Vector j of a tile, 32 bytes: unsigned codes, but signed code - 128 for Q8_0. */
+INLINE __m256i load_codes(enum kern_type type, const struct tile *t, int j)
+{
+    __m256i x, high;
+
+    if (type == KERN_TYPE_Q8_0)
+        return _mm256_xor_si256(load32(t->codes + 64 * j), _mm256_set1_epi8(-128));
+    x = load32(t->codes + 64 * (j % 4));
+    x = _mm256_and_si256(j < 4 ? x : _mm256_srli_epi16(x, 4), _mm256_set1_epi8(15));
+    if (type == KERN_TYPE_Q5_0)
+        return _mm256_or_si256(x, spread_bits(t->more + 8 * j));
+    if (type != KERN_TYPE_Q6_K)
+        return x;
+    high = load32(t->more + 64 * (j / 4));
+    high = j % 4 == 0   ? _mm256_slli_epi16(high, 4)
+           : j % 4 == 1 ? _mm256_slli_epi16(high, 2)
+           : j % 4 == 2 ? high
+                        : _mm256_srli_epi16(high, 2);
+    return _mm256_or_si256(x, _mm256_and_si256(high, _mm256_set1_epi8(0x30)));
+}
+
+INLINE __m256i broadcast4(const int8_t *p)
+{
+    int32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return _mm256_set1_epi32(v);
+}
+
+/* Sums of two products in 16 bits. */
+INLINE __m256i multiply(enum kern_type type, __m256i w, __m256i a)
+{
+    if (type == KERN_TYPE_Q8_0)
+        return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
+    return _mm256_maddubs_epi16(w, a);
+}
+
+/* -offset * (sum of activations) in all lanes; Q8_0 has none left. */
+INLINE __m256i start_sum(enum kern_type type, int32_t nsum)
+{
+    const int bits = type == KERN_TYPE_Q4_0   ? 3
+                     : type == KERN_TYPE_Q5_0 ? 4
+                     : type == KERN_TYPE_Q6_K ? 5
+                                              : 0;
+
+    return bits == 0 ? _mm256_setzero_si256() : _mm256_slli_epi32(_mm256_set1_epi32(nsum), bits);
+}
+
+/* sum[t] += vectors [from, to) of a tile times the codes of n tokens: exact. */
+INLINE void dot_codes(enum kern_type type, unsigned n, const struct tile *w, int from, int to,
+                      const struct kern_act_block *x, size_t stride, __m256i sum[MAX_GROUP])
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    const int step = products_in_16_bits(type);
+    __m256i part[MAX_GROUP];
+
+#pragma GCC unroll 8
+    for (int j = from; j < to; j++) {
+        __m256i v = load_codes(type, w, j);
+
+#pragma GCC unroll 4
+        for (unsigned t = 0; t < n; t++) {
+            __m256i p = multiply(type, v, broadcast4(x[t * stride].q + 4 * j));
+
+            part[t] = (j - from) % step == 0 ? p : _mm256_add_epi16(part[t], p);
+            if ((j - from) % step == step - 1)
+                sum[t] = _mm256_add_epi32(sum[t], _mm256_madd_epi16(part[t], ones));
+        }
+    }
+}
+
+/* v[t] = d * sum of codes * activations over all columns of the tile or half 0 of them, or with half 1
+ * added. */
+INLINE void dot_scaled(enum kern_type type, int half, unsigned n, const struct tile *w,
+                       const struct kern_act_block *x, size_t stride, vf v[MAX_GROUP])
+{
+    const bool halves = has_halves(type);
+    __m256i sum[MAX_GROUP];
+
+#pragma GCC unroll 4
+    for (unsigned t = 0; t < n; t++)
+        sum[t] = start_sum(type, halves ? x[t * stride].nsum16[half] : x[t * stride].nsum);
+    dot_codes(type, n, w, 4 * half, halves ? 4 * half + 4 : 8, x, stride, sum);
+#pragma GCC unroll 4
+    for (unsigned t = 0; t < n; t++) {
+        vf s = _mm256_cvtepi32_ps(sum[t]);
+
+        v[t] = half == 0 ? vf_mul(s, w->d[0]) : vf_fma(s, w->d[1], v[t]);
+    }
+}
+
+/* f[t] += tile * activations of n tokens. x: [token][stride]. */
+INLINE void dot_tile(enum kern_type type, unsigned n, const struct tile *w,
+                     const struct kern_act_block *x, size_t stride, vf f[MAX_GROUP])
+{
+    vf v[MAX_GROUP];
+
+    dot_scaled(type, 0, n, w, x, stride, v);
+    if (has_halves(type))
+        dot_scaled(type, 1, n, w, x, stride, v);
+#pragma GCC unroll 4
+    for (unsigned t = 0; t < n; t++) {
+        f[t] = vf_fma(v[t], vf_set1(x[t * stride].d), f[t]);
+        if (has_min(type))
+            f[t] = vf_fma(w->m, vf_set1(x[t * stride].ds), f[t]);
+    }
+}
+
+/* n tokens (a constant) from x on times one panel, of which `rows` rows exist. */
+INLINE void run_group(enum kern_type type, unsigned n, const char *panel, size_t tile_bytes,
+                      size_t n_tiles, const struct kern_act_block *x, size_t stride, float *out,
+                      size_t out_stride, size_t rows)
+{
+    vf f[HALVES][MAX_GROUP];
+
+    for (unsigned h = 0; h < HALVES; h++)
+        for (unsigned t = 0; t < n; t++)
+            f[h][t] = vf_zero();
+    for (size_t b = 0; b < n_tiles; b++, x++) {
+        for (size_t i = 0; i < tile_bytes; i += 64)
+            _mm_prefetch(panel + b * tile_bytes + i + PREFETCH_BYTES, _MM_HINT_T0);
+#pragma GCC unroll 2
+        for (unsigned h = 0; h < HALVES; h++) {
+            const struct tile w = find_tile(type, panel, b, h);
+
+            dot_tile(type, n, &w, x, stride, f[h]);
+        }
+    }
+    for (unsigned h = 0; h < HALVES; h++)
+        for (size_t t = 0; t < n && rows > 8 * h; t++)
+            vf_store_n(out + t * out_stride + 8 * (size_t)h, f[h][t], rows - 8 * h);
+}
+
+INLINE void matmul(enum kern_type type, const struct kern_matrix *w, const struct kern_acts *x,
+                   unsigned n_tokens, float *out, size_t out_stride, size_t row_from, size_t row_to)
+{
+    const size_t n_tiles = w->cols / KERN_BLOCK, bytes = panel_bytes(type, w->cols);
+    const size_t tile = bytes / n_tiles; /* about: what to prefetch */
+
+    for (size_t row = row_from; row < row_to; row += PANEL_ROWS) {
+        const char *panel = (const char *)w->data + row / PANEL_ROWS * bytes;
+        const struct kern_act_block *xt = x->blocks;
+        const size_t rows = row_to - row;
+        float *o = out + row;
+        unsigned left = n_tokens;
+
+        for (; left >= 4; left -= 4, xt += 4 * x->stride, o += 4 * out_stride)
+            run_group(type, 4, panel, tile, n_tiles, xt, x->stride, o, out_stride, rows);
+        for (; left >= 2; left -= 2, xt += 2 * x->stride, o += 2 * out_stride)
+            run_group(type, 2, panel, tile, n_tiles, xt, x->stride, o, out_stride, rows);
+        if (left > 0)
+            run_group(type, 1, panel, tile, n_tiles, xt, x->stride, o, out_stride, rows);
+    }
+}
+
+/* One function a type, so that the compiler sees the type as a constant. */
+#define MATMUL(name, type)                                                                         \
+    static __attribute__((noinline)) void name(                                                    \
+        const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens, float *out,     \
+        size_t out_stride, size_t row_from, size_t row_to)                                         \
+    {                                                                                              \
+        matmul(type, w, x, n_tokens, out, out_stride, row_from, row_to);                           \
+    }
+
+MATMUL(matmul_q4_0, KERN_TYPE_Q4_0)
+MATMUL(matmul_q4_1, KERN_TYPE_Q4_1)
+MATMUL(matmul_q5_0, KERN_TYPE_Q5_0)
+MATMUL(matmul_q8_0, KERN_TYPE_Q8_0)
+MATMUL(matmul_q4_k, KERN_TYPE_Q4_K)
+MATMUL(matmul_q6_k, KERN_TYPE_Q6_K)
+
+void kern_avx2_matmul(const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens,
+                      float *out, size_t out_stride, size_t row_from, size_t row_to)
+{
+    switch (w->type) {
+    case KERN_TYPE_F32:
+    case KERN_TYPE_F16:
+    case KERN_TYPE_BF16:
+        kern_avx2_matmul_float(w, x, n_tokens, out, out_stride, row_from, row_to);
+        break;
+    case KERN_TYPE_Q4_0:
+        matmul_q4_0(w, x, n_tokens, out, out_stride, row_from, row_to);
+        break;
+    case KERN_TYPE_Q4_1:
+        matmul_q4_1(w, x, n_tokens, out, out_stride, row_from, row_to);
+        break;
+    case KERN_TYPE_Q5_0:
+        matmul_q5_0(w, x, n_tokens, out, out_stride, row_from, row_to);
+        break;
+    case KERN_TYPE_Q8_0:
+        matmul_q8_0(w, x, n_tokens, out, out_stride, row_from, row_to);
+        break;
+    case KERN_TYPE_Q4_K:
+        matmul_q4_k(w, x, n_tokens, out, out_stride, row_from, row_to);
+        break;
+    case KERN_TYPE_Q6_K:
+        matmul_q6_k(w, x, n_tokens, out, out_stride, row_from, row_to);
+        break;
+    }
+}

@@ -1,0 +1,20 @@
+/* kernels/ops_avx2.c - the table "avx2"; the small operations are the template kernels/ops_vec.h.
+ * Rope, argmax and the KV write stay scalar: they are a few per mille of a step. Pure; any thread. */
+#include "kernels/ops_avx2.h"
+
+#include "kernels/ops_vec.h"
+
+const struct kern_ops kern_avx2_ops = {
+    .name = "avx2",
+    .layout = KERN_LAYOUT_PANEL,
+    .quantize = quantize,
+    .matmul = kern_avx2_matmul,
+    .rms_norm = rms_norm,
+    .rope = kern_ref_rope,
+    .silu_mul = silu_mul,
+    .add = add,
+    .softmax = softmax,
+    .argmax = kern_ref_argmax,
+    .kv_put = kern_ref_kv_put,
+    .attn = kern_avx2_attn,
+};

@@ -1,0 +1,14 @@
+/* kernels/ops_avx2.h - private: the functions of the table "avx2". Contracts are in kernels.h. */
+#ifndef KERNELS_OPS_AVX2_H
+#define KERNELS_OPS_AVX2_H
+
+#include "kernels/kernels.h"
+
+void kern_avx2_matmul(const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens,
+                      float *out, size_t out_stride, size_t row_from, size_t row_to);
+void kern_avx2_matmul_float(const struct kern_matrix *w, const struct kern_acts *x,
+                            unsigned n_tokens, float *out, size_t out_stride, size_t row_from,
+                            size_t row_to);
+void kern_avx2_attn(const struct kern_kv *kv, const struct kern_attn *a);
+
+#endif

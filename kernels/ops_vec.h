@@ -1,0 +1,110 @@
+/* kernels/ops_vec.h - private template: quantize, norm, activation and softmax on vectors of VF_LANES
+ * floats.; contracts are in kernels.h. Pure; any thread. */
+#ifndef KERNELS_OPS_VEC_H
+#define KERNELS_OPS_VEC_H
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/exp_vec.h"
+#include "kernels/ref.h"
+#include "kernels/vec.h"
+
+/* x: 32 floats. */
+INLINE void quantize_block(const float *x, struct kern_act_block *o)
+{
+    const int top = vf_top_bits(x);
+    const bool finite = top < 0x7f800000;
+    float amax, inv = 0;
+    int sum[2] = {0, 0};
+
+    memcpy(&amax, &top, sizeof(amax));
+    if (finite && amax >= kern_min_amax) {
+        inv = 127.0f / amax;
+        sum[0] = vf_quantize16(x, inv, o->q);
+        sum[1] = vf_quantize16(x + 16, inv, o->q + 16);
+    } else {
+        memset(o->q, 0, sizeof(o->q));
+    }
+    o->d = !finite ? NAN : inv > 0 ? amax / 127.0f : 0;
+    o->ds = o->d * (float)(sum[0] + sum[1]);
+    o->nsum = -(sum[0] + sum[1]);
+    o->nsum16[0] = -sum[0];
+    o->nsum16[1] = -sum[1];
+}
+
+static void quantize(struct kern_acts *a, unsigned from, unsigned to)
+{
+    const size_t whole = a->cols / KERN_BLOCK, rest = a->cols % KERN_BLOCK;
+
+    for (size_t t = from; t < to; t++) {
+        const float *x = a->x + t * a->x_stride;
+        struct kern_act_block *o = a->blocks + t * a->stride;
+
+        for (size_t b = 0; b < whole; b++)
+            quantize_block(x + b * KERN_BLOCK, &o[b]);
+        if (rest > 0) {
+            float last[KERN_BLOCK] = {0};
+
+            memcpy(last, x + whole * KERN_BLOCK, rest * sizeof(*x));
+            quantize_block(last, &o[whole]);
+        }
+    }
+}
+
+static void rms_norm(float *out, const float *x, const float *w, size_t n, float eps)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i += VF_LANES)
+        sum += vf_sum_squares(vf_load_n(x + i, n - i));
+
+    const vf scale = vf_set1(1.0f / sqrtf((float)(sum / (double)n) + eps));
+
+    for (size_t i = 0; i < n; i += VF_LANES) {
+        vf v = vf_mul(vf_load_n(x + i, n - i), scale);
+
+        vf_store_n(out + i, w != NULL ? vf_mul(v, vf_load_n(w + i, n - i)) : v, n - i);
+    }
+}
+
+static void silu_mul(float *out, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i += VF_LANES) {
+        vf g = vf_load_n(gate + i, n - i), u = vf_load_n(up + i, n - i);
+        vf e = vf_exp(vf_sub(vf_zero(), g));
+
+        vf_store_n(out + i, vf_mul(vf_div(g, vf_add(vf_set1(1.0f), e)), u), n - i);
+    }
+}
+
+static void add(float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i += VF_LANES)
+        vf_store_n(x + i, vf_add(vf_load_n(x + i, n - i), vf_load_n(y + i, n - i)), n - i);
+}
+
+static void softmax(float *x, size_t n, float scale)
+{
+    const vf least = vf_set1(-INFINITY);
+    vf max = least, sum = vf_zero();
+
+    for (size_t i = 0; i < n; i += VF_LANES) {
+        vf v = vf_mul(vf_load_n(x + i, n - i), vf_set1(scale));
+
+        vf_store_n(x + i, v, n - i);
+        max = vf_max(vf_first_n(v, least, n - i), max); /* NaN does not become the maximum */
+    }
+    max = vf_set1(vf_reduce_max(max));
+    for (size_t i = 0; i < n; i += VF_LANES) {
+        vf e = vf_exp(vf_sub(vf_load_n(x + i, n - i), max));
+
+        vf_store_n(x + i, e, n - i);
+        sum = vf_add(sum, vf_first_n(e, vf_zero(), n - i));
+    }
+    sum = vf_set1(vf_reduce_add(sum));
+    for (size_t i = 0; i < n; i += VF_LANES)
+        vf_store_n(x + i, vf_div(vf_load_n(x + i, n - i), sum), n - i);
+}
+
+#endif

@@ -1,0 +1,13 @@
+/* kernels/vec.h - private: the vector of floats of the instruction set that the including file is compiled
+ * for, so that the templates (ops_vec.h, attn_vec.h, float_vec.h) are written once. Only files named
+ * *avx2.c and *avx512.c may include it: the Makefile gives them their flags. */
+#ifndef KERNELS_VEC_H
+#define KERNELS_VEC_H
+
+#ifdef __AVX512VNNI__
+#    include "kernels/vec_avx512.h"
+#else
+#    include "kernels/vec_avx2.h"
+#endif
+
+#endif

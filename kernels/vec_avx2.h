@@ -1,0 +1,189 @@
+/* kernels/vec_avx2.h - private: a vector of 8 floats under the names that the shared templates use
+ * (kernels/ops_vec.h, attn_vec.h, float_vec.h); vec_avx512.h has the same names for 16. */
+#ifndef KERNELS_VEC_AVX2_H
+#define KERNELS_VEC_AVX2_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef __m256 vf;
+enum { VF_LANES = 8 };
+#define VF_REGS 16 /* vector registers */
+
+/* All bits set in the lanes below n. */
+INLINE __m256i lanes_below(size_t n)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n >= 8 ? 8 : (int)n), lane);
+}
+
+INLINE vf vf_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+INLINE vf vf_set1(float x)
+{
+    return _mm256_set1_ps(x);
+}
+INLINE vf vf_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+INLINE void vf_store(float *p, vf v)
+{
+    _mm256_storeu_ps(p, v);
+}
+
+/* The first n lanes, all when n >= VF_LANES; the others are read as 0 and not written. */
+INLINE vf vf_load_n(const float *p, size_t n)
+{
+    return n >= VF_LANES ? vf_load(p) : _mm256_maskload_ps(p, lanes_below(n));
+}
+INLINE void vf_store_n(float *p, vf v, size_t n)
+{
+    if (n >= VF_LANES)
+        vf_store(p, v);
+    else
+        _mm256_maskstore_ps(p, lanes_below(n), v);
+}
+/* v in the first n lanes, other in the rest. */
+INLINE vf vf_first_n(vf v, vf other, size_t n)
+{
+    return _mm256_blendv_ps(other, v, _mm256_castsi256_ps(lanes_below(n)));
+}
+
+INLINE vf vf_load_f16(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+INLINE vf vf_load_f16_n(const uint16_t *p, size_t n)
+{
+    uint16_t h[VF_LANES] = {0};
+
+    if (n >= VF_LANES)
+        return vf_load_f16(p);
+    memcpy(h, p, n * sizeof(*p));
+    return vf_load_f16(h);
+}
+INLINE vf vf_load_bf16(const uint16_t *p)
+{
+    __m128i h = _mm_loadu_si128((const __m128i *)(const void *)p);
+
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+}
+
+INLINE vf vf_add(vf a, vf b)
+{
+    return _mm256_add_ps(a, b);
+}
+INLINE vf vf_sub(vf a, vf b)
+{
+    return _mm256_sub_ps(a, b);
+}
+INLINE vf vf_mul(vf a, vf b)
+{
+    return _mm256_mul_ps(a, b);
+}
+INLINE vf vf_div(vf a, vf b)
+{
+    return _mm256_div_ps(a, b);
+}
+/* a * b + c */
+INLINE vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+/* b where a is NaN */
+INLINE vf vf_max(vf a, vf b)
+{
+    return _mm256_max_ps(a, b);
+}
+INLINE float vf_reduce_add(vf v)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+INLINE float vf_reduce_max(vf v)
+{
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+/* Sum of the squares, in double. */
+INLINE double vf_sum_squares(vf v)
+{
+    __m256d a = _mm256_cvtps_pd(_mm256_castps256_ps128(v));
+    __m256d b = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+    __m256d s = _mm256_fmadd_pd(a, a, _mm256_mul_pd(b, b));
+    __m128d t = _mm_add_pd(_mm256_castpd256_pd128(s), _mm256_extractf128_pd(s, 1));
+
+    return _mm_cvtsd_f64(_mm_add_sd(t, _mm_unpackhi_pd(t, t)));
+}
+
+/* x rounded to a whole number n, and p * 2^n for |n| < 160: see vf_exp in kernels/ops_vec.h. */
+INLINE vf vf_round(vf x)
+{
+    return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+/* In two steps, because 2^n itself may lie outside the floats. */
+INLINE vf vf_scale_exp2(vf p, vf n)
+{
+    const __m256i bias = _mm256_set1_epi32(127);
+    __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
+    __m256i rest = _mm256_sub_epi32(i, half);
+    vf a = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
+    vf b = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
+
+    return _mm256_mul_ps(_mm256_mul_ps(p, a), b);
+}
+/* x held between lo and hi; NaN stays. */
+INLINE vf vf_clamp(vf x, float lo, float hi)
+{
+    return _mm256_min_ps(_mm256_set1_ps(hi), _mm256_max_ps(_mm256_set1_ps(lo), x));
+}
+
+INLINE __m256i quantize8(const float x[8], float inv)
+{
+    return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(inv)));
+}
+INLINE int reduce_add_epi32(__m256i v)
+{
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+
+    s = _mm_add_epi32(s, _mm_unpackhi_epi64(s, s));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 1)));
+}
+/* 16 floats of a block of activations, scaled and rounded to int8; returns their sum. */
+INLINE int vf_quantize16(const float x[16], float inv, int8_t *q)
+{
+    __m256i a = quantize8(x, inv), b = quantize8(x + 8, inv);
+    __m256i w = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8); /* in order again */
+
+    _mm_storeu_si128((__m128i *)(void *)q,
+                     _mm_packs_epi16(_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1)));
+    return reduce_add_epi32(_mm256_add_epi32(a, b));
+}
+/* The largest of the bits of |x| of 32 floats, as integers: ordered like the numbers, NaN on top. */
+INLINE int vf_top_bits(const float x[32])
+{
+    const __m256i all = _mm256_set1_epi32(0x7fffffff);
+    __m256i top = _mm256_setzero_si256();
+    __m128i s;
+
+    for (int i = 0; i < 32; i += 8)
+        top = _mm256_max_epi32(
+            top, _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)(x + i)), all));
+    s = _mm_max_epi32(_mm256_castsi256_si128(top), _mm256_extracti128_si256(top, 1));
+    s = _mm_max_epi32(s, _mm_unpackhi_epi64(s, s));
+    return _mm_cvtsi128_si32(_mm_max_epi32(s, _mm_shuffle_epi32(s, 1)));
+}
+
+#endif

@@ -1,0 +1,145 @@
+/* kernels/vec_avx512.h - private: a vector of 16 floats under the names that the shared templates use
+ * (kernels/ops_vec.h, attn_vec.h, float_vec.h); vec_avx2.h has the same names for 8. */
+#ifndef KERNELS_VEC_AVX512_H
+#define KERNELS_VEC_AVX512_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef __m512 vf;
+enum { VF_LANES = 16 };
+#define VF_REGS 32 /* vector registers */
+
+/* The lanes below n. */
+INLINE __mmask16 lanes_below(size_t n)
+{
+    return (__mmask16)(n >= 16 ? 0xffffu : (1u << n) - 1);
+}
+
+INLINE vf vf_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+INLINE vf vf_set1(float x)
+{
+    return _mm512_set1_ps(x);
+}
+INLINE vf vf_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+INLINE void vf_store(float *p, vf v)
+{
+    _mm512_storeu_ps(p, v);
+}
+
+/* The first n lanes, all when n >= VF_LANES; the others are read as 0 and not written. */
+INLINE vf vf_load_n(const float *p, size_t n)
+{
+    return _mm512_maskz_loadu_ps(lanes_below(n), p);
+}
+INLINE void vf_store_n(float *p, vf v, size_t n)
+{
+    _mm512_mask_storeu_ps(p, lanes_below(n), v);
+}
+/* v in the first n lanes, other in the rest. */
+INLINE vf vf_first_n(vf v, vf other, size_t n)
+{
+    return _mm512_mask_blend_ps(lanes_below(n), other, v);
+}
+
+INLINE vf vf_load_f16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+INLINE vf vf_load_f16_n(const uint16_t *p, size_t n)
+{
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes_below(n), p));
+}
+INLINE vf vf_load_bf16(const uint16_t *p)
+{
+    __m256i h = _mm256_loadu_si256((const __m256i *)(const void *)p);
+
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
+INLINE vf vf_add(vf a, vf b)
+{
+    return _mm512_add_ps(a, b);
+}
+INLINE vf vf_sub(vf a, vf b)
+{
+    return _mm512_sub_ps(a, b);
+}
+INLINE vf vf_mul(vf a, vf b)
+{
+    return _mm512_mul_ps(a, b);
+}
+INLINE vf vf_div(vf a, vf b)
+{
+    return _mm512_div_ps(a, b);
+}
+/* a * b + c */
+INLINE vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+/* b where a is NaN */
+INLINE vf vf_max(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+INLINE float vf_reduce_add(vf v)
+{
+    return _mm512_reduce_add_ps(v);
+}
+INLINE float vf_reduce_max(vf v)
+{
+    return _mm512_reduce_max_ps(v);
+}
+/* Sum of the squares, in double. */
+INLINE double vf_sum_squares(vf v)
+{
+    __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+    __m512d b = _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
+
+    return _mm512_reduce_add_pd(_mm512_fmadd_pd(a, a, _mm512_mul_pd(b, b)));
+}
+
+/* x rounded to a whole number n, and p * 2^n for |n| < 160: see vf_exp in kernels/ops_vec.h. */
+INLINE vf vf_round(vf x)
+{
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+INLINE vf vf_scale_exp2(vf p, vf n)
+{
+    return _mm512_scalef_ps(p, n);
+}
+/* x held between lo and hi; NaN stays. */
+INLINE vf vf_clamp(vf x, float lo, float hi)
+{
+    return _mm512_min_ps(_mm512_set1_ps(hi), _mm512_max_ps(_mm512_set1_ps(lo), x));
+}
+
+/* 16 floats of a block of activations, scaled and rounded to int8; returns their sum. */
+INLINE int vf_quantize16(const float x[16], float inv, int8_t *q)
+{
+    __m512i i = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(inv)));
+
+    _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtepi32_epi8(i));
+    return _mm512_reduce_add_epi32(i);
+}
+/* The largest of the bits of |x| of 32 floats, as integers: ordered like the numbers, NaN on top. */
+INLINE int vf_top_bits(const float x[32])
+{
+    const __m512i all = _mm512_set1_epi32(0x7fffffff);
+    __m512i a = _mm512_and_si512(_mm512_loadu_si512(x), all);
+    __m512i b = _mm512_and_si512(_mm512_loadu_si512(x + 16), all);
+
+    return _mm512_reduce_max_epi32(_mm512_max_epi32(a, b));
+}
+
+#endif
