@@ -127,7 +127,7 @@ static struct router_policy *build(const struct world *w)
                                             list_of(w->target_models[i], model_names, N_MODELS, a),
                                             &index, NULL) == GW_OK;
     for (unsigned i = 0; i < w->n_lines; i++) {
-        char name[8];
+        char name[16];
         struct router_line l = {.name = {name, 2},
                                 .classes = w->lines[i].classes,
                                 .rules = a,
