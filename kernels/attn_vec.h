@@ -1,5 +1,5 @@
 /* kernels/attn_vec.h - private template: attention with online softmax over f16 blocks of 16 keys, on
- * vectors of VF_LANES floats.; Pure; any thread.
+ * vectors of VF_LANES floats. Pure; any thread.
  *
  * A row is one query head of one token. Up to MAX_ROWS rows go over the keys together, so that each byte
  * of K and V is read and converted once for all of them. Keys come in tiles of 64, counted from key 0

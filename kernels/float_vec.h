@@ -1,5 +1,5 @@
 /* kernels/float_vec.h - private template: matrix product of F32, F16 and BF16 weights with float
- * activations, on panels of 16 rows: [column][16].; Pure; any thread.
+ * activations, on panels of 16 rows: [column][16]. Pure; any thread.
  *
  * Each output is two sums, over even and over odd columns, so that enough fused multiply-adds are in
  * flight even for one token; they are added at the end. */

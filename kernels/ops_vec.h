@@ -1,5 +1,5 @@
 /* kernels/ops_vec.h - private template: quantize, norm, activation and softmax on vectors of VF_LANES
- * floats.; contracts are in kernels.h. Pure; any thread. */
+ * floats. Contracts are in kernels.h. Pure; any thread. */
 #ifndef KERNELS_OPS_VEC_H
 #define KERNELS_OPS_VEC_H
 
