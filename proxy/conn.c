@@ -295,6 +295,17 @@ void conn_drain(struct conn *c)
         conn_close(c);
 }
 
+void conn_stop(struct conn *c)
+{
+    c->busy++;
+    c->gone = true;
+    if (c->req != NULL)
+        req_stop(c->req);
+    else
+        conn_close(c);
+    leave(c);
+}
+
 /* ---- making ----------------------------------------------------------------------------- */
 
 /* Copies the principal of the tunnel into memory of the connection. */

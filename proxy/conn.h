@@ -51,6 +51,9 @@ struct conn *conn_next(const struct conn *c);
 /* Closes when nothing is in flight, else after the current answer. */
 void conn_drain(struct conn *c);
 
+/* Ends the request in flight as stopped by the gateway and closes at once. */
+void conn_stop(struct conn *c);
+
 /* ---- for the request that is being answered ------------------------------------------------ */
 
 /* Starts the answer. fields: complete header lines ("Name: value\r\n"), without framing and Connection.

@@ -116,6 +116,8 @@ void req_malformed(struct conn *c, struct req *req, unsigned status, const char 
 
 /* The client closed or failed; the backend is cancelled in this loop turn. */
 void req_client_gone(struct req *req);
+/* The gateway stops and cannot wait any longer. */
+void req_stop(struct req *req);
 /* The client reads again: resume the backend. */
 void req_writable(struct req *req);
 

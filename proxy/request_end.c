@@ -155,6 +155,20 @@ void req_finish(struct req *req, enum audit_end end)
     conn_request_done(req->conn);
 }
 
+void req_stop(struct req *req)
+{
+    req->hold++;
+    req->client_gone = true;
+    if (req->audit_wait) {
+        /* The channel is closed next and calls nobody: nothing holds the request any more. */
+        req->audit_wait = false;
+    }
+    if (req->status == 0)
+        req->status = 503;
+    req_finish(req, AUDIT_END_GATEWAY_STOP);
+    (void)req_unhold(req);
+}
+
 void req_client_gone(struct req *req)
 {
     req->hold++;

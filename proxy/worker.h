@@ -6,6 +6,7 @@
 #ifndef PROXY_WORKER_H
 #define PROXY_WORKER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,8 @@ struct evconnlistener;
 struct ssl_ctx_st;
 struct server;
 struct conn;
+struct tunnel;
+struct engine_event_ctx;
 struct upstream_pool;
 struct leaf_mint;
 struct proxy_store;
@@ -42,8 +45,9 @@ struct server {
     struct worker *workers;
     unsigned n_workers;
     unsigned char hmac_key[32]; /* of this state directory: HMACs in records, placeholder keys */
-    atomic_bool draining;
-    atomic_uint n_conns; /* over all workers, for the limit */
+    atomic_int stop_level;      /* 0: serving; 1: draining; 2: drain time is over */
+    atomic_uint n_running;      /* workers whose loops have not ended */
+    atomic_uint n_conns;        /* over all workers, for the limit */
     atomic_ullong
         targets_down; /* bit per target: the last connection attempt failed a moment ago */
     uint64_t start_ns;
@@ -62,14 +66,23 @@ struct worker {
     struct evconnlistener *gateway, *proxy; /* NULL when off or draining */
     struct event *wake;                     /* server_stop() wakes the loop through wake_fd */
     struct event *audit_ev, **engine_evs;
+    struct engine_event_ctx *engine_ctx; /* per target: what its event is called with */
     int wake_fd;
-    struct conn *conns; /* list of all client connections */
+    struct conn *conns;     /* list of all client connections */
+    struct tunnel *tunnels; /* list of CONNECTs that have not become connections */
     struct metrics metrics;
     bool draining;
+    pthread_t thread;
+    bool started;
 };
 
-/* Closes listeners and idle connections; the loop ends when the last connection is gone. */
-void worker_drain(struct worker *w);
+/* Makes the loop, listeners and queues; start runs the loop in a thread of its own; stop_level moves on when the
+ * wake descriptor is written. */
+enum gw_status worker_init(struct worker *w, struct server *s, unsigned index, struct gw_err *err);
+enum gw_status worker_start(struct worker *w, struct gw_err *err);
+void worker_wake(struct worker *w); /* thread: any */
+/* Joins the thread and frees everything; w may be half built. */
+void worker_fini(struct worker *w);
 
 /* Called when a connection is gone: may end a draining loop. */
 void worker_conn_gone(struct worker *w);
