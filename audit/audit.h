@@ -144,6 +144,7 @@ struct audit_stats {
     uint64_t delivered, undelivered; /* Kafka */
     uint64_t oldest_undelivered_ms;  /* age */
     uint64_t producer_restarts, rejected;
+    uint64_t dead_letters; /* refused by Kafka for good, kept in dead-letter.jsonl */
     bool writable, kafka_configured, kafka_up;
 };
 void audit_stats(struct audit *a, struct audit_stats *out);

@@ -1,0 +1,209 @@
+/* audit/kafka_feed.c - reading slots for the sender. Owns the readers and the rings. */
+#include "audit/kafka_feed.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+void feed_init(struct feed *f, struct spool_slot *slot)
+{
+    memset(f, 0, sizeof(*f));
+    f->slot = slot;
+    f->r = SPOOL_READER_CLOSED;
+    f->acked_segno = slot->cursor_segno;
+    f->acked_seq = slot->cursor_seq;
+}
+
+void feed_fini(struct feed *f)
+{
+    spool_reader_fini(&f->r);
+    free(f->ring);
+    f->ring = NULL;
+}
+
+/* The lowest segment number of the slot that is at least `from`, or 0. */
+static uint64_t find_segment(struct feed *f, uint64_t from)
+{
+    struct spool_slot *s = f->slot;
+    uint64_t found = 0;
+
+    (void)pthread_mutex_lock(&s->sp->lock);
+    for (size_t i = 0; i < s->n_segs && found == 0; i++)
+        if (s->segs[i].segno >= from)
+            found = s->segs[i].segno;
+    (void)pthread_mutex_unlock(&s->sp->lock);
+    return found;
+}
+
+/* Opens the segment and notices when a new chain begins with it. */
+static bool open_segment(struct feed *f, uint64_t segno)
+{
+    struct gw_err err;
+    enum gw_status st = spool_reader_open(&f->r, f->slot->sp->dirfd, f->slot->index, segno, &err);
+
+    if (st != GW_OK && st != GW_ECORRUPT) {
+        gw_log(GW_LOG_ERROR, "audit_sender_read_failed", "error=\"%s\"", err.text);
+        return false;
+    }
+    if (st == GW_OK && strcmp(f->chain, f->r.header.chain) != 0) {
+        memcpy(f->chain, f->r.header.chain, sizeof(f->chain));
+        f->last_seq = 0;
+    }
+    return true;
+}
+
+/* Stands behind the cursor, at its segment or at the first one after it. */
+static bool place(struct feed *f)
+{
+    uint64_t segno = find_segment(f, f->acked_segno);
+
+    if (segno == 0 || segno << 32 > atomic_load(&f->slot->durable))
+        return false;
+    f->chain[0] = '\0';
+    f->last_seq = 0;
+    if (!open_segment(f, segno))
+        return false;
+    if (segno == f->acked_segno)
+        f->last_seq = f->acked_seq; /* what is not above is skipped */
+    f->placed = true;
+    return true;
+}
+
+/* Goes to the next segment when the durable part goes on there. */
+static bool advance(struct feed *f, spool_pos durable)
+{
+    uint64_t next;
+
+    if (f->r.segno >= durable >> 32)
+        return false;
+    next = find_segment(f, f->r.segno + 1);
+    return next != 0 && next << 32 <= durable && open_segment(f, next);
+}
+
+bool feed_next(struct feed *f, struct spool_rec *rec)
+{
+    spool_pos durable = atomic_load(&f->slot->durable);
+
+    if (!f->placed && !place(f))
+        return false;
+    for (;;) {
+        uint64_t at = f->r.off, skipped;
+        enum spool_read got;
+
+        if (spool_pos_make(f->r.segno, at) >= durable)
+            return false;
+        got = spool_reader_next(&f->r, rec);
+        switch (got) {
+        case SPOOL_READ_REC:
+            if (spool_pos_make(f->r.segno, f->r.off) > durable) {
+                f->r.off = at;
+                return false;
+            }
+            if (rec->seq <= f->last_seq)
+                continue; /* sent already, or written twice around a failed write */
+            f->last_seq = rec->seq;
+            return true;
+        case SPOOL_READ_END:
+            if (!advance(f, durable))
+                return false;
+            break;
+        case SPOOL_READ_TORN:
+        case SPOOL_READ_BAD:
+            /* The end of a segment that failed a write; or damage since the start. */
+            skipped = spool_reader_resync(&f->r);
+            gw_log(GW_LOG_WARN, "audit_sender_skipped",
+                   "slot=%u segment=%" PRIu64 " bytes=%" PRIu64, f->slot->index, f->r.segno,
+                   skipped);
+            if (skipped == 0)
+                return false;
+            break;
+        case SPOOL_READ_EIO:
+            return false;
+        }
+    }
+}
+
+void feed_unread(struct feed *f, const struct spool_rec *rec)
+{
+    f->r.off -= SPOOL_FRAME_BYTES + rec->payload.len;
+    f->last_seq = rec->seq - 1;
+}
+
+bool feed_push(struct feed *f, const struct spool_rec *rec, uint64_t *ticket)
+{
+    if (f->tail - f->head == f->cap) {
+        size_t cap = f->cap == 0 ? 256 : f->cap * 2;
+        struct feed_sent *ring = calloc(cap, sizeof(*ring));
+
+        if (ring == NULL)
+            return false;
+        for (uint64_t i = f->head; i < f->tail; i++)
+            ring[i & (cap - 1)] = f->ring[i & (f->cap - 1)];
+        free(f->ring);
+        f->ring = ring;
+        f->cap = cap;
+    }
+    *ticket = f->tail;
+    f->ring[f->tail++ & (f->cap - 1)] =
+        (struct feed_sent){spool_pos_make(f->r.segno, f->r.off), rec->seq, rec->time_ms, false};
+    return true;
+}
+
+unsigned feed_ack(struct feed *f, uint64_t ticket)
+{
+    unsigned n = 0;
+
+    if (ticket < f->head || ticket >= f->tail)
+        return 0;
+    f->ring[ticket & (f->cap - 1)].acked = true;
+    while (f->head < f->tail && f->ring[f->head & (f->cap - 1)].acked) {
+        const struct feed_sent *e = &f->ring[f->head & (f->cap - 1)];
+
+        f->acked_segno = e->end >> 32;
+        f->acked_seq = e->seq;
+        atomic_store(&f->slot->delivered, e->end);
+        f->moved = true;
+        f->head++;
+        n++;
+    }
+    return n;
+}
+
+void feed_rewind(struct feed *f)
+{
+    f->head = f->tail;
+    f->placed = false;
+}
+
+bool feed_waiting(const struct feed *f)
+{
+    spool_pos durable = atomic_load(&f->slot->durable);
+
+    if (!f->placed)
+        return durable > atomic_load(&f->slot->delivered);
+    return spool_pos_make(f->r.segno, f->r.off) < durable;
+}
+
+bool feed_cursor(struct feed *f, struct cursor_entry *out)
+{
+    struct spool_reader r = SPOOL_READER_CLOSED;
+
+    if (f->acked_segno == 0)
+        return false;
+    if (f->saved.segno != f->acked_segno || f->saved.chain[0] == '\0') {
+        /* The chain id stands in the segment's header; a deleted segment needs none. */
+        memset(f->saved.chain, 0, sizeof(f->saved.chain));
+        if (spool_reader_open(&r, f->slot->sp->dirfd, f->slot->index, f->acked_segno, NULL) ==
+            GW_OK)
+            memcpy(f->saved.chain, r.header.chain, sizeof(f->saved.chain));
+        spool_reader_fini(&r);
+    }
+    f->saved.slot = f->slot->index;
+    f->saved.segno = f->acked_segno;
+    f->saved.seq = f->acked_seq;
+    *out = f->saved;
+    f->moved = false;
+    return true;
+}
