@@ -227,7 +227,7 @@ static void write_uses(struct proxy_store *s, struct snapshot *snap)
 static enum gw_status look(struct proxy_store *s, struct gw_err *err)
 {
     bool changed = false, replaced = false;
-    struct snapshot *fresh, *old;
+    struct snapshot *fresh = NULL, *old;
 
     if (s->db == NULL) {
         GW_TRY(store_db_open(s->path, false, &s->db, err));
