@@ -20,5 +20,7 @@ void connect_accept(struct worker *w, struct bufferevent *bev, const char *peer,
 
 /* Closes tunnels that carry nothing yet; spliced ones go on until the drain time is over. */
 void connect_drain(struct worker *w);
+/* The drain time is over: closes the spliced ones too. */
+void connect_stop(struct worker *w);
 
 #endif

@@ -173,9 +173,12 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
         continue;
     drain(w);
-    if (atomic_load(&w->server->stop_level) >= 2)
-        while (w->conns != NULL)
-            conn_stop(w->conns);
+    if (atomic_load(&w->server->stop_level) < 2)
+        return;
+    connect_stop(w);
+    while (w->conns != NULL)
+        conn_stop(w->conns);
+    (void)event_base_loopbreak(w->base);
 }
 
 void worker_wake(struct worker *w)
