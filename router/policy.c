@@ -348,8 +348,18 @@ unsigned router_target_count(const struct router_policy *p)
     return p->n_targets;
 }
 
+/* A name that a tiered route spells out ("auto") stands for the tiers and is nobody's model. */
+static bool is_virtual(const struct router_policy *p, struct gw_span model)
+{
+    for (const struct policy_route *r = p->routes; r != NULL; r = r->next)
+        for (unsigned i = 0; r->tiered && i < r->models.n; i++)
+            if (gw_span_eq_nocase(r->models.items[i], model))
+                return true;
+    return false;
+}
+
 bool router_target_takes(const struct router_policy *p, unsigned index, struct gw_span model)
 {
-    return index < p->n_targets &&
+    return index < p->n_targets && !is_virtual(p, model) &&
            glob_match_any(p->targets[index].models.items, p->targets[index].models.n, model);
 }

@@ -92,7 +92,8 @@ const char *router_policy_digest(struct router_policy *p);
 const char *router_target_name(const struct router_policy *p, unsigned index);
 enum gw_zone router_target_zone(const struct router_policy *p, unsigned index);
 unsigned router_target_count(const struct router_policy *p);
-/* True when the target's `models:` take that name (none: every name). */
+/* True when the target's `models:` take that name (none: every name). A name that a tiered route spells out,
+ * such as "auto", is taken by no target: it must be replaced before a server sees it. */
 bool router_target_takes(const struct router_policy *p, unsigned index, struct gw_span model);
 
 /* ---- features --------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/digest.h"
+#include "base/json.h"
 #include "proxy/config.h"
 #include "proxy/config_private.h"
 #include "tests/test.h"
@@ -430,6 +431,33 @@ static void test_table(void)
     }
 }
 
+/* What is printed for people and editors names every key; the schema is one strict JSON value. */
+static void test_docs_and_schema(void)
+{
+    char *docs = NULL, *schema = NULL;
+    size_t n_docs = 0, n_schema = 0;
+    FILE *d = open_memstream(&docs, &n_docs), *s = open_memstream(&schema, &n_schema);
+    struct gw_json *json = gw_json_new();
+    struct gw_json_tok tok;
+    char cell[120];
+
+    proxy_config_print_docs(d);
+    proxy_config_print_schema(s);
+    CHECK(fclose(d) == 0 && fclose(s) == 0);
+    for (unsigned i = 0; i < n_config_keys; i++) {
+        (void)snprintf(cell, sizeof(cell), "| `%s` |", config_keys[i].path);
+        CHECK(strstr(docs, cell) != NULL);
+    }
+    gw_json_start(json, (struct gw_span){schema, n_schema}, NULL);
+    while (gw_json_next(json, &tok) != GW_JSON_END && tok.type != GW_JSON_ERROR)
+        ;
+    CHECK(tok.type == GW_JSON_END);
+    CHECK(strstr(schema, "\"required\":[\"name\",\"then\"]") != NULL);
+    gw_json_free(json);
+    free(docs);
+    free(schema);
+}
+
 static void test_every_prefix(void)
 {
     struct gw_span all = proxy_config_default_text();
@@ -459,6 +487,7 @@ int main(void)
     test_warnings();
     test_load_files();
     test_table();
+    test_docs_and_schema();
     test_every_prefix();
     return test_done();
 }
