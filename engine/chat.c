@@ -12,7 +12,6 @@
 
 struct chat {
     const struct tok *t;
-    char *text;          /* the model's template: jinja borrows from it */
     struct jinja *jinja; /* NULL: the family is used */
     const struct chat_family *family;
     bool
@@ -197,12 +196,6 @@ enum gw_status chat_open(const struct gguf *g, const struct tok *t, struct chat 
     c->t = t;
     if (gguf_has(g, "tokenizer.chat_template") &&
         gguf_str(g, "tokenizer.chat_template", &template, &why) == GW_OK && template.len > 0) {
-        c->text = malloc(template.len);
-        st = c->text == NULL ? GW_ENOMEM : GW_OK;
-    }
-    if (st == GW_OK) {
-        memcpy(c->text, template.ptr, template.len);
-        template.ptr = c->text;
         st = jinja_parse(template, &c->jinja, &why);
     }
     if (st == GW_OK)
@@ -222,7 +215,6 @@ void chat_free(struct chat *c)
     if (c == NULL)
         return;
     jinja_free(c->jinja);
-    free(c->text);
     free(c);
 }
 

@@ -44,22 +44,28 @@ static void eval_args(struct jrun *r, const struct jinja_node *n, struct jinja_a
     }
 }
 
+/* range(stop), range(start, stop), range(start, stop, step) */
 static struct jval range(struct jrun *r, const struct jinja_args *args)
 {
-    struct jval from = jval_int(0), to = jinja_arg(args, 0, NULL), out;
+    int64_t n[3] = {0, 0, 1}, count = 0;
+    bool fits = args->n >= 1 && args->n <= 3;
 
-    if (args->n == 2) {
-        from = to;
-        to = jinja_arg(args, 1, NULL);
+    for (unsigned i = 0; i < args->n && fits; i++) {
+        fits = args->values[i].type == JVAL_INT && args->values[i].number <= INT32_MAX &&
+               args->values[i].number >= -INT32_MAX;
+        n[args->n == 1 ? 1 : i] = args->values[i].number;
     }
-    if (args->n < 1 || args->n > 2 || from.type != JVAL_INT || to.type != JVAL_INT ||
-        to.number - from.number > 100000) {
-        jrun_fail(r, GW_EUNSUPPORTED, "range() takes one or two small numbers");
+    if (fits && n[2] > 0 && n[1] > n[0])
+        count = (n[1] - n[0] + n[2] - 1) / n[2];
+    else if (fits && n[2] < 0 && n[0] > n[1])
+        count = (n[0] - n[1] - n[2] - 1) / -n[2];
+    if (!fits || n[2] == 0 || count > 100000) {
+        jrun_fail(r, GW_EUNSUPPORTED, "range() takes one to three small numbers");
         return jval_undefined;
     }
-    out = jval_list(r, to.number > from.number ? (size_t)(to.number - from.number) : 0);
-    for (size_t i = 0; r->status == GW_OK && i < out.list->n; i++)
-        out.list->items[i] = jval_int(from.number + (int64_t)i);
+    struct jval out = jval_list(r, (size_t)count);
+    for (int64_t i = 0; r->status == GW_OK && i < count; i++)
+        out.list->items[i] = jval_int(n[0] + i * n[2]);
     return out;
 }
 

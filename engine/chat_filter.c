@@ -281,6 +281,27 @@ static struct jval join(struct jrun *r, struct jval v, const struct jinja_args *
     return jval_string(out);
 }
 
+/* The items whose member passes a test: selectattr('role', 'equalto', 'user'). */
+static struct jval select_attr(struct jrun *r, struct jval v, const struct jinja_args *args)
+{
+    const struct jlist *l = jval_iterate(r, v);
+    struct gw_span name = text_arg(r, args, 0), test = text_arg(r, args, 1);
+    struct jval out = jval_list(r, l->n);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->n && r->status == GW_OK; i++) {
+        struct jval member = jval_member(r, l->items[i], name);
+
+        if (test.len == 0 ? jval_truth(member)
+                          : jinja_test(r, test, member, jinja_arg(args, 2, NULL)))
+            out.list->items[kept++] = l->items[i];
+    }
+    if (r->status != GW_OK)
+        return jval_undefined;
+    out.list->n = kept;
+    return out;
+}
+
 static const struct jdict *need_dict(struct jrun *r, struct jval v)
 {
     static const struct jdict nothing = {NULL, NULL, 0};
@@ -347,11 +368,16 @@ struct entry {
 };
 
 static const struct entry filters[] = {
-    {"trim", strip},      {"upper", upper},     {"lower", lower},        {"capitalize", capitalize},
-    {"replace", replace}, {"length", length},   {"count", length},       {"string", to_string},
-    {"int", to_number},   {"safe", same},       {"default", or_default}, {"d", or_default},
-    {"list", to_list},    {"reverse", reverse}, {"first", first},        {"last", last},
-    {"join", join},       {"items", items},     {"tojson", to_json},
+    {"trim", strip},         {"upper", upper},
+    {"lower", lower},        {"capitalize", capitalize},
+    {"replace", replace},    {"length", length},
+    {"count", length},       {"string", to_string},
+    {"int", to_number},      {"safe", same},
+    {"default", or_default}, {"d", or_default},
+    {"list", to_list},       {"reverse", reverse},
+    {"first", first},        {"last", last},
+    {"join", join},          {"items", items},
+    {"tojson", to_json},     {"selectattr", select_attr},
 };
 
 static const struct entry methods[] = {

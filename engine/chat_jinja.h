@@ -35,7 +35,7 @@ struct jinja_input {
     struct gw_span bos, eos; /* texts of the tokens, or empty */
 };
 
-/* Parses text, which must outlive *out. GW_EPARSE, GW_EUNSUPPORTED: the message has the line; GW_ELIMIT,
+/* Parses text, which is copied. GW_EPARSE, GW_EUNSUPPORTED: the message has the line; GW_ELIMIT,
  * GW_ENOMEM. */
 enum gw_status jinja_parse(struct gw_span text, struct jinja **out, struct gw_err *err);
 void jinja_free(struct jinja *j); /* j may be NULL */
@@ -108,7 +108,7 @@ struct jinja_node {
 };
 
 struct jinja {
-    struct gw_arena *arena; /* holds the tree and unescaped literals */
+    struct gw_arena *arena; /* holds the template, the tree and unescaped literals */
     struct jinja_node *body;
 };
 

@@ -23,8 +23,6 @@ void lex_init(struct lexer *l, struct gw_span text)
 {
     if (text.len > 0 && text.ptr[text.len - 1] == '\n')
         text.len--;
-    if (text.len > 0 && text.ptr[text.len - 1] == '\r')
-        text.len--;
     *l = (struct lexer){text.ptr, text.ptr + text.len, 1, 0, 0, false, false, true};
 }
 
@@ -78,15 +76,9 @@ static void trim_after(struct lexer *l)
         for (const char *q = l->p; q < p; q++)
             l->at_line_start = l->at_line_start || *q == '\n';
         advance(l, p);
-    } else if (l->drop_newline && l->p < l->end) {
-        const char *p = l->p;
-
-        if (*p == '\r' && p + 1 < l->end)
-            p++;
-        if (*p == '\n') {
-            advance(l, p + 1);
-            l->at_line_start = true;
-        }
+    } else if (l->drop_newline && l->p < l->end && *l->p == '\n') {
+        advance(l, l->p + 1);
+        l->at_line_start = true;
     }
     l->strip_next = l->drop_newline = false;
 }

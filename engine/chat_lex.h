@@ -37,7 +37,7 @@ struct lexer {
     bool at_line_start; /* the text before p on this line is white space only, and was not output */
 };
 
-/* Starts on text; one trailing line end is dropped, as Jinja does. */
+/* Starts on text, whose line ends are \n; a trailing one is dropped, as Jinja does. */
 void lex_init(struct lexer *l, struct gw_span text);
 struct lex_token lex_next(struct lexer *l);
 

@@ -307,6 +307,26 @@ static struct jinja_node *statements(struct parser *p, const char *const *until)
     return first;
 }
 
+/* Copies text with all line ends made \n, as Jinja does. */
+static struct gw_span copy_template(struct parser *p, struct gw_span text)
+{
+    struct gw_span copy = {NULL, 0};
+    char *out = p->j->arena == NULL ? NULL : gw_arena_alloc(p->j->arena, text.len + 1);
+
+    if (out == NULL) {
+        parse_fail(p, GW_ENOMEM, "out of memory");
+        return copy;
+    }
+    copy.ptr = out;
+    for (size_t i = 0; i < text.len; i++) {
+        bool pair = text.ptr[i] == '\r' && i + 1 < text.len && text.ptr[i + 1] == '\n';
+
+        if (!pair)
+            out[copy.len++] = text.ptr[i] == '\r' ? '\n' : text.ptr[i];
+    }
+    return copy;
+}
+
 enum gw_status jinja_parse(struct gw_span text, struct jinja **out, struct gw_err *err)
 {
     struct jinja_node empty = {.kind = JINJA_NONE};
@@ -319,10 +339,8 @@ enum gw_status jinja_parse(struct gw_span text, struct jinja **out, struct gw_er
     if (p.j == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the chat template");
     p.j->arena =
-        gw_arena_new(JINJA_MAX_NODES * sizeof(struct jinja_node) + 2 * JINJA_MAX_TEMPLATE_BYTES);
-    if (p.j->arena == NULL)
-        parse_fail(&p, GW_ENOMEM, "out of memory");
-    lex_init(&p.lexer, text);
+        gw_arena_new(JINJA_MAX_NODES * sizeof(struct jinja_node) + 4 * JINJA_MAX_TEMPLATE_BYTES);
+    lex_init(&p.lexer, copy_template(&p, text));
     parse_next(&p);
     p.j->body = statements(&p, NULL);
     if (p.status != GW_OK) {
