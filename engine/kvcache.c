@@ -10,8 +10,9 @@ struct kvcache {
     struct kvcache_shape shape;
     char *mem; /* [page][layer][kv_head][block] */
     size_t block_bytes, page_bytes;
-    uint32_t *free_pages; /* a stack; the next page is free_pages[n_free - 1] */
+    uint64_t *free_bits; /* bit p % 64 of word p / 64: page p is free */
     unsigned n_pages, n_free, max_seq_pages;
+    unsigned first_word; /* no word before this one has a free page */
 };
 
 static unsigned pages_for(unsigned n_tokens)
@@ -39,13 +40,13 @@ enum gw_status kvcache_new(const struct kvcache_shape *shape, struct kvcache **o
                        shape->n_tokens);
     }
     kv->mem = hugemem_new(bytes);
-    kv->free_pages = calloc(kv->n_pages, sizeof(*kv->free_pages));
-    if (kv->mem == NULL || kv->free_pages == NULL) {
+    kv->free_bits = calloc(kv->n_pages / 64 + 1, sizeof(*kv->free_bits));
+    if (kv->mem == NULL || kv->free_bits == NULL) {
         kvcache_free(kv);
         return gw_fail(err, GW_ENOMEM, "out of memory for a KV cache of %zu MiB", bytes >> 20);
     }
     for (unsigned i = 0; i < kv->n_pages; i++)
-        kv->free_pages[i] = kv->n_pages - 1 - i;
+        kv->free_bits[i / 64] |= 1ull << i % 64;
     *out = kv;
     return GW_OK;
 }
@@ -56,8 +57,30 @@ void kvcache_free(struct kvcache *kv)
         return;
     if (kv->mem != NULL)
         hugemem_free(kv->mem, kv->page_bytes * kv->n_pages);
-    free(kv->free_pages);
+    free(kv->free_bits);
     free(kv);
+}
+
+/* Takes the lowest free page; there is one. */
+static uint32_t take_page(struct kvcache *kv)
+{
+    unsigned w = kv->first_word, bit;
+
+    while (kv->free_bits[w] == 0)
+        w++;
+    kv->first_word = w;
+    bit = (unsigned)__builtin_ctzll(kv->free_bits[w]);
+    kv->free_bits[w] &= kv->free_bits[w] - 1;
+    kv->n_free--;
+    return w * 64 + bit;
+}
+
+static void give_page(struct kvcache *kv, uint32_t page)
+{
+    kv->free_bits[page / 64] |= 1ull << page % 64;
+    if (page / 64 < kv->first_word)
+        kv->first_word = page / 64;
+    kv->n_free++;
 }
 
 enum gw_status kvcache_reserve(struct kvcache *kv, struct kvcache_seq *s, unsigned n_tokens)
@@ -75,15 +98,14 @@ enum gw_status kvcache_reserve(struct kvcache *kv, struct kvcache_seq *s, unsign
     if (s->pages == NULL)
         return GW_ENOMEM;
     while (s->n_pages < want)
-        s->pages[s->n_pages++] = kv->free_pages[--kv->n_free];
+        s->pages[s->n_pages++] = take_page(kv);
     return GW_OK;
 }
 
 void kvcache_release(struct kvcache *kv, struct kvcache_seq *s)
 {
-    /* In reverse, so that the low pages come out first again. */
     while (s->n_pages != 0)
-        kv->free_pages[kv->n_free++] = s->pages[--s->n_pages];
+        give_page(kv, s->pages[--s->n_pages]);
     free(s->pages);
     s->pages = NULL;
 }
