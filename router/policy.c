@@ -348,6 +348,15 @@ unsigned router_target_count(const struct router_policy *p)
     return p->n_targets;
 }
 
+const char *router_line_name(const struct router_policy *p, unsigned index)
+{
+    const struct policy_line *l = p->lines;
+
+    while (l != NULL && index-- > 0)
+        l = l->next;
+    return l == NULL ? "" : l->c.name.ptr;
+}
+
 /* A name that a tiered route spells out ("auto") stands for the tiers and is nobody's model. */
 static bool is_virtual(const struct router_policy *p, struct gw_span model)
 {

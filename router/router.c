@@ -150,6 +150,8 @@ static void take_lines(struct deciding *g, struct strictest *s)
         action = u == NULL ? g->p->default_action : u->line->c.action;
         g->d->actions[i] = (uint8_t)action;
         g->d->always[i] = u != NULL && u->line->c.scope_always;
+        if (g->d->lines != NULL)
+            g->d->lines[i] = u == NULL ? ROUTER_NO_LINE : (uint16_t)(u - g->uses);
         if (u != NULL)
             u->taken = true;
         consider(s, action, u, (int)i);
@@ -418,10 +420,12 @@ void router_decide(const struct router_policy *p, const struct router_input *in,
     struct use uses[POLICY_MAX_LINES]; /* not zeroed: find_lines() fills those that are read */
     struct deciding g = {.p = p, .in = in, .d = d, .uses = uses};
     uint8_t *actions = d->actions, *always = d->always;
+    uint16_t *lines = d->lines;
 
     memset(d, 0, sizeof(*d));
     d->actions = actions;
     d->always = always;
+    d->lines = lines;
     d->zones = GW_ZONES_ALL;
     d->line = "";
     d->finding = -1;
@@ -433,6 +437,8 @@ void router_decide(const struct router_policy *p, const struct router_input *in,
         d->sensitivity = GW_SEVERITY_CRITICAL;
         memset(actions, GW_ACTION_BLOCK, in->n_findings);
         memset(always, 1, in->n_findings);
+        if (lines != NULL)
+            memset(lines, 0xFF, in->n_findings * sizeof(*lines)); /* ROUTER_NO_LINE */
         block(d, ROUTER_REASON_POLICY_BLOCK);
     } else {
         decide(&g);

@@ -171,11 +171,18 @@ struct router_decision {
     int finding;                  /* index of the finding whose line decided; -1: none */
     uint8_t *actions;             /* caller's array of n_findings: enum gw_action per finding */
     uint8_t *always;              /* caller's array of n_findings: 1 when scope: always */
-    char reason_text[200];        /* one printable sentence: header, record and CLI show it */
+    uint16_t
+        *lines; /* caller's array of n_findings, or NULL: the policy line of each finding, counted
+                        from 0, or ROUTER_NO_LINE; for explanations */
+    char reason_text[200]; /* one printable sentence: header, record and CLI show it */
 };
 
+/* The name of a policy line, counted from 0; "" for ROUTER_NO_LINE. */
+enum { ROUTER_NO_LINE = 0xFFFF };
+const char *router_line_name(const struct router_policy *p, unsigned index);
+
 /* Decides. actions and always of *d must point to n_findings bytes each (or be NULL when there are
- * none). Never fails: whatever cannot be decided is blocked with its reason. Thread: any. */
+ * none); lines to as many numbers, or be NULL. Never fails: whatever cannot be decided is blocked with its reason. Thread: any. */
 void router_decide(const struct router_policy *p, const struct router_input *in,
                    struct router_decision *d);
 

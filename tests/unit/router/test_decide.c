@@ -63,10 +63,11 @@ static void add_line(struct router_policy *p, struct router_line line)
 
 enum { MAX_F = 16 };
 static uint8_t actions[MAX_F], always[MAX_F];
+static uint16_t lines[MAX_F];
 
 static struct router_decision decide_in(const struct router_policy *p, struct router_input in)
 {
-    struct router_decision d = {.actions = actions, .always = always};
+    struct router_decision d = {.actions = actions, .always = always, .lines = lines};
 
     router_decide(p, &in, &d);
     return d;
@@ -140,6 +141,9 @@ static void test_first_line_per_finding(void)
     router_policy_set_default(p, GW_ACTION_COACH);
     d = decide(p, "gpt-4o", fs, 3);
     CHECK(!d.blocked && actions[0] == GW_ACTION_TOKENIZE && actions[1] == GW_ACTION_ALERT);
+    CHECK(lines[0] == 2 && lines[1] == 0 && lines[2] == ROUTER_NO_LINE);
+    CHECK(strcmp(router_line_name(p, 2), "pii") == 0);
+    CHECK(router_line_name(p, ROUTER_NO_LINE)[0] == '\0');
     CHECK(actions[2] == GW_ACTION_COACH && d.action == GW_ACTION_TOKENIZE && d.finding == 0);
     CHECK(strcmp(d.line, "pii") == 0);
     router_policy_set_default(p, GW_ACTION_BLOCK);
@@ -408,6 +412,9 @@ static void test_check_and_digest(void)
     CHECK(router_policy_check(empty, NULL, NULL) == 1);
     CHECK(strcmp(router_target_name(p, CLUSTER), "cluster") == 0 &&
           router_target_name(p, 9)[0] == 0);
+    CHECK(router_target_takes(p, OPENAI, S("gpt-4o")) && !router_target_takes(p, OPENAI, S("x")));
+    CHECK(router_target_takes(p, LOCAL, S("x")) && !router_target_takes(p, 9, S("x")));
+    CHECK(!router_target_takes(p, LOCAL, S("auto"))); /* a name for tiers is nobody's model */
     CHECK(router_target_zone(p, CLUSTER) == GW_ZONE_PRIVATE && router_target_count(p) == 4);
     router_policy_free(p);
     router_policy_free(q);
