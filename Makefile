@@ -82,6 +82,11 @@ $(BUILD)/sluice: $(MAIN:%.c=$(BUILD)/%.o) $(call libs_of,proxy)
 	@echo "LD    $@"
 	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
 
+# The mock of an approved API: demo, end-to-end tests, benchmarks.
+$(BUILD)/mock-provider: $(BUILD)/tests/mock/provider.o $(call libs_of,proxy)
+	@echo "LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
+
 define FOLDER_RULES
 $(BUILD)/lib/$(1).a: $$(call obj_of,$(1))
 	@mkdir -p $$(@D) && echo "AR    $$@"
