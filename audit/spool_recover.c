@@ -38,6 +38,8 @@ void spool_recovery_fini(struct spool_recovery *rec)
 
 /* ---- scanning ---------------------------------------------------------------------------------- */
 
+enum { MAX_TOLD = 64 };
+
 /* What is known while the segments of one slot go by. */
 struct scan {
     struct spool *sp;
@@ -46,8 +48,13 @@ struct scan {
     struct spool_reader r;
     char chain[SPOOL_CHAIN_BYTES]; /* of the segment before */
     uint64_t last_seq;             /* of the last sound record in this chain, 0: none */
-    bool last_damaged;             /* the latest segment is not intact to its end */
-    bool last_lost_power;          /* written with process durability before this boot */
+    struct told {
+        uint64_t segno, bytes;
+        unsigned slot;
+    } told[MAX_TOLD]; /* the latest gap records; all stand in slot 0, which is read first */
+    size_t n_told;
+    bool last_damaged;    /* the latest segment is not intact to its end */
+    bool last_lost_power; /* written with process durability before this boot */
 };
 
 static void note_damage(struct scan *sc, const struct spool_damage *d)
@@ -61,6 +68,32 @@ static void note_damage(struct scan *sc, const struct spool_damage *d)
         out->damages = calloc(SPOOL_MAX_DAMAGES, sizeof(*out->damages));
     if (out->damages != NULL)
         out->damages[out->n_damages++] = *d;
+}
+
+/* Remembers a gap record of an earlier start, so that its damage is not told again. */
+static void take_life(struct scan *sc, struct gw_span json)
+{
+    char code[32], name[SPOOL_NAME_BYTES] = "";
+    struct told *t = &sc->told[sc->n_told % MAX_TOLD];
+    struct gw_span segment;
+
+    if (!gw_span_is(event_str(json, "event_code", code, sizeof(code)), "sluice.gap"))
+        return;
+    segment = event_str(json, "sluice.segment", name, sizeof(name) - 1);
+    if (segment.len == 0)
+        return;
+    name[segment.len] = '\0';
+    if (spool_name_parse(name, &t->slot, &t->segno) && event_num(json, "sluice.bytes", &t->bytes))
+        sc->n_told++;
+}
+
+static bool was_told(const struct scan *sc, const struct spool_damage *d)
+{
+    for (size_t i = 0; i < sc->n_told && i < MAX_TOLD; i++)
+        if (sc->told[i].slot == d->slot && sc->told[i].segno == d->segno &&
+            sc->told[i].bytes == d->bytes)
+            return true;
+    return false;
 }
 
 /* Counts a sound record and follows its request. False when out of memory. */
@@ -84,6 +117,8 @@ static bool take_record(struct scan *sc, const struct spool_rec *rec, uint64_t a
         atomic_store(&s->delivered, spool_pos_make(seg->segno, sc->r.off));
     else
         atomic_fetch_add(&sc->sp->undelivered, 1);
+    if (rec->kind == SPOOL_KIND_LIFECYCLE)
+        take_life(sc, rec->payload);
     if (rec->kind != SPOOL_KIND_DECIDED && rec->kind != SPOOL_KIND_COMPLETED)
         return true;
     id = event_request_id(rec->payload, id_bytes);
@@ -246,6 +281,8 @@ enum gw_status spool_recover(struct spool *sp, struct spool_recovery *out, struc
         end_slot(&sc);
         hold_open(sc.s);
     }
+    for (size_t k = 0; k < out->n_damages; k++)
+        out->damages[k].told = was_told(&sc, &out->damages[k]);
     free(files);
     spool_reader_fini(&sc.r);
     if (st != GW_OK)

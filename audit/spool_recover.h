@@ -18,6 +18,7 @@ struct spool_damage {
         after;   /* sequences of the sound records around the first and last hole; 0: none */
     bool header; /* the segment's header is damaged */
     bool torn;   /* only the file's end is missing, as after a crash in a write */
+    bool told;   /* an earlier start wrote its gap record and ended before the repair */
     char chain[SPOOL_CHAIN_BYTES];
 };
 

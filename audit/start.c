@@ -39,6 +39,8 @@ static enum gw_status put_gaps(struct audit *a, const struct spool_recovery *rec
                                 .bytes = d->bytes};
         enum gw_status st;
 
+        if (d->told)
+            continue;
         spool_name(name, d->slot, d->segno);
         ev.segment = gw_span_str(name);
         ev.from_sequence = d->before + 1;
