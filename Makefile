@@ -8,8 +8,7 @@ CUDA       ?= auto#     auto | 1 | 0
 WERROR     ?= 1
 BUILD_ROOT ?= build
 RE2C       ?= re2c
-PKGS       := libevent_openssl libevent_pthreads libevent openssl libcjson rdkafka yaml-0.1 sqlite3 \
-              libcurl zlib
+PKGS       := libevent_openssl libevent openssl rdkafka yaml-0.1 sqlite3 libcurl zlib
 
 comma := ,
 empty :=
@@ -119,6 +118,27 @@ $(BUILD)/flags: FORCE
 
 $(foreach f,$(FOLDERS),$(eval $(call FOLDER_RULES,$(f))))
 
+# ---- using it -----------------------------------------------------------------------------
+MODEL := models/smollm2-135m-instruct-q4_1.gguf
+
+run: ## set up, fetch the default model, build, and serve on 127.0.0.1:8080
+	@packaging/deps.sh build
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/sluice models pull --dir models
+	@exec $(BUILD)/sluice serve --first-key
+
+demo: ## the same with a mock provider as the approved API (README's first session)
+	@packaging/deps.sh build
+	@$(MAKE) --no-print-directory all $(BUILD)/mock-provider
+	@$(BUILD)/sluice models pull --dir models
+	@exec packaging/demo.sh $(BUILD) $(BUILD_ROOT)/demo $(MODEL)
+
+PREFIX ?= /usr/local
+install: all ## install binary, man page and service file (PREFIX=/usr/local, DESTDIR)
+	install -D -m 755 $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
+	install -D -m 644 packaging/sluice.1 $(DESTDIR)$(PREFIX)/share/man/man1/sluice.1
+	install -D -m 644 packaging/sluice.service $(DESTDIR)$(PREFIX)/lib/systemd/system/sluice.service
+
 # ---- tests --------------------------------------------------------------------------------
 # tests/unit/FOLDER/test_x.c links FOLDER's archive and what FOLDER may use.
 define UNIT_RULES
@@ -161,7 +181,7 @@ help: ## list targets and knobs
 	@echo "  knobs: MODE=$(MODE) SAN=$(SAN) CUDA=$(CUDA) WERROR=$(WERROR) BUILD_ROOT=$(BUILD_ROOT)"
 
 FORCE:
-.PHONY: all unit lint format clean help FORCE
+.PHONY: all run demo install unit lint format clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

@@ -14,7 +14,6 @@ BEGIN {
     public["kernels/quant.h"]; public["kernels/cuda.h"] # besides base/*.h and NAME/NAME.h
     owner["event2"]     = "^(proxy|tests)/"
     owner["openssl"]    = "^(proxy/|tests/|base/digest\\.c)"
-    owner["cjson"]      = "^(proxy/|audit/event|tests/)"
     owner["librdkafka"] = "^(audit/kafka|tests/)"
     owner["yaml"]       = "^base/yaml\\.c"
     owner["sqlite3"]    = "^(proxy/store|tests/)"
