@@ -298,6 +298,8 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
     uint64_t budget = cfg->m->weights_bytes / 2 > KV_BYTES ? cfg->m->weights_bytes / 2 : KV_BYTES;
     uint64_t tokens = budget / kvcache_token_bytes(&shape);
 
+    if (cfg->kv_tokens != 0)
+        tokens = cfg->kv_tokens;
     if (tokens > (uint64_t)cfg->max_context * cfg->max_seqs)
         tokens = (uint64_t)cfg->max_context * cfg->max_seqs;
     shape.n_tokens = tokens < cfg->max_context ? cfg->max_context : (unsigned)tokens;

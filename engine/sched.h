@@ -25,6 +25,7 @@ struct sched_config {
     const struct chat *chat;
     struct pool *p;
     unsigned max_context, max_seqs, max_queued; /* above 0 */
+    unsigned kv_tokens; /* 0: what memory allows; at least max_context is taken */
 };
 
 /* Takes the memory of cache and steps and starts the thread. All that cfg points to must outlive *out.
