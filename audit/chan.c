@@ -45,8 +45,7 @@ bool core_reserve(struct audit *a, struct core_full *full, uint64_t n, enum spoo
     struct spool *sp = a->spool;
     bool refusing = atomic_load(&full->full);
 
-    if (refusing && room == SPOOL_ROOM_NEW &&
-        atomic_load(&sp->used_bytes) > sp->max_bytes - sp->max_bytes / 32)
+    if (refusing && room == SPOOL_ROOM_NEW && spool_room_left(sp) < sp->max_bytes / 32)
         goto refuse;
     if (spool_reserve(sp, n, room))
         return true;

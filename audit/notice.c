@@ -43,7 +43,7 @@ static void notice_full(struct audit *a, struct spool_slot *s)
                (uint64_t)atomic_load(&sp->used_bytes), sp->max_bytes);
         (void)core_put_life(a, s, &ev);
     }
-    if (atomic_load(&sp->used_bytes) > sp->max_bytes - sp->max_bytes / 32)
+    if (spool_room_left(sp) < sp->max_bytes / 32)
         return;
     full->noted = false;
     atomic_store(&full->full, false);

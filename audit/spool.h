@@ -150,6 +150,9 @@ enum spool_room {
 bool spool_reserve(struct spool *sp, uint64_t n, enum spool_room room);
 void spool_unreserve(struct spool *sp, uint64_t n);
 
+/* Bytes left for new requests, what is kept for open ones and for lifecycle records taken off. */
+uint64_t spool_room_left(struct spool *sp);
+
 /* What spool_put() adds to a buffer at most. */
 enum { SPOOL_TAIL_BYTES = 24 };
 

@@ -333,8 +333,14 @@ static bool sort_bytes(struct spool_reader *r, bool header_bad, int good, int ba
 {
     struct spool_rec rec;
 
-    if (header_bad && !copy_range(r->fd, 0, r->off, bad))
-        return false;
+    struct stat st;
+
+    if (header_bad) {
+        if (fstat(r->fd, &st) != 0 ||
+            !copy_range(r->fd, 0, (uint64_t)st.st_size < r->off ? (uint64_t)st.st_size : r->off,
+                        bad))
+            return false;
+    }
     for (;;) {
         uint64_t from = r->off, n;
         enum spool_read got = spool_reader_next(r, &rec);

@@ -44,6 +44,14 @@ bool spool_reserve(struct spool *sp, uint64_t n, enum spool_room room)
     return true;
 }
 
+uint64_t spool_room_left(struct spool *sp)
+{
+    uint64_t taken = atomic_load(&sp->used_bytes) + SPOOL_HEADER_BYTES + LIFE_BYTES +
+                     (atomic_load(&sp->n_open) + 1) * COMPLETION_BYTES;
+
+    return taken < sp->max_bytes ? sp->max_bytes - taken : 0;
+}
+
 void spool_unreserve(struct spool *sp, uint64_t n)
 {
     atomic_fetch_sub(&sp->used_bytes, n);
