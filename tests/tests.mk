@@ -1,1 +1,2 @@
 # The tests beyond the unit tests.
+include tests/fuzz/fuzz.mk
