@@ -8,7 +8,7 @@
 
 #include "kernels/ops_avx2.h"
 #include "kernels/panel.h"
-#include "kernels/vec_avx2.h"
+#include "kernels/vec.h"
 
 enum {
     HALVES = 2, /* of a panel: rows 0..7 and 8..15 */
@@ -36,7 +36,7 @@ INLINE bool has_halves(enum kern_type type)
 }
 
 /* Products that fit into 16 bits: 2 * 127 * largest code * this < 32768. */
-INLINE int products_in_16_bits(enum kern_type type)
+INLINE size_t products_in_16_bits(enum kern_type type)
 {
     return type == KERN_TYPE_Q8_0 ? 1 : type == KERN_TYPE_Q6_K ? 2 : type == KERN_TYPE_Q5_0 ? 4 : 8;
 }
@@ -59,7 +59,7 @@ INLINE vf load_i8(const int8_t *p)
 }
 
 /* Finds tile i of a panel, its half h. */
-INLINE struct tile find_tile(enum kern_type type, const void *panel, size_t i, unsigned h)
+INLINE struct tile find_tile(enum kern_type type, const void *panel, size_t i, size_t h)
 {
     const size_t s = i / PANEL_TILES_SUPER, g = i % PANEL_TILES_SUPER, r = 8 * h;
     struct tile t = {.m = vf_zero()};
@@ -116,7 +116,7 @@ INLINE __m256i spread_bits(const uint8_t *p)
 }
 
 /* Vector j of a tile, 32 bytes: unsigned codes, but signed code - 128 for Q8_0. */
-INLINE __m256i load_codes(enum kern_type type, const struct tile *t, int j)
+INLINE __m256i load_codes(enum kern_type type, const struct tile *t, size_t j)
 {
     __m256i x, high;
 
@@ -164,15 +164,15 @@ INLINE __m256i start_sum(enum kern_type type, int32_t nsum)
 }
 
 /* sum[t] += vectors [from, to) of a tile times the codes of n tokens: exact. */
-INLINE void dot_codes(enum kern_type type, unsigned n, const struct tile *w, int from, int to,
+INLINE void dot_codes(enum kern_type type, unsigned n, const struct tile *w, size_t from, size_t to,
                       const struct kern_act_block *x, size_t stride, __m256i sum[MAX_GROUP])
 {
     const __m256i ones = _mm256_set1_epi16(1);
-    const int step = products_in_16_bits(type);
+    const size_t step = products_in_16_bits(type);
     __m256i part[MAX_GROUP];
 
 #pragma GCC unroll 8
-    for (int j = from; j < to; j++) {
+    for (size_t j = from; j < to; j++) {
         __m256i v = load_codes(type, w, j);
 
 #pragma GCC unroll 4
@@ -188,7 +188,7 @@ INLINE void dot_codes(enum kern_type type, unsigned n, const struct tile *w, int
 
 /* v[t] = d * sum of codes * activations over all columns of the tile or half 0 of them, or with half 1
  * added. */
-INLINE void dot_scaled(enum kern_type type, int half, unsigned n, const struct tile *w,
+INLINE void dot_scaled(enum kern_type type, size_t half, unsigned n, const struct tile *w,
                        const struct kern_act_block *x, size_t stride, vf v[MAX_GROUP])
 {
     const bool halves = has_halves(type);
@@ -230,22 +230,22 @@ INLINE void run_group(enum kern_type type, unsigned n, const char *panel, size_t
 {
     vf f[HALVES][MAX_GROUP];
 
-    for (unsigned h = 0; h < HALVES; h++)
+    for (size_t h = 0; h < HALVES; h++)
         for (unsigned t = 0; t < n; t++)
             f[h][t] = vf_zero();
     for (size_t b = 0; b < n_tiles; b++, x++) {
         for (size_t i = 0; i < tile_bytes; i += 64)
             _mm_prefetch(panel + b * tile_bytes + i + PREFETCH_BYTES, _MM_HINT_T0);
 #pragma GCC unroll 2
-        for (unsigned h = 0; h < HALVES; h++) {
+        for (size_t h = 0; h < HALVES; h++) {
             const struct tile w = find_tile(type, panel, b, h);
 
             dot_tile(type, n, &w, x, stride, f[h]);
         }
     }
-    for (unsigned h = 0; h < HALVES; h++)
+    for (size_t h = 0; h < HALVES; h++)
         for (size_t t = 0; t < n && rows > 8 * h; t++)
-            vf_store_n(out + t * out_stride + 8 * (size_t)h, f[h][t], rows - 8 * h);
+            vf_store_n(out + t * out_stride + 8 * h, f[h][t], rows - 8 * h);
 }
 
 INLINE void matmul(enum kern_type type, const struct kern_matrix *w, const struct kern_acts *x,

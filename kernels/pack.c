@@ -30,21 +30,21 @@ size_t panel_bytes(enum kern_type type, size_t cols)
 }
 
 /* The nibbles of row r: vector j into the low half of the j-th 64 bytes, vector j + 4 into the high. */
-static void put_nibbles(uint8_t lo[256], unsigned r, const uint8_t q[KERN_BLOCK])
+static void put_nibbles(uint8_t lo[256], size_t r, const uint8_t q[KERN_BLOCK])
 {
-    for (unsigned j = 0; j < 4; j++)
-        for (unsigned z = 0; z < 4; z++)
+    for (size_t j = 0; j < 4; j++)
+        for (size_t z = 0; z < 4; z++)
             lo[64 * j + 4 * r + z] = (uint8_t)((q[4 * j + z] & 15) | q[4 * j + z + 16] << 4);
 }
 
 /* The file pairs columns i and i + 16 in a byte just as the tile does, so bytes move in fours. */
-static void put_nibble_bytes(uint8_t lo[256], unsigned r, const uint8_t qs[16])
+static void put_nibble_bytes(uint8_t lo[256], size_t r, const uint8_t qs[16])
 {
-    for (unsigned j = 0; j < 4; j++)
+    for (size_t j = 0; j < 4; j++)
         memcpy(lo + 64 * j + 4 * r, qs + 4 * j, 4);
 }
 
-static void pack_q4_0(const struct kern_block_q4_0 *b, size_t n, struct tile_q4_0 *t, unsigned r)
+static void pack_q4_0(const struct kern_block_q4_0 *b, size_t n, struct tile_q4_0 *t, size_t r)
 {
     for (size_t i = 0; i < n; i++) {
         put_nibble_bytes(t[i].lo, r, b[i].qs);
@@ -52,7 +52,7 @@ static void pack_q4_0(const struct kern_block_q4_0 *b, size_t n, struct tile_q4_
     }
 }
 
-static void pack_q4_1(const struct kern_block_q4_1 *b, size_t n, struct tile_q4_1 *t, unsigned r)
+static void pack_q4_1(const struct kern_block_q4_1 *b, size_t n, struct tile_q4_1 *t, size_t r)
 {
     for (size_t i = 0; i < n; i++) {
         put_nibble_bytes(t[i].lo, r, b[i].qs);
@@ -61,54 +61,54 @@ static void pack_q4_1(const struct kern_block_q4_1 *b, size_t n, struct tile_q4_
     }
 }
 
-static void pack_q5_0(const struct kern_block_q5_0 *b, size_t n, struct tile_q5_0 *t, unsigned r)
+static void pack_q5_0(const struct kern_block_q5_0 *b, size_t n, struct tile_q5_0 *t, size_t r)
 {
     for (size_t i = 0; i < n; i++) {
         put_nibble_bytes(t[i].lo, r, b[i].qs);
-        for (unsigned j = 0; j < 8; j++)
+        for (size_t j = 0; j < 8; j++)
             t[i].hi[j] |= (uint64_t)(b[i].qh[j / 2] >> (4 * (j & 1)) & 15) << (4 * r);
         t[i].d[r] = b[i].d;
     }
 }
 
-static void pack_q8_0(const struct kern_block_q8_0 *b, size_t n, struct tile_q8_0 *t, unsigned r)
+static void pack_q8_0(const struct kern_block_q8_0 *b, size_t n, struct tile_q8_0 *t, size_t r)
 {
     for (size_t i = 0; i < n; i++) {
-        for (unsigned k = 0; k < KERN_BLOCK; k++)
+        for (size_t k = 0; k < KERN_BLOCK; k++)
             t[i].q[64 * (k / 4) + 4 * r + k % 4] = (uint8_t)(b[i].qs[k] + 128);
         t[i].d[r] = b[i].d;
     }
 }
 
-static void pack_q4_k(const struct kern_block_q4_k *b, size_t n, struct super_q4_k *s, unsigned r)
+static void pack_q4_k(const struct kern_block_q4_k *b, size_t n, struct super_q4_k *s, size_t r)
 {
     uint8_t q[KERN_BLOCK];
 
     for (size_t i = 0; i < n; i++) {
         s[i].d[r] = b[i].d;
         s[i].dmin[r] = b[i].dmin;
-        for (unsigned g = 0; g < PANEL_TILES_SUPER; g++) {
+        for (size_t g = 0; g < PANEL_TILES_SUPER; g++) {
             struct tile_q4_k *t = &s[i].tile[g];
 
-            codes_q4_k(&b[i], g, q);
+            codes_q4_k(&b[i], (unsigned)g, q);
             put_nibbles(t->lo, r, q);
-            kern_q4_k_scale(b[i].scales, g, &t->sc[r], &t->mn[r]);
+            kern_q4_k_scale(b[i].scales, (unsigned)g, &t->sc[r], &t->mn[r]);
         }
     }
 }
 
-static void pack_q6_k(const struct kern_block_q6_k *b, size_t n, struct super_q6_k *s, unsigned r)
+static void pack_q6_k(const struct kern_block_q6_k *b, size_t n, struct super_q6_k *s, size_t r)
 {
     uint8_t q[KERN_BLOCK];
 
     for (size_t i = 0; i < n; i++) {
         s[i].d[r] = b[i].d;
-        for (unsigned g = 0; g < PANEL_TILES_SUPER; g++) {
+        for (size_t g = 0; g < PANEL_TILES_SUPER; g++) {
             struct tile_q6_k *t = &s[i].tile[g];
 
-            codes_q6_k(&b[i], g, q);
+            codes_q6_k(&b[i], (unsigned)g, q);
             put_nibbles(t->lo, r, q);
-            for (unsigned k = 0; k < KERN_BLOCK; k++) {
+            for (size_t k = 0; k < KERN_BLOCK; k++) {
                 uint8_t *hi = &t->hi[64 * (k / 16) + 4 * r + k % 4];
 
                 *hi = (uint8_t)(*hi | (q[k] >> 4) << (2 * (k / 4 % 4)));
@@ -119,13 +119,13 @@ static void pack_q6_k(const struct kern_block_q6_k *b, size_t n, struct super_q6
     }
 }
 
-static void pack_float(const char *row, size_t cols, size_t width, char *panel, unsigned r)
+static void pack_float(const char *row, size_t cols, size_t width, char *panel, size_t r)
 {
     for (size_t k = 0; k < cols; k++)
         memcpy(panel + (k * PANEL_ROWS + r) * width, row + k * width, width);
 }
 
-static void pack_row(const struct kern_matrix *m, const char *row, char *panel, unsigned r)
+static void pack_row(const struct kern_matrix *m, const char *row, char *panel, size_t r)
 {
     void *to = panel;
     const void *from = row;
@@ -172,7 +172,7 @@ void panel_pack(const struct kern_matrix *m, const char *gguf, char *dst, size_t
 
         memset(panel, 0,
                bytes); /* rows that are not there, and the planes that are or-ed together */
-        for (unsigned r = 0; r < PANEL_ROWS && row + r < row_to; r++)
+        for (size_t r = 0; r < PANEL_ROWS && row + r < row_to; r++)
             pack_row(m, gguf + (row + r) * row_bytes, panel, r);
     }
 }

@@ -139,11 +139,11 @@ static void row_q4_k(const struct kern_block_q4_k *b, size_t n_blocks, float *ds
     uint8_t q[KERN_BLOCK], sc, mn;
 
     for (; n_blocks > 0; n_blocks--, b++) {
-        for (unsigned g = 0; g < KERN_SUPER / KERN_BLOCK; g++, dst += KERN_BLOCK) {
-            kern_q4_k_scale(b->scales, g, &sc, &mn);
+        for (size_t g = 0; g < KERN_SUPER / KERN_BLOCK; g++, dst += KERN_BLOCK) {
+            kern_q4_k_scale(b->scales, (unsigned)g, &sc, &mn);
             float d = kern_f16_f32(b->d) * (float)sc, m = kern_f16_f32(b->dmin) * (float)mn;
 
-            codes_q4_k(b, g, q);
+            codes_q4_k(b, (unsigned)g, q);
             for (unsigned j = 0; j < KERN_BLOCK; j++)
                 dst[j] = d * (float)q[j] - m;
         }
@@ -155,11 +155,11 @@ static void row_q6_k(const struct kern_block_q6_k *b, size_t n_blocks, float *ds
     uint8_t q[KERN_BLOCK];
 
     for (; n_blocks > 0; n_blocks--, b++) {
-        for (unsigned g = 0; g < KERN_SUPER / KERN_BLOCK; g++, dst += KERN_BLOCK) {
+        for (size_t g = 0; g < KERN_SUPER / KERN_BLOCK; g++, dst += KERN_BLOCK) {
             float d = kern_f16_f32(b->d);
             float scale[2] = {d * (float)b->sc[2 * g], d * (float)b->sc[2 * g + 1]};
 
-            codes_q6_k(b, g, q);
+            codes_q6_k(b, (unsigned)g, q);
             for (unsigned j = 0; j < KERN_BLOCK; j++)
                 dst[j] = scale[j / 16] * (float)(q[j] - 32);
         }

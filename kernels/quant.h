@@ -96,12 +96,14 @@ bool kern_row_bytes(uint32_t type, uint64_t n, size_t *bytes);
 /* The g-th of the eight 6-bit pairs in the 12 packed bytes of Q4_K. g < 8. */
 static inline void kern_q4_k_scale(const uint8_t s[12], unsigned g, uint8_t *sc, uint8_t *mn)
 {
+    unsigned i = g & 3; /* groups 4 to 7 take their high bits from the bytes of groups 0 to 3 */
+
     if (g < 4) {
-        *sc = s[g] & 63;
-        *mn = s[g + 4] & 63;
+        *sc = s[i] & 63;
+        *mn = s[i + 4] & 63;
     } else {
-        *sc = (uint8_t)((s[g + 4] & 15) | ((s[g - 4] >> 6) << 4));
-        *mn = (uint8_t)((s[g + 4] >> 4) | ((s[g] >> 6) << 4));
+        *sc = (uint8_t)((s[i + 8] & 15) | ((s[i] >> 6) << 4));
+        *mn = (uint8_t)((s[i + 8] >> 4) | ((s[i + 4] >> 6) << 4));
     }
 }
 

@@ -24,7 +24,9 @@ static void quantize_block(const float *x, size_t n, struct kern_act_block *o)
     if (finite && amax >= kern_min_amax)
         inv = 127.0f / amax;
     for (size_t i = 0; i < KERN_BLOCK; i++) {
-        o->q[i] = i < n && inv > 0 ? (int8_t)lrintf(x[i] * inv) : 0;
+        o->q[i] = 0;
+        if (i < n && inv > 0)
+            o->q[i] = (int8_t)lrintf(x[i] * inv);
         sum[i / 16] += o->q[i];
     }
     o->d = !finite ? NAN : inv > 0 ? amax / 127.0f : 0;
@@ -56,7 +58,7 @@ struct block {
 static void load_block(enum kern_type type, const void *row, size_t i, struct block *o)
 {
     const size_t super = i / (KERN_SUPER / KERN_BLOCK);
-    const unsigned g = (unsigned)(i % (KERN_SUPER / KERN_BLOCK));
+    const size_t g = i % (KERN_SUPER / KERN_BLOCK);
 
     o->off = 0;
     o->m = 0;
@@ -93,15 +95,15 @@ static void load_block(enum kern_type type, const void *row, size_t i, struct bl
     case KERN_TYPE_Q4_K: {
         const struct kern_block_q4_k *b = (const struct kern_block_q4_k *)row + super;
         uint8_t sc, mn;
-        codes_q4_k(b, g, o->q);
-        kern_q4_k_scale(b->scales, g, &sc, &mn);
+        codes_q4_k(b, (unsigned)g, o->q);
+        kern_q4_k_scale(b->scales, (unsigned)g, &sc, &mn);
         o->d[0] = o->d[1] = kern_f16_f32(b->d) * (float)sc;
         o->m = -(kern_f16_f32(b->dmin) * (float)mn);
         break;
     }
     case KERN_TYPE_Q6_K: {
         const struct kern_block_q6_k *b = (const struct kern_block_q6_k *)row + super;
-        codes_q6_k(b, g, o->q);
+        codes_q6_k(b, (unsigned)g, o->q);
         o->off = 32;
         o->d[0] = kern_f16_f32(b->d) * (float)b->sc[2 * g];
         o->d[1] = kern_f16_f32(b->d) * (float)b->sc[2 * g + 1];
@@ -127,7 +129,7 @@ static float dot_block(const struct block *w, const struct kern_act_block *x)
 static void row_quant(const struct kern_matrix *w, const char *row, const struct kern_acts *x,
                       unsigned n_tokens, float *out, size_t out_stride)
 {
-    struct block b;
+    struct block b = {.off = 0};
 
     for (size_t t = 0; t < n_tokens; t++)
         out[t * out_stride] = 0;

@@ -4,7 +4,7 @@
 #define KERNELS_TILE_AVX512_H
 
 #include "kernels/panel.h"
-#include "kernels/vec_avx512.h"
+#include "kernels/vec.h"
 
 struct wide_tile;
 

@@ -4,6 +4,14 @@
 #ifndef KERNELS_VEC_H
 #define KERNELS_VEC_H
 
+/* The type of a matrix and the number of tokens are arguments that must become constants. Not so in builds
+ * with a sanitizer: its checks, copied hundreds of times, would take minutes to compile. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#    define INLINE static __attribute__((noinline, unused))
+#else
+#    define INLINE static inline __attribute__((always_inline))
+#endif
+
 #ifdef __AVX512VNNI__
 #    include "kernels/vec_avx512.h"
 #else

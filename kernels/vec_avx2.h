@@ -8,8 +8,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-
 typedef __m256 vf;
 enum { VF_LANES = 8 };
 #define VF_REGS 16 /* vector registers */

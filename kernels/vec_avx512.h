@@ -7,8 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INLINE static inline __attribute__((always_inline))
-
 typedef __m512 vf;
 enum { VF_LANES = 16 };
 #define VF_REGS 32 /* vector registers */
