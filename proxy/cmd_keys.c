@@ -72,15 +72,15 @@ static bool parse_span(const char *text, int64_t now_ms, int64_t *out)
 /* The end of a day, "2027-01-31", in UTC. */
 static bool parse_date(const char *text, int64_t *out)
 {
-    struct tm tm = {0}, back;
+    struct tm tm = {0};
     char *end = strptime(text, "%Y-%m-%d", &tm);
+    int day = tm.tm_mday; /* timegm() turns a day that does not exist into another one */
     time_t t;
 
     if (end == NULL || *end != '\0' || strlen(text) != 10)
         return false;
     t = timegm(&tm);
-    /* A date that does not exist (February 30th) comes back as another one. */
-    if (t == (time_t)-1 || gmtime_r(&t, &back) == NULL || back.tm_mday != tm.tm_mday)
+    if (t == (time_t)-1 || tm.tm_mday != day)
         return false;
     *out = (int64_t)t * 1000 + DAY_MS;
     return true;

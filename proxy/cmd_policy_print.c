@@ -58,6 +58,17 @@ static void put_zones(struct gw_buf *b, unsigned zones, const char *quote)
     }
 }
 
+/* "at /messages/0/content: "; a plain prompt has no place to name. */
+static void put_place(const struct cmd_policy_result *r, unsigned i, struct gw_buf *b)
+{
+    struct gw_buf pointer = {0};
+
+    dlp_doc_pointer(r->doc, r->report.findings[i].leaf, &pointer);
+    if (pointer.len > 0)
+        gw_buf_printf(b, "at %s: ", pointer.ptr);
+    gw_buf_fini(&pointer);
+}
+
 static void put_text(const struct cmd_policy_result *r, struct gw_buf *b)
 {
     const struct router_policy *p = r->cfg->policy;
@@ -75,11 +86,10 @@ static void put_text(const struct cmd_policy_result *r, struct gw_buf *b)
         gw_buf_printf(b, "  %s  %s %s, confidence %u  ", info->id, gw_severity_name(info->severity),
                       gw_class_name(info->class_), (unsigned)r->report.findings[i].confidence);
         put_masked(b, value_of(r, i));
-        gw_buf_adds(b, "\n    at ");
-        dlp_doc_pointer(r->doc, r->report.findings[i].leaf, b);
-        gw_buf_printf(b, ": %s%s%s by %s%s%s\n", bold,
-                      gw_action_name((enum gw_action)d->actions[i]), reset,
-                      line[0] == '\0' ? "the default" : "policy line ", line,
+        gw_buf_adds(b, "\n    ");
+        put_place(r, i, b);
+        gw_buf_printf(b, "%s%s%s by %s%s%s\n", bold, gw_action_name((enum gw_action)d->actions[i]),
+                      reset, line[0] == '\0' ? "the default" : "policy line ", line,
                       d->actions[i] >= GW_ACTION_MASK && d->actions[i] != GW_ACTION_BLOCK &&
                               !edit_applies(r, i) && !d->blocked
                           ? " (not applied: the text stays in this process)"
