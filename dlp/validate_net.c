@@ -38,7 +38,7 @@ static bool after_version_word(const struct dlp_validate_in *in)
     while (before.len > 0 &&
            (before.ptr[before.len - 1] == ' ' || before.ptr[before.len - 1] == ':'))
         before.len--;
-    for (size_t i = 0; i + 1 < sizeof(words) / sizeof(words[0]); i++) {
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         size_t n = strlen(words[i]);
         struct gw_span tail = {before.ptr + (before.len - n), n};
 
@@ -188,7 +188,9 @@ int dlp_validate_email(const struct dlp_validate_in *in)
         gw_span_ends(domain, GW_SPAN(".test")) || gw_span_ends(domain, GW_SPAN(".example")) ||
         gw_span_ends(domain, GW_SPAN(".localhost")))
         return -35;
-    if (gw_span_is(local, "git") || gw_span_is(local, "noreply") || gw_span_is(local, "no-reply"))
+    if (gw_span_is(local, "git")) /* git@host:path */
+        return DLP_VALIDATE_REJECT;
+    if (gw_span_is(local, "noreply") || gw_span_is(local, "no-reply"))
         return -40;
     return 0;
 }

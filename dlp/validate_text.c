@@ -30,7 +30,8 @@ size_t dlp_val_compact(struct gw_span s, char *out, size_t max)
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
 
-        if (c == ' ' || c == '-' || c == '.' || c == '/' || c == '_' || c == '\t' || c == '\n')
+        if (c == ' ' || c == '-' || c == '.' || c == '/' || c == '_' || c == '\t' || c == '\n' ||
+            c == '(' || c == ')')
             continue;
         if (!dlp_is_alnum(c) || n == max)
             return 0;

@@ -366,8 +366,9 @@ static bool is_code_line(struct gw_span l)
         "impl ",       "pub ",         "use ",        "match ",    "interface ", "async ",
         "await ",      "export ",      "module ",     "end",       "begin",      "select ",
         "insert into", "create table", "alter table", "update ",   "where ",     "print(",
-        "self.",       "this.",        "@",           "//",        "/*",         "* ",
-        "<?php",       "if __name__",  "raise ",      "throw ",    "yield ",
+        "self.",       "this.",        "@",           "fi",        "done",       "esac",
+        "echo ",       "set -",        "//",          "/*",        "* ",         "<?php",
+        "if __name__", "raise ",       "throw ",      "yield ",
     };
     char last;
 
@@ -379,6 +380,8 @@ static bool is_code_line(struct gw_span l)
         return false;
     last = l.ptr[l.len - 1];
     if (last == ';' || last == '{' || last == '}' || (last == ')' && l.len > 2))
+        return true;
+    if (gw_span_ends(l, GW_SPAN("; do")) || gw_span_ends(l, GW_SPAN("; then")))
         return true;
     for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
         struct gw_span w = gw_span_str(starts[i]);
