@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dlp/rulec.h"
+
 /* Written by the rule compiler at build time (dlp/rules.mk). */
 extern const struct bundle dlp_builtin_bundle;
 
@@ -20,6 +22,7 @@ static void free_rules(struct dlp_rules *r)
     free(r->info);
     free(r->validators);
     free(r->first_validator);
+    free(r->run_kind);
     if (r->object != NULL)
         (void)dlclose(r->object);
     free(r);
@@ -61,6 +64,33 @@ static enum gw_status find_validators(struct dlp_rules *r, struct gw_err *err)
     return GW_OK;
 }
 
+static bool only_word_bytes(const struct bundle_set *s)
+{
+    static const struct bundle_set word = {{0, 0x03ff0000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
+
+    for (unsigned i = 0; i < 8; i++)
+        if ((s->w[i] & ~word.w[i]) != 0)
+            return false;
+    return true;
+}
+
+static void sort_runs(struct dlp_rules *r)
+{
+    for (unsigned i = 0; i < r->b->n_runs; i++) {
+        const struct bundle_run *run = &r->b->runs[i];
+        uint32_t before = r->b->patterns[run->target.pattern].before;
+
+        if (run->target.max > 0 ||
+            (before != RULEC_BOUNDARY_WORD && before != RULEC_BOUNDARY_TOKEN))
+            r->run_kind[i] = BUNDLE_RUN_ANYWHERE;
+        else
+            r->run_kind[i] =
+                only_word_bytes(&r->b->sets[run->set]) ? BUNDLE_RUN_IN_WORD : BUNDLE_RUN_AT_WORD;
+        if (i == 0 || run->n < r->min_run)
+            r->min_run = run->n;
+    }
+}
+
 enum gw_status bundle_open(const struct bundle *b, void *object, struct dlp_rules **out,
                            struct gw_err *err)
 {
@@ -84,14 +114,13 @@ enum gw_status bundle_open(const struct bundle *b, void *object, struct dlp_rule
     r->info = calloc(b->n_rules + 1, sizeof(*r->info));
     r->validators = calloc(n_checks + 1, sizeof(*r->validators));
     r->first_validator = calloc(b->n_rules + 1, sizeof(*r->first_validator));
-    if (r->info == NULL || r->validators == NULL || r->first_validator == NULL ||
-        !prefilter_init(&r->filter, b)) {
+    r->run_kind = calloc(b->n_runs + 1, sizeof(*r->run_kind));
+    if (r->run_kind == NULL || r->info == NULL || r->validators == NULL ||
+        r->first_validator == NULL || !prefilter_init(&r->filter, b)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;
     }
-    for (unsigned i = 0; i < b->n_runs; i++)
-        if (i == 0 || b->runs[i].n < r->min_run)
-            r->min_run = b->runs[i].n;
+    sort_runs(r);
     fill_info(r);
     st = find_validators(r, err);
     if (st != GW_OK)

@@ -13,13 +13,21 @@
 #include "dlp/prefilter.h"
 #include "dlp/validate.h"
 
+/* Where a run has to be looked for. */
+enum bundle_run_kind {
+    BUNDLE_RUN_ANYWHERE,
+    BUNDLE_RUN_AT_WORD, /* its match begins with it, and only where a word begins */
+    BUNDLE_RUN_IN_WORD, /* and it has no bytes but [A-Za-z0-9_] */
+};
+
 struct dlp_rules {
     const struct bundle *b;
     struct dlp_rule_info *info;              /* of each rule */
     const struct dlp_validator **validators; /* of all rules' checks, in order */
     unsigned *first_validator;               /* of each rule, into validators */
     struct prefilter filter;
-    unsigned min_run; /* shortest run that is looked for; 0: none */
+    unsigned char *run_kind; /* enum bundle_run_kind of each run */
+    unsigned min_run;        /* shortest run that is looked for; 0: none */
     atomic_uint refs;
     void *object; /* dlopen handle, or NULL for the rules that are built in */
 };

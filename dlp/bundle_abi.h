@@ -15,10 +15,20 @@ struct bundle_set {
     uint32_t w[8];
 };
 
+/* Bytes [from, to) of the current text are known to be of one loop's set: candidates that stand close
+ * together would walk over them again and again. Valid in the epoch that is written in it. */
+struct bundle_memo {
+    const unsigned char *from, *to;
+    uint32_t epoch;
+};
+
 /* A match; offsets count from where the matcher began. */
 struct bundle_match {
-    uint32_t len;        /* of the whole match; 0: none */
-    uint32_t start, end; /* the part that is reported */
+    uint32_t len;             /* out: of the whole match; 0: none */
+    uint32_t start, end;      /* out: the part that is reported */
+    uint32_t work;            /* in and out: grows by the bytes looked at */
+    uint32_t epoch;           /* in: of the text */
+    struct bundle_memo *memo; /* in: the pattern's */
 };
 
 /* Finds the longest match of one pattern that begins at s, reading below lim only. */
@@ -62,6 +72,7 @@ struct bundle_pattern {
     uint32_t first;         /* index of the set of bytes a match can begin with */
     uint32_t before, after; /* enum rulec_boundary */
     uint32_t reach;         /* bytes that a match can have at most */
+    uint32_t first_memo;    /* index of its first struct bundle_memo */
 };
 
 /* How far in front of a window or run a match can begin, and what may stand between. */
@@ -87,7 +98,7 @@ struct bundle_run {
 struct bundle {
     uint32_t abi, size; /* BUNDLE_ABI, sizeof(struct bundle) */
     const char *digest; /* of the sources, 64 hex digits */
-    uint32_t n_rules, n_patterns, n_sets, n_windows, n_targets, n_runs;
+    uint32_t n_rules, n_patterns, n_sets, n_windows, n_targets, n_runs, n_memos;
     const struct bundle_rule *rules;
     const struct bundle_pattern *patterns;
     const struct bundle_set *sets;

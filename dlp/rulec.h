@@ -43,9 +43,9 @@
  *
  * Context. A word of `words` within `within` bytes (default 80) before or behind the span, or in the
  * JSON key above it, adds `boost` (default 10) once; so does a JSON key that contains one of `keys`.
- * `required: true` drops findings without either. Words are whole and case does not matter; a space in
- * them stands for any run of blanks, - _ . or nothing, and aCamelHump begins a word: "access key" is in
- * access_key, Access-Key and awsAccessKey.
+ * `required: true` drops findings without either. Words are whole and case does not matter; a blank, -,
+ * _, . or aCamelHump in them stands for any run of blanks, - _ . or nothing, and a hump in the text
+ * begins a word: "access key" is in access_key, Access-Key and awsAccessKey.
  *
  * Reject. An entry with * or ? is a glob over the whole span; another one drops the finding when the
  * span contains it. Case does not matter.

@@ -43,6 +43,13 @@ static bool is_run(const struct rx_node *n)
            (n->min > UNROLL || (n->max != RX_INFINITE && n->max > UNROLL));
 }
 
+/* An unbounded repeat of one set: a loop that can remember how far it went, where it stands at the top
+ * anyway; no reason to open anything. */
+static bool is_loop(const struct rx_node *n)
+{
+    return n->kind == RX_REPEAT && n->kid->kind == RX_SET && n->max == RX_INFINITE;
+}
+
 /* True when n holds something that must stand at the top of a chain. */
 static bool must_open(const struct rx_node *n)
 {
@@ -131,9 +138,9 @@ static bool flatten(struct cutter *x, struct branches *all, const struct rx_node
 {
     if (n->kind == RX_EMPTY)
         return true;
-    if (is_run(n))
+    if (is_run(n) || is_loop(n))
         return push(x, all, ITEM_RUN, n);
-    if (!must_open(n))
+    if (!must_open(n) && n->kind != RX_CAT)
         return push(x, all, ITEM_ATOM, n);
     if (n->kind == RX_ALT)
         return flatten_alt(x, all, n);

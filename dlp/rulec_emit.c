@@ -5,7 +5,6 @@
  * can work on a span in the middle of a larger buffer. Thread: one at a time per set. */
 #include "dlp/rulec_emit.h"
 
-#include <limits.h>
 #include <string.h>
 
 #include "dlp/rulec.h"
@@ -22,7 +21,7 @@ static const char prelude[] =
     "#define YYPEEK() (p < lim ? *p : 0)\n"
     "#define YYSKIP() (++p)\n"
     "#define YYBACKUP() (k = p)\n"
-    "#define YYRESTORE() (p = k)\n"
+    "#define YYRESTORE() (m->work += (uint32_t)(p - k), p = k)\n"
     "/*!re2c\n"
     "re2c:api = custom;\n"
     "re2c:api:style = functions;\n"
@@ -30,13 +29,37 @@ static const char prelude[] =
     "*/\n"
     "static const unsigned char *run(const unsigned char *p, const unsigned char *lim, uint32_t "
     "set,\n"
-    "                                uint32_t min, uint32_t max)\n"
+    "                                uint32_t min, uint32_t max, struct bundle_match *m)\n"
     "{\n"
     "    const unsigned char *s = p;\n"
     "    if ((size_t)(lim - p) > max)\n"
     "        lim = p + max;\n"
     "    while (p < lim && (sets[set].w[*p >> 5] >> (*p & 31) & 1u) != 0)\n"
     "        p++;\n"
+    "    m->work += (uint32_t)(p - s) + 1;\n"
+    "    return (size_t)(p - s) < min ? NULL : p;\n"
+    "}\n"
+    "/* The same for long runs: goes on where an earlier one in the same bytes stopped. */\n"
+    "static const unsigned char *long_run(const unsigned char *p, const unsigned char *lim, "
+    "uint32_t set,\n"
+    "                                     uint32_t min, uint32_t max, struct bundle_match *m,\n"
+    "                                     struct bundle_memo *known)\n"
+    "{\n"
+    "    const unsigned char *s = p;\n"
+    "    if ((size_t)(lim - p) > max)\n"
+    "        lim = p + max;\n"
+    "    if (known->epoch != m->epoch || p < known->from || p > known->to) {\n"
+    "        known->epoch = m->epoch;\n"
+    "        known->from = known->to = p;\n"
+    "    }\n"
+    "    p = known->to < lim ? known->to : lim;\n"
+    "    m->work++;\n"
+    "    while (p < lim && (sets[set].w[*p >> 5] >> (*p & 31) & 1u) != 0) {\n"
+    "        p++;\n"
+    "        m->work++;\n"
+    "    }\n"
+    "    if (p > known->to)\n"
+    "        known->to = p;\n"
     "    return (size_t)(p - s) < min ? NULL : p;\n"
     "}\n"
     "static void keep(struct bundle_match *m, const unsigned char *s, const unsigned char *a,\n"
@@ -173,132 +196,6 @@ static void put_rules(struct gw_buf *out, const struct rulec_set *set)
     gw_buf_adds(out, "};\n");
 }
 
-/* ---- matchers --------------------------------------------------------------------------- */
-
-static void put_re2c_set(struct gw_buf *out, const struct bundle_set *s)
-{
-    gw_buf_addc(out, '[');
-    for (unsigned b = 0; b < 256; b++) {
-        unsigned to = b;
-
-        if (!rx_set_has(s, b))
-            continue;
-        while (to < 255 && rx_set_has(s, to + 1))
-            to++;
-        gw_buf_printf(out, to == b ? "\\x%02x" : "\\x%02x-\\x%02x", b, to);
-        b = to;
-    }
-    gw_buf_addc(out, ']');
-}
-
-/* Writes n in re2c's notation. */
-static void put_re2c(struct gw_buf *out, const struct rx_node *n)
-{
-    switch (n->kind) {
-    case RX_EMPTY:
-        gw_buf_adds(out, "\"\"");
-        return;
-    case RX_SET:
-        put_re2c_set(out, &n->set);
-        return;
-    case RX_REPEAT:
-        gw_buf_addc(out, '(');
-        put_re2c(out, n->kid);
-        if (n->max == RX_INFINITE)
-            gw_buf_printf(out, n->min == 0 ? ")*" : (n->min == 1 ? ")+" : "){%d,}"), n->min);
-        else
-            gw_buf_printf(out, "){%d,%d}", n->min, n->max);
-        return;
-    case RX_CAT:
-    case RX_ALT:
-    case RX_SECRET:
-        gw_buf_addc(out, '(');
-        for (const struct rx_node *k = n->kid; k != NULL; k = k->next) {
-            if (k != n->kid)
-                gw_buf_adds(out, n->kind == RX_ALT ? "\n|" : " ");
-            put_re2c(out, k);
-        }
-        gw_buf_addc(out, ')');
-        return;
-    }
-}
-
-static void put_automaton(struct gw_buf *out, unsigned pattern, unsigned number,
-                          const struct rx_node *n)
-{
-    gw_buf_printf(out,
-                  "static const unsigned char *d%u_%u(const unsigned char *p, const unsigned char "
-                  "*lim)\n{\n    const unsigned char *q = p, *k = p;\n    (void)k;\n    (void)q;\n"
-                  "/*!re2c\n",
-                  pattern, number);
-    put_re2c(out, n);
-    gw_buf_printf(out, " { return p; }\n* { return %s; }\n*/\n}\n", rx_nullable(n) ? "q" : "NULL");
-}
-
-/* One step; what follows stands inside the loops it opens. */
-static void put_step(struct gw_buf *out, const struct rx_step *s, unsigned pattern,
-                     unsigned *number, unsigned set, unsigned *loops)
-{
-    if (s->dfa != NULL) {
-        gw_buf_printf(out, "        if ((p = d%u_%u(p, lim)) == NULL)\n            continue;\n",
-                      pattern, (*number)++);
-        return;
-    }
-    if (s->all_lengths)
-        gw_buf_printf(out, "        l%u = p;\n", *loops);
-    gw_buf_printf(out,
-                  "        if ((p = run(p, lim, %u, %du, %uu)) == NULL)\n            continue;\n",
-                  set, s->min, s->max == RX_INFINITE ? UINT_MAX : (unsigned)s->max);
-    if (s->all_lengths) {
-        gw_buf_printf(out, "        for (h%u = p; h%u - l%u >= %d; h%u--) {\n        p = h%u;\n",
-                      *loops, *loops, *loops, s->min, *loops, *loops);
-        (*loops)++;
-    }
-}
-
-static void put_chain(struct gw_buf *out, unsigned pattern, unsigned *number,
-                      const struct rx_chain *c, struct emit_sets *sets)
-{
-    unsigned loops = 0;
-
-    gw_buf_adds(out, "    do {\n        p = a = s;\n");
-    for (unsigned i = 0; i < c->n_steps; i++) {
-        const struct rx_step *s = &c->steps[i];
-
-        if (i == c->secret_from && i > 0)
-            gw_buf_adds(out, "        a = p;\n");
-        if (i == c->secret_to)
-            gw_buf_adds(out, "        b = p;\n");
-        put_step(out, s, pattern, number, s->dfa == NULL ? emit_set(sets, &s->set) : 0, &loops);
-    }
-    if (c->secret_to == c->n_steps)
-        gw_buf_adds(out, "        b = p;\n");
-    gw_buf_adds(out, "        keep(m, s, a, b, p);\n");
-    for (; loops > 0; loops--)
-        gw_buf_adds(out, "        }\n");
-    gw_buf_adds(out, "    } while (0);\n");
-}
-
-void emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains, unsigned n,
-                  struct emit_sets *sets)
-{
-    unsigned number = 0;
-
-    for (unsigned i = 0; i < n; i++)
-        for (unsigned k = 0; k < chains[i].n_steps; k++)
-            if (chains[i].steps[k].dfa != NULL)
-                put_automaton(out, pattern, number++, chains[i].steps[k].dfa);
-    gw_buf_printf(out,
-                  "static void m%u(const unsigned char *s, const unsigned char *lim, struct "
-                  "bundle_match *m)\n{\n"
-                  "    const unsigned char *p, *a, *b = s, *l0, *l1, *h0, *h1;\n    m->len = 0;\n",
-                  pattern);
-    number = 0;
-    for (unsigned i = 0; i < n; i++)
-        put_chain(out, pattern, &number, &chains[i], sets);
-    gw_buf_adds(out, "}\n");
-}
-
 /* ---- the whole -------------------------------------------------------------------------- */
 
 static void put_sets(struct gw_buf *out, const struct emit_sets *sets)
@@ -321,9 +218,10 @@ static void put_bundle(struct gw_buf *out, const struct rulec_set *set, const ch
                   symbol, symbol);
     put_str(out, set->digest);
     gw_buf_printf(out,
-                  ",\n    %u, %u, %u, %u, %u, %u,\n"
+                  ",\n    %u, %u, %u, %u, %u, %u, %u,\n"
                   "    rules, patterns, sets, windows, targets, runs};\n",
-                  set->n_rules, t->n_patterns, t->sets.n, t->n_windows, t->n_targets, t->n_runs);
+                  set->n_rules, t->n_patterns, t->sets.n, t->n_windows, t->n_targets, t->n_runs,
+                  t->n_memos);
 }
 
 enum gw_status rulec_emit(const struct rulec_set *set, const char *symbol, struct gw_buf *out,

@@ -17,7 +17,7 @@ struct emit_sets {
 unsigned emit_set(struct emit_sets *sets, const struct bundle_set *s);
 
 struct emit_pattern {
-    unsigned rule, first, before, after, reach;
+    unsigned rule, first, before, after, reach, first_memo;
 };
 
 /* One anchor of one pattern. */
@@ -31,7 +31,7 @@ struct emit_tables {
     struct emit_sets sets;
     struct emit_pattern *patterns;
     struct emit_anchor *anchors;
-    unsigned n_patterns, cap_patterns, n_anchors, cap_anchors;
+    unsigned n_patterns, cap_patterns, n_anchors, cap_anchors, n_memos;
     unsigned n_windows, n_targets, n_runs; /* known after emit_put_tables */
 };
 
@@ -44,8 +44,8 @@ enum gw_status emit_patterns(const struct rulec_set *set, struct emit_tables *t,
 /* Writes the tables patterns, windows, targets and runs. */
 enum gw_status emit_put_tables(struct emit_tables *t, struct gw_buf *out, struct gw_err *err);
 
-/* Writes the matcher function m<pattern>. */
-void emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains, unsigned n,
-                  struct emit_sets *sets);
+/* Writes the matcher function m<pattern>; returns how many memos it uses. */
+unsigned emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains,
+                      unsigned n, struct emit_sets *sets);
 
 #endif

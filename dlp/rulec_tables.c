@@ -90,7 +90,8 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     GW_TRY(rx_parse(scratch, r->patterns[i], r->nocase, r->boundary, &p, err));
     GW_TRY(rx_chains(scratch, &p, &chains, &n_chains, err));
     GW_TRY(rulec_anchors(scratch, p.root, &anchors, &n_anchors, err));
-    emit_matcher(out, t->n_patterns, chains, n_chains, &t->sets);
+    row.first_memo = t->n_memos;
+    t->n_memos += emit_matcher(out, t->n_patterns, chains, n_chains, &t->sets);
     rx_first(p.root, &first);
     row.first = emit_set(&t->sets, &first);
     row.before = p.before;
@@ -153,8 +154,8 @@ static void put_patterns(struct gw_buf *out, const struct emit_tables *t)
     for (unsigned i = 0; i < t->n_patterns; i++) {
         const struct emit_pattern *p = &t->patterns[i];
 
-        gw_buf_printf(out, "    {m%u, %u, %u, %u, %u, %u},\n", i, p->rule, p->first, p->before,
-                      p->after, p->reach);
+        gw_buf_printf(out, "    {m%u, %u, %u, %u, %u, %u, %u},\n", i, p->rule, p->first, p->before,
+                      p->after, p->reach, p->first_memo);
     }
     gw_buf_adds(out, "};\n");
 }

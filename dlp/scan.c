@@ -14,6 +14,10 @@ enum {
     DEFAULT_MAX_FINDINGS = 10000,
     MIN_NUMBER_BYTES = 9, /* shorter JSON numbers are no identifiers */
     MAX_LEAF_FINDINGS = 1 << 20,
+    /* Text needs a few steps of matchers a byte. One that is made to keep them busy is given up, and
+     * the caller fails closed: 64 steps are 50 to 100 ns. */
+    WORK_PER_BYTE = 64,
+    WORK_FREE = 1 << 22,
 };
 
 struct dlp_scanner *dlp_scanner_new(void)
@@ -28,6 +32,7 @@ void dlp_scanner_free(struct dlp_scanner *s)
     free(s->found);
     free(s->order);
     free(s->state);
+    free(s->memo);
     free(s);
 }
 
@@ -109,7 +114,7 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
     struct scan_state *state = &x->s->state[p->rule];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     size_t left = x->text.len - at;
-    struct bundle_match m;
+    struct bundle_match m = {.epoch = x->s->epoch, .memo = x->s->memo + p->first_memo};
     unsigned confidence = 0;
 
     if (!set_has(&b->sets[p->first], text[at]) ||
@@ -118,6 +123,9 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
         !boundary_before(p->before, x->text, at))
         return;
     p->match(text + at, text + at + (left < p->reach ? left : p->reach), &m);
+    x->work += m.work;
+    if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE)
+        x->st = GW_ELIMIT;
     if (m.len == 0 || m.end <= m.start || !boundary_after(p->after, x->text, at + m.len) ||
         !scan_judge(x, p->rule, at, at + m.len, at + m.start, at + m.end, &confidence))
         return;
@@ -129,12 +137,37 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
         *state = (struct scan_state){x->s->epoch, (uint32_t)(at + m.len)};
 }
 
+/* Where the word that ends at `at` begins; at itself when none does. Places ascend by and large, so the
+ * walk back stops where the last one was: linear over a leaf. */
+static size_t word_start(struct scan_leaf *x, size_t at)
+{
+    size_t start = at;
+
+    if (at >= x->word_start && at <= x->word_end)
+        return x->word_start;
+    while (start > 0 && is_word((unsigned char)x->text.ptr[start - 1])) {
+        start--;
+        if (start == x->word_end) {
+            start = x->word_start;
+            break;
+        }
+    }
+    x->word_end = at;
+    x->word_start = start;
+    return start;
+}
+
 /* Tries every start from which target's anchor can stand at `at`. */
 static void try_target(struct scan_leaf *x, const struct bundle_target *t, size_t at)
 {
     size_t start = at, least = at > t->max ? at - t->max : 0;
     const struct bundle_set *between = &x->rules->b->sets[t->between];
+    uint32_t before = x->rules->b->patterns[t->pattern].before;
 
+    /* Deep inside a long word no start can be at a boundary. */
+    if ((before == RULEC_BOUNDARY_WORD || before == RULEC_BOUNDARY_TOKEN) &&
+        word_start(x, at) < least)
+        return;
     while (start > least && set_has(between, (unsigned char)x->text.ptr[start - 1]))
         start--;
     for (; start + t->min <= at && x->st == GW_OK; start++)
@@ -186,26 +219,54 @@ static bool is_token(unsigned char c)
     return is_word(c) || c == '+' || c == '/' || c == '=' || c == '-';
 }
 
-/* Tries the run anchors inside the token [from, to). */
+/* Tries one run anchor at every place in the token [from, to). */
+static void try_run(struct scan_leaf *x, const struct bundle_run *run, size_t from, size_t to)
+{
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    const struct bundle_set *set = &x->rules->b->sets[run->set];
+
+    for (size_t start = from; start + run->n <= to && x->st == GW_OK;) {
+        size_t end = start;
+
+        while (end < to && set_has(set, text[end]))
+            end++;
+        for (size_t at = start; at + run->n <= end && x->st == GW_OK; at++)
+            try_target(x, &run->target, at);
+        start = end + 1;
+    }
+}
+
+/* Tries at `at`, where a word begins, every run that begins its match there. */
+static void try_word_runs(struct scan_leaf *x, size_t at, size_t to)
+{
+    const struct dlp_rules *r = x->rules;
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    size_t word_end = at;
+
+    while (word_end < to && is_word(text[word_end]))
+        word_end++;
+    for (unsigned i = 0; i < r->b->n_runs; i++) {
+        const struct bundle_run *run = &r->b->runs[i];
+
+        if (r->run_kind[i] != BUNDLE_RUN_ANYWHERE &&
+            (r->run_kind[i] == BUNDLE_RUN_IN_WORD ? word_end : to) - at >= run->n)
+            try_at(x, run->target.pattern, at);
+    }
+}
+
+/* Tries the run anchors inside the token [from, to). Most must begin where a word does, which is at few
+ * places in a long token. */
 static void try_runs(struct scan_leaf *x, size_t from, size_t to)
 {
-    const struct bundle *b = x->rules->b;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
+    const struct dlp_rules *r = x->rules;
 
-    for (unsigned i = 0; i < b->n_runs && x->st == GW_OK; i++) {
-        const struct bundle_run *run = &b->runs[i];
-        const struct bundle_set *set = &b->sets[run->set];
-
-        for (size_t start = from; start + run->n <= to && x->st == GW_OK;) {
-            size_t end = start;
-
-            while (end < to && set_has(set, text[end]))
-                end++;
-            for (size_t at = start; at + run->n <= end && x->st == GW_OK; at++)
-                try_target(x, &run->target, at);
-            start = end + 1;
-        }
-    }
+    for (size_t at = from; at < to && x->st == GW_OK; at++)
+        if (at == 0 || !is_word(text[at - 1]))
+            try_word_runs(x, at, to);
+    for (unsigned i = 0; i < r->b->n_runs && x->st == GW_OK; i++)
+        if (r->run_kind[i] == BUNDLE_RUN_ANYWHERE)
+            try_run(x, &r->b->runs[i], from, to);
 }
 
 /* Finds tokens of min_run bytes or more: each covers a multiple of min_run, so only those are looked
@@ -237,15 +298,23 @@ static void find_runs(struct scan_leaf *x)
 
 enum gw_status scan_prepare(struct dlp_scanner *s, const struct dlp_rules *rules)
 {
-    struct scan_state *grown = NULL;
+    const struct bundle *b = rules->b;
 
-    if (rules->b->n_rules > s->cap_state) {
-        grown = calloc(rules->b->n_rules, sizeof(*grown));
-        if (grown == NULL)
+    if (b->n_rules > s->cap_state || b->n_memos > s->cap_memo || s->memo == NULL) {
+        struct scan_state *state = calloc(b->n_rules + 1, sizeof(*state));
+        struct bundle_memo *memo = calloc(b->n_memos + 1, sizeof(*memo));
+
+        if (state == NULL || memo == NULL) {
+            free(state);
+            free(memo);
             return GW_ENOMEM;
+        }
         free(s->state);
-        s->state = grown;
-        s->cap_state = rules->b->n_rules;
+        free(s->memo);
+        s->state = state;
+        s->memo = memo;
+        s->cap_state = b->n_rules;
+        s->cap_memo = b->n_memos;
         s->epoch = 0;
     }
     s->n_found = 0;
@@ -262,13 +331,15 @@ static void try_everything(struct scan_leaf *x)
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,
                          struct gw_span key, uint32_t leaf, unsigned report_from)
 {
-    struct scan_leaf x = {s, rules, text, key, leaf, report_from, GW_OK};
+    struct scan_leaf x = {
+        .s = s, .rules = rules, .text = text, .key = key, .leaf = leaf, .report_from = report_from};
     unsigned first = s->n_found;
 
     if (text.len > UINT32_MAX - PREFILTER_CHUNK)
         return GW_ELIMIT;
     if (++s->epoch == 0) { /* wrapped: forget all states, or an old one would look new */
         memset(s->state, 0, s->cap_state * sizeof(*s->state));
+        memset(s->memo, 0, s->cap_memo * sizeof(*s->memo));
         s->epoch = 1;
     }
     if (s->every_byte) {

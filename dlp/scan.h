@@ -20,6 +20,8 @@ struct dlp_scanner {
     unsigned cap_order;
     struct scan_state *state; /* of each rule */
     unsigned cap_state;
+    struct bundle_memo *memo; /* of the matchers */
+    unsigned cap_memo;
     uint32_t epoch;
     unsigned only_rule; /* examples: try this rule (index + 1) and no other; 0: all */
     bool every_byte;    /* tests: try every pattern everywhere instead of asking the prefilter */
@@ -33,6 +35,9 @@ struct scan_leaf {
     struct gw_span text, key;
     uint32_t leaf;        /* index */
     unsigned report_from; /* confidence */
+    uint64_t work;        /* bytes that matchers looked at, and what validators cost */
+    size_t word_start;    /* where the word before word_end begins */
+    size_t word_end;      /* the last place that was asked about */
     enum gw_status st;
 };
 

@@ -34,17 +34,19 @@ static bool is_joint(unsigned char c)
     return c == ' ' || c == '_' || c == '-' || c == '.' || (c >= '\t' && c <= '\r');
 }
 
-/* True when word stands at `at`; a space in it stands for any joints, or none. */
+/* True when word stands at `at`; a joint or a hump in it stands for any joints, or none. */
 static bool word_at(struct gw_span text, size_t at, const struct bundle_text *word)
 {
     const unsigned char *t = (const unsigned char *)text.ptr;
 
     for (uint32_t i = 0; i < word->len; i++) {
-        if (word->ptr[i] == ' ') {
-            while (at < text.len && is_joint(t[at]))
-                at++;
+        unsigned char c = (unsigned char)word->ptr[i];
+        bool hump = i > 0 && is_upper(c) && !is_upper((unsigned char)word->ptr[i - 1]);
+
+        while ((is_joint(c) || hump) && at < text.len && is_joint(t[at]))
+            at++;
+        if (is_joint(c))
             continue;
-        }
         if (at == text.len || gw_ascii_lower(text.ptr[at]) != gw_ascii_lower(word->ptr[i]))
             return false;
         at++;

@@ -285,7 +285,8 @@ static void compare(const struct dlp_rules *r)
             /* Exactly as long as the text, so that ASan sees a read behind it; in the middle of
              * nothing, so that no NUL stops it. */
             unsigned char *exact = malloc((size_t)len + 1);
-            struct bundle_match m;
+            struct bundle_memo memo[64] = {{NULL, NULL, 0}};
+            struct bundle_match m = {.epoch = 1, .memo = memo};
 
             memcpy(exact + 1, text, (size_t)len);
             r->b->patterns[i].match(exact + 1, exact + 1 + len, &m);

@@ -1,0 +1,355 @@
+/* The scanner: with anchors it finds what trying every byte finds; every filter variant agrees with the
+ * scalar one and reads nothing behind the text; hostile texts take linear time; leaves, keys, numbers,
+ * limits. Uses the rules of tests/golden/rules and the built-in ones. */
+#include "base/clock.h"
+#include "dlp/rulec.h"
+#include "dlp/scan.h"
+#include "tests/unit/dlp/rules_help.h"
+
+static struct dlp_rules *golden; /* NULL without tools */
+
+/* ---- the filter ------------------------------------------------------------------------- */
+
+static void check_find(const struct prefilter *f, prefilter_find_fn *find, bool exact,
+                       const unsigned char *text, size_t len)
+{
+    static uint32_t want[PREFILTER_CHUNK + PREFILTER_SLACK], got[PREFILTER_CHUNK + PREFILTER_SLACK];
+    size_t from = len > 100 ? random_below(100) : 0;
+    size_t n_want = prefilter_find_scalar(f, text, from, len, len, want);
+    size_t n_got = find(f, text, from, len, len, got), k = 0;
+
+    for (size_t i = 0; i < n_want; i++) {
+        while (k < n_got && got[k] < want[i])
+            k++;
+        if (!CHECK(k < n_got && got[k] == want[i]))
+            return;
+    }
+    for (size_t i = 0; i < n_got; i++)
+        if (!CHECK((i == 0 || got[i] > got[i - 1]) && got[i] < len - from))
+            return;
+    if (exact)
+        CHECK(n_want == n_got);
+}
+
+static void test_filter(const struct dlp_rules *r)
+{
+    static const char alphabet[] = "tpx_AKIAghsk-@:/0123456789 etaoin.=";
+
+    for (unsigned round = 0; round < 400; round++) {
+        size_t len = round < 150 ? round : random_below(PREFILTER_CHUNK);
+        unsigned char *text = malloc(len + 1); /* exact but for one byte in front */
+
+        for (size_t i = 0; i < len; i++)
+            text[i + 1] =
+                (unsigned char)(round % 4 == 0
+                                    ? random_below(256)
+                                    : (unsigned)alphabet[random_below(sizeof(alphabet) - 1)]);
+        if (prefilter_has_avx2())
+            check_find(&r->filter, prefilter_find_avx2, false, text + 1, len);
+        if (prefilter_has_avx512())
+            check_find(&r->filter, prefilter_find_avx512, round % 4 != 0, text + 1, len);
+        free(text);
+    }
+    if (!prefilter_has_avx2())
+        test_skip("no AVX2 on this machine");
+    if (!prefilter_has_avx512())
+        test_skip("no AVX-512 VBMI on this machine");
+}
+
+/* ---- anchors against every byte --------------------------------------------------------- */
+
+static bool same_findings(struct dlp_scanner *s, const struct dlp_rules *r, struct gw_span text)
+{
+    struct dlp_finding want[64];
+    unsigned n_want = 0;
+
+    CHECK(scan_prepare(s, r) == GW_OK);
+    s->every_byte = true;
+    CHECK(scan_text(s, r, text, GW_SPAN("key"), 0, 1) == GW_OK);
+    s->every_byte = false;
+    n_want = s->n_found < 64 ? s->n_found : 64;
+    if (n_want > 0)
+        memcpy(want, s->found, n_want * sizeof(want[0]));
+    CHECK(scan_prepare(s, r) == GW_OK);
+    CHECK(scan_text(s, r, text, GW_SPAN("key"), 0, 1) == GW_OK);
+    if (s->n_found != n_want)
+        return false;
+    for (unsigned i = 0; i < n_want; i++)
+        if (want[i].rule != s->found[i].rule || want[i].start != s->found[i].start ||
+            want[i].end != s->found[i].end || want[i].confidence != s->found[i].confidence)
+            return false;
+    return true;
+}
+
+static void filler(struct gw_buf *b, unsigned n)
+{
+    while (n-- > 0)
+        gw_buf_addc(b, " the.@-_1k=\nA/x0:"[random_below(17)]);
+}
+
+/* Texts drawn from one pattern around the borders of the filter's blocks and at the end of the leaf. */
+static unsigned compare_pattern(struct dlp_scanner *s, const struct dlp_rules *r,
+                                const struct rx_node *root, const char *id, unsigned rounds)
+{
+    unsigned n_found = 0;
+
+    for (unsigned round = 0; round < rounds; round++) {
+        struct gw_buf b = {NULL, 0, 0, false};
+        char *exact = NULL;
+
+        filler(&b, round % 3 == 0 ? 0 : 60 + random_below(9));
+        if (random_below(2) == 0)
+            gw_buf_addc(&b, ' ');
+        draw(&b, root);
+        if (random_below(3) == 0)
+            draw(&b, root);
+        if (random_below(2) == 0) {
+            gw_buf_addc(&b, " \n"[random_below(2)]);
+            filler(&b, random_below(80));
+        }
+        exact = malloc(b.len);
+        memcpy(exact, b.ptr, b.len);
+        if (!CHECK(same_findings(s, r, (struct gw_span){exact, b.len})))
+            fprintf(stderr, "  rule %s: %.*s\n", id, (int)b.len, exact);
+        n_found += s->n_found > 0;
+        free(exact);
+        gw_buf_fini(&b);
+    }
+    return n_found;
+}
+
+static void test_anchors(const struct dlp_rules *r, const char *path, unsigned rounds)
+{
+    struct gw_arena *arena = gw_arena_new((size_t)512 << 20), *one = gw_arena_new((size_t)64 << 20);
+    struct rulec_set set = {.arena = arena};
+    struct dlp_scanner *s = dlp_scanner_new();
+    struct gw_err err = {GW_OK, ""};
+    unsigned n_found = 0, n = 0;
+
+    if (!CHECK(rulec_load_paths(&set, &path, 1, &err) == GW_OK))
+        fprintf(stderr, "  %s\n", err.text);
+    for (unsigned i = 0; i < set.n_rules; i++) {
+        for (unsigned k = 0; k < set.rules[i].n_patterns; k++) {
+            struct rx_pattern p;
+
+            gw_arena_reset(one);
+            if (CHECK(rx_parse(one, set.rules[i].patterns[k], set.rules[i].nocase,
+                               set.rules[i].boundary, &p, &err) == GW_OK))
+                n_found += compare_pattern(s, r, p.root, set.rules[i].id, rounds);
+            n += rounds;
+        }
+    }
+    printf("%s: %u drawn texts, findings in %u\n", path, n, n_found);
+    CHECK(n_found > 0);
+    dlp_scanner_free(s);
+    gw_arena_free(one);
+    gw_arena_free(arena);
+}
+
+/* ---- hostile texts ---------------------------------------------------------------------- */
+
+static double scan_seconds(struct dlp_scanner *s, const struct dlp_rules *r, const char *unit,
+                           size_t len, enum gw_status *st)
+{
+    char *text = malloc(len);
+    size_t n = strlen(unit);
+    uint64_t start = 0;
+
+    for (size_t i = 0; i < len; i++)
+        text[i] = unit[i % n];
+    (void)scan_prepare(s, r);
+    start = gw_clock_ns();
+    *st = scan_text(s, r, (struct gw_span){text, len}, (struct gw_span){NULL, 0}, 0, 40);
+    start = gw_clock_ns() - start;
+    free(text);
+    return (double)start / 1e9;
+}
+
+static void test_hostile(const struct dlp_rules *r, const char *name)
+{
+    static const char *const units[] = {
+        "7",
+        "0 ",
+        "@",
+        "a@",
+        "a@b.",
+        "a@a.a.",
+        "sk_live_",
+        "tpx_",
+        "ghp_ghp_",
+        "AKIA",
+        " ",
+        "\n",
+        "A",
+        "aB3+/",
+        "eyJ",
+        "-----BEGIN ",
+        "-----BEGIN T KEY-----",
+        "password=",
+        "1.2.3.",
+        "12-",
+        "://",
+        "x://a:",
+        "tpasswd=",
+        "T3TstFJ",
+        "abcdefghijT3TstFJ",
+        "411111111111111",
+        "4111 1111 1111 1111 ",
+        "DE89 3704 0044 0532 0130 00 ",
+        "\xe8\xaf\x8a",
+        "deadbeef",
+        "0a:",
+        "trun ",
+        "ssn 123-45-6789 ",
+        "secret = '",
+        "key: ",
+        "=\"",
+        "Authorization: Bearer ",
+        "aA1_-",
+        "\x01\x02",
+    };
+    struct dlp_scanner *s = dlp_scanner_new();
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        enum gw_status st = GW_OK;
+        double small = scan_seconds(s, r, units[i], 1 << 16, &st);
+        double big = scan_seconds(s, r, units[i], 1 << 20, &st);
+        char shown[24];
+
+        CHECK(st == GW_OK || st == GW_ELIMIT);
+        /* Sixteen times the text: linear is 16, quadratic 256. Tiny times are noise. */
+        if (!CHECK(big < 0.05 || big < small * 64) || !CHECK(big < 4.0) || big > 0.05) {
+            (void)snprintf(shown, sizeof(shown), "%s", units[i]);
+            printf("%s: 1 MiB of \"%s\": %.1f MB/s (64 KiB: %.1f)\n", name, shown, 1.048576 / big,
+                   .065536 / small);
+        }
+    }
+    dlp_scanner_free(s);
+}
+
+/* ---- whole documents -------------------------------------------------------------------- */
+
+/* Findings of a body, as "rule:pointer:value:confidence" lines. */
+static enum gw_status scan_body(const char *body, const struct dlp_scan_limits *limits,
+                                struct gw_buf *out)
+{
+    struct gw_arena *arena = gw_arena_new((size_t)16 << 20);
+    struct dlp_scanner *s = dlp_scanner_new();
+    struct dlp_doc *doc = NULL;
+    struct dlp_report report = {NULL, 77, 77};
+    const struct dlp_leaf *leaves = NULL;
+    unsigned n = 0;
+    enum gw_status st = GW_OK;
+
+    CHECK(dlp_doc_parse_json(arena, gw_span_str(body), NULL, &doc, NULL) == GW_OK);
+    leaves = dlp_doc_leaves(doc, &n);
+    st = dlp_scan(s, golden, doc, arena, limits, &report);
+    gw_buf_clear(out);
+    gw_buf_adds(out, "");
+    if (st == GW_OK) {
+        for (unsigned i = 0; i < report.n_findings; i++) {
+            const struct dlp_finding *f = &report.findings[i];
+
+            gw_buf_printf(out, "%s:", dlp_rules_info(golden, f->rule)->id);
+            dlp_doc_pointer(doc, f->leaf, out);
+            gw_buf_printf(out, ":%.*s:%u\n", (int)(f->end - f->start),
+                          leaves[f->leaf].text.ptr + f->start, f->confidence);
+        }
+    } else {
+        CHECK(report.n_findings == 77);
+    }
+    dlp_scanner_free(s);
+    gw_arena_free(arena);
+    return st;
+}
+
+static void check_body(const char *body, const char *want)
+{
+    struct gw_buf out = {NULL, 0, 0, false};
+
+    CHECK(scan_body(body, NULL, &out) == GW_OK);
+    if (!CHECK(out.ptr != NULL ? strcmp(out.ptr, want) == 0 : want[0] == '\0'))
+        fprintf(stderr, "  %s\n  want %s  got  %s\n", body, want, out.ptr == NULL ? "" : out.ptr);
+    gw_buf_fini(&out);
+}
+
+static void test_documents(void)
+{
+    static const char many[] = "{\"a\":\"a@b.co a@b.co a@b.co\"}";
+    struct gw_buf out = {NULL, 0, 0, false};
+
+    check_body("{\"a\":\"nothing here\"}", "");
+    check_body("{\"a\":\"mail jane@corp.example\"}", "t-mail:/a:jane@corp.example:70\n");
+    check_body("{\"a\":\"mail jane\\u0040corp.example\"}", "t-mail:/a:jane@corp.example:70\n");
+    check_body("{\"jane@corp.example\":1}", "t-mail:/*:jane@corp.example:70\n");
+    check_body("{\"card\":4111111111111111}", "t-card:/card:4111111111111111:60\n");
+    check_body("{\"taxId\":\"123-45-6789\"}", "t-ssn:/taxId:123-45-6789:70\n");
+    check_body("{\"tax_id\":\"123-45-6789\"}", "t-ssn:/tax_id:123-45-6789:70\n");
+    check_body("{\"primarySsn\":\"123-45-6789\"}", "t-ssn:/primarySsn:123-45-6789:70\n");
+    check_body("{\"lessn\":\"123-45-6789\"}", "");
+    check_body("{\"a\":\"t_passwd=jane@corp.example\"}",
+               "t-mail:/a:jane@corp.example:70\n"); /* the stronger of two that overlap */
+    CHECK(scan_body(many, &(struct dlp_scan_limits){.max_findings = 3}, &out) == GW_OK);
+    CHECK(scan_body(many, &(struct dlp_scan_limits){.max_findings = 2}, &out) == GW_ELIMIT);
+    CHECK(scan_body(many, &(struct dlp_scan_limits){.report_from = 71}, &out) == GW_OK &&
+          out.len == 0);
+    gw_buf_fini(&out);
+}
+
+static void test_words(void)
+{
+    static const struct {
+        const char *text, *word;
+        bool found;
+    } cases[] = {
+        {"my ssn is", "ssn", true},
+        {"session", "ssn", false},
+        {"SSN", "ssn", true},
+        {"userSsn", "ssn", true},
+        {"user_ssn=", "ssn", true},
+        {"ssns", "ssn", false},
+        {"ssn1", "ssn", false},
+        {"access key", "access key", true},
+        {"awsAccessKey", "access key", true},
+        {"access_key", "access key", true},
+        {"Access-Key:", "access key", true},
+        {"accesskey", "access key", true},
+        {"access  \n key", "access key", true},
+        {"access keys", "access key", false},
+        {"public", "lic", false},
+        {"\xe8\xba\xab\xe4\xbb\xbd\xe8\xaf\x81\xe5\x8f\xb7", "\xe8\xba\xab\xe4\xbb\xbd\xe8\xaf\x81",
+         true},
+        {"", "x", false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct gw_span text = gw_span_str(cases[i].text);
+        struct bundle_text word = {cases[i].word, (uint32_t)strlen(cases[i].word)};
+
+        if (!CHECK(scan_has_word(text, 0, text.len, &word, 1) == cases[i].found))
+            fprintf(stderr, "  %s in %s\n", cases[i].word, cases[i].text);
+    }
+}
+
+int main(void)
+{
+    test_filter(dlp_rules_builtin());
+    test_anchors(dlp_rules_builtin(), "rules", 12);
+    test_hostile(dlp_rules_builtin(), "built-in rules");
+    test_words();
+    if (have_tools()) {
+        golden = build_rules("tests/golden/rules", work_path("golden.so"));
+    } else {
+        test_skip("re2c and cc are needed to compile tests/golden/rules");
+    }
+    if (golden != NULL) {
+        test_filter(golden);
+        test_anchors(golden, "tests/golden/rules", 300);
+        test_hostile(golden, "golden rules");
+        test_documents();
+        dlp_rules_unref(golden);
+        (void)unlink(work_path("golden.so"));
+        (void)rmdir(work_dir);
+    }
+    return test_done();
+}
