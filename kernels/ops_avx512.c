@@ -1,5 +1,5 @@
 /* kernels/ops_avx512.c - the table "avx512"; the small operations are the template kernels/ops_vec.h.
- * Rope, argmax and the KV write stay scalar: they are a few per mille of a step. Pure; any thread. */
+ * Rope and argmax stay scalar: they are a few per mille of a step. Pure; any thread. */
 #include "kernels/ops_avx512.h"
 
 #include "kernels/ops_vec.h"
@@ -15,6 +15,6 @@ const struct kern_ops kern_avx512_ops = {
     .add = add,
     .softmax = softmax,
     .argmax = kern_ref_argmax,
-    .kv_put = kern_ref_kv_put,
+    .kv_put = kv_put,
     .attn = kern_avx512_attn,
 };

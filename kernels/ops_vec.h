@@ -107,4 +107,24 @@ static void softmax(float *x, size_t n, float scale)
         vf_store_n(x + i, vf_div(vf_load_n(x + i, n - i), sum), n - i);
 }
 
+/* n floats as f16, held within its range. out has room for whole vectors. */
+INLINE void clamp_f16(uint16_t *out, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += VF_LANES)
+        vf_store_f16(out + i, vf_clamp(vf_load_n(x + i, n - i), -65504.0f, 65504.0f));
+}
+
+static void kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
+{
+    const size_t dim = kv->head_dim, key = pos % KERN_KV_BLOCK;
+    uint16_t *block = kern_kv_block(kv, pos / KERN_KV_BLOCK);
+    uint16_t h[KERN_MAX_HEAD_DIM + VF_LANES];
+
+    clamp_f16(h, k, dim);
+    for (size_t i = 0; i < dim; i++)
+        block[i * KERN_KV_BLOCK + key] = h[i];
+    clamp_f16(h, v, dim);
+    memcpy(block + dim * (KERN_KV_BLOCK + key), h, dim * sizeof(*h));
+}
+
 #endif

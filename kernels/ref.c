@@ -67,12 +67,22 @@ static void ref_softmax(float *x, size_t n, float scale)
 
 size_t kern_ref_argmax(const float *x, size_t n)
 {
-    size_t best = 0;
+    float max[8], top = -INFINITY;
+    size_t i = 0;
 
-    for (size_t i = 1; i < n; i++)
-        if (x[i] > x[best] || (isnan(x[best]) && !isnan(x[i])))
-            best = i;
-    return best < n && !isnan(x[best]) ? best : 0;
+    for (size_t j = 0; j < 8; j++)
+        max[j] = -INFINITY;
+    for (; i + 8 <= n; i += 8) /* eight at a time: the compiler makes vectors of it */
+        for (size_t j = 0; j < 8; j++)
+            max[j] = x[i + j] > max[j] ? x[i + j] : max[j];
+    for (; i < n; i++)
+        max[0] = x[i] > max[0] ? x[i] : max[0];
+    for (size_t j = 0; j < 8; j++)
+        top = max[j] > top ? max[j] : top;
+    for (i = 0; i < n; i++)
+        if (x[i] == top)
+            return i;
+    return 0;
 }
 
 static uint16_t clamp_f16(float f)
@@ -82,7 +92,7 @@ static uint16_t clamp_f16(float f)
     return kern_f32_f16(f > max ? max : f < -max ? -max : f);
 }
 
-void kern_ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
+static void ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
 {
     uint16_t *kb = kern_kv_block(kv, pos / KERN_KV_BLOCK);
     uint16_t *vb = kb + (size_t)kv->head_dim * KERN_KV_BLOCK;
@@ -126,7 +136,7 @@ static void attn_row(const struct kern_kv *kv, const float *q, size_t n_keys, fl
         out[i] /= l;
 }
 
-void kern_ref_attn(const struct kern_kv *kv, const struct kern_attn *a)
+static void ref_attn(const struct kern_kv *kv, const struct kern_attn *a)
 {
     for (size_t t = 0; t < a->n_tokens; t++)
         for (size_t h = 0; h < a->n_heads; h++)
@@ -145,6 +155,6 @@ const struct kern_ops kern_scalar_ops = {
     .add = ref_add,
     .softmax = ref_softmax,
     .argmax = kern_ref_argmax,
-    .kv_put = kern_ref_kv_put,
-    .attn = kern_ref_attn,
+    .kv_put = ref_kv_put,
+    .attn = ref_attn,
 };

@@ -12,8 +12,6 @@ static const float kern_min_amax = 1e-30f;
 void kern_ref_quantize(struct kern_acts *a, unsigned from, unsigned to);
 void kern_ref_matmul(const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens,
                      float *out, size_t out_stride, size_t row_from, size_t row_to);
-void kern_ref_attn(const struct kern_kv *kv, const struct kern_attn *a);
-void kern_ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v);
 void kern_ref_rope(float *x, unsigned n_heads, unsigned head_dim, unsigned n_rot, const float *cos,
                    const float *sin, enum kern_rope style);
 size_t kern_ref_argmax(const float *x, size_t n);

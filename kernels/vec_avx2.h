@@ -68,6 +68,12 @@ INLINE vf vf_load_f16_n(const uint16_t *p, size_t n)
     memcpy(h, p, n * sizeof(*p));
     return vf_load_f16(h);
 }
+/* To nearest even; writes all lanes. */
+INLINE void vf_store_f16(uint16_t *p, vf v)
+{
+    _mm_storeu_si128((__m128i *)(void *)p,
+                     _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
 INLINE vf vf_load_bf16(const uint16_t *p)
 {
     __m128i h = _mm_loadu_si128((const __m128i *)(const void *)p);
