@@ -1,2 +1,17 @@
-# The tests beyond the unit tests.
+# The tests: `make test` is everything that CI runs with the ordinary compiler; with SAN= the same without what the
+# sanitizers make pointless or too slow (SDKs and Kafka, which run the same code again).
 include tests/fuzz/fuzz.mk
+
+CACHE := $(BUILD_ROOT)/cache
+SUB   := $(MAKE) --no-print-directory MODE=$(MODE) SAN=$(SAN) CUDA=$(CUDA) BUILD_ROOT=$(BUILD_ROOT)
+E2E   := python3 tests/e2e/run.py $(BUILD) $(CACHE) $(MODEL)
+
+test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
+	@packaging/deps.sh build test
+	@$(SUB) test-build
+	@tests/stages.sh 'unit=$(SUB) -s unit' 'corpus=$(SUB) -s corpus' \
+	  $(if $(SAN),'e2e=$(E2E) --quick','kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
+
+test-build: all $(UNIT:%.c=$(BUILD)/%) $(BUILD)/mock-provider
+	@$(BUILD)/sluice models pull --dir models
+.PHONY: test test-build

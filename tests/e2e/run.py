@@ -1,0 +1,591 @@
+#!/usr/bin/env python3
+"""End to end: the real binary, the real SDKs, a real model, a real Kafka broker, a mock provider over TLS.
+
+usage: tests/e2e/run.py BUILD-DIR CACHE-DIR MODEL [--quick]
+Ends with the line "N passed, N failed, N skipped". Everything runs on loopback, in a folder of its own, and is stopped by
+pid. --quick leaves out the SDKs and Kafka (sanitizer builds)."""
+import collections
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD, CACHE, MODEL = (os.path.abspath(p) for p in sys.argv[1:4])
+QUICK = "--quick" in sys.argv
+OPENAI_PYTHON, OPENAI_NODE, NODE = "openai==3.54.0", "openai@7.57.0", "node@22"
+
+# Planted values, made up here and put together so that no scanner of repositories takes them for live ones.
+SECRET = "AKIA" + "QYLPMN5HFIQR7XYA"
+MAIL = "anna.berger@" + "kanzlei-berger.example"
+PHI = "The patient John was diagnosed with HIV and hepatitis C; his medical record number is MRN 84736251. Summarise."
+
+passed = failed = skipped = 0
+
+
+def check(ok, what, detail=""):
+    global passed, failed
+    if ok:
+        passed += 1
+    else:
+        failed += 1
+        print("FAIL", what, str(detail)[:600], flush=True)
+    return ok
+
+
+def skip(why):
+    global skipped
+    skipped += 1
+    print("SKIP ", why, flush=True)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, fn, seconds=30, pause=0.02):
+    end = time.time() + seconds
+    while time.time() < end:
+        got = fn()
+        if got:
+            return got
+        time.sleep(pause)
+    return check(False, f"{what} within {seconds} s")
+
+
+class World:
+    """One mock provider, one gateway configuration, perhaps one broker."""
+
+    def __init__(self, work):
+        self.dir = work
+        self.gateway = self.mock = None
+        self.brokers = ""
+        self.port, self.proxy, self.admin = free_port(), free_port(), free_port()
+        self.certs()
+
+    def path(self, *names):
+        return os.path.join(self.dir, *names)
+
+    def certs(self):
+        ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256".split()
+        run = lambda *a: subprocess.run(a, cwd=self.dir, check=True, capture_output=True)
+        run("openssl", "req", "-x509", *ec, "-days", "3", "-subj", "/CN=test CA", "-keyout", "up-ca.key", "-out", "up-ca.pem")
+        for name, san in (("up", "DNS:api.openai.com,DNS:localhost,DNS:other.test"), ("bad", "DNS:elsewhere.test")):
+            run("openssl", "req", *ec, "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".csr")
+            with open(self.path("ext"), "w") as f:
+                f.write("subjectAltName=" + san)
+            run("openssl", "x509", "-req", "-in", name + ".csr", "-CA", "up-ca.pem", "-CAkey", "up-ca.key", "-CAcreateserial",
+                "-days", "3", "-extfile", "ext", "-out", name + ".pem")
+
+    def start_mock(self):
+        self.mock_log = self.path("mock.log")
+        self.mock = subprocess.Popen(
+            [BUILD + "/mock-provider", "--tls-port", "0", "--cert", self.path("up.pem"), "--key", self.path("up.key"),
+             "--log", self.mock_log], stdout=subprocess.PIPE, text=True)
+        line = self.mock.stdout.readline()
+        self.mock_http, self.mock_tls = (int(n) for n in re.findall(r"=(\d+)", line))
+
+    def write_config(self, extra="", audit=""):
+        with open(self.path("provider.key"), "w") as f:
+            f.write("sk-" + "provider-key-of-the-test\n")
+        os.chmod(self.path("provider.key"), 0o600)
+        kafka = f", kafka: {{ brokers: '{self.brokers}', topic: ai.audit.v1 }}" if self.brokers else ""
+        with open(self.path("sluice.yaml"), "w") as f:
+            f.write(f"""
+state_dir: {self.path('state')}
+listen: {{ gateway: 127.0.0.1:{self.port}, proxy: 127.0.0.1:{self.proxy}, admin: 127.0.0.1:{self.admin} }}
+workers: 2
+targets:
+  local:  {{ kind: engine, model: {MODEL}, zone: process }}
+  openai: {{ kind: openai, base_url: https://localhost:{self.mock_tls}/v1, ca: {self.path('up-ca.pem')},
+            key: file:{self.path('provider.key')}, zone: approved, models: ["gpt-*"], default_model: gpt-4o-mini }}
+routes:
+  - {{ model: auto, simple: local, moderate: local, complex: openai }}
+  - {{ model: "gpt-*", to: openai }}
+  - {{ model: "*", to: local }}
+policy:
+  - {{ name: secrets,  when: {{ class: secret }}, then: tokenize }}
+  - {{ name: health,   when: {{ class: phi }}, then: {{ zone: [process, private], else: block }} }}
+  - {{ name: personal, when: {{ class: [pii, financial], confidence: ">=60" }}, then: tokenize }}
+intercept:
+  upstream_ca: {self.path('up-ca.pem')}
+  hosts: {{ splice: [other.test] }}
+  resolve: {{ api.openai.com: "127.0.0.1:{self.mock_tls}", other.test: "127.0.0.1:{self.mock_tls}" }}
+audit: {{ spool: {self.path('spool')}{kafka}{audit} }}
+drain: 20s
+{extra}""")
+
+    def sluice(self, *args, check_status=True):
+        r = subprocess.run([BUILD + "/sluice", *args], capture_output=True, text=True, timeout=120)
+        if check_status and r.returncode != 0:
+            check(False, "sluice " + " ".join(args), r.stdout + r.stderr)
+        return r.stdout
+
+    def new_key(self, name):
+        return re.search(r"slk_[0-9A-Za-z]{43}", self.sluice("keys", "create", "-c", self.path("sluice.yaml"), "--name", name))[0]
+
+    def start(self):
+        self.log = open(self.path("gateway.log"), "a")
+        self.gateway = subprocess.Popen([BUILD + "/sluice", "serve", "-c", self.path("sluice.yaml")],
+                                        stdout=self.log, stderr=self.log)
+        return wait_for("ready", lambda: self.admin_get("/readyz")[0] == 200 or self.gateway.poll() is not None, 60)
+
+    def stop(self, sig=signal.SIGTERM, seconds=30):
+        self.gateway.send_signal(sig)
+        try:
+            return self.gateway.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.gateway.kill()
+            self.gateway.wait()
+            return "did not stop"
+
+    def admin_get(self, path):
+        try:
+            c = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
+            c.request("GET", path)
+            r = c.getresponse()
+            return r.status, r.read().decode()
+        except OSError:
+            return 0, ""
+
+    def post(self, text, key, model="gpt-4o", stream=False, timeout=60, headers=None):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        body = text if isinstance(text, bytes) else json.dumps(
+            {"model": model, "stream": stream, "messages": [{"role": "user", "content": text}]}).encode()
+        c.request("POST", "/v1/chat/completions", body,
+                  {"Authorization": "Bearer " + key, "Content-Type": "application/json", **(headers or {})})
+        r = c.getresponse()
+        return r.status, dict((k.lower(), v) for k, v in r.getheaders()), r.read()
+
+    def received(self):
+        with open(self.mock_log, "rb") as f:
+            return f.read()
+
+    def spool_records(self):
+        out = self.sluice("audit", "tail", "--spool", self.path("spool"), "--json", "-n", "0")
+        return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+    def end(self):
+        for p in (self.gateway, self.mock):
+            if p is not None and p.poll() is None:
+                p.kill()
+                p.wait()
+
+
+# ---- the SDKs -----------------------------------------------------------------------------------
+
+def set_up_sdks():
+    """Installs both SDKs into the cache, once. Returns (python, node, node_modules)."""
+    venv, node = os.path.join(CACHE, "venv"), os.path.join(CACHE, "node")
+    py, nodebin = venv + "/bin/python", node + "/node_modules/node/bin/node"
+    if not os.path.exists(venv + "/complete"):
+        shutil.rmtree(venv, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        subprocess.run([venv + "/bin/pip", "install", "-q", OPENAI_PYTHON], check=True)
+        open(venv + "/complete", "w").close()
+    if not os.path.exists(node + "/complete"):
+        shutil.rmtree(node, ignore_errors=True)
+        os.makedirs(node)
+        with open(node + "/package.json", "w") as f:
+            f.write('{"private":true}')
+        npm = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"]
+        subprocess.run(npm + [NODE], cwd=node, check=True)
+        env = dict(os.environ, PATH=os.path.dirname(nodebin) + ":" + os.environ["PATH"])
+        subprocess.run(npm + [OPENAI_NODE], cwd=node, check=True, env=env)
+        open(node + "/complete", "w").close()
+    shutil.copy(os.path.join(ROOT, "tests/e2e/sdk_node.mjs"), node + "/sdk_node.mjs")
+    return py, nodebin, node + "/sdk_node.mjs"
+
+
+def run_sdk(what, argv, env):
+    env = {**{k: v for k, v in os.environ.items() if not k.endswith("_PROXY") and "CA" not in k and "CERT" not in k},
+           "E2E_SECRET": SECRET, "E2E_MAIL": MAIL, "E2E_PHI": PHI, **env}
+    r = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=300)
+    n = 0
+    for line in r.stdout.splitlines():
+        if line.startswith(("ok ", "FAIL")):
+            n += 1
+            check(line.startswith("ok"), line[5:])
+    check(r.returncode == 0 and n > 5, what + " ran to its end", r.stdout[-300:] + r.stderr[-1500:])
+
+
+def test_sdks(w, key):
+    py, node, script = set_up_sdks()
+    before = len(w.received())
+    direct = {"E2E_MODE": "direct", "OPENAI_BASE_URL": f"http://127.0.0.1:{w.port}/v1", "OPENAI_API_KEY": key}
+    run_sdk("python direct", [py, os.path.join(ROOT, "tests/e2e/sdk_python.py")], direct)
+    run_sdk("node direct", [node, script], direct)
+    env = {}
+    for line in w.sluice("ca", "env", "-c", w.path("sluice.yaml")).splitlines():
+        m = re.match(r"export (\w+)='(.*)'", line)
+        if m:
+            env[m[1]] = m[2]
+    check("HTTPS_PROXY" in env and "NODE_EXTRA_CA_CERTS" in env, "ca env prints what clients need", env)
+    proxy = {**env, "E2E_MODE": "proxy", "OPENAI_API_KEY": "sk-" + "the-users-own-credential"}
+    run_sdk("python proxy", [py, os.path.join(ROOT, "tests/e2e/sdk_python.py")], proxy)
+    run_sdk("node proxy", [node, script], proxy)
+    seen = w.received()[before:]
+    check(SECRET.encode() not in seen and MAIL.encode() not in seen, "no planted value reached the provider")
+    check(b"84736251" not in seen and b"hepatitis" not in seen, "no health prompt reached the provider")
+    check(key.encode() not in seen, "the client's key was not forwarded")
+    check(b"sk-provider-key-of-the-test" in seen, "the provider's key was added")
+    check(b"sk-the-users-own-credential" in seen, "an intercepted request kept its own credential")
+    check(b"DLP_AWS_ACCESS_KEY_" in seen, "placeholders reached the provider instead")
+    wait_for("the provider saw the clients leave", lambda: w.received().count(b"#ABORT") >= 2, 10)
+
+
+# ---- single behaviours --------------------------------------------------------------------------
+
+def test_requests(w, key):
+    status, headers, body = w.post(f"Key {SECRET}", key)
+    check(status == 200 and SECRET.encode() in body, "tokenize and restore", body)
+    escaped = "".join("\\u%04x" % ord(c) for c in SECRET)
+    before = len(w.received())
+    status, _, body = w.post(('{"model":"gpt-4o","extra":{"deep":["%s"]},"messages":[{"role":"user","content":"%s"}]}'
+                              % (SECRET, escaped)).encode(), key)
+    seen = w.received()[before:]
+    check(status == 200 and SECRET.encode() not in seen and escaped.encode() not in seen,
+          "escaped letters and unknown fields are scanned", seen[-300:])
+    half = len(SECRET) // 2
+    before = len(w.received())
+    status, _, _ = w.post(json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": [
+        {"type": "text", "text": "key: " + SECRET[:half]}, {"type": "text", "text": SECRET[half:] + " ok"}]}]}).encode(), key)
+    check(SECRET[half:].encode() not in w.received()[before:] or status == 403, "a secret split over two parts is found")
+    for text, what in ((b'{"model":"gpt-4o","model":"x","messages":[]}', "duplicate keys"), (b'{"model":', "cut JSON"),
+                       (b'{"model":"gpt-4o","messages":"x"}', "messages of the wrong type"), (b"", "an empty body"),
+                       (b'{"model":"gpt-4o","messages":[{"role":"user","content":"\\ud800"}]}', "a lone surrogate")):
+        before = len(w.received())
+        status, _, body = w.post(text, key)
+        check(status == 400 and json.loads(body)["error"]["message"] and len(w.received()) == before,
+              f"{what}: 400 and nothing sent", (status, body))
+    status, headers, body = w.post(b"\x1f\x8b" + b"\0" * 20, key, headers={"Content-Encoding": "br"})
+    check(status == 415, "an unknown content coding is 415", (status, body))
+    import gzip
+    before = len(w.received())
+    status, _, _ = w.post(gzip.compress(json.dumps(
+        {"model": "gpt-4o", "messages": [{"role": "user", "content": SECRET}]}).encode()), key, headers={"Content-Encoding": "gzip"})
+    check(status == 200 and SECRET.encode() not in w.received()[before:], "a gzip body is read, scanned and sent plain", status)
+    status, _, body = w.post(gzip.compress(b"[" + b" " * 200_000_000), key, headers={"Content-Encoding": "gzip"})
+    check(status == 413, "a decompression bomb is 413", (status, body))
+    status, headers, _ = w.post("x" * 10, "slk_" + "0" * 43)
+    check(status == 401 and headers.get("x-request-id"), "an unknown key is 401 with a request id")
+    status, headers, body = w.post("hello [[mock status=503]]", key)
+    check(status == 503 and b"mock_503" in body, "a provider's error passes as it came", body)
+
+
+def test_revocation(w):
+    key = w.new_key("leaver")
+    wait_for("a new key works without a restart", lambda: w.post("hi [[mock say=fox]]", key)[0] == 200, 1.5)
+    w.sluice("keys", "revoke", "-c", w.path("sluice.yaml"), "leaver")
+    start = time.time()
+    wait_for("a revoked key is refused", lambda: w.post("hi [[mock say=fox]]", key)[0] == 401, 3)
+    check(time.time() - start < 1.5, "within a second", time.time() - start)
+
+
+def connect(w, host, port=443):
+    s = socket.create_connection(("127.0.0.1", w.proxy), 10)
+    s.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+    return s, s.recv(4096)
+
+
+def test_interception(w):
+    with open(w.path("ca.pem"), "w") as f:
+        f.write(w.sluice("ca", "export", "-c", w.path("sluice.yaml")))
+    ctx = ssl.create_default_context(cafile=w.path("ca.pem"))
+    s, answer = connect(w, "api.openai.com")
+    t = ctx.wrap_socket(s, server_hostname="api.openai.com")
+    san = t.getpeercert()["subjectAltName"]
+    check(san == (("DNS", "api.openai.com"),), "the leaf is for exactly the SNI", san)
+    body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": SECRET}]})
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n"
+    t.settimeout(10)
+    t.sendall((head % ("api.openai.com", len(body)) + body).encode())
+    got = b""
+    while SECRET.encode() not in got:
+        got += t.recv(65536)
+    check(got.startswith(b"HTTP/1.1 200") and SECRET.encode() in got, "intercepted HTTP/1.1 goes through the pipeline", got)
+    while not got.endswith(b"}}") and not got.endswith(b"}\n"):
+        got += t.recv(65536)
+    t.sendall((head % ("elsewhere.test", len(body)) + body).encode())
+    check(t.recv(65536).startswith(b"HTTP/1.1 421"), "another Host inside the tunnel is 421")
+    t.close()
+    s, answer = connect(w, "nowhere.test")
+    check(answer.startswith(b"HTTP/1.1 403"), "an unknown host is denied", answer)
+    s, answer = connect(w, "api.openai.com", 22)
+    check(answer.startswith(b"HTTP/1.1 403"), "another port is denied", answer)
+    s, answer = connect(w, "api.openai.com")
+    other = ssl.create_default_context()
+    other.check_hostname, other.verify_mode = False, ssl.CERT_NONE
+    try:
+        other.wrap_socket(s, server_hostname="chatgpt.com")
+        check(False, "an SNI that is not the CONNECT host is denied")
+    except (OSError, ssl.SSLError):
+        check(True, "an SNI that is not the CONNECT host is denied")
+    s, answer = connect(w, "api.openai.com")
+    s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    check(s.recv(100) == b"", "what is not TLS is closed")
+    up = ssl.create_default_context(cafile=w.path("up-ca.pem"))
+    s, answer = connect(w, "other.test")
+    t = up.wrap_socket(s, server_hostname="other.test")
+    t.sendall(b"GET /v1/models HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n")
+    check(b"200 OK" in t.recv(4096), "a spliced host shows its own certificate")
+    t.close()
+    time.sleep(0.2)
+    shadow = [r for r in w.spool_records() if r["metadata"]["event_code"] == "ai.shadow.seen"]
+    check(len(shadow) >= 4, "denied and spliced tunnels are on record", len(shadow))
+
+
+def raw_exchange(port, data, half_close=True):
+    with socket.create_connection(("127.0.0.1", port), 10) as s:
+        s.settimeout(3)
+        try:
+            s.sendall(data)
+            got = b""
+            while True:
+                part = s.recv(65536)
+                if not part:
+                    return got
+                got += part
+        except OSError:
+            return got if "got" in dir() else b""
+
+
+def test_malformed(w, key):
+    """Every must-reject case of the public collections, aimed at the real path with a valid key: none may be forwarded."""
+    shared = os.path.join(ROOT, "..", "shared", "http")
+    if not os.path.isdir(shared):
+        return skip("../shared/http is absent: public malformed requests not sent through the gateway")
+    cases = []
+    for manifest, fcol, vcol in (("http-garden/MANIFEST.tsv", 0, 1), ("llhttp/MANIFEST.tsv", 0, 6)):
+        for line in open(os.path.join(shared, manifest), encoding="utf-8", errors="replace"):
+            col = line.rstrip("\n").split("\t")
+            if len(col) > vcol and col[vcol] == "reject" and "response-" not in col[0]:
+                cases.append(open(os.path.join(shared, col[0]), "rb").read())
+    before = w.received().count(b"#REQ")
+    threads, work = [], list(cases)
+
+    def worker():
+        while work:
+            data = work.pop()
+            # The case as it is, and with its target and key made those of the real endpoint.
+            raw_exchange(w.port, data)
+            lines = data.split(b"\r\n", 1)
+            if len(lines) == 2 and lines[0].count(b" ") == 2:
+                version = lines[0].rsplit(b" ", 1)[1]
+                raw_exchange(w.port, b"POST /v1/chat/completions " + version + b"\r\nAuthorization: Bearer " + key.encode() +
+                             b"\r\n" + lines[1])
+    for _ in range(16):
+        threads.append(threading.Thread(target=worker))
+        threads[-1].start()
+    for t in threads:
+        t.join()
+    check(len(cases) > 150 and w.received().count(b"#REQ") == before,
+          f"0 of {len(cases)} must-reject requests forwarded", w.received().count(b"#REQ") - before)
+    check(w.post("still there [[mock say=fox]]", key)[0] == 200, "and the gateway serves on")
+
+
+def test_slow_and_large(w, key):
+    status, _, body = 0, None, None
+    with socket.create_connection(("127.0.0.1", w.port), 10) as s:
+        s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + key.encode() +
+                  b"\r\nContent-Length: 40000000\r\n\r\n")
+        try:
+            for _ in range(640):
+                s.sendall(b" " * 65536)
+        except OSError:
+            pass
+        s.settimeout(10)
+        got = s.recv(65536)
+        check(b"413" in got[:20], "a body over the limit reads a whole 413", got[:80])
+    text = "word " * 100_000
+    status, _, body = w.post(text + SECRET, key)
+    check(status == 200 and body.count(SECRET.encode()) == 1, "half a megabyte of prompt passes", status)
+    out = []
+
+    def slow():
+        s = socket.create_connection(("127.0.0.1", w.port), 10)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        b = json.dumps({"model": "gpt-4o", "stream": True, "messages": [
+            {"role": "user", "content": "[[mock piece=64]] " + "lorem ipsum " * 20000}]}).encode()
+        s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer " + key.encode() +
+                  b"\r\nContent-Length: " + str(len(b)).encode() + b"\r\n\r\n" + b)
+        n = 0
+        while True:
+            part = s.recv(8192)
+            if not part:
+                break
+            n += len(part)
+            if n < 300_000:
+                time.sleep(0.005)
+        out.append(n)
+    ts = [threading.Thread(target=slow) for _ in range(4)]
+    [t.start() for t in ts]
+    [t.join() for t in ts]
+    check(len(out) == 4 and len(set(out)) <= 2, "slow readers get whole streams", out)
+
+
+def test_bad_upstream_certificate(w, key):
+    mock = subprocess.Popen([BUILD + "/mock-provider", "--tls-port", "0", "--cert", w.path("bad.pem"), "--key", w.path("bad.key")],
+                            stdout=subprocess.PIPE, text=True)
+    port = int(re.findall(r"https=(\d+)", mock.stdout.readline())[0])
+    text = open(w.path("sluice.yaml")).read()
+    with open(w.path("sluice.yaml"), "w") as f:
+        f.write(text.replace(f"https://localhost:{w.mock_tls}/v1", f"https://localhost:{port}/v1"))
+    w.stop()
+    w.start()
+    status, _, body = w.post("hello", key)
+    check(status == 502 and b"certificate" in body, "a certificate for another name is 502", (status, body))
+    mock.kill()
+    mock.wait()
+    wait = w.post("hello", key)
+    check(wait[0] == 502, "a provider that is away is 502", wait)
+    w.stop()
+    with open(w.path("sluice.yaml"), "w") as f:
+        f.write(text)
+    w.start()
+
+
+def test_drain(w, key):
+    result = []
+    t = threading.Thread(target=lambda: result.append(w.post("[[mock say=fox words=40 interval=50]] slow", key, stream=True)))
+    t.start()
+    time.sleep(0.5)
+    start = time.time()
+    code = w.stop()
+    t.join()
+    check(code == 0 and result[0][2].rstrip().endswith(b"[DONE]"), "SIGTERM lets a stream finish", (code, result[0][2][-80:]))
+    check(time.time() - start < 15, "and then ends")
+    w.start()
+
+
+def judge_records(records, what):
+    """Every request has exactly one decided (unless it was refused before) and one completed record."""
+    seen, decided, completed, ends = set(), collections.Counter(), collections.Counter(), collections.Counter()
+    for r in records:
+        if r["metadata"]["uid"] in seen:
+            continue
+        seen.add(r["metadata"]["uid"])
+        code, req = r["metadata"]["event_code"], r["metadata"].get("correlation_uid")
+        if code == "ai.request.decided":
+            decided[req] += 1
+        elif code == "ai.request.completed":
+            completed[req] += 1
+            ends[r["unmapped"]["sluice"]["end"]] += 1
+    check(max(decided.values(), default=0) == 1 and max(completed.values(), default=0) == 1, what + ": at most one of each",
+          [k for k, v in (decided + completed).items() if v > 2])
+    missing = [k for k in decided if completed[k] != 1]
+    check(not missing, what + ": every decided request has its completed record", missing[:5])
+    return decided, completed, ends
+
+
+# ---- Kafka and kill -9 ----------------------------------------------------------------------------
+
+def kafka(w, command):
+    script = f'. {ROOT}/tests/e2e/kafka/kafka.sh; {command}'
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=300)
+
+
+def test_kill_and_kafka(w, key):
+    answered, lock, stop = [], threading.Lock(), threading.Event()
+
+    def client(n):
+        i = 0
+        while not stop.is_set():
+            i += 1
+            try:
+                status, headers, _ = w.post(f"client {n} request {i} [[mock say=fox words=8 interval=3]]", key, stream=i % 2 == 0, timeout=10)
+                if status == 200:
+                    with lock:
+                        answered.append(headers["x-sluice-request-id"])
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.05)
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(6)]
+    [t.start() for t in threads]
+    for round_ in range(3):
+        time.sleep(1.5)
+        w.gateway.kill()
+        w.gateway.wait()
+        if round_ == 1 and w.brokers:
+            check(kafka(w, f"kafka_restart {w.path('kafka')}").returncode == 0, "the broker restarts")
+        w.start()
+    time.sleep(1)
+    stop.set()
+    [t.join() for t in threads]
+    check(w.stop() == 0, "a clean stop after the kills")
+    decided, completed, ends = judge_records(w.spool_records(), "spool after kill -9")
+    check(all(decided[r] == 1 for r in answered), f"each of {len(answered)} answered requests is on record",
+          [r for r in answered if decided[r] != 1][:5])
+    check(ends["gateway_lost"] > 0, "what was in flight ended as gateway_lost", ends)
+    if not w.brokers:
+        return
+    w.start()
+
+    def topic():
+        out = kafka(w, f"kafka_consume {w.path('kafka')} ai.audit.v1").stdout
+        return [json.loads(line.split("\t", 2)[2]) for line in out.splitlines() if line.count("\t") >= 2]
+    spool = {r["metadata"]["uid"] for r in w.spool_records()}
+    wait_for("all records in the topic", lambda: spool <= {r["metadata"]["uid"] for r in topic()}, 60, 1)
+    records = topic()
+    decided, completed, ends = judge_records(records, "topic after kill -9 and a broker restart")
+    check(all(decided[r] == 1 and completed[r] == 1 for r in answered), "each answered request has one of each in the topic")
+    leaked = json.dumps(records)
+    check(SECRET not in leaked and MAIL not in leaked and "84736251" not in leaked, "no planted value is in any record")
+    check(key not in leaked, "no key is in any record")
+
+
+def main():
+    work = tempfile.mkdtemp(prefix="sluice-e2e-")
+    w = World(work)
+    try:
+        w.start_mock()
+        if not QUICK:
+            if kafka(w, "kafka_need").returncode == 0:
+                r = kafka(w, f"kafka_start {w.path('kafka')} && kafka_topic {w.path('kafka')} ai.audit.v1 && echo BROKERS=$KAFKA_BROKERS")
+                m = re.search(r"BROKERS=(\S+)", r.stdout)
+                if check(m is not None, "a Kafka broker starts", r.stdout + r.stderr):
+                    w.brokers = m[1]
+            else:
+                skip("no Java, Maven or kcat: the audit topic was not tested")
+        w.write_config()
+        w.sluice("ca", "init", "-c", w.path("sluice.yaml"))
+        key = w.new_key("tester")
+        if not check(w.start() and w.gateway.poll() is None, "the gateway starts", open(w.path("gateway.log")).read()[-800:]):
+            return
+        test_requests(w, key)
+        if not QUICK:
+            test_sdks(w, key)
+        test_revocation(w)
+        test_interception(w)
+        test_malformed(w, key)
+        test_slow_and_large(w, key)
+        test_bad_upstream_certificate(w, key)
+        test_drain(w, key)
+        test_kill_and_kafka(w, key)
+        log = open(w.path("gateway.log")).read()
+        for what in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer"):
+            check(what not in log, "no " + what, log[log.find(what):][:1500])
+        check(SECRET not in log and key not in log and MAIL not in log, "no planted value and no key in the log")
+    finally:
+        w.end()
+        if w.brokers:
+            kafka(w, f"kafka_kill9 {w.path('kafka')}")
+        if failed == 0:
+            shutil.rmtree(work, ignore_errors=True)
+        else:
+            print("left for inspection:", work)
+        print(f"{passed} passed, {failed} failed, {skipped} skipped")
+        sys.exit(failed != 0)
+
+
+main()
