@@ -16,6 +16,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "proxy/dirs.h"
 #include "proxy/x509.h"
 
 enum { CA_DAYS = 3650, MAX_PEM_BYTES = 1 << 20 };
@@ -83,8 +84,8 @@ enum gw_status ca_init(const char *dir, const char *name, struct gw_err *err)
         st = path_in(dir, "ca.key", key_path, sizeof(key_path), err);
     if (st == GW_OK && access(cert_path, F_OK) == 0)
         st = gw_fail(err, GW_EEXIST, "%s is there already; a CA is never overwritten", cert_path);
-    if (st == GW_OK && mkdir(dir, 0700) != 0 && errno != EEXIST)
-        st = gw_fail(err, GW_EIO, "cannot make %s: %s", dir, strerror(errno));
+    if (st == GW_OK)
+        st = dirs_make(dir, err);
     if (st == GW_OK)
         st = write_new(key_path, 0600, key_pem, err);
     if (st == GW_OK)

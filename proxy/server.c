@@ -1,8 +1,6 @@
 /* proxy/server.c - makes and unmakes a gateway. Main thread. */
 #include "proxy/server.h"
 
-#include <sys/stat.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +13,7 @@
 #include "base/log.h"
 #include "proxy/ca.h"
 #include "proxy/cli.h"
+#include "proxy/dirs.h"
 #include "proxy/store.h"
 #include "proxy/tls.h"
 #include "proxy/version.h"
@@ -23,23 +22,6 @@
 enum { KAFKA_DRAIN_MS = 2000 };
 
 /* ---- state ------------------------------------------------------------------------------ */
-
-static enum gw_status make_dirs(const char *path, struct gw_err *err)
-{
-    char part[4096];
-
-    for (size_t i = 1; path[i - 1] != '\0'; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        if (i >= sizeof(part))
-            return gw_fail(err, GW_ELIMIT, "%s: the path is too long", path);
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdir(part, 0700) != 0 && errno != EEXIST)
-            return gw_fail(err, GW_EIO, "cannot make %s: %s", part, strerror(errno));
-    }
-    return GW_OK;
-}
 
 /* The key behind every HMAC in records and every placeholder: made once per state directory. */
 static enum gw_status load_hmac_key(struct server *s, struct gw_err *err)
@@ -197,7 +179,7 @@ static enum gw_status open_audit(struct server *s, struct gw_err *err)
         .kafka_properties = c->audit.kafka_properties,
     };
 
-    GW_TRY(make_dirs(c->audit.spool, err));
+    GW_TRY(dirs_make(c->audit.spool, err));
     return audit_open(&cfg, &s->audit, err);
 }
 
@@ -225,7 +207,7 @@ enum gw_status server_open(const struct proxy_config *cfg, bool progress, struct
         return gw_fail(err, GW_ENOMEM, "out of memory");
     s->cfg = cfg;
     s->start_ns = gw_clock_ns();
-    st = make_dirs(cfg->state_dir, err);
+    st = dirs_make(cfg->state_dir, err);
     if (st == GW_OK)
         st = load_hmac_key(s, err);
     if (st == GW_OK)
