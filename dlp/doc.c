@@ -211,11 +211,16 @@ static enum gw_status take_text(struct builder *b, uint32_t root, struct gw_span
 
 /* ---- JSON inside strings ----------------------------------------------------------------- */
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static bool looks_like_json(struct gw_span s)
 {
-    while (s.len != 0 && memchr(" \t\r\n", s.ptr[0], 4) != NULL)
+    while (s.len != 0 && is_space(s.ptr[0]))
         s = gw_span_from(s, 1);
-    while (s.len != 0 && memchr(" \t\r\n", s.ptr[s.len - 1], 4) != NULL)
+    while (s.len != 0 && is_space(s.ptr[s.len - 1]))
         s.len--;
     return s.len > 2 && ((s.ptr[0] == '{' && s.ptr[s.len - 1] == '}') ||
                          (s.ptr[0] == '[' && s.ptr[s.len - 1] == ']'));

@@ -247,7 +247,7 @@ static int by_rule_and_start(const void *a, const void *b)
         return x->rule < y->rule ? -1 : 1;
     if (x->start != y->start)
         return x->start < y->start ? -1 : 1;
-    return x->nesting < y->nesting ? 1 : x->nesting > y->nesting ? -1 : 0;
+    return (int)y->nesting - (int)x->nesting;
 }
 
 /* Whether the outer finding says nothing that the inner does not: it may reach over the quotes and
@@ -267,13 +267,12 @@ static unsigned drop_outer(struct place *places, unsigned n, bool *drop)
 
     for (unsigned i = 0; i < n; i++) {
         struct place *last = kept == 0 ? NULL : &places[kept - 1];
+        bool apart = last == NULL || last->rule != places[i].rule || last->end <= places[i].start;
 
-        if (last == NULL || last->rule != places[i].rule || last->end <= places[i].start) {
-            places[kept++] = places[i];
-        } else if (adds_nothing(last, &places[i])) {
+        if (!apart && adds_nothing(last, &places[i])) {
             drop[last->finding] = true;
             *last = places[i];
-        } else if (adds_nothing(&places[i], last)) {
+        } else if (!apart && adds_nothing(&places[i], last)) {
             drop[places[i].finding] = true;
         } else {
             places[kept++] = places[i];

@@ -9,7 +9,7 @@
 enum gw_status dlp_map_decode(struct gw_arena *arena, struct dlp_source *src, struct gw_span *text)
 {
     struct gw_span raw = src->raw;
-    struct dlp_checkpoint *cps = NULL;
+    struct dlp_checkpoint *cps;
     size_t at = 0, n_cps = 0, mark = DLP_CHECKPOINT;
     char *out, *w;
 
@@ -18,9 +18,8 @@ enum gw_status dlp_map_decode(struct gw_arena *arena, struct dlp_source *src, st
         return GW_OK;
     }
     out = gw_arena_alloc(arena, raw.len + 1);
-    if (raw.len > DLP_CHECKPOINT)
-        cps = gw_arena_array(arena, raw.len / DLP_CHECKPOINT, sizeof(*cps));
-    if (out == NULL || (cps == NULL && raw.len > DLP_CHECKPOINT))
+    cps = gw_arena_array(arena, raw.len / DLP_CHECKPOINT + 1, sizeof(*cps));
+    if (out == NULL || cps == NULL)
         return GW_ENOMEM;
     w = out;
     while (at < raw.len) {

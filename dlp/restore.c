@@ -59,10 +59,12 @@ static unsigned lower(const struct matcher *m, unsigned lo, unsigned hi, unsigne
 
 static enum step matcher_step(struct matcher *m, char raw)
 {
-    char c = raw >= 'a' && raw <= 'z' ? (char)(raw - ('a' - 'A')) : raw;
-    unsigned want = (unsigned char)(c == '\\' && !m->backslash ? '_' : c);
+    unsigned c = (unsigned char)raw, want;
     unsigned lo, hi;
 
+    if (c >= 'a' && c <= 'z')
+        c -= 'a' - 'A';
+    want = c == '\\' && !m->backslash ? '_' : c;
     if ((m->backslash && c != '_') || m->n == HELD_MAX)
         return STEP_FAIL;
     lo = lower(m, m->lo, m->hi, want);

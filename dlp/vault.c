@@ -55,12 +55,15 @@ const struct dlp_vault_entry *dlp_vault_at(const struct dlp_vault *v, unsigned i
 void dlp_placeholder_prefix(struct gw_buf *out, const char *type)
 {
     gw_buf_adds(out, "DLP_");
-    for (size_t i = 0; type[i] != '\0' && i < DLP_TYPE_BYTES; i++) {
-        char c = type[i];
+    for (size_t i = 0; i < DLP_TYPE_BYTES && type[i] != '\0'; i++) {
+        char l = gw_ascii_lower(type[i]);
 
-        if (c >= 'a' && c <= 'z')
-            c = (char)(c - ('a' - 'A'));
-        gw_buf_addc(out, (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c : '_');
+        if (l >= 'a' && l <= 'z')
+            gw_buf_addc(out, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[l - 'a']);
+        else if (l >= '0' && l <= '9')
+            gw_buf_addc(out, l);
+        else
+            gw_buf_addc(out, '_');
     }
     gw_buf_addc(out, '_');
 }
