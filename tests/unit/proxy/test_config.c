@@ -433,6 +433,25 @@ static void test_table(void)
     }
 }
 
+/* The page in the repository is what the table says now. */
+static void check_docs_file(struct gw_span printed)
+{
+    FILE *f = fopen("docs/config.md", "r");
+    char *text = calloc(1, printed.len + 2);
+    size_t n;
+
+    if (f == NULL) {
+        free(text);
+        test_skip("docs/config.md is not here: run from the repository's root");
+        return;
+    }
+    n = fread(text, 1, printed.len + 1, f);
+    (void)fclose(f);
+    if (!CHECK(gw_span_eq((struct gw_span){text, n}, printed)))
+        fprintf(stderr, "  make it anew: sluice serve --print-docs > docs/config.md\n");
+    free(text);
+}
+
 /* What is printed for people and editors names every key; the schema is one strict JSON value. */
 static void test_docs_and_schema(void)
 {
@@ -456,6 +475,7 @@ static void test_docs_and_schema(void)
     CHECK(tok.type == GW_JSON_END);
     CHECK(strstr(schema, "\"required\":[\"name\",\"then\"]") != NULL);
     gw_json_free(json);
+    check_docs_file((struct gw_span){docs, n_docs});
     free(docs);
     free(schema);
 }
