@@ -33,6 +33,20 @@ static bool all_same(const struct dlp_id *x)
     return true;
 }
 
+/* "PL 856-734-62-15": the country in front of a number of nothing but digits says nothing new. */
+static void drop_country(struct dlp_id *x, const struct dlp_id_scheme *scheme)
+{
+    bool greek = memcmp(scheme->name, "gr", 2) == 0 && memcmp(x->s, "EL", 2) == 0;
+
+    if (x->n < 4 || !scheme->digits_only)
+        return;
+    if (greek || (gw_ascii_lower(x->s[0]) == scheme->name[0] &&
+                  gw_ascii_lower(x->s[1]) == scheme->name[1])) {
+        x->s += 2;
+        x->n -= 2;
+    }
+}
+
 static bool id_ok(const struct dlp_validate_in *in)
 {
     const struct dlp_id_scheme *scheme = find_scheme(in->str);
@@ -40,11 +54,14 @@ static bool id_ok(const struct dlp_validate_in *in)
     struct dlp_id x = {.s = s, .digits = true};
 
     x.n = dlp_val_compact(dlp_val_span(in), s, sizeof(s));
-    if (scheme == NULL || x.n < scheme->min || x.n > scheme->max)
+    if (scheme == NULL)
+        return false;
+    drop_country(&x, scheme);
+    if (x.n < scheme->min || x.n > scheme->max)
         return false;
     for (size_t i = 0; i < x.n; i++) {
-        if (dlp_is_digit(s[i]))
-            x.d[i] = (unsigned char)(s[i] - '0');
+        if (dlp_is_digit(x.s[i]))
+            x.d[i] = (unsigned char)(x.s[i] - '0');
         else
             x.digits = false;
     }

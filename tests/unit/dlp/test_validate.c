@@ -1,0 +1,240 @@
+/* The validators on vectors that their standards and vendors publish, and on near misses. */
+#include <string.h>
+
+#include "dlp/validate.h"
+#include "tests/test.h"
+
+/* Runs a validator on the part of text between '[' and ']' (which are taken away), or on all of it. */
+static int judge(const char *name, double num, const char *str, const char *marked)
+{
+    const struct dlp_validator *v = dlp_validator_find(name);
+    struct dlp_validate_in in = {.num = num, .str = gw_span_str(str)};
+    char text[256];
+    size_t n = 0;
+
+    for (const char *p = marked; *p != '\0' && n < sizeof(text); p++) {
+        if (*p == '[')
+            in.start = n;
+        else if (*p == ']')
+            in.end = n;
+        else
+            text[n++] = *p;
+    }
+    in.text = (struct gw_span){text, n};
+    if (in.end == 0)
+        in.end = n;
+    in.match_start = in.start;
+    in.match_end = in.end;
+    return v == NULL ? -1000 : v->validate(&in);
+}
+
+static bool accepts(const char *name, const char *text)
+{
+    return judge(name, 0, NULL, text) != DLP_VALIDATE_REJECT && judge(name, 0, NULL, text) > -1000;
+}
+
+static bool id(const char *scheme, const char *text)
+{
+    return judge("id", 0, scheme, text) == 0;
+}
+
+static void test_registry(void)
+{
+    CHECK(dlp_validator_find("luhn") != NULL);
+    CHECK(dlp_validator_find("nothing") == NULL);
+    CHECK(dlp_validator_at(dlp_validator_count()) == NULL);
+    for (unsigned i = 0; i < dlp_validator_count(); i++)
+        CHECK(dlp_validator_find(dlp_validator_at(i)->name) == dlp_validator_at(i));
+    CHECK(dlp_validator_find("id")->accepts(gw_span_str("pl_pesel")));
+    CHECK(!dlp_validator_find("id")->accepts(gw_span_str("pl_nothing")));
+}
+
+static void test_checksums(void)
+{
+    CHECK(accepts("luhn", "79927398713")); /* ISO/IEC 7812's example */
+    CHECK(!accepts("luhn", "79927398710"));
+    CHECK(!accepts("luhn", "0000000000"));
+    CHECK(accepts("verhoeff", "2363"));
+    CHECK(!accepts("verhoeff", "2364"));
+    CHECK(accepts("mod97", "213800KUD8LAJWSQ9D15")); /* LEI */
+    CHECK(!accepts("mod97", "213800KUD8LAJWSQ9D16"));
+    CHECK(accepts("mod11_2", "0000-0002-1825-0097")); /* ORCID */
+    CHECK(!accepts("mod11_2", "0000-0002-1825-0098"));
+    CHECK(accepts("ean", "4006381333931"));
+    CHECK(!accepts("ean", "4006381333932"));
+    CHECK(accepts("isin", "US0378331005") && !accepts("isin", "US0378331006"));
+    CHECK(accepts("cusip", "037833100") && !accepts("cusip", "037833101"));
+    CHECK(accepts("sedol", "0263494") && !accepts("sedol", "0263495"));
+    CHECK(accepts("aba", "021000021") && !accepts("aba", "021000022"));
+    CHECK(judge("vin", 0, NULL, "1M8GDM9AXKP042788") > 0); /* 49 CFR 565's example */
+    CHECK(judge("vin", 0, NULL, "1M8GDM9A1KP042788") < 0);
+}
+
+static void test_cards_and_accounts(void)
+{
+    static const char *const good[] = {"4111 1111 1111 1111", "5555555555554444", "378282246310005",
+                                       "6011111111111117",    "3530111333300000", "30569309025904",
+                                       "2223003122003222"};
+    static const char *const bad[] = {"4111111111111112", "1234567890123452", "0000000000000000",
+                                      "1.4111111111111111"};
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        CHECK(accepts("card", good[i]));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CHECK(!accepts("card", bad[i]));
+    CHECK(!accepts("card", "9-[4111111111111111]")); /* a part of a longer number */
+    CHECK(accepts("iban", "GB82 WEST 1234 5698 7654 32"));
+    CHECK(accepts("iban", "NO9386011117947"));
+    CHECK(!accepts("iban", "GB82 WEST 1234 5698 7654 33"));
+    CHECK(!accepts("iban", "GB82 WEST 1234 5698 7654 3")); /* length of another country */
+    CHECK(accepts("bic", "DEUTDEFF500") && !accepts("bic", "DEUTQQFF"));
+    CHECK(accepts("npi", "1234567893") && !accepts("npi", "1234567894"));
+    CHECK(accepts("dea", "BB1388568") && !accepts("dea", "BB1388569"));
+    CHECK(accepts("mbi", "1EG4-TE5-MK73") && !accepts("mbi", "1SG4-TE5-MK73"));
+    CHECK(accepts("icd10", "E11.65") && !accepts("icd10", "E1165"));
+}
+
+static void test_network(void)
+{
+    CHECK(judge("ipv4", 0, NULL, "81.2.69.142") == 0);
+    CHECK(judge("ipv4", 0, NULL, "10.1.2.3") < 0);
+    CHECK(!accepts("ipv4", "256.1.1.1") && !accepts("ipv4", "01.2.3.4"));
+    CHECK(!accepts("ipv4", "version [81.2.69.142]") && !accepts("ipv4", "[81.2.69.142].7"));
+    CHECK(accepts("ipv6", "2a02:8109:9a40:1778::42") && accepts("ipv6", "::ffff:81.2.69.142"));
+    CHECK(!accepts("ipv6", "1:2:3") && !accepts("ipv6", "a::b::c") && !accepts("ipv6", "12345::1"));
+    CHECK(accepts("mac", "3c:22:fb:9a:10:7e") && !accepts("mac", "3c:22-fb:9a:10:7e"));
+    CHECK(!accepts("mac", "00:00:00:00:00:00"));
+    CHECK(judge("email", 0, NULL, "anna@acme-corp.de") == 0);
+    CHECK(judge("email", 0, NULL, "anna@example.com") < 0);
+    CHECK(!accepts("email", "logo@2x.png") && !accepts("email", "a.@b.de"));
+    CHECK(judge("phone", 0, NULL, "+49 30 901820") == 0);
+    CHECK(accepts("phone", "+1 (212) 555-0143") && !accepts("phone", "+1 (112) 555-0143"));
+    CHECK(!accepts("phone", "+999 123 456 789") && !accepts("phone", "+45 1234"));
+    CHECK(accepts("date", "29.02.2000") && !accepts("date", "29.02.1900"));
+    CHECK(accepts("date", "17 April 1986") && !accepts("date", "13/32/1999"));
+}
+
+/* Thirty characters of our own, apart from their prefix so that no scanner takes them for a token. */
+#define BODY "zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ"
+
+static void test_tokens(void)
+{
+    /* Checksums over bodies of our own: see the source named in validate_token.c. */
+    CHECK(judge("crc32_base62", 0, NULL, "ghp_" BODY "0mLq17") > 0);
+    CHECK(judge("crc32_base62", 0, NULL, "ghp_" BODY "000000") < 0);
+    CHECK(accepts("crc32_base62", "ghp_" BODY "000000")); /* lowered only */
+    CHECK(judge("jwt", 0, NULL, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl") > 0);
+    CHECK(judge("jwt", 0, NULL, "eyJhbGciOiJIUz!.eyJzdWIiOiIxIn0.c2lnbmF0dXJl") < 0);
+    CHECK(accepts("basic_auth", "b3BzOldxODMtenpL") && !accepts("basic_auth", "YWJjZGVmZ2hpag=="));
+    CHECK(accepts("base58check", "1BoatSLRHtKNngkdXEeobR76b53LETtpyT"));
+    CHECK(!accepts("base58check", "1BoatSLRHtKNngkdXEeobR76b53LETtpyU"));
+    CHECK(judge("bech32", 0, NULL, "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4") > 0); /* BIP-173 */
+    CHECK(judge("bech32", 0, NULL, "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T5") < 0);
+    CHECK(!accepts("uuid", "00000000-0000-0000-0000-000000000000"));
+}
+
+static void test_text(void)
+{
+    CHECK(judge("entropy", 3.0, NULL, "tQ7mX2vKp9Lr4ZsB8nYc") == 0);
+    CHECK(!accepts("not_placeholder", "${API_KEY}") && !accepts("not_placeholder", "xxxxxxxxxxxx"));
+    CHECK(!accepts("not_placeholder", "<your token>") && !accepts("not_placeholder", "changeme"));
+    CHECK(judge("entropy", 3.0, NULL, "aaaaaaaaaaaaaaaaaaab") == DLP_VALIDATE_REJECT);
+    CHECK(judge("random", 0, NULL, "tQ7mX2vKp9Lr4ZsB8nYc") == 0);
+    CHECK(!accepts("random", "getCurrentUserName"));
+    CHECK(judge("classes", 3, NULL, "abcDEF123") == 0);
+    CHECK(judge("classes", 3, NULL, "abcdef123") == DLP_VALIDATE_REJECT);
+}
+
+static void test_values(void)
+{
+    CHECK(accepts("secret_value", "x = \"[tQ7mX2vKp9Lr4ZsB8nYc]\""));
+    CHECK(!accepts("secret_value", "token = [request.token]") &&
+          !accepts("secret_value", "token = [getToken]()"));
+    CHECK(!accepts("secret_value", "key: [./certs/server.pem]") &&
+          !accepts("secret_value", "secret: [process.env.SECRET]"));
+    CHECK(accepts("password_value", "password = \"[Zk3-uu71x]\""));
+    CHECK(!accepts("password_value", "password: [string]") &&
+          !accepts("password_value", "password = [user.password]"));
+    CHECK(judge("password_value", 0, NULL, "pass = \"[sunshine]\"") < 0);
+    CHECK(accepts("prose_password", "it is [Hq7-zzL4x] now"));
+    CHECK(!accepts("prose_password", "it is [required] now"));
+    CHECK(!accepts("url_password", "https://u:[${PASS}]@host") &&
+          judge("url_password", 0, NULL, "https://u:[password]@host") < 0);
+    CHECK(judge("url_password", 0, NULL, "https://u:[q9LmT2xv]@git.acme.test") == 0);
+    CHECK(judge("code_shape", 3, NULL, "int f(void)\n{\n    return 1;\n}\n") > 0);
+    CHECK(judge("code_shape", 3, NULL, "a line\nand another\n") == DLP_VALIDATE_REJECT);
+}
+
+static void test_ids(void)
+{
+    static const char *const good[][2] = {
+        {"us_ssn", "536-22-8714"},       {"gb_nhs", "943 476 5919"},
+        {"de_steuerid", "36574261809"},  {"fr_nir", "2 95 10 99 126 111 93"},
+        {"es_dni", "54362315K"},         {"it_cf", "RCCMNL83S18D969H"},
+        {"nl_bsn", "111222333"},         {"be_nrn", "85.07.30-033.28"},
+        {"pl_pesel", "44051401359"},     {"se_personnummer", "880320-0016"},
+        {"fi_hetu", "131052-308T"},      {"no_fnr", "15108695088"},
+        {"ch_ahv", "756.9217.0769.85"},  {"tr_tckn", "17291716060"},
+        {"br_cpf", "390.533.447-05"},    {"br_cnpj", "16.727.230/0001-97"},
+        {"cn_id", "11010519491231002X"}, {"in_aadhaar", "2341 2341 2346"},
+        {"jp_mynumber", "123456789018"}, {"kr_brn", "116-82-00276"},
+        {"sg_nric", "S2740116C"},        {"hk_id", "A123456(3)"},
+        {"au_tfn", "459 599 230"},       {"za_id", "7503305044089"}};
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        char wrong[64];
+        size_t n = strlen(good[i][1]);
+        unsigned caught = 0;
+        unsigned tried = 0;
+
+        if (!CHECK(id(good[i][0], good[i][1])))
+            fprintf(stderr, "  %s\n", good[i][0]);
+        /* A checksum must notice most changes of one digit; the SSN has none. */
+        for (size_t k = 0; k < n; k++) {
+            memcpy(wrong, good[i][1], n + 1);
+            if (wrong[k] < '0' || wrong[k] > '9')
+                continue;
+            wrong[k] = wrong[k] == '9' ? '0' : (char)(wrong[k] + 1);
+            tried++;
+            caught += !id(good[i][0], wrong);
+        }
+        if (!CHECK(strcmp(good[i][0], "us_ssn") == 0 || caught * 10 >= tried * 9))
+            fprintf(stderr, "  %s: %u of %u\n", good[i][0], caught, tried);
+    }
+    CHECK(!id("us_ssn", "000-12-3456") && !id("us_ssn", "078-05-1120"));
+    CHECK(judge("id_soft", 0, "in_gstin", "27AAPFU0939F1ZV") == 0);
+    CHECK(judge("id_soft", 0, "in_gstin", "27AAPFU0939F1ZX") < 0);
+}
+
+/* No validator may read outside the text or hang on odd bytes: every one on every part of these. */
+static void test_every_validator_on_odd_input(void)
+{
+    static const char odd[] = "\x00@:\xff.+1 [a-b]{}=$\xc3\xb1 00::1/9%AZaz09-----_\n\x7f";
+    struct dlp_validate_in in = {.text = {odd, sizeof(odd) - 1}, .num = 3.0};
+
+    in.str = gw_span_str("pl_pesel");
+    for (unsigned v = 0; v < dlp_validator_count(); v++) {
+        for (size_t a = 0; a < in.text.len; a++) {
+            for (size_t b = a + 1; b <= in.text.len; b++) {
+                in.start = in.match_start = a;
+                in.end = in.match_end = b;
+                (void)dlp_validator_at(v)->validate(&in);
+            }
+        }
+    }
+    CHECK(true);
+}
+
+int main(void)
+{
+    test_registry();
+    test_checksums();
+    test_cards_and_accounts();
+    test_network();
+    test_tokens();
+    test_text();
+    test_values();
+    test_ids();
+    test_every_validator_on_odd_input();
+    return test_done();
+}
