@@ -109,6 +109,8 @@ void audit_close(struct audit *a, int drain_ms)
     gw_queue_close(a->queue); /* the writer ends when it is empty */
     if (a->writer_runs)
         (void)pthread_join(a->writer, NULL);
+    for (unsigned i = 0; i < a->spool->n_slots; i++)
+        core_last_notice(a, &a->spool->slots[i]);
     ev.time_ms = gw_clock_wall_ms();
     (void)core_put_life(a, &a->spool->slots[0], &ev);
     for (unsigned i = 0; i < a->spool->n_slots; i++)

@@ -98,6 +98,9 @@ enum gw_status core_put_life(struct audit *a, struct spool_slot *s, const struct
  * the slot failed or was full: sluice.recovered, sluice.gap. Thread: the slot's. */
 void core_notice(struct audit *a, struct spool_slot *s);
 
+/* At the end: says how many records on_full continue left out and nobody has told yet. */
+void core_last_notice(struct audit *a, struct spool_slot *s);
+
 /* Reserves n bytes for a record of the slot; when the cap is reached, says no and remembers it. Once it
  * was reached, new requests are refused until a thirty-second of the cap is free, so that the state does
  * not flap. Thread: any. */

@@ -127,7 +127,7 @@ enum gw_status cursor_save(int dirfd, const struct cursor_entry *entries, size_t
     if (!gw_buf_ok(&b))
         st = gw_fail(err, GW_ENOMEM, "audit cursor: out of memory");
     else if (!store(dirfd, &b))
-        st = gw_fail(err, GW_EIO, "audit cursor: %s", strerror(errno));
+        st = gw_fail(err, GW_EIO, "audit cursor: %s", strerrordesc_np(errno));
     gw_buf_fini(&b);
     return st;
 }

@@ -39,10 +39,23 @@ static unsigned hex_value(char c)
 static size_t unescape(const char *p, size_t n, char *out)
 {
     if (n >= 5 && p[0] == 'u') { /* control bytes only: see gw_buf_add_json */
-        *out = (char)(hex_value(p[3]) << 4 | hex_value(p[4]));
+        *out = (char)(unsigned char)(hex_value(p[3]) << 4 | hex_value(p[4]));
         return 5;
     }
-    *out = p[0] == 'n' ? '\n' : p[0] == 'r' ? '\r' : p[0] == 't' ? '\t' : p[0];
+    switch (p[0]) {
+    case 'n':
+        *out = '\n';
+        break;
+    case 'r':
+        *out = '\r';
+        break;
+    case 't':
+        *out = '\t';
+        break;
+    default:
+        *out = p[0];
+        break;
+    }
     return 1;
 }
 

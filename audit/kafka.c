@@ -91,7 +91,7 @@ static void dead_letter(struct kafka *k, struct gw_span payload, const char *why
     fd = openat(sp->dirfd, "dead-letter.jsonl",
                 O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || write(fd, payload.ptr, payload.len) < 0 || write(fd, "\n", 1) < 0)
-        gw_log(GW_LOG_ERROR, "audit_dead_letter_failed", "error=\"%s\"", strerror(errno));
+        gw_log(GW_LOG_ERROR, "audit_dead_letter_failed", "error=\"%s\"", strerrordesc_np(errno));
     if (fd >= 0)
         (void)close(fd);
 }

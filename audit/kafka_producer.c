@@ -181,18 +181,18 @@ enum producer_put producer_send(struct producer *p, const struct spool_rec *rec,
                                 uint64_t feed, uint64_t ticket, const char **why)
 {
     rd_kafka_headers_t *h = make_headers(p, rec, chain);
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr): librdkafka's opaque is a number to us */
+    /* librdkafka's opaque is a number to us. NOLINTNEXTLINE(performance-no-int-to-ptr) */
     void *opaque = (void *)(uintptr_t)(feed << 48 | ticket);
     rd_kafka_resp_err_t err;
-    const void *payload = rec->payload.ptr;
+    void *payload; /* copied by producev, which wants it without const */
 
+    memcpy(&payload, &rec->payload.ptr, sizeof(payload));
     /* producev, and no partition: produceva frees the headers twice in 2.0.2 when that fails. */
-    err = rd_kafka_producev(p->rk, RD_KAFKA_V_TOPIC(p->topic),
-                            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                            RD_KAFKA_V_KEY(chain, strlen(chain)),
-                            RD_KAFKA_V_VALUE((void *)(uintptr_t)payload, rec->payload.len),
-                            RD_KAFKA_V_TIMESTAMP(rec->time_ms), RD_KAFKA_V_OPAQUE(opaque),
-                            RD_KAFKA_V_HEADERS(h), RD_KAFKA_V_END);
+    err = rd_kafka_producev(
+        p->rk, RD_KAFKA_V_TOPIC(p->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_KEY(chain, strlen(chain)), RD_KAFKA_V_VALUE(payload, rec->payload.len),
+        RD_KAFKA_V_TIMESTAMP(rec->time_ms), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_HEADERS(h),
+        RD_KAFKA_V_END);
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
         return PRODUCER_PUT_OK;
     rd_kafka_headers_destroy(h);

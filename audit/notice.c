@@ -87,3 +87,16 @@ void core_notice(struct audit *a, struct spool_slot *s)
     notice_failure(a, s);
     notice_full(a, s);
 }
+
+void core_last_notice(struct audit *a, struct spool_slot *s)
+{
+    struct core_full *full = &a->full[s->index];
+    struct event_life ev = {.kind = EVENT_LIFE_GAP,
+                            .time_ms = gw_clock_wall_ms(),
+                            .since_ms = atomic_load(&full->since_ms),
+                            .cause = GW_SPAN("spool_full"),
+                            .records = atomic_exchange(&full->refused, 0)};
+
+    if (a->on_full == AUDIT_ON_FULL_CONTINUE && ev.records != 0)
+        (void)core_put_life(a, s, &ev);
+}

@@ -61,7 +61,7 @@ static enum gw_status take_lock(struct spool *sp, const char *dir, struct gw_err
     sp->lockfd = openat(sp->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (sp->lockfd < 0)
         return gw_fail(err, GW_EIO, "audit spool %s: cannot create its lock file: %s", dir,
-                       strerror(errno));
+                       strerrordesc_np(errno));
     if (flock(sp->lockfd, LOCK_EX | LOCK_NB) == 0)
         return GW_OK;
     if (errno == EWOULDBLOCK)
@@ -70,7 +70,7 @@ static enum gw_status take_lock(struct spool *sp, const char *dir, struct gw_err
             "audit spool %s is in use by another process: stop it, or set audit.spool to "
             "another directory",
             dir);
-    return gw_fail(err, GW_EIO, "audit spool %s: cannot lock: %s", dir, strerror(errno));
+    return gw_fail(err, GW_EIO, "audit spool %s: cannot lock: %s", dir, strerrordesc_np(errno));
 }
 
 /* As many slots as will be written or lie on the disk. */
@@ -126,12 +126,14 @@ enum gw_status spool_open(const struct spool_config *cfg, struct spool **out, st
     }
     st = GW_EIO;
     if (!make_dirs(cfg->dir)) {
-        (void)gw_fail(err, st, "cannot create the audit spool %s: %s", cfg->dir, strerror(errno));
+        (void)gw_fail(err, st, "cannot create the audit spool %s: %s", cfg->dir,
+                      strerrordesc_np(errno));
         goto out;
     }
     sp->dirfd = open(cfg->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (sp->dirfd < 0) {
-        (void)gw_fail(err, st, "cannot open the audit spool %s: %s", cfg->dir, strerror(errno));
+        (void)gw_fail(err, st, "cannot open the audit spool %s: %s", cfg->dir,
+                      strerrordesc_np(errno));
         goto out;
     }
     st = take_lock(sp, cfg->dir, err);
@@ -180,11 +182,11 @@ bool spool_seg_add(struct spool_slot *s, const struct spool_seg *seg)
         size_t more = s->max_segs == 0 ? 16 : s->max_segs * 2;
         struct spool_seg *p = realloc(s->segs, more * sizeof(*p));
 
-        ok = p != NULL;
-        if (ok) {
+        if (p != NULL) {
             s->segs = p;
             s->max_segs = more;
         }
+        ok = p != NULL;
     }
     if (ok)
         s->segs[s->n_segs++] = *seg;
@@ -224,7 +226,7 @@ static void delete_oldest(struct spool_slot *s)
     spool_name(name, s->index, seg.segno);
     if (unlinkat(s->sp->dirfd, name, 0) != 0 && errno != ENOENT) {
         gw_log(GW_LOG_WARN, "audit_segment_delete_failed", "segment=%s error=\"%s\"", name,
-               strerror(errno));
+               strerrordesc_np(errno));
         return;
     }
     s->n_segs--;

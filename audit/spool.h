@@ -17,6 +17,8 @@
 #ifndef AUDIT_SPOOL_H
 #define AUDIT_SPOOL_H
 
+#include <sys/types.h>
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>

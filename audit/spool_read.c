@@ -48,10 +48,10 @@ enum gw_status spool_list(int dirfd, struct spool_file **out, size_t *n_out, str
     if (dir == NULL) {
         if (fd >= 0)
             (void)close(fd);
-        return gw_fail(err, GW_EIO, "cannot list the spool directory: %s", strerror(errno));
+        return gw_fail(err, GW_EIO, "cannot list the spool directory: %s", strerrordesc_np(errno));
     }
-    while ((de = readdir(dir)) !=
-           NULL) { /* NOLINT(concurrency-mt-unsafe): the stream is ours alone */
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone
+    while ((de = readdir(dir)) != NULL) {
         struct spool_file f = {0, 0, 0};
         struct stat st;
 
@@ -118,7 +118,7 @@ enum gw_status spool_reader_open(struct spool_reader *r, int dirfd, unsigned slo
     fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return gw_fail(err, errno == ENOENT ? GW_ENOENT : GW_EIO, "spool segment %s: %s", name,
-                       strerror(errno));
+                       strerrordesc_np(errno));
     if (r->fd >= 0)
         (void)close(r->fd);
     r->fd = fd;

@@ -165,7 +165,7 @@ static enum gw_status scan_records(struct scan *sc, struct spool_seg *seg, struc
             break;
         case SPOOL_READ_EIO:
             return gw_fail(err, GW_EIO, "audit spool: segment %" PRIu64 " of slot %u: %s",
-                           seg->segno, sc->s->index, strerror(errno));
+                           seg->segno, sc->s->index, strerrordesc_np(errno));
         }
     }
 }
@@ -401,7 +401,7 @@ enum gw_status spool_repair(struct spool *sp, const struct spool_damage *d, stru
         !sort_bytes(&r, d->header, good, bad) || fsync(bad) != 0 || fsync(good) != 0 ||
         renameat(sp->dirfd, tmp, sp->dirfd, name) != 0) {
         (void)gw_fail(err, st, "audit spool: cannot set the damaged part of %s aside: %s", name,
-                      strerror(errno));
+                      strerrordesc_np(errno));
         (void)unlinkat(sp->dirfd, tmp, 0);
         goto out;
     }

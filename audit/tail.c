@@ -226,8 +226,8 @@ static void format(struct tail *tl, const struct spool_rec *rec)
 static void print(struct tail *tl)
 {
     if (fwrite(tl->line.ptr, 1, tl->line.len, tl->out) != tl->line.len)
-        tl->st =
-            gw_fail(tl->err, GW_EIO, "audit tail: cannot write the output: %s", strerror(errno));
+        tl->st = gw_fail(tl->err, GW_EIO, "audit tail: cannot write the output: %s",
+                         strerrordesc_np(errno));
 }
 
 /* Keeps the line as one of the last ones. */
@@ -297,7 +297,7 @@ enum gw_status audit_tail(const struct audit_tail *t, FILE *out, struct gw_err *
     tl.dirfd = open(t->spool_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (tl.dirfd < 0)
         return gw_fail(err, errno == ENOENT ? GW_ENOENT : GW_EIO, "audit spool %s: %s",
-                       t->spool_dir, strerror(errno));
+                       t->spool_dir, strerrordesc_np(errno));
     if (t->last != 0) {
         tl.ring = calloc(t->last, sizeof(*tl.ring));
         if (tl.ring == NULL)

@@ -299,7 +299,6 @@ static void test_cap_continue(enum audit_durability d)
 
     scratch_new();
     cfg.max_spool_bytes = 8 << 20;
-    cfg.retain_seconds = 2;
     cfg.on_full = AUDIT_ON_FULL_CONTINUE;
     r = run_open(&cfg);
     for (unsigned i = 0; i < 12000; i++) {
@@ -311,10 +310,8 @@ static void test_cap_continue(enum audit_durability d)
             (void)usleep(1000);
         CHECK(got == GW_OK);
     }
-    (void)usleep(2500000);
-    CHECK(recovers(&r));
-    CHECK(emit_one(&r) == GW_OK);
     run_close(&r);
+    CHECK(disk_bytes() <= cfg.max_spool_bytes);
     rb = read_spool(scratch);
     for (size_t i = 0; i < rb.n; i++) {
         struct gw_span json = {rb.recs[i].json, rb.recs[i].len};
@@ -325,8 +322,14 @@ static void test_cap_continue(enum audit_durability d)
             event_num(json, "sluice.records", &n))
             told += n;
     }
+    /* The count is exact. */
+    CHECK(told > 0 && count_of(&rb, "ai.request.completed", "x") + told == 12000);
     read_back_free(&rb);
-    CHECK(told > 0 && told < 12000);
+    /* Where retention frees room while it runs, it goes on, and says so. */
+    cfg.retain_seconds = 0;
+    r = run_open(&cfg);
+    CHECK(recovers(&r) && emit_one(&r) == GW_OK);
+    run_close(&r);
     scratch_end();
 }
 
@@ -405,7 +408,7 @@ static void *work(void *arg)
         if (i % 16 == 0)
             audit_chan_dispatch(ch);
     }
-    for (int i = 0; i < 1000 && w->res.n < accepted; i++) {
+    for (int i = 0; i < 6000 && w->res.n < accepted; i++) {
         struct pollfd p = {audit_chan_fd(ch), POLLIN, 0};
 
         (void)poll(&p, 1, 10);
