@@ -7,7 +7,7 @@
 
 #include "router/router.h"
 
-enum { MAX_LOOK = 32 << 10, MAX_WORD = 16 };
+enum { MAX_LOOK = 32 << 10, MIN_WORD = 3, MAX_WORD = 16 };
 
 static void count16(uint16_t *n)
 {
@@ -24,60 +24,65 @@ static uint32_t add32(uint32_t a, size_t b)
 
 enum word_kind { WORD_REASON, WORD_STEP, WORD_MATH };
 
-/* By first letter, so that a word is compared with a handful. Lower case, sorted. */
+#define W(text, what)                                                                              \
+    {                                                                                              \
+        (text), sizeof(text) - 1, (what)                                                           \
+    }
+
+/* Sorted, so that all words of one letter lie together. */
 static const struct {
-    const char *word;
+    const char *text;
+    uint8_t len;
     enum word_kind kind;
 } words[] = {
-    {"afterwards", WORD_STEP},  {"algorithm", WORD_REASON},   {"analyse", WORD_REASON},
-    {"analysis", WORD_REASON},  {"analyze", WORD_REASON},     {"architecture", WORD_REASON},
-    {"assess", WORD_REASON},    {"calculate", WORD_MATH},     {"calculus", WORD_MATH},
-    {"compare", WORD_REASON},   {"compute", WORD_MATH},       {"contrast", WORD_REASON},
-    {"critique", WORD_REASON},  {"debug", WORD_REASON},       {"derivative", WORD_MATH},
-    {"derive", WORD_REASON},    {"design", WORD_REASON},      {"diagnose", WORD_REASON},
-    {"equation", WORD_MATH},    {"evaluate", WORD_REASON},    {"explain", WORD_REASON},
-    {"finally", WORD_STEP},     {"first", WORD_STEP},         {"firstly", WORD_STEP},
-    {"implement", WORD_REASON}, {"improve", WORD_REASON},     {"inequality", WORD_MATH},
-    {"integral", WORD_MATH},    {"investigate", WORD_REASON}, {"justify", WORD_REASON},
-    {"lemma", WORD_MATH},       {"matrix", WORD_MATH},        {"modulo", WORD_MATH},
-    {"next", WORD_STEP},        {"optimise", WORD_REASON},    {"optimize", WORD_REASON},
-    {"polynomial", WORD_MATH},  {"probability", WORD_MATH},   {"proof", WORD_MATH},
-    {"prove", WORD_MATH},       {"reason", WORD_REASON},      {"refactor", WORD_REASON},
-    {"second", WORD_STEP},      {"secondly", WORD_STEP},      {"solve", WORD_MATH},
-    {"step", WORD_STEP},        {"strategy", WORD_REASON},    {"synthesize", WORD_REASON},
-    {"then", WORD_STEP},        {"theorem", WORD_MATH},       {"third", WORD_STEP},
-    {"tradeoff", WORD_REASON},  {"tradeoffs", WORD_REASON},   {"vector", WORD_MATH},
-    {"why", WORD_REASON},
+    W("afterwards", WORD_STEP),  W("algorithm", WORD_REASON),   W("analyse", WORD_REASON),
+    W("analysis", WORD_REASON),  W("analyze", WORD_REASON),     W("architecture", WORD_REASON),
+    W("assess", WORD_REASON),    W("calculate", WORD_MATH),     W("calculus", WORD_MATH),
+    W("compare", WORD_REASON),   W("compute", WORD_MATH),       W("contrast", WORD_REASON),
+    W("critique", WORD_REASON),  W("debug", WORD_REASON),       W("derivative", WORD_MATH),
+    W("derive", WORD_REASON),    W("design", WORD_REASON),      W("diagnose", WORD_REASON),
+    W("equation", WORD_MATH),    W("evaluate", WORD_REASON),    W("explain", WORD_REASON),
+    W("finally", WORD_STEP),     W("first", WORD_STEP),         W("firstly", WORD_STEP),
+    W("implement", WORD_REASON), W("improve", WORD_REASON),     W("inequality", WORD_MATH),
+    W("integral", WORD_MATH),    W("investigate", WORD_REASON), W("justify", WORD_REASON),
+    W("lemma", WORD_MATH),       W("matrix", WORD_MATH),        W("modulo", WORD_MATH),
+    W("next", WORD_STEP),        W("optimise", WORD_REASON),    W("optimize", WORD_REASON),
+    W("polynomial", WORD_MATH),  W("probability", WORD_MATH),   W("proof", WORD_MATH),
+    W("prove", WORD_MATH),       W("reason", WORD_REASON),      W("refactor", WORD_REASON),
+    W("second", WORD_STEP),      W("secondly", WORD_STEP),      W("solve", WORD_MATH),
+    W("step", WORD_STEP),        W("strategy", WORD_REASON),    W("synthesize", WORD_REASON),
+    W("then", WORD_STEP),        W("theorem", WORD_MATH),       W("third", WORD_STEP),
+    W("tradeoff", WORD_REASON),  W("tradeoffs", WORD_REASON),   W("vector", WORD_MATH),
+    W("why", WORD_REASON),
 };
-enum { N_WORDS = sizeof(words) / sizeof(words[0]) };
 
+/* Where the words of each letter begin in the list, and its end. */
+static const uint8_t letters[27] = {0,  7,  7,  13, 18, 21, 24, 24, 24, 29, 30, 30, 31, 33,
+                                    34, 36, 40, 40, 42, 48, 53, 53, 54, 55, 55, 55, 55};
+
+static bool same_word(const char *text, const char *word, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((text[i] | 0x20) != word[i]) /* text is letters only, so this makes them small */
+            return false;
+    return true;
+}
+
+/* word: letters of either case, at least one. */
 static void count_word(struct router_features *f, const char *word, size_t len)
 {
-    size_t low = 0, high = N_WORDS;
+    unsigned letter = (unsigned)(word[0] | 0x20) - 'a';
 
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        size_t n = strlen(words[mid].word);
-        int c = memcmp(word, words[mid].word, len < n ? len : n);
-
-        if (c == 0 && len == n) {
-            switch (words[mid].kind) {
-            case WORD_REASON:
-                count16(&f->reason_words);
-                break;
-            case WORD_STEP:
-                count16(&f->steps);
-                break;
-            case WORD_MATH:
-                count16(&f->math_marks);
-                break;
-            }
-            return;
-        }
-        if (c < 0 || (c == 0 && len < n))
-            high = mid;
+    for (unsigned i = letters[letter]; i < letters[letter + 1]; i++) {
+        if (words[i].len != len || !same_word(word, words[i].text, len))
+            continue;
+        if (words[i].kind == WORD_REASON)
+            count16(&f->reason_words);
+        else if (words[i].kind == WORD_STEP)
+            count16(&f->steps);
         else
-            low = mid + 1;
+            count16(&f->math_marks);
+        return;
     }
 }
 
@@ -99,8 +104,7 @@ static bool is_digit(char c)
 
 static bool is_letter(char c)
 {
-    c = gw_ascii_lower(c);
-    return c >= 'a' && c <= 'z';
+    return (unsigned)((unsigned char)c | 0x20) - 'a' < 26;
 }
 
 /* "1." "12)" and then a space: one step of a list. */
@@ -124,11 +128,13 @@ static bool has_code_marks(struct gw_span line)
 /* A line that is code without saying so. */
 static bool looks_like_code(struct gw_span line)
 {
-    static const char *const starts[] = {
-        "#include", "import ", "from ",   "def ",    "class ",  "function ", "func ",
-        "fn ",      "const ",  "let ",    "var ",    "public ", "private ",  "static ",
-        "return ",  "SELECT ", "INSERT ", "UPDATE ", "CREATE ", "package ",  "if (",
-        "for (",    "while (", "} else",  "@",       "$ ",
+    static const struct gw_span starts[] = {
+        {"#include", 8},  {"import ", 7}, {"from ", 5},    {"def ", 4},    {"class ", 6},
+        {"function ", 9}, {"func ", 5},   {"fn ", 3},      {"const ", 6},  {"let ", 4},
+        {"var ", 4},      {"public ", 7}, {"private ", 8}, {"static ", 7}, {"return ", 7},
+        {"SELECT ", 7},   {"INSERT ", 7}, {"UPDATE ", 7},  {"CREATE ", 7}, {"package ", 8},
+        {"if (", 4},      {"for (", 5},   {"while (", 7},  {"} else", 6},  {"@", 1},
+        {"$ ", 2},
     };
     char last;
 
@@ -138,8 +144,8 @@ static bool looks_like_code(struct gw_span line)
     if (last == ';' || last == '{' || last == '}')
         return true;
     for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
-        if (gw_span_starts(line, gw_span_str(starts[i])))
-            return !is_letter(starts[i][0]) || has_code_marks(line);
+        if (starts[i].ptr[0] == line.ptr[0] && gw_span_starts(line, starts[i]))
+            return !is_letter(line.ptr[0]) || has_code_marks(line);
     return false;
 }
 
@@ -199,31 +205,40 @@ static bool ends_question(struct gw_span text, size_t i)
     return i + 1 == text.len || strchr(" \n\r\t\"')", text.ptr[i + 1]) != NULL;
 }
 
-/* One pass over what is not code. */
+/* What is neither letter nor space of a line that is not code. */
+static void look_at_mark(struct router_features *f, struct gw_span line, size_t i)
+{
+    char c = line.ptr[i];
+
+    if (c == '?') {
+        if (ends_question(line, i))
+            count16(&f->questions);
+    } else if (is_operator(c) || c == '\\') {
+        if (is_formula(line, i))
+            count16(&f->math_marks);
+    } else if ((unsigned char)c >= 0xCF && is_math_sign(line, i)) {
+        count16(&f->math_marks);
+    }
+}
+
+/* One pass over a line that is not code. */
 static void look_at_text(struct router_features *f, struct gw_span line)
 {
-    char word[MAX_WORD];
-    size_t n = 0;
+    size_t start = 0; /* of the word that may be running */
 
     for (size_t i = 0; i < line.len; i++) {
         char c = line.ptr[i];
 
-        if (is_letter(c)) {
-            if (n < MAX_WORD)
-                word[n] = gw_ascii_lower(c);
-            n++;
+        if (is_letter(c))
             continue;
-        }
-        if (n >= 3 && n <= MAX_WORD)
-            count_word(f, word, n);
-        n = 0;
-        if (c == '?' && ends_question(line, i))
-            count16(&f->questions);
-        else if (is_formula(line, i) || is_math_sign(line, i))
-            count16(&f->math_marks);
+        if (i - start >= MIN_WORD && i - start <= MAX_WORD)
+            count_word(f, line.ptr + start, i - start);
+        start = i + 1;
+        if (c != ' ')
+            look_at_mark(f, line, i);
     }
-    if (n >= 3 && n <= MAX_WORD)
-        count_word(f, word, n);
+    if (line.len - start >= MIN_WORD && line.len - start <= MAX_WORD)
+        count_word(f, line.ptr + start, line.len - start);
 }
 
 static uint32_t count_chars(struct gw_span text)

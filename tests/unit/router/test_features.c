@@ -41,6 +41,35 @@ static void test_counts(void)
     CHECK(f.chars == 9);
 }
 
+/* Every word of the lists is found, in either case, and none inside a longer word. */
+static void test_words(void)
+{
+    static const char *const reason[] = {
+        "algorithm",  "analyse",  "analysis",  "analyze",   "architecture", "assess",
+        "compare",    "contrast", "critique",  "debug",     "derive",       "design",
+        "diagnose",   "evaluate", "explain",   "implement", "improve",      "investigate",
+        "justify",    "optimise", "optimize",  "reason",    "refactor",     "strategy",
+        "synthesize", "tradeoff", "tradeoffs", "why"};
+    static const char *const step[] = {"afterwards", "finally",  "first", "firstly", "next",
+                                       "second",     "secondly", "step",  "then",    "third"};
+    static const char *const math[] = {
+        "calculate", "calculus", "compute", "derivative", "equation",   "inequality",
+        "integral",  "lemma",    "matrix",  "modulo",     "polynomial", "probability",
+        "proof",     "prove",    "solve",   "theorem",    "vector"};
+    char text[64];
+
+    for (size_t i = 0; i < sizeof(reason) / sizeof(reason[0]); i++)
+        CHECK(of(reason[i]).reason_words == 1);
+    for (size_t i = 0; i < sizeof(step) / sizeof(step[0]); i++)
+        CHECK(of(step[i]).steps == 1);
+    for (size_t i = 0; i < sizeof(math) / sizeof(math[0]); i++) {
+        (void)snprintf(text, sizeof(text), "The %s, x%s %sx", math[i], math[i], math[i]);
+        text[4] = (char)(text[4] - 32);
+        CHECK(of(text).math_marks == 1);
+    }
+    CHECK(of("a zebra or I").reason_words == 0);
+}
+
 static void test_roles(void)
 {
     struct router_features f = {0};
@@ -163,6 +192,7 @@ static void test_every_prefix(void)
 int main(void)
 {
     test_counts();
+    test_words();
     test_roles();
     test_tiers_of_everyday_prompts();
     test_reason_adds_up();
