@@ -97,14 +97,15 @@ INLINE void add_values(unsigned n, unsigned width, struct rows *r, const uint16_
     size_t left[4]; /* dimensions from vector c on */
 
 #pragma GCC unroll 4
-    for (unsigned c = 0; c < width; c++) {
+    for (unsigned c = 0; c < 4; c++) {
         size_t d = at + (size_t)c * VF_LANES;
 
         left[c] = dim > d ? dim - d : 0;
 #pragma GCC unroll 8
         for (unsigned g = 0; g < n; g++)
-            acc[g][c] =
-                first ? vf_zero() : vf_mul(vf_load_n(r->out[g] + d, left[c]), vf_set1(r->fix[g]));
+            acc[g][c] = first || c >= width
+                            ? vf_zero()
+                            : vf_mul(vf_load_n(r->out[g] + d, left[c]), vf_set1(r->fix[g]));
     }
     for (size_t key = 0; key < n_keys; key++) {
         const uint16_t *row = v[key / KERN_KV_BLOCK] + key % KERN_KV_BLOCK * dim + at;

@@ -169,7 +169,8 @@ INLINE void dot_codes(enum kern_type type, unsigned n, const struct tile *w, siz
 {
     const __m256i ones = _mm256_set1_epi16(1);
     const size_t step = products_in_16_bits(type);
-    __m256i part[MAX_GROUP];
+    const __m256i zero = _mm256_setzero_si256();
+    __m256i part[MAX_GROUP] = {zero, zero, zero, zero};
 
 #pragma GCC unroll 8
     for (size_t j = from; j < to; j++) {
@@ -179,9 +180,11 @@ INLINE void dot_codes(enum kern_type type, unsigned n, const struct tile *w, siz
         for (unsigned t = 0; t < n; t++) {
             __m256i p = multiply(type, v, broadcast4(x[t * stride].q + 4 * j));
 
-            part[t] = (j - from) % step == 0 ? p : _mm256_add_epi16(part[t], p);
-            if ((j - from) % step == step - 1)
+            part[t] = _mm256_add_epi16(part[t], p);
+            if ((j - from) % step == step - 1) {
                 sum[t] = _mm256_add_epi32(sum[t], _mm256_madd_epi16(part[t], ones));
+                part[t] = zero;
+            }
         }
     }
 }
