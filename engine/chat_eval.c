@@ -94,7 +94,9 @@ static void raise(struct jrun *r, struct jval words)
         for (size_t i = 0; i < n; i++) {
             char c = words.string.ptr[i];
 
-            text[i] = c >= ' ' && c <= '~' ? c : '?';
+            text[i] = '?';
+            if (c >= ' ' && c <= '~')
+                text[i] = c;
         }
         text[n] = '\0';
     }

@@ -56,10 +56,11 @@ static struct jval change_case(struct jrun *r, struct jstr s, bool first_upper, 
     char *p = jrun_alloc(r, s.len, 1);
 
     for (size_t i = 0; p != NULL && i < s.len; i++) {
-        char c = gw_ascii_lower(s.ptr[i]);
+        bool upper_case = i == 0 ? first_upper : rest_upper;
 
-        p[i] =
-            (i == 0 ? first_upper : rest_upper) && c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+        p[i] = gw_ascii_lower(s.ptr[i]);
+        if (upper_case && p[i] >= 'a' && p[i] <= 'z')
+            p[i] = (char)(p[i] - 'a' + 'A');
     }
     return p == NULL ? jval_undefined : jval_string((struct jstr){p, s.user, s.len});
 }
@@ -350,7 +351,9 @@ static struct jval get(struct jrun *r, struct jval v, const struct jinja_args *a
 
     if (found != NULL)
         return *found;
-    return other.type == JVAL_UNDEFINED ? (struct jval){.type = JVAL_NONE} : other;
+    if (other.type == JVAL_UNDEFINED)
+        other.type = JVAL_NONE;
+    return other;
 }
 
 static struct jval to_json(struct jrun *r, struct jval v, const struct jinja_args *args)

@@ -19,6 +19,11 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+static bool is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
 void lex_init(struct lexer *l, struct gw_span text)
 {
     if (text.len > 0 && text.ptr[text.len - 1] == '\n')
@@ -45,7 +50,10 @@ static const char *find_tag(const struct lexer *l, const char *p)
 static const char *trim_before(const struct lexer *l, const char *begin, const char *tag)
 {
     const char *end = tag;
-    char wish = tag + 2 < l->end ? tag[2] : 0;
+    char wish = '\0';
+
+    if (tag + 2 < l->end)
+        wish = tag[2];
 
     if (tag == l->end)
         return end;
@@ -167,10 +175,10 @@ static struct lex_token next_word(struct lexer *l)
         while (p < l->end && is_digit(*p))
             p++;
         type = LEX_NUMBER;
-    } else if (p + 1 < l->end && ((p[1] == '=' && memchr("=!<>", p[0], 4) != NULL) ||
+    } else if (p + 1 < l->end && ((p[1] == '=' && is_one_of(p[0], "=!<>")) ||
                                   (p[0] == p[1] && (p[0] == '/' || p[0] == '*')))) {
         p += 2;
-    } else if (memchr("+-*/%~=<>()[]{}.,:|", *p, 19) != NULL) {
+    } else if (is_one_of(*p, "+-*/%~=<>()[]{}.,:|")) {
         p++;
     } else {
         return token(LEX_ERROR, begin, 1, l->line);

@@ -322,7 +322,7 @@ static struct gw_span copy_template(struct parser *p, struct gw_span text)
         bool pair = text.ptr[i] == '\r' && i + 1 < text.len && text.ptr[i + 1] == '\n';
 
         if (!pair)
-            out[copy.len++] = text.ptr[i] == '\r' ? '\n' : text.ptr[i];
+            out[copy.len++] = (char)(text.ptr[i] == '\r' ? '\n' : text.ptr[i]);
     }
     return copy;
 }
@@ -338,8 +338,8 @@ enum gw_status jinja_parse(struct gw_span text, struct jinja **out, struct gw_er
     p.j = calloc(1, sizeof(*p.j));
     if (p.j == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the chat template");
-    p.j->arena =
-        gw_arena_new(JINJA_MAX_NODES * sizeof(struct jinja_node) + 4 * JINJA_MAX_TEMPLATE_BYTES);
+    p.j->arena = gw_arena_new((size_t)JINJA_MAX_NODES * sizeof(struct jinja_node) +
+                              (size_t)4 * JINJA_MAX_TEMPLATE_BYTES);
     lex_init(&p.lexer, copy_template(&p, text));
     parse_next(&p);
     p.j->body = statements(&p, NULL);

@@ -47,7 +47,7 @@ static void output(struct jrun *r, struct jstr s)
         size_t to = s.len;
 
         if (s.user != NULL) {
-            const unsigned char *change = memchr(s.user + from, !user, s.len - from);
+            const unsigned char *change = memchr(s.user + from, user ? 0 : 1, s.len - from);
 
             if (change != NULL)
                 to = (size_t)(change - s.user);

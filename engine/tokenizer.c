@@ -9,26 +9,16 @@
 #include "engine/gguf.h"
 #include "engine/tokenizer_private.h"
 
+static const char deepseek_end[] = "<\xEF\xBD\x9C"
+                                   "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>";
+
 /* Texts that end an answer wherever they are special tokens. Model files often name only one of them. */
 static const char *const end_markers[] = {
-    "<|im_end|>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<end_of_turn>",
-    "<|end_of_turn|>",
-    "<turn|>",
-    "</s>",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "<|end|>",
-    "<|EOT|>",
-    "<EOT>",
-    "<|eot|>",
-    "<|return|>",
-    "<eos>",
-    "<end_of_utterance>",
-    "<\xEF\xBD\x9C"
-    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+    "<|im_end|>",      "<|eot_id|>", "<|eom_id|>", "<end_of_turn>",
+    "<|end_of_turn|>", "<turn|>",    "</s>",       "<|endoftext|>",
+    "<|end_of_text|>", "<|end|>",    "<|EOT|>",    "<EOT>",
+    "<|eot|>",         "<|return|>", "<eos>",      "<end_of_utterance>",
+    deepseek_end,
 };
 
 /* Markers that some files declare as ordinary text. */

@@ -287,7 +287,7 @@ static int models_list(int argc, char **argv)
 
 static int verify_file(const char *path, const char *pin)
 {
-    char want[FETCH_HEX_BYTES], found[FETCH_HEX_BYTES];
+    char want[FETCH_HEX_BYTES] = "", found[FETCH_HEX_BYTES] = "";
     struct gw_err err = {0};
 
     if (pin == NULL) {

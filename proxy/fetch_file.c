@@ -238,7 +238,7 @@ struct gw_span fetch_source_name(const char *source)
 static enum gw_status check_existing(const struct fetch_job *job, enum fetch_result *result,
                                      char hex[FETCH_HEX_BYTES], struct gw_err *err)
 {
-    char noted[FETCH_HEX_BYTES], found[FETCH_HEX_BYTES];
+    char noted[FETCH_HEX_BYTES] = "", found[FETCH_HEX_BYTES] = "";
     bool has_note = fetch_noted(job->path, noted, NULL) == GW_OK;
     const char *want = job->sha256 != NULL ? job->sha256 : has_note ? noted : NULL;
 

@@ -69,6 +69,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 static void remove_folder(const char *path)
 {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
     (void)nftw(path, remove_one, MAX_DEPTH, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
@@ -112,7 +113,11 @@ static void become_pip(const char *folder, const char *requirement, bool quiet)
         no_deps[] = "--no-deps",
         binary[] = "--only-binary=:all:", no_check[] = "--disable-pip-version-check", d[] = "-d",
         q[] = "-q";
+    char target[FETCH_PATH_BYTES], package[MAX_REQUIREMENT]; /* execvp wants them writable */
     char *argv[12], **arg = argv;
+
+    (void)snprintf(target, sizeof(target), "%s", folder);
+    (void)snprintf(package, sizeof(package), "%s", requirement);
 
     *arg++ = python;
     *arg++ = m;
@@ -124,8 +129,8 @@ static void become_pip(const char *folder, const char *requirement, bool quiet)
     if (quiet)
         *arg++ = q;
     *arg++ = d;
-    *arg++ = (char *)(uintptr_t)folder; /* execvp's type lacks const; it only reads */
-    *arg++ = (char *)(uintptr_t)requirement;
+    *arg++ = target;
+    *arg++ = package;
     *arg = NULL;
     if (fetch_path(folder, "/tmp", tmp, NULL) == GW_OK)
         (void)setenv("TMPDIR", tmp, 1); // NOLINT(concurrency-mt-unsafe): after fork, one thread
@@ -204,7 +209,7 @@ static enum gw_status extract_file(const char *wheel, const char *member, struct
 
 enum gw_status fetch_pypi(const char *spec, struct fetch_part *p, struct gw_err *err)
 {
-    char folder[FETCH_PATH_BYTES], wheel[FETCH_PATH_BYTES];
+    char folder[FETCH_PATH_BYTES], wheel[FETCH_PATH_BYTES] = "";
     struct spec s;
     enum gw_status st;
 

@@ -102,6 +102,15 @@ static uint64_t number(struct gw_span s)
     return n;
 }
 
+static void keep_validator(struct download *d, struct gw_span value)
+{
+    if (value.len == 0 || value.len >= MAX_VALIDATOR)
+        return;
+    memcpy(d->new_validator, value.ptr, value.len);
+    d->new_validator[value.len] = '\0';
+}
+
+// NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type
 static size_t on_header(char *bytes, size_t size, size_t n, void *ctx)
 {
     struct download *d = ctx;
@@ -111,17 +120,15 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *ctx)
         d->new_validator[0] = '\0';
         d->range_from = UINT64_MAX;
         d->length = 0;
-    } else if (header_is(line, "etag", &value) && value.len > 0 && value.ptr[0] == '"' &&
-               value.len < MAX_VALIDATOR) { /* weak ones (W/) do not prove equality */
-        memcpy(d->new_validator, value.ptr, value.len);
-        d->new_validator[value.len] = '\0';
-    } else if (header_is(line, "last-modified", &value) && d->new_validator[0] == '\0' &&
-               value.len < MAX_VALIDATOR) {
-        memcpy(d->new_validator, value.ptr, value.len);
-        d->new_validator[value.len] = '\0';
-    } else if (header_is(line, "content-range", &value) &&
-               gw_span_starts(value, GW_SPAN("bytes "))) {
-        d->range_from = number(gw_span_from(value, 6));
+    } else if (header_is(line, "etag", &value)) {
+        if (gw_span_starts(value, GW_SPAN("\""))) /* weak ones (W/) do not prove equality */
+            keep_validator(d, value);
+    } else if (header_is(line, "last-modified", &value)) {
+        if (d->new_validator[0] == '\0')
+            keep_validator(d, value);
+    } else if (header_is(line, "content-range", &value)) {
+        if (gw_span_starts(value, GW_SPAN("bytes ")))
+            d->range_from = number(gw_span_from(value, 6));
     } else if (header_is(line, "content-length", &value)) {
         d->length = number(value);
     }
@@ -149,6 +156,7 @@ static enum gw_status begin_body(struct download *d)
     return GW_OK;
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type
 static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
 {
     struct download *d = ctx;
@@ -192,14 +200,9 @@ static bool set_options(struct download *d, const char *token)
     return ok;
 }
 
-/* What a finished transfer means. GW_EAGAIN: try again. */
-static enum gw_status judge(struct download *d, CURLcode rc, const char *detail)
+/* What a status of 400 and above means. GW_EAGAIN: try again. */
+static enum gw_status judge_refusal(struct download *d)
 {
-    (void)curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, &d->status);
-    if (d->failure != GW_OK && (d->status == 200 || d->status == 206))
-        return d->failure;
-    if (rc == CURLE_UNSUPPORTED_PROTOCOL)
-        return gw_fail(d->err, GW_EDENIED, "the server leads away from https: refused");
     if (d->status == 416 && d->asked_from > 0) {
         /* What we have is no beginning of the file there: once more from the start. */
         GW_TRY(fetch_part_restart(d->p, d->err));
@@ -213,19 +216,30 @@ static enum gw_status judge(struct download *d, CURLcode rc, const char *detail)
         return gw_fail(d->err, GW_EDENIED,
                        "%s: the server forbids it (status %ld); for gated models set HF_TOKEN",
                        d->url, d->status);
-    if (rc == CURLE_OK && (d->status == 200 || d->status == 206))
-        return d->body_begun ? GW_OK : begin_body(d); /* an empty file has no body to begin it */
+    (void)gw_fail(d->err, GW_EIO, "%s: the server answered with status %ld", d->url, d->status);
+    return d->status >= 500 || d->status == 408 || d->status == 429 ? GW_EAGAIN : GW_EIO;
+}
+
+/* What a finished transfer means. GW_EAGAIN: try again. */
+static enum gw_status judge(struct download *d, CURLcode rc, const char *detail)
+{
+    const char *words = detail[0] != '\0' ? detail : curl_easy_strerror(rc);
+
+    (void)curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, &d->status);
+    if (d->status >= 400)
+        return judge_refusal(d);
+    if (d->failure != GW_OK)
+        return d->failure;
+    if (rc == CURLE_UNSUPPORTED_PROTOCOL)
+        return gw_fail(d->err, GW_EDENIED, "the server leads away from https: refused");
+    if (rc == CURLE_OK) /* an empty file has no body to begin it */
+        return d->body_begun ? GW_OK : begin_body(d);
     if (rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_CACERT_BADFILE ||
         rc == CURLE_TOO_MANY_REDIRECTS || rc == CURLE_URL_MALFORMAT)
-        return gw_fail(d->err, GW_EDENIED, "%s: %s", d->url,
-                       detail[0] != '\0' ? detail : curl_easy_strerror(rc));
-    (void)gw_fail(d->err, GW_EIO, "%s: %s; calling again goes on after %llu bytes", d->url,
-                  rc == CURLE_OK      ? "the server answered with an error"
-                  : detail[0] != '\0' ? detail
-                                      : curl_easy_strerror(rc),
+        return gw_fail(d->err, GW_EDENIED, "%s: %s", d->url, words);
+    (void)gw_fail(d->err, GW_EIO, "%s: %s; calling again goes on after %llu bytes", d->url, words,
                   (unsigned long long)d->p->bytes);
-    return d->status >= 400 && d->status < 500 && d->status != 408 && d->status != 429 ? GW_EIO
-                                                                                       : GW_EAGAIN;
+    return GW_EAGAIN;
 }
 
 static enum gw_status attempt(struct download *d)

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define ZLIB_CONST /* next_in may point to const bytes */
 #include <zlib.h>
 
 enum {
@@ -263,7 +264,7 @@ static enum gw_status inflate_all(struct unpack *u, z_stream *z, struct gw_err *
     for (int rc = Z_OK; rc != Z_STREAM_END;) {
         size_t n = left.len < CHUNK ? left.len : CHUNK;
 
-        z->next_in = (Bytef *)(uintptr_t)left.ptr; /* zlib's type lacks const; it only reads */
+        z->next_in = (const Bytef *)left.ptr;
         z->avail_in = (uInt)n;
         z->next_out = out;
         z->avail_out = CHUNK;
