@@ -13,7 +13,7 @@
  * Invariants: (S1) bytes before a slot's `durable` position never change; (S2) a segment that failed a
  * write or a sync is never written again; (S3) segments of a slot are deleted oldest first, never
  * the newest, never one at or behind which a decided request is still open; (S4)
- * used_bytes counts every byte of every segment and is at most max_bytes. */
+ * used_bytes counts every byte of segments, quarantine and dead letters, and is at most max_bytes. */
 #ifndef AUDIT_SPOOL_H
 #define AUDIT_SPOOL_H
 

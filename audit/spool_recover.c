@@ -360,10 +360,13 @@ static int create(int dirfd, const char *name)
     return openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-/* The segment is shorter now. */
-static void resize(struct spool_slot *s, uint64_t segno, int fd)
+/* The segment is shorter now, and what was taken out lies in quarantine. */
+static void resize(struct spool_slot *s, uint64_t segno, int fd, int bad)
 {
     struct stat st;
+
+    if (fstat(bad, &st) == 0)
+        atomic_fetch_add(&s->sp->used_bytes, (uint64_t)st.st_size);
 
     if (fstat(fd, &st) != 0)
         return;
@@ -406,7 +409,7 @@ enum gw_status spool_repair(struct spool *sp, const struct spool_damage *d, stru
         goto out;
     }
     (void)fsync(sp->dirfd);
-    resize(&sp->slots[d->slot], d->segno, good);
+    resize(&sp->slots[d->slot], d->segno, good, bad);
     st = GW_OK;
 out:
     if (good >= 0)

@@ -295,6 +295,41 @@ static void test_cursor_lost(void)
     }
 }
 
+/* Acknowledged segments go after retention, what is not acknowledged stays. */
+static void test_deletes_delivered(void)
+{
+    struct cluster c = cluster_new();
+    struct audit_config cfg = kafka_config(AUDIT_DURABILITY_PROCESS, &c);
+    struct audit_chan *ch = NULL;
+    struct results res = {0, 0, 0};
+    struct audit_stats st;
+    struct audit *a = NULL;
+
+    scratch_new();
+    cfg.segment_bytes = 16 << 10;
+    cfg.retain_seconds = 0;
+    cfg.kafka_brokers = "127.0.0.1:9";
+    CHECK(audit_open(&cfg, &a, NULL) == GW_OK && audit_chan_open(a, &ch, NULL) == GW_OK);
+    emit_pairs(ch, &res, 0, 200);
+    (void)usleep(1500000);
+    audit_stats(a, &st);
+    CHECK(st.spool_bytes > 400 * 1000);
+    audit_chan_close(ch);
+    audit_close(a, 0);
+    cfg.kafka_brokers = c.brokers;
+    CHECK(audit_open(&cfg, &a, NULL) == GW_OK && wait_delivered(a, 10));
+    for (int i = 0; i < 500; i++) {
+        audit_stats(a, &st);
+        if (st.spool_bytes < 64 << 10)
+            break;
+        (void)usleep(10000);
+    }
+    CHECK(st.spool_bytes < 64 << 10 && st.delivered == 403);
+    audit_close(a, 1000);
+    scratch_end();
+    cluster_free(&c);
+}
+
 static void test_bad_property(void)
 {
     static const char *const properties[] = {"no.such.property=1", NULL};
@@ -318,6 +353,7 @@ int main(void)
     test_poison();
     test_away();
     test_cursor_lost();
+    test_deletes_delivered();
     test_bad_property();
     return test_done();
 }
