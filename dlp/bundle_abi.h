@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 1, BUNDLE_WINDOW_BYTES = 4 };
+enum { BUNDLE_ABI = 1, BUNDLE_WINDOW_BYTES = 4, BUNDLE_BUCKETS = 64 };
 
 /* 256 bits: byte b is in the set when bit b % 32 of word b / 32 is set. */
 struct bundle_set {
@@ -85,7 +85,7 @@ struct bundle_target {
 /* Four sets in a row that some match has at its targets' distance. */
 struct bundle_window {
     uint32_t set[BUNDLE_WINDOW_BYTES]; /* indexes */
-    uint32_t bucket;                   /* of the SIMD filter, below 16 */
+    uint32_t bucket;                   /* of the filter; windows ascend by it */
     uint32_t first_target, n_targets;
 };
 

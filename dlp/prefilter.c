@@ -18,7 +18,7 @@ static void add_window(struct prefilter *f, const struct bundle *b, unsigned w)
         for (unsigned byte = 0; byte < 256; byte++) {
             if (!set_has(s, byte))
                 continue;
-            f->bucket[place][byte] |= (uint16_t)(1u << b->windows[w].bucket);
+            f->bucket[place][byte] |= UINT64_C(1) << b->windows[w].bucket;
             f->rows[((size_t)place * 256 + byte) * f->n_words + w / 64] |= UINT64_C(1) << (w % 64);
         }
     }
@@ -29,15 +29,15 @@ static void split_tables(struct prefilter *f)
 {
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
         for (unsigned byte = 0; byte < 256; byte++) {
-            for (unsigned half = 0; half < 2; half++) {
-                uint8_t bits = (uint8_t)(f->bucket[place][byte] >> (8 * half));
+            for (unsigned slice = 0; slice < PREFILTER_SLICES; slice++) {
+                uint8_t bits = (uint8_t)(f->bucket[place][byte] >> (8 * slice));
 
-                f->low[half][place][byte & 15] |= bits;
-                f->high[half][place][byte >> 4] |= bits;
+                f->low[slice][place][byte & 15] |= bits;
+                f->high[slice][place][byte >> 4] |= bits;
                 if (byte < 128)
-                    f->ascii[half][place][byte] = bits;
+                    f->ascii[slice][place][byte] = bits;
                 else
-                    f->beyond[half][place] |= bits;
+                    f->beyond[slice][place] |= bits;
             }
         }
     }
@@ -51,8 +51,12 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b)
     f->rows = calloc((size_t)BUNDLE_WINDOW_BYTES * 256 * f->n_words + 1, sizeof(*f->rows));
     if (f->rows == NULL)
         return false;
-    for (unsigned w = 0; w < b->n_windows; w++)
+    for (unsigned w = 0; w < b->n_windows; w++) {
         add_window(f, b, w);
+        f->first[b->windows[w].bucket + 1] = w + 1;
+    }
+    for (unsigned i = 1; i <= BUNDLE_BUCKETS; i++) /* empty buckets */
+        f->first[i] = f->first[i] > f->first[i - 1] ? f->first[i] : f->first[i - 1];
     split_tables(f);
     f->find = prefilter_best();
     return true;
@@ -75,7 +79,7 @@ size_t prefilter_find_scalar(const struct prefilter *f, const unsigned char *tex
               f->bucket[3][text[i + 3]]) != 0;
     }
     for (; i < to; i++) {
-        unsigned bits = 0xffff;
+        uint64_t bits = UINT64_MAX;
 
         for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
             bits &= f->bucket[place][i + place < len ? text[i + place] : 0];

@@ -13,7 +13,7 @@
 
 #include "dlp/bundle_abi.h"
 
-enum { PREFILTER_CHUNK = 4096, PREFILTER_SLACK = 64 };
+enum { PREFILTER_CHUNK = 4096, PREFILTER_SLACK = 64, PREFILTER_SLICES = BUNDLE_BUCKETS / 8 };
 
 struct prefilter;
 
@@ -24,12 +24,14 @@ typedef size_t prefilter_find_fn(const struct prefilter *f, const unsigned char 
                                  size_t to, size_t len, uint32_t *out);
 
 struct prefilter {
-    uint16_t bucket[BUNDLE_WINDOW_BYTES][256]; /* the specification: bit b, bucket b accepts */
-    /* The same, split in buckets 0-7 and 8-15: exact for ASCII, by nibbles for AVX2 (which accepts
-     * more), one value for all bytes from 0x80 on. */
-    _Alignas(64) uint8_t ascii[2][BUNDLE_WINDOW_BYTES][128];
-    uint8_t low[2][BUNDLE_WINDOW_BYTES][16], high[2][BUNDLE_WINDOW_BYTES][16];
-    uint8_t beyond[2][BUNDLE_WINDOW_BYTES];
+    uint64_t bucket[BUNDLE_WINDOW_BYTES][256]; /* the specification: bit b, bucket b accepts */
+    /* The same in slices of eight buckets: exact for ASCII, by nibbles for AVX2 (which accepts more),
+     * one value for all bytes from 0x80 on. */
+    _Alignas(64) uint8_t ascii[PREFILTER_SLICES][BUNDLE_WINDOW_BYTES][128];
+    uint8_t low[PREFILTER_SLICES][BUNDLE_WINDOW_BYTES][16];
+    uint8_t high[PREFILTER_SLICES][BUNDLE_WINDOW_BYTES][16];
+    uint8_t beyond[PREFILTER_SLICES][BUNDLE_WINDOW_BYTES];
+    unsigned first[BUNDLE_BUCKETS + 1]; /* bucket b holds windows [first[b], first[b + 1]) */
     prefilter_find_fn *find;
     unsigned n_windows, n_words; /* a row has n_words words of 64 windows */
     uint64_t *rows;              /* [place][byte][word]: windows that accept the byte there */

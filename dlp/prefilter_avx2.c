@@ -7,14 +7,14 @@
 #if defined(__x86_64__)
 #    include <immintrin.h>
 
-/* Buckets of 32 bytes at one place: half 0 or 1 of the sixteen. */
-static inline __m256i buckets(const struct prefilter *f, unsigned half, unsigned place, __m256i lo,
+/* Buckets of 32 bytes at one place. */
+static inline __m256i buckets(const struct prefilter *f, unsigned slice, unsigned place, __m256i lo,
                               __m256i hi)
 {
     __m256i a = _mm256_broadcastsi128_si256(
-        _mm_loadu_si128((const __m128i *)(const void *)f->low[half][place]));
+        _mm_loadu_si128((const __m128i *)(const void *)f->low[slice][place]));
     __m256i b = _mm256_broadcastsi128_si256(
-        _mm_loadu_si128((const __m128i *)(const void *)f->high[half][place]));
+        _mm_loadu_si128((const __m128i *)(const void *)f->high[slice][place]));
 
     return _mm256_and_si256(_mm256_shuffle_epi8(a, lo), _mm256_shuffle_epi8(b, hi));
 }
@@ -23,17 +23,22 @@ static inline __m256i buckets(const struct prefilter *f, unsigned half, unsigned
 static inline uint32_t step(const struct prefilter *f, const unsigned char *p)
 {
     const __m256i nibble = _mm256_set1_epi8(15);
-    __m256i first = _mm256_set1_epi8(-1), second = first, none = _mm256_setzero_si256();
+    __m256i lo[BUNDLE_WINDOW_BYTES], hi[BUNDLE_WINDOW_BYTES], any = _mm256_setzero_si256();
 
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
         __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(p + place));
-        __m256i lo = _mm256_and_si256(v, nibble);
-        __m256i hi = _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble);
 
-        first = _mm256_and_si256(first, buckets(f, 0, place, lo, hi));
-        second = _mm256_and_si256(second, buckets(f, 1, place, lo, hi));
+        lo[place] = _mm256_and_si256(v, nibble);
+        hi[place] = _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble);
     }
-    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_or_si256(first, second), none));
+    for (unsigned slice = 0; slice < PREFILTER_SLICES; slice++) {
+        __m256i all = buckets(f, slice, 0, lo[0], hi[0]);
+
+        for (unsigned place = 1; place < BUNDLE_WINDOW_BYTES; place++)
+            all = _mm256_and_si256(all, buckets(f, slice, place, lo[place], hi[place]));
+        any = _mm256_or_si256(any, all);
+    }
+    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(any, _mm256_setzero_si256()));
 }
 
 size_t prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,

@@ -219,9 +219,9 @@ static double set_frequency(const struct bundle_set *s)
 {
     double sum = 0;
 
-    for (unsigned b = 0; b < 256; b++)
-        if (rx_set_has(s, b))
-            sum += byte_frequency(b);
+    for (unsigned i = 0; i < 8; i++)
+        for (uint32_t w = s->w[i]; w != 0; w &= w - 1)
+            sum += byte_frequency(i * 32 + (unsigned)__builtin_ctz(w));
     return sum > 1.0 ? 1.0 : sum;
 }
 

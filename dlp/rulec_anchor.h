@@ -7,7 +7,7 @@
 
 #include "dlp/rulec_regex.h"
 
-enum { RULEC_MAX_OFFSET = 256, RULEC_MIN_RUN = 16, RULEC_MAX_ANCHORS = 1024, RULEC_BUCKETS = 16 };
+enum { RULEC_MAX_OFFSET = 256, RULEC_MIN_RUN = 16, RULEC_MAX_ANCHORS = 1024 };
 
 struct rulec_anchor {
     struct bundle_set set[BUNDLE_WINDOW_BYTES]; /* window; a run has set[0] */
@@ -22,7 +22,7 @@ struct rulec_anchor {
 enum gw_status rulec_anchors(struct gw_arena *arena, const struct rx_node *root,
                              struct rulec_anchor **out, unsigned *n_out, struct gw_err *err);
 
-/* Spreads n windows over RULEC_BUCKETS buckets so that the union of each bucket's sets stays rare.
+/* Spreads n windows over BUNDLE_BUCKETS buckets so that the union of each bucket's sets stays rare.
  * GW_ENOMEM. */
 enum gw_status rulec_buckets(const struct bundle_set (*windows)[BUNDLE_WINDOW_BYTES], unsigned n,
                              unsigned *bucket);

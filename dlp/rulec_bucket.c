@@ -1,8 +1,7 @@
 /* dlp/rulec_bucket.c - sorts windows into the buckets of the SIMD filter.
  *
- * The filter tests sixteen unions of windows at once; a union of unlike windows passes far more text
- * than its members. Agglomerative: the two clusters whose union costs least are joined until sixteen are
- * left. Each cluster remembers its nearest other one, so a step looks at few pairs. Thread: any. */
+ * The filter tests 64 unions of windows at once; a union of unlike windows passes far more text
+ * than its members. Agglomerative: the two clusters whose union costs least are joined until 64 are left. Each cluster remembers its nearest other one, so a step looks at few pairs. Thread: any. */
 #include <float.h>
 #include <stdlib.h>
 
@@ -83,9 +82,9 @@ enum gw_status rulec_buckets(const struct bundle_set (*windows)[BUNDLE_WINDOW_BY
         all[i].live = true;
         bucket[i] = i;
     }
-    for (unsigned i = 0; n > RULEC_BUCKETS && i < n; i++)
+    for (unsigned i = 0; n > BUNDLE_BUCKETS && i < n; i++)
         find_nearest(all, n, i);
-    for (unsigned live = n; live > RULEC_BUCKETS; live--)
+    for (unsigned live = n; live > BUNDLE_BUCKETS; live--)
         join_one(all, n, bucket);
     /* Number the clusters that are left; nearest is free now. */
     for (unsigned i = 0; i < n; i++)

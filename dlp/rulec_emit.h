@@ -24,6 +24,7 @@ struct emit_pattern {
 struct emit_anchor {
     struct rulec_anchor a;
     unsigned pattern;
+    unsigned bucket; /* of a window */
 };
 
 /* What stands in the bundle's tables. Zeroed is empty. */

@@ -65,7 +65,7 @@ static bool add_anchor(struct emit_tables *t, const struct rulec_anchor *a, unsi
     if (grown == NULL)
         return false;
     t->anchors = grown;
-    t->anchors[t->n_anchors++] = (struct emit_anchor){*a, pattern};
+    t->anchors[t->n_anchors++] = (struct emit_anchor){*a, pattern, 0};
     return true;
 }
 
@@ -132,6 +132,8 @@ static int by_window(const void *a, const void *b)
 
     if ((x->a.run != 0) != (y->a.run != 0))
         return x->a.run != 0 ? 1 : -1;
+    if (x->bucket != y->bucket)
+        return x->bucket < y->bucket ? -1 : 1;
     if (order != 0)
         return order;
     return x->pattern < y->pattern ? -1 : x->pattern > y->pattern;
@@ -160,7 +162,7 @@ static void put_patterns(struct gw_buf *out, const struct emit_tables *t)
     gw_buf_adds(out, "};\n");
 }
 
-static void put_windows(struct gw_buf *out, struct emit_tables *t, const unsigned *bucket)
+static void put_windows(struct gw_buf *out, struct emit_tables *t)
 {
     unsigned target = 0;
 
@@ -173,8 +175,8 @@ static void put_windows(struct gw_buf *out, struct emit_tables *t, const unsigne
             n++;
         gw_buf_printf(out, "    {{%u, %u, %u, %u}, %u, %u, %u},\n",
                       emit_set(&t->sets, &a->a.set[0]), emit_set(&t->sets, &a->a.set[1]),
-                      emit_set(&t->sets, &a->a.set[2]), emit_set(&t->sets, &a->a.set[3]),
-                      bucket[t->n_windows], target, n);
+                      emit_set(&t->sets, &a->a.set[2]), emit_set(&t->sets, &a->a.set[3]), a->bucket,
+                      target, n);
         target += n;
         t->n_windows++;
     }
@@ -205,33 +207,40 @@ static void put_runs(struct gw_buf *out, struct emit_tables *t)
     gw_buf_adds(out, "    {0, 0, {0, 0, 0, 0}}};\n");
 }
 
-enum gw_status emit_put_tables(struct emit_tables *t, struct gw_buf *out, struct gw_err *err)
+/* Gives every window its bucket and sorts by it. */
+static enum gw_status assign_buckets(struct emit_tables *t)
 {
     struct bundle_set(*windows)[BUNDLE_WINDOW_BYTES] = calloc(t->n_anchors + 1, sizeof(*windows));
     unsigned *bucket = calloc(t->n_anchors + 1, sizeof(*bucket)), n = 0;
-    enum gw_status st = GW_OK;
+    enum gw_status st = windows == NULL || bucket == NULL ? GW_ENOMEM : GW_OK;
 
-    if (windows == NULL || bucket == NULL) {
-        st = gw_fail(err, GW_ENOMEM, "out of memory for the rules' tables");
+    if (st != GW_OK)
         goto out;
-    }
-    if (t->n_anchors > 0)
-        qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);
+    qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);
     for (unsigned i = 0; i < t->n_anchors && t->anchors[i].a.run == 0; i++)
         if (i == 0 || !same_window(&t->anchors[i - 1], &t->anchors[i]))
             memcpy(windows[n++], t->anchors[i].a.set, sizeof(windows[0]));
     st = rulec_buckets((const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])windows, n, bucket);
-    if (st != GW_OK) {
-        (void)gw_fail(err, st, "out of memory for the rules' tables");
+    if (st != GW_OK)
         goto out;
+    n = 0;
+    for (unsigned i = 0; i < t->n_anchors && t->anchors[i].a.run == 0; i++) {
+        n += i > 0 && !same_window(&t->anchors[i - 1], &t->anchors[i]);
+        t->anchors[i].bucket = bucket[n];
     }
-    put_patterns(out, t);
-    put_windows(out, t, bucket);
-    put_runs(out, t);
-    if (t->sets.failed)
-        st = gw_fail(err, GW_ENOMEM, "out of memory for the rules' tables");
+    qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);
 out:
     free(windows);
     free(bucket);
     return st;
+}
+
+enum gw_status emit_put_tables(struct emit_tables *t, struct gw_buf *out, struct gw_err *err)
+{
+    if (assign_buckets(t) != GW_OK)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the rules' tables");
+    put_patterns(out, t);
+    put_windows(out, t);
+    put_runs(out, t);
+    return t->sets.failed ? gw_fail(err, GW_ENOMEM, "out of memory for the rules' tables") : GW_OK;
 }

@@ -18,6 +18,7 @@ enum {
      * the caller fails closed: 64 steps are 50 to 100 ns. */
     WORK_PER_BYTE = 64,
     WORK_FREE = 1 << 22,
+    CHECK_WORK = 32, /* what a validator costs a byte, in such steps */
 };
 
 struct dlp_scanner *dlp_scanner_new(void)
@@ -114,7 +115,7 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
     struct scan_state *state = &x->s->state[p->rule];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     size_t left = x->text.len - at;
-    struct bundle_match m = {.epoch = x->s->epoch, .memo = x->s->memo + p->first_memo};
+    struct bundle_match m = {.len = 0, .epoch = x->s->epoch, .memo = x->s->memo + p->first_memo};
     unsigned confidence = 0;
 
     if (!set_has(&b->sets[p->first], text[at]) ||
@@ -123,7 +124,7 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
         !boundary_before(p->before, x->text, at))
         return;
     p->match(text + at, text + at + (left < p->reach ? left : p->reach), &m);
-    x->work += m.work;
+    x->work += m.work + (uint64_t)(m.end - m.start) * b->rules[p->rule].n_checks * CHECK_WORK;
     if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE)
         x->st = GW_ELIMIT;
     if (m.len == 0 || m.end <= m.start || !boundary_after(p->after, x->text, at + m.len) ||
@@ -176,25 +177,41 @@ static void try_target(struct scan_leaf *x, const struct bundle_target *t, size_
 
 /* ---- windows ---------------------------------------------------------------------------- */
 
-/* Tries the windows that are exactly at `at`. */
-static void try_windows(struct scan_leaf *x, size_t at)
+/* Tries the windows of one word of a row that are at `at`. */
+static void try_hits(struct scan_leaf *x, uint64_t hits, unsigned word, size_t at)
 {
     const struct bundle *b = x->rules->b;
+
+    for (; hits != 0; hits &= hits - 1) {
+        const struct bundle_window *w = &b->windows[word * 64 + (unsigned)__builtin_ctzll(hits)];
+
+        for (unsigned k = 0; k < w->n_targets; k++)
+            try_target(x, &b->targets[w->first_target + k], at);
+    }
+}
+
+/* Tries the windows that are exactly at `at`: the buckets that accept it say where in the rows to
+ * look. */
+static void try_windows(struct scan_leaf *x, size_t at)
+{
     const struct prefilter *f = &x->rules->filter;
     const uint64_t *row[BUNDLE_WINDOW_BYTES];
+    uint64_t buckets = UINT64_MAX;
+    unsigned next = 0; /* the first word that was not looked at yet */
 
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-        row[place] = prefilter_row(
-            f, place, at + place < x->text.len ? (unsigned char)x->text.ptr[at + place] : 0);
-    for (unsigned i = 0; i < f->n_words; i++) {
-        uint64_t hits = row[0][i] & row[1][i] & row[2][i] & row[3][i];
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
+        unsigned char c = at + place < x->text.len ? (unsigned char)x->text.ptr[at + place] : 0;
 
-        for (; hits != 0; hits &= hits - 1) {
-            const struct bundle_window *w = &b->windows[i * 64 + (unsigned)__builtin_ctzll(hits)];
+        buckets &= f->bucket[place][c];
+        row[place] = prefilter_row(f, place, c);
+    }
+    for (; buckets != 0; buckets &= buckets - 1) {
+        unsigned bucket = (unsigned)__builtin_ctzll(buckets);
+        unsigned i = f->first[bucket] / 64, last = (f->first[bucket + 1] - 1) / 64;
 
-            for (unsigned k = 0; k < w->n_targets; k++)
-                try_target(x, &b->targets[w->first_target + k], at);
-        }
+        for (i = i < next ? next : i; i <= last; i++)
+            try_hits(x, row[0][i] & row[1][i] & row[2][i] & row[3][i], i, at);
+        next = i;
     }
 }
 
