@@ -1,0 +1,59 @@
+/* Values cut over two leaves, and values in JSON inside strings, with the real rules: found, found once,
+ * hidden whole, given back whole. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dlp/dlp.h"
+#include "tests/test.h"
+
+/* An AWS access key id in two halves, so that no scanner of this repository takes it for a live one. */
+#define HALF1 "AKIAQ7ZKT"
+#define HALF2 "M4XJ2WVN3RB"
+
+static struct dlp_scanner *scanner;
+
+/* Scans, tokenizes everything found, checks that the texts are gone, and restores. */
+static void check(const char *body, unsigned want_findings, const char *gone)
+{
+    struct gw_arena *arena = gw_arena_new((size_t)16 << 20);
+    struct dlp_vault *vault = dlp_vault_new(GW_SPAN("key"));
+    struct dlp_doc *doc = NULL;
+    struct dlp_report report = {NULL, 0, 0};
+    struct gw_buf out = {0}, back = {0};
+    enum gw_action actions[64];
+
+    CHECK(dlp_doc_parse_json(arena, gw_span_str(body), NULL, &doc, NULL) == GW_OK);
+    CHECK(dlp_scan(scanner, dlp_rules_builtin(), doc, arena, NULL, &report) == GW_OK);
+    if (!CHECK(report.n_findings == want_findings))
+        fprintf(stderr, "  %u findings in %s\n", report.n_findings, body);
+    for (unsigned i = 0; i < 64; i++)
+        actions[i] = GW_ACTION_TOKENIZE;
+    CHECK(dlp_doc_edit(doc, dlp_rules_builtin(), &report, actions, vault, &out) == GW_OK);
+    if (!CHECK(memmem(out.ptr, out.len, gone, strlen(gone)) == NULL))
+        fprintf(stderr, "  %s\n", out.ptr);
+    CHECK(dlp_restore_json(vault, gw_buf_span(&out), &back, NULL) == GW_OK);
+    if (strstr(body, HALF1 "\"") == NULL) /* joined again, a cut value is in the first part */
+        CHECK(gw_span_is(gw_buf_span(&back), body));
+    gw_buf_fini(&out);
+    gw_buf_fini(&back);
+    dlp_vault_free(vault);
+    gw_arena_free(arena);
+}
+
+int main(void)
+{
+    scanner = dlp_scanner_new();
+    check("{\"content\":\"key " HALF1 HALF2 " end\"}", 1, HALF1);
+    check("{\"content\":[{\"text\":\"key " HALF1 "\"},{\"text\":\"" HALF2 " end\"}]}", 1, HALF2);
+    check("{\"messages\":[{\"content\":\"key " HALF1 "\"},{\"content\":\"" HALF2 "\"}]}", 1, HALF1);
+    /* Not cut: the neighbours' texts do not make it two findings, or longer. */
+    check("{\"messages\":[{\"content\":\"a\"},{\"content\":\"key " HALF1 HALF2
+          " end\"},{\"content\":\"b\"}]}",
+          1, HALF1);
+    check("{\"messages\":[{\"content\":\"write to bob@example.org\"},{\"content\":\"yes\"}]}", 1,
+          "bob@");
+    check("{\"arguments\":\"{\\\"note\\\":\\\"key " HALF1 HALF2 "\\\"}\"}", 1, HALF1);
+    dlp_scanner_free(scanner);
+    return test_done();
+}
