@@ -15,3 +15,18 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 test-build: all $(UNIT:%.c=$(BUILD)/%) $(BUILD)/mock-provider
 	@$(BUILD)/sluice models pull --dir models
 .PHONY: test test-build
+
+# ---- benchmarks ----------------------------------------------------------------------------
+BENCHBIN := $(BENCH:%.c=$(BUILD)/%)
+
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(call libs_of,proxy)
+	@echo "LD    $@"
+	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
+
+bench: ## the gateway beside nginx, the engine beside the memory bandwidth
+	@packaging/deps.sh bench
+	@$(SUB) all $(BENCHBIN) $(BUILD)/mock-provider
+	@$(BUILD)/sluice models pull --dir models
+	@tests/bench/engine.sh $(BUILD) $(CACHE) $(MODEL)
+	@python3 tests/bench/gateway.py $(BUILD)
+.PHONY: bench
