@@ -6,7 +6,11 @@
 
 /* The type of a matrix and the number of tokens are arguments that must become constants. Not so in builds
  * with a sanitizer: its checks, copied hundreds of times, would take minutes to compile. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifndef __has_feature
+#    define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #    define INLINE static __attribute__((noinline, unused))
 #else
 #    define INLINE static inline __attribute__((always_inline))
