@@ -225,8 +225,8 @@ static bool known_bin(const unsigned char *d, size_t n)
 static bool number_goes_on(const struct dlp_validate_in *in)
 {
     const char *p = in->text.ptr;
-    char before = in->start > 0 ? p[in->start - 1] : ' ';
-    char after = in->end < in->text.len ? p[in->end] : ' ';
+    char before = dlp_val_char(in, in->start - 1);
+    char after = dlp_val_char(in, in->end);
 
     if (dlp_is_digit(before) || dlp_is_digit(after))
         return true;
@@ -253,7 +253,7 @@ int dlp_validate_card(const struct dlp_validate_in *in)
 int dlp_validate_track(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
-    unsigned char d[24];
+    unsigned char d[24] = {0};
     size_t n = 0;
     size_t i = 0;
 

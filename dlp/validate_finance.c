@@ -153,8 +153,8 @@ int dlp_validate_sedol(const struct dlp_validate_in *in)
 
 int dlp_validate_vin(const struct dlp_validate_in *in)
 {
-    static const signed char letters[26] = {1, 2,  3, 4,  5, 6, 7, 8, -1, 1, 2, 3, 4,
-                                            5, -1, 7, -1, 9, 2, 3, 4, 5,  6, 7, 8, 9};
+    static const int letters[26] = {1, 2,  3, 4,  5, 6, 7, 8, -1, 1, 2, 3, 4,
+                                    5, -1, 7, -1, 9, 2, 3, 4, 5,  6, 7, 8, 9};
     static const int w[17] = {8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2};
     struct gw_span s = dlp_val_span(in);
     unsigned n_digits = 0;

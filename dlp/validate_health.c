@@ -24,10 +24,11 @@ int dlp_validate_npi(const struct dlp_validate_in *in)
 int dlp_validate_dea(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
+    static const char types[18] = {'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'j',
+                                   'k', 'l', 'm', 'p', 'r', 's', 't', 'u', 'x'};
     unsigned char d[8];
-    char type = s.len == 9 ? gw_ascii_lower(s.ptr[0]) : ' ';
 
-    if (strchr("abcdefghjklmprstux", type) == NULL ||
+    if (s.len != 9 || memchr(types, gw_ascii_lower(s.ptr[0]), sizeof(types)) == NULL ||
         dlp_val_digits((struct gw_span){s.ptr + 2, 7}, d, sizeof(d)) != 7 ||
         (!dlp_is_alpha(s.ptr[1]) && s.ptr[1] != '9'))
         return DLP_VALIDATE_REJECT;

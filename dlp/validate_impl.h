@@ -80,6 +80,14 @@ static inline struct gw_span dlp_val_span(const struct dlp_validate_in *in)
     return (struct gw_span){in->text.ptr + in->start, in->end - in->start};
 }
 
+/* The byte of the text at i; a blank before its beginning (i wrapped) and behind its end. */
+static inline char dlp_val_char(const struct dlp_validate_in *in, size_t i)
+{
+    if (i < in->text.len)
+        return in->text.ptr[i];
+    return ' ';
+}
+
 static inline bool dlp_is_digit(char c)
 {
     return c >= '0' && c <= '9';

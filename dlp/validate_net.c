@@ -77,56 +77,68 @@ int dlp_validate_ipv4(const struct dlp_validate_in *in)
 
 /* ---- IPv6 ----------------------------------------------------------------------------------- */
 
+struct ipv6_shape {
+    unsigned groups, digits;
+    bool gap; /* there is a :: */
+};
+
+/* Reads colons at *i. False when they cannot stand there. */
+static bool read_colons(struct gw_span s, size_t *i, struct ipv6_shape *shape)
+{
+    if (*i + 1 < s.len && s.ptr[*i + 1] == ':') {
+        if (shape->gap)
+            return false;
+        shape->gap = true;
+        *i += 2;
+        return true;
+    }
+    if (*i == 0 || *i + 1 == s.len)
+        return false;
+    (*i)++;
+    return true;
+}
+
+/* Reads a group of digits, or the IPv4 address at the end. */
+static bool read_group(struct gw_span s, size_t *i, struct ipv6_shape *shape)
+{
+    size_t start = *i;
+    unsigned octet[4];
+
+    while (*i < s.len && dlp_hex_value(s.ptr[*i]) >= 0)
+        (*i)++;
+    if (*i < s.len && s.ptr[*i] == '.') {
+        shape->groups += 2;
+        shape->digits += 4;
+        *i = s.len;
+        return parse_ipv4(gw_span_from(s, start), octet);
+    }
+    shape->digits += (unsigned)(*i - start);
+    shape->groups++;
+    return *i > start && *i - start <= 4;
+}
+
 int dlp_validate_ipv6(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
-    unsigned n_groups = 0;
-    unsigned n_digits = 0;
-    bool gap = false;
-    size_t i = 0;
+    const char *zone = memchr(s.ptr, '%', s.len); /* fe80::1%eth0 */
+    struct ipv6_shape shape = {0, 0, false};
 
-    for (size_t k = 0; k < s.len; k++)
-        if (s.ptr[k] == '%') /* zone: fe80::1%eth0 */
-            s.len = k;
+    if (zone != NULL)
+        s.len = (size_t)(zone - s.ptr);
     if (s.len < 3)
         return DLP_VALIDATE_REJECT;
-    while (i < s.len) {
-        size_t start = i;
-        unsigned octet[4];
+    for (size_t i = 0; i < s.len;) {
+        bool ok = s.ptr[i] == ':' ? read_colons(s, &i, &shape) : read_group(s, &i, &shape);
 
-        if (s.ptr[i] == ':') {
-            if (i + 1 < s.len && s.ptr[i + 1] == ':') {
-                if (gap)
-                    return DLP_VALIDATE_REJECT;
-                gap = true;
-                i += 2;
-                continue;
-            }
-            if (i == 0 || i + 1 == s.len)
-                return DLP_VALIDATE_REJECT;
-            i++;
-            continue;
-        }
-        while (i < s.len && dlp_hex_value(s.ptr[i]) >= 0)
-            i++;
-        if (i < s.len && s.ptr[i] == '.') {
-            if (!parse_ipv4(gw_span_from(s, start), octet))
-                return DLP_VALIDATE_REJECT;
-            n_groups += 2;
-            n_digits += 4;
-            break;
-        }
-        if (i == start || i - start > 4)
+        if (!ok)
             return DLP_VALIDATE_REJECT;
-        n_digits += (unsigned)(i - start);
-        n_groups++;
     }
-    if (gap ? n_groups > 7 : n_groups != 8)
+    if (shape.gap ? shape.groups > 7 : shape.groups != 8)
         return DLP_VALIDATE_REJECT;
     /* Two colons are also a scope operator (a::b): ask for substance. */
-    if (n_groups < 2 || n_digits < 3)
+    if (shape.groups < 2 || shape.digits < 3)
         return -45;
-    if (n_groups < 3 && n_digits < 6)
+    if (shape.groups < 3 && shape.digits < 6)
         return -25;
     if (gw_ascii_lower(s.ptr[0]) == 'f') /* link-local, unique local, multicast */
         return -15;

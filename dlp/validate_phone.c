@@ -160,13 +160,10 @@ bool dlp_date_ok(int y, int m, int d)
     return d <= days[m - 1] + (m == 2 && leap);
 }
 
-/* Three numbers in any usual order, or a day and a year beside a month's name. */
-int dlp_validate_date(const struct dlp_validate_in *in)
+/* Reads up to three numbers of at most four digits. Returns how many. */
+static unsigned read_numbers(struct gw_span s, int part[3])
 {
-    struct gw_span s = dlp_val_span(in);
-    int part[3] = {0, 0, 0};
     unsigned n = 0;
-    int y, a, b;
 
     for (size_t i = 0; i < s.len && n < 3; n++) {
         size_t start;
@@ -174,21 +171,29 @@ int dlp_validate_date(const struct dlp_validate_in *in)
         while (i < s.len && !dlp_is_digit(s.ptr[i]))
             i++;
         start = i;
+        part[n] = 0;
         for (; i < s.len && dlp_is_digit(s.ptr[i]) && i - start < 4; i++)
             part[n] = part[n] * 10 + (s.ptr[i] - '0');
         if (i == start)
             break;
     }
-    if (n == 2) { /* 4 July 1976: the name stands for the month */
-        y = part[1] > 31 ? part[1] : part[0];
-        a = part[1] > 31 ? part[0] : part[1];
+    return n;
+}
+
+/* Three numbers in any usual order, or a day and a year beside a month's name. */
+int dlp_validate_date(const struct dlp_validate_in *in)
+{
+    int part[3] = {0, 0, 0};
+    unsigned n = read_numbers(dlp_val_span(in), part);
+    bool year_first = part[0] > 31;
+    int y = part[n == 3 && !year_first ? 2 : year_first ? 0 : 1];
+    int a = part[year_first ? 1 : 0];
+    int b = part[year_first ? 2 : 1];
+
+    if (n == 2) /* 4 July 1976: the name stands for the month */
         return a >= 1 && a <= 31 && y >= 1880 && y <= 2100 ? 0 : DLP_VALIDATE_REJECT;
-    }
     if (n != 3)
         return DLP_VALIDATE_REJECT;
-    y = part[0] > 31 ? part[0] : part[2];
-    a = part[0] > 31 ? part[1] : part[0];
-    b = part[0] > 31 ? part[2] : part[1];
     if (y < 100)
         y += y < 40 ? 2000 : 1900;
     if (y < 1880 || y > 2100 || (!dlp_date_ok(y, a, b) && !dlp_date_ok(y, b, a)))

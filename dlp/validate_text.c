@@ -35,7 +35,9 @@ size_t dlp_val_compact(struct gw_span s, char *out, size_t max)
             continue;
         if (!dlp_is_alnum(c) || n == max)
             return 0;
-        out[n++] = dlp_is_lower(c) ? (char)(c - 'a' + 'A') : c;
+        if (dlp_is_lower(c))
+            c = (char)(c - 'a' + 'A');
+        out[n++] = c;
     }
     return n;
 }
@@ -84,12 +86,14 @@ double dlp_val_wordiness(struct gw_span s)
 {
     unsigned common = 0;
     unsigned pairs = 0;
-    unsigned letters = 0;
+    size_t letters = 0;
 
     for (size_t i = 0; i < s.len; i++) {
         char a = s.ptr[i];
-        char b = i + 1 < s.len ? s.ptr[i + 1] : ' ';
+        char b = ' ';
 
+        if (i + 1 < s.len)
+            b = s.ptr[i + 1];
         letters += dlp_is_alpha(a);
         /* From lower to upper case a new word begins. */
         if (!dlp_is_alpha(a) || !dlp_is_alpha(b) || (dlp_is_lower(a) && dlp_is_upper(b)))
@@ -226,8 +230,8 @@ int dlp_validate_classes(const struct dlp_validate_in *in)
 int dlp_validate_random(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
-    unsigned digits = 0;
-    unsigned letters = 0;
+    size_t digits = 0;
+    size_t letters = 0;
     double h = dlp_val_entropy(s);
 
     for (size_t i = 0; i < s.len; i++) {

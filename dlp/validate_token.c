@@ -74,7 +74,7 @@ int dlp_validate_base64_json(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
     const char *p = memmem(s.ptr, s.len, "ey", 2);
-    unsigned char out[96];
+    unsigned char out[96] = {0};
     size_t n = 0;
 
     if (p != NULL)
@@ -102,8 +102,8 @@ int dlp_validate_basic_auth(const struct dlp_validate_in *in)
     const unsigned char *colon = memchr(out, ':', n);
     struct gw_span password;
 
-    if (colon == NULL || !printable(out, n))
-        return DLP_VALIDATE_REJECT;
+    if (colon == NULL || !printable(out, n)) /* garbled or cut, but long: not prose */
+        return in->end - in->start >= 48 ? -45 : DLP_VALIDATE_REJECT;
     password = (struct gw_span){(const char *)colon + 1, n - (size_t)(colon + 1 - out)};
     if (password.len == 0)
         return 0; /* the key stands in front of the colon, as Stripe does it */

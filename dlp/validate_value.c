@@ -18,7 +18,7 @@ static bool is_one_of(struct gw_span s, const char *const *words, size_t n)
 #define IS_ONE_OF(s, words) is_one_of((s), (words), sizeof(words) / sizeof((words)[0]))
 
 struct shape {
-    unsigned lower, upper, digit, other;
+    size_t lower, upper, digit, other;
 };
 
 static struct shape shape_of(struct gw_span s)
@@ -38,14 +38,14 @@ static struct shape shape_of(struct gw_span s)
 
 static bool quoted(const struct dlp_validate_in *in)
 {
-    char before = in->start > 0 ? in->text.ptr[in->start - 1] : ' ';
+    char before = dlp_val_char(in, in->start - 1);
 
     return before == '"' || before == '\'' || before == '`';
 }
 
 static char char_after(const struct dlp_validate_in *in)
 {
-    return in->end < in->text.len ? in->text.ptr[in->end] : '\n';
+    return dlp_val_char(in, in->end);
 }
 
 /* References to where the secret is kept, and pieces of programs. */
@@ -74,6 +74,15 @@ static bool is_reference(struct gw_span s)
         if (dlp_val_contains(s, marks[i]))
             return true;
     return false;
+}
+
+/* getpwnam(argv[1]), read_file(path) */
+static bool is_call(struct gw_span s)
+{
+    const char *open = memchr(s.ptr, '(', s.len);
+
+    return open != NULL && open > s.ptr && dlp_is_alnum(open[-1]) &&
+           dlp_val_wordiness((struct gw_span){s.ptr, (size_t)(open - s.ptr)}) > 0.5;
 }
 
 /* Paths, addresses, file names. */
@@ -272,15 +281,15 @@ static bool is_not_a_password(struct gw_span s)
  * digit in it (Winter77, Tr0ub4dor) is a password unless it has the look of a variable. */
 static int judge_bare_word(const struct dlp_validate_in *in, struct gw_span s, struct shape sh)
 {
-    char name_end = in->match_start < in->start ? in->text.ptr[in->match_start] : ' ';
-    char before = in->start > 0 ? in->text.ptr[in->start - 1] : ' ';
+    char before = dlp_val_char(in, in->start - 1);
+    char name_end = dlp_val_char(in, in->start - 2);
     bool variable = memchr(s.ptr, '.', s.len) != NULL || memchr(s.ptr, '_', s.len) != NULL ||
                     dlp_val_contains(s, "pass") || dlp_val_contains(s, "pwd");
 
     if (sh.digit > 0 && !variable)
         return s.len >= 6 ? -5 : -25;
     if (sh.digit == 0 && sh.other == 0 && dlp_is_upper(name_end) && before == '=')
-        return -35;
+        return -25;
     return DLP_VALIDATE_REJECT;
 }
 
@@ -293,7 +302,7 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
 
     if (is_not_a_password(s) || dlp_val_is_placeholder(s) || is_reference(s))
         return DLP_VALIDATE_REJECT;
-    if (!in_quotes && (char_after(in) == '(' || char_after(in) == '['))
+    if (!in_quotes && (char_after(in) == '(' || char_after(in) == '[' || is_call(s)))
         return DLP_VALIDATE_REJECT;
     if (sh.lower + sh.upper + sh.digit < 3 || (s.len > 40 && dlp_val_wordiness(s) > 0.8))
         return DLP_VALIDATE_REJECT;
