@@ -22,6 +22,25 @@ struct worker {
         ff; /* inputs of products: [token][d], [token][n_att], [token][n_ff] */
 };
 
+/* Makes the int8 form of rows [from, to) of x, and where there are two rows an input, of what rounding
+ * them lost, n rows further on. */
+static void quantize_rows(const struct worker *w, struct kern_acts *a, float *x, unsigned n,
+                          unsigned from, unsigned to)
+{
+    w->ops->quantize(a, from, to);
+    if (w->f->n_rows == 1)
+        return;
+    for (unsigned t = from; t < to; t++) {
+        const float *row = x + t * a->x_stride;
+        float *lost = x + (n + t) * a->x_stride;
+        const struct kern_act_block *b = a->blocks + t * a->stride;
+
+        for (size_t i = 0; i < a->cols; i++)
+            lost[i] = row[i] - b[i / KERN_BLOCK].d * (float)b[i / KERN_BLOCK].q[i % KERN_BLOCK];
+    }
+    w->ops->quantize(a, n + from, n + to);
+}
+
 /* A product that is cut into panels of KERN_ROW_STEP rows. */
 struct product {
     const struct kern_matrix *w;
@@ -64,10 +83,15 @@ static size_t piece_panels(const struct worker *w, size_t panels)
 static void multiply_panels(const struct worker *w, const struct product *p,
                             const struct kern_acts *x, unsigned n_tokens, size_t from, size_t to)
 {
-    size_t row_to = to * KERN_ROW_STEP;
+    size_t row = from * KERN_ROW_STEP, end = to * KERN_ROW_STEP;
+    unsigned n_rows = is_quantized(p->w) ? w->f->n_rows : 1;
 
-    w->ops->matmul(p->w, x, n_tokens, p->out, p->stride, from * KERN_ROW_STEP,
-                   row_to < p->w->rows ? row_to : p->w->rows);
+    if (end > p->w->rows)
+        end = p->w->rows;
+    w->ops->matmul(p->w, x, n_rows * n_tokens, p->out, p->stride, row, end);
+    for (unsigned t = 0; n_rows == 2 && t < n_tokens; t++)
+        w->ops->add(p->out + t * p->stride + row, p->out + (n_tokens + t) * p->stride + row,
+                    end - row);
 }
 
 /* Takes pieces of n products over the same input until none is left. */
@@ -105,7 +129,7 @@ static void prepare_norm(const struct worker *w, struct kern_acts *a, const floa
     for (unsigned t = w->from; t < w->to; t++)
         w->ops->rms_norm(w->b->xn + t * d, w->b->x + t * d, weight, d, w->m->eps);
     if (quantize)
-        w->ops->quantize(a, w->from, w->to);
+        quantize_rows(w, a, w->b->xn, w->f->n_tokens, w->from, w->to);
     meet_prepared(w);
 }
 
@@ -213,7 +237,7 @@ static void attention_half(struct worker *w, const struct model_layer *l, unsign
     attend(w, layer, &counters[FORWARD_ATTN]);
     meet(w);
     if (is_quantized(&l->o)) {
-        w->ops->quantize(&w->att, w->from, w->to);
+        quantize_rows(w, &w->att, f->att, f->n_tokens, w->from, w->to);
         meet_prepared(w);
     }
     multiply(w, &o, 1, &w->att, f->n_tokens, &counters[FORWARD_O]);
@@ -251,7 +275,7 @@ static void ffn_half(struct worker *w, const struct model_layer *l, atomic_uint 
     multiply_gate_up(w, l, &counters[FORWARD_GATE_UP]);
     meet(w);
     if (is_quantized(&l->down)) {
-        w->ops->quantize(&w->ff, w->from, w->to);
+        quantize_rows(w, &w->ff, w->f->gate, w->f->n_tokens, w->from, w->to);
         meet_prepared(w);
     }
     multiply(w, &down, 1, &w->ff, w->f->n_tokens, &counters[FORWARD_DOWN]);
@@ -267,7 +291,7 @@ static void compute_logits(struct worker *w, atomic_uint *counter)
     const struct product output = {&w->m->output, f->logits, w->m->n_vocab};
     struct kern_acts a;
 
-    kern_acts_init(&a, w->b->acts_embd, f->n_logits, d, w->b->xn, d);
+    kern_acts_init(&a, w->b->acts_embd, f->n_rows * f->n_logits, d, w->b->xn, d);
     for (unsigned row = 0; row < f->n_logits; row++) {
         unsigned t = f->row_token[row];
 
@@ -275,7 +299,7 @@ static void compute_logits(struct worker *w, atomic_uint *counter)
             continue;
         w->ops->rms_norm(w->b->xn + row * d, w->b->x + t * d, w->m->output_norm, d, w->m->eps);
         if (is_quantized(&w->m->output))
-            w->ops->quantize(&a, row, row + 1);
+            quantize_rows(w, &a, w->b->xn, f->n_logits, row, row + 1);
     }
     meet_prepared(w);
     multiply(w, &output, 1, &a, f->n_logits, counter);
@@ -291,6 +315,7 @@ static void worker_init(struct worker *w, struct forward *f, unsigned thread)
     w->from = w->alone ? 0 : (unsigned)((uint64_t)n * thread / n_threads);
     w->to = w->alone ? n : (unsigned)((uint64_t)n * (thread + 1) / n_threads);
     w->b = w->alone ? &f->alone[thread] : &f->shared;
+    n *= f->n_rows;
     kern_acts_init(&w->embd, w->b->acts_embd, n, m->n_embd, w->b->xn, m->n_embd);
     kern_acts_init(&w->att, w->b->acts_att, n, f->n_att, f->att, f->n_att);
     kern_acts_init(&w->ff, w->b->acts_ff, n, m->n_ff, f->gate, m->n_ff);

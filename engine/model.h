@@ -7,6 +7,7 @@
 #ifndef ENGINE_MODEL_H
 #define ENGINE_MODEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -37,6 +38,8 @@ struct model {
     struct kern_matrix output; /* packed from the embedding when tied */
     struct model_layer *layers;
     uint64_t n_params, file_bytes;
+    bool
+        fine; /* small: inputs of quantized products need more than 8 bits, see forward_private.h */
     uint64_t token_bytes; /* weight bytes that one decoded token reads */
     char kernels[160], warning[160];
 

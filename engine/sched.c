@@ -214,10 +214,17 @@ static void admit(struct sched *s)
 
 /* ---- the thread ------------------------------------------------------------------------- */
 
+static void end_job(struct sched *s, struct sched_job *job, enum gw_status st)
+{
+    (void)pthread_mutex_lock(&s->job_lock);
+    job->status = st;
+    job->done = true; /* the caller may be gone as soon as the lock is free */
+    (void)pthread_cond_broadcast(&s->job_done);
+    (void)pthread_mutex_unlock(&s->job_lock);
+}
+
 static void take_cmd(struct sched *s, const struct sched_cmd *cmd)
 {
-    enum gw_status st = GW_EAGAIN;
-
     if (cmd->r != NULL) {
         if (s->first == NULL)
             s->first = cmd->r;
@@ -226,9 +233,8 @@ static void take_cmd(struct sched *s, const struct sched_cmd *cmd)
         s->last = cmd->r;
         return;
     }
-    if (s->n_running == 0 && s->first == NULL)
-        st = sched_run_bench(s, cmd->job);
-    (void)gw_queue_push(cmd->job->reply, &st); /* made for one answer, so never full */
+    end_job(s, cmd->job,
+            s->n_running == 0 && s->first == NULL ? sched_run_bench(s, cmd->job) : GW_EAGAIN);
 }
 
 /* Takes all messages; waits for one when there is nothing else to do. False when the engine closes. */
@@ -255,7 +261,6 @@ static void publish(struct sched *s)
 static void end_all(struct sched *s)
 {
     struct sched_cmd cmd;
-    enum gw_status st = GW_ECANCELED;
 
     for (unsigned i = 0; i < s->cfg.max_seqs; i++)
         if (s->seqs[i].r != NULL)
@@ -266,7 +271,7 @@ static void end_all(struct sched *s)
         if (cmd.r != NULL)
             refuse(s, cmd.r, GW_ECANCELED, "the engine closes");
         else
-            (void)gw_queue_push(cmd.job->reply, &st);
+            end_job(s, cmd.job, GW_ECANCELED);
     }
 }
 
@@ -330,6 +335,8 @@ enum gw_status sched_new(const struct sched_config *cfg, struct sched **out, str
 
     if (s == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the scheduler");
+    (void)pthread_mutex_init(&s->job_lock, NULL);
+    (void)pthread_cond_init(&s->job_done, NULL);
     s->cfg = *cfg;
     st = make_memory(s, err);
     if (st != GW_OK) {
@@ -359,6 +366,8 @@ void sched_free(struct sched *s)
         gw_queue_close(s->cmds);
         (void)pthread_join(s->thread, NULL);
     }
+    (void)pthread_cond_destroy(&s->job_done);
+    (void)pthread_mutex_destroy(&s->job_lock);
     gw_queue_free(s->cmds);
     sampler_space_free(s->space);
     forward_free(s->forward);
@@ -396,12 +405,13 @@ enum gw_status sched_bench(struct sched *s, unsigned prompt, unsigned decode,
         return gw_fail(err, GW_EINVAL,
                        "a bench of %u and %u tokens does not fit into a context of %u", prompt,
                        decode, s->cfg.max_context);
-    job.reply = gw_queue_new(1, sizeof(enum gw_status));
-    if (job.reply == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory for the bench");
-    if (gw_queue_push(s->cmds, &cmd) == GW_OK)
-        (void)gw_queue_wait(job.reply, &st, -1);
-    gw_queue_free(job.reply);
+    if (gw_queue_push(s->cmds, &cmd) == GW_OK) {
+        (void)pthread_mutex_lock(&s->job_lock);
+        while (!job.done)
+            (void)pthread_cond_wait(&s->job_done, &s->job_lock);
+        st = job.status;
+        (void)pthread_mutex_unlock(&s->job_lock);
+    }
     if (st == GW_EAGAIN)
         return gw_fail(err, GW_EAGAIN, "the engine is busy; a bench needs it alone");
     return st;

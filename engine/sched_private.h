@@ -37,7 +37,8 @@ struct sched_job {
     unsigned prompt, decode;
     struct engine_bench *out;
     struct gw_err *err;
-    struct gw_queue *reply; /* of enum gw_status */
+    enum gw_status status;
+    bool done; /* it and status: under the scheduler's job_lock */
 };
 
 struct sched {
@@ -48,6 +49,8 @@ struct sched {
     struct gw_queue *cmds;
     pthread_t thread;
     bool started;
+    pthread_mutex_t job_lock;
+    pthread_cond_t job_done;
 
     struct seq *seqs;         /* [max_seqs] */
     struct forward_run *runs; /* [max_seqs] */

@@ -35,7 +35,8 @@ static unsigned to_feed(const struct seq *q)
     return (unsigned)q->ids.n - q->n_cached;
 }
 
-/* Gets pages for the next n tokens of by_age[i], if need be from the youngest. False: not in this step. */
+/* Gets pages for the next n tokens of by_age[i], if need be from the youngest. False: not in this step
+ * (or, out of memory, ended). */
 static bool get_pages(struct sched *s, unsigned i, unsigned n_seqs, unsigned n)
 {
     struct seq *q = s->by_age[i];
@@ -52,6 +53,8 @@ static bool get_pages(struct sched *s, unsigned i, unsigned n_seqs, unsigned n)
         }
         sched_preempt(s, s->by_age[victim]);
     }
+    if (st != GW_OK)
+        sched_end(s, q, ENGINE_FINISH_ERROR, st, "out of memory for the cache's pages");
     return st == GW_OK;
 }
 
@@ -72,8 +75,11 @@ static unsigned plan(struct sched *s)
         unsigned n = to_feed(q);
 
         if (n > 1) {
-            unsigned share = left / n_long > MIN_CHUNK ? left / n_long : MIN_CHUNK;
+            unsigned share;
 
+            if (n_long == 0) /* preempted in this step: it begins again in the next one */
+                continue;
+            share = left / n_long > MIN_CHUNK ? left / n_long : MIN_CHUNK;
             n_long--;
             if (share > left)
                 share = left;
