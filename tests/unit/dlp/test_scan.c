@@ -1,7 +1,8 @@
 /* The scanner: with anchors it finds what trying every byte finds; every filter variant agrees with the
  * scalar one and reads nothing behind the text; hostile texts take linear time; leaves, keys, numbers,
  * limits. Uses the rules of tests/golden/rules and the built-in ones. */
-#include "base/clock.h"
+#include <time.h>
+
 #include "dlp/rulec.h"
 #include "dlp/scan.h"
 #include "tests/unit/dlp/rules_help.h"
@@ -148,6 +149,15 @@ static void test_anchors(const struct dlp_rules *r, const char *path, unsigned r
 
 /* ---- hostile texts ---------------------------------------------------------------------- */
 
+/* Time of this thread alone: the machine may be busy. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static double scan_seconds(struct dlp_scanner *s, const struct dlp_rules *r, const char *unit,
                            size_t len, enum gw_status *st)
 {
@@ -158,9 +168,9 @@ static double scan_seconds(struct dlp_scanner *s, const struct dlp_rules *r, con
     for (size_t i = 0; i < len; i++)
         text[i] = unit[i % n];
     (void)scan_prepare(s, r);
-    start = gw_clock_ns();
+    start = cpu_ns();
     *st = scan_text(s, r, (struct gw_span){text, len}, (struct gw_span){NULL, 0}, 0, 40);
-    start = gw_clock_ns() - start;
+    start = cpu_ns() - start;
     free(text);
     return (double)start / 1e9;
 }
@@ -218,7 +228,7 @@ static void test_hostile(const struct dlp_rules *r, const char *name)
 
         CHECK(st == GW_OK || st == GW_ELIMIT);
         /* Sixteen times the text: linear is 16, quadratic 256. Tiny times are noise. */
-        if (!CHECK(big < 0.05 || big < small * 64) || !CHECK(big < 4.0) || big > 0.05) {
+        if (!CHECK(big < 0.05 || big < small * 64) || !CHECK(big < 10.0) || big > 0.2) {
             (void)snprintf(shown, sizeof(shown), "%s", units[i]);
             printf("%s: 1 MiB of \"%s\": %.1f MB/s (64 KiB: %.1f)\n", name, shown, 1.048576 / big,
                    .065536 / small);
