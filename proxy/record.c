@@ -78,7 +78,7 @@ static void fill_decision(const struct req *req, struct audit_event *ev)
 }
 
 static void emit_finding(const struct req *req, const struct dlp_doc *doc,
-                         const struct dlp_finding *f, enum gw_action action)
+                         const struct dlp_finding *f, unsigned i)
 {
     const struct dlp_rule_info *info = dlp_rules_info(req->w->server->rules, f->rule);
     struct audit_event ev = {.kind = AUDIT_FINDING};
@@ -102,8 +102,8 @@ static void emit_finding(const struct req *req, const struct dlp_doc *doc,
     ev.offset = f->start;
     ev.length = f->end - f->start;
     ev.count = 1;
-    ev.finding_action = action;
-    ev.policy_line = gw_span_str(req->d.line);
+    ev.finding_action = (enum gw_action)req->d.actions[i];
+    ev.policy_line = gw_span_str(router_line_name(req->w->server->cfg->policy, req->d.lines[i]));
     (void)audit_emit(req->w->audit, &ev, NULL, NULL);
     gw_buf_fini(&pointer);
 }
@@ -116,11 +116,9 @@ static void emit_findings(const struct req *req)
 
     for (unsigned i = 0; i < req->n_findings && i < MAX_RECORDS; i++) {
         if (i < n_body)
-            emit_finding(req, req->doc, &req->report.findings[i],
-                         (enum gw_action)req->d.actions[i]);
+            emit_finding(req, req->doc, &req->report.findings[i], i);
         else
-            emit_finding(req, req->query_doc, &req->query_report.findings[i - n_body],
-                         (enum gw_action)req->d.actions[i]);
+            emit_finding(req, req->query_doc, &req->query_report.findings[i - n_body], i);
     }
 }
 

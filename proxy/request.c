@@ -325,7 +325,9 @@ static bool prepare_findings(struct req *req)
     req->findings = gw_arena_array(req->arena, n + 1, sizeof(*req->findings));
     req->d.actions = gw_arena_alloc(req->arena, n + 1);
     req->d.always = gw_arena_alloc(req->arena, n + 1);
-    if (req->findings == NULL || req->d.actions == NULL || req->d.always == NULL)
+    req->d.lines = gw_arena_array(req->arena, n + 1, sizeof(*req->d.lines));
+    if (req->findings == NULL || req->d.actions == NULL || req->d.always == NULL ||
+        req->d.lines == NULL)
         return false;
     add_findings(req, &req->report);
     add_findings(req, &req->query_report);
