@@ -14,6 +14,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#if defined(__SANITIZE_THREAD__)
+#    include "audit/kafka_tsan.h"
+#endif
+
 struct producer {
     rd_kafka_t *rk;
     rd_kafka_queue_t *q;
