@@ -26,7 +26,7 @@ OPENAI_PYTHON, OPENAI_NODE, NODE = "openai==3.54.0", "openai@7.57.0", "node@22"
 
 # Planted values, made up here and put together so that no scanner of repositories takes them for live ones.
 SECRET = "AKIA" + "QYLPMN5HFIQR7XYA"
-MAIL = "anna.berger@" + "kanzlei-berger.example"
+MAIL = "anna.berger@" + "kanzlei-berger-muster.de"
 PHI = "The patient John was diagnosed with HIV and hepatitis C; his medical record number is MRN 84736251. Summarise."
 
 passed = failed = skipped = 0

@@ -78,14 +78,12 @@ if mode == "direct":
     raw = chat(phi)
     check(raw.headers.get("x-sluice-route") == "local", "a health prompt for gpt-4o is answered inside", raw.headers)
     check(len(raw.parse().choices[0].message.content) > 0, "and has an answer")
-    # The exact reference leads by more than the rounding of 8-bit activations here, so greedy is certain.
-    colours = [{"role": "system", "content": "You are a terse assistant."},
-               {"role": "user", "content": "Name three primary colours."}]
-    raw = client.chat.completions.with_raw_response.create(model="auto", max_tokens=20, temperature=0, messages=colours)
-    check(raw.headers.get("x-sluice-route") == "local" and "primary colors are" in raw.parse().choices[0].message.content,
+    capital = [{"role": "user", "content": "What is the capital of France?"}]
+    raw = client.chat.completions.with_raw_response.create(model="auto", max_tokens=20, temperature=0, messages=capital)
+    check(raw.headers.get("x-sluice-route") == "local" and raw.parse().choices[0].message.content == "The capital of France is Paris.",
           "a simple prompt is answered by the local model", raw.text)
     got = "".join(e.choices[0].delta.content or "" for e in client.chat.completions.create(
-        model="auto", max_tokens=20, temperature=0, stream=True, messages=colours) if e.choices)
+        model="auto", max_tokens=20, temperature=0, stream=True, messages=capital) if e.choices)
     check(got == raw.parse().choices[0].message.content, "and streamed, the same", got)
     hard = ("First analyse the following design, then compare three alternatives step by step, prove the complexity of "
             "each, and write the code.\n1. Parse\n2. Plan\n3. Prove that O(n log n) holds for all n > 1\n"
