@@ -127,6 +127,8 @@ static void audit(const struct server *s, struct gw_buf *out)
                   (double)a.oldest_undelivered_ms / 1e3);
     one(out, "audit_producer_restarts_total", "counter", "Kafka producers made again.",
         a.producer_restarts);
+    one(out, "audit_dead_letters_total", "counter", "Records Kafka will never take.",
+        a.dead_letters);
     one(out, "audit_kafka_up", "gauge", "1 when a broker is reachable (0 also without Kafka).",
         a.kafka_up);
 }
