@@ -21,18 +21,18 @@ void answer_fini(struct answer *a)
 /* True when p[0..n) could be the beginning of a character that is longer than n. */
 static bool is_cut_short(const char *p, size_t n)
 {
-    /* The least continuation bytes that make the rest valid, tried in turn: 0x80 fits after most lead
-     * bytes, E0 and F0 want a larger second byte. */
-    static const char fill[] = {(char)0x80, (char)0xA0};
-    char c[4];
+    /* Continuation bytes that make the rest valid, tried in turn: 0x80 fits after most lead bytes, E0 and
+     * F0 want a larger second byte. */
+    static const char fill[2][4] = {"\x80\x80\x80", "\xA0\x80\x80"};
     uint32_t cp;
 
     if (n == 0 || n > 3)
         return false;
-    for (size_t f = 0; f < sizeof(fill); f++) {
-        memset(c, 0x80, sizeof(c));
+    for (size_t f = 0; f < 2; f++) {
+        char c[4];
+
         memcpy(c, p, n);
-        c[n] = n == 1 ? fill[f] : c[n];
+        memcpy(c + n, n == 1 ? fill[f] : fill[0], sizeof(c) - n);
         if (gw_utf8_decode(c, sizeof(c), &cp) > n)
             return true;
     }

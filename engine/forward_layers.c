@@ -35,8 +35,9 @@ static void quantize_rows(const struct worker *w, struct kern_acts *a, float *x,
         float *lost = x + (n + t) * a->x_stride;
         const struct kern_act_block *b = a->blocks + t * a->stride;
 
-        for (size_t i = 0; i < a->cols; i++)
-            lost[i] = row[i] - b[i / KERN_BLOCK].d * (float)b[i / KERN_BLOCK].q[i % KERN_BLOCK];
+        for (size_t i = 0; i < a->cols; b++)
+            for (size_t k = 0; k < KERN_BLOCK && i < a->cols; k++, i++)
+                lost[i] = row[i] - b->d * (float)b->q[k];
     }
     w->ops->quantize(a, n + from, n + to);
 }
@@ -144,9 +145,10 @@ static void add_residual(const struct worker *w)
 
 static void norm_heads(const struct worker *w, float *x, unsigned n_heads, const float *weight)
 {
+    size_t hd = w->m->head_dim;
+
     for (unsigned h = 0; weight != NULL && h < n_heads; h++)
-        w->ops->rms_norm(x + h * w->m->head_dim, x + h * w->m->head_dim, weight, w->m->head_dim,
-                         w->m->eps);
+        w->ops->rms_norm(x + h * hd, x + h * hd, weight, hd, w->m->eps);
 }
 
 /* Bias, head norms and rotation of one token's queries, key and value for one KV head; key and value go

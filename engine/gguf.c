@@ -78,7 +78,7 @@ static enum gw_status take_str(struct cursor *c, const char *what, struct gw_spa
 static enum gw_status take_name(struct cursor *c, const char *what, struct gw_span *out)
 {
     size_t at = c->at;
-    struct gw_span name;
+    struct gw_span name = {NULL, 0};
 
     GW_TRY(take_str(c, what, &name));
     if (name.len == 0 || name.len > MAX_NAME_BYTES)
@@ -372,7 +372,7 @@ static enum gw_status parse_tensors(struct gguf *g, struct cursor *c, size_t n)
 {
     enum gw_status st = GW_ENOMEM;
     uint64_t *offsets = calloc(n + 1, sizeof(*offsets));
-    size_t alignment = 0, data_at;
+    size_t alignment = DEFAULT_ALIGNMENT, data_at;
 
     g->tensors = calloc(n + 1, sizeof(*g->tensors));
     if (offsets == NULL || g->tensors == NULL) {
@@ -388,7 +388,7 @@ static enum gw_status parse_tensors(struct gguf *g, struct cursor *c, size_t n)
             st = index_add(g, &g->names, g->n_tensors, c->err);
     }
     /* c->at <= size of a real object, so rounding up cannot wrap. */
-    data_at = (c->at + alignment - 1) / (alignment == 0 ? 1 : alignment) * alignment;
+    data_at = (c->at + alignment - 1) / alignment * alignment;
     for (size_t i = 0; st == GW_OK && i < n; i++)
         st = place(c, &g->tensors[i], offsets[i], data_at, alignment);
 out:
@@ -434,9 +434,9 @@ static enum gw_status map_file(const char *path, void **base, size_t *size, stru
 
     if (fd < 0)
         return gw_fail(err, errno == ENOENT ? GW_ENOENT : GW_EIO, "cannot open %s: %s", path,
-                       strerror(errno));
+                       strerrordesc_np(errno));
     if (fstat(fd, &sb) != 0) {
-        st = gw_fail(err, GW_EIO, "cannot stat %s: %s", path, strerror(errno));
+        st = gw_fail(err, GW_EIO, "cannot stat %s: %s", path, strerrordesc_np(errno));
     } else if (!S_ISREG(sb.st_mode)) {
         st = gw_fail(err, GW_EINVAL, "%s is not a regular file", path);
     } else if (sb.st_size == 0) {
@@ -444,8 +444,9 @@ static enum gw_status map_file(const char *path, void **base, size_t *size, stru
     } else {
         *base = mmap(NULL, (size_t)sb.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         *size = (size_t)sb.st_size;
-        st = *base == MAP_FAILED ? gw_fail(err, GW_EIO, "cannot map %s: %s", path, strerror(errno))
-                                 : GW_OK;
+        st = *base == MAP_FAILED
+                 ? gw_fail(err, GW_EIO, "cannot map %s: %s", path, strerrordesc_np(errno))
+                 : GW_OK;
     }
     (void)close(fd);
     return st;

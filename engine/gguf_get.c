@@ -45,7 +45,7 @@ static bool read_uint(uint32_t type, const unsigned char *p, uint64_t *out)
         v = p[0];
         break;
     case GGUF_I8:
-        v = (int8_t)p[0];
+        v = p[0] < 0x80 ? (int64_t)p[0] : (int64_t)p[0] - 0x100;
         break;
     case GGUF_U16: {
         uint16_t x;

@@ -111,24 +111,39 @@ static enum gw_status read_family(struct reader *r)
     return GW_OK;
 }
 
-static enum gw_status read_heads(struct reader *r)
+/* Every layer must have as many KV heads as the first. */
+static enum gw_status check_kv_heads(struct reader *r)
 {
-    struct model *m = r->m;
-    unsigned value_length;
-
-    GW_TRY(need(r, "attention.head_count", MAX_HEADS, &m->n_heads));
-    GW_TRY(maybe(r, "attention.head_count_kv", MAX_HEADS, m->n_heads, &m->n_kv_heads));
-    for (unsigned i = 1; i < m->n_layers && gguf_has(r->g, r->key); i++) {
+    if (!gguf_has(r->g, key(r, "attention.head_count_kv")))
+        return GW_OK;
+    for (unsigned i = 1; i < r->m->n_layers; i++) {
         uint64_t n = 0;
 
         GW_TRY(gguf_uint_at(r->g, r->key, i, MAX_HEADS, &n, r->err));
-        if (n != m->n_kv_heads)
+        if (n != r->m->n_kv_heads)
             return gw_fail(r->err, GW_EUNSUPPORTED,
                            "layers with different numbers of KV heads are not built in");
     }
+    return GW_OK;
+}
+
+static enum gw_status read_heads(struct reader *r)
+{
+    struct model *m = r->m;
+
+    GW_TRY(need(r, "attention.head_count", MAX_HEADS, &m->n_heads));
+    GW_TRY(maybe(r, "attention.head_count_kv", MAX_HEADS, m->n_heads, &m->n_kv_heads));
     if (m->n_heads % m->n_kv_heads != 0)
         return gw_fail(r->err, GW_EPARSE, "GGUF: %u heads cannot share %u KV heads", m->n_heads,
                        m->n_kv_heads);
+    return check_kv_heads(r);
+}
+
+static enum gw_status read_head_dim(struct reader *r)
+{
+    struct model *m = r->m;
+    unsigned value_length = 0;
+
     GW_TRY(
         maybe(r, "attention.key_length", KERN_MAX_HEAD_DIM, m->n_embd / m->n_heads, &m->head_dim));
     GW_TRY(maybe(r, "attention.value_length", KERN_MAX_HEAD_DIM, m->head_dim, &value_length));
@@ -212,18 +227,24 @@ static enum gw_status read_window(struct reader *r)
     return GW_OK;
 }
 
-static enum gw_status read_params(struct reader *r)
+/* What would change the result and is not built in. */
+static enum gw_status refuse_features(struct reader *r)
 {
     static const char *const unsupported[] = {
         "expert_count",    "attn_logit_softcapping",   "final_logit_softcapping",
         "attention.scale", "embedding_scale",          "residual_scale",
         "logit_scale",     "attention.max_alibi_bias", "attention.clamp_kqv"};
+
+    for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++)
+        GW_TRY(refuse(r, unsupported[i]));
+    return GW_OK;
+}
+
+static enum gw_status read_sizes(struct reader *r)
+{
     struct model *m = r->m;
     double eps = 0;
 
-    GW_TRY(read_family(r));
-    for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++)
-        GW_TRY(refuse(r, unsupported[i]));
     GW_TRY(need(r, "block_count", MAX_LAYERS, &m->n_layers));
     GW_TRY(need(r, "embedding_length", MAX_EMBD, &m->n_embd));
     GW_TRY(need(r, "feed_forward_length", MAX_FF, &m->n_ff));
@@ -232,7 +253,16 @@ static enum gw_status read_params(struct reader *r)
     if (!(eps >= 0 && eps < 1))
         return gw_fail(r->err, GW_EPARSE, "GGUF: %s is not from 0 to 1", r->key);
     m->eps = (float)eps;
+    return GW_OK;
+}
+
+static enum gw_status read_params(struct reader *r)
+{
+    GW_TRY(read_family(r));
+    GW_TRY(refuse_features(r));
+    GW_TRY(read_sizes(r));
     GW_TRY(read_heads(r));
+    GW_TRY(read_head_dim(r));
     GW_TRY(read_rope(r));
     return read_window(r);
 }

@@ -131,7 +131,7 @@ enum gw_status pool_new(unsigned n, struct pool **out, struct gw_err *err)
         if (rc != 0) {
             pool_free(p);
             return gw_fail(err, GW_EIO, "cannot start compute thread %u of %u: %s", i + 1, n,
-                           strerror(rc));
+                           strerrordesc_np(rc));
         }
         p->n_started++;
     }

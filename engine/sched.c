@@ -350,7 +350,7 @@ enum gw_status sched_new(const struct sched_config *cfg, struct sched **out, str
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
         sched_free(s);
-        return gw_fail(err, GW_EIO, "cannot start the scheduler's thread: %s", strerror(rc));
+        return gw_fail(err, GW_EIO, "cannot start the scheduler's thread: %s", strerrordesc_np(rc));
     }
     s->started = true;
     *out = s;
