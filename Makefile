@@ -70,12 +70,12 @@ ALLOBJ = $(foreach f,$(FOLDERS),$(call obj_of,$(f))) $(MAIN:%.c=$(BUILD)/%.o)
 all: $(BUILD)/sluice ## build sluice (default)
 
 # More instructions than the baseline, reached only through tables filled at run time.
-$(BUILD)/%avx2.o:   CFLAGS += -mavx2 -mfma -mf16c -mbmi -mbmi2 -O3
-$(BUILD)/%avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi \
+$(BUILD)/%avx2.o: private CFLAGS += -mavx2 -mfma -mf16c -mbmi -mbmi2 -O3
+$(BUILD)/%avx512.o: private CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi \
                               -mavx2 -mfma -mf16c -mbmi -mbmi2 -O3 -mprefer-vector-width=512
-$(BUILD)/kernels/%.o: CFLAGS += -O3
-$(BUILD)/gen/%.o:   CFLAGS += -Wno-unused-variable -Wno-unused-label -Wno-cast-qual
-$(BUILD)/proxy/main.o $(BUILD)/proxy/version.o: CPPFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
+$(BUILD)/kernels/%.o: private CFLAGS += -O3
+$(BUILD)/gen/%.o: private CFLAGS += -Wno-unused-variable -Wno-unused-label -Wno-cast-qual
+$(BUILD)/proxy/main.o $(BUILD)/proxy/version.o: private CPPFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
 
 $(BUILD)/sluice: $(MAIN:%.c=$(BUILD)/%.o) $(call libs_of,proxy)
 	@echo "LD    $@"

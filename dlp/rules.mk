@@ -7,7 +7,7 @@ BUILTIN_OBJ := $(BUILD)/gen/dlp/builtin.o
 $(BUILD)/dlp/rulec_emit.o: dlp/bundle_abi.h
 
 # Matchers see few bytes and there are many of them: compile time counts more than the last percent.
-$(BUILTIN_OBJ): CFLAGS += -O1 -g0
+$(BUILTIN_OBJ): private CFLAGS += -O1 -g0
 
 $(BUILD)/rulec: $(BUILD)/dlp/rulec_tool.o $(RULEC_OBJ) $(BUILD)/lib/base.a
 	@echo "LD    $@"

@@ -23,7 +23,7 @@ $(FZ)/%avx512.o: FZ_CFLAGS := -std=c11 -O0 -w -mavx512f -mavx512bw -mavx512dq -m
                               -mavx512vbmi -mavx2 -mfma -mf16c -mbmi -mbmi2
 # 140,000 generated lines: minutes with the optimiser and UBSan, seconds without.
 $(FZ)/gen/dlp/builtin.o: FZ_CFLAGS := -std=c11 -O0 -g1 -w -fsanitize=fuzzer-no-link,address
-$(FZ)/proxy/version.o: CPPFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
+$(FZ)/proxy/version.o: private CPPFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
 
 # A file that does not compile is named and left out: its absence is the ordinary build's to report, and
 # the targets that do not need it still run. Those that do fail to link, which counts.
