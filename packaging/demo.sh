@@ -25,13 +25,23 @@ if [ ! -s "$dir/key" ]; then
     "$bin/sluice" keys create -c "$dir/sluice.yaml" --name demo 2>/dev/null | grep -o 'slk_[0-9A-Za-z]*' | head -n 1 >"$dir/key"
 fi
 
+cat >"$dir/env" <<EOF
+export OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=$(cat "$dir/key")
+# ask MODEL PROMPT: one chat request; prints what the gateway says of it, and the answer's text.
+ask() {
+    curl -s -D- "\$OPENAI_BASE_URL/chat/completions" -H "Authorization: Bearer \$OPENAI_API_KEY" \\
+        -H 'Content-Type: application/json' \\
+        -d "{\"model\":\"\$1\",\"temperature\":0,\"messages\":[{\"role\":\"user\",\"content\":\"\$2\"}]}" |
+        tr -d '\r' | sed -n -e '/^x-sluice-\(route\|action\|reason\)/p' -e 's/.*"content":\("[^"]*"\).*/\1/p'
+}
+EOF
 "$bin/mock-provider" --port 9100 --tls-port 9443 --cert "$dir/provider.pem" --key "$dir/provider-tls.key" \
-    --api-key demo-provider-key --log "$dir/provider.log" >"$dir/mock.out" 2>&1 &
+    --log "$dir/provider.log" >"$dir/mock.out" 2>&1 &
 mock=$!
 trap 'kill $mock 2>/dev/null || true' EXIT
 trap 'kill -TERM $gateway 2>/dev/null || true' INT TERM
 echo "The gateway serves on http://127.0.0.1:8080/v1, the proxy port is 127.0.0.1:3128. In a second terminal, here:"
-echo "  export OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=\$(cat ${dir#"$PWD"/}/key)"
+echo "  . ${dir#"$PWD"/}/env"
 echo "and go on with the README's first session. Control-C ends both."
 "$bin/sluice" serve -c "$dir/sluice.yaml" &
 gateway=$!
