@@ -66,13 +66,20 @@ static void carve_all(struct carver *c, struct forward *f)
     size_t n = f->max_tokens, both = n * f->n_rows;
 
     carve_prep(c, f, &f->shared, f->max_tokens);
-    for (unsigned i = 0; i < pool_n_threads(f->p); i++)
-        carve_prep(c, f, &f->alone[i], FORWARD_ALONE_TOKENS);
+    for (unsigned i = 0; i < pool_n_threads(f->p); i++) {
+        struct forward_prep *b = &f->alone[i];
+
+        carve_prep(c, f, b, FORWARD_ALONE_TOKENS);
+        b->att = carve(c, (size_t)FORWARD_ALONE_TOKENS * f->n_rows * f->n_att, sizeof(float));
+        b->ff = carve(c, (size_t)FORWARD_ALONE_TOKENS * f->n_rows * m->n_ff, sizeof(float));
+    }
     f->qkv = carve(c, both * f->n_qkv, sizeof(float));
     f->att = carve(c, both * f->n_att, sizeof(float));
     f->y = carve(c, both * m->n_embd, sizeof(float));
     f->gate = carve(c, both * m->n_ff, sizeof(float));
     f->up = carve(c, both * m->n_ff, sizeof(float));
+    f->shared.att = f->att;
+    f->shared.ff = f->gate;
     f->logits = carve(c, (size_t)f->max_logits * f->n_rows * m->n_vocab, sizeof(float));
     f->rope_cos = carve(c, (size_t)f->max_context * (m->n_rot / 2), sizeof(float));
     f->rope_sin = carve(c, (size_t)f->max_context * (m->n_rot / 2), sizeof(float));

@@ -5,6 +5,7 @@
  * by every thread for itself, so that they meet only after shared work. A buffer is written again only
  * after a meeting that follows its last use. Shapes are [outer][inner], d is n_embd. */
 #include <math.h>
+#include <string.h>
 
 #include "engine/forward_private.h"
 
@@ -134,6 +135,19 @@ static void prepare_norm(const struct worker *w, struct kern_acts *a, const floa
     meet_prepared(w);
 }
 
+/* The input of a product out of what all threads made: rows of `shared`, of which a thread that prepares
+ * alone takes a copy, because it writes behind them. */
+static void prepare_shared(const struct worker *w, struct kern_acts *a, float *rows,
+                           const float *shared, bool quantize)
+{
+    if (w->alone)
+        memcpy(rows, shared, (size_t)w->f->n_tokens * a->cols * sizeof(*rows));
+    if (!quantize)
+        return;
+    quantize_rows(w, a, rows, w->f->n_tokens, w->from, w->to);
+    meet_prepared(w);
+}
+
 /* x += y */
 static void add_residual(const struct worker *w)
 {
@@ -238,10 +252,7 @@ static void attention_half(struct worker *w, const struct model_layer *l, unsign
     meet(w);
     attend(w, layer, &counters[FORWARD_ATTN]);
     meet(w);
-    if (is_quantized(&l->o)) {
-        quantize_rows(w, &w->att, f->att, f->n_tokens, w->from, w->to);
-        meet_prepared(w);
-    }
+    prepare_shared(w, &w->att, w->b->att, f->att, is_quantized(&l->o));
     multiply(w, &o, 1, &w->att, f->n_tokens, &counters[FORWARD_O]);
     meet(w);
     add_residual(w);
@@ -276,10 +287,7 @@ static void ffn_half(struct worker *w, const struct model_layer *l, atomic_uint 
     prepare_norm(w, &w->embd, l->ffn_norm, is_quantized(&l->gate) || is_quantized(&l->up));
     multiply_gate_up(w, l, &counters[FORWARD_GATE_UP]);
     meet(w);
-    if (is_quantized(&l->down)) {
-        quantize_rows(w, &w->ff, w->f->gate, w->f->n_tokens, w->from, w->to);
-        meet_prepared(w);
-    }
+    prepare_shared(w, &w->ff, w->b->ff, w->f->gate, is_quantized(&l->down));
     multiply(w, &down, 1, &w->ff, w->f->n_tokens, &counters[FORWARD_DOWN]);
     meet(w);
     add_residual(w);
@@ -319,8 +327,8 @@ static void worker_init(struct worker *w, struct forward *f, unsigned thread)
     w->b = w->alone ? &f->alone[thread] : &f->shared;
     n *= f->n_rows;
     kern_acts_init(&w->embd, w->b->acts_embd, n, m->n_embd, w->b->xn, m->n_embd);
-    kern_acts_init(&w->att, w->b->acts_att, n, f->n_att, f->att, f->n_att);
-    kern_acts_init(&w->ff, w->b->acts_ff, n, m->n_ff, f->gate, m->n_ff);
+    kern_acts_init(&w->att, w->b->acts_att, n, f->n_att, w->b->att, f->n_att);
+    kern_acts_init(&w->ff, w->b->acts_ff, n, m->n_ff, w->b->ff, m->n_ff);
 }
 
 /* x = embedding of the token */

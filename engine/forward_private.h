@@ -25,8 +25,9 @@ enum forward_phase {
 
 /* Buffers that prepare the inputs of products: shared by all threads, or one set a thread. */
 struct forward_prep {
-    float *x;                             /* [token][n_embd]: the residual stream */
-    float *xn;                            /* [token][n_embd]: x after a norm */
+    float *x;        /* [token][n_embd]: the residual stream */
+    float *xn;       /* [token][n_embd]: x after a norm */
+    float *att, *ff; /* [token][n_att], [token][n_ff], both: forward.att and gate, or copies */
     void *acts_embd, *acts_att, *acts_ff; /* memory of kern_acts of n_embd, n_att, n_ff columns */
 };
 

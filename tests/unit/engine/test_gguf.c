@@ -201,6 +201,7 @@ static void test_hostile_counts(void)
     expect(&b, GW_EPARSE, "do not fit");
     make_head(&b, 3, 0, 0);
     expect(&b, GW_OK, "");
+    gw_buf_fini(&b);
 }
 
 static void test_hostile_metadata(void)
