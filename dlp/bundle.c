@@ -112,7 +112,7 @@ enum gw_status bundle_open(const struct bundle *b, void *object, struct dlp_rule
     for (unsigned i = 0; i < b->n_rules; i++)
         n_checks += b->rules[i].n_checks;
     r->info = calloc(b->n_rules + 1, sizeof(*r->info));
-    r->validators = calloc(n_checks + 1, sizeof(*r->validators));
+    r->validators = calloc(n_checks + 1, sizeof(void *));
     r->first_validator = calloc(b->n_rules + 1, sizeof(*r->first_validator));
     r->run_kind = calloc(b->n_runs + 1, sizeof(*r->run_kind));
     if (r->run_kind == NULL || r->info == NULL || r->validators == NULL ||

@@ -49,14 +49,16 @@ _Noreturn static void become(const char *const *argv, const struct workshop *w, 
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int log = open(w->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    char *const *args = NULL;
 
     if (null < 0 || log < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(126);
+    memcpy(&args, &argv, sizeof(args)); /* exec changes nothing but was declared before const */
     limit(RLIMIT_CPU, TOOL_CPU_S);
     limit(RLIMIT_AS, (rlim_t)8 << 30);
     limit(RLIMIT_FSIZE, (rlim_t)1 << 30);
     limit(RLIMIT_CORE, 0);
-    (void)execvpe(argv[0], (char *const *)(uintptr_t)argv, env);
+    (void)execvpe(argv[0], args, env);
     _exit(127);
 }
 
@@ -190,7 +192,7 @@ static void close_workshop(const struct workshop *w)
 static enum gw_status build_object(const char *out_so, const struct rulec_set *set,
                                    struct gw_span source, struct gw_err *err)
 {
-    struct workshop w;
+    struct workshop w = {.dir = ""};
     enum gw_status st = GW_OK;
 
     GW_TRY(open_workshop(out_so, &w, err));

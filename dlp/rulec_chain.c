@@ -39,8 +39,7 @@ static bool fail(struct cutter *x, enum gw_status st, const char *what)
 /* A repeat of one set that is cheaper as a loop. */
 static bool is_run(const struct rx_node *n)
 {
-    return n->kind == RX_REPEAT && n->kid->kind == RX_SET &&
-           (n->min > UNROLL || (n->max != RX_INFINITE && n->max > UNROLL));
+    return n->kind == RX_REPEAT && n->kid->kind == RX_SET && (n->min > UNROLL || n->max > UNROLL);
 }
 
 /* An unbounded repeat of one set: a loop that can remember how far it went, where it stands at the top

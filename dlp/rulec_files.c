@@ -39,7 +39,8 @@ static enum gw_status add_file(struct files *all, const char *path, size_t name_
     copy = strdup(path);
     if (copy == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the list of rule files");
-    all->f[all->n++] = (struct file){copy, copy + name_at};
+    all->f[all->n].path = copy;
+    all->f[all->n++].name = copy + name_at;
     return GW_OK;
 }
 

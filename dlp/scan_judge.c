@@ -94,7 +94,7 @@ static bool has_context(const struct scan_leaf *x, const struct bundle_rule *r, 
 /* ---- reject list ------------------------------------------------------------------------ */
 
 /* Glob over the whole span, * and ?, without case; linear but for one level of going back. */
-static bool glob(struct gw_span s, const struct bundle_text *g)
+static bool glob_matches(struct gw_span s, const struct bundle_text *g)
 {
     size_t i = 0, k = 0, star = SIZE_MAX, mark = 0;
 
@@ -134,7 +134,7 @@ static bool is_rejected(const struct bundle_rule *r, struct gw_span s)
         bool is_glob = memchr(entry->ptr, '*', entry->len) != NULL ||
                        memchr(entry->ptr, '?', entry->len) != NULL;
 
-        if (is_glob ? glob(s, entry) : contains(s, entry))
+        if (is_glob ? glob_matches(s, entry) : contains(s, entry))
             return true;
     }
     return false;
