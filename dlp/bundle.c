@@ -23,9 +23,20 @@ static void free_rules(struct dlp_rules *r)
     free(r->validators);
     free(r->first_validator);
     free(r->run_kind);
+    free(r->words);
+    free(r->keys);
     if (r->object != NULL)
         (void)dlclose(r->object);
     free(r);
+}
+
+void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n)
+{
+    memset(slots, 0, sizeof(*slots));
+    for (unsigned i = 0; i < n; i++)
+        slots->first[((unsigned char)words[i].ptr[0] & 31) + 1]++;
+    for (unsigned i = 1; i < 33; i++)
+        slots->first[i] = (uint16_t)(slots->first[i] + slots->first[i - 1]);
 }
 
 static void fill_info(struct dlp_rules *r)
@@ -40,6 +51,8 @@ static void fill_info(struct dlp_rules *r)
                                             .class_ = (enum gw_class)rule->class_,
                                             .severity = (enum gw_severity)rule->severity,
                                             .confidence = rule->confidence};
+        bundle_slots_init(&r->words[i], rule->words, rule->n_words);
+        bundle_slots_init(&r->keys[i], rule->keys, rule->n_keys);
     }
 }
 
@@ -115,8 +128,10 @@ enum gw_status bundle_open(const struct bundle *b, void *object, struct dlp_rule
     r->validators = calloc(n_checks + 1, sizeof(void *));
     r->first_validator = calloc(b->n_rules + 1, sizeof(*r->first_validator));
     r->run_kind = calloc(b->n_runs + 1, sizeof(*r->run_kind));
-    if (r->run_kind == NULL || r->info == NULL || r->validators == NULL ||
-        r->first_validator == NULL || !prefilter_init(&r->filter, b)) {
+    r->words = calloc(b->n_rules + 1, sizeof(*r->words));
+    r->keys = calloc(b->n_rules + 1, sizeof(*r->keys));
+    if (r->words == NULL || r->keys == NULL || r->run_kind == NULL || r->info == NULL ||
+        r->validators == NULL || r->first_validator == NULL || !prefilter_init(&r->filter, b)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;
     }

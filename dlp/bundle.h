@@ -20,11 +20,20 @@ enum bundle_run_kind {
     BUNDLE_RUN_IN_WORD, /* and it has no bytes but [A-Za-z0-9_] */
 };
 
+/* Words sorted by slot, the low five bits of their first byte: slot s has [first[s], first[s + 1]). */
+struct bundle_slots {
+    uint16_t first[33];
+};
+
+/* Fills slots for words that are sorted so. */
+void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n);
+
 struct dlp_rules {
     const struct bundle *b;
     struct dlp_rule_info *info;              /* of each rule */
     const struct dlp_validator **validators; /* of all rules' checks, in order */
     unsigned *first_validator;               /* of each rule, into validators */
+    struct bundle_slots *words, *keys;       /* of each rule */
     struct prefilter filter;
     unsigned char *run_kind; /* enum bundle_run_kind of each run */
     unsigned min_run;        /* shortest run that is looked for; 0: none */

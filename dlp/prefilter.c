@@ -10,6 +10,30 @@ static bool set_has(const struct bundle_set *s, unsigned b)
     return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
 }
 
+/* Enters a literal window's hash; others make their bucket one that hashes say nothing of. */
+static void add_hash(struct prefilter *f, const struct bundle *b, unsigned w)
+{
+    unsigned char key[BUNDLE_WINDOW_BYTES] = {0};
+    uint32_t hash = 0;
+
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
+        const struct bundle_set *s = &b->sets[b->windows[w].set[place]];
+        unsigned n = 0;
+
+        for (unsigned byte = 0; byte < 256; byte++) {
+            if (!set_has(s, byte))
+                continue;
+            if (n++ > 0 && (byte | 0x20) != key[place]) {
+                f->literal &= ~(UINT64_C(1) << b->windows[w].bucket);
+                return;
+            }
+            key[place] = (unsigned char)(byte | 0x20);
+        }
+    }
+    hash = prefilter_hash(key);
+    f->hashes[hash >> 6] |= UINT64_C(1) << (hash & 63);
+}
+
 static void add_window(struct prefilter *f, const struct bundle *b, unsigned w)
 {
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
@@ -46,6 +70,7 @@ static void split_tables(struct prefilter *f)
 bool prefilter_init(struct prefilter *f, const struct bundle *b)
 {
     memset(f, 0, sizeof(*f));
+    f->literal = UINT64_MAX;
     f->n_windows = b->n_windows;
     f->n_words = (b->n_windows + 63) / 64;
     f->rows = calloc((size_t)BUNDLE_WINDOW_BYTES * 256 * f->n_words + 1, sizeof(*f->rows));
@@ -53,6 +78,7 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b)
         return false;
     for (unsigned w = 0; w < b->n_windows; w++) {
         add_window(f, b, w);
+        add_hash(f, b, w);
         f->first[b->windows[w].bucket + 1] = w + 1;
     }
     for (unsigned i = 1; i <= BUNDLE_BUCKETS; i++) /* empty buckets */

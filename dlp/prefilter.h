@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dlp/bundle_abi.h"
 
@@ -31,11 +32,22 @@ struct prefilter {
     uint8_t low[PREFILTER_SLICES][BUNDLE_WINDOW_BYTES][16];
     uint8_t high[PREFILTER_SLICES][BUNDLE_WINDOW_BYTES][16];
     uint8_t beyond[PREFILTER_SLICES][BUNDLE_WINDOW_BYTES];
+    uint64_t literal;                   /* buckets that hold literal windows only */
+    uint64_t hashes[1 << 10];           /* a bit for each hash of a literal window */
     unsigned first[BUNDLE_BUCKETS + 1]; /* bucket b holds windows [first[b], first[b + 1]) */
     prefilter_find_fn *find;
     unsigned n_windows, n_words; /* a row has n_words words of 64 windows */
     uint64_t *rows;              /* [place][byte][word]: windows that accept the byte there */
 };
+
+/* 16 bits of hash of four bytes without case. */
+static inline uint32_t prefilter_hash(const unsigned char *p)
+{
+    uint32_t key = 0;
+
+    memcpy(&key, p, sizeof(key));
+    return ((key | 0x20202020u) * 0x9E3779B1u) >> 16;
+}
 
 /* Builds the tables; false when out of memory. Release with prefilter_fini. */
 bool prefilter_init(struct prefilter *f, const struct bundle *b);
@@ -51,6 +63,17 @@ size_t prefilter_find_avx512(const struct prefilter *f, const unsigned char *tex
 prefilter_find_fn *prefilter_best(void);
 bool prefilter_has_avx2(void);
 bool prefilter_has_avx512(void);
+
+/* The buckets of the windows that may be at p (four readable bytes). Literal windows, the many, are
+ * looked up by a hash of their bytes without case first. */
+static inline uint64_t prefilter_buckets(const struct prefilter *f, const unsigned char *p)
+{
+    uint32_t hash = prefilter_hash(p);
+    uint64_t buckets =
+        f->bucket[0][p[0]] & f->bucket[1][p[1]] & f->bucket[2][p[2]] & f->bucket[3][p[3]];
+
+    return (f->hashes[hash >> 6] >> (hash & 63) & 1) != 0 ? buckets : buckets & ~f->literal;
+}
 
 /* The row of windows that accept byte at place. */
 static inline const uint64_t *prefilter_row(const struct prefilter *f, unsigned place,

@@ -22,10 +22,10 @@ struct rulec_anchor {
 enum gw_status rulec_anchors(struct gw_arena *arena, const struct rx_node *root,
                              struct rulec_anchor **out, unsigned *n_out, struct gw_err *err);
 
-/* Spreads n windows over BUNDLE_BUCKETS buckets so that the union of each bucket's sets stays rare.
+/* Spreads n windows over at most n_buckets buckets so that the union of each bucket's sets stays rare.
  * GW_ENOMEM. */
 enum gw_status rulec_buckets(const struct bundle_set (*windows)[BUNDLE_WINDOW_BYTES], unsigned n,
-                             unsigned *bucket);
+                             unsigned n_buckets, unsigned *bucket);
 
 /* How often text is expected to hold a window, a byte: 0 to 1. */
 double rulec_window_frequency(const struct bundle_set *window);

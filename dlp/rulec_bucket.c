@@ -68,7 +68,7 @@ static void join_one(struct cluster *all, unsigned n, unsigned *owner)
 }
 
 enum gw_status rulec_buckets(const struct bundle_set (*windows)[BUNDLE_WINDOW_BYTES], unsigned n,
-                             unsigned *bucket)
+                             unsigned n_buckets, unsigned *bucket)
 {
     struct cluster *all = calloc(n + 1, sizeof(*all));
     unsigned next = 0;
@@ -82,9 +82,9 @@ enum gw_status rulec_buckets(const struct bundle_set (*windows)[BUNDLE_WINDOW_BY
         all[i].live = true;
         bucket[i] = i;
     }
-    for (unsigned i = 0; n > BUNDLE_BUCKETS && i < n; i++)
+    for (unsigned i = 0; n > n_buckets && i < n; i++)
         find_nearest(all, n, i);
-    for (unsigned live = n; live > BUNDLE_BUCKETS; live--)
+    for (unsigned live = n; live > n_buckets; live--)
         join_one(all, n, bucket);
     /* Number the clusters that are left; nearest is free now. */
     for (unsigned i = 0; i < n; i++)

@@ -25,6 +25,7 @@ struct emit_anchor {
     struct rulec_anchor a;
     unsigned pattern;
     unsigned bucket; /* of a window */
+    bool literal;    /* a window of one byte, or one letter, at each place */
 };
 
 /* What stands in the bundle's tables. Zeroed is empty. */
@@ -33,6 +34,7 @@ struct emit_tables {
     struct emit_pattern *patterns;
     struct emit_anchor *anchors;
     unsigned n_patterns, cap_patterns, n_anchors, cap_anchors, n_memos;
+    unsigned n_literals;                   /* windows; they come first */
     unsigned n_windows, n_targets, n_runs; /* known after emit_put_tables */
 };
 

@@ -6,7 +6,7 @@
 
 #include "dlp/rulec_emit.h"
 
-enum { SCRATCH_BYTES = 256 << 20 };
+enum { SCRATCH_BYTES = 256 << 20, LITERAL_BUCKETS = 40 };
 
 void emit_tables_fini(struct emit_tables *t)
 {
@@ -58,6 +58,23 @@ static bool add_pattern(struct emit_tables *t, const struct emit_pattern *p)
     return true;
 }
 
+/* True when a window has one byte at each place, or one letter in both cases. */
+static bool is_literal(const struct rulec_anchor *a)
+{
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
+        unsigned n = 0, folded = 256;
+
+        for (unsigned b = 0; b < 256; b++) {
+            if (!rx_set_has(&a->set[place], b))
+                continue;
+            if (n++ > 0 && (b | 0x20) != folded)
+                return false;
+            folded = b | 0x20;
+        }
+    }
+    return a->run == 0;
+}
+
 static bool add_anchor(struct emit_tables *t, const struct rulec_anchor *a, unsigned pattern)
 {
     struct emit_anchor *grown = room(t->anchors, t->n_anchors, &t->cap_anchors, sizeof(*grown));
@@ -65,7 +82,7 @@ static bool add_anchor(struct emit_tables *t, const struct rulec_anchor *a, unsi
     if (grown == NULL)
         return false;
     t->anchors = grown;
-    t->anchors[t->n_anchors++] = (struct emit_anchor){*a, pattern, 0};
+    t->anchors[t->n_anchors++] = (struct emit_anchor){*a, pattern, 0, is_literal(a)};
     return true;
 }
 
@@ -132,6 +149,8 @@ static int by_window(const void *a, const void *b)
 
     if ((x->a.run != 0) != (y->a.run != 0))
         return x->a.run != 0 ? 1 : -1;
+    if (x->literal != y->literal)
+        return x->literal ? -1 : 1;
     if (x->bucket != y->bucket)
         return x->bucket < y->bucket ? -1 : 1;
     if (order != 0)
@@ -207,6 +226,29 @@ static void put_runs(struct gw_buf *out, struct emit_tables *t)
     gw_buf_adds(out, "    {0, 0, {0, 0, 0, 0}}};\n");
 }
 
+/* How many different windows, which are first in order, are literal. */
+static unsigned count_literals(const struct emit_tables *t)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < t->n_anchors && t->anchors[i].literal; i++)
+        n += i == 0 || !same_window(&t->anchors[i - 1], &t->anchors[i]);
+    return n;
+}
+
+/* Literal windows get buckets of their own: the scanner rejects most of what these pass by a hash. */
+static enum gw_status cluster(const struct emit_tables *t,
+                              const struct bundle_set (*windows)[BUNDLE_WINDOW_BYTES], unsigned n,
+                              unsigned *bucket)
+{
+    GW_TRY(rulec_buckets(windows, t->n_literals, LITERAL_BUCKETS, bucket));
+    GW_TRY(rulec_buckets(windows + t->n_literals, n - t->n_literals,
+                         BUNDLE_BUCKETS - LITERAL_BUCKETS, bucket + t->n_literals));
+    for (unsigned i = t->n_literals; i < n; i++)
+        bucket[i] += LITERAL_BUCKETS;
+    return GW_OK;
+}
+
 /* Gives every window its bucket and sorts by it. */
 static enum gw_status assign_buckets(struct emit_tables *t)
 {
@@ -220,7 +262,8 @@ static enum gw_status assign_buckets(struct emit_tables *t)
     for (unsigned i = 0; i < t->n_anchors && t->anchors[i].a.run == 0; i++)
         if (i == 0 || !same_window(&t->anchors[i - 1], &t->anchors[i]))
             memcpy(windows[n++], t->anchors[i].a.set, sizeof(windows[0]));
-    st = rulec_buckets((const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])windows, n, bucket);
+    t->n_literals = count_literals(t);
+    st = cluster(t, (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])windows, n, bucket);
     if (st != GW_OK)
         goto out;
     n = 0;

@@ -255,14 +255,29 @@ static enum gw_status read_validate(struct reader *x, const struct gw_yaml_node 
 
 /* ---- context ---------------------------------------------------------------------------- */
 
+/* By the low five bits of the first byte, which is how the scanner looks words up; else as written. */
+static int by_slot(const void *a, const void *b)
+{
+    const struct gw_span *x = a, *y = b;
+    int sx = x->ptr[0] & 31, sy = y->ptr[0] & 31;
+
+    return sx != sy ? sx - sy : (x->ptr < y->ptr ? -1 : x->ptr > y->ptr);
+}
+
 static enum gw_status read_words(struct reader *x, const struct gw_yaml_node *n)
 {
-    return read_texts(x, n, 100, &x->rule->words, &x->rule->n_words);
+    GW_TRY(read_texts(x, n, 100, &x->rule->words, &x->rule->n_words));
+    if (x->rule->n_words > 0)
+        qsort(x->rule->words, x->rule->n_words, sizeof(*x->rule->words), by_slot);
+    return GW_OK;
 }
 
 static enum gw_status read_keys(struct reader *x, const struct gw_yaml_node *n)
 {
-    return read_texts(x, n, 100, &x->rule->keys, &x->rule->n_keys);
+    GW_TRY(read_texts(x, n, 100, &x->rule->keys, &x->rule->n_keys));
+    if (x->rule->n_keys > 0)
+        qsort(x->rule->keys, x->rule->n_keys, sizeof(*x->rule->keys), by_slot);
+    return GW_OK;
 }
 
 static enum gw_status read_within(struct reader *x, const struct gw_yaml_node *n)

@@ -195,16 +195,21 @@ static void try_hits(struct scan_leaf *x, uint64_t hits, unsigned word, size_t a
 static void try_windows(struct scan_leaf *x, size_t at)
 {
     const struct prefilter *f = &x->rules->filter;
+    const unsigned char *p = (const unsigned char *)x->text.ptr + at;
+    unsigned char tail[BUNDLE_WINDOW_BYTES] = {0};
     const uint64_t *row[BUNDLE_WINDOW_BYTES];
-    uint64_t buckets = UINT64_MAX;
+    uint64_t buckets = 0;
     unsigned next = 0; /* the first word that was not looked at yet */
 
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-        unsigned char c = at + place < x->text.len ? (unsigned char)x->text.ptr[at + place] : 0;
-
-        buckets &= f->bucket[place][c];
-        row[place] = prefilter_row(f, place, c);
+    if (x->text.len - at < sizeof(tail)) {
+        memcpy(tail, p, x->text.len - at);
+        p = tail;
     }
+    buckets = prefilter_buckets(f, p);
+    if (buckets == 0)
+        return;
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+        row[place] = prefilter_row(f, place, p[place]);
     for (; buckets != 0; buckets &= buckets - 1) {
         unsigned bucket = (unsigned)__builtin_ctzll(buckets);
         unsigned i = f->first[bucket] / 64, last = (f->first[bucket + 1] - 1) / 64;

@@ -53,9 +53,9 @@ enum gw_status scan_prepare(struct dlp_scanner *s, const struct dlp_rules *rules
 bool scan_judge(const struct scan_leaf *x, uint32_t rule, size_t match_start, size_t match_end,
                 size_t start, size_t end, unsigned *confidence);
 
-/* True when word (dlp/rulec.h, "Context") stands in text, searched over [from, to). */
+/* True when a word (dlp/rulec.h, "Context") stands in text, searched over [from, to). */
 bool scan_has_word(struct gw_span text, size_t from, size_t to, const struct bundle_text *words,
-                   unsigned n_words);
+                   const struct bundle_slots *slots);
 
 /* Keeps the strongest of overlapping findings from s->found[first] on, sorted by start. GW_ENOMEM. */
 enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first);

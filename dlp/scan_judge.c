@@ -55,23 +55,17 @@ static bool word_at(struct gw_span text, size_t at, const struct bundle_text *wo
 }
 
 bool scan_has_word(struct gw_span text, size_t from, size_t to, const struct bundle_text *words,
-                   unsigned n_words)
+                   const struct bundle_slots *slots)
 {
     const unsigned char *t = (const unsigned char *)text.ptr;
-    struct bundle_set first = {{0}};
 
-    for (unsigned i = 0; i < n_words; i++) {
-        unsigned char c = (unsigned char)gw_ascii_lower(words[i].ptr[0]);
-
-        first.w[c >> 5] |= 1u << (c & 31);
-    }
     text.len = to;
     for (size_t at = from; at < to; at++) {
-        unsigned char c = (unsigned char)gw_ascii_lower(text.ptr[at]);
+        unsigned slot = t[at] & 31; /* of both cases */
 
-        if ((first.w[c >> 5] >> (c & 31) & 1u) == 0 || !word_starts(t, at))
+        if (slots->first[slot] == slots->first[slot + 1] || !word_starts(t, at))
             continue;
-        for (unsigned i = 0; i < n_words; i++)
+        for (unsigned i = slots->first[slot]; i < slots->first[slot + 1]; i++)
             if (word_at(text, at, &words[i]))
                 return true;
     }
@@ -79,16 +73,17 @@ bool scan_has_word(struct gw_span text, size_t from, size_t to, const struct bun
 }
 
 /* True when the rule's words or keys are near the span or in the key above it. */
-static bool has_context(const struct scan_leaf *x, const struct bundle_rule *r, size_t start,
-                        size_t end)
+static bool has_context(const struct scan_leaf *x, uint32_t rule, size_t start, size_t end)
 {
+    const struct bundle_rule *r = &x->rules->b->rules[rule];
+    const struct bundle_slots *words = &x->rules->words[rule], *keys = &x->rules->keys[rule];
     size_t from = start > r->within ? start - r->within : 0;
     size_t to = x->text.len - end > r->within ? end + r->within : x->text.len;
 
-    return (r->n_words > 0 && (scan_has_word(x->text, from, start, r->words, r->n_words) ||
-                               scan_has_word(x->text, end, to, r->words, r->n_words) ||
-                               scan_has_word(x->key, 0, x->key.len, r->words, r->n_words))) ||
-           (r->n_keys > 0 && scan_has_word(x->key, 0, x->key.len, r->keys, r->n_keys));
+    return (r->n_words > 0 && (scan_has_word(x->text, from, start, r->words, words) ||
+                               scan_has_word(x->text, end, to, r->words, words) ||
+                               scan_has_word(x->key, 0, x->key.len, r->words, words))) ||
+           (r->n_keys > 0 && scan_has_word(x->key, 0, x->key.len, r->keys, keys));
 }
 
 /* ---- reject list ------------------------------------------------------------------------ */
@@ -153,9 +148,15 @@ bool scan_judge(const struct scan_leaf *x, uint32_t rule, size_t match_start, si
                                  .match_end = match_end,
                                  .key = x->key};
     int sum = (int)r->confidence;
+    bool near = false;
 
     if (end - start < r->min_len || end - start > r->max_len ||
         is_rejected(r, (struct gw_span){x->text.ptr + start, end - start}))
+        return false;
+    /* Where it is required, context is the cheapest way out. */
+    near = r->n_words + r->n_keys > 0 && (r->required != 0 || r->boost != 0) &&
+           has_context(x, rule, start, end);
+    if (r->required != 0 && !near)
         return false;
     for (unsigned i = 0; i < r->n_checks; i++) {
         int change = 0;
@@ -168,14 +169,8 @@ bool scan_judge(const struct scan_leaf *x, uint32_t rule, size_t match_start, si
         sum += change;
     }
     sum = sum < 0 ? 0 : (sum > 100 ? 100 : sum);
-    if (r->n_words + r->n_keys > 0) {
-        bool near = has_context(x, r, start, end);
-
-        if (!near && r->required)
-            return false;
-        sum += near ? r->boost : 0;
-        sum = sum < 0 ? 0 : (sum > 100 ? 100 : sum);
-    }
+    sum += near ? r->boost : 0;
+    sum = sum < 0 ? 0 : (sum > 100 ? 100 : sum);
     *confidence = (unsigned)sum;
     return *confidence >= x->report_from;
 }

@@ -336,7 +336,10 @@ static void test_words(void)
         struct gw_span text = gw_span_str(cases[i].text);
         struct bundle_text word = {cases[i].word, (uint32_t)strlen(cases[i].word)};
 
-        if (!CHECK(scan_has_word(text, 0, text.len, &word, 1) == cases[i].found))
+        struct bundle_slots slots;
+
+        bundle_slots_init(&slots, &word, 1);
+        if (!CHECK(scan_has_word(text, 0, text.len, &word, &slots) == cases[i].found))
             fprintf(stderr, "  %s in %s\n", cases[i].word, cases[i].text);
     }
 }
