@@ -22,7 +22,7 @@ struct client {
     struct admin *admin;
     struct bufferevent *bev;
     struct http1 *parser;
-    bool answered;
+    bool answered, head_only;
 };
 
 struct admin {
@@ -54,7 +54,8 @@ static void answer(struct client *c, unsigned status, const char *type, struct g
                               "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
                               "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
                               status, status == 200 ? "OK" : "Error", type, body.len);
-    (void)evbuffer_add(out, body.ptr, body.len);
+    if (!c->head_only)
+        (void)evbuffer_add(out, body.ptr, body.len);
     (void)bufferevent_disable(c->bev, EV_READ);
 }
 
@@ -90,6 +91,7 @@ static void on_request(struct client *c, const struct http1_head *h)
     struct server *s = c->admin->server;
     unsigned status = 200;
 
+    c->head_only = gw_span_is(h->method, "HEAD");
     if (!gw_span_is(h->method, "GET") && !gw_span_is(h->method, "HEAD")) {
         answer(c, 405, "text/plain", GW_SPAN("GET only\n"));
         return;
@@ -133,8 +135,8 @@ static void on_write(struct bufferevent *bev, void *ctx)
 {
     struct client *c = ctx;
 
-    (void)bev;
-    if (c->answered)
+    /* A deferred call may be older than the answer. */
+    if (c->answered && evbuffer_get_length(bufferevent_get_output(bev)) == 0)
         client_free(c);
 }
 
@@ -175,7 +177,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     a->clients = c;
     a->n_clients++;
     bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
-    bufferevent_setwatermark(c->bev, EV_READ, 0, 64 * 1024);
+    bufferevent_setwatermark(c->bev, EV_READ, 0, (size_t)64 * 1024);
     bufferevent_set_timeouts(c->bev, &limit, &limit);
     (void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
@@ -198,7 +200,7 @@ enum gw_status admin_open(struct event_base *base, struct server *s,
         (const struct sockaddr *)&addr->sa, (int)addr->sa_len);
     if (a->listener == NULL) {
         free(a);
-        return gw_fail(err, GW_EIO, "cannot listen on %s: %s", addr->text, strerror(errno));
+        return gw_fail(err, GW_EIO, "cannot listen on %s: %s", addr->text, strerrordesc_np(errno));
     }
     *out = a;
     return GW_OK;
@@ -206,10 +208,14 @@ enum gw_status admin_open(struct event_base *base, struct server *s,
 
 void admin_close(struct admin *a)
 {
+    struct client *next;
+
     if (a == NULL)
         return;
-    while (a->clients != NULL)
-        client_free(a->clients);
+    for (struct client *c = a->clients; c != NULL; c = next) {
+        next = c->next;
+        client_free(c);
+    }
     evconnlistener_free(a->listener);
     free(a);
 }

@@ -69,8 +69,8 @@ void tunnel_record(const struct tunnel *t, bool denied, const char *why)
 
 static void on_refusal_written(struct bufferevent *bev, void *ctx)
 {
-    (void)bev;
-    tunnel_free(ctx);
+    if (evbuffer_get_length(bufferevent_get_output(bev)) == 0)
+        tunnel_free(ctx);
 }
 
 static void on_gone(struct bufferevent *bev, short what, void *ctx)
@@ -224,7 +224,7 @@ static bool authenticate(struct tunnel *t, const struct http1_head *h)
 
     if (t->w->server->cfg->intercept.auth == PROXY_AUTH_NONE)
         return true;
-    t->arena = gw_arena_new(64 * 1024);
+    t->arena = gw_arena_new((size_t)64 * 1024);
     if (t->arena == NULL)
         return false;
     key = proxy_key(t, value);
@@ -256,6 +256,8 @@ static void bump(struct tunnel *t)
         return;
     }
     t->bev = NULL; /* belongs to the filter now */
+    /* Else the filter would pour any amount of records below, where no back-pressure sees them. */
+    bufferevent_setwatermark(under, EV_WRITE, CONN_OUT_LOW / 2, CONN_OUT_LOW);
     metrics_add(&w->metrics.connects_bumped, 1);
     if (conn_new(w, bev, t->peer, t->peer_port, &fixed) != NULL)
         /* The ClientHello lies in the buffer already; nothing else would announce it. */
@@ -440,9 +442,12 @@ void connect_drain(struct worker *w)
 
 void connect_stop(struct worker *w)
 {
-    while (w->tunnels != NULL) {
-        if (w->tunnels->up != NULL)
-            tunnel_record(w->tunnels, false, "the gateway stopped");
-        tunnel_free(w->tunnels);
+    struct tunnel *next;
+
+    for (struct tunnel *t = w->tunnels; t != NULL; t = next) {
+        next = t->next;
+        if (t->up != NULL)
+            tunnel_record(t, false, "the gateway stopped");
+        tunnel_free(t);
     }
 }

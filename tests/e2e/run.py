@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD, CACHE, MODEL = (os.path.abspath(p) for p in sys.argv[1:4])
@@ -38,7 +39,7 @@ def check(ok, what, detail=""):
         passed += 1
     else:
         failed += 1
-        print("FAIL", what, str(detail)[:600], flush=True)
+        print("FAIL", what, str(detail)[:1500], flush=True)
     return ok
 
 
@@ -280,8 +281,35 @@ def test_requests(w, key):
     check(status == 413, "a decompression bomb is 413", (status, body))
     status, headers, _ = w.post("x" * 10, "slk_" + "0" * 43)
     check(status == 401 and headers.get("x-request-id"), "an unknown key is 401 with a request id")
+    connects = lambda: re.search(r"sluice_upstream_connects_total (\d+)", w.admin_get("/metrics")[1])[1]
+    before, sent = connects(), len(w.received())
+    status, headers, body = w.post(PHI, key)
+    check(status == 200 and headers["x-sluice-route"] == "local" and connects() == before and len(w.received()) == sent,
+          "a sensitive prompt opens no upstream socket", (status, headers))
     status, headers, body = w.post("hello [[mock status=503]]", key)
     check(status == 503 and b"mock_503" in body, "a provider's error passes as it came", body)
+
+
+def test_commands(w):
+    """The commands a security team uses, on the same rules and policy."""
+    out = subprocess.run([BUILD + "/sluice", "rules", "test", "--json"], text=True, capture_output=True,
+                         input=json.dumps({"id": "a", "text": "é " + SECRET}) + "\n").stdout
+    found = json.loads(out)["findings"][0]
+    check(found["start"] == 2 and found["end"] == 2 + len(SECRET) and found["class"] == "secret" and found["confidence"] >= 80,
+          "rules test --json counts characters", out)
+    r = subprocess.run([BUILD + "/sluice", "policy", "test", "-c", w.path("sluice.yaml"), "--model", "gpt-4o", PHI],
+                       text=True, capture_output=True)
+    check(r.returncode == 0 and "local" in r.stdout and "health" in r.stdout and "84736251" not in r.stdout,
+          "policy test says where and why, without the value", r.stdout + r.stderr)
+    r = subprocess.run([BUILD + "/sluice", "serve", "-c", w.path("sluice.yaml"), "--check"], text=True, capture_output=True)
+    check(r.returncode == 0, "serve --check accepts the configuration", r.stdout + r.stderr)
+    with open(w.path("bad.yaml"), "w") as f:
+        f.write("targets:\n  a: { kind: openai, zone: aproved }\nlisten: { gatway: 1 }\n")
+    r = subprocess.run([BUILD + "/sluice", "serve", "-c", w.path("bad.yaml"), "--check"], text=True, capture_output=True)
+    check(r.returncode == 1 and "bad.yaml:2" in r.stderr and "zone" in r.stderr and "gateway" in r.stderr,
+          "a bad configuration is told with file, line, key and a suggestion", r.stderr)
+    listed = w.sluice("keys", "list", "-c", w.path("sluice.yaml"))
+    check("tester" in listed and "slk_" not in listed, "keys list shows names, not keys", listed)
 
 
 def test_revocation(w):
@@ -392,6 +420,21 @@ def test_malformed(w, key):
         t.join()
     check(len(cases) > 150 and w.received().count(b"#REQ") == before,
           f"0 of {len(cases)} must-reject requests forwarded", w.received().count(b"#REQ") - before)
+    bodies = [open(os.path.join(shared, "json/test_parsing", f), "rb").read()
+              for f in sorted(os.listdir(os.path.join(shared, "json/test_parsing"))) if f.startswith("n_")]
+    work, taken = [b'{"x":' + b + b',"model":"gpt-4o","messages":[{"role":"user","content":"hi"}]}' for b in bodies], []
+
+    def post_all():
+        while work:
+            b = work.pop()
+            status = w.post(b, key)[0]
+            if status != 400 and not (status == 413 and b.count(b"[") > 64):
+                taken.append((status, b[:80]))
+    threads = [threading.Thread(target=post_all) for _ in range(8)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    check(len(bodies) > 150 and not taken and w.received().count(b"#REQ") == before,
+          f"0 of {len(bodies)} malformed JSON documents forwarded", taken[:3])
     check(w.post("still there [[mock say=fox]]", key)[0] == 200, "and the gateway serves on")
 
 
@@ -563,6 +606,7 @@ def main():
         if not check(w.start() and w.gateway.poll() is None, "the gateway starts", open(w.path("gateway.log")).read()[-800:]):
             return
         test_requests(w, key)
+        test_commands(w)
         if not QUICK:
             test_sdks(w, key)
         test_revocation(w)
@@ -576,6 +620,8 @@ def main():
         for what in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer"):
             check(what not in log, "no " + what, log[log.find(what):][:1500])
         check(SECRET not in log and key not in log and MAIL not in log, "no planted value and no key in the log")
+    except Exception:  # a test that breaks off is a failure, and the rest of the world is still stopped
+        check(False, "the run reached its end", traceback.format_exc())
     finally:
         w.end()
         if w.brokers:

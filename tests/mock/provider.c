@@ -435,8 +435,7 @@ static void on_flushed(struct bufferevent *bev, void *ctx)
 {
     struct client *c = ctx;
 
-    (void)bev;
-    if (!c->busy && !c->keep_alive)
+    if (!c->busy && !c->keep_alive && evbuffer_get_length(bufferevent_get_output(bev)) == 0)
         client_free(c);
 }
 
