@@ -283,7 +283,8 @@ def test_requests(w, key):
     check(status == 401 and headers.get("x-request-id"), "an unknown key is 401 with a request id")
     connects = lambda: re.search(r"sluice_upstream_connects_total (\d+)", w.admin_get("/metrics")[1])[1]
     before, sent = connects(), len(w.received())
-    status, headers, body = w.post(PHI, key)
+    status, headers, body = w.post(json.dumps({"model": "gpt-4o", "max_tokens": 24, "messages": [
+        {"role": "user", "content": PHI}]}).encode(), key)
     check(status == 200 and headers["x-sluice-route"] == "local" and connects() == before and len(w.received()) == sent,
           "a sensitive prompt opens no upstream socket", (status, headers))
     status, headers, body = w.post("hello [[mock status=503]]", key)
