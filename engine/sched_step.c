@@ -9,7 +9,10 @@
 enum {
     /* Tokens of a step that somebody's stream waits for. */
     MIXED_STEP_TOKENS = 128,
-    MIN_CHUNK = 16
+    MIN_CHUNK = 16,
+    /* A sequence begins only when there is room for it and for this much growth of each older one;
+     * otherwise it would be sent back a few steps later and its work lost. */
+    GROWTH_TOKENS = 32
 };
 
 /* Fills s->by_age with what runs, oldest first. Returns how many. */
@@ -41,8 +44,11 @@ static bool get_pages(struct sched *s, unsigned i, unsigned n_seqs, unsigned n)
 {
     struct seq *q = s->by_age[i];
     unsigned victim = n_seqs;
+    unsigned free_tokens = kvcache_total_tokens(s->kv) - kvcache_used_tokens(s->kv);
     enum gw_status st;
 
+    if (i != 0 && q->kv.n_pages == 0 && free_tokens < q->ids.n + (size_t)GROWTH_TOKENS * (i + 1))
+        return false;
     while ((st = kvcache_reserve(s->kv, &q->kv, q->n_cached + n)) == GW_EAGAIN) {
         while (victim-- > i + 1 && s->by_age[victim]->kv.n_pages == 0)
             continue;
