@@ -162,12 +162,13 @@ CHECKED := $(wildcard $(FOLDERS:%=%/*.[ch]) tests/*.h tests/unit/*/*.[ch] tests/
 TIDY_SKIP := $(wildcard kernels/*avx512*.c dlp/*avx512*.c)
 
 lint: ## format, layers, clang-tidy, cppcheck
-	clang-format --dry-run --Werror $(CHECKED)
-	awk -f tests/lint/layers.awk $(CHECKED) $(RESRC) $(wildcard kernels/*.cu kernels/*.cuh)
-	tests/lint/tree.sh
-	@echo "clang-tidy" && printf '%s\n' $(filter-out $(TIDY_SKIP) tests/%,$(filter %.c,$(CHECKED))) | \
-	  xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(CPPFLAGS) -std=c11 -mavx2 -mfma -mf16c -mbmi2 2>/dev/null || exit 255' tidy
-	cppcheck --quiet --enable=warning,performance,portability --inline-suppr --std=c11 \
+	@packaging/deps.sh lint
+	@echo clang-format && clang-format --dry-run --Werror $(CHECKED)
+	@echo layers && awk -f tests/lint/layers.awk $(CHECKED) $(RESRC) $(wildcard kernels/*.cu kernels/*.cuh)
+	@echo tree && tests/lint/tree.sh
+	@echo clang-tidy && printf '%s\n' $(filter-out $(TIDY_SKIP) tests/%,$(filter %.c,$(CHECKED))) | \
+	  xargs -P $(shell nproc) -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(CPPFLAGS) -DSLUICE_VERSION=\"$(VERSION)\" -std=c11 -mavx2 -mfma -mf16c -mbmi2 2>/dev/null || exit 255' tidy
+	@echo cppcheck && cppcheck --quiet -j $(shell nproc) --enable=warning,performance,portability --inline-suppr --std=c11 \
 	  --error-exitcode=1 --suppress=missingIncludeSystem -I. -D_GNU_SOURCE $(FOLDERS)
 
 format: ## rewrite the sources in the project's format
