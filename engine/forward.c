@@ -38,20 +38,19 @@ static void *carve(struct carver *c, size_t n, size_t size)
     return c->mem == NULL ? NULL : c->mem + at;
 }
 
-static void *carve_acts(struct carver *c, unsigned n_tokens, size_t cols)
+static void *carve_acts(struct carver *c, const struct forward *f, unsigned n_tokens, size_t cols)
 {
-    return carve(c, 1, kern_acts_bytes(n_tokens, cols));
+    return carve(c, 1, kern_acts_bytes(n_tokens, cols, f->m->acts_form));
 }
 
 static void carve_prep(struct carver *c, const struct forward *f, struct forward_prep *b,
                        unsigned n_tokens)
 {
     b->x = carve(c, (size_t)n_tokens * f->m->n_embd, sizeof(float));
-    n_tokens *= f->n_rows;
     b->xn = carve(c, (size_t)n_tokens * f->m->n_embd, sizeof(float));
-    b->acts_embd = carve_acts(c, n_tokens, f->m->n_embd);
-    b->acts_att = carve_acts(c, n_tokens, f->n_att);
-    b->acts_ff = carve_acts(c, n_tokens, f->m->n_ff);
+    b->acts_embd = carve_acts(c, f, n_tokens, f->m->n_embd);
+    b->acts_att = carve_acts(c, f, n_tokens, f->n_att);
+    b->acts_ff = carve_acts(c, f, n_tokens, f->m->n_ff);
 }
 
 static size_t n_counters(const struct model *m)
@@ -63,24 +62,17 @@ static size_t n_counters(const struct model *m)
 static void carve_all(struct carver *c, struct forward *f)
 {
     const struct model *m = f->m;
-    size_t n = f->max_tokens, both = n * f->n_rows;
+    size_t n = f->max_tokens;
 
     carve_prep(c, f, &f->shared, f->max_tokens);
-    for (unsigned i = 0; i < pool_n_threads(f->p); i++) {
-        struct forward_prep *b = &f->alone[i];
-
-        carve_prep(c, f, b, FORWARD_ALONE_TOKENS);
-        b->att = carve(c, (size_t)FORWARD_ALONE_TOKENS * f->n_rows * f->n_att, sizeof(float));
-        b->ff = carve(c, (size_t)FORWARD_ALONE_TOKENS * f->n_rows * m->n_ff, sizeof(float));
-    }
-    f->qkv = carve(c, both * f->n_qkv, sizeof(float));
-    f->att = carve(c, both * f->n_att, sizeof(float));
-    f->y = carve(c, both * m->n_embd, sizeof(float));
-    f->gate = carve(c, both * m->n_ff, sizeof(float));
-    f->up = carve(c, both * m->n_ff, sizeof(float));
-    f->shared.att = f->att;
-    f->shared.ff = f->gate;
-    f->logits = carve(c, (size_t)f->max_logits * f->n_rows * m->n_vocab, sizeof(float));
+    for (unsigned i = 0; i < pool_n_threads(f->p); i++)
+        carve_prep(c, f, &f->alone[i], FORWARD_ALONE_TOKENS);
+    f->qkv = carve(c, n * f->n_qkv, sizeof(float));
+    f->att = carve(c, n * f->n_att, sizeof(float));
+    f->y = carve(c, n * m->n_embd, sizeof(float));
+    f->gate = carve(c, n * m->n_ff, sizeof(float));
+    f->up = carve(c, n * m->n_ff, sizeof(float));
+    f->logits = carve(c, (size_t)f->max_logits * m->n_vocab, sizeof(float));
     f->rope_cos = carve(c, (size_t)f->max_context * (m->n_rot / 2), sizeof(float));
     f->rope_sin = carve(c, (size_t)f->max_context * (m->n_rot / 2), sizeof(float));
     f->tokens = carve(c, n, sizeof(*f->tokens));
@@ -109,7 +101,6 @@ enum gw_status forward_new(const struct model *m, const struct kvcache *kv, stru
     f->n_att = m->n_heads * m->head_dim;
     f->n_kv = m->n_kv_heads * m->head_dim;
     f->n_qkv = f->n_att + 2 * f->n_kv;
-    f->n_rows = m->fine ? 2 : 1;
     for (;;) {
         c = (struct carver){NULL, 0, false};
         carve_all(&c, f);

@@ -5,7 +5,6 @@
  * by every thread for itself, so that they meet only after shared work. A buffer is written again only
  * after a meeting that follows its last use. Shapes are [outer][inner], d is n_embd. */
 #include <math.h>
-#include <string.h>
 
 #include "engine/forward_private.h"
 
@@ -22,26 +21,6 @@ struct worker {
     struct kern_acts embd, att,
         ff; /* inputs of products: [token][d], [token][n_att], [token][n_ff] */
 };
-
-/* Makes the int8 form of rows [from, to) of x, and where there are two rows an input, of what rounding
- * them lost, n rows further on. */
-static void quantize_rows(const struct worker *w, struct kern_acts *a, float *x, unsigned n,
-                          unsigned from, unsigned to)
-{
-    w->ops->quantize(a, from, to);
-    if (w->f->n_rows == 1)
-        return;
-    for (unsigned t = from; t < to; t++) {
-        const float *row = x + t * a->x_stride;
-        float *lost = x + (n + t) * a->x_stride;
-        const struct kern_act_block *b = a->blocks + t * a->stride;
-
-        for (size_t i = 0; i < a->cols; b++)
-            for (size_t k = 0; k < KERN_BLOCK && i < a->cols; k++, i++)
-                lost[i] = row[i] - b->d * (float)b->q[k];
-    }
-    w->ops->quantize(a, n + from, n + to);
-}
 
 /* A product that is cut into panels of KERN_ROW_STEP rows. */
 struct product {
@@ -85,15 +64,10 @@ static size_t piece_panels(const struct worker *w, size_t panels)
 static void multiply_panels(const struct worker *w, const struct product *p,
                             const struct kern_acts *x, unsigned n_tokens, size_t from, size_t to)
 {
-    size_t row = from * KERN_ROW_STEP, end = to * KERN_ROW_STEP;
-    unsigned n_rows = is_quantized(p->w) ? w->f->n_rows : 1;
+    size_t row_to = to * KERN_ROW_STEP;
 
-    if (end > p->w->rows)
-        end = p->w->rows;
-    w->ops->matmul(p->w, x, n_rows * n_tokens, p->out, p->stride, row, end);
-    for (unsigned t = 0; n_rows == 2 && t < n_tokens; t++)
-        w->ops->add(p->out + t * p->stride + row, p->out + (n_tokens + t) * p->stride + row,
-                    end - row);
+    w->ops->matmul(p->w, x, n_tokens, p->out, p->stride, from * KERN_ROW_STEP,
+                   row_to < p->w->rows ? row_to : p->w->rows);
 }
 
 /* Takes pieces of n products over the same input until none is left. */
@@ -131,20 +105,16 @@ static void prepare_norm(const struct worker *w, struct kern_acts *a, const floa
     for (unsigned t = w->from; t < w->to; t++)
         w->ops->rms_norm(w->b->xn + t * d, w->b->x + t * d, weight, d, w->m->eps);
     if (quantize)
-        quantize_rows(w, a, w->b->xn, w->f->n_tokens, w->from, w->to);
+        w->ops->quantize(a, w->from, w->to);
     meet_prepared(w);
 }
 
-/* The input of a product out of what all threads made: rows of `shared`, of which a thread that prepares
- * alone takes a copy, because it writes behind them. */
-static void prepare_shared(const struct worker *w, struct kern_acts *a, float *rows,
-                           const float *shared, bool quantize)
+/* The integers of the input of a product, out of what all threads made. */
+static void prepare_shared(const struct worker *w, struct kern_acts *a, bool quantize)
 {
-    if (w->alone)
-        memcpy(rows, shared, (size_t)w->f->n_tokens * a->cols * sizeof(*rows));
     if (!quantize)
         return;
-    quantize_rows(w, a, rows, w->f->n_tokens, w->from, w->to);
+    w->ops->quantize(a, w->from, w->to);
     meet_prepared(w);
 }
 
@@ -252,7 +222,7 @@ static void attention_half(struct worker *w, const struct model_layer *l, unsign
     meet(w);
     attend(w, layer, &counters[FORWARD_ATTN]);
     meet(w);
-    prepare_shared(w, &w->att, w->b->att, f->att, is_quantized(&l->o));
+    prepare_shared(w, &w->att, is_quantized(&l->o));
     multiply(w, &o, 1, &w->att, f->n_tokens, &counters[FORWARD_O]);
     meet(w);
     add_residual(w);
@@ -287,7 +257,7 @@ static void ffn_half(struct worker *w, const struct model_layer *l, atomic_uint 
     prepare_norm(w, &w->embd, l->ffn_norm, is_quantized(&l->gate) || is_quantized(&l->up));
     multiply_gate_up(w, l, &counters[FORWARD_GATE_UP]);
     meet(w);
-    prepare_shared(w, &w->ff, w->b->ff, w->f->gate, is_quantized(&l->down));
+    prepare_shared(w, &w->ff, is_quantized(&l->down));
     multiply(w, &down, 1, &w->ff, w->f->n_tokens, &counters[FORWARD_DOWN]);
     meet(w);
     add_residual(w);
@@ -301,7 +271,7 @@ static void compute_logits(struct worker *w, atomic_uint *counter)
     const struct product output = {&w->m->output, f->logits, w->m->n_vocab};
     struct kern_acts a;
 
-    kern_acts_init(&a, w->b->acts_embd, f->n_rows * f->n_logits, d, w->b->xn, d);
+    kern_acts_init(&a, w->b->acts_embd, f->n_logits, d, w->m->acts_form, w->b->xn, d);
     for (unsigned row = 0; row < f->n_logits; row++) {
         unsigned t = f->row_token[row];
 
@@ -309,7 +279,7 @@ static void compute_logits(struct worker *w, atomic_uint *counter)
             continue;
         w->ops->rms_norm(w->b->xn + row * d, w->b->x + t * d, w->m->output_norm, d, w->m->eps);
         if (is_quantized(&w->m->output))
-            quantize_rows(w, &a, w->b->xn, f->n_logits, row, row + 1);
+            w->ops->quantize(&a, row, row + 1);
     }
     meet_prepared(w);
     multiply(w, &output, 1, &a, f->n_logits, counter);
@@ -325,10 +295,9 @@ static void worker_init(struct worker *w, struct forward *f, unsigned thread)
     w->from = w->alone ? 0 : (unsigned)((uint64_t)n * thread / n_threads);
     w->to = w->alone ? n : (unsigned)((uint64_t)n * (thread + 1) / n_threads);
     w->b = w->alone ? &f->alone[thread] : &f->shared;
-    n *= f->n_rows;
-    kern_acts_init(&w->embd, w->b->acts_embd, n, m->n_embd, w->b->xn, m->n_embd);
-    kern_acts_init(&w->att, w->b->acts_att, n, f->n_att, w->b->att, f->n_att);
-    kern_acts_init(&w->ff, w->b->acts_ff, n, m->n_ff, w->b->ff, m->n_ff);
+    kern_acts_init(&w->embd, w->b->acts_embd, n, m->n_embd, m->acts_form, w->b->xn, m->n_embd);
+    kern_acts_init(&w->att, w->b->acts_att, n, f->n_att, m->acts_form, f->att, f->n_att);
+    kern_acts_init(&w->ff, w->b->acts_ff, n, m->n_ff, m->acts_form, f->gate, m->n_ff);
 }
 
 /* x = embedding of the token */
@@ -337,9 +306,8 @@ static void look_up(const struct worker *w)
     const struct model *m = w->m;
 
     for (unsigned t = w->from; t < w->to; t++)
-        kern_row_f32(m->embedding_type,
-                     (const char *)m->embedding + (size_t)w->f->tokens[t] * m->embedding_row_bytes,
-                     m->n_embd, w->b->x + (size_t)t * m->n_embd);
+        kern_matrix_row_f32(&m->embedding, (size_t)w->f->tokens[t],
+                            w->b->x + (size_t)t * m->n_embd);
 }
 
 void forward_layers(void *ctx, unsigned thread)

@@ -25,9 +25,8 @@ enum forward_phase {
 
 /* Buffers that prepare the inputs of products: shared by all threads, or one set a thread. */
 struct forward_prep {
-    float *x;        /* [token][n_embd]: the residual stream */
-    float *xn;       /* [token][n_embd]: x after a norm */
-    float *att, *ff; /* [token][n_att], [token][n_ff], both: forward.att and gate, or copies */
+    float *x;                             /* [token][n_embd]: the residual stream */
+    float *xn;                            /* [token][n_embd]: x after a norm */
     void *acts_embd, *acts_att, *acts_ff; /* memory of kern_acts of n_embd, n_att, n_ff columns */
 };
 
@@ -43,14 +42,13 @@ struct forward {
     struct pool *p;
     unsigned max_tokens, max_logits, max_context;
     unsigned n_att, n_kv, n_qkv; /* values a token: queries, keys, all three */
-    unsigned n_rows;             /* rows an input has in "both" buffers: 2 when fine, else 1 */
 
     struct forward_prep shared, alone[POOL_MAX_THREADS];
-    float *qkv;                 /* [token][n_qkv], both: queries, keys, values */
-    float *att;                 /* [token][n_att], both */
-    float *y;                   /* [token][n_embd], both: what is added to x */
-    float *gate, *up;           /* [token][n_ff], both */
-    float *logits;              /* [row][n_vocab], both */
+    float *qkv;                 /* [token][n_qkv]: queries, keys, values */
+    float *att;                 /* [token][n_att] */
+    float *y;                   /* [token][n_embd]: what is added to x */
+    float *gate, *up;           /* [token][n_ff] */
+    float *logits;              /* [row][n_vocab] */
     float *rope_cos, *rope_sin; /* [position][n_rot / 2], computed up to rope_done */
     unsigned rope_done;
 

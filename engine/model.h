@@ -7,7 +7,6 @@
 #ifndef ENGINE_MODEL_H
 #define ENGINE_MODEL_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -32,15 +31,12 @@ struct model {
     enum kern_rope rope;
     double *rope_freqs; /* [n_rot / 2] radians a position, scaling included */
     const float *output_norm;
-    const void *embedding; /* [n_vocab] rows as in the file: they are looked up, not multiplied */
-    enum kern_type embedding_type;
-    size_t embedding_row_bytes;
-    struct kern_matrix output; /* packed from the embedding when tied */
+    struct kern_matrix embedding; /* [n_vocab]: rows are looked up, not multiplied */
+    struct kern_matrix output;    /* the same one when tied */
     struct model_layer *layers;
     uint64_t n_params, file_bytes;
-    bool
-        fine; /* small: inputs of quantized products need more than 8 bits, see forward_private.h */
-    uint64_t token_bytes; /* weight bytes that one decoded token reads */
+    enum kern_acts_form acts_form; /* of inputs of quantized products: fine when small */
+    uint64_t token_bytes;          /* weight bytes that one decoded token reads */
     char kernels[160], warning[160];
 
     const struct kern_ops *ops;

@@ -13,7 +13,7 @@
 
 /* Below this, logits are sensitive to int8 inputs: with 135 M parameters some are off by a third of a
  * standard deviation, enough for a wrong word; and arithmetic is cheap there. */
-#define FINE_PARAMS 300000000ull
+#define FINE_PARAMS 1000000000ull
 
 /* Work handed to a thread at once while packing. */
 enum { PACK_BYTES = 1 << 20 };
@@ -143,7 +143,7 @@ static enum gw_status bind_layer(struct binder *b, unsigned i)
     return GW_OK;
 }
 
-/* Rows that are looked up stay as they are in the file. */
+/* Rows that are only looked up stay as they are in the file. */
 static enum gw_status bind_embedding(struct binder *b)
 {
     struct model *m = b->m;
@@ -151,12 +151,15 @@ static enum gw_status bind_embedding(struct binder *b)
 
     if (t->dims[0] != m->n_embd)
         return wrong_shape(b, t, m->n_embd, m->n_vocab);
-    if (!kern_row_bytes(t->type, m->n_embd, &m->embedding_row_bytes))
+    if (kern_type_info(t->type) == NULL || m->n_embd % kern_type_info(t->type)->block_elems != 0)
         return gw_fail(b->err, GW_EUNSUPPORTED,
                        "tensor token_embd.weight has type %u, which is not built in", t->type);
-    m->embedding_type = (enum kern_type)t->type;
+    m->embedding = (struct kern_matrix){.type = (enum kern_type)t->type,
+                                        .layout = KERN_LAYOUT_GGUF,
+                                        .rows = m->n_vocab,
+                                        .cols = m->n_embd};
     return add_slot(b, (struct slot){.t = t,
-                                     .raw = &m->embedding,
+                                     .raw = &m->embedding.data,
                                      .rows = m->n_vocab,
                                      .cols = m->n_embd,
                                      .bytes = t->bytes});
@@ -186,7 +189,8 @@ static enum gw_status plan(struct binder *b)
     GW_TRY(bind_vector(b, "output_norm.weight", m->n_embd, false, &m->output_norm));
     GW_TRY(bind_matrix(b, tied ? "token_embd.weight" : "output.weight", m->n_embd, m->n_vocab,
                        &m->output));
-    GW_TRY(bind_embedding(b));
+    if (!tied)
+        GW_TRY(bind_embedding(b));
     return check_all_used(b);
 }
 
@@ -287,7 +291,7 @@ static void describe(struct binder *b)
 
         m->n_params += t->dims[0] * t->dims[1];
     }
-    m->fine = m->n_params < FINE_PARAMS;
+    m->acts_form = m->n_params < FINE_PARAMS ? KERN_ACTS_FINE : KERN_ACTS_COARSE;
     for (uint32_t type = 0; type < 64; type++) {
         const struct kern_type_info *info = kern_type_info(type);
         int n;
@@ -312,7 +316,7 @@ enum gw_status model_bind(struct model *m, const struct gguf *g, struct pool *p,
     enum gw_status st = GW_ENOMEM;
 
     m->layers = calloc(m->n_layers, sizeof(*m->layers));
-    b.slots = calloc(gguf_n_tensors(g) + 1, sizeof(*b.slots)); /* a tied embedding is there twice */
+    b.slots = calloc(gguf_n_tensors(g), sizeof(*b.slots));
     b.used = calloc(gguf_n_tensors(g), sizeof(*b.used));
     if (m->layers == NULL || b.slots == NULL || b.used == NULL) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the model");
@@ -324,6 +328,8 @@ enum gw_status model_bind(struct model *m, const struct gguf *g, struct pool *p,
     describe(&b);
     if (p != NULL)
         st = fill(&b, p, progress, progress_ctx);
+    if (gguf_tensor(g, "output.weight") == NULL)
+        m->embedding = m->output;
 out:
     free(b.slots);
     free(b.used);

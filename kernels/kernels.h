@@ -81,34 +81,45 @@ enum gw_status kern_matrix_pack(const struct kern_ops *ops, uint32_t type, uint6
 
 /* ---- activations ------------------------------------------------------------------------ */
 
-/* 32 consecutive activations of a token in int8: one cache line. Private to kernels/. */
+/* Bits of an activation in a product with a quantized matrix. Fine costs up to 1.8 times the arithmetic
+ * of coarse and, where a product waits for memory, nothing; small models need it: with coarse inputs the
+ * logits of one of 135 M parameters are off by up to a third of their standard deviation. */
+enum kern_acts_form {
+    KERN_ACTS_COARSE, /* 8 */
+    KERN_ACTS_FINE,   /* 16, as two planes of 8 */
+};
+
+/* 32 consecutive activations of a token as integers i and a scale, x = d * i: one cache line. Coarse:
+ * i = q, fine: i = 256 * q + r with r in the plane `rests`. Private to kernels/. */
 struct kern_act_block {
-    int8_t q[KERN_BLOCK]; /* x / d to nearest even, -127..127; 0 beyond the last column */
-    float d;              /* largest |x| / 127; NaN when one of them is not finite */
-    float ds;             /* d * sum of q */
-    int32_t nsum;         /* -(sum of q) */
+    int8_t q[KERN_BLOCK]; /* 127 x / largest |x| to nearest even; 0 beyond the last column */
+    float d;              /* largest |x| / 127, fine: / 256; NaN when one of them is not finite */
+    float ds;             /* d * sum of i */
+    int32_t nsum;         /* -(sum of i) */
     int32_t nsum16[2];    /* the same of each half */
     int32_t unused[3];
 };
 _Static_assert(sizeof(struct kern_act_block) == 64, "a cache line");
 
-/* The inputs of a product: n_tokens rows of cols floats, and the same in int8 with one scale per 32.
- * Quantized matrices use the int8 form, F32/F16/BF16 matrices the floats. */
+/* The inputs of a product: n_tokens rows of cols floats, and the same as integers with one scale per 32.
+ * Quantized matrices use the integers, F32/F16/BF16 matrices the floats. */
 struct kern_acts {
     unsigned n_tokens;
     size_t cols;
     const float *x; /* [token][x_stride]; borrowed: must live as long as the products */
     size_t x_stride;
     struct kern_act_block *blocks; /* [token][stride] */
-    size_t n_blocks, stride;       /* of a token; stride >= n_blocks */
+    int8_t *rests;           /* NULL: coarse; [token][stride][KERN_BLOCK]: 256 times what rounding
+                                    * to q lost, to nearest even, -127..127 */
+    size_t n_blocks, stride; /* of a token; stride >= n_blocks */
 };
 
 /* Bytes of memory for kern_acts_init, a multiple of KERN_ALIGN; 0 when the size overflows. */
-size_t kern_acts_bytes(unsigned n_tokens, size_t cols);
+size_t kern_acts_bytes(unsigned n_tokens, size_t cols, enum kern_acts_form form);
 
 /* Lays a over mem (KERN_ALIGN aligned, kern_acts_bytes bytes) and over x. Nothing is computed yet. */
-void kern_acts_init(struct kern_acts *a, void *mem, unsigned n_tokens, size_t cols, const float *x,
-                    size_t x_stride);
+void kern_acts_init(struct kern_acts *a, void *mem, unsigned n_tokens, size_t cols,
+                    enum kern_acts_form form, const float *x, size_t x_stride);
 
 /* ---- attention -------------------------------------------------------------------------- */
 
@@ -151,7 +162,7 @@ struct kern_ops {
     const char *name; /* "scalar", "avx2", "avx512" */
     enum kern_layout layout;
 
-    /* Fills the int8 form of tokens [from, to) of a. Every table gives the same bytes. */
+    /* Fills the integers of tokens [from, to) of a. Every table gives the same bytes. */
     void (*quantize)(struct kern_acts *a, unsigned from, unsigned to);
 
     /* out[t * out_stride + row] = sum over col of w[row][col] * x[t][col] for tokens [0, n_tokens) of x
@@ -206,6 +217,10 @@ const char *kern_ops_describe(const struct kern_ops *ops, uint32_t type);
 /* Expands n weights (a multiple of the block) at src, in file layout, to floats: embeddings, norms. type
  * must be known (kern_type_info). */
 void kern_row_f32(enum kern_type type, const void *src, size_t n, float *dst);
+
+/* The same for one row of a prepared matrix, dst[cols]: equal bits, so embeddings that are also the
+ * output matrix need no second copy. Slower on panels, whose rows are spread over their 16. */
+void kern_matrix_row_f32(const struct kern_matrix *m, size_t row, float *dst);
 
 /* binary16 and bfloat16 to float, exact; float to binary16, to nearest even, overflow to infinity. */
 float kern_f16_f32(uint16_t h);

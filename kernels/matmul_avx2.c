@@ -3,7 +3,8 @@
  * Works on the same panels as AVX-512 (kernels/panel.h), in two halves of 8 rows: a 32-bit lane is a row
  * and four of its columns. Products of unsigned codes and signed activations are added in 16 bits as long
  * as that cannot overflow, then in 32. The float operations are those of matmul_avx512.c, so both
- * tables give the same results. Up to 4 tokens share each unpacked vector. */
+ * tables give the same results. Up to 4 tokens share each unpacked vector, or the two planes of 2 tokens
+ * with fine activations. */
 #include <string.h>
 
 #include "kernels/ops_avx2.h"
@@ -11,8 +12,8 @@
 #include "kernels/vec.h"
 
 enum {
-    HALVES = 2, /* of a panel: rows 0..7 and 8..15 */
-    MAX_GROUP = 4,
+    HALVES = 2,            /* of a panel: rows 0..7 and 8..15 */
+    MAX_GROUP = 4,         /* sums at once: tokens, times planes of activations */
     PREFETCH_BYTES = 4096, /* ahead of the tile: hardware prefetch stops at page ends */
 };
 
@@ -136,6 +137,31 @@ INLINE __m256i load_codes(enum kern_type type, const struct tile *t, size_t j)
     return _mm256_or_si256(x, _mm256_and_si256(high, _mm256_set1_epi8(0x30)));
 }
 
+/* The activations of a tile's columns; token t is at [t * stride]. */
+struct inputs {
+    const struct kern_act_block *x;
+    const int8_t *r; /* [stride][KERN_BLOCK] a token; NULL: coarse */
+    size_t stride;
+};
+
+INLINE struct inputs inputs_at(const struct kern_acts *x, bool fine, size_t token)
+{
+    const size_t first = token * x->stride;
+
+    return (struct inputs){x->blocks + first, fine ? x->rests + first * KERN_BLOCK : NULL,
+                           x->stride};
+}
+
+/* The four activations of vector j: of token i, or of plane i % 2 of token i / 2. */
+INLINE const int8_t *four_of(const struct inputs *in, bool fine, size_t i, size_t j)
+{
+    if (!fine)
+        return in->x[i * in->stride].q + 4 * j;
+    if (i % 2 == 0)
+        return in->x[i / 2 * in->stride].q + 4 * j;
+    return in->r + i / 2 * in->stride * KERN_BLOCK + 4 * j;
+}
+
 INLINE __m256i broadcast4(const int8_t *p)
 {
     int32_t v;
@@ -163,9 +189,9 @@ INLINE __m256i start_sum(enum kern_type type, int32_t nsum)
     return bits == 0 ? _mm256_setzero_si256() : _mm256_slli_epi32(_mm256_set1_epi32(nsum), bits);
 }
 
-/* sum[t] += vectors [from, to) of a tile times the codes of n tokens: exact. */
-INLINE void dot_codes(enum kern_type type, unsigned n, const struct tile *w, size_t from, size_t to,
-                      const struct kern_act_block *x, size_t stride, __m256i sum[MAX_GROUP])
+/* sum[i] += vectors [from, to) of a tile times the i-th of n planes of activations: exact. */
+INLINE void dot_codes(enum kern_type type, bool fine, unsigned n, const struct tile *w, size_t from,
+                      size_t to, const struct inputs *in, __m256i sum[MAX_GROUP])
 {
     const __m256i ones = _mm256_set1_epi16(1);
     const size_t step = products_in_16_bits(type);
@@ -177,13 +203,13 @@ INLINE void dot_codes(enum kern_type type, unsigned n, const struct tile *w, siz
         __m256i v = load_codes(type, w, j);
 
 #pragma GCC unroll 4
-        for (unsigned t = 0; t < n; t++) {
-            __m256i p = multiply(type, v, broadcast4(x[t * stride].q + 4 * j));
+        for (unsigned i = 0; i < n; i++) {
+            __m256i p = multiply(type, v, broadcast4(four_of(in, fine, i, j)));
 
-            part[t] = _mm256_add_epi16(part[t], p);
+            part[i] = _mm256_add_epi16(part[i], p);
             if ((j - from) % step == step - 1) {
-                sum[t] = _mm256_add_epi32(sum[t], _mm256_madd_epi16(part[t], ones));
-                part[t] = zero;
+                sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(part[i], ones));
+                part[i] = zero;
             }
         }
     }
@@ -191,44 +217,52 @@ INLINE void dot_codes(enum kern_type type, unsigned n, const struct tile *w, siz
 
 /* v[t] = d * sum of codes * activations over all columns of the tile or half 0 of them, or with half 1
  * added. */
-INLINE void dot_scaled(enum kern_type type, size_t half, unsigned n, const struct tile *w,
-                       const struct kern_act_block *x, size_t stride, vf v[MAX_GROUP])
+INLINE void dot_scaled(enum kern_type type, bool fine, size_t half, unsigned n,
+                       const struct tile *w, const struct inputs *in, vf v[MAX_GROUP])
 {
     const bool halves = has_halves(type);
+    const unsigned planes = fine ? 2 : 1;
     __m256i sum[MAX_GROUP];
 
 #pragma GCC unroll 4
-    for (unsigned t = 0; t < n; t++)
-        sum[t] = start_sum(type, halves ? x[t * stride].nsum16[half] : x[t * stride].nsum);
-    dot_codes(type, n, w, 4 * half, halves ? 4 * half + 4 : 8, x, stride, sum);
+    for (unsigned i = 0; i < planes * n; i++) {
+        const struct kern_act_block *x = in->x + i / planes * in->stride;
+
+        sum[i] = i % planes != planes - 1 ? _mm256_setzero_si256()
+                                          : start_sum(type, halves ? x->nsum16[half] : x->nsum);
+    }
+    dot_codes(type, fine, planes * n, w, 4 * half, halves ? 4 * half + 4 : 8, in, sum);
 #pragma GCC unroll 4
     for (unsigned t = 0; t < n; t++) {
-        vf s = _mm256_cvtepi32_ps(sum[t]);
+        vf s = _mm256_cvtepi32_ps(
+            fine ? _mm256_add_epi32(_mm256_slli_epi32(sum[2 * t], 8), sum[2 * t + 1]) : sum[t]);
 
         v[t] = half == 0 ? vf_mul(s, w->d[0]) : vf_fma(s, w->d[1], v[t]);
     }
 }
 
-/* f[t] += tile * activations of n tokens. x: [token][stride]. */
-INLINE void dot_tile(enum kern_type type, unsigned n, const struct tile *w,
-                     const struct kern_act_block *x, size_t stride, vf f[MAX_GROUP])
+/* f[t] += tile * activations of n tokens. */
+INLINE void dot_tile(enum kern_type type, bool fine, unsigned n, const struct tile *w,
+                     const struct inputs *in, vf f[MAX_GROUP])
 {
     vf v[MAX_GROUP];
 
-    dot_scaled(type, 0, n, w, x, stride, v);
+    dot_scaled(type, fine, 0, n, w, in, v);
     if (has_halves(type))
-        dot_scaled(type, 1, n, w, x, stride, v);
+        dot_scaled(type, fine, 1, n, w, in, v);
 #pragma GCC unroll 4
     for (unsigned t = 0; t < n; t++) {
-        f[t] = vf_fma(v[t], vf_set1(x[t * stride].d), f[t]);
+        const struct kern_act_block *x = in->x + t * in->stride;
+
+        f[t] = vf_fma(v[t], vf_set1(x->d), f[t]);
         if (has_min(type))
-            f[t] = vf_fma(w->m, vf_set1(x[t * stride].ds), f[t]);
+            f[t] = vf_fma(w->m, vf_set1(x->ds), f[t]);
     }
 }
 
-/* n tokens (a constant) from x on times one panel, of which `rows` rows exist. */
-INLINE void run_group(enum kern_type type, unsigned n, const char *panel, size_t tile_bytes,
-                      size_t n_tiles, const struct kern_act_block *x, size_t stride, float *out,
+/* n tokens (a constant) from `in` on times one panel, of which `rows` rows exist. */
+INLINE void run_group(enum kern_type type, bool fine, unsigned n, const char *panel,
+                      size_t tile_bytes, size_t n_tiles, struct inputs in, float *out,
                       size_t out_stride, size_t rows)
 {
     vf f[HALVES][MAX_GROUP];
@@ -236,50 +270,64 @@ INLINE void run_group(enum kern_type type, unsigned n, const char *panel, size_t
     for (size_t h = 0; h < HALVES; h++)
         for (unsigned t = 0; t < n; t++)
             f[h][t] = vf_zero();
-    for (size_t b = 0; b < n_tiles; b++, x++) {
+    for (size_t b = 0; b < n_tiles; b++) {
         for (size_t i = 0; i < tile_bytes; i += 64)
             _mm_prefetch(panel + b * tile_bytes + i + PREFETCH_BYTES, _MM_HINT_T0);
 #pragma GCC unroll 2
         for (size_t h = 0; h < HALVES; h++) {
             const struct tile w = find_tile(type, panel, b, h);
 
-            dot_tile(type, n, &w, x, stride, f[h]);
+            dot_tile(type, fine, n, &w, &in, f[h]);
         }
+        in.x++;
+        in.r = fine ? in.r + KERN_BLOCK : NULL;
     }
     for (size_t h = 0; h < HALVES; h++)
         for (size_t t = 0; t < n && rows > 8 * h; t++)
             vf_store_n(out + t * out_stride + 8 * h, f[h][t], rows - 8 * h);
 }
 
-INLINE void matmul(enum kern_type type, const struct kern_matrix *w, const struct kern_acts *x,
-                   unsigned n_tokens, float *out, size_t out_stride, size_t row_from, size_t row_to)
+INLINE void matmul(enum kern_type type, bool fine, const struct kern_matrix *w,
+                   const struct kern_acts *x, unsigned n_tokens, float *out, size_t out_stride,
+                   size_t row_from, size_t row_to)
 {
     const size_t n_tiles = w->cols / KERN_BLOCK, bytes = panel_bytes(type, w->cols);
     const size_t tile = bytes / n_tiles; /* about: what to prefetch */
 
     for (size_t row = row_from; row < row_to; row += PANEL_ROWS) {
         const char *panel = (const char *)w->data + row / PANEL_ROWS * bytes;
-        const struct kern_act_block *xt = x->blocks;
         const size_t rows = row_to - row;
         float *o = out + row;
-        unsigned left = n_tokens;
+        unsigned t = 0;
 
-        for (; left >= 4; left -= 4, xt += 4 * x->stride, o += 4 * out_stride)
-            run_group(type, 4, panel, tile, n_tiles, xt, x->stride, o, out_stride, rows);
-        for (; left >= 2; left -= 2, xt += 2 * x->stride, o += 2 * out_stride)
-            run_group(type, 2, panel, tile, n_tiles, xt, x->stride, o, out_stride, rows);
-        if (left > 0)
-            run_group(type, 1, panel, tile, n_tiles, xt, x->stride, o, out_stride, rows);
+        for (; !fine && t + 4 <= n_tokens; t += 4)
+            run_group(type, fine, 4, panel, tile, n_tiles, inputs_at(x, fine, t),
+                      o + t * out_stride, out_stride, rows);
+        for (; t + 2 <= n_tokens; t += 2)
+            run_group(type, fine, 2, panel, tile, n_tiles, inputs_at(x, fine, t),
+                      o + t * out_stride, out_stride, rows);
+        if (t < n_tokens)
+            run_group(type, fine, 1, panel, tile, n_tiles, inputs_at(x, fine, t),
+                      o + t * out_stride, out_stride, rows);
     }
 }
 
-/* One function a type, so that the compiler sees the type as a constant. */
+/* Two functions a type, so that the compiler sees the type and the form as constants. */
 #define MATMUL(name, type)                                                                         \
+    static __attribute__((noinline)) void name##_coarse(                                           \
+        const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens, float *out,     \
+        size_t out_stride, size_t row_from, size_t row_to)                                         \
+    {                                                                                              \
+        matmul(type, false, w, x, n_tokens, out, out_stride, row_from, row_to);                    \
+    }                                                                                              \
     static __attribute__((noinline)) void name(                                                    \
         const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens, float *out,     \
         size_t out_stride, size_t row_from, size_t row_to)                                         \
     {                                                                                              \
-        matmul(type, w, x, n_tokens, out, out_stride, row_from, row_to);                           \
+        if (x->rests == NULL)                                                                      \
+            name##_coarse(w, x, n_tokens, out, out_stride, row_from, row_to);                      \
+        else                                                                                       \
+            matmul(type, true, w, x, n_tokens, out, out_stride, row_from, row_to);                 \
     }
 
 MATMUL(matmul_q4_0, KERN_TYPE_Q4_0)

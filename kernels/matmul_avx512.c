@@ -6,8 +6,9 @@
  *   many tokens (prefill): WIDE_TILES tiles of two panels are unpacked into the first-level cache, used by
  *                           all tokens, 8 at a time; partial sums wait in out
  *
- * Per tile and token: i = sum of the 32 code * activation products (8 vpdpbusd, 16 rows at once),
- * starting from -offset * sum of activations; then out += (i * d) * da + m * (da * sum). */
+ * Per tile and token: i = sum of the 32 code * activation products (8 vpdpbusd, 16 rows at once; 16 for
+ * the two planes of fine activations), starting from -offset * sum of activations; then
+ * out += (i * d) * da + m * (da * sum). */
 #include "kernels/ops_avx512.h"
 #include "kernels/tile_avx512.h"
 
@@ -32,6 +33,13 @@ struct job {
     __mmask16 rows[MAX_PANELS]; /* which of the 16 exist */
 };
 
+/* The activations of a tile's columns; token t is at [t * stride]. */
+struct inputs {
+    const struct kern_act_block *x;
+    const int8_t *r; /* [stride][KERN_BLOCK] a token; NULL: coarse */
+    size_t stride;
+};
+
 INLINE __m512i broadcast4(const int8_t *p)
 {
     int32_t v;
@@ -41,18 +49,20 @@ INLINE __m512i broadcast4(const int8_t *p)
 }
 
 /* -offset * (sum of activations) in all lanes. */
-INLINE __m512i start_sum(enum kern_type type, int32_t nsum)
+INLINE __m512i start_sum(enum kern_type type, int half, const struct kern_act_block *x)
 {
     if (has_min(type))
         return _mm512_setzero_si512();
-    return _mm512_slli_epi32(_mm512_set1_epi32(nsum), offset_bits(type));
+    return _mm512_slli_epi32(_mm512_set1_epi32(has_halves(type) ? x->nsum16[half] : x->nsum),
+                             offset_bits(type));
 }
 
 /* sum[p][t] += vectors [from, to) of n_panels tiles times the codes of n tokens: exact, 16 rows at once.
  * Each broadcast of activations serves all panels, and the sums take turns: loads and latency, not
- * multipliers, are what is scarce. x: [token][stride]. */
+ * multipliers, are what is scarce. a: one plane of the activations of the tile's columns, tokens
+ * a_stride bytes apart. */
 INLINE void dot_codes(unsigned n_panels, unsigned n, const struct tile *w, int from, int to,
-                      const struct kern_act_block *x, size_t stride, __m512i sum[MAX_PANELS][4])
+                      const int8_t *a, size_t a_stride, __m512i sum[MAX_PANELS][4])
 {
 #pragma GCC unroll 8
     for (int j = from; j < to; j++) {
@@ -63,33 +73,47 @@ INLINE void dot_codes(unsigned n_panels, unsigned n, const struct tile *w, int f
             v[p] = tile_codes(&w[p], j);
 #pragma GCC unroll 4
         for (unsigned t = 0; t < n; t++) {
-            __m512i a = broadcast4(x[t * stride].q + 4 * j);
+            __m512i a4 = broadcast4(a + t * a_stride + 4 * j);
 
 #pragma GCC unroll 2
             for (unsigned p = 0; p < n_panels; p++)
-                sum[p][t] = _mm512_dpbusd_epi32(sum[p][t], v[p], a);
+                sum[p][t] = _mm512_dpbusd_epi32(sum[p][t], v[p], a4);
         }
     }
 }
 
+/* From sums of products with the plane q to where those of the plane r are added: one set of sums for
+ * both, because registers are scarce. */
+INLINE void between_planes(enum kern_type type, int half, unsigned n_panels, unsigned n,
+                           const struct inputs *in, __m512i sum[MAX_PANELS][4])
+{
+#pragma GCC unroll 4
+    for (unsigned t = 0; t < n; t++)
+#pragma GCC unroll 2
+        for (unsigned p = 0; p < n_panels; p++)
+            sum[p][t] = _mm512_add_epi32(_mm512_slli_epi32(sum[p][t], 8),
+                                         start_sum(type, half, in->x + t * in->stride));
+}
+
 /* v[p][t] = d * sum of codes * activations, of tile p and token t, over all columns of the tile or the
  * half 0, and of the half 1 added to that. */
-INLINE void dot_scaled(enum kern_type type, int half, unsigned n_panels, unsigned n,
-                       const struct tile *w, const struct kern_act_block *x, size_t stride,
-                       __m512 v[MAX_PANELS][4])
+INLINE void dot_scaled(enum kern_type type, bool fine, int half, unsigned n_panels, unsigned n,
+                       const struct tile *w, const struct inputs *in, __m512 v[MAX_PANELS][4])
 {
-    const bool halves = has_halves(type);
+    const int from = 4 * half, to = has_halves(type) ? from + 4 : 8;
+    const size_t stride = in->stride;
     __m512i sum[MAX_PANELS][4];
 
 #pragma GCC unroll 4
-    for (unsigned t = 0; t < n; t++) {
-        const struct kern_act_block *xt = x + t * stride;
-
+    for (unsigned t = 0; t < n; t++)
 #pragma GCC unroll 2
         for (unsigned p = 0; p < n_panels; p++)
-            sum[p][t] = start_sum(type, halves ? xt->nsum16[half] : xt->nsum);
+            sum[p][t] = fine ? _mm512_setzero_si512() : start_sum(type, half, in->x + t * stride);
+    dot_codes(n_panels, n, w, from, to, in->x->q, stride * sizeof(*in->x), sum);
+    if (fine) {
+        between_planes(type, half, n_panels, n, in, sum);
+        dot_codes(n_panels, n, w, from, to, in->r, stride * KERN_BLOCK, sum);
     }
-    dot_codes(n_panels, n, w, 4 * half, halves ? 4 * half + 4 : 8, x, stride, sum);
 #pragma GCC unroll 4
     for (unsigned t = 0; t < n; t++)
 #pragma GCC unroll 2
@@ -100,33 +124,35 @@ INLINE void dot_scaled(enum kern_type type, int half, unsigned n_panels, unsigne
         }
 }
 
-/* f[p][t] += tile p * activations of n tokens, at most 4. x: [token][stride]. */
-INLINE void dot_tile(enum kern_type type, unsigned n_panels, unsigned n, const struct tile *w,
-                     const struct kern_act_block *x, size_t stride, __m512 *f)
+/* f[p][t] += tile p * activations of n tokens, at most 4. */
+INLINE void dot_tile(enum kern_type type, bool fine, unsigned n_panels, unsigned n,
+                     const struct tile *w, const struct inputs *in, __m512 *f)
 {
     __m512 v[MAX_PANELS][4];
 
-    dot_scaled(type, 0, n_panels, n, w, x, stride, v);
+    dot_scaled(type, fine, 0, n_panels, n, w, in, v);
     if (has_halves(type))
-        dot_scaled(type, 1, n_panels, n, w, x, stride, v);
+        dot_scaled(type, fine, 1, n_panels, n, w, in, v);
 #pragma GCC unroll 4
     for (unsigned t = 0; t < n; t++)
 #pragma GCC unroll 2
         for (unsigned p = 0; p < n_panels; p++) {
+            const struct kern_act_block *x = in->x + t * in->stride;
             __m512 *o = &f[p * MAX_GROUP + t];
 
-            *o = _mm512_fmadd_ps(v[p][t], _mm512_set1_ps(x[t * stride].d), *o);
+            *o = _mm512_fmadd_ps(v[p][t], _mm512_set1_ps(x->d), *o);
             if (has_min(type))
-                *o = _mm512_fmadd_ps(tile_min(&w[p]), _mm512_set1_ps(x[t * stride].ds), *o);
+                *o = _mm512_fmadd_ps(tile_min(&w[p]), _mm512_set1_ps(x->ds), *o);
         }
 }
 
 /* n tokens (a constant, at most MAX_GROUP) times the job's tiles. */
-INLINE void run_group(enum kern_type type, unsigned n_panels, bool wide, unsigned n,
+INLINE void run_group(enum kern_type type, bool fine, unsigned n_panels, bool wide, unsigned n,
                       const struct job *job)
 {
-    const size_t stride = job->x->stride;
-    const struct kern_act_block *x = job->x->blocks + job->token * stride + job->from;
+    const size_t stride = job->x->stride, first = job->token * stride + job->from;
+    const struct kern_act_block *x = job->x->blocks + first;
+    const int8_t *r = fine ? job->x->rests + first * KERN_BLOCK : NULL;
     const unsigned turns = wide ? 4 : 1;
     float *out = job->out + job->token * job->out_stride;
     __m512 f[MAX_PANELS * MAX_GROUP];
@@ -148,9 +174,13 @@ INLINE void run_group(enum kern_type type, unsigned n_panels, bool wide, unsigne
                 load_tile(type, job->panel, b, &w[p], PREFETCH_BYTES);
         }
 #pragma GCC unroll 8
-        for (unsigned t = 0; t < n; t += turns)
-            dot_tile(type, n_panels, n - t < turns ? n - t : turns, w, x + t * stride, stride,
-                     &f[t]);
+        for (unsigned t = 0; t < n; t += turns) {
+            const struct inputs in = {x + t * stride, fine ? r + t * stride * KERN_BLOCK : NULL,
+                                      stride};
+
+            dot_tile(type, fine, n_panels, n - t < turns ? n - t : turns, w, &in, &f[t]);
+        }
+        r = fine ? r + KERN_BLOCK : NULL;
     }
 #pragma GCC unroll 8
     for (unsigned t = 0; t < n; t++)
@@ -161,22 +191,22 @@ INLINE void run_group(enum kern_type type, unsigned n_panels, bool wide, unsigne
 }
 
 /* All tokens of the job up to n_tokens, in groups of constant size. */
-INLINE void run_tokens(enum kern_type type, unsigned n_panels, bool wide, unsigned n_tokens,
-                       struct job *job)
+INLINE void run_tokens(enum kern_type type, bool fine, unsigned n_panels, bool wide,
+                       unsigned n_tokens, struct job *job)
 {
     for (job->token = 0; job->token + 8 <= n_tokens; job->token += 8)
-        run_group(type, n_panels, wide, 8, job);
+        run_group(type, fine, n_panels, wide, 8, job);
     for (; job->token + 4 <= n_tokens; job->token += 4)
-        run_group(type, n_panels, wide, 4, job);
+        run_group(type, fine, n_panels, wide, 4, job);
     for (; job->token + 2 <= n_tokens; job->token += 2)
-        run_group(type, n_panels, wide, 2, job);
+        run_group(type, fine, n_panels, wide, 2, job);
     for (; job->token < n_tokens; job->token++)
-        run_group(type, n_panels, wide, 1, job);
+        run_group(type, fine, n_panels, wide, 1, job);
 }
 
 /* One or two panels, all columns, many tokens. */
-INLINE void run_wide(enum kern_type type, unsigned n_panels, unsigned n_tokens, size_t n_tiles,
-                     struct job *job)
+INLINE void run_wide(enum kern_type type, bool fine, unsigned n_panels, unsigned n_tokens,
+                     size_t n_tiles, struct job *job)
 {
     struct wide_tile tiles[MAX_PANELS][WIDE_TILES] __attribute__((aligned(64)));
     struct tile w;
@@ -190,12 +220,13 @@ INLINE void run_wide(enum kern_type type, unsigned n_panels, unsigned n_tokens, 
                 store_wide(type, &w, &tiles[p][b - job->from]);
             }
         }
-        run_tokens(type, n_panels, true, n_tokens, job);
+        run_tokens(type, fine, n_panels, true, n_tokens, job);
     }
 }
 
-INLINE void matmul(enum kern_type type, const struct kern_matrix *w, const struct kern_acts *x,
-                   unsigned n_tokens, float *out, size_t out_stride, size_t row_from, size_t row_to)
+INLINE void matmul(enum kern_type type, bool fine, const struct kern_matrix *w,
+                   const struct kern_acts *x, unsigned n_tokens, float *out, size_t out_stride,
+                   size_t row_from, size_t row_to)
 {
     const size_t bytes = panel_bytes(type, w->cols), n_tiles = w->cols / KERN_BLOCK;
     const bool wide = n_tokens > DECODE_TOKENS;
@@ -213,25 +244,34 @@ INLINE void matmul(enum kern_type type, const struct kern_matrix *w, const struc
         };
 
         if (!wide) {
-            run_tokens(type, 1, false, n_tokens, &job);
+            run_tokens(type, fine, 1, false, n_tokens, &job);
             row += PANEL_ROWS;
         } else if (left > PANEL_ROWS) {
-            run_wide(type, 2, n_tokens, n_tiles, &job);
+            run_wide(type, fine, 2, n_tokens, n_tiles, &job);
             row += 2 * PANEL_ROWS;
         } else {
-            run_wide(type, 1, n_tokens, n_tiles, &job);
+            run_wide(type, fine, 1, n_tokens, n_tiles, &job);
             row += PANEL_ROWS;
         }
     }
 }
 
-/* One function a type, so that the compiler sees the type as a constant. */
+/* Two functions a type, so that the compiler sees the type and the form as constants. */
 #define MATMUL(name, type)                                                                         \
+    static __attribute__((noinline)) void name##_coarse(                                           \
+        const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens, float *out,     \
+        size_t out_stride, size_t row_from, size_t row_to)                                         \
+    {                                                                                              \
+        matmul(type, false, w, x, n_tokens, out, out_stride, row_from, row_to);                    \
+    }                                                                                              \
     static __attribute__((noinline)) void name(                                                    \
         const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens, float *out,     \
         size_t out_stride, size_t row_from, size_t row_to)                                         \
     {                                                                                              \
-        matmul(type, w, x, n_tokens, out, out_stride, row_from, row_to);                           \
+        if (x->rests == NULL)                                                                      \
+            name##_coarse(w, x, n_tokens, out, out_stride, row_from, row_to);                      \
+        else                                                                                       \
+            matmul(type, true, w, x, n_tokens, out, out_stride, row_from, row_to);                 \
     }
 
 MATMUL(matmul_q4_0, KERN_TYPE_Q4_0)

@@ -10,45 +10,52 @@
 #include "kernels/ref.h"
 #include "kernels/vec.h"
 
-/* x: 32 floats. */
-INLINE void quantize_block(const float *x, struct kern_act_block *o)
+/* x: 32 floats. r: NULL when coarse. */
+INLINE void quantize_block(const float *x, struct kern_act_block *o, int8_t *r)
 {
     const int top = vf_top_bits(x);
     const bool finite = top < 0x7f800000;
-    float amax, inv = 0;
-    int sum[2] = {0, 0};
+    float amax;
+    int32_t sum[2] = {0, 0};
 
     memcpy(&amax, &top, sizeof(amax));
     if (finite && amax >= kern_min_amax) {
-        inv = 127.0f / amax;
-        sum[0] = vf_quantize16(x, inv, o->q);
-        sum[1] = vf_quantize16(x + 16, inv, o->q + 16);
+        const float inv = 127.0f / amax;
+
+        sum[0] = vf_quantize16(x, inv, o->q, r);
+        sum[1] = vf_quantize16(x + 16, inv, o->q + 16, r != NULL ? r + 16 : NULL);
     } else {
         memset(o->q, 0, sizeof(o->q));
+        if (r != NULL)
+            memset(r, 0, KERN_BLOCK);
     }
-    o->d = !finite ? NAN : inv > 0 ? amax / 127.0f : 0;
-    o->ds = o->d * (float)(sum[0] + sum[1]);
-    o->nsum = -(sum[0] + sum[1]);
-    o->nsum16[0] = -sum[0];
-    o->nsum16[1] = -sum[1];
+    kern_act_scale(o, amax, finite, sum, r != NULL);
+}
+
+INLINE void quantize_row(const float *x, size_t cols, struct kern_act_block *o, int8_t *r)
+{
+    const size_t whole = cols / KERN_BLOCK, rest = cols % KERN_BLOCK;
+
+    for (size_t b = 0; b < whole; b++)
+        quantize_block(x + b * KERN_BLOCK, &o[b], r != NULL ? r + b * KERN_BLOCK : NULL);
+    if (rest > 0) {
+        float last[KERN_BLOCK] = {0};
+
+        memcpy(last, x + whole * KERN_BLOCK, rest * sizeof(*x));
+        quantize_block(last, &o[whole], r != NULL ? r + whole * KERN_BLOCK : NULL);
+    }
 }
 
 static void quantize(struct kern_acts *a, unsigned from, unsigned to)
 {
-    const size_t whole = a->cols / KERN_BLOCK, rest = a->cols % KERN_BLOCK;
-
     for (size_t t = from; t < to; t++) {
         const float *x = a->x + t * a->x_stride;
         struct kern_act_block *o = a->blocks + t * a->stride;
 
-        for (size_t b = 0; b < whole; b++)
-            quantize_block(x + b * KERN_BLOCK, &o[b]);
-        if (rest > 0) {
-            float last[KERN_BLOCK] = {0};
-
-            memcpy(last, x + whole * KERN_BLOCK, rest * sizeof(*x));
-            quantize_block(last, &o[whole]);
-        }
+        if (a->rests != NULL)
+            quantize_row(x, a->cols, o, a->rests + t * a->stride * KERN_BLOCK);
+        else
+            quantize_row(x, a->cols, o, NULL);
     }
 }
 

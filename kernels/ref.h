@@ -2,12 +2,28 @@
 #ifndef KERNELS_REF_H
 #define KERNELS_REF_H
 
+#include <math.h>
+
 #include "kernels/kernels.h"
 
 extern const struct kern_ops kern_scalar_ops, kern_avx2_ops, kern_avx512_ops;
 
 /* A block of activations whose largest is below this counts as zeros: 127 / largest would overflow. */
 static const float kern_min_amax = 1e-30f;
+
+/* Fills in the rest of a block of activations, from the largest of their magnitudes and the sums of
+ * the integers of its halves: the same operations, so the same bits, in every table. */
+static inline void kern_act_scale(struct kern_act_block *o, float amax, bool finite,
+                                  const int32_t sum[2], bool fine)
+{
+    o->d = !finite ? NAN : amax >= kern_min_amax ? amax / 127.0f : 0;
+    if (fine)
+        o->d /= 256.0f;
+    o->nsum = -(sum[0] + sum[1]);
+    o->nsum16[0] = -sum[0];
+    o->nsum16[1] = -sum[1];
+    o->ds = o->d * (float)(sum[0] + sum[1]);
+}
 
 void kern_ref_quantize(struct kern_acts *a, unsigned from, unsigned to);
 void kern_ref_matmul(const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens,

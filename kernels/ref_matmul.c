@@ -9,7 +9,8 @@
 #include "kernels/codes.h"
 #include "kernels/ref.h"
 
-static void quantize_block(const float *x, size_t n, struct kern_act_block *o)
+/* r: NULL when coarse. */
+static void quantize_block(const float *x, size_t n, struct kern_act_block *o, int8_t *r)
 {
     int32_t sum[2] = {0, 0};
     float amax = 0, inv = 0;
@@ -24,26 +25,28 @@ static void quantize_block(const float *x, size_t n, struct kern_act_block *o)
     if (finite && amax >= kern_min_amax)
         inv = 127.0f / amax;
     for (size_t i = 0; i < KERN_BLOCK; i++) {
-        o->q[i] = 0;
-        if (i < n && inv > 0)
-            o->q[i] = (int8_t)lrintf(x[i] * inv);
-        sum[i / 16] += o->q[i];
+        const float v = i < n && inv > 0 ? x[i] * inv : 0;
+
+        o->q[i] = (int8_t)lrintf(v);
+        if (r != NULL) {
+            const long rest = lrintf((v - (float)o->q[i]) * 256.0f);
+
+            r[i] = (int8_t)(rest > 127 ? 127 : rest < -127 ? -127 : rest);
+        }
+        sum[i / 16] += r != NULL ? 256 * o->q[i] + r[i] : o->q[i];
     }
-    o->d = !finite ? NAN : inv > 0 ? amax / 127.0f : 0;
-    o->ds = o->d * (float)(sum[0] + sum[1]);
-    o->nsum = -(sum[0] + sum[1]);
-    o->nsum16[0] = -sum[0];
-    o->nsum16[1] = -sum[1];
+    kern_act_scale(o, amax, finite, sum, r != NULL);
 }
 
 void kern_ref_quantize(struct kern_acts *a, unsigned from, unsigned to)
 {
     for (size_t t = from; t < to; t++) {
         for (size_t b = 0; b < a->n_blocks; b++) {
-            size_t left = a->cols - b * KERN_BLOCK;
+            const size_t left = a->cols - b * KERN_BLOCK, i = t * a->stride + b;
 
             quantize_block(a->x + t * a->x_stride + b * KERN_BLOCK,
-                           left < KERN_BLOCK ? left : KERN_BLOCK, &a->blocks[t * a->stride + b]);
+                           left < KERN_BLOCK ? left : KERN_BLOCK, &a->blocks[i],
+                           a->rests != NULL ? a->rests + i * KERN_BLOCK : NULL);
         }
     }
 }
@@ -116,12 +119,13 @@ static void load_block(enum kern_type type, const void *row, size_t i, struct bl
     }
 }
 
-static float dot_block(const struct block *w, const struct kern_act_block *x)
+/* r: NULL when coarse. No sum exceeds 32 * 255 * 127 * 257 < 2^29. */
+static float dot_block(const struct block *w, const struct kern_act_block *x, const int8_t *r)
 {
     int sum[2] = {0, 0};
 
     for (unsigned j = 0; j < KERN_BLOCK; j++)
-        sum[j / 16] += (w->q[j] - w->off) * x->q[j];
+        sum[j / 16] += (w->q[j] - w->off) * (r != NULL ? 256 * x->q[j] + r[j] : x->q[j]);
     return x->d * (w->d[0] * (float)sum[0] + w->d[1] * (float)sum[1]) + w->m * x->ds;
 }
 
@@ -136,7 +140,9 @@ static void row_quant(const struct kern_matrix *w, const char *row, const struct
     for (size_t i = 0; i < w->cols / KERN_BLOCK; i++) {
         load_block(w->type, row, i, &b);
         for (size_t t = 0; t < n_tokens; t++)
-            out[t * out_stride] += dot_block(&b, &x->blocks[t * x->stride + i]);
+            out[t * out_stride] +=
+                dot_block(&b, &x->blocks[t * x->stride + i],
+                          x->rests != NULL ? x->rests + (t * x->stride + i) * KERN_BLOCK : NULL);
     }
 }
 

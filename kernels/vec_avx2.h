@@ -154,10 +154,6 @@ INLINE vf vf_clamp(vf x, float lo, float hi)
     return _mm256_min_ps(_mm256_set1_ps(hi), _mm256_max_ps(_mm256_set1_ps(lo), x));
 }
 
-INLINE __m256i quantize8(const float x[8], float inv)
-{
-    return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(inv)));
-}
 INLINE int reduce_add_epi32(__m256i v)
 {
     __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -165,15 +161,39 @@ INLINE int reduce_add_epi32(__m256i v)
     s = _mm_add_epi32(s, _mm_unpackhi_epi64(s, s));
     return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 1)));
 }
-/* 16 floats of a block of activations, scaled and rounded to int8; returns their sum. */
-INLINE int vf_quantize16(const float x[16], float inv, int8_t *q)
+/* 16 integers as bytes; those beyond int8 become its limits. */
+INLINE void store_bytes(int8_t *p, __m256i a, __m256i b)
 {
-    __m256i a = quantize8(x, inv), b = quantize8(x + 8, inv);
     __m256i w = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8); /* in order again */
 
-    _mm_storeu_si128((__m128i *)(void *)q,
+    _mm_storeu_si128((__m128i *)(void *)p,
                      _mm_packs_epi16(_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1)));
-    return reduce_add_epi32(_mm256_add_epi32(a, b));
+}
+/* 256 times what rounding v to i lost, rounded, -127..127. */
+INLINE __m256i rounding_rest(__m256 v, __m256i i)
+{
+    __m256i r = _mm256_cvtps_epi32(
+        _mm256_mul_ps(_mm256_sub_ps(v, _mm256_cvtepi32_ps(i)), _mm256_set1_ps(256.0f)));
+
+    return _mm256_min_epi32(_mm256_max_epi32(r, _mm256_set1_epi32(-127)), _mm256_set1_epi32(127));
+}
+/* 16 floats of a block of activations, scaled and rounded to int8, and unless r is NULL what that lost,
+ * times 256, likewise; returns the sum of q, or of 256 * q + r. */
+INLINE int vf_quantize16(const float x[16], float inv, int8_t *q, int8_t *r)
+{
+    const __m256 va = _mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(inv));
+    const __m256 vb = _mm256_mul_ps(_mm256_loadu_ps(x + 8), _mm256_set1_ps(inv));
+    const __m256i a = _mm256_cvtps_epi32(va), b = _mm256_cvtps_epi32(vb);
+    __m256i sum = _mm256_add_epi32(a, b);
+
+    store_bytes(q, a, b);
+    if (r != NULL) {
+        const __m256i ra = rounding_rest(va, a), rb = rounding_rest(vb, b);
+
+        store_bytes(r, ra, rb);
+        sum = _mm256_add_epi32(_mm256_slli_epi32(sum, 8), _mm256_add_epi32(ra, rb));
+    }
+    return reduce_add_epi32(sum);
 }
 /* The largest of the bits of |x| of 32 floats, as integers: ordered like the numbers, NaN on top. */
 INLINE int vf_top_bits(const float x[32])

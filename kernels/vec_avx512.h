@@ -128,13 +128,23 @@ INLINE vf vf_clamp(vf x, float lo, float hi)
     return _mm512_min_ps(_mm512_set1_ps(hi), _mm512_max_ps(_mm512_set1_ps(lo), x));
 }
 
-/* 16 floats of a block of activations, scaled and rounded to int8; returns their sum. */
-INLINE int vf_quantize16(const float x[16], float inv, int8_t *q)
+/* 16 floats of a block of activations, scaled and rounded to int8, and unless r is NULL what that lost,
+ * times 256, likewise; returns the sum of q, or of 256 * q + r. */
+INLINE int vf_quantize16(const float x[16], float inv, int8_t *q, int8_t *r)
 {
-    __m512i i = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(inv)));
+    const __m512 v = _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(inv));
+    const __m512i i = _mm512_cvtps_epi32(v);
+    __m512i rest;
 
     _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtepi32_epi8(i));
-    return _mm512_reduce_add_epi32(i);
+    if (r == NULL)
+        return _mm512_reduce_add_epi32(i);
+    rest = _mm512_cvtps_epi32(
+        _mm512_mul_ps(_mm512_sub_ps(v, _mm512_cvtepi32_ps(i)), _mm512_set1_ps(256.0f)));
+    rest =
+        _mm512_min_epi32(_mm512_max_epi32(rest, _mm512_set1_epi32(-127)), _mm512_set1_epi32(127));
+    _mm_storeu_si128((__m128i *)(void *)r, _mm512_cvtepi32_epi8(rest));
+    return _mm512_reduce_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(i, 8), rest));
 }
 /* The largest of the bits of |x| of 32 floats, as integers: ordered like the numbers, NaN on top. */
 INLINE int vf_top_bits(const float x[32])

@@ -145,14 +145,15 @@ struct inputs {
     float *x;
 };
 
-static struct inputs make_inputs(const struct kern_ops *ops, unsigned n_tokens, size_t cols)
+static struct inputs make_inputs(const struct kern_ops *ops, unsigned n_tokens, size_t cols,
+                                 enum kern_acts_form form)
 {
     struct inputs in = {.x = bench_alloc(n_tokens * cols * sizeof(float))};
 
     for (size_t i = 0; i < n_tokens * cols; i++)
         in.x[i] = (float)((i * 2654435761u >> 8) % 2001) / 1000.0f - 1.0f;
-    kern_acts_init(&in.acts, bench_alloc(kern_acts_bytes(n_tokens, cols)), n_tokens, cols, in.x,
-                   cols);
+    kern_acts_init(&in.acts, bench_alloc(kern_acts_bytes(n_tokens, cols, form)), n_tokens, cols,
+                   form, in.x, cols);
     ops->quantize(&in.acts, 0, n_tokens);
     return in;
 }
@@ -194,7 +195,8 @@ static void prepared_free(struct prepared *p)
     free(p->packed);
 }
 
-static void bench_type(const struct kern_ops *ops, uint32_t type, const double *read_gb)
+static void bench_type(const struct kern_ops *ops, uint32_t type, enum kern_acts_form form,
+                       const double *read_gb)
 {
     const size_t scale = strcmp(ops->name, "scalar") == 0 ? 16 : 1;
     const struct kern_type_info *info = kern_type_info(type);
@@ -202,8 +204,8 @@ static void bench_type(const struct kern_ops *ops, uint32_t type, const double *
     size_t rows = DECODE_BYTES / scale / row_bytes / 32 * 32;
     struct prepared big = prepare(ops, type, rows, DECODE_COLS);
     struct prepared mid = prepare(ops, type, PREFILL_ROWS / scale, PREFILL_COLS);
-    struct inputs few = make_inputs(ops, 4, DECODE_COLS);
-    struct inputs many = make_inputs(ops, PREFILL_TOKENS, PREFILL_COLS);
+    struct inputs few = make_inputs(ops, 4, DECODE_COLS, form);
+    struct inputs many = make_inputs(ops, PREFILL_TOKENS, PREFILL_COLS, form);
     float *out = bench_alloc((rows * 4 + PREFILL_ROWS * PREFILL_TOKENS) * sizeof(float));
     const double gop = 2e-9 * (double)mid.m.rows * PREFILL_COLS * PREFILL_TOKENS;
 
@@ -212,8 +214,9 @@ static void bench_type(const struct kern_ops *ops, uint32_t type, const double *
         double four = (double)big.bytes * 1e-9 / run(ops, &big.m, &few.acts, 4, n, out);
         double all = gop / run(ops, &mid.m, &many.acts, PREFILL_TOKENS, n, out);
 
-        printf("%-7s %-5s %u  %7.2f GB/s %4.0f %%  %7.2f GB/s  %8.1f GOP/s\n", ops->name,
-               info->name, n, one, 100 * one / read_gb[n], four, all);
+        printf("%-7s %-5s%s %u  %7.2f GB/s %4.0f %%  %7.2f GB/s  %8.1f GOP/s\n", ops->name,
+               info->name, form == KERN_ACTS_FINE ? " fine" : "     ", n, one,
+               100 * one / read_gb[n], four, all);
         (void)fflush(stdout);
     }
     free(out);
@@ -284,16 +287,20 @@ int main(int argc, char **argv)
         read_gb[n] = kern_read_bandwidth(n);
         printf("read bandwidth, %u thread%s: %.1f GB/s\n", n, n > 1 ? "s" : "", read_gb[n]);
     }
-    printf("table   type  threads  decode 1: packed bytes  decode 4  prefill 512, %d -> %d\n",
+    printf("table   type       threads  decode 1: packed bytes  decode 4  prefill 512, %d -> %d\n",
            PREFILL_COLS, PREFILL_ROWS);
     for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         const struct kern_ops *ops = kern_ops_exact(tables[i]);
 
         if (ops == NULL || (argc > 1 && strcmp(argv[1], tables[i]) != 0))
             continue;
-        for (unsigned t = 0; t < sizeof(types) / sizeof(types[0]); t++)
-            if (argc < 3 || strcmp(argv[2], kern_type_info(types[t])->name) == 0)
-                bench_type(ops, types[t], read_gb);
+        for (unsigned t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
+            if (argc >= 3 && strcmp(argv[2], kern_type_info(types[t])->name) != 0)
+                continue;
+            bench_type(ops, types[t], KERN_ACTS_COARSE, read_gb);
+            if (kern_type_info(types[t])->quantized)
+                bench_type(ops, types[t], KERN_ACTS_FINE, read_gb);
+        }
         bench_attn(ops);
     }
     return 0;

@@ -31,12 +31,12 @@ static void problem_free(struct problem *p)
 }
 
 static struct kern_acts acts_new(const struct kern_ops *ops, const struct problem *p,
-                                 unsigned n_tokens, const float *x)
+                                 unsigned n_tokens, enum kern_acts_form form, const float *x)
 {
     struct kern_acts a;
 
-    kern_acts_init(&a, util_alloc(kern_acts_bytes(n_tokens, p->cols)), n_tokens, p->cols, x,
-                   p->x_stride);
+    kern_acts_init(&a, util_alloc(kern_acts_bytes(n_tokens, p->cols, form)), n_tokens, p->cols,
+                   form, x, p->x_stride);
     ops->quantize(&a, 0, n_tokens);
     return a;
 }
@@ -53,6 +53,16 @@ static struct kern_matrix matrix_new(const struct kern_ops *ops, const struct pr
     return m;
 }
 
+/* Activation k of token t as a product with a quantized matrix sees it. */
+static double act(const struct kern_acts *a, size_t t, size_t k)
+{
+    size_t i = t * a->stride + k / KERN_BLOCK, j = k % KERN_BLOCK;
+    const struct kern_act_block *b = &a->blocks[i];
+    int whole = a->rests != NULL ? 256 * b->q[j] + a->rests[i * KERN_BLOCK + j] : b->q[j];
+
+    return (double)whole * (double)b->d;
+}
+
 /* sum w * x and sum |w * x| in double, x as the table sees it. */
 static double exact(const struct problem *p, const struct kern_acts *a, size_t row, size_t t,
                     const float *w, double *size)
@@ -63,9 +73,7 @@ static double exact(const struct problem *p, const struct kern_acts *a, size_t r
     (void)row;
     *size = 0;
     for (size_t k = 0; k < p->cols; k++) {
-        const struct kern_act_block *b = &a->blocks[t * a->stride + k / KERN_BLOCK];
-        double x = quantized ? (double)b->q[k % KERN_BLOCK] * (double)b->d
-                             : (double)p->x[t * p->x_stride + k];
+        double x = quantized ? act(a, t, k) : (double)p->x[t * p->x_stride + k];
 
         sum += (double)w[k] * x;
         *size += fabs((double)w[k] * x);
@@ -95,8 +103,8 @@ static double worst_error(const struct problem *p, const struct kern_acts *a, co
     return worst;
 }
 
-static void check_shape(const struct kern_ops *ops, enum kern_type type, size_t rows, size_t cols,
-                        uint64_t *seed)
+static void check_form(const struct kern_ops *ops, enum kern_type type, size_t rows, size_t cols,
+                       enum kern_acts_form form, uint64_t *seed)
 {
     struct problem p = problem_new(type, rows, cols, seed);
     size_t stride = rows + GUARD;
@@ -104,7 +112,7 @@ static void check_shape(const struct kern_ops *ops, enum kern_type type, size_t 
     float *out = util_alloc(MAX_TOKENS * stride * sizeof(float));
     void *memory;
     struct kern_matrix m = matrix_new(ops, &p, &memory);
-    struct kern_acts a = acts_new(ops, &p, MAX_TOKENS, p.x);
+    struct kern_acts a = acts_new(ops, &p, MAX_TOKENS, form, p.x);
     int differ = 0, touched = 0;
 
     memset(all, 0x5a, MAX_TOKENS * stride * sizeof(float));
@@ -118,7 +126,7 @@ static void check_shape(const struct kern_ops *ops, enum kern_type type, size_t 
     for (unsigned n = 1; n < MAX_TOKENS; n += n < 18 ? 1 : 4) {
         /* Other tokens in other places, rows in two parts: the same bits. */
         unsigned first = MAX_TOKENS - n;
-        struct kern_acts part = acts_new(ops, &p, n, p.x + first * p.x_stride);
+        struct kern_acts part = acts_new(ops, &p, n, form, p.x + first * p.x_stride);
         size_t cut = rows / 2 / KERN_ROW_STEP * KERN_ROW_STEP;
 
         memset(out, 0x5a, MAX_TOKENS * stride * sizeof(float));
@@ -143,6 +151,14 @@ static void check_shape(const struct kern_ops *ops, enum kern_type type, size_t 
     problem_free(&p);
 }
 
+static void check_shape(const struct kern_ops *ops, enum kern_type type, size_t rows, size_t cols,
+                        uint64_t *seed)
+{
+    check_form(ops, type, rows, cols, KERN_ACTS_COARSE, seed);
+    if (kern_type_info(type)->quantized)
+        check_form(ops, type, rows, cols, KERN_ACTS_FINE, seed);
+}
+
 static void test_shapes(const struct kern_ops *ops)
 {
     static const size_t rows[] = {1, 15, 16, 17, 31, 70};
@@ -161,6 +177,19 @@ static void test_shapes(const struct kern_ops *ops)
     check_shape(ops, KERN_TYPE_Q4_1, 33, 576, &seed);
 }
 
+/* Makes the sums of a block those of other integers, `times` its q. */
+static void scale_block(struct kern_act_block *b, int times)
+{
+    int sum[2] = {0, 0};
+
+    for (unsigned j = 0; j < KERN_BLOCK; j++)
+        sum[j / 16] += times * b->q[j];
+    b->nsum16[0] = -sum[0];
+    b->nsum16[1] = -sum[1];
+    b->nsum = -(sum[0] + sum[1]);
+    b->ds = b->d * (float)(sum[0] + sum[1]);
+}
+
 /* Every code of every type at its extremes, with activations at theirs: no integer overflow. */
 static void test_extremes(const struct kern_ops *ops)
 {
@@ -172,11 +201,12 @@ static void test_extremes(const struct kern_ops *ops)
         struct problem p = problem_new(util_types[t], 16, 512, &seed);
         size_t n_blocks = 16 * 512 / info->block_elems;
 
-        for (unsigned f = 0; f < sizeof(fills); f++) {
+        for (unsigned f = 0; f < 2 * sizeof(fills); f++) {
+            enum kern_acts_form form = f & 1 ? KERN_ACTS_FINE : KERN_ACTS_COARSE;
             float out[3 * 16];
             void *memory;
 
-            memset(p.gguf, fills[f], n_blocks * info->block_bytes);
+            memset(p.gguf, fills[f / 2], n_blocks * info->block_bytes);
             for (size_t b = 0; b < n_blocks; b++) {
                 uint8_t *block = p.gguf + b * info->block_bytes;
 
@@ -188,8 +218,13 @@ static void test_extremes(const struct kern_ops *ops)
                 p.x[i] = i < p.x_stride ? 1.0f : i < 2 * p.x_stride ? -1.0f : (i & 1 ? 1 : -1);
 
             struct kern_matrix m = matrix_new(ops, &p, &memory);
-            struct kern_acts a = acts_new(ops, &p, 3, p.x);
+            struct kern_acts a = acts_new(ops, &p, 3, form, p.x);
 
+            /* Rests as large as the format allows, more than rounding leaves. */
+            for (size_t i = 0; form == KERN_ACTS_FINE && i < 3 * a.stride * KERN_BLOCK; i++)
+                a.rests[i] = a.blocks[i / KERN_BLOCK].q[i % KERN_BLOCK];
+            for (size_t i = 0; form == KERN_ACTS_FINE && i < 3 * a.stride; i++)
+                scale_block(&a.blocks[i], 257);
             ops->matmul(&m, &a, 3, out, 16, 0, 16);
             CHECK(worst_error(&p, &a, out, 16, 3) <= (double)KERN_TOL_MATMUL);
             free(a.blocks);
@@ -199,7 +234,7 @@ static void test_extremes(const struct kern_ops *ops)
     }
 }
 
-static void test_quantize_agrees(const struct kern_ops *ops)
+static void test_quantize_agrees(const struct kern_ops *ops, enum kern_acts_form form)
 {
     const struct kern_ops *scalar = kern_ops_exact("scalar");
     uint64_t seed = 99;
@@ -215,13 +250,17 @@ static void test_quantize_agrees(const struct kern_ops *ops)
         p.x[2 * p.x_stride + cols / 2] = NAN;
         p.x[3 * p.x_stride + cols - 1] = -INFINITY;
         p.x[4 * p.x_stride] = -2.5f; /* ties: 127 steps of 2.5 / 127 */
-        struct kern_acts a = acts_new(ops, &p, 6, p.x), b = acts_new(scalar, &p, 6, p.x);
+        struct kern_acts a = acts_new(ops, &p, 6, form, p.x);
+        struct kern_acts b = acts_new(scalar, &p, 6, form, p.x);
 
         for (size_t t = 0; t < 6; t++) {
             for (size_t i = 0; i < a.n_blocks; i++) {
                 const struct kern_act_block *o = &a.blocks[t * a.stride + i];
                 const struct kern_act_block *w = &b.blocks[t * b.stride + i];
 
+                if (form == KERN_ACTS_FINE)
+                    differ += memcmp(a.rests + (t * a.stride + i) * KERN_BLOCK,
+                                     b.rests + (t * b.stride + i) * KERN_BLOCK, KERN_BLOCK) != 0;
                 differ += memcmp(o->q, w->q, sizeof(o->q)) != 0 || o->nsum != w->nsum ||
                           memcmp(o->nsum16, w->nsum16, sizeof(o->nsum16)) != 0;
                 differ += isnan(w->d) ? !isnan(o->d) : memcmp(&o->d, &w->d, sizeof(o->d)) != 0;
@@ -237,6 +276,65 @@ static void test_quantize_agrees(const struct kern_ops *ops)
     CHECK(differ == 0);
 }
 
+/* Fine activations are the floats to within 1/256 of a step of the coarse ones (the rest that is held
+ * back at 127 costs another half of that), and their block sums are those of the integers. */
+static void test_fine_is_fine(const struct kern_ops *ops)
+{
+    uint64_t seed = 31;
+    struct problem p = problem_new(KERN_TYPE_Q8_0, 1, 1536, &seed);
+    struct kern_acts a = acts_new(ops, &p, MAX_TOKENS, KERN_ACTS_FINE, p.x);
+    double worst = 0;
+    int wrong = 0;
+
+    for (size_t t = 0; t < MAX_TOKENS; t++) {
+        for (size_t k = 0; k < p.cols; k++) {
+            double d = (double)a.blocks[t * a.stride + k / KERN_BLOCK].d;
+            double e = fabs(act(&a, t, k) - (double)p.x[t * p.x_stride + k]);
+
+            worst = fmax(worst, d > 0 ? e / d : 0);
+        }
+        for (size_t i = 0; i < a.n_blocks; i++) {
+            const struct kern_act_block *b = &a.blocks[t * a.stride + i];
+            double sum[2] = {0, 0};
+
+            for (size_t k = 0; k < KERN_BLOCK; k++)
+                sum[k / 16] += b->d > 0 ? act(&a, t, i * KERN_BLOCK + k) / (double)b->d : 0;
+            wrong += fabs(sum[0] + b->nsum16[0]) > 0.01 || fabs(sum[1] + b->nsum16[1]) > 0.01 ||
+                     b->nsum != b->nsum16[0] + b->nsum16[1];
+        }
+    }
+    CHECK(worst > 0 && worst < 1.1);
+    CHECK(wrong == 0);
+    free(a.blocks);
+    problem_free(&p);
+}
+
+/* A row of a prepared matrix is, bit for bit, that of the file. */
+static void test_matrix_rows(const struct kern_ops *ops)
+{
+    enum { ROWS = 37, COLS = 768 };
+    static float got[COLS], want[COLS];
+    uint64_t seed = 3;
+
+    for (unsigned t = 0; t < UTIL_N_TYPES; t++) {
+        struct problem p = problem_new(util_types[t], ROWS, COLS, &seed);
+        size_t row_bytes = 0;
+        void *memory;
+        struct kern_matrix m = matrix_new(ops, &p, &memory);
+        int differ = 0;
+
+        CHECK(kern_row_bytes(util_types[t], COLS, &row_bytes));
+        for (size_t row = 0; row < ROWS; row++) {
+            kern_row_f32(util_types[t], p.gguf + row * row_bytes, COLS, want);
+            kern_matrix_row_f32(&m, row, got);
+            differ += memcmp(got, want, sizeof(got)) != 0;
+        }
+        CHECK(differ == 0);
+        free(memory);
+        problem_free(&p);
+    }
+}
+
 /* A value that is not finite spoils its own token, and no other. */
 static void test_not_finite(const struct kern_ops *ops)
 {
@@ -249,7 +347,7 @@ static void test_not_finite(const struct kern_ops *ops)
 
         p.x[p.x_stride + 40] = t & 1 ? NAN : INFINITY;
         struct kern_matrix m = matrix_new(ops, &p, &memory);
-        struct kern_acts a = acts_new(ops, &p, 3, p.x);
+        struct kern_acts a = acts_new(ops, &p, 3, t & 1 ? KERN_ACTS_COARSE : KERN_ACTS_FINE, p.x);
 
         ops->matmul(&m, &a, 3, out, 17, 0, 17);
         for (unsigned row = 0; row < 17; row++)
@@ -275,7 +373,7 @@ static void test_hostile_blocks(const struct kern_ops *ops)
         for (size_t i = 0; i < 16 * row_bytes; i++)
             p.gguf[i] = (uint8_t)util_rand(&seed);
         struct kern_matrix m = matrix_new(ops, &p, &memory);
-        struct kern_acts a = acts_new(ops, &p, 9, p.x);
+        struct kern_acts a = acts_new(ops, &p, 9, t & 1 ? KERN_ACTS_FINE : KERN_ACTS_COARSE, p.x);
 
         ops->matmul(&m, &a, 9, out, 16, 0, 16);
         CHECK(true);
@@ -302,8 +400,10 @@ static void test_refusals(void)
     CHECK(kern_matrix_packed_bytes(best, KERN_TYPE_F32, 2, 1ull << 62, &bytes, &err) == GW_ELIMIT);
     CHECK(kern_matrix_init(best, KERN_TYPE_Q8_0, 1, 33, NULL, NULL, &m, &err) == GW_EINVAL);
     CHECK(bytes == 7 && m.rows == 77);
-    CHECK(kern_acts_bytes(UINT32_MAX, SIZE_MAX / 4) == 0);
-    CHECK(kern_acts_bytes(1, 1) >= 64);
+    CHECK(kern_acts_bytes(UINT32_MAX, SIZE_MAX / 4, KERN_ACTS_FINE) == 0);
+    CHECK(kern_acts_bytes(1, 1, KERN_ACTS_COARSE) == 64);
+    CHECK(kern_acts_bytes(1, 1, KERN_ACTS_FINE) == 128);
+    CHECK(kern_acts_bytes(3, 64, KERN_ACTS_FINE) == 576);
 }
 
 static void test_dispatch(void)
@@ -324,7 +424,10 @@ int main(void)
 
         if (ops == NULL)
             continue;
-        test_quantize_agrees(ops);
+        test_quantize_agrees(ops, KERN_ACTS_COARSE);
+        test_quantize_agrees(ops, KERN_ACTS_FINE);
+        test_fine_is_fine(ops);
+        test_matrix_rows(ops);
         test_shapes(ops);
         test_extremes(ops);
         test_not_finite(ops);
