@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool set_has(const struct bundle_set *s, unsigned b)
-{
-    return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
-}
-
 /* Enters a literal window's hash; others make their bucket one that hashes say nothing of. */
 static void add_hash(struct prefilter *f, const struct bundle *b, unsigned w)
 {
@@ -20,14 +15,16 @@ static void add_hash(struct prefilter *f, const struct bundle *b, unsigned w)
         const struct bundle_set *s = &b->sets[b->windows[w].set[place]];
         unsigned n = 0;
 
-        for (unsigned byte = 0; byte < 256; byte++) {
-            if (!set_has(s, byte))
-                continue;
-            if (n++ > 0 && (byte | 0x20) != key[place]) {
-                f->literal &= ~(UINT64_C(1) << b->windows[w].bucket);
-                return;
+        for (unsigned i = 0; i < 8; i++) {
+            for (uint32_t bits = s->w[i]; bits != 0; bits &= bits - 1) {
+                unsigned byte = (i * 32 + (unsigned)__builtin_ctz(bits)) | 0x20;
+
+                if (n++ > 0 && byte != key[place]) {
+                    f->literal &= ~(UINT64_C(1) << b->windows[w].bucket);
+                    return;
+                }
+                key[place] = (unsigned char)byte;
             }
-            key[place] = (unsigned char)(byte | 0x20);
         }
     }
     hash = prefilter_hash(key);
@@ -39,11 +36,14 @@ static void add_window(struct prefilter *f, const struct bundle *b, unsigned w)
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
         const struct bundle_set *s = &b->sets[b->windows[w].set[place]];
 
-        for (unsigned byte = 0; byte < 256; byte++) {
-            if (!set_has(s, byte))
-                continue;
-            f->bucket[place][byte] |= UINT64_C(1) << b->windows[w].bucket;
-            f->rows[((size_t)place * 256 + byte) * f->n_words + w / 64] |= UINT64_C(1) << (w % 64);
+        for (unsigned i = 0; i < 8; i++) {
+            for (uint32_t bits = s->w[i]; bits != 0; bits &= bits - 1) {
+                unsigned byte = i * 32 + (unsigned)__builtin_ctz(bits);
+
+                f->bucket[place][byte] |= UINT64_C(1) << b->windows[w].bucket;
+                f->rows[((size_t)place * 256 + byte) * f->n_words + w / 64] |= UINT64_C(1)
+                                                                               << (w % 64);
+            }
         }
     }
 }

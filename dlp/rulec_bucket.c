@@ -1,7 +1,8 @@
 /* dlp/rulec_bucket.c - sorts windows into the buckets of the SIMD filter.
  *
- * The filter tests 64 unions of windows at once; a union of unlike windows passes far more text
- * than its members. Agglomerative: the two clusters whose union costs least are joined until 64 are left. Each cluster remembers its nearest other one, so a step looks at few pairs. Thread: any. */
+ * The filter tests a number of unions of windows at once; a union of unlike windows passes far more text
+ * than its members. Agglomerative: the two clusters whose union costs least are joined until so many are
+ * left. Each cluster remembers its nearest other one, so a step looks at few pairs. Thread: any. */
 #include <float.h>
 #include <stdlib.h>
 

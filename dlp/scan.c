@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dlp/doc.h"
 #include "dlp/rulec.h"
 
 enum {
@@ -37,14 +38,17 @@ void dlp_scanner_free(struct dlp_scanner *s)
     free(s);
 }
 
-static bool is_word(unsigned char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-}
-
 static bool set_has(const struct bundle_set *s, unsigned char b)
 {
     return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
+}
+
+/* [A-Za-z0-9_] */
+static bool is_word(unsigned char c)
+{
+    static const struct bundle_set word = {{0, 0x03ff0000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
+
+    return set_has(&word, c);
 }
 
 /* ---- boundaries ------------------------------------------------------------------------- */
@@ -161,18 +165,27 @@ static size_t word_start(struct scan_leaf *x, size_t at)
 /* Tries every start from which target's anchor can stand at `at`. */
 static void try_target(struct scan_leaf *x, const struct bundle_target *t, size_t at)
 {
-    size_t start = at, least = at > t->max ? at - t->max : 0;
+    const struct bundle_pattern *p = &x->rules->b->patterns[t->pattern];
     const struct bundle_set *between = &x->rules->b->sets[t->between];
-    uint32_t before = x->rules->b->patterns[t->pattern].before;
+    const struct bundle_set *first = &x->rules->b->sets[p->first];
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    size_t start = at, least = at > t->max ? at - t->max : 0;
+    bool at_word = p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
 
-    /* Deep inside a long word no start can be at a boundary. */
-    if ((before == RULEC_BOUNDARY_WORD || before == RULEC_BOUNDARY_TOKEN) &&
-        word_start(x, at) < least)
+    /* Most windows stand at their match's start. */
+    if (t->max == 0) {
+        if (!at_word || at == 0 || !is_word(text[at - 1]))
+            try_at(x, t->pattern, at);
         return;
-    while (start > least && set_has(between, (unsigned char)x->text.ptr[start - 1]))
+    }
+    /* Deep inside a long word no start can be at a boundary. */
+    if (at_word && word_start(x, at) < least)
+        return;
+    while (start > least && set_has(between, text[start - 1]))
         start--;
     for (; start + t->min <= at && x->st == GW_OK; start++)
-        try_at(x, t->pattern, start);
+        if (set_has(first, text[start]) && (!at_word || start == 0 || !is_word(text[start - 1])))
+            try_at(x, t->pattern, start);
 }
 
 /* ---- windows ---------------------------------------------------------------------------- */
@@ -236,9 +249,12 @@ static void find_windows(struct scan_leaf *x)
 
 /* ---- runs ------------------------------------------------------------------------------- */
 
+/* [A-Za-z0-9_+/=-], the bytes that rulec_token_set() has */
 static bool is_token(unsigned char c)
 {
-    return is_word(c) || c == '+' || c == '/' || c == '=' || c == '-';
+    static const struct bundle_set token = {{0, 0x23ffa800, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
+
+    return set_has(&token, c);
 }
 
 /* Tries one run anchor at every place in the token [from, to). */
@@ -395,9 +411,13 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
             continue;
         GW_TRY(scan_text(s, rules, leaf->text, leaf->key, i, report_from));
         r.scanned_bytes += leaf->text.len;
-        if (s->n_found > max_findings)
+        /* Some will turn out to be the same bytes in a string and in the JSON inside it. */
+        if (s->n_found / 4 > max_findings)
             return GW_ELIMIT;
     }
+    GW_TRY(dlp_doc_dedupe(doc, s->found, &s->n_found));
+    if (s->n_found > max_findings)
+        return GW_ELIMIT;
     r.n_findings = s->n_found;
     r.findings = gw_arena_array(arena, s->n_found, sizeof(*r.findings));
     if (r.findings == NULL)
