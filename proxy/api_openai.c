@@ -13,6 +13,8 @@ struct reading {
     const char **param;
     struct gw_err *err;
     unsigned cap_messages;
+    char *text;      /* memory of the content that is put together from parts; cap_text bytes */
+    size_t cap_text; /* 0: the content is borrowed */
 };
 
 static enum gw_status bad(struct reading *r, const char *param, const char *what)
@@ -52,33 +54,62 @@ static enum gw_status skip(struct reading *r, const struct gw_json_tok *tok)
 static bool is_key(const struct gw_json_tok *tok, const char *name)
 {
     char buf[48];
+    size_t n;
 
     if (!tok->escaped)
         return gw_span_is(tok->raw, name);
     if (tok->raw.len > sizeof(buf))
         return false;
-    return gw_span_is((struct gw_span){buf, gw_json_decode(tok->raw, buf)}, name);
+    n = gw_json_decode(tok->raw, buf);
+    return gw_span_is((struct gw_span){buf, n}, name);
 }
 
 /* ---- messages --------------------------------------------------------------------------- */
 
 static enum gw_status append_text(struct reading *r, struct api_message *m, struct gw_span text)
 {
-    size_t len = m->content.len + (m->content.len != 0) + text.len;
+    size_t len = m->content.len + 1 + text.len;
     char *p;
 
+    if (text.len == 0)
+        return GW_OK;
     if (m->content.len == 0) {
         m->content = text;
+        r->cap_text = 0;
         return GW_OK;
     }
-    p = gw_arena_alloc(r->arena, len);
-    if (p == NULL)
-        return gw_fail(r->err, GW_ENOMEM, "out of memory");
-    memcpy(p, m->content.ptr, m->content.len);
-    p[m->content.len] = '\n';
-    memcpy(p + m->content.len + 1, text.ptr, text.len);
-    m->content = (struct gw_span){p, len};
+    if (len > r->cap_text) { /* doubling: many small parts must not cost their square */
+        p = gw_arena_alloc(r->arena, len * 2);
+        if (p == NULL)
+            return gw_fail(r->err, GW_ENOMEM, "out of memory");
+        memcpy(p, m->content.ptr, m->content.len);
+        m->content.ptr = r->text = p;
+        r->cap_text = len * 2;
+    }
+    r->text[m->content.len] = '\n';
+    memcpy(r->text + m->content.len + 1, text.ptr, text.len);
+    m->content.len = len;
     return GW_OK;
+}
+
+/* The next member of an object; *end: there is none, the END was read. */
+static enum gw_status next_member(struct reading *r, struct gw_json_tok *key,
+                                  struct gw_json_tok *val, bool *end)
+{
+    GW_TRY(next(r, key));
+    *end = key->type == GW_JSON_OBJECT_END;
+    return *end ? GW_OK : next(r, val);
+}
+
+static enum gw_status read_part_member(struct reading *r, const struct gw_json_tok *key,
+                                       const struct gw_json_tok *val, struct gw_span *text,
+                                       bool *other)
+{
+    if (val->type == GW_JSON_STRING && is_key(key, "text"))
+        return decode(r, val, text);
+    if (val->type == GW_JSON_STRING && is_key(key, "type"))
+        *other = !gw_span_is(val->raw, "text");
+    return skip(r, val);
 }
 
 /* One element of a content array: {"type":"text","text":...}; the BEGIN was read. */
@@ -86,18 +117,13 @@ static enum gw_status read_part(struct reading *r, struct api_message *m)
 {
     struct gw_json_tok key, val;
     struct gw_span text = {NULL, 0};
-    bool other = false;
+    bool other = false, end;
 
     for (;;) {
-        GW_TRY(next(r, &key));
-        if (key.type == GW_JSON_OBJECT_END)
+        GW_TRY(next_member(r, &key, &val, &end));
+        if (end)
             break;
-        GW_TRY(next(r, &val));
-        if (is_key(&key, "text") && val.type == GW_JSON_STRING)
-            GW_TRY(decode(r, &val, &text));
-        else if (is_key(&key, "type") && val.type == GW_JSON_STRING)
-            other = !gw_span_is(val.raw, "text");
-        GW_TRY(skip(r, &val));
+        GW_TRY(read_part_member(r, &key, &val, &text, &other));
     }
     if (other)
         r->chat->local_unsupported = "messages[].content (only text parts)";
@@ -125,26 +151,31 @@ static enum gw_status read_content(struct reading *r, const struct gw_json_tok *
     }
 }
 
+static enum gw_status read_message_member(struct reading *r, const struct gw_json_tok *key,
+                                          const struct gw_json_tok *val, struct api_message *m)
+{
+    if (is_key(key, "role")) {
+        if (val->type != GW_JSON_STRING)
+            return bad(r, "messages[].role", "must be a string");
+        return decode(r, val, &m->role);
+    }
+    if (is_key(key, "content"))
+        return read_content(r, val, m);
+    if (val->type == GW_JSON_ARRAY_BEGIN && is_key(key, "tool_calls"))
+        r->chat->local_unsupported = "messages[].tool_calls";
+    return skip(r, val);
+}
+
 static enum gw_status read_message(struct reading *r, struct api_message *m)
 {
     struct gw_json_tok key, val;
+    bool end;
 
     for (;;) {
-        GW_TRY(next(r, &key));
-        if (key.type == GW_JSON_OBJECT_END)
+        GW_TRY(next_member(r, &key, &val, &end));
+        if (end)
             break;
-        GW_TRY(next(r, &val));
-        if (is_key(&key, "role")) {
-            if (val.type != GW_JSON_STRING)
-                return bad(r, "messages[].role", "must be a string");
-            GW_TRY(decode(r, &val, &m->role));
-        } else if (is_key(&key, "content")) {
-            GW_TRY(read_content(r, &val, m));
-        } else {
-            if (is_key(&key, "tool_calls") && val.type == GW_JSON_ARRAY_BEGIN)
-                r->chat->local_unsupported = "messages[].tool_calls";
-            GW_TRY(skip(r, &val));
-        }
+        GW_TRY(read_message_member(r, &key, &val, m));
     }
     if (m->role.len == 0)
         return bad(r, "messages[].role", "is missing");
@@ -294,19 +325,20 @@ enum {
 
 static const struct {
     const char *name;
-    int which;
     double lo, hi;
+    int which;
+    bool whole;
 } numbers[] = {
-    {"max_tokens", P_MAX_TOKENS, 1, 1e9},
-    {"max_completion_tokens", P_MAX_TOKENS, 1, 1e9},
-    {"temperature", P_TEMPERATURE, 0, 2},
-    {"top_p", P_TOP_P, 0, 1},
-    {"min_p", P_MIN_P, 0, 1},
-    {"top_k", P_TOP_K, 0, 1e6},
-    {"presence_penalty", P_PRESENCE, -2, 2},
-    {"frequency_penalty", P_FREQUENCY, -2, 2},
-    {"seed", P_SEED, -9.3e18, 9.3e18},
-    {"n", P_N, 1, 128},
+    {"max_tokens", 1, 1e9, P_MAX_TOKENS, true},
+    {"max_completion_tokens", 1, 1e9, P_MAX_TOKENS, true},
+    {"temperature", 0, 2, P_TEMPERATURE, false},
+    {"top_p", 0, 1, P_TOP_P, false},
+    {"min_p", 0, 1, P_MIN_P, false},
+    {"top_k", 0, 1e6, P_TOP_K, true},
+    {"presence_penalty", -2, 2, P_PRESENCE, false},
+    {"frequency_penalty", -2, 2, P_FREQUENCY, false},
+    {"seed", -9.3e18, 9.3e18, P_SEED, true},
+    {"n", 1, 128, P_N, true},
 };
 
 static void set_number(struct api_chat *chat, int which, double v)
@@ -356,6 +388,8 @@ static enum gw_status read_number_member(struct reading *r, const struct gw_json
             continue;
         *known = true;
         GW_TRY(read_number(r, val, numbers[i].name, numbers[i].lo, numbers[i].hi, &v));
+        if (!isnan(v) && numbers[i].whole && v != trunc(v))
+            return bad(r, numbers[i].name, "must be a whole number");
         if (!isnan(v))
             set_number(r->chat, numbers[i].which, v);
         return GW_OK;
@@ -411,26 +445,32 @@ static enum gw_status read_member(struct reading *r, const struct gw_json_tok *k
     return read_other_member(r, key, val);
 }
 
+static enum gw_status read_members(struct reading *r)
+{
+    struct gw_json_tok key, val;
+    bool end;
+
+    for (;;) {
+        GW_TRY(next_member(r, &key, &val, &end));
+        if (end)
+            return next(r, &key); /* nothing may follow */
+        GW_TRY(read_member(r, &key, &val));
+    }
+}
+
 enum gw_status api_chat_parse(struct gw_json *json, struct gw_arena *arena, struct gw_span body,
                               struct api_chat *out, const char **param, struct gw_err *err)
 {
     struct api_chat chat = {.n = 1, .params = {.temperature = 1, .top_p = 1, .repeat_penalty = 1}};
-    struct reading r = {json, arena, &chat, param, err, 0};
-    struct gw_json_tok key, val;
+    struct reading r = {json, arena, &chat, param, err, 0, NULL, 0};
+    struct gw_json_tok key;
 
     *param = NULL;
     gw_json_start(json, body, NULL);
     GW_TRY(next(&r, &key));
     if (key.type != GW_JSON_OBJECT_BEGIN)
         return gw_fail(err, GW_EINVAL, "the body must be a JSON object");
-    for (;;) {
-        GW_TRY(next(&r, &key));
-        if (key.type == GW_JSON_OBJECT_END)
-            break;
-        GW_TRY(next(&r, &val));
-        GW_TRY(read_member(&r, &key, &val));
-    }
-    GW_TRY(next(&r, &key));
+    GW_TRY(read_members(&r));
     if (chat.model.len == 0)
         return bad(&r, "model", "is missing");
     if (chat.n_messages == 0)

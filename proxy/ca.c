@@ -39,7 +39,8 @@ static enum gw_status write_new(const char *path, mode_t mode, BIO *content, str
 
     if (fd < 0)
         return gw_fail(err, errno == EEXIST ? GW_EEXIST : GW_EIO, "cannot write %s: %s%s", path,
-                       strerror(errno), errno == EEXIST ? "; a CA is never overwritten" : "");
+                       strerrordesc_np(errno),
+                       errno == EEXIST ? "; a CA is never overwritten" : "");
     ok = write(fd, bytes, (size_t)len) == len && fsync(fd) == 0;
     (void)close(fd);
     if (!ok) {
@@ -67,6 +68,17 @@ static X509 *make_ca(EVP_PKEY *key, const char *name)
     return cert;
 }
 
+/* A key without its certificate would stand in the way of the next try. */
+static enum gw_status write_cert_beside(const char *key_path, const char *cert_path, BIO *pem,
+                                        struct gw_err *err)
+{
+    enum gw_status st = write_new(cert_path, 0644, pem, err);
+
+    if (st != GW_OK)
+        (void)unlink(key_path);
+    return st;
+}
+
 enum gw_status ca_init(const char *dir, const char *name, struct gw_err *err)
 {
     char cert_path[4096], key_path[4096];
@@ -89,7 +101,7 @@ enum gw_status ca_init(const char *dir, const char *name, struct gw_err *err)
     if (st == GW_OK)
         st = write_new(key_path, 0600, key_pem, err);
     if (st == GW_OK)
-        st = write_new(cert_path, 0644, cert_pem, err);
+        st = write_cert_beside(key_path, cert_path, cert_pem, err);
 out:
     BIO_free(cert_pem);
     BIO_free(key_pem);
@@ -110,7 +122,7 @@ enum gw_status ca_read(const char *dir, char **pem, size_t *len, struct gw_err *
     if (f == NULL)
         return gw_fail(err, errno == ENOENT ? GW_ENOENT : GW_EIO,
                        "cannot read %s: %s; make a CA with `sluice ca init`", path,
-                       strerror(errno));
+                       strerrordesc_np(errno));
     bytes = malloc(MAX_PEM_BYTES);
     n = bytes == NULL ? 0 : fread(bytes, 1, MAX_PEM_BYTES, f);
     (void)fclose(f);
@@ -129,10 +141,21 @@ static enum gw_status check_mode(const char *path, struct gw_err *err)
     struct stat st;
 
     if (stat(path, &st) != 0)
-        return gw_fail(err, GW_EIO, "cannot read %s: %s", path, strerror(errno));
+        return gw_fail(err, GW_EIO, "cannot read %s: %s", path, strerrordesc_np(errno));
     if ((st.st_mode & 077) != 0)
         return gw_fail(err, GW_EDENIED, "%s can be read by others; run: chmod 600 %s", path, path);
     return GW_OK;
+}
+
+/* An encrypted key is an error: nobody sits at a terminal to be asked. */
+// NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's type
+static int no_password(char *buf, int size, int writing, void *ctx)
+{
+    (void)buf;
+    (void)size;
+    (void)writing;
+    (void)ctx;
+    return -1;
 }
 
 enum gw_status x509_load_ca(const char *dir, X509 **cert, EVP_PKEY **key, struct gw_err *err)
@@ -154,7 +177,7 @@ enum gw_status x509_load_ca(const char *dir, X509 **cert, EVP_PKEY **key, struct
     }
     f = fopen(key_path, "re");
     if (f != NULL) {
-        *key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+        *key = PEM_read_PrivateKey(f, NULL, no_password, NULL);
         (void)fclose(f);
     }
     if (*cert == NULL || *key == NULL || X509_check_private_key(*cert, *key) != 1) {

@@ -158,8 +158,8 @@ static int parse_options(int argc, char **argv, struct options *o)
                                           {NULL, 0, NULL, 0}};
     int opt;
 
-    while ((opt = getopt_long(argc, argv, "c:o:h", longs, NULL)) !=
-           -1) { // NOLINT(concurrency-mt-unsafe)
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
+    while ((opt = getopt_long(argc, argv, "c:o:h", longs, NULL)) != -1) {
         switch (opt) {
         case 'c':
             o->config = optarg;

@@ -225,8 +225,8 @@ static int parse_options(int argc, char **argv, struct options *o)
     struct gw_span text = proxy_config_default_text();
     int opt;
 
-    while ((opt = getopt_long(argc, argv, "c:h", longs, NULL)) !=
-           -1) { // NOLINT(concurrency-mt-unsafe)
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
+    while ((opt = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
         switch (opt) {
         case 'c':
             o->config = optarg;

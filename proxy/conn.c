@@ -9,8 +9,10 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "proxy/conn_private.h"
 #include "proxy/request.h"
@@ -33,16 +35,45 @@ static void set_timer(struct conn *c, int64_t ms)
         (void)evtimer_add(c->timer, &tv);
 }
 
+/* Waits ms, but not past the end of the request's time. */
+static void set_request_timer(struct conn *c, int64_t ms)
+{
+    uint64_t now = gw_clock_ns();
+    int64_t left = c->deadline_ns > now ? (int64_t)((c->deadline_ns - now) / GW_NS_PER_MS) + 1 : 1;
+
+    set_timer(c, ms < left ? ms : left);
+}
+
+/* One close_notify, without waiting for the peer's: the client sees an orderly end. */
+static void say_goodbye(struct conn *c)
+{
+    SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+
+    if (ssl == NULL || c->gone || c->said_goodbye)
+        return;
+    c->said_goodbye = true;
+    SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
+    (void)SSL_shutdown(ssl);
+    ERR_clear_error(); /* what it says of a handshake that never ended concerns nobody */
+}
+
+/* Where a TLS connection inside a tunnel puts its records; NULL: straight into a socket. */
+static struct evbuffer *records_of(const struct conn *c)
+{
+    struct bufferevent *under = bufferevent_get_underlying(c->bev);
+
+    return under == NULL ? NULL : bufferevent_get_output(under);
+}
+
+static void on_records(struct evbuffer *records, const struct evbuffer_cb_info *info, void *ctx);
+
 static void conn_free(struct conn *c)
 {
     struct worker *w = c->w;
-    SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
 
-    if (ssl != NULL && !c->gone) {
-        /* One close_notify, without waiting for the peer's: the client sees an orderly end. */
-        SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
-        (void)SSL_shutdown(ssl);
-    }
+    say_goodbye(c);
+    if (records_of(c) != NULL)
+        (void)evbuffer_remove_cb(records_of(c), on_records, c);
     if (c->prev != NULL)
         c->prev->next = c->next;
     else
@@ -60,12 +91,11 @@ static void conn_free(struct conn *c)
     worker_conn_gone(w);
 }
 
-/* Closes now, or when the function that is using c returns. The request must be over. */
+/* Closes when the last function that uses c leaves: callers count themselves in c->busy. The request must be
+ * over. */
 static void conn_close(struct conn *c)
 {
     c->dead = true;
-    if (c->busy == 0)
-        conn_free(c);
 }
 
 static void process(struct conn *c);
@@ -73,34 +103,45 @@ static void process(struct conn *c);
 /* Ends a function that counted itself in c->busy: what had to wait for the stack to unwind happens now. */
 static void leave(struct conn *c)
 {
-    if (--c->busy != 0)
+    if (c->busy > 1) {
+        c->busy--;
         return;
-    if (c->dead) {
-        conn_free(c);
-    } else if (c->again) {
+    }
+    while (c->again && !c->dead) {
         c->again = false;
         process(c);
     }
+    c->busy = 0;
+    if (c->dead)
+        conn_free(c);
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
+
+/* Refuses what is being read, head or body; the connection closes after the answer. */
+static void refuse(struct conn *c, unsigned status, const char *why)
+{
+    c->unread = true;
+    c->message_done = true;
+    if (c->req == NULL) /* no head yet: what stands there answered the request before */
+        memset(&c->answer, 0, sizeof(c->answer));
+    c->answer.keep_alive = false;
+    req_malformed(c, c->req, status, why);
+}
 
 static void refuse_bytes(struct conn *c)
 {
     const char *why;
     unsigned status = http1_error(c->parser, &why);
 
-    c->unread = true;
     c->parser_failed = true;
-    if (c->req != NULL && c->message_done)
-        return; /* the bytes behind a request that is being answered: closed after the answer */
-    c->message_done = true;
-    req_malformed(c, c->req, status, why);
+    refuse(c, status, why);
 }
 
 static void on_head(struct conn *c)
 {
-    set_timer(c, c->w->server->cfg->limits.body_ms);
+    c->deadline_ns = gw_clock_ns() + (uint64_t)c->w->server->cfg->limits.request_ms * GW_NS_PER_MS;
+    set_request_timer(c, c->w->server->cfg->limits.body_ms);
     c->n_requests++;
     memset(&c->answer, 0, sizeof(c->answer));
     c->answer.keep_alive = http1_head(c->parser)->keep_alive && !c->draining && !c->w->draining &&
@@ -124,16 +165,20 @@ static bool on_parsed(struct conn *c, enum http1_event ev, struct gw_span data)
         on_head(c);
         return true;
     case HTTP1_BODY:
-        set_timer(c, c->w->server->cfg->limits.body_ms);
+        if (c->req != NULL)
+            set_request_timer(c, c->w->server->cfg->limits.body_ms);
         metrics_add(&c->w->metrics.bytes_in, data.len);
         if (c->req != NULL)
             req_on_body(c->req, data);
         return true;
     case HTTP1_DONE:
         c->message_done = true;
-        set_timer(c, 0);
-        if (c->req != NULL)
+        if (c->req != NULL) {
+            set_request_timer(c, INT64_MAX);
             req_on_body_end(c->req);
+        } else {
+            set_timer(c, c->w->server->cfg->limits.idle_ms);
+        }
         return true;
     case HTTP1_ERROR:
         refuse_bytes(c);
@@ -144,14 +189,20 @@ static bool on_parsed(struct conn *c, enum http1_event ev, struct gw_span data)
     }
 }
 
-/* Parses what has arrived, up to the end of the current request. */
+/* Nothing behind the last request of a connection is ever looked at (C2). */
+static bool may_parse(const struct conn *c)
+{
+    bool ending = c->dead || c->gone || c->closing || c->lingering || c->parser_failed;
+
+    return !ending && !(c->req != NULL && c->message_done);
+}
+
+/* Parses what has arrived, up to the end of the current request. c->busy is above 0. */
 static void process(struct conn *c)
 {
     struct evbuffer *in = bufferevent_get_input(c->bev);
 
-    c->busy++;
-    while (!c->dead && !c->lingering && !c->parser_failed && !c->gone &&
-           !(c->req != NULL && c->message_done)) {
+    while (may_parse(c)) {
         struct evbuffer_iovec v = {NULL, 0};
         struct gw_span rest, data = {NULL, 0};
         enum http1_event ev;
@@ -165,7 +216,6 @@ static void process(struct conn *c)
             break;
         (void)evbuffer_drain(in, v.iov_len - rest.len);
     }
-    leave(c);
 }
 
 static void discard(struct conn *c)
@@ -204,10 +254,25 @@ static void start_linger(struct conn *c)
     discard(c);
 }
 
+/* The records of a tunnelled connection went out: close from the loop, not from inside the buffer. */
+static void on_records(struct evbuffer *records, const struct evbuffer_cb_info *info, void *ctx)
+{
+    const struct timeval now = {0, 0};
+    struct conn *c = ctx;
+
+    if (c->said_goodbye && info->n_deleted != 0 && evbuffer_get_length(records) == 0)
+        (void)evtimer_add(c->timer, &now);
+}
+
 static void after_flush(struct conn *c)
 {
-    if (c->unread)
+    if (c->unread || evbuffer_get_length(bufferevent_get_input(c->bev)) != 0) {
         start_linger(c);
+        return;
+    }
+    say_goodbye(c);
+    if (records_of(c) != NULL && evbuffer_get_length(records_of(c)) != 0)
+        set_timer(c, LINGER_MS); /* on_records() is quicker when the client reads */
     else
         conn_close(c);
 }
@@ -218,7 +283,7 @@ static void on_write(struct bufferevent *bev, void *ctx)
     size_t left = evbuffer_get_length(bufferevent_get_output(bev));
 
     c->busy++;
-    if (c->closing && left == 0 && !c->lingering)
+    if (c->closing && left == 0 && !c->lingering && !c->said_goodbye)
         after_flush(c);
     else if (c->full && left <= CONN_OUT_LOW) {
         c->full = false;
@@ -251,16 +316,14 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     c->busy++;
-    if (c->req != NULL && !c->message_done) {
-        c->unread = true;
-        c->message_done = true;
-        req_malformed(c, c->req, 408, "the body did not arrive in time");
-    } else if (c->req == NULL && !c->lingering && !http1_idle(c->parser)) {
-        c->unread = true;
-        req_malformed(c, NULL, 408, "the head did not arrive in time");
-    } else {
+    if (c->closing || c->lingering || (c->req == NULL && http1_idle(c->parser)))
         conn_close(c);
-    }
+    else if (c->req != NULL && !c->message_done)
+        refuse(c, 408, "the body did not arrive in time");
+    else if (c->req != NULL)
+        req_out_of_time(c->req);
+    else
+        refuse(c, 408, "the head did not arrive in time");
     leave(c);
 }
 
@@ -277,6 +340,7 @@ void conn_request_done(struct conn *c)
     } else if (!c->answer.keep_alive || c->answer.aborted || c->unread || c->parser_failed ||
                c->draining) {
         c->closing = true;
+        set_timer(c, 0); /* a client that does not take the answer runs into the write timeout */
         bufferevent_setwatermark(c->bev, EV_WRITE, 0, 0);
         if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
             after_flush(c);
@@ -289,10 +353,12 @@ void conn_request_done(struct conn *c)
 
 void conn_drain(struct conn *c)
 {
+    c->busy++;
     c->draining = true;
     c->answer.keep_alive = false;
     if (c->req == NULL && !c->closing && !c->lingering)
         conn_close(c);
+    leave(c);
 }
 
 void conn_stop(struct conn *c)
@@ -313,7 +379,7 @@ static bool keep_principal(struct conn *c, const struct proxy_principal *who)
 {
     struct gw_span *groups;
 
-    c->arena = gw_arena_new(64 * 1024);
+    c->arena = gw_arena_new((size_t)64 * 1024);
     groups = c->arena == NULL ? NULL : gw_arena_array(c->arena, who->n_groups + 1, sizeof(*groups));
     if (groups == NULL)
         return false;
@@ -382,6 +448,8 @@ struct conn *conn_new(struct worker *w, struct bufferevent *bev, const char *pee
     bufferevent_setwatermark(bev, EV_READ, 0, IN_HIGH);
     bufferevent_setwatermark(bev, EV_WRITE, CONN_OUT_LOW, 0);
     bufferevent_set_timeouts(bev, NULL, &stalled);
+    if (records_of(c) != NULL)
+        (void)evbuffer_add_cb(records_of(c), on_records, c);
     set_timer(c, w->server->cfg->limits.header_ms);
     (void)bufferevent_enable(bev, EV_READ | EV_WRITE);
     return c;

@@ -65,6 +65,7 @@ void conn_answer_head(struct conn *c, unsigned status, struct gw_span fields, in
     int n;
 
     c->answer.started = true;
+    c->answer.length = length;
     c->answer.no_body = c->answer.no_body || status == 204 || status == 304;
     c->answer.chunked = length < 0 && c->answer.minor == 1 && !c->answer.no_body;
     if (length < 0 && !c->answer.chunked && !c->answer.no_body)
@@ -91,6 +92,9 @@ void conn_answer_body(struct conn *c, struct gw_span bytes)
 {
     char size[24];
 
+    if (c->answer.length >= 0 && bytes.len > (uint64_t)c->answer.length - c->answer.bytes)
+        /* Behind the promised length they would be taken for another answer. */
+        bytes.len = (size_t)((uint64_t)c->answer.length - c->answer.bytes);
     if (bytes.len == 0 || c->answer.no_body || c->gone)
         return;
     c->answer.bytes += bytes.len;

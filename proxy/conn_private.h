@@ -18,6 +18,7 @@ struct conn_answer {
     bool keep_alive; /* the connection is used again afterwards */
     unsigned minor;  /* of the request: 1.0 clients know no chunks */
     uint64_t bytes;  /* of the body, before chunk framing */
+    int64_t length;  /* what Content-Length promises; -1: nothing */
 };
 
 struct conn {
@@ -35,14 +36,16 @@ struct conn {
     uint16_t peer_port;
     struct conn_answer answer;
     unsigned n_requests;
-    unsigned busy;      /* functions of conn.c on the stack: free only at 0 */
-    uint64_t discarded; /* bytes thrown away while lingering */
-    bool message_done;  /* the current request was read to its end, or never will be */
-    bool bodyless;      /* the current request has no body, so its head is all of it */
-    bool unread;        /* bytes of a refused request may still arrive */
+    unsigned busy;        /* functions of conn.c on the stack: free only at 0 */
+    uint64_t deadline_ns; /* monotonic: limits.request_timeout of the current request */
+    uint64_t discarded;   /* bytes thrown away while lingering */
+    bool message_done;    /* the current request was read to its end, or never will be */
+    bool bodyless;        /* the current request has no body, so its head is all of it */
+    bool unread;          /* bytes of a refused request may still arrive */
     bool parser_failed;
-    bool full;    /* output above CONN_OUT_HIGH: req_writable() is owed */
-    bool closing; /* close when the output is written */
+    bool full;         /* output above CONN_OUT_HIGH: req_writable() is owed */
+    bool closing;      /* close when the output is written */
+    bool said_goodbye; /* close_notify was sent, or is on its way below a tunnel */
     bool lingering;
     bool draining;
     bool gone;  /* the client closed or failed */

@@ -35,7 +35,7 @@ struct tunnel {
     uint16_t peer_port;
     char basic[256];              /* decoded proxy credentials, wiped at once */
     uint64_t bytes_out, bytes_in; /* to the host, from it */
-    uint64_t start_ns;
+    uint64_t start_ns, moved_ns;  /* begin; spliced: last time bytes moved, either way */
 };
 
 void tunnel_free(struct tunnel *t);

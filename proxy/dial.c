@@ -63,6 +63,7 @@ void dial_cancel(struct dial *d)
     d->done = NULL;
     if (d->dns != NULL) {
         /* The callback still comes, with EVUTIL_EAI_CANCEL, and frees. */
+        (void)evtimer_del(d->timer);
         evdns_getaddrinfo_cancel(d->dns);
         return;
     }
@@ -102,7 +103,8 @@ static void on_writable(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
     if (err != 0) {
-        (void)snprintf(d->why, sizeof(d->why), "%s:%u: %s", d->t.host, d->t.port, strerror(err));
+        (void)snprintf(d->why, sizeof(d->why), "%s:%u: %s", d->t.host, d->t.port,
+                       strerrordesc_np(err));
         close_attempt(d);
         try_next(d);
         return;
@@ -128,14 +130,14 @@ static void try_next(struct dial *d)
 
         d->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (d->fd < 0) {
-            (void)snprintf(d->why, sizeof(d->why), "socket: %s", strerror(errno));
+            (void)snprintf(d->why, sizeof(d->why), "socket: %s", strerrordesc_np(errno));
             continue;
         }
         (void)setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         (void)setsockopt(d->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
         if (connect(d->fd, sa, len) != 0 && errno != EINPROGRESS) {
             (void)snprintf(d->why, sizeof(d->why), "%s:%u: %s", d->t.host, d->t.port,
-                           strerror(errno));
+                           strerrordesc_np(errno));
             close_attempt(d);
             continue;
         }

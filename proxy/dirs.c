@@ -18,7 +18,7 @@ enum gw_status dirs_make(const char *path, struct gw_err *err)
         memcpy(part, path, i);
         part[i] = '\0';
         if (mkdir(part, 0700) != 0 && errno != EEXIST)
-            return gw_fail(err, GW_EIO, "cannot make %s: %s", part, strerror(errno));
+            return gw_fail(err, GW_EIO, "cannot make %s: %s", part, strerrordesc_np(errno));
     }
     return GW_OK;
 }

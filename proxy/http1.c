@@ -30,6 +30,11 @@ enum state {
     S_ERROR,
 };
 
+/* Where a field's name and value begin in the head. */
+struct place {
+    size_t name, value;
+};
+
 struct http1 {
     enum http1_kind kind;
     struct http1_limits lim;
@@ -43,7 +48,8 @@ struct http1 {
     size_t trailer_bytes;
     struct http1_request_line rl;
     struct http1_head h;
-    struct http1_field *fields; /* name.ptr and value.ptr are offsets until the head is complete */
+    struct http1_field *fields; /* their pointers are made when the head is complete */
+    struct place *places;       /* of each field */
     uint32_t cap_fields;
     size_t first_line_len;
     bool no_body_expected; /* response to HEAD */
@@ -77,6 +83,7 @@ void http1_free(struct http1 *p)
     gw_buf_fini(&p->head);
     gw_buf_fini(&p->aux);
     free(p->fields);
+    free(p->places);
     free(p);
 }
 
@@ -218,11 +225,16 @@ static bool grow_fields(struct http1 *p)
 {
     uint32_t cap = p->cap_fields == 0 ? 16 : p->cap_fields * 2;
     struct http1_field *f = realloc(p->fields, cap * sizeof(*f));
+    struct place *places;
 
     if (f == NULL)
         return false;
     p->fields = f;
     p->h.fields = f;
+    places = realloc(p->places, cap * sizeof(*places));
+    if (places == NULL)
+        return false;
+    p->places = places;
     p->cap_fields = cap;
     return true;
 }
@@ -239,9 +251,9 @@ static enum http1_event scan_field_line(struct http1 *p, struct gw_span line)
         return fail(p, 503, "out of memory");
     /* The buffer may still move, so lengths now and pointers in finish_head(). */
     p->fields[p->h.n_fields].name = (struct gw_span){line.ptr, name.len};
-    p->fields[p->h.n_fields].value =
-        (struct gw_span){(const char *)(uintptr_t)(value.ptr - line.ptr), value.len};
-    p->fields[p->h.n_fields].name.ptr = (const char *)(uintptr_t)p->line_start;
+    p->fields[p->h.n_fields].value = (struct gw_span){line.ptr, value.len};
+    p->places[p->h.n_fields] =
+        (struct place){p->line_start, p->line_start + (size_t)(value.ptr - line.ptr)};
     p->h.n_fields++;
     p->line_start = p->head.len;
     return HTTP1_MORE;
@@ -357,10 +369,8 @@ static enum http1_event finish_head(struct http1 *p)
     struct framing fr = {0};
 
     for (unsigned i = 0; i < p->h.n_fields; i++) {
-        const char *line = p->head.ptr + (uintptr_t)p->fields[i].name.ptr;
-
-        p->fields[i].value.ptr = line + (uintptr_t)p->fields[i].value.ptr;
-        p->fields[i].name.ptr = line;
+        p->fields[i].name.ptr = p->head.ptr + p->places[i].name;
+        p->fields[i].value.ptr = p->head.ptr + p->places[i].value;
     }
     if (p->kind == HTTP1_REQUEST) {
         /* Scanned once when the line came in; again now that the buffer stands still. */

@@ -39,12 +39,22 @@ struct leaf_mint {
     unsigned n;
 };
 
+/* What may stand behind "DNS:" or "IP:": nothing that OpenSSL would read as a second name. */
+static bool is_name(const char *host)
+{
+    size_t n = strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-._:");
+
+    return n != 0 && host[n] == '\0';
+}
+
 static X509 *mint(const struct leaf_mint *m, const char *host)
 {
-    X509 *cert = x509_new(m->leaf_key, LEAF_DAYS);
     struct in6_addr any;
     bool is_ip = inet_pton(AF_INET, host, &any) == 1 || inet_pton(AF_INET6, host, &any) == 1;
     char san[300];
+    X509 *cert = is_name(host) && (is_ip || strchr(host, ':') == NULL)
+                     ? x509_new(m->leaf_key, LEAF_DAYS)
+                     : NULL;
 
     if (cert == NULL)
         return NULL;
@@ -160,12 +170,14 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
                        const unsigned char *in, unsigned in_len, void *ctx)
 {
     static const unsigned char ours[] = "\x08http/1.1";
+    unsigned char *chosen = NULL;
 
     (void)ssl;
     (void)ctx;
-    if (SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_len, ours, sizeof(ours) - 1, in,
-                              in_len) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&chosen, out_len, ours, sizeof(ours) - 1, in, in_len) !=
+        OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
     return SSL_TLSEXT_ERR_OK;
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "proxy/request.h"
+#include "proxy/request_private.h"
 #include "proxy/worker.h"
 
 enum { MAX_LOCAL_MS = 600000 };
@@ -105,10 +105,13 @@ static void give_head(struct attempt *a, int64_t length)
     req_on_head(a->req, 200, &type, 1, length);
 }
 
+/* The request may be over afterwards, and a with it: callers hold the request and ask. */
 static void give(struct attempt *a, struct gw_buf *bytes)
 {
-    if (gw_buf_ok(bytes))
+    if (gw_buf_ok(bytes) && gw_buf_ok(&a->text))
         req_on_data(a->req, gw_buf_span(bytes));
+    else
+        req_on_error(a->req, REQ_FAIL_UPSTREAM, "out of memory");
     gw_buf_fini(bytes);
 }
 
@@ -116,23 +119,30 @@ static void give_text(struct attempt *a)
 {
     struct gw_buf out = {0};
 
-    if (a->text.len == 0)
+    if (a->text.len == 0 && gw_buf_ok(&a->text))
         return;
-    api_stream_text(&out, &a->answer, gw_buf_span(&a->text));
-    gw_buf_clear(&a->text);
+    if (gw_buf_ok(&a->text)) {
+        api_stream_text(&out, &a->answer, gw_buf_span(&a->text));
+        gw_buf_clear(&a->text);
+    }
     give(a, &out);
 }
 
 static void on_start(struct attempt *a, const struct engine_event *ev)
 {
+    struct req *req = a->req;
     struct gw_buf out = {0};
 
     a->answer.prompt_tokens = ev->prompt_tokens;
     if (!a->stream)
         return;
+    req->hold++;
     give_head(a, -1);
-    api_stream_begin(&out, &a->answer);
-    give(a, &out);
+    if (!req->finished) {
+        api_stream_begin(&out, &a->answer);
+        give(a, &out);
+    }
+    (void)req_unhold(req);
 }
 
 static void on_text(struct attempt *a, const struct engine_event *ev)
@@ -149,32 +159,44 @@ static enum req_failure failure_of(enum gw_status st)
     return st == GW_ETIMEDOUT ? REQ_FAIL_TIMEOUT : REQ_FAIL_UPSTREAM;
 }
 
-static void on_done(struct attempt *a, const struct engine_event *ev)
+/* The whole answer, or the rest of the stream. Each step may end the request, which the caller holds. */
+static void give_rest(struct attempt *a, const struct engine_event *ev)
 {
     struct req *req = a->req;
     struct gw_buf out = {0};
 
-    req->attempt = NULL;
-    if (ev->status != GW_OK) {
-        req_on_error(req, failure_of(ev->status), ev->error);
-        attempt_free(a);
-        return;
-    }
     a->answer.prompt_tokens = ev->prompt_tokens;
     a->answer.completion_tokens = ev->completion_tokens;
     a->answer.finish_reason = ev->finish == ENGINE_FINISH_LENGTH ? "length" : "stop";
     if (a->stream) {
         if (!a->began)
             give_head(a, -1);
-        give_text(a);
+        if (!req->finished)
+            give_text(a);
         api_stream_end(&out, &a->answer, req->chat.include_usage);
     } else {
         api_answer_json(&out, &a->answer, gw_buf_span(&a->text));
         give_head(a, (int64_t)out.len);
     }
-    give(a, &out);
-    req_on_end(req);
+    if (!req->finished)
+        give(a, &out);
+    gw_buf_fini(&out);
+    if (!req->finished)
+        req_on_end(req);
+}
+
+static void on_done(struct attempt *a, const struct engine_event *ev)
+{
+    struct req *req = a->req;
+
+    req->attempt = NULL;
+    req->hold++;
+    if (ev->status != GW_OK)
+        req_on_error(req, failure_of(ev->status), ev->error);
+    else
+        give_rest(a, ev);
     attempt_free(a);
+    (void)req_unhold(req);
 }
 
 void local_dispatch(struct worker *w, unsigned target)

@@ -7,6 +7,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "proxy/conn.h"
 #include "proxy/connect_private.h"
@@ -26,6 +27,7 @@ static void on_read(struct bufferevent *from, void *ctx)
     struct bufferevent *to = other(t, from);
     struct evbuffer *in = bufferevent_get_input(from), *out = bufferevent_get_output(to);
 
+    t->moved_ns = gw_clock_ns();
     *(from == t->bev ? &t->bytes_out : &t->bytes_in) += evbuffer_get_length(in);
     (void)evbuffer_add_buffer(out, in);
     if (evbuffer_get_length(out) > CONN_OUT_HIGH)
@@ -50,16 +52,21 @@ static void on_write(struct bufferevent *bev, void *ctx)
     }
     if (evbuffer_get_length(bufferevent_get_output(bev)) != 0)
         return;
-    if (t->client_eof && t->up_eof)
-        finish(t);
-    else
+    if (!t->client_eof || !t->up_eof)
         (void)shutdown(bufferevent_getfd(bev), SHUT_WR);
+    else if (evbuffer_get_length(bufferevent_get_output(other(t, bev))) == 0)
+        finish(t);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *ctx)
 {
     struct tunnel *t = ctx;
+    bool idle = gw_clock_ns() - t->moved_ns >= (uint64_t)IDLE_S * GW_NS_PER_SEC;
 
+    if (what == (BEV_EVENT_TIMEOUT | BEV_EVENT_READING) && !idle) {
+        (void)bufferevent_enable(bev, EV_READ); /* quiet, while the other side talks */
+        return;
+    }
     if ((what & BEV_EVENT_EOF) == 0) {
         finish(t);
         return;
@@ -102,6 +109,7 @@ static void on_dialled(void *ctx, int fd, bool timed_out, const char *why)
         tunnel_free(t);
         return;
     }
+    t->moved_ns = gw_clock_ns();
     set_up_side(t, t->up);
     set_up_side(t, t->bev);
     on_read(t->bev, t); /* the ClientHello, still in the buffer */

@@ -235,7 +235,7 @@ static enum gw_status extract_query(struct req *req)
                 continue;
             }
         }
-        p[n++] = q.ptr[i] == '+' ? ' ' : q.ptr[i];
+        p[n++] = (char)(q.ptr[i] == '+' ? ' ' : q.ptr[i]);
     }
     return dlp_doc_parse_text(req->arena, (struct gw_span){p, n}, &req->query_doc);
 }

@@ -118,6 +118,8 @@ void req_malformed(struct conn *c, struct req *req, unsigned status, const char 
 void req_client_gone(struct req *req);
 /* The gateway stops and cannot wait any longer. */
 void req_stop(struct req *req);
+/* limits.request_timeout is over: 504, or the answer breaks off. */
+void req_out_of_time(struct req *req);
 /* The client reads again: resume the backend. */
 void req_writable(struct req *req);
 

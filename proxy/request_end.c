@@ -117,7 +117,8 @@ static void log_access(const struct req *req, uint64_t us)
 
     /* The path may hold anything printable; a quote or blank would break the line's form. */
     for (size_t i = 0; i < req->path.len && n < sizeof(path) - 1; i++)
-        path[n++] = req->path.ptr[i] > ' ' && req->path.ptr[i] < 0x7F ? req->path.ptr[i] : '?';
+        path[n++] =
+            (char)(req->path.ptr[i] > ' ' && req->path.ptr[i] < 0x7F ? req->path.ptr[i] : '?');
     path[n] = '\0';
     if (req->head != NULL)
         method = req->head->method;

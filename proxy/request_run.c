@@ -289,3 +289,11 @@ void req_on_error(struct req *req, enum req_failure failure, const char *why)
     }
     (void)req_unhold(req);
 }
+
+void req_out_of_time(struct req *req)
+{
+    if (req->audit_wait) /* the audit callback still names the request; it goes on from there */
+        return;
+    req->choice = req->d.n_choices; /* no time for another target either */
+    req_on_error(req, REQ_FAIL_TIMEOUT, "limits.request_timeout is over");
+}

@@ -133,9 +133,31 @@ enum gw_status respond_begin(struct req *req, unsigned status, const struct http
 
 /* ---- the body --------------------------------------------------------------------------- */
 
-static bool contains(struct gw_span text, const char *what)
+static size_t skip_blanks(struct gw_span text, size_t i)
 {
-    return text.len != 0 && memmem(text.ptr, text.len, what, strlen(what)) != NULL;
+    while (i < text.len && (text.ptr[i] == ' ' || text.ptr[i] == '\t'))
+        i++;
+    return i;
+}
+
+/* A cheap look: does a member of that name (in quotes) have a value that begins with first? */
+static bool has_member(struct gw_span text, const char *name, char first)
+{
+    size_t n = strlen(name);
+    const char *p;
+
+    while (text.len != 0 && (p = memmem(text.ptr, text.len, name, n)) != NULL) {
+        size_t i;
+
+        text = gw_span_from(text, (size_t)(p - text.ptr) + n);
+        i = skip_blanks(text, 0);
+        if (i >= text.len || text.ptr[i] != ':')
+            continue;
+        i = skip_blanks(text, i + 1);
+        if (i < text.len && text.ptr[i] == first)
+            return true;
+    }
+    return false;
 }
 
 static enum gw_status on_event(void *ctx, const struct sse_event *ev)
@@ -145,8 +167,8 @@ static enum gw_status on_event(void *ctx, const struct sse_event *ev)
     enum gw_status st = GW_OK;
 
     /* Most events carry neither, and reading JSON twice for them would be waste. */
-    if (contains(ev->data, "\"usage\":{") || contains(ev->data, "\"finish_reason\":\"") ||
-        (r->usage.model[0] == '\0' && contains(ev->data, "\"model\":")))
+    if (has_member(ev->data, "\"usage\"", '{') || has_member(ev->data, "\"finish_reason\"", '"') ||
+        (r->usage.model[0] == '\0' && has_member(ev->data, "\"model\"", '"')))
         api_read_usage(req->w->json, ev->data, &r->usage);
     if (r->mode == MODE_STREAM) {
         gw_buf_clear(&r->out);
@@ -164,9 +186,14 @@ enum gw_status respond_data(struct req *req, struct gw_span bytes)
     if (r->mode == MODE_PASS)
         conn_answer_body(req->conn, bytes);
     if (r->sse) {
-        enum gw_status st = sse_reader_feed(r->reader, bytes, on_event, req);
+        enum gw_status st =
+            r->reader == NULL ? GW_OK : sse_reader_feed(r->reader, bytes, on_event, req);
 
-        return r->mode == MODE_PASS ? GW_OK : st; /* not understood, passed on all the same */
+        if (st == GW_OK || r->mode != MODE_PASS)
+            return st;
+        sse_reader_free(r->reader); /* not understood, passed on all the same */
+        r->reader = NULL;
+        return GW_OK;
     }
     if (r->mode == MODE_WHOLE && r->body.len + bytes.len > MAX_WHOLE_BYTES)
         return GW_ELIMIT;
@@ -210,7 +237,7 @@ enum gw_status respond_end(struct req *req)
     struct respond *r = req->respond;
     enum gw_status st = GW_OK;
 
-    if (r->sse)
+    if (r->reader != NULL)
         st = sse_reader_finish(r->reader, on_event, req);
     else if (r->json && r->body.len != 0)
         api_read_usage(req->w->json, gw_buf_span(&r->body), &r->usage);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TEXTS = 512, MAX_NODES = 4096, MAX_DEPTH = 64, NO_INDEX = -1 };
+enum { MAX_TEXTS = 512, MAX_NODES = 4096, MAX_DEPTH = 64, MAX_ENDED = 128, NO_INDEX = -1 };
 
 /* A step of a path: a member of an object or an element of an array. */
 struct node {
@@ -27,6 +27,13 @@ struct text {
     struct dlp_restorer *restorer;
     struct gw_buf template_; /* the last event with this text emptied: event line and data */
     size_t at;               /* where the text goes in it */
+};
+
+/* Which texts an event ends. */
+struct ended {
+    int64_t choices[MAX_ENDED]; /* those with a finish_reason in it */
+    unsigned n;
+    bool all;
 };
 
 struct restream {
@@ -314,6 +321,12 @@ static enum gw_status feed_leaf(struct restream *r, const struct leaf *leaf, boo
     return st;
 }
 
+/* Names and ids beside a text: clients that add up the deltas would add them twice. */
+static bool is_said_once(const struct restream *r, int node)
+{
+    return key_is(r, node, "role") || key_is(r, node, "name") || key_is(r, node, "id");
+}
+
 /* The event with every growing text emptied, to carry what is held back of this one later. */
 static enum gw_status keep_template(struct restream *r, struct text *t, const struct leaf *leaf,
                                     const struct sse_event *ev)
@@ -326,12 +339,17 @@ static enum gw_status keep_template(struct restream *r, struct text *t, const st
         const struct leaf *l = &r->leaves[i];
         size_t start = (size_t)(l->raw.ptr - ev->data.ptr);
 
-        if (!is_incremental(r, l->node) || !is_text(r, l->node))
-            continue;
-        gw_buf_add(&data, (struct gw_span){ev->data.ptr + from, start - from});
-        if (l == leaf)
-            t->at = data.len;
-        from = start + l->raw.len;
+        if (is_incremental(r, l->node) && is_text(r, l->node)) {
+            gw_buf_add(&data, (struct gw_span){ev->data.ptr + from, start - from});
+            if (l == leaf)
+                t->at = data.len;
+            from = start + l->raw.len;
+        } else if (is_incremental(r, l->node) && is_said_once(r, l->node)) {
+            /* With its quotes: "name":null adds nothing. */
+            gw_buf_add(&data, (struct gw_span){ev->data.ptr + from, start - 1 - from});
+            gw_buf_adds(&data, "null");
+            from = start + l->raw.len + 1;
+        }
     }
     gw_buf_add(&data, gw_span_from(ev->data, from));
     st = gw_buf_ok(&data) ? GW_OK : GW_ENOMEM;
@@ -370,23 +388,44 @@ static enum gw_status flush(struct restream *r, int64_t choice, struct gw_span n
     return gw_buf_ok(out) ? GW_OK : GW_ENOMEM;
 }
 
-/* Does this event end texts? Sets the choice whose texts end. */
-static bool ends_texts(const struct restream *r, int64_t *choice)
+/* Which texts does this event end? */
+static void find_ended(const struct restream *r, struct ended *e)
 {
-    for (unsigned i = 0; i < r->n_leaves; i++) {
+    e->n = 0;
+    e->all = false;
+    for (unsigned i = 0; i < r->n_leaves && e->n < MAX_ENDED; i++) {
         const struct leaf *l = &r->leaves[i];
 
-        if (key_is(r, l->node, "finish_reason")) {
-            (void)path_of(r, l->node, choice);
-            return true;
-        }
-        if (key_is(r, l->node, "type") && r->nodes[l->node].parent == -1 &&
-            (gw_span_is(l->raw, "content_block_stop") || gw_span_ends(l->raw, GW_SPAN(".done")))) {
-            *choice = NO_INDEX;
-            return true;
-        }
+        if (key_is(r, l->node, "finish_reason"))
+            (void)path_of(r, l->node, &e->choices[e->n++]);
+        else if (key_is(r, l->node, "type") && r->nodes[l->node].parent == -1)
+            e->all |=
+                gw_span_is(l->raw, "content_block_stop") || gw_span_ends(l->raw, GW_SPAN(".done"));
     }
+}
+
+static bool ends(const struct restream *r, const struct ended *e, int node)
+{
+    int64_t choice;
+
+    if (e->all || e->n == 0)
+        return e->all;
+    (void)path_of(r, node, &choice);
+    for (unsigned i = 0; i < e->n; i++)
+        if (e->choices[i] == choice || e->choices[i] == NO_INDEX)
+            return true;
     return false;
+}
+
+/* Texts that the event ends without a piece of them. */
+static enum gw_status flush_ended(struct restream *r, const struct ended *e, struct gw_span name,
+                                  struct gw_buf *out)
+{
+    if (e->all)
+        return flush(r, NO_INDEX, name, out);
+    for (unsigned i = 0; i < e->n; i++)
+        GW_TRY(flush(r, e->choices[i], name, out));
+    return GW_OK;
 }
 
 static enum gw_status rewrite_leaf(struct restream *r, const struct sse_event *ev,
@@ -413,12 +452,15 @@ static enum gw_status rewrite_leaf(struct restream *r, const struct sse_event *e
 }
 
 /* Writes the event's data with its texts restored; *from stays 0 when nothing changed. */
-static enum gw_status rewrite(struct restream *r, const struct sse_event *ev, bool last,
+static enum gw_status rewrite(struct restream *r, const struct sse_event *ev, const struct ended *e,
                               struct gw_buf *data, size_t *from)
 {
-    for (unsigned i = 0; i < r->n_leaves; i++)
-        if (is_text(r, r->leaves[i].node))
-            GW_TRY(rewrite_leaf(r, ev, &r->leaves[i], last, data, from));
+    for (unsigned i = 0; i < r->n_leaves; i++) {
+        const struct leaf *l = &r->leaves[i];
+
+        if (is_text(r, l->node))
+            GW_TRY(rewrite_leaf(r, ev, l, ends(r, e, l->node), data, from));
+    }
     gw_buf_add(data, gw_span_from(ev->data, *from));
     return gw_buf_ok(data) ? GW_OK : GW_ENOMEM;
 }
@@ -433,19 +475,17 @@ enum gw_status restream_event(struct restream *r, const struct sse_event *ev, st
 {
     struct gw_buf data = {0};
     size_t from = 0;
-    int64_t choice = NO_INDEX;
-    bool last;
+    struct ended e;
     enum gw_status st;
 
     if (gw_span_is(ev->data, "[DONE]"))
         GW_TRY(flush(r, NO_INDEX, ev->name, out));
     if (ev->data.len == 0 || !read_event(r, ev->data))
         return pass_on(ev, out);
-    last = ends_texts(r, &choice);
-    st = rewrite(r, ev, last, &data, &from);
-    if (st == GW_OK && last)
-        st = flush(r, choice, ev->name,
-                   out); /* texts that this event ends without a piece of them */
+    find_ended(r, &e);
+    st = rewrite(r, ev, &e, &data, &from);
+    if (st == GW_OK)
+        st = flush_ended(r, &e, ev->name, out);
     if (st == GW_OK && from != 0)
         sse_rewrite(out, ev, gw_buf_span(&data));
     else if (st == GW_OK)

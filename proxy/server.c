@@ -45,11 +45,11 @@ static enum gw_status load_hmac_key(struct server *s, struct gw_err *err)
     gw_random(s->hmac_key, sizeof(s->hmac_key));
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return gw_fail(err, GW_EIO, "cannot write %s: %s", path, strerror(errno));
+        return gw_fail(err, GW_EIO, "cannot write %s: %s", path, strerrordesc_np(errno));
     n = write(fd, s->hmac_key, sizeof(s->hmac_key));
     if (fsync(fd) != 0 || n != (ssize_t)sizeof(s->hmac_key)) {
         (void)close(fd);
-        return gw_fail(err, GW_EIO, "cannot write %s: %s", path, strerror(errno));
+        return gw_fail(err, GW_EIO, "cannot write %s: %s", path, strerrordesc_np(errno));
     }
     (void)close(fd);
     return GW_OK;

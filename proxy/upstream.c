@@ -40,6 +40,7 @@ struct uconn {
     bool head_given;        /* req_on_head was called for a final answer */
     bool complete;          /* the answer ended */
     bool paused, eof, dead;
+    bool broken; /* ended by an error: not a proper end of anything */
 };
 
 struct upstream_pool {
@@ -78,27 +79,57 @@ static void uconn_free(struct uconn *u)
 {
     unlink_idle(u);
     dial_cancel(u->dial);
-    if (u->bev != NULL)
+    if (u->bev != NULL) {
+        /* A callback that is due keeps the bufferevent alive a little longer; it must not write the
+         * request's body, which may be freed by then. */
+        (void)bufferevent_disable(u->bev, EV_READ | EV_WRITE);
         bufferevent_free(u->bev);
+    }
     if (u->timer != NULL)
         event_free(u->timer);
     http1_free(u->parser);
     free(u);
 }
 
-/* Closes now, or when the functions on the stack that use u have returned. */
+/* Closes when the last function that uses u leaves: callers count themselves in u->busy. */
 static void uconn_close(struct uconn *u)
 {
     u->dead = true;
     u->req = NULL;
-    if (u->busy == 0)
-        uconn_free(u);
 }
 
 static void leave(struct uconn *u)
 {
-    if (--u->busy == 0 && u->dead)
+    if (u->busy > 1) {
+        u->busy--;
+        return;
+    }
+    u->busy = 0;
+    if (u->dead)
         uconn_free(u);
+}
+
+/* Closes from where nothing else uses u, or from below functions that do. */
+static void uconn_drop(struct uconn *u)
+{
+    u->busy++;
+    uconn_close(u);
+    leave(u);
+}
+
+static bool same_peer(const struct uconn *u, const struct upstream_peer *peer)
+{
+    return u->peer.target == peer->target && u->peer.port == peer->port &&
+           strcmp(u->host, peer->host) == 0;
+}
+
+static bool pool_is_full(const struct uconn *like)
+{
+    unsigned n = 0;
+
+    for (const struct uconn *u = like->w->pool->idle; u != NULL; u = u->next)
+        n += same_peer(u, &like->peer);
+    return n >= like->peer.max_idle;
 }
 
 /* Gives the connection back or closes it; the request no longer knows it. */
@@ -108,7 +139,7 @@ static void release(struct uconn *u, bool reusable)
     u->req = NULL;
     if (!reusable || u->eof || u->w->draining || !http1_idle(u->parser) ||
         evbuffer_get_length(bufferevent_get_output(u->bev)) != 0 ||
-        evbuffer_get_length(bufferevent_get_input(u->bev)) != 0) {
+        evbuffer_get_length(bufferevent_get_input(u->bev)) != 0 || pool_is_full(u)) {
         uconn_close(u);
         return;
     }
@@ -126,7 +157,7 @@ static void fail(struct uconn *u, bool timed_out, const char *why)
     struct req *req = u->req;
     char text[160];
 
-    (void)snprintf(text, sizeof(text), "%s", why);
+    (void)snprintf(text, sizeof(text), "%.159s", why);
     metrics_add(&u->w->metrics.upstream_errors, 1);
     req->attempt = NULL;
     uconn_close(u);
@@ -193,11 +224,11 @@ static bool on_parsed(struct uconn *u, enum http1_event ev, struct gw_span data)
     }
 }
 
+/* Parses what has arrived; u->busy is above 0. */
 static void process(struct uconn *u)
 {
     struct evbuffer *in = bufferevent_get_input(u->bev);
 
-    u->busy++;
     while (!u->dead && u->req != NULL && !u->complete && !u->paused) {
         struct evbuffer_iovec v = {NULL, 0};
         struct gw_span rest, data = {NULL, 0};
@@ -220,7 +251,6 @@ static void process(struct uconn *u)
         release(u, http1_head(u->parser)->keep_alive);
         req_on_end(req);
     }
-    leave(u);
 }
 
 static void on_read(struct bufferevent *bev, void *ctx)
@@ -228,21 +258,22 @@ static void on_read(struct bufferevent *bev, void *ctx)
     struct uconn *u = ctx;
 
     (void)bev;
+    u->busy++;
     if (u->req == NULL)
         uconn_close(u); /* bytes nobody asked for */
     else
         process(u);
+    leave(u);
 }
 
-/* The server closed: the answer may end with that. */
+/* The server closed: the answer may end with that, unless the connection broke. u->busy is above 0. */
 static void on_eof(struct uconn *u, const char *why)
 {
-    u->busy++;
     u->eof = true;
     if (!u->paused)
         process(u);
     if (!u->dead && u->req != NULL && !u->complete && !u->paused) {
-        if (u->head_given && http1_eof(u->parser)) {
+        if (u->head_given && !u->broken && http1_eof(u->parser)) {
             struct req *req = u->req;
 
             release(u, false);
@@ -251,23 +282,14 @@ static void on_eof(struct uconn *u, const char *why)
             fail(u, false, why);
         }
     }
-    leave(u);
 }
 
-static void on_event(struct bufferevent *bev, short what, void *ctx)
+/* The connection ended, or never came to be. u->busy is above 0. */
+static void on_gone(struct uconn *u, short what)
 {
-    struct uconn *u = ctx;
-    char why[160];
+    char why[300];
 
-    (void)bev;
-    if ((what & BEV_EVENT_CONNECTED) != 0) {
-        start_attempt(u); /* TLS is up */
-        return;
-    }
-    if (u->req == NULL) {
-        uconn_close(u);
-        return;
-    }
+    u->broken = (what & BEV_EVENT_ERROR) != 0;
     if (u->ssl != NULL && !u->got_bytes && !u->reused && (what & BEV_EVENT_ERROR) != 0) {
         unsigned long e = bufferevent_get_openssl_error(u->bev);
         char reason[120];
@@ -282,34 +304,50 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
     on_eof(u, why);
 }
 
+static void on_event(struct bufferevent *bev, short what, void *ctx)
+{
+    struct uconn *u = ctx;
+
+    (void)bev;
+    u->busy++;
+    if ((what & BEV_EVENT_CONNECTED) != 0)
+        start_attempt(u); /* TLS is up */
+    else if (u->req == NULL)
+        uconn_close(u);
+    else
+        on_gone(u, what);
+    leave(u);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
     struct uconn *u = ctx;
-    char why[120];
+    char why[300];
 
     (void)fd;
     (void)what;
     if (u->timed_out_is_idle) {
-        uconn_close(u);
+        uconn_drop(u);
         return;
     }
     (void)snprintf(why, sizeof(why), "%s: %s", u->peer.host,
                    u->bev == NULL   ? "no TLS connection in time"
                    : !u->head_given ? "no answer within first_byte"
                                     : "the answer stood still longer than idle");
+    u->busy++;
     fail(u, true, why);
+    leave(u);
 }
 
 /* ---- starting --------------------------------------------------------------------------- */
 
-/* The connection is ready: write the request. */
+/* The connection is ready: write the request. u->busy is above 0. */
 static void start_attempt(struct uconn *u)
 {
     struct evbuffer *out = bufferevent_get_output(u->bev);
     struct gw_span body = req_out_body(u->req);
     struct gw_buf head = {0};
 
-    u->busy++;
     u->got_bytes = u->head_given = u->complete = false;
     upstream_write_head(u->req, &u->peer, body.len, &head);
     http1_expect(u->parser, u->req->head->method);
@@ -322,7 +360,6 @@ static void start_attempt(struct uconn *u)
     else
         u->req->upstream_bytes += head.len + body.len;
     gw_buf_fini(&head);
-    leave(u);
 }
 
 static void attach(struct uconn *u, struct bufferevent *bev)
@@ -333,17 +370,11 @@ static void attach(struct uconn *u, struct bufferevent *bev)
     (void)bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
 
-static void on_dialled(void *ctx, int fd, bool timed_out, const char *why)
+static void use_socket(struct uconn *u, int fd)
 {
-    struct uconn *u = ctx;
     const int options = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
     struct bufferevent *bev;
 
-    u->dial = NULL;
-    if (fd < 0) {
-        fail(u, timed_out, why);
-        return;
-    }
     metrics_add(&u->w->metrics.upstream_connects, 1);
     if (u->peer.tls != NULL) {
         u->ssl = tls_client_new(u->peer.tls, u->peer.host);
@@ -361,6 +392,19 @@ static void on_dialled(void *ctx, int fd, bool timed_out, const char *why)
     attach(u, bev);
     if (u->peer.tls == NULL)
         start_attempt(u);
+}
+
+static void on_dialled(void *ctx, int fd, bool timed_out, const char *why)
+{
+    struct uconn *u = ctx;
+
+    u->busy++;
+    u->dial = NULL;
+    if (fd < 0)
+        fail(u, timed_out, why);
+    else
+        use_socket(u, fd);
+    leave(u);
 }
 
 enum gw_status upstream_start_fresh(struct req *req, struct gw_err *err)
@@ -394,8 +438,7 @@ enum gw_status upstream_start_fresh(struct req *req, struct gw_err *err)
 static struct uconn *find_idle(struct worker *w, const struct upstream_peer *peer)
 {
     for (struct uconn *u = w->pool->idle; u != NULL; u = u->next)
-        if (u->peer.target == peer->target && u->peer.port == peer->port &&
-            strcmp(u->host, peer->host) == 0)
+        if (same_peer(u, peer))
             return u;
     return NULL;
 }
@@ -415,7 +458,9 @@ static enum gw_status upstream_start(struct req *req, unsigned target, struct gw
     u->req = req;
     u->paused = false;
     req->attempt = u;
+    u->busy++;
     start_attempt(u);
+    leave(u);
     return GW_OK;
 }
 
@@ -426,7 +471,7 @@ static void upstream_cancel(struct req *req)
     if (u == NULL)
         return;
     req->attempt = NULL;
-    uconn_close(u);
+    uconn_drop(u);
 }
 
 static void upstream_pause(struct req *req)
@@ -446,6 +491,7 @@ static void upstream_resume(struct req *req)
 
     if (u == NULL || u->bev == NULL || !u->paused)
         return;
+    u->busy++;
     u->paused = false;
     set_timer(u, u->peer.idle_ms);
     (void)bufferevent_enable(u->bev, EV_READ);
@@ -454,6 +500,7 @@ static void upstream_resume(struct req *req)
         on_eof(u, "the server closed the connection in the middle of its answer");
     else
         process(u);
+    leave(u);
 }
 
 const struct backend backend_upstream = {"upstream", upstream_start, upstream_cancel,
@@ -472,8 +519,12 @@ struct upstream_pool *upstream_pool_new(struct worker *w)
 
 void upstream_pool_drain(struct upstream_pool *p)
 {
-    while (p->idle != NULL)
-        uconn_close(p->idle);
+    struct uconn *next;
+
+    for (struct uconn *u = p->idle; u != NULL; u = next) {
+        next = u->next;
+        uconn_drop(u);
+    }
 }
 
 void upstream_pool_free(struct upstream_pool *p)

@@ -6,7 +6,12 @@
 #include "proxy/request.h"
 #include "proxy/worker.h"
 
-enum { INTERCEPT_CONNECT_MS = 10000, INTERCEPT_FIRST_BYTE_MS = 300000, INTERCEPT_IDLE_MS = 300000 };
+enum {
+    INTERCEPT_CONNECT_MS = 10000,
+    INTERCEPT_FIRST_BYTE_MS = 300000,
+    INTERCEPT_IDLE_MS = 300000,
+    INTERCEPT_MAX_IDLE = 8
+};
 
 void upstream_peer_of(const struct req *req, struct upstream_peer *out)
 {
@@ -25,7 +30,8 @@ void upstream_peer_of(const struct req *req, struct upstream_peer *out)
                                       &cfg->intercept.allow_private,
                                       INTERCEPT_CONNECT_MS,
                                       INTERCEPT_FIRST_BYTE_MS,
-                                      INTERCEPT_IDLE_MS};
+                                      INTERCEPT_IDLE_MS,
+                                      INTERCEPT_MAX_IDLE};
     } else {
         const struct proxy_config_target *t = &cfg->targets[req->target];
 
@@ -38,7 +44,8 @@ void upstream_peer_of(const struct req *req, struct upstream_peer *out)
                                       NULL,
                                       t->connect_ms,
                                       t->first_byte_ms,
-                                      t->idle_ms};
+                                      t->idle_ms,
+                                      t->max_idle};
     }
 }
 

@@ -75,20 +75,25 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 
 static void on_accept_again(evutil_socket_t fd, short what, void *ctx)
 {
+    struct worker *w = ctx;
+
     (void)fd;
     (void)what;
-    (void)evconnlistener_enable(ctx);
+    if (w->gateway != NULL)
+        (void)evconnlistener_enable(w->gateway);
+    if (w->proxy != NULL)
+        (void)evconnlistener_enable(w->proxy);
 }
 
 /* Out of descriptors: waiting beats spinning on a socket that stays readable. */
 static void on_accept_error(struct evconnlistener *l, void *ctx)
 {
-    const struct timeval soon = {0, ACCEPT_PAUSE_MS * 1000};
+    const struct timeval soon = {0, (suseconds_t)ACCEPT_PAUSE_MS * 1000};
     struct worker *w = ctx;
 
     gw_log(GW_LOG_ERROR, "accept_failed", "error=%d", errno);
     (void)evconnlistener_disable(l);
-    (void)event_base_once(w->base, -1, EV_TIMEOUT, on_accept_again, l, &soon);
+    (void)event_base_once(w->base, -1, EV_TIMEOUT, on_accept_again, w, &soon);
 }
 
 static enum gw_status listen_on(struct worker *w, const struct proxy_config_addr *addr,
@@ -102,7 +107,7 @@ static enum gw_status listen_on(struct worker *w, const struct proxy_config_addr
     *out = evconnlistener_new_bind(w->base, on_accept, w, flags, BACKLOG,
                                    (const struct sockaddr *)&addr->sa, (int)addr->sa_len);
     if (*out == NULL)
-        return gw_fail(err, GW_EIO, "cannot listen on %s: %s", addr->text, strerror(errno));
+        return gw_fail(err, GW_EIO, "cannot listen on %s: %s", addr->text, strerrordesc_np(errno));
     evconnlistener_set_error_cb(*out, on_accept_error);
     return GW_OK;
 }
@@ -252,7 +257,7 @@ enum gw_status worker_init(struct worker *w, struct server *s, unsigned index, s
     w->index = index;
     w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (w->wake_fd < 0)
-        return gw_fail(err, GW_EIO, "eventfd: %s", strerror(errno));
+        return gw_fail(err, GW_EIO, "eventfd: %s", strerrordesc_np(errno));
     w->scanner = dlp_scanner_new();
     w->json = gw_json_new();
     w->pool = upstream_pool_new(w);
@@ -285,7 +290,7 @@ enum gw_status worker_start(struct worker *w, struct gw_err *err)
     rc = pthread_create(&w->thread, NULL, run, w);
     if (rc != 0) {
         atomic_fetch_sub(&w->server->n_running, 1);
-        return gw_fail(err, GW_EIO, "cannot start a worker thread: %s", strerror(rc));
+        return gw_fail(err, GW_EIO, "cannot start a worker thread: %s", strerrordesc_np(rc));
     }
     w->started = true;
     return GW_OK;
