@@ -33,8 +33,14 @@ static void free_rules(struct dlp_rules *r)
 void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n)
 {
     memset(slots, 0, sizeof(*slots));
-    for (unsigned i = 0; i < n; i++)
-        slots->first[((unsigned char)words[i].ptr[0] & 31) + 1]++;
+    for (unsigned i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)words[i].ptr[0], second = (unsigned char)words[i].ptr[1];
+        bool plain = words[i].len > 1 && ((second >= 'a' && second <= 'z') || second >= 0x80);
+
+        slots->first[(c & 31) + 1]++;
+        /* A joint or a hump may stand for nothing or for other bytes. */
+        slots->pair[c & 31] |= plain ? 1u << (second & 31) : UINT32_MAX;
+    }
     for (unsigned i = 1; i < 33; i++)
         slots->first[i] = (uint16_t)(slots->first[i] + slots->first[i - 1]);
 }

@@ -23,6 +23,7 @@ enum bundle_run_kind {
 /* Words sorted by slot, the low five bits of their first byte: slot s has [first[s], first[s + 1]). */
 struct bundle_slots {
     uint16_t first[33];
+    uint32_t pair[32]; /* bit s2 of pair[s1]: some word begins with bytes of slots s1 and s2 */
 };
 
 /* Fills slots for words that are sorted so. */

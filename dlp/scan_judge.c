@@ -62,8 +62,9 @@ bool scan_has_word(struct gw_span text, size_t from, size_t to, const struct bun
     text.len = to;
     for (size_t at = from; at < to; at++) {
         unsigned slot = t[at] & 31; /* of both cases */
+        unsigned second = at + 1 < to ? t[at + 1] & 31 : 0;
 
-        if (slots->first[slot] == slots->first[slot + 1] || !word_starts(t, at))
+        if ((slots->pair[slot] >> second & 1) == 0 || !word_starts(t, at))
             continue;
         for (unsigned i = slots->first[slot]; i < slots->first[slot + 1]; i++)
             if (word_at(text, at, &words[i]))
@@ -154,10 +155,11 @@ bool scan_judge(const struct scan_leaf *x, uint32_t rule, size_t match_start, si
         is_rejected(r, (struct gw_span){x->text.ptr + start, end - start}))
         return false;
     /* Where it is required, context is the cheapest way out. */
-    near = r->n_words + r->n_keys > 0 && (r->required != 0 || r->boost != 0) &&
-           has_context(x, rule, start, end);
-    if (r->required != 0 && !near)
-        return false;
+    if (r->required != 0) {
+        near = has_context(x, rule, start, end);
+        if (!near)
+            return false;
+    }
     for (unsigned i = 0; i < r->n_checks; i++) {
         int change = 0;
 
@@ -169,6 +171,8 @@ bool scan_judge(const struct scan_leaf *x, uint32_t rule, size_t match_start, si
         sum += change;
     }
     sum = sum < 0 ? 0 : (sum > 100 ? 100 : sum);
+    if (r->boost != 0 && r->n_words + r->n_keys > 0 && !near)
+        near = has_context(x, rule, start, end);
     sum += near ? r->boost : 0;
     sum = sum < 0 ? 0 : (sum > 100 ? 100 : sum);
     *confidence = (unsigned)sum;
