@@ -158,7 +158,8 @@ static void write_log(const struct client *c, const struct http1_head *h)
         (void)fprintf(log_file, "%.*s: %.*s\n", (int)h->fields[i].name.len, h->fields[i].name.ptr,
                       (int)h->fields[i].value.len, h->fields[i].value.ptr);
     (void)fprintf(log_file, "\n");
-    (void)fwrite(c->body.ptr, 1, c->body.len, log_file);
+    if (c->body.len != 0)
+        (void)fwrite(c->body.ptr, 1, c->body.len, log_file);
     (void)fprintf(log_file, "\n#END\n");
     (void)fflush(log_file);
 }
