@@ -167,7 +167,7 @@ lint: ## format, layers, clang-tidy, cppcheck
 	@echo layers && awk -f tests/lint/layers.awk $(CHECKED) $(RESRC) $(wildcard kernels/*.cu kernels/*.cuh)
 	@echo tree && tests/lint/tree.sh
 	@echo clang-tidy && printf '%s\n' $(filter-out $(TIDY_SKIP) tests/%,$(filter %.c,$(CHECKED))) | \
-	  xargs -P $(shell nproc) -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(CPPFLAGS) -DSLUICE_VERSION=\"$(VERSION)\" -std=c11 -mavx2 -mfma -mf16c -mbmi2 2>/dev/null || exit 255' tidy
+	  xargs -P $(shell nproc) -n 1 sh -c 'clang-tidy --quiet "$$@" -- $(CPPFLAGS) -DSLUICE_VERSION=\"$(VERSION)\" -std=c11 -mavx2 -mfma -mf16c -mbmi2 2>/dev/null || exit 255' tidy
 	@echo cppcheck && cppcheck --quiet -j $(shell nproc) --enable=warning,performance,portability --inline-suppr --std=c11 \
 	  --error-exitcode=1 --suppress=missingIncludeSystem -I. -D_GNU_SOURCE $(FOLDERS)
 
