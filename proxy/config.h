@@ -157,7 +157,7 @@ struct proxy_config {
 
     struct {
         struct proxy_config_list rules;  /* "builtin", or files and folders */
-        unsigned report_from, high_from; /* confidence, 0 to 100 */
+        unsigned report_from; /* confidence, 0 to 100 */
         unsigned on_error;               /* 0: block, 1: allow */
     } dlp;
 

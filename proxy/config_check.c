@@ -231,8 +231,6 @@ static void check_numbers(struct config_load *l)
 
     if (cfg->complexity.moderate_from > cfg->complexity.complex_from)
         config_report_line(l, false, 0, "complexity: moderate_from must not be above complex_from");
-    if (cfg->dlp.report_from > cfg->dlp.high_from)
-        config_report_line(l, false, 0, "dlp: report_from must not be above high_from");
     if (cfg->audit.segment > cfg->audit.max_spool / 2)
         config_report_line(l, false, 0, "audit: segment must be at most half of max_spool");
     if (cfg->audit.kafka_brokers[0] != '\0' && cfg->audit.kafka_topic[0] == '\0')

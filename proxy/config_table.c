@@ -102,7 +102,6 @@ const struct config_key config_keys[] = {
 {"dlp", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "The scan of what leaves."},
 {"dlp.rules", CONFIG_PATHS, IN(dlp.rules), "builtin", 0, 0, NULL, "`builtin`, or rule files and folders (YAML, or a built .so)."},
 {"dlp.report_from", CONFIG_UINT, IN(dlp.report_from), "40", 1, 100, NULL, "Findings below this confidence are dropped."},
-{"dlp.high_from", CONFIG_UINT, IN(dlp.high_from), "80", 1, 100, NULL, "Findings from this confidence on count as high."},
 {"dlp.on_error", CONFIG_ENUM, IN(dlp.on_error), "block", 0, 0, on_errors, "When a scan cannot finish: `block`, or `allow` the request unscanned (the record says so)."},
 
 {"limits", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "What a client may ask for."},

@@ -1,0 +1,169 @@
+"""What the end-to-end tests stand on: counting, waiting, and a world of mock provider and gateway."""
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD, CACHE, MODEL = (os.path.abspath(p) for p in sys.argv[1:4])
+
+# Planted values, made up here and put together so that no scanner of repositories takes them for live ones.
+SECRET = "AKIA" + "QYLPMN5HFIQR7XYA"
+MAIL = "anna.berger@" + "kanzlei-berger-muster.de"
+PHI = "The patient John was diagnosed with HIV and hepatitis C; his medical record number is MRN 84736251. Summarise."
+
+count = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+def check(ok, what, detail=""):
+    if ok:
+        count["passed"] += 1
+    else:
+        count["failed"] += 1
+        print("FAIL", what, str(detail)[:1500], flush=True)
+    return ok
+
+
+def skip(why):
+    count["skipped"] += 1
+    print("SKIP ", why, flush=True)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, fn, seconds=30, pause=0.02):
+    end = time.time() + seconds
+    while time.time() < end:
+        got = fn()
+        if got:
+            return got
+        time.sleep(pause)
+    return check(False, f"{what} within {seconds} s")
+
+
+class World:
+    """One mock provider, one gateway configuration, perhaps one broker."""
+
+    def __init__(self, work):
+        self.dir = work
+        self.gateway = self.mock = None
+        self.brokers = ""
+        self.port, self.proxy, self.admin = free_port(), free_port(), free_port()
+        self.certs()
+
+    def path(self, *names):
+        return os.path.join(self.dir, *names)
+
+    def certs(self):
+        ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256".split()
+        run = lambda *a: subprocess.run(a, cwd=self.dir, check=True, capture_output=True)
+        run("openssl", "req", "-x509", *ec, "-days", "3", "-subj", "/CN=test CA", "-keyout", "up-ca.key", "-out", "up-ca.pem")
+        for name, san in (("up", "DNS:api.openai.com,DNS:localhost,DNS:other.test"), ("bad", "DNS:elsewhere.test")):
+            run("openssl", "req", *ec, "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".csr")
+            with open(self.path("ext"), "w") as f:
+                f.write("subjectAltName=" + san)
+            run("openssl", "x509", "-req", "-in", name + ".csr", "-CA", "up-ca.pem", "-CAkey", "up-ca.key", "-CAcreateserial",
+                "-days", "3", "-extfile", "ext", "-out", name + ".pem")
+
+    def start_mock(self):
+        self.mock_log = self.path("mock.log")
+        self.mock = subprocess.Popen(
+            [BUILD + "/mock-provider", "--tls-port", "0", "--cert", self.path("up.pem"), "--key", self.path("up.key"),
+             "--log", self.mock_log], stdout=subprocess.PIPE, text=True)
+        line = self.mock.stdout.readline()
+        self.mock_http, self.mock_tls = (int(n) for n in re.findall(r"=(\d+)", line))
+
+    def write_config(self, extra="", audit=""):
+        with open(self.path("provider.key"), "w") as f:
+            f.write("sk-" + "provider-key-of-the-test\n")
+        os.chmod(self.path("provider.key"), 0o600)
+        kafka = f", kafka: {{ brokers: '{self.brokers}', topic: ai.audit.v1 }}" if self.brokers else ""
+        with open(self.path("sluice.yaml"), "w") as f:
+            f.write(f"""
+state_dir: {self.path('state')}
+listen: {{ gateway: 127.0.0.1:{self.port}, proxy: 127.0.0.1:{self.proxy}, admin: 127.0.0.1:{self.admin} }}
+workers: 2
+targets:
+  local:  {{ kind: engine, model: {MODEL}, zone: process }}
+  openai: {{ kind: openai, base_url: https://localhost:{self.mock_tls}/v1, ca: {self.path('up-ca.pem')},
+            key: file:{self.path('provider.key')}, zone: approved, models: ["gpt-*"], default_model: gpt-4o-mini }}
+routes:
+  - {{ model: auto, simple: local, moderate: local, complex: openai }}
+  - {{ model: "gpt-*", to: openai }}
+  - {{ model: "*", to: local }}
+policy:
+  - {{ name: secrets,  when: {{ class: secret }}, then: tokenize }}
+  - {{ name: health,   when: {{ class: phi }}, then: {{ zone: [process, private], else: block }} }}
+  - {{ name: personal, when: {{ class: [pii, financial], confidence: ">=60" }}, then: tokenize }}
+intercept:
+  upstream_ca: {self.path('up-ca.pem')}
+  hosts: {{ splice: [other.test] }}
+  resolve: {{ api.openai.com: "127.0.0.1:{self.mock_tls}", other.test: "127.0.0.1:{self.mock_tls}" }}
+audit: {{ spool: {self.path('spool')}{kafka}{audit} }}
+drain: 20s
+{extra}""")
+
+    def sluice(self, *args, check_status=True):
+        r = subprocess.run([BUILD + "/sluice", *args], capture_output=True, text=True, timeout=120)
+        if check_status and r.returncode != 0:
+            check(False, "sluice " + " ".join(args), r.stdout + r.stderr)
+        return r.stdout
+
+    def new_key(self, name):
+        return re.search(r"slk_[0-9A-Za-z]{43}", self.sluice("keys", "create", "-c", self.path("sluice.yaml"), "--name", name))[0]
+
+    def start(self):
+        self.log = open(self.path("gateway.log"), "a")
+        self.gateway = subprocess.Popen([BUILD + "/sluice", "serve", "-c", self.path("sluice.yaml")],
+                                        stdout=self.log, stderr=self.log)
+        return wait_for("ready", lambda: self.admin_get("/readyz")[0] == 200 or self.gateway.poll() is not None, 60)
+
+    def stop(self, sig=signal.SIGTERM, seconds=30):
+        self.gateway.send_signal(sig)
+        try:
+            return self.gateway.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.gateway.kill()
+            self.gateway.wait()
+            return "did not stop"
+
+    def admin_get(self, path):
+        try:
+            c = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
+            c.request("GET", path)
+            r = c.getresponse()
+            return r.status, r.read().decode()
+        except OSError:
+            return 0, ""
+
+    def post(self, text, key, model="gpt-4o", stream=False, timeout=60, headers=None):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        body = text if isinstance(text, bytes) else json.dumps(
+            {"model": model, "stream": stream, "messages": [{"role": "user", "content": text}]}).encode()
+        c.request("POST", "/v1/chat/completions", body,
+                  {"Authorization": "Bearer " + key, "Content-Type": "application/json", **(headers or {})})
+        r = c.getresponse()
+        return r.status, dict((k.lower(), v) for k, v in r.getheaders()), r.read()
+
+    def received(self):
+        with open(self.mock_log, "rb") as f:
+            return f.read()
+
+    def spool_records(self):
+        out = self.sluice("audit", "tail", "--spool", self.path("spool"), "--json", "-n", "0")
+        return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+    def end(self):
+        for p in (self.gateway, self.mock):
+            if p is not None and p.poll() is None:
+                p.kill()
+                p.wait()
