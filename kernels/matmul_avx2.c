@@ -215,6 +215,14 @@ INLINE void dot_codes(enum kern_type type, bool fine, unsigned n, const struct t
     }
 }
 
+/* sum[t] = that of both planes of token t, for n tokens. */
+INLINE void join_planes(unsigned n, __m256i sum[MAX_GROUP])
+{
+#pragma GCC unroll 2
+    for (size_t t = 0; t < n; t++)
+        sum[t] = _mm256_add_epi32(_mm256_slli_epi32(sum[2 * t], 8), sum[2 * t + 1]);
+}
+
 /* v[t] = d * sum of codes * activations over all columns of the tile or half 0 of them, or with half 1
  * added. */
 INLINE void dot_scaled(enum kern_type type, bool fine, size_t half, unsigned n,
@@ -232,10 +240,11 @@ INLINE void dot_scaled(enum kern_type type, bool fine, size_t half, unsigned n,
                                           : start_sum(type, halves ? x->nsum16[half] : x->nsum);
     }
     dot_codes(type, fine, planes * n, w, 4 * half, halves ? 4 * half + 4 : 8, in, sum);
+    if (fine)
+        join_planes(n, sum);
 #pragma GCC unroll 4
     for (unsigned t = 0; t < n; t++) {
-        vf s = _mm256_cvtepi32_ps(
-            fine ? _mm256_add_epi32(_mm256_slli_epi32(sum[2 * t], 8), sum[2 * t + 1]) : sum[t]);
+        vf s = _mm256_cvtepi32_ps(sum[t]);
 
         v[t] = half == 0 ? vf_mul(s, w->d[0]) : vf_fma(s, w->d[1], v[t]);
     }
