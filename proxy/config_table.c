@@ -107,7 +107,7 @@ const struct config_key config_keys[] = {
 {"limits", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "What a client may ask for."},
 {"limits.max_body", CONFIG_BYTES, IN(limits.max_body), "32MiB", 1024, 1024 * MIB, NULL, "A larger request body is answered with 413."},
 {"limits.max_header", CONFIG_BYTES, IN(limits.max_header), "64KiB", 1024, MIB, NULL, "All header fields of a request."},
-{"limits.max_request_line", CONFIG_BYTES, IN(limits.max_request_line), "8KiB", 256, 64 << 10, NULL, "The request line."},
+{"limits.max_request_line", CONFIG_BYTES, IN(limits.max_request_line), "8KiB", 256, 64 << 10, NULL, "The request line, and each header field."},
 {"limits.max_connections", CONFIG_UINT, IN(limits.max_connections), "10000", 1, 1000000, NULL, "Client connections at once, over all workers."},
 {"limits.header_timeout", CONFIG_DURATION, IN(limits.header_ms), "10s", 10, HOUR, NULL, "From a request's first byte to the end of its header."},
 {"limits.body_timeout", CONFIG_DURATION, IN(limits.body_ms), "60s", 10, HOUR, NULL, "Between two pieces of a request body."},
@@ -151,7 +151,7 @@ const struct config_key config_keys[] = {
 {"drain", CONFIG_DURATION, IN(drain_ms), "2m", 0, HOUR, NULL, "SIGTERM: how long running requests may still take."},
 {"state_dir", CONFIG_PATH, IN(state_dir), "", 0, 0, NULL,
  "Keys, spool, CA, models. Without it /var/lib/sluice for root, else ${XDG_STATE_HOME:-~/.local/state}/sluice."},
-{"models_dir", CONFIG_PATH, IN(models_dir), "", 0, 0, NULL, "Where `sluice models pull` puts models; without it STATE_DIR/models."},
+{"models_dir", CONFIG_PATH, IN(models_dir), "", 0, 0, NULL, "Where relative model paths are looked for too; without it STATE_DIR/models."},
 {"instance", CONFIG_STRING, IN(instance), "", 0, 0, NULL, "This gateway's name in records; without it the host's name."},
 };
 // clang-format on
