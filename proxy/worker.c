@@ -324,8 +324,11 @@ void worker_fini(struct worker *w)
     upstream_pool_free(w->pool);
     if (w->dns != NULL)
         evdns_base_free(w->dns, 0);
-    if (w->base != NULL)
+    if (w->base != NULL) {
+        /* libevent frees a bufferevent in a deferred call; every event of ours is gone by now. */
+        (void)event_base_loop(w->base, EVLOOP_NONBLOCK);
         event_base_free(w->base);
+    }
     dlp_scanner_free(w->scanner);
     gw_json_free(w->json);
     if (w->wake_fd > 0)
