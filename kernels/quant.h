@@ -82,7 +82,7 @@ struct kern_type_info {
     const char *name;     /* "Q4_K" */
     unsigned block_elems; /* weights a block: the columns of a matrix are a multiple of it */
     unsigned block_bytes; /* bytes a block */
-    bool quantized;       /* multiplied with int8 activations; else with float activations */
+    bool quantized;       /* multiplied with integer activations; else with floats */
 };
 
 /* Returns what is known of a ggml type id (any 32-bit number out of a file), NULL when these kernels
