@@ -6,6 +6,9 @@ CACHE := $(BUILD_ROOT)/cache
 SUB   := $(MAKE) --no-print-directory MODE=$(MODE) SAN=$(SAN) CUDA=$(CUDA) BUILD_ROOT=$(BUILD_ROOT)
 E2E   := python3 tests/e2e/run.py $(BUILD) $(CACHE) $(MODEL)
 
+# libevent and librdkafka are not instrumented: tests/tsan.supp says what is left out because of that.
+export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp $(TSAN_OPTIONS)
+
 test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@packaging/deps.sh build test
 	@$(SUB) test-build

@@ -18,6 +18,6 @@ fi
 for file in "$model" "$random"; do
     for round in 1 2 3; do
         echo "sluice    $(basename "$file") $("$build/sluice" models bench "$file" --threads "$threads" --prompt 512 --decode 128 --json)"
-        [ ! -x "$venv/bin/python" ] || echo "llama.cpp $(basename "$file") $("$venv/bin/python" "$here/llama_cpp.py" "$file" "$threads" 2>/dev/null)"
+        [ ! -x "$venv/bin/python" ] || echo "llama.cpp $(basename "$file") $("$venv/bin/python" "$here/peer_llama.py" "$file" "$threads" 2>/dev/null)"
     done
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""llama.cpp on the same file, by llama-bench's method: random tokens, no sampling. llama_cpp.py MODEL THREADS -> one JSON line.
+"""llama.cpp on the same file, by llama-bench's method: random tokens, no sampling. peer_llama.py MODEL THREADS -> one JSON line.
 Needs the package llama-cpp-python. Repacked weights, flash attention, f16 KV: its defaults at their best for decoding."""
 import ctypes
 import json
