@@ -156,9 +156,9 @@ struct proxy_config {
     struct router_policy *policy;        /* built from the six above; owned by the configuration */
 
     struct {
-        struct proxy_config_list rules;  /* "builtin", or files and folders */
-        unsigned report_from; /* confidence, 0 to 100 */
-        unsigned on_error;               /* 0: block, 1: allow */
+        struct proxy_config_list rules; /* "builtin", or files and folders */
+        unsigned report_from;           /* confidence, 0 to 100 */
+        unsigned on_error;              /* 0: block, 1: allow */
     } dlp;
 
     struct {
