@@ -174,6 +174,11 @@ int main(void)
     struct bed b = {0};
     struct gw_err err;
 
+#ifdef __SANITIZE_THREAD__
+    test_skip(
+        "arithmetic of one thread, minutes under ThreadSanitizer: test_sched covers the threads");
+    return test_done();
+#endif
     if (access(model_path, R_OK) != 0) {
         test_skip("no models/smollm2-135m-instruct-q4_1.gguf");
         return test_done();
