@@ -341,6 +341,28 @@ def test_bad_upstream_certificate(w, key):
     w.start()
 
 
+def test_tls_listener(w, key):
+    text = open(w.path("sluice.yaml")).read()
+    with open(w.path("sluice.yaml"), "w") as f:
+        f.write(text.replace(f"listen: {{ gateway: 127.0.0.1:{w.port},",
+                             f"listen: {{ tls: {{ cert: {w.path('up.pem')}, key: {w.path('up.key')} }}, gateway: 127.0.0.1:{w.port},"))
+    w.stop()
+    w.start()
+    ctx = ssl.create_default_context(cafile=w.path("up-ca.pem"))
+    c = http.client.HTTPSConnection("localhost", w.port, timeout=20, context=ctx)
+    body = json.dumps({"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "[[mock piece=2]] " + SECRET}]})
+    for _ in range(2):
+        c.request("POST", "/v1/chat/completions", body, {"Authorization": "Bearer " + key})
+        r = c.getresponse()
+        got = r.read()
+        check(r.status == 200 and got.rstrip().endswith(b"[DONE]"), "the TLS listener serves streams, kept alive", (r.status, got[-200:]))
+    c.close()
+    w.stop()
+    with open(w.path("sluice.yaml"), "w") as f:
+        f.write(text)
+    w.start()
+
+
 def test_drain(w, key):
     result = []
     t = threading.Thread(target=lambda: result.append(w.post("[[mock say=fox words=40 interval=50]] slow", key, stream=True)))
@@ -456,6 +478,7 @@ def main():
         test_malformed(w, key)
         test_slow_and_large(w, key)
         test_bad_upstream_certificate(w, key)
+        test_tls_listener(w, key)
         test_drain(w, key)
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()
