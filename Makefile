@@ -7,6 +7,7 @@ SAN        ?=#          address,undefined | thread | (none)
 CUDA       ?= auto#     auto | 1 | 0
 WERROR     ?= 1
 BUILD_ROOT ?= build
+JOBS       ?= $(shell nproc)
 RE2C       ?= re2c
 PKGS       := libevent_openssl libevent openssl rdkafka yaml-0.1 sqlite3 libcurl zlib
 
@@ -123,13 +124,13 @@ MODEL := models/smollm2-135m-instruct-q4_1.gguf
 
 run: ## set up, fetch the default model, build, and serve on 127.0.0.1:8080
 	@packaging/deps.sh build
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(BUILD)/sluice models pull --dir models
 	@exec $(BUILD)/sluice serve --first-key
 
 demo: ## the same with a mock provider as the approved API (README's first session)
 	@packaging/deps.sh build
-	@$(MAKE) --no-print-directory all $(BUILD)/mock-provider
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/mock-provider
 	@$(BUILD)/sluice models pull --dir models
 	@exec packaging/demo.sh $(BUILD) $(BUILD_ROOT)/demo $(MODEL)
 

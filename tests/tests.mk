@@ -3,7 +3,7 @@
 include tests/fuzz/fuzz.mk
 
 CACHE := $(BUILD_ROOT)/cache
-SUB   := $(MAKE) --no-print-directory MODE=$(MODE) SAN=$(SAN) CUDA=$(CUDA) BUILD_ROOT=$(BUILD_ROOT)
+SUB   := $(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) SAN=$(SAN) CUDA=$(CUDA) BUILD_ROOT=$(BUILD_ROOT)
 E2E   := python3 tests/e2e/run.py $(BUILD) $(CACHE) $(MODEL)
 
 # libevent and librdkafka are not instrumented: tests/tsan.supp says what is left out because of that.
