@@ -258,7 +258,8 @@ static enum gw_status assign_buckets(struct emit_tables *t)
 
     if (st != GW_OK)
         goto out;
-    qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);
+    if (t->n_anchors != 0) /* a set of no rules has no array to sort */
+        qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);
     for (unsigned i = 0; i < t->n_anchors && t->anchors[i].a.run == 0; i++)
         if (i == 0 || !same_window(&t->anchors[i - 1], &t->anchors[i]))
             memcpy(windows[n++], t->anchors[i].a.set, sizeof(windows[0]));
@@ -271,7 +272,8 @@ static enum gw_status assign_buckets(struct emit_tables *t)
         n += i > 0 && !same_window(&t->anchors[i - 1], &t->anchors[i]);
         t->anchors[i].bucket = bucket[n];
     }
-    qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);
+    if (t->n_anchors != 0) /* a set of no rules has no array to sort */
+        qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);
 out:
     free(windows);
     free(bucket);
