@@ -29,9 +29,9 @@ cat >"$dir/env" <<EOF
 export OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=$(cat "$dir/key")
 # ask MODEL PROMPT: one chat request; prints what the gateway says of it, and the answer's text.
 ask() {
-    curl -s -D- "\$OPENAI_BASE_URL/chat/completions" -H "Authorization: Bearer \$OPENAI_API_KEY" \\
+    { curl -s -D- "\$OPENAI_BASE_URL/chat/completions" -H "Authorization: Bearer \$OPENAI_API_KEY" \\
         -H 'Content-Type: application/json' \\
-        -d "{\"model\":\"\$1\",\"temperature\":0,\"messages\":[{\"role\":\"user\",\"content\":\"\$2\"}]}" |
+        -d "{\"model\":\"\$1\",\"temperature\":0,\"messages\":[{\"role\":\"user\",\"content\":\"\$2\"}]}"; echo; } |
         tr -d '\r' | sed -n -e '/^x-sluice-\(route\|action\|reason\)/p' -e 's/.*"content":\("[^"]*"\).*/\1/p'
 }
 EOF
