@@ -369,7 +369,6 @@ static enum stage_result stage_decide(struct req *req)
         .user = req->who.name,
         .groups = req->who.groups,
         .n_groups = req->who.n_groups,
-        .targets_down = s->targets_down,
         .fixed = conn_fixed(req->conn) != NULL,
         .fixed_zone = GW_ZONE_APPROVED,
     };

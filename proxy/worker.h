@@ -48,8 +48,6 @@ struct server {
     atomic_int stop_level;      /* 0: serving; 1: draining; 2: drain time is over */
     atomic_uint n_running;      /* workers whose loops have not ended */
     atomic_uint n_conns;        /* over all workers, for the limit */
-    atomic_ullong
-        targets_down; /* bit per target: the last connection attempt failed a moment ago */
     uint64_t start_ns;
 };
 
