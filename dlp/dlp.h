@@ -173,6 +173,41 @@ enum gw_status dlp_doc_edit(const struct dlp_doc *doc, const struct dlp_rules *r
                             const struct dlp_report *report, const enum gw_action *actions,
                             struct dlp_vault *vault, struct gw_buf *out);
 
+/* ---- watching answers ----------------------------------------------------------------------- */
+
+/* A finding in a growing text. text is the value (valid during the call); already_out: how many of its first bytes had
+ * gone out before it was found (only after dlp_guard_release()). */
+struct dlp_guard_finding {
+    uint32_t rule;
+    uint8_t confidence;
+    struct gw_span text;
+    size_t already_out;
+};
+
+/* Decides about a finding, once each: ALLOW, ALERT and COACH leave the text; MASK and REDACT (TOKENIZE counts as
+ * REDACT) hide it; BLOCK ends the text. */
+typedef enum gw_action (*dlp_guard_fn)(void *ctx, const struct dlp_guard_finding *f);
+
+/* Scans one text that grows piece by piece, whatever the pieces: findings are those of dlp_scan() on the whole. What
+ * goes out is what can no longer become part of a finding; held back is only a live prefix of one, at most a few KB. */
+struct dlp_guard;
+
+/* scanner is shared scratch of the thread; it and rules must outlive the guard. limits may be NULL. json_nesting as for a
+ * restorer. NULL: out of memory. */
+struct dlp_guard *dlp_guard_new(struct dlp_scanner *scanner, struct dlp_rules *rules,
+                                const struct dlp_scan_limits *limits, unsigned json_nesting,
+                                dlp_guard_fn fn, void *ctx);
+void dlp_guard_free(struct dlp_guard *g); /* wipes; g may be NULL */
+/* Feeds decoded text and appends to out what can go. GW_EDENIED: blocked, nothing more may go; GW_ELIMIT, GW_ENOMEM:
+ * unknown, so nothing more may go either. */
+enum gw_status dlp_guard_feed(struct dlp_guard *g, struct gw_span text, struct gw_buf *out);
+/* Ends the text: judges and appends the rest. */
+enum gw_status dlp_guard_finish(struct dlp_guard *g, struct gw_buf *out);
+size_t dlp_guard_held(const struct dlp_guard *g); /* bytes held back */
+/* Lets go what is held back although it may begin a finding: later text is judged together with it, and what is left of
+ * the value is hidden. */
+enum gw_status dlp_guard_release(struct dlp_guard *g, struct gw_buf *out);
+
 /* ---- restoring -------------------------------------------------------------------------- */
 
 /* Puts tokenized values back into one stream of text (one choice's content, one tool call's arguments).
