@@ -123,7 +123,7 @@ struct api_request {
     struct gw_span *stop;
     unsigned n_stop;
     struct gw_span reasoning_effort; /* "low", "medium", ... */
-    struct gw_span reasoning_budget; /* tokens */
+    struct gw_span reasoning_budget; /* tokens; "0": none, "-1": as the model sees fit */
     enum api_flag reasoning_shown;   /* the answer holds reasoning texts or summaries */
     struct api_extra *extras;
     unsigned n_extras;

@@ -47,9 +47,13 @@ struct api_writing {
     struct gw_span model;
     struct gw_arena *arena;
     struct gw_buf *out;
+    struct gw_buf *dropped;
     const char **param;
     struct gw_err *err;
 };
+
+/* Notes for the client that a part was left out because no answer's meaning hangs on it; fmt makes its path. */
+void api_drop(struct api_writing *w, const char *fmt, ...) GW_PRINTF(2, 3);
 
 /* GW_EUNSUPPORTED: "PARAM cannot be said in DIALECT's API". what is appended to explain, or NULL. */
 enum gw_status api_cannot(struct api_writing *w, const char *param, const char *what);
@@ -59,6 +63,28 @@ void api_put_raw(struct gw_buf *out, const char *name, struct gw_span raw);
 void api_put_text(struct gw_buf *out, const char *name, struct gw_span text);
 /* The same text, but JSON values of JSON text: "{}" when empty. */
 struct gw_span api_or_empty_object(struct gw_span json);
+
+/* ---- signatures of reasoning ----------------------------------------------------------------- */
+
+/* A signature is its provider's own and refused by every other one. So a reader of answers puts its dialect's mark in
+ * front of each that it emits (API_EVENT_SIGNATURE), and a writer of requests sends those with its own mark, without it,
+ * and leaves out the rest. Marks are base64 of whole groups, because clients decode signatures as base64. */
+#define API_MARK_ANTHROPIC        "sluiceClaudeSign"
+#define API_MARK_ANTHROPIC_HIDDEN "sluiceClaudeHide" /* redacted_thinking */
+#define API_MARK_GEMINI           "sluiceGeminiSign"
+#define API_MARK_RESPONSES        "sluiceOpenAIItem"
+
+/* *out gets the signature without the mark; false when it has another or none. */
+static inline bool api_own_signature(struct gw_span signature, const char *mark,
+                                     struct gw_span *out)
+{
+    struct gw_span m = gw_span_str(mark);
+
+    if (!gw_span_starts(signature, m) || signature.len == m.len)
+        return false;
+    *out = gw_span_from(signature, m.len);
+    return true;
+}
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
