@@ -140,4 +140,84 @@ enum gw_status engine_bench(struct engine *e, unsigned prompt, unsigned decode,
 /* Checks a file as engine_open would, without loading weights; *out gets what is known. */
 enum gw_status engine_inspect(const char *path, struct engine_info *out, struct gw_err *err);
 
+/* ---- embeddings -------------------------------------------------------------------------- */
+
+/* A model that turns texts into vectors of length 1: BERT family, safetensors. One compute thread (with
+ * its pool) works off a bounded queue; requests take turns, so a long one does not hold up a short one,
+ * and a vector does not depend on what else is computed with it. */
+struct engine_embedder;
+
+enum {
+    ENGINE_EMBED_MAX_TEXTS = 2048,    /* in a request */
+    ENGINE_EMBED_MAX_TOKENS = 300000, /* in a request */
+};
+
+struct engine_embed_config {
+    const char *model_path; /* folder: model.safetensors, config.json, tokenizer.json */
+    unsigned threads;       /* 0: what the process may use */
+    unsigned max_tokens; /* of a text, its two special ones included; 0: what the model names (256
+                             * for all-MiniLM-L6-v2); at most what it has positions for (512) */
+    unsigned max_queued; /* unfinished requests; 0: 64 */
+    const char *kernels; /* as in engine_config */
+};
+
+/* Loads the model and starts its thread. The files are untrusted, as in engine_open. GW_ENOENT,
+ * GW_EPARSE, GW_EUNSUPPORTED, GW_EINVAL, GW_ENOMEM, GW_EIO. */
+enum gw_status engine_embedder_open(const struct engine_embed_config *cfg,
+                                    struct engine_embedder **out, struct gw_err *err);
+
+/* Drops what is unfinished (no events), ends the threads, frees. e may be NULL. All channels must be
+ * closed. */
+void engine_embedder_close(struct engine_embedder *e);
+
+struct engine_embed_info {
+    char name[64], arch[32], quant[32]; /* "all-minilm-l6-v2", "bert", "F32" */
+    char kernels[32];                   /* "avx512 fma"; empty from engine_embed_inspect */
+    uint64_t file_bytes, n_params;
+    unsigned n_dims, n_vocab, n_layers, max_tokens, threads;
+};
+void engine_embedder_info(const struct engine_embedder *e, struct engine_embed_info *out);
+
+/* Checks a folder as engine_embedder_open would, without starting anything. */
+enum gw_status engine_embed_inspect(const char *path, struct engine_embed_info *out,
+                                    struct gw_err *err);
+
+struct engine_embed_stats {
+    uint64_t requests, texts, tokens, rejected, canceled;
+    unsigned unfinished;
+};
+void engine_embedder_stats(const struct engine_embedder *e, struct engine_embed_stats *out);
+
+/* The one event of a request. */
+struct engine_embed_event {
+    void *ctx; /* as given to engine_embed_submit */
+    enum gw_status
+        status;      /* GW_OK; GW_ELIMIT: a text or the request has too many tokens (nothing is
+                            * cut off silently); GW_ETIMEDOUT; GW_ENOMEM; GW_ECANCELED: closing */
+    char error[160]; /* names the text by its index, counted from 0 */
+    float *vectors;  /* GW_OK: [n_texts][n_dims], the receiver frees it with free(); else NULL */
+    unsigned n_texts, n_dims;
+    unsigned prompt_tokens;       /* special ones included */
+    uint64_t wait_ns, compute_ns; /* until the first text was begun; from then on */
+};
+
+/* One per thread that submits, as engine_chan. */
+struct engine_embed_chan;
+struct engine_embed_chan *engine_embed_chan_new(struct engine_embedder *e); /* NULL: no memory */
+void engine_embed_chan_free(struct engine_embed_chan *ch); /* cancels its requests; may be NULL */
+int engine_embed_chan_fd(const struct engine_embed_chan *ch); /* readable: call _next until false */
+bool engine_embed_chan_next(struct engine_embed_chan *ch, struct engine_embed_event *ev);
+
+/* Queues 1 to ENGINE_EMBED_MAX_TEXTS texts, UTF-8, none empty; they are copied. deadline_ns: gw_clock_ns()
+ * after which the request ends with GW_ETIMEDOUT, 0: none. *id is set and is never 0. GW_EAGAIN: queue full
+ * (answer 429 or 503); GW_EINVAL: number of texts, or an empty one; GW_ELIMIT: a text that is too long
+ * whatever it says; GW_ENOMEM. Thread: the channel's. */
+enum gw_status engine_embed_submit(struct engine_embed_chan *ch, const struct gw_span *texts,
+                                   unsigned n_texts, uint64_t deadline_ns, void *ctx, uint64_t *id,
+                                   struct gw_err *err);
+
+/* Ends the request soon; after this returns no event with its ctx is delivered any more. Unknown ids are
+ * ignored. Thread: the channel's. */
+void engine_embed_cancel(struct engine_embed_chan *ch, uint64_t id);
+
 #endif
