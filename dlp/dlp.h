@@ -113,6 +113,11 @@ enum gw_status dlp_doc_parse_json(struct gw_arena *arena, struct gw_span body,
                                   const struct dlp_doc_limits *limits, struct dlp_doc **out,
                                   struct gw_err *err);
 
+/* The same for a JSON answer, which is not ours to refuse: a key may come twice, and limits are those of size only.
+ * GW_EPARSE, GW_ELIMIT, GW_ENOMEM (also when the arena is full). */
+enum gw_status dlp_doc_parse_answer(struct gw_arena *arena, struct gw_span body,
+                                    struct dlp_doc **out);
+
 /* One leaf over the whole text. GW_ENOMEM. */
 enum gw_status dlp_doc_parse_text(struct gw_arena *arena, struct gw_span text,
                                   struct dlp_doc **out);
@@ -225,6 +230,9 @@ enum gw_status dlp_restorer_feed(struct dlp_restorer *r, struct gw_span text, st
 
 /* Ends the stream: appends what was held back. The restorer can be fed again afterwards. */
 enum gw_status dlp_restorer_finish(struct dlp_restorer *r, struct gw_buf *out);
+
+/* Bytes held back. */
+size_t dlp_restorer_held(const struct dlp_restorer *r);
 
 /* Placeholders replaced so far. */
 unsigned dlp_restorer_count(const struct dlp_restorer *r);

@@ -321,6 +321,16 @@ enum gw_status dlp_doc_parse_json(struct gw_arena *arena, struct gw_span body,
     return dlp_doc_parse(arena, body, &(struct dlp_parse){.limits = limits}, out, err);
 }
 
+enum gw_status dlp_doc_parse_answer(struct gw_arena *arena, struct gw_span body,
+                                    struct dlp_doc **out)
+{
+    const struct dlp_doc_limits limits = {.max_keys = 1000000, .max_leaves = 1000000};
+
+    return dlp_doc_parse(arena, body,
+                         &(struct dlp_parse){.limits = &limits, .allow_duplicate_keys = true}, out,
+                         NULL);
+}
+
 uint32_t dlp_doc_inner_at(const struct dlp_doc *doc, uint32_t leaf, uint32_t raw_start,
                           uint32_t raw_end)
 {

@@ -145,6 +145,11 @@ void dlp_restorer_free(struct dlp_restorer *r)
     free(r);
 }
 
+size_t dlp_restorer_held(const struct dlp_restorer *r)
+{
+    return r->pending.len;
+}
+
 unsigned dlp_restorer_count(const struct dlp_restorer *r)
 {
     return r->count;

@@ -21,16 +21,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json_tree.h"
-
-enum api_dialect {
-    API_CHAT,        /* OpenAI /v1/chat/completions */
-    API_COMPLETIONS, /* OpenAI /v1/completions */
-    API_RESPONSES,   /* OpenAI /v1/responses */
-    API_ANTHROPIC,   /* Anthropic /v1/messages */
-    API_GEMINI,      /* Google models/M:generateContent */
-    API_DIALECT_COUNT
-};
-const char *api_dialect_name(enum api_dialect d); /* "openai", "completions", "responses", ... */
+#include "proxy/dialect.h"
 
 /* ---- requests --------------------------------------------------------------------------- */
 

@@ -28,6 +28,7 @@ struct respond {
     struct gw_buf fields; /* the head's fields: kept until it is sent */
     struct gw_buf body;   /* MODE_WHOLE: all of it; MODE_PASS of JSON: the first part */
     struct sse_reader *reader;
+    struct filter_config filters; /* of restream */
     struct restream *restream;
     struct api_usage usage;
     struct gw_buf out; /* what an event became */
@@ -101,7 +102,8 @@ static bool set_up(struct respond *r, const struct req *req, bool restore)
     }
     if (restore && r->sse) {
         r->mode = MODE_STREAM;
-        r->restream = restream_new(req->vault, req->w->json);
+        r->filters.vault = req->vault;
+        r->restream = restream_new(&r->filters, API_CHAT, req->w->json);
         return r->restream != NULL;
     }
     if (restore && r->json)

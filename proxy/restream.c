@@ -24,7 +24,7 @@ struct leaf {
 struct text {
     uint64_t path;  /* hash of its path */
     int64_t choice; /* first array index on the path */
-    struct dlp_restorer *restorer;
+    struct filter *filter;
     struct gw_buf template_; /* the last event with this text emptied: event line and data */
     size_t at;               /* where the text goes in it */
 };
@@ -36,8 +36,15 @@ struct ended {
     bool all;
 };
 
+/* Where pieces go. */
+struct sink {
+    restream_piece_fn fn;
+    void *ctx;
+};
+
 struct restream {
-    const struct dlp_vault *vault;
+    const struct filter_config *cfg;
+    enum api_dialect dialect;
     struct gw_json *json;
     struct text *texts;
     unsigned n_texts, cap_texts;
@@ -47,13 +54,15 @@ struct restream {
     unsigned n_once; /* replaced in texts that came whole */
 };
 
-struct restream *restream_new(const struct dlp_vault *vault, struct gw_json *json)
+struct restream *restream_new(const struct filter_config *cfg, enum api_dialect dialect,
+                              struct gw_json *json)
 {
     struct restream *r = calloc(1, sizeof(*r));
 
     if (r == NULL)
         return NULL;
-    r->vault = vault;
+    r->cfg = cfg;
+    r->dialect = dialect;
     r->json = json;
     return r;
 }
@@ -63,7 +72,7 @@ void restream_free(struct restream *r)
     if (r == NULL)
         return;
     for (unsigned i = 0; i < r->n_texts; i++) {
-        dlp_restorer_free(r->texts[i].restorer);
+        filter_free(r->texts[i].filter);
         gw_buf_fini(&r->texts[i].template_);
     }
     free(r->texts);
@@ -77,7 +86,7 @@ unsigned restream_count(const struct restream *r)
     unsigned n = r->n_once;
 
     for (unsigned i = 0; i < r->n_texts; i++)
-        n += dlp_restorer_count(r->texts[i].restorer);
+        n += filter_restored(r->texts[i].filter);
     return n;
 }
 
@@ -273,8 +282,8 @@ static struct text *find_text(struct restream *r, int node)
         return NULL;
     t = &r->texts[r->n_texts];
     memset(t, 0, sizeof(*t));
-    t->restorer = dlp_restorer_new(r->vault, nesting_of(r, node));
-    if (t->restorer == NULL)
+    t->filter = filter_new(r->cfg, nesting_of(r, node));
+    if (t->filter == NULL)
         return NULL;
     t->path = path;
     t->choice = choice;
@@ -302,19 +311,19 @@ static enum gw_status feed_leaf(struct restream *r, const struct leaf *leaf, boo
     if (is_incremental(r, leaf->node)) {
         *t = find_text(r, leaf->node);
         if (*t != NULL)
-            st = dlp_restorer_feed((*t)->restorer, text, now);
+            st = filter_feed((*t)->filter, text, now);
         if (st == GW_OK && last)
-            st = dlp_restorer_finish((*t)->restorer, now);
+            st = filter_finish((*t)->filter, now);
     } else {
-        struct dlp_restorer *once = dlp_restorer_new(r->vault, nesting_of(r, leaf->node));
+        struct filter *once = filter_new(r->cfg, nesting_of(r, leaf->node));
 
         if (once != NULL) {
-            st = dlp_restorer_feed(once, text, now);
+            st = filter_feed(once, text, now);
             if (st == GW_OK)
-                st = dlp_restorer_finish(once, now);
-            r->n_once += dlp_restorer_count(once);
+                st = filter_finish(once, now);
+            r->n_once += filter_restored(once);
         }
-        dlp_restorer_free(once);
+        filter_free(once);
     }
     *same = gw_span_eq(text, gw_buf_span(now));
     gw_buf_fini(&plain);
@@ -329,7 +338,7 @@ static bool is_said_once(const struct restream *r, int node)
 
 /* The event with every growing text emptied, to carry what is held back of this one later. */
 static enum gw_status keep_template(struct restream *r, struct text *t, const struct leaf *leaf,
-                                    const struct sse_event *ev)
+                                    struct gw_span event)
 {
     size_t from = 0;
     struct gw_buf data = {0};
@@ -337,55 +346,69 @@ static enum gw_status keep_template(struct restream *r, struct text *t, const st
 
     for (unsigned i = 0; i < r->n_leaves; i++) {
         const struct leaf *l = &r->leaves[i];
-        size_t start = (size_t)(l->raw.ptr - ev->data.ptr);
+        size_t start = (size_t)(l->raw.ptr - event.ptr);
 
         if (is_incremental(r, l->node) && is_text(r, l->node)) {
-            gw_buf_add(&data, (struct gw_span){ev->data.ptr + from, start - from});
+            gw_buf_add(&data, (struct gw_span){event.ptr + from, start - from});
             if (l == leaf)
                 t->at = data.len;
             from = start + l->raw.len;
         } else if (is_incremental(r, l->node) && is_said_once(r, l->node)) {
             /* With its quotes: "name":null adds nothing. */
-            gw_buf_add(&data, (struct gw_span){ev->data.ptr + from, start - 1 - from});
+            gw_buf_add(&data, (struct gw_span){event.ptr + from, start - 1 - from});
             gw_buf_adds(&data, "null");
             from = start + l->raw.len + 1;
         }
     }
-    gw_buf_add(&data, gw_span_from(ev->data, from));
+    gw_buf_add(&data, gw_span_from(event, from));
     st = gw_buf_ok(&data) ? GW_OK : GW_ENOMEM;
     gw_buf_fini(&t->template_);
     t->template_ = data;
     return st;
 }
 
+/* Sends what came out of a text as an event of its own. */
+static enum gw_status emit_held(const struct text *t, struct gw_span name, struct gw_span held,
+                                const struct sink *to)
+{
+    struct gw_span template_ = gw_buf_span(&t->template_);
+    struct gw_buf data = {0};
+    enum gw_status st = GW_OK;
+
+    if (held.len == 0 || template_.len == 0)
+        return GW_OK;
+    gw_buf_add(&data, (struct gw_span){template_.ptr, t->at});
+    gw_buf_add_json(&data, held);
+    gw_buf_add(&data, gw_span_from(template_, t->at));
+    if (gw_buf_ok(&data))
+        st =
+            to->fn(to->ctx,
+                   &(struct restream_piece){.name = name, .data = gw_buf_span(&data), .own = true});
+    else
+        st = GW_ENOMEM;
+    gw_buf_fini(&data);
+    return st;
+}
+
 /* Ends texts of a choice (NO_INDEX: all): what was held back comes as an event of its own. */
 static enum gw_status flush(struct restream *r, int64_t choice, struct gw_span name,
-                            struct gw_buf *out)
+                            const struct sink *to)
 {
-    for (unsigned i = 0; i < r->n_texts; i++) {
+    enum gw_status st = GW_OK;
+
+    for (unsigned i = 0; i < r->n_texts && st == GW_OK; i++) {
         struct text *t = &r->texts[i];
-        struct gw_buf held = {0}, data = {0};
-        struct gw_span template_ = gw_buf_span(&t->template_);
+        struct gw_buf held = {0};
 
         if (choice != NO_INDEX && t->choice != NO_INDEX && t->choice != choice)
             continue;
-        if (dlp_restorer_finish(t->restorer, &held) != GW_OK) {
-            gw_buf_fini(&held);
-            return GW_ENOMEM;
-        }
-        if (held.len != 0 && template_.len != 0) {
-            gw_buf_add(&data, (struct gw_span){template_.ptr, t->at});
-            gw_buf_add_json(&data, gw_buf_span(&held));
-            gw_buf_add(&data, gw_span_from(template_, t->at));
-            sse_write(out, name, gw_buf_span(&data));
-        }
-        if (data.failed)
-            out->failed = true;
+        st = filter_finish(t->filter, &held);
+        if (st == GW_OK)
+            st = emit_held(t, name, gw_buf_span(&held), to);
         gw_buf_fini(&held);
-        gw_buf_fini(&data);
         gw_buf_fini(&t->template_);
     }
-    return gw_buf_ok(out) ? GW_OK : GW_ENOMEM;
+    return st;
 }
 
 /* Which texts does this event end? */
@@ -419,29 +442,28 @@ static bool ends(const struct restream *r, const struct ended *e, int node)
 
 /* Texts that the event ends without a piece of them. */
 static enum gw_status flush_ended(struct restream *r, const struct ended *e, struct gw_span name,
-                                  struct gw_buf *out)
+                                  const struct sink *to)
 {
     if (e->all)
-        return flush(r, NO_INDEX, name, out);
+        return flush(r, NO_INDEX, name, to);
     for (unsigned i = 0; i < e->n; i++)
-        GW_TRY(flush(r, e->choices[i], name, out));
+        GW_TRY(flush(r, e->choices[i], name, to));
     return GW_OK;
 }
 
-static enum gw_status rewrite_leaf(struct restream *r, const struct sse_event *ev,
-                                   const struct leaf *l, bool last, struct gw_buf *data,
-                                   size_t *from)
+static enum gw_status rewrite_leaf(struct restream *r, struct gw_span event, const struct leaf *l,
+                                   bool last, struct gw_buf *data, size_t *from)
 {
-    size_t start = (size_t)(l->raw.ptr - ev->data.ptr);
+    size_t start = (size_t)(l->raw.ptr - event.ptr);
     struct gw_buf now = {0};
     struct text *t;
     bool same;
     enum gw_status st = feed_leaf(r, l, last, &t, &now, &same);
 
     if (st == GW_OK && !same && t != NULL)
-        st = keep_template(r, t, l, ev);
+        st = keep_template(r, t, l, event);
     if (st == GW_OK && !same) {
-        gw_buf_add(data, (struct gw_span){ev->data.ptr + *from, start - *from});
+        gw_buf_add(data, (struct gw_span){event.ptr + *from, start - *from});
         gw_buf_add_json(data, gw_buf_span(&now));
         *from = start + l->raw.len;
     }
@@ -452,49 +474,108 @@ static enum gw_status rewrite_leaf(struct restream *r, const struct sse_event *e
 }
 
 /* Writes the event's data with its texts restored; *from stays 0 when nothing changed. */
-static enum gw_status rewrite(struct restream *r, const struct sse_event *ev, const struct ended *e,
+static enum gw_status rewrite(struct restream *r, struct gw_span event, const struct ended *e,
                               struct gw_buf *data, size_t *from)
 {
     for (unsigned i = 0; i < r->n_leaves; i++) {
         const struct leaf *l = &r->leaves[i];
 
         if (is_text(r, l->node))
-            GW_TRY(rewrite_leaf(r, ev, l, ends(r, e, l->node), data, from));
+            GW_TRY(rewrite_leaf(r, event, l, ends(r, e, l->node), data, from));
     }
-    gw_buf_add(data, gw_span_from(ev->data, *from));
+    gw_buf_add(data, gw_span_from(event, *from));
     return gw_buf_ok(data) ? GW_OK : GW_ENOMEM;
 }
 
-static enum gw_status pass_on(const struct sse_event *ev, struct gw_buf *out)
+enum gw_status restream_data(struct restream *r, struct gw_span name, struct gw_span data,
+                             restream_piece_fn fn, void *ctx)
 {
-    gw_buf_add(out, ev->raw);
-    return gw_buf_ok(out) ? GW_OK : GW_ENOMEM;
-}
-
-enum gw_status restream_event(struct restream *r, const struct sse_event *ev, struct gw_buf *out)
-{
-    struct gw_buf data = {0};
+    const struct sink to = {fn, ctx};
+    const struct restream_piece same = {.name = name, .data = data, .same = true};
+    struct gw_buf now = {0};
     size_t from = 0;
     struct ended e;
     enum gw_status st;
 
-    if (gw_span_is(ev->data, "[DONE]"))
-        GW_TRY(flush(r, NO_INDEX, ev->name, out));
-    if (ev->data.len == 0 || !read_event(r, ev->data))
-        return pass_on(ev, out);
+    if (gw_span_is(data, "[DONE]"))
+        GW_TRY(flush(r, NO_INDEX, name, &to));
+    if (data.len == 0 || !read_event(r, data))
+        return fn(ctx, &same);
     find_ended(r, &e);
-    st = rewrite(r, ev, &e, &data, &from);
+    st = rewrite(r, data, &e, &now, &from);
     if (st == GW_OK)
-        st = flush_ended(r, &e, ev->name, out);
+        st = flush_ended(r, &e, name, &to);
     if (st == GW_OK && from != 0)
-        sse_rewrite(out, ev, gw_buf_span(&data));
+        st = fn(ctx, &(struct restream_piece){.name = name, .data = gw_buf_span(&now)});
     else if (st == GW_OK)
-        st = pass_on(ev, out);
-    gw_buf_fini(&data);
-    return st == GW_OK && !gw_buf_ok(out) ? GW_ENOMEM : st;
+        st = fn(ctx, &same);
+    gw_buf_fini(&now);
+    return st;
+}
+
+enum gw_status restream_end(struct restream *r, restream_piece_fn fn, void *ctx)
+{
+    return flush(r, NO_INDEX, (struct gw_span){NULL, 0}, &(struct sink){fn, ctx});
+}
+
+size_t restream_held(const struct restream *r)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < r->n_texts; i++)
+        n += filter_held(r->texts[i].filter);
+    return n;
+}
+
+enum gw_status restream_let_go(struct restream *r, restream_piece_fn fn, void *ctx)
+{
+    const struct sink to = {fn, ctx};
+    enum gw_status st = GW_OK;
+
+    for (unsigned i = 0; i < r->n_texts && st == GW_OK; i++) {
+        struct text *t = &r->texts[i];
+        struct gw_buf held = {0};
+
+        st = filter_release(t->filter, &held);
+        if (st == GW_OK)
+            st = emit_held(t, (struct gw_span){NULL, 0}, gw_buf_span(&held), &to);
+        gw_buf_fini(&held);
+    }
+    return st;
+}
+
+/* ---- event streams ------------------------------------------------------------------------ */
+
+/* Where pieces of an event stream go. */
+struct sse_sink {
+    const struct sse_event *ev; /* NULL: pieces of our own only */
+    struct gw_buf *out;
+};
+
+static enum gw_status to_sse(void *ctx, const struct restream_piece *p)
+{
+    const struct sse_sink *to = ctx;
+
+    if (p->own)
+        sse_write(to->out, p->name, p->data);
+    else if (p->same)
+        gw_buf_add(to->out, to->ev->raw);
+    else
+        sse_rewrite(to->out, to->ev, p->data);
+    return gw_buf_ok(to->out) ? GW_OK : GW_ENOMEM;
+}
+
+enum gw_status restream_event(struct restream *r, const struct sse_event *ev, struct gw_buf *out)
+{
+    return restream_data(r, ev->name, ev->data, to_sse, &(struct sse_sink){ev, out});
 }
 
 enum gw_status restream_finish(struct restream *r, struct gw_buf *out)
 {
-    return flush(r, NO_INDEX, (struct gw_span){NULL, 0}, out);
+    return restream_end(r, to_sse, &(struct sse_sink){NULL, out});
+}
+
+enum gw_status restream_release(struct restream *r, struct gw_buf *out)
+{
+    return restream_let_go(r, to_sse, &(struct sse_sink){NULL, out});
 }

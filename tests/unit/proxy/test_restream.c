@@ -57,7 +57,8 @@ static enum gw_status on_event(void *ctx, const struct sse_event *ev)
 /* Runs a stream through and appends what the client gets. */
 static bool restore(struct gw_span stream, struct gw_buf *out)
 {
-    struct run run = {restream_new(vault, json), {0}};
+    const struct filter_config cfg = {.vault = vault};
+    struct run run = {restream_new(&cfg, API_CHAT, json), {0}};
     struct sse_reader *reader = sse_reader_new(0);
     bool ok = sse_reader_feed(reader, stream, on_event, &run) == GW_OK &&
               sse_reader_finish(reader, on_event, &run) == GW_OK &&
