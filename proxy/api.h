@@ -136,7 +136,8 @@ enum gw_status api_write_request(enum api_dialect d, const struct api_request *r
                                  struct gw_span model, struct gw_arena *arena, struct gw_buf *out,
                                  struct gw_buf *dropped, const char **param, struct gw_err *err);
 
-/* The texts of a message, joined with newlines: for features and for the engine. */
+/* The texts of a message (refusals and those in tool results too, reasoning not), joined with newlines: for features and
+ * for the engine. {NULL, 0}: out of memory. */
 struct gw_span api_message_text(const struct api_message *m, struct gw_arena *arena);
 
 /* Copies body with the model named anew: the top-level "model" value. GW_EPARSE when there is none. */

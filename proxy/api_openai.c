@@ -482,24 +482,3 @@ enum gw_status api_chat_parse(struct gw_json *json, struct gw_arena *arena, stru
     *out = chat;
     return GW_OK;
 }
-
-enum gw_status api_replace_model(struct gw_json *json, struct gw_span body, struct gw_span model,
-                                 struct gw_buf *out)
-{
-    struct gw_json_tok tok;
-    bool value_is_model = false;
-
-    gw_json_start(json, body, NULL);
-    while (gw_json_next(json, &tok) != GW_JSON_END) {
-        if (tok.type == GW_JSON_ERROR)
-            return GW_EPARSE;
-        if (value_is_model && tok.type == GW_JSON_STRING) {
-            gw_buf_add(out, (struct gw_span){body.ptr, tok.start});
-            gw_buf_add_json_str(out, model);
-            gw_buf_add(out, gw_span_from(body, tok.end));
-            return gw_buf_ok(out) ? GW_OK : GW_ENOMEM;
-        }
-        value_is_model = tok.type == GW_JSON_KEY && tok.depth == 1 && is_key(&tok, "model");
-    }
-    return GW_EPARSE;
-}

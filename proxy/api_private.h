@@ -13,7 +13,6 @@ struct api_reading {
     struct api_request *req;
     const char **param;
     struct gw_err *err;
-    unsigned cap_messages, cap_tools, cap_stop, cap_extras;
 };
 
 /* New zeroed elements at the end of the lists; NULL when the arena is full. A pointer is valid until the next element of
@@ -34,6 +33,14 @@ bool api_note_bad(struct api_reading *r, const char *what, const char *fmt, ...)
 struct gw_span api_number(struct api_reading *r, const struct gw_json_node *node, const char *path);
 /* The bytes of an object as written; empty with a note for anything else; null as not given. */
 struct gw_span api_object(struct api_reading *r, const struct gw_json_node *node, const char *path);
+/* The decoded text of a string; {NULL, 0} with a note for anything else; null as not given. */
+struct gw_span api_text(struct api_reading *r, const struct gw_json_node *node, const char *path);
+/* True or false; API_UNSET with a note for anything else; null as not given. */
+enum api_flag api_bool(struct api_reading *r, const struct gw_json_node *node, const char *path);
+/* Notes an unknown member: without meaning when its value is null, an empty list or an empty object; else as an extra
+ * that means something. fmt makes the path of its container ("" or "messages[2]."); its name follows. */
+bool api_add_unknown(struct api_reading *r, const struct gw_json_node *member, const char *fmt, ...)
+    GW_PRINTF(3, 4);
 
 enum gw_status api_no_memory(struct gw_err *err); /* GW_ENOMEM with its message */
 
@@ -43,11 +50,12 @@ bool api_split_data_url(struct gw_span url, struct gw_span *media_type, struct g
 /* ---- requests: writing ---------------------------------------------------------------------- */
 
 struct api_writing {
+    const struct api_ops *ops;
     const struct api_request *req;
     struct gw_span model;
     struct gw_arena *arena;
     struct gw_buf *out;
-    struct gw_buf *dropped;
+    struct gw_buf *dropped; /* see api_drop(); may be NULL */
     const char **param;
     struct gw_err *err;
 };
@@ -88,6 +96,9 @@ static inline bool api_own_signature(struct gw_span signature, const char *mark,
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
+/* At most so many choices: what OpenAI allows. Readers refuse indices from here on. */
+enum { API_MAX_CHOICES = 128 };
+
 /* The common part of a reader. The dialect's own state follows in its own memory. */
 struct api_reader {
     const struct api_ops *ops;
@@ -98,6 +109,8 @@ struct api_reader {
     void *state;            /* zeroed, ops->reader_size bytes */
     bool started, ended;    /* START, END or ERROR was emitted */
 };
+
+/* Hands an event on. Nothing is handed on after END or ERROR; a START that is missing is put in front. */
 enum gw_status api_emit(struct api_reader *r, const struct api_event *ev);
 enum gw_status api_emit_start(struct api_reader *r, struct gw_span id,
                               struct gw_span model); /* once */
@@ -112,6 +125,10 @@ enum gw_status api_emit_finish(struct api_reader *r, unsigned choice, enum api_f
 enum gw_status api_emit_usage(struct api_reader *r, const struct api_usage *usage);
 enum gw_status api_emit_error(struct api_reader *r, const struct api_failure *f);
 enum gw_status api_emit_end(struct api_reader *r);
+/* ERROR 502 "upstream_truncated": the stream broke off. */
+enum gw_status api_emit_truncated(struct api_reader *r);
+/* ERROR 502 "upstream_malformed": what came is no event of this dialect. */
+enum gw_status api_emit_malformed(struct api_reader *r);
 
 /* The common part of a writer. */
 struct api_writer {
@@ -124,7 +141,43 @@ struct api_writer {
     bool ended;
 };
 
-/* A dialect. read_request and write_request get what api.c prepared; tree reading is lenient about duplicate keys in
+/* What a whole answer is made of, kept until END. Texts grow by doubling in the arena, so that each is one span. */
+struct api_kept_text {
+    struct gw_span span;
+    char *mem; /* where span lies, cap bytes */
+    size_t cap;
+};
+struct api_kept_block {
+    unsigned block;
+    enum api_block kind;
+    struct gw_span id, name;              /* TOOL */
+    struct api_kept_text text, signature; /* TOOL: text is the arguments' JSON text */
+    bool open;                            /* its BLOCK_END has not come */
+    struct api_kept_block *next;
+};
+struct api_kept_choice {
+    enum api_finish finish;
+    struct gw_span stop;                  /* the stop sequence met, or empty */
+    struct api_kept_block *blocks, *last; /* in the order they began */
+};
+struct api_kept {
+    struct api_kept_choice *choices[API_MAX_CHOICES]; /* NULL: nothing was said of it */
+    unsigned n_choices;                               /* the highest one and 1 */
+    size_t bytes;                                     /* of all texts */
+};
+
+/* Adds an event. BLOCK, DELTA, SIGNATURE, BLOCK_END and FINISH count, others are passed over. kept is zeroed before the
+ * first. GW_OK, GW_ENOMEM, GW_ELIMIT (texts above 64 MiB, too many choices). */
+enum gw_status api_keep(struct api_kept *kept, struct gw_arena *arena, const struct api_event *ev);
+/* The newest block of a choice unless it is ended, or NULL. */
+struct api_kept_block *api_kept_open(const struct api_kept *kept, unsigned choice);
+
+/* OpenAI's error type for a status ("invalid_request_error", "rate_limit_error", ...), for failures without one. */
+const char *api_error_type(unsigned status);
+/* A sentence for a status, for failures without a message. */
+const char *api_error_message(unsigned status);
+
+/* A dialect. A function that is NULL is one the dialect has not: requests and answers get GW_EUNSUPPORTED. read_request and write_request get what api.c prepared; tree reading is lenient about duplicate keys in
  * answers, strict in requests. */
 struct api_ops {
     const char *name, *title; /* "anthropic", "Anthropic's": in messages */
@@ -149,6 +202,8 @@ struct api_ops {
                        struct api_failure *out);
     void (*look)(struct gw_json *json, struct gw_span data, struct api_seen *out);
 };
+
+const struct api_ops *api_ops_of(enum api_dialect d); /* never NULL */
 
 extern const struct api_ops api_chat_ops;        /* api_chat_*.c */
 extern const struct api_ops api_completions_ops; /* api_completions.c */
