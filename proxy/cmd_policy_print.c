@@ -69,6 +69,29 @@ static void put_place(const struct cmd_policy_result *r, unsigned i, struct gw_b
     gw_buf_fini(&pointer);
 }
 
+/* What would happen to the same finding in an answer. */
+static enum gw_action in_answer(const struct cmd_policy_result *r, unsigned i, const char **line)
+{
+    uint16_t index = 0;
+    enum gw_action action =
+        router_decide_response(r->cfg->policy, &r->in, &r->in.findings[i], &index);
+
+    *line = router_line_name(r->cfg->policy, index);
+    return action;
+}
+
+static void put_answer(const struct cmd_policy_result *r, unsigned i, struct gw_buf *b)
+{
+    const char *line = "";
+    enum gw_action action;
+
+    if (!router_watches_responses(r->cfg->policy, &r->in))
+        return;
+    action = in_answer(r, i, &line);
+    gw_buf_printf(b, "    in an answer: %s%s%s\n", gw_action_name(action),
+                  line[0] == '\0' ? "" : " by policy line ", line);
+}
+
 static void put_text(const struct cmd_policy_result *r, struct gw_buf *b)
 {
     const struct router_policy *p = r->cfg->policy;
@@ -94,6 +117,7 @@ static void put_text(const struct cmd_policy_result *r, struct gw_buf *b)
                               !edit_applies(r, i) && !d->blocked
                           ? " (not applied: the text stays in this process)"
                           : "");
+        put_answer(r, i, b);
     }
     gw_buf_printf(b, "%scomplexity%s  %u, %s%s%.*s\n", bold, reset, d->complexity,
                   gw_tier_name(d->tier), r->complexity.len == 0 ? "" : ": ", (int)r->complexity.len,
@@ -117,6 +141,8 @@ static void put_finding_json(const struct cmd_policy_result *r, unsigned i, stru
     const struct dlp_finding *f = &r->report.findings[i];
     const struct dlp_rule_info *info = dlp_rules_info(r->rules, f->rule);
     struct gw_buf pointer = {0}, masked = {0};
+    const char *answer_line;
+    enum gw_action answer = in_answer(r, i, &answer_line);
 
     dlp_doc_pointer(r->doc, f->leaf, &pointer);
     put_masked(&masked, value_of(r, i));
@@ -130,9 +156,11 @@ static void put_finding_json(const struct cmd_policy_result *r, unsigned i, stru
     gw_buf_add_json_str(b, gw_buf_span(&masked));
     gw_buf_adds(b, ",\"line\":");
     gw_buf_add_json_str(b, gw_span_str(router_line_name(r->cfg->policy, r->d.lines[i])));
-    gw_buf_printf(b, ",\"action\":\"%s\",\"edited\":%s}",
+    gw_buf_printf(b, ",\"action\":\"%s\",\"edited\":%s,\"answer_action\":\"%s\",\"answer_line\":",
                   gw_action_name((enum gw_action)r->d.actions[i]),
-                  edit_applies(r, i) ? "true" : "false");
+                  edit_applies(r, i) ? "true" : "false", gw_action_name(answer));
+    gw_buf_add_json_str(b, gw_span_str(answer_line));
+    gw_buf_addc(b, '}');
     if (!gw_buf_ok(&pointer) || !gw_buf_ok(&masked))
         b->failed = true;
     gw_buf_fini(&pointer);

@@ -124,6 +124,7 @@ struct proxy_config_line {
     unsigned zones;       /* OR of enum gw_zone; 0: no limit */
     unsigned else_action; /* GW_ACTION_COUNT: no `else:` */
     unsigned scope;       /* 0: when the text leaves the process; 1: always */
+    unsigned on;          /* enum router_direction */
 };
 
 enum { PROXY_INTERCEPT_DENY, PROXY_INTERCEPT_SPLICE, PROXY_INTERCEPT_BUMP };

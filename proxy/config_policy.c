@@ -165,6 +165,7 @@ static enum gw_status add_line(struct router_policy *p, const struct proxy_confi
         .zones = c->zones,
         .has_else = c->else_action != GW_ACTION_COUNT,
         .scope_always = c->scope == 1,
+        .on = (enum router_direction)c->on,
     };
 
     line.else_action = line.has_else ? (enum gw_action)c->else_action : GW_ACTION_ALLOW;

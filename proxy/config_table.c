@@ -19,6 +19,7 @@
 static const char *const kinds[] = {"engine", "openai", NULL};
 static const char *const conflicts[] = {"reroute", "refuse", NULL};
 static const char *const scopes[] = {"leaving", "always", NULL};
+static const char *const directions[] = {"request", "response", "both", NULL};
 static const char *const on_errors[] = {"block", "allow", NULL};
 static const char *const durabilities[] = {"disk", "process", NULL};
 static const char *const on_fulls[] = {"reject", "continue", NULL};
@@ -94,7 +95,9 @@ const struct config_key config_keys[] = {
 {"policy[].then.action", CONFIG_ACTION, LINE(action), NULL, 0, 0, NULL, "The action beside the zone limit."},
 {"policy[].then.else", CONFIG_ACTION, LINE(else_action), NULL, 0, 0, NULL, "The action when no target lies in these zones, instead of the limit. Without this key the request is refused."},
 {"policy[].scope", CONFIG_ENUM, LINE(scope), "leaving", 0, 0, scopes, "Edits (mask, tokenize, redact) hold for text that is `leaving` the process, or `always`."},
-{"default", CONFIG_ACTION, IN(default_action), "allow", 0, 0, NULL, "What happens to findings that no line matches."},
+{"policy[].on", CONFIG_ENUM, LINE(on), "request", 0, 0, directions,
+ "What the line is about: findings in the `request`, in the `response` while it streams, or `both`. In answers tokenize counts as redact and coach as alert; `zone` and `count` are about requests."},
+{"default", CONFIG_ACTION, IN(default_action), "allow", 0, 0, NULL, "What happens to findings in requests that no line matches; in answers nothing does."},
 {"complexity", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Where a prompt's score (0 to 100) parts the tiers; `sluice policy test` prints scores."},
 {"complexity.moderate_from", CONFIG_UINT, IN(complexity.moderate_from), "25", 0, 101, NULL, "Prompts from this score on are moderate."},
 {"complexity.complex_from", CONFIG_UINT, IN(complexity.complex_from), "50", 0, 101, NULL, "Prompts from this score on are complex; 101: none."},

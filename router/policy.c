@@ -108,6 +108,26 @@ enum gw_status router_policy_add_target(struct router_policy *p, struct gw_span 
     return GW_OK;
 }
 
+static enum gw_status check_direction(const struct router_line *line, struct gw_err *err)
+{
+    if (line->on >= ROUTER_DIRECTION_COUNT)
+        return gw_fail(err, GW_EINVAL, "a value is out of range");
+    if (line->on == ROUTER_ON_REQUEST)
+        return GW_OK;
+    if (line->request_line)
+        return gw_fail(err, GW_EINVAL,
+                       "on: an answer is judged by its findings; say class, rule, confidence or "
+                       "severity in `when`");
+    if (line->min_count != 0)
+        return gw_fail(err, GW_EINVAL,
+                       "on: an answer is judged as it comes, so `count` is about requests only; "
+                       "use two lines");
+    if (line->on == ROUTER_ON_RESPONSE && line->zones != 0)
+        return gw_fail(err, GW_EINVAL,
+                       "on: an answer is already here, so `zone` is about requests only");
+    return GW_OK;
+}
+
 enum gw_status router_policy_add_line(struct router_policy *p, const struct router_line *line,
                                       struct gw_err *err)
 {
@@ -121,6 +141,7 @@ enum gw_status router_policy_add_line(struct router_policy *p, const struct rout
         line->else_action >= GW_ACTION_COUNT || line->min_severity >= GW_SEVERITY_COUNT ||
         line->min_confidence > 100)
         return gw_fail(err, GW_EINVAL, "a value is out of range");
+    GW_TRY(check_direction(line, err));
     l = gw_arena_alloc(p->arena, sizeof(*l));
     if (l == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
@@ -303,6 +324,8 @@ static void put_policy(const struct router_policy *p, struct gw_buf *b)
         gw_buf_printf(b, "line %u %u %u %u %d %d %u %d %d %d\n", c->classes, c->min_confidence,
                       (unsigned)c->min_severity, c->min_count, c->request_line, (int)c->action,
                       c->zones, c->has_else, (int)c->else_action, c->scope_always);
+        if (c->on != ROUTER_ON_REQUEST)
+            gw_buf_printf(b, "on %u\n", (unsigned)c->on);
         put_list(b, "name", &c->name, 1);
         put_list(b, "rules", c->rules, c->n_rules);
         put_list(b, "groups", c->groups, c->n_groups);

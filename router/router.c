@@ -65,11 +65,12 @@ static bool in_groups(const struct router_line *c, const struct router_input *in
 }
 
 /* The model is matched as it was asked for and as what it means, so that an alias is no way around. */
-static bool line_applies(const struct deciding *g, const struct router_line *c)
+static bool line_applies(const struct router_line *c, const struct router_input *in,
+                         struct gw_span model)
 {
-    return in_groups(c, g->in) && glob_match_any(c->users, c->n_users, g->in->user) &&
-           (glob_match_any(c->models, c->n_models, g->in->model) ||
-            glob_match_any(c->models, c->n_models, g->d->model));
+    return in_groups(c, in) && glob_match_any(c->users, c->n_users, in->user) &&
+           (glob_match_any(c->models, c->n_models, in->model) ||
+            glob_match_any(c->models, c->n_models, model));
 }
 
 static bool finding_fits(const struct router_line *c, const struct router_finding *f)
@@ -85,7 +86,9 @@ static void find_lines(struct deciding *g)
     for (const struct policy_line *l = g->p->lines; l != NULL; l = l->next) {
         struct use *u = &g->uses[g->n_uses++];
 
-        *u = (struct use){.line = l, .applies = line_applies(g, &l->c)};
+        *u = (struct use){.line = l,
+                          .applies = l->c.on != ROUTER_ON_RESPONSE &&
+                                     line_applies(&l->c, g->in, g->d->model)};
         for (unsigned i = 0; u->applies && l->c.min_count > 0 && i < g->in->n_findings; i++)
             u->matched += finding_fits(&l->c, &g->in->findings[i]);
     }
@@ -226,6 +229,11 @@ static struct gw_span follow_alias(const struct router_policy *p, struct gw_span
         if (gw_span_eq(a->from, model))
             return a->to;
     return model;
+}
+
+static struct gw_span meant_model(const struct router_policy *p, struct gw_span model)
+{
+    return model.len > POLICY_MAX_NAME ? model : follow_alias(p, model);
 }
 
 static const struct policy_route *find_route(const struct router_policy *p, struct gw_span model)
@@ -429,7 +437,7 @@ void router_decide(const struct router_policy *p, const struct router_input *in,
     d->zones = GW_ZONES_ALL;
     d->line = "";
     d->finding = -1;
-    d->model = in->model.len > POLICY_MAX_NAME ? in->model : follow_alias(p, in->model);
+    d->model = meant_model(p, in->model);
     d->complexity = router_complexity_score(&in->features, NULL);
     d->tier = tier_of(p, d->complexity);
     if (in->n_findings > ROUTER_MAX_FINDINGS) { /* more than policy can weigh: fail closed */
@@ -444,4 +452,41 @@ void router_decide(const struct router_policy *p, const struct router_input *in,
         decide(&g);
     }
     reason_write(p, in, d);
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------- */
+
+bool router_watches_responses(const struct router_policy *p, const struct router_input *in)
+{
+    struct gw_span model = {NULL, 0};
+
+    if (in != NULL)
+        model = meant_model(p, in->model);
+    for (const struct policy_line *l = p->lines; l != NULL; l = l->next)
+        if (l->c.on != ROUTER_ON_REQUEST && l->c.action != GW_ACTION_ALLOW &&
+            (in == NULL || line_applies(&l->c, in, model)))
+            return true;
+    return false;
+}
+
+enum gw_action router_decide_response(const struct router_policy *p, const struct router_input *in,
+                                      const struct router_finding *f, uint16_t *line)
+{
+    struct gw_span model = meant_model(p, in->model);
+    enum gw_action action = GW_ACTION_ALLOW;
+    unsigned i = 0;
+    const struct policy_line *l = p->lines;
+
+    while (l != NULL && (l->c.on == ROUTER_ON_REQUEST || !line_applies(&l->c, in, model) ||
+                         !finding_fits(&l->c, f))) {
+        l = l->next;
+        i++;
+    }
+    if (line != NULL)
+        *line = l == NULL ? (uint16_t)ROUTER_NO_LINE : (uint16_t)i;
+    if (l != NULL)
+        action = l->c.action;
+    if (action == GW_ACTION_TOKENIZE)
+        return GW_ACTION_REDACT;
+    return action == GW_ACTION_COACH ? GW_ACTION_ALERT : action;
 }

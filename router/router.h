@@ -30,7 +30,16 @@ enum gw_status router_policy_add_target(struct router_policy *p, struct gw_span 
                                         enum gw_zone zone, const struct gw_span *models,
                                         unsigned n_models, unsigned *index, struct gw_err *err);
 
-/* One line of `policy:`; a field that is not set matches everything. */
+/* What a policy line is about. */
+enum router_direction {
+    ROUTER_ON_REQUEST,  /* findings in requests, and requests as a whole */
+    ROUTER_ON_RESPONSE, /* findings in answers */
+    ROUTER_ON_BOTH,
+    ROUTER_DIRECTION_COUNT
+};
+
+/* One line of `policy:`; a field that is not set matches everything. A line about answers needs a condition on
+ * findings, no count (an answer is judged as it comes) and, unless it is about both, no zones. */
 struct router_line {
     struct gw_span name;
     unsigned classes;            /* bit per enum gw_class; 0: any */
@@ -45,7 +54,8 @@ struct router_line {
     unsigned min_confidence; /* 0 to 100 */
     enum gw_severity min_severity;
     unsigned min_count; /* findings of this line's classes and rules in the request */
-    bool request_line;  /* says nothing of findings: matches the request as a whole */
+    enum router_direction on;
+    bool request_line; /* says nothing of findings: matches the request as a whole */
     enum gw_action action;
     unsigned zones; /* zone limit, OR of enum gw_zone; 0: none */
     bool has_else;  /* `else:` when no target in the limit exists */
@@ -185,5 +195,18 @@ const char *router_line_name(const struct router_policy *p, unsigned index);
  * none); lines to as many numbers, or be NULL. Never fails: whatever cannot be decided is blocked with its reason. Thread: any. */
 void router_decide(const struct router_policy *p, const struct router_input *in,
                    struct router_decision *d);
+
+/* ---- answers ---------------------------------------------------------------------------- */
+
+/* True when some line is about answers and does something: without one they need not be scanned. With in (user,
+ * groups and model of the request), only the lines count that apply to it; NULL: all. */
+bool router_watches_responses(const struct router_policy *p, const struct router_input *in);
+
+/* What happens to one finding in the answer to that request (in: user, groups, model): the action of the first line
+ * about answers that matches, else ALLOW; `default:` is about requests. Nobody restores a text on its way to the
+ * client, so TOKENIZE becomes REDACT, and COACH, whose header is gone, ALERT. *line, when not NULL, gets the line's
+ * index or ROUTER_NO_LINE. Pure; any thread. */
+enum gw_action router_decide_response(const struct router_policy *p, const struct router_input *in,
+                                      const struct router_finding *f, uint16_t *line);
 
 #endif

@@ -259,6 +259,14 @@ static void test_every_error_names_its_place(void)
         {T "policy: [{ name: x, when: { severity: bad }, then: block }]", "or \">=high\""},
         {T "policy: [{ name: x, then: block }, { name: x, then: block }]",
          "another line has this name"},
+        {T "policy: [{ name: x, when: { class: pii }, then: mask, on: answer }]",
+         "must be request, response or both"},
+        {T "policy: [{ name: x, then: block, on: response }]",
+         "policy[0]: on: an answer is judged by its findings"},
+        {T "policy: [{ name: x, when: { class: pii }, then: { zone: private }, on: response }]",
+         "policy[0]: on: an answer is already here"},
+        {T "policy: [{ name: x, when: { class: pii, count: 2 }, then: mask, on: both }]",
+         "policy[0]: on: an answer is judged as it comes"},
         {T "policy: [{ name: x, then: block, scope: all }]", "must be leaving or always"},
         {"complexity: { moderate_from: 60, complex_from: 50 }", "must not be above complex_from"},
         {"dlp: { rules: [builtin, my.yaml] }", "dlp.rules: builtin, or a built .so, stands alone"},
@@ -304,6 +312,30 @@ static void test_not_yaml(void)
 
     CHECK(proxy_config_parse(GW_SPAN("a: ["), "s.yaml", 0, &cfg, collect, NULL, &err) == GW_EPARSE);
     CHECK(strncmp(err.text, "s.yaml:", 7) == 0 && cfg == NULL);
+}
+
+/* `on` parts the lines: an answer meets only those about answers. */
+static void test_answers(void)
+{
+    struct proxy_config *cfg =
+        load(T "policy:\n"
+               "  - { name: in, when: { class: secret }, then: redact }\n"
+               "  - { name: out, when: { class: secret }, then: mask, on: response }\n"
+               "  - { name: stay, when: { class: phi }, then: { zone: private, action: redact }, "
+               "on: both }\n");
+    const struct router_input in = {.model = GW_SPAN("m")};
+    struct router_finding f = {GW_SPAN("r"), GW_CLASS_SECRET, GW_SEVERITY_HIGH, 90};
+
+    CHECK(router_watches_responses(cfg->policy, NULL));
+    CHECK(router_decide_response(cfg->policy, &in, &f, NULL) == GW_ACTION_MASK);
+    f.class_ = GW_CLASS_PHI;
+    CHECK(router_decide_response(cfg->policy, &in, &f, NULL) == GW_ACTION_REDACT);
+    f.class_ = GW_CLASS_PII;
+    CHECK(router_decide_response(cfg->policy, &in, &f, NULL) == GW_ACTION_ALLOW);
+    proxy_config_free(cfg);
+    cfg = load("");
+    CHECK(!router_watches_responses(cfg->policy, NULL));
+    proxy_config_free(cfg);
 }
 
 static void test_secrets(void)
@@ -504,6 +536,7 @@ int main(void)
     test_every_error_names_its_place();
     test_all_errors_at_once();
     test_not_yaml();
+    test_answers();
     test_secrets();
     test_warnings();
     test_load_files();

@@ -479,6 +479,71 @@ static void test_glob(void)
     CHECK(!glob_match((struct gw_span){pattern, 256}, (struct gw_span){text, sizeof(text)}));
 }
 
+/* Lines about answers, lines about requests, and those about both. */
+static void test_responses(void)
+{
+    static const struct gw_span ops[] = {{"ops", 3}}, gpt[] = {{"gpt-*", 5}};
+    struct router_policy *p = base_policy();
+    struct router_line bad = {.name = S("bad"), .on = ROUTER_ON_RESPONSE, .request_line = true};
+    const unsigned secret = 1u << GW_CLASS_SECRET, pii = 1u << GW_CLASS_PII;
+    struct router_finding f = {S("aws-key"), GW_CLASS_SECRET, GW_SEVERITY_HIGH, 90};
+    struct router_input in = {.model = S("m"), .user = S("ann"), .findings = &f, .n_findings = 1};
+    struct router_decision d;
+    struct gw_err err;
+    uint16_t line = 0;
+
+    CHECK(!router_watches_responses(p, NULL));
+    CHECK(router_policy_add_line(p, &bad, &err) == GW_EINVAL);
+    bad = (struct router_line){
+        .name = S("bad"), .on = ROUTER_ON_RESPONSE, .zones = GW_ZONE_PRIVATE, .classes = secret};
+    CHECK(router_policy_add_line(p, &bad, &err) == GW_EINVAL);
+    bad = (struct router_line){
+        .name = S("bad"), .on = ROUTER_ON_BOTH, .min_count = 2, .classes = secret};
+    CHECK(router_policy_add_line(p, &bad, &err) == GW_EINVAL);
+    bad = (struct router_line){.name = S("bad"), .on = ROUTER_DIRECTION_COUNT, .classes = secret};
+    CHECK(router_policy_add_line(p, &bad, &err) == GW_EINVAL);
+
+    add_line(p,
+             (struct router_line){.name = S("in"), .classes = secret, .action = GW_ACTION_BLOCK});
+    add_line(p, (struct router_line){.name = S("free"),
+                                     .classes = secret,
+                                     .groups = ops,
+                                     .n_groups = 1,
+                                     .action = GW_ACTION_ALLOW,
+                                     .on = ROUTER_ON_RESPONSE});
+    CHECK(!router_watches_responses(p, NULL)); /* it only allows */
+    add_line(p, (struct router_line){.name = S("out"),
+                                     .classes = secret,
+                                     .min_confidence = 50,
+                                     .action = GW_ACTION_MASK,
+                                     .on = ROUTER_ON_RESPONSE});
+    add_line(p, (struct router_line){.name = S("both"),
+                                     .classes = secret | pii,
+                                     .models = gpt,
+                                     .n_models = 1,
+                                     .action = GW_ACTION_TOKENIZE,
+                                     .on = ROUTER_ON_BOTH});
+    CHECK(router_watches_responses(p, NULL) && router_watches_responses(p, &in));
+    CHECK(router_decide_response(p, &in, &f, &line) == GW_ACTION_MASK && line == 2);
+    d = decide_in(p, in); /* the request still meets its own line */
+    CHECK(d.blocked && d.action == GW_ACTION_BLOCK);
+    in.groups = ops;
+    in.n_groups = 1;
+    CHECK(router_decide_response(p, &in, &f, &line) == GW_ACTION_ALLOW && line == 1);
+    in.n_groups = 0;
+    f.confidence = 40;
+    CHECK(router_decide_response(p, &in, &f, &line) == GW_ACTION_ALLOW && line == ROUTER_NO_LINE);
+    in.model = S("gpt-4o");
+    CHECK(router_decide_response(p, &in, &f, &line) == GW_ACTION_REDACT && line == 3);
+    f.class_ = GW_CLASS_PII;
+    d = decide_in(p, in);
+    CHECK(!d.blocked && d.action == GW_ACTION_TOKENIZE);
+    f.class_ = GW_CLASS_PHI;
+    router_policy_set_default(p, GW_ACTION_BLOCK); /* is about requests */
+    CHECK(router_decide_response(p, &in, &f, NULL) == GW_ACTION_ALLOW);
+    router_policy_free(p);
+}
+
 int main(void)
 {
     test_results_combine();
@@ -495,5 +560,6 @@ int main(void)
     test_reason_text_is_printable();
     test_too_many_findings();
     test_glob();
+    test_responses();
     return test_done();
 }
