@@ -108,7 +108,7 @@ static void set_nothing(const struct config_key *key, void *field)
             (struct proxy_config_url){.text = "", .host = "", .path = ""};
     else if (key->type == CONFIG_STRING || key->type == CONFIG_PATH)
         *(const char **)field = "";
-    else if (key->type == CONFIG_SECRET)
+    else if (key->type == CONFIG_SECRET || key->type == CONFIG_DOCUMENT)
         ((struct proxy_config_secret *)field)->source = "";
     else if (key->type == CONFIG_PROPERTIES)
         *(const char *const **)field = no_properties;

@@ -81,11 +81,33 @@ struct proxy_config_url {
 
 /* A key: read from its file or the environment when the configuration was loaded. */
 struct proxy_config_secret {
-    struct gw_span value; /* empty: none; printable ASCII. Never log it */
-    const char *source;   /* "file:/etc/sluice/openai.key", "env:NAME", or "" */
+    struct gw_span
+        value;          /* empty: none; printable ASCII without spaces, but `credentials`, which are
+                             any text. Never log it */
+    const char *source; /* "file:/etc/sluice/openai.key", "env:NAME", or "" */
 };
 
-enum proxy_target_kind { PROXY_TARGET_ENGINE, PROXY_TARGET_OPENAI };
+/* In the order of the words that `kind` takes. All but the engine are servers. */
+enum proxy_target_kind {
+    PROXY_TARGET_ENGINE,
+    PROXY_TARGET_OPENAI,
+    PROXY_TARGET_ANTHROPIC,
+    PROXY_TARGET_GEMINI,
+    PROXY_TARGET_AZURE,
+    PROXY_TARGET_VERTEX,
+    PROXY_TARGET_BEDROCK,
+    PROXY_TARGET_KIND_COUNT
+};
+
+/* `apis:`: which of OpenAI's APIs a server has, in the order of the words. */
+enum proxy_target_api {
+    PROXY_API_CHAT = 1,
+    PROXY_API_COMPLETIONS = 2,
+    PROXY_API_RESPONSES = 4,
+    PROXY_API_EMBEDDINGS = 8,
+    PROXY_API_OTHER = 16, /* every other path below /v1 */
+    PROXY_API_ALL = 31
+};
 
 struct proxy_config_target {
     const char *name;
@@ -97,8 +119,8 @@ struct proxy_config_target {
     const char *model; /* path of the GGUF file. A relative one was looked for beside the
                           configuration, then in models_dir */
     unsigned threads, max_context, max_seqs; /* 0: the engine's default */
-    /* openai */
-    struct proxy_config_url base_url;
+    /* servers: every kind but engine */
+    struct proxy_config_url base_url; /* always set: derived where the file does not say it */
     const char *default_model; /* sent when the target does not take the requested model: `auto`, a
                                   reroute; "": the requested one is sent */
     struct proxy_config_secret key;
@@ -106,6 +128,17 @@ struct proxy_config_target {
     struct proxy_config_resolves resolve;
     unsigned max_idle; /* idle connections kept, per worker */
     int64_t connect_ms, first_byte_ms, idle_ms;
+    unsigned apis; /* openai, azure: OR of enum proxy_target_api, never 0 */
+    /* azure */
+    struct proxy_config_pairs
+        deployments;         /* model to deployment; one that is not there is its own */
+    const char *api_version; /* "v1", or a date; "" for the other kinds */
+    /* vertex */
+    const char *project, *location;
+    struct proxy_config_secret credentials; /* the text of a service account's JSON key */
+    /* bedrock: signed with the key pair, or sent with `key` */
+    const char *region;
+    struct proxy_config_secret access_key, secret_key, session_token;
 };
 
 struct proxy_config_route {

@@ -41,7 +41,7 @@ bool proxy_config_default_state_dir(char *out, size_t size)
     return n > 0 && (size_t)n < size;
 }
 
-static const char *join(struct config_load *l, const char *dir, const char *name)
+const char *config_join(struct config_load *l, const char *dir, const char *name)
 {
     size_t n = strlen(dir) + strlen(name) + 2;
     char *p = config_alloc(l, n, 1);
@@ -73,13 +73,13 @@ static void derive(struct config_load *l)
         cfg->state_dir = config_copy(l, gw_span_str(text)).ptr;
     }
     if (cfg->models_dir[0] == '\0')
-        cfg->models_dir = join(l, cfg->state_dir, "models");
+        cfg->models_dir = config_join(l, cfg->state_dir, "models");
     if (cfg->auth.keys[0] == '\0')
-        cfg->auth.keys = join(l, cfg->state_dir, "state.db");
+        cfg->auth.keys = config_join(l, cfg->state_dir, "state.db");
     if (cfg->audit.spool[0] == '\0')
-        cfg->audit.spool = join(l, cfg->state_dir, "spool");
+        cfg->audit.spool = config_join(l, cfg->state_dir, "spool");
     if (cfg->intercept.ca_dir[0] == '\0')
-        cfg->intercept.ca_dir = join(l, cfg->state_dir, "ca");
+        cfg->intercept.ca_dir = config_join(l, cfg->state_dir, "ca");
     if (cfg->instance[0] == '\0') {
         if (gethostname(text, 256) != 0)
             (void)snprintf(text, sizeof(text), "gateway");
@@ -92,68 +92,6 @@ static void derive(struct config_load *l)
 
 /* ---- targets ------------------------------------------------------------------------------- */
 
-static void complain(struct config_load *l, bool warning, unsigned line, const char *path,
-                     const char *name, const char *what)
-{
-    char text[280];
-
-    (void)snprintf(text, sizeof(text), "%s%.64s: %s", path, name, what);
-    config_report_line(l, warning, line, text);
-}
-
-/* Where the model is: as written, else under its name in models_dir. */
-static const char *find_model(struct config_load *l, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *pulled;
-
-    if (access(path, R_OK) == 0)
-        return path;
-    pulled = join(l, l->cfg->models_dir, slash == NULL ? path : slash + 1);
-    return access(pulled, R_OK) == 0 ? pulled : path;
-}
-
-static void check_engine(struct config_load *l, struct proxy_config_target *t)
-{
-    if (t->model[0] == '\0')
-        complain(l, false, t->line, "targets.", t->name, "an engine needs `model`, a GGUF file");
-    else
-        t->model = find_model(l, t->model);
-    if (t->zone != 0 && t->zone != GW_ZONE_PROCESS)
-        complain(l, false, t->line, "targets.", t->name,
-                 "an engine runs in this process: its zone "
-                 "can only be process");
-    t->zone = GW_ZONE_PROCESS;
-    if (t->base_url.set || t->key.source[0] != '\0')
-        complain(l, false, t->line, "targets.", t->name, "base_url and key are for kind openai");
-}
-
-static bool is_loopback(const char *host)
-{
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-           strcmp(host, "::1") == 0;
-}
-
-static void check_openai(struct config_load *l, const struct proxy_config_target *t)
-{
-    if (!t->base_url.set)
-        complain(l, false, t->line, "targets.", t->name,
-                 "kind openai needs `base_url`, such as https://api.openai.com/v1");
-    if (t->zone == 0)
-        complain(l, false, t->line, "targets.", t->name,
-                 "needs `zone`: private for a server of yours, approved for a provider outside");
-    else if (t->zone == GW_ZONE_PROCESS)
-        complain(l, false, t->line, "targets.", t->name,
-                 "a server is not in this process: its zone is private or approved");
-    if (t->model[0] != '\0')
-        complain(l, false, t->line, "targets.", t->name,
-                 "`model` is for kind engine: the name to ask a server for is `default_model`");
-    if (t->base_url.set && !t->base_url.tls && !is_loopback(t->base_url.host) &&
-        (t->key.source[0] != '\0' || t->zone == GW_ZONE_APPROVED))
-        complain(l, true, t->line, "targets.", t->name,
-                 "http:// sends prompts and the key unencrypted: use https://");
-}
-
 static void check_targets(struct config_load *l)
 {
     struct proxy_config_target *copy = config_alloc(l, l->cfg->n_targets, sizeof(*copy));
@@ -162,12 +100,8 @@ static void check_targets(struct config_load *l)
         return;
     if (l->cfg->n_targets > 0)
         memcpy(copy, l->cfg->targets, l->cfg->n_targets * sizeof(*copy));
-    for (unsigned i = 0; i < l->cfg->n_targets; i++) {
-        if (copy[i].kind == PROXY_TARGET_ENGINE)
-            check_engine(l, &copy[i]);
-        else
-            check_openai(l, &copy[i]);
-    }
+    for (unsigned i = 0; i < l->cfg->n_targets; i++)
+        config_check_target(l, &copy[i]);
     l->cfg->targets = copy;
     if (l->cfg->n_targets == 0)
         config_report_line(l, false, 0, "targets: there is none, so nothing could be answered");

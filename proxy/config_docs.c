@@ -25,12 +25,14 @@ static const char *type_words(enum config_type type)
         [CONFIG_ZONE] = "zone",
         [CONFIG_ZONES] = "zone or list",
         [CONFIG_CLASSES] = "class or list",
+        [CONFIG_WORDS] = "word or list",
         [CONFIG_LIST] = "text or list",
         [CONFIG_PATHS] = "path or list",
         [CONFIG_HOSTS] = "host or list",
         [CONFIG_ADDR] = "address:port or off",
         [CONFIG_URL] = "URL",
         [CONFIG_SECRET] = "file:PATH or env:NAME",
+        [CONFIG_DOCUMENT] = "file:PATH or env:NAME",
         [CONFIG_RESOLVES] = "mapping of host: address",
         [CONFIG_NETS] = "address, range or list",
         [CONFIG_PORTS] = "port or list",
@@ -162,6 +164,7 @@ static const char *fixed_schema(enum config_type type)
     case CONFIG_URL:
         return "\"type\":\"string\",\"pattern\":\"^https?://\"";
     case CONFIG_SECRET:
+    case CONFIG_DOCUMENT:
         return "\"type\":\"string\",\"pattern\":\"^(file|env):.\"";
     default: /* mappings of free names */
         return "\"type\":\"object\",\"additionalProperties\":{\"type\":[\"string\",\"number\","
@@ -182,6 +185,14 @@ static void put_value(struct gw_buf *b, const struct config_key *key)
                       (long long)key->min, (long long)key->max);
     } else if (key->type == CONFIG_ACTION || key->type == CONFIG_ZONE) {
         put_vocabulary(b, key->type);
+    } else if (key->type == CONFIG_WORDS) {
+        while (key->choices[n] != NULL)
+            n++;
+        gw_buf_adds(b, "\"anyOf\":[{");
+        put_words(b, key->choices, n);
+        gw_buf_adds(b, "},{\"type\":\"array\",\"items\":{");
+        put_words(b, key->choices, n);
+        gw_buf_adds(b, "}}]");
     } else if (key->type == CONFIG_ZONES || key->type == CONFIG_CLASSES) {
         gw_buf_adds(b, "\"anyOf\":[{");
         put_vocabulary(b, key->type);

@@ -24,12 +24,14 @@ enum config_type {
     CONFIG_ZONE,     /* enum gw_zone */
     CONFIG_ZONES,    /* unsigned: one or a list */
     CONFIG_CLASSES,  /* unsigned: one or a list, a bit each */
+    CONFIG_WORDS,    /* unsigned: one or a list, a bit for each of choices */
     CONFIG_LIST,     /* struct proxy_config_list: one or a list */
     CONFIG_PATHS,    /* the same, each a path or the word `builtin` */
     CONFIG_HOSTS,    /* the same, host suffixes or the word `ai-hosts` */
     CONFIG_ADDR,     /* struct proxy_config_addr: host:port or off */
     CONFIG_URL,      /* struct proxy_config_url */
     CONFIG_SECRET,   /* struct proxy_config_secret */
+    CONFIG_DOCUMENT, /* the same, but any text: a JSON key of many lines */
     CONFIG_RESOLVES, /* struct proxy_config_resolves */
     CONFIG_NETS,     /* struct proxy_config_nets */
     CONFIG_PORTS,    /* struct proxy_config_ports */
@@ -45,7 +47,7 @@ struct config_key {
     size_t offset;
     const char *def; /* as it would be written; NULL: nothing; config_required: there is none */
     int64_t min, max;
-    const char *const *choices; /* CONFIG_ENUM: NULL-terminated */
+    const char *const *choices; /* CONFIG_ENUM, CONFIG_WORDS: NULL-terminated */
     const char *help;
 };
 
@@ -113,8 +115,8 @@ void config_read_nets(struct config_load *l, const struct gw_yaml_node *node,
 void config_read_hosts(struct config_load *l, const struct gw_yaml_node *node,
                        struct proxy_config_list *out);
 
-/* Reads a key from its file or the environment (config_secret.c). */
-void config_read_secret(struct config_load *l, const struct gw_yaml_node *node,
+/* Reads a key from its file or the environment (config_secret.c). document: it may be any text. */
+void config_read_secret(struct config_load *l, const struct gw_yaml_node *node, bool document,
                         struct proxy_config_secret *out);
 
 /* The text of a scalar that has one, without control bytes; else reports and returns false. */
@@ -124,6 +126,12 @@ bool config_scalar_text(struct config_load *l, const struct gw_yaml_node *node,
 /* Fills what depends on more than one key and checks it: state paths, default routes, the router's policy
  * (config_check.c). */
 void config_finish(struct config_load *l);
+
+/* Checks one target and fills in what follows from its kind: base URL, zone (config_targets.c). */
+void config_check_target(struct config_load *l, struct proxy_config_target *t);
+
+/* "DIR/NAME", as long as the configuration lives; "" when memory is exhausted. */
+const char *config_join(struct config_load *l, const char *dir, const char *name);
 
 /* Checks routes and policy lines, fills in the default routes, and builds cfg->policy
  * (config_policy.c). */

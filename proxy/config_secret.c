@@ -15,9 +15,12 @@
 
 enum { MAX_SECRET = 8192 };
 
+typedef void (*take_fn)(struct config_load *l, const struct gw_yaml_node *node,
+                        struct gw_span bytes, struct proxy_config_secret *out);
+
 /* Takes the bytes over when they can stand in a header field: printable ASCII, no spaces. */
-static void take(struct config_load *l, const struct gw_yaml_node *node, struct gw_span bytes,
-                 struct proxy_config_secret *out)
+static void take_key(struct config_load *l, const struct gw_yaml_node *node, struct gw_span bytes,
+                     struct proxy_config_secret *out)
 {
     while (bytes.len > 0 && strchr(" \t\r\n", bytes.ptr[bytes.len - 1]) != NULL)
         bytes.len--;
@@ -37,8 +40,19 @@ static void take(struct config_load *l, const struct gw_yaml_node *node, struct 
     out->value = config_copy(l, bytes);
 }
 
+static void take_document(struct config_load *l, const struct gw_yaml_node *node,
+                          struct gw_span bytes, struct proxy_config_secret *out)
+{
+    if (bytes.len == 0)
+        config_error(l, node, "%s is empty", out->source);
+    else if (memchr(bytes.ptr, '\0', bytes.len) != NULL)
+        config_error(l, node, "%s is not a text", out->source);
+    else
+        out->value = config_copy(l, bytes);
+}
+
 static void read_file(struct config_load *l, const struct gw_yaml_node *node, const char *path,
-                      struct proxy_config_secret *out)
+                      take_fn take, struct proxy_config_secret *out)
 {
     char bytes[MAX_SECRET + 1];
     struct stat st;
@@ -71,9 +85,10 @@ static void read_file(struct config_load *l, const struct gw_yaml_node *node, co
     (void)close(fd);
 }
 
-void config_read_secret(struct config_load *l, const struct gw_yaml_node *node,
+void config_read_secret(struct config_load *l, const struct gw_yaml_node *node, bool document,
                         struct proxy_config_secret *out)
 {
+    take_fn take = document ? take_document : take_key;
     struct proxy_config_secret secret = {{NULL, 0}, ""};
     struct gw_span text;
 
@@ -84,7 +99,7 @@ void config_read_secret(struct config_load *l, const struct gw_yaml_node *node,
         if ((l->flags & PROXY_CONFIG_NO_SECRETS) == 0) {
             struct gw_span path = config_path(l, gw_span_from(text, 5));
 
-            read_file(l, node, path.ptr, &secret);
+            read_file(l, node, path.ptr, take, &secret);
         }
     } else if (gw_span_starts(text, GW_SPAN("env:")) && text.len > 4) {
         const char *value;

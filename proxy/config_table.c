@@ -16,7 +16,9 @@
 #define HOUR (3600 * SEC)
 #define DAY  (24 * HOUR)
 
-static const char *const kinds[] = {"engine", "openai", NULL};
+static const char *const kinds[] = {"engine", "openai", "anthropic", "gemini",
+                                    "azure",  "vertex", "bedrock",   NULL};
+static const char *const apis[] = {"chat", "completions", "responses", "embeddings", "other", NULL};
 static const char *const conflicts[] = {"reroute", "refuse", NULL};
 static const char *const scopes[] = {"leaving", "always", NULL};
 static const char *const directions[] = {"request", "response", "both", NULL};
@@ -45,7 +47,7 @@ const struct config_key config_keys[] = {
 {"targets", CONFIG_NAMED, 0, NULL, 0, 0, NULL,
  "The places that can answer, by name. Without this key: `local`, the model in this process, and, when OPENAI_API_KEY is set, `openai`."},
 {"targets.*.kind", CONFIG_ENUM, TARGET(kind), config_required, 0, 0, kinds,
- "`engine`: a model in this process. `openai`: a server that speaks OpenAI's API."},
+ "`engine`: a model in this process. The others are servers (docs/targets.md): `openai` is every server that speaks OpenAI's API, `azure` Azure OpenAI, `vertex` and `bedrock` the models of Google Cloud and AWS."},
 {"targets.*.zone", CONFIG_ZONE, TARGET(zone), NULL, 0, 0, NULL,
  "How far text travels: `process`, `private` (a server of yours) or `approved` (a provider outside). An engine is always `process`; required for the others."},
 {"targets.*.models", CONFIG_LIST, TARGET(models), NULL, 0, 0, NULL, "Patterns of the model names that it takes (`gpt-*`). Without this key: every model."},
@@ -54,13 +56,24 @@ const struct config_key config_keys[] = {
 {"targets.*.threads", CONFIG_UINT, TARGET(threads), "0", 0, 1024, NULL, "engine: compute threads; 0: as many as the process may use."},
 {"targets.*.max_context", CONFIG_UINT, TARGET(max_context), "0", 0, 1 << 20, NULL, "engine: tokens a conversation; 0: the model's own, at most 8,192."},
 {"targets.*.max_seqs", CONFIG_UINT, TARGET(max_seqs), "0", 0, 1024, NULL, "engine: conversations at once; 0: 8."},
-{"targets.*.base_url", CONFIG_URL, TARGET(base_url), NULL, 0, 0, NULL, "openai: required; up to and with the version, `https://api.openai.com/v1`."},
+{"targets.*.base_url", CONFIG_URL, TARGET(base_url), NULL, 0, 0, NULL, "servers: where it is. openai: required, up to and with the version, `https://api.openai.com/v1`. azure: required, `https://NAME.openai.azure.com`. The others know theirs; this key is for private endpoints."},
 {"targets.*.default_model", CONFIG_STRING, TARGET(default_model), "", 0, 0, NULL,
- "openai: the model to ask for when the requested one is not the target's own: `auto`, or a request that policy moved here."},
-{"targets.*.key", CONFIG_SECRET, TARGET(key), NULL, 0, 0, NULL, "openai: the provider's key, `file:PATH` or `env:NAME`. Never the key itself. Without this key: none is sent."},
-{"targets.*.ca", CONFIG_PATH, TARGET(ca), "", 0, 0, NULL, "openai: PEM file of the certificates to trust; without it the system's."},
-{"targets.*.resolve", CONFIG_RESOLVES, TARGET(resolve), NULL, 0, 0, NULL, "openai: `host: address` or `host: address:port`, instead of asking the resolver."},
-{"targets.*.max_idle", CONFIG_UINT, TARGET(max_idle), "32", 0, 10000, NULL, "openai: idle connections to keep, per worker."},
+ "servers: the model to ask for when the requested one is not the target's own: `auto`, or a request that policy moved here."},
+{"targets.*.key", CONFIG_SECRET, TARGET(key), NULL, 0, 0, NULL, "servers but vertex: the provider's key, `file:PATH` or `env:NAME`. Never the key itself. Without this key: none is sent. bedrock: a Bedrock API key, instead of access_key and secret_key."},
+{"targets.*.apis", CONFIG_WORDS, TARGET(apis), NULL, 0, 0, apis,
+ "openai, azure: the APIs that the server has. Clients of another one are translated to chat. Without this key: all."},
+{"targets.*.deployments", CONFIG_PAIRS, TARGET(deployments), NULL, 0, 0, NULL, "azure: `model: deployment`. A model that is not listed is the deployment of the same name."},
+{"targets.*.api_version", CONFIG_STRING, TARGET(api_version), "", 0, 0, NULL, "azure: the version of the REST API, a date; `v1`: the paths below /openai/v1. Without this key: 2024-10-21."},
+{"targets.*.project", CONFIG_STRING, TARGET(project), "", 0, 0, NULL, "vertex: the project's id; without this key the one that the credentials name."},
+{"targets.*.location", CONFIG_STRING, TARGET(location), "", 0, 0, NULL, "vertex: required: `europe-west4`, `global`."},
+{"targets.*.credentials", CONFIG_DOCUMENT, TARGET(credentials), NULL, 0, 0, NULL, "vertex: required: `file:PATH` of a service account's JSON key, or `env:NAME` with its text."},
+{"targets.*.region", CONFIG_STRING, TARGET(region), "", 0, 0, NULL, "bedrock: required: `eu-central-1`."},
+{"targets.*.access_key", CONFIG_SECRET, TARGET(access_key), NULL, 0, 0, NULL, "bedrock: the access key's id, `file:PATH` or `env:AWS_ACCESS_KEY_ID`."},
+{"targets.*.secret_key", CONFIG_SECRET, TARGET(secret_key), NULL, 0, 0, NULL, "bedrock: the secret access key, `file:PATH` or `env:AWS_SECRET_ACCESS_KEY`."},
+{"targets.*.session_token", CONFIG_SECRET, TARGET(session_token), NULL, 0, 0, NULL, "bedrock: the session token of temporary keys."},
+{"targets.*.ca", CONFIG_PATH, TARGET(ca), "", 0, 0, NULL, "servers: PEM file of the certificates to trust; without it the system's."},
+{"targets.*.resolve", CONFIG_RESOLVES, TARGET(resolve), NULL, 0, 0, NULL, "servers: `host: address` or `host: address:port`, instead of asking the resolver."},
+{"targets.*.max_idle", CONFIG_UINT, TARGET(max_idle), "32", 0, 10000, NULL, "servers: idle connections to keep, per worker."},
 {"targets.*.timeouts", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "How long to wait for a target."},
 {"targets.*.timeouts.connect", CONFIG_DURATION, TARGET(connect_ms), "5s", 10, HOUR, NULL, "Until the connection stands, TLS included."},
 {"targets.*.timeouts.first_byte", CONFIG_DURATION, TARGET(first_byte_ms), "120s", 10, DAY, NULL, "From the request's last byte to the answer's first."},

@@ -236,30 +236,6 @@ static void read_at_least(struct config_load *l, const struct config_key *key,
 
 /* ---- words -------------------------------------------------------------------------------- */
 
-static void read_enum(struct config_load *l, const struct config_key *key,
-                      const struct gw_yaml_node *node, unsigned *out)
-{
-    struct gw_buf words = {0};
-    struct gw_span text;
-
-    if (!config_scalar_text(l, node, &text))
-        return;
-    for (unsigned i = 0; key->choices[i] != NULL; i++) {
-        if (gw_span_is(text, key->choices[i])) {
-            *out = i;
-            gw_buf_fini(&words);
-            return;
-        }
-        gw_buf_printf(&words, "%s%s",
-                      i == 0                        ? ""
-                      : key->choices[i + 1] == NULL ? " or "
-                                                    : ", ",
-                      key->choices[i]);
-    }
-    config_error(l, node, "must be %s", gw_buf_ok(&words) ? words.ptr : "one of the known words");
-    gw_buf_fini(&words);
-}
-
 static void read_action(struct config_load *l, const struct gw_yaml_node *node, unsigned *out)
 {
     enum gw_action action;
@@ -284,6 +260,64 @@ static void read_severity(struct config_load *l, const struct gw_yaml_node *node
         *out = (unsigned)severity;
     else
         config_error(l, node, "must be info, low, medium, high or critical, or \">=high\"");
+}
+
+/* Appends "a, b or c". */
+static void list_words(const char *const *words, struct gw_buf *out)
+{
+    for (unsigned i = 0; words[i] != NULL; i++)
+        gw_buf_printf(out, "%s%s", i == 0 ? "" : words[i + 1] == NULL ? " or " : ", ", words[i]);
+}
+
+static bool find_word(const char *const *words, struct gw_span text, unsigned *out)
+{
+    for (unsigned i = 0; words[i] != NULL; i++) {
+        if (gw_span_is(text, words[i])) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void refuse_word(struct config_load *l, const struct gw_yaml_node *node,
+                        const struct config_key *key)
+{
+    struct gw_buf words = {0};
+
+    list_words(key->choices, &words);
+    config_error(l, node, "must be %s", gw_buf_ok(&words) ? words.ptr : "one of the known words");
+    gw_buf_fini(&words);
+}
+
+static void read_enum(struct config_load *l, const struct config_key *key,
+                      const struct gw_yaml_node *node, unsigned *out)
+{
+    struct gw_span text;
+
+    if (config_scalar_text(l, node, &text) && !find_word(key->choices, text, out))
+        refuse_word(l, node, key);
+}
+
+static void read_words(struct config_load *l, const struct config_key *key,
+                       const struct gw_yaml_node *node, unsigned *out)
+{
+    unsigned n, word, bits = 0;
+    const struct gw_yaml_node *item = first_item(l, node, &n);
+
+    if (node->kind == GW_YAML_SEQUENCE && n == 0)
+        config_error(l, node, "names none: remove the key to have all");
+    for (unsigned i = 0; i < n && item != NULL; i++, item = item->next) {
+        struct gw_span text;
+
+        if (!config_scalar_text(l, item, &text))
+            continue;
+        if (find_word(key->choices, text, &word))
+            bits |= 1u << word;
+        else
+            refuse_word(l, item, key);
+    }
+    *out = bits;
 }
 
 static void read_zones(struct config_load *l, const struct gw_yaml_node *node, unsigned *out)
@@ -379,7 +413,8 @@ static void read_special(struct config_load *l, const struct config_key *key,
         config_read_url(l, node, field);
         break;
     case CONFIG_SECRET:
-        config_read_secret(l, node, field);
+    case CONFIG_DOCUMENT:
+        config_read_secret(l, node, key->type == CONFIG_DOCUMENT, field);
         break;
     case CONFIG_RESOLVES:
         config_read_resolves(l, node, field);
@@ -423,6 +458,9 @@ void config_value_read(struct config_load *l, const struct config_key *key,
         break;
     case CONFIG_ENUM:
         read_enum(l, key, node, field);
+        break;
+    case CONFIG_WORDS:
+        read_words(l, key, node, field);
         break;
     case CONFIG_ACTION:
         read_action(l, node, field);

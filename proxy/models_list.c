@@ -43,7 +43,7 @@ static void collect(const struct proxy_config *cfg, struct names *names)
 
         for (unsigned k = 0; k < t->models.n; k++)
             add(names, t->models.items[k], owner);
-        if (t->kind == PROXY_TARGET_OPENAI)
+        if (t->kind != PROXY_TARGET_ENGINE)
             add(names, gw_span_str(t->default_model), owner);
     }
 }

@@ -210,14 +210,16 @@ static void test_every_error_names_its_place(void)
         {"targets: []", "targets: must be a mapping"},
         {"targets: {}", "targets: there is none"},
         {"targets: { 'a b': { kind: engine, model: m } }", "a target's name is"},
-        {"targets: { a: { kind: anthropic } }", "targets.a.kind: must be engine or openai"},
+        {"targets: { a: { kind: cohere } }",
+         "targets.a.kind: must be engine, openai, anthropic, gemini, azure, vertex or bedrock"},
         {"targets: { a: { kind: openai } }", "targets.a: kind openai needs `base_url`"},
         {"targets: { a: { kind: openai, base_url: https://x } }", "targets.a: needs `zone`"},
         {"targets: { a: { kind: openai, base_url: https://x, zone: process } }",
          "not in this process"},
         {"targets: { a: { kind: engine, model: m, zone: private } }",
          "its zone can only be process"},
-        {"targets: { a: { kind: engine, model: m, base_url: https://x } }", "are for kind openai"},
+        {"targets: { a: { kind: engine, model: m, base_url: https://x } }",
+         "targets.a: `base_url` does not go with kind engine"},
         {"targets: { a: { kind: engine, model: m, threads: 2000 } }", "targets.a.threads: must be"},
         {"targets: { a: { kind: engine, model: m, tmeouts: {} } }", "did you mean timeouts?"},
         {"targets: { a: { kind: engine, model: m, timeouts: { conect: 1s } } }",
@@ -458,7 +460,8 @@ static void test_table(void)
 {
     for (unsigned i = 0; i < n_config_keys; i++) {
         CHECK(config_keys[i].help != NULL && strlen(config_keys[i].help) > 10);
-        CHECK((config_keys[i].choices != NULL) == (config_keys[i].type == CONFIG_ENUM));
+        CHECK((config_keys[i].choices != NULL) ==
+              (config_keys[i].type == CONFIG_ENUM || config_keys[i].type == CONFIG_WORDS));
         for (unsigned k = 0; k < i; k++)
             CHECK(strcmp(config_keys[i].path, config_keys[k].path) != 0);
     }
