@@ -37,27 +37,36 @@ struct provider_call {
     struct gw_span method; /* OTHER: the client's; else POST */
     struct gw_span path;   /* the client's, without its query, as received */
     struct gw_span
-        query; /* the client's, with its '?', or empty; credentials in it (key=) are the caller's and are
-                                 never forwarded */
+        query;      /* the client's, with its '?'; empty when the body was translated. Credentials
+                              in it (key=) are never forwarded */
+    bool versioned; /* the client's fields hold anthropic-version, which the caller copies */
+    struct gw_span
+        beta; /* the client's anthropic-beta, which bedrock wants in the body; or empty */
     struct gw_span body; /* final: it may be signed */
     const struct provider_tokens *tokens;
     int64_t now_s; /* wall clock, for signatures; tests pin it */
 };
 
-/* True when the target takes such a body as it is. */
-bool provider_speaks(const struct proxy_config_target *t, enum provider_op op, enum api_dialect d);
+/* True when the target takes such a body for that model as it is (or but for provider_adapt_body). OTHER: d is the
+ * family of the path; a target that does not have it must not be asked. */
+bool provider_speaks(const struct proxy_config_target *t, enum provider_op op, enum api_dialect d,
+                     struct gw_span model);
 /* The dialect that a chat request must be translated to for a target that does not speak the client's; false when the
- * target has none (its `apis:` leave out chat). */
-bool provider_dialect(const struct proxy_config_target *t, enum api_dialect *out);
+ * target has none (its `apis:` leave out chat and responses). */
+bool provider_dialect(const struct proxy_config_target *t, struct gw_span model,
+                      enum api_dialect *out);
 
 /* Changes a body that the target takes but for details (Bedrock and Vertex name model and stream in the path, Azure
- * takes it as it is): appends it to out and sets *changed; or leaves out alone. Errors: GW_EPARSE, GW_ENOMEM. */
+ * wants the deployment's name): appends it to out and sets *changed; or leaves out alone. c->body
+ * is not looked at: body is. Errors: GW_EPARSE, GW_ENOMEM; out may then hold a part. */
 enum gw_status provider_adapt_body(const struct provider_call *c, struct gw_json *json,
-                                   struct gw_buf *out, bool *changed, struct gw_err *err);
+                                   struct gw_span body, struct gw_buf *out, bool *changed,
+                                   struct gw_err *err);
 
 /* Appends "METHOD SP path?query SP HTTP/1.1 CRLF" and then the fields that are the provider's own: credentials,
  * version; with CRLFs. Host, framing and the client's fields are the caller's. host: the Host value (signed by bedrock).
- * GW_EUNSUPPORTED: the kind has no such call; GW_EAGAIN: no access token yet (err says so); GW_EINVAL. */
+ * GW_EUNSUPPORTED: the kind has no such call; GW_EAGAIN: no access token yet (err says so); GW_EINVAL: a model name or
+ * path that could mean something else there than what it says. out may then hold a part. Messages are fit for clients. */
 enum gw_status provider_write_line(const struct provider_call *c, struct gw_buf *out,
                                    struct gw_err *err);
 enum gw_status provider_write_fields(const struct provider_call *c, struct gw_span host,
