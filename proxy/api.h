@@ -121,6 +121,7 @@ struct api_request {
     const char
         *bad; /* first ill-typed member, in the arena, or NULL: "messages[1].content must be ..." */
     const char *bad_param;
+    const struct gw_json_node *root; /* Responses: the body, which its answers repeat parts of */
 };
 
 /* Reads a request. root: the body's tree, an object. out->dialect, and for Gemini model and stream, are the caller's.
