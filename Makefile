@@ -82,8 +82,9 @@ $(BUILD)/sluice: $(MAIN:%.c=$(BUILD)/%.o) $(call libs_of,proxy)
 	@echo "LD    $@"
 	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
 
-# The mock of an approved API: demo, end-to-end tests, benchmarks.
-$(BUILD)/mock-provider: $(BUILD)/tests/mock/provider.o $(call libs_of,proxy)
+# The mock of the approved APIs: demo, end-to-end tests, benchmarks.
+MOCK := $(wildcard tests/mock/*.c)
+$(BUILD)/mock-provider: $(MOCK:%.c=$(BUILD)/%.o) $(call libs_of,proxy)
 	@echo "LD    $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
 
@@ -187,4 +188,4 @@ FORCE:
 .SECONDARY:
 .DELETE_ON_ERROR:
 
--include $(ALLOBJ:.o=.d) $(UNIT:%.c=$(BUILD)/%.d) $(RESRC:%.re=$(BUILD)/gen/%.c.d)
+-include $(ALLOBJ:.o=.d) $(MOCK:%.c=$(BUILD)/%.d) $(UNIT:%.c=$(BUILD)/%.d) $(RESRC:%.re=$(BUILD)/gen/%.c.d)
