@@ -22,6 +22,13 @@ void provider_add_field(struct gw_buf *out, const char *name, struct gw_span val
     field_add(out, gw_span_str(name), value);
 }
 
+void provider_add_bearer(struct gw_buf *out, struct gw_span token)
+{
+    gw_buf_adds(out, "Authorization: Bearer ");
+    gw_buf_add(out, token);
+    gw_buf_adds(out, "\r\n");
+}
+
 static bool is_openai(enum api_dialect d)
 {
     return d == API_CHAT || d == API_COMPLETIONS || d == API_RESPONSES;
@@ -103,11 +110,8 @@ static enum gw_status openai_fields(const struct provider_call *c, struct gw_spa
 {
     (void)host;
     (void)err;
-    if (c->target->key.value.len != 0) {
-        gw_buf_adds(out, "Authorization: Bearer ");
-        gw_buf_add(out, c->target->key.value);
-        gw_buf_adds(out, "\r\n");
-    }
+    if (c->target->key.value.len != 0)
+        provider_add_bearer(out, c->target->key.value);
     return GW_OK;
 }
 
@@ -249,6 +253,7 @@ static const struct provider_kind *kind_of(const struct proxy_config_target *t)
         [PROXY_TARGET_ANTHROPIC] = &anthropic,
         [PROXY_TARGET_GEMINI] = &gemini,
         [PROXY_TARGET_AZURE] = &provider_azure,
+        [PROXY_TARGET_BEDROCK] = &provider_bedrock,
     };
 
     return kinds[t->kind];

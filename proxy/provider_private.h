@@ -29,6 +29,7 @@ enum gw_status provider_no_call(const struct provider_call *c, struct gw_err *er
 
 /* Appends "name: value CRLF". */
 void provider_add_field(struct gw_buf *out, const char *name, struct gw_span value);
+void provider_add_bearer(struct gw_buf *out, struct gw_span token);
 
 /* ---- what kinds have in common (provider.c) ---------------------------------------------------- */
 
