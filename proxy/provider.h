@@ -88,6 +88,8 @@ enum provider_framing provider_framing_of(const struct proxy_config_target *t,
 struct provider_aws;
 struct provider_aws *provider_aws_new(void);    /* NULL: out of memory */
 void provider_aws_free(struct provider_aws *a); /* a may be NULL */
+/* Appends the events that bytes complete. GW_EPARSE: no such message, or a wrong checksum; GW_ELIMIT; GW_ENOMEM: said
+ * again by every later call; out holds what came before. After an exception the rest is passed over. */
 enum gw_status provider_aws_feed(struct provider_aws *a, struct gw_span bytes, struct gw_buf *out);
 /* GW_EPARSE when a message was cut. */
 enum gw_status provider_aws_end(struct provider_aws *a);

@@ -17,8 +17,8 @@ BEGIN {
     owner["librdkafka"] = "^(audit/kafka|tests/)"
     owner["yaml"]       = "^base/yaml\\.c"
     owner["sqlite3"]    = "^(proxy/store|tests/)"
-    owner["curl"]       = "^proxy/fetch"
-    owner["zlib"]       = "^(proxy/(fetch|encoding|zip)|tests/)"
+    owner["curl"]       = "^proxy/(fetch|provider_token\\.c)"
+    owner["zlib"]       = "^(proxy/(fetch|encoding|zip|provider_aws)|tests/)"
     owner["cuda"]       = "^kernels/.*\\.cuh?$"
     owner["immintrin"]  = "(avx2|avx512)\\.[ch]$"
 }
