@@ -1,4 +1,5 @@
-/* proxy/models_list.c - the names a client can send: routes, aliases and targets' models without wildcards. */
+/* proxy/models_list.c - the names a client can send: routes, aliases and targets' models without wildcards, in the shapes
+ * of three APIs. */
 #include "proxy/models_list.h"
 
 #include <string.h>
@@ -10,7 +11,7 @@
 enum { MAX_NAMES = 256 };
 
 struct names {
-    struct gw_span items[MAX_NAMES], owner[MAX_NAMES];
+    struct models_entry items[MAX_NAMES];
     unsigned n;
 };
 
@@ -20,12 +21,11 @@ static void add(struct names *names, struct gw_span name, struct gw_span owner)
         memchr(name.ptr, '?', name.len) != NULL)
         return;
     for (unsigned i = 0; i < names->n; i++)
-        if (gw_span_eq(names->items[i], name))
+        if (gw_span_eq(names->items[i].id, name))
             return;
     if (names->n == MAX_NAMES)
         return;
-    names->items[names->n] = name;
-    names->owner[names->n++] = owner;
+    names->items[names->n++] = (struct models_entry){name, owner};
 }
 
 static void collect(const struct proxy_config *cfg, struct names *names)
@@ -48,51 +48,132 @@ static void collect(const struct proxy_config *cfg, struct names *names)
     }
 }
 
-static void put_model(struct gw_buf *out, const struct names *names, unsigned i)
+/* ---- shapes --------------------------------------------------------------------------------- */
+
+/* Nobody knows when a model came to be that may be an alias; the epoch says so in Anthropic's API. */
+static void put_model(struct gw_buf *out, enum api_dialect d, const struct models_entry *m)
 {
-    gw_buf_adds(out, "{\"id\":");
-    gw_buf_add_json_str(out, names->items[i]);
-    gw_buf_adds(out, ",\"object\":\"model\",\"created\":0,\"owned_by\":");
-    gw_buf_add_json_str(out, names->owner[i]);
-    gw_buf_addc(out, '}');
+    if (d == API_GEMINI) {
+        gw_buf_adds(out, "{\"name\":\"models/");
+        gw_buf_add_json(out, m->id);
+        gw_buf_adds(out, "\",\"displayName\":");
+        gw_buf_add_json_str(out, m->id);
+        gw_buf_adds(out, ",\"description\":\"Served by ");
+        gw_buf_add_json(out, m->owner);
+        gw_buf_adds(out, ".\",\"supportedGenerationMethods\":[\"generateContent\","
+                         "\"streamGenerateContent\",\"countTokens\"]}");
+    } else if (d == API_ANTHROPIC) {
+        gw_buf_adds(out, "{\"type\":\"model\",\"id\":");
+        gw_buf_add_json_str(out, m->id);
+        gw_buf_adds(out, ",\"display_name\":");
+        gw_buf_add_json_str(out, m->id);
+        gw_buf_adds(out, ",\"created_at\":\"1970-01-01T00:00:00Z\",\"lifecycle\":\"active\"}");
+    } else {
+        gw_buf_adds(out, "{\"id\":");
+        gw_buf_add_json_str(out, m->id);
+        gw_buf_adds(out, ",\"object\":\"model\",\"created\":0,\"owned_by\":");
+        gw_buf_add_json_str(out, m->owner);
+        gw_buf_addc(out, '}');
+    }
 }
 
-/* Returns false when id names none of them. */
-static bool put_answer(struct gw_buf *out, const struct names *names, struct gw_span id)
+static void put_id(struct gw_buf *out, const char *name, const struct models_entry *models,
+                   unsigned n, unsigned i)
 {
-    if (id.len != 0) {
-        for (unsigned i = 0; i < names->n; i++) {
-            if (gw_span_eq(names->items[i], id)) {
-                put_model(out, names, i);
-                gw_buf_addc(out, '\n');
-                return true;
-            }
-        }
-        return false;
-    }
-    gw_buf_adds(out, "{\"object\":\"list\",\"data\":[");
-    for (unsigned i = 0; i < names->n; i++) {
+    gw_buf_printf(out, ",\"%s\":", name);
+    if (n == 0)
+        gw_buf_adds(out, "null");
+    else
+        gw_buf_add_json_str(out, models[i].id);
+}
+
+static void put_list(struct gw_buf *out, enum api_dialect d, const struct models_entry *models,
+                     unsigned n)
+{
+    const char *head = "{\"object\":\"list\",\"data\":[";
+
+    if (d == API_GEMINI)
+        head = "{\"models\":[";
+    else if (d == API_ANTHROPIC)
+        head = "{\"data\":[";
+    gw_buf_adds(out, head);
+    for (unsigned i = 0; i < n; i++) {
         if (i != 0)
             gw_buf_addc(out, ',');
-        put_model(out, names, i);
+        put_model(out, d, &models[i]);
     }
-    gw_buf_adds(out, "]}\n");
-    return true;
+    gw_buf_addc(out, ']');
+    if (d == API_ANTHROPIC) {
+        gw_buf_adds(out, ",\"has_more\":false");
+        put_id(out, "first_id", models, n, 0);
+        put_id(out, "last_id", models, n, n - 1);
+    }
+    gw_buf_adds(out, "}\n");
 }
 
-void models_list_answer(struct req *req)
+bool models_list_write(struct gw_buf *out, enum api_dialect d, const struct models_entry *models,
+                       unsigned n, struct gw_span id)
+{
+    if (id.len == 0) {
+        put_list(out, d, models, n);
+        return true;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (gw_span_eq(models[i].id, id)) {
+            put_model(out, d, &models[i]);
+            gw_buf_addc(out, '\n');
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the endpoint --------------------------------------------------------------------------- */
+
+static int hex(char c)
+{
+    char l = gw_ascii_lower(c);
+
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
+
+/* Clients encode the slash of "org/model", or do not. */
+static struct gw_span percent_decode(struct gw_arena *arena, struct gw_span s)
+{
+    char *p = gw_arena_alloc(arena, s.len + 1);
+    size_t n = 0;
+
+    if (p == NULL)
+        return (struct gw_span){NULL, 0};
+    for (size_t i = 0; i < s.len; i++) {
+        bool coded =
+            s.ptr[i] == '%' && s.len - i > 2 && hex(s.ptr[i + 1]) >= 0 && hex(s.ptr[i + 2]) >= 0;
+
+        if (coded) {
+            p[n++] = (char)(hex(s.ptr[i + 1]) * 16 + hex(s.ptr[i + 2]));
+            i += 2;
+        } else {
+            p[n++] = s.ptr[i];
+        }
+    }
+    return (struct gw_span){p, n};
+}
+
+void models_list_answer(struct req *req, enum api_dialect d, struct gw_span id)
 {
     struct names *names = gw_arena_alloc(req->arena, sizeof(*names));
+    struct gw_span name = percent_decode(req->arena, id);
     struct gw_buf body = {0}, fields = {0};
-    struct gw_span id = gw_span_from(req->path, sizeof("/v1/models/") - 1);
 
-    if (names == NULL) {
+    if (names == NULL || name.ptr == NULL) {
         req_refuse(req, 503, "server_error", "out_of_memory", 1, AUDIT_END_REFUSED,
                    "The gateway is out of memory.");
         return;
     }
     collect(req->w->server->cfg, names);
-    if (!put_answer(&body, names, id)) {
+    if (!models_list_write(&body, d, names->items, names->n, name)) {
         req_refuse(req, 404, "invalid_request_error", "model_not_found", 0, AUDIT_END_REFUSED,
                    "No model of that name is listed; GET /v1/models lists them.");
     } else {

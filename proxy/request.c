@@ -97,7 +97,7 @@ static enum stage_result gateway_endpoint(struct req *req)
         if (!gw_span_is(m, "GET") && !gw_span_is(m, "HEAD"))
             return refuse_method(req, "GET");
         req->endpoint = REQ_ENDPOINT_MODELS;
-        models_list_answer(req);
+        models_list_answer(req, API_CHAT, gw_span_from(req->path, sizeof("/v1/models/") - 1));
         return DONE;
     }
     req_refuse(req, 404, "invalid_request_error", "unknown_url", 0, AUDIT_END_REFUSED,

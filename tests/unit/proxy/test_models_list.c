@@ -1,0 +1,87 @@
+/* Lists of models and counts of tokens, in the shapes of each API. */
+#include <stdio.h>
+
+#include "proxy/count_tokens.h"
+#include "proxy/models_list.h"
+#include "tests/test.h"
+
+static void check(enum api_dialect d, unsigned n, const char *id, const char *want)
+{
+    static const struct models_entry models[] = {
+        {{"a\"b", 3}, {"us", 2}},
+        {{"org/m", 5}, {"them", 4}},
+    };
+    struct gw_buf out = {0};
+    bool found = models_list_write(&out, d, models, n, gw_span_str(id));
+
+    if (!CHECK(found == (want != NULL) && gw_span_is(gw_buf_span(&out), want == NULL ? "" : want)))
+        fprintf(stderr, "  %s\n", out.ptr == NULL ? "" : out.ptr);
+    gw_buf_fini(&out);
+}
+
+static void test_lists(void)
+{
+    check(API_CHAT, 2, "",
+          "{\"object\":\"list\",\"data\":[{\"id\":\"a\\\"b\",\"object\":\"model\",\"created\":0,"
+          "\"owned_by\":\"us\"},{\"id\":\"org/m\",\"object\":\"model\",\"created\":0,\"owned_by\":"
+          "\"them\"}]}\n");
+    check(API_ANTHROPIC, 2, "",
+          "{\"data\":[{\"type\":\"model\",\"id\":\"a\\\"b\",\"display_name\":\"a\\\"b\","
+          "\"created_at\":\"1970-01-01T00:00:00Z\",\"lifecycle\":\"active\"},{\"type\":\"model\","
+          "\"id\":\"org/m\",\"display_name\":\"org/m\",\"created_at\":\"1970-01-01T00:00:00Z\","
+          "\"lifecycle\":\"active\"}],\"has_more\":false,\"first_id\":\"a\\\"b\",\"last_id\":"
+          "\"org/m\"}\n");
+    check(API_GEMINI, 1, "",
+          "{\"models\":[{\"name\":\"models/a\\\"b\",\"displayName\":\"a\\\"b\",\"description\":"
+          "\"Served by us.\",\"supportedGenerationMethods\":[\"generateContent\","
+          "\"streamGenerateContent\",\"countTokens\"]}]}\n");
+    check(API_CHAT, 0, "", "{\"object\":\"list\",\"data\":[]}\n");
+    check(API_ANTHROPIC, 0, "",
+          "{\"data\":[],\"has_more\":false,\"first_id\":null,\"last_id\":null}\n");
+    check(API_GEMINI, 0, "", "{\"models\":[]}\n");
+}
+
+static void test_one_model(void)
+{
+    check(API_CHAT, 2, "org/m",
+          "{\"id\":\"org/m\",\"object\":\"model\",\"created\":0,\"owned_by\":\"them\"}\n");
+    check(API_ANTHROPIC, 2, "org/m",
+          "{\"type\":\"model\",\"id\":\"org/m\",\"display_name\":\"org/m\",\"created_at\":"
+          "\"1970-01-01T00:00:00Z\",\"lifecycle\":\"active\"}\n");
+    check(
+        API_GEMINI, 2, "org/m",
+        "{\"name\":\"models/org/m\",\"displayName\":\"org/m\",\"description\":\"Served by them.\","
+        "\"supportedGenerationMethods\":[\"generateContent\",\"streamGenerateContent\","
+        "\"countTokens\"]}\n");
+    check(API_CHAT, 2, "org", NULL);
+    check(API_ANTHROPIC, 1, "org/m", NULL);
+}
+
+static void test_counts(void)
+{
+    static const struct {
+        enum api_dialect d;
+        const char *want;
+    } cases[] = {
+        {API_ANTHROPIC, "{\"input_tokens\":18446744073709551615}\n"},
+        {API_GEMINI, "{\"totalTokens\":18446744073709551615}\n"},
+        {API_RESPONSES,
+         "{\"object\":\"response.input_tokens\",\"input_tokens\":18446744073709551615}\n"},
+    };
+    struct gw_buf out = {0};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        gw_buf_clear(&out);
+        count_tokens_write(&out, cases[i].d, UINT64_MAX);
+        CHECK(gw_span_is(gw_buf_span(&out), cases[i].want));
+    }
+    gw_buf_fini(&out);
+}
+
+int main(void)
+{
+    test_lists();
+    test_one_model();
+    test_counts();
+    return test_done();
+}
