@@ -97,6 +97,8 @@ struct api_request {
     struct gw_span model; /* Gemini: from the path, set by the caller */
     bool stream;          /* Gemini: from the path, set by the caller */
     bool include_usage;   /* in streams; dialects that always do: true */
+    bool
+        legacy_functions; /* OpenAI's "functions" stand in tools: the answer must call them in their old form */
     struct api_message *messages;
     unsigned n_messages;
     struct api_tool *tools;
@@ -253,7 +255,8 @@ struct api_writer_config {
     int64_t created;      /* seconds since 1970 */
     struct gw_span model; /* what START does not say */
     const struct api_request
-        *request; /* Responses repeats parts of it; may be NULL; must outlive the writer */
+        *request; /* Responses repeats parts of it, Chat looks for legacy_functions; may be NULL;
+                                          must outlive the writer */
 };
 struct api_writer *api_writer_new(const struct api_writer_config *cfg); /* NULL: out of memory */
 void api_writer_free(struct api_writer *w);                             /* w may be NULL */

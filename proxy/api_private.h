@@ -42,7 +42,15 @@ enum api_flag api_bool(struct api_reading *r, const struct gw_json_node *node, c
 bool api_add_unknown(struct api_reading *r, const struct gw_json_node *member, const char *fmt, ...)
     GW_PRINTF(3, 4);
 
+/* GW_EINVAL for a body that cannot be routed: fmt makes the member's path, what is "is missing". */
+enum gw_status api_refuse(struct api_reading *r, const char *what, const char *fmt, ...)
+    GW_PRINTF(3, 4);
+
 enum gw_status api_no_memory(struct gw_err *err); /* GW_ENOMEM with its message */
+
+/* True when text is one strict JSON object, as tool arguments must be before they are embedded in JSON: they come as
+ * strings, and models write what they like into them. False also when out of memory. */
+bool api_is_object(struct gw_span text);
 
 /* data:image/png;base64,AAAA: *media_type and *data; false when it is no such URL. */
 bool api_split_data_url(struct gw_span url, struct gw_span *media_type, struct gw_span *data);

@@ -171,6 +171,20 @@ bool api_note_bad(struct api_reading *r, const char *what, const char *fmt, ...)
     return true;
 }
 
+enum gw_status api_refuse(struct api_reading *r, const char *what, const char *fmt, ...)
+{
+    struct gw_span path;
+    va_list ap;
+
+    va_start(ap, fmt);
+    path = make_path(r->arena, fmt, ap);
+    va_end(ap);
+    if (path.ptr == NULL)
+        return api_no_memory(r->err);
+    *r->param = path.ptr;
+    return gw_fail(r->err, GW_EINVAL, "%s %s", path.ptr, what);
+}
+
 /* ---- values ----------------------------------------------------------------------------- */
 
 static bool not_given(const struct gw_json_node *node)
@@ -213,6 +227,21 @@ enum api_flag api_bool(struct api_reading *r, const struct gw_json_node *node, c
     if (!not_given(node))
         (void)api_note_bad(r, "must be true or false", "%s", path);
     return API_UNSET;
+}
+
+bool api_is_object(struct gw_span text)
+{
+    struct gw_json *json = gw_json_new();
+    struct gw_json_tok tok;
+    bool object = false;
+
+    if (json == NULL)
+        return false;
+    gw_json_start(json, text, NULL);
+    if (gw_json_next(json, &tok) == GW_JSON_OBJECT_BEGIN)
+        object = gw_json_skip(json, &tok) && gw_json_next(json, &tok) == GW_JSON_END;
+    gw_json_free(json);
+    return object;
 }
 
 /* RFC 2397: data:[<media type>][;parameters][;base64],<data>. Only base64 is taken. */
