@@ -119,7 +119,7 @@ static enum gw_status close_block(struct api_chat_choice *c)
     return api_emit_block_end(c->r, c->index, c->n_blocks++, c->kind);
 }
 
-/* Makes the next call the open block and hands on what waited. A call that came without an id gets one that no other call
+/* Makes the next call the open block, in place of the one of text, and hands on what waited. A call that came without an id gets one that no other call
  * of the conversation has, since its result will have to name it. */
 static enum gw_status open_call(struct api_chat_choice *c)
 {
@@ -130,6 +130,7 @@ static enum gw_status open_call(struct api_chat_choice *c)
         gw_buf_printf(&call->id, "call_%s%u%u", c->tag, c->index, c->n_blocks);
     if (!gw_buf_ok(&call->id))
         return GW_ENOMEM;
+    GW_TRY(close_block(c));
     GW_TRY(open_block(c, API_BLOCK_TOOL, gw_buf_span(&call->id), gw_buf_span(&call->name)));
     call->opened = true;
     c->waiting -= text.len;
@@ -138,19 +139,22 @@ static enum gw_status open_call(struct api_chat_choice *c)
     return GW_OK;
 }
 
-/* Goes on to calls behind complete ones; all: whatever they lack. */
+/* The next call can be opened, or the open one closed; all: whatever they lack. */
+static bool can_go_on(const struct api_chat_choice *c, bool all)
+{
+    if (c->at == NULL || all)
+        return c->at != NULL;
+    return c->at->opened ? c->at->next != NULL && complete(c->at) : c->at->name.len != 0;
+}
+
+/* Goes on to calls behind complete ones. */
 static enum gw_status advance(struct api_chat_choice *c, bool all)
 {
-    while (c->at != NULL) {
-        if (!c->at->opened) {
-            if (!all && c->at->name.len == 0)
-                return GW_OK;
-            GW_TRY(close_block(c));
-            GW_TRY(open_call(c));
-        }
-        if (!all && (c->at->next == NULL || !complete(c->at)))
-            return GW_OK;
-        GW_TRY(close_block(c));
+    while (can_go_on(c, all)) {
+        enum gw_status st = c->at->opened ? close_block(c) : open_call(c);
+
+        if (st != GW_OK)
+            return st;
     }
     return GW_OK;
 }

@@ -291,39 +291,46 @@ static struct gw_span legacy_id(const struct message *msg, unsigned index)
     return gw_arena_copy(msg->r->arena, gw_span_str(id));
 }
 
-static enum gw_status read_assistant(struct message *msg)
+static enum gw_status read_calls(const struct message *msg, const struct gw_json_node *calls,
+                                 const struct gw_json_node *legacy)
 {
-    const struct gw_json_node *refusal = gw_json_get(msg->node, "refusal");
-    const struct gw_json_node *calls = gw_json_get(msg->node, "tool_calls");
-    const struct gw_json_node *call = gw_json_get(msg->node, "function_call");
-    const struct gw_json_node *thought = gw_json_get(msg->node, "reasoning_content");
+    struct gw_span id;
     unsigned i = 0;
+    char path[64];
 
-    if (!gw_json_is(thought, GW_JSON_STRING))
-        thought = gw_json_get(msg->node, "reasoning");
-    if (gw_json_is(thought, GW_JSON_STRING))
-        GW_TRY(add_text(msg, API_PART_REASONING, thought));
-    GW_TRY(read_content(msg, given(calls) || given(call) || given(refusal) || given(thought)));
-    if (given(refusal) && refusal->type != GW_JSON_STRING)
-        return api_chat_note(
-            msg->r, api_note_bad(msg->r, "must be a string", WHERE ".refusal", msg->index));
-    if (given(refusal))
-        GW_TRY(add_text(msg, API_PART_REFUSAL, refusal));
     if (given(calls) && calls->type != GW_JSON_ARRAY_BEGIN)
         return api_chat_note(
             msg->r, api_note_bad(msg->r, "must be a list", WHERE ".tool_calls", msg->index));
     if (given(calls))
         for (const struct gw_json_node *c = calls->child; c != NULL; c = c->next)
             GW_TRY(read_tool_call(msg, c, i++));
-    if (given(call)) {
-        struct gw_span id = legacy_id(msg, msg->index);
-        char path[64];
+    if (!given(legacy))
+        return GW_OK;
+    id = legacy_id(msg, msg->index);
+    if (id.ptr == NULL)
+        return api_no_memory(msg->r->err);
+    snprintf(path, sizeof(path), WHERE ".function_call", msg->index);
+    return read_function(msg, legacy, id, path);
+}
 
-        snprintf(path, sizeof(path), WHERE ".function_call", msg->index);
-        GW_TRY(api_chat_note(msg->r, id.ptr != NULL));
-        return read_function(msg, call, id, path);
-    }
-    return GW_OK;
+static enum gw_status read_assistant(const struct message *msg)
+{
+    const struct gw_json_node *refusal = gw_json_get(msg->node, "refusal");
+    const struct gw_json_node *calls = gw_json_get(msg->node, "tool_calls");
+    const struct gw_json_node *legacy = gw_json_get(msg->node, "function_call");
+    const struct gw_json_node *thought = gw_json_get(msg->node, "reasoning_content");
+
+    if (!gw_json_is(thought, GW_JSON_STRING))
+        thought = gw_json_get(msg->node, "reasoning");
+    if (gw_json_is(thought, GW_JSON_STRING))
+        GW_TRY(add_text(msg, API_PART_REASONING, thought));
+    GW_TRY(read_content(msg, given(calls) || given(legacy) || given(refusal) || given(thought)));
+    if (gw_json_is(refusal, GW_JSON_STRING))
+        GW_TRY(add_text(msg, API_PART_REFUSAL, refusal));
+    else if (given(refusal))
+        GW_TRY(api_chat_note(
+            msg->r, api_note_bad(msg->r, "must be a string", WHERE ".refusal", msg->index)));
+    return read_calls(msg, calls, legacy);
 }
 
 /* ---- results ---------------------------------------------------------------------------- */

@@ -317,24 +317,31 @@ static enum gw_status put_assistant(struct messages *ms, const struct api_messag
     return GW_OK;
 }
 
+/* Writes from ms->index on; *end: behind what was written. */
+static enum gw_status put_some(struct messages *ms, unsigned *end)
+{
+    const struct api_message *all = ms->w->req->messages, *m = &all[ms->index];
+    unsigned n = ms->w->req->n_messages;
+
+    *end = ms->index + 1;
+    if (m->role == API_ROLE_ASSISTANT)
+        return put_assistant(ms, m);
+    if (m->role == API_ROLE_SYSTEM)
+        return put_plain(ms, m, "system");
+    while (*end < n && all[*end].role == API_ROLE_USER)
+        ++*end;
+    return put_user_run(ms, *end);
+}
+
 enum gw_status api_chat_write_messages(struct api_writing *w)
 {
     struct messages ms = {.w = w, .out = w->out};
 
     gw_buf_adds(w->out, ",\"messages\":[");
     while (ms.index < w->req->n_messages) {
-        const struct api_message *m = &w->req->messages[ms.index];
-        unsigned end = ms.index + 1;
+        unsigned end;
 
-        if (m->role == API_ROLE_USER) {
-            while (end < w->req->n_messages && w->req->messages[end].role == API_ROLE_USER)
-                end++;
-            GW_TRY(put_user_run(&ms, end));
-        } else if (m->role == API_ROLE_ASSISTANT) {
-            GW_TRY(put_assistant(&ms, m));
-        } else {
-            GW_TRY(put_plain(&ms, m, "system"));
-        }
+        GW_TRY(put_some(&ms, &end));
         ms.index = end;
     }
     gw_buf_addc(w->out, ']');
