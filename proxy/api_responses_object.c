@@ -225,19 +225,27 @@ static void put_usage(const struct api_usage *u, struct gw_buf *out)
 
 /* ---- the object --------------------------------------------------------------------------- */
 
-/* The codes that clients know for a response that failed; Codex waits and tries again on the second. */
+/* A failed response has one of few codes, and agents choose by it whether to try again; the error event has ours. */
+static const char *failure_code(const struct api_failure *f)
+{
+    static const char *const codes[] = {"server_error", "rate_limit_exceeded", "insufficient_quota",
+                                        "context_length_exceeded", "invalid_prompt"};
+
+    for (size_t i = 0; f->code != NULL && i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (strcmp(f->code, codes[i]) == 0)
+            return codes[i];
+    if (f->status == 429)
+        return "rate_limit_exceeded";
+    return f->status >= 500 ? "server_error" : "invalid_prompt";
+}
+
 static void put_failure(const struct api_failure *f, struct gw_buf *out)
 {
     if (f == NULL) {
         gw_buf_adds(out, ",\"error\":null");
         return;
     }
-    gw_buf_adds(out, ",\"error\":{\"code\":");
-    if (f->code != NULL)
-        gw_buf_add_json_str(out, gw_span_str(f->code));
-    else
-        gw_buf_adds(out, f->status == 429 ? "\"rate_limit_exceeded\"" : "\"server_error\"");
-    gw_buf_adds(out, ",\"message\":");
+    gw_buf_printf(out, ",\"error\":{\"code\":\"%s\",\"message\":", failure_code(f));
     gw_buf_add_json_str(
         out, gw_span_str(f->message != NULL ? f->message : api_error_message(f->status)));
     gw_buf_adds(out, "}");
