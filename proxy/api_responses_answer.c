@@ -423,9 +423,14 @@ static enum gw_status on_part(struct api_reader *r, const struct gw_json_node *r
 static enum gw_status on_part_done(struct api_reader *r, const struct gw_json_node *root)
 {
     struct api_responses_reader *s = state_of(r);
+    const struct gw_json_node *part = gw_json_get(root, "part");
+    const char *member;
+    enum api_block kind;
 
-    if (!s->open || s->kind == API_BLOCK_REASONING || s->output != index_of(root, "output_index"))
+    if (!part_kind(part, &kind, &member) || !is_open(s, kind, index_of(root, "output_index")))
         return GW_OK;
+    if (!s->any)
+        GW_TRY(put_text(r, text_of(r, part, member)));
     return end_block(r);
 }
 

@@ -218,7 +218,8 @@ static void put_call(struct items *items, const struct api_part *part)
 }
 
 /* That a tool failed is in its text; there is no flag for it. */
-static enum gw_status put_result(struct items *items, const struct api_part *part, unsigned message)
+static enum gw_status put_result(struct items *items, const struct api_part *part, unsigned message,
+                                 unsigned i)
 {
     struct api_writing *w = items->w;
 
@@ -234,18 +235,19 @@ static enum gw_status put_result(struct items *items, const struct api_part *par
         GW_TRY(put_parts(w, part->parts, part->n_parts, false, message));
     gw_buf_addc(w->out, '}');
     if (part->is_error)
-        api_drop(w, "messages[%u].content.is_error", message);
+        api_drop(w, "messages[%u].content[%u].is_error", message, i);
     return GW_OK;
 }
 
 /* Only what OpenAI encrypted is understood there. Text without it is no part of a conversation to it. */
-static void put_reasoning(struct items *items, const struct api_part *part, unsigned message)
+static void put_reasoning(struct items *items, const struct api_part *part, unsigned message,
+                          unsigned i)
 {
     struct gw_buf *out = items->w->out;
     struct gw_span encrypted;
 
     if (!api_own_signature(part->json, API_MARK_RESPONSES, &encrypted)) {
-        api_drop(items->w, "messages[%u].content (reasoning)", message);
+        api_drop(items->w, "messages[%u].content[%u]", message, i);
         return;
     }
     begin_item(items);
@@ -277,9 +279,9 @@ static enum gw_status put_items(struct items *items, const struct api_message *m
         if (part->kind == API_PART_TOOL_CALL)
             put_call(items, part);
         else if (part->kind == API_PART_TOOL_RESULT)
-            GW_TRY(put_result(items, part, message));
+            GW_TRY(put_result(items, part, message, i));
         else if (part->kind == API_PART_REASONING)
-            put_reasoning(items, part, message);
+            put_reasoning(items, part, message, i);
         i++;
         if (is_item(part))
             continue;
