@@ -23,6 +23,8 @@ static void free_rules(struct dlp_rules *r)
     free(r->validators);
     free(r->first_validator);
     free(r->run_kind);
+    free(r->at_word.items);
+    free(r->anywhere.items);
     free(r->words);
     free(r->keys);
     if (r->object != NULL)
@@ -110,6 +112,44 @@ static void sort_runs(struct dlp_rules *r)
     }
 }
 
+static bool begins_at_word(const struct bundle_pattern *p)
+{
+    return p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
+}
+
+/* Fills s with the patterns of one kind. */
+static bool fill_starts(struct bundle_starts *s, const struct bundle *b, bool at_word)
+{
+    unsigned n = 0, at = 0;
+
+    for (unsigned byte = 0; byte < 256; byte++)
+        for (unsigned p = 0; p < b->n_patterns; p++)
+            n += begins_at_word(&b->patterns[p]) == at_word &&
+                 (b->sets[b->patterns[p].first].w[byte >> 5] >> (byte & 31) & 1u) != 0;
+    s->items = calloc(n + 1, sizeof(*s->items));
+    if (s->items == NULL)
+        return false;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        s->first[byte] = at;
+        for (unsigned p = 0; p < b->n_patterns; p++)
+            if (begins_at_word(&b->patterns[p]) == at_word &&
+                (b->sets[b->patterns[p].first].w[byte >> 5] >> (byte & 31) & 1u) != 0)
+                s->items[at++] = p;
+    }
+    s->first[256] = at;
+    return true;
+}
+
+/* Validators look back 512 bytes at most, contexts as far as their rule says. */
+static void set_look_behind(struct dlp_rules *r)
+{
+    r->look_behind = 512;
+    for (unsigned i = 0; i < r->b->n_rules; i++)
+        if (r->b->rules[i].within > r->look_behind)
+            r->look_behind = r->b->rules[i].within;
+    r->look_behind += 1; /* whether a word begins there */
+}
+
 enum gw_status bundle_open(const struct bundle *b, void *object, struct dlp_rules **out,
                            struct gw_err *err)
 {
@@ -137,11 +177,13 @@ enum gw_status bundle_open(const struct bundle *b, void *object, struct dlp_rule
     r->words = calloc(b->n_rules + 1, sizeof(*r->words));
     r->keys = calloc(b->n_rules + 1, sizeof(*r->keys));
     if (r->words == NULL || r->keys == NULL || r->run_kind == NULL || r->info == NULL ||
-        r->validators == NULL || r->first_validator == NULL || !prefilter_init(&r->filter, b)) {
+        r->validators == NULL || r->first_validator == NULL || !prefilter_init(&r->filter, b) ||
+        !fill_starts(&r->at_word, b, true) || !fill_starts(&r->anywhere, b, false)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;
     }
     sort_runs(r);
+    set_look_behind(r);
     fill_info(r);
     st = find_validators(r, err);
     if (st != GW_OK)

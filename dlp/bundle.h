@@ -29,6 +29,12 @@ struct bundle_slots {
 /* Fills slots for words that are sorted so. */
 void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n);
 
+/* Patterns by the bytes that their matches can begin with: byte b has items[first[b] .. first[b + 1]). */
+struct bundle_starts {
+    unsigned first[257];
+    uint32_t *items;
+};
+
 struct dlp_rules {
     const struct bundle *b;
     struct dlp_rule_info *info;              /* of each rule */
@@ -37,7 +43,10 @@ struct dlp_rules {
     struct bundle_slots *words, *keys;       /* of each rule */
     struct prefilter filter;
     unsigned char *run_kind; /* enum bundle_run_kind of each run */
-    unsigned min_run;        /* shortest run that is looked for; 0: none */
+    /* Those that begin only where a word begins, and those that may begin inside one. */
+    struct bundle_starts at_word, anywhere;
+    unsigned look_behind; /* bytes in front of a match that its judgement may look at */
+    unsigned min_run;     /* shortest run that is looked for; 0: none */
     atomic_uint refs;
     void *object; /* dlopen handle, or NULL for the rules that are built in */
 };

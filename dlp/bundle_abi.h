@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 1, BUNDLE_WINDOW_BYTES = 4, BUNDLE_BUCKETS = 64 };
+enum { BUNDLE_ABI = 2, BUNDLE_WINDOW_BYTES = 4, BUNDLE_BUCKETS = 64 };
 
 /* 256 bits: byte b is in the set when bit b % 32 of word b / 32 is set. */
 struct bundle_set {
@@ -28,6 +28,7 @@ struct bundle_match {
     uint32_t start, end;      /* out: the part that is reported */
     uint32_t work;            /* in and out: grows by the bytes looked at */
     uint32_t epoch;           /* in: of the text */
+    uint32_t cut;             /* set to 1 when a byte at lim or beyond could change the result */
     struct bundle_memo *memo; /* in: the pattern's */
 };
 

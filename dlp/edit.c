@@ -95,9 +95,7 @@ void dlp_mask(struct gw_buf *out, struct gw_span value, bool whole)
     }
 }
 
-/* Whether the value is a placeholder that says one of our types: left by an earlier redaction, of this
- * gateway or another one. Hiding it again would only change its name. */
-static bool is_placeholder(const struct dlp_rules *rules, struct gw_span value)
+bool dlp_is_placeholder(const struct dlp_rules *rules, struct gw_span value)
 {
     size_t cut = value.len;
     bool same = false;
@@ -212,7 +210,7 @@ static bool add_finding(struct editor *ed, const struct dlp_finding *f, enum gw_
         .leaf = f->leaf, .rule = f->rule, .action = action, .confidence = f->confidence};
 
     if (f->start >= f->end || f->end > l->text.len ||
-        is_placeholder(ed->rules, (struct gw_span){l->text.ptr + f->start, f->end - f->start}))
+        dlp_is_placeholder(ed->rules, (struct gw_span){l->text.ptr + f->start, f->end - f->start}))
         return true;
     if (l->kind == DLP_LEAF_JOINED)
         return add_joined(ed, f, e);

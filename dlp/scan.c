@@ -35,6 +35,7 @@ void dlp_scanner_free(struct dlp_scanner *s)
     free(s->order);
     free(s->state);
     free(s->memo);
+    free(s->matches);
     free(s);
 }
 
@@ -53,7 +54,7 @@ static bool is_word(unsigned char c)
 
 /* ---- boundaries ------------------------------------------------------------------------- */
 
-static bool boundary_before(uint32_t kind, struct gw_span text, size_t at)
+bool scan_boundary_before(uint32_t kind, struct gw_span text, size_t at)
 {
     unsigned char c = 0;
 
@@ -67,7 +68,7 @@ static bool boundary_before(uint32_t kind, struct gw_span text, size_t at)
     return kind == RULEC_BOUNDARY_WORD || (c != '-' && c != '/' && c != '+' && c != '.');
 }
 
-static bool boundary_after(uint32_t kind, struct gw_span text, size_t at)
+bool scan_boundary_after(uint32_t kind, struct gw_span text, size_t at)
 {
     unsigned char c = 0;
 
@@ -124,14 +125,18 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
 
     if (!set_has(&b->sets[p->first], text[at]) ||
         (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
-        (state->epoch == x->s->epoch && at < state->next) ||
-        !boundary_before(p->before, x->text, at))
+        (!x->growing && state->epoch == x->s->epoch && at < state->next) || at < x->from ||
+        !scan_boundary_before(p->before, x->text, at))
         return;
     p->match(text + at, text + at + (left < p->reach ? left : p->reach), &m);
     x->work += m.work + (uint64_t)(m.end - m.start) * b->rules[p->rule].n_checks * CHECK_WORK;
     if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE)
         x->st = GW_ELIMIT;
-    if (m.len == 0 || m.end <= m.start || !boundary_after(p->after, x->text, at + m.len) ||
+    if (x->growing) {
+        scan_note(x, p, at, &m);
+        return;
+    }
+    if (m.len == 0 || m.end <= m.start || !scan_boundary_after(p->after, x->text, at + m.len) ||
         !scan_judge(x, p->rule, at, at + m.len, at + m.start, at + m.end, &confidence))
         return;
     if (add_finding(x, &(struct dlp_finding){.rule = p->rule,
@@ -238,7 +243,7 @@ static void find_windows(struct scan_leaf *x)
     const struct prefilter *f = &x->rules->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
 
-    for (size_t from = 0; from < x->text.len && x->st == GW_OK; from += PREFILTER_CHUNK) {
+    for (size_t from = x->from; from < x->text.len && x->st == GW_OK; from += PREFILTER_CHUNK) {
         size_t to = x->text.len - from < PREFILTER_CHUNK ? x->text.len : from + PREFILTER_CHUNK;
         size_t n = f->find(f, text, from, to, x->text.len, x->s->places);
 
@@ -316,7 +321,8 @@ static void find_runs(struct scan_leaf *x)
 
     if (step == 0)
         return;
-    for (size_t at = step - 1, done = 0; at < x->text.len && x->st == GW_OK; at += step) {
+    for (size_t at = x->from + step - 1, done = x->from; at < x->text.len && x->st == GW_OK;
+         at += step) {
         size_t from = at, to = at;
 
         if (!is_token(text[at]))
@@ -361,9 +367,36 @@ enum gw_status scan_prepare(struct dlp_scanner *s, const struct dlp_rules *rules
 
 static void try_everything(struct scan_leaf *x)
 {
-    for (size_t at = 0; at < x->text.len; at++)
+    for (size_t at = x->from; at < x->text.len; at++)
         for (unsigned p = 0; p < x->rules->b->n_patterns && x->st == GW_OK; p++)
             try_at(x, p, at);
+}
+
+void scan_begin(struct dlp_scanner *s)
+{
+    if (++s->epoch != 0)
+        return;
+    /* Wrapped: forget all states, or an old one would look new. */
+    memset(s->state, 0, s->cap_state * sizeof(*s->state));
+    memset(s->memo, 0, s->cap_memo * sizeof(*s->memo));
+    s->epoch = 1;
+}
+
+static void find_all(struct scan_leaf *x)
+{
+    if (x->s->every_byte) {
+        try_everything(x);
+    } else {
+        find_windows(x);
+        find_runs(x);
+    }
+}
+
+enum gw_status scan_growing(struct scan_leaf *x)
+{
+    x->s->n_matches = 0;
+    find_all(x);
+    return x->st;
 }
 
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,
@@ -375,17 +408,8 @@ enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, s
 
     if (text.len > UINT32_MAX - PREFILTER_CHUNK)
         return GW_ELIMIT;
-    if (++s->epoch == 0) { /* wrapped: forget all states, or an old one would look new */
-        memset(s->state, 0, s->cap_state * sizeof(*s->state));
-        memset(s->memo, 0, s->cap_memo * sizeof(*s->memo));
-        s->epoch = 1;
-    }
-    if (s->every_byte) {
-        try_everything(&x);
-    } else {
-        find_windows(&x);
-        find_runs(&x);
-    }
+    scan_begin(s);
+    find_all(&x);
     if (x.st != GW_OK || s->n_found - first < 2)
         return x.st;
     return scan_resolve(s, first);

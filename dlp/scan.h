@@ -1,7 +1,8 @@
 /* dlp/scan.h - one thread's scanner. Private to dlp.
  *
  * scan.c finds matches (prefilter, matcher, boundaries), scan_judge.c decides what they are worth
- * (length, reject list, validators, context), scan_overlap.c keeps the strongest where they overlap. */
+ * (length, reject list, validators, context), scan_overlap.c keeps the strongest where they overlap,
+ * scan_grow.c says of a text that grows what is known of it already. */
 #ifndef DLP_SCAN_H
 #define DLP_SCAN_H
 
@@ -10,6 +11,14 @@
 /* Where a rule goes on after its last finding in the leaf numbered epoch. */
 struct scan_state {
     uint32_t epoch, next;
+};
+
+/* A match of a rule in a growing text that is worth reporting; bytes of the text. */
+struct scan_match {
+    uint32_t rule, order; /* order: of finding */
+    size_t match_start, match_end;
+    size_t start, end; /* the span, whole characters */
+    uint8_t confidence;
 };
 
 struct dlp_scanner {
@@ -23,6 +32,8 @@ struct dlp_scanner {
     struct bundle_memo *memo; /* of the matchers */
     unsigned cap_memo;
     uint32_t epoch;
+    struct scan_match *matches; /* of a growing text */
+    unsigned n_matches, cap_matches;
     unsigned only_rule; /* examples: try this rule (index + 1) and no other; 0: all */
     bool every_byte;    /* tests: try every pattern everywhere instead of asking the prefilter */
     uint32_t places[PREFILTER_CHUNK + PREFILTER_SLACK];
@@ -35,6 +46,8 @@ struct scan_leaf {
     struct gw_span text, key;
     uint32_t leaf;        /* index */
     unsigned report_from; /* confidence */
+    size_t from;          /* no match that begins in front of it is looked for */
+    bool growing;         /* matches go to s->matches */
     uint64_t work;        /* bytes that matchers looked at, and what validators cost */
     size_t word_start;    /* where the word before word_end begins */
     size_t word_end;      /* the last place that was asked about */
@@ -59,5 +72,26 @@ bool scan_has_word(struct gw_span text, size_t from, size_t to, const struct bun
 
 /* Keeps the strongest of overlapping findings from s->found[first] on, sorted by start. GW_ENOMEM. */
 enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first);
+
+/* ---- growing texts ---------------------------------------------------------------------- */
+
+/* Boundaries as the rule compiler defines them: may a match begin or end at `at`? */
+bool scan_boundary_before(uint32_t kind, struct gw_span text, size_t at);
+bool scan_boundary_after(uint32_t kind, struct gw_span text, size_t at);
+
+/* Begins to look at a text, which may have changed since: forgets what s remembers of its bytes. */
+void scan_begin(struct dlp_scanner *s);
+
+/* Finds every match that begins at x->from or later, in no order, into s->matches. x->growing must be set; the
+ * caller calls scan_prepare() and scan_begin() before. Returns x->st. */
+enum gw_status scan_growing(struct scan_leaf *x);
+
+/* Takes a match of x->growing; m as the matcher left it. */
+void scan_note(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
+               const struct bundle_match *m);
+
+/* The first place from `from` on where a match may begin that more text could bring about, lengthen or undo; the text's
+ * length when there is none. *hint: the pattern that said so, tried first the next time. */
+size_t scan_first_live(struct scan_leaf *x, size_t from, uint32_t *hint);
 
 #endif

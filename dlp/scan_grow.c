@@ -1,0 +1,156 @@
+/* dlp/scan_grow.c - what can be said of a text that is still growing. Thread: the scanner's.
+ *
+ * A start is live while more text could bring about, lengthen or undo a match there: its matcher looked for bytes behind
+ * the end, or what decides about the match (the boundary, a validator's look ahead) has not come. Nothing of a start that
+ * is not live depends on what comes, so the matches that begin before the first live start are those of the whole text.
+ *
+ * A match is judged on the text up to LOOK_AHEAD bytes behind it, however much is there: the verdict must not depend on
+ * how the text was cut. So context words count in front of a value only. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dlp/scan.h"
+
+enum {
+    LOOK_AHEAD = 2,       /* boundaries; validators that ask whether a number goes on */
+    LOOK_AHEAD_HOST = 40, /* url_password asks for the host behind */
+    MAX_MATCHES = 1 << 16,
+    WORK_FREE = 1 << 22, /* steps of one search for live starts, as in scan.c */
+    WORK_PER_BYTE = 512,
+};
+
+static size_t look_ahead(const struct bundle_rule *r)
+{
+    for (unsigned i = 0; i < r->n_checks; i++)
+        if (strcmp(r->checks[i].name, "url_password") == 0)
+            return LOOK_AHEAD_HOST;
+    return LOOK_AHEAD;
+}
+
+static bool is_tail_byte(char c)
+{
+    return ((unsigned char)c & 0xC0) == 0x80;
+}
+
+static bool add_match(struct scan_leaf *x, struct scan_match m)
+{
+    struct dlp_scanner *s = x->s;
+
+    if (s->n_matches == s->cap_matches) {
+        unsigned cap = s->cap_matches == 0 ? 32 : s->cap_matches * 2;
+        struct scan_match *grown = NULL;
+
+        if (cap > MAX_MATCHES) {
+            x->st = GW_ELIMIT;
+            return false;
+        }
+        grown = realloc(s->matches, cap * sizeof(*grown));
+        if (grown == NULL) {
+            x->st = GW_ENOMEM;
+            return false;
+        }
+        s->matches = grown;
+        s->cap_matches = cap;
+    }
+    m.order = s->n_matches;
+    s->matches[s->n_matches++] = m;
+    return true;
+}
+
+void scan_note(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
+               const struct bundle_match *m)
+{
+    struct gw_span whole = x->text;
+    size_t end = at + m->len, ahead = look_ahead(&x->rules->b->rules[p->rule]);
+    struct scan_match match = {.rule = p->rule,
+                               .match_start = at,
+                               .match_end = end,
+                               .start = at + m->start,
+                               .end = at + m->end};
+    unsigned confidence = 0;
+    bool found;
+
+    if (m->len == 0 || m->end <= m->start || !scan_boundary_after(p->after, x->text, end))
+        return;
+    if (x->text.len - end > ahead)
+        x->text.len = end + ahead;
+    found = scan_judge(x, p->rule, at, end, match.start, match.end, &confidence);
+    x->text = whole;
+    if (!found)
+        return;
+    while (match.start > x->from && is_tail_byte(x->text.ptr[match.start]))
+        match.start--;
+    while (match.end < x->text.len && is_tail_byte(x->text.ptr[match.end]))
+        match.end++;
+    match.confidence = (uint8_t)confidence;
+    (void)add_match(x, match);
+}
+
+/* Is the start `at` live because of that pattern? */
+static bool is_live(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
+    const unsigned char *text = (const unsigned char *)x->text.ptr + at;
+    size_t left = x->text.len - at;
+    struct bundle_match m = {.epoch = x->s->epoch, .memo = x->s->memo + p->first_memo};
+
+    if ((x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
+        !scan_boundary_before(p->before, x->text, at))
+        return false;
+    p->match(text, text + (left < p->reach ? left : p->reach), &m);
+    x->work += m.work + 1;
+    if (m.cut != 0 && left < p->reach)
+        return true;
+    return m.len != 0 && left - m.len < look_ahead(&x->rules->b->rules[p->rule]) &&
+           scan_boundary_after(p->after, x->text, at + m.len);
+}
+
+static bool any_live(struct scan_leaf *x, const struct bundle_starts *starts, size_t at,
+                     uint32_t *hint)
+{
+    unsigned char first = (unsigned char)x->text.ptr[at];
+
+    for (unsigned i = starts->first[first]; i < starts->first[first + 1]; i++) {
+        if (is_live(x, starts->items[i], at)) {
+            *hint = starts->items[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* [A-Za-z0-9_] */
+static bool is_word(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool hint_holds(struct scan_leaf *x, size_t at, uint32_t hint)
+{
+    const struct bundle *b = x->rules->b;
+    unsigned char c = (unsigned char)x->text.ptr[at];
+
+    return hint < b->n_patterns &&
+           (b->sets[b->patterns[hint].first].w[c >> 5] >> (c & 31) & 1u) != 0 &&
+           is_live(x, hint, at);
+}
+
+size_t scan_first_live(struct scan_leaf *x, size_t from, uint32_t *hint)
+{
+    const struct dlp_rules *r = x->rules;
+    size_t at = from;
+
+    if (at < x->text.len && hint_holds(x, at, *hint))
+        return at;
+    for (; at < x->text.len; at++) {
+        bool inside = at > 0 && is_word(x->text.ptr[at - 1]);
+
+        if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE) {
+            x->st = GW_ELIMIT;
+            break;
+        }
+        if ((!inside && any_live(x, &r->at_word, at, hint)) || any_live(x, &r->anywhere, at, hint))
+            break;
+    }
+    return at;
+}
