@@ -34,6 +34,11 @@ enum gw_status api_chat_note(struct api_reading *r, bool ok); /* GW_ENOMEM when 
 
 enum gw_status api_chat_write(struct api_writing *w);
 enum gw_status api_chat_write_messages(struct api_writing *w);
+/* True for the models that are known to take an effort of reasoning, by OpenAI's names. */
+bool api_chat_is_reasoning(struct gw_span model);
+/* The effort of reasoning: as asked for, or for the budget of tokens where the model takes one; the budget is named as
+ * left out where not. */
+struct gw_span api_chat_effort(struct api_writing *w);
 /* The parameters both dialects have, but for the answer's length; and what neither has is refused. */
 enum gw_status api_chat_write_common(struct api_writing *w);
 

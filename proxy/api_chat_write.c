@@ -11,7 +11,7 @@ static struct gw_span bare_model(struct gw_span model)
 }
 
 /* OpenAI's reasoning models: o1, o3, o4-mini, gpt-5. */
-static bool is_openai_reasoning(struct gw_span model)
+bool api_chat_is_reasoning(struct gw_span model)
 {
     struct gw_span m = bare_model(model);
 
@@ -22,7 +22,7 @@ static bool is_openai_reasoning(struct gw_span model)
 /* OpenAI's reasoning models refuse "max_tokens"; servers of the same API in the own house often know only that. */
 static void put_max_tokens(struct api_writing *w)
 {
-    api_put_raw(w->out, is_openai_reasoning(w->model) ? "max_completion_tokens" : "max_tokens",
+    api_put_raw(w->out, api_chat_is_reasoning(w->model) ? "max_completion_tokens" : "max_tokens",
                 w->req->max_tokens);
 }
 
@@ -36,14 +36,14 @@ static uint64_t tokens_of(struct gw_span number)
 
 /* A budget in tokens has no place here, an effort has: by the size at which other APIs speak of low, medium and high. Only
  * for models that are known to take it: others refuse the parameter. "-1" leaves it to the model, as does leaving it out. */
-static void put_reasoning(struct api_writing *w)
+struct gw_span api_chat_effort(struct api_writing *w)
 {
     const struct api_request *req = w->req;
     uint64_t budget = tokens_of(req->reasoning_budget);
     struct gw_span effort = req->reasoning_effort;
 
     if (effort.ptr == NULL && req->reasoning_budget.len != 0) {
-        if (budget == 0 || (!is_openai_reasoning(w->model) &&
+        if (budget == 0 || (!api_chat_is_reasoning(w->model) &&
                             !gw_span_starts(bare_model(w->model), GW_SPAN("gpt-oss"))))
             api_drop(w, "reasoning.budget");
         else
@@ -51,8 +51,13 @@ static void put_reasoning(struct api_writing *w)
                      : budget <= 16384 ? GW_SPAN("medium")
                                        : GW_SPAN("high");
     }
-    api_put_text(w->out, "reasoning_effort", effort);
-    if (req->reasoning_shown == API_YES)
+    return effort;
+}
+
+static void put_reasoning(struct api_writing *w)
+{
+    api_put_text(w->out, "reasoning_effort", api_chat_effort(w));
+    if (w->req->reasoning_shown == API_YES)
         api_drop(w, "reasoning.shown"); /* a server that shows it does so unasked */
 }
 

@@ -88,10 +88,18 @@ static bool read_text(struct input *in, const struct target *t, const char *at,
                       const struct gw_json_node *node)
 {
     static const char *const known[] = {"type", "text", NULL};
-    struct api_part *part = add_part(in, t, API_PART_TEXT);
+    struct api_part *part;
+    struct gw_span text;
 
-    return part != NULL && text_member(in, at, node, "text", true, &part->text) &&
-           note_rest(in, at, node, known);
+    if (!text_member(in, at, node, "text", true, &text))
+        return false;
+    if (text.len != 0) {
+        part = add_part(in, t, API_PART_TEXT);
+        if (part == NULL)
+            return false;
+        part->text = text;
+    }
+    return note_rest(in, at, node, known);
 }
 
 static bool read_refusal(struct input *in, const struct target *t, const char *at,
@@ -187,7 +195,7 @@ static bool read_part(struct input *in, const struct target *t, const char *at,
     return api_add_extra(in->r, false, "%s.type", at);
 }
 
-/* A string or a list of parts. */
+/* A string or a list of parts. An empty text says nothing, and other APIs refuse it. */
 static bool read_content(struct input *in, const struct target *t, const char *at, const char *name,
                          const struct gw_json_node *content)
 {
@@ -195,11 +203,11 @@ static bool read_content(struct input *in, const struct target *t, const char *a
     unsigned i = 0;
 
     if (gw_json_is(content, GW_JSON_STRING)) {
-        struct api_part *part = add_part(in, t, API_PART_TEXT);
+        struct api_part *part = content->raw.len == 0 ? NULL : add_part(in, t, API_PART_TEXT);
 
         if (part != NULL)
             part->text = gw_json_text(content, in->r->arena);
-        return part != NULL && part->text.ptr != NULL;
+        return content->raw.len == 0 || (part != NULL && part->text.ptr != NULL);
     }
     if (!gw_json_is(content, GW_JSON_ARRAY_BEGIN))
         return api_note_bad(in->r, "must be a string or a list", "%s.%s", at, name);
@@ -275,6 +283,8 @@ static bool read_call(struct input *in, const char *at, const struct gw_json_nod
     return part != NULL && text_member(in, at, node, "call_id", true, &part->id) &&
            text_member(in, at, node, "name", true, &part->name) &&
            text_member(in, at, node, "arguments", true, &part->json) &&
+           (part->json.len == 0 || api_is_object(part->json) ||
+            api_note_bad(in->r, "must be the text of a JSON object", "%s.arguments", at)) &&
            note_rest(in, at, node, known);
 }
 

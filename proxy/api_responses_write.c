@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/api_chat_private.h"
 #include "proxy/api_responses_private.h"
 
 /* ---- what cannot be said ------------------------------------------------------------------- */
@@ -46,8 +47,6 @@ static enum gw_status refuse_settings(struct api_writing *w)
     static const struct setting logprobs = {"logprobs", "logprobs",
                                             "generationConfig.responseLogprobs"};
     static const struct setting seed = {"seed", "seed", "generationConfig.seed"};
-    static const struct setting budget = {"reasoning.max_tokens", "thinking.budget_tokens",
-                                          "generationConfig.thinkingConfig.thinkingBudget"};
     const struct api_request *req = w->req;
 
     if (req->n_stop != 0)
@@ -66,8 +65,6 @@ static enum gw_status refuse_settings(struct api_writing *w)
         return api_cannot(w, name_of(w, &logprobs), "answers are translated without them");
     if (req->seed.len != 0)
         api_drop(w, "%s", name_of(w, &seed));
-    if (req->reasoning_budget.len != 0)
-        api_drop(w, "%s", name_of(w, &budget));
     return GW_OK;
 }
 
@@ -393,22 +390,30 @@ static void put_format(struct api_writing *w)
     gw_buf_adds(w->out, "}}");
 }
 
-/* Encrypted reasoning is what the next turn of the conversation needs, since nothing is stored. */
+/* Summaries are asked for where the client's API shows what the model thought: Anthropic's does so unasked. Other models
+ * refuse the parameters. What is encrypted is needed for the next turn of the conversation, since nothing is stored. */
 static void put_reasoning_settings(struct api_writing *w)
 {
     const struct api_request *req = w->req;
-    bool shown = req->reasoning_shown == API_YES;
+    struct gw_span effort = api_chat_effort(w);
+    bool thinks = req->dialect == API_ANTHROPIC && req->reasoning_budget.len != 0 &&
+                  !gw_span_is(req->reasoning_budget, "0");
+    bool shown = req->reasoning_shown == API_YES || (thinks && req->reasoning_shown == API_UNSET);
 
-    if (req->reasoning_effort.len == 0 && !shown)
+    if (effort.len == 0 && !api_chat_is_reasoning(w->model)) {
+        if (req->reasoning_shown == API_YES)
+            api_drop(w, "reasoning.shown");
+        return;
+    }
+    if (effort.len == 0 && !shown)
         return;
     gw_buf_adds(w->out, ",\"include\":[\"reasoning.encrypted_content\"],\"reasoning\":{");
-    if (req->reasoning_effort.len != 0) {
+    if (effort.len != 0) {
         gw_buf_adds(w->out, "\"effort\":");
-        gw_buf_add_json_str(w->out, req->reasoning_effort);
+        gw_buf_add_json_str(w->out, effort);
     }
     if (shown)
-        gw_buf_adds(w->out, req->reasoning_effort.len != 0 ? ",\"summary\":\"auto\""
-                                                           : "\"summary\":\"auto\"");
+        gw_buf_adds(w->out, effort.len != 0 ? ",\"summary\":\"auto\"" : "\"summary\":\"auto\"");
     gw_buf_addc(w->out, '}');
 }
 

@@ -56,7 +56,7 @@ static void test_requests_of_anthropic(void)
         "'tools':[{'type':'function','name':'f','description':'d','parameters':{'type':'object'},"
         "'strict':false}],'tool_choice':{'type':'function','name':'f'},'max_output_tokens':50,"
         "'store':false}",
-        "thinking.budget_tokens, messages[2].content[0], messages[3].content[0].is_error"));
+        "messages[2].content[0], messages[3].content[0].is_error, reasoning.budget"));
 #define ASKED "'max_tokens':9,'messages':[{'role':'user','content':'q'}]}"
     CHECK(refuses(API_ANTHROPIC, API_RESPONSES, "{'model':'m','stop_sequences':['x']," ASKED,
                   "stop_sequences"));
