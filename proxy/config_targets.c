@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "proxy/config_private.h"
+#include "proxy/provider_key.h"
 
 enum { MAX_PLACE = 64, MAX_PROJECT = 100 };
 
@@ -24,7 +25,7 @@ static void complain(struct config_load *l, bool warning, const struct proxy_con
 {
     char text[280];
 
-    (void)snprintf(text, sizeof(text), "targets.%.64s: %s", t->name, what);
+    (void)snprintf(text, sizeof(text), "targets.%.64s: %.200s", t->name, what);
     config_report_line(l, warning, t->line, text);
 }
 
@@ -176,13 +177,34 @@ static void check_azure(struct config_load *l, struct proxy_config_target *t)
             complain(l, false, t, "`deployments` has one without a name");
 }
 
+/* The key file is read here so that --check finds what is wrong with it; it may name the project too. */
+static void read_credentials(struct config_load *l, struct proxy_config_target *t)
+{
+    struct provider_key *key = NULL;
+    struct gw_err err = {0};
+
+    if (t->credentials.value.len == 0)
+        return;
+    if (provider_key_read(t->credentials.value, &key, &err) != GW_OK) {
+        char text[280];
+
+        (void)snprintf(text, sizeof(text), "`credentials`: %.200s", err.text);
+        complain(l, false, t, text);
+    } else if (t->project[0] == '\0') {
+        t->project = config_copy(l, gw_span_str(provider_key_project(key))).ptr;
+    }
+    provider_key_free(key);
+}
+
 static void check_vertex(struct config_load *l, struct proxy_config_target *t)
 {
     bool place = is_plain(t->location, "-", MAX_PLACE);
 
     if (!place)
         complain(l, false, t, "kind vertex needs `location`, such as europe-west4 or global");
-    if (!is_plain(t->project, "-.:", MAX_PROJECT))
+    read_credentials(l, t);
+    if (!is_plain(t->project, "-.:", MAX_PROJECT) &&
+        (t->project[0] != '\0' || (l->flags & PROXY_CONFIG_NO_SECRETS) == 0))
         complain(l, false, t, "kind vertex needs `project`, the project's id");
     if (t->credentials.source[0] == '\0')
         complain(l, false, t,

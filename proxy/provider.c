@@ -249,11 +249,9 @@ static const struct provider_kind gemini = {gemini_speaks, gemini_dialect, gemin
 static const struct provider_kind *kind_of(const struct proxy_config_target *t)
 {
     static const struct provider_kind *const kinds[PROXY_TARGET_KIND_COUNT] = {
-        [PROXY_TARGET_OPENAI] = &openai,
-        [PROXY_TARGET_ANTHROPIC] = &anthropic,
-        [PROXY_TARGET_GEMINI] = &gemini,
-        [PROXY_TARGET_AZURE] = &provider_azure,
-        [PROXY_TARGET_BEDROCK] = &provider_bedrock,
+        [PROXY_TARGET_OPENAI] = &openai,          [PROXY_TARGET_ANTHROPIC] = &anthropic,
+        [PROXY_TARGET_GEMINI] = &gemini,          [PROXY_TARGET_AZURE] = &provider_azure,
+        [PROXY_TARGET_VERTEX] = &provider_vertex, [PROXY_TARGET_BEDROCK] = &provider_bedrock,
     };
 
     return kinds[t->kind];

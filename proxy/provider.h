@@ -22,8 +22,7 @@ enum provider_op {
     PROVIDER_OTHER,        /* the client's own method and path, passed through */
 };
 
-struct
-    provider_tokens; /* provider_token.h: access tokens of vertex targets, kept fresh by a thread */
+struct provider_tokens; /* provider_token.h: access tokens of vertex targets */
 
 struct provider_call {
     const struct proxy_config_target *target;
@@ -42,9 +41,9 @@ struct provider_call {
     bool versioned; /* the client's fields hold anthropic-version, which the caller copies */
     struct gw_span
         beta; /* the client's anthropic-beta, which bedrock wants in the body; or empty */
-    struct gw_span body; /* final: it may be signed */
-    const struct provider_tokens *tokens;
-    int64_t now_s; /* wall clock, for signatures; tests pin it */
+    struct gw_span body;            /* final: it may be signed */
+    struct provider_tokens *tokens; /* NULL: the configuration has no vertex target */
+    int64_t now_s;                  /* wall clock, for signatures; tests pin it */
 };
 
 /* True when the target takes such a body for that model as it is (or but for provider_adapt_body). OTHER: d is the

@@ -128,6 +128,68 @@ static void test_bedrock_bodies(void)
     proxy_config_free(cfg);
 }
 
+/* ---- vertex ------------------------------------------------------------------------------- */
+
+static void test_vertex(void)
+{
+    struct proxy_config *cfg = NULL;
+    struct gw_err err = {0};
+    struct provider_call c;
+    enum api_dialect d = API_CHAT;
+    /* Without secrets: the account is test_provider_token.c's matter. */
+    const char *text = "targets:\n"
+                       "  v: { kind: vertex, project: p-1, location: europe-west4, credentials: "
+                       "env:X, zone: approved }\n"
+                       "  g: { kind: vertex, project: p-1, location: global, credentials: env:X, "
+                       "zone: approved }\n"
+                       "  m: { kind: vertex, project: 'x.y:p', location: eu, credentials: env:X, "
+                       "zone: approved }\n";
+
+    if (!CHECK(proxy_config_parse(gw_span_str(text), "t.yaml", PROXY_CONFIG_NO_SECRETS, &cfg, NULL,
+                                  NULL, &err) == GW_OK))
+        return;
+    CHECK(strcmp(cfg->targets[0].base_url.host, "europe-west4-aiplatform.googleapis.com") == 0);
+    CHECK(strcmp(cfg->targets[1].base_url.host, "aiplatform.googleapis.com") == 0);
+    CHECK(strcmp(cfg->targets[2].base_url.host, "aiplatform.eu.rep.googleapis.com") == 0);
+#define GOOGLE "POST /v1/projects/p-1/locations/europe-west4/publishers/google/models/"
+#define CLAUDE "POST /v1/projects/p-1/locations/europe-west4/publishers/anthropic/models/"
+    c = call(&cfg->targets[0], PROVIDER_CHAT, API_GEMINI, "gemini-2.5-pro");
+    line_is(&c, GOOGLE "gemini-2.5-pro:generateContent");
+    body_becomes(&c, "{\"contents\":[]}", NULL);
+    c.stream = true;
+    c.query = GW_SPAN("?alt=sse&key=AIza&x=1");
+    line_is(&c, GOOGLE "gemini-2.5-pro:streamGenerateContent?alt=sse&x=1");
+    c.json_array = true;
+    c.query = GW_SPAN("");
+    line_is(&c, GOOGLE "gemini-2.5-pro:streamGenerateContent");
+    c = call(&cfg->targets[0], PROVIDER_COUNT_TOKENS, API_GEMINI, "models/gemini-2.5-pro");
+    line_is(&c, GOOGLE "gemini-2.5-pro:countTokens");
+    c.model = GW_SPAN("models/../../../x");
+    line_fails(&c, GW_EINVAL);
+    c = call(&cfg->targets[2], PROVIDER_CHAT, API_GEMINI, "g");
+    line_is(&c, "POST /v1/projects/x.y:p/locations/eu/publishers/google/models/g:generateContent");
+
+    c = call(&cfg->targets[0], PROVIDER_CHAT, API_ANTHROPIC, "claude-sonnet-4@20250514");
+    c.query = GW_SPAN("?beta=true");
+    line_is(&c, CLAUDE "claude-sonnet-4@20250514:rawPredict");
+    c.stream = true;
+    line_is(&c, CLAUDE "claude-sonnet-4@20250514:streamRawPredict");
+    body_becomes(&c, "{\"model\":\"claude-sonnet-4@20250514\",\"stream\":true}",
+                 "{\"anthropic_version\":\"vertex-2023-10-16\",\"stream\":true}");
+    c.op = PROVIDER_COUNT_TOKENS;
+    line_is(&c, CLAUDE "count-tokens:rawPredict");
+    body_becomes(&c, "{\"model\":\"claude-x\"}",
+                 "{\"anthropic_version\":\"vertex-2023-10-16\",\"model\":\"claude-x\"}");
+    c.op = PROVIDER_OTHER; /* no path of a client's, with the account's rights */
+    c.path = GW_SPAN("/v1/projects/other/locations/x/endpoints");
+    line_fails(&c, GW_EUNSUPPORTED);
+    CHECK(provider_dialect(c.target, GW_SPAN("claude-x"), &d) && d == API_ANTHROPIC);
+    CHECK(provider_dialect(c.target, GW_SPAN("gemini-x"), &d) && d == API_GEMINI);
+    CHECK(!provider_speaks(c.target, PROVIDER_CHAT, API_GEMINI, GW_SPAN("claude-x")));
+    CHECK(!provider_speaks(c.target, PROVIDER_CHAT, API_ANTHROPIC, GW_SPAN("gemini-x")));
+    proxy_config_free(cfg);
+}
+
 int main(void)
 {
     set_key();
@@ -136,5 +198,6 @@ int main(void)
     (void)setenv("TEST_SESSION", "session-token-of-the-test", 1); // NOLINT(concurrency-mt-unsafe)
     test_bedrock_calls();
     test_bedrock_bodies();
+    test_vertex();
     return test_done();
 }
