@@ -35,7 +35,7 @@ enum { KERN_ALIGN = 64 };
 
 /* Largest difference that a table may show to the scalar one, relative to the stated size. */
 #define KERN_TOL_MATMUL 2e-5f /* to sum |w * x| over the row */
-#define KERN_TOL_OP     5e-6f /* norm, rope, silu, softmax, add: to the largest output */
+#define KERN_TOL_OP     5e-6f /* norms, rope, silu, gelu, softmax, add: to the largest output */
 #define KERN_TOL_ATTN   5e-5f /* to the largest |v| */
 
 /* ---- matrices --------------------------------------------------------------------------- */
@@ -174,6 +174,13 @@ struct kern_ops {
 
     /* out[i] = x[i] / sqrt(mean(x^2) + eps) * w[i]; out may be x. w NULL: ones. n >= 1. */
     void (*rms_norm)(float *out, const float *x, const float *w, size_t n, float eps);
+
+    /* out[i] = (x[i] - mean(x)) / sqrt(variance(x) + eps) * w[i] + b[i]; out may be x. n >= 1. */
+    void (*layer_norm)(float *out, const float *x, const float *w, const float *b, size_t n,
+                       float eps);
+
+    /* x[i] = x[i] * P(a standard normal value is below x[i]): the exact GELU, by erf. */
+    void (*gelu)(float *x, size_t n);
 
     /* Rotates the first n_rot (even) values of each of n_heads heads of head_dim at x, in place, by the
      * angles whose cosine and sine are in cos[n_rot / 2], sin[n_rot / 2]. */

@@ -75,6 +75,49 @@ static void rms_norm(float *out, const float *x, const float *w, size_t n, float
     }
 }
 
+static void layer_norm(float *out, const float *x, const float *w, const float *b, size_t n,
+                       float eps)
+{
+    double sum = 0, squares = 0;
+
+    for (size_t i = 0; i < n; i += VF_LANES)
+        sum += (double)vf_reduce_add(vf_load_n(x + i, n - i));
+
+    const vf mean = vf_set1((float)(sum / (double)n));
+
+    for (size_t i = 0; i < n; i += VF_LANES)
+        squares +=
+            vf_sum_squares(vf_first_n(vf_sub(vf_load_n(x + i, n - i), mean), vf_zero(), n - i));
+
+    const vf scale = vf_set1(1.0f / sqrtf((float)(squares / (double)n) + eps));
+
+    for (size_t i = 0; i < n; i += VF_LANES) {
+        vf v = vf_mul(vf_sub(vf_load_n(x + i, n - i), mean), scale);
+
+        vf_store_n(out + i, vf_fma(v, vf_load_n(w + i, n - i), vf_load_n(b + i, n - i)), n - i);
+    }
+}
+
+/* With q the probability above |x|: max(x, 0) - |x| q. q = (a1 t + ... + a5 t^5) exp(-x^2 / 2) / 2 with
+ * t = 1 / (1 + p |x| / sqrt 2), off by 0.75e-7 at most (Abramowitz and Stegun 7.1.26). */
+static void gelu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += VF_LANES) {
+        const vf v = vf_load_n(x + i, n - i);
+        const vf size = vf_max(v, vf_sub(vf_zero(), v));
+        const vf t =
+            vf_div(vf_set1(1.0f), vf_fma(size, vf_set1(0.3275911f * 0.70710678f), vf_set1(1.0f)));
+        vf q = vf_fma(t, vf_set1(1.061405429f), vf_set1(-1.453152027f));
+
+        q = vf_fma(q, t, vf_set1(1.421413741f));
+        q = vf_fma(q, t, vf_set1(-0.284496736f));
+        q = vf_fma(q, t, vf_set1(0.254829592f));
+        q = vf_mul(vf_mul(q, t), vf_exp(vf_mul(vf_mul(v, v), vf_set1(-0.5f))));
+        vf_store_n(x + i, vf_sub(vf_max(v, vf_zero()), vf_mul(size, vf_mul(q, vf_set1(0.5f)))),
+                   n - i);
+    }
+}
+
 static void silu_mul(float *out, const float *gate, const float *up, size_t n)
 {
     for (size_t i = 0; i < n; i += VF_LANES) {

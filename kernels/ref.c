@@ -19,6 +19,31 @@ static void ref_rms_norm(float *out, const float *x, const float *w, size_t n, f
         out[i] = x[i] * scale * (w != NULL ? w[i] : 1.0f);
 }
 
+static void ref_layer_norm(float *out, const float *x, const float *w, const float *b, size_t n,
+                           float eps)
+{
+    double sum = 0, squares = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i];
+
+    const float mean = (float)(sum / (double)n);
+
+    for (size_t i = 0; i < n; i++)
+        squares += (double)(x[i] - mean) * (double)(x[i] - mean);
+
+    const float scale = 1.0f / sqrtf((float)(squares / (double)n) + eps);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = (x[i] - mean) * scale * w[i] + b[i];
+}
+
+static void ref_gelu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0.70710678f));
+}
+
 void kern_ref_rope(float *x, unsigned n_heads, unsigned head_dim, unsigned n_rot, const float *cos,
                    const float *sin, enum kern_rope style)
 {
@@ -150,6 +175,8 @@ const struct kern_ops kern_scalar_ops = {
     .quantize = kern_ref_quantize,
     .matmul = kern_ref_matmul,
     .rms_norm = ref_rms_norm,
+    .layer_norm = ref_layer_norm,
+    .gelu = ref_gelu,
     .rope = kern_ref_rope,
     .silu_mul = ref_silu_mul,
     .add = ref_add,

@@ -54,6 +54,39 @@ static void test_rms_norm(const struct kern_ops *ops, struct vectors *v, size_t 
     CHECK(op_error(v->x, v->want, n) <= (double)KERN_TOL_OP);
 }
 
+/* A common offset is what makes a variance hard. */
+static void test_layer_norm(const struct kern_ops *ops, struct vectors *v, size_t n)
+{
+    double sum = 0, squares = 0, mean, scale;
+    float b[MAX_N];
+
+    for (size_t i = 0; i < n; i++) {
+        v->x[i] += 3.0f;
+        b[i] = 0.1f * (float)(i % 5);
+        sum += (double)v->x[i];
+    }
+    mean = sum / (double)n;
+    for (size_t i = 0; i < n; i++)
+        squares += ((double)v->x[i] - mean) * ((double)v->x[i] - mean);
+    scale = 1 / sqrt(squares / (double)n + 1e-5);
+    for (size_t i = 0; i < n; i++)
+        v->want[i] = ((double)v->x[i] - mean) * scale * (double)v->y[i] + (double)b[i];
+    ops->layer_norm(v->out, v->x, v->y, b, n, 1e-5f);
+    CHECK(op_error(v->out, v->want, n) <= (double)KERN_TOL_OP);
+    ops->layer_norm(v->x, v->x, v->y, b, n, 1e-5f);
+    CHECK(memcmp(v->x, v->out, n * sizeof(float)) == 0);
+}
+
+static void test_gelu(const struct kern_ops *ops, struct vectors *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        v->x[i] *= 4.0f;
+        v->want[i] = 0.5 * (double)v->x[i] * erfc(-(double)v->x[i] * sqrt(0.5));
+    }
+    ops->gelu(v->x, n);
+    CHECK(op_error(v->x, v->want, n) <= (double)KERN_TOL_OP);
+}
+
 static void test_silu_mul(const struct kern_ops *ops, struct vectors *v, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -155,7 +188,13 @@ static void test_not_finite(const struct kern_ops *ops)
     x[0] = -INFINITY, x[1] = 1, x[2] = -INFINITY, x[3] = 1, x[4] = -500;
     ops->softmax(x, 5, 1.0f);
     CHECK(x[0] == 0 && x[1] == 0.5f && x[2] == 0 && x[3] == 0.5f && x[4] == 0);
+    x[0] = NAN, x[1] = 90, x[2] = -90, x[3] = INFINITY, x[4] = 0;
+    ops->gelu(x, 5);
+    CHECK(isnan(x[0]) && x[1] == 90 && fabsf(x[2]) < 1e-6f && x[4] == 0);
+    CHECK(isinf(x[3]) || isnan(x[3]));
     x[0] = NAN;
+    ops->layer_norm(out, x, y, y, 5, 1e-5f);
+    CHECK(isnan(out[1]));
     ops->rms_norm(out, x, NULL, 5, 1e-5f);
     CHECK(isnan(out[1]));
 }
@@ -168,6 +207,11 @@ static void test_table(const struct kern_ops *ops)
     for (unsigned i = 0; i < N_SIZES; i++) {
         vectors_fill(&v, sizes[i], &seed);
         test_rms_norm(ops, &v, sizes[i]);
+        vectors_fill(&v, sizes[i], &seed);
+        if (sizes[i] > 1)
+            test_layer_norm(ops, &v, sizes[i]);
+        vectors_fill(&v, sizes[i], &seed);
+        test_gelu(ops, &v, sizes[i]);
         vectors_fill(&v, sizes[i], &seed);
         test_silu_mul(ops, &v, sizes[i]);
         vectors_fill(&v, sizes[i], &seed);
