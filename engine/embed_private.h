@@ -1,4 +1,4 @@
-/* engine/embed_private.h - a request for embeddings and the channel that its event goes back through.
+/* engine/embed_private.h - the embedder, its requests, and the channels that their events go back through.
  *
  * Two threads hold a request: the channel's (submits, cancels, takes the event) and the embedder's
  * (computes). Invariants: (E1) `listed`, `done` and setting `canceled` happen under the channel's lock;
@@ -12,7 +12,13 @@
 #include <stdatomic.h>
 
 #include "base/queue.h"
+#include "engine/bert.h"
 #include "engine/engine.h"
+#include "engine/pool.h"
+#include "engine/wordpiece.h"
+
+/* A text has two special tokens. */
+enum { EMBED_MIN_TOKENS = 2 };
 
 struct embed_req {
     uint64_t id;
@@ -46,6 +52,30 @@ struct engine_embed_chan {
     unsigned n_reqs, capacity;
     bool draining; /* the queue's bell was acknowledged */
 };
+
+struct engine_embedder {
+    char name[64];
+    struct bert b;
+    struct wordpiece *wp;
+    struct pool *p;
+    struct bert_space *space;
+    struct gw_queue *cmds; /* of struct embed_req * */
+    pthread_t thread;
+    bool started;
+    unsigned max_tokens, max_unfinished, step_tokens;
+
+    /* The thread's. */
+    struct embed_req *first; /* whose texts are not all computed, in the order of their turns */
+    struct bert_run *runs;   /* [step_tokens / EMBED_MIN_TOKENS] */
+
+    atomic_bool quit;
+    atomic_uint n_unfinished;
+    atomic_ullong next_id, n_bytes; /* n_bytes: of the texts of what is unfinished */
+    atomic_ullong n_requests, n_texts, n_tokens, n_rejected, n_canceled;
+};
+
+/* What the embedder's thread runs; arg: struct engine_embedder. Ends when quit is set and the queue closed. */
+void *embed_work(void *arg);
 
 /* A channel for at most capacity unfinished requests. NULL: out of memory or descriptors. */
 struct engine_embed_chan *embed_chan_new(struct engine_embedder *e, unsigned capacity);

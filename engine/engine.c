@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "engine/chat.h"
-#include "engine/cpus.h"
 #include "engine/gguf.h"
 #include "engine/model.h"
 #include "engine/pool.h"
@@ -53,14 +52,6 @@ static enum gw_status open_text(struct engine *e, const struct gguf *g, struct g
     return chat_open(g, e->tok, &e->chat, err);
 }
 
-static unsigned choose_threads(unsigned wanted)
-{
-    unsigned allowed = cpus_allowed("");
-    unsigned n = wanted == 0 || wanted > allowed ? allowed : wanted;
-
-    return n < POOL_MAX_THREADS ? n : POOL_MAX_THREADS;
-}
-
 static enum gw_status start(struct engine *e, const struct engine_config *cfg, const struct gguf *g,
                             struct gw_err *err)
 {
@@ -75,7 +66,7 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
     if (seqs > MAX_SEQS || queued > MAX_QUEUED)
         return gw_fail(err, GW_EINVAL, "at most %d sequences and %d waiting requests are possible",
                        MAX_SEQS, MAX_QUEUED);
-    GW_TRY(pool_new(choose_threads(cfg->threads), &e->p, err));
+    GW_TRY(pool_new(pool_choose_threads(cfg->threads), &e->p, err));
     GW_TRY(model_load(&e->m, g, ops, e->p, cfg->progress, cfg->progress_ctx, err));
     GW_TRY(open_text(e, g, err));
     e->max_context = cfg->max_context == 0 ? DEFAULT_CONTEXT : cfg->max_context;

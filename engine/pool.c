@@ -17,6 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/cpus.h"
+
 /* Pauses before sleeping: about 20 to 50 us, longer than the threads of one phase differ and shorter
  * than anybody notices. */
 enum { SPINS = 1000 };
@@ -148,6 +150,14 @@ void pool_free(struct pool *p)
     for (unsigned i = 1; i <= p->n_started; i++)
         (void)pthread_join(p->helpers[i].thread, NULL);
     free(p);
+}
+
+unsigned pool_choose_threads(unsigned wanted)
+{
+    unsigned allowed = cpus_allowed("");
+    unsigned n = wanted == 0 || wanted > allowed ? allowed : wanted;
+
+    return n < POOL_MAX_THREADS ? n : POOL_MAX_THREADS;
 }
 
 unsigned pool_n_threads(const struct pool *p)

@@ -21,6 +21,9 @@ enum gw_status pool_new(unsigned n, struct pool **out, struct gw_err *err);
 /* Ends the threads. No pool_run may be in progress. p may be NULL. */
 void pool_free(struct pool *p);
 
+/* How many threads a model should get of the `wanted` (0: all) that the process may keep busy. */
+unsigned pool_choose_threads(unsigned wanted);
+
 unsigned pool_n_threads(const struct pool *p);
 
 /* Runs fn(ctx, thread) once for each thread from 0 to n - 1 and returns when all are done. Thread: one

@@ -1,0 +1,34 @@
+/* engine/wordpiece.h - text to tokens for BERT models: WordPiece after the basic tokenisation of uncased
+ * models (engine/fold.h).
+ *
+ * A text is folded, cut into words at spaces and around punctuation and ideographs, and each word into the
+ * longest pieces that the vocabulary has, from left to right; a word that cannot be cut, or that has more than
+ * max_chars characters, becomes one "unknown" token. Text is only ever text: "[SEP]" in it is five letters
+ * and two brackets, not the special token. Time is linear in the text's length times the longest piece's.
+ * Immutable once opened: any thread. */
+#ifndef ENGINE_WORDPIECE_H
+#define ENGINE_WORDPIECE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/span.h"
+
+struct wordpiece;
+
+/* Reads the text of a tokenizer.json, which nobody vouched for; it may go away afterwards. GW_EPARSE;
+ * GW_EUNSUPPORTED: another kind of tokenizer (cased, or not WordPiece); GW_ELIMIT; GW_ENOMEM. */
+enum gw_status wordpiece_open(struct gw_span json_text, struct wordpiece **out, struct gw_err *err);
+void wordpiece_free(struct wordpiece *wp); /* may be NULL */
+
+/* Ids are below this. */
+unsigned wordpiece_n_vocab(const struct wordpiece *wp);
+
+/* Writes the tokens of text, between the two special ones, to ids (max of them, at least 2) and sets *n.
+ * Bytes that are not UTF-8 are dropped. Returns false, *n unchanged, when they are more than max. */
+bool wordpiece_encode(const struct wordpiece *wp, struct gw_span text, int32_t *ids, unsigned max,
+                      unsigned *n);
+
+#endif
