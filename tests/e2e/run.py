@@ -19,52 +19,20 @@ import threading
 import time
 import traceback
 
-from world import BUILD, CACHE, MAIL, PHI, ROOT, SECRET, World, check, count, skip, wait_for
+from suites import run_all, run_sdk, set_up
+from world import BUILD, MAIL, PHI, ROOT, SECRET, World, check, count, skip, wait_for
 
 QUICK = "--quick" in sys.argv
-OPENAI_PYTHON, OPENAI_NODE, NODE = "openai==3.54.0", "openai@7.57.0", "node@22"
 
 
 # ---- the SDKs -----------------------------------------------------------------------------------
 
-def set_up_sdks():
-    """Installs both SDKs into the cache, once. Returns (python, node, node_modules)."""
-    venv, node = os.path.join(CACHE, "venv"), os.path.join(CACHE, "node")
-    py, nodebin = venv + "/bin/python", node + "/node_modules/node/bin/node"
-    if not os.path.exists(venv + "/complete"):
-        shutil.rmtree(venv, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        subprocess.run([venv + "/bin/pip", "install", "-q", OPENAI_PYTHON], check=True)
-        open(venv + "/complete", "w").close()
-    if not os.path.exists(node + "/complete"):
-        shutil.rmtree(node, ignore_errors=True)
-        os.makedirs(node)
-        with open(node + "/package.json", "w") as f:
-            f.write('{"private":true}')
-        npm = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"]
-        subprocess.run(npm + [NODE], cwd=node, check=True)
-        env = dict(os.environ, PATH=os.path.dirname(nodebin) + ":" + os.environ["PATH"])
-        subprocess.run(npm + [OPENAI_NODE], cwd=node, check=True, env=env)
-        open(node + "/complete", "w").close()
-    shutil.copy(os.path.join(ROOT, "tests/e2e/sdk_node.mjs"), node + "/sdk_node.mjs")
-    return py, nodebin, node + "/sdk_node.mjs"
-
-
-def run_sdk(what, argv, env):
-    env = {**{k: v for k, v in os.environ.items() if not k.endswith("_PROXY") and "CA" not in k and "CERT" not in k},
-           "E2E_SECRET": SECRET, "E2E_MAIL": MAIL, "E2E_PHI": PHI, **env}
-    r = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=300)
-    n = 0
-    for line in r.stdout.splitlines():
-        if line.startswith(("ok ", "FAIL")):
-            n += 1
-            check(line.startswith("ok"), line[5:])
-    check(r.returncode == 0 and n > 5, what + " ran to its end", r.stdout[-300:] + r.stderr[-1500:])
-
-
 def test_sdks(w, key):
-    py, node, script = set_up_sdks()
-    before = len(w.received())
+    tools = set_up()
+    py, node, script = tools[0], tools[1], tools[2] + "/sdk_node.mjs"
+    mock = f"http://127.0.0.1:{w.mock_http}"
+    run_all(tools, "direct", mock, "key-of-the-test")
+    before, left = len(w.received()), w.received().count(b"#ABORT")
     direct = {"E2E_MODE": "direct", "OPENAI_BASE_URL": f"http://127.0.0.1:{w.port}/v1", "OPENAI_API_KEY": key}
     run_sdk("python direct", [py, os.path.join(ROOT, "tests/e2e/sdk_python.py")], direct)
     run_sdk("node direct", [node, script], direct)
@@ -84,7 +52,7 @@ def test_sdks(w, key):
     check(b"sk-provider-key-of-the-test" in seen, "the provider's key was added")
     check(b"sk-the-users-own-credential" in seen, "an intercepted request kept its own credential")
     check(b"DLP_AWS_ACCESS_KEY_" in seen, "placeholders reached the provider instead")
-    wait_for("the provider saw the clients leave", lambda: w.received().count(b"#ABORT") >= 2, 10)
+    wait_for("the provider saw the clients leave", lambda: w.received().count(b"#ABORT") >= left + 2, 10)
 
 
 # ---- single behaviours --------------------------------------------------------------------------
