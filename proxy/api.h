@@ -42,6 +42,9 @@ enum api_part_kind {
     API_PART_TOOL_RESULT, /* of the user, also where a dialect has a role of its own for it */
 };
 
+/* "system", "user", "assistant". */
+struct gw_span api_role_name(enum api_role role);
+
 /* Empty spans: not given. */
 struct api_part {
     enum api_part_kind kind;

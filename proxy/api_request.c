@@ -374,3 +374,16 @@ struct gw_span api_or_empty_object(struct gw_span json)
 {
     return json.len == 0 ? GW_SPAN("{}") : json;
 }
+
+struct gw_span api_role_name(enum api_role role)
+{
+    switch (role) {
+    case API_ROLE_SYSTEM:
+        return GW_SPAN("system");
+    case API_ROLE_ASSISTANT:
+        return GW_SPAN("assistant");
+    case API_ROLE_USER:
+    default:
+        return GW_SPAN("user");
+    }
+}

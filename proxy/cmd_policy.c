@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "proxy/api_openai.h"
+#include "proxy/api.h"
 #include "proxy/cli.h"
 #include "proxy/cmd.h"
 #include "proxy/cmd_rules.h"
@@ -97,21 +97,24 @@ static bool read_chat(struct gw_arena *arena, struct gw_span body, struct cmd_po
 {
     struct gw_json *json = gw_json_new();
     struct router_features *f = &r->in.features;
-    struct api_chat chat = {0};
+    struct api_request asked = {.dialect = API_CHAT};
+    struct gw_json_node *root;
     const char *param;
     bool ok = false;
 
     if (json == NULL)
         (void)gw_fail(err, GW_ENOMEM, "out of memory");
     else
-        ok = api_chat_parse(json, arena, body, &chat, &param, err) == GW_OK;
-    for (unsigned i = 0; ok && i < chat.n_messages; i++)
-        router_features_add(f, chat.messages[i].role, chat.messages[i].content);
+        ok = gw_json_tree(json, arena, body, NULL, &root, err) == GW_OK &&
+             api_read_request(API_CHAT, root, arena, &asked, &param, err) == GW_OK;
+    for (unsigned i = 0; ok && i < asked.n_messages; i++)
+        router_features_add(f, api_role_name(asked.messages[i].role),
+                            api_message_text(&asked.messages[i], arena));
     if (ok) {
-        f->tools = (uint16_t)(chat.n_tools < UINT16_MAX ? chat.n_tools : UINT16_MAX);
-        f->schema = chat.has_schema;
+        f->tools = (uint16_t)(asked.n_tools < UINT16_MAX ? asked.n_tools : UINT16_MAX);
+        f->schema = asked.format != API_FORMAT_TEXT;
         if (r->in.model.len == 0)
-            r->in.model = chat.model;
+            r->in.model = asked.model;
     }
     gw_json_free(json);
     return ok;

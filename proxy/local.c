@@ -1,12 +1,11 @@
-/* proxy/local.c - runs a chat request on the engine and renders its tokens as OpenAI's answers. Worker's
- * thread; the engine's own threads meet it only in the channel. */
+/* proxy/local.c - runs chat requests of every dialect on the engine: its tokens become events. Worker's thread. */
 #include "proxy/local.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "proxy/local_embed.h"
 #include "proxy/request_private.h"
 #include "proxy/worker.h"
 
@@ -16,9 +15,8 @@ struct attempt {
     struct req *req;
     struct engine_chan *chan;
     uint64_t id;
-    char answer_id[48];
-    struct api_answer answer;
-    struct gw_buf text; /* the whole answer, or what a slow client has not been given yet */
+    struct gw_buf text; /* what the client has not been given yet */
+    unsigned prompt_tokens;
     bool stream, began, paused;
 };
 
@@ -28,52 +26,46 @@ static void attempt_free(struct attempt *a)
     free(a);
 }
 
-static enum gw_status check(const struct req *req, struct gw_err *err)
+bool local_serves(const struct server *s, unsigned target, enum endpoint_kind kind)
 {
-    if (req->endpoint != REQ_ENDPOINT_CHAT)
-        return gw_fail(err, GW_EUNSUPPORTED, "the local model answers chat completions only");
-    if (req->chat.local_unsupported != NULL)
-        return gw_fail(err, GW_EUNSUPPORTED, "the local model does not support %s",
-                       req->chat.local_unsupported);
-    return GW_OK;
+    if (kind == ENDPOINT_EMBEDDINGS)
+        return s->embedders[target] != NULL;
+    return s->engines[target] != NULL && (kind == ENDPOINT_CHAT || kind == ENDPOINT_COUNT_TOKENS);
 }
 
-static enum gw_status submit(struct attempt *a, const struct api_chat *chat, struct gw_err *err)
-{
-    struct engine_message *m = gw_arena_array(a->req->arena, chat->n_messages, sizeof(*m));
-    struct engine_params p = chat->params;
+/* ---- starting --------------------------------------------------------------------------- */
 
-    if (m == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory");
-    for (unsigned i = 0; i < chat->n_messages; i++)
-        m[i] = (struct engine_message){chat->messages[i].role, chat->messages[i].content};
-    p.deadline_ns = gw_clock_ns() + (uint64_t)MAX_LOCAL_MS * GW_NS_PER_MS;
-    return engine_submit(a->chan, m, chat->n_messages, &p, a, &a->id, err);
+/* What the model gets: as it was asked, or read anew when policy edits for the local model too (scope: always). */
+static enum gw_status read_asked(struct req *req, struct local_request *out, struct gw_err *err)
+{
+    struct api_request edited = {
+        .dialect = req->ep.dialect, .model = req->asked.model, .stream = req->asked.stream};
+    struct gw_json_node *root;
+
+    if (!req->edited)
+        return local_read(&req->asked, req->arena, out, &req->error_param, err);
+    GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &root, err));
+    GW_TRY(api_read_request(req->ep.dialect, root, req->arena, &edited, &req->error_param, err));
+    return local_read(&edited, req->arena, out, &req->error_param, err);
 }
 
-static enum gw_status local_start(struct req *req, unsigned target, struct gw_err *err)
+static enum gw_status start_chat(struct req *req, unsigned target, struct gw_err *err)
 {
-    struct api_chat chat = req->chat;
+    struct local_request local;
     struct attempt *a;
     enum gw_status st;
 
-    GW_TRY(check(req, err));
-    if (req->edited) { /* policy edits for the local model too (scope: always) */
-        const char *param;
-
-        GW_TRY(api_chat_parse(req->w->json, req->arena, req_out_body(req), &chat, &param, err));
-    }
+    GW_TRY(read_asked(req, &local, err));
+    if (req->w->engines[target] == NULL)
+        return gw_fail(err, GW_EAGAIN, "the local model is not loaded");
     a = calloc(1, sizeof(*a));
     if (a == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     a->req = req;
     a->chan = req->w->engines[target];
-    a->stream = chat.stream;
-    (void)snprintf(a->answer_id, sizeof(a->answer_id), "chatcmpl-%s", req->id);
-    a->answer = (struct api_answer){
-        .id = a->answer_id, .created = gw_clock_wall_ms() / 1000, .model = req->out_model};
-    st = a->chan == NULL ? gw_fail(err, GW_EAGAIN, "the local model is not loaded")
-                         : submit(a, &chat, err);
+    a->stream = req->asked.stream;
+    local.params.deadline_ns = gw_clock_ns() + (uint64_t)MAX_LOCAL_MS * GW_NS_PER_MS;
+    st = engine_submit(a->chan, local.messages, local.n_messages, &local.params, a, &a->id, err);
     if (st != GW_OK) {
         attempt_free(a);
         return st;
@@ -82,12 +74,61 @@ static enum gw_status local_start(struct req *req, unsigned target, struct gw_er
     return GW_OK;
 }
 
+/* Tokens of the prompt that the template makes. Bounded by limits.max_body; no model is run. */
+static enum gw_status count_tokens(struct req *req, unsigned target, struct gw_err *err)
+{
+    const struct engine *e = req->w->server->engines[target];
+    struct local_request local;
+    struct gw_buf prompt = {0}, out = {0};
+    int32_t *tokens = NULL;
+    size_t n = 0;
+    enum gw_status st;
+
+    GW_TRY(read_asked(req, &local, err));
+    st = engine_render(e, local.messages, local.n_messages, &prompt, err);
+    if (st == GW_OK)
+        st = engine_tokenize(e, gw_buf_span(&prompt), &tokens, &n);
+    free(tokens);
+    gw_buf_fini(&prompt);
+    if (st != GW_OK)
+        return st;
+    gw_buf_printf(
+        &out,
+        req->ep.dialect == API_GEMINI ? "{\"totalTokens\":%zu}\n" : "{\"input_tokens\":%zu}\n", n);
+    if (gw_buf_ok(&out))
+        req_give_json(req, gw_buf_span(&out));
+    st = gw_buf_ok(&out) ? GW_OK : gw_fail(err, GW_ENOMEM, "out of memory");
+    gw_buf_fini(&out);
+    return st;
+}
+
+static enum gw_status local_start(struct req *req, unsigned target, struct gw_err *err)
+{
+    switch (req->ep.kind) {
+    case ENDPOINT_CHAT:
+        return start_chat(req, target, err);
+    case ENDPOINT_EMBEDDINGS:
+        return local_embed_start(req, target, err);
+    case ENDPOINT_COUNT_TOKENS:
+        return count_tokens(req, target, err);
+    case ENDPOINT_NONE:
+    case ENDPOINT_MODELS:
+    case ENDPOINT_PASS:
+    default:
+        return gw_fail(err, GW_EUNSUPPORTED, "the local model cannot answer this path");
+    }
+}
+
 static void local_cancel(struct req *req)
 {
     struct attempt *a = req->attempt;
 
     if (a == NULL)
         return;
+    if (req->ep.kind == ENDPOINT_EMBEDDINGS) {
+        local_embed_cancel(req);
+        return;
+    }
     req->attempt = NULL;
     engine_cancel(a->chan, a->id);
     attempt_free(a);
@@ -95,61 +136,57 @@ static void local_cancel(struct req *req)
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
-static void give_head(struct attempt *a, int64_t length)
-{
-    const struct http1_field type = {GW_SPAN("Content-Type"), a->stream
-                                                                  ? GW_SPAN("text/event-stream")
-                                                                  : GW_SPAN("application/json")};
-
-    a->began = true;
-    req_on_head(a->req, 200, &type, 1, length);
-}
-
-/* The request may be over afterwards, and a with it: callers hold the request and ask. */
-static void give(struct attempt *a, struct gw_buf *bytes)
-{
-    if (gw_buf_ok(bytes) && gw_buf_ok(&a->text))
-        req_on_data(a->req, gw_buf_span(bytes));
-    else
-        req_on_error(a->req, REQ_FAIL_UPSTREAM, "out of memory");
-    gw_buf_fini(bytes);
-}
-
-static void give_text(struct attempt *a)
-{
-    struct gw_buf out = {0};
-
-    if (a->text.len == 0 && gw_buf_ok(&a->text))
-        return;
-    if (gw_buf_ok(&a->text)) {
-        api_stream_text(&out, &a->answer, gw_buf_span(&a->text));
-        gw_buf_clear(&a->text);
-    }
-    give(a, &out);
-}
-
-static void on_start(struct attempt *a, const struct engine_event *ev)
+/* Events go to the request only while it lives: each may end it (the client left, policy blocked). The caller holds
+ * the request; false: it is over. */
+static bool put(struct attempt *a, const struct api_event *ev)
 {
     struct req *req = a->req;
-    struct gw_buf out = {0};
 
-    a->answer.prompt_tokens = ev->prompt_tokens;
-    if (!a->stream)
-        return;
-    req->hold++;
-    give_head(a, -1);
-    if (!req->finished) {
-        api_stream_begin(&out, &a->answer);
-        give(a, &out);
+    if (!req->finished)
+        req_on_event(req, ev);
+    return !req->finished;
+}
+
+static bool begin(struct attempt *a)
+{
+    const struct api_event start = {
+        .type = API_EVENT_START,
+        .model = a->req->out_model,
+        .usage = {.known = true, .input = a->prompt_tokens},
+    };
+    const struct api_event block = {.type = API_EVENT_BLOCK, .kind = API_BLOCK_TEXT};
+    struct req *req = a->req;
+
+    if (a->began)
+        return !req->finished;
+    a->began = true;
+    req_on_events(req); /* a may be gone after this, and after each event */
+    return !req->finished && put(a, &start) && put(a, &block);
+}
+
+static bool give_text(struct attempt *a)
+{
+    struct gw_buf text = a->text;
+    const struct api_event ev = {
+        .type = API_EVENT_DELTA, .kind = API_BLOCK_TEXT, .text = gw_buf_span(&text)};
+    bool alive = true;
+
+    if (!gw_buf_ok(&text)) {
+        req_answer_failed(a->req, GW_ENOMEM);
+        return false;
     }
-    (void)req_unhold(req);
+    memset(&a->text, 0, sizeof(a->text)); /* a may be gone after this */
+    if (text.len != 0)
+        alive = put(a, &ev);
+    gw_buf_fini(&text);
+    return alive;
 }
 
 static void on_text(struct attempt *a, const struct engine_event *ev)
 {
     gw_buf_add(&a->text, gw_buf_span(&ev->text));
-    if (a->stream && !a->paused)
-        give_text(a);
+    if (a->stream && !a->paused && begin(a))
+        (void)give_text(a);
 }
 
 static enum req_failure failure_of(enum gw_status st)
@@ -159,29 +196,23 @@ static enum req_failure failure_of(enum gw_status st)
     return st == GW_ETIMEDOUT ? REQ_FAIL_TIMEOUT : REQ_FAIL_UPSTREAM;
 }
 
-/* The whole answer, or the rest of the stream. Each step may end the request, which the caller holds. */
+/* The whole answer, or the rest of the stream. */
 static void give_rest(struct attempt *a, const struct engine_event *ev)
 {
     struct req *req = a->req;
-    struct gw_buf out = {0};
+    const struct api_event block_end = {.type = API_EVENT_BLOCK_END, .kind = API_BLOCK_TEXT};
+    const struct api_event finish = {
+        .type = API_EVENT_FINISH,
+        .finish = ev->finish == ENGINE_FINISH_LENGTH ? API_FINISH_LENGTH : API_FINISH_STOP};
+    const struct api_event usage = {
+        .type = API_EVENT_USAGE,
+        .usage = {.known = true, .input = ev->prompt_tokens, .output = ev->completion_tokens},
+    };
+    const struct api_event end = {.type = API_EVENT_END};
 
-    a->answer.prompt_tokens = ev->prompt_tokens;
-    a->answer.completion_tokens = ev->completion_tokens;
-    a->answer.finish_reason = ev->finish == ENGINE_FINISH_LENGTH ? "length" : "stop";
-    if (a->stream) {
-        if (!a->began)
-            give_head(a, -1);
-        if (!req->finished)
-            give_text(a);
-        api_stream_end(&out, &a->answer, req->chat.include_usage);
-    } else {
-        api_answer_json(&out, &a->answer, gw_buf_span(&a->text));
-        give_head(a, (int64_t)out.len);
-    }
-    if (!req->finished)
-        give(a, &out);
-    gw_buf_fini(&out);
-    if (!req->finished)
+    a->prompt_tokens = ev->prompt_tokens;
+    if (begin(a) && give_text(a) && put(a, &block_end) && put(a, &finish) && put(a, &usage) &&
+        put(a, &end))
         req_on_end(req);
 }
 
@@ -199,19 +230,31 @@ static void on_done(struct attempt *a, const struct engine_event *ev)
     (void)req_unhold(req);
 }
 
+/* Only events of before the last one may cancel the attempt, which frees it: nothing is touched after them. */
+static void on_event(struct attempt *a, const struct engine_event *ev)
+{
+    struct req *req = a->req;
+
+    req->hold++;
+    if (ev->type == ENGINE_EVENT_START) {
+        a->prompt_tokens = ev->prompt_tokens;
+        if (a->stream)
+            (void)begin(a);
+    } else {
+        on_text(a, ev);
+    }
+    (void)req_unhold(req);
+}
+
 void local_dispatch(struct worker *w, unsigned target)
 {
     struct engine_event ev;
 
     while (engine_chan_next(w->engines[target], &ev)) {
-        struct attempt *a = ev.ctx;
-
-        if (ev.type == ENGINE_EVENT_START)
-            on_start(a, &ev);
-        else if (ev.type == ENGINE_EVENT_TEXT)
-            on_text(a, &ev);
+        if (ev.type == ENGINE_EVENT_DONE)
+            on_done(ev.ctx, &ev);
         else
-            on_done(a, &ev);
+            on_event(ev.ctx, &ev);
         gw_buf_fini(&ev.text);
     }
 }
@@ -220,7 +263,7 @@ static void local_pause(struct req *req)
 {
     struct attempt *a = req->attempt;
 
-    if (a != NULL)
+    if (a != NULL && req->ep.kind == ENDPOINT_CHAT)
         a->paused = true; /* text is kept, which max_tokens bounds */
 }
 
@@ -228,11 +271,11 @@ static void local_resume(struct req *req)
 {
     struct attempt *a = req->attempt;
 
-    if (a == NULL || !a->paused)
+    if (a == NULL || req->ep.kind != ENDPOINT_CHAT || !a->paused)
         return;
     a->paused = false;
     if (a->stream && a->began)
-        give_text(a);
+        (void)give_text(a);
 }
 
 const struct backend backend_engine = {"engine", local_start, local_cancel, local_pause,

@@ -37,17 +37,15 @@ static void fill_common(const struct req *req, struct audit_event *ev)
     ev->n_groups = req->who.n_groups;
     ev->client_ip = gw_span_str(conn_peer(req->conn, &ev->client_port));
     ev->ingress = fixed == NULL ? GW_INGRESS_SDK : GW_INGRESS_PROXY;
-    ev->operation = req->endpoint == REQ_ENDPOINT_CHAT     ? GW_SPAN("chat.completions")
-                    : req->endpoint == REQ_ENDPOINT_MODELS ? GW_SPAN("models.list")
-                                                           : GW_SPAN("http.request");
+    ev->operation = gw_span_str(req->ep.operation == NULL ? "http.request" : req->ep.operation);
     if (req->head != NULL) {
         ev->http_method = req->head->method;
         ev->http_path = req->path;
         ev->host = req->head->authority;
         ev->user_agent = http1_get(req->head, "user-agent");
     }
-    ev->model = req->chat.model;
-    ev->stream = req->chat.stream;
+    ev->model = req->model;
+    ev->stream = req->asked.stream;
     ev->body_bytes = req->body.len;
     ev->n_findings = req->n_findings;
 }
@@ -77,48 +75,69 @@ static void fill_decision(const struct req *req, struct audit_event *ev)
     }
 }
 
+/* What every finding says of its rule and value. mac must outlive ev. */
+static void fill_finding(const struct req *req, uint32_t rule, struct gw_span value,
+                         char mac[GW_SHA256_HEX_BYTES], struct audit_event *ev)
+{
+    const struct dlp_rule_info *info = dlp_rules_info(req->w->server->rules, rule);
+
+    fill_common(req, ev);
+    hmac_hex(req, value, mac);
+    ev->rule = gw_span_str(info->id);
+    ev->rule_title = gw_span_str(info->title);
+    ev->class_name = gw_span_str(gw_class_name(info->class_));
+    ev->severity_name = gw_span_str(gw_severity_name(info->severity));
+    ev->value_hmac = gw_span_str(mac);
+    ev->length = (unsigned)value.len;
+    ev->count = 1;
+}
+
 static void emit_finding(const struct req *req, const struct dlp_doc *doc,
                          const struct dlp_finding *f, unsigned i)
 {
-    const struct dlp_rule_info *info = dlp_rules_info(req->w->server->rules, f->rule);
     struct audit_event ev = {.kind = AUDIT_FINDING};
     char mac[GW_SHA256_HEX_BYTES];
     struct gw_buf pointer = {0};
     unsigned n;
 
-    fill_common(req, &ev);
-    hmac_hex(
-        req,
+    fill_finding(
+        req, f->rule,
         (struct gw_span){dlp_doc_leaves(doc, &n)[f->leaf].text.ptr + f->start, f->end - f->start},
-        mac);
+        mac, &ev);
     dlp_doc_pointer(doc, f->leaf, &pointer);
-    ev.rule = gw_span_str(info->id);
-    ev.rule_title = gw_span_str(info->title);
-    ev.class_name = gw_span_str(gw_class_name(info->class_));
-    ev.severity_name = gw_span_str(gw_severity_name(info->severity));
     ev.pointer = gw_buf_span(&pointer);
-    ev.value_hmac = gw_span_str(mac);
     ev.confidence = f->confidence;
     ev.offset = f->start;
-    ev.length = f->end - f->start;
-    ev.count = 1;
     ev.finding_action = (enum gw_action)req->d.actions[i];
     ev.policy_line = gw_span_str(router_line_name(req->w->server->cfg->policy, req->d.lines[i]));
     (void)audit_emit(req->w->audit, &ev, NULL, NULL);
     gw_buf_fini(&pointer);
 }
 
+void record_answer_finding(const struct req *req, const struct dlp_guard_finding *f,
+                           enum gw_action action, uint16_t line)
+{
+    struct audit_event ev = {.kind = AUDIT_FINDING};
+    char mac[GW_SHA256_HEX_BYTES];
+
+    fill_finding(req, f->rule, f->text, mac, &ev);
+    ev.pointer = GW_SPAN("answer");
+    ev.confidence = f->confidence;
+    ev.finding_action = action;
+    ev.policy_line = gw_span_str(router_line_name(req->w->server->cfg->policy, line));
+    (void)audit_emit(req->w->audit, &ev, NULL, NULL);
+}
+
 /* One record a finding, at most as many as a person would read. */
 static void emit_findings(const struct req *req)
 {
-    enum { MAX_RECORDS = 100 };
-    unsigned n_body = req->report.n_findings;
+    unsigned n = 0;
 
-    for (unsigned i = 0; i < req->n_findings && i < MAX_RECORDS; i++) {
-        if (i < n_body)
-            emit_finding(req, req->doc, &req->report.findings[i], i);
-        else
-            emit_finding(req, req->query_doc, &req->query_report.findings[i - n_body], i);
+    for (unsigned i = 0; i < req->n_pieces; i++) {
+        const struct req_piece *p = &req->pieces[i];
+
+        for (unsigned k = 0; k < p->report.n_findings && n < RECORD_MAX_FINDINGS; k++)
+            emit_finding(req, p->doc, &p->report.findings[k], n++);
     }
 }
 

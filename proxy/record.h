@@ -4,6 +4,7 @@
 #define PROXY_RECORD_H
 
 #include "audit/audit.h"
+#include "dlp/dlp.h"
 
 struct req;
 struct worker;
@@ -26,5 +27,11 @@ struct record_shadow {
     uint64_t duration_us;
 };
 void record_shadow(struct worker *w, const struct record_shadow *s);
+
+/* A finding in the answer, and what was done about it. Callers stop after RECORD_MAX_FINDINGS of a request: that is what a
+ * person would read. */
+enum { RECORD_MAX_FINDINGS = 100 };
+void record_answer_finding(const struct req *req, const struct dlp_guard_finding *f,
+                           enum gw_action action, uint16_t line);
 
 #endif

@@ -24,8 +24,9 @@
 #include "base/digest.h"
 #include "base/types.h"
 #include "dlp/dlp.h"
-#include "proxy/api_openai.h"
+#include "proxy/api.h"
 #include "proxy/backend.h"
+#include "proxy/endpoint.h"
 #include "proxy/http1.h"
 #include "proxy/store.h"
 #include "router/router.h"
@@ -34,14 +35,16 @@ struct conn;
 struct worker;
 struct respond;
 
-enum req_endpoint {
-    REQ_ENDPOINT_NONE,
-    REQ_ENDPOINT_CHAT,   /* /v1/chat/completions: extracted, routed */
-    REQ_ENDPOINT_MODELS, /* /v1/models: answered here */
-    REQ_ENDPOINT_PASS,   /* intercepted, any other path: every leaf scanned, passed through */
-};
-
 enum { REQ_NO_TARGET = 0xFFFF };
+
+/* A stretch of what was received that is scanned and edited as one document: the body, a part of a multipart body, the
+ * query string. */
+struct req_piece {
+    struct gw_span bytes; /* in the body; the query's are elsewhere */
+    struct dlp_doc *doc;
+    struct dlp_report report;
+    bool in_query; /* cannot be edited */
+};
 
 struct req {
     struct conn *conn;
@@ -55,22 +58,24 @@ struct req {
     const struct http1_head *head; /* NULL when the head was malformed */
     struct gw_buf body;            /* as received, then decoded from its Content-Encoding */
     bool body_complete;
-    struct gw_span path; /* without the query */
+    struct gw_span path;  /* without the query */
+    struct gw_span query; /* with its '?'; on the gateway port without the key in it */
+    struct endpoint ep;
 
     /* identify */
     struct proxy_principal who;
     bool has_who;
 
-    /* endpoint, extract, scan */
-    enum req_endpoint endpoint;
-    struct api_chat chat;
-    struct dlp_doc *doc, *query_doc; /* the body; the query string */
-    struct dlp_report report, query_report;
-    uint64_t dlp_ns;
+    /* extract, scan */
+    struct api_request asked; /* ENDPOINT_CHAT */
+    struct gw_span model;     /* as asked for; empty: the endpoint has none */
+    struct req_piece *pieces;
+    unsigned n_pieces;
+    uint64_t dlp_ns, scanned_bytes;
 
     /* decide */
     struct router_decision d;
-    struct router_finding *findings; /* n_findings: body's, then the query's */
+    struct router_finding *findings; /* n_findings: piece by piece */
     unsigned n_findings;
     bool decided; /* a decided record was emitted */
 
@@ -82,6 +87,9 @@ struct req {
     void *attempt;                 /* the backend's */
     struct gw_buf out_body;        /* what goes to the target, when it differs from body */
     bool edited;
+    bool translated;         /* the target speaks another dialect: */
+    enum api_dialect spoken; /* this one */
+    struct gw_buf dropped;   /* hints that the target's dialect has no place for, "a, b" */
     struct dlp_vault *vault;
     struct gw_span out_model; /* the model name the target is asked for */
 
@@ -89,7 +97,8 @@ struct req {
     struct respond *respond;
     unsigned status;
     uint64_t upstream_bytes, prompt_tokens, completion_tokens;
-    unsigned n_restored; /* placeholders put back */
+    unsigned n_restored;        /* placeholders put back */
+    unsigned n_answer_findings; /* found in the answer, when policy watches answers */
     struct gw_span finish_reason, response_model;
     enum audit_end end;
     char error_text[160];
@@ -130,6 +139,12 @@ void req_on_head(struct req *req, unsigned status, const struct http1_field *fie
                  unsigned n_fields, int64_t length);
 void req_on_data(struct req *req, struct gw_span bytes);
 void req_on_end(struct req *req);
+/* The same for a backend that answers in events (the engine): req_on_events() instead of the head, then each event, the
+ * last of which is END. */
+void req_on_events(struct req *req);
+void req_on_event(struct req *req, const struct api_event *ev);
+/* A whole JSON answer of status 200 that needs no events. */
+void req_give_json(struct req *req, struct gw_span body);
 /* The attempt failed. Before the answer began the next choice is tried; with none left the client gets the
  * status of the failure. */
 enum req_failure {
@@ -143,7 +158,7 @@ void req_on_error(struct req *req, enum req_failure failure, const char *why);
 
 /* ---- called by stages and by respond.c ------------------------------------------------------ */
 
-/* Answers an error in OpenAI's shape, once; what follows is req_finish() with that end. code: OpenAI-like
+/* Answers an error in the client's dialect, once; what follows is req_finish() with that end. code: OpenAI-like
  * error code ("invalid_api_key"). retry_after_s 0: none. */
 void req_refuse(struct req *req, unsigned status, const char *type, const char *code,
                 int retry_after_s, enum audit_end end, const char *fmt, ...) GW_PRINTF(7, 8);

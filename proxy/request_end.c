@@ -67,6 +67,10 @@ void req_add_fields(const struct req *req, struct gw_buf *out)
         gw_buf_printf(out, "x-sluice-findings: %u\r\n", req->n_findings);
     if (req->d.rerouted)
         gw_buf_adds(out, "x-sluice-rerouted: true\r\n");
+    if (req->translated)
+        field_add(out, GW_SPAN("x-sluice-translated"), gw_span_str(api_dialect_name(req->spoken)));
+    if (req->dropped.len != 0)
+        field_add(out, GW_SPAN("x-sluice-dropped"), gw_buf_span(&req->dropped));
 }
 
 void req_refuse(struct req *req, unsigned status, const char *type, const char *code,
@@ -85,14 +89,17 @@ void req_refuse(struct req *req, unsigned status, const char *type, const char *
     req->error_code = code;
     (void)snprintf(req->error_text, sizeof(req->error_text), "%s", code);
     if (!req->client_gone && !conn_answer_started(req->conn)) {
-        api_error(&body, message, type, req->error_param, code);
+        const struct api_failure f = {status, type, code, req->error_param, message};
+
+        api_write_error(req->ep.dialect, &f, req->id, &body);
         gw_buf_adds(&fields, "Content-Type: application/json\r\n");
         gw_buf_printf(&fields, "x-request-id: %s\r\n", req->id);
+        if (req->ep.dialect == API_ANTHROPIC)
+            gw_buf_printf(&fields, "request-id: %s\r\n", req->id);
         if (retry_after_s != 0)
             gw_buf_printf(&fields, "Retry-After: %d\r\n", retry_after_s);
         if (status == 405)
-            gw_buf_printf(&fields, "Allow: %s\r\n",
-                          gw_span_is(req->path, "/v1/chat/completions") ? "POST" : "GET");
+            gw_buf_printf(&fields, "Allow: %s\r\n", req->ep.allow == NULL ? "" : req->ep.allow);
         req_add_fields(req, &fields);
         if (gw_buf_ok(&fields) && gw_buf_ok(&body)) {
             conn_answer_head(req->conn, status, gw_buf_span(&fields), (int64_t)body.len);

@@ -1,91 +1,24 @@
-/* proxy/request_run.c - attempts: edit for the zone, start the backend, pass its events to respond.c, fall back
- * while nothing was committed. */
+/* proxy/request_run.c - attempts: choose the target, start the backend, pass its events to respond.c, fall back while
+ * nothing was committed. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "proxy/conn.h"
+#include "proxy/provider.h"
 #include "proxy/record.h"
 #include "proxy/request_private.h"
 #include "proxy/respond.h"
 #include "proxy/worker.h"
 
-struct gw_span req_out_body(const struct req *req)
-{
-    return gw_buf_span(req->out_body.ptr != NULL ? &req->out_body : &req->body);
-}
-
-/* ---- edits ------------------------------------------------------------------------------ */
-
-static bool is_edit(enum gw_action a)
-{
-    return a == GW_ACTION_MASK || a == GW_ACTION_TOKENIZE || a == GW_ACTION_REDACT;
-}
-
-/* What happens to finding i when the text goes to the request's zone. */
-static enum gw_action action_for_zone(const struct req *req, unsigned i)
-{
-    enum gw_action a = (enum gw_action)req->d.actions[i];
-
-    return is_edit(a) && req->zone == GW_ZONE_PROCESS && !req->d.always[i] ? GW_ACTION_ALLOW : a;
-}
-
-/* Placeholders are the same in every turn of the same principal, so the model sees one person as one person and
- * history that the client sends again is hidden the same way. */
-static struct dlp_vault *new_vault(const struct req *req)
-{
-    unsigned char key[GW_SHA256_BYTES];
-    struct gw_buf who = {0};
-    struct dlp_vault *v = NULL;
-
-    gw_buf_adds(&who, "placeholders|");
-    gw_buf_add(&who, req->who.owner);
-    gw_buf_addc(&who, '|');
-    gw_buf_add(&who, req->who.name);
-    if (gw_buf_ok(&who)) {
-        gw_hmac_sha256((struct gw_span){(const char *)req->w->server->hmac_key,
-                                        sizeof(req->w->server->hmac_key)},
-                       gw_buf_span(&who), key);
-        v = dlp_vault_new((struct gw_span){(const char *)key, sizeof(key)});
-        explicit_bzero(key, sizeof(key));
-    }
-    gw_buf_fini(&who);
-    return v;
-}
-
-static enum gw_status edit_body(struct req *req, struct gw_err *err)
-{
-    enum gw_action *actions = gw_arena_array(req->arena, req->n_findings + 1, sizeof(*actions));
-    bool any = false;
-
-    if (actions == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory");
-    for (unsigned i = 0; i < req->n_findings; i++) {
-        actions[i] = action_for_zone(req, i);
-        if (!is_edit(actions[i]))
-            continue;
-        if (i >= req->report.n_findings)
-            return gw_fail(err, GW_EDENIED,
-                           "the query string holds %.*s, which cannot be hidden there",
-                           (int)req->findings[i].rule.len, req->findings[i].rule.ptr);
-        any = true;
-    }
-    if (!any)
-        return GW_OK;
-    req->vault = new_vault(req);
-    if (req->vault == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory");
-    req->edited = true;
-    return dlp_doc_edit(req->doc, req->w->server->rules, &req->report, actions, req->vault,
-                        &req->out_body);
-}
+/* ---- attempts --------------------------------------------------------------------------- */
 
 /* Intercepted and engine requests keep the name; a target that does not take it gets its default. */
 static void choose_model(struct req *req)
 {
     const struct proxy_config_target *t;
 
-    req->out_model = req->d.model.len != 0 ? req->d.model : req->chat.model;
+    req->out_model = req->d.model.len != 0 ? req->d.model : req->model;
     if (req->target == REQ_NO_TARGET)
         return;
     t = &req->w->server->cfg->targets[req->target];
@@ -96,40 +29,37 @@ static void choose_model(struct req *req)
         req->out_model = gw_span_str(t->default_model);
 }
 
-static enum gw_status name_model(struct req *req, struct gw_err *err)
-{
-    struct gw_buf renamed = {0};
-    enum gw_status st;
-
-    if (req->endpoint != REQ_ENDPOINT_CHAT || req->target == REQ_NO_TARGET ||
-        req->backend == &backend_engine || gw_span_eq(req->out_model, req->chat.model))
-        return GW_OK;
-    st = api_replace_model(req->w->json, req_out_body(req), req->out_model, &renamed);
-    if (st != GW_OK) {
-        gw_buf_fini(&renamed);
-        return gw_fail(err, st, "the model name could not be set");
-    }
-    gw_buf_fini(&req->out_body);
-    req->out_body = renamed;
-    return GW_OK;
-}
-
-/* ---- attempts --------------------------------------------------------------------------- */
-
 static void set_target(struct req *req)
 {
     const struct server *s = req->w->server;
+    const struct proxy_config_target *t;
 
+    req->translated = false;
     if (conn_fixed(req->conn) != NULL) {
         req->target = REQ_NO_TARGET;
         req->zone = GW_ZONE_APPROVED;
         req->backend = &backend_upstream;
-    } else {
-        req->target = req->d.choices[req->choice];
-        req->zone = s->cfg->targets[req->target].zone;
-        req->backend = s->cfg->targets[req->target].kind == PROXY_TARGET_ENGINE ? &backend_engine
-                                                                                : &backend_upstream;
+        return;
     }
+    req->target = req->d.choices[req->choice];
+    t = &s->cfg->targets[req->target];
+    req->zone = t->zone;
+    req->backend = t->kind == PROXY_TARGET_ENGINE ? &backend_engine : &backend_upstream;
+    choose_model(req);
+    if (req->backend == &backend_upstream && req->ep.kind == ENDPOINT_CHAT &&
+        !provider_speaks(t, PROVIDER_CHAT, req->ep.dialect, req->out_model))
+        req->translated = provider_dialect(t, req->out_model, &req->spoken);
+}
+
+/* Begins anew: nothing of an earlier attempt is left. */
+static void reset_attempt(struct req *req)
+{
+    dlp_vault_free(req->vault);
+    req->vault = NULL;
+    req->edited = false;
+    gw_buf_fini(&req->out_body);
+    gw_buf_fini(&req->dropped);
+    req->out_model = req->model;
 }
 
 static enum req_failure failure_of_start(enum gw_status st)
@@ -144,18 +74,16 @@ void req_run(struct req *req)
     struct gw_err err = {0};
     enum gw_status st;
 
+    reset_attempt(req);
     set_target(req);
-    dlp_vault_free(req->vault);
-    req->vault = NULL;
-    req->edited = false;
-    gw_buf_fini(&req->out_body);
-    choose_model(req);
-    st = edit_body(req, &err);
-    if (st == GW_OK)
-        st = name_model(req, &err);
+    st = req_prepare_body(req, &err);
     if (st == GW_EDENIED) {
         req_refuse(req, 403, "policy_violation", "policy_blocked", 0, AUDIT_END_BLOCKED,
                    "Blocked by your organisation's policy: %s.", err.text);
+        return;
+    }
+    if (st == GW_EUNSUPPORTED || st == GW_EINVAL) {
+        req_on_error(req, REQ_FAIL_UNSUPPORTED, err.text);
         return;
     }
     if (st != GW_OK) {
@@ -189,46 +117,123 @@ static bool worth_another_target(unsigned status)
            status == 529;
 }
 
+/* The answer has begun. */
+static void note_begin(struct req *req, unsigned status)
+{
+    req->status = status;
+    req->first_byte_ns = gw_clock_ns();
+    metrics_add(&req->w->metrics.zones[req->zone == GW_ZONE_PROCESS   ? 0
+                                       : req->zone == GW_ZONE_PRIVATE ? 1
+                                                                      : 2],
+                1);
+}
+
+/* An answer that policy stops, or that cannot be passed on. */
+void req_answer_failed(struct req *req, enum gw_status st)
+{
+    enum audit_end end = AUDIT_END_UPSTREAM_ERROR;
+    struct api_failure f = {.status = 502, .type = "server_error", .code = "upstream_error"};
+
+    if (st == GW_EDENIED) {
+        end = AUDIT_END_BLOCKED;
+        f = (struct api_failure){.status = 403,
+                                 .type = "policy_violation",
+                                 .code = "policy_blocked",
+                                 .message = "Blocked by your organisation's policy: the answer "
+                                            "holds data that may not be shown."};
+    } else if (st == GW_ENOMEM) {
+        end = AUDIT_END_INTERNAL_ERROR;
+        f.status = 503;
+        f.code = "out_of_memory";
+        f.message = "The gateway is out of memory.";
+    } else if (st == GW_ELIMIT) {
+        f.message = "The answer is larger than the gateway can check.";
+    } else if (st == GW_EUNSUPPORTED) {
+        f.message = "The answer came in a form that the gateway cannot check.";
+    } else {
+        f.message = "The answer of the model cannot be read.";
+    }
+    req_cut(req, end, &f);
+}
+
 void req_on_head(struct req *req, unsigned status, const struct http1_field *fields,
                  unsigned n_fields, int64_t length)
 {
+    enum gw_status st;
+
     req->hold++;
     if (worth_another_target(status) && has_next_choice(req)) {
         run_next_choice(req);
     } else {
-        req->status = status;
-        req->first_byte_ns = gw_clock_ns();
-        metrics_add(&req->w->metrics.zones[req->zone == GW_ZONE_PROCESS   ? 0
-                                           : req->zone == GW_ZONE_PRIVATE ? 1
-                                                                          : 2],
-                    1);
-        if (respond_begin(req, status, fields, n_fields, length) != GW_OK)
-            req_refuse(req, 503, "server_error", "out_of_memory", 1, AUDIT_END_INTERNAL_ERROR,
-                       "The gateway is out of memory.");
+        note_begin(req, status);
+        st = respond_begin(req, status, fields, n_fields, length);
+        if (st != GW_OK)
+            req_answer_failed(req, st);
     }
     (void)req_unhold(req);
+}
+
+void req_on_events(struct req *req)
+{
+    enum gw_status st;
+
+    req->hold++;
+    note_begin(req, 200);
+    st = respond_begin_events(req);
+    if (st != GW_OK)
+        req_answer_failed(req, st);
+    (void)req_unhold(req);
+}
+
+void req_give_json(struct req *req, struct gw_span body)
+{
+    const struct http1_field type = {GW_SPAN("Content-Type"), GW_SPAN("application/json")};
+
+    req->hold++;
+    req_on_head(req, 200, &type, 1, (int64_t)body.len);
+    if (!req->finished)
+        req_on_data(req, body);
+    if (!req->finished)
+        req_on_end(req);
+    (void)req_unhold(req);
+}
+
+/* After a piece of the answer went out. req is held. */
+static void after_piece(struct req *req, enum gw_status st)
+{
+    if (st != GW_OK)
+        req_answer_failed(req, st);
+    else if (req->attempt != NULL && conn_answer_full(req->conn))
+        req->backend->pause(req);
 }
 
 void req_on_data(struct req *req, struct gw_span bytes)
 {
     req->hold++;
-    if (respond_data(req, bytes) != GW_OK)
-        req_on_error(req, REQ_FAIL_UPSTREAM, "the answer is too large to be restored");
-    else if (req->attempt != NULL && conn_answer_full(req->conn))
-        req->backend->pause(req);
+    after_piece(req, respond_data(req, bytes));
+    (void)req_unhold(req);
+}
+
+void req_on_event(struct req *req, const struct api_event *ev)
+{
+    req->hold++;
+    after_piece(req, respond_event(req, ev));
     (void)req_unhold(req);
 }
 
 void req_on_end(struct req *req)
 {
+    enum gw_status st;
+
     req->hold++;
     req->attempt = NULL;
-    req->backend = NULL;
-    if (respond_end(req) != GW_OK) {
-        req_on_error(req, REQ_FAIL_UPSTREAM, "the answer could not be restored");
+    st = respond_end(req);
+    if (st != GW_OK) {
+        req_answer_failed(req, st);
     } else {
+        req->backend = NULL;
         conn_answer_end(req->conn);
-        req_finish(req, AUDIT_END_COMPLETE);
+        req_finish(req, respond_failed(req) ? AUDIT_END_UPSTREAM_ERROR : AUDIT_END_COMPLETE);
     }
     (void)req_unhold(req);
 }
@@ -270,6 +275,21 @@ static void refuse_failure(struct req *req, enum req_failure failure, const char
     }
 }
 
+/* Ends an answer that began, or that was being collected. */
+void req_cut(struct req *req, enum audit_end end, const struct api_failure *f)
+{
+    req->hold++;
+    req_cancel_attempt(req);
+    (void)snprintf(req->error_text, sizeof(req->error_text), "%s", f->message);
+    req->error_code = f->code;
+    if (req->respond != NULL && respond_cut(req, f))
+        conn_answer_end(req->conn);
+    else
+        conn_answer_abort(req->conn);
+    req_finish(req, end);
+    (void)req_unhold(req);
+}
+
 void req_on_error(struct req *req, enum req_failure failure, const char *why)
 {
     char text[160]; /* why may belong to what is cancelled below */
@@ -277,11 +297,13 @@ void req_on_error(struct req *req, enum req_failure failure, const char *why)
     (void)snprintf(text, sizeof(text), "%s", why);
     req->hold++;
     if (conn_answer_started(req->conn) || req->respond != NULL) {
-        req_cancel_attempt(req);
-        (void)snprintf(req->error_text, sizeof(req->error_text), "%s", text);
-        respond_cut(req, text);
-        conn_answer_abort(req->conn);
-        req_finish(req, failure == REQ_FAIL_TIMEOUT ? AUDIT_END_TIMEOUT : AUDIT_END_UPSTREAM_ERROR);
+        const bool late = failure == REQ_FAIL_TIMEOUT;
+        const struct api_failure f = {.status = late ? 504 : 502,
+                                      .type = "server_error",
+                                      .code = late ? "upstream_timeout" : "upstream_error",
+                                      .message = text};
+
+        req_cut(req, late ? AUDIT_END_TIMEOUT : AUDIT_END_UPSTREAM_ERROR, &f);
     } else if (has_next_choice(req)) {
         run_next_choice(req);
     } else {

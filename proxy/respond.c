@@ -1,37 +1,53 @@
-/* proxy/respond.c - see respond.h. */
+/* proxy/respond.c - see respond.h. The head's fields are in respond_fields.c. */
 #include "proxy/respond.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/event.h>
+
 #include "base/clock.h"
 #include "proxy/conn.h"
-#include "proxy/fields.h"
+#include "proxy/filter.h"
+#include "proxy/provider.h"
 #include "proxy/request_private.h"
+#include "proxy/respond_fields.h"
 #include "proxy/restream.h"
+#include "proxy/translate.h"
 #include "proxy/worker.h"
 
 enum {
-    MAX_WHOLE_BYTES = 64 * 1024 * 1024, /* a JSON answer that must be restored */
+    MAX_WHOLE_BYTES = 64 * 1024 * 1024, /* an answer that must be complete to be judged */
+    MAX_ERROR_BYTES = 1024 * 1024,      /* of a provider, when it is translated */
     MAX_COPY_BYTES = 256 * 1024,        /* of a JSON answer that is passed on, to read its usage */
+    HOLD_MS = 250,                      /* how long the beginning of a finding may be held back */
 };
 
 enum mode {
     MODE_PASS,   /* bytes go on as they come */
-    MODE_WHOLE,  /* collected, restored, then sent */
-    MODE_STREAM, /* restored event by event */
+    MODE_WHOLE,  /* collected, filtered, then sent */
+    MODE_STREAM, /* filtered event by event */
+    MODE_EVENTS, /* read as events, or given as such, and written in the client's dialect */
+    MODE_ERROR,  /* a provider's error, collected to be written in the client's dialect */
 };
 
 struct respond {
     enum mode mode;
+    enum api_dialect dialect; /* of the bytes that come */
     bool json, sse;
     struct gw_buf fields; /* the head's fields: kept until it is sent */
-    struct gw_buf body;   /* MODE_WHOLE: all of it; MODE_PASS of JSON: the first part */
+    struct gw_buf body;   /* what is collected; MODE_PASS of JSON: the first part */
     struct sse_reader *reader;
-    struct filter_config filters; /* of restream */
+    struct provider_aws *aws; /* unpacks events before the reader sees them */
     struct restream *restream;
-    struct api_usage usage;
-    struct gw_buf out; /* what an event became */
+    struct api_reader *events;
+    struct translate *translate;
+    struct filter_config filter;
+    bool filtering;
+    struct api_seen seen;
+    struct gw_buf out, unpacked; /* what an event became; what the last bytes were unpacked to */
+    struct event *timer;         /* lets go what is held back for too long */
+    bool armed;
 };
 
 void respond_free(struct respond *r)
@@ -41,20 +57,87 @@ void respond_free(struct respond *r)
     gw_buf_fini(&r->fields);
     gw_buf_fini(&r->body);
     gw_buf_fini(&r->out);
+    gw_buf_fini(&r->unpacked);
     sse_reader_free(r->reader);
+    provider_aws_free(r->aws);
     restream_free(r->restream);
+    api_reader_free(r->events);
+    translate_free(r->translate);
+    if (r->timer != NULL)
+        event_free(r->timer);
     free(r);
 }
 
-/* ---- the head --------------------------------------------------------------------------- */
+/* ---- what goes out ---------------------------------------------------------------------- */
 
-static struct gw_span field(const struct http1_field *fields, unsigned n, const char *name)
+static void send_head(struct req *req, int64_t length)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (gw_span_eq_nocase(fields[i].name, gw_span_str(name)))
-            return fields[i].value;
-    return (struct gw_span){NULL, 0};
+    if (!req->client_gone)
+        conn_answer_head(req->conn, req->status, gw_buf_span(&req->respond->fields), length);
 }
+
+/* Sends what was just made; a whole answer gets its head with it. */
+static enum gw_status send_out(struct req *req, bool complete)
+{
+    struct respond *r = req->respond;
+
+    if (!gw_buf_ok(&r->out))
+        return GW_ENOMEM;
+    if (r->out.len != 0 && !conn_answer_started(req->conn))
+        send_head(req, complete ? (int64_t)r->out.len : -1);
+    conn_answer_body(req->conn, gw_buf_span(&r->out));
+    gw_buf_clear(&r->out);
+    return GW_OK;
+}
+
+/* ---- holding back, and not for too long --------------------------------------------------- */
+
+static size_t held(const struct respond *r)
+{
+    if (r->translate != NULL)
+        return translate_held(r->translate);
+    return r->restream != NULL ? restream_held(r->restream) : 0;
+}
+
+static void on_hold_timer(evutil_socket_t fd, short what, void *ctx)
+{
+    struct req *req = ctx;
+    struct respond *r = req->respond;
+    enum gw_status st;
+
+    (void)fd;
+    (void)what;
+    r->armed = false;
+    req->hold++;
+    st = r->translate != NULL ? translate_release(r->translate, &r->out)
+                              : restream_release(r->restream, &r->out);
+    if (st == GW_OK)
+        st = send_out(req, false);
+    if (st != GW_OK)
+        req_answer_failed(req, st);
+    (void)req_unhold(req);
+}
+
+static void arm_hold_timer(struct req *req)
+{
+    const struct timeval tv = {0, HOLD_MS * 1000};
+    struct respond *r = req->respond;
+    bool want = conn_answer_started(req->conn) && held(r) != 0;
+
+    if (want == r->armed)
+        return;
+    if (want && r->timer == NULL)
+        r->timer = evtimer_new(req->w->base, on_hold_timer, req);
+    if (r->timer == NULL)
+        return; /* then the text waits for what follows it */
+    if (want)
+        (void)evtimer_add(r->timer, &tv);
+    else
+        (void)evtimer_del(r->timer);
+    r->armed = want;
+}
+
+/* ---- the head --------------------------------------------------------------------------- */
 
 static bool media_type_is(struct gw_span type, const char *want)
 {
@@ -65,100 +148,153 @@ static bool media_type_is(struct gw_span type, const char *want)
     return gw_span_eq_nocase((struct gw_span){type.ptr, n}, gw_span_str(want));
 }
 
-static bool is_ours(struct gw_span name)
+static bool is_plain(struct gw_span encoding)
 {
-    return name.len > 9 && gw_span_eq_nocase((struct gw_span){name.ptr, 9}, GW_SPAN("x-sluice-"));
+    return encoding.len == 0 || gw_span_eq_nocase(encoding, GW_SPAN("identity"));
 }
 
-static void copy_fields(struct req *req, const struct http1_field *fields, unsigned n)
+static struct respond *respond_new(struct req *req)
 {
-    struct gw_buf *out = &req->respond->fields;
-    struct gw_span connection = field(fields, n, "connection");
+    struct respond *r = calloc(1, sizeof(*r));
 
-    for (unsigned i = 0; i < n; i++)
-        /* Alt-Svc would lead browsers around the gateway. */
-        if (!field_is_hop(&fields[i], connection) && !is_ours(fields[i].name) &&
-            !gw_span_eq_nocase(fields[i].name, GW_SPAN("alt-svc")))
-            field_add(out, fields[i].name, fields[i].value);
-    if (field(fields, n, "x-request-id").ptr == NULL)
-        field_add(out, GW_SPAN("x-request-id"), gw_span_str(req->id));
-    if (req->backend == &backend_upstream)
-        gw_buf_adds(out, "Via: 1.1 sluice\r\n");
-    req_add_fields(req, out);
+    if (r == NULL)
+        return NULL;
+    req->respond = r;
+    r->dialect = req->translated ? req->spoken : req->ep.dialect;
+    r->filtering = req_filter(req, &r->filter);
+    return r;
 }
 
-static bool must_restore(const struct req *req, struct gw_span encoding)
+static enum gw_status on_api_event(void *ctx, const struct api_event *ev)
 {
-    return req->vault != NULL && dlp_vault_count(req->vault) != 0 &&
-           (encoding.len == 0 || gw_span_eq_nocase(encoding, GW_SPAN("identity")));
+    struct req *req = ctx;
+
+    return translate_put(req->respond->translate, ev, &req->respond->out);
 }
 
-static bool set_up(struct respond *r, const struct req *req, bool restore)
+static enum gw_status set_up_translation(struct req *req)
 {
+    struct respond *r = req->respond;
+    const struct api_writer_config cfg = {.dialect = req->ep.dialect,
+                                          .stream = req->asked.stream,
+                                          .json_array = req->ep.json_array,
+                                          .include_usage = req->asked.include_usage,
+                                          .id = req->id,
+                                          .created = gw_clock_wall_ms() / 1000,
+                                          .model = req->out_model,
+                                          .request = &req->asked};
+
+    r->mode = MODE_EVENTS;
+    r->translate = translate_new(&cfg, r->filtering ? &r->filter : NULL);
+    if (r->translate == NULL)
+        return GW_ENOMEM;
+    respond_fields_type(&r->fields, translate_media_type(r->translate));
+    return GW_OK;
+}
+
+/* Packed bytes cannot be looked into; we asked for none, so a provider that packs them all the same is passed on only
+ * when nothing has to be filtered. */
+static enum gw_status set_up_pass(struct req *req, bool plain)
+{
+    struct respond *r = req->respond;
+
+    if (!r->filtering)
+        return GW_OK;
+    if (!plain)
+        return GW_EUNSUPPORTED;
     if (r->sse) {
-        r->reader = sse_reader_new(0);
-        if (r->reader == NULL)
-            return false;
-    }
-    if (restore && r->sse) {
         r->mode = MODE_STREAM;
-        r->filters.vault = req->vault;
-        r->restream = restream_new(&r->filters, API_CHAT, req->w->json);
-        return r->restream != NULL;
+        r->restream = restream_new(&r->filter, r->dialect, req->w->json);
+        return r->restream == NULL ? GW_ENOMEM : GW_OK;
     }
-    if (restore && r->json)
+    if (r->json)
         r->mode = MODE_WHOLE;
-    return true;
+    return GW_OK;
+}
+
+static enum gw_status set_up(struct req *req, unsigned status, struct gw_span type, bool plain)
+{
+    struct respond *r = req->respond;
+    bool packed = req->target != REQ_NO_TARGET &&
+                  provider_framing_of(&req->w->server->cfg->targets[req->target], type) ==
+                      PROVIDER_FRAMING_AWS;
+
+    r->json = media_type_is(type, "application/json");
+    r->sse = packed || media_type_is(type, "text/event-stream");
+    if (r->sse)
+        r->reader = sse_reader_new(0);
+    if (packed)
+        r->aws = provider_aws_new();
+    if ((r->sse && r->reader == NULL) || (packed && r->aws == NULL))
+        return GW_ENOMEM;
+    if (req->translated && status >= 400) {
+        r->mode = MODE_ERROR;
+        respond_fields_type(&r->fields, "application/json");
+        return GW_OK;
+    }
+    if (req->translated) {
+        r->events = api_reader_new(r->dialect, req->w->json, on_api_event, req);
+        return r->events == NULL ? GW_ENOMEM : set_up_translation(req);
+    }
+    if (packed)
+        respond_fields_type(&r->fields, "text/event-stream");
+    return set_up_pass(req, plain);
 }
 
 enum gw_status respond_begin(struct req *req, unsigned status, const struct http1_field *fields,
                              unsigned n_fields, int64_t length)
 {
-    struct gw_span type = field(fields, n_fields, "content-type");
-    struct respond *r = calloc(1, sizeof(*r));
+    const struct http1_field *type = respond_field(fields, n_fields, "content-type");
+    const struct http1_field *encoding = respond_field(fields, n_fields, "content-encoding");
+    struct respond *r = respond_new(req);
+    enum gw_status st;
 
-    req->respond = r;
     if (r == NULL)
         return GW_ENOMEM;
-    r->json = media_type_is(type, "application/json");
-    r->sse = media_type_is(type, "text/event-stream");
-    if (!set_up(r, req, must_restore(req, field(fields, n_fields, "content-encoding"))))
-        return GW_ENOMEM;
-    copy_fields(req, fields, n_fields);
+    st = set_up(req, status, type == NULL ? GW_SPAN("") : type->value,
+                encoding == NULL || is_plain(encoding->value));
+    if (st != GW_OK)
+        return st;
+    respond_fields_copy(req, &r->fields, fields, n_fields,
+                        r->translate != NULL || r->mode == MODE_ERROR || r->aws != NULL);
     if (!gw_buf_ok(&r->fields))
         return GW_ENOMEM;
-    if (r->mode != MODE_WHOLE && !req->client_gone)
-        conn_answer_head(req->conn, status, gw_buf_span(&r->fields),
-                         r->mode == MODE_STREAM ? -1 : length);
+    if (r->mode == MODE_PASS)
+        send_head(req, r->aws != NULL ? -1 : length);
+    else if (r->mode == MODE_STREAM || (r->mode == MODE_EVENTS && r->sse && req->asked.stream))
+        send_head(req, -1);
+    return GW_OK;
+}
+
+enum gw_status respond_begin_events(struct req *req)
+{
+    struct respond *r = respond_new(req);
+
+    if (r == NULL)
+        return GW_ENOMEM;
+    GW_TRY(set_up_translation(req));
+    respond_fields_copy(req, &r->fields, NULL, 0, true);
+    if (!gw_buf_ok(&r->fields))
+        return GW_ENOMEM;
+    if (req->asked.stream)
+        send_head(req, -1);
     return GW_OK;
 }
 
 /* ---- the body --------------------------------------------------------------------------- */
 
-static size_t skip_blanks(struct gw_span text, size_t i)
+/* Most events say nothing for the record, and reading JSON twice for them would be waste. */
+static bool worth_a_look(const struct respond *r, struct gw_span data)
 {
-    while (i < text.len && (text.ptr[i] == ' ' || text.ptr[i] == '\t'))
-        i++;
-    return i;
-}
+    static const char *const names[] = {"sage\"",       "usageMetadata",    "\"finish_reason\":\"",
+                                        "finishReason", "stop_reason\":\"", "\"message_start\"",
+                                        "\"response\""};
 
-/* A cheap look: does a member of that name (in quotes) have a value that begins with first? */
-static bool has_member(struct gw_span text, const char *name, char first)
-{
-    size_t n = strlen(name);
-    const char *p;
-
-    while (text.len != 0 && (p = memmem(text.ptr, text.len, name, n)) != NULL) {
-        size_t i;
-
-        text = gw_span_from(text, (size_t)(p - text.ptr) + n);
-        i = skip_blanks(text, 0);
-        if (i >= text.len || text.ptr[i] != ':')
-            continue;
-        i = skip_blanks(text, i + 1);
-        if (i < text.len && text.ptr[i] == first)
+    if (r->seen.model[0] == '\0')
+        return true;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (memmem(data.ptr, data.len, names[i], strlen(names[i])) != NULL)
             return true;
-    }
     return false;
 }
 
@@ -166,72 +302,184 @@ static enum gw_status on_event(void *ctx, const struct sse_event *ev)
 {
     struct req *req = ctx;
     struct respond *r = req->respond;
-    enum gw_status st = GW_OK;
 
-    /* Most events carry neither, and reading JSON twice for them would be waste. */
-    if (has_member(ev->data, "\"usage\"", '{') || has_member(ev->data, "\"finish_reason\"", '"') ||
-        (r->usage.model[0] == '\0' && has_member(ev->data, "\"model\"", '"')))
-        api_read_usage(req->w->json, ev->data, &r->usage);
-    if (r->mode == MODE_STREAM) {
-        gw_buf_clear(&r->out);
-        st = restream_event(r->restream, ev, &r->out);
-        if (st == GW_OK)
-            conn_answer_body(req->conn, gw_buf_span(&r->out));
+    if (r->mode == MODE_EVENTS)
+        return ev->has_data ? api_reader_event(r->events, ev->name, ev->data) : GW_OK;
+    if (ev->has_data && worth_a_look(r, ev->data))
+        api_look(r->dialect, req->w->json, ev->data, &r->seen);
+    return r->mode == MODE_STREAM ? restream_event(r->restream, ev, &r->out) : GW_OK;
+}
+
+static enum gw_status collect(struct respond *r, struct gw_span bytes, size_t max)
+{
+    if (r->body.len + bytes.len > max)
+        return GW_ELIMIT;
+    gw_buf_add(&r->body, bytes);
+    return gw_buf_ok(&r->body) ? GW_OK : GW_ENOMEM;
+}
+
+static enum gw_status pass(struct req *req, struct gw_span bytes)
+{
+    struct respond *r = req->respond;
+    size_t room = MAX_COPY_BYTES - r->body.len;
+
+    conn_answer_body(req->conn, bytes);
+    if (r->reader != NULL && sse_reader_feed(r->reader, bytes, on_event, req) != GW_OK) {
+        sse_reader_free(r->reader); /* not understood, passed on all the same */
+        r->reader = NULL;
+    } else if (r->json && room != 0) {
+        gw_buf_add(&r->body, (struct gw_span){bytes.ptr, bytes.len < room ? bytes.len : room});
     }
-    return st;
+    return GW_OK;
+}
+
+static enum gw_status read_stream(struct req *req, struct gw_span bytes)
+{
+    struct respond *r = req->respond;
+    enum gw_status st = sse_reader_feed(r->reader, bytes, on_event, req);
+    enum gw_status sent = send_out(req, false); /* also what was made before a failure */
+
+    return st != GW_OK ? st : sent;
 }
 
 enum gw_status respond_data(struct req *req, struct gw_span bytes)
 {
     struct respond *r = req->respond;
+    enum gw_status st;
 
-    if (r->mode == MODE_PASS)
-        conn_answer_body(req->conn, bytes);
-    if (r->sse) {
-        enum gw_status st =
-            r->reader == NULL ? GW_OK : sse_reader_feed(r->reader, bytes, on_event, req);
-
-        if (st == GW_OK || r->mode != MODE_PASS)
-            return st;
-        sse_reader_free(r->reader); /* not understood, passed on all the same */
-        r->reader = NULL;
-        return GW_OK;
+    if (r->aws != NULL) {
+        gw_buf_clear(&r->unpacked);
+        GW_TRY(provider_aws_feed(r->aws, bytes, &r->unpacked));
+        if (!gw_buf_ok(&r->unpacked))
+            return GW_ENOMEM;
+        bytes = gw_buf_span(&r->unpacked);
     }
-    if (r->mode == MODE_WHOLE && r->body.len + bytes.len > MAX_WHOLE_BYTES)
-        return GW_ELIMIT;
-    if (r->mode == MODE_WHOLE || (r->json && r->body.len < MAX_COPY_BYTES))
-        gw_buf_add(&r->body, bytes);
-    return gw_buf_ok(&r->body) ? GW_OK : GW_ENOMEM;
+    switch (r->mode) {
+    case MODE_PASS:
+        return pass(req, bytes);
+    case MODE_WHOLE:
+        return collect(r, bytes, MAX_WHOLE_BYTES);
+    case MODE_ERROR:
+        return collect(r, bytes, MAX_ERROR_BYTES);
+    case MODE_EVENTS:
+    case MODE_STREAM:
+    default:
+        if (r->reader == NULL)
+            return collect(r, bytes, MAX_WHOLE_BYTES);
+        st = read_stream(req, bytes);
+        if (st == GW_OK)
+            arm_hold_timer(req);
+        return st;
+    }
 }
 
-static void note_usage(struct req *req)
+enum gw_status respond_event(struct req *req, const struct api_event *ev)
+{
+    enum gw_status st = on_api_event(req, ev), sent;
+
+    sent = send_out(req, ev->type == API_EVENT_END || ev->type == API_EVENT_ERROR);
+    if (st != GW_OK || sent != GW_OK)
+        return st != GW_OK ? st : sent;
+    arm_hold_timer(req);
+    return GW_OK;
+}
+
+/* ---- the end ---------------------------------------------------------------------------- */
+
+static const char *finish_name(enum api_finish f)
+{
+    static const char *const names[] = {
+        [API_FINISH_NONE] = "",
+        [API_FINISH_STOP] = "stop",
+        [API_FINISH_STOP_SEQUENCE] = "stop_sequence",
+        [API_FINISH_LENGTH] = "length",
+        [API_FINISH_TOOL] = "tool_calls",
+        [API_FINISH_FILTER] = "content_filter",
+        [API_FINISH_REFUSAL] = "refusal",
+        [API_FINISH_OTHER] = "other",
+    };
+
+    return names[f];
+}
+
+/* What the record says of the answer. */
+static void note_seen(struct req *req)
 {
     const struct respond *r = req->respond;
+    struct api_usage usage = r->seen.usage;
+    struct gw_span finish = gw_span_str(r->seen.finish_reason), model = gw_span_str(r->seen.model);
 
-    req->prompt_tokens = r->usage.prompt_tokens;
-    req->completion_tokens = r->usage.completion_tokens;
-    req->finish_reason = gw_arena_copy(req->arena, gw_span_str(r->usage.finish_reason));
-    req->response_model = gw_arena_copy(req->arena, gw_span_str(r->usage.model));
-    if (r->restream != NULL)
+    if (r->translate != NULL) {
+        const struct translate_seen *seen = translate_seen(r->translate);
+
+        usage = seen->usage;
+        finish = gw_span_str(finish_name(seen->finish));
+        model = seen->model;
+        req->n_restored = translate_restored(r->translate);
+    } else if (r->restream != NULL) {
         req->n_restored = restream_count(r->restream);
+    }
+    req->prompt_tokens = usage.input;
+    req->completion_tokens = usage.output;
+    req->finish_reason = gw_arena_copy(req->arena, finish);
+    req->response_model = gw_arena_copy(req->arena, model);
     metrics_add(&req->w->metrics.restored, req->n_restored);
 }
 
-static enum gw_status send_whole(struct req *req)
+static enum gw_status end_whole(struct req *req)
 {
     struct respond *r = req->respond;
-    enum gw_status st =
-        dlp_restore_json(req->vault, gw_buf_span(&r->body), &r->out, &req->n_restored);
-    struct gw_buf *body = &r->out;
+    struct gw_arena *scratch = gw_arena_new((size_t)MAX_WHOLE_BYTES * 4);
+    enum gw_status st = scratch == NULL ? GW_ENOMEM
+                                        : filter_json(&r->filter, scratch, gw_buf_span(&r->body),
+                                                      &r->out, &req->n_restored);
 
-    if (st == GW_EPARSE) /* not JSON after all: as it came */
-        body = &r->body;
-    else if (st != GW_OK)
+    gw_arena_free(scratch);
+    if (st == GW_EPARSE && r->filter.scanner == NULL) { /* not JSON after all: as it came */
+        gw_buf_clear(&r->out);
+        gw_buf_add(&r->out, gw_buf_span(&r->body));
+        st = GW_OK;
+    }
+    if (st != GW_OK)
         return st;
-    if (!req->client_gone)
-        conn_answer_head(req->conn, req->status, gw_buf_span(&r->fields), (int64_t)body->len);
-    conn_answer_body(req->conn, gw_buf_span(body));
-    return GW_OK;
+    api_look(r->dialect, req->w->json, gw_buf_span(&r->body), &r->seen);
+    if (r->out.len == 0)
+        send_head(req, 0);
+    return send_out(req, true);
+}
+
+static enum gw_status end_events(struct req *req)
+{
+    struct respond *r = req->respond;
+    enum gw_status st;
+
+    if (r->reader != NULL) {
+        st = sse_reader_finish(r->reader, on_event, req);
+        if (st == GW_OK)
+            st = api_reader_end(r->events);
+    } else {
+        st = api_reader_whole(r->events, gw_buf_span(&r->body));
+    }
+    if (st != GW_OK)
+        return st;
+    if (translate_seen(r->translate)->failed && !conn_answer_started(req->conn))
+        req->status = translate_seen(r->translate)->status;
+    return send_out(req, true);
+}
+
+static enum gw_status end_error(struct req *req)
+{
+    struct respond *r = req->respond;
+    struct gw_json_node *root = NULL;
+    struct api_failure f = {0};
+
+    if (gw_json_tree(req->w->json, req->arena, gw_buf_span(&r->body),
+                     &(struct gw_json_limits){0, 0, true}, &root, NULL) != GW_OK)
+        root = NULL;
+    api_read_error(r->dialect, req->status, root, req->arena, &f);
+    f.status = req->status;
+    api_write_error(req->ep.dialect, &f, req->id, &r->out);
+    return send_out(req, true);
 }
 
 enum gw_status respond_end(struct req *req)
@@ -239,44 +487,70 @@ enum gw_status respond_end(struct req *req)
     struct respond *r = req->respond;
     enum gw_status st = GW_OK;
 
-    if (r->reader != NULL)
-        st = sse_reader_finish(r->reader, on_event, req);
-    else if (r->json && r->body.len != 0)
-        api_read_usage(req->w->json, gw_buf_span(&r->body), &r->usage);
-    if (r->mode == MODE_PASS)
-        st = GW_OK;
-    if (st == GW_OK && r->mode == MODE_STREAM) {
-        gw_buf_clear(&r->out);
-        st = restream_finish(r->restream, &r->out);
-        conn_answer_body(req->conn, gw_buf_span(&r->out));
-    } else if (st == GW_OK && r->mode == MODE_WHOLE) {
-        st = send_whole(req);
+    if (r->aws != NULL)
+        st = provider_aws_end(r->aws);
+    switch (r->mode) {
+    case MODE_PASS:
+        if (r->reader != NULL)
+            (void)sse_reader_finish(r->reader, on_event, req);
+        else if (r->json && r->body.len != 0)
+            api_look(r->dialect, req->w->json, gw_buf_span(&r->body), &r->seen);
+        break;
+    case MODE_WHOLE:
+        st = st == GW_OK ? end_whole(req) : st;
+        break;
+    case MODE_STREAM:
+        if (st == GW_OK)
+            st = sse_reader_finish(r->reader, on_event, req);
+        if (st == GW_OK)
+            st = restream_finish(r->restream, &r->out);
+        if (st == GW_OK)
+            st = send_out(req, false);
+        break;
+    case MODE_EVENTS:
+        if (r->events != NULL && st == GW_OK)
+            st = end_events(req);
+        break;
+    case MODE_ERROR:
+    default:
+        st = end_error(req);
+        break;
     }
-    note_usage(req);
+    if (st == GW_OK)
+        note_seen(req);
     return st;
 }
 
-void respond_cut(struct req *req, const char *why)
+bool respond_failed(const struct req *req)
+{
+    const struct respond *r = req->respond;
+
+    return r != NULL && r->translate != NULL && translate_seen(r->translate)->failed;
+}
+
+bool respond_cut(struct req *req, const struct api_failure *failure)
 {
     struct respond *r = req->respond;
-    struct gw_buf out = {0};
+    const struct api_event ev = {.type = API_EVENT_ERROR, .failure = *failure};
+    bool started = conn_answer_started(req->conn), told = true;
 
-    if (r == NULL)
-        return;
-    if (r->mode == MODE_WHOLE) {
-        struct gw_span none = {NULL, 0};
-
+    gw_buf_clear(&r->out);
+    if (!started) {
         /* Nothing was sent: the failure can still be told properly. */
-        api_error(&out, why, "server_error", NULL, "upstream_error");
-        req->status = 502;
-        gw_buf_adds(&r->out, "Content-Type: application/json\r\n");
-        conn_answer_head(req->conn, 502, gw_buf_ok(&r->out) ? gw_buf_span(&r->out) : none,
-                         (int64_t)out.len);
+        req->status = failure->status;
+        gw_buf_clear(&r->fields);
+        respond_fields_type(&r->fields, "application/json");
+        respond_fields_copy(req, &r->fields, NULL, 0, true);
+        api_write_error(req->ep.dialect, failure, req->id, &r->out);
+    } else if (r->translate != NULL) {
+        told = translate_put(r->translate, &ev, &r->out) == GW_OK;
     } else if (r->sse) {
-        api_stream_error(&out, why, "server_error", "upstream_error");
+        api_write_stream_error(req->ep.dialect, failure, &r->out);
+    } else {
+        told = false;
     }
-    if (gw_buf_ok(&out))
-        conn_answer_body(req->conn, gw_buf_span(&out));
-    gw_buf_fini(&out);
-    note_usage(req);
+    if (send_out(req, !started) != GW_OK)
+        told = false;
+    note_seen(req);
+    return told && !started;
 }

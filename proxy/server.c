@@ -1,6 +1,8 @@
 /* proxy/server.c - makes and unmakes a gateway. Main thread. */
 #include "proxy/server.h"
 
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -115,6 +117,32 @@ static enum gw_status open_engine(struct server *s, unsigned i, bool progress, s
     return GW_OK;
 }
 
+static enum gw_status open_embedder(struct server *s, unsigned i, struct gw_err *err)
+{
+    const struct proxy_config_target *t = &s->cfg->targets[i];
+    const struct engine_embed_config cfg = {.model_path = t->model, .threads = t->threads};
+    struct engine_embed_info info;
+    enum gw_status st = engine_embedder_open(&cfg, &s->embedders[i], err);
+
+    if (st != GW_OK) {
+        (void)gw_fail_prefix(err, "targets.%s", t->name);
+        return st;
+    }
+    engine_embedder_info(s->embedders[i], &info);
+    gw_log(GW_LOG_INFO, "model_loaded",
+           "target=%s name=\"%s\" arch=%s quant=%s threads=%u dimensions=%u kernels=\"%s\"",
+           t->name, info.name, info.arch, info.quant, info.threads, info.n_dims, info.kernels);
+    return GW_OK;
+}
+
+/* A folder holds an embedding model (safetensors), a file a chat model (GGUF). */
+static bool is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* Targets that trust the same file share one context. */
 static enum gw_status open_target_tls(struct server *s, unsigned i, struct gw_err *err)
 {
@@ -134,12 +162,14 @@ static enum gw_status open_targets(struct server *s, bool progress, struct gw_er
     unsigned n = s->cfg->n_targets;
 
     s->engines = calloc(n + 1, sizeof(struct engine *));
+    s->embedders = calloc(n + 1, sizeof(struct engine_embedder *));
     s->target_tls = calloc(n + 1, sizeof(struct ssl_ctx_st *));
-    if (s->engines == NULL || s->target_tls == NULL)
+    if (s->engines == NULL || s->embedders == NULL || s->target_tls == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     for (unsigned i = 0; i < n; i++) {
         if (s->cfg->targets[i].kind == PROXY_TARGET_ENGINE)
-            GW_TRY(open_engine(s, i, progress, err));
+            GW_TRY(is_folder(s->cfg->targets[i].model) ? open_embedder(s, i, err)
+                                                       : open_engine(s, i, progress, err));
         else if (s->cfg->targets[i].base_url.tls)
             GW_TRY(open_target_tls(s, i, err));
     }
@@ -250,12 +280,15 @@ static void close_targets(struct server *s)
 
         if (s->engines != NULL)
             engine_close(s->engines[i]);
+        if (s->embedders != NULL)
+            engine_embedder_close(s->embedders[i]);
         for (unsigned k = 0; s->target_tls != NULL && k < i; k++)
             shared |= s->target_tls[k] == s->target_tls[i];
         if (s->target_tls != NULL && !shared)
             tls_ctx_free(s->target_tls[i]);
     }
     free(s->engines);
+    free(s->embedders);
     free(s->target_tls);
 }
 

@@ -347,14 +347,19 @@ static void start_attempt(struct uconn *u)
     struct evbuffer *out = bufferevent_get_output(u->bev);
     struct gw_span body = req_out_body(u->req);
     struct gw_buf head = {0};
+    struct gw_err err;
+    enum gw_status st;
 
     u->got_bytes = u->head_given = u->complete = false;
-    upstream_write_head(u->req, &u->peer, body.len, &head);
+    st = upstream_write_head(u->req, &u->peer, body.len, &head, &err);
     http1_expect(u->parser, u->req->head->method);
     set_timer(u, u->peer.first_byte_ms);
-    if (!gw_buf_ok(&head) || evbuffer_add(out, head.ptr, head.len) != 0 ||
+    if (st != GW_OK)
+        fail(u, false, err.text);
+    else if (
+        evbuffer_add(out, head.ptr, head.len) != 0 ||
         /* By reference: the request outlives its attempt, and an attempt that is given back has an
-         * empty output (release()). */
+              * empty output (release()). */
         (body.len != 0 && evbuffer_add_reference(out, body.ptr, body.len, NULL, NULL) != 0))
         fail(u, false, "out of memory");
     else

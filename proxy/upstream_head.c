@@ -1,6 +1,7 @@
 /* proxy/upstream_head.c - the head a target gets. Pure but for reading the request. */
 #include "proxy/upstream_head.h"
 
+#include "base/clock.h"
 #include "proxy/conn.h"
 #include "proxy/fields.h"
 #include "proxy/request.h"
@@ -49,71 +50,97 @@ void upstream_peer_of(const struct req *req, struct upstream_peer *out)
     }
 }
 
-/* The path below the target's base URL: our own "/v1" is replaced by the target's. */
-static void add_target_path(const struct req *req, struct gw_buf *out)
-{
-    const struct proxy_config_target *t;
-    struct gw_span path = req->head->path;
-
-    if (req->target == REQ_NO_TARGET) {
-        gw_buf_add(out, path);
-        return;
-    }
-    t = &req->w->server->cfg->targets[req->target];
-    gw_buf_adds(out, t->base_url.path);
-    gw_buf_add(out, gw_span_starts(path, GW_SPAN("/v1/")) ? gw_span_from(path, 3) : path);
-}
-
 static void add_host(const struct upstream_peer *peer, struct gw_buf *out)
 {
     struct gw_span host = gw_span_str(peer->host);
     bool v6 = memchr(host.ptr, ':', host.len) != NULL;
 
-    gw_buf_adds(out, v6 ? "Host: [" : "Host: ");
+    gw_buf_adds(out, v6 ? "[" : "");
     gw_buf_add(out, host);
     gw_buf_adds(out, v6 ? "]" : "");
     if (peer->port != (peer->tls != NULL ? 443 : 80))
         gw_buf_printf(out, ":%u", peer->port);
-    gw_buf_adds(out, "\r\n");
+}
+
+void upstream_call_of(const struct req *req, struct provider_call *out)
+{
+    static const enum provider_op ops[] = {[ENDPOINT_CHAT] = PROVIDER_CHAT,
+                                           [ENDPOINT_EMBEDDINGS] = PROVIDER_EMBEDDINGS,
+                                           [ENDPOINT_COUNT_TOKENS] = PROVIDER_COUNT_TOKENS,
+                                           [ENDPOINT_PASS] = PROVIDER_OTHER};
+
+    *out = (struct provider_call){
+        .target = &req->w->server->cfg->targets[req->target],
+        .op = ops[req->ep.kind],
+        .dialect = req->translated ? req->spoken : req->ep.dialect,
+        .model = req->out_model,
+        .stream = req->asked.stream,
+        .json_array = req->ep.json_array && !req->translated,
+        .method = req->head->method,
+        .path = req->path,
+        .query = req->translated ? GW_SPAN("") : req->query,
+        .versioned = http1_get(req->head, "anthropic-version").ptr != NULL,
+        .beta = http1_get(req->head, "anthropic-beta"),
+        .body = req_out_body(req),
+        .tokens = req->w->server->tokens,
+        .now_s = gw_clock_wall_ms() / 1000,
+    };
 }
 
 static bool dropped(const struct req *req, const struct http1_field *f, struct gw_span connection)
 {
-    bool ours = req->target != REQ_NO_TARGET;
+    const struct proxy_config_target *t;
 
-    return field_is_hop(f, connection) || gw_span_eq_nocase(f->name, GW_SPAN("host")) ||
-           gw_span_eq_nocase(f->name, GW_SPAN("accept-encoding")) ||
-           gw_span_eq_nocase(f->name, GW_SPAN("content-encoding")) ||
-           (ours && (field_is_credential(f->name) ||
-                     (f->name.len > 9 &&
-                      gw_span_eq_nocase((struct gw_span){f->name.ptr, 9}, GW_SPAN("x-sluice-")))));
+    if (field_is_hop(f, connection) || gw_span_eq_nocase(f->name, GW_SPAN("host")) ||
+        gw_span_eq_nocase(f->name, GW_SPAN("accept-encoding")) ||
+        gw_span_eq_nocase(f->name, GW_SPAN("content-encoding")))
+        return true;
+    if (req->target == REQ_NO_TARGET)
+        return false;
+    t = &req->w->server->cfg->targets[req->target];
+    return field_is_credential(f->name) || provider_drops_field(t, f->name) ||
+           (f->name.len > 9 &&
+            gw_span_eq_nocase((struct gw_span){f->name.ptr, 9}, GW_SPAN("x-sluice-"))) ||
+           (req->translated && gw_span_eq_nocase(f->name, GW_SPAN("accept")));
 }
 
-void upstream_write_head(const struct req *req, const struct upstream_peer *peer, size_t body_len,
-                         struct gw_buf *out)
+/* The request line and the fields that are the target's own. */
+static enum gw_status write_own(const struct req *req, struct gw_span host, struct gw_buf *line,
+                                struct gw_buf *fields, struct gw_err *err)
+{
+    struct provider_call call;
+
+    if (req->target == REQ_NO_TARGET) {
+        gw_buf_add(line, req->head->method);
+        gw_buf_addc(line, ' ');
+        gw_buf_add(line, req->head->path);
+        gw_buf_adds(line, " HTTP/1.1\r\n");
+        return GW_OK;
+    }
+    upstream_call_of(req, &call);
+    GW_TRY(provider_write_line(&call, line, err));
+    return provider_write_fields(&call, host, fields, err);
+}
+
+enum gw_status upstream_write_head(const struct req *req, const struct upstream_peer *peer,
+                                   size_t body_len, struct gw_buf *out, struct gw_err *err)
 {
     const struct http1_head *h = req->head;
     struct gw_span connection = http1_get(h, "connection");
+    struct gw_buf host = {0}, own = {0};
+    enum gw_status st;
 
-    gw_buf_add(out, h->method);
-    gw_buf_addc(out, ' ');
-    add_target_path(req, out);
-    gw_buf_adds(out, " HTTP/1.1\r\n");
-    add_host(peer, out);
+    add_host(peer, &host);
+    st = write_own(req, gw_buf_span(&host), out, &own, err);
+    gw_buf_adds(out, "Host: ");
+    gw_buf_add(out, gw_buf_span(&host));
+    gw_buf_adds(out, "\r\n");
     for (unsigned i = 0; i < h->n_fields; i++)
         if (!dropped(req, &h->fields[i], connection))
             field_add(out, h->fields[i].name, h->fields[i].value);
     /* Answers are read, so they must come unpacked. */
     gw_buf_adds(out, "Accept-Encoding: identity\r\nVia: 1.1 sluice\r\n");
-    if (req->target != REQ_NO_TARGET) {
-        struct gw_span key = req->w->server->cfg->targets[req->target].key.value;
-
-        if (key.len != 0) {
-            gw_buf_adds(out, "Authorization: Bearer ");
-            gw_buf_add(out, key);
-            gw_buf_adds(out, "\r\n");
-        }
-    }
+    gw_buf_add(out, gw_buf_span(&own));
     if (body_len != 0 || gw_span_is(h->method, "POST") || gw_span_is(h->method, "PUT") ||
         gw_span_is(h->method, "PATCH")) {
         gw_buf_adds(out, "Content-Length: ");
@@ -121,4 +148,9 @@ void upstream_write_head(const struct req *req, const struct upstream_peer *peer
         gw_buf_adds(out, "\r\n");
     }
     gw_buf_adds(out, "\r\n");
+    if (st == GW_OK && (!gw_buf_ok(&host) || !gw_buf_ok(&own) || !gw_buf_ok(out)))
+        st = gw_fail(err, GW_ENOMEM, "out of memory");
+    gw_buf_fini(&host);
+    gw_buf_fini(&own);
+    return st;
 }

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "proxy/config.h"
+#include "proxy/provider.h"
 
 struct req;
 struct ssl_ctx_st;
@@ -27,11 +28,14 @@ struct upstream_peer {
 
 void upstream_peer_of(const struct req *req, struct upstream_peer *out);
 
-/* Writes the request line and fields from the parsed form: our framing and Host, the client's end-to-end
- * fields, without what is named in Connection. On the gateway port the client's credentials are dropped and
- * the target's key is put in; intercepted requests keep theirs. */
-void upstream_write_head(const struct req *req, const struct upstream_peer *peer, size_t body_len,
-                         struct gw_buf *out);
+/* What the request's current attempt asks of its target (not for intercepted requests). Spans are the request's. */
+void upstream_call_of(const struct req *req, struct provider_call *out);
+
+/* Writes the request line and fields: the target's line and own fields (provider.h), our framing and Host, the client's
+ * end-to-end fields without what is named in Connection. On the gateway port the client's credentials are dropped;
+ * intercepted requests keep their line and credentials. Errors as provider_write_fields(). */
+enum gw_status upstream_write_head(const struct req *req, const struct upstream_peer *peer,
+                                   size_t body_len, struct gw_buf *out, struct gw_err *err);
 
 /* In upstream.c: an attempt on a new connection. */
 enum gw_status upstream_start_fresh(struct req *req, struct gw_err *err);

@@ -23,6 +23,7 @@
 #include "proxy/conn.h"
 #include "proxy/connect.h"
 #include "proxy/local.h"
+#include "proxy/local_embed.h"
 #include "proxy/upstream.h"
 
 enum { BACKLOG = 1024, ACCEPT_PAUSE_MS = 100 };
@@ -134,7 +135,10 @@ static void on_engine(evutil_socket_t fd, short what, void *ctx)
 
     (void)fd;
     (void)what;
-    local_dispatch(e->w, e->target);
+    if (e->w->engines[e->target] != NULL)
+        local_dispatch(e->w, e->target);
+    else
+        local_embed_dispatch(e->w, e->target);
 }
 
 static void end_when_empty(struct worker *w)
@@ -207,27 +211,40 @@ static struct event *watch(struct worker *w, int fd, event_callback_fn fn, void 
     return ev;
 }
 
-static enum gw_status init_engines(struct worker *w)
+/* One channel to each model in this process. */
+static enum gw_status init_engine(struct worker *w, unsigned i)
 {
     const struct server *s = w->server;
-    unsigned n = s->cfg->n_targets;
+    int fd;
+
+    if (s->engines[i] != NULL)
+        w->engines[i] = engine_chan_new(s->engines[i]);
+    else if (s->embedders[i] != NULL)
+        w->embed_chans[i] = engine_embed_chan_new(s->embedders[i]);
+    else
+        return GW_OK;
+    if (w->engines[i] == NULL && w->embed_chans[i] == NULL)
+        return GW_ENOMEM;
+    fd = w->engines[i] != NULL ? engine_chan_fd(w->engines[i])
+                               : engine_embed_chan_fd(w->embed_chans[i]);
+    w->engine_ctx[i] = (struct engine_event_ctx){w, i};
+    w->engine_evs[i] = watch(w, fd, on_engine, &w->engine_ctx[i]);
+    return w->engine_evs[i] == NULL ? GW_ENOMEM : GW_OK;
+}
+
+static enum gw_status init_engines(struct worker *w)
+{
+    unsigned n = w->server->cfg->n_targets;
 
     w->engines = calloc(n + 1, sizeof(struct engine_chan *));
+    w->embed_chans = calloc(n + 1, sizeof(struct engine_embed_chan *));
     w->engine_evs = calloc(n + 1, sizeof(struct event *));
     w->engine_ctx = calloc(n + 1, sizeof(struct engine_event_ctx));
-    if (w->engines == NULL || w->engine_evs == NULL || w->engine_ctx == NULL)
+    if (w->engines == NULL || w->embed_chans == NULL || w->engine_evs == NULL ||
+        w->engine_ctx == NULL)
         return GW_ENOMEM;
-    for (unsigned i = 0; i < n; i++) {
-        if (s->engines[i] == NULL)
-            continue;
-        w->engine_ctx[i] = (struct engine_event_ctx){w, i};
-        w->engines[i] = engine_chan_new(s->engines[i]);
-        if (w->engines[i] == NULL)
-            return GW_ENOMEM;
-        w->engine_evs[i] = watch(w, engine_chan_fd(w->engines[i]), on_engine, &w->engine_ctx[i]);
-        if (w->engine_evs[i] == NULL)
-            return GW_ENOMEM;
-    }
+    for (unsigned i = 0; i < n; i++)
+        GW_TRY(init_engine(w, i));
     return GW_OK;
 }
 
@@ -309,8 +326,11 @@ void worker_fini(struct worker *w)
     for (unsigned i = 0; w->engines != NULL && i < w->server->cfg->n_targets; i++) {
         event_free_null(w->engine_evs == NULL ? NULL : w->engine_evs[i]);
         engine_chan_free(w->engines[i]);
+        if (w->embed_chans != NULL)
+            engine_embed_chan_free(w->embed_chans[i]);
     }
     free(w->engines);
+    free(w->embed_chans);
     free(w->engine_evs);
     free(w->engine_ctx);
     if (w->gateway != NULL)

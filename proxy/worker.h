@@ -30,18 +30,21 @@ struct engine_event_ctx;
 struct upstream_pool;
 struct leaf_mint;
 struct proxy_store;
+struct provider_tokens;
 
 /* What all workers share; immutable after start unless atomic. */
 struct server {
     const struct proxy_config *cfg;
     struct dlp_rules *rules;
     struct audit *audit;
-    struct proxy_store *store;        /* NULL: no keys database */
-    struct leaf_mint *mint;           /* NULL: no interception */
-    struct engine **engines;          /* per target; NULL where it is not an engine */
-    struct ssl_ctx_st **target_tls;   /* per target; NULL where it is not TLS */
-    struct ssl_ctx_st *listen_tls;    /* gateway port; NULL: plain */
-    struct ssl_ctx_st *intercept_tls; /* towards intercepted hosts */
+    struct proxy_store *store;          /* NULL: no keys database */
+    struct provider_tokens *tokens;     /* NULL: no target needs any */
+    struct leaf_mint *mint;             /* NULL: no interception */
+    struct engine **engines;            /* per target; NULL where it is not an engine */
+    struct engine_embedder **embedders; /* per target; NULL where it is none */
+    struct ssl_ctx_st **target_tls;     /* per target; NULL where it is not TLS */
+    struct ssl_ctx_st *listen_tls;      /* gateway port; NULL: plain */
+    struct ssl_ctx_st *intercept_tls;   /* towards intercepted hosts */
     struct worker *workers;
     unsigned n_workers;
     unsigned char hmac_key[32]; /* of this state directory: HMACs in records, placeholder keys */
@@ -58,8 +61,9 @@ struct worker {
     struct evdns_base *dns;
     struct audit_chan *audit;
     struct dlp_scanner *scanner;
-    struct gw_json *json;         /* scratch tokenizer */
-    struct engine_chan **engines; /* per target; NULL where it is not an engine */
+    struct gw_json *json;                   /* scratch tokenizer */
+    struct engine_chan **engines;           /* per target; NULL where it is not an engine */
+    struct engine_embed_chan **embed_chans; /* per target; NULL where it is no embedding model */
     struct upstream_pool *pool;
     struct evconnlistener *gateway, *proxy; /* NULL when off or draining */
     struct event *wake;                     /* server_stop() wakes the loop through wake_fd */

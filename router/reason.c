@@ -49,7 +49,11 @@ static void say_blocked(const struct router_input *in, const struct router_decis
         say(out, size, "blocked: no target in the zones that policy line %s allows", d->line);
         break;
     case ROUTER_REASON_NO_ROUTE:
-        say(out, size, "no route has a target for the requested model");
+        say(out, size,
+            in->unrouted ? "no target takes this kind of request"
+            : in->targets_unfit != 0
+                ? "no route has a target for the requested model and this kind of request"
+                : "no route has a target for the requested model");
         break;
     case ROUTER_REASON_UNAVAILABLE:
         say(out, size, "the targets in ");

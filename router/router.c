@@ -250,8 +250,16 @@ static const struct policy_route *find_route(const struct router_policy *p, stru
 struct order {
     uint8_t items[ROUTER_MAX_TARGETS];
     unsigned n;
-    uint64_t set;
+    uint64_t set, unfit;
 };
+
+static void append_target(struct order *o, unsigned t)
+{
+    if (((o->set | o->unfit) >> t & 1) != 0)
+        return;
+    o->items[o->n++] = (uint8_t)t;
+    o->set |= (uint64_t)1 << t;
+}
 
 static void append(struct order *o, const struct router_policy *p, const struct policy_list *names,
                    const struct gw_span *model)
@@ -259,14 +267,20 @@ static void append(struct order *o, const struct router_policy *p, const struct 
     for (unsigned i = 0; i < names->n; i++) {
         int t = policy_find_target(p, names->items[i]);
 
-        if (t < 0 || (o->set >> t & 1) != 0)
-            continue;
-        if (model != NULL &&
-            !glob_match_any(p->targets[t].models.items, p->targets[t].models.n, *model))
-            continue;
-        o->items[o->n++] = (uint8_t)t;
-        o->set |= (uint64_t)1 << t;
+        if (t >= 0 && (model == NULL ||
+                       glob_match_any(p->targets[t].models.items, p->targets[t].models.n, *model)))
+            append_target(o, (unsigned)t);
     }
+}
+
+/* Without a route: those that take the model, then the others. */
+static void append_all(struct order *o, const struct router_policy *p, struct gw_span model)
+{
+    for (unsigned t = 0; t < p->n_targets; t++)
+        if (glob_match_any(p->targets[t].models.items, p->targets[t].models.n, model))
+            append_target(o, t);
+    for (unsigned t = 0; t < p->n_targets; t++)
+        append_target(o, t);
 }
 
 /* A tier without a usable target takes the next harder one's, then the easier ones'. */
@@ -300,11 +314,9 @@ static void append_reroutes(struct order *o, const struct router_policy *p, stru
             for (unsigned t = 0; t < p->n_targets; t++) {
                 const struct policy_target *target = &p->targets[t];
 
-                if (target->zone != near_first[z] || (o->set >> t & 1) != 0 ||
-                    (pass == 0 && !glob_match_any(target->models.items, target->models.n, model)))
-                    continue;
-                o->items[o->n++] = (uint8_t)t;
-                o->set |= (uint64_t)1 << t;
+                if (target->zone == near_first[z] &&
+                    (pass != 0 || glob_match_any(target->models.items, target->models.n, model)))
+                    append_target(o, t);
             }
         }
     }
@@ -348,7 +360,7 @@ static void choose(struct deciding *g, const struct policy_route *r, struct orde
 
     pick(g, o);
     if (d->n_choices == 0 && (o->set & allowed) == 0 && !r->refuse) {
-        struct order more = {.set = o->set};
+        struct order more = {.set = o->set, .unfit = o->unfit};
 
         append_reroutes(&more, g->p, d->model);
         allowed &= more.set;
@@ -380,6 +392,9 @@ static void set_line(struct router_decision *d, const struct use *u)
         d->line = u->line->c.name.ptr;
 }
 
+/* The route of requests that have none. */
+static const struct policy_route unrouted = {.refuse = true};
+
 /* Policy, then the route. Returns the route (NULL when none was consulted). */
 static void decide(struct deciding *g)
 {
@@ -387,16 +402,21 @@ static void decide(struct deciding *g)
     const struct policy_route *r = NULL;
     const struct use *refused, *limiting = NULL;
     struct router_decision *d = g->d;
-    struct order o = {.n = 0};
+    struct order o = {.unfit = g->in->targets_unfit};
 
     find_lines(g);
     take_lines(g, &s);
-    if (!g->in->fixed) {
+    if (g->in->unrouted && !g->in->fixed) {
+        r = &unrouted;
+        append_all(&o, g->p, d->model);
+        g->candidates = o.set;
+    } else if (!g->in->fixed) {
         r = find_route(g->p, d->model);
         if (r != NULL)
             order_of(g->p, r, d, &o);
         /* Policy may move a request to any target, unless its route says that it may not. */
-        g->candidates = r != NULL && r->refuse ? o.set : policy_targets_in(g->p, GW_ZONES_ALL);
+        g->candidates =
+            r != NULL && r->refuse ? o.set : policy_targets_in(g->p, GW_ZONES_ALL) & ~o.unfit;
     }
     if (g->in->fixed || o.n > 0)
         refused = limit_zones(g, &s, &limiting);

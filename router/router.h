@@ -146,6 +146,11 @@ struct router_input {
     unsigned n_findings;
     struct router_features features;
     uint64_t targets_down; /* bit per target: known to be unavailable */
+    uint64_t
+        targets_unfit; /* bit per target: cannot serve this kind of request, so it is as if not there */
+    bool
+        unrouted; /* the request is not for a model that routes know (a file, an unknown path): every fit target in the
+                      order of the configuration, those that take the model first, without rerouting */
     /* Intercepted traffic has one possible target, the host the client chose: then fixed_zone is set
      * and routes are not consulted; a zone conflict refuses. */
     bool fixed;

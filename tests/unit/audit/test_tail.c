@@ -131,7 +131,7 @@ static void test_follow(enum audit_durability d)
     fill(a, 300);
     audit_close(a, 0);
     (void)snprintf(command, sizeof(command), "test $(wc -l < %s) = 602", path);
-    for (int i = 0; i < 500 && system(command) != 0; i++) /* NOLINT: our own command */
+    for (int i = 0; i < 3000 && system(command) != 0; i++) /* NOLINT: our own command */
         (void)usleep(10000);
     CHECK(kill(pid, SIGTERM) == 0 && waitpid(pid, &status, 0) == pid);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);

@@ -500,7 +500,7 @@ static void test_idle_costs_nothing(struct engine *e)
     (void)getrusage(RUSAGE_SELF, &after);
     spent = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec) +
             (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec) / 1e6;
-    CHECK(spent < 0.02);
+    CHECK(spent < 0.15); /* spinning would take 0.6 */
 }
 
 static void test_tools(struct engine *e)

@@ -77,7 +77,7 @@ static void test_idle_costs_nothing(void)
     (void)usleep(20000);
     before = cpu_seconds();
     (void)usleep(200000);
-    CHECK(cpu_seconds() - before < 0.02);
+    CHECK(cpu_seconds() - before < 0.1); /* spinning would take 0.6 */
     pool_free(j.p);
 }
 

@@ -44,7 +44,7 @@ static void up_stream(int fd)
 {
     (void)up_send(fd, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: "
                       "chunked\r\n\r\n");
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 3000; i++) {
         struct pollfd p = {fd, POLLIN, 0};
 
         if (!up_send(fd, "8\r\ndata: 1\n\r\n") || !up_send(fd, "1\r\n\n\r\n") ||

@@ -82,7 +82,7 @@ static unsigned ends(const char *end)
 
 static bool ends_become(const char *end, unsigned n)
 {
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 3000; i++) {
         if (ends(end) == n)
             return true;
         (void)usleep(10000);
@@ -404,7 +404,7 @@ static void test_client_gone(void)
     n_got = (size_t)recv(fd, got, 100, 0);
     (void)close(fd);
     CHECK(ends_become("client_abort", aborts + 3));
-    for (int i = 0; i < 100 && atomic_load(&n_up_gone) < gone + 2; i++)
+    for (int i = 0; i < 3000 && atomic_load(&n_up_gone) < gone + 2; i++)
         (void)usleep(10000);
     CHECK(atomic_load(&n_up_gone) == gone + 2);
 }
@@ -438,7 +438,7 @@ static void test_stop(void)
     CHECK(!server_stopped(server));
     server_stop(server, 2);
     CHECK(answer(fd) == 0);
-    for (int i = 0; i < 100 && !server_stopped(server); i++)
+    for (int i = 0; i < 3000 && !server_stopped(server); i++)
         (void)usleep(10000);
     CHECK(server_stopped(server));
     server_close(server);

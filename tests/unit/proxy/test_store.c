@@ -299,13 +299,13 @@ static void test_replaced_and_lost(void)
     CHECK(lookup(s, old_key, &p) == GW_OK && lookup(s, new_key, &p) == GW_ENOENT);
     (void)snprintf(cmd, sizeof(cmd), "rm -f %s-wal %s-shm; mv %s %s", path, path, other, path);
     CHECK(system(cmd) == 0);
-    CHECK(wait_for(s, new_key, GW_OK, 2000) >= 0 && lookup(s, old_key, &p) == GW_ENOENT);
+    CHECK(wait_for(s, new_key, GW_OK, 20000) >= 0 && lookup(s, old_key, &p) == GW_ENOENT);
     CHECK(unlink(path) == 0);
     (void)usleep(600000);
     CHECK(lookup(s, new_key, &p) == GW_OK); /* an instant without the file is no outage */
     proxy_store_stats(s, &stats);
     CHECK(stats.usable && stats.failures > 0 && stats.n_keys == 1 && stats.reloads >= 1);
-    CHECK(wait_for(s, new_key, GW_EIO, 12000) >= 0); /* (K3) */
+    CHECK(wait_for(s, new_key, GW_EIO, 60000) >= 0); /* (K3) */
     proxy_store_stats(s, &stats);
     CHECK(!stats.usable);
     create("back", "g", 0, old_key);
@@ -360,7 +360,7 @@ static void test_threads(void)
         if (i % 2 == 0)
             CHECK(proxy_store_key_revoke(path, name, NULL) == GW_OK);
         if (i == 59)
-            CHECK(wait_for(shared, key, GW_OK, 2000) >= 0);
+            CHECK(wait_for(shared, key, GW_OK, 20000) >= 0);
     }
     atomic_store(&stop_threads, true);
     for (int i = 0; i < 4; i++)

@@ -35,7 +35,8 @@ struct world {
     } routes[MAX_R];
     unsigned default_action;
     /* the request */
-    unsigned model, groups, n_findings, down;
+    unsigned model, groups, n_findings, down, unfit;
+    bool unrouted;
     struct {
         unsigned rule, class_, severity, confidence;
     } findings[MAX_F];
@@ -92,6 +93,8 @@ static void make_world(struct world *w)
     w->model = rnd(N_MODELS);
     w->groups = rnd(8);
     w->down = rnd(3) == 0 ? rnd(64) : 0;
+    w->unfit = rnd(3) == 0 ? rnd(64) : 0;
+    w->unrouted = rnd(5) == 0;
     w->n_findings = rnd(MAX_F + 1);
     for (unsigned i = 0; i < w->n_findings; i++) {
         w->findings[i].rule = rnd(N_RULES);
@@ -180,6 +183,8 @@ static void decide(const struct router_policy *p, const struct world *w, const u
                               .findings = fs,
                               .n_findings = w->n_findings,
                               .targets_down = w->down,
+                              .targets_unfit = w->unfit,
+                              .unrouted = w->unrouted,
                               .fixed = w->fixed,
                               .fixed_zone = (enum gw_zone)w->fixed_zone};
 
@@ -235,6 +240,11 @@ struct expected {
 static void find_route(const struct world *w, struct expected *e)
 {
     e->route = -1;
+    for (unsigned t = 0; w->unrouted && t < w->n_targets; t++)
+        e->route_set |= (w->unfit >> t & 1) == 0 ? 1u << t : 0;
+    e->no_route = !w->fixed && e->route_set == 0;
+    if (w->unrouted)
+        return;
     for (unsigned i = 0; i < w->n_routes && e->route < 0; i++)
         if ((w->routes[i].models >> w->model & 1) != 0)
             e->route = (int)i;
@@ -243,7 +253,7 @@ static void find_route(const struct world *w, struct expected *e)
             unsigned to = w->routes[e->route].to[t][k];
             bool takes = w->target_models[to] == 0 || (w->target_models[to] >> w->model & 1) != 0;
 
-            if (w->routes[e->route].tiered || takes)
+            if ((w->routes[e->route].tiered || takes) && (w->unfit >> to & 1) == 0)
                 e->route_set |= 1u << to;
         }
     }
@@ -253,12 +263,13 @@ static void find_route(const struct world *w, struct expected *e)
 /* Is there anywhere to go in these zones, outages aside? */
 static bool somewhere(const struct world *w, const struct expected *e, unsigned zones)
 {
-    bool refuse = !w->fixed && w->routes[e->route].refuse;
+    bool refuse = !w->fixed && (w->unrouted || w->routes[e->route].refuse);
 
     if (w->fixed)
         return (w->fixed_zone & zones) != 0;
     for (unsigned t = 0; t < w->n_targets; t++)
-        if ((w->target_zone[t] & zones) != 0 && (!refuse || (e->route_set >> t & 1) != 0))
+        if ((w->target_zone[t] & zones) != 0 && (w->unfit >> t & 1) == 0 &&
+            (!refuse || (e->route_set >> t & 1) != 0))
             return true;
     return false;
 }
@@ -315,7 +326,7 @@ static bool check_choices(const struct world *w, const struct expected *e,
     for (unsigned i = 0; i < d->n_choices; i++) {
         ok = ok && d->choices[i] < w->n_targets;
         ok = ok && (w->target_zone[d->choices[i]] & e->zones) != 0;
-        ok = ok && (w->down >> d->choices[i] & 1) == 0;
+        ok = ok && ((w->down | w->unfit) >> d->choices[i] & 1) == 0;
         for (unsigned k = 0; k < i; k++)
             ok = ok && d->choices[k] != d->choices[i];
     }
@@ -344,7 +355,7 @@ static bool check_result(const struct world *w, const struct expected *e,
     }
     if (exist == 0)
         for (unsigned t = 0; t < w->n_targets; t++)
-            up += (w->target_zone[t] & e->zones) != 0 && (w->down >> t & 1) == 0;
+            up += (w->target_zone[t] & e->zones) != 0 && ((w->down | w->unfit) >> t & 1) == 0;
     if (up == 0)
         return d->blocked && d->reason == ROUTER_REASON_UNAVAILABLE && d->n_choices == 0;
     for (unsigned i = 0; exist > 0 && i < d->n_choices; i++)
