@@ -1,7 +1,8 @@
 /* proxy/backend.h - who answers: the engine in this process or a server, behind one table.
  *
  * A backend serves one attempt of one request at a time and reports through the req_on_*() functions of
- * request.h, on the request's thread, never from inside start(). After cancel() nothing is reported. */
+ * request.h, on the request's thread; what is answered at once may be reported from inside start(), which then
+ * returns GW_OK. After cancel() nothing is reported. */
 #ifndef PROXY_BACKEND_H
 #define PROXY_BACKEND_H
 

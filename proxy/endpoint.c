@@ -13,6 +13,7 @@ static const struct {
     {"/chat/completions", ENDPOINT_CHAT, API_CHAT, "chat.completions"},
     {"/completions", ENDPOINT_CHAT, API_COMPLETIONS, "completions"},
     {"/responses", ENDPOINT_CHAT, API_RESPONSES, "responses"},
+    {"/responses/input_tokens", ENDPOINT_COUNT_TOKENS, API_RESPONSES, "responses.input_tokens"},
     {"/embeddings", ENDPOINT_EMBEDDINGS, API_CHAT, "embeddings"},
     {"/messages", ENDPOINT_CHAT, API_ANTHROPIC, "messages"},
     {"/messages/count_tokens", ENDPOINT_COUNT_TOKENS, API_ANTHROPIC, "messages.count_tokens"},

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "proxy/count_tokens.h"
 #include "proxy/local_embed.h"
 #include "proxy/request_private.h"
 #include "proxy/worker.h"

@@ -110,7 +110,7 @@ enum stage_result stage_endpoint(struct req *req)
         return DONE;
     }
     if (req->ep.kind == ENDPOINT_MODELS) {
-        models_list_answer(req);
+        models_list_answer(req, req->ep.dialect, req->ep.id);
         return DONE;
     }
     return NEXT;

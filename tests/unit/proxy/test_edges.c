@@ -1,4 +1,4 @@
-/* Unit tests of proxy/address.c, encoding.c, fields.c and api_openai*.c: what stands at the edges. */
+/* Unit tests of proxy/address.c, encoding.c and fields.c: what stands at the edges. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
@@ -9,7 +9,6 @@
 
 #include "base/json.h"
 #include "proxy/address.h"
-#include "proxy/api_openai.h"
 #include "proxy/encoding.h"
 #include "proxy/fields.h"
 #include "tests/test.h"
@@ -159,130 +158,10 @@ static void test_fields(void)
     CHECK(!field_is_credential(GW_SPAN("accept")));
 }
 
-/* ---- api_openai ------------------------------------------------------------------------- */
-
-static struct gw_json *json;
-
-static enum gw_status parse(const char *members, struct api_chat *out, const char **param)
-{
-    static struct gw_arena *arena;
-    static char body[4096];
-    struct gw_err err;
-
-    gw_arena_free(arena);
-    arena = members == NULL ? NULL : gw_arena_new(1 << 20);
-    if (members == NULL)
-        return GW_OK;
-    (void)snprintf(body, sizeof(body),
-                   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]%s}",
-                   members);
-    return api_chat_parse(json, arena, gw_span_str(body), out, param, &err);
-}
-
-static bool refused(const char *members, const char *want)
-{
-    struct api_chat chat;
-    const char *param = NULL;
-    bool ok =
-        parse(members, &chat, &param) == GW_EINVAL && param != NULL && strcmp(param, want) == 0;
-
-    if (!ok)
-        fprintf(stderr, "  %s: %s\n", members, param == NULL ? "taken" : param);
-    return ok;
-}
-
-static void test_chat(void)
-{
-    struct gw_arena *arena = gw_arena_new(16 << 20);
-    struct gw_buf many = {0};
-    struct api_chat chat;
-    const char *param;
-    struct gw_err err;
-
-    CHECK(
-        parse(",\"max_tokens\":7,\"temperature\":0.5,\"top_p\":0.25,\"seed\":-3,\"stop\":[\"a\","
-              "\"\\u0062\"],\"stream\":true,\"stream_options\":{\"include_usage\":true},\"n\":null",
-              &chat, &param) == GW_OK);
-    CHECK(chat.params.max_tokens == 7 && chat.params.n_stop == 2 && chat.stream &&
-          chat.include_usage && chat.n == 1 && chat.local_unsupported == NULL);
-    CHECK(gw_span_is(chat.params.stop[1], "b"));
-    CHECK(parse(",\"tools\":[{},{}],\"response_format\":{\"type\":\"json_object\"}", &chat,
-                &param) == GW_OK);
-    CHECK(chat.n_tools == 2 && chat.has_schema && chat.local_unsupported != NULL);
-    CHECK(refused(",\"max_tokens\":1.5", "max_tokens"));
-    CHECK(refused(",\"max_tokens\":0", "max_tokens"));
-    CHECK(refused(",\"max_completion_tokens\":\"5\"", "max_completion_tokens"));
-    CHECK(refused(",\"temperature\":3", "temperature"));
-    CHECK(refused(",\"top_p\":true", "top_p"));
-    CHECK(refused(",\"n\":0", "n"));
-    CHECK(refused(",\"seed\":1e400", "seed"));
-    CHECK(refused(",\"stop\":5", "stop"));
-    CHECK(refused(",\"stop\":[1]", "stop"));
-    CHECK(refused(",\"tools\":{}", "tools"));
-    CHECK(refused(",\"stream\":\"yes\"", "stream"));
-    (void)parse(NULL, &chat, &param);
-    CHECK(api_chat_parse(json, arena, GW_SPAN("{\"model\":\"m\",\"messages\":[]}"), &chat, &param,
-                         &err) == GW_EINVAL &&
-          strcmp(param, "messages") == 0);
-    CHECK(api_chat_parse(json, arena, GW_SPAN("{\"messages\":[{\"role\":\"user\"}]}"), &chat,
-                         &param, &err) == GW_EINVAL &&
-          strcmp(param, "model") == 0);
-    CHECK(api_chat_parse(json, arena, GW_SPAN("[]"), &chat, &param, &err) == GW_EINVAL);
-    /* Many small parts cost their sum, not its square. */
-    gw_buf_adds(&many, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
-                       "\"image_url\"}");
-    for (int i = 0; i < 3000; i++)
-        gw_buf_adds(&many, ",{\"type\":\"text\",\"text\":\"12345678\"}");
-    gw_buf_adds(&many, "]}]}");
-    CHECK(api_chat_parse(json, arena, gw_buf_span(&many), &chat, &param, &err) == GW_OK);
-    CHECK(chat.messages[0].content.len == 3000 * 9 - 1 && chat.local_unsupported != NULL);
-    gw_buf_fini(&many);
-    gw_arena_free(arena);
-}
-
-static bool is_json(struct gw_span text)
-{
-    struct gw_json_tok tok;
-
-    gw_json_start(json, text, NULL);
-    while (gw_json_next(json, &tok) != GW_JSON_END)
-        if (tok.type == GW_JSON_ERROR)
-            return false;
-    return true;
-}
-
-static void test_out(void)
-{
-    const struct api_answer a = {"id\"1", 1700000000, GW_SPAN("m\\o"), "stop", 3, 4};
-    struct gw_buf out = {0};
-    struct api_usage u = {0};
-
-    CHECK(api_replace_model(json,
-                            GW_SPAN("{ \"a\":{\"model\":\"x\"}, \"model\" : \"old\" ,\"z\":1}"),
-                            GW_SPAN("n\"w"), &out) == GW_OK);
-    CHECK(gw_span_is(gw_buf_span(&out),
-                     "{ \"a\":{\"model\":\"x\"}, \"model\" : \"n\\\"w\" ,\"z\":1}"));
-    gw_buf_clear(&out);
-    CHECK(api_replace_model(json, GW_SPAN("{\"a\":1}"), GW_SPAN("n"), &out) == GW_EPARSE);
-    gw_buf_clear(&out);
-    api_error(&out, "say \"no\"\n", "t", NULL, "c");
-    CHECK(is_json(gw_buf_span(&out)) && strstr(out.ptr, "\"param\":null") != NULL);
-    gw_buf_clear(&out);
-    api_answer_json(&out, &a, GW_SPAN("x\n\"\xC3\xA9"));
-    CHECK(is_json(gw_buf_span(&out)));
-    api_read_usage(json, gw_buf_span(&out), &u);
-    CHECK(u.prompt_tokens == 3 && u.completion_tokens == 4 && strcmp(u.finish_reason, "stop") == 0);
-    gw_buf_fini(&out);
-}
-
 int main(void)
 {
-    json = gw_json_new();
     test_address();
     test_encoding();
     test_fields();
-    test_chat();
-    test_out();
-    gw_json_free(json);
     return test_done();
 }

@@ -1,0 +1,125 @@
+/* tests/unit/proxy/test_local.c - what the local model is asked for, and what it is not: refused by name, never ignored. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/api.h"
+#include "proxy/local.h"
+#include "tests/test.h"
+
+static struct gw_json *json;
+static struct gw_arena *arena;
+static struct local_request local;
+static const char *param;
+
+static enum gw_status read_body(enum api_dialect d, const char *body)
+{
+    struct api_request asked = {.dialect = d, .model = GW_SPAN("m")};
+    struct gw_json_node *root;
+    struct gw_err err;
+
+    gw_arena_reset(arena);
+    param = NULL;
+    if (gw_json_tree(json, arena, gw_span_str(body), NULL, &root, &err) != GW_OK ||
+        api_read_request(d, root, arena, &asked, &param, &err) != GW_OK)
+        return GW_EPARSE;
+    return local_read(&asked, arena, &local, &param, &err);
+}
+
+static enum gw_status chat(const char *members)
+{
+    static char body[4096];
+
+    (void)snprintf(body, sizeof(body),
+                   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]%s}",
+                   members);
+    return read_body(API_CHAT, body);
+}
+
+static bool refused(const char *members, enum gw_status st, const char *want)
+{
+    bool ok = chat(members) == st && param != NULL && strcmp(param, want) == 0;
+
+    if (!ok)
+        fprintf(stderr, "  %s: %s\n", members, param == NULL ? "taken" : param);
+    return ok;
+}
+
+static void test_numbers(void)
+{
+    CHECK(chat(",\"max_tokens\":7,\"temperature\":0.5,\"top_p\":0.25,\"seed\":-3,\"stop\":[\"a\","
+               "\"\\u0062\"],\"stream\":true,\"n\":null") == GW_OK);
+    CHECK(local.params.max_tokens == 7 && local.params.n_stop == 2 && local.params.seed == 4);
+    CHECK(gw_span_is(local.params.stop[1], "b") && local.params.temperature == 0.5f);
+    CHECK(chat("") == GW_OK && local.params.seed == 0 && local.params.temperature == 1 &&
+          local.params.top_p == 1 && local.params.max_tokens == 0);
+    CHECK(refused(",\"max_tokens\":1.5", GW_EINVAL, "max_tokens"));
+    CHECK(refused(",\"max_tokens\":0", GW_EINVAL, "max_tokens"));
+    CHECK(refused(",\"temperature\":3", GW_EINVAL, "temperature"));
+    CHECK(refused(",\"top_p\":true", GW_EINVAL, "top_p"));
+    CHECK(refused(",\"n\":0", GW_EINVAL, "n"));
+    CHECK(refused(",\"seed\":1e400", GW_EINVAL, "seed"));
+    CHECK(refused(",\"stop\":5", GW_EINVAL, "stop"));
+}
+
+static void test_cannot(void)
+{
+    CHECK(refused(",\"n\":2", GW_EUNSUPPORTED, "n (only 1)"));
+    CHECK(refused(",\"logprobs\":true", GW_EUNSUPPORTED, "logprobs"));
+    CHECK(refused(",\"response_format\":{\"type\":\"json_object\"}", GW_EUNSUPPORTED,
+                  "response_format"));
+    CHECK(refused(",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]",
+                  GW_EUNSUPPORTED, "tools"));
+    CHECK(refused(",\"logit_bias\":{\"5\":1}", GW_EUNSUPPORTED, "logit_bias"));
+    CHECK(chat(",\"user\":\"u\",\"metadata\":{\"a\":\"b\"}") == GW_OK); /* change no answer */
+    CHECK(read_body(API_CHAT,
+                    "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+                    "\"image_url\",\"image_url\":{\"url\":\"https://a.test/x.png\"}}]}]}") ==
+              GW_EUNSUPPORTED &&
+          strcmp(param, "images") == 0);
+}
+
+static void test_dialects(void)
+{
+    static const char *const bodies[API_DIALECT_COUNT] = {
+        [API_CHAT] = "{\"model\":\"m\",\"max_tokens\":5,\"messages\":[{\"role\":\"system\","
+                     "\"content\":\"s\"},"
+                     "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":"
+                     "\"text\",\"text\":\"b\"}]}]}",
+        [API_COMPLETIONS] = "{\"model\":\"m\",\"max_tokens\":5,\"prompt\":\"a\"}",
+        [API_RESPONSES] =
+            "{\"model\":\"m\",\"max_output_tokens\":5,\"instructions\":\"s\",\"input\":\"a\"}",
+        [API_ANTHROPIC] =
+            "{\"model\":\"m\",\"max_tokens\":5,\"system\":\"s\",\"messages\":[{\"role\":"
+            "\"user\",\"content\":\"a\"}]}",
+        [API_GEMINI] =
+            "{\"systemInstruction\":{\"parts\":[{\"text\":\"s\"}]},\"contents\":[{\"role\":"
+            "\"user\",\"parts\":[{\"text\":\"a\"}]}],\"generationConfig\":{"
+            "\"maxOutputTokens\":5}}",
+    };
+
+    for (unsigned d = 0; d < API_DIALECT_COUNT; d++) {
+        unsigned user = d == API_COMPLETIONS ? 0 : 1;
+
+        if (!CHECK(read_body((enum api_dialect)d, bodies[d]) == GW_OK)) {
+            fprintf(stderr, "  dialect %u: %s\n", d, param == NULL ? "" : param);
+            continue;
+        }
+        CHECK(local.n_messages == user + 1 && local.params.max_tokens == 5);
+        CHECK(user == 0 || (gw_span_is(local.messages[0].role, "system") &&
+                            gw_span_is(local.messages[0].content, "s")));
+        CHECK(gw_span_is(local.messages[user].role, "user"));
+        CHECK(gw_span_is(local.messages[user].content, d == API_CHAT ? "a\nb" : "a"));
+    }
+}
+
+int main(void)
+{
+    json = gw_json_new();
+    arena = gw_arena_new(1u << 20);
+    test_numbers();
+    test_cannot();
+    test_dialects();
+    gw_json_free(json);
+    gw_arena_free(arena);
+    return test_done();
+}
