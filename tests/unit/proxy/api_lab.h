@@ -50,7 +50,7 @@ static inline void lab_forget(struct lab_request *r)
 static inline bool lab_gives(enum api_dialect from, enum api_dialect to, const char *body,
                              const char *want, const char *dropped)
 {
-    struct lab_request r;
+    struct lab_request r = {0};
     bool ok;
 
     lab_translate(from, to, body, &r);
@@ -69,7 +69,7 @@ static inline bool lab_gives(enum api_dialect from, enum api_dialect to, const c
 static inline bool lab_refuses(enum api_dialect from, enum api_dialect to, const char *body,
                                enum gw_status st, const char *param)
 {
-    struct lab_request r;
+    struct lab_request r = {0};
     bool ok;
 
     lab_translate(from, to, body, &r);
@@ -218,7 +218,7 @@ static inline void lab_forget_answer(struct lab_answer *a)
 static inline bool lab_answers(enum api_dialect from, enum api_dialect to, const char *text,
                                struct lab_how how, bool as_events, const char *want)
 {
-    struct lab_answer a;
+    struct lab_answer a = {0};
     struct gw_buf *got = as_events ? &a.events : &a.out;
     bool ok;
 
