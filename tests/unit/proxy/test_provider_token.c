@@ -123,6 +123,7 @@ static void test_fetch_and_use(void)
     struct proxy_config *cfg;
     struct provider_tokens *t = NULL;
     struct provider_call c;
+    struct gw_buf out = {0};
     struct gw_err err = {0};
 
     set_account(server.key, server.port);
@@ -137,7 +138,8 @@ static void test_fetch_and_use(void)
     fields_are(&c, "Authorization: Bearer ya29.token-1\r\n");
     provider_tokens_close(t);
     c.tokens = NULL;
-    CHECK(provider_write_fields(&c, c.model, &(struct gw_buf){0}, &err) == GW_ENOENT);
+    CHECK(provider_write_fields(&c, c.model, &out, &err) == GW_ENOENT);
+    gw_buf_fini(&out);
     proxy_config_free(cfg);
 }
 
