@@ -87,4 +87,4 @@ static enum gw_status vertex_body(const struct provider_call *c, struct gw_json 
 }
 
 const struct provider_kind provider_vertex = {vertex_speaks, vertex_dialect, vertex_path,
-                                              vertex_fields, vertex_body,    NULL};
+                                              vertex_fields, vertex_body,    "anthropic-"};

@@ -161,25 +161,26 @@ static struct gw_span behind(struct gw_span path, const char *mark)
                      : gw_span_from(path, (size_t)(p - path.ptr) + strlen(mark));
 }
 
-/* Claude on Vertex: the model stands in the path, the version in the body. */
+/* Claude on Vertex: the model stands in the path, but for counting, and the version in the body. */
 static void answer_claude(struct mock_call *m, struct gw_span name)
 {
     const char *colon = mock_find_char(name, ':');
     struct gw_span verb = colon == NULL ? name : gw_span_from(name, (size_t)(colon - name.ptr) + 1);
+    bool counts = gw_span_starts(name, GW_SPAN("count-tokens:"));
 
     if (!gw_span_is(verb, "rawPredict") && !gw_span_is(verb, "streamRawPredict")) {
         mock_send_error(m, 404, "unknown method");
         return;
     }
     if (!gw_json_text_is(gw_json_get(m->root, "anthropic_version"), "vertex-2023-10-16") ||
-        gw_json_get(m->root, "model") != NULL) {
-        mock_send_error(m, 400, "anthropic_version: must be vertex-2023-10-16, without a model");
+        (gw_json_get(m->root, "model") != NULL) != counts) {
+        mock_send_error(m, 400,
+                        "anthropic_version: must be vertex-2023-10-16, the model in the path");
         return;
     }
-    m->model = (struct gw_span){name.ptr, name.len - verb.len - 1};
-    mock_anthropic(m, gw_span_starts(m->model, GW_SPAN("count-tokens"))
-                          ? GW_SPAN("/messages/count_tokens")
-                          : GW_SPAN("/messages"));
+    if (!counts)
+        m->model = (struct gw_span){name.ptr, name.len - verb.len - 1};
+    mock_anthropic(m, counts ? GW_SPAN("/messages/count_tokens") : GW_SPAN("/messages"));
 }
 
 static void answer_vertex(struct mock_call *m)

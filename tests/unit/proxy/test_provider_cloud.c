@@ -183,6 +183,8 @@ static void test_vertex(void)
     c.op = PROVIDER_OTHER; /* no path of a client's, with the account's rights */
     c.path = GW_SPAN("/v1/projects/other/locations/x/endpoints");
     line_fails(&c, GW_EUNSUPPORTED);
+    CHECK(!provider_drops_field(c.target, GW_SPAN("anthropic-beta")));
+    CHECK(provider_drops_field(c.target, GW_SPAN("authorization")));
     CHECK(provider_dialect(c.target, GW_SPAN("claude-x"), &d) && d == API_ANTHROPIC);
     CHECK(provider_dialect(c.target, GW_SPAN("gemini-x"), &d) && d == API_GEMINI);
     CHECK(!provider_speaks(c.target, PROVIDER_CHAT, API_GEMINI, GW_SPAN("claude-x")));
