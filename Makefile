@@ -127,12 +127,14 @@ run: ## set up, fetch the default model, build, and serve on 127.0.0.1:8080
 	@packaging/deps.sh build
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(BUILD)/sluice models pull --dir models
+	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 	@exec $(BUILD)/sluice serve --first-key
 
 demo: ## the same with a mock provider as the approved API (README's first session)
 	@packaging/deps.sh build
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/mock-provider
 	@$(BUILD)/sluice models pull --dir models
+	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 	@exec packaging/demo.sh $(BUILD) $(BUILD_ROOT)/demo $(MODEL)
 
 PREFIX ?= /usr/local

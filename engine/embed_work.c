@@ -70,7 +70,7 @@ static enum gw_status make_memory(const struct engine_embedder *e, struct embed_
     *room = n < ENGINE_EMBED_MAX_TOKENS ? n : ENGINE_EMBED_MAX_TOKENS;
     r->ids = malloc((*room + 1) * sizeof(*r->ids));
     r->ends = calloc((size_t)r->n_texts + 1, sizeof(*r->ends));
-    r->vectors = calloc((size_t)r->n_texts * e->b.n_embd, sizeof(*r->vectors));
+    r->vectors = calloc((size_t)r->n_texts * e->b.n_embd + 1, sizeof(*r->vectors));
     if (r->ids == NULL || r->ends == NULL || r->vectors == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the request");
     return GW_OK;

