@@ -415,7 +415,7 @@ static enum gw_status read_message(struct api_reading *r, const struct gw_json_n
         k++;
     if (k == n_roles) {
         GW_TRY(api_chat_note(
-            r, api_note_bad(r, "must be a role of OpenAI's API", WHERE ".role", index)));
+            r, api_note_bad(r, "must be a known role", WHERE ".role", index)));
         k = 0; /* its texts are looked at all the same */
     }
     msg.m = api_add_message(r, roles[k].role);

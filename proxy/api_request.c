@@ -248,7 +248,7 @@ bool api_is_object(struct gw_span text)
 bool api_split_data_url(struct gw_span url, struct gw_span *media_type, struct gw_span *data)
 {
     const struct gw_span scheme = GW_SPAN("data:"), encoding = GW_SPAN(";base64");
-    struct gw_span head;
+    struct gw_span head, bytes;
     const char *comma, *semicolon;
 
     if (url.len < scheme.len || !gw_span_eq_nocase((struct gw_span){url.ptr, scheme.len}, scheme))
@@ -257,7 +257,7 @@ bool api_split_data_url(struct gw_span url, struct gw_span *media_type, struct g
     comma = head.len == 0 ? NULL : memchr(head.ptr, ',', head.len);
     if (comma == NULL)
         return false;
-    *data = gw_span_from(head, (size_t)(comma - head.ptr) + 1);
+    bytes = gw_span_from(head, (size_t)(comma - head.ptr) + 1);
     head.len = (size_t)(comma - head.ptr);
     if (head.len < encoding.len ||
         !gw_span_eq_nocase(gw_span_from(head, head.len - encoding.len), encoding))
@@ -267,6 +267,7 @@ bool api_split_data_url(struct gw_span url, struct gw_span *media_type, struct g
     if (semicolon != NULL)
         head.len = (size_t)(semicolon - head.ptr);
     *media_type = head;
+    *data = bytes;
     return true;
 }
 
