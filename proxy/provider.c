@@ -333,6 +333,8 @@ bool provider_drops_field(const struct proxy_config_target *t, struct gw_span na
 
     if (field_is_credential(name) || begins_nocase(name, "x-amz-"))
         return true;
+    if (t->kind == PROXY_TARGET_BEDROCK && gw_span_eq_nocase(name, GW_SPAN("accept")))
+        return true; /* there it chooses the form of the model's answer, and streams know none */
     for (size_t i = 0; i < sizeof(credentials) / sizeof(credentials[0]); i++)
         if (gw_span_eq_nocase(name, gw_span_str(credentials[i])))
             return true;

@@ -16,6 +16,7 @@
 #include "proxy/ca.h"
 #include "proxy/cli.h"
 #include "proxy/dirs.h"
+#include "proxy/provider_token.h"
 #include "proxy/store.h"
 #include "proxy/tls.h"
 #include "proxy/version.h"
@@ -173,7 +174,7 @@ static enum gw_status open_targets(struct server *s, bool progress, struct gw_er
         else if (s->cfg->targets[i].base_url.tls)
             GW_TRY(open_target_tls(s, i, err));
     }
-    return GW_OK;
+    return provider_tokens_open(s->cfg, &s->tokens, err);
 }
 
 static enum gw_status open_tls(struct server *s, struct gw_err *err)
@@ -275,6 +276,7 @@ bool server_stopped(const struct server *s)
 
 static void close_targets(struct server *s)
 {
+    provider_tokens_close(s->tokens);
     for (unsigned i = 0; i < s->cfg->n_targets; i++) {
         bool shared = false;
 

@@ -77,6 +77,8 @@ static void test_bedrock_calls(void)
     CHECK(provider_framing_of(b, GW_SPAN("application/json")) == PROVIDER_FRAMING_PLAIN);
     CHECK(provider_drops_field(b, GW_SPAN("anthropic-version")));
     CHECK(provider_drops_field(b, GW_SPAN("x-amz-security-token")));
+    CHECK(provider_drops_field(b, GW_SPAN("Accept")));
+    CHECK(!provider_drops_field(b, GW_SPAN("content-type")));
     proxy_config_free(cfg);
 }
 

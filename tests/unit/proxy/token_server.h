@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,12 +32,12 @@ struct token_server {
     EVP_PKEY *key; /* whose public half judges; the account's */
     int fd, port;
     pthread_t thread;
-    volatile int stop;
-    volatile int mode;    /* enum server_mode */
-    volatile int life_s;  /* expires_in */
-    volatile int n_asked; /* requests */
-    volatile int n_good;  /* grants that were right in every respect */
-    char claims[2048];    /* of the last good grant, decoded */
+    atomic_int stop;
+    atomic_int mode;    /* enum server_mode */
+    atomic_int life_s;  /* expires_in */
+    atomic_int n_asked; /* requests */
+    atomic_int n_good;  /* grants that were right in every respect */
+    char claims[2048];  /* of the last good grant, decoded */
     char header[512];
 };
 
