@@ -181,14 +181,15 @@ static void sweep(struct dlp_guard *g)
     s->n_matches = n;
 }
 
-/* Scans from g->from on; the matches are at s->matches. */
-static enum gw_status scan(struct dlp_guard *g)
+/* Finds the matches that begin in [g->from, to), into s->matches. */
+static enum gw_status scan(struct dlp_guard *g, size_t to)
 {
     struct scan_leaf x = {.s = g->scanner,
                           .rules = g->rules,
                           .text = gw_buf_span(&g->t.text),
                           .report_from = g->report_from,
                           .from = g->from,
+                          .to = to,
                           .growing = true};
 
     GW_TRY(scan_growing(&x));
@@ -416,7 +417,7 @@ static enum gw_status advance(struct dlp_guard *g, bool final, struct gw_buf *ou
     final = final || len - g->from > HOLD_MAX;
     if (g->live == g->from && !final)
         return GW_OK;
-    GW_TRY(scan(g));
+    GW_TRY(scan(g, final ? len : g->live));
     to = final ? len : settled(g);
     GW_TRY(choose(g, to));
     GW_TRY(settle_all(g, to, out));
@@ -427,7 +428,7 @@ static enum gw_status advance(struct dlp_guard *g, bool final, struct gw_buf *ou
 /* Pays for the work from what the bytes so far may cost: time must be linear in the text. */
 static enum gw_status step(struct dlp_guard *g, size_t n_bytes, bool final, struct gw_buf *out)
 {
-    enum { PER_BYTE = 1024, FREE = 1 << 22 };
+    enum { PER_BYTE = 4096, FREE = 1 << 22 };
     uint64_t paid = (uint64_t)n_bytes * PER_BYTE;
     enum gw_status st = g->failed ? GW_ELIMIT : advance(g, final, out);
 
@@ -474,7 +475,7 @@ enum gw_status dlp_guard_release(struct dlp_guard *g, struct gw_buf *out)
         return GW_OK;
     GW_TRY(scan_prepare(s, g->rules));
     scan_begin(s);
-    GW_TRY(scan(g));
+    GW_TRY(scan(g, len));
     GW_TRY(choose(g, len)); /* as if the text ended here */
     for (unsigned i = 0; i < s->n_found; i++) {
         const struct dlp_finding f = s->found[i];

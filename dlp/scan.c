@@ -126,7 +126,7 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
     if (!set_has(&b->sets[p->first], text[at]) ||
         (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
         (!x->growing && state->epoch == x->s->epoch && at < state->next) || at < x->from ||
-        !scan_boundary_before(p->before, x->text, at))
+        at >= x->to || !scan_boundary_before(p->before, x->text, at))
         return;
     p->match(text + at, text + at + (left < p->reach ? left : p->reach), &m);
     x->work += m.work + (uint64_t)(m.end - m.start) * b->rules[p->rule].n_checks * CHECK_WORK;
@@ -402,8 +402,13 @@ enum gw_status scan_growing(struct scan_leaf *x)
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,
                          struct gw_span key, uint32_t leaf, unsigned report_from)
 {
-    struct scan_leaf x = {
-        .s = s, .rules = rules, .text = text, .key = key, .leaf = leaf, .report_from = report_from};
+    struct scan_leaf x = {.s = s,
+                          .rules = rules,
+                          .text = text,
+                          .key = key,
+                          .leaf = leaf,
+                          .report_from = report_from,
+                          .to = text.len};
     unsigned first = s->n_found;
 
     if (text.len > UINT32_MAX - PREFILTER_CHUNK)

@@ -46,7 +46,7 @@ struct scan_leaf {
     struct gw_span text, key;
     uint32_t leaf;        /* index */
     unsigned report_from; /* confidence */
-    size_t from;          /* no match that begins in front of it is looked for */
+    size_t from, to;      /* only matches that begin in [from, to) are looked for */
     bool growing;         /* matches go to s->matches */
     uint64_t work;        /* bytes that matchers looked at, and what validators cost */
     size_t word_start;    /* where the word before word_end begins */

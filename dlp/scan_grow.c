@@ -16,7 +16,7 @@ enum {
     LOOK_AHEAD_HOST = 40, /* url_password asks for the host behind */
     MAX_MATCHES = 1 << 16,
     WORK_FREE = 1 << 22, /* steps of one search for live starts, as in scan.c */
-    WORK_PER_BYTE = 512,
+    WORK_PER_BYTE = 4096,
 };
 
 static size_t look_ahead(const struct bundle_rule *r)
