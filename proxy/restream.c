@@ -1,58 +1,66 @@
-/* proxy/restream.c - see restream.h. An event is read once into a list of its string leaves with their paths; then it
- * is written again with the texts that changed. */
+/* proxy/restream.c - see restream.h. An event is read into its strings (restream_event.c), the dialect says what they are
+ * (restream_dialect.c), each goes through its filter, and the event is written again with the texts that changed. */
 #include "proxy/restream.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TEXTS = 512, MAX_NODES = 4096, MAX_DEPTH = 64, MAX_ENDED = 128, NO_INDEX = -1 };
+#include "proxy/restream_private.h"
 
-/* A step of a path: a member of an object or an element of an array. */
-struct node {
-    int parent;         /* -1: the root */
-    struct gw_span key; /* member; empty for an element */
-    int64_t index;      /* element: its "index" member, else its position */
-};
+enum { MAX_TEXTS = 512, MAX_SPLICES = 2 * RS_MAX_NODES, MAX_DECISIONS = 1024 };
 
-struct leaf {
-    struct gw_span raw; /* inside of the string, in the event's data */
-    int node;
-    bool escaped;
-};
+/* ---- decisions ---------------------------------------------------------------------------- */
 
-/* One growing text. */
-struct text {
-    uint64_t path;  /* hash of its path */
-    int64_t choice; /* first array index on the path */
-    struct filter *filter;
-    struct gw_buf template_; /* the last event with this text emptied: event line and data */
-    size_t at;               /* where the text goes in it */
-};
+static uint64_t hash_of(struct gw_span s)
+{
+    uint64_t h = 0xCBF29CE484222325ull;
 
-/* Which texts an event ends. */
-struct ended {
-    int64_t choices[MAX_ENDED]; /* those with a finish_reason in it */
-    unsigned n;
-    bool all;
-};
+    for (size_t i = 0; i < s.len; i++)
+        h = (h ^ (unsigned char)s.ptr[i]) * 0x100000001B3ull;
+    return h;
+}
 
-/* Where pieces go. */
-struct sink {
-    restream_piece_fn fn;
-    void *ctx;
-};
+static enum gw_action decide_and_note(void *ctx, const struct dlp_guard_finding *f)
+{
+    struct restream *r = ctx;
+    enum gw_action action = r->cfg->decide(r->cfg->ctx, f);
 
-struct restream {
-    const struct filter_config *cfg;
-    enum api_dialect dialect;
-    struct gw_json *json;
-    struct text *texts;
-    unsigned n_texts, cap_texts;
-    struct node *nodes;
-    struct leaf *leaves;
-    unsigned n_nodes, cap_nodes, n_leaves, cap_leaves;
-    unsigned n_once; /* replaced in texts that came whole */
-};
+    if (r->decisions == NULL)
+        r->decisions = calloc(MAX_DECISIONS, sizeof(*r->decisions));
+    if (r->decisions != NULL && r->n_decisions < MAX_DECISIONS)
+        r->decisions[r->n_decisions++] = (struct decision){hash_of(f->text), f->rule, action};
+    return action;
+}
+
+static enum gw_action decide_again(void *ctx, const struct dlp_guard_finding *f)
+{
+    const struct restream *r = ctx;
+    uint64_t value = hash_of(f->text);
+
+    for (unsigned i = 0; i < r->n_decisions; i++)
+        if (r->decisions[i].rule == f->rule && r->decisions[i].value == value)
+            return r->decisions[i].action;
+    return decide_and_note(ctx, f);
+}
+
+/* Nothing can be hidden in a signed text without breaking the client's next request. */
+static enum gw_action decide_signed(void *ctx, const struct dlp_guard_finding *f)
+{
+    enum gw_action action = decide_and_note(ctx, f);
+
+    return action >= GW_ACTION_MASK ? GW_ACTION_BLOCK : action;
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static struct filter_config derive(struct restream *r, dlp_guard_fn decide)
+{
+    struct filter_config c = *r->cfg;
+
+    c.decide = decide;
+    c.ctx = r;
+    return c;
+}
 
 struct restream *restream_new(const struct filter_config *cfg, enum api_dialect dialect,
                               struct gw_json *json)
@@ -64,458 +72,44 @@ struct restream *restream_new(const struct filter_config *cfg, enum api_dialect 
     r->cfg = cfg;
     r->dialect = dialect;
     r->json = json;
+    r->grow = derive(r, decide_and_note);
+    r->repeat = derive(r, decide_again);
+    r->signed_ = derive(r, decide_signed);
+    r->signed_.vault = NULL;
+    r->restore = derive(r, NULL);
+    r->restore.scanner = NULL;
     return r;
+}
+
+static void text_fini(struct text *t)
+{
+    filter_free(t->filter);
+    gw_buf_fini(&t->name);
+    gw_buf_fini(&t->template_);
 }
 
 void restream_free(struct restream *r)
 {
     if (r == NULL)
         return;
-    for (unsigned i = 0; i < r->n_texts; i++) {
-        filter_free(r->texts[i].filter);
-        gw_buf_fini(&r->texts[i].template_);
-    }
+    for (unsigned i = 0; i < r->n_texts; i++)
+        text_fini(&r->texts[i]);
+    rs_event_fini(&r->ev);
+    gw_buf_fini(&r->news);
+    gw_buf_fini(&r->about);
     free(r->texts);
-    free(r->nodes);
-    free(r->leaves);
+    free(r->decisions);
+    free(r->splices);
     free(r);
 }
 
 unsigned restream_count(const struct restream *r)
 {
-    unsigned n = r->n_once;
+    unsigned n = r->n_restored;
 
     for (unsigned i = 0; i < r->n_texts; i++)
         n += filter_restored(r->texts[i].filter);
     return n;
-}
-
-/* Makes room for one more element of size bytes. */
-static bool grow(void **items, unsigned n, unsigned *cap, unsigned max, size_t size)
-{
-    unsigned want = *cap == 0 ? 32 : *cap * 2;
-    void *p;
-
-    if (n < *cap)
-        return true;
-    if (n >= max)
-        return false;
-    p = realloc(*items, want * size);
-    if (p == NULL)
-        return false;
-    *items = p;
-    *cap = want;
-    return true;
-}
-
-/* ---- reading an event ------------------------------------------------------------------- */
-
-struct walk {
-    int stack[MAX_DEPTH + 1]; /* node of each open container; [0] is the root's */
-    bool is_array[MAX_DEPTH + 1];
-    int64_t position[MAX_DEPTH + 1]; /* elements seen in an array */
-    unsigned depth;
-    struct gw_span key; /* of the value that comes next */
-};
-
-static int add_node(struct restream *r, int parent, struct gw_span key, int64_t index)
-{
-    if (!grow((void **)&r->nodes, r->n_nodes, &r->cap_nodes, MAX_NODES, sizeof(*r->nodes)))
-        return -2;
-    r->nodes[r->n_nodes] = (struct node){parent, key, index};
-    return (int)r->n_nodes++;
-}
-
-/* The node of the value that starts now. */
-static int value_node(struct restream *r, struct walk *w)
-{
-    if (w->depth == 0)
-        return -1;
-    if (w->is_array[w->depth])
-        return add_node(r, w->stack[w->depth], (struct gw_span){NULL, 0}, w->position[w->depth]++);
-    return add_node(r, w->stack[w->depth], w->key, NO_INDEX);
-}
-
-/* "index": 3 names the element that holds it, whatever its position. */
-static void note_index(struct restream *r, const struct walk *w, const struct gw_json_tok *tok)
-{
-    int holder = w->stack[w->depth];
-    int64_t v = 0;
-
-    if (holder < 0 || r->nodes[holder].key.len != 0 || !gw_span_is(w->key, "index") ||
-        tok->raw.len > 9)
-        return;
-    for (size_t i = 0; i < tok->raw.len; i++) {
-        if (tok->raw.ptr[i] < '0' || tok->raw.ptr[i] > '9')
-            return;
-        v = v * 10 + (tok->raw.ptr[i] - '0');
-    }
-    r->nodes[holder].index = v;
-}
-
-static bool on_token(struct restream *r, struct walk *w, const struct gw_json_tok *tok)
-{
-    int node;
-
-    switch (tok->type) {
-    case GW_JSON_KEY:
-        w->key = tok->raw;
-        return true;
-    case GW_JSON_OBJECT_END:
-    case GW_JSON_ARRAY_END:
-        w->depth--;
-        return true;
-    case GW_JSON_OBJECT_BEGIN:
-    case GW_JSON_ARRAY_BEGIN:
-        node = value_node(r, w);
-        if (node == -2 || w->depth == MAX_DEPTH)
-            return false;
-        w->depth++;
-        w->stack[w->depth] = node;
-        w->is_array[w->depth] = tok->type == GW_JSON_ARRAY_BEGIN;
-        w->position[w->depth] = 0;
-        return true;
-    case GW_JSON_STRING:
-        node = value_node(r, w);
-        if (node == -2 ||
-            !grow((void **)&r->leaves, r->n_leaves, &r->cap_leaves, MAX_NODES, sizeof(*r->leaves)))
-            return false;
-        r->leaves[r->n_leaves++] = (struct leaf){tok->raw, node, tok->escaped};
-        return true;
-    case GW_JSON_NUMBER:
-        if (w->depth != 0 && !w->is_array[w->depth])
-            note_index(r, w, tok);
-        return value_node(r, w) != -2;
-    case GW_JSON_TRUE:
-    case GW_JSON_FALSE:
-    case GW_JSON_NULL:
-        return value_node(r, w) != -2;
-    case GW_JSON_END:
-    case GW_JSON_ERROR:
-    default:
-        return false;
-    }
-}
-
-/* False when the data is not JSON (or too odd to be an event): it is passed on as it is. */
-static bool read_event(struct restream *r, struct gw_span data)
-{
-    const struct gw_json_limits lenient = {MAX_DEPTH, 100000, true};
-    struct walk w = {.depth = 0};
-    struct gw_json_tok tok;
-
-    r->n_nodes = r->n_leaves = 0;
-    gw_json_start(r->json, data, &lenient);
-    while (gw_json_next(r->json, &tok) != GW_JSON_END)
-        if (!on_token(r, &w, &tok))
-            return false;
-    return true;
-}
-
-/* ---- paths ------------------------------------------------------------------------------ */
-
-static bool key_is(const struct restream *r, int node, const char *name)
-{
-    return node >= 0 && gw_span_is(r->nodes[node].key, name);
-}
-
-/* True for a text that the next event may continue. */
-static bool is_incremental(const struct restream *r, int node)
-{
-    for (int n = node; n >= 0; n = r->nodes[n].parent)
-        if (key_is(r, n, "delta"))
-            return true;
-    return false;
-}
-
-/* Members that carry text of the model; the others are names and ids, which nothing may be held back from. */
-static bool is_text(const struct restream *r, int node)
-{
-    static const char *const names[] = {"content",      "text",     "reasoning_content",
-                                        "reasoning",    "refusal",  "arguments",
-                                        "partial_json", "thinking", "delta"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (key_is(r, node, names[i]))
-            return true;
-    return false;
-}
-
-static unsigned nesting_of(const struct restream *r, int node)
-{
-    return key_is(r, node, "arguments") || key_is(r, node, "partial_json") ? 1 : 0;
-}
-
-static uint64_t mix(uint64_t h, const void *bytes, size_t n)
-{
-    const unsigned char *p = bytes;
-
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ p[i]) * 0x100000001B3ull; /* FNV-1a */
-    return h;
-}
-
-static uint64_t path_of(const struct restream *r, int node, int64_t *choice)
-{
-    uint64_t h = 0xCBF29CE484222325ull;
-
-    *choice = NO_INDEX;
-    for (int n = node; n >= 0; n = r->nodes[n].parent) {
-        h = mix(h, r->nodes[n].key.ptr, r->nodes[n].key.len);
-        h = mix(h, &r->nodes[n].index, sizeof(r->nodes[n].index));
-        if (r->nodes[n].index != NO_INDEX)
-            *choice = r->nodes[n].index;
-    }
-    return h;
-}
-
-static struct text *find_text(struct restream *r, int node)
-{
-    int64_t choice;
-    uint64_t path = path_of(r, node, &choice);
-    struct text *t;
-
-    for (unsigned i = 0; i < r->n_texts; i++)
-        if (r->texts[i].path == path)
-            return &r->texts[i];
-    if (!grow((void **)&r->texts, r->n_texts, &r->cap_texts, MAX_TEXTS, sizeof(*r->texts)))
-        return NULL;
-    t = &r->texts[r->n_texts];
-    memset(t, 0, sizeof(*t));
-    t->filter = filter_new(r->cfg, nesting_of(r, node));
-    if (t->filter == NULL)
-        return NULL;
-    t->path = path;
-    t->choice = choice;
-    r->n_texts++;
-    return t;
-}
-
-/* ---- writing ---------------------------------------------------------------------------- */
-
-/* Feeds one leaf. Appends its new text (decoded) to now; *t: the growing text it belongs to, or NULL; *same: nothing
- * changed. last: the text ends with this event, so nothing is held back. */
-static enum gw_status feed_leaf(struct restream *r, const struct leaf *leaf, bool last,
-                                struct text **t, struct gw_buf *now, bool *same)
-{
-    struct gw_buf plain = {0};
-    struct gw_span text = leaf->raw;
-    enum gw_status st = GW_ENOMEM;
-
-    *t = NULL;
-    if (leaf->escaped) {
-        if (!gw_buf_reserve(&plain, leaf->raw.len + 1))
-            return GW_ENOMEM;
-        text = (struct gw_span){plain.ptr, gw_json_decode(leaf->raw, plain.ptr)};
-    }
-    if (is_incremental(r, leaf->node)) {
-        *t = find_text(r, leaf->node);
-        if (*t != NULL)
-            st = filter_feed((*t)->filter, text, now);
-        if (st == GW_OK && last)
-            st = filter_finish((*t)->filter, now);
-    } else {
-        struct filter *once = filter_new(r->cfg, nesting_of(r, leaf->node));
-
-        if (once != NULL) {
-            st = filter_feed(once, text, now);
-            if (st == GW_OK)
-                st = filter_finish(once, now);
-            r->n_once += filter_restored(once);
-        }
-        filter_free(once);
-    }
-    *same = gw_span_eq(text, gw_buf_span(now));
-    gw_buf_fini(&plain);
-    return st;
-}
-
-/* Names and ids beside a text: clients that add up the deltas would add them twice. */
-static bool is_said_once(const struct restream *r, int node)
-{
-    return key_is(r, node, "role") || key_is(r, node, "name") || key_is(r, node, "id");
-}
-
-/* The event with every growing text emptied, to carry what is held back of this one later. */
-static enum gw_status keep_template(struct restream *r, struct text *t, const struct leaf *leaf,
-                                    struct gw_span event)
-{
-    size_t from = 0;
-    struct gw_buf data = {0};
-    enum gw_status st;
-
-    for (unsigned i = 0; i < r->n_leaves; i++) {
-        const struct leaf *l = &r->leaves[i];
-        size_t start = (size_t)(l->raw.ptr - event.ptr);
-
-        if (is_incremental(r, l->node) && is_text(r, l->node)) {
-            gw_buf_add(&data, (struct gw_span){event.ptr + from, start - from});
-            if (l == leaf)
-                t->at = data.len;
-            from = start + l->raw.len;
-        } else if (is_incremental(r, l->node) && is_said_once(r, l->node)) {
-            /* With its quotes: "name":null adds nothing. */
-            gw_buf_add(&data, (struct gw_span){event.ptr + from, start - 1 - from});
-            gw_buf_adds(&data, "null");
-            from = start + l->raw.len + 1;
-        }
-    }
-    gw_buf_add(&data, gw_span_from(event, from));
-    st = gw_buf_ok(&data) ? GW_OK : GW_ENOMEM;
-    gw_buf_fini(&t->template_);
-    t->template_ = data;
-    return st;
-}
-
-/* Sends what came out of a text as an event of its own. */
-static enum gw_status emit_held(const struct text *t, struct gw_span name, struct gw_span held,
-                                const struct sink *to)
-{
-    struct gw_span template_ = gw_buf_span(&t->template_);
-    struct gw_buf data = {0};
-    enum gw_status st = GW_OK;
-
-    if (held.len == 0 || template_.len == 0)
-        return GW_OK;
-    gw_buf_add(&data, (struct gw_span){template_.ptr, t->at});
-    gw_buf_add_json(&data, held);
-    gw_buf_add(&data, gw_span_from(template_, t->at));
-    if (gw_buf_ok(&data))
-        st =
-            to->fn(to->ctx,
-                   &(struct restream_piece){.name = name, .data = gw_buf_span(&data), .own = true});
-    else
-        st = GW_ENOMEM;
-    gw_buf_fini(&data);
-    return st;
-}
-
-/* Ends texts of a choice (NO_INDEX: all): what was held back comes as an event of its own. */
-static enum gw_status flush(struct restream *r, int64_t choice, struct gw_span name,
-                            const struct sink *to)
-{
-    enum gw_status st = GW_OK;
-
-    for (unsigned i = 0; i < r->n_texts && st == GW_OK; i++) {
-        struct text *t = &r->texts[i];
-        struct gw_buf held = {0};
-
-        if (choice != NO_INDEX && t->choice != NO_INDEX && t->choice != choice)
-            continue;
-        st = filter_finish(t->filter, &held);
-        if (st == GW_OK)
-            st = emit_held(t, name, gw_buf_span(&held), to);
-        gw_buf_fini(&held);
-        gw_buf_fini(&t->template_);
-    }
-    return st;
-}
-
-/* Which texts does this event end? */
-static void find_ended(const struct restream *r, struct ended *e)
-{
-    e->n = 0;
-    e->all = false;
-    for (unsigned i = 0; i < r->n_leaves && e->n < MAX_ENDED; i++) {
-        const struct leaf *l = &r->leaves[i];
-
-        if (key_is(r, l->node, "finish_reason"))
-            (void)path_of(r, l->node, &e->choices[e->n++]);
-        else if (key_is(r, l->node, "type") && r->nodes[l->node].parent == -1)
-            e->all |=
-                gw_span_is(l->raw, "content_block_stop") || gw_span_ends(l->raw, GW_SPAN(".done"));
-    }
-}
-
-static bool ends(const struct restream *r, const struct ended *e, int node)
-{
-    int64_t choice;
-
-    if (e->all || e->n == 0)
-        return e->all;
-    (void)path_of(r, node, &choice);
-    for (unsigned i = 0; i < e->n; i++)
-        if (e->choices[i] == choice || e->choices[i] == NO_INDEX)
-            return true;
-    return false;
-}
-
-/* Texts that the event ends without a piece of them. */
-static enum gw_status flush_ended(struct restream *r, const struct ended *e, struct gw_span name,
-                                  const struct sink *to)
-{
-    if (e->all)
-        return flush(r, NO_INDEX, name, to);
-    for (unsigned i = 0; i < e->n; i++)
-        GW_TRY(flush(r, e->choices[i], name, to));
-    return GW_OK;
-}
-
-static enum gw_status rewrite_leaf(struct restream *r, struct gw_span event, const struct leaf *l,
-                                   bool last, struct gw_buf *data, size_t *from)
-{
-    size_t start = (size_t)(l->raw.ptr - event.ptr);
-    struct gw_buf now = {0};
-    struct text *t;
-    bool same;
-    enum gw_status st = feed_leaf(r, l, last, &t, &now, &same);
-
-    if (st == GW_OK && !same && t != NULL)
-        st = keep_template(r, t, l, event);
-    if (st == GW_OK && !same) {
-        gw_buf_add(data, (struct gw_span){event.ptr + *from, start - *from});
-        gw_buf_add_json(data, gw_buf_span(&now));
-        *from = start + l->raw.len;
-    }
-    if (now.failed)
-        st = GW_ENOMEM;
-    gw_buf_fini(&now);
-    return st;
-}
-
-/* Writes the event's data with its texts restored; *from stays 0 when nothing changed. */
-static enum gw_status rewrite(struct restream *r, struct gw_span event, const struct ended *e,
-                              struct gw_buf *data, size_t *from)
-{
-    for (unsigned i = 0; i < r->n_leaves; i++) {
-        const struct leaf *l = &r->leaves[i];
-
-        if (is_text(r, l->node))
-            GW_TRY(rewrite_leaf(r, event, l, ends(r, e, l->node), data, from));
-    }
-    gw_buf_add(data, gw_span_from(event, *from));
-    return gw_buf_ok(data) ? GW_OK : GW_ENOMEM;
-}
-
-enum gw_status restream_data(struct restream *r, struct gw_span name, struct gw_span data,
-                             restream_piece_fn fn, void *ctx)
-{
-    const struct sink to = {fn, ctx};
-    const struct restream_piece same = {.name = name, .data = data, .same = true};
-    struct gw_buf now = {0};
-    size_t from = 0;
-    struct ended e;
-    enum gw_status st;
-
-    if (gw_span_is(data, "[DONE]"))
-        GW_TRY(flush(r, NO_INDEX, name, &to));
-    if (data.len == 0 || !read_event(r, data))
-        return fn(ctx, &same);
-    find_ended(r, &e);
-    st = rewrite(r, data, &e, &now, &from);
-    if (st == GW_OK)
-        st = flush_ended(r, &e, name, &to);
-    if (st == GW_OK && from != 0)
-        st = fn(ctx, &(struct restream_piece){.name = name, .data = gw_buf_span(&now)});
-    else if (st == GW_OK)
-        st = fn(ctx, &same);
-    gw_buf_fini(&now);
-    return st;
-}
-
-enum gw_status restream_end(struct restream *r, restream_piece_fn fn, void *ctx)
-{
-    return flush(r, NO_INDEX, (struct gw_span){NULL, 0}, &(struct sink){fn, ctx});
 }
 
 size_t restream_held(const struct restream *r)
@@ -527,18 +121,339 @@ size_t restream_held(const struct restream *r)
     return n;
 }
 
+/* ---- texts -------------------------------------------------------------------------------- */
+
+static enum gw_status find_text(struct restream *r, const struct rs_text *what, struct text **out)
+{
+    struct text *t;
+
+    for (unsigned i = 0; i < r->n_texts; i++) {
+        if (r->texts[i].path == what->path) {
+            *out = &r->texts[i];
+            return GW_OK;
+        }
+    }
+    if (r->n_texts == MAX_TEXTS)
+        return GW_ELIMIT;
+    if (r->n_texts == r->cap_texts) {
+        unsigned cap = r->cap_texts == 0 ? 8 : r->cap_texts * 2;
+
+        t = realloc(r->texts, cap * sizeof(*t));
+        if (t == NULL)
+            return GW_ENOMEM;
+        r->texts = t;
+        r->cap_texts = cap;
+    }
+    t = &r->texts[r->n_texts];
+    *t = (struct text){.path = what->path,
+                       .choice = what->choice,
+                       .thought = what->thought,
+                       .nesting = what->nesting,
+                       .is_signed = what->kind == RS_SIGNED};
+    t->filter = filter_new(t->is_signed ? &r->signed_ : &r->grow, what->nesting);
+    if (t->filter == NULL)
+        return GW_ENOMEM;
+    r->n_texts++;
+    *out = t;
+    return GW_OK;
+}
+
+static void remove_text(struct restream *r, unsigned i)
+{
+    r->n_restored += filter_restored(r->texts[i].filter);
+    text_fini(&r->texts[i]);
+    r->n_texts--;
+    memmove(r->texts + i, r->texts + i + 1, (r->n_texts - i) * sizeof(*r->texts));
+}
+
+/* ---- splices ------------------------------------------------------------------------------ */
+
+/* The bytes of `news` from `at` on take the place of [start, end) of the event. */
+static enum gw_status splice(struct restream *r, size_t start, size_t end, size_t at)
+{
+    if (r->n_splices == r->cap_splices) {
+        unsigned cap = r->cap_splices == 0 ? 16 : r->cap_splices * 2;
+        struct splice *grown;
+
+        if (cap > MAX_SPLICES)
+            return GW_ELIMIT;
+        grown = realloc(r->splices, cap * sizeof(*grown));
+        if (grown == NULL)
+            return GW_ENOMEM;
+        r->splices = grown;
+        r->cap_splices = cap;
+    }
+    if (!gw_buf_ok(&r->news))
+        return GW_ENOMEM;
+    r->splices[r->n_splices++] = (struct splice){start, end, at, r->news.len - at};
+    return GW_OK;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct splice *x = a, *y = b;
+
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* Appends the event with the splices made. */
+static void apply(struct restream *r, struct gw_buf *out)
+{
+    size_t from = 0;
+
+    if (r->n_splices > 1)
+        qsort(r->splices, r->n_splices, sizeof(*r->splices), by_start);
+    for (unsigned i = 0; i < r->n_splices; i++) {
+        const struct splice *s = &r->splices[i];
+
+        if (s->start < from) /* inside of one that is gone */
+            continue;
+        gw_buf_add(out, (struct gw_span){r->ev.data.ptr + from, s->start - from});
+        gw_buf_add(out, (struct gw_span){r->news.ptr + s->at, s->len});
+        from = s->end;
+    }
+    gw_buf_add(out, gw_span_from(r->ev.data, from));
+}
+
+static size_t offset_of(const struct restream *r, struct gw_span part)
+{
+    return (size_t)(part.ptr - r->ev.data.ptr);
+}
+
+/* The event's number in the stream, moved on by the events of our own in front of it. */
+static enum gw_status renumber(struct restream *r)
+{
+    struct gw_span raw = r->ev.sequence;
+    size_t start, at = r->news.len;
+    uint64_t v = 0;
+
+    if (raw.len == 0 || raw.len > 18 || r->dialect != API_RESPONSES)
+        return GW_OK;
+    for (size_t i = 0; i < raw.len; i++) {
+        if (raw.ptr[i] < '0' || raw.ptr[i] > '9')
+            return GW_OK;
+        v = v * 10 + (uint64_t)(raw.ptr[i] - '0');
+    }
+    r->next_number = v + r->n_own + 1;
+    if (r->n_own == 0)
+        return GW_OK;
+    start = offset_of(r, raw);
+    gw_buf_addu(&r->news, v + r->n_own);
+    return splice(r, start, start + raw.len, at);
+}
+
+/* ---- ends ---------------------------------------------------------------------------------- */
+
+/* Ends text i: what was held back comes as an event of its own. */
+static enum gw_status end_text(struct restream *r, unsigned i, const struct sink *to)
+{
+    struct gw_buf held = {0};
+    enum gw_status st = filter_finish(r->texts[i].filter, &held);
+
+    if (st == GW_OK)
+        st = restream_own_emit(r, &r->texts[i], gw_buf_span(&held), to);
+    gw_buf_fini(&held);
+    remove_text(r, i);
+    return st;
+}
+
+static enum gw_status end_all(struct restream *r, const struct sink *to)
+{
+    enum gw_status st = GW_OK;
+
+    /* In the order in which they began. */
+    while (r->n_texts > 0 && st == GW_OK)
+        st = end_text(r, 0, to);
+    return st;
+}
+
+/* ---- an event ----------------------------------------------------------------------------- */
+
+static bool holds_piece_of(const struct restream *r, uint64_t path, unsigned from)
+{
+    for (unsigned i = from; i < r->ev.n_leaves; i++) {
+        struct rs_text what = rs_classify(r->dialect, &r->ev, &r->ev.leaves[i]);
+
+        if ((what.kind == RS_GROW || what.kind == RS_SIGNED) && what.path == path)
+            return true;
+    }
+    return false;
+}
+
+/* Texts that the event ends without a piece of them. */
+static enum gw_status end_others(struct restream *r, const struct sink *to)
+{
+    for (unsigned i = 0; i < r->n_texts;) {
+        const struct text *t = &r->texts[i];
+
+        if (rs_ends(r->dialect, &r->ev, t->path, t->choice) && !holds_piece_of(r, t->path, 0))
+            GW_TRY(end_text(r, i, to));
+        else
+            i++;
+    }
+    return GW_OK;
+}
+
+/* Feeds a piece of a growing text; appends what goes out now. */
+static enum gw_status feed_growing(struct restream *r, unsigned leaf, const struct rs_text *what,
+                                   struct gw_span text, struct gw_span name, struct gw_buf *now)
+{
+    struct text *t;
+    bool last = rs_ends(r->dialect, &r->ev, what->path, what->choice) &&
+                !holds_piece_of(r, what->path, leaf + 1);
+
+    GW_TRY(find_text(r, what, &t));
+    GW_TRY(filter_feed(t->filter, text, now));
+    if (last) {
+        GW_TRY(filter_finish(t->filter, now));
+        remove_text(r, (unsigned)(t - r->texts));
+        return GW_OK;
+    }
+    return filter_held(t->filter) == 0 ? GW_OK : restream_own_keep(r, t, &r->ev.leaves[leaf], name);
+}
+
+static enum gw_status feed_whole(struct restream *r, const struct rs_text *what,
+                                 struct gw_span text, struct gw_buf *now)
+{
+    const struct filter_config *cfg = what->kind == RS_RESTORE  ? &r->restore
+                                      : what->kind == RS_REPEAT ? &r->repeat
+                                                                : &r->grow;
+    struct filter *f = filter_new(cfg, what->nesting);
+    enum gw_status st = GW_ENOMEM;
+
+    if (f != NULL)
+        st = filter_feed(f, text, now);
+    if (st == GW_OK)
+        st = filter_finish(f, now);
+    if (f != NULL)
+        r->n_restored += filter_restored(f);
+    filter_free(f);
+    return st;
+}
+
+/* What repeats a text that changed token by token says nothing any more. */
+static enum gw_status empty_spots(struct restream *r, int64_t choice)
+{
+    for (unsigned i = 0; i < r->ev.n_spots; i++) {
+        struct rs_spot *s = &r->ev.spots[i];
+        size_t at = r->news.len;
+
+        if (s->end <= s->start || rs_choice(r->dialect, &r->ev, s->node) != choice)
+            continue;
+        gw_buf_adds(&r->news, r->dialect == API_RESPONSES ? "[]" : "null");
+        GW_TRY(splice(r, s->start, s->end, at));
+        s->end = s->start;
+    }
+    return GW_OK;
+}
+
+static enum gw_status rewrite_leaf(struct restream *r, unsigned i, struct gw_span name)
+{
+    const struct rs_leaf *leaf = &r->ev.leaves[i];
+    struct rs_text what = rs_classify(r->dialect, &r->ev, leaf);
+    struct gw_buf plain = {0}, now = {0};
+    struct gw_span text = leaf->raw;
+    size_t start = offset_of(r, leaf->raw), at = r->news.len;
+    enum gw_status st = GW_OK;
+
+    if (what.kind == RS_PASS || (what.kind == RS_RESTORE && r->cfg->vault == NULL))
+        return GW_OK;
+    if (leaf->escaped) {
+        if (!gw_buf_reserve(&plain, leaf->raw.len + 1))
+            return GW_ENOMEM;
+        plain.len = gw_json_decode(leaf->raw, plain.ptr);
+        text = gw_buf_span(&plain);
+    }
+    if (what.kind == RS_GROW || what.kind == RS_SIGNED)
+        st = feed_growing(r, i, &what, text, name, &now);
+    else
+        st = feed_whole(r, &what, text, &now);
+    if (st == GW_OK && !gw_buf_ok(&now))
+        st = GW_ENOMEM;
+    if (st == GW_OK && !gw_span_eq(text, gw_buf_span(&now))) {
+        gw_buf_add_json(&r->news, gw_buf_span(&now));
+        st = splice(r, start, start + leaf->raw.len, at);
+        if (st == GW_OK && r->cfg->scanner != NULL)
+            st = empty_spots(r, what.choice);
+    }
+    gw_buf_fini(&plain);
+    gw_buf_fini(&now);
+    return st;
+}
+
+/* Gemini says these in every event; so do we. */
+static enum gw_status note_about(struct restream *r)
+{
+    static const char *const names[] = {"modelVersion", "responseId"};
+
+    if (r->dialect != API_GEMINI || r->about.len != 0)
+        return GW_OK;
+    for (unsigned i = 0; i < r->ev.n_leaves; i++) {
+        const struct rs_leaf *l = &r->ev.leaves[i];
+
+        for (unsigned k = 0; k < 2; k++) {
+            if (!rs_key_is(&r->ev, l->node, names[k]) || r->ev.nodes[l->node].parent != RS_ROOT)
+                continue;
+            gw_buf_printf(&r->about, ",\"%s\":\"", names[k]);
+            gw_buf_add(&r->about, l->raw);
+            gw_buf_addc(&r->about, '"');
+        }
+    }
+    return gw_buf_ok(&r->about) ? GW_OK : GW_ENOMEM;
+}
+
+static enum gw_status rewrite(struct restream *r, struct gw_span name, const struct sink *to)
+{
+    r->n_splices = 0;
+    gw_buf_clear(&r->news);
+    GW_TRY(note_about(r));
+    GW_TRY(end_others(r, to));
+    for (unsigned i = 0; i < r->ev.n_leaves; i++)
+        GW_TRY(rewrite_leaf(r, i, name));
+    return renumber(r);
+}
+
+enum gw_status restream_data(struct restream *r, struct gw_span name, struct gw_span data,
+                             restream_piece_fn fn, void *ctx)
+{
+    const struct sink to = {fn, ctx};
+    const struct restream_piece same = {.name = name, .data = data, .same = true};
+    struct gw_buf now = {0};
+    enum gw_status st;
+
+    if (gw_span_is(data, "[DONE]"))
+        GW_TRY(end_all(r, &to));
+    if (data.len == 0 || !rs_read(&r->ev, r->json, data))
+        return fn(ctx, &same);
+    st = rewrite(r, name, &to);
+    if (st == GW_OK && r->n_splices == 0)
+        return fn(ctx, &same);
+    if (st == GW_OK)
+        apply(r, &now);
+    if (st == GW_OK)
+        st = gw_buf_ok(&now)
+                 ? fn(ctx, &(struct restream_piece){.name = name, .data = gw_buf_span(&now)})
+                 : GW_ENOMEM;
+    gw_buf_fini(&now);
+    return st;
+}
+
+enum gw_status restream_end(struct restream *r, restream_piece_fn fn, void *ctx)
+{
+    return end_all(r, &(struct sink){fn, ctx});
+}
+
 enum gw_status restream_let_go(struct restream *r, restream_piece_fn fn, void *ctx)
 {
     const struct sink to = {fn, ctx};
     enum gw_status st = GW_OK;
 
     for (unsigned i = 0; i < r->n_texts && st == GW_OK; i++) {
-        struct text *t = &r->texts[i];
         struct gw_buf held = {0};
 
-        st = filter_release(t->filter, &held);
+        st = filter_release(r->texts[i].filter, &held);
         if (st == GW_OK)
-            st = emit_held(t, (struct gw_span){NULL, 0}, gw_buf_span(&held), &to);
+            st = restream_own_emit(r, &r->texts[i], gw_buf_span(&held), &to);
         gw_buf_fini(&held);
     }
     return st;
