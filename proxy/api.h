@@ -142,6 +142,12 @@ enum gw_status api_write_request(enum api_dialect d, const struct api_request *r
                                  struct gw_span model, struct gw_arena *arena, struct gw_buf *out,
                                  struct gw_buf *dropped, const char **param, struct gw_err *err);
 
+/* Copies a request's body without the reasoning that other providers made, as a client sends it back when a conversation
+ * was answered by several: each refuses what it did not sign. They are known by the marks that this gateway put on
+ * their signatures (api_private.h); every other byte stays as it is. *changed is false when there is none, and then out is left alone. GW_EPARSE, GW_ENOMEM, GW_ELIMIT. */
+enum gw_status api_drop_foreign(enum api_dialect d, struct gw_json *json, struct gw_arena *arena,
+                                struct gw_span body, struct gw_buf *out, bool *changed);
+
 /* The texts of a message (refusals and those in tool results too, reasoning not), joined with newlines: for features and
  * for the engine. {NULL, 0}: out of memory. */
 struct gw_span api_message_text(const struct api_message *m, struct gw_arena *arena);

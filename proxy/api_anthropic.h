@@ -65,6 +65,7 @@ enum gw_status anthropic_read_event(struct api_reader *r, struct gw_span name, s
 struct anthropic_writing {
     struct api_kept kept; /* of a whole answer */
     bool open;            /* a block of a stream is */
+    bool has_signature;   /* it was written */
     enum api_block kind;
     unsigned n_blocks; /* of a stream, begun so far; the open one is the last */
     bool has_tool, has_refusal;

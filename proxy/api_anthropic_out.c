@@ -3,8 +3,8 @@
  * An answer has one message, so choices but the first are passed over: no request that is answered here can ask for
  * them. A refusal's text is text, and the reason says what it is. Arguments that are no JSON object (a model's broken
  * call) are passed on as they are in a stream, and as {"_raw":"the text"} in a whole answer, whose form demands an
- * object. Reasoning of others has no signature, or one that only they know: the client sends it back as it is, and only
- * the target that it came from gets it again (api_private.h). */
+ * object. Reasoning of others has no signature, or one that only they know: it is marked, the client sends it back as it
+ * is, and only the target that it came from gets it again (api_private.h, api_foreign.c). */
 #include "proxy/api_anthropic.h"
 
 static struct anthropic_writing *state_of(struct api_writer *w)
@@ -113,6 +113,16 @@ static void stream_start(struct api_writer *w, struct gw_buf *out)
     end_event(out);
 }
 
+static void put_delta(struct api_writer *w, const char *type, const char *member,
+                      struct gw_span text, struct gw_buf *out)
+{
+    begin_event(out, "content_block_delta");
+    gw_buf_printf(out, ",\"index\":%u,\"delta\":{\"type\":\"%s\"", state_of(w)->n_blocks - 1, type);
+    api_put_text(out, member, text);
+    gw_buf_addc(out, '}');
+    end_event(out);
+}
+
 static void stream_block_end(struct api_writer *w, struct gw_buf *out)
 {
     struct anthropic_writing *s = state_of(w);
@@ -120,6 +130,8 @@ static void stream_block_end(struct api_writer *w, struct gw_buf *out)
     if (!s->open)
         return;
     s->open = false;
+    if (s->kind == API_BLOCK_REASONING && !s->has_signature)
+        put_delta(w, "signature_delta", "signature", GW_SPAN(API_MARK_NONE), out);
     begin_event(out, "content_block_stop");
     gw_buf_printf(out, ",\"index\":%u", s->n_blocks - 1);
     end_event(out);
@@ -131,6 +143,7 @@ static void stream_block(struct api_writer *w, const struct api_event *ev, struc
 
     stream_block_end(w, out);
     s->open = true;
+    s->has_signature = false;
     s->kind = ev->kind;
     begin_event(out, "content_block_start");
     gw_buf_printf(out, ",\"index\":%u,\"content_block\":", s->n_blocks);
@@ -144,16 +157,6 @@ static void stream_block(struct api_writer *w, const struct api_event *ev, struc
     }
     end_event(out);
     s->n_blocks++;
-}
-
-static void put_delta(struct api_writer *w, const char *type, const char *member,
-                      struct gw_span text, struct gw_buf *out)
-{
-    begin_event(out, "content_block_delta");
-    gw_buf_printf(out, ",\"index\":%u,\"delta\":{\"type\":\"%s\"", state_of(w)->n_blocks - 1, type);
-    api_put_text(out, member, text);
-    gw_buf_addc(out, '}');
-    end_event(out);
 }
 
 static void stream_delta(struct api_writer *w, const struct api_event *ev, struct gw_buf *out)
@@ -203,8 +206,10 @@ static enum gw_status put_streamed(struct api_writer *w, const struct api_event 
         stream_delta(w, ev, out);
         break;
     case API_EVENT_SIGNATURE:
-        if (s->open && s->kind == API_BLOCK_REASONING)
+        if (s->open && s->kind == API_BLOCK_REASONING) {
+            s->has_signature = true;
             put_delta(w, "signature_delta", "signature", ev->text, out);
+        }
         break;
     case API_EVENT_BLOCK_END:
         stream_block_end(w, out);
@@ -239,7 +244,8 @@ static bool put_block(struct gw_buf *out, struct api_writer *w, struct gw_json *
         gw_buf_adds(out, "{\"type\":\"thinking\",\"thinking\":");
         gw_buf_add_json_str(out, b->text.span);
         gw_buf_adds(out, ",\"signature\":");
-        gw_buf_add_json_str(out, b->signature.span);
+        gw_buf_add_json_str(out, b->signature.span.len != 0 ? b->signature.span
+                                                            : GW_SPAN(API_MARK_NONE));
     } else {
         gw_buf_adds(out, "{\"type\":\"text\",\"text\":");
         gw_buf_add_json_str(out, b->text.span);

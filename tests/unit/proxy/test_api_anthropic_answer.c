@@ -227,7 +227,7 @@ static void test_whole_answers_are_written(void)
                             BLOCK("4", TOOL("")) STOP("4") END("max_tokens", ""),
         gathered, false,
         "{\"id\":\"msg_01TEST\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-x\","
-        "\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"\"},{\"type\":"
+        "\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"sluiceNoneSigned\"},{\"type\":"
         "\"text\",\"text\":\"Hi\\n\"},{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":"
         "{\"a\": 1e3}},{\"type\":\"tool_use\",\"id\":\"u\",\"name\":\"f\",\"input\":{\"_raw\":"
         "\"{\\\"cut\"}},{\"type\":\"tool_use\",\"id\":\"toolu_01TEST_4\",\"name\":\"f\",\"input\":"
