@@ -89,8 +89,9 @@ struct gw_span api_or_empty_object(struct gw_span json);
 #define API_MARK_ANTHROPIC_HIDDEN "sluiceClaudeHide" /* redacted_thinking */
 #define API_MARK_GEMINI           "sluiceGeminiSign"
 #define API_MARK_RESPONSES        "sluiceOpenAIItem"
-#define API_MARK_NONE             "sluiceNoneSigned" /* of reasoning without a signature, where a dialect demands one */
-#define API_MARK_ALL              "sluice"           /* what they all begin with */
+/* Of reasoning without a signature, where a dialect demands one; and what all of them begin with. */
+#define API_MARK_NONE "sluiceNoneSigned"
+#define API_MARK_ALL  "sluice"
 
 /* *out gets the signature without the mark; false when it has another or none. */
 static inline bool api_own_signature(struct gw_span signature, const char *mark,

@@ -132,6 +132,26 @@ static enum gw_status name_model(struct req *req, struct gw_err *err)
     return GW_OK;
 }
 
+/* A conversation that another provider answered in part comes with reasoning that this one has not signed. */
+static enum gw_status drop_foreign(struct req *req, struct gw_err *err)
+{
+    struct gw_buf cleaned = {0};
+    bool changed = false;
+    enum gw_status st;
+
+    if (req->ep.kind != ENDPOINT_CHAT && req->ep.kind != ENDPOINT_COUNT_TOKENS)
+        return GW_OK;
+    st = api_drop_foreign(req->ep.dialect, req->w->json, req->arena, req_out_body(req), &cleaned,
+                          &changed);
+    if (st != GW_OK || !changed) {
+        gw_buf_fini(&cleaned);
+        return st == GW_OK ? GW_OK : gw_fail(err, st, "reasoning of others could not be left out");
+    }
+    replace_body(req, &cleaned);
+    gw_buf_adds(&req->dropped, "reasoning of other models");
+    return GW_OK;
+}
+
 /* Reads the edited body anew, so that what is written can only hold what may leave. */
 static enum gw_status translate_body(struct req *req, struct gw_err *err)
 {
@@ -175,9 +195,11 @@ enum gw_status req_prepare_body(struct req *req, struct gw_err *err)
     GW_TRY(edit_body(req, err));
     if (req->target == REQ_NO_TARGET || req->backend == &backend_engine)
         return GW_OK; /* forwarded as it is; read anew by local.c */
-    if (req->translated)
+    if (req->translated) {
         GW_TRY(translate_body(req, err));
-    else
+    } else {
+        GW_TRY(drop_foreign(req, err));
         GW_TRY(name_model(req, err));
+    }
     return adapt_body(req, err);
 }

@@ -19,6 +19,7 @@ static void req_free(struct req *req)
     respond_free(req->respond);
     dlp_vault_free(req->vault);
     gw_buf_fini(&req->out_body);
+    gw_buf_fini(&req->dropped);
     gw_buf_fini(&req->body);
     gw_arena_free(req->arena);
     free(req);

@@ -207,6 +207,12 @@ static void test_streams_are_written(void)
         W_START BLOCK("0", THINK) DELTA("0", "\"type\":\"thinking_delta\",\"thinking\":\"hm\"")
             DELTA("0", "\"type\":\"signature_delta\",\"signature\":\"sluiceClaudeSignSIG\"")
                 STOP("0") W_END("stop_sequence", "\"E\\n\"")));
+    /* Reasoning that nobody signed is marked, so that it is not sent to Anthropic later. */
+    CHECK(lab_answers(API_ANTHROPIC, API_ANTHROPIC, START BLOCK("0", THINK) END("end_turn", ""),
+                      stream, false,
+                      W_START BLOCK("0", THINK) DELTA("0", "\"type\":\"signature_delta\","
+                                                           "\"signature\":\"sluiceNoneSigned\"")
+                          STOP("0") W_END("end_turn", "null")));
     CHECK(lab_answers(API_ANTHROPIC, API_ANTHROPIC, START BLOCK("0", TEXT_BLOCK), stream, false,
                       W_START BLOCK("0", TEXT_BLOCK)
                           EV("error", ",\"error\":{\"type\":\"api_error\",\"message\":\"The "
@@ -227,7 +233,8 @@ static void test_whole_answers_are_written(void)
                             BLOCK("4", TOOL("")) STOP("4") END("max_tokens", ""),
         gathered, false,
         "{\"id\":\"msg_01TEST\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-x\","
-        "\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"sluiceNoneSigned\"},{\"type\":"
+        "\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":"
+        "\"sluiceNoneSigned\"},{\"type\":"
         "\"text\",\"text\":\"Hi\\n\"},{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":"
         "{\"a\": 1e3}},{\"type\":\"tool_use\",\"id\":\"u\",\"name\":\"f\",\"input\":{\"_raw\":"
         "\"{\\\"cut\"}},{\"type\":\"tool_use\",\"id\":\"toolu_01TEST_4\",\"name\":\"f\",\"input\":"

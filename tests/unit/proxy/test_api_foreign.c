@@ -23,12 +23,12 @@ static void check(enum api_dialect d, const char *body, const char *want)
     gw_json_free(json);
 }
 
-#define THINK(sig)      "{\"type\":\"thinking\",\"thinking\":\"t\",\"signature\":\"" sig "\"}"
-#define FOREIGN         THINK("sluiceGeminiSignQUJD")
-#define UNSIGNED        THINK("sluiceNoneSigned")
-#define TEXT            "{\"type\":\"text\",\"text\":\"sluice \\u0041\"}"
-#define SAY(blocks)     "{\"role\":\"assistant\", \"content\": [" blocks "] }"
-#define TALK(messages)  "{ \"model\":\"m\",\n\"messages\":[" messages "],\"x\": 1.0 }\n"
+#define THINK(sig)     "{\"type\":\"thinking\",\"thinking\":\"t\",\"signature\":\"" sig "\"}"
+#define FOREIGN        THINK("sluiceGeminiSignQUJD")
+#define UNSIGNED       THINK("sluiceNoneSigned")
+#define TEXT           "{\"type\":\"text\",\"text\":\"sluice \\u0041\"}"
+#define SAY(blocks)    "{\"role\":\"assistant\", \"content\": [" blocks "] }"
+#define TALK(messages) "{ \"model\":\"m\",\n\"messages\":[" messages "],\"x\": 1.0 }\n"
 
 static void test_anthropic(void)
 {
