@@ -27,6 +27,13 @@ static bool read_hint(struct api_reading *r, const struct member *m,
     return api_add_extra(r, true, "%s", m->name);
 }
 
+/* Not to store is what every other API does. */
+static bool read_store(struct api_reading *r, const struct member *m,
+                       const struct gw_json_node *node)
+{
+    return gw_json_is(node, GW_JSON_FALSE) || api_add_extra(r, true, "%s", m->name);
+}
+
 /* Changes the answer, and only OpenAI has it. */
 static bool read_meaning(struct api_reading *r, const struct member *m,
                          const struct gw_json_node *node)
@@ -281,7 +288,7 @@ static const struct member members[] = {
     {"reasoning", read_reasoning, 0},
     {"stream", read_stream, 0},
     {"stream_options", read_hint, 0}, /* padding of events */
-    {"store", read_hint, 0},
+    {"store", read_store, 0},
     {"metadata", read_hint, 0},
     {"user", read_hint, 0},
     {"safety_identifier", read_hint, 0},

@@ -153,10 +153,228 @@ static void test_streams_of_openai(void)
         "event: message_stop\ndata: {'type':'message_stop'}\n\n"));
 }
 
+/* A conversation with two calls at once, in the three APIs of OpenAI and Google. */
+#define IN_CHAT                                                                                    \
+    "'messages':[{'role':'system','content':'S'},{'role':'user','content':[{'type':'text','text':" \
+    "'q'},{'type':'image_url','image_url':{'url':'https://h/i.png','detail':'low'}}]},"            \
+    "{'role':'assistant','content':'a','tool_calls':[{'id':'c1','type':'function','function':{"    \
+    "'name':'f','arguments':'{\\'x\\':1}'}},{'id':'c2','type':'function','function':{'name':'f',"  \
+    "'arguments':'{}'}}]},{'role':'tool','tool_call_id':'c1','content':'1'},"                      \
+    "{'role':'tool','tool_call_id':'c2','content':'2'},{'role':'user','content':'r'}]"
+#define IN_RESPONSES                                                                               \
+    "'instructions':'S','input':[{'type':'message','role':'user','content':[{'type':'input_text'," \
+    "'text':'q'},{'type':'input_image','image_url':'https://h/i.png','detail':'low'}]},"           \
+    "{'type':'message','role':'assistant','content':[{'type':'output_text','text':'a'}]},"         \
+    "{'type':'function_call','call_id':'c1','name':'f','arguments':'{\\'x\\':1}'},"                \
+    "{'type':'function_call','call_id':'c2','name':'f','arguments':'{}'},"                         \
+    "{'type':'function_call_output','call_id':'c1','output':'1'},"                                 \
+    "{'type':'function_call_output','call_id':'c2','output':'2'},"                                 \
+    "{'type':'message','role':'user','content':'r'}]"
+
+static void test_requests_of_chat(void)
+{
+    CHECK(
+        gives(API_CHAT, API_RESPONSES,
+              "{'model':'m'," IN_CHAT ",'tools':[{'type':'function','function':{'name':'f',"
+              "'parameters':{'type':'object'},'strict':true}}],'tool_choice':{'type':'function',"
+              "'function':{'name':'f'}},'parallel_tool_calls':true,'response_format':{'type':"
+              "'json_schema','json_schema':{'name':'n','schema':{},'strict':true}},"
+              "'max_tokens':10,'temperature':0.5,'top_p':0.9,'n':1,'presence_penalty':0,"
+              "'frequency_penalty':0.0,'seed':7,'reasoning_effort':'low','stream':true,"
+              "'stream_options':{'include_usage':true},'user':'u'}",
+              "{'model':'m2'," IN_RESPONSES ",'tools':[{'type':'function','name':'f','parameters':{"
+              "'type':'object'},'strict':true}],'tool_choice':{'type':'function','name':'f'},"
+              "'parallel_tool_calls':true,'text':{'format':{'type':'json_schema','name':'n',"
+              "'schema':{},'strict':true}},'include':['reasoning.encrypted_content'],'reasoning':{"
+              "'effort':'low'},'max_output_tokens':10,'temperature':0.5,'top_p':0.9,'stream':true,"
+              "'store':false}",
+              "user, seed"));
+#define HI "'messages':[{'role':'user','content':'hi'}]"
+    CHECK(refuses(API_CHAT, API_RESPONSES, "{'model':'m','stop':'x'," HI "}", "stop"));
+    CHECK(refuses(API_CHAT, API_RESPONSES, "{'model':'m','n':2," HI "}", "n"));
+    CHECK(refuses(API_CHAT, API_RESPONSES, "{'model':'m','presence_penalty':0.1," HI "}",
+                  "presence_penalty"));
+    CHECK(refuses(API_CHAT, API_RESPONSES, "{'model':'m','frequency_penalty':-1," HI "}",
+                  "frequency_penalty"));
+    CHECK(refuses(API_CHAT, API_RESPONSES, "{'model':'m','logprobs':true," HI "}", "logprobs"));
+    CHECK(refuses(API_CHAT, API_RESPONSES, "{'model':'m','logit_bias':{'5':1}," HI "}",
+                  "logit_bias"));
+}
+
+/* A request for another API, read there and written as one of this again. */
+static bool survives(enum api_dialect via, const char *body, const char *want)
+{
+    struct lab_request there, back;
+    char *a = js(body), *b = js(want);
+    bool ok;
+
+    lab_translate(API_RESPONSES, via, a, &there);
+    lab_translate(via, API_RESPONSES, there.body.ptr == NULL ? "" : there.body.ptr, &back);
+    ok = there.st == GW_OK && back.st == GW_OK && gw_span_is(gw_buf_span(&back.body), b);
+    if (!ok)
+        fprintf(stderr, "  %s %s\n  there %s\n  back  %s\n  want  %s\n", there.err.text,
+                back.err.text, there.body.ptr == NULL ? "" : there.body.ptr,
+                back.body.ptr == NULL ? "" : back.body.ptr, b);
+    lab_forget(&there);
+    lab_forget(&back);
+    free(a);
+    free(b);
+    return ok;
+}
+
+#define TOOLS                                                                                      \
+    ",'tools':[{'type':'function','name':'f','description':'d','parameters':{'type':'object'},"    \
+    "'strict':false}],'tool_choice':"
+#define FORMAT                                                                                     \
+    ",'text':{'format':{'type':'json_schema','name':'n','schema':{'type':'object'},'strict':true}" \
+    "}"
+
+static void test_requests_for_chat(void)
+{
+    static const char body[] =
+        "{'model':'m2'," IN_RESPONSES TOOLS "'required','parallel_tool_calls':false" FORMAT
+        ",'max_output_tokens':10,'temperature':0.50,'stream':true,'store':false}";
+
+    CHECK(survives(API_CHAT, body, body));
+    CHECK(refuses(API_RESPONSES, API_CHAT, "{'model':'m','previous_response_id':'resp_1'}",
+                  "previous_response_id"));
+    CHECK(refuses(API_RESPONSES, API_CHAT,
+                  "{'model':'m','input':'hi','tools':[{'type':'web_search'}]}", "tools[0].type"));
+}
+
+static void test_requests_for_gemini(void)
+{
+    CHECK(survives(API_GEMINI,
+                   "{'model':'m','instructions':'S','input':[{'role':'user','content':[{'type':"
+                   "'input_text','text':'q'},{'type':'input_image','image_url':"
+                   "'data:image/png;base64,iVBO'}]},"
+                   "{'type':'function_call','call_id':'c1','name':'f','arguments':'{\\'x\\':1}'},"
+                   "{'type':'function_call_output','call_id':'c1','output':'1'}]" TOOLS
+                   "'auto','max_output_tokens':10,'temperature':0.50}",
+                   "{'model':'m2','instructions':'S','input':[{'type':'message','role':'user',"
+                   "'content':[{'type':'input_text','text':'q'},{'type':'input_image','image_url':"
+                   "'data:image/png;base64,iVBO'}]},"
+                   "{'type':'function_call','call_id':'c1','name':'f','arguments':'{\\'x\\':1}'},"
+                   "{'type':'function_call_output','call_id':'c1','output':'1'}]" TOOLS
+                   "'auto','max_output_tokens':10,'temperature':0.50,'store':false}"));
+}
+
+static void test_requests_of_gemini(void)
+{
+    CHECK(gives(
+        API_GEMINI, API_RESPONSES,
+        "{'systemInstruction':{'parts':[{'text':'S'}]},'contents':[{'role':'user','parts':["
+        "{'text':'q'},{'inlineData':{'mimeType':'image/png','data':'iVBO'}}]},{'role':'model',"
+        "'parts':[{'functionCall':{'id':'c1','name':'f','args':{'x':1}}}]},{'role':'user',"
+        "'parts':[{'functionResponse':{'id':'c1','name':'f','response':{'output':'1'}}}]}],"
+        "'tools':[{'functionDeclarations':[{'name':'f','parameters':{'type':'OBJECT'}}]}],"
+        "'generationConfig':{'maxOutputTokens':10,'temperature':0.5}}",
+        "{'model':'m2','instructions':'S','input':[{'type':'message','role':'user','content':["
+        "{'type':'input_text','text':'q'},{'type':'input_image','image_url':"
+        "'data:image/png;base64,iVBO'}]},{'type':'function_call','call_id':'c1','name':'f',"
+        "'arguments':'{\\'x\\':1}'},{'type':'function_call_output','call_id':'c1','output':"
+        "'1'}],'tools':[{'type':'function','name':'f','parameters':{'type':'object'},'strict'"
+        ":false}],'max_output_tokens':10,'temperature':0.5,'store':false}",
+        ""));
+    CHECK(refuses(
+        API_GEMINI, API_RESPONSES,
+        "{'contents':[{'role':'user','parts':[{'text':'q'}]}],'generationConfig':{'topK':64}}",
+        "generationConfig.topK"));
+}
+
+static const char chat_stream[] =
+    "data: "
+    "{'id':'x','model':'gpt-9','choices':[{'index':0,'delta':{'role':'assistant','content':''}}]}"
+    "\n\n"
+    "data: {'id':'x','choices':[{'index':0,'delta':{'content':'Hi'}}]}\n\n"
+    "data: "
+    "{'id':'x','choices':[{'index':0,'delta':{'tool_calls':[{'index':0,'id':'c1','type':'function',"
+    "'function':{'name':'f','arguments':''}}]}}]}\n\n"
+    "data: "
+    "{'id':'x','choices':[{'index':0,'delta':{'tool_calls':[{'index':0,'function':{'arguments':"
+    "'{\\'x\\':1}'}}]}}]}\n\n"
+    "data: "
+    "{'id':'x','choices':[{'index':0,'delta':{'tool_calls':[{'index':1,'id':'c2','type':'function',"
+    "'function':{'name':'f','arguments':'{}'}}]}}]}\n\n"
+    "data: {'id':'x','choices':[{'index':0,'delta':{},'finish_reason':'tool_calls'}]}\n\n"
+    "data: "
+    "{'id':'x','choices':[],'usage':{'prompt_tokens':9,'completion_tokens':8,'total_tokens':17}}"
+    "\n\n"
+    "data: [DONE]\n\n";
+
+/* From another dialect into this one and back: the events are the same, and the text of the stream is one that this
+ * dialect's own reader understands. */
+static bool there_and_back(enum api_dialect from, const char *text, const char *events)
+{
+    const struct lab_how how = {.from_stream = true, .to_stream = true};
+    struct lab_answer there, back;
+    char *source = js(text), *want = js(events);
+    bool ok;
+
+    lab_answer(from, API_RESPONSES, source, how, &there);
+    lab_answer(API_RESPONSES, from, there.out.ptr == NULL ? "" : there.out.ptr, how, &back);
+    ok = there.st == GW_OK && back.st == GW_OK && gw_span_is(gw_buf_span(&back.events), want);
+    if (!ok)
+        fprintf(stderr, "  there %s\n  back %s\n  want %s\n",
+                there.events.ptr == NULL ? "" : there.events.ptr,
+                back.events.ptr == NULL ? "" : back.events.ptr, want);
+    lab_forget_answer(&there);
+    lab_forget_answer(&back);
+    free(source);
+    free(want);
+    return ok;
+}
+
+static void test_streams_there_and_back(void)
+{
+    CHECK(there_and_back(API_CHAT, chat_stream,
+                         "start(resp_01TEST,gpt-9) 0.0:text[ Hi ] 0.1:tool(c1,f)[ {'x':1} ] "
+                         "0.2:tool(c2,f)[ {} ] usage(9,8,0,0,0) 0.finish(tool) end"));
+    CHECK(there_and_back(
+        API_ANTHROPIC,
+        "event: message_start\ndata: {'type':'message_start','message':{'id':'m','model':'claude',"
+        "'content':[],'usage':{'input_tokens':9,'output_tokens':1}}}\n\n"
+        "event: content_block_start\ndata: "
+        "{'type':'content_block_start','index':0,'content_block':{"
+        "'type':'thinking','thinking':'','signature':''}}\n\n"
+        "event: content_block_delta\ndata: {'type':'content_block_delta','index':0,'delta':{'type':"
+        "'thinking_delta','thinking':'Hm'}}\n\n"
+        "event: content_block_delta\ndata: {'type':'content_block_delta','index':0,'delta':{'type':"
+        "'signature_delta','signature':'U0lH'}}\n\n"
+        "event: content_block_stop\ndata: {'type':'content_block_stop','index':0}\n\n"
+        "event: content_block_start\ndata: "
+        "{'type':'content_block_start','index':1,'content_block':{"
+        "'type':'text','text':''}}\n\n"
+        "event: content_block_delta\ndata: {'type':'content_block_delta','index':1,'delta':{'type':"
+        "'text_delta','text':'Hi'}}\n\n"
+        "event: content_block_stop\ndata: {'type':'content_block_stop','index':1}\n\n"
+        "event: message_delta\ndata: {'type':'message_delta','delta':{'stop_reason':'max_tokens'},"
+        "'usage':{'output_tokens':8}}\n\n"
+        "event: message_stop\ndata: {'type':'message_stop'}\n\n",
+        "start(resp_01TEST,claude) 0.0:reasoning[ Hm sig:sluiceOpenAIItemsluiceClaudeSignU0lH ] "
+        "0.1:text[ Hi ] usage(9,8,0,0,0) 0.finish(length) end"));
+    CHECK(there_and_back(
+        API_GEMINI,
+        "data: {'candidates':[{'content':{'role':'model','parts':[{'text':'Hi'}]}}],'modelVersion':"
+        "'gemini'}\n\n"
+        "data: "
+        "{'candidates':[{'content':{'role':'model','parts':[{'functionCall':{'id':'c1','name':"
+        "'f','args':{'x':1}}},{'functionCall':{'id':'c2','name':'f','args':{}}}]},'finishReason':"
+        "'STOP'}],'usageMetadata':{'promptTokenCount':9,'candidatesTokenCount':8,'totalTokenCount':"
+        "17}}\n\n",
+        "start(resp_01TEST,gemini) 0.0:text[ Hi ] 0.1:tool(c1,f)[ {'x':1} ] 0.2:tool(c2,f)[ {} ] "
+        "usage(9,8,0,0,0) 0.finish(tool) end"));
+}
+
 int main(void)
 {
     test_requests_for_anthropic();
     test_requests_of_anthropic();
+    test_requests_for_chat();
+    test_requests_of_chat();
+    test_requests_for_gemini();
+    test_requests_of_gemini();
     test_streams_of_openai();
+    test_streams_there_and_back();
     return test_done();
 }
