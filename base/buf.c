@@ -144,6 +144,8 @@ void gw_buf_add_json(struct gw_buf *b, struct gw_span text)
 {
     size_t run = 0, i = 0; /* [run, i) is copied as it is */
 
+    if (text.len == 0)
+        return; /* its pointer may be NULL, to which nothing may be added */
     while (i < text.len) {
         unsigned char c = (unsigned char)text.ptr[i];
         uint32_t cp;
