@@ -167,7 +167,8 @@ void gw_buf_add_json(struct gw_buf *b, struct gw_span text)
             gw_buf_adds(b, "\xEF\xBF\xBD");
         run = ++i;
     }
-    gw_buf_add(b, (struct gw_span){text.ptr + run, i - run});
+    if (i != run) /* text may be {NULL, 0} */
+        gw_buf_add(b, (struct gw_span){text.ptr + run, i - run});
 }
 
 void gw_buf_add_json_str(struct gw_buf *b, struct gw_span text)
