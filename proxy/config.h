@@ -135,7 +135,8 @@ struct proxy_config_target {
     const char *api_version; /* "v1", or a date; "" for the other kinds */
     /* vertex */
     const char *project, *location;
-    struct proxy_config_secret credentials; /* the text of a service account's JSON key */
+    struct proxy_config_secret
+        credentials; /* the text of a service account's JSON key; none: the machine's account */
     /* bedrock: signed with the key pair, or sent with `key` */
     const char *region;
     struct proxy_config_secret access_key, secret_key, session_token;

@@ -66,7 +66,7 @@ const struct config_key config_keys[] = {
 {"targets.*.api_version", CONFIG_STRING, TARGET(api_version), "", 0, 0, NULL, "azure: the version of the REST API, a date; `v1`: the paths below /openai/v1. Without this key: 2024-10-21."},
 {"targets.*.project", CONFIG_STRING, TARGET(project), "", 0, 0, NULL, "vertex: the project's id; without this key the one that the credentials name."},
 {"targets.*.location", CONFIG_STRING, TARGET(location), "", 0, 0, NULL, "vertex: required: `europe-west4`, `global`."},
-{"targets.*.credentials", CONFIG_DOCUMENT, TARGET(credentials), NULL, 0, 0, NULL, "vertex: required: `file:PATH` of a service account's JSON key, or `env:NAME` with its text."},
+{"targets.*.credentials", CONFIG_DOCUMENT, TARGET(credentials), NULL, 0, 0, NULL, "vertex: `file:PATH` of a service account's JSON key, or `env:NAME` with its text. Without this key: the account of the machine, on Google Cloud."},
 {"targets.*.region", CONFIG_STRING, TARGET(region), "", 0, 0, NULL, "bedrock: required: `eu-central-1`."},
 {"targets.*.access_key", CONFIG_SECRET, TARGET(access_key), NULL, 0, 0, NULL, "bedrock: the access key's id, `file:PATH` or `env:AWS_ACCESS_KEY_ID`."},
 {"targets.*.secret_key", CONFIG_SECRET, TARGET(secret_key), NULL, 0, 0, NULL, "bedrock: the secret access key, `file:PATH` or `env:AWS_SECRET_ACCESS_KEY`."},

@@ -199,16 +199,14 @@ static void read_credentials(struct config_load *l, struct proxy_config_target *
 static void check_vertex(struct config_load *l, struct proxy_config_target *t)
 {
     bool place = is_plain(t->location, "-", MAX_PLACE);
+    bool unread; /* the credentials may name the project */
 
     if (!place)
         complain(l, false, t, "kind vertex needs `location`, such as europe-west4 or global");
     read_credentials(l, t);
-    if (!is_plain(t->project, "-.:", MAX_PROJECT) &&
-        (t->project[0] != '\0' || (l->flags & PROXY_CONFIG_NO_SECRETS) == 0))
+    unread = t->credentials.source[0] != '\0' && (l->flags & PROXY_CONFIG_NO_SECRETS) != 0;
+    if (!is_plain(t->project, "-.:", MAX_PROJECT) && (t->project[0] != '\0' || !unread))
         complain(l, false, t, "kind vertex needs `project`, the project's id");
-    if (t->credentials.source[0] == '\0')
-        complain(l, false, t,
-                 "kind vertex needs `credentials`, file:PATH of a service account's JSON key");
     if (!t->base_url.set && place)
         derive_url(l, t);
 }
@@ -287,6 +285,9 @@ static void check_server(struct config_load *l, struct proxy_config_target *t)
     if (t->base_url.set && !t->base_url.tls && !is_loopback(t->base_url.host) &&
         (secret || t->zone == GW_ZONE_APPROVED))
         complain(l, true, t, "http:// sends prompts and the key unencrypted: use https://");
+    if (t->zone == GW_ZONE_APPROVED && t->key.source[0] == '\0' &&
+        ((KIND(ANTHROPIC) | KIND(GEMINI) | KIND(AZURE)) & 1u << (unsigned)t->kind) != 0)
+        complain(l, true, t, "there is no `key`: the provider will refuse every request");
 }
 
 void config_check_target(struct config_load *l, struct proxy_config_target *t)

@@ -31,7 +31,7 @@ static const int64_t early_ms = 300000, margin_ms = 10000;
 
 struct account {
     const struct proxy_config_target *target;
-    struct provider_key *key;
+    struct provider_key *key; /* NULL: the token of the machine's own account */
     int64_t due_ms;
     unsigned failures;   /* in a row */
     struct gw_buf token; /* guarded */
@@ -41,7 +41,8 @@ struct account {
 struct provider_tokens {
     struct account *accounts;
     unsigned n;
-    const char *ca; /* SSL_CERT_FILE, or NULL */
+    const char *ca;     /* SSL_CERT_FILE, or NULL */
+    char metadata[256]; /* where the machine's own token is */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t stopped;
@@ -58,6 +59,8 @@ static int64_t now_ms(void)
 
 struct fetch {
     struct provider_tokens *t;
+    const char *uri;
+    struct gw_buf form; /* what is posted; empty: the metadata server is asked */
     struct gw_buf answer;
     long status;
     char why[160]; /* of a failure; no secrets */
@@ -90,13 +93,11 @@ static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl
     return stop ? 1 : 0;
 }
 
-static bool set_options(CURL *c, struct fetch *f, const char *uri, const struct gw_buf *form)
+static bool set_options(CURL *c, struct fetch *f, const struct curl_slist *flavor)
 {
-    bool ok = curl_easy_setopt(c, CURLOPT_URL, uri) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR,
-                               strncmp(uri, "https", 5) == 0 ? "https" : "http") == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_POSTFIELDS, form->ptr) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)form->len) == CURLE_OK &&
+    bool https = strncmp(f->uri, "https", 5) == 0;
+    bool ok = curl_easy_setopt(c, CURLOPT_URL, f->uri) == CURLE_OK &&
+              curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, https ? "https" : "http") == CURLE_OK &&
               curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
               curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
               curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S) == CURLE_OK &&
@@ -110,25 +111,42 @@ static bool set_options(CURL *c, struct fetch *f, const char *uri, const struct 
 
     if (f->t->ca != NULL)
         ok = ok && curl_easy_setopt(c, CURLOPT_CAINFO, f->t->ca) == CURLE_OK;
-    return ok;
+    if (f->form.len != 0)
+        return ok && curl_easy_setopt(c, CURLOPT_POSTFIELDS, f->form.ptr) == CURLE_OK &&
+               curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)f->form.len) == CURLE_OK;
+    return ok && flavor != NULL && curl_easy_setopt(c, CURLOPT_HTTPHEADER, flavor) == CURLE_OK &&
+           curl_easy_setopt(c, CURLOPT_NOPROXY, "*") == CURLE_OK; /* it is this machine's own */
+}
+
+/* Where the account's token is, and what is said there. False with f->why set. */
+static bool prepare(struct fetch *f, const struct provider_key *key)
+{
+    struct gw_err err = {0};
+
+    f->uri = f->t->metadata;
+    if (key == NULL)
+        return true;
+    f->uri = provider_key_token_uri(key);
+    gw_buf_adds(&f->form,
+                "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=");
+    if (provider_key_assert(key, gw_clock_wall_ms() / 1000, &f->form, &err) == GW_OK)
+        return true;
+    (void)snprintf(f->why, sizeof(f->why), "%.120s", err.text);
+    return false;
 }
 
 /* Asks for a token. False with f->why set when there was no answer. */
 static bool ask(struct fetch *f, const struct provider_key *key)
 {
-    struct gw_buf form = {0};
-    struct gw_err err = {0};
-    CURL *c = NULL;
+    struct curl_slist *flavor = NULL;
     CURLcode rc = CURLE_OUT_OF_MEMORY;
+    CURL *c;
 
-    gw_buf_adds(&form,
-                "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=");
-    if (provider_key_assert(key, gw_clock_wall_ms() / 1000, &form, &err) != GW_OK) {
-        (void)snprintf(f->why, sizeof(f->why), "%.120s", err.text);
-        goto out;
-    }
+    if (!prepare(f, key))
+        return false;
     c = curl_easy_init();
-    if (c != NULL && set_options(c, f, provider_key_token_uri(key), &form))
+    flavor = curl_slist_append(NULL, "Metadata-Flavor: Google");
+    if (c != NULL && set_options(c, f, flavor))
         rc = curl_easy_perform(c);
     if (rc == CURLE_OK)
         (void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &f->status);
@@ -137,9 +155,8 @@ static bool ask(struct fetch *f, const struct provider_key *key)
                        rc == CURLE_WRITE_ERROR           ? "the answer is too large"
                        : rc == CURLE_ABORTED_BY_CALLBACK ? "" /* the gateway stops */
                                                          : curl_easy_strerror(rc));
-out:
     curl_easy_cleanup(c);
-    gw_buf_fini(&form);
+    curl_slist_free_all(flavor);
     return f->status != 0;
 }
 
@@ -243,7 +260,8 @@ static void refresh(struct provider_tokens *t, struct account *a)
                (long long)life_s);
         a->failures = 0;
     }
-    gw_buf_fini(&f.answer); /* wipes */
+    gw_buf_fini(&f.form); /* wipes */
+    gw_buf_fini(&f.answer);
     gw_arena_free(arena);
     gw_json_free(json);
 }
@@ -299,13 +317,27 @@ static enum gw_status add_accounts(struct provider_tokens *t, const struct proxy
 
         if (target->kind != PROXY_TARGET_VERTEX)
             continue;
-        if (provider_key_read(target->credentials.value, &a->key, err) != GW_OK)
+        if (target->credentials.source[0] != '\0' &&
+            provider_key_read(target->credentials.value, &a->key, err) != GW_OK)
             return gw_fail_prefix(err, "targets.%s", target->name);
         a->target = target;
         a->due_ms = now_ms();
         t->n++;
     }
     return GW_OK;
+}
+
+static void read_environment(struct provider_tokens *t)
+{
+    const char *host;
+
+    t->ca = getenv("SSL_CERT_FILE"); // NOLINT(concurrency-mt-unsafe): before the threads
+    if (t->ca != NULL && t->ca[0] == '\0')
+        t->ca = NULL;
+    host = getenv("GCE_METADATA_HOST"); // NOLINT(concurrency-mt-unsafe): as Google's libraries
+    (void)snprintf(t->metadata, sizeof(t->metadata),
+                   "http://%.150s/computeMetadata/v1/instance/service-accounts/default/token",
+                   host == NULL || host[0] == '\0' ? "metadata.google.internal" : host);
 }
 
 static enum gw_status start(struct provider_tokens *t, struct gw_err *err)
@@ -338,9 +370,7 @@ enum gw_status provider_tokens_open(const struct proxy_config *cfg, struct provi
         provider_tokens_close(t);
         return gw_fail(err, GW_ENOMEM, "out of memory");
     }
-    t->ca = getenv("SSL_CERT_FILE"); // NOLINT(concurrency-mt-unsafe): before the threads
-    if (t->ca != NULL && t->ca[0] == '\0')
-        t->ca = NULL;
+    read_environment(t);
     st = add_accounts(t, cfg, err);
     if (st == GW_OK && t->n > 0)
         st = start(t, err);

@@ -2,7 +2,9 @@
  *
  * The thread (libcurl blocks, an event loop must not) fetches a token for each target at the start and a new one well
  * before the old one expires; after a failure it tries again, after 1 s at first and at most every minute. What it has
- * is read under a mutex. TLS is verified; SSL_CERT_FILE and the proxy variables of the environment count. */
+ * is read under a mutex. A target without credentials gets the token of the account that its machine runs as, from the
+ * metadata server of Google Cloud (GCE_METADATA_HOST, as Google's own libraries have it). TLS is verified; SSL_CERT_FILE
+ * and the proxy variables of the environment count. */
 #ifndef PROXY_PROVIDER_TOKEN_H
 #define PROXY_PROVIDER_TOKEN_H
 

@@ -132,7 +132,7 @@ static void test_refusals(void)
         {"kind: bedrock, zone: approved, region: us-east-1, secret_key: abc", "must be file:PATH"},
         {"kind: vertex, zone: approved, project: p, credentials: env:T_KEY",
          "kind vertex needs `location`"},
-        {"kind: vertex, zone: approved, location: eu, project: p", "needs `credentials`"},
+        {"kind: vertex, zone: approved, location: eu", "kind vertex needs `project`"},
         {"kind: vertex, zone: approved, location: eu, project: p, credentials: env:T_KEY",
          "`credentials`: not a service account's JSON key: it is not JSON"},
         {"kind: vertex, zone: approved, location: eu, credentials: env:T_EMPTY_JSON",
@@ -159,6 +159,11 @@ static void test_warnings(void)
 
     CHECK(strstr(reports, "warning: t.yaml:1: targets.a: http:// sends prompts and the key") !=
           NULL);
+    proxy_config_free(cfg);
+    cfg = load("targets: { a: { kind: gemini, zone: approved }, v: { kind: vertex, zone: approved, "
+               "location: global, project: p } }");
+    CHECK(strcmp(reports, "warning: t.yaml:1: targets.a: there is no `key`: the provider will "
+                          "refuse every request\n") == 0);
     proxy_config_free(cfg);
     cfg =
         load("targets: { a: { kind: anthropic, zone: private, base_url: 'http://127.0.0.1:9' } }");

@@ -194,12 +194,35 @@ static void test_stop_in_a_fetch(void)
     struct provider_tokens *t = NULL;
     uint64_t before;
 
+    server.n_asked = 0;
     server.mode = SERVER_SILENT;
     CHECK(provider_tokens_open(cfg, &t, NULL) == GW_OK);
     (void)usleep(200000);
     before = gw_clock_ns();
     provider_tokens_close(t);
     CHECK(gw_clock_ns() - before < 10 * GW_NS_PER_SEC);
+    server.mode =
+        SERVER_GRANT; /* the server gives up its silence, and is done with that connection */
+    CHECK(asked_soon(1));
+    proxy_config_free(cfg);
+}
+
+/* Without credentials the machine's metadata server is asked, past any proxy. */
+static void test_metadata(void)
+{
+    struct proxy_config *cfg =
+        config("targets: { v: { kind: vertex, location: eu, project: p, zone: approved } }");
+    struct provider_tokens *t = NULL;
+    char host[64];
+
+    (void)snprintf(host, sizeof(host), "127.0.0.1:%d", server.port);
+    (void)setenv("GCE_METADATA_HOST", host, 1);          // NOLINT(concurrency-mt-unsafe)
+    (void)setenv("http_proxy", "http://127.0.0.1:1", 1); // NOLINT(concurrency-mt-unsafe)
+    server.n_good = server.n_asked = 0;
+    CHECK(provider_tokens_open(cfg, &t, NULL) == GW_OK);
+    CHECK(soon(t, &cfg->targets[0], "ya29.token-1") && server.n_good == 1);
+    provider_tokens_close(t);
+    (void)unsetenv("http_proxy"); // NOLINT(concurrency-mt-unsafe)
     proxy_config_free(cfg);
 }
 
@@ -224,6 +247,7 @@ int main(void)
     test_renewal();
     test_failures();
     test_stop_in_a_fetch();
+    test_metadata();
     test_nothing_to_do();
     token_server_stop(&server);
     return test_done();

@@ -89,7 +89,11 @@ static inline bool grant_is_right(struct token_server *s, const char *request, c
 {
     static const char grant[] =
         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=";
+    static const char metadata[] =
+        "GET /computeMetadata/v1/instance/service-accounts/default/token HTTP/1.1\r\n";
 
+    if (strncmp(request, metadata, sizeof(metadata) - 1) == 0)
+        return strstr(request, "\r\nMetadata-Flavor: Google\r\n") != NULL && body[0] == '\0';
     return strncmp(request, "POST /token HTTP/1.1\r\n", 22) == 0 &&
            strstr(request, "\r\nContent-Type: application/x-www-form-urlencoded\r\n") != NULL &&
            strncmp(body, grant, sizeof(grant) - 1) == 0 &&
