@@ -2,10 +2,12 @@
  *
  * The matcher walks the vault's sorted placeholders: the characters taken so far select a range of
  * entries with that prefix, each further character narrows it by binary search. What models do to
- * placeholders is tolerated: letters in any case, and "\_" for "_" as Markdown escapes it.
+ * placeholders is tolerated: letters in any case, "\_" for "_" as Markdown escapes it, a blank or a hyphen
+ * for "_", and in JSON any character as an escape. What they put around one (bold marks, quotes, a
+ * plural s) stays. A placeholder that this vault did not issue is left.
  *
  * At the end of a chunk the bytes of an unfinished attempt stay in `pending`: never more than the longest
- * placeholder with its backslashes, and none of them when no placeholder can begin there. */
+ * placeholder with its escapes, and none of them when no placeholder can begin there. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,14 +16,17 @@
 #include "dlp/edit.h"
 #include "dlp/vault.h"
 
-enum { HELD_MAX = 2 * DLP_PLACEHOLDER_MAX };
+enum { HELD_MAX = 8 * DLP_PLACEHOLDER_MAX };
 
 struct matcher {
     const struct dlp_vault *v;
     unsigned lo, hi;     /* entries that have the taken characters as prefix */
     unsigned depth;      /* characters taken: bytes of the placeholder */
-    bool backslash;      /* the last byte was a backslash that needs a '_' */
-    unsigned n;          /* bytes taken, with backslashes */
+    bool json;           /* the text is inside JSON: characters may be escapes */
+    unsigned escape;     /* bytes of an escape taken so far */
+    unsigned code;       /* what its hex digits say so far */
+    bool backslash;      /* the last character was a backslash that needs a '_' */
+    unsigned n;          /* bytes taken, with escapes */
     unsigned entry;      /* a complete one, when complete_n is not 0 */
     unsigned complete_n; /* bytes taken when it was complete */
 };
@@ -29,7 +34,7 @@ struct matcher {
 enum step {
     STEP_MORE, /* taken */
     STEP_DONE, /* taken: the entry is complete, and no longer one can follow */
-    STEP_FAIL, /* not taken: the matcher is as before */
+    STEP_FAIL, /* no placeholder: reset the matcher, unless it had a complete entry */
 };
 
 static void matcher_reset(struct matcher *m)
@@ -38,6 +43,7 @@ static void matcher_reset(struct matcher *m)
     m->hi = dlp_vault_count(m->v);
     m->depth = 0;
     m->backslash = false;
+    m->escape = 0;
     m->n = 0;
     m->complete_n = 0;
 }
@@ -57,21 +63,20 @@ static unsigned lower(const struct matcher *m, unsigned lo, unsigned hi, unsigne
     return lo;
 }
 
-static enum step matcher_step(struct matcher *m, char raw)
+/* Takes a character; m->n counts its bytes already. */
+static enum step take_char(struct matcher *m, unsigned c)
 {
-    unsigned c = (unsigned char)raw, want;
-    unsigned lo, hi;
+    unsigned want, lo, hi;
 
     if (c >= 'a' && c <= 'z')
         c -= 'a' - 'A';
-    want = c == '\\' && !m->backslash ? '_' : c;
-    if ((m->backslash && c != '_') || m->n == HELD_MAX)
+    want = c == ' ' || c == '-' || (c == '\\' && !m->backslash) ? '_' : c;
+    if (m->backslash && c != '_')
         return STEP_FAIL;
     lo = lower(m, m->lo, m->hi, want);
     hi = lower(m, lo, m->hi, want + 1);
     if (lo == hi)
         return STEP_FAIL;
-    m->n++;
     m->backslash = c == '\\';
     if (m->backslash)
         return STEP_MORE;
@@ -88,21 +93,77 @@ static enum step matcher_step(struct matcher *m, char raw)
     return STEP_MORE;
 }
 
+static int hex_digit(unsigned c)
+{
+    if (c >= '0' && c <= '9')
+        return (int)(c - '0');
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? (int)(c - 'a' + 10) : -1;
+}
+
+/* Takes a byte of a JSON escape: a backslash, or a character as \uXXXX. */
+static enum step take_escaped(struct matcher *m, unsigned c)
+{
+    enum { UNICODE_BYTES = 6 };
+    int digit = hex_digit(c);
+
+    if (m->escape == 1 && c == '\\') {
+        m->escape = 0;
+        return take_char(m, c);
+    }
+    if (m->escape == 1 ? c != 'u' : digit < 0)
+        return STEP_FAIL;
+    m->code = m->escape == 1 ? 0 : m->code * 16 + (unsigned)digit;
+    if (++m->escape < UNICODE_BYTES)
+        return STEP_MORE;
+    m->escape = 0;
+    return m->code < 0x80 ? take_char(m, m->code) : STEP_FAIL;
+}
+
+/* Takes a byte, or fails: then the matcher must be reset. */
+static enum step matcher_step(struct matcher *m, char raw)
+{
+    unsigned c = (unsigned char)raw;
+
+    if (m->n == HELD_MAX)
+        return STEP_FAIL;
+    m->n++;
+    if (m->escape != 0)
+        return take_escaped(m, c);
+    if (m->json && c == '\\') {
+        m->escape = 1;
+        return STEP_MORE;
+    }
+    return take_char(m, c);
+}
+
 enum found {
     FOUND_NONE,    /* no placeholder from *at on: *at is the end */
     FOUND_PENDING, /* the end cuts an attempt that began at *at */
     FOUND_ENTRY, /* m->entry stands at *at, m->complete_n bytes long; reset m before the next call */
 };
 
+static bool can_begin(const struct matcher *m, char c)
+{
+    return (c | 0x20) == 'd' || (m->json && c == '\\');
+}
+
+/* How far to go on behind a start that failed: an escape is not looked into, or the second half of an
+ * escaped backslash would look like the beginning of another one. */
+static size_t skip(const struct matcher *m, struct gw_span text, size_t at)
+{
+    return m->json && text.ptr[at] == '\\' && at + 1 < text.len ? 2 : 1;
+}
+
 /* Looks for the next placeholder in text from *at on, where m has taken m->n bytes already. final: no
  * more text will come. */
 static enum found find(struct matcher *m, struct gw_span text, size_t *at, bool final)
 {
-    for (;; matcher_reset(m), ++*at) {
+    for (;; *at += skip(m, text, *at), matcher_reset(m)) {
         enum step step = STEP_MORE;
 
         if (m->n == 0) {
-            while (*at < text.len && (text.ptr[*at] | 0x20) != 'd')
+            while (*at < text.len && !can_begin(m, text.ptr[*at]))
                 ++*at;
             if (*at == text.len)
                 return FOUND_NONE;
@@ -133,6 +194,7 @@ struct dlp_restorer *dlp_restorer_new(const struct dlp_vault *v, unsigned json_n
         return NULL;
     r->m.v = v;
     r->nesting = json_nesting;
+    r->m.json = json_nesting > 0;
     matcher_reset(&r->m);
     return r;
 }

@@ -107,6 +107,58 @@ static void test_mangled(void)
     gw_buf_fini(&md);
 }
 
+/* The placeholder with each '_' written otherwise, and its n-th character as an escape (SIZE_MAX: none; SIZE_MAX - 1:
+ * all of them). */
+static void put_mangled(struct gw_buf *out, struct gw_span p, const char *bar, size_t escaped)
+{
+    for (size_t i = 0; i < p.len; i++) {
+        if (i == escaped || escaped == SIZE_MAX - 1)
+            gw_buf_printf(out, i % 2 != 0 ? "\\u%04x" : "\\u%04X", (unsigned char)p.ptr[i]);
+        else if (p.ptr[i] == '_')
+            gw_buf_adds(out, bar);
+        else
+            gw_buf_addc(out, p.ptr[i]);
+    }
+}
+
+static void check_mangled(unsigned nesting, const char *bar, size_t escaped)
+{
+    struct gw_buf text = {0}, want = {0};
+
+    gw_buf_adds(&text, "\\\\n \\\"**");
+    gw_buf_add(&want, gw_buf_span(&text));
+    put_mangled(&text, p_email, bar, escaped);
+    gw_buf_adds(&text, "**s \\\\");
+    put_mangled(&text, p_key, bar, escaped);
+    gw_buf_adds(&text, "\\t");
+    gw_buf_adds(&want, "bob@x.org**s \\\\AKIA1234\\t");
+    for (size_t a = 0; a <= text.len; a++)
+        CHECK(restores(vault, nesting, gw_buf_span(&text), a, a < text.len ? a + 1 : a,
+                       gw_buf_span(&want)));
+    gw_buf_fini(&text);
+    gw_buf_fini(&want);
+}
+
+/* Blanks and hyphens for bars; in JSON also escapes, of single characters and of all. */
+static void test_more_mangled(void)
+{
+    check_mangled(0, " ", SIZE_MAX);
+    check_mangled(0, "-", SIZE_MAX);
+    check_mangled(1, " ", SIZE_MAX);
+    check_mangled(1, "\\\\_", SIZE_MAX); /* Markdown's backslash, in JSON */
+    for (size_t i = 0; i < p_email.len; i++)
+        check_mangled(1, "_", i);
+    check_mangled(1, "_", SIZE_MAX - 1);
+    /* An escaped backslash escapes nothing behind it. */
+    everywhere(1, "a\\\\u0044LP_EMAIL_x \\\\{e} \\n{e}",
+               "a\\\\u0044LP_EMAIL_x \\\\bob@x.org \\nbob@x.org");
+    everywhere(1, "\\u0064 \\u00e9 \\uD83D\\uDE00 \\/ \\u00",
+               "\\u0064 \\u00e9 \\uD83D\\uDE00 \\/ \\u00");
+    /* Outside of JSON an escape is text. */
+    everywhere(0, "\\u0044LP_EMAIL \\{e}", "\\u0044LP_EMAIL \\bob@x.org");
+    everywhere(0, "DLP EMAIL - DLP-EMAIL_", "DLP EMAIL - DLP-EMAIL_");
+}
+
 /* What is held is a prefix of a placeholder, and nothing else. */
 static void test_holds_little(void)
 {
@@ -252,6 +304,7 @@ int main(void)
     fill();
     test_streams();
     test_mangled();
+    test_more_mangled();
     test_holds_little();
     test_empty_vault();
     test_bodies();
