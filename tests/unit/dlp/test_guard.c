@@ -195,11 +195,234 @@ static void test_examples(void)
     CHECK(n > 800 && n_agree * 100 >= n * 95);
 }
 
+/* ---- drawn texts ---------------------------------------------------------------------------- */
+
+static uint32_t draw_state = 7;
+
+static unsigned draw(unsigned n)
+{
+    draw_state = draw_state * 1664525 + 1013904223;
+    return (draw_state >> 8) % n;
+}
+
+/* Prose, code, beginnings of values, whole values, odd characters, without an end. */
+static void draw_text(struct gw_buf *out)
+{
+    static const char *const bits[] = {
+        "the ",        "AKIA",        "password = ",  "ghp_",       "\n",
+        "{\"key\":\"", "-----BEGIN ", "@example.com", "jane.doe",   "4111 1111 ",
+        "1111 1111",   "\xC3\xA9",    "eyJhbGciOi.",  "sk-proj-",   "https://u:p@h",
+        "= \"",        "SSN ",        "123-45-6789 ", "DLP_EMAIL_", "\xF0\x9F\x98\x80",
+        "Bearer ",     "0123456789",  "DE89370400",   "patient "};
+    const struct bundle *b = rules->b;
+    unsigned n = 1 + draw(12);
+
+    for (unsigned i = 0; i < n; i++) {
+        const struct bundle_rule *r = &b->rules[draw(b->n_rules)];
+        const struct bundle_text *e = &r->examples[draw(r->n_examples)].text;
+
+        if (draw(3) != 0 || e->len > 300)
+            gw_buf_adds(out, bits[draw(sizeof(bits) / sizeof(bits[0]))]);
+        else
+            gw_buf_add(out, (struct gw_span){e->ptr, draw(4) == 0 ? draw(e->len + 1) : e->len});
+        if (draw(3) == 0)
+            gw_buf_addc(out, " .,-/_\"'=:"[draw(10)]);
+    }
+}
+
+/* Bytes outside of what was found come out as they went in: with an action that leaves the text, all of them. */
+static void test_drawn(void)
+{
+    static const enum gw_action all[] = {GW_ACTION_REDACT, GW_ACTION_MASK, GW_ACTION_ALERT,
+                                         GW_ACTION_BLOCK};
+    bool ok = true;
+    unsigned n_found = 0;
+
+    for (unsigned i = 0; i < 1200 && ok; i++) {
+        enum gw_action action = all[i % 4];
+        struct gw_buf text = {0};
+        struct result a;
+
+        draw_text(&text);
+        ok = cuts_agree(gw_buf_span(&text), action, i % 3 == 0, i % 8 == 0);
+        a = whole(gw_buf_span(&text), GW_ACTION_ALERT, i % 3 == 0);
+        n_found += a.n;
+        ok = ok && a.st == GW_OK && gw_span_eq(gw_buf_span(&a.out), gw_buf_span(&text));
+        result_fini(&a);
+        gw_buf_fini(&text);
+    }
+    CHECK(ok);
+    CHECK(n_found > 400);
+}
+
+/* ---- what is held back ------------------------------------------------------------------------- */
+
+static void test_hold_back(void)
+{
+    static const char prose[] =
+        "Of course! Here is what happens, step by step. First, the server reads the file and keeps "
+        "the part it needs; then it answers. If you call it twice, nothing changes: the second "
+        "call finds the value in the cache (see section 3.2) and returns at once.\n\n"
+        "1. Open the door.\n2. Walk in, and don\xE2\x80\x99t look back.\n3. Close it \xE2\x80\x94 "
+        "quietly.\n\nDie Stra\xC3\x9F"
+        "e ist 12 km lang und f\xC3\xBChrt nach S\xC3\xBC"
+        "den. It "
+        "costs about 15 % more than in 2019, that is $1,250 a year.\n";
+    struct result r =
+        in_pieces((struct gw_span){prose, sizeof(prose) - 1}, 1, 1, GW_ACTION_BLOCK, 0);
+
+    printf("held back of prose: %.1f bytes on average, %zu at most\n",
+           (double)r.held_sum / (double)r.n_feeds, r.held_max);
+    CHECK(r.st == GW_OK && gw_span_is(gw_buf_span(&r.out), prose));
+    CHECK(r.held_max <= 24 && r.held_sum <= 10 * r.n_feeds);
+    result_fini(&r);
+}
+
+/* Texts that keep every start alive: they end in time, whole or refused. */
+static void test_hostile(void)
+{
+    static const char *const bits[] = {"a-",        "1234567890", "a",        "=",
+                                       "eyJ",       "a.b@",       "AKIA",     "-----BEGIN ",
+                                       "password=", "a1B2/",      "\xC3\xA9", "http://a:"};
+
+    for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+        struct gw_buf text = {0};
+        struct result a, b;
+
+        while (text.len < 20000)
+            gw_buf_adds(&text, bits[i]);
+        a = whole(gw_buf_span(&text), GW_ACTION_REDACT, 0);
+        b = in_pieces(gw_buf_span(&text), 7, 1, GW_ACTION_REDACT, 0);
+        CHECK((a.st == GW_OK || a.st == GW_ELIMIT) && (b.st == GW_OK || b.st == GW_ELIMIT));
+        if (!CHECK(a.st != GW_OK || b.st != GW_OK || same(&a, &b)))
+            fprintf(stderr, "  of %s\n", bits[i]);
+        result_fini(&a);
+        result_fini(&b);
+        gw_buf_fini(&text);
+    }
+}
+
+/* ---- actions -------------------------------------------------------------------------------------- */
+
+#define KEY                                                                                        \
+    "AKIA"                                                                                         \
+    "QXJ7TPL4MZ3NWVYB"
+
+static void becomes(unsigned nesting, enum gw_action action, const char *text, const char *want)
+{
+    struct result r = whole(gw_span_str(text), action, nesting);
+
+    CHECK(cuts_agree(gw_span_str(text), action, nesting, true));
+    if (!CHECK(r.st == GW_OK && gw_span_is(gw_buf_span(&r.out), want)))
+        fprintf(stderr, "  %s (%d)\n  got  %.*s\n  want %s\n", text, (int)r.st, (int)r.out.len,
+                r.out.ptr, want);
+    result_fini(&r);
+}
+
+static void test_actions(void)
+{
+    struct result r;
+
+    becomes(0, GW_ACTION_REDACT, "", "");
+    becomes(0, GW_ACTION_ALERT, "key " KEY " ok", "key " KEY " ok");
+    becomes(0, GW_ACTION_REDACT, "key " KEY " ok", "key DLP_AWS_ACCESS_KEY_REDACTED ok");
+    becomes(0, GW_ACTION_TOKENIZE, KEY, "DLP_AWS_ACCESS_KEY_REDACTED");
+    becomes(0, GW_ACTION_MASK, "key " KEY ".", "key ********************.");
+    becomes(0, GW_ACTION_MASK, "pay with card 4111 1111 1111 1111 today",
+            "pay with card **** **** **** 1111 today");
+    becomes(0, GW_ACTION_REDACT, "key " KEY "X ok", "key " KEY "X ok"); /* no word ends there */
+    becomes(0, GW_ACTION_REDACT, "DLP_AWS_ACCESS_KEY_REDACTED", "DLP_AWS_ACCESS_KEY_REDACTED");
+    for (size_t cut = 0; cut <= 8 + 20; cut++) {
+        r = in_two(GW_SPAN("the key " KEY " ok"), cut, GW_ACTION_BLOCK, 0);
+        CHECK(r.st == GW_EDENIED && r.n == 1 && r.out.len <= 8);
+        result_fini(&r);
+    }
+}
+
+/* The text of a JSON string's inside: what a reader would see is judged. */
+static void test_nested(void)
+{
+    becomes(1, GW_ACTION_REDACT, "{\"a\":\"x\\n" KEY "\\t\"}",
+            "{\"a\":\"x\\nDLP_AWS_ACCESS_KEY_REDACTED\\t\"}");
+    becomes(1, GW_ACTION_REDACT,
+            "{\"a\":\"\\u0041KI\\u0041QXJ7TPL4MZ3NWVYB\\u0020\\ud83d\\ude00\"}",
+            "{\"a\":\"DLP_AWS_ACCESS_KEY_REDACTED\\u0020\\ud83d\\ude00\"}");
+    becomes(1, GW_ACTION_REDACT, "{\"card\":4111111111111111,\"b\":1}",
+            "{\"card\":\"DLP_CREDIT_CARD_REDACTED\",\"b\":1}");
+    becomes(1, GW_ACTION_MASK, "{\"card\": 4111111111111111}", "{\"card\": \"************1111\"}");
+    becomes(1, GW_ACTION_ALERT, "{\"a\":\"\\q\\u00 \\ud83d \\", "{\"a\":\"\\q\\u00 \\ud83d \\");
+    /* In a text that is no JSON a backslash is one. */
+    becomes(0, GW_ACTION_REDACT, "a\\n" KEY, "a\\n" KEY);
+}
+
+/* Let go in the middle of a value: the rest is hidden, and what went is said. */
+static void test_release(void)
+{
+    struct result r = {.action = GW_ACTION_REDACT};
+    struct dlp_guard *g = dlp_guard_new(scanner, rules, NULL, 0, decide, &r);
+
+    feed(g, &r, GW_SPAN("the key AKIAQXJ7"));
+    CHECK(gw_span_is(gw_buf_span(&r.out), "the key ") && dlp_guard_held(g) == 8);
+    CHECK(dlp_guard_release(g, &r.out) == GW_OK && dlp_guard_held(g) == 0);
+    CHECK(gw_span_is(gw_buf_span(&r.out), "the key AKIAQXJ7"));
+    feed(g, &r, GW_SPAN("TPL4MZ3N"));
+    feed(g, &r, GW_SPAN("WVYB, and"));
+    CHECK(dlp_guard_finish(g, &r.out) == GW_OK);
+    CHECK(gw_span_is(gw_buf_span(&r.out), "the key AKIAQXJ7DLP_AWS_ACCESS_KEY_REDACTED, and"));
+    CHECK(r.n == 1 && r.gone == 8);
+    /* A value that is complete but for its end is not let go. */
+    gw_buf_clear(&r.out);
+    r.n = 0;
+    feed(g, &r, GW_SPAN("key " KEY));
+    CHECK(dlp_guard_release(g, &r.out) == GW_OK);
+    CHECK(gw_span_is(gw_buf_span(&r.out), "key DLP_AWS_ACCESS_KEY_REDACTED"));
+    CHECK(dlp_guard_release(g, &r.out) == GW_OK);
+    feed(g, &r, GW_SPAN(" then"));
+    CHECK(dlp_guard_finish(g, &r.out) == GW_OK);
+    CHECK(gw_span_is(gw_buf_span(&r.out), "key DLP_AWS_ACCESS_KEY_REDACTED then") && r.n == 1);
+    dlp_guard_free(g);
+    /* A block that comes too late still ends the text. */
+    r.action = GW_ACTION_BLOCK;
+    g = dlp_guard_new(scanner, rules, NULL, 0, decide, &r);
+    feed(g, &r, GW_SPAN("AKIAQXJ7TPL4"));
+    CHECK(dlp_guard_release(g, &r.out) == GW_OK);
+    CHECK(dlp_guard_feed(g, GW_SPAN("MZ3NWVYB and"), &r.out) == GW_EDENIED);
+    CHECK(dlp_guard_feed(g, GW_SPAN("more"), &r.out) == GW_ELIMIT);
+    CHECK(dlp_guard_finish(g, &r.out) == GW_ELIMIT && dlp_guard_release(g, &r.out) == GW_ELIMIT);
+    dlp_guard_free(g);
+    dlp_guard_free(NULL);
+    result_fini(&r);
+}
+
+static void test_limits(void)
+{
+    const struct dlp_scan_limits limits = {.report_from = 99, .max_findings = 2};
+    const struct dlp_scan_limits few = {.max_findings = 2};
+    struct result r = {.action = GW_ACTION_ALERT};
+    struct dlp_guard *g = dlp_guard_new(scanner, rules, &limits, 0, decide, &r);
+
+    feed(g, &r, GW_SPAN("call me: jane.doe@acme-corp.org now"));
+    CHECK(r.st == GW_OK && r.n == 0);
+    dlp_guard_free(g);
+    g = dlp_guard_new(scanner, rules, &few, 0, decide, &r);
+    feed(g, &r, GW_SPAN(KEY " " KEY " " KEY " and"));
+    CHECK(r.st == GW_ELIMIT && r.n == 2);
+    dlp_guard_free(g);
+    result_fini(&r);
+}
+
 int main(void)
 {
     scanner = dlp_scanner_new();
     rules = dlp_rules_builtin();
     test_examples();
+    test_drawn();
+    test_hold_back();
+    test_hostile();
+    test_actions();
+    test_nested();
+    test_release();
+    test_limits();
     dlp_scanner_free(scanner);
     return test_done();
 }
