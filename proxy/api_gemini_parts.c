@@ -16,6 +16,8 @@ struct contents {
     struct api_reading *r;
     struct call *calls, *last;
     unsigned n_calls;
+    char *joined; /* the text that grew last, joined_cap bytes */
+    size_t joined_cap;
     char at[64]; /* path of the part being read, with a dot */
 };
 
@@ -285,19 +287,63 @@ static bool read_signature(struct contents *c, const struct gw_json_node *node, 
     return out->ptr != NULL;
 }
 
+/* Makes the part's text longer; by doubling, since a stream's history has a part for each chunk. */
+static bool join(struct contents *c, struct api_part *part, struct gw_span more)
+{
+    size_t len = part->text.len;
+
+    if (more.len == 0)
+        return true;
+    if (part->text.ptr != c->joined || more.len > c->joined_cap - len) {
+        size_t cap = (len + more.len) * 2;
+        char *p = gw_arena_alloc(c->r->arena, cap);
+
+        if (p == NULL)
+            return false;
+        if (len != 0)
+            memcpy(p, part->text.ptr, len);
+        c->joined = p;
+        c->joined_cap = cap;
+    }
+    memcpy(c->joined + len, more.ptr, more.len);
+    part->text = (struct gw_span){c->joined, len + more.len};
+    return true;
+}
+
+/* The model's last part when a further text of that kind continues it. */
+static struct api_part *continued(struct api_message *m, enum api_part_kind kind)
+{
+    struct api_part *last = m->n_parts == 0 ? NULL : &m->parts[m->n_parts - 1];
+
+    if (m->role != API_ROLE_ASSISTANT || last == NULL || last->kind != kind)
+        return NULL;
+    return last->json.len == 0 ? last : NULL; /* a signature ends its thoughts */
+}
+
+/* Neighbouring texts of the model are one: clients keep an answer's chunks as they came. */
 static bool read_text(struct contents *c, struct api_message *m,
                       const struct gw_json_node *const *v, bool thought)
 {
-    struct gw_span text = gemini_text(c->r, v[TEXT], c->at, "text");
-    struct api_part *part;
+    enum api_part_kind kind = thought ? API_PART_REASONING : API_PART_TEXT;
+    struct gw_span text = gemini_text(c->r, v[TEXT], c->at, "text"), signature = {NULL, 0};
+    struct api_part *part = continued(m, kind);
 
     if (thought && m->role != API_ROLE_ASSISTANT)
         return api_note_bad(c->r, "belongs in a content with the role model", "%sthought", c->at);
-    part = api_add_part(c->r, m, thought ? API_PART_REASONING : API_PART_TEXT);
-    if (part == NULL)
+    if (!read_signature(c, v[SIGNATURE], thought, &signature))
         return false;
-    part->text = text.ptr == NULL ? GW_SPAN("") : text;
-    return read_signature(c, v[SIGNATURE], thought, &part->json);
+    if (text.len == 0 && signature.len == 0 && m->role == API_ROLE_ASSISTANT)
+        return true; /* the last chunk of a stream */
+    if (part == NULL) {
+        part = api_add_part(c->r, m, kind);
+        if (part == NULL)
+            return false;
+        part->text = text.ptr == NULL ? GW_SPAN("") : text;
+    } else if (!join(c, part, text)) {
+        return false;
+    }
+    part->json = signature;
+    return true;
 }
 
 /* The kind of a part among its members; N_KINDS without one, and noted as bad with two. */
@@ -379,6 +425,17 @@ static bool role_of(struct api_reading *r, const struct gw_json_node *role, cons
     return true;
 }
 
+/* The message that a content of that role is read into: the model's last one, which it continues, or a new one. */
+static struct api_message *message_for(struct api_reading *r, enum api_role role)
+{
+    const struct api_request *req = r->req;
+
+    if (role == API_ROLE_ASSISTANT && req->n_messages != 0 &&
+        req->messages[req->n_messages - 1].role == role)
+        return &req->messages[req->n_messages - 1];
+    return api_add_message(r, role);
+}
+
 bool gemini_read_contents(struct api_reading *r, const struct gw_json_node *list)
 {
     static const char *const names[2] = {"role", "parts"};
@@ -396,7 +453,7 @@ bool gemini_read_contents(struct api_reading *r, const struct gw_json_node *list
             continue;
         if (!gemini_pick(r, n, names, 2, v, path) || !role_of(r, v[0], path, &role))
             return false;
-        m = api_add_message(r, role);
+        m = message_for(r, role);
         if (m == NULL || !read_parts(&c, m, v[1], path))
             return false;
     }

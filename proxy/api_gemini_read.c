@@ -276,6 +276,17 @@ static bool read_modalities(struct api_reading *r, const struct gw_json_node *li
     return true;
 }
 
+/* Gemini's topK is a double, and its SDKs write 40.0; elsewhere it is a whole number. */
+static struct gw_span whole_number(struct gw_span number)
+{
+    const char *dot = number.len == 0 ? NULL : memchr(number.ptr, '.', number.len);
+
+    for (const char *p = dot; p != NULL && ++p < number.ptr + number.len;)
+        if (*p != '0')
+            return number;
+    return dot == NULL ? number : (struct gw_span){number.ptr, (size_t)(dot - number.ptr)};
+}
+
 static bool read_generation(struct api_reading *r, const struct gw_json_node *node)
 {
     enum {
@@ -338,6 +349,7 @@ static bool read_generation(struct api_reading *r, const struct gw_json_node *no
         snprintf(path, sizeof(path), "generationConfig.%s", names[i]);
         *numbers[i] = api_number(r, v[i], path);
     }
+    req->top_k = whole_number(req->top_k);
     req->logprobs = api_bool(r, v[LOGPROBS], "generationConfig.responseLogprobs") == API_YES;
     /* How finely media are looked at, which costs tokens. */
     if (v[RESOLUTION] != NULL && !api_add_extra(r, true, "generationConfig.mediaResolution"))
