@@ -127,47 +127,78 @@ static void clean_anthropic(struct cutting *c, const struct gw_json_node *root)
 
 /* ---- Gemini's ------------------------------------------------------------------------------- */
 
-/* A thought goes; another part (a function call) only loses its signature. */
-static bool clean_part(struct cutting *c, const struct gw_json_node *part,
-                       const struct gw_json_node *prev, bool kept)
+/* The signature of a part, in either spelling of its name, and the member in front of it; NULL without one. */
+static const struct gw_json_node *part_signature(const struct gw_json_node *part,
+                                                 const struct gw_json_node **before)
 {
-    const struct gw_json_node *before = NULL;
+    const struct gw_json_node *m = gw_json_is(part, GW_JSON_OBJECT_BEGIN) ? part->child : NULL;
 
-    for (const struct gw_json_node *m = part->child; m != NULL; before = m, m = m->next) {
-        enum origin origin;
-
-        if (!gw_json_key_is(m, "thoughtSignature") && !gw_json_key_is(m, "thought_signature"))
-            continue;
-        origin = origin_of(m, API_MARK_GEMINI);
-        if (origin == MARKED_OWN)
-            cut_mark(c, m, API_MARK_GEMINI);
-        if (origin != FOREIGN)
-            return true;
-        if (gw_json_is(gw_json_get(part, "thought"), GW_JSON_TRUE)) {
-            cut_element(c, part, prev, kept);
-            return false;
-        }
-        cut_element(c, m, before, before != NULL);
-        return true;
+    *before = NULL;
+    while (m != NULL && !gw_json_key_is(m, "thoughtSignature") &&
+           !gw_json_key_is(m, "thought_signature")) {
+        *before = m;
+        m = m->next;
     }
-    return true;
+    return m;
+}
+
+static bool is_foreign_thought(const struct gw_json_node *part)
+{
+    const struct gw_json_node *before;
+
+    return gw_json_is(gw_json_get(part, "thought"), GW_JSON_TRUE) &&
+           origin_of(part_signature(part, &before), API_MARK_GEMINI) == FOREIGN;
+}
+
+/* A content that would be left empty goes as a whole: clients keep each chunk of a stream as a content. */
+static bool is_all_foreign_thoughts(const struct gw_json_node *parts)
+{
+    for (const struct gw_json_node *p = parts->child; p != NULL; p = p->next)
+        if (!is_foreign_thought(p))
+            return false;
+    return parts->n != 0;
+}
+
+/* A thought goes; another part (a function call) only loses its signature. */
+static void clean_parts(struct cutting *c, const struct gw_json_node *parts)
+{
+    const struct gw_json_node *prev = NULL;
+    bool kept = false;
+
+    for (const struct gw_json_node *p = parts->child; p != NULL; prev = p, p = p->next) {
+        const struct gw_json_node *before, *signature = part_signature(p, &before);
+        enum origin origin = origin_of(signature, API_MARK_GEMINI);
+
+        if (is_foreign_thought(p)) {
+            cut_element(c, p, prev, kept);
+            continue;
+        }
+        kept = true;
+        if (origin == MARKED_OWN)
+            cut_mark(c, signature, API_MARK_GEMINI);
+        else if (origin == FOREIGN)
+            cut_element(c, signature, before, before != NULL);
+    }
 }
 
 static void clean_gemini(struct cutting *c, const struct gw_json_node *root)
 {
-    const struct gw_json_node *contents = gw_json_get(root, "contents");
+    const struct gw_json_node *contents = gw_json_get(root, "contents"), *prev = NULL;
+    bool kept = false;
 
     if (!gw_json_is(contents, GW_JSON_ARRAY_BEGIN))
         return;
-    for (const struct gw_json_node *m = contents->child; m != NULL; m = m->next) {
-        const struct gw_json_node *parts = gw_json_get(m, "parts"), *prev = NULL;
-        bool kept = false;
+    for (const struct gw_json_node *m = contents->child; m != NULL; prev = m, m = m->next) {
+        const struct gw_json_node *parts = gw_json_get(m, "parts");
 
-        if (!gw_json_is(parts, GW_JSON_ARRAY_BEGIN))
-            continue;
-        for (const struct gw_json_node *p = parts->child; p != NULL; prev = p, p = p->next)
-            if (!gw_json_is(p, GW_JSON_OBJECT_BEGIN) || clean_part(c, p, prev, kept))
-                kept = true;
+        if (!gw_json_is(parts, GW_JSON_ARRAY_BEGIN)) {
+            kept = true;
+        } else if (is_all_foreign_thoughts(parts)) {
+            cut_element(c, m, prev, kept);
+        } else {
+            kept = true;
+            clean_parts(c, parts);
+        }
     }
 }
 

@@ -133,7 +133,7 @@ static enum gw_status refuse_part(struct api_reader *r, const struct gw_json_nod
 {
     char text[128];
     struct api_failure f = {
-        .status = 502, .type = "server_error", .code = "unsupported_content", .message = text};
+        .status = 502, .type = "server_error", .code = "unsupported_answer", .message = text};
 
     snprintf(text, sizeof(text),
              "The model answered with a part (%.*s) that has no place in this API.",
@@ -262,6 +262,7 @@ static enum gw_status take_answer(struct api_reader *r, const struct gw_json_nod
     if (!gw_buf_ok(&s->id))
         return GW_ENOMEM;
     GW_TRY(api_emit_start(r, id, gw_json_text(gw_json_get(root, "modelVersion"), r->arena)));
+    GW_TRY(take_usage(r, usage));
     for (const struct gw_json_node *n = gemini_first(candidates); n != NULL && !r->ended;
          n = gemini_next(candidates, n))
         GW_TRY(take_candidate(r, n));
@@ -269,7 +270,7 @@ static enum gw_status take_answer(struct api_reader *r, const struct gw_json_nod
         s->candidates[0].seen = s->candidates[0].finished = true;
         s->candidates[0].finish = API_FINISH_FILTER;
     }
-    return take_usage(r, usage);
+    return GW_OK;
 }
 
 /* Ends the blocks and says how each candidate finished. */

@@ -80,21 +80,22 @@ static void write_text(struct writing *x, enum api_role role, struct gw_span tex
     gw_buf_addc(x->out, '}');
 }
 
-/* Thoughts are repeated as thoughts; a signature of Gemini's belongs to the part behind them. */
+/* Gemini's own thoughts come with its signature, which belongs to the part behind them; others are left out. */
 static void write_reasoning(struct writing *x, enum api_role role, const struct api_part *part)
 {
     struct gw_span own;
 
+    if (!api_own_signature(part->json, API_MARK_GEMINI, &own)) {
+        api_drop(x->w, "messages[%u].reasoning", x->message);
+        return;
+    }
     if (part->text.len != 0) {
         begin_part(x, role);
         gw_buf_adds(x->out, "{\"text\":");
         gw_buf_add_json_str(x->out, part->text);
         gw_buf_adds(x->out, ",\"thought\":true}");
     }
-    if (api_own_signature(part->json, API_MARK_GEMINI, &own))
-        x->signature = own;
-    else if (part->json.len != 0)
-        api_drop(x->w, "messages[%u].signature", x->message);
+    x->signature = own;
 }
 
 /* The members of inlineData or fileData, brackets included. */

@@ -74,6 +74,11 @@ static void test_gemini(void)
     check(API_GEMINI, PARTS("{\"text\":\"a\",\"thoughtSignature\":\"sluiceGeminiSignQQ==\"}"),
           PARTS("{\"text\":\"a\",\"thoughtSignature\":\"QQ==\"}"));
     check(API_GEMINI, PARTS("{\"text\":\"sluice\",\"thoughtSignature\":\"QQ==\"}"), NULL);
+    /* A content of nothing else goes: clients keep each chunk of a stream as a content. */
+    check(API_GEMINI,
+          PARTS("{\"text\":\"a\"}]},{\"parts\":[{\"text\":\"\",\"thought\":true,"
+                "\"thoughtSignature\":\"sluiceClaudeSignQQ==\"}]},{\"parts\":[{\"text\":\"b\"}"),
+          PARTS("{\"text\":\"a\"}]},{\"parts\":[{\"text\":\"b\"}"));
 }
 
 static void test_responses(void)

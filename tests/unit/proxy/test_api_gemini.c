@@ -39,7 +39,7 @@ static void test_both_spellings(void)
         "{'systemInstruction':{'parts':[{'text':'Be brief.'}]},"
         "'contents':[{'parts':[{'text':'hi'},{'inlineData':{'data':'ab+/','mimeType':'image/png'}},"
         "{'fileData':{'fileUri':'https://x/y.pdf','mimeType':'application/pdf'}}],'role':'user'},"
-        "{'parts':[{'text':'hm','thought':true},{'functionCall':{'name':'f','id':'c1','args':{'a':"
+        "{'parts':[{'functionCall':{'name':'f','id':'c1','args':{'a':"
         "1.50}}}],"
         "'role':'model'},{'parts':[{'functionResponse':{'name':'f','id':'c1','response':{'result':'"
         "r'}}}],"
@@ -58,7 +58,7 @@ static void test_both_spellings(void)
         "{'systemInstruction':{'parts':[{'text':'Be brief.'}]},"
         "'contents':[{'role':'user','parts':[{'text':'hi'},{'inlineData':{'mimeType':'image/png',"
         "'data':'ab-_'}},{'fileData':{'mimeType':'application/pdf','fileUri':'https://x/y.pdf'}}]},"
-        "{'role':'model','parts':[{'text':'hm','thought':true},{'functionCall':{'id':'c1','name':'"
+        "{'role':'model','parts':[{'functionCall':{'id':'c1','name':'"
         "f',"
         "'args':{'a':1.50}},'thoughtSignature':'QUJD'}]},"
         "{'role':'user','parts':[{'functionResponse':{'id':'c1','name':'f','response':{'output':'r'"
@@ -73,13 +73,13 @@ static void test_both_spellings(void)
         "'seed':12345678901234567890,'responseMimeType':'application/json','responseSchema':"
         "{'type':'STRING','enum':['a']},'thinkingConfig':{'includeThoughts':true,'thinkingBudget':"
         "512}}}",
-        want, "contents[1].parts[1].thoughtSignature"));
+        want, "contents[1].parts[0].thoughtSignature"));
     CHECK(back(
         "{'system_instruction':{'parts':[{'text':'Be brief.'}]},"
         "'contents':[{'role':'user','parts':[{'text':'hi'},{'inline_data':{'mime_type':'image/png',"
         "'data':'ab-_'}},{'file_data':{'mime_type':'application/pdf','file_uri':'https://x/"
         "y.pdf'}}]},"
-        "{'role':'model','parts':[{'text':'hm','thought':true},{'function_call':{'id':'c1','name':'"
+        "{'role':'model','parts':[{'function_call':{'id':'c1','name':'"
         "f',"
         "'args':{'a':1.50}},'thought_signature':'QUJD'}]},"
         "{'role':'user','parts':[{'function_response':{'id':'c1','name':'f','response':{'output':'"
@@ -95,7 +95,7 @@ static void test_both_spellings(void)
         "'seed':12345678901234567890,'response_mime_type':'application/json','response_schema':"
         "{'type':'STRING','enum':['a']},'thinking_config':{'include_thoughts':true,'thinking_"
         "budget':512}}}",
-        want, "contents[1].parts[1].thoughtSignature"));
+        want, "contents[1].parts[0].thoughtSignature"));
     CHECK(refused(HI_IN ",'generationConfig':{},'generation_config':{}}", GW_EINVAL,
                   "generationConfig"));
     CHECK(refused(HI_IN ",'generationConfig':{'topP':1,'top_p':0}}", GW_EINVAL,
@@ -182,23 +182,27 @@ static void test_calls_without_ids(void)
     CHECK(back("{" HI ",'tools':null}", HI_IN "}", ""));
     CHECK(back(
         "{'contents':[{'parts':[{'text':'hi'}]},{'role':'model','parts':[" CALL("f") "," CALL("g") "," CALL("f") "]},{'role':'function','parts':[" ANSWER(
-            "f", "{'result':1.0}") "," ANSWER("f", "{'a':1}") "," ANSWER("g", "{'error':{'code':7}"
-                                                                              "}") "]},{'role':'"
-                                                                                   "model','parts':"
-                                                                                   "[" CALL("f") "]"
-                                                                                                 "}"
-                                                                                                 ","
-                                                                                                 "{"
-                                                                                                 "'"
-                                                                                                 "p"
-                                                                                                 "a"
-                                                                                                 "r"
-                                                                                                 "t"
-                                                                                                 "s"
-                                                                                                 "'"
-                                                                                                 ":"
-                                                                                                 "[" ANSWER("f",
-                                                                                                            "{}") "]}]}",
+            "f",
+            "{'result':1.0}") "," ANSWER("f",
+                                         "{'a':1}") "," ANSWER("g",
+                                                               "{'error':{'code':7}"
+                                                               "}") "]},{'role':'"
+                                                                    "model','parts':"
+                                                                    "[" CALL("f") "]"
+                                                                                  "}"
+                                                                                  ","
+                                                                                  "{"
+                                                                                  "'"
+                                                                                  "p"
+                                                                                  "a"
+                                                                                  "r"
+                                                                                  "t"
+                                                                                  "s"
+                                                                                  "'"
+                                                                                  ":"
+                                                                                  "[" ANSWER(
+                                                                                      "f",
+                                                                                      "{}") "]}]}",
         "{'contents':[{'parts':[{'text':'hi'}],'role':'user'},{'parts':[" CALL_OUT("f", "call_0") "," CALL_OUT("g", "call_1") "," CALL_OUT("f", "call_2") "],'role':'model'},{'parts':[" ANSWER_OUT(
             "f", "call_0",
             "{'result':'1.0'}") "," ANSWER_OUT("f", "call_2",
@@ -259,10 +263,9 @@ static void test_a_models_turn_is_one(void)
                "{'role':'model','parts':[" CALL("f") "]},{'role':'model','parts':[{'text':''}]},"
                                                      "{'parts':[{'text':'c'}]}]}",
                "{'contents':[{'parts':[{'text':'a'},{'text':'b'}],'role':'user'},{'parts':[{'text':"
-               "'think','thought':true},"
-               "{'text':'Hello you'}," CALL_OUT(
+               "'Hello you'}," CALL_OUT(
                    "f", "call_0") "],'role':'model'},{'parts':[{'text':'c'}],'role':'user'}]}",
-               ""));
+               "messages[2].reasoning"));
 }
 
 /* The signatures that this gateway's answers carry go back to the provider that made them. */
@@ -300,8 +303,9 @@ static void test_signatures(void)
         ""));
     CHECK(back(MODEL("{'text':'hm','thought':true,'thoughtSignature':'QUJD'},{'text':'Hi','"
                      "thoughtSignature':'QQ'}"),
-               MODEL_OUT("{'text':'hm','thought':true},{'text':'Hi'}"),
-               "contents[1].parts[0].thoughtSignature, contents[1].parts[1].thoughtSignature"));
+               MODEL_OUT("{'text':'Hi'}"),
+               "contents[1].parts[0].thoughtSignature, contents[1].parts[1].thoughtSignature, "
+               "messages[1].reasoning"));
     CHECK(refused("{'contents':[{'parts':[{'text':'hm','thought':true}]}]}", GW_EINVAL,
                   "contents[0].parts[0].thought"));
 }
