@@ -353,6 +353,7 @@ static void put_tools(struct api_writing *w)
     gw_buf_addc(w->out, ']');
 }
 
+/* Without tools, what speaks of them says nothing, and OpenAI may refuse it. */
 static void put_choice(struct api_writing *w)
 {
     static const char *const words[] = {
@@ -366,10 +367,11 @@ static void put_choice(struct api_writing *w)
         gw_buf_adds(w->out, ",\"tool_choice\":{\"type\":\"function\"");
         api_put_text(w->out, "name", req->choice_name);
         gw_buf_addc(w->out, '}');
-    } else if (req->choice != API_CHOICE_UNSET) {
+    } else if (req->choice == API_CHOICE_ANY ||
+               (req->choice != API_CHOICE_UNSET && req->n_tools != 0)) {
         gw_buf_printf(w->out, ",\"tool_choice\":\"%s\"", words[req->choice]);
     }
-    if (req->parallel != API_UNSET)
+    if (req->parallel != API_UNSET && req->n_tools != 0)
         gw_buf_printf(w->out, ",\"parallel_tool_calls\":%s",
                       req->parallel == API_YES ? "true" : "false");
 }

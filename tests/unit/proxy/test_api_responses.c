@@ -31,7 +31,7 @@ static void test_settings_are_kept(void)
     CHECK(back(HI_IN
                ",\"max_output_tokens\":16,\"temperature\":0.70,\"top_p\":9e-1,\"stream\":true,"
                "\"parallel_tool_calls\":false,\"background\":false,\"top_logprobs\":0}",
-               HI_OUT ",\"parallel_tool_calls\":false,\"max_output_tokens\":16,"
+               HI_OUT ",\"max_output_tokens\":16,"
                       "\"temperature\":0.70,\"top_p\":9e-1,\"stream\":true" END,
                ""));
     CHECK(back(HI_IN
@@ -80,7 +80,12 @@ static void test_tools_are_kept(void)
                ""));
     CHECK(back(HI_IN ",\"tool_choice\":\"required\"}", HI_OUT ",\"tool_choice\":\"required\"" END,
                ""));
-    CHECK(back(HI_IN ",\"tool_choice\":\"none\"}", HI_OUT ",\"tool_choice\":\"none\"" END, ""));
+    /* Without tools it says nothing. */
+    CHECK(back(HI_IN ",\"tool_choice\":\"none\",\"parallel_tool_calls\":true}", HI_OUT END, ""));
+#define TOOL                                                                                       \
+    ",\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{},\"strict\":false}]"
+    CHECK(back(HI_IN TOOL ",\"tool_choice\":\"none\",\"parallel_tool_calls\":true}",
+               HI_OUT TOOL ",\"tool_choice\":\"none\",\"parallel_tool_calls\":true" END, ""));
     CHECK(
         refused(HI_IN ",\"tools\":[{\"type\":\"web_search\"}]}", GW_EUNSUPPORTED, "tools[0].type"));
     CHECK(refused(HI_IN ",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"custom\","
