@@ -12,12 +12,15 @@
 
 /* ---- the end of a request ------------------------------------------------------------------ */
 
-static void forget(struct engine_embedder *e, struct embed_req *r)
+/* Hands the event over and lets go of the request. Counted out first: who has the event may ask again at once. */
+static void end(struct engine_embedder *e, struct embed_req *r,
+                const struct engine_embed_event *done)
 {
     if (embed_req_is_canceled(r))
         atomic_fetch_add(&e->n_canceled, 1);
     atomic_fetch_sub(&e->n_bytes, r->n_bytes);
     atomic_fetch_sub(&e->n_unfinished, 1);
+    embed_req_post(r, done);
     embed_req_unref(r);
 }
 
@@ -27,8 +30,7 @@ static void fail(struct engine_embedder *e, struct embed_req *r, enum gw_status 
     struct engine_embed_event done = {.status = st, .n_texts = r->n_texts, .n_dims = e->b.n_embd};
 
     (void)snprintf(done.error, sizeof(done.error), "%s", error);
-    embed_req_post(r, &done);
-    forget(e, r);
+    end(e, r, &done);
 }
 
 /* Hands the vectors over, unless a damaged model made some of them nonsense. */
@@ -51,8 +53,7 @@ static void finish(struct engine_embedder *e, struct embed_req *r)
     atomic_fetch_add(&e->n_tokens, done.prompt_tokens);
     done.vectors = r->vectors;
     r->vectors = NULL;
-    embed_req_post(r, &done);
-    forget(e, r);
+    end(e, r, &done);
 }
 
 /* ---- taking requests ------------------------------------------------------------------------- */
