@@ -291,6 +291,16 @@ const struct safetensors_tensor *safetensors_get(const struct safetensors *s, co
     return bsearch(&key, s->tensors, s->n_tensors, sizeof(*s->tensors), by_name);
 }
 
+size_t safetensors_n_tensors(const struct safetensors *s)
+{
+    return s->n_tensors;
+}
+
+const struct safetensors_tensor *safetensors_tensor_at(const struct safetensors *s, size_t i)
+{
+    return &s->tensors[i];
+}
+
 uint64_t safetensors_file_bytes(const struct safetensors *s)
 {
     return s->file.len;

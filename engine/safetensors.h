@@ -37,6 +37,10 @@ void safetensors_close(struct safetensors *s); /* may be NULL */
 /* The tensor of that name, or NULL. */
 const struct safetensors_tensor *safetensors_get(const struct safetensors *s, const char *name);
 
+/* All of them, in the order of their names. */
+size_t safetensors_n_tensors(const struct safetensors *s);
+const struct safetensors_tensor *safetensors_tensor_at(const struct safetensors *s, size_t i);
+
 uint64_t safetensors_file_bytes(const struct safetensors *s);
 
 #endif

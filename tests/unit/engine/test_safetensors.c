@@ -77,6 +77,8 @@ static void test_good(void)
     CHECK(safetensors_get(s, "none") != NULL && safetensors_get(s, "__metadata__") == NULL);
     CHECK(safetensors_get(s, "a.") == NULL && safetensors_get(s, "") == NULL);
     CHECK(safetensors_file_bytes(s) == b.len);
+    CHECK(safetensors_n_tensors(s) == 4 && gw_span_is(safetensors_tensor_at(s, 0)->name, "a.w") &&
+          gw_span_is(safetensors_tensor_at(s, 3)->name, "one"));
     safetensors_close(s);
     gw_buf_fini(&b);
     safetensors_close(NULL);
