@@ -352,3 +352,8 @@ enum provider_framing provider_framing_of(const struct proxy_config_target *t,
                ? PROVIDER_FRAMING_AWS
                : PROVIDER_FRAMING_PLAIN;
 }
+
+bool provider_errors_differ(const struct proxy_config_target *t, enum api_dialect d)
+{
+    return t->kind == PROXY_TARGET_BEDROCK || (t->kind == PROXY_TARGET_VERTEX && d != API_GEMINI);
+}

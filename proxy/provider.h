@@ -74,6 +74,9 @@ enum gw_status provider_write_fields(const struct provider_call *c, struct gw_sp
  * another dialect than the target's (anthropic-version at an OpenAI server). */
 bool provider_drops_field(const struct proxy_config_target *t, struct gw_span name);
 
+/* True when the target says errors in another form than the dialect's own API does (clouds around a provider's model). */
+bool provider_errors_differ(const struct proxy_config_target *t, enum api_dialect d);
+
 /* How the answer's bytes become the dialect's own events. */
 enum provider_framing {
     PROVIDER_FRAMING_PLAIN, /* as HTTP says: SSE or JSON */

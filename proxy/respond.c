@@ -1,6 +1,5 @@
-/* proxy/respond.c - see respond.h. The head's fields are in respond_fields.c. */
-#include "proxy/respond.h"
-
+/* proxy/respond.c - see respond.h: heads, pieces, and what is held back. The fields are in respond_fields.c, arrays in
+ * respond_array.c, the end of answers in respond_end.c. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,47 +7,9 @@
 
 #include "base/clock.h"
 #include "proxy/conn.h"
-#include "proxy/filter.h"
-#include "proxy/provider.h"
-#include "proxy/request_private.h"
 #include "proxy/respond_fields.h"
-#include "proxy/restream.h"
-#include "proxy/translate.h"
+#include "proxy/respond_private.h"
 #include "proxy/worker.h"
-
-enum {
-    MAX_WHOLE_BYTES = 64 * 1024 * 1024, /* an answer that must be complete to be judged */
-    MAX_ERROR_BYTES = 1024 * 1024,      /* of a provider, when it is translated */
-    MAX_COPY_BYTES = 256 * 1024,        /* of a JSON answer that is passed on, to read its usage */
-    HOLD_MS = 250,                      /* how long the beginning of a finding may be held back */
-};
-
-enum mode {
-    MODE_PASS,   /* bytes go on as they come */
-    MODE_WHOLE,  /* collected, filtered, then sent */
-    MODE_STREAM, /* filtered event by event */
-    MODE_EVENTS, /* read as events, or given as such, and written in the client's dialect */
-    MODE_ERROR,  /* a provider's error, collected to be written in the client's dialect */
-};
-
-struct respond {
-    enum mode mode;
-    enum api_dialect dialect; /* of the bytes that come */
-    bool json, sse;
-    struct gw_buf fields; /* the head's fields: kept until it is sent */
-    struct gw_buf body;   /* what is collected; MODE_PASS of JSON: the first part */
-    struct sse_reader *reader;
-    struct provider_aws *aws; /* unpacks events before the reader sees them */
-    struct restream *restream;
-    struct api_reader *events;
-    struct translate *translate;
-    struct filter_config filter;
-    bool filtering;
-    struct api_seen seen;
-    struct gw_buf out, unpacked; /* what an event became; what the last bytes were unpacked to */
-    struct event *timer;         /* lets go what is held back for too long */
-    bool armed;
-};
 
 void respond_free(struct respond *r)
 {
@@ -59,6 +20,7 @@ void respond_free(struct respond *r)
     gw_buf_fini(&r->out);
     gw_buf_fini(&r->unpacked);
     sse_reader_free(r->reader);
+    json_array_free(r->array);
     provider_aws_free(r->aws);
     restream_free(r->restream);
     api_reader_free(r->events);
@@ -70,21 +32,21 @@ void respond_free(struct respond *r)
 
 /* ---- what goes out ---------------------------------------------------------------------- */
 
-static void send_head(struct req *req, int64_t length)
+void respond_send_head(struct req *req, int64_t length)
 {
     if (!req->client_gone)
         conn_answer_head(req->conn, req->status, gw_buf_span(&req->respond->fields), length);
 }
 
 /* Sends what was just made; a whole answer gets its head with it. */
-static enum gw_status send_out(struct req *req, bool complete)
+enum gw_status respond_send(struct req *req, bool complete)
 {
     struct respond *r = req->respond;
 
     if (!gw_buf_ok(&r->out))
         return GW_ENOMEM;
     if (r->out.len != 0 && !conn_answer_started(req->conn))
-        send_head(req, complete ? (int64_t)r->out.len : -1);
+        respond_send_head(req, complete ? (int64_t)r->out.len : -1);
     conn_answer_body(req->conn, gw_buf_span(&r->out));
     gw_buf_clear(&r->out);
     return GW_OK;
@@ -109,10 +71,12 @@ static void on_hold_timer(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     r->armed = false;
     req->hold++;
-    st = r->translate != NULL ? translate_release(r->translate, &r->out)
-                              : restream_release(r->restream, &r->out);
+    if (r->translate != NULL)
+        st = translate_release(r->translate, &r->out);
+    else
+        st = r->array != NULL ? respond_array_release(req) : restream_release(r->restream, &r->out);
     if (st == GW_OK)
-        st = send_out(req, false);
+        st = respond_send(req, false);
     if (st != GW_OK)
         req_answer_failed(req, st);
     (void)req_unhold(req);
@@ -202,7 +166,12 @@ static enum gw_status set_up_pass(struct req *req, bool plain)
         return GW_OK;
     if (!plain)
         return GW_EUNSUPPORTED;
-    if (r->sse) {
+    if (r->json && req->ep.json_array && req->status < 400) {
+        r->array = json_array_new(0);
+        if (r->array == NULL)
+            return GW_ENOMEM;
+    }
+    if (r->sse || r->array != NULL) {
         r->mode = MODE_STREAM;
         r->restream = restream_new(&r->filter, r->dialect, req->w->json);
         return r->restream == NULL ? GW_ENOMEM : GW_OK;
@@ -210,6 +179,14 @@ static enum gw_status set_up_pass(struct req *req, bool plain)
     if (r->json)
         r->mode = MODE_WHOLE;
     return GW_OK;
+}
+
+/* Errors of another dialect, and of clouds that say them in their own words around a provider's dialect. */
+static bool must_write_error(const struct req *req)
+{
+    return req->translated ||
+           (req->target != REQ_NO_TARGET && req->ep.kind == ENDPOINT_CHAT &&
+            provider_errors_differ(&req->w->server->cfg->targets[req->target], req->ep.dialect));
 }
 
 static enum gw_status set_up(struct req *req, unsigned status, struct gw_span type, bool plain)
@@ -227,7 +204,7 @@ static enum gw_status set_up(struct req *req, unsigned status, struct gw_span ty
         r->aws = provider_aws_new();
     if ((r->sse && r->reader == NULL) || (packed && r->aws == NULL))
         return GW_ENOMEM;
-    if (req->translated && status >= 400) {
+    if (status >= 400 && must_write_error(req)) {
         r->mode = MODE_ERROR;
         respond_fields_type(&r->fields, "application/json");
         return GW_OK;
@@ -260,9 +237,9 @@ enum gw_status respond_begin(struct req *req, unsigned status, const struct http
     if (!gw_buf_ok(&r->fields))
         return GW_ENOMEM;
     if (r->mode == MODE_PASS)
-        send_head(req, r->aws != NULL ? -1 : length);
+        respond_send_head(req, r->aws != NULL ? -1 : length);
     else if (r->mode == MODE_STREAM || (r->mode == MODE_EVENTS && r->sse && req->asked.stream))
-        send_head(req, -1);
+        respond_send_head(req, -1);
     return GW_OK;
 }
 
@@ -277,14 +254,14 @@ enum gw_status respond_begin_events(struct req *req)
     if (!gw_buf_ok(&r->fields))
         return GW_ENOMEM;
     if (req->asked.stream)
-        send_head(req, -1);
+        respond_send_head(req, -1);
     return GW_OK;
 }
 
 /* ---- the body --------------------------------------------------------------------------- */
 
 /* Most events say nothing for the record, and reading JSON twice for them would be waste. */
-static bool worth_a_look(const struct respond *r, struct gw_span data)
+bool respond_worth_a_look(const struct respond *r, struct gw_span data)
 {
     static const char *const names[] = {"sage\"",       "usageMetadata",    "\"finish_reason\":\"",
                                         "finishReason", "stop_reason\":\"", "\"message_start\"",
@@ -298,14 +275,14 @@ static bool worth_a_look(const struct respond *r, struct gw_span data)
     return false;
 }
 
-static enum gw_status on_event(void *ctx, const struct sse_event *ev)
+enum gw_status respond_on_event(void *ctx, const struct sse_event *ev)
 {
     struct req *req = ctx;
     struct respond *r = req->respond;
 
     if (r->mode == MODE_EVENTS)
         return ev->has_data ? api_reader_event(r->events, ev->name, ev->data) : GW_OK;
-    if (ev->has_data && worth_a_look(r, ev->data))
+    if (ev->has_data && respond_worth_a_look(r, ev->data))
         api_look(r->dialect, req->w->json, ev->data, &r->seen);
     return r->mode == MODE_STREAM ? restream_event(r->restream, ev, &r->out) : GW_OK;
 }
@@ -324,7 +301,7 @@ static enum gw_status pass(struct req *req, struct gw_span bytes)
     size_t room = MAX_COPY_BYTES - r->body.len;
 
     conn_answer_body(req->conn, bytes);
-    if (r->reader != NULL && sse_reader_feed(r->reader, bytes, on_event, req) != GW_OK) {
+    if (r->reader != NULL && sse_reader_feed(r->reader, bytes, respond_on_event, req) != GW_OK) {
         sse_reader_free(r->reader); /* not understood, passed on all the same */
         r->reader = NULL;
     } else if (r->json && room != 0) {
@@ -336,8 +313,8 @@ static enum gw_status pass(struct req *req, struct gw_span bytes)
 static enum gw_status read_stream(struct req *req, struct gw_span bytes)
 {
     struct respond *r = req->respond;
-    enum gw_status st = sse_reader_feed(r->reader, bytes, on_event, req);
-    enum gw_status sent = send_out(req, false); /* also what was made before a failure */
+    enum gw_status st = sse_reader_feed(r->reader, bytes, respond_on_event, req);
+    enum gw_status sent = respond_send(req, false); /* also what was made before a failure */
 
     return st != GW_OK ? st : sent;
 }
@@ -364,9 +341,9 @@ enum gw_status respond_data(struct req *req, struct gw_span bytes)
     case MODE_EVENTS:
     case MODE_STREAM:
     default:
-        if (r->reader == NULL)
+        if (r->reader == NULL && r->array == NULL)
             return collect(r, bytes, MAX_WHOLE_BYTES);
-        st = read_stream(req, bytes);
+        st = r->array != NULL ? respond_array_feed(req, bytes) : read_stream(req, bytes);
         if (st == GW_OK)
             arm_hold_timer(req);
         return st;
@@ -377,180 +354,9 @@ enum gw_status respond_event(struct req *req, const struct api_event *ev)
 {
     enum gw_status st = on_api_event(req, ev), sent;
 
-    sent = send_out(req, ev->type == API_EVENT_END || ev->type == API_EVENT_ERROR);
+    sent = respond_send(req, ev->type == API_EVENT_END || ev->type == API_EVENT_ERROR);
     if (st != GW_OK || sent != GW_OK)
         return st != GW_OK ? st : sent;
     arm_hold_timer(req);
     return GW_OK;
-}
-
-/* ---- the end ---------------------------------------------------------------------------- */
-
-static const char *finish_name(enum api_finish f)
-{
-    static const char *const names[] = {
-        [API_FINISH_NONE] = "",
-        [API_FINISH_STOP] = "stop",
-        [API_FINISH_STOP_SEQUENCE] = "stop_sequence",
-        [API_FINISH_LENGTH] = "length",
-        [API_FINISH_TOOL] = "tool_calls",
-        [API_FINISH_FILTER] = "content_filter",
-        [API_FINISH_REFUSAL] = "refusal",
-        [API_FINISH_OTHER] = "other",
-    };
-
-    return names[f];
-}
-
-/* What the record says of the answer. */
-static void note_seen(struct req *req)
-{
-    const struct respond *r = req->respond;
-    struct api_usage usage = r->seen.usage;
-    struct gw_span finish = gw_span_str(r->seen.finish_reason), model = gw_span_str(r->seen.model);
-
-    if (r->translate != NULL) {
-        const struct translate_seen *seen = translate_seen(r->translate);
-
-        usage = seen->usage;
-        finish = gw_span_str(finish_name(seen->finish));
-        model = seen->model;
-        req->n_restored = translate_restored(r->translate);
-    } else if (r->restream != NULL) {
-        req->n_restored = restream_count(r->restream);
-    }
-    req->prompt_tokens = usage.input;
-    req->completion_tokens = usage.output;
-    req->finish_reason = gw_arena_copy(req->arena, finish);
-    req->response_model = gw_arena_copy(req->arena, model);
-    metrics_add(&req->w->metrics.restored, req->n_restored);
-}
-
-static enum gw_status end_whole(struct req *req)
-{
-    struct respond *r = req->respond;
-    struct gw_arena *scratch = gw_arena_new((size_t)MAX_WHOLE_BYTES * 4);
-    enum gw_status st = scratch == NULL ? GW_ENOMEM
-                                        : filter_json(&r->filter, scratch, gw_buf_span(&r->body),
-                                                      &r->out, &req->n_restored);
-
-    gw_arena_free(scratch);
-    if (st == GW_EPARSE && r->filter.scanner == NULL) { /* not JSON after all: as it came */
-        gw_buf_clear(&r->out);
-        gw_buf_add(&r->out, gw_buf_span(&r->body));
-        st = GW_OK;
-    }
-    if (st != GW_OK)
-        return st;
-    api_look(r->dialect, req->w->json, gw_buf_span(&r->body), &r->seen);
-    if (r->out.len == 0)
-        send_head(req, 0);
-    return send_out(req, true);
-}
-
-static enum gw_status end_events(struct req *req)
-{
-    struct respond *r = req->respond;
-    enum gw_status st;
-
-    if (r->reader != NULL) {
-        st = sse_reader_finish(r->reader, on_event, req);
-        if (st == GW_OK)
-            st = api_reader_end(r->events);
-    } else {
-        st = api_reader_whole(r->events, gw_buf_span(&r->body));
-    }
-    if (st != GW_OK)
-        return st;
-    if (translate_seen(r->translate)->failed && !conn_answer_started(req->conn))
-        req->status = translate_seen(r->translate)->status;
-    return send_out(req, true);
-}
-
-static enum gw_status end_error(struct req *req)
-{
-    struct respond *r = req->respond;
-    struct gw_json_node *root = NULL;
-    struct api_failure f = {0};
-
-    if (gw_json_tree(req->w->json, req->arena, gw_buf_span(&r->body),
-                     &(struct gw_json_limits){0, 0, true}, &root, NULL) != GW_OK)
-        root = NULL;
-    api_read_error(r->dialect, req->status, root, req->arena, &f);
-    f.status = req->status;
-    api_write_error(req->ep.dialect, &f, req->id, &r->out);
-    return send_out(req, true);
-}
-
-enum gw_status respond_end(struct req *req)
-{
-    struct respond *r = req->respond;
-    enum gw_status st = GW_OK;
-
-    if (r->aws != NULL)
-        st = provider_aws_end(r->aws);
-    switch (r->mode) {
-    case MODE_PASS:
-        if (r->reader != NULL)
-            (void)sse_reader_finish(r->reader, on_event, req);
-        else if (r->json && r->body.len != 0)
-            api_look(r->dialect, req->w->json, gw_buf_span(&r->body), &r->seen);
-        break;
-    case MODE_WHOLE:
-        st = st == GW_OK ? end_whole(req) : st;
-        break;
-    case MODE_STREAM:
-        if (st == GW_OK)
-            st = sse_reader_finish(r->reader, on_event, req);
-        if (st == GW_OK)
-            st = restream_finish(r->restream, &r->out);
-        if (st == GW_OK)
-            st = send_out(req, false);
-        break;
-    case MODE_EVENTS:
-        if (r->events != NULL && st == GW_OK)
-            st = end_events(req);
-        break;
-    case MODE_ERROR:
-    default:
-        st = end_error(req);
-        break;
-    }
-    if (st == GW_OK)
-        note_seen(req);
-    return st;
-}
-
-bool respond_failed(const struct req *req)
-{
-    const struct respond *r = req->respond;
-
-    return r != NULL && r->translate != NULL && translate_seen(r->translate)->failed;
-}
-
-bool respond_cut(struct req *req, const struct api_failure *failure)
-{
-    struct respond *r = req->respond;
-    const struct api_event ev = {.type = API_EVENT_ERROR, .failure = *failure};
-    bool started = conn_answer_started(req->conn), told = true;
-
-    gw_buf_clear(&r->out);
-    if (!started) {
-        /* Nothing was sent: the failure can still be told properly. */
-        req->status = failure->status;
-        gw_buf_clear(&r->fields);
-        respond_fields_type(&r->fields, "application/json");
-        respond_fields_copy(req, &r->fields, NULL, 0, true);
-        api_write_error(req->ep.dialect, failure, req->id, &r->out);
-    } else if (r->translate != NULL) {
-        told = translate_put(r->translate, &ev, &r->out) == GW_OK;
-    } else if (r->sse) {
-        api_write_stream_error(req->ep.dialect, failure, &r->out);
-    } else {
-        told = false;
-    }
-    if (send_out(req, !started) != GW_OK)
-        told = false;
-    note_seen(req);
-    return told && !started;
 }

@@ -1,0 +1,65 @@
+/* proxy/respond_private.h - what the respond_*.c files share. */
+#ifndef PROXY_RESPOND_PRIVATE_H
+#define PROXY_RESPOND_PRIVATE_H
+
+#include "proxy/filter.h"
+#include "proxy/json_array.h"
+#include "proxy/provider.h"
+#include "proxy/request_private.h"
+#include "proxy/respond.h"
+#include "proxy/restream.h"
+#include "proxy/translate.h"
+
+struct event;
+
+enum {
+    MAX_WHOLE_BYTES = 64 * 1024 * 1024, /* an answer that must be complete to be judged */
+    MAX_ERROR_BYTES = 1024 * 1024,      /* of a provider, when it is translated */
+    MAX_COPY_BYTES = 256 * 1024,        /* of a JSON answer that is passed on, to read its usage */
+    HOLD_MS = 250,                      /* how long the beginning of a finding may be held back */
+};
+
+enum mode {
+    MODE_PASS,   /* bytes go on as they come */
+    MODE_WHOLE,  /* collected, filtered, then sent */
+    MODE_STREAM, /* filtered event by event */
+    MODE_EVENTS, /* read as events, or given as such, and written in the client's dialect */
+    MODE_ERROR,  /* a provider's error, collected to be written in the client's dialect */
+};
+
+struct respond {
+    enum mode mode;
+    enum api_dialect dialect; /* of the bytes that come */
+    bool json, sse;
+    struct gw_buf fields; /* the head's fields: kept until it is sent */
+    struct gw_buf body;   /* what is collected; MODE_PASS of JSON: the first part */
+    struct sse_reader *reader;
+    struct json_array *array; /* Gemini's other frame: then reader is NULL */
+    struct provider_aws *aws; /* unpacks events before the reader sees them */
+    struct restream *restream;
+    struct api_reader *events;
+    struct translate *translate;
+    struct filter_config filter;
+    bool filtering;
+    struct api_seen seen;
+    struct gw_buf out, unpacked; /* what an event became; what the last bytes were unpacked to */
+    struct event *timer;         /* lets go what is held back for too long */
+    bool armed;
+};
+
+/* Sends what was just made in out; a whole answer (complete) gets its head with its length. */
+enum gw_status respond_send(struct req *req, bool complete);
+void respond_send_head(struct req *req, int64_t length);
+
+/* An event of the stream, in whatever frame. */
+enum gw_status respond_on_event(void *ctx, const struct sse_event *ev);
+
+/* respond_array.c: elements of a JSON array go through the filter. */
+enum gw_status respond_array_feed(struct req *req, struct gw_span bytes);
+enum gw_status respond_array_end(struct req *req);
+enum gw_status respond_array_release(struct req *req);
+
+/* True for an event whose data may say something for the record: most do not, and reading JSON twice would be waste. */
+bool respond_worth_a_look(const struct respond *r, struct gw_span data);
+
+#endif
