@@ -288,6 +288,7 @@ enum gw_status provider_write_line(const struct provider_call *c, struct gw_buf 
                                    struct gw_err *err)
 {
     const struct provider_kind *kind = kind_of(c->target);
+    size_t start;
 
     if (kind == NULL || !kind->speaks(c->target, c->op, c->dialect, c->model))
         return provider_no_call(c, err);
@@ -296,7 +297,14 @@ enum gw_status provider_write_line(const struct provider_call *c, struct gw_buf 
     else
         gw_buf_adds(out, "POST");
     gw_buf_addc(out, ' ');
+    start = out->len;
     GW_TRY(kind->write_path(c, out, err));
+    if (!gw_buf_ok(out))
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    /* Without a base path "/v1" leaves nothing, and "/v1//host" what looks like a host. */
+    if (out->len == start || out->ptr[start] != '/' ||
+        gw_span_starts(gw_span_from(gw_buf_span(out), start), GW_SPAN("//")))
+        return gw_fail(err, GW_EINVAL, "The path is not one that can be passed on.");
     gw_buf_adds(out, " HTTP/1.1\r\n");
     return gw_buf_ok(out) ? GW_OK : gw_fail(err, GW_ENOMEM, "out of memory");
 }

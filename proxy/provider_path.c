@@ -136,8 +136,9 @@ static bool name_is(struct gw_span name, const char *want)
 
 static bool is_credential(struct gw_span name)
 {
-    static const char *const names[] = {"key",          "api_key",     "apikey",        "x_api_key",
-                                        "access_token", "oauth_token", "x_goog_api_key"};
+    static const char *const names[] = {
+        "key",          "api_key",     "apikey",         "x_api_key",
+        "access_token", "oauth_token", "x_goog_api_key", "subscription_key"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (name_is(name, names[i]))

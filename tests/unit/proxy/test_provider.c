@@ -232,7 +232,8 @@ static void test_hostile_models(void)
 static void test_hostile_paths(void)
 {
     struct proxy_config *cfg =
-        config("targets: { o: { kind: openai, base_url: https://x.test/tenant/v1, " KEYS " } }");
+        config("targets: { o: { kind: openai, base_url: https://x.test/tenant/v1, " KEYS " }, "
+               "p: { kind: openai, base_url: https://x.test, " KEYS " } }");
     static const char *const bad[] = {
         "",           "v1/x",      "//evil/x",     "/v1/../admin",
         "/v1/./x",    "/v1/..",    "/v1/%2e%2e/x", "/v1/a/.%2E",
@@ -248,7 +249,8 @@ static void test_hostile_paths(void)
         {"?KEY=k&a=key", "/tenant/v1/models?a=key"},
         {"?a=1&%61pi%2dkey=k&&b=2", "/tenant/v1/models?a=1&b=2"},
         {"?monkey=1&keyx=2&key", "/tenant/v1/models?monkey=1&keyx=2"},
-        {"?api_key=1&apikey=2&x-api-key=3&access_token=4&X-Amz-Signature=5&z=%zz%4",
+        {"?api_key=1&apikey=2&x-api-key=3&access_token=4&X-Amz-Signature=5&Subscription-Key=6&z=%"
+         "zz%4",
          "/tenant/v1/models?z=%zz%4"},
     };
     struct provider_call c = call(&cfg->targets[0], PROVIDER_OTHER, API_CHAT, "");
@@ -266,6 +268,16 @@ static void test_hostile_paths(void)
         (void)snprintf(want, sizeof(want), "GET %s", queries[i].want);
         line_is(&c, want);
     }
+    c.target = &cfg->targets[1]; /* nothing stands before the client's path */
+    c.path = GW_SPAN("/v1");
+    c.query = GW_SPAN("");
+    line_fails(&c, GW_EINVAL);
+    c.query = GW_SPAN("?a=1");
+    line_fails(&c, GW_EINVAL);
+    c.path = GW_SPAN("/v1//evil.test/x");
+    line_fails(&c, GW_EINVAL);
+    c.target = &cfg->targets[0];
+    c.path = GW_SPAN("/v1/models");
     c.query = GW_SPAN("?a=\r\nx");
     line_fails(&c, GW_EINVAL);
     c.query = GW_SPAN("");
