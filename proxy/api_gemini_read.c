@@ -279,12 +279,11 @@ static bool read_modalities(struct api_reading *r, const struct gw_json_node *li
 /* Gemini's topK is a double, and its SDKs write 40.0; elsewhere it is a whole number. */
 static struct gw_span whole_number(struct gw_span number)
 {
-    const char *dot = number.len == 0 ? NULL : memchr(number.ptr, '.', number.len);
+    size_t n = number.len;
 
-    for (const char *p = dot; p != NULL && ++p < number.ptr + number.len;)
-        if (*p != '0')
-            return number;
-    return dot == NULL ? number : (struct gw_span){number.ptr, (size_t)(dot - number.ptr)};
+    while (n != 0 && number.ptr[n - 1] == '0')
+        n--;
+    return n != 0 && number.ptr[n - 1] == '.' ? (struct gw_span){number.ptr, n - 1} : number;
 }
 
 static bool read_generation(struct api_reading *r, const struct gw_json_node *node)
