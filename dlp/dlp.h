@@ -241,4 +241,9 @@ unsigned dlp_restorer_count(const struct dlp_restorer *r);
 enum gw_status dlp_restore_json(const struct dlp_vault *v, struct gw_span body, struct gw_buf *out,
                                 unsigned *n_restored);
 
+/* The same but for the pieces kept of the body, ascending, which stay as they are. */
+enum gw_status dlp_restore_json_but(const struct dlp_vault *v, struct gw_span body,
+                                    const struct gw_span *kept, unsigned n_kept, struct gw_buf *out,
+                                    unsigned *n_restored);
+
 #endif

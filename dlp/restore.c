@@ -318,8 +318,27 @@ static int by_start(const void *a, const void *b)
     return x->raw_start < y->raw_start ? -1 : x->raw_start > y->raw_start;
 }
 
+/* Leaves out the hits that begin in one of the kept pieces; both ascend. */
+static void leave_kept(const struct dlp_doc *doc, struct hits *hits, const struct gw_span *kept,
+                       unsigned n_kept)
+{
+    size_t n = 0;
+    unsigned k = 0;
+
+    for (size_t i = 0; i < hits->n; i++) {
+        const char *at = doc->body.ptr + hits->list[i].raw_start;
+
+        while (k < n_kept && kept[k].ptr + kept[k].len <= at)
+            k++;
+        if (k == n_kept || at < kept[k].ptr)
+            hits->list[n++] = hits->list[i];
+    }
+    hits->n = n;
+}
+
 static enum gw_status restore_doc(const struct dlp_doc *doc, const struct dlp_vault *v,
-                                  struct gw_buf *out, unsigned *n_restored)
+                                  const struct gw_span *kept, unsigned n_kept, struct gw_buf *out,
+                                  unsigned *n_restored)
 {
     struct hits hits = {0};
     uint32_t copied = 0;
@@ -331,6 +350,7 @@ static enum gw_status restore_doc(const struct dlp_doc *doc, const struct dlp_va
             ok = find_in_leaf(doc, i, v, &hits);
     if (hits.n > 1)
         qsort(hits.list, hits.n, sizeof(*hits.list), by_start);
+    leave_kept(doc, &hits, kept, n_kept);
     for (size_t i = 0; i < hits.n && ok; i++) {
         const struct hit *h = &hits.list[i];
 
@@ -353,6 +373,13 @@ static enum gw_status restore_doc(const struct dlp_doc *doc, const struct dlp_va
 enum gw_status dlp_restore_json(const struct dlp_vault *v, struct gw_span body, struct gw_buf *out,
                                 unsigned *n_restored)
 {
+    return dlp_restore_json_but(v, body, NULL, 0, out, n_restored);
+}
+
+enum gw_status dlp_restore_json_but(const struct dlp_vault *v, struct gw_span body,
+                                    const struct gw_span *kept, unsigned n_kept, struct gw_buf *out,
+                                    unsigned *n_restored)
+{
     /* Leaves and nodes cost at most some 200 bytes a value, of at least 2 bytes. */
     enum { PER_BYTE = 128, BASE = 1 << 20 };
     const struct dlp_doc_limits limits = {.max_keys = 1000000, .max_leaves = 1000000};
@@ -366,7 +393,7 @@ enum gw_status dlp_restore_json(const struct dlp_vault *v, struct gw_span body, 
             &(struct dlp_parse){.limits = &limits, .allow_duplicate_keys = true, .no_joined = true},
             &doc, NULL);
     if (st == GW_OK)
-        st = restore_doc(doc, v, out, n_restored);
+        st = restore_doc(doc, v, kept, n_kept, out, n_restored);
     gw_arena_free(arena);
     return st;
 }

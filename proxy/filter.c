@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/filter_signed.h"
+
 struct filter {
     struct dlp_guard *guard;       /* NULL: not scanned */
     struct dlp_restorer *restorer; /* NULL: nothing to restore */
@@ -93,6 +95,14 @@ unsigned filter_restored(const struct filter *f)
 
 /* ---- whole answers ------------------------------------------------------------------------ */
 
+/* A whole answer on its way. */
+struct answer {
+    const struct filter_config *cfg;
+    struct gw_arena *arena;
+    struct gw_span body;
+    struct filter_signed kept; /* texts that must not change */
+};
+
 static struct gw_span value_of(const struct dlp_doc *doc, const struct dlp_finding *found)
 {
     unsigned n = 0;
@@ -101,8 +111,22 @@ static struct gw_span value_of(const struct dlp_doc *doc, const struct dlp_findi
     return (struct gw_span){leaf->text.ptr + found->start, found->end - found->start};
 }
 
+/* Does the finding stand in a text that must not change? A joined leaf has no place; its name tells enough. */
+static bool is_kept(const struct answer *a, const struct dlp_doc *doc,
+                    const struct dlp_finding *found)
+{
+    unsigned n = 0;
+    const struct dlp_leaf *leaf = &dlp_doc_leaves(doc, &n)[found->leaf];
+
+    if (a->kept.n == 0)
+        return false;
+    return leaf->kind == DLP_LEAF_JOINED
+               ? gw_span_is(leaf->key, "thinking")
+               : filter_is_signed(&a->kept, a->body.ptr + leaf->raw_start);
+}
+
 /* Asks about every finding. GW_EDENIED: one blocks; *edits: one changes the text. */
-static enum gw_status decide_all(const struct filter_config *cfg, const struct dlp_doc *doc,
+static enum gw_status decide_all(const struct answer *a, const struct dlp_doc *doc,
                                  const struct dlp_report *report, enum gw_action *actions,
                                  bool *edits)
 {
@@ -113,48 +137,52 @@ static enum gw_status decide_all(const struct filter_config *cfg, const struct d
         struct dlp_guard_finding f = {
             .rule = found->rule, .confidence = found->confidence, .text = value_of(doc, found)};
 
-        actions[i] = cfg->decide(cfg->ctx, &f);
+        actions[i] = a->cfg->decide(a->cfg->ctx, &f);
         if (actions[i] == GW_ACTION_TOKENIZE) /* nobody could restore it */
             actions[i] = GW_ACTION_REDACT;
+        if (actions[i] >= GW_ACTION_MASK && is_kept(a, doc, found))
+            actions[i] = GW_ACTION_BLOCK;
         blocked |= actions[i] >= GW_ACTION_BLOCK;
         *edits |= actions[i] >= GW_ACTION_MASK;
     }
     return blocked ? GW_EDENIED : GW_OK;
 }
 
-/* Scans body; *edited gets it with its findings hidden, or stays empty when nothing changes. */
-static enum gw_status guard_json(const struct filter_config *cfg, struct gw_arena *arena,
-                                 struct gw_span body, struct gw_buf *edited)
+/* Scans the body; *edited gets it with its findings hidden, or stays empty when nothing changes. */
+static enum gw_status guard_json(const struct answer *a, struct gw_buf *edited)
 {
+    const struct filter_config *cfg = a->cfg;
     struct dlp_doc *doc;
     struct dlp_report report;
     enum gw_action *actions;
     bool edits = false;
 
-    GW_TRY(dlp_doc_parse_answer(arena, body, &doc));
-    GW_TRY(dlp_scan(cfg->scanner, cfg->rules, doc, arena, &cfg->limits, &report));
-    actions = gw_arena_array(arena, report.n_findings, sizeof(*actions));
+    GW_TRY(dlp_doc_parse_answer(a->arena, a->body, &doc));
+    GW_TRY(dlp_scan(cfg->scanner, cfg->rules, doc, a->arena, &cfg->limits, &report));
+    actions = gw_arena_array(a->arena, report.n_findings, sizeof(*actions));
     if (actions == NULL)
         return GW_ENOMEM;
-    GW_TRY(decide_all(cfg, doc, &report, actions, &edits));
+    GW_TRY(decide_all(a, doc, &report, actions, &edits));
     return edits ? dlp_doc_edit(doc, cfg->rules, &report, actions, NULL, edited) : GW_OK;
 }
 
 enum gw_status filter_json(const struct filter_config *cfg, struct gw_arena *arena,
                            struct gw_span body, struct gw_buf *out, unsigned *n_restored)
 {
+    struct answer a = {.cfg = cfg, .arena = arena, .body = body};
     struct gw_buf edited = {0};
-    struct gw_span now = body;
-    enum gw_status st = GW_OK;
+    enum gw_status st = filter_find_signed(body, arena, &a.kept);
 
-    if (cfg->scanner != NULL)
-        st = guard_json(cfg, arena, body, &edited);
-    if (st == GW_OK && edited.len != 0)
-        now = gw_buf_span(&edited);
+    if (st == GW_OK && cfg->scanner != NULL)
+        st = guard_json(&a, &edited);
+    if (st == GW_OK && edited.len != 0) { /* what is signed has moved */
+        a.body = gw_buf_span(&edited);
+        st = filter_find_signed(a.body, arena, &a.kept);
+    }
     if (st == GW_OK && cfg->vault != NULL)
-        st = dlp_restore_json(cfg->vault, now, out, n_restored);
+        st = dlp_restore_json_but(cfg->vault, a.body, a.kept.texts, a.kept.n, out, n_restored);
     else if (st == GW_OK)
-        gw_buf_add(out, now);
+        gw_buf_add(out, a.body);
     gw_buf_fini(&edited);
     return st == GW_OK && !gw_buf_ok(out) ? GW_ENOMEM : st;
 }

@@ -38,8 +38,10 @@ size_t filter_held(const struct filter *f);
 enum gw_status filter_release(struct filter *f, struct gw_buf *out);
 unsigned filter_restored(const struct filter *f); /* placeholders put back so far */
 
-/* A whole JSON answer: every leaf scanned, edited and restored, bytes outside unchanged. GW_EPARSE: not JSON;
- * GW_EDENIED: blocked. arena: scratch. */
+/* A whole JSON answer: every leaf scanned, edited and restored, bytes outside unchanged; a text that its provider has
+ * signed (Anthropic's thinking) stays as it is, and what would have to be hidden in it blocks. GW_EPARSE: not JSON;
+ * GW_EDENIED: blocked; GW_ENOMEM also when the arena, which is scratch, is full: some 300 bytes a byte of body are
+ * enough for any. */
 enum gw_status filter_json(const struct filter_config *cfg, struct gw_arena *arena,
                            struct gw_span body, struct gw_buf *out, unsigned *n_restored);
 
