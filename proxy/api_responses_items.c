@@ -70,10 +70,10 @@ static bool text_member(struct input *in, const char *at, const struct gw_json_n
     const struct gw_json_node *member = gw_json_get(node, name);
 
     *out = gw_json_text(member, in->r->arena);
-    if (out->ptr != NULL || (!required && not_given(member)))
-        return true;
-    /* A string that did not fit into the arena lands here too: then the note does not fit either. */
-    return api_note_bad(in->r, "must be a string", "%s.%s", at, name);
+    if (gw_json_is(member, GW_JSON_STRING))
+        return out->ptr != NULL;
+    return (!required && not_given(member)) ||
+           api_note_bad(in->r, "must be a string", "%s.%s", at, name);
 }
 
 /* ---- parts ------------------------------------------------------------------------------ */
@@ -313,10 +313,11 @@ static bool join_texts(struct input *in, const char *at, const char *name,
     if (list->type != GW_JSON_ARRAY_BEGIN)
         return api_note_bad(in->r, "must be a list", "%s.%s", at, name);
     for (const struct gw_json_node *e = list->child; e != NULL; e = e->next, i++) {
-        struct gw_span text = gw_json_text(gw_json_get(e, "text"), in->r->arena);
+        char path[PATH_BYTES];
+        struct gw_span text;
 
-        if (text.ptr == NULL &&
-            !api_note_bad(in->r, "must be a string", "%s.%s[%u].text", at, name, i))
+        snprintf(path, sizeof(path), "%s.%s[%u]", at, name, i);
+        if (!text_member(in, path, e, "text", true, &text))
             return false;
         if (out->len != 0 && text.len != 0)
             gw_buf_adds(out, "\n\n");

@@ -17,6 +17,14 @@ static bool not_given(const struct gw_json_node *node)
     return node == NULL || node->type == GW_JSON_NULL;
 }
 
+/* A text that may be missing. False: out of memory. */
+static bool read_string(struct api_reading *r, const struct gw_json_node *node, const char *path,
+                        struct gw_span *out)
+{
+    *out = api_text(r, node, path);
+    return !gw_json_is(node, GW_JSON_STRING) || out->ptr != NULL;
+}
+
 /* ---- simple members ---------------------------------------------------------------------- */
 
 /* Identifiers, storage, caches: no answer hangs on them. */
@@ -121,11 +129,15 @@ static bool read_reasoning(struct api_reading *r, const struct member *m,
     if (node->type != GW_JSON_OBJECT_BEGIN)
         return api_note_bad(r, "must be an object", "%s", m->name);
     for (const struct gw_json_node *e = node->child; e != NULL; e = e->next) {
+        bool ok = true;
+
         if (gw_json_key_is(e, "effort"))
-            r->req->reasoning_effort = api_text(r, e, "reasoning.effort");
+            ok = read_string(r, e, "reasoning.effort", &r->req->reasoning_effort);
         else if (gw_json_key_is(e, "summary") || gw_json_key_is(e, "generate_summary"))
             r->req->reasoning_shown = not_given(e) ? r->req->reasoning_shown : API_YES;
-        else if (!api_add_unknown(r, e, "reasoning."))
+        else
+            ok = api_add_unknown(r, e, "reasoning.");
+        if (!ok)
             return false;
     }
     return true;
@@ -153,16 +165,19 @@ static bool read_format(struct api_reading *r, const struct gw_json_node *node)
         !api_note_bad(r, "must be an object", "text.format.schema"))
         return false;
     for (const struct gw_json_node *e = node->child; e != NULL; e = e->next) {
+        bool ok = true;
+
         if (gw_json_key_is(e, "schema"))
             req->schema = api_object(r, e, "text.format.schema");
         else if (gw_json_key_is(e, "name"))
-            req->schema_name = api_text(r, e, "text.format.name");
+            ok = read_string(r, e, "text.format.name", &req->schema_name);
         else if (gw_json_key_is(e, "strict"))
             req->schema_strict = api_bool(r, e, "text.format.strict");
-        else if (gw_json_key_is(e, "description") && !not_given(e)) {
-            if (!api_add_extra(r, true, "text.format.description"))
-                return false;
-        } else if (!gw_json_key_is(e, "type") && !api_add_unknown(r, e, "text.format."))
+        else if (gw_json_key_is(e, "description"))
+            ok = not_given(e) || api_add_extra(r, true, "text.format.description");
+        else if (!gw_json_key_is(e, "type"))
+            ok = api_add_unknown(r, e, "text.format.");
+        if (!ok)
             return false;
     }
     return true;
@@ -203,20 +218,22 @@ static bool read_function(struct api_reading *r, const struct gw_json_node *node
         !api_note_bad(r, "must be a string", "tools[%u].name", i))
         return false;
     for (const struct gw_json_node *e = node->child; e != NULL; e = e->next) {
-        if (gw_json_key_is(e, "name")) {
-            tool->name = gw_json_text(e, r->arena);
-        } else if (gw_json_key_is(e, "description")) {
-            snprintf(at, sizeof(at), "tools[%u].description", i);
-            tool->description = api_text(r, e, at);
-        } else if (gw_json_key_is(e, "parameters")) {
-            snprintf(at, sizeof(at), "tools[%u].parameters", i);
+        bool ok = true;
+
+        snprintf(at, sizeof(at), "tools[%u].%.*s", i, (int)(e->key.len < 16 ? e->key.len : 16),
+                 e->key.ptr);
+        if (gw_json_key_is(e, "name"))
+            ok = read_string(r, e, at, &tool->name);
+        else if (gw_json_key_is(e, "description"))
+            ok = read_string(r, e, at, &tool->description);
+        else if (gw_json_key_is(e, "parameters"))
             tool->schema = api_object(r, e, at);
-        } else if (gw_json_key_is(e, "strict")) {
-            snprintf(at, sizeof(at), "tools[%u].strict", i);
+        else if (gw_json_key_is(e, "strict"))
             tool->strict = api_bool(r, e, at);
-        } else if (!gw_json_key_is(e, "type") && !api_add_unknown(r, e, "tools[%u].", i)) {
+        else if (!gw_json_key_is(e, "type"))
+            ok = api_add_unknown(r, e, "tools[%u].", i);
+        if (!ok)
             return false;
-        }
     }
     return true;
 }

@@ -321,6 +321,54 @@ static void test_what_cannot_be_routed(void)
     CHECK(refused(HI_IN ",\"stream\":1}", GW_EINVAL, "stream"));
 }
 
+/* However little memory there is: the whole request, or the status that says so; never less of it. */
+static void test_little_memory(void)
+{
+    static const char body[] = "{\"model\":\"m\",\"instructions\":\"\\u0041\",\"input\":[" USER(
+        "[{\"type\":\"input_"
+        "text\",\"text\":\"\\n\"}"
+        "]") "," CALL("a",
+                      "{}") "," RESULT("a",
+                                       "\"\\t\"") ",{\"type\":\"reasoning\",\"summary\":[{\"text\":"
+                                                  "\"\\u00e9\"}],"
+                                                  "\"encrypted_content\":\"\\u0041\"}],\"tools\":[{"
+                                                  "\"type\":"
+                                                  "\"function\",\"name\":\"\\u0066\","
+                                                  "\"description\":\"\\n\"}"
+                                                  "],"
+                                                  "\"text\":{\"format\":{\"type\":\"json_schema\","
+                                                  "\"schema\":"
+                                                  "{},"
+                                                  "\"name\":\"\\u006e\"}},\"reasoning\":{"
+                                                  "\"effort\":"
+                                                  "\"\\u006c\"},"
+                                                  "\"user\":\"u\"}";
+    struct gw_json *json = gw_json_new();
+    size_t n_ok = 0;
+
+    for (size_t bytes = 64; bytes < 8192; bytes += 8) {
+        struct gw_arena *tree = gw_arena_new(1 << 20), *arena = gw_arena_new(bytes);
+        struct gw_json_node *root = NULL;
+        struct api_request req = {0};
+        const char *param = NULL;
+        enum gw_status st;
+
+        CHECK(gw_json_tree(json, tree, gw_span_str(body), NULL, &root, NULL) == GW_OK);
+        st = api_read_request(API_RESPONSES, root, arena, &req, &param, NULL);
+        n_ok += st == GW_OK;
+        CHECK(st == GW_OK || (st == GW_ENOMEM && req.n_messages == 0));
+        CHECK(st != GW_OK ||
+              (req.bad == NULL && req.n_messages == 5 && req.n_extras == 1 && req.n_tools == 1 &&
+               gw_span_is(req.tools[0].name, "f") && gw_span_is(req.tools[0].description, "\n") &&
+               gw_span_is(req.schema_name, "n") && gw_span_is(req.reasoning_effort, "l") &&
+               gw_span_is(req.messages[4].parts[0].json, "A")));
+        gw_arena_free(arena);
+        gw_arena_free(tree);
+    }
+    CHECK(n_ok > 0 && n_ok < 1000);
+    gw_json_free(json);
+}
+
 int main(void)
 {
     test_settings_are_kept();
@@ -333,5 +381,6 @@ int main(void)
     test_calls_and_results();
     test_reasoning_goes_back_to_openai_only();
     test_what_cannot_be_routed();
+    test_little_memory();
     return test_done();
 }
