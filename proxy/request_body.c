@@ -176,11 +176,16 @@ static enum gw_status translate_body(struct req *req, struct gw_err *err)
 static enum gw_status adapt_body(struct req *req, struct gw_err *err)
 {
     struct provider_call call;
-    struct gw_buf adapted = {0};
+    struct gw_buf adapted = {0}, line = {0};
     bool changed = false;
     enum gw_status st;
 
     upstream_call_of(req, &call);
+    st = provider_write_line(
+        &call, &line, err); /* a model or path that cannot be asked for is the client's error */
+    gw_buf_fini(&line);
+    if (st != GW_OK)
+        return st;
     st = provider_adapt_body(&call, req->w->json, req_out_body(req), &adapted, &changed, err);
     if (st == GW_OK && changed)
         replace_body(req, &adapted);
