@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/digest.h"
 #include "proxy/config_private.h"
@@ -342,8 +343,52 @@ static void walk_default(struct config_load *l, struct gw_span text, bool target
     gw_yaml_free(y);
 }
 
-static void make_digest(struct config_load *l, struct gw_span text, bool with_openai)
+/* Is the model's folder where a relative model path is looked for? models_dir has no default yet. */
+static bool has_model(struct config_load *l, const char *name)
 {
+    const struct proxy_config *cfg = l->cfg;
+    char dir[4096], path[4200];
+    const char *state = cfg->state_dir;
+
+    (void)snprintf(path, sizeof(path), "models/%s", name);
+    if (access(path, R_OK) == 0)
+        return true;
+    if (cfg->models_dir[0] != '\0') {
+        (void)snprintf(path, sizeof(path), "%s/%s", cfg->models_dir, name);
+        return access(path, R_OK) == 0;
+    }
+    if (state[0] == '\0' && !proxy_config_default_state_dir(dir, sizeof(dir)))
+        return false;
+    (void)snprintf(path, sizeof(path), "%s/models/%s", state[0] == '\0' ? dir : state, name);
+    return access(path, R_OK) == 0;
+}
+
+static bool has_extra(struct config_load *l, const struct config_extra *x)
+{
+    const char *value = NULL;
+
+    if (x->model != NULL)
+        return has_model(l, x->model);
+    value = getenv(x->env); // NOLINT(concurrency-mt-unsafe): before threads
+    return value != NULL && value[0] != '\0';
+}
+
+/* Reads what the configuration leaves out from the defaults. What the surroundings add shows in the digest. */
+static void read_defaults(struct config_load *l, bool targets, bool policy, struct gw_hash *h)
+{
+    if (targets || policy)
+        walk_default(l, proxy_config_default_text(), targets, policy);
+    for (const struct config_extra *x = config_extras; targets && x->text != NULL; x++) {
+        if (!has_extra(l, x))
+            continue;
+        walk_default(l, gw_span_str(x->text), true, false);
+        gw_hash_add(h, gw_span_str(x->text));
+    }
+}
+
+static void read_document(struct config_load *l, struct gw_span text)
+{
+    const struct gw_yaml_node *root = gw_yaml_root(l->yaml);
     unsigned char sum[GW_SHA256_BYTES];
     char *hex = config_alloc(l, GW_SHA256_HEX_BYTES, 1);
     struct gw_hash *h = gw_hash_new();
@@ -354,28 +399,12 @@ static void make_digest(struct config_load *l, struct gw_span text, bool with_op
         return;
     }
     gw_hash_add(h, text);
-    if (with_openai) /* the environment is part of this configuration, so it shows in the digest */
-        gw_hash_add(h, config_default_openai());
+    set_defaults(l, "", l->cfg);
+    walk(l, root, "", l->cfg);
+    read_defaults(l, gw_yaml_get(root, "targets") == NULL, gw_yaml_get(root, "policy") == NULL, h);
     gw_hash_final(h, sum);
     gw_hex(sum, sizeof(sum), hex);
     l->cfg->digest = hex;
-}
-
-static void read_document(struct config_load *l, struct gw_span text)
-{
-    const struct gw_yaml_node *root = gw_yaml_root(l->yaml);
-    bool targets = gw_yaml_get(root, "targets") == NULL;
-    bool policy = gw_yaml_get(root, "policy") == NULL;
-    const char *key = getenv("OPENAI_API_KEY"); // NOLINT(concurrency-mt-unsafe): before threads
-    bool openai = targets && key != NULL && key[0] != '\0';
-
-    set_defaults(l, "", l->cfg);
-    walk(l, root, "", l->cfg);
-    if (targets || policy)
-        walk_default(l, proxy_config_default_text(), targets, policy);
-    if (openai)
-        walk_default(l, config_default_openai(), true, false);
-    make_digest(l, text, openai);
     config_finish(l);
 }
 

@@ -167,7 +167,7 @@ enum { PROXY_AUTH_NONE, PROXY_AUTH_KEYS };
 struct proxy_config {
     const char *file; /* its name for messages; "built-in" without one */
     const char *
-        digest; /* hex SHA-256 of the file (sha256sum agrees); with OPENAI_API_KEY's target also of that */
+        digest; /* hex SHA-256 of the file (sha256sum agrees); with targets that the surroundings added also of those */
     const char *state_dir;
     const char *models_dir; /* where `sluice models pull` puts models */
     const char *instance;   /* this gateway's name in records */

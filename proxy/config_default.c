@@ -3,10 +3,15 @@
  * A configuration without `targets` or `policy` gets the ones below. Constant data. */
 #include "proxy/config_private.h"
 
+// clang-format off
 static const char text[] =
-    "# What Sluice does without a configuration. Every other key has the default that "
-    "docs/config.md\n"
-    "# names. When OPENAI_API_KEY is set, there is a second target:\n"
+    "# What Sluice does without a configuration. Every other key has the default that docs/config.md names. There are more\n"
+    "# targets when what they need is there: the folder of the embedding model, or a key in the environment:\n"
+    "#   embeddings: { kind: engine, model: models/all-minilm-l6-v2, zone: process, models: [all-minilm-l6-v2] }\n"
+    "#   claude: { kind: anthropic, key: env:ANTHROPIC_API_KEY, zone: approved, models: [\"claude-*\"],\n"
+    "#             default_model: claude-sonnet-4-5 }\n"
+    "#   gemini: { kind: gemini, key: env:GEMINI_API_KEY, zone: approved, models: [\"gemini-*\"],\n"
+    "#             default_model: gemini-2.5-flash }\n"
     "#   openai: { kind: openai, base_url: https://api.openai.com/v1, key: env:OPENAI_API_KEY,\n"
     "#             zone: approved, default_model: gpt-4o-mini }\n"
     "targets:\n"
@@ -23,18 +28,29 @@ static const char text[] =
     "  - { name: source,    when: { class: source_code }, then: alert }\n"
     "  - { name: injection, when: { class: injection }, then: alert }\n";
 
-/* Added to the targets above when the environment has OPENAI_API_KEY. */
-static const char openai_text[] =
-    "targets:\n"
-    "  openai: { kind: openai, base_url: https://api.openai.com/v1, key: env:OPENAI_API_KEY,\n"
-    "            zone: approved, default_model: gpt-4o-mini }\n";
+// clang-format on
+
+const struct config_extra config_extras[] = {
+    {NULL, "all-minilm-l6-v2",
+     "targets:\n"
+     "  embeddings: { kind: engine, model: models/all-minilm-l6-v2, zone: process, models: "
+     "[all-minilm-l6-v2] }\n"},
+    {"ANTHROPIC_API_KEY", NULL,
+     "targets:\n"
+     "  claude: { kind: anthropic, key: env:ANTHROPIC_API_KEY, zone: approved,\n"
+     "            models: [\"claude-*\"], default_model: claude-sonnet-4-5 }\n"},
+    {"GEMINI_API_KEY", NULL,
+     "targets:\n"
+     "  gemini: { kind: gemini, key: env:GEMINI_API_KEY, zone: approved,\n"
+     "            models: [\"gemini-*\"], default_model: gemini-2.5-flash }\n"},
+    {"OPENAI_API_KEY", NULL,
+     "targets:\n"
+     "  openai: { kind: openai, base_url: https://api.openai.com/v1, key: env:OPENAI_API_KEY,\n"
+     "            zone: approved, default_model: gpt-4o-mini }\n"},
+    {NULL, NULL, NULL},
+};
 
 struct gw_span proxy_config_default_text(void)
 {
     return (struct gw_span){text, sizeof(text) - 1};
-}
-
-struct gw_span config_default_openai(void)
-{
-    return (struct gw_span){openai_text, sizeof(openai_text) - 1};
 }

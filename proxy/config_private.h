@@ -137,8 +137,12 @@ const char *config_join(struct config_load *l, const char *dir, const char *name
  * (config_policy.c). */
 void config_build_policy(struct config_load *l);
 
-/* The target that OPENAI_API_KEY adds to the built-in default, as YAML (config_default.c). */
-struct gw_span config_default_openai(void);
+/* A target that the built-in default has when the environment variable is set, or the model's folder is there: its YAML
+ * (config_default.c). The list ends with a text of NULL. */
+struct config_extra {
+    const char *env, *model, *text;
+};
+extern const struct config_extra config_extras[];
 
 /* The hosts behind the word `ai-hosts` (config_hosts.c). */
 extern const char *const config_ai_hosts[];

@@ -67,7 +67,7 @@ static void test_builtin_default(void)
 {
     struct proxy_config *cfg = load("");
 
-    CHECK(cfg->n_targets == 1 && strcmp(cfg->targets[0].name, "local") == 0);
+    CHECK(cfg->n_targets >= 1 && strcmp(cfg->targets[0].name, "local") == 0);
     CHECK(cfg->targets[0].kind == PROXY_TARGET_ENGINE);
     CHECK(cfg->targets[0].zone == GW_ZONE_PROCESS);
     CHECK(strstr(cfg->targets[0].model, "smollm2-135m-instruct-q4_1.gguf") != NULL);
@@ -93,28 +93,54 @@ static void test_builtin_default(void)
     proxy_config_free(NULL);
 }
 
-static void test_openai_key_adds_a_target(void)
+static const struct proxy_config_target *target_of(const struct proxy_config *cfg, const char *name)
 {
-    struct proxy_config *cfg, *plain = load("");
+    for (unsigned i = 0; i < cfg->n_targets; i++)
+        if (strcmp(cfg->targets[i].name, name) == 0)
+            return &cfg->targets[i];
+    return NULL;
+}
 
-    setenv("OPENAI_API_KEY",
-           "test-"
-           "key",
-           1);
-    cfg = load("");
-    CHECK(cfg->n_targets == 2 && strcmp(cfg->targets[1].name, "openai") == 0);
-    CHECK(cfg->targets[1].zone == GW_ZONE_APPROVED);
-    CHECK(gw_span_is(cfg->targets[1].key.value, "test-key"));
-    CHECK(strcmp(cfg->targets[1].base_url.host, "api.openai.com") == 0);
-    CHECK(strcmp(cfg->digest, plain->digest) != 0);
-    CHECK(gw_span_is(cfg->routes[0].tiers[GW_TIER_SIMPLE].items[0], "local"));
-    CHECK(gw_span_is(cfg->routes[0].tiers[GW_TIER_COMPLEX].items[0], "openai"));
-    CHECK(gw_span_is(cfg->routes[1].to.items[0], "openai"));
+static void test_the_surroundings_add_targets(void)
+{
+    static const struct {
+        const char *env, *target, *host;
+    } extras[] = {{"OPENAI_API_KEY", "openai", "api.openai.com"},
+                  {"ANTHROPIC_API_KEY", "claude", "api.anthropic.com"},
+                  {"GEMINI_API_KEY", "gemini", "generativelanguage.googleapis.com"}};
+    struct proxy_config *cfg, *plain = load("");
+    char dir[] = "/tmp/sluice-models-XXXXXX", yaml[128], path[128];
+
+    for (size_t i = 0; i < sizeof(extras) / sizeof(extras[0]); i++) {
+        const struct proxy_config_target *t;
+
+        CHECK(target_of(plain, extras[i].target) == NULL);
+        setenv(extras[i].env, "test-key", 1);
+        cfg = load("");
+        t = target_of(cfg, extras[i].target);
+        if (!CHECK(t != NULL && cfg->n_targets == plain->n_targets + 1))
+            continue;
+        CHECK(t->zone == GW_ZONE_APPROVED && gw_span_is(t->key.value, "test-key"));
+        CHECK(strcmp(t->base_url.host, extras[i].host) == 0 && t->default_model[0] != '\0');
+        CHECK(strcmp(cfg->digest, plain->digest) != 0);
+        CHECK(gw_span_is(cfg->routes[0].tiers[GW_TIER_SIMPLE].items[0], "local"));
+        CHECK(gw_span_is(cfg->routes[0].tiers[GW_TIER_COMPLEX].items[0], extras[i].target));
+        CHECK(gw_span_is(cfg->routes[1].to.items[0], extras[i].target));
+        proxy_config_free(cfg);
+        cfg = load(T); /* who names targets gets those and no other */
+        CHECK(cfg->n_targets == 2 && strcmp(cfg->targets[0].name, "a") == 0);
+        proxy_config_free(cfg);
+        unsetenv(extras[i].env);
+    }
+    /* The folder of an embedding model in models_dir. */
+    CHECK(mkdtemp(dir) != NULL);
+    (void)snprintf(path, sizeof(path), "%s/all-minilm-l6-v2", dir);
+    (void)snprintf(yaml, sizeof(yaml), "models_dir: %s\n", dir);
+    CHECK(mkdir(path, 0700) == 0);
+    cfg = load(yaml);
+    CHECK(target_of(cfg, "embeddings") != NULL);
     proxy_config_free(cfg);
-    cfg = load(T); /* who names targets gets those and no other */
-    CHECK(cfg->n_targets == 2 && strcmp(cfg->targets[0].name, "a") == 0);
-    proxy_config_free(cfg);
-    unsetenv("OPENAI_API_KEY");
+    CHECK(rmdir(path) == 0 && rmdir(dir) == 0);
     proxy_config_free(plain);
 }
 
@@ -534,7 +560,7 @@ int main(void)
     unsetenv("OPENAI_API_KEY");
     unsetenv("SLUICE_CONFIG");
     test_builtin_default();
-    test_openai_key_adds_a_target();
+    test_the_surroundings_add_targets();
     test_the_shape_of_the_design();
     test_every_error_names_its_place();
     test_all_errors_at_once();
