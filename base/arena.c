@@ -18,6 +18,7 @@ struct gw_arena {
     struct block *top; /* newest block; NULL before the first allocation */
     size_t max_bytes;
     size_t used_bytes;
+    bool failed; /* an allocation, since the last reset */
 };
 
 static struct block *block_new(size_t size)
@@ -77,42 +78,55 @@ void gw_arena_reset(struct gw_arena *a)
         a->top->used = 0;
     }
     a->used_bytes = 0;
+    a->failed = false;
+}
+
+/* A block with room for size bytes, which are rounded up and within the limit. NULL: out of memory. */
+static struct block *block_for(struct gw_arena *a, size_t size)
+{
+    struct block *b = a->top;
+    size_t want;
+
+    if (b != NULL && size <= b->size - b->used)
+        return b;
+    want = b == NULL ? FIRST_BLOCK_BYTES : b->size * 2;
+    if (want > MAX_BLOCK_BYTES)
+        want = MAX_BLOCK_BYTES;
+    if (want < size)
+        want = size;
+    b = block_new(want);
+    if (b == NULL)
+        return NULL;
+    b->next = a->top;
+    a->top = b;
+    return b;
 }
 
 void *gw_arena_alloc(struct gw_arena *a, size_t size)
 {
     const size_t align = alignof(max_align_t);
-    struct block *b = a->top;
+    size_t rounded = size > SIZE_MAX - align ? SIZE_MAX : (size + align - 1) & ~(align - 1);
+    struct block *b = NULL;
     void *p;
 
-    if (size > SIZE_MAX - align)
+    if (rounded <= a->max_bytes - a->used_bytes)
+        b = block_for(a, rounded);
+    if (b == NULL) {
+        a->failed = true;
         return NULL;
-    size = (size + align - 1) & ~(align - 1);
-    if (size > a->max_bytes - a->used_bytes)
-        return NULL;
-    if (b == NULL || size > b->size - b->used) {
-        size_t want = b == NULL ? FIRST_BLOCK_BYTES : b->size * 2;
-
-        if (want > MAX_BLOCK_BYTES)
-            want = MAX_BLOCK_BYTES;
-        if (want < size)
-            want = size;
-        b = block_new(want);
-        if (b == NULL)
-            return NULL;
-        b->next = a->top;
-        a->top = b;
     }
     p = b->data + b->used;
-    b->used += size;
-    a->used_bytes += size;
-    return memset(p, 0, size);
+    b->used += rounded;
+    a->used_bytes += rounded;
+    return memset(p, 0, rounded);
 }
 
 void *gw_arena_array(struct gw_arena *a, size_t n, size_t size)
 {
-    if (size != 0 && n > SIZE_MAX / size)
+    if (size != 0 && n > SIZE_MAX / size) {
+        a->failed = true;
         return NULL;
+    }
     return gw_arena_alloc(a, n * size);
 }
 
@@ -128,6 +142,11 @@ struct gw_span gw_arena_copy(struct gw_arena *a, struct gw_span bytes)
     if (bytes.len != 0)
         memcpy(p, bytes.ptr, bytes.len);
     return (struct gw_span){p, bytes.len};
+}
+
+bool gw_arena_failed(const struct gw_arena *a)
+{
+    return a->failed;
 }
 
 size_t gw_arena_used(const struct gw_arena *a)

@@ -5,6 +5,7 @@
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/span.h"
@@ -29,6 +30,10 @@ void *gw_arena_array(struct gw_arena *a, size_t n, size_t size);
 
 /* Copies bytes (plus a NUL behind them) into the arena. {NULL, 0} when out of memory. */
 struct gw_span gw_arena_copy(struct gw_arena *a, struct gw_span bytes);
+
+/* True when an allocation has failed since creation or the last reset: for callers whose callees may take nothing for
+ * absence. */
+bool gw_arena_failed(const struct gw_arena *a);
 
 /* Bytes handed out since creation or the last reset. */
 size_t gw_arena_used(const struct gw_arena *a);

@@ -80,7 +80,19 @@ static enum api_finish finish_of(const struct gw_json_node *reason)
     return API_FINISH_OTHER;
 }
 
-/* A string, or the texts of a list of parts as some servers write it. */
+/* The texts of a list of parts, as some servers write content. */
+static enum gw_status read_parts(struct api_chat_choice *c, const struct gw_json_node *parts,
+                                 enum api_block kind)
+{
+    if (!gw_json_is(parts, GW_JSON_ARRAY_BEGIN))
+        return GW_OK;
+    for (const struct gw_json_node *p = parts->child; p != NULL; p = p->next)
+        if (gw_json_is(gw_json_get(p, "text"), GW_JSON_STRING))
+            GW_TRY(api_chat_text(c, kind, gw_json_get(p, "text")));
+    return GW_OK;
+}
+
+/* A string; or a list of parts, thoughts of Mistral's models among them. */
 static enum gw_status read_content(struct api_chat_choice *c, const struct gw_json_node *content,
                                    enum api_block kind)
 {
@@ -88,9 +100,13 @@ static enum gw_status read_content(struct api_chat_choice *c, const struct gw_js
         return api_chat_text(c, kind, content);
     if (!gw_json_is(content, GW_JSON_ARRAY_BEGIN))
         return GW_OK;
-    for (const struct gw_json_node *p = content->child; p != NULL; p = p->next)
-        if (gw_json_is(gw_json_get(p, "text"), GW_JSON_STRING))
-            GW_TRY(api_chat_text(c, kind, gw_json_get(p, "text")));
+    for (const struct gw_json_node *p = content->child; p != NULL; p = p->next) {
+        const struct gw_json_node *text = gw_json_get(p, "text");
+
+        GW_TRY(read_parts(c, gw_json_get(p, "thinking"), API_BLOCK_REASONING));
+        if (gw_json_is(text, GW_JSON_STRING))
+            GW_TRY(api_chat_text(c, kind, text));
+    }
     return GW_OK;
 }
 
@@ -137,13 +153,16 @@ static enum gw_status read_choice(struct api_reader *r, const struct gw_json_nod
                                   const struct gw_json_node *node, bool whole)
 {
     const struct gw_json_node *reason = gw_json_get(node, "finish_reason");
+    const struct gw_json_node *delta = gw_json_get(node, whole ? "message" : "delta");
     struct api_chat_choice *c;
 
     GW_TRY(choice_of(r, root, node, &c));
     if (c == NULL)
         return api_emit_malformed(r);
     GW_TRY(read_content(c, gw_json_get(node, "text"), API_BLOCK_TEXT)); /* completions */
-    GW_TRY(read_delta(c, gw_json_get(node, whole ? "message" : "delta"), whole));
+    if (gw_json_is(gw_json_get(delta, "audio"), GW_JSON_OBJECT_BEGIN))
+        return api_emit_unsupported(r);
+    GW_TRY(read_delta(c, delta, whole));
     if (!r->ended && gw_json_is(reason, GW_JSON_STRING) && reason->raw.len != 0)
         return api_chat_choice_finish(c, finish_of(reason));
     return GW_OK;

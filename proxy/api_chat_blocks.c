@@ -180,20 +180,36 @@ enum gw_status api_chat_text(struct api_chat_choice *c, enum api_block kind,
 
 /* ---- calls ------------------------------------------------------------------------------ */
 
+/* White space behind complete arguments says nothing. */
+static bool is_blank(struct gw_span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (strchr(" \t\r\n", text.ptr[i]) == NULL)
+            return false;
+    return true;
+}
+
+/* A tool call's delta, decoded. */
+struct delta {
+    bool has_index;
+    uint64_t index;
+    struct gw_span id, name, text;
+};
+
 /* The call a delta goes on with: the newest of that index; or NULL, it is a new one. Servers are known that give every call
- * the index 0, or none, and tell them apart by ids. */
-static struct call *find_call(const struct api_chat_choice *c, uint64_t index, bool has_index,
-                              struct gw_span id, struct gw_span name)
+ * the index 0, or none, and tell them apart by ids, or not even that: then it is new when the one before is complete. */
+static struct call *find_call(const struct api_chat_choice *c, const struct delta *d)
 {
     struct call *found = NULL;
 
     for (struct call *call = c->calls; call != NULL; call = call->next)
-        if (!has_index || call->index == index)
+        if (!d->has_index || call->index == d->index)
             found = call;
-    if (found != NULL && id.len != 0 && name.len != 0 && found->id.len != 0 &&
-        !gw_span_eq(gw_buf_span(&found->id), id))
+    if (found == NULL || d->name.len == 0)
+        return found;
+    if (d->id.len != 0 && found->id.len != 0 && !gw_span_eq(gw_buf_span(&found->id), d->id))
         return NULL;
-    return found;
+    return complete(found) && !is_blank(d->text) ? NULL : found;
 }
 
 static struct call *add_call(struct api_chat_choice *c, uint64_t index)
@@ -212,15 +228,6 @@ static struct call *add_call(struct api_chat_choice *c, uint64_t index)
         c->at = call;
     c->n_calls++;
     return call;
-}
-
-/* White space behind complete arguments says nothing. */
-static bool is_blank(struct gw_span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (strchr(" \t\r\n", text.ptr[i]) == NULL)
-            return false;
-    return true;
 }
 
 static enum gw_status add_arguments(struct api_chat_choice *c, struct call *call,
@@ -248,35 +255,43 @@ static enum gw_status arguments_of(const struct api_chat_choice *c,
     return gw_json_is(node, GW_JSON_STRING) && out->ptr == NULL ? GW_ENOMEM : GW_OK;
 }
 
+static enum gw_status add_delta(struct api_chat_choice *c, const struct delta *d)
+{
+    struct call *call = find_call(c, d);
+
+    if (call == NULL && c->n_calls == MAX_CALLS)
+        return api_emit_malformed(c->r);
+    if (call == NULL)
+        call = add_call(c, d->index);
+    if (call == NULL)
+        return GW_ENOMEM;
+    if (!call->opened && call->id.len == 0)
+        gw_buf_add(&call->id, d->id);
+    if (!call->opened && call->name.len == 0)
+        gw_buf_add(&call->name, d->name);
+    if (!gw_buf_ok(&call->id) || !gw_buf_ok(&call->name))
+        return GW_ENOMEM;
+    GW_TRY(add_arguments(c, call, d->text));
+    return advance(c, false);
+}
+
 enum gw_status api_chat_call(struct api_chat_choice *c, const struct gw_json_node *call,
                              const struct gw_json_node *function, int position)
 {
     const struct gw_json_node *number = gw_json_get(call, "index");
-    bool has_index = position >= 0 || gw_json_is(number, GW_JSON_NUMBER);
-    uint64_t index = position >= 0 ? (uint64_t)position : gw_json_uint(number, 0);
-    struct gw_span id = gw_json_text(gw_json_get(call, "id"), c->r->arena);
-    struct gw_span name = gw_json_text(gw_json_get(function, "name"), c->r->arena);
-    struct gw_span text;
-    struct call *k;
+    const struct gw_json_node *type = gw_json_get(call, "type");
+    struct delta d = {.has_index = position >= 0 || gw_json_is(number, GW_JSON_NUMBER)};
 
-    GW_TRY(arguments_of(c, function, &text));
-    if (c->r->ended || (c->finished && text.len == 0))
+    if (gw_json_is(type, GW_JSON_STRING) && !gw_json_text_is(type, "function") &&
+        type->raw.len != 0)
+        return api_emit_unsupported(c->r);
+    d.index = position >= 0 ? (uint64_t)position : gw_json_uint(number, 0);
+    d.id = gw_json_text(gw_json_get(call, "id"), c->r->arena);
+    d.name = gw_json_text(gw_json_get(function, "name"), c->r->arena);
+    GW_TRY(arguments_of(c, function, &d.text));
+    if (c->r->ended || (c->finished && d.text.len == 0))
         return GW_OK;
-    k = find_call(c, index, has_index, id, name);
-    if (c->finished || (k == NULL && c->n_calls == MAX_CALLS))
-        return api_emit_malformed(c->r);
-    if (k == NULL)
-        k = add_call(c, index);
-    if (k == NULL)
-        return GW_ENOMEM;
-    if (!k->opened && k->id.len == 0)
-        gw_buf_add(&k->id, id);
-    if (!k->opened && k->name.len == 0)
-        gw_buf_add(&k->name, name);
-    if (!gw_buf_ok(&k->id) || !gw_buf_ok(&k->name))
-        return GW_ENOMEM;
-    GW_TRY(add_arguments(c, k, text));
-    return advance(c, false);
+    return c->finished ? api_emit_malformed(c->r) : add_delta(c, &d);
 }
 
 /* ---- the end ---------------------------------------------------------------------------- */

@@ -414,8 +414,7 @@ static enum gw_status read_message(struct api_reading *r, const struct gw_json_n
     while (k < n_roles && !gw_json_text_is(role, roles[k].name))
         k++;
     if (k == n_roles) {
-        GW_TRY(api_chat_note(
-            r, api_note_bad(r, "must be a known role", WHERE ".role", index)));
+        GW_TRY(api_chat_note(r, api_note_bad(r, "must be a known role", WHERE ".role", index)));
         k = 0; /* its texts are looked at all the same */
     }
     msg.m = api_add_message(r, roles[k].role);

@@ -2,8 +2,8 @@
  * tools and the answer's format: api_chat_tools.c.
  *
  * Reading is lenient: what is ill-typed is noted (api_note_bad) and left out. null counts as not given. Hints: see
- * api_chat_common. Extras that mean something: logit_bias unless empty, modalities other than ["text"], verbosity other
- * than "medium", and whatever has no line here (audio, prediction, web_search_options, ...). */
+ * the tables. Extras that mean something: logit_bias unless empty, modalities other than ["text"], and whatever has no line
+ * here (audio, prediction, web_search_options, ...). */
 #include "proxy/api_chat_private.h"
 
 /* ---- values ----------------------------------------------------------------------------- */
@@ -119,12 +119,6 @@ static enum gw_status read_modalities(struct api_reading *r, const struct gw_jso
     return api_chat_note(r, api_add_extra(r, false, "modalities"));
 }
 
-/* "medium" is what every model does that does not know the parameter. */
-static enum gw_status read_verbosity(struct api_reading *r, const struct gw_json_node *v)
-{
-    return api_chat_note(r, gw_json_text_is(v, "medium") || api_add_extra(r, false, "verbosity"));
-}
-
 static enum gw_status read_effort(struct api_reading *r, const struct gw_json_node *v)
 {
     r->req->reasoning_effort = api_text(r, v, "reasoning_effort");
@@ -192,7 +186,7 @@ static const struct api_chat_member of_chat[] = {
     {"top_logprobs", read_top_logprobs},
     {"reasoning_effort", read_effort},
     {"modalities", read_modalities},
-    {"verbosity", read_verbosity},
+    {"verbosity", NULL}, /* a hint: how long an answer is, not what it says */
     {NULL, NULL},
 };
 

@@ -62,7 +62,7 @@ enum gw_status api_reader_whole(struct api_reader *r, struct gw_span body)
     if (!gw_json_is(root, GW_JSON_OBJECT_BEGIN) && !gw_json_is(root, GW_JSON_ARRAY_BEGIN))
         return GW_EPARSE;
     GW_TRY(r->ops->read_whole(r, root));
-    return api_emit_end(r);
+    return gw_arena_failed(r->arena) ? GW_ENOMEM : api_emit_end(r);
 }
 
 enum gw_status api_reader_event(struct api_reader *r, struct gw_span name, struct gw_span data)
@@ -79,7 +79,9 @@ enum gw_status api_reader_event(struct api_reader *r, struct gw_span name, struc
         root = NULL;
     else if (st != GW_OK)
         return st;
-    return r->ops->read_event(r, name, data, root);
+    st = r->ops->read_event(r, name, data, root);
+    /* A text that was not decoded looks like one that was not there. */
+    return st == GW_OK && gw_arena_failed(r->arena) ? GW_ENOMEM : st;
 }
 
 enum gw_status api_reader_end(struct api_reader *r)
@@ -190,6 +192,17 @@ enum gw_status api_emit_malformed(struct api_reader *r)
                                   .type = "server_error",
                                   .code = "upstream_malformed",
                                   .message = "The provider's answer is not what its API says."};
+
+    return api_emit_error(r, &f);
+}
+
+enum gw_status api_emit_unsupported(struct api_reader *r)
+{
+    const struct api_failure f = {
+        .status = 502,
+        .type = "server_error",
+        .code = "unsupported_answer",
+        .message = "The provider's answer holds a part that cannot be said in the client's API."};
 
     return api_emit_error(r, &f);
 }

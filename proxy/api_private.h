@@ -140,6 +140,8 @@ enum gw_status api_emit_end(struct api_reader *r);
 enum gw_status api_emit_truncated(struct api_reader *r);
 /* ERROR 502 "upstream_malformed": what came is no event of this dialect. */
 enum gw_status api_emit_malformed(struct api_reader *r);
+/* ERROR 502 "unsupported_answer": it holds a part that events cannot say. */
+enum gw_status api_emit_unsupported(struct api_reader *r);
 
 /* The common part of a writer. */
 struct api_writer {

@@ -17,13 +17,16 @@ static void test_arena_limit_holds(void)
     char *p = gw_arena_alloc(a, 100);
 
     CHECK(p != NULL && p[0] == 0 && p[99] == 0);
+    CHECK(!gw_arena_failed(a));
     CHECK(gw_arena_alloc(a, 1 << 20) == NULL);
+    CHECK(gw_arena_failed(a));
     CHECK(gw_arena_array(a, SIZE_MAX / 2, 4) == NULL);
     CHECK(gw_arena_alloc(a, SIZE_MAX) == NULL);
     for (int i = 0; i < 50; i++)
         CHECK(gw_arena_alloc(a, 10000) != NULL);
+    CHECK(gw_arena_failed(a));
     gw_arena_reset(a);
-    CHECK(gw_arena_used(a) == 0);
+    CHECK(gw_arena_used(a) == 0 && !gw_arena_failed(a));
     CHECK(gw_arena_alloc(a, 900000) != NULL);
     gw_arena_free(a);
     gw_arena_free(NULL);

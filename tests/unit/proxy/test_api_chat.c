@@ -113,10 +113,10 @@ static void test_settings(void)
                "'safety_identifier':'s','prompt_cache_key':'k','prompt_cache_retention':'24h'",
                " hint=user hint=metadata hint=store hint=service_tier hint=safety_identifier "
                "hint=prompt_cache_key hint=prompt_cache_retention"));
-    CHECK(with(",'logit_bias':{},'modalities':['text'],'verbosity':'medium'", ""));
+    CHECK(with(",'logit_bias':{},'modalities':['text']", ""));
     CHECK(with(",'logit_bias':{'1':1},'modalities':['text','audio'],'verbosity':'low','audio':"
                "{'voice':'v'},'prediction':{'type':'content'},'web_search_options':{'a':1}",
-               " extra=logit_bias extra=modalities extra=verbosity extra=audio extra=prediction "
+               " extra=logit_bias extra=modalities hint=verbosity extra=audio extra=prediction "
                "extra=web_search_options"));
 }
 
@@ -190,6 +190,49 @@ static void test_bad_members_are_noted(void)
                "object)"));
 }
 
+/* However little memory there is, nothing is lost silently: it is too little, or all is read. */
+static void test_little_memory(void)
+{
+    const char *body = q(
+        M "{'role':'user','n\\u0061me':'\\u0061nn','content':[{'type':'text','text':'\\u0061b'},"
+          "{'type':'image_url','image_url':{'url':'\\u0061','detail':'l\\u006fw'}},{'type':'file',"
+          "'file':{'file_data':'QQ==','filename':'\\u0061'}}]},{'role':'assistant','tool_calls':["
+          "{'id':'\\u0063','function':{'name':'\\u0066','arguments':'{}'}}]}],'stop':['\\u0061'],"
+          "'reasoning_effort':'l\\u006fw','tools':[{'function':{'name':'f','description':'\\u0061'"
+          "}}],'user':1,'top_p':'x','response_format':{'type':'json_schema','json_schema':{'name':"
+          "'\\u006e'}}}");
+    struct gw_json *json = gw_json_new();
+    struct gw_buf first = {0};
+    unsigned too_little = 0;
+
+    for (size_t size = 1 << 16; size >= 256; size -= 16) {
+        struct gw_arena *trees = gw_arena_new(1 << 20), *arena = gw_arena_new(size);
+        struct gw_json_node *root = NULL;
+        struct api_request req = {0};
+        struct gw_buf got = {0};
+        const char *param = NULL;
+        enum gw_status st;
+
+        CHECK(gw_json_tree(json, trees, gw_span_str(body), NULL, &root, NULL) == GW_OK);
+        st = api_read_request(API_CHAT, root, arena, &req, &param, NULL);
+        if (st == GW_OK) {
+            dump_request(&got, &req);
+            if (first.len == 0)
+                gw_buf_add(&first, gw_buf_span(&got));
+            CHECK(gw_span_eq(gw_buf_span(&first), gw_buf_span(&got)));
+        } else {
+            CHECK(st == GW_ENOMEM);
+            too_little++;
+        }
+        gw_buf_fini(&got);
+        gw_arena_free(arena);
+        gw_arena_free(trees);
+    }
+    CHECK(too_little > 10 && first.len > 100);
+    gw_buf_fini(&first);
+    gw_json_free(json);
+}
+
 static void test_unroutable(void)
 {
     CHECK(chat("[]", "invalid -: the body must be a JSON object"));
@@ -215,6 +258,7 @@ int main(void)
     test_settings();
     test_tools_and_formats();
     test_bad_members_are_noted();
+    test_little_memory();
     test_unroutable();
     return test_done();
 }

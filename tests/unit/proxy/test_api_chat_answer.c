@@ -108,6 +108,13 @@ static void test_tool_stream(void)
                                    FINISH("tool_calls"), "[DONE]", NULL},
                   "start(x,g) 0.0:text[ so ] 0.1:tool(c1,f)[ {} ] 0.2:tool(c2,g)[ {} ] "
                   "0.finish(tool) end"));
+    CHECK(
+        streams((const char *[]){TOOL("'index':0,'id':'','function':{'name':'f','arguments':'{}'}"),
+                                 TOOL("'index':0,'id':'','function':{'name':'f','arguments':'{}'}"),
+                                 TOOL("'index':0,'id':'','function':{'name':'f','arguments':''}"),
+                                 FINISH("stop"), "[DONE]", NULL},
+                "start(x,g) 0.0:tool(call_x00,f)[ {} ] 0.1:tool(call_x01,f)[ {} ] 0.finish(tool) "
+                "end"));
     /* The name comes after the id; calls without id get one of the answer's. */
     CHECK(streams((const char *[]){TOOL("'index':0,'id':'c1'"),
                                    TOOL("'index':0,'function':{'name':'f','arguments':'{}'}"),
@@ -157,6 +164,10 @@ static void test_streams_that_break(void)
 
 static void test_stream_errors(void)
 {
+    CHECK(breaks(
+        (const char *[]){TOOL("'index':0,'id':'c','type':'custom','custom':{'name':'f'}"), NULL},
+        "start(x,g) error(502,unsupported_answer,The provider's answer holds a part that "
+        "cannot be said in the client's API.) "));
     CHECK(breaks((const char *[]){CHUNK("{'content':'a'}"),
                                   "{'error':{'message':'slow down','type':'rate_limit_error',"
                                   "'code':'rate'}}",
@@ -182,9 +193,10 @@ static void test_whole(void)
                 "start(x,g) 0.0:reasoning[ hm ] 0.1:text[ hi ] 0.2:tool(c1,f)[ {'a':1} ] "
                 "0.3:tool(c1,f)[ ] 0.finish(tool) 1.0:refusal[ no ] 1.finish(stop) "
                 "usage(1,2,0,0,0) end"));
-    CHECK(whole("{'choices':[{'message':{'content':[{'type':'text','text':'a'},{'type':'thinking'},"
-                "{'type':'text','text':'b'}]}}],'usage':null}",
-                "start(,) 0.0:text[ a b ] 0.finish(stop) end"));
+    CHECK(whole("{'choices':[{'message':{'content':[{'type':'thinking','thinking':[{'type':'text',"
+                "'text':'t'}]},{'type':'text','text':'a'},{'type':'text','text':'b'}]}}],"
+                "'usage':null}",
+                "start(,) 0.0:reasoning[ t ] 0.1:text[ a b ] 0.finish(stop) end"));
     CHECK(whole("{'choices':[{'index':0,'message':{'content':''},'finish_reason':'strange'}]}",
                 "start(,) 0.finish(other) end"));
     CHECK(whole("{'error':{'message':'m','code':401}}", "error(401,401,m) "));
