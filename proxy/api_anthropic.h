@@ -25,7 +25,7 @@ enum gw_status anthropic_write_request(struct api_writing *w);
 /* Model settings, after the messages; check: what has no equivalent, before anything is written. */
 enum gw_status anthropic_check_settings(struct api_writing *w);
 void anthropic_write_settings(struct api_writing *w);
-/* Appends the text of arguments as a JSON object. What is none (a model's broken call) becomes {"_raw":"the text"}, so
+/* Appends the text of arguments as a JSON object. What is none in strict JSON (a model's broken call) becomes {"_raw":"the text"}, so
  * that nothing is lost; empty becomes {}. False: out of memory. */
 bool anthropic_put_input(struct gw_buf *out, struct gw_json *json, struct gw_span arguments);
 

@@ -245,6 +245,8 @@ static enum gw_status message_start(struct api_reader *r, const struct gw_json_n
 
 static enum gw_status content_block_start(struct api_reader *r, const struct gw_json_node *root)
 {
+    if (state_of(r)->finished)
+        return api_emit_malformed(r);
     GW_TRY(end_block(r));
     return read_block(r, gw_json_get(root, "content_block"));
 }

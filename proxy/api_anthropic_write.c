@@ -379,7 +379,7 @@ enum gw_status anthropic_write_request(struct api_writing *w)
 
 bool anthropic_put_input(struct gw_buf *out, struct gw_json *json, struct gw_span arguments)
 {
-    const struct gw_json_limits lenient = {0, 100000, true};
+    const struct gw_json_limits limits = {.max_keys = 100000};
     enum gw_json_type type;
     struct gw_json_tok tok;
 
@@ -387,7 +387,7 @@ bool anthropic_put_input(struct gw_buf *out, struct gw_json *json, struct gw_spa
         gw_buf_adds(out, "{}");
         return gw_buf_ok(out);
     }
-    gw_json_start(json, arguments, &lenient);
+    gw_json_start(json, arguments, &limits);
     type = gw_json_next(json, &tok);
     if (type == GW_JSON_OBJECT_BEGIN) {
         while (type != GW_JSON_END && type != GW_JSON_ERROR)

@@ -132,6 +132,9 @@ static void test_wrong_streams_end_in_errors(void)
     CHECK(says(START DELTA("0", TEXT("a")), "start(msg_1,claude-x) usage(15,1,3,2,0) " MALFORMED));
     CHECK(says(START BLOCK("0", TEXT_BLOCK) DELTA("0", JSON("{}")),
                "start(msg_1,claude-x) usage(15,1,3,2,0) 0.0:text[ " MALFORMED));
+    CHECK(says(START EV("message_delta", ",\"delta\":{\"stop_reason\":\"end_turn\"}")
+                   BLOCK("0", TEXT_BLOCK),
+               "start(msg_1,claude-x) usage(15,1,3,2,0) 0.finish(stop) " MALFORMED));
 #define LOST                                                                                       \
     "error(502,unsupported_answer,The provider's answer holds a part that cannot be said in the "  \
     "client's API.) "
