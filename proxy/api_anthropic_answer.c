@@ -199,8 +199,10 @@ static enum gw_status read_usage(struct api_reader *r, const struct gw_json_node
 {
     struct anthropic_reading *s = state_of(r);
 
+    if (!gw_json_is(usage, GW_JSON_OBJECT_BEGIN))
+        return GW_OK;
     anthropic_read_usage(usage, &s->usage);
-    return s->usage.known ? api_emit_usage(r, &s->usage) : GW_OK;
+    return api_emit_usage(r, &s->usage);
 }
 
 static enum gw_status read_failure(struct api_reader *r, const struct gw_json_node *root)
