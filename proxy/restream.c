@@ -280,6 +280,38 @@ static bool holds_piece_of(const struct restream *r, uint64_t path, unsigned fro
     return false;
 }
 
+/* Lets go what is held back of text i; it is still judged together with what comes. */
+static enum gw_status release_text(struct restream *r, unsigned i, const struct sink *to)
+{
+    struct gw_buf held = {0};
+    enum gw_status st = filter_release(r->texts[i].filter, &held);
+
+    if (st == GW_OK)
+        st = restream_own_emit(r, &r->texts[i], gw_buf_span(&held), to);
+    gw_buf_fini(&held);
+    return st;
+}
+
+/* In a chat nothing says that a content or a reasoning is over when something else of the choice begins, and clients
+ * show what they have: it is let go. Calls of tools may alternate, and nobody reads their beginnings. */
+static enum gw_status release_passed(struct restream *r, const struct sink *to)
+{
+    for (unsigned i = 0; i < r->n_texts; i++) {
+        const struct text *t = &r->texts[i];
+        bool other = false;
+
+        for (unsigned k = 0; t->nesting == 0 && k < r->ev.n_leaves && !other; k++) {
+            struct rs_text what = rs_classify(r->dialect, &r->ev, &r->ev.leaves[k]);
+
+            other = what.kind == RS_GROW && what.choice == t->choice && what.path != t->path &&
+                    r->ev.leaves[k].raw.len != 0;
+        }
+        if (other && !holds_piece_of(r, t->path, 0))
+            GW_TRY(release_text(r, i, to));
+    }
+    return GW_OK;
+}
+
 /* Texts that the event ends without a piece of them. */
 static enum gw_status end_others(struct restream *r, const struct sink *to)
 {
@@ -408,6 +440,8 @@ static enum gw_status rewrite(struct restream *r, struct gw_span name, const str
     gw_buf_clear(&r->news);
     GW_TRY(note_about(r));
     GW_TRY(end_others(r, to));
+    if (r->dialect == API_CHAT && r->cfg->scanner != NULL)
+        GW_TRY(release_passed(r, to));
     for (unsigned i = 0; i < r->ev.n_leaves; i++)
         GW_TRY(rewrite_leaf(r, i, name));
     return renumber(r);
@@ -448,14 +482,8 @@ enum gw_status restream_let_go(struct restream *r, restream_piece_fn fn, void *c
     const struct sink to = {fn, ctx};
     enum gw_status st = GW_OK;
 
-    for (unsigned i = 0; i < r->n_texts && st == GW_OK; i++) {
-        struct gw_buf held = {0};
-
-        st = filter_release(r->texts[i].filter, &held);
-        if (st == GW_OK)
-            st = restream_own_emit(r, &r->texts[i], gw_buf_span(&held), &to);
-        gw_buf_fini(&held);
-    }
+    for (unsigned i = 0; i < r->n_texts && st == GW_OK; i++)
+        st = release_text(r, i, &to);
     return st;
 }
 

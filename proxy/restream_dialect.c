@@ -203,11 +203,10 @@ static struct rs_text responses_text(const struct rs_event *ev, const struct rs_
         t.kind = type_has(ev, "audio.delta") ? RS_PASS : RS_GROW;
         t.nesting = type_has(ev, "arguments");
         t.path = path_of_type(ev);
-    } else if (gw_span_is(top_of(ev, leaf->node), "response") &&
-               !is_under(ev, leaf->node, "output")) {
-        t.kind = RS_RESTORE; /* it repeats the request: instructions, tools */
-    } else if (gw_span_is(name_of(ev, leaf->node), "name")) {
-        t.kind = RS_RESTORE;
+    } else if (gw_span_is(name_of(ev, leaf->node), "name") ||
+               (gw_span_is(top_of(ev, leaf->node), "response") &&
+                !is_under(ev, leaf->node, "output"))) {
+        t.kind = RS_RESTORE; /* beside "output" it repeats the request: instructions, tools */
     }
     return t;
 }

@@ -503,6 +503,29 @@ static void test_frames(void)
     restream_free(r);
 }
 
+/* The last word before a tool call is not kept until the end; a value over the call is still known. */
+static void test_switch(void)
+{
+    static const char *const events[] = {
+        "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"So: walk\"}}]}",
+        "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{"
+        "\"name\":\"f\",\"arguments\":\"{\"}}]}}]}",
+    };
+    const struct filter_config cfg = {.scanner = scanner, .rules = rules, .decide = decide};
+    struct restream *r = restream_new(&cfg, API_CHAT, json);
+    struct gw_buf out = {0};
+
+    CHECK(restream_data(r, GW_SPAN(""), gw_span_str(events[0]), on_piece, &out) == GW_OK);
+    CHECK(memmem(out.ptr, out.len, "walk", 4) == NULL);
+    CHECK(restream_data(r, GW_SPAN(""), gw_span_str(events[1]), on_piece, &out) == GW_OK);
+    gw_buf_adds(&out, ""); /* ends in NUL */
+    if (!CHECK(strstr(out.ptr, "+{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"walk\"}}]}") !=
+               NULL))
+        fprintf(stderr, "  got %s\n", out.ptr);
+    gw_buf_fini(&out);
+    restream_free(r);
+}
+
 int main(void)
 {
     json = gw_json_new();
@@ -519,6 +542,7 @@ int main(void)
     test_signed();
     test_whole();
     test_frames();
+    test_switch();
     dlp_vault_free(vault);
     dlp_scanner_free(scanner);
     gw_json_free(json);
