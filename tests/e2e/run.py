@@ -19,7 +19,8 @@ import threading
 import time
 import traceback
 
-from suites import run_all, run_sdk, set_up
+import matrix
+from suites import compare, run_across, run_all, run_sdk, set_up
 from world import BUILD, MAIL, PHI, ROOT, SECRET, World, check, count, skip, wait_for
 
 QUICK = "--quick" in sys.argv
@@ -31,7 +32,13 @@ def test_sdks(w, key):
     tools = set_up()
     py, node, script = tools[0], tools[1], tools[2] + "/sdk_node.mjs"
     mock = f"http://127.0.0.1:{w.mock_http}"
-    run_all(tools, "direct", mock, "key-of-the-test")
+    provider = run_all(tools, "direct", mock, "key-of-the-test")
+    before = len(w.received())
+    compare(provider, run_all(tools, "gateway", f"http://127.0.0.1:{w.port}", key))
+    run_across(tools, f"http://127.0.0.1:{w.port}", key)
+    seen = w.received()[before:]
+    check(SECRET.encode() not in seen and MAIL.encode() not in seen, "no planted value of the suites reached the provider")
+    check(key.encode() not in seen, "no client's key was forwarded by the suites")
     before, left = len(w.received()), w.received().count(b"#ABORT")
     direct = {"E2E_MODE": "direct", "OPENAI_BASE_URL": f"http://127.0.0.1:{w.port}/v1", "OPENAI_API_KEY": key}
     run_sdk("python direct", [py, os.path.join(ROOT, "tests/e2e/sdk_python.py")], direct)
@@ -448,6 +455,7 @@ def main():
         test_bad_upstream_certificate(w, key)
         test_tls_listener(w, key)
         test_drain(w, key)
+        matrix.main(10 if QUICK else 1)
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()
         for what in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer"):

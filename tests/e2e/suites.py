@@ -100,6 +100,30 @@ def run_all(tools, way, url, key, only=None):
     return seen
 
 
+# SDK, the model that decides the target, and what of its suite has an equivalent there. Through the gateway only.
+ACROSS = [("openai", model, "chat stream tools structured errors") for model in
+          ("claude-test-1", "gemini-2.5-flash", "azure-gpt", "vertex-gemini", "claude-vertex-1", "anthropic.claude-v1:0")] + \
+    [("openai", "claude-test-1", "responses"), ("openai", "gemini-2.5-flash", "responses"), ("openai", "azure-gpt", "responses completions")] + \
+    [("anthropic", model, "messages stream tools errors") for model in
+     ("gpt-4o", "gemini-2.5-flash", "azure-gpt", "vertex-gemini", "claude-vertex-1", "anthropic.claude-v1:0")] + \
+    [("gemini", model, "generate stream tools structured errors") for model in
+     ("gpt-4o", "claude-test-1", "azure-gpt", "vertex-gemini", "claude-vertex-1", "anthropic.claude-v1:0")]
+
+
+def run_across(tools, url, key, only=None):
+    """Each SDK against the targets of other kinds: its own parser judges what was translated."""
+    global once
+    jobs = []
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for sdk, model, parts in ACROSS:
+            once += 20
+            if only is None or sdk in only:
+                jobs.append((f"{sdk} to {model}", pool.submit(start, [tools[0], f"{HERE}/sdk_{sdk}.py"], {
+                    "E2E_URL": url, "E2E_KEY": key, "E2E_SUITE": sdk, "E2E_ONCE": str(once), "E2E_MODEL": model, "E2E_ONLY": parts})))
+        for name, job in jobs:
+            judge(name, job.result())
+
+
 def compare(direct, through):
     for name, got in through.items():
         check(got == direct[name], f"{name}: the same through the gateway as from the provider",

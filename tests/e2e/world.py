@@ -67,6 +67,8 @@ class World:
         ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256".split()
         run = lambda *a: subprocess.run(a, cwd=self.dir, check=True, capture_output=True)
         run("openssl", "req", "-x509", *ec, "-days", "3", "-subj", "/CN=test CA", "-keyout", "up-ca.key", "-out", "up-ca.pem")
+        run("openssl", "genrsa", "-out", "account.key", "2048")
+        run("openssl", "rsa", "-in", "account.key", "-pubout", "-out", "account.pub")
         for name, san in (("up", "DNS:api.openai.com,DNS:localhost,DNS:other.test"), ("bad", "DNS:elsewhere.test")):
             run("openssl", "req", *ec, "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".csr")
             with open(self.path("ext"), "w") as f:
@@ -78,14 +80,45 @@ class World:
         self.mock_log = self.path("mock.log")
         self.mock = subprocess.Popen(
             [BUILD + "/mock-provider", "--tls-port", "0", "--cert", self.path("up.pem"), "--key", self.path("up.key"),
-             "--log", self.mock_log], stdout=subprocess.PIPE, text=True)
+             "--log", self.mock_log, "--token-pub", self.path("account.pub")], stdout=subprocess.PIPE, text=True)
         line = self.mock.stdout.readline()
         self.mock_http, self.mock_tls = (int(n) for n in re.findall(r"=(\d+)", line))
 
+    def write_secret(self, name, text):
+        with open(self.path(name), "w") as f:
+            f.write(text)
+        os.chmod(self.path(name), 0o600)
+
+    def write_provider_keys(self):
+        """The provider's key, an AWS key pair, a service account whose tokens the mock gives."""
+        self.write_secret("provider.key", "sk-" + "provider-key-of-the-test\n")
+        self.write_secret("aws.id", "MOCKACCESS\n")
+        self.write_secret("aws.secret", "mock-secret-of-the-tests\n")
+        with open(self.path("account.key")) as f:
+            self.write_secret("account.json", json.dumps({
+                "type": "service_account", "project_id": "mock-project", "private_key_id": "1", "private_key": f.read(),
+                "client_email": "gateway@mock-project.iam.gserviceaccount.com", "client_id": "1",
+                "token_uri": f"https://localhost:{self.mock_tls}/token"}))
+
+    def server_targets(self):
+        """One target of each kind, all of them at the mock, in YAML."""
+        there = f"ca: {self.path('up-ca.pem')}, zone: approved"
+        key = f"key: file:{self.path('provider.key')}"
+        base = f"https://localhost:{self.mock_tls}"
+        return f"""
+  openai: {{ kind: openai, base_url: {base}/v1, {key}, {there},
+            models: ["gpt-4o", "gpt-*", "text-embedding-*", "omni-*", "whisper-*"],
+            default_model: gpt-4o-mini }}
+  claude: {{ kind: anthropic, base_url: {base}, {key}, {there}, models: ["claude-test-1", "claude-*"] }}
+  gemini: {{ kind: gemini, base_url: {base}, {key}, {there}, models: ["gemini-2.5-flash", "gemini-*"] }}
+  azure: {{ kind: azure, base_url: {base}, {key}, {there}, models: ["azure-*"] }}
+  vertex: {{ kind: vertex, base_url: {base}, credentials: file:{self.path('account.json')}, location: europe-west4, {there},
+            models: ["vertex-*", "claude-vertex-*"] }}
+  bedrock: {{ kind: bedrock, base_url: {base}, region: eu-central-1, access_key: file:{self.path('aws.id')},
+             secret_key: file:{self.path('aws.secret')}, {there}, models: ["anthropic.*"] }}"""
+
     def write_config(self, extra="", audit=""):
-        with open(self.path("provider.key"), "w") as f:
-            f.write("sk-" + "provider-key-of-the-test\n")
-        os.chmod(self.path("provider.key"), 0o600)
+        self.write_provider_keys()
         kafka = f", kafka: {{ brokers: '{self.brokers}', topic: ai.audit.v1 }}" if self.brokers else ""
         with open(self.path("sluice.yaml"), "w") as f:
             f.write(f"""
@@ -94,11 +127,15 @@ listen: {{ gateway: 127.0.0.1:{self.port}, proxy: 127.0.0.1:{self.proxy}, admin:
 workers: 2
 targets:
   local:  {{ kind: engine, model: {MODEL}, zone: process }}
-  openai: {{ kind: openai, base_url: https://localhost:{self.mock_tls}/v1, ca: {self.path('up-ca.pem')},
-            key: file:{self.path('provider.key')}, zone: approved, models: ["gpt-*"], default_model: gpt-4o-mini }}
+{self.server_targets()}
 routes:
   - {{ model: auto, simple: local, moderate: local, complex: openai }}
-  - {{ model: "gpt-*", to: openai }}
+  - {{ model: ["gpt-*", "text-embedding-*", "omni-*", "whisper-*"], to: openai }}
+  - {{ model: ["vertex-*", "claude-vertex-*"], to: vertex }}
+  - {{ model: "anthropic.*", to: bedrock }}
+  - {{ model: "claude-*", to: claude }}
+  - {{ model: "gemini-*", to: gemini }}
+  - {{ model: "azure-*", to: azure }}
   - {{ model: "*", to: local }}
 policy:
   - {{ name: secrets,  when: {{ class: secret }}, then: tokenize }}
@@ -123,8 +160,10 @@ drain: 20s
 
     def start(self):
         self.log = open(self.path("gateway.log"), "a")
+        # The token server's certificate is judged by the system's store, which a test cannot add to.
+        env = dict(os.environ, SSL_CERT_FILE=self.path("up-ca.pem"))
         self.gateway = subprocess.Popen([BUILD + "/sluice", "serve", "-c", self.path("sluice.yaml")],
-                                        stdout=self.log, stderr=self.log)
+                                        stdout=self.log, stderr=self.log, env=env)
         return wait_for("ready", lambda: self.admin_get("/readyz")[0] == 200 or self.gateway.poll() is not None, 60)
 
     def stop(self, sig=signal.SIGTERM, seconds=30):

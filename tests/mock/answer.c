@@ -226,7 +226,7 @@ static void error_event(struct mock_call *m)
 
     gw_buf_clear(b);
     m->event_name = NULL;
-    if (m->family == MOCK_ANTHROPIC || m->family == MOCK_BEDROCK) {
+    if (m->claude) {
         m->event_name = "error";
         gw_buf_adds(b, m->family == MOCK_BEDROCK
                            ? "{\"message\":\"Overloaded\"}"

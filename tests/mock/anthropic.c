@@ -254,6 +254,7 @@ void mock_anthropic(struct mock_call *m, struct gw_span path)
         mock_send_error(m, 400, "max_tokens: Field required");
         return;
     }
+    m->claude = true;
     mock_compose(m);
     if (m->plan.stream)
         answer_stream(m);

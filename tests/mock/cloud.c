@@ -183,6 +183,14 @@ static void answer_claude(struct mock_call *m, struct gw_span name)
     mock_anthropic(m, counts ? GW_SPAN("/messages/count_tokens") : GW_SPAN("/messages"));
 }
 
+/* The error that was asked for; Claude's have Anthropic's form here too. */
+static void send_status(struct mock_call *m, bool claude)
+{
+    if (claude)
+        m->family = MOCK_ANTHROPIC;
+    mock_send_error(m, m->plan.status, NULL);
+}
+
 static void answer_vertex(struct mock_call *m)
 {
     struct gw_span google = behind(m->path, "/publishers/google/models/"),
@@ -194,7 +202,7 @@ static void answer_vertex(struct mock_call *m)
     else if (m->bad_json)
         mock_send_error(m, 400, "Invalid JSON payload received.");
     else if (m->plan.status != 200)
-        mock_send_error(m, m->plan.status, NULL);
+        send_status(m, claude.len != 0);
     else if (google.len != 0)
         mock_gemini(m, google);
     else if (claude.len != 0)

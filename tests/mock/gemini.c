@@ -40,13 +40,17 @@ static void take_parts(struct mock_call *m, const struct gw_json_node *parts)
     if (!gw_json_is(parts, GW_JSON_ARRAY_BEGIN))
         return;
     for (const struct gw_json_node *p = parts->child; p != NULL; p = p->next) {
-        const struct gw_json_node *result = either(p, "functionResponse", "function_response");
+        const struct gw_json_node *result = either(p, "functionResponse", "function_response"),
+                                  *response = gw_json_get(result, "response"),
+                                  *text = gw_json_get(response, "result");
 
         if (result == NULL)
             continue;
         m->after_tool = true;
-        if (gw_json_get(result, "response") != NULL)
-            gw_buf_add(&m->text, gw_json_get(result, "response")->raw);
+        if (gw_json_is(text, GW_JSON_STRING))
+            gw_buf_add(&m->text, gw_json_text(text, m->arena));
+        else if (response != NULL)
+            gw_buf_add(&m->text, response->raw);
     }
 }
 

@@ -94,6 +94,7 @@ struct mock_call {
     bool dead;              /* a 200 that cannot be answered whole: cut */
     const char *event_name; /* of the event being written */
     bool named_errors;      /* stream errors have the form of Responses */
+    bool claude;            /* or of Anthropic, wherever it runs */
     unsigned sequence;      /* of the next Responses event */
     struct gw_buf data;     /* of the event being written */
 };

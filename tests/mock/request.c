@@ -112,7 +112,7 @@ void mock_read(struct mock_call *m)
     m->root = NULL;
     m->n_tools = m->n_ends = m->sequence = 0;
     m->after_tool = m->streaming = m->stopped = m->dead = m->named_errors = false;
-    m->model_fixed = m->bad_json = false;
+    m->model_fixed = m->bad_json = m->claude = false;
     m->family = MOCK_OPENAI;
     m->framing = MOCK_SSE;
     m->model = GW_SPAN("mock");
