@@ -109,7 +109,9 @@ uint32_t dlp_doc_part_at(const struct dlp_source *src, uint32_t at);
  * place, keeps the order, and sets *n. GW_ENOMEM (nothing removed). The rule:
  * (1) a finding on a JOINED leaf within one part goes: the part itself was scanned;
  * (2) a finding on a JOINED leaf goes when a finding of the same rule on one of its parts overlaps it:
- *     the value is known there, and joining only added the next part's first letters;
+ *     the value is known there, and joining only added the next part's first word. It stays, and the
+ *     one on the part goes, when what it added looks like more of the value: a token was cut whose first half is a
+ *     token by itself;
  * (3) of two findings of one rule that cover the same bytes of the body, one in a string and one in the
  *     JSON inside that string, the inner stays. */
 enum gw_status dlp_doc_dedupe(const struct dlp_doc *doc, struct dlp_finding *findings, unsigned *n);

@@ -281,9 +281,9 @@ static unsigned drop_outer(struct place *places, unsigned n, bool *drop)
     return kept;
 }
 
-/* Whether a finding of the rule overlaps the raw range. */
-static bool known(const struct place *places, unsigned n, uint32_t rule, uint32_t start,
-                  uint32_t end)
+/* A finding of the rule that overlaps the raw range, or NULL. */
+static const struct place *known(const struct place *places, unsigned n, uint32_t rule,
+                                 uint32_t start, uint32_t end)
 {
     unsigned lo = 0, hi = n;
 
@@ -295,30 +295,56 @@ static bool known(const struct place *places, unsigned n, uint32_t rule, uint32_
         else
             hi = mid;
     }
-    return lo < n && places[lo].rule == rule && places[lo].start < end;
+    return lo < n && places[lo].rule == rule && places[lo].start < end ? &places[lo] : NULL;
 }
 
-/* Rules (1) and (2). */
+/* Whether text that joining added to a known value looks like more of it, not like the next part's first word: some
+ * letters with digits or changing case among them. */
+static bool looks_like_more(struct gw_span text)
+{
+    enum { WORD = 8, LONG_WORD = 24 };
+    unsigned digits = 0, humps = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        bool upper = text.ptr[i] >= 'A' && text.ptr[i] <= 'Z';
+        bool after_lower = i > 0 && text.ptr[i - 1] >= 'a' && text.ptr[i - 1] <= 'z';
+
+        digits += text.ptr[i] >= '0' && text.ptr[i] <= '9';
+        humps += upper && after_lower;
+    }
+    return text.len >= LONG_WORD || (text.len >= WORD && digits + humps > 0);
+}
+
+/* Rules (1) and (2). Ordinary findings that a joined one replaces are dropped with it. */
 static bool joined_is_duplicate(const struct dlp_doc *doc, const struct dlp_finding *f,
-                                const struct place *places, unsigned n)
+                                const struct place *places, unsigned n, bool *drop)
 {
     const struct dlp_source *src = &doc->sources[f->leaf];
-    uint32_t first = dlp_doc_part_at(src, f->start), last = first;
+    uint32_t first = dlp_doc_part_at(src, f->start), i = first;
+    const struct place *inside = NULL; /* of the first part with a known value */
+    bool more = false;
 
-    while (last + 1 < src->n_parts && src->parts[last + 1].at < f->end)
-        last++;
-    if (first == last)
-        return true;
-    for (uint32_t i = first; i <= last; i++) {
+    for (; i < src->n_parts && src->parts[i].at < f->end; i++) {
         const struct dlp_part *p = &src->parts[i];
         uint32_t start = f->start > p->at ? f->start - p->at : 0;
         uint32_t end = f->end - p->at < p->len ? f->end - p->at : p->len;
         uint32_t raw_start, raw_end;
+        const struct place *k;
 
         dlp_map_to_body(doc, p->leaf, p->start + start, p->start + end, &raw_start, &raw_end);
-        if (known(places, n, f->rule, raw_start, raw_end))
-            return true;
+        k = known(places, n, f->rule, raw_start, raw_end);
+        if (k == NULL)
+            more = more || looks_like_more((struct gw_span){
+                               doc->leaves[f->leaf].text.ptr + p->at + start, end - start});
+        else if (k->start < raw_start || k->end > raw_end)
+            return true; /* it reaches further than the joined one */
+        else if (inside == NULL)
+            inside = k;
     }
+    if (i == first + 1 || (inside != NULL && !more))
+        return true;
+    if (inside != NULL)
+        drop[inside->finding] = true;
     return false;
 }
 
@@ -351,7 +377,7 @@ enum gw_status dlp_doc_dedupe(const struct dlp_doc *doc, struct dlp_finding *fin
     n_places = drop_outer(places, n_places, drop);
     for (unsigned i = 0; i < *n; i++)
         if (findings[i].leaf >= doc->first_joined)
-            drop[i] = joined_is_duplicate(doc, &findings[i], places, n_places);
+            drop[i] = joined_is_duplicate(doc, &findings[i], places, n_places, drop);
     for (unsigned i = 0; i < *n; i++)
         if (!drop[i])
             findings[kept++] = findings[i];

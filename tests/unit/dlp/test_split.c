@@ -11,6 +11,12 @@
 #define HALF1 "AKIAQ7ZKT"
 #define HALF2 "M4XJ2WVN3RB"
 
+/* A token whose first half is one by itself. */
+#define OPEN1                                                                                      \
+    "xoxb-681951734383-"                                                                           \
+    "4056667460"
+#define OPEN2 "669-3Za9sRck4bMtwK5yDUKi0dqr"
+
 static struct dlp_scanner *scanner;
 
 /* Scans, tokenizes everything found, checks that the texts are gone, and restores. */
@@ -33,10 +39,33 @@ static void check(const char *body, unsigned want_findings, const char *gone)
     if (!CHECK(memmem(out.ptr, out.len, gone, strlen(gone)) == NULL))
         fprintf(stderr, "  %s\n", out.ptr);
     CHECK(dlp_restore_json(vault, gw_buf_span(&out), &back, NULL) == GW_OK);
-    if (strstr(body, HALF1 "\"") == NULL) /* joined again, a cut value is in the first part */
+    if (strstr(body, HALF1 "\"") == NULL &&
+        strstr(body, OPEN1 "\"") == NULL) /* joined again, a cut value is in the first part */
         CHECK(gw_span_is(gw_buf_span(&back), body));
     gw_buf_fini(&out);
     gw_buf_fini(&back);
+    dlp_vault_free(vault);
+    gw_arena_free(arena);
+}
+
+/* What stands beside a value stays. */
+static void check_kept(const char *body, const char *kept)
+{
+    struct gw_arena *arena = gw_arena_new((size_t)16 << 20);
+    struct dlp_vault *vault = dlp_vault_new(GW_SPAN("key"));
+    struct dlp_doc *doc = NULL;
+    struct dlp_report report = {NULL, 0, 0};
+    struct gw_buf out = {0};
+    enum gw_action actions[64];
+
+    CHECK(dlp_doc_parse_json(arena, gw_span_str(body), NULL, &doc, NULL) == GW_OK);
+    CHECK(dlp_scan(scanner, dlp_rules_builtin(), doc, arena, NULL, &report) == GW_OK);
+    CHECK(report.n_findings != 0);
+    for (unsigned i = 0; i < 64; i++)
+        actions[i] = GW_ACTION_TOKENIZE;
+    CHECK(dlp_doc_edit(doc, dlp_rules_builtin(), &report, actions, vault, &out) == GW_OK);
+    CHECK(memmem(out.ptr, out.len, kept, strlen(kept)) != NULL);
+    gw_buf_fini(&out);
     dlp_vault_free(vault);
     gw_arena_free(arena);
 }
@@ -53,6 +82,10 @@ int main(void)
           1, HALF1);
     check("{\"messages\":[{\"content\":\"write to bob@example.org\"},{\"content\":\"yes\"}]}", 1,
           "bob@");
+    check("{\"content\":[{\"text\":\"key " OPEN1 "\"},{\"text\":\"" OPEN2 " end\"}]}", 1, OPEN2);
+    check("{\"content\":[{\"text\":\"key " OPEN1 "\"},{\"text\":\"" OPEN2 " end\"}]}", 1, OPEN1);
+    check_kept("{\"content\":[{\"text\":\"key " OPEN1 "-" OPEN2 "\"},{\"text\":\"Thanks a lot\"}]}",
+               "\"Thanks a");
     check("{\"arguments\":\"{\\\"note\\\":\\\"key " HALF1 HALF2 "\\\"}\"}", 1, HALF1);
     dlp_scanner_free(scanner);
     return test_done();
