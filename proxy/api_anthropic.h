@@ -53,6 +53,7 @@ struct anthropic_reading {
     bool finished;  /* FINISH was emitted */
     bool open;      /* a block is */
     bool has_input; /* of a TOOL: some of its arguments were emitted */
+    bool no_memory; /* for a text */
     enum api_block kind;
     unsigned n_blocks; /* begun so far; the open one is the last */
     struct api_usage usage;

@@ -81,7 +81,12 @@ static enum gw_status put_signature(struct api_reader *r, const char *mark,
 static struct gw_span text_of(struct api_reader *r, const struct gw_json_node *node,
                               const char *name)
 {
-    return gw_json_text(gw_json_get(node, name), r->arena);
+    const struct gw_json_node *member = gw_json_get(node, name);
+    struct gw_span text = gw_json_text(member, r->arena);
+
+    if (gw_json_is(member, GW_JSON_STRING) && text.ptr == NULL)
+        state_of(r)->no_memory = true; /* a text that is lost fails the answer */
+    return text;
 }
 
 /* What a block holds when it begins: all of it in a whole answer, mostly nothing in a stream. */
@@ -217,7 +222,7 @@ static enum gw_status read_failure(struct api_reader *r, const struct gw_json_no
 
 /* ---- whole answers and streams -------------------------------------------------------------- */
 
-enum gw_status anthropic_read_whole(struct api_reader *r, const struct gw_json_node *root)
+static enum gw_status read_message(struct api_reader *r, const struct gw_json_node *root)
 {
     const struct gw_json_node *content = gw_json_get(root, "content");
 
@@ -232,6 +237,12 @@ enum gw_status anthropic_read_whole(struct api_reader *r, const struct gw_json_n
         GW_TRY(end_block(r));
     }
     return read_finish(r, root);
+}
+
+enum gw_status anthropic_read_whole(struct api_reader *r, const struct gw_json_node *root)
+{
+    GW_TRY(read_message(r, root));
+    return state_of(r)->no_memory ? GW_ENOMEM : GW_OK;
 }
 
 static enum gw_status message_start(struct api_reader *r, const struct gw_json_node *root)
@@ -310,7 +321,10 @@ enum gw_status anthropic_read_event(struct api_reader *r, struct gw_span name, s
         if (!gw_json_text_is(type, events[i].type) &&
             !(type == NULL && gw_span_is(name, events[i].type)))
             continue;
-        return s->started || events[i].first ? events[i].read(r, root) : api_emit_malformed(r);
+        if (!s->started && !events[i].first)
+            return api_emit_malformed(r);
+        GW_TRY(events[i].read(r, root));
+        return s->no_memory ? GW_ENOMEM : GW_OK;
     }
     return GW_OK;
 }

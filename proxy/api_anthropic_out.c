@@ -12,6 +12,12 @@ static struct anthropic_writing *state_of(struct api_writer *w)
     return w->state;
 }
 
+/* "display": "omitted": a thinking block has its signature, but no text. */
+static bool hides_reasoning(const struct api_writer *w)
+{
+    return w->cfg.request != NULL && w->cfg.request->reasoning_shown == API_NO;
+}
+
 static const char *stop_reason(const struct anthropic_writing *s, enum api_finish finish)
 {
     switch (finish) {
@@ -163,7 +169,7 @@ static void stream_delta(struct api_writer *w, const struct api_event *ev, struc
 {
     struct anthropic_writing *s = state_of(w);
 
-    if (ev->text.len == 0)
+    if (ev->text.len == 0 || (ev->kind == API_BLOCK_REASONING && hides_reasoning(w)))
         return;
     if (!s->open) /* no reader does that; its text is not lost all the same */
         stream_block(w, ev, out);
@@ -242,7 +248,7 @@ static bool put_block(struct gw_buf *out, struct api_writer *w, struct gw_json *
             return false;
     } else if (b->kind == API_BLOCK_REASONING) {
         gw_buf_adds(out, "{\"type\":\"thinking\",\"thinking\":");
-        gw_buf_add_json_str(out, b->text.span);
+        gw_buf_add_json_str(out, hides_reasoning(w) ? GW_SPAN("") : b->text.span);
         gw_buf_adds(out, ",\"signature\":");
         gw_buf_add_json_str(out, b->signature.span.len != 0 ? b->signature.span
                                                             : GW_SPAN(API_MARK_NONE));

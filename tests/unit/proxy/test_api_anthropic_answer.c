@@ -303,6 +303,39 @@ static void test_reasons_are_written(void)
     gw_buf_fini(&out);
 }
 
+static void test_reasoning_is_hidden_on_request(void)
+{
+    const struct api_request asked = {.reasoning_shown = API_NO};
+    struct api_writer_config cfg = {
+        .dialect = API_ANTHROPIC, .id = "01TEST", .model = GW_SPAN("m"), .request = &asked};
+    struct gw_buf out = {0};
+
+    for (int stream_too = 0; stream_too < 2; stream_too++) {
+        struct api_writer *w;
+
+        cfg.stream = stream_too != 0;
+        w = api_writer_new(&cfg);
+        gw_buf_clear(&out);
+        put(w, &out, (struct api_event){.type = API_EVENT_START});
+        put(w, &out, (struct api_event){.type = API_EVENT_BLOCK, .kind = API_BLOCK_REASONING});
+        put(w, &out,
+            (struct api_event){
+                .type = API_EVENT_DELTA, .kind = API_BLOCK_REASONING, .text = GW_SPAN("hidden")});
+        put(w, &out,
+            (struct api_event){.type = API_EVENT_SIGNATURE,
+                               .kind = API_BLOCK_REASONING,
+                               .text = GW_SPAN("signed")});
+        put(w, &out, (struct api_event){.type = API_EVENT_BLOCK_END, .kind = API_BLOCK_REASONING});
+        put(w, &out, (struct api_event){.type = API_EVENT_FINISH, .finish = API_FINISH_STOP});
+        put(w, &out, (struct api_event){.type = API_EVENT_END});
+        api_writer_free(w);
+        CHECK(strstr(out.ptr, "\"thinking\":\"\"") != NULL);
+        CHECK(strstr(out.ptr, "\"signature\":\"signed\"") != NULL);
+        CHECK(strstr(out.ptr, "hidden") == NULL);
+    }
+    gw_buf_fini(&out);
+}
+
 /* ---- errors and what the record wants -------------------------------------------------------- */
 
 static void test_errors_are_written(void)
@@ -449,6 +482,7 @@ int main(void)
     test_streams_are_written();
     test_whole_answers_are_written();
     test_reasons_are_written();
+    test_reasoning_is_hidden_on_request();
     test_errors_are_written();
     test_errors_are_read();
     test_answers_are_looked_at();
