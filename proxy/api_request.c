@@ -213,9 +213,16 @@ struct gw_span api_object(struct api_reading *r, const struct gw_json_node *node
 
 struct gw_span api_text(struct api_reading *r, const struct gw_json_node *node, const char *path)
 {
+    struct gw_span text = gw_json_text(node, r->arena);
+
     if (!not_given(node) && node->type != GW_JSON_STRING)
         (void)api_note_bad(r, "must be a string", "%s", path);
-    return gw_json_text(node, r->arena);
+    if (gw_json_is(node, GW_JSON_STRING) && text.ptr == NULL && r->req->bad == NULL) {
+        /* Said without memory: what is written may not lack a text because it found none. */
+        r->req->bad = "the body needs more memory than a request may have";
+        r->req->bad_param = "body";
+    }
+    return text;
 }
 
 enum api_flag api_bool(struct api_reading *r, const struct gw_json_node *node, const char *path)
