@@ -13,7 +13,8 @@ struct writing {
     bool any, open;           /* a content was begun; and is not ended */
     enum api_role role;       /* of the open one */
     bool comma;               /* it has a part */
-    unsigned message;         /* being written: for messages */
+    unsigned message;         /* being written */
+    unsigned hidden;          /* messages in front that the client calls otherwise */
     struct gw_span signature; /* of Gemini's, for the part that comes next */
     bool call_signed;         /* the content has a call with a signature */
 };
@@ -26,7 +27,8 @@ static struct place in_message(const struct writing *x, const char *name)
 {
     struct place p;
 
-    snprintf(p.text, sizeof(p.text), "messages[%u].%s", x->message, name);
+    snprintf(p.text, sizeof(p.text), "messages[%u].%s",
+             x->message < x->hidden ? 0 : x->message - x->hidden, name);
     return p;
 }
 
@@ -86,7 +88,7 @@ static void write_reasoning(struct writing *x, enum api_role role, const struct 
     struct gw_span own;
 
     if (!api_own_signature(part->json, API_MARK_GEMINI, &own)) {
-        api_drop(x->w, "messages[%u].reasoning", x->message);
+        api_drop(x->w, "%s", in_message(x, "reasoning").text);
         return;
     }
     if (part->text.len != 0) {
@@ -113,9 +115,8 @@ static enum gw_status put_media(struct writing *x, const struct api_part *part)
         api_put_text(x->out, "mimeType", part->media_type);
     gw_buf_addc(x->out, '}');
     if (part->detail.len != 0 && !gw_span_is(part->detail, "auto"))
-        api_drop(x->w,
-                 part->kind == API_PART_IMAGE ? "messages[%u].detail" : "messages[%u].filename",
-                 x->message);
+        api_drop(x->w, "%s",
+                 in_message(x, part->kind == API_PART_IMAGE ? "detail" : "filename").text);
     return GW_OK;
 }
 
@@ -274,7 +275,7 @@ static enum gw_status write_part(struct writing *x, enum api_role role, const st
 static enum gw_status write_message(struct writing *x, const struct api_message *m)
 {
     if (m->name.len != 0)
-        return refuse(x, "name", NULL);
+        api_drop(x->w, "%s", in_message(x, "name").text);
     for (unsigned i = 0; i < m->n_parts; i++)
         GW_TRY(write_part(x, m->role, &m->parts[i]));
     if (x->signature.len != 0) /* of a turn that ends with it */
@@ -497,7 +498,10 @@ static enum gw_status refuse_unsayable(struct api_writing *w)
     const struct api_request *req = w->req;
 
     if (req->parallel == API_NO)
-        return api_cannot(w, "parallel_tool_calls", "its models may always call several functions");
+        return api_cannot(w,
+                          req->dialect == API_ANTHROPIC ? "tool_choice.disable_parallel_tool_use"
+                                                        : "parallel_tool_calls",
+                          "its models may always call several functions");
     if (req->min_p.len != 0)
         return api_cannot(w, "min_p", NULL);
     if (req->logprobs || req->top_logprobs.len != 0)
@@ -508,9 +512,13 @@ static enum gw_status refuse_unsayable(struct api_writing *w)
 enum gw_status gemini_write_request(struct api_writing *w)
 {
     struct writing x = {.w = w, .out = w->out};
+    const struct api_request *req = w->req;
     enum gw_status st;
 
     GW_TRY(refuse_unsayable(w));
+    if (req->dialect == API_ANTHROPIC && req->n_messages != 0 &&
+        req->messages[0].role == API_ROLE_SYSTEM)
+        x.hidden = 1; /* its "system" */
     gw_buf_addc(w->out, '{');
     st = write_messages(&x);
     if (st == GW_OK) {

@@ -123,6 +123,117 @@ static void test_calls_of_other_models(void)
     CHECK(written("tuned", body, CALLS_OUT("")));
 }
 
+/* ---- from and to the other dialects ----------------------------------------------------------- */
+
+static void test_from_chat(void)
+{
+    CHECK(
+        lab_gives(API_CHAT, API_GEMINI,
+                  q("{'model':'m','messages':[{'role':'system','content':'S'},{'role':'developer','"
+                    "content':'D'},"
+                    "{'role':'user','name':'bob','content':[{'type':'text','text':'hi'},{'type':'"
+                    "image_url','image_url':{'url':'data:image/png;base64,AAAA',"
+                    "'detail':'low'}},{'type':'image_url','image_url':{'url':'https://x/"
+                    "y.png'}},{'type':'file','file':{'filename':'a.pdf',"
+                    "'file_data':'data:application/"
+                    "pdf;base64,AAAA'}},{'type':'input_audio','input_audio':{'data':'AAAA','format'"
+                    ":'wav'}}]},"
+                    "{'role':'assistant','content':null,'tool_calls':[{'id':'c1','type':'function',"
+                    "'function':{'name':'f','arguments':'{\\'a\\': 1.0}'}},"
+                    "{'id':'c2','type':'function','function':{'name':'g','arguments':''}}]},{'role'"
+                    ":'tool','tool_call_id':'c1','content':'{\\'ok\\':true}'},"
+                    "{'role':'tool','tool_call_id':'c2','content':[{'type':'text','text':'plain'}]}"
+                    ",{'role':'assistant','content':'Done.'},"
+                    "{'role':'user','content':'Thanks'}],'tools':[{'type':'function','function':{'"
+                    "name':'f','description':'d','parameters':"
+                    "{'type':'object','x':1.0},'strict':true}}],'tool_choice':{'type':'function','"
+                    "function':{'name':'f'}},'temperature':0.20,'top_p':0.9,"
+                    "'n':2,'stop':'x','max_completion_tokens':50,'presence_penalty':0.5,'frequency_"
+                    "penalty':0.50,'seed':9007199254740993,"
+                    "'response_format':{'type':'json_schema','json_schema':{'name':'r','schema':{'"
+                    "type':'object'}}},'reasoning_effort':'low','user':'u'}"),
+                  q("{'systemInstruction':{'parts':[{'text':'S'},{'text':'D'}]},'contents':[{'"
+                    "parts':[{'text':'hi'},{'inlineData':{'data':'AAAA',"
+                    "'mimeType':'image/png'}},{'fileData':{'fileUri':'https://x/"
+                    "y.png'}},{'inlineData':{'data':'AAAA','mimeType':'application/pdf'}},"
+                    "{'inlineData':{'data':'AAAA','mimeType':'audio/"
+                    "wav'}}],'role':'user'},{'parts':[{'functionCall':{'name':'f','id':'c1','args':"
+                    "{'a': "
+                    "1.0}}},{'functionCall':{'name':'g','id':'c2','args':{}}}],'role':'model'},{'"
+                    "parts':[{'functionResponse':{'name':'f','id':'c1',"
+                    "'response':{'ok':true}}},{'functionResponse':{'name':'g','id':'c2','response':"
+                    "{'result':'plain'}}}],'role':'user'},{'parts':[{'text':"
+                    "'Done.'}],'role':'model'},{'parts':[{'text':'Thanks'}],'role':'user'}],'tools'"
+                    ":[{'functionDeclarations':[{'name':'f','description':'d',"
+                    "'parametersJsonSchema':{'type':'object','x':1.0}}]}],'toolConfig':{'"
+                    "functionCallingConfig':{'mode':'ANY','allowedFunctionNames':['f']}},"
+                    "'generationConfig':{'temperature':0.20,'topP':0.9,'candidateCount':2,'"
+                    "maxOutputTokens':50,'stopSequences':['x'],'presencePenalty':0.5,"
+                    "'frequencyPenalty':0.50,'seed':9007199254740993,'responseMimeType':'"
+                    "application/json','responseJsonSchema':{'type':'object'},"
+                    "'thinkingConfig':{'thinkingLevel':'LOW'}}}"),
+                  "user, messages[2].name, messages[2].detail, messages[2].filename, "
+                  "tools[0].strict, response_format.json_schema.name"));
+}
+
+static bool chat_refused(const char *messages, const char *more, const char *param)
+{
+    char body[512];
+
+    snprintf(body, sizeof(body), "{'model':'m','messages':[%s]%s}", messages, more);
+    return lab_refuses(API_CHAT, API_GEMINI, q(body), GW_EUNSUPPORTED, param);
+}
+
+static void test_refused_of_chat(void)
+{
+    static const char user[] = "{'role':'user','content':'hi'}";
+
+    CHECK(chat_refused(user, ",'parallel_tool_calls':false", "parallel_tool_calls"));
+    CHECK(chat_refused(user, ",'logprobs':true", "logprobs"));
+    CHECK(chat_refused(user, ",'min_p':0.1", "min_p"));
+    CHECK(chat_refused(user, ",'logit_bias':{'1':2}", "logit_bias"));
+    CHECK(chat_refused("{'role':'system','content':'S'}", "", "messages"));
+    CHECK(chat_refused("{'role':'user','content':'hi'},{'role':'system','content':'S'}", "",
+                       "messages[1].role"));
+    CHECK(chat_refused("{'role':'tool','tool_call_id':'x','content':'r'}", "",
+                       "messages[0].tool_call_id"));
+    CHECK(lab_refuses(
+        API_ANTHROPIC, API_GEMINI,
+        q("{'model':'m','max_tokens':9,'system':'S','messages':[{'role':'user','content':"
+          "[{'type':'tool_result','tool_use_id':'x','content':'r'}]}]}"),
+        GW_EUNSUPPORTED, "messages[0].tool_call_id"));
+    CHECK(lab_refuses(
+        API_ANTHROPIC, API_GEMINI,
+        q("{'model':'m','max_tokens':9,'messages':[{'role':'user','content':'hi'}],'tools':"
+          "[{'name':'f','input_schema':{}}],'tool_choice':{'type':'auto','disable_parallel_tool_"
+          "use':true}}"),
+        GW_EUNSUPPORTED, "tool_choice.disable_parallel_tool_use"));
+}
+
+static void test_to_chat(void)
+{
+    CHECK(lab_gives(API_GEMINI, API_CHAT,
+                    q("{'systemInstruction':{'parts':[{'text':'S'}]},'contents':[{'role':'user','"
+                      "parts':[{'text':'hi'},"
+                      "{'inlineData':{'mimeType':'image/"
+                      "png','data':'-_-_'}}]},{'role':'model','parts':[{'functionCall':{'name':'f',"
+                      "'args':{'a': 1.0}}}]},"
+                      "{'role':'user','parts':[{'functionResponse':{'name':'f','response':{'output'"
+                      ":'r'}}}]}],'tools':[{'functionDeclarations':[{'name':'f',"
+                      "'parameters':{'type':'OBJECT'}}]}],'generationConfig':{'maxOutputTokens':50,"
+                      "'temperature':0.20,'stopSequences':['x']}}"),
+                    q("{'model':'m2','messages':[{'role':'system','content':'S'},{'role':'user','"
+                      "content':[{'type':'text','text':'hi'},"
+                      "{'type':'image_url','image_url':{'url':'data:image/png;base64,+/+/"
+                      "'}}]},{'role':'assistant','content':null,'tool_calls':["
+                      "{'type':'function','id':'call_0','function':{'name':'f','arguments':'{\\'"
+                      "a\\': 1.0}'}}]},{'role':'tool','tool_call_id':'call_0',"
+                      "'content':'r'}],'tools':[{'type':'function','function':{'name':'f','"
+                      "parameters':{'type':'object'}}}],'max_tokens':50,"
+                      "'temperature':0.20,'stop':['x']}"),
+                    ""));
+}
+
 /* ---- hostile ---------------------------------------------------------------------------------- */
 
 static const char rich[] =
@@ -233,6 +344,9 @@ static void test_deep_schemas(void)
 
 int main(void)
 {
+    test_from_chat();
+    test_refused_of_chat();
+    test_to_chat();
     test_efforts_by_model();
     test_calls_of_other_models();
     test_values_of_other_types();
