@@ -226,6 +226,8 @@ def texts(node, out):
 
 def text_of(cell, raw):
     out = []
+    if cell.dialect == "other":
+        return raw.decode("utf-8", "replace")
     if not cell.stream:
         texts(json.loads(raw), out)
         return "".join(out)
@@ -271,6 +273,70 @@ def ask(port, key, cells):
 
 
 # ---- the run --------------------------------------------------------------------------------------
+
+# ---- other endpoints --------------------------------------------------------------------------------
+
+def form(fields):
+    """A multipart body: {name: text or (file name, text)}."""
+    mark, out = "----planted", b""
+    for name, value in fields.items():
+        file, text = value if isinstance(value, tuple) else (None, value)
+        more = f'; filename="{file}"\r\nContent-Type: text/plain' if file else ""
+        out += f'--{mark}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{text}\r\n'.encode()
+    return f"multipart/form-data; boundary={mark}", out + f"--{mark}--\r\n".encode()
+
+
+def other_requests(cell):
+    """{endpoint: (path, content type, body)} for what is not a chat."""
+    say, text = f"cell-{cell.number}. ", cell.sentence
+    as_json = lambda **body: ("application/json", json.dumps(body).encode())
+    return {
+        "embeddings": ("/v1/embeddings", *as_json(model="text-embedding-3-small", input=[say, text], dimensions=4)),
+        "moderations": ("/v1/moderations", *as_json(model="omni-moderation-latest", input=say + text)),
+        "images": ("/v1/images/generations", *as_json(model="gpt-image-1", prompt=say + text)),
+        "upload": ("/v1/files", *form({"purpose": "assistants", "file": ("notes.txt", say + text)})),
+        "file name": ("/v1/files", *form({"purpose": "assistants", "file": (text.replace("\n", " ").replace('"', ""), say)})),
+        "form field": ("/v1/audio/transcriptions", *form({"model": "whisper-1", "prompt": say + text, "file": ("a.txt", "RIFF")})),
+        "count_tokens": ("/v1/messages/count_tokens", *as_json(model="claude-test-1", messages=[{"role": "user", "content": say + text}])),
+        "countTokens": ("/v1beta/models/gemini-2.5-flash:countTokens", *as_json(contents=[{"parts": [{"text": say + text}]}])),
+        "embedContent": ("/v1beta/models/gemini-2.5-flash:embedContent", *as_json(content={"parts": [{"text": say + text}]})),
+        "unknown path": ("/v1/rerank", *as_json(model="gpt-4o", query="[[mock echo=1]] " + say + text, documents=["one"])),
+    }
+
+
+OTHERS = ("embeddings", "moderations", "images", "upload", "file name", "form field", "count_tokens", "countTokens", "embedContent",
+          "unknown path")
+
+
+def plan_others(key, first, step):
+    cells = []
+    for endpoint in OTHERS:
+        for name, value, words in PLANTED[::step]:
+            cell = Cell(first + len(cells), "other", endpoint, False, name, value, words.format(value))
+            path, kind, body = other_requests(cell)[endpoint]
+            headers = {"Content-Type": kind, "Authorization": "Bearer " + key}
+            if "messages" in path:
+                headers["anthropic-version"] = "2023-06-01"
+            if "v1beta" in path:
+                headers = {"Content-Type": kind, "x-goog-api-key": key}
+            cell.request = path, headers, body
+            cells.append(cell)
+    return cells
+
+
+def judge_others(cells):
+    print("other endpoints: kept from the provider / sent, and how many were answered with 200")
+    for endpoint in OTHERS:
+        here = [c for c in cells if c.carrier == endpoint]
+        leaks = [f"{c.name}: {c.leaked}" for c in here if c.leaked is not None]
+        print(f"{endpoint:22}{f'{len(here) - len(leaks)}/{len(here)} ({sum(c.status == 200 for c in here)})':>13}")
+        check(not leaks, f"matrix: {endpoint}: nothing planted reaches the provider", leaks[:4])
+        odd = [(c.name, c.status, c.text[:200]) for c in here if c.status not in (200, 403)]
+        check(not odd, f"matrix: {endpoint}: answered", odd[:3])
+    lost = [(c.name, c.text[-200:]) for c in cells if c.carrier in ("unknown path", "images") and c.status == 200 and not holds(c)]
+    check(not lost, "matrix: an unknown path and a revised prompt give back what they were sent", lost[:2])
+    print(flush=True)
+
 
 def found_by_rules():
     lines = "".join(json.dumps({"id": name, "text": words.format(value)}) + "\n" for name, value, words in PLANTED)
@@ -342,19 +408,38 @@ def holds(cell):
     return there(cell.value) or cell.carrier == "split" and all(there(half) for half in value_halves(cell))
 
 
+def probe(w):
+    """The judge must see a value that is sent past the gateway, or its silence says nothing."""
+    before = os.path.getsize(w.mock_log)
+    cells = []
+    for carrier in ("user", "escaped", "query", "arguments", "split"):
+        cell = Cell(len(cells), "chat", carrier, False, *PLANTED[0][:2], PLANTED[0][2].format(PLANTED[0][1]))
+        cell.request = request_of(cell, "key")
+        cells.append(cell)
+    ask(w.mock_http, "key", cells)
+    with open(w.mock_log, "rb") as f:
+        f.seek(before)
+        look_for_leaks(cells, f.read())
+    check(all(c.leaked for c in cells), "matrix: values sent past the gateway are noticed", [c.carrier for c in cells if not c.leaked])
+
+
 def run(w, key, step):
+    probe(w)
     begin = time.time()
     before = os.path.getsize(w.mock_log)
     cells = plan(key, step)
-    threads = [threading.Thread(target=ask, args=(w.port, key, cells[i::THREADS])) for i in range(THREADS)]
+    others = plan_others(key, len(DIALECTS) * len(CARRIERS) * 2 * len(PLANTED), step)
+    asked = cells + others
+    threads = [threading.Thread(target=ask, args=(w.port, key, asked[i::THREADS])) for i in range(THREADS)]
     [t.start() for t in threads]
     [t.join() for t in threads]
     took = time.time() - begin
     with open(w.mock_log, "rb") as f:
         f.seek(before)
-        received = look_for_leaks(cells, f.read())
+        received = look_for_leaks(asked, f.read())
     table(cells)
-    print(f"{len(cells)} requests in {took:.1f} s, {received} reached the provider", flush=True)
+    judge_others(others)
+    print(f"{len(asked)} requests in {took:.1f} s, {received} reached the provider", flush=True)
     for dialect in DIALECTS:
         for carrier in CARRIERS:
             here = [c for c in cells if c.dialect == dialect and c.carrier == carrier]
@@ -368,7 +453,7 @@ def run(w, key, step):
                 lost = [(c.name, c.stream, c.text[-300:]) for c in here if c.status == 200 and not holds(c)]
                 check(not lost, f"matrix: {dialect}, {carrier}: given back", lost[:2])
     check(took < 60, "matrix: within 60 s", took)
-    check(received > len(cells) * 0.8, "matrix: most requests reach the provider", (received, len(cells)))
+    check(received > len(cells) * 0.8, "matrix: most requests reach the provider", (received, len(asked)))
 
 
 POLICY = "[secret, pii, financial]"

@@ -36,6 +36,8 @@ def test_sdks(w, key):
     before = len(w.received())
     compare(provider, run_all(tools, "gateway", f"http://127.0.0.1:{w.port}", key))
     run_across(tools, f"http://127.0.0.1:{w.port}", key)
+    run_sdk("the local model", [tools[0], os.path.join(ROOT, "tests/e2e/sdk_local.py")],
+            {"E2E_URL": f"http://127.0.0.1:{w.port}", "E2E_KEY": key})
     seen = w.received()[before:]
     check(SECRET.encode() not in seen and MAIL.encode() not in seen, "no planted value of the suites reached the provider")
     check(key.encode() not in seen, "no client's key was forwarded by the suites")

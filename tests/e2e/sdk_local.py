@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""The model in the gateway's own process, asked in every dialect by that dialect's SDK: the same answer, whole and streamed.
+See sdk.py."""
+import anthropic
+import openai
+from google import genai
+from google.genai import types
+
+from sdk import KEY, URL, check, raises, run, same
+
+MODEL, QUESTION, ANSWER = "local", "What is the capital of France?", "The capital of France is Paris."
+client = openai.OpenAI(base_url=URL + "/v1", api_key=KEY, max_retries=0, timeout=60)
+claude = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=0, timeout=60)
+gemini = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=URL, timeout=60000))
+USER = [{"role": "user", "content": QUESTION}]
+
+
+def chat():
+    ask = lambda **more: client.chat.completions.create(model=MODEL, messages=USER, max_tokens=20, temperature=0, **more)
+    answer = ask()
+    same("local, chat", answer.choices[0].message.content, ANSWER)
+    check(answer.usage.prompt_tokens > 0 and answer.usage.completion_tokens > 0 and answer.choices[0].finish_reason == "stop",
+          "local, chat: usage and finish reason", answer)
+    same("local, chat, streamed", "".join(e.choices[0].delta.content or "" for e in ask(stream=True) if e.choices), ANSWER)
+    check(ask(extra_body={"max_tokens": 2}).choices[0].finish_reason == "length", "local, chat: max_tokens ends it")
+
+
+def completions():
+    answer = client.completions.create(model=MODEL, prompt=QUESTION, max_tokens=8, temperature=0)
+    streamed = "".join(e.choices[0].text for e in client.completions.create(
+        model=MODEL, prompt=QUESTION, max_tokens=8, temperature=0, stream=True) if e.choices)
+    check(answer.choices[0].text and streamed == answer.choices[0].text, "local, completions: streamed as whole", (answer, streamed))
+
+
+def responses():
+    ask = lambda **more: client.responses.create(model=MODEL, input=QUESTION, max_output_tokens=20, temperature=0, **more)
+    answer = ask()
+    same("local, responses", answer.output_text, ANSWER)
+    check(answer.status == "completed" and answer.usage.output_tokens > 0, "local, responses: status and usage", answer)
+    same("local, responses, streamed", "".join(e.delta for e in ask(stream=True) if e.type == "response.output_text.delta"), ANSWER)
+
+
+def messages():
+    ask = dict(model=MODEL, max_tokens=20, messages=USER, extra_body={"temperature": 0})
+    answer = claude.messages.create(**ask)
+    same("local, messages", answer.content[0].text, ANSWER)
+    check(answer.stop_reason == "end_turn" and answer.usage.output_tokens > 0, "local, messages: stop and usage", answer)
+    with claude.messages.stream(**ask) as s:
+        same("local, messages, streamed", "".join(s.text_stream), ANSWER)
+    check(claude.messages.create(**{**ask, "max_tokens": 2}).stop_reason == "max_tokens", "local, messages: max_tokens ends it")
+    check(claude.messages.count_tokens(model=MODEL, messages=USER).input_tokens > 5, "local, count_tokens")
+
+
+def generate():
+    config = types.GenerateContentConfig(max_output_tokens=20, temperature=0)
+    answer = gemini.models.generate_content(model=MODEL, contents=QUESTION, config=config)
+    same("local, generateContent", answer.text, ANSWER)
+    check(answer.usage_metadata.candidates_token_count > 0, "local, generateContent: usage", answer)
+    same("local, generateContent, streamed", "".join(p.text or "" for p in gemini.models.generate_content_stream(
+        model=MODEL, contents=QUESTION, config=config)), ANSWER)
+    check(gemini.models.count_tokens(model=MODEL, contents=QUESTION).total_tokens > 5, "local, countTokens")
+
+
+def refusals():
+    raises("local: a bad parameter is named", openai.BadRequestError, lambda: client.chat.completions.create(
+        model=MODEL, messages=USER, temperature=9), lambda e: e.param == "temperature")
+    raises("local, messages: a bad parameter is 400", anthropic.BadRequestError, lambda: claude.messages.create(
+        model=MODEL, messages=USER, max_tokens=9, extra_body={"temperature": 9}))
+
+
+if __name__ == "__main__":
+    run(chat, completions, responses, messages, generate, refusals)
