@@ -165,7 +165,8 @@ static enum gw_status read_tensors(struct safetensors *s, const struct gw_json_n
         t->name = name.ptr == NULL ? name : gw_arena_copy(s->arena, name);
         if (t->name.ptr == NULL)
             return gw_fail(err, GW_ENOMEM, "out of memory");
-        GW_TRY(read_tensor(t, m, data, err));
+        if (read_tensor(t, m, data, err) != GW_OK)
+            return gw_fail_prefix(err, "tensor %zu of the header", s->n_tensors);
         s->n_tensors++;
     }
     return check_places(s, data.len, err);
@@ -195,11 +196,13 @@ static enum gw_status parse(struct safetensors *s, struct gw_json *json, struct 
 enum gw_status safetensors_open_memory(struct gw_span data, struct safetensors **out,
                                        struct gw_err *err)
 {
+    struct gw_err local = {0};
     struct safetensors *s = calloc(1, sizeof(*s));
     struct gw_arena *tree = gw_arena_new(MAX_TREE_BYTES);
     struct gw_json *json = gw_json_new();
     enum gw_status st = GW_ENOMEM;
 
+    err = err != NULL ? err : &local; /* prefixes need one */
     if (s != NULL) {
         s->file = data;
         s->arena = gw_arena_new(2 * (size_t)MAX_HEADER_BYTES);

@@ -14,6 +14,12 @@
 
 #define MODEL "models/all-minilm-l6-v2"
 
+/* With a sanitizer a step is up to a hundred times slower: fewer vectors, all the ids. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { N_CHECKED = 40 };
+#else
+enum { N_CHECKED = 200 };
+#endif
 enum { N_ROWS = 200, N_DIMS = 384, N_SCALAR = 12, BATCH = 32 };
 
 struct golden {
@@ -128,8 +134,8 @@ static bool embed(struct engine_embed_chan *ch, unsigned from, unsigned n,
     if (!CHECK(engine_embed_submit(ch, texts, n, 0, ev, &id, &err) == GW_OK))
         return false;
     while (!engine_embed_chan_next(ch, ev))
-        if (poll(&p, 1, 240000) <= 0)
-            return CHECK(!"an event in time");
+        if (!CHECK(poll(&p, 1, 240000) > 0))
+            return false;
     return CHECK(ev->status == GW_OK && ev->n_texts == n && ev->n_dims == N_DIMS);
 }
 
@@ -147,7 +153,7 @@ static double distance(const float *got, const double *want)
     return 1 - dot / sqrt(a * b);
 }
 
-/* The first n sentences in requests of BATCH; all of *vectors is set when n is N_ROWS. */
+/* The first n sentences in requests of BATCH; *vectors gets them. */
 static void test_vectors(struct engine_embed_chan *ch, const char *name, unsigned n, float *vectors)
 {
     double worst = 0;
@@ -178,9 +184,9 @@ static void test_vectors(struct engine_embed_chan *ch, const char *name, unsigne
 }
 
 /* Alone a text has the same bits as in company. */
-static void test_company(struct engine_embed_chan *ch, const float *vectors)
+static void test_company(struct engine_embed_chan *ch, const float *vectors, unsigned n)
 {
-    for (unsigned i = 0; i < N_ROWS; i += 17) {
+    for (unsigned i = 0; i < n; i += 17) {
         struct engine_embed_event ev;
 
         if (embed(ch, i, 1, &ev))
@@ -207,8 +213,7 @@ static void test_table(const char *name, unsigned n)
           info.max_tokens == 256 && info.n_layers == 6 && strcmp(info.quant, "F32") == 0);
     struct engine_embed_chan *ch = engine_embed_chan_new(e);
     test_vectors(ch, name, n, vectors);
-    if (n == N_ROWS)
-        test_company(ch, vectors);
+    test_company(ch, vectors, n);
     engine_embed_chan_free(ch);
     engine_embedder_close(e);
     free(vectors);
@@ -230,7 +235,7 @@ int main(void)
     test_ids();
     for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         if (kern_ops_exact(tables[i]) != NULL)
-            test_table(tables[i], i == 0 ? N_SCALAR : N_ROWS);
+            test_table(tables[i], i == 0 ? N_SCALAR : N_CHECKED);
         else
             test_skip("a table of kernels: this CPU lacks the instructions");
     }

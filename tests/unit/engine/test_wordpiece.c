@@ -148,19 +148,19 @@ static void test_fold_char(void)
     CHECK(fold_char(0xF900, out, &n) == FOLD_ALONE && n == 1 && out[0] == 0x8C48);
     CHECK(fold_char(0xD800, out, &n) == FOLD_DROP && fold_char(0x110000, out, &n) == FOLD_DROP);
     CHECK(fold_char(UINT32_MAX, out, &n) == FOLD_DROP && n == 0);
-    for (uint32_t cp = 0; cp < 0x110000; cp++) { /* a folded character stays as it is */
+    unsigned lost = 0, unstable = 0;
+    for (uint32_t cp = 0; cp < 0x110000; cp++) {
         enum fold_class c = fold_char(cp, out, &n);
 
-        if ((n != 0) != (c == FOLD_WORD || c == FOLD_ALONE))
-            CHECK(!"characters exactly when some are left");
+        lost += (n != 0) != (c == FOLD_WORD || c == FOLD_ALONE);
         for (unsigned i = 0; i < n; i++) {
             uint32_t again[FOLD_MAX];
             unsigned m = 0;
 
-            if (fold_char(out[i], again, &m) != c || m != 1 || again[0] != out[i])
-                CHECK(!"folding twice is folding once");
+            unstable += fold_char(out[i], again, &m) != c || m != 1 || again[0] != out[i];
         }
     }
+    CHECK(lost == 0 && unstable == 0); /* folding twice is folding once */
 }
 
 /* Exactly as many tokens as there is room for, and one more. */
