@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { MAX_CALLS = 256, MAX_WAITING_BYTES = 16 << 20 };
+enum { MAX_CALLS = 256, MAX_HELD_BYTES = 16 << 20 };
 
 /* Where in a JSON object a text has come that arrives in pieces. */
 struct progress {
@@ -28,8 +28,7 @@ struct api_chat_choice {
     struct call *calls, *last; /* in the order they began; those before `at` are closed */
     struct call *at;           /* the open one, or the next to be opened */
     unsigned n_calls;
-    size_t waiting; /* bytes */
-    char tag[24];   /* of the answer's id, for ids that calls lack */
+    char tag[24]; /* of the answer's id, for ids that calls lack */
 };
 
 struct api_chat_choice *api_chat_choice_new(struct api_reader *r, unsigned index,
@@ -64,6 +63,21 @@ void api_chat_choice_free(struct api_chat_choice *c)
         free(call);
     }
     free(c);
+}
+
+static struct api_chat_reading *state_of(const struct api_chat_choice *c)
+{
+    return c->r->state;
+}
+
+/* Keeps text of a call; above the limit the answer ends with an error. */
+static enum gw_status hold(const struct api_chat_choice *c, struct gw_buf *b, struct gw_span text)
+{
+    if (text.len > MAX_HELD_BYTES - state_of(c)->held)
+        return api_emit_malformed(c->r);
+    gw_buf_add(b, text);
+    state_of(c)->held += text.len;
+    return gw_buf_ok(b) ? GW_OK : GW_ENOMEM;
 }
 
 /* ---- progress --------------------------------------------------------------------------- */
@@ -133,7 +147,7 @@ static enum gw_status open_call(struct api_chat_choice *c)
     GW_TRY(close_block(c));
     GW_TRY(open_block(c, API_BLOCK_TOOL, gw_buf_span(&call->id), gw_buf_span(&call->name)));
     call->opened = true;
-    c->waiting -= text.len;
+    state_of(c)->held -= text.len;
     GW_TRY(api_emit_delta(c->r, c->index, c->n_blocks, API_BLOCK_TOOL, text));
     gw_buf_fini(&call->waiting);
     return GW_OK;
@@ -238,11 +252,7 @@ static enum gw_status add_arguments(struct api_chat_choice *c, struct call *call
     follow(&call->progress, text);
     if (call->opened)
         return api_emit_delta(c->r, c->index, c->n_blocks, API_BLOCK_TOOL, text);
-    if (text.len > MAX_WAITING_BYTES - c->waiting)
-        return api_emit_malformed(c->r);
-    gw_buf_add(&call->waiting, text);
-    c->waiting += text.len;
-    return gw_buf_ok(&call->waiting) ? GW_OK : GW_ENOMEM;
+    return hold(c, &call->waiting, text);
 }
 
 /* Arguments are text; an object itself, as some servers write it, is as good. */
@@ -266,11 +276,9 @@ static enum gw_status add_delta(struct api_chat_choice *c, const struct delta *d
     if (call == NULL)
         return GW_ENOMEM;
     if (!call->opened && call->id.len == 0)
-        gw_buf_add(&call->id, d->id);
+        GW_TRY(hold(c, &call->id, d->id));
     if (!call->opened && call->name.len == 0)
-        gw_buf_add(&call->name, d->name);
-    if (!gw_buf_ok(&call->id) || !gw_buf_ok(&call->name))
-        return GW_ENOMEM;
+        GW_TRY(hold(c, &call->name, d->name));
     GW_TRY(add_arguments(c, call, d->text));
     return advance(c, false);
 }

@@ -2,7 +2,7 @@
  *
  * OpenAI's deltas name what they belong to (content, refusal, a tool call's index) and may go to and fro; blocks of events
  * follow one another. A tool call is a block until its arguments are a complete object; what comes for another call before
- * that waits in memory, at most 16 MiB a choice and 256 calls, and follows when the first is complete or the choice ends. */
+ * that waits in memory, at most 16 MiB an answer and 256 calls a choice, and follows when the first is complete or the choice ends. */
 #ifndef PROXY_API_CHAT_BLOCKS_H
 #define PROXY_API_CHAT_BLOCKS_H
 

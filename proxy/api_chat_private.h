@@ -48,6 +48,7 @@ enum gw_status api_chat_write_common(struct api_writing *w);
 struct api_chat_choice; /* api_chat_blocks.h */
 struct api_chat_reading {
     struct api_chat_choice *choices[API_MAX_CHOICES]; /* NULL: nothing came for it */
+    size_t held; /* bytes of all calls that are kept in memory */
 };
 enum gw_status api_chat_read_whole(struct api_reader *r, const struct gw_json_node *root);
 enum gw_status api_chat_read_event(struct api_reader *r, struct gw_span name, struct gw_span data,

@@ -361,11 +361,29 @@ static void test_cut_anywhere(void)
     gw_buf_fini(&text);
 }
 
-/* What waits for an open call is bounded. */
+/* What waits for an open call is bounded: in bytes, of all choices together, and in calls. */
 static void test_waiting_is_bounded(void)
 {
-    struct gw_buf text = {0};
+    struct gw_buf text = {0}, piece = {0};
     struct lab_answer a;
+
+    for (unsigned i = 0; i < 1 << 17; i++)
+        gw_buf_adds(&piece, "12345678");
+    for (unsigned i = 0; i < 17; i++) {
+        gw_buf_printf(&text,
+                      "data: {\"choices\":[{\"index\":%u,\"delta\":{\"tool_calls\":["
+                      "{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"{\"}},"
+                      "{\"index\":1,\"function\":{\"name\":\"g\",\"arguments\":\"",
+                      i);
+        gw_buf_add(&text, gw_buf_span(&piece));
+        gw_buf_adds(&text, "\"}}]}}]}\n\n");
+    }
+    lab_answer(API_CHAT, API_CHAT, text.ptr, stream, &a);
+    CHECK(a.st == GW_OK && strstr(a.events.ptr, "15.0:tool(") != NULL);
+    CHECK(a.st == GW_OK && strstr(a.events.ptr, "upstream_malformed") != NULL);
+    lab_forget_answer(&a);
+    gw_buf_fini(&piece);
+    gw_buf_clear(&text);
 
     gw_buf_printf(&text, "data: %s\n\n",
                   q(TOOL("'index':0,'id':'a','function':{'name':'f','arguments':'{'}")));
