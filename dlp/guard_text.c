@@ -145,10 +145,11 @@ bool guard_text_add(struct guard_text *t, struct gw_span bytes, bool last)
 
 void guard_text_pass(struct guard_text *t, size_t to, struct gw_buf *sink)
 {
-    struct gw_span bytes = {t->text.ptr + t->out, to - t->out};
+    struct gw_span bytes;
 
     if (to <= t->out)
         return;
+    bytes = (struct gw_span){t->text.ptr + t->out, to - t->out};
     if (t->nested) {
         size_t n = 0;
 
