@@ -209,7 +209,8 @@ static void apply(struct restream *r, struct gw_buf *out)
         if (s->start < from) /* inside of one that is gone */
             continue;
         gw_buf_add(out, (struct gw_span){r->ev.data.ptr + from, s->start - from});
-        gw_buf_add(out, (struct gw_span){r->news.ptr + s->at, s->len});
+        if (s->len != 0)
+            gw_buf_add(out, (struct gw_span){r->news.ptr + s->at, s->len});
         from = s->end;
     }
     gw_buf_add(out, gw_span_from(r->ev.data, from));
