@@ -36,6 +36,7 @@ void dlp_scanner_free(struct dlp_scanner *s)
     free(s->state);
     free(s->memo);
     free(s->matches);
+    scan_pairs_free(s->pairs);
     free(s);
 }
 

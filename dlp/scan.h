@@ -21,6 +21,8 @@ struct scan_match {
     uint8_t confidence;
 };
 
+struct scan_pairs;
+
 struct dlp_scanner {
     struct dlp_finding
         *found; /* of the current leaf, then resolved; all leaves one after another */
@@ -34,8 +36,9 @@ struct dlp_scanner {
     uint32_t epoch;
     struct scan_match *matches; /* of a growing text */
     unsigned n_matches, cap_matches;
-    unsigned only_rule; /* examples: try this rule (index + 1) and no other; 0: all */
-    bool every_byte;    /* tests: try every pattern everywhere instead of asking the prefilter */
+    struct scan_pairs *pairs; /* NULL: not asked for yet */
+    unsigned only_rule;       /* examples: try this rule (index + 1) and no other; 0: all */
+    bool every_byte; /* tests: try every pattern everywhere instead of asking the prefilter */
     uint32_t places[PREFILTER_CHUNK + PREFILTER_SLACK];
 };
 
@@ -93,5 +96,10 @@ void scan_note(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
 /* The first place from `from` on where a match may begin that more text could bring about, lengthen or undo; the text's
  * length when there is none. *hint: the pattern that said so, tried first the next time. */
 size_t scan_first_live(struct scan_leaf *x, size_t from, uint32_t *hint);
+
+/* The patterns of x's rules that a text beginning with these two bytes can match: of those that begin only where a word
+ * does, or the others. NULL: not known, try them all. Valid until the next call. */
+const uint16_t *scan_pairs_get(struct scan_leaf *x, bool at_word, const char *two, unsigned *n);
+void scan_pairs_free(struct scan_pairs *p); /* p may be NULL */
 
 #endif

@@ -105,14 +105,22 @@ static bool is_live(struct scan_leaf *x, uint32_t pattern, size_t at)
            scan_boundary_after(p->after, x->text, at + m.len);
 }
 
-static bool any_live(struct scan_leaf *x, const struct bundle_starts *starts, size_t at,
-                     uint32_t *hint)
+/* Is any pattern of one kind live there? */
+static bool any_live(struct scan_leaf *x, bool at_word, size_t at, uint32_t *hint)
 {
+    const struct bundle_starts *starts = at_word ? &x->rules->at_word : &x->rules->anywhere;
     unsigned char first = (unsigned char)x->text.ptr[at];
+    const uint32_t *all = starts->items + starts->first[first];
+    const uint16_t *some = NULL;
+    unsigned n = starts->first[first + 1] - starts->first[first];
 
-    for (unsigned i = starts->first[first]; i < starts->first[first + 1]; i++) {
-        if (is_live(x, starts->items[i], at)) {
-            *hint = starts->items[i];
+    if (x->text.len - at >= 2)
+        some = scan_pairs_get(x, at_word, x->text.ptr + at, &n);
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t pattern = some != NULL ? some[i] : all[i];
+
+        if (is_live(x, pattern, at)) {
+            *hint = pattern;
             return true;
         }
     }
@@ -137,7 +145,6 @@ static bool hint_holds(struct scan_leaf *x, size_t at, uint32_t hint)
 
 size_t scan_first_live(struct scan_leaf *x, size_t from, uint32_t *hint)
 {
-    const struct dlp_rules *r = x->rules;
     size_t at = from;
 
     if (at < x->text.len && hint_holds(x, at, *hint))
@@ -149,7 +156,7 @@ size_t scan_first_live(struct scan_leaf *x, size_t from, uint32_t *hint)
             x->st = GW_ELIMIT;
             break;
         }
-        if ((!inside && any_live(x, &r->at_word, at, hint)) || any_live(x, &r->anywhere, at, hint))
+        if ((!inside && any_live(x, true, at, hint)) || any_live(x, false, at, hint))
             break;
     }
     return at;

@@ -494,12 +494,17 @@ enum gw_status restream_let_go(struct restream *r, restream_piece_fn fn, void *c
 struct sse_sink {
     const struct sse_event *ev; /* NULL: pieces of our own only */
     struct gw_buf *out;
+    bool *cut; /* the last event that was written has no end */
 };
 
 static enum gw_status to_sse(void *ctx, const struct restream_piece *p)
 {
     const struct sse_sink *to = ctx;
 
+    if (p->own &&
+        *to->cut) /* a stream that broke off: without an end, ours would be a part of it */
+        gw_buf_adds(to->out, "\n\n");
+    *to->cut = !p->own && !to->ev->ended;
     if (p->own)
         sse_write(to->out, p->name, p->data);
     else if (p->same)
@@ -511,15 +516,15 @@ static enum gw_status to_sse(void *ctx, const struct restream_piece *p)
 
 enum gw_status restream_event(struct restream *r, const struct sse_event *ev, struct gw_buf *out)
 {
-    return restream_data(r, ev->name, ev->data, to_sse, &(struct sse_sink){ev, out});
+    return restream_data(r, ev->name, ev->data, to_sse, &(struct sse_sink){ev, out, &r->cut});
 }
 
 enum gw_status restream_finish(struct restream *r, struct gw_buf *out)
 {
-    return restream_end(r, to_sse, &(struct sse_sink){NULL, out});
+    return restream_end(r, to_sse, &(struct sse_sink){NULL, out, &r->cut});
 }
 
 enum gw_status restream_release(struct restream *r, struct gw_buf *out)
 {
-    return restream_let_go(r, to_sse, &(struct sse_sink){NULL, out});
+    return restream_let_go(r, to_sse, &(struct sse_sink){NULL, out, &r->cut});
 }

@@ -52,6 +52,7 @@ struct restream {
     struct gw_buf about;  /* Gemini: members that every event repeats */
     uint64_t next_number; /* Responses: of the next event */
     uint64_t n_own;       /* events of our own so far */
+    bool cut;             /* the last event that went out has no end */
     unsigned n_restored;  /* in texts that are complete */
 };
 
