@@ -10,6 +10,9 @@
 #include "base/clock.h"
 #include "engine/embed_private.h"
 
+/* Text that is turned into tokens between two steps: who is being computed waits that long. */
+enum { ENCODE_BYTES = 1 << 20 };
+
 /* ---- the end of a request ------------------------------------------------------------------ */
 
 /* Hands the event over and lets go of the request. Counted out first: who has the event may ask again at once. */
@@ -137,18 +140,21 @@ static void admit(struct engine_embedder *e, struct embed_req *r)
         add(e, r);
 }
 
-/* Takes all requests; waits for one when there is nothing to do. False when the embedder closes. */
+/* Takes the waiting requests; waits for one when there is nothing to do. False when the embedder closes. */
 static bool take_requests(struct engine_embedder *e)
 {
     struct embed_req *r;
+    size_t bytes = 0;
 
     if (e->first == NULL) {
         if (gw_queue_wait(e->cmds, &r, -1) != GW_OK)
             return false;
         admit(e, r);
     }
-    while (!atomic_load(&e->quit) && gw_queue_pop(e->cmds, &r) == GW_OK)
+    while (bytes < ENCODE_BYTES && !atomic_load(&e->quit) && gw_queue_pop(e->cmds, &r) == GW_OK) {
+        bytes += r->n_bytes;
         admit(e, r);
+    }
     return !atomic_load(&e->quit);
 }
 

@@ -104,6 +104,8 @@ int models_pull(int argc, char **argv)
     if (argc - optind > 1)
         return models_usage("pull takes one model");
     known = models_known(argv[optind]); /* NULL at the end of argv: the default */
+    if (known == NULL && strchr(argv[optind], ':') == NULL)
+        return models_usage("that is neither a source nor the name of a model that pull knows");
     job.source = known != NULL ? known->source : argv[optind];
     if (known != NULL && job.sha256 == NULL)
         job.sha256 = known->sha256;
