@@ -18,6 +18,7 @@ import time
 import urllib.parse
 
 from planted import PLANTED
+from wire import text_of
 from world import BUILD, World, check, count
 
 CARRIERS = ("system", "user", "part", "tool", "arguments", "result", "metadata", "unknown", "key", "number", "split", "query", "escaped")
@@ -211,32 +212,8 @@ def request_of(cell, key):
 
 # ---- answers --------------------------------------------------------------------------------------
 
-def texts(node, out):
-    """The texts of an answer or an event: what SDKs show to a person."""
-    if isinstance(node, list):
-        for one in node:
-            texts(one, out)
-    elif isinstance(node, dict):
-        for k, v in node.items():
-            if isinstance(v, str) and k in ("content", "text", "delta"):
-                out.append(v)
-            elif isinstance(v, (dict, list)) and k not in ("response", "item", "part", "metadata", "tools", "usage"):
-                texts(v, out)
-
-
-def text_of(cell, raw):
-    out = []
-    if cell.dialect == "other":
-        return raw.decode("utf-8", "replace")
-    if not cell.stream:
-        texts(json.loads(raw), out)
-        return "".join(out)
-    for line in raw.decode("utf-8", "replace").splitlines():
-        if line.startswith("data: {"):
-            event = json.loads(line[6:])
-            if not str(event.get("type", "")).endswith((".done", ".completed")):
-                texts(event, out)
-    return "".join(out)
+def shown(cell, raw):
+    return raw.decode("utf-8", "replace") if cell.dialect == "other" else text_of(raw, cell.stream)
 
 
 def codings(value):
@@ -264,7 +241,7 @@ def ask(port, key, cells):
                 r = conn.getresponse()
                 raw = r.read()
                 cell.status = r.status
-                cell.text = text_of(cell, raw) if r.status == 200 else raw.decode("utf-8", "replace")
+                cell.text = shown(cell, raw) if r.status == 200 else raw.decode("utf-8", "replace")
                 break
             except (OSError, http.client.HTTPException, ValueError) as e:
                 conn.close()

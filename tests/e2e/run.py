@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 
+import complaints
 import matrix
 from suites import compare, run_across, run_all, run_sdk, set_up
 from world import BUILD, MAIL, PHI, ROOT, SECRET, World, check, count, skip, wait_for
@@ -458,6 +459,7 @@ def main():
         test_tls_listener(w, key)
         test_drain(w, key)
         matrix.main(10 if QUICK else 1)
+        complaints.main()
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()
         for what in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer"):

@@ -6,7 +6,8 @@
  * An answer is made whole, as a list of events, and sent by provider.c at the pace that was asked for. One thread.
  *
  * Behaviour is chosen by `[[mock key=value ...]]` anywhere in the body:
- *   say=echo|fox|body  the answer: the last user text (default), words (default in --bench), or the body as received
+ *   say=echo|fox|body|leak  the answer: the last user text (default), words (default in --bench), the body as received,
+ *                      or a text with a key and an address that nobody sent
  *   words=N            length of say=fox, 16
  *   ttft=MS interval=MS  delays before the first byte and between events
  *   piece=N            bytes of text an event (default: a word)
@@ -42,7 +43,7 @@ enum mock_family {
     MOCK_BEDROCK
 };
 enum mock_framing { MOCK_SSE, MOCK_ARRAY, MOCK_AWS };
-enum mock_say { MOCK_ECHO, MOCK_FOX, MOCK_BODY };
+enum mock_say { MOCK_ECHO, MOCK_FOX, MOCK_BODY, MOCK_LEAK };
 
 /* What the answer to one request is made of. */
 struct mock_plan {

@@ -7,6 +7,14 @@
 
 #define MAX_ONCE 4096
 
+/* Made up, and in two pieces so that no scanner of repositories takes them for live ones. */
+#define LEAKED_KEY                                                                                 \
+    "AKIA"                                                                                         \
+    "Z7RTLQ4MNXVB2KWE"
+#define LEAKED_MAIL                                                                                \
+    "erika.muster@"                                                                                \
+    "kanzlei-muster-berlin.de"
+
 static unsigned char once_seen[MAX_ONCE]; /* failures given, by ID */
 
 static struct gw_span find(struct gw_span in, struct gw_span what)
@@ -74,6 +82,8 @@ static void read_plan(struct mock_call *m)
         p->say = MOCK_FOX;
     else if (gw_span_starts(say, GW_SPAN("body")))
         p->say = MOCK_BODY;
+    else if (gw_span_starts(say, GW_SPAN("leak")))
+        p->say = MOCK_LEAK;
     p->status = 200;
     p->words = 16;
     p->n = 1;
@@ -209,6 +219,8 @@ void mock_compose(struct mock_call *m)
             gw_buf_adds(&m->text, fox[i % 8]);
     if (m->plan.say == MOCK_BODY)
         gw_buf_add(&m->text, m->body);
+    if (m->plan.say == MOCK_LEAK)
+        gw_buf_adds(&m->text, "Take " LEAKED_KEY " and write to " LEAKED_MAIL " soon.");
     if (m->plan.think) {
         gw_buf_adds(&m->thought, "The user says: ");
         gw_buf_add(&m->thought, gw_buf_span(&m->text));
