@@ -206,8 +206,10 @@ void dlp_guard_free(struct dlp_guard *g); /* wipes; g may be NULL */
 /* Feeds decoded text and appends to out what can go. GW_EDENIED: blocked, nothing more may go; GW_ELIMIT, GW_ENOMEM:
  * unknown, so nothing more may go either. */
 enum gw_status dlp_guard_feed(struct dlp_guard *g, struct gw_span text, struct gw_buf *out);
-/* Ends the text: judges and appends the rest. */
+/* Ends the text: judges and appends the rest. The guard can be fed a new text afterwards. */
 enum gw_status dlp_guard_finish(struct dlp_guard *g, struct gw_buf *out);
+/* Feeds the last piece and ends the text: as both of the above, and much faster for a long piece. */
+enum gw_status dlp_guard_last(struct dlp_guard *g, struct gw_span text, struct gw_buf *out);
 size_t dlp_guard_held(const struct dlp_guard *g); /* bytes held back */
 /* Lets go what is held back although it may begin a finding: later text is judged together with it, and what is left of
  * the value is hidden. */

@@ -455,13 +455,18 @@ enum gw_status dlp_guard_feed(struct dlp_guard *g, struct gw_span text, struct g
     return GW_OK;
 }
 
-enum gw_status dlp_guard_finish(struct dlp_guard *g, struct gw_buf *out)
+enum gw_status dlp_guard_last(struct dlp_guard *g, struct gw_span text, struct gw_buf *out)
 {
-    if (!guard_text_add(&g->t, (struct gw_span){NULL, 0}, true))
+    if (!guard_text_add(&g->t, text, true))
         return GW_ENOMEM;
-    GW_TRY(step(g, 0, true, out));
+    GW_TRY(step(g, text.len, true, out));
     start_anew(g);
     return GW_OK;
+}
+
+enum gw_status dlp_guard_finish(struct dlp_guard *g, struct gw_buf *out)
+{
+    return dlp_guard_last(g, (struct gw_span){NULL, 0}, out);
 }
 
 enum gw_status dlp_guard_release(struct dlp_guard *g, struct gw_buf *out)

@@ -73,6 +73,16 @@ enum gw_status filter_finish(struct filter *f, struct gw_buf *out)
     return pass_on(f, true, out);
 }
 
+enum gw_status filter_last(struct filter *f, struct gw_span text, struct gw_buf *out)
+{
+    if (f->guard == NULL) {
+        GW_TRY(filter_feed(f, text, out));
+        return filter_finish(f, out);
+    }
+    GW_TRY(dlp_guard_last(f->guard, text, &f->guarded));
+    return pass_on(f, true, out);
+}
+
 size_t filter_held(const struct filter *f)
 {
     size_t n = f->guard == NULL ? 0 : dlp_guard_held(f->guard);

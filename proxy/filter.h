@@ -32,6 +32,8 @@ void filter_free(struct filter *f); /* wipes; f may be NULL */
 enum gw_status filter_feed(struct filter *f, struct gw_span text, struct gw_buf *out);
 /* The text is complete: appends the rest. */
 enum gw_status filter_finish(struct filter *f, struct gw_buf *out);
+/* Feeds the last piece and ends the text; for a text that comes whole. */
+enum gw_status filter_last(struct filter *f, struct gw_span text, struct gw_buf *out);
 /* Bytes held back; and releases them although they may be the beginning of a finding (a timer's decision): what follows
  * is still judged together with them. */
 size_t filter_held(const struct filter *f);

@@ -355,9 +355,7 @@ static enum gw_status feed_whole(struct restream *r, const struct rs_text *what,
     enum gw_status st = GW_ENOMEM;
 
     if (f != NULL)
-        st = filter_feed(f, text, now);
-    if (st == GW_OK)
-        st = filter_finish(f, now);
+        st = filter_last(f, text, now);
     if (f != NULL)
         r->n_restored += filter_restored(f);
     filter_free(f);
@@ -371,7 +369,7 @@ static enum gw_status empty_spots(struct restream *r, int64_t choice)
         struct rs_spot *s = &r->ev.spots[i];
         size_t at = r->news.len;
 
-        if (s->end <= s->start || rs_choice(r->dialect, &r->ev, s->node) != choice)
+        if (s->json || s->end <= s->start || rs_choice(r->dialect, &r->ev, s->node) != choice)
             continue;
         gw_buf_adds(&r->news, r->dialect == API_RESPONSES ? "[]" : "null");
         GW_TRY(splice(r, s->start, s->end, at));
@@ -414,6 +412,39 @@ static enum gw_status rewrite_leaf(struct restream *r, unsigned i, struct gw_spa
     return st;
 }
 
+/* An object of anything goes through a filter as the JSON text that it is. */
+static enum gw_status rewrite_json(struct restream *r, const struct rs_spot *s)
+{
+    const struct rs_text what = {.kind = RS_WHOLE, .nesting = 1};
+    struct gw_span text = {r->ev.data.ptr + s->start, s->end - s->start};
+    size_t at = r->news.len;
+    enum gw_status st = feed_whole(r, &what, text, &r->news);
+
+    if (st != GW_OK || !gw_buf_ok(&r->news))
+        return st != GW_OK ? st : GW_ENOMEM;
+    if (gw_span_eq(text, (struct gw_span){r->news.ptr + at, r->news.len - at}))
+        return GW_OK;
+    return splice(r, s->start, s->end, at);
+}
+
+/* An event that could not be read cannot be changed either: with a finding that would have to be hidden it ends the
+ * stream. */
+static enum gw_status check_odd(struct restream *r, struct gw_span data)
+{
+    struct gw_buf now = {0};
+    struct filter *f;
+    enum gw_status st = GW_ENOMEM;
+
+    if (r->cfg->scanner == NULL)
+        return GW_OK;
+    f = filter_new(&r->signed_, 1);
+    if (f != NULL)
+        st = filter_last(f, data, &now);
+    filter_free(f);
+    gw_buf_fini(&now);
+    return st;
+}
+
 /* Gemini says these in every event; so do we. */
 static enum gw_status note_about(struct restream *r)
 {
@@ -445,6 +476,9 @@ static enum gw_status rewrite(struct restream *r, struct gw_span name, const str
         GW_TRY(release_passed(r, to));
     for (unsigned i = 0; i < r->ev.n_leaves; i++)
         GW_TRY(rewrite_leaf(r, i, name));
+    for (unsigned i = 0; i < r->ev.n_spots; i++)
+        if (r->ev.spots[i].json)
+            GW_TRY(rewrite_json(r, &r->ev.spots[i]));
     return renumber(r);
 }
 
@@ -458,7 +492,11 @@ enum gw_status restream_data(struct restream *r, struct gw_span name, struct gw_
 
     if (gw_span_is(data, "[DONE]"))
         GW_TRY(end_all(r, &to));
-    if (data.len == 0 || !rs_read(&r->ev, r->json, data))
+    if (data.len != 0 && !rs_read(r->dialect, &r->ev, r->json, data)) {
+        GW_TRY(check_odd(r, data));
+        return fn(ctx, &same);
+    }
+    if (data.len == 0)
         return fn(ctx, &same);
     st = rewrite(r, name, &to);
     if (st == GW_OK && r->n_splices == 0)

@@ -66,6 +66,23 @@ int64_t rs_choice(enum api_dialect d, const struct rs_event *ev, int node)
     }
 }
 
+bool rs_is_json(enum api_dialect d, const struct rs_event *ev, int node)
+{
+    if (d == API_ANTHROPIC)
+        return rs_key_is(ev, node, "input") &&
+               rs_key_is(ev, ev->nodes[node].parent, "content_block");
+    return d == API_GEMINI && rs_key_is(ev, node, "args") &&
+           rs_key_is(ev, ev->nodes[node].parent, "functionCall");
+}
+
+static bool is_in_json(enum api_dialect d, const struct rs_event *ev, int node)
+{
+    for (node = node < 0 ? node : ev->nodes[node].parent; node >= 0; node = ev->nodes[node].parent)
+        if (rs_is_json(d, ev, node))
+            return true;
+    return false;
+}
+
 /* ---- paths --------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t h, const void *bytes, size_t n)
@@ -219,10 +236,8 @@ static struct rs_text anthropic_text(const struct rs_event *ev, const struct rs_
     struct rs_text t = plain(ev, leaf, block || delta ? RS_WHOLE : RS_RESTORE);
 
     t.choice = ev->index;
-    if (is_under(ev, leaf->node, "input")) { /* whatever a tool takes */
-        t.kind = RS_WHOLE;
-        return t;
-    }
+    if (is_in_json(API_ANTHROPIC, ev, leaf->node)) /* taken as a whole */
+        t.kind = RS_PASS;
     if (t.kind == RS_PASS || !(block || delta))
         return t;
     if (gw_span_is(name, "name"))
@@ -245,8 +260,8 @@ static struct rs_text gemini_text(const struct rs_event *ev, const struct rs_lea
 
     t.choice = rs_choice(API_GEMINI, ev, leaf->node);
     t.nesting = 0;
-    if (is_under(ev, leaf->node, "args")) {
-        t.kind = RS_WHOLE;
+    if (is_in_json(API_GEMINI, ev, leaf->node)) { /* taken as a whole */
+        t.kind = RS_PASS;
     } else if (chosen && gw_span_is(name, "name")) {
         t.kind = RS_RESTORE;
     } else if (chosen && gw_span_is(name, "text") && parent >= 0 &&

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 struct walk {
+    enum api_dialect dialect;
     int stack[RS_MAX_DEPTH + 1]; /* node of each open container; [0] is the root's */
     bool is_array[RS_MAX_DEPTH + 1];
     int64_t position[RS_MAX_DEPTH + 1]; /* elements seen in an array */
@@ -95,10 +96,18 @@ static void note_number(struct rs_event *ev, const struct walk *w, const struct 
         ev->summary_index = v;
 }
 
-static void open_spot(struct rs_event *ev, const struct gw_json_tok *tok, int node)
+/* False: no room for one that must not be forgotten. */
+static bool open_spot(struct rs_event *ev, const struct walk *w, const struct gw_json_tok *tok,
+                      int node)
 {
-    if (ev->n_spots < RS_MAX_SPOTS && rs_key_is(ev, node, "logprobs"))
-        ev->spots[ev->n_spots++] = (struct rs_spot){.start = tok->start, .node = node};
+    bool json = rs_is_json(w->dialect, ev, node);
+
+    if (!json && !rs_key_is(ev, node, "logprobs"))
+        return true;
+    if (ev->n_spots == RS_MAX_SPOTS)
+        return !json;
+    ev->spots[ev->n_spots++] = (struct rs_spot){.start = tok->start, .node = node, .json = json};
+    return true;
 }
 
 static void close_spot(struct rs_event *ev, const struct gw_json_tok *tok, int node)
@@ -137,9 +146,8 @@ static bool on_token(struct rs_event *ev, struct walk *w, const struct gw_json_t
     case GW_JSON_OBJECT_BEGIN:
     case GW_JSON_ARRAY_BEGIN:
         node = value_node(ev, w);
-        if (node == -2 || w->depth == RS_MAX_DEPTH)
+        if (node == -2 || w->depth == RS_MAX_DEPTH || !open_spot(ev, w, tok, node))
             return false;
-        open_spot(ev, tok, node);
         w->depth++;
         w->stack[w->depth] = node;
         w->is_array[w->depth] = tok->type == GW_JSON_ARRAY_BEGIN;
@@ -165,11 +173,11 @@ static bool on_token(struct rs_event *ev, struct walk *w, const struct gw_json_t
     }
 }
 
-bool rs_read(struct rs_event *ev, struct gw_json *json, struct gw_span data)
+bool rs_read(enum api_dialect d, struct rs_event *ev, struct gw_json *json, struct gw_span data)
 {
     const struct gw_json_limits lenient = {RS_MAX_DEPTH, 100000, true};
     const struct gw_span none = {NULL, 0};
-    struct walk w = {.depth = 0};
+    struct walk w = {.dialect = d};
     struct gw_json_tok tok;
 
     ev->data = data;

@@ -24,10 +24,13 @@ struct rs_leaf {
     bool escaped;
 };
 
-/* Bytes of the data that repeat a text in another form and go when it changes ("logprobs"). */
+/* A value in the data that is taken as a whole. */
 struct rs_spot {
-    size_t start, end;
+    size_t start, end; /* bytes */
     int node;
+    bool
+        json; /* an object of anything, a JSON text of its own (a call's arguments); else it repeats a text in another
+                  form and goes when that changes ("logprobs") */
 };
 
 struct rs_event {
@@ -61,8 +64,8 @@ struct rs_text {
     bool thought;     /* Gemini */
 };
 
-/* Reads data. False when it is not JSON, or too odd to be an event: it is passed on as it is. */
-bool rs_read(struct rs_event *ev, struct gw_json *json, struct gw_span data);
+/* Reads data. False when it is not JSON, or too odd to be an event: nothing in it can be changed then. */
+bool rs_read(enum api_dialect d, struct rs_event *ev, struct gw_json *json, struct gw_span data);
 void rs_event_fini(struct rs_event *ev);
 
 struct rs_text rs_classify(enum api_dialect d, const struct rs_event *ev,
@@ -70,6 +73,9 @@ struct rs_text rs_classify(enum api_dialect d, const struct rs_event *ev,
 
 /* Does the event end that text (of that path and choice), whether it holds a piece of it or not? */
 bool rs_ends(enum api_dialect d, const struct rs_event *ev, uint64_t path, int64_t choice);
+
+/* Is the node an object that a tool takes, whatever is in it? */
+bool rs_is_json(enum api_dialect d, const struct rs_event *ev, int node);
 
 /* The choice that a node belongs to, or RS_NO_INDEX. */
 int64_t rs_choice(enum api_dialect d, const struct rs_event *ev, int node);

@@ -73,6 +73,20 @@ static struct result in_two(struct gw_span text, size_t cut, enum gw_action acti
     return r;
 }
 
+/* Fed and ended at once, from the cut on. */
+static struct result at_last(struct gw_span text, size_t cut, enum gw_action action,
+                             unsigned nesting)
+{
+    struct result r = {.action = action};
+    struct dlp_guard *g = dlp_guard_new(scanner, rules, NULL, nesting, decide, &r);
+
+    feed(g, &r, (struct gw_span){text.ptr, cut});
+    if (r.st == GW_OK)
+        r.st = dlp_guard_last(g, gw_span_from(text, cut), &r.out);
+    dlp_guard_free(g);
+    return r;
+}
+
 /* In pieces of 1 to most bytes, from a generator. */
 static struct result in_pieces(struct gw_span text, unsigned most, uint32_t seed,
                                enum gw_action action, unsigned nesting)
@@ -122,6 +136,8 @@ static bool cuts_agree(struct gw_span text, enum gw_action action, unsigned nest
     struct result a = whole(text, action, nesting);
     bool ok = check_same(text, &a, in_pieces(text, 1, 1, action, nesting), "one byte at a time");
 
+    ok = ok && check_same(text, &a, at_last(text, 0, action, nesting), "at once") &&
+         check_same(text, &a, at_last(text, text.len / 2, action, nesting), "half at once");
     for (unsigned i = 0; i < 6 && ok; i++)
         ok = check_same(text, &a, in_pieces(text, 3 + 7 * i, i, action, nesting), "pieces");
     for (size_t cut = 0; everywhere && cut <= text.len && ok; cut++)

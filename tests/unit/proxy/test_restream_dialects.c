@@ -444,6 +444,27 @@ static void test_whole(void)
                    "\"thoughtSignature\":\"%s\"}]}}]}\n\n",
                    mail, key);
     check_event(API_GEMINI, in, want);
+    /* Names and numbers are judged, too. */
+    (void)snprintf(in, sizeof(in),
+                   "data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"args\":{"
+                   "\"%s\":{\"args\":[1.50,{}]},\"to\":\"a\\n%s\"}}}]}}]}\n\n",
+                   key, placeholder);
+    (void)snprintf(want, sizeof(want),
+                   "data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"args\":{"
+                   "\"********************\":{\"args\":[1.50,{}]},\"to\":\"a\\n%s\"}}}]}}]}\n\n",
+                   mail);
+    check_event(API_GEMINI, in, want);
+    (void)snprintf(
+        in, sizeof(in),
+        "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":"
+        "\"tool_use\",\"input\":{\"id\":\"%s\"}}}\n\n",
+        placeholder);
+    (void)snprintf(
+        want, sizeof(want),
+        "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":"
+        "\"tool_use\",\"input\":{\"id\":\"%s\"}}}\n\n",
+        mail);
+    check_event(API_ANTHROPIC, in, want);
     /* What repeats the request is restored and not judged. */
     (void)snprintf(in, sizeof(in),
                    "data: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{"
@@ -503,6 +524,21 @@ static void test_frames(void)
     restream_free(r);
 }
 
+/* An event that is no JSON cannot be changed: it goes as it is, or ends the stream. */
+static void test_odd(void)
+{
+    struct run run = {0};
+    char in[256];
+
+    action = GW_ACTION_MASK;
+    check_event(API_CHAT, "data: {\"broken\":\n\n: ping\n\n", "data: {\"broken\":\n\n: ping\n\n");
+    (void)snprintf(in, sizeof(in), "data: {\"broken\": \"\\n%s\n\n", key);
+    CHECK(pass(gw_span_str(in), API_CHAT, true, &run) == GW_EDENIED && run.out.len == 0);
+    CHECK(pass(gw_span_str(in), API_CHAT, false, &run) == GW_OK);
+    CHECK(gw_span_is(gw_buf_span(&run.out), in));
+    gw_buf_fini(&run.out);
+}
+
 /* The last word before a tool call is not kept until the end; a value over the call is still known. */
 static void test_switch(void)
 {
@@ -542,6 +578,7 @@ int main(void)
     test_signed();
     test_whole();
     test_frames();
+    test_odd();
     test_switch();
     dlp_vault_free(vault);
     dlp_scanner_free(scanner);
