@@ -97,11 +97,10 @@ struct api_extra {
  * that is only forwarded leaves the judgement to the provider. */
 struct api_request {
     enum api_dialect dialect;
-    struct gw_span model; /* Gemini: from the path, set by the caller */
-    bool stream;          /* Gemini: from the path, set by the caller */
-    bool include_usage;   /* in streams; dialects that always do: true */
-    bool
-        legacy_functions; /* OpenAI's "functions" stand in tools: the answer must call them in their old form */
+    struct gw_span model;  /* Gemini: from the path, set by the caller */
+    bool stream;           /* Gemini: from the path, set by the caller */
+    bool include_usage;    /* in streams; dialects that always do: true */
+    bool legacy_functions; /* OpenAI's "functions" stand in tools: answers call in that form */
     struct api_message *messages;
     unsigned n_messages;
     struct api_tool *tools;
@@ -263,9 +262,8 @@ struct api_writer_config {
     const char *id;       /* of the request, a ULID: ids are made from it */
     int64_t created;      /* seconds since 1970 */
     struct gw_span model; /* what START does not say */
-    const struct api_request
-        *request; /* Responses repeats parts of it, Chat looks for legacy_functions; may be NULL;
-                                          must outlive the writer */
+    /* Responses repeats parts of it, Chat looks for legacy_functions. May be NULL; must outlive the writer. */
+    const struct api_request *request;
 };
 struct api_writer *api_writer_new(const struct api_writer_config *cfg); /* NULL: out of memory */
 void api_writer_free(struct api_writer *w);                             /* w may be NULL */
