@@ -95,7 +95,8 @@ enum gw_status api_write_request(enum api_dialect d, const struct api_request *r
     st = judge_extras(&w);
     if (st == GW_OK)
         st = ops->write_request(&w);
-    if (st == GW_OK && (gw_arena_failed(arena) || !gw_buf_ok(out) || (dropped != NULL && !gw_buf_ok(dropped))))
+    if (st == GW_OK &&
+        (gw_arena_failed(arena) || !gw_buf_ok(out) || (dropped != NULL && !gw_buf_ok(dropped))))
         st = api_no_memory(err);
     if (st != GW_OK) {
         cut_back(out, n_out);
