@@ -1,4 +1,7 @@
-/* proxy/local.c - runs chat requests of every dialect on the engine: its tokens become events. Worker's thread. */
+/* proxy/local.c - runs chat requests of every dialect on the engine: its text becomes events. Worker's thread.
+ *
+ * An event that is given may end the request (the client left, policy blocked), which cancels the attempt. So while
+ * events are given the request is held, and a cancelled attempt is freed by who gives. */
 #include "proxy/local.h"
 
 #include <stdlib.h>
@@ -7,6 +10,7 @@
 #include "base/clock.h"
 #include "proxy/count_tokens.h"
 #include "proxy/local_embed.h"
+#include "proxy/local_tools.h"
 #include "proxy/request_private.h"
 #include "proxy/worker.h"
 
@@ -16,13 +20,16 @@ struct attempt {
     struct req *req;
     struct engine_chan *chan;
     uint64_t id;
-    struct gw_buf text; /* what the client has not been given yet */
+    struct gw_buf text;        /* what the parser has not been given yet */
+    struct local_parse *parse; /* of text into blocks */
     unsigned prompt_tokens;
     bool stream, began, paused;
+    bool giving, canceled;
 };
 
 static void attempt_free(struct attempt *a)
 {
+    local_parse_free(a->parse);
     gw_buf_fini(&a->text);
     free(a);
 }
@@ -50,6 +57,32 @@ static enum gw_status read_asked(struct req *req, struct local_request *out, str
     return local_read(&edited, req->arena, out, &req->error_param, err);
 }
 
+static enum gw_status on_block(void *ctx, const struct api_event *ev);
+
+/* NULL: out of memory. */
+static struct attempt *attempt_new(struct req *req, unsigned target,
+                                   const struct local_request *local)
+{
+    struct attempt *a = calloc(1, sizeof(*a));
+    const struct local_parse_config cfg = {.tools = local->tools,
+                                           .n_tools = local->n_tools,
+                                           .single = local->single,
+                                           .id = req->id,
+                                           .fn = on_block,
+                                           .ctx = a};
+
+    if (a == NULL)
+        return NULL;
+    a->req = req;
+    a->chan = req->w->engines[target];
+    a->stream = req->asked.stream;
+    a->parse = local_parse_new(&cfg);
+    if (a->parse != NULL)
+        return a;
+    free(a);
+    return NULL;
+}
+
 static enum gw_status start_chat(struct req *req, unsigned target, struct gw_err *err)
 {
     struct local_request local;
@@ -59,12 +92,9 @@ static enum gw_status start_chat(struct req *req, unsigned target, struct gw_err
     GW_TRY(read_asked(req, &local, err));
     if (req->w->engines[target] == NULL)
         return gw_fail(err, GW_EAGAIN, "the local model is not loaded");
-    a = calloc(1, sizeof(*a));
+    a = attempt_new(req, target, &local);
     if (a == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
-    a->req = req;
-    a->chan = req->w->engines[target];
-    a->stream = req->asked.stream;
     local.params.deadline_ns = gw_clock_ns() + (uint64_t)MAX_LOCAL_MS * GW_NS_PER_MS;
     st = engine_submit(a->chan, local.messages, local.n_messages, &local.params, a, &a->id, err);
     if (st != GW_OK) {
@@ -132,20 +162,42 @@ static void local_cancel(struct req *req)
     }
     req->attempt = NULL;
     engine_cancel(a->chan, a->id);
-    attempt_free(a);
+    if (a->giving)
+        a->canceled = true;
+    else
+        attempt_free(a);
 }
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
-/* Events go to the request only while it lives: each may end it (the client left, policy blocked). The caller holds
- * the request; false: it is over. */
+/* Events go to the request only while it lives. False: it is over. */
 static bool put(struct attempt *a, const struct api_event *ev)
+{
+    if (!a->req->finished && !a->canceled)
+        req_on_event(a->req, ev);
+    return !a->req->finished && !a->canceled;
+}
+
+static enum gw_status on_block(void *ctx, const struct api_event *ev)
+{
+    return put(ctx, ev) ? GW_OK : GW_ECANCELED;
+}
+
+/* Around all that gives events. */
+static void giving_begin(struct attempt *a)
+{
+    a->req->hold++;
+    a->giving = true;
+}
+
+static void giving_end(struct attempt *a)
 {
     struct req *req = a->req;
 
-    if (!req->finished)
-        req_on_event(req, ev);
-    return !req->finished;
+    a->giving = false;
+    if (a->canceled)
+        attempt_free(a);
+    (void)req_unhold(req);
 }
 
 static bool begin(struct attempt *a)
@@ -155,32 +207,29 @@ static bool begin(struct attempt *a)
         .model = a->req->out_model,
         .usage = {.known = true, .input = a->prompt_tokens},
     };
-    const struct api_event block = {.type = API_EVENT_BLOCK, .kind = API_BLOCK_TEXT};
-    struct req *req = a->req;
 
     if (a->began)
-        return !req->finished;
+        return !a->req->finished;
     a->began = true;
-    req_on_events(req); /* a may be gone after this, and after each event */
-    return !req->finished && put(a, &start) && put(a, &block);
+    req_on_events(a->req);
+    return put(a, &start);
+}
+
+/* st: what the parser said. False: the request is over, perhaps just now. */
+static bool went_well(struct attempt *a, enum gw_status st)
+{
+    if (st != GW_OK && !a->req->finished)
+        req_answer_failed(a->req, st);
+    return !a->req->finished;
 }
 
 static bool give_text(struct attempt *a)
 {
-    struct gw_buf text = a->text;
-    const struct api_event ev = {
-        .type = API_EVENT_DELTA, .kind = API_BLOCK_TEXT, .text = gw_buf_span(&text)};
-    bool alive = true;
+    enum gw_status st =
+        gw_buf_ok(&a->text) ? local_parse_text(a->parse, gw_buf_span(&a->text)) : GW_ENOMEM;
 
-    if (!gw_buf_ok(&text)) {
-        req_answer_failed(a->req, GW_ENOMEM);
-        return false;
-    }
-    memset(&a->text, 0, sizeof(a->text)); /* a may be gone after this */
-    if (text.len != 0)
-        alive = put(a, &ev);
-    gw_buf_fini(&text);
-    return alive;
+    gw_buf_clear(&a->text);
+    return went_well(a, st);
 }
 
 static void on_text(struct attempt *a, const struct engine_event *ev)
@@ -197,14 +246,17 @@ static enum req_failure failure_of(enum gw_status st)
     return st == GW_ETIMEDOUT ? REQ_FAIL_TIMEOUT : REQ_FAIL_UPSTREAM;
 }
 
+static enum api_finish finish_of(const struct attempt *a, enum engine_finish finish)
+{
+    if (finish == ENGINE_FINISH_LENGTH)
+        return API_FINISH_LENGTH; /* also behind calls: there may have been more of them */
+    return local_parse_calls(a->parse) != 0 ? API_FINISH_TOOL : API_FINISH_STOP;
+}
+
 /* The whole answer, or the rest of the stream. */
 static void give_rest(struct attempt *a, const struct engine_event *ev)
 {
-    struct req *req = a->req;
-    const struct api_event block_end = {.type = API_EVENT_BLOCK_END, .kind = API_BLOCK_TEXT};
-    const struct api_event finish = {
-        .type = API_EVENT_FINISH,
-        .finish = ev->finish == ENGINE_FINISH_LENGTH ? API_FINISH_LENGTH : API_FINISH_STOP};
+    struct api_event finish = {.type = API_EVENT_FINISH};
     const struct api_event usage = {
         .type = API_EVENT_USAGE,
         .usage = {.known = true, .input = ev->prompt_tokens, .output = ev->completion_tokens},
@@ -212,16 +264,18 @@ static void give_rest(struct attempt *a, const struct engine_event *ev)
     const struct api_event end = {.type = API_EVENT_END};
 
     a->prompt_tokens = ev->prompt_tokens;
-    if (begin(a) && give_text(a) && put(a, &block_end) && put(a, &finish) && put(a, &usage) &&
-        put(a, &end))
-        req_on_end(req);
+    if (!begin(a) || !give_text(a) || !went_well(a, local_parse_end(a->parse)))
+        return;
+    finish.finish = finish_of(a, ev->finish);
+    if (put(a, &finish) && put(a, &usage) && put(a, &end))
+        req_on_end(a->req);
 }
 
 static void on_done(struct attempt *a, const struct engine_event *ev)
 {
     struct req *req = a->req;
 
-    req->attempt = NULL;
+    req->attempt = NULL; /* so nobody cancels it, and it is freed here */
     req->hold++;
     if (ev->status != GW_OK)
         req_on_error(req, failure_of(ev->status), ev->error);
@@ -231,12 +285,9 @@ static void on_done(struct attempt *a, const struct engine_event *ev)
     (void)req_unhold(req);
 }
 
-/* Only events of before the last one may cancel the attempt, which frees it: nothing is touched after them. */
 static void on_event(struct attempt *a, const struct engine_event *ev)
 {
-    struct req *req = a->req;
-
-    req->hold++;
+    giving_begin(a);
     if (ev->type == ENGINE_EVENT_START) {
         a->prompt_tokens = ev->prompt_tokens;
         if (a->stream)
@@ -244,7 +295,7 @@ static void on_event(struct attempt *a, const struct engine_event *ev)
     } else {
         on_text(a, ev);
     }
-    (void)req_unhold(req);
+    giving_end(a);
 }
 
 void local_dispatch(struct worker *w, unsigned target)
@@ -275,8 +326,11 @@ static void local_resume(struct req *req)
     if (a == NULL || req->ep.kind != ENDPOINT_CHAT || !a->paused)
         return;
     a->paused = false;
-    if (a->stream && a->began)
-        (void)give_text(a);
+    if (!a->stream || !a->began || a->giving)
+        return; /* or who gives goes on */
+    giving_begin(a);
+    (void)give_text(a);
+    giving_end(a);
 }
 
 const struct backend backend_engine = {"engine", local_start, local_cancel, local_pause,

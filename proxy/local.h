@@ -1,7 +1,7 @@
 /* proxy/local.h - the models in this process as a backend (backend_engine): no socket is opened.
  *
  * local.c runs chat requests of every dialect as events and counts tokens, local_params.c turns a request into what the
- * engine takes, local_embed.c answers embeddings. Worker's thread; the engine's own threads meet it only in
+ * engine takes, local_tools.h says tools to it and reads calls, local_embed.c answers embeddings. Worker's thread; the engine's own threads meet it only in
  * its channels. */
 #ifndef PROXY_LOCAL_H
 #define PROXY_LOCAL_H
@@ -28,6 +28,9 @@ struct local_request {
     struct engine_message *messages;
     unsigned n_messages;
     struct engine_params params;
+    const struct api_tool *tools; /* that the answer may call */
+    unsigned n_tools;
+    bool single; /* at most one call */
 };
 enum gw_status local_read(const struct api_request *asked, struct gw_arena *arena,
                           struct local_request *out, const char **param, struct gw_err *err);

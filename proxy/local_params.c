@@ -6,6 +6,7 @@
 
 #include "proxy/api.h"
 #include "proxy/local.h"
+#include "proxy/local_tools.h"
 
 enum { MAX_STOP = 16 };
 
@@ -22,27 +23,34 @@ static enum gw_status cannot(const struct reading *r, const char *param)
     return gw_fail(r->err, GW_EUNSUPPORTED, "the local model does not support %s", param);
 }
 
-/* A number as written, in its range; *out stays when it was not given. */
-static enum gw_status number(const struct reading *r, struct gw_span raw, const char *name,
-                             double lo, double hi, bool whole, double *out)
+/* A number as written, and its range; *out stays when it was not given. */
+struct number {
+    struct gw_span raw;
+    const char *name;
+    double lo, hi;
+    bool whole;
+    double *out;
+};
+
+static enum gw_status read_number(const struct reading *r, const struct number *n)
 {
     char buf[40];
     double v;
 
-    if (raw.len == 0)
+    if (n->raw.len == 0)
         return GW_OK;
-    *r->param = name;
-    if (raw.len >= sizeof(buf))
-        return gw_fail(r->err, GW_EINVAL, "%s has too many digits", name);
-    memcpy(buf, raw.ptr, raw.len);
-    buf[raw.len] = '\0';
+    *r->param = n->name;
+    if (n->raw.len >= sizeof(buf))
+        return gw_fail(r->err, GW_EINVAL, "%s has too many digits", n->name);
+    memcpy(buf, n->raw.ptr, n->raw.len);
+    buf[n->raw.len] = '\0';
     v = strtod(buf, NULL);
-    if (!(v >= lo && v <= hi))
-        return gw_fail(r->err, GW_EINVAL, "%s must be from %g to %g", name, lo, hi);
-    if (whole && v != trunc(v))
-        return gw_fail(r->err, GW_EINVAL, "%s must be a whole number", name);
+    if (!(v >= n->lo && v <= n->hi))
+        return gw_fail(r->err, GW_EINVAL, "%s must be from %g to %g", n->name, n->lo, n->hi);
+    if (n->whole && v != trunc(v))
+        return gw_fail(r->err, GW_EINVAL, "%s must be a whole number", n->name);
     *r->param = NULL;
-    *out = v;
+    *n->out = v;
     return GW_OK;
 }
 
@@ -51,16 +59,20 @@ static enum gw_status read_numbers(const struct reading *r, struct engine_params
     const struct api_request *a = r->asked;
     double max_tokens = 0, top_k = 0, seed = -1, n = 1;
     double temperature = 1, top_p = 1, min_p = 0, presence = 0, frequency = 0;
+    const struct number numbers[] = {
+        {a->max_tokens, "max_tokens", 1, 1e9, true, &max_tokens},
+        {a->temperature, "temperature", 0, 2, false, &temperature},
+        {a->top_p, "top_p", 0, 1, false, &top_p},
+        {a->min_p, "min_p", 0, 1, false, &min_p},
+        {a->top_k, "top_k", 0, 1e6, true, &top_k},
+        {a->presence_penalty, "presence_penalty", -2, 2, false, &presence},
+        {a->frequency_penalty, "frequency_penalty", -2, 2, false, &frequency},
+        {a->seed, "seed", -9.3e18, 9.3e18, true, &seed},
+        {a->n, "n", 1, 128, true, &n},
+    };
 
-    GW_TRY(number(r, a->max_tokens, "max_tokens", 1, 1e9, true, &max_tokens));
-    GW_TRY(number(r, a->temperature, "temperature", 0, 2, false, &temperature));
-    GW_TRY(number(r, a->top_p, "top_p", 0, 1, false, &top_p));
-    GW_TRY(number(r, a->min_p, "min_p", 0, 1, false, &min_p));
-    GW_TRY(number(r, a->top_k, "top_k", 0, 1e6, true, &top_k));
-    GW_TRY(number(r, a->presence_penalty, "presence_penalty", -2, 2, false, &presence));
-    GW_TRY(number(r, a->frequency_penalty, "frequency_penalty", -2, 2, false, &frequency));
-    GW_TRY(number(r, a->seed, "seed", -9.3e18, 9.3e18, true, &seed));
-    GW_TRY(number(r, a->n, "n", 1, 128, true, &n));
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        GW_TRY(read_number(r, &numbers[i]));
     if (n > 1)
         return cannot(r, "n (only 1)");
     *p = (struct engine_params){
@@ -87,8 +99,6 @@ static enum gw_status check(const struct reading *r)
         *r->param = a->bad_param;
         return gw_fail(r->err, GW_EINVAL, "%s", a->bad);
     }
-    if (a->n_tools != 0 && a->choice != API_CHOICE_NONE)
-        return cannot(r, "tools");
     if (a->format != API_FORMAT_TEXT)
         return cannot(r, "response_format");
     if (a->logprobs || a->top_logprobs.len != 0)
@@ -112,36 +122,70 @@ static enum gw_status check_part(const struct reading *r, const struct api_part 
         return cannot(r, "files");
     case API_PART_AUDIO:
         return cannot(r, "audio");
-    case API_PART_TOOL_CALL:
-    case API_PART_TOOL_RESULT:
-        return cannot(r, "tool calls in the conversation");
     case API_PART_TEXT:
     case API_PART_REASONING:
     case API_PART_REFUSAL:
+    case API_PART_TOOL_CALL:
+    case API_PART_TOOL_RESULT:
     default:
         return GW_OK;
     }
+}
+
+static enum gw_status check_message(const struct reading *r, const struct api_message *m)
+{
+    for (unsigned i = 0; i < m->n_parts; i++) {
+        GW_TRY(check_part(r, &m->parts[i]));
+        for (unsigned k = 0; k < m->parts[i].n_parts; k++) /* of a tool's result */
+            GW_TRY(check_part(r, &m->parts[i].parts[k]));
+    }
+    return GW_OK;
+}
+
+static enum gw_status read_tools(const struct reading *r, struct local_request *out)
+{
+    enum gw_status st = local_tools_shown(r->asked, &out->tools, &out->n_tools, r->err);
+
+    if (st != GW_OK) {
+        *r->param = "tool_choice";
+        return st;
+    }
+    out->single = local_tools_single(r->asked);
+    return local_tools_messages(r->asked, out->tools, out->n_tools, r->arena, &out->messages,
+                                &out->n_messages, r->err);
+}
+
+/* Of one call at most its end is a stop string, so that nothing is generated behind it. With as many stop strings as the
+ * engine takes it is not, and the parser drops the rest. */
+static enum gw_status stop_behind_call(const struct reading *r, struct local_request *out)
+{
+    struct gw_span *stop;
+
+    if (out->n_tools == 0 || !out->single || out->params.n_stop == MAX_STOP)
+        return GW_OK;
+    stop = gw_arena_array(r->arena, (size_t)out->params.n_stop + 1, sizeof(*stop));
+    if (stop == NULL)
+        return gw_fail(r->err, GW_ENOMEM, "out of memory");
+    for (unsigned i = 0; i < out->params.n_stop; i++)
+        stop[i] = out->params.stop[i];
+    stop[out->params.n_stop++] = GW_SPAN(LOCAL_TOOLS_CALL_END);
+    out->params.stop = stop;
+    return GW_OK;
 }
 
 enum gw_status local_read(const struct api_request *asked, struct gw_arena *arena,
                           struct local_request *out, const char **param, struct gw_err *err)
 {
     const struct reading r = {asked, arena, param, err};
-    struct engine_message *m = gw_arena_array(arena, asked->n_messages, sizeof(*m));
-    struct engine_params params;
+    struct local_request read = {0};
 
     *param = NULL;
-    if (m == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory");
     GW_TRY(check(&r));
-    for (unsigned i = 0; i < asked->n_messages; i++) {
-        const struct api_message *from = &asked->messages[i];
-
-        for (unsigned k = 0; k < from->n_parts; k++)
-            GW_TRY(check_part(&r, &from->parts[k]));
-        m[i] = (struct engine_message){api_role_name(from->role), api_message_text(from, arena)};
-    }
-    GW_TRY(read_numbers(&r, &params));
-    *out = (struct local_request){m, asked->n_messages, params};
+    for (unsigned i = 0; i < asked->n_messages; i++)
+        GW_TRY(check_message(&r, &asked->messages[i]));
+    GW_TRY(read_tools(&r, &read));
+    GW_TRY(read_numbers(&r, &read.params));
+    GW_TRY(stop_behind_call(&r, &read));
+    *out = read;
     return GW_OK;
 }

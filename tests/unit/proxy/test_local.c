@@ -67,8 +67,6 @@ static void test_cannot(void)
     CHECK(refused(",\"logprobs\":true", GW_EUNSUPPORTED, "logprobs"));
     CHECK(refused(",\"response_format\":{\"type\":\"json_object\"}", GW_EUNSUPPORTED,
                   "response_format"));
-    CHECK(refused(",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]",
-                  GW_EUNSUPPORTED, "tools"));
     CHECK(refused(",\"logit_bias\":{\"5\":1}", GW_EUNSUPPORTED, "logit_bias"));
     CHECK(chat(",\"user\":\"u\",\"metadata\":{\"a\":\"b\"}") == GW_OK); /* change no answer */
     CHECK(read_body(API_CHAT,
@@ -76,6 +74,38 @@ static void test_cannot(void)
                     "\"image_url\",\"image_url\":{\"url\":\"https://a.test/x.png\"}}]}]}") ==
               GW_EUNSUPPORTED &&
           strcmp(param, "images") == 0);
+    CHECK(read_body(
+              API_ANTHROPIC,
+              "{\"model\":\"m\",\"max_tokens\":5,\"messages\":[{\"role\":\"user\",\"content\":[{"
+              "\"type\":\"tool_result\",\"tool_use_id\":\"1\",\"content\":[{\"type\":\"image\","
+              "\"source\":{\"type\":\"url\",\"url\":\"https://a.test/x.png\"}}]}]}]}") ==
+              GW_EUNSUPPORTED &&
+          strcmp(param, "images") == 0);
+}
+
+#define TOOLS ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]"
+#define STOPS                                                                                      \
+    "\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\",\"12\",\"13\",\"14\","    \
+    "\"15\""
+
+/* What they look like in the prompt is test_local_tools.c's. */
+static void test_tools(void)
+{
+    CHECK(chat(TOOLS) == GW_OK && local.n_tools == 1 && !local.single);
+    CHECK(local.n_messages == 2 && gw_span_is(local.messages[0].role, "system"));
+    CHECK(local.params.n_stop == 0);
+    CHECK(chat(TOOLS ",\"tool_choice\":\"none\"") == GW_OK && local.n_tools == 0);
+    CHECK(local.n_messages == 1);
+    CHECK(refused(TOOLS ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}}",
+                  GW_EINVAL, "tool_choice"));
+    /* One call: generation stops behind it, while there is room for a stop string. */
+    CHECK(chat(TOOLS ",\"parallel_tool_calls\":false,\"stop\":\"x\"") == GW_OK && local.single);
+    CHECK(local.params.n_stop == 2 && gw_span_is(local.params.stop[0], "x") &&
+          gw_span_is(local.params.stop[1], "</tool_call>"));
+    CHECK(chat(TOOLS ",\"parallel_tool_calls\":false,\"stop\":[" STOPS ",\"16\"]") == GW_OK);
+    CHECK(local.single && local.params.n_stop == 16 && gw_span_is(local.params.stop[15], "16"));
+    CHECK(chat(",\"parallel_tool_calls\":false") == GW_OK && local.params.n_stop == 0);
+    CHECK(chat(",\"functions\":[{\"name\":\"f\"}]") == GW_OK && local.single && local.n_tools == 1);
 }
 
 static void test_dialects(void)
@@ -118,6 +148,7 @@ int main(void)
     arena = gw_arena_new(1u << 20);
     test_numbers();
     test_cannot();
+    test_tools();
     test_dialects();
     gw_json_free(json);
     gw_arena_free(arena);
