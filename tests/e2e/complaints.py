@@ -1,7 +1,13 @@
 #!/usr/bin/env python3
-"""What people complain about in gateways, each as a test with the number it has in the survey (sections 3.1 to 3.10 of it:
-streaming guards, restoring, coverage, disconnects, framing, event order, errors, headers, audit). docs/developers.md says
-where the rest is tested and what does not apply.
+"""What people complain about in other gateways, each as a test with its number (3.1 to 3.10: streaming guards, restoring,
+coverage, disconnects, framing, event order, errors and headers, audit).
+
+Tested elsewhere: 7 and 28 (usage of streams) and 44 (what SDKs make of errors and retries) also in the SDK suites; 13 to
+17 (coverage of the scan) in matrix.py; 11 also there; 30 and 34 (bounds and splits of events) in tests/unit/proxy/test_sse.c
+and its fuzz target; 54 in tests/e2e/kafka; 51 to 53 also in run.py's kill -9 test. Not here because Sluice has no such
+thing: 21 and 23 to 27 (budgets, rate limits and bills), 49 and 50 but for one check (caches). 18 (a program that ignores the
+proxy) is the network's to enforce. 42 and 48 (what follows a failure behind the first byte) are the client's: the provider is not
+changed then. 55 (memory that comes back) is no test yet; 56 is a matter of packaging.
 
 usage: tests/e2e/complaints.py BUILD-DIR CACHE-DIR MODEL   (or from run.py)"""
 import json
