@@ -85,9 +85,7 @@ enum gw_status filter_last(struct filter *f, struct gw_span text, struct gw_buf 
 
 size_t filter_held(const struct filter *f)
 {
-    size_t n = f->guard == NULL ? 0 : dlp_guard_held(f->guard);
-
-    return n + (f->restorer == NULL ? 0 : dlp_restorer_held(f->restorer));
+    return f->guard == NULL ? 0 : dlp_guard_held(f->guard);
 }
 
 enum gw_status filter_release(struct filter *f, struct gw_buf *out)

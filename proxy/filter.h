@@ -34,8 +34,9 @@ enum gw_status filter_feed(struct filter *f, struct gw_span text, struct gw_buf 
 enum gw_status filter_finish(struct filter *f, struct gw_buf *out);
 /* Feeds the last piece and ends the text; for a text that comes whole. */
 enum gw_status filter_last(struct filter *f, struct gw_span text, struct gw_buf *out);
-/* Bytes held back; and releases them although they may be the beginning of a finding (a timer's decision): what follows
- * is still judged together with them. */
+/* Bytes held back because they may begin a finding; and lets them go all the same (a timer's decision): what follows is
+ * still judged together with them. What may begin a placeholder is neither counted nor let go: it is short, and half of
+ * one could not be restored. */
 size_t filter_held(const struct filter *f);
 enum gw_status filter_release(struct filter *f, struct gw_buf *out);
 unsigned filter_restored(const struct filter *f); /* placeholders put back so far */

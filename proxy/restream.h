@@ -49,7 +49,7 @@ enum gw_status restream_data(struct restream *r, struct gw_span name, struct gw_
 enum gw_status restream_end(struct restream *r, restream_piece_fn fn, void *ctx);
 enum gw_status restream_let_go(struct restream *r, restream_piece_fn fn, void *ctx);
 
-/* Bytes held back, of all texts. */
+/* Bytes held back that restream_release() would let go, of all texts. */
 size_t restream_held(const struct restream *r);
 /* Placeholders replaced so far. */
 unsigned restream_count(const struct restream *r);
