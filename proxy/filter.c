@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/filter_signed.h"
+#include "proxy/filter_private.h"
 
 struct filter {
     struct dlp_guard *guard;       /* NULL: not scanned */
@@ -156,6 +156,19 @@ static enum gw_status decide_all(const struct answer *a, const struct dlp_doc *d
     return blocked ? GW_EDENIED : GW_OK;
 }
 
+static enum gw_status hide(const struct answer *a, const struct dlp_doc *doc,
+                           const struct dlp_report *report, const enum gw_action *actions,
+                           struct gw_buf *edited)
+{
+    struct gw_buf body = {0};
+    enum gw_status st = dlp_doc_edit(doc, a->cfg->rules, report, actions, NULL, &body);
+
+    if (st == GW_OK)
+        st = filter_drop_logprobs(gw_buf_span(&body), a->arena, edited);
+    gw_buf_fini(&body);
+    return st;
+}
+
 /* Scans the body; *edited gets it with its findings hidden, or stays empty when nothing changes. */
 static enum gw_status guard_json(const struct answer *a, struct gw_buf *edited)
 {
@@ -171,7 +184,7 @@ static enum gw_status guard_json(const struct answer *a, struct gw_buf *edited)
     if (actions == NULL)
         return GW_ENOMEM;
     GW_TRY(decide_all(a, doc, &report, actions, &edits));
-    return edits ? dlp_doc_edit(doc, cfg->rules, &report, actions, NULL, edited) : GW_OK;
+    return edits ? hide(a, doc, &report, actions, edited) : GW_OK;
 }
 
 enum gw_status filter_json(const struct filter_config *cfg, struct gw_arena *arena,

@@ -143,6 +143,16 @@ static void test_whole(void)
           "\\\",\\\"k\\\":\\\"DLP_AWS_ACCESS_KEY_REDACTED\\\"}\"}");
     whole(true, "{\"a\":\"nothing\",\"a\":\"twice\"}", GW_OK,
           "{\"a\":\"nothing\",\"a\":\"twice\"}");
+    /* Token by token, and as numbers, it would still be there. */
+    whole(true,
+          "{\"c\":[{\"text\":\"" KEY
+          "\",\"logprobs\":{\"content\":[{\"token\":\"AK\",\"bytes\":[65,75]}]},"
+          "\"x\":1},{\"logprobs\":[{\"logprobs\":1}]},{\"logprobs\":null}]}",
+          GW_OK,
+          "{\"c\":[{\"text\":\"DLP_AWS_ACCESS_KEY_REDACTED\",\"logprobs\":null,\"x\":1},"
+          "{\"logprobs\":[]},{\"logprobs\":null}]}");
+    whole(true, "{\"text\":\"^\",\"logprobs\":{\"a\":1}}", GW_OK,
+          "{\"text\":\"" MAIL "\",\"logprobs\":{\"a\":1}}");
     whole(true, "not JSON ^", GW_EPARSE, "");
     action = GW_ACTION_BLOCK;
     whole(true, "{\"a\":\"^ " KEY "\"}", GW_EDENIED, "");
