@@ -60,6 +60,15 @@ static enum gw_status add_value(struct building *b, const struct gw_json_tok *to
     return GW_OK;
 }
 
+/* The tokenizer gives an END only for a BEGIN, which opened one. */
+static void close_container(struct building *b, size_t end)
+{
+    struct gw_json_node *node = b->depth == 0 ? NULL : b->open[--b->depth];
+
+    if (node != NULL)
+        node->raw = (struct gw_span){b->text.ptr + b->start[b->depth], end - b->start[b->depth]};
+}
+
 enum gw_status gw_json_tree(struct gw_json *json, struct gw_arena *arena, struct gw_span text,
                             const struct gw_json_limits *limits, struct gw_json_node **out,
                             struct gw_err *err)
@@ -78,9 +87,7 @@ enum gw_status gw_json_tree(struct gw_json *json, struct gw_arena *arena, struct
             break;
         case GW_JSON_OBJECT_END:
         case GW_JSON_ARRAY_END:
-            b.depth--;
-            b.open[b.depth]->raw =
-                (struct gw_span){text.ptr + b.start[b.depth], tok.end - b.start[b.depth]};
+            close_container(&b, tok.end);
             break;
         case GW_JSON_OBJECT_BEGIN:
         case GW_JSON_ARRAY_BEGIN:

@@ -78,8 +78,9 @@ static enum api_dialect family_of(const struct http1_head *head)
 }
 
 /* ".../models/NAME:verb", NAME without '/'. Gemini's names may stand below "publishers/google/" or "tunedModels/". */
-static bool find_verb(struct gw_span path, struct gw_span query, struct endpoint *out)
+static bool find_verb(const struct http1_head *head, struct gw_span path, struct endpoint *out)
 {
+    struct gw_span query = endpoint_query(head->path);
     size_t colon = path.len, slash;
     struct gw_span verb;
 
@@ -90,6 +91,8 @@ static bool find_verb(struct gw_span path, struct gw_span query, struct endpoint
     verb = gw_span_from(path, colon);
     for (slash = colon - 1; slash > 0 && path.ptr[slash - 1] != '/';)
         slash--;
+    if (!gw_span_is(head->method, "POST"))
+        return false; /* OpenAI's tuned models have colons in their names: GET /v1/models/ft:... */
     if (slash < 7 || !gw_span_ends((struct gw_span){path.ptr, slash}, GW_SPAN("odels/")))
         return false;
     out->model = (struct gw_span){path.ptr + slash, colon - 1 - slash};
@@ -158,7 +161,7 @@ void endpoint_find(const struct http1_head *head, bool intercepted, struct endpo
     struct gw_span path = endpoint_path(head->path), rest;
 
     *out = (struct endpoint){.dialect = family_of(head), .operation = "http.request"};
-    if (find_verb(path, endpoint_query(head->path), out))
+    if (find_verb(head, path, out))
         return;
     if (intercepted) {
         find_intercepted(head, path, out);

@@ -60,6 +60,22 @@ static void add(struct splitting *s, struct gw_span bytes, bool is_head, struct 
         s->out[s->n++] = (struct multipart_stretch){bytes, is_head, type, name};
 }
 
+/* Where the line ends whose delimiter ends at byte at, its own line end included; 0: it only begins like one. *last: the
+ * delimiter that closes the body. */
+static size_t delimiter_line(struct gw_span b, size_t at, bool *last)
+{
+    *last = at + 1 < b.len && b.ptr[at] == '-' && b.ptr[at + 1] == '-';
+    if (*last)
+        at += 2;
+    while (at < b.len && (b.ptr[at] == ' ' || b.ptr[at] == '\t'))
+        at++;
+    if (at < b.len && b.ptr[at] == '\r')
+        at++;
+    if (at < b.len && b.ptr[at] == '\n')
+        return at + 1;
+    return *last && at == b.len ? at : 0;
+}
+
 /* Finds the next delimiter line from byte from: *start: where it begins, with the line end before it; *next: behind its
  * own line end. *last: it closes the body. False: there is none. */
 static bool find_delimiter(const struct splitting *s, size_t from, size_t *start, size_t *next,
@@ -69,33 +85,20 @@ static bool find_delimiter(const struct splitting *s, size_t from, size_t *start
 
     while (from < b.len) {
         const char *p = memmem(b.ptr + from, b.len - from, s->delimiter, s->delimiter_len);
-        size_t at, end;
+        size_t at;
 
         if (p == NULL)
             return false;
         at = (size_t)(p - b.ptr);
-        end = at + s->delimiter_len;
         from = at + 1;
         if (at != 0 && b.ptr[at - 1] != '\n')
             continue;
-        *last = end + 1 < b.len && b.ptr[end] == '-' && b.ptr[end + 1] == '-';
-        if (*last)
-            end += 2;
-        while (end < b.len && (b.ptr[end] == ' ' || b.ptr[end] == '\t'))
-            end++;
-        if (end < b.len && b.ptr[end] == '\r')
-            end++;
-        if (end < b.len && b.ptr[end] == '\n')
-            end++;
-        else if (!*last || end < b.len)
-            continue; /* a line that only begins like one */
-        *next = end;
+        *next = delimiter_line(b, at + s->delimiter_len, last);
+        if (*next == 0)
+            continue;
         *start = at;
-        if (at != 0) {
-            (*start)--;
-            if (*start != 0 && b.ptr[*start - 1] == '\r')
-                (*start)--;
-        }
+        if (at != 0)
+            *start -= at > 1 && b.ptr[at - 2] == '\r' ? 2 : 1;
         return true;
     }
     return false;
