@@ -263,8 +263,7 @@ static void refuse_failure(struct req *req, enum req_failure failure, const char
                    AUDIT_END_UPSTREAM_ERROR, "%s.", why);
         return;
     case REQ_FAIL_UNSUPPORTED:
-        req_refuse(req, 400, "invalid_request_error", "unsupported_parameter", 0,
-                   AUDIT_END_UPSTREAM_ERROR,
+        req_refuse(req, 400, "invalid_request_error", "unsupported_parameter", 0, AUDIT_END_REFUSED,
                    "%s, and policy allows no other target for this request.", why);
         return;
     case REQ_FAIL_UPSTREAM:

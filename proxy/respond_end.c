@@ -168,6 +168,12 @@ bool respond_cut(struct req *req, const struct api_failure *failure)
         api_write_error(req->ep.dialect, failure, req->id, &r->out);
     } else if (r->translate != NULL) {
         told = translate_put(r->translate, &ev, &r->out) == GW_OK;
+    } else if (r->array != NULL) {
+        struct gw_buf object = {0};
+
+        api_write_error(req->ep.dialect, failure, req->id, &object);
+        json_array_write(&r->out, conn_answer_bytes(req->conn) == 0, gw_buf_span(&object));
+        gw_buf_fini(&object);
     } else if (r->sse) {
         api_write_stream_error(req->ep.dialect, failure, &r->out);
     } else {
