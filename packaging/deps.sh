@@ -55,6 +55,10 @@ lint() {
 bench() {
     build
     [ -x /usr/sbin/nginx ] || program nginx nginx-light
+    [ -x /usr/sbin/haproxy ] || program haproxy haproxy
+    program taskset util-linux
+    # LiteLLM (PEERS=1) is installed into an environment of its own.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv
 }
 
 install_missing() {

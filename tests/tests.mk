@@ -21,16 +21,18 @@ test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider
 .PHONY: test test-build
 
 # ---- benchmarks ----------------------------------------------------------------------------
+PEERS    ?= 0
 BENCHBIN := $(BENCH:%.c=$(BUILD)/%)
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(call libs_of,proxy)
 	@echo "LD    $@"
 	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
 
-bench: ## the gateway beside nginx, the engine beside the memory bandwidth
+bench: ## the gateway beside nginx and HAProxy, the engine beside the memory bandwidth (PEERS=1: LiteLLM and llama.cpp too)
 	@packaging/deps.sh bench
 	@$(SUB) all $(BENCHBIN) $(BUILD)/mock-provider
 	@$(BUILD)/sluice models pull --dir models
-	@tests/bench/engine.sh $(BUILD) $(CACHE) $(MODEL)
-	@python3 tests/bench/gateway.py $(BUILD)
+	@PEERS=$(PEERS) tests/bench/engine.sh $(BUILD) $(CACHE) $(MODEL)
+	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
+	@PEERS=$(PEERS) python3 tests/bench/gateway.py $(BUILD) --cache $(CACHE)
 .PHONY: bench

@@ -57,7 +57,9 @@ static void envelope(const struct mock_call *m, struct gw_buf *b, const char *ob
         b, "{\"id\":\"chatcmpl-mock%lu\",\"object\":\"%s\",\"created\":1700000000,\"model\":",
         m->number, object);
     gw_buf_add_json_str(b, m->model);
-    gw_buf_adds(b, ",\"system_fingerprint\":\"fp_mock\",");
+    gw_buf_adds(b, mock_options.bench && m->streaming ? ",\"system_fingerprint\":\"fp_" MOCK_STAMP
+                                                        "\","
+                                                      : ",\"system_fingerprint\":\"fp_mock\",");
     if (m->family == MOCK_OPENAI && !mock_options.bench)
         gw_buf_adds(b, "\"service_tier\":\"default\",");
 }

@@ -56,6 +56,9 @@ struct mock_plan {
     int cut, err; /* events; -1: never */
 };
 
+/* --bench: the place in an event for the time at which it is sent, CLOCK_MONOTONIC nanoseconds in 19 digits. */
+#define MOCK_STAMP "@0000000000000000000@"
+
 struct mock_options {
     const char *api_key;                 /* NULL: any */
     const char *aws_access, *aws_secret; /* of signatures */

@@ -28,6 +28,7 @@
 #include <event2/listener.h>
 #include <openssl/ssl.h>
 
+#include "base/clock.h"
 #include "tests/mock/mock.h"
 
 #define MAX_ARENA ((size_t)1 << 30) /* a limit, taken as it is needed */
@@ -100,11 +101,22 @@ static void finish(struct client *c, bool keep_alive)
     c->busy = false;
 }
 
+static void write_stamp(char *event, size_t len)
+{
+    char *at = memmem(event, len, MOCK_STAMP, strlen(MOCK_STAMP));
+    uint64_t now = gw_clock_ns();
+
+    for (size_t i = strlen(MOCK_STAMP) - 1; at != NULL && i-- > 1; now /= 10)
+        at[i] = (char)('0' + now % 10);
+}
+
 static void send_event(struct client *c)
 {
     struct evbuffer *out = bufferevent_get_output(c->bev);
     size_t from = c->sent == 0 ? 0 : c->call.ends[c->sent - 1], n = c->call.ends[c->sent] - from;
 
+    if (mock_options.bench)
+        write_stamp(c->call.out.ptr + from, n);
     (void)evbuffer_add_printf(out, "%zx\r\n", n);
     (void)evbuffer_add(out, c->call.out.ptr + from, n);
     (void)evbuffer_add(out, "\r\n", 2);
