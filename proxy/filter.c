@@ -88,6 +88,11 @@ size_t filter_held(const struct filter *f)
     return f->guard == NULL ? 0 : dlp_guard_held(f->guard);
 }
 
+bool filter_is_empty(const struct filter *f)
+{
+    return filter_held(f) == 0 && (f->restorer == NULL || dlp_restorer_held(f->restorer) == 0);
+}
+
 enum gw_status filter_release(struct filter *f, struct gw_buf *out)
 {
     if (f->guard == NULL)

@@ -38,6 +38,8 @@ enum gw_status filter_last(struct filter *f, struct gw_span text, struct gw_buf 
  * still judged together with them. What may begin a placeholder is neither counted nor let go: it is short, and half of
  * one could not be restored. */
 size_t filter_held(const struct filter *f);
+/* True when nothing at all is held back, the beginning of a placeholder included. */
+bool filter_is_empty(const struct filter *f);
 enum gw_status filter_release(struct filter *f, struct gw_buf *out);
 unsigned filter_restored(const struct filter *f); /* placeholders put back so far */
 

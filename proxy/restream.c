@@ -100,6 +100,7 @@ void restream_free(struct restream *r)
     free(r->texts);
     free(r->decisions);
     free(r->splices);
+    free(r->what);
     free(r);
 }
 
@@ -273,9 +274,9 @@ static enum gw_status end_all(struct restream *r, const struct sink *to)
 static bool holds_piece_of(const struct restream *r, uint64_t path, unsigned from)
 {
     for (unsigned i = from; i < r->ev.n_leaves; i++) {
-        struct rs_text what = rs_classify(r->dialect, &r->ev, &r->ev.leaves[i]);
+        const struct rs_text *what = &r->what[i];
 
-        if ((what.kind == RS_GROW || what.kind == RS_SIGNED) && what.path == path)
+        if ((what->kind == RS_GROW || what->kind == RS_SIGNED) && what->path == path)
             return true;
     }
     return false;
@@ -302,9 +303,9 @@ static enum gw_status release_passed(struct restream *r, const struct sink *to)
         bool other = false;
 
         for (unsigned k = 0; t->nesting == 0 && k < r->ev.n_leaves && !other; k++) {
-            struct rs_text what = rs_classify(r->dialect, &r->ev, &r->ev.leaves[k]);
+            const struct rs_text *what = &r->what[k];
 
-            other = what.kind == RS_GROW && what.choice == t->choice && what.path != t->path &&
+            other = what->kind == RS_GROW && what->choice == t->choice && what->path != t->path &&
                     r->ev.leaves[k].raw.len != 0;
         }
         if (other && !holds_piece_of(r, t->path, 0))
@@ -342,7 +343,7 @@ static enum gw_status feed_growing(struct restream *r, unsigned leaf, const stru
         remove_text(r, (unsigned)(t - r->texts));
         return GW_OK;
     }
-    return filter_held(t->filter) == 0 ? GW_OK : restream_own_keep(r, t, &r->ev.leaves[leaf], name);
+    return filter_is_empty(t->filter) ? GW_OK : restream_own_keep(r, t, &r->ev.leaves[leaf], name);
 }
 
 static enum gw_status feed_whole(struct restream *r, const struct rs_text *what,
@@ -381,7 +382,7 @@ static enum gw_status empty_spots(struct restream *r, int64_t choice)
 static enum gw_status rewrite_leaf(struct restream *r, unsigned i, struct gw_span name)
 {
     const struct rs_leaf *leaf = &r->ev.leaves[i];
-    struct rs_text what = rs_classify(r->dialect, &r->ev, leaf);
+    const struct rs_text what = r->what[i];
     struct gw_buf plain = {0}, now = {0};
     struct gw_span text = leaf->raw;
     size_t start = offset_of(r, leaf->raw), at = r->news.len;
@@ -466,10 +467,27 @@ static enum gw_status note_about(struct restream *r)
     return gw_buf_ok(&r->about) ? GW_OK : GW_ENOMEM;
 }
 
+/* Says what each leaf is. */
+static enum gw_status classify_all(struct restream *r)
+{
+    if (r->ev.n_leaves > r->cap_what) {
+        struct rs_text *grown = realloc(r->what, r->ev.cap_leaves * sizeof(*grown));
+
+        if (grown == NULL)
+            return GW_ENOMEM;
+        r->what = grown;
+        r->cap_what = r->ev.cap_leaves;
+    }
+    for (unsigned i = 0; i < r->ev.n_leaves; i++)
+        r->what[i] = rs_classify(r->dialect, &r->ev, &r->ev.leaves[i]);
+    return GW_OK;
+}
+
 static enum gw_status rewrite(struct restream *r, struct gw_span name, const struct sink *to)
 {
     r->n_splices = 0;
     gw_buf_clear(&r->news);
+    GW_TRY(classify_all(r));
     GW_TRY(note_about(r));
     GW_TRY(end_others(r, to));
     if (r->dialect == API_CHAT && r->cfg->scanner != NULL)

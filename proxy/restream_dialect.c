@@ -11,7 +11,7 @@
 static bool is_one_of(struct gw_span name, const char *const *names)
 {
     for (; *names != NULL; names++)
-        if (gw_span_is(name, *names))
+        if (name.len != 0 && name.ptr[0] == (*names)[0] && gw_span_is(name, *names))
             return true;
     return false;
 }

@@ -36,12 +36,12 @@ static void copy_emptied(const struct restream *r, struct text *t, const struct 
 
     for (unsigned i = 0; i < r->ev.n_leaves; i++) {
         const struct rs_leaf *l = &r->ev.leaves[i];
-        struct rs_text what = rs_classify(r->dialect, &r->ev, l);
+        const struct rs_text *what = &r->what[i];
         size_t start = offset_of(r, l->raw);
         bool once =
-            r->dialect != API_RESPONSES && what.choice != RS_NO_INDEX && is_said_once(r, l->node);
+            r->dialect != API_RESPONSES && what->choice != RS_NO_INDEX && is_said_once(r, l->node);
 
-        if (what.kind != RS_GROW && !once)
+        if (what->kind != RS_GROW && !once)
             continue;
         /* With its quotes: "name":null adds nothing. */
         copy_part(r, t, from, start - once);

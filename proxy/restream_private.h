@@ -42,6 +42,8 @@ struct restream {
     enum api_dialect dialect;
     struct gw_json *json;
     struct rs_event ev;
+    struct rs_text *what; /* of each leaf of ev */
+    unsigned cap_what;
     struct text *texts;
     unsigned n_texts, cap_texts;
     struct decision *decisions;

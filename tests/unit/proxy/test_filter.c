@@ -93,7 +93,9 @@ static void test_growing(void)
     cfg = config(true, false);
     gw_buf_clear(&out);
     f = filter_new(&cfg, 0);
+    CHECK(filter_is_empty(f));
     CHECK(filter_feed(f, GW_SPAN("so far"), &out) == GW_OK && filter_held(f) > 0);
+    CHECK(!filter_is_empty(f));
     CHECK(filter_release(f, &out) == GW_OK && filter_held(f) == 0);
     CHECK(gw_span_is(gw_buf_span(&out), "so far"));
     filter_free(f);
@@ -182,6 +184,22 @@ static void test_signed(void)
           "\",\"signature\":\"\"}}");
 }
 
+/* The beginning of a placeholder is held, and no timer lets it go. */
+static void test_half(void)
+{
+    struct filter_config cfg = config(false, true);
+    struct filter *f = filter_new(&cfg, 0);
+    struct gw_buf out = {0};
+
+    CHECK(filter_feed(f, GW_SPAN("to DLP_E"), &out) == GW_OK);
+    CHECK(filter_held(f) == 0 && !filter_is_empty(f) && filter_release(f, &out) == GW_OK);
+    CHECK(gw_span_is(gw_buf_span(&out), "to "));
+    CHECK(filter_finish(f, &out) == GW_OK && filter_is_empty(f));
+    CHECK(gw_span_is(gw_buf_span(&out), "to DLP_E"));
+    gw_buf_fini(&out);
+    filter_free(f);
+}
+
 int main(void)
 {
     scanner = dlp_scanner_new();
@@ -189,6 +207,7 @@ int main(void)
     if (!CHECK(make_vault()))
         return test_done();
     test_growing();
+    test_half();
     test_whole();
     test_signed();
     dlp_vault_free(vault);
