@@ -222,18 +222,16 @@ void mock_send_error(struct mock_call *m, unsigned status, const char *message)
 /* The error event of err=N, in the place of the event being written. */
 static void error_event(struct mock_call *m)
 {
-    struct gw_buf *b = &m->data;
+    struct gw_buf *b;
 
-    gw_buf_clear(b);
-    m->event_name = NULL;
+    m->out.len = m->event_start;
+    b = mock_event(m, m->claude || m->named_errors ? "error" : NULL);
     if (m->claude) {
-        m->event_name = "error";
         gw_buf_adds(b, m->family == MOCK_BEDROCK
                            ? "{\"message\":\"Overloaded\"}"
                            : "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\","
                              "\"message\":\"Overloaded\"}}");
     } else if (m->named_errors) {
-        m->event_name = "error";
         gw_buf_printf(b,
                       "{\"type\":\"error\",\"code\":\"server_error\",\"message\":\"mock error in "
                       "the stream\",\"param\":null,\"sequence_number\":%u}",
@@ -274,11 +272,31 @@ void mock_stream_begin(struct mock_call *m)
     gw_buf_adds(&m->fields, "Transfer-Encoding: chunked\r\n\r\n");
 }
 
+/* What stands in front of an event's data. */
+static void open_event(struct mock_call *m, const char *name)
+{
+    const char *nl = m->plan.crlf ? "\r\n" : "\n";
+    struct gw_buf *b = &m->out;
+
+    if (m->framing == MOCK_ARRAY) {
+        gw_buf_adds(b, m->n_ends == 0 ? "[" : ",\r\n");
+        return;
+    }
+    if (m->plan.comments && m->family != MOCK_GEMINI && m->family != MOCK_VERTEX)
+        gw_buf_printf(b, ": keep-alive%s%s", nl, nl);
+    if (name != NULL)
+        gw_buf_printf(b, "event: %s%s", name, nl);
+    gw_buf_add(b, GW_SPAN("data: "));
+}
+
 struct gw_buf *mock_event(struct mock_call *m, const char *name)
 {
-    m->event_name = name;
     gw_buf_clear(&m->data);
-    return &m->data;
+    m->event = m->framing == MOCK_AWS ? &m->data : &m->out;
+    m->event_start = m->out.len;
+    if (m->framing != MOCK_AWS)
+        open_event(m, name);
+    return m->event;
 }
 
 static void add_end(struct mock_call *m)
@@ -290,27 +308,6 @@ static void add_end(struct mock_call *m)
             exit(1); /* a test's mock, not a server */
     }
     m->ends[m->n_ends++] = m->out.len;
-}
-
-static void frame_sse(struct mock_call *m)
-{
-    const char *nl = m->plan.crlf ? "\r\n" : "\n";
-    struct gw_buf *b = &m->out;
-
-    if (m->plan.comments && m->family != MOCK_GEMINI && m->family != MOCK_VERTEX) {
-        gw_buf_adds(b, ": keep-alive");
-        gw_buf_adds(b, nl);
-        gw_buf_adds(b, nl);
-    }
-    if (m->event_name != NULL) {
-        gw_buf_adds(b, "event: ");
-        gw_buf_adds(b, m->event_name);
-        gw_buf_adds(b, nl);
-    }
-    gw_buf_adds(b, "data: ");
-    gw_buf_add(b, gw_buf_span(&m->data));
-    gw_buf_adds(b, nl);
-    gw_buf_adds(b, nl);
 }
 
 static void frame_aws(struct mock_call *m)
@@ -330,20 +327,18 @@ static void frame_aws(struct mock_call *m)
 
 void mock_event_end(struct mock_call *m)
 {
-    if (m->stopped)
+    if (m->stopped) {
+        m->out.len = m->event_start;
         return;
+    }
     if (m->plan.err >= 0 && m->n_ends == (unsigned)m->plan.err) {
         m->stopped = true;
         error_event(m);
     }
-    if (m->framing == MOCK_AWS) {
+    if (m->framing == MOCK_AWS)
         frame_aws(m);
-    } else if (m->framing == MOCK_ARRAY) {
-        gw_buf_adds(&m->out, m->n_ends == 0 ? "[" : ",\r\n");
-        gw_buf_add(&m->out, gw_buf_span(&m->data));
-    } else {
-        frame_sse(m);
-    }
+    else if (m->framing == MOCK_SSE)
+        gw_buf_add(&m->out, m->plan.crlf ? GW_SPAN("\r\n\r\n") : GW_SPAN("\n\n"));
     add_end(m);
 }
 

@@ -166,7 +166,7 @@ static void deltas(struct mock_call *m, unsigned index, const char *type, const 
 static unsigned stream_thinking(struct mock_call *m, unsigned index)
 {
     block_start(m, index);
-    gw_buf_adds(&m->data, "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}}");
+    gw_buf_adds(m->event, "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}}");
     mock_event_end(m);
     deltas(m, index, "thinking_delta", "thinking", gw_buf_span(&m->thought));
     delta(m, index, "signature_delta", "signature", GW_SPAN(SIGNATURE));
@@ -177,7 +177,7 @@ static unsigned stream_thinking(struct mock_call *m, unsigned index)
 static unsigned stream_text(struct mock_call *m, unsigned index)
 {
     block_start(m, index);
-    gw_buf_adds(&m->data, "{\"type\":\"text\",\"text\":\"\"}}");
+    gw_buf_adds(m->event, "{\"type\":\"text\",\"text\":\"\"}}");
     mock_event_end(m);
     deltas(m, index, "text_delta", "text", gw_buf_span(&m->text));
     block_stop(m, index);
@@ -187,8 +187,8 @@ static unsigned stream_text(struct mock_call *m, unsigned index)
 static unsigned stream_tool(struct mock_call *m, unsigned index, unsigned i)
 {
     block_start(m, index);
-    add_tool_head(m, &m->data, i);
-    gw_buf_adds(&m->data, "{}}}");
+    add_tool_head(m, m->event, i);
+    gw_buf_adds(m->event, "{}}}");
     mock_event_end(m);
     delta(m, index, "input_json_delta", "partial_json", GW_SPAN(""));
     deltas(m, index, "input_json_delta", "partial_json", gw_buf_span(&m->args));
@@ -224,11 +224,11 @@ static void answer_stream(struct mock_call *m)
     mock_event_end(m);
     gw_buf_adds(mock_event(m, "message_stop"), "{\"type\":\"message_stop\"");
     if (m->family == MOCK_BEDROCK)
-        gw_buf_printf(&m->data,
+        gw_buf_printf(m->event,
                       ",\"amazon-bedrock-invocationMetrics\":{\"inputTokenCount\":%zu,"
                       "\"outputTokenCount\":%zu,\"invocationLatency\":1,\"firstByteLatency\":1}",
                       m->body.len / 4, out_tokens(m));
-    gw_buf_adds(&m->data, "}");
+    gw_buf_adds(m->event, "}");
     mock_event_end(m);
     mock_stream_end(m);
 }

@@ -140,15 +140,15 @@ static struct gw_buf *chunk(struct mock_call *m, unsigned choice)
 
 static void chunk_end(struct mock_call *m, const char *finish)
 {
-    gw_buf_adds(&m->data, "},\"logprobs\":null,\"finish_reason\":");
+    gw_buf_adds(m->event, "},\"logprobs\":null,\"finish_reason\":");
     if (finish == NULL)
-        gw_buf_adds(&m->data, "null");
+        gw_buf_adds(m->event, "null");
     else
-        gw_buf_printf(&m->data, "\"%s\"", finish);
-    gw_buf_adds(&m->data, "}]");
+        gw_buf_printf(m->event, "\"%s\"", finish);
+    gw_buf_adds(m->event, "}]");
     if (m->plan.usage && !mock_options.bench)
-        gw_buf_adds(&m->data, ",\"usage\":null");
-    gw_buf_adds(&m->data, "}");
+        gw_buf_adds(m->event, ",\"usage\":null");
+    gw_buf_adds(m->event, "}");
     mock_event_end(m);
 }
 

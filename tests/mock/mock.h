@@ -93,14 +93,15 @@ struct mock_call {
     struct gw_buf out;    /* body, or the events, framed */
     size_t *ends;         /* of events in out */
     unsigned n_ends, cap_ends;
-    bool streaming;         /* out is sent in chunks */
-    bool stopped;           /* an error event was written: no more events */
-    bool dead;              /* a 200 that cannot be answered whole: cut */
-    const char *event_name; /* of the event being written */
-    bool named_errors;      /* stream errors have the form of Responses */
-    bool claude;            /* or of Anthropic, wherever it runs */
-    unsigned sequence;      /* of the next Responses event */
-    struct gw_buf data;     /* of the event being written */
+    bool streaming;       /* out is sent in chunks */
+    bool stopped;         /* an error event was written: no more events */
+    bool dead;            /* a 200 that cannot be answered whole: cut */
+    struct gw_buf *event; /* where the event being written goes: out, or data when it is packed */
+    size_t event_start;   /* in out */
+    bool named_errors;    /* stream errors have the form of Responses */
+    bool claude;          /* or of Anthropic, wherever it runs */
+    unsigned sequence;    /* of the next Responses event */
+    struct gw_buf data;   /* scratch */
 };
 
 /* ---- request.c */

@@ -191,7 +191,7 @@ static struct gw_buf *event(struct mock_call *m, const char *name)
 
 static void event_end(struct mock_call *m)
 {
-    gw_buf_adds(&m->data, "}");
+    gw_buf_adds(m->event, "}");
     mock_event_end(m);
 }
 
