@@ -306,6 +306,21 @@ static void test_frames(void)
 }
 
 /* An event that is no JSON cannot be changed: it goes as it is, or ends the stream. */
+/* The last letters of a text may begin a placeholder: they go out before its end, although nothing is scanned. */
+static void test_last_letters(void)
+{
+    static const char in[] =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"the end\"}}]}\n\n"
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+        "data: [DONE]\n\n";
+    struct run run = {0};
+
+    CHECK(pass(GW_SPAN(in), API_CHAT, false, &run) == GW_OK);
+    CHECK(memmem(run.out.ptr, run.out.len, "the en", 6) != NULL);
+    CHECK(memmem(run.out.ptr, run.out.len, "\"content\":\"d\"", 13) != NULL);
+    gw_buf_fini(&run.out);
+}
+
 static void test_odd(void)
 {
     struct run run = {0};
@@ -360,6 +375,7 @@ int main(void)
     test_signed();
     test_whole();
     test_frames();
+    test_last_letters();
     test_odd();
     test_switch();
     dlp_vault_free(vault);
