@@ -40,6 +40,27 @@ static void test_cuts(const struct shape *s)
         fprintf(stderr, "  shape %s, decided %u\n", s->name, n_decided);
 }
 
+/* Only restored; it ends in half a placeholder, which is text. */
+static void test_half(const struct shape *s)
+{
+    char text[256], want[256];
+    bool ok = true;
+
+    (void)snprintf(text, sizeof(text), "to %s and %.6s", placeholder, placeholder);
+    (void)snprintf(want, sizeof(want), "to %s and %.6s", mail, placeholder);
+    for (size_t cut = 0; cut <= strlen(text); cut++) {
+        struct gw_buf in = {0};
+        struct run run = {0};
+
+        make_stream(s, gw_span_str(text), &cut, 1, &in);
+        ok &= pass(gw_buf_span(&in), s->dialect, false, &run) == GW_OK &&
+              reads_as(s, gw_buf_span(&run.out), gw_span_str(want));
+        gw_buf_fini(&in);
+        gw_buf_fini(&run.out);
+    }
+    CHECK(ok);
+}
+
 /* Without findings and placeholders every stream comes out as it went in. */
 static void test_untouched(const struct shape *s)
 {
@@ -367,6 +388,7 @@ int main(void)
         return test_done();
     for (unsigned i = 0; i < N_SHAPES; i++) {
         test_cuts(&shapes[i]);
+        test_half(&shapes[i]);
         test_untouched(&shapes[i]);
         test_block(&shapes[i]);
         test_release(&shapes[i]);
