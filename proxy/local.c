@@ -5,7 +5,6 @@
 #include "proxy/local.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "proxy/count_tokens.h"
