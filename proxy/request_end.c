@@ -174,6 +174,7 @@ void req_stop(struct req *req)
     }
     if (req->status == 0)
         req->status = 503;
+    respond_abandon(req);
     req_finish(req, AUDIT_END_GATEWAY_STOP);
     (void)req_unhold(req);
 }
@@ -185,6 +186,7 @@ void req_client_gone(struct req *req)
     if (req->status == 0)
         req->status = 499; /* nginx's number for a client that left: for logs and records only */
     req_cancel_attempt(req);
+    respond_abandon(req);
     if (!req->audit_wait)
         req_finish(req, AUDIT_END_CLIENT_ABORT);
     (void)req_unhold(req);

@@ -148,6 +148,8 @@ void req_answer_failed(struct req *req, enum gw_status st)
         f.message = "The gateway is out of memory.";
     } else if (st == GW_ELIMIT) {
         f.message = "The answer is larger than the gateway can check.";
+    } else if (st == GW_ENOENT) {
+        f.message = "The model's answer ended before it began.";
     } else if (st == GW_EUNSUPPORTED) {
         f.message = "The answer came in a form that the gateway cannot check.";
     } else {

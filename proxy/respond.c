@@ -218,6 +218,12 @@ static enum gw_status set_up(struct req *req, unsigned status, struct gw_span ty
     return set_up_pass(req, plain);
 }
 
+/* The fields that describe the body are written here, not copied. */
+static bool has_own_type(const struct respond *r)
+{
+    return r->translate != NULL || r->mode == MODE_ERROR || r->aws != NULL;
+}
+
 enum gw_status respond_begin(struct req *req, unsigned status, const struct http1_field *fields,
                              unsigned n_fields, int64_t length)
 {
@@ -232,12 +238,13 @@ enum gw_status respond_begin(struct req *req, unsigned status, const struct http
                 encoding == NULL || is_plain(encoding->value));
     if (st != GW_OK)
         return st;
-    respond_fields_copy(req, &r->fields, fields, n_fields,
-                        r->translate != NULL || r->mode == MODE_ERROR || r->aws != NULL);
+    respond_fields_copy(req, &r->fields, fields, n_fields, has_own_type(r));
+    if (r->sse && respond_field(fields, n_fields, "x-accel-buffering") == NULL && !has_own_type(r))
+        gw_buf_adds(&r->fields, "X-Accel-Buffering: no\r\n");
     if (!gw_buf_ok(&r->fields))
         return GW_ENOMEM;
-    if (r->mode == MODE_PASS)
-        respond_send_head(req, r->aws != NULL ? -1 : length);
+    if (r->mode == MODE_PASS) /* an empty stream becomes an error, which needs room */
+        respond_send_head(req, r->aws != NULL || (r->sse && length == 0) ? -1 : length);
     else if (r->mode == MODE_STREAM || (r->mode == MODE_EVENTS && r->sse && req->asked.stream))
         respond_send_head(req, -1);
     return GW_OK;
@@ -280,6 +287,7 @@ enum gw_status respond_on_event(void *ctx, const struct sse_event *ev)
     struct req *req = ctx;
     struct respond *r = req->respond;
 
+    r->begun = r->begun || ev->has_data;
     if (r->mode == MODE_EVENTS)
         return ev->has_data ? api_reader_event(r->events, ev->name, ev->data) : GW_OK;
     if (ev->has_data && respond_worth_a_look(r, ev->data))
@@ -304,6 +312,7 @@ static enum gw_status pass(struct req *req, struct gw_span bytes)
     if (r->reader != NULL && sse_reader_feed(r->reader, bytes, respond_on_event, req) != GW_OK) {
         sse_reader_free(r->reader); /* not understood, passed on all the same */
         r->reader = NULL;
+        r->begun = true;
     } else if (r->json && room != 0) {
         gw_buf_add(&r->body, (struct gw_span){bytes.ptr, bytes.len < room ? bytes.len : room});
     }

@@ -22,7 +22,8 @@ enum gw_status respond_begin(struct req *req, unsigned status, const struct http
                              unsigned n_fields, int64_t length);
 /* GW_EDENIED: policy blocks the answer; the others: it cannot be read. The caller ends it with respond_cut(). */
 enum gw_status respond_data(struct req *req, struct gw_span bytes);
-/* The body is complete. The caller ends the connection's answer. GW_EDENIED, GW_ELIMIT, GW_ENOMEM, GW_EPARSE. */
+/* The body is complete. The caller ends the connection's answer. GW_EDENIED, GW_ELIMIT, GW_ENOMEM, GW_EPARSE; GW_ENOENT: the
+ * stream of a model ended without an event. */
 enum gw_status respond_end(struct req *req);
 
 /* The answer comes in events; the last one is END. */
@@ -32,6 +33,8 @@ enum gw_status respond_event(struct req *req, const struct api_event *ev);
 /* The answer broke off: an error in the client's dialect, in the stream or, while nothing was sent, as the answer.
  * False: the client must see a cut message. */
 bool respond_cut(struct req *req, const struct api_failure *failure);
+/* Nobody waits for the answer any more: what was seen until now is for the record. */
+void respond_abandon(struct req *req);
 /* True when the answer told the client of an error inside it. */
 bool respond_failed(const struct req *req);
 void respond_free(struct respond *r); /* r may be NULL */

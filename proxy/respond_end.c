@@ -58,6 +58,17 @@ static enum gw_status end_whole(struct req *req)
         gw_buf_add(&r->out, gw_buf_span(&r->body));
         st = GW_OK;
     }
+    if (st == GW_EPARSE && req->status >= 400) { /* keeps its status, and when to come again */
+        const struct api_failure f = {
+            .status = req->status,
+            .type = "server_error",
+            .code = "upstream_error",
+            .message = "The model answered with an error that the gateway cannot read."};
+
+        gw_buf_clear(&r->out);
+        api_write_error(req->ep.dialect, &f, req->id, &r->out);
+        return respond_send(req, true);
+    }
     if (st != GW_OK)
         return st;
     api_look(r->dialect, req->w->json, gw_buf_span(&r->body), &r->seen);
@@ -108,6 +119,16 @@ static enum gw_status end_stream(struct req *req)
     return restream_finish(r->restream, &r->out);
 }
 
+/* SDKs take a stream without a single event for a success. Events that are read and written anew are judged by their
+ * reader. */
+static bool is_empty_stream(const struct req *req)
+{
+    const struct respond *r = req->respond;
+
+    return r->sse && !r->begun && (r->mode == MODE_PASS || r->mode == MODE_STREAM) &&
+           req->status == 200 && req->ep.kind == ENDPOINT_CHAT;
+}
+
 enum gw_status respond_end(struct req *req)
 {
     struct respond *r = req->respond;
@@ -140,9 +161,17 @@ enum gw_status respond_end(struct req *req)
         st = end_error(req);
         break;
     }
+    if (st == GW_OK && is_empty_stream(req))
+        st = GW_ENOENT;
     if (st == GW_OK)
         note_seen(req);
     return st;
+}
+
+void respond_abandon(struct req *req)
+{
+    if (req->respond != NULL)
+        note_seen(req);
 }
 
 bool respond_failed(const struct req *req)

@@ -1,217 +1,349 @@
 #!/usr/bin/env python3
-"""What people complain about in other gateways, each as a test with its number (3.1 to 3.10: streaming guards, restoring,
-coverage, disconnects, framing, event order, errors and headers, audit).
+"""What people complain about in other gateways, each as a test with the number it has in docs/complaints.md, which also
+says what is tested elsewhere and what does not apply. Raw HTTP against the real gateway; behind it stand the mock provider and
+a provider that sends any bytes (upstream.py). Here are the numbers up to 27 and from 49 on, in complaints_wire.py the others.
 
-Tested elsewhere: 7 and 28 (usage of streams) and 44 (what SDKs make of errors and retries) also in the SDK suites; 13 to
-17 (coverage of the scan) in matrix.py; 11 also there; 30 and 34 (bounds and splits of events) in tests/unit/proxy/test_sse.c
-and its fuzz target; 54 in tests/e2e/kafka; 51 to 53 also in run.py's kill -9 test. Not here because Sluice has no such
-thing: 21 and 23 to 27 (budgets, rate limits and bills), 49 and 50 but for one check (caches). 18 (a program that ignores the
-proxy) is the network's to enforce. 42 and 48 (what follows a failure behind the first byte) are the client's: the provider is not
-changed then. 55 (memory that comes back) is no test yet; 56 is a matter of packaging.
-
-usage: tests/e2e/complaints.py BUILD-DIR CACHE-DIR MODEL   (or from run.py)"""
+usage: tests/e2e/complaints.py BUILD-DIR CACHE-DIR MODEL [WORD]   (or from run.py); with WORD only tests whose names hold it"""
 import json
+import re
 import shutil
+import socket
 import sys
-import tempfile
 import time
+import traceback
 
+import complaints_wire
 import wire
-from wire import DIALECTS, ENDS, ask, text_of
-from world import MAIL, SECRET, World, check, count, wait_for
-
-LEAKED_KEY, LEAKED_MAIL = "AKIA" + "Z7RTLQ4MNXVB2KWE", "erika.muster@" + "kanzlei-muster-berlin.de"
-
-
-def world():
-    w = World(tempfile.mkdtemp(prefix="sluice-complaints-"))
-    w.start_mock()
-    w.write_provider_keys()
-    with open(w.path("sluice.yaml"), "w") as f:
-        f.write(f"""
-state_dir: {w.path('state')}
-listen: {{ gateway: 127.0.0.1:{w.port}, proxy: off, admin: 127.0.0.1:{w.admin} }}
-workers: 2
-targets:
-{w.server_targets()}
-  away:   {{ kind: openai, base_url: http://127.0.0.1:9/v1, key: file:{w.path('aws.secret')}, zone: approved, models: ["gpt-fallback"] }}
-routes:
-  - {{ model: gpt-fallback, to: [away, openai] }}
-  - {{ model: "claude-*", to: claude }}
-  - {{ model: "gemini-*", to: gemini }}
-  - {{ model: "*", to: openai }}
-policy:
-  - {{ name: masked,   when: {{ class: [secret, pii], user: masked }},   then: mask,   on: response }}
-  - {{ name: redacted, when: {{ class: [secret, pii], user: redacted }}, then: redact, on: response }}
-  - {{ name: blocked,  when: {{ class: [secret, pii], user: blocked }},  then: block,  on: response }}
-  - {{ name: hidden,   when: {{ class: [secret, pii] }}, then: tokenize }}
-audit: {{ spool: {w.path('spool')}, durability: process }}
-""")
-    return w
+from complaints_world import LEAKED_KEY, LEAKED_MAIL, RAW, each, end_of, raw_ask, record, records, rss_of, sent_to_mock, world
+from upstream import EVENTS, LEAVE, answer, stream
+from wire import DIALECTS, ENDS, ask, request_of, text_of
+from world import MAIL, SECRET, check, count, wait_for
 
 
-def each(stream=(False, True)):
-    return [(d, s, f"{d}, {'stream' if s else 'whole'}") for d in DIALECTS for s in stream]
+# ---- 3.1 streaming guards -------------------------------------------------------------------------------
 
-
-# ---- 3.1 streaming guards ---------------------------------------------------------------------------
-
-def guards(w, keys):
+def test_complaint_01_guard_runs_on_every_endpoint(w):
     for d, s, name in each():
-        for user in ("masked", "redacted"):
-            clean = True
-            for piece in (1, 3, 1000) if s else (1,):
-                for more in ("", " think=1", " tool=1"):
-                    if d == "completions" and more or d == "anthropic" and more == " think=1":
-                        continue
-                    status, _, raw = ask(w.port, d, f"[[mock say=leak piece={piece}{more}]]", keys[user], s)
-                    text = text_of(raw, s) if status == 200 else ""
-                    clean = clean and status == 200 and LEAKED_KEY not in text and LEAKED_MAIL not in text and \
-                        LEAKED_KEY.encode() not in raw and "Take" in text + str(raw) and "soon." in text + str(raw)
-                    if not clean:
-                        break
-            check(clean, f"3.1 (1, 2, 5, 6, 8): {user}, {name}: a value of the answer, in any pieces", (piece, more, status, raw[-300:]))
-        status, _, raw = ask(w.port, d, "[[mock say=leak piece=2]]", keys["blocked"], s)
-        whole = ENDS[d] in raw
-        check(LEAKED_KEY.encode() not in raw and LEAKED_KEY not in (text_of(raw, s) if status == 200 else "") and b"error" in raw
-              and (status == 403 or s and not whole), f"3.1 (9): blocked, {name}: the verdict comes before the end", (status, raw[-300:]))
-        status, _, raw = ask(w.port, d, "[[mock say=fox words=400 piece=3]]", keys["masked"], s)
-        check(status == 200 and text_of(raw, s).strip().startswith("The quick") and text_of(raw, s).count("fox") == 50,
-              f"3.1 (3): {name}: nothing else is changed by a guard", raw[-200:])
-    for d, s, name in each((True,)):
-        conn = wire.open_stream(w.port, d, "[[mock say=fox words=10 interval=60]]", keys["masked"])
-        times, _ = wire.arrivals(conn, 5)
+        status, fields, raw = ask(w.port, d, "[[mock say=leak]]", w.keys["redacted"], s)
+        check(status == 200 and LEAKED_KEY.encode() not in raw and b"REDACTED" in raw, f"01: {name}: the answer is guarded", raw[-200:])
+        found = records(w, fields, "ai.dlp.finding")
+        check(len(found) >= 1, f"01: {name}: and the audit trail says what was found", fields)
+
+
+def test_complaint_02_value_split_over_two_events(w):
+    text = f"Take {LEAKED_KEY} now."
+    for d in DIALECTS:
+        for at in range(6, len(text) - 6, 3):
+            steps = stream(*EVENTS[d]([text[:at], text[at:]]))
+            _, _, raw = raw_ask(w, d, steps, "masked")
+            out = text_of(raw, True)
+            if not check(LEAKED_KEY not in out and out.startswith("Take ") and out.endswith(" now.") and ENDS[d] in raw,
+                         f"02: {d}: a value cut at {at} is masked", raw[-600:]):
+                break
+        _, _, raw = raw_ask(w, d, stream(*EVENTS[d](list(text))), "blocked")
+        check(LEAKED_KEY[:16] not in text_of(raw, True) and ENDS[d] not in raw, f"02: {d}: a value in single letters is blocked", raw[-600:])
+
+
+def test_complaint_03_no_event_is_blanked(w):
+    words = [f"word{i} " for i in range(200)]
+    for d in DIALECTS:
+        _, _, raw = raw_ask(w, d, stream(*EVENTS[d](words)), "masked")
+        check(text_of(raw, True) == "".join(words), f"03: {d}: a guard changes nothing in a harmless stream", raw[-300:])
+
+
+def test_complaint_04_guarded_stream_is_not_collected(w):
+    for d in DIALECTS:
+        events = EVENTS[d](["first words ", "second words ", "third."])
+        at = next(i for i, e in enumerate(events) if b"second" in e)
+        w.up.play = stream(*events[:at], LEAVE)
+        conn = wire.open_stream(w.port, d, "hi", w.keys["masked"], RAW[d])
+        data = wire.read_until(conn, b"first", 2)
+        check(b"first" in data, f"04: {d}: the first words come while the provider has not said more", data[-300:])
         conn.close()
-        check(len(times) >= 6 and times[0] < times[-1] - 0.25, f"3.1 (4, 10): {name}: a guarded stream is not collected first", times)
 
 
-# ---- 3.2, 3.3 restoring and coverage are the matrix and the SDK suites; here what they leave out --------
+def test_complaint_05_mask_works_on_streams(w):
+    for d in DIALECTS:
+        for piece in (1, 3, 1000):
+            for more in ("", " think=1", " tool=1"):
+                if d == "completions" and more or d == "anthropic" and more == " think=1":
+                    continue
+                status, _, raw = ask(w.port, d, f"[[mock say=leak piece={piece}{more}]]", w.keys["masked"], True)
+                text = text_of(raw, True)
+                check(status == 200 and LEAKED_KEY not in text and LEAKED_MAIL not in text and LEAKED_KEY.encode() not in raw and
+                      "Take" in text and "soon." in text + str(raw), f"05: {d}: masked in pieces of {piece}{more}", raw[-300:])
 
-def restoring(w, keys):
+
+def test_complaint_06_guarded_stream_is_whole(w):
+    for d in DIALECTS:
+        steps = stream(*EVENTS[d](["All ", "is ", "well."]))
+        _, _, plain = raw_ask(w, d, steps, "plain")
+        _, _, raw = raw_ask(w, d, steps, "masked")
+        check(plain == b"".join(EVENTS[d](["All ", "is ", "well."])), f"06: {d}: without a guard the bytes are the provider's", plain)
+        check(text_of(raw, True) == "All is well." and ENDS[d] in raw, f"06: {d}: with one the stream is not dropped", raw)
+
+
+def test_complaint_07_tokens_of_streams_are_counted(w):
+    for d in DIALECTS:
+        for user in ("plain", "masked"):
+            _, fields, _ = raw_ask(w, d, stream(*EVENTS[d](["All ", "is ", "well."])), user)
+            ctx = record(w, fields).get("message_context", {})
+            check((ctx.get("prompt_tokens"), ctx.get("completion_tokens")) == (7, 5), f"07: {d}, {user}: tokens are on record", ctx)
+
+
+def test_complaint_08_stream_true_is_no_way_around(w):
+    for d, s, name in each():
+        status, fields, raw = ask(w.port, d, "[[mock say=leak]]", w.keys["blocked"], s)
+        check(LEAKED_KEY.encode() not in raw and b"error" in raw and end_of(record(w, fields)) == "blocked",
+              f"08: {name}: blocked, and recorded as that", (status, raw[-300:]))
+
+
+def test_complaint_09_verdict_comes_before_the_end(w):
+    for d in DIALECTS:
+        _, _, raw = ask(w.port, d, "[[mock say=leak piece=2]]", w.keys["blocked"], True)
+        check(b"error" in raw and ENDS[d] not in raw and b"[DONE]" not in raw, f"09: {d}: the error stands in place of the end", raw[-300:])
+
+
+def test_complaint_10_nobody_sees_text_before_the_guard(w):
+    for d in DIALECTS:
+        events = EVENTS[d](["Take ", LEAKED_KEY, " now and ", "more."])
+        at = next(i for i, e in enumerate(events) if LEAKED_KEY.encode() in e)
+        w.up.play = stream(*events[:at + 1], 0.1, *events[at + 1:])
+        conn = wire.open_stream(w.port, d, "hi", w.keys["blocked"], RAW[d])
+        _, data = wire.arrivals(conn, 5)
+        conn.close()
+        check(b"Take" in data and LEAKED_KEY[:6].encode() not in data and b"error" in data and b"more." not in data,
+              f"10: {d}: not a letter of a blocked value went out", data[-500:])
+
+
+# ---- 3.2 restoring --------------------------------------------------------------------------------------
+
+def test_complaint_11_several_placeholders_in_pieces(w):
     text = f"{SECRET} {MAIL} {SECRET} {MAIL}"
     for d, s, name in each():
         for piece in (1, 2, 5, 9) if s else (1,):
-            status, _, raw = ask(w.port, d, f"[[mock piece={piece}]] {text}", keys["plain"], s)
-            check(status == 200 and text_of(raw, s).endswith(text), f"3.2 (11, 12): {name}: several values in pieces of {piece}", raw[-200:])
+            status, _, raw = ask(w.port, d, f"[[mock piece={piece}]] {text}", w.keys["plain"], s)
+            check(status == 200 and text_of(raw, s).endswith(text), f"11: {name}: several values in pieces of {piece}", raw[-200:])
 
 
-# ---- 3.4 disconnects ----------------------------------------------------------------------------------
-
-def disconnects(w, keys):
-    for d, s, name in each((True,)):
-        before = w.received().count(b"#ABORT")
-        conn = wire.open_stream(w.port, d, "[[mock say=fox words=900 interval=20]]", keys["plain"])
-        conn.recv(200)
-        conn.close()
-        wait_for(f"3.4 (19, 22): {name}: the provider learns that the client left", lambda: w.received().count(b"#ABORT") > before, 3)
-        before = w.received().count(b"#ABORT")
-        conn = wire.open_stream(w.port, d, "[[mock ttft=20000]]", keys["plain"])
-        time.sleep(0.15)
-        conn.close()
-        wait_for(f"3.4 (20): {name}: also before the first byte", lambda: w.received().count(b"#ABORT") > before, 3)
-
-
-# ---- 3.6, 3.7 framing and order ------------------------------------------------------------------------
-
-def framing(w, keys):
-    big = "word " * 120000
-    for d, s, name in each((True,)):
-        for more in ("piece=7 crlf=1", "piece=7 comments=1", "piece=7 noblank=1", "piece=7 crlf=1 comments=1 noblank=1"):
-            status, _, raw = ask(w.port, d, f"[[mock {more}]] {SECRET} end", keys["plain"], s)
-            check(text_of(raw.replace(b"\r\n", b"\n"), s).endswith(SECRET + " end"), f"3.6 (28, 29, 30, 31): {name}: {more}", raw[-200:])
-        _, _, raw = ask(w.port, d, f"[[mock piece=2000000]] {SECRET} {big}", keys["plain"], s)
-        check(text_of(raw, s).endswith(SECRET + " " + big), f"3.6 (32): {name}: an event of 600 KB is whole", len(raw))
-        conn = wire.open_stream(w.port, d, "[[mock say=fox words=8 interval=80]]", keys["plain"])
-        times, data = wire.arrivals(conn, 5)
-        conn.close()
-        head = data.split(b"\r\n\r\n")[0].lower()
-        check(len(times) >= 6, f"3.6 (33): {name}: events are not collected", times)
-        check(b"text/event-stream" in head and b"content-length" not in head, f"3.6 (33): {name}: the head of a stream", head)
-        for more in ("think=1 tool=2 piece=5", "piece=1"):
-            _, _, raw = ask(w.port, d, f"[[mock {more}]] {SECRET}", keys["plain"], s)
-            kinds = [line[7:] for line in raw.decode().splitlines() if line.startswith("event: ")]
-            once = {"anthropic": ("message_start", "message_delta", "message_stop"),
-                    "responses": ("response.created", "response.completed")}.get(d, ())
-            check(all(kinds.count(k) == 1 for k in once), f"3.7 (35, 36, 37): {name}: each of {', '.join(once) or 'none'} once, {more}", kinds[:9])
-            check(raw.count(b"[DONE]") == (1 if d in ("chat", "completions") else 0), f"3.7 (38): {name}: [DONE] only where it belongs, {more}")
-    _, _, raw = ask(w.port, "anthropic", "[[mock piece=9]] hi", keys["plain"], True)
-    events = raw.decode().split("\n\n")
-    check(all(e.startswith("event: ") for e in events if e.strip()), "3.7 (40): every Anthropic event keeps its event line", events[:2])
-    check('"content":[]' in events[0] and '"stop_reason":null' in events[0], "3.7 (39): message_start has its empty content", events[0])
-    for model in ("gpt-4o", "gemini-2.5-flash"):
-        _, _, raw = ask(w.port, "anthropic", "[[mock tool=2 piece=5]] hi", keys["plain"], True, model=model)
-        events = raw.decode().split("\n\n")
-        check(all(e.startswith("event: ") for e in events if e.strip()) and '"content":[]' in events[0].replace(" ", "") and
-              raw.count(b"event: message_stop") == 1, f"3.7: the same when {model} answers", raw[:400])
-    begin = time.time()
-    ask(w.port, "anthropic", "hi", keys["plain"], True, headers={"Connection": "close"})
-    check(time.time() - begin < 2, "3.7 (41): the stream ends with message_stop", time.time() - begin)
-
-
-# ---- 3.8 errors and headers -----------------------------------------------------------------------------
-
-def errors(w, keys):
+def test_complaint_12_restored_in_tool_arguments(w):
     for d, s, name in each():
-        for status in (400, 429, 500, 503):
-            got, fields, raw = ask(w.port, d, f"[[mock status={status}]]", keys["plain"], s)
-            check(got == status and b"mock error" in raw, f"3.8 (44, 46): {name}: {status} stays what it is", (got, raw))
-            if status == 429:
-                check(fields.get("retry-after") == "7", f"3.8 (44): {name}: retry-after keeps its name", fields)
-    for d, s, name in each((True,)):
-        _, _, raw = ask(w.port, d, "[[mock err=3 say=fox words=40]]", keys["plain"], True)
-        check(b'"error"' in raw and ENDS[d] not in raw, f"3.8 (43): {name}: an error in the stream is an error", raw[-300:])
-        _, fields, raw = ask(w.port, d, "[[mock cut=4 say=fox words=40]]", keys["plain"], True)
-        check(ENDS[d] not in raw and ("cut" in fields or b'"error"' in raw), f"3.8 (43, 45): {name}: a cut stream does not look whole",
-              raw[-300:])
-    for d, asked, back in (("chat", {"OpenAI-Organization": "org-x", "Idempotency-Key": "k1"}, ("x-request-id", "openai-processing-ms",
-                                                                                              "x-ratelimit-remaining-tokens")),
-                           ("anthropic", {"anthropic-beta": "tools-2099"}, ("request-id", "anthropic-ratelimit-requests-remaining"))):
-        before = len(w.received())
-        _, fields, _ = ask(w.port, d, "hi", keys["plain"], headers=asked)
-        seen = w.received()[before:].decode("utf-8", "replace").lower()
-        check(all(f"{k}: {v}".lower() in seen for k, v in asked.items()), f"3.8 (47): {d}: the client's own fields reach the provider", seen[:600])
-        check(all(k in fields for k in back), f"3.8 (45, 47): {d}: the provider's fields reach the client", fields)
-    before = len(w.received())
-    status, fields, _ = ask(w.port, "chat", "hi", keys["plain"], model="gpt-fallback")
-    seen = w.received()[before:]
-    check(status == 200 and keys["plain"].encode() not in seen and b"mock-secret-of-the-tests" not in seen,
-          "3.8 (47): the next target gets its own key, not the client's or the first target's", (status, seen[:400]))
-    for d, s, name in each((False,)):
-        _, _, raw = ask(w.port, d, "hi", "slk_" + "0" * 43, s)
-        shape = {"anthropic": "type", "gemini": "error"}.get(d, "error")
-        check(shape in json.loads(raw), f"3.8: {name}: a wrong key is told in the client's dialect", raw)
+        if d == "completions":
+            continue
+        for piece in (1, 7) if s else (1,):
+            _, _, raw = ask(w.port, d, f"[[mock tool=1 piece={piece}]] {SECRET} {MAIL}", w.keys["plain"], s)
+            check(SECRET in raw.decode() or SECRET in text_of(raw, s), f"12: {name}: a call's arguments in pieces of {piece}", raw[-400:])
+
+
+# ---- 3.3 coverage ---------------------------------------------------------------------------------------
+
+def carriers(d):
+    """{place: members of the request} that hold SECRET."""
+    call = {"name": "note", "arguments": json.dumps({"deep": [{"text": SECRET}]})}
+    user = {"role": "user", "content": "hi"}
+    if d == "chat":
+        return {"arguments": {"messages": [user, {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": call}]},
+                                           {"role": "tool", "tool_call_id": "c1", "content": "done"}]},
+                "result": {"messages": [user, {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": {
+                    "name": "note", "arguments": "{}"}}]}, {"role": "tool", "tool_call_id": "c1", "content": SECRET}]},
+                "system": {"messages": [{"role": "system", "content": SECRET}, user]},
+                "unknown member": {"content_blocks": [{"text": SECRET}]},
+                "unknown member of a message": {"messages": [{**user, "content_blocks": [{"text": SECRET}]}]},
+                "tool definition": {"tools": [{"type": "function", "function": {"name": "note", "description": SECRET, "parameters": {
+                    "type": "object", "properties": {}}}}]}}
+    if d == "anthropic":
+        use = {"type": "tool_use", "id": "c1", "name": "note", "input": {"deep": [{"text": SECRET}]}}
+        result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "done"}]}
+        return {"tool_use": {"messages": [user, {"role": "assistant", "content": [use]}, result]},
+                "tool_result": {"messages": [user, {"role": "assistant", "content": [{**use, "input": {}}]}, {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": SECRET}]}]}]},
+                "system": {"system": [{"type": "text", "text": SECRET}]},
+                "unknown member": {"content_blocks": [{"text": SECRET}]}}
+    return {"instructions": {"instructions": SECRET},
+            "metadata": {"metadata": {"note": SECRET}},
+            "function_call": {"input": [{"type": "function_call", "call_id": "c1", **call},
+                                        {"type": "function_call_output", "call_id": "c1", "output": "done"}]},
+            "function_call_output": {"input": [{"type": "function_call", "call_id": "c1", "name": "note", "arguments": "{}"},
+                                               {"type": "function_call_output", "call_id": "c1", "output": SECRET}]},
+            "prompt variables": {"prompt": {"id": "pmpt_1", "variables": {"x": SECRET}}},
+            "reasoning summary": {"input": [{"role": "user", "content": "hi"}, {"type": "reasoning", "id": "r1", "summary": [
+                {"type": "summary_text", "text": SECRET}]}]}}
+
+
+def kept_from_provider(w, number, dialect, places):
+    for place in places:
+        (status, _, raw), seen = sent_to_mock(w, lambda: ask(w.port, dialect, "hi", w.keys["plain"], more=carriers(dialect)[place]))
+        check(status == 200 and b"#REQ" in seen and SECRET.encode() not in seen and b"DLP_AWS" in seen,
+              f"{number}: {dialect}: {place} is scanned", (status, raw[:300], seen[-400:]))
+        status, _, raw = ask(w.port, dialect, "hi", w.keys["refused"], more=carriers(dialect)[place])
+        check(status == 403 and SECRET.encode() not in raw, f"{number}: {dialect}: {place} can be refused", (status, raw[:300]))
+
+
+def test_complaint_13_calls_results_instructions(w):
+    kept_from_provider(w, 13, "anthropic", ("tool_use", "tool_result", "system"))
+    kept_from_provider(w, 13, "responses", ("instructions",))
+
+
+def test_complaint_14_call_arguments(w):
+    kept_from_provider(w, 14, "chat", ("arguments", "result", "system"))
+
+
+def test_complaint_15_tool_definitions(w):
+    kept_from_provider(w, 15, "chat", ("tool definition",))
+    tools = [{"type": "function", "function": {"name": "send_mail", "description": "Sends a mail. Needs an API key and a password.",
+                                               "parameters": {"type": "object", "required": ["to", "api_key"], "properties": {
+                                                   "to": {"type": "string", "format": "email", "description": "For example a@b.c"},
+                                                   "api_key": {"type": "string", "description": "secret token, 40 characters"},
+                                                   "phone": {"type": "string", "pattern": "^\\+[0-9]{7,15}$"}}}}}]
+    (status, _, _), seen = sent_to_mock(w, lambda: ask(w.port, "chat", "hi", w.keys["refused"], more={"tools": tools}))
+    check(status == 200 and json.dumps(tools).encode() in seen, "15: words about secrets in a definition are no findings", (status, seen[-400:]))
+
+
+def test_complaint_16_members_of_responses(w):
+    kept_from_provider(w, 16, "responses", ("metadata", "function_call", "function_call_output", "prompt variables", "reasoning summary"))
+
+
+def test_complaint_17_guard_reads_what_is_sent(w):
+    kept_from_provider(w, 17, "chat", ("unknown member", "unknown member of a message"))
+    kept_from_provider(w, 17, "anthropic", ("unknown member",))
+
+
+# ---- 3.4 disconnects ------------------------------------------------------------------------------------
+
+def leaves(w, d, number, steps, until, what):
+    """The client leaves; the provider must learn it at once, and the record say so."""
+    w.up.play, w.up.left = steps, []
+    before = {r["metadata"]["uid"] for r in w.spool_records()}
+    conn = wire.open_stream(w.port, d, "hi", w.keys["plain"], RAW[d])
+    asked = len(w.up.asked)
+    wait_for(f"{number}: {d}: asked", lambda: len(w.up.asked) > asked or w.up.asked, 2)
+    if until:
+        wire.read_until(conn, until, 2)
+    else:
+        time.sleep(0.1)
+    conn.close()
+    gone = time.time()
+    wait_for(f"{number}: {d}: {what}: the provider is let go", lambda: w.up.left, 2)
+    check(w.up.left and w.up.left[0] - gone < 1, f"{number}: {d}: {what}: at once", w.up.left)
+    done = lambda: [r for r in w.spool_records() if r["metadata"]["uid"] not in before
+                    and r["metadata"]["event_code"] == "ai.request.completed"]
+    got = wait_for(f"{number}: {d}: {what}: a record", done, 3)
+    check(got and len(got) == 1 and end_of(got[0]) == "client_abort", f"{number}: {d}: {what}: recorded as client_abort", got)
+    return got[0] if got else {}
+
+
+def test_complaint_19_client_leaves_in_the_stream(w):
+    for d in DIALECTS:
+        leaves(w, d, 19, stream(*EVENTS[d](["first ", "second "])[:4], LEAVE), b"data:", "in the stream")
+
+
+def test_complaint_20_client_leaves_before_the_first_byte(w):
+    for d in DIALECTS:
+        leaves(w, d, 20, [LEAVE], None, "before the first byte")
+
+
+def test_complaint_21_partial_stream_is_on_record(w):
+    r = leaves(w, "anthropic", 21, stream(*EVENTS["anthropic"](["first ", "second "])[:4], LEAVE), b"second", "usage so far")
+    check(r.get("message_context", {}).get("prompt_tokens") == 7 and r["unmapped"]["sluice"].get("response_bytes", 0) > 100,
+          "21: what was used until then is on record", r)
+
+
+def test_complaint_22_no_further_target_for_a_client_that_left(w):
+    w.up.play, w.up.left = [0.5, answer(503, {"error": {"message": "later"}})], []
+
+    def leave():
+        path, headers, body = request_of("chat", "hi", w.keys["plain"], True, model="gpt-next")
+        with socket.create_connection(("127.0.0.1", w.port), 5) as s:
+            wire.send(s, path, headers, body)
+            time.sleep(0.15)
+        time.sleep(0.8)
+    _, seen = sent_to_mock(w, leave)
+    check(b"#REQ" not in seen and w.up.left, "22: nothing is tried again when the client has left", seen[:300])
+    w.up.play = answer(503, {"error": {"message": "later"}})
+    w.up.play = [w.up.play]
+    (status, _, _), seen = sent_to_mock(w, lambda: ask(w.port, "chat", "hi", w.keys["plain"], True, model="gpt-next"))
+    check(status == 200 and b"#REQ" in seen, "22: for one that waits the next target is asked", status)
 
 
 # ---- 3.9, 3.10 ------------------------------------------------------------------------------------------
 
-def records(w, keys):
-    _, one, _ = ask(w.port, "chat", "the same question", keys["plain"])
-    _, two, _ = ask(w.port, "chat", "the same question", keys["masked"])
-    check(one["x-request-id"] != two["x-request-id"], "3.9 (49, 50): nobody gets another's answer: nothing is cached")
-    ids = {}
+def test_complaint_49_nothing_is_cached(w):
+    (one, two), seen = sent_to_mock(w, lambda: [ask(w.port, "chat", "the same question", w.keys[k]) for k in ("plain", "masked")])
+    check(seen.count(b"#REQ") == 2 and one[1]["x-request-id"] != two[1]["x-request-id"], "49, 50: nobody gets another's answer", seen[:300])
+
+
+def test_complaint_51_failed_calls_are_on_record(w):
     for d, s, name in each():
-        for what, text, key in (("answered", "hi", "plain"), ("failed", "[[mock status=500]]", "plain"), ("blocked", "[[mock say=leak]]", "blocked")):
-            _, fields, _ = ask(w.port, d, text, keys[key], s)
-            ids[fields.get("x-sluice-request-id")] = f"{name}, {what}"
-    check(None not in ids and len(ids) == 30, "3.10: every answer names its record", len(ids))
-    time.sleep(0.3)
-    done = {r["metadata"].get("correlation_uid") for r in w.spool_records() if r["metadata"]["event_code"] == "ai.request.completed"}
-    check(set(ids) <= done, "3.10 (51, 52, 53): failed and blocked calls are on record, in every dialect", [ids[i] for i in ids if i not in done])
+        for what, text, model, want in (("500", "[[mock status=500]]", None, {"complete", "upstream_error"}),
+                                        ("away", "hi", "gpt-away", {"upstream_error"}), ("cut", "[[mock cut=1]] x", None, {"upstream_error"})):
+            got, fields, raw = ask(w.port, d, text, w.keys["plain"], s, model=model)
+            r = record(w, fields)
+            check(end_of(r) in want and len(records(w, fields, "ai.request.decided")) == 1, f"51: {name}: {what} is on record once", (got, r))
 
 
-def main():
+def test_complaint_52_own_refusals_are_on_record(w):
+    for d, s, name in each():
+        got, fields, raw = ask(w.port, d, SECRET, w.keys["refused"], s)
+        r, decided = record(w, fields), record(w, fields, "ai.request.decided")
+        check(got == 403 and end_of(r) == "blocked", f"52: {name}: a refusal is on record", (got, r))
+        check(decided.get("policy", {}).get("name") == "refused" and decided["unmapped"]["sluice"].get("action") == "block" and
+              decided.get("disposition_id") == 2, f"52: {name}: with the line of policy", decided)
+        check(SECRET not in json.dumps([r, decided]), f"52: {name}: without the value", r)
+
+
+def test_complaint_53_rejected_calls_are_on_record(w):
+    for d, s, name in each():
+        got, fields, raw = ask(w.port, d, "hi", "slk_" + "0" * 43, s)
+        check(got == 401 and "error" in json.loads(raw) and end_of(record(w, fields)) == "refused", f"53: {name}: a wrong key is on record", raw)
+        for model in (None, "gpt-away"):
+            _, fields, _ = ask(w.port, d, "[[mock status=500]]", w.keys["plain"], s, model=model)
+            hashed = record(w, fields, "ai.request.decided").get("raw_data_hash")
+            check(hashed, f"53: {name}: a failed call has the hash of what was asked", fields)
+
+
+def test_complaint_54_kafka_is_down(w):
+    _, text = w.admin_get("/metrics")
+    number = lambda name: float(re.search(rf"^{name} (\S+)", text, re.M)[1])
+    check(number("sluice_audit_kafka_up") == 0 and number("sluice_audit_undelivered") > 100 and number("sluice_audit_rejected_total") == 0,
+          "54: with no broker every record waits in the spool, and the metrics say so", text[-1500:])
+
+
+def test_complaint_55_memory_comes_back(w):
+    def load():
+        for _ in range(4):
+            ask(w.port, "chat", "[[mock piece=50000]] " + "word " * 200_000, w.keys["masked"], True)
+        return rss_of(w)
+    first = load()
+    for _ in range(2):
+        last = load()
+    check(last - first < 40, "55: the third round of large requests needs no more memory than the first", (first, last))
+
+
+# ---- the run --------------------------------------------------------------------------------------------
+
+def main(word=""):
     w = world()
     try:
         w.sluice("ca", "init", "-c", w.path("sluice.yaml"))
-        keys = {name: w.new_key(name) for name in ("plain", "masked", "redacted", "blocked")}
+        w.keys = {name: w.new_key(name) for name in ("plain", "masked", "redacted", "blocked", "refused")}
         if check(w.start() and w.gateway.poll() is None, "complaints: the gateway starts", open(w.path("gateway.log")).read()[-800:]):
-            for part in (guards, restoring, disconnects, framing, errors, records):
-                part(w, keys)
-            seen = w.received()
-            check(SECRET.encode() not in seen and MAIL.encode() not in seen and not any(k.encode() in seen for k in keys.values()),
-                  "complaints: no planted value and no client's key reached the provider")
+            for name, test in sorted({**globals(), **vars(complaints_wire)}.items()):
+                if name.startswith("test_complaint_") and word in name:
+                    begin = time.time()
+                    try:
+                        test(w)
+                    except Exception:  # the next one is tried all the same
+                        check(False, name, traceback.format_exc()[-1500:])
+                    if word or time.time() - begin > 3:
+                        print(f"{name}: {time.time() - begin:.1f} s", flush=True)
+            seen = w.received() + b"".join(h + b for h, b in w.up.asked)
+            check(SECRET.encode() not in seen and MAIL.encode() not in seen and not any(k.encode() in seen for k in w.keys.values()),
+                  "complaints: no planted value and no client's key reached a provider")
+            log = open(w.path("gateway.log")).read()
+            check("ERROR: AddressSanitizer" not in log and "runtime error:" not in log and SECRET not in log, "complaints: a clean log", log[-800:])
     finally:
         w.end()
+        w.up.end()
         if count["failed"] == 0:
             shutil.rmtree(w.dir, ignore_errors=True)
         else:
@@ -219,6 +351,6 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[4:5])
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
     sys.exit(count["failed"] != 0)

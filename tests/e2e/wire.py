@@ -1,6 +1,7 @@
 """Requests and answers of each dialect as bytes, for tests that look at what SDKs hide."""
 import http.client
 import json
+import re
 import socket
 import time
 
@@ -53,7 +54,7 @@ def text_of(raw, stream):
     if not stream:
         texts(json.loads(raw), out)
         return "".join(out)
-    for line in raw.decode("utf-8", "replace").splitlines():
+    for line in re.split("\r\n|\r|\n", raw.decode("utf-8", "replace")):
         if line.startswith("data: {"):
             event = json.loads(line[6:])
             if not str(event.get("type", "")).endswith((".done", ".completed")):
@@ -78,15 +79,33 @@ def ask(port, dialect, text, key, stream=False, more=None, headers=None, model=N
         conn.close()
 
 
-def open_stream(port, dialect, text, key):
-    """A socket that has sent its request."""
-    path, headers, body = request_of(dialect, text, key, True)
-    s = socket.create_connection(("127.0.0.1", port), 10)
+def send(s, path, headers, body):
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n" + "".join(
         f"{k}: {v}\r\n" for k, v in headers.items())
     s.sendall(head.encode() + b"\r\n" + body)
+
+
+def open_stream(port, dialect, text, key, model=None):
+    """A socket that has sent its request."""
+    s = socket.create_connection(("127.0.0.1", port), 10)
+    send(s, *request_of(dialect, text, key, True, model=model))
     s.settimeout(10)
     return s
+
+
+def read_until(s, mark, seconds):
+    """Bytes up to the mark, or what came in that time."""
+    end, data = time.time() + seconds, b""
+    while mark not in data and time.time() < end:
+        s.settimeout(max(0.01, end - time.time()))
+        try:
+            part = s.recv(65536)
+        except TimeoutError:
+            break
+        if not part:
+            break
+        data += part
+    return data
 
 
 def arrivals(s, seconds):

@@ -197,8 +197,8 @@ drain: 20s
         with open(self.mock_log, "rb") as f:
             return f.read()
 
-    def spool_records(self):
-        out = self.sluice("audit", "tail", "--spool", self.path("spool"), "--json", "-n", "0")
+    def spool_records(self, *which):
+        out = self.sluice("audit", "tail", "--spool", self.path("spool"), "--json", "-n", "0", *which)
         return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
     def end(self):
