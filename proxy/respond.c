@@ -84,7 +84,7 @@ static void on_hold_timer(evutil_socket_t fd, short what, void *ctx)
 
 static void arm_hold_timer(struct req *req)
 {
-    const struct timeval tv = {0, HOLD_US};
+    const struct timeval tv = {HOLD_S, 0};
     struct respond *r = req->respond;
     bool want = conn_answer_started(req->conn) && held(r) != 0;
 

@@ -20,6 +20,7 @@ import time
 import traceback
 
 import complaints
+import local_tools
 import matrix
 from suites import compare, run_across, run_all, run_sdk, set_up
 from world import BUILD, MAIL, PHI, ROOT, SECRET, World, check, count, skip, wait_for
@@ -458,6 +459,7 @@ def main():
         test_bad_upstream_certificate(w, key)
         test_tls_listener(w, key)
         test_drain(w, key)
+        local_tools.test_local_tools(w, key)
         matrix.main(10 if QUICK else 1)
         complaints.main()
         test_kill_and_kafka(w, key)
