@@ -11,7 +11,7 @@
  * Prints one JSON object: requests, errors, seconds, rps, p50_us, p99_us; events, event_p50_us, event_p99_us, first_p50_us,
  * first_p99_us.
  *
- * usage: load [--conns N] [--seconds S] [--rate R] [--tls] [--wait] [--header LINE]... --body FILE HOST PORT PATH */
+ * usage: load [--conns N] [--seconds S] [--count N] [--rate R] [--tls] [--wait] [--header LINE]... --body FILE HOST PORT PATH */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -251,14 +251,16 @@ static int wait_events(int epoll, struct epoll_event *evs, int n, uint64_t until
     return epoll_wait(epoll, evs, n, 0);
 }
 
-static double run(struct slot *slots, unsigned n, int epoll, double rate, double seconds)
+/* count: answers after which it ends, too. */
+static double run(struct slot *slots, unsigned n, int epoll, double rate, double seconds,
+                  size_t count)
 {
     uint64_t start = gw_clock_ns(), end = start + (uint64_t)(seconds * 1e9), sent = 0, now;
     struct epoll_event evs[256];
 
     for (unsigned i = 0; rate == 0 && i < n; i++)
         send_request(&slots[i], gw_clock_ns());
-    while ((now = gw_clock_ns()) < end) {
+    while ((now = gw_clock_ns()) < end && answers.n < count) {
         uint64_t next = end;
         int got;
 
@@ -277,7 +279,7 @@ static double run(struct slot *slots, unsigned n, int epoll, double rate, double
             now = gw_clock_ns();
             note(&answers, s->due_ns, now);
             s->due_ns = 0;
-            if (rate == 0)
+            if (rate == 0 && answers.n + n <= count)
                 send_request(s, now);
         }
     }
@@ -349,19 +351,20 @@ static void print(double took)
 
 int main(int argc, char **argv)
 {
-    static const struct option longs[] = {{"conns", 1, NULL, 'c'}, {"seconds", 1, NULL, 's'},
-                                          {"rate", 1, NULL, 'r'},  {"header", 1, NULL, 'H'},
-                                          {"body", 1, NULL, 'b'},  {"tls", 0, NULL, 't'},
-                                          {"wait", 0, NULL, 'w'},  {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"conns", 1, NULL, 'c'},  {"seconds", 1, NULL, 's'}, {"rate", 1, NULL, 'r'},
+        {"header", 1, NULL, 'H'}, {"body", 1, NULL, 'b'},    {"tls", 0, NULL, 't'},
+        {"wait", 0, NULL, 'w'},   {"count", 1, NULL, 'n'},   {NULL, 0, NULL, 0}};
     struct samples *const kept[] = {&answers, &events, &firsts};
     struct gw_buf headers = {0}, body = {0};
     unsigned conns = 16;
+    size_t count = MAX_SAMPLES;
     double rate = 0, seconds = 3;
     bool wait = false;
     struct slot *slots;
     int opt, epoll = epoll_create1(EPOLL_CLOEXEC);
 
-    while ((opt = getopt_long(argc, argv, "c:s:r:H:b:tw", longs, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "c:s:r:H:b:twn:", longs, NULL)) != -1) {
         if (opt == 'c')
             conns = (unsigned)strtoul(optarg, NULL, 10);
         else if (opt == 's')
@@ -374,6 +377,8 @@ int main(int argc, char **argv)
             read_file(optarg, &body);
         else if (opt == 't')
             tls = SSL_CTX_new(TLS_client_method());
+        else if (opt == 'n')
+            count = strtoul(optarg, NULL, 10);
         else if (opt == 'w')
             wait = true;
         else
@@ -399,6 +404,6 @@ int main(int argc, char **argv)
     warm_up(slots, conns, epoll);
     if (wait)
         await_go();
-    print(run(slots, conns, epoll, rate, seconds));
+    print(run(slots, conns, epoll, rate, seconds, count));
     return 0;
 }

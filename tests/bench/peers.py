@@ -168,7 +168,7 @@ backend tls
     return Proxy("haproxy", [program("haproxy"), "-db", "-f", f"{work}/haproxy.cfg"], ports)
 
 
-def sluice(build, work, name, mock, transport, on, durability="process", answers=False, claude=None, model=None):
+def sluice(build, work, name, mock, transport, on, durability="process", answers=False, claude=None, model=None, wait=20):
     """on: keys, all rules, policy, access log; else none of these but one rule that never matches, since a gateway without rules
     and one without records cannot be configured. claude: a mock that has Anthropic's API; model: an embedding model's folder."""
     port, path = free_port(), f"{work}/{name}-{transport}.yaml"
@@ -206,7 +206,7 @@ log: {{ access: {flag} }}
     if on:
         out = subprocess.run([build + "/sluice", "keys", "create", "-c", path, "--name", "bench"], capture_output=True, text=True).stdout
         headers = ["Authorization: Bearer " + re.search(r"slk_\w+", out)[0]]
-    return Proxy(name, [build + "/sluice", "serve", "-c", path], {transport: port}, headers)
+    return Proxy(name, [build + "/sluice", "serve", "-c", path], {transport: port}, headers, wait=wait)
 
 
 def litellm(work, mock, cache):
