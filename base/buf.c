@@ -25,15 +25,14 @@ void gw_buf_clear(struct gw_buf *b)
         b->ptr[0] = '\0';
 }
 
-bool gw_buf_reserve(struct gw_buf *b, size_t n)
+/* Apart from the quick question below, which is asked some hundred times a request. */
+static bool grow(struct gw_buf *b, size_t n)
 {
     size_t cap = b->cap == 0 ? 256 : b->cap;
     char *p;
 
     if (b->failed)
         return false;
-    if (n < b->cap - b->len) /* strictly: one byte stays for the NUL */
-        return true;
     if (n > SIZE_MAX / 2 - b->len) {
         b->failed = true;
         return false;
@@ -57,23 +56,47 @@ bool gw_buf_reserve(struct gw_buf *b, size_t n)
     return true;
 }
 
+static inline bool has_room(struct gw_buf *b, size_t n)
+{
+    /* strictly: one byte stays for the NUL */
+    return (n < b->cap - b->len && !b->failed) || grow(b, n);
+}
+
+bool gw_buf_reserve(struct gw_buf *b, size_t n)
+{
+    return has_room(b, n);
+}
+
+static inline void add(struct gw_buf *b, const char *bytes, size_t n)
+{
+    if (n == 0 || !has_room(b, n))
+        return;
+    memcpy(b->ptr + b->len, bytes, n);
+    b->len += n;
+    b->ptr[b->len] = '\0';
+}
+
+static inline void add_char(struct gw_buf *b, char c)
+{
+    if (!has_room(b, 1))
+        return;
+    b->ptr[b->len++] = c;
+    b->ptr[b->len] = '\0';
+}
+
 void gw_buf_add(struct gw_buf *b, struct gw_span bytes)
 {
-    if (bytes.len == 0 || !gw_buf_reserve(b, bytes.len))
-        return;
-    memcpy(b->ptr + b->len, bytes.ptr, bytes.len);
-    b->len += bytes.len;
-    b->ptr[b->len] = '\0';
+    add(b, bytes.ptr, bytes.len);
 }
 
 void gw_buf_adds(struct gw_buf *b, const char *s)
 {
-    gw_buf_add(b, gw_span_str(s));
+    add(b, s, s == NULL ? 0 : strlen(s));
 }
 
 void gw_buf_addc(struct gw_buf *b, char c)
 {
-    gw_buf_add(b, (struct gw_span){&c, 1});
+    add_char(b, c);
 }
 
 void gw_buf_addu(struct gw_buf *b, uint64_t n)
@@ -85,7 +108,7 @@ void gw_buf_addu(struct gw_buf *b, uint64_t n)
         digits[--i] = (char)('0' + n % 10);
         n /= 10;
     } while (n != 0);
-    gw_buf_add(b, (struct gw_span){digits + i, sizeof(digits) - i});
+    add(b, digits + i, sizeof(digits) - i);
 }
 
 void gw_buf_addi(struct gw_buf *b, int64_t n)
@@ -173,9 +196,9 @@ void gw_buf_add_json(struct gw_buf *b, struct gw_span text)
 
 void gw_buf_add_json_str(struct gw_buf *b, struct gw_span text)
 {
-    gw_buf_addc(b, '"');
+    add_char(b, '"');
     gw_buf_add_json(b, text);
-    gw_buf_addc(b, '"');
+    add_char(b, '"');
 }
 
 void gw_buf_drop(struct gw_buf *b, size_t n)
