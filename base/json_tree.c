@@ -73,9 +73,17 @@ enum gw_status gw_json_tree(struct gw_json *json, struct gw_arena *arena, struct
                             const struct gw_json_limits *limits, struct gw_json_node **out,
                             struct gw_err *err)
 {
-    struct building b = {.json = json, .arena = arena, .text = text};
+    struct building b;
     struct gw_json_tok tok;
 
+    /* The 12 KB of stacks are written before they are read, so only the rest is set. */
+    b.json = json;
+    b.arena = arena;
+    b.text = text;
+    b.depth = 0;
+    b.key = (struct gw_json_tok){0};
+    b.has_key = false;
+    b.root = NULL;
     gw_json_start(json, text, limits);
     while (gw_json_next(json, &tok) != GW_JSON_END) {
         switch (tok.type) {
