@@ -85,7 +85,7 @@ static void test_clock_rfc3339(void)
 
 static void test_digests_match_published_vectors(void)
 {
-    unsigned char d[GW_SHA256_BYTES];
+    unsigned char d[GW_SHA256_BYTES], key[131];
     char hex[GW_SHA256_HEX_BYTES];
 
     gw_sha256(GW_SPAN("abc"), d); /* FIPS 180-4 */
@@ -95,6 +95,11 @@ static void test_digests_match_published_vectors(void)
                    d); /* RFC 4231 case 2 */
     gw_hex(d, sizeof(d), hex);
     CHECK(strcmp(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843") == 0);
+    memset(key, 0xAA, sizeof(key)); /* case 6: a key longer than a block */
+    gw_hmac_sha256((struct gw_span){(const char *)key, sizeof(key)},
+                   GW_SPAN("Test Using Larger Than Block-Size Key - Hash Key First"), d);
+    gw_hex(d, sizeof(d), hex);
+    CHECK(strcmp(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54") == 0);
     CHECK(gw_crc32c(0, GW_SPAN("123456789")) == 0xE3069283u); /* RFC 3720 B.4 check value */
     CHECK(gw_crc32c(gw_crc32c(0, GW_SPAN("1234")), GW_SPAN("56789")) == 0xE3069283u);
     struct gw_hash *h = gw_hash_new();
