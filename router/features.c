@@ -224,30 +224,39 @@ static void look_at_mark(struct router_features *f, struct gw_span line, size_t 
 /* One pass over a line that is not code. */
 static void look_at_text(struct router_features *f, struct gw_span line)
 {
-    size_t start = 0; /* of the word that may be running */
+    const char *p = line.ptr, *const end = line.ptr + line.len;
 
-    for (size_t i = 0; i < line.len; i++) {
-        char c = line.ptr[i];
+    while (p < end) {
+        const char *word = p;
 
-        if (is_letter(c))
-            continue;
-        if (i - start >= MIN_WORD && i - start <= MAX_WORD)
-            count_word(f, line.ptr + start, i - start);
-        start = i + 1;
-        if (c != ' ')
-            look_at_mark(f, line, i);
+        while (p < end && is_letter(*p))
+            p++;
+        if (p - word >= MIN_WORD && p - word <= MAX_WORD)
+            count_word(f, word, (size_t)(p - word));
+        if (p == end)
+            return;
+        if (*p != ' ')
+            look_at_mark(f, line, (size_t)(p - line.ptr));
+        p++;
     }
-    if (line.len - start >= MIN_WORD && line.len - start <= MAX_WORD)
-        count_word(f, line.ptr + start, line.len - start);
 }
 
+/* Bytes that do not continue a character of UTF-8 (10xxxxxx), eight at a time. */
 static uint32_t count_chars(struct gw_span text)
 {
-    uint32_t n = 0;
+    const uint64_t low = 0x0101010101010101u;
+    size_t n = text.len, i = 0;
 
-    for (size_t i = 0; i < text.len; i++)
-        n += ((unsigned char)text.ptr[i] & 0xC0) != 0x80;
-    return n;
+    for (; i + 8 <= text.len; i += 8) {
+        uint64_t v;
+
+        memcpy(&v, text.ptr + i, 8);
+        v = (v >> 7) & ~(v >> 6) & low;
+        n -= (v * low) >> 56; /* the sum of its bytes */
+    }
+    for (; i < text.len; i++)
+        n -= ((unsigned char)text.ptr[i] & 0xC0) == 0x80;
+    return (uint32_t)n;
 }
 
 void router_features_add(struct router_features *f, struct gw_span role, struct gw_span text)
