@@ -139,6 +139,24 @@ void gw_random(void *out, size_t n)
     }
 }
 
+void gw_random_seed(void *out, size_t n)
+{
+    static _Thread_local unsigned char pool[512];
+    static _Thread_local size_t left;
+
+    if (n > sizeof(pool)) {
+        gw_random(out, n);
+        return;
+    }
+    if (left < n) {
+        gw_random(pool, sizeof(pool));
+        left = sizeof(pool);
+    }
+    left -= n;
+    memcpy(out, pool + left, n);
+    explicit_bzero(pool + left, n); /* given once */
+}
+
 void gw_ulid(char out[GW_ULID_BYTES])
 {
     static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -150,7 +168,7 @@ void gw_ulid(char out[GW_ULID_BYTES])
     /* Same or earlier millisecond: count up, so that ids of one thread ascend. */
     if (ms > last_ms) {
         last_ms = ms;
-        gw_random(last, sizeof(last));
+        gw_random_seed(last, sizeof(last));
         last[0] &= 0x7F; /* room to count */
     } else {
         for (int i = 9; i >= 0 && ++last[i] == 0; i--)

@@ -32,6 +32,10 @@ void gw_hex(const unsigned char *bytes, size_t n, char *out);
  * safe answer exists then. */
 void gw_random(void *out, size_t n);
 
+/* The same in small pieces from a pool of the thread, without a system call for each: for the seeds of hash tables and for
+ * ids, several a request. Not for keys, and not in a process that forks and goes on. */
+void gw_random_seed(void *out, size_t n);
+
 /* Writes a fresh ULID (26 Crockford base32 characters: 48 bits of milliseconds, 80 random bits) and a
  * NUL. Ids of one thread ascend strictly. */
 void gw_ulid(char out[GW_ULID_BYTES]);

@@ -112,7 +112,7 @@ static bool grow_slots(struct gw_json_keys *k)
 void gw_json_keys_init(struct gw_json_keys *k)
 {
     *k = (struct gw_json_keys){.next_serial = 1, .first_serial = 1}; /* a fresh slot holds 0 */
-    gw_random(k->seed, sizeof(k->seed));
+    gw_random_seed(k->seed, sizeof(k->seed));
 }
 
 void gw_json_keys_fini(struct gw_json_keys *k)

@@ -63,7 +63,7 @@ static bool classify(struct classes *c)
     c->slots = gw_arena_array(doc->arena, n_slots, sizeof(*c->slots));
     if (c->of_node == NULL || c->slots == NULL)
         return false;
-    gw_random(c->seed, sizeof(c->seed));
+    gw_random_seed(c->seed, sizeof(c->seed));
     for (uint32_t i = 0; i < doc->n_nodes; i++) {
         const struct dlp_node *n = &doc->nodes[i];
 

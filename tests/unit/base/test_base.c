@@ -110,6 +110,22 @@ static void test_digests_match_published_vectors(void)
     CHECK(strncmp(hex, "ba7816bf", 8) == 0);
 }
 
+static void test_seeds_differ(void)
+{
+    unsigned char all[100][16], big[2000] = {0};
+    unsigned set = 0;
+
+    for (int i = 0; i < 100; i++) /* three pools */
+        gw_random_seed(all[i], sizeof(all[i]));
+    for (int i = 0; i < 100; i++)
+        for (int j = 0; j < i; j++)
+            CHECK(memcmp(all[i], all[j], sizeof(all[i])) != 0);
+    gw_random_seed(big, sizeof(big)); /* more than a pool */
+    for (size_t i = 0; i < sizeof(big); i++)
+        set += big[i] != 0;
+    CHECK(set > 1900);
+}
+
 static void test_ulids_ascend(void)
 {
     char last[GW_ULID_BYTES], now[GW_ULID_BYTES];
@@ -160,6 +176,7 @@ int main(void)
     test_names_round_trip();
     test_clock_rfc3339();
     test_digests_match_published_vectors();
+    test_seeds_differ();
     test_ulids_ascend();
     test_queue_keeps_order_across_threads();
     return test_done();
