@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "audit/audit.h"
-#include "base/clock.h"
 #include "audit/event_read.h"
 #include "audit/spool_read.h"
+#include "base/clock.h"
 #include "tests/test.h"
 
 static char scratch[256];

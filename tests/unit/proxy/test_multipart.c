@@ -48,8 +48,8 @@ static void test_refused(void)
 {
     CHECK(split("multipart/form-data", "--\r\n") == GW_EPARSE);
     CHECK(split(B, "") == GW_EPARSE && split(B, "text") == GW_EPARSE);
-    CHECK(split(B, "--xyz\r\nA: b\r\n\r\nx") == GW_EPARSE);     /* never closed */
-    CHECK(split(B, "--xyz\r\nA: b\r\n--xyz--") == GW_EPARSE);   /* no empty line */
+    CHECK(split(B, "--xyz\r\nA: b\r\n\r\nx") == GW_EPARSE);   /* never closed */
+    CHECK(split(B, "--xyz\r\nA: b\r\n--xyz--") == GW_EPARSE); /* no empty line */
     /* Not at the start of a line: text before the first delimiter, which is the last one. */
     CHECK(split(B, "x--xyz\r\n\r\na\r\n--xyz--") == GW_OK && n_got == 1);
     CHECK(!multipart_is(GW_SPAN("multipart/form-data")));
