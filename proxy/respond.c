@@ -189,6 +189,21 @@ static bool must_write_error(const struct req *req)
             provider_errors_differ(&req->w->server->cfg->targets[req->target], req->ep.dialect));
 }
 
+/* What a model answers is read as what was asked for when its type says neither JSON nor a stream: a filter that goes by
+ * the type alone would be skipped in silence. */
+static void set_form(struct req *req, unsigned status, struct gw_span type)
+{
+    struct respond *r = req->respond;
+
+    r->json = media_type_is(type, "application/json");
+    r->sse = media_type_is(type, "text/event-stream");
+    if (r->json || r->sse || !r->filtering || req->translated || status != 200 ||
+        req->ep.kind != ENDPOINT_CHAT)
+        return;
+    r->sse = req->asked.stream && !req->ep.json_array;
+    r->json = !r->sse;
+}
+
 static enum gw_status set_up(struct req *req, unsigned status, struct gw_span type, bool plain)
 {
     struct respond *r = req->respond;
@@ -196,8 +211,11 @@ static enum gw_status set_up(struct req *req, unsigned status, struct gw_span ty
                   provider_framing_of(&req->w->server->cfg->targets[req->target], type) ==
                       PROVIDER_FRAMING_AWS;
 
-    r->json = media_type_is(type, "application/json");
-    r->sse = packed || media_type_is(type, "text/event-stream");
+    set_form(req, status, type);
+    if (packed) {
+        r->sse = true;
+        r->json = false;
+    }
     if (r->sse)
         r->reader = sse_reader_new(0);
     if (packed)
@@ -288,6 +306,7 @@ enum gw_status respond_on_event(void *ctx, const struct sse_event *ev)
     struct respond *r = req->respond;
 
     r->begun = r->begun || ev->has_data;
+    r->torn = !ev->ended;
     if (r->mode == MODE_EVENTS)
         return ev->has_data ? api_reader_event(r->events, ev->name, ev->data) : GW_OK;
     if (ev->has_data && respond_worth_a_look(r, ev->data))

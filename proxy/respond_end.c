@@ -181,6 +181,14 @@ bool respond_failed(const struct req *req)
     return r != NULL && r->translate != NULL && translate_seen(r->translate)->failed;
 }
 
+/* Part of an event has gone out as it came: an event of ours would become a part of it, and a client that is given neither
+ * sees a stream that was cut. */
+static bool is_torn(const struct respond *r)
+{
+    return r->mode == MODE_PASS &&
+           (r->torn || r->reader == NULL || sse_reader_pending(r->reader) != 0);
+}
+
 bool respond_cut(struct req *req, const struct api_failure *failure)
 {
     struct respond *r = req->respond;
@@ -203,7 +211,7 @@ bool respond_cut(struct req *req, const struct api_failure *failure)
         api_write_error(req->ep.dialect, failure, req->id, &object);
         json_array_write(&r->out, conn_answer_bytes(req->conn) == 0, gw_buf_span(&object));
         gw_buf_fini(&object);
-    } else if (r->sse) {
+    } else if (r->sse && !is_torn(r)) {
         api_write_stream_error(req->ep.dialect, failure, &r->out);
     } else {
         told = false;

@@ -31,6 +31,7 @@ struct respond {
     enum mode mode;
     enum api_dialect dialect; /* of the bytes that come */
     bool json, sse;
+    bool torn;            /* the last event that was read has no end */
     bool begun;           /* an event with data came, or bytes that are not read as events */
     struct gw_buf fields; /* the head's fields: kept until it is sent */
     struct gw_buf body;   /* what is collected; MODE_PASS of JSON: the first part */

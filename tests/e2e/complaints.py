@@ -30,6 +30,23 @@ def test_complaint_01_guard_runs_on_every_endpoint(w):
         check(len(found) >= 1, f"01: {name}: and the audit trail says what was found", fields)
 
 
+def test_complaint_01_guard_runs_whatever_the_type(w):
+    texts = {"chat": {"choices": [{"index": 0, "message": {"role": "assistant", "content": LEAKED_KEY}}]},
+             "anthropic": {"type": "message", "content": [{"type": "text", "text": LEAKED_KEY}]},
+             "gemini": {"candidates": [{"content": {"parts": [{"text": LEAKED_KEY}]}}]}}
+    for d, body in texts.items():
+        for kind in ("text/plain", "application/octet-stream", "application/json; charset=utf-8", "Application/JSON"):
+            w.up.play = [answer(200, body, kind=kind)]
+            _, _, raw = ask(w.port, d, "hi", w.keys["masked"], model=RAW[d])
+            check(LEAKED_KEY.encode() not in raw and b"***" in raw, f"01: {d}: an answer that calls itself {kind} is masked", raw)
+            w.up.play = [answer(200, b"".join(EVENTS[d](["Take ", LEAKED_KEY, " now."])), kind=kind)]
+            _, _, raw = ask(w.port, d, "hi", w.keys["masked"], True, model=RAW[d])
+            check(LEAKED_KEY.encode() not in raw and (b"***" in raw or b"error" in raw), f"01: {d}: a stream that does so, too", raw)
+            w.up.play = [answer(200, b"Take " + LEAKED_KEY.encode(), kind=kind)]
+            _, _, raw = ask(w.port, d, "hi", w.keys["blocked"], model=RAW[d])
+            check(LEAKED_KEY.encode() not in raw, f"01: {d}: nor is a text let through that is no answer, {kind}", raw)
+
+
 def test_complaint_02_value_split_over_two_events(w):
     text = f"Take {LEAKED_KEY} now."
     for d in DIALECTS:

@@ -231,6 +231,13 @@ def test_complaint_43_error_in_the_stream(w):
         check(b'"error"' in raw and ENDS[d] not in raw, f"43: {d}: a cut stream ends with an error", raw[-300:])
         check("cut" in fields, f"43: {d}: and does not look whole", raw[-300:])
         check(end_of(record(w, fields)) == "upstream_error", f"43: {d}: recorded", record(w, fields))
+        sent = b"".join(EVENTS[d](["One ", "two "])[:3])
+        for at in (1, 9, len(sent) // 2):
+            _, fields, raw = raw_ask(w, d, stream(sent[:-at], 0.05, end=False))
+            check(raw == sent[:-at] and "cut" in fields, f"43: {d}: nothing is put into an event that broke off", raw[-200:])
+            _, fields, raw = raw_ask(w, d, stream(sent[:-at], 0.05, end=False), "masked")
+            check("cut" in fields and b"error" in [json.loads(e.split(b"data: ")[1]) and e for e in raw.split(b"\n\n") if b"data: " in e][-1],
+                  f"43: {d}: and with a guard each event can be read", raw[-200:])
     _, _, raw = ask(w.port, "anthropic", "[[mock err=3 say=fox words=40]]", w.keys["plain"], True)
     check(names_of(raw)[-1] == "error", "43: Anthropic's has its event line", raw[-300:])
     for model in ("gpt-4o", "gemini-2.5-flash"):
