@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/conn_private.h"
+#include "proxy/flush.h"
 #include "proxy/request.h"
 #include "proxy/worker.h"
 
@@ -82,6 +83,8 @@ static void conn_free(struct conn *c)
         c->next->prev = c->prev;
     bufferevent_free(c->bev);
     event_free(c->timer);
+    if (c->flush != NULL)
+        event_free(c->flush);
     http1_free(c->parser);
     free(c->fixed_host);
     gw_arena_free(c->arena);
@@ -293,6 +296,18 @@ static void on_write(struct bufferevent *bev, void *ctx)
     leave(c);
 }
 
+/* What the callbacks of this turn of the loop added to the output. */
+static void on_flush(evutil_socket_t fd, short what, void *ctx)
+{
+    struct conn *c = ctx;
+
+    (void)fd;
+    (void)what;
+    c->unflushed = false;
+    if (flush_now(c->bev))
+        on_write(c->bev, c);
+}
+
 static void on_event(struct bufferevent *bev, short what, void *ctx)
 {
     struct conn *c = ctx;
@@ -415,6 +430,12 @@ static bool set_up(struct conn *c, struct worker *w, struct bufferevent *bev,
         if (c->fixed_host == NULL || (fixed->who != NULL && !keep_principal(c, fixed->who)))
             return false;
     }
+    if (flush_suits(bev)) {
+        c->flush = event_new(w->base, -1, 0, on_flush, c);
+        if (c->flush == NULL)
+            return false;
+        (void)bufferevent_disable(bev, EV_WRITE); /* on from birth */
+    }
     return c->parser != NULL && c->timer != NULL;
 }
 
@@ -429,6 +450,8 @@ struct conn *conn_new(struct worker *w, struct bufferevent *bev, const char *pee
             http1_free(c->parser);
             if (c->timer != NULL)
                 event_free(c->timer);
+            if (c->flush != NULL)
+                event_free(c->flush);
             free(c->fixed_host);
             gw_arena_free(c->arena);
         }
@@ -451,7 +474,7 @@ struct conn *conn_new(struct worker *w, struct bufferevent *bev, const char *pee
     if (records_of(c) != NULL)
         (void)evbuffer_add_cb(records_of(c), on_records, c);
     set_timer(c, w->server->cfg->limits.header_ms);
-    (void)bufferevent_enable(bev, EV_READ | EV_WRITE);
+    (void)bufferevent_enable(bev, EV_READ | (c->flush == NULL ? EV_WRITE : 0));
     return c;
 }
 

@@ -3,9 +3,11 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/event.h>
 
 #include "proxy/conn.h"
 #include "proxy/conn_private.h"
+#include "proxy/flush.h"
 #include "proxy/worker.h"
 
 static const char *reason_of(unsigned status)
@@ -56,6 +58,11 @@ static const char *reason_of(unsigned status)
 
 static void out(struct conn *c, struct gw_span bytes)
 {
+    if (c->flush != NULL && !c->unflushed) {
+        c->unflushed = true;
+        flush_prepare(c->bev);
+        event_active(c->flush, EV_WRITE, 0);
+    }
     (void)evbuffer_add(bufferevent_get_output(c->bev), bytes.ptr, bytes.len);
 }
 

@@ -27,6 +27,7 @@ struct conn {
     struct bufferevent *bev;
     struct http1 *parser;
     struct event *timer; /* the one deadline of the current state */
+    struct event *flush; /* writes the output at the end of this turn of the loop; NULL with TLS */
     struct req *req;     /* NULL: none is being read or answered */
     struct conn_fixed fixed;
     struct gw_arena *arena;     /* of who; NULL without */
@@ -43,6 +44,7 @@ struct conn {
     bool bodyless;        /* the current request has no body, so its head is all of it */
     bool unread;          /* bytes of a refused request may still arrive */
     bool parser_failed;
+    bool unflushed;    /* flush is due */
     bool full;         /* output above CONN_OUT_HIGH: req_writable() is owed */
     bool closing;      /* close when the output is written */
     bool said_goodbye; /* close_notify was sent, or is on its way below a tunnel */

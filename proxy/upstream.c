@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "proxy/conn.h"
 #include "proxy/dial.h"
+#include "proxy/flush.h"
 #include "proxy/request.h"
 #include "proxy/tls.h"
 #include "proxy/upstream_head.h"
@@ -350,6 +351,8 @@ static void start_attempt(struct uconn *u)
     struct gw_err err;
     enum gw_status st;
 
+    if (u->peer.tls == NULL)
+        flush_prepare(u->bev);
     u->got_bytes = u->head_given = u->complete = false;
     st = upstream_write_head(u->req, &u->peer, body.len, &head, &err);
     http1_expect(u->parser, u->req->head->method);
@@ -362,8 +365,11 @@ static void start_attempt(struct uconn *u)
               * empty output (release()). */
         (body.len != 0 && evbuffer_add_reference(out, body.ptr, body.len, NULL, NULL) != 0))
         fail(u, false, "out of memory");
-    else
+    else {
         u->req->upstream_bytes += head.len + body.len;
+        if (u->peer.tls == NULL)
+            (void)flush_now(u->bev);
+    }
     gw_buf_fini(&head);
 }
 
@@ -372,7 +378,10 @@ static void attach(struct uconn *u, struct bufferevent *bev)
     u->bev = bev;
     bufferevent_setcb(bev, on_read, NULL, on_event, u);
     bufferevent_setwatermark(bev, EV_READ, 0, IN_HIGH);
-    (void)bufferevent_enable(bev, EV_READ | EV_WRITE);
+    /* A handshake writes; a plain socket is written to by start_attempt(). */
+    (void)bufferevent_enable(bev, EV_READ | (u->peer.tls != NULL ? EV_WRITE : 0));
+    if (u->peer.tls == NULL)
+        (void)bufferevent_disable(bev, EV_WRITE); /* on from birth */
 }
 
 static void use_socket(struct uconn *u, int fd)
