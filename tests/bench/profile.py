@@ -59,15 +59,18 @@ exec valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file={out} {wr
         control("-i", "off")
     finally:
         proxy.stop()
-    text = subprocess.run(["callgrind_annotate", "--threshold=100", out], capture_output=True, text=True).stdout
+    text = subprocess.run(["callgrind_annotate", "--auto=no", "--threshold=100", out], capture_output=True, text=True).stdout
     total = int(re.search(r"([\d,]+) .*PROGRAM TOTALS", text)[1].replace(",", ""))
     # One request more: the one with which the load warms its connection up.
     print(f"{name}: {total / (COUNT + 1):,.0f} instructions a request")
-    for line in re.findall(r"^ *([\d,]+) \(.*?\) +(?:\S*:)?(\S+)", text.split("file:function", 1)[1], re.M)[:LINES]:
-        own = int(line[0].replace(",", "")) / (COUNT + 1)
-        print(f"  {own:10,.0f} {100 * own * (COUNT + 1) / total:5.1f} %  {line[1]}")
+    own = {}  # by function: inlined parts are listed by the file they come from
+    for n, name, library in re.findall(r"^ *([\d,]+) \(.*?\) +(?:\S*:)?(\S+)(?: \[(.*)\])?", text.split("file:function", 1)[1], re.M):
+        name = "in " + os.path.basename(library) if name.startswith("0x") else name
+        own[name] = own.get(name, 0) + int(n.replace(",", "")) / (COUNT + 1)
+    for name, n in sorted(own.items(), key=lambda item: -item[1])[:LINES]:
+        print(f"  {n:10,.0f} {100 * n * (COUNT + 1) / total:5.1f} %  {name}")
     if "--tree" in sys.argv:
-        text = subprocess.run(["callgrind_annotate", "--threshold=100", "--tree=both", "--inclusive=yes", out], capture_output=True, text=True).stdout
+        text = subprocess.run(["callgrind_annotate", "--auto=no", "--threshold=100", "--tree=both", "--inclusive=yes", out], capture_output=True, text=True).stdout
         for block in text.split("\n\n"):
             if re.search(r" \*  \S*" + re.escape(arg("--tree", "")) + r"\b", block):
                 print(block)
