@@ -56,8 +56,8 @@ ifneq ($(filter fuzz,$(MAKECMDGOALS)),)
 $(foreach n,$(FZ_CHOSEN),$(eval $(call FZ_TARGET,$(n))))
 endif
 
-fuzz: $(FZ_CHOSEN:%=$(FZ)/fuzz_%) ## fuzz every input parser (FUZZ_SECONDS, FUZZ_JOBS, FUZZ_ONLY)
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_JOBS=$(FUZZ_JOBS) tests/fuzz/run.sh $(FZ) $(FZ_CHOSEN)
+fuzz: $(FZ_CHOSEN:%=$(FZ)/fuzz_%) ## fuzz every input parser (FUZZ_SECONDS, FUZZ_JOBS, FUZZ_ONLY, FUZZ_SEED)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_JOBS=$(FUZZ_JOBS) FUZZ_SEED=$(FUZZ_SEED) tests/fuzz/run.sh $(FZ) $(FZ_CHOSEN)
 
 # ---- replay as a test -----------------------------------------------------------------------
 REPLAYS := $(FZ_NAMES:%=$(BUILD)/tests/fuzz/replay_%)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs libFuzzer targets: one line each, "N passed, N failed" at the end, exit status 1 on any failure.
 # usage: tests/fuzz/run.sh FOLDER NAME...   (FOLDER has the programs fuzz_NAME and gets all output)
+# FUZZ_SEED: the same inputs in the same order each time, as far as the time goes; 0, or none: others each time.
 out=$1
 shift
 seconds=${FUZZ_SECONDS:-30}
@@ -14,7 +15,7 @@ run_one()
     test -d "$seeds" || seeds=
     if [ ! -x "$out/fuzz_$name" ]; then
         echo "FUZZ  $name: does not build"
-    elif "$out/fuzz_$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2560 \
+    elif "$out/fuzz_$name" -max_total_time="$seconds" -seed="${FUZZ_SEED:-0}" -timeout=20 -rss_limit_mb=2560 \
         -print_final_stats=1 -artifact_prefix="$out/found/$name-" \
         "$out/corpus/$name" $seeds >"$log" 2>&1; then
         result=passed
