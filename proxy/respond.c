@@ -27,6 +27,8 @@ void respond_free(struct respond *r)
     translate_free(r->translate);
     if (r->timer != NULL)
         event_free(r->timer);
+    if (r->last != NULL)
+        event_free(r->last);
     free(r);
 }
 
@@ -261,8 +263,8 @@ enum gw_status respond_begin(struct req *req, unsigned status, const struct http
         gw_buf_adds(&r->fields, "X-Accel-Buffering: no\r\n");
     if (!gw_buf_ok(&r->fields))
         return GW_ENOMEM;
-    if (r->mode == MODE_PASS) /* an empty stream becomes an error, which needs room */
-        respond_send_head(req, r->aws != NULL || (r->sse && length == 0) ? -1 : length);
+    if (r->mode == MODE_PASS) /* a stream may end in an error of ours, or early */
+        respond_send_head(req, r->sse ? -1 : length);
     else if (r->mode == MODE_STREAM || (r->mode == MODE_EVENTS && r->sse && req->asked.stream))
         respond_send_head(req, -1);
     return GW_OK;
@@ -307,6 +309,7 @@ enum gw_status respond_on_event(void *ctx, const struct sse_event *ev)
 
     r->begun = r->begun || ev->has_data;
     r->torn = !ev->ended;
+    respond_note_last(req, ev);
     if (r->mode == MODE_EVENTS)
         return ev->has_data ? api_reader_event(r->events, ev->name, ev->data) : GW_OK;
     if (ev->has_data && respond_worth_a_look(r, ev->data))

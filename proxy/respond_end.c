@@ -1,4 +1,6 @@
 /* proxy/respond_end.c - how answers end: complete, with what was collected, or cut. */
+#include <event2/event.h>
+
 #include "proxy/conn.h"
 #include "proxy/respond_fields.h"
 #include "proxy/respond_private.h"
@@ -117,6 +119,54 @@ static enum gw_status end_stream(struct req *req)
 
     GW_TRY(sse_reader_finish(r->reader, respond_on_event, req));
     return restream_finish(r->restream, &r->out);
+}
+
+/* ---- streams that have said their last event ------------------------------------------------ */
+
+/* A provider may keep its answer open that long behind the last event. */
+enum { LAST_MS = 500 };
+
+static bool is_last(enum api_dialect dialect, const struct sse_event *ev)
+{
+    switch (dialect) {
+    case API_CHAT:
+    case API_COMPLETIONS:
+        return gw_span_is(ev->data, "[DONE]");
+    case API_RESPONSES:
+        return gw_span_is(ev->name, "response.completed") ||
+               gw_span_is(ev->name, "response.incomplete") ||
+               gw_span_is(ev->name, "response.failed");
+    case API_ANTHROPIC:
+        return gw_span_is(ev->name, "message_stop");
+    case API_GEMINI: /* has none */
+    case API_DIALECT_COUNT:
+    default:
+        return false;
+    }
+}
+
+static void on_last_timer(evutil_socket_t fd, short what, void *ctx)
+{
+    struct req *req = ctx;
+
+    (void)fd;
+    (void)what;
+    req->hold++;
+    req_cancel_attempt(req); /* its connection is no use: nobody knows what it still sends */
+    req_on_end(req);
+    (void)req_unhold(req);
+}
+
+void respond_note_last(struct req *req, const struct sse_event *ev)
+{
+    const struct timeval tv = {0, (suseconds_t)LAST_MS * 1000};
+    struct respond *r = req->respond;
+
+    if (r->last != NULL || !ev->ended || req->ep.kind != ENDPOINT_CHAT || !is_last(r->dialect, ev))
+        return;
+    r->last = evtimer_new(req->w->base, on_last_timer, req);
+    if (r->last != NULL) /* else the answer ends when the provider's does */
+        (void)evtimer_add(r->last, &tv);
 }
 
 /* SDKs take a stream without a single event for a success. Events that are read and written anew are judged by their

@@ -45,7 +45,9 @@ struct respond {
     bool filtering;
     struct api_seen seen;
     struct gw_buf out, unpacked; /* what an event became; what the last bytes were unpacked to */
-    struct event *timer;         /* lets go what is held back for too long */
+    struct event
+        *last; /* the provider said the last event: ends the answer when nothing more comes */
+    struct event *timer; /* lets go what is held back for too long */
     bool armed;
 };
 
@@ -55,6 +57,9 @@ void respond_send_head(struct req *req, int64_t length);
 
 /* An event of the stream, in whatever frame. */
 enum gw_status respond_on_event(void *ctx, const struct sse_event *ev);
+
+/* An event was read. After the dialect's last one the answer ends, with or without the provider's connection. */
+void respond_note_last(struct req *req, const struct sse_event *ev);
 
 /* respond_array.c: elements of a JSON array go through the filter. */
 enum gw_status respond_array_feed(struct req *req, struct gw_span bytes);

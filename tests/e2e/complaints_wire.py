@@ -212,6 +212,22 @@ def test_complaint_41_connection_is_free_at_the_end(w):
         conn.close()
 
 
+def test_complaint_41_provider_stays_behind_its_last_event(w):
+    for d in ("chat", "completions", "responses", "anthropic"):
+        events = EVENTS[d](["Well."])
+        for user in ("plain", "masked"):
+            w.up.left, begin = [], time.time()
+            _, fields, raw = raw_ask(w, d, stream(*events, LEAVE), user)
+            check(time.time() - begin < 2 and "cut" not in fields and text_of(raw, True) == "Well." and ENDS[d] in raw,
+                  f"41: {d}, {user}: the answer ends with its last event", (time.time() - begin, raw[-200:]))
+            wait_for(f"41: {d}, {user}: the provider is let go", lambda: w.up.left, 2)
+            check(end_of(record(w, fields)) == "complete", f"41: {d}, {user}: recorded as complete", record(w, fields))
+    w.up.play = stream(*EVENTS["chat"](["Well."]), LEAVE)
+    begin = time.time()
+    _, fields, raw = ask(w.port, "anthropic", "hi", w.keys["plain"], True, model="raw-chat")
+    check(time.time() - begin < 2 and ENDS["anthropic"] in raw and "cut" not in fields, "41: across dialects, too", raw[-200:])
+
+
 def test_complaint_42_failure_behind_a_thought_is_an_error(w):
     events = EVENTS["anthropic"](["hm"], kind="thinking")
     for user in ("plain", "masked"):
