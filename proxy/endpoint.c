@@ -58,6 +58,36 @@ struct gw_span endpoint_query_get(struct gw_span query, const char *name)
     return (struct gw_span){NULL, 0};
 }
 
+static int hex_digit(char c)
+{
+    char l = gw_ascii_lower(c);
+
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
+
+struct gw_span endpoint_decode(struct gw_arena *arena, struct gw_span s, bool query)
+{
+    char *p = gw_arena_alloc(arena, s.len + 1);
+    size_t n = 0;
+
+    if (p == NULL)
+        return (struct gw_span){NULL, 0};
+    for (size_t i = 0; i < s.len; i++) {
+        bool coded = s.ptr[i] == '%' && s.len - i > 2 && hex_digit(s.ptr[i + 1]) >= 0 &&
+                     hex_digit(s.ptr[i + 2]) >= 0;
+
+        if (coded) {
+            p[n++] = (char)(hex_digit(s.ptr[i + 1]) * 16 + hex_digit(s.ptr[i + 2]));
+            i += 2;
+        } else {
+            p[n++] = (char)(query && s.ptr[i] == '+' ? ' ' : s.ptr[i]);
+        }
+    }
+    return (struct gw_span){p, n};
+}
+
 bool endpoint_allows(const struct endpoint *ep, struct gw_span method)
 {
     if (ep->allow == NULL || gw_span_is(method, ep->allow))

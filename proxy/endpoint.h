@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/arena.h"
 #include "base/span.h"
 #include "proxy/api.h"
 #include "proxy/http1.h"
@@ -42,5 +43,8 @@ struct gw_span endpoint_path(struct gw_span target);
 struct gw_span endpoint_query(struct gw_span target);
 /* The raw value of a parameter, or {NULL, 0}. */
 struct gw_span endpoint_query_get(struct gw_span query, const char *name);
+
+/* As a server reads it: %XX undone (what is no such pair stays), and in a query + as a space. {NULL, 0}: out of memory. */
+struct gw_span endpoint_decode(struct gw_arena *arena, struct gw_span s, bool query);
 
 #endif

@@ -130,41 +130,10 @@ bool models_list_write(struct gw_buf *out, enum api_dialect d, const struct mode
 
 /* ---- the endpoint --------------------------------------------------------------------------- */
 
-static int hex(char c)
-{
-    char l = gw_ascii_lower(c);
-
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
-
-/* Clients encode the slash of "org/model", or do not. */
-static struct gw_span percent_decode(struct gw_arena *arena, struct gw_span s)
-{
-    char *p = gw_arena_alloc(arena, s.len + 1);
-    size_t n = 0;
-
-    if (p == NULL)
-        return (struct gw_span){NULL, 0};
-    for (size_t i = 0; i < s.len; i++) {
-        bool coded =
-            s.ptr[i] == '%' && s.len - i > 2 && hex(s.ptr[i + 1]) >= 0 && hex(s.ptr[i + 2]) >= 0;
-
-        if (coded) {
-            p[n++] = (char)(hex(s.ptr[i + 1]) * 16 + hex(s.ptr[i + 2]));
-            i += 2;
-        } else {
-            p[n++] = s.ptr[i];
-        }
-    }
-    return (struct gw_span){p, n};
-}
-
 void models_list_answer(struct req *req, enum api_dialect d, struct gw_span id)
 {
     struct names *names = gw_arena_alloc(req->arena, sizeof(*names));
-    struct gw_span name = percent_decode(req->arena, id);
+    struct gw_span name = endpoint_decode(req->arena, id, false); /* of "org%2Fmodel", or not */
     struct gw_buf body = {0}, fields = {0};
 
     if (names == NULL || name.ptr == NULL) {

@@ -2,7 +2,6 @@
  *
  * Scanned contains forwarded (dlp.h D1): every byte of the body is in one of the pieces made here, and every text of a
  * translated request comes from the body. Worker's thread. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/conn.h"
@@ -48,40 +47,6 @@ static enum gw_status strip_key(struct req *req)
     return req->query.ptr == NULL ? GW_ENOMEM : GW_OK;
 }
 
-static int hex_of(struct gw_span s, size_t at)
-{
-    char hex[3] = {0};
-    char *end;
-    unsigned long v;
-
-    if (at + 2 > s.len)
-        return -1;
-    memcpy(hex, s.ptr + at, 2);
-    v = strtoul(hex, &end, 16);
-    return *end == '\0' && hex[0] != ' ' && hex[0] != '+' && hex[0] != '-' ? (int)v : -1;
-}
-
-/* As the server will read it: %XX undone, in a query + as a space. */
-static struct gw_span percent_decoded(struct req *req, struct gw_span s, bool query)
-{
-    char *p = gw_arena_alloc(req->arena, s.len + 1);
-    size_t n = 0;
-
-    if (p == NULL)
-        return (struct gw_span){NULL, 0};
-    for (size_t i = 0; i < s.len; i++) {
-        int v = s.ptr[i] == '%' ? hex_of(s, i + 1) : -1;
-
-        if (v >= 0) {
-            p[n++] = (char)v;
-            i += 2;
-        } else {
-            p[n++] = (char)(query && s.ptr[i] == '+' ? ' ' : s.ptr[i]);
-        }
-    }
-    return (struct gw_span){p, n};
-}
-
 static enum gw_status extract_query(struct req *req)
 {
     struct gw_span text;
@@ -90,7 +55,7 @@ static enum gw_status extract_query(struct req *req)
     GW_TRY(strip_key(req));
     if (req->query.len <= 1)
         return GW_OK;
-    text = percent_decoded(req, gw_span_from(req->query, 1), true);
+    text = endpoint_decode(req->arena, gw_span_from(req->query, 1), true);
     if (text.ptr == NULL)
         return GW_ENOMEM;
     p = add_piece(req, text);
@@ -176,7 +141,7 @@ static enum gw_status read_chat(struct req *req, const struct gw_json_node *root
         root = gw_json_get(root, "generateContentRequest");
     a->dialect = req->ep.dialect;
     if (req->ep.dialect == API_GEMINI) {
-        a->model = percent_decoded(req, req->ep.model, false);
+        a->model = endpoint_decode(req->arena, req->ep.model, false);
         a->stream = req->ep.stream;
         if (a->model.ptr == NULL)
             return gw_fail(err, GW_ENOMEM, "out of memory");
@@ -193,7 +158,7 @@ static enum gw_status read_model(struct req *req, const struct gw_json_node *roo
 
     req->model = gw_json_text(model, req->arena);
     if (req->ep.model.len != 0 && req->model.len == 0)
-        req->model = percent_decoded(req, req->ep.model, false);
+        req->model = endpoint_decode(req->arena, req->ep.model, false);
     if (!required || req->model.len != 0)
         return GW_OK;
     *param = "model";

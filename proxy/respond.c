@@ -84,13 +84,14 @@ static void on_hold_timer(evutil_socket_t fd, short what, void *ctx)
     (void)req_unhold(req);
 }
 
+/* Counts from the newest piece: a long value that comes slowly is no pause. */
 static void arm_hold_timer(struct req *req)
 {
     const struct timeval tv = {HOLD_S, 0};
     struct respond *r = req->respond;
     bool want = conn_answer_started(req->conn) && held(r) != 0;
 
-    if (want == r->armed)
+    if (!want && !r->armed)
         return;
     if (want && r->timer == NULL)
         r->timer = evtimer_new(req->w->base, on_hold_timer, req);

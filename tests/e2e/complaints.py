@@ -61,6 +61,16 @@ def test_complaint_02_value_split_over_two_events(w):
         check(LEAKED_KEY[:16] not in text_of(raw, True) and ENDS[d] not in raw, f"02: {d}: a value in single letters is blocked", raw[-600:])
 
 
+def test_complaint_02_value_that_comes_slowly(w):
+    """Longer than the pause after which the beginning of a value may go: as long as letters come, there is no pause."""
+    steps = []
+    for one in EVENTS["chat"](["Take ", *LEAKED_KEY, " now."]):
+        steps += [one, 0.15]
+    _, _, raw = raw_ask(w, "chat", stream(*steps), "masked")
+    out = text_of(raw, True)
+    check(LEAKED_KEY[:8] not in out and out.startswith("Take ") and out.endswith(" now."), "02: chat: a slow value is masked", raw[-600:])
+
+
 def test_complaint_03_no_event_is_blanked(w):
     words = [f"word{i} " for i in range(200)]
     for d in DIALECTS:

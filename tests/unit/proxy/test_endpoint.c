@@ -109,8 +109,24 @@ static void test_query(void)
     CHECK(endpoint_query_get(endpoint_query(GW_SPAN("/p")), "a").ptr == NULL);
 }
 
+static void test_decode(void)
+{
+    struct gw_arena *arena = gw_arena_new(1u << 16);
+    struct gw_arena *full = gw_arena_new(4);
+
+    CHECK(gw_span_is(endpoint_decode(arena, GW_SPAN("a%2Fb%c3%A9+c"), false), "a/b\xC3\xA9+c"));
+    CHECK(gw_span_is(endpoint_decode(arena, GW_SPAN("q=a+b%20c%2B"), true), "q=a b c+"));
+    CHECK(gw_span_is(endpoint_decode(arena, GW_SPAN("%%41%4%g0%"), false), "%A%4%g0%"));
+    CHECK(endpoint_decode(arena, GW_SPAN("%00"), false).len == 1);
+    CHECK(endpoint_decode(arena, GW_SPAN(""), false).ptr != NULL);
+    CHECK(endpoint_decode(full, GW_SPAN("abcdefghijklmnopqrstuvwxyz"), false).ptr == NULL);
+    gw_arena_free(arena);
+    gw_arena_free(full);
+}
+
 int main(void)
 {
+    test_decode();
     test_paths();
     test_models();
     test_gemini();
