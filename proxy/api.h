@@ -202,7 +202,7 @@ struct api_usage {
 /* The order: START; for each choice blocks that do not overlap (BLOCK, DELTA..., BLOCK_END); FINISH a choice; USAGE at
  * any time (the last one counts); END. Or ERROR at any time, which ends everything. */
 enum api_event_type {
-    API_EVENT_START, /* id, model: as the target says, or empty */
+    API_EVENT_START, /* id, model: as the target says, or empty; usage when the input is counted already */
     API_EVENT_BLOCK, /* choice, block, kind; TOOL: id, name */
     API_EVENT_DELTA, /* choice, block, kind, text: decoded; TOOL: more of the arguments' JSON text */
     API_EVENT_SIGNATURE, /* choice, block, text: of a REASONING block, opaque */

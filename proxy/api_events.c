@@ -265,7 +265,7 @@ enum gw_status api_writer_put(struct api_writer *w, const struct api_event *ev, 
         return GW_OK;
     if (ev->type == API_EVENT_START)
         GW_TRY(note_start(w, ev));
-    if (ev->type == API_EVENT_USAGE && ev->usage.known)
+    if ((ev->type == API_EVENT_START || ev->type == API_EVENT_USAGE) && ev->usage.known)
         w->usage = ev->usage;
     w->ended = ev->type == API_EVENT_END || ev->type == API_EVENT_ERROR;
     GW_TRY(w->ops->put(w, ev, out));

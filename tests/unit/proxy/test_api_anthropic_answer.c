@@ -336,6 +336,20 @@ static void test_reasoning_is_hidden_on_request(void)
     gw_buf_fini(&out);
 }
 
+/* The engine knows the prompt's tokens before the first one of the answer. */
+static void test_input_is_counted_first(void)
+{
+    const struct api_writer_config cfg = {
+        .dialect = API_ANTHROPIC, .stream = true, .id = "01TEST", .model = GW_SPAN("m")};
+    struct api_writer *w = api_writer_new(&cfg);
+    struct gw_buf out = {0};
+
+    put(w, &out, (struct api_event){.type = API_EVENT_START, .usage = {.known = true, .input = 7}});
+    CHECK(strstr(out.ptr, "\"input_tokens\":7") != NULL);
+    api_writer_free(w);
+    gw_buf_fini(&out);
+}
+
 /* ---- errors and what the record wants -------------------------------------------------------- */
 
 static void test_errors_are_written(void)
@@ -483,6 +497,7 @@ int main(void)
     test_whole_answers_are_written();
     test_reasons_are_written();
     test_reasoning_is_hidden_on_request();
+    test_input_is_counted_first();
     test_errors_are_written();
     test_errors_are_read();
     test_answers_are_looked_at();
