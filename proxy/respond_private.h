@@ -16,7 +16,7 @@ enum {
     MAX_WHOLE_BYTES = 64 * 1024 * 1024, /* an answer that must be complete to be judged */
     MAX_ERROR_BYTES = 1024 * 1024,      /* of a provider, when it is translated */
     MAX_COPY_BYTES = 256 * 1024,        /* of a JSON answer that is passed on, to read its usage */
-    HOLD_S = 2,                         /* a pause after which the beginning of a finding is let go */
+    HOLD_S = 2, /* a pause after which the beginning of a finding is let go */
 };
 
 enum mode {
