@@ -1,18 +1,13 @@
-/* base/clock.c - the two clocks and their fake. */
+/* base/clock.c - the two clocks. */
 #include "base/clock.h"
 
 #include <stdio.h>
 #include <time.h>
 
-static uint64_t fake_mono_ns;
-static int64_t fake_wall_ms;
-
 uint64_t gw_clock_ns(void)
 {
     struct timespec ts;
 
-    if (fake_mono_ns != 0)
-        return fake_mono_ns;
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * GW_NS_PER_SEC + (uint64_t)ts.tv_nsec;
 }
@@ -21,8 +16,6 @@ int64_t gw_clock_wall_ms(void)
 {
     struct timespec ts;
 
-    if (fake_wall_ms != 0)
-        return fake_wall_ms;
     (void)clock_gettime(CLOCK_REALTIME, &ts);
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
@@ -42,10 +35,4 @@ void gw_clock_rfc3339(int64_t wall_ms, char out[GW_RFC3339_BYTES])
         strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
         (void)snprintf(date, sizeof(date), "1970-01-01T00:00:00");
     (void)snprintf(out, GW_RFC3339_BYTES, "%s.%03dZ", date, ms);
-}
-
-void gw_clock_fake(uint64_t mono_ns, int64_t wall_ms)
-{
-    fake_mono_ns = mono_ns;
-    fake_wall_ms = wall_ms;
 }

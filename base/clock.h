@@ -18,7 +18,4 @@ int64_t gw_clock_wall_ms(void);
 enum { GW_RFC3339_BYTES = 25 };
 void gw_clock_rfc3339(int64_t wall_ms, char out[GW_RFC3339_BYTES]);
 
-/* For tests: both clocks answer these values until set to 0 again. Not thread safe. */
-void gw_clock_fake(uint64_t mono_ns, int64_t wall_ms);
-
 #endif

@@ -161,13 +161,3 @@ void gw_queue_ack(struct gw_queue *q)
     while (read(q->fd, &n, sizeof(n)) < 0 && errno == EINTR)
         continue;
 }
-
-size_t gw_queue_len(struct gw_queue *q)
-{
-    size_t n;
-
-    (void)pthread_mutex_lock(&q->lock);
-    n = q->len;
-    (void)pthread_mutex_unlock(&q->lock);
-    return n;
-}

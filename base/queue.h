@@ -40,7 +40,4 @@ void gw_queue_close(struct gw_queue *q);
 int gw_queue_fd(const struct gw_queue *q);
 void gw_queue_ack(struct gw_queue *q);
 
-/* Items inside now; a hint for metrics only. */
-size_t gw_queue_len(struct gw_queue *q);
-
 #endif

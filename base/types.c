@@ -91,16 +91,6 @@ bool gw_action_parse(struct gw_span name, enum gw_action *out)
     return true;
 }
 
-bool gw_tier_parse(struct gw_span name, enum gw_tier *out)
-{
-    unsigned i;
-
-    if (!find_name(tier_names, GW_TIER_COUNT, name, &i))
-        return false;
-    *out = (enum gw_tier)i;
-    return true;
-}
-
 bool gw_zone_parse(struct gw_span name, enum gw_zone *out)
 {
     static const enum gw_zone zones[] = {GW_ZONE_PROCESS, GW_ZONE_PRIVATE, GW_ZONE_APPROVED};

@@ -69,6 +69,5 @@ bool gw_class_parse(struct gw_span name, enum gw_class *out);
 bool gw_severity_parse(struct gw_span name, enum gw_severity *out);
 bool gw_action_parse(struct gw_span name, enum gw_action *out);
 bool gw_zone_parse(struct gw_span name, enum gw_zone *out);
-bool gw_tier_parse(struct gw_span name, enum gw_tier *out);
 
 #endif

@@ -239,11 +239,6 @@ unsigned tok_n_vocab(const struct tok *t)
     return t->n_vocab;
 }
 
-unsigned tok_max_piece(const struct tok *t)
-{
-    return t->max_piece;
-}
-
 int32_t tok_bos(const struct tok *t)
 {
     return t->bos;

@@ -74,9 +74,6 @@ bool tok_is_control(const struct tok *t, int32_t id);
 
 unsigned tok_n_vocab(const struct tok *t);
 
-/* Bytes of the longest piece: text longer than this times the context cannot fit, so that a caller can
- * refuse it without encoding it. */
-unsigned tok_max_piece(const struct tok *t);
 int32_t tok_bos(const struct tok *t);       /* or TOK_NONE */
 int32_t tok_eos(const struct tok *t);       /* or TOK_NONE */
 bool tok_add_bos(const struct tok *t);      /* a prompt begins with BOS (only when there is one) */

@@ -67,7 +67,6 @@ struct tok {
     int32_t bos, eos, unknown;
     int32_t end[TOK_MAX_END]; /* tokens that end an answer */
     unsigned n_end;
-    unsigned max_piece; /* bytes of the longest piece */
     char warning[160];
 };
 

@@ -341,8 +341,6 @@ enum gw_status tok_vocab_index(struct tok *t, struct gw_err *err)
         e->piece = (uint32_t)t->n_bytes;
         e->piece_len = (uint32_t)make_piece(t, e, t->bytes + t->n_bytes);
         t->n_bytes += e->piece_len;
-        if (e->piece_len > t->max_piece)
-            t->max_piece = e->piece_len;
     }
     gw_random(t->key, sizeof(t->key));
     t->key[1] |= 1;

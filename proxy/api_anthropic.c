@@ -155,16 +155,6 @@ void anthropic_read_usage(const struct gw_json_node *usage, struct api_usage *ou
 
 /* ---- what the record wants ------------------------------------------------------------------- */
 
-static void copy_text(char *out, size_t size, const struct gw_json_tok *tok)
-{
-    size_t n = tok->raw.len < size - 1 ? tok->raw.len : size - 1;
-
-    if (tok->type != GW_JSON_STRING || tok->escaped || n == 0)
-        return;
-    memcpy(out, tok->raw.ptr, n);
-    out[n] = '\0';
-}
-
 /* Reasoning is counted in an object of its own, the others in "usage" itself; deeper there are parts of the sums. */
 static bool take_count(const struct gw_json_tok *key, bool in_usage, struct anthropic_usage *u,
                        const struct gw_json_tok *val)
@@ -203,9 +193,9 @@ static void look_at(struct looking *l, const struct gw_json_tok *key, const stru
     if (gw_span_is(key->raw, "usage") && val->type == GW_JSON_OBJECT_BEGIN)
         l->usage_depth = val->depth;
     else if (gw_span_is(key->raw, "model"))
-        copy_text(out->model, sizeof(out->model), val);
+        api_copy_text(out->model, sizeof(out->model), val);
     else if (gw_span_is(key->raw, "stop_reason"))
-        copy_text(out->finish_reason, sizeof(out->finish_reason), val);
+        api_copy_text(out->finish_reason, sizeof(out->finish_reason), val);
 }
 
 /* A whole message has model, stop_reason and usage at its top; message_start has them in "message", message_delta has

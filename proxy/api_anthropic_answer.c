@@ -12,17 +12,6 @@ static struct anthropic_reading *state_of(struct api_reader *r)
     return r->state;
 }
 
-static enum gw_status unsupported(struct api_reader *r)
-{
-    const struct api_failure f = {
-        .status = 502,
-        .type = "server_error",
-        .code = "unsupported_answer",
-        .message = "The provider's answer holds a part that cannot be said in the client's API."};
-
-    return api_emit_error(r, &f);
-}
-
 /* ---- blocks --------------------------------------------------------------------------------- */
 
 static enum gw_status begin_block(struct api_reader *r, enum api_block kind, struct gw_span id,
@@ -126,7 +115,7 @@ static enum gw_status read_block(struct api_reader *r, const struct gw_json_node
                    ? GW_OK
                    : put_signature(r, blocks[i].mark, text_of(r, block, blocks[i].signature));
     }
-    return unsupported(r);
+    return api_emit_unsupported(r);
 }
 
 static enum gw_status read_delta(struct api_reader *r, const struct gw_json_node *delta)
@@ -156,7 +145,7 @@ static enum gw_status read_delta(struct api_reader *r, const struct gw_json_node
     /* Where a text comes from: not asked for (requests for it are not translated), and the text is there. */
     if (gw_json_text_is(type, "citations_delta"))
         return GW_OK;
-    return unsupported(r);
+    return api_emit_unsupported(r);
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */

@@ -8,16 +8,6 @@ static uint64_t number_of(const struct gw_json_tok *tok)
     return gw_json_uint(&node, 0);
 }
 
-static void copy_text(char *out, size_t size, const struct gw_json_tok *tok)
-{
-    size_t n = tok->raw.len < size - 1 ? tok->raw.len : size - 1;
-
-    if (tok->type != GW_JSON_STRING || tok->escaped || n == 0)
-        return;
-    memcpy(out, tok->raw.ptr, n);
-    out[n] = '\0';
-}
-
 /* The member of "usage" at depth 2 whose object is being read. */
 enum part { PART_NONE, PART_INPUT, PART_OUTPUT };
 
@@ -63,9 +53,9 @@ void api_chat_look(struct gw_json *json, struct gw_span data, struct api_seen *o
             part = PART_NONE;
             out->usage = (struct api_usage){.known = true};
         } else if (tok.depth == 1 && gw_span_is(tok.raw, "model")) {
-            copy_text(out->model, sizeof(out->model), &val);
+            api_copy_text(out->model, sizeof(out->model), &val);
         } else if (tok.depth == 3 && gw_span_is(tok.raw, "finish_reason")) {
-            copy_text(out->finish_reason, sizeof(out->finish_reason), &val);
+            api_copy_text(out->finish_reason, sizeof(out->finish_reason), &val);
         } else if (in_usage && tok.depth <= 3) {
             look_at_usage(&tok, &val, &part, &out->usage);
         }

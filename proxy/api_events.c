@@ -1,6 +1,7 @@
 /* proxy/api_events.c - the life of readers and writers of answers, and the events between them. Pure; one thread at a time
  * per object. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/api_private.h"
 
@@ -275,4 +276,14 @@ enum gw_status api_writer_put(struct api_writer *w, const struct api_event *ev, 
 const char *api_writer_media_type(const struct api_writer *w)
 {
     return w->cfg.stream && !w->cfg.json_array ? "text/event-stream" : "application/json";
+}
+
+void api_copy_text(char *out, size_t size, const struct gw_json_tok *tok)
+{
+    size_t n = tok->raw.len < size - 1 ? tok->raw.len : size - 1;
+
+    if (tok->type != GW_JSON_STRING || tok->escaped || n == 0)
+        return;
+    memcpy(out, tok->raw.ptr, n);
+    out[n] = '\0';
 }

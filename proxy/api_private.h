@@ -190,6 +190,9 @@ const char *api_error_type(unsigned status);
 /* A sentence for a status, for failures without a message. */
 const char *api_error_message(unsigned status);
 
+/* Copies a plain string as it is written, cut to size with its NUL; anything else leaves out alone. For look. */
+void api_copy_text(char *out, size_t size, const struct gw_json_tok *tok);
+
 /* A dialect. A function that is NULL is one the dialect has not: requests and answers get GW_EUNSUPPORTED. read_request and write_request get what api.c prepared; tree reading is lenient about duplicate keys in
  * answers, strict in requests. */
 struct api_ops {

@@ -64,16 +64,6 @@ static uint64_t number_of(const struct gw_json_tok *tok)
     return strtoull(buf, NULL, 10);
 }
 
-static void copy_text(char *out, size_t size, const struct gw_json_tok *tok)
-{
-    size_t n = tok->raw.len < size - 1 ? tok->raw.len : size - 1;
-
-    if (tok->type != GW_JSON_STRING || tok->escaped || n == 0)
-        return;
-    memcpy(out, tok->raw.ptr, n);
-    out[n] = '\0';
-}
-
 static void look_at_usage(struct api_usage *u, struct gw_span key, const struct gw_json_tok *val)
 {
     u->known = true;
@@ -95,10 +85,10 @@ static void look_at_response(struct looking *l, struct gw_span key, const struct
     struct api_seen *out = l->out;
 
     if (gw_span_is(key, "model"))
-        copy_text(out->model, sizeof(out->model), val);
+        api_copy_text(out->model, sizeof(out->model), val);
     else if (gw_span_is(key, "status") && !l->has_reason && !gw_span_is(val->raw, "in_progress") &&
              !gw_span_is(val->raw, "queued"))
-        copy_text(out->finish_reason, sizeof(out->finish_reason), val);
+        api_copy_text(out->finish_reason, sizeof(out->finish_reason), val);
     else if (gw_span_is(key, "usage") && val->type == GW_JSON_OBJECT_BEGIN)
         l->usage = l->depth + 1;
     else if (gw_span_is(key, "incomplete_details") && val->type == GW_JSON_OBJECT_BEGIN)
@@ -116,7 +106,7 @@ static void look_at_member(struct looking *l, const struct gw_json_tok *key,
         look_at_usage(&l->out->usage, key->raw, val);
     } else if (l->incomplete && key->depth == l->depth + 1 && gw_span_is(key->raw, "reason") &&
                val->type == GW_JSON_STRING) {
-        copy_text(l->out->finish_reason, sizeof(l->out->finish_reason), val);
+        api_copy_text(l->out->finish_reason, sizeof(l->out->finish_reason), val);
         l->has_reason = true;
     }
 }
