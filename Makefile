@@ -54,8 +54,8 @@ NEEDS_proxy   := dlp router engine audit kernels base
 
 MAIN := proxy/main.c
 TOOLS := dlp/rulec_tool.c dlp/rulec_selftest.c
-CSRC := $(filter-out $(MAIN) $(TOOLS) $(if $(CUSRC),kernels/cuda_stub.c),$(wildcard $(FOLDERS:%=%/*.c)))
-RESRC := $(wildcard $(FOLDERS:%=%/*.re))
+CSRC := $(filter-out $(MAIN) $(TOOLS) $(if $(CUSRC),kernels/cuda_stub.c),$(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c)))
+RESRC := $(wildcard $(FOLDERS:%=%/*.re) $(FOLDERS:%=%/*/*.re))
 RULES := $(wildcard rules/*.yaml rules/*/*.yaml)
 UNIT  := $(wildcard tests/unit/*/test_*.c)
 FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
@@ -167,7 +167,7 @@ unit: $(UNIT_RUN:%.c=$(BUILD)/%) ## unit tests only (or test-FOLDER for one fold
 include tests/tests.mk
 
 # ---- checks -------------------------------------------------------------------------------
-CHECKED := $(wildcard $(FOLDERS:%=%/*.[ch]) tests/*.h tests/unit/*/*.[ch] tests/fuzz/*.[ch] \
+CHECKED := $(wildcard $(FOLDERS:%=%/*.[ch]) $(FOLDERS:%=%/*/*.[ch]) tests/*.h tests/unit/*/*.[ch] tests/fuzz/*.[ch] \
              tests/bench/*.[ch] tests/mock/*.[ch])
 TIDY_SKIP := $(wildcard kernels/*avx512*.c dlp/*avx512*.c)
 

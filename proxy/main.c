@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "proxy/cli.h"
-#include "proxy/cmd.h"
+#include "proxy/cmd/cmd.h"
 #include "proxy/version.h"
 
 static const struct {

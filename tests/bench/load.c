@@ -35,7 +35,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "proxy/http1.h"
+#include "proxy/http/http1.h"
 
 enum { MAX_SAMPLES = 4000000, STAMP_DIGITS = 19, WARM_UP_SECONDS = 60 };
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/api.h"
-#include "proxy/sse.h"
+#include "proxy/api/api.h"
+#include "proxy/http/sse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

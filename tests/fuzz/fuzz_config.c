@@ -1,9 +1,9 @@
-/* Fuzz target of proxy/config*.c: any text gives a configuration or a reported error, and the policy that
+/* Fuzz target of proxy/config/config*.c: any text gives a configuration or a reported error, and the policy that
  * comes out of it decides anything without leaving its zones. */
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

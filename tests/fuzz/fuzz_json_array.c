@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "proxy/json_array.h"
+#include "proxy/http/json_array.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/api_private.h"
-#include "proxy/local_tools.h"
+#include "proxy/api/api_private.h"
+#include "proxy/local/local_tools.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "proxy/multipart.h"
+#include "proxy/http/multipart.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "proxy/provider.h"
+#include "proxy/provider/provider.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "proxy/restream.h"
+#include "proxy/answer/restream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "proxy/zip.h"
+#include "proxy/fetch/zip.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,13 +12,21 @@ BEGIN {
     allow["proxy"]   = "base dlp router engine audit proxy"
     allow["tests"]   = "base kernels rules audit router dlp engine proxy tests"
     public["kernels/quant.h"]; public["kernels/cuda.h"] # besides base/*.h and NAME/NAME.h
+    # Inside proxy/: the folders that know no request stand alone; the others serve one another.
+    alone["http"]     = "http"
+    alone["api"]      = "api"
+    alone["config"]   = "config"
+    alone["store"]    = "store"
+    alone["fetch"]    = "fetch"
+    alone["tls"]      = "tls"
+    alone["provider"] = "provider api config http"
     owner["event2"]     = "^(proxy|tests)/"
     owner["openssl"]    = "^(proxy/|tests/|base/digest\\.c)"
     owner["librdkafka"] = "^(audit/kafka|tests/)"
     owner["yaml"]       = "^base/yaml\\.c"
-    owner["sqlite3"]    = "^(proxy/store|tests/)"
-    owner["curl"]       = "^proxy/(fetch|provider_token\\.c)"
-    owner["zlib"]       = "^(proxy/(fetch|encoding|zip|provider_aws)|tests/)"
+    owner["sqlite3"]    = "^(proxy/store/|tests/)"
+    owner["curl"]       = "^proxy/(fetch/|provider/provider_token\\.c)"
+    owner["zlib"]       = "^(proxy/(fetch/|http/encoding|provider/provider_aws)|tests/)"
     owner["cuda"]       = "^kernels/.*\\.cuh?$"
     owner["immintrin"]  = "(avx2|avx512)\\.[ch]$"
 }
@@ -35,6 +43,9 @@ FNR == 1 && seen[FILENAME]++ == 0 { files++ }
     else if (from[1] != to[1] && from[1] != "tests" && to[1] != "base" \
              && to[2] != to[1] ".h" && !(q[2] in public))
         complain("private to " to[1])
+    else if (from[1] == "proxy" && to[1] == "proxy" && 3 in from && 3 in to && (from[2] in alone) \
+             && index(" " alone[from[2]] " ", " " to[2] " ") == 0)
+        complain("proxy/" from[2] " may not include proxy/" to[2])
 }
 /^[ \t]*#[ \t]*include[ \t]*</ {
     split($0, q, /[<>]/); split(q[2], to, /[\/.]/)

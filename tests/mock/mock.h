@@ -31,7 +31,7 @@
 #include "base/buf.h"
 #include "base/json_tree.h"
 #include "base/span.h"
-#include "proxy/http1.h"
+#include "proxy/http/http1.h"
 
 /* Whose fields and error bodies an answer has. */
 enum mock_family {

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/api.h"
-#include "proxy/sse.h"
+#include "proxy/api/api.h"
+#include "proxy/http/sse.h"
 #include "tests/test.h"
 
 /* What became of a request. */

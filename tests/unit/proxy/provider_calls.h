@@ -1,4 +1,4 @@
-/* tests/unit/proxy/provider_calls.h - what the tests of proxy/provider*.c share: a configuration's targets, calls to
+/* tests/unit/proxy/provider_calls.h - what the tests of proxy/provider/provider*.c share: a configuration's targets, calls to
  * them, and exact comparisons. */
 #ifndef TESTS_UNIT_PROXY_PROVIDER_CALLS_H
 #define TESTS_UNIT_PROXY_PROVIDER_CALLS_H
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/provider.h"
+#include "proxy/provider/provider.h"
 #include "tests/test.h"
 
 /* The targets of a configuration, so that what it derives is tested along. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/restream.h"
+#include "proxy/answer/restream.h"
 #include "tests/test.h"
 
 static const char mail[] = "jane.doe@example-corp.com";

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/api.h"
+#include "proxy/api/api.h"
 #include "tests/test.h"
 
 /* want NULL: left alone. */

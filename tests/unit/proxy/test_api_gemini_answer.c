@@ -1,5 +1,5 @@
 /* Gemini's answers, whole, as events and as arrays: what is read of them, and the exact bytes that are written. */
-#include "proxy/json_array.h"
+#include "proxy/http/json_array.h"
 #include "tests/unit/proxy/gemini_lab.h"
 
 static bool events(const char *body, const char *want)

@@ -1,5 +1,5 @@
 /* What the dialects share: data URLs, texts of messages, paths, the model's replacement, answers that are kept. */
-#include "proxy/api_private.h"
+#include "proxy/api/api_private.h"
 #include "tests/unit/proxy/api_dump.h"
 
 static void test_data_urls(void)

@@ -1,4 +1,4 @@
-/* Unit tests of proxy/ca.c, leaf.c and tls.c: what is minted, what is refused. */
+/* Unit tests of proxy/tls/ca.c, leaf.c and tls.c: what is minted, what is refused. */
 #include <sys/stat.h>
 
 #include <stdlib.h>
@@ -8,9 +8,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "proxy/ca.h"
-#include "proxy/tls.h"
-#include "proxy/x509.h"
+#include "proxy/tls/ca.h"
+#include "proxy/tls/tls.h"
+#include "proxy/tls/x509.h"
 #include "tests/test.h"
 
 static char dir[] = "/tmp/sluice-certs-XXXXXX";

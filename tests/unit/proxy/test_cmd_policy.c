@@ -1,10 +1,10 @@
-/* Unit tests of proxy/cmd_policy*.c and proxy/cmd_keys.c: the commands as a user calls them. */
+/* Unit tests of proxy/cmd/cmd_policy*.c and proxy/cmd/cmd_keys.c: the commands as a user calls them. */
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "proxy/cmd.h"
+#include "proxy/cmd/cmd.h"
 #include "tests/test.h"
 
 static char dir[] = "/tmp/test_cmd_XXXXXX", conf[64], out_path[64], out[20000];

@@ -1,4 +1,4 @@
-/* Unit tests of proxy/config*.c. */
+/* Unit tests of proxy/config/config*.c. */
 #include <netinet/in.h>
 #include <sys/stat.h>
 
@@ -8,8 +8,8 @@
 
 #include "base/digest.h"
 #include "base/json.h"
-#include "proxy/config.h"
-#include "proxy/config_private.h"
+#include "proxy/config/config.h"
+#include "proxy/config/config_private.h"
 #include "tests/test.h"
 
 /* Everything that a load reported, a line each. */

@@ -1,9 +1,9 @@
-/* Unit tests of proxy/config_targets.c, and of the examples in docs/targets.md. */
+/* Unit tests of proxy/config/config_targets.c, and of the examples in docs/targets.md. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "tests/test.h"
 
 static char reports[8000];

@@ -1,4 +1,4 @@
-/* Unit tests of proxy/address.c, encoding.c and fields.c: what stands at the edges. */
+/* Unit tests of proxy/net/address.c, encoding.c and fields.c: what stands at the edges. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
@@ -8,9 +8,9 @@
 #include <zlib.h>
 
 #include "base/json.h"
-#include "proxy/address.h"
-#include "proxy/encoding.h"
-#include "proxy/fields.h"
+#include "proxy/http/encoding.h"
+#include "proxy/http/fields.h"
+#include "proxy/net/address.h"
 #include "tests/test.h"
 
 /* ---- address ---------------------------------------------------------------------------- */

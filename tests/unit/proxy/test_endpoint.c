@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/endpoint.h"
+#include "proxy/request/endpoint.h"
 #include "tests/test.h"
 
 static struct endpoint ep;

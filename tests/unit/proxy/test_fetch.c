@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/digest.h"
-#include "proxy/fetch.h"
+#include "proxy/fetch/fetch.h"
 #include "tests/test.h"
 #include "tests/unit/proxy/fetch_server.h"
 

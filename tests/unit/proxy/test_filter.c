@@ -1,7 +1,7 @@
-/* Unit tests of proxy/filter.c: scanned, then restored; growing texts and whole answers. */
+/* Unit tests of proxy/answer/filter.c: scanned, then restored; growing texts and whole answers. */
 #include <string.h>
 
-#include "proxy/filter.h"
+#include "proxy/answer/filter.h"
 #include "tests/test.h"
 
 #define KEY                                                                                        \

@@ -15,7 +15,7 @@
 #include "audit/audit.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "proxy/server.h"
+#include "proxy/net/server.h"
 #include "tests/test.h"
 #include "tests/unit/proxy/gateway_up.h"
 

@@ -6,7 +6,7 @@
 #include <openssl/ssl.h>
 
 #include "base/buf.h"
-#include "proxy/hello.h"
+#include "proxy/tls/hello.h"
 #include "tests/test.h"
 
 /* Reads at once from an exact copy. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "proxy/http1.h"
+#include "proxy/http/http1.h"
 #include "tests/test.h"
 
 /* What a run of the parser saw: a line per event, comparable between ways of feeding. */

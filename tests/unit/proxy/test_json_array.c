@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/json_array.h"
+#include "proxy/http/json_array.h"
 #include "tests/test.h"
 
 struct heard {

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/api.h"
-#include "proxy/local.h"
+#include "proxy/api/api.h"
+#include "proxy/local/local.h"
 #include "tests/test.h"
 
 static struct gw_json *json;

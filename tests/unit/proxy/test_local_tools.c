@@ -1,6 +1,6 @@
 /* tests/unit/proxy/test_local_tools.c - tools of the local model: prompts byte for byte, and calls read out of what it
  * writes, however that is cut into pieces; every dialect can say them. ' stands for " in JSON. */
-#include "proxy/local_tools.h"
+#include "proxy/local/local_tools.h"
 #include "tests/unit/proxy/api_dump.h"
 
 /* ---- prompts ------------------------------------------------------------------------------ */

@@ -1,8 +1,8 @@
 /* Lists of models and counts of tokens, in the shapes of each API. */
 #include <stdio.h>
 
-#include "proxy/count_tokens.h"
-#include "proxy/models_list.h"
+#include "proxy/request/count_tokens.h"
+#include "proxy/request/models_list.h"
 #include "tests/test.h"
 
 static void check(enum api_dialect d, unsigned n, const char *id, const char *want)

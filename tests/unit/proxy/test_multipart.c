@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "proxy/multipart.h"
+#include "proxy/http/multipart.h"
 #include "tests/test.h"
 
 static struct gw_arena *arena;

@@ -1,4 +1,4 @@
-/* Unit tests of proxy/provider*.c: request lines and fields, exactly; names and paths that mean harm; bodies. */
+/* Unit tests of proxy/provider/provider*.c: request lines and fields, exactly; names and paths that mean harm; bodies. */
 #include "tests/unit/proxy/provider_calls.h"
 
 /* ---- openai ------------------------------------------------------------------------------- */

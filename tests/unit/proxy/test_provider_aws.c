@@ -1,8 +1,8 @@
-/* Unit tests of proxy/provider_aws.c: messages made here, with a CRC of our own, in every piece. */
+/* Unit tests of proxy/provider/provider_aws.c: messages made here, with a CRC of our own, in every piece. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/provider.h"
+#include "proxy/provider/provider.h"
 #include "tests/test.h"
 
 /* ---- making messages ---------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Unit tests of proxy/provider_bedrock.c and provider_vertex.c: request lines, fields and bodies, exactly. The
+/* Unit tests of proxy/provider/provider_bedrock.c and provider_vertex.c: request lines, fields and bodies, exactly. The
  * signatures were computed with botocore 1.44.5 (SigV4Auth, service bedrock) and, independently, with Python's hmac. */
 #include "tests/unit/proxy/provider_calls.h"
 

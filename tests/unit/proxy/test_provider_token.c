@@ -1,8 +1,8 @@
-/* Unit tests of proxy/provider_key.c and provider_token.c, against a real token server that checks what it gets. */
+/* Unit tests of proxy/config/service_account.c and provider_token.c, against a real token server that checks what it gets. */
 #include "base/clock.h"
 #include "base/json_tree.h"
-#include "proxy/provider_key.h"
-#include "proxy/provider_token.h"
+#include "proxy/config/service_account.h"
+#include "proxy/provider/provider_token.h"
 #include "tests/unit/proxy/provider_calls.h"
 #include "tests/unit/proxy/token_server.h"
 
@@ -12,29 +12,29 @@ static struct token_server server;
 
 static void test_good_key(void)
 {
-    struct provider_key *k = NULL;
+    struct service_account *k = NULL;
     struct gw_buf json = {0}, jwt = {0}, again = {0};
     struct gw_err err = {0};
 
     account_json(server.key, 1234, &json);
-    CHECK(provider_key_read(gw_buf_span(&json), &k, &err) == GW_OK);
-    CHECK(strcmp(provider_key_token_uri(k), "http://127.0.0.1:1234/token") == 0);
-    CHECK(strcmp(provider_key_project(k), "proj-1") == 0);
-    CHECK(provider_key_assert(k, 1760000000, &jwt, &err) == GW_OK);
+    CHECK(service_account_read(gw_buf_span(&json), &k, &err) == GW_OK);
+    CHECK(strcmp(service_account_token_uri(k), "http://127.0.0.1:1234/token") == 0);
+    CHECK(strcmp(service_account_project(k), "proj-1") == 0);
+    CHECK(service_account_assert(k, 1760000000, &jwt, &err) == GW_OK);
     CHECK(jwt_is_right(&server, jwt.ptr, jwt.len));
     CHECK(strcmp(server.header, "{\"alg\":\"RS256\",\"typ\":\"JWT\",\"kid\":\"kid-1\"}") == 0);
     CHECK(strcmp(server.claims,
                  "{\"iss\":\"sluice@proj-1.iam.test\",\"scope\":"
                  "\"https://www.googleapis.com/auth/cloud-platform\",\"aud\":"
                  "\"http://127.0.0.1:1234/token\",\"iat\":1760000000,\"exp\":1760003600}") == 0);
-    CHECK(provider_key_assert(k, 1760000001, &again, &err) == GW_OK);
+    CHECK(service_account_assert(k, 1760000001, &again, &err) == GW_OK);
     CHECK(!gw_span_eq(gw_buf_span(&jwt), gw_buf_span(&again)));
     jwt.ptr[jwt.len / 4] ^= 1; /* the check can fail */
     CHECK(!jwt_is_right(&server, jwt.ptr, jwt.len));
     gw_buf_fini(&json);
     gw_buf_fini(&jwt);
     gw_buf_fini(&again);
-    provider_key_free(k);
+    service_account_free(k);
 }
 
 static void test_bad_keys(void)
@@ -61,21 +61,21 @@ static void test_bad_keys(void)
         {"{\"client_email\":\"x\"," PEM ",\"token_uri\":\"https://a b\"}", GW_EPARSE, "token_uri"},
         {"{\"client_email\":1," PEM "}", GW_EPARSE, "no client_email"},
     };
-    struct provider_key *k = NULL;
+    struct service_account *k = NULL;
     struct gw_buf json = {0};
     struct gw_err err = {0};
     EVP_PKEY *ec = EVP_EC_gen("P-256");
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        if (!CHECK(provider_key_read(gw_span_str(cases[i].json), &k, &err) == cases[i].st &&
+        if (!CHECK(service_account_read(gw_span_str(cases[i].json), &k, &err) == cases[i].st &&
                    k == NULL && strstr(err.text, cases[i].why) != NULL &&
                    strstr(err.text, "AAAA") == NULL))
             fprintf(stderr, "  %s: %s\n", cases[i].json, err.text);
     account_json(ec, 1, &json); /* signs with ES256 at best */
-    CHECK(provider_key_read(gw_buf_span(&json), &k, &err) == GW_EPARSE && k == NULL);
+    CHECK(service_account_read(gw_buf_span(&json), &k, &err) == GW_EPARSE && k == NULL);
     EVP_PKEY_free(ec);
     gw_buf_fini(&json);
-    provider_key_free(NULL);
+    service_account_free(NULL);
 }
 
 /* ---- configurations ----------------------------------------------------------------------- */

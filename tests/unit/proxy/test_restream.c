@@ -1,7 +1,7 @@
-/* Unit tests of proxy/restream.c: streams of chat chunks, cut everywhere. */
+/* Unit tests of proxy/answer/restream.c: streams of chat chunks, cut everywhere. */
 #include <string.h>
 
-#include "proxy/restream.h"
+#include "proxy/answer/restream.h"
 #include "tests/test.h"
 
 static const char secret[] = "jane.doe@example-corp.com";

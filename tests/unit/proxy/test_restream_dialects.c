@@ -1,4 +1,4 @@
-/* Unit tests of proxy/restream*.c over all dialects: one text with a placeholder and a secret, cut at every place. */
+/* Unit tests of proxy/answer/restream*.c over all dialects: one text with a placeholder and a secret, cut at every place. */
 #include "dlp/bundle.h"
 #include "tests/unit/proxy/restream_help.h"
 

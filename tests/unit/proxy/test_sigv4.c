@@ -1,8 +1,8 @@
-/* Unit tests of proxy/sigv4.c. The first cases are AWS's published test suite for Signature Version 4; the others were
+/* Unit tests of proxy/provider/sigv4.c. The first cases are AWS's published test suite for Signature Version 4; the others were
  * computed with botocore 1.44.5 (SigV4Auth) and, independently, with Python's hmac and hashlib. */
 #include <string.h>
 
-#include "proxy/sigv4.h"
+#include "proxy/provider/sigv4.h"
 #include "tests/test.h"
 
 #define EXAMPLE_SECRET                                                                             \

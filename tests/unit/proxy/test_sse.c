@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "proxy/sse.h"
+#include "proxy/http/sse.h"
 #include "tests/test.h"
 
 /* What the events said, written down: name '=' data, one in brackets each, ignored ones left out; and

@@ -1,4 +1,4 @@
-/* Unit tests of proxy/store*.c: keys, and the server's view of them. */
+/* Unit tests of proxy/store/store*.c: keys, and the server's view of them. */
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -11,7 +11,7 @@
 #include <sqlite3.h>
 
 #include "base/clock.h"
-#include "proxy/store.h"
+#include "proxy/store/store.h"
 #include "tests/test.h"
 
 static char dir[] = "/tmp/test_store_XXXXXX", path[80];

@@ -6,7 +6,7 @@
 #include <zlib.h>
 
 #include "base/buf.h"
-#include "proxy/zip.h"
+#include "proxy/fetch/zip.h"
 #include "tests/test.h"
 
 static void put(struct gw_buf *b, uint64_t v, unsigned bytes)

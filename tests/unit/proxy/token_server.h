@@ -1,4 +1,4 @@
-/* tests/unit/proxy/token_server.h - a token server for the tests of proxy/provider_token.c: one HTTP/1.1 request a
+/* tests/unit/proxy/token_server.h - a token server for the tests of proxy/provider/provider_token.c: one HTTP/1.1 request a
  * connection, on a loopback port, in a thread. It reads the JWT of the grant and has OpenSSL judge its signature. */
 #ifndef TESTS_UNIT_PROXY_TOKEN_SERVER_H
 #define TESTS_UNIT_PROXY_TOKEN_SERVER_H

@@ -1,0 +1,162 @@
+/* proxy/cmd/cmd_audit.c - `sluice audit`: what the ledger says. One thread. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit/audit.h"
+#include "proxy/cli.h"
+#include "proxy/cmd/cmd.h"
+#include "proxy/config/config.h"
+
+static const char usage[] =
+    "usage: sluice audit tail [-c FILE | --spool DIR] [-n N] [-f] [--json] [--request ID]\n"
+    "\n"
+    "Prints the records of the audit spool, also while the gateway writes it. No lock is taken, "
+    "nothing\n"
+    "is changed.\n"
+    "\n"
+    "  -c FILE        the configuration that names the spool (default: $SLUICE_CONFIG, else the\n"
+    "                 built-in one)\n"
+    "  --spool DIR    the spool itself; $SLUICE_SPOOL is the same\n"
+    "  -n N           the last N records (default 20; 0: all)\n"
+    "  -f, --follow   go on with new records until interrupted\n"
+    "  --json         the records as they are, one JSON object (OCSF 1.8.0) a line\n"
+    "  --request ID   only the records of this request, all of them\n"
+    "\n"
+    "examples:\n"
+    "  sluice audit tail -f\n"
+    "  sluice audit tail --request 01JD8Z6J3V5T9QK2X000000000\n"
+    "  sluice audit tail -n 0 --json | jq -c 'select(.metadata.event_code == "
+    "\"ai.dlp.finding\")'\n";
+
+static volatile int stop;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    stop = 1;
+}
+
+struct options {
+    struct audit_tail tail;
+    const char *config, *spool;
+    bool n_given, help;
+};
+
+enum { OPT_JSON = 256, OPT_REQUEST, OPT_SPOOL };
+
+static bool parse_count(const char *text, unsigned *out)
+{
+    char *end;
+    unsigned long n;
+
+    errno = 0;
+    n = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || n > 1000000)
+        return false;
+    *out = (unsigned)n;
+    return true;
+}
+
+/* Returns 0, or the exit status of a wrong command line. */
+static int parse(int argc, char **argv, struct options *o)
+{
+    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
+                                          {"spool", required_argument, NULL, OPT_SPOOL},
+                                          {"follow", no_argument, NULL, 'f'},
+                                          {"json", no_argument, NULL, OPT_JSON},
+                                          {"request", required_argument, NULL, OPT_REQUEST},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    int c;
+
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
+    while ((c = getopt_long(argc, argv, "c:n:fh", longs, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            o->config = optarg;
+            break;
+        case OPT_SPOOL:
+            o->spool = optarg;
+            break;
+        case 'n':
+            if (!parse_count(optarg, &o->tail.last))
+                return cli_fail("audit", 2, "-n takes a number from 0 to 1000000, not %s", optarg);
+            o->n_given = true;
+            break;
+        case 'f':
+            o->tail.follow = true;
+            break;
+        case OPT_JSON:
+            o->tail.json = true;
+            break;
+        case OPT_REQUEST:
+            o->tail.request_id = optarg;
+            break;
+        case 'h':
+            o->help = true;
+            break;
+        default:
+            return cli_fail("audit", 2, "see sluice audit --help");
+        }
+    }
+    if (optind < argc)
+        return cli_fail("audit", 2, "what is %s? See sluice audit --help", argv[optind]);
+    if (o->config != NULL && o->spool != NULL)
+        return cli_fail("audit", 2, "-c and --spool name the same thing: give one of them");
+    return 0;
+}
+
+static int run_tail(struct options *o, struct proxy_config *cfg)
+{
+    struct sigaction sa = {.sa_handler = on_signal};
+    struct gw_err err;
+
+    o->tail.spool_dir = o->spool != NULL ? o->spool : cfg->audit.spool;
+    o->tail.color = cli_color(stdout);
+    o->tail.stop = &stop;
+    (void)sigaction(SIGINT, &sa, NULL);
+    (void)sigaction(SIGTERM, &sa, NULL);
+    if (audit_tail(&o->tail, stdout, &err) == GW_OK)
+        return 0;
+    if (err.code == GW_ENOENT)
+        return cli_fail("audit", 1, "%s: nothing was audited there yet; name it with --spool or -c",
+                        err.text);
+    return cli_fail_err("audit", &err);
+}
+
+int cmd_audit(int argc, char **argv)
+{
+    struct options o = {.tail = {.last = 20}};
+    struct proxy_config *cfg = NULL;
+    struct gw_err err;
+    int status;
+
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        (void)fputs(usage, argc < 2 ? stderr : stdout);
+        return argc < 2 ? 2 : 0;
+    }
+    if (strcmp(argv[1], "tail") != 0)
+        return cli_fail("audit", 2, "there is no %s: see sluice audit --help", argv[1]);
+    status = parse(argc - 1, argv + 1, &o);
+    if (status != 0)
+        return status;
+    if (o.help) {
+        (void)fputs(usage, stdout);
+        return 0;
+    }
+    if (o.tail.request_id != NULL && !o.n_given)
+        o.tail.last = 0;
+    if (o.spool == NULL && o.config == NULL)
+        o.spool = getenv("SLUICE_SPOOL"); // NOLINT(concurrency-mt-unsafe): commands are one thread
+    if (o.spool == NULL &&
+        proxy_config_load(o.config, PROXY_CONFIG_NO_SECRETS, &cfg, NULL, NULL, &err) != GW_OK)
+        return cli_fail_err("audit", &err);
+    status = run_tail(&o, cfg);
+    proxy_config_free(cfg);
+    return status;
+}

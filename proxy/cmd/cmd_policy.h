@@ -1,0 +1,23 @@
+/* proxy/cmd/cmd_policy.h - what the two files of `sluice policy` share. */
+#ifndef PROXY_CMD_POLICY_H
+#define PROXY_CMD_POLICY_H
+
+#include "dlp/dlp.h"
+#include "proxy/config/config.h"
+
+/* One request that was tried. Pointers live as long as the command. */
+struct cmd_policy_result {
+    const struct proxy_config *cfg;
+    const struct dlp_rules *rules;
+    const struct dlp_doc *doc;
+    struct dlp_report report;
+    struct router_input in;
+    struct router_decision d;
+    struct gw_buf complexity; /* "chars 400 (+4), ..." */
+};
+
+/* Print the result on standard output. */
+void cmd_policy_print_text(const struct cmd_policy_result *r);
+void cmd_policy_print_json(const struct cmd_policy_result *r);
+
+#endif

@@ -1,0 +1,279 @@
+/* proxy/cmd/cmd_serve.c - `sluice serve`: configuration, signals, and the main thread's loop. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "proxy/admin/admin.h"
+#include "proxy/cli.h"
+#include "proxy/cmd/cmd.h"
+#include "proxy/config/config.h"
+#include "proxy/net/server.h"
+#include "proxy/store/store.h"
+#include "proxy/version.h"
+
+static const char usage[] =
+    "usage: sluice serve [-c FILE] [--check]\n"
+    "\n"
+    "Runs the gateway in the foreground until SIGTERM or SIGINT; then it stops accepting, lets "
+    "what runs\n"
+    "finish (`drain`, 2 minutes by default) and exits with 0. A second signal ends it at once.\n"
+    "\n"
+    "  -c, --config FILE   configuration (default: $SLUICE_CONFIG, else the built-in one)\n"
+    "      --check         check everything a start would, print every problem, exit with 0 or 1\n"
+    "      --first-key     make a key named \"default\" when there is none yet, and print it with "
+    "a first curl\n"
+    "      --print-schema  the JSON Schema of the configuration, for editors\n"
+    "      --print-docs    the reference of all keys (docs/config.md)\n"
+    "      --print-default the built-in configuration\n"
+    "\n"
+    "examples:\n"
+    "  sluice serve -c /etc/sluice/sluice.yaml --check\n"
+    "  sluice serve -c sluice.yaml\n";
+
+struct options {
+    const char *config;
+    bool check, first_key;
+};
+
+/* The main thread's loop and what its events need. */
+struct control {
+    struct event_base *base;
+    struct server *server;
+    struct event *term, *intr, *poll, *deadline;
+    int64_t drain_ms;
+    int level; /* of the stop */
+};
+
+static void report(void *ctx, bool warning, const char *message)
+{
+    unsigned *n_errors = ctx;
+
+    (void)fprintf(stderr, "%s%s:%s %s\n", cli_paint(stderr, warning ? "yellow" : "red"),
+                  warning ? "warning" : "error", cli_paint(stderr, "reset"), message);
+    if (!warning)
+        (*n_errors)++;
+}
+
+/* ---- stopping --------------------------------------------------------------------------- */
+
+static void on_poll(evutil_socket_t fd, short what, void *ctx)
+{
+    struct control *c = ctx;
+
+    (void)fd;
+    (void)what;
+    if (server_stopped(c->server))
+        (void)event_base_loopbreak(c->base);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *ctx)
+{
+    struct control *c = ctx;
+
+    (void)fd;
+    (void)what;
+    c->level = 2;
+    server_stop(c->server, 2);
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *ctx)
+{
+    struct control *c = ctx;
+    const struct timeval tick = {0, 20000};
+    struct timeval limit;
+
+    (void)what;
+    if (c->level >= 1) {
+        on_deadline(-1, 0, c);
+        return;
+    }
+    c->level = 1;
+    gw_log(GW_LOG_INFO, "stopping", "signal=%d drain_ms=%lld", (int)sig, (long long)c->drain_ms);
+    server_stop(c->server, 1);
+    limit = (struct timeval){c->drain_ms / 1000, (c->drain_ms % 1000) * 1000};
+    (void)event_add(c->poll, &tick);
+    (void)event_add(c->deadline, &limit);
+}
+
+static bool watch_signals(struct control *c)
+{
+    c->term = evsignal_new(c->base, SIGTERM, on_signal, c);
+    c->intr = evsignal_new(c->base, SIGINT, on_signal, c);
+    c->poll = event_new(c->base, -1, EV_PERSIST, on_poll, c);
+    c->deadline = evtimer_new(c->base, on_deadline, c);
+    return c->term != NULL && c->intr != NULL && c->poll != NULL && c->deadline != NULL &&
+           event_add(c->term, NULL) == 0 && event_add(c->intr, NULL) == 0;
+}
+
+static void free_control(struct control *c)
+{
+    struct event *all[] = {c->term, c->intr, c->poll, c->deadline};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (all[i] != NULL)
+            event_free(all[i]);
+    if (c->base != NULL)
+        event_base_free(c->base);
+}
+
+/* ---- starting --------------------------------------------------------------------------- */
+
+static void print_first_key(const struct proxy_config *cfg)
+{
+    char key[PROXY_KEY_BYTES];
+    struct gw_err err;
+    bool created = false;
+
+    if (proxy_store_ensure_key(cfg->auth.keys, "default", &created, key, &err) != GW_OK) {
+        (void)cli_fail_err("serve", &err);
+        return;
+    }
+    if (!created) {
+        (void)printf("Keys exist already; `sluice keys create --name NAME` makes another.\n");
+    } else {
+        const char *scheme = cfg->listen.tls_cert[0] != '\0' ? "https" : "http";
+
+        (void)printf("Your key, shown once:  %s\n\nTry it:\n"
+                     "  curl %s://%s/v1/chat/completions -H 'Authorization: Bearer %s' \\\n"
+                     "    -H 'Content-Type: application/json' \\\n"
+                     "    -d '{\"model\":\"auto\",\"messages\":[{\"role\":\"user\","
+                     "\"content\":\"What is the capital of France?\"}]}'\n\n",
+                     key, scheme, cfg->listen.gateway.text, key);
+        explicit_bzero(key, sizeof(key));
+    }
+    (void)fflush(stdout);
+}
+
+static void log_start(const struct proxy_config *cfg)
+{
+    gw_log(GW_LOG_INFO, "started",
+           "version=%s config=%s gateway=%s proxy=%s admin=%s workers=%u targets=%u spool=%s "
+           "kafka=%s",
+           sluice_version(), cfg->file, cfg->listen.gateway.off ? "off" : cfg->listen.gateway.text,
+           cfg->listen.proxy.off ? "off" : cfg->listen.proxy.text,
+           cfg->listen.admin.off ? "off" : cfg->listen.admin.text, cfg->workers, cfg->n_targets,
+           cfg->audit.spool,
+           cfg->audit.kafka_brokers[0] == '\0' ? "off" : cfg->audit.kafka_brokers);
+}
+
+static int run(const struct proxy_config *cfg, const struct options *o)
+{
+    struct control c = {.drain_ms = cfg->drain_ms};
+    struct admin *admin = NULL;
+    struct gw_err err = {0};
+    int status = 1;
+
+    /* A write to a closed socket is an error code here, not a death. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    gw_log_set_level(cfg->log.level);
+    c.base = event_base_new();
+    if (c.base == NULL || !watch_signals(&c)) {
+        (void)gw_fail(&err, GW_ENOMEM, "out of memory");
+        goto out;
+    }
+    if (server_open(cfg, isatty(STDERR_FILENO) == 1, &c.server, &err) != GW_OK)
+        goto out;
+    if (admin_open(c.base, c.server, &cfg->listen.admin, &admin, &err) != GW_OK) {
+        server_stop(c.server, 2);
+        goto out;
+    }
+    log_start(cfg);
+    if (o->first_key)
+        print_first_key(cfg);
+    (void)event_base_dispatch(c.base);
+    status = 0;
+out:
+    if (status != 0)
+        (void)cli_fail_err("serve", &err);
+    admin_close(admin);
+    server_close(c.server);
+    free_control(&c);
+    if (status == 0)
+        gw_log(GW_LOG_INFO, "stopped", "status=0");
+    return status;
+}
+
+static int check(const struct proxy_config *cfg, unsigned n_errors)
+{
+    (void)proxy_config_check_files(cfg, report, &n_errors);
+    if (n_errors != 0)
+        return cli_fail("serve", 1, "%s: %u problems", cfg->file, n_errors);
+    (void)printf("%s: OK (%u targets, %u routes, %u policy lines, digest %.12s)\n", cfg->file,
+                 cfg->n_targets, cfg->n_routes, cfg->n_lines, cfg->digest);
+    return 0;
+}
+
+enum { OPT_CHECK = 256, OPT_FIRST_KEY, OPT_SCHEMA, OPT_DOCS, OPT_DEFAULT };
+
+/* Returns -1 to go on, else the exit status. */
+static int parse_options(int argc, char **argv, struct options *o)
+{
+    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
+                                          {"check", no_argument, NULL, OPT_CHECK},
+                                          {"first-key", no_argument, NULL, OPT_FIRST_KEY},
+                                          {"print-schema", no_argument, NULL, OPT_SCHEMA},
+                                          {"print-docs", no_argument, NULL, OPT_DOCS},
+                                          {"print-default", no_argument, NULL, OPT_DEFAULT},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    struct gw_span text = proxy_config_default_text();
+    int opt;
+
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
+    while ((opt = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
+        switch (opt) {
+        case 'c':
+            o->config = optarg;
+            break;
+        case OPT_CHECK:
+            o->check = true;
+            break;
+        case OPT_FIRST_KEY:
+            o->first_key = true;
+            break;
+        case OPT_SCHEMA:
+            proxy_config_print_schema(stdout);
+            return 0;
+        case OPT_DOCS:
+            proxy_config_print_docs(stdout);
+            return 0;
+        case OPT_DEFAULT:
+            (void)printf("%.*s", (int)text.len, text.ptr);
+            return 0;
+        case 'h':
+            (void)fputs(usage, stdout);
+            return 0;
+        default:
+            (void)fputs("Try `sluice serve --help`.\n", stderr);
+            return 2;
+        }
+    }
+    if (optind < argc)
+        return cli_fail("serve", 2, "unexpected argument %s; try `sluice serve --help`",
+                        argv[optind]);
+    return -1;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    struct options o = {0};
+    struct proxy_config *cfg = NULL;
+    struct gw_err err = {0};
+    unsigned n_errors = 0;
+    int status = parse_options(argc, argv, &o);
+
+    if (status >= 0)
+        return status;
+    if (proxy_config_load(o.config, 0, &cfg, report, &n_errors, &err) != GW_OK)
+        return n_errors != 0 ? cli_fail("serve", 1, "%u problems in the configuration", n_errors)
+                             : cli_fail_err("serve", &err);
+    status = o.check ? check(cfg, n_errors) : run(cfg, &o);
+    proxy_config_free(cfg);
+    return status;
+}

@@ -1,0 +1,279 @@
+/* proxy/config/config.h - the configuration: what sluice.yaml says, checked as a whole, defaults filled in.
+ *
+ * One table (config_table.c) drives parsing, defaults, messages, docs/config.md and the JSON Schema. A
+ * loaded configuration is immutable and may be read by any thread. Everything that it points to lives as
+ * long as it does; every string is NUL-terminated, holds no NUL inside, and is never NULL. Secrets lie in
+ * the configuration's own arena, which is wiped before it is freed. */
+#ifndef PROXY_CONFIG_H
+#define PROXY_CONFIG_H
+
+#include <sys/socket.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/span.h"
+#include "base/types.h"
+#include "router/router.h"
+
+/* An address to listen on or to connect to, already parsed: nothing here needs a resolver. */
+struct proxy_config_addr {
+    bool off; /* `off` (or not set): nothing else is valid but text */
+    struct sockaddr_storage sa;
+    socklen_t sa_len;
+    uint16_t port;    /* host order; in `resolve`: 0 keeps the port of the URL */
+    const char *text; /* as written */
+};
+
+/* Strings in the order of the file. Each item is also NUL-terminated. */
+struct proxy_config_list {
+    const struct gw_span *items;
+    unsigned n;
+};
+
+/* `resolve:`: connect here instead of asking the resolver. */
+struct proxy_config_resolve {
+    const char *host; /* lower case */
+    struct proxy_config_addr addr;
+};
+struct proxy_config_resolves {
+    const struct proxy_config_resolve *items;
+    unsigned n;
+};
+
+/* An address range, "10.0.0.0/8" or one address. */
+struct proxy_config_net {
+    int family; /* AF_INET, AF_INET6 */
+    unsigned char bytes[16];
+    unsigned bits;
+};
+struct proxy_config_nets {
+    const struct proxy_config_net *items;
+    unsigned n;
+};
+
+struct proxy_config_ports {
+    const uint16_t *items;
+    unsigned n;
+};
+
+/* Pairs of an `aliases:` mapping. */
+struct proxy_config_pair {
+    struct gw_span from, to;
+    unsigned line;
+};
+struct proxy_config_pairs {
+    const struct proxy_config_pair *items;
+    unsigned n;
+};
+
+/* A URL in its parts. */
+struct proxy_config_url {
+    bool set, tls;
+    const char *text, *host; /* host: lower case, IPv6 without brackets */
+    uint16_t port;
+    const char *path; /* "/v1"; "" for none; never ends in '/' */
+};
+
+/* A key: read from its file or the environment when the configuration was loaded. */
+struct proxy_config_secret {
+    struct gw_span
+        value;          /* empty: none; printable ASCII without spaces, but `credentials`, which are
+                             any text. Never log it */
+    const char *source; /* "file:/etc/sluice/openai.key", "env:NAME", or "" */
+};
+
+/* In the order of the words that `kind` takes. All but the engine are servers. */
+enum proxy_target_kind {
+    PROXY_TARGET_ENGINE,
+    PROXY_TARGET_OPENAI,
+    PROXY_TARGET_ANTHROPIC,
+    PROXY_TARGET_GEMINI,
+    PROXY_TARGET_AZURE,
+    PROXY_TARGET_VERTEX,
+    PROXY_TARGET_BEDROCK,
+    PROXY_TARGET_KIND_COUNT
+};
+
+/* `apis:`: which of OpenAI's APIs a server has, in the order of the words. */
+enum proxy_target_api {
+    PROXY_API_CHAT = 1,
+    PROXY_API_COMPLETIONS = 2,
+    PROXY_API_RESPONSES = 4,
+    PROXY_API_EMBEDDINGS = 8,
+    PROXY_API_OTHER = 16, /* every other path below /v1 */
+    PROXY_API_ALL = 31
+};
+
+struct proxy_config_target {
+    const char *name;
+    unsigned line; /* where it stands in the file */
+    enum proxy_target_kind kind;
+    enum gw_zone zone;
+    struct proxy_config_list models; /* globs; none: every model */
+    /* engine */
+    const char *model; /* path of the GGUF file. A relative one was looked for beside the
+                          configuration, then in models_dir */
+    unsigned threads, max_context, max_seqs; /* 0: the engine's default */
+    /* servers: every kind but engine */
+    struct proxy_config_url base_url; /* always set: derived where the file does not say it */
+    const char *default_model; /* sent when the target does not take the requested model: `auto`, a
+                                  reroute; "": the requested one is sent */
+    struct proxy_config_secret key;
+    const char *ca; /* file with PEM certificates to trust instead of the system's, or "" */
+    struct proxy_config_resolves resolve;
+    unsigned max_idle; /* idle connections kept, per worker */
+    int64_t connect_ms, first_byte_ms, idle_ms;
+    unsigned apis; /* openai, azure: OR of enum proxy_target_api, never 0 */
+    /* azure */
+    struct proxy_config_pairs
+        deployments;         /* model to deployment; one that is not there is its own */
+    const char *api_version; /* "v1", or a date; "" for the other kinds */
+    /* vertex */
+    const char *project, *location;
+    struct proxy_config_secret
+        credentials; /* the text of a service account's JSON key; none: the machine's account */
+    /* bedrock: signed with the key pair, or sent with `key` */
+    const char *region;
+    struct proxy_config_secret access_key, secret_key, session_token;
+};
+
+struct proxy_config_route {
+    unsigned line;
+    struct proxy_config_list models, to, tiers[GW_TIER_COUNT];
+    unsigned on_conflict; /* 0: reroute, 1: refuse */
+};
+
+struct proxy_config_line {
+    unsigned line;
+    const char *name;
+    unsigned classes; /* bit per enum gw_class; 0: any */
+    struct proxy_config_list rules, groups, users, models;
+    unsigned min_confidence, min_severity, min_count;
+    unsigned action;      /* enum gw_action */
+    unsigned zones;       /* OR of enum gw_zone; 0: no limit */
+    unsigned else_action; /* GW_ACTION_COUNT: no `else:` */
+    unsigned scope;       /* 0: when the text leaves the process; 1: always */
+    unsigned on;          /* enum router_direction */
+};
+
+enum { PROXY_INTERCEPT_DENY, PROXY_INTERCEPT_SPLICE, PROXY_INTERCEPT_BUMP };
+enum { PROXY_AUTH_NONE, PROXY_AUTH_KEYS };
+
+struct proxy_config {
+    const char *file; /* its name for messages; "built-in" without one */
+    const char *
+        digest; /* hex SHA-256 of the file (sha256sum agrees); with targets that the surroundings added also of those */
+    const char *state_dir;
+    const char *models_dir; /* where `sluice models pull` puts models */
+    const char *instance;   /* this gateway's name in records */
+    unsigned workers;       /* 1 to 16: 0 in the file has become the number of cores */
+    int64_t drain_ms;       /* SIGTERM: how long running requests may take */
+
+    struct {
+        struct proxy_config_addr gateway, proxy, admin;
+        const char *tls_cert, *tls_key; /* PEM files for the gateway port, or both "" */
+    } listen;
+
+    const struct proxy_config_target *targets; /* index = the router's target index */
+    unsigned n_targets;
+    const struct proxy_config_route *routes;
+    unsigned n_routes;
+    const struct proxy_config_line *lines; /* `policy:` */
+    unsigned n_lines;
+    struct proxy_config_pairs aliases;
+    unsigned default_action;             /* enum gw_action */
+    struct router_complexity complexity; /* thresholds */
+    struct router_policy *policy;        /* built from the six above; owned by the configuration */
+
+    struct {
+        struct proxy_config_list rules; /* "builtin", or files and folders */
+        unsigned report_from;           /* confidence, 0 to 100 */
+        unsigned on_error;              /* 0: block, 1: allow */
+    } dlp;
+
+    struct {
+        uint64_t max_body, max_header, max_request_line; /* bytes */
+        unsigned max_connections;                        /* over all workers */
+        int64_t header_ms, body_ms, idle_ms, request_ms;
+    } limits;
+
+    struct {
+        bool required;    /* the gateway port wants a key */
+        const char *keys; /* path of the keys database */
+    } auth;
+
+    struct {
+        const char *spool;
+        unsigned durability; /* enum audit_durability */
+        unsigned on_full;    /* enum audit_on_full */
+        uint64_t max_spool, segment;
+        int64_t retain_ms;
+        const char *kafka_brokers, *kafka_topic; /* brokers "": no Kafka */
+        const char *const *kafka_properties;     /* "name=value", NULL-terminated */
+    } audit;
+
+    struct {
+        const char *ca_dir;
+        struct proxy_config_list bump, splice,
+            deny;              /* host suffixes, lower case; ai-hosts expanded */
+        unsigned default_mode; /* PROXY_INTERCEPT_DENY or _SPLICE */
+        unsigned auth;         /* PROXY_AUTH_* */
+        struct proxy_config_ports connect_ports;
+        struct proxy_config_nets allow_private;
+        struct proxy_config_resolves resolve;
+        const char *upstream_ca; /* or "" */
+    } intercept;
+
+    struct {
+        enum gw_log_level level;
+        bool access;
+    } log;
+
+    struct proxy_config_store *store; /* private: what owns all of the above */
+};
+
+enum {
+    PROXY_CONFIG_NO_SECRETS = 1, /* do not read keys: for commands that send nothing */
+};
+
+/* Called for each problem: "sluice.yaml:12: targets.local.zone: must be process, private ...".
+ * warning: the configuration can still be used. */
+typedef void (*proxy_config_report_fn)(void *ctx, bool warning, const char *message);
+
+/* Loads and checks a configuration. path NULL: $SLUICE_CONFIG when set, else the built-in default.
+ * Every problem is reported (report may be NULL), not only the first. On success *out is owned by the
+ * caller (proxy_config_free). Errors: GW_ENOENT, GW_EIO, GW_EPARSE (not YAML), GW_ENOMEM, GW_EINVAL
+ * (what was reported: err holds the first and how many there were). */
+enum gw_status proxy_config_load(const char *path, unsigned flags, struct proxy_config **out,
+                                 proxy_config_report_fn report, void *ctx, struct gw_err *err);
+
+/* The same from text; name is for messages, relative paths start at the working directory. */
+enum gw_status proxy_config_parse(struct gw_span text, const char *name, unsigned flags,
+                                  struct proxy_config **out, proxy_config_report_fn report,
+                                  void *ctx, struct gw_err *err);
+
+/* Looks at what a start needs beyond the file: models, certificates, CA files and rule files can be
+ * read, directories can be made. Reports each problem and returns how many errors there were. Reads
+ * files: not for event loops. */
+unsigned proxy_config_check_files(const struct proxy_config *cfg, proxy_config_report_fn report,
+                                  void *ctx);
+
+void proxy_config_free(struct proxy_config *cfg); /* wipes; cfg may be NULL */
+
+/* Where state lives when no configuration says otherwise: /var/lib/sluice for root, else
+ * ${XDG_STATE_HOME:-~/.local/state}/sluice. False when it does not fit or there is no home. */
+bool proxy_config_default_state_dir(char *out, size_t size);
+
+/* The text of the built-in default configuration. */
+struct gw_span proxy_config_default_text(void);
+
+/* Writes docs/config.md, or the JSON Schema of sluice.yaml. */
+void proxy_config_print_docs(FILE *out);
+void proxy_config_print_schema(FILE *out);
+
+#endif

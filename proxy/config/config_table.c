@@ -1,0 +1,236 @@
+/* proxy/config/config_table.c - every key of sluice.yaml: what it takes, its default, its range, its help.
+ *
+ * The one place where a key is described: parsing, defaults, messages, docs/config.md and the JSON Schema
+ * all read this table. To add a key, add a field to proxy/config/config.h and a line here. Constant data. */
+#include <stddef.h>
+
+#include "proxy/config/config_private.h"
+
+#define IN(field)     offsetof(struct proxy_config, field)
+#define TARGET(field) offsetof(struct proxy_config_target, field)
+#define ROUTE(field)  offsetof(struct proxy_config_route, field)
+#define LINE(field)   offsetof(struct proxy_config_line, field)
+
+#define MIB  ((int64_t)1 << 20)
+#define SEC  ((int64_t)1000)
+#define HOUR (3600 * SEC)
+#define DAY  (24 * HOUR)
+
+static const char *const kinds[] = {"engine", "openai", "anthropic", "gemini",
+                                    "azure",  "vertex", "bedrock",   NULL};
+static const char *const apis[] = {"chat", "completions", "responses", "embeddings", "other", NULL};
+static const char *const conflicts[] = {"reroute", "refuse", NULL};
+static const char *const scopes[] = {"leaving", "always", NULL};
+static const char *const directions[] = {"request", "response", "both", NULL};
+static const char *const on_errors[] = {"block", "allow", NULL};
+static const char *const durabilities[] = {"disk", "process", NULL};
+static const char *const on_fulls[] = {"reject", "continue", NULL};
+static const char *const modes[] = {"deny", "splice", "bump", NULL};
+static const char *const auths[] = {"none", "keys", NULL};
+static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+
+const char config_required[] = "(required)";
+
+// clang-format off
+const struct config_key config_keys[] = {
+{"listen", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Where the gateway listens. Each is address:port, or `off`."},
+{"listen.gateway", CONFIG_ADDR, IN(listen.gateway), "127.0.0.1:8080", 0, 0, NULL,
+ "The API for programs: set OPENAI_BASE_URL to http://this/v1."},
+{"listen.proxy", CONFIG_ADDR, IN(listen.proxy), "127.0.0.1:3128", 0, 0, NULL,
+ "The HTTPS proxy for programs that nobody pointed at the gateway: set HTTPS_PROXY to http://this."},
+{"listen.admin", CONFIG_ADDR, IN(listen.admin), "127.0.0.1:9090", 0, 0, NULL,
+ "Health, readiness and metrics. Not for clients."},
+{"listen.tls", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "TLS on the gateway port; both keys or none."},
+{"listen.tls.cert", CONFIG_PATH, IN(listen.tls_cert), "", 0, 0, NULL, "PEM file with the certificate chain, leaf first."},
+{"listen.tls.key", CONFIG_PATH, IN(listen.tls_key), "", 0, 0, NULL, "PEM file with the private key."},
+
+{"targets", CONFIG_NAMED, 0, NULL, 0, 0, NULL,
+ "The places that can answer, by name. Without this key: `local`, the model in this process, and those whose model or key is there: see the end of this page."},
+{"targets.*.kind", CONFIG_ENUM, TARGET(kind), config_required, 0, 0, kinds,
+ "`engine`: a model in this process. The others are servers (docs/targets.md): `openai` is every server that speaks OpenAI's API, `azure` Azure OpenAI, `vertex` and `bedrock` the models of Google Cloud and AWS."},
+{"targets.*.zone", CONFIG_ZONE, TARGET(zone), NULL, 0, 0, NULL,
+ "How far text travels: `process`, `private` (a server of yours) or `approved` (a provider outside). An engine is always `process`; required for the others."},
+{"targets.*.models", CONFIG_LIST, TARGET(models), NULL, 0, 0, NULL, "Patterns of the model names that it takes (`gpt-*`). Without this key: every model."},
+{"targets.*.model", CONFIG_PATH, TARGET(model), "", 0, 0, NULL,
+ "engine: the GGUF file, or the folder of an embedding model. A relative path is looked for beside the configuration, then in models_dir."},
+{"targets.*.threads", CONFIG_UINT, TARGET(threads), "0", 0, 1024, NULL, "engine: compute threads; 0: as many as the process may use."},
+{"targets.*.max_context", CONFIG_UINT, TARGET(max_context), "0", 0, 1 << 20, NULL, "engine: tokens a conversation; 0: the model's own, at most 8,192."},
+{"targets.*.max_seqs", CONFIG_UINT, TARGET(max_seqs), "0", 0, 1024, NULL, "engine: conversations at once; 0: 8."},
+{"targets.*.base_url", CONFIG_URL, TARGET(base_url), NULL, 0, 0, NULL, "servers: where it is. openai: required, up to and with the version, `https://api.openai.com/v1`. azure: required, `https://NAME.openai.azure.com`. The others know theirs; this key is for private endpoints."},
+{"targets.*.default_model", CONFIG_STRING, TARGET(default_model), "", 0, 0, NULL,
+ "servers: the model to ask for when the requested one is not the target's own: `auto`, or a request that policy moved here."},
+{"targets.*.key", CONFIG_SECRET, TARGET(key), NULL, 0, 0, NULL, "servers but vertex: the provider's key, `file:PATH` or `env:NAME`. Never the key itself. Without this key: none is sent. bedrock: a Bedrock API key, instead of access_key and secret_key."},
+{"targets.*.apis", CONFIG_WORDS, TARGET(apis), NULL, 0, 0, apis,
+ "openai, azure: the APIs that the server has. Clients of another one are translated to chat. Without this key: all."},
+{"targets.*.deployments", CONFIG_PAIRS, TARGET(deployments), NULL, 0, 0, NULL, "azure: `model: deployment`. A model that is not listed is the deployment of the same name."},
+{"targets.*.api_version", CONFIG_STRING, TARGET(api_version), "", 0, 0, NULL, "azure: the version of the REST API, a date; `v1`: the paths below /openai/v1. Without this key: 2024-10-21."},
+{"targets.*.project", CONFIG_STRING, TARGET(project), "", 0, 0, NULL, "vertex: the project's id; without this key the one that the credentials name."},
+{"targets.*.location", CONFIG_STRING, TARGET(location), "", 0, 0, NULL, "vertex: required: `europe-west4`, `global`."},
+{"targets.*.credentials", CONFIG_DOCUMENT, TARGET(credentials), NULL, 0, 0, NULL, "vertex: `file:PATH` of a service account's JSON key, or `env:NAME` with its text. Without this key: the account of the machine, on Google Cloud."},
+{"targets.*.region", CONFIG_STRING, TARGET(region), "", 0, 0, NULL, "bedrock: required: `eu-central-1`."},
+{"targets.*.access_key", CONFIG_SECRET, TARGET(access_key), NULL, 0, 0, NULL, "bedrock: the access key's id, `file:PATH` or `env:AWS_ACCESS_KEY_ID`."},
+{"targets.*.secret_key", CONFIG_SECRET, TARGET(secret_key), NULL, 0, 0, NULL, "bedrock: the secret access key, `file:PATH` or `env:AWS_SECRET_ACCESS_KEY`."},
+{"targets.*.session_token", CONFIG_SECRET, TARGET(session_token), NULL, 0, 0, NULL, "bedrock: the session token of temporary keys."},
+{"targets.*.ca", CONFIG_PATH, TARGET(ca), "", 0, 0, NULL, "servers: PEM file of the certificates to trust; without it the system's."},
+{"targets.*.resolve", CONFIG_RESOLVES, TARGET(resolve), NULL, 0, 0, NULL, "servers: `host: address` or `host: address:port`, instead of asking the resolver."},
+{"targets.*.max_idle", CONFIG_UINT, TARGET(max_idle), "32", 0, 10000, NULL, "servers: idle connections to keep, per worker."},
+{"targets.*.timeouts", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "How long to wait for a target."},
+{"targets.*.timeouts.connect", CONFIG_DURATION, TARGET(connect_ms), "5s", 10, HOUR, NULL, "Until the connection stands, TLS included."},
+{"targets.*.timeouts.first_byte", CONFIG_DURATION, TARGET(first_byte_ms), "120s", 10, DAY, NULL, "From the request's last byte to the answer's first."},
+{"targets.*.timeouts.idle", CONFIG_DURATION, TARGET(idle_ms), "120s", 10, DAY, NULL, "Between two pieces of an answer."},
+
+{"routes", CONFIG_ITEMS, 0, NULL, 0, 0, NULL,
+ "Which targets a requested model may use; the first line that matches. Without this key: `auto` goes by complexity (simple prompts to the nearest zone first, complex ones to the farthest first), every other model to the targets that take it, the farthest zone first."},
+{"routes[].model", CONFIG_LIST, ROUTE(models), config_required, 0, 0, NULL, "A pattern or a list of them: `auto`, `gpt-*`, `*`."},
+{"routes[].to", CONFIG_LIST, ROUTE(to), NULL, 0, 0, NULL, "Targets in the order to try. Either this or the three tiers."},
+{"routes[].simple", CONFIG_LIST, ROUTE(tiers[GW_TIER_SIMPLE]), NULL, 0, 0, NULL, "Targets for simple prompts, in the order to try."},
+{"routes[].moderate", CONFIG_LIST, ROUTE(tiers[GW_TIER_MODERATE]), NULL, 0, 0, NULL, "Targets for moderate prompts. A tier without a target that may be used takes the next harder one's, then the easier one's."},
+{"routes[].complex", CONFIG_LIST, ROUTE(tiers[GW_TIER_COMPLEX]), NULL, 0, 0, NULL, "Targets for complex prompts."},
+{"routes[].on_conflict", CONFIG_ENUM, ROUTE(on_conflict), "reroute", 0, 0, conflicts,
+ "When policy forbids all of these targets: `reroute` to any target in an allowed zone, or `refuse` with 403."},
+{"aliases", CONFIG_PAIRS, IN(aliases), NULL, 0, 0, NULL, "`requested: meant` model names, replaced before routing."},
+
+{"policy", CONFIG_ITEMS, 0, NULL, 0, 0, NULL,
+ "What happens to findings and requests (docs/policy.md). Each finding, and the request as a whole, takes the first line that matches it; the results are combined. Without this key: the built-in policy."},
+{"policy[].name", CONFIG_STRING, LINE(name), config_required, 0, 0, NULL, "In records, headers and messages."},
+{"policy[].when", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "All that is said must hold. Without class, rule, confidence, severity and count the line is about requests, not findings."},
+{"policy[].when.class", CONFIG_CLASSES, LINE(classes), NULL, 0, 0, NULL, "One or a list of: secret, pii, phi, financial, source_code, confidential, injection."},
+{"policy[].when.rule", CONFIG_LIST, LINE(rules), NULL, 0, 0, NULL, "Rule ids or patterns, `aws-*`."},
+{"policy[].when.group", CONFIG_LIST, LINE(groups), NULL, 0, 0, NULL, "The caller is in one of these groups."},
+{"policy[].when.user", CONFIG_LIST, LINE(users), NULL, 0, 0, NULL, "Patterns of the caller's key name."},
+{"policy[].when.model", CONFIG_LIST, LINE(models), NULL, 0, 0, NULL, "Patterns of the requested model."},
+{"policy[].when.confidence", CONFIG_AT_LEAST, LINE(min_confidence), "0", 0, 100, NULL, "At least this confidence: `\">=60\"` or 60."},
+{"policy[].when.severity", CONFIG_SEVERITY, LINE(min_severity), "info", 0, 0, NULL, "At least this severity: info, low, medium, high, critical."},
+{"policy[].when.count", CONFIG_AT_LEAST, LINE(min_count), "0", 0, 10000, NULL, "At least so many findings of this line in the request."},
+{"policy[].then", CONFIG_ACTION, LINE(action), config_required, 0, 0, NULL,
+ "An action (allow, alert, coach, mask, tokenize, redact, block), or a mapping with zone."},
+{"policy[].then.zone", CONFIG_ZONES, LINE(zones), NULL, 0, 0, NULL, "It may go to these zones only: one or a list of process, private, approved."},
+{"policy[].then.action", CONFIG_ACTION, LINE(action), NULL, 0, 0, NULL, "The action beside the zone limit."},
+{"policy[].then.else", CONFIG_ACTION, LINE(else_action), NULL, 0, 0, NULL, "The action when no target lies in these zones, instead of the limit. Without this key the request is refused."},
+{"policy[].scope", CONFIG_ENUM, LINE(scope), "leaving", 0, 0, scopes, "Edits (mask, tokenize, redact) hold for text that is `leaving` the process, or `always`."},
+{"policy[].on", CONFIG_ENUM, LINE(on), "request", 0, 0, directions,
+ "What the line is about: findings in the `request`, in the `response` while it streams, or `both`. In answers tokenize counts as redact and coach as alert; `zone` and `count` are about requests."},
+{"default", CONFIG_ACTION, IN(default_action), "allow", 0, 0, NULL, "What happens to findings in requests that no line matches; in answers nothing does."},
+{"complexity", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Where a prompt's score (0 to 100) parts the tiers; `sluice policy test` prints scores."},
+{"complexity.moderate_from", CONFIG_UINT, IN(complexity.moderate_from), "25", 0, 101, NULL, "Prompts from this score on are moderate."},
+{"complexity.complex_from", CONFIG_UINT, IN(complexity.complex_from), "50", 0, 101, NULL, "Prompts from this score on are complex; 101: none."},
+
+{"dlp", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "The scan of what leaves."},
+{"dlp.rules", CONFIG_PATHS, IN(dlp.rules), "builtin", 0, 0, NULL, "`builtin`, or rule files and folders (YAML, or a built .so)."},
+{"dlp.report_from", CONFIG_UINT, IN(dlp.report_from), "40", 1, 100, NULL, "Findings below this confidence are dropped."},
+{"dlp.on_error", CONFIG_ENUM, IN(dlp.on_error), "block", 0, 0, on_errors, "When a scan cannot finish: `block`, or `allow` the request unscanned (the record says so)."},
+
+{"limits", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "What a client may ask for."},
+{"limits.max_body", CONFIG_BYTES, IN(limits.max_body), "32MiB", 1024, 1024 * MIB, NULL, "A larger request body is answered with 413."},
+{"limits.max_header", CONFIG_BYTES, IN(limits.max_header), "64KiB", 1024, MIB, NULL, "All header fields of a request."},
+{"limits.max_request_line", CONFIG_BYTES, IN(limits.max_request_line), "8KiB", 256, 64 << 10, NULL, "The request line, and each header field."},
+{"limits.max_connections", CONFIG_UINT, IN(limits.max_connections), "10000", 1, 1000000, NULL, "Client connections at once, over all workers."},
+{"limits.header_timeout", CONFIG_DURATION, IN(limits.header_ms), "10s", 10, HOUR, NULL, "From a request's first byte to the end of its header."},
+{"limits.body_timeout", CONFIG_DURATION, IN(limits.body_ms), "60s", 10, HOUR, NULL, "Between two pieces of a request body."},
+{"limits.idle_timeout", CONFIG_DURATION, IN(limits.idle_ms), "75s", 10, DAY, NULL, "A connection without a request is closed after this."},
+{"limits.request_timeout", CONFIG_DURATION, IN(limits.request_ms), "10m", 10, DAY, NULL, "A whole request, answer included."},
+
+{"auth", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Who may use the gateway port."},
+{"auth.required", CONFIG_BOOL, IN(auth.required), "true", 0, 0, NULL, "Callers need a key of `sluice keys create`."},
+{"auth.keys", CONFIG_PATH, IN(auth.keys), "", 0, 0, NULL, "The keys database; without it STATE_DIR/state.db."},
+
+{"audit", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "The ledger."},
+{"audit.spool", CONFIG_PATH, IN(audit.spool), "", 0, 0, NULL, "Folder of the spool; without it STATE_DIR/spool."},
+{"audit.durability", CONFIG_ENUM, IN(audit.durability), "disk", 0, 0, durabilities, "`disk`: a decision is synced before the request leaves. `process`: written, survives kill -9 but not a power loss."},
+{"audit.on_full", CONFIG_ENUM, IN(audit.on_full), "reject", 0, 0, on_fulls, "When the spool is at its cap: `reject` requests with 503, or `continue` without a record."},
+{"audit.max_spool", CONFIG_BYTES, IN(audit.max_spool), "8GiB", 8 * MIB, (int64_t)1 << 50, NULL, "The spool's cap."},
+{"audit.segment", CONFIG_BYTES, IN(audit.segment), "64MiB", MIB, 1024 * MIB, NULL, "Size of one spool file."},
+{"audit.retain", CONFIG_DURATION, IN(audit.retain_ms), "7d", 0, 3650 * DAY, NULL, "Delivered records stay that long while the spool is below its cap."},
+{"audit.kafka", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Where the records go; without brokers they stay in the spool."},
+{"audit.kafka.brokers", CONFIG_STRING, IN(audit.kafka_brokers), "", 0, 0, NULL, "host:port, several with commas."},
+{"audit.kafka.topic", CONFIG_STRING, IN(audit.kafka_topic), "ai.audit.v1", 0, 0, NULL, "The topic that the records go to."},
+{"audit.kafka.properties", CONFIG_PROPERTIES, IN(audit.kafka_properties), NULL, 0, 0, NULL, "Further librdkafka settings, `name: value`."},
+
+{"intercept", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "The HTTPS proxy: what it reads, passes on, and refuses."},
+{"intercept.ca_dir", CONFIG_PATH, IN(intercept.ca_dir), "", 0, 0, NULL, "Folder of the CA that `sluice ca init` made; without it STATE_DIR/ca."},
+{"intercept.hosts", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Host suffixes (`openai.com` covers its subdomains). The longest suffix wins; then deny, bump, splice."},
+{"intercept.hosts.bump", CONFIG_HOSTS, IN(intercept.bump), "ai-hosts", 0, 0, NULL, "Read and governed. `ai-hosts`: the built-in list of AI services."},
+{"intercept.hosts.splice", CONFIG_HOSTS, IN(intercept.splice), NULL, 0, 0, NULL, "Passed on untouched, counted."},
+{"intercept.hosts.deny", CONFIG_HOSTS, IN(intercept.deny), NULL, 0, 0, NULL, "Refused with 403."},
+{"intercept.default", CONFIG_ENUM, IN(intercept.default_mode), "deny", 0, 0, modes, "All other hosts: `deny`, `splice` or `bump`."},
+{"intercept.auth", CONFIG_ENUM, IN(intercept.auth), "none", 0, 0, auths, "`keys`: the proxy asks for a key (407): any user name, the key as password."},
+{"intercept.connect_ports", CONFIG_PORTS, IN(intercept.connect_ports), "443", 0, 0, NULL, "Ports that CONNECT may name."},
+{"intercept.allow_private", CONFIG_NETS, IN(intercept.allow_private), NULL, 0, 0, NULL, "Private and loopback addresses that intercepted names may resolve to: `10.1.0.0/16`. All others are refused."},
+{"intercept.resolve", CONFIG_RESOLVES, IN(intercept.resolve), NULL, 0, 0, NULL, "`host: address` or `host: address:port`, instead of asking the resolver; such an address counts as allowed."},
+{"intercept.upstream_ca", CONFIG_PATH, IN(intercept.upstream_ca), "", 0, 0, NULL, "PEM file of the certificates to trust for intercepted hosts; without it the system's."},
+
+{"log", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Lines on standard error. Never payload."},
+{"log.level", CONFIG_ENUM, IN(log.level), "info", 0, 0, levels, "The least level that is written."},
+{"log.access", CONFIG_BOOL, IN(log.access), "true", 0, 0, NULL, "One line a request."},
+
+{"workers", CONFIG_UINT, IN(workers), "0", 0, 16, NULL, "Event loops; 0: one a core, at most 16."},
+{"drain", CONFIG_DURATION, IN(drain_ms), "2m", 0, HOUR, NULL, "SIGTERM: how long running requests may still take."},
+{"state_dir", CONFIG_PATH, IN(state_dir), "", 0, 0, NULL,
+ "Keys, spool, CA, models. Without it /var/lib/sluice for root, else ${XDG_STATE_HOME:-~/.local/state}/sluice."},
+{"models_dir", CONFIG_PATH, IN(models_dir), "", 0, 0, NULL, "Where relative model paths are looked for too; without it STATE_DIR/models."},
+{"instance", CONFIG_STRING, IN(instance), "", 0, 0, NULL, "This gateway's name in records; without it the host's name."},
+};
+// clang-format on
+
+const unsigned n_config_keys = sizeof(config_keys) / sizeof(config_keys[0]);
+
+const struct config_key *config_key_find(const char *path)
+{
+    for (unsigned i = 0; i < n_config_keys; i++)
+        if (strcmp(config_keys[i].path, path) == 0)
+            return &config_keys[i];
+    return NULL;
+}
+
+/* Damerau-free edit distance of two short words, capped by their lengths. */
+static unsigned distance(struct gw_span a, const char *b, size_t n)
+{
+    unsigned row[49];
+
+    if (a.len > 48 || n > 48)
+        return 99;
+    for (unsigned j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        unsigned diagonal = row[0];
+
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= n; j++) {
+            unsigned above = row[j];
+            unsigned best = diagonal + (gw_ascii_lower(a.ptr[i - 1]) != b[j - 1]);
+
+            if (above + 1 < best)
+                best = above + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+            diagonal = above;
+        }
+    }
+    return row[n];
+}
+
+bool config_key_suggest(const char *prefix, struct gw_span name, char *out, size_t size)
+{
+    size_t skip = strlen(prefix);
+    unsigned best = 1 + (name.len > 5 ? 2 : 1); /* at most 2 edits, 1 in short words */
+    bool found = false;
+
+    for (unsigned i = 0; i < n_config_keys; i++) {
+        const char *rest = config_keys[i].path;
+        unsigned d;
+
+        if (skip > 0 && (strncmp(rest, prefix, skip) != 0 || rest[skip] != '.'))
+            continue;
+        rest += skip > 0 ? skip + 1 : 0;
+        if (rest[strcspn(rest, ".[*")] != '\0')
+            continue; /* deeper than the place in question */
+        d = distance(name, rest, strlen(rest));
+        if (d < best) {
+            best = d;
+            (void)snprintf(out, size, "%s", rest);
+            found = true;
+        }
+    }
+    return found;
+}

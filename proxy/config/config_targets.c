@@ -1,0 +1,300 @@
+/* proxy/config/config_targets.c - what each kind of target needs, what follows from its kind, and what does not go with it.
+ *
+ * Runs at the end of a load, on that thread. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "proxy/config/config_private.h"
+#include "proxy/config/service_account.h"
+
+enum { MAX_PLACE = 64, MAX_PROJECT = 100 };
+
+#define KIND(k)   (1u << (unsigned)PROXY_TARGET_##k)
+#define WITH_KEY  (KIND(OPENAI) | KIND(ANTHROPIC) | KIND(GEMINI) | KIND(AZURE) | KIND(BEDROCK))
+#define SERVERS   (WITH_KEY | KIND(VERTEX))
+#define AZURE_API "2024-10-21" /* the newest dated version that is no preview */
+
+static const char *kind_name(enum proxy_target_kind kind)
+{
+    return config_key_find("targets.*.kind")->choices[kind];
+}
+
+static void complain(struct config_load *l, bool warning, const struct proxy_config_target *t,
+                     const char *what)
+{
+    char text[280];
+
+    (void)snprintf(text, sizeof(text), "targets.%.64s: %.200s", t->name, what);
+    config_report_line(l, warning, t->line, text);
+}
+
+/* ---- keys of other kinds ------------------------------------------------------------------------ */
+
+static void check_owners(struct config_load *l, const struct proxy_config_target *t)
+{
+    const struct {
+        const char *key;
+        unsigned kinds;
+        bool set;
+    } keys[] = {
+        {"base_url", SERVERS, t->base_url.set},
+        {"key", WITH_KEY, t->key.source[0] != '\0'},
+        {"apis", KIND(OPENAI) | KIND(AZURE), t->apis != 0},
+        {"deployments", KIND(AZURE), t->deployments.n != 0},
+        {"api_version", KIND(AZURE), t->api_version[0] != '\0'},
+        {"project", KIND(VERTEX), t->project[0] != '\0'},
+        {"location", KIND(VERTEX), t->location[0] != '\0'},
+        {"credentials", KIND(VERTEX), t->credentials.source[0] != '\0'},
+        {"region", KIND(BEDROCK), t->region[0] != '\0'},
+        {"access_key", KIND(BEDROCK), t->access_key.source[0] != '\0'},
+        {"secret_key", KIND(BEDROCK), t->secret_key.source[0] != '\0'},
+        {"session_token", KIND(BEDROCK), t->session_token.source[0] != '\0'},
+    };
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        char text[160];
+
+        if (!keys[i].set || (keys[i].kinds & 1u << (unsigned)t->kind) != 0)
+            continue;
+        (void)snprintf(text, sizeof(text), "`%s` does not go with kind %s", keys[i].key,
+                       kind_name(t->kind));
+        complain(l, false, t, text);
+    }
+}
+
+/* ---- where a kind's servers are ------------------------------------------------------------------ */
+
+/* Lower-case letters, digits and the other bytes given: what may stand in a host name or path as it is. */
+static bool is_plain(const char *text, const char *others, size_t max)
+{
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i < n; i++)
+        if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') ||
+              strchr(others, text[i]) != NULL))
+            return false;
+    return n > 0 && n <= max;
+}
+
+static bool default_url(const struct proxy_config_target *t, struct gw_buf *url)
+{
+    const char *place = t->location;
+
+    switch ((int)t->kind) {
+    case PROXY_TARGET_ANTHROPIC:
+        gw_buf_adds(url, "https://api.anthropic.com");
+        break;
+    case PROXY_TARGET_GEMINI:
+        gw_buf_adds(url, "https://generativelanguage.googleapis.com");
+        break;
+    case PROXY_TARGET_VERTEX: /* "us" and "eu" are multi-regions, which have names of their own */
+        if (strcmp(place, "global") == 0)
+            gw_buf_adds(url, "https://aiplatform.googleapis.com");
+        else if (strcmp(place, "us") == 0 || strcmp(place, "eu") == 0)
+            gw_buf_printf(url, "https://aiplatform.%s.rep.googleapis.com", place);
+        else
+            gw_buf_printf(url, "https://%s-aiplatform.googleapis.com", place);
+        break;
+    case PROXY_TARGET_BEDROCK:
+        gw_buf_printf(url, "https://bedrock-runtime.%s.amazonaws.com%s", t->region,
+                      strncmp(t->region, "cn-", 3) == 0 ? ".cn" : "");
+        break;
+    default:
+        return false;
+    }
+    return gw_buf_ok(url);
+}
+
+static void derive_url(struct config_load *l, struct proxy_config_target *t)
+{
+    struct gw_yaml_node node = {.kind = GW_YAML_SCALAR, .line = t->line, .key_line = t->line};
+    struct gw_buf url = {0};
+
+    if (default_url(t, &url)) {
+        node.text = gw_buf_span(&url);
+        config_read_url(l, &node, &t->base_url);
+    } else if (url.failed) {
+        l->no_memory = true;
+    }
+    gw_buf_fini(&url);
+}
+
+/* The paths of these kinds begin with their version, which people know from OpenAI's base URLs. */
+static void check_url_end(struct config_load *l, const struct proxy_config_target *t)
+{
+    static const char *const ends[] = {"/v1", "/v1beta", "/openai", "/openai/v1"};
+    struct gw_span path = gw_span_str(t->base_url.path);
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        if (gw_span_ends(path, gw_span_str(ends[i]))) {
+            char text[120];
+
+            (void)snprintf(text, sizeof(text),
+                           "base_url must end before %s, which is put behind it", ends[i]);
+            complain(l, false, t, text);
+            return;
+        }
+}
+
+/* ---- the kinds ----------------------------------------------------------------------------------- */
+
+/* Where the model is: as written, else under its name in models_dir. */
+static const char *find_model(struct config_load *l, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *pulled;
+
+    if (access(path, R_OK) == 0)
+        return path;
+    pulled = config_join(l, l->cfg->models_dir, slash == NULL ? path : slash + 1);
+    return access(pulled, R_OK) == 0 ? pulled : path;
+}
+
+static void check_engine(struct config_load *l, struct proxy_config_target *t)
+{
+    if (t->model[0] == '\0')
+        complain(l, false, t, "an engine needs `model`, a GGUF file");
+    else
+        t->model = find_model(l, t->model);
+    if (t->zone != 0 && t->zone != GW_ZONE_PROCESS)
+        complain(l, false, t,
+                 "an engine runs in this process: its zone "
+                 "can only be process");
+    t->zone = GW_ZONE_PROCESS;
+}
+
+static void check_azure(struct config_load *l, struct proxy_config_target *t)
+{
+    if (!t->base_url.set)
+        complain(l, false, t, "kind azure needs `base_url`, such as https://NAME.openai.azure.com");
+    if (t->api_version[0] == '\0')
+        t->api_version = AZURE_API;
+    if (!is_plain(t->api_version, "-", MAX_PLACE))
+        complain(l, false, t, "`api_version` must be v1 or a date such as " AZURE_API);
+    for (unsigned i = 0; i < t->deployments.n; i++)
+        if (t->deployments.items[i].to.len == 0)
+            complain(l, false, t, "`deployments` has one without a name");
+}
+
+/* The key file is read here so that --check finds what is wrong with it; it may name the project too. */
+static void read_credentials(struct config_load *l, struct proxy_config_target *t)
+{
+    struct service_account *key = NULL;
+    struct gw_err err = {0};
+
+    if (t->credentials.value.len == 0)
+        return;
+    if (service_account_read(t->credentials.value, &key, &err) != GW_OK) {
+        char text[280];
+
+        (void)snprintf(text, sizeof(text), "`credentials`: %.200s", err.text);
+        complain(l, false, t, text);
+    } else if (t->project[0] == '\0') {
+        t->project = config_copy(l, gw_span_str(service_account_project(key))).ptr;
+    }
+    service_account_free(key);
+}
+
+static void check_vertex(struct config_load *l, struct proxy_config_target *t)
+{
+    bool place = is_plain(t->location, "-", MAX_PLACE);
+    bool unread; /* the credentials may name the project */
+
+    if (!place)
+        complain(l, false, t, "kind vertex needs `location`, such as europe-west4 or global");
+    read_credentials(l, t);
+    unread = t->credentials.source[0] != '\0' && (l->flags & PROXY_CONFIG_NO_SECRETS) != 0;
+    if (!is_plain(t->project, "-.:", MAX_PROJECT) && (t->project[0] != '\0' || !unread))
+        complain(l, false, t, "kind vertex needs `project`, the project's id");
+    if (!t->base_url.set && place)
+        derive_url(l, t);
+}
+
+static void check_bedrock(struct config_load *l, struct proxy_config_target *t)
+{
+    bool place = is_plain(t->region, "-", MAX_PLACE);
+    bool id = t->access_key.source[0] != '\0', secret = t->secret_key.source[0] != '\0';
+
+    if (!place)
+        complain(l, false, t, "kind bedrock needs `region`, such as eu-central-1");
+    if (id != secret)
+        complain(l, false, t, "`access_key` and `secret_key` belong together");
+    if (t->key.source[0] == '\0' && !id && !secret)
+        complain(l, false, t, "kind bedrock needs `access_key` and `secret_key`, or `key`");
+    if (t->key.source[0] != '\0' && id)
+        complain(l, false, t, "`key` and `access_key` exclude each other");
+    if (t->session_token.source[0] != '\0' && !id)
+        complain(l, false, t, "`session_token` belongs to an access_key");
+    if (!t->base_url.set && place)
+        derive_url(l, t);
+}
+
+static void check_kind(struct config_load *l, struct proxy_config_target *t)
+{
+    switch (t->kind) {
+    case PROXY_TARGET_OPENAI:
+        if (!t->base_url.set)
+            complain(l, false, t,
+                     "kind openai needs `base_url`, such as https://api.openai.com/v1");
+        break;
+    case PROXY_TARGET_ANTHROPIC:
+    case PROXY_TARGET_GEMINI:
+        if (!t->base_url.set)
+            derive_url(l, t);
+        break;
+    case PROXY_TARGET_AZURE:
+        check_azure(l, t);
+        break;
+    case PROXY_TARGET_VERTEX:
+        check_vertex(l, t);
+        break;
+    case PROXY_TARGET_BEDROCK:
+        check_bedrock(l, t);
+        break;
+    case PROXY_TARGET_ENGINE:
+    case PROXY_TARGET_KIND_COUNT:
+        break;
+    }
+    if (t->kind != PROXY_TARGET_OPENAI)
+        check_url_end(l, t);
+    if (t->apis == 0)
+        t->apis = PROXY_API_ALL;
+}
+
+static bool is_loopback(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+           strcmp(host, "::1") == 0;
+}
+
+static void check_server(struct config_load *l, struct proxy_config_target *t)
+{
+    bool secret = t->key.source[0] != '\0' || t->access_key.source[0] != '\0' ||
+                  t->credentials.source[0] != '\0';
+
+    check_kind(l, t);
+    if (t->zone == 0)
+        complain(l, false, t,
+                 "needs `zone`: private for a server of yours, approved for a provider outside");
+    else if (t->zone == GW_ZONE_PROCESS)
+        complain(l, false, t, "a server is not in this process: its zone is private or approved");
+    if (t->model[0] != '\0')
+        complain(l, false, t,
+                 "`model` is for kind engine: the name to ask a server for is `default_model`");
+    if (t->base_url.set && !t->base_url.tls && !is_loopback(t->base_url.host) &&
+        (secret || t->zone == GW_ZONE_APPROVED))
+        complain(l, true, t, "http:// sends prompts and the key unencrypted: use https://");
+    if (t->zone == GW_ZONE_APPROVED && t->key.source[0] == '\0' &&
+        ((KIND(ANTHROPIC) | KIND(GEMINI) | KIND(AZURE)) & 1u << (unsigned)t->kind) != 0)
+        complain(l, true, t, "there is no `key`: the provider will refuse every request");
+}
+
+void config_check_target(struct config_load *l, struct proxy_config_target *t)
+{
+    check_owners(l, t);
+    if (t->kind == PROXY_TARGET_ENGINE)
+        check_engine(l, t);
+    else
+        check_server(l, t);
+}

@@ -1,0 +1,336 @@
+/* proxy/local/local.c - runs chat requests of every dialect on the engine: its text becomes events. Worker's thread.
+ *
+ * An event that is given may end the request (the client left, policy blocked), which cancels the attempt. So while
+ * events are given the request is held, and a cancelled attempt is freed by who gives. */
+#include "proxy/local/local.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "proxy/local/local_embed.h"
+#include "proxy/local/local_tools.h"
+#include "proxy/net/worker.h"
+#include "proxy/request/count_tokens.h"
+#include "proxy/request/request_private.h"
+
+enum { MAX_LOCAL_MS = 600000 };
+
+struct attempt {
+    struct req *req;
+    struct engine_chan *chan;
+    uint64_t id;
+    struct gw_buf text;        /* what the parser has not been given yet */
+    struct local_parse *parse; /* of text into blocks */
+    unsigned prompt_tokens;
+    bool stream, began, paused;
+    bool giving, canceled;
+};
+
+static void attempt_free(struct attempt *a)
+{
+    local_parse_free(a->parse);
+    gw_buf_fini(&a->text);
+    free(a);
+}
+
+bool local_serves(const struct server *s, unsigned target, enum endpoint_kind kind)
+{
+    if (kind == ENDPOINT_EMBEDDINGS)
+        return s->embedders[target] != NULL;
+    return s->engines[target] != NULL && (kind == ENDPOINT_CHAT || kind == ENDPOINT_COUNT_TOKENS);
+}
+
+/* ---- starting --------------------------------------------------------------------------- */
+
+/* What the model gets: as it was asked, or read anew when policy edits for the local model too (scope: always). */
+static enum gw_status read_asked(struct req *req, struct local_request *out, struct gw_err *err)
+{
+    struct api_request edited = {
+        .dialect = req->ep.dialect, .model = req->asked.model, .stream = req->asked.stream};
+    struct gw_json_node *root;
+
+    if (!req->edited)
+        return local_read(&req->asked, req->arena, out, &req->error_param, err);
+    GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &root, err));
+    GW_TRY(api_read_request(req->ep.dialect, root, req->arena, &edited, &req->error_param, err));
+    return local_read(&edited, req->arena, out, &req->error_param, err);
+}
+
+static enum gw_status on_block(void *ctx, const struct api_event *ev);
+
+/* NULL: out of memory. */
+static struct attempt *attempt_new(struct req *req, unsigned target,
+                                   const struct local_request *local)
+{
+    struct attempt *a = calloc(1, sizeof(*a));
+    const struct local_parse_config cfg = {.tools = local->tools,
+                                           .n_tools = local->n_tools,
+                                           .single = local->single,
+                                           .id = req->id,
+                                           .fn = on_block,
+                                           .ctx = a};
+
+    if (a == NULL)
+        return NULL;
+    a->req = req;
+    a->chan = req->w->engines[target];
+    a->stream = req->asked.stream;
+    a->parse = local_parse_new(&cfg);
+    if (a->parse != NULL)
+        return a;
+    free(a);
+    return NULL;
+}
+
+static enum gw_status start_chat(struct req *req, unsigned target, struct gw_err *err)
+{
+    struct local_request local;
+    struct attempt *a;
+    enum gw_status st;
+
+    GW_TRY(read_asked(req, &local, err));
+    if (req->w->engines[target] == NULL)
+        return gw_fail(err, GW_EAGAIN, "the local model is not loaded");
+    a = attempt_new(req, target, &local);
+    if (a == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    local.params.deadline_ns = gw_clock_ns() + (uint64_t)MAX_LOCAL_MS * GW_NS_PER_MS;
+    st = engine_submit(a->chan, local.messages, local.n_messages, &local.params, a, &a->id, err);
+    if (st != GW_OK) {
+        attempt_free(a);
+        return st;
+    }
+    req->attempt = a;
+    return GW_OK;
+}
+
+/* Tokens of the prompt that the template makes. Bounded by limits.max_body; no model is run. */
+static enum gw_status count_tokens(struct req *req, unsigned target, struct gw_err *err)
+{
+    const struct engine *e = req->w->server->engines[target];
+    struct local_request local;
+    struct gw_buf prompt = {0}, out = {0};
+    int32_t *tokens = NULL;
+    size_t n = 0;
+    enum gw_status st;
+
+    GW_TRY(read_asked(req, &local, err));
+    st = engine_render(e, local.messages, local.n_messages, &prompt, err);
+    if (st == GW_OK)
+        st = engine_tokenize(e, gw_buf_span(&prompt), &tokens, &n);
+    free(tokens);
+    gw_buf_fini(&prompt);
+    if (st != GW_OK)
+        return st;
+    gw_buf_printf(
+        &out,
+        req->ep.dialect == API_GEMINI ? "{\"totalTokens\":%zu}\n" : "{\"input_tokens\":%zu}\n", n);
+    if (gw_buf_ok(&out))
+        req_give_json(req, gw_buf_span(&out));
+    st = gw_buf_ok(&out) ? GW_OK : gw_fail(err, GW_ENOMEM, "out of memory");
+    gw_buf_fini(&out);
+    return st;
+}
+
+static enum gw_status local_start(struct req *req, unsigned target, struct gw_err *err)
+{
+    switch (req->ep.kind) {
+    case ENDPOINT_CHAT:
+        return start_chat(req, target, err);
+    case ENDPOINT_EMBEDDINGS:
+        return local_embed_start(req, target, err);
+    case ENDPOINT_COUNT_TOKENS:
+        return count_tokens(req, target, err);
+    case ENDPOINT_NONE:
+    case ENDPOINT_MODELS:
+    case ENDPOINT_PASS:
+    default:
+        return gw_fail(err, GW_EUNSUPPORTED, "the local model cannot answer this path");
+    }
+}
+
+static void local_cancel(struct req *req)
+{
+    struct attempt *a = req->attempt;
+
+    if (a == NULL)
+        return;
+    if (req->ep.kind == ENDPOINT_EMBEDDINGS) {
+        local_embed_cancel(req);
+        return;
+    }
+    req->attempt = NULL;
+    engine_cancel(a->chan, a->id);
+    if (a->giving)
+        a->canceled = true;
+    else
+        attempt_free(a);
+}
+
+/* ---- answers ---------------------------------------------------------------------------- */
+
+/* Events go to the request only while it lives. False: it is over. */
+static bool put(struct attempt *a, const struct api_event *ev)
+{
+    if (!a->req->finished && !a->canceled)
+        req_on_event(a->req, ev);
+    return !a->req->finished && !a->canceled;
+}
+
+static enum gw_status on_block(void *ctx, const struct api_event *ev)
+{
+    return put(ctx, ev) ? GW_OK : GW_ECANCELED;
+}
+
+/* Around all that gives events. */
+static void giving_begin(struct attempt *a)
+{
+    a->req->hold++;
+    a->giving = true;
+}
+
+static void giving_end(struct attempt *a)
+{
+    struct req *req = a->req;
+
+    a->giving = false;
+    if (a->canceled)
+        attempt_free(a);
+    (void)req_unhold(req);
+}
+
+static bool begin(struct attempt *a)
+{
+    const struct api_event start = {
+        .type = API_EVENT_START,
+        .model = a->req->out_model,
+        .usage = {.known = true, .input = a->prompt_tokens},
+    };
+
+    if (a->began)
+        return !a->req->finished;
+    a->began = true;
+    req_on_events(a->req);
+    return put(a, &start);
+}
+
+/* st: what the parser said. False: the request is over, perhaps just now. */
+static bool went_well(struct attempt *a, enum gw_status st)
+{
+    if (st != GW_OK && !a->req->finished)
+        req_answer_failed(a->req, st);
+    return !a->req->finished;
+}
+
+static bool give_text(struct attempt *a)
+{
+    enum gw_status st =
+        gw_buf_ok(&a->text) ? local_parse_text(a->parse, gw_buf_span(&a->text)) : GW_ENOMEM;
+
+    gw_buf_clear(&a->text);
+    return went_well(a, st);
+}
+
+static void on_text(struct attempt *a, const struct engine_event *ev)
+{
+    gw_buf_add(&a->text, gw_buf_span(&ev->text));
+    if (a->stream && !a->paused && begin(a))
+        (void)give_text(a);
+}
+
+static enum req_failure failure_of(enum gw_status st)
+{
+    if (st == GW_ELIMIT)
+        return REQ_FAIL_TOO_LONG;
+    return st == GW_ETIMEDOUT ? REQ_FAIL_TIMEOUT : REQ_FAIL_UPSTREAM;
+}
+
+static enum api_finish finish_of(const struct attempt *a, enum engine_finish finish)
+{
+    if (finish == ENGINE_FINISH_LENGTH)
+        return API_FINISH_LENGTH; /* also behind calls: there may have been more of them */
+    return local_parse_calls(a->parse) != 0 ? API_FINISH_TOOL : API_FINISH_STOP;
+}
+
+/* The whole answer, or the rest of the stream. */
+static void give_rest(struct attempt *a, const struct engine_event *ev)
+{
+    struct api_event finish = {.type = API_EVENT_FINISH};
+    const struct api_event usage = {
+        .type = API_EVENT_USAGE,
+        .usage = {.known = true, .input = ev->prompt_tokens, .output = ev->completion_tokens},
+    };
+    const struct api_event end = {.type = API_EVENT_END};
+
+    a->prompt_tokens = ev->prompt_tokens;
+    if (!begin(a) || !give_text(a) || !went_well(a, local_parse_end(a->parse)))
+        return;
+    finish.finish = finish_of(a, ev->finish);
+    if (put(a, &finish) && put(a, &usage) && put(a, &end))
+        req_on_end(a->req);
+}
+
+static void on_done(struct attempt *a, const struct engine_event *ev)
+{
+    struct req *req = a->req;
+
+    req->attempt = NULL; /* so nobody cancels it, and it is freed here */
+    req->hold++;
+    if (ev->status != GW_OK)
+        req_on_error(req, failure_of(ev->status), ev->error);
+    else
+        give_rest(a, ev);
+    attempt_free(a);
+    (void)req_unhold(req);
+}
+
+static void on_event(struct attempt *a, const struct engine_event *ev)
+{
+    giving_begin(a);
+    if (ev->type == ENGINE_EVENT_START) {
+        a->prompt_tokens = ev->prompt_tokens;
+        if (a->stream)
+            (void)begin(a);
+    } else {
+        on_text(a, ev);
+    }
+    giving_end(a);
+}
+
+void local_dispatch(struct worker *w, unsigned target)
+{
+    struct engine_event ev;
+
+    while (engine_chan_next(w->engines[target], &ev)) {
+        if (ev.type == ENGINE_EVENT_DONE)
+            on_done(ev.ctx, &ev);
+        else
+            on_event(ev.ctx, &ev);
+        gw_buf_fini(&ev.text);
+    }
+}
+
+static void local_pause(struct req *req)
+{
+    struct attempt *a = req->attempt;
+
+    if (a != NULL && req->ep.kind == ENDPOINT_CHAT)
+        a->paused = true; /* text is kept, which max_tokens bounds */
+}
+
+static void local_resume(struct req *req)
+{
+    struct attempt *a = req->attempt;
+
+    if (a == NULL || req->ep.kind != ENDPOINT_CHAT || !a->paused)
+        return;
+    a->paused = false;
+    if (!a->stream || !a->began || a->giving)
+        return; /* or who gives goes on */
+    giving_begin(a);
+    (void)give_text(a);
+    giving_end(a);
+}
+
+const struct backend backend_engine = {"engine", local_start, local_cancel, local_pause,
+                                       local_resume};

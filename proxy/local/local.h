@@ -1,0 +1,38 @@
+/* proxy/local/local.h - the models in this process as a backend (backend_engine): no socket is opened.
+ *
+ * local.c runs chat requests of every dialect as events and counts tokens, local_params.c turns a request into what the
+ * engine takes, local_tools.h says tools to it and reads calls, local_embed.c answers embeddings. Worker's thread; the engine's own threads meet it only in
+ * its channels. */
+#ifndef PROXY_LOCAL_H
+#define PROXY_LOCAL_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "engine/engine.h"
+#include "proxy/request/endpoint.h"
+
+struct req;
+struct server;
+struct worker;
+
+/* Can that engine target answer this kind of request at all? */
+bool local_serves(const struct server *s, unsigned target, enum endpoint_kind kind);
+
+/* The engine of that target has events for this worker. */
+void local_dispatch(struct worker *w, unsigned target);
+
+/* A request as the engine takes it. GW_EUNSUPPORTED: it asks for what the local model cannot do; GW_EINVAL: ill-typed or
+ * out of range; *param names the member. Arrays are the arena's. */
+struct local_request {
+    struct engine_message *messages;
+    unsigned n_messages;
+    struct engine_params params;
+    const struct api_tool *tools; /* that the answer may call */
+    unsigned n_tools;
+    bool single; /* at most one call */
+};
+enum gw_status local_read(const struct api_request *asked, struct gw_arena *arena,
+                          struct local_request *out, const char **param, struct gw_err *err);
+
+#endif

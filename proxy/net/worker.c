@@ -1,0 +1,356 @@
+/* proxy/net/worker.c - event loops: accept, wake up, drain. */
+#include "proxy/net/worker.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/dns.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <openssl/ssl.h>
+
+#include "base/log.h"
+#include "proxy/local/local.h"
+#include "proxy/local/local_embed.h"
+#include "proxy/net/address.h"
+#include "proxy/net/conn.h"
+#include "proxy/net/connect.h"
+#include "proxy/net/upstream.h"
+
+enum { BACKLOG = 1024, ACCEPT_PAUSE_MS = 100 };
+
+/* ---- accepting -------------------------------------------------------------------------- */
+
+static bool room_for_one(struct worker *w)
+{
+    unsigned max = w->server->cfg->limits.max_connections;
+
+    return max == 0 || atomic_load_explicit(&w->server->n_conns, memory_order_relaxed) < max;
+}
+
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len,
+                      void *ctx)
+{
+    struct worker *w = ctx;
+    const int options = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
+    const int one = 1;
+    struct bufferevent *bev = NULL;
+    char peer[46];
+    uint16_t port;
+
+    (void)len;
+    if (!room_for_one(w)) {
+        gw_log(GW_LOG_WARN, "connection_refused", "reason=max_connections");
+        (void)close(fd);
+        return;
+    }
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    address_text(sa, peer, sizeof(peer), &port);
+    if (l == w->gateway && w->server->listen_tls != NULL) {
+        SSL *ssl = SSL_new(w->server->listen_tls);
+
+        if (ssl != NULL)
+            bev = bufferevent_openssl_socket_new(w->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
+                                                 options);
+    } else {
+        bev = bufferevent_socket_new(w->base, fd, options);
+    }
+    if (bev == NULL) {
+        (void)close(fd);
+        return;
+    }
+    if (l == w->gateway)
+        (void)conn_new(w, bev, peer, port, NULL);
+    else
+        connect_accept(w, bev, peer, port);
+}
+
+static void on_accept_again(evutil_socket_t fd, short what, void *ctx)
+{
+    struct worker *w = ctx;
+
+    (void)fd;
+    (void)what;
+    if (w->gateway != NULL)
+        (void)evconnlistener_enable(w->gateway);
+    if (w->proxy != NULL)
+        (void)evconnlistener_enable(w->proxy);
+}
+
+/* Out of descriptors: waiting beats spinning on a socket that stays readable. */
+static void on_accept_error(struct evconnlistener *l, void *ctx)
+{
+    const struct timeval soon = {0, (suseconds_t)ACCEPT_PAUSE_MS * 1000};
+    struct worker *w = ctx;
+
+    gw_log(GW_LOG_ERROR, "accept_failed", "error=%d", errno);
+    (void)evconnlistener_disable(l);
+    (void)event_base_once(w->base, -1, EV_TIMEOUT, on_accept_again, w, &soon);
+}
+
+static enum gw_status listen_on(struct worker *w, const struct proxy_config_addr *addr,
+                                struct evconnlistener **out, struct gw_err *err)
+{
+    const unsigned flags =
+        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE | LEV_OPT_REUSEABLE_PORT;
+
+    if (addr->off)
+        return GW_OK;
+    *out = evconnlistener_new_bind(w->base, on_accept, w, flags, BACKLOG,
+                                   (const struct sockaddr *)&addr->sa, (int)addr->sa_len);
+    if (*out == NULL)
+        return gw_fail(err, GW_EIO, "cannot listen on %s: %s", addr->text, strerrordesc_np(errno));
+    evconnlistener_set_error_cb(*out, on_accept_error);
+    return GW_OK;
+}
+
+/* ---- other threads ------------------------------------------------------------------------ */
+
+static void on_audit(evutil_socket_t fd, short what, void *ctx)
+{
+    struct worker *w = ctx;
+
+    (void)fd;
+    (void)what;
+    audit_chan_dispatch(w->audit);
+}
+
+struct engine_event_ctx {
+    struct worker *w;
+    unsigned target;
+};
+
+static void on_engine(evutil_socket_t fd, short what, void *ctx)
+{
+    struct engine_event_ctx *e = ctx;
+
+    (void)fd;
+    (void)what;
+    if (e->w->engines[e->target] != NULL)
+        local_dispatch(e->w, e->target);
+    else
+        local_embed_dispatch(e->w, e->target);
+}
+
+static void end_when_empty(struct worker *w)
+{
+    if (w->draining && w->conns == NULL && w->tunnels == NULL)
+        (void)event_base_loopbreak(w->base);
+}
+
+void worker_conn_gone(struct worker *w)
+{
+    end_when_empty(w);
+}
+
+static void drain(struct worker *w)
+{
+    struct conn *next;
+
+    if (w->draining)
+        return;
+    w->draining = true;
+    if (w->gateway != NULL)
+        evconnlistener_free(w->gateway);
+    if (w->proxy != NULL)
+        evconnlistener_free(w->proxy);
+    w->gateway = w->proxy = NULL;
+    upstream_pool_drain(w->pool);
+    connect_drain(w);
+    for (struct conn *c = w->conns; c != NULL; c = next) {
+        next = conn_next(c);
+        conn_drain(c);
+    }
+    end_when_empty(w);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *ctx)
+{
+    struct worker *w = ctx;
+    uint64_t n;
+
+    (void)what;
+    while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
+        continue;
+    drain(w);
+    if (atomic_load(&w->server->stop_level) < 2)
+        return;
+    connect_stop(w);
+    while (w->conns != NULL)
+        conn_stop(w->conns);
+    (void)event_base_loopbreak(w->base);
+}
+
+void worker_wake(struct worker *w)
+{
+    const uint64_t one = 1;
+
+    while (write(w->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static struct event *watch(struct worker *w, int fd, event_callback_fn fn, void *ctx)
+{
+    struct event *ev = event_new(w->base, fd, EV_READ | EV_PERSIST, fn, ctx);
+
+    if (ev != NULL && event_add(ev, NULL) != 0) {
+        event_free(ev);
+        return NULL;
+    }
+    return ev;
+}
+
+/* One channel to each model in this process. */
+static enum gw_status init_engine(struct worker *w, unsigned i)
+{
+    const struct server *s = w->server;
+    int fd;
+
+    if (s->engines[i] != NULL)
+        w->engines[i] = engine_chan_new(s->engines[i]);
+    else if (s->embedders[i] != NULL)
+        w->embed_chans[i] = engine_embed_chan_new(s->embedders[i]);
+    else
+        return GW_OK;
+    if (w->engines[i] == NULL && w->embed_chans[i] == NULL)
+        return GW_ENOMEM;
+    fd = w->engines[i] != NULL ? engine_chan_fd(w->engines[i])
+                               : engine_embed_chan_fd(w->embed_chans[i]);
+    w->engine_ctx[i] = (struct engine_event_ctx){w, i};
+    w->engine_evs[i] = watch(w, fd, on_engine, &w->engine_ctx[i]);
+    return w->engine_evs[i] == NULL ? GW_ENOMEM : GW_OK;
+}
+
+static enum gw_status init_engines(struct worker *w)
+{
+    unsigned n = w->server->cfg->n_targets;
+
+    w->engines = calloc(n + 1, sizeof(struct engine_chan *));
+    w->embed_chans = calloc(n + 1, sizeof(struct engine_embed_chan *));
+    w->engine_evs = calloc(n + 1, sizeof(struct event *));
+    w->engine_ctx = calloc(n + 1, sizeof(struct engine_event_ctx));
+    if (w->engines == NULL || w->embed_chans == NULL || w->engine_evs == NULL ||
+        w->engine_ctx == NULL)
+        return GW_ENOMEM;
+    for (unsigned i = 0; i < n; i++)
+        GW_TRY(init_engine(w, i));
+    return GW_OK;
+}
+
+static enum gw_status init_loop(struct worker *w)
+{
+    struct event_config *cfg = event_config_new();
+
+    if (cfg == NULL)
+        return GW_ENOMEM;
+    /* One epoll_ctl where add and del of one turn cancel out; safe: no descriptor is duplicated. */
+    (void)event_config_set_flag(cfg, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST | EVENT_BASE_FLAG_NOLOCK);
+    w->base = event_base_new_with_config(cfg);
+    event_config_free(cfg);
+    if (w->base == NULL)
+        return GW_ENOMEM;
+    w->dns = evdns_base_new(w->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+    if (w->dns == NULL)
+        return GW_ENOMEM;
+    /* Without name servers only literal addresses, /etc/hosts and `resolve:` work; not an error. */
+    (void)evdns_base_resolv_conf_parse(w->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
+    return GW_OK;
+}
+
+enum gw_status worker_init(struct worker *w, struct server *s, unsigned index, struct gw_err *err)
+{
+    w->server = s;
+    w->index = index;
+    w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (w->wake_fd < 0)
+        return gw_fail(err, GW_EIO, "eventfd: %s", strerrordesc_np(errno));
+    w->scanner = dlp_scanner_new();
+    w->json = gw_json_new();
+    w->pool = upstream_pool_new(w);
+    if (w->scanner == NULL || w->json == NULL || w->pool == NULL || init_loop(w) != GW_OK ||
+        init_engines(w) != GW_OK)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    GW_TRY(audit_chan_open(s->audit, &w->audit, err));
+    w->audit_ev = watch(w, audit_chan_fd(w->audit), on_audit, w);
+    w->wake = watch(w, w->wake_fd, on_wake, w);
+    if (w->audit_ev == NULL || w->wake == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    GW_TRY(listen_on(w, &s->cfg->listen.gateway, &w->gateway, err));
+    return listen_on(w, &s->cfg->listen.proxy, &w->proxy, err);
+}
+
+static void *run(void *ctx)
+{
+    struct worker *w = ctx;
+
+    (void)event_base_loop(w->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    atomic_fetch_sub(&w->server->n_running, 1);
+    return NULL;
+}
+
+enum gw_status worker_start(struct worker *w, struct gw_err *err)
+{
+    int rc;
+
+    atomic_fetch_add(&w->server->n_running, 1);
+    rc = pthread_create(&w->thread, NULL, run, w);
+    if (rc != 0) {
+        atomic_fetch_sub(&w->server->n_running, 1);
+        return gw_fail(err, GW_EIO, "cannot start a worker thread: %s", strerrordesc_np(rc));
+    }
+    w->started = true;
+    return GW_OK;
+}
+
+static void event_free_null(struct event *ev)
+{
+    if (ev != NULL)
+        event_free(ev);
+}
+
+void worker_fini(struct worker *w)
+{
+    if (w->started)
+        (void)pthread_join(w->thread, NULL);
+    for (unsigned i = 0; w->engines != NULL && i < w->server->cfg->n_targets; i++) {
+        event_free_null(w->engine_evs == NULL ? NULL : w->engine_evs[i]);
+        engine_chan_free(w->engines[i]);
+        if (w->embed_chans != NULL)
+            engine_embed_chan_free(w->embed_chans[i]);
+    }
+    free(w->engines);
+    free(w->embed_chans);
+    free(w->engine_evs);
+    free(w->engine_ctx);
+    if (w->gateway != NULL)
+        evconnlistener_free(w->gateway);
+    if (w->proxy != NULL)
+        evconnlistener_free(w->proxy);
+    event_free_null(w->audit_ev);
+    event_free_null(w->wake);
+    if (w->audit != NULL)
+        audit_chan_close(w->audit);
+    upstream_pool_free(w->pool);
+    if (w->dns != NULL)
+        evdns_base_free(w->dns, 0);
+    if (w->base != NULL) {
+        /* libevent frees a bufferevent in a deferred call; every event of ours is gone by now. */
+        (void)event_base_loop(w->base, EVLOOP_NONBLOCK);
+        event_base_free(w->base);
+    }
+    dlp_scanner_free(w->scanner);
+    gw_json_free(w->json);
+    if (w->wake_fd > 0)
+        (void)close(w->wake_fd);
+}

@@ -1,0 +1,210 @@
+/* proxy/request/record.c - request to audit event. */
+#include "proxy/request/record.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/net/conn.h"
+#include "proxy/net/worker.h"
+#include "proxy/request/request_private.h"
+
+static struct gw_span sensitivity_of(const struct req *req)
+{
+    return gw_span_str(req->n_findings == 0 ? "none" : gw_severity_name(req->d.sensitivity));
+}
+
+static void hmac_hex(const struct req *req, struct gw_span bytes, char out[GW_SHA256_HEX_BYTES])
+{
+    unsigned char mac[GW_SHA256_BYTES];
+
+    gw_hmac_sha256(
+        (struct gw_span){(const char *)req->w->server->hmac_key, sizeof(req->w->server->hmac_key)},
+        bytes, mac);
+    gw_hex(mac, sizeof(mac), out);
+}
+
+/* What all three kinds of record say. */
+static void fill_common(const struct req *req, struct audit_event *ev)
+{
+    const struct conn_fixed *fixed = conn_fixed(req->conn);
+
+    ev->request_id = gw_span_str(req->id);
+    ev->tenant = req->who.owner;
+    ev->user = req->who.name;
+    ev->credential_id = req->who.id;
+    ev->groups = req->who.groups;
+    ev->n_groups = req->who.n_groups;
+    ev->client_ip = gw_span_str(conn_peer(req->conn, &ev->client_port));
+    ev->ingress = fixed == NULL ? GW_INGRESS_SDK : GW_INGRESS_PROXY;
+    ev->operation = gw_span_str(req->ep.operation == NULL ? "http.request" : req->ep.operation);
+    if (req->head != NULL) {
+        ev->http_method = req->head->method;
+        ev->http_path = req->path;
+        ev->host = req->head->authority;
+        ev->user_agent = http1_get(req->head, "user-agent");
+    }
+    ev->model = req->model;
+    ev->stream = req->asked.stream;
+    ev->body_bytes = req->body.len;
+    ev->n_findings = req->n_findings;
+}
+
+static void fill_decision(const struct req *req, struct audit_event *ev)
+{
+    const struct router_decision *d = &req->d;
+    const struct conn_fixed *fixed = conn_fixed(req->conn);
+
+    ev->action = d->action;
+    ev->blocked = d->blocked;
+    ev->route_reason = gw_span_str(router_reason_name(d->reason));
+    ev->reason_text = gw_span_str(d->reason_text);
+    ev->policy_line = gw_span_str(d->line);
+    ev->sensitivity = sensitivity_of(req);
+    ev->tier = gw_span_str(gw_tier_name(d->tier));
+    ev->complexity = d->complexity;
+    ev->target_model = req->out_model.len != 0 ? req->out_model : d->model;
+    if (fixed != NULL) {
+        ev->target = gw_span_str(fixed->host);
+        ev->target_zone = gw_span_str(gw_zone_name(GW_ZONE_APPROVED));
+    } else if (d->n_choices != 0) {
+        unsigned t = req->target != REQ_NO_TARGET ? req->target : d->choices[0];
+
+        ev->target = gw_span_str(req->w->server->cfg->targets[t].name);
+        ev->target_zone = gw_span_str(gw_zone_name(req->w->server->cfg->targets[t].zone));
+    }
+}
+
+/* What every finding says of its rule and value. mac must outlive ev. */
+static void fill_finding(const struct req *req, uint32_t rule, struct gw_span value,
+                         char mac[GW_SHA256_HEX_BYTES], struct audit_event *ev)
+{
+    const struct dlp_rule_info *info = dlp_rules_info(req->w->server->rules, rule);
+
+    fill_common(req, ev);
+    hmac_hex(req, value, mac);
+    ev->rule = gw_span_str(info->id);
+    ev->rule_title = gw_span_str(info->title);
+    ev->class_name = gw_span_str(gw_class_name(info->class_));
+    ev->severity_name = gw_span_str(gw_severity_name(info->severity));
+    ev->value_hmac = gw_span_str(mac);
+    ev->length = (unsigned)value.len;
+    ev->count = 1;
+}
+
+static void emit_finding(const struct req *req, const struct dlp_doc *doc,
+                         const struct dlp_finding *f, unsigned i)
+{
+    struct audit_event ev = {.kind = AUDIT_FINDING};
+    char mac[GW_SHA256_HEX_BYTES];
+    struct gw_buf pointer = {0};
+    unsigned n;
+
+    fill_finding(
+        req, f->rule,
+        (struct gw_span){dlp_doc_leaves(doc, &n)[f->leaf].text.ptr + f->start, f->end - f->start},
+        mac, &ev);
+    dlp_doc_pointer(doc, f->leaf, &pointer);
+    ev.pointer = gw_buf_span(&pointer);
+    ev.confidence = f->confidence;
+    ev.offset = f->start;
+    ev.finding_action = (enum gw_action)req->d.actions[i];
+    ev.policy_line = gw_span_str(router_line_name(req->w->server->cfg->policy, req->d.lines[i]));
+    (void)audit_emit(req->w->audit, &ev, NULL, NULL);
+    gw_buf_fini(&pointer);
+}
+
+void record_answer_finding(const struct req *req, const struct dlp_guard_finding *f,
+                           enum gw_action action, uint16_t line)
+{
+    struct audit_event ev = {.kind = AUDIT_FINDING};
+    char mac[GW_SHA256_HEX_BYTES];
+
+    fill_finding(req, f->rule, f->text, mac, &ev);
+    ev.pointer = GW_SPAN("answer");
+    ev.confidence = f->confidence;
+    ev.finding_action = action;
+    ev.policy_line = gw_span_str(router_line_name(req->w->server->cfg->policy, line));
+    (void)audit_emit(req->w->audit, &ev, NULL, NULL);
+}
+
+/* One record a finding, at most as many as a person would read. */
+static void emit_findings(const struct req *req)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < req->n_pieces; i++) {
+        const struct req_piece *p = &req->pieces[i];
+
+        for (unsigned k = 0; k < p->report.n_findings && n < RECORD_MAX_FINDINGS; k++)
+            emit_finding(req, p->doc, &p->report.findings[k], n++);
+    }
+}
+
+enum gw_status record_decided(struct req *req, audit_done_fn done)
+{
+    struct audit_event ev = {.kind = AUDIT_DECIDED};
+    char mac[GW_SHA256_HEX_BYTES];
+
+    /* Findings first: what makes the decided record durable makes them durable too. */
+    emit_findings(req);
+    fill_common(req, &ev);
+    fill_decision(req, &ev);
+    hmac_hex(req, gw_buf_span(&req->body), mac);
+    ev.body_hmac = gw_span_str(mac);
+    ev.dlp_us = req->dlp_ns / 1000;
+    req->decided = true;
+    return audit_emit(req->w->audit, &ev, done, req);
+}
+
+void record_completed(struct req *req, uint64_t now_ns)
+{
+    struct audit_event ev = {.kind = AUDIT_COMPLETED};
+    enum gw_status st;
+
+    fill_common(req, &ev);
+    if (req->decided)
+        fill_decision(req, &ev);
+    ev.end = req->end;
+    ev.http_status = (int)req->status;
+    ev.duration_us = (now_ns - req->start_ns) / 1000;
+    if (req->first_byte_ns != 0)
+        ev.ttfb_us = (req->first_byte_ns - req->start_ns) / 1000;
+    ev.response_bytes = conn_answer_bytes(req->conn);
+    ev.upstream_bytes = req->upstream_bytes;
+    ev.prompt_tokens = req->prompt_tokens;
+    ev.completion_tokens = req->completion_tokens;
+    ev.finish_reason = req->finish_reason;
+    ev.response_model = req->response_model;
+    ev.error_text = gw_span_str(req->error_text);
+    ev.n_restored = req->n_restored;
+    st = audit_emit(req->w->audit, &ev, NULL, NULL);
+    if (st != GW_OK)
+        gw_log(GW_LOG_ERROR, "audit_lost", "req=%s kind=completed status=%s", req->id,
+               gw_status_name(st));
+}
+
+void record_shadow(struct worker *w, const struct record_shadow *s)
+{
+    char id[GW_ULID_BYTES];
+    struct audit_event ev = {
+        .kind = AUDIT_SHADOW,
+        .client_ip = gw_span_str(s->client_ip),
+        .client_port = s->client_port,
+        .user = s->user,
+        .ingress = GW_INGRESS_PROXY,
+        .host = gw_span_str(s->host),
+        .sni = gw_span_str(s->sni),
+        .blocked = s->denied,
+        .action = s->denied ? GW_ACTION_BLOCK : GW_ACTION_ALLOW,
+        .reason_text = gw_span_str(s->why),
+        .bytes_out = s->bytes_out,
+        .bytes_in = s->bytes_in,
+        .duration_us = s->duration_us,
+    };
+
+    gw_ulid(id);
+    ev.request_id = gw_span_str(id);
+    if (audit_emit(w->audit, &ev, NULL, NULL) != GW_OK)
+        gw_log(GW_LOG_ERROR, "audit_lost", "kind=shadow host=%.100s", s->host);
+}

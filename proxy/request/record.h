@@ -1,0 +1,37 @@
+/* proxy/request/record.h - copies plain values of a request into audit events. The only place where the two meet, and
+ * the place to look when asking what an auditor can see: no prompt text is ever put in. Worker's thread. */
+#ifndef PROXY_RECORD_H
+#define PROXY_RECORD_H
+
+#include "audit/audit.h"
+#include "dlp/dlp.h"
+
+struct req;
+struct worker;
+
+/* Emits the findings and the decided record. done: called when it is durable; NULL: nobody waits. Sets
+ * req->decided. On failure done is not called. */
+enum gw_status record_decided(struct req *req, audit_done_fn done);
+
+/* Emits the completed record: how it ended. Failures are counted by audit and logged. */
+void record_completed(struct req *req, uint64_t now_ns);
+
+/* What record_shadow() says of a CONNECT that was not bumped. */
+struct record_shadow {
+    const char *client_ip, *host, *sni;
+    uint16_t client_port;
+    struct gw_span user;
+    bool denied;
+    const char *why;
+    uint64_t bytes_out, bytes_in; /* to the host; from it */
+    uint64_t duration_us;
+};
+void record_shadow(struct worker *w, const struct record_shadow *s);
+
+/* A finding in the answer, and what was done about it. Callers stop after RECORD_MAX_FINDINGS of a request: that is what a
+ * person would read. */
+enum { RECORD_MAX_FINDINGS = 100 };
+void record_answer_finding(const struct req *req, const struct dlp_guard_finding *f,
+                           enum gw_action action, uint16_t line);
+
+#endif

@@ -1,0 +1,106 @@
+/* proxy/request/request.c - the table of stages, and what conn.c calls. The stages are in request_intake.c and request_judge.c;
+ * what runs and answers is in request_run.c; how a request ends is in request_end.c. */
+#include "proxy/request/request.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "proxy/net/conn.h"
+#include "proxy/net/worker.h"
+#include "proxy/request/request_stages.h"
+
+/* ---- the table -------------------------------------------------------------------------- */
+
+static enum stage_result stage_run(struct req *req)
+{
+    req_run(req);
+    return DONE; /* the backend's events drive the rest */
+}
+
+static const struct {
+    const char *name;
+    enum stage_result (*run)(struct req *req);
+} stages[] = {
+    {"identify", stage_identify}, {"endpoint", stage_endpoint}, {"body", stage_body},
+    {"decode", stage_decode},     {"extract", stage_extract},   {"scan", stage_scan},
+    {"decide", stage_decide},     {"audit", stage_audit},       {"audit_check", stage_audit_check},
+    {"run", stage_run},
+};
+
+void req_advance(struct req *req)
+{
+    while (req->stage < sizeof(stages) / sizeof(stages[0])) {
+        unsigned now = req->stage;
+
+        /* The body stage is asked again when more has come; the others are passed once. */
+        if (stages[now].run != stage_body || req->body_complete)
+            req->stage++;
+        if (stages[now].run(req) != NEXT)
+            return;
+    }
+}
+
+/* ---- what conn.c calls ------------------------------------------------------------------ */
+
+static struct req *req_new(struct conn *c)
+{
+    struct req *req = calloc(1, sizeof(*req));
+
+    if (req == NULL)
+        return NULL;
+    req->conn = c;
+    req->w = conn_worker(c);
+    req->arena = gw_arena_new((size_t)req->w->server->cfg->limits.max_body * 4 + (16u << 20));
+    if (req->arena == NULL) {
+        free(req);
+        return NULL;
+    }
+    req->start_ns = gw_clock_ns();
+    req->target = REQ_NO_TARGET;
+    req->hold = 1;
+    gw_ulid(req->id);
+    metrics_gauge(&req->w->metrics.active, 1);
+    return req;
+}
+
+struct req *req_begin(struct conn *c, const struct http1_head *head)
+{
+    struct req *req = req_new(c);
+
+    if (req == NULL)
+        return NULL;
+    req->head = head;
+    req->path = endpoint_path(head->path);
+    endpoint_find(head, conn_fixed(c) != NULL, &req->ep);
+    if (head->has_length && head->content_length < (1u << 20))
+        (void)gw_buf_reserve(&req->body, (size_t)head->content_length);
+    req_advance(req);
+    return req_unhold(req);
+}
+
+void req_on_body(struct req *req, struct gw_span bytes)
+{
+    gw_buf_add(&req->body, bytes);
+}
+
+void req_on_body_end(struct req *req)
+{
+    req->body_complete = true;
+    req->hold++;
+    req_advance(req);
+    (void)req_unhold(req);
+}
+
+void req_malformed(struct conn *c, struct req *req, unsigned status, const char *why)
+{
+    if (req == NULL) {
+        req = req_new(c);
+        if (req == NULL)
+            return;
+    } else {
+        req->hold++;
+    }
+    req_refuse(req, status, "invalid_request_error", "malformed_request", 0, AUDIT_END_REFUSED,
+               "The request was refused: %s.", why);
+    (void)req_unhold(req);
+}

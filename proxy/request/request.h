@@ -1,0 +1,175 @@
+/* proxy/request/request.h - THE pipeline: one request from its head to its audit record.
+ *
+ * A table of stages in request.c; a stage returns NEXT, WAIT (something will call req_advance()) or DONE
+ * (the request was answered). What happens after the last stage is driven by the backend's events.
+ *
+ *   identify -> endpoint -> body -> decode -> extract -> scan -> decide -> audit -> run
+ *                                                                                   |
+ *       client <- respond (restore) <- req_on_head / req_on_data / req_on_end <- backend
+ *                                                                                   |
+ *   every way out -> req_finish() -> audit `completed`, access log, metrics, connection goes on
+ *
+ * Invariants: (R1) every request that began ends in req_finish() exactly once; (R2) no byte leaves before
+ * the decided record is durable; (R3) what leaves was edited for the zone it goes to; (R4) a request is
+ * freed only when no callback can name it any more. Thread: the worker's, always. */
+#ifndef PROXY_REQUEST_H
+#define PROXY_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "audit/audit.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/types.h"
+#include "dlp/dlp.h"
+#include "proxy/api/api.h"
+#include "proxy/http/http1.h"
+#include "proxy/net/backend.h"
+#include "proxy/request/endpoint.h"
+#include "proxy/store/store.h"
+#include "router/router.h"
+
+struct conn;
+struct worker;
+struct respond;
+
+enum { REQ_NO_TARGET = 0xFFFF };
+
+/* A stretch of what was received that is scanned and edited as one document: the body, a part of a multipart body, the
+ * query string. */
+struct req_piece {
+    struct gw_span bytes; /* in the body; the query's are elsewhere */
+    struct dlp_doc *doc;
+    struct dlp_report report;
+    bool in_query; /* cannot be edited */
+};
+
+struct req {
+    struct conn *conn;
+    struct worker *w;
+    struct gw_arena *arena;
+    char id[GW_ULID_BYTES];
+    uint64_t start_ns, first_byte_ns; /* monotonic; first_byte_ns 0: none yet */
+    unsigned stage;                   /* index of the stage that runs next */
+
+    /* received */
+    const struct http1_head *head; /* NULL when the head was malformed */
+    struct gw_buf body;            /* as received, then decoded from its Content-Encoding */
+    bool body_complete;
+    struct gw_span path;  /* without the query */
+    struct gw_span query; /* with its '?'; on the gateway port without the key in it */
+    struct endpoint ep;
+
+    /* identify */
+    struct proxy_principal who;
+    bool has_who;
+
+    /* extract, scan */
+    struct api_request asked; /* ENDPOINT_CHAT */
+    struct gw_span model;     /* as asked for; empty: the endpoint has none */
+    struct req_piece *pieces;
+    unsigned n_pieces;
+    uint64_t dlp_ns, scanned_bytes;
+
+    /* decide */
+    struct router_decision d;
+    struct router_finding *findings; /* n_findings: piece by piece */
+    unsigned n_findings;
+    bool decided; /* a decided record was emitted */
+
+    /* run */
+    unsigned choice; /* index in d.choices of the attempt */
+    unsigned target; /* REQ_NO_TARGET: intercepted */
+    enum gw_zone zone;
+    const struct backend *backend; /* NULL: no attempt runs */
+    void *attempt;                 /* the backend's */
+    struct gw_buf out_body;        /* what goes to the target, when it differs from body */
+    bool edited;
+    bool translated;         /* the target speaks another dialect: */
+    enum api_dialect spoken; /* this one */
+    struct gw_buf dropped;   /* hints that the target's dialect has no place for, "a, b" */
+    struct dlp_vault *vault;
+    struct gw_span out_model; /* the model name the target is asked for */
+
+    /* respond */
+    struct respond *respond;
+    unsigned status;
+    uint64_t upstream_bytes, prompt_tokens, completion_tokens;
+    unsigned n_restored;        /* placeholders put back */
+    unsigned n_answer_findings; /* found in the answer, when policy watches answers */
+    struct gw_span finish_reason, response_model;
+    enum audit_end end;
+    char error_text[160];
+    const char *error_code;  /* of the answer we made ourselves, or NULL */
+    const char *error_param; /* what its "param" says, or NULL */
+
+    unsigned hold;               /* functions on the stack that use the request: freed only at 0 */
+    enum gw_status audit_status; /* of the decided record */
+    bool audit_wait;             /* audit_emit will call back */
+    bool client_gone;            /* nobody reads the answer any more */
+    bool finished;
+};
+
+/* ---- called by conn.c -------------------------------------------------------------------- */
+
+/* A head arrived. Runs the stages that need no body; may answer at once. NULL when out of memory. */
+struct req *req_begin(struct conn *c, const struct http1_head *head);
+void req_on_body(struct req *req, struct gw_span bytes);
+void req_on_body_end(struct req *req);
+
+/* The bytes were not HTTP (or too large, too slow): answers status and writes the refused record. req NULL:
+ * no head was complete. */
+void req_malformed(struct conn *c, struct req *req, unsigned status, const char *why);
+
+/* The client closed or failed; the backend is cancelled in this loop turn. */
+void req_client_gone(struct req *req);
+/* The gateway stops and cannot wait any longer. */
+void req_stop(struct req *req);
+/* limits.request_timeout is over: 504, or the answer breaks off. */
+void req_out_of_time(struct req *req);
+/* The client reads again: resume the backend. */
+void req_writable(struct req *req);
+
+/* ---- called by backends ------------------------------------------------------------------- */
+
+/* The answer's head. Connection-level fields are dropped here. */
+void req_on_head(struct req *req, unsigned status, const struct http1_field *fields,
+                 unsigned n_fields, int64_t length);
+void req_on_data(struct req *req, struct gw_span bytes);
+void req_on_end(struct req *req);
+/* The same for a backend that answers in events (the engine): req_on_events() instead of the head, then each event, the
+ * last of which is END. */
+void req_on_events(struct req *req);
+void req_on_event(struct req *req, const struct api_event *ev);
+/* A whole JSON answer of status 200 that needs no events. */
+void req_give_json(struct req *req, struct gw_span body);
+/* The attempt failed. Before the answer began the next choice is tried; with none left the client gets the
+ * status of the failure. */
+enum req_failure {
+    REQ_FAIL_UPSTREAM,    /* 502: not reached, refused, broken answer */
+    REQ_FAIL_TIMEOUT,     /* 504 */
+    REQ_FAIL_BUSY,        /* 503: the engine's queue is full */
+    REQ_FAIL_TOO_LONG,    /* 400: the prompt does not fit the model */
+    REQ_FAIL_UNSUPPORTED, /* 400: a parameter that this target cannot honour */
+};
+void req_on_error(struct req *req, enum req_failure failure, const char *why);
+
+/* ---- called by stages and by respond.c ------------------------------------------------------ */
+
+/* Answers an error in the client's dialect, once; what follows is req_finish() with that end. code: OpenAI-like
+ * error code ("invalid_api_key"). retry_after_s 0: none. */
+void req_refuse(struct req *req, unsigned status, const char *type, const char *code,
+                int retry_after_s, enum audit_end end, const char *fmt, ...) GW_PRINTF(7, 8);
+
+/* Ends the request: see R1. The answer must be complete, aborted, or unwanted. */
+void req_finish(struct req *req, enum audit_end end);
+
+/* Runs stages until one waits or the request is done. */
+void req_advance(struct req *req);
+
+/* The bytes that go to the target. */
+struct gw_span req_out_body(const struct req *req);
+
+#endif

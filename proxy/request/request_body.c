@@ -1,0 +1,210 @@
+/* proxy/request/request_body.c - the bytes for a target: edited for its zone, in its dialect, under its name for the model.
+ * Worker's thread. */
+#include <string.h>
+
+#include "proxy/net/upstream_head.h"
+#include "proxy/net/worker.h"
+#include "proxy/provider/provider.h"
+#include "proxy/request/request_private.h"
+
+struct gw_span req_out_body(const struct req *req)
+{
+    return gw_buf_span(req->out_body.ptr != NULL ? &req->out_body : &req->body);
+}
+
+/* ---- edits ------------------------------------------------------------------------------ */
+
+static bool is_edit(enum gw_action a)
+{
+    return a == GW_ACTION_MASK || a == GW_ACTION_TOKENIZE || a == GW_ACTION_REDACT;
+}
+
+/* What happens to finding i when the text goes to the request's zone. */
+static enum gw_action action_for_zone(const struct req *req, unsigned i)
+{
+    enum gw_action a = (enum gw_action)req->d.actions[i];
+
+    return is_edit(a) && req->zone == GW_ZONE_PROCESS && !req->d.always[i] ? GW_ACTION_ALLOW : a;
+}
+
+/* Placeholders are the same in every turn of the same principal, so the model sees one person as one person and
+ * history that the client sends again is hidden the same way. */
+static struct dlp_vault *new_vault(const struct req *req)
+{
+    unsigned char key[GW_SHA256_BYTES];
+    struct gw_buf who = {0};
+    struct dlp_vault *v = NULL;
+
+    gw_buf_adds(&who, "placeholders|");
+    gw_buf_add(&who, req->who.owner);
+    gw_buf_addc(&who, '|');
+    gw_buf_add(&who, req->who.name);
+    if (gw_buf_ok(&who)) {
+        gw_hmac_sha256((struct gw_span){(const char *)req->w->server->hmac_key,
+                                        sizeof(req->w->server->hmac_key)},
+                       gw_buf_span(&who), key);
+        v = dlp_vault_new((struct gw_span){(const char *)key, sizeof(key)});
+        explicit_bzero(key, sizeof(key));
+    }
+    gw_buf_fini(&who);
+    return v;
+}
+
+/* What policy says about the findings of one piece: false when nothing of it changes. */
+static enum gw_status piece_actions(struct req *req, const struct req_piece *p, unsigned first,
+                                    enum gw_action **actions, bool *any, struct gw_err *err)
+{
+    *actions = gw_arena_array(req->arena, p->report.n_findings + 1, sizeof(**actions));
+    *any = false;
+    if (*actions == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    for (unsigned i = 0; i < p->report.n_findings; i++) {
+        (*actions)[i] = action_for_zone(req, first + i);
+        if (!is_edit((*actions)[i]))
+            continue;
+        if (p->in_query)
+            return gw_fail(
+                err, GW_EDENIED, "the query string holds %.*s, which cannot be hidden there",
+                (int)req->findings[first + i].rule.len, req->findings[first + i].rule.ptr);
+        *any = true;
+    }
+    return GW_OK;
+}
+
+static enum gw_status edit_piece(struct req *req, const struct req_piece *p,
+                                 const enum gw_action *actions, size_t *from, struct gw_err *err)
+{
+    size_t start = (size_t)(p->bytes.ptr - req->body.ptr);
+
+    if (req->vault == NULL)
+        req->vault = new_vault(req);
+    if (req->vault == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    req->edited = true;
+    gw_buf_add(&req->out_body, (struct gw_span){req->body.ptr + *from, start - *from});
+    *from = start + p->bytes.len;
+    return dlp_doc_edit(p->doc, req->w->server->rules, &p->report, actions, req->vault,
+                        &req->out_body);
+}
+
+/* Bytes between the pieces that change stay as they came. */
+static enum gw_status edit_body(struct req *req, struct gw_err *err)
+{
+    unsigned first = 0;
+    size_t from = 0;
+
+    for (unsigned i = 0; i < req->n_pieces; i++) {
+        const struct req_piece *p = &req->pieces[i];
+        enum gw_action *actions;
+        bool any;
+
+        GW_TRY(piece_actions(req, p, first, &actions, &any, err));
+        first += p->report.n_findings;
+        if (any)
+            GW_TRY(edit_piece(req, p, actions, &from, err));
+    }
+    if (req->edited)
+        gw_buf_add(&req->out_body, gw_span_from(gw_buf_span(&req->body), from));
+    return gw_buf_ok(&req->out_body) ? GW_OK : gw_fail(err, GW_ENOMEM, "out of memory");
+}
+
+/* out_body becomes bytes, which are the caller's no more. */
+static void replace_body(struct req *req, struct gw_buf *bytes)
+{
+    gw_buf_fini(&req->out_body);
+    req->out_body = *bytes;
+}
+
+static enum gw_status name_model(struct req *req, struct gw_err *err)
+{
+    struct gw_buf renamed = {0};
+    enum gw_status st;
+
+    if (req->ep.dialect == API_GEMINI || req->ep.kind == ENDPOINT_PASS ||
+        gw_span_eq(req->out_model, req->model))
+        return GW_OK; /* in the path, or nobody's but the provider's */
+    st = api_replace_model(req->w->json, req_out_body(req), req->out_model, &renamed);
+    if (st != GW_OK) {
+        gw_buf_fini(&renamed);
+        return gw_fail(err, st, "the model name could not be set");
+    }
+    replace_body(req, &renamed);
+    return GW_OK;
+}
+
+/* A conversation that another provider answered in part comes with reasoning that this one has not signed. */
+static enum gw_status drop_foreign(struct req *req, struct gw_err *err)
+{
+    struct gw_buf cleaned = {0};
+    bool changed = false;
+    enum gw_status st;
+
+    if (req->ep.kind != ENDPOINT_CHAT && req->ep.kind != ENDPOINT_COUNT_TOKENS)
+        return GW_OK;
+    st = api_drop_foreign(req->ep.dialect, req->w->json, req->arena, req_out_body(req), &cleaned,
+                          &changed);
+    if (st != GW_OK || !changed) {
+        gw_buf_fini(&cleaned);
+        return st == GW_OK ? GW_OK : gw_fail(err, st, "reasoning of others could not be left out");
+    }
+    replace_body(req, &cleaned);
+    gw_buf_adds(&req->dropped, "reasoning of other models");
+    return GW_OK;
+}
+
+/* Reads the edited body anew, so that what is written can only hold what may leave. */
+static enum gw_status translate_body(struct req *req, struct gw_err *err)
+{
+    struct api_request edited = {
+        .dialect = req->ep.dialect, .model = req->asked.model, .stream = req->asked.stream};
+    struct gw_buf written = {0};
+    struct gw_json_node *root;
+    enum gw_status st;
+
+    GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &root, err));
+    GW_TRY(api_read_request(req->ep.dialect, root, req->arena, &edited, &req->error_param, err));
+    st = api_write_request(req->spoken, &edited, req->out_model, req->arena, &written,
+                           &req->dropped, &req->error_param, err);
+    if (st != GW_OK || !gw_buf_ok(&written)) {
+        gw_buf_fini(&written);
+        return st != GW_OK ? st : gw_fail(err, GW_ENOMEM, "out of memory");
+    }
+    replace_body(req, &written);
+    return GW_OK;
+}
+
+static enum gw_status adapt_body(struct req *req, struct gw_err *err)
+{
+    struct provider_call call;
+    struct gw_buf adapted = {0}, line = {0};
+    bool changed = false;
+    enum gw_status st;
+
+    upstream_call_of(req, &call);
+    st = provider_write_line(
+        &call, &line, err); /* a model or path that cannot be asked for is the client's error */
+    gw_buf_fini(&line);
+    if (st != GW_OK)
+        return st;
+    st = provider_adapt_body(&call, req->w->json, req_out_body(req), &adapted, &changed, err);
+    if (st == GW_OK && changed)
+        replace_body(req, &adapted);
+    else
+        gw_buf_fini(&adapted);
+    return st;
+}
+
+/* The bytes for the target: edited for its zone, in its dialect, under its name for the model. */
+enum gw_status req_prepare_body(struct req *req, struct gw_err *err)
+{
+    GW_TRY(edit_body(req, err));
+    if (req->target == REQ_NO_TARGET || req->backend == &backend_engine)
+        return GW_OK; /* forwarded as it is; read anew by local.c */
+    if (req->translated) {
+        GW_TRY(translate_body(req, err));
+    } else {
+        GW_TRY(drop_foreign(req, err));
+        GW_TRY(name_model(req, err));
+    }
+    return adapt_body(req, err);
+}

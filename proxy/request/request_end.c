@@ -1,0 +1,203 @@
+/* proxy/request/request_end.c - every way a request ends: refusals, aborts, the completed record. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/answer/respond.h"
+#include "proxy/http/fields.h"
+#include "proxy/net/conn.h"
+#include "proxy/net/worker.h"
+#include "proxy/request/record.h"
+#include "proxy/request/request_private.h"
+
+static void req_free(struct req *req)
+{
+    metrics_gauge(&req->w->metrics.active, -1);
+    respond_free(req->respond);
+    dlp_vault_free(req->vault);
+    gw_buf_fini(&req->out_body);
+    gw_buf_fini(&req->dropped);
+    gw_buf_fini(&req->body);
+    gw_arena_free(req->arena);
+    free(req);
+}
+
+struct req *req_unhold(struct req *req)
+{
+    bool finished = req->finished;
+
+    if (--req->hold == 0 && finished)
+        req_free(req);
+    return finished ? NULL : req;
+}
+
+void req_cancel_attempt(struct req *req)
+{
+    if (req->backend != NULL && req->attempt != NULL)
+        req->backend->cancel(req);
+    req->attempt = NULL;
+    req->backend = NULL;
+}
+
+struct gw_span req_target_name(const struct req *req)
+{
+    const struct conn_fixed *fixed = conn_fixed(req->conn);
+
+    if (fixed != NULL)
+        return gw_span_str(fixed->host);
+    if (req->target != REQ_NO_TARGET)
+        return gw_span_str(req->w->server->cfg->targets[req->target].name);
+    return (struct gw_span){NULL, 0};
+}
+
+void req_add_fields(const struct req *req, struct gw_buf *out)
+{
+    gw_buf_adds(out, "x-sluice-request-id: ");
+    gw_buf_adds(out, req->id);
+    gw_buf_adds(out, "\r\n");
+    if (!req->decided)
+        return;
+    if (req->d.n_choices != 0 || req->target != REQ_NO_TARGET || conn_fixed(req->conn) != NULL)
+        field_add(out, GW_SPAN("x-sluice-route"), req_target_name(req));
+    field_add(out, GW_SPAN("x-sluice-action"), gw_span_str(gw_action_name(req->d.action)));
+    field_add(out, GW_SPAN("x-sluice-reason"), gw_span_str(router_reason_name(req->d.reason)));
+    if (req->n_findings != 0)
+        gw_buf_printf(out, "x-sluice-findings: %u\r\n", req->n_findings);
+    if (req->d.rerouted)
+        gw_buf_adds(out, "x-sluice-rerouted: true\r\n");
+    if (req->translated)
+        field_add(out, GW_SPAN("x-sluice-translated"), gw_span_str(api_dialect_name(req->spoken)));
+    if (req->dropped.len != 0)
+        field_add(out, GW_SPAN("x-sluice-dropped"), gw_buf_span(&req->dropped));
+}
+
+void req_refuse(struct req *req, unsigned status, const char *type, const char *code,
+                int retry_after_s, enum audit_end end, const char *fmt, ...)
+{
+    struct gw_buf fields = {0}, body = {0};
+    char message[512];
+    va_list ap;
+
+    req->hold++;
+    req_cancel_attempt(req);
+    va_start(ap, fmt);
+    (void)vsnprintf(message, sizeof(message), fmt, ap);
+    va_end(ap);
+    req->status = status;
+    req->error_code = code;
+    (void)snprintf(req->error_text, sizeof(req->error_text), "%s", code);
+    if (!req->client_gone && !conn_answer_started(req->conn)) {
+        const struct api_failure f = {status, type, code, req->error_param, message};
+
+        api_write_error(req->ep.dialect, &f, req->id, &body);
+        gw_buf_adds(&fields, "Content-Type: application/json\r\n");
+        gw_buf_printf(&fields, "x-request-id: %s\r\n", req->id);
+        if (req->ep.dialect == API_ANTHROPIC)
+            gw_buf_printf(&fields, "request-id: %s\r\n", req->id);
+        if (retry_after_s != 0)
+            gw_buf_printf(&fields, "Retry-After: %d\r\n", retry_after_s);
+        if (status == 405)
+            gw_buf_printf(&fields, "Allow: %s\r\n", req->ep.allow == NULL ? "" : req->ep.allow);
+        req_add_fields(req, &fields);
+        if (gw_buf_ok(&fields) && gw_buf_ok(&body)) {
+            conn_answer_head(req->conn, status, gw_buf_span(&fields), (int64_t)body.len);
+            conn_answer_body(req->conn, gw_buf_span(&body));
+        }
+        conn_answer_end(req->conn);
+    } else {
+        conn_answer_abort(req->conn);
+    }
+    gw_buf_fini(&fields);
+    gw_buf_fini(&body);
+    req_finish(req, end);
+    (void)req_unhold(req);
+}
+
+static void log_access(const struct req *req, uint64_t us)
+{
+    struct gw_span target = req_target_name(req), method = {NULL, 0};
+    const struct router_decision *d = &req->d;
+    char path[96];
+    size_t n = 0;
+
+    /* The path may hold anything printable; a quote or blank would break the line's form. */
+    for (size_t i = 0; i < req->path.len && n < sizeof(path) - 1; i++)
+        path[n++] =
+            (char)(req->path.ptr[i] > ' ' && req->path.ptr[i] < 0x7F ? req->path.ptr[i] : '?');
+    path[n] = '\0';
+    if (req->head != NULL)
+        method = req->head->method;
+    gw_log(GW_LOG_INFO, "request",
+           "req=%s user=%.*s method=%.*s path=%s status=%u end=%s target=%.*s action=%s "
+           "findings=%u in=%zu out=%llu ms=%llu.%03llu",
+           req->id, (int)(req->who.name.len < 64 ? req->who.name.len : 64), req->who.name.ptr,
+           (int)(method.len < 16 ? method.len : 16), method.ptr, path, req->status,
+           audit_end_name(req->end), (int)target.len, target.ptr,
+           req->decided ? gw_action_name(d->action) : "-", req->n_findings, req->body.len,
+           (unsigned long long)conn_answer_bytes(req->conn), (unsigned long long)(us / 1000),
+           (unsigned long long)(us % 1000));
+}
+
+void req_finish(struct req *req, enum audit_end end)
+{
+    struct metrics *m = &req->w->metrics;
+    uint64_t now = gw_clock_ns(), us = (now - req->start_ns) / 1000;
+
+    if (req->finished)
+        return;
+    req->finished = true;
+    req->end = end;
+    req_cancel_attempt(req);
+    record_completed(req, now);
+    if (req->status >= 100 && req->status < 600)
+        metrics_add(&m->requests[req->status / 100], 1);
+    if (end == AUDIT_END_CLIENT_ABORT)
+        metrics_add(&m->client_aborts, 1);
+    metrics_observe(&m->duration, us);
+    if (req->first_byte_ns != 0)
+        metrics_observe(&m->ttfb, (req->first_byte_ns - req->start_ns) / 1000);
+    if (req->w->server->cfg->log.access)
+        log_access(req, us);
+    conn_request_done(req->conn);
+}
+
+void req_stop(struct req *req)
+{
+    req->hold++;
+    req->client_gone = true;
+    if (req->audit_wait) {
+        /* The channel is closed next and calls nobody: nothing holds the request any more. */
+        req->audit_wait = false;
+    }
+    if (req->status == 0)
+        req->status = 503;
+    respond_abandon(req);
+    req_finish(req, AUDIT_END_GATEWAY_STOP);
+    (void)req_unhold(req);
+}
+
+void req_client_gone(struct req *req)
+{
+    req->hold++;
+    req->client_gone = true;
+    if (req->status == 0)
+        req->status = 499; /* nginx's number for a client that left: for logs and records only */
+    req_cancel_attempt(req);
+    respond_abandon(req);
+    if (!req->audit_wait)
+        req_finish(req, AUDIT_END_CLIENT_ABORT);
+    (void)req_unhold(req);
+}
+
+void req_resume_after_audit(struct req *req)
+{
+    req->hold++;
+    if (req->client_gone)
+        req_finish(req, AUDIT_END_CLIENT_ABORT);
+    else
+        req_advance(req);
+    (void)req_unhold(req);
+}

@@ -1,0 +1,182 @@
+/* proxy/request/request_intake.c - the stages that take a request in: who asks, for what, with which bytes. Worker's thread. */
+#include <string.h>
+
+#include "proxy/http/encoding.h"
+#include "proxy/net/conn.h"
+#include "proxy/net/worker.h"
+#include "proxy/request/models_list.h"
+#include "proxy/request/request_stages.h"
+
+/* ---- identify --------------------------------------------------------------------------- */
+
+/* The key in the shapes the SDKs send. */
+static struct gw_span client_key(const struct req *req)
+{
+    const struct http1_head *h = req->head;
+    struct gw_span v = http1_get(h, "authorization");
+    static const char *const names[] = {"x-api-key", "api-key", "x-goog-api-key"};
+
+    if (v.len > 7 && gw_span_eq_nocase((struct gw_span){v.ptr, 7}, GW_SPAN("bearer ")))
+        return gw_span_from(v, 7);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        v = http1_get(h, names[i]);
+        if (v.len != 0)
+            return v;
+    }
+    return endpoint_query_get(endpoint_query(h->path), "key"); /* Gemini's REST way */
+}
+
+static enum stage_result refuse_key(struct req *req, enum gw_status st)
+{
+    if (st == GW_EIO) {
+        req_refuse(req, 503, "server_error", "keys_unavailable", 5, AUDIT_END_REFUSED,
+                   "The keys database cannot be read; try again later.");
+        return DONE;
+    }
+    req_refuse(req, 401, "invalid_request_error", "invalid_api_key", 0, AUDIT_END_REFUSED, "%s",
+               st == GW_EDENIED     ? "This API key was revoked."
+               : st == GW_ETIMEDOUT ? "This API key has expired."
+               : st == GW_ECANCELED
+                   ? "No API key was given. Send it as Authorization: Bearer slk_..."
+                   : "This API key is not known here.");
+    return DONE;
+}
+
+enum stage_result stage_identify(struct req *req)
+{
+    const struct conn_fixed *fixed = conn_fixed(req->conn);
+    struct gw_span key = client_key(req);
+    enum gw_status st = GW_ECANCELED;
+    uint16_t port;
+
+    if (fixed != NULL) {
+        if (fixed->who != NULL)
+            req->who = *fixed->who;
+        req->has_who = fixed->who != NULL;
+    } else if (req->w->server->cfg->auth.required) {
+        if (key.len != 0)
+            st = proxy_store_lookup(req->w->server->store, key, req->arena, &req->who);
+        if (st != GW_OK)
+            return refuse_key(req, st);
+        req->has_who = true;
+    }
+    if (!req->has_who)
+        req->who.name = gw_span_str(conn_peer(req->conn, &port));
+    return NEXT;
+}
+
+/* ---- endpoint --------------------------------------------------------------------------- */
+
+static enum stage_result refuse_unknown(struct req *req)
+{
+    req_refuse(req, 404, "invalid_request_error", "unknown_url", 0, AUDIT_END_REFUSED,
+               "Unknown request URL. This gateway answers OpenAI's API below /v1 "
+               "(chat/completions, responses, "
+               "completions, embeddings, models, ...), Anthropic's /v1/messages and Gemini's "
+               "/v1beta/models/MODEL:generateContent.");
+    return DONE;
+}
+
+/* "api.test" of "api.test:443", in the SNI's case. */
+static bool authority_is(struct gw_span authority, const char *host)
+{
+    size_t n = strlen(host);
+
+    return authority.len >= n &&
+           gw_span_eq_nocase((struct gw_span){authority.ptr, n}, gw_span_str(host)) &&
+           (authority.len == n || authority.ptr[n] == ':');
+}
+
+enum stage_result stage_endpoint(struct req *req)
+{
+    const struct conn_fixed *fixed = conn_fixed(req->conn);
+
+    if (req->head->upgrade) {
+        req_refuse(req, 501, "invalid_request_error", "upgrade_not_supported", 0, AUDIT_END_REFUSED,
+                   "Protocol upgrades cannot be governed here yet.");
+        return DONE;
+    }
+    if (fixed != NULL && !authority_is(req->head->authority, fixed->host)) {
+        req_refuse(req, 421, "invalid_request_error", "misdirected_request", 0, AUDIT_END_REFUSED,
+                   "The Host of this request is not the host of its TLS connection.");
+        return DONE;
+    }
+    if (req->ep.kind == ENDPOINT_NONE)
+        return refuse_unknown(req);
+    if (!endpoint_allows(&req->ep, req->head->method)) {
+        req_refuse(req, 405, "invalid_request_error", "method_not_allowed", 0, AUDIT_END_REFUSED,
+                   "%.*s takes %s only.", (int)(req->path.len < 80 ? req->path.len : 80),
+                   req->path.ptr, req->ep.allow);
+        return DONE;
+    }
+    if (req->ep.kind == ENDPOINT_MODELS) {
+        models_list_answer(req, req->ep.dialect, req->ep.id);
+        return DONE;
+    }
+    return NEXT;
+}
+
+/* ---- body ------------------------------------------------------------------------------- */
+
+enum stage_result stage_body(struct req *req)
+{
+    if (req->body_complete)
+        return NEXT;
+    if (req->head->expect_continue)
+        conn_continue(req->conn);
+    return WAIT;
+}
+
+enum stage_result stage_decode(struct req *req)
+{
+    struct gw_span encoding = http1_get(req->head, "content-encoding");
+    size_t max = (size_t)req->w->server->cfg->limits.max_body * 2;
+    struct gw_buf plain = {0};
+    struct gw_err err;
+    enum gw_status st;
+
+    if (!gw_buf_ok(&req->body)) {
+        req_refuse(req, 503, "server_error", "out_of_memory", 1, AUDIT_END_REFUSED,
+                   "The gateway is out of memory.");
+        return DONE;
+    }
+    if (encoding_is_identity(encoding))
+        return NEXT;
+    st = encoding_undo(encoding, gw_buf_span(&req->body), max, &plain, &err);
+    if (st != GW_OK) {
+        gw_buf_fini(&plain);
+        req_refuse(req,
+                   st == GW_EUNSUPPORTED ? 415
+                   : st == GW_ELIMIT     ? 413
+                                         : 400,
+                   "invalid_request_error", "bad_content_encoding", 0, AUDIT_END_REFUSED, "%s.",
+                   err.text);
+        return DONE;
+    }
+    gw_buf_fini(&req->body);
+    req->body = plain;
+    return NEXT;
+}
+
+/* ---- extract ---------------------------------------------------------------------------- */
+
+enum stage_result stage_extract(struct req *req)
+{
+    struct gw_err err = {0};
+    const char *param = NULL;
+    enum gw_status st = extract(req, &param, &err);
+
+    if (st == GW_OK)
+        return NEXT;
+    req->error_param = param;
+    if (st == GW_EINVAL)
+        req_refuse(req, 400, "invalid_request_error", "invalid_value", 0, AUDIT_END_REFUSED, "%s.",
+                   err.text);
+    else if (st == GW_ENOMEM)
+        req_refuse(req, 503, "server_error", "out_of_memory", 1, AUDIT_END_REFUSED,
+                   "The gateway is out of memory.");
+    else
+        req_refuse(req, st == GW_ELIMIT ? 413 : 400, "invalid_request_error", "invalid_body", 0,
+                   AUDIT_END_REFUSED, "The body cannot be read: %s.", err.text);
+    return DONE;
+}

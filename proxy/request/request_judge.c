@@ -1,0 +1,225 @@
+/* proxy/request/request_judge.c - the stages that judge a request: scan, decide, and the record that must be durable before
+ * anything leaves. Worker's thread. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/local/local.h"
+#include "proxy/net/conn.h"
+#include "proxy/net/worker.h"
+#include "proxy/provider/provider.h"
+#include "proxy/request/record.h"
+#include "proxy/request/request_stages.h"
+
+/* ---- scan ------------------------------------------------------------------------------- */
+
+static enum gw_status scan(struct req *req)
+{
+    const struct server *s = req->w->server;
+    const struct dlp_scan_limits lim = {.report_from = s->cfg->dlp.report_from};
+
+    for (unsigned i = 0; i < req->n_pieces; i++) {
+        struct req_piece *p = &req->pieces[i];
+
+        GW_TRY(dlp_scan(req->w->scanner, s->rules, p->doc, req->arena, &lim, &p->report));
+        req->scanned_bytes += p->report.scanned_bytes;
+    }
+    return GW_OK;
+}
+
+enum stage_result stage_scan(struct req *req)
+{
+    uint64_t start = gw_clock_ns();
+    enum gw_status st = scan(req);
+
+    req->dlp_ns = gw_clock_ns() - start;
+    metrics_add(&req->w->metrics.dlp_ns, req->dlp_ns);
+    metrics_add(&req->w->metrics.dlp_bytes, req->scanned_bytes);
+    if (st == GW_OK)
+        return NEXT;
+    gw_log(GW_LOG_ERROR, "dlp_failed", "req=%s status=%s", req->id, gw_status_name(st));
+    if (req->w->server->cfg->dlp.on_error == 1) {
+        for (unsigned i = 0; i < req->n_pieces; i++)
+            req->pieces[i].report.n_findings = 0;
+        return NEXT;
+    }
+    req_refuse(req, 503, "server_error", "dlp_failed", 0, AUDIT_END_REFUSED,
+               "The request could not be checked for sensitive data, so it was not sent (%s).",
+               gw_status_name(st));
+    return DONE;
+}
+
+/* ---- decide ----------------------------------------------------------------------------- */
+
+static void add_findings(struct req *req, const struct dlp_report *report)
+{
+    const struct dlp_rules *rules = req->w->server->rules;
+
+    for (unsigned i = 0; i < report->n_findings; i++) {
+        const struct dlp_rule_info *info = dlp_rules_info(rules, report->findings[i].rule);
+        struct router_finding *f = &req->findings[req->n_findings++];
+
+        f->rule = gw_span_str(info->id);
+        f->class_ = info->class_;
+        f->severity = info->severity;
+        f->confidence = report->findings[i].confidence;
+        metrics_add(&req->w->metrics.findings[info->class_], 1);
+    }
+}
+
+static bool prepare_findings(struct req *req)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < req->n_pieces; i++)
+        n += req->pieces[i].report.n_findings;
+    req->findings = gw_arena_array(req->arena, n + 1, sizeof(*req->findings));
+    req->d.actions = gw_arena_alloc(req->arena, n + 1);
+    req->d.always = gw_arena_alloc(req->arena, n + 1);
+    req->d.lines = gw_arena_array(req->arena, n + 1, sizeof(*req->d.lines));
+    if (req->findings == NULL || req->d.actions == NULL || req->d.always == NULL ||
+        req->d.lines == NULL)
+        return false;
+    for (unsigned i = 0; i < req->n_pieces; i++)
+        add_findings(req, &req->pieces[i].report);
+    return true;
+}
+
+static void measure(const struct req *req, struct router_features *f)
+{
+    const struct api_request *a = &req->asked;
+
+    for (unsigned i = 0; i < a->n_messages; i++)
+        router_features_add(f, api_role_name(a->messages[i].role),
+                            api_message_text(&a->messages[i], req->arena));
+    f->tools = (uint16_t)(a->n_tools < UINT16_MAX ? a->n_tools : UINT16_MAX);
+    f->schema = a->format != API_FORMAT_TEXT;
+}
+
+/* Can the target serve this kind of request at all, as it is or translated? */
+static bool is_fit(const struct req *req, unsigned target)
+{
+    const struct proxy_config_target *t = &req->w->server->cfg->targets[target];
+    enum api_dialect to;
+
+    if (t->kind == PROXY_TARGET_ENGINE)
+        return local_serves(req->w->server, target, req->ep.kind);
+    switch (req->ep.kind) {
+    case ENDPOINT_CHAT:
+        return provider_speaks(t, PROVIDER_CHAT, req->ep.dialect, req->model) ||
+               provider_dialect(t, req->model, &to);
+    case ENDPOINT_EMBEDDINGS:
+        return provider_speaks(t, PROVIDER_EMBEDDINGS, req->ep.dialect, req->model);
+    case ENDPOINT_COUNT_TOKENS:
+        return provider_speaks(t, PROVIDER_COUNT_TOKENS, req->ep.dialect, req->model);
+    case ENDPOINT_NONE:
+    case ENDPOINT_MODELS:
+    case ENDPOINT_PASS:
+    default:
+        return provider_speaks(t, PROVIDER_OTHER, req->ep.dialect, req->model);
+    }
+}
+
+static uint64_t unfit_targets(const struct req *req)
+{
+    uint64_t set = 0;
+
+    for (unsigned i = 0; i < req->w->server->cfg->n_targets; i++)
+        if (!is_fit(req, i))
+            set |= (uint64_t)1 << i;
+    return set;
+}
+
+static enum stage_result refuse_decision(struct req *req)
+{
+    const struct router_decision *d = &req->d;
+
+    metrics_add(&req->w->metrics.blocked, 1);
+    record_decided(req, NULL); /* nothing leaves, so nothing waits for it */
+    if (d->reason == ROUTER_REASON_NO_ROUTE)
+        req_refuse(req, 404, "invalid_request_error",
+                   req->ep.kind == ENDPOINT_PASS ? "unknown_url" : "model_not_found", 0,
+                   AUDIT_END_BLOCKED, "%s.", d->reason_text);
+    else if (d->reason == ROUTER_REASON_UNAVAILABLE)
+        req_refuse(req, 503, "server_error", "no_target_available", 5, AUDIT_END_BLOCKED, "%s.",
+                   d->reason_text);
+    else
+        req_refuse(req, 403, "policy_violation",
+                   d->reason == ROUTER_REASON_ZONE_CONFLICT ? "policy_zone" : "policy_blocked", 0,
+                   AUDIT_END_BLOCKED, "Blocked by your organisation's policy: %s.", d->reason_text);
+    return DONE;
+}
+
+void req_router_input(const struct req *req, struct router_input *out)
+{
+    *out = (struct router_input){
+        .model = req->model,
+        .user = req->who.name,
+        .groups = req->who.groups,
+        .n_groups = req->who.n_groups,
+        .fixed = conn_fixed(req->conn) != NULL,
+        .fixed_zone = GW_ZONE_APPROVED,
+    };
+}
+
+enum stage_result stage_decide(struct req *req)
+{
+    const struct server *s = req->w->server;
+    struct router_input in;
+
+    if (!prepare_findings(req)) {
+        req_refuse(req, 503, "server_error", "out_of_memory", 1, AUDIT_END_REFUSED,
+                   "The gateway is out of memory.");
+        return DONE;
+    }
+    req_router_input(req, &in);
+    in.findings = req->findings;
+    in.n_findings = req->n_findings;
+    measure(req, &in.features);
+    if (!in.fixed) {
+        in.targets_unfit = unfit_targets(req);
+        in.unrouted = req->ep.kind == ENDPOINT_PASS;
+    }
+    router_decide(s->cfg->policy, &in, &req->d);
+    metrics_add(&req->w->metrics.actions[req->d.action], 1);
+    if (req->d.rerouted)
+        metrics_add(&req->w->metrics.rerouted, 1);
+    return req->d.blocked ? refuse_decision(req) : NEXT;
+}
+
+/* ---- audit ------------------------------------------------------------------------------ */
+
+static void on_decided_durable(void *ctx, enum gw_status st)
+{
+    struct req *req = ctx;
+    bool waited = req->audit_wait;
+
+    req->audit_wait = false;
+    req->audit_status = st;
+    if (waited)
+        req_resume_after_audit(req);
+}
+
+enum stage_result stage_audit(struct req *req)
+{
+    enum gw_status st;
+
+    req->audit_status = GW_EAGAIN;
+    st = record_decided(req, on_decided_durable);
+    if (st == GW_OK && req->audit_status == GW_EAGAIN) {
+        req->audit_wait = true;
+        return WAIT; /* stage_audit_check runs next */
+    }
+    if (st != GW_OK)
+        req->audit_status = st;
+    return NEXT;
+}
+
+enum stage_result stage_audit_check(struct req *req)
+{
+    if (req->audit_status == GW_OK)
+        return NEXT;
+    gw_log(GW_LOG_ERROR, "audit_unavailable", "req=%s status=%s", req->id,
+           gw_status_name(req->audit_status));
+    req_refuse(req, 503, "server_error", "audit_unavailable", 5, AUDIT_END_REFUSED,
+               "The decision could not be recorded, so the request was not sent.");
+    return DONE;
+}

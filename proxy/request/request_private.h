@@ -1,0 +1,42 @@
+/* proxy/request/request_private.h - what the request_*.c files share. */
+#ifndef PROXY_REQUEST_PRIVATE_H
+#define PROXY_REQUEST_PRIVATE_H
+
+#include "proxy/answer/filter.h"
+#include "proxy/request/request.h"
+
+/* Starts the attempt on the first choice, then on the next ones as they fail. */
+void req_run(struct req *req);
+
+/* The decided record is durable, or is not: goes on after the WAIT of the audit stage. */
+void req_resume_after_audit(struct req *req);
+
+/* Ends a function that did req->hold++. Returns req, or NULL when the request is over (and freed). */
+struct req *req_unhold(struct req *req);
+
+/* Gives up the attempt that runs, if any. */
+void req_cancel_attempt(struct req *req);
+
+/* Makes what goes to the chosen target (req_out_body()). GW_EDENIED: something cannot be hidden where it stands;
+ * GW_EUNSUPPORTED, GW_EINVAL: the target's dialect cannot say it; else the request must not leave. */
+enum gw_status req_prepare_body(struct req *req, struct gw_err *err);
+
+/* Ends an answer that has begun, or is being collected, with an error in the client's dialect: in the stream, or as the
+ * answer while nothing was sent; else the client sees a cut message. Then req_finish(). */
+void req_cut(struct req *req, enum audit_end end, const struct api_failure *f);
+/* The same for what respond_*() returned. */
+void req_answer_failed(struct req *req, enum gw_status st);
+
+/* Who asks for what, as the router wants it: everything but findings and features. */
+void req_router_input(const struct req *req, struct router_input *out);
+
+/* What the texts of the answer go through; false: nothing. */
+bool req_filter(struct req *req, struct filter_config *out);
+
+/* The "x-sluice-*" fields every answer carries. */
+void req_add_fields(const struct req *req, struct gw_buf *out);
+
+/* Name of the target for headers and records: the configured name, or the intercepted host. */
+struct gw_span req_target_name(const struct req *req);
+
+#endif

@@ -1,0 +1,322 @@
+/* proxy/request/request_run.c - attempts: choose the target, start the backend, pass its events to respond.c, fall back while
+ * nothing was committed. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "proxy/answer/respond.h"
+#include "proxy/net/conn.h"
+#include "proxy/net/worker.h"
+#include "proxy/provider/provider.h"
+#include "proxy/request/record.h"
+#include "proxy/request/request_private.h"
+
+/* ---- attempts --------------------------------------------------------------------------- */
+
+/* Intercepted and engine requests keep the name; a target that does not take it gets its default. */
+static void choose_model(struct req *req)
+{
+    const struct proxy_config_target *t;
+
+    req->out_model = req->d.model.len != 0 ? req->d.model : req->model;
+    if (req->target == REQ_NO_TARGET)
+        return;
+    t = &req->w->server->cfg->targets[req->target];
+    if (t->kind == PROXY_TARGET_ENGINE)
+        req->out_model = gw_span_str(t->name);
+    else if (t->default_model[0] != '\0' &&
+             !router_target_takes(req->w->server->cfg->policy, req->target, req->out_model))
+        req->out_model = gw_span_str(t->default_model);
+}
+
+static void set_target(struct req *req)
+{
+    const struct server *s = req->w->server;
+    const struct proxy_config_target *t;
+
+    req->translated = false;
+    if (conn_fixed(req->conn) != NULL) {
+        req->target = REQ_NO_TARGET;
+        req->zone = GW_ZONE_APPROVED;
+        req->backend = &backend_upstream;
+        return;
+    }
+    req->target = req->d.choices[req->choice];
+    t = &s->cfg->targets[req->target];
+    req->zone = t->zone;
+    req->backend = t->kind == PROXY_TARGET_ENGINE ? &backend_engine : &backend_upstream;
+    choose_model(req);
+    if (req->backend == &backend_upstream && req->ep.kind == ENDPOINT_CHAT &&
+        !provider_speaks(t, PROVIDER_CHAT, req->ep.dialect, req->out_model))
+        req->translated = provider_dialect(t, req->out_model, &req->spoken);
+}
+
+/* Begins anew: nothing of an earlier attempt is left. */
+static void reset_attempt(struct req *req)
+{
+    dlp_vault_free(req->vault);
+    req->vault = NULL;
+    req->edited = false;
+    gw_buf_fini(&req->out_body);
+    gw_buf_fini(&req->dropped);
+    req->out_model = req->model;
+}
+
+static enum req_failure failure_of_start(enum gw_status st)
+{
+    if (st == GW_EAGAIN)
+        return REQ_FAIL_BUSY;
+    return st == GW_EUNSUPPORTED || st == GW_EINVAL ? REQ_FAIL_UNSUPPORTED : REQ_FAIL_UPSTREAM;
+}
+
+void req_run(struct req *req)
+{
+    struct gw_err err = {0};
+    enum gw_status st;
+
+    reset_attempt(req);
+    set_target(req);
+    st = req_prepare_body(req, &err);
+    if (st == GW_EDENIED) {
+        req_refuse(req, 403, "policy_violation", "policy_blocked", 0, AUDIT_END_BLOCKED,
+                   "Blocked by your organisation's policy: %s.", err.text);
+        return;
+    }
+    if (st == GW_EUNSUPPORTED || st == GW_EINVAL) {
+        req_on_error(req, REQ_FAIL_UNSUPPORTED, err.text);
+        return;
+    }
+    if (st != GW_OK) {
+        /* What cannot be hidden is not sent. */
+        req_refuse(req, 503, "server_error", "redaction_failed", 0, AUDIT_END_INTERNAL_ERROR,
+                   "The sensitive data in this request could not be hidden, so it was not sent.");
+        return;
+    }
+    st = req->backend->start(req, req->target, &err);
+    if (st != GW_OK)
+        req_on_error(req, failure_of_start(st), err.text);
+}
+
+static bool has_next_choice(const struct req *req)
+{
+    return conn_fixed(req->conn) == NULL && req->choice + 1 < req->d.n_choices;
+}
+
+static void run_next_choice(struct req *req)
+{
+    req_cancel_attempt(req);
+    req->choice++;
+    req_run(req);
+}
+
+/* ---- the backend's events ---------------------------------------------------------------- */
+
+static bool worth_another_target(unsigned status)
+{
+    return status == 429 || status == 500 || status == 502 || status == 503 || status == 504 ||
+           status == 529;
+}
+
+/* The answer has begun. */
+static void note_begin(struct req *req, unsigned status)
+{
+    req->status = status;
+    req->first_byte_ns = gw_clock_ns();
+    metrics_add(&req->w->metrics.zones[req->zone == GW_ZONE_PROCESS   ? 0
+                                       : req->zone == GW_ZONE_PRIVATE ? 1
+                                                                      : 2],
+                1);
+}
+
+/* An answer that policy stops, or that cannot be passed on. */
+void req_answer_failed(struct req *req, enum gw_status st)
+{
+    enum audit_end end = AUDIT_END_UPSTREAM_ERROR;
+    struct api_failure f = {.status = 502, .type = "server_error", .code = "upstream_error"};
+
+    if (st == GW_EDENIED) {
+        end = AUDIT_END_BLOCKED;
+        f = (struct api_failure){.status = 403,
+                                 .type = "policy_violation",
+                                 .code = "policy_blocked",
+                                 .message = "Blocked by your organisation's policy: the answer "
+                                            "holds data that may not be shown."};
+    } else if (st == GW_ENOMEM) {
+        end = AUDIT_END_INTERNAL_ERROR;
+        f.status = 503;
+        f.code = "out_of_memory";
+        f.message = "The gateway is out of memory.";
+    } else if (st == GW_ELIMIT) {
+        f.message = "The answer is larger than the gateway can check.";
+    } else if (st == GW_ENOENT) {
+        f.message = "The model's answer ended before it began.";
+    } else if (st == GW_EUNSUPPORTED) {
+        f.message = "The answer came in a form that the gateway cannot check.";
+    } else {
+        f.message = "The answer of the model cannot be read.";
+    }
+    req_cut(req, end, &f);
+}
+
+void req_on_head(struct req *req, unsigned status, const struct http1_field *fields,
+                 unsigned n_fields, int64_t length)
+{
+    enum gw_status st;
+
+    req->hold++;
+    if (worth_another_target(status) && has_next_choice(req)) {
+        run_next_choice(req);
+    } else {
+        note_begin(req, status);
+        st = respond_begin(req, status, fields, n_fields, length);
+        if (st != GW_OK)
+            req_answer_failed(req, st);
+    }
+    (void)req_unhold(req);
+}
+
+void req_on_events(struct req *req)
+{
+    enum gw_status st;
+
+    req->hold++;
+    note_begin(req, 200);
+    st = respond_begin_events(req);
+    if (st != GW_OK)
+        req_answer_failed(req, st);
+    (void)req_unhold(req);
+}
+
+void req_give_json(struct req *req, struct gw_span body)
+{
+    const struct http1_field type = {GW_SPAN("Content-Type"), GW_SPAN("application/json")};
+
+    req->hold++;
+    req_on_head(req, 200, &type, 1, (int64_t)body.len);
+    if (!req->finished)
+        req_on_data(req, body);
+    if (!req->finished)
+        req_on_end(req);
+    (void)req_unhold(req);
+}
+
+/* After a piece of the answer went out. req is held. */
+static void after_piece(struct req *req, enum gw_status st)
+{
+    if (st != GW_OK)
+        req_answer_failed(req, st);
+    else if (req->attempt != NULL && conn_answer_full(req->conn))
+        req->backend->pause(req);
+}
+
+void req_on_data(struct req *req, struct gw_span bytes)
+{
+    req->hold++;
+    after_piece(req, respond_data(req, bytes));
+    (void)req_unhold(req);
+}
+
+void req_on_event(struct req *req, const struct api_event *ev)
+{
+    req->hold++;
+    after_piece(req, respond_event(req, ev));
+    (void)req_unhold(req);
+}
+
+void req_on_end(struct req *req)
+{
+    enum gw_status st;
+
+    req->hold++;
+    req->attempt = NULL;
+    st = respond_end(req);
+    if (st != GW_OK) {
+        req_answer_failed(req, st);
+    } else {
+        req->backend = NULL;
+        conn_answer_end(req->conn);
+        req_finish(req, respond_failed(req) ? AUDIT_END_UPSTREAM_ERROR : AUDIT_END_COMPLETE);
+    }
+    (void)req_unhold(req);
+}
+
+void req_writable(struct req *req)
+{
+    req->hold++;
+    if (req->attempt != NULL)
+        req->backend->resume(req);
+    (void)req_unhold(req);
+}
+
+static void refuse_failure(struct req *req, enum req_failure failure, const char *why)
+{
+    switch (failure) {
+    case REQ_FAIL_TIMEOUT:
+        req_refuse(req, 504, "server_error", "upstream_timeout", 0, AUDIT_END_TIMEOUT,
+                   "The model did not answer in time: %s.", why);
+        return;
+    case REQ_FAIL_BUSY:
+        req_refuse(req, 503, "server_error", "engine_busy", 2, AUDIT_END_UPSTREAM_ERROR,
+                   "The local model is busy: %s.", why);
+        return;
+    case REQ_FAIL_TOO_LONG:
+        req->error_param = "messages";
+        req_refuse(req, 400, "invalid_request_error", "context_length_exceeded", 0,
+                   AUDIT_END_UPSTREAM_ERROR, "%s.", why);
+        return;
+    case REQ_FAIL_UNSUPPORTED:
+        req_refuse(req, 400, "invalid_request_error", "unsupported_parameter", 0, AUDIT_END_REFUSED,
+                   "%s, and policy allows no other target for this request.", why);
+        return;
+    case REQ_FAIL_UPSTREAM:
+    default:
+        req_refuse(req, 502, "server_error", "upstream_error", 0, AUDIT_END_UPSTREAM_ERROR,
+                   "The model could not be reached: %s.", why);
+        return;
+    }
+}
+
+/* Ends an answer that began, or that was being collected. */
+void req_cut(struct req *req, enum audit_end end, const struct api_failure *f)
+{
+    req->hold++;
+    req_cancel_attempt(req);
+    (void)snprintf(req->error_text, sizeof(req->error_text), "%s", f->message);
+    req->error_code = f->code;
+    if (req->respond != NULL && respond_cut(req, f))
+        conn_answer_end(req->conn);
+    else
+        conn_answer_abort(req->conn);
+    req_finish(req, end);
+    (void)req_unhold(req);
+}
+
+void req_on_error(struct req *req, enum req_failure failure, const char *why)
+{
+    char text[160]; /* why may belong to what is cancelled below */
+
+    (void)snprintf(text, sizeof(text), "%s", why);
+    req->hold++;
+    if (conn_answer_started(req->conn) || req->respond != NULL) {
+        const bool late = failure == REQ_FAIL_TIMEOUT;
+        const struct api_failure f = {.status = late ? 504 : 502,
+                                      .type = "server_error",
+                                      .code = late ? "upstream_timeout" : "upstream_error",
+                                      .message = text};
+
+        req_cut(req, late ? AUDIT_END_TIMEOUT : AUDIT_END_UPSTREAM_ERROR, &f);
+    } else if (has_next_choice(req)) {
+        run_next_choice(req);
+    } else {
+        refuse_failure(req, failure, text);
+    }
+    (void)req_unhold(req);
+}
+
+void req_out_of_time(struct req *req)
+{
+    if (req->audit_wait) /* the audit callback still names the request; it goes on from there */
+        return;
+    req->choice = req->d.n_choices; /* no time for another target either */
+    req_on_error(req, REQ_FAIL_TIMEOUT, "limits.request_timeout is over");
+}

@@ -1,0 +1,26 @@
+/* proxy/request/request_stages.h - the stages of request.c's table, in their order. */
+#ifndef PROXY_REQUEST_STAGES_H
+#define PROXY_REQUEST_STAGES_H
+
+#include "proxy/request/request_private.h"
+
+/* NEXT: go on. WAIT: something will call req_advance(). DONE: the request was answered (and may be freed). */
+enum stage_result { NEXT, WAIT, DONE };
+
+/* request_intake.c */
+enum stage_result stage_identify(struct req *req);
+enum stage_result stage_endpoint(struct req *req);
+enum stage_result stage_body(struct req *req);
+enum stage_result stage_decode(struct req *req);
+enum stage_result stage_extract(struct req *req);
+/* request_judge.c */
+enum stage_result stage_scan(struct req *req);
+enum stage_result stage_decide(struct req *req);
+enum stage_result stage_audit(struct req *req);
+enum stage_result stage_audit_check(struct req *req);
+
+/* extract.c: reads the body and the query into pieces, the request and its model. GW_EINVAL: a member (*param) makes it
+ * unroutable; GW_EPARSE, GW_ELIMIT, GW_ENOMEM: it cannot be read. */
+enum gw_status extract(struct req *req, const char **param, struct gw_err *err);
+
+#endif
