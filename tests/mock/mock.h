@@ -16,6 +16,12 @@
  *   after=MS           with status: retry-after-ms, and retry-after in seconds (429 and 529 without it: 7)
  *   err=N              an error event in the stream after N events
  *   cut=N              close after N events, or in the middle of the body
+ *   fault=reset|close|half|stall|garbage at=N  the answer goes on up to a place and then breaks: at=0 before its head, 1 in
+ *                      the middle of the head, 2 behind the head, 3 in the middle of the body (and of an event). half:
+ *                      only the sending side is closed. stall: nothing more comes. garbage: bytes that belong to nothing
+ *   length=N           Content-Length is N bytes too large (negative: too small)
+ *   drip=MS            every byte by itself, one every MS (0: one each turn of the loop); with upto=N only the first N
+ *   chunk=N            the body in chunks of N bytes
  *   tool=1|2           one call or two parallel calls of the request's tools (or "note"), whose arguments are
  *                      {"text": the last user text}; not when the last message is the result of a tool
  *   think=1            reasoning before the answer
@@ -43,6 +49,7 @@ enum mock_family {
     MOCK_BEDROCK
 };
 enum mock_framing { MOCK_SSE, MOCK_ARRAY, MOCK_AWS };
+enum mock_fault { MOCK_WHOLE, MOCK_RESET, MOCK_CLOSE, MOCK_HALF, MOCK_STALL, MOCK_GARBAGE };
 enum mock_say { MOCK_ECHO, MOCK_FOX, MOCK_BODY, MOCK_LEAK };
 
 /* What the answer to one request is made of. */
@@ -54,6 +61,9 @@ struct mock_plan {
     unsigned words, piece, status, after_ms; /* after_ms 0: not asked for */
     unsigned ttft_ms, interval_ms;
     int cut, err; /* events; -1: never */
+    enum mock_fault fault;
+    unsigned at, chunk, upto; /* chunk 0: framed as always */
+    int drip_ms, length_by;   /* drip_ms -1: not */
 };
 
 /* --bench: the place in an event for the time at which it is sent, CLOCK_MONOTONIC nanoseconds in 19 digits. */
@@ -109,6 +119,8 @@ struct mock_call {
 void mock_read(struct mock_call *m);
 /* The value of a directive, or otherwise. */
 long mock_directive(struct gw_span body, const char *key, long otherwise);
+/* The text from the value of a directive on; empty: it is not there. */
+struct gw_span mock_directive_text(struct gw_span body, const char *key);
 /* The answer's text becomes, or grows by, the text of a content: a string or an array of parts. */
 void mock_set_content(struct mock_call *m, const struct gw_json_node *content);
 void mock_add_content(struct mock_call *m, const struct gw_json_node *content);
@@ -144,6 +156,13 @@ struct gw_buf *mock_event(struct mock_call *m, const char *name);
 void mock_event_end(struct mock_call *m);
 void mock_stream_end(struct mock_call *m);
 void mock_add_base64(struct gw_buf *b, struct gw_span bytes);
+
+/* ---- fault.c */
+void mock_read_fault(struct mock_plan *p, struct gw_span body);
+/* True: the answer is sent as bytes, by hand. */
+bool mock_is_faulty(const struct mock_plan *p);
+/* The bytes of the answer up to where it breaks. */
+void mock_fault_bytes(const struct mock_call *m, struct gw_buf *wire);
 
 /* ---- the APIs: each reads m->root and answers */
 void mock_route(struct mock_call *m);

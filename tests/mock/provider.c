@@ -49,14 +49,16 @@ struct client {
     struct event *timer;
     unsigned sent; /* events of call */
     bool head_sent, busy, keep_alive;
-    bool in_body; /* a head was read, its body not yet */
+    bool in_body;       /* a head was read, its body not yet */
+    struct gw_buf wire; /* of an answer that breaks; sent counts its bytes then */
+    bool breaks;        /* all of wire is sent: break now */
 };
 
 static void client_free(struct client *c)
 {
     struct mock_call *m = &c->call;
     struct gw_buf *const bufs[] = {&c->body,   &m->text, &m->thought, &m->args,
-                                   &m->fields, &m->out,  &m->data};
+                                   &m->fields, &m->out,  &m->data,    &c->wire};
 
     bufferevent_free(c->bev);
     event_free(c->timer);
@@ -160,6 +162,60 @@ static void send_events(struct client *c)
     }
 }
 
+/* ---- answers that break ------------------------------------------------------------------ */
+
+enum { BREAK_AFTER_MS = 30 }; /* so that what was sent before has arrived */
+
+static void break_off(struct client *c)
+{
+    const struct linger reset = {1, 0};
+    evutil_socket_t fd = bufferevent_getfd(c->bev);
+
+    switch (c->call.plan.fault) {
+    case MOCK_RESET:
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        client_free(c);
+        break;
+    case MOCK_HALF:
+        (void)shutdown(fd, SHUT_WR);
+        break; /* the other side closes */
+    case MOCK_STALL:
+        break;
+    case MOCK_CLOSE:
+    case MOCK_GARBAGE:
+    case MOCK_WHOLE:
+        client_free(c);
+        break;
+    }
+}
+
+/* Sends what is due of the wire. False: c may be gone. */
+static bool send_wire(struct client *c)
+{
+    const struct mock_plan *p = &c->call.plan;
+    size_t left, n;
+
+    if (c->breaks) {
+        break_off(c);
+        return false;
+    }
+    left = c->wire.len - c->sent;
+    n = p->drip_ms >= 0 && left > 1 && (p->upto == 0 || c->sent < p->upto) ? 1 : left;
+    (void)evbuffer_add(bufferevent_get_output(c->bev), c->wire.ptr + c->sent, n);
+    c->sent += (unsigned)n;
+    if (c->sent < c->wire.len) {
+        later(c, (unsigned)p->drip_ms);
+        return false;
+    }
+    if (p->fault != MOCK_WHOLE || p->length_by != 0) {
+        c->breaks = true;
+        later(c, BREAK_AFTER_MS);
+        return false;
+    }
+    finish(c, true);
+    return true;
+}
+
 static void process(struct client *c);
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
@@ -170,6 +226,11 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 
     (void)fd;
     (void)what;
+    if (mock_is_faulty(&m->plan)) {
+        if (send_wire(c))
+            process(c);
+        return;
+    }
     if (!c->head_sent)
         (void)evbuffer_add(out, m->fields.ptr, m->fields.len);
     c->head_sent = true;
@@ -205,6 +266,9 @@ static void answer(struct client *c)
     }
     write_log(c, h, "#END");
     mock_route(m);
+    c->breaks = false;
+    if (mock_is_faulty(&m->plan))
+        mock_fault_bytes(m, &c->wire);
     if (m->plan.ttft_ms != 0)
         later(c, m->plan.ttft_ms);
     else

@@ -57,6 +57,11 @@ long mock_directive(struct gw_span body, const char *key, long otherwise)
     return number_of(directives(body), key, otherwise);
 }
 
+struct gw_span mock_directive_text(struct gw_span body, const char *key)
+{
+    return directive_text(directives(body), key);
+}
+
 static void read_status(struct mock_plan *p, struct gw_span d)
 {
     long once = number_of(d, "once", -1);
@@ -87,7 +92,7 @@ static void read_plan(struct mock_call *m)
     p->status = 200;
     p->words = 16;
     p->n = 1;
-    p->cut = p->err = -1;
+    p->cut = p->err = p->drip_ms = -1;
     if (d.len == 0)
         return;
     p->words = (unsigned)number_of(d, "words", 16);
@@ -103,6 +108,7 @@ static void read_plan(struct mock_call *m)
     p->crlf = number_of(d, "crlf", 0) == 1;
     p->comments = number_of(d, "comments", 0) == 1;
     p->noblank = number_of(d, "noblank", 0) == 1;
+    mock_read_fault(p, m->body);
     read_status(p, d);
 }
 
