@@ -256,57 +256,6 @@ INLINE void matmul(enum kern_type type, bool fine, const struct kern_matrix *w,
     }
 }
 
-/* Two functions a type, so that the compiler sees the type and the form as constants. */
-#define MATMUL(name, type)                                                                         \
-    static __attribute__((noinline)) void name##_coarse(                                           \
-        const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens, float *out,     \
-        size_t out_stride, size_t row_from, size_t row_to)                                         \
-    {                                                                                              \
-        matmul(type, false, w, x, n_tokens, out, out_stride, row_from, row_to);                    \
-    }                                                                                              \
-    static __attribute__((noinline)) void name(                                                    \
-        const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens, float *out,     \
-        size_t out_stride, size_t row_from, size_t row_to)                                         \
-    {                                                                                              \
-        if (x->rests == NULL)                                                                      \
-            name##_coarse(w, x, n_tokens, out, out_stride, row_from, row_to);                      \
-        else                                                                                       \
-            matmul(type, true, w, x, n_tokens, out, out_stride, row_from, row_to);                 \
-    }
-
-MATMUL(matmul_q4_0, KERN_TYPE_Q4_0)
-MATMUL(matmul_q4_1, KERN_TYPE_Q4_1)
-MATMUL(matmul_q5_0, KERN_TYPE_Q5_0)
-MATMUL(matmul_q8_0, KERN_TYPE_Q8_0)
-MATMUL(matmul_q4_k, KERN_TYPE_Q4_K)
-MATMUL(matmul_q6_k, KERN_TYPE_Q6_K)
-
-void kern_avx512_matmul(const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens,
-                        float *out, size_t out_stride, size_t row_from, size_t row_to)
-{
-    switch (w->type) {
-    case KERN_TYPE_F32:
-    case KERN_TYPE_F16:
-    case KERN_TYPE_BF16:
-        kern_avx512_matmul_float(w, x, n_tokens, out, out_stride, row_from, row_to);
-        break;
-    case KERN_TYPE_Q4_0:
-        matmul_q4_0(w, x, n_tokens, out, out_stride, row_from, row_to);
-        break;
-    case KERN_TYPE_Q4_1:
-        matmul_q4_1(w, x, n_tokens, out, out_stride, row_from, row_to);
-        break;
-    case KERN_TYPE_Q5_0:
-        matmul_q5_0(w, x, n_tokens, out, out_stride, row_from, row_to);
-        break;
-    case KERN_TYPE_Q8_0:
-        matmul_q8_0(w, x, n_tokens, out, out_stride, row_from, row_to);
-        break;
-    case KERN_TYPE_Q4_K:
-        matmul_q4_k(w, x, n_tokens, out, out_stride, row_from, row_to);
-        break;
-    case KERN_TYPE_Q6_K:
-        matmul_q6_k(w, x, n_tokens, out, out_stride, row_from, row_to);
-        break;
-    }
-}
+#define MATMUL_TABLE       kern_avx512_matmul
+#define MATMUL_TABLE_FLOAT kern_avx512_matmul_float
+#include "kernels/matmul_types.h"

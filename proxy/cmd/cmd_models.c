@@ -298,25 +298,34 @@ static int list_folder(const char *dir, bool json)
     return 0;
 }
 
-static int models_list(int argc, char **argv)
+/* [--json] [--dir DIR]; false: getopt has said what is wrong. */
+static bool parse_look(int argc, char **argv, const char **dir, bool *json)
 {
     static const struct option options[] = {{"json", no_argument, NULL, OPT_JSON},
                                             {"dir", required_argument, NULL, OPT_DIR},
                                             {NULL, 0, NULL, 0}};
+
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == OPT_JSON)
+            *json = true;
+        else if (c == OPT_DIR)
+            *dir = optarg;
+        else
+            return false;
+    }
+    return true;
+}
+
+static int models_list(int argc, char **argv)
+{
     char dir[MODELS_PATH_BYTES];
     const char *flag = NULL;
     struct gw_err err = {0};
     bool json = false;
 
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (c == OPT_JSON)
-            json = true;
-        else if (c == OPT_DIR)
-            flag = optarg;
-        else
-            return 2;
-    }
+    if (!parse_look(argc, argv, &flag, &json))
+        return 2;
     if (optind != argc)
         return models_usage("list takes no arguments");
     if (models_dir(flag, dir, &err) != GW_OK)
@@ -420,24 +429,14 @@ static void print_info(const struct engine_info *info, bool json)
 
 static int models_inspect(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, OPT_JSON},
-                                            {"dir", required_argument, NULL, OPT_DIR},
-                                            {NULL, 0, NULL, 0}};
     char path[MODELS_PATH_BYTES];
     const char *dir = NULL;
     struct engine_info info = {0};
     struct gw_err err = {0};
     bool json = false;
 
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (c == OPT_JSON)
-            json = true;
-        else if (c == OPT_DIR)
-            dir = optarg;
-        else
-            return 2;
-    }
+    if (!parse_look(argc, argv, &dir, &json))
+        return 2;
     if (argc - optind != 1)
         return models_usage("inspect takes one model");
     if (models_find(argv[optind], dir, path, &err) != GW_OK ||
