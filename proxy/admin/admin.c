@@ -64,6 +64,7 @@ static bool ready(struct server *s, struct gw_buf *out)
 {
     struct audit_stats a;
     struct proxy_store_stats k;
+    struct setup *setup = server_setup(s);
     bool ok = true;
 
     audit_stats(s->audit, &a);
@@ -76,12 +77,13 @@ static bool ready(struct server *s, struct gw_buf *out)
         gw_buf_adds(out, "not ready: the audit spool cannot be written\n");
         ok = false;
     }
-    if (s->cfg->auth.required && !k.usable) {
+    if (setup->cfg->auth.required && !k.usable) {
         gw_buf_adds(out, "not ready: the keys database cannot be read\n");
         ok = false;
     }
     if (ok)
         gw_buf_adds(out, "ready\n");
+    server_setup_done(s, setup);
     return ok;
 }
 

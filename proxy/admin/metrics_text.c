@@ -133,7 +133,7 @@ static void audit(const struct server *s, struct gw_buf *out)
         a.kafka_up);
 }
 
-static void engines(const struct server *s, struct gw_buf *out)
+static void engines(const struct setup *s, struct gw_buf *out)
 {
     static const struct {
         const char *name, *type, *help;
@@ -170,16 +170,18 @@ static void engines(const struct server *s, struct gw_buf *out)
 void metrics_text(struct server *s, struct gw_buf *out)
 {
     struct proxy_store_stats store;
+    struct setup *setup = server_setup(s);
 
     head(out, "info", "gauge", "Version and digests.");
     gw_buf_printf(out, "sluice_info{version=\"%s\",rules=\"%.12s\",config=\"%.12s\"} 1\n",
-                  sluice_version(), dlp_rules_digest(s->rules), s->cfg->digest);
+                  sluice_version(), dlp_rules_digest(setup->rules), setup->cfg->digest);
     head(out, "uptime_seconds", "gauge", "Since start.");
     gw_buf_printf(out, "sluice_uptime_seconds %.3f\n", (double)(gw_clock_ns() - s->start_ns) / 1e9);
     requests(s, out);
     traffic(s, out);
     audit(s, out);
-    engines(s, out);
+    engines(setup, out);
+    server_setup_done(s, setup);
     proxy_store_stats(s->store, &store);
     one(out, "keys", "gauge", "Virtual keys known.", store.n_keys);
 }

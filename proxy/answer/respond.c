@@ -189,7 +189,7 @@ static bool must_write_error(const struct req *req)
 {
     return req->translated ||
            (req->target != REQ_NO_TARGET && req->ep.kind == ENDPOINT_CHAT &&
-            provider_errors_differ(&req->w->server->cfg->targets[req->target], req->ep.dialect));
+            provider_errors_differ(&req->setup->cfg->targets[req->target], req->ep.dialect));
 }
 
 /* What a model answers is read as what was asked for when its type says neither JSON nor a stream: a filter that goes by
@@ -210,9 +210,9 @@ static void set_form(struct req *req, unsigned status, struct gw_span type)
 static enum gw_status set_up(struct req *req, unsigned status, struct gw_span type, bool plain)
 {
     struct respond *r = req->respond;
-    bool packed = req->target != REQ_NO_TARGET &&
-                  provider_framing_of(&req->w->server->cfg->targets[req->target], type) ==
-                      PROVIDER_FRAMING_AWS;
+    bool packed =
+        req->target != REQ_NO_TARGET &&
+        provider_framing_of(&req->setup->cfg->targets[req->target], type) == PROVIDER_FRAMING_AWS;
 
     set_form(req, status, type);
     if (packed) {

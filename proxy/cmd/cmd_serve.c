@@ -162,7 +162,8 @@ static void log_start(const struct proxy_config *cfg)
            cfg->audit.kafka_brokers[0] == '\0' ? "off" : cfg->audit.kafka_brokers);
 }
 
-static int run(const struct proxy_config *cfg, const struct options *o)
+/* Owns cfg until the server does. */
+static int run(struct proxy_config *cfg, const struct options *o)
 {
     struct control c = {.drain_ms = cfg->drain_ms};
     struct admin *admin = NULL;
@@ -174,6 +175,7 @@ static int run(const struct proxy_config *cfg, const struct options *o)
     gw_log_set_level(cfg->log.level);
     c.base = event_base_new();
     if (c.base == NULL || !watch_signals(&c)) {
+        proxy_config_free(cfg);
         (void)gw_fail(&err, GW_ENOMEM, "out of memory");
         goto out;
     }
@@ -273,7 +275,9 @@ int cmd_serve(int argc, char **argv)
     if (proxy_config_load(o.config, 0, &cfg, report, &n_errors, &err) != GW_OK)
         return n_errors != 0 ? cli_fail("serve", 1, "%u problems in the configuration", n_errors)
                              : cli_fail_err("serve", &err);
-    status = o.check ? check(cfg, n_errors) : run(cfg, &o);
+    if (!o.check)
+        return run(cfg, &o);
+    status = check(cfg, n_errors);
     proxy_config_free(cfg);
     return status;
 }

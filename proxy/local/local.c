@@ -33,7 +33,7 @@ static void attempt_free(struct attempt *a)
     free(a);
 }
 
-bool local_serves(const struct server *s, unsigned target, enum endpoint_kind kind)
+bool local_serves(const struct setup *s, unsigned target, enum endpoint_kind kind)
 {
     if (kind == ENDPOINT_EMBEDDINGS)
         return s->embedders[target] != NULL;
@@ -73,7 +73,7 @@ static struct attempt *attempt_new(struct req *req, unsigned target,
     if (a == NULL)
         return NULL;
     a->req = req;
-    a->chan = req->w->engines[target];
+    a->chan = setup_seat(req->setup, req->w)->engines[target];
     a->stream = req->asked.stream;
     a->parse = local_parse_new(&cfg);
     if (a->parse != NULL)
@@ -89,7 +89,7 @@ static enum gw_status start_chat(struct req *req, unsigned target, struct gw_err
     enum gw_status st;
 
     GW_TRY(read_asked(req, &local, err));
-    if (req->w->engines[target] == NULL)
+    if (setup_seat(req->setup, req->w)->engines[target] == NULL)
         return gw_fail(err, GW_EAGAIN, "the local model is not loaded");
     a = attempt_new(req, target, &local);
     if (a == NULL)
@@ -107,7 +107,7 @@ static enum gw_status start_chat(struct req *req, unsigned target, struct gw_err
 /* Tokens of the prompt that the template makes. Bounded by limits.max_body; no model is run. */
 static enum gw_status count_tokens(struct req *req, unsigned target, struct gw_err *err)
 {
-    const struct engine *e = req->w->server->engines[target];
+    const struct engine *e = req->setup->engines[target];
     struct local_request local;
     struct gw_buf prompt = {0}, out = {0};
     int32_t *tokens = NULL;
@@ -297,11 +297,11 @@ static void on_event(struct attempt *a, const struct engine_event *ev)
     giving_end(a);
 }
 
-void local_dispatch(struct worker *w, unsigned target)
+void local_dispatch(struct engine_chan *chan)
 {
     struct engine_event ev;
 
-    while (engine_chan_next(w->engines[target], &ev)) {
+    while (engine_chan_next(chan, &ev)) {
         if (ev.type == ENGINE_EVENT_DONE)
             on_done(ev.ctx, &ev);
         else

@@ -13,14 +13,13 @@
 #include "proxy/request/endpoint.h"
 
 struct req;
-struct server;
-struct worker;
+struct setup;
 
 /* Can that engine target answer this kind of request at all? */
-bool local_serves(const struct server *s, unsigned target, enum endpoint_kind kind);
+bool local_serves(const struct setup *s, unsigned target, enum endpoint_kind kind);
 
-/* The engine of that target has events for this worker. */
-void local_dispatch(struct worker *w, unsigned target);
+/* The channel of this worker to an engine has events. */
+void local_dispatch(struct engine_chan *chan);
 
 /* A request as the engine takes it. GW_EUNSUPPORTED: it asks for what the local model cannot do; GW_EINVAL: ill-typed or
  * out of range; *param names the member. Arrays are the arena's. */

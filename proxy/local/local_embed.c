@@ -85,14 +85,15 @@ enum gw_status local_embed_start(struct req *req, unsigned target, struct gw_err
     bool base64 = false;
     unsigned n = 0;
 
-    engine_embedder_info(req->w->server->embedders[target], &info);
+    engine_embedder_info(req->setup->embedders[target], &info);
     GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &root, err));
     GW_TRY(read_input(req, gw_json_get(root, "input"), &texts, &n, err));
     GW_TRY(read_options(req, root, info.n_dims, &base64, err));
     a = calloc(1, sizeof(*a));
     if (a == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
-    *a = (struct attempt){.req = req, .chan = req->w->embed_chans[target], .base64 = base64};
+    *a = (struct attempt){
+        .req = req, .chan = setup_seat(req->setup, req->w)->embed_chans[target], .base64 = base64};
     st = engine_embed_submit(a->chan, texts, n,
                              gw_clock_ns() + (uint64_t)MAX_EMBED_MS * GW_NS_PER_MS, a, &a->id, err);
     if (st != GW_OK) {
@@ -185,11 +186,11 @@ static void on_event(struct attempt *a, const struct engine_embed_event *ev)
     (void)req_unhold(req);
 }
 
-void local_embed_dispatch(struct worker *w, unsigned target)
+void local_embed_dispatch(struct engine_embed_chan *chan)
 {
     struct engine_embed_event ev;
 
-    while (engine_embed_chan_next(w->embed_chans[target], &ev)) {
+    while (engine_embed_chan_next(chan, &ev)) {
         on_event(ev.ctx, &ev);
         free(ev.vectors);
     }

@@ -5,12 +5,12 @@
 #include "base/err.h"
 
 struct req;
-struct worker;
+struct engine_embed_chan;
 
 /* Begins the attempt, as a backend's start(); req->attempt is set. */
 enum gw_status local_embed_start(struct req *req, unsigned target, struct gw_err *err);
 void local_embed_cancel(struct req *req);
-/* The embedder of that target has events for this worker. */
-void local_embed_dispatch(struct worker *w, unsigned target);
+/* The channel of this worker to an embedder has events. */
+void local_embed_dispatch(struct engine_embed_chan *chan);
 
 #endif

@@ -143,8 +143,8 @@ static void refuse_bytes(struct conn *c)
 
 static void on_head(struct conn *c)
 {
-    c->deadline_ns = gw_clock_ns() + (uint64_t)c->w->server->cfg->limits.request_ms * GW_NS_PER_MS;
-    set_request_timer(c, c->w->server->cfg->limits.body_ms);
+    c->deadline_ns = gw_clock_ns() + (uint64_t)c->w->setup->cfg->limits.request_ms * GW_NS_PER_MS;
+    set_request_timer(c, c->w->setup->cfg->limits.body_ms);
     c->n_requests++;
     memset(&c->answer, 0, sizeof(c->answer));
     c->answer.keep_alive = http1_head(c->parser)->keep_alive && !c->draining && !c->w->draining &&
@@ -169,7 +169,7 @@ static bool on_parsed(struct conn *c, enum http1_event ev, struct gw_span data)
         return true;
     case HTTP1_BODY:
         if (c->req != NULL)
-            set_request_timer(c, c->w->server->cfg->limits.body_ms);
+            set_request_timer(c, c->w->setup->cfg->limits.body_ms);
         metrics_add(&c->w->metrics.bytes_in, data.len);
         if (c->req != NULL)
             req_on_body(c->req, data);
@@ -180,7 +180,7 @@ static bool on_parsed(struct conn *c, enum http1_event ev, struct gw_span data)
             set_request_timer(c, INT64_MAX);
             req_on_body_end(c->req);
         } else {
-            set_timer(c, c->w->server->cfg->limits.idle_ms);
+            set_timer(c, c->w->setup->cfg->limits.idle_ms);
         }
         return true;
     case HTTP1_ERROR:
@@ -212,7 +212,7 @@ static void process(struct conn *c)
 
         (void)evbuffer_peek(in, -1, NULL, &v, 1);
         if (v.iov_len != 0 && c->req == NULL && http1_idle(c->parser))
-            set_timer(c, c->w->server->cfg->limits.header_ms);
+            set_timer(c, c->w->setup->cfg->limits.header_ms);
         rest = (struct gw_span){v.iov_base, v.iov_len};
         ev = http1_next(c->parser, &rest, &data);
         if (!on_parsed(c, ev, data) && v.iov_len == rest.len)
@@ -344,7 +344,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 
 void conn_request_done(struct conn *c)
 {
-    const struct proxy_config *cfg = c->w->server->cfg;
+    const struct proxy_config *cfg = c->w->setup->cfg;
 
     c->busy++;
     c->req = NULL;
@@ -413,7 +413,7 @@ static bool keep_principal(struct conn *c, const struct proxy_principal *who)
 static bool set_up(struct conn *c, struct worker *w, struct bufferevent *bev,
                    const struct conn_fixed *fixed)
 {
-    const struct proxy_config *cfg = w->server->cfg;
+    const struct proxy_config *cfg = w->setup->cfg;
     const struct http1_limits lim = {
         .max_line_bytes = (uint32_t)cfg->limits.max_request_line,
         .max_head_bytes = (uint32_t)cfg->limits.max_header,
@@ -443,7 +443,7 @@ struct conn *conn_new(struct worker *w, struct bufferevent *bev, const char *pee
                       uint16_t peer_port, const struct conn_fixed *fixed)
 {
     struct conn *c = calloc(1, sizeof(*c));
-    const struct timeval stalled = {w->server->cfg->limits.idle_ms / 1000, 0};
+    const struct timeval stalled = {w->setup->cfg->limits.idle_ms / 1000, 0};
 
     if (c == NULL || !set_up(c, w, bev, fixed)) {
         if (c != NULL) {
@@ -473,7 +473,7 @@ struct conn *conn_new(struct worker *w, struct bufferevent *bev, const char *pee
     bufferevent_set_timeouts(bev, NULL, &stalled);
     if (records_of(c) != NULL)
         (void)evbuffer_add_cb(records_of(c), on_records, c);
-    set_timer(c, w->server->cfg->limits.header_ms);
+    set_timer(c, w->setup->cfg->limits.header_ms);
     (void)bufferevent_enable(bev, EV_READ | (c->flush == NULL ? EV_WRITE : 0));
     return c;
 }

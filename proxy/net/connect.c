@@ -41,6 +41,7 @@ void tunnel_free(struct tunnel *t)
     http1_free(t->parser);
     hello_reader_free(t->reader);
     gw_arena_free(t->arena);
+    setup_unpin(w, t->setup);
     free(t);
     atomic_fetch_sub(&w->server->n_conns, 1);
     worker_conn_gone(w);
@@ -222,7 +223,7 @@ static bool authenticate(struct tunnel *t, const struct http1_head *h)
     struct gw_span value = http1_get(h, "proxy-authorization");
     struct gw_span key;
 
-    if (t->w->server->cfg->intercept.auth == PROXY_AUTH_NONE)
+    if (t->setup->cfg->intercept.auth == PROXY_AUTH_NONE)
         return true;
     t->arena = gw_arena_new((size_t)64 * 1024);
     if (t->arena == NULL)
@@ -240,12 +241,12 @@ static void bump(struct tunnel *t)
 {
     struct worker *w = t->w;
     const struct conn_fixed fixed = {t->host, t->port, t->has_who ? &t->who : NULL};
-    struct ssl_st *ssl = w->server->mint == NULL ? NULL : leaf_mint_ssl(w->server->mint, t->host);
+    struct ssl_st *ssl = t->setup->mint == NULL ? NULL : leaf_mint_ssl(t->setup->mint, t->host);
     struct bufferevent *under = t->bev, *bev;
 
     if (ssl == NULL) {
-        deny_silently(t, w->server->mint == NULL ? "no interception CA: run sluice ca init"
-                                                 : "no certificate could be made for this name");
+        deny_silently(t, t->setup->mint == NULL ? "no interception CA: run sluice ca init"
+                                                : "no certificate could be made for this name");
         return;
     }
     bufferevent_setcb(under, NULL, NULL, NULL, NULL);
@@ -271,7 +272,7 @@ static void decide(struct tunnel *t)
         deny_silently(t, "the TLS name is not the CONNECT host");
         return;
     }
-    if (mode_of(t->w->server->cfg, t->host) == PROXY_INTERCEPT_BUMP)
+    if (mode_of(t->setup->cfg, t->host) == PROXY_INTERCEPT_BUMP)
         bump(t);
     else
         tunnel_relay(t);
@@ -331,7 +332,7 @@ static void start_peek(struct tunnel *t)
 
 static void on_connect(struct tunnel *t, const struct http1_head *h)
 {
-    const struct proxy_config *cfg = t->w->server->cfg;
+    const struct proxy_config *cfg = t->setup->cfg;
 
     if (!h->connect) {
         refuse(t, 405, "Method Not Allowed", "Allow: CONNECT\r\n",
@@ -396,7 +397,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 void connect_accept(struct worker *w, struct bufferevent *bev, const char *peer, uint16_t peer_port)
 {
     struct tunnel *t = calloc(1, sizeof(*t));
-    int64_t ms = w->server->cfg->limits.header_ms;
+    int64_t ms = w->setup->cfg->limits.header_ms;
     const struct timeval limit = {ms / 1000, (ms % 1000) * 1000};
 
     if (t != NULL) {
@@ -414,6 +415,7 @@ void connect_accept(struct worker *w, struct bufferevent *bev, const char *peer,
         return;
     }
     t->w = w;
+    t->setup = setup_pin(w);
     t->bev = bev;
     t->start_ns = gw_clock_ns();
     memcpy(t->peer, peer, strnlen(peer, sizeof(t->peer) - 1));

@@ -7,9 +7,9 @@
 
 struct server;
 
-/* Opens rules, keys, models, the CA, the audit spool and the workers' listeners, then starts the workers. cfg must
- * outlive the server. progress: prints what takes long (model loading) to standard error. */
-enum gw_status server_open(const struct proxy_config *cfg, bool progress, struct server **out,
+/* Opens rules, keys, models, the CA, the audit spool and the workers' listeners, then starts the workers. cfg is the
+ * server's from here on, also on failure. progress: prints what takes long (model loading) to standard error. */
+enum gw_status server_open(struct proxy_config *cfg, bool progress, struct server **out,
                            struct gw_err *err);
 
 /* level 1: stop accepting and drain; 2: the drain time is over, end what still runs. */

@@ -26,9 +26,9 @@ enum { IDLE_MS = 30000, IN_HIGH = 256 * 1024 };
 struct uconn {
     struct uconn *prev, *next; /* in the pool while idle */
     struct worker *w;
-    struct req *req; /* NULL: idle */
-    struct upstream_peer peer;
-    char host[256]; /* copy of peer.host */
+    struct req *req;           /* NULL: idle */
+    struct upstream_peer peer; /* while idle only target, port, max_idle and host are valid */
+    char host[256];            /* copy of peer.host */
     struct dial *dial;
     struct bufferevent *bev; /* NULL while dialling */
     struct ssl_st *ssl;      /* owned by bev */
@@ -136,9 +136,11 @@ static bool pool_is_full(const struct uconn *like)
 /* Gives the connection back or closes it; the request no longer knows it. */
 static void release(struct uconn *u, bool reusable)
 {
+    bool current = u->req->setup == u->w->setup;
+
     u->req->attempt = NULL;
     u->req = NULL;
-    if (!reusable || u->eof || u->w->draining || !http1_idle(u->parser) ||
+    if (!reusable || !current || u->eof || u->w->draining || !http1_idle(u->parser) ||
         evbuffer_get_length(bufferevent_get_output(u->bev)) != 0 ||
         evbuffer_get_length(bufferevent_get_input(u->bev)) != 0 || pool_is_full(u)) {
         uconn_close(u);
@@ -464,10 +466,13 @@ static enum gw_status upstream_start(struct req *req, unsigned target, struct gw
 
     (void)target; /* in req */
     upstream_peer_of(req, &peer);
-    u = find_idle(req->w, &peer);
+    /* What is idle was made under the current setup (upstream_pool_drain()). */
+    u = req->setup == req->w->setup ? find_idle(req->w, &peer) : NULL;
     if (u == NULL)
         return upstream_start_fresh(req, err);
     unlink_idle(u);
+    u->peer = peer;
+    u->peer.host = u->host;
     u->reused = true;
     u->req = req;
     u->paused = false;

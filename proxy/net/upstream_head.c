@@ -16,7 +16,7 @@ enum {
 
 void upstream_peer_of(const struct req *req, struct upstream_peer *out)
 {
-    const struct server *s = req->w->server;
+    const struct setup *s = req->setup;
     const struct proxy_config *cfg = s->cfg;
 
     if (req->target == REQ_NO_TARGET) {
@@ -70,7 +70,7 @@ void upstream_call_of(const struct req *req, struct provider_call *out)
                                            [ENDPOINT_PASS] = PROVIDER_OTHER};
 
     *out = (struct provider_call){
-        .target = &req->w->server->cfg->targets[req->target],
+        .target = &req->setup->cfg->targets[req->target],
         .op = ops[req->ep.kind],
         .dialect = req->translated ? req->spoken : req->ep.dialect,
         .model = req->out_model,
@@ -82,7 +82,7 @@ void upstream_call_of(const struct req *req, struct provider_call *out)
         .versioned = http1_get(req->head, "anthropic-version").ptr != NULL,
         .beta = http1_get(req->head, "anthropic-beta"),
         .body = req_out_body(req),
-        .tokens = req->w->server->tokens,
+        .tokens = req->setup->tokens,
         .now_s = gw_clock_wall_ms() / 1000,
     };
 }
@@ -97,7 +97,7 @@ static bool dropped(const struct req *req, const struct http1_field *f, struct g
         return true;
     if (req->target == REQ_NO_TARGET)
         return false;
-    t = &req->w->server->cfg->targets[req->target];
+    t = &req->setup->cfg->targets[req->target];
     return field_is_credential(f->name) || provider_drops_field(t, f->name) ||
            (f->name.len > 9 &&
             gw_span_eq_nocase((struct gw_span){f->name.ptr, 9}, GW_SPAN("x-sluice-"))) ||

@@ -19,8 +19,6 @@
 #include <openssl/ssl.h>
 
 #include "base/log.h"
-#include "proxy/local/local.h"
-#include "proxy/local/local_embed.h"
 #include "proxy/net/address.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/connect.h"
@@ -32,7 +30,7 @@ enum { BACKLOG = 1024, ACCEPT_PAUSE_MS = 100 };
 
 static bool room_for_one(struct worker *w)
 {
-    unsigned max = w->server->cfg->limits.max_connections;
+    unsigned max = w->setup->cfg->limits.max_connections;
 
     return max == 0 || atomic_load_explicit(&w->server->n_conns, memory_order_relaxed) < max;
 }
@@ -55,8 +53,8 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     address_text(sa, peer, sizeof(peer), &port);
-    if (l == w->gateway && w->server->listen_tls != NULL) {
-        SSL *ssl = SSL_new(w->server->listen_tls);
+    if (l == w->gateway && w->setup->listen_tls != NULL) {
+        SSL *ssl = SSL_new(w->setup->listen_tls);
 
         if (ssl != NULL)
             bev = bufferevent_openssl_socket_new(w->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
@@ -122,23 +120,6 @@ static void on_audit(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     audit_chan_dispatch(w->audit);
-}
-
-struct engine_event_ctx {
-    struct worker *w;
-    unsigned target;
-};
-
-static void on_engine(evutil_socket_t fd, short what, void *ctx)
-{
-    struct engine_event_ctx *e = ctx;
-
-    (void)fd;
-    (void)what;
-    if (e->w->engines[e->target] != NULL)
-        local_dispatch(e->w, e->target);
-    else
-        local_embed_dispatch(e->w, e->target);
 }
 
 static void end_when_empty(struct worker *w)
@@ -211,41 +192,11 @@ static struct event *watch(struct worker *w, int fd, event_callback_fn fn, void 
     return ev;
 }
 
-/* One channel to each model in this process. */
-static enum gw_status init_engine(struct worker *w, unsigned i)
+static void on_reap(evutil_socket_t fd, short what, void *ctx)
 {
-    const struct server *s = w->server;
-    int fd;
-
-    if (s->engines[i] != NULL)
-        w->engines[i] = engine_chan_new(s->engines[i]);
-    else if (s->embedders[i] != NULL)
-        w->embed_chans[i] = engine_embed_chan_new(s->embedders[i]);
-    else
-        return GW_OK;
-    if (w->engines[i] == NULL && w->embed_chans[i] == NULL)
-        return GW_ENOMEM;
-    fd = w->engines[i] != NULL ? engine_chan_fd(w->engines[i])
-                               : engine_embed_chan_fd(w->embed_chans[i]);
-    w->engine_ctx[i] = (struct engine_event_ctx){w, i};
-    w->engine_evs[i] = watch(w, fd, on_engine, &w->engine_ctx[i]);
-    return w->engine_evs[i] == NULL ? GW_ENOMEM : GW_OK;
-}
-
-static enum gw_status init_engines(struct worker *w)
-{
-    unsigned n = w->server->cfg->n_targets;
-
-    w->engines = calloc(n + 1, sizeof(struct engine_chan *));
-    w->embed_chans = calloc(n + 1, sizeof(struct engine_embed_chan *));
-    w->engine_evs = calloc(n + 1, sizeof(struct event *));
-    w->engine_ctx = calloc(n + 1, sizeof(struct engine_event_ctx));
-    if (w->engines == NULL || w->embed_chans == NULL || w->engine_evs == NULL ||
-        w->engine_ctx == NULL)
-        return GW_ENOMEM;
-    for (unsigned i = 0; i < n; i++)
-        GW_TRY(init_engine(w, i));
-    return GW_OK;
+    (void)fd;
+    (void)what;
+    setup_reap(ctx);
 }
 
 static enum gw_status init_loop(struct worker *w)
@@ -279,15 +230,17 @@ enum gw_status worker_init(struct worker *w, struct server *s, unsigned index, s
     w->json = gw_json_new();
     w->pool = upstream_pool_new(w);
     if (w->scanner == NULL || w->json == NULL || w->pool == NULL || init_loop(w) != GW_OK ||
-        init_engines(w) != GW_OK)
+        setup_sit(s->setup, w) != GW_OK)
         return gw_fail(err, GW_ENOMEM, "out of memory");
+    w->setup = s->setup;
     GW_TRY(audit_chan_open(s->audit, &w->audit, err));
     w->audit_ev = watch(w, audit_chan_fd(w->audit), on_audit, w);
     w->wake = watch(w, w->wake_fd, on_wake, w);
-    if (w->audit_ev == NULL || w->wake == NULL)
+    w->reap = event_new(w->base, -1, 0, on_reap, w);
+    if (w->audit_ev == NULL || w->wake == NULL || w->reap == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
-    GW_TRY(listen_on(w, &s->cfg->listen.gateway, &w->gateway, err));
-    return listen_on(w, &s->cfg->listen.proxy, &w->proxy, err);
+    GW_TRY(listen_on(w, &w->setup->cfg->listen.gateway, &w->gateway, err));
+    return listen_on(w, &w->setup->cfg->listen.proxy, &w->proxy, err);
 }
 
 static void *run(void *ctx)
@@ -323,22 +276,17 @@ void worker_fini(struct worker *w)
 {
     if (w->started)
         (void)pthread_join(w->thread, NULL);
-    for (unsigned i = 0; w->engines != NULL && i < w->server->cfg->n_targets; i++) {
-        event_free_null(w->engine_evs == NULL ? NULL : w->engine_evs[i]);
-        engine_chan_free(w->engines[i]);
-        if (w->embed_chans != NULL)
-            engine_embed_chan_free(w->embed_chans[i]);
-    }
-    free(w->engines);
-    free(w->embed_chans);
-    free(w->engine_evs);
-    free(w->engine_ctx);
+    setup_reap(w);
+    if (w->setup != NULL)
+        setup_rise(w->setup, w);
+    w->setup = NULL;
     if (w->gateway != NULL)
         evconnlistener_free(w->gateway);
     if (w->proxy != NULL)
         evconnlistener_free(w->proxy);
     event_free_null(w->audit_ev);
     event_free_null(w->wake);
+    event_free_null(w->reap);
     if (w->audit != NULL)
         audit_chan_close(w->audit);
     upstream_pool_free(w->pool);

@@ -14,39 +14,26 @@
 #include "audit/audit.h"
 #include "base/json.h"
 #include "dlp/dlp.h"
-#include "engine/engine.h"
-#include "proxy/config/config.h"
 #include "proxy/net/metrics.h"
+#include "proxy/net/setup.h"
 
 struct event_base;
 struct evdns_base;
 struct event;
 struct evconnlistener;
-struct ssl_ctx_st;
-struct server;
 struct conn;
 struct tunnel;
-struct engine_event_ctx;
 struct upstream_pool;
-struct leaf_mint;
 struct proxy_store;
-struct provider_tokens;
 
-/* What all workers share; immutable after start unless atomic. */
+/* What all workers share; immutable after start unless atomic or guarded. What a reload changes is in setup.h. */
 struct server {
-    const struct proxy_config *cfg;
-    struct dlp_rules *rules;
+    pthread_mutex_t lock;
+    struct setup *setup; /* the current one; under lock, read by server_setup() */
     struct audit *audit;
-    struct proxy_store *store;          /* NULL: no keys database */
-    struct provider_tokens *tokens;     /* NULL: no target needs any */
-    struct leaf_mint *mint;             /* NULL: no interception */
-    struct engine **engines;            /* per target; NULL where it is not an engine */
-    struct engine_embedder **embedders; /* per target; NULL where it is none */
-    struct ssl_ctx_st **target_tls;     /* per target; NULL where it is not TLS */
-    struct ssl_ctx_st *listen_tls;      /* gateway port; NULL: plain */
-    struct ssl_ctx_st *intercept_tls;   /* towards intercepted hosts */
+    struct proxy_store *store; /* NULL: no keys database */
     struct worker *workers;
-    unsigned n_workers;
+    unsigned n_workers, max_workers; /* made; to be made */
     unsigned char hmac_key[32]; /* of this state directory: HMACs in records, placeholder keys */
     atomic_int stop_level;      /* 0: serving; 1: draining; 2: drain time is over */
     atomic_uint n_running;      /* workers whose loops have not ended */
@@ -61,14 +48,14 @@ struct worker {
     struct evdns_base *dns;
     struct audit_chan *audit;
     struct dlp_scanner *scanner;
-    struct gw_json *json;                   /* scratch tokenizer */
-    struct engine_chan **engines;           /* per target; NULL where it is not an engine */
-    struct engine_embed_chan **embed_chans; /* per target; NULL where it is no embedding model */
+    struct gw_json *json;   /* scratch tokenizer */
+    struct setup *setup;    /* current: what new requests begin with (setup.h) */
+    struct setup_seat *old; /* of earlier setups that requests are pinned to */
+    struct event *reap;     /* setup_reap() is due */
     struct upstream_pool *pool;
     struct evconnlistener *gateway, *proxy; /* NULL when off or draining */
     struct event *wake;                     /* server_stop() wakes the loop through wake_fd */
-    struct event *audit_ev, **engine_evs;
-    struct engine_event_ctx *engine_ctx; /* per target: what its event is called with */
+    struct event *audit_ev;
     int wake_fd;
     struct conn *conns;     /* list of all client connections */
     struct tunnel *tunnels; /* list of CONNECTs that have not become connections */
@@ -85,6 +72,11 @@ enum gw_status worker_start(struct worker *w, struct gw_err *err);
 void worker_wake(struct worker *w); /* thread: any */
 /* Joins the thread and frees everything; w may be half built. */
 void worker_fini(struct worker *w);
+
+/* A reference to the current setup (setup_unref(), and server_setup_done() when that was the last). Thread: any. */
+struct setup *server_setup(struct server *s);
+/* Gives a reference back and has the setup closed when it was the last, elsewhere. Thread: any. */
+void server_setup_done(struct server *s, struct setup *setup);
 
 /* Called when a connection is gone: may end a draining loop. */
 void worker_conn_gone(struct worker *w);

@@ -141,7 +141,7 @@ void models_list_answer(struct req *req, enum api_dialect d, struct gw_span id)
                    "The gateway is out of memory.");
         return;
     }
-    collect(req->w->server->cfg, names);
+    collect(req->setup->cfg, names);
     if (!models_list_write(&body, d, names->items, names->n, name)) {
         req_refuse(req, 404, "invalid_request_error", "model_not_found", 0, AUDIT_END_REFUSED,
                    "No model of that name is listed; GET /v1/models lists them.");

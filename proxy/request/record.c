@@ -70,8 +70,8 @@ static void fill_decision(const struct req *req, struct audit_event *ev)
     } else if (d->n_choices != 0) {
         unsigned t = req->target != REQ_NO_TARGET ? req->target : d->choices[0];
 
-        ev->target = gw_span_str(req->w->server->cfg->targets[t].name);
-        ev->target_zone = gw_span_str(gw_zone_name(req->w->server->cfg->targets[t].zone));
+        ev->target = gw_span_str(req->setup->cfg->targets[t].name);
+        ev->target_zone = gw_span_str(gw_zone_name(req->setup->cfg->targets[t].zone));
     }
 }
 
@@ -79,7 +79,7 @@ static void fill_decision(const struct req *req, struct audit_event *ev)
 static void fill_finding(const struct req *req, uint32_t rule, struct gw_span value,
                          char mac[GW_SHA256_HEX_BYTES], struct audit_event *ev)
 {
-    const struct dlp_rule_info *info = dlp_rules_info(req->w->server->rules, rule);
+    const struct dlp_rule_info *info = dlp_rules_info(req->setup->rules, rule);
 
     fill_common(req, ev);
     hmac_hex(req, value, mac);
@@ -109,7 +109,7 @@ static void emit_finding(const struct req *req, const struct dlp_doc *doc,
     ev.confidence = f->confidence;
     ev.offset = f->start;
     ev.finding_action = (enum gw_action)req->d.actions[i];
-    ev.policy_line = gw_span_str(router_line_name(req->w->server->cfg->policy, req->d.lines[i]));
+    ev.policy_line = gw_span_str(router_line_name(req->setup->cfg->policy, req->d.lines[i]));
     (void)audit_emit(req->w->audit, &ev, NULL, NULL);
     gw_buf_fini(&pointer);
 }
@@ -124,7 +124,7 @@ void record_answer_finding(const struct req *req, const struct dlp_guard_finding
     ev.pointer = GW_SPAN("answer");
     ev.confidence = f->confidence;
     ev.finding_action = action;
-    ev.policy_line = gw_span_str(router_line_name(req->w->server->cfg->policy, line));
+    ev.policy_line = gw_span_str(router_line_name(req->setup->cfg->policy, line));
     (void)audit_emit(req->w->audit, &ev, NULL, NULL);
 }
 

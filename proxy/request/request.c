@@ -50,11 +50,12 @@ static struct req *req_new(struct conn *c)
         return NULL;
     req->conn = c;
     req->w = conn_worker(c);
-    req->arena = gw_arena_new((size_t)req->w->server->cfg->limits.max_body * 4 + (16u << 20));
+    req->arena = gw_arena_new((size_t)req->w->setup->cfg->limits.max_body * 4 + (16u << 20));
     if (req->arena == NULL) {
         free(req);
         return NULL;
     }
+    req->setup = setup_pin(req->w);
     req->start_ns = gw_clock_ns();
     req->target = REQ_NO_TARGET;
     req->hold = 1;

@@ -34,6 +34,7 @@
 struct conn;
 struct worker;
 struct respond;
+struct setup;
 
 enum { REQ_NO_TARGET = 0xFFFF };
 
@@ -49,6 +50,7 @@ struct req_piece {
 struct req {
     struct conn *conn;
     struct worker *w;
+    struct setup *setup; /* pinned: the configuration, and the only one, that this request reads */
     struct gw_arena *arena;
     char id[GW_ULID_BYTES];
     uint64_t start_ns, first_byte_ns; /* monotonic; first_byte_ns 0: none yet */

@@ -83,8 +83,7 @@ static enum gw_status edit_piece(struct req *req, const struct req_piece *p,
     req->edited = true;
     gw_buf_add(&req->out_body, (struct gw_span){req->body.ptr + *from, start - *from});
     *from = start + p->bytes.len;
-    return dlp_doc_edit(p->doc, req->w->server->rules, &p->report, actions, req->vault,
-                        &req->out_body);
+    return dlp_doc_edit(p->doc, req->setup->rules, &p->report, actions, req->vault, &req->out_body);
 }
 
 /* Bytes between the pieces that change stay as they came. */

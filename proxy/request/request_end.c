@@ -22,6 +22,7 @@ static void req_free(struct req *req)
     gw_buf_fini(&req->dropped);
     gw_buf_fini(&req->body);
     gw_arena_free(req->arena);
+    setup_unpin(req->w, req->setup);
     free(req);
 }
 
@@ -49,7 +50,7 @@ struct gw_span req_target_name(const struct req *req)
     if (fixed != NULL)
         return gw_span_str(fixed->host);
     if (req->target != REQ_NO_TARGET)
-        return gw_span_str(req->w->server->cfg->targets[req->target].name);
+        return gw_span_str(req->setup->cfg->targets[req->target].name);
     return (struct gw_span){NULL, 0};
 }
 
@@ -159,7 +160,7 @@ void req_finish(struct req *req, enum audit_end end)
     metrics_observe(&m->duration, us);
     if (req->first_byte_ns != 0)
         metrics_observe(&m->ttfb, (req->first_byte_ns - req->start_ns) / 1000);
-    if (req->w->server->cfg->log.access)
+    if (req->setup->cfg->log.access)
         log_access(req, us);
     conn_request_done(req->conn);
 }

@@ -8,7 +8,7 @@
 static enum gw_action decide(void *ctx, const struct dlp_guard_finding *f)
 {
     struct req *req = ctx;
-    const struct server *s = req->w->server;
+    const struct setup *s = req->setup;
     const struct dlp_rule_info *info = dlp_rules_info(s->rules, f->rule);
     const struct router_finding finding = {gw_span_str(info->id), info->class_, info->severity,
                                            f->confidence};
@@ -26,7 +26,7 @@ static enum gw_action decide(void *ctx, const struct dlp_guard_finding *f)
 
 bool req_filter(struct req *req, struct filter_config *out)
 {
-    const struct server *s = req->w->server;
+    const struct setup *s = req->setup;
     struct router_input in;
 
     *out = (struct filter_config){

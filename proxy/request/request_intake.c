@@ -53,7 +53,7 @@ enum stage_result stage_identify(struct req *req)
         if (fixed->who != NULL)
             req->who = *fixed->who;
         req->has_who = fixed->who != NULL;
-    } else if (req->w->server->cfg->auth.required) {
+    } else if (req->setup->cfg->auth.required) {
         if (key.len != 0)
             st = proxy_store_lookup(req->w->server->store, key, req->arena, &req->who);
         if (st != GW_OK)
@@ -130,7 +130,7 @@ enum stage_result stage_body(struct req *req)
 enum stage_result stage_decode(struct req *req)
 {
     struct gw_span encoding = http1_get(req->head, "content-encoding");
-    size_t max = (size_t)req->w->server->cfg->limits.max_body * 2;
+    size_t max = (size_t)req->setup->cfg->limits.max_body * 2;
     struct gw_buf plain = {0};
     struct gw_err err;
     enum gw_status st;

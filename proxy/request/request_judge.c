@@ -13,7 +13,7 @@
 
 static enum gw_status scan(struct req *req)
 {
-    const struct server *s = req->w->server;
+    const struct setup *s = req->setup;
     const struct dlp_scan_limits lim = {.report_from = s->cfg->dlp.report_from};
 
     for (unsigned i = 0; i < req->n_pieces; i++) {
@@ -36,7 +36,7 @@ enum stage_result stage_scan(struct req *req)
     if (st == GW_OK)
         return NEXT;
     gw_log(GW_LOG_ERROR, "dlp_failed", "req=%s status=%s", req->id, gw_status_name(st));
-    if (req->w->server->cfg->dlp.on_error == 1) {
+    if (req->setup->cfg->dlp.on_error == 1) {
         for (unsigned i = 0; i < req->n_pieces; i++)
             req->pieces[i].report.n_findings = 0;
         return NEXT;
@@ -51,7 +51,7 @@ enum stage_result stage_scan(struct req *req)
 
 static void add_findings(struct req *req, const struct dlp_report *report)
 {
-    const struct dlp_rules *rules = req->w->server->rules;
+    const struct dlp_rules *rules = req->setup->rules;
 
     for (unsigned i = 0; i < report->n_findings; i++) {
         const struct dlp_rule_info *info = dlp_rules_info(rules, report->findings[i].rule);
@@ -97,11 +97,11 @@ static void measure(const struct req *req, struct router_features *f)
 /* Can the target serve this kind of request at all, as it is or translated? */
 static bool is_fit(const struct req *req, unsigned target)
 {
-    const struct proxy_config_target *t = &req->w->server->cfg->targets[target];
+    const struct proxy_config_target *t = &req->setup->cfg->targets[target];
     enum api_dialect to;
 
     if (t->kind == PROXY_TARGET_ENGINE)
-        return local_serves(req->w->server, target, req->ep.kind);
+        return local_serves(req->setup, target, req->ep.kind);
     switch (req->ep.kind) {
     case ENDPOINT_CHAT:
         return provider_speaks(t, PROVIDER_CHAT, req->ep.dialect, req->model) ||
@@ -122,7 +122,7 @@ static uint64_t unfit_targets(const struct req *req)
 {
     uint64_t set = 0;
 
-    for (unsigned i = 0; i < req->w->server->cfg->n_targets; i++)
+    for (unsigned i = 0; i < req->setup->cfg->n_targets; i++)
         if (!is_fit(req, i))
             set |= (uint64_t)1 << i;
     return set;
@@ -162,7 +162,7 @@ void req_router_input(const struct req *req, struct router_input *out)
 
 enum stage_result stage_decide(struct req *req)
 {
-    const struct server *s = req->w->server;
+    const struct setup *s = req->setup;
     struct router_input in;
 
     if (!prepare_findings(req)) {

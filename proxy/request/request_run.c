@@ -21,17 +21,17 @@ static void choose_model(struct req *req)
     req->out_model = req->d.model.len != 0 ? req->d.model : req->model;
     if (req->target == REQ_NO_TARGET)
         return;
-    t = &req->w->server->cfg->targets[req->target];
+    t = &req->setup->cfg->targets[req->target];
     if (t->kind == PROXY_TARGET_ENGINE)
         req->out_model = gw_span_str(t->name);
     else if (t->default_model[0] != '\0' &&
-             !router_target_takes(req->w->server->cfg->policy, req->target, req->out_model))
+             !router_target_takes(req->setup->cfg->policy, req->target, req->out_model))
         req->out_model = gw_span_str(t->default_model);
 }
 
 static void set_target(struct req *req)
 {
-    const struct server *s = req->w->server;
+    const struct setup *s = req->setup;
     const struct proxy_config_target *t;
 
     req->translated = false;

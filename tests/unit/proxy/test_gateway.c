@@ -470,7 +470,6 @@ int main(void)
     test_client_gone();
     test_records();
     test_stop();
-    proxy_config_free(cfg);
     atomic_store(&up_stop, true);
     (void)shutdown(up_fd, SHUT_RDWR);
     (void)pthread_join(up, NULL);

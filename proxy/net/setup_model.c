@@ -1,0 +1,110 @@
+/* proxy/net/setup_model.c - see setup_model.h. */
+#include "proxy/net/setup_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "proxy/cli.h"
+
+static void on_load(void *ctx, uint64_t done, uint64_t total)
+{
+    cli_progress(ctx, done, total);
+}
+
+static enum gw_status open_engine(struct setup_model *m, const struct proxy_config_target *t,
+                                  bool progress, struct gw_err *err)
+{
+    char label[96];
+    const struct engine_config cfg = {
+        .model_path = t->model,
+        .threads = t->threads,
+        .max_context = t->max_context,
+        .max_seqs = t->max_seqs,
+        .progress = progress ? on_load : NULL,
+        .progress_ctx = label,
+    };
+    struct engine_info info;
+
+    (void)snprintf(label, sizeof(label), "loading %s", t->name);
+    GW_TRY(engine_open(&cfg, &m->engine, err));
+    engine_info(m->engine, &info);
+    gw_log(GW_LOG_INFO, "model_loaded",
+           "target=%s name=\"%s\" arch=%s quant=%s threads=%u context=%u kernels=\"%s\"%s%s",
+           t->name, info.name, info.arch, info.quant, info.threads, info.max_context, info.kernels,
+           info.warning[0] != '\0' ? " warning=" : "", info.warning);
+    return GW_OK;
+}
+
+static enum gw_status open_embedder(struct setup_model *m, const struct proxy_config_target *t,
+                                    struct gw_err *err)
+{
+    const struct engine_embed_config cfg = {.model_path = t->model, .threads = t->threads};
+    struct engine_embed_info info;
+
+    GW_TRY(engine_embedder_open(&cfg, &m->embedder, err));
+    engine_embedder_info(m->embedder, &info);
+    gw_log(GW_LOG_INFO, "model_loaded",
+           "target=%s name=\"%s\" arch=%s quant=%s threads=%u dimensions=%u kernels=\"%s\"",
+           t->name, info.name, info.arch, info.quant, info.threads, info.n_dims, info.kernels);
+    return GW_OK;
+}
+
+enum gw_status setup_model_open(const struct proxy_config_target *t, bool progress,
+                                struct setup_model **out, struct gw_err *err)
+{
+    struct setup_model *m = calloc(1, sizeof(*m));
+    enum gw_status st;
+
+    if (m != NULL)
+        m->path = strdup(t->model);
+    if (m == NULL || m->path == NULL) {
+        free(m);
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    }
+    atomic_init(&m->refs, 1);
+    m->threads = t->threads;
+    m->max_context = t->max_context;
+    m->max_seqs = t->max_seqs;
+    /* What cannot be looked at cannot be opened either, and that says why. */
+    if (stat(t->model, &m->file) == 0 && S_ISDIR(m->file.st_mode))
+        st = open_embedder(m, t, err);
+    else
+        st = open_engine(m, t, progress, err);
+    if (st != GW_OK) {
+        (void)gw_fail_prefix(err, "targets.%s", t->name);
+        setup_model_unref(m);
+        return st;
+    }
+    *out = m;
+    return GW_OK;
+}
+
+bool setup_model_suits(const struct setup_model *m, const struct proxy_config_target *t)
+{
+    struct stat now;
+
+    return m != NULL && t->kind == PROXY_TARGET_ENGINE && strcmp(m->path, t->model) == 0 &&
+           m->threads == t->threads && m->max_context == t->max_context &&
+           m->max_seqs == t->max_seqs && stat(t->model, &now) == 0 &&
+           now.st_dev == m->file.st_dev && now.st_ino == m->file.st_ino &&
+           now.st_size == m->file.st_size && now.st_mtim.tv_sec == m->file.st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == m->file.st_mtim.tv_nsec;
+}
+
+struct setup_model *setup_model_ref(struct setup_model *m)
+{
+    atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    return m;
+}
+
+void setup_model_unref(struct setup_model *m)
+{
+    if (m == NULL || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    engine_close(m->engine);
+    engine_embedder_close(m->embedder);
+    free(m->path);
+    free(m);
+}
