@@ -201,6 +201,65 @@ const char *router_line_name(const struct router_policy *p, unsigned index);
 void router_decide(const struct router_policy *p, const struct router_input *in,
                    struct router_decision *d);
 
+/* ---- prices ------------------------------------------------------------------------------ */
+
+/* Tokens of one request, as its provider counted them. */
+struct router_usage {
+    uint64_t prompt;              /* all input tokens */
+    uint64_t cached, cache_write; /* of prompt: read from the provider's cache, written to it */
+    uint64_t completion;          /* all output tokens */
+    uint64_t reasoning;           /* of completion */
+};
+
+/* Money is counted in nano-units (10^-9) of one currency, in integers. */
+#define ROUTER_NO_PRICE  UINT64_MAX          /* of an entry: not given */
+#define ROUTER_MAX_PRICE 1000000000000000ull /* a million of the currency per million tokens */
+enum { ROUTER_MAX_PRICES = 10000 };
+
+/* One entry of a price table: amounts in nano-units per million tokens. */
+struct router_price {
+    struct gw_span target;              /* glob of target names; empty: every target */
+    struct gw_span model;               /* glob of model names */
+    int64_t from_ms;                    /* since 1970 UTC: holds from then on */
+    uint64_t input;                     /* required */
+    uint64_t output;                    /* not given: tokens of output have no known price */
+    uint64_t cached_input, cache_write; /* not given: as input */
+    uint64_t reasoning;                 /* not given: as output */
+};
+
+struct router_prices;
+
+/* Builds a table; everything is copied. currency: "EUR". GW_EINVAL (no model, no input price), GW_ELIMIT (too many
+ * entries, a price above the maximum), GW_ENOMEM; *out is the caller's (router_prices_free). Immutable afterwards; any
+ * thread may read it. */
+enum gw_status router_prices_new(const char *currency, const struct router_price *items, unsigned n,
+                                 struct router_prices **out, struct gw_err *err);
+void router_prices_free(struct router_prices *p); /* p may be NULL */
+const char *router_prices_currency(const struct router_prices *p);
+
+/* The entry that holds for that target and model at that time, or NULL. Of those that match: one that names targets
+ * before one for all, then the one whose model pattern has more letters that are no wildcard, then the latest `from`
+ * that has come; the first in the table where these are the same. */
+const struct router_price *router_prices_find(const struct router_prices *p, struct gw_span target,
+                                              struct gw_span model, int64_t now_ms);
+
+/* What u costs at that entry: each kind of token once, at its own price; the sum is exact and rounded once, to the
+ * nearest nano-unit, a half upwards; above INT64_MAX it stays there. Parts that are larger than what they are part of
+ * count as the whole of it. False, and *nano as it was, when output has no price and there is some. */
+bool router_price_cost(const struct router_price *price, const struct router_usage *u,
+                       uint64_t *nano);
+
+/* Both: false when no price is known. p may be NULL. */
+bool router_prices_cost(const struct router_prices *p, struct gw_span target, struct gw_span model,
+                        int64_t now_ms, const struct router_usage *u, uint64_t *nano);
+
+/* Reads "2.50": digits with at most nine behind the point, nothing else. False for anything else and above
+ * ROUTER_MAX_PRICE units. */
+bool router_money_parse(struct gw_span text, uint64_t *nano);
+/* Writes nano as a decimal without needless zeros, "0.00125", and its NUL. */
+enum { ROUTER_MONEY_BYTES = 24 };
+void router_money_print(uint64_t nano, char out[ROUTER_MONEY_BYTES]);
+
 /* ---- answers ---------------------------------------------------------------------------- */
 
 /* True when some line is about answers and does something: without one they need not be scanned. With in (user,

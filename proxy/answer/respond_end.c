@@ -39,8 +39,12 @@ static void note_seen(struct req *req)
     } else if (r->restream != NULL) {
         req->n_restored = restream_count(r->restream);
     }
-    req->prompt_tokens = usage.input;
-    req->completion_tokens = usage.output;
+    req->has_usage = usage.known;
+    req->usage = (struct router_usage){.prompt = usage.input,
+                                       .cached = usage.cached,
+                                       .cache_write = usage.cache_write,
+                                       .completion = usage.output,
+                                       .reasoning = usage.reasoning};
     req->finish_reason = gw_arena_copy(req->arena, finish);
     req->response_model = gw_arena_copy(req->arena, model);
     metrics_add(&req->w->metrics.restored, req->n_restored);

@@ -111,13 +111,15 @@ static void set_nothing(const struct config_key *key, void *field)
         *(const char **)field = "";
     else if (key->type == CONFIG_SECRET || key->type == CONFIG_DOCUMENT)
         ((struct proxy_config_secret *)field)->source = "";
+    else if (key->type == CONFIG_MONEY)
+        *(uint64_t *)field = UINT64_MAX;
     else if (key->type == CONFIG_PROPERTIES)
         *(const char *const **)field = no_properties;
 }
 
 /* Fills the fields of one struct: the keys right below prefix ("" for the top), not those of the structs
  * that lists and named things make. */
-static void set_defaults(struct config_load *l, const char *prefix, void *base)
+void config_set_defaults(struct config_load *l, const char *prefix, void *base)
 {
     size_t n = strlen(prefix);
 
@@ -144,9 +146,6 @@ static void set_defaults(struct config_load *l, const char *prefix, void *base)
 }
 
 /* ---- the walk ----------------------------------------------------------------------------- */
-
-static void walk(struct config_load *l, const struct gw_yaml_node *node, const char *prefix,
-                 void *base);
 
 /* `targets:` with nothing behind it is an empty mapping. */
 static bool is_nothing(const struct gw_yaml_node *node)
@@ -216,8 +215,8 @@ static void walk_targets(struct config_load *l, const struct gw_yaml_node *node)
             config_error(l, c, "a target's name is 1 to 64 letters, digits, '.', '_' and '-'");
         t->name = config_copy(l, c->key).ptr;
         t->line = c->key_line;
-        set_defaults(l, "targets.*.", t);
-        walk(l, c, "targets.*", t);
+        config_set_defaults(l, "targets.*.", t);
+        config_walk(l, c, "targets.*", t);
     }
     cfg->targets = targets;
     cfg->n_targets = n;
@@ -234,8 +233,8 @@ static void walk_routes(struct config_load *l, const struct gw_yaml_node *node)
         struct proxy_config_route *r = &routes[n++];
 
         r->line = c->line;
-        set_defaults(l, "routes[].", r);
-        walk(l, c, "routes[]", r);
+        config_set_defaults(l, "routes[].", r);
+        config_walk(l, c, "routes[]", r);
     }
     l->cfg->routes = routes;
     l->cfg->n_routes = n;
@@ -252,9 +251,9 @@ static void walk_lines(struct config_load *l, const struct gw_yaml_node *node)
         struct proxy_config_line *line = &lines[n++];
 
         line->line = c->line;
-        set_defaults(l, "policy[].", line);
+        config_set_defaults(l, "policy[].", line);
         line->else_action = GW_ACTION_COUNT;
-        walk(l, c, "policy[]", line);
+        config_walk(l, c, "policy[]", line);
     }
     l->cfg->lines = lines;
     l->cfg->n_lines = n;
@@ -275,6 +274,8 @@ static void walk_structs(struct config_load *l, const struct config_key *key,
         walk_targets(l, node);
     else if (strcmp(key->path, "routes") == 0)
         walk_routes(l, node);
+    else if (strcmp(key->path, "prices.table") == 0)
+        config_walk_prices(l, node);
     else
         walk_lines(l, node);
 }
@@ -291,7 +292,7 @@ static void walk_unknown(struct config_load *l, const struct gw_yaml_node *node,
 
 /* Reads the keys of one mapping. prefix is its path in the table; base the struct that holds its fields.
  * Recursion follows the table, not the document, so it is at most four deep. */
-static void walk(struct config_load *l, const struct gw_yaml_node *node, const char *prefix,
+void config_walk(struct config_load *l, const struct gw_yaml_node *node, const char *prefix,
                  void *base)
 {
     if (is_nothing(node)) {
@@ -316,7 +317,7 @@ static void walk(struct config_load *l, const struct gw_yaml_node *node, const c
         else if (key->type == CONFIG_NAMED || key->type == CONFIG_ITEMS)
             walk_structs(l, key, c);
         else if (key->type == CONFIG_SECTION || (c->kind == GW_YAML_MAPPING && has_section(path)))
-            walk(l, c, path, base);
+            config_walk(l, c, path, base);
         else
             config_value_read(l, key, c, (char *)base + key->offset);
     }
@@ -399,8 +400,9 @@ static void read_document(struct config_load *l, struct gw_span text)
         return;
     }
     gw_hash_add(h, text);
-    set_defaults(l, "", l->cfg);
-    walk(l, root, "", l->cfg);
+    config_set_defaults(l, "", l->cfg);
+    config_walk(l, root, "", l->cfg);
+    config_read_prices_file(l);
     read_defaults(l, gw_yaml_get(root, "targets") == NULL, gw_yaml_get(root, "policy") == NULL, h);
     gw_hash_final(h, sum);
     gw_hex(sum, sizeof(sum), hex);
@@ -509,6 +511,7 @@ void proxy_config_free(struct proxy_config *cfg)
         return;
     if (cfg->store != NULL) {
         router_policy_free(cfg->store->policy);
+        router_prices_free(cfg->store->prices);
         gw_arena_free(cfg->store->arena); /* wipes: keys lie in it */
         free(cfg->store);
     }

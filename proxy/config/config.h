@@ -161,6 +161,12 @@ struct proxy_config_line {
     unsigned on;          /* enum router_direction */
 };
 
+/* A line of `prices.table:`. */
+struct proxy_config_price {
+    struct proxy_config_list targets, models; /* globs; no targets: every one */
+    struct router_price amounts;              /* target and model are not used */
+};
+
 enum { PROXY_INTERCEPT_DENY, PROXY_INTERCEPT_SPLICE, PROXY_INTERCEPT_BUMP };
 enum { PROXY_AUTH_NONE, PROXY_AUTH_KEYS };
 
@@ -233,6 +239,16 @@ struct proxy_config {
         enum gw_log_level level;
         bool access;
     } log;
+
+    struct {
+        const char *currency, *file, *compare; /* as written */
+        const struct proxy_config_price *lines;
+        unsigned n_lines;
+        struct router_prices
+            *table; /* never NULL; empty without prices. Owned by the configuration */
+        const char *compare_target,
+            *compare_model; /* what answers of a model of one's own are compared with; model "": nothing */
+    } prices;
 
     struct proxy_config_store *store; /* private: what owns all of the above */
 };

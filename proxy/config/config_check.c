@@ -188,6 +188,7 @@ void config_finish(struct config_load *l)
     if (l->no_memory)
         return;
     config_build_policy(l);
+    config_build_prices(l);
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */

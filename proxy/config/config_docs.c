@@ -37,6 +37,8 @@ static const char *type_words(enum config_type type)
         [CONFIG_NETS] = "address, range or list",
         [CONFIG_PORTS] = "port or list",
         [CONFIG_PAIRS] = "mapping",
+        [CONFIG_MONEY] = "decimal (2.50)",
+        [CONFIG_DATE] = "date (2026-01-31)",
         [CONFIG_PROPERTIES] = "mapping",
     };
 

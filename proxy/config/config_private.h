@@ -36,6 +36,8 @@ enum config_type {
     CONFIG_NETS,     /* struct proxy_config_nets */
     CONFIG_PORTS,    /* struct proxy_config_ports */
     CONFIG_PAIRS,    /* struct proxy_config_pairs */
+    CONFIG_MONEY,    /* uint64_t nano-units: "2.50"; UINT64_MAX: not given */
+    CONFIG_DATE,     /* int64_t ms since 1970: "2026-01-31", its begin in UTC */
     CONFIG_PROPERTIES, /* const char *const *: "name=value", NULL-terminated */
 };
 
@@ -66,6 +68,7 @@ bool config_key_suggest(const char *prefix, struct gw_span name, char *out, size
 struct proxy_config_store {
     struct gw_arena *arena;
     struct router_policy *policy;
+    struct router_prices *prices;
 };
 
 /* The state of one load. */
@@ -136,6 +139,20 @@ const char *config_join(struct config_load *l, const char *dir, const char *name
 /* Checks routes and policy lines, fills in the default routes, and builds cfg->policy
  * (config_policy.c). */
 void config_build_policy(struct config_load *l);
+
+/* Reads a mapping's keys: those of the table below prefix ("" for the top), into the fields of base; and the defaults
+ * of the keys right below prefix, which ends with '.' or is "" (config.c). */
+void config_walk(struct config_load *l, const struct gw_yaml_node *node, const char *prefix,
+                 void *base);
+void config_set_defaults(struct config_load *l, const char *prefix, void *base);
+
+/* `prices.table:`: appends its lines. Then the file's lines, and the table that is made of both (config_prices.c). */
+void config_walk_prices(struct config_load *l, const struct gw_yaml_node *node);
+void config_read_prices_file(struct config_load *l);
+void config_build_prices(struct config_load *l);
+/* Readers of CONFIG_MONEY and CONFIG_DATE. */
+void config_read_money(struct config_load *l, const struct gw_yaml_node *node, uint64_t *out);
+void config_read_date(struct config_load *l, const struct gw_yaml_node *node, int64_t *out);
 
 /* A target that the built-in default has when the environment variable is set, or the model's folder is there: its YAML
  * (config_default.c). The list ends with a text of NULL. */

@@ -11,6 +11,8 @@
 #define ROUTE(field)  offsetof(struct proxy_config_route, field)
 #define LINE(field)   offsetof(struct proxy_config_line, field)
 
+#define PRICE(field)  offsetof(struct proxy_config_price, field)
+
 #define MIB  ((int64_t)1 << 20)
 #define SEC  ((int64_t)1000)
 #define HOUR (3600 * SEC)
@@ -158,6 +160,20 @@ const struct config_key config_keys[] = {
 {"intercept.allow_private", CONFIG_NETS, IN(intercept.allow_private), NULL, 0, 0, NULL, "Private and loopback addresses that intercepted names may resolve to: `10.1.0.0/16`. All others are refused."},
 {"intercept.resolve", CONFIG_RESOLVES, IN(intercept.resolve), NULL, 0, 0, NULL, "`host: address` or `host: address:port`, instead of asking the resolver; such an address counts as allowed."},
 {"intercept.upstream_ca", CONFIG_PATH, IN(intercept.upstream_ca), "", 0, 0, NULL, "PEM file of the certificates to trust for intercepted hosts; without it the system's."},
+
+{"prices", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "What tokens cost (docs/costs.md). Without prices the cost of a request is unknown, never 0."},
+{"prices.currency", CONFIG_STRING, IN(prices.currency), "USD", 0, 0, NULL, "Of every amount: three capital letters."},
+{"prices.file", CONFIG_PATH, IN(prices.file), "", 0, 0, NULL, "A YAML file with more lines: `table:` and, if it says one, the same `currency:`."},
+{"prices.compare", CONFIG_STRING, IN(prices.compare), "", 0, 0, NULL, "The model, or `TARGET/MODEL`, at whose prices answers of the engine and of private targets are valued, too. Without this key: the default_model of the first approved target in the complex tier of a route."},
+{"prices.table", CONFIG_ITEMS, 0, NULL, 0, 0, NULL, "Prices per million tokens. Of the lines that match, one that names targets comes first, then the one with the longer pattern, then the latest `from`."},
+{"prices.table[].target", CONFIG_LIST, PRICE(targets), NULL, 0, 0, NULL, "Patterns of target names. Without this key: every target."},
+{"prices.table[].model", CONFIG_LIST, PRICE(models), config_required, 0, 0, NULL, "Patterns of the model that the target is asked for, or says that it is."},
+{"prices.table[].from", CONFIG_DATE, PRICE(amounts.from_ms), "1970-01-01", 0, 0, NULL, "The first day, in UTC, on which these prices hold."},
+{"prices.table[].input", CONFIG_MONEY, PRICE(amounts.input), config_required, 0, 0, NULL, "A million input tokens."},
+{"prices.table[].output", CONFIG_MONEY, PRICE(amounts.output), NULL, 0, 0, NULL, "A million output tokens. Without this key: an answer with output has no known cost."},
+{"prices.table[].cached_input", CONFIG_MONEY, PRICE(amounts.cached_input), NULL, 0, 0, NULL, "Input that the provider read from its cache. Without this key: as input."},
+{"prices.table[].cache_write", CONFIG_MONEY, PRICE(amounts.cache_write), NULL, 0, 0, NULL, "Input that it wrote to its cache. Without this key: as input."},
+{"prices.table[].reasoning", CONFIG_MONEY, PRICE(amounts.reasoning), NULL, 0, 0, NULL, "Output that the model thought and did not say. Without this key: as output."},
 
 {"log", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Lines on standard error. Never payload."},
 {"log.level", CONFIG_ENUM, IN(log.level), "info", 0, 0, levels, "The least level that is written."},

@@ -431,6 +431,12 @@ static void read_special(struct config_load *l, const struct config_key *key,
     case CONFIG_PAIRS:
         read_pairs(l, node, field);
         break;
+    case CONFIG_MONEY:
+        config_read_money(l, node, field);
+        break;
+    case CONFIG_DATE:
+        config_read_date(l, node, field);
+        break;
     case CONFIG_PROPERTIES:
         read_properties(l, node, field);
         break;

@@ -172,8 +172,8 @@ void record_completed(struct req *req, uint64_t now_ns)
         ev.ttfb_us = (req->first_byte_ns - req->start_ns) / 1000;
     ev.response_bytes = conn_answer_bytes(req->conn);
     ev.upstream_bytes = req->upstream_bytes;
-    ev.prompt_tokens = req->prompt_tokens;
-    ev.completion_tokens = req->completion_tokens;
+    ev.prompt_tokens = req->usage.prompt;
+    ev.completion_tokens = req->usage.completion;
     ev.finish_reason = req->finish_reason;
     ev.response_model = req->response_model;
     ev.error_text = gw_span_str(req->error_text);

@@ -98,7 +98,15 @@ struct req {
     /* respond */
     struct respond *respond;
     unsigned status;
-    uint64_t upstream_bytes, prompt_tokens, completion_tokens;
+    uint64_t upstream_bytes;
+    struct router_usage usage; /* filled in when the answer ends, whatever the way */
+    bool has_usage;            /* the target has counted, or: */
+    bool usage_estimated;  /* some of it is our estimate: the answer broke off before it was said */
+    uint64_t cost_nano;    /* of usage, in nano-units of the price table's currency; when: */
+    bool has_cost;         /* a price is known */
+    uint64_t compare_nano; /* what usage would have cost at prices.compare, when: */
+    bool has_compare; /* the answer is of the engine or a private target, and that price is known */
+    int64_t price_from_ms;      /* the day from which the price holds */
     unsigned n_restored;        /* placeholders put back */
     unsigned n_answer_findings; /* found in the answer, when policy watches answers */
     struct gw_span finish_reason, response_model;

@@ -33,6 +33,9 @@ void req_router_input(const struct req *req, struct router_input *out);
 /* What the texts of the answer go through; false: nothing. */
 bool req_filter(struct req *req, struct filter_config *out);
 
+/* Fills in what the answer cost, from what is known of its usage by now (request_cost.c); again when more is known. */
+void req_price(struct req *req);
+
 /* The "x-sluice-*" fields every answer carries. */
 void req_add_fields(const struct req *req, struct gw_buf *out);
 

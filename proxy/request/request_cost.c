@@ -1,0 +1,35 @@
+/* proxy/request/request_cost.c - what an answer cost, and what it would have cost elsewhere. Worker's thread. */
+#include "base/clock.h"
+#include "proxy/net/setup.h"
+#include "proxy/request/request_private.h"
+
+/* By the name that was asked for; else by the one that the answer gives: a deployment's name says nothing of its model. */
+static const struct router_price *price_of(const struct req *req, int64_t now_ms)
+{
+    const struct router_prices *table = req->setup->cfg->prices.table;
+    struct gw_span target = req_target_name(req);
+    const struct router_price *price = router_prices_find(table, target, req->out_model, now_ms);
+
+    return price != NULL ? price : router_prices_find(table, target, req->response_model, now_ms);
+}
+
+void req_price(struct req *req)
+{
+    const struct proxy_config *cfg = req->setup->cfg;
+    int64_t now_ms = gw_clock_wall_ms();
+    const struct router_price *price;
+
+    req->has_cost = false;
+    req->has_compare = false;
+    if ((!req->has_usage && !req->usage_estimated) || cfg->prices.n_lines == 0)
+        return;
+    price = price_of(req, now_ms);
+    if (price != NULL && router_price_cost(price, &req->usage, &req->cost_nano)) {
+        req->has_cost = true;
+        req->price_from_ms = price->from_ms;
+    }
+    if (req->target != REQ_NO_TARGET && req->zone != GW_ZONE_APPROVED)
+        req->has_compare = router_prices_cost(
+            cfg->prices.table, gw_span_str(cfg->prices.compare_target),
+            gw_span_str(cfg->prices.compare_model), now_ms, &req->usage, &req->compare_nano);
+}
