@@ -273,4 +273,101 @@ bool router_watches_responses(const struct router_policy *p, const struct router
 enum gw_action router_decide_response(const struct router_policy *p, const struct router_input *in,
                                       const struct router_finding *f, uint16_t *line);
 
+/* ---- budgets ---------------------------------------------------------------------------- */
+
+/* What a budget counts. Money is in nano-units of the price table's currency. */
+enum router_budget_kind {
+    ROUTER_BUDGET_REQUESTS,
+    ROUTER_BUDGET_TOKENS,
+    ROUTER_BUDGET_COST,
+    ROUTER_BUDGET_CONCURRENCY, /* requests that run: only held, never used, no window */
+    ROUTER_BUDGET_KINDS
+};
+const char *router_budget_kind_name(enum router_budget_kind k); /* "requests", ... */
+
+/* Whose counter it is: each key, user, ... has its own. In the order of the words that `per` takes. */
+enum router_budget_per {
+    ROUTER_PER_ALL,
+    ROUTER_PER_KEY,
+    ROUTER_PER_USER,
+    ROUTER_PER_TEAM,
+    ROUTER_PER_MODEL,
+    ROUTER_PER_TARGET,
+    ROUTER_PER_COUNT
+};
+
+enum { ROUTER_MAX_BUDGETS = 32 };
+
+/* Amounts stay below 2^53: Redis' Lua counts in doubles. */
+#define ROUTER_BUDGET_MAX ((uint64_t)9000000000000000)
+
+/* Windows lie end to end on the UTC calendar, so that all gateways agree on them without talking: weeks begin on
+ * Monday, months on their first day, spans at multiples of their length since 1970. */
+enum router_window_unit { ROUTER_WINDOW_SPAN, ROUTER_WINDOW_WEEK, ROUTER_WINDOW_MONTH };
+struct router_window {
+    enum router_window_unit unit;
+    int64_t ms; /* SPAN: its length, at least 1,000 */
+};
+
+/* Reads second, minute, hour, day, week, month, or a span such as 30s, 15m, 5h, 2d (1 s to 366 d). False: neither. */
+bool router_window_parse(struct gw_span text, struct router_window *out);
+/* The window that holds now_ms (wall clock), and the end of one that starts at start_ms. */
+int64_t router_window_start(const struct router_window *w, int64_t now_ms);
+int64_t router_window_end(const struct router_window *w, int64_t start_ms);
+
+struct router_budget_limit {
+    bool set;
+    uint64_t amount;
+    struct router_window window; /* not of CONCURRENCY */
+};
+
+struct router_globs {
+    const struct gw_span *items; /* none: matches everything */
+    unsigned n;
+};
+
+struct router_budget {
+    const char *name; /* unique; letters, digits, '.', '_', '-' */
+    enum router_budget_per per;
+    struct router_globs keys, users, teams, models, targets;
+    struct router_budget_limit limits[ROUTER_BUDGET_KINDS];
+};
+
+/* What a request is to a budget. An empty span matches only `*`. */
+struct router_subject {
+    struct gw_span key, user, team, model, target;
+};
+bool router_budget_matches(const struct router_budget *b, const struct router_subject *s);
+/* The part of s that the budget's counters are kept by; empty for ALL. */
+struct gw_span router_budget_owner(const struct router_budget *b, const struct router_subject *s);
+/* True when another target can make a difference to the budget. */
+bool router_budget_by_target(const struct router_budget *b);
+
+/* One counter: used is spent for good, held is promised to requests that run. Invariant (B1): used + held grows only by
+ * router_budget_apply(), which lets it pass no limit. */
+struct router_counter {
+    int64_t start_ms; /* of the window; 0: none, CONCURRENCY */
+    uint64_t used, held;
+};
+
+/* What one step of a request does to one counter: gives back what it holds, holds more, and spends. */
+struct router_claim {
+    struct router_counter *counter;
+    int64_t
+        start_ms; /* the window that is meant; in a first reservation it may become the counter's, which is later
+                         when another thread's clock was read later */
+    uint64_t limit;
+    uint64_t give, take;
+    int64_t use; /* below 0: what was spent in advance comes back */
+    bool forced; /* what happened happened: no limit is asked (settling) */
+};
+
+/* Does all claims or none. False: *refused is the first claim without room, and nothing changed but that counters of
+ * past windows began anew. A claim on a window that is over does nothing: its money went with its window. All claims
+ * are on different counters. The caller serialises. */
+bool router_budget_apply(struct router_claim *claims, unsigned n, unsigned *refused);
+
+/* What is left of a limit. */
+uint64_t router_budget_left(const struct router_counter *c, uint64_t limit);
+
 #endif

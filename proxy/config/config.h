@@ -167,6 +167,16 @@ struct proxy_config_price {
     struct router_price amounts;              /* target and model are not used */
 };
 
+/* One of `budgets:` as it is read; proxy_config.budgets has them checked. */
+struct proxy_config_budget {
+    unsigned line;
+    const char *name;
+    unsigned per; /* enum router_budget_per */
+    struct proxy_config_list keys, users, teams, models, targets;
+    const char *texts[ROUTER_BUDGET_KINDS]; /* "600 / minute" */
+    unsigned concurrency;
+};
+
 enum { PROXY_INTERCEPT_DENY, PROXY_INTERCEPT_SPLICE, PROXY_INTERCEPT_BUMP };
 enum { PROXY_AUTH_NONE, PROXY_AUTH_KEYS };
 
@@ -207,6 +217,25 @@ struct proxy_config {
         unsigned max_connections;                        /* over all workers */
         int64_t header_ms, body_ms, idle_ms, request_ms;
     } limits;
+
+    const struct router_budget *budgets;
+    unsigned n_budgets;
+    struct {
+        unsigned bytes_per_token, answer_tokens;
+        unsigned unknown_price; /* 0: refuse, 1: free */
+    } accounting;
+    struct {
+        const char *url;  /* "": none */
+        const char *host; /* lower case, IPv6 without brackets */
+        uint16_t port;
+        unsigned db;
+        const char *user;
+        struct proxy_config_secret password;
+        const char *prefix;
+        int64_t timeout_ms;
+        unsigned on_unavailable; /* 0: refuse, 1: local */
+        unsigned share;
+    } redis;
 
     struct {
         bool required;    /* the gateway port wants a key */

@@ -185,6 +185,7 @@ void config_finish(struct config_load *l)
     check_targets(l);
     check_listen(l);
     check_numbers(l);
+    config_build_budgets(l);
     if (l->no_memory)
         return;
     config_build_policy(l);

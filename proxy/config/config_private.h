@@ -83,6 +83,8 @@ struct config_load {
     unsigned n_errors;
     struct gw_err first; /* the first error */
     bool no_memory;
+    const struct proxy_config_budget *budgets; /* as read; config_build_budgets() checks them */
+    unsigned n_budgets;
 };
 
 /* Reports one error or warning at node ("name:line: path: what"); node may be NULL. */
@@ -132,6 +134,9 @@ void config_finish(struct config_load *l);
 
 /* Checks one target and fills in what follows from its kind: base URL, zone (config_targets.c). */
 void config_check_target(struct config_load *l, struct proxy_config_target *t);
+
+/* The budgets out of what was read, checked; `redis.url` in its parts (config_budgets.c). */
+void config_build_budgets(struct config_load *l);
 
 /* "DIR/NAME", as long as the configuration lives; "" when memory is exhausted. */
 const char *config_join(struct config_load *l, const char *dir, const char *name);

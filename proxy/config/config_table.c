@@ -10,6 +10,7 @@
 #define TARGET(field) offsetof(struct proxy_config_target, field)
 #define ROUTE(field)  offsetof(struct proxy_config_route, field)
 #define LINE(field)   offsetof(struct proxy_config_line, field)
+#define BUDGET(field) offsetof(struct proxy_config_budget, field)
 
 #define PRICE(field)  offsetof(struct proxy_config_price, field)
 
@@ -29,6 +30,9 @@ static const char *const durabilities[] = {"disk", "process", NULL};
 static const char *const on_fulls[] = {"reject", "continue", NULL};
 static const char *const modes[] = {"deny", "splice", "bump", NULL};
 static const char *const auths[] = {"none", "keys", NULL};
+static const char *const pers[] = {"all", "key", "user", "team", "model", "target", NULL};
+static const char *const unknown_prices[] = {"refuse", "free", NULL};
+static const char *const unavailables[] = {"refuse", "local", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 const char config_required[] = "(required)";
@@ -131,6 +135,34 @@ const struct config_key config_keys[] = {
 {"limits.body_timeout", CONFIG_DURATION, IN(limits.body_ms), "60s", 10, HOUR, NULL, "Between two pieces of a request body."},
 {"limits.idle_timeout", CONFIG_DURATION, IN(limits.idle_ms), "75s", 10, DAY, NULL, "A connection without a request is closed after this."},
 {"limits.request_timeout", CONFIG_DURATION, IN(limits.request_ms), "10m", 10, DAY, NULL, "A whole request, answer included."},
+
+{"budgets", CONFIG_ITEMS, 0, NULL, 0, 0, NULL,
+ "How much callers may use (docs/limits.md). Every budget that matches a request must have room for it. Without this key: no limits."},
+{"budgets[].name", CONFIG_STRING, BUDGET(name), config_required, 0, 0, NULL, "In answers, records and metrics; counters are kept by it, so a budget that is renamed begins anew. Letters, digits, '.', '_', '-'."},
+{"budgets[].per", CONFIG_ENUM, BUDGET(per), "all", 0, 0, pers, "Each key, user, team, model or target has the budget for itself; `all`: they share it."},
+{"budgets[].match", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Which requests it is about. All that is said must hold; without this key: every request."},
+{"budgets[].match.keys", CONFIG_LIST, BUDGET(keys), NULL, 0, 0, NULL, "Ids of keys, or patterns."},
+{"budgets[].match.users", CONFIG_LIST, BUDGET(users), NULL, 0, 0, NULL, "Names of users, or patterns."},
+{"budgets[].match.teams", CONFIG_LIST, BUDGET(teams), NULL, 0, 0, NULL, "Teams, or patterns."},
+{"budgets[].match.models", CONFIG_LIST, BUDGET(models), NULL, 0, 0, NULL, "Models as they are asked for (after `aliases`), or patterns."},
+{"budgets[].match.targets", CONFIG_LIST, BUDGET(targets), NULL, 0, 0, NULL, "Targets that answer, or patterns."},
+{"budgets[].requests", CONFIG_STRING, BUDGET(texts[ROUTER_BUDGET_REQUESTS]), "", 0, 0, NULL, "`600 / minute`. Windows: second, minute, hour, day, week, month, or a span such as 15m or 5h; on the UTC calendar."},
+{"budgets[].tokens", CONFIG_STRING, BUDGET(texts[ROUTER_BUDGET_TOKENS]), "", 0, 0, NULL, "`2000000 / day` (or 2M): of prompts and answers together."},
+{"budgets[].cost", CONFIG_STRING, BUDGET(texts[ROUTER_BUDGET_COST]), "", 0, 0, NULL, "`50.00 / month`, in the currency of `prices`."},
+{"budgets[].concurrency", CONFIG_UINT, BUDGET(concurrency), "0", 0, 10000000, NULL, "Requests at once; 0: no limit."},
+{"accounting", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "What a request is taken to need before it has used anything; afterwards what it did use counts."},
+{"accounting.bytes_per_token", CONFIG_UINT, IN(accounting.bytes_per_token), "3", 1, 16, NULL, "So many bytes of prompt are one token. No tokenizer makes more than one token of a byte, so with 1 a prompt never needs more than it reserved."},
+{"accounting.answer_tokens", CONFIG_UINT, IN(accounting.answer_tokens), "4096", 1, 10000000, NULL, "Reserved for the answer of a request that gives no limit of its own (max_tokens); a stream that goes on reserves as much again, or ends when the budget has no more."},
+{"accounting.unknown_price", CONFIG_ENUM, IN(accounting.unknown_price), "refuse", 0, 0, unknown_prices, "A budget of money, and a model that `prices` does not know: `refuse` with 503, or `free`. Models in this process are always free."},
+
+{"redis", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Where several gateways share what their budgets count. Without this key each counts for itself."},
+{"redis.url", CONFIG_STRING, IN(redis.url), "", 0, 0, NULL, "`redis://host:6379/0`. Plain TCP: for TLS put a tunnel such as stunnel in between."},
+{"redis.user", CONFIG_STRING, IN(redis.user), "", 0, 0, NULL, "Of Redis' access lists; without it the default user."},
+{"redis.password", CONFIG_SECRET, IN(redis.password), NULL, 0, 0, NULL, "`file:PATH` or `env:NAME`. Without this key: none is sent."},
+{"redis.prefix", CONFIG_STRING, IN(redis.prefix), "sluice", 0, 0, NULL, "Begins the name of every key, so that several fleets can use one Redis."},
+{"redis.timeout", CONFIG_DURATION, IN(redis.timeout_ms), "500ms", 10, 30 * SEC, NULL, "An answer that takes longer counts as none: the connection is made anew."},
+{"redis.on_unavailable", CONFIG_ENUM, IN(redis.on_unavailable), "refuse", 0, 0, unavailables, "While Redis is away: `refuse` requests that have a budget with 503, or count `local`ly, from what was known last."},
+{"redis.share", CONFIG_UINT, IN(redis.share), "1", 1, 1000, NULL, "With `local`: each gateway may use one part in so many of what was left. The number of gateways keeps limits exact."},
 
 {"auth", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Who may use the gateway port."},
 {"auth.required", CONFIG_BOOL, IN(auth.required), "true", 0, 0, NULL, "Callers need a key of `sluice keys create`."},
