@@ -259,24 +259,6 @@ static void walk_lines(struct config_load *l, const struct gw_yaml_node *node)
     l->cfg->n_lines = n;
 }
 
-static void walk_budgets(struct config_load *l, const struct gw_yaml_node *node)
-{
-    struct proxy_config_budget *budgets = config_alloc(l, node->n_children, sizeof(*budgets));
-    unsigned n = 0;
-
-    if (budgets == NULL)
-        return;
-    for (const struct gw_yaml_node *c = node->first_child; c != NULL; c = c->next) {
-        struct proxy_config_budget *b = &budgets[n++];
-
-        b->line = c->line;
-        set_defaults(l, "budgets[].", b);
-        walk(l, c, "budgets[]", b);
-    }
-    l->budgets = budgets;
-    l->n_budgets = n;
-}
-
 static void walk_structs(struct config_load *l, const struct config_key *key,
                          const struct gw_yaml_node *node)
 {
@@ -295,7 +277,7 @@ static void walk_structs(struct config_load *l, const struct config_key *key,
     else if (strcmp(key->path, "prices.table") == 0)
         config_walk_prices(l, node);
     else if (strcmp(key->path, "budgets") == 0)
-        walk_budgets(l, node);
+        config_walk_budgets(l, node);
     else
         walk_lines(l, node);
 }

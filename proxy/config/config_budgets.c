@@ -8,6 +8,24 @@
 
 enum { MAX_NAME = 64, NANO_DIGITS = 9 };
 
+void config_walk_budgets(struct config_load *l, const struct gw_yaml_node *node)
+{
+    struct proxy_config_budget *budgets = config_alloc(l, node->n_children, sizeof(*budgets));
+    unsigned n = 0;
+
+    if (budgets == NULL)
+        return;
+    for (const struct gw_yaml_node *c = node->first_child; c != NULL; c = c->next) {
+        struct proxy_config_budget *b = &budgets[n++];
+
+        b->line = c->line;
+        config_set_defaults(l, "budgets[].", b);
+        config_walk(l, c, "budgets[]", b);
+    }
+    l->budgets = budgets;
+    l->n_budgets = n;
+}
+
 static void complain(struct config_load *l, const struct proxy_config_budget *b, const char *what)
 {
     char text[400];

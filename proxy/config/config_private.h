@@ -135,6 +135,7 @@ void config_finish(struct config_load *l);
 /* Checks one target and fills in what follows from its kind: base URL, zone (config_targets.c). */
 void config_check_target(struct config_load *l, struct proxy_config_target *t);
 
+void config_walk_budgets(struct config_load *l, const struct gw_yaml_node *node);
 /* The budgets out of what was read, checked; `redis.url` in its parts (config_budgets.c). */
 void config_build_budgets(struct config_load *l);
 
