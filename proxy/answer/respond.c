@@ -188,8 +188,18 @@ static enum gw_status set_up_pass(struct req *req, bool plain)
 static bool must_write_error(const struct req *req)
 {
     return req->translated ||
-           (req->target != REQ_NO_TARGET && req->ep.kind == ENDPOINT_CHAT &&
+           (req->target != REQ_NO_TARGET &&
+            (req->ep.kind == ENDPOINT_CHAT || req->ep.kind == ENDPOINT_COUNT_TOKENS) &&
             provider_errors_differ(&req->setup->cfg->targets[req->target], req->ep.dialect));
+}
+
+/* The same for numbers of tokens. */
+static bool must_write_count(const struct req *req)
+{
+    return req->ep.kind == ENDPOINT_COUNT_TOKENS &&
+           (req->translated ||
+            (req->target != REQ_NO_TARGET &&
+             provider_counts_differ(&req->setup->cfg->targets[req->target])));
 }
 
 /* What a model answers is read as what was asked for when its type says neither JSON nor a stream: a filter that goes by
@@ -230,6 +240,11 @@ static enum gw_status set_up(struct req *req, unsigned status, struct gw_span ty
         respond_fields_type(&r->fields, "application/json");
         return GW_OK;
     }
+    if (must_write_count(req)) {
+        r->mode = MODE_COUNT;
+        respond_fields_type(&r->fields, "application/json");
+        return GW_OK;
+    }
     if (req->translated) {
         r->events = api_reader_new(r->dialect, req->w->json, on_api_event, req);
         return r->events == NULL ? GW_ENOMEM : set_up_translation(req);
@@ -242,7 +257,7 @@ static enum gw_status set_up(struct req *req, unsigned status, struct gw_span ty
 /* The fields that describe the body are written here, not copied. */
 static bool has_own_type(const struct respond *r)
 {
-    return r->translate != NULL || r->mode == MODE_ERROR || r->aws != NULL;
+    return r->translate != NULL || r->mode == MODE_ERROR || r->mode == MODE_COUNT || r->aws != NULL;
 }
 
 enum gw_status respond_begin(struct req *req, unsigned status, const struct http1_field *fields,
@@ -368,6 +383,7 @@ enum gw_status respond_data(struct req *req, struct gw_span bytes)
         return pass(req, bytes);
     case MODE_WHOLE:
         return collect(r, bytes, MAX_WHOLE_BYTES);
+    case MODE_COUNT:
     case MODE_ERROR:
         return collect(r, bytes, MAX_ERROR_BYTES);
     case MODE_EVENTS:

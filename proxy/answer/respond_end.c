@@ -5,6 +5,7 @@
 #include "proxy/answer/respond_private.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
+#include "proxy/request/count_tokens.h"
 
 static const char *finish_name(enum api_finish f)
 {
@@ -117,6 +118,20 @@ static enum gw_status end_error(struct req *req)
     return respond_send(req, true);
 }
 
+static enum gw_status end_count(struct req *req)
+{
+    struct respond *r = req->respond;
+    struct gw_json_node *root = NULL;
+    uint64_t tokens = 0;
+
+    GW_TRY(gw_json_tree(req->w->json, req->arena, gw_buf_span(&r->body),
+                        &(struct gw_json_limits){0, 0, true}, &root, NULL));
+    if (!count_tokens_read(r->dialect, root, &tokens))
+        return GW_EPARSE;
+    count_tokens_write(&r->out, req->ep.dialect, tokens);
+    return respond_send(req, true);
+}
+
 static enum gw_status end_stream(struct req *req)
 {
     struct respond *r = req->respond;
@@ -209,6 +224,9 @@ enum gw_status respond_end(struct req *req)
     case MODE_EVENTS:
         if (r->events != NULL && st == GW_OK)
             st = end_events(req);
+        break;
+    case MODE_COUNT:
+        st = st == GW_OK ? end_count(req) : st;
         break;
     case MODE_ERROR:
     default:

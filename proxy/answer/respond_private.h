@@ -24,6 +24,7 @@ enum mode {
     MODE_WHOLE,  /* collected, filtered, then sent */
     MODE_STREAM, /* filtered event by event */
     MODE_EVENTS, /* read as events, or given as such, and written in the client's dialect */
+    MODE_COUNT,  /* a number of tokens, collected to be said in the client's dialect */
     MODE_ERROR,  /* a provider's error, collected to be written in the client's dialect */
 };
 

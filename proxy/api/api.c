@@ -72,6 +72,21 @@ static enum gw_status judge_extras(struct api_writing *w)
     return GW_OK;
 }
 
+/* A counting call refuses what governs an answer that nobody makes. */
+static struct api_request without_answer(const struct api_request *req)
+{
+    struct api_request r = *req;
+
+    r.stream = false;
+    r.max_tokens = r.temperature = r.top_p = r.top_k = r.min_p = (struct gw_span){NULL, 0};
+    r.presence_penalty = r.frequency_penalty = r.seed = r.n = (struct gw_span){NULL, 0};
+    r.logprobs = false;
+    r.top_logprobs = (struct gw_span){NULL, 0};
+    r.stop = NULL;
+    r.n_stop = 0;
+    return r;
+}
+
 static void cut_back(struct gw_buf *b, size_t len)
 {
     if (b != NULL && b->len > len) {
@@ -85,6 +100,7 @@ enum gw_status api_write_request(enum api_dialect d, const struct api_request *r
                                  struct gw_buf *dropped, const char **param, struct gw_err *err)
 {
     const struct api_ops *ops = api_ops_of(d);
+    struct api_request input;
     struct api_writing w = {ops, req, model, arena, out, dropped, param, err};
     size_t n_out = out->len, n_dropped = dropped == NULL ? 0 : dropped->len;
     enum gw_status st;
@@ -92,6 +108,10 @@ enum gw_status api_write_request(enum api_dialect d, const struct api_request *r
     *param = NULL;
     if (ops->write_request == NULL)
         return gw_fail(err, GW_EUNSUPPORTED, "requests cannot be translated to %s API", ops->title);
+    if (req->counting) {
+        input = without_answer(req);
+        w.req = &input;
+    }
     st = judge_extras(&w);
     if (st == GW_OK)
         st = ops->write_request(&w);

@@ -97,8 +97,9 @@ struct api_extra {
  * that is only forwarded leaves the judgement to the provider. */
 struct api_request {
     enum api_dialect dialect;
-    struct gw_span model;  /* Gemini: from the path, set by the caller */
-    bool stream;           /* Gemini: from the path, set by the caller */
+    struct gw_span model; /* Gemini: from the path, set by the caller */
+    bool stream;          /* Gemini: from the path, set by the caller */
+    bool counting; /* its input is to be counted: a writer leaves out what governs the answer */
     bool include_usage;    /* in streams; dialects that always do: true */
     bool legacy_functions; /* OpenAI's "functions" stand in tools: answers call in that form */
     struct api_message *messages;

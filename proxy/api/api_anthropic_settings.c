@@ -493,7 +493,8 @@ void anthropic_write_settings(struct api_writing *w)
 {
     const struct api_request *req = w->req;
 
-    put_max_tokens(w);
+    if (!req->counting)
+        put_max_tokens(w);
     put_tools(w);
     put_tool_choice(w);
     for (unsigned i = 0; i < req->n_stop; i++) {

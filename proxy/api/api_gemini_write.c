@@ -463,7 +463,7 @@ static enum gw_status put_generation(struct writing *x, struct gw_buf *to)
     api_put_raw(to, "frequencyPenalty", req->frequency_penalty);
     api_put_raw(to, "seed", req->seed);
     put_format(x, to);
-    st = put_thinking(x, &thinking);
+    st = req->counting ? GW_OK : put_thinking(x, &thinking);
     if (st == GW_OK && !gw_buf_ok(&thinking))
         st = api_no_memory(x->w->err);
     if (st == GW_OK && thinking.len != 0) {
@@ -497,7 +497,7 @@ static enum gw_status refuse_unsayable(struct api_writing *w)
 {
     const struct api_request *req = w->req;
 
-    if (req->parallel == API_NO)
+    if (req->parallel == API_NO && !req->counting)
         return api_cannot(w,
                           req->dialect == API_ANTHROPIC ? "tool_choice.disable_parallel_tool_use"
                                                         : "parallel_tool_calls",
@@ -507,6 +507,12 @@ static enum gw_status refuse_unsayable(struct api_writing *w)
     if (req->logprobs || req->top_logprobs.len != 0)
         return api_cannot(w, "logprobs", "translated answers carry no probabilities");
     return GW_OK;
+}
+
+static bool says_collection(struct gw_span model)
+{
+    return gw_span_starts(model, GW_SPAN("models/")) ||
+           gw_span_starts(model, GW_SPAN("tunedModels/"));
 }
 
 enum gw_status gemini_write_request(struct api_writing *w)
@@ -520,13 +526,20 @@ enum gw_status gemini_write_request(struct api_writing *w)
         req->messages[0].role == API_ROLE_SYSTEM)
         x.hidden = 1; /* its "system" */
     gw_buf_addc(w->out, '{');
+    if (req->counting) { /* the only way to count more than contents */
+        gw_buf_adds(w->out, "\"generateContentRequest\":{\"model\":\"");
+        gw_buf_adds(w->out, says_collection(w->model) ? "" : "models/");
+        gw_buf_add_json(w->out, w->model);
+        gw_buf_adds(w->out, "\",");
+    }
     st = write_messages(&x);
     if (st == GW_OK) {
         write_tools(&x);
-        write_choice(&x);
+        if (!req->counting)
+            write_choice(&x);
         st = write_generation(&x);
     }
-    gw_buf_addc(w->out, '}');
+    gw_buf_adds(w->out, req->counting ? "}}" : "}");
     gw_json_free(x.json);
     return st;
 }

@@ -409,7 +409,9 @@ static void put_reasoning_settings(struct api_writing *w)
     }
     if (effort.len == 0 && !shown)
         return;
-    gw_buf_adds(w->out, ",\"include\":[\"reasoning.encrypted_content\"],\"reasoning\":{");
+    if (!req->counting)
+        gw_buf_adds(w->out, ",\"include\":[\"reasoning.encrypted_content\"]");
+    gw_buf_adds(w->out, ",\"reasoning\":{");
     if (effort.len != 0) {
         gw_buf_adds(w->out, "\"effort\":");
         gw_buf_add_json_str(w->out, effort);
@@ -436,6 +438,6 @@ enum gw_status api_responses_write(struct api_writing *w)
     api_put_raw(w->out, "top_p", req->top_p);
     if (req->stream)
         gw_buf_adds(w->out, ",\"stream\":true");
-    gw_buf_adds(w->out, ",\"store\":false}");
+    gw_buf_adds(w->out, req->counting ? "}" : ",\"store\":false}");
     return GW_OK;
 }

@@ -47,11 +47,13 @@ static enum gw_status read_asked(struct req *req, struct local_request *out, str
 {
     struct api_request edited = {
         .dialect = req->ep.dialect, .model = req->asked.model, .stream = req->asked.stream};
-    struct gw_json_node *root;
+    const struct gw_json_node *root;
+    struct gw_json_node *tree;
 
     if (!req->edited)
         return local_read(&req->asked, req->arena, out, &req->error_param, err);
-    GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &root, err));
+    GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &tree, err));
+    root = req->asked.counting ? count_tokens_request(req->ep.dialect, tree) : tree;
     GW_TRY(api_read_request(req->ep.dialect, root, req->arena, &edited, &req->error_param, err));
     return local_read(&edited, req->arena, out, &req->error_param, err);
 }
@@ -122,9 +124,7 @@ static enum gw_status count_tokens(struct req *req, unsigned target, struct gw_e
     gw_buf_fini(&prompt);
     if (st != GW_OK)
         return st;
-    gw_buf_printf(
-        &out,
-        req->ep.dialect == API_GEMINI ? "{\"totalTokens\":%zu}\n" : "{\"input_tokens\":%zu}\n", n);
+    count_tokens_write(&out, req->ep.dialect, n);
     if (gw_buf_ok(&out))
         req_give_json(req, gw_buf_span(&out));
     st = gw_buf_ok(&out) ? GW_OK : gw_fail(err, GW_ENOMEM, "out of memory");

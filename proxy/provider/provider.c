@@ -52,15 +52,21 @@ bool provider_openai_speaks(const struct proxy_config_target *t, enum provider_o
     case PROVIDER_OTHER:
         return (t->apis & PROXY_API_OTHER) != 0 && is_openai(d);
     case PROVIDER_COUNT_TOKENS:
-        break;
+        return (t->apis & PROXY_API_RESPONSES) != 0 && d == API_RESPONSES;
     }
     return false;
 }
 
-bool provider_openai_dialect(const struct proxy_config_target *t, struct gw_span model,
-                             enum api_dialect *out)
+bool provider_openai_dialect(const struct proxy_config_target *t, enum provider_op op,
+                             struct gw_span model, enum api_dialect *out)
 {
     (void)model;
+    if (op == PROVIDER_COUNT_TOKENS) {
+        if ((t->apis & PROXY_API_RESPONSES) == 0)
+            return false;
+        *out = API_RESPONSES;
+        return true;
+    }
     if ((t->apis & (PROXY_API_CHAT | PROXY_API_RESPONSES)) == 0)
         return false;
     *out = (t->apis & PROXY_API_CHAT) != 0 ? API_CHAT : API_RESPONSES;
@@ -71,6 +77,8 @@ const char *provider_openai_path(const struct provider_call *c)
 {
     if (c->op == PROVIDER_EMBEDDINGS)
         return "/embeddings";
+    if (c->op == PROVIDER_COUNT_TOKENS)
+        return "/responses/input_tokens";
     if (c->op != PROVIDER_CHAT)
         return NULL;
     switch (c->dialect) {
@@ -125,10 +133,11 @@ static bool anthropic_speaks(const struct proxy_config_target *t, enum provider_
     return d == API_ANTHROPIC && op != PROVIDER_EMBEDDINGS;
 }
 
-static bool anthropic_dialect(const struct proxy_config_target *t, struct gw_span model,
-                              enum api_dialect *out)
+static bool anthropic_dialect(const struct proxy_config_target *t, enum provider_op op,
+                              struct gw_span model, enum api_dialect *out)
 {
     (void)t;
+    (void)op;
     (void)model;
     *out = API_ANTHROPIC;
     return true;
@@ -169,10 +178,11 @@ static bool gemini_speaks(const struct proxy_config_target *t, enum provider_op 
     return d == API_GEMINI && op != PROVIDER_EMBEDDINGS;
 }
 
-static bool gemini_dialect(const struct proxy_config_target *t, struct gw_span model,
-                           enum api_dialect *out)
+static bool gemini_dialect(const struct proxy_config_target *t, enum provider_op op,
+                           struct gw_span model, enum api_dialect *out)
 {
     (void)t;
+    (void)op;
     (void)model;
     *out = API_GEMINI;
     return true;
@@ -265,12 +275,12 @@ bool provider_speaks(const struct proxy_config_target *t, enum provider_op op, e
     return kind != NULL && kind->speaks(t, op, d, model);
 }
 
-bool provider_dialect(const struct proxy_config_target *t, struct gw_span model,
-                      enum api_dialect *out)
+bool provider_dialect(const struct proxy_config_target *t, enum provider_op op,
+                      struct gw_span model, enum api_dialect *out)
 {
     const struct provider_kind *kind = kind_of(t);
 
-    return kind != NULL && kind->dialect(t, model, out);
+    return kind != NULL && kind->dialect(t, op, model, out);
 }
 
 enum gw_status provider_adapt_body(const struct provider_call *c, struct gw_json *json,
@@ -359,6 +369,11 @@ enum provider_framing provider_framing_of(const struct proxy_config_target *t,
                    begins_nocase(content_type, "application/vnd.amazon.eventstream")
                ? PROVIDER_FRAMING_AWS
                : PROVIDER_FRAMING_PLAIN;
+}
+
+bool provider_counts_differ(const struct proxy_config_target *t)
+{
+    return t->kind == PROXY_TARGET_BEDROCK;
 }
 
 bool provider_errors_differ(const struct proxy_config_target *t, enum api_dialect d)

@@ -16,10 +16,10 @@
 
 /* What is asked of a target. */
 enum provider_op {
-    PROVIDER_CHAT,         /* a dialect's main call */
-    PROVIDER_EMBEDDINGS,   /* OpenAI's /v1/embeddings */
-    PROVIDER_COUNT_TOKENS, /* Anthropic's count_tokens, Gemini's countTokens */
-    PROVIDER_OTHER,        /* the client's own method and path, passed through */
+    PROVIDER_CHAT,       /* a dialect's main call */
+    PROVIDER_EMBEDDINGS, /* OpenAI's /v1/embeddings */
+    PROVIDER_COUNT_TOKENS, /* Anthropic's count_tokens, Gemini's countTokens, OpenAI's responses/input_tokens */
+    PROVIDER_OTHER, /* the client's own method and path, passed through */
 };
 
 struct provider_tokens; /* provider_token.h: access tokens of vertex targets */
@@ -50,10 +50,10 @@ struct provider_call {
  * family of the path; a target that does not have it must not be asked. */
 bool provider_speaks(const struct proxy_config_target *t, enum provider_op op, enum api_dialect d,
                      struct gw_span model);
-/* The dialect that a chat request must be translated to for a target that does not speak the client's; false when the
- * target has none (its `apis:` leave out chat and responses). */
-bool provider_dialect(const struct proxy_config_target *t, struct gw_span model,
-                      enum api_dialect *out);
+/* The dialect that a CHAT or COUNT_TOKENS request must be translated to for a target that does not speak the client's;
+ * false when the target has no such call (its `apis:` leave out chat and responses; only the latter counts). */
+bool provider_dialect(const struct proxy_config_target *t, enum provider_op op,
+                      struct gw_span model, enum api_dialect *out);
 
 /* Changes a body that the target takes but for details (Bedrock and Vertex name model and stream in the path, Azure
  * wants the deployment's name): appends it to out and sets *changed; or leaves out alone. c->body
@@ -73,6 +73,9 @@ enum gw_status provider_write_fields(const struct provider_call *c, struct gw_sp
 /* True for a client's field that must not reach this kind of target: credentials of any provider always; and those of
  * another dialect than the target's (anthropic-version at an OpenAI server). */
 bool provider_drops_field(const struct proxy_config_target *t, struct gw_span name);
+
+/* True when the target says a number of tokens in a form of its own, {"inputTokens":N}. */
+bool provider_counts_differ(const struct proxy_config_target *t);
 
 /* True when the target says errors in another form than the dialect's own API does (clouds around a provider's model). */
 bool provider_errors_differ(const struct proxy_config_target *t, enum api_dialect d);

@@ -1,7 +1,10 @@
 /* proxy/provider/provider_bedrock.c - Amazon Bedrock: Anthropic's models behind InvokeModel, requests signed with the key pair.
  *
  * The model and whether the answer streams stand in the path, the API's version and its betas in the body. Streams come
- * as AWS event stream messages (provider_aws.c). Nothing of the client's query is sent. Pure. */
+ * as AWS event stream messages (provider_aws.c). Counting takes the body of such a call inside of its own. Nothing of the
+ * client's query is sent. Pure. */
+#include <openssl/evp.h>
+
 #include "proxy/provider/provider_private.h"
 #include "proxy/provider/sigv4.h"
 
@@ -10,13 +13,14 @@ static bool bedrock_speaks(const struct proxy_config_target *t, enum provider_op
 {
     (void)t;
     (void)model;
-    return op == PROVIDER_CHAT && d == API_ANTHROPIC;
+    return (op == PROVIDER_CHAT || op == PROVIDER_COUNT_TOKENS) && d == API_ANTHROPIC;
 }
 
-static bool bedrock_dialect(const struct proxy_config_target *t, struct gw_span model,
-                            enum api_dialect *out)
+static bool bedrock_dialect(const struct proxy_config_target *t, enum provider_op op,
+                            struct gw_span model, enum api_dialect *out)
 {
     (void)t;
+    (void)op;
     (void)model;
     *out = API_ANTHROPIC;
     return true;
@@ -40,7 +44,10 @@ static enum gw_status bedrock_path(const struct provider_call *c, struct gw_buf 
                        "The target %.64s takes the ids of Anthropic's models on Bedrock, such as "
                        "anthropic.claude-sonnet-4-20250514-v1:0, and ARNs.",
                        c->target->name);
-    gw_buf_adds(out, c->stream ? "/invoke-with-response-stream" : "/invoke");
+    if (c->op == PROVIDER_COUNT_TOKENS)
+        gw_buf_adds(out, "/count-tokens");
+    else
+        gw_buf_adds(out, c->stream ? "/invoke-with-response-stream" : "/invoke");
     return GW_OK;
 }
 
@@ -117,9 +124,10 @@ static void add_list(struct gw_buf *out, struct gw_span list)
     gw_buf_addc(out, ']');
 }
 
-static enum gw_status bedrock_body(const struct provider_call *c, struct gw_json *json,
-                                   struct gw_span body, struct gw_buf *out, bool *changed,
-                                   struct gw_err *err)
+/* The body of a call of the model. */
+static enum gw_status invoke_body(const struct provider_call *c, struct gw_json *json,
+                                  struct gw_span body, struct gw_span max_tokens,
+                                  struct gw_buf *out, struct gw_err *err)
 {
     static const char *const in_path[] = {"model", "stream", NULL};
     struct provider_splice splice = {
@@ -131,9 +139,54 @@ static enum gw_status bedrock_body(const struct provider_call *c, struct gw_json
         add_list(&beta, c->beta);
         splice.add[splice.n_add++] = (struct provider_member){"anthropic_beta", gw_buf_span(&beta)};
     }
+    if (max_tokens.len != 0)
+        splice.add[splice.n_add++] = (struct provider_member){"max_tokens", max_tokens};
     st = gw_buf_ok(&beta) ? provider_splice_body(&splice, json, body, out, err)
                           : gw_fail(err, GW_ENOMEM, "out of memory");
     gw_buf_fini(&beta);
+    return st;
+}
+
+static void add_base64(struct gw_buf *out, struct gw_span bytes)
+{
+    if (gw_buf_reserve(out, bytes.len / 3 * 4 + 8))
+        out->len += (size_t)EVP_EncodeBlock((unsigned char *)out->ptr + out->len,
+                                            (const unsigned char *)bytes.ptr, (int)bytes.len);
+}
+
+/* What counts takes a complete call, which must allow for more tokens than its thinking may take. */
+static enum gw_status count_body(const struct provider_call *c, struct gw_json *json,
+                                 struct gw_span body, struct gw_buf *out, struct gw_err *err)
+{
+    struct gw_span thinking = provider_member(json, body, "thinking");
+    struct gw_span budget =
+        thinking.len == 0 ? thinking : provider_member(json, thinking, "budget_tokens");
+    struct gw_buf invoke = {0}, number = {0};
+    uint64_t least = 0;
+    enum gw_status st;
+
+    for (size_t i = 0; i < budget.len && i < 9 && budget.ptr[i] >= '0' && budget.ptr[i] <= '9'; i++)
+        least = least * 10 + (uint64_t)(budget.ptr[i] - '0');
+    gw_buf_addu(&number, least + 1);
+    st = invoke_body(c, json, body, gw_buf_span(&number), &invoke, err);
+    gw_buf_adds(out, "{\"input\":{\"invokeModel\":{\"body\":\"");
+    add_base64(out, gw_buf_span(&invoke));
+    gw_buf_adds(out, "\"}}}");
+    if (st == GW_OK && (!gw_buf_ok(&number) || !gw_buf_ok(out)))
+        st = gw_fail(err, GW_ENOMEM, "out of memory");
+    gw_buf_fini(&invoke);
+    gw_buf_fini(&number);
+    return st;
+}
+
+static enum gw_status bedrock_body(const struct provider_call *c, struct gw_json *json,
+                                   struct gw_span body, struct gw_buf *out, bool *changed,
+                                   struct gw_err *err)
+{
+    enum gw_status st = c->op == PROVIDER_COUNT_TOKENS
+                            ? count_body(c, json, body, out, err)
+                            : invoke_body(c, json, body, GW_SPAN(""), out, err);
+
     if (st == GW_OK)
         *changed = true;
     return st;

@@ -28,12 +28,35 @@ static bool is_removed(const struct provider_splice *s, const struct gw_json_tok
     return false;
 }
 
-/* Moves past the value of the member whose name was just taken. */
-static bool skip_value(struct gw_json *json)
+/* Takes the value of the member whose name was just taken; false when it is broken. */
+static bool take_value(struct gw_json *json, struct gw_span body, struct gw_span *value)
 {
+    struct gw_json_tok first, last;
+
+    if (gw_json_next(json, &first) == GW_JSON_ERROR)
+        return false;
+    last = first;
+    while ((first.type == GW_JSON_OBJECT_BEGIN || first.type == GW_JSON_ARRAY_BEGIN) &&
+           (last.depth != first.depth ||
+            (last.type != GW_JSON_OBJECT_END && last.type != GW_JSON_ARRAY_END)))
+        if (gw_json_next(json, &last) == GW_JSON_ERROR)
+            return false;
+    *value = (struct gw_span){body.ptr + first.start, last.end - first.start};
+    return true;
+}
+
+struct gw_span provider_member(struct gw_json *json, struct gw_span body, const char *name)
+{
+    struct gw_span value;
     struct gw_json_tok tok;
 
-    return gw_json_next(json, &tok) != GW_JSON_ERROR && gw_json_skip(json, &tok);
+    gw_json_start(json, body, NULL);
+    if (gw_json_next(json, &tok) != GW_JSON_OBJECT_BEGIN)
+        return (struct gw_span){NULL, 0};
+    while (gw_json_next(json, &tok) == GW_JSON_KEY && take_value(json, body, &value))
+        if (key_is(&tok, name))
+            return value;
+    return (struct gw_span){NULL, 0};
 }
 
 /* Where the member before the name at `key` ends: at the comma between them. The text was checked up to the name. */
@@ -57,6 +80,7 @@ static enum gw_status copy_members(const struct provider_splice *s, struct gw_js
 {
     bool stays = false; /* the member that begins at `from` */
     struct gw_json_tok tok;
+    struct gw_span value;
     size_t from;
 
     if (gw_json_next(json, &tok) != GW_JSON_OBJECT_BEGIN)
@@ -74,7 +98,7 @@ static enum gw_status copy_members(const struct provider_splice *s, struct gw_js
         for (unsigned i = 0; i < s->n_add && stays; i++)
             if (key_is(&tok, s->add[i].name))
                 *has |= 1u << i;
-        if (!skip_value(json))
+        if (!take_value(json, body, &value))
             return gw_json_error(json, err);
     }
     if (tok.type == GW_JSON_OBJECT_END && stays)

@@ -8,7 +8,7 @@
 struct provider_kind {
     bool (*speaks)(const struct proxy_config_target *t, enum provider_op op, enum api_dialect d,
                    struct gw_span model);
-    bool (*dialect)(const struct proxy_config_target *t, struct gw_span model,
+    bool (*dialect)(const struct proxy_config_target *t, enum provider_op op, struct gw_span model,
                     enum api_dialect *out);
     /* Appends path and query, the base URL's path included. */
     enum gw_status (*write_path)(const struct provider_call *c, struct gw_buf *out,
@@ -36,9 +36,9 @@ void provider_add_bearer(struct gw_buf *out, struct gw_span token);
 /* OpenAI's APIs, as far as `apis:` says. */
 bool provider_openai_speaks(const struct proxy_config_target *t, enum provider_op op,
                             enum api_dialect d, struct gw_span model);
-bool provider_openai_dialect(const struct proxy_config_target *t, struct gw_span model,
-                             enum api_dialect *out);
-/* "/chat/completions": the path below the version; NULL for OTHER and for what OpenAI does not have. */
+bool provider_openai_dialect(const struct proxy_config_target *t, enum provider_op op,
+                             struct gw_span model, enum api_dialect *out);
+/* "/chat/completions": the path below the version; NULL for OTHER. */
 const char *provider_openai_path(const struct provider_call *c);
 
 /* Appends ":generateContent" or what the call needs, and the query. */
@@ -78,6 +78,9 @@ struct provider_splice {
     } add[3];
     unsigned n_add;
 };
+
+/* The bytes of a top-level member's value; {NULL, 0} when body has none or is no JSON object. */
+struct gw_span provider_member(struct gw_json *json, struct gw_span body, const char *name);
 
 /* Appends body, changed, to out. GW_EPARSE: not an object; GW_ENOMEM. */
 enum gw_status provider_splice_body(const struct provider_splice *s, struct gw_json *json,

@@ -10,10 +10,11 @@ static bool is_claude(struct gw_span model)
     return gw_span_starts(model, GW_SPAN("claude"));
 }
 
-static bool vertex_dialect(const struct proxy_config_target *t, struct gw_span model,
-                           enum api_dialect *out)
+static bool vertex_dialect(const struct proxy_config_target *t, enum provider_op op,
+                           struct gw_span model, enum api_dialect *out)
 {
     (void)t;
+    (void)op;
     *out = is_claude(model) ? API_ANTHROPIC : API_GEMINI;
     return true;
 }
@@ -67,7 +68,22 @@ static enum gw_status vertex_fields(const struct provider_call *c, struct gw_spa
     return GW_OK;
 }
 
-/* Counting takes the model from the body, as its path names none. */
+/* Gemini's own API counts system texts and tools only inside a whole request; here they stand beside the contents. */
+static enum gw_status gemini_body(struct gw_json *json, struct gw_span body, struct gw_buf *out,
+                                  bool *changed, struct gw_err *err)
+{
+    static const char *const in_path[] = {"model", NULL};
+    const struct provider_splice splice = {.remove = in_path};
+    struct gw_span whole = provider_member(json, body, "generateContentRequest");
+
+    if (whole.ptr == NULL)
+        return GW_OK;
+    GW_TRY(provider_splice_body(&splice, json, whole, out, err));
+    *changed = true;
+    return GW_OK;
+}
+
+/* Counting takes Claude's name from the body, as its path names none. */
 static enum gw_status vertex_body(const struct provider_call *c, struct gw_json *json,
                                   struct gw_span body, struct gw_buf *out, bool *changed,
                                   struct gw_err *err)
@@ -80,7 +96,7 @@ static enum gw_status vertex_body(const struct provider_call *c, struct gw_json 
     };
 
     if (!is_claude(c->model))
-        return GW_OK;
+        return c->op == PROVIDER_COUNT_TOKENS ? gemini_body(json, body, out, changed, err) : GW_OK;
     GW_TRY(provider_splice_body(&splice, json, body, out, err));
     *changed = true;
     return GW_OK;

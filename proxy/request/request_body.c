@@ -5,6 +5,7 @@
 #include "proxy/net/upstream_head.h"
 #include "proxy/net/worker.h"
 #include "proxy/provider/provider.h"
+#include "proxy/request/count_tokens.h"
 #include "proxy/request/request_private.h"
 
 struct gw_span req_out_body(const struct req *req)
@@ -157,11 +158,16 @@ static enum gw_status translate_body(struct req *req, struct gw_err *err)
     struct api_request edited = {
         .dialect = req->ep.dialect, .model = req->asked.model, .stream = req->asked.stream};
     struct gw_buf written = {0};
-    struct gw_json_node *root;
+    const struct gw_json_node *root;
+    struct gw_json_node *tree;
     enum gw_status st;
 
-    GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &root, err));
+    GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &tree, err));
+    root = tree;
+    if (req->asked.counting)
+        root = count_tokens_request(req->ep.dialect, root);
     GW_TRY(api_read_request(req->ep.dialect, root, req->arena, &edited, &req->error_param, err));
+    edited.counting = req->asked.counting;
     st = api_write_request(req->spoken, &edited, req->out_model, req->arena, &written,
                            &req->dropped, &req->error_param, err);
     if (st != GW_OK || !gw_buf_ok(&written)) {

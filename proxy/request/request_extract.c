@@ -7,6 +7,7 @@
 #include "proxy/http/multipart.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
+#include "proxy/request/count_tokens.h"
 #include "proxy/request/request_stages.h"
 
 static struct req_piece *add_piece(struct req *req, struct gw_span bytes)
@@ -136,9 +137,8 @@ static enum gw_status read_chat(struct req *req, const struct gw_json_node *root
 {
     struct api_request *a = &req->asked;
 
-    if (req->ep.kind == ENDPOINT_COUNT_TOKENS && req->ep.dialect == API_GEMINI &&
-        gw_json_get(root, "generateContentRequest") != NULL)
-        root = gw_json_get(root, "generateContentRequest");
+    if (req->ep.kind == ENDPOINT_COUNT_TOKENS)
+        root = count_tokens_request(req->ep.dialect, root);
     a->dialect = req->ep.dialect;
     if (req->ep.dialect == API_GEMINI) {
         a->model = endpoint_decode(req->arena, req->ep.model, false);
@@ -147,6 +147,7 @@ static enum gw_status read_chat(struct req *req, const struct gw_json_node *root
             return gw_fail(err, GW_ENOMEM, "out of memory");
     }
     GW_TRY(api_read_request(req->ep.dialect, root, req->arena, a, param, err));
+    a->counting = req->ep.kind == ENDPOINT_COUNT_TOKENS;
     req->model = a->model;
     return GW_OK;
 }

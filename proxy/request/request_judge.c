@@ -105,11 +105,12 @@ static bool is_fit(const struct req *req, unsigned target)
     switch (req->ep.kind) {
     case ENDPOINT_CHAT:
         return provider_speaks(t, PROVIDER_CHAT, req->ep.dialect, req->model) ||
-               provider_dialect(t, req->model, &to);
+               provider_dialect(t, PROVIDER_CHAT, req->model, &to);
     case ENDPOINT_EMBEDDINGS:
         return provider_speaks(t, PROVIDER_EMBEDDINGS, req->ep.dialect, req->model);
     case ENDPOINT_COUNT_TOKENS:
-        return provider_speaks(t, PROVIDER_COUNT_TOKENS, req->ep.dialect, req->model);
+        return provider_speaks(t, PROVIDER_COUNT_TOKENS, req->ep.dialect, req->model) ||
+               provider_dialect(t, PROVIDER_COUNT_TOKENS, req->model, &to);
     case ENDPOINT_NONE:
     case ENDPOINT_MODELS:
     case ENDPOINT_PASS:
@@ -128,6 +129,21 @@ static uint64_t unfit_targets(const struct req *req)
     return set;
 }
 
+/* No target. Of counting it is worth saying that a target that answers the model's chats may not count. */
+static void refuse_without_target(struct req *req)
+{
+    const char *code = "model_not_found", *more = "";
+
+    if (req->ep.kind == ENDPOINT_PASS)
+        code = "unknown_url";
+    if (req->ep.kind == ENDPOINT_COUNT_TOKENS)
+        more = " Tokens are counted by the APIs of Anthropic and Gemini, OpenAI's Responses, "
+               "Bedrock, Vertex and the local model; a server of chat completions has no call "
+               "for it.";
+    req_refuse(req, 404, "invalid_request_error", code, 0, AUDIT_END_BLOCKED, "%s.%s",
+               req->d.reason_text, more);
+}
+
 static enum stage_result refuse_decision(struct req *req)
 {
     const struct router_decision *d = &req->d;
@@ -135,9 +151,7 @@ static enum stage_result refuse_decision(struct req *req)
     metrics_add(&req->w->metrics.blocked, 1);
     record_decided(req, NULL); /* nothing leaves, so nothing waits for it */
     if (d->reason == ROUTER_REASON_NO_ROUTE)
-        req_refuse(req, 404, "invalid_request_error",
-                   req->ep.kind == ENDPOINT_PASS ? "unknown_url" : "model_not_found", 0,
-                   AUDIT_END_BLOCKED, "%s.", d->reason_text);
+        refuse_without_target(req);
     else if (d->reason == ROUTER_REASON_UNAVAILABLE)
         req_refuse(req, 503, "server_error", "no_target_available", 5, AUDIT_END_BLOCKED, "%s.",
                    d->reason_text);

@@ -29,6 +29,16 @@ static void choose_model(struct req *req)
         req->out_model = gw_span_str(t->default_model);
 }
 
+/* Calls that are translated where the target does not speak the client's dialect. */
+static void set_translation(struct req *req, const struct proxy_config_target *t)
+{
+    const enum provider_op op =
+        req->ep.kind == ENDPOINT_CHAT ? PROVIDER_CHAT : PROVIDER_COUNT_TOKENS;
+
+    if (!provider_speaks(t, op, req->ep.dialect, req->out_model))
+        req->translated = provider_dialect(t, op, req->out_model, &req->spoken);
+}
+
 static void set_target(struct req *req)
 {
     const struct setup *s = req->setup;
@@ -46,9 +56,10 @@ static void set_target(struct req *req)
     req->zone = t->zone;
     req->backend = t->kind == PROXY_TARGET_ENGINE ? &backend_engine : &backend_upstream;
     choose_model(req);
-    if (req->backend == &backend_upstream && req->ep.kind == ENDPOINT_CHAT &&
-        !provider_speaks(t, PROVIDER_CHAT, req->ep.dialect, req->out_model))
-        req->translated = provider_dialect(t, req->out_model, &req->spoken);
+    if (req->backend != &backend_upstream)
+        return;
+    if (req->ep.kind == ENDPOINT_CHAT || req->ep.kind == ENDPOINT_COUNT_TOKENS)
+        set_translation(req, t);
 }
 
 /* Begins anew: nothing of an earlier attempt is left. */

@@ -6,15 +6,13 @@ a provider that sends any bytes (upstream.py). Here are the numbers up to 27 and
 usage: tests/e2e/complaints.py BUILD-DIR CACHE-DIR MODEL [WORD]   (or from run.py); with WORD only tests whose names hold it"""
 import json
 import re
-import shutil
 import socket
 import sys
 import time
-import traceback
 
 import complaints_wire
 import wire
-from complaints_world import LEAKED_KEY, LEAKED_MAIL, RAW, each, end_of, raw_ask, record, records, rss_of, sent_to_mock, world
+from complaints_world import LEAKED_KEY, LEAKED_MAIL, RAW, each, end_of, raw_ask, record, records, rss_of, run_tests, sent_to_mock
 from upstream import EVENTS, LEAVE, answer, stream
 from wire import DIALECTS, ENDS, ask, request_of, text_of
 from world import MAIL, SECRET, check, count, wait_for
@@ -349,32 +347,7 @@ def test_complaint_55_memory_comes_back(w):
 # ---- the run --------------------------------------------------------------------------------------------
 
 def main(word=""):
-    w = world()
-    try:
-        w.sluice("ca", "init", "-c", w.path("sluice.yaml"))
-        w.keys = {name: w.new_key(name) for name in ("plain", "masked", "redacted", "blocked", "refused")}
-        if check(w.start() and w.gateway.poll() is None, "complaints: the gateway starts", open(w.path("gateway.log")).read()[-800:]):
-            for name, test in sorted({**globals(), **vars(complaints_wire)}.items()):
-                if name.startswith("test_complaint_") and word in name:
-                    begin = time.time()
-                    try:
-                        test(w)
-                    except Exception:  # the next one is tried all the same
-                        check(False, name, traceback.format_exc()[-1500:])
-                    if word or time.time() - begin > 3:
-                        print(f"{name}: {time.time() - begin:.1f} s", flush=True)
-            seen = w.received() + b"".join(h + b for h, b in w.up.asked)
-            check(SECRET.encode() not in seen and MAIL.encode() not in seen and not any(k.encode() in seen for k in w.keys.values()),
-                  "complaints: no planted value and no client's key reached a provider")
-            log = open(w.path("gateway.log")).read()
-            check("ERROR: AddressSanitizer" not in log and "runtime error:" not in log and SECRET not in log, "complaints: a clean log", log[-800:])
-    finally:
-        w.end()
-        w.up.end()
-        if count["failed"] == 0:
-            shutil.rmtree(w.dir, ignore_errors=True)
-        else:
-            print("left for inspection:", w.dir)
+    run_tests("complaints", {**globals(), **vars(complaints_wire)}, "test_complaint_", word)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""What the tests of complaints stand on: a gateway with all kinds of targets, two of them for each dialect (the mock provider and
+"""What the tests of complaints and of dialects stand on: a gateway with all kinds of targets, two of them for each dialect (the mock provider and
 one that sends any bytes), callers with different policies, and the records of a request."""
 import re
+import shutil
 import tempfile
 import time
+import traceback
 
 from upstream import Upstream
 from wire import DIALECTS, ask
-from world import World, free_port
+from world import MAIL, SECRET, World, check, count, free_port
 
 LEAKED_KEY, LEAKED_MAIL = "AKIA" + "Z7RTLQ4MNXVB2KWE", "erika.muster@" + "kanzlei-muster-berlin.de"
 RAW = {"chat": "raw-chat", "completions": "raw-chat", "responses": "raw-chat", "anthropic": "raw-claude", "gemini": "raw-gemini"}
@@ -30,6 +32,7 @@ targets:
 {w.server_targets()}
   away:       {{ kind: openai, base_url: http://127.0.0.1:{free_port()}/v1, {other}, models: ["gpt-fallback", "gpt-away"] }}
   raw_chat:   {{ kind: openai, base_url: {raw}/v1, {other}, models: ["raw-chat", "gpt-next"], timeouts: {{ first_byte: 3s }} }}
+  plain_chat: {{ kind: openai, base_url: {raw}/v1, {other}, apis: chat, models: ["plain-chat"] }}
   raw_claude: {{ kind: anthropic, base_url: {raw}, {other}, models: ["raw-claude"] }}
   raw_gemini: {{ kind: gemini, base_url: {raw}, {other}, models: ["raw-gemini"] }}
 routes:
@@ -37,8 +40,12 @@ routes:
   - {{ model: gpt-away, to: away }}
   - {{ model: gpt-next, to: [raw_chat, openai] }}
   - {{ model: raw-chat, to: raw_chat }}
+  - {{ model: plain-chat, to: plain_chat }}
   - {{ model: raw-claude, to: raw_claude }}
   - {{ model: raw-gemini, to: raw_gemini }}
+  - {{ model: ["vertex-*", "claude-vertex-*"], to: vertex }}
+  - {{ model: "anthropic.*", to: bedrock }}
+  - {{ model: "azure-*", to: azure }}
   - {{ model: "claude-*", to: claude }}
   - {{ model: "gemini-*", to: gemini }}
   - {{ model: "*", to: openai }}
@@ -95,3 +102,35 @@ def sent_to_mock(w, act):
 def rss_of(w):
     with open(f"/proc/{w.gateway.pid}/status") as f:
         return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) // 1024
+
+
+# ---- the run --------------------------------------------------------------------------------------------
+
+def run_tests(what, functions, prefix, word=""):
+    """Runs those whose names begin with prefix and hold word against a world of their own."""
+    w = world()
+    try:
+        w.sluice("ca", "init", "-c", w.path("sluice.yaml"))
+        w.keys = {name: w.new_key(name) for name in ("plain", "masked", "redacted", "blocked", "refused")}
+        if check(w.start() and w.gateway.poll() is None, what + ": the gateway starts", open(w.path("gateway.log")).read()[-800:]):
+            for name, test in sorted(functions.items()):
+                if name.startswith(prefix) and word in name:
+                    begin = time.time()
+                    try:
+                        test(w)
+                    except Exception:  # the next one is tried all the same
+                        check(False, name, traceback.format_exc()[-1500:])
+                    if word or time.time() - begin > 3:
+                        print(f"{name}: {time.time() - begin:.1f} s", flush=True)
+            seen = w.received() + b"".join(h + b for h, b in w.up.asked)
+            check(SECRET.encode() not in seen and MAIL.encode() not in seen and not any(k.encode() in seen for k in w.keys.values()),
+                  what + ": no planted value and no client's key reached a provider")
+            log = open(w.path("gateway.log")).read()
+            check("ERROR: AddressSanitizer" not in log and "runtime error:" not in log and SECRET not in log, what + ": a clean log", log[-800:])
+    finally:
+        w.end()
+        w.up.end()
+        if count["failed"] == 0:
+            shutil.rmtree(w.dir, ignore_errors=True)
+        else:
+            print("left for inspection:", w.dir)

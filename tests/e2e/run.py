@@ -20,6 +20,7 @@ import time
 import traceback
 
 import complaints
+import dialects
 import local_tools
 import matrix
 from suites import compare, run_across, run_all, run_sdk, set_up
@@ -463,6 +464,7 @@ def main():
             local_tools.test_local_tools(w, key)
         matrix.main(10 if QUICK else 1)
         complaints.main()
+        dialects.main()
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()
         for what in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer"):

@@ -79,6 +79,18 @@ def ask(port, dialect, text, key, stream=False, more=None, headers=None, model=N
         conn.close()
 
 
+def post(port, path, headers, body, timeout=30):
+    """(status, {field: value}, bytes) of a request that is none of the dialects' main calls; body: bytes, or what JSON says."""
+    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+        conn.request("POST", path, data, {"Content-Type": "application/json", **headers})
+        r = conn.getresponse()
+        return r.status, {k.lower(): v for k, v in r.getheaders()}, r.read()
+    finally:
+        conn.close()
+
+
 def send(s, path, headers, body):
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n" + "".join(
         f"{k}: {v}\r\n" for k, v in headers.items())

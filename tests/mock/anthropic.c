@@ -235,6 +235,31 @@ static void answer_stream(struct mock_call *m)
 
 /* ---- entry points -------------------------------------------------------------------------- */
 
+/* As strict as Anthropic: what governs answers is refused. */
+static void answer_count(struct mock_call *m)
+{
+    static const char *const known[] = {"model",
+                                        "messages",
+                                        "system",
+                                        "tools",
+                                        "tool_choice",
+                                        "thinking",
+                                        "output_config",
+                                        "output_format",
+                                        "cache_control",
+                                        "context_management",
+                                        "mcp_servers",
+                                        "anthropic_version",
+                                        NULL};
+
+    if (mock_stranger(m->root, known) != NULL) {
+        mock_send_error(m, 400, "Extra inputs are not permitted");
+        return;
+    }
+    gw_buf_printf(&m->out, "{\"input_tokens\":%zu}", m->body.len / 4);
+    mock_send_json(m, gw_buf_span(&m->out));
+}
+
 void mock_anthropic(struct mock_call *m, struct gw_span path)
 {
     if (!read_messages(m)) {
@@ -242,8 +267,7 @@ void mock_anthropic(struct mock_call *m, struct gw_span path)
         return;
     }
     if (gw_span_is(path, "/messages/count_tokens")) {
-        gw_buf_printf(&m->out, "{\"input_tokens\":%zu}", m->body.len / 4);
-        mock_send_json(m, gw_buf_span(&m->out));
+        answer_count(m);
         return;
     }
     if (!gw_span_is(path, "/messages")) {

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <openssl/evp.h>
 #include <zlib.h>
 
 #include "tests/mock/mock.h"
@@ -69,6 +70,30 @@ static const char *check_body(const struct mock_call *m)
     return NULL;
 }
 
+/* CountTokens: m->root becomes the call that is counted, which stands in base64 in the body. */
+static const char *unwrap(struct mock_call *m)
+{
+    const struct gw_json_node *call = gw_json_get(gw_json_get(m->root, "input"), "invokeModel");
+    struct gw_span text = gw_json_text(gw_json_get(call, "body"), m->arena);
+    char *bytes = gw_arena_alloc(m->arena, text.len + 1);
+    struct gw_json_node *root;
+    int n;
+
+    if (text.len == 0 || bytes == NULL || text.len % 4 != 0)
+        return "input.invokeModel.body: must be base64";
+    n = EVP_DecodeBlock((unsigned char *)bytes, (const unsigned char *)text.ptr, (int)text.len);
+    for (size_t k = text.len; n > 0 && text.ptr[k - 1] == '='; k--)
+        n--;
+    if (n <= 0 || gw_json_tree(m->json, m->arena, (struct gw_span){bytes, (size_t)n}, NULL, &root,
+                               NULL) != GW_OK)
+        return "input.invokeModel.body: must be JSON";
+    m->root = root;
+    m->plan.status = (unsigned)mock_directive((struct gw_span){bytes, (size_t)n}, "status", 200);
+    if (!gw_json_is(gw_json_get(root, "max_tokens"), GW_JSON_NUMBER))
+        return "max_tokens: Field required";
+    return NULL;
+}
+
 /* The model of the path, with %3A and the like decoded in the arena. */
 static struct gw_span decode_model(struct mock_call *m, struct gw_span raw)
 {
@@ -111,11 +136,13 @@ void mock_bedrock(struct mock_call *m)
         mock_send_error(m, 403, why);
         return;
     }
+    why = gw_span_is(verb, "/count-tokens") ? unwrap(m) : NULL;
     if (m->plan.status != 200) {
         mock_send_error(m, m->plan.status, NULL);
         return;
     }
-    why = check_body(m);
+    if (why == NULL)
+        why = check_body(m);
     if (why != NULL) {
         mock_send_error(m, 400, why);
         return;
@@ -129,6 +156,9 @@ void mock_bedrock(struct mock_call *m)
         mock_anthropic(m, GW_SPAN("/messages"));
     } else if (gw_span_is(verb, "/invoke")) {
         mock_anthropic(m, GW_SPAN("/messages"));
+    } else if (gw_span_is(verb, "/count-tokens")) {
+        gw_buf_printf(&m->out, "{\"inputTokens\":%zu}", m->body.len / 4);
+        mock_send_json(m, gw_buf_span(&m->out));
     } else {
         mock_send_error(m, 404, "UnknownOperationException");
     }

@@ -204,6 +204,29 @@ static void answer_models(struct mock_call *m, struct gw_span id)
     mock_send_json(m, gw_buf_span(&m->out));
 }
 
+/* Google's own API counts contents, or a whole request that says its model; Vertex has what belongs to them beside the
+ * contents. */
+static void answer_count(struct mock_call *m)
+{
+    static const char *const own[] = {"contents", "generateContentRequest", NULL},
+                             *const vertex[] = {
+                                 "contents", "systemInstruction", "tools", "generationConfig",
+                                 "model",    "instances",         NULL};
+    const struct gw_json_node *whole = gw_json_get(m->root, "generateContentRequest");
+    size_t n = (whole == NULL ? m->body.len : whole->raw.len) / 4 + 1;
+
+    if (mock_stranger(m->root, m->family == MOCK_VERTEX ? vertex : own) != NULL ||
+        (whole != NULL && !gw_json_is(gw_json_get(whole, "model"), GW_JSON_STRING))) {
+        mock_send_error(m, 400, "Invalid JSON payload received. Unknown name: Cannot find field.");
+        return;
+    }
+    gw_buf_printf(&m->out,
+                  "{\"totalTokens\":%zu,\"promptTokensDetails\":[{\"modality\":\"TEXT\","
+                  "\"tokenCount\":%zu}]}",
+                  n, n);
+    mock_send_json(m, gw_buf_span(&m->out));
+}
+
 void mock_gemini(struct mock_call *m, struct gw_span name)
 {
     const char *colon = mock_find_char(name, ':');
@@ -227,11 +250,7 @@ void mock_gemini(struct mock_call *m, struct gw_span name)
     } else if (!read_contents(m)) {
         mock_send_error(m, 400, "* GenerateContentRequest.contents: contents is not specified");
     } else if (gw_span_is(verb, "countTokens")) {
-        gw_buf_printf(&m->out,
-                      "{\"totalTokens\":%zu,\"promptTokensDetails\":[{\"modality\":\"TEXT\","
-                      "\"tokenCount\":%zu}]}",
-                      m->text.len / 4 + 1, m->text.len / 4 + 1);
-        mock_send_json(m, gw_buf_span(&m->out));
+        answer_count(m);
     } else if (m->plan.stream || gw_span_is(verb, "generateContent")) {
         mock_compose(m);
         if (m->plan.stream)

@@ -133,6 +133,9 @@ void mock_compose(struct mock_call *m);
 /* The field of a multipart body: its bytes and file name (either may be empty); false: not there. */
 bool mock_form_field(const struct mock_call *m, const char *name, struct gw_span *value,
                      struct gw_span *file);
+/* A member of the object that is not among the known (NULL-terminated), as calls that count refuse it; NULL: none. */
+const struct gw_json_node *mock_stranger(const struct gw_json_node *object,
+                                         const char *const *known);
 struct gw_span mock_field(const struct mock_call *m, const char *name);
 /* A value of the query, as received; empty when it is not there. */
 struct gw_span mock_query(const struct mock_call *m, const char *name);
@@ -169,6 +172,7 @@ void mock_route(struct mock_call *m);
 void mock_chat(struct mock_call *m);
 void mock_completions(struct mock_call *m);
 void mock_responses(struct mock_call *m);
+void mock_responses_count(struct mock_call *m);
 void mock_embeddings(struct mock_call *m);
 /* path: behind /v1. True when it was answered. */
 bool mock_openai_other(struct mock_call *m, struct gw_span path);

@@ -308,3 +308,18 @@ bool mock_form_field(const struct mock_call *m, const char *name, struct gw_span
         at = rest;
     }
 }
+
+const struct gw_json_node *mock_stranger(const struct gw_json_node *object,
+                                         const char *const *known)
+{
+    for (const struct gw_json_node *n = object == NULL ? NULL : object->child; n != NULL;
+         n = n->next) {
+        const char *const *k = known;
+
+        while (*k != NULL && !gw_json_key_is(n, *k))
+            k++;
+        if (*k == NULL)
+            return n;
+    }
+    return NULL;
+}

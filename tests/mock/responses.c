@@ -311,6 +311,31 @@ static void answer_stream(struct mock_call *m)
     mock_stream_end(m);
 }
 
+/* As strict as OpenAI: what governs answers is refused. */
+void mock_responses_count(struct mock_call *m)
+{
+    static const char *const known[] = {"model",
+                                        "input",
+                                        "instructions",
+                                        "tools",
+                                        "tool_choice",
+                                        "parallel_tool_calls",
+                                        "reasoning",
+                                        "text",
+                                        "truncation",
+                                        "conversation",
+                                        "previous_response_id",
+                                        NULL};
+
+    if (mock_stranger(m->root, known) != NULL || gw_json_get(m->root, "input") == NULL) {
+        mock_send_error(m, 400, "Unknown parameter.");
+        return;
+    }
+    gw_buf_printf(&m->out, "{\"object\":\"response.input_tokens\",\"input_tokens\":%zu}",
+                  m->body.len / 4);
+    mock_send_json(m, gw_buf_span(&m->out));
+}
+
 void mock_responses(struct mock_call *m)
 {
     if (!read_responses(m)) {

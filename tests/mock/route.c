@@ -67,6 +67,8 @@ static void route_openai(struct mock_call *m, struct gw_span path)
         mock_completions(m);
     else if (!get && gw_span_is(path, "/responses"))
         mock_responses(m);
+    else if (!get && gw_span_is(path, "/responses/input_tokens"))
+        mock_responses_count(m);
     else if (!mock_openai_other(m, path))
         not_found(m);
 }

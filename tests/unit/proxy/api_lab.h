@@ -17,9 +17,9 @@ struct lab_request {
     char param[160];
 };
 
-/* Reads body in one dialect and writes it in another, for the model "m2". */
-static inline void lab_translate(enum api_dialect from, enum api_dialect to, const char *body,
-                                 struct lab_request *out)
+/* Reads body in one dialect and writes it in another, for the model "m2"; to count it only, or to answer it. */
+static inline void lab_translate_for(enum api_dialect from, enum api_dialect to, const char *body,
+                                     bool counting, struct lab_request *out)
 {
     struct gw_json *json = gw_json_new();
     struct gw_arena *arena = gw_arena_new(64 << 20);
@@ -31,6 +31,7 @@ static inline void lab_translate(enum api_dialect from, enum api_dialect to, con
     out->st = gw_json_tree(json, arena, gw_span_str(body), NULL, &root, &out->err);
     if (out->st == GW_OK)
         out->st = api_read_request(from, root, arena, &req, &param, &out->err);
+    req.counting = counting;
     if (out->st == GW_OK)
         out->st = api_write_request(to, &req, GW_SPAN("m2"), arena, &out->body, &out->dropped,
                                     &param, &out->err);
@@ -38,6 +39,12 @@ static inline void lab_translate(enum api_dialect from, enum api_dialect to, con
         snprintf(out->param, sizeof(out->param), "%s", param);
     gw_json_free(json);
     gw_arena_free(arena);
+}
+
+static inline void lab_translate(enum api_dialect from, enum api_dialect to, const char *body,
+                                 struct lab_request *out)
+{
+    lab_translate_for(from, to, body, false, out);
 }
 
 static inline void lab_forget(struct lab_request *r)

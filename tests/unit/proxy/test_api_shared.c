@@ -160,6 +160,52 @@ static void test_keep(void)
     gw_arena_free(arena);
 }
 
+/* What governs an answer is left out of what is only counted, even where it would be refused. */
+static void test_counting(void)
+{
+    static const char *const everything =
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"be\"},"
+        "{\"role\":\"user\",\"content\":\"hi\"}],\"max_tokens\":5,\"temperature\":1.9,"
+        "\"top_p\":0.1,\"top_k\":3,\"min_p\":0.2,\"presence_penalty\":1,\"frequency_penalty\":1,"
+        "\"seed\":4,\"n\":3,\"logprobs\":true,\"top_logprobs\":2,\"stop\":[\" \"],\"stream\":true,"
+        "\"reasoning_effort\":\"low\",\"parallel_tool_calls\":false,"
+        "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
+        "\"tool_choice\":\"required\"}";
+    static const struct {
+        enum api_dialect to;
+        const char *want;
+    } cases[] = {
+        {API_ANTHROPIC,
+         "{\"model\":\"m2\",\"system\":[{\"type\":\"text\",\"text\":\"be\"}],\"messages\":[{"
+         "\"role\":"
+         "\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}],\"tools\":[{\"name\":\"f\","
+         "\"input_schema\":{\"type\":\"object\",\"properties\":{}}}],\"tool_choice\":{\"type\":"
+         "\"any\","
+         "\"disable_parallel_tool_use\":true},\"output_config\":{\"effort\":\"low\"}}"},
+        {API_RESPONSES,
+         "{\"model\":\"m2\",\"instructions\":\"be\",\"input\":[{\"type\":\"message\",\"role\":"
+         "\"user\",\"content\":"
+         "\"hi\"}],"
+         "\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\"type\":\"object\","
+         "\"properties\":{}},\"strict\":false}],\"tool_choice\":\"required\",\"parallel_tool_"
+         "calls\":"
+         "false,\"reasoning\":{\"effort\":\"low\"}}"},
+        {API_GEMINI, "{\"generateContentRequest\":{\"model\":\"models/"
+                     "m2\",\"systemInstruction\":{\"parts\":[{\"text\":"
+                     "\"be\"}]},\"contents\":[{\"parts\":[{\"text\":\"hi\"}],\"role\":\"user\"}],"
+                     "\"tools\":[{\"functionDeclarations\":[{\"name\":\"f\"}]}]}}"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct lab_request r;
+
+        lab_translate_for(API_CHAT, cases[i].to, everything, true, &r);
+        if (!CHECK(r.st == GW_OK && gw_span_is(gw_buf_span(&r.body), cases[i].want)))
+            fprintf(stderr, "  got: %s %s\n", r.body.ptr == NULL ? "" : r.body.ptr, r.err.text);
+        lab_forget(&r);
+    }
+}
+
 int main(void)
 {
     test_data_urls();
@@ -169,5 +215,6 @@ int main(void)
     test_paths_are_clean();
     test_lists_grow();
     test_keep();
+    test_counting();
     return test_done();
 }

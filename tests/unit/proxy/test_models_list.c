@@ -78,10 +78,42 @@ static void test_counts(void)
     gw_buf_fini(&out);
 }
 
+static void test_counts_read(void)
+{
+    static const struct {
+        enum api_dialect d;
+        const char *body;
+        uint64_t want; /* 7: none */
+    } cases[] = {
+        {API_ANTHROPIC, "{\"input_tokens\":12}", 12},
+        {API_ANTHROPIC, "{\"inputTokens\":3}", 3}, /* Bedrock */
+        {API_GEMINI, "{\"totalTokens\":0,\"promptTokensDetails\":[]}", 0},
+        {API_RESPONSES, "{\"object\":\"response.input_tokens\",\"input_tokens\":5}", 5},
+        {API_GEMINI, "{\"input_tokens\":5}", 7},
+        {API_ANTHROPIC, "{\"input_tokens\":\"5\"}", 7},
+        {API_ANTHROPIC, "{\"input_tokens\":-1}", 7},
+        {API_ANTHROPIC, "[]", 7},
+    };
+    struct gw_json *json = gw_json_new();
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct gw_arena *arena = gw_arena_new(1 << 16);
+        struct gw_json_node *root = NULL;
+        uint64_t got = 7;
+
+        CHECK(gw_json_tree(json, arena, gw_span_str(cases[i].body), NULL, &root, NULL) == GW_OK);
+        CHECK(count_tokens_read(cases[i].d, root, &got) == (cases[i].want != 7));
+        CHECK(got == cases[i].want);
+        gw_arena_free(arena);
+    }
+    gw_json_free(json);
+}
+
 int main(void)
 {
     test_lists();
     test_one_model();
     test_counts();
+    test_counts_read();
     return test_done();
 }

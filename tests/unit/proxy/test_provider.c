@@ -38,6 +38,10 @@ static void test_openai(void)
     line_fails(&c, GW_EUNSUPPORTED);
     c = call(o, PROVIDER_COUNT_TOKENS, API_ANTHROPIC, "m");
     line_fails(&c, GW_EUNSUPPORTED);
+    c.dialect = API_RESPONSES;
+    line_is(&c, "POST /v1/responses/input_tokens");
+    c.target = p; /* only chats */
+    line_fails(&c, GW_EUNSUPPORTED);
 
     c = call(p, PROVIDER_CHAT, API_CHAT, "m");
     line_is(&c, "POST /tenant/v1/chat/completions");
@@ -49,8 +53,11 @@ static void test_openai(void)
     CHECK(!provider_speaks(o, PROVIDER_OTHER, API_GEMINI, m));
     CHECK(provider_speaks(p, PROVIDER_CHAT, API_CHAT, m));
     CHECK(!provider_speaks(p, PROVIDER_CHAT, API_RESPONSES, m));
-    CHECK(provider_dialect(p, m, &d) && d == API_CHAT);
-    CHECK(provider_dialect(&cfg->targets[2], m, &d) && d == API_RESPONSES);
+    CHECK(provider_dialect(p, PROVIDER_CHAT, m, &d) && d == API_CHAT);
+    CHECK(provider_dialect(&cfg->targets[2], PROVIDER_CHAT, m, &d) && d == API_RESPONSES);
+    CHECK(provider_dialect(o, PROVIDER_COUNT_TOKENS, m, &d) && d == API_RESPONSES);
+    d = API_GEMINI;
+    CHECK(!provider_dialect(p, PROVIDER_COUNT_TOKENS, m, &d) && d == API_GEMINI);
     proxy_config_free(cfg);
 }
 
@@ -62,7 +69,7 @@ static void test_engine_is_no_provider(void)
     struct gw_buf out = {0};
 
     CHECK(!provider_speaks(c.target, PROVIDER_CHAT, API_CHAT, c.model));
-    CHECK(!provider_dialect(c.target, c.model, &d) && d == API_GEMINI);
+    CHECK(!provider_dialect(c.target, PROVIDER_CHAT, c.model, &d) && d == API_GEMINI);
     line_fails(&c, GW_EUNSUPPORTED);
     CHECK(provider_write_fields(&c, c.model, &out, NULL) == GW_EUNSUPPORTED && out.len == 0);
     proxy_config_free(cfg);
@@ -98,7 +105,7 @@ static void test_anthropic(void)
     line_is(&c, "GET /claude/v1/messages/batches/b1/results");
     c.op = PROVIDER_EMBEDDINGS;
     line_fails(&c, GW_EUNSUPPORTED);
-    CHECK(provider_dialect(t, c.model, &d) && d == API_ANTHROPIC);
+    CHECK(provider_dialect(t, PROVIDER_CHAT, c.model, &d) && d == API_ANTHROPIC);
     CHECK(!provider_speaks(t, PROVIDER_OTHER, API_CHAT, c.model));
     proxy_config_free(cfg);
 }
@@ -137,7 +144,7 @@ static void test_gemini(void)
     c.path = GW_SPAN("/v1beta/files/f:download");
     c.query = GW_SPAN("?alt=media&access_token=t&pageToken=p");
     line_is(&c, "GET /v1beta/files/f:download?alt=media&pageToken=p");
-    CHECK(provider_dialect(t, c.model, &d) && d == API_GEMINI);
+    CHECK(provider_dialect(t, PROVIDER_CHAT, c.model, &d) && d == API_GEMINI);
     proxy_config_free(cfg);
 }
 

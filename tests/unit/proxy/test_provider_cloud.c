@@ -68,9 +68,10 @@ static void test_bedrock_calls(void)
     line_fails(&c, GW_EINVAL);
     c.op = PROVIDER_OTHER;
     line_fails(&c, GW_EUNSUPPORTED);
-    c.op = PROVIDER_COUNT_TOKENS;
-    line_fails(&c, GW_EUNSUPPORTED);
-    CHECK(provider_dialect(b, c.model, &d) && d == API_ANTHROPIC);
+    c = call(b, PROVIDER_COUNT_TOKENS, API_ANTHROPIC, "eu.anthropic.claude-x-v1:0");
+    line_is(&c, "POST /model/eu.anthropic.claude-x-v1%3A0/count-tokens");
+    CHECK(provider_counts_differ(b));
+    CHECK(provider_dialect(b, PROVIDER_CHAT, c.model, &d) && d == API_ANTHROPIC);
     CHECK(!provider_speaks(b, PROVIDER_CHAT, API_CHAT, c.model));
     CHECK(provider_framing_of(b, GW_SPAN("application/vnd.amazon.eventstream")) ==
           PROVIDER_FRAMING_AWS);
@@ -166,6 +167,12 @@ static void test_vertex(void)
     line_is(&c, GOOGLE "gemini-2.5-pro:streamGenerateContent");
     c = call(&cfg->targets[0], PROVIDER_COUNT_TOKENS, API_GEMINI, "models/gemini-2.5-pro");
     line_is(&c, GOOGLE "gemini-2.5-pro:countTokens");
+    CHECK(!provider_counts_differ(c.target));
+    body_becomes(&c, "{\"contents\":[]}", NULL);
+    body_becomes(
+        &c,
+        "{ \"generateContentRequest\" : {\"model\":\"models/g\",\"contents\":[{}],\"tools\":[]} }",
+        "{\"contents\":[{}],\"tools\":[]}");
     c.model = GW_SPAN("models/../../../x");
     line_fails(&c, GW_EINVAL);
     c = call(&cfg->targets[2], PROVIDER_CHAT, API_GEMINI, "g");
@@ -187,10 +194,34 @@ static void test_vertex(void)
     line_fails(&c, GW_EUNSUPPORTED);
     CHECK(!provider_drops_field(c.target, GW_SPAN("anthropic-beta")));
     CHECK(provider_drops_field(c.target, GW_SPAN("authorization")));
-    CHECK(provider_dialect(c.target, GW_SPAN("claude-x"), &d) && d == API_ANTHROPIC);
-    CHECK(provider_dialect(c.target, GW_SPAN("gemini-x"), &d) && d == API_GEMINI);
+    CHECK(provider_dialect(c.target, PROVIDER_CHAT, GW_SPAN("claude-x"), &d) && d == API_ANTHROPIC);
+    CHECK(provider_dialect(c.target, PROVIDER_CHAT, GW_SPAN("gemini-x"), &d) && d == API_GEMINI);
     CHECK(!provider_speaks(c.target, PROVIDER_CHAT, API_GEMINI, GW_SPAN("claude-x")));
     CHECK(!provider_speaks(c.target, PROVIDER_CHAT, API_ANTHROPIC, GW_SPAN("gemini-x")));
+    proxy_config_free(cfg);
+}
+
+/* What CountTokens takes is a call as InvokeModel does, in base64. */
+static void test_bedrock_counts(void)
+{
+    struct proxy_config *cfg =
+        config("targets: { b: { kind: bedrock, region: us-east-1, " PAIR " } }");
+    struct provider_call c =
+        call(&cfg->targets[0], PROVIDER_COUNT_TOKENS, API_ANTHROPIC, "anthropic.claude-x");
+
+    body_becomes(
+        &c, "{\"model\":\"m\"}",
+        "{\"input\":{\"invokeModel\":{\"body\":"
+        "\"eyJhbnRocm9waWNfdmVyc2lvbiI6ImJlZHJvY2stMjAyMy0wNS0zMSIsIm1heF90b2tlbnMiOjF9\"}}}");
+    body_becomes(
+        &c, "{\"thinking\":{\"type\":\"enabled\",\"x\":[{}],\"budget_tokens\":2048}}",
+        "{\"input\":{\"invokeModel\":{\"body\":"
+        "\"eyJhbnRocm9waWNfdmVyc2lvbiI6ImJlZHJvY2stMjAyMy0wNS0zMSIsIm1heF90b2tlbnMiOjIwNDksInRoaW5r"
+        "aW5nIjp7InR5cGUiOiJlbmFibGVkIiwieCI6W3t9XSwiYnVkZ2V0X3Rva2VucyI6MjA0OH19\"}}}");
+    body_becomes(
+        &c, "{\"max_tokens\":7}",
+        "{\"input\":{\"invokeModel\":{\"body\":"
+        "\"eyJhbnRocm9waWNfdmVyc2lvbiI6ImJlZHJvY2stMjAyMy0wNS0zMSIsIm1heF90b2tlbnMiOjd9\"}}}");
     proxy_config_free(cfg);
 }
 
@@ -202,6 +233,7 @@ int main(void)
     (void)setenv("TEST_SESSION", "session-token-of-the-test", 1); // NOLINT(concurrency-mt-unsafe)
     test_bedrock_calls();
     test_bedrock_bodies();
+    test_bedrock_counts();
     test_vertex();
     return test_done();
 }
