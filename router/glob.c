@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "router/router.h"
+
 bool glob_match(struct gw_span pattern, struct gw_span text)
 {
     size_t p = 0, t = 0;
@@ -34,4 +36,9 @@ bool glob_match_any(const struct gw_span *patterns, unsigned n, struct gw_span t
         if (glob_match(patterns[i], text))
             return true;
     return n == 0;
+}
+
+bool router_name_matches(const struct gw_span *patterns, unsigned n, struct gw_span name)
+{
+    return glob_match_any(patterns, n, name);
 }

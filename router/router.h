@@ -106,6 +106,9 @@ unsigned router_target_count(const struct router_policy *p);
  * such as "auto", is taken by no target: it must be replaced before a server sees it. */
 bool router_target_takes(const struct router_policy *p, unsigned index, struct gw_span model);
 
+/* True when one of the patterns (`*`, `?`, letters in both cases) matches the name; also when there is none. Pure. */
+bool router_name_matches(const struct gw_span *patterns, unsigned n, struct gw_span name);
+
 /* ---- features --------------------------------------------------------------------------- */
 
 /* What is measured of a prompt, cheaply and printably. */

@@ -1,13 +1,17 @@
-/* proxy/cmd/cmd_keys.c - `sluice keys`: create, list and revoke virtual keys. One thread.
+/* proxy/cmd/cmd_keys.c - `sluice keys`: virtual keys and admin keys: create, change, rotate, revoke. One thread.
  *
- * Works on the database of the configuration; a running gateway sees the change within a second. */
+ * Works on the database of the configuration; a running gateway sees the change within a second and writes its audit
+ * record. */
+#include "proxy/cmd/cmd_keys.h"
+
 #include <getopt.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd.h"
@@ -15,45 +19,70 @@
 #include "proxy/store/store.h"
 
 static const char usage[] =
-    "usage: sluice keys create [-c FILE] --name NAME [--owner OWNER] [--group GROUP]...\n"
-    "                          [--expires 90d|2027-01-31] [--json]\n"
-    "       sluice keys list   [-c FILE] [--json]\n"
+    "usage: sluice keys create [-c FILE] --name NAME [FIELDS] [--role ROLE] [--json]\n"
+    "       sluice keys update [-c FILE] [FIELDS] ID|NAME\n"
+    "       sluice keys rotate [-c FILE] [--grace 24h] [--json] ID|NAME\n"
     "       sluice keys revoke [-c FILE] ID|NAME\n"
+    "       sluice keys list   [-c FILE] [--json]\n"
+    "       sluice keys show   [-c FILE] [--json] ID|NAME\n"
+    "       sluice keys log    [-c FILE] [--last N] [--json]\n"
     "\n"
     "Virtual keys: what programs send instead of a provider's key. Only a SHA-256 is stored, so "
-    "create\n"
-    "prints a key once. A revoked key is refused within a second, without a restart.\n"
+    "create and\n"
+    "rotate print a key once. A change holds within a second, without a restart; a revoked key is "
+    "refused.\n"
+    "Every change is written down with who made it; the running gateway adds it to the audit "
+    "ledger.\n"
+    "\n"
+    "fields (a list takes commas, or the option again; on update an empty value clears the "
+    "field):\n"
+    "      --name NAME     of the key: letters, digits, '.', '_', '@', '-'\n"
+    "      --user USER     whose key it is: the user in policy, limits and records (default: the "
+    "name)\n"
+    "      --owner OWNER   the tenant, for reports\n"
+    "      --team TEAM     for limits and reports\n"
+    "      --group GROUPS  groups in policy\n"
+    "      --model PATTERNS    only these models: gpt-4o-mini, claude-*\n"
+    "      --target PATTERNS   only these targets; for the HTTPS proxy these hosts\n"
+    "      --network RANGES    only from these addresses: 10.0.0.0/8, 2001:db8::/32\n"
+    "      --expires WHEN  days (90d) or hours (12h) from now, a date (its end, UTC), or never\n"
     "\n"
     "  -c, --config FILE   configuration that names the database (default: $SLUICE_CONFIG, else "
     "the built-in)\n"
     "      --db FILE       the database itself, instead of the configuration's\n"
-    "      --name NAME     the user in policy and records: letters, digits, '.', '_', '@', '-'\n"
-    "      --owner OWNER   the tenant, for reports\n"
-    "      --group GROUP   a group in policy; may be repeated\n"
-    "      --expires WHEN  a number of days (90d) or hours (12h) from now, or a date (its end, "
-    "UTC)\n"
+    "      --role ROLE     makes a key for the admin port instead: viewer, auditor, operator or "
+    "admin\n"
+    "      --grace WHEN    rotate: how long the old key works beside the new one (90d, 12h)\n"
+    "      --last N        log: how many changes, the newest first (default: 50)\n"
     "      --json          for machines\n"
     "\n"
     "examples:\n"
-    "  sluice keys create --name ci-build --group core --expires 90d\n"
+    "  sluice keys create --name ci-build --team platform --group core --model 'gpt-4o*' --expires "
+    "90d\n"
+    "  sluice keys create --name grafana --role viewer\n"
+    "  sluice keys update ci-build --network 10.20.0.0/16 --expires never\n"
+    "  sluice keys rotate ci-build --grace 24h\n"
     "  sluice keys list --json | jq '.[] | select(.revoked == null)'\n"
     "  sluice keys revoke ci-build\n"
     "\n"
     "exit status: 0 done; 1 it could not be done; 2 wrong command line\n";
 
+enum { LIST_BYTES = 8192, LAST = 50, MAX_LAST = 10000 };
+
 struct options {
-    const char *config, *db, *name, *owner, *expires;
-    const char *groups[PROXY_KEY_MAX_GROUPS];
-    unsigned n_groups;
-    bool json, help;
+    const char *config, *db, *expires, *grace;
+    struct proxy_key_fields f;
+    char groups[LIST_BYTES], models[LIST_BYTES], targets[LIST_BYTES], networks[LIST_BYTES];
+    unsigned last;
+    bool json, too_long;
 };
 
 /* ---- times ------------------------------------------------------------------------------------- */
 
 enum { DAY_MS = 86400000, HOUR_MS = 3600000, MAX_DAYS = 36500 };
 
-/* "90d" or "12h" from now. */
-static bool parse_span(const char *text, int64_t now_ms, int64_t *out)
+/* "90d" or "12h". */
+static bool parse_span(const char *text, int64_t *out)
 {
     char *end = NULL;
     unsigned long n = strtoul(text, &end, 10);
@@ -61,9 +90,9 @@ static bool parse_span(const char *text, int64_t now_ms, int64_t *out)
     if (text[0] < '0' || text[0] > '9' || n == 0 || n > MAX_DAYS)
         return false;
     if (strcmp(end, "d") == 0)
-        *out = now_ms + (int64_t)n * DAY_MS;
+        *out = (int64_t)n * DAY_MS;
     else if (strcmp(end, "h") == 0)
-        *out = now_ms + (int64_t)n * HOUR_MS;
+        *out = (int64_t)n * HOUR_MS;
     else
         return false;
     return true;
@@ -88,246 +117,301 @@ static bool parse_date(const char *text, int64_t *out)
 
 static bool parse_expiry(const char *text, int64_t *out)
 {
-    int64_t now_ms = gw_clock_wall_ms();
+    int64_t now_ms = gw_clock_wall_ms(), span_ms;
 
-    return (parse_span(text, now_ms, out) || parse_date(text, out)) && *out > now_ms;
+    if (strcmp(text, "never") == 0 || text[0] == '\0') {
+        *out = 0;
+        return true;
+    }
+    if (parse_span(text, &span_ms)) {
+        *out = now_ms + span_ms;
+        return true;
+    }
+    return parse_date(text, out) && *out > now_ms;
 }
 
-/* "2026-11-21" into out (11 bytes); "-" for never. */
-static void day_text(int64_t ms, char out[11])
-{
-    char full[GW_RFC3339_BYTES];
+/* ---- who ------------------------------------------------------------------------------------------ */
 
-    if (ms == 0) {
-        memcpy(out, "-", 2);
+/* The account that logged in, which sudo and su do not change, or -1. */
+static long login_uid(void)
+{
+    FILE *f = fopen("/proc/self/loginuid", "re");
+    char text[24] = "";
+    long uid = -1;
+
+    if (f == NULL)
+        return -1;
+    if (fgets(text, sizeof(text), f) != NULL && text[0] >= '0' && text[0] <= '9')
+        uid = strtol(text, NULL, 10);
+    (void)fclose(f);
+    return uid == 4294967295L ? -1 : uid; /* "not set" */
+}
+
+static void user_text(uid_t uid, char *out, size_t size)
+{
+    const struct passwd *pw = getpwuid(uid); // NOLINT(concurrency-mt-unsafe): one thread
+
+    if (pw != NULL)
+        (void)snprintf(out, size, "%.40s", pw->pw_name);
+    else
+        (void)snprintf(out, size, "%u", (unsigned)uid);
+}
+
+/* "os:root (login ann)": the account that runs the command, and who logged in when that is another one. */
+static void actor_text(char *out, size_t size)
+{
+    char user[48], login[48];
+    long uid = login_uid();
+
+    user_text(geteuid(), user, sizeof(user));
+    if (uid < 0 || (uid_t)uid == geteuid()) {
+        (void)snprintf(out, size, "os:%s", user);
         return;
     }
-    gw_clock_rfc3339(ms, full);
-    memcpy(out, full, 10);
-    out[10] = '\0';
+    user_text((uid_t)uid, login, sizeof(login));
+    (void)snprintf(out, size, "os:%s (login %s)", user, login);
 }
 
-/* ---- create -------------------------------------------------------------------------------------- */
+/* ---- changes --------------------------------------------------------------------------------------- */
 
-static void put_time(struct gw_buf *b, const char *name, int64_t ms)
+/* Prints the text of a new key alone on standard output, so that a script can take it, and wipes it. */
+static int give_key(const struct options *o, const char *id, char key[PROXY_KEY_BYTES])
 {
-    char text[GW_RFC3339_BYTES];
-
-    gw_buf_printf(b, ",\"%s\":", name);
-    if (ms == 0) {
-        gw_buf_adds(b, "null");
-        return;
-    }
-    gw_clock_rfc3339(ms, text);
-    gw_buf_printf(b, "\"%s\"", text);
-}
-
-static void put_groups(struct gw_buf *b, const char *groups)
-{
-    const char *between = "";
-
-    gw_buf_adds(b, ",\"groups\":[");
-    while (*groups != '\0') {
-        size_t n = strcspn(groups, ",");
-
-        gw_buf_adds(b, between);
-        gw_buf_add_json_str(b, (struct gw_span){groups, n});
-        between = ",";
-        groups += groups[n] == ',' ? n + 1 : n;
-    }
-    gw_buf_addc(b, ']');
-}
-
-static int create(const struct options *o, const char *db)
-{
-    struct proxy_key_new k = {
-        .name = o->name, .owner = o->owner, .groups = o->groups, .n_groups = o->n_groups};
-    char key[PROXY_KEY_BYTES], id[PROXY_KEY_ID_BYTES];
-    struct gw_err err;
-
-    if (o->name == NULL)
-        return cli_fail("keys", 2, "create needs --name NAME; try `sluice keys --help`");
-    if (o->expires != NULL && !parse_expiry(o->expires, &k.expires_ms))
-        return cli_fail("keys", 2,
-                        "--expires %s: give days (90d), hours (12h) or a date to come (2027-01-31)",
-                        o->expires);
-    if (proxy_store_key_create(db, &k, key, id, &err) != GW_OK)
-        return cli_fail_err("keys", &err);
     if (o->json) {
         (void)printf("{\"id\":\"%s\",\"key\":\"%s\"}\n", id, key);
     } else {
-        (void)printf("%s\n", key); /* alone on standard output, so that a script can take it */
-        (void)fprintf(stderr,
-                      "Key %s for %s. It is shown only now: store it where the program reads it.\n",
-                      id, o->name);
+        (void)printf("%s\n", key);
+        (void)fprintf(stderr, "It is shown only now: store it where the program reads it.\n");
     }
-    explicit_bzero(key, sizeof(key));
+    explicit_bzero(key, PROXY_KEY_BYTES);
     return fflush(stdout) == 0 ? 0 : cli_fail("keys", 1, "cannot write the key: revoke %s", id);
 }
 
-/* ---- list ------------------------------------------------------------------------------------------ */
-
-struct listing {
-    struct gw_buf out;
-    bool json;
-    unsigned n;
-};
-
-static void list_json(struct gw_buf *b, const struct proxy_key_info *k)
+static int create_key(const struct options *o, const struct proxy_actor *by)
 {
-    gw_buf_adds(b, "{\"id\":");
-    gw_buf_add_json_str(b, gw_span_str(k->id));
-    gw_buf_adds(b, ",\"name\":");
-    gw_buf_add_json_str(b, gw_span_str(k->name));
-    gw_buf_adds(b, ",\"owner\":");
-    gw_buf_add_json_str(b, gw_span_str(k->owner));
-    put_groups(b, k->groups);
-    put_time(b, "created", k->created_ms);
-    put_time(b, "expires", k->expires_ms);
-    put_time(b, "last_used", k->last_used_ms);
-    put_time(b, "revoked", k->revoked_ms);
-    gw_buf_addc(b, '}');
-}
+    char key[PROXY_KEY_BYTES], id[PROXY_KEY_ID_BYTES];
+    struct gw_err err;
 
-static void list_line(struct gw_buf *b, const struct proxy_key_info *k)
-{
-    char created[11], expires[11], used[11];
-    const char *state = "works", *color = cli_paint(stdout, "green");
-
-    if (k->revoked_ms != 0) {
-        state = "revoked";
-        color = cli_paint(stdout, "red");
-    } else if (k->expires_ms != 0 && k->expires_ms <= gw_clock_wall_ms()) {
-        state = "expired";
-        color = cli_paint(stdout, "yellow");
-    }
-    day_text(k->created_ms, created);
-    day_text(k->expires_ms, expires);
-    day_text(k->last_used_ms, used);
-    gw_buf_printf(b, "%s  %s%-7s%s  %-20s  %-12s  %-16s  %-10s  %-10s  %s\n", k->id, color, state,
-                  cli_paint(stdout, "reset"), k->name, k->owner[0] == '\0' ? "-" : k->owner,
-                  k->groups[0] == '\0' ? "-" : k->groups, created, expires, used);
-}
-
-static void on_key(void *ctx, const struct proxy_key_info *k)
-{
-    struct listing *l = ctx;
-
-    if (l->json) {
-        gw_buf_adds(&l->out, l->n == 0 ? "" : ",\n ");
-        list_json(&l->out, k);
-    } else {
-        list_line(&l->out, k);
-    }
-    l->n++;
-}
-
-static int list(const struct options *o, const char *db)
-{
-    struct listing l = {.json = o->json};
-    struct gw_err err = {0};
-    enum gw_status st;
-
-    if (o->json)
-        gw_buf_addc(&l.out, '[');
-    else
-        gw_buf_printf(&l.out, "%s%-26s  %-7s  %-20s  %-12s  %-16s  %-10s  %-10s  %s%s\n",
-                      cli_paint(stdout, "bold"), "ID", "STATE", "NAME", "OWNER", "GROUPS",
-                      "CREATED", "EXPIRES", "LAST USED", cli_paint(stdout, "reset"));
-    st = proxy_store_key_list(db, on_key, &l, &err);
-    if (st == GW_ENOENT) /* no database yet is no key yet */
-        st = GW_OK;
-    if (st != GW_OK) {
-        gw_buf_fini(&l.out);
+    if (o->f.name == NULL)
+        return cli_fail("keys", 2, "create needs --name NAME; try `sluice keys --help`");
+    if (proxy_store_key_create(o->db, by, &o->f, key, id, &err) != GW_OK)
         return cli_fail_err("keys", &err);
-    }
-    if (o->json)
-        gw_buf_adds(&l.out, "]\n");
-    if (!gw_buf_ok(&l.out)) {
-        gw_buf_fini(&l.out);
-        return cli_fail("keys", 1, "out of memory");
-    }
-    if (!o->json && l.n == 0)
-        (void)fprintf(stderr, "No keys yet: `sluice keys create --name NAME` makes one.\n");
-    else
-        (void)fwrite(l.out.ptr, 1, l.out.len, stdout);
-    gw_buf_fini(&l.out);
+    if (!o->json)
+        (void)fprintf(stderr, "Key %s for %s.\n", id, o->f.name);
+    return give_key(o, id, key);
+}
+
+static int update(const struct options *o, const struct proxy_actor *by, const char *which)
+{
+    static const struct proxy_key_fields none;
+    struct gw_err err;
+
+    if (memcmp(&o->f, &none, sizeof(none)) == 0)
+        return cli_fail("keys", 2, "update: say what to change; try `sluice keys --help`");
+    if (o->f.role != NULL)
+        return cli_fail("keys", 2, "a key's role stays: create another key and revoke this one");
+    if (proxy_store_key_update(o->db, by, which, &o->f, &err) != GW_OK)
+        return cli_fail_err("keys", &err);
+    (void)fprintf(stderr, "Changed %s.\n", which);
+    return 0;
+}
+
+static int rotate(const struct options *o, const struct proxy_actor *by, const char *which)
+{
+    char key[PROXY_KEY_BYTES];
+    int64_t grace_ms = 0;
+    struct gw_err err;
+
+    if (o->grace != NULL && !parse_span(o->grace, &grace_ms))
+        return cli_fail("keys", 2, "--grace %s: give days (1d) or hours (12h)", o->grace);
+    if (proxy_store_key_rotate(o->db, by, which, grace_ms, key, &err) != GW_OK)
+        return cli_fail_err("keys", &err);
+    if (!o->json)
+        (void)fprintf(stderr, "New key for %s; the old one %s.\n", which,
+                      grace_ms == 0 ? "works no longer" : "works for a while");
+    return give_key(o, which, key);
+}
+
+static int revoke_key(const struct options *o, const struct proxy_actor *by, const char *which)
+{
+    struct gw_err err;
+
+    if (proxy_store_key_revoke(o->db, by, which, &err) != GW_OK)
+        return cli_fail_err("keys", &err);
+    (void)fprintf(stderr, "Revoked %s.\n", which);
     return 0;
 }
 
 /* ---- the command ------------------------------------------------------------------------------------- */
 
+enum {
+    OPT_DB = 256,
+    OPT_NAME,
+    OPT_USER,
+    OPT_OWNER,
+    OPT_TEAM,
+    OPT_GROUP,
+    OPT_MODEL,
+    OPT_TARGET,
+    OPT_NETWORK,
+    OPT_EXPIRES,
+    OPT_ROLE,
+    OPT_GRACE,
+    OPT_LAST,
+    OPT_JSON
+};
+
+/* Adds values to a list. */
+static void add(struct options *o, char list[LIST_BYTES], const char **field, const char *values)
+{
+    size_t n = strlen(list);
+    int more = snprintf(list + n, LIST_BYTES - n, "%s%s", n == 0 ? "" : ",", values);
+
+    if (more < 0 || (size_t)more >= LIST_BYTES - n)
+        o->too_long = true;
+    *field = list;
+}
+
+/* Takes one option that sets a field; false when it is another one. */
+static bool take_field(struct options *o, int opt)
+{
+    switch (opt) {
+    case OPT_NAME:
+        o->f.name = optarg;
+        return true;
+    case OPT_USER:
+        o->f.user = optarg;
+        return true;
+    case OPT_OWNER:
+        o->f.owner = optarg;
+        return true;
+    case OPT_TEAM:
+        o->f.team = optarg;
+        return true;
+    case OPT_GROUP:
+        add(o, o->groups, &o->f.groups, optarg);
+        return true;
+    case OPT_MODEL:
+        add(o, o->models, &o->f.models, optarg);
+        return true;
+    case OPT_TARGET:
+        add(o, o->targets, &o->f.targets, optarg);
+        return true;
+    case OPT_NETWORK:
+        add(o, o->networks, &o->f.networks, optarg);
+        return true;
+    case OPT_EXPIRES:
+        o->expires = optarg;
+        return true;
+    case OPT_ROLE:
+        o->f.role = optarg;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Returns -1 to go on, else the exit status. */
+static int take_other(struct options *o, int opt)
+{
+    switch (opt) {
+    case 'c':
+        o->config = optarg;
+        return -1;
+    case OPT_DB:
+        o->db = optarg;
+        return -1;
+    case OPT_GRACE:
+        o->grace = optarg;
+        return -1;
+    case OPT_LAST:
+        o->last = (unsigned)strtoul(optarg, NULL, 10);
+        if (o->last == 0 || o->last > MAX_LAST)
+            return cli_fail("keys", 2, "--last is 1 to %d", MAX_LAST);
+        return -1;
+    case OPT_JSON:
+        o->json = true;
+        return -1;
+    case 'h':
+        (void)fputs(usage, stdout);
+        return 0;
+    default:
+        (void)fputs("Try `sluice keys --help`.\n", stderr);
+        return 2;
+    }
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
-                                          {"db", required_argument, NULL, 'd'},
-                                          {"name", required_argument, NULL, 'n'},
-                                          {"owner", required_argument, NULL, 'o'},
-                                          {"group", required_argument, NULL, 'g'},
-                                          {"expires", required_argument, NULL, 'e'},
-                                          {"json", no_argument, NULL, 'j'},
+                                          {"db", required_argument, NULL, OPT_DB},
+                                          {"name", required_argument, NULL, OPT_NAME},
+                                          {"user", required_argument, NULL, OPT_USER},
+                                          {"owner", required_argument, NULL, OPT_OWNER},
+                                          {"team", required_argument, NULL, OPT_TEAM},
+                                          {"group", required_argument, NULL, OPT_GROUP},
+                                          {"model", required_argument, NULL, OPT_MODEL},
+                                          {"target", required_argument, NULL, OPT_TARGET},
+                                          {"network", required_argument, NULL, OPT_NETWORK},
+                                          {"expires", required_argument, NULL, OPT_EXPIRES},
+                                          {"role", required_argument, NULL, OPT_ROLE},
+                                          {"grace", required_argument, NULL, OPT_GRACE},
+                                          {"last", required_argument, NULL, OPT_LAST},
+                                          {"json", no_argument, NULL, OPT_JSON},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
     int opt;
 
     // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
     while ((opt = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
-        switch (opt) {
-        case 'c':
-            o->config = optarg;
-            break;
-        case 'd':
-            o->db = optarg;
-            break;
-        case 'n':
-            o->name = optarg;
-            break;
-        case 'o':
-            o->owner = optarg;
-            break;
-        case 'g':
-            if (o->n_groups == PROXY_KEY_MAX_GROUPS)
-                return cli_fail("keys", 2, "more than %d groups", PROXY_KEY_MAX_GROUPS);
-            o->groups[o->n_groups++] = optarg;
-            break;
-        case 'e':
-            o->expires = optarg;
-            break;
-        case 'j':
-            o->json = true;
-            break;
-        case 'h':
-            (void)fputs(usage, stdout);
-            return 0;
-        default:
-            (void)fputs("Try `sluice keys --help`.\n", stderr);
-            return 2;
-        }
+        int status = take_field(o, opt) ? -1 : take_other(o, opt);
+
+        if (status >= 0)
+            return status;
     }
+    if (o->too_long)
+        return cli_fail("keys", 2, "a list is longer than %d bytes", LIST_BYTES - 1);
+    o->f.has_expiry = o->expires != NULL;
+    if (o->f.has_expiry && !parse_expiry(o->expires, &o->f.expires_ms))
+        return cli_fail("keys", 2,
+                        "--expires %s: give days (90d), hours (12h), a date to come (2027-01-31) "
+                        "or never",
+                        o->expires);
     return -1;
 }
 
-static int run(const struct options *o, const char *db, int argc, char **argv)
+static int run(const struct options *o, int argc, char **argv)
 {
+    static const struct {
+        const char *verb;
+        int (*run)(const struct options *o, const struct proxy_actor *by, const char *which);
+    } changes[] = {{"update", update}, {"rotate", rotate}, {"revoke", revoke_key}};
     const char *verb = argv[0];
-    struct gw_err err;
+    char name[128];
+    const struct proxy_actor by = {name, "cli", NULL};
 
-    if (strcmp(verb, "revoke") == 0) {
-        if (argc != 2)
-            return cli_fail("keys", 2, "revoke takes one ID or NAME");
-        if (proxy_store_key_revoke(db, argv[1], &err) != GW_OK)
-            return cli_fail_err("keys", &err);
-        (void)fprintf(stderr, "Revoked %s.\n", argv[1]);
-        return 0;
+    actor_text(name, sizeof(name));
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        if (strcmp(verb, changes[i].verb) != 0)
+            continue;
+        return argc == 2 ? changes[i].run(o, &by, argv[1])
+                         : cli_fail("keys", 2, "%s takes one ID or NAME", verb);
     }
+    if (strcmp(verb, "show") == 0)
+        return argc == 2 ? cmd_keys_show(o->db, argv[1], o->json)
+                         : cli_fail("keys", 2, "show takes one ID or NAME");
     if (argc != 1)
         return cli_fail("keys", 2, "unexpected argument %s; try `sluice keys --help`", argv[1]);
     if (strcmp(verb, "create") == 0)
-        return create(o, db);
+        return create_key(o, &by);
     if (strcmp(verb, "list") == 0)
-        return list(o, db);
-    return cli_fail("keys", 2, "there is no `keys %s`: create, list or revoke", verb);
+        return cmd_keys_list(o->db, o->json);
+    if (strcmp(verb, "log") == 0)
+        return cmd_keys_log(o->db, o->last, o->json);
+    return cli_fail("keys", 2,
+                    "there is no `keys %s`: create, update, rotate, revoke, list, show or log",
+                    verb);
 }
 
 static void report(void *ctx, bool warning, const char *message)
@@ -339,7 +423,7 @@ static void report(void *ctx, bool warning, const char *message)
 
 int cmd_keys(int argc, char **argv)
 {
-    struct options o = {0};
+    static struct options o = {.last = LAST};
     struct proxy_config *cfg = NULL;
     struct gw_err err;
     int status = parse_options(argc, argv, &o);
@@ -355,7 +439,7 @@ int cmd_keys(int argc, char **argv)
             return cli_fail_err("keys", &err);
         o.db = cfg->auth.keys;
     }
-    status = run(&o, o.db, argc - optind, argv + optind);
+    status = run(&o, argc - optind, argv + optind);
     proxy_config_free(cfg);
     return status;
 }

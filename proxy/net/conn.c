@@ -392,20 +392,9 @@ void conn_stop(struct conn *c)
 /* Copies the principal of the tunnel into memory of the connection. */
 static bool keep_principal(struct conn *c, const struct proxy_principal *who)
 {
-    struct gw_span *groups;
-
     c->arena = gw_arena_new((size_t)64 * 1024);
-    groups = c->arena == NULL ? NULL : gw_arena_array(c->arena, who->n_groups + 1, sizeof(*groups));
-    if (groups == NULL)
+    if (c->arena == NULL || !proxy_principal_copy(c->arena, who, &c->who))
         return false;
-    for (unsigned i = 0; i < who->n_groups; i++)
-        groups[i] = gw_arena_copy(c->arena, who->groups[i]);
-    c->who = (struct proxy_principal){gw_arena_copy(c->arena, who->id),
-                                      gw_arena_copy(c->arena, who->name),
-                                      gw_arena_copy(c->arena, who->owner),
-                                      groups,
-                                      who->n_groups,
-                                      who->expires_ms};
     c->fixed.who = &c->who;
     return true;
 }

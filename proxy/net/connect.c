@@ -54,7 +54,7 @@ void tunnel_record(const struct tunnel *t, bool denied, const char *why)
         .client_port = t->peer_port,
         .host = t->host,
         .sni = t->hello.sni,
-        .user = t->has_who ? t->who.name : gw_span_str(t->peer),
+        .user = t->has_who ? t->who.user : gw_span_str(t->peer),
         .denied = denied,
         .why = why,
         .bytes_out = t->bytes_out,

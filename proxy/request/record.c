@@ -31,7 +31,7 @@ static void fill_common(const struct req *req, struct audit_event *ev)
 
     ev->request_id = gw_span_str(req->id);
     ev->tenant = req->who.owner;
-    ev->user = req->who.name;
+    ev->user = req->who.user;
     ev->credential_id = req->who.id;
     ev->groups = req->who.groups;
     ev->n_groups = req->who.n_groups;

@@ -134,7 +134,7 @@ static void log_access(const struct req *req, uint64_t us)
     gw_log(GW_LOG_INFO, "request",
            "req=%s user=%.*s method=%.*s path=%s status=%u end=%s target=%.*s action=%s "
            "findings=%u in=%zu out=%llu ms=%llu.%03llu",
-           req->id, (int)(req->who.name.len < 64 ? req->who.name.len : 64), req->who.name.ptr,
+           req->id, (int)(req->who.user.len < 64 ? req->who.user.len : 64), req->who.user.ptr,
            (int)(method.len < 16 ? method.len : 16), method.ptr, path, req->status,
            audit_end_name(req->end), (int)target.len, target.ptr,
            req->decided ? gw_action_name(d->action) : "-", req->n_findings, req->body.len,

@@ -60,8 +60,10 @@ enum stage_result stage_identify(struct req *req)
             return refuse_key(req, st);
         req->has_who = true;
     }
-    if (!req->has_who)
+    if (!req->has_who) {
         req->who.name = gw_span_str(conn_peer(req->conn, &port));
+        req->who.user = req->who.name;
+    }
     return NEXT;
 }
 

@@ -166,7 +166,7 @@ void req_router_input(const struct req *req, struct router_input *out)
 {
     *out = (struct router_input){
         .model = req->model,
-        .user = req->who.name,
+        .user = req->who.user,
         .groups = req->who.groups,
         .n_groups = req->who.n_groups,
         .fixed = conn_fixed(req->conn) != NULL,

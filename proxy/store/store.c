@@ -6,43 +6,26 @@
  * last use is marked in the snapshot by lookups and written by the store thread. */
 #include "proxy/store/store.h"
 
+#include <sys/eventfd.h>
+
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "proxy/store/store_private.h"
+#include "proxy/store/store_snapshot.h"
 
 enum {
     TICK_MS = 250,
     SERVER_PATIENCE_MS = 100, /* a busy database must not delay the next look */
     UNUSABLE_MS = 10000,      /* (K3) */
-    DAY_MS = 86400000,
-    MAX_KEY_TEXT = 256, /* longer ones are not hashed */
-    MAX_SNAPSHOT_BYTES = 256 << 20,
-};
-
-struct entry {
-    unsigned char sha256[GW_SHA256_BYTES];
-    struct gw_span id, name, owner;
-    const struct gw_span *groups;
-    unsigned n_groups;
-    int64_t expires_ms, revoked_ms;
-    atomic_llong used_ms;  /* start of the last day of use */
-    atomic_bool used_news; /* used_ms is not in the database yet */
-};
-
-/* Immutable but for the marks of use. */
-struct snapshot {
-    atomic_uint refs;
-    struct gw_arena *arena; /* what the entries point to */
-    struct entry *entries;
-    uint32_t *table; /* index + 1 into entries, 0: free; open addressing */
-    uint32_t mask;
-    unsigned n, cap;
-    atomic_bool used_news; /* some entry has news */
+    MAX_KEY_TEXT = 256,       /* longer ones are not hashed */
+    MAX_JOBS = 64,
+    MAX_RECORDS = 100, /* changes that become audit records in one transaction */
 };
 
 struct proxy_store {
@@ -50,29 +33,25 @@ struct proxy_store {
     struct store_db *db; /* the store thread's, after open */
     pthread_t thread;
     bool thread_runs;
-    pthread_mutex_t lock; /* guards: now, stop */
+    pthread_mutex_t lock; /* guards: now, stop and what says so */
     pthread_cond_t wake;
-    struct snapshot *now;
+    struct store_snapshot *now;
     bool stop;
+    struct proxy_store_job *todo, **todo_end; /* guarded: work for the store thread, oldest first */
+    struct proxy_store_job *ready, **ready_end; /* guarded: its done() is due */
+    unsigned n_jobs;                            /* guarded: in both lists, and the one that runs */
+    int ready_fd;
+    pthread_mutex_t sink_lock; /* guards the two below; held while sink runs */
+    proxy_store_sink_fn sink;
+    void *sink_ctx;
+    unsigned sink_failures;   /* in a row; the store thread's */
     atomic_ullong checked_ns; /* when the database was last seen to be as the snapshot says */
     atomic_ullong reloads, failures;
 };
 
-/* ---- snapshots --------------------------------------------------------------------------------- */
-
-static void snapshot_unref(struct snapshot *snap)
+static struct store_snapshot *snapshot_ref(struct proxy_store *s)
 {
-    if (snap == NULL || atomic_fetch_sub(&snap->refs, 1) != 1)
-        return;
-    gw_arena_free(snap->arena);
-    free(snap->entries);
-    free(snap->table);
-    free(snap);
-}
-
-static struct snapshot *snapshot_ref(struct proxy_store *s)
-{
-    struct snapshot *snap;
+    struct store_snapshot *snap;
 
     (void)pthread_mutex_lock(&s->lock);
     snap = s->now;
@@ -81,125 +60,10 @@ static struct snapshot *snapshot_ref(struct proxy_store *s)
     return snap;
 }
 
-static struct snapshot *snapshot_new(void)
-{
-    struct snapshot *snap = calloc(1, sizeof(*snap));
-
-    if (snap == NULL)
-        return NULL;
-    atomic_init(&snap->refs, 1);
-    snap->arena = gw_arena_new(MAX_SNAPSHOT_BYTES);
-    if (snap->arena == NULL) {
-        free(snap);
-        return NULL;
-    }
-    return snap;
-}
-
-/* Parts "a,b" into spans in the arena. */
-static bool split_groups(struct gw_arena *arena, const char *text, struct entry *e)
-{
-    struct gw_span all = gw_arena_copy(arena, gw_span_str(text));
-    struct gw_span *groups = gw_arena_array(arena, PROXY_KEY_MAX_GROUPS, sizeof(*groups));
-    unsigned n = 0;
-
-    if (all.ptr == NULL || groups == NULL)
-        return false;
-    while (all.len > 0 && n < PROXY_KEY_MAX_GROUPS) {
-        const char *comma = memchr(all.ptr, ',', all.len);
-        size_t len = comma == NULL ? all.len : (size_t)(comma - all.ptr);
-
-        if (len > 0)
-            groups[n++] = (struct gw_span){all.ptr, len};
-        all = gw_span_from(all, len + 1);
-    }
-    e->groups = groups;
-    e->n_groups = n;
-    return true;
-}
-
-static enum gw_status add_entry(void *ctx, const struct store_row *row)
-{
-    struct snapshot *snap = ctx;
-    struct entry *e;
-
-    if (snap->n == snap->cap) {
-        unsigned cap = snap->cap == 0 ? 64 : snap->cap * 2;
-        struct entry *grown = realloc(snap->entries, cap * sizeof(*grown));
-
-        if (grown == NULL)
-            return GW_ENOMEM;
-        snap->entries = grown;
-        snap->cap = cap;
-    }
-    e = &snap->entries[snap->n];
-    memset(e, 0, sizeof(*e));
-    memcpy(e->sha256, row->sha256, sizeof(e->sha256));
-    e->id = gw_arena_copy(snap->arena, gw_span_str(row->info.id));
-    e->name = gw_arena_copy(snap->arena, gw_span_str(row->info.name));
-    e->owner = gw_arena_copy(snap->arena, gw_span_str(row->info.owner));
-    e->expires_ms = row->info.expires_ms;
-    e->revoked_ms = row->info.revoked_ms;
-    atomic_init(&e->used_ms, row->info.last_used_ms);
-    atomic_init(&e->used_news, false);
-    if (e->id.ptr == NULL || e->name.ptr == NULL || e->owner.ptr == NULL ||
-        !split_groups(snap->arena, row->info.groups, e))
-        return GW_ENOMEM;
-    snap->n++;
-    return GW_OK;
-}
-
-/* The digest is uniform, so its first bytes are the hash. */
-static uint32_t slot_of(const unsigned char *sha256, uint32_t mask)
-{
-    uint32_t h;
-
-    memcpy(&h, sha256, sizeof(h));
-    return h & mask;
-}
-
-static bool make_table(struct snapshot *snap)
-{
-    uint32_t size = 16;
-
-    while (size < snap->n * 2)
-        size *= 2;
-    snap->table = calloc(size, sizeof(*snap->table));
-    if (snap->table == NULL)
-        return false;
-    snap->mask = size - 1;
-    for (unsigned i = 0; i < snap->n; i++) {
-        uint32_t at = slot_of(snap->entries[i].sha256, snap->mask);
-
-        while (snap->table[at] != 0)
-            at = (at + 1) & snap->mask;
-        snap->table[at] = i + 1;
-    }
-    return true;
-}
-
-static enum gw_status snapshot_load(struct store_db *db, struct snapshot **out, struct gw_err *err)
-{
-    struct snapshot *snap = snapshot_new();
-    enum gw_status st;
-
-    if (snap == NULL)
-        return gw_fail(err, GW_ENOMEM, "keys: out of memory");
-    st = store_db_each(db, add_entry, snap, err);
-    if (st == GW_ENOMEM || (st == GW_OK && !make_table(snap)))
-        st = gw_fail(err, GW_ENOMEM, "keys: out of memory");
-    if (st != GW_OK) {
-        snapshot_unref(snap);
-        return st;
-    }
-    *out = snap;
-    return GW_OK;
-}
-
 /* ---- the store thread ---------------------------------------------------------------------------- */
 
 /* Writes the days of use. A failure leaves the rest for the next time: it is news, not truth. */
-static void write_uses(struct proxy_store *s, struct snapshot *snap)
+static void write_uses(struct proxy_store *s, struct store_snapshot *snap)
 {
     bool ok = true;
 
@@ -210,11 +74,11 @@ static void write_uses(struct proxy_store *s, struct snapshot *snap)
         return;
     }
     for (unsigned i = 0; i < snap->n && ok; i++) {
-        struct entry *e = &snap->entries[i];
+        struct store_entry *e = &snap->entries[i];
 
         if (!atomic_exchange(&e->used_news, false))
             continue;
-        ok = store_db_used(s->db, e->id.ptr, atomic_load(&e->used_ms), NULL) == GW_OK;
+        ok = store_db_used(s->db, e->who.id.ptr, atomic_load(&e->used_ms), NULL) == GW_OK;
         if (!ok) {
             atomic_store(&e->used_news, true);
             atomic_store(&snap->used_news, true);
@@ -227,7 +91,7 @@ static void write_uses(struct proxy_store *s, struct snapshot *snap)
 static enum gw_status look(struct proxy_store *s, struct gw_err *err)
 {
     bool changed = false, replaced = false;
-    struct snapshot *fresh = NULL, *old;
+    struct store_snapshot *fresh = NULL, *old;
 
     if (s->db == NULL) {
         GW_TRY(store_db_open(s->path, false, &s->db, err));
@@ -244,16 +108,40 @@ static enum gw_status look(struct proxy_store *s, struct gw_err *err)
     }
     if (!changed)
         return GW_OK;
-    GW_TRY(snapshot_load(s->db, &fresh, err));
+    GW_TRY(store_snapshot_load(s->db, &fresh, err));
     (void)pthread_mutex_lock(&s->lock);
     old = s->now;
     s->now = fresh;
     (void)pthread_mutex_unlock(&s->lock);
     if (!replaced)
         write_uses(s, old);
-    snapshot_unref(old);
+    store_snapshot_unref(old);
     (void)atomic_fetch_add(&s->reloads, 1);
     return GW_OK;
+}
+
+static enum gw_status on_change(void *ctx, const struct proxy_change *c)
+{
+    const struct proxy_store *s = ctx;
+
+    return s->sink(s->sink_ctx, c);
+}
+
+/* Makes audit records of the changes that have none yet. What fails is tried again at the next tick. */
+static void record_changes(struct proxy_store *s)
+{
+    struct gw_err err = {0};
+    enum gw_status st = GW_OK;
+
+    (void)pthread_mutex_lock(&s->sink_lock);
+    if (s->sink != NULL && s->db != NULL)
+        st = store_db_record_changes(s->db, gw_clock_wall_ms(), MAX_RECORDS, on_change, s, &err);
+    (void)pthread_mutex_unlock(&s->sink_lock);
+    if (st != GW_OK && s->sink_failures++ % (60000 / TICK_MS) == 0)
+        gw_log(GW_LOG_ERROR, "key_changes_unrecorded", "status=%s error=\"%s\"", gw_status_name(st),
+               err.text);
+    else if (st == GW_OK)
+        s->sink_failures = 0;
 }
 
 static void tick(struct proxy_store *s)
@@ -261,6 +149,7 @@ static void tick(struct proxy_store *s)
     struct gw_err err = {0};
 
     if (look(s, &err) == GW_OK) {
+        record_changes(s);
         atomic_store(&s->checked_ns, gw_clock_ns());
         write_uses(s, s->now); /* only this thread changes s->now */
         return;
@@ -271,6 +160,39 @@ static void tick(struct proxy_store *s)
      * already counted. */
     store_db_close(s->db);
     s->db = NULL;
+}
+
+/* Takes the oldest job; NULL when there is none. */
+static struct proxy_store_job *take_job(struct proxy_store *s)
+{
+    struct proxy_store_job *job;
+
+    (void)pthread_mutex_lock(&s->lock);
+    job = s->todo;
+    if (job != NULL) {
+        s->todo = job->next;
+        if (s->todo == NULL)
+            s->todo_end = &s->todo;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return job;
+}
+
+static void run_jobs(struct proxy_store *s)
+{
+    const uint64_t one = 1;
+    struct proxy_store_job *job;
+
+    while ((job = take_job(s)) != NULL) {
+        job->run(job, s->path);
+        (void)pthread_mutex_lock(&s->lock);
+        job->next = NULL;
+        *s->ready_end = job;
+        s->ready_end = &job->next;
+        (void)pthread_mutex_unlock(&s->lock);
+        while (write(s->ready_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+            continue;
+    }
 }
 
 static void *store_thread(void *arg)
@@ -288,13 +210,67 @@ static void *store_thread(void *arg)
             until.tv_sec++;
         }
         (void)pthread_mutex_lock(&s->lock);
-        while (!s->stop && pthread_cond_timedwait(&s->wake, &s->lock, &until) == 0)
+        while (!s->stop && s->todo == NULL &&
+               pthread_cond_timedwait(&s->wake, &s->lock, &until) == 0)
             ; /* woken for nothing */
         stop = s->stop;
         (void)pthread_mutex_unlock(&s->lock);
-        tick(s);
+        run_jobs(s);
+        tick(s); /* sees at once what the jobs changed */
     }
     return NULL;
+}
+
+/* ---- work for the store thread -------------------------------------------------------------------- */
+
+enum gw_status proxy_store_submit(struct proxy_store *s, struct proxy_store_job *job)
+{
+    enum gw_status st = GW_EAGAIN;
+
+    (void)pthread_mutex_lock(&s->lock);
+    if (s->n_jobs < MAX_JOBS && !s->stop) {
+        s->n_jobs++;
+        job->next = NULL;
+        *s->todo_end = job;
+        s->todo_end = &job->next;
+        (void)pthread_cond_signal(&s->wake);
+        st = GW_OK;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return st;
+}
+
+int proxy_store_fd(const struct proxy_store *s)
+{
+    return s->ready_fd;
+}
+
+void proxy_store_dispatch(struct proxy_store *s)
+{
+    struct proxy_store_job *job, *next;
+    uint64_t n;
+
+    while (read(s->ready_fd, &n, sizeof(n)) < 0 && errno == EINTR)
+        continue;
+    (void)pthread_mutex_lock(&s->lock);
+    job = s->ready;
+    s->ready = NULL;
+    s->ready_end = &s->ready;
+    for (struct proxy_store_job *j = job; j != NULL; j = j->next)
+        s->n_jobs--;
+    (void)pthread_mutex_unlock(&s->lock);
+    for (; job != NULL; job = next) {
+        next = job->next;
+        job->done(job);
+    }
+}
+
+void proxy_store_set_sink(struct proxy_store *s, proxy_store_sink_fn fn, void *ctx)
+{
+    (void)pthread_mutex_lock(&s->sink_lock);
+    s->sink = fn;
+    s->sink_ctx = ctx;
+    (void)pthread_mutex_unlock(&s->sink_lock);
 }
 
 /* ---- open, close ---------------------------------------------------------------------------------- */
@@ -302,7 +278,7 @@ static void *store_thread(void *arg)
 static enum gw_status start(struct proxy_store *s, struct gw_err *err)
 {
     GW_TRY(store_db_open(s->path, true, &s->db, err));
-    GW_TRY(snapshot_load(s->db, &s->now, err));
+    GW_TRY(store_snapshot_load(s->db, &s->now, err));
     store_db_patience(s->db, SERVER_PATIENCE_MS);
     atomic_store(&s->checked_ns, gw_clock_ns());
     if (pthread_create(&s->thread, NULL, store_thread, s) != 0)
@@ -319,13 +295,22 @@ enum gw_status proxy_store_open(const char *path, struct proxy_store **out, stru
 
     if (s == NULL)
         return gw_fail(err, GW_ENOMEM, "keys: out of memory");
+    s->todo_end = &s->todo;
+    s->ready_end = &s->ready;
     (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_mutex_init(&s->sink_lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&s->wake, &attr);
     (void)pthread_condattr_destroy(&attr);
     s->path = strdup(path);
-    st = s->path == NULL ? gw_fail(err, GW_ENOMEM, "keys: out of memory") : start(s, err);
+    s->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (s->path == NULL)
+        st = gw_fail(err, GW_ENOMEM, "keys: out of memory");
+    else if (s->ready_fd < 0)
+        st = gw_fail(err, GW_EIO, "keys: eventfd: %s", strerrordesc_np(errno));
+    else
+        st = start(s, err);
     if (st != GW_OK) {
         proxy_store_close(s);
         return st;
@@ -345,62 +330,18 @@ void proxy_store_close(struct proxy_store *s)
         (void)pthread_mutex_unlock(&s->lock);
         (void)pthread_join(s->thread, NULL);
     }
-    snapshot_unref(s->now);
+    store_snapshot_unref(s->now);
     store_db_close(s->db);
     (void)pthread_cond_destroy(&s->wake);
     (void)pthread_mutex_destroy(&s->lock);
+    (void)pthread_mutex_destroy(&s->sink_lock);
+    if (s->ready_fd >= 0)
+        (void)close(s->ready_fd);
     free(s->path);
     free(s);
 }
 
 /* ---- lookups ---------------------------------------------------------------------------------------- */
-
-static struct entry *find(const struct snapshot *snap, const unsigned char *sha256)
-{
-    uint32_t at = slot_of(sha256, snap->mask);
-
-    /* Half of the table is free, so the walk ends. Where it begins depends on the digest alone, which
-     * says nothing of a key; the comparison takes the same time wherever two digests differ. */
-    for (; snap->table[at] != 0; at = (at + 1) & snap->mask) {
-        struct entry *e = &snap->entries[snap->table[at] - 1];
-
-        if (gw_equal_ct(e->sha256, sha256, GW_SHA256_BYTES))
-            return e;
-    }
-    return NULL;
-}
-
-static void mark_used(struct snapshot *snap, struct entry *e, int64_t now_ms)
-{
-    int64_t day = now_ms - now_ms % DAY_MS;
-
-    if (atomic_load_explicit(&e->used_ms, memory_order_relaxed) >= day)
-        return;
-    atomic_store(&e->used_ms, day);
-    atomic_store(&e->used_news, true);
-    atomic_store(&snap->used_news, true);
-}
-
-static enum gw_status copy_principal(const struct entry *e, struct gw_arena *arena,
-                                     struct proxy_principal *out)
-{
-    struct proxy_principal p = {.n_groups = e->n_groups, .expires_ms = e->expires_ms};
-    struct gw_span *groups = gw_arena_array(arena, e->n_groups, sizeof(*groups));
-
-    p.id = gw_arena_copy(arena, e->id);
-    p.name = gw_arena_copy(arena, e->name);
-    p.owner = gw_arena_copy(arena, e->owner);
-    if (groups == NULL || p.id.ptr == NULL || p.name.ptr == NULL || p.owner.ptr == NULL)
-        return GW_ENOMEM;
-    for (unsigned i = 0; i < e->n_groups; i++) {
-        groups[i] = gw_arena_copy(arena, e->groups[i]);
-        if (groups[i].ptr == NULL)
-            return GW_ENOMEM;
-    }
-    p.groups = groups;
-    *out = p;
-    return GW_OK;
-}
 
 static bool is_usable(struct proxy_store *s)
 {
@@ -410,13 +351,24 @@ static bool is_usable(struct proxy_store *s)
     return now < checked || now - checked < UNUSABLE_MS * GW_NS_PER_MS;
 }
 
-enum gw_status proxy_store_lookup(struct proxy_store *s, struct gw_span key, struct gw_arena *arena,
-                                  struct proxy_principal *out)
+static enum gw_status judge(const struct store_entry *e, bool old, int64_t now_ms)
+{
+    if (e->revoked_ms != 0)
+        return GW_EDENIED;
+    if ((e->who.expires_ms != 0 && now_ms >= e->who.expires_ms) || (old && now_ms >= e->grace_ms))
+        return GW_ETIMEDOUT;
+    return GW_OK;
+}
+
+static enum gw_status lookup(struct proxy_store *s, struct gw_span key, bool admin,
+                             struct gw_arena *arena, struct proxy_principal *out,
+                             enum proxy_role *role)
 {
     unsigned char sha256[GW_SHA256_BYTES];
     enum gw_status st = GW_ENOENT;
-    struct snapshot *snap;
-    struct entry *e;
+    struct store_snapshot *snap;
+    struct store_entry *e;
+    bool old;
 
     if (!is_usable(s))
         return GW_EIO;
@@ -424,30 +376,44 @@ enum gw_status proxy_store_lookup(struct proxy_store *s, struct gw_span key, str
         return GW_ENOENT;
     gw_sha256(key, sha256);
     snap = snapshot_ref(s);
-    e = find(snap, sha256);
-    if (e != NULL) {
+    e = store_snapshot_find(snap, sha256, &old);
+    if (e != NULL && (e->role != PROXY_ROLE_NONE) == admin) {
         int64_t now_ms = gw_clock_wall_ms();
 
-        if (e->revoked_ms != 0)
-            st = GW_EDENIED;
-        else if (e->expires_ms != 0 && now_ms >= e->expires_ms)
-            st = GW_ETIMEDOUT;
-        else
-            st = copy_principal(e, arena, out);
-        if (st == GW_OK)
-            mark_used(snap, e, now_ms);
+        st = judge(e, old, now_ms);
+        if (st == GW_OK && !proxy_principal_copy(arena, &e->who, out))
+            st = GW_ENOMEM;
+        if (st == GW_OK) {
+            *role = e->role;
+            store_snapshot_mark(snap, e, now_ms);
+        }
     }
-    snapshot_unref(snap);
+    store_snapshot_unref(snap);
     return st;
+}
+
+enum gw_status proxy_store_lookup(struct proxy_store *s, struct gw_span key, struct gw_arena *arena,
+                                  struct proxy_principal *out)
+{
+    enum proxy_role role;
+
+    return lookup(s, key, false, arena, out, &role);
+}
+
+enum gw_status proxy_store_lookup_admin(struct proxy_store *s, struct gw_span key,
+                                        struct gw_arena *arena, struct proxy_principal *out,
+                                        enum proxy_role *role)
+{
+    return lookup(s, key, true, arena, out, role);
 }
 
 void proxy_store_stats(struct proxy_store *s, struct proxy_store_stats *out)
 {
-    struct snapshot *snap = snapshot_ref(s);
+    struct store_snapshot *snap = snapshot_ref(s);
 
     out->n_keys = snap->n;
     out->reloads = atomic_load(&s->reloads);
     out->failures = atomic_load(&s->failures);
     out->usable = is_usable(s);
-    snapshot_unref(snap);
+    store_snapshot_unref(snap);
 }

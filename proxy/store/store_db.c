@@ -1,7 +1,7 @@
-/* proxy/store/store_db.c - the keys database: SQLite, one connection a thread.
+/* proxy/store/store_db.c - the keys database: SQLite, one connection a thread. Opening, its format, transactions; the rows
+ * are in store_rows.c and store_changes.c.
  *
- * The only file that knows SQL. Format version in user_version; WAL, so that the server reads while a
- * command writes. Never used on an event loop. */
+ * Format version in user_version; WAL, so that the server reads while a command writes. Never used on an event loop. */
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -10,24 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <sqlite3.h>
+#include "proxy/store/store_sql.h"
 
-#include "base/clock.h"
-#include "proxy/store/store_private.h"
+enum { BUSY_MS = 2000 };
 
-enum { FORMAT_VERSION = 1, BUSY_MS = 2000 };
+/* ---- the format -------------------------------------------------------------------------------- */
 
-struct store_db {
-    sqlite3 *sql;
-    char *path;
-    dev_t dev; /* of the file that is open */
-    ino_t ino;
-    int64_t data_version; /* as last seen */
-};
-
-/* One key a row. A name is free again once its key is revoked. Times are Unix milliseconds; NULL: never.
- */
-static const char schema[] =
+/* Each step brings a database of the format before it (0: an empty file) to its own. A step that was released is never
+ * changed: a new format is a new step. Times are Unix milliseconds; NULL: never. */
+static const char *const steps[] = {
+    /* 1: one key a row. A name is free again once its key is revoked. */
     "CREATE TABLE keys ("
     " id TEXT PRIMARY KEY NOT NULL,"
     " name TEXT NOT NULL,"
@@ -40,11 +32,39 @@ static const char schema[] =
     " last_used_ms INTEGER"
     ") STRICT;"
     "CREATE UNIQUE INDEX keys_name ON keys (name) WHERE revoked_ms IS NULL;"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 1;",
+    /* 2: whose key it is, what it may do, admin keys, rotation; and every change of a key. */
+    "ALTER TABLE keys ADD COLUMN user TEXT NOT NULL DEFAULT '';" /* '': the name */
+    "ALTER TABLE keys ADD COLUMN team TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE keys ADD COLUMN models TEXT NOT NULL DEFAULT '';" /* lists: separated by commas */
+    "ALTER TABLE keys ADD COLUMN targets TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE keys ADD COLUMN networks TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE keys ADD COLUMN role TEXT NOT NULL DEFAULT '';" /* '': a gateway key */
+    "ALTER TABLE keys ADD COLUMN old_sha256 BLOB CHECK (length(old_sha256) = 32);"
+    "ALTER TABLE keys ADD COLUMN rotated_ms INTEGER;"
+    "ALTER TABLE keys ADD COLUMN grace_ms INTEGER;" /* until when old_sha256 works */
+    "CREATE TABLE changes ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " id TEXT NOT NULL UNIQUE,"
+    " time_ms INTEGER NOT NULL,"
+    " actor TEXT NOT NULL,"
+    " via TEXT NOT NULL,"
+    " address TEXT NOT NULL,"
+    " action TEXT NOT NULL,"
+    " key_id TEXT NOT NULL,"
+    " key_name TEXT NOT NULL,"
+    " before TEXT NOT NULL," /* JSON without secrets, or '' */
+    " after TEXT NOT NULL,"
+    " recorded_ms INTEGER" /* when its audit record was durable */
+    ") STRICT;"
+    "CREATE INDEX changes_open ON changes (seq) WHERE recorded_ms IS NULL;"
+    "PRAGMA user_version = 2;",
+};
+enum { FORMAT_VERSION = sizeof(steps) / sizeof(steps[0]) };
 
 /* ---- SQLite's manners ----------------------------------------------------------------------- */
 
-static enum gw_status fail_sql(struct store_db *db, struct gw_err *err, const char *what)
+enum gw_status store_sql_fail(struct store_db *db, struct gw_err *err, const char *what)
 {
     int code = sqlite3_extended_errcode(db->sql);
     enum gw_status st = GW_EIO;
@@ -56,24 +76,23 @@ static enum gw_status fail_sql(struct store_db *db, struct gw_err *err, const ch
     return gw_fail(err, st, "%s: cannot %s: %s", db->path, what, sqlite3_errmsg(db->sql));
 }
 
-static enum gw_status run_sql(struct store_db *db, const char *sql, const char *what,
-                              struct gw_err *err)
+enum gw_status store_sql_run(struct store_db *db, const char *sql, const char *what,
+                             struct gw_err *err)
 {
     if (sqlite3_exec(db->sql, sql, NULL, NULL, NULL) != SQLITE_OK)
-        return fail_sql(db, err, what);
+        return store_sql_fail(db, err, what);
     return GW_OK;
 }
 
-/* The one number that a statement answers. */
-static enum gw_status get_number(struct store_db *db, const char *sql, int64_t *out,
-                                 struct gw_err *err)
+enum gw_status store_sql_number(struct store_db *db, const char *sql, int64_t *out,
+                                struct gw_err *err)
 {
     sqlite3_stmt *st = NULL;
     enum gw_status status = GW_OK;
 
     if (sqlite3_prepare_v2(db->sql, sql, -1, &st, NULL) != SQLITE_OK ||
         sqlite3_step(st) != SQLITE_ROW)
-        status = fail_sql(db, err, "read it");
+        status = store_sql_fail(db, err, "read it");
     else
         *out = sqlite3_column_int64(st, 0);
     (void)sqlite3_finalize(st);
@@ -119,19 +138,19 @@ static enum gw_status migrate(struct store_db *db, struct gw_err *err)
     int64_t version = 0;
     enum gw_status st;
 
-    GW_TRY(get_number(db, "PRAGMA user_version", &version, err));
+    GW_TRY(store_sql_number(db, "PRAGMA user_version", &version, err));
     if (version == FORMAT_VERSION)
         return GW_OK;
+    if (version > FORMAT_VERSION || version < 0)
+        return gw_fail(
+            err, GW_EUNSUPPORTED,
+            "%s has format %lld, this sluice knows %d: run the newer sluice that wrote it, "
+            "or move the file away and create keys anew with `sluice keys create`",
+            db->path, (long long)version, FORMAT_VERSION);
     GW_TRY(store_db_begin(db, err));
-    st = get_number(db, "PRAGMA user_version", &version, err);
-    if (st == GW_OK && version == 0)
-        st = run_sql(db, schema, "create its tables", err);
-    else if (st == GW_OK && version != FORMAT_VERSION)
-        st =
-            gw_fail(err, GW_EUNSUPPORTED,
-                    "%s has format %lld, this sluice knows %d: run the newer sluice that wrote it, "
-                    "or move the file away and create keys anew with `sluice keys create`",
-                    db->path, (long long)version, FORMAT_VERSION);
+    st = store_sql_number(db, "PRAGMA user_version", &version, err);
+    for (; st == GW_OK && version >= 0 && version < FORMAT_VERSION; version++)
+        st = store_sql_run(db, steps[version], "bring its format up to date", err);
     if (st != GW_OK) {
         store_db_rollback(db);
         return st;
@@ -146,19 +165,19 @@ static enum gw_status connect(struct store_db *db, struct gw_err *err)
     if (sqlite3_open_v2(db->path, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
         SQLITE_OK)
         return db->sql == NULL ? gw_fail(err, GW_ENOMEM, "%s: out of memory", db->path)
-                               : fail_sql(db, err, "open it");
+                               : store_sql_fail(db, err, "open it");
     (void)sqlite3_busy_timeout(db->sql, BUSY_MS);
     (void)sqlite3_db_config(db->sql, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    GW_TRY(run_sql(db,
-                   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                   "PRAGMA trusted_schema = OFF;",
-                   "open it", err));
+    GW_TRY(store_sql_run(db,
+                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                         "PRAGMA trusted_schema = OFF;",
+                         "open it", err));
     GW_TRY(migrate(db, err));
     if (stat(db->path, &st) != 0)
         return gw_fail(err, GW_EIO, "%s: %s", db->path, strerrordesc_np(errno));
     db->dev = st.st_dev;
     db->ino = st.st_ino;
-    return get_number(db, "PRAGMA data_version", &db->data_version, err);
+    return store_sql_number(db, "PRAGMA data_version", &db->data_version, err);
 }
 
 enum gw_status store_db_open(const char *path, bool create, struct store_db **out,
@@ -212,154 +231,22 @@ enum gw_status store_db_changed(struct store_db *db, bool *changed, bool *replac
         *changed = true;
         return GW_OK;
     }
-    GW_TRY(get_number(db, "PRAGMA data_version", &version, err));
+    GW_TRY(store_sql_number(db, "PRAGMA data_version", &version, err));
     *changed = version != db->data_version;
     db->data_version = version;
     return GW_OK;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------- */
-
-static const char *text_of(sqlite3_stmt *st, int column)
-{
-    const unsigned char *text = sqlite3_column_text(st, column);
-
-    return text == NULL ? "" : (const char *)text;
-}
-
-static bool read_row(sqlite3_stmt *st, struct store_row *row)
-{
-    const void *sum = sqlite3_column_blob(st, 4);
-
-    if (sum == NULL || sqlite3_column_bytes(st, 4) != GW_SHA256_BYTES)
-        return false;
-    memcpy(row->sha256, sum, GW_SHA256_BYTES);
-    row->info = (struct proxy_key_info){
-        .id = text_of(st, 0),
-        .name = text_of(st, 1),
-        .owner = text_of(st, 2),
-        .groups = text_of(st, 3),
-        .created_ms = sqlite3_column_int64(st, 5),
-        .expires_ms = sqlite3_column_int64(st, 6), /* NULL reads as 0 */
-        .revoked_ms = sqlite3_column_int64(st, 7),
-        .last_used_ms = sqlite3_column_int64(st, 8),
-    };
-    return row->info.id[0] != '\0' && strlen(row->info.id) < PROXY_KEY_ID_BYTES;
-}
-
-enum gw_status store_db_each(struct store_db *db,
-                             enum gw_status (*each)(void *ctx, const struct store_row *row),
-                             void *ctx, struct gw_err *err)
-{
-    static const char sql[] =
-        "SELECT id, name, owner, groups, sha256, created_ms, expires_ms, revoked_ms, last_used_ms"
-        " FROM keys ORDER BY created_ms, id";
-    sqlite3_stmt *st = NULL;
-    enum gw_status status = GW_OK;
-    unsigned n = 0;
-    int rc;
-
-    if (sqlite3_prepare_v2(db->sql, sql, -1, &st, NULL) != SQLITE_OK)
-        return fail_sql(db, err, "read its keys");
-    while (status == GW_OK && (rc = sqlite3_step(st)) != SQLITE_DONE) {
-        struct store_row row;
-
-        if (rc != SQLITE_ROW)
-            status = fail_sql(db, err, "read its keys");
-        else if (++n > PROXY_KEY_MAX)
-            status = gw_fail(err, GW_ELIMIT, "%s: more than %d keys", db->path, PROXY_KEY_MAX);
-        else if (!read_row(st, &row))
-            status = gw_fail(err, GW_ECORRUPT, "%s: a row of `keys` is damaged", db->path);
-        else
-            status = each(ctx, &row);
-    }
-    (void)sqlite3_finalize(st);
-    return status;
-}
-
-static void bind_time(sqlite3_stmt *st, int index, int64_t ms)
-{
-    if (ms == 0)
-        (void)sqlite3_bind_null(st, index);
-    else
-        (void)sqlite3_bind_int64(st, index, ms);
-}
-
-enum gw_status store_db_insert(struct store_db *db, const struct store_row *row, struct gw_err *err)
-{
-    static const char sql[] = "INSERT INTO keys (id, name, owner, groups, sha256, created_ms, "
-                              "expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?)";
-    enum gw_status status = GW_OK;
-    sqlite3_stmt *st = NULL;
-
-    if (sqlite3_prepare_v2(db->sql, sql, -1, &st, NULL) != SQLITE_OK)
-        return fail_sql(db, err, "add a key");
-    (void)sqlite3_bind_text(st, 1, row->info.id, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_text(st, 2, row->info.name, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_text(st, 3, row->info.owner, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_text(st, 4, row->info.groups, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_blob(st, 5, row->sha256, GW_SHA256_BYTES, SQLITE_STATIC);
-    (void)sqlite3_bind_int64(st, 6, row->info.created_ms);
-    bind_time(st, 7, row->info.expires_ms);
-    if (sqlite3_step(st) != SQLITE_DONE) {
-        if ((sqlite3_extended_errcode(db->sql) & 0xFF) == SQLITE_CONSTRAINT)
-            status = gw_fail(err, GW_EEXIST,
-                             "a key named %s exists: revoke it first, or choose another name",
-                             row->info.name);
-        else
-            status = fail_sql(db, err, "add a key");
-    }
-    (void)sqlite3_finalize(st);
-    return status;
-}
-
-enum gw_status store_db_revoke(struct store_db *db, const char *id_or_name, int64_t now_ms,
-                               struct gw_err *err)
-{
-    static const char sql[] =
-        "UPDATE keys SET revoked_ms = ?1 WHERE revoked_ms IS NULL AND (id = ?2 OR name = ?2)";
-    enum gw_status status = GW_OK;
-    sqlite3_stmt *st = NULL;
-
-    if (sqlite3_prepare_v2(db->sql, sql, -1, &st, NULL) != SQLITE_OK)
-        return fail_sql(db, err, "revoke a key");
-    (void)sqlite3_bind_int64(st, 1, now_ms);
-    (void)sqlite3_bind_text(st, 2, id_or_name, -1, SQLITE_STATIC);
-    if (sqlite3_step(st) != SQLITE_DONE)
-        status = fail_sql(db, err, "revoke a key");
-    else if (sqlite3_changes(db->sql) == 0)
-        status = gw_fail(err, GW_ENOENT,
-                         "no key that still works has the id or name %.64s: see `sluice keys list`",
-                         id_or_name);
-    (void)sqlite3_finalize(st);
-    return status;
-}
-
-enum gw_status store_db_used(struct store_db *db, const char *id, int64_t day_ms,
-                             struct gw_err *err)
-{
-    static const char sql[] = "UPDATE keys SET last_used_ms = ?1 WHERE id = ?2";
-    enum gw_status status = GW_OK;
-    sqlite3_stmt *st = NULL;
-
-    if (sqlite3_prepare_v2(db->sql, sql, -1, &st, NULL) != SQLITE_OK)
-        return fail_sql(db, err, "note a key's use");
-    (void)sqlite3_bind_int64(st, 1, day_ms);
-    (void)sqlite3_bind_text(st, 2, id, -1, SQLITE_STATIC);
-    if (sqlite3_step(st) != SQLITE_DONE)
-        status = fail_sql(db, err, "note a key's use");
-    (void)sqlite3_finalize(st);
-    return status;
-}
+/* ---- transactions -------------------------------------------------------------------------------- */
 
 enum gw_status store_db_begin(struct store_db *db, struct gw_err *err)
 {
-    return run_sql(db, "BEGIN IMMEDIATE", "write to it", err);
+    return store_sql_run(db, "BEGIN IMMEDIATE", "write to it", err);
 }
 
 enum gw_status store_db_commit(struct store_db *db, struct gw_err *err)
 {
-    enum gw_status st = run_sql(db, "COMMIT", "write to it", err);
+    enum gw_status st = store_sql_run(db, "COMMIT", "write to it", err);
 
     if (st != GW_OK)
         store_db_rollback(db);
@@ -369,16 +256,4 @@ enum gw_status store_db_commit(struct store_db *db, struct gw_err *err)
 void store_db_rollback(struct store_db *db)
 {
     (void)sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
-}
-
-enum gw_status store_db_count_usable(struct store_db *db, int64_t now_ms, int64_t *out,
-                                     struct gw_err *err)
-{
-    char sql[160];
-
-    (void)snprintf(sql, sizeof(sql),
-                   "SELECT count(*) FROM keys WHERE revoked_ms IS NULL AND "
-                   "(expires_ms IS NULL OR expires_ms > %lld)",
-                   (long long)now_ms);
-    return get_number(db, sql, out, err);
 }

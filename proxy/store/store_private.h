@@ -1,4 +1,4 @@
-/* proxy/store/store_private.h - what store.c (thread, snapshot) and store_db.c (SQLite) share. */
+/* proxy/store/store_private.h - what store.c (thread, snapshot), store_admin.c and store_db.c (SQLite) share. */
 #ifndef PROXY_STORE_PRIVATE_H
 #define PROXY_STORE_PRIVATE_H
 
@@ -26,11 +26,14 @@ enum gw_status store_db_changed(struct store_db *db, bool *changed, bool *replac
 struct store_row {
     struct proxy_key_info info;
     unsigned char sha256[GW_SHA256_BYTES];
+    unsigned char old_sha256[GW_SHA256_BYTES]; /* with has_old: works until info.grace_ms */
+    bool has_old;
 };
 
 /* Calls each for every key, oldest first, until it returns something else than GW_OK, which is then
- * returned. GW_ECORRUPT for a row of the wrong form, GW_ELIMIT above PROXY_KEY_MAX. */
-enum gw_status store_db_each(struct store_db *db,
+ * returned. id_or_name: only that one (a name: of a key that is not revoked), GW_ENOENT; NULL: all. GW_ECORRUPT for a row
+ * of the wrong form, GW_ELIMIT above PROXY_KEY_MAX. */
+enum gw_status store_db_each(struct store_db *db, const char *id_or_name,
                              enum gw_status (*each)(void *ctx, const struct store_row *row),
                              void *ctx, struct gw_err *err);
 
@@ -38,8 +41,16 @@ enum gw_status store_db_each(struct store_db *db,
 enum gw_status store_db_insert(struct store_db *db, const struct store_row *row,
                                struct gw_err *err);
 
-enum gw_status store_db_revoke(struct store_db *db, const char *id_or_name, int64_t now_ms,
+/* Writes the fields of the key with that id that people may change. */
+enum gw_status store_db_update(struct store_db *db, const struct proxy_key_info *k,
                                struct gw_err *err);
+
+enum gw_status store_db_revoke(struct store_db *db, const char *id, int64_t now_ms,
+                               struct gw_err *err);
+
+/* Gives it a new digest; the one before works until grace_ms (0: no longer). */
+enum gw_status store_db_rotate(struct store_db *db, const char *id, const unsigned char *sha256,
+                               int64_t now_ms, int64_t grace_ms, struct gw_err *err);
 
 /* Notes that the key was used on the day that begins at day_ms. */
 enum gw_status store_db_used(struct store_db *db, const char *id, int64_t day_ms,
@@ -50,8 +61,26 @@ enum gw_status store_db_begin(struct store_db *db, struct gw_err *err);
 enum gw_status store_db_commit(struct store_db *db, struct gw_err *err);
 void store_db_rollback(struct store_db *db);
 
-/* How many keys are neither revoked nor expired at now_ms. */
+/* How many gateway keys are neither revoked nor expired at now_ms. */
 enum gw_status store_db_count_usable(struct store_db *db, int64_t now_ms, int64_t *out,
                                      struct gw_err *err);
+
+/* ---- changes ---------------------------------------------------------------------------------- */
+
+/* Adds one; inside the transaction of what it tells. NULL texts count as "". */
+enum gw_status store_db_change(struct store_db *db, const struct proxy_change *c,
+                               struct gw_err *err);
+
+/* Calls each for the newest first, at most max, until it returns something else than GW_OK. */
+enum gw_status store_db_changes(struct store_db *db, unsigned max,
+                                enum gw_status (*each)(void *ctx, const struct proxy_change *c),
+                                void *ctx, struct gw_err *err);
+
+/* Calls each for at most max changes without a record, oldest first, and marks those for which it returned GW_OK as
+ * recorded, all in one transaction. */
+enum gw_status store_db_record_changes(struct store_db *db, int64_t now_ms, unsigned max,
+                                       enum gw_status (*each)(void *ctx,
+                                                              const struct proxy_change *c),
+                                       void *ctx, struct gw_err *err);
 
 #endif

@@ -14,6 +14,7 @@
 #include "proxy/store/store.h"
 #include "tests/test.h"
 
+static const struct proxy_actor by = {"os:test", "cli", NULL};
 static char dir[] = "/tmp/test_store_XXXXXX", path[80];
 
 /* Each test has its own database. */
@@ -25,13 +26,17 @@ static void fresh(const char *name)
 static void create(const char *name, const char *group, int64_t expires_ms,
                    char key[PROXY_KEY_BYTES])
 {
-    const char *groups[] = {group, "all"};
-    struct proxy_key_new k = {
-        .name = name, .owner = "acme", .groups = groups, .n_groups = 2, .expires_ms = expires_ms};
+    char groups[40];
+    const struct proxy_key_fields k = {.name = name,
+                                       .owner = "acme",
+                                       .groups = groups,
+                                       .has_expiry = true,
+                                       .expires_ms = expires_ms};
     char id[PROXY_KEY_ID_BYTES];
     struct gw_err err = {0};
 
-    if (!CHECK(proxy_store_key_create(path, &k, key, id, &err) == GW_OK))
+    (void)snprintf(groups, sizeof(groups), "%s,all", group);
+    if (!CHECK(proxy_store_key_create(path, &by, &k, key, id, &err) == GW_OK))
         fprintf(stderr, "  %s\n", err.text);
 }
 
@@ -136,7 +141,7 @@ static void in_a_child(void (*what)(const char *arg), const char *arg)
 
 static void child_revokes(const char *name)
 {
-    if (proxy_store_key_revoke(path, name, NULL) != GW_OK)
+    if (proxy_store_key_revoke(path, &by, name, NULL) != GW_OK)
         _exit(1);
 }
 
@@ -155,7 +160,7 @@ static void test_revoked_within_a_second(void)
     create("a", "g", 0, b); /* the name is free again */
     CHECK(wait_for(s, b, GW_OK, 1000) >= 0);
     CHECK(lookup(s, a, &p) == GW_EDENIED);
-    CHECK(proxy_store_key_revoke(path, "nobody", NULL) == GW_ENOENT);
+    CHECK(proxy_store_key_revoke(path, &by, "nobody", NULL) == GW_ENOENT);
     proxy_store_close(s);
 }
 
@@ -181,21 +186,21 @@ static void test_list_and_last_use(void)
     int64_t day = gw_clock_wall_ms() / 86400000 * 86400000;
 
     fresh("list");
-    CHECK(proxy_store_key_list(path, on_key, NULL, NULL) == GW_ENOENT);
+    CHECK(proxy_store_key_list(path, NULL, on_key, NULL, NULL) == GW_ENOENT);
     create("a", "core", 0, a);
     create("b", "core", 0, b);
-    CHECK(proxy_store_key_revoke(path, "b", NULL) == GW_OK);
+    CHECK(proxy_store_key_revoke(path, &by, "b", NULL) == GW_OK);
     s = open_store();
     CHECK(lookup(s, a, &p) == GW_OK && lookup(s, b, &p) == GW_EDENIED);
     proxy_store_close(s); /* what is pending is written */
     n_seen = 0;
-    CHECK(proxy_store_key_list(path, on_key, NULL, NULL) == GW_OK && n_seen == 2);
+    CHECK(proxy_store_key_list(path, NULL, on_key, NULL, NULL) == GW_OK && n_seen == 2);
     CHECK(strcmp(seen_text[0][0], "a") == 0 && strcmp(seen_text[0][1], "core,all") == 0);
     CHECK(seen[0].last_used_ms >= day && seen[0].last_used_ms % 86400000 == 0);
     CHECK(seen[0].revoked_ms == 0 && seen[0].created_ms > 0 && seen[0].expires_ms == 0);
     CHECK(seen[1].last_used_ms == 0 && seen[1].revoked_ms > 0);
     s = open_store();
-    CHECK(proxy_store_key_revoke(path, seen_text[0][2], NULL) == GW_OK); /* by id */
+    CHECK(proxy_store_key_revoke(path, &by, seen_text[0][2], NULL) == GW_OK); /* by id */
     CHECK(wait_for(s, a, GW_EDENIED, 1000) >= 0);
     proxy_store_close(s);
 }
@@ -215,20 +220,22 @@ static void test_bad_input(void)
 
     fresh("bad");
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct proxy_key_new k = {.name = bad[i]};
-        struct proxy_key_new g = {.name = "ok", .groups = &bad[i], .n_groups = 1};
+        const struct proxy_key_fields k = {.name = bad[i]};
+        const struct proxy_key_fields g = {.name = "ok", .groups = bad[i]};
 
-        CHECK(proxy_store_key_create(path, &k, key, id, &err) == GW_EINVAL);
-        CHECK(proxy_store_key_create(path, &g, key, id, &err) == GW_EINVAL);
+        CHECK(proxy_store_key_create(path, &by, &k, key, id, &err) == GW_EINVAL);
+        if (strchr(bad[i], ',') == NULL && bad[i][0] != '\0') /* those are lists */
+            CHECK(proxy_store_key_create(path, &by, &g, key, id, &err) == GW_EINVAL);
     }
-    CHECK(proxy_store_key_create(path, &(struct proxy_key_new){.name = "x", .owner = "a\x01"}, key,
-                                 id, &err) == GW_EINVAL);
-    CHECK(proxy_store_key_create(path, &(struct proxy_key_new){.name = NULL}, key, id, &err) ==
-          GW_EINVAL);
+    CHECK(proxy_store_key_create(path, &by,
+                                 &(struct proxy_key_fields){.name = "x", .owner = "a\x01"}, key, id,
+                                 &err) == GW_EINVAL);
+    CHECK(proxy_store_key_create(path, &by, &(struct proxy_key_fields){.name = NULL}, key, id,
+                                 &err) == GW_EINVAL);
     CHECK(strcmp(key, "unchanged") == 0 && strcmp(id, "same") == 0);
     create("x", "g", 0, key);
-    CHECK(proxy_store_key_create(path, &(struct proxy_key_new){.name = "x"}, key, id, &err) ==
-          GW_EEXIST);
+    CHECK(proxy_store_key_create(path, &by, &(struct proxy_key_fields){.name = "x"}, key, id,
+                                 &err) == GW_EEXIST);
     CHECK(strstr(err.text, "a key named x exists") != NULL);
 }
 
@@ -246,7 +253,7 @@ static void test_first_key(void)
     s = open_store();
     CHECK(lookup(s, key, &p) == GW_OK && gw_span_is(p.name, "default") && p.n_groups == 0);
     proxy_store_close(s);
-    CHECK(proxy_store_key_revoke(path, "default", NULL) == GW_OK);
+    CHECK(proxy_store_key_revoke(path, &by, "default", NULL) == GW_OK);
     CHECK(proxy_store_ensure_key(path, "default", &created, again, NULL) == GW_OK && created);
 }
 
@@ -358,7 +365,7 @@ static void test_threads(void)
         if (i % 10 == 9)
             (void)usleep(300000);
         if (i % 2 == 0)
-            CHECK(proxy_store_key_revoke(path, name, NULL) == GW_OK);
+            CHECK(proxy_store_key_revoke(path, &by, name, NULL) == GW_OK);
         if (i == 59)
             CHECK(wait_for(shared, key, GW_OK, 20000) >= 0);
     }

@@ -1,0 +1,34 @@
+/* proxy/store/store_sql.h - a connection to the keys database, for the files that know its SQL: store_db.c, store_rows.c,
+ * store_changes.c. */
+#ifndef PROXY_STORE_SQL_H
+#define PROXY_STORE_SQL_H
+
+#include <sys/types.h>
+
+#include <sqlite3.h>
+
+#include "proxy/store/store_private.h"
+
+struct store_db {
+    sqlite3 *sql;
+    char *path;
+    dev_t dev; /* of the file that is open */
+    ino_t ino;
+    int64_t data_version; /* as last seen */
+};
+
+/* What SQLite says of the last call: "PATH: cannot WHAT: ...". GW_ECORRUPT, GW_ENOMEM, else GW_EIO. */
+enum gw_status store_sql_fail(struct store_db *db, struct gw_err *err, const char *what);
+enum gw_status store_sql_run(struct store_db *db, const char *sql, const char *what,
+                             struct gw_err *err);
+/* The one number that a statement answers. */
+enum gw_status store_sql_number(struct store_db *db, const char *sql, int64_t *out,
+                                struct gw_err *err);
+
+/* A column's text, "" for NULL; valid until the next step. */
+const char *store_sql_text(sqlite3_stmt *st, int column);
+void store_sql_bind_text(sqlite3_stmt *st, int index,
+                         const char *text);                        /* must live until the step */
+void store_sql_bind_time(sqlite3_stmt *st, int index, int64_t ms); /* 0 becomes NULL */
+
+#endif
