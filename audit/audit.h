@@ -51,6 +51,19 @@ enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, st
  * a may be NULL. */
 void audit_close(struct audit *a, int drain_ms);
 
+/* The configuration was read anew: applied, or refused with a reason. */
+struct audit_reload {
+    bool ok;
+    struct gw_span by;                          /* who asked: "SIGHUP", an operator */
+    struct gw_span config_digest, rules_digest; /* the new ones; empty when it was not read */
+    struct gw_span old_config_digest, old_rules_digest;
+    struct gw_span reason; /* of a refusal */
+};
+
+/* Writes sluice.reloaded or sluice.reload_refused. Does not wait. GW_EAGAIN, GW_ELIMIT, GW_ENOMEM: there is no record.
+ * Thread: any. */
+enum gw_status audit_reloaded(struct audit *a, const struct audit_reload *r);
+
 /* ---- events ----------------------------------------------------------------------------- */
 
 enum audit_kind { AUDIT_DECIDED, AUDIT_COMPLETED, AUDIT_FINDING, AUDIT_SHADOW };
@@ -107,7 +120,9 @@ struct audit_event {
     uint64_t response_bytes, upstream_bytes;
     uint64_t prompt_tokens, completion_tokens;
     struct gw_span finish_reason, response_model, error_text;
-    unsigned n_restored;     /* placeholders put back */
+    unsigned n_restored; /* placeholders put back */
+    struct gw_span config_digest,
+        rules_digest;        /* in force for this request; empty: those of audit_open() */
     struct gw_span trace_id; /* W3C trace id, 32 hex digits, when the client sent one */
     /* traffic seen but not governed (splice, deny) */
     struct gw_span sni;

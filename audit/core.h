@@ -6,7 +6,7 @@
  *   writer thread: also keeps the spool (retention, syncs of closed segments)
  *   sender thread: reads the slots, feeds Kafka (audit/kafka.c)
  *
- * Slot 0 belongs to the writer (disk) or to the opener (process: lifecycle records only); slot 1 + i to
+ * Slot 0 belongs to the writer while it runs (process: lifecycle records only), else to the opener; slot 1 + i to
  * channel i (process). */
 #ifndef AUDIT_CORE_H
 #define AUDIT_CORE_H

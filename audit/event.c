@@ -338,8 +338,12 @@ static void write_own(struct event_json *j, const struct event_source *src,
     event_opt(j, EVENT_KEY("response_model"), ev->response_model);
     event_opt_u(j, EVENT_KEY("restored"), ev->n_restored);
     event_opt(j, EVENT_KEY("sni"), ev->sni);
-    if (ev->kind == AUDIT_DECIDED && src->digests.len != 0)
+    if (ev->kind == AUDIT_DECIDED && ev->config_digest.len != 0) {
+        event_text(j, EVENT_KEY("config_digest"), ev->config_digest);
+        event_opt(j, EVENT_KEY("rules_digest"), ev->rules_digest);
+    } else if (ev->kind == AUDIT_DECIDED && src->digests.len != 0) {
         event_raw(j, gw_buf_span(&src->digests));
+    }
     event_end(j);
     event_end(j);
 }

@@ -41,6 +41,8 @@ enum event_life_kind {
     EVENT_LIFE_GAP,       /* records or bytes are missing */
     EVENT_LIFE_DEGRADED,  /* auditing does not work as it should */
     EVENT_LIFE_RECOVERED, /* it does again */
+    EVENT_LIFE_RELOADED,  /* the configuration was read anew */
+    EVENT_LIFE_RELOAD_REFUSED,
 };
 
 /* A record about the gateway itself. Zeros and empty texts are left out. */
@@ -53,6 +55,7 @@ struct event_life {
     uint64_t from_sequence, to_sequence;   /* first and last sequence that is missing */
     uint64_t records, bytes;               /* how many are missing */
     uint64_t spool_records, requests_lost; /* started: found in the spool; ended as gateway_lost */
+    const struct audit_reload *reload;     /* reloaded, refused: what and by whom */
 };
 
 void event_write_life(const struct event_source *src, const struct event_life *ev,

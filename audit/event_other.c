@@ -157,10 +157,21 @@ void event_write_shadow(const struct event_source *src, const struct audit_event
 
 const char *event_life_name(enum event_life_kind kind)
 {
-    static const char *const names[] = {"sluice.started", "sluice.stopped", "sluice.gap",
-                                        "sluice.degraded", "sluice.recovered"};
+    static const char *const names[] = {
+        "sluice.started",   "sluice.stopped",  "sluice.gap",           "sluice.degraded",
+        "sluice.recovered", "sluice.reloaded", "sluice.reload_refused"};
 
     return names[kind];
+}
+
+static void write_reload(struct event_json *j, const struct audit_reload *r)
+{
+    event_opt(j, EVENT_KEY("by"), r->by);
+    event_opt(j, EVENT_KEY("config_digest"), r->config_digest);
+    event_opt(j, EVENT_KEY("rules_digest"), r->rules_digest);
+    event_opt(j, EVENT_KEY("old_config_digest"), r->old_config_digest);
+    event_opt(j, EVENT_KEY("old_rules_digest"), r->old_rules_digest);
+    event_opt(j, EVENT_KEY("reason"), r->reason);
 }
 
 void event_write_life(const struct event_source *src, const struct event_life *ev,
@@ -172,6 +183,8 @@ void event_write_life(const struct event_source *src, const struct event_life *e
         [EVENT_LIFE_GAP] = {6002, 99, 4, 2, {"Gap", 3}},
         [EVENT_LIFE_DEGRADED] = {6002, 99, 4, 2, {"Degraded", 8}},
         [EVENT_LIFE_RECOVERED] = {6002, 99, 1, 1, {"Recovered", 9}},
+        [EVENT_LIFE_RELOADED] = {6002, 8, 1, 1, {"Update", 6}},
+        [EVENT_LIFE_RELOAD_REFUSED] = {6002, 8, 3, 2, {"Update", 6}},
     };
     struct event_json j = {out, false, 0};
     struct event_meta m = {
@@ -196,6 +209,8 @@ void event_write_life(const struct event_source *src, const struct event_life *e
     event_opt_u(&j, EVENT_KEY("requests_lost"), ev->requests_lost);
     if (ev->kind == EVENT_LIFE_STARTED && src->digests.len != 0)
         event_raw(&j, gw_buf_span(&src->digests));
+    else if (ev->reload != NULL)
+        write_reload(&j, ev->reload);
     event_end(&j);
     event_end(&j);
     event_write_meta(&j, src, &m, start);

@@ -1,5 +1,7 @@
-/* audit/notice.c - records about the auditing itself: degraded, recovered, gap. Thread: the slot's. */
+/* audit/notice.c - records about the gateway and the auditing itself: degraded, recovered, gap, reloaded. Thread: the
+ * slot's, but audit_reloaded(), which hands its record to the writer: slot 0 is the writer's while it runs. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "audit/core.h"
@@ -23,6 +25,35 @@ enum gw_status core_put_life(struct audit *a, struct spool_slot *s, const struct
         gw_log(GW_LOG_WARN, "audit_notice_failed", "event=%s status=%s", event_life_name(ev->kind),
                gw_status_name(st));
     gw_buf_fini(&buf);
+    return st;
+}
+
+enum gw_status audit_reloaded(struct audit *a, const struct audit_reload *r)
+{
+    const struct event_life ev = {.kind = r->ok ? EVENT_LIFE_RELOADED : EVENT_LIFE_RELOAD_REFUSED,
+                                  .time_ms = gw_clock_wall_ms(),
+                                  .reload = r};
+    struct core_item *item = calloc(1, sizeof(*item));
+    enum gw_status st = GW_ENOMEM;
+    size_t reserved = 0;
+
+    if (item == NULL)
+        return GW_ENOMEM;
+    item->entry = (struct spool_entry){.kind = SPOOL_KIND_LIFECYCLE, .time_ms = ev.time_ms};
+    core_begin(&item->buf);
+    event_write_life(&a->src, &ev, &item->buf);
+    if (gw_buf_ok(&item->buf)) {
+        reserved = item->buf.len + SPOOL_TAIL_BYTES;
+        st = spool_reserve(a->spool, reserved, SPOOL_ROOM_LIFE) ? GW_OK : GW_ELIMIT;
+    }
+    if (st == GW_OK) {
+        st = gw_queue_push(a->queue, &item);
+        if (st == GW_OK)
+            return GW_OK; /* the writer's now */
+        spool_unreserve(a->spool, reserved);
+    }
+    gw_buf_fini(&item->buf);
+    free(item);
     return st;
 }
 

@@ -2,21 +2,22 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
-static enum gw_log_level min_level = GW_LOG_INFO;
+static _Atomic enum gw_log_level min_level = GW_LOG_INFO;
 
 void gw_log_set_level(enum gw_log_level level)
 {
-    min_level = level;
+    atomic_store_explicit(&min_level, level, memory_order_relaxed);
 }
 
 bool gw_log_enabled(enum gw_log_level level)
 {
-    return level >= min_level;
+    return level >= atomic_load_explicit(&min_level, memory_order_relaxed);
 }
 
 void gw_log(enum gw_log_level level, const char *event, const char *fmt, ...)

@@ -11,7 +11,7 @@
 
 enum gw_log_level { GW_LOG_DEBUG, GW_LOG_INFO, GW_LOG_WARN, GW_LOG_ERROR };
 
-/* Lines below level are dropped. Call before threads start. */
+/* Lines below level are dropped. Thread: any. */
 void gw_log_set_level(enum gw_log_level level);
 bool gw_log_enabled(enum gw_log_level level);
 

@@ -71,6 +71,11 @@ struct dlp_build {
  * run against the finished object, and a failing one removes it. Errors name file, line and rule. */
 enum gw_status dlp_rules_build(const struct dlp_build *build, struct gw_err *err);
 
+/* The digest that the rules of these files and folders have (dlp_rules_digest()), without building them. Reads and checks
+ * them as a build does. */
+enum gw_status dlp_rules_source_digest(const char *const *paths, unsigned n_paths, char digest[65],
+                                       struct gw_err *err);
+
 /* Runs every example of the set's rules (they are compiled in). Calls fail for each one that is wrong
  * and returns how many were. *n_run gets the number run. */
 unsigned dlp_rules_selftest(struct dlp_rules *r, unsigned *n_run,

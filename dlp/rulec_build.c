@@ -228,3 +228,19 @@ enum gw_status dlp_rules_build(const struct dlp_build *build, struct gw_err *err
     gw_arena_free(arena);
     return st;
 }
+
+enum gw_status dlp_rules_source_digest(const char *const *paths, unsigned n_paths, char digest[65],
+                                       struct gw_err *err)
+{
+    struct gw_arena *arena = gw_arena_new(ARENA_BYTES);
+    struct rulec_set set = {.arena = arena};
+    enum gw_status st =
+        arena == NULL ? gw_fail(err, GW_ENOMEM, "out of memory for the rules") : GW_OK;
+
+    if (st == GW_OK)
+        st = rulec_load_paths(&set, paths, n_paths, err);
+    if (st == GW_OK)
+        memcpy(digest, set.digest, sizeof(set.digest));
+    gw_arena_free(arena);
+    return st;
+}

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/clock.h"
+#include "proxy/net/reload.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
 #include "proxy/version.h"
@@ -167,6 +168,21 @@ static void engines(const struct setup *s, struct gw_buf *out)
     }
 }
 
+static void reloads(const struct server *s, struct gw_buf *out)
+{
+    struct keeper_stats k;
+
+    keeper_stats(s->keeper, &k);
+    head(out, "config_reloads_total", "counter", "Reloads, by what became of them.");
+    labelled(out, "config_reloads_total", "result", "ok", k.ok);
+    labelled(out, "config_reloads_total", "result", "refused", k.refused);
+    one(out, "config_last_reload_ok", "gauge",
+        "1 when the last reload was applied, or there was none.", k.last_ok);
+    head(out, "config_last_reload_timestamp_seconds", "gauge", "When that was; 0: never.");
+    gw_buf_printf(out, "sluice_config_last_reload_timestamp_seconds %.3f\n",
+                  (double)k.last_ms / 1e3);
+}
+
 void metrics_text(struct server *s, struct gw_buf *out)
 {
     struct proxy_store_stats store;
@@ -177,6 +193,7 @@ void metrics_text(struct server *s, struct gw_buf *out)
                   sluice_version(), dlp_rules_digest(setup->rules), setup->cfg->digest);
     head(out, "uptime_seconds", "gauge", "Since start.");
     gw_buf_printf(out, "sluice_uptime_seconds %.3f\n", (double)(gw_clock_ns() - s->start_ns) / 1e9);
+    reloads(s, out);
     requests(s, out);
     traffic(s, out);
     audit(s, out);

@@ -14,6 +14,7 @@
 #include "proxy/cmd/cmd.h"
 #include "proxy/config/config.h"
 #include "proxy/net/server.h"
+#include "proxy/net/worker.h"
 #include "proxy/store/store.h"
 #include "proxy/version.h"
 
@@ -22,7 +23,12 @@ static const char usage[] =
     "\n"
     "Runs the gateway in the foreground until SIGTERM or SIGINT; then it stops accepting, lets "
     "what runs\n"
-    "finish (`drain`, 2 minutes by default) and exits with 0. A second signal ends it at once.\n"
+    "finish (`drain`, 2 minutes by default) and exits with 0. A second signal ends it at once. "
+    "SIGHUP "
+    "reads\n"
+    "the configuration, and all files that it names, anew: it is in force as a whole, or refused "
+    "with the\n"
+    "reason in the log.\n"
     "\n"
     "  -c, --config FILE   configuration (default: $SLUICE_CONFIG, else the built-in one)\n"
     "      --check         check everything a start would, print every problem, exit with 0 or 1\n"
@@ -45,8 +51,7 @@ struct options {
 struct control {
     struct event_base *base;
     struct server *server;
-    struct event *term, *intr, *poll, *deadline;
-    int64_t drain_ms;
+    struct event *term, *intr, *hup, *poll, *deadline;
     int level; /* of the stop */
 };
 
@@ -82,9 +87,21 @@ static void on_deadline(evutil_socket_t fd, short what, void *ctx)
     server_stop(c->server, 2);
 }
 
+static void on_hup(evutil_socket_t sig, short what, void *ctx)
+{
+    struct control *c = ctx;
+
+    (void)sig;
+    (void)what;
+    if (c->level == 0)
+        (void)server_reload(c->server, "SIGHUP");
+}
+
 static void on_signal(evutil_socket_t sig, short what, void *ctx)
 {
     struct control *c = ctx;
+    struct setup *setup;
+    int64_t drain_ms;
     const struct timeval tick = {0, 20000};
     struct timeval limit;
 
@@ -94,9 +111,12 @@ static void on_signal(evutil_socket_t sig, short what, void *ctx)
         return;
     }
     c->level = 1;
-    gw_log(GW_LOG_INFO, "stopping", "signal=%d drain_ms=%lld", (int)sig, (long long)c->drain_ms);
+    setup = server_setup(c->server);
+    drain_ms = setup->cfg->drain_ms;
+    server_setup_done(c->server, setup);
+    gw_log(GW_LOG_INFO, "stopping", "signal=%d drain_ms=%lld", (int)sig, (long long)drain_ms);
     server_stop(c->server, 1);
-    limit = (struct timeval){c->drain_ms / 1000, (c->drain_ms % 1000) * 1000};
+    limit = (struct timeval){drain_ms / 1000, (drain_ms % 1000) * 1000};
     (void)event_add(c->poll, &tick);
     (void)event_add(c->deadline, &limit);
 }
@@ -105,15 +125,17 @@ static bool watch_signals(struct control *c)
 {
     c->term = evsignal_new(c->base, SIGTERM, on_signal, c);
     c->intr = evsignal_new(c->base, SIGINT, on_signal, c);
+    c->hup = evsignal_new(c->base, SIGHUP, on_hup, c);
     c->poll = event_new(c->base, -1, EV_PERSIST, on_poll, c);
     c->deadline = evtimer_new(c->base, on_deadline, c);
-    return c->term != NULL && c->intr != NULL && c->poll != NULL && c->deadline != NULL &&
-           event_add(c->term, NULL) == 0 && event_add(c->intr, NULL) == 0;
+    return c->term != NULL && c->intr != NULL && c->hup != NULL && c->poll != NULL &&
+           c->deadline != NULL && event_add(c->term, NULL) == 0 && event_add(c->intr, NULL) == 0 &&
+           event_add(c->hup, NULL) == 0;
 }
 
 static void free_control(struct control *c)
 {
-    struct event *all[] = {c->term, c->intr, c->poll, c->deadline};
+    struct event *all[] = {c->term, c->intr, c->hup, c->poll, c->deadline};
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (all[i] != NULL)
@@ -165,7 +187,7 @@ static void log_start(const struct proxy_config *cfg)
 /* Owns cfg until the server does. */
 static int run(struct proxy_config *cfg, const struct options *o)
 {
-    struct control c = {.drain_ms = cfg->drain_ms};
+    struct control c = {0};
     struct admin *admin = NULL;
     struct gw_err err = {0};
     int status = 1;
@@ -179,7 +201,7 @@ static int run(struct proxy_config *cfg, const struct options *o)
         (void)gw_fail(&err, GW_ENOMEM, "out of memory");
         goto out;
     }
-    if (server_open(cfg, isatty(STDERR_FILENO) == 1, &c.server, &err) != GW_OK)
+    if (server_open(cfg, o->config, isatty(STDERR_FILENO) == 1, &c.server, &err) != GW_OK)
         goto out;
     if (admin_open(c.base, c.server, &cfg->listen.admin, &admin, &err) != GW_OK) {
         server_stop(c.server, 2);

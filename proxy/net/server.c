@@ -12,6 +12,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "proxy/dirs.h"
+#include "proxy/net/reload.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
 #include "proxy/version.h"
@@ -54,15 +55,15 @@ static enum gw_status load_hmac_key(struct server *s, const char *state_dir, str
 
 /* ---- audit ------------------------------------------------------------------------------ */
 
-static enum gw_status open_audit(struct server *s, struct gw_err *err)
+static enum gw_status open_audit(struct server *s, const struct setup *setup, struct gw_err *err)
 {
-    const struct proxy_config *c = s->setup->cfg;
+    const struct proxy_config *c = setup->cfg;
     const struct audit_config cfg = {
         .spool_dir = c->audit.spool,
         .instance = c->instance,
         .version = sluice_version(),
         .config_digest = c->digest,
-        .rules_digest = dlp_rules_digest(s->setup->rules),
+        .rules_digest = dlp_rules_digest(setup->rules),
         .durability = (enum audit_durability)c->audit.durability,
         .on_full = (enum audit_on_full)c->audit.on_full,
         .max_spool_bytes = c->audit.max_spool,
@@ -80,9 +81,9 @@ static enum gw_status open_audit(struct server *s, struct gw_err *err)
 
 /* ---- life ------------------------------------------------------------------------------- */
 
-static enum gw_status open_workers(struct server *s, struct gw_err *err)
+static enum gw_status open_workers(struct server *s, unsigned n, struct gw_err *err)
 {
-    s->max_workers = s->setup->cfg->workers;
+    s->max_workers = n;
     s->workers = calloc(s->max_workers, sizeof(*s->workers));
     if (s->workers == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
@@ -93,8 +94,25 @@ static enum gw_status open_workers(struct server *s, struct gw_err *err)
     return GW_OK;
 }
 
-enum gw_status server_open(struct proxy_config *cfg, bool progress, struct server **out,
-                           struct gw_err *err)
+/* What the configuration names, up to its setup, which owns it then. */
+static enum gw_status open_config(struct server *s, struct proxy_config *cfg, bool progress,
+                                  struct gw_err *err)
+{
+    enum gw_status st = dirs_make(cfg->state_dir, err);
+
+    if (st == GW_OK)
+        st = load_hmac_key(s, cfg->state_dir, err);
+    if (st == GW_OK)
+        st = proxy_store_open(cfg->auth.keys, &s->store, err);
+    if (st == GW_OK)
+        st = setup_open(cfg, NULL, cfg->workers, progress, &s->setup, err);
+    if (st != GW_OK)
+        proxy_config_free(cfg);
+    return st;
+}
+
+enum gw_status server_open(struct proxy_config *cfg, const char *path, bool progress,
+                           struct server **out, struct gw_err *err)
 {
     struct server *s = calloc(1, sizeof(*s));
     enum gw_status st;
@@ -105,19 +123,13 @@ enum gw_status server_open(struct proxy_config *cfg, bool progress, struct serve
     }
     (void)pthread_mutex_init(&s->lock, NULL);
     s->start_ns = gw_clock_ns();
-    st = dirs_make(cfg->state_dir, err);
+    st = open_config(s, cfg, progress, err);
     if (st == GW_OK)
-        st = load_hmac_key(s, cfg->state_dir, err);
+        st = open_audit(s, s->setup, err);
     if (st == GW_OK)
-        st = proxy_store_open(cfg->auth.keys, &s->store, err);
+        st = open_workers(s, s->setup->cfg->workers, err);
     if (st == GW_OK)
-        st = setup_open(cfg, NULL, cfg->workers, progress, &s->setup, err);
-    if (s->setup == NULL)
-        proxy_config_free(cfg);
-    if (st == GW_OK)
-        st = open_audit(s, err);
-    if (st == GW_OK)
-        st = open_workers(s, err);
+        st = keeper_open(s, path, &s->keeper, err);
     if (st != GW_OK) {
         server_stop(s, 2);
         server_close(s);
@@ -139,9 +151,12 @@ struct setup *server_setup(struct server *s)
 
 void server_setup_done(struct server *s, struct setup *setup)
 {
-    (void)s;
-    if (setup_unref(setup))
-        setup_close(setup);
+    if (!setup_unref(setup))
+        return;
+    if (s->keeper != NULL)
+        keeper_bury(s->keeper, setup);
+    else
+        setup_close(setup); /* starting or closing: no loop runs */
 }
 
 void server_stop(struct server *s, int level)
@@ -161,13 +176,17 @@ void server_close(struct server *s)
     if (s == NULL)
         return;
     for (unsigned i = 0; i < s->n_workers; i++)
+        worker_join(&s->workers[i]);
+    keeper_close(
+        s->keeper); /* no loop runs any more that would need it, and it must not publish into what goes */
+    s->keeper = NULL;
+    for (unsigned i = 0; i < s->n_workers; i++)
         worker_fini(&s->workers[i]);
     if (s->workers != NULL && s->n_workers < s->max_workers)
         worker_fini(&s->workers[s->n_workers]); /* the one whose making failed */
     free(s->workers);
     audit_close(s->audit, KAFKA_DRAIN_MS);
-    if (setup_unref(s->setup))
-        setup_close(s->setup);
+    server_setup_done(s, s->setup);
     proxy_store_close(s->store);
     explicit_bzero(s->hmac_key, sizeof(s->hmac_key));
     (void)pthread_mutex_destroy(&s->lock);

@@ -1,40 +1,14 @@
 /* proxy/net/setup.c - opens and closes what a configuration needs. On the thread that starts or reloads the server. */
 #include "proxy/net/setup.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/net/setup_model.h"
+#include "proxy/net/setup_private.h"
 #include "proxy/provider/provider_token.h"
 #include "proxy/tls/ca.h"
 #include "proxy/tls/tls.h"
-
-enum { MAX_RULE_PATHS = 64 };
-
-/* ---- rules ------------------------------------------------------------------------------ */
-
-static enum gw_status open_rules(struct setup *s, struct gw_err *err)
-{
-    const struct proxy_config_list *list = &s->cfg->dlp.rules;
-    const char *paths[MAX_RULE_PATHS];
-    char so[4096];
-    struct dlp_build build = {paths, 0, NULL, so};
-    enum gw_status st;
-
-    if (list->n == 0 || (list->n == 1 && gw_span_is(list->items[0], "builtin"))) {
-        s->rules = dlp_rules_ref(dlp_rules_builtin());
-        return GW_OK;
-    }
-    if (list->n == 1 && gw_span_ends(list->items[0], GW_SPAN(".so")))
-        return dlp_rules_load(list->items[0].ptr, &s->rules, err);
-    for (unsigned i = 0; i < list->n && build.n_paths < MAX_RULE_PATHS; i++)
-        paths[build.n_paths++] = list->items[i].ptr;
-    if (snprintf(so, sizeof(so), "%s/rules.so", s->cfg->state_dir) >= (int)sizeof(so))
-        return gw_fail(err, GW_ELIMIT, "%s: the path is too long", s->cfg->state_dir);
-    st = dlp_rules_build(&build, err);
-    return st == GW_OK ? dlp_rules_load(so, &s->rules, err) : st;
-}
 
 /* ---- targets ---------------------------------------------------------------------------- */
 
@@ -160,7 +134,7 @@ enum gw_status setup_open(struct proxy_config *cfg, const struct setup *like, un
     s->cfg = cfg;
     if (like != NULL)
         s->serial = like->serial + 1;
-    st = open_rules(s, err);
+    st = setup_open_rules(s, like, err);
     if (st == GW_OK)
         st = open_tls(s, err);
     if (st == GW_OK)

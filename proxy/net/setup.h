@@ -58,8 +58,8 @@ struct setup {
     struct ssl_ctx_st *listen_tls;      /* gateway port; NULL: plain */
     struct ssl_ctx_st *intercept_tls;   /* towards intercepted hosts */
     uint64_t serial;                    /* 1 for the first one of a server, then up */
-    atomic_uint refs;
-    struct setup_seat *seats; /* one a worker */
+    atomic_uint refs, n_seated;         /* n_seated: workers that have switched to it */
+    struct setup_seat *seats;           /* one a worker */
     unsigned n_seats;
     struct setup *next; /* the keeper's list of those nobody reads any more */
 };

@@ -89,6 +89,7 @@ enum gw_status setup_sit(struct setup *s, struct worker *w)
         return st;
     }
     (void)setup_ref(s);
+    (void)atomic_fetch_add(&s->n_seated, 1);
     return GW_OK;
 }
 

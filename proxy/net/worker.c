@@ -154,6 +154,37 @@ static void drain(struct worker *w)
     end_when_empty(w);
 }
 
+/* ---- switching -------------------------------------------------------------------------- */
+
+static void switch_setup(struct worker *w);
+
+static void on_switch_again(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    switch_setup(ctx);
+}
+
+/* Takes the server's current setup. Requests that run keep theirs; what is idle in the pool goes, because the new
+ * setup's targets may be other servers. Nothing of this worker is on the stack above the loop. */
+static void switch_setup(struct worker *w)
+{
+    const struct timeval soon = {0, (suseconds_t)ACCEPT_PAUSE_MS * 1000};
+    struct setup *old = w->setup, *new = server_setup(w->server);
+
+    if (new != old && setup_sit(new, w) != GW_OK) {
+        gw_log(GW_LOG_ERROR, "reload_delayed", "worker=%u reason=\"out of memory\"", w->index);
+        (void)event_base_once(w->base, -1, EV_TIMEOUT, on_switch_again, w, &soon);
+    } else if (new != old) {
+        w->setup = new;
+        upstream_pool_drain(w->pool);
+        setup_seat(old, w)->next_old = w->old;
+        w->old = setup_seat(old, w);
+        setup_reap(w);
+    }
+    server_setup_done(w->server, new);
+}
+
 static void on_wake(evutil_socket_t fd, short what, void *ctx)
 {
     struct worker *w = ctx;
@@ -162,6 +193,9 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
         continue;
+    switch_setup(w);
+    if (atomic_load(&w->server->stop_level) == 0)
+        return;
     drain(w);
     if (atomic_load(&w->server->stop_level) < 2)
         return;
@@ -272,10 +306,16 @@ static void event_free_null(struct event *ev)
         event_free(ev);
 }
 
-void worker_fini(struct worker *w)
+void worker_join(struct worker *w)
 {
     if (w->started)
         (void)pthread_join(w->thread, NULL);
+    w->started = false;
+}
+
+void worker_fini(struct worker *w)
+{
+    worker_join(w);
     setup_reap(w);
     if (w->setup != NULL)
         setup_rise(w->setup, w);

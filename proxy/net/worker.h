@@ -22,6 +22,7 @@ struct evdns_base;
 struct event;
 struct evconnlistener;
 struct conn;
+struct keeper;
 struct tunnel;
 struct upstream_pool;
 struct proxy_store;
@@ -29,7 +30,8 @@ struct proxy_store;
 /* What all workers share; immutable after start unless atomic or guarded. What a reload changes is in setup.h. */
 struct server {
     pthread_mutex_t lock;
-    struct setup *setup; /* the current one; under lock, read by server_setup() */
+    struct setup *setup;   /* the current one; under lock, read by server_setup() */
+    struct keeper *keeper; /* makes new ones, closes old ones (reload.h) */
     struct audit *audit;
     struct proxy_store *store; /* NULL: no keys database */
     struct worker *workers;
@@ -70,7 +72,8 @@ struct worker {
 enum gw_status worker_init(struct worker *w, struct server *s, unsigned index, struct gw_err *err);
 enum gw_status worker_start(struct worker *w, struct gw_err *err);
 void worker_wake(struct worker *w); /* thread: any */
-/* Joins the thread and frees everything; w may be half built. */
+void worker_join(struct worker *w); /* waits until its loop has ended, if it ever ran */
+/* Joins and frees everything; w may be half built. */
 void worker_fini(struct worker *w);
 
 /* A reference to the current setup (setup_unref(), and server_setup_done() when that was the last). Thread: any. */

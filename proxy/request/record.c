@@ -153,6 +153,8 @@ enum gw_status record_decided(struct req *req, audit_done_fn done)
     hmac_hex(req, gw_buf_span(&req->body), mac);
     ev.body_hmac = gw_span_str(mac);
     ev.dlp_us = req->dlp_ns / 1000;
+    ev.config_digest = gw_span_str(req->setup->cfg->digest);
+    ev.rules_digest = gw_span_str(dlp_rules_digest(req->setup->rules));
     req->decided = true;
     return audit_emit(req->w->audit, &ev, done, req);
 }

@@ -159,7 +159,11 @@ static void test_each_end(void)
 
 static void test_life(void)
 {
-    for (int kind = EVENT_LIFE_STARTED; kind <= EVENT_LIFE_RECOVERED; kind++)
+    const struct audit_reload reload = {
+        true,          GW_SPAN("SIGHUP"), GW_SPAN("aa"),           GW_SPAN("bb"),
+        GW_SPAN("cc"), GW_SPAN("dd"),     GW_SPAN("f.yaml:1: bad")};
+
+    for (int kind = EVENT_LIFE_STARTED; kind <= EVENT_LIFE_RELOAD_REFUSED; kind++)
         for (int full = 0; full < 2; full++) {
             struct gw_buf buf = {NULL, 0, 0, false};
             struct event_life ev = {.kind = (enum event_life_kind)kind, .time_ms = 5};
@@ -176,7 +180,8 @@ static void test_life(void)
                                          3,
                                          4,
                                          5,
-                                         6};
+                                         6,
+                                         &reload};
             event_write_life(&src, &ev, &buf);
             (void)finish(&buf);
             gw_buf_fini(&buf);

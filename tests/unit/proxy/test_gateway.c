@@ -54,7 +54,7 @@ static bool start(void)
                    "log: { level: error }\n",
                    dir, port, up_port);
     if (proxy_config_parse(gw_span_str(text), "test", 0, &cfg, report, NULL, &err) != GW_OK ||
-        server_open(cfg, false, &server, &err) != GW_OK) {
+        server_open(cfg, NULL, false, &server, &err) != GW_OK) {
         fprintf(stderr, "  %s\n", err.text);
         return false;
     }
