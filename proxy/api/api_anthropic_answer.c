@@ -189,6 +189,18 @@ static enum gw_status read_finish(struct api_reader *r, const struct gw_json_nod
     return api_emit_finish(r, 0, finish, text_of(r, node, "stop_sequence"));
 }
 
+/* What an answer says of itself before its content, whole or streamed. */
+static enum gw_status read_start(struct api_reader *r, const struct gw_json_node *message)
+{
+    const struct gw_json_node *usage = gw_json_get(message, "usage");
+    struct anthropic_reading *s = state_of(r);
+
+    if (gw_json_is(usage, GW_JSON_OBJECT_BEGIN))
+        anthropic_read_usage(usage, &s->usage);
+    GW_TRY(api_emit_start(r, text_of(r, message, "id"), text_of(r, message, "model"), &s->usage));
+    return s->usage.known ? api_emit_usage(r, &s->usage) : GW_OK;
+}
+
 static enum gw_status read_usage(struct api_reader *r, const struct gw_json_node *usage)
 {
     struct anthropic_reading *s = state_of(r);
@@ -219,8 +231,7 @@ static enum gw_status read_message(struct api_reader *r, const struct gw_json_no
         return read_failure(r, root);
     if (!gw_json_is(content, GW_JSON_ARRAY_BEGIN))
         return GW_EPARSE;
-    GW_TRY(api_emit_start(r, text_of(r, root, "id"), text_of(r, root, "model")));
-    GW_TRY(read_usage(r, gw_json_get(root, "usage")));
+    GW_TRY(read_start(r, root));
     for (const struct gw_json_node *b = content->child; b != NULL && !r->ended; b = b->next) {
         GW_TRY(read_block(r, b));
         GW_TRY(end_block(r));
@@ -239,10 +250,10 @@ static enum gw_status message_start(struct api_reader *r, const struct gw_json_n
     struct anthropic_reading *s = state_of(r);
     const struct gw_json_node *message = gw_json_get(root, "message");
 
-    if (!s->started)
-        GW_TRY(api_emit_start(r, text_of(r, message, "id"), text_of(r, message, "model")));
+    if (s->started) /* said twice: the numbers count */
+        return read_usage(r, gw_json_get(message, "usage"));
     s->started = true;
-    return read_usage(r, gw_json_get(message, "usage"));
+    return read_start(r, message);
 }
 
 static enum gw_status content_block_start(struct api_reader *r, const struct gw_json_node *root)

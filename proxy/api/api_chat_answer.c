@@ -15,19 +15,17 @@ void api_chat_reader_fini(struct api_reader *r)
 
 /* ---- usage and errors ------------------------------------------------------------------- */
 
-static enum gw_status read_usage(struct api_reader *r, const struct gw_json_node *u)
+static struct api_usage usage_of(const struct gw_json_node *u)
 {
     const struct gw_json_node *in = gw_json_get(u, "prompt_tokens_details");
     const struct gw_json_node *out = gw_json_get(u, "completion_tokens_details");
-    struct api_usage usage = {.known = true};
+    struct api_usage usage = {.known = gw_json_is(u, GW_JSON_OBJECT_BEGIN)};
 
-    if (!gw_json_is(u, GW_JSON_OBJECT_BEGIN))
-        return GW_OK;
     usage.input = gw_json_uint(gw_json_get(u, "prompt_tokens"), 0);
     usage.output = gw_json_uint(gw_json_get(u, "completion_tokens"), 0);
     usage.cached = gw_json_uint(gw_json_get(in, "cached_tokens"), 0);
     usage.reasoning = gw_json_uint(gw_json_get(out, "reasoning_tokens"), 0);
-    return api_emit_usage(r, &usage);
+    return usage;
 }
 
 /* The status an error inside a stream would have had as an answer: the code when it is one, else by the type. */
@@ -172,14 +170,15 @@ static enum gw_status read_choices(struct api_reader *r, const struct gw_json_no
                                    bool whole)
 {
     const struct gw_json_node *choices = gw_json_get(root, "choices");
+    const struct api_usage usage = usage_of(gw_json_get(root, "usage"));
 
     if (gw_json_is(choices, GW_JSON_ARRAY_BEGIN) && choices->n != 0) {
         GW_TRY(api_emit_start(r, gw_json_text(gw_json_get(root, "id"), r->arena),
-                              gw_json_text(gw_json_get(root, "model"), r->arena)));
+                              gw_json_text(gw_json_get(root, "model"), r->arena), &usage));
         for (const struct gw_json_node *c = choices->child; c != NULL && !r->ended; c = c->next)
             GW_TRY(read_choice(r, root, c, whole));
     }
-    return read_usage(r, gw_json_get(root, "usage"));
+    return usage.known ? api_emit_usage(r, &usage) : GW_OK;
 }
 
 /* Ends the choices that came without a reason: the stream's own end says that they are complete. */

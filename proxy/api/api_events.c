@@ -109,9 +109,11 @@ enum gw_status api_emit(struct api_reader *r, const struct api_event *ev)
     return r->fn(r->ctx, ev);
 }
 
-enum gw_status api_emit_start(struct api_reader *r, struct gw_span id, struct gw_span model)
+enum gw_status api_emit_start(struct api_reader *r, struct gw_span id, struct gw_span model,
+                              const struct api_usage *usage)
 {
-    const struct api_event ev = {.type = API_EVENT_START, .id = id, .model = model};
+    const struct api_event ev = {
+        .type = API_EVENT_START, .id = id, .model = model, .usage = *usage};
 
     return r->started ? GW_OK : api_emit(r, &ev);
 }

@@ -218,19 +218,18 @@ static enum gw_status take_candidate(struct api_reader *r, const struct gw_json_
     return GW_OK;
 }
 
-static enum gw_status take_usage(struct api_reader *r, const struct gw_json_node *node)
+static struct api_usage usage_of(const struct gw_json_node *node)
 {
     uint64_t thoughts = gw_json_uint(gw_json_get(node, "thoughtsTokenCount"), 0);
-    const struct api_usage usage = {
-        .known = true,
+
+    return (struct api_usage){
+        .known = gw_json_is(node, GW_JSON_OBJECT_BEGIN),
         .input = gw_json_uint(gw_json_get(node, "promptTokenCount"), 0) +
                  gw_json_uint(gw_json_get(node, "toolUsePromptTokenCount"), 0),
         .output = gw_json_uint(gw_json_get(node, "candidatesTokenCount"), 0) + thoughts,
         .cached = gw_json_uint(gw_json_get(node, "cachedContentTokenCount"), 0),
         .reasoning = thoughts,
     };
-
-    return gw_json_is(node, GW_JSON_OBJECT_BEGIN) ? api_emit_usage(r, &usage) : GW_OK;
 }
 
 static enum gw_status take_failure(struct api_reader *r, const struct gw_json_node *root)
@@ -249,20 +248,22 @@ static enum gw_status take_answer(struct api_reader *r, const struct gw_json_nod
     const struct gw_json_node *candidates = gw_json_get(root, "candidates");
     const struct gw_json_node *blocked =
         gw_json_get(gw_json_get(root, "promptFeedback"), "blockReason");
-    const struct gw_json_node *usage = gw_json_get(root, "usageMetadata");
+    const struct api_usage usage = usage_of(gw_json_get(root, "usageMetadata"));
     struct gemini_answer *s = state_of(r);
     struct gw_span id = gw_json_text(gw_json_get(root, "responseId"), r->arena);
 
     if (gw_json_is(gw_json_get(root, "error"), GW_JSON_OBJECT_BEGIN))
         return take_failure(r, root);
-    if (candidates == NULL && blocked == NULL && usage == NULL)
+    if (candidates == NULL && blocked == NULL && !usage.known)
         return GW_EPARSE;
     if (s->id.len == 0 && id.len != 0)
         gw_buf_add(&s->id, id);
     if (!gw_buf_ok(&s->id))
         return GW_ENOMEM;
-    GW_TRY(api_emit_start(r, id, gw_json_text(gw_json_get(root, "modelVersion"), r->arena)));
-    GW_TRY(take_usage(r, usage));
+    GW_TRY(
+        api_emit_start(r, id, gw_json_text(gw_json_get(root, "modelVersion"), r->arena), &usage));
+    if (usage.known)
+        GW_TRY(api_emit_usage(r, &usage));
     for (const struct gw_json_node *n = gemini_first(candidates); n != NULL && !r->ended;
          n = gemini_next(candidates, n))
         GW_TRY(take_candidate(r, n));

@@ -123,8 +123,9 @@ struct api_reader {
 
 /* Hands an event on. Nothing is handed on after END or ERROR; a START that is missing is put in front. */
 enum gw_status api_emit(struct api_reader *r, const struct api_event *ev);
-enum gw_status api_emit_start(struct api_reader *r, struct gw_span id,
-                              struct gw_span model); /* once */
+/* Once. usage: what the target has counted before it answered; not known: nothing. */
+enum gw_status api_emit_start(struct api_reader *r, struct gw_span id, struct gw_span model,
+                              const struct api_usage *usage);
 enum gw_status api_emit_block(struct api_reader *r, unsigned choice, unsigned block,
                               enum api_block kind, struct gw_span id, struct gw_span name);
 enum gw_status api_emit_delta(struct api_reader *r, unsigned choice, unsigned block,

@@ -344,12 +344,20 @@ static enum gw_status end_of_response(struct api_reader *r, const struct gw_json
     return unsupported(r, "a status", status); /* in the background, or canceled */
 }
 
+/* OpenAI counts when it has answered. */
+static enum gw_status say_start(struct api_reader *r, const struct gw_json_node *response)
+{
+    const struct api_usage unknown = {0};
+
+    return api_emit_start(r, text_of(r, response, "id"), text_of(r, response, "model"), &unknown);
+}
+
 enum gw_status api_responses_read_whole(struct api_reader *r, const struct gw_json_node *root)
 {
     if (!gw_json_is(gw_json_get(root, "output"), GW_JSON_ARRAY_BEGIN) &&
         !gw_json_is(gw_json_get(root, "error"), GW_JSON_OBJECT_BEGIN))
         return GW_EPARSE;
-    GW_TRY(api_emit_start(r, text_of(r, root, "id"), text_of(r, root, "model")));
+    GW_TRY(say_start(r, root));
     return end_of_response(r, root);
 }
 
@@ -362,9 +370,7 @@ static uint64_t index_of(const struct gw_json_node *root, const char *name)
 
 static enum gw_status on_response(struct api_reader *r, const struct gw_json_node *root)
 {
-    const struct gw_json_node *response = gw_json_get(root, "response");
-
-    return api_emit_start(r, text_of(r, response, "id"), text_of(r, response, "model"));
+    return say_start(r, gw_json_get(root, "response"));
 }
 
 static enum gw_status on_end(struct api_reader *r, const struct gw_json_node *root)

@@ -20,7 +20,7 @@ async function messages() {
     stream.on("text", (t) => { got += t; });
     const final = await stream.finalMessage();
     same(`stream, ${more}`, got, text);
-    check(final.stop_reason === "end_turn" && final.usage.output_tokens > 0, `stream, ${more}: the final message`, final);
+    check(final.stop_reason === "end_turn" && final.usage.output_tokens > 0 && final.usage.input_tokens > 0, `stream, ${more}: the final message`, final);
   }
   for (const n of [1, 2]) {
     const text = `[[mock tool=${n} piece=3]] ${PROMPT}`;

@@ -44,8 +44,8 @@ def stream():
             got = "".join(s.text_stream)
             final = s.get_final_message()
         same(f"stream, {more}", got, text)
-        check(final.content[0].text == text and final.stop_reason == "end_turn" and final.usage.output_tokens > 0,
-              f"stream, {more}: the final message", final)
+        check(final.content[0].text == text and final.stop_reason == "end_turn" and final.usage.output_tokens > 0 and
+              final.usage.input_tokens > 0, f"stream, {more}: the final message", final)
     same("the order of events", [e.type for e in create("[[mock piece=1000]] hi", stream=True) if e.type != "ping"],
          ["message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop"])
 

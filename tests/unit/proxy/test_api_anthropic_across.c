@@ -228,6 +228,35 @@ static void test_chat_streams_are_translated(void)
     gw_buf_fini(&want);
 }
 
+/* What a target counts before it answers stands in the stream's first event already. */
+static void test_first_event_has_what_is_known(void)
+{
+    static const struct {
+        enum api_dialect from;
+        const char *first;
+    } cases[] = {
+        {API_CHAT, "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}],\"usage\":"
+                   "{\"prompt_tokens\":12,\"prompt_tokens_details\":{\"cached_tokens\":5}}}"},
+        {API_GEMINI, "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"index\":0}],"
+                     "\"usageMetadata\":{\"promptTokenCount\":12,\"cachedContentTokenCount\":5}}"},
+    };
+    const struct lab_how how = {.from_stream = true, .to_stream = true};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct gw_buf in = {0};
+        struct lab_answer a;
+        const char *usage;
+
+        gw_buf_printf(&in, "data: %s\n\n", cases[i].first);
+        lab_answer(cases[i].from, API_ANTHROPIC, in.ptr, how, &a);
+        usage = strstr(a.out.ptr, "\"usage\":{\"input_tokens\":7,\"cache_creation_input_tokens\":0,"
+                                  "\"cache_read_input_tokens\":5,");
+        CHECK(usage != NULL && usage < strstr(a.out.ptr, "content_block"));
+        lab_forget_answer(&a);
+        gw_buf_fini(&in);
+    }
+}
+
 static void test_chat_errors_are_translated(void)
 {
     const struct lab_how how = {.from_stream = true, .to_stream = true};
@@ -270,6 +299,7 @@ int main(void)
     test_what_anthropic_cannot_say_is_refused();
     test_anthropic_requests_are_translated();
     test_chat_streams_are_translated();
+    test_first_event_has_what_is_known();
     test_chat_errors_are_translated();
     test_anthropic_answers_are_translated();
     return test_done();

@@ -180,8 +180,8 @@ static void test_odd_streams_are_read(void)
     EV("message_start",                                                                            \
        ",\"message\":{\"id\":\"msg_01TEST\",\"type\":\"message\",\"role\":\"assistant\",\"model\"" \
        ":\"claude-x\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{"      \
-       "\"input_tokens\":0,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,"       \
-       "\"output_tokens\":0}}")
+       "\"input_tokens\":10,\"cache_creation_input_tokens\":2,\"cache_read_input_tokens\":3,"      \
+       "\"output_tokens\":1}}")
 #define W_USAGE                                                                                    \
     "\"usage\":{\"input_tokens\":10,\"cache_creation_input_tokens\":2,"                            \
     "\"cache_read_input_tokens\":3,\"output_tokens\":7}"
