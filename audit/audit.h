@@ -119,6 +119,13 @@ struct audit_event {
     uint64_t duration_us, ttfb_us; /* since accept; first answer byte */
     uint64_t response_bytes, upstream_bytes;
     uint64_t prompt_tokens, completion_tokens;
+    uint64_t cached_tokens, cache_write_tokens; /* of prompt_tokens */
+    uint64_t reasoning_tokens;                  /* of completion_tokens */
+    bool usage_estimated;                       /* some of these numbers are not the provider's */
+    bool has_cost, has_compare;                 /* the amounts are known: */
+    uint64_t cost_nano, compare_nano; /* nano-units of currency: the cost; and elsewhere */
+    struct gw_span currency, compare_model;
+    int64_t price_from_ms; /* since when the price holds */
     struct gw_span finish_reason, response_model, error_text;
     unsigned n_restored; /* placeholders put back */
     struct gw_span config_digest,

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/clock.h"
+#include "proxy/admin/metrics_cost.h"
 #include "proxy/net/reload.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
@@ -196,6 +197,7 @@ void metrics_text(struct server *s, struct gw_buf *out)
     reloads(s, out);
     requests(s, out);
     traffic(s, out);
+    metrics_cost_text(s, out);
     audit(s, out);
     engines(setup, out);
     server_setup_done(s, setup);

@@ -19,6 +19,8 @@ void respond_free(struct respond *r)
     gw_buf_fini(&r->body);
     gw_buf_fini(&r->out);
     gw_buf_fini(&r->unpacked);
+    gw_buf_fini(&r->rest);
+    gw_buf_fini(&r->rewritten);
     sse_reader_free(r->reader);
     json_array_free(r->array);
     provider_aws_free(r->aws);
@@ -47,6 +49,8 @@ enum gw_status respond_send(struct req *req, bool complete)
 
     if (!gw_buf_ok(&r->out))
         return GW_ENOMEM;
+    if (r->out.len != 0 && !conn_answer_started(req->conn) && complete)
+        respond_add_cost(req);
     if (r->out.len != 0 && !conn_answer_started(req->conn))
         respond_send_head(req, complete ? (int64_t)r->out.len : -1);
     conn_answer_body(req->conn, gw_buf_span(&r->out));
@@ -225,6 +229,8 @@ static enum gw_status set_up(struct req *req, unsigned status, struct gw_span ty
         provider_framing_of(&req->setup->cfg->targets[req->target], type) == PROVIDER_FRAMING_AWS;
 
     set_form(req, status, type);
+    r->packed = !plain;
+    r->unask = req->usage_asked && r->sse && status == 200;
     if (packed) {
         r->sse = true;
         r->json = false;
@@ -279,7 +285,9 @@ enum gw_status respond_begin(struct req *req, unsigned status, const struct http
         gw_buf_adds(&r->fields, "X-Accel-Buffering: no\r\n");
     if (!gw_buf_ok(&r->fields))
         return GW_ENOMEM;
-    if (r->mode == MODE_PASS) /* a stream may end in an error of ours, or early */
+    r->length = length;
+    r->holding = respond_may_hold(req, length);
+    if (r->mode == MODE_PASS && !r->holding) /* a stream may end in an error of ours, or early */
         respond_send_head(req, r->sse ? -1 : length);
     else if (r->mode == MODE_STREAM || (r->mode == MODE_EVENTS && r->sse && req->asked.stream))
         respond_send_head(req, -1);
@@ -318,19 +326,38 @@ bool respond_worth_a_look(const struct respond *r, struct gw_span data)
     return false;
 }
 
+/* For the record. */
+static void look_at(struct req *req, struct gw_span data)
+{
+    struct respond *r = req->respond;
+
+    respond_count_text(r, data);
+    if (respond_worth_a_look(r, data))
+        api_look(r->dialect, req->w->json, data, &r->seen);
+}
+
 enum gw_status respond_on_event(void *ctx, const struct sse_event *ev)
 {
     struct req *req = ctx;
     struct respond *r = req->respond;
+    struct sse_event left;
+    bool shown;
 
     r->begun = r->begun || ev->has_data;
     r->torn = !ev->ended;
     respond_note_last(req, ev);
     if (r->mode == MODE_EVENTS)
         return ev->has_data ? api_reader_event(r->events, ev->name, ev->data) : GW_OK;
-    if (ev->has_data && respond_worth_a_look(r, ev->data))
-        api_look(r->dialect, req->w->json, ev->data, &r->seen);
-    return r->mode == MODE_STREAM ? restream_event(r->restream, ev, &r->out) : GW_OK;
+    shown = respond_unask(req, ev, &left);
+    if (ev->has_data)
+        look_at(req, shown ? left.data : ev->data);
+    if (!shown)
+        return GW_OK;
+    if (r->mode == MODE_STREAM)
+        return restream_event(r->restream, &left, &r->out);
+    if (r->unask)
+        gw_buf_add(&r->out, left.raw);
+    return GW_OK;
 }
 
 static enum gw_status collect(struct respond *r, struct gw_span bytes, size_t max)
@@ -341,11 +368,32 @@ static enum gw_status collect(struct respond *r, struct gw_span bytes, size_t ma
     return gw_buf_ok(&r->body) ? GW_OK : GW_ENOMEM;
 }
 
+/* Event by event: what usage brought is left out. */
+static enum gw_status pass_unasked(struct req *req, struct gw_span bytes)
+{
+    struct respond *r = req->respond;
+    enum gw_status st = sse_reader_feed(r->reader, bytes, respond_on_event, req);
+
+    if (st == GW_ELIMIT) { /* no event of this API is so long: the rest goes on as it comes */
+        gw_buf_add(&r->out, sse_reader_rest(r->reader));
+        sse_reader_free(r->reader);
+        r->reader = NULL;
+        r->unask = false;
+        r->begun = true;
+        st = GW_OK;
+    }
+    return st == GW_OK ? respond_send(req, false) : st;
+}
+
 static enum gw_status pass(struct req *req, struct gw_span bytes)
 {
     struct respond *r = req->respond;
     size_t room = MAX_COPY_BYTES - r->body.len;
 
+    if (r->unask)
+        return pass_unasked(req, bytes);
+    if (respond_held(req, bytes))
+        return gw_buf_ok(&r->body) ? GW_OK : GW_ENOMEM;
     conn_answer_body(req->conn, bytes);
     if (r->reader != NULL && sse_reader_feed(r->reader, bytes, respond_on_event, req) != GW_OK) {
         sse_reader_free(r->reader); /* not understood, passed on all the same */

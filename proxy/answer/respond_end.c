@@ -27,25 +27,18 @@ static const char *finish_name(enum api_finish f)
 static void note_seen(struct req *req)
 {
     const struct respond *r = req->respond;
-    struct api_usage usage = r->seen.usage;
     struct gw_span finish = gw_span_str(r->seen.finish_reason), model = gw_span_str(r->seen.model);
 
     if (r->translate != NULL) {
         const struct translate_seen *seen = translate_seen(r->translate);
 
-        usage = seen->usage;
         finish = gw_span_str(finish_name(seen->finish));
         model = seen->model;
         req->n_restored = translate_restored(r->translate);
     } else if (r->restream != NULL) {
         req->n_restored = restream_count(r->restream);
     }
-    req->has_usage = usage.known;
-    req->usage = (struct router_usage){.prompt = usage.input,
-                                       .cached = usage.cached,
-                                       .cache_write = usage.cache_write,
-                                       .completion = usage.output,
-                                       .reasoning = usage.reasoning};
+    respond_note_usage(req);
     req->finish_reason = gw_arena_copy(req->arena, finish);
     req->response_model = gw_arena_copy(req->arena, model);
     metrics_add(&req->w->metrics.restored, req->n_restored);
@@ -211,6 +204,10 @@ enum gw_status respond_end(struct req *req)
             (void)sse_reader_finish(r->reader, respond_on_event, req);
         else if (r->json && r->body.len != 0)
             api_look(r->dialect, req->w->json, gw_buf_span(&r->body), &r->seen);
+        if (r->holding)
+            respond_send_held(req);
+        else if (r->out.len != 0)
+            st = respond_send(req, false);
         break;
     case MODE_WHOLE:
         st = st == GW_OK ? end_whole(req) : st;
@@ -257,7 +254,7 @@ bool respond_failed(const struct req *req)
  * sees a stream that was cut. */
 static bool is_torn(const struct respond *r)
 {
-    return r->mode == MODE_PASS &&
+    return r->mode == MODE_PASS && !r->unask &&
            (r->torn || r->reader == NULL || sse_reader_pending(r->reader) != 0);
 }
 

@@ -32,8 +32,13 @@ struct respond {
     enum mode mode;
     enum api_dialect dialect; /* of the bytes that come */
     bool json, sse;
-    bool torn;            /* the last event that was read has no end */
-    bool begun;           /* an event with data came, or bytes that are not read as events */
+    bool torn;      /* the last event that was read has no end */
+    bool begun;     /* an event with data came, or bytes that are not read as events */
+    bool packed;    /* in a content coding */
+    bool unask;     /* usage was asked for, by us: what came because of that is taken out */
+    bool holding;   /* MODE_PASS: the head waits in `fields`, the body in `body`, for the cost */
+    int64_t length; /* holding: as the target says; -1: it does not */
+    uint64_t text_bytes;  /* of the model's texts in the events so far, about */
     struct gw_buf fields; /* the head's fields: kept until it is sent */
     struct gw_buf body;   /* what is collected; MODE_PASS of JSON: the first part */
     struct sse_reader *reader;
@@ -45,7 +50,8 @@ struct respond {
     struct filter_config filter;
     bool filtering;
     struct api_seen seen;
-    struct gw_buf out, unpacked; /* what an event became; what the last bytes were unpacked to */
+    struct gw_buf rest, rewritten; /* what is left of an event's data; the event with it */
+    struct gw_buf out, unpacked;   /* what an event became; what the last bytes were unpacked to */
     struct event
         *last; /* the provider said the last event: ends the answer when nothing more comes */
     struct event *timer; /* lets go what is held back for too long */
@@ -61,6 +67,20 @@ enum gw_status respond_on_event(void *ctx, const struct sse_event *ev);
 
 /* An event was read. After the dialect's last one the answer ends, with or without the provider's connection. */
 void respond_note_last(struct req *req, const struct sse_event *ev);
+
+/* respond_usage.c: fills in the request's usage from what was seen until now. */
+void respond_note_usage(struct req *req);
+/* An event of a stream passed. */
+void respond_count_text(struct respond *r, struct gw_span data);
+/* Adds x-sluice-cost to the head of a complete answer, when it is known. */
+void respond_add_cost(struct req *req);
+/* A whole answer that is passed on may wait until it is complete, for its cost: it is small. length -1: not said. */
+bool respond_may_hold(const struct req *req, int64_t length);
+/* True: the bytes were kept. False: they are the caller's to send; what was kept has been sent. */
+bool respond_held(struct req *req, struct gw_span bytes);
+void respond_send_held(struct req *req);
+/* What is left of the event for the client; false: nothing. */
+bool respond_unask(struct req *req, const struct sse_event *ev, struct sse_event *left);
 
 /* respond_array.c: elements of a JSON array go through the filter. */
 enum gw_status respond_array_feed(struct req *req, struct gw_span bytes);

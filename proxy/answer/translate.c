@@ -85,6 +85,8 @@ static void note(struct translate *t, const struct api_event *ev)
         memcpy(t->model, ev->model.ptr, n);
         t->seen.model = (struct gw_span){t->model, n};
     }
+    if (ev->type == API_EVENT_DELTA)
+        t->seen.text_bytes += ev->text.len;
     if (ev->usage.known)
         t->seen.usage = ev->usage;
     if (ev->type == API_EVENT_FINISH && ev->choice == 0)

@@ -17,6 +17,7 @@ struct translate_seen {
     struct gw_span model;   /* as the target says; valid as long as the translation */
     bool ended, failed;     /* END, ERROR passed */
     unsigned status;        /* of the failure */
+    uint64_t text_bytes;    /* of all pieces, as the target sent them */
 };
 
 /* writer: see api_writer_new(). filter NULL: texts pass as they are; else it must outlive the translation. NULL: out of

@@ -101,6 +101,7 @@ struct api_request {
     bool stream;          /* Gemini: from the path, set by the caller */
     bool counting; /* its input is to be counted: a writer leaves out what governs the answer */
     bool include_usage;    /* in streams; dialects that always do: true */
+    bool no_usage;         /* for the writer: OpenAI's streams are not asked for it */
     bool legacy_functions; /* OpenAI's "functions" stand in tools: answers call in that form */
     struct api_message *messages;
     unsigned n_messages;

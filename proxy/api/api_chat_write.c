@@ -86,7 +86,9 @@ enum gw_status api_chat_write_common(struct api_writing *w)
         gw_buf_addc(out, ']');
     /* Usage is always asked for: the gateway counts it. Its client sees it only when it asked too. */
     if (req->stream)
-        gw_buf_adds(out, ",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
+        gw_buf_adds(out, req->no_usage
+                             ? ",\"stream\":true"
+                             : ",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
     return GW_OK;
 }
 

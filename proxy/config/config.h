@@ -129,6 +129,7 @@ struct proxy_config_target {
     unsigned max_idle; /* idle connections kept, per worker */
     int64_t connect_ms, first_byte_ms, idle_ms;
     unsigned apis; /* openai, azure: OR of enum proxy_target_api, never 0 */
+    unsigned usage; /* openai, azure: 0: streams are asked for their usage; 1: they are not */
     /* azure */
     struct proxy_config_pairs
         deployments;         /* model to deployment; one that is not there is its own */

@@ -166,6 +166,10 @@ static const char *fixed_schema(enum config_type type)
         return "\"type\":[\"string\",\"boolean\"]";
     case CONFIG_URL:
         return "\"type\":\"string\",\"pattern\":\"^https?://\"";
+    case CONFIG_MONEY:
+        return "\"type\":[\"number\",\"string\"],\"pattern\":\"^[0-9]+([.][0-9]{1,9})?$\"";
+    case CONFIG_DATE:
+        return "\"type\":\"string\",\"pattern\":\"^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"";
     case CONFIG_SECRET:
     case CONFIG_DOCUMENT:
         return "\"type\":\"string\",\"pattern\":\"^(file|env):.\"";

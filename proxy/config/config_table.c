@@ -33,6 +33,7 @@ static const char *const auths[] = {"none", "keys", NULL};
 static const char *const pers[] = {"all", "key", "user", "team", "model", "target", NULL};
 static const char *const unknown_prices[] = {"refuse", "free", NULL};
 static const char *const unavailables[] = {"refuse", "local", NULL};
+static const char *const on_off[] = {"on", "off", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 const char config_required[] = "(required)";
@@ -68,6 +69,8 @@ const struct config_key config_keys[] = {
 {"targets.*.key", CONFIG_SECRET, TARGET(key), NULL, 0, 0, NULL, "servers but vertex: the provider's key, `file:PATH` or `env:NAME`. Never the key itself. Without this key: none is sent. bedrock: a Bedrock API key, instead of access_key and secret_key."},
 {"targets.*.apis", CONFIG_WORDS, TARGET(apis), NULL, 0, 0, apis,
  "openai, azure: the APIs that the server has. Clients of another one are translated to chat. Without this key: all."},
+{"targets.*.usage", CONFIG_ENUM, TARGET(usage), "on", 0, 0, on_off,
+ "openai, azure: `on` asks for the tokens of streams (`stream_options.include_usage`) also where the client did not, and takes them out of what it gets. `off`: for servers that refuse the option; tokens of streams are estimates then."},
 {"targets.*.deployments", CONFIG_PAIRS, TARGET(deployments), NULL, 0, 0, NULL, "azure: `model: deployment`. A model that is not listed is the deployment of the same name."},
 {"targets.*.api_version", CONFIG_STRING, TARGET(api_version), "", 0, 0, NULL, "azure: the version of the REST API, a date; `v1`: the paths below /openai/v1. Without this key: 2024-10-21."},
 {"targets.*.project", CONFIG_STRING, TARGET(project), "", 0, 0, NULL, "vertex: the project's id; without this key the one that the credentials name."},

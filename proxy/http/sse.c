@@ -49,6 +49,11 @@ size_t sse_reader_pending(const struct sse_reader *r)
     return r->pending.len;
 }
 
+struct gw_span sse_reader_rest(const struct sse_reader *r)
+{
+    return gw_buf_span(&r->pending);
+}
+
 /* Splits "name: value"; a line without a colon is a name. */
 static struct gw_span field_name(struct gw_span line, struct gw_span *value)
 {
@@ -185,13 +190,13 @@ enum gw_status sse_reader_feed(struct sse_reader *r, struct gw_span bytes, sse_e
         all = gw_buf_span(&r->pending);
     }
     GW_TRY(take_lines(r, all, &used, fn, ctx));
-    if (all.len - used > r->max_event)
-        return GW_ELIMIT;
     if (kept)
         gw_buf_drop(&r->pending, used);
     else
         gw_buf_add(&r->pending, gw_span_from(all, used));
-    return gw_buf_ok(&r->pending) ? GW_OK : GW_ENOMEM;
+    if (!gw_buf_ok(&r->pending))
+        return GW_ENOMEM;
+    return r->pending.len > r->max_event ? GW_ELIMIT : GW_OK;
 }
 
 enum gw_status sse_reader_finish(struct sse_reader *r, sse_event_fn fn, void *ctx)

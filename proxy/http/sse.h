@@ -44,6 +44,9 @@ enum gw_status sse_reader_finish(struct sse_reader *r, sse_event_fn fn, void *ct
 /* Bytes that wait for the end of their event. */
 size_t sse_reader_pending(const struct sse_reader *r);
 
+/* These bytes; also after GW_ELIMIT, for who passes them on without reading them. */
+struct gw_span sse_reader_rest(const struct sse_reader *r);
+
 /* Appends the event with other data: its "data" lines give way to those of data, its other lines stay as
  * they came. data's line ends (CR, LF, CRLF) become line ends of the stream. */
 void sse_rewrite(struct gw_buf *out, const struct sse_event *ev, struct gw_span data);

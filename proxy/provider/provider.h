@@ -62,6 +62,25 @@ enum gw_status provider_adapt_body(const struct provider_call *c, struct gw_json
                                    struct gw_span body, struct gw_buf *out, bool *changed,
                                    struct gw_err *err);
 
+/* ---- usage of streams that the client did not ask for (provider_usage.c) ------------------------- */
+
+/* True when a stream of that target and dialect says its usage only if asked: OpenAI's older APIs, unless `usage: off`. */
+bool provider_hides_usage(const struct proxy_config_target *t, enum api_dialect d);
+
+/* Asks for it: appends the body with stream_options.include_usage set, all other bytes as they are, and sets *changed;
+ * or leaves out alone, when nothing has to change or the body is no such thing. GW_ENOMEM. */
+enum gw_status provider_ask_usage(struct gw_json *json, struct gw_span body, struct gw_buf *out,
+                                  bool *changed);
+
+/* What of a stream's event is there only because usage was asked for. */
+enum provider_unasked {
+    PROVIDER_UNASKED_NONE, /* nothing */
+    PROVIDER_UNASKED_PART, /* a "usage": null; out got the rest */
+    PROVIDER_UNASKED_ALL,  /* the chunk that has usage and no choices */
+};
+enum provider_unasked provider_take_unasked(struct gw_json *json, struct gw_span data,
+                                            struct gw_buf *out);
+
 /* Appends "METHOD SP path?query SP HTTP/1.1 CRLF" and then the fields that are the provider's own: credentials,
  * version; with CRLFs. Host, framing and the client's fields are the caller's. host: the Host value (signed by bedrock).
  * GW_EUNSUPPORTED: the kind has no such call; GW_EAGAIN: no access token yet (err says so); GW_EINVAL: a model name or

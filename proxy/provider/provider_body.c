@@ -6,8 +6,7 @@ static enum gw_status no_object(struct gw_err *err)
     return gw_fail(err, GW_EPARSE, "The body is not a JSON object.");
 }
 
-/* True when the member's name, decoded, is that one. */
-static bool key_is(const struct gw_json_tok *key, const char *name)
+bool provider_key_is(const struct gw_json_tok *key, const char *name)
 {
     char text[64];
     size_t n;
@@ -23,7 +22,7 @@ static bool key_is(const struct gw_json_tok *key, const char *name)
 static bool is_removed(const struct provider_splice *s, const struct gw_json_tok *key)
 {
     for (unsigned i = 0; s->remove[i] != NULL; i++)
-        if (key_is(key, s->remove[i]))
+        if (provider_key_is(key, s->remove[i]))
             return true;
     return false;
 }
@@ -54,7 +53,7 @@ struct gw_span provider_member(struct gw_json *json, struct gw_span body, const 
     if (gw_json_next(json, &tok) != GW_JSON_OBJECT_BEGIN)
         return (struct gw_span){NULL, 0};
     while (gw_json_next(json, &tok) == GW_JSON_KEY && take_value(json, body, &value))
-        if (key_is(&tok, name))
+        if (provider_key_is(&tok, name))
             return value;
     return (struct gw_span){NULL, 0};
 }
@@ -96,7 +95,7 @@ static enum gw_status copy_members(const struct provider_splice *s, struct gw_js
         }
         stays = !is_removed(s, &tok);
         for (unsigned i = 0; i < s->n_add && stays; i++)
-            if (key_is(&tok, s->add[i].name))
+            if (provider_key_is(&tok, s->add[i].name))
                 *has |= 1u << i;
         if (!take_value(json, body, &value))
             return gw_json_error(json, err);

@@ -81,6 +81,8 @@ struct provider_splice {
 
 /* The bytes of a top-level member's value; {NULL, 0} when body has none or is no JSON object. */
 struct gw_span provider_member(struct gw_json *json, struct gw_span body, const char *name);
+/* True when the member's name, decoded, is that one. */
+bool provider_key_is(const struct gw_json_tok *key, const char *name);
 
 /* Appends body, changed, to out. GW_EPARSE: not an object; GW_ENOMEM. */
 enum gw_status provider_splice_body(const struct provider_splice *s, struct gw_json *json,

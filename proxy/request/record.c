@@ -159,6 +159,23 @@ enum gw_status record_decided(struct req *req, audit_done_fn done)
     return audit_emit(req->w->audit, &ev, done, req);
 }
 
+static void fill_cost(const struct req *req, struct audit_event *ev)
+{
+    const struct proxy_config *cfg = req->setup->cfg;
+
+    ev->cached_tokens = req->usage.cached;
+    ev->cache_write_tokens = req->usage.cache_write;
+    ev->reasoning_tokens = req->usage.reasoning;
+    ev->usage_estimated = req->usage_estimated;
+    ev->has_cost = req->has_cost;
+    ev->cost_nano = req->cost_nano;
+    ev->price_from_ms = req->price_from_ms;
+    ev->has_compare = req->has_compare;
+    ev->compare_nano = req->compare_nano;
+    ev->compare_model = gw_span_str(cfg->prices.compare_model);
+    ev->currency = gw_span_str(cfg->prices.currency);
+}
+
 void record_completed(struct req *req, uint64_t now_ns)
 {
     struct audit_event ev = {.kind = AUDIT_COMPLETED};
@@ -176,6 +193,7 @@ void record_completed(struct req *req, uint64_t now_ns)
     ev.upstream_bytes = req->upstream_bytes;
     ev.prompt_tokens = req->usage.prompt;
     ev.completion_tokens = req->usage.completion;
+    fill_cost(req, &ev);
     ev.finish_reason = req->finish_reason;
     ev.response_model = req->response_model;
     ev.error_text = gw_span_str(req->error_text);

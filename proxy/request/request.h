@@ -89,6 +89,7 @@ struct req {
     void *attempt;                 /* the backend's */
     struct gw_buf out_body;        /* what goes to the target, when it differs from body */
     bool edited;
+    bool usage_asked;        /* we asked the target for a stream's usage; the client did not */
     bool translated;         /* the target speaks another dialect: */
     enum api_dialect spoken; /* this one */
     struct gw_buf dropped;   /* hints that the target's dialect has no place for, "a, b" */

@@ -168,6 +168,7 @@ static enum gw_status translate_body(struct req *req, struct gw_err *err)
         root = count_tokens_request(req->ep.dialect, root);
     GW_TRY(api_read_request(req->ep.dialect, root, req->arena, &edited, &req->error_param, err));
     edited.counting = req->asked.counting;
+    edited.no_usage = req->setup->cfg->targets[req->target].usage == 1;
     st = api_write_request(req->spoken, &edited, req->out_model, req->arena, &written,
                            &req->dropped, &req->error_param, err);
     if (st != GW_OK || !gw_buf_ok(&written)) {
@@ -176,6 +177,24 @@ static enum gw_status translate_body(struct req *req, struct gw_err *err)
     }
     replace_body(req, &written);
     return GW_OK;
+}
+
+/* For the record and the bill: what came only because of it is taken out again (respond_usage.c). */
+static enum gw_status ask_usage(struct req *req, struct gw_err *err)
+{
+    const struct proxy_config_target *t = &req->setup->cfg->targets[req->target];
+    struct gw_buf asking = {0};
+    enum gw_status st;
+
+    if (req->ep.kind != ENDPOINT_CHAT || !req->asked.stream || req->asked.include_usage ||
+        req->translated || !provider_hides_usage(t, req->ep.dialect))
+        return GW_OK;
+    st = provider_ask_usage(req->w->json, req_out_body(req), &asking, &req->usage_asked);
+    if (st == GW_OK && req->usage_asked)
+        replace_body(req, &asking);
+    else
+        gw_buf_fini(&asking);
+    return st == GW_OK ? GW_OK : gw_fail(err, st, "out of memory");
 }
 
 static enum gw_status adapt_body(struct req *req, struct gw_err *err)
@@ -210,6 +229,7 @@ enum gw_status req_prepare_body(struct req *req, struct gw_err *err)
     } else {
         GW_TRY(drop_foreign(req, err));
         GW_TRY(name_model(req, err));
+        GW_TRY(ask_usage(req, err));
     }
     return adapt_body(req, err);
 }

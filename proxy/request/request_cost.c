@@ -1,6 +1,7 @@
 /* proxy/request/request_cost.c - what an answer cost, and what it would have cost elsewhere. Worker's thread. */
 #include "base/clock.h"
 #include "proxy/net/setup.h"
+#include "proxy/net/worker.h"
 #include "proxy/request/request_private.h"
 
 /* By the name that was asked for; else by the one that the answer gives: a deployment's name says nothing of its model. */
@@ -32,4 +33,31 @@ void req_price(struct req *req)
         req->has_compare = router_prices_cost(
             cfg->prices.table, gw_span_str(cfg->prices.compare_target),
             gw_span_str(cfg->prices.compare_model), now_ms, &req->usage, &req->compare_nano);
+}
+
+/* Names of intercepted hosts come from clients: they are no label. */
+static struct gw_span label_of(const struct req *req)
+{
+    return req->target == REQ_NO_TARGET ? GW_SPAN("intercepted") : req_target_name(req);
+}
+
+void req_count_cost(struct req *req)
+{
+    const struct router_usage *u = &req->usage;
+    const uint64_t tokens[METRICS_TOKEN_KINDS] = {u->prompt, u->cached, u->cache_write,
+                                                  u->completion, u->reasoning};
+    struct metrics_target *t;
+
+    if (u->prompt == 0 && u->completion == 0)
+        return;
+    t = metrics_target_of(&req->w->metrics, label_of(req), req->setup->cfg->prices.currency);
+    for (unsigned k = 0; k < METRICS_TOKEN_KINDS; k++)
+        if (tokens[k] != 0)
+            metrics_add(&t->tokens[k], tokens[k]);
+    if (req->has_cost)
+        metrics_add(&t->cost_nano, req->cost_nano);
+    else
+        metrics_add(&t->unpriced, 1);
+    if (req->usage_estimated)
+        metrics_add(&t->estimated, 1);
 }

@@ -153,6 +153,7 @@ void req_finish(struct req *req, enum audit_end end)
     req->end = end;
     req_cancel_attempt(req);
     req_price(req);
+    req_count_cost(req);
     record_completed(req, now);
     if (req->status >= 100 && req->status < 600)
         metrics_add(&m->requests[req->status / 100], 1);

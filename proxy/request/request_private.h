@@ -35,6 +35,8 @@ bool req_filter(struct req *req, struct filter_config *out);
 
 /* Fills in what the answer cost, from what is known of its usage by now (request_cost.c); again when more is known. */
 void req_price(struct req *req);
+/* Adds usage and cost to the worker's counters; once, at the request's end. */
+void req_count_cost(struct req *req);
 
 /* The "x-sluice-*" fields every answer carries. */
 void req_add_fields(const struct req *req, struct gw_buf *out);

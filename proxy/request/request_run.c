@@ -68,6 +68,7 @@ static void reset_attempt(struct req *req)
     dlp_vault_free(req->vault);
     req->vault = NULL;
     req->edited = false;
+    req->usage_asked = false;
     gw_buf_fini(&req->out_body);
     gw_buf_fini(&req->dropped);
     req->out_model = req->model;

@@ -1,0 +1,36 @@
+/* audit/event_cost.c - what a request used and cost, as members of its completed record. Thread: any. */
+#include <stdio.h>
+
+#include "audit/audit.h"
+#include "audit/event_json.h"
+#include "base/clock.h"
+
+/* A JSON number with all nine digits behind the point, so that no reader has to know the unit. */
+static void put_money(struct event_json *j, struct gw_span key, uint64_t nano)
+{
+    event_key(j, key);
+    gw_buf_printf(j->b, "%llu.%09llu", (unsigned long long)(nano / 1000000000),
+                  (unsigned long long)(nano % 1000000000));
+}
+
+void event_write_cost(struct event_json *j, const struct audit_event *ev)
+{
+    char day[GW_RFC3339_BYTES];
+
+    event_opt_u(j, EVENT_KEY("cached_tokens"), ev->cached_tokens);
+    event_opt_u(j, EVENT_KEY("cache_write_tokens"), ev->cache_write_tokens);
+    event_opt_u(j, EVENT_KEY("reasoning_tokens"), ev->reasoning_tokens);
+    if (ev->usage_estimated)
+        event_bool(j, EVENT_KEY("usage_estimated"), true);
+    if (ev->has_cost) {
+        put_money(j, EVENT_KEY("cost"), ev->cost_nano);
+        gw_clock_rfc3339(ev->price_from_ms, day);
+        event_text(j, EVENT_KEY("price_from"), (struct gw_span){day, 10});
+    }
+    if (ev->has_compare) {
+        put_money(j, EVENT_KEY("cost_alternative"), ev->compare_nano);
+        event_text(j, EVENT_KEY("cost_alternative_model"), ev->compare_model);
+    }
+    if (ev->has_cost || ev->has_compare)
+        event_text(j, EVENT_KEY("currency"), ev->currency);
+}

@@ -1,0 +1,130 @@
+/* proxy/admin/metrics_cost.c - see metrics_cost.h: the workers' slots, summed by target and currency. */
+#include "proxy/admin/metrics_cost.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "proxy/net/worker.h"
+
+/* What all workers together have of one target. */
+struct row {
+    const char *name, *currency; /* of a worker's slot: they never change */
+    uint64_t tokens[METRICS_TOKEN_KINDS], cost_nano, unpriced, estimated;
+};
+
+struct table {
+    struct row rows[METRICS_MAX_TARGETS];
+    unsigned n;
+};
+
+static uint64_t get(const _Atomic uint64_t *c)
+{
+    return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+/* More names than rows, over all workers together, go to the last one. */
+static struct row *row_of(struct table *t, const struct metrics_target *m)
+{
+    for (unsigned i = 0; i < t->n; i++)
+        if (strcmp(t->rows[i].name, m->name) == 0 && strcmp(t->rows[i].currency, m->currency) == 0)
+            return &t->rows[i];
+    if (t->n == METRICS_MAX_TARGETS)
+        return &t->rows[t->n - 1];
+    t->rows[t->n].name = m->name;
+    t->rows[t->n].currency = m->currency;
+    return &t->rows[t->n++];
+}
+
+static void collect(const struct server *s, struct table *t)
+{
+    for (unsigned w = 0; w < s->n_workers; w++) {
+        const struct metrics *m = &s->workers[w].metrics;
+        unsigned n = atomic_load_explicit(&m->n_targets, memory_order_acquire);
+
+        for (unsigned i = 0; i < n; i++) {
+            struct row *r = row_of(t, &m->targets[i]);
+
+            for (unsigned k = 0; k < METRICS_TOKEN_KINDS; k++)
+                r->tokens[k] += get(&m->targets[i].tokens[k]);
+            r->cost_nano += get(&m->targets[i].cost_nano);
+            r->unpriced += get(&m->targets[i].unpriced);
+            r->estimated += get(&m->targets[i].estimated);
+        }
+    }
+}
+
+static void head(struct gw_buf *out, const char *name, const char *help)
+{
+    gw_buf_printf(out, "# HELP sluice_%s %s\n# TYPE sluice_%s counter\n", name, help, name);
+}
+
+/* A target has a row a currency; what is no money is said once. */
+static bool is_first(const struct table *t, unsigned i)
+{
+    for (unsigned k = 0; k < i; k++)
+        if (strcmp(t->rows[k].name, t->rows[i].name) == 0)
+            return false;
+    return true;
+}
+
+/* Over all rows of that target, of the counter at that offset of struct row. */
+static uint64_t sum(const struct table *t, const char *name, size_t at)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < t->n; i++)
+        if (strcmp(t->rows[i].name, name) == 0)
+            n += *(const uint64_t *)(const void *)((const char *)&t->rows[i] + at);
+    return n;
+}
+
+static void print_tokens(const struct table *t, struct gw_buf *out)
+{
+    static const char *const kinds[METRICS_TOKEN_KINDS] = {"prompt", "cached", "cache_write",
+                                                           "completion", "reasoning"};
+
+    head(out, "tokens_total",
+         "Tokens, by kind; cached and cache_write are parts of prompt, reasoning of completion.");
+    for (unsigned i = 0; i < t->n; i++)
+        for (unsigned k = 0; k < METRICS_TOKEN_KINDS && is_first(t, i); k++)
+            gw_buf_printf(
+                out, "sluice_tokens_total{target=\"%s\",kind=\"%s\"} %llu\n", t->rows[i].name,
+                kinds[k],
+                (unsigned long long)sum(t, t->rows[i].name,
+                                        offsetof(struct row, tokens) + k * sizeof(uint64_t)));
+}
+
+static void print_money(const struct table *t, struct gw_buf *out)
+{
+    char money[ROUTER_MONEY_BYTES];
+
+    head(out, "cost_total", "What the tokens cost.");
+    for (unsigned i = 0; i < t->n; i++) {
+        router_money_print(t->rows[i].cost_nano, money);
+        gw_buf_printf(out, "sluice_cost_total{target=\"%s\",currency=\"%s\"} %s\n", t->rows[i].name,
+                      t->rows[i].currency, money);
+    }
+}
+
+static void print_count(const struct table *t, const char *name, const char *help, size_t at,
+                        struct gw_buf *out)
+{
+    head(out, name, help);
+    for (unsigned i = 0; i < t->n; i++)
+        if (is_first(t, i))
+            gw_buf_printf(out, "sluice_%s{target=\"%s\"} %llu\n", name, t->rows[i].name,
+                          (unsigned long long)sum(t, t->rows[i].name, at));
+}
+
+void metrics_cost_text(const struct server *s, struct gw_buf *out)
+{
+    struct table t = {.n = 0};
+
+    collect(s, &t);
+    print_tokens(&t, out);
+    print_money(&t, out);
+    print_count(&t, "unpriced_total", "Answers with tokens for which no price is known.",
+                offsetof(struct row, unpriced), out);
+    print_count(&t, "usage_estimated_total", "Answers whose tokens are partly an estimate.",
+                offsetof(struct row, estimated), out);
+}
