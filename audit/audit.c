@@ -24,6 +24,17 @@ static enum gw_status check(const struct audit_config *cfg, struct gw_err *err)
     return GW_OK;
 }
 
+static void items_free(struct core_item *item)
+{
+    while (item != NULL) {
+        struct core_item *next = item->next;
+
+        gw_buf_fini(&item->buf);
+        free(item);
+        item = next;
+    }
+}
+
 static void chans_free(struct audit *a)
 {
     while (a->chans != NULL) {
@@ -32,6 +43,8 @@ static void chans_free(struct audit *a)
         a->chans = ch->next;
         gw_queue_free(ch->done);
         gw_buf_fini(&ch->buf);
+        items_free(ch->ends);
+        items_free(ch->late);
         free(ch);
     }
 }

@@ -6,8 +6,8 @@
  * when librdkafka gives up.
  *
  * Invariants: (A1) a record that was reported durable is in the spool after kill -9, once; (A2) every
- * decided record has a completed record in the end: open() writes `gateway_lost` for those that a crash
- * left alone; (A3) the spool never grows past its cap: at the cap, emit answers GW_ELIMIT; (A4) a damaged
+ * decided record has a completed record in the end: emitting DECIDED takes the memory that COMPLETED will
+ * need, and open() writes `gateway_lost` for those that a crash left alone; (A3) the spool never grows past its cap: at the cap, emit answers GW_ELIMIT; (A4) a damaged
  * segment never stops a start: the rest is set aside and a sluice.gap record says so. */
 #ifndef AUDIT_AUDIT_H
 #define AUDIT_AUDIT_H
@@ -114,6 +114,7 @@ struct audit_event {
     unsigned confidence, offset, length, count;
     enum gw_action finding_action;
     /* how it ended */
+    bool ends_decided; /* its decided record was emitted: memory waits for this one */
     enum audit_end end;
     int http_status;
     uint64_t duration_us, ttfb_us; /* since accept; first answer byte */

@@ -5,6 +5,7 @@
  * channel never has more in flight than ch->done holds, so that a result always finds room. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "audit/core.h"
 #include "base/clock.h"
@@ -58,6 +59,23 @@ refuse:
     return false;
 }
 
+/* ---- what waits in a channel ------------------------------------------------------------------ */
+
+/* What the queue had no room for goes to it now, in order. True: nothing waits any more. */
+static bool push_late(struct audit_chan *ch)
+{
+    if (atomic_load(&ch->a->refusing))
+        return false;
+    while (ch->late != NULL) {
+        struct core_item *item = ch->late, *next = item->next;
+
+        if (gw_queue_push(ch->a->queue, &item) != GW_OK)
+            return false;
+        ch->late = next; /* item is the writer's */
+    }
+    return true;
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 enum gw_status audit_chan_open(struct audit *a, struct audit_chan **out, struct gw_err *err)
@@ -97,8 +115,12 @@ enum gw_status audit_chan_open(struct audit *a, struct audit_chan **out, struct 
 
 void audit_chan_close(struct audit_chan *ch)
 {
+    const struct timespec soon = {0, 1000000};
+
     if (ch == NULL)
         return;
+    while (!push_late(ch) && !atomic_load(&ch->a->refusing))
+        (void)nanosleep(&soon, NULL); /* the writer is emptying the queue */
     /* Records in flight still point here: the memory stays until audit_close(). */
     (void)pthread_mutex_lock(&ch->a->lock);
     ch->closed = true;
@@ -116,6 +138,7 @@ void audit_chan_dispatch(struct audit_chan *ch)
     struct core_done d;
 
     gw_queue_ack(ch->done);
+    (void)push_late(ch);
     while (gw_queue_pop(ch->done, &d) == GW_OK) {
         ch->in_flight--;
         d.done(d.ctx, d.st);
@@ -150,6 +173,66 @@ static enum gw_status emit_process(struct audit_chan *ch, const struct audit_eve
     return st;
 }
 
+static struct core_item *item_new(void)
+{
+    struct core_item *item = calloc(1, sizeof(*item));
+
+    if (item == NULL)
+        return NULL;
+    core_begin(&item->buf);
+    if (gw_buf_ok(&item->buf))
+        return item;
+    free(item);
+    return NULL;
+}
+
+static void item_free(struct core_item *item)
+{
+    gw_buf_fini(&item->buf);
+    free(item);
+}
+
+/* The memory for a record: that of its decided one's promise when there is one (A2). */
+static struct core_item *item_for(struct audit_chan *ch, const struct audit_event *ev)
+{
+    struct core_item *item = ch->ends;
+
+    if (ev->kind != AUDIT_COMPLETED || !ev->ends_decided || item == NULL)
+        return item_new();
+    ch->ends = item->next;
+    return item;
+}
+
+/* Takes the memory for the completed record that will follow. */
+static bool promise_end(struct audit_chan *ch)
+{
+    struct core_item *item = item_new();
+
+    if (item == NULL)
+        return false;
+    item->next = ch->ends;
+    ch->ends = item;
+    return true;
+}
+
+/* Hands an item over. may_wait: it stays in the channel while the queue is full or the disk fails. */
+static enum gw_status push(struct audit_chan *ch, struct core_item *item, bool may_wait)
+{
+    enum gw_status st = GW_EAGAIN;
+
+    if (push_late(ch))
+        st = gw_queue_push(ch->a->queue, &item);
+    if (st != GW_EAGAIN || !may_wait)
+        return st;
+    item->next = NULL;
+    if (ch->late == NULL)
+        ch->late = item;
+    else
+        ch->late_last->next = item;
+    ch->late_last = item;
+    return GW_OK;
+}
+
 static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event *ev,
                                 audit_done_fn done, void *ctx)
 {
@@ -159,9 +242,11 @@ static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event 
 
     if (done != NULL && ch->in_flight == CORE_CHAN_ITEMS)
         return GW_EAGAIN;
-    if (atomic_load(&a->refusing))
+    if (ev->kind == AUDIT_DECIDED && !promise_end(ch))
+        return GW_ENOMEM;
+    if (atomic_load(&a->refusing) && !ev->ends_decided)
         return GW_EIO;
-    item = calloc(1, sizeof(*item));
+    item = item_for(ch, ev);
     if (item == NULL)
         return GW_ENOMEM;
     item->ch = ch;
@@ -171,7 +256,6 @@ static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event 
     if (ev->request_id.len != 0)
         memcpy(item->id_bytes, ev->request_id.ptr, ev->request_id.len);
     item->entry.id.ptr = item->id_bytes;
-    core_begin(&item->buf);
     event_write(&a->src, ev, &item->buf);
     st = gw_buf_ok(&item->buf) ? GW_OK : GW_ENOMEM;
     if (st == GW_OK &&
@@ -180,16 +264,14 @@ static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event 
     if (st == GW_OK) {
         size_t reserved = item->buf.len + SPOOL_TAIL_BYTES;
 
-        st = gw_queue_push(a->queue, &item);
+        st = push(ch, item, ev->ends_decided);
         if (st != GW_OK)
             spool_unreserve(a->spool, reserved);
         else if (done != NULL)
             ch->in_flight++; /* only dispatch lowers it, on this thread */
     }
-    if (st != GW_OK) {
-        gw_buf_fini(&item->buf);
-        free(item);
-    }
+    if (st != GW_OK)
+        item_free(item);
     return st;
 }
 

@@ -39,13 +39,17 @@ struct audit_chan {
     struct gw_queue *done;   /* disk: struct core_done; process: never used */
     struct gw_buf buf;       /* process: the record in the making */
     unsigned index;
-    unsigned in_flight; /* of the channel's thread: emitted with done, not dispatched */
+    unsigned in_flight;     /* of the channel's thread: emitted with done, not dispatched */
+    struct core_item *ends; /* disk: one for each decided record without its completed one (A2) */
+    struct core_item *late,
+        *late_last; /* disk: completed records that found the queue full, oldest first */
     bool closed;
     struct audit_chan *next;
 };
 
 /* A record on its way to the writer; NULL in the queue only wakes it. */
 struct core_item {
+    struct core_item *next; /* in the channel's lists */
     struct audit_chan *ch;
     audit_done_fn done;
     void *ctx;

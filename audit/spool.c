@@ -96,6 +96,9 @@ static enum gw_status make_slots(struct spool *sp, unsigned n_slots, struct gw_e
         sp->slots[i].index = i;
         sp->slots[i].fd = -1;
     }
+    /* So that what a flush leaves behind has always room for one record. */
+    if (!sp->process && !spool_holds(&sp->slots[0], (size_t)2 * SPOOL_MAX_PAYLOAD_BYTES))
+        return gw_fail(err, GW_ENOMEM, "audit spool: out of memory");
     return GW_OK;
 }
 

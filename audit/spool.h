@@ -172,6 +172,10 @@ bool spool_failing(const struct spool_slot *s);
  * before it and what is unsynced must stand in one segment. */
 bool spool_wants_flush(const struct spool_slot *s, size_t n);
 
+/* disk: makes room for a record of n bytes behind what is unsynced; false: there is no memory, a spool_flush(s, true) gives
+ * some back. Thread: the slot's. */
+bool spool_holds(struct spool_slot *s, size_t n);
+
 /* Forgets that a decided request is open: its record was lost. */
 void spool_forget(struct spool_slot *s, struct gw_span id);
 

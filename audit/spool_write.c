@@ -406,6 +406,14 @@ enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct 
     return GW_OK;
 }
 
+bool spool_holds(struct spool_slot *s, size_t n)
+{
+    bool ok = gw_buf_reserve(&s->unsynced, n);
+
+    s->unsynced.failed = false; /* it keeps what it had before the failed growth */
+    return ok;
+}
+
 bool spool_wants_flush(const struct spool_slot *s, size_t n)
 {
     return s->fd >= 0 && s->unsynced.len != 0 &&

@@ -61,7 +61,8 @@ static void take(struct audit *a, struct batch *b, struct core_item *item)
     struct spool_slot *s = &a->spool->slots[0];
     enum gw_status st;
 
-    if (spool_wants_flush(s, item->buf.len + SPOOL_TAIL_BYTES))
+    if (spool_wants_flush(s, item->buf.len + SPOOL_TAIL_BYTES) ||
+        !spool_holds(s, item->buf.len + SPOOL_TAIL_BYTES))
         flush(a, b, true);
     st = spool_put(s, &item->buf, &item->entry);
     if (st != GW_OK)

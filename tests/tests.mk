@@ -5,6 +5,9 @@ include tests/fuzz/fuzz.mk
 CACHE := $(BUILD_ROOT)/cache
 SUB   := $(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) SAN=$(SAN) CUDA=$(CUDA) BUILD_ROOT=$(BUILD_ROOT)
 E2E   := python3 tests/e2e/run.py $(BUILD) $(CACHE) $(MODEL)
+FAULTS := python3 tests/e2e/faults.py $(BUILD) $(CACHE) $(MODEL)
+STORM  := python3 tests/e2e/storm.py $(BUILD) $(CACHE) $(MODEL)
+WITH_ASAN := $(findstring address,$(SAN))
 
 # libevent and librdkafka are not instrumented: tests/tsan.supp says what is left out because of that.
 export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp $(TSAN_OPTIONS)
@@ -13,12 +16,28 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@packaging/deps.sh build test
 	@$(SUB) test-build
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
-	  $(if $(SAN),'e2e=$(E2E) --quick','kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
+	  $(if $(WITH_ASAN),'storm=$(STORM) 60') \
+	  $(if $(SAN),'e2e=$(E2E) --quick','faults=$(FAULTS)' 'kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
 
-test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider
+test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models
 	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 .PHONY: test test-build
+
+# Takes half an hour; SAN=address,undefined is the build whose calls fail at random.
+test-long: ## ten minutes of random faults under the address sanitizer
+	@packaging/deps.sh build test
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug SAN=address,undefined CUDA=0 BUILD_ROOT=$(BUILD_ROOT) storm-build
+	@tests/stages.sh 'storm=python3 tests/e2e/storm.py $(BUILD_ROOT)/debug-address-undefined $(CACHE) $(MODEL) 600'
+
+storm-build: all $(BUILD)/mock-provider $(BUILD)/sluice-fault
+.PHONY: test-long storm-build
+
+# ---- the gateway whose calls fail at random (tests/e2e/storm.py) -----------------------------
+WRAPPED := malloc calloc realloc strdup
+$(BUILD)/sluice-fault: $(BUILD)/tests/fault/inject.o $(MAIN:%.c=$(BUILD)/%.o) $(call libs_of,proxy)
+	@echo "LD    $@"
+	@$(CC) $(LDFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -rdynamic -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
 
 # ---- benchmarks ----------------------------------------------------------------------------
 PEERS    ?= 0

@@ -13,6 +13,7 @@
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd.h"
 #include "proxy/config/config.h"
+#include "proxy/net/loop_memory.h"
 #include "proxy/net/server.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
@@ -194,6 +195,7 @@ static int run(struct proxy_config *cfg, const struct options *o)
 
     /* A write to a closed socket is an error code here, not a death. */
     (void)signal(SIGPIPE, SIG_IGN);
+    loop_memory_install();
     gw_log_set_level(cfg->log.level);
     c.base = event_base_new();
     if (c.base == NULL || !watch_signals(&c)) {

@@ -184,6 +184,7 @@ void record_completed(struct req *req, uint64_t now_ns)
     fill_common(req, &ev);
     if (req->decided)
         fill_decision(req, &ev);
+    ev.ends_decided = req->decided;
     ev.end = req->end;
     ev.http_status = (int)req->status;
     ev.duration_us = (now_ns - req->start_ns) / 1000;

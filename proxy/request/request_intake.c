@@ -28,6 +28,11 @@ static struct gw_span client_key(const struct req *req)
 
 static enum stage_result refuse_key(struct req *req, enum gw_status st)
 {
+    if (st == GW_ENOMEM) {
+        req_refuse(req, 503, "server_error", "out_of_memory", 1, AUDIT_END_REFUSED,
+                   "The gateway is out of memory.");
+        return DONE;
+    }
     if (st == GW_EIO) {
         req_refuse(req, 503, "server_error", "keys_unavailable", 5, AUDIT_END_REFUSED,
                    "The keys database cannot be read; try again later.");

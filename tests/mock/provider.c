@@ -312,8 +312,10 @@ static void process(struct client *c)
             c->in_body = false;
             answer(c);
         }
-        if (ev == HTTP1_ERROR)
-            c->keep_alive = false;
+        if (ev == HTTP1_ERROR) {
+            client_free(c);
+            return;
+        }
         if (ev == HTTP1_MORE && v.iov_len == rest.len)
             return;
     }
