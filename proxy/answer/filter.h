@@ -50,4 +50,9 @@ unsigned filter_restored(const struct filter *f); /* placeholders put back so fa
 enum gw_status filter_json(const struct filter_config *cfg, struct gw_arena *arena,
                            struct gw_span body, struct gw_buf *out, unsigned *n_restored);
 
+/* A whole answer that is no JSON, as errors on the way to a provider are: one text. Unchanged but for what is hidden or
+ * restored. GW_EDENIED, GW_ELIMIT, GW_ENOMEM. */
+enum gw_status filter_plain(const struct filter_config *cfg, struct gw_span body,
+                            struct gw_buf *out, unsigned *n_restored);
+
 #endif

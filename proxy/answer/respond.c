@@ -183,7 +183,7 @@ static enum gw_status set_up_pass(struct req *req, bool plain)
         r->restream = restream_new(&r->filter, r->dialect, req->w->json);
         return r->restream == NULL ? GW_ENOMEM : GW_OK;
     }
-    if (r->json)
+    if (r->json || req->status >= 300) /* errors may be any text, on their way from any proxy */
         r->mode = MODE_WHOLE;
     return GW_OK;
 }
@@ -201,9 +201,8 @@ static bool must_write_error(const struct req *req)
 static bool must_write_count(const struct req *req)
 {
     return req->ep.kind == ENDPOINT_COUNT_TOKENS &&
-           (req->translated ||
-            (req->target != REQ_NO_TARGET &&
-             provider_counts_differ(&req->setup->cfg->targets[req->target])));
+           (req->translated || (req->target != REQ_NO_TARGET &&
+                                provider_counts_differ(&req->setup->cfg->targets[req->target])));
 }
 
 /* What a model answers is read as what was asked for when its type says neither JSON nor a stream: a filter that goes by

@@ -53,21 +53,10 @@ static enum gw_status end_whole(struct req *req)
                                                       &r->out, &req->n_restored);
 
     gw_arena_free(scratch);
-    if (st == GW_EPARSE && r->filter.scanner == NULL) { /* not JSON after all: as it came */
+    /* Not JSON after all. Of an answer of a model nobody knows then what its texts are; an error is one text. */
+    if (st == GW_EPARSE && (r->filter.scanner == NULL || req->status >= 300)) {
         gw_buf_clear(&r->out);
-        gw_buf_add(&r->out, gw_buf_span(&r->body));
-        st = GW_OK;
-    }
-    if (st == GW_EPARSE && req->status >= 400) { /* keeps its status, and when to come again */
-        const struct api_failure f = {
-            .status = req->status,
-            .type = "server_error",
-            .code = "upstream_error",
-            .message = "The model answered with an error that the gateway cannot read."};
-
-        gw_buf_clear(&r->out);
-        api_write_error(req->ep.dialect, &f, req->id, &r->out);
-        return respond_send(req, true);
+        st = filter_plain(&r->filter, gw_buf_span(&r->body), &r->out, &req->n_restored);
     }
     if (st != GW_OK)
         return st;

@@ -96,6 +96,7 @@ void restream_free(struct restream *r)
         text_fini(&r->texts[i]);
     rs_event_fini(&r->ev);
     gw_buf_fini(&r->news);
+    gw_buf_fini(&r->lines);
     gw_buf_fini(&r->about);
     free(r->texts);
     free(r->decisions);
@@ -572,7 +573,10 @@ static enum gw_status to_sse(void *ctx, const struct restream_piece *p)
 
 enum gw_status restream_event(struct restream *r, const struct sse_event *ev, struct gw_buf *out)
 {
-    return restream_data(r, ev->name, ev->data, to_sse, &(struct sse_sink){ev, out, &r->cut});
+    struct sse_event seen = *ev;
+
+    GW_TRY(restream_lines(r, ev, &seen.raw));
+    return restream_data(r, ev->name, ev->data, to_sse, &(struct sse_sink){&seen, out, &r->cut});
 }
 
 enum gw_status restream_finish(struct restream *r, struct gw_buf *out)

@@ -51,12 +51,19 @@ struct restream {
     struct splice *splices; /* of the event at hand */
     unsigned n_splices, cap_splices;
     struct gw_buf news;
+    struct gw_buf lines;  /* the event at hand with lines besides its data that changed */
     struct gw_buf about;  /* Gemini: members that every event repeats */
     uint64_t next_number; /* Responses: of the next event */
     uint64_t n_own;       /* events of our own so far */
     bool cut;             /* the last event that went out has no end */
     unsigned n_restored;  /* in texts that are complete */
 };
+
+/* ---- lines besides the data (restream_lines.c) ---------------------------------------------- */
+
+/* Guards them: *raw becomes the event without what policy hides in them (valid until the next event), or stays. GW_EDENIED:
+ * policy blocks; GW_ELIMIT, GW_ENOMEM. */
+enum gw_status restream_lines(struct restream *r, const struct sse_event *ev, struct gw_span *raw);
 
 /* ---- events of our own (restream_own.c) ---------------------------------------------------- */
 

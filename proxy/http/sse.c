@@ -251,29 +251,90 @@ void sse_write(struct gw_buf *out, struct gw_span name, struct gw_span data)
     gw_buf_adds(out, "\n\n");
 }
 
+/* One line of a raw event. */
+struct line {
+    struct gw_span text, eol; /* eol empty: the stream was cut */
+    bool data;
+};
+
+/* The line at *at, which moves behind it; false at the end. *lf as for line_end(). */
+static bool next_line(struct gw_span raw, size_t *at, size_t *lf, struct line *out)
+{
+    size_t end, next;
+    struct gw_span value;
+
+    if (*at >= raw.len)
+        return false;
+    end = line_end(raw, *at, lf);
+    next = end + (end < raw.len);
+    next += next < raw.len && raw.ptr[end] == '\r' && raw.ptr[next] == '\n';
+    out->text = (struct gw_span){raw.ptr + *at, end - *at};
+    out->eol = (struct gw_span){raw.ptr + end, next - end};
+    /* A mark before the first field is no part of its name; dropping it changes nothing. */
+    if (*at == 0 && gw_span_starts(out->text, GW_SPAN("\xEF\xBB\xBF")))
+        out->text = gw_span_from(out->text, 3);
+    out->data = gw_span_is(field_name(out->text, &value), "data");
+    *at = next;
+    return true;
+}
+
 void sse_rewrite(struct gw_buf *out, const struct sse_event *ev, struct gw_span data)
 {
-    struct gw_span raw = ev->raw;
-    size_t lf = SIZE_MAX;
+    size_t at = 0, lf = SIZE_MAX;
     bool written = false;
+    struct line l;
 
-    for (size_t at = 0; at < raw.len;) {
-        size_t end = line_end(raw, at, &lf), next = end + (end < raw.len);
-        struct gw_span line = {raw.ptr + at, end - at}, value, eol;
-
-        next += next < raw.len && raw.ptr[end] == '\r' && raw.ptr[next] == '\n';
-        eol = (struct gw_span){raw.ptr + end, next - end};
-        /* A mark before the first field is no part of its name; dropping it changes nothing. */
-        if (at == 0 && gw_span_starts(line, GW_SPAN("\xEF\xBB\xBF")))
-            line = gw_span_from(line, 3);
-        if (!gw_span_is(field_name(line, &value), "data")) {
-            gw_buf_add(out, line);
-            gw_buf_add(out, eol);
+    while (next_line(ev->raw, &at, &lf, &l)) {
+        if (!l.data) {
+            gw_buf_add(out, l.text);
+            gw_buf_add(out, l.eol);
         } else if (!written) {
-            add_data(out, data, eol.len == 0 ? GW_SPAN("\n") : eol);
-            gw_buf_add(out, eol);
+            add_data(out, data, l.eol.len == 0 ? GW_SPAN("\n") : l.eol);
+            gw_buf_add(out, l.eol);
             written = true;
         }
-        at = next;
     }
+}
+
+/* "event: content_block_delta": what providers call their events. */
+static bool is_plain_name(struct gw_span line)
+{
+    struct gw_span value;
+
+    if (!gw_span_is(field_name(line, &value), "event") || value.len > 64)
+        return false;
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.ptr[i];
+
+        if ((c < 'a' || c > 'z') && c != '_' && c != '.')
+            return false;
+    }
+    return true;
+}
+
+bool sse_has_more(const struct sse_event *ev)
+{
+    size_t at = 0, lf = SIZE_MAX;
+    struct line l;
+
+    while (next_line(ev->raw, &at, &lf, &l))
+        if (l.text.len != 0 && !l.data && !is_plain_name(l.text))
+            return true;
+    return false;
+}
+
+enum gw_status sse_edit_lines(struct gw_buf *out, const struct sse_event *ev, sse_line_fn fn,
+                              void *ctx)
+{
+    size_t at = 0, lf = SIZE_MAX;
+    struct line l;
+
+    while (next_line(ev->raw, &at, &lf, &l)) {
+        if (l.data || l.text.len == 0)
+            gw_buf_add(out, l.text);
+        else
+            GW_TRY(fn(ctx, l.text, out));
+        gw_buf_add(out, l.eol);
+    }
+    return gw_buf_ok(out) ? GW_OK : GW_ENOMEM;
 }

@@ -51,6 +51,17 @@ struct gw_span sse_reader_rest(const struct sse_reader *r);
  * they came. data's line ends (CR, LF, CRLF) become line ends of the stream. */
 void sse_rewrite(struct gw_buf *out, const struct sse_event *ev, struct gw_span data);
 
+/* Takes a line that is no data (without its end): appends what stands in its place, without an end. GW_OK, or a failure
+ * that stops. */
+typedef enum gw_status (*sse_line_fn)(void *ctx, struct gw_span line, struct gw_buf *out);
+
+/* True when the event has lines of text besides its data and a name of plain letters: comments, ids and the like. */
+bool sse_has_more(const struct sse_event *ev);
+
+/* Appends the raw event, with what fn makes of its lines that are no data. */
+enum gw_status sse_edit_lines(struct gw_buf *out, const struct sse_event *ev, sse_line_fn fn,
+                              void *ctx);
+
 /* Appends a new event; name may be empty. */
 void sse_write(struct gw_buf *out, struct gw_span name, struct gw_span data);
 

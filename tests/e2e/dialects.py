@@ -7,13 +7,20 @@ import base64
 import json
 import sys
 
-from complaints_world import run_tests, sent_to_mock
-from wire import post
+from complaints_world import LEAKED_KEY, LEAKED_MAIL, RAW, run_tests, sent_to_mock
+from upstream import EVENTS, answer, stream
+from wire import DIALECTS, ENDS, ask, post, text_of
 from world import MAIL, SECRET, check, count
 
 # One target of each kind that counts, by a model of it.
 COUNTING = ("gpt-4o", "claude-test-1", "gemini-2.5-flash", "azure-gpt", "vertex-gemini", "claude-vertex-1", "anthropic.claude-v1:0")
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}}
+
+
+def ask_raw(w, dialect, play, user, streamed=False):
+    """The answer of the scripted provider to a request of that caller."""
+    w.up.play = play
+    return ask(w.port, dialect, "hi", w.keys[user], streamed, model=RAW[dialect])
 
 
 def counting_request(dialect, model, text):
@@ -68,6 +75,45 @@ def test_counting_errors_are_translated(w):
         for model in COUNTING:
             status, _, raw = ask_count(w, dialect, model, "[[mock status=429]]")
             check(status == 429 and kind in raw, f"{dialect}: an error while counting with {model}", (status, raw))
+
+
+def test_errors_that_are_no_json_are_guarded(w):
+    page = f"<html><h1>502</h1>asked with {LEAKED_KEY} by {LEAKED_MAIL}</html>"
+    for d in DIALECTS:
+        for kind in ("text/html", "text/plain", "application/json", "application/octet-stream", "application/problem+json"):
+            for status in (400, 500, 302):
+                for body, what in ((page, "a page"), ("{" + page, "broken JSON")):
+                    name = f"{d}: {what} of {status} that calls itself {kind}"
+                    play = [answer(status, body.encode(), kind=kind)]
+                    got, _, raw = ask_raw(w, d, play, "masked")
+                    check(got == status and LEAKED_KEY.encode() not in raw and b"****" in raw and b"asked with" in raw, name + " is masked", (got, raw))
+                    got, _, raw = ask_raw(w, d, play, "blocked")
+                    check(LEAKED_KEY.encode() not in raw and b"policy_blocked" in raw or got == 403, name + " is blocked", (got, raw))
+        clean = "<html><h1>502 Bad Gateway</h1>nginx\xff</html>".encode("latin-1")
+        got, fields, raw = ask_raw(w, d, [answer(502, clean, kind="text/html")], "masked")
+        check(got == 502 and raw == clean and fields["content-type"] == "text/html", f"{d}: a page without findings stays as it is", (got, raw))
+
+
+def test_lines_besides_the_data_are_guarded(w):
+    for d in DIALECTS:
+        for line in (f": took {LEAKED_KEY} from cache", f"id: {LEAKED_KEY}", f"retry: {LEAKED_KEY}", f"x-note: {LEAKED_KEY}", LEAKED_KEY,
+                     f"event: {LEAKED_KEY}"):
+            events = EVENTS[d](["Take ", "this", "."])
+            for at in (0, 2, len(events) - 1):
+                odd = events[:at] + [line.encode() + b"\n" + events[at]] + events[at + 1:]
+                steps = stream(*odd)
+                _, _, raw = ask_raw(w, d, steps, "masked", True)
+                name = f"{d}: {line.split(LEAKED_KEY)[0] or 'a bare line'} before event {at}"
+                if line.startswith("event"):
+                    check(LEAKED_KEY.encode() not in raw and b"error" in raw, name + " ends the stream", raw[-400:])
+                    continue
+                check(LEAKED_KEY.encode() not in raw and text_of(raw, True) == "Take this." and ENDS[d] in raw, name + " is masked", raw[-600:])
+                _, _, raw = ask_raw(w, d, steps, "blocked", True)
+                check(LEAKED_KEY.encode() not in raw and ENDS[d] not in raw, name + " is blocked", raw[-400:])
+        clean = b"".join(b": ping %d\r\nid: %d\nretry: 3000\r\nx-note: a b\n%s" % (i, i, e) for i, e in enumerate(EVENTS[d](["Take ", "this", "."])))
+        _, _, raw = ask_raw(w, d, stream(b"\xef\xbb\xbf" + clean), "masked", True)
+        others = lambda text: [line for line in text.replace(b"\xef\xbb\xbf", b"").split(b"\n") if line and not line.startswith((b"data:", b"event:"))]
+        check(others(raw) == others(clean) and text_of(raw, True) == "Take this.", f"{d}: lines without findings stay as they are", raw[:300])
 
 
 def main(word=""):

@@ -9,14 +9,23 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct heard {
-    struct gw_buf said, raw, rewritten;
+    struct gw_buf said, raw, rewritten, same;
 };
+
+static enum gw_status copy(void *ctx, struct gw_span line, struct gw_buf *out)
+{
+    (void)ctx;
+    gw_buf_add(out, line);
+    return GW_OK;
+}
 
 static enum gw_status on_event(void *ctx, const struct sse_event *ev)
 {
     struct heard *h = ctx;
 
     gw_buf_add(&h->raw, ev->raw);
+    if (sse_edit_lines(&h->same, ev, copy, NULL) != GW_OK)
+        abort();
     if (!ev->has_data)
         return GW_OK;
     gw_buf_add(&h->said, ev->name);
@@ -50,6 +59,7 @@ static void forget(struct heard *h)
     gw_buf_fini(&h->said);
     gw_buf_fini(&h->raw);
     gw_buf_fini(&h->rewritten);
+    gw_buf_fini(&h->same);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -62,7 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     listen(&pieces, data + 1, size - 1, (size_t)data[0] % 13 + 1);
     if (!gw_span_eq(gw_buf_span(&whole.said), gw_buf_span(&pieces.said)) ||
         !gw_span_eq(gw_buf_span(&whole.raw), (struct gw_span){(const char *)data + 1, size - 1}) ||
-        !gw_span_eq(gw_buf_span(&pieces.raw), gw_buf_span(&whole.raw)))
+        !gw_span_eq(gw_buf_span(&pieces.raw), gw_buf_span(&whole.raw)) ||
+        !gw_span_ends(gw_buf_span(&whole.raw), gw_buf_span(&whole.same))) /* but for a BOM */
         abort();
     forget(&whole);
     forget(&pieces);

@@ -162,6 +162,39 @@ static void test_whole(void)
     whole(true, "{\"a\":\"^ " KEY "\"}", GW_OK, "{\"a\":\"" MAIL " " KEY "\"}");
 }
 
+/* Answers that are no JSON. */
+static void plain(bool scan, const char *format, enum gw_status st, const char *want_format)
+{
+    struct filter_config cfg = config(scan, true);
+    struct gw_buf body = {0}, out = {0}, want = {0};
+    unsigned n = 0;
+
+    put(&body, format);
+    put(&want, want_format);
+    if (!CHECK(filter_plain(&cfg, gw_buf_span(&body), &out, &n) == st) ||
+        (st == GW_OK && !CHECK(gw_span_eq(gw_buf_span(&out), gw_buf_span(&want)))))
+        fprintf(stderr, "  got %.*s\n  want %s\n", (int)out.len, out.ptr, want_format);
+    CHECK(st != GW_OK || (n == 1) == (strchr(format, '^') != NULL));
+    gw_buf_fini(&body);
+    gw_buf_fini(&out);
+    gw_buf_fini(&want);
+}
+
+static void test_plain(void)
+{
+    action = GW_ACTION_REDACT;
+    plain(true, "<h1>502</h1> \xFF to ^ with " KEY, GW_OK,
+          "<h1>502</h1> \xFF to " MAIL " with DLP_AWS_ACCESS_KEY_REDACTED");
+    plain(false, "to ^ with " KEY, GW_OK, "to " MAIL " with " KEY);
+    plain(true, "", GW_OK, "");
+    plain(true,
+          " {\"cut\": \"to ^, \\u0041KIA"
+          "QYLPMN5HFIQR7XYA",
+          GW_OK, " {\"cut\": \"to " MAIL ", DLP_AWS_ACCESS_KEY_REDACTED");
+    action = GW_ACTION_BLOCK;
+    plain(true, "with " KEY, GW_EDENIED, "");
+}
+
 /* What a provider has signed stays as it is, or ends the answer. */
 static void test_signed(void)
 {
@@ -209,6 +242,7 @@ int main(void)
     test_growing();
     test_half();
     test_whole();
+    test_plain();
     test_signed();
     dlp_vault_free(vault);
     dlp_scanner_free(scanner);

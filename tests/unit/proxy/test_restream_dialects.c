@@ -326,7 +326,6 @@ static void test_frames(void)
     restream_free(r);
 }
 
-/* An event that is no JSON cannot be changed: it goes as it is, or ends the stream. */
 /* The last letters of a text may begin a placeholder: they go out before its end, although nothing is scanned. */
 static void test_last_letters(void)
 {
@@ -342,6 +341,61 @@ static void test_last_letters(void)
     gw_buf_fini(&run.out);
 }
 
+/* text with the key in place of %. */
+static void with_key(const char *text, char *out, size_t size)
+{
+    const char *at = strchr(text, '%');
+
+    if (at == NULL)
+        (void)snprintf(out, size, "%s", text);
+    else
+        (void)snprintf(out, size, "%.*s%s%s", (int)(at - text), text, key, at + 1);
+}
+
+static void with_data(const char *lines, const char *content, char *out, size_t size)
+{
+    (void)snprintf(out, size,
+                   "%sdata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%s\"},"
+                   "\"finish_reason\":\"stop\"}]}\n\n",
+                   lines, content);
+}
+
+/* Comments, ids and the like are guarded, each line for itself; a name cannot change. */
+static void test_lines(void)
+{
+    static const struct {
+        const char *line, *want; /* % is the key; NULL: ends the stream */
+    } cases[] = {
+        {": from %\n", ": from ********************\n"},
+        {"id: %\r\n", "id: ********************\r\n"},
+        {"x%\nretry: 5\n", "x%\nretry: 5\n"}, /* a part of a longer word is no key */
+        {"event: %\n", NULL},
+        {"event: delta\n: none\n", "event: delta\n: none\n"},
+    };
+    char in[512], want[512], line[256];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct run run = {0};
+        enum gw_status st = cases[i].want == NULL ? GW_EDENIED : GW_OK;
+
+        for (unsigned changed = 0; changed < 2; changed++) { /* with data that change, too */
+            action = GW_ACTION_MASK;
+            with_key(cases[i].line, line, sizeof(line));
+            with_data(line, changed ? key : "hi", in, sizeof(in));
+            gw_buf_clear(&run.out);
+            CHECK(pass(gw_span_str(in), API_CHAT, true, &run) == st);
+            if (st != GW_OK)
+                continue;
+            with_key(cases[i].want, line, sizeof(line));
+            with_data(line, changed ? "********************" : "hi", want, sizeof(want));
+            if (!CHECK(gw_span_is(gw_buf_span(&run.out), want)))
+                fprintf(stderr, "  got  %.*s\n  want %s\n", (int)run.out.len, run.out.ptr, want);
+        }
+        gw_buf_fini(&run.out);
+    }
+}
+
+/* An event that is no JSON cannot be changed: it goes as it is, or ends the stream. */
 static void test_odd(void)
 {
     struct run run = {0};
@@ -398,6 +452,7 @@ int main(void)
     test_whole();
     test_frames();
     test_last_letters();
+    test_lines();
     test_odd();
     test_switch();
     dlp_vault_free(vault);

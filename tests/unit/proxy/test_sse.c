@@ -196,6 +196,62 @@ static void test_rewrite(void)
     gw_buf_fini(&out);
 }
 
+/* Lines besides the data, in brackets. */
+static enum gw_status bracket(void *ctx, struct gw_span line, struct gw_buf *out)
+{
+    (void)ctx;
+    gw_buf_addc(out, '[');
+    gw_buf_add(out, line);
+    gw_buf_addc(out, ']');
+    return gw_span_is(line, ":stop") ? GW_EDENIED : GW_OK;
+}
+
+static enum gw_status on_lines(void *ctx, const struct sse_event *ev)
+{
+    GW_TRY(sse_edit_lines(ctx, ev, bracket, NULL));
+    gw_buf_addc(ctx, sse_has_more(ev) ? '+' : '-');
+    return GW_OK;
+}
+
+static void test_lines(void)
+{
+    static const struct {
+        const char *text, *want;
+        enum gw_status st;
+    } cases[] = {
+        {"event: a.b_c\ndata: x\n\n", "[event: a.b_c]\ndata: x\n\n-", GW_OK},
+        {"event: A1\r\ndata: x\r\r", "[event: A1]\r\ndata: x\r\r+", GW_OK},
+        {":c\nid: 1\rdata\ndatax: 2\nretry:3\n\n",
+         "[:c]\n[id: 1]\rdata\n[datax: 2]\n[retry:3]\n\n+", GW_OK},
+        {"\n\n", "\n-\n-", GW_OK},
+        {"\xEF\xBB\xBF: c\n\ndata: a", "[: c]\n\n+data: a-", GW_OK},
+        {"data: a\n\n:stop\n\n", "data: a\n\n-[:stop]", GW_EDENIED},
+        {"event: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n\n",
+         "[event: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n\n+",
+         GW_OK},
+    };
+    struct gw_buf out = {0};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (size_t step = 1; step < 4; step++) {
+            struct sse_reader *r = sse_reader_new(0);
+            struct gw_span text = gw_span_str(cases[i].text);
+            enum gw_status st = GW_OK;
+
+            gw_buf_clear(&out);
+            for (size_t at = 0; at < text.len && st == GW_OK; at += step)
+                st = sse_reader_feed(
+                    r, (struct gw_span){text.ptr + at, text.len - at < step ? text.len - at : step},
+                    on_lines, &out);
+            if (st == GW_OK)
+                st = sse_reader_finish(r, on_lines, &out);
+            if (!CHECK(st == cases[i].st && gw_span_is(gw_buf_span(&out), cases[i].want)))
+                fprintf(stderr, "  case %zu, step %zu: %s\n", i, step, out.ptr);
+            sse_reader_free(r);
+        }
+    gw_buf_fini(&out);
+}
+
 static double seconds(void)
 {
     struct timespec t;
@@ -246,6 +302,7 @@ int main(void)
     test_at_once();
     test_limit();
     test_rewrite();
+    test_lines();
     test_linear();
     return test_done();
 }
