@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "proxy/admin/metrics_cost.h"
+#include "proxy/limits/limits.h"
 #include "proxy/net/reload.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
@@ -201,6 +202,7 @@ void metrics_text(struct server *s, struct gw_buf *out)
     audit(s, out);
     engines(setup, out);
     server_setup_done(s, setup);
+    limits_metrics(s->limits, out);
     proxy_store_stats(s->store, &store);
     one(out, "keys", "gauge", "Virtual keys known.", store.n_keys);
 }

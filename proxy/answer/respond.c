@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "proxy/answer/respond_fields.h"
 #include "proxy/answer/respond_private.h"
+#include "proxy/limits/limits.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
 
@@ -344,6 +345,8 @@ enum gw_status respond_on_event(void *ctx, const struct sse_event *ev)
 
     r->begun = r->begun || ev->has_data;
     r->torn = !ev->ended;
+    if (ev->has_data)
+        limits_progress_event(req, ev->data.len);
     respond_note_last(req, ev);
     if (r->mode == MODE_EVENTS)
         return ev->has_data ? api_reader_event(r->events, ev->name, ev->data) : GW_OK;
@@ -448,6 +451,9 @@ enum gw_status respond_data(struct req *req, struct gw_span bytes)
 enum gw_status respond_event(struct req *req, const struct api_event *ev)
 {
     enum gw_status st = on_api_event(req, ev), sent;
+
+    if (ev->type == API_EVENT_DELTA)
+        limits_progress(req, 1); /* the engine says a token at a time */
 
     sent = respond_send(req, ev->type == API_EVENT_END || ev->type == API_EVENT_ERROR);
     if (st != GW_OK || sent != GW_OK)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/http/fields.h"
+#include "proxy/limits/limits.h"
 #include "proxy/request/request_private.h"
 
 const struct http1_field *respond_field(const struct http1_field *fields, unsigned n,
@@ -65,10 +66,12 @@ void respond_fields_copy(const struct req *req, struct gw_buf *out,
     const struct http1_field *connection = respond_field(fields, n, "connection");
     struct gw_span named = connection == NULL ? GW_SPAN("") : connection->value;
 
+    limits_compare(req, fields, n);
     for (unsigned i = 0; i < n; i++)
         /* Alt-Svc would lead browsers around the gateway. */
         if (!field_is_hop(&fields[i], named) && !is_ours(fields[i].name) &&
             !(own_body && is_of_body(fields[i].name)) &&
+            !limits_replaces(req, fields[i].name) &&
             !gw_span_eq_nocase(fields[i].name, GW_SPAN("alt-svc")))
             field_add(out, fields[i].name, fields[i].value);
     add_request_id(req, out, fields, n);

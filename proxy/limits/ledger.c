@@ -166,6 +166,13 @@ struct ledger_entry *ledger_get(struct ledger *l, const struct router_budget *b,
     return e;
 }
 
+void ledger_ref(struct ledger *l, struct ledger_entry *e)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    e->refs++;
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
 void ledger_put(struct ledger *l, struct ledger_entry *e)
 {
     (void)pthread_mutex_lock(&l->lock);

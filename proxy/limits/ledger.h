@@ -37,6 +37,7 @@ void ledger_close(struct ledger *l);
  * ledger is full. */
 struct ledger_entry *ledger_get(struct ledger *l, const struct router_budget *b,
                                 enum router_budget_kind kind, struct gw_span owner);
+void ledger_ref(struct ledger *l, struct ledger_entry *e); /* one more */
 void ledger_put(struct ledger *l, struct ledger_entry *e); /* gives the reference back */
 /* Its name: NUL-terminated, at most LEDGER_KEY_BYTES with it; lives as long as the reference. */
 const char *ledger_key(const struct ledger_entry *e);

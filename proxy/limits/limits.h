@@ -44,12 +44,23 @@ void limits_worker_close(struct worker *w);
 
 /* The stages `reserve` and `reserve_check` are in request_stages.h. */
 
-/* An attempt on req->target begins. GW_OK: go on; GW_EAGAIN: req_run_reserved() is called later, or the request is
- * answered; GW_EDENIED: a budget of that target has no room, err says which; GW_EIO: it cannot be counted now. */
+/* An attempt on req->target begins. GW_OK: go on; GW_EAGAIN: req_resume_after_retarget() is called later; GW_EDENIED: a budget of that target has no room, err says which; GW_EIO: it cannot be counted now. */
 enum gw_status limits_retarget(struct req *req, struct gw_err *err);
 
-/* A piece of a streamed answer went by. False: the budget has no more, and the caller cuts the stream. */
-bool limits_progress(struct req *req, unsigned tokens);
+/* What limits_retarget() would have answered, now that it is known. */
+enum gw_status limits_retargeted(struct req *req, struct gw_err *err);
+/* Answers what the last of them said: 429, or 503. */
+void limits_refuse_target(struct req *req);
+
+/* The attempt is about to send: from now on the request counts as one. */
+void limits_sent(struct req *req);
+
+/* A piece of a streamed answer went by, of so many tokens. */
+void limits_progress(struct req *req, uint64_t tokens);
+/* An event of a stream went by, with that many bytes of data. */
+void limits_progress_event(struct req *req, size_t bytes);
+/* True: the budget has no more, and the caller cuts the stream (req_out_of_budget()). */
+bool limits_spent(const struct req *req);
 /* The sentence and names of that error. */
 struct api_failure;
 void limits_failure(const struct req *req, struct api_failure *out);
@@ -60,7 +71,7 @@ void limits_settle(struct req *req);
 /* ---- what clients see ------------------------------------------------------------------------ */
 
 /* A target's answer came with these fields: where its own limits are tighter than ours they stay. */
-void limits_compare(struct req *req, const struct http1_field *fields, unsigned n);
+void limits_compare(const struct req *req, const struct http1_field *fields, unsigned n);
 /* True for a field of the target's that ours replaces. */
 bool limits_replaces(const struct req *req, struct gw_span name);
 /* Appends x-ratelimit-*, or what the client's dialect has for it. */

@@ -12,6 +12,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "proxy/dirs.h"
+#include "proxy/limits/limits.h"
 #include "proxy/net/reload.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
@@ -127,6 +128,8 @@ enum gw_status server_open(struct proxy_config *cfg, const char *path, bool prog
     if (st == GW_OK)
         st = open_audit(s, s->setup, err);
     if (st == GW_OK)
+        st = limits_open(s->setup->cfg, &s->limits, err);
+    if (st == GW_OK)
         st = open_workers(s, s->setup->cfg->workers, err);
     if (st == GW_OK)
         st = keeper_open(s, path, &s->keeper, err);
@@ -187,6 +190,7 @@ void server_close(struct server *s)
     free(s->workers);
     audit_close(s->audit, KAFKA_DRAIN_MS);
     server_setup_done(s, s->setup);
+    limits_close(s->limits);
     proxy_store_close(s->store);
     explicit_bzero(s->hmac_key, sizeof(s->hmac_key));
     (void)pthread_mutex_destroy(&s->lock);

@@ -19,6 +19,7 @@
 #include <openssl/ssl.h>
 
 #include "base/log.h"
+#include "proxy/limits/limits.h"
 #include "proxy/net/address.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/connect.h"
@@ -273,6 +274,8 @@ enum gw_status worker_init(struct worker *w, struct server *s, unsigned index, s
     w->reap = event_new(w->base, -1, 0, on_reap, w);
     if (w->audit_ev == NULL || w->wake == NULL || w->reap == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
+    if (limits_worker_open(w) != GW_OK)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
     GW_TRY(listen_on(w, &w->setup->cfg->listen.gateway, &w->gateway, err));
     return listen_on(w, &w->setup->cfg->listen.proxy, &w->proxy, err);
 }
@@ -316,6 +319,7 @@ void worker_join(struct worker *w)
 void worker_fini(struct worker *w)
 {
     worker_join(w);
+    limits_worker_close(w);
     setup_reap(w);
     if (w->setup != NULL)
         setup_rise(w->setup, w);

@@ -26,6 +26,9 @@ struct keeper;
 struct tunnel;
 struct upstream_pool;
 struct proxy_store;
+struct limits;
+struct limits_redis;
+struct limits_req;
 
 /* What all workers share; immutable after start unless atomic or guarded. What a reload changes is in setup.h. */
 struct server {
@@ -34,6 +37,7 @@ struct server {
     struct keeper *keeper; /* makes new ones, closes old ones (reload.h) */
     struct audit *audit;
     struct proxy_store *store; /* NULL: no keys database */
+    struct limits *limits;
     struct worker *workers;
     unsigned n_workers, max_workers; /* made; to be made */
     unsigned char hmac_key[32]; /* of this state directory: HMACs in records, placeholder keys */
@@ -59,8 +63,10 @@ struct worker {
     struct event *wake;                     /* server_stop() wakes the loop through wake_fd */
     struct event *audit_ev;
     int wake_fd;
-    struct conn *conns;     /* list of all client connections */
-    struct tunnel *tunnels; /* list of CONNECTs that have not become connections */
+    struct conn *conns;              /* list of all client connections */
+    struct tunnel *tunnels;          /* list of CONNECTs that have not become connections */
+    struct limits_redis *redis;      /* NULL: counters are not shared */
+    struct limits_req *reservations; /* list of what this worker's requests hold of budgets */
     struct metrics metrics;
     bool draining;
     pthread_t thread;

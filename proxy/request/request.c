@@ -21,9 +21,17 @@ static const struct {
     const char *name;
     enum stage_result (*run)(struct req *req);
 } stages[] = {
-    {"identify", stage_identify}, {"endpoint", stage_endpoint}, {"body", stage_body},
-    {"decode", stage_decode},     {"extract", stage_extract},   {"scan", stage_scan},
-    {"decide", stage_decide},     {"audit", stage_audit},       {"audit_check", stage_audit_check},
+    {"identify", stage_identify},
+    {"endpoint", stage_endpoint},
+    {"body", stage_body},
+    {"decode", stage_decode},
+    {"extract", stage_extract},
+    {"scan", stage_scan},
+    {"decide", stage_decide},
+    {"reserve", stage_reserve},
+    {"reserve_check", stage_reserve_check},
+    {"audit", stage_audit},
+    {"audit_check", stage_audit_check},
     {"run", stage_run},
 };
 

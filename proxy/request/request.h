@@ -3,7 +3,7 @@
  * A table of stages in request.c; a stage returns NEXT, WAIT (something will call req_advance()) or DONE
  * (the request was answered). What happens after the last stage is driven by the backend's events.
  *
- *   identify -> endpoint -> body -> decode -> extract -> scan -> decide -> audit -> run
+ *   identify -> endpoint -> body -> decode -> extract -> scan -> decide -> reserve -> audit -> run
  *                                                                                   |
  *       client <- respond (restore) <- req_on_head / req_on_data / req_on_end <- backend
  *                                                                                   |
@@ -34,6 +34,7 @@
 struct conn;
 struct worker;
 struct respond;
+struct limits_req;
 struct setup;
 
 enum { REQ_NO_TARGET = 0xFFFF };
@@ -116,6 +117,7 @@ struct req {
     const char *error_code;  /* of the answer we made ourselves, or NULL */
     const char *error_param; /* what its "param" says, or NULL */
 
+    struct limits_req *limits;   /* what it holds of budgets (limits.h), or NULL */
     unsigned hold;               /* functions on the stack that use the request: freed only at 0 */
     enum gw_status audit_status; /* of the decided record */
     bool audit_wait;             /* audit_emit will call back */
@@ -163,6 +165,7 @@ enum req_failure {
     REQ_FAIL_TIMEOUT,     /* 504 */
     REQ_FAIL_BUSY,        /* 503: the engine's queue is full */
     REQ_FAIL_TOO_LONG,    /* 400: the prompt does not fit the model */
+    REQ_FAIL_LIMIT,       /* 429: a budget of the target has no room */
     REQ_FAIL_UNSUPPORTED, /* 400: a parameter that this target cannot honour */
 };
 void req_on_error(struct req *req, enum req_failure failure, const char *why);

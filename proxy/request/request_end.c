@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "proxy/answer/respond.h"
 #include "proxy/http/fields.h"
+#include "proxy/limits/limits.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/record.h"
@@ -59,6 +60,7 @@ void req_add_fields(const struct req *req, struct gw_buf *out)
     gw_buf_adds(out, "x-sluice-request-id: ");
     gw_buf_adds(out, req->id);
     gw_buf_adds(out, "\r\n");
+    limits_add_fields(req, out);
     if (!req->decided)
         return;
     if (req->d.n_choices != 0 || req->target != REQ_NO_TARGET || conn_fixed(req->conn) != NULL)
@@ -155,6 +157,7 @@ void req_finish(struct req *req, enum audit_end end)
     req_price(req);
     req_count_cost(req);
     record_completed(req, now);
+    limits_settle(req);
     if (req->status >= 100 && req->status < 600)
         metrics_add(&m->requests[req->status / 100], 1);
     if (end == AUDIT_END_CLIENT_ABORT)
@@ -192,6 +195,13 @@ void req_client_gone(struct req *req)
     respond_abandon(req);
     if (!req->audit_wait)
         req_finish(req, AUDIT_END_CLIENT_ABORT);
+    (void)req_unhold(req);
+}
+
+void req_resume_after_reserve(struct req *req)
+{
+    req->hold++;
+    req_advance(req);
     (void)req_unhold(req);
 }
 

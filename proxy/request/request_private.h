@@ -11,6 +11,15 @@ void req_run(struct req *req);
 /* The decided record is durable, or is not: goes on after the WAIT of the audit stage. */
 void req_resume_after_audit(struct req *req);
 
+/* The budgets have answered: goes on after the WAIT of the reserve stage, or of an attempt on another target. */
+void req_resume_after_reserve(struct req *req);
+void req_resume_after_retarget(struct req *req);
+/* The budget has no more for an answer that streams: it is cut in the client's dialect. */
+void req_out_of_budget(struct req *req);
+
+/* The name that target would be asked for; REQ_NO_TARGET: an intercepted host. */
+struct gw_span req_model_for(const struct req *req, unsigned target);
+
 /* Ends a function that did req->hold++. Returns req, or NULL when the request is over (and freed). */
 struct req *req_unhold(struct req *req);
 

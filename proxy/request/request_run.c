@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "proxy/answer/respond.h"
+#include "proxy/limits/limits.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
 #include "proxy/provider/provider.h"
@@ -14,19 +15,19 @@
 /* ---- attempts --------------------------------------------------------------------------- */
 
 /* Intercepted and engine requests keep the name; a target that does not take it gets its default. */
-static void choose_model(struct req *req)
+struct gw_span req_model_for(const struct req *req, unsigned target)
 {
+    struct gw_span model = req->d.model.len != 0 ? req->d.model : req->model;
     const struct proxy_config_target *t;
 
-    req->out_model = req->d.model.len != 0 ? req->d.model : req->model;
-    if (req->target == REQ_NO_TARGET)
-        return;
-    t = &req->setup->cfg->targets[req->target];
+    if (target == REQ_NO_TARGET)
+        return model;
+    t = &req->setup->cfg->targets[target];
     if (t->kind == PROXY_TARGET_ENGINE)
-        req->out_model = gw_span_str(t->name);
-    else if (t->default_model[0] != '\0' &&
-             !router_target_takes(req->setup->cfg->policy, req->target, req->out_model))
-        req->out_model = gw_span_str(t->default_model);
+        return gw_span_str(t->name);
+    if (t->default_model[0] != '\0' && !router_target_takes(req->setup->cfg->policy, target, model))
+        return gw_span_str(t->default_model);
+    return model;
 }
 
 /* Calls that are translated where the target does not speak the client's dialect. */
@@ -55,7 +56,7 @@ static void set_target(struct req *req)
     t = &s->cfg->targets[req->target];
     req->zone = t->zone;
     req->backend = t->kind == PROXY_TARGET_ENGINE ? &backend_engine : &backend_upstream;
-    choose_model(req);
+    req->out_model = req_model_for(req, req->target);
     if (req->backend != &backend_upstream)
         return;
     if (req->ep.kind == ENDPOINT_CHAT || req->ep.kind == ENDPOINT_COUNT_TOKENS)
@@ -81,13 +82,12 @@ static enum req_failure failure_of_start(enum gw_status st)
     return st == GW_EUNSUPPORTED || st == GW_EINVAL ? REQ_FAIL_UNSUPPORTED : REQ_FAIL_UPSTREAM;
 }
 
-void req_run(struct req *req)
+/* The second half of an attempt: every budget has room. */
+static void run_reserved(struct req *req)
 {
     struct gw_err err = {0};
     enum gw_status st;
 
-    reset_attempt(req);
-    set_target(req);
     st = req_prepare_body(req, &err);
     if (st == GW_EDENIED) {
         req_refuse(req, 403, "policy_violation", "policy_blocked", 0, AUDIT_END_BLOCKED,
@@ -104,9 +104,40 @@ void req_run(struct req *req)
                    "The sensitive data in this request could not be hidden, so it was not sent.");
         return;
     }
+    limits_sent(req);
     st = req->backend->start(req, req->target, &err);
     if (st != GW_OK)
         req_on_error(req, failure_of_start(st), err.text);
+}
+
+static void run_if_reserved(struct req *req, enum gw_status st, const char *why)
+{
+    if (st == GW_OK)
+        run_reserved(req);
+    else if (st != GW_EAGAIN) /* else req_resume_after_retarget() comes */
+        req_on_error(req, REQ_FAIL_LIMIT, why);
+}
+
+void req_run(struct req *req)
+{
+    struct gw_err err = {0};
+    enum gw_status st;
+
+    reset_attempt(req);
+    set_target(req);
+    st = limits_retarget(req, &err);
+    run_if_reserved(req, st, err.text);
+}
+
+void req_resume_after_retarget(struct req *req)
+{
+    struct gw_err err = {0};
+    enum gw_status st;
+
+    req->hold++;
+    st = limits_retargeted(req, &err);
+    run_if_reserved(req, st, err.text);
+    (void)req_unhold(req);
 }
 
 static bool has_next_choice(const struct req *req)
@@ -217,6 +248,8 @@ static void after_piece(struct req *req, enum gw_status st)
 {
     if (st != GW_OK)
         req_answer_failed(req, st);
+    else if (limits_spent(req))
+        req_out_of_budget(req);
     else if (req->attempt != NULL && conn_answer_full(req->conn))
         req->backend->pause(req);
 }
@@ -276,6 +309,9 @@ static void refuse_failure(struct req *req, enum req_failure failure, const char
         req_refuse(req, 400, "invalid_request_error", "context_length_exceeded", 0,
                    AUDIT_END_UPSTREAM_ERROR, "%s.", why);
         return;
+    case REQ_FAIL_LIMIT:
+        limits_refuse_target(req);
+        return;
     case REQ_FAIL_UNSUPPORTED:
         req_refuse(req, 400, "invalid_request_error", "unsupported_parameter", 0, AUDIT_END_REFUSED,
                    "%s, and policy allows no other target for this request.", why);
@@ -301,6 +337,14 @@ void req_cut(struct req *req, enum audit_end end, const struct api_failure *f)
         conn_answer_abort(req->conn);
     req_finish(req, end);
     (void)req_unhold(req);
+}
+
+void req_out_of_budget(struct req *req)
+{
+    struct api_failure f;
+
+    limits_failure(req, &f);
+    req_cut(req, AUDIT_END_REFUSED, &f);
 }
 
 void req_on_error(struct req *req, enum req_failure failure, const char *why)

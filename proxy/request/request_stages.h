@@ -19,6 +19,10 @@ enum stage_result stage_decide(struct req *req);
 enum stage_result stage_audit(struct req *req);
 enum stage_result stage_audit_check(struct req *req);
 
+/* limits_stage.c */
+enum stage_result stage_reserve(struct req *req);
+enum stage_result stage_reserve_check(struct req *req);
+
 /* extract.c: reads the body and the query into pieces, the request and its model. GW_EINVAL: a member (*param) makes it
  * unroutable; GW_EPARSE, GW_ELIMIT, GW_ENOMEM: it cannot be read. */
 enum gw_status extract(struct req *req, const char **param, struct gw_err *err);
