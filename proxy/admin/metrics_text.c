@@ -2,6 +2,8 @@
 #include "proxy/admin/metrics_text.h"
 
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "proxy/admin/metrics_cost.h"
@@ -25,6 +27,10 @@ static uint64_t sum(const struct server *s, size_t offset)
     return n;
 }
 
+const char metrics_text_type[] = "text/plain; version=0.0.4; charset=utf-8";
+const char metrics_openmetrics_type[] =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 #define SUM(field) sum(s, offsetof(struct metrics, field))
 
 static void head(struct gw_buf *out, const char *name, const char *type, const char *help)
@@ -45,23 +51,83 @@ static void labelled(struct gw_buf *out, const char *name, const char *label, co
     gw_buf_printf(out, "sluice_%s{%s=\"%s\"} %llu\n", name, label, value, (unsigned long long)v);
 }
 
+/* One histogram, the sum over all workers. labels: "" or "a=\"b\"". unit: how much of what is observed makes one of what is
+ * told (1e9: nanoseconds to seconds). */
 static void histogram(const struct server *s, struct gw_buf *out, const char *name,
-                      const char *help, size_t at)
+                      const char *labels, size_t at, const uint64_t *bounds, double unit)
 {
+    const char *comma = labels[0] == '\0' ? "" : ",";
+    const char *open = labels[0] == '\0' ? "" : "{", *close = labels[0] == '\0' ? "" : "}";
     uint64_t n = 0;
 
-    head(out, name, "histogram", help);
     for (unsigned b = 0; b < METRICS_BUCKETS; b++) {
         n += sum(s, at + offsetof(struct metrics_histogram, buckets) + b * sizeof(uint64_t));
+        gw_buf_printf(out, "sluice_%s_bucket{%s%sle=\"", name, labels, comma);
         if (b < METRICS_BUCKETS - 1)
-            gw_buf_printf(out, "sluice_%s_bucket{le=\"%g\"} %llu\n", name,
-                          (double)metrics_bounds_us[b] / 1e6, (unsigned long long)n);
+            gw_buf_printf(out, "%.9g\"} %llu\n", (double)bounds[b] / unit, (unsigned long long)n);
         else
-            gw_buf_printf(out, "sluice_%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)n);
+            gw_buf_printf(out, "+Inf\"} %llu\n", (unsigned long long)n);
     }
-    gw_buf_printf(out, "sluice_%s_sum %.6f\nsluice_%s_count %llu\n", name,
-                  (double)sum(s, at + offsetof(struct metrics_histogram, sum_us)) / 1e6, name,
-                  (unsigned long long)n);
+    gw_buf_printf(out, "sluice_%s_sum%s%s%s %.9g\nsluice_%s_count%s%s%s %llu\n", name, open, labels,
+                  close, (double)sum(s, at + offsetof(struct metrics_histogram, sum)) / unit, name,
+                  open, labels, close, (unsigned long long)n);
+}
+
+static void histograms(const struct server *s, struct gw_buf *out)
+{
+    static const char *const stages[METRICS_STAGE_COUNT] = {
+        "body", "extract", "scan", "decide", "reserve", "audit", "prepare", "connect", "answer"};
+    char labels[160];
+
+    head(out, "request_seconds", "histogram", "From head to end.");
+    histogram(s, out, "request_seconds", "", offsetof(struct metrics, duration), metrics_bounds_us,
+              1e6);
+    head(out, "first_byte_seconds", "histogram", "From head to the answer's head.");
+    histogram(s, out, "first_byte_seconds", "", offsetof(struct metrics, ttfb), metrics_bounds_us,
+              1e6);
+    head(out, "stage_seconds", "histogram", "What requests spend their time on.");
+    for (unsigned i = 0; i < METRICS_STAGE_COUNT; i++) {
+        (void)snprintf(labels, sizeof(labels), "stage=\"%s\"", stages[i]);
+        histogram(s, out, "stage_seconds", labels,
+                  offsetof(struct metrics, stages) + i * sizeof(struct metrics_histogram),
+                  metrics_bounds_stage, 1e9);
+    }
+    head(out, "prompt_tokens", "histogram", "Input tokens a request, where they are known.");
+    histogram(s, out, "prompt_tokens", "", offsetof(struct metrics, tokens_in),
+              metrics_bounds_tokens, 1);
+    head(out, "completion_tokens", "histogram", "Output tokens a request, where they are known.");
+    histogram(s, out, "completion_tokens", "", offsetof(struct metrics, tokens_out),
+              metrics_bounds_tokens, 1);
+}
+
+/* One family over all targets. field: in struct metrics_times. */
+static void target_family(const struct server *s, struct gw_buf *out, const char *name,
+                          const char *help, size_t field)
+{
+    char labels[160];
+
+    head(out, name, "histogram", help);
+    for (unsigned i = 0; i <= METRICS_TARGETS; i++) {
+        size_t at = offsetof(struct metrics, times) + i * sizeof(struct metrics_times) + field;
+        const char *target = metrics_name_at(s->target_names, i);
+        uint64_t n = 0;
+
+        for (unsigned b = 0; b < METRICS_BUCKETS; b++)
+            n += sum(s, at + offsetof(struct metrics_histogram, buckets) + b * sizeof(uint64_t));
+        if (target == NULL || n == 0)
+            continue; /* a target that was not used has no series */
+        (void)snprintf(labels, sizeof(labels), "target=\"%s\"", target);
+        histogram(s, out, name, labels, at, metrics_bounds_us, 1e6);
+    }
+}
+
+static void targets(const struct server *s, struct gw_buf *out)
+{
+    target_family(s, out, "target_seconds", "From head to end of requests, by who answered.",
+                  offsetof(struct metrics_times, duration));
+    target_family(s, out, "target_first_byte_seconds",
+                  "From the begin of the attempt to the answer's head, by who answered.",
+                  offsetof(struct metrics_times, first_byte));
 }
 
 static void requests(const struct server *s, struct gw_buf *out)
@@ -91,9 +157,6 @@ static void requests(const struct server *s, struct gw_buf *out)
     one(out, "client_aborts_total", "counter", "Clients that left early.", SUM(client_aborts));
     one(out, "upstream_errors_total", "counter", "Failed attempts.", SUM(upstream_errors));
     one(out, "upstream_connects_total", "counter", "Connections made.", SUM(upstream_connects));
-    histogram(s, out, "request_seconds", "From head to end.", offsetof(struct metrics, duration));
-    histogram(s, out, "first_byte_seconds", "From head to the answer's head.",
-              offsetof(struct metrics, ttfb));
 }
 
 static void traffic(const struct server *s, struct gw_buf *out)
@@ -197,6 +260,8 @@ void metrics_text(struct server *s, struct gw_buf *out)
     gw_buf_printf(out, "sluice_uptime_seconds %.3f\n", (double)(gw_clock_ns() - s->start_ns) / 1e9);
     reloads(s, out);
     requests(s, out);
+    histograms(s, out);
+    targets(s, out);
     traffic(s, out);
     metrics_cost_text(s, out);
     audit(s, out);
@@ -205,4 +270,34 @@ void metrics_text(struct server *s, struct gw_buf *out)
     limits_metrics(s->limits, out);
     proxy_store_stats(s->store, &store);
     one(out, "keys", "gauge", "Virtual keys known.", store.n_keys);
+}
+
+/* The line without the "_total" of the family that it describes. */
+static void describe(struct gw_span line, struct gw_buf *out)
+{
+    static const char suffix[] = "_total ";
+    const char *at = memmem(line.ptr, line.len, suffix, sizeof(suffix) - 1);
+
+    if (at == NULL) {
+        gw_buf_add(out, line);
+        return;
+    }
+    gw_buf_add(out, (struct gw_span){line.ptr, (size_t)(at - line.ptr)});
+    gw_buf_add(out, gw_span_from(line, (size_t)(at - line.ptr) + sizeof(suffix) - 2));
+}
+
+void metrics_openmetrics(struct gw_span text, struct gw_buf *out)
+{
+    while (text.len != 0) {
+        const char *nl = memchr(text.ptr, '\n', text.len);
+        size_t n = nl == NULL ? text.len : (size_t)(nl - text.ptr) + 1;
+        struct gw_span line = {text.ptr, n};
+
+        if (line.ptr[0] == '#')
+            describe(line, out);
+        else
+            gw_buf_add(out, line);
+        text = gw_span_from(text, n);
+    }
+    gw_buf_adds(out, "# EOF\n");
 }

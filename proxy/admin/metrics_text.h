@@ -1,16 +1,18 @@
-/* proxy/admin/metrics_text.h - everything /metrics says, in Prometheus' text format 0.0.4. */
+/* proxy/admin/metrics_text.h - everything /metrics says, in Prometheus' text format 0.0.4 or OpenMetrics 1.0. */
 #ifndef PROXY_METRICS_TEXT_H
 #define PROXY_METRICS_TEXT_H
 
 #include "base/buf.h"
-#include "proxy/net/metrics.h"
 
 struct server;
 
-/* Upper bounds of the buckets but the last, microseconds. */
-extern const uint64_t metrics_bounds_us[METRICS_BUCKETS - 1];
-
 /* Sums the workers and asks audit, engines and store. Thread: the admin's. */
 void metrics_text(struct server *s, struct gw_buf *out);
+
+/* The same in OpenMetrics 1.0: families of counters without _total, and an end. text: what metrics_text() made. */
+void metrics_openmetrics(struct gw_span text, struct gw_buf *out);
+
+/* The content types of the two. */
+extern const char metrics_text_type[], metrics_openmetrics_type[];
 
 #endif

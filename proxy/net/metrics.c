@@ -1,24 +1,95 @@
 /* proxy/net/metrics.c - histograms of metrics.h; the text for Prometheus is in metrics_text.c. */
 #include "proxy/net/metrics.h"
 
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
-
-#include "proxy/admin/metrics_text.h"
 
 const uint64_t metrics_bounds_us[METRICS_BUCKETS - 1] = {
     1000,   2500,    5000,    10000,   25000,    50000,    100000,
     250000, 1000000, 2500000, 5000000, 10000000, 60000000,
 };
 
-void metrics_observe(struct metrics_histogram *h, uint64_t us)
+const uint64_t metrics_bounds_stage[METRICS_BUCKETS - 1] = {
+    10000,   25000,   50000,    100000,   250000,    500000,     1000000,
+    2500000, 5000000, 10000000, 50000000, 250000000, 1000000000,
+};
+
+const uint64_t metrics_bounds_tokens[METRICS_BUCKETS - 1] = {
+    1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216,
+};
+
+/* One thread writes, so a load and a store do what a locked addition would. */
+static void bump(_Atomic uint64_t *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+void metrics_observe(struct metrics_histogram *h, const uint64_t *bounds, uint64_t v)
 {
     unsigned b = 0;
 
-    while (b < METRICS_BUCKETS - 1 && us > metrics_bounds_us[b])
+    while (b < METRICS_BUCKETS - 1 && v > bounds[b])
         b++;
-    metrics_add(&h->buckets[b], 1);
-    metrics_add(&h->sum_us, us);
-    metrics_add(&h->count, 1);
+    bump(&h->buckets[b], 1);
+    bump(&h->sum, v);
+}
+
+/* ---- names of targets ------------------------------------------------------------------- */
+
+struct metrics_names {
+    pthread_mutex_t lock;
+    char *names[METRICS_TARGETS];
+    unsigned n;
+};
+
+struct metrics_names *metrics_names_new(void)
+{
+    struct metrics_names *n = calloc(1, sizeof(*n));
+
+    if (n != NULL)
+        (void)pthread_mutex_init(&n->lock, NULL);
+    return n;
+}
+
+void metrics_names_free(struct metrics_names *n)
+{
+    if (n == NULL)
+        return;
+    for (unsigned i = 0; i < n->n; i++)
+        free(n->names[i]);
+    (void)pthread_mutex_destroy(&n->lock);
+    free(n);
+}
+
+unsigned metrics_name(struct metrics_names *n, const char *name)
+{
+    unsigned place = 0;
+
+    (void)pthread_mutex_lock(&n->lock);
+    while (place < n->n && strcmp(n->names[place], name) != 0)
+        place++;
+    if (place == n->n && place < METRICS_TARGETS) {
+        n->names[place] = strdup(name);
+        if (n->names[place] != NULL)
+            n->n++;
+        else
+            place = METRICS_TARGETS;
+    }
+    (void)pthread_mutex_unlock(&n->lock);
+    return place;
+}
+
+const char *metrics_name_at(struct metrics_names *n, unsigned place)
+{
+    const char *name = place == METRICS_TARGETS ? "other" : NULL;
+
+    (void)pthread_mutex_lock(&n->lock);
+    if (place < n->n)
+        name = n->names[place];
+    (void)pthread_mutex_unlock(&n->lock);
+    return name;
 }
 
 static bool is_slot(const struct metrics_target *t, struct gw_span name, const char *currency)

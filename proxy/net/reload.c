@@ -147,6 +147,7 @@ static void reload(struct keeper *k, struct server_reload_result *r)
     (void)snprintf(r->old_rules, sizeof(r->old_rules), "%s", dlp_rules_digest(now->rules));
     r->ok = make(k, now, r, &new) == GW_OK;
     if (r->ok) {
+        setup_name_targets(new, s->target_names);
         publish(s, new);
         server_setup_done(s, new);
     }

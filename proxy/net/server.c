@@ -112,6 +112,15 @@ static enum gw_status open_config(struct server *s, struct proxy_config *cfg, bo
     return st;
 }
 
+static enum gw_status name_targets(struct server *s, struct gw_err *err)
+{
+    s->target_names = metrics_names_new();
+    if (s->target_names == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    setup_name_targets(s->setup, s->target_names);
+    return GW_OK;
+}
+
 enum gw_status server_open(struct proxy_config *cfg, const char *path, bool progress,
                            struct server **out, struct gw_err *err)
 {
@@ -125,6 +134,8 @@ enum gw_status server_open(struct proxy_config *cfg, const char *path, bool prog
     (void)pthread_mutex_init(&s->lock, NULL);
     s->start_ns = gw_clock_ns();
     st = open_config(s, cfg, progress, err);
+    if (st == GW_OK)
+        st = name_targets(s, err);
     if (st == GW_OK)
         st = open_audit(s, s->setup, err);
     if (st == GW_OK)
@@ -192,6 +203,7 @@ void server_close(struct server *s)
     server_setup_done(s, s->setup);
     limits_close(s->limits);
     proxy_store_close(s->store);
+    metrics_names_free(s->target_names);
     explicit_bzero(s->hmac_key, sizeof(s->hmac_key));
     (void)pthread_mutex_destroy(&s->lock);
     free(s);

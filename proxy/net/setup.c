@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/net/metrics.h"
 #include "proxy/net/setup_model.h"
 #include "proxy/net/setup_private.h"
 #include "proxy/provider/provider_token.h"
@@ -50,7 +51,9 @@ static enum gw_status open_targets(struct setup *s, const struct setup *like, bo
     s->engines = calloc(n + 1, sizeof(struct engine *));
     s->embedders = calloc(n + 1, sizeof(struct engine_embedder *));
     s->target_tls = calloc(n + 1, sizeof(struct ssl_ctx_st *));
-    if (s->models == NULL || s->engines == NULL || s->embedders == NULL || s->target_tls == NULL)
+    s->slots = calloc(n + 1, 1);
+    if (s->slots == NULL || s->models == NULL || s->engines == NULL || s->embedders == NULL ||
+        s->target_tls == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     for (unsigned i = 0; i < n; i++) {
         if (s->cfg->targets[i].kind == PROXY_TARGET_ENGINE)
@@ -110,6 +113,7 @@ static void close_targets(struct setup *s)
     free(s->engines);
     free(s->embedders);
     free(s->target_tls);
+    free(s->slots);
 }
 
 static void setup_close_but_config(struct setup *s)
@@ -145,6 +149,12 @@ enum gw_status setup_open(struct proxy_config *cfg, const struct setup *like, un
     }
     *out = s;
     return GW_OK;
+}
+
+void setup_name_targets(struct setup *s, struct metrics_names *names)
+{
+    for (unsigned i = 0; i < s->cfg->n_targets; i++)
+        s->slots[i] = (unsigned char)metrics_name(names, s->cfg->targets[i].name);
 }
 
 struct setup *setup_ref(struct setup *s)

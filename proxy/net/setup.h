@@ -27,6 +27,7 @@
 #include "proxy/config/config.h"
 
 struct leaf_mint;
+struct metrics_names;
 struct provider_tokens;
 struct setup_model;
 struct ssl_ctx_st;
@@ -55,6 +56,7 @@ struct setup {
     struct engine **engines; /* per target, of its model; NULL where it is not an engine */
     struct engine_embedder **embedders; /* per target, of its model; NULL where it is none */
     struct ssl_ctx_st **target_tls;     /* per target; NULL where it is not TLS */
+    unsigned char *slots;               /* per target: its place in metrics.times */
     struct ssl_ctx_st *listen_tls;      /* gateway port; NULL: plain */
     struct ssl_ctx_st *intercept_tls;   /* towards intercepted hosts */
     uint64_t serial;                    /* 1 for the first one of a server, then up */
@@ -69,6 +71,8 @@ struct setup {
  * one reference. progress: prints what takes long. Reads files and may take seconds. Thread: any but a loop's. */
 enum gw_status setup_open(struct proxy_config *cfg, const struct setup *like, unsigned n_workers,
                           bool progress, struct setup **out, struct gw_err *err);
+/* Gives the targets their places in the metrics. Before anybody else sees s. */
+void setup_name_targets(struct setup *s, struct metrics_names *names);
 
 struct setup *setup_ref(struct setup *s);
 /* True: that was the last one, and the caller must have it closed (setup_close()). s may be NULL. Thread: any. */

@@ -34,6 +34,7 @@ struct uconn {
     struct ssl_st *ssl;      /* owned by bev */
     struct http1 *parser;
     struct event *timer;
+    uint64_t begun_ns; /* of dialling */
     unsigned busy;
     bool timed_out_is_idle; /* the timer belongs to the pool */
     bool pooled, reused;    /* in the list; came from it */
@@ -355,6 +356,8 @@ static void start_attempt(struct uconn *u)
 
     if (u->peer.tls == NULL)
         flush_prepare(u->bev);
+    if (!u->reused)
+        metrics_stage(&u->w->metrics, METRICS_STAGE_CONNECT, gw_clock_ns() - u->begun_ns);
     u->got_bytes = u->head_given = u->complete = false;
     st = upstream_write_head(u->req, &u->peer, body.len, &head, &err);
     http1_expect(u->parser, u->req->head->method);
@@ -432,6 +435,7 @@ enum gw_status upstream_start_fresh(struct req *req, struct gw_err *err)
     if (u == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     u->w = w;
+    u->begun_ns = gw_clock_ns();
     u->req = req;
     upstream_peer_of(req, &u->peer);
     (void)snprintf(u->host, sizeof(u->host), "%s", u->peer.host);

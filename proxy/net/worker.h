@@ -35,6 +35,7 @@ struct server {
     pthread_mutex_t lock;
     struct setup *setup;   /* the current one; under lock, read by server_setup() */
     struct keeper *keeper; /* makes new ones, closes old ones (reload.h) */
+    struct metrics_names *target_names;
     struct audit *audit;
     struct proxy_store *store; /* NULL: no keys database */
     struct limits *limits;

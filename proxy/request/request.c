@@ -20,20 +20,29 @@ static enum stage_result stage_run(struct req *req)
 static const struct {
     const char *name;
     enum stage_result (*run)(struct req *req);
+    int metric; /* enum metrics_stage: what the time since the last of these counts as; -1: goes on */
 } stages[] = {
-    {"identify", stage_identify},
-    {"endpoint", stage_endpoint},
-    {"body", stage_body},
-    {"decode", stage_decode},
-    {"extract", stage_extract},
-    {"scan", stage_scan},
-    {"decide", stage_decide},
-    {"reserve", stage_reserve},
-    {"reserve_check", stage_reserve_check},
-    {"audit", stage_audit},
-    {"audit_check", stage_audit_check},
-    {"run", stage_run},
+    {"identify", stage_identify, -1},
+    {"endpoint", stage_endpoint, -1},
+    {"body", stage_body, METRICS_STAGE_BODY},
+    {"decode", stage_decode, -1},
+    {"extract", stage_extract, METRICS_STAGE_EXTRACT},
+    {"scan", stage_scan, METRICS_STAGE_SCAN},
+    {"decide", stage_decide, METRICS_STAGE_DECIDE},
+    {"reserve", stage_reserve, -1},
+    {"reserve_check", stage_reserve_check, METRICS_STAGE_RESERVE},
+    {"audit", stage_audit, -1},
+    {"audit_check", stage_audit_check, METRICS_STAGE_AUDIT},
+    {"run", stage_run, -1},
 };
+
+void req_mark(struct req *req, enum metrics_stage stage)
+{
+    uint64_t now = gw_clock_ns();
+
+    metrics_stage(&req->w->metrics, stage, now - req->mark_ns);
+    req->mark_ns = now;
+}
 
 void req_advance(struct req *req)
 {
@@ -45,6 +54,8 @@ void req_advance(struct req *req)
             req->stage++;
         if (stages[now].run(req) != NEXT)
             return;
+        if (stages[now].metric >= 0)
+            req_mark(req, (enum metrics_stage)stages[now].metric);
     }
 }
 
@@ -64,7 +75,7 @@ static struct req *req_new(struct conn *c)
         return NULL;
     }
     req->setup = setup_pin(req->w);
-    req->start_ns = gw_clock_ns();
+    req->start_ns = req->mark_ns = gw_clock_ns();
     req->target = REQ_NO_TARGET;
     req->hold = 1;
     gw_ulid(req->id);

@@ -56,6 +56,7 @@ struct req {
     char id[GW_ULID_BYTES];
     uint64_t start_ns, first_byte_ns; /* monotonic; first_byte_ns 0: none yet */
     unsigned stage;                   /* index of the stage that runs next */
+    uint64_t mark_ns;                 /* monotonic: when what is now timed for the metrics began */
 
     /* received */
     const struct http1_head *head; /* NULL when the head was malformed */

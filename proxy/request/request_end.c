@@ -144,6 +144,26 @@ static void log_access(const struct req *req, uint64_t us)
            (unsigned long long)(us % 1000));
 }
 
+static void observe(const struct req *req, struct metrics *m, uint64_t us)
+{
+    struct metrics_times *t =
+        req->target == REQ_NO_TARGET ? NULL : &m->times[req->setup->slots[req->target]];
+
+    metrics_observe(&m->duration, metrics_bounds_us, us);
+    if (req->first_byte_ns == 0)
+        return;
+    metrics_observe(&m->ttfb, metrics_bounds_us, (req->first_byte_ns - req->start_ns) / 1000);
+    if (t != NULL) {
+        metrics_observe(&t->first_byte, metrics_bounds_us,
+                        (req->first_byte_ns - req->mark_ns) / 1000);
+        metrics_observe(&t->duration, metrics_bounds_us, us);
+    }
+    if (req->usage.prompt != 0)
+        metrics_observe(&m->tokens_in, metrics_bounds_tokens, req->usage.prompt);
+    if (req->usage.completion != 0)
+        metrics_observe(&m->tokens_out, metrics_bounds_tokens, req->usage.completion);
+}
+
 void req_finish(struct req *req, enum audit_end end)
 {
     struct metrics *m = &req->w->metrics;
@@ -162,9 +182,7 @@ void req_finish(struct req *req, enum audit_end end)
         metrics_add(&m->requests[req->status / 100], 1);
     if (end == AUDIT_END_CLIENT_ABORT)
         metrics_add(&m->client_aborts, 1);
-    metrics_observe(&m->duration, us);
-    if (req->first_byte_ns != 0)
-        metrics_observe(&m->ttfb, (req->first_byte_ns - req->start_ns) / 1000);
+    observe(req, m, us);
     if (req->setup->cfg->log.access)
         log_access(req, us);
     conn_request_done(req->conn);

@@ -3,6 +3,7 @@
 #define PROXY_REQUEST_PRIVATE_H
 
 #include "proxy/answer/filter.h"
+#include "proxy/net/metrics.h"
 #include "proxy/request/request.h"
 
 /* Starts the attempt on the first choice, then on the next ones as they fail. */
@@ -22,6 +23,9 @@ struct gw_span req_model_for(const struct req *req, unsigned target);
 
 /* Ends a function that did req->hold++. Returns req, or NULL when the request is over (and freed). */
 struct req *req_unhold(struct req *req);
+
+/* What has passed since the last mark was spent on that stage. */
+void req_mark(struct req *req, enum metrics_stage stage);
 
 /* Gives up the attempt that runs, if any. */
 void req_cancel_attempt(struct req *req);

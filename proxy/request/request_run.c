@@ -105,6 +105,7 @@ static void run_reserved(struct req *req)
         return;
     }
     limits_sent(req);
+    req_mark(req, METRICS_STAGE_PREPARE);
     st = req->backend->start(req, req->target, &err);
     if (st != GW_OK)
         req_on_error(req, failure_of_start(st), err.text);
@@ -165,6 +166,7 @@ static void note_begin(struct req *req, unsigned status)
 {
     req->status = status;
     req->first_byte_ns = gw_clock_ns();
+    metrics_stage(&req->w->metrics, METRICS_STAGE_ANSWER, req->first_byte_ns - req->mark_ns);
     metrics_add(&req->w->metrics.zones[req->zone == GW_ZONE_PROCESS   ? 0
                                        : req->zone == GW_ZONE_PRIVATE ? 1
                                                                       : 2],
