@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -45,7 +44,8 @@ static const char usage[] =
     "      --model PATTERNS    only these models: gpt-4o-mini, claude-*\n"
     "      --target PATTERNS   only these targets; for the HTTPS proxy these hosts\n"
     "      --network RANGES    only from these addresses: 10.0.0.0/8, 2001:db8::/32\n"
-    "      --expires WHEN  days (90d) or hours (12h) from now, a date (its end, UTC), or never\n"
+    "      --expires WHEN  days (90d) or hours (12h) from now, a date (its end, UTC), a moment\n"
+    "                      (2027-01-31T12:00:00Z), or never\n"
     "\n"
     "  -c, --config FILE   configuration that names the database (default: $SLUICE_CONFIG, else "
     "the built-in)\n"
@@ -76,59 +76,6 @@ struct options {
     unsigned last;
     bool json, too_long;
 };
-
-/* ---- times ------------------------------------------------------------------------------------- */
-
-enum { DAY_MS = 86400000, HOUR_MS = 3600000, MAX_DAYS = 36500 };
-
-/* "90d" or "12h". */
-static bool parse_span(const char *text, int64_t *out)
-{
-    char *end = NULL;
-    unsigned long n = strtoul(text, &end, 10);
-
-    if (text[0] < '0' || text[0] > '9' || n == 0 || n > MAX_DAYS)
-        return false;
-    if (strcmp(end, "d") == 0)
-        *out = (int64_t)n * DAY_MS;
-    else if (strcmp(end, "h") == 0)
-        *out = (int64_t)n * HOUR_MS;
-    else
-        return false;
-    return true;
-}
-
-/* The end of a day, "2027-01-31", in UTC. */
-static bool parse_date(const char *text, int64_t *out)
-{
-    struct tm tm = {0};
-    char *end = strptime(text, "%Y-%m-%d", &tm);
-    int day = tm.tm_mday; /* timegm() turns a day that does not exist into another one */
-    time_t t;
-
-    if (end == NULL || *end != '\0' || strlen(text) != 10)
-        return false;
-    t = timegm(&tm);
-    if (t == (time_t)-1 || tm.tm_mday != day)
-        return false;
-    *out = (int64_t)t * 1000 + DAY_MS;
-    return true;
-}
-
-static bool parse_expiry(const char *text, int64_t *out)
-{
-    int64_t now_ms = gw_clock_wall_ms(), span_ms;
-
-    if (strcmp(text, "never") == 0 || text[0] == '\0') {
-        *out = 0;
-        return true;
-    }
-    if (parse_span(text, &span_ms)) {
-        *out = now_ms + span_ms;
-        return true;
-    }
-    return parse_date(text, out) && *out > now_ms;
-}
 
 /* ---- who ------------------------------------------------------------------------------------------ */
 
@@ -222,7 +169,7 @@ static int rotate(const struct options *o, const struct proxy_actor *by, const c
     int64_t grace_ms = 0;
     struct gw_err err;
 
-    if (o->grace != NULL && !parse_span(o->grace, &grace_ms))
+    if (o->grace != NULL && !proxy_key_span_parse(o->grace, &grace_ms))
         return cli_fail("keys", 2, "--grace %s: give days (1d) or hours (12h)", o->grace);
     if (proxy_store_key_rotate(o->db, by, which, grace_ms, key, &err) != GW_OK)
         return cli_fail_err("keys", &err);
@@ -373,7 +320,7 @@ static int parse_options(int argc, char **argv, struct options *o)
     if (o->too_long)
         return cli_fail("keys", 2, "a list is longer than %d bytes", LIST_BYTES - 1);
     o->f.has_expiry = o->expires != NULL;
-    if (o->f.has_expiry && !parse_expiry(o->expires, &o->f.expires_ms))
+    if (o->f.has_expiry && !proxy_key_expiry_parse(o->expires, gw_clock_wall_ms(), &o->f.expires_ms))
         return cli_fail("keys", 2,
                         "--expires %s: give days (90d), hours (12h), a date to come (2027-01-31) "
                         "or never",

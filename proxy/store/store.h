@@ -172,6 +172,12 @@ enum gw_status proxy_store_change_list(const char *path, unsigned max,
                                        void (*each)(void *ctx, const struct proxy_change *c),
                                        void *ctx, struct gw_err *err);
 
+/* Reads "90d" or "12h" as milliseconds. */
+bool proxy_key_span_parse(const char *text, int64_t *out);
+/* Reads when a key expires: such a span from now, a date to come ("2027-01-31": its end, UTC), a moment to come
+ * ("2027-01-31T12:00:00Z"), or "never". False, and *out unchanged, for anything else. */
+bool proxy_key_expiry_parse(const char *text, int64_t now_ms, int64_t *out);
+
 /* One key as JSON, as `keys show --json`, the admin API and the records write it. */
 struct gw_buf;
 void proxy_key_json(struct gw_buf *out, const struct proxy_key_info *k);

@@ -4,7 +4,9 @@
 #include "proxy/store/store_key.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -187,6 +189,60 @@ enum gw_status store_key_check(const struct proxy_key_info *k, struct gw_err *er
     if (k->role[0] != '\0' && !proxy_role_parse(gw_span_str(k->role), &role))
         return gw_fail(err, GW_EINVAL, "a role is viewer, auditor, operator or admin");
     return GW_OK;
+}
+
+/* ---- times --------------------------------------------------------------------------------------- */
+
+enum { DAY_MS = 86400000, HOUR_MS = 3600000, MAX_DAYS = 36500 };
+
+bool proxy_key_span_parse(const char *text, int64_t *out)
+{
+    char *end = NULL;
+    unsigned long n = strtoul(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || n == 0 || n > MAX_DAYS)
+        return false;
+    if (strcmp(end, "d") == 0)
+        *out = (int64_t)n * DAY_MS;
+    else if (strcmp(end, "h") == 0)
+        *out = (int64_t)n * HOUR_MS;
+    else
+        return false;
+    return true;
+}
+
+/* The end of a day, "2027-01-31", or a moment, "2027-01-31T12:00:00Z", in UTC. */
+static bool parse_date(const char *text, int64_t *out)
+{
+    struct tm tm = {0};
+    bool moment = strlen(text) == 20;
+    char *end = strptime(text, moment ? "%Y-%m-%dT%H:%M:%SZ" : "%Y-%m-%d", &tm);
+    int day = tm.tm_mday; /* timegm() turns a day that does not exist into another one */
+    time_t t;
+
+    if (end == NULL || *end != '\0' || (!moment && strlen(text) != 10))
+        return false;
+    t = timegm(&tm);
+    if (t == (time_t)-1 || tm.tm_mday != day)
+        return false;
+    *out = (int64_t)t * 1000 + (moment ? 0 : DAY_MS);
+    return true;
+}
+
+bool proxy_key_expiry_parse(const char *text, int64_t now_ms, int64_t *out)
+{
+    int64_t ms;
+
+    if (strcmp(text, "never") == 0 || text[0] == '\0') {
+        *out = 0;
+        return true;
+    }
+    if (proxy_key_span_parse(text, &ms))
+        ms += now_ms;
+    else if (!parse_date(text, &ms) || ms <= now_ms)
+        return false;
+    *out = ms;
+    return true;
 }
 
 /* ---- JSON --------------------------------------------------------------------------------------- */
