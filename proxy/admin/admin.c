@@ -1,35 +1,54 @@
-/* proxy/admin/admin.c - a small HTTP server for operators: one request a connection. Main thread. */
+/* proxy/admin/admin.c - a small HTTP server for operators: one request a connection. Main thread.
+ *
+ * What is asked and who may is in admin_api.c. A call may outlive its connection: a handler that waits holds it. */
 #include "proxy/admin/admin.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <event2/listener.h>
 
+#include "proxy/admin/admin_api.h"
 #include "proxy/admin/metrics_text.h"
-#include "proxy/http/http1.h"
+#include "proxy/net/address.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
 
-enum { MAX_CLIENTS = 64, TIMEOUT_S = 10 };
+enum { MAX_CLIENTS = 64, TIMEOUT_S = 10, MAX_ARENA = 1 << 20, CLOSE_MS = 3000 };
 
 struct client {
     struct client *next;
     struct admin *admin;
     struct bufferevent *bev;
     struct http1 *parser;
-    bool answered, head_only;
+    struct gw_buf body;
+    struct waiting *waiting; /* a call whose answer is not there yet */
+    bool answered;
+    char peer[46];
 };
 
 struct admin {
     struct server *server;
     struct evconnlistener *listener;
+    struct event *store_ev; /* the store thread has done something */
+    struct admin_guard *guard;
     struct client *clients;
     unsigned n_clients;
+    struct waiting *calls; /* that a handler holds */
+};
+
+/* A call and what it points to. */
+struct waiting {
+    struct admin_call call;
+    struct admin *admin; /* NULL once the port is closed */
+    struct waiting *next;
+    struct gw_buf body;
 };
 
 static void client_free(struct client *c)
@@ -40,23 +59,87 @@ static void client_free(struct client *c)
         at = &(*at)->next;
     *at = c->next;
     c->admin->n_clients--;
+    if (c->waiting != NULL)
+        c->waiting->call.client = NULL;
     bufferevent_free(c->bev);
     http1_free(c->parser);
+    gw_buf_fini(&c->body);
     free(c);
 }
 
-static void answer(struct client *c, unsigned status, const char *type, struct gw_span body)
+/* ---- answers ---------------------------------------------------------------------------------- */
+
+static void answer(struct client *c, const struct admin_call *call)
 {
     struct evbuffer *out = bufferevent_get_output(c->bev);
+    struct gw_span body = gw_buf_span(&call->out);
 
     c->answered = true;
     (void)evbuffer_add_printf(out,
                               "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                              "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
-                              status, status == 200 ? "OK" : "Error", type, body.len);
-    if (!c->head_only)
+                              "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
+                              call->status, call->status < 300 ? "OK" : "Error", call->type,
+                              body.len);
+    if (call->status == 401)
+        (void)evbuffer_add_printf(out, "WWW-Authenticate: Bearer realm=\"sluice admin\"\r\n");
+    if (call->allow != NULL)
+        (void)evbuffer_add_printf(out, "Allow: %s\r\n", call->allow);
+    if (call->retry_after_s != 0)
+        (void)evbuffer_add_printf(out, "Retry-After: %d\r\n", call->retry_after_s);
+    (void)evbuffer_add_printf(out, "Connection: close\r\n\r\n");
+    if (!call->head_only)
         (void)evbuffer_add(out, body.ptr, body.len);
     (void)bufferevent_disable(c->bev, EV_READ);
+}
+
+/* Ends a call: gives the answer to the client, if it is still there. */
+static void send_call(struct admin_call *call)
+{
+    struct waiting *w = (struct waiting *)(void *)call;
+    struct client *c = call->client;
+
+    if (w->admin != NULL) {
+        struct waiting **at = &w->admin->calls;
+
+        while (*at != w)
+            at = &(*at)->next;
+        *at = w->next;
+    }
+    if (c != NULL) {
+        c->waiting = NULL;
+        answer(c, call);
+    }
+    gw_buf_fini(&call->out); /* wipes: a new key may lie in it */
+    gw_buf_fini(&w->body);
+    gw_arena_free(call->arena);
+    free(w);
+}
+
+static void answer_plain(struct client *c, unsigned status, const char *text)
+{
+    struct admin_call call = {.status = status, .type = "text/plain"};
+
+    gw_buf_adds(&call.out, text);
+    answer(c, &call);
+    gw_buf_fini(&call.out);
+}
+
+/* ---- the three that need no key --------------------------------------------------------------- */
+
+static const char text_type[] = "text/plain; version=0.0.4; charset=utf-8";
+
+enum admin_result admin_health(struct admin_call *c)
+{
+    c->type = text_type;
+    gw_buf_adds(&c->out, "ok\n");
+    return ADMIN_DONE;
+}
+
+enum admin_result admin_metrics(struct admin_call *c)
+{
+    c->type = text_type;
+    metrics_text(c->server, &c->out);
+    return ADMIN_DONE;
 }
 
 /* Ready: this gateway would take a request and record it. Says what is missing. */
@@ -87,29 +170,41 @@ static bool ready(struct server *s, struct gw_buf *out)
     return ok;
 }
 
+enum admin_result admin_ready(struct admin_call *c)
+{
+    c->type = text_type;
+    c->status = ready(c->server, &c->out) ? 200 : 503;
+    return ADMIN_DONE;
+}
+
+/* ---- connections -------------------------------------------------------------------------------- */
+
 static void on_request(struct client *c, const struct http1_head *h)
 {
-    struct gw_buf body = {0};
-    struct server *s = c->admin->server;
-    unsigned status = 200;
+    struct waiting *w = calloc(1, sizeof(*w));
+    struct gw_span peer;
 
-    c->head_only = gw_span_is(h->method, "HEAD");
-    if (!gw_span_is(h->method, "GET") && !gw_span_is(h->method, "HEAD")) {
-        answer(c, 405, "text/plain", GW_SPAN("GET only\n"));
+    if (w != NULL)
+        w->call.arena = gw_arena_new(MAX_ARENA);
+    if (w == NULL || w->call.arena == NULL || !gw_buf_ok(&c->body)) {
+        if (w != NULL)
+            gw_arena_free(w->call.arena);
+        free(w);
+        answer_plain(c, 503, "out of memory\n");
         return;
     }
-    if (gw_span_is(h->path, "/healthz")) {
-        gw_buf_adds(&body, "ok\n");
-    } else if (gw_span_is(h->path, "/readyz")) {
-        status = ready(s, &body) ? 200 : 503;
-    } else if (gw_span_is(h->path, "/metrics")) {
-        metrics_text(s, &body);
-    } else {
-        status = 404;
-        gw_buf_adds(&body, "here are /healthz, /readyz and /metrics\n");
-    }
-    answer(c, status, "text/plain; version=0.0.4; charset=utf-8", gw_buf_span(&body));
-    gw_buf_fini(&body);
+    peer = gw_arena_copy(w->call.arena, gw_span_str(c->peer)); /* the client may be gone first */
+    w->call.peer = peer.ptr == NULL ? "" : peer.ptr;
+    w->call.server = c->admin->server;
+    w->call.client = c;
+    w->call.send = send_call;
+    w->admin = c->admin;
+    w->body = c->body;
+    c->body = (struct gw_buf){0};
+    c->waiting = w;
+    w->next = c->admin->calls;
+    c->admin->calls = w;
+    admin_api_answer(&w->call, c->admin->guard, h, gw_buf_span(&w->body));
 }
 
 static void on_read(struct bufferevent *bev, void *ctx)
@@ -117,19 +212,25 @@ static void on_read(struct bufferevent *bev, void *ctx)
     struct client *c = ctx;
     struct evbuffer *in = bufferevent_get_input(bev);
 
-    while (!c->answered && evbuffer_get_length(in) != 0) {
+    while (!c->answered && c->waiting == NULL) {
         struct evbuffer_iovec v = {NULL, 0};
         struct gw_span rest, data;
         enum http1_event ev;
 
         (void)evbuffer_peek(in, -1, NULL, &v, 1);
         rest = (struct gw_span){v.iov_base, v.iov_len};
-        ev = http1_next(c->parser, &rest, &data);
-        if (ev == HTTP1_HEAD)
+        ev = http1_next(c->parser, &rest,
+                        &data); /* also without input: the end of a head without body */
+        if (ev == HTTP1_BODY)
+            gw_buf_add(&c->body, data); /* the parser has a limit */
+        else if (ev == HTTP1_DONE)
             on_request(c, http1_head(c->parser));
         else if (ev == HTTP1_ERROR)
-            answer(c, http1_error(c->parser, NULL), "text/plain", GW_SPAN("malformed request\n"));
+            answer_plain(c, http1_error(c->parser, NULL),
+                         "malformed request, or a body above 64 KiB\n");
         (void)evbuffer_drain(in, v.iov_len - rest.len);
+        if (ev == HTTP1_MORE && evbuffer_get_length(in) == 0)
+            break;
     }
 }
 
@@ -154,16 +255,18 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 {
     struct admin *a = ctx;
     struct client *c = a->n_clients < MAX_CLIENTS ? calloc(1, sizeof(*c)) : NULL;
+    static const struct http1_limits limits = {.max_body_bytes = ADMIN_MAX_BODY};
     const struct timeval limit = {TIMEOUT_S, 0};
+    uint16_t port;
 
-    (void)sa;
     (void)len;
     if (c == NULL) {
         (void)evutil_closesocket(fd);
         return;
     }
     c->admin = a;
-    c->parser = http1_new(HTTP1_REQUEST, NULL);
+    c->parser = http1_new(HTTP1_REQUEST, &limits);
+    address_text(sa, c->peer, sizeof(c->peer), &port);
     c->bev = bufferevent_socket_new(evconnlistener_get_base(l), fd,
                                     BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
     if (c->parser == NULL || c->bev == NULL) {
@@ -184,6 +287,15 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     (void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
 
+static void on_store(evutil_socket_t fd, short what, void *ctx)
+{
+    struct admin *a = ctx;
+
+    (void)fd;
+    (void)what;
+    proxy_store_dispatch(a->server->store);
+}
+
 enum gw_status admin_open(struct event_base *base, struct server *s,
                           const struct proxy_config_addr *addr, struct admin **out,
                           struct gw_err *err)
@@ -197,12 +309,20 @@ enum gw_status admin_open(struct event_base *base, struct server *s,
     if (a == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     a->server = s;
+    a->guard = admin_guard_new();
+    a->store_ev = event_new(base, proxy_store_fd(s->store), EV_READ | EV_PERSIST, on_store, a);
+    if (a->guard == NULL || a->store_ev == NULL || event_add(a->store_ev, NULL) != 0) {
+        admin_close(a);
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    }
     a->listener = evconnlistener_new_bind(
         base, on_accept, a, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, 64,
         (const struct sockaddr *)&addr->sa, (int)addr->sa_len);
     if (a->listener == NULL) {
-        free(a);
-        return gw_fail(err, GW_EIO, "cannot listen on %s: %s", addr->text, strerrordesc_np(errno));
+        const char *why = strerrordesc_np(errno);
+
+        admin_close(a);
+        return gw_fail(err, GW_EIO, "cannot listen on %s: %s", addr->text, why);
     }
     *out = a;
     return GW_OK;
@@ -218,6 +338,19 @@ void admin_close(struct admin *a)
         next = c->next;
         client_free(c);
     }
-    evconnlistener_free(a->listener);
+    /* What the store thread still does for a call is short; its memory must not go before. */
+    for (int ms = 0; a->calls != NULL && ms < CLOSE_MS; ms += 10) {
+        struct pollfd p = {.fd = proxy_store_fd(a->server->store), .events = POLLIN};
+
+        if (poll(&p, 1, 10) == 1)
+            proxy_store_dispatch(a->server->store);
+    }
+    for (struct waiting *w = a->calls; w != NULL; w = w->next)
+        w->admin = NULL; /* who holds it frees it */
+    if (a->listener != NULL)
+        evconnlistener_free(a->listener);
+    if (a->store_ev != NULL)
+        event_free(a->store_ev);
+    admin_guard_free(a->guard);
     free(a);
 }

@@ -1,5 +1,5 @@
-/* proxy/admin/admin.h - the admin port: GET /healthz, /readyz, /metrics. On the main thread's loop, so that it answers
- * while the workers are busy, and also while the gateway drains. */
+/* proxy/admin/admin.h - the admin port: /healthz, /readyz, /metrics and the JSON API (admin_api.h). On the main thread's
+ * loop, so that it answers while the workers are busy, and also while the gateway drains. */
 #ifndef PROXY_ADMIN_H
 #define PROXY_ADMIN_H
 

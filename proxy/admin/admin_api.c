@@ -175,7 +175,8 @@ static enum admin_result whoami(struct admin_call *c)
     gw_buf_add_json_str(&c->out, c->who.id);
     gw_buf_adds(&c->out, ",\"name\":");
     gw_buf_add_json_str(&c->out, c->who.name);
-    gw_buf_printf(&c->out, ",\"role\":\"%s\",\"address\":\"%s\"}\n", proxy_role_name(c->role), c->peer);
+    gw_buf_printf(&c->out, ",\"role\":\"%s\",\"address\":\"%s\"}\n", proxy_role_name(c->role),
+                  c->peer);
     return ADMIN_DONE;
 }
 
@@ -330,7 +331,8 @@ static const struct admin_row *judge(struct admin_call *c, struct admin_guard *g
 void admin_api_answer(struct admin_call *c, struct admin_guard *guard, const struct http1_head *h,
                       struct gw_span body)
 {
-    const char *mark = h->path.len == 0 ? NULL : memchr(h->path.ptr, '?', h->path.len);
+    struct gw_span path = gw_arena_copy(c->arena, h->path); /* a call may outlive its connection */
+    const char *mark = path.len == 0 ? NULL : memchr(path.ptr, '?', path.len);
     char allowed[64];
     const struct admin_row *row;
 
@@ -338,10 +340,10 @@ void admin_api_answer(struct admin_call *c, struct admin_guard *guard, const str
     c->type = "application/json";
     c->method = h->method;
     c->head_only = gw_span_is(h->method, "HEAD");
-    c->path = h->path;
+    c->path = path;
     if (mark != NULL) {
-        c->path.len = (size_t)(mark - h->path.ptr);
-        c->query = gw_span_from(h->path, c->path.len + 1);
+        c->path.len = (size_t)(mark - path.ptr);
+        c->query = gw_span_from(path, c->path.len + 1);
     }
     row = judge(c, guard, h, body, allowed);
     if (row == NULL || row->handle(c) == ADMIN_DONE)

@@ -180,8 +180,8 @@ static const char *join(struct gw_arena *arena, const struct gw_json_node *list)
     for (const struct gw_json_node *i = list->child; i != NULL; i = i->next) {
         struct gw_span text = gw_json_text(i, arena);
 
-        if (text.len == 0 || n + text.len + 2 > MAX_LIST || memchr(text.ptr, ',', text.len) != NULL ||
-            memchr(text.ptr, '\0', text.len) != NULL)
+        if (text.len == 0 || n + text.len + 2 > MAX_LIST ||
+            memchr(text.ptr, ',', text.len) != NULL || memchr(text.ptr, '\0', text.len) != NULL)
             return NULL;
         if (n != 0)
             out[n++] = ',';
@@ -217,10 +217,10 @@ static bool take_member(struct keys_job *k, const struct gw_json_node *m, bool c
         const char *name, **field;
         bool list;
     } fields[] = {
-        {"name", &k->f.name, false},       {"user", &k->f.user, false},
-        {"owner", &k->f.owner, false},     {"team", &k->f.team, false},
-        {"groups", &k->f.groups, true},    {"models", &k->f.models, true},
-        {"targets", &k->f.targets, true},  {"networks", &k->f.networks, true},
+        {"name", &k->f.name, false},      {"user", &k->f.user, false},
+        {"owner", &k->f.owner, false},    {"team", &k->f.team, false},
+        {"groups", &k->f.groups, true},   {"models", &k->f.models, true},
+        {"targets", &k->f.targets, true}, {"networks", &k->f.networks, true},
         {"role", &k->f.role, false},
     };
 
@@ -246,10 +246,11 @@ static bool take_fields(struct keys_job *k, bool creating)
 
         if (take_member(k, m, creating))
             continue;
-        admin_call_error(k->call, 400, "invalid_field",
-                         "%.*s: not a field that can be set here, or a value of the wrong form (texts; "
-                         "lists of texts; expires: 90d, 12h, 2027-01-31, never)",
-                         (int)(name.len < 40 ? name.len : 40), name.ptr);
+        admin_call_error(
+            k->call, 400, "invalid_field",
+            "%.*s: not a field that can be set here, or a value of the wrong form (texts; "
+            "lists of texts; expires: 90d, 12h, 2027-01-31, never)",
+            (int)(name.len < 40 ? name.len : 40), name.ptr);
         return false;
     }
     if (root == NULL || root->child == NULL) {

@@ -320,7 +320,8 @@ static int parse_options(int argc, char **argv, struct options *o)
     if (o->too_long)
         return cli_fail("keys", 2, "a list is longer than %d bytes", LIST_BYTES - 1);
     o->f.has_expiry = o->expires != NULL;
-    if (o->f.has_expiry && !proxy_key_expiry_parse(o->expires, gw_clock_wall_ms(), &o->f.expires_ms))
+    if (o->f.has_expiry &&
+        !proxy_key_expiry_parse(o->expires, gw_clock_wall_ms(), &o->f.expires_ms))
         return cli_fail("keys", 2,
                         "--expires %s: give days (90d), hours (12h), a date to come (2027-01-31) "
                         "or never",

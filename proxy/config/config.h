@@ -239,6 +239,10 @@ struct proxy_config {
     } redis;
 
     struct {
+        struct proxy_config_list open; /* paths of the admin port that need no admin key */
+    } admin;
+
+    struct {
         bool required;    /* the gateway port wants a key */
         const char *keys; /* path of the keys database */
     } auth;

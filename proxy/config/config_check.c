@@ -184,6 +184,7 @@ void config_finish(struct config_load *l)
     derive(l);
     check_targets(l);
     check_listen(l);
+    config_check_auth(l);
     check_numbers(l);
     config_build_budgets(l);
     if (l->no_memory)

@@ -139,6 +139,9 @@ void config_walk_budgets(struct config_load *l, const struct gw_yaml_node *node)
 /* The budgets out of what was read, checked; `redis.url` in its parts (config_budgets.c). */
 void config_build_budgets(struct config_load *l);
 
+/* Checks `auth` and `admin`, fills in their defaults (config_auth.c). */
+void config_check_auth(struct config_load *l);
+
 /* "DIR/NAME", as long as the configuration lives; "" when memory is exhausted. */
 const char *config_join(struct config_load *l, const char *dir, const char *name);
 

@@ -46,7 +46,7 @@ const struct config_key config_keys[] = {
 {"listen.proxy", CONFIG_ADDR, IN(listen.proxy), "127.0.0.1:3128", 0, 0, NULL,
  "The HTTPS proxy for programs that nobody pointed at the gateway: set HTTPS_PROXY to http://this."},
 {"listen.admin", CONFIG_ADDR, IN(listen.admin), "127.0.0.1:9090", 0, 0, NULL,
- "Health, readiness and metrics. Not for clients."},
+ "Health, readiness, metrics and the admin API. Not for clients."},
 {"listen.tls", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "TLS on the gateway port; both keys or none."},
 {"listen.tls.cert", CONFIG_PATH, IN(listen.tls_cert), "", 0, 0, NULL, "PEM file with the certificate chain, leaf first."},
 {"listen.tls.key", CONFIG_PATH, IN(listen.tls_key), "", 0, 0, NULL, "PEM file with the private key."},
@@ -170,6 +170,10 @@ const struct config_key config_keys[] = {
 {"auth", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Who may use the gateway port."},
 {"auth.required", CONFIG_BOOL, IN(auth.required), "true", 0, 0, NULL, "Callers need a key of `sluice keys create`."},
 {"auth.keys", CONFIG_PATH, IN(auth.keys), "", 0, 0, NULL, "The keys database; without it STATE_DIR/state.db."},
+
+{"admin", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "The admin port (docs/identity.md)."},
+{"admin.open", CONFIG_LIST, IN(admin.open), NULL, 0, 0, NULL,
+ "Paths that need no admin key; of those that show state only. Without this key: /healthz, /readyz and /metrics. Everything else takes a key of `sluice keys create --role`."},
 
 {"audit", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "The ledger."},
 {"audit.spool", CONFIG_PATH, IN(audit.spool), "", 0, 0, NULL, "Folder of the spool; without it STATE_DIR/spool."},
