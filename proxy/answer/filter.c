@@ -126,16 +126,19 @@ static struct gw_span value_of(const struct dlp_doc *doc, const struct dlp_findi
 
 /* Does the finding stand in a text that must not change? A joined leaf has no place; its name tells enough. */
 static bool is_kept(const struct answer *a, const struct dlp_doc *doc,
-                    const struct dlp_finding *found)
+                    const struct dlp_finding *found, bool *opaque)
 {
     unsigned n = 0;
     const struct dlp_leaf *leaf = &dlp_doc_leaves(doc, &n)[found->leaf];
 
+    *opaque = false;
     if (a->kept.n == 0)
         return false;
-    return leaf->kind == DLP_LEAF_JOINED
-               ? gw_span_is(leaf->key, "thinking")
-               : filter_is_signed(&a->kept, a->body.ptr + leaf->raw_start);
+    if (leaf->kind != DLP_LEAF_JOINED)
+        return filter_is_signed(&a->kept, a->body.ptr + leaf->raw_start, opaque);
+    *opaque = gw_span_is(leaf->key, "signature") || gw_span_is(leaf->key, "thoughtSignature") ||
+              gw_span_is(leaf->key, "encrypted_content");
+    return *opaque || gw_span_is(leaf->key, "thinking");
 }
 
 /* Asks about every finding. GW_EDENIED: one blocks; *edits: one changes the text. */
@@ -149,11 +152,12 @@ static enum gw_status decide_all(const struct answer *a, const struct dlp_doc *d
         const struct dlp_finding *found = &report->findings[i];
         struct dlp_guard_finding f = {
             .rule = found->rule, .confidence = found->confidence, .text = value_of(doc, found)};
+        bool opaque, kept = is_kept(a, doc, found, &opaque);
 
-        actions[i] = a->cfg->decide(a->cfg->ctx, &f);
+        actions[i] = opaque ? GW_ACTION_ALLOW : a->cfg->decide(a->cfg->ctx, &f);
         if (actions[i] == GW_ACTION_TOKENIZE) /* nobody could restore it */
             actions[i] = GW_ACTION_REDACT;
-        if (actions[i] >= GW_ACTION_MASK && is_kept(a, doc, found))
+        if (actions[i] >= GW_ACTION_MASK && kept)
             actions[i] = GW_ACTION_BLOCK;
         blocked |= actions[i] >= GW_ACTION_BLOCK;
         *edits |= actions[i] >= GW_ACTION_MASK;

@@ -12,19 +12,20 @@
 
 /* ---- signed texts (filter_signed.c) --------------------------------------------------------- */
 
-/* Texts that their provider has signed: they must not change. */
+/* Texts that their provider has signed, and what it alone can read: they must not change. */
 struct filter_signed {
     const struct gw_span *texts; /* in the body, without quotes, ascending; in the arena */
+    const bool *opaque;          /* of each: bytes without a text that anybody could read */
     unsigned n;
 };
 
-/* Finds Anthropic's thinking blocks: objects with a "thinking" and a "signature". A body that is no JSON has none.
- * GW_ENOMEM (also when the arena is full). */
+/* Finds Anthropic's thinking blocks (the texts), and signatures, encrypted thoughts and redacted ones (opaque), just as
+ * restream_dialect.c tells them in streams. A body that is no JSON has none. GW_ENOMEM (also when the arena is full). */
 enum gw_status filter_find_signed(struct gw_span body, struct gw_arena *arena,
                                   struct filter_signed *out);
 
-/* True when the byte is in one of them. */
-bool filter_is_signed(const struct filter_signed *s, const char *byte);
+/* True when the byte is in one of them, and then *opaque says what it is. */
+bool filter_is_signed(const struct filter_signed *s, const char *byte, bool *opaque);
 
 /* ---- walking -------------------------------------------------------------------------------- */
 

@@ -12,17 +12,29 @@ struct choice {
     unsigned block;
     enum api_block kind;
     bool open;
+    bool hidden; /* policy has changed its text */
 };
 
 struct translate {
     struct api_writer *writer;
-    const struct filter_config *cfg;
+    const struct filter_config *cfg; /* NULL: texts are passed on; else: */
+    struct filter_config watched;    /* cfg, noting what is hidden */
+    bool hid;                        /* by the filter that was called last */
     struct choice *choices;
     unsigned n_choices;
     unsigned restored; /* by filters that are gone */
     struct translate_seen seen;
     char model[128];
 };
+
+static enum gw_action decide_and_note(void *ctx, const struct dlp_guard_finding *f)
+{
+    struct translate *t = ctx;
+    enum gw_action action = t->cfg->decide(t->cfg->ctx, f);
+
+    t->hid |= action >= GW_ACTION_MASK;
+    return action;
+}
 
 struct translate *translate_new(const struct api_writer_config *writer,
                                 const struct filter_config *filter)
@@ -32,6 +44,11 @@ struct translate *translate_new(const struct api_writer_config *writer,
     if (t == NULL)
         return NULL;
     t->cfg = filter;
+    if (filter != NULL) {
+        t->watched = *filter;
+        t->watched.decide = decide_and_note;
+        t->watched.ctx = t;
+    }
     t->writer = api_writer_new(writer);
     if (t->writer == NULL) {
         free(t);
@@ -122,7 +139,9 @@ static enum gw_status flush(struct translate *t, unsigned choice, filter_fn fn, 
 
     if (c->filter == NULL)
         return GW_OK;
+    t->hid = false;
     st = fn(c->filter, &now);
+    c->hidden |= t->hid;
     if (st == GW_OK)
         st = gw_buf_ok(&now) ? put_text(t, c, choice, gw_buf_span(&now), out) : GW_ENOMEM;
     gw_buf_fini(&now);
@@ -141,8 +160,9 @@ static enum gw_status begin_block(struct translate *t, const struct api_event *e
     c->block = ev->block;
     c->kind = ev->kind;
     c->open = true;
+    c->hidden = false;
     if (t->cfg != NULL) {
-        c->filter = filter_new(t->cfg, ev->kind == API_BLOCK_TOOL ? 1 : 0);
+        c->filter = filter_new(&t->watched, ev->kind == API_BLOCK_TOOL ? 1 : 0);
         if (c->filter == NULL)
             return GW_ENOMEM;
     }
@@ -159,7 +179,9 @@ static enum gw_status more_text(struct translate *t, const struct api_event *ev,
         return GW_EINVAL;
     if (c->filter == NULL)
         return api_writer_put(t->writer, ev, out);
+    t->hid = false;
     st = filter_feed(c->filter, ev->text, &now);
+    c->hidden |= t->hid;
     if (st == GW_OK)
         st = gw_buf_ok(&now) ? put_text(t, c, ev->choice, gw_buf_span(&now), out) : GW_ENOMEM;
     gw_buf_fini(&now);
@@ -177,6 +199,20 @@ static enum gw_status end_block(struct translate *t, const struct api_event *ev,
     return api_writer_put(t->writer, ev, out);
 }
 
+/* It is of the text that came: of a changed one no provider takes it, so the client gets none to send back. What is held
+ * back is judged first. */
+static enum gw_status put_signature(struct translate *t, const struct api_event *ev,
+                                    struct gw_buf *out)
+{
+    struct choice *c = choice_of(t, ev->choice);
+
+    if (c == NULL)
+        return ev->choice >= MAX_CHOICES ? GW_ELIMIT : GW_ENOMEM;
+    if (c->open)
+        GW_TRY(flush(t, ev->choice, filter_finish, out));
+    return c->hidden ? GW_OK : api_writer_put(t->writer, ev, out);
+}
+
 enum gw_status translate_put(struct translate *t, const struct api_event *ev, struct gw_buf *out)
 {
     note(t, ev);
@@ -187,8 +223,9 @@ enum gw_status translate_put(struct translate *t, const struct api_event *ev, st
         return more_text(t, ev, out);
     case API_EVENT_BLOCK_END:
         return end_block(t, ev, out);
-    case API_EVENT_START:
     case API_EVENT_SIGNATURE:
+        return put_signature(t, ev, out);
+    case API_EVENT_START:
     case API_EVENT_FINISH:
     case API_EVENT_USAGE:
     case API_EVENT_ERROR:

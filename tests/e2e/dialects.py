@@ -5,10 +5,11 @@ that are not what they should be. Raw HTTP against the real gateway, as in compl
 usage: tests/e2e/dialects.py BUILD-DIR CACHE-DIR MODEL [WORD]   (or from run.py); with WORD only tests whose names hold it"""
 import base64
 import json
+import re
 import sys
 
 from complaints_world import LEAKED_KEY, LEAKED_MAIL, RAW, run_tests, sent_to_mock
-from upstream import EVENTS, answer, stream
+from upstream import EVENTS, answer, event, stream
 from wire import DIALECTS, ENDS, ask, post, text_of
 from world import MAIL, SECRET, check, count
 
@@ -114,6 +115,69 @@ def test_lines_besides_the_data_are_guarded(w):
         _, _, raw = ask_raw(w, d, stream(b"\xef\xbb\xbf" + clean), "masked", True)
         others = lambda text: [line for line in text.replace(b"\xef\xbb\xbf", b"").split(b"\n") if line and not line.startswith((b"data:", b"event:"))]
         check(others(raw) == others(clean) and text_of(raw, True) == "Take this.", f"{d}: lines without findings stay as they are", raw[:300])
+
+
+def thinking_answer(w, thought, signature, streamed):
+    """What the scripted provider plays: a thought, a thought that only it can read, a text. @ is the placeholder it was sent."""
+    def play(asked):
+        mark = re.search(rb"DLP_[A-Z0-9_]+_[0-9A-Za-z]+", asked[1])
+        known = lambda text: text.replace("@", mark[0].decode() if mark else "@")
+        if not streamed:
+            return [answer(200, {"id": "msg_1", "type": "message", "role": "assistant", "model": "raw", "content": [
+                {"type": "thinking", "thinking": known(thought), "signature": signature},
+                {"type": "redacted_thinking", "data": LEAKED_KEY}, {"type": "text", "text": known("So: @.")}],
+                "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 7, "output_tokens": 5}})]
+        events = EVENTS["anthropic"]([])
+        block = lambda i, one, deltas: [event({"type": "content_block_start", "index": i, "content_block": one}, "content_block_start"), *(
+            event({"type": "content_block_delta", "index": i, "delta": d}, "content_block_delta") for d in deltas),
+            event({"type": "content_block_stop", "index": i}, "content_block_stop")]
+        pieces = [known(thought)[i:i + 3] for i in range(0, len(known(thought)), 3)]
+        return stream(events[0], *block(0, {"type": "thinking", "thinking": "", "signature": ""}, [
+            *({"type": "thinking_delta", "thinking": p} for p in pieces),
+            *([{"type": "signature_delta", "signature": signature}] if signature else [])]),
+            *block(1, {"type": "redacted_thinking", "data": LEAKED_KEY}, []),
+            *block(2, {"type": "text", "text": ""}, [{"type": "text_delta", "text": p} for p in known("So: @.")]), *events[-2:])
+    return play
+
+
+def thinking_in(raw, streamed):
+    """(the thought, its signature, the redacted one, the text) that a client gets."""
+    if not streamed:
+        blocks = {b["type"]: b for b in json.loads(raw)["content"]}
+        return (blocks["thinking"]["thinking"], blocks["thinking"]["signature"], blocks["redacted_thinking"]["data"], blocks["text"]["text"])
+    got = {"thinking": "", "signature": "", "text": "", "data": ""}
+    for line in raw.decode().splitlines():
+        for part in ([json.loads(line[6:]).get("delta", {}), json.loads(line[6:]).get("content_block", {})] if line.startswith("data: {") else []):
+            for k in got:
+                got[k] += part.get(k, "")
+    return got["thinking"], got["signature"], got["data"], got["text"]
+
+
+def test_thinking_is_the_same_whole_and_streamed(w):
+    for signature in ("c2lnbmVk", ""):
+        for streamed in (False, True):
+            name = f"thinking, {'signed' if signature else 'unsigned'}, {'streamed' if streamed else 'whole'}"
+            w.up.play = thinking_answer(w, "They say @, I think", signature, streamed)
+            _, _, raw = ask(w.port, "anthropic", "I am " + MAIL, w.keys["masked"], streamed, model="raw-claude")
+            thought, signed, data, text = thinking_in(raw, streamed)
+            check(thought.startswith("They say DLP_EMAIL_") and MAIL not in thought and signed == signature,
+                  name + ": a thought and its signature stay as the provider wrote them", raw[-900:])
+            check(data == LEAKED_KEY and text == f"So: {MAIL}.", name + ": so does a redacted one, and the text is restored", raw[-600:])
+            w.up.play = thinking_answer(w, f"They gave {LEAKED_KEY}, I think", signature, streamed)
+            status, fields, raw = ask(w.port, "anthropic", "hi", w.keys["masked"], streamed, model="raw-claude")
+            check(b"policy" in raw and LEAKED_KEY.encode() not in raw and b"message_stop" not in raw and (streamed or status == 403),
+                  name + ": what would have to be hidden in it ends the answer", raw[-600:])
+
+
+def test_hidden_thinking_is_not_signed_across_dialects(w):
+    """A thought that policy has changed is none that the provider signed: nobody may send it back as such."""
+    for streamed in (False, True):
+        for thought, kept in (("They gave " + LEAKED_KEY, False), ("They gave nothing", True)):
+            w.up.play = thinking_answer(w, thought, "c2lnbmVk", streamed)
+            _, _, raw = ask(w.port, "responses", "hi", w.keys["masked"], streamed, model="raw-claude",
+                            more={"reasoning": {"effort": "low", "summary": "auto"}, "include": ["reasoning.encrypted_content"]})
+            check(LEAKED_KEY.encode() not in raw.replace(b"sluiceClaudeHide" + LEAKED_KEY.encode(), b"") and b"They gave " in raw and
+                  (b"c2lnbmVk" in raw) == kept, f"responses of Claude, {'streamed' if streamed else 'whole'}, {thought[:14]}", raw[-1500:])
 
 
 def main(word=""):

@@ -210,11 +210,23 @@ static void test_signed(void)
     whole(true,
           "{\"content\":[{\"signature\":\"c2ln\",\"type\":\"thinking\",\"thinking\":\"" KEY "\"}]}",
           GW_EDENIED, "");
-    /* A tool's argument of that name is no such block, nor is one without a signature. */
+    /* A tool's argument of that name is no such block; one without a signature is, as it is in a stream, where nobody
+     * knows yet. */
     whole(true, "{\"input\":{\"thinking\":\"to ^\"},\"b\":{\"thinking\":\"^\",\"signature\":\"\"}}",
           GW_OK,
           "{\"input\":{\"thinking\":\"to " MAIL "\"},\"b\":{\"thinking\":\"" MAIL
           "\",\"signature\":\"\"}}");
+    whole(true, "[{\"type\":\"thinking\",\"thinking\":\"^\"},\"^\"]", GW_OK,
+          "[{\"type\":\"thinking\",\"thinking\":\"^\"},\"" MAIL "\"]");
+    /* What nobody but its provider reads is no text. */
+    whole(true,
+          "[{\"type\":\"redacted_thinking\",\"data\":\"" KEY "\"},{\"thoughtSignature\":\"" KEY
+          "\"},{\"encrypted_content\":\"" KEY "\"},{\"signature\":\"" KEY
+          "\",\"type\":\"thinking\",\"thinking\":\"a\"},{\"data\":\"" KEY "\"}]",
+          GW_OK,
+          "[{\"type\":\"redacted_thinking\",\"data\":\"" KEY "\"},{\"thoughtSignature\":\"" KEY
+          "\"},{\"encrypted_content\":\"" KEY "\"},{\"signature\":\"" KEY
+          "\",\"type\":\"thinking\",\"thinking\":\"a\"},{\"data\":\"********************\"}]");
 }
 
 /* The beginning of a placeholder is held, and no timer lets it go. */
