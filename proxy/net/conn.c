@@ -1,21 +1,18 @@
 /* proxy/net/conn.c - client connections: see conn.h for the states. The answer side is conn_answer.c. */
 #include "proxy/net/conn.h"
 
-#include <sys/socket.h>
-
 #include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/net/conn_private.h"
-#include "proxy/net/flush.h"
+#include "proxy/net/wire.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/request.h"
 
@@ -45,50 +42,31 @@ static void set_request_timer(struct conn *c, int64_t ms)
     set_timer(c, ms < left ? ms : left);
 }
 
-/* One close_notify, without waiting for the peer's: the client sees an orderly end. */
-static void say_goodbye(struct conn *c)
+/* What a connection has that its worker does not know of yet. */
+static void unmake(struct conn *c)
 {
-    SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
-
-    if (ssl == NULL || c->gone || c->said_goodbye)
-        return;
-    c->said_goodbye = true;
-    SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
-    (void)SSL_shutdown(ssl);
-    ERR_clear_error(); /* what it says of a handshake that never ended concerns nobody */
+    wire_free(c->wire);
+    http1_free(c->parser);
+    if (c->timer != NULL)
+        event_free(c->timer);
+    free(c->fixed_host);
+    gw_arena_free(c->arena);
+    free(c);
 }
-
-/* Where a TLS connection inside a tunnel puts its records; NULL: straight into a socket. */
-static struct evbuffer *records_of(const struct conn *c)
-{
-    struct bufferevent *under = bufferevent_get_underlying(c->bev);
-
-    return under == NULL ? NULL : bufferevent_get_output(under);
-}
-
-static void on_records(struct evbuffer *records, const struct evbuffer_cb_info *info, void *ctx);
 
 static void conn_free(struct conn *c)
 {
     struct worker *w = c->w;
 
-    say_goodbye(c);
-    if (records_of(c) != NULL)
-        (void)evbuffer_remove_cb(records_of(c), on_records, c);
+    if (!c->gone)
+        wire_goodbye(c->wire);
     if (c->prev != NULL)
         c->prev->next = c->next;
     else
         w->conns = c->next;
     if (c->next != NULL)
         c->next->prev = c->prev;
-    bufferevent_free(c->bev);
-    event_free(c->timer);
-    if (c->flush != NULL)
-        event_free(c->flush);
-    http1_free(c->parser);
-    free(c->fixed_host);
-    gw_arena_free(c->arena);
-    free(c);
+    unmake(c);
     metrics_gauge(&w->metrics.conns, -1);
     atomic_fetch_sub(&w->server->n_conns, 1);
     worker_conn_gone(w);
@@ -203,13 +181,14 @@ static bool may_parse(const struct conn *c)
 /* Parses what has arrived, up to the end of the current request. c->busy is above 0. */
 static void process(struct conn *c)
 {
-    struct evbuffer *in = bufferevent_get_input(c->bev);
+    struct evbuffer *in = wire_in(c->wire);
 
     while (may_parse(c)) {
         struct evbuffer_iovec v = {NULL, 0};
         struct gw_span rest, data = {NULL, 0};
         enum http1_event ev;
 
+        wire_fill(c->wire);
         (void)evbuffer_peek(in, -1, NULL, &v, 1);
         if (v.iov_len != 0 && c->req == NULL && http1_idle(c->parser))
             set_timer(c, c->w->setup->cfg->limits.header_ms);
@@ -223,19 +202,21 @@ static void process(struct conn *c)
 
 static void discard(struct conn *c)
 {
-    struct evbuffer *in = bufferevent_get_input(c->bev);
+    struct evbuffer *in = wire_in(c->wire);
 
-    c->discarded += evbuffer_get_length(in);
-    (void)evbuffer_drain(in, evbuffer_get_length(in));
+    while (evbuffer_get_length(in) != 0) {
+        c->discarded += evbuffer_get_length(in);
+        (void)evbuffer_drain(in, evbuffer_get_length(in));
+        wire_fill(c->wire);
+    }
     if (c->discarded > LINGER_MAX)
         conn_close(c);
 }
 
-static void on_read(struct bufferevent *bev, void *ctx)
+static void on_read(void *ctx)
 {
     struct conn *c = ctx;
 
-    (void)bev;
     c->busy++;
     if (c->lingering)
         discard(c);
@@ -252,41 +233,34 @@ static void start_linger(struct conn *c)
 {
     c->lingering = true;
     set_timer(c, LINGER_MS);
-    if (bufferevent_openssl_get_ssl(c->bev) == NULL)
-        (void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+    if (!wire_is_tls(c->wire))
+        wire_shutdown(c->wire);
     discard(c);
-}
-
-/* The records of a tunnelled connection went out: close from the loop, not from inside the buffer. */
-static void on_records(struct evbuffer *records, const struct evbuffer_cb_info *info, void *ctx)
-{
-    const struct timeval now = {0, 0};
-    struct conn *c = ctx;
-
-    if (c->said_goodbye && info->n_deleted != 0 && evbuffer_get_length(records) == 0)
-        (void)evtimer_add(c->timer, &now);
 }
 
 static void after_flush(struct conn *c)
 {
-    if (c->unread || evbuffer_get_length(bufferevent_get_input(c->bev)) != 0) {
+    if (c->unread || evbuffer_get_length(wire_in(c->wire)) != 0) {
         start_linger(c);
         return;
     }
-    say_goodbye(c);
-    if (records_of(c) != NULL && evbuffer_get_length(records_of(c)) != 0)
-        set_timer(c, LINGER_MS); /* on_records() is quicker when the client reads */
+    c->said_goodbye = true;
+    wire_goodbye(c->wire);
+    if (wire_waiting(c->wire) != 0)
+        set_timer(c, LINGER_MS); /* on_write() is quicker when the client reads */
     else
         conn_close(c);
 }
 
-static void on_write(struct bufferevent *bev, void *ctx)
+static void on_write(void *ctx)
 {
     struct conn *c = ctx;
-    size_t left = evbuffer_get_length(bufferevent_get_output(bev));
+    size_t left = wire_waiting(c->wire);
 
     c->busy++;
-    if (c->closing && left == 0 && !c->lingering && !c->said_goodbye)
+    if (c->said_goodbye && left == 0)
+        conn_close(c);
+    else if (c->closing && left == 0 && !c->lingering && !c->said_goodbye)
         after_flush(c);
     else if (c->full && left <= CONN_OUT_LOW) {
         c->full = false;
@@ -296,23 +270,10 @@ static void on_write(struct bufferevent *bev, void *ctx)
     leave(c);
 }
 
-/* What the callbacks of this turn of the loop added to the output. */
-static void on_flush(evutil_socket_t fd, short what, void *ctx)
+static void on_event(void *ctx, short what)
 {
     struct conn *c = ctx;
 
-    (void)fd;
-    (void)what;
-    c->unflushed = false;
-    if (flush_now(c->bev))
-        on_write(c->bev, c);
-}
-
-static void on_event(struct bufferevent *bev, short what, void *ctx)
-{
-    struct conn *c = ctx;
-
-    (void)bev;
     if ((what & BEV_EVENT_CONNECTED) != 0)
         return;
     c->busy++;
@@ -356,8 +317,7 @@ void conn_request_done(struct conn *c)
                c->draining) {
         c->closing = true;
         set_timer(c, 0); /* a client that does not take the answer runs into the write timeout */
-        bufferevent_setwatermark(c->bev, EV_WRITE, 0, 0);
-        if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
+        if (wire_waiting(c->wire) == 0)
             after_flush(c);
     } else {
         set_timer(c, cfg->limits.idle_ms);
@@ -399,8 +359,7 @@ static bool keep_principal(struct conn *c, const struct proxy_principal *who)
     return true;
 }
 
-static bool set_up(struct conn *c, struct worker *w, struct bufferevent *bev,
-                   const struct conn_fixed *fixed)
+static bool set_up(struct conn *c, struct worker *w, const struct conn_fixed *fixed)
 {
     const struct proxy_config *cfg = w->setup->cfg;
     const struct http1_limits lim = {
@@ -410,7 +369,6 @@ static bool set_up(struct conn *c, struct worker *w, struct bufferevent *bev,
     };
 
     c->w = w;
-    c->bev = bev;
     c->parser = http1_new(HTTP1_REQUEST, &lim);
     c->timer = evtimer_new(w->base, on_timer, c);
     if (fixed != NULL) {
@@ -419,33 +377,34 @@ static bool set_up(struct conn *c, struct worker *w, struct bufferevent *bev,
         if (c->fixed_host == NULL || (fixed->who != NULL && !keep_principal(c, fixed->who)))
             return false;
     }
-    if (flush_suits(bev)) {
-        c->flush = event_new(w->base, -1, 0, on_flush, c);
-        if (c->flush == NULL)
-            return false;
-        (void)bufferevent_disable(bev, EV_WRITE); /* on from birth */
-    }
     return c->parser != NULL && c->timer != NULL;
 }
 
-struct conn *conn_new(struct worker *w, struct bufferevent *bev, const char *peer,
-                      uint16_t peer_port, const struct conn_fixed *fixed)
+struct conn *conn_new(struct worker *w, struct bufferevent *bev, struct ssl_st *ssl,
+                      const char *peer, uint16_t peer_port, const struct conn_fixed *fixed)
 {
+    static const struct wire_calls calls = {on_read, on_write, on_event};
     struct conn *c = calloc(1, sizeof(*c));
-    const struct timeval stalled = {w->setup->cfg->limits.idle_ms / 1000, 0};
+    const struct wire_config wire = {.base = w->base,
+                                     .ssl = ssl,
+                                     .accepts = true,
+                                     .in_high = IN_HIGH,
+                                     .out_low = CONN_OUT_LOW,
+                                     .stall_s = (int)(w->setup->cfg->limits.idle_ms / 1000),
+                                     .calls = &calls,
+                                     .ctx = c};
+    bool ready = c != NULL && set_up(c, w, fixed);
 
-    if (c == NULL || !set_up(c, w, bev, fixed)) {
-        if (c != NULL) {
-            http1_free(c->parser);
-            if (c->timer != NULL)
-                event_free(c->timer);
-            if (c->flush != NULL)
-                event_free(c->flush);
-            free(c->fixed_host);
-            gw_arena_free(c->arena);
-        }
-        free(c);
+    if (c == NULL || !ready) {
+        SSL_free(ssl);
         bufferevent_free(bev);
+    } else {
+        c->wire = wire_new(bev, &wire);
+        ready = c->wire != NULL;
+    }
+    if (!ready) {
+        if (c != NULL)
+            unmake(c);
         return NULL;
     }
     memcpy(c->peer, peer, strnlen(peer, sizeof(c->peer) - 1));
@@ -456,14 +415,7 @@ struct conn *conn_new(struct worker *w, struct bufferevent *bev, const char *pee
     w->conns = c;
     metrics_gauge(&w->metrics.conns, 1);
     atomic_fetch_add(&w->server->n_conns, 1);
-    bufferevent_setcb(bev, on_read, on_write, on_event, c);
-    bufferevent_setwatermark(bev, EV_READ, 0, IN_HIGH);
-    bufferevent_setwatermark(bev, EV_WRITE, CONN_OUT_LOW, 0);
-    bufferevent_set_timeouts(bev, NULL, &stalled);
-    if (records_of(c) != NULL)
-        (void)evbuffer_add_cb(records_of(c), on_records, c);
     set_timer(c, w->setup->cfg->limits.header_ms);
-    (void)bufferevent_enable(bev, EV_READ | (c->flush == NULL ? EV_WRITE : 0));
     return c;
 }
 

@@ -25,6 +25,7 @@
 enum { CONN_OUT_HIGH = 256 * 1024, CONN_OUT_LOW = 64 * 1024 };
 
 struct bufferevent;
+struct ssl_st;
 struct worker;
 struct req;
 struct conn;
@@ -38,10 +39,11 @@ struct conn_fixed {
     const struct proxy_principal *who; /* whom the proxy port authenticated; NULL: nobody */
 };
 
-/* Takes over bev (freed with the connection) and starts reading requests. peer: "192.0.2.1" and port of the
- * client. fixed: NULL on the gateway port; else copied. Frees bev and returns NULL when out of memory. */
-struct conn *conn_new(struct worker *w, struct bufferevent *bev, const char *peer,
-                      uint16_t peer_port, const struct conn_fixed *fixed);
+/* Takes over bev (a socket's, with deferred callbacks; what lies in its input is read first) and ssl (NULL: no TLS), both
+ * freed with the connection, and starts reading requests. peer: "192.0.2.1" and port of the client. fixed: NULL on the gateway
+ * port; else copied. Frees both and returns NULL when out of memory. */
+struct conn *conn_new(struct worker *w, struct bufferevent *bev, struct ssl_st *ssl,
+                      const char *peer, uint16_t peer_port, const struct conn_fixed *fixed);
 
 struct worker *conn_worker(const struct conn *c);
 const struct conn_fixed *conn_fixed(const struct conn *c); /* NULL on the gateway port */

@@ -1,13 +1,9 @@
 /* proxy/net/conn_answer.c - writes answers: status line, framing, chunks, and says when the client is slow. */
 #include <stdio.h>
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/event.h>
-
 #include "proxy/net/conn.h"
 #include "proxy/net/conn_private.h"
-#include "proxy/net/flush.h"
+#include "proxy/net/wire.h"
 #include "proxy/net/worker.h"
 
 static const char *reason_of(unsigned status)
@@ -58,12 +54,7 @@ static const char *reason_of(unsigned status)
 
 static void out(struct conn *c, struct gw_span bytes)
 {
-    if (c->flush != NULL && !c->unflushed) {
-        c->unflushed = true;
-        flush_prepare(c->bev);
-        event_active(c->flush, EV_WRITE, 0);
-    }
-    (void)evbuffer_add(bufferevent_get_output(c->bev), bytes.ptr, bytes.len);
+    wire_put(c->wire, bytes);
 }
 
 void conn_answer_head(struct conn *c, unsigned status, struct gw_span fields, int64_t length)
@@ -140,7 +131,7 @@ uint64_t conn_answer_bytes(const struct conn *c)
 
 bool conn_answer_full(struct conn *c)
 {
-    if (evbuffer_get_length(bufferevent_get_output(c->bev)) <= CONN_OUT_HIGH)
+    if (wire_waiting(c->wire) <= CONN_OUT_HIGH)
         return false;
     c->full = true; /* on_write() owes a req_writable() from now on */
     return true;

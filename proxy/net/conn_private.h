@@ -2,13 +2,12 @@
 #ifndef PROXY_CONN_PRIVATE_H
 #define PROXY_CONN_PRIVATE_H
 
-#include <event2/bufferevent_ssl.h>
-
 #include "proxy/http/http1.h"
 #include "proxy/net/conn.h"
 #include "proxy/store/store.h"
 
 struct event;
+struct wire;
 
 /* The answer to the current request. */
 struct conn_answer {
@@ -24,10 +23,9 @@ struct conn_answer {
 struct conn {
     struct conn *prev, *next; /* worker's list */
     struct worker *w;
-    struct bufferevent *bev;
+    struct wire *wire;
     struct http1 *parser;
     struct event *timer; /* the one deadline of the current state */
-    struct event *flush; /* writes the output at the end of this turn of the loop; NULL with TLS */
     struct req *req;     /* NULL: none is being read or answered */
     struct conn_fixed fixed;
     struct gw_arena *arena;     /* of who; NULL without */
@@ -44,10 +42,9 @@ struct conn {
     bool bodyless;        /* the current request has no body, so its head is all of it */
     bool unread;          /* bytes of a refused request may still arrive */
     bool parser_failed;
-    bool unflushed;    /* flush is due */
     bool full;         /* output above CONN_OUT_HIGH: req_writable() is owed */
     bool closing;      /* close when the output is written */
-    bool said_goodbye; /* close_notify was sent, or is on its way below a tunnel */
+    bool said_goodbye; /* close_notify is on its way */
     bool lingering;
     bool draining;
     bool gone;  /* the client closed or failed */

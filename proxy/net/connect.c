@@ -7,7 +7,6 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 
 #include "base/clock.h"
@@ -242,27 +241,16 @@ static void bump(struct tunnel *t)
     struct worker *w = t->w;
     const struct conn_fixed fixed = {t->host, t->port, t->has_who ? &t->who : NULL};
     struct ssl_st *ssl = t->setup->mint == NULL ? NULL : leaf_mint_ssl(t->setup->mint, t->host);
-    struct bufferevent *under = t->bev, *bev;
+    struct bufferevent *bev = t->bev;
 
     if (ssl == NULL) {
         deny_silently(t, t->setup->mint == NULL ? "no interception CA: run sluice ca init"
                                                 : "no certificate could be made for this name");
         return;
     }
-    bufferevent_setcb(under, NULL, NULL, NULL, NULL);
-    bev = bufferevent_openssl_filter_new(w->base, under, ssl, BUFFEREVENT_SSL_ACCEPTING,
-                                         BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-    if (bev == NULL) {
-        deny_silently(t, "out of memory");
-        return;
-    }
-    t->bev = NULL; /* belongs to the filter now */
-    /* Else the filter would pour any amount of records below, where no back-pressure sees them. */
-    bufferevent_setwatermark(under, EV_WRITE, CONN_OUT_LOW / 2, CONN_OUT_LOW);
+    t->bev = NULL; /* belongs to the connection now */
     metrics_add(&w->metrics.connects_bumped, 1);
-    if (conn_new(w, bev, t->peer, t->peer_port, &fixed) != NULL)
-        /* The ClientHello lies in the buffer already; nothing else would announce it. */
-        bufferevent_trigger(under, EV_READ, BEV_OPT_DEFER_CALLBACKS | BEV_TRIG_IGNORE_WATERMARKS);
+    (void)conn_new(w, bev, ssl, t->peer, t->peer_port, &fixed);
     tunnel_free(t);
 }
 

@@ -8,15 +8,14 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/dial.h"
-#include "proxy/net/flush.h"
 #include "proxy/net/upstream_head.h"
+#include "proxy/net/wire.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/request.h"
 #include "proxy/tls/tls.h"
@@ -30,8 +29,8 @@ struct uconn {
     struct upstream_peer peer; /* while idle only target, port, max_idle and host are valid */
     char host[256];            /* copy of peer.host */
     struct dial *dial;
-    struct bufferevent *bev; /* NULL while dialling */
-    struct ssl_st *ssl;      /* owned by bev */
+    struct wire *wire;  /* NULL while dialling */
+    struct ssl_st *ssl; /* owned by wire */
     struct http1 *parser;
     struct event *timer;
     uint64_t begun_ns; /* of dialling */
@@ -81,12 +80,7 @@ static void uconn_free(struct uconn *u)
 {
     unlink_idle(u);
     dial_cancel(u->dial);
-    if (u->bev != NULL) {
-        /* A callback that is due keeps the bufferevent alive a little longer; it must not write the
-         * request's body, which may be freed by then. */
-        (void)bufferevent_disable(u->bev, EV_READ | EV_WRITE);
-        bufferevent_free(u->bev);
-    }
+    wire_free(u->wire);
     if (u->timer != NULL)
         event_free(u->timer);
     http1_free(u->parser);
@@ -142,8 +136,7 @@ static void release(struct uconn *u, bool reusable)
     u->req->attempt = NULL;
     u->req = NULL;
     if (!reusable || !current || u->eof || u->w->draining || !http1_idle(u->parser) ||
-        evbuffer_get_length(bufferevent_get_output(u->bev)) != 0 ||
-        evbuffer_get_length(bufferevent_get_input(u->bev)) != 0 || pool_is_full(u)) {
+        !wire_is_clean(u->wire) || pool_is_full(u)) {
         uconn_close(u);
         return;
     }
@@ -231,7 +224,7 @@ static bool on_parsed(struct uconn *u, enum http1_event ev, struct gw_span data)
 /* Parses what has arrived; u->busy is above 0. */
 static void process(struct uconn *u)
 {
-    struct evbuffer *in = bufferevent_get_input(u->bev);
+    struct evbuffer *in = wire_in(u->wire);
 
     while (!u->dead && u->req != NULL && !u->complete && !u->paused) {
         struct evbuffer_iovec v = {NULL, 0};
@@ -239,6 +232,7 @@ static void process(struct uconn *u)
         enum http1_event ev;
         bool more;
 
+        wire_fill(u->wire);
         (void)evbuffer_peek(in, -1, NULL, &v, 1);
         rest = (struct gw_span){v.iov_base, v.iov_len};
         u->got_bytes |= v.iov_len != 0;
@@ -257,11 +251,10 @@ static void process(struct uconn *u)
     }
 }
 
-static void on_read(struct bufferevent *bev, void *ctx)
+static void on_read(void *ctx)
 {
     struct uconn *u = ctx;
 
-    (void)bev;
     u->busy++;
     if (u->req == NULL)
         uconn_close(u); /* bytes nobody asked for */
@@ -295,7 +288,7 @@ static void on_gone(struct uconn *u, short what)
 
     u->broken = (what & BEV_EVENT_ERROR) != 0;
     if (u->ssl != NULL && !u->got_bytes && !u->reused && (what & BEV_EVENT_ERROR) != 0) {
-        unsigned long e = bufferevent_get_openssl_error(u->bev);
+        unsigned long e = wire_error(u->wire);
         char reason[120];
 
         tls_why_code(u->ssl, e, reason, sizeof(reason));
@@ -308,11 +301,10 @@ static void on_gone(struct uconn *u, short what)
     on_eof(u, why);
 }
 
-static void on_event(struct bufferevent *bev, short what, void *ctx)
+static void on_event(void *ctx, short what)
 {
     struct uconn *u = ctx;
 
-    (void)bev;
     u->busy++;
     if ((what & BEV_EVENT_CONNECTED) != 0)
         start_attempt(u); /* TLS is up */
@@ -335,7 +327,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
         return;
     }
     (void)snprintf(why, sizeof(why), "%s: %s", u->peer.host,
-                   u->bev == NULL   ? "no TLS connection in time"
+                   u->wire == NULL  ? "no TLS connection in time"
                    : !u->head_given ? "no answer within first_byte"
                                     : "the answer stood still longer than idle");
     u->busy++;
@@ -348,14 +340,12 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 /* The connection is ready: write the request. u->busy is above 0. */
 static void start_attempt(struct uconn *u)
 {
-    struct evbuffer *out = bufferevent_get_output(u->bev);
+    struct evbuffer *out = wire_out(u->wire);
     struct gw_span body = req_out_body(u->req);
     struct gw_buf head = {0};
     struct gw_err err;
     enum gw_status st;
 
-    if (u->peer.tls == NULL)
-        flush_prepare(u->bev);
     if (!u->reused)
         metrics_stage(&u->w->metrics, METRICS_STAGE_CONNECT, gw_clock_ns() - u->begun_ns);
     u->got_bytes = u->head_given = u->complete = false;
@@ -372,44 +362,30 @@ static void start_attempt(struct uconn *u)
         fail(u, false, "out of memory");
     else {
         u->req->upstream_bytes += head.len + body.len;
-        if (u->peer.tls == NULL)
-            (void)flush_now(u->bev);
+        (void)wire_flush(u->wire);
     }
     gw_buf_fini(&head);
 }
 
-static void attach(struct uconn *u, struct bufferevent *bev)
-{
-    u->bev = bev;
-    bufferevent_setcb(bev, on_read, NULL, on_event, u);
-    bufferevent_setwatermark(bev, EV_READ, 0, IN_HIGH);
-    /* A handshake writes; a plain socket is written to by start_attempt(). */
-    (void)bufferevent_enable(bev, EV_READ | (u->peer.tls != NULL ? EV_WRITE : 0));
-    if (u->peer.tls == NULL)
-        (void)bufferevent_disable(bev, EV_WRITE); /* on from birth */
-}
-
 static void use_socket(struct uconn *u, int fd)
 {
-    const int options = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
-    struct bufferevent *bev;
+    static const struct wire_calls calls = {on_read, NULL, on_event};
+    struct wire_config wire = {.base = u->w->base, .in_high = IN_HIGH, .calls = &calls, .ctx = u};
+    struct bufferevent *bev =
+        bufferevent_socket_new(u->w->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
 
     metrics_add(&u->w->metrics.upstream_connects, 1);
-    if (u->peer.tls != NULL) {
-        u->ssl = tls_client_new(u->peer.tls, u->peer.host);
-        bev = u->ssl == NULL ? NULL
-                             : bufferevent_openssl_socket_new(u->w->base, fd, u->ssl,
-                                                              BUFFEREVENT_SSL_CONNECTING, options);
-    } else {
-        bev = bufferevent_socket_new(u->w->base, fd, options);
-    }
-    if (bev == NULL) {
+    if (bev == NULL)
         (void)close(fd);
-        fail(u, false, "out of memory");
-        return;
+    else if (u->peer.tls != NULL && (u->ssl = tls_client_new(u->peer.tls, u->peer.host)) == NULL)
+        bufferevent_free(bev);
+    else {
+        wire.ssl = u->ssl;
+        u->wire = wire_new(bev, &wire);
     }
-    attach(u, bev);
-    if (u->peer.tls == NULL)
+    if (u->wire == NULL)
+        fail(u, false, "out of memory");
+    else if (u->peer.tls == NULL)
         start_attempt(u);
 }
 
@@ -501,10 +477,10 @@ static void upstream_pause(struct req *req)
 {
     struct uconn *u = req->attempt;
 
-    if (u != NULL && u->bev != NULL) {
+    if (u != NULL && u->wire != NULL) {
         u->paused = true;
         set_timer(u, 0); /* it is the client who is slow */
-        (void)bufferevent_disable(u->bev, EV_READ);
+        wire_pause(u->wire);
     }
 }
 
@@ -512,12 +488,12 @@ static void upstream_resume(struct req *req)
 {
     struct uconn *u = req->attempt;
 
-    if (u == NULL || u->bev == NULL || !u->paused)
+    if (u == NULL || u->wire == NULL || !u->paused)
         return;
     u->busy++;
     u->paused = false;
     set_timer(u, u->peer.idle_ms);
-    (void)bufferevent_enable(u->bev, EV_READ);
+    wire_resume(u->wire);
     /* What is in the buffer will not be announced again. */
     if (u->eof)
         on_eof(u, "the server closed the connection in the middle of its answer");

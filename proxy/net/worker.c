@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/dns.h>
 #include <event2/event.h>
 #include <event2/listener.h>
@@ -40,9 +39,10 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
                       void *ctx)
 {
     struct worker *w = ctx;
-    const int options = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
     const int one = 1;
-    struct bufferevent *bev = NULL;
+    struct bufferevent *bev;
+    SSL *ssl = NULL;
+    bool tls = l == w->gateway && w->setup->listen_tls != NULL;
     char peer[46];
     uint16_t port;
 
@@ -54,21 +54,19 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     address_text(sa, peer, sizeof(peer), &port);
-    if (l == w->gateway && w->setup->listen_tls != NULL) {
-        SSL *ssl = SSL_new(w->setup->listen_tls);
-
-        if (ssl != NULL)
-            bev = bufferevent_openssl_socket_new(w->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
-                                                 options);
-    } else {
-        bev = bufferevent_socket_new(w->base, fd, options);
-    }
+    if (tls)
+        ssl = SSL_new(w->setup->listen_tls);
+    bev =
+        tls && ssl == NULL
+            ? NULL
+            : bufferevent_socket_new(w->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
     if (bev == NULL) {
+        SSL_free(ssl);
         (void)close(fd);
         return;
     }
     if (l == w->gateway)
-        (void)conn_new(w, bev, peer, port, NULL);
+        (void)conn_new(w, bev, ssl, peer, port, NULL);
     else
         connect_accept(w, bev, peer, port);
 }
