@@ -66,7 +66,7 @@ enum gw_status audit_reloaded(struct audit *a, const struct audit_reload *r);
 
 /* ---- events ----------------------------------------------------------------------------- */
 
-enum audit_kind { AUDIT_DECIDED, AUDIT_COMPLETED, AUDIT_FINDING, AUDIT_SHADOW };
+enum audit_kind { AUDIT_DECIDED, AUDIT_COMPLETED, AUDIT_FINDING, AUDIT_SHADOW, AUDIT_CHANGED };
 
 /* How a request ended. */
 enum audit_end {
@@ -135,6 +135,11 @@ struct audit_event {
     /* traffic seen but not governed (splice, deny) */
     struct gw_span sni;
     uint64_t bytes_out, bytes_in;
+    /* a change by a person: user is who, request_id the change's own id, on which consumers de-duplicate */
+    struct gw_span change; /* "create", "update", "rotate", "revoke", "reload" */
+    struct gw_span entity_type, entity_uid, entity_name; /* of what: "key", ... */
+    struct gw_span change_via;                           /* "cli", "api", "signal" */
+    struct gw_span before_json, after_json; /* its fields as JSON objects, without secrets */
 };
 
 /* ---- channels: one per event-loop thread --------------------------------------------------- */

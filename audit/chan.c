@@ -13,10 +13,9 @@
 struct spool_entry core_entry(const struct audit_event *ev)
 {
     static const enum spool_kind kinds[] = {
-        [AUDIT_DECIDED] = SPOOL_KIND_DECIDED,
-        [AUDIT_COMPLETED] = SPOOL_KIND_COMPLETED,
-        [AUDIT_FINDING] = SPOOL_KIND_FINDING,
-        [AUDIT_SHADOW] = SPOOL_KIND_SHADOW,
+        [AUDIT_DECIDED] = SPOOL_KIND_DECIDED,   [AUDIT_COMPLETED] = SPOOL_KIND_COMPLETED,
+        [AUDIT_FINDING] = SPOOL_KIND_FINDING,   [AUDIT_SHADOW] = SPOOL_KIND_SHADOW,
+        [AUDIT_CHANGED] = SPOOL_KIND_LIFECYCLE, /* about the gateway, not about a request */
     };
 
     return (struct spool_entry){.kind = kinds[ev->kind],

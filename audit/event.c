@@ -413,5 +413,8 @@ void event_write(const struct event_source *src, const struct audit_event *ev, s
     case AUDIT_SHADOW:
         event_write_shadow(src, ev, out);
         return;
+    case AUDIT_CHANGED:
+        event_write_change(src, ev, out);
+        return;
     }
 }

@@ -4,6 +4,7 @@
  *                                   security_control (and trace)
  *   AUDIT_FINDING                   Data Security Finding 2006, profile security_control
  *   AUDIT_SHADOW                    HTTP Activity 4002, profiles security_control, host
+ *   AUDIT_CHANGED                   API Activity 6003, activity 1, 3, 4 or 99
  *   lifecycle                       Application Lifecycle 6002
  *
  * `metadata` is written last and `sequence` last in it, so that the thread that knows the sequence can

@@ -149,5 +149,8 @@ void event_write_finding(const struct event_source *src, const struct audit_even
                          struct gw_buf *out);
 void event_write_shadow(const struct event_source *src, const struct audit_event *ev,
                         struct gw_buf *out);
+/* A change by a person (audit/event_change.c). */
+void event_write_change(const struct event_source *src, const struct audit_event *ev,
+                        struct gw_buf *out);
 
 #endif

@@ -224,6 +224,9 @@ static void add_more(struct gw_buf *out, const struct spool_rec *rec, bool color
 
 static void add_life(struct gw_buf *out, struct gw_span json)
 {
+    add_text(out, json, "change", "api.operation"); /* a person changed something */
+    add_text(out, json, "name", "sluice.entity_name");
+    add_text(out, json, "by", "user.uid");
     add_text(out, json, "cause", "sluice.cause");
     add_text(out, json, "segment", "sluice.segment");
     (void)add_number(out, json, "records", "sluice.records");

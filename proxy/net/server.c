@@ -14,6 +14,7 @@
 #include "proxy/dirs.h"
 #include "proxy/limits/limits.h"
 #include "proxy/net/reload.h"
+#include "proxy/net/changes.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
 #include "proxy/version.h"
@@ -70,7 +71,7 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
         .max_spool_bytes = c->audit.max_spool,
         .segment_bytes = c->audit.segment,
         .retain_seconds = (unsigned)(c->audit.retain_ms / 1000),
-        .n_channels = c->workers,
+        .n_channels = c->workers + 1, /* the workers, and the changes of keys */
         .kafka_brokers = c->audit.kafka_brokers,
         .kafka_topic = c->audit.kafka_topic,
         .kafka_properties = c->audit.kafka_properties,
@@ -139,6 +140,8 @@ enum gw_status server_open(struct proxy_config *cfg, const char *path, bool prog
     if (st == GW_OK)
         st = open_audit(s, s->setup, err);
     if (st == GW_OK)
+        st = changes_open(s->audit, s->store, &s->changes, err);
+    if (st == GW_OK)
         st = limits_open(s->setup->cfg, &s->limits, err);
     if (st == GW_OK)
         st = open_workers(s, s->setup->cfg->workers, err);
@@ -199,6 +202,7 @@ void server_close(struct server *s)
     if (s->workers != NULL && s->n_workers < s->max_workers)
         worker_fini(&s->workers[s->n_workers]); /* the one whose making failed */
     free(s->workers);
+    changes_close(s->changes);
     audit_close(s->audit, KAFKA_DRAIN_MS);
     server_setup_done(s, s->setup);
     limits_close(s->limits);

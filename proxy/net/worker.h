@@ -26,6 +26,7 @@ struct keeper;
 struct tunnel;
 struct upstream_pool;
 struct proxy_store;
+struct changes;
 struct limits;
 struct limits_redis;
 struct limits_req;
@@ -38,6 +39,7 @@ struct server {
     struct metrics_names *target_names;
     struct audit *audit;
     struct proxy_store *store; /* NULL: no keys database */
+    struct changes *changes;   /* of keys, on their way into the ledger */
     struct limits *limits;
     struct worker *workers;
     unsigned n_workers, max_workers; /* made; to be made */

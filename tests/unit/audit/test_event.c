@@ -77,6 +77,13 @@ static struct audit_event filled(enum audit_kind kind, struct gw_span text, unsi
         .n_restored = n,
         .trace_id = text,
         .sni = text,
+        .change = text,
+        .change_via = text,
+        .entity_type = text,
+        .entity_uid = text,
+        .entity_name = text,
+        .before_json = GW_SPAN("{\"models\":[]}"),
+        .after_json = GW_SPAN("{\"models\":[\"gpt-*\"]}"),
         .bytes_out = n,
         .bytes_in = n,
     };
@@ -109,11 +116,11 @@ static struct gw_span finish(struct gw_buf *buf)
 }
 
 static const enum audit_kind kinds[] = {AUDIT_DECIDED, AUDIT_COMPLETED, AUDIT_FINDING,
-                                        AUDIT_SHADOW};
+                                        AUDIT_SHADOW, AUDIT_CHANGED};
 
 static void test_fill(struct gw_span text, unsigned n, bool truncated)
 {
-    for (size_t k = 0; k < 4; k++) {
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
         struct gw_buf buf = {NULL, 0, 0, false};
         struct audit_event ev = filled(kinds[k], text, n);
         struct gw_span json;
@@ -127,7 +134,7 @@ static void test_fill(struct gw_span text, unsigned n, bool truncated)
 
 static void test_minimal(void)
 {
-    for (size_t k = 0; k < 4; k++) {
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
         struct gw_buf buf = {NULL, 0, 0, false};
         struct audit_event ev = {.kind = kinds[k], .time_ms = 1};
 
