@@ -6,6 +6,7 @@
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -372,5 +373,95 @@ bool router_budget_apply(struct router_claim *claims, unsigned n, unsigned *refu
 
 /* What is left of a limit. */
 uint64_t router_budget_left(const struct router_counter *c, uint64_t limit);
+
+/* ---- health: when a place is left alone, which of several is asked, when it is asked again -------------- */
+
+/* Shared between threads without locks: each is one or a few atomic words, zeroed at birth. Clock and randomness are the
+ * caller's. now_ms: of a clock that never goes back. */
+
+enum router_breaker_state {
+    ROUTER_BREAKER_CLOSED,    /* requests pass */
+    ROUTER_BREAKER_OPEN,      /* none passes until the time is over; then one may try */
+    ROUTER_BREAKER_HALF_OPEN, /* one tries; the others wait for what becomes of it */
+};
+const char *router_breaker_state_name(enum router_breaker_state s);
+
+struct router_breaker_limits {
+    unsigned failures; /* so many in a row open it, at most 255; 0: not looked at */
+    unsigned
+        error_percent; /* so large a share of the last one to two windows opens it; 0: not looked at */
+    unsigned min_requests; /* outcomes in them below which the share says nothing */
+    int64_t window_ms;     /* above 0 */
+    int64_t
+        open_ms; /* how long it stays open at first; each trial that fails doubles it, up to eight times */
+};
+
+/*   CLOSED --failure, a limit is reached--> OPEN --open_ms over, router_breaker_enter()--> HALF_OPEN
+ *     ^                                      ^                                             |  |
+ *     +------------- success ----------------+---- failure, or forgotten -----------------+  |
+ *     +--------------------------------------------------------------------------------------+  */
+struct router_breaker {
+    _Atomic uint64_t word;         /* state, failures in a row, openings in a row, time in ms */
+    _Atomic uint64_t now_, before; /* windows: number, good, bad */
+};
+
+enum router_pass { ROUTER_PASS_NO, ROUTER_PASS_YES, ROUTER_PASS_TRIAL };
+
+/* Would a request be let through? Changes nothing. */
+bool router_breaker_allows(const struct router_breaker *b, int64_t now_ms);
+/* A request wants to go. TRIAL: it is the one that tries, and what becomes of it must be told: success, failure or
+ * forget; a trial of which nothing is heard for open_ms is taken for forgotten. */
+enum router_pass router_breaker_enter(struct router_breaker *b,
+                                      const struct router_breaker_limits *l, int64_t now_ms);
+void router_breaker_success(struct router_breaker *b, const struct router_breaker_limits *l,
+                            int64_t now_ms);
+/* True when this failure opened it. */
+bool router_breaker_failure(struct router_breaker *b, const struct router_breaker_limits *l,
+                            int64_t now_ms);
+/* The trial ended without an outcome (its client left): another one may try at once. */
+void router_breaker_forget(struct router_breaker *b, int64_t now_ms);
+enum router_breaker_state router_breaker_state(const struct router_breaker *b);
+
+/* Peak-EWMA: an average of waiting times that rises at once and falls with time. */
+struct router_latency {
+    _Atomic uint64_t word; /* microseconds, and when: ms */
+};
+void router_latency_add(struct router_latency *l, uint64_t us, int64_t now_ms);
+/* Decayed to now; 0: nothing is known. */
+uint64_t router_latency_us(const struct router_latency *l, int64_t now_ms);
+
+/* One of the places that may answer: an endpoint with a key. */
+struct router_slot {
+    uint64_t latency_us;  /* 0: unknown */
+    unsigned outstanding; /* attempts that run */
+    bool usable;          /* not ejected */
+    bool cooling;         /* asked for rest: only when no other is left */
+};
+enum { ROUTER_MAX_SLOTS = 64 };
+
+/* The better one of two drawn at random ("power of two choices") among the usable slots that are not in avoid (a bit
+ * each), those that do not rest first. -1: none. n: at most ROUTER_MAX_SLOTS. */
+int router_pick_slot(const struct router_slot *slots, unsigned n, uint64_t avoid, uint64_t random);
+
+/* Keeps retries below a share of requests: a bucket that each request fills by percent of a retry and each second by a
+ * tenth of one, and that holds ten. */
+struct router_retries {
+    _Atomic uint64_t word; /* thousandths spent, and when: seconds */
+};
+void router_retries_add(struct router_retries *b, unsigned percent, int64_t now_ms);
+/* Takes one retry; false: there is none. */
+bool router_retries_take(struct router_retries *b, int64_t now_ms);
+
+/* When to try again. */
+struct router_retry {
+    unsigned tries;   /* retries that were made already */
+    int64_t base_ms;  /* first wait; doubles with each try, and half of it is left to chance */
+    int64_t max_ms;   /* longest wait that is worth it */
+    int64_t asked_ms; /* what the server asked for; -1: nothing */
+    int64_t left_ms;  /* time that the request still has */
+    uint64_t random;
+};
+/* How long to wait, or -1: not worth it. What a server asked for is kept to, never shortened. */
+int64_t router_retry_wait_ms(const struct router_retry *r);
 
 #endif
