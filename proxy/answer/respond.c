@@ -111,15 +111,6 @@ static void arm_hold_timer(struct req *req)
 
 /* ---- the head --------------------------------------------------------------------------- */
 
-static bool media_type_is(struct gw_span type, const char *want)
-{
-    size_t n = 0;
-
-    while (n < type.len && type.ptr[n] != ';' && type.ptr[n] != ' ')
-        n++;
-    return gw_span_eq_nocase((struct gw_span){type.ptr, n}, gw_span_str(want));
-}
-
 static bool is_plain(struct gw_span encoding)
 {
     return encoding.len == 0 || gw_span_eq_nocase(encoding, GW_SPAN("identity"));
@@ -212,8 +203,8 @@ static void set_form(struct req *req, unsigned status, struct gw_span type)
 {
     struct respond *r = req->respond;
 
-    r->json = media_type_is(type, "application/json");
-    r->sse = media_type_is(type, "text/event-stream");
+    r->json = respond_media_type_is(type, "application/json");
+    r->sse = respond_media_type_is(type, "text/event-stream");
     if (r->json || r->sse || !r->filtering || req->translated || status != 200 ||
         req->ep.kind != ENDPOINT_CHAT)
         return;

@@ -16,6 +16,15 @@ const struct http1_field *respond_field(const struct http1_field *fields, unsign
     return NULL;
 }
 
+bool respond_media_type_is(struct gw_span type, const char *want)
+{
+    size_t n = 0;
+
+    while (n < type.len && type.ptr[n] != ';' && type.ptr[n] != ' ')
+        n++;
+    return gw_span_eq_nocase((struct gw_span){type.ptr, n}, gw_span_str(want));
+}
+
 void respond_fields_type(struct gw_buf *out, const char *media_type)
 {
     gw_buf_adds(out, "Content-Type: ");

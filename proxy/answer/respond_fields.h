@@ -13,6 +13,9 @@ struct req;
 const struct http1_field *respond_field(const struct http1_field *fields, unsigned n,
                                         const char *name);
 
+/* True when a Content-Type names that media type, whatever its parameters. */
+bool respond_media_type_is(struct gw_span type, const char *want);
+
 /* Appends Content-Type. An event stream's tells proxies in between not to store, pack or hold it back. */
 void respond_fields_type(struct gw_buf *out, const char *media_type);
 

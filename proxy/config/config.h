@@ -79,12 +79,22 @@ struct proxy_config_url {
     const char *path; /* "/v1"; "" for none; never ends in '/' */
 };
 
+struct proxy_config_urls {
+    const struct proxy_config_url *items;
+    unsigned n;
+};
+
 /* A key: read from its file or the environment when the configuration was loaded. */
 struct proxy_config_secret {
     struct gw_span
         value;          /* empty: none; printable ASCII without spaces, but `credentials`, which are
                              any text. Never log it */
     const char *source; /* "file:/etc/sluice/openai.key", "env:NAME", or "" */
+};
+
+struct proxy_config_secrets {
+    const struct proxy_config_secret *items;
+    unsigned n;
 };
 
 /* In the order of the words that `kind` takes. All but the engine are servers. */
@@ -109,6 +119,21 @@ enum proxy_target_api {
     PROXY_API_ALL = 31
 };
 
+/* `server:`: whose software a private server runs, for its health probe. */
+enum proxy_server {
+    PROXY_SERVER_ANY,
+    PROXY_SERVER_VLLM,
+    PROXY_SERVER_SGLANG,
+    PROXY_SERVER_TGI,
+    PROXY_SERVER_TRITON,
+    PROXY_SERVER_LLAMA_CPP
+};
+
+enum {
+    PROXY_MAX_ENDPOINTS = 16,
+    PROXY_MAX_KEYS = 16
+}; /* the product is at most ROUTER_MAX_SLOTS */
+
 struct proxy_config_target {
     const char *name;
     unsigned line; /* where it stands in the file */
@@ -128,7 +153,18 @@ struct proxy_config_target {
     struct proxy_config_resolves resolve;
     unsigned max_idle; /* idle connections kept, per worker */
     int64_t connect_ms, first_byte_ms, idle_ms;
-    unsigned apis; /* openai, azure: OR of enum proxy_target_api, never 0 */
+    struct proxy_config_urls endpoints; /* servers: at least one, the first is base_url */
+    struct proxy_config_secrets keys;   /* the first is key; none: no key */
+    unsigned retries;                   /* further attempts on this target */
+    int64_t hedge_ms;                   /* 0: off */
+    struct router_breaker_limits breaker;
+    unsigned server; /* enum proxy_server */
+    struct {
+        const char *path; /* "/health"; "": no probes */
+        int64_t interval_ms, timeout_ms;
+        unsigned failures, successes; /* in a row, until it is down or up */
+    } health;
+    unsigned apis;  /* openai, azure: OR of enum proxy_target_api, never 0 */
     unsigned usage; /* openai, azure: 0: streams are asked for their usage; 1: they are not */
     /* azure */
     struct proxy_config_pairs
@@ -241,6 +277,14 @@ struct proxy_config {
     struct {
         struct proxy_config_list open; /* paths of the admin port that need no admin key */
     } admin;
+
+    struct {
+        unsigned retry_percent; /* of requests, that retries may add */
+        int64_t backoff_ms;     /* first wait before a retry of the same place */
+        int64_t max_wait_ms;    /* longest wait for a retry, whoever asks for it */
+        int64_t
+            first_event_ms; /* how long a stream's head waits for its first event; 0: not at all */
+    } reliability;
 
     struct {
         bool required;    /* the gateway port wants a key */

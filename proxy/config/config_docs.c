@@ -31,7 +31,9 @@ static const char *type_words(enum config_type type)
         [CONFIG_HOSTS] = "host or list",
         [CONFIG_ADDR] = "address:port or off",
         [CONFIG_URL] = "URL",
+        [CONFIG_URLS] = "list of URLs",
         [CONFIG_SECRET] = "file:PATH or env:NAME",
+        [CONFIG_SECRETS] = "list of file:PATH or env:NAME",
         [CONFIG_DOCUMENT] = "file:PATH or env:NAME",
         [CONFIG_RESOLVES] = "mapping of host: address",
         [CONFIG_NETS] = "address, range or list",
@@ -170,6 +172,12 @@ static const char *fixed_schema(enum config_type type)
         return "\"type\":[\"number\",\"string\"],\"pattern\":\"^[0-9]+([.][0-9]{1,9})?$\"";
     case CONFIG_DATE:
         return "\"type\":\"string\",\"pattern\":\"^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"";
+    case CONFIG_URLS:
+        return "\"type\":[\"string\",\"array\"],\"items\":{\"type\":\"string\",\"pattern\":"
+               "\"^https?://\"}";
+    case CONFIG_SECRETS:
+        return "\"type\":[\"string\",\"array\"],\"items\":{\"type\":\"string\",\"pattern\":"
+               "\"^(file|env):.\"}";
     case CONFIG_SECRET:
     case CONFIG_DOCUMENT:
         return "\"type\":\"string\",\"pattern\":\"^(file|env):.\"";

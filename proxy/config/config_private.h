@@ -30,7 +30,9 @@ enum config_type {
     CONFIG_HOSTS,    /* the same, host suffixes or the word `ai-hosts` */
     CONFIG_ADDR,     /* struct proxy_config_addr: host:port or off */
     CONFIG_URL,      /* struct proxy_config_url */
+    CONFIG_URLS,     /* struct proxy_config_urls: one or a list */
     CONFIG_SECRET,   /* struct proxy_config_secret */
+    CONFIG_SECRETS,  /* struct proxy_config_secrets: one or a list */
     CONFIG_DOCUMENT, /* the same, but any text: a JSON key of many lines */
     CONFIG_RESOLVES, /* struct proxy_config_resolves */
     CONFIG_NETS,     /* struct proxy_config_nets */
@@ -120,6 +122,12 @@ void config_read_nets(struct config_load *l, const struct gw_yaml_node *node,
 void config_read_hosts(struct config_load *l, const struct gw_yaml_node *node,
                        struct proxy_config_list *out);
 
+/* Lists of them (config_pool.c). */
+void config_read_urls(struct config_load *l, const struct gw_yaml_node *node,
+                      struct proxy_config_urls *out);
+void config_read_secrets(struct config_load *l, const struct gw_yaml_node *node,
+                         struct proxy_config_secrets *out);
+
 /* Reads a key from its file or the environment (config_secret.c). document: it may be any text. */
 void config_read_secret(struct config_load *l, const struct gw_yaml_node *node, bool document,
                         struct proxy_config_secret *out);
@@ -141,6 +149,14 @@ void config_build_budgets(struct config_load *l);
 
 /* Checks `auth` and `admin`, fills in their defaults (config_auth.c). */
 void config_check_auth(struct config_load *l);
+
+/* Several endpoints and keys of a target (config_pool.c): what the first of each is, before its kind is looked at; then
+ * that there is one endpoint at least, what is probed, and that all is within its limits. */
+void config_begin_pool(struct config_load *l, struct proxy_config_target *t);
+void config_end_pool(struct config_load *l, struct proxy_config_target *t);
+/* Reports a problem of a target, at its line. */
+void config_complain(struct config_load *l, bool warning, const struct proxy_config_target *t,
+                     const char *what);
 
 /* "DIR/NAME", as long as the configuration lives; "" when memory is exhausted. */
 const char *config_join(struct config_load *l, const char *dir, const char *name);

@@ -22,6 +22,7 @@
 static const char *const kinds[] = {"engine", "openai", "anthropic", "gemini",
                                     "azure",  "vertex", "bedrock",   NULL};
 static const char *const apis[] = {"chat", "completions", "responses", "embeddings", "other", NULL};
+static const char *const servers[] = {"any", "vllm", "sglang", "tgi", "triton", "llama.cpp", NULL};
 static const char *const conflicts[] = {"reroute", "refuse", NULL};
 static const char *const scopes[] = {"leaving", "always", NULL};
 static const char *const directions[] = {"request", "response", "both", NULL};
@@ -64,9 +65,11 @@ const struct config_key config_keys[] = {
 {"targets.*.max_context", CONFIG_UINT, TARGET(max_context), "0", 0, 1 << 20, NULL, "engine: tokens a conversation; 0: the model's own, at most 8,192."},
 {"targets.*.max_seqs", CONFIG_UINT, TARGET(max_seqs), "0", 0, 1024, NULL, "engine: conversations at once; 0: 8."},
 {"targets.*.base_url", CONFIG_URL, TARGET(base_url), NULL, 0, 0, NULL, "servers: where it is. openai: required, up to and with the version, `https://api.openai.com/v1`. azure: required, `https://NAME.openai.azure.com`. The others know theirs; this key is for private endpoints."},
+{"targets.*.endpoints", CONFIG_URLS, TARGET(endpoints), NULL, 0, 0, NULL, "servers: several base URLs of servers that answer alike, instead of base_url; at most 16. The load is shared by how fast each one answers, and one that fails is left alone for a while (docs/targets.md)."},
 {"targets.*.default_model", CONFIG_STRING, TARGET(default_model), "", 0, 0, NULL,
  "servers: the model to ask for when the requested one is not the target's own: `auto`, or a request that policy moved here."},
 {"targets.*.key", CONFIG_SECRET, TARGET(key), NULL, 0, 0, NULL, "servers but vertex: the provider's key, `file:PATH` or `env:NAME`. Never the key itself. Without this key: none is sent. bedrock: a Bedrock API key, instead of access_key and secret_key."},
+{"targets.*.keys", CONFIG_SECRETS, TARGET(keys), NULL, 0, 0, NULL, "servers: several keys, instead of key; at most 16. One that was refused (429, 401) rests while there are others."},
 {"targets.*.apis", CONFIG_WORDS, TARGET(apis), NULL, 0, 0, apis,
  "openai, azure: the APIs that the server has. Clients of another one are translated to chat. Without this key: all."},
 {"targets.*.usage", CONFIG_ENUM, TARGET(usage), "on", 0, 0, on_off,
@@ -87,6 +90,27 @@ const struct config_key config_keys[] = {
 {"targets.*.timeouts.connect", CONFIG_DURATION, TARGET(connect_ms), "5s", 10, HOUR, NULL, "Until the connection stands, TLS included."},
 {"targets.*.timeouts.first_byte", CONFIG_DURATION, TARGET(first_byte_ms), "120s", 10, DAY, NULL, "From the request's last byte to the answer's first."},
 {"targets.*.timeouts.idle", CONFIG_DURATION, TARGET(idle_ms), "120s", 10, DAY, NULL, "Between two pieces of an answer."},
+{"targets.*.retries", CONFIG_UINT, TARGET(retries), "2", 0, 5, NULL, "servers: how often a request that failed before its answer began is tried again on this target, elsewhere or after a wait."},
+{"targets.*.hedge_after", CONFIG_DURATION, TARGET(hedge_ms), "0", 0, HOUR, NULL, "servers: when nothing of an answer has come for so long, another endpoint or key of the target is asked too, and the first answer wins. 0: off. The loser may be billed."},
+{"targets.*.breaker", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "servers: when an endpoint is left alone."},
+{"targets.*.breaker.failures", CONFIG_UINT, TARGET(breaker.failures), "5", 0, 255, NULL, "So many failures in a row; 0: their number does not matter."},
+{"targets.*.breaker.error_rate", CONFIG_UINT, TARGET(breaker.error_percent), "50", 0, 100, NULL, "So many percent of the attempts of the last one to two windows; 0: their share does not matter."},
+{"targets.*.breaker.min_requests", CONFIG_UINT, TARGET(breaker.min_requests), "20", 1, 10000, NULL, "Attempts in the window, below which their share says nothing."},
+{"targets.*.breaker.window", CONFIG_DURATION, TARGET(breaker.window_ms), "10s", 100, HOUR, NULL, "The window."},
+{"targets.*.breaker.open", CONFIG_DURATION, TARGET(breaker.open_ms), "10s", 10, HOUR, NULL, "How long it is left alone; then one request tries. Each trial that fails doubles it, up to eight times."},
+{"targets.*.server", CONFIG_ENUM, TARGET(server), "any", 0, 0, servers, "servers of your own: the software, whose health is then asked for at its usual path."},
+{"targets.*.health", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "servers: each endpoint is asked whether it is well. Without path and server: not asked."},
+{"targets.*.health.path", CONFIG_STRING, TARGET(health.path), "", 0, 0, NULL, "Asked with GET at the endpoint's host, without the base URL's path: `/health`. 200 to 299 is well."},
+{"targets.*.health.interval", CONFIG_DURATION, TARGET(health.interval_ms), "5s", 50, HOUR, NULL, "Between two probes of an endpoint."},
+{"targets.*.health.timeout", CONFIG_DURATION, TARGET(health.timeout_ms), "2s", 10, HOUR, NULL, "For the whole of a probe."},
+{"targets.*.health.failures", CONFIG_UINT, TARGET(health.failures), "3", 1, 100, NULL, "So many in a row: the endpoint gets no requests."},
+{"targets.*.health.successes", CONFIG_UINT, TARGET(health.successes), "1", 1, 100, NULL, "So many in a row: it gets requests again."},
+
+{"reliability", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Requests that are tried again; what is said of a single target is there."},
+{"reliability.retry_budget", CONFIG_UINT, IN(reliability.retry_percent), "20", 0, 100, NULL, "Percent: retries of a target may be so large a share of its requests, and ten at once."},
+{"reliability.backoff", CONFIG_DURATION, IN(reliability.backoff_ms), "250ms", 1, HOUR, NULL, "Before the same endpoint and key are tried again; doubles with each try, half of it random."},
+{"reliability.max_wait", CONFIG_DURATION, IN(reliability.max_wait_ms), "8s", 0, HOUR, NULL, "The longest wait for a retry, also when a provider asks for more (`retry-after`): then its answer is passed on."},
+{"reliability.first_event", CONFIG_DURATION, IN(reliability.first_event_ms), "5s", 0, HOUR, NULL, "So long the head of a stream waits for its first event, which may be an error that another attempt can mend; 0: not at all."},
 
 {"routes", CONFIG_ITEMS, 0, NULL, 0, 0, NULL,
  "Which targets a requested model may use; the first line that matches. Without this key: `auto` goes by complexity (simple prompts to the nearest zone first, complex ones to the farthest first), every other model to the targets that take it, the farthest zone first."},

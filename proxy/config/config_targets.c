@@ -20,7 +20,7 @@ static const char *kind_name(enum proxy_target_kind kind)
     return config_key_find("targets.*.kind")->choices[kind];
 }
 
-static void complain(struct config_load *l, bool warning, const struct proxy_config_target *t,
+void config_complain(struct config_load *l, bool warning, const struct proxy_config_target *t,
                      const char *what)
 {
     char text[280];
@@ -39,7 +39,9 @@ static void check_owners(struct config_load *l, const struct proxy_config_target
         bool set;
     } keys[] = {
         {"base_url", SERVERS, t->base_url.set},
+        {"endpoints", SERVERS, t->endpoints.n != 0},
         {"key", WITH_KEY, t->key.source[0] != '\0'},
+        {"keys", WITH_KEY, t->keys.n != 0},
         {"apis", KIND(OPENAI) | KIND(AZURE), t->apis != 0},
         {"deployments", KIND(AZURE), t->deployments.n != 0},
         {"api_version", KIND(AZURE), t->api_version[0] != '\0'},
@@ -59,7 +61,7 @@ static void check_owners(struct config_load *l, const struct proxy_config_target
             continue;
         (void)snprintf(text, sizeof(text), "`%s` does not go with kind %s", keys[i].key,
                        kind_name(t->kind));
-        complain(l, false, t, text);
+        config_complain(l, false, t, text);
     }
 }
 
@@ -121,10 +123,11 @@ static void derive_url(struct config_load *l, struct proxy_config_target *t)
 }
 
 /* The paths of these kinds begin with their version, which people know from OpenAI's base URLs. */
-static void check_url_end(struct config_load *l, const struct proxy_config_target *t)
+static void check_url_end(struct config_load *l, const struct proxy_config_target *t,
+                          const struct proxy_config_url *url)
 {
     static const char *const ends[] = {"/v1", "/v1beta", "/openai", "/openai/v1"};
-    struct gw_span path = gw_span_str(t->base_url.path);
+    struct gw_span path = gw_span_str(url->path);
 
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
         if (gw_span_ends(path, gw_span_str(ends[i]))) {
@@ -132,7 +135,7 @@ static void check_url_end(struct config_load *l, const struct proxy_config_targe
 
             (void)snprintf(text, sizeof(text),
                            "base_url must end before %s, which is put behind it", ends[i]);
-            complain(l, false, t, text);
+            config_complain(l, false, t, text);
             return;
         }
 }
@@ -154,27 +157,28 @@ static const char *find_model(struct config_load *l, const char *path)
 static void check_engine(struct config_load *l, struct proxy_config_target *t)
 {
     if (t->model[0] == '\0')
-        complain(l, false, t, "an engine needs `model`, a GGUF file");
+        config_complain(l, false, t, "an engine needs `model`, a GGUF file");
     else
         t->model = find_model(l, t->model);
     if (t->zone != 0 && t->zone != GW_ZONE_PROCESS)
-        complain(l, false, t,
-                 "an engine runs in this process: its zone "
-                 "can only be process");
+        config_complain(l, false, t,
+                        "an engine runs in this process: its zone "
+                        "can only be process");
     t->zone = GW_ZONE_PROCESS;
 }
 
 static void check_azure(struct config_load *l, struct proxy_config_target *t)
 {
     if (!t->base_url.set)
-        complain(l, false, t, "kind azure needs `base_url`, such as https://NAME.openai.azure.com");
+        config_complain(l, false, t,
+                        "kind azure needs `base_url`, such as https://NAME.openai.azure.com");
     if (t->api_version[0] == '\0')
         t->api_version = AZURE_API;
     if (!is_plain(t->api_version, "-", MAX_PLACE))
-        complain(l, false, t, "`api_version` must be v1 or a date such as " AZURE_API);
+        config_complain(l, false, t, "`api_version` must be v1 or a date such as " AZURE_API);
     for (unsigned i = 0; i < t->deployments.n; i++)
         if (t->deployments.items[i].to.len == 0)
-            complain(l, false, t, "`deployments` has one without a name");
+            config_complain(l, false, t, "`deployments` has one without a name");
 }
 
 /* The key file is read here so that --check finds what is wrong with it; it may name the project too. */
@@ -189,7 +193,7 @@ static void read_credentials(struct config_load *l, struct proxy_config_target *
         char text[280];
 
         (void)snprintf(text, sizeof(text), "`credentials`: %.200s", err.text);
-        complain(l, false, t, text);
+        config_complain(l, false, t, text);
     } else if (t->project[0] == '\0') {
         t->project = config_copy(l, gw_span_str(service_account_project(key))).ptr;
     }
@@ -202,11 +206,12 @@ static void check_vertex(struct config_load *l, struct proxy_config_target *t)
     bool unread; /* the credentials may name the project */
 
     if (!place)
-        complain(l, false, t, "kind vertex needs `location`, such as europe-west4 or global");
+        config_complain(l, false, t,
+                        "kind vertex needs `location`, such as europe-west4 or global");
     read_credentials(l, t);
     unread = t->credentials.source[0] != '\0' && (l->flags & PROXY_CONFIG_NO_SECRETS) != 0;
     if (!is_plain(t->project, "-.:", MAX_PROJECT) && (t->project[0] != '\0' || !unread))
-        complain(l, false, t, "kind vertex needs `project`, the project's id");
+        config_complain(l, false, t, "kind vertex needs `project`, the project's id");
     if (!t->base_url.set && place)
         derive_url(l, t);
 }
@@ -217,15 +222,15 @@ static void check_bedrock(struct config_load *l, struct proxy_config_target *t)
     bool id = t->access_key.source[0] != '\0', secret = t->secret_key.source[0] != '\0';
 
     if (!place)
-        complain(l, false, t, "kind bedrock needs `region`, such as eu-central-1");
+        config_complain(l, false, t, "kind bedrock needs `region`, such as eu-central-1");
     if (id != secret)
-        complain(l, false, t, "`access_key` and `secret_key` belong together");
+        config_complain(l, false, t, "`access_key` and `secret_key` belong together");
     if (t->key.source[0] == '\0' && !id && !secret)
-        complain(l, false, t, "kind bedrock needs `access_key` and `secret_key`, or `key`");
+        config_complain(l, false, t, "kind bedrock needs `access_key` and `secret_key`, or `key`");
     if (t->key.source[0] != '\0' && id)
-        complain(l, false, t, "`key` and `access_key` exclude each other");
+        config_complain(l, false, t, "`key` and `access_key` exclude each other");
     if (t->session_token.source[0] != '\0' && !id)
-        complain(l, false, t, "`session_token` belongs to an access_key");
+        config_complain(l, false, t, "`session_token` belongs to an access_key");
     if (!t->base_url.set && place)
         derive_url(l, t);
 }
@@ -235,8 +240,8 @@ static void check_kind(struct config_load *l, struct proxy_config_target *t)
     switch (t->kind) {
     case PROXY_TARGET_OPENAI:
         if (!t->base_url.set)
-            complain(l, false, t,
-                     "kind openai needs `base_url`, such as https://api.openai.com/v1");
+            config_complain(l, false, t,
+                            "kind openai needs `base_url`, such as https://api.openai.com/v1");
         break;
     case PROXY_TARGET_ANTHROPIC:
     case PROXY_TARGET_GEMINI:
@@ -256,8 +261,6 @@ static void check_kind(struct config_load *l, struct proxy_config_target *t)
     case PROXY_TARGET_KIND_COUNT:
         break;
     }
-    if (t->kind != PROXY_TARGET_OPENAI)
-        check_url_end(l, t);
     if (t->apis == 0)
         t->apis = PROXY_API_ALL;
 }
@@ -268,6 +271,16 @@ static bool is_loopback(const char *host)
            strcmp(host, "::1") == 0;
 }
 
+/* What holds for each base URL. */
+static void check_endpoint(struct config_load *l, const struct proxy_config_target *t,
+                           const struct proxy_config_url *url, bool secret)
+{
+    if (t->kind != PROXY_TARGET_OPENAI)
+        check_url_end(l, t, url);
+    if (url->set && !url->tls && !is_loopback(url->host) && (secret || t->zone == GW_ZONE_APPROVED))
+        config_complain(l, true, t, "http:// sends prompts and the key unencrypted: use https://");
+}
+
 static void check_server(struct config_load *l, struct proxy_config_target *t)
 {
     bool secret = t->key.source[0] != '\0' || t->access_key.source[0] != '\0' ||
@@ -275,24 +288,28 @@ static void check_server(struct config_load *l, struct proxy_config_target *t)
 
     check_kind(l, t);
     if (t->zone == 0)
-        complain(l, false, t,
-                 "needs `zone`: private for a server of yours, approved for a provider outside");
+        config_complain(
+            l, false, t,
+            "needs `zone`: private for a server of yours, approved for a provider outside");
     else if (t->zone == GW_ZONE_PROCESS)
-        complain(l, false, t, "a server is not in this process: its zone is private or approved");
+        config_complain(l, false, t,
+                        "a server is not in this process: its zone is private or approved");
     if (t->model[0] != '\0')
-        complain(l, false, t,
-                 "`model` is for kind engine: the name to ask a server for is `default_model`");
-    if (t->base_url.set && !t->base_url.tls && !is_loopback(t->base_url.host) &&
-        (secret || t->zone == GW_ZONE_APPROVED))
-        complain(l, true, t, "http:// sends prompts and the key unencrypted: use https://");
+        config_complain(
+            l, false, t,
+            "`model` is for kind engine: the name to ask a server for is `default_model`");
+    config_end_pool(l, t);
+    for (unsigned i = 0; i < t->endpoints.n; i++)
+        check_endpoint(l, t, &t->endpoints.items[i], secret);
     if (t->zone == GW_ZONE_APPROVED && t->key.source[0] == '\0' &&
         ((KIND(ANTHROPIC) | KIND(GEMINI) | KIND(AZURE)) & 1u << (unsigned)t->kind) != 0)
-        complain(l, true, t, "there is no `key`: the provider will refuse every request");
+        config_complain(l, true, t, "there is no `key`: the provider will refuse every request");
 }
 
 void config_check_target(struct config_load *l, struct proxy_config_target *t)
 {
     check_owners(l, t);
+    config_begin_pool(l, t);
     if (t->kind == PROXY_TARGET_ENGINE)
         check_engine(l, t);
     else

@@ -412,6 +412,12 @@ static void read_special(struct config_load *l, const struct config_key *key,
     case CONFIG_URL:
         config_read_url(l, node, field);
         break;
+    case CONFIG_URLS:
+        config_read_urls(l, node, field);
+        break;
+    case CONFIG_SECRETS:
+        config_read_secrets(l, node, field);
+        break;
     case CONFIG_SECRET:
     case CONFIG_DOCUMENT:
         config_read_secret(l, node, key->type == CONFIG_DOCUMENT, field);

@@ -63,6 +63,7 @@ struct metrics {
     _Atomic uint64_t findings[GW_CLASS_COUNT]; /* by class */
     _Atomic uint64_t zones[3];                 /* answered in process, private, approved */
     _Atomic uint64_t blocked, rerouted, restored, client_aborts, upstream_errors, upstream_connects;
+    _Atomic uint64_t retries, fallbacks, hedges, hedge_wins, error_answers;
     _Atomic uint64_t connects_denied, connects_spliced, connects_bumped;
     _Atomic uint64_t bytes_in, bytes_out, dlp_bytes, dlp_ns;
     _Atomic int64_t conns, active;

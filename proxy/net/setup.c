@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/net/health.h"
 #include "proxy/net/metrics.h"
 #include "proxy/net/setup_model.h"
 #include "proxy/net/setup_private.h"
@@ -12,6 +13,15 @@
 #include "proxy/tls/tls.h"
 
 /* ---- targets ---------------------------------------------------------------------------- */
+
+static bool needs_tls(const struct proxy_config_target *t)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < t->endpoints.n; i++)
+        any |= t->endpoints.items[i].tls;
+    return any;
+}
 
 /* Targets that trust the same file share one context. */
 static enum gw_status open_target_tls(struct setup *s, unsigned i, struct gw_err *err)
@@ -58,9 +68,12 @@ static enum gw_status open_targets(struct setup *s, const struct setup *like, bo
     for (unsigned i = 0; i < n; i++) {
         if (s->cfg->targets[i].kind == PROXY_TARGET_ENGINE)
             GW_TRY(open_model(s, like, i, progress, err));
-        else if (s->cfg->targets[i].base_url.tls)
+        else if (needs_tls(&s->cfg->targets[i]))
             GW_TRY(open_target_tls(s, i, err));
     }
+    s->health = health_new(s->cfg, like == NULL ? NULL : like->health);
+    if (s->health == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
     return provider_tokens_open(s->cfg, &s->tokens, err);
 }
 
@@ -99,6 +112,7 @@ static struct setup *setup_new(unsigned n_workers)
 static void close_targets(struct setup *s)
 {
     provider_tokens_close(s->tokens);
+    health_free(s->health);
     for (unsigned i = 0; i < s->cfg->n_targets; i++) {
         bool shared = false;
 

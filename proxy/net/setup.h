@@ -26,6 +26,7 @@
 #include "engine/engine.h"
 #include "proxy/config/config.h"
 
+struct health;
 struct leaf_mint;
 struct metrics_names;
 struct provider_tokens;
@@ -49,6 +50,7 @@ struct setup_seat {
 struct setup {
     struct proxy_config *cfg; /* owned */
     struct dlp_rules *rules;
+    struct health *health;          /* of the targets' servers; goes on from the setup before */
     struct provider_tokens *tokens; /* NULL: no target needs any */
     struct leaf_mint *mint;         /* NULL: no interception */
     struct setup_model *

@@ -1,6 +1,6 @@
 /* proxy/net/upstream.h - connections to providers and private servers: pooled, verified, with deadlines.
  *
- *   DIALING -> TLS -> SENDING/READING -> (idle in the pool) -> ... -> closed
+ * A connection's life is drawn in upstream_conn.h, an attempt's in upstream.c.
  *
  * Invariants: (U1) TLS is always verified against the name; (U2) a connection is reused only when both
  * messages were complete, nothing was left over and both sides allow it; (U3) an attempt is repeated on a

@@ -14,7 +14,8 @@ enum {
     INTERCEPT_MAX_IDLE = 8
 };
 
-void upstream_peer_of(const struct req *req, struct upstream_peer *out)
+void upstream_peer_of(const struct req *req, unsigned endpoint, unsigned key,
+                      struct upstream_peer *out)
 {
     const struct setup *s = req->setup;
     const struct proxy_config *cfg = s->cfg;
@@ -23,6 +24,8 @@ void upstream_peer_of(const struct req *req, struct upstream_peer *out)
         const struct conn_fixed *fixed = conn_fixed(req->conn);
 
         *out = (struct upstream_peer){REQ_NO_TARGET,
+                                      0,
+                                      0,
                                       fixed->host,
                                       fixed->port,
                                       s->intercept_tls,
@@ -35,11 +38,14 @@ void upstream_peer_of(const struct req *req, struct upstream_peer *out)
                                       INTERCEPT_MAX_IDLE};
     } else {
         const struct proxy_config_target *t = &cfg->targets[req->target];
+        const struct proxy_config_url *url = &t->endpoints.items[endpoint];
 
         *out = (struct upstream_peer){req->target,
-                                      t->base_url.host,
-                                      t->base_url.port,
-                                      s->target_tls[req->target],
+                                      endpoint,
+                                      key,
+                                      url->host,
+                                      url->port,
+                                      url->tls ? s->target_tls[req->target] : NULL,
                                       &t->resolve,
                                       false,
                                       NULL,
@@ -105,8 +111,9 @@ static bool dropped(const struct req *req, const struct http1_field *f, struct g
 }
 
 /* The request line and the fields that are the target's own. */
-static enum gw_status write_own(const struct req *req, struct gw_span host, struct gw_buf *line,
-                                struct gw_buf *fields, struct gw_err *err)
+static enum gw_status write_own(const struct req *req, const struct upstream_peer *peer,
+                                struct gw_span host, struct gw_buf *line, struct gw_buf *fields,
+                                struct gw_err *err)
 {
     struct provider_call call;
 
@@ -118,6 +125,8 @@ static enum gw_status write_own(const struct req *req, struct gw_span host, stru
         return GW_OK;
     }
     upstream_call_of(req, &call);
+    call.endpoint = peer->endpoint;
+    call.key = peer->key;
     GW_TRY(provider_write_line(&call, line, err));
     return provider_write_fields(&call, host, fields, err);
 }
@@ -131,7 +140,7 @@ enum gw_status upstream_write_head(const struct req *req, const struct upstream_
     enum gw_status st;
 
     add_host(peer, &host);
-    st = write_own(req, gw_buf_span(&host), out, &own, err);
+    st = write_own(req, peer, gw_buf_span(&host), out, &own, err);
     gw_buf_adds(out, "Host: ");
     gw_buf_add(out, gw_buf_span(&host));
     gw_buf_adds(out, "\r\n");

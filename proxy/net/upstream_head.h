@@ -15,7 +15,8 @@ struct ssl_ctx_st;
 
 /* The other end of an attempt. Pointers belong to the configuration or the request's connection. */
 struct upstream_peer {
-    unsigned target; /* REQ_NO_TARGET: intercepted */
+    unsigned target;        /* REQ_NO_TARGET: intercepted */
+    unsigned endpoint, key; /* of the target */
     const char *host;
     uint16_t port;
     struct ssl_ctx_st *tls; /* NULL: plain */
@@ -26,9 +27,11 @@ struct upstream_peer {
     unsigned max_idle; /* connections of this peer that wait in the pool, per worker */
 };
 
-void upstream_peer_of(const struct req *req, struct upstream_peer *out);
+void upstream_peer_of(const struct req *req, unsigned endpoint, unsigned key,
+                      struct upstream_peer *out);
 
-/* What the request's current attempt asks of its target (not for intercepted requests). Spans are the request's. */
+/* What the request's current attempt asks of its target (not for intercepted requests), at its first endpoint and with its
+ * first key. Spans are the request's. */
 void upstream_call_of(const struct req *req, struct provider_call *out);
 
 /* Writes the request line and fields: the target's line and own fields (provider.h), our framing and Host, the client's
@@ -36,8 +39,5 @@ void upstream_call_of(const struct req *req, struct provider_call *out);
  * intercepted requests keep their line and credentials. Errors as provider_write_fields(). */
 enum gw_status upstream_write_head(const struct req *req, const struct upstream_peer *peer,
                                    size_t body_len, struct gw_buf *out, struct gw_err *err);
-
-/* In upstream.c: an attempt on a new connection. */
-enum gw_status upstream_start_fresh(struct req *req, struct gw_err *err);
 
 #endif

@@ -96,6 +96,16 @@ const char *provider_openai_path(const struct provider_call *c)
     return NULL;
 }
 
+const char *provider_base(const struct provider_call *c)
+{
+    return c->target->endpoints.items[c->endpoint].path;
+}
+
+struct gw_span provider_key(const struct provider_call *c)
+{
+    return c->target->keys.n == 0 ? GW_SPAN("") : c->target->keys.items[c->key].value;
+}
+
 /* ---- OpenAI, and every server that speaks its API -------------------------------------------------- */
 
 static enum gw_status openai_path(const struct provider_call *c, struct gw_buf *out,
@@ -103,7 +113,7 @@ static enum gw_status openai_path(const struct provider_call *c, struct gw_buf *
 {
     const char *path = provider_openai_path(c);
 
-    gw_buf_adds(out, c->target->base_url.path); /* ends with the version: ours goes */
+    gw_buf_adds(out, provider_base(c)); /* ends with the version: ours goes */
     if (path != NULL)
         gw_buf_adds(out, path);
     else if (c->op == PROVIDER_OTHER)
@@ -118,8 +128,8 @@ static enum gw_status openai_fields(const struct provider_call *c, struct gw_spa
 {
     (void)host;
     (void)err;
-    if (c->target->key.value.len != 0)
-        provider_add_bearer(out, c->target->key.value);
+    if (provider_key(c).len != 0)
+        provider_add_bearer(out, provider_key(c));
     return GW_OK;
 }
 
@@ -146,7 +156,7 @@ static bool anthropic_dialect(const struct proxy_config_target *t, enum provider
 static enum gw_status anthropic_path(const struct provider_call *c, struct gw_buf *out,
                                      struct gw_err *err)
 {
-    gw_buf_adds(out, c->target->base_url.path);
+    gw_buf_adds(out, provider_base(c));
     if (c->op == PROVIDER_CHAT)
         gw_buf_adds(out, "/v1/messages");
     else if (c->op == PROVIDER_COUNT_TOKENS)
@@ -161,8 +171,8 @@ static enum gw_status anthropic_fields(const struct provider_call *c, struct gw_
 {
     (void)host;
     (void)err;
-    if (c->target->key.value.len != 0)
-        provider_add_field(out, "x-api-key", c->target->key.value);
+    if (provider_key(c).len != 0)
+        provider_add_field(out, "x-api-key", provider_key(c));
     if (!c->versioned) /* required, so other clients' requests get the version the writers follow */
         gw_buf_adds(out, "anthropic-version: 2023-06-01\r\n");
     return GW_OK;
@@ -218,7 +228,7 @@ static enum gw_status gemini_path(const struct provider_call *c, struct gw_buf *
 {
     struct gw_span model = c->model;
 
-    gw_buf_adds(out, c->target->base_url.path);
+    gw_buf_adds(out, provider_base(c));
     if (c->op == PROVIDER_OTHER) {
         GW_TRY(provider_add_path(out, c->path, 0, err));
         return provider_add_query(out, "", c->query, NULL, err);
@@ -241,8 +251,8 @@ static enum gw_status gemini_fields(const struct provider_call *c, struct gw_spa
 {
     (void)host;
     (void)err;
-    if (c->target->key.value.len != 0)
-        provider_add_field(out, "x-goog-api-key", c->target->key.value);
+    if (provider_key(c).len != 0)
+        provider_add_field(out, "x-goog-api-key", provider_key(c));
     return GW_OK;
 }
 

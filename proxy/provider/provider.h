@@ -33,6 +33,7 @@ struct provider_call {
     bool stream;
     bool
         json_array; /* Gemini: the client's stream is an array, so the target's is too, when passed through */
+    unsigned endpoint, key; /* which of the target's is asked, with which: indices of its lists */
     struct gw_span method; /* OTHER: the client's; else POST */
     struct gw_span path;   /* the client's, without its query, as received */
     struct gw_span

@@ -51,7 +51,7 @@ static enum gw_status azure_path(const struct provider_call *c, struct gw_buf *o
 
     if (path == NULL && c->op != PROVIDER_OTHER)
         return provider_no_call(c, err);
-    gw_buf_adds(out, c->target->base_url.path);
+    gw_buf_adds(out, provider_base(c));
     gw_buf_adds(out, "/openai");
     if (uses_v1(c))
         gw_buf_adds(out, "/v1");
@@ -73,8 +73,8 @@ static enum gw_status azure_fields(const struct provider_call *c, struct gw_span
 {
     (void)host;
     (void)err;
-    if (c->target->key.value.len != 0)
-        provider_add_field(out, "api-key", c->target->key.value);
+    if (provider_key(c).len != 0)
+        provider_add_field(out, "api-key", provider_key(c));
     return GW_OK;
 }
 

@@ -36,7 +36,7 @@ static bool is_anthropic(struct gw_span model)
 static enum gw_status bedrock_path(const struct provider_call *c, struct gw_buf *out,
                                    struct gw_err *err)
 {
-    gw_buf_adds(out, c->target->base_url.path);
+    gw_buf_adds(out, provider_base(c));
     gw_buf_adds(out, "/model/");
     GW_TRY(provider_add_name(out, c->model, "", err));
     if (!is_anthropic(c->model))
@@ -86,8 +86,8 @@ static enum gw_status bedrock_fields(const struct provider_call *c, struct gw_sp
     struct gw_buf path = {0};
     enum gw_status st;
 
-    if (c->target->key.value.len != 0) { /* a Bedrock API key */
-        provider_add_bearer(out, c->target->key.value);
+    if (provider_key(c).len != 0) { /* a Bedrock API key */
+        provider_add_bearer(out, provider_key(c));
         return GW_OK;
     }
     st = bedrock_path(c, &path, err);

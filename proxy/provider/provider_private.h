@@ -27,6 +27,10 @@ extern const struct provider_kind provider_azure, provider_vertex, provider_bedr
 /* GW_EUNSUPPORTED with a message that names the target and the call. */
 enum gw_status provider_no_call(const struct provider_call *c, struct gw_err *err);
 
+/* The base URL's path and the key of the call; the key is empty when the target has none. */
+const char *provider_base(const struct provider_call *c);
+struct gw_span provider_key(const struct provider_call *c);
+
 /* Appends "name: value CRLF". */
 void provider_add_field(struct gw_buf *out, const char *name, struct gw_span value);
 void provider_add_bearer(struct gw_buf *out, struct gw_span token);

@@ -45,7 +45,7 @@ static enum gw_status vertex_path(const struct provider_call *c, struct gw_buf *
     const struct proxy_config_target *t = c->target;
     struct gw_span model = c->model;
 
-    gw_buf_printf(out, "%s/v1/projects/%s/locations/%s/publishers/", t->base_url.path, t->project,
+    gw_buf_printf(out, "%s/v1/projects/%s/locations/%s/publishers/", provider_base(c), t->project,
                   t->location);
     if (is_claude(model)) {
         gw_buf_adds(out, "anthropic/models/");

@@ -27,17 +27,49 @@
 #include "proxy/api/api.h"
 #include "proxy/http/http1.h"
 #include "proxy/net/backend.h"
+#include "proxy/net/health.h"
 #include "proxy/request/endpoint.h"
 #include "proxy/store/store.h"
 #include "router/router.h"
 
 struct conn;
+struct event;
+struct peek;
 struct worker;
 struct respond;
 struct limits_req;
 struct setup;
 
-enum { REQ_NO_TARGET = 0xFFFF };
+enum { REQ_NO_TARGET = 0xFFFF, REQ_MAX_ATTEMPTS = 8 };
+
+/* What became of an attempt. */
+enum req_outcome {
+    REQ_OUT_RUNNING,
+    REQ_OUT_ANSWERED,    /* its answer is the client's; also an error that is passed on */
+    REQ_OUT_STATUS,      /* an error status, for which another attempt was made */
+    REQ_OUT_ERROR_EVENT, /* a 200 that began with an error */
+    REQ_OUT_NOT_REACHED, /* no connection: nothing was sent */
+    REQ_OUT_TIMEOUT,     /* no answer in time */
+    REQ_OUT_BROKEN,      /* the connection ended, or what came is no answer */
+    REQ_OUT_CUT,         /* the same after the client had got a part of it */
+    REQ_OUT_CANCELLED,   /* given up: the client left, or another attempt was faster */
+    REQ_OUT_NOT_MADE,    /* the target cannot be asked this */
+    REQ_OUT_COUNT
+};
+const char *req_outcome_name(enum req_outcome o);
+
+/* One of a request's attempts, for the record; and the slot that it holds (proxy/net/health.h). */
+struct req_attempt {
+    struct health_slot slot; /* target, endpoint, key */
+    bool has_slot;           /* false: the engine, or intercepted */
+    bool holds;              /* the slot was not given back yet */
+    bool hedge;              /* begun beside one that was slow */
+    bool told_bad;           /* the endpoint's health was told of its failure */
+    enum req_outcome outcome;
+    unsigned status; /* of its answer; 0: none */
+    uint64_t start_ns;
+    uint64_t us; /* until the outcome */
+};
 
 /* A stretch of what was received that is scanned and edited as one document: the body, a part of a multipart body, the
  * query string. */
@@ -85,7 +117,19 @@ struct req {
 
     /* run */
     unsigned choice; /* index in d.choices of the attempt */
-    unsigned target; /* REQ_NO_TARGET: intercepted */
+    struct req_attempt attempts[REQ_MAX_ATTEMPTS];
+    unsigned n_attempts;
+    unsigned current;             /* index of the attempt that answers or has failed */
+    unsigned n_retries;           /* on this target */
+    uint64_t tried;               /* slots of this target that were (health_slot_bit()) */
+    struct health_slot next_slot; /* taken for the attempt that is begun, when: */
+    bool has_next_slot;
+    bool last;             /* no further attempt, whatever happens */
+    struct event *wait;    /* until a retry, or NULL */
+    unsigned told_status;  /* the last error status of a server that was not passed on; 0: none */
+    int64_t told_after_ms; /* when it wanted to be asked again; -1: it did not say */
+    struct peek *peek;     /* the answer's beginning, until it is known to be no error; or NULL */
+    unsigned target;       /* REQ_NO_TARGET: intercepted */
     enum gw_zone zone;
     const struct backend *backend; /* NULL: no attempt runs */
     void *attempt;                 /* the backend's */
@@ -162,7 +206,11 @@ void req_give_json(struct req *req, struct gw_span body);
 /* The attempt failed. Before the answer began the next choice is tried; with none left the client gets the
  * status of the failure. */
 enum req_failure {
-    REQ_FAIL_UPSTREAM,    /* 502: not reached, refused, broken answer */
+    REQ_FAIL_UPSTREAM,      /* 502: broken answer, or none */
+    REQ_FAIL_NOT_SENT,      /* 502: not reached; nothing was sent */
+    REQ_FAIL_NO_CONNECTION, /* 504: not reached in time; nothing was sent */
+    REQ_FAIL_CALL, /* 502: it cannot be asked so, or not yet (an access token); nothing was sent */
+    REQ_FAIL_DOWN, /* 503: its servers are left alone */
     REQ_FAIL_TIMEOUT,     /* 504 */
     REQ_FAIL_BUSY,        /* 503: the engine's queue is full */
     REQ_FAIL_TOO_LONG,    /* 400: the prompt does not fit the model */

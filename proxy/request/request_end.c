@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/event.h>
+
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/answer/peek.h"
 #include "proxy/answer/respond.h"
 #include "proxy/http/fields.h"
 #include "proxy/limits/limits.h"
@@ -40,6 +43,11 @@ void req_cancel_attempt(struct req *req)
 {
     if (req->backend != NULL && req->attempt != NULL)
         req->backend->cancel(req);
+    if (req->wait != NULL)
+        event_free(req->wait);
+    req->wait = NULL;
+    peek_free(req->peek);
+    req->peek = NULL;
     req->attempt = NULL;
     req->backend = NULL;
 }

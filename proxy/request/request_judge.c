@@ -189,6 +189,7 @@ enum stage_result stage_decide(struct req *req)
     in.n_findings = req->n_findings;
     measure(req, &in.features);
     if (!in.fixed) {
+        in.targets_down = health_targets_down(req->setup->health);
         in.targets_unfit = unfit_targets(req);
         in.unrouted = req->ep.kind == ENDPOINT_PASS;
     }

@@ -28,7 +28,35 @@ struct req *req_unhold(struct req *req);
 void req_mark(struct req *req, enum metrics_stage stage);
 
 /* Gives up the attempt that runs, if any. */
+
+/* Gives up the attempt that runs or waits, if any, with what was held back of its answer. */
 void req_cancel_attempt(struct req *req);
+
+/* ---- further attempts (request_retry.c) ---- */
+
+/* What may mend a failed attempt. */
+struct req_remedy {
+    bool elsewhere;   /* another endpoint or key of the target */
+    bool next;        /* another target */
+    bool same;        /* the same, after a wait */
+    bool free;        /* it has cost the target nothing: not of its retry budget */
+    int64_t after_ms; /* when the server wants to be asked again; -1: it did not say */
+};
+/* Of an answer with that status. All false: it is the client's. */
+void req_remedy_of_status(const struct req *req, unsigned status, const struct http1_field *fields,
+                          unsigned n_fields, struct req_remedy *out);
+void req_remedy_of_failure(const struct req *req, enum req_failure failure, struct req_remedy *out);
+/* Begins another attempt, or waits for it; false: there is none, and nothing was changed. What runs is cancelled. */
+bool req_try_again(struct req *req, const struct req_remedy *remedy);
+/* True for an answer that another attempt of the same kind, which runs already, may better. */
+bool req_is_bad_answer(const struct req *req, unsigned status);
+/* Retry-After-Ms or Retry-After, in milliseconds from now; -1: neither. */
+int64_t req_retry_after(const struct http1_field *fields, unsigned n_fields);
+
+/* Starts an attempt on the target that was chosen, with the body that was made for it. */
+void req_start(struct req *req);
+/* The answer's beginning did not become known in time: it is passed on. */
+void req_peek_late(struct req *req);
 
 /* Makes what goes to the chosen target (req_out_body()). GW_EDENIED: something cannot be hidden where it stands;
  * GW_EUNSUPPORTED, GW_EINVAL: the target's dialect cannot say it; else the request must not leave. */

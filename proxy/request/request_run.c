@@ -1,14 +1,17 @@
 /* proxy/request/request_run.c - attempts: choose the target, start the backend, pass its events to respond.c, fall back while
  * nothing was committed. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "proxy/answer/peek.h"
 #include "proxy/answer/respond.h"
 #include "proxy/limits/limits.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
 #include "proxy/provider/provider.h"
+#include "proxy/request/attempts.h"
 #include "proxy/request/record.h"
 #include "proxy/request/request_private.h"
 
@@ -40,6 +43,16 @@ static void set_translation(struct req *req, const struct proxy_config_target *t
         req->translated = provider_dialect(t, op, req->out_model, &req->spoken);
 }
 
+static void set_backend(struct req *req)
+{
+    const struct proxy_config *cfg = req->setup->cfg;
+
+    req->backend =
+        req->target != REQ_NO_TARGET && cfg->targets[req->target].kind == PROXY_TARGET_ENGINE
+            ? &backend_engine
+            : &backend_upstream;
+}
+
 static void set_target(struct req *req)
 {
     const struct setup *s = req->setup;
@@ -49,14 +62,14 @@ static void set_target(struct req *req)
     if (conn_fixed(req->conn) != NULL) {
         req->target = REQ_NO_TARGET;
         req->zone = GW_ZONE_APPROVED;
-        req->backend = &backend_upstream;
+        set_backend(req);
         return;
     }
     req->target = req->d.choices[req->choice];
     t = &s->cfg->targets[req->target];
     req->zone = t->zone;
-    req->backend = t->kind == PROXY_TARGET_ENGINE ? &backend_engine : &backend_upstream;
     req->out_model = req_model_for(req, req->target);
+    set_backend(req);
     if (req->backend != &backend_upstream)
         return;
     if (req->ep.kind == ENDPOINT_CHAT || req->ep.kind == ENDPOINT_COUNT_TOKENS)
@@ -73,16 +86,37 @@ static void reset_attempt(struct req *req)
     gw_buf_fini(&req->out_body);
     gw_buf_fini(&req->dropped);
     req->out_model = req->model;
+    req->tried = 0;
+    req->n_retries = 0;
 }
 
 static enum req_failure failure_of_start(enum gw_status st)
 {
     if (st == GW_EAGAIN)
         return REQ_FAIL_BUSY;
+    if (st == GW_ENOENT)
+        return REQ_FAIL_DOWN;
     return st == GW_EUNSUPPORTED || st == GW_EINVAL ? REQ_FAIL_UNSUPPORTED : REQ_FAIL_UPSTREAM;
 }
 
-/* The second half of an attempt: every budget has room. */
+void req_start(struct req *req)
+{
+    struct gw_err err = {0};
+    enum gw_status st;
+
+    set_backend(req);
+    if (req->backend == &backend_engine && !attempt_begin(req, NULL, false, &req->current))
+        st = gw_fail(&err, GW_ELIMIT, "there were %d attempts", REQ_MAX_ATTEMPTS);
+    else
+        st = req->backend->start(req, req->target, &err);
+    if (st == GW_OK)
+        return;
+    if (req->backend == &backend_engine)
+        attempt_end(req, req->current, REQ_OUT_NOT_MADE, 0, -1);
+    req_on_error(req, failure_of_start(st), err.text);
+}
+
+/* The second half of a target's first attempt: every budget has room. */
 static void run_reserved(struct req *req)
 {
     struct gw_err err = {0};
@@ -106,9 +140,9 @@ static void run_reserved(struct req *req)
     }
     limits_sent(req);
     req_mark(req, METRICS_STAGE_PREPARE);
-    st = req->backend->start(req, req->target, &err);
-    if (st != GW_OK)
-        req_on_error(req, failure_of_start(st), err.text);
+    if (req->backend == &backend_upstream && req->target != REQ_NO_TARGET)
+        health_budget_add(req->setup->health, req->target);
+    req_start(req);
 }
 
 static void run_if_reserved(struct req *req, enum gw_status st, const char *why)
@@ -141,29 +175,12 @@ void req_resume_after_retarget(struct req *req)
     (void)req_unhold(req);
 }
 
-static bool has_next_choice(const struct req *req)
-{
-    return conn_fixed(req->conn) == NULL && req->choice + 1 < req->d.n_choices;
-}
-
-static void run_next_choice(struct req *req)
-{
-    req_cancel_attempt(req);
-    req->choice++;
-    req_run(req);
-}
-
 /* ---- the backend's events ---------------------------------------------------------------- */
 
-static bool worth_another_target(unsigned status)
+/* The answer begins, and is the client's from here on. */
+static void note_begin(struct req *req, unsigned status, int64_t after_ms)
 {
-    return status == 429 || status == 500 || status == 502 || status == 503 || status == 504 ||
-           status == 529;
-}
-
-/* The answer has begun. */
-static void note_begin(struct req *req, unsigned status)
-{
+    attempt_end(req, req->current, REQ_OUT_ANSWERED, status, after_ms);
     req->status = status;
     req->first_byte_ns = gw_clock_ns();
     metrics_stage(&req->w->metrics, METRICS_STAGE_ANSWER, req->first_byte_ns - req->mark_ns);
@@ -203,20 +220,88 @@ void req_answer_failed(struct req *req, enum gw_status st)
     req_cut(req, end, &f);
 }
 
-void req_on_head(struct req *req, unsigned status, const struct http1_field *fields,
-                 unsigned n_fields, int64_t length)
+static void give_head(struct req *req, unsigned status, const struct http1_field *fields,
+                      unsigned n_fields, int64_t length)
 {
     enum gw_status st;
 
+    note_begin(req, status, req_retry_after(fields, n_fields));
+    st = respond_begin(req, status, fields, n_fields, length);
+    if (st != GW_OK)
+        req_answer_failed(req, st);
+}
+
+/* An answer that says no. True: another attempt was begun. */
+static bool mend(struct req *req, enum req_outcome outcome, unsigned status,
+                 const struct http1_field *fields, unsigned n_fields)
+{
+    struct req_remedy remedy;
+
+    req_remedy_of_status(req, status, fields, n_fields, &remedy);
+    if (!remedy.elsewhere && !remedy.next && !remedy.same)
+        return false;
+    attempt_end(req, req->current, outcome, status, remedy.after_ms);
+    if (!req_try_again(req, &remedy))
+        return false;
+    req->told_status = status;
+    req->told_after_ms = remedy.after_ms;
+    return true;
+}
+
+void req_on_head(struct req *req, unsigned status, const struct http1_field *fields,
+                 unsigned n_fields, int64_t length)
+{
     req->hold++;
-    if (worth_another_target(status) && has_next_choice(req)) {
-        run_next_choice(req);
-    } else {
-        note_begin(req, status);
-        st = respond_begin(req, status, fields, n_fields, length);
+    if (status < 400 || !mend(req, REQ_OUT_STATUS, status, fields, n_fields)) {
+        peek_begin(req, status, fields, n_fields, length, &req->peek);
+        if (req->peek == NULL)
+            give_head(req, status, fields, n_fields, length);
+    }
+    (void)req_unhold(req);
+}
+
+/* ---- the beginning of an answer ----------------------------------------------------------- */
+
+/* Passes on what was held back. */
+static void give_peeked(struct req *req)
+{
+    struct peek *p = req->peek;
+    struct peek_held held;
+    enum gw_status st;
+
+    req->peek = NULL;
+    peek_held(p, &held);
+    give_head(req, held.status, held.fields, held.n_fields, held.length);
+    if (!req->finished && held.lost) {
+        req_answer_failed(req, GW_ENOMEM);
+    } else if (!req->finished && held.body.len != 0) {
+        st = respond_data(req, held.body);
         if (st != GW_OK)
             req_answer_failed(req, st);
     }
+    peek_free(p);
+}
+
+static void on_peeked(struct req *req, enum peek_result result)
+{
+    struct peek_held held;
+
+    if (result == PEEK_MORE)
+        return;
+    peek_held(req->peek, &held);
+    if (result == PEEK_ERROR) {
+        metrics_add(&req->w->metrics.error_answers, 1);
+        if (mend(req, REQ_OUT_ERROR_EVENT, peek_error_status(req->peek), held.fields,
+                 held.n_fields))
+            return;
+    }
+    give_peeked(req);
+}
+
+void req_peek_late(struct req *req)
+{
+    req->hold++;
+    give_peeked(req);
     (void)req_unhold(req);
 }
 
@@ -225,7 +310,7 @@ void req_on_events(struct req *req)
     enum gw_status st;
 
     req->hold++;
-    note_begin(req, 200);
+    note_begin(req, 200, -1);
     st = respond_begin_events(req);
     if (st != GW_OK)
         req_answer_failed(req, st);
@@ -259,7 +344,10 @@ static void after_piece(struct req *req, enum gw_status st)
 void req_on_data(struct req *req, struct gw_span bytes)
 {
     req->hold++;
-    after_piece(req, respond_data(req, bytes));
+    if (req->peek != NULL)
+        on_peeked(req, peek_data(req->peek, bytes));
+    else
+        after_piece(req, respond_data(req, bytes));
     (void)req_unhold(req);
 }
 
@@ -276,6 +364,13 @@ void req_on_end(struct req *req)
 
     req->hold++;
     req->attempt = NULL;
+    if (req->peek != NULL) {
+        on_peeked(req, peek_end(req->peek));
+        if (req->finished || req->respond == NULL) { /* another attempt, or over */
+            (void)req_unhold(req);
+            return;
+        }
+    }
     st = respond_end(req);
     if (st != GW_OK) {
         req_answer_failed(req, st);
@@ -295,9 +390,34 @@ void req_writable(struct req *req)
     (void)req_unhold(req);
 }
 
+/* An earlier attempt was told to come again, which says more than that the last one was not reached. */
+static bool refuse_as_told(struct req *req, enum req_failure failure)
+{
+    int64_t after_s = (req->told_after_ms + 999) / 1000;
+    bool mute = failure == REQ_FAIL_UPSTREAM || failure == REQ_FAIL_NOT_SENT ||
+                failure == REQ_FAIL_NO_CONNECTION || failure == REQ_FAIL_DOWN;
+
+    if (!mute || req->last || (req->told_status != 429 && req->told_status < 500))
+        return false;
+    req_refuse(req, req->told_status, NULL,
+               req->told_status == 429 ? "rate_limit_exceeded" : "upstream_error",
+               after_s < 0 || after_s > INT_MAX ? 0 : (int)after_s, AUDIT_END_UPSTREAM_ERROR,
+               req->told_status == 429
+                   ? "The provider's rate limit is reached, and no other place could answer."
+                   : "The provider failed, and no other place could answer.");
+    return true;
+}
+
 static void refuse_failure(struct req *req, enum req_failure failure, const char *why)
 {
+    if (refuse_as_told(req, failure))
+        return;
     switch (failure) {
+    case REQ_FAIL_DOWN:
+        req_refuse(req, 503, "server_error", "no_target_available", 5, AUDIT_END_UPSTREAM_ERROR,
+                   "The model cannot be asked now: %s.", why);
+        return;
+    case REQ_FAIL_NO_CONNECTION:
     case REQ_FAIL_TIMEOUT:
         req_refuse(req, 504, "server_error", "upstream_timeout", 0, AUDIT_END_TIMEOUT,
                    "The model did not answer in time: %s.", why);
@@ -319,6 +439,8 @@ static void refuse_failure(struct req *req, enum req_failure failure, const char
                    "%s, and policy allows no other target for this request.", why);
         return;
     case REQ_FAIL_UPSTREAM:
+    case REQ_FAIL_NOT_SENT:
+    case REQ_FAIL_CALL:
     default:
         req_refuse(req, 502, "server_error", "upstream_error", 0, AUDIT_END_UPSTREAM_ERROR,
                    "The model could not be reached: %s.", why);
@@ -351,10 +473,13 @@ void req_out_of_budget(struct req *req)
 
 void req_on_error(struct req *req, enum req_failure failure, const char *why)
 {
+    struct req_remedy remedy;
     char text[160]; /* why may belong to what is cancelled below */
 
     (void)snprintf(text, sizeof(text), "%s", why);
     req->hold++;
+    attempt_end(req, req->current, attempt_outcome(failure), 0, -1);
+    req_remedy_of_failure(req, failure, &remedy);
     if (conn_answer_started(req->conn) || req->respond != NULL) {
         const bool late = failure == REQ_FAIL_TIMEOUT;
         const struct api_failure f = {.status = late ? 504 : 502,
@@ -363,9 +488,7 @@ void req_on_error(struct req *req, enum req_failure failure, const char *why)
                                       .message = text};
 
         req_cut(req, late ? AUDIT_END_TIMEOUT : AUDIT_END_UPSTREAM_ERROR, &f);
-    } else if (has_next_choice(req)) {
-        run_next_choice(req);
-    } else {
+    } else if (!req_try_again(req, &remedy)) {
         refuse_failure(req, failure, text);
     }
     (void)req_unhold(req);
@@ -375,6 +498,6 @@ void req_out_of_time(struct req *req)
 {
     if (req->audit_wait) /* the audit callback still names the request; it goes on from there */
         return;
-    req->choice = req->d.n_choices; /* no time for another target either */
+    req->last = true; /* no time for another attempt */
     req_on_error(req, REQ_FAIL_TIMEOUT, "limits.request_timeout is over");
 }
