@@ -9,7 +9,7 @@ WERROR     ?= 1
 BUILD_ROOT ?= build
 JOBS       ?= $(shell nproc)
 RE2C       ?= re2c
-PKGS       := libevent_openssl libevent openssl rdkafka yaml-0.1 sqlite3 libcurl zlib
+PKGS       := libevent_openssl libevent openssl rdkafka yaml-0.1 sqlite3 libcurl zlib hiredis
 
 comma := ,
 empty :=

@@ -24,6 +24,7 @@ build() {
     library rdkafka librdkafka-dev
     library yaml-0.1 libyaml-dev
     library sqlite3 libsqlite3-dev
+    library hiredis libhiredis-dev
     library libcurl libcurl4-openssl-dev
     library zlib zlib1g-dev
     [ -f /etc/ssl/certs/ca-certificates.crt ] || need ca-certificates
@@ -38,6 +39,7 @@ test_() {
     program java openjdk-17-jre-headless
     program mvn maven
     program kcat kcat
+    program redis-server redis-server
     program clang clang
     # The runtime of the sanitizers belongs to clang's version.
     version=$(clang --version 2>/dev/null | sed -n 's/.*version \([0-9]*\).*/\1/p' | head -n 1)

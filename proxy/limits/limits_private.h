@@ -82,7 +82,13 @@ struct limits_req {
 };
 
 /* What a step is about. */
-enum limits_why { LIMITS_RESERVE, LIMITS_RETARGET, LIMITS_TOP_UP, LIMITS_NOTE };
+enum limits_why {
+    LIMITS_RESERVE,
+    LIMITS_RETARGET,
+    LIMITS_TOP_UP,
+    LIMITS_NOTE,   /* what happened; nobody waits */
+    LIMITS_ASSERT, /* a new connection holds what requests hold; nobody waits */
+};
 
 /* One change of a reservation, all or none. */
 struct limits_step {

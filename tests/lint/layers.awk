@@ -25,6 +25,7 @@ BEGIN {
     owner["librdkafka"] = "^(audit/kafka|tests/)"
     owner["yaml"]       = "^base/yaml\\.c"
     owner["sqlite3"]    = "^(proxy/store/|tests/)"
+    owner["hiredis"]    = "^(proxy/limits/limits_(redis|script)|proxy/cmd/cmd_budgets|tests/)"
     owner["curl"]       = "^proxy/(fetch/|provider/provider_token\\.c)"
     owner["zlib"]       = "^(proxy/(fetch/|http/encoding|provider/provider_aws)|tests/)"
     owner["cuda"]       = "^kernels/.*\\.cuh?$"
