@@ -193,7 +193,7 @@ enum gw_status core_start(struct audit *a, struct gw_err *err)
         struct gw_err why;
 
         if (spool_repair(sp, &rec.damages[i], &why) != GW_OK)
-            gw_log(GW_LOG_WARN, "audit_repair_failed", "%s", why.text);
+            gw_log(GW_LOG_WARN, "audit_repair_failed", "reason=\"%s\"", why.text);
     }
     spool_recovery_fini(&rec);
     return st;

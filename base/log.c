@@ -3,12 +3,13 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_pairs.h"
 
 static _Atomic enum gw_log_level min_level = GW_LOG_INFO;
+static _Atomic enum gw_log_format format = GW_LOG_TEXT;
 
 void gw_log_set_level(enum gw_log_level level)
 {
@@ -20,34 +21,36 @@ bool gw_log_enabled(enum gw_log_level level)
     return level >= atomic_load_explicit(&min_level, memory_order_relaxed);
 }
 
+void gw_log_set_format(enum gw_log_format f)
+{
+    atomic_store_explicit(&format, f, memory_order_relaxed);
+}
+
 void gw_log(enum gw_log_level level, const char *event, const char *fmt, ...)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
-    char line[1024], when[GW_RFC3339_BYTES];
-    size_t n;
+    char bytes[2048], when[GW_RFC3339_BYTES];
+    struct log_line l = {bytes, 0, sizeof(bytes),
+                         atomic_load_explicit(&format, memory_order_relaxed) == GW_LOG_JSON};
     va_list ap;
-    int w;
 
     if (!gw_log_enabled(level))
         return;
     gw_clock_rfc3339(gw_clock_wall_ms(), when);
-    w = snprintf(line, sizeof(line), "%s %s %s ", when, names[level], event);
-    if (w < 0)
-        return;
-    n = (size_t)w;
+    log_line_add(&l, l.json ? "{\"time\":\"" : "");
+    log_line_add(&l, when);
+    log_line_add(&l, l.json ? "\",\"level\":\"" : " ");
+    log_line_add(&l, names[level]);
+    log_line_add(&l, l.json ? "\",\"event\":\"" : " ");
+    log_line_add(&l, event);
+    log_line_add(&l, l.json ? "\"" : "");
     va_start(ap, fmt);
-    w = vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
+    log_pairs(&l, fmt, ap);
     va_end(ap);
-    if (w < 0)
-        return;
-    n += (size_t)w;
-    if (n > sizeof(line) - 2)
-        n = sizeof(line) - 2;
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7F)
-            line[i] = '?';
-    line[n++] = '\n';
+    if (l.json)
+        l.p[l.n++] = '}';
+    l.p[l.n++] = '\n';
     /* Nothing can be done about a full or closed stderr. */
-    if (write(STDERR_FILENO, line, n) < 0)
+    if (write(STDERR_FILENO, l.p, l.n) < 0)
         return;
 }

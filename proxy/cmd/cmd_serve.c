@@ -197,6 +197,7 @@ static int run(struct proxy_config *cfg, const struct options *o)
     (void)signal(SIGPIPE, SIG_IGN);
     loop_memory_install();
     gw_log_set_level(cfg->log.level);
+    gw_log_set_format((enum gw_log_format)cfg->log.format);
     c.base = event_base_new();
     if (c.base == NULL || !watch_signals(&c)) {
         proxy_config_free(cfg);

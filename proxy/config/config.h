@@ -315,6 +315,7 @@ struct proxy_config {
 
     struct {
         enum gw_log_level level;
+        unsigned format; /* enum gw_log_format */
         bool access;
     } log;
 

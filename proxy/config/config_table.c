@@ -12,7 +12,7 @@
 #define LINE(field)   offsetof(struct proxy_config_line, field)
 #define BUDGET(field) offsetof(struct proxy_config_budget, field)
 
-#define PRICE(field)  offsetof(struct proxy_config_price, field)
+#define PRICE(field) offsetof(struct proxy_config_price, field)
 
 #define MIB  ((int64_t)1 << 20)
 #define SEC  ((int64_t)1000)
@@ -35,6 +35,7 @@ static const char *const pers[] = {"all", "key", "user", "team", "model", "targe
 static const char *const unknown_prices[] = {"refuse", "free", NULL};
 static const char *const unavailables[] = {"refuse", "local", NULL};
 static const char *const on_off[] = {"on", "off", NULL};
+static const char *const formats[] = {"text", "json", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 const char config_required[] = "(required)";
@@ -240,6 +241,7 @@ const struct config_key config_keys[] = {
 
 {"log", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Lines on standard error. Never payload."},
 {"log.level", CONFIG_ENUM, IN(log.level), "info", 0, 0, levels, "The least level that is written."},
+{"log.format", CONFIG_ENUM, IN(log.format), "text", 0, 0, formats, "`text`: `time level event key=value ...`. `json`: one JSON object a line."},
 {"log.access", CONFIG_BOOL, IN(log.access), "true", 0, 0, NULL, "One line a request."},
 
 {"workers", CONFIG_UINT, IN(workers), "0", 0, 16, NULL, "Event loops; 0: one a core, at most 16."},

@@ -94,6 +94,7 @@ static void publish(struct server *s, struct setup *new)
     s->setup = setup_ref(new);
     (void)pthread_mutex_unlock(&s->lock);
     gw_log_set_level(new->cfg->log.level);
+    gw_log_set_format((enum gw_log_format) new->cfg->log.format);
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_wake(&s->workers[i]);
     for (int ms = 0; ms < SWITCH_MS && atomic_load(&new->n_seated) < atomic_load(&s->n_running);

@@ -31,9 +31,10 @@ static enum gw_status open_engine(struct setup_model *m, const struct proxy_conf
     GW_TRY(engine_open(&cfg, &m->engine, err));
     engine_info(m->engine, &info);
     gw_log(GW_LOG_INFO, "model_loaded",
-           "target=%s name=\"%s\" arch=%s quant=%s threads=%u context=%u kernels=\"%s\"%s%s",
+           "target=%s name=\"%s\" arch=%s quant=%s threads=%u context=%u kernels=\"%s\" "
+           "warning=\"%s\"",
            t->name, info.name, info.arch, info.quant, info.threads, info.max_context, info.kernels,
-           info.warning[0] != '\0' ? " warning=" : "", info.warning);
+           info.warning);
     return GW_OK;
 }
 

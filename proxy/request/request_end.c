@@ -127,27 +127,30 @@ void req_refuse(struct req *req, unsigned status, const char *type, const char *
     (void)req_unhold(req);
 }
 
+/* One of the methods that there are: the client's own word might be anything. */
+static const char *method_of(const struct req *req)
+{
+    static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"};
+
+    for (size_t i = 0; req->head != NULL && i < sizeof(known) / sizeof(known[0]); i++)
+        if (gw_span_is(req->head->method, known[i]))
+            return known[i];
+    return "-";
+}
+
+/* Nothing here is the client's own text: not the path, the model, or a field, which may hold what belongs nowhere. The
+ * record of the same id has the path. */
 static void log_access(const struct req *req, uint64_t us)
 {
-    struct gw_span target = req_target_name(req), method = {NULL, 0};
-    const struct router_decision *d = &req->d;
-    char path[96];
-    size_t n = 0;
+    struct gw_span target = req_target_name(req);
 
-    /* The path may hold anything printable; a quote or blank would break the line's form. */
-    for (size_t i = 0; i < req->path.len && n < sizeof(path) - 1; i++)
-        path[n++] =
-            (char)(req->path.ptr[i] > ' ' && req->path.ptr[i] < 0x7F ? req->path.ptr[i] : '?');
-    path[n] = '\0';
-    if (req->head != NULL)
-        method = req->head->method;
     gw_log(GW_LOG_INFO, "request",
-           "req=%s user=%.*s method=%.*s path=%s status=%u end=%s target=%.*s action=%s "
+           "req=%s user=\"%.*s\" method=%s op=%s status=%u end=%s target=%.*s action=%s "
            "findings=%u in=%zu out=%llu ms=%llu.%03llu",
            req->id, (int)(req->who.user.len < 64 ? req->who.user.len : 64), req->who.user.ptr,
-           (int)(method.len < 16 ? method.len : 16), method.ptr, path, req->status,
+           method_of(req), req->ep.operation == NULL ? "-" : req->ep.operation, req->status,
            audit_end_name(req->end), (int)target.len, target.ptr,
-           req->decided ? gw_action_name(d->action) : "-", req->n_findings, req->body.len,
+           req->decided ? gw_action_name(req->d.action) : "-", req->n_findings, req->body.len,
            (unsigned long long)conn_answer_bytes(req->conn), (unsigned long long)(us / 1000),
            (unsigned long long)(us % 1000));
 }

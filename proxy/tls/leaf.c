@@ -208,7 +208,8 @@ enum gw_status leaf_mint_open(const char *dir, struct leaf_mint **out, struct gw
     GW_TRY(x509_load_ca(dir, &ca, &ca_key, err));
     if (ca == NULL) {
         gw_log(GW_LOG_WARN, "no_ca",
-               "dir=%.200s hosts to bump are denied until `sluice ca init` made a CA", dir);
+               "dir=\"%.200s\" hint=\"hosts to bump are denied until sluice ca init made a CA\"",
+               dir);
         return GW_OK;
     }
     m = calloc(1, sizeof(*m));
