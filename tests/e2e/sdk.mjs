@@ -31,6 +31,21 @@ export async function fails(what, call, test = () => true) {
   }
 }
 
+// What every client must stand. ask: (text, signal) to the answer's text; streamed: the same, from a stream's pieces.
+export async function load(name, ask, streamed, parallel = 200) {
+  same(`${name}: a prompt of 1 MB`, await ask("[[mock say=fox words=3]] " + "word and another, ".repeat(60000)), "The quick brown ");
+  const done = await Promise.all(Array.from({ length: parallel }, async (_, i) => {
+    const text = `request ${i} ${SECRET}`;
+    return (await (i % 2 ? ask(text) : streamed(text))) === text;
+  }));
+  check(done.every(Boolean), `${name}: ${parallel} in parallel, half of them streams`, done.filter((x) => !x).length);
+  for (const [what, call] of [["a request", ask], ["a stream", streamed]]) {
+    const leave = new AbortController();
+    setTimeout(() => leave.abort(), 200);
+    await fails(`${name}: ${what} can be cancelled`, () => call("[[mock ttft=5000]] hi", leave.signal));
+  }
+}
+
 // Calls each part; one that breaks off is a failure and the others still run.
 export async function run(...parts) {
   for (const part of parts) {

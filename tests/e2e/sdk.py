@@ -38,6 +38,27 @@ def hash_of(text):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+async def load(name, ask, streamed, parallel=200):
+    """What every client must stand. ask and streamed: coroutines from a text to the answer's text."""
+    import asyncio
+    same(f"{name}: a prompt of 1 MB", await ask("[[mock say=fox words=3]] " + "word and another, " * 60000), "The quick brown ")
+
+    async def one(i):
+        text = f"request {i} {SECRET}"
+        return await (ask if i % 2 else streamed)(text) == text
+    done = await asyncio.gather(*(one(i) for i in range(parallel)))
+    check(all(done), f"{name}: {parallel} in parallel, half of them streams", done.count(False))
+    for what, call in (("a request", ask), ("a stream", streamed)):
+        task = asyncio.create_task(call("[[mock ttft=5000]] hi"))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        try:
+            await task
+            check(False, f"{name}: {what} can be cancelled")
+        except asyncio.CancelledError:
+            check(True, f"{name}: {what} can be cancelled")
+
+
 def raises(what, kind, call, test=lambda e: True):
     """call must raise kind, and the error pass test."""
     try:

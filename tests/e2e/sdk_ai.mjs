@@ -5,7 +5,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { Output, embed, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 
-import { KEY, PROMPT, URL_, check, fails, run, same } from "./sdk.mjs";
+import { KEY, PROMPT, URL_, check, fails, load, once, run, same } from "./sdk.mjs";
 
 const openai = createOpenAI({ baseURL: URL_ + "/v1", apiKey: KEY });
 const anthropic = createAnthropic({ baseURL: URL_ + "/v1", apiKey: KEY });
@@ -36,6 +36,26 @@ for (const [name, model] of Object.entries(models)) {
     same(`ai, ${name}, an object`, object.output, { text: PROMPT });
     await fails(`ai, ${name}: 429 is an error`, () => generateText({ model, prompt: "[[mock status=429]]", ...quiet }),
                 (e) => e.statusCode === 429 && /mock error/.test(e.message));
+    await fails(`ai, ${name}: a cut stream is an error`, async () => {
+      let error;
+      for await (const part of streamText({ model, prompt: "[[mock cut=4 say=fox words=50]]", ...quiet, onError() {} }).fullStream)
+        if (part.type === "error") error = part.error;
+      if (error) throw error;
+    });
+    const again = await generateText({ model, prompt: `[[mock status=503 once=${once()} after=50]] again`, ...quiet, maxRetries: 2 });
+    check(again.text.endsWith("again"), `ai, ${name}: 503 is tried again`);
+    const image = { type: "file", mediaType: "image/png", data: Buffer.from("hello") };
+    const asked = [{ role: "user", content: [image, { type: "text", text: PROMPT }] }];
+    same(`ai, ${name}, an image in the prompt`, (await generateText({ model, messages: asked, ...quiet })).text, PROMPT);
+    await load(`ai, ${name}`, async (prompt, abortSignal) => (await generateText({ model, prompt, abortSignal, ...quiet })).text,
+      async (prompt, abortSignal) => {
+        let error;
+        const result = streamText({ model, prompt, abortSignal, ...quiet, onError: (e) => { error = e.error; } });
+        let got = "";
+        for await (const t of result.textStream) got += t;
+        if (error || abortSignal?.aborted) throw error ?? new Error("aborted");
+        return got;
+      }, name === "openai chat" ? 200 : 50);
   };
   Object.defineProperty(suite, "name", { value: `ai, ${name}` });
   await run(suite);

@@ -1,11 +1,11 @@
 // The Anthropic SDK for Node: messages, streams, tools, thinking, count_tokens, models, errors, retries.
 // (Not streams without a last blank line: neither this SDK nor that of Google reads their last event.)
-import Anthropic from "@anthropic-ai/sdk";
+import Anthropic, { toFile } from "@anthropic-ai/sdk";
 
-import { KEY, PROMPT, URL_, check, fails, once, run, same } from "./sdk.mjs";
+import { KEY, PROMPT, URL_, check, fails, load, once, run, same } from "./sdk.mjs";
 
 const client = new Anthropic({ baseURL: URL_, apiKey: KEY, maxRetries: 0, timeout: 60000 });
-const model = "claude-test-1";
+const model = process.env.E2E_MODEL ?? "claude-test-1";
 const tools = [{ name: "note", input_schema: { type: "object", properties: { text: { type: "string" } }, required: ["text"] } }];
 const body = (content, more = {}) => ({ model, max_tokens: 2000, messages: [{ role: "user", content }], ...more });
 
@@ -35,7 +35,20 @@ async function messages() {
   check(thought.content[0].thinking.startsWith("The user says: ") && thought.content[0].signature, "streamed thinking: its text and signature");
 }
 
+async function more() {
+  const text = (m) => m.content.find((b) => b.type === "text").text;
+  await load("messages", async (t, signal) => text(await client.messages.create(body(t), { signal })),
+             async (t, signal) => text(await client.messages.stream(body(t), { signal }).finalMessage()));
+  const schema = { type: "object", properties: { text: { type: "string" } }, required: ["text"], additionalProperties: false };
+  const json = await client.messages.create(body(PROMPT, { output_config: { format: { type: "json_schema", schema } } }));
+  same("structured output", JSON.parse(text(json)), { text: PROMPT });
+  const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "aGVsbG8=" } };
+  same("an image in the prompt", text(await client.messages.create(body([image, { type: "text", text: PROMPT }]))), PROMPT);
+}
+
 async function others() {
+  const file = await client.beta.files.upload({ file: await toFile(Buffer.from("notes"), "notes.txt", { type: "text/plain" }) });
+  same("an uploaded file", [file.id !== "", file.filename], [true, "notes.txt"]);
   const count = await client.messages.countTokens({ model, messages: [{ role: "user", content: "hello there" }] });
   check(count.input_tokens > 0, "countTokens", count);
   const names = [];
@@ -59,4 +72,6 @@ async function errors() {
   check(stream.controller.signal.aborted, "a stream can be left");
 }
 
-await run(messages, others, errors);
+const everything = { messages, more, others, errors };
+const only = (process.env.E2E_ONLY ?? "").split(" ").filter(Boolean);
+await run(...Object.keys(everything).filter((k) => only.length === 0 || only.includes(k)).map((k) => everything[k]));

@@ -87,6 +87,22 @@ def structured():
     same("structured output", json.loads(answer.content[0].text), {"text": PROMPT})
 
 
+def counting():
+    count = client.messages.count_tokens(model=MODEL, messages=[
+        {"role": "user", "content": PROMPT}, {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "note", "input": {"text": "a"}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "noted"}]}], system="short", tools=[TOOL])
+    check(count.input_tokens > 20, "tokens of a conversation with a tool", count)
+    raises("a model that nobody has cannot be counted", anthropic.APIStatusError,
+           lambda: client.messages.count_tokens(model=MODEL, messages=user("[[mock status=404]]")), lambda e: e.status_code == 404)
+
+
+def uploads():
+    file = client.beta.files.upload(file=("notes.txt", b"notes", "text/plain"))
+    same("an uploaded file", [file.id != "", file.filename], [True, "notes.txt"])
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGVsbG8="}}
+    same("an image in the prompt", create(None, messages=user([image, {"type": "text", "text": PROMPT}])).content[0].text, PROMPT)
+
+
 def others():
     count = client.messages.count_tokens(model=MODEL, messages=user("hello there"), system="short")
     check(count.input_tokens > 0, "count_tokens", count)
@@ -106,6 +122,8 @@ def errors():
                lambda e: e.status_code == status and "mock error" in str(e) and e.body["type"] == "error")
     raises("429 has its retry-after", anthropic.RateLimitError, lambda: create("[[mock status=429]]"),
            lambda e: e.response.headers.get("retry-after") == "7" and e.request_id)
+    raises("a time limit raises APITimeoutError", anthropic.APITimeoutError,
+           lambda: client.with_options(timeout=0.3).messages.create(model=MODEL, max_tokens=9, messages=user("[[mock ttft=3000]]")))
     raises("an error before a stream", anthropic.RateLimitError, lambda: list(create("[[mock status=429]]", stream=True)))
     raises("an error inside a stream", anthropic.APIError, lambda: list(create("[[mock err=5 say=fox words=20]]", stream=True)))
     try:
@@ -130,8 +148,16 @@ def parallel():
             return await s.get_final_text() == text
 
     async def main():
-        done = await asyncio.gather(*(one(i) for i in range(50)))
-        check(all(done), "50 in parallel, half of them streams", done.count(False))
+        done = await asyncio.gather(*(one(i) for i in range(200)))
+        check(all(done), "200 in parallel, half of them streams", done.count(False))
+        task = asyncio.create_task(aclient.messages.create(model=MODEL, max_tokens=9, messages=user("[[mock ttft=5000]]")))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        try:
+            await task
+            check(False, "a request can be cancelled")
+        except asyncio.CancelledError:
+            check(True, "a request can be cancelled")
         async with aclient.messages.stream(model=MODEL, max_tokens=100, messages=user("[[mock say=fox words=500 interval=20]]")) as s:
             async for e in s.text_stream:
                 break
@@ -141,6 +167,6 @@ def parallel():
 
 
 if __name__ == "__main__":
-    everything = (messages, stream, tools, thinking, structured, others, errors, parallel)
+    everything = (messages, stream, tools, thinking, structured, counting, uploads, others, errors, parallel)
     only = os.environ.get("E2E_ONLY", "").split()
     run(*(part for part in everything if not only or part.__name__ in only))

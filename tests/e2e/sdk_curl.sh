@@ -43,5 +43,18 @@ same "streamGenerateContent, an array" "$(get "$gemini:streamGenerateContent" -H
 same "an upload" "$(get "$url/v1/files" -H "Authorization: Bearer $key" -F purpose=assistants -F 'file=hello;filename=a.txt' | texts filename purpose)" "a.txtassistants"
 same "models" "$(get -o /dev/null -w '%{http_code}' "$url/v1/models" -H "Authorization: Bearer $key")" 200
 same "an unknown path" "$(get -o /dev/null -w '%{http_code}' "$url/v1/nothing-here" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' -d '{}')" 404
+tool='"tools":[{"type":"function","function":{"name":"note","parameters":{"type":"object"}}}]'
+asked=${chat/\"content\":\"/\"content\":\"[[mock tool=1]] }
+same "a tool call" "$(get "$url/v1/chat/completions" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' -d "$asked,$tool}" | texts arguments)" "{\"text\":\"[[mock tool=1]] $text\"}"
+format='"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}}'
+same "structured output" "$(get "$url/v1/chat/completions" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' -d "$chat,$format}" | texts content)" "{\"text\":\"$text\"}"
+for status in 400 401 429 503; do
+    same "status $status" "$(get -o /dev/null -w '%{http_code}' "$url/v1/chat/completions" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' -d "${chat/Rotate/[[mock status=$status]]}}")" $status
+done
+same "a retry" "$(get -f --retry 2 --retry-delay 1 "$url/v1/chat/completions" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' -d "${chat/Rotate/[[mock status=503 say=fox words=2 once=${E2E_ONCE}1]]}}" | texts content)" "The quick "
+get --max-time 0.3 -o /dev/null "$url/v1/chat/completions" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' -d "${chat/Rotate/[[mock ttft=5000]]}}" 2>/dev/null
+same "a time limit" $? 28
+urls=() && for i in $(seq 200); do urls+=("$url/v1/chat/completions?n=$i" -o /dev/null); done
+same "200 in parallel" "$(get -Z --parallel-max 200 -w '%{http_code}\n' "${urls[@]}" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' -d "$chat}" 2>/dev/null | sort | uniq -c | tr -s ' ')" " 200 200"
 same "a large body sent in chunks" "$(python3 -c 'print("{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"[[mock say=fox words=2]] " + "abc def " * 125000 + "\"}]}")' |
     get "$url/v1/chat/completions" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' -H 'Transfer-Encoding: chunked' --data-binary @- | texts content)" "The quick "

@@ -1,7 +1,7 @@
 // Google's Gen AI SDK for Node: generateContent, streams, tools, structured output, countTokens, models, errors.
 import { ApiError, GoogleGenAI, Type } from "@google/genai";
 
-import { KEY, PROMPT, SECRET, URL_, check, fails, run, same } from "./sdk.mjs";
+import { KEY, PROMPT, SECRET, URL_, check, fails, load, once, run, same } from "./sdk.mjs";
 
 const client = new GoogleGenAI({ apiKey: KEY, httpOptions: { baseUrl: URL_, timeout: 60000 } });
 const model = "gemini-2.5-flash";
@@ -38,6 +38,22 @@ async function generate() {
   same("a chat", (await chat.sendMessage({ message: PROMPT })).text, PROMPT);
 }
 
+async function more() {
+  await load("generateContent", async (t, abortSignal) => (await create(t, { abortSignal })).text, async (t, abortSignal) => {
+    let got = "";
+    for await (const part of await streamed(t, { abortSignal })) got += part.text ?? "";
+    return got;
+  });
+  // In the prompt; files that Google keeps are told by an address of its own (docs/developers.md).
+  same("an image in the prompt", (await create([{ inlineData: { mimeType: "image/png", data: "aGVsbG8=" } }, { text: PROMPT }])).text, PROMPT);
+  await fails("an error inside a stream", async () => {
+    for await (const part of await streamed("[[mock err=3 say=fox words=20]]")) void part;
+  });
+  const retrying = new GoogleGenAI({ apiKey: KEY, httpOptions: { baseUrl: URL_, timeout: 60000, retryOptions: { attempts: 3 } } });
+  const again = await retrying.models.generateContent({ model, contents: `[[mock status=503 once=${once()}]] again` });
+  check(again.text.endsWith("again"), "503 is tried again");
+}
+
 async function others() {
   check((await client.models.countTokens({ model, contents: "hello there" })).totalTokens > 0, "countTokens");
   const names = [];
@@ -48,4 +64,4 @@ async function others() {
                 (e) => e instanceof ApiError && e.status === status && /mock error/.test(e.message));
 }
 
-await run(generate, others);
+await run(generate, more, others);

@@ -9,7 +9,7 @@ from google import genai
 from google.genai import errors as gerrors
 from google.genai import types
 
-from sdk import KEY, PROMPT, SECRET, URL, check, raises, run, same
+from sdk import KEY, PROMPT, SECRET, URL, check, once, raises, run, same
 
 MODEL = os.environ.get("E2E_MODEL", "gemini-2.5-flash")
 client = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=URL, timeout=60000))
@@ -88,6 +88,17 @@ def thoughts():
          [[True, f"The user says: [[mock think=1]] {PROMPT}"], [False, f"[[mock think=1]] {PROMPT}"]])
 
 
+def counting():
+    got = client.models.count_tokens(model=MODEL, contents=[PROMPT, types.Content(role="model", parts=[types.Part(text="yes")]), "and?"])
+    check(got.total_tokens > 10, "tokens of a conversation", got)
+
+
+def uploads():
+    """In the prompt; files that Google keeps are told by an address of its own (docs/developers.md)."""
+    image = types.Part.from_bytes(data=b"hello", mime_type="image/png")
+    same("an image in the prompt", create([image, PROMPT]).text, PROMPT)
+
+
 def others():
     check(client.models.count_tokens(model=MODEL, contents="hello there").total_tokens > 0, "count_tokens")
     names = [m.name for m in client.models.list()]
@@ -104,6 +115,11 @@ def errors():
                lambda e: e.code == status)
     raises("an error before a stream", gerrors.ClientError, lambda: list(stream_of("[[mock status=429]]")), lambda e: e.code == 429)
     raises("an error inside a stream", gerrors.APIError, lambda: list(stream_of("[[mock err=3 say=fox words=20]]")))
+    retrying = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=URL, timeout=60000, retry_options=types.HttpRetryOptions(
+        attempts=3, initial_delay=0.05, max_delay=0.1)))
+    for status in (429, 503):
+        got = retrying.models.generate_content(model=MODEL, contents=f"[[mock status={status} once={once()}]] again")
+        check(got.text.endswith("again"), f"{status} is tried again", got)
 
 
 def parallel():
@@ -117,12 +133,23 @@ def parallel():
         return got == text
 
     async def main():
-        done = await asyncio.gather(*(one(i) for i in range(50)))
-        check(all(done), "50 in parallel, half of them streams", done.count(False))
+        done = await asyncio.gather(*(one(i) for i in range(200)))
+        check(all(done), "200 in parallel, half of them streams", done.count(False))
+        async for part in await client.aio.models.generate_content_stream(model=MODEL, contents="[[mock say=fox words=500 interval=20]]"):
+            break
+        check(True, "a stream can be left")
+        task = asyncio.create_task(client.aio.models.generate_content(model=MODEL, contents="[[mock ttft=5000]]"))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        try:
+            await task
+            check(False, "a request can be cancelled")
+        except asyncio.CancelledError:
+            check(True, "a request can be cancelled")
     asyncio.run(main())
 
 
 if __name__ == "__main__":
-    everything = (generate, stream, tools, structured, thoughts, others, errors, parallel)
+    everything = (generate, stream, tools, structured, thoughts, counting, uploads, others, errors, parallel)
     only = os.environ.get("E2E_ONLY", "").split()
     run(*(part for part in everything if not only or part.__name__ in only))

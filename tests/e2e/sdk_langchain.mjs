@@ -3,7 +3,7 @@ import { HumanMessage, ToolMessage } from "@langchain/core/messages";
 import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { z } from "zod";
 
-import { KEY, PROMPT, SECRET, URL_, check, run, same } from "./sdk.mjs";
+import { KEY, PROMPT, SECRET, URL_, check, fails, load, once, run, same } from "./sdk.mjs";
 
 const configuration = { baseURL: URL_ + "/v1" };
 const Note = z.object({ text: z.string() });
@@ -22,6 +22,20 @@ const suite = (useResponsesApi) => async function langchain() {
   asked.push(answer, ...answer.tool_calls.map((c) => new ToolMessage({ content: `noted ${SECRET}`, tool_call_id: c.id })));
   same(name + ", tool results", (await bound.invoke(asked)).text, `noted ${SECRET}`.repeat(2));
   same(name + ", structured", await llm.withStructuredOutput(Note, { name: "note", method: "jsonSchema" }).invoke(PROMPT), { text: PROMPT });
+  same(name + ", an image in the prompt", (await llm.invoke([new HumanMessage({ content: [
+    { type: "image_url", image_url: { url: "data:image/png;base64,aGVsbG8=" } }, { type: "text", text: PROMPT }] })])).text, PROMPT);
+  for (const status of [400, 401, 429, 500])
+    await fails(`${name}: ${status} is an error`, () => llm.invoke(`[[mock status=${status}]]`), (e) => e.status === status);
+  await fails(name + ": an error inside a stream", async () => {
+    for await (const c of await llm.stream("[[mock err=3 say=fox words=20]]")) void c;
+  });
+  const retrying = new ChatOpenAI({ model: "gpt-4o", apiKey: KEY, configuration, maxRetries: 2, useResponsesApi });
+  check((await retrying.invoke(`[[mock status=503 once=${once()}]] again`)).text.endsWith("again"), name + ": 503 is tried again");
+  await load(name, async (t, signal) => (await llm.invoke(t, { signal })).text, async (t, signal) => {
+    let all = "";
+    for await (const c of await llm.stream(t, { signal })) all += c.text;
+    return all;
+  }, useResponsesApi ? 50 : 200);
 };
 
 await run(suite(false), suite(true), async function embeddings() {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """langchain-openai and LiteLLM as clients, which have ways of their own to speak to the three APIs. See sdk.py."""
+import asyncio
 import json
 import logging
 import os
@@ -7,14 +8,16 @@ import os
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 import litellm
+import openai
 import pydantic
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
-from sdk import KEY, PROMPT, SECRET, URL, check, raises, run, same
+from sdk import KEY, PROMPT, SECRET, URL, check, load, once, raises, run, same
 
 litellm.telemetry, litellm.suppress_debug_info, litellm.num_retries = False, True, 0
 logging.disable(logging.ERROR)
+LOOP = asyncio.new_event_loop()  # one for all: both keep their connections, which belong to a loop
 TOOL = {"type": "function", "function": {"name": "note", "description": "Keeps a text", "parameters": {
     "type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}}}
 
@@ -39,6 +42,21 @@ def langchain():
         same(name + ", tool results", text(bound.invoke(asked)), f"noted {SECRET}" * 2)
         for method in ("json_schema", "function_calling"):
             same(f"{name}, {method}", llm.with_structured_output(Note, method=method).invoke(PROMPT).text, PROMPT)
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
+        same(name + ", an image in the prompt", text(llm.invoke([HumanMessage([image, {"type": "text", "text": PROMPT}])])), PROMPT)
+        for status, kind in ((400, openai.BadRequestError), (401, openai.AuthenticationError), (429, openai.RateLimitError),
+                             (500, openai.InternalServerError)):
+            raises(f"{name}: {status} raises {kind.__name__}", kind, lambda: llm.invoke(f"[[mock status={status}]]"))
+        raises(name + ": an error inside a stream", Exception, lambda: list(llm.stream("[[mock err=3 say=fox words=20]]")))
+        retrying = ChatOpenAI(model="gpt-4o", base_url=URL + "/v1", api_key=KEY, max_retries=2, use_responses_api=responses)
+        check(text(retrying.invoke(f"[[mock status=503 once={once()} after=50]] again")).endswith("again"), name + ": 503 is tried again")
+
+        async def ask(t):
+            return text(await llm.ainvoke(t))
+
+        async def streamed(t):
+            return "".join([text(c) async for c in llm.astream(t)])
+        LOOP.run_until_complete(load(name, ask, streamed, 50 if responses else 200))
     vectors = OpenAIEmbeddings(model="text-embedding-3-small", base_url=URL + "/v1", api_key=KEY, check_embedding_ctx_length=False,
                                dimensions=8).embed_documents(["alpha", "beta"])
     same("langchain, embeddings", vectors)
@@ -47,7 +65,7 @@ def langchain():
 
 def lite(model, base):
     kw = {"model": model, "api_base": base, "api_key": KEY, "max_retries": 0, "num_retries": 0}
-    ask = lambda text, **more: litellm.completion(messages=[{"role": "user", "content": text}], max_tokens=1000, **kw, **more)
+    ask = lambda text, **more: litellm.completion(messages=[{"role": "user", "content": text}], max_tokens=1000, **{**kw, **more})
     name = "litellm to " + model.split("/")[0]
     same(name, ask(PROMPT).choices[0].message.content, PROMPT)
     text = f"[[mock piece=3]] {PROMPT}"
@@ -56,6 +74,23 @@ def lite(model, base):
     same(name + ", tools", [(c.function.name, json.loads(c.function.arguments)) for c in
                             ask(text, tools=[TOOL]).choices[0].message.tool_calls], [("note", {"text": text})] * 2)
     raises(name + ": 429", litellm.RateLimitError, lambda: ask("[[mock status=429]]"))
+    got = ask(PROMPT, response_format={"type": "json_schema", "json_schema": {"name": "note", "strict": True, "schema": {
+        "type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False}}})
+    same(name + ", structured", json.loads(got.choices[0].message.content), {"text": PROMPT})
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
+    got = litellm.completion(messages=[{"role": "user", "content": [image, {"type": "text", "text": PROMPT}]}], max_tokens=1000, **kw)
+    same(name + ", an image in the prompt", got.choices[0].message.content, PROMPT)
+    raises(name + ": an error inside a stream", Exception, lambda: list(ask("[[mock err=5 say=fox words=20]]", stream=True)))
+    again = ask(f"[[mock status=503 once={once()} after=50]] again", **{"num_retries": 2})
+    check(again.choices[0].message.content.endswith("again"), name + ": 503 is tried again")
+
+    async def ask_async(t):
+        return (await litellm.acompletion(messages=[{"role": "user", "content": t}], max_tokens=1000, **kw)).choices[0].message.content
+
+    async def streamed(t):
+        got = await litellm.acompletion(messages=[{"role": "user", "content": t}], max_tokens=1000, stream=True, **kw)
+        return "".join([c.choices[0].delta.content or "" async for c in got])
+    LOOP.run_until_complete(load(name, ask_async, streamed, 200 if model.startswith("openai") else 50))
     raises(name + ": 400", litellm.BadRequestError, lambda: ask("[[mock status=400]]"))
 
 

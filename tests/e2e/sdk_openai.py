@@ -142,6 +142,12 @@ def responses():
     same("responses, parsed", got.output_parsed.text, PROMPT)
 
 
+def counting():
+    got = client.responses.input_tokens.count(model=MODEL, instructions="short", input=PROMPT, tools=[{"type": "function", "strict": False,
+                                                                                                       **TOOL["function"]}])
+    check(got.input_tokens > 20 and got.object == "response.input_tokens", "tokens of a request", got)
+
+
 def others():
     one = client.embeddings.create(model="text-embedding-3-small", input=["alpha", "beta"], dimensions=8)
     two = client.embeddings.create(model="text-embedding-3-small", input="alpha", dimensions=8, encoding_format="float")
@@ -228,6 +234,6 @@ def parallel():
 
 
 if __name__ == "__main__":
-    everything = (chat, stream, tools, structured, chat_only, completions, responses, others, uploads, errors, parallel)
+    everything = (chat, stream, tools, structured, chat_only, completions, responses, counting, others, uploads, errors, parallel)
     only = os.environ.get("E2E_ONLY", "").split()
     run(*(part for part in everything if not only or part.__name__ in only))

@@ -101,13 +101,14 @@ def run_all(tools, way, url, key, only=None):
 
 
 # SDK, the model that decides the target, and what of its suite has an equivalent there. Through the gateway only.
-ACROSS = [("openai", model, "chat stream tools structured errors") for model in
+ACROSS = [("openai", model, "chat stream tools structured counting errors") for model in
           ("claude-test-1", "gemini-2.5-flash", "azure-gpt", "vertex-gemini", "claude-vertex-1", "anthropic.claude-v1:0")] + \
     [("openai", "claude-test-1", "responses"), ("openai", "gemini-2.5-flash", "responses"), ("openai", "azure-gpt", "responses completions")] + \
-    [("anthropic", model, "messages stream tools errors") for model in
+    [("anthropic", model, "messages stream tools counting errors") for model in
      ("gpt-4o", "gemini-2.5-flash", "azure-gpt", "vertex-gemini", "claude-vertex-1", "anthropic.claude-v1:0")] + \
-    [("gemini", model, "generate stream tools structured errors") for model in
-     ("gpt-4o", "claude-test-1", "azure-gpt", "vertex-gemini", "claude-vertex-1", "anthropic.claude-v1:0")]
+    [("gemini", model, "generate stream tools structured counting errors") for model in
+     ("gpt-4o", "claude-test-1", "azure-gpt", "vertex-gemini", "claude-vertex-1", "anthropic.claude-v1:0")] + \
+    [("node anthropic", model, "messages") for model in ("gpt-4o", "gemini-2.5-flash")]
 
 
 def run_across(tools, url, key, only=None):
@@ -118,7 +119,9 @@ def run_across(tools, url, key, only=None):
         for sdk, model, parts in ACROSS:
             once += 20
             if only is None or sdk in only:
-                jobs.append((f"{sdk} to {model}", pool.submit(start, [tools[0], f"{HERE}/sdk_{sdk}.py"], {
+                name = sdk.split()[-1]
+                argv = [tools[1], f"{tools[2]}/sdk_{name}.mjs"] if sdk.startswith("node") else [tools[0], f"{HERE}/sdk_{name}.py"]
+                jobs.append((f"{sdk} to {model}", pool.submit(start, argv, {
                     "E2E_URL": url, "E2E_KEY": key, "E2E_SUITE": sdk, "E2E_ONCE": str(once), "E2E_MODEL": model, "E2E_ONLY": parts})))
         for name, job in jobs:
             judge(name, job.result())

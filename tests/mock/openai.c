@@ -163,13 +163,27 @@ static void add_file(struct gw_buf *b, unsigned long number, size_t bytes, struc
     gw_buf_adds(b, "}");
 }
 
+/* As Anthropic says it. */
+static void add_claude_file(struct gw_buf *b, unsigned long number, size_t bytes,
+                            struct gw_span name)
+{
+    gw_buf_printf(b,
+                  "{\"type\":\"file\",\"id\":\"file_mock%lu\",\"size_bytes\":%zu,\"created_at\":"
+                  "\"2026-01-01T00:00:00Z\",\"mime_type\":\"text/plain\",\"downloadable\":false,"
+                  "\"filename\":",
+                  number, bytes);
+    gw_buf_add_json_str(b, name);
+    gw_buf_adds(b, "}");
+}
+
 static void upload_file(struct mock_call *m)
 {
-    struct gw_span content, name, purpose, none;
+    struct gw_span content, name, purpose = GW_SPAN(""), none;
     size_t at = m->number % KEPT_FILES;
+    bool claude = mock_field(m, "anthropic-version").len != 0;
 
     if (!mock_form_field(m, "file", &content, &name) ||
-        !mock_form_field(m, "purpose", &purpose, &none)) {
+        (!claude && !mock_form_field(m, "purpose", &purpose, &none))) {
         mock_send_error(m, 400, "Expected a multipart form with 'file' and 'purpose'.");
         return;
     }
@@ -181,7 +195,10 @@ static void upload_file(struct mock_call *m)
     gw_buf_add(&kept[at].purpose, purpose);
     if (content.len <= MAX_KEPT)
         gw_buf_add(&kept[at].content, content);
-    add_file(&m->out, m->number, content.len, name, purpose);
+    if (claude)
+        add_claude_file(&m->out, m->number, content.len, name);
+    else
+        add_file(&m->out, m->number, content.len, name, purpose);
     mock_send_json(m, gw_buf_span(&m->out));
 }
 
