@@ -22,7 +22,8 @@ def world():
     w.write_provider_keys()
     w.write_secret("other.key", "sk-" + "the-other-target\n")
     raw = f"http://127.0.0.1:{w.up.port}"
-    other = f"key: file:{w.path('other.key')}, zone: approved"
+    # Scripted failures, each to be seen as it is: no second attempt, and nobody is left alone for them.
+    other = f"key: file:{w.path('other.key')}, zone: approved, retries: 0, breaker: {{ failures: 0, error_rate: 0 }}"
     with open(w.path("sluice.yaml"), "w") as f:
         f.write(f"""
 state_dir: {w.path('state')}

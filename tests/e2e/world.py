@@ -102,7 +102,8 @@ class World:
 
     def server_targets(self):
         """One target of each kind, all of them at the mock, in YAML."""
-        there = f"ca: {self.path('up-ca.pem')}, zone: approved"
+        # What the mock is told to do wrong is what a test wants to see: no second attempt, nobody is left alone.
+        there = f"ca: {self.path('up-ca.pem')}, zone: approved, retries: 0, breaker: {{ failures: 0, error_rate: 0 }}"
         key = f"key: file:{self.path('provider.key')}"
         base = f"https://localhost:{self.mock_tls}"
         return f"""
