@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -17,6 +18,7 @@
 #include "proxy/admin/admin_api.h"
 #include "proxy/admin/metrics_text.h"
 #include "proxy/net/address.h"
+#include "proxy/net/server.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
 
@@ -36,7 +38,8 @@ struct client {
 struct admin {
     struct server *server;
     struct evconnlistener *listener;
-    struct event *store_ev; /* the store thread has done something */
+    struct event *store_ev;  /* the store thread has done something */
+    struct event *reload_ev; /* a reload has ended */
     struct admin_guard *guard;
     struct client *clients;
     unsigned n_clients;
@@ -73,8 +76,10 @@ static void answer(struct client *c, const struct admin_call *call)
 {
     struct evbuffer *out = bufferevent_get_output(c->bev);
     struct gw_span body = gw_buf_span(&call->out);
+    const struct timeval limit = {TIMEOUT_S, 0};
 
     c->answered = true;
+    bufferevent_set_timeouts(c->bev, &limit, &limit);
     (void)evbuffer_add_printf(out,
                               "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
                               "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
@@ -126,19 +131,29 @@ static void answer_plain(struct client *c, unsigned status, const char *text)
 
 /* ---- the three that need no key --------------------------------------------------------------- */
 
-static const char text_type[] = "text/plain; version=0.0.4; charset=utf-8";
-
 enum admin_result admin_health(struct admin_call *c)
 {
-    c->type = text_type;
+    c->type = metrics_text_type;
     gw_buf_adds(&c->out, "ok\n");
     return ADMIN_DONE;
 }
 
 enum admin_result admin_metrics(struct admin_call *c)
 {
-    c->type = text_type;
-    metrics_text(c->server, &c->out);
+    struct gw_buf text = {0};
+
+    c->type = metrics_text_type;
+    if (!c->openmetrics) {
+        metrics_text(c->server, &c->out);
+        return ADMIN_DONE;
+    }
+    c->type = metrics_openmetrics_type;
+    metrics_text(c->server, &text);
+    if (gw_buf_ok(&text))
+        metrics_openmetrics(gw_buf_span(&text), &c->out);
+    else
+        admin_call_error(c, 503, "out_of_memory", "The gateway is out of memory.");
+    gw_buf_fini(&text);
     return ADMIN_DONE;
 }
 
@@ -152,7 +167,7 @@ static bool ready(struct server *s, struct gw_buf *out)
 
     audit_stats(s->audit, &a);
     proxy_store_stats(s->store, &k);
-    if (atomic_load(&s->stop_level) != 0) {
+    if (atomic_load(&s->leaving) || atomic_load(&s->stop_level) != 0) {
         gw_buf_adds(out, "not ready: draining\n");
         ok = false;
     }
@@ -172,7 +187,7 @@ static bool ready(struct server *s, struct gw_buf *out)
 
 enum admin_result admin_ready(struct admin_call *c)
 {
-    c->type = text_type;
+    c->type = metrics_text_type;
     c->status = ready(c->server, &c->out) ? 200 : 503;
     return ADMIN_DONE;
 }
@@ -205,6 +220,9 @@ static void on_request(struct client *c, const struct http1_head *h)
     w->next = c->admin->calls;
     c->admin->calls = w;
     admin_api_answer(&w->call, c->admin->guard, h, gw_buf_span(&w->body));
+    if (c->waiting !=
+        NULL) /* a reload may load a model: nothing is heard of the client meanwhile */
+        bufferevent_set_timeouts(c->bev, NULL, NULL);
 }
 
 static void on_read(struct bufferevent *bev, void *ctx)
@@ -296,6 +314,40 @@ static void on_store(evutil_socket_t fd, short what, void *ctx)
     proxy_store_dispatch(a->server->store);
 }
 
+/* A finished call leaves the list, so the search begins again. */
+static struct waiting *next_reloaded(const struct admin *a)
+{
+    struct waiting *w = a->calls;
+
+    while (w != NULL && (w->call.ticket == 0 || !admin_reload_done(&w->call)))
+        w = w->next;
+    return w;
+}
+
+static void on_reload(evutil_socket_t fd, short what, void *ctx)
+{
+    struct admin *a = ctx;
+    struct waiting *w;
+    uint64_t n;
+
+    (void)what;
+    while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
+        continue;
+    while ((w = next_reloaded(a)) != NULL)
+        admin_call_done(&w->call);
+}
+
+static struct event *watch(struct event_base *base, int fd, event_callback_fn fn, struct admin *a)
+{
+    struct event *ev = event_new(base, fd, EV_READ | EV_PERSIST, fn, a);
+
+    if (ev != NULL && event_add(ev, NULL) != 0) {
+        event_free(ev);
+        return NULL;
+    }
+    return ev;
+}
+
 enum gw_status admin_open(struct event_base *base, struct server *s,
                           const struct proxy_config_addr *addr, struct admin **out,
                           struct gw_err *err)
@@ -310,8 +362,9 @@ enum gw_status admin_open(struct event_base *base, struct server *s,
         return gw_fail(err, GW_ENOMEM, "out of memory");
     a->server = s;
     a->guard = admin_guard_new();
-    a->store_ev = event_new(base, proxy_store_fd(s->store), EV_READ | EV_PERSIST, on_store, a);
-    if (a->guard == NULL || a->store_ev == NULL || event_add(a->store_ev, NULL) != 0) {
+    a->store_ev = watch(base, proxy_store_fd(s->store), on_store, a);
+    a->reload_ev = watch(base, server_reload_fd(s), on_reload, a);
+    if (a->guard == NULL || a->store_ev == NULL || a->reload_ev == NULL) {
         admin_close(a);
         return gw_fail(err, GW_ENOMEM, "out of memory");
     }
@@ -338,6 +391,11 @@ void admin_close(struct admin *a)
         next = c->next;
         client_free(c);
     }
+    for (struct waiting *w = a->calls, *after; w != NULL; w = after) { /* nobody waits any more */
+        after = w->next;
+        if (w->call.ticket != 0)
+            admin_call_done(&w->call);
+    }
     /* What the store thread still does for a call is short; its memory must not go before. */
     for (int ms = 0; a->calls != NULL && ms < CLOSE_MS; ms += 10) {
         struct pollfd p = {.fd = proxy_store_fd(a->server->store), .events = POLLIN};
@@ -351,6 +409,8 @@ void admin_close(struct admin *a)
         evconnlistener_free(a->listener);
     if (a->store_ev != NULL)
         event_free(a->store_ev);
+    if (a->reload_ev != NULL)
+        event_free(a->reload_ev);
     admin_guard_free(a->guard);
     free(a);
 }

@@ -24,6 +24,8 @@ static const struct admin_row rows[] = {
     {"PATCH", "/api/keys/*", PROXY_ROLE_ADMIN, admin_keys_update},
     {"DELETE", "/api/keys/*", PROXY_ROLE_ADMIN, admin_keys_revoke},
     {"POST", "/api/keys/*/rotate", PROXY_ROLE_ADMIN, admin_keys_rotate},
+    {"GET", "/api/reload", PROXY_ROLE_VIEWER, admin_reload_last},
+    {"POST", "/api/reload", PROXY_ROLE_OPERATOR, admin_reload},
     {"GET", "/api/changes", PROXY_ROLE_AUDITOR, admin_changes_list},
 };
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
@@ -328,6 +330,15 @@ static const struct admin_row *judge(struct admin_call *c, struct admin_guard *g
     return read_body(c, h, body) ? row : NULL;
 }
 
+/* Prometheus asks for what it can read; a plain client gets the plain format. */
+static bool accepts_openmetrics(const struct http1_head *h)
+{
+    static const char type[] = "application/openmetrics-text";
+    struct gw_span accept = http1_get(h, "accept");
+
+    return accept.len != 0 && memmem(accept.ptr, accept.len, type, sizeof(type) - 1) != NULL;
+}
+
 void admin_api_answer(struct admin_call *c, struct admin_guard *guard, const struct http1_head *h,
                       struct gw_span body)
 {
@@ -341,6 +352,7 @@ void admin_api_answer(struct admin_call *c, struct admin_guard *guard, const str
     c->method = h->method;
     c->head_only = gw_span_is(h->method, "HEAD");
     c->path = path;
+    c->openmetrics = accepts_openmetrics(h);
     if (mark != NULL) {
         c->path.len = (size_t)(mark - path.ptr);
         c->query = gw_span_from(path, c->path.len + 1);

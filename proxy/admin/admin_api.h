@@ -10,6 +10,7 @@
 #define PROXY_ADMIN_API_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -39,6 +40,8 @@ struct admin_call {
     struct gw_buf out;
     int retry_after_s; /* 0: none */
     const char *allow; /* with 405 */
+    uint64_t ticket;   /* of the reload that it waits for; 0: none */
+    bool openmetrics;  /* the client prefers that text format */
     bool head_only;
     void (*send)(struct admin_call *c); /* the connection's: sends the answer and frees the call */
     void *client;                       /* the connection; NULL once it is gone */
@@ -63,6 +66,11 @@ enum admin_result admin_keys_update(struct admin_call *c);
 enum admin_result admin_keys_rotate(struct admin_call *c);
 enum admin_result admin_keys_revoke(struct admin_call *c);
 enum admin_result admin_changes_list(struct admin_call *c);
+enum admin_result admin_reload(struct admin_call *c);
+enum admin_result admin_reload_last(struct admin_call *c);
+
+/* A reload has ended. True: it is the one that c waits for; the answer is made, and admin_call_done() is due. */
+bool admin_reload_done(struct admin_call *c);
 
 /* Judges a complete request and runs its handler; the answer is sent now (ADMIN_DONE) or by admin_call_done(). */
 void admin_api_answer(struct admin_call *c, struct admin_guard *guard, const struct http1_head *h,

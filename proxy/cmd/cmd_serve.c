@@ -52,7 +52,8 @@ struct options {
 struct control {
     struct event_base *base;
     struct server *server;
-    struct event *term, *intr, *hup, *poll, *deadline;
+    struct event *term, *intr, *hup, *poll, *delay, *deadline;
+    int64_t drain_ms;
     int level; /* of the stop */
 };
 
@@ -98,28 +99,48 @@ static void on_hup(evutil_socket_t sig, short what, void *ctx)
         (void)server_reload(c->server, "SIGHUP");
 }
 
-static void on_signal(evutil_socket_t sig, short what, void *ctx)
+/* Draining begins. */
+static void on_delayed(evutil_socket_t fd, short what, void *ctx)
 {
     struct control *c = ctx;
-    struct setup *setup;
-    int64_t drain_ms;
     const struct timeval tick = {0, 20000};
-    struct timeval limit;
+    const struct timeval limit = {c->drain_ms / 1000, (c->drain_ms % 1000) * 1000};
+
+    (void)fd;
+    (void)what;
+    server_stop(c->server, 1);
+    (void)event_add(c->poll, &tick);
+    (void)event_add(c->deadline, &limit);
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *ctx)
+{
+    const struct timeval tick = {0, 20000};
+    struct control *c = ctx;
+    struct setup *setup;
+    int64_t delay_ms;
 
     (void)what;
-    if (c->level >= 1) {
+    if (c->level >= 1) { /* the second one: at once */
+        (void)event_add(c->poll, &tick);
         on_deadline(-1, 0, c);
         return;
     }
     c->level = 1;
     setup = server_setup(c->server);
-    drain_ms = setup->cfg->drain_ms;
+    c->drain_ms = setup->cfg->drain_ms;
+    delay_ms = setup->cfg->drain_delay_ms;
     server_setup_done(c->server, setup);
-    gw_log(GW_LOG_INFO, "stopping", "signal=%d drain_ms=%lld", (int)sig, (long long)drain_ms);
-    server_stop(c->server, 1);
-    limit = (struct timeval){drain_ms / 1000, (drain_ms % 1000) * 1000};
-    (void)event_add(c->poll, &tick);
-    (void)event_add(c->deadline, &limit);
+    gw_log(GW_LOG_INFO, "stopping", "signal=%d delay_ms=%lld drain_ms=%lld", (int)sig,
+           (long long)delay_ms, (long long)c->drain_ms);
+    server_leave(c->server);
+    if (delay_ms == 0) {
+        on_delayed(-1, 0, c);
+    } else {
+        const struct timeval delay = {delay_ms / 1000, (delay_ms % 1000) * 1000};
+
+        (void)event_add(c->delay, &delay);
+    }
 }
 
 static bool watch_signals(struct control *c)
@@ -128,15 +149,16 @@ static bool watch_signals(struct control *c)
     c->intr = evsignal_new(c->base, SIGINT, on_signal, c);
     c->hup = evsignal_new(c->base, SIGHUP, on_hup, c);
     c->poll = event_new(c->base, -1, EV_PERSIST, on_poll, c);
+    c->delay = evtimer_new(c->base, on_delayed, c);
     c->deadline = evtimer_new(c->base, on_deadline, c);
     return c->term != NULL && c->intr != NULL && c->hup != NULL && c->poll != NULL &&
-           c->deadline != NULL && event_add(c->term, NULL) == 0 && event_add(c->intr, NULL) == 0 &&
-           event_add(c->hup, NULL) == 0;
+           c->delay != NULL && c->deadline != NULL && event_add(c->term, NULL) == 0 &&
+           event_add(c->intr, NULL) == 0 && event_add(c->hup, NULL) == 0;
 }
 
 static void free_control(struct control *c)
 {
-    struct event *all[] = {c->term, c->intr, c->hup, c->poll, c->deadline};
+    struct event *all[] = {c->term, c->intr, c->hup, c->poll, c->delay, c->deadline};
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (all[i] != NULL)

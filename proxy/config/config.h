@@ -225,6 +225,7 @@ struct proxy_config {
     const char *models_dir; /* where `sluice models pull` puts models */
     const char *instance;   /* this gateway's name in records */
     unsigned workers;       /* 1 to 16: 0 in the file has become the number of cores */
+    int64_t drain_delay_ms; /* SIGTERM: how long to be not ready before draining begins */
     int64_t drain_ms;       /* SIGTERM: how long running requests may take */
 
     struct {

@@ -245,6 +245,7 @@ const struct config_key config_keys[] = {
 {"log.access", CONFIG_BOOL, IN(log.access), "true", 0, 0, NULL, "One line a request."},
 
 {"workers", CONFIG_UINT, IN(workers), "0", 0, 16, NULL, "Event loops; 0: one a core, at most 16."},
+{"drain_delay", CONFIG_DURATION, IN(drain_delay_ms), "0s", 0, HOUR, NULL, "SIGTERM: how long to go on serving as before while `/readyz` says 503, so that load balancers notice; answers close their connections meanwhile."},
 {"drain", CONFIG_DURATION, IN(drain_ms), "2m", 0, HOUR, NULL, "SIGTERM: how long running requests may still take."},
 {"state_dir", CONFIG_PATH, IN(state_dir), "", 0, 0, NULL,
  "Keys, spool, CA, models. Without it /var/lib/sluice for root, else ${XDG_STATE_HOME:-~/.local/state}/sluice."},

@@ -126,6 +126,7 @@ static void on_head(struct conn *c)
     c->n_requests++;
     memset(&c->answer, 0, sizeof(c->answer));
     c->answer.keep_alive = http1_head(c->parser)->keep_alive && !c->draining && !c->w->draining &&
+                           !atomic_load_explicit(&c->w->server->leaving, memory_order_relaxed) &&
                            c->n_requests < MAX_REQUESTS;
     c->answer.minor = http1_head(c->parser)->minor;
     c->answer.no_body = gw_span_is(http1_head(c->parser)->method, "HEAD");

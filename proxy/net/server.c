@@ -13,8 +13,8 @@
 #include "base/log.h"
 #include "proxy/dirs.h"
 #include "proxy/limits/limits.h"
-#include "proxy/net/reload.h"
 #include "proxy/net/changes.h"
+#include "proxy/net/reload.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
 #include "proxy/version.h"
@@ -174,6 +174,11 @@ void server_setup_done(struct server *s, struct setup *setup)
         keeper_bury(s->keeper, setup);
     else
         setup_close(setup); /* starting or closing: no loop runs */
+}
+
+void server_leave(struct server *s)
+{
+    atomic_store(&s->leaving, true);
 }
 
 void server_stop(struct server *s, int level)

@@ -18,6 +18,9 @@ struct server;
 enum gw_status server_open(struct proxy_config *cfg, const char *path, bool progress,
                            struct server **out, struct gw_err *err);
 
+/* Says that it will stop: not ready any more, each answer ends its connection; everything is served as before. */
+void server_leave(struct server *s);
+
 /* level 1: stop accepting and drain; 2: the drain time is over, end what still runs. */
 void server_stop(struct server *s, int level);
 

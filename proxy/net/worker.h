@@ -44,6 +44,7 @@ struct server {
     struct worker *workers;
     unsigned n_workers, max_workers; /* made; to be made */
     unsigned char hmac_key[32]; /* of this state directory: HMACs in records, placeholder keys */
+    atomic_bool leaving;        /* not ready any more, but still serving (drain_delay) */
     atomic_int stop_level;      /* 0: serving; 1: draining; 2: drain time is over */
     atomic_uint n_running;      /* workers whose loops have not ended */
     atomic_uint n_conns;        /* over all workers, for the limit */
