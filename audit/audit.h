@@ -82,6 +82,16 @@ enum audit_end {
 };
 const char *audit_end_name(enum audit_end e);
 
+/* One attempt to have a request answered. */
+struct audit_attempt {
+    struct gw_span target, endpoint; /* endpoint: its URL; empty for the model in the process */
+    struct gw_span outcome;          /* "answered", "status", "timeout", ... */
+    int status;                      /* HTTP, 0: none */
+    uint64_t us;                     /* until the outcome */
+    bool hedge;                      /* begun beside one that was slow */
+};
+enum { AUDIT_MAX_ATTEMPTS = 8 };
+
 /* One event. Empty spans and zeros are left out of the record. All spans are copied by audit_emit. */
 struct audit_event {
     enum audit_kind kind;
@@ -129,6 +139,8 @@ struct audit_event {
     int64_t price_from_ms; /* since when the price holds */
     struct gw_span finish_reason, response_model, error_text;
     unsigned n_restored; /* placeholders put back */
+    const struct audit_attempt *attempts; /* in their order; at most AUDIT_MAX_ATTEMPTS are written */
+    unsigned n_attempts;
     struct gw_span config_digest,
         rules_digest;        /* in force for this request; empty: those of audit_open() */
     struct gw_span trace_id; /* W3C trace id, 32 hex digits, when the client sent one */

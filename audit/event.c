@@ -337,8 +337,10 @@ static void write_own(struct event_json *j, const struct event_source *src,
     event_opt(j, EVENT_KEY("finish_reason"), ev->finish_reason);
     event_opt(j, EVENT_KEY("response_model"), ev->response_model);
     event_opt_u(j, EVENT_KEY("restored"), ev->n_restored);
-    if (ev->kind == AUDIT_COMPLETED)
+    if (ev->kind == AUDIT_COMPLETED) {
+        event_write_attempts(j, ev);
         event_write_cost(j, ev);
+    }
     event_opt(j, EVENT_KEY("sni"), ev->sni);
     if (ev->kind == AUDIT_DECIDED && ev->config_digest.len != 0) {
         event_text(j, EVENT_KEY("config_digest"), ev->config_digest);

@@ -28,6 +28,9 @@ struct audit_event;
 /* Tokens beyond OCSF's two, and money, as members (event_cost.c). */
 void event_write_cost(struct event_json *j, const struct audit_event *ev);
 
+/* The attempts of a completed request (event_attempts.c). */
+void event_write_attempts(struct event_json *j, const struct audit_event *ev);
+
 /* A member name as it stands in the text: EVENT_KEY("uid") is "uid": with its quotes. */
 #define EVENT_KEY(name) GW_SPAN("\"" name "\":")
 

@@ -176,9 +176,37 @@ static void fill_cost(const struct req *req, struct audit_event *ev)
     ev->currency = gw_span_str(cfg->prices.currency);
 }
 
+_Static_assert((int)AUDIT_MAX_ATTEMPTS == (int)REQ_MAX_ATTEMPTS, "all attempts are on record");
+
+static void fill_attempts(const struct req *req, struct audit_attempt *out, struct audit_event *ev)
+{
+    const struct proxy_config *cfg = req->setup->cfg;
+
+    for (unsigned i = 0; i < req->n_attempts; i++) {
+        const struct req_attempt *a = &req->attempts[i];
+
+        out[i] = (struct audit_attempt){
+            .target = ev->target,
+            .outcome = gw_span_str(req_outcome_name(a->outcome)),
+            .status = (int)a->status,
+            .us = a->us,
+            .hedge = a->hedge,
+        };
+        if (a->slot.target == REQ_NO_TARGET)
+            continue;
+        out[i].target = gw_span_str(cfg->targets[a->slot.target].name);
+        if (a->has_slot)
+            out[i].endpoint =
+                gw_span_str(cfg->targets[a->slot.target].endpoints.items[a->slot.endpoint].text);
+    }
+    ev->attempts = out;
+    ev->n_attempts = req->n_attempts;
+}
+
 void record_completed(struct req *req, uint64_t now_ns)
 {
     struct audit_event ev = {.kind = AUDIT_COMPLETED};
+    struct audit_attempt attempts[REQ_MAX_ATTEMPTS];
     enum gw_status st;
 
     fill_common(req, &ev);
@@ -199,6 +227,7 @@ void record_completed(struct req *req, uint64_t now_ns)
     ev.response_model = req->response_model;
     ev.error_text = gw_span_str(req->error_text);
     ev.n_restored = req->n_restored;
+    fill_attempts(req, attempts, &ev);
     st = audit_emit(req->w->audit, &ev, NULL, NULL);
     if (st != GW_OK)
         gw_log(GW_LOG_ERROR, "audit_lost", "req=%s kind=completed status=%s", req->id,

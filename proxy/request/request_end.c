@@ -14,6 +14,7 @@
 #include "proxy/limits/limits.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
+#include "proxy/request/attempts.h"
 #include "proxy/request/record.h"
 #include "proxy/request/request_private.h"
 
@@ -43,6 +44,8 @@ void req_cancel_attempt(struct req *req)
 {
     if (req->backend != NULL && req->attempt != NULL)
         req->backend->cancel(req);
+    if (req->current < req->n_attempts) /* the engine's; a server's attempt ends itself */
+        attempt_end(req, req->current, REQ_OUT_CANCELLED, 0, -1);
     if (req->wait != NULL)
         event_free(req->wait);
     req->wait = NULL;
@@ -77,6 +80,8 @@ void req_add_fields(const struct req *req, struct gw_buf *out)
     field_add(out, GW_SPAN("x-sluice-reason"), gw_span_str(router_reason_name(req->d.reason)));
     if (req->n_findings != 0)
         gw_buf_printf(out, "x-sluice-findings: %u\r\n", req->n_findings);
+    if (req->n_attempts != 0)
+        gw_buf_printf(out, "x-sluice-attempts: %u\r\n", req->n_attempts);
     if (req->d.rerouted)
         gw_buf_adds(out, "x-sluice-rerouted: true\r\n");
     if (req->translated)

@@ -15,7 +15,10 @@ static struct event_source src;
 static struct audit_event filled(enum audit_kind kind, struct gw_span text, unsigned n)
 {
     static struct gw_span groups[200];
+    static struct audit_attempt attempts[AUDIT_MAX_ATTEMPTS + 1];
 
+    for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
+        attempts[i] = (struct audit_attempt){text, text, text, 503, n, n % 2 != 0};
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
         groups[i] = text;
     return (struct audit_event){
@@ -75,6 +78,8 @@ static struct audit_event filled(enum audit_kind kind, struct gw_span text, unsi
         .response_model = text,
         .error_text = text,
         .n_restored = n,
+        .attempts = attempts,
+        .n_attempts = AUDIT_MAX_ATTEMPTS + 1,
         .trace_id = text,
         .sni = text,
         .change = text,
@@ -115,8 +120,8 @@ static struct gw_span finish(struct gw_buf *buf)
     return gw_buf_span(buf);
 }
 
-static const enum audit_kind kinds[] = {AUDIT_DECIDED, AUDIT_COMPLETED, AUDIT_FINDING,
-                                        AUDIT_SHADOW, AUDIT_CHANGED};
+static const enum audit_kind kinds[] = {AUDIT_DECIDED, AUDIT_COMPLETED, AUDIT_FINDING, AUDIT_SHADOW,
+                                        AUDIT_CHANGED};
 
 static void test_fill(struct gw_span text, unsigned n, bool truncated)
 {
