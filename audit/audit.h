@@ -133,7 +133,10 @@ struct audit_event {
     uint64_t cached_tokens, cache_write_tokens; /* of prompt_tokens */
     uint64_t reasoning_tokens;                  /* of completion_tokens */
     bool usage_estimated;                       /* some of these numbers are not the provider's */
-    bool has_cost, has_compare;                 /* the amounts are known: */
+    struct gw_span cache;                       /* "hit", "miss", "bypass"; empty: it is off */
+    bool has_saved;                             /* a hit: what the answer had cost is known */
+    uint64_t saved_nano;
+    bool has_cost, has_compare;       /* the amounts are known: */
     uint64_t cost_nano, compare_nano; /* nano-units of currency: the cost; and elsewhere */
     struct gw_span currency, compare_model;
     int64_t price_from_ms; /* since when the price holds */

@@ -27,6 +27,9 @@ void event_write_cost(struct event_json *j, const struct audit_event *ev)
         gw_clock_rfc3339(ev->price_from_ms, day);
         event_text(j, EVENT_KEY("price_from"), (struct gw_span){day, 10});
     }
+    event_opt(j, EVENT_KEY("cache"), ev->cache);
+    if (ev->has_saved)
+        put_money(j, EVENT_KEY("cost_saved"), ev->saved_nano);
     if (ev->has_compare) {
         put_money(j, EVENT_KEY("cost_alternative"), ev->compare_nano);
         event_text(j, EVENT_KEY("cost_alternative_model"), ev->compare_model);

@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "base/span.h"
 #include "base/types.h"
 
@@ -263,6 +265,14 @@ bool router_money_parse(struct gw_span text, uint64_t *nano);
 /* Writes nano as a decimal without needless zeros, "0.00125", and its NUL. */
 enum { ROUTER_MONEY_BYTES = 24 };
 void router_money_print(uint64_t nano, char out[ROUTER_MONEY_BYTES]);
+
+/* ---- the exact cache ------------------------------------------------------------------------ */
+
+/* The key of an answer: SHA-256 over parts (each with its length) and the tokens of body, a JSON text, as they are
+ * written: two requests share an answer only when they differ in nothing but white space between tokens. GW_EPARSE,
+ * GW_ELIMIT: no JSON within the tokenizer's limits; GW_ENOMEM; out is as it was. */
+enum gw_status router_cache_key(const struct gw_span *parts, unsigned n, struct gw_json *json,
+                                struct gw_span body, unsigned char out[GW_SHA256_BYTES]);
 
 /* ---- answers ---------------------------------------------------------------------------- */
 

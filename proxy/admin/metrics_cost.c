@@ -4,12 +4,13 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "proxy/cache/cache.h"
 #include "proxy/net/worker.h"
 
 /* What all workers together have of one target. */
 struct row {
     const char *name, *currency; /* of a worker's slot: they never change */
-    uint64_t tokens[METRICS_TOKEN_KINDS], cost_nano, unpriced, estimated;
+    uint64_t tokens[METRICS_TOKEN_KINDS], cost_nano, saved_nano, unpriced, estimated;
 };
 
 struct table {
@@ -46,6 +47,7 @@ static void collect(const struct server *s, struct table *t)
 
             for (unsigned k = 0; k < METRICS_TOKEN_KINDS; k++)
                 r->tokens[k] += get(&m->targets[i].tokens[k]);
+            r->saved_nano += get(&m->targets[i].saved_nano);
             r->cost_nano += get(&m->targets[i].cost_nano);
             r->unpriced += get(&m->targets[i].unpriced);
             r->estimated += get(&m->targets[i].estimated);
@@ -94,14 +96,17 @@ static void print_tokens(const struct table *t, struct gw_buf *out)
                                         offsetof(struct row, tokens) + k * sizeof(uint64_t)));
 }
 
-static void print_money(const struct table *t, struct gw_buf *out)
+/* The counter of money at that offset of struct row. */
+static void print_money(const struct table *t, const char *name, const char *help, size_t at,
+                        struct gw_buf *out)
 {
     char money[ROUTER_MONEY_BYTES];
 
-    head(out, "cost_total", "What the tokens cost.");
+    head(out, name, help);
     for (unsigned i = 0; i < t->n; i++) {
-        router_money_print(t->rows[i].cost_nano, money);
-        gw_buf_printf(out, "sluice_cost_total{target=\"%s\",currency=\"%s\"} %s\n", t->rows[i].name,
+        router_money_print(*(const uint64_t *)(const void *)((const char *)&t->rows[i] + at),
+                           money);
+        gw_buf_printf(out, "sluice_%s{target=\"%s\",currency=\"%s\"} %s\n", name, t->rows[i].name,
                       t->rows[i].currency, money);
     }
 }
@@ -116,15 +121,50 @@ static void print_count(const struct table *t, const char *name, const char *hel
                           (unsigned long long)sum(t, t->rows[i].name, at));
 }
 
+/* The exact cache. */
+static void print_cache(const struct server *s, struct gw_buf *out)
+{
+    static const struct {
+        const char *result;
+        size_t at;
+    } results[] = {{"hit", offsetof(struct metrics, cache_hits)},
+                   {"miss", offsetof(struct metrics, cache_misses)},
+                   {"bypass", offsetof(struct metrics, cache_bypassed)}};
+    struct cache_stats st;
+
+    cache_stats(s->cache, &st);
+    head(out, "cache_requests_total", "Requests while the cache is on, by what it did.");
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t n = 0;
+
+        for (unsigned w = 0; w < s->n_workers; w++)
+            n += get((const _Atomic uint64_t *)(const void *)((const char *)&s->workers[w].metrics +
+                                                              results[i].at));
+        gw_buf_printf(out, "sluice_cache_requests_total{result=\"%s\"} %llu\n", results[i].result,
+                      (unsigned long long)n);
+    }
+    head(out, "cache_evicted_total", "Answers that went for room.");
+    gw_buf_printf(out, "sluice_cache_evicted_total %llu\n", (unsigned long long)st.evicted);
+    gw_buf_printf(out,
+                  "# HELP sluice_cache_entries Answers kept.\n# TYPE sluice_cache_entries gauge\n"
+                  "sluice_cache_entries %llu\n"
+                  "# HELP sluice_cache_bytes Memory they take.\n# TYPE sluice_cache_bytes gauge\n"
+                  "sluice_cache_bytes %llu\n",
+                  (unsigned long long)st.entries, (unsigned long long)st.bytes);
+}
+
 void metrics_cost_text(const struct server *s, struct gw_buf *out)
 {
     struct table t = {.n = 0};
 
     collect(s, &t);
     print_tokens(&t, out);
-    print_money(&t, out);
+    print_money(&t, "cost_total", "What the tokens cost.", offsetof(struct row, cost_nano), out);
+    print_money(&t, "cost_saved_total", "What answers from the cache had cost when they were made.",
+                offsetof(struct row, saved_nano), out);
     print_count(&t, "unpriced_total", "Answers with tokens for which no price is known.",
                 offsetof(struct row, unpriced), out);
     print_count(&t, "usage_estimated_total", "Answers whose tokens are partly an estimate.",
                 offsetof(struct row, estimated), out);
+    print_cache(s, out);
 }

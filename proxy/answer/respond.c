@@ -20,6 +20,7 @@ void respond_free(struct respond *r)
     gw_buf_fini(&r->body);
     gw_buf_fini(&r->out);
     gw_buf_fini(&r->unpacked);
+    gw_buf_fini(&r->copy);
     gw_buf_fini(&r->rest);
     gw_buf_fini(&r->rewritten);
     sse_reader_free(r->reader);
@@ -43,6 +44,21 @@ void respond_send_head(struct req *req, int64_t length)
         conn_answer_head(req->conn, req->status, gw_buf_span(&req->respond->fields), length);
 }
 
+void respond_give(struct req *req, struct gw_span bytes)
+{
+    struct respond *r = req->respond;
+
+    conn_answer_body(req->conn, bytes);
+    if (!r->copying)
+        return;
+    if (bytes.len > req->setup->cfg->cache.max_entry - r->copy.len) {
+        r->copying = false;
+        gw_buf_fini(&r->copy);
+    } else {
+        gw_buf_add(&r->copy, bytes);
+    }
+}
+
 /* Sends what was just made; a whole answer gets its head with it. */
 enum gw_status respond_send(struct req *req, bool complete)
 {
@@ -54,7 +70,7 @@ enum gw_status respond_send(struct req *req, bool complete)
         respond_add_cost(req);
     if (r->out.len != 0 && !conn_answer_started(req->conn))
         respond_send_head(req, complete ? (int64_t)r->out.len : -1);
-    conn_answer_body(req->conn, gw_buf_span(&r->out));
+    respond_give(req, gw_buf_span(&r->out));
     gw_buf_clear(&r->out);
     return GW_OK;
 }
@@ -124,6 +140,7 @@ static struct respond *respond_new(struct req *req)
         return NULL;
     req->respond = r;
     r->dialect = req->translated ? req->spoken : req->ep.dialect;
+    r->copying = req->cache_keeps;
     r->filtering = req_filter(req, &r->filter);
     return r;
 }
@@ -336,7 +353,7 @@ enum gw_status respond_on_event(void *ctx, const struct sse_event *ev)
 
     r->begun = r->begun || ev->has_data;
     r->torn = !ev->ended;
-    if (ev->has_data)
+    if (ev->has_data && req->cache != REQ_CACHE_HIT)
         limits_progress_event(req, ev->data.len);
     respond_note_last(req, ev);
     if (r->mode == MODE_EVENTS)
@@ -387,7 +404,7 @@ static enum gw_status pass(struct req *req, struct gw_span bytes)
         return pass_unasked(req, bytes);
     if (respond_held(req, bytes))
         return gw_buf_ok(&r->body) ? GW_OK : GW_ENOMEM;
-    conn_answer_body(req->conn, bytes);
+    respond_give(req, bytes);
     if (r->reader != NULL && sse_reader_feed(r->reader, bytes, respond_on_event, req) != GW_OK) {
         sse_reader_free(r->reader); /* not understood, passed on all the same */
         r->reader = NULL;

@@ -33,6 +33,9 @@ enum gw_status respond_event(struct req *req, const struct api_event *ev);
 /* The answer broke off: an error in the client's dialect, in the stream or, while nothing was sent, as the answer.
  * False: the client must see a cut message. */
 bool respond_cut(struct req *req, const struct api_failure *failure);
+/* What the client got: its type and its body, which belong to the answer. False: it was not copied (nobody would keep it,
+ * or it is too large). */
+bool respond_copy(const struct req *req, struct gw_span *type, struct gw_span *body);
 /* Nobody waits for the answer any more: what was seen until now is for the record. */
 void respond_abandon(struct req *req);
 /* True when the answer told the client of an error inside it. */

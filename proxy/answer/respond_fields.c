@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "proxy/answer/respond_private.h"
 #include "proxy/http/fields.h"
 #include "proxy/limits/limits.h"
-#include "proxy/request/request_private.h"
 
 const struct http1_field *respond_field(const struct http1_field *fields, unsigned n,
                                         const char *name)
@@ -79,12 +79,39 @@ void respond_fields_copy(const struct req *req, struct gw_buf *out,
     for (unsigned i = 0; i < n; i++)
         /* Alt-Svc would lead browsers around the gateway. */
         if (!field_is_hop(&fields[i], named) && !is_ours(fields[i].name) &&
-            !(own_body && is_of_body(fields[i].name)) &&
-            !limits_replaces(req, fields[i].name) &&
+            !(own_body && is_of_body(fields[i].name)) && !limits_replaces(req, fields[i].name) &&
             !gw_span_eq_nocase(fields[i].name, GW_SPAN("alt-svc")))
             field_add(out, fields[i].name, fields[i].value);
     add_request_id(req, out, fields, n);
     if (req->backend == &backend_upstream)
         gw_buf_adds(out, "Via: 1.1 sluice\r\n");
     req_add_fields(req, out);
+}
+
+/* The value of the Content-Type in a head's fields; empty without one. */
+static struct gw_span type_in(struct gw_span fields)
+{
+    static const char name[] = "content-type: ";
+
+    while (fields.len != 0) {
+        const char *end = memchr(fields.ptr, '\r', fields.len);
+        size_t n = end == NULL ? fields.len : (size_t)(end - fields.ptr);
+
+        if (n >= sizeof(name) - 1 &&
+            gw_span_eq_nocase((struct gw_span){fields.ptr, sizeof(name) - 1}, gw_span_str(name)))
+            return gw_span_from((struct gw_span){fields.ptr, n}, sizeof(name) - 1);
+        fields = gw_span_from(fields, n + 2);
+    }
+    return (struct gw_span){NULL, 0};
+}
+
+bool respond_copy(const struct req *req, struct gw_span *type, struct gw_span *body)
+{
+    const struct respond *r = req->respond;
+
+    if (r == NULL || !r->copying || !gw_buf_ok(&r->copy) || r->packed)
+        return false;
+    *type = type_in(gw_buf_span(&r->fields));
+    *body = gw_buf_span(&r->copy);
+    return type->len != 0 && body->len != 0;
 }

@@ -50,6 +50,8 @@ struct respond {
     struct filter_config filter;
     bool filtering;
     struct api_seen seen;
+    struct gw_buf copy; /* of what the client gets, for the cache */
+    bool copying;
     struct gw_buf rest, rewritten; /* what is left of an event's data; the event with it */
     struct gw_buf out, unpacked;   /* what an event became; what the last bytes were unpacked to */
     struct event
@@ -67,6 +69,9 @@ enum gw_status respond_on_event(void *ctx, const struct sse_event *ev);
 
 /* An event was read. After the dialect's last one the answer ends, with or without the provider's connection. */
 void respond_note_last(struct req *req, const struct sse_event *ev);
+
+/* Body bytes for the client. */
+void respond_give(struct req *req, struct gw_span bytes);
 
 /* respond_usage.c: fills in the request's usage from what was seen until now. */
 void respond_note_usage(struct req *req);

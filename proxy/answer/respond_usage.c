@@ -75,16 +75,16 @@ static uint64_t estimate_prompt(const struct req *req)
     return tokens_in(bytes) + (uint64_t)a->n_messages * TOKENS_PER_MESSAGE;
 }
 
-/* Has the target said its last word on usage? Anthropic's streams count the input first and the output with the reason
- * that ends them, as the engine does; the others say both at once. */
+/* Has the target said its last word on usage? Anthropic's and Gemini's streams count on from event to event, up to the
+ * one with the reason that ends them, and the engine counts the input first; the others say all at once. */
 static bool is_final(const struct respond *r, const struct api_usage *u)
 {
     if (!u->known)
         return false;
     if (r->translate != NULL)
-        return translate_seen(r->translate)->finish != API_FINISH_NONE ||
-               (r->dialect == API_GEMINI && u->output != 0); /* which counts in each chunk */
-    return r->dialect != API_ANTHROPIC || r->seen.finish_reason[0] != '\0';
+        return translate_seen(r->translate)->finish != API_FINISH_NONE;
+    return (r->dialect != API_ANTHROPIC && r->dialect != API_GEMINI) ||
+           r->seen.finish_reason[0] != '\0';
 }
 
 static void estimate(struct req *req, struct api_usage *u)
@@ -113,6 +113,10 @@ void respond_note_usage(struct req *req)
         r->translate == NULL ? r->seen.usage : translate_seen(r->translate)->usage;
 
     req->usage_estimated = false;
+    if (req->cache == REQ_CACHE_HIT) { /* what the answer says was used when it was made */
+        req->has_usage = true;
+        return;
+    }
     if (!is_final(r, &usage) && req->ep.kind == ENDPOINT_CHAT && req->status < 300)
         estimate(req, &usage);
     req->has_usage = usage.known || req->usage_estimated;
@@ -129,7 +133,7 @@ void respond_add_cost(struct req *req)
 {
     char money[ROUTER_MONEY_BYTES];
 
-    if (req->setup->cfg->prices.n_lines == 0)
+    if (req->setup->cfg->prices.n_lines == 0 || req->cache == REQ_CACHE_HIT)
         return;
     respond_note_usage(req);
     req_price(req);
@@ -147,7 +151,7 @@ bool respond_may_hold(const struct req *req, int64_t length)
     return r->mode == MODE_PASS && r->json && !r->packed && req->status == 200 &&
            length <= MAX_COPY_BYTES && req->setup->cfg->prices.n_lines != 0 &&
            (req->ep.kind == ENDPOINT_CHAT || req->ep.kind == ENDPOINT_EMBEDDINGS) &&
-           !req->ep.json_array;
+           !req->ep.json_array && req->cache != REQ_CACHE_HIT;
 }
 
 /* A server that keeps its client waiting with blanks wants them to arrive. */
@@ -171,7 +175,7 @@ bool respond_held(struct req *req, struct gw_span bytes)
     }
     r->holding = false;
     respond_send_head(req, r->length);
-    conn_answer_body(req->conn, gw_buf_span(&r->body));
+    respond_give(req, gw_buf_span(&r->body));
     return false;
 }
 
@@ -182,7 +186,7 @@ void respond_send_held(struct req *req)
     r->holding = false;
     respond_add_cost(req);
     respond_send_head(req, (int64_t)r->body.len);
-    conn_answer_body(req->conn, gw_buf_span(&r->body));
+    respond_give(req, gw_buf_span(&r->body));
 }
 
 /* ---- streams that were asked for their usage ---------------------------------------------------- */

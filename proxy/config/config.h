@@ -198,6 +198,9 @@ struct proxy_config_line {
     unsigned on;          /* enum router_direction */
 };
 
+/* Who shares an answer of the cache, in the order of the words. */
+enum proxy_cache_scope { PROXY_CACHE_KEY, PROXY_CACHE_USER, PROXY_CACHE_TEAM, PROXY_CACHE_TENANT };
+
 /* A line of `prices.table:`. */
 struct proxy_config_price {
     struct proxy_config_list targets, models; /* globs; no targets: every one */
@@ -329,6 +332,14 @@ struct proxy_config {
         const char *compare_target,
             *compare_model; /* what answers of a model of one's own are compared with; model "": nothing */
     } prices;
+
+    struct {
+        bool enabled, tools;
+        unsigned scope; /* enum proxy_cache_scope */
+        unsigned when;  /* 0: deterministic requests only; 1: always */
+        int64_t ttl_ms;
+        uint64_t max_size, max_entry; /* bytes */
+    } cache;
 
     struct proxy_config_store *store; /* private: what owns all of the above */
 };

@@ -34,6 +34,8 @@ static const char *const auths[] = {"none", "keys", NULL};
 static const char *const pers[] = {"all", "key", "user", "team", "model", "target", NULL};
 static const char *const unknown_prices[] = {"refuse", "free", NULL};
 static const char *const unavailables[] = {"refuse", "local", NULL};
+static const char *const cache_scopes[] = {"key", "user", "team", "tenant", NULL};
+static const char *const cache_whens[] = {"deterministic", "always", NULL};
 static const char *const on_off[] = {"on", "off", NULL};
 static const char *const formats[] = {"text", "json", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
@@ -238,6 +240,15 @@ const struct config_key config_keys[] = {
 {"prices.table[].cached_input", CONFIG_MONEY, PRICE(amounts.cached_input), NULL, 0, 0, NULL, "Input that the provider read from its cache. Without this key: as input."},
 {"prices.table[].cache_write", CONFIG_MONEY, PRICE(amounts.cache_write), NULL, 0, 0, NULL, "Input that it wrote to its cache. Without this key: as input."},
 {"prices.table[].reasoning", CONFIG_MONEY, PRICE(amounts.reasoning), NULL, 0, 0, NULL, "Output that the model thought and did not say. Without this key: as output."},
+
+{"cache", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Answers that are given again for the same request (docs/costs.md), from memory. Requests with findings never are."},
+{"cache.enabled", CONFIG_BOOL, IN(cache.enabled), "false", 0, 0, NULL, "Keep answers and give them again."},
+{"cache.scope", CONFIG_ENUM, IN(cache.scope), "tenant", 0, 0, cache_scopes, "Who shares an answer. Never two tenants; callers without a team have their own with `team`."},
+{"cache.when", CONFIG_ENUM, IN(cache.when), "deterministic", 0, 0, cache_whens, "`deterministic`: only requests with temperature 0 or a seed, and embeddings. `always`: also those that would be answered anew each time."},
+{"cache.tools", CONFIG_BOOL, IN(cache.tools), "false", 0, 0, NULL, "Also requests with tools: the same question makes the client call the same tool again."},
+{"cache.ttl", CONFIG_DURATION, IN(cache.ttl_ms), "1h", SEC, 30 * DAY, NULL, "How old an answer may be."},
+{"cache.max_size", CONFIG_BYTES, IN(cache.max_size), "64MiB", MIB, (int64_t)64 << 30, NULL, "Memory for all answers; the least recently used go first."},
+{"cache.max_entry", CONFIG_BYTES, IN(cache.max_entry), "256KiB", 1024, 64 * MIB, NULL, "A larger answer is not kept; nor is one above an eighth of max_size."},
 
 {"log", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Lines on standard error. Never payload."},
 {"log.level", CONFIG_ENUM, IN(log.level), "info", 0, 0, levels, "The least level that is written."},

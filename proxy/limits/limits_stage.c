@@ -203,8 +203,10 @@ enum stage_result stage_reserve(struct req *req)
     }
     lr->req = req;
     lr->w = req->w;
-    lr->prompt = limits_prompt_tokens(req);
-    lr->answer = limits_answer_tokens(req, &lr->open_ended);
+    if (req->cache != REQ_CACHE_HIT) { /* which is a request, and nothing else */
+        lr->prompt = limits_prompt_tokens(req);
+        lr->answer = limits_answer_tokens(req, &lr->open_ended);
+    }
     req->limits = lr;
     limits_list_add(lr);
     lr->answer_of = reserve_for(lr, first_target(req), LIMITS_RESERVE);

@@ -54,6 +54,7 @@ struct metrics_target {
     char name[65], currency[4]; /* written before n_targets makes the slot known */
     _Atomic uint64_t
         tokens[METRICS_TOKEN_KINDS]; /* prompt, cached, cache_write, completion, reasoning */
+    _Atomic uint64_t saved_nano;     /* by the cache */
     _Atomic uint64_t cost_nano, unpriced, estimated; /* the last two: answers */
 };
 
@@ -64,6 +65,7 @@ struct metrics {
     _Atomic uint64_t zones[3];                 /* answered in process, private, approved */
     _Atomic uint64_t blocked, rerouted, restored, client_aborts, upstream_errors, upstream_connects;
     _Atomic uint64_t retries, fallbacks, hedges, hedge_wins, error_answers;
+    _Atomic uint64_t cache_hits, cache_misses, cache_bypassed;
     _Atomic uint64_t connects_denied, connects_spliced, connects_bumped;
     _Atomic uint64_t bytes_in, bytes_out, dlp_bytes, dlp_ns;
     _Atomic int64_t conns, active;

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/cache/cache.h"
 #include "proxy/net/server.h"
 #include "proxy/net/worker.h"
 
@@ -95,6 +96,7 @@ static void publish(struct server *s, struct setup *new)
     (void)pthread_mutex_unlock(&s->lock);
     gw_log_set_level(new->cfg->log.level);
     gw_log_set_format((enum gw_log_format) new->cfg->log.format);
+    cache_limit(s->cache, new->cfg->cache.enabled ? new->cfg->cache.max_size : 0);
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_wake(&s->workers[i]);
     for (int ms = 0; ms < SWITCH_MS && atomic_load(&new->n_seated) < atomic_load(&s->n_running);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "proxy/cache/cache.h"
 #include "proxy/dirs.h"
 #include "proxy/limits/limits.h"
 #include "proxy/net/changes.h"
@@ -122,6 +123,13 @@ static enum gw_status name_targets(struct server *s, struct gw_err *err)
     return GW_OK;
 }
 
+static enum gw_status open_cache(struct server *s, const struct proxy_config *cfg,
+                                 struct gw_err *err)
+{
+    s->cache = cache_new(cfg->cache.enabled ? cfg->cache.max_size : 0);
+    return s->cache == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : GW_OK;
+}
+
 enum gw_status server_open(struct proxy_config *cfg, const char *path, bool progress,
                            struct server **out, struct gw_err *err)
 {
@@ -137,6 +145,8 @@ enum gw_status server_open(struct proxy_config *cfg, const char *path, bool prog
     st = open_config(s, cfg, progress, err);
     if (st == GW_OK)
         st = name_targets(s, err);
+    if (st == GW_OK)
+        st = open_cache(s, s->setup->cfg, err);
     if (st == GW_OK)
         st = open_audit(s, s->setup, err);
     if (st == GW_OK)
@@ -208,6 +218,7 @@ void server_close(struct server *s)
         worker_fini(&s->workers[s->n_workers]); /* the one whose making failed */
     free(s->workers);
     changes_close(s->changes);
+    cache_free(s->cache);
     audit_close(s->audit, KAFKA_DRAIN_MS);
     server_setup_done(s, s->setup);
     limits_close(s->limits);

@@ -21,6 +21,7 @@ struct event_base;
 struct evdns_base;
 struct event;
 struct evconnlistener;
+struct cache;
 struct conn;
 struct keeper;
 struct tunnel;
@@ -41,6 +42,7 @@ struct server {
     struct proxy_store *store; /* NULL: no keys database */
     struct changes *changes;   /* of keys, on their way into the ledger */
     struct limits *limits;
+    struct cache *cache; /* empty unless `cache.enabled` */
     struct worker *workers;
     unsigned n_workers, max_workers; /* made; to be made */
     unsigned char hmac_key[32]; /* of this state directory: HMACs in records, placeholder keys */

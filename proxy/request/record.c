@@ -171,6 +171,9 @@ static void fill_cost(const struct req *req, struct audit_event *ev)
     ev->cost_nano = req->cost_nano;
     ev->price_from_ms = req->price_from_ms;
     ev->has_compare = req->has_compare;
+    ev->cache = gw_span_str(req_cache_name(req->cache));
+    ev->has_saved = req->has_saved;
+    ev->saved_nano = req->saved_nano;
     ev->compare_nano = req->compare_nano;
     ev->compare_model = gw_span_str(cfg->prices.compare_model);
     ev->currency = gw_span_str(cfg->prices.currency);

@@ -13,7 +13,10 @@
 
 static enum stage_result stage_run(struct req *req)
 {
-    req_run(req);
+    if (req->cache == REQ_CACHE_HIT)
+        req_cache_replay(req);
+    else
+        req_run(req);
     return DONE; /* the backend's events drive the rest */
 }
 
@@ -29,6 +32,7 @@ static const struct {
     {"extract", stage_extract, METRICS_STAGE_EXTRACT},
     {"scan", stage_scan, METRICS_STAGE_SCAN},
     {"decide", stage_decide, METRICS_STAGE_DECIDE},
+    {"cache", stage_cache, -1},
     {"reserve", stage_reserve, -1},
     {"reserve_check", stage_reserve_check, METRICS_STAGE_RESERVE},
     {"audit", stage_audit, -1},

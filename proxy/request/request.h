@@ -29,9 +29,11 @@
 #include "proxy/net/backend.h"
 #include "proxy/net/health.h"
 #include "proxy/request/endpoint.h"
+#include "proxy/request/request_cache.h"
 #include "proxy/store/store.h"
 #include "router/router.h"
 
+struct cache_entry;
 struct conn;
 struct event;
 struct peek;
@@ -114,6 +116,16 @@ struct req {
     struct router_finding *findings; /* n_findings: piece by piece */
     unsigned n_findings;
     bool decided; /* a decided record was emitted */
+
+    /* cache */
+    enum req_cache cache;
+    struct cache_entry *cached; /* HIT: what is given again; held */
+    unsigned char cache_key[GW_SHA256_BYTES];
+    unsigned cache_target; /* that the key is for: the decision's first choice */
+    bool cache_keeps;      /* the answer may be kept under that key */
+    uint64_t cache_age_s;
+    uint64_t saved_nano; /* HIT: what the answer cost when it was made, at today's price, when: */
+    bool has_saved;
 
     /* run */
     unsigned choice; /* index in d.choices of the attempt */

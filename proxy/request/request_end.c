@@ -22,6 +22,7 @@ static void req_free(struct req *req)
 {
     metrics_gauge(&req->w->metrics.active, -1);
     respond_free(req->respond);
+    req_cache_free(req);
     dlp_vault_free(req->vault);
     gw_buf_fini(&req->out_body);
     gw_buf_fini(&req->dropped);
@@ -86,6 +87,7 @@ void req_add_fields(const struct req *req, struct gw_buf *out)
         gw_buf_adds(out, "x-sluice-rerouted: true\r\n");
     if (req->translated)
         field_add(out, GW_SPAN("x-sluice-translated"), gw_span_str(api_dialect_name(req->spoken)));
+    req_cache_fields(req, out);
     if (req->dropped.len != 0)
         field_add(out, GW_SPAN("x-sluice-dropped"), gw_buf_span(&req->dropped));
 }
@@ -191,6 +193,7 @@ void req_finish(struct req *req, enum audit_end end)
     req->end = end;
     req_cancel_attempt(req);
     req_price(req);
+    req_cache_keep(req);
     req_count_cost(req);
     record_completed(req, now);
     limits_settle(req);

@@ -16,6 +16,9 @@ enum stage_result stage_extract(struct req *req);
 /* request_judge.c */
 enum stage_result stage_scan(struct req *req);
 enum stage_result stage_decide(struct req *req);
+/* request_cache.c */
+enum stage_result stage_cache(struct req *req);
+/* request_judge.c */
 enum stage_result stage_audit(struct req *req);
 enum stage_result stage_audit_check(struct req *req);
 

@@ -20,6 +20,7 @@ import time
 import traceback
 
 import complaints
+import costs
 import dialects
 import local_tools
 import matrix
@@ -464,6 +465,7 @@ def main():
             local_tools.test_local_tools(w, key)
         matrix.main(10 if QUICK else 1)
         complaints.main()
+        costs.main()
         dialects.main()
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()

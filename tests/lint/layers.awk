@@ -17,6 +17,7 @@ BEGIN {
     alone["api"]      = "api"
     alone["config"]   = "config"
     alone["store"]    = "store"
+    alone["cache"]    = "cache"
     alone["fetch"]    = "fetch"
     alone["tls"]      = "tls"
     alone["provider"] = "provider api config http"

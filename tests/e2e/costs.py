@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+"""What answers cost, usage that nobody asked for, and the exact cache: the real gateway before the mock provider.
+
+usage: tests/e2e/costs.py BUILD-DIR CACHE-DIR MODEL
+run.py calls main() as one of its parts."""
+import json
+import re
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from decimal import ROUND_HALF_UP, Decimal
+
+import complaints_world
+from upstream import LEAVE, chat_events, stream
+from wire import DIALECTS, ENDS, ask, open_stream, post, read_until, text_of
+from world import MAIL, World, check, count, wait_for
+
+PRICES = {"input": "3", "output": "15.5", "cached_input": "0.3", "cache_write": "3.75", "reasoning": "20.123456789"}
+
+
+def world():
+    w = World(tempfile.mkdtemp(prefix="sluice-costs-"))
+    w.up = complaints_world.Upstream()
+    w.start_mock()
+    w.write_provider_keys()
+    w.write_secret("other.key", "sk-" + "the-other-target\n")
+    other = f"key: file:{w.path('other.key')}"
+    amounts = ", ".join(f"{k}: {v}" for k, v in PRICES.items())
+    with open(w.path("prices.yaml"), "w") as f:
+        f.write(f"currency: EUR\ntable:\n  - {{ model: 'gpt-*', from: 2999-01-01, input: 999, output: 999 }}\n"
+                f"  - {{ model: '*', target: [openai, claude, gemini], from: 2020-01-01, {amounts} }}\n")
+    with open(w.path("sluice.yaml"), "w") as f:
+        f.write(f"""
+state_dir: {w.path('state')}
+listen: {{ gateway: 127.0.0.1:{w.port}, proxy: off, admin: 127.0.0.1:{w.admin} }}
+workers: 2
+targets:
+{w.server_targets()}
+  quiet:  {{ kind: openai, base_url: http://127.0.0.1:{w.mock_http}/v1, {other}, zone: private, models: ["quiet"], usage: off }}
+  inside: {{ kind: openai, base_url: http://127.0.0.1:{w.mock_http}/v1, {other}, zone: private, models: ["inside"] }}
+  raw:    {{ kind: openai, base_url: http://127.0.0.1:{w.up.port}/v1, {other}, zone: approved, models: ["raw"] }}
+routes:
+  - {{ model: quiet, to: quiet }}
+  - {{ model: inside, to: inside }}
+  - {{ model: raw, to: raw }}
+  - {{ model: "claude-*", to: claude }}
+  - {{ model: "gemini-*", to: gemini }}
+  - {{ model: "azure-*", to: azure }}
+  - {{ model: "*", to: openai }}
+policy:
+  - {{ name: watched, when: {{ class: [secret, pii], user: watched }}, then: mask, on: response }}
+  - {{ name: hidden,  when: {{ class: [secret, pii] }}, then: tokenize }}
+prices: {{ currency: EUR, file: prices.yaml, compare: openai/gpt-4o }}
+cache: {{ enabled: true, max_entry: 64KiB }}
+audit: {{ spool: {w.path('spool')}, durability: process }}
+""")
+    return w
+
+
+def record(w, fields):
+    return complaints_world.record(w, fields)
+
+
+def own(w, fields):
+    return record(w, fields)["unmapped"]["sluice"]
+
+
+def without_ids(raw):
+    """Without what differs from answer to answer, and the mock's comments, of which it has one an event."""
+    return re.sub(rb": keep-alive\n\n", b"", re.sub(rb"(mock_?|call_)\d+", rb"\1N", raw))
+
+
+def cost_of(prompt, completion, cached=0, written=0, reasoning=0):
+    p = {k: Decimal(v) for k, v in PRICES.items()}
+    total = ((prompt - cached - written) * p["input"] + cached * p["cached_input"] + written * p["cache_write"]
+             + (completion - reasoning) * p["output"] + reasoning * p["reasoning"]) / 1000000
+    return total.quantize(Decimal("1e-9"), ROUND_HALF_UP)
+
+
+def tokens_of(r):
+    m, s = r.get("message_context", {}), r["unmapped"]["sluice"]
+    return (m.get("prompt_tokens", 0), m.get("completion_tokens", 0), s.get("cached_tokens", 0), s.get("cache_write_tokens", 0),
+            s.get("reasoning_tokens", 0))
+
+
+def raw_record(w, fields):
+    """The completed record as text: numbers as they are written."""
+    record(w, fields)
+    out = w.sluice("audit", "tail", "--spool", w.path("spool"), "--json", "-n", "0", "--request", fields["x-sluice-request-id"])
+    return next(line for line in out.splitlines() if "ai.request.completed" in line)
+
+
+# ---- usage ----------------------------------------------------------------------------------------------
+
+def test_streams_are_as_without_asking(w):
+    """Byte for byte what the provider sends to who does not ask, with a guard and without; and yet counted."""
+    for dialect in ("chat", "completions"):
+        for how in ("", "crlf=1", "comments=1", "noblank=1", "piece=1", "think=1 tool=2", "chunk=7"):
+            text = f"[[mock {how} say=fox words=12]] hello" if how else "hello there"
+            direct = ask(w.mock_http, dialect, text, "k", True)[2]
+            for user in ("plain", "watched"):
+                before = len(w.received())
+                _, fields, raw = ask(w.port, dialect, text, w.keys[user], True, headers={"Cache-Control": "no-store"})
+                if user == "plain":
+                    check(without_ids(raw) == without_ids(direct), f"{dialect} {how}: the same bytes", (direct[-300:], raw[-300:]))
+                else:  # a filter cuts texts into other pieces
+                    check(text_of(raw, True) == text_of(direct, True) and b'"usage"' not in raw and b"[DONE]" in raw,
+                          f"{dialect} {how}, filtered: the same text", (direct[-300:], raw[-300:]))
+                check(b'"include_usage":true' in w.received()[before:], f"{dialect} {how} {user}: usage was asked for")
+                check(tokens_of(record(w, fields))[0] > 0, f"{dialect} {how} {user}: and counted", record(w, fields))
+        asked = {"stream_options": {"include_usage": True}}
+        direct = ask(w.mock_http, dialect, "hello", "k", True, asked)[2]
+        raw = ask(w.port, dialect, "hello", w.keys["plain"], True, asked, headers={"Cache-Control": "no-store"})[2]
+        check(without_ids(raw) == without_ids(direct) and b'"usage":{' in raw, f"{dialect}: who asks gets it", raw[-300:])
+        no = {"stream_options": {"include_usage": False}}
+        raw = ask(w.port, dialect, "hello", w.keys["plain"], True, no, headers={"Cache-Control": "no-store"})[2]
+        check(b'"usage"' not in raw, f"{dialect}: who says no gets none", raw[-300:])
+    before = len(w.received())
+    _, fields, raw = ask(w.port, "chat", "hello there", w.keys["plain"], True, model="quiet", headers={"Cache-Control": "no-store"})
+    check(b"stream_options" not in w.received()[before:] and ENDS["chat"] in raw, "usage: off asks for nothing")
+    check(own(w, fields).get("usage_estimated") and tokens_of(record(w, fields))[1] > 0, "its tokens are an estimate", record(w, fields))
+
+
+def test_cut_streams_are_estimated(w):
+    pieces = ["These are ", "some words ", "of an answer ", "that breaks off. "] * 5
+    w.up.play = stream(*chat_events(pieces)[:12], end=False)
+    _, fields, raw = ask(w.port, "chat", "hi there, who are you?", w.keys["plain"], True, model="raw")
+    s, (prompt, completion, *_) = own(w, fields), tokens_of(record(w, fields))
+    check(s.get("end") == "upstream_error" and s.get("usage_estimated"), "a cut stream is estimated", s)
+    check(3 <= prompt <= 30 and 15 <= completion <= 60, "by what was asked and said", (prompt, completion))
+    w.up.play = stream(*chat_events(pieces)[:12], LEAVE)
+    s = open_stream(w.port, "chat", "hi there, who are you?", w.keys["plain"], model="raw")
+    head = read_until(s, b"that breaks", 5)
+    s.close()
+    fields = {"x-sluice-request-id": re.search(rb"x-sluice-request-id: (\S+)", head)[1].decode()}
+    check(own(w, fields).get("end") == "client_abort" and own(w, fields).get("usage_estimated") and tokens_of(record(w, fields))[1] > 10,
+          "so is one whose client left", record(w, fields))
+    for dialect in ("responses", "anthropic", "gemini"):
+        text = "[[mock say=fox words=60 cut=12]] hello"
+        _, fields, _ = ask(w.port, dialect, text, w.keys["plain"], True)
+        prompt, completion, *_ = tokens_of(record(w, fields))
+        check(prompt > 0 and completion > 2, f"{dialect}: a cut stream has tokens on record", record(w, fields))
+
+
+# ---- cost -----------------------------------------------------------------------------------------------
+
+def test_costs_are_exact(w):
+    spent = Decimal(0)
+    for dialect in DIALECTS:
+        for streamed in (False, True):
+            text = f"[[mock think=1 say=fox words=40]] how much is {dialect}?"
+            _, fields, raw = ask(w.port, dialect, text, w.keys["plain"], streamed, headers={"Cache-Control": "no-store"})
+            line = raw_record(w, fields)
+            want = cost_of(*tokens_of(json.loads(line)))
+            got = re.search(r'"cost":([0-9.]+)', line)
+            what = f"{dialect}, {'stream' if streamed else 'whole'}"
+            check(got and Decimal(got[1]) == want and want > 0, f"{what}: the cost on record", (line, want))
+            check('"currency":"EUR"' in line and '"price_from":"2020-01-01"' in line, f"{what}: by which price", line)
+            check(('x-sluice-cost' in fields) == (not streamed), f"{what}: the field is on whole answers", fields)
+            if not streamed:
+                check(Decimal(fields["x-sluice-cost"].removesuffix(" EUR")) == want, f"{what}: the same there", fields)
+            spent += want
+    text = w.admin_get("/metrics")[1]
+    sums = {m[1]: Decimal(m[2]) for m in re.finditer(r'^sluice_cost_total\{target="(\w+)",currency="EUR"\} (\S+)', text, re.M)}
+    check(sums.get("openai", 0) > 0 and sums.get("claude", 0) > 0 and sum(sums.values()) >= spent, "counted by target", sums)
+    _, fields, raw = ask(w.port, "chat", "hello", w.keys["plain"], model="azure-x")
+    check("x-sluice-cost" not in fields and "cost" not in own(w, fields), "no price: unknown, not 0", own(w, fields))
+    check(re.search(r'sluice_unpriced_total\{target="azure"\} [1-9]', w.admin_get("/metrics")[1]), "and counted as such")
+    _, fields, raw = ask(w.port, "chat", "hello", w.keys["plain"], model="inside")
+    line = raw_record(w, fields)
+    got = re.search(r'"cost_alternative":([0-9.]+),"cost_alternative_model":"gpt-4o"', line)
+    check(got and Decimal(got[1]) == cost_of(*tokens_of(json.loads(line))), "what it would have cost elsewhere", line)
+    check("x-sluice-cost" not in fields and '"cost":' not in line, "which is no cost", fields)
+
+
+# ---- the cache ------------------------------------------------------------------------------------------
+
+ZERO = {"chat": {"temperature": 0}, "completions": {"temperature": 0}, "responses": {"temperature": 0, "store": False},
+        "anthropic": {"temperature": 0}, "gemini": {"generationConfig": {"temperature": 0}}}
+
+
+def cached(w, dialect, text, user="plain", streamed=False, more=None, **how):
+    """(x-sluice-cache, fields, bytes, did the provider see it)."""
+    before = len(w.received())
+    status, fields, raw = ask(w.port, dialect, text, w.keys[user], streamed, {**ZERO[dialect], **(more or {})}, **how)
+    check(status == 200, f"{dialect}: an answer", (status, raw[:200]))
+    record(w, fields)  # it has ended, so it is kept
+    return fields.get("x-sluice-cache"), fields, raw, len(w.received()) != before
+
+
+def test_hits_are_the_same_answers(w):
+    for dialect in DIALECTS:
+        for streamed in (False, True):
+            what = f"{dialect}, {'stream' if streamed else 'whole'}"
+            text = f"what is the capital of {what}?"
+            first = cached(w, dialect, text, streamed=streamed)
+            again = cached(w, dialect, text, "other", streamed=streamed)
+            check(first[0] == "miss" and first[3], f"{what}: first it is asked for", first)
+            check(again[0] == "hit" and not again[3], f"{what}: then it is there", again)
+            check(again[2] == first[2] and "content-type" in again[1] and
+                  again[1]["content-type"].split(";")[0] == first[1]["content-type"].split(";")[0], f"{what}: byte for byte", (first, again))
+            check(int(again[1].get("age", -1)) >= 0 and "age" not in first[1], f"{what}: with its age", again[1])
+            s, r = own(w, again[1]), record(w, again[1])
+            check(s.get("cache") == "hit" and tokens_of(r)[0] == 0 and s.get("cost_saved", 0) > 0 and s.get("cost") == 0,
+                  f"{what}: on record, at no cost", s)
+            check(len(complaints_world.records(w, again[1], "ai.request.decided")) == 1, f"{what}: and decided like any request")
+            check(own(w, first[1]).get("cache") == "miss", f"{what}: as was the first", own(w, first[1]))
+            check(again[1].get("x-sluice-cost") == "0 EUR", f"{what}: the cost of a hit", again[1])
+    head = {"Authorization": "Bearer " + w.keys["plain"]}
+    body = {"model": "text-embedding-3-small", "input": "some text"}
+    got = [post(w.port, "/v1/embeddings", head, body) for _ in range(2)]
+    time.sleep(0.1)
+    got.append(post(w.port, "/v1/embeddings", head, body))
+    check(got[2][1].get("x-sluice-cache") == "hit" and got[2][2] == got[0][2], "embeddings, too", got[2][1])
+    text = w.admin_get("/metrics")[1]
+    hits = re.search(r'sluice_cache_requests_total\{result="hit"\} (\d+)', text)
+    check(hits and int(hits[1]) >= 11, "hits are counted", hits and hits[0])
+
+
+def test_what_is_not_shared(w):
+    ask_it = lambda user="plain", **how: cached(w, "chat", "is this shared?", user, **how)[0]
+    check(ask_it() == "miss" and ask_it() == "hit", "the question is known")
+    check(ask_it("stranger") == "miss", "another tenant has its own answers")
+    check(ask_it(more={"temperature": 0.0}) in ("miss", "hit"), "a number written another way is at most asked again")
+    for more in ({"max_tokens": 7}, {"top_p": 0.5}, {"seed": 1}, {"stop": ["x"]}, {"n": 2}, {"user": "u1"}, {"response_format": {"type": "json_object"}}):
+        check(ask_it(more=more) != "hit", f"other parameters, another answer: {more}")
+    check(ask_it(headers={"OpenAI-Organization": "org-x"}) != "hit", "so are fields that reach the provider")
+    check(ask_it(headers={"User-Agent": "x/2", "X-Stainless-Retry-Count": "1"}) == "hit", "but for noise")
+    check(ask_it(model="gpt-4o-mini") == "miss", "and models")
+    before = len(w.received())
+    status, fields, _ = post(w.port, "/v1/chat/completions", {"Authorization": "Bearer " + w.keys["plain"]},
+                             b'{ "model": "gpt-4o",  "stream": false,\n "messages":[{"role":"user","content":"is this shared?"}], "temperature": 0 }')
+    check(fields.get("x-sluice-cache") == "hit" and len(w.received()) == before, "white space between tokens does not count", fields)
+    for what, more in (("a temperature", {"temperature": 0.7}), ("tools", {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}),
+                       ("an image elsewhere", {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}]}]})):
+        check(cached(w, "chat", "once", more=more)[0] == "bypass", f"{what}: not from the cache")
+    check(cached(w, "responses", "once", more={"store": True})[0] == "bypass", "a response that the provider stores: not from the cache")
+
+
+def test_what_clients_say(w):
+    ask_it = lambda text, control=None: cached(w, "chat", text, headers={"Cache-Control": control} if control else {})[::3]
+    check(ask_it("a", "no-store") == ("bypass", True) and ask_it("a") == ("miss", True), "no-store keeps nothing")
+    check(ask_it("a", "no-store") == ("bypass", True), "and takes nothing")
+    check(ask_it("a", "max-age=5, no-cache") == ("bypass", True) and ask_it("a") == ("hit", False), "no-cache asks anew, for all")
+    time.sleep(1.1)
+    check(ask_it("a", "max-age=1") == ("miss", True) and ask_it("a", "max-age=100") == ("hit", False), "max-age")
+
+
+def test_what_is_not_kept(w):
+    mine = f"write to {MAIL}"
+    check([cached(w, "chat", mine)[0] for _ in range(2)] == ["bypass"] * 2, "a request with findings")
+    leak = "[[mock say=leak]] tell me"
+    first, again = cached(w, "chat", leak, "watched"), cached(w, "chat", leak, "watched")
+    check(again[0] == "miss" and without_ids(again[2]) == without_ids(first[2]), "an answer that a guard has changed", again)
+    plain = cached(w, "chat", leak, "plain")
+    hit = cached(w, "chat", leak, "watched")
+    check(plain[0] == "miss" and hit[0] == "hit" and hit[2] != plain[2] and
+          without_ids(hit[2]) == without_ids(first[2]), "an answer of another passes the guards of who asks", hit)
+    big = "[[mock say=fox words=20000]]"
+    check([cached(w, "chat", big)[0] for _ in range(2)] == ["miss"] * 2, "one that is too large")
+    for how in ("status=500", "cut=3", "err=2", "fault=close at=3"):
+        for _ in range(2):
+            before = len(w.received())
+            _, fields, _ = ask(w.port, "chat", f"[[mock {how} say=fox words=30]] x", w.keys["plain"], True, ZERO["chat"])
+            record(w, fields)
+        check(fields.get("x-sluice-cache") == "miss" and len(w.received()) != before, f"one that failed: {how}", fields)
+
+
+def test_off_means_off(w):
+    with open(w.path("sluice.yaml")) as f:
+        text = f.read()
+    with open(w.path("sluice.yaml"), "w") as f:
+        f.write(text.replace("cache: { enabled: true", "cache: { enabled: false"))
+    check(cached(w, "chat", "is this shared?")[0] == "hit", "it is there")
+    w.gateway.send_signal(1)
+    wait_for("the cache is off", lambda: "x-sluice-cache" not in ask(w.port, "chat", "x", w.keys["plain"])[1], 10, 0.2)
+    check(re.search(r"sluice_cache_entries 0\n", w.admin_get("/metrics")[1]), "and empty", w.admin_get("/metrics")[1][-600:])
+
+
+def main(only=""):
+    w = world()
+    before = count["failed"]
+    try:
+        config = w.path("sluice.yaml")
+        w.keys = {}
+        for user in ("plain", "other", "watched", "stranger"):
+            owner = "elsewhere" if user == "stranger" else "here"
+            out = w.sluice("keys", "create", "-c", config, "--name", user, "--owner", owner)
+            w.keys[user] = re.search(r"slk_[0-9A-Za-z]{43}", out)[0]
+        if not check(w.start() and w.gateway.poll() is None, "costs: the gateway starts", open(w.path("gateway.log")).read()[-800:]):
+            return
+        tests = [fn for name, fn in globals().items() if name.startswith("test_") and only in name]
+        for fn in tests:
+            began = time.time()
+            try:
+                fn(w)
+            except Exception:
+                check(False, fn.__name__ + " reached its end", traceback.format_exc())
+            if only or "-v" in sys.argv:
+                print(f"{fn.__name__} {time.time() - began:.1f} s")
+        check(w.stop() == 0, "costs: a clean stop")
+        log = open(w.path("gateway.log")).read()
+        for what in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer"):
+            check(what not in log, "costs: no " + what, log[log.find(what):][:1500])
+    finally:
+        w.end()
+        if count["failed"] == before:
+            shutil.rmtree(w.dir, ignore_errors=True)
+        else:
+            print("left for inspection:", w.dir)
+
+
+if __name__ == "__main__":
+    main(sys.argv[4] if len(sys.argv) > 4 and not sys.argv[4].startswith("-") else "")
+    print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
+    sys.exit(count["failed"] != 0)
