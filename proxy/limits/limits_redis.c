@@ -526,16 +526,22 @@ struct limits_redis *limits_redis_open(struct worker *w)
     return r;
 }
 
-/* What is still to be said is given to the socket; that nobody holds anything any more, too. */
+/* What is still to be said is given to the socket at once, for the loop has ended; that nobody holds anything any more,
+ * too. What does not fit is lost: then names expire, and what was used is told by the next start. */
 static void say_goodbye(struct limits_redis *r)
 {
-    struct gw_buf out = {0};
-    char key[128];
+    struct evbuffer *out = bufferevent_get_output(r->bev);
+    struct gw_buf last = {0};
+    char key[128], bytes[16384];
+    ev_ssize_t n;
 
     (void)snprintf(key, sizeof(key), "%s:alive:%s", r->prefix, r->id);
-    limits_command(&out, (const struct gw_span[]){GW_SPAN("DEL"), gw_span_str(key)}, 2);
-    if (send_bytes(r, &out))
-        (void)evbuffer_write(bufferevent_get_output(r->bev), bufferevent_getfd(r->bev));
+    limits_command(&last, (const struct gw_span[]){GW_SPAN("DEL"), gw_span_str(key)}, 2);
+    if (!send_bytes(r, &last) || evbuffer_get_length(out) > sizeof(bytes))
+        return;
+    n = evbuffer_copyout(out, bytes, sizeof(bytes));
+    if (n > 0)
+        (void)!write(bufferevent_getfd(r->bev), bytes, (size_t)n);
 }
 
 void limits_redis_close(struct limits_redis *r)
