@@ -16,6 +16,7 @@ static const struct {
     {"policy", cmd_policy, "test: what would happen to this request, and why"},
     {"audit", cmd_audit, "tail: read the audit records"},
     {"keys", cmd_keys, "create, list and revoke virtual keys"},
+    {"budgets", cmd_budgets, "list, show and reset what budgets have counted"},
     {"ca", cmd_ca, "init, export and env: the interception CA"},
     {"models", cmd_models, "pull, list, verify, run and bench local models"},
 };

@@ -11,6 +11,7 @@ int cmd_rules(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
+int cmd_budgets(int argc, char **argv);
 int cmd_ca(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 

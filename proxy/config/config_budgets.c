@@ -165,7 +165,7 @@ static void check_targets(struct config_load *l, const struct proxy_config_budge
             found = gw_span_eq_nocase(b->targets.items[i], gw_span_str(l->cfg->targets[t].name));
         if (found)
             continue;
-        (void)snprintf(what, sizeof(what), "match.targets: there is no target named %.64s",
+        (void)snprintf(what, sizeof(what), "match.target: there is no target named %.64s",
                        b->targets.items[i].ptr);
         complain(l, b, what);
     }

@@ -25,8 +25,8 @@ enum {
     CONNECT_MS = 3000,
     FIRST_RETRY_MS = 50,
     LAST_RETRY_MS = 5000,
-    BEAT_MS = 2000,       /* how often the name is renewed */
-    ALIVE_MS = 10000,     /* how long it lives without that */
+    BEAT_MS = 1000,       /* how often the name is renewed */
+    ALIVE_MS = 5000,      /* how long it lives without that */
     MAX_WAITING = 20000,  /* commands without an answer */
     MAX_ELEMENTS = 1024,  /* of an array in an answer: LIMITS_MAX_HOLDS * 3 + 2 are needed */
     MAX_BUFFER = 1 << 20, /* of an answer that is not complete */
