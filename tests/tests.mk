@@ -26,10 +26,12 @@ test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(if $(WITH_AS
 .PHONY: test test-build
 
 # Takes half an hour; SAN=address,undefined is the build whose calls fail at random.
-test-long: ## ten minutes of random faults under the address sanitizer
+test-long: ## a thousand reloads under load; ten minutes of random faults under the address sanitizer
 	@packaging/deps.sh build test
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug SAN=address,undefined CUDA=0 BUILD_ROOT=$(BUILD_ROOT) storm-build
-	@tests/stages.sh 'storm=python3 tests/e2e/storm.py $(BUILD_ROOT)/debug-address-undefined $(CACHE) $(MODEL) 600'
+	@$(SUB) test-build
+	@tests/stages.sh 'reloads=python3 tests/e2e/operations.py $(BUILD) $(CACHE) $(MODEL) 1000' \
+	  'storm=python3 tests/e2e/storm.py $(BUILD_ROOT)/debug-address-undefined $(CACHE) $(MODEL) 600'
 
 storm-build: all $(BUILD)/mock-provider $(BUILD)/sluice-fault
 .PHONY: test-long storm-build

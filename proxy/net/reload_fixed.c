@@ -4,7 +4,7 @@
 
 #include "proxy/net/reload.h"
 
-enum kind { TEXT, ADDRESS, UINT, INT64, UINT64, TEXTS };
+enum kind { TEXT, ADDRESS, UINT, INT64, UINT64, TEXTS, SECRET };
 
 #define IN(field) offsetof(struct proxy_config, field)
 
@@ -29,6 +29,13 @@ static const struct {
     {"audit.kafka.brokers", TEXT, IN(audit.kafka_brokers)},
     {"audit.kafka.topic", TEXT, IN(audit.kafka_topic)},
     {"audit.kafka.properties", TEXTS, IN(audit.kafka_properties)},
+    {"redis.url", TEXT, IN(redis.url)},
+    {"redis.user", TEXT, IN(redis.user)},
+    {"redis.password", SECRET, IN(redis.password)},
+    {"redis.prefix", TEXT, IN(redis.prefix)},
+    {"redis.timeout", INT64, IN(redis.timeout_ms)},
+    {"redis.on_unavailable", UINT, IN(redis.on_unavailable)},
+    {"redis.share", UINT, IN(redis.share)},
 };
 
 static const void *at(const struct proxy_config *c, size_t offset)
@@ -62,6 +69,9 @@ static bool same(enum kind kind, const void *a, const void *b)
     case INT64:
     case UINT64:
         return memcmp(a, b, sizeof(uint64_t)) == 0;
+    case SECRET:
+        return gw_span_eq(((const struct proxy_config_secret *)a)->value,
+                          ((const struct proxy_config_secret *)b)->value);
     case TEXTS:
     default:
         return same_texts(*(const char *const *const *)a, *(const char *const *const *)b);

@@ -24,6 +24,7 @@ import costs
 import dialects
 import local_tools
 import matrix
+import operations
 from suites import compare, run_across, run_all, run_sdk, set_up
 from world import BUILD, MAIL, PHI, ROOT, SECRET, World, check, count, skip, wait_for
 
@@ -467,6 +468,7 @@ def main():
         complaints.main()
         costs.main()
         dialects.main()
+        operations.main(20 if QUICK else 100)
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()
         for what in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer"):
