@@ -17,10 +17,15 @@ struct reading {
     struct gw_err *err;
 };
 
-static enum gw_status cannot(const struct reading *r, const char *param)
+static enum gw_status cannot_but(const struct reading *r, const char *param, const char *what)
 {
     *r->param = param;
-    return gw_fail(r->err, GW_EUNSUPPORTED, "the local model does not support %s", param);
+    return gw_fail(r->err, GW_EUNSUPPORTED, "the local model does not support %s%s", param, what);
+}
+
+static enum gw_status cannot(const struct reading *r, const char *param)
+{
+    return cannot_but(r, param, "");
 }
 
 /* A number as written, and its range; *out stays when it was not given. */
@@ -74,7 +79,7 @@ static enum gw_status read_numbers(const struct reading *r, struct engine_params
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         GW_TRY(read_number(r, &numbers[i]));
     if (n > 1)
-        return cannot(r, "n (only 1)");
+        return cannot_but(r, "n", " above 1");
     *p = (struct engine_params){
         .max_tokens = (unsigned)max_tokens,
         .temperature = (float)temperature,

@@ -9,6 +9,15 @@
 #include "proxy/net/worker.h"
 #include "proxy/request/request_private.h"
 
+struct gw_span record_path(const struct req *req)
+{
+    for (unsigned i = 0; i < req->n_pieces; i++)
+        if (req->pieces[i].fixed != NULL && req->pieces[i].report.n_findings != 0 &&
+            strcmp(req->pieces[i].fixed, REQ_PIECE_PATH) == 0)
+            return GW_SPAN("/(hidden)");
+    return req->path;
+}
+
 static struct gw_span sensitivity_of(const struct req *req)
 {
     return gw_span_str(req->n_findings == 0 ? "none" : gw_severity_name(req->d.sensitivity));
@@ -40,7 +49,7 @@ static void fill_common(const struct req *req, struct audit_event *ev)
     ev->operation = gw_span_str(req->ep.operation == NULL ? "http.request" : req->ep.operation);
     if (req->head != NULL) {
         ev->http_method = req->head->method;
-        ev->http_path = req->path;
+        ev->http_path = record_path(req);
         ev->host = req->head->authority;
         ev->user_agent = http1_get(req->head, "user-agent");
     }

@@ -34,4 +34,7 @@ enum { RECORD_MAX_FINDINGS = 100 };
 void record_answer_finding(const struct req *req, const struct dlp_guard_finding *f,
                            enum gw_action action, uint16_t line);
 
+/* The path as records may show it: not at all when something was found in it. */
+struct gw_span record_path(const struct req *req);
+
 #endif

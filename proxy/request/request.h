@@ -73,13 +73,16 @@ struct req_attempt {
     uint64_t us; /* until the outcome */
 };
 
+#define REQ_PIECE_PATH  "path"
+#define REQ_PIECE_QUERY "query string"
+
 /* A stretch of what was received that is scanned and edited as one document: the body, a part of a multipart body, the
- * query string. */
+ * path, the query string. */
 struct req_piece {
-    struct gw_span bytes; /* in the body; the query's are elsewhere */
+    struct gw_span bytes; /* in the body; those of path and query are elsewhere */
     struct dlp_doc *doc;
     struct dlp_report report;
-    bool in_query; /* cannot be edited */
+    const char *fixed; /* what it is, when it cannot be edited: REQ_PIECE_PATH, ...; else NULL */
 };
 
 struct req {

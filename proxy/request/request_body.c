@@ -63,10 +63,10 @@ static enum gw_status piece_actions(struct req *req, const struct req_piece *p, 
         (*actions)[i] = action_for_zone(req, first + i);
         if (!is_edit((*actions)[i]))
             continue;
-        if (p->in_query)
-            return gw_fail(
-                err, GW_EDENIED, "the query string holds %.*s, which cannot be hidden there",
-                (int)req->findings[first + i].rule.len, req->findings[first + i].rule.ptr);
+        if (p->fixed != NULL)
+            return gw_fail(err, GW_EDENIED, "the %s holds %.*s, which cannot be hidden there",
+                           p->fixed, (int)req->findings[first + i].rule.len,
+                           req->findings[first + i].rule.ptr);
         *any = true;
     }
     return GW_OK;

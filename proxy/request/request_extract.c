@@ -1,7 +1,7 @@
 /* proxy/request/request_extract.c - what a request says: its texts as documents to scan, and what routing needs of it.
  *
- * Scanned contains forwarded (dlp.h D1): every byte of the body is in one of the pieces made here, and every text of a
- * translated request comes from the body. Worker's thread. */
+ * Scanned contains forwarded (dlp.h D1): every byte of the body, and of path and query, is in one of the pieces made here,
+ * and every text of a translated request comes from the body. Worker's thread. */
 #include <string.h>
 
 #include "proxy/http/multipart.h"
@@ -20,12 +20,12 @@ static struct req_piece *add_piece(struct req *req, struct gw_span bytes)
 
 static bool make_room(struct req *req, unsigned n)
 {
-    req->pieces = gw_arena_array(req->arena, n + 1, sizeof(*req->pieces)); /* one more: the query */
+    req->pieces = gw_arena_array(req->arena, n + 2, sizeof(*req->pieces)); /* and path and query */
     req->n_pieces = 0;
     return req->pieces != NULL;
 }
 
-/* ---- the query -------------------------------------------------------------------------- */
+/* ---- the request line -------------------------------------------------------------------------- */
 
 /* The query without its "key" parameter, which is a credential as a field would be. */
 static enum gw_status strip_key(struct req *req)
@@ -48,20 +48,32 @@ static enum gw_status strip_key(struct req *req)
     return req->query.ptr == NULL ? GW_ENOMEM : GW_OK;
 }
 
-static enum gw_status extract_query(struct req *req)
+static enum gw_status add_fixed(struct req *req, struct gw_span raw, bool query, const char *what)
 {
-    struct gw_span text;
+    struct gw_span text = endpoint_decode(req->arena, raw, query);
     struct req_piece *p;
 
-    GW_TRY(strip_key(req));
-    if (req->query.len <= 1)
-        return GW_OK;
-    text = endpoint_decode(req->arena, gw_span_from(req->query, 1), true);
     if (text.ptr == NULL)
         return GW_ENOMEM;
     p = add_piece(req, text);
-    p->in_query = true;
+    p->fixed = what;
     return dlp_doc_parse_text(req->arena, text, &p->doc);
+}
+
+/* Calls that are known by their whole path say nothing in it. */
+static bool path_says_something(const struct req *req)
+{
+    return req->ep.kind == ENDPOINT_PASS || req->ep.model.len != 0 || conn_fixed(req->conn) != NULL;
+}
+
+static enum gw_status extract_line(struct req *req)
+{
+    if (path_says_something(req))
+        GW_TRY(add_fixed(req, req->path, false, REQ_PIECE_PATH));
+    GW_TRY(strip_key(req));
+    if (req->query.len <= 1)
+        return GW_OK;
+    return add_fixed(req, gw_span_from(req->query, 1), true, REQ_PIECE_QUERY);
 }
 
 /* ---- the body --------------------------------------------------------------------------- */
@@ -198,5 +210,5 @@ enum gw_status extract(struct req *req, const char **param, struct gw_err *err)
         GW_TRY(read_json(req, param, err));
     else if (req->ep.kind != ENDPOINT_PASS)
         return gw_fail(err, GW_EINVAL, "the body must be a JSON object");
-    return extract_query(req);
+    return extract_line(req);
 }
