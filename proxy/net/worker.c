@@ -22,6 +22,7 @@
 #include "proxy/net/address.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/connect.h"
+#include "proxy/net/health_probe.h"
 #include "proxy/net/upstream.h"
 
 enum { BACKLOG = 1024, ACCEPT_PAUSE_MS = 100 };
@@ -272,7 +273,9 @@ enum gw_status worker_init(struct worker *w, struct server *s, unsigned index, s
     w->reap = event_new(w->base, -1, 0, on_reap, w);
     if (w->audit_ev == NULL || w->wake == NULL || w->reap == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
-    if (limits_worker_open(w) != GW_OK)
+    if (index == 0)
+        w->prober = prober_new(w);
+    if ((index == 0 && w->prober == NULL) || limits_worker_open(w) != GW_OK)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     GW_TRY(listen_on(w, &w->setup->cfg->listen.gateway, &w->gateway, err));
     return listen_on(w, &w->setup->cfg->listen.proxy, &w->proxy, err);
@@ -318,6 +321,7 @@ void worker_fini(struct worker *w)
 {
     worker_join(w);
     limits_worker_close(w);
+    prober_free(w->prober);
     setup_reap(w);
     if (w->setup != NULL)
         setup_rise(w->setup, w);

@@ -25,6 +25,7 @@ struct cache;
 struct conn;
 struct keeper;
 struct tunnel;
+struct prober;
 struct upstream_pool;
 struct proxy_store;
 struct changes;
@@ -65,6 +66,8 @@ struct worker {
     struct setup_seat *old; /* of earlier setups that requests are pinned to */
     struct event *reap;     /* setup_reap() is due */
     struct upstream_pool *pool;
+    struct prober
+        *prober; /* worker 0: asks how the servers do (health_probe.h); NULL: the others */
     struct evconnlistener *gateway, *proxy; /* NULL when off or draining */
     struct event *wake;                     /* server_stop() wakes the loop through wake_fd */
     struct event *audit_ev;
