@@ -218,18 +218,20 @@ static enum gw_status adapt_body(struct req *req, struct gw_err *err)
     return st;
 }
 
+/* What changes where the target speaks the client's dialect. */
+static enum gw_status keep_dialect(struct req *req, struct gw_err *err)
+{
+    GW_TRY(drop_foreign(req, err));
+    GW_TRY(name_model(req, err));
+    return ask_usage(req, err);
+}
+
 /* The bytes for the target: edited for its zone, in its dialect, under its name for the model. */
 enum gw_status req_prepare_body(struct req *req, struct gw_err *err)
 {
     GW_TRY(edit_body(req, err));
     if (req->target == REQ_NO_TARGET || req->backend == &backend_engine)
         return GW_OK; /* forwarded as it is; read anew by local.c */
-    if (req->translated) {
-        GW_TRY(translate_body(req, err));
-    } else {
-        GW_TRY(drop_foreign(req, err));
-        GW_TRY(name_model(req, err));
-        GW_TRY(ask_usage(req, err));
-    }
+    GW_TRY(req->translated ? translate_body(req, err) : keep_dialect(req, err));
     return adapt_body(req, err);
 }
