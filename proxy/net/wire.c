@@ -3,8 +3,10 @@
 
 #include <sys/socket.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -13,12 +15,17 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-enum { RECORD_BYTES = 16 * 1024 }; /* of plain text in a TLS record, at most */
+enum {
+    RECORD_BYTES = 16 * 1024, /* of plain text in a TLS record, at most */
+    READ_BYTES = 64 * 1024,   /* of one system call */
+};
 
 struct wire {
     struct bufferevent *bev;
     struct ssl_st *ssl;
     struct evbuffer *in, *out; /* plain text; the bufferevent's own without TLS */
+    struct event *readable;    /* the socket is */
+    struct gw_span fresh;      /* TLS, while it is being read: records that no buffer holds yet */
     struct event *soon;        /* ends the turn of the loop: writes, and reports the end */
     const struct wire_calls *calls;
     void *ctx;
@@ -29,9 +36,10 @@ struct wire {
     bool reported; /* the owner knows */
     bool cut;      /* TLS: the socket has ended; what it brought may still lie here */
     bool accepts;
-    bool open;         /* TLS stands */
-    bool due;          /* soon is */
-    bool paused, full; /* not reading: the owner's wish; in_high */
+    bool open;    /* TLS stands */
+    bool due;     /* soon is */
+    bool paused;  /* the owner's wish */
+    bool reading; /* readable is added */
     bool said_goodbye;
     bool freed; /* when busy is 0 */
 };
@@ -72,8 +80,14 @@ static int bio_read(BIO *bio, char *into, int room)
     BIO_clear_retry_flags(bio);
     if (n > 0)
         return n;
-    BIO_set_retry_read(bio);
-    return -1;
+    if (w->fresh.len == 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    n = w->fresh.len < (size_t)room ? (int)w->fresh.len : room;
+    memcpy(into, w->fresh.ptr, (size_t)n);
+    w->fresh = gw_span_from(w->fresh, (size_t)n);
+    return n;
 }
 
 static int bio_write(BIO *bio, const char *bytes, int n)
@@ -183,6 +197,8 @@ static void destroy(struct wire *w)
         evbuffer_free(w->out);
     if (w->soon != NULL)
         event_free(w->soon);
+    if (w->readable != NULL)
+        event_free(w->readable);
     if (w->bev != NULL)
         bufferevent_free(w->bev);
     free(w);
@@ -216,14 +232,17 @@ static void shake_hands(struct wire *w)
         on_ssl_trouble(w, r);
 }
 
+static bool has_records(const struct wire *w)
+{
+    return w->fresh.len != 0 || evbuffer_get_length(bufferevent_get_input(w->bev)) != 0;
+}
+
 /* Decrypts what has come, as far as there is room. */
 static void take_records(struct wire *w)
 {
     static _Thread_local char text[RECORD_BYTES]; /* a whole record: OpenSSL keeps no rest of it */
-    struct evbuffer *records = bufferevent_get_input(w->bev);
 
-    while (w->ended == 0 && evbuffer_get_length(records) != 0 &&
-           evbuffer_get_length(w->in) < w->in_high) {
+    while (w->ended == 0 && has_records(w) && evbuffer_get_length(w->in) < w->in_high) {
         int n;
 
         ERR_clear_error();
@@ -244,26 +263,29 @@ static void take(struct wire *w)
         shake_hands(w);
     if (w->open)
         take_records(w);
-    if (w->cut && evbuffer_get_length(bufferevent_get_input(w->bev)) == 0)
+    if (w->fresh.len != 0 &&
+        evbuffer_add(bufferevent_get_input(w->bev), w->fresh.ptr, w->fresh.len) != 0)
+        end(w, BEV_EVENT_ERROR);
+    w->fresh.len = 0;
+    if (w->cut && !has_records(w))
         end(w, BEV_EVENT_ERROR); /* no close_notify came before, or that would be the end */
     push(w->bev);                /* what OpenSSL had to say: its part of a handshake, an alert */
     if (w->open && !was_open)
         w->calls->event(w->ctx, BEV_EVENT_CONNECTED);
 }
 
-/* Reads from the socket or not, as the owner and the bounds want it. libevent's own high mark is not used: above it the read
- * callback is called again and again. */
+/* Reads from the socket or not, as the owner and the bounds want it. */
 static void read_or_not(struct wire *w)
 {
-    bool full = evbuffer_get_length(w->in) >= w->in_high;
+    bool read = !w->paused && !w->cut && w->ended == 0 && evbuffer_get_length(w->in) < w->in_high;
 
-    if (full == w->full)
+    if (read == w->reading)
         return;
-    w->full = full;
-    if (full)
-        (void)bufferevent_disable(w->bev, EV_READ);
-    else if (!w->paused)
-        (void)bufferevent_enable(w->bev, EV_READ);
+    w->reading = read;
+    if (read)
+        (void)event_add(w->readable, NULL);
+    else
+        (void)event_del(w->readable);
 }
 
 static void on_readable(struct wire *w)
@@ -271,7 +293,7 @@ static void on_readable(struct wire *w)
     w->busy++;
     if (w->ssl != NULL)
         take(w);
-    if (!w->freed && (w->ssl == NULL || evbuffer_get_length(w->in) != 0))
+    if (!w->freed && evbuffer_get_length(w->in) != 0)
         w->calls->read(w->ctx);
     if (!w->freed)
         read_or_not(w);
@@ -279,25 +301,37 @@ static void on_readable(struct wire *w)
     leave(w);
 }
 
-static void on_bev_read(struct bufferevent *bev, void *ctx)
+/* One read: libevent's own asks first how much there is, which is a system call more. */
+static void on_socket(evutil_socket_t fd, short what, void *ctx)
 {
-    (void)bev;
-    on_readable(ctx);
+    static _Thread_local char bytes[READ_BYTES];
+    struct wire *w = ctx;
+    ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+
+    (void)what;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        n = 0; /* what lay here before is looked at all the same */
+    else if (n <= 0 && w->ssl == NULL)
+        end(w, (short)(BEV_EVENT_READING | (n == 0 ? BEV_EVENT_EOF : BEV_EVENT_ERROR)));
+    else if (n <= 0)
+        w->cut = true;
+    else if (w->ssl != NULL)
+        w->fresh = (struct gw_span){bytes, (size_t)n};
+    else if (evbuffer_add(w->in, bytes, (size_t)n) != 0)
+        end(w, BEV_EVENT_READING | BEV_EVENT_ERROR);
+    on_readable(w);
 }
 
+/* libevent could not write what was left to it. */
 static void on_bev_event(struct bufferevent *bev, short what, void *ctx)
 {
     struct wire *w = ctx;
 
     (void)bev;
-    if (w->ssl == NULL || (what & BEV_EVENT_TIMEOUT) != 0) {
-        w->busy++;
+    if (w->ssl == NULL || (what & BEV_EVENT_TIMEOUT) != 0)
         end(w, what);
-        report(w);
-        leave(w);
-        return;
-    }
-    w->cut = true;
+    else
+        w->cut = true;
     on_readable(w);
 }
 
@@ -305,7 +339,7 @@ void wire_fill(struct wire *w)
 {
     if (w->ssl != NULL && w->open && w->ended == 0 && evbuffer_get_length(w->in) == 0) {
         take_records(w);
-        if (w->cut && evbuffer_get_length(bufferevent_get_input(w->bev)) == 0)
+        if (w->cut && !has_records(w))
             end(w, BEV_EVENT_ERROR);
         push(w->bev);
         report_soon(w);
@@ -316,14 +350,13 @@ void wire_fill(struct wire *w)
 void wire_pause(struct wire *w)
 {
     w->paused = true;
-    (void)bufferevent_disable(w->bev, EV_READ);
+    read_or_not(w);
 }
 
 void wire_resume(struct wire *w)
 {
     w->paused = false;
-    if (!w->full)
-        (void)bufferevent_enable(w->bev, EV_READ);
+    read_or_not(w);
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
@@ -466,6 +499,8 @@ static bool set_up(struct wire *w, const struct wire_config *cfg)
     const struct timeval stalled = {cfg->stall_s, 0};
 
     w->soon = event_new(cfg->base, -1, 0, on_soon, w);
+    w->readable =
+        event_new(cfg->base, bufferevent_getfd(w->bev), EV_READ | EV_PERSIST, on_socket, w);
     if (w->ssl == NULL) {
         w->in = bufferevent_get_input(w->bev);
         w->out = bufferevent_get_output(w->bev);
@@ -473,10 +508,13 @@ static bool set_up(struct wire *w, const struct wire_config *cfg)
         w->in = evbuffer_new();
         w->out = evbuffer_new();
     }
-    if (w->soon == NULL || w->in == NULL || w->out == NULL || (w->ssl != NULL && !attach_bio(w)))
+    if (w->soon == NULL || w->readable == NULL || w->in == NULL || w->out == NULL ||
+        (w->ssl != NULL && !attach_bio(w)))
         return false;
-    bufferevent_setcb(w->bev, on_bev_read, on_bev_write, on_bev_event, w);
-    bufferevent_setwatermark(w->bev, EV_READ, 0, 0);
+    (void)bufferevent_disable(w->bev, EV_READ);
+    (void)evbuffer_unfreeze(bufferevent_get_input(w->bev),
+                            0); /* libevent adds to it no more; we do */
+    bufferevent_setcb(w->bev, NULL, on_bev_write, on_bev_event, w);
     bufferevent_setwatermark(w->bev, EV_WRITE, w->ssl == NULL ? w->out_low : WIRE_RECORDS_HIGH / 2,
                              0);
     if (cfg->stall_s != 0)
@@ -514,9 +552,9 @@ struct wire *wire_new(struct bufferevent *bev, const struct wire_config *cfg)
         push(w->bev);
         report_soon(w);
     }
-    (void)bufferevent_enable(bev, EV_READ);
+    read_or_not(w);
     if (evbuffer_get_length(bufferevent_get_input(bev)) != 0)
-        /* It lies in the buffer already; nothing else would announce it. */
-        bufferevent_trigger(bev, EV_READ, BEV_OPT_DEFER_CALLBACKS | BEV_TRIG_IGNORE_WATERMARKS);
+        event_active(w->readable, EV_READ,
+                     0); /* nothing else would announce what lies there already */
     return w;
 }

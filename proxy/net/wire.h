@@ -3,15 +3,15 @@
  *   socket <-> bufferevent <-> [records <-> OpenSSL <->] wire_in(), wire_out()
  *
  * libevent writes what was added to a bufferevent when epoll says so: two epoll_ctl() and one more turn of the loop for each
- * answer and each event of a stream, though a socket has room nearly always; and its own TLS reads each record in two steps
- * and writes each part of a buffer as a record of its own. So sockets have EV_WRITE off, what was added is written at the
- * end of the turn of the loop or at once, and only what the socket does not take is left to libevent; records are read from
- * the bufferevent's input and written to its output here.
+ * answer and each event of a stream, though a socket has room nearly always; it asks how much there is before it reads; and
+ * its own TLS reads each record in two steps and writes each part of a buffer as a record of its own. So sockets are read
+ * here, what was added is written at the end of the turn of the loop or at once, and only what the socket does not take is
+ * left to the bufferevent. Its high mark is not used either: above it the read callback is called again and again.
  *
  * Invariants: (B1) bytes come in their order, all of them before the end is reported, and the end is reported once; (B2) a TLS
  * peer that leaves without close_notify broke the connection (BEV_EVENT_ERROR), it did not end it (BEV_EVENT_EOF); (B3) plain
- * text and records that wait are bounded by in_high on the way in, and by WIRE_RECORDS_HIGH below wire_out(). Thread: the
- * loop's. */
+ * text and records that wait are bounded by in_high and one read on the way in, and by WIRE_RECORDS_HIGH below wire_out().
+ * Thread: the loop's. */
 #ifndef PROXY_WIRE_H
 #define PROXY_WIRE_H
 
