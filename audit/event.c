@@ -294,7 +294,9 @@ static void write_ending(struct event_json *j, const struct audit_event *ev)
     event_i(j, EVENT_KEY("duration"), ms);
     if (ev->http_status > 0) {
         event_key(j, EVENT_KEY("status_code"));
-        gw_buf_printf(j->b, "\"%d\"", ev->http_status);
+        gw_buf_addc(j->b, '"');
+        gw_buf_addi(j->b, ev->http_status);
+        gw_buf_addc(j->b, '"');
         event_begin(j, EVENT_KEY("http_response"));
         event_i(j, EVENT_KEY("code"), ev->http_status);
         event_opt_u(j, EVENT_KEY("latency"), ev->ttfb_us / 1000);

@@ -25,7 +25,6 @@ void gw_buf_clear(struct gw_buf *b)
         b->ptr[0] = '\0';
 }
 
-/* Apart from the quick question below, which is asked some hundred times a request. */
 static bool grow(struct gw_buf *b, size_t n)
 {
     size_t cap = b->cap == 0 ? 256 : b->cap;
@@ -56,59 +55,29 @@ static bool grow(struct gw_buf *b, size_t n)
     return true;
 }
 
-static inline bool has_room(struct gw_buf *b, size_t n)
+bool gw_buf_reserve(struct gw_buf *b, size_t n)
 {
     /* strictly: one byte stays for the NUL */
     return (n < b->cap - b->len && !b->failed) || grow(b, n);
 }
 
-bool gw_buf_reserve(struct gw_buf *b, size_t n)
-{
-    return has_room(b, n);
-}
-
-static inline void add(struct gw_buf *b, const char *bytes, size_t n)
-{
-    if (n == 0 || !has_room(b, n))
-        return;
-    memcpy(b->ptr + b->len, bytes, n);
-    b->len += n;
-    b->ptr[b->len] = '\0';
-}
-
-static inline void add_char(struct gw_buf *b, char c)
-{
-    if (!has_room(b, 1))
-        return;
-    b->ptr[b->len++] = c;
-    b->ptr[b->len] = '\0';
-}
-
-void gw_buf_add(struct gw_buf *b, struct gw_span bytes)
-{
-    add(b, bytes.ptr, bytes.len);
-}
-
-void gw_buf_adds(struct gw_buf *b, const char *s)
-{
-    add(b, s, s == NULL ? 0 : strlen(s));
-}
-
-void gw_buf_addc(struct gw_buf *b, char c)
-{
-    add_char(b, c);
-}
-
 void gw_buf_addu(struct gw_buf *b, uint64_t n)
 {
+    static const char pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+        "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+        "8081828384858687888990919293949596979899";
     char digits[20];
     size_t i = sizeof(digits);
 
-    do {
-        digits[--i] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n != 0);
-    add(b, digits + i, sizeof(digits) - i);
+    while (n >= 10) {
+        i -= 2;
+        memcpy(digits + i, pairs + n % 100 * 2, 2);
+        n /= 100;
+    }
+    if (n != 0 || i == sizeof(digits))
+        digits[--i] = (char)('0' + n);
+    gw_buf_add(b, (struct gw_span){digits + i, sizeof(digits) - i});
 }
 
 void gw_buf_addi(struct gw_buf *b, int64_t n)
@@ -163,21 +132,44 @@ static void add_json_char(struct gw_buf *b, unsigned char c)
     }
 }
 
+/* How many bytes at the start of text are copied as they are without a second look: printable ASCII but for the quote and the
+ * backslash. Eight at a time. */
+static size_t plain_bytes(const char *text, size_t n)
+{
+    const uint64_t each = 0x0101010101010101u, top = each * 0x80;
+    size_t i = 0;
+
+    for (; i + 8 <= n; i += 8) {
+        uint64_t v, quote, slash;
+
+        memcpy(&v, text + i, 8);
+        quote = v ^ each * '"';
+        slash = v ^ each * '\\';
+        /* A byte that is too small for what is taken from it borrows into its top bit; that of a plain one is not set. */
+        if (((v | (v - each * 0x20) | (quote - each) | (slash - each)) & top) != 0)
+            break;
+    }
+    while (i < n && (unsigned char)text[i] >= 0x20 && (unsigned char)text[i] < 0x80 &&
+           text[i] != '"' && text[i] != '\\')
+        i++;
+    return i;
+}
+
 void gw_buf_add_json(struct gw_buf *b, struct gw_span text)
 {
     size_t run = 0, i = 0; /* [run, i) is copied as it is */
 
     if (text.len == 0)
         return; /* its pointer may be NULL, to which nothing may be added */
-    while (i < text.len) {
-        unsigned char c = (unsigned char)text.ptr[i];
+    for (;;) {
+        unsigned char c;
         uint32_t cp;
         unsigned n;
 
-        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
-            i++;
-            continue;
-        }
+        i += plain_bytes(text.ptr + i, text.len - i);
+        if (i == text.len)
+            break;
+        c = (unsigned char)text.ptr[i];
         n = c < 0x80 ? 0 : gw_utf8_decode(text.ptr + i, text.len - i, &cp);
         if (n > 1) {
             i += n;
@@ -190,15 +182,15 @@ void gw_buf_add_json(struct gw_buf *b, struct gw_span text)
             gw_buf_adds(b, "\xEF\xBF\xBD");
         run = ++i;
     }
-    if (i != run) /* text may be {NULL, 0} */
-        gw_buf_add(b, (struct gw_span){text.ptr + run, i - run});
+    gw_buf_add(b, (struct gw_span){text.ptr + run, i - run});
 }
 
 void gw_buf_add_json_str(struct gw_buf *b, struct gw_span text)
 {
-    add_char(b, '"');
+    (void)gw_buf_reserve(b, text.len + 2);
+    gw_buf_addc(b, '"');
     gw_buf_add_json(b, text);
-    add_char(b, '"');
+    gw_buf_addc(b, '"');
 }
 
 void gw_buf_drop(struct gw_buf *b, size_t n)

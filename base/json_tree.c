@@ -118,10 +118,11 @@ enum gw_status gw_json_tree(struct gw_json *json, struct gw_arena *arena, struct
 static bool raw_is(struct gw_span raw, bool escaped, const char *text)
 {
     const char *p = raw.ptr, *end = raw.ptr + raw.len;
-    size_t n = strlen(text), i = 0;
+    size_t n, i = 0;
 
-    if (!escaped)
-        return gw_span_is(raw, text);
+    if (!escaped) /* most differ in their first byte */
+        return raw.len != 0 && raw.ptr[0] != text[0] ? false : gw_span_is(raw, text);
+    n = strlen(text);
     while (p < end) {
         char piece[4];
         unsigned len = 1;

@@ -60,6 +60,12 @@ static const struct {
 static const uint8_t letters[27] = {0,  7,  7,  13, 18, 21, 24, 24, 24, 29, 30, 30, 31, 33,
                                     34, 36, 40, 40, 42, 48, 53, 53, 54, 55, 55, 55, 55};
 
+/* Lengths of the words of each letter: bit n is set when one is n long. */
+static const uint16_t lengths[26] = {0x17c0, 0x0000, 0x0380, 0x0560, 0x0180, 0x00a0, 0x0000,
+                                     0x0000, 0x0f80, 0x0080, 0x0000, 0x0020, 0x0040, 0x0010,
+                                     0x0100, 0x0c20, 0x0000, 0x0140, 0x0570, 0x03b0, 0x0000,
+                                     0x0040, 0x0008, 0x0000, 0x0000, 0x0000};
+
 static bool same_word(const char *text, const char *word, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -73,6 +79,8 @@ static void count_word(struct router_features *f, const char *word, size_t len)
 {
     unsigned letter = (unsigned)(word[0] | 0x20) - 'a';
 
+    if ((lengths[letter] >> len & 1) == 0)
+        return;
     for (unsigned i = letters[letter]; i < letters[letter + 1]; i++) {
         if (words[i].len != len || !same_word(word, words[i].text, len))
             continue;

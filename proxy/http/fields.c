@@ -1,10 +1,10 @@
 /* proxy/http/fields.c - header policy. */
 #include "proxy/http/fields.h"
 
-static bool is_one_of(struct gw_span name, const char *const *names, size_t n)
+static bool is_one_of(struct gw_span name, const struct gw_span *names, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (gw_span_eq_nocase(name, gw_span_str(names[i])))
+        if (gw_span_eq_nocase(name, names[i]))
             return true;
     return false;
 }
@@ -32,19 +32,19 @@ static bool named_in(struct gw_span list, struct gw_span name)
 
 bool field_is_hop(const struct http1_field *f, struct gw_span connection)
 {
-    static const char *const hop[] = {
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authorization",
-        "proxy-authenticate",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "content-length",
-        "expect",
-        "http2-settings",
+    static const struct gw_span hop[] = {
+        {"connection", 10},
+        {"keep-alive", 10},
+        {"proxy-connection", 16},
+        {"proxy-authorization", 19},
+        {"proxy-authenticate", 18},
+        {"te", 2},
+        {"trailer", 7},
+        {"transfer-encoding", 17},
+        {"upgrade", 7},
+        {"content-length", 14},
+        {"expect", 6},
+        {"http2-settings", 14},
     };
 
     return is_one_of(f->name, hop, sizeof(hop) / sizeof(hop[0])) || named_in(connection, f->name);
@@ -52,8 +52,11 @@ bool field_is_hop(const struct http1_field *f, struct gw_span connection)
 
 bool field_is_credential(struct gw_span name)
 {
-    static const char *const names[] = {"authorization", "x-api-key", "api-key", "x-goog-api-key",
-                                        "cookie"};
+    static const struct gw_span names[] = {{"authorization", 13},
+                                           {"x-api-key", 9},
+                                           {"api-key", 7},
+                                           {"x-goog-api-key", 14},
+                                           {"cookie", 6}};
 
     return is_one_of(name, names, sizeof(names) / sizeof(names[0]));
 }

@@ -1,6 +1,4 @@
 /* proxy/net/conn_answer.c - writes answers: status line, framing, chunks, and says when the client is slow. */
-#include <stdio.h>
-
 #include "proxy/net/conn.h"
 #include "proxy/net/conn_private.h"
 #include "proxy/net/wire.h"
@@ -59,8 +57,7 @@ static void out(struct conn *c, struct gw_span bytes)
 
 void conn_answer_head(struct conn *c, unsigned status, struct gw_span fields, int64_t length)
 {
-    char line[128];
-    int n;
+    struct gw_buf head = {0};
 
     c->answer.started = true;
     c->answer.length = length;
@@ -70,25 +67,48 @@ void conn_answer_head(struct conn *c, unsigned status, struct gw_span fields, in
         c->answer.keep_alive = false; /* HTTP/1.0: the close ends the body */
     if (!c->message_done && !c->bodyless)
         c->answer.keep_alive = false; /* answered before the request was read */
-    n = snprintf(line, sizeof(line), "HTTP/1.1 %u %s\r\n", status, reason_of(status));
-    out(c, (struct gw_span){line, (size_t)n});
-    out(c, fields);
+    gw_buf_adds(&head, "HTTP/1.1 ");
+    gw_buf_addu(&head, status);
+    gw_buf_addc(&head, ' ');
+    gw_buf_adds(&head, reason_of(status));
+    gw_buf_adds(&head, "\r\n");
+    gw_buf_add(&head, fields);
     if (length >= 0 && status != 204 && status != 304) {
-        n = snprintf(line, sizeof(line), "Content-Length: %lld\r\n", (long long)length);
-        out(c, (struct gw_span){line, (size_t)n});
+        gw_buf_adds(&head, "Content-Length: ");
+        gw_buf_addi(&head, length);
+        gw_buf_adds(&head, "\r\n");
     } else if (c->answer.chunked) {
-        out(c, GW_SPAN("Transfer-Encoding: chunked\r\n"));
+        gw_buf_adds(&head, "Transfer-Encoding: chunked\r\n");
     }
     if (!c->answer.keep_alive)
-        out(c, GW_SPAN("Connection: close\r\n"));
+        gw_buf_adds(&head, "Connection: close\r\n");
     else if (c->answer.minor == 0)
-        out(c, GW_SPAN("Connection: keep-alive\r\n"));
-    out(c, GW_SPAN("\r\n"));
+        gw_buf_adds(&head, "Connection: keep-alive\r\n");
+    gw_buf_adds(&head, "\r\n");
+    if (gw_buf_ok(&head))
+        out(c, gw_buf_span(&head));
+    else
+        c->answer.aborted = true;
+    gw_buf_fini(&head);
+}
+
+/* "1a2b" and the line's end, in the last bytes of room. */
+static struct gw_span chunk_line(size_t n, char room[20])
+{
+    size_t i = 18;
+
+    room[18] = '\r';
+    room[19] = '\n';
+    do {
+        room[--i] = "0123456789abcdef"[n & 15];
+        n >>= 4;
+    } while (n != 0);
+    return (struct gw_span){room + i, 20 - i};
 }
 
 void conn_answer_body(struct conn *c, struct gw_span bytes)
 {
-    char size[24];
+    char room[20];
 
     if (c->answer.length >= 0 && bytes.len > (uint64_t)c->answer.length - c->answer.bytes)
         /* Behind the promised length they would be taken for another answer. */
@@ -97,11 +117,8 @@ void conn_answer_body(struct conn *c, struct gw_span bytes)
         return;
     c->answer.bytes += bytes.len;
     metrics_add(&c->w->metrics.bytes_out, bytes.len);
-    if (c->answer.chunked) {
-        int n = snprintf(size, sizeof(size), "%zx\r\n", bytes.len);
-
-        out(c, (struct gw_span){size, (size_t)n});
-    }
+    if (c->answer.chunked)
+        out(c, chunk_line(bytes.len, room));
     out(c, bytes);
     if (c->answer.chunked)
         out(c, GW_SPAN("\r\n"));

@@ -64,8 +64,10 @@ static void add_host(const struct upstream_peer *peer, struct gw_buf *out)
     gw_buf_adds(out, v6 ? "[" : "");
     gw_buf_add(out, host);
     gw_buf_adds(out, v6 ? "]" : "");
-    if (peer->port != (peer->tls != NULL ? 443 : 80))
-        gw_buf_printf(out, ":%u", peer->port);
+    if (peer->port != (peer->tls != NULL ? 443 : 80)) {
+        gw_buf_addc(out, ':');
+        gw_buf_addu(out, peer->port);
+    }
 }
 
 void upstream_call_of(const struct req *req, struct provider_call *out)
