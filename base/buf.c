@@ -132,23 +132,28 @@ static void add_json_char(struct gw_buf *b, unsigned char c)
     }
 }
 
-/* How many bytes at the start of text are copied as they are without a second look: printable ASCII but for the quote and the
- * backslash. Eight at a time. */
-static size_t plain_bytes(const char *text, size_t n)
+/* True: none of the eight bytes needs a second look; they are printable ASCII, and no quote or backslash. */
+static bool is_plain8(const char *text)
 {
     const uint64_t each = 0x0101010101010101u, top = each * 0x80;
+    uint64_t v, quote, slash;
+
+    memcpy(&v, text, 8);
+    quote = v ^ each * '"';
+    slash = v ^ each * '\\';
+    /* A byte that is too small for what is taken from it borrows into its top bit; that of a plain one is not set. */
+    return ((v | (v - each * 0x20) | (quote - each) | (slash - each)) & top) == 0;
+}
+
+/* How many bytes at the start of text are copied as they are. */
+static size_t plain_bytes(const char *text, size_t n)
+{
     size_t i = 0;
 
-    for (; i + 8 <= n; i += 8) {
-        uint64_t v, quote, slash;
-
-        memcpy(&v, text + i, 8);
-        quote = v ^ each * '"';
-        slash = v ^ each * '\\';
-        /* A byte that is too small for what is taken from it borrows into its top bit; that of a plain one is not set. */
-        if (((v | (v - each * 0x20) | (quote - each) | (slash - each)) & top) != 0)
-            break;
-    }
+    while (i + 8 <= n && is_plain8(text + i))
+        i += 8;
+    if (n >= 8 && i + 8 > n && is_plain8(text + n - 8))
+        return n;
     while (i < n && (unsigned char)text[i] >= 0x20 && (unsigned char)text[i] < 0x80 &&
            text[i] != '"' && text[i] != '\\')
         i++;

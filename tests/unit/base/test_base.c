@@ -44,6 +44,52 @@ static void test_json_escaping(void)
     gw_buf_fini(&b);
 }
 
+/* What must be escaped is found wherever it stands, whatever the length. */
+static void test_json_escaping_everywhere(void)
+{
+    static const unsigned char bytes[] = {'"', '\\', 0, 1, 0x1F, 0x20, 0x7F, 0x80, 0xFF};
+    unsigned n_wrong = 0;
+
+    for (size_t len = 1; len <= 26; len++)
+        for (size_t at = 0; at < len; at++)
+            for (size_t k = 0; k < sizeof(bytes); k++) {
+                char text[26];
+                struct gw_buf b = {0};
+                bool copied = bytes[k] == 0x20 || bytes[k] == 0x7F;
+                size_t extra = copied                                ? 0
+                               : bytes[k] == '"' || bytes[k] == '\\' ? 1
+                               : bytes[k] >= 0x80                    ? 2
+                                                                     : 5;
+
+                memset(text, '~', sizeof(text));
+                text[at] = (char)bytes[k];
+                gw_buf_add_json(&b, (struct gw_span){text, len});
+                n_wrong += b.len != len + extra || memcmp(b.ptr, text, at) != 0 ||
+                           memcmp(b.ptr + at + extra + 1, text + at + 1, len - at - 1) != 0 ||
+                           (b.ptr[at] == text[at]) != (copied || bytes[k] == '\\');
+                gw_buf_fini(&b);
+            }
+    CHECK(n_wrong == 0);
+}
+
+static void test_buf_digits(void)
+{
+    uint64_t n = 1;
+    unsigned n_wrong = 0;
+
+    for (unsigned i = 0; i < 20; i++, n *= 10)
+        for (int d = -1; d <= 1; d++) {
+            struct gw_buf b = {0};
+            char want[24];
+
+            (void)snprintf(want, sizeof(want), "%llu", (unsigned long long)(n + (uint64_t)d));
+            gw_buf_addu(&b, n + (uint64_t)d);
+            n_wrong += strcmp(want, b.ptr) != 0;
+            gw_buf_fini(&b);
+        }
+    CHECK(n_wrong == 0);
+}
+
 static void test_buf_numbers_and_drop(void)
 {
     struct gw_buf b = {0};
@@ -172,6 +218,8 @@ int main(void)
 {
     test_arena_limit_holds();
     test_json_escaping();
+    test_json_escaping_everywhere();
+    test_buf_digits();
     test_buf_numbers_and_drop();
     test_names_round_trip();
     test_clock_rfc3339();

@@ -22,6 +22,22 @@ static unsigned score(const char *text)
     return router_complexity_score(&f, NULL);
 }
 
+/* Each word of the list is found, in either case, and none for another of its length. */
+static void test_words(void)
+{
+    struct router_features f =
+        of("afterwards algorithm analyse analysis analyze architecture assess calculate calculus "
+           "compare compute contrast critique debug derivative derive design diagnose equation "
+           "evaluate explain finally first firstly implement improve inequality integral "
+           "investigate justify lemma matrix modulo next optimise optimize polynomial "
+           "probability proof prove reason refactor second secondly solve step strategy "
+           "synthesize then theorem third tradeoff tradeoffs vector why ");
+
+    CHECK(f.reason_words == 28 && f.steps == 10 && f.math_marks == 17);
+    f = of("WHY Whx PROOF proog Thirdly the their");
+    CHECK(f.reason_words == 1 && f.steps == 0 && f.math_marks == 1);
+}
+
 static void test_counts(void)
 {
     struct router_features f = of("Why is it so? And \"who?\" asks http://x/?a=b why not?\n");
@@ -191,6 +207,7 @@ static void test_every_prefix(void)
 
 int main(void)
 {
+    test_words();
     test_counts();
     test_words();
     test_roles();
