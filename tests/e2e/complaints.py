@@ -269,7 +269,8 @@ def test_complaint_20_client_leaves_before_the_first_byte(w):
 
 def test_complaint_21_partial_stream_is_on_record(w):
     r = leaves(w, "anthropic", 21, stream(*EVENTS["anthropic"](["first ", "second "])[:4], LEAVE), b"second", "usage so far")
-    check(r.get("message_context", {}).get("prompt_tokens") == 7 and r["unmapped"]["sluice"].get("response_bytes", 0) > 100,
+    check(r.get("message_context", {}).get("prompt_tokens") == 7 and r["message_context"].get("completion_tokens", 0) >= 3 and
+          r["unmapped"]["sluice"].get("usage_estimated") and r["unmapped"]["sluice"].get("response_bytes", 0) > 100,
           "21: what was used until then is on record", r)
 
 
@@ -292,9 +293,20 @@ def test_complaint_22_no_further_target_for_a_client_that_left(w):
 
 # ---- 3.9, 3.10 ------------------------------------------------------------------------------------------
 
-def test_complaint_49_nothing_is_cached(w):
-    (one, two), seen = sent_to_mock(w, lambda: [ask(w.port, "chat", "the same question", w.keys[k]) for k in ("plain", "masked")])
-    check(seen.count(b"#REQ") == 2 and one[1]["x-request-id"] != two[1]["x-request-id"], "49, 50: nobody gets another's answer", seen[:300])
+def test_complaint_23_cost_is_what_the_provider_counted(w):
+    for d in DIALECTS:
+        _, fields, _ = raw_ask(w, d, stream(*EVENTS[d](["All ", "is ", "well."])), "plain")
+        s = record(w, fields)["unmapped"]["sluice"]
+        check(abs(s.get("cost", 0) - (7 * 3 + 5 * 15) / 1e6) < 1e-12 and s.get("currency") == "EUR", f"23: {d}: its cost is on record", s)
+    _, fields, _ = ask(w.port, "chat", "hi", w.keys["plain"])
+    check("cost" not in record(w, fields)["unmapped"]["sluice"], "23: no price, no cost", fields)
+
+
+def test_complaint_49_nothing_is_cached_unasked(w):
+    (one, two), seen = sent_to_mock(w, lambda: [ask(w.port, "chat", "the same question", w.keys[k], more={"temperature": 0})
+                                                for k in ("plain", "masked")])
+    check(seen.count(b"#REQ") == 2 and one[1]["x-request-id"] != two[1]["x-request-id"] and "x-sluice-cache" not in two[1],
+          "49, 50: nobody gets another's answer", seen[:300])
 
 
 def test_complaint_51_failed_calls_are_on_record(w):

@@ -56,6 +56,7 @@ policy:
   - {{ name: blocked,  when: {{ class: [secret, pii], user: blocked }},  then: block,  on: response }}
   - {{ name: refused,  when: {{ class: [secret, pii], user: refused }},  then: block }}
   - {{ name: hidden,   when: {{ class: [secret, pii] }}, then: tokenize }}
+prices: {{ currency: EUR, table: [{{ model: "raw*", input: 3, output: 15 }}] }}
 audit: {{ spool: {w.path('spool')}, durability: process, kafka: {{ brokers: "127.0.0.1:{free_port()}" }} }}
 """)
     return w

@@ -10,7 +10,7 @@ FUZZ_ONLY    ?=
 FZ := $(BUILD_ROOT)/fuzz
 FZ_NAMES  := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ))
 FZ_CHOSEN := $(if $(FUZZ_ONLY),$(filter $(FUZZ_ONLY),$(FZ_NAMES)),$(FZ_NAMES))
-FZ_CSRC   := $(filter-out $(MAIN) $(TOOLS),$(wildcard $(FOLDERS:%=%/*.c)))
+FZ_CSRC   := $(filter-out $(MAIN) $(TOOLS),$(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c)))
 FZ_OBJ    := $(FZ_CSRC:%.c=$(FZ)/%.o) $(RESRC:%.re=$(FZ)/gen/%.o) $(FZ)/gen/dlp/builtin.o
 FZ_SAN    := address,undefined
 FZ_CFLAGS := -std=c11 -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -w \
