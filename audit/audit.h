@@ -141,8 +141,10 @@ struct audit_event {
     struct gw_span currency, compare_model;
     int64_t price_from_ms; /* since when the price holds */
     struct gw_span finish_reason, response_model, error_text;
-    unsigned n_restored; /* placeholders put back */
-    const struct audit_attempt *attempts; /* in their order; at most AUDIT_MAX_ATTEMPTS are written */
+    struct gw_span budget; /* that refused the request, or ended its answer */
+    unsigned n_restored;   /* placeholders put back */
+    const struct audit_attempt
+        *attempts; /* in their order; at most AUDIT_MAX_ATTEMPTS are written */
     unsigned n_attempts;
     struct gw_span config_digest,
         rules_digest;        /* in force for this request; empty: those of audit_open() */

@@ -339,6 +339,7 @@ static void write_own(struct event_json *j, const struct event_source *src,
     event_opt(j, EVENT_KEY("finish_reason"), ev->finish_reason);
     event_opt(j, EVENT_KEY("response_model"), ev->response_model);
     event_opt_u(j, EVENT_KEY("restored"), ev->n_restored);
+    event_opt(j, EVENT_KEY("budget"), ev->budget);
     if (ev->kind == AUDIT_COMPLETED) {
         event_write_attempts(j, ev);
         event_write_cost(j, ev);

@@ -51,3 +51,27 @@ void limits_worker_close(struct worker *w)
     limits_redis_close(w->redis);
     w->redis = NULL;
 }
+
+struct visit {
+    void (*each)(void *ctx, const char *key, uint64_t used, uint64_t held, int64_t start_ms,
+                 int64_t end_ms);
+    void *ctx;
+};
+
+static void visit_counter(void *ctx, const char *key, const struct router_counter *c,
+                          int64_t end_ms)
+{
+    const struct visit *v = ctx;
+
+    v->each(v->ctx, key, c->used, c->held, c->start_ms, end_ms);
+}
+
+void limits_each(struct limits *l,
+                 void (*each)(void *ctx, const char *key, uint64_t used, uint64_t held,
+                              int64_t start_ms, int64_t end_ms),
+                 void *ctx)
+{
+    struct visit v = {each, ctx};
+
+    ledger_each(l->ledger, visit_counter, &v);
+}

@@ -81,6 +81,12 @@ void limits_add_fields(const struct req *req, struct gw_buf *out);
 
 /* The name of the budget that refused the request, or NULL. */
 const char *limits_refused_by(const struct req *req);
+/* Calls each for every counter of this gateway: its name ("daily|tokens|user:ann"), what is used and held, its window
+ * (0: none). It may only copy, since workers wait meanwhile. */
+void limits_each(struct limits *l,
+                 void (*each)(void *ctx, const char *key, uint64_t used, uint64_t held,
+                              int64_t start_ms, int64_t end_ms),
+                 void *ctx);
 /* Appends Prometheus text. */
 void limits_metrics(struct limits *l, struct gw_buf *out);
 

@@ -38,7 +38,11 @@ void limits_count_refusal(struct limits *l, const char *name)
 
 const char *limits_refused_by(const struct req *req)
 {
-    return req->limits == NULL || req->limits->refused == NULL ? NULL : req->limits->refused->name;
+    const struct limits_req *lr = req->limits;
+
+    return lr == NULL || lr->refused == NULL || (lr->answer_of == GW_OK && !lr->exhausted)
+               ? NULL
+               : lr->refused->name;
 }
 
 /* Seconds until the window that has no room ends, at least one. */

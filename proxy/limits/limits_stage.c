@@ -408,7 +408,7 @@ static void work_out(struct limits_req *lr)
     uint64_t prompt = req->usage.prompt, completion = req->usage.completion;
 
     lr->final.sent = lr->attempted;
-    if (!lr->attempted)
+    if (!lr->attempted || req->cache == REQ_CACHE_HIT)
         return;
     if (!req->has_usage && !req->usage_estimated) {
         bool spent =

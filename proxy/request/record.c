@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/limits/limits.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/request_private.h"
@@ -239,6 +240,7 @@ void record_completed(struct req *req, uint64_t now_ns)
     ev.response_model = req->response_model;
     ev.error_text = gw_span_str(req->error_text);
     ev.n_restored = req->n_restored;
+    ev.budget = gw_span_str(limits_refused_by(req));
     fill_attempts(req, attempts, &ev);
     st = audit_emit(req->w->audit, &ev, NULL, NULL);
     if (st != GW_OK)

@@ -92,6 +92,7 @@ static struct audit_event filled(enum audit_kind kind, struct gw_span text, unsi
         .response_model = text,
         .error_text = text,
         .n_restored = n,
+        .budget = text,
         .attempts = attempts,
         .n_attempts = AUDIT_MAX_ATTEMPTS + 1,
         .trace_id = text,
