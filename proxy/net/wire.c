@@ -38,6 +38,7 @@ struct wire {
     bool accepts;
     bool open;    /* TLS stands */
     bool due;     /* soon is */
+    bool left;    /* bytes were left to libevent: EV_WRITE is on */
     bool paused;  /* the owner's wish */
     bool reading; /* readable is added */
     bool said_goodbye;
@@ -47,27 +48,30 @@ struct wire {
 /* ---- the socket --------------------------------------------------------------------------- */
 
 /* EV_WRITE is off afterwards, unless older bytes wait for the socket. */
-static void prepare(struct bufferevent *bev)
+static void prepare(struct wire *w)
 {
-    if ((bufferevent_get_enabled(bev) & EV_WRITE) != 0 &&
-        evbuffer_get_length(bufferevent_get_output(bev)) == 0)
-        (void)bufferevent_disable(bev, EV_WRITE);
+    if (!w->left || evbuffer_get_length(bufferevent_get_output(w->bev)) != 0)
+        return;
+    w->left = false;
+    (void)bufferevent_disable(w->bev, EV_WRITE);
 }
 
 /* Writes what the bufferevent holds; the rest, or the error, is libevent's. */
-static void push(struct bufferevent *bev)
+static void push(struct wire *w)
 {
-    struct evbuffer *out = bufferevent_get_output(bev);
+    struct evbuffer *out = bufferevent_get_output(w->bev);
 
-    if (evbuffer_get_length(out) == 0 || (bufferevent_get_enabled(bev) & EV_WRITE) != 0)
+    if (evbuffer_get_length(out) == 0 || w->left)
         return; /* libevent is at it, in order */
     /* Its start is frozen, so that only libevent takes from it, which holds EV_WRITE for that. */
     (void)evbuffer_unfreeze(out, 1);
-    while (evbuffer_get_length(out) != 0 && evbuffer_write(out, bufferevent_getfd(bev)) > 0)
+    while (evbuffer_get_length(out) != 0 && evbuffer_write(out, bufferevent_getfd(w->bev)) > 0)
         continue;
     (void)evbuffer_freeze(out, 1);
-    if (evbuffer_get_length(out) != 0)
-        (void)bufferevent_enable(bev, EV_WRITE);
+    if (evbuffer_get_length(out) == 0)
+        return;
+    w->left = true;
+    (void)bufferevent_enable(w->bev, EV_WRITE);
 }
 
 /* ---- OpenSSL's side: records in the bufferevent's buffers ------------------------------------ */
@@ -95,7 +99,7 @@ static int bio_write(BIO *bio, const char *bytes, int n)
     struct wire *w = BIO_get_data(bio);
 
     BIO_clear_retry_flags(bio);
-    prepare(w->bev);
+    prepare(w);
     return evbuffer_add(bufferevent_get_output(w->bev), bytes, (size_t)n) == 0 ? n : -1;
 }
 
@@ -269,7 +273,7 @@ static void take(struct wire *w)
     w->fresh.len = 0;
     if (w->cut && !has_records(w))
         end(w, BEV_EVENT_ERROR); /* no close_notify came before, or that would be the end */
-    push(w->bev);                /* what OpenSSL had to say: its part of a handshake, an alert */
+    push(w);                     /* what OpenSSL had to say: its part of a handshake, an alert */
     if (w->open && !was_open)
         w->calls->event(w->ctx, BEV_EVENT_CONNECTED);
 }
@@ -308,17 +312,18 @@ static void on_socket(evutil_socket_t fd, short what, void *ctx)
     struct wire *w = ctx;
     ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
 
+    bool over = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+
     (void)what;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        n = 0; /* what lay here before is looked at all the same */
-    else if (n <= 0 && w->ssl == NULL)
+    if (over && w->ssl == NULL)
         end(w, (short)(BEV_EVENT_READING | (n == 0 ? BEV_EVENT_EOF : BEV_EVENT_ERROR)));
-    else if (n <= 0)
+    else if (over)
         w->cut = true;
-    else if (w->ssl != NULL)
+    else if (n > 0 && w->ssl != NULL)
         w->fresh = (struct gw_span){bytes, (size_t)n};
-    else if (evbuffer_add(w->in, bytes, (size_t)n) != 0)
+    else if (n > 0 && evbuffer_add(w->in, bytes, (size_t)n) != 0)
         end(w, BEV_EVENT_READING | BEV_EVENT_ERROR);
+    /* Also when nothing came: what lay there before the wire was made is read now. */
     on_readable(w);
 }
 
@@ -341,7 +346,7 @@ void wire_fill(struct wire *w)
         take_records(w);
         if (w->cut && !has_records(w))
             end(w, BEV_EVENT_ERROR);
-        push(w->bev);
+        push(w);
         report_soon(w);
     }
     read_or_not(w);
@@ -394,7 +399,7 @@ static void flush(struct wire *w)
         before = wire_waiting(w);
         if (w->ssl != NULL)
             encrypt(w);
-        push(w->bev);
+        push(w);
     } while (w->ssl != NULL && evbuffer_get_length(w->out) != 0 && wire_waiting(w) < before);
 }
 
@@ -435,7 +440,7 @@ static void on_soon(evutil_socket_t fd, short what, void *ctx)
 struct evbuffer *wire_out(struct wire *w)
 {
     if (w->ssl == NULL)
-        prepare(w->bev);
+        prepare(w);
     return w->out;
 }
 
@@ -481,7 +486,7 @@ void wire_goodbye(struct wire *w)
     SSL_set_shutdown(w->ssl, SSL_RECEIVED_SHUTDOWN);
     (void)SSL_shutdown(w->ssl);
     ERR_clear_error(); /* what it says of a handshake that never ended concerns nobody */
-    push(w->bev);
+    push(w);
 }
 
 void wire_shutdown(struct wire *w)
@@ -519,7 +524,8 @@ static bool set_up(struct wire *w, const struct wire_config *cfg)
                              0);
     if (cfg->stall_s != 0)
         (void)bufferevent_set_timeouts(w->bev, NULL, &stalled);
-    prepare(w->bev); /* on from birth */
+    w->left = true; /* EV_WRITE is on from birth; in a tunnel an answer may still be on its way */
+    prepare(w);
     return true;
 }
 
@@ -549,7 +555,7 @@ struct wire *wire_new(struct bufferevent *bev, const struct wire_config *cfg)
         SSL_set_connect_state(w->ssl);
     if (w->ssl != NULL && !w->accepts) {
         shake_hands(w); /* the client speaks first */
-        push(w->bev);
+        push(w);
         report_soon(w);
     }
     read_or_not(w);

@@ -23,7 +23,7 @@ static unsigned score(const char *text)
 }
 
 /* Each word of the list is found, in either case, and none for another of its length. */
-static void test_words(void)
+static void test_all_words(void)
 {
     struct router_features f =
         of("afterwards algorithm analyse analysis analyze architecture assess calculate calculus "
@@ -207,7 +207,7 @@ static void test_every_prefix(void)
 
 int main(void)
 {
-    test_words();
+    test_all_words();
     test_counts();
     test_words();
     test_roles();
