@@ -17,6 +17,7 @@ static const struct admin_row rows[] = {
     {"GET", "/healthz", PROXY_ROLE_VIEWER, admin_health},
     {"GET", "/readyz", PROXY_ROLE_VIEWER, admin_ready},
     {"GET", "/metrics", PROXY_ROLE_VIEWER, admin_metrics},
+    {"GET", "/api/targets", PROXY_ROLE_VIEWER, admin_targets},
     {"GET", "/api/whoami", PROXY_ROLE_VIEWER, whoami},
     {"GET", "/api/keys", PROXY_ROLE_AUDITOR, admin_keys_list},
     {"POST", "/api/keys", PROXY_ROLE_ADMIN, admin_keys_create},

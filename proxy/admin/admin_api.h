@@ -59,6 +59,7 @@ struct admin_row {
 enum admin_result admin_health(struct admin_call *c);
 enum admin_result admin_ready(struct admin_call *c);
 enum admin_result admin_metrics(struct admin_call *c);
+enum admin_result admin_targets(struct admin_call *c);
 enum admin_result admin_keys_list(struct admin_call *c);
 enum admin_result admin_keys_create(struct admin_call *c);
 enum admin_result admin_keys_get(struct admin_call *c);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "proxy/admin/metrics_cost.h"
+#include "proxy/admin/metrics_health.h"
 #include "proxy/limits/limits.h"
 #include "proxy/net/reload.h"
 #include "proxy/net/worker.h"
@@ -264,6 +265,7 @@ void metrics_text(struct server *s, struct gw_buf *out)
     targets(s, out);
     traffic(s, out);
     metrics_cost_text(s, out);
+    metrics_health_text(s, out);
     audit(s, out);
     engines(setup, out);
     server_setup_done(s, setup);

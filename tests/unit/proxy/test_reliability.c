@@ -213,12 +213,16 @@ static const char *last_record(void)
     return record;
 }
 
+/* Records come a little later than answers. */
 static bool recorded(const char *what)
 {
-    const char *record = last_record();
+    const char *record = "";
 
-    if (strstr(record, what) != NULL)
-        return true;
+    for (int i = 0; i < 60; i++) {
+        record = last_record();
+        if (strstr(record, what) != NULL)
+            return true;
+    }
     record = strstr(record, "\"unmapped\"");
     fprintf(stderr, "  not on record: %s\n  %.700s\n", what, record == NULL ? "-" : record);
     return false;
