@@ -268,6 +268,7 @@ bool respond_cut(struct req *req, const struct api_failure *failure)
 
         api_write_error(req->ep.dialect, failure, req->id, &object);
         json_array_write(&r->out, conn_answer_bytes(req->conn) == 0, gw_buf_span(&object));
+        json_array_write_end(&r->out, false);
         gw_buf_fini(&object);
     } else if (r->sse && !is_torn(r)) {
         api_write_stream_error(req->ep.dialect, failure, &r->out);

@@ -344,8 +344,19 @@ static bool gemini_ends(const struct rs_event *ev, uint64_t path, int64_t choice
     return false;
 }
 
+/* OpenAI's chats and Gemini say an error as a member; clients read nothing behind it. */
+static bool is_error(const struct rs_event *ev)
+{
+    for (unsigned i = 0; i < ev->n_leaves; i++)
+        if (gw_span_is(top_of(ev, ev->leaves[i].node), "error"))
+            return true;
+    return false;
+}
+
 bool rs_ends(enum api_dialect d, const struct rs_event *ev, uint64_t path, int64_t choice)
 {
+    if (is_error(ev))
+        return true;
     switch (d) {
     case API_RESPONSES:
         return responses_ends(ev, path, choice);

@@ -180,6 +180,36 @@ def test_hidden_thinking_is_not_signed_across_dialects(w):
                   (b"c2lnbmVk" in raw) == kept, f"responses of Claude, {'streamed' if streamed else 'whole'}, {thought[:14]}", raw[-1500:])
 
 
+def ask_array(w, text, user, model="gemini-2.5-flash"):
+    """Gemini's stream without alt=sse: (status, bytes, its elements or None when it is no array)."""
+    status, fields, raw = post(w.port, f"/v1beta/models/{model}:streamGenerateContent", {"x-goog-api-key": w.keys[user]},
+                               {"contents": [{"role": "user", "parts": [{"text": text}]}]})
+    check(fields["content-type"].startswith("application/json"), f"an array of {model} says that it is JSON", fields)
+    try:
+        return status, raw, json.loads(raw)
+    except ValueError:
+        return status, raw, None
+
+
+def test_gemini_arrays(w):
+    joined = lambda array: "".join(p.get("text", "") for one in array or [] for c in one.get("candidates", []) for p in c["content"]["parts"])
+    for model in ("gemini-2.5-flash", "vertex-gemini", "gpt-4o", "claude-test-1", "anthropic.claude-v1:0"):
+        for piece in (1, 3, 1000):
+            text = f"[[mock piece={piece}]] Tell {MAIL} of {SECRET}, \"äöü\" DLP_ D"
+            for user in ("plain", "masked"):
+                status, raw, array = ask_array(w, text, user, model)
+                check(status == 200 and joined(array) == text and array[-1]["candidates"][0]["finishReason"] == "STOP",
+                      f"an array of {model} in pieces of {piece}, {user}: restored", raw[-500:])
+            _, raw, array = ask_array(w, f"[[mock say=leak piece={piece}]]", "masked", model)
+            check(array is not None and LEAKED_KEY not in joined(array) and "****" in joined(array), f"an array of {model}, {piece}: masked", raw[-500:])
+            status, raw, array = ask_array(w, f"[[mock say=leak piece={piece}]]", "blocked", model)
+            check(status == 403 or LEAKED_KEY.encode() not in raw and array is not None and array[-1]["error"]["code"] == 403,
+                  f"an array of {model}, {piece}: ends with an error", raw[-500:])
+        for how in ("err=3", "cut=3"):
+            _, raw, array = ask_array(w, f"[[mock {how} say=fox words=30 piece=4]]", "masked", model)
+            check(array is None or "error" in array[-1], f"an array of {model}, {how}: seen to be broken", raw[-300:])
+
+
 def main(word=""):
     run_tests("dialects", globals(), "test_", word)
 

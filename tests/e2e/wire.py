@@ -86,7 +86,11 @@ def post(port, path, headers, body, timeout=30):
         data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         conn.request("POST", path, data, {"Content-Type": "application/json", **headers})
         r = conn.getresponse()
-        return r.status, {k.lower(): v for k, v in r.getheaders()}, r.read()
+        got = {k.lower(): v for k, v in r.getheaders()}
+        try:
+            return r.status, got, r.read()
+        except http.client.IncompleteRead as e:
+            return r.status, {**got, "cut": "yes"}, e.partial
     finally:
         conn.close()
 

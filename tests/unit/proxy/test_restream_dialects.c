@@ -410,6 +410,35 @@ static void test_odd(void)
     gw_buf_fini(&run.out);
 }
 
+/* What is held back comes before an error, behind which nobody reads. */
+static void test_error(void)
+{
+    static const struct {
+        enum api_dialect d;
+        const char *text, *error;
+    } cases[] = {
+        {API_CHAT, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"the end\"}}]}\n\n",
+         "data: {\"error\":{\"message\":\"gone\"}}\n\n"},
+        {API_GEMINI,
+         "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"the end\"}]}}]}\n\n",
+         "data: {\"error\":{\"code\":500,\"message\":\"gone\"}}\n\n"},
+    };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct gw_buf in = {0};
+        struct run run = {0};
+
+        gw_buf_adds(&in, cases[i].text);
+        gw_buf_adds(&in, cases[i].error);
+        CHECK(pass(gw_buf_span(&in), cases[i].d, true, &run) == GW_OK);
+        if (!CHECK(gw_span_ends(gw_buf_span(&run.out), gw_span_str(cases[i].error)) &&
+                   memmem(run.out.ptr, run.out.len, "\"end\"", 5) != NULL))
+            fprintf(stderr, "  got %.*s\n", (int)run.out.len, run.out.ptr);
+        gw_buf_fini(&in);
+        gw_buf_fini(&run.out);
+    }
+}
+
 /* The last word before a tool call is not kept until the end; a value over the call is still known. */
 static void test_switch(void)
 {
@@ -455,6 +484,7 @@ int main(void)
     test_lines();
     test_odd();
     test_switch();
+    test_error();
     dlp_vault_free(vault);
     dlp_scanner_free(scanner);
     gw_json_free(json);
