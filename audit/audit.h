@@ -194,6 +194,16 @@ struct audit_stats {
 };
 void audit_stats(struct audit *a, struct audit_stats *out);
 
+/* What the brokers say of the topic. */
+struct audit_kafka_view {
+    unsigned n_brokers, n_partitions,
+        n_replicas; /* partitions 0: there is no such topic; replicas: the least */
+};
+/* Asks the brokers as the sender would (of cfg only what is about Kafka is read). Blocks: for commands. GW_EINVAL: a
+ * property is refused; GW_EDENIED: the log-in is; GW_ETIMEDOUT: no answer, with the last reason. */
+enum gw_status audit_probe_kafka(const struct audit_config *cfg, int timeout_ms,
+                                 struct audit_kafka_view *out, struct gw_err *err);
+
 struct audit_tail {
     const char *spool_dir;
     unsigned last;     /* records from the end, 0: all */

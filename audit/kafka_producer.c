@@ -73,8 +73,8 @@ static enum gw_status set_property(rd_kafka_conf_t *conf, const char *property, 
     return GW_OK;
 }
 
-static enum gw_status configure(rd_kafka_conf_t *conf, const struct audit_config *cfg,
-                                struct gw_err *err)
+enum gw_status producer_configure(rd_kafka_conf_t *conf, const struct audit_config *cfg,
+                                  struct gw_err *err)
 {
     char why[256];
 
@@ -112,7 +112,7 @@ enum gw_status producer_new(const struct audit_config *cfg, int fd, struct produ
     }
     for (size_t i = 0; cfg->kafka_properties != NULL && cfg->kafka_properties[i] != NULL; i++)
         p->scram = p->scram || strstr(cfg->kafka_properties[i], "SCRAM") != NULL;
-    st = configure(conf, cfg, err);
+    st = producer_configure(conf, cfg, err);
     if (st != GW_OK)
         goto out;
     p->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));

@@ -53,4 +53,9 @@ enum producer_put producer_send(struct producer *p, const struct spool_rec *rec,
 /* Serves all reports and events there are. */
 void producer_serve(struct producer *p, const struct producer_events *ev, void *ctx);
 
+struct rd_kafka_conf_s;
+/* Sets brokers, properties and our defaults. GW_EINVAL names what librdkafka refuses. */
+enum gw_status producer_configure(struct rd_kafka_conf_s *conf, const struct audit_config *cfg,
+                                  struct gw_err *err);
+
 #endif

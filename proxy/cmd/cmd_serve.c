@@ -12,6 +12,7 @@
 #include "proxy/admin/admin.h"
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd.h"
+#include "proxy/cmd/cmd_probe.h"
 #include "proxy/config/config.h"
 #include "proxy/net/loop_memory.h"
 #include "proxy/net/server.h"
@@ -20,7 +21,7 @@
 #include "proxy/version.h"
 
 static const char usage[] =
-    "usage: sluice serve [-c FILE] [--check]\n"
+    "usage: sluice serve [-c FILE] [--check [--probe [--json]]]\n"
     "\n"
     "Runs the gateway in the foreground until SIGTERM or SIGINT; then it stops accepting, lets "
     "what runs\n"
@@ -33,6 +34,13 @@ static const char usage[] =
     "\n"
     "  -c, --config FILE   configuration (default: $SLUICE_CONFIG, else the built-in one)\n"
     "      --check         check everything a start would, print every problem, exit with 0 or 1\n"
+    "      --probe         with --check: also ask every target, with each key, Kafka, Redis and "
+    "the "
+    "disks\n"
+    "                      whether they are there, look at certificates, and say what to do; exits "
+    "with 1\n"
+    "                      when something fails, with 0 when there are only warnings\n"
+    "      --json          with --probe: JSON instead of a table\n"
     "      --first-key     make a key named \"default\" when there is none yet, and print it with "
     "a first curl\n"
     "      --print-schema  the JSON Schema of the configuration, for editors\n"
@@ -45,7 +53,7 @@ static const char usage[] =
 
 struct options {
     const char *config;
-    bool check, first_key;
+    bool check, probe, json, first_key;
 };
 
 /* The main thread's loop and what its events need. */
@@ -248,23 +256,27 @@ out:
     return status;
 }
 
-static int check(const struct proxy_config *cfg, unsigned n_errors)
+static int check(const struct proxy_config *cfg, unsigned n_errors, const struct options *o)
 {
     (void)proxy_config_check_files(cfg, report, &n_errors);
     if (n_errors != 0)
         return cli_fail("serve", 1, "%s: %u problems", cfg->file, n_errors);
+    if (o->probe)
+        return cmd_probe(cfg, o->json);
     (void)printf("%s: OK (%u targets, %u routes, %u policy lines, digest %.12s)\n", cfg->file,
                  cfg->n_targets, cfg->n_routes, cfg->n_lines, cfg->digest);
     return 0;
 }
 
-enum { OPT_CHECK = 256, OPT_FIRST_KEY, OPT_SCHEMA, OPT_DOCS, OPT_DEFAULT };
+enum { OPT_CHECK = 256, OPT_PROBE, OPT_JSON, OPT_FIRST_KEY, OPT_SCHEMA, OPT_DOCS, OPT_DEFAULT };
 
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
                                           {"check", no_argument, NULL, OPT_CHECK},
+                                          {"probe", no_argument, NULL, OPT_PROBE},
+                                          {"json", no_argument, NULL, OPT_JSON},
                                           {"first-key", no_argument, NULL, OPT_FIRST_KEY},
                                           {"print-schema", no_argument, NULL, OPT_SCHEMA},
                                           {"print-docs", no_argument, NULL, OPT_DOCS},
@@ -282,6 +294,12 @@ static int parse_options(int argc, char **argv, struct options *o)
             break;
         case OPT_CHECK:
             o->check = true;
+            break;
+        case OPT_PROBE:
+            o->check = o->probe = true;
+            break;
+        case OPT_JSON:
+            o->json = true;
             break;
         case OPT_FIRST_KEY:
             o->first_key = true;
@@ -324,7 +342,7 @@ int cmd_serve(int argc, char **argv)
                              : cli_fail_err("serve", &err);
     if (!o.check)
         return run(cfg, &o);
-    status = check(cfg, n_errors);
+    status = check(cfg, n_errors, &o);
     proxy_config_free(cfg);
     return status;
 }

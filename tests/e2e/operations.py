@@ -3,6 +3,7 @@
 
 usage: tests/e2e/operations.py BUILD-DIR CACHE-DIR MODEL [RELOADS]   (or from run.py); `make test-long` gives more reloads"""
 import http.client
+import http.server
 import json
 import os
 import re
@@ -258,6 +259,75 @@ def test_model_goes_on(g):
     check(out and out[0][0] == 200 and b"data: [DONE]" in out[0][1], "the model's stream came to its end", out)
 
 
+class Server(http.server.BaseHTTPRequestHandler):
+    """Answers every GET with the status that its server has, and remembers the credentials."""
+
+    def do_GET(self):
+        self.server.seen.append((self.path, self.headers.get("Authorization")))
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *args):
+        pass
+
+
+def serve(status, cert=None):
+    s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    s.status, s.seen = status, []
+    if cert:
+        ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ctx.load_cert_chain(cert + ".pem", cert + ".key")
+        s.socket = ctx.wrap_socket(s.socket, server_side=True)
+    threading.Thread(target=s.serve_forever, daemon=True).start()
+    return s
+
+
+def test_probe(g):
+    good, refusing, tls = serve(200), serve(401), serve(200, g.path("one"))
+    port = lambda s: s.server_address[1]
+    secret = "sk-" + "probe-key-of-the-test"
+    with open(g.path("p.key"), "w") as f:
+        f.write(secret + "\n")
+    os.chmod(g.path("p.key"), 0o600)
+    key, ca = f"key: file:{g.path('p.key')}", f"ca: {g.path('one.pem')}"
+    with open(g.path("probe.yaml"), "w") as f:
+        f.write(f"""state_dir: {g.path('probe-state')}
+listen: {{ gateway: 127.0.0.1:0, proxy: off, admin: off, tls: {{ cert: {g.path('one.pem')}, key: {g.path('one.key')} }} }}
+targets:
+  good: {{ kind: openai, base_url: http://127.0.0.1:{port(good)}/v1, zone: private, {key} }}
+  keyless: {{ kind: openai, base_url: http://127.0.0.1:{port(refusing)}/v1, zone: private }}
+  refused: {{ kind: openai, base_url: http://127.0.0.1:{port(refusing)}/v1, zone: private, {key} }}
+  tls: {{ kind: openai, base_url: "https://localhost:{port(tls)}/v1", zone: private, {ca} }}
+  othername: {{ kind: openai, base_url: "https://127.0.0.1:{port(tls)}/v1", zone: private, {ca} }}
+  untrusted: {{ kind: openai, base_url: "https://localhost:{port(tls)}/v1", zone: private }}
+  notls: {{ kind: openai, base_url: "https://localhost:{port(good)}/v1", zone: private }}
+  nobody: {{ kind: openai, base_url: http://127.0.0.1:9/v1, zone: private }}
+  nowhere: {{ kind: openai, base_url: http://nowhere.invalid/v1, zone: private }}
+""")
+    run = lambda *a: subprocess.run([BUILD + "/sluice", "serve", "-c", g.path("probe.yaml"), "--check", "--probe", *a],
+                                    capture_output=True, text=True)
+    r = run("--json")
+    rows = {p["what"]: p for p in json.loads(r.stdout)["probes"]} if r.stdout.startswith("{") else {}
+    check(r.returncode == 1 and rows, "a probe that fails ends with 1", r.stdout + r.stderr)
+    for what, state, words in (
+            ("targets.good", "ok", "the key is accepted"), ("targets.keyless", "failed", "wants a key"),
+            ("targets.refused", "failed", "the key is refused"), ("targets.tls", "warning", "ends soon"),
+            ("targets.othername", "failed", "not for 127.0.0.1"), ("targets.untrusted", "failed", "targets.untrusted.ca"),
+            ("targets.notls", "failed", "no TLS at that port"), ("targets.nobody", "failed", "nothing answers"),
+            ("targets.nowhere", "failed", "no address"), ("listen.tls", "warning", ""), ("targets.tls.ca", "warning", "ends in"),
+            ("state_dir", "ok", "free"), ("audit.spool", ("ok", "warning"), "sync"), ("auth.keys", "warning", "keys create")):
+        row = rows.get(what, {})
+        check(row.get("state") in (state if isinstance(state, tuple) else (state,)) and words in json.dumps(row),
+              f"the probe of {what} says {state}", row)
+    check(good.seen == [("/v1/models", "Bearer " + secret)], "one cheap call with the key", good.seen)
+    check(secret not in r.stdout + r.stderr, "no key is printed")
+    text = run()
+    check(text.returncode == 1 and "-> the key is refused" in text.stdout and "\x1b" not in text.stdout, "the table has a remedy", text.stdout)
+    [s.shutdown() for s in (good, refusing, tls)]
+
+
 def test_drain(g):
     g.config(0, extra="drain_delay: 1s\ndrain: 20s\n")
     check(g.reload()[0] == 200, "drain_delay is reloaded")
@@ -304,6 +374,7 @@ def main(reloads=100):
         test_refusals(g)
         test_certificate(g)
         test_model_goes_on(g)
+        test_probe(g)
         test_drain(g)
         with open(g.path("gateway.log")) as f:
             log = f.read()

@@ -127,6 +127,13 @@ def test_commands(w):
           "policy test says where and why, without the value", r.stdout + r.stderr)
     r = subprocess.run([BUILD + "/sluice", "serve", "-c", w.path("sluice.yaml"), "--check"], text=True, capture_output=True)
     check(r.returncode == 0, "serve --check accepts the configuration", r.stdout + r.stderr)
+    r = subprocess.run([BUILD + "/sluice", "serve", "-c", w.path("sluice.yaml"), "--check", "--probe", "--json"], text=True, capture_output=True)
+    rows = {p["what"]: p for p in json.loads(r.stdout)["probes"]}
+    check("the key is accepted" in rows["targets.openai"]["found"] and "certificate for" in rows["targets.openai"]["found"],
+          "serve --check --probe tries targets and keys", rows["targets.openai"])
+    check("access token" in rows["targets.vertex, credentials"]["found"], "and a service account", rows["targets.vertex, credentials"])
+    if w.brokers:
+        check("topic ai.audit.v1 with" in rows["audit.kafka"]["found"], "and Kafka with its topic", rows["audit.kafka"])
     with open(w.path("bad.yaml"), "w") as f:
         f.write("targets:\n  a: { kind: openai, zone: aproved }\nlisten: { gatway: 1 }\n")
     r = subprocess.run([BUILD + "/sluice", "serve", "-c", w.path("bad.yaml"), "--check"], text=True, capture_output=True)
