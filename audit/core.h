@@ -24,7 +24,6 @@
 #include "base/queue.h"
 
 struct kafka;
-struct seal;
 
 /* The cap as the threads that write to one slot have seen it. */
 struct core_full {
@@ -86,7 +85,6 @@ struct audit {
     pthread_t writer;
     bool writer_runs;
 
-    struct seal *seal;   /* NULL: not configured */
     struct kafka *kafka; /* NULL: not configured */
 };
 

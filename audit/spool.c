@@ -15,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "audit/leaf_file.h"
 #include "audit/spool_read.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -98,7 +97,7 @@ static enum gw_status make_slots(struct spool *sp, unsigned n_slots, struct gw_e
         sp->slots[i].fd = -1;
     }
     /* So that what a flush leaves behind has always room for one record. */
-    if (!sp->process && !spool_holds(&sp->slots[0], (size_t)2 * SPOOL_MAX_PAYLOAD_BYTES))
+    if (!sp->process && !spool_holds(&sp->slots[0], SPOOL_MIN_BUFFER_BYTES))
         return gw_fail(err, GW_ENOMEM, "audit spool: out of memory");
     return GW_OK;
 }
@@ -145,7 +144,6 @@ enum gw_status spool_open(const struct spool_config *cfg, struct spool **out, st
     sp->retain_ms = (uint64_t)cfg->retain_seconds * 1000;
     sp->process = cfg->process;
     sp->deliver = cfg->deliver;
-    sp->seal = cfg->seal;
     sp->instance = strdup(cfg->instance);
     read_boot(sp->boot);
     if (sp->instance == NULL) {
@@ -243,9 +241,6 @@ static bool may_delete(const struct spool_slot *s, int64_t now_ms)
     if (sp->deliver && atomic_load(&s->delivered) < spool_pos_make(seg->segno, seg->bytes) &&
         seg->records != 0)
         return false;
-    if (sp->seal && atomic_load(&s->sealed) < spool_pos_make(seg->segno, seg->bytes) &&
-        seg->records != 0)
-        return false;
     old = now_ms - seg->last_ms >= (int64_t)sp->retain_ms;
     /* Without a sink the spool is the only copy: then pressure is no reason to delete. */
     return old || (sp->deliver && pressed(sp));
@@ -262,8 +257,6 @@ static void delete_oldest(struct spool_slot *s)
                strerrordesc_np(errno));
         return;
     }
-    leaf_name(name, s->index, seg.segno);
-    (void)unlinkat(s->sp->dirfd, name, 0); /* not there when nothing seals */
     s->n_segs--;
     memmove(s->segs, s->segs + 1, s->n_segs * sizeof(*s->segs));
     atomic_fetch_sub(&s->sp->used_bytes, seg.bytes);

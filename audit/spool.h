@@ -93,7 +93,6 @@ struct spool_slot {
     /* ---- any thread ---- */
     atomic_uint_fast64_t durable;   /* spool_pos behind the last durable record */
     atomic_uint_fast64_t delivered; /* spool_pos behind the last acknowledged record */
-    atomic_uint_fast64_t sealed;    /* spool_pos behind the last record that a checkpoint covers */
 };
 
 struct spool_config {
@@ -103,7 +102,6 @@ struct spool_config {
     unsigned retain_seconds;
     bool process; /* durable means written, not synced */
     bool deliver; /* a sink reads the spool: undelivered segments are never deleted */
-    bool seal;    /* a sealer reads the spool: segments that are not sealed are never deleted */
 };
 
 enum { SPOOL_MAX_SLOTS = 512 };
@@ -111,7 +109,7 @@ enum { SPOOL_MAX_SLOTS = 512 };
 struct spool {
     int dirfd, lockfd;
     uint64_t max_bytes, segment_bytes, retain_ms;
-    bool process, deliver, seal;
+    bool process, deliver;
     char *instance;
     unsigned char boot[SPOOL_BOOT_BYTES];
     struct spool_slot *slots; /* n_slots: those of the configuration and those found on disk */
@@ -160,6 +158,9 @@ uint64_t spool_room_left(struct spool *sp);
 /* What spool_put() adds to a buffer at most. */
 enum { SPOOL_TAIL_BYTES = 24 };
 
+/* What the buffer of unsynced records holds at least: any one record. */
+enum { SPOOL_MIN_BUFFER_BYTES = SPOOL_MAX_PAYLOAD_BYTES + (32 << 10) };
+
 /* Takes a record: buf holds SPOOL_FRAME_BYTES of room and then JSON that ends with `"sequence":`; the
  * sequence, the closing braces and the frame are filled in. buf->len + SPOOL_TAIL_BYTES is reserved
  * before; what is not used is given back, on failure all of it. process: it is written when this
@@ -177,6 +178,11 @@ bool spool_wants_flush(const struct spool_slot *s, size_t n);
 /* disk: makes room for a record of n bytes behind what is unsynced; false: there is no memory, a spool_flush(s, true) gives
  * some back. Thread: the slot's. */
 bool spool_holds(struct spool_slot *s, size_t n);
+
+/* disk: true when the empty buffer of unsynced records is as large as a crowd made it; spool_slim() makes it small again.
+ * Thread: the slot's. */
+bool spool_is_fat(const struct spool_slot *s);
+void spool_slim(struct spool_slot *s);
 
 /* Forgets that a decided request is open: its record was lost. */
 void spool_forget(struct spool_slot *s, struct gw_span id);

@@ -23,6 +23,7 @@ struct spool_io spool_io = {write, fdatasync};
 
 enum {
     RETRY_MS = 200,             /* after a failure: between tries */
+    MAX_IDLE_BYTES = 600 << 10, /* of the buffer, when nothing goes through it */
     COMPLETION_BYTES = 2 << 10, /* room kept for the completion of each open request */
     LIFE_BYTES = 128 << 10,     /* room kept for lifecycle records */
 };
@@ -429,6 +430,21 @@ static bool flush_once(struct spool_slot *s, bool sync)
         return false;
     s->unwritten = s->unsynced.len;
     return !sync || sync_segment(s);
+}
+
+bool spool_is_fat(const struct spool_slot *s)
+{
+    return s->unsynced.len == 0 && s->unsynced.cap > MAX_IDLE_BYTES;
+}
+
+void spool_slim(struct spool_slot *s)
+{
+    struct gw_buf small = {0};
+
+    if (!gw_buf_reserve(&small, SPOOL_MIN_BUFFER_BYTES))
+        return;
+    gw_buf_fini(&s->unsynced);
+    s->unsynced = small;
 }
 
 enum gw_status spool_flush(struct spool_slot *s, bool sync)

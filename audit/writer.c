@@ -16,6 +16,7 @@ enum {
     MAX_BATCH = 1024,             /* records */
     MAX_UNSYNCED_BYTES = 4 << 20, /* then it is synced although nobody waits */
     IDLE_SYNC_MS = 1000,
+    SLIM_MS = 1000, /* without a record: then a large buffer is given back */
 };
 
 struct batch {
@@ -85,6 +86,8 @@ static int nap_ms(struct audit *a)
 
         due = due < 0 || left < due ? left : due;
     }
+    if (!a->process && spool_is_fat(s) && (due < 0 || due > SLIM_MS))
+        due = SLIM_MS;
     /* Emitting is refused while the slot fails: only this thread can find out that it works again. */
     if (atomic_load(&a->refusing) && (due < 0 || due > 50))
         due = 50;
@@ -103,6 +106,8 @@ static void tend(struct audit *a, struct batch *b, uint64_t *kept_ns)
             (s->unsynced.len != 0 && now - s->dirty_since_ns >= IDLE_SYNC_MS * GW_NS_PER_MS))
             flush(a, b, true);
         atomic_store(&a->refusing, spool_failing(s));
+        if (spool_is_fat(s) && now - s->dirty_since_ns >= SLIM_MS * GW_NS_PER_MS)
+            spool_slim(s);
     }
     if (now - *kept_ns >= 100 * GW_NS_PER_MS) {
         *kept_ns = now;

@@ -9,6 +9,8 @@
 #include "proxy/admin/metrics_cost.h"
 #include "proxy/admin/metrics_health.h"
 #include "proxy/limits/limits.h"
+#include "proxy/net/clients.h"
+#include "proxy/net/loop_memory.h"
 #include "proxy/net/reload.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
@@ -168,6 +170,14 @@ static void traffic(const struct server *s, struct gw_buf *out)
     head(out, "dlp_seconds_total", "counter", "Time spent scanning.");
     gw_buf_printf(out, "sluice_dlp_seconds_total %.6f\n", (double)SUM(dlp_ns) / 1e9);
     one(out, "connections", "gauge", "Client connections.", SUM(conns));
+    one(out, "connections_refused_total", "counter", "Connections beyond a cap.",
+        SUM(conns_refused));
+    one(out, "request_memory_bytes", "gauge", "Memory taken for requests.",
+        clients_memory(s->clients));
+    one(out, "request_memory_refused_total", "counter", "Requests beyond a cap of memory.",
+        SUM(memory_refused));
+    one(out, "loop_reserve_blocks", "gauge", "Blocks of the loops' reserve in use.",
+        loop_memory_used());
     one(out, "requests_active", "gauge", "Requests in flight.", SUM(active));
     head(out, "tunnels_total", "counter", "CONNECTs, by what became of them.");
     labelled(out, "tunnels_total", "mode", "deny", SUM(connects_denied));
@@ -198,12 +208,6 @@ static void audit(const struct server *s, struct gw_buf *out)
         a.dead_letters);
     one(out, "audit_kafka_up", "gauge", "1 when a broker is reachable (0 also without Kafka).",
         a.kafka_up);
-    one(out, "audit_checkpoints_total", "counter", "Checkpoints signed.", a.checkpoints);
-    head(out, "audit_last_checkpoint_timestamp_seconds", "gauge", "When the newest was signed.");
-    gw_buf_printf(out, "sluice_audit_last_checkpoint_timestamp_seconds %.3f\n",
-                  (double)a.last_checkpoint_ms / 1e3);
-    one(out, "audit_checkpoint_failing", "gauge", "1 when the last could not be written.",
-        a.seal_failing);
 }
 
 static void engines(const struct setup *s, struct gw_buf *out)

@@ -370,10 +370,15 @@ enum gw_status respond_on_event(void *ctx, const struct sse_event *ev)
     return GW_OK;
 }
 
-static enum gw_status collect(struct respond *r, struct gw_span bytes, size_t max)
+static enum gw_status collect(struct req *req, struct gw_span bytes, size_t max)
 {
+    struct respond *r = req->respond;
+
     if (r->body.len + bytes.len > max)
         return GW_ELIMIT;
+    /* It is collected, read into a tree and written anew. */
+    if (!req_take_memory(req, (uint64_t)bytes.len * 4))
+        return GW_ENOMEM;
     gw_buf_add(&r->body, bytes);
     return gw_buf_ok(&r->body) ? GW_OK : GW_ENOMEM;
 }
@@ -440,15 +445,15 @@ enum gw_status respond_data(struct req *req, struct gw_span bytes)
     case MODE_PASS:
         return pass(req, bytes);
     case MODE_WHOLE:
-        return collect(r, bytes, MAX_WHOLE_BYTES);
+        return collect(req, bytes, MAX_WHOLE_BYTES);
     case MODE_COUNT:
     case MODE_ERROR:
-        return collect(r, bytes, MAX_ERROR_BYTES);
+        return collect(req, bytes, MAX_ERROR_BYTES);
     case MODE_EVENTS:
     case MODE_STREAM:
     default:
         if (r->reader == NULL && r->array == NULL)
-            return collect(r, bytes, MAX_WHOLE_BYTES);
+            return collect(req, bytes, MAX_WHOLE_BYTES);
         st = r->array != NULL ? respond_array_feed(req, bytes) : read_stream(req, bytes);
         if (st == GW_OK)
             arm_hold_timer(req);

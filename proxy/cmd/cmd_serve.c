@@ -16,6 +16,7 @@
 #include "proxy/config/config.h"
 #include "proxy/net/loop_memory.h"
 #include "proxy/net/server.h"
+#include "proxy/net/trim.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
 #include "proxy/version.h"
@@ -220,12 +221,14 @@ static int run(struct proxy_config *cfg, const struct options *o)
 {
     struct control c = {0};
     struct admin *admin = NULL;
+    struct trim *trim = NULL;
     struct gw_err err = {0};
     int status = 1;
 
     /* A write to a closed socket is an error code here, not a death. */
     (void)signal(SIGPIPE, SIG_IGN);
     loop_memory_install();
+    trim_set_up();
     gw_log_set_level(cfg->log.level);
     gw_log_set_format((enum gw_log_format)cfg->log.format);
     c.base = event_base_new();
@@ -240,6 +243,7 @@ static int run(struct proxy_config *cfg, const struct options *o)
         server_stop(c.server, 2);
         goto out;
     }
+    trim = trim_open(c.base, c.server);
     log_start(cfg);
     if (o->first_key)
         print_first_key(cfg);
@@ -249,6 +253,7 @@ out:
     if (status != 0)
         (void)cli_fail_err("serve", &err);
     admin_close(admin);
+    trim_close(trim);
     server_close(c.server);
     free_control(&c);
     if (status == 0)

@@ -256,6 +256,9 @@ struct proxy_config {
     struct {
         uint64_t max_body, max_header, max_request_line; /* bytes */
         unsigned max_connections;                        /* over all workers */
+        unsigned max_connections_per_client;             /* of one address; 0: a half of these */
+        uint64_t max_memory; /* bytes that requests may hold; 0: a half of the machine's */
+        uint64_t max_memory_per_client; /* of one address; 0: a half of that */
         int64_t header_ms, body_ms, idle_ms, request_ms;
     } limits;
 
@@ -300,7 +303,7 @@ struct proxy_config {
         unsigned durability; /* enum audit_durability */
         unsigned on_full;    /* enum audit_on_full */
         uint64_t max_spool, segment;
-        int64_t retain_ms, checkpoint_ms;
+        int64_t retain_ms;
         const char *kafka_brokers, *kafka_topic; /* brokers "": no Kafka */
         const char *const *kafka_properties;     /* "name=value", NULL-terminated */
     } audit;

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/net/clients.h"
 #include "proxy/net/conn_private.h"
 #include "proxy/net/wire.h"
 #include "proxy/net/worker.h"
@@ -57,6 +58,7 @@ static void unmake(struct conn *c)
 static void conn_free(struct conn *c)
 {
     struct worker *w = c->w;
+    struct client *client = c->client;
 
     if (!c->gone)
         wire_goodbye(c->wire);
@@ -69,6 +71,7 @@ static void conn_free(struct conn *c)
     unmake(c);
     metrics_gauge(&w->metrics.conns, -1);
     atomic_fetch_sub(&w->server->n_conns, 1);
+    client_leave(client);
     worker_conn_gone(w);
 }
 
@@ -382,7 +385,8 @@ static bool set_up(struct conn *c, struct worker *w, const struct conn_fixed *fi
 }
 
 struct conn *conn_new(struct worker *w, struct bufferevent *bev, struct ssl_st *ssl,
-                      const char *peer, uint16_t peer_port, const struct conn_fixed *fixed)
+                      struct client *client, const char *peer, uint16_t peer_port,
+                      const struct conn_fixed *fixed)
 {
     static const struct wire_calls calls = {on_read, on_write, on_event};
     struct conn *c = calloc(1, sizeof(*c));
@@ -406,8 +410,10 @@ struct conn *conn_new(struct worker *w, struct bufferevent *bev, struct ssl_st *
     if (!ready) {
         if (c != NULL)
             unmake(c);
+        client_leave(client);
         return NULL;
     }
+    c->client = client;
     memcpy(c->peer, peer, strnlen(peer, sizeof(c->peer) - 1));
     c->peer_port = peer_port;
     c->next = w->conns;
@@ -428,6 +434,11 @@ struct worker *conn_worker(const struct conn *c)
 const struct conn_fixed *conn_fixed(const struct conn *c)
 {
     return c->fixed_host == NULL ? NULL : &c->fixed;
+}
+
+struct client *conn_client(const struct conn *c)
+{
+    return c->client;
 }
 
 const char *conn_peer(const struct conn *c, uint16_t *port)

@@ -25,6 +25,7 @@
 enum { CONN_OUT_HIGH = 256 * 1024, CONN_OUT_LOW = 64 * 1024 };
 
 struct bufferevent;
+struct client;
 struct ssl_st;
 struct worker;
 struct req;
@@ -41,12 +42,14 @@ struct conn_fixed {
 
 /* Takes over bev (a socket's, with deferred callbacks; what lies in its input is read first) and ssl (NULL: no TLS), both
  * freed with the connection, and starts reading requests. peer: "192.0.2.1" and port of the client. fixed: NULL on the gateway
- * port; else copied. Frees both and returns NULL when out of memory. */
+ * port; else copied. client (clients.h) leaves with the connection. Frees both and returns NULL when out of memory. */
 struct conn *conn_new(struct worker *w, struct bufferevent *bev, struct ssl_st *ssl,
-                      const char *peer, uint16_t peer_port, const struct conn_fixed *fixed);
+                      struct client *client, const char *peer, uint16_t peer_port,
+                      const struct conn_fixed *fixed);
 
 struct worker *conn_worker(const struct conn *c);
 const struct conn_fixed *conn_fixed(const struct conn *c); /* NULL on the gateway port */
+struct client *conn_client(const struct conn *c);
 const char *conn_peer(const struct conn *c, uint16_t *port);
 struct conn *conn_next(const struct conn *c);
 

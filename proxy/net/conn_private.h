@@ -23,6 +23,7 @@ struct conn_answer {
 struct conn {
     struct conn *prev, *next; /* worker's list */
     struct worker *w;
+    struct client *client; /* counted; leaves with us */
     struct wire *wire;
     struct http1 *parser;
     struct event *timer; /* the one deadline of the current state */

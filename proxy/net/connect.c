@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/net/clients.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/connect_private.h"
 #include "proxy/net/worker.h"
@@ -24,6 +25,7 @@ enum { HELLO_MS = 5000, IN_HIGH = 64 * 1024 };
 void tunnel_free(struct tunnel *t)
 {
     struct worker *w = t->w;
+    struct client *client = t->client;
 
     if (t->prev != NULL)
         t->prev->next = t->next;
@@ -43,6 +45,7 @@ void tunnel_free(struct tunnel *t)
     setup_unpin(w, t->setup);
     free(t);
     atomic_fetch_sub(&w->server->n_conns, 1);
+    client_leave(client);
     worker_conn_gone(w);
 }
 
@@ -242,6 +245,7 @@ static void bump(struct tunnel *t)
     const struct conn_fixed fixed = {t->host, t->port, t->has_who ? &t->who : NULL};
     struct ssl_st *ssl = t->setup->mint == NULL ? NULL : leaf_mint_ssl(t->setup->mint, t->host);
     struct bufferevent *bev = t->bev;
+    struct client *client = t->client;
 
     if (ssl == NULL) {
         deny_silently(t, t->setup->mint == NULL ? "no interception CA: run sluice ca init"
@@ -250,7 +254,8 @@ static void bump(struct tunnel *t)
     }
     t->bev = NULL; /* belongs to the connection now */
     metrics_add(&w->metrics.connects_bumped, 1);
-    (void)conn_new(w, bev, ssl, t->peer, t->peer_port, &fixed);
+    t->client = NULL; /* as well */
+    (void)conn_new(w, bev, ssl, client, t->peer, t->peer_port, &fixed);
     tunnel_free(t);
 }
 
@@ -382,7 +387,8 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
         tunnel_free(t);
 }
 
-void connect_accept(struct worker *w, struct bufferevent *bev, const char *peer, uint16_t peer_port)
+void connect_accept(struct worker *w, struct bufferevent *bev, struct client *client,
+                    const char *peer, uint16_t peer_port)
 {
     struct tunnel *t = calloc(1, sizeof(*t));
     int64_t ms = w->setup->cfg->limits.header_ms;
@@ -400,11 +406,13 @@ void connect_accept(struct worker *w, struct bufferevent *bev, const char *peer,
         }
         free(t);
         bufferevent_free(bev);
+        client_leave(client);
         return;
     }
     t->w = w;
     t->setup = setup_pin(w);
     t->bev = bev;
+    t->client = client;
     t->start_ns = gw_clock_ns();
     memcpy(t->peer, peer, strnlen(peer, sizeof(t->peer) - 1));
     t->peer_port = peer_port;

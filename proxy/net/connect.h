@@ -11,12 +11,13 @@
 
 #include <stdint.h>
 
+struct client;
 struct worker;
 struct bufferevent;
 
 /* Takes over a connection that was accepted on the proxy port. */
-void connect_accept(struct worker *w, struct bufferevent *bev, const char *peer,
-                    uint16_t peer_port);
+void connect_accept(struct worker *w, struct bufferevent *bev, struct client *client,
+                    const char *peer, uint16_t peer_port);
 
 /* Closes tunnels that carry nothing yet; spliced ones go on until the drain time is over. */
 void connect_drain(struct worker *w);

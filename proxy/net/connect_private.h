@@ -18,6 +18,7 @@ struct worker;
 struct tunnel {
     struct tunnel *prev, *next; /* worker's list */
     struct worker *w;
+    struct client *client;   /* counted; leaves with us, or belongs to a conn */
     struct setup *setup;     /* pinned */
     struct bufferevent *bev; /* the client; NULL once it belongs to a conn */
     struct bufferevent *up;  /* spliced: the host; NULL before */

@@ -1,6 +1,7 @@
 /* proxy/net/loop_memory.c - see loop_memory.h. The reserve is an array of equal blocks and a bit for each. Thread: any. */
 #include "proxy/net/loop_memory.h"
 
+#include <pthread.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -10,12 +11,20 @@
 
 #include <event2/event.h>
 
-enum { BLOCK_BYTES = 256, N_WORDS = 16, N_BLOCKS = N_WORDS * 64 };
+enum {
+    BLOCK_BYTES = 256,
+    N_WORDS = 16,
+    N_BLOCKS = N_WORDS * 64,
+    TINY_BYTES = 32,
+    N_TINY = 1 << 19
+};
 
 /* Never touched, and so never backed by memory, as long as malloc() works. */
 static alignas(max_align_t) unsigned char blocks[N_BLOCKS][BLOCK_BYTES];
 static _Atomic uint64_t taken[N_WORDS];
 static atomic_uint n_used;
+
+/* ---- the reserve -------------------------------------------------------------------------- */
 
 static bool of_reserve(const void *p)
 {
@@ -48,10 +57,53 @@ static void give_back(const void *p)
     atomic_fetch_sub(&n_used, 1);
 }
 
+/* ---- tiny blocks ------------------------------------------------------------------------ */
+
+/* libevent keeps 28 bytes for every descriptor that a loop has ever watched. Taken while connections come, and strewn among
+ * what belongs to them, each of these would hold a page back for ever. So they lie by themselves. */
+static alignas(max_align_t) unsigned char tiny[N_TINY][TINY_BYTES];
+static pthread_mutex_t tiny_lock = PTHREAD_MUTEX_INITIALIZER;
+static void **tiny_free; /* each points to the next one; under the lock */
+static size_t n_tiny;    /* ever used; under the lock */
+
+static bool is_tiny(const void *p)
+{
+    return (const unsigned char *)p >= tiny[0] && (const unsigned char *)p < tiny[0] + sizeof(tiny);
+}
+
+static void *tiny_take(void)
+{
+    void *p = NULL;
+
+    (void)pthread_mutex_lock(&tiny_lock);
+    if (tiny_free != NULL) {
+        p = (void *)tiny_free;
+        tiny_free = *tiny_free;
+    } else if (n_tiny < N_TINY) {
+        p = tiny[n_tiny++];
+    }
+    (void)pthread_mutex_unlock(&tiny_lock);
+    return p;
+}
+
+static void tiny_give(void *p)
+{
+    void **block = p;
+
+    (void)pthread_mutex_lock(&tiny_lock);
+    *block = (void *)tiny_free;
+    tiny_free = block;
+    (void)pthread_mutex_unlock(&tiny_lock);
+}
+
+/* ---- what libevent calls ------------------------------------------------------------------ */
+
 static void *loop_malloc(size_t n)
 {
-    void *p = malloc(n);
+    void *p = n <= TINY_BYTES ? tiny_take() : NULL;
 
+    if (p == NULL)
+        p = malloc(n);
     if (p == NULL && n <= BLOCK_BYTES)
         p = take();
     return p;
@@ -59,7 +111,9 @@ static void *loop_malloc(size_t n)
 
 static void loop_free(void *p)
 {
-    if (of_reserve(p))
+    if (is_tiny(p))
+        tiny_give(p);
+    else if (of_reserve(p))
         give_back(p);
     else
         free(p);
@@ -67,19 +121,21 @@ static void loop_free(void *p)
 
 static void *loop_realloc(void *p, size_t n)
 {
+    size_t size;
     void *moved;
 
     if (p == NULL)
         return loop_malloc(n);
-    if (!of_reserve(p))
+    size = is_tiny(p) ? TINY_BYTES : of_reserve(p) ? BLOCK_BYTES : 0;
+    if (size == 0)
         return realloc(p, n);
-    if (n <= BLOCK_BYTES)
+    if (n <= size)
         return p;
-    moved = malloc(n);
+    moved = loop_malloc(n);
     if (moved == NULL)
         return NULL;
-    memcpy(moved, p, BLOCK_BYTES);
-    give_back(p);
+    memcpy(moved, p, size);
+    loop_free(p);
     return moved;
 }
 

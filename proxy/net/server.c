@@ -1,6 +1,8 @@
 /* proxy/net/server.c - makes and unmakes a gateway. Main thread. */
 #include "proxy/net/server.h"
 
+#include <sys/resource.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@
 #include "proxy/dirs.h"
 #include "proxy/limits/limits.h"
 #include "proxy/net/changes.h"
+#include "proxy/net/clients.h"
 #include "proxy/net/reload.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
@@ -61,7 +64,6 @@ static enum gw_status load_hmac_key(struct server *s, const char *state_dir, str
 static enum gw_status open_audit(struct server *s, const struct setup *setup, struct gw_err *err)
 {
     const struct proxy_config *c = setup->cfg;
-    char key[4096];
     const struct audit_config cfg = {
         .spool_dir = c->audit.spool,
         .instance = c->instance,
@@ -77,12 +79,8 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
         .kafka_brokers = c->audit.kafka_brokers,
         .kafka_topic = c->audit.kafka_topic,
         .kafka_properties = c->audit.kafka_properties,
-        .seal_key = c->audit.checkpoint_ms == 0 ? NULL : key,
-        .seal_interval_ms = (unsigned)c->audit.checkpoint_ms,
     };
 
-    if (snprintf(key, sizeof(key), "%s/checkpoint.key", c->state_dir) >= (int)sizeof(key))
-        return gw_fail(err, GW_ELIMIT, "%s: the path is too long", c->state_dir);
     GW_TRY(dirs_make(c->audit.spool, err));
     return audit_open(&cfg, &s->audit, err);
 }
@@ -135,6 +133,38 @@ static enum gw_status open_cache(struct server *s, const struct proxy_config *cf
     return s->cache == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : GW_OK;
 }
 
+/* As many descriptors as this process may have. A tenth of them, and a few, are kept for targets, files and the admin port;
+ * what is left is the most connections that are taken. */
+static void raise_descriptors(struct server *s, unsigned wanted)
+{
+    struct rlimit limit;
+    rlim_t room;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            (void)getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    room = limit.rlim_cur - limit.rlim_cur / 10;
+    room = room > 128 ? room - 64 : room / 2;
+    s->max_conns = room < UINT32_MAX ? (unsigned)room : UINT32_MAX;
+    if (s->max_conns < wanted)
+        gw_log(GW_LOG_WARN, "few_descriptors",
+               "limit=%llu max_connections=%u taken=%u hint=\"raise the limit of open files "
+               "(ulimit -n, LimitNOFILE=)\"",
+               (unsigned long long)limit.rlim_cur, wanted, s->max_conns);
+}
+
+static enum gw_status open_clients(struct server *s, struct gw_err *err)
+{
+    raise_descriptors(s, s->setup->cfg->limits.max_connections);
+    s->half_memory = clients_half_of_memory();
+    s->clients = clients_new();
+    return s->clients == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : GW_OK;
+}
+
 enum gw_status server_open(struct proxy_config *cfg, const char *path, bool progress,
                            struct server **out, struct gw_err *err)
 {
@@ -148,6 +178,8 @@ enum gw_status server_open(struct proxy_config *cfg, const char *path, bool prog
     (void)pthread_mutex_init(&s->lock, NULL);
     s->start_ns = gw_clock_ns();
     st = open_config(s, cfg, progress, err);
+    if (st == GW_OK)
+        st = open_clients(s, err);
     if (st == GW_OK)
         st = name_targets(s, err);
     if (st == GW_OK)
@@ -224,6 +256,7 @@ void server_close(struct server *s)
     free(s->workers);
     changes_close(s->changes);
     cache_free(s->cache);
+    clients_free(s->clients);
     audit_close(s->audit, KAFKA_DRAIN_MS);
     server_setup_done(s, s->setup);
     limits_close(s->limits);

@@ -1,115 +1,25 @@
-/* proxy/net/worker.c - event loops: accept, wake up, drain. */
+/* proxy/net/worker.c - event loops: wake up, drain. Accepting is accept.c. */
 #include "proxy/net/worker.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <event2/bufferevent.h>
 #include <event2/dns.h>
 #include <event2/event.h>
-#include <event2/listener.h>
-#include <openssl/ssl.h>
 
 #include "base/log.h"
 #include "proxy/limits/limits.h"
-#include "proxy/net/address.h"
+#include "proxy/net/accept.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/connect.h"
 #include "proxy/net/health_probe.h"
 #include "proxy/net/upstream.h"
 
-enum { BACKLOG = 1024, ACCEPT_PAUSE_MS = 100 };
-
-/* ---- accepting -------------------------------------------------------------------------- */
-
-static bool room_for_one(struct worker *w)
-{
-    unsigned max = w->setup->cfg->limits.max_connections;
-
-    return max == 0 || atomic_load_explicit(&w->server->n_conns, memory_order_relaxed) < max;
-}
-
-static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len,
-                      void *ctx)
-{
-    struct worker *w = ctx;
-    const int one = 1;
-    struct bufferevent *bev;
-    SSL *ssl = NULL;
-    bool tls = l == w->gateway && w->setup->listen_tls != NULL;
-    char peer[46];
-    uint16_t port;
-
-    (void)len;
-    if (!room_for_one(w)) {
-        gw_log(GW_LOG_WARN, "connection_refused", "reason=max_connections");
-        (void)close(fd);
-        return;
-    }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    address_text(sa, peer, sizeof(peer), &port);
-    if (tls)
-        ssl = SSL_new(w->setup->listen_tls);
-    bev =
-        tls && ssl == NULL
-            ? NULL
-            : bufferevent_socket_new(w->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-    if (bev == NULL) {
-        SSL_free(ssl);
-        (void)close(fd);
-        return;
-    }
-    if (l == w->gateway)
-        (void)conn_new(w, bev, ssl, peer, port, NULL);
-    else
-        connect_accept(w, bev, peer, port);
-}
-
-static void on_accept_again(evutil_socket_t fd, short what, void *ctx)
-{
-    struct worker *w = ctx;
-
-    (void)fd;
-    (void)what;
-    if (w->gateway != NULL)
-        (void)evconnlistener_enable(w->gateway);
-    if (w->proxy != NULL)
-        (void)evconnlistener_enable(w->proxy);
-}
-
-/* Out of descriptors: waiting beats spinning on a socket that stays readable. */
-static void on_accept_error(struct evconnlistener *l, void *ctx)
-{
-    const struct timeval soon = {0, (suseconds_t)ACCEPT_PAUSE_MS * 1000};
-    struct worker *w = ctx;
-
-    gw_log(GW_LOG_ERROR, "accept_failed", "error=%d", errno);
-    (void)evconnlistener_disable(l);
-    (void)event_base_once(w->base, -1, EV_TIMEOUT, on_accept_again, w, &soon);
-}
-
-static enum gw_status listen_on(struct worker *w, const struct proxy_config_addr *addr,
-                                struct evconnlistener **out, struct gw_err *err)
-{
-    const unsigned flags =
-        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE | LEV_OPT_REUSEABLE_PORT;
-
-    if (addr->off)
-        return GW_OK;
-    *out = evconnlistener_new_bind(w->base, on_accept, w, flags, BACKLOG,
-                                   (const struct sockaddr *)&addr->sa, (int)addr->sa_len);
-    if (*out == NULL)
-        return gw_fail(err, GW_EIO, "cannot listen on %s: %s", addr->text, strerrordesc_np(errno));
-    evconnlistener_set_error_cb(*out, on_accept_error);
-    return GW_OK;
-}
+enum { SWITCH_AGAIN_MS = 100 };
 
 /* ---- other threads ------------------------------------------------------------------------ */
 
@@ -140,11 +50,7 @@ static void drain(struct worker *w)
     if (w->draining)
         return;
     w->draining = true;
-    if (w->gateway != NULL)
-        evconnlistener_free(w->gateway);
-    if (w->proxy != NULL)
-        evconnlistener_free(w->proxy);
-    w->gateway = w->proxy = NULL;
+    accept_stop(w);
     upstream_pool_drain(w->pool);
     connect_drain(w);
     for (struct conn *c = w->conns; c != NULL; c = next) {
@@ -169,7 +75,7 @@ static void on_switch_again(evutil_socket_t fd, short what, void *ctx)
  * setup's targets may be other servers. Nothing of this worker is on the stack above the loop. */
 static void switch_setup(struct worker *w)
 {
-    const struct timeval soon = {0, (suseconds_t)ACCEPT_PAUSE_MS * 1000};
+    const struct timeval soon = {0, (suseconds_t)SWITCH_AGAIN_MS * 1000};
     struct setup *old = w->setup, *new = server_setup(w->server);
 
     if (new != old && setup_sit(new, w) != GW_OK) {
@@ -277,8 +183,7 @@ enum gw_status worker_init(struct worker *w, struct server *s, unsigned index, s
         w->prober = prober_new(w);
     if ((index == 0 && w->prober == NULL) || limits_worker_open(w) != GW_OK)
         return gw_fail(err, GW_ENOMEM, "out of memory");
-    GW_TRY(listen_on(w, &w->setup->cfg->listen.gateway, &w->gateway, err));
-    return listen_on(w, &w->setup->cfg->listen.proxy, &w->proxy, err);
+    return accept_open(w, err);
 }
 
 static void *run(void *ctx)
@@ -326,10 +231,7 @@ void worker_fini(struct worker *w)
     if (w->setup != NULL)
         setup_rise(w->setup, w);
     w->setup = NULL;
-    if (w->gateway != NULL)
-        evconnlistener_free(w->gateway);
-    if (w->proxy != NULL)
-        evconnlistener_free(w->proxy);
+    accept_close(w);
     event_free_null(w->audit_ev);
     event_free_null(w->wake);
     event_free_null(w->reap);

@@ -20,8 +20,9 @@
 struct event_base;
 struct evdns_base;
 struct event;
-struct evconnlistener;
+struct acceptor;
 struct cache;
+struct clients;
 struct conn;
 struct keeper;
 struct tunnel;
@@ -51,6 +52,9 @@ struct server {
     atomic_int stop_level;      /* 0: serving; 1: draining; 2: drain time is over */
     atomic_uint n_running;      /* workers whose loops have not ended */
     atomic_uint n_conns;        /* over all workers, for the limit */
+    unsigned max_conns;         /* what the limit of descriptors leaves room for */
+    struct clients *clients;    /* who is connected, and memory held for requests */
+    uint64_t half_memory;       /* limits.max_memory when it is not set */
     uint64_t start_ns;
 };
 
@@ -68,8 +72,8 @@ struct worker {
     struct upstream_pool *pool;
     struct prober
         *prober; /* worker 0: asks how the servers do (health_probe.h); NULL: the others */
-    struct evconnlistener *gateway, *proxy; /* NULL when off or draining */
-    struct event *wake;                     /* server_stop() wakes the loop through wake_fd */
+    struct acceptor *acceptor; /* the listeners */
+    struct event *wake;        /* server_stop() wakes the loop through wake_fd */
     struct event *audit_ev;
     int wake_fd;
     struct conn *conns;              /* list of all client connections */

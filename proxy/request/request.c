@@ -96,15 +96,14 @@ struct req *req_begin(struct conn *c, const struct http1_head *head)
     req->head = head;
     req->path = endpoint_path(head->path);
     endpoint_find(head, conn_fixed(c) != NULL, &req->ep);
-    if (head->has_length && head->content_length < (1u << 20))
-        (void)gw_buf_reserve(&req->body, (size_t)head->content_length);
     req_advance(req);
     return req_unhold(req);
 }
 
 void req_on_body(struct req *req, struct gw_span bytes)
 {
-    gw_buf_add(&req->body, bytes);
+    if (req->head->has_length || req_take_body(req, req->body.len + bytes.len))
+        gw_buf_add(&req->body, bytes);
 }
 
 void req_on_body_end(struct req *req)

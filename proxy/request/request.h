@@ -181,6 +181,8 @@ struct req {
     unsigned hold;               /* functions on the stack that use the request: freed only at 0 */
     enum gw_status audit_status; /* of the decided record */
     bool audit_wait;             /* audit_emit will call back */
+    uint64_t held_bytes;         /* what req_take_memory() took */
+    bool slow_client;            /* it has read slower than we write: its buffers were taken */
     bool client_gone;            /* nobody reads the answer any more */
     bool finished;
 };
@@ -246,6 +248,10 @@ void req_finish(struct req *req, enum audit_end end);
 
 /* Runs stages until one waits or the request is done. */
 void req_advance(struct req *req);
+
+/* Takes bytes of memory for this request, counted for its client and for all; they are given back when it ends. False: too
+ * much is held already, take nothing. */
+bool req_take_memory(struct req *req, uint64_t bytes);
 
 /* The bytes that go to the target. */
 struct gw_span req_out_body(const struct req *req);

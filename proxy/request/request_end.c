@@ -204,6 +204,7 @@ void req_finish(struct req *req, enum audit_end end)
     observe(req, m, us);
     if (req->setup->cfg->log.access)
         log_access(req, us);
+    req_give_memory(req); /* while the connection, and so the client, is there */
     conn_request_done(req->conn);
 }
 

@@ -5,6 +5,7 @@
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/models_list.h"
+#include "proxy/request/request_private.h"
 #include "proxy/request/request_stages.h"
 
 /* ---- identify --------------------------------------------------------------------------- */
@@ -127,8 +128,14 @@ enum stage_result stage_endpoint(struct req *req)
 
 enum stage_result stage_body(struct req *req)
 {
+    uint64_t length = req->head->has_length ? req->head->content_length : 0;
+
     if (req->body_complete)
         return NEXT;
+    if (!req_take_body(req, length))
+        return DONE;
+    if (length < (1u << 20))
+        (void)gw_buf_reserve(&req->body, (size_t)length);
     if (req->head->expect_continue)
         conn_continue(req->conn);
     return WAIT;
@@ -158,6 +165,10 @@ enum stage_result stage_decode(struct req *req)
                                          : 400,
                    "invalid_request_error", "bad_content_encoding", 0, AUDIT_END_REFUSED, "%s.",
                    err.text);
+        return DONE;
+    }
+    if (!req_take_body(req, req->body.len + plain.len)) {
+        gw_buf_fini(&plain);
         return DONE;
     }
     gw_buf_fini(&req->body);

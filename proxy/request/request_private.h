@@ -6,6 +6,12 @@
 #include "proxy/net/metrics.h"
 #include "proxy/request/request.h"
 
+/* Memory of a request (request_memory.c). Takes what a body of so many bytes will need in all; false: too much is held, and
+ * the request was answered with 429 or 503. */
+bool req_take_body(struct req *req, uint64_t body_bytes);
+/* Gives back all that was taken. */
+void req_give_memory(struct req *req);
+
 /* Starts the attempt on the first choice, then on the next ones as they fail. */
 void req_run(struct req *req);
 

@@ -330,6 +330,18 @@ void req_give_json(struct req *req, struct gw_span body)
     (void)req_unhold(req);
 }
 
+/* The client reads more slowly than the answer comes. What waits for it, here and in the connection to the target, is
+ * counted from the first time on. */
+static void wait_for_client(struct req *req)
+{
+    if (!req->slow_client && !req_take_memory(req, (uint64_t)2 * CONN_OUT_HIGH)) {
+        req_answer_failed(req, GW_ENOMEM);
+        return;
+    }
+    req->slow_client = true;
+    req->backend->pause(req);
+}
+
 /* After a piece of the answer went out. req is held. */
 static void after_piece(struct req *req, enum gw_status st)
 {
@@ -338,7 +350,7 @@ static void after_piece(struct req *req, enum gw_status st)
     else if (limits_spent(req))
         req_out_of_budget(req);
     else if (req->attempt != NULL && conn_answer_full(req->conn))
-        req->backend->pause(req);
+        wait_for_client(req);
 }
 
 void req_on_data(struct req *req, struct gw_span bytes)
@@ -478,16 +490,9 @@ void req_on_error(struct req *req, enum req_failure failure, const char *why)
 
     (void)snprintf(text, sizeof(text), "%s", why);
     req->hold++;
-    attempt_end(req, req->current,
-                conn_answer_started(req->conn) ? REQ_OUT_CUT : attempt_outcome(failure), 0, -1);
+    attempt_end(req, req->current, attempt_outcome(failure), 0, -1);
     req_remedy_of_failure(req, failure, &remedy);
-    if (!conn_answer_started(req->conn) && req->respond != NULL) {
-        /* It was collected, and the client knows nothing of it. */
-        respond_abandon(req);
-        respond_free(req->respond);
-        req->respond = NULL;
-    }
-    if (conn_answer_started(req->conn)) {
+    if (conn_answer_started(req->conn) || req->respond != NULL) {
         const bool late = failure == REQ_FAIL_TIMEOUT;
         const struct api_failure f = {.status = late ? 504 : 502,
                                       .type = "server_error",

@@ -38,6 +38,7 @@ class FaultyWorld(World):
     def configure(self, limits="", extra="", more_targets="", first_byte="1500ms", audit="", auth="true"):
         self.write_secret("provider.key", "sk-" + "provider-key-of-the-test\n")
         there = f"key: file:{self.path('provider.key')}, ca: {self.path('up-ca.pem')}, zone: approved, max_idle: 4, " \
+            "retries: 0, breaker: { failures: 0, error_rate: 0 }, " \
             f"timeouts: {{ connect: 1s, first_byte: {first_byte}, idle: {first_byte} }}"
         targets = "".join(f"  {n}: {{ kind: {k}, base_url: '{u}', models: ['{n}-*'], {there} }}\n" for n, k, u in (
             ("gpt", "openai", f"https://localhost:{self.mock_tls}/v1"), ("plain", "openai", f"http://127.0.0.1:{self.mock_http}/v1"),
