@@ -278,6 +278,10 @@ static void walk_structs(struct config_load *l, const struct config_key *key,
         config_walk_prices(l, node);
     else if (strcmp(key->path, "budgets") == 0)
         config_walk_budgets(l, node);
+    else if (strcmp(key->path, "auth.jwt") == 0)
+        config_walk_jwt(l, node);
+    else if (strcmp(key->path, "auth.mtls") == 0)
+        config_walk_mtls(l, node);
     else
         walk_lines(l, node);
 }

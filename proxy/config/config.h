@@ -217,6 +217,51 @@ struct proxy_config_budget {
     unsigned concurrency;
 };
 
+/* What the holder of a certificate or token belongs to and may do; empty: nothing, or no limit. */
+struct proxy_config_grants {
+    const char *owner, *team;
+    struct proxy_config_list groups, models, targets;
+    struct proxy_config_nets networks;
+};
+
+/* `algorithms:` of an issuer, in the order of the words. */
+enum proxy_jwt_algorithm {
+    PROXY_JWT_RS256 = 1,
+    PROXY_JWT_RS384 = 2,
+    PROXY_JWT_RS512 = 4,
+    PROXY_JWT_PS256 = 8,
+    PROXY_JWT_ES256 = 16,
+    PROXY_JWT_ES384 = 32,
+    PROXY_JWT_EDDSA = 64,
+};
+
+/* `auth.jwt[]`: who signs tokens. */
+struct proxy_config_jwt {
+    unsigned line;
+    const char *issuer;
+    struct proxy_config_list audience; /* one of them must be in the token */
+    const char *jwks;                  /* URL, or path of a file */
+    unsigned algorithms;               /* OR of enum proxy_jwt_algorithm */
+    const char *ca;                    /* PEM file to trust for the URL, or "" */
+    int64_t leeway_ms, refresh_ms, stale_ms;
+    const char *claim_user, *claim_owner, *claim_team, *claim_groups, *claim_models; /* or "" */
+    struct proxy_config_grants grants;
+};
+
+/* `auth.mtls[]`: which client certificate is whom; the first line that matches. */
+enum { PROXY_CERT_CN, PROXY_CERT_EMAIL, PROXY_CERT_DNS, PROXY_CERT_URI, PROXY_CERT_FIELDS };
+struct proxy_config_mtls {
+    unsigned line;
+    struct proxy_config_list names[PROXY_CERT_FIELDS]; /* patterns; all that are given must match */
+    struct proxy_config_list org, unit;                /* of the subject */
+    unsigned user_from;                                /* PROXY_CERT_* */
+    const char *user;                                  /* fixed, instead of user_from; or "" */
+    struct proxy_config_grants grants;
+};
+
+/* `listen.tls.clients` */
+enum { PROXY_CLIENTS_NONE, PROXY_CLIENTS_OPTIONAL, PROXY_CLIENTS_REQUIRED };
+
 enum { PROXY_INTERCEPT_DENY, PROXY_INTERCEPT_SPLICE, PROXY_INTERCEPT_BUMP };
 enum { PROXY_AUTH_NONE, PROXY_AUTH_KEYS };
 
@@ -234,6 +279,8 @@ struct proxy_config {
     struct {
         struct proxy_config_addr gateway, proxy, admin;
         const char *tls_cert, *tls_key; /* PEM files for the gateway port, or both "" */
+        unsigned clients;                    /* PROXY_CLIENTS_*: certificates of clients */
+        const char *client_ca, *client_crl; /* PEM files, or "" */
     } listen;
 
     const struct proxy_config_target *targets; /* index = the router's target index */
@@ -296,6 +343,10 @@ struct proxy_config {
     struct {
         bool required;    /* the gateway port wants a key */
         const char *keys; /* path of the keys database */
+        const struct proxy_config_jwt *jwt;
+        unsigned n_jwt;
+        const struct proxy_config_mtls *mtls;
+        unsigned n_mtls;
     } auth;
 
     struct {

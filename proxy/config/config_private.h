@@ -147,6 +147,10 @@ void config_walk_budgets(struct config_load *l, const struct gw_yaml_node *node)
 /* The budgets out of what was read, checked; `redis.url` in its parts (config_budgets.c). */
 void config_build_budgets(struct config_load *l);
 
+/* `auth.jwt:` and `auth.mtls:` (config_auth.c). */
+void config_walk_jwt(struct config_load *l, const struct gw_yaml_node *node);
+void config_walk_mtls(struct config_load *l, const struct gw_yaml_node *node);
+
 /* Checks `auth` and `admin`, fills in their defaults (config_auth.c). */
 void config_check_auth(struct config_load *l);
 

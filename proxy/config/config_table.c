@@ -10,6 +10,8 @@
 #define TARGET(field) offsetof(struct proxy_config_target, field)
 #define ROUTE(field)  offsetof(struct proxy_config_route, field)
 #define LINE(field)   offsetof(struct proxy_config_line, field)
+#define JWT(field)    offsetof(struct proxy_config_jwt, field)
+#define MTLS(field)   offsetof(struct proxy_config_mtls, field)
 #define BUDGET(field) offsetof(struct proxy_config_budget, field)
 
 #define PRICE(field) offsetof(struct proxy_config_price, field)
@@ -38,6 +40,10 @@ static const char *const cache_scopes[] = {"key", "user", "team", "tenant", NULL
 static const char *const cache_whens[] = {"deterministic", "always", NULL};
 static const char *const on_off[] = {"on", "off", NULL};
 static const char *const formats[] = {"text", "json", NULL};
+static const char *const clients[] = {"none", "optional", "required", NULL};
+static const char *const algorithms[] = {"RS256", "RS384", "RS512", "PS256",
+                                         "ES256", "ES384", "EdDSA", NULL};
+static const char *const cert_fields[] = {"cn", "email", "dns", "uri", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 const char config_required[] = "(required)";
@@ -54,6 +60,11 @@ const struct config_key config_keys[] = {
 {"listen.tls", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "TLS on the gateway port; both keys or none."},
 {"listen.tls.cert", CONFIG_PATH, IN(listen.tls_cert), "", 0, 0, NULL, "PEM file with the certificate chain, leaf first."},
 {"listen.tls.key", CONFIG_PATH, IN(listen.tls_key), "", 0, 0, NULL, "PEM file with the private key."},
+
+{"listen.tls.clients", CONFIG_ENUM, IN(listen.clients), "none", 0, 0, clients,
+ "Certificates of clients: `none`: not asked for; `optional`: who has none needs a key or token; `required`: without one there is no connection."},
+{"listen.tls.client_ca", CONFIG_PATH, IN(listen.client_ca), "", 0, 0, NULL, "PEM file of the CAs that sign client certificates; nothing else is trusted for them."},
+{"listen.tls.client_crl", CONFIG_PATH, IN(listen.client_crl), "", 0, 0, NULL, "PEM file of the CAs' revocation lists. One that is missing or out of date refuses every client certificate of its CA."},
 
 {"targets", CONFIG_NAMED, 0, NULL, 0, 0, NULL,
  "The places that can answer, by name. Without this key: `local`, the model in this process, and those whose model or key is there: see the end of this page."},
@@ -201,8 +212,44 @@ const struct config_key config_keys[] = {
 {"redis.share", CONFIG_UINT, IN(redis.share), "1", 1, 1000, NULL, "With `local`: each gateway may use one part in so many of what was left. The number of gateways keeps limits exact."},
 
 {"auth", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Who may use the gateway port."},
-{"auth.required", CONFIG_BOOL, IN(auth.required), "true", 0, 0, NULL, "Callers need a key of `sluice keys create`."},
+{"auth.required", CONFIG_BOOL, IN(auth.required), "true", 0, 0, NULL, "Callers need a key of `sluice keys create`, a token of `auth.jwt`, or a certificate that `auth.mtls` knows."},
 {"auth.keys", CONFIG_PATH, IN(auth.keys), "", 0, 0, NULL, "The keys database; without it STATE_DIR/state.db."},
+{"auth.jwt", CONFIG_ITEMS, 0, NULL, 0, 0, NULL, "Who signs tokens (JWT) that count like a key (docs/identity.md)."},
+{"auth.jwt[].issuer", CONFIG_STRING, JWT(issuer), config_required, 0, 0, NULL, "The token's `iss`, exactly."},
+{"auth.jwt[].audience", CONFIG_LIST, JWT(audience), config_required, 0, 0, NULL, "One of these must be in the token's `aud`."},
+{"auth.jwt[].jwks", CONFIG_STRING, JWT(jwks), config_required, 0, 0, NULL, "The issuer's keys: an https:// URL (http:// on loopback only), or `file:PATH`."},
+{"auth.jwt[].algorithms", CONFIG_WORDS, JWT(algorithms), "RS256", 0, 0, algorithms, "The signatures that are accepted."},
+{"auth.jwt[].ca", CONFIG_PATH, JWT(ca), "", 0, 0, NULL, "PEM file of the certificates to trust for the URL; without it the system's."},
+{"auth.jwt[].leeway", CONFIG_DURATION, JWT(leeway_ms), "30s", 0, 600 * SEC, NULL, "How far clocks may differ for `exp`, `nbf` and `iat`."},
+{"auth.jwt[].refresh", CONFIG_DURATION, JWT(refresh_ms), "10m", SEC, DAY, NULL, "How often the keys are fetched; a key id that is not known fetches them sooner, at most every ten seconds."},
+{"auth.jwt[].max_stale", CONFIG_DURATION, JWT(stale_ms), "24h", SEC, 30 * DAY, NULL, "How long the last good keys are used when they cannot be fetched; then tokens are answered with 503."},
+{"auth.jwt[].claims", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Which claims say what; `a.b`: member b of claim a."},
+{"auth.jwt[].claims.user", CONFIG_STRING, JWT(claim_user), "sub", 0, 0, NULL, "The user; a token without it is refused."},
+{"auth.jwt[].claims.owner", CONFIG_STRING, JWT(claim_owner), "", 0, 0, NULL, "The tenant."},
+{"auth.jwt[].claims.team", CONFIG_STRING, JWT(claim_team), "", 0, 0, NULL, "The team."},
+{"auth.jwt[].claims.groups", CONFIG_STRING, JWT(claim_groups), "", 0, 0, NULL, "A list of groups, or one text with blanks between them."},
+{"auth.jwt[].claims.models", CONFIG_STRING, JWT(claim_models), "", 0, 0, NULL, "Patterns of the models that may be asked for. A token without the claim is refused."},
+{"auth.jwt[].owner", CONFIG_STRING, JWT(grants.owner), "", 0, 0, NULL, "The tenant of all its tokens, unless a claim says it."},
+{"auth.jwt[].team", CONFIG_STRING, JWT(grants.team), "", 0, 0, NULL, "The team, unless a claim says it."},
+{"auth.jwt[].groups", CONFIG_LIST, JWT(grants.groups), NULL, 0, 0, NULL, "Groups of all its tokens, beside those of the claim."},
+{"auth.jwt[].models", CONFIG_LIST, JWT(grants.models), NULL, 0, 0, NULL, "Patterns of the models that may be asked for; with `claims.models` the claim counts instead."},
+{"auth.jwt[].targets", CONFIG_LIST, JWT(grants.targets), NULL, 0, 0, NULL, "Patterns of the targets that may answer."},
+{"auth.jwt[].networks", CONFIG_NETS, JWT(grants.networks), NULL, 0, 0, NULL, "Where tokens may come from."},
+{"auth.mtls", CONFIG_ITEMS, 0, NULL, 0, 0, NULL, "Whose a client certificate is: the first line that matches. A certificate that matches none may do nothing."},
+{"auth.mtls[].cn", CONFIG_LIST, MTLS(names[PROXY_CERT_CN]), NULL, 0, 0, NULL, "Patterns of the subject's common name."},
+{"auth.mtls[].email", CONFIG_LIST, MTLS(names[PROXY_CERT_EMAIL]), NULL, 0, 0, NULL, "Patterns of e-mail addresses (subjectAltName)."},
+{"auth.mtls[].dns", CONFIG_LIST, MTLS(names[PROXY_CERT_DNS]), NULL, 0, 0, NULL, "Patterns of DNS names (subjectAltName)."},
+{"auth.mtls[].uri", CONFIG_LIST, MTLS(names[PROXY_CERT_URI]), NULL, 0, 0, NULL, "Patterns of URIs (subjectAltName): `spiffe://example.org/agents/*`."},
+{"auth.mtls[].org", CONFIG_LIST, MTLS(org), NULL, 0, 0, NULL, "Patterns of the subject's organisation."},
+{"auth.mtls[].unit", CONFIG_LIST, MTLS(unit), NULL, 0, 0, NULL, "Patterns of the subject's organisational unit."},
+{"auth.mtls[].user_from", CONFIG_ENUM, MTLS(user_from), "cn", 0, 0, cert_fields, "Which name becomes the user: the first that matched."},
+{"auth.mtls[].user", CONFIG_STRING, MTLS(user), "", 0, 0, NULL, "The user, instead of a name of the certificate."},
+{"auth.mtls[].owner", CONFIG_STRING, MTLS(grants.owner), "", 0, 0, NULL, "The tenant."},
+{"auth.mtls[].team", CONFIG_STRING, MTLS(grants.team), "", 0, 0, NULL, "The team."},
+{"auth.mtls[].groups", CONFIG_LIST, MTLS(grants.groups), NULL, 0, 0, NULL, "Groups in policy."},
+{"auth.mtls[].models", CONFIG_LIST, MTLS(grants.models), NULL, 0, 0, NULL, "Patterns of the models that may be asked for."},
+{"auth.mtls[].targets", CONFIG_LIST, MTLS(grants.targets), NULL, 0, 0, NULL, "Patterns of the targets that may answer."},
+{"auth.mtls[].networks", CONFIG_NETS, MTLS(grants.networks), NULL, 0, 0, NULL, "Where it may come from."},
 
 {"admin", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "The admin port (docs/identity.md)."},
 {"admin.open", CONFIG_LIST, IN(admin.open), NULL, 0, 0, NULL,

@@ -31,6 +31,7 @@ struct worker;
 struct req;
 struct conn;
 struct proxy_principal;
+struct cert;
 
 /* Where the requests of a connection may go. */
 struct conn_fixed {
@@ -51,6 +52,8 @@ struct worker *conn_worker(const struct conn *c);
 const struct conn_fixed *conn_fixed(const struct conn *c); /* NULL on the gateway port */
 struct client *conn_client(const struct conn *c);
 const char *conn_peer(const struct conn *c, uint16_t *port);
+/* The certificate that the client showed on the gateway port and OpenSSL verified; NULL: none. Lives as long as c. */
+const struct cert *conn_certificate(struct conn *c);
 struct conn *conn_next(const struct conn *c);
 
 /* Closes when nothing is in flight, else after the current answer. */

@@ -29,8 +29,9 @@ struct conn {
     struct event *timer; /* the one deadline of the current state */
     struct req *req;     /* NULL: none is being read or answered */
     struct conn_fixed fixed;
-    struct gw_arena *arena;     /* of who; NULL without */
+    struct gw_arena *arena;     /* of who and cert; NULL without */
     struct proxy_principal who; /* what fixed.who points to */
+    struct cert *cert;          /* the client's; NULL: none, or not looked for yet */
     char *fixed_host;           /* owned; NULL on the gateway port */
     char peer[46];
     uint16_t peer_port;
@@ -43,6 +44,7 @@ struct conn {
     bool bodyless;        /* the current request has no body, so its head is all of it */
     bool unread;          /* bytes of a refused request may still arrive */
     bool parser_failed;
+    bool cert_looked; /* for cert */
     bool full;         /* output above CONN_OUT_HIGH: req_writable() is owed */
     bool closing;      /* close when the output is written */
     bool said_goodbye; /* close_notify is on its way */

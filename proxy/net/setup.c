@@ -6,6 +6,7 @@
 
 #include "proxy/net/health.h"
 #include "proxy/net/metrics.h"
+#include "proxy/identity/identity.h"
 #include "proxy/net/setup_model.h"
 #include "proxy/net/setup_private.h"
 #include "proxy/provider/provider_token.h"
@@ -82,6 +83,9 @@ static enum gw_status open_tls(struct setup *s, struct gw_err *err)
     if (s->cfg->listen.tls_cert[0] != '\0')
         GW_TRY(
             tls_server_ctx(s->cfg->listen.tls_cert, s->cfg->listen.tls_key, &s->listen_tls, err));
+    if (s->listen_tls != NULL && s->cfg->listen.clients != PROXY_CLIENTS_NONE)
+        GW_TRY(tls_server_clients(s->listen_tls, s->cfg->listen.client_ca, s->cfg->listen.client_crl,
+                                  s->cfg->listen.clients == PROXY_CLIENTS_REQUIRED, err));
     if (s->cfg->listen.proxy.off)
         return GW_OK;
     GW_TRY(tls_client_ctx(s->cfg->intercept.upstream_ca, &s->intercept_tls, err));
@@ -133,6 +137,7 @@ static void close_targets(struct setup *s)
 static void setup_close_but_config(struct setup *s)
 {
     close_targets(s);
+    identity_close(s->identity);
     leaf_mint_close(s->mint);
     tls_ctx_free(s->intercept_tls);
     tls_ctx_free(s->listen_tls);
@@ -155,6 +160,8 @@ enum gw_status setup_open(struct proxy_config *cfg, const struct setup *like, un
     st = setup_open_rules(s, like, err);
     if (st == GW_OK)
         st = open_tls(s, err);
+    if (st == GW_OK)
+        st = identity_open(cfg, like == NULL ? NULL : like->identity, &s->identity, err);
     if (st == GW_OK)
         st = open_targets(s, like, progress, err);
     if (st != GW_OK) {

@@ -27,6 +27,7 @@
 #include "proxy/config/config.h"
 
 struct health;
+struct identity;
 struct leaf_mint;
 struct metrics_names;
 struct provider_tokens;
@@ -52,6 +53,7 @@ struct setup {
     struct dlp_rules *rules;
     struct health *health;          /* of the targets' servers; goes on from the setup before */
     struct provider_tokens *tokens; /* NULL: no target needs any */
+    struct identity *identity;      /* tokens and certificates of clients */
     struct leaf_mint *mint;         /* NULL: no interception */
     struct setup_model *
         *models;             /* per target; counted, shared by setups; NULL where it is no engine */

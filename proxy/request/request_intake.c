@@ -8,71 +8,6 @@
 #include "proxy/request/request_private.h"
 #include "proxy/request/request_stages.h"
 
-/* ---- identify --------------------------------------------------------------------------- */
-
-/* The key in the shapes the SDKs send. */
-static struct gw_span client_key(const struct req *req)
-{
-    const struct http1_head *h = req->head;
-    struct gw_span v = http1_get(h, "authorization");
-    static const char *const names[] = {"x-api-key", "api-key", "x-goog-api-key"};
-
-    if (v.len > 7 && gw_span_eq_nocase((struct gw_span){v.ptr, 7}, GW_SPAN("bearer ")))
-        return gw_span_from(v, 7);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        v = http1_get(h, names[i]);
-        if (v.len != 0)
-            return v;
-    }
-    return endpoint_query_get(endpoint_query(h->path), "key"); /* Gemini's REST way */
-}
-
-static enum stage_result refuse_key(struct req *req, enum gw_status st)
-{
-    if (st == GW_ENOMEM) {
-        req_refuse(req, 503, "server_error", "out_of_memory", 1, AUDIT_END_REFUSED,
-                   "The gateway is out of memory.");
-        return DONE;
-    }
-    if (st == GW_EIO) {
-        req_refuse(req, 503, "server_error", "keys_unavailable", 5, AUDIT_END_REFUSED,
-                   "The keys database cannot be read; try again later.");
-        return DONE;
-    }
-    req_refuse(req, 401, "invalid_request_error", "invalid_api_key", 0, AUDIT_END_REFUSED, "%s",
-               st == GW_EDENIED     ? "This API key was revoked."
-               : st == GW_ETIMEDOUT ? "This API key has expired."
-               : st == GW_ECANCELED ? "No API key was given. Send it as your SDK does: in "
-                                      "Authorization: Bearer slk_..., x-api-key or x-goog-api-key."
-                                    : "This API key is not known here.");
-    return DONE;
-}
-
-enum stage_result stage_identify(struct req *req)
-{
-    const struct conn_fixed *fixed = conn_fixed(req->conn);
-    struct gw_span key = client_key(req);
-    enum gw_status st = GW_ECANCELED;
-    uint16_t port;
-
-    if (fixed != NULL) {
-        if (fixed->who != NULL)
-            req->who = *fixed->who;
-        req->has_who = fixed->who != NULL;
-    } else if (req->setup->cfg->auth.required) {
-        if (key.len != 0)
-            st = proxy_store_lookup(req->w->server->store, key, req->arena, &req->who);
-        if (st != GW_OK)
-            return refuse_key(req, st);
-        req->has_who = true;
-    }
-    if (!req->has_who) {
-        req->who.name = gw_span_str(conn_peer(req->conn, &port));
-        req->who.user = req->who.name;
-    }
-    return NEXT;
-}
-
 /* ---- endpoint --------------------------------------------------------------------------- */
 
 static enum stage_result refuse_unknown(struct req *req)
@@ -184,6 +119,13 @@ enum stage_result stage_extract(struct req *req)
     const char *param = NULL;
     enum gw_status st = extract(req, &param, &err);
 
+    if (st == GW_OK && !req_may_model(req)) {
+        req_refuse(req, 403, "permission_error", "model_not_allowed", 0, AUDIT_END_REFUSED,
+                   req->model.len == 0 ? "Your key may use some models only, and this request names none."
+                                       : "Your key may not use this model; GET /v1/models lists "
+                                         "those it may.");
+        return DONE;
+    }
     if (st == GW_OK)
         return NEXT;
     req->error_param = param;

@@ -7,8 +7,11 @@
 /* NEXT: go on. WAIT: something will call req_advance(). DONE: the request was answered (and may be freed). */
 enum stage_result { NEXT, WAIT, DONE };
 
-/* request_intake.c */
+/* request_identify.c */
 enum stage_result stage_identify(struct req *req);
+/* May the caller ask for the model that the request names? */
+bool req_may_model(const struct req *req);
+/* request_intake.c */
 enum stage_result stage_endpoint(struct req *req);
 enum stage_result stage_body(struct req *req);
 enum stage_result stage_decode(struct req *req);

@@ -48,6 +48,7 @@ struct proxy_principal {
     const struct proxy_network *networks; /* where it may come from */
     unsigned n_networks;
     int64_t expires_ms; /* wall clock; 0: never */
+    unsigned char key_sha256[32]; /* via key: of its text, for proxy_store_check() */
 };
 
 /* Copies p and all it points to into arena, in one piece. False (and *out unchanged) when out of memory. */

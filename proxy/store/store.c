@@ -384,6 +384,7 @@ static enum gw_status lookup(struct proxy_store *s, struct gw_span key, bool adm
         if (st == GW_OK && !proxy_principal_copy(arena, &e->who, out))
             st = GW_ENOMEM;
         if (st == GW_OK) {
+            memcpy(out->key_sha256, sha256, sizeof(sha256));
             *role = e->role;
             store_snapshot_mark(snap, e, now_ms);
         }
@@ -398,6 +399,25 @@ enum gw_status proxy_store_lookup(struct proxy_store *s, struct gw_span key, str
     enum proxy_role role;
 
     return lookup(s, key, false, arena, out, &role);
+}
+
+enum gw_status proxy_store_check(struct proxy_store *s, const struct proxy_principal *p)
+{
+    int64_t now_ms = gw_clock_wall_ms();
+    struct store_snapshot *snap;
+    struct store_entry *e;
+    enum gw_status st;
+    bool old;
+
+    if (p->via != PROXY_VIA_KEY)
+        return p->expires_ms != 0 && now_ms >= p->expires_ms ? GW_ETIMEDOUT : GW_OK;
+    if (!is_usable(s))
+        return GW_EIO;
+    snap = snapshot_ref(s);
+    e = store_snapshot_find(snap, p->key_sha256, &old);
+    st = e == NULL ? GW_ENOENT : judge(e, old, now_ms);
+    store_snapshot_unref(snap);
+    return st;
 }
 
 enum gw_status proxy_store_lookup_admin(struct proxy_store *s, struct gw_span key,

@@ -59,7 +59,11 @@ void proxy_store_close(struct proxy_store *s);
 enum gw_status proxy_store_lookup(struct proxy_store *s, struct gw_span key, struct gw_arena *arena,
                                   struct proxy_principal *out);
 
-/* The same for admin keys, with the role. */
+/* Is a principal that was looked up before still good? For connections that outlive requests. One that came by another way
+ * than a key is judged by its expiry alone. GW_OK, GW_ENOENT, GW_EDENIED, GW_ETIMEDOUT, GW_EIO as above. */
+enum gw_status proxy_store_check(struct proxy_store *s, const struct proxy_principal *p);
+
+/* As proxy_store_lookup() for admin keys, with the role. */
 enum gw_status proxy_store_lookup_admin(struct proxy_store *s, struct gw_span key,
                                         struct gw_arena *arena, struct proxy_principal *out,
                                         enum proxy_role *role);

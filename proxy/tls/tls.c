@@ -76,6 +76,34 @@ enum gw_status tls_server_ctx(const char *cert, const char *key, struct ssl_ctx_
     return GW_OK;
 }
 
+enum gw_status tls_server_clients(struct ssl_ctx_st *ctx, const char *ca, const char *crl,
+                                  bool required, struct gw_err *err)
+{
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca);
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    X509_LOOKUP *lookup;
+
+    if (names == NULL || SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return openssl_fail(err, GW_EIO, "cannot read the CAs of client certificates", ca);
+    }
+    SSL_CTX_set_client_CA_list(ctx, names); /* takes them */
+    if (crl[0] != '\0') {
+        lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+        if (lookup == NULL || X509_load_crl_file(lookup, crl, X509_FILETYPE_PEM) < 1)
+            return openssl_fail(err, GW_EIO, "cannot read the revocation lists", crl);
+        (void)X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+    }
+    (void)SSL_CTX_set_purpose(ctx, X509_PURPOSE_SSL_CLIENT);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                       NULL);
+    /* A resumed session would bring a certificate that nobody has looked at since, revoked or not. */
+    (void)SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    (void)SSL_CTX_set_num_tickets(ctx, 0);
+    (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    return GW_OK;
+}
+
 void tls_ctx_free(struct ssl_ctx_st *ctx)
 {
     SSL_CTX_free(ctx);

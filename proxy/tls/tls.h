@@ -24,6 +24,13 @@ enum gw_status tls_client_ctx(const char *ca, struct ssl_ctx_st **out, struct gw
 enum gw_status tls_server_ctx(const char *cert, const char *key, struct ssl_ctx_st **out,
                               struct gw_err *err);
 
+/* Makes a server context ask clients for certificates and verify them: signed by a CA of the PEM file ca, for the use of a
+ * client, and not in the revocation lists of the PEM file crl ("": none are asked for). required: no handshake without one.
+ * A certificate that does not verify ends the handshake in any case. No session is resumed, so that each connection is
+ * judged anew. GW_EIO with the file's name. */
+enum gw_status tls_server_clients(struct ssl_ctx_st *ctx, const char *ca, const char *crl,
+                                  bool required, struct gw_err *err);
+
 void tls_ctx_free(struct ssl_ctx_st *ctx); /* may be NULL */
 
 /* A client connection that will accept only a certificate valid for host (a name or an IP address) and

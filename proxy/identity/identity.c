@@ -1,0 +1,326 @@
+/* proxy/identity/identity.c - tokens and certificates become principals. Any thread. */
+#include "proxy/identity/identity.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/identity/jwt.h"
+#include "proxy/identity/keyring.h"
+#include "router/router.h"
+
+enum { MAX_CLAIM = 128 };
+
+struct identity {
+    const struct proxy_config *cfg;
+    struct keyring **rings; /* one a line of auth.jwt */
+};
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+static struct keyring *find_ring(const struct identity *like, const struct proxy_config_jwt *j)
+{
+    for (unsigned i = 0; like != NULL && i < like->cfg->auth.n_jwt; i++)
+        if (keyring_suits(like->rings[i], j))
+            return keyring_ref(like->rings[i]);
+    return NULL;
+}
+
+enum gw_status identity_open(const struct proxy_config *cfg, const struct identity *like,
+                             struct identity **out, struct gw_err *err)
+{
+    struct identity *id = calloc(1, sizeof(*id));
+    enum gw_status st = GW_OK;
+
+    if (id != NULL) {
+        id->cfg = cfg;
+        id->rings = calloc(cfg->auth.n_jwt + 1, sizeof(struct keyring *));
+    }
+    if (id == NULL || id->rings == NULL) {
+        free(id);
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    }
+    for (unsigned i = 0; i < cfg->auth.n_jwt && st == GW_OK; i++) {
+        const struct proxy_config_jwt *j = &cfg->auth.jwt[i];
+
+        id->rings[i] = find_ring(like, j);
+        if (id->rings[i] == NULL)
+            id->rings[i] = find_ring(id, j); /* two lines of one issuer */
+        if (id->rings[i] == NULL)
+            st = keyring_open(j, &id->rings[i], err);
+    }
+    if (st != GW_OK) {
+        identity_close(id);
+        return st;
+    }
+    *out = id;
+    return GW_OK;
+}
+
+void identity_close(struct identity *id)
+{
+    if (id == NULL)
+        return;
+    for (unsigned i = 0; i < id->cfg->auth.n_jwt; i++)
+        keyring_unref(id->rings[i]);
+    free(id->rings);
+    free(id);
+}
+
+/* ---- what both have ------------------------------------------------------------------------------- */
+
+static bool grant(struct proxy_principal *who, const struct proxy_config_grants *g,
+                  struct gw_arena *arena)
+{
+    struct proxy_network *nets = gw_arena_array(arena, g->networks.n, sizeof(*nets));
+
+    if (nets == NULL)
+        return false;
+    for (unsigned i = 0; i < g->networks.n; i++) {
+        const struct proxy_config_net *n = &g->networks.items[i];
+
+        nets[i].family = n->family;
+        nets[i].bits = n->bits;
+        memcpy(nets[i].bytes, n->bytes, sizeof(nets[i].bytes));
+    }
+    who->networks = nets;
+    who->n_networks = g->networks.n;
+    who->owner = gw_span_str(g->owner);
+    who->team = gw_span_str(g->team);
+    who->groups = g->groups.items;
+    who->n_groups = g->groups.n;
+    who->models = g->models.items;
+    who->n_models = g->models.n;
+    who->targets = g->targets.items;
+    who->n_targets = g->targets.n;
+    return true;
+}
+
+/* ---- tokens ---------------------------------------------------------------------------------------- */
+
+bool identity_is_token(const struct identity *id, struct gw_span credential)
+{
+    return id != NULL && id->cfg->auth.n_jwt != 0 && jwt_looks_like(credential);
+}
+
+/* What goes into records, headers and patterns: one line of text. */
+static bool is_plain(struct gw_span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7F)
+            return false;
+    return text.len > 0 && text.len <= MAX_CLAIM;
+}
+
+/* A claim that is one text. False when it is there and is none that can be used. */
+static bool text_claim(const struct jwt *t, const char *name, struct gw_arena *arena,
+                       struct gw_span *out)
+{
+    const struct gw_json_node *node = name[0] == '\0' ? NULL : jwt_claim(t, name, arena);
+    struct gw_span text = gw_json_text(node, arena);
+
+    if (node == NULL || gw_json_is(node, GW_JSON_NULL))
+        return true;
+    if (!is_plain(text))
+        return false;
+    *out = text;
+    return true;
+}
+
+/* Adds the texts of a claim (a list, or one text with blanks) to those that are there. False when it has the wrong form or
+ * more than max. */
+static bool list_claim(const struct gw_json_node *node, unsigned max, struct gw_arena *arena,
+                       const struct gw_span **items, unsigned *n)
+{
+    struct gw_span *all = gw_arena_array(arena, max, sizeof(*all));
+    struct gw_span rest = gw_json_text(node, arena);
+    unsigned count = *n;
+
+    if (all == NULL || count > max)
+        return false;
+    if (count != 0)
+        memcpy(all, *items, count * sizeof(*all));
+    if (gw_json_is(node, GW_JSON_ARRAY_BEGIN)) {
+        for (const struct gw_json_node *i = node->child; i != NULL; i = i->next) {
+            struct gw_span text = gw_json_text(i, arena);
+
+            if (count == max || !is_plain(text))
+                return false;
+            all[count++] = text;
+        }
+    } else if (rest.ptr == NULL) {
+        return false;
+    }
+    while (rest.len != 0) {
+        const char *blank = memchr(rest.ptr, ' ', rest.len);
+        struct gw_span text = {rest.ptr, blank == NULL ? rest.len : (size_t)(blank - rest.ptr)};
+
+        rest = gw_span_from(rest, text.len + 1);
+        if (text.len == 0)
+            continue;
+        if (count == max || !is_plain(text))
+            return false;
+        all[count++] = text;
+    }
+    *items = all;
+    *n = count;
+    return true;
+}
+
+/* The principal of verified claims. */
+static enum gw_status read_claims(const struct jwt *t, const struct proxy_config_jwt *j,
+                                  struct gw_arena *arena, struct proxy_principal *out,
+                                  const char **why)
+{
+    struct proxy_principal who = {.via = PROXY_VIA_JWT};
+    const struct gw_json_node *groups =
+        j->claim_groups[0] == '\0' ? NULL : jwt_claim(t, j->claim_groups, arena);
+    struct gw_span jti = GW_SPAN("");
+    bool ok = grant(&who, &j->grants, arena);
+
+    *why = "The token lacks a claim that says who it stands for, or a claim has the wrong form.";
+    ok = ok && text_claim(t, j->claim_user, arena, &who.user) && who.user.len != 0 &&
+         text_claim(t, j->claim_owner, arena, &who.owner) &&
+         text_claim(t, j->claim_team, arena, &who.team) &&
+         (groups == NULL || list_claim(groups, PROXY_PRINCIPAL_MAX_GROUPS, arena, &who.groups,
+                                       &who.n_groups));
+    if (ok && j->claim_models[0] != '\0') {
+        who.models = NULL;
+        who.n_models = 0;
+        /* An empty list would not restrict, so it counts as a claim that is missing. */
+        ok = list_claim(jwt_claim(t, j->claim_models, arena), PROXY_PRINCIPAL_MAX_NAMES, arena,
+                        &who.models, &who.n_models) &&
+             who.n_models != 0;
+    }
+    if (gw_arena_failed(arena))
+        return GW_ENOMEM;
+    if (!ok)
+        return GW_EDENIED;
+    who.name = who.user;
+    if (text_claim(t, "jti", arena, &jti) && jti.len != 0)
+        who.id = jti;
+    *out = who;
+    return GW_OK;
+}
+
+/* Verifies with the keys of one issuer. */
+static enum gw_status verify(const struct jwt *t, const struct proxy_config_jwt *j,
+                             struct keyring *ring, const char **why)
+{
+    struct jwt_keys *keys;
+    enum gw_status st;
+
+    *why = "The token's signature algorithm is not accepted.";
+    if ((t->algorithm & j->algorithms) == 0)
+        return GW_EDENIED;
+    *why = "The keys of the token's issuer cannot be had now; try again later.";
+    keys = keyring_get(ring);
+    if (keys == NULL)
+        return keyring_want(ring) ? GW_EAGAIN : GW_EIO;
+    st = jwt_verify(t, keys);
+    jwt_keys_unref(keys);
+    *why = "The token's signature is wrong.";
+    if (st == GW_ENOENT) {
+        *why = "The token's key is not known.";
+        return keyring_want(ring) ? GW_EAGAIN : GW_EDENIED;
+    }
+    return st;
+}
+
+/* One line of auth.jwt. */
+static enum gw_status judge(const struct identity *id, unsigned i, const struct jwt *t,
+                            int64_t now_ms, struct gw_arena *arena, struct proxy_principal *out,
+                            const char **why)
+{
+    const struct proxy_config_jwt *j = &id->cfg->auth.jwt[i];
+    const struct jwt_times times = {now_ms / 1000, j->leeway_ms / 1000};
+    int64_t expires_s = 0;
+    enum gw_status st;
+
+    GW_TRY(verify(t, j, id->rings[i], why));
+    *why = "The token is for another audience.";
+    if (!jwt_has_audience(t, j->audience.items, j->audience.n))
+        return GW_EDENIED;
+    st = jwt_check_times(t, &times, &expires_s, why);
+    if (st != GW_OK)
+        return st == GW_ETIMEDOUT ? st : GW_EDENIED;
+    GW_TRY(read_claims(t, j, arena, out, why));
+    out->expires_ms = (expires_s + times.leeway_s) * 1000;
+    return GW_OK;
+}
+
+enum gw_status identity_of_token(const struct identity *id, struct gw_span token, int64_t now_ms,
+                                 struct gw_json *json, struct gw_arena *arena,
+                                 struct proxy_principal *out, const char **why)
+{
+    const char *reason;
+    enum gw_status st, worst = GW_EDENIED;
+    struct jwt t;
+
+    st = jwt_read(token, arena, json, &t, why);
+    if (st != GW_OK)
+        return st == GW_ENOMEM ? st : GW_EDENIED;
+    *why = "The token's issuer is not known.";
+    for (unsigned i = 0; i < id->cfg->auth.n_jwt; i++) {
+        if (!gw_span_is(t.issuer, id->cfg->auth.jwt[i].issuer))
+            continue;
+        st = judge(id, i, &t, now_ms, arena, out, &reason);
+        if (st == GW_OK || st == GW_ENOMEM)
+            return st;
+        if (worst == GW_EDENIED) { /* of several lines, the reason that is not "no" counts */
+            worst = st;
+            *why = reason;
+        }
+    }
+    return worst;
+}
+
+/* ---- certificates ----------------------------------------------------------------------------------- */
+
+/* The first of the names that one of the patterns matches; no patterns: the first name. */
+static const struct gw_span *match(const struct cert_names *names,
+                                   const struct proxy_config_list *patterns)
+{
+    for (unsigned i = 0; i < names->n; i++)
+        if (router_name_matches(patterns->items, patterns->n, names->items[i]))
+            return &names->items[i];
+    return NULL;
+}
+
+static bool line_matches(const struct proxy_config_mtls *m, const struct cert *cert)
+{
+    for (unsigned i = 0; i < PROXY_CERT_FIELDS; i++)
+        if (m->names[i].n != 0 && match(&cert->names[i], &m->names[i]) == NULL)
+            return false;
+    return (m->org.n == 0 || match(&cert->org, &m->org) != NULL) &&
+           (m->unit.n == 0 || match(&cert->unit, &m->unit) != NULL);
+}
+
+enum gw_status identity_of_cert(const struct identity *id, const struct cert *cert, int64_t now_ms,
+                                struct gw_arena *arena, struct proxy_principal *out)
+{
+    if (now_ms >= cert->expires_ms)
+        return GW_ETIMEDOUT;
+    for (unsigned i = 0; i < id->cfg->auth.n_mtls; i++) {
+        const struct proxy_config_mtls *m = &id->cfg->auth.mtls[i];
+        struct proxy_principal who = {.via = PROXY_VIA_MTLS};
+        const struct gw_span *user;
+
+        if (!line_matches(m, cert))
+            continue;
+        user = match(&cert->names[m->user_from], &m->names[m->user_from]);
+        who.user = user == NULL ? GW_SPAN("") : *user;
+        if (m->user[0] != '\0')
+            who.user = gw_span_str(m->user);
+        if (who.user.len == 0) /* a line that matches and names nobody lets nobody in */
+            return GW_ENOENT;
+        if (!grant(&who, &m->grants, arena))
+            return GW_ENOMEM;
+        who.name = who.user;
+        who.id = cert->id;
+        who.expires_ms = cert->expires_ms;
+        *out = who;
+        return GW_OK;
+    }
+    return GW_ENOENT;
+}
