@@ -1,16 +1,16 @@
 /* proxy/net/conn_cert.c - the client certificate of a connection, read once. Worker's thread. */
-#include <event2/bufferevent_ssl.h>
 #include <openssl/ssl.h>
 
 #include "proxy/identity/cert.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/conn_private.h"
+#include "proxy/net/wire.h"
 
 enum { MAX_ARENA = 64 * 1024 };
 
 const struct cert *conn_certificate(struct conn *c)
 {
-    SSL *ssl = c->fixed_host != NULL ? NULL : bufferevent_openssl_get_ssl(c->bev);
+    SSL *ssl = c->fixed_host != NULL ? NULL : wire_ssl(c->wire);
     X509 *x = ssl == NULL ? NULL : SSL_get0_peer_certificate(ssl);
     struct cert *cert;
 

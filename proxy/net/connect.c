@@ -179,64 +179,6 @@ static bool port_allowed(const struct proxy_config *cfg, uint16_t port)
     return false;
 }
 
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* The password of "Basic base64(user:password)", where clients put the key; or a Bearer token. */
-static struct gw_span proxy_key(struct tunnel *t, struct gw_span value)
-{
-    size_t n = 0, colon = 0;
-    unsigned acc = 0, bits = 0;
-
-    if (value.len > 7 && gw_span_eq_nocase((struct gw_span){value.ptr, 7}, GW_SPAN("bearer ")))
-        return gw_span_from(value, 7);
-    if (value.len < 7 || !gw_span_eq_nocase((struct gw_span){value.ptr, 6}, GW_SPAN("basic ")))
-        return (struct gw_span){NULL, 0};
-    for (size_t i = 6; i < value.len && n < sizeof(t->basic); i++) {
-        int v = base64_value(value.ptr[i]);
-
-        if (v < 0)
-            break;
-        acc = acc << 6 | (unsigned)v;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            t->basic[n++] = (char)(acc >> bits & 0xFF);
-        }
-    }
-    while (colon < n && t->basic[colon] != ':')
-        colon++;
-    /* Some clients can only give a user name: a lone key counts as well. */
-    if (colon + 1 >= n)
-        return (struct gw_span){t->basic, colon};
-    return (struct gw_span){t->basic + colon + 1, n - colon - 1};
-}
-
-static bool authenticate(struct tunnel *t, const struct http1_head *h)
-{
-    struct gw_span value = http1_get(h, "proxy-authorization");
-    struct gw_span key;
-
-    if (t->setup->cfg->intercept.auth == PROXY_AUTH_NONE)
-        return true;
-    t->arena = gw_arena_new((size_t)64 * 1024);
-    if (t->arena == NULL)
-        return false;
-    key = proxy_key(t, value);
-    t->has_who =
-        key.len != 0 && proxy_store_lookup(t->w->server->store, key, t->arena, &t->who) == GW_OK;
-    explicit_bzero(t->basic, sizeof(t->basic));
-    return t->has_who;
-}
-
 /* ---- after the ClientHello ------------------------------------------------------------------ */
 
 static void bump(struct tunnel *t)
@@ -323,19 +265,35 @@ static void start_peek(struct tunnel *t)
     on_hello(t); /* an eager client has sent it with the CONNECT */
 }
 
+/* Why a credential does not open the proxy. */
+static void refuse_credential(struct tunnel *t, enum gw_status st)
+{
+    if (st == GW_EDENIED)
+        deny(t, "This credential may not be used from your address, or not for this host.");
+    else if (st == GW_EAGAIN || st == GW_EIO || st == GW_ENOMEM)
+        refuse(t, 503, "Service Unavailable", "Retry-After: 1\r\n",
+               "Who you are cannot be checked now; try again later.");
+    else
+        refuse(t, 407, "Proxy Authentication Required",
+               t->setup->cfg->auth.n_jwt == 0
+                   ? "Proxy-Authenticate: Basic realm=\"sluice\"\r\n"
+                   : "Proxy-Authenticate: Basic realm=\"sluice\"\r\n"
+                     "Proxy-Authenticate: Bearer realm=\"sluice\"\r\n",
+               "This proxy needs a key: http://any:slk_...@host:port");
+}
+
 static void on_connect(struct tunnel *t, const struct http1_head *h)
 {
     const struct proxy_config *cfg = t->setup->cfg;
+    enum gw_status st;
 
     if (!h->connect) {
         refuse(t, 405, "Method Not Allowed", "Allow: CONNECT\r\n",
                "This port is a proxy for HTTPS: it takes CONNECT only.");
     } else if (!read_authority(t, h->authority)) {
         refuse(t, 400, "Bad Request", "", "CONNECT needs host:port.");
-    } else if (!authenticate(t, h)) {
-        refuse(t, 407, "Proxy Authentication Required",
-               "Proxy-Authenticate: Basic realm=\"sluice\"\r\n",
-               "This proxy needs a key: http://any:slk_...@host:port");
+    } else if ((st = tunnel_authenticate(t, h)) != GW_OK) {
+        refuse_credential(t, st);
     } else if (!port_allowed(cfg, t->port)) {
         deny(t, "This port may not be tunnelled (intercept.connect_ports).");
     } else if (mode_of(cfg, t->host) == PROXY_INTERCEPT_DENY) {

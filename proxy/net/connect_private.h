@@ -35,13 +35,17 @@ struct tunnel {
     uint16_t port;
     char peer[46];
     uint16_t peer_port;
-    char basic[256];              /* decoded proxy credentials, wiped at once */
     uint64_t bytes_out, bytes_in; /* to the host, from it */
     uint64_t start_ns, moved_ns;  /* begin; spliced: last time bytes moved, either way */
 };
 
 void tunnel_free(struct tunnel *t);
 void tunnel_record(const struct tunnel *t, bool denied, const char *why);
+
+/* Who opens the tunnel, by Proxy-Authorization: a key as the password (or the user) of Basic, or a key or token as Bearer or
+ * password. GW_OK, also when the configuration asks nobody; GW_ENOENT, GW_ETIMEDOUT: ask for another one (407); GW_EDENIED:
+ * known, but not from this address or not for this host; GW_EAGAIN, GW_EIO, GW_ENOMEM: cannot be told now. */
+enum gw_status tunnel_authenticate(struct tunnel *t, const struct http1_head *h);
 
 /* Connects to the host and carries bytes both ways, untouched. */
 void tunnel_relay(struct tunnel *t);

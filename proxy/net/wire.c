@@ -478,6 +478,11 @@ bool wire_is_tls(const struct wire *w)
     return w->ssl != NULL;
 }
 
+struct ssl_st *wire_ssl(const struct wire *w)
+{
+    return w->ssl;
+}
+
 void wire_goodbye(struct wire *w)
 {
     if (w->ssl == NULL || w->said_goodbye || w->ended != 0)

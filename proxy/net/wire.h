@@ -77,6 +77,9 @@ bool wire_is_tls(const struct wire *w);
 void wire_goodbye(struct wire *w);
 /* No more bytes will be sent (a plain socket). */
 void wire_shutdown(struct wire *w);
+/* For what it knows of the peer, such as its certificate; NULL: no TLS. */
+struct ssl_st *wire_ssl(const struct wire *w);
+
 /* OpenSSL's code of the failure that event() reported; 0: not TLS' fault. */
 unsigned long wire_error(const struct wire *w);
 

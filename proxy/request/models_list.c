@@ -28,24 +28,51 @@ static void add(struct names *names, struct gw_span name, struct gw_span owner)
     names->items[names->n++] = (struct models_entry){name, owner};
 }
 
-static void collect(const struct proxy_config *cfg, struct names *names)
+/* May one of the route's targets answer the caller? */
+static bool route_leads(const struct proxy_config_route *r, const struct proxy_principal *who)
+{
+    const struct proxy_config_list *lists[] = {&r->to, &r->tiers[GW_TIER_SIMPLE],
+                                               &r->tiers[GW_TIER_MODERATE],
+                                               &r->tiers[GW_TIER_COMPLEX]};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        for (unsigned k = 0; k < lists[i]->n; k++)
+            if (proxy_principal_may_target(who, lists[i]->items[k]))
+                return true;
+    return false;
+}
+
+static void add_target(struct names *names, const struct proxy_config_target *t,
+                       const struct proxy_principal *who)
+{
+    struct gw_span owner = gw_span_str(t->name), own = gw_span_str(t->default_model);
+
+    if (!proxy_principal_may_target(who, owner))
+        return;
+    for (unsigned k = 0; k < t->models.n; k++)
+        if (proxy_principal_may_model(who, t->models.items[k], t->models.items[k]))
+            add(names, t->models.items[k], owner);
+    if (t->kind != PROXY_TARGET_ENGINE && proxy_principal_may_model(who, own, own))
+        add(names, own, owner);
+}
+
+/* What the caller may ask for; one that is nobody is not restricted. */
+static void collect(const struct proxy_config *cfg, const struct proxy_principal *who,
+                    struct names *names)
 {
     const struct gw_span us = GW_SPAN("sluice");
 
     for (unsigned i = 0; i < cfg->n_routes; i++)
         for (unsigned k = 0; k < cfg->routes[i].models.n; k++)
-            add(names, cfg->routes[i].models.items[k], us);
+            if (route_leads(&cfg->routes[i], who) &&
+                proxy_principal_may_model(who, cfg->routes[i].models.items[k],
+                                          cfg->routes[i].models.items[k]))
+                add(names, cfg->routes[i].models.items[k], us);
     for (unsigned i = 0; i < cfg->aliases.n; i++)
-        add(names, cfg->aliases.items[i].from, us);
-    for (unsigned i = 0; i < cfg->n_targets; i++) {
-        const struct proxy_config_target *t = &cfg->targets[i];
-        struct gw_span owner = gw_span_str(t->name);
-
-        for (unsigned k = 0; k < t->models.n; k++)
-            add(names, t->models.items[k], owner);
-        if (t->kind != PROXY_TARGET_ENGINE)
-            add(names, gw_span_str(t->default_model), owner);
-    }
+        if (proxy_principal_may_model(who, cfg->aliases.items[i].from, cfg->aliases.items[i].to))
+            add(names, cfg->aliases.items[i].from, us);
+    for (unsigned i = 0; i < cfg->n_targets; i++)
+        add_target(names, &cfg->targets[i], who);
 }
 
 /* ---- shapes --------------------------------------------------------------------------------- */
@@ -141,7 +168,7 @@ void models_list_answer(struct req *req, enum api_dialect d, struct gw_span id)
                    "The gateway is out of memory.");
         return;
     }
-    collect(req->setup->cfg, names);
+    collect(req->setup->cfg, &req->who, names);
     if (!models_list_write(&body, d, names->items, names->n, name)) {
         req_refuse(req, 404, "invalid_request_error", "model_not_found", 0, AUDIT_END_REFUSED,
                    "No model of that name is listed; GET /v1/models lists them.");
