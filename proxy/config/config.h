@@ -278,8 +278,8 @@ struct proxy_config {
 
     struct {
         struct proxy_config_addr gateway, proxy, admin;
-        const char *tls_cert, *tls_key; /* PEM files for the gateway port, or both "" */
-        unsigned clients;                    /* PROXY_CLIENTS_*: certificates of clients */
+        const char *tls_cert, *tls_key;     /* PEM files for the gateway port, or both "" */
+        unsigned clients;                   /* PROXY_CLIENTS_*: certificates of clients */
         const char *client_ca, *client_crl; /* PEM files, or "" */
     } listen;
 

@@ -61,8 +61,8 @@ static void check_grants(struct config_load *l, unsigned line, const struct prox
 /* Keys decide who gets in, so they come encrypted, or from this machine. */
 static bool is_safe_url(const char *url)
 {
-    static const char *const safe[] = {"https://", "http://127.0.0.1:", "http://[::1]:",
-                                       "http://localhost:"};
+    static const char *const safe[] = {"https://",
+                                       "http://127.0.0.1:", "http://[::1]:", "http://localhost:"};
 
     for (size_t i = 0; i < sizeof(safe) / sizeof(safe[0]); i++)
         if (strncmp(url, safe[i], strlen(safe[i])) == 0)

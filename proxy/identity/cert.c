@@ -62,7 +62,8 @@ static bool read_alt(X509 *x, struct gw_arena *arena, struct cert *out)
     static const struct {
         int type;
         unsigned field;
-    } known[] = {{GEN_EMAIL, PROXY_CERT_EMAIL}, {GEN_DNS, PROXY_CERT_DNS}, {GEN_URI, PROXY_CERT_URI}};
+    } known[] = {
+        {GEN_EMAIL, PROXY_CERT_EMAIL}, {GEN_DNS, PROXY_CERT_DNS}, {GEN_URI, PROXY_CERT_URI}};
     GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
     bool ok = true;
 

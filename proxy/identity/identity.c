@@ -21,7 +21,7 @@ struct identity {
 static struct keyring *find_ring(const struct identity *like, const struct proxy_config_jwt *j)
 {
     for (unsigned i = 0; like != NULL && i < like->cfg->auth.n_jwt; i++)
-        if (keyring_suits(like->rings[i], j))
+        if (like->rings[i] != NULL && keyring_suits(like->rings[i], j))
             return keyring_ref(like->rings[i]);
     return NULL;
 }
@@ -182,8 +182,8 @@ static enum gw_status read_claims(const struct jwt *t, const struct proxy_config
     ok = ok && text_claim(t, j->claim_user, arena, &who.user) && who.user.len != 0 &&
          text_claim(t, j->claim_owner, arena, &who.owner) &&
          text_claim(t, j->claim_team, arena, &who.team) &&
-         (groups == NULL || list_claim(groups, PROXY_PRINCIPAL_MAX_GROUPS, arena, &who.groups,
-                                       &who.n_groups));
+         (groups == NULL ||
+          list_claim(groups, PROXY_PRINCIPAL_MAX_GROUPS, arena, &who.groups, &who.n_groups));
     if (ok && j->claim_models[0] != '\0') {
         who.models = NULL;
         who.n_models = 0;

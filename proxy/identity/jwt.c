@@ -176,8 +176,7 @@ static enum gw_status verify_with(const struct jwt *t, const struct jwt_algorith
         n = to_der(t->signature, a->half_bytes, der);
         sig = der;
     }
-    if (n != 0 &&
-        EVP_DigestVerifyInit_ex(ctx, &params, a->digest, NULL, NULL, key, NULL) == 1 &&
+    if (n != 0 && EVP_DigestVerifyInit_ex(ctx, &params, a->digest, NULL, NULL, key, NULL) == 1 &&
         set_padding(params, a) &&
         EVP_DigestVerify(ctx, sig, n, (const unsigned char *)t->signed_text.ptr,
                          t->signed_text.len) == 1)

@@ -66,7 +66,6 @@ enum gw_status jwt_check_times(const struct jwt *t, const struct jwt_times *time
 bool jwt_has_audience(const struct jwt *t, const struct gw_span *audiences, unsigned n);
 
 /* The claim of that name; a name that is no member is a path: "realm_access.roles". NULL: none. */
-const struct gw_json_node *jwt_claim(const struct jwt *t, const char *name,
-                                     struct gw_arena *arena);
+const struct gw_json_node *jwt_claim(const struct jwt *t, const char *name, struct gw_arena *arena);
 
 #endif

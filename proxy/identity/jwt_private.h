@@ -11,10 +11,10 @@
 /* A signature algorithm (RFC 7518 section 3.1, RFC 8037). */
 struct jwt_algorithm {
     const char *name;
-    unsigned bit; /* enum proxy_jwt_algorithm */
-    int key_type; /* EVP_PKEY_RSA, _EC, _ED25519 */
-    const char *curve; /* EC: OpenSSL's name of its group */
-    const char *digest; /* NULL: part of the algorithm */
+    unsigned bit;        /* enum proxy_jwt_algorithm */
+    int key_type;        /* EVP_PKEY_RSA, _EC, _ED25519 */
+    const char *curve;   /* EC: OpenSSL's name of its group */
+    const char *digest;  /* NULL: part of the algorithm */
     unsigned half_bytes; /* EC: of r and of s */
     bool pss;
 };

@@ -19,6 +19,7 @@
 enum {
     LOOK_MS = 1000,   /* at a file */
     GAP_MS = 10000,   /* between fetches that tokens ask for */
+    SOON_MS = 2000,   /* a client that tries again meanwhile finds the new keys */
     RETRY_MS = 15000, /* after a failure; less when refresh is less */
     TIMEOUT_S = 10,
 };
@@ -356,7 +357,7 @@ bool keyring_want(struct keyring *k)
     bool soon;
 
     (void)pthread_mutex_lock(&k->lock);
-    soon = k->is_url && (k->busy || now_ms() - k->tried_ms >= GAP_MS);
+    soon = k->is_url && (k->busy || now_ms() - k->tried_ms >= GAP_MS - SOON_MS);
     if (k->is_url && !k->busy && !k->wanted) {
         k->wanted = true;
         (void)pthread_cond_signal(&k->wake);

@@ -23,7 +23,8 @@ enum gw_status keyring_open(const struct proxy_config_jwt *cfg, struct keyring *
 /* Is it what cfg asks for? */
 bool keyring_suits(const struct keyring *k, const struct proxy_config_jwt *cfg);
 struct keyring *keyring_ref(struct keyring *k);
-void keyring_unref(struct keyring *k); /* may wait a second for a fetch to break off; k may be NULL */
+void keyring_unref(
+    struct keyring *k); /* may wait a second for a fetch to break off; k may be NULL */
 
 /* The keys, to be given back with jwt_keys_unref(); NULL: none that may be used. Thread: any; does not block. */
 struct jwt_keys *keyring_get(struct keyring *k);

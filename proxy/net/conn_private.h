@@ -44,7 +44,7 @@ struct conn {
     bool bodyless;        /* the current request has no body, so its head is all of it */
     bool unread;          /* bytes of a refused request may still arrive */
     bool parser_failed;
-    bool cert_looked; /* for cert */
+    bool cert_looked;  /* for cert */
     bool full;         /* output above CONN_OUT_HIGH: req_writable() is owed */
     bool closing;      /* close when the output is written */
     bool said_goodbye; /* close_notify is on its way */

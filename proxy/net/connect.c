@@ -275,10 +275,9 @@ static void refuse_credential(struct tunnel *t, enum gw_status st)
                "Who you are cannot be checked now; try again later.");
     else
         refuse(t, 407, "Proxy Authentication Required",
-               t->setup->cfg->auth.n_jwt == 0
-                   ? "Proxy-Authenticate: Basic realm=\"sluice\"\r\n"
-                   : "Proxy-Authenticate: Basic realm=\"sluice\"\r\n"
-                     "Proxy-Authenticate: Bearer realm=\"sluice\"\r\n",
+               t->setup->cfg->auth.n_jwt == 0 ? "Proxy-Authenticate: Basic realm=\"sluice\"\r\n"
+                                              : "Proxy-Authenticate: Basic realm=\"sluice\"\r\n"
+                                                "Proxy-Authenticate: Bearer realm=\"sluice\"\r\n",
                "This proxy needs a key: http://any:slk_...@host:port");
 }
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/identity/identity.h"
 #include "proxy/net/health.h"
 #include "proxy/net/metrics.h"
-#include "proxy/identity/identity.h"
 #include "proxy/net/setup_model.h"
 #include "proxy/net/setup_private.h"
 #include "proxy/provider/provider_token.h"
@@ -84,7 +84,8 @@ static enum gw_status open_tls(struct setup *s, struct gw_err *err)
         GW_TRY(
             tls_server_ctx(s->cfg->listen.tls_cert, s->cfg->listen.tls_key, &s->listen_tls, err));
     if (s->listen_tls != NULL && s->cfg->listen.clients != PROXY_CLIENTS_NONE)
-        GW_TRY(tls_server_clients(s->listen_tls, s->cfg->listen.client_ca, s->cfg->listen.client_crl,
+        GW_TRY(tls_server_clients(s->listen_tls, s->cfg->listen.client_ca,
+                                  s->cfg->listen.client_crl,
                                   s->cfg->listen.clients == PROXY_CLIENTS_REQUIRED, err));
     if (s->cfg->listen.proxy.off)
         return GW_OK;

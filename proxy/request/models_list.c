@@ -31,9 +31,8 @@ static void add(struct names *names, struct gw_span name, struct gw_span owner)
 /* May one of the route's targets answer the caller? */
 static bool route_leads(const struct proxy_config_route *r, const struct proxy_principal *who)
 {
-    const struct proxy_config_list *lists[] = {&r->to, &r->tiers[GW_TIER_SIMPLE],
-                                               &r->tiers[GW_TIER_MODERATE],
-                                               &r->tiers[GW_TIER_COMPLEX]};
+    const struct proxy_config_list *lists[] = {
+        &r->to, &r->tiers[GW_TIER_SIMPLE], &r->tiers[GW_TIER_MODERATE], &r->tiers[GW_TIER_COMPLEX]};
 
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         for (unsigned k = 0; k < lists[i]->n; k++)

@@ -114,8 +114,8 @@ static enum stage_result by_token(struct req *req, struct gw_span token)
 
 static enum stage_result by_cert(struct req *req, const struct cert *cert)
 {
-    enum gw_status st = identity_of_cert(req->setup->identity, cert, gw_clock_wall_ms(), req->arena,
-                                         &req->who);
+    enum gw_status st =
+        identity_of_cert(req->setup->identity, cert, gw_clock_wall_ms(), req->arena, &req->who);
 
     if (st != GW_OK)
         return refuse_cert(req, st);

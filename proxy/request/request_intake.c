@@ -121,9 +121,10 @@ enum stage_result stage_extract(struct req *req)
 
     if (st == GW_OK && !req_may_model(req)) {
         req_refuse(req, 403, "permission_error", "model_not_allowed", 0, AUDIT_END_REFUSED,
-                   req->model.len == 0 ? "Your key may use some models only, and this request names none."
-                                       : "Your key may not use this model; GET /v1/models lists "
-                                         "those it may.");
+                   req->model.len == 0
+                       ? "Your key may use some models only, and this request names none."
+                       : "Your key may not use this model; GET /v1/models lists "
+                         "those it may.");
         return DONE;
     }
     if (st == GW_OK)

@@ -125,8 +125,8 @@ static uint64_t unfit_targets(const struct req *req)
 
     for (unsigned i = 0; i < req->setup->cfg->n_targets; i++)
         if (!is_fit(req, i) ||
-            (req->has_who && !proxy_principal_may_target(
-                                 &req->who, gw_span_str(req->setup->cfg->targets[i].name))))
+            (req->has_who &&
+             !proxy_principal_may_target(&req->who, gw_span_str(req->setup->cfg->targets[i].name))))
             set |= (uint64_t)1 << i;
     return set;
 }

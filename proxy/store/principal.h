@@ -47,7 +47,7 @@ struct proxy_principal {
     unsigned n_targets;
     const struct proxy_network *networks; /* where it may come from */
     unsigned n_networks;
-    int64_t expires_ms; /* wall clock; 0: never */
+    int64_t expires_ms;           /* wall clock; 0: never */
     unsigned char key_sha256[32]; /* via key: of its text, for proxy_store_check() */
 };
 
