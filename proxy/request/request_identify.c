@@ -50,9 +50,9 @@ static enum stage_result refuse_key(struct req *req, enum gw_status st)
     req_refuse(req, 401, "invalid_request_error", "invalid_api_key", 0, AUDIT_END_REFUSED, "%s",
                st == GW_EDENIED     ? "This API key was revoked."
                : st == GW_ETIMEDOUT ? "This API key has expired."
-               : st == GW_ECANCELED
-                   ? "No API key was given. Send it as Authorization: Bearer slk_..."
-                   : "This API key is not known here.");
+               : st == GW_ECANCELED ? "No API key was given. Send it as your SDK does: in "
+                                      "Authorization: Bearer slk_..., x-api-key or x-goog-api-key."
+                                    : "This API key is not known here.");
     return DONE;
 }
 
