@@ -19,7 +19,7 @@ struct tunnel {
     struct tunnel *prev, *next; /* worker's list */
     struct worker *w;
     struct client *client;   /* counted; leaves with us, or belongs to a conn */
-    struct setup *setup;     /* pinned */
+    struct setup *setup;     /* pinned; NULL once it carries bytes */
     struct bufferevent *bev; /* the client; NULL once it belongs to a conn */
     struct bufferevent *up;  /* spliced: the host; NULL before */
     struct http1 *parser;    /* of the CONNECT */

@@ -109,6 +109,9 @@ static void on_dialled(void *ctx, int fd, bool timed_out, const char *why)
         tunnel_free(t);
         return;
     }
+    /* It may go on for days, and reads no configuration any more. */
+    setup_unpin(t->w, t->setup);
+    t->setup = NULL;
     t->moved_ns = gw_clock_ns();
     set_up_side(t, t->up);
     set_up_side(t, t->bev);

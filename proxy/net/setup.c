@@ -13,6 +13,8 @@
 #include "proxy/tls/ca.h"
 #include "proxy/tls/tls.h"
 
+enum { TOKEN_WAIT_MS = 5000 };
+
 /* ---- targets ---------------------------------------------------------------------------- */
 
 static bool needs_tls(const struct proxy_config_target *t)
@@ -75,7 +77,11 @@ static enum gw_status open_targets(struct setup *s, const struct setup *like, bo
     s->health = health_new(s->cfg, like == NULL ? NULL : like->health);
     if (s->health == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
-    return provider_tokens_open(s->cfg, &s->tokens, err);
+    GW_TRY(provider_tokens_open(s->cfg, like == NULL ? NULL : like->tokens, &s->tokens, err));
+    if (like !=
+        NULL) /* a new target must not be asked before it has a token; one that gets none is as at a start */
+        provider_tokens_wait(s->tokens, TOKEN_WAIT_MS);
+    return GW_OK;
 }
 
 static enum gw_status open_tls(struct setup *s, struct gw_err *err)

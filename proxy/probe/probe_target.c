@@ -223,7 +223,7 @@ static void probe_tokens(const struct proxy_config *cfg, struct probe_report *r)
     struct provider_tokens *tokens = NULL;
     struct gw_err err = {0};
 
-    if (provider_tokens_open(cfg, &tokens, &err) != GW_OK) {
+    if (provider_tokens_open(cfg, NULL, &tokens, &err) != GW_OK) {
         struct probe_row *row = probe_row(r, "credentials");
 
         if (row != NULL) {

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <curl/curl.h>
 
@@ -327,6 +328,28 @@ static enum gw_status add_accounts(struct provider_tokens *t, const struct proxy
     return GW_OK;
 }
 
+/* Tokens of the same credentials go on; t's thread does not run yet. */
+static void take_over(struct provider_tokens *t, struct provider_tokens *like)
+{
+    (void)pthread_mutex_lock(&like->lock);
+    for (unsigned i = 0; i < t->n; i++) {
+        struct account *a = &t->accounts[i];
+
+        for (unsigned k = 0; k < like->n && a->token.len == 0; k++) {
+            const struct account *b = &like->accounts[k];
+
+            if (b->token.len == 0 || (a->key == NULL) != (b->key == NULL) ||
+                !gw_span_eq(a->target->credentials.value, b->target->credentials.value))
+                continue;
+            gw_buf_add(&a->token, gw_buf_span(&b->token));
+            a->expires_ms = b->expires_ms;
+            if (a->expires_ms - early_ms > a->due_ms)
+                a->due_ms = a->expires_ms - early_ms;
+        }
+    }
+    (void)pthread_mutex_unlock(&like->lock);
+}
+
 static void read_environment(struct provider_tokens *t)
 {
     const char *host;
@@ -358,8 +381,8 @@ static enum gw_status start(struct provider_tokens *t, struct gw_err *err)
     return GW_OK;
 }
 
-enum gw_status provider_tokens_open(const struct proxy_config *cfg, struct provider_tokens **out,
-                                    struct gw_err *err)
+enum gw_status provider_tokens_open(const struct proxy_config *cfg, struct provider_tokens *like,
+                                    struct provider_tokens **out, struct gw_err *err)
 {
     struct provider_tokens *t = calloc(1, sizeof(*t));
     enum gw_status st;
@@ -372,6 +395,8 @@ enum gw_status provider_tokens_open(const struct proxy_config *cfg, struct provi
     }
     read_environment(t);
     st = add_accounts(t, cfg, err);
+    if (st == GW_OK && like != NULL)
+        take_over(t, like);
     if (st == GW_OK && t->n > 0)
         st = start(t, err);
     if (st != GW_OK || t->n == 0) {
@@ -381,6 +406,26 @@ enum gw_status provider_tokens_open(const struct proxy_config *cfg, struct provi
     if (st == GW_OK)
         *out = t;
     return st;
+}
+
+static bool all_there(struct provider_tokens *t)
+{
+    bool all = true;
+
+    (void)pthread_mutex_lock(&t->lock);
+    for (unsigned i = 0; i < t->n; i++)
+        all = all && t->accounts[i].token.len != 0;
+    (void)pthread_mutex_unlock(&t->lock);
+    return all;
+}
+
+void provider_tokens_wait(struct provider_tokens *t, int64_t timeout_ms)
+{
+    const struct timespec tick = {0, 10000000};
+    int64_t end = now_ms() + timeout_ms;
+
+    while (t != NULL && !all_there(t) && now_ms() < end)
+        (void)nanosleep(&tick, NULL);
 }
 
 void provider_tokens_close(struct provider_tokens *t)

@@ -15,10 +15,14 @@
 struct provider_tokens;
 
 /* Starts the thread. *out is the caller's (provider_tokens_close); NULL when cfg, which must outlive it, has no vertex
- * target. Does not wait for tokens. Errors: GW_ENOMEM, GW_EIO; GW_EPARSE for credentials that cannot be used. Thread: the
+ * target. like: those of the configuration before, or NULL: what they have of the same credentials is taken over. Does not
+ * wait for tokens. Errors: GW_ENOMEM, GW_EIO; GW_EPARSE for credentials that cannot be used. Thread: the
  * one that starts the server. */
-enum gw_status provider_tokens_open(const struct proxy_config *cfg, struct provider_tokens **out,
-                                    struct gw_err *err);
+enum gw_status provider_tokens_open(const struct proxy_config *cfg, struct provider_tokens *like,
+                                    struct provider_tokens **out, struct gw_err *err);
+
+/* Waits until each target has a token, at most that long. Blocks: not for loops. t may be NULL. */
+void provider_tokens_wait(struct provider_tokens *t, int64_t timeout_ms);
 
 /* Ends the thread (a fetch under way is given up) and wipes the tokens. t may be NULL. */
 void provider_tokens_close(struct provider_tokens *t);

@@ -20,6 +20,8 @@ import time
 from world import BUILD, MODEL, SECRET, check, count, free_port, wait_for
 
 CLIENTS, STREAMS, STREAM_WORDS = 8, 3, 40
+# Sanitizers keep what was freed for a while, and the model is slow in them.
+SANITIZED = any(word in os.path.basename(BUILD) for word in ("address", "thread"))
 
 
 class Gateway:
@@ -156,7 +158,7 @@ class Load:
 def test_reloads_under_load(g, n):
     g.config(0)
     g.start()
-    digests = {}
+    digests, idle = {}, g.usage()
     load = Load(g)
     time.sleep(0.5)
     first = None
@@ -175,12 +177,14 @@ def test_reloads_under_load(g, n):
             first = g.usage()
     last = g.usage()
     load.end()
+    g.config(0)
+    g.reload()  # closes what waits for requests
     total = sum(load.seen.values())
     check(not load.failed, f"no request of {total} failed in {n} reloads", load.failed[:3])
     check(not load.mixed, "no answer is of two configurations", load.mixed[:2])
     check(min(load.seen.values()) > 10, "both configurations answered", load.seen)
-    check(last[0] < first[0] + (8 << 20), f"resident memory does not grow: {first[0] >> 10} to {last[0] >> 10} KiB")
-    check(last[1] <= first[1] + 4, f"descriptors do not grow: {first[1]} to {last[1]}")
+    check(SANITIZED or last[0] < first[0] + (8 << 20), f"resident memory does not grow: {first[0] >> 10} to {last[0] >> 10} KiB")
+    wait_for("no descriptor is left behind", lambda: g.usage()[1] <= idle[1], 5)
     check(len(g.events("model_loaded")) == 1, "the model was loaded once", len(g.events("model_loaded")))
     wrong = [r for r in g.records("ai.request.decided") if r["metadata"]["correlation_uid"] in load.ids and (
         r["unmapped"]["sluice"]["target"] != load.ids[r["metadata"]["correlation_uid"]] or
@@ -189,7 +193,7 @@ def test_reloads_under_load(g, n):
     check(not wrong, "each record is of the configuration that answered", wrong[:1])
     by = {r["unmapped"]["sluice"]["by"] for r in g.records("sluice.reloaded")}
     check("SIGHUP" in by and any(b.startswith("admin:op") for b in by), "records say who reloaded", by)
-    print(f"  {n} reloads beside {total} answers, RSS {first[0] >> 20} -> {last[0] >> 20} MiB, descriptors {first[1]} -> {last[1]}")
+    print(f"  {n} reloads beside {total} answers, RSS {first[0] >> 20} -> {last[0] >> 20} MiB, descriptors {idle[1]} -> {g.usage()[1]}")
 
 
 def test_refusals(g):
@@ -245,7 +249,7 @@ def test_model_goes_on(g):
 
     def stream():
         c = http.client.HTTPConnection("127.0.0.1", g.port, timeout=120)
-        c.request("POST", "/v1/chat/completions", json.dumps({"model": "local", "stream": True, "max_tokens": 48, "messages": [
+        c.request("POST", "/v1/chat/completions", json.dumps({"model": "local", "stream": True, "max_tokens": 4 if SANITIZED else 48, "messages": [
             {"role": "user", "content": "Tell me a long story about a fox."}]}), {"Content-Type": "application/json"})
         r = c.getresponse()
         out.append((r.status, r.read()))
@@ -329,13 +333,13 @@ targets:
 
 
 def test_drain(g):
-    g.config(0, extra="drain_delay: 1s\ndrain: 20s\n")
+    g.config(0, extra="drain_delay: 2s\ndrain: 20s\n")
     check(g.reload()[0] == 200, "drain_delay is reloaded")
     out, c = [], http.client.HTTPConnection("127.0.0.1", g.port, timeout=30)
 
     def stream():
         s = http.client.HTTPConnection("127.0.0.1", g.port, timeout=60)
-        s.request("POST", "/v1/chat/completions", body_of(True).replace("interval=10", "interval=60"), {"Content-Type": "application/json"})
+        s.request("POST", "/v1/chat/completions", body_of(True).replace("interval=10", "interval=90"), {"Content-Type": "application/json"})
         r = s.getresponse()
         out.append((r.status, r.read()))
 
@@ -352,9 +356,9 @@ def test_drain(g):
     began = time.time()
     wait_for("not ready at once", lambda: g.get("/readyz")[0] == 503, 1)
     r = ask()
-    check(r.status == 200 and r.getheader("Connection") == "close" and time.time() - began < 0.9,
+    check(r.status == 200 and r.getheader("Connection") == "close" and time.time() - began < 1.8,
           "served before draining begins, and the connection ends", (r.status, r.getheader("Connection")))
-    time.sleep(max(0, began + 1.3 - time.time()))
+    time.sleep(max(0, began + 2.4 - time.time()))
     refused = False
     try:
         socket.create_connection(("127.0.0.1", g.port), timeout=5).close()

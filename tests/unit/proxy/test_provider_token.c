@@ -130,7 +130,7 @@ static void test_fetch_and_use(void)
     cfg = config(TARGETS);
     CHECK(strcmp(cfg->targets[1].project, "proj-1") == 0); /* the account names it */
     server.n_good = server.n_asked = 0;
-    CHECK(provider_tokens_open(cfg, &t, &err) == GW_OK && t != NULL);
+    CHECK(provider_tokens_open(cfg, NULL, &t, &err) == GW_OK && t != NULL);
     CHECK(soon(t, &cfg->targets[1], "ya29.token-1") && server.n_good == 1 && server.n_asked == 1);
     CHECK(provider_tokens_add(t, &cfg->targets[0], &(struct gw_buf){0}, &err) == GW_ENOENT);
     c = call(&cfg->targets[1], PROVIDER_CHAT, API_GEMINI, "gemini-2.5-pro");
@@ -151,7 +151,7 @@ static void test_renewal(void)
 
     server.n_good = server.n_asked = 0;
     server.life_s = 2; /* renewed after one second */
-    CHECK(provider_tokens_open(cfg, &t, &err) == GW_OK);
+    CHECK(provider_tokens_open(cfg, NULL, &t, &err) == GW_OK);
     CHECK(soon(t, &cfg->targets[1], "ya29.token-1"));
     CHECK(soon(t, &cfg->targets[1], "ya29.token-2"));
     CHECK(soon(t, &cfg->targets[1], "ya29.token-3"));
@@ -165,6 +165,26 @@ static void test_renewal(void)
     proxy_config_free(cfg);
 }
 
+/* After a reload what was there is there at once, without a fetch. */
+static void test_taken_over(void)
+{
+    struct proxy_config *cfg = config(TARGETS), *again = config(TARGETS);
+    struct provider_tokens *t = NULL, *next = NULL;
+
+    server.n_good = server.n_asked = 0;
+    CHECK(provider_tokens_open(cfg, NULL, &t, NULL) == GW_OK);
+    provider_tokens_wait(t, 5000);
+    CHECK(soon(t, &cfg->targets[1], "ya29.token-1"));
+    CHECK(provider_tokens_open(again, t, &next, NULL) == GW_OK);
+    provider_tokens_close(t);
+    proxy_config_free(cfg);
+    CHECK(soon(next, &again->targets[1], "ya29.token-1"));
+    (void)usleep(50000);
+    CHECK(server.n_asked == 1);
+    provider_tokens_close(next);
+    proxy_config_free(again);
+}
+
 static void test_failures(void)
 {
     static const int modes[] = {SERVER_REFUSE, SERVER_NO_JSON, SERVER_ODD, SERVER_HUGE};
@@ -176,7 +196,7 @@ static void test_failures(void)
 
         server.n_asked = server.n_good = 0;
         server.mode = modes[i];
-        CHECK(provider_tokens_open(cfg, &t, &err) == GW_OK);
+        CHECK(provider_tokens_open(cfg, NULL, &t, &err) == GW_OK);
         CHECK(asked_soon(1));
         CHECK(provider_tokens_add(t, &cfg->targets[1], &(struct gw_buf){0}, &err) == GW_EAGAIN);
         server.mode = SERVER_GRANT; /* it is asked again, after a second at most */
@@ -196,7 +216,7 @@ static void test_stop_in_a_fetch(void)
 
     server.n_asked = 0;
     server.mode = SERVER_SILENT;
-    CHECK(provider_tokens_open(cfg, &t, NULL) == GW_OK);
+    CHECK(provider_tokens_open(cfg, NULL, &t, NULL) == GW_OK);
     (void)usleep(200000);
     before = gw_clock_ns();
     provider_tokens_close(t);
@@ -219,7 +239,7 @@ static void test_metadata(void)
     (void)setenv("GCE_METADATA_HOST", host, 1);          // NOLINT(concurrency-mt-unsafe)
     (void)setenv("http_proxy", "http://127.0.0.1:1", 1); // NOLINT(concurrency-mt-unsafe)
     server.n_good = server.n_asked = 0;
-    CHECK(provider_tokens_open(cfg, &t, NULL) == GW_OK);
+    CHECK(provider_tokens_open(cfg, NULL, &t, NULL) == GW_OK);
     CHECK(soon(t, &cfg->targets[0], "ya29.token-1") && server.n_good == 1);
     provider_tokens_close(t);
     (void)unsetenv("http_proxy"); // NOLINT(concurrency-mt-unsafe)
@@ -231,7 +251,7 @@ static void test_nothing_to_do(void)
     struct proxy_config *cfg = config("targets: { e: { kind: engine, model: m.gguf } }");
     struct provider_tokens *t = NULL;
 
-    CHECK(provider_tokens_open(cfg, &t, NULL) == GW_OK && t == NULL);
+    CHECK(provider_tokens_open(cfg, NULL, &t, NULL) == GW_OK && t == NULL);
     provider_tokens_close(t);
     CHECK(provider_tokens_add(NULL, &cfg->targets[0], &(struct gw_buf){0}, NULL) == GW_ENOENT);
     proxy_config_free(cfg);
@@ -245,6 +265,7 @@ int main(void)
     test_bad_keys();
     test_fetch_and_use();
     test_renewal();
+    test_taken_over();
     test_failures();
     test_stop_in_a_fetch();
     test_metadata();
