@@ -24,6 +24,13 @@ CLIENTS, STREAMS, STREAM_WORDS = 8, 3, 40
 SANITIZED = any(word in os.path.basename(BUILD) for word in ("address", "thread"))
 
 
+def read_link(path):
+    try:
+        return os.readlink(path)
+    except OSError:  # closed meanwhile
+        return ""
+
+
 class Gateway:
     """A gateway and two providers; the configuration says which of them is used, and all else differs too."""
 
@@ -103,9 +110,11 @@ log: {{ format: json }}
         return [r for r in (json.loads(line) for line in out.splitlines()) if r["metadata"]["event_code"] == code]
 
     def usage(self):
+        """Resident bytes, and descriptors but for the spool's segments, which come with the records."""
+        folder = f"/proc/{self.proc.pid}/fd/"
         with open(f"/proc/{self.proc.pid}/statm") as f:
             rss = int(f.read().split()[1]) * 4096
-        return rss, len(os.listdir(f"/proc/{self.proc.pid}/fd"))
+        return rss, len([n for n in os.listdir(folder) if "/spool/" not in read_link(folder + n)])
 
     def end(self):
         for p in [self.proc] + [m[0] for m in self.mocks]:
