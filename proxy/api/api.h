@@ -157,6 +157,12 @@ struct gw_span api_message_text(const struct api_message *m, struct gw_arena *ar
 enum gw_status api_replace_model(struct gw_json *json, struct gw_span body, struct gw_span model,
                                  struct gw_buf *out);
 
+/* Copies body with an end for its answer: so many tokens, in the dialect's own member, which the request lacks or has as
+ * null. GW_EPARSE: there is something else where it belongs; GW_ENOMEM, GW_ELIMIT. */
+enum gw_status api_cap_answer(enum api_dialect d, struct gw_json *json, struct gw_arena *arena,
+                              struct gw_span body, struct gw_span model, uint64_t tokens,
+                              struct gw_buf *out);
+
 /* ---- errors ----------------------------------------------------------------------------- */
 
 /* An error in no dialect. Every dialect has its own names; what a provider said is kept where it can be. */

@@ -313,6 +313,7 @@ struct proxy_config {
     unsigned n_budgets;
     struct {
         unsigned bytes_per_token, answer_tokens;
+        bool cap_answers;
         unsigned unknown_price; /* 0: refuse, 1: free */
     } accounting;
     struct {

@@ -200,6 +200,7 @@ const struct config_key config_keys[] = {
 {"accounting", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "What a request is taken to need before it has used anything; afterwards what it did use counts."},
 {"accounting.bytes_per_token", CONFIG_UINT, IN(accounting.bytes_per_token), "3", 1, 16, NULL, "So many bytes of prompt are one token. No tokenizer makes more than one token of a byte, so with 1 a prompt never needs more than it reserved."},
 {"accounting.answer_tokens", CONFIG_UINT, IN(accounting.answer_tokens), "4096", 1, 10000000, NULL, "Reserved for the answer of a request that gives no limit of its own (max_tokens); a stream that goes on reserves as much again, or ends when the budget has no more."},
+{"accounting.cap_answers", CONFIG_BOOL, IN(accounting.cap_answers), "false", 0, 0, NULL, "Where a budget counts tokens or money: a request that gives no limit of its own is sent with one, answer_tokens, so that no answer is longer than what was reserved. Intercepted requests are not changed."},
 {"accounting.unknown_price", CONFIG_ENUM, IN(accounting.unknown_price), "refuse", 0, 0, unknown_prices, "A budget of money, and a model that `prices` does not know: `refuse` with 503, or `free`. Models in this process are always free."},
 
 {"redis", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Where several gateways share what their budgets count. Without this key each counts for itself."},

@@ -52,6 +52,10 @@ enum gw_status limits_retargeted(struct req *req, struct gw_err *err);
 /* Answers what the last of them said: 429, or 503. */
 void limits_refuse_target(struct req *req);
 
+/* With accounting.cap_answers: the most tokens that an answer without an end of its own may have; 0: it has one, or nothing
+ * counts them. */
+uint64_t limits_cap(struct req *req);
+
 /* The attempt is about to send: from now on the request counts as one. */
 void limits_sent(struct req *req);
 

@@ -64,7 +64,8 @@ struct limits_req {
     unsigned n;
     unsigned target;          /* that they were made for */
     uint64_t prompt, answer;  /* tokens: estimated; reserved for the answer, top-ups included */
-    bool open_ended;          /* the client set no end to the answer */
+    bool endless;             /* the client set no end to the answer */
+    bool open_ended;          /* nor did we: a stream that goes on reserves more */
     bool attempted;           /* a target was asked */
     bool began;               /* an answer streams: pieces are counted */
     bool exhausted;           /* the stream must end: no more to be had */

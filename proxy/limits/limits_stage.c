@@ -205,7 +205,7 @@ enum stage_result stage_reserve(struct req *req)
     lr->w = req->w;
     if (req->cache != REQ_CACHE_HIT) { /* which is a request, and nothing else */
         lr->prompt = limits_prompt_tokens(req);
-        lr->answer = limits_answer_tokens(req, &lr->open_ended);
+        lr->answer = limits_answer_tokens(req, &lr->endless);
     }
     req->limits = lr;
     limits_list_add(lr);
@@ -251,6 +251,7 @@ enum gw_status limits_retarget(struct req *req, struct gw_err *err)
 
     if (lr == NULL)
         return GW_OK;
+    lr->open_ended = lr->endless;
     if (lr->target == req->target)
         return GW_OK;
     lr->answer_of = reserve_for(lr, req->target, LIMITS_RETARGET);
@@ -352,6 +353,22 @@ static void top_up(struct limits_req *lr)
         limits_step_done(step, st);
     else if (st == GW_EIO)
         lr->exhausted = true;
+}
+
+uint64_t limits_cap(struct req *req)
+{
+    struct limits_req *lr = req->limits;
+    bool counted = false;
+
+    if (lr == NULL || !lr->endless || !req->setup->cfg->accounting.cap_answers)
+        return 0;
+    for (unsigned i = 0; i < lr->n; i++)
+        counted |=
+            lr->holds[i].kind == ROUTER_BUDGET_TOKENS || lr->holds[i].kind == ROUTER_BUDGET_COST;
+    if (!counted)
+        return 0;
+    lr->open_ended = false; /* it needs no top-ups */
+    return req->setup->cfg->accounting.answer_tokens;
 }
 
 void limits_sent(struct req *req)

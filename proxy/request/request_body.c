@@ -1,7 +1,9 @@
 /* proxy/request/request_body.c - the bytes for a target: edited for its zone, in its dialect, under its name for the model.
  * Worker's thread. */
+#include <stdio.h>
 #include <string.h>
 
+#include "proxy/limits/limits.h"
 #include "proxy/net/upstream_head.h"
 #include "proxy/net/worker.h"
 #include "proxy/provider/provider.h"
@@ -152,6 +154,34 @@ static enum gw_status drop_foreign(struct req *req, struct gw_err *err)
     return GW_OK;
 }
 
+static struct gw_span number_text(struct req *req, uint64_t n)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+    return gw_arena_copy(req->arena, gw_span_str(text));
+}
+
+/* An answer without an end of its own gets one where a budget counts its tokens, and its operators want that. */
+static enum gw_status cap_answer(struct req *req, struct gw_err *err)
+{
+    struct gw_buf capped = {0};
+    uint64_t cap = limits_cap(req);
+    enum gw_status st;
+
+    if (cap == 0)
+        return GW_OK;
+    st = api_cap_answer(req->ep.dialect, req->w->json, req->arena, req_out_body(req),
+                        req->out_model, cap, &capped);
+    if (st == GW_OK)
+        replace_body(req, &capped);
+    else
+        gw_buf_fini(&capped);
+    return st == GW_OK ? GW_OK
+                       : gw_fail(err, st == GW_EPARSE ? GW_EINVAL : st,
+                                 "the limit of the answer's length is not a number");
+}
+
 /* Reads the edited body anew, so that what is written can only hold what may leave. */
 static enum gw_status translate_body(struct req *req, struct gw_err *err)
 {
@@ -160,6 +190,7 @@ static enum gw_status translate_body(struct req *req, struct gw_err *err)
     struct gw_buf written = {0};
     const struct gw_json_node *root;
     struct gw_json_node *tree;
+    uint64_t cap = limits_cap(req);
     enum gw_status st;
 
     GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &tree, err));
@@ -168,6 +199,8 @@ static enum gw_status translate_body(struct req *req, struct gw_err *err)
         root = count_tokens_request(req->ep.dialect, root);
     GW_TRY(api_read_request(req->ep.dialect, root, req->arena, &edited, &req->error_param, err));
     edited.counting = req->asked.counting;
+    if (cap != 0)
+        edited.max_tokens = number_text(req, cap);
     edited.no_usage = req->setup->cfg->targets[req->target].usage == 1;
     st = api_write_request(req->spoken, &edited, req->out_model, req->arena, &written,
                            &req->dropped, &req->error_param, err);
@@ -223,6 +256,7 @@ static enum gw_status keep_dialect(struct req *req, struct gw_err *err)
 {
     GW_TRY(drop_foreign(req, err));
     GW_TRY(name_model(req, err));
+    GW_TRY(cap_answer(req, err));
     return ask_usage(req, err);
 }
 

@@ -53,7 +53,7 @@ def free_port():
 
 class Gateway:
     def __init__(self, folder, name, mock, redis=None):
-        self.port, self.admin = free_port(), free_port()
+        self.port, self.admin, dead = free_port(), free_port(), free_port()
         self.file = os.path.join(folder, name + ".yaml")
         self.log = os.path.join(folder, name + ".log")
         self.text = f"""
@@ -66,9 +66,11 @@ log: {{ access: false }}
 limits: {{ max_connections: 5000 }}
 targets:
   first:  {{ kind: openai, base_url: "http://127.0.0.1:{mock}/v1", zone: private, models: ["m-*"] }}
+  dead:   {{ kind: openai, base_url: "http://127.0.0.1:{dead}/v1", zone: private, models: ["m-*"] }}
   second: {{ kind: openai, base_url: "http://127.0.0.1:{mock}/v1", zone: private, models: ["m-*"] }}
 routes:
   - {{ model: m-over, to: [first, second] }}
+  - {{ model: m-fall, to: [dead, second] }}
   - {{ model: "*", to: first }}
 policy: []
 prices:
@@ -81,10 +83,12 @@ budgets:
   - {{ name: wide, match: {{ model: [m-both] }}, requests: 1M / 366d, tokens: 1000M / 366d }}
   - {{ name: narrow, match: {{ model: [m-both] }}, requests: {ROOM} / 366d }}
   - {{ name: open, match: {{ model: [m-open] }}, tokens: 12000 / 366d }}
+  - {{ name: fall, per: target, match: {{ model: [m-fall] }}, requests: {ROOM} / 366d, tokens: 1M / 366d }}
   - {{ name: over, per: target, match: {{ model: [m-over], target: [first] }}, concurrency: {ROOM} }}
 """
         if redis:
             self.text += f"redis: {{ url: 'redis://127.0.0.1:{redis}/1', prefix: test, timeout: 2s }}\n"
+            self.text += "accounting: { cap_answers: true, answer_tokens: 50 }\n"
         self.write(ROOM)
 
     def write(self, room):
@@ -110,9 +114,12 @@ budgets:
         return int(found[1]) if found else -1
 
     def budget(self, name):
+        return {b["kind"]: b for b in self.budgets(name)}
+
+    def budgets(self, name):
         out = subprocess.run([BUILD + "/sluice", "budgets", "show", "-c", self.file, "--json", name],
                              capture_output=True, text=True)
-        return {b["kind"]: b for b in json.loads(out.stdout or "[]")}
+        return json.loads(out.stdout or "[]")
 
     def stop(self, sig=signal.SIGTERM):
         self.process.send_signal(sig)
@@ -248,6 +255,17 @@ async def counts(ports, gateway):
         wait_for(f"{kind}: what was not used comes back after the clients left", settled, 10)
 
 
+async def falls_back(ports, gateway):
+    """What a target that cannot be reached reserved goes to the one that answers."""
+    streams = await asyncio.gather(*(s.read() for s in await storm(ports, "m-fall", SHORT, 10)))
+    check(all(s.status == 200 and s.field("x-sluice-route") == "second" for s in streams), "another target answers",
+          [s.head for s in streams if s.status != 200][:1])
+
+    wait_for("and only its budget counts", lambda: all(b["owner"] in ("target:second", "-") or b["used"] == 0
+                                                       for b in gateway.budgets("fall")) and
+             any(b["owner"] == "target:second" and b["kind"] == "requests" and b["used"] == 10 for b in gateway.budgets("fall")), 5)
+
+
 async def held(ports, what):
     """Concurrency: cancels give everything back, twice."""
     for turn in (1, 2):
@@ -263,6 +281,7 @@ async def one_gateway(folder, mock):
     check(g.budget("wide")["requests"]["used"] == ROOM, "what one budget refuses, the others do not count", g.budget("wide"))
     check(g.metric("budget_overshoot_tokens_total") == 0, "nothing was used beyond what was reserved")
     await held([g.port], "concurrency")
+    await falls_back([g.port], g)
     # A full target is no refusal while another one may answer.
     streams = await storm([g.port], "m-over", ENDLESS, ROOM + 20)
     good, _, _ = split(streams)
@@ -310,6 +329,14 @@ async def two_gateways(folder, mock):
     await counts(both, a)
     check(a.budget("wide")["requests"]["used"] == ROOM, "shared: what one budget refuses, the others do not count")
     await held(both, "shared concurrency")
+    await falls_back(both, a)
+    # An answer without an end of its own is given one where tokens are counted, and only there.
+    for model, capped in (("m-fall", True), ("m-none", False)):
+        (stream,), _, _ = split(await storm([a.port], model, "say=body", 1, limit=None))
+        await stream.read()
+        said = "".join(c["delta"].get("content") or "" for line in stream.rest.decode().splitlines()
+                       if line.startswith('data: {"') for c in json.loads(line[6:])["choices"])
+        check(('"max_tokens":50' in said) == capped, f"{model}: the answer is{'' if capped else ' not'} capped", said[:300])
     # One of them dies with half of it.
     streams, _ = await exactly("shared concurrency before a crash", both, "m-conc", ENDLESS, keep=True)
     a.stop(signal.SIGKILL)
