@@ -47,7 +47,10 @@ static int take_digits(struct gw_span *s, unsigned n)
     if (s->len < n)
         return -1;
     for (unsigned i = 0; i < n; i++) {
-        char c = s->ptr[i] == ' ' && i == 0 && n == 2 ? '0' : s->ptr[i];
+        char c = s->ptr[i];
+
+        if (c == ' ' && i == 0 && n == 2)
+            continue;
 
         if (c < '0' || c > '9')
             return -1;
@@ -101,38 +104,66 @@ static int64_t days_of(int year, int month, int day)
            (1969 / 4 - 1969 / 100 + 1969 / 400) + before[month - 1] + day - 1;
 }
 
+struct date {
+    int day, month, year, time; /* time: seconds of the day */
+};
+
+/* " 06 Nov 1994 08:49:37 GMT", " 06-Nov-94 08:49:37 GMT" */
+static bool read_behind_comma(struct gw_span s, struct date *d)
+{
+    const char *between = " ";
+
+    if (!take(&s, " "))
+        return false;
+    d->day = take_digits(&s, 2);
+    if (gw_span_starts(s, GW_SPAN("-")))
+        between = "-";
+    if (!take(&s, between))
+        return false;
+    d->month = take_month(&s);
+    if (!take(&s, between))
+        return false;
+    d->year = take_digits(&s, between[0] == '-' ? 2 : 4);
+    if (between[0] == '-' && d->year >= 0)
+        d->year += d->year < 70 ? 2000 : 1900;
+    if (!take(&s, " "))
+        return false;
+    d->time = take_time(&s);
+    return gw_span_is(s, " GMT");
+}
+
+/* " Nov  6 08:49:37 1994" */
+static bool read_asctime(struct gw_span s, struct date *d)
+{
+    if (!take(&s, " "))
+        return false;
+    d->month = take_month(&s);
+    if (!take(&s, " "))
+        return false;
+    d->day = take_digits(&s, 2);
+    if (!take(&s, " "))
+        return false;
+    d->time = take_time(&s);
+    if (!take(&s, " "))
+        return false;
+    d->year = take_digits(&s, 4);
+    return s.len == 0;
+}
+
 /* "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994". */
 static bool read_date(struct gw_span s, int64_t *out)
 {
     const char *comma = s.len == 0 ? NULL : memchr(s.ptr, ',', s.len);
-    int day, month, year, time;
-    bool dashes;
+    struct date d;
+    bool read;
 
-    if (comma != NULL) {
-        s = gw_span_from(s, (size_t)(comma - s.ptr) + 1);
-        if (!take(&s, " ") || (day = take_digits(&s, 2)) < 1)
-            return false;
-        dashes = take(&s, "-");
-        if ((!dashes && !take(&s, " ")) || (month = take_month(&s)) < 1 ||
-            !take(&s, dashes ? "-" : " "))
-            return false;
-        year = take_digits(&s, dashes ? 2 : 4);
-        if (year >= 0 && dashes)
-            year += year < 70 ? 2000 : 1900;
-        if (year < 1970 || !take(&s, " ") || (time = take_time(&s)) < 0 || !take(&s, " GMT"))
-            return false;
-    } else {
-        if (s.len < 4)
-            return false;
-        s = gw_span_from(s, 3);
-        if (!take(&s, " ") || (month = take_month(&s)) < 1 || !take(&s, " ") ||
-            (day = take_digits(&s, 2)) < 1 || !take(&s, " ") || (time = take_time(&s)) < 0 ||
-            !take(&s, " ") || (year = take_digits(&s, 4)) < 1970)
-            return false;
-    }
-    if (s.len != 0 || day > 31)
+    if (comma != NULL)
+        read = read_behind_comma(gw_span_from(s, (size_t)(comma - s.ptr) + 1), &d);
+    else
+        read = s.len > 3 && read_asctime(gw_span_from(s, 3), &d);
+    if (!read || d.day < 1 || d.day > 31 || d.month < 1 || d.year < 1970 || d.time < 0)
         return false;
-    *out = (days_of(year, month, day) * 86400 + time) * 1000;
+    *out = (days_of(d.year, d.month, d.day) * 86400 + d.time) * 1000;
     return true;
 }
 
