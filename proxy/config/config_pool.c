@@ -87,8 +87,19 @@ static bool is_path(const char *path)
     return path[0] == '/';
 }
 
+/* Twice the same would share one state and count as two. */
+static void check_twice(struct config_load *l, const struct proxy_config_target *t)
+{
+    for (unsigned i = 0; i < t->endpoints.n; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (strcmp(t->endpoints.items[i].text, t->endpoints.items[k].text) == 0 &&
+                t->endpoints.items[i].set)
+                config_complain(l, false, t, "`endpoints` has one of them twice");
+}
+
 void config_end_pool(struct config_load *l, struct proxy_config_target *t)
 {
+    check_twice(l, t);
     if (t->endpoints.n == 0) {
         struct proxy_config_url *one = config_alloc(l, 1, sizeof(*one));
 

@@ -25,6 +25,7 @@ import dialects
 import local_tools
 import matrix
 import operations
+import reliability
 from suites import compare, run_across, run_all, run_sdk, set_up
 from world import BUILD, MAIL, PHI, ROOT, SECRET, World, check, count, skip, wait_for
 
@@ -475,6 +476,7 @@ def main():
         complaints.main()
         costs.main()
         dialects.main()
+        reliability.main()
         operations.main(20 if QUICK else 100)
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()

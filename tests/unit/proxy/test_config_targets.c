@@ -150,6 +150,51 @@ static void test_refusals(void)
     CHECK(strstr(reports, "not-a-key") == NULL); /* no message quotes a secret */
 }
 
+static void test_pools(void)
+{
+    struct proxy_config *cfg =
+        load("targets:\n"
+             "  a: { kind: openai, zone: private, keys: [env:T_KEY, env:T_OTHER],\n"
+             "       endpoints: [https://a.test/v1, 'https://b.test:8443/x/v1'] }\n"
+             "  b: { kind: openai, zone: private, base_url: https://c.test/v1, key: env:T_KEY,\n"
+             "       server: triton }\n"
+             "  c: { kind: openai, zone: private, endpoints: https://d.test/v1, server: vllm,\n"
+             "       health: { path: /ready }, retries: 0, breaker: { failures: 0, open: 1s } }\n");
+    const struct proxy_config_target *t = cfg->targets;
+
+    CHECK(t[0].endpoints.n == 2 && t[0].keys.n == 2 && t[0].retries == 2 && t[0].hedge_ms == 0);
+    CHECK(strcmp(t[0].base_url.host, "a.test") == 0 && t[0].endpoints.items[1].port == 8443);
+    CHECK(gw_span_is(t[0].key.value, "not-a-key") && gw_span_is(t[0].keys.items[1].value, "other"));
+    CHECK(t[0].health.path[0] == '\0' && t[0].breaker.failures == 5 &&
+          t[0].breaker.open_ms == 10000);
+    CHECK(t[1].endpoints.n == 1 && strcmp(t[1].endpoints.items[0].host, "c.test") == 0);
+    CHECK(t[1].keys.n == 1 && gw_span_is(t[1].keys.items[0].value, "not-a-key"));
+    CHECK(strcmp(t[1].health.path, "/v2/health/ready") == 0);
+    CHECK(t[2].keys.n == 0 && t[2].endpoints.n == 1 && strcmp(t[2].health.path, "/ready") == 0);
+    CHECK(t[2].breaker.failures == 0 && t[2].breaker.open_ms == 1000 && t[2].retries == 0);
+    CHECK(cfg->reliability.retry_percent == 20 && cfg->reliability.first_event_ms == 5000);
+    proxy_config_free(cfg);
+    refused("kind: openai, zone: private, base_url: https://x/v1, endpoints: [https://y/v1]",
+            "`base_url` and `endpoints` exclude each other");
+    refused("kind: openai, zone: private, base_url: https://x/v1, key: env:T_KEY, keys: env:T_KEY",
+            "`key` and `keys` exclude each other");
+    refused("kind: openai, zone: private, endpoints: [https://y/v1, https://y/v1]", "twice");
+    refused("kind: openai, zone: private, endpoints: []", "must be 1 to 16 URLs");
+    refused("kind: openai, zone: private, endpoints: [https://y/v1, ftp://y/v1]", "http");
+    refused("kind: openai, zone: private, base_url: https://y/v1, keys: [env:T_KEY, plain]",
+            "must be file:PATH or env:NAME");
+    refused("kind: openai, zone: private, base_url: https://y/v1, health: { path: health }",
+            "must begin with /");
+    refused("kind: openai, zone: private, base_url: https://y/v1, server: ollama",
+            "must be any, vllm, sglang, tgi, triton or llama.cpp");
+    refused("kind: anthropic, zone: approved, key: env:T_KEY, endpoints: [https://y/v1]",
+            "must end before /v1");
+    refused("kind: engine, model: m.gguf, endpoints: [https://y/v1]",
+            "`endpoints` does not go with kind engine");
+    refused("kind: vertex, location: global, project: p, zone: approved, keys: [env:T_KEY]",
+            "`keys` does not go with kind vertex");
+}
+
 static void test_warnings(void)
 {
     struct proxy_config *cfg =
@@ -197,16 +242,18 @@ static void test_examples_of_the_docs(void)
         n++;
         at = end;
     }
-    CHECK(n == 7);
+    CHECK(n == 10);
     free(page);
 }
 
 int main(void)
 {
     (void)setenv("T_KEY", "not-a-key", 1); // NOLINT(concurrency-mt-unsafe)
+    (void)setenv("T_OTHER", "other", 1);   // NOLINT(concurrency-mt-unsafe)
     (void)setenv("T_EMPTY_JSON", "{}", 1); // NOLINT(concurrency-mt-unsafe)
     test_what_follows_from_the_kind();
     test_refusals();
+    test_pools();
     test_warnings();
     test_examples_of_the_docs();
     return test_done();
