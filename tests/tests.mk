@@ -7,6 +7,7 @@ SUB   := $(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) SAN=$(SAN) CUDA=$(C
 BUDGETS := python3 tests/e2e/budgets.py $(BUILD) $(if $(SAN),--quick)
 E2E   := python3 tests/e2e/run.py $(BUILD) $(CACHE) $(MODEL)
 FAULTS := python3 tests/e2e/faults.py $(BUILD) $(CACHE) $(MODEL)
+EGRESS := python3 tests/e2e/egress.py $(BUILD) $(CACHE) $(MODEL)
 HOSTILE := python3 tests/e2e/hostile.py $(BUILD) $(CACHE) $(MODEL)
 STORM  := python3 tests/e2e/storm.py $(BUILD) $(CACHE) $(MODEL)
 WITH_ASAN := $(findstring address,$(SAN))
@@ -19,7 +20,7 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@$(SUB) test-build
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
 	  $(if $(WITH_ASAN),'storm=$(STORM) 60') \
-	  'budgets=$(BUDGETS)' $(if $(SAN),'e2e=$(E2E) --quick','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
+	  'budgets=$(BUDGETS)' $(if $(SAN),'e2e=$(E2E) --quick','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
 
 test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models

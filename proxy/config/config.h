@@ -97,6 +97,12 @@ struct proxy_config_secrets {
     unsigned n;
 };
 
+/* `proxy:` and `proxy_auth:`: somebody else's HTTP proxy on the way out. */
+struct proxy_config_egress {
+    struct proxy_config_url url;     /* http, without a path; not set: connect directly */
+    struct proxy_config_secret auth; /* "user:password", or none */
+};
+
 /* In the order of the words that `kind` takes. All but the engine are servers. */
 enum proxy_target_kind {
     PROXY_TARGET_ENGINE,
@@ -151,6 +157,7 @@ struct proxy_config_target {
     struct proxy_config_secret key;
     const char *ca; /* file with PEM certificates to trust instead of the system's, or "" */
     struct proxy_config_resolves resolve;
+    struct proxy_config_egress egress;
     unsigned max_idle; /* idle connections kept, per worker */
     int64_t connect_ms, first_byte_ms, idle_ms;
     struct proxy_config_urls endpoints; /* servers: at least one, the first is base_url */
@@ -369,6 +376,7 @@ struct proxy_config {
         struct proxy_config_ports connect_ports;
         struct proxy_config_nets allow_private;
         struct proxy_config_resolves resolve;
+        struct proxy_config_egress egress;
         const char *upstream_ca; /* or "" */
     } intercept;
 

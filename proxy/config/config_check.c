@@ -129,6 +129,17 @@ static bool same_addr(const struct proxy_config_addr *a, const struct proxy_conf
            memcmp(&a->sa, &b->sa, a->sa_len) == 0;
 }
 
+static void check_egress(struct config_load *l)
+{
+    const char *fault = config_egress_fault(&l->cfg->intercept.egress);
+    char text[160];
+
+    if (fault == NULL)
+        return;
+    (void)snprintf(text, sizeof(text), "intercept: %s", fault);
+    config_report_line(l, false, 0, text);
+}
+
 static void check_listen(struct config_load *l)
 {
     const struct proxy_config *cfg = l->cfg;
@@ -184,6 +195,7 @@ void config_finish(struct config_load *l)
     derive(l);
     check_targets(l);
     check_listen(l);
+    check_egress(l);
     config_check_auth(l);
     check_numbers(l);
     config_build_budgets(l);

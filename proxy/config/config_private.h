@@ -140,6 +140,9 @@ bool config_scalar_text(struct config_load *l, const struct gw_yaml_node *node,
  * (config_check.c). */
 void config_finish(struct config_load *l);
 
+/* What is wrong with a proxy on the way out, or NULL (config_targets.c). */
+const char *config_egress_fault(const struct proxy_config_egress *e);
+
 /* Checks one target and fills in what follows from its kind: base URL, zone (config_targets.c). */
 void config_check_target(struct config_load *l, struct proxy_config_target *t);
 

@@ -99,6 +99,8 @@ const struct config_key config_keys[] = {
 {"targets.*.session_token", CONFIG_SECRET, TARGET(session_token), NULL, 0, 0, NULL, "bedrock: the session token of temporary keys."},
 {"targets.*.ca", CONFIG_PATH, TARGET(ca), "", 0, 0, NULL, "servers: PEM file of the certificates to trust; without it the system's."},
 {"targets.*.resolve", CONFIG_RESOLVES, TARGET(resolve), NULL, 0, 0, NULL, "servers: `host: address` or `host: address:port`, instead of asking the resolver."},
+{"targets.*.proxy", CONFIG_URL, TARGET(egress.url), NULL, 0, 0, NULL, "servers: `http://host:port` of an HTTP proxy to go through (CONNECT, also for http://). TLS inside is verified as ever. Without this key: directly; the environment's proxy variables do not count."},
+{"targets.*.proxy_auth", CONFIG_SECRET, TARGET(egress.auth), NULL, 0, 0, NULL, "servers: `user:password` for the proxy, `file:PATH` or `env:NAME`."},
 {"targets.*.max_idle", CONFIG_UINT, TARGET(max_idle), "32", 0, 10000, NULL, "servers: idle connections to keep, per worker."},
 {"targets.*.timeouts", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "How long to wait for a target."},
 {"targets.*.timeouts.connect", CONFIG_DURATION, TARGET(connect_ms), "5s", 10, HOUR, NULL, "Until the connection stands, TLS included."},
@@ -279,6 +281,8 @@ const struct config_key config_keys[] = {
 {"intercept.connect_ports", CONFIG_PORTS, IN(intercept.connect_ports), "443", 0, 0, NULL, "Ports that CONNECT may name."},
 {"intercept.allow_private", CONFIG_NETS, IN(intercept.allow_private), NULL, 0, 0, NULL, "Private and loopback addresses that intercepted names may resolve to: `10.1.0.0/16`. All others are refused."},
 {"intercept.resolve", CONFIG_RESOLVES, IN(intercept.resolve), NULL, 0, 0, NULL, "`host: address` or `host: address:port`, instead of asking the resolver; such an address counts as allowed."},
+{"intercept.proxy", CONFIG_URL, IN(intercept.egress.url), NULL, 0, 0, NULL, "`http://host:port` of an HTTP proxy through which intercepted and spliced hosts are reached. It resolves their names, so that `allow_private` counts for literal addresses only."},
+{"intercept.proxy_auth", CONFIG_SECRET, IN(intercept.egress.auth), NULL, 0, 0, NULL, "`user:password` for it, `file:PATH` or `env:NAME`."},
 {"intercept.upstream_ca", CONFIG_PATH, IN(intercept.upstream_ca), "", 0, 0, NULL, "PEM file of the certificates to trust for intercepted hosts; without it the system's."},
 
 {"prices", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "What tokens cost (docs/costs.md). Without prices the cost of a request is unknown, never 0."},

@@ -281,6 +281,18 @@ static void check_endpoint(struct config_load *l, const struct proxy_config_targ
         config_complain(l, true, t, "http:// sends prompts and the key unencrypted: use https://");
 }
 
+const char *config_egress_fault(const struct proxy_config_egress *e)
+{
+    if (e->url.set && (e->url.tls || e->url.path[0] != '\0'))
+        return "`proxy` is http://host:port, without a path; TLS to the proxy itself is not "
+               "supported";
+    if (e->auth.source[0] != '\0' && !e->url.set)
+        return "`proxy_auth` without `proxy`";
+    if (e->auth.value.len != 0 && memchr(e->auth.value.ptr, ':', e->auth.value.len) == NULL)
+        return "`proxy_auth` must hold user:password";
+    return NULL;
+}
+
 static void check_server(struct config_load *l, struct proxy_config_target *t)
 {
     bool secret = t->key.source[0] != '\0' || t->access_key.source[0] != '\0' ||
@@ -298,6 +310,8 @@ static void check_server(struct config_load *l, struct proxy_config_target *t)
         config_complain(
             l, false, t,
             "`model` is for kind engine: the name to ask a server for is `default_model`");
+    if (config_egress_fault(&t->egress) != NULL)
+        config_complain(l, false, t, config_egress_fault(&t->egress));
     config_end_pool(l, t);
     for (unsigned i = 0; i < t->endpoints.n; i++)
         check_endpoint(l, t, &t->endpoints.items[i], secret);

@@ -16,6 +16,7 @@
 #include <event2/event.h>
 
 #include "proxy/net/address.h"
+#include "proxy/net/egress.h"
 #include "proxy/net/worker.h"
 
 enum { MAX_ADDRESSES = 6 };
@@ -23,6 +24,9 @@ enum { MAX_ADDRESSES = 6 };
 struct dial {
     struct worker *w;
     struct dial_target t;
+    const char *host; /* what is dialled: the target's, or the proxy's */
+    uint16_t port;
+    struct egress *egress; /* the CONNECT that runs, or NULL */
     dial_done_fn done;
     void *ctx;
     struct evdns_getaddrinfo_request *dns; /* running, or NULL */
@@ -38,6 +42,8 @@ struct dial {
 
 static void close_attempt(struct dial *d)
 {
+    egress_free(d->egress);
+    d->egress = NULL;
     if (d->writable != NULL)
         event_free(d->writable);
     d->writable = NULL;
@@ -94,6 +100,41 @@ static void fail_soon(struct dial *d)
 
 static void try_next(struct dial *d);
 
+static bool through_proxy(const struct dial_target *t)
+{
+    return t->via != NULL && t->via->url.set;
+}
+
+static void on_tunnel(void *ctx, bool ok, const char *why)
+{
+    struct dial *d = ctx;
+    int fd = d->fd;
+
+    egress_free(d->egress);
+    d->egress = NULL;
+    if (ok) {
+        finish(d, fd, false);
+        return;
+    }
+    (void)snprintf(d->why, sizeof(d->why), "%s", why);
+    close_attempt(d);
+    fail_soon(d); /* another address of the proxy would say the same */
+}
+
+static void ask_proxy(struct dial *d)
+{
+    char proxy[272];
+
+    (void)snprintf(proxy, sizeof(proxy), "%s:%u", d->host, d->port);
+    d->egress = egress_start(d->w->base, d->fd, proxy, d->t.host, d->t.port, d->t.via->auth.value,
+                             on_tunnel, d);
+    if (d->egress != NULL)
+        return;
+    (void)snprintf(d->why, sizeof(d->why), "out of memory");
+    close_attempt(d);
+    fail_soon(d);
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *ctx)
 {
     struct dial *d = ctx;
@@ -103,20 +144,22 @@ static void on_writable(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
     if (err != 0) {
-        (void)snprintf(d->why, sizeof(d->why), "%s:%u: %s", d->t.host, d->t.port,
-                       strerrordesc_np(err));
+        (void)snprintf(d->why, sizeof(d->why), "%s:%u: %s", d->host, d->port, strerrordesc_np(err));
         close_attempt(d);
         try_next(d);
         return;
     }
     event_free(d->writable);
     d->writable = NULL;
-    finish(d, fd, false);
+    if (through_proxy(&d->t))
+        ask_proxy(d);
+    else
+        finish(d, fd, false);
 }
 
 static bool may_dial(const struct dial *d, const struct sockaddr *sa)
 {
-    return !d->t.public_only || address_is_public(sa) ||
+    return !d->t.public_only || through_proxy(&d->t) || address_is_public(sa) ||
            (d->t.allow != NULL && address_in(sa, d->t.allow));
 }
 
@@ -136,7 +179,7 @@ static void try_next(struct dial *d)
         (void)setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         (void)setsockopt(d->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
         if (connect(d->fd, sa, len) != 0 && errno != EINPROGRESS) {
-            (void)snprintf(d->why, sizeof(d->why), "%s:%u: %s", d->t.host, d->t.port,
+            (void)snprintf(d->why, sizeof(d->why), "%s:%u: %s", d->host, d->port,
                            strerrordesc_np(errno));
             close_attempt(d);
             continue;
@@ -165,9 +208,9 @@ static void add_address(struct dial *d, const struct sockaddr *sa, socklen_t len
     }
     memcpy(to, sa, len);
     if (sa->sa_family == AF_INET)
-        ((struct sockaddr_in *)(void *)to)->sin_port = htons(d->t.port);
+        ((struct sockaddr_in *)(void *)to)->sin_port = htons(d->port);
     else
-        ((struct sockaddr_in6 *)(void *)to)->sin6_port = htons(d->t.port);
+        ((struct sockaddr_in6 *)(void *)to)->sin6_port = htons(d->port);
     d->lens[d->n_addrs++] = len;
 }
 
@@ -183,7 +226,7 @@ static void on_resolved(int result, struct evutil_addrinfo *list, void *ctx)
         return;
     }
     if (result != 0)
-        (void)snprintf(d->why, sizeof(d->why), "cannot resolve %s: %s", d->t.host,
+        (void)snprintf(d->why, sizeof(d->why), "cannot resolve %s: %s", d->host,
                        evutil_gai_strerror(result));
     for (struct evutil_addrinfo *a = list; a != NULL; a = a->ai_next)
         if (a->ai_family == AF_INET || a->ai_family == AF_INET6)
@@ -201,8 +244,9 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     if (timed_out) {
-        (void)snprintf(d->why, sizeof(d->why), "%s:%u: no connection within %lld ms", d->t.host,
-                       d->t.port, (long long)d->t.timeout_ms);
+        (void)snprintf(d->why, sizeof(d->why), "%s:%u: %s within %lld ms", d->host, d->port,
+                       d->egress != NULL ? "no tunnel through this proxy" : "no connection",
+                       (long long)d->t.timeout_ms);
         close_attempt(d);
     }
     finish(d, -1, timed_out);
@@ -217,22 +261,37 @@ static bool known_address(struct dial *d)
     for (unsigned i = 0; d->t.resolve != NULL && i < d->t.resolve->n; i++) {
         const struct proxy_config_resolve *r = &d->t.resolve->items[i];
 
-        if (strcmp(r->host, d->t.host) != 0)
+        if (strcmp(r->host, d->host) != 0)
             continue;
         if (r->addr.port != 0)
-            d->t.port = r->addr.port;
+            d->port = r->addr.port;
         add_address(d, (const struct sockaddr *)&r->addr.sa, r->addr.sa_len, true);
         return true;
     }
-    if (inet_pton(AF_INET, d->t.host, &sa4.sin_addr) == 1) {
+    if (inet_pton(AF_INET, d->host, &sa4.sin_addr) == 1) {
         add_address(d, (const struct sockaddr *)&sa4, sizeof(sa4), false);
         return true;
     }
-    if (inet_pton(AF_INET6, d->t.host, &sa6.sin6_addr) == 1) {
+    if (inet_pton(AF_INET6, d->host, &sa6.sin6_addr) == 1) {
         add_address(d, (const struct sockaddr *)&sa6, sizeof(sa6), false);
         return true;
     }
     return false;
+}
+
+/* What a proxy is asked for: a name, or an address that may be dialled. */
+static bool may_name(const struct dial_target *t)
+{
+    struct sockaddr_in sa4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 sa6 = {.sin6_family = AF_INET6};
+    const struct sockaddr *sa = NULL;
+
+    if (inet_pton(AF_INET, t->host, &sa4.sin_addr) == 1)
+        sa = (const struct sockaddr *)&sa4;
+    else if (inet_pton(AF_INET6, t->host, &sa6.sin6_addr) == 1)
+        sa = (const struct sockaddr *)&sa6;
+    return sa == NULL || !t->public_only || address_is_public(sa) ||
+           (t->allow != NULL && address_in(sa, t->allow));
 }
 
 struct dial *dial_start(struct worker *w, const struct dial_target *t, dial_done_fn done, void *ctx)
@@ -246,6 +305,8 @@ struct dial *dial_start(struct worker *w, const struct dial_target *t, dial_done
         return NULL;
     d->w = w;
     d->t = *t;
+    d->host = through_proxy(t) ? t->via->url.host : t->host;
+    d->port = through_proxy(t) ? t->via->url.port : t->port;
     d->done = done;
     d->ctx = ctx;
     d->fd = -1;
@@ -255,10 +316,15 @@ struct dial *dial_start(struct worker *w, const struct dial_target *t, dial_done
         return NULL;
     }
     (void)evtimer_add(d->timer, &tv);
+    if (through_proxy(t) && !may_name(t)) {
+        d->refused_address = true;
+        try_next(d);
+        return d;
+    }
     if (known_address(d)) {
         try_next(d);
         return d;
     }
-    d->dns = evdns_getaddrinfo(w->dns, t->host, NULL, &hints, on_resolved, d);
+    d->dns = evdns_getaddrinfo(w->dns, d->host, NULL, &hints, on_resolved, d);
     return d;
 }

@@ -2,7 +2,8 @@
  *
  * Order: the configured `resolve:` map, then a literal address, then DNS; the addresses that may be dialled
  * are tried one after the other within one deadline. What is checked is the address that is dialled, so a
- * name that resolves differently the second time gains nothing. Thread: the worker's. */
+ * name that resolves differently the second time gains nothing. Through a proxy only the proxy is resolved and dialled here:
+ * it resolves the target's name itself, so that public_only can look at literal addresses alone. Thread: the worker's. */
 #ifndef PROXY_DIAL_H
 #define PROXY_DIAL_H
 
@@ -21,6 +22,7 @@ struct dial_target {
     bool public_only; /* refuse non-public addresses that are not in allow */
     const struct proxy_config_nets *allow;
     int64_t timeout_ms;
+    const struct proxy_config_egress *via; /* its URL not set, or NULL: directly */
 };
 
 /* fd: a connected non-blocking socket that now belongs to the callee, or -1 and why. */

@@ -193,7 +193,8 @@ static void probe_start(struct prober *of, unsigned target, unsigned endpoint)
     to = (struct dial_target){.host = t->endpoints.items[endpoint].host,
                               .port = t->endpoints.items[endpoint].port,
                               .resolve = &t->resolve,
-                              .timeout_ms = t->health.timeout_ms};
+                              .timeout_ms = t->health.timeout_ms,
+                              .via = &t->egress};
     if (p->parser != NULL && p->timer != NULL)
         p->dial = dial_start(of->w, &to, on_dialled, p);
     if (p->dial == NULL) {

@@ -129,8 +129,13 @@ static void on_early_event(struct bufferevent *bev, short what, void *ctx)
 void tunnel_relay(struct tunnel *t)
 {
     const struct proxy_config *cfg = t->setup->cfg;
-    const struct dial_target target = {
-        t->host, t->port, &cfg->intercept.resolve, true, &cfg->intercept.allow_private, CONNECT_MS};
+    const struct dial_target target = {t->host,
+                                       t->port,
+                                       &cfg->intercept.resolve,
+                                       true,
+                                       &cfg->intercept.allow_private,
+                                       CONNECT_MS,
+                                       &cfg->intercept.egress};
 
     t->peeking = false;
     (void)bufferevent_disable(t->bev, EV_READ);

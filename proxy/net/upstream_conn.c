@@ -361,8 +361,9 @@ static enum gw_status start_fresh(struct lane *lane, struct gw_err *err)
     u->peer.host = u->host;
     u->parser = http1_new(HTTP1_RESPONSE, NULL);
     u->timer = evtimer_new(w->base, on_timer, u);
-    t = (struct dial_target){u->host,       u->peer.port,      u->peer.resolve, u->peer.public_only,
-                             u->peer.allow, u->peer.connect_ms};
+    t = (struct dial_target){
+        u->host,       u->peer.port,       u->peer.resolve, u->peer.public_only,
+        u->peer.allow, u->peer.connect_ms, u->peer.via};
     if (u->parser != NULL && u->timer != NULL)
         u->dial = dial_start(w, &t, on_dialled, u);
     if (u->dial == NULL) {

@@ -35,6 +35,7 @@ void upstream_peer_of(const struct req *req, unsigned endpoint, unsigned key,
                                       INTERCEPT_CONNECT_MS,
                                       INTERCEPT_FIRST_BYTE_MS,
                                       INTERCEPT_IDLE_MS,
+                                      &cfg->intercept.egress,
                                       INTERCEPT_MAX_IDLE};
     } else {
         const struct proxy_config_target *t = &cfg->targets[req->target];
@@ -52,6 +53,7 @@ void upstream_peer_of(const struct req *req, unsigned endpoint, unsigned key,
                                       t->connect_ms,
                                       t->first_byte_ms,
                                       t->idle_ms,
+                                      &t->egress,
                                       t->max_idle};
     }
 }

@@ -24,6 +24,7 @@ struct upstream_peer {
     bool public_only;
     const struct proxy_config_nets *allow;
     int64_t connect_ms, first_byte_ms, idle_ms;
+    const struct proxy_config_egress *via;
     unsigned max_idle; /* connections of this peer that wait in the pool, per worker */
 };
 

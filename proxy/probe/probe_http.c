@@ -88,23 +88,30 @@ static struct curl_slist *fields(struct gw_span text)
 static bool set_options(CURL *c, const struct probe_get *g, struct curl_slist *head,
                         struct curl_slist *to, const char *url, size_t *got)
 {
-    bool ok = curl_easy_setopt(c, CURLOPT_URL, url) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_PROXY, "") == CURLE_OK && /* nor does the gateway */
-              curl_easy_setopt(c, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
-                               (long)(g->target->connect_ms < PROBE_TIMEOUT_S * 1000L
-                                          ? g->target->connect_ms
-                                          : PROBE_TIMEOUT_S * 1000L)) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)PROBE_TIMEOUT_S) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_USERAGENT, "sluice") == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_CERTINFO, 1L) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_WRITEDATA, got) == CURLE_OK;
+    bool ok =
+        curl_easy_setopt(c, CURLOPT_URL, url) == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+        /* "": none, whatever the environment says; as the gateway. */
+        curl_easy_setopt(c, CURLOPT_PROXY,
+                         g->target->egress.url.set ? g->target->egress.url.text : "") == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_HTTPPROXYTUNNEL, 1L) == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
+                         (long)(g->target->connect_ms < PROBE_TIMEOUT_S * 1000L
+                                    ? g->target->connect_ms
+                                    : PROBE_TIMEOUT_S * 1000L)) == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)PROBE_TIMEOUT_S) == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_USERAGENT, "sluice") == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_CERTINFO, 1L) == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+        curl_easy_setopt(c, CURLOPT_WRITEDATA, got) == CURLE_OK;
 
+    if (g->target->egress.auth.value.len != 0)
+        ok = ok && curl_easy_setopt(c, CURLOPT_PROXYUSERPWD, g->target->egress.auth.value.ptr) ==
+                       CURLE_OK;
     if (head != NULL)
         ok = ok && curl_easy_setopt(c, CURLOPT_HTTPHEADER, head) == CURLE_OK;
     if (to != NULL)
@@ -176,7 +183,7 @@ void probe_http(struct probe_get *g)
     g->problem = rc == CURLE_WRITE_ERROR ? PROBE_NONE : problem_of(rc);
     g->status = (unsigned)status;
     g->ms = (unsigned)(us / 1000);
-    (void)snprintf(g->why, sizeof(g->why), "%s", why[0] != '\0' ? why : curl_easy_strerror(rc));
+    (void)snprintf(g->why, sizeof(g->why), "%.159s", why[0] != '\0' ? why : curl_easy_strerror(rc));
     curl_easy_cleanup(c);
     curl_slist_free_all(head);
     curl_slist_free_all(to);

@@ -60,6 +60,7 @@ static int64_t now_ms(void)
 
 struct fetch {
     struct provider_tokens *t;
+    const struct proxy_config_egress *via; /* of the target; not set: as the environment says */
     const char *uri;
     struct gw_buf form; /* what is posted; empty: the metadata server is asked */
     struct gw_buf answer;
@@ -112,6 +113,11 @@ static bool set_options(CURL *c, struct fetch *f, const struct curl_slist *flavo
 
     if (f->t->ca != NULL)
         ok = ok && curl_easy_setopt(c, CURLOPT_CAINFO, f->t->ca) == CURLE_OK;
+    if (f->via->url.set && f->form.len != 0)
+        ok = ok && curl_easy_setopt(c, CURLOPT_PROXY, f->via->url.text) == CURLE_OK &&
+             curl_easy_setopt(c, CURLOPT_HTTPPROXYTUNNEL, 1L) == CURLE_OK &&
+             (f->via->auth.value.len == 0 ||
+              curl_easy_setopt(c, CURLOPT_PROXYUSERPWD, f->via->auth.value.ptr) == CURLE_OK);
     if (f->form.len != 0)
         return ok && curl_easy_setopt(c, CURLOPT_POSTFIELDS, f->form.ptr) == CURLE_OK &&
                curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)f->form.len) == CURLE_OK;
@@ -245,7 +251,7 @@ static void note_failure(struct account *a, const char *why)
 
 static void refresh(struct provider_tokens *t, struct account *a)
 {
-    struct fetch f = {.t = t};
+    struct fetch f = {.t = t, .via = &a->target->egress};
     struct gw_json *json = gw_json_new();
     struct gw_arena *arena = gw_arena_new(2 * MAX_ANSWER + (64 << 10));
     struct gw_span token;
