@@ -55,7 +55,7 @@ for (const [name, model] of Object.entries(models)) {
         for await (const t of result.textStream) got += t;
         if (error || abortSignal?.aborted) throw error ?? new Error("aborted");
         return got;
-      }, name === "openai chat" ? 200 : 50);
+      }, name === "openai chat" ? 200 : 20);
   };
   Object.defineProperty(suite, "name", { value: `ai, ${name}` });
   await run(suite);

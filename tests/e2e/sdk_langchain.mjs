@@ -35,7 +35,7 @@ const suite = (useResponsesApi) => async function langchain() {
     let all = "";
     for await (const c of await llm.stream(t, { signal })) all += c.text;
     return all;
-  }, useResponsesApi ? 50 : 200);
+  }, useResponsesApi ? 20 : 200);
 };
 
 await run(suite(false), suite(true), async function embeddings() {

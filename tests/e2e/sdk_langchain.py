@@ -56,7 +56,7 @@ def langchain():
 
         async def streamed(t):
             return "".join([text(c) async for c in llm.astream(t)])
-        LOOP.run_until_complete(load(name, ask, streamed, 50 if responses else 200))
+        LOOP.run_until_complete(load(name, ask, streamed, 20 if responses else 200))
     vectors = OpenAIEmbeddings(model="text-embedding-3-small", base_url=URL + "/v1", api_key=KEY, check_embedding_ctx_length=False,
                                dimensions=8).embed_documents(["alpha", "beta"])
     same("langchain, embeddings", vectors)
@@ -90,7 +90,7 @@ def lite(model, base):
     async def streamed(t):
         got = await litellm.acompletion(messages=[{"role": "user", "content": t}], max_tokens=1000, stream=True, **kw)
         return "".join([c.choices[0].delta.content or "" async for c in got])
-    LOOP.run_until_complete(load(name, ask_async, streamed, 200 if model.startswith("openai") else 50))
+    LOOP.run_until_complete(load(name, ask_async, streamed, 200 if model.startswith("openai") else 20))
     raises(name + ": 400", litellm.BadRequestError, lambda: ask("[[mock status=400]]"))
 
 
