@@ -6,6 +6,7 @@
 #include "proxy/answer/respond_private.h"
 #include "proxy/http/fields.h"
 #include "proxy/limits/limits.h"
+#include "proxy/net/setup.h"
 
 const struct http1_field *respond_field(const struct http1_field *fields, unsigned n,
                                         const char *name)
@@ -69,6 +70,42 @@ static void add_request_id(const struct req *req, struct gw_buf *out,
         field_add(out, GW_SPAN("request-id"), id);
 }
 
+/* Where Google wants the bytes of a file that was announced. */
+static bool is_upload_address(struct gw_span name)
+{
+    return gw_span_eq_nocase(name, GW_SPAN("x-goog-upload-url")) ||
+           gw_span_eq_nocase(name, GW_SPAN("x-goog-upload-control-url"));
+}
+
+/* The same path and query at the host that the client asked: the provider's own would take the file past the gateway. */
+static void add_upload_address(const struct req *req, struct gw_buf *out,
+                               const struct http1_field *field)
+{
+    struct gw_span host = http1_get(req->head, "host"), rest = field->value;
+    const bool tls = req->setup->cfg->listen.tls_cert[0] != '\0';
+    const char *slash;
+
+    rest = gw_span_from(rest, gw_span_starts(rest, GW_SPAN("https://")) ? 8 : rest.len);
+    slash = rest.len == 0 ? NULL : memchr(rest.ptr, '/', rest.len);
+    if (slash == NULL || host.len == 0)
+        return; /* better none than theirs */
+    gw_buf_add(out, field->name);
+    gw_buf_adds(out, tls ? ": https://" : ": http://");
+    gw_buf_add(out, host);
+    gw_buf_add(out, gw_span_from(rest, (size_t)(slash - rest.ptr)));
+    gw_buf_adds(out, "\r\n");
+}
+
+/* Fields of the connection, ours, those of a body that is not theirs, and Alt-Svc, which would lead browsers around the
+ * gateway. */
+static bool is_kept_back(const struct req *req, const struct http1_field *field,
+                         struct gw_span connection, bool own_body)
+{
+    return field_is_hop(field, connection) || is_ours(field->name) ||
+           (own_body && is_of_body(field->name)) || limits_replaces(req, field->name) ||
+           gw_span_eq_nocase(field->name, GW_SPAN("alt-svc"));
+}
+
 void respond_fields_copy(const struct req *req, struct gw_buf *out,
                          const struct http1_field *fields, unsigned n, bool own_body)
 {
@@ -76,12 +113,14 @@ void respond_fields_copy(const struct req *req, struct gw_buf *out,
     struct gw_span named = connection == NULL ? GW_SPAN("") : connection->value;
 
     limits_compare(req, fields, n);
-    for (unsigned i = 0; i < n; i++)
-        /* Alt-Svc would lead browsers around the gateway. */
-        if (!field_is_hop(&fields[i], named) && !is_ours(fields[i].name) &&
-            !(own_body && is_of_body(fields[i].name)) && !limits_replaces(req, fields[i].name) &&
-            !gw_span_eq_nocase(fields[i].name, GW_SPAN("alt-svc")))
+    for (unsigned i = 0; i < n; i++) {
+        if (is_kept_back(req, &fields[i], named, own_body))
+            continue;
+        if (req->target != REQ_NO_TARGET && is_upload_address(fields[i].name))
+            add_upload_address(req, out, &fields[i]);
+        else
             field_add(out, fields[i].name, fields[i].value);
+    }
     add_request_id(req, out, fields, n);
     if (req->backend == &backend_upstream)
         gw_buf_adds(out, "Via: 1.1 sluice\r\n");

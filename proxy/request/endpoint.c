@@ -197,6 +197,12 @@ void endpoint_find(const struct http1_head *head, bool intercepted, struct endpo
         find_intercepted(head, path, out);
         return;
     }
+    if (gw_span_starts(path, GW_SPAN("/upload/v1"))) { /* SDKs send all of a file's bytes there */
+        out->dialect = API_GEMINI;
+        out->kind = ENDPOINT_PASS;
+        out->file = !gw_span_is(http1_get(head, "x-goog-upload-command"), "start");
+        return;
+    }
     if (gw_span_starts(path, GW_SPAN("/v1beta/")) || gw_span_starts(path, GW_SPAN("/v1alpha/"))) {
         out->dialect = API_GEMINI;
         rest = gw_span_from(path, path.ptr[3] == 'b' ? 7 : 8);

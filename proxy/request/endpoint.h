@@ -27,6 +27,7 @@ struct endpoint {
     struct gw_span id;     /* MODELS: one model's name, or empty: the list */
     bool stream;           /* Gemini: streamGenerateContent */
     bool json_array;       /* Gemini: that without alt=sse */
+    bool file;             /* the body is a file's bytes, whatever its type says */
     const char *operation; /* "chat.completions": in records */
     const char *allow;     /* the methods it takes, "POST"; NULL: any */
 };

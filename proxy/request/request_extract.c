@@ -137,7 +137,7 @@ static enum gw_status extract_body(struct req *req, struct gw_err *err)
     if (body.len == 0 && !must_be_json)
         return GW_OK;
     add_piece(req, body);
-    if (must_be_json || says_json(type))
+    if (must_be_json || (says_json(type) && !req->ep.file))
         return dlp_doc_parse_json(req->arena, body, NULL, &req->pieces[0].doc, err);
     return parse_any(req, &req->pieces[0]);
 }
@@ -206,7 +206,8 @@ enum gw_status extract(struct req *req, const char **param, struct gw_err *err)
     GW_TRY(extract_body(req, err));
     json = req->n_pieces == 1 && req->pieces[0].bytes.ptr == req->body.ptr &&
            begins_as_json(req->pieces[0].bytes);
-    if (json && (req->ep.kind != ENDPOINT_PASS || says_json(http1_get(req->head, "content-type"))))
+    if (json && !req->ep.file &&
+        (req->ep.kind != ENDPOINT_PASS || says_json(http1_get(req->head, "content-type"))))
         GW_TRY(read_json(req, param, err));
     else if (req->ep.kind != ENDPOINT_PASS)
         return gw_fail(err, GW_EINVAL, "the body must be a JSON object");

@@ -117,6 +117,22 @@ def test_lines_besides_the_data_are_guarded(w):
         check(others(raw) == others(clean) and text_of(raw, True) == "Take this.", f"{d}: lines without findings stay as they are", raw[:300])
 
 
+def test_files_are_not_sent_past_the_gateway(w):
+    """Google tells an address for a file's bytes, which must be the gateway's."""
+    key = {"x-goog-api-key": w.keys["plain"]}
+    status, fields, _ = post(w.port, "/upload/v1beta/files", {**key, "X-Goog-Upload-Protocol": "resumable", "X-Goog-Upload-Command": "start"},
+                             {"file": {"display_name": MAIL}})
+    address = fields.get("x-goog-upload-url", "")
+    check(status == 200 and address.startswith(f"http://127.0.0.1:{w.port}/upload/v1beta/files?upload_id="), "a file's address is the gateway's", fields)
+    path = address.split(str(w.port), 1)[-1]
+    (status, fields, raw), seen = sent_to_mock(w, lambda: post(
+        w.port, path, {**key, "Content-Type": "application/json", "X-Goog-Upload-Command": "upload, finalize"}, f"notes of {MAIL}".encode()))
+    check(status == 200 and json.loads(raw)["file"]["name"] and MAIL.encode() not in seen and b"notes of DLP_" in seen,
+          "a file's bytes are scanned, whatever their type says", (status, raw, seen[-300:]))
+    status, _, _ = post(w.port, path, {"X-Goog-Upload-Command": "upload, finalize"}, b"notes")
+    check(status == 401, "and nobody sends them without a key", status)
+
+
 def thinking_answer(w, thought, signature, streamed):
     """What the scripted provider plays: a thought, a thought that only it can read, a text. @ is the placeholder it was sent."""
     def play(asked):

@@ -277,6 +277,7 @@ def other_requests(cell):
         "count_tokens": ("/v1/messages/count_tokens", *as_json(model="claude-test-1", messages=[{"role": "user", "content": say + text}])),
         "countTokens": ("/v1beta/models/gemini-2.5-flash:countTokens", *as_json(contents=[{"parts": [{"text": say + text}]}])),
         "embedContent": ("/v1beta/models/gemini-2.5-flash:embedContent", *as_json(content={"parts": [{"text": say + text}]})),
+        "file's bytes": ("/upload/v1beta/files?upload_id=x&upload_protocol=resumable", "text/plain", (say + text).encode()),
         "path": ("/v1/files/" + urllib.parse.quote(say + text, safe=""), *as_json(x=1)),
         "model in path": ("/v1beta/models/gemini-" + urllib.parse.quote(say + text, safe="") + ":generateContent", *as_json(contents=[
             {"parts": [{"text": say}]}])),
@@ -285,7 +286,7 @@ def other_requests(cell):
 
 
 OTHERS = ("embeddings", "moderations", "images", "upload", "file name", "form field", "count_tokens", "countTokens", "embedContent",
-          "path", "model in path", "unknown path")
+          "file's bytes", "path", "model in path", "unknown path")
 
 
 def plan_others(key, first, step):
@@ -297,7 +298,7 @@ def plan_others(key, first, step):
             headers = {"Content-Type": kind, "Authorization": "Bearer " + key}
             if path.startswith("/v1/messages"):
                 headers["anthropic-version"] = "2023-06-01"
-            if path.startswith("/v1beta"):
+            if path.startswith(("/v1beta", "/upload")):
                 headers = {"Content-Type": kind, "x-goog-api-key": key}
             cell.request = path, headers, body
             cells.append(cell)

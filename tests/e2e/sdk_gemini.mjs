@@ -44,7 +44,8 @@ async function more() {
     for await (const part of await streamed(t, { abortSignal })) got += part.text ?? "";
     return got;
   });
-  // In the prompt; files that Google keeps are told by an address of its own (docs/developers.md).
+  const file = await client.files.upload({ file: new Blob(["notes"], { type: "text/plain" }), config: { mimeType: "text/plain" } });
+  same("an uploaded file", [file.name.startsWith("files/"), file.sizeBytes, file.mimeType], [true, "5", "text/plain"]);
   same("an image in the prompt", (await create([{ inlineData: { mimeType: "image/png", data: "aGVsbG8=" } }, { text: PROMPT }])).text, PROMPT);
   await fails("an error inside a stream", async () => {
     for await (const part of await streamed("[[mock err=3 say=fox words=20]]")) void part;

@@ -94,7 +94,7 @@ def counting():
 
 
 def uploads():
-    """In the prompt; files that Google keeps are told by an address of its own (docs/developers.md)."""
+    # In the prompt: this SDK sends a file's bytes where Google says, and without its key (docs/developers.md).
     image = types.Part.from_bytes(data=b"hello", mime_type="image/png")
     same("an image in the prompt", create([image, PROMPT]).text, PROMPT)
 

@@ -261,3 +261,26 @@ void mock_gemini(struct mock_call *m, struct gw_span name)
         mock_send_error(m, 404, "unknown method");
     }
 }
+
+void mock_gemini_upload(struct mock_call *m)
+{
+    bool start = gw_span_is(mock_field(m, "x-goog-upload-command"), "start");
+
+    m->family = MOCK_GEMINI;
+    if (start) {
+        mock_send(m, 200, "text/plain", GW_SPAN(""));
+    } else {
+        gw_buf_printf(&m->out,
+                      "{\"file\":{\"name\":\"files/mock%lu\",\"mimeType\":\"text/plain\","
+                      "\"sizeBytes\":\"%zu\",\"state\":\"ACTIVE\",\"uri\":"
+                      "\"https://generativelanguage.googleapis.com/v1beta/files/mock%lu\"}}",
+                      m->number, m->body.len, m->number);
+        mock_send_json(m, gw_buf_span(&m->out));
+    }
+    m->fields.len -= 2; /* before the empty line */
+    gw_buf_printf(&m->fields,
+                  "X-Goog-Upload-Status: %s\r\nX-Goog-Upload-URL: https://"
+                  "generativelanguage.googleapis.com/upload/v1beta/files?upload_id=mock%lu&"
+                  "upload_protocol=resumable\r\n\r\n",
+                  start ? "active" : "final", m->number);
+}

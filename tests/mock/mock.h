@@ -180,6 +180,8 @@ void mock_anthropic(struct mock_call *m, struct gw_span path); /* path: from /me
 void mock_anthropic_models(struct mock_call *m, struct gw_span id);
 /* name: "gemini-x:generateContent", or a model, or empty for the list */
 void mock_gemini(struct mock_call *m, struct gw_span name);
+/* Files, in two requests as Google's SDKs send them. */
+void mock_gemini_upload(struct mock_call *m);
 /* True when the path is one of a cloud's and was answered. */
 bool mock_cloud(struct mock_call *m);
 void mock_bedrock(struct mock_call *m);

@@ -150,6 +150,8 @@ void mock_route(struct mock_call *m)
         route_azure(m);
     else if (gw_span_starts(m->path, GW_SPAN("/v1beta/")))
         route_gemini(m, gw_span_from(m->path, strlen("/v1beta")));
+    else if (gw_span_starts(m->path, GW_SPAN("/upload/v1")))
+        mock_gemini_upload(m);
     else if (gw_span_starts(m->path, GW_SPAN("/v1/")))
         route_v1(m, gw_span_from(m->path, strlen("/v1")));
     else if (mock_options.bench)

@@ -76,6 +76,8 @@ static void test_gemini(void)
     CHECK(is("POST", "/v1beta/models/m:embedContent", NULL, ENDPOINT_PASS, API_GEMINI));
     CHECK(is("POST", "/v1beta/tunedModels/m:generateContent", NULL, ENDPOINT_CHAT, API_GEMINI));
     CHECK(is("GET", "/v1beta/files", NULL, ENDPOINT_PASS, API_GEMINI));
+    CHECK(is("POST", "/upload/v1beta/files?upload_id=x", NULL, ENDPOINT_PASS, API_GEMINI));
+    CHECK(is("POST", "/upload", NULL, ENDPOINT_NONE, API_CHAT));
     CHECK(is("POST", "/v1/models/:", NULL, ENDPOINT_PASS, API_GEMINI) && ep.model.len == 0);
     CHECK(is("POST", "/:generateContent", NULL, ENDPOINT_NONE, API_CHAT));
 }
