@@ -15,6 +15,7 @@
 
 #include "audit/audit.h"
 #include "base/log.h"
+#include "dlp/dlp.h"
 #include "proxy/config/config.h"
 #include "proxy/net/server.h"
 #include "tests/test.h"
@@ -494,49 +495,63 @@ static void test_together(void)
     gw_buf_fini(&r.problems);
 }
 
-/* Rules that changed are in force after a reload; the old object is not taken for the new one. */
-static void test_rules(void)
+static void write_rule(const char *path, const char *word)
+{
+    FILE *f = fopen(path, "we");
+
+    if (!CHECK(f != NULL))
+        return;
+    (void)fprintf(f,
+                  "- id: own-rule\n  title: Own\n  class: secret\n  severity: high\n"
+                  "  pattern: '%s[0-9]{6}'\n  boundary: word\n  confidence: 90\n"
+                  "  match: ['x %s123456 y']\n  no_match: ['nothing']\n",
+                  word, word);
+    (void)fclose(f);
+}
+
+static bool is_found(const char *word)
+{
+    char body[200], text[4096];
+    int fd = dial();
+
+    (void)snprintf(body, sizeof(body),
+                   "{\"model\":\"asked\",\"messages\":[{\"role\":\"user\",\"content\":"
+                   "\"x %s654321 y\"}]}",
+                   word);
+    (void)snprintf(text, sizeof(text),
+                   "POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nContent-Type: "
+                   "application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                   strlen(body), body);
+    CHECK(send_all(fd, text) && take(fd, text, sizeof(text)));
+    (void)close(fd);
+    return has(text, "x-sluice-findings: 1");
+}
+
+/* Rules that changed are in force after a reload: those of sources, and those of an object that was replaced at its path,
+ * which the dynamic linker would take for the one it has. */
+static void test_rules(bool object)
 {
     static const char *const words[] = {"ZEBRA", "GIRAFFE"};
-    char path[96], extra[160], text[4096];
+    char yaml[96], so[96], extra[160];
+    const char *const paths[] = {yaml};
 
-    if (system("command -v re2c cc >/dev/null 2>&1") != 0) {
-        test_skip("re2c or a C compiler is missing");
-        return;
-    }
-    (void)snprintf(path, sizeof(path), "%s/own.yaml", dir);
-    (void)snprintf(extra, sizeof(extra), "dlp: { rules: [%s] }\n", path);
+    (void)snprintf(yaml, sizeof(yaml), "%s/own.yaml", dir);
+    (void)snprintf(so, sizeof(so), "%s/own.so", dir);
+    (void)snprintf(extra, sizeof(extra), "dlp: { rules: [%s] }\n", object ? so : yaml);
     for (int i = 0; i < 2; i++) {
-        FILE *f = fopen(path, "we");
-        int fd;
+        const struct dlp_build b = {paths, 1, NULL, so};
+        struct gw_err err;
 
-        if (!CHECK(f != NULL))
+        write_rule(yaml, words[i]);
+        if (object && !CHECK(dlp_rules_build(&b, &err) == GW_OK))
             return;
-        (void)fprintf(f,
-                      "- id: own-rule\n  title: Own\n  class: secret\n  severity: high\n"
-                      "  pattern: '%s[0-9]{6}'\n  boundary: word\n  confidence: 90\n"
-                      "  match: ['x %s123456 y']\n  no_match: ['nothing']\n",
-                      words[i], words[i]);
-        (void)fclose(f);
         use_config(0, extra);
         CHECK(reload_ok());
-        for (int k = 0; k < 2; k++) {
-            char body[200];
-
-            fd = dial();
-            (void)snprintf(body, sizeof(body),
-                           "{\"model\":\"asked\",\"messages\":[{\"role\":\"user\",\"content\":"
-                           "\"x %s654321 y\"}]}",
-                           words[k]);
-            (void)snprintf(text, sizeof(text),
-                           "POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nContent-Type: "
-                           "application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                           strlen(body), body);
-            CHECK(send_all(fd, text) && take(fd, text, sizeof(text)));
-            CHECK(has(text, "x-sluice-findings: 1") == (i == k));
-            (void)close(fd);
-        }
+        for (int k = 0; k < 2; k++)
+            CHECK(is_found(words[k]) == (i == k));
     }
+    (void)snprintf(extra, sizeof(extra), "ls %s/rules-*.so >/dev/null 2>&1", dir);
+    CHECK(system(extra) != 0); /* what was loaded from is gone */
     use_config(0, "");
     CHECK(reload_ok());
 }
@@ -560,7 +575,12 @@ int main(void)
     test_records();
     test_refused();
     test_together();
-    test_rules();
+    if (system("command -v re2c cc >/dev/null 2>&1") == 0) {
+        test_rules(false);
+        test_rules(true);
+    } else {
+        test_skip("re2c or a C compiler is missing");
+    }
     server_stop(server, 1);
     for (int i = 0; i < 500 && !server_stopped(server); i++)
         (void)usleep(10000);
