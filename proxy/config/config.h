@@ -397,7 +397,7 @@ struct proxy_config {
     } prices;
 
     struct {
-        bool enabled, tools;
+        bool enabled, tools, shared;
         unsigned scope; /* enum proxy_cache_scope */
         unsigned when;  /* 0: deterministic requests only; 1: always */
         int64_t ttl_ms;

@@ -301,6 +301,7 @@ const struct config_key config_keys[] = {
 
 {"cache", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Answers that are given again for the same request (docs/costs.md), from memory. Requests with findings never are."},
 {"cache.enabled", CONFIG_BOOL, IN(cache.enabled), "false", 0, 0, NULL, "Keep answers and give them again."},
+{"cache.shared", CONFIG_BOOL, IN(cache.shared), "false", 0, 0, NULL, "Share answers with other gateways through `redis.url`, where they stand in plain text until they are too old. While Redis is away, or takes longer than 100 ms, each has its own."},
 {"cache.scope", CONFIG_ENUM, IN(cache.scope), "tenant", 0, 0, cache_scopes, "Who shares an answer. Never two tenants; callers without a team have their own with `team`."},
 {"cache.when", CONFIG_ENUM, IN(cache.when), "deterministic", 0, 0, cache_whens, "`deterministic`: only requests with temperature 0 or a seed, and embeddings. `always`: also those that would be answered anew each time."},
 {"cache.tools", CONFIG_BOOL, IN(cache.tools), "false", 0, 0, NULL, "Also requests with tools: the same question makes the client call the same tool again."},

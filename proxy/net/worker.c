@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 #include "base/log.h"
+#include "proxy/cache/cache_redis.h"
 #include "proxy/limits/limits.h"
 #include "proxy/net/accept.h"
 #include "proxy/net/conn.h"
@@ -225,6 +226,7 @@ void worker_join(struct worker *w)
 void worker_fini(struct worker *w)
 {
     worker_join(w);
+    cache_redis_close(w->cache_redis);
     limits_worker_close(w);
     prober_free(w->prober);
     setup_reap(w);

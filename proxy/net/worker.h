@@ -23,6 +23,7 @@ struct event;
 struct acceptor;
 struct cache;
 struct clients;
+struct cache_redis;
 struct conn;
 struct keeper;
 struct tunnel;
@@ -80,6 +81,7 @@ struct worker {
     struct tunnel *tunnels;          /* list of CONNECTs that have not become connections */
     struct limits_redis *redis;      /* NULL: counters are not shared */
     struct limits_req *reservations; /* list of what this worker's requests hold of budgets */
+    struct cache_redis *cache_redis; /* NULL: not used yet */
     struct metrics metrics;
     bool draining;
     pthread_t thread;

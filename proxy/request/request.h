@@ -34,6 +34,7 @@
 #include "router/router.h"
 
 struct cache_entry;
+struct cache_question;
 struct conn;
 struct event;
 struct peek;
@@ -122,7 +123,8 @@ struct req {
 
     /* cache */
     enum req_cache cache;
-    struct cache_entry *cached; /* HIT: what is given again; held */
+    struct cache_entry *cached;            /* HIT: what is given again; held */
+    struct cache_question *cache_question; /* what Redis is asked; NULL: nothing */
     unsigned char cache_key[GW_SHA256_BYTES];
     unsigned cache_target; /* that the key is for: the decision's first choice */
     bool cache_keeps;      /* the answer may be kept under that key */

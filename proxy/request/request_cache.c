@@ -7,6 +7,7 @@
 #include "base/json_tree.h"
 #include "proxy/answer/respond.h"
 #include "proxy/cache/cache.h"
+#include "proxy/cache/cache_redis.h"
 #include "proxy/http/fields.h"
 #include "proxy/limits/limits.h"
 #include "proxy/net/conn.h"
@@ -237,32 +238,73 @@ static bool make_key(struct req *req)
     return st == GW_OK;
 }
 
-/* Looks the key up. An answer that is too old for this client is not too old for others. */
-static void look_up(struct req *req, const struct wishes *w)
+/* Takes what the table has, when it is not too old for this client; for others it may be young enough. */
+static bool take(struct req *req, int64_t max_age_ms)
 {
     int64_t now_ms = gw_clock_wall_ms(), age_ms;
 
-    req->cache = w->no_cache ? REQ_CACHE_BYPASS : REQ_CACHE_MISS;
-    req->cache_keeps = true;
-    if (w->no_cache)
-        return;
     req->cached =
         cache_get(req->w->server->cache, req->cache_key, now_ms, req->setup->cfg->cache.ttl_ms);
     if (req->cached == NULL)
-        return;
+        return false;
     age_ms = now_ms - cache_answer_of(req->cached)->stored_ms;
-    if (age_ms > w->max_age_ms) {
-        req_cache_free(req);
-        return;
+    if (age_ms > max_age_ms) {
+        cache_drop(req->cached);
+        req->cached = NULL;
+        return false;
     }
     req->cache = REQ_CACHE_HIT;
     req->cache_keeps = false;
     req->cache_age_s = age_ms < 0 ? 0 : (uint64_t)age_ms / 1000; /* the clock may be set back */
+    return true;
+}
+
+static void count(const struct req *req)
+{
+    struct metrics *m = &req->w->metrics;
+
+    metrics_add(req->cache == REQ_CACHE_HIT    ? &m->cache_hits
+                : req->cache == REQ_CACHE_MISS ? &m->cache_misses
+                                               : &m->cache_bypassed,
+                1);
+}
+
+/* Redis has answered, or is too slow: what it has goes into the table, which hands it out like its own. */
+static void on_found(void *ctx, const struct cache_answer *answer)
+{
+    struct req *req = ctx;
+    int64_t now_ms = gw_clock_wall_ms();
+
+    req->cache_question = NULL;
+    req->hold++;
+    if (answer != NULL) {
+        struct cache_answer a = *answer;
+
+        if (a.stored_ms > now_ms) /* by another gateway's clock */
+            a.stored_ms = now_ms;
+        if (cache_put(req->w->server->cache, req->cache_key, &a) == GW_OK)
+            (void)take(req, wishes_of(req).max_age_ms);
+    }
+    count(req);
+    req_advance(req);
+    (void)req_unhold(req);
+}
+
+static bool ask_redis(struct req *req)
+{
+    const struct proxy_config *cfg = req->setup->cfg;
+
+    if (!cfg->cache.shared || cfg->redis.host[0] == '\0')
+        return false;
+    if (req->w->cache_redis == NULL)
+        req->w->cache_redis = cache_redis_open(req->w);
+    if (req->w->cache_redis != NULL)
+        req->cache_question = cache_redis_get(req->w->cache_redis, req->cache_key, on_found, req);
+    return req->cache_question != NULL;
 }
 
 enum stage_result stage_cache(struct req *req)
 {
-    struct metrics *m = &req->w->metrics;
     struct wishes w;
 
     if (!req->setup->cfg->cache.enabled)
@@ -271,13 +313,14 @@ enum stage_result stage_cache(struct req *req)
     w = wishes_of(req);
     if (!w.no_store && may_share(req)) {
         req->cache_target = req->d.choices[0];
-        if (make_key(req))
-            look_up(req, &w);
+        if (make_key(req)) {
+            req->cache = w.no_cache ? REQ_CACHE_BYPASS : REQ_CACHE_MISS;
+            req->cache_keeps = true;
+        }
     }
-    metrics_add(req->cache == REQ_CACHE_HIT    ? &m->cache_hits
-                : req->cache == REQ_CACHE_MISS ? &m->cache_misses
-                                               : &m->cache_bypassed,
-                1);
+    if (req->cache == REQ_CACHE_MISS && !take(req, w.max_age_ms) && ask_redis(req))
+        return WAIT; /* on_found() goes on */
+    count(req);
     return NEXT;
 }
 
@@ -314,6 +357,8 @@ void req_cache_replay(struct req *req)
 
 void req_cache_free(struct req *req)
 {
+    cache_redis_forget(req->cache_question);
+    req->cache_question = NULL;
     cache_drop(req->cached);
     req->cached = NULL;
 }
@@ -348,13 +393,19 @@ static bool is_worth_keeping(const struct req *req)
 
 void req_cache_keep(struct req *req)
 {
+    const struct proxy_config *cfg = req->setup->cfg;
     const struct router_usage *u = &req->usage;
     struct cache_answer a = {
         .tokens = {u->prompt, u->cached, u->cache_write, u->completion, u->reasoning},
         .stored_ms = gw_clock_wall_ms(),
     };
 
-    if (is_worth_keeping(req) && respond_copy(req, &a.type, &a.body) &&
-        a.body.len <= req->setup->cfg->cache.max_entry)
-        (void)cache_put(req->w->server->cache, req->cache_key, &a); /* or it is asked for again */
+    cache_redis_forget(req->cache_question); /* the request ended while it waited */
+    req->cache_question = NULL;
+    if (!is_worth_keeping(req) || !respond_copy(req, &a.type, &a.body) ||
+        a.body.len > cfg->cache.max_entry)
+        return;
+    (void)cache_put(req->w->server->cache, req->cache_key, &a); /* or it is asked for again */
+    if (cfg->cache.shared && req->w->cache_redis != NULL)
+        cache_redis_put(req->w->cache_redis, req->cache_key, &a, cfg->cache.ttl_ms);
 }

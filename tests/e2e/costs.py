@@ -6,6 +6,8 @@ run.py calls main() as one of its parts."""
 import json
 import re
 import shutil
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,7 +17,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import complaints_world
 from upstream import LEAVE, chat_events, stream
 from wire import DIALECTS, ENDS, ask, open_stream, post, read_until, text_of
-from world import MAIL, World, check, count, wait_for
+from world import MAIL, World, check, count, free_port, skip, wait_for
 
 PRICES = {"input": "3", "output": "15.5", "cached_input": "0.3", "cache_write": "3.75", "reasoning": "20.123456789"}
 
@@ -266,6 +268,90 @@ def test_what_is_not_kept(w):
             _, fields, _ = ask(w.port, "chat", f"[[mock {how} say=fox words=30]] x", w.keys["plain"], True, ZERO["chat"])
             record(w, fields)
         check(fields.get("x-sluice-cache") == "miss" and len(w.received()) != before, f"one that failed: {how}", fields)
+
+
+def other_gateway(w, redis_port):
+    """Another one like w's, at the same provider, sharing its answers."""
+    o = World(tempfile.mkdtemp(prefix="sluice-costs-other-"))
+    with open(w.path("sluice.yaml")) as f:
+        text = f.read().replace(w.dir + "/state", o.path("state")).replace(w.dir + "/spool", o.path("spool"))
+    text = text.replace(f"127.0.0.1:{w.port}", f"127.0.0.1:{o.port}").replace(f"127.0.0.1:{w.admin}", f"127.0.0.1:{o.admin}")
+    text = text.replace("file: prices.yaml", "file: " + w.path("prices.yaml"))
+    text = text.replace("cache: { enabled: true", "cache: { enabled: true, shared: true")
+    with open(o.path("sluice.yaml"), "w") as f:
+        f.write(text + f"redis: {{ url: 'redis://127.0.0.1:{redis_port}/3' }}\n")
+    out = o.sluice("keys", "create", "-c", o.path("sluice.yaml"), "--name", "plain", "--owner", "here")
+    o.key = re.search(r"slk_[0-9A-Za-z]{43}", out)[0]
+    o.start()
+    return o
+
+
+def test_shared_through_redis(w):
+    if not shutil.which("redis-server"):
+        skip("two gateways that share answers: there is no redis-server")
+        return
+    folder, port = tempfile.mkdtemp(prefix="sluice-costs-redis-"), free_port()
+    redis = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""],
+                             stdout=subprocess.DEVNULL)
+    gateways = [other_gateway(w, port) for _ in range(2)]
+    try:
+        one, two = gateways
+        ask_it = lambda g, text, streamed=False: ask(g.port, "chat", text, g.key, streamed, ZERO["chat"])
+
+        def shares(streamed, i=iter(range(10**6))):  # each worker connects when it first wants something
+            text = f"shared question {next(i)}"
+            first, again = ask_it(one, text, streamed), ask_it(two, text, streamed)
+            return again[1].get("x-sluice-cache") == "hit" and again[2] == first[2] and text
+        wait_for("a stream of one gateway is given by the other", lambda: shares(True), 10, 0.1)
+        text = wait_for("and a whole answer", lambda: shares(False), 10, 0.1)
+        check(text and all(ask_it(two, text)[1].get("x-sluice-cache") == "hit" for _ in range(3)), "and again from its own memory")
+        redis.kill()
+        redis.wait()
+        took = time.time()
+        for g in gateways * 3:
+            status, fields, _ = ask_it(g, "while Redis is away")
+            check(status == 200, "answers come without Redis", fields)
+        check(time.time() - took < 2, "and at once", time.time() - took)
+        check(text and ask_it(two, text)[1].get("x-sluice-cache") == "hit", "what one has it keeps")
+        for said in (b"-ERR no\r\n", b"$5\r\nSLC1x\r\n" * 3, b"*1000000000\r\n", b"$900000000\r\n", b"\0\xff"):
+            odd = OddRedis(port, said)
+            for g in gateways:
+                status, fields, _ = ask_it(g, f"odd {said!r}")
+                check(status == 200, f"a Redis that says {said!r}", fields)
+            odd.close()
+    finally:
+        for g in gateways:
+            check(g.stop() == 0, "costs: a clean stop of both")
+            log = open(g.path("gateway.log")).read()
+            check("Sanitizer" not in log and "runtime error" not in log, "costs: nothing for a sanitizer", log[-1500:])
+            shutil.rmtree(g.dir, ignore_errors=True)
+        redis.kill()
+        redis.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class OddRedis:
+    """Says OK to the greeting, then something, to everybody who comes, for a short while."""
+
+    def __init__(self, port, said):
+        self.s = socket.socket()
+        self.s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.s.bind(("127.0.0.1", port))
+        self.s.listen()
+        self.s.settimeout(0.2)
+        self.said, self.open = said, []
+        end = time.time() + 0.3
+        try:
+            while time.time() < end:
+                c = self.s.accept()[0]
+                c.sendall(b"+OK\r\n" + said)
+                self.open.append(c)
+        except TimeoutError:
+            pass
+
+    def close(self):
+        for c in [*self.open, self.s]:
+            c.close()
 
 
 def test_off_means_off(w):

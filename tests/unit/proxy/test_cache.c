@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "proxy/cache/cache.h"
+#include "proxy/cache/cache_redis.h"
 #include "router/router.h"
 #include "tests/test.h"
 
@@ -172,6 +173,37 @@ static void test_many_threads(void)
     cache_free(shared);
 }
 
+/* ---- values ---------------------------------------------------------------------------------- */
+
+static void test_values_are_read_as_written(void)
+{
+    const struct cache_answer a = {.type = GW_SPAN("text/event-stream; charset=utf-8"),
+                                   .body = GW_SPAN("data: {\"a\":1}\n\n"),
+                                   .tokens = {1, UINT64_MAX, 0, 300, 70000},
+                                   .stored_ms = 1795300308451};
+    struct cache_answer back = {.stored_ms = 7};
+    struct gw_buf out = {0};
+    bool refused = true;
+
+    cache_value_write(&out, &a);
+    CHECK(cache_value_read(gw_buf_span(&out), &back) && gw_span_eq(back.type, a.type) &&
+          gw_span_eq(back.body, a.body) && back.stored_ms == a.stored_ms &&
+          memcmp(back.tokens, a.tokens, sizeof(a.tokens)) == 0);
+    for (size_t n = 0; n + a.body.len <= out.len; n++) /* cut anywhere in front of the body */
+        refused = refused && !cache_value_read((struct gw_span){out.ptr, n}, &back);
+    CHECK(refused);
+    for (size_t i = 0; i < out.len; i++) { /* one byte wrong: no crash; nothing outside is read */
+        out.ptr[i] = (char)~out.ptr[i];
+        if (cache_value_read(gw_buf_span(&out), &back))
+            refused = refused && back.type.len + back.body.len < out.len;
+        out.ptr[i] = (char)~out.ptr[i];
+    }
+    CHECK(refused);
+    out.ptr[4 + 8 * 7] = '\n'; /* no line of a head can be made */
+    CHECK(!cache_value_read(gw_buf_span(&out), &back));
+    gw_buf_fini(&out);
+}
+
 /* ---- keys ---------------------------------------------------------------------------------- */
 
 static struct gw_json *json;
@@ -215,6 +247,7 @@ int main(void)
     test_too_large_stays_out();
     test_a_held_answer_outlives_its_place();
     test_many_threads();
+    test_values_are_read_as_written();
     test_keys();
     gw_json_free(json);
     return test_done();
