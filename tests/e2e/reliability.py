@@ -13,8 +13,8 @@ import tempfile
 import threading
 import time
 
-from upstream import Upstream, event, stream
-from wire import ask
+from upstream import Upstream, answer, event, stream
+from wire import ask, post
 from world import BUILD, ROOT, World, check, count, free_port, skip, wait_for
 
 CACHE = sys.argv[2] if len(sys.argv) > 2 else ""
@@ -109,6 +109,11 @@ def test_error_first_in_every_dialect(w):
         check(status == 200 and b"verloaded" not in raw and b"there" in raw and len(w.up.asked) == before + 1,
               f"{d}: a stream that begins with an error is asked of the next target", (status, raw[-300:]))
         check(fields.get("x-sluice-attempts") == "2", f"{d}: the client is told", fields)
+    # Gemini's other frame: the stream is one JSON array, and so is the error.
+    w.up.play = [answer(200, [{"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}])]
+    status, _, raw = post(w.port, "/v1beta/models/gemini-sick:streamGenerateContent", {"x-goog-api-key": w.key},
+                          {"contents": [{"role": "user", "parts": [{"text": "Hello there"}]}]})
+    check(status == 200 and b"overloaded" not in raw and b"there" in raw, "gemini, array: another target answers", (status, raw[-300:]))
 
 
 def state_of(w, name):

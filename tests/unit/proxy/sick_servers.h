@@ -29,6 +29,7 @@ enum sick_way {
     SAY_KEY,       /* 401 unless the key is "good-key" */
     ERROR_EVENT,   /* 200, and an error as the first event */
     ERROR_LATER,   /* 200, comments and a ping, then the error */
+    ERROR_SLOWLY,  /* ERROR_EVENT, each byte by itself */
     ERROR_BAD,     /* 200, and an error of the request as the first event */
     ERROR_JSON,    /* 200, and an error as the body */
     EMPTY,         /* a stream without an event */
@@ -177,6 +178,16 @@ static bool sick_starts(int fd, int way)
         sick_chunk(fd, "event: ping\ndata: {}\n\n");
         (void)usleep(20000);
         sick_chunk(fd, SICK_ERROR);
+        sick_say(fd, "0\r\n\r\n");
+        return true;
+    case ERROR_SLOWLY:
+        sick_say(fd, SICK_SSE);
+        for (const char *at = SICK_ERROR; *at != '\0'; at++) {
+            const char one[2] = {*at, '\0'};
+
+            sick_chunk(fd, one);
+            (void)usleep(500);
+        }
         sick_say(fd, "0\r\n\r\n");
         return true;
     case ERROR_BAD:
