@@ -131,6 +131,8 @@ static enum probe_problem problem_of(CURLcode rc)
         return PROBE_NONE;
     case CURLE_COULDNT_RESOLVE_HOST:
         return PROBE_NAME;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return PROBE_PROXY;
     case CURLE_COULDNT_CONNECT:
         return PROBE_CONNECT;
     case CURLE_OPERATION_TIMEDOUT:
@@ -168,7 +170,7 @@ void probe_http(struct probe_get *g)
     size_t got = 0;
     CURLcode rc = CURLE_FAILED_INIT;
     curl_off_t us = 0;
-    long status = 0;
+    long status = 0, connect_code = 0;
 
     gw_buf_printf(&url, "%s://%s%s%s:%u%s", g->url->tls ? "https" : "http", six ? "[" : "",
                   g->url->host, six ? "]" : "", g->url->port, g->path == NULL ? "/" : g->path);
@@ -178,11 +180,14 @@ void probe_http(struct probe_get *g)
         rc = curl_easy_perform(c);
         (void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
         (void)curl_easy_getinfo(c, CURLINFO_TOTAL_TIME_T, &us);
+        (void)curl_easy_getinfo(c, CURLINFO_HTTP_CONNECTCODE, &connect_code);
         read_certificate(c, g);
     }
     g->problem = rc == CURLE_WRITE_ERROR ? PROBE_NONE : problem_of(rc);
     g->status = (unsigned)status;
     g->ms = (unsigned)(us / 1000);
+    if (g->target->egress.url.set && connect_code != 0 && connect_code / 100 != 2)
+        g->problem = PROBE_PROXY;
     (void)snprintf(g->why, sizeof(g->why), "%.159s", why[0] != '\0' ? why : curl_easy_strerror(rc));
     curl_easy_cleanup(c);
     curl_slist_free_all(head);

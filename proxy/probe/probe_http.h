@@ -11,6 +11,7 @@ enum probe_problem {
     PROBE_NONE, /* an answer came */
     PROBE_NAME, /* the host's name is not known */
     PROBE_CONNECT,
+    PROBE_PROXY, /* the proxy on the way says no, or has no address */
     PROBE_TIME,
     PROBE_CERTIFICATE, /* not for this name, not trusted, expired */
     PROBE_TLS,

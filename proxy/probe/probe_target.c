@@ -148,6 +148,10 @@ static void judge_problem(struct probe_row *row, const struct probe_get *g)
             "nothing answers at %.80s port %u: a firewall, the wrong port, or the server is down",
             host, g->url->port);
         break;
+    case PROBE_PROXY:
+        probe_bad(row, PROBE_FAIL,
+                  "targets.%s.proxy or proxy_auth is wrong, or the proxy forbids the host", name);
+        break;
     case PROBE_CERTIFICATE:
         probe_bad(row, PROBE_FAIL,
                   "its certificate is not for %.80s or not from an issuer that is trusted: "
