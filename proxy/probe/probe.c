@@ -49,6 +49,7 @@ enum gw_status probe_all(const struct proxy_config *cfg, struct probe_report *ou
                    cfg->n_targets, cfg->digest);
     probe_targets(cfg, out);
     probe_certificates(cfg, out);
+    probe_identity(cfg, out);
     probe_disks(cfg, out);
     probe_stores(cfg, out);
     return GW_OK;

@@ -42,6 +42,7 @@ void probe_bad(struct probe_row *row, enum probe_state state, const char *fmt, .
 
 void probe_targets(const struct proxy_config *cfg, struct probe_report *r);
 void probe_certificates(const struct proxy_config *cfg, struct probe_report *r);
+void probe_identity(const struct proxy_config *cfg, struct probe_report *r);
 void probe_disks(const struct proxy_config *cfg, struct probe_report *r);
 void probe_stores(const struct proxy_config *cfg, struct probe_report *r); /* keys, Kafka, Redis */
 

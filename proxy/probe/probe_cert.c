@@ -168,6 +168,8 @@ void probe_certificates(const struct proxy_config *cfg, struct probe_report *r)
 
     if (cfg->listen.tls_cert[0] != '\0')
         probe_listener(cfg, r);
+    if (cfg->listen.client_ca[0] != '\0')
+        probe_trust(r, "listen.tls.client_ca", cfg->listen.client_ca);
     for (unsigned i = 0; i < cfg->n_targets; i++) {
         (void)snprintf(key, sizeof(key), "targets.%s.ca", cfg->targets[i].name);
         if (cfg->targets[i].kind != PROXY_TARGET_ENGINE && cfg->targets[i].ca[0] != '\0')

@@ -37,7 +37,7 @@ static struct curl_slist *addresses(const struct probe_get *g)
     const struct proxy_config_resolves *r = &g->target->resolve;
     char text[600], address[INET6_ADDRSTRLEN];
 
-    for (unsigned i = 0; i < r->n; i++) {
+    for (unsigned i = 0; g->url != NULL && i < r->n; i++) {
         const struct proxy_config_addr *a = &r->items[i].addr;
         bool six = a->sa.ss_family == AF_INET6;
 
@@ -160,9 +160,19 @@ static void read_certificate(CURL *c, struct probe_get *g)
             g->has_days = probe_pem_days(l->data + 5, strlen(l->data + 5), &g->days);
 }
 
+static void write_url(const struct probe_get *g, struct gw_buf *out)
+{
+    bool six = g->url != NULL && strchr(g->url->host, ':') != NULL;
+
+    if (g->url == NULL)
+        gw_buf_adds(out, g->text);
+    else
+        gw_buf_printf(out, "%s://%s%s%s:%u%s", g->url->tls ? "https" : "http", six ? "[" : "",
+                      g->url->host, six ? "]" : "", g->url->port, g->path == NULL ? "/" : g->path);
+}
+
 void probe_http(struct probe_get *g)
 {
-    bool six = strchr(g->url->host, ':') != NULL;
     struct curl_slist *head = fields(g->fields), *to = addresses(g);
     CURL *c = curl_easy_init();
     char why[CURL_ERROR_SIZE] = "";
@@ -172,8 +182,7 @@ void probe_http(struct probe_get *g)
     curl_off_t us = 0;
     long status = 0, connect_code = 0;
 
-    gw_buf_printf(&url, "%s://%s%s%s:%u%s", g->url->tls ? "https" : "http", six ? "[" : "",
-                  g->url->host, six ? "]" : "", g->url->port, g->path == NULL ? "/" : g->path);
+    write_url(g, &url);
     gw_buf_addc(&url, '\0');
     if (c != NULL && gw_buf_ok(&url) && set_options(c, g, head, to, url.ptr, &got)) {
         (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, why);

@@ -20,7 +20,8 @@ enum probe_problem {
 
 struct probe_get {
     const struct proxy_config_target *target;
-    const struct proxy_config_url *url; /* the endpoint's */
+    const struct proxy_config_url *url; /* the endpoint's; NULL: text */
+    const char *text;                   /* a whole URL */
     const char *path;                   /* with its query; NULL: only connect, TLS included */
     struct gw_span fields;              /* "Name: value CRLF", credentials among them */
     /* the result */
