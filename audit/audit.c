@@ -6,10 +6,11 @@
 
 #include "audit/core.h"
 #include "audit/kafka.h"
+#include "audit/seal.h"
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { MIN_SPOOL_BYTES = 8 << 20 };
+enum { MIN_SPOOL_BYTES = 8 << 20, SEAL_INTERVAL_MS = 10000 };
 
 static enum gw_status check(const struct audit_config *cfg, struct gw_err *err)
 {
@@ -73,6 +74,7 @@ static enum gw_status prepare(struct audit *a, const struct audit_config *cfg, s
         .retain_seconds = cfg->retain_seconds,
         .process = a->process,
         .deliver = cfg->kafka_brokers != NULL && cfg->kafka_brokers[0] != '\0',
+        .seal = cfg->seal_key != NULL,
     };
 
     GW_TRY(event_source_init(&a->src, cfg, err));
@@ -83,6 +85,17 @@ static enum gw_status prepare(struct audit *a, const struct audit_config *cfg, s
     if (a->queue == NULL || a->full == NULL || a->used == NULL)
         return gw_fail(err, GW_ENOMEM, "audit: out of memory");
     return core_start(a, err);
+}
+
+static enum gw_status open_seal(struct audit *a, const struct audit_config *cfg, struct gw_err *err)
+{
+    const struct seal_config sc = {
+        .key_file = cfg->seal_key,
+        .instance = cfg->instance,
+        .interval_ms = cfg->seal_interval_ms != 0 ? cfg->seal_interval_ms : SEAL_INTERVAL_MS,
+    };
+
+    return seal_open(a->spool, &sc, &a->seal, err);
 }
 
 enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, struct gw_err *err)
@@ -99,12 +112,15 @@ enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, st
     a->process = cfg->durability == AUDIT_DURABILITY_PROCESS;
     a->n_channels = cfg->n_channels;
     st = prepare(a, cfg, err);
+    if (st == GW_OK && a->spool->seal)
+        st = open_seal(a, cfg, err);
     if (st == GW_OK && a->spool->deliver)
         st = kafka_open(a, cfg, &a->kafka, err);
     if (st == GW_OK && pthread_create(&a->writer, NULL, core_writer_run, a) != 0)
         st = gw_fail(err, GW_EIO, "audit: cannot start the writer thread");
     if (st != GW_OK) {
         kafka_close(a->kafka, 0);
+        seal_close(a->seal);
         audit_free(a);
         return st;
     }
@@ -129,6 +145,7 @@ void audit_close(struct audit *a, int drain_ms)
     for (unsigned i = 0; i < a->spool->n_slots; i++)
         if (spool_sync(&a->spool->slots[i]) != GW_OK)
             gw_log(GW_LOG_ERROR, "audit_sync_failed", "slot=%u", i);
+    seal_close(a->seal);
     core_wake_sender(a);
     kafka_close(a->kafka, drain_ms);
     audit_free(a);
@@ -157,4 +174,12 @@ void audit_stats(struct audit *a, struct audit_stats *out)
             out->writable = false;
     if (a->kafka != NULL)
         kafka_stats(a->kafka, out);
+    if (a->seal != NULL) {
+        struct seal_stats st;
+
+        seal_stats(a->seal, &st);
+        out->checkpoints = st.checkpoints;
+        out->last_checkpoint_ms = st.last_ms;
+        out->seal_failing = st.failing;
+    }
 }

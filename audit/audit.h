@@ -38,6 +38,9 @@ struct audit_config {
     const char *kafka_brokers; /* NULL or "": no Kafka */
     const char *kafka_topic;
     const char *const *kafka_properties; /* librdkafka "name=value", NULL-terminated, or NULL */
+    const char *
+        seal_key; /* file with the keys that sign checkpoints, made when it is not there; NULL: none are made */
+    unsigned seal_interval_ms; /* how often, when there are new records; 0: 10 seconds */
 };
 
 struct audit;
@@ -191,6 +194,9 @@ struct audit_stats {
     uint64_t producer_restarts, rejected;
     uint64_t dead_letters; /* refused by Kafka for good, kept in dead-letter.jsonl */
     bool writable, kafka_configured, kafka_up;
+    uint64_t checkpoints;       /* signed since open */
+    int64_t last_checkpoint_ms; /* wall clock; 0: none */
+    bool seal_failing;          /* the last try to sign could not be written */
 };
 void audit_stats(struct audit *a, struct audit_stats *out);
 
@@ -214,5 +220,42 @@ struct audit_tail {
 };
 /* Prints records of a spool, also of a live one, to out. */
 enum gw_status audit_tail(const struct audit_tail *t, FILE *out, struct gw_err *err);
+
+/* ---- proving: needs no gateway, changes nothing --------------------------------------------- */
+
+/* The numbers are exit codes. */
+enum audit_verdict {
+    AUDIT_INTACT = 0,
+    AUDIT_ALTERED = 2,   /* a record is not what was sealed, or a signature does not hold */
+    AUDIT_TRUNCATED = 3, /* records at the end, a chain, or what a checkpoint names are not there */
+    AUDIT_GAP = 4,       /* the gateway itself has recorded that something is missing */
+};
+
+struct audit_verify {
+    const char *spool_dir;
+    struct gw_span
+        keys; /* public keys, one a line; empty: those beside the spool, which prove less */
+    struct gw_span last_known; /* checkpoints kept elsewhere; may be empty */
+};
+/* Reads the whole spool, also a live one, and writes what holds and what does not to out. GW_ENOENT, GW_EIO, GW_ENOMEM,
+ * GW_EPARSE (keys, last_known): nothing was judged. */
+enum gw_status audit_verify(const struct audit_verify *v, FILE *out, enum audit_verdict *verdict,
+                            struct gw_err *err);
+
+/* Writes the newest checkpoint of each tree, as signed. */
+enum gw_status audit_head(const char *spool_dir, FILE *out, struct gw_err *err);
+
+/* Writes a proof (JSON, docs/audit.md) that the record with that uid, or every record of that request, is under a signed
+ * checkpoint. GW_ENOENT: no such record, or none that is covered yet. */
+enum gw_status audit_prove_inclusion(const char *spool_dir, const char *uid, FILE *out,
+                                     struct gw_err *err);
+
+/* Writes the proof that the older checkpoint's tree is a prefix of the newest one's. older: the text of the checkpoint. */
+enum gw_status audit_prove_consistency(const char *spool_dir, struct gw_span older, FILE *out,
+                                       struct gw_err *err);
+
+/* Checks proofs, one JSON object a line, with nothing but the public keys; says what each proves. */
+enum gw_status audit_check_proof(struct gw_span proofs, struct gw_span keys, FILE *out,
+                                 enum audit_verdict *verdict, struct gw_err *err);
 
 #endif

@@ -24,6 +24,7 @@
 #include "base/queue.h"
 
 struct kafka;
+struct seal;
 
 /* The cap as the threads that write to one slot have seen it. */
 struct core_full {
@@ -85,6 +86,7 @@ struct audit {
     pthread_t writer;
     bool writer_runs;
 
+    struct seal *seal;   /* NULL: not configured */
     struct kafka *kafka; /* NULL: not configured */
 };
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit/leaf_file.h"
 #include "audit/spool_read.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -144,6 +145,7 @@ enum gw_status spool_open(const struct spool_config *cfg, struct spool **out, st
     sp->retain_ms = (uint64_t)cfg->retain_seconds * 1000;
     sp->process = cfg->process;
     sp->deliver = cfg->deliver;
+    sp->seal = cfg->seal;
     sp->instance = strdup(cfg->instance);
     read_boot(sp->boot);
     if (sp->instance == NULL) {
@@ -241,6 +243,9 @@ static bool may_delete(const struct spool_slot *s, int64_t now_ms)
     if (sp->deliver && atomic_load(&s->delivered) < spool_pos_make(seg->segno, seg->bytes) &&
         seg->records != 0)
         return false;
+    if (sp->seal && atomic_load(&s->sealed) < spool_pos_make(seg->segno, seg->bytes) &&
+        seg->records != 0)
+        return false;
     old = now_ms - seg->last_ms >= (int64_t)sp->retain_ms;
     /* Without a sink the spool is the only copy: then pressure is no reason to delete. */
     return old || (sp->deliver && pressed(sp));
@@ -257,6 +262,8 @@ static void delete_oldest(struct spool_slot *s)
                strerrordesc_np(errno));
         return;
     }
+    leaf_name(name, s->index, seg.segno);
+    (void)unlinkat(s->sp->dirfd, name, 0); /* not there when nothing seals */
     s->n_segs--;
     memmove(s->segs, s->segs + 1, s->n_segs * sizeof(*s->segs));
     atomic_fetch_sub(&s->sp->used_bytes, seg.bytes);

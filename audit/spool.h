@@ -93,6 +93,7 @@ struct spool_slot {
     /* ---- any thread ---- */
     atomic_uint_fast64_t durable;   /* spool_pos behind the last durable record */
     atomic_uint_fast64_t delivered; /* spool_pos behind the last acknowledged record */
+    atomic_uint_fast64_t sealed;    /* spool_pos behind the last record that a checkpoint covers */
 };
 
 struct spool_config {
@@ -102,6 +103,7 @@ struct spool_config {
     unsigned retain_seconds;
     bool process; /* durable means written, not synced */
     bool deliver; /* a sink reads the spool: undelivered segments are never deleted */
+    bool seal;    /* a sealer reads the spool: segments that are not sealed are never deleted */
 };
 
 enum { SPOOL_MAX_SLOTS = 512 };
@@ -109,7 +111,7 @@ enum { SPOOL_MAX_SLOTS = 512 };
 struct spool {
     int dirfd, lockfd;
     uint64_t max_bytes, segment_bytes, retain_ms;
-    bool process, deliver;
+    bool process, deliver, seal;
     char *instance;
     unsigned char boot[SPOOL_BOOT_BYTES];
     struct spool_slot *slots; /* n_slots: those of the configuration and those found on disk */

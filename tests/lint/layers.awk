@@ -23,7 +23,7 @@ BEGIN {
     alone["identity"] = "identity config store"
     alone["provider"] = "provider api config http"
     owner["event2"]     = "^(proxy|tests)/"
-    owner["openssl"]    = "^(proxy/|tests/|base/digest\\.c)"
+    owner["openssl"]    = "^(proxy/|tests/|base/(digest|ed25519)\\.c)"
     owner["librdkafka"] = "^(audit/kafka|tests/)"
     owner["yaml"]       = "^base/yaml\\.c"
     owner["sqlite3"]    = "^(proxy/store/|tests/)"

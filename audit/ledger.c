@@ -1,0 +1,415 @@
+/* audit/ledger.c - reads a spool for the auditor's commands. One thread. */
+#include "audit/ledger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit/event_read.h"
+#include "audit/leaf_file.h"
+#include "audit/seal.h"
+#include "audit/seal_key.h"
+#include "audit/spool_read.h"
+
+enum { MAX_PROBLEMS = 1000, MAX_GAPS = 10000, LOOK_AHEAD = 4096 };
+#define MAX_NOTES_BYTES ((size_t)1 << 30)
+
+/* A segment being compared with its leaf file. */
+struct reading {
+    struct ledger *l;
+    ledger_record_fn each;
+    void *ctx;
+    struct ledger_tree *tree;
+    struct spool_reader r;
+    struct leaf_file leaf;
+    bool has_leaf, newest;    /* newest: of its slot */
+    struct merkle_hash *read; /* hashes of the records read in this segment */
+    uint64_t *seqs;
+    size_t n_read, cap;
+    enum gw_status st;
+};
+
+static bool grow(void **p, size_t *cap, size_t n, size_t item)
+{
+    size_t more = *cap == 0 ? 64 : *cap * 2;
+    void *q;
+
+    if (n < *cap)
+        return true;
+    q = realloc(*p, more * item);
+    if (q == NULL)
+        return false;
+    *p = q;
+    *cap = more;
+    return true;
+}
+
+static void problem(struct reading *rd, enum ledger_problem_kind kind, uint64_t seq,
+                    uint64_t records)
+{
+    struct ledger *l = rd->l;
+
+    if (l->n_problems >= MAX_PROBLEMS)
+        return;
+    l->problems[l->n_problems++] =
+        (struct ledger_problem){.kind = kind,
+                                .slot = rd->tree == NULL ? 0 : rd->tree->slot,
+                                .segno = rd->r.segno,
+                                .seq = seq,
+                                .records = records};
+}
+
+/* ---- trees ------------------------------------------------------------------------------- */
+
+static struct ledger_tree *new_tree(struct reading *rd, unsigned slot, uint64_t first_seq)
+{
+    struct ledger *l = rd->l;
+    struct ledger_tree *p = realloc(l->trees, (l->n_trees + 1) * sizeof(*p));
+
+    if (p == NULL) {
+        rd->st = GW_ENOMEM;
+        return NULL;
+    }
+    l->trees = p;
+    p = &l->trees[l->n_trees++];
+    *p = (struct ledger_tree){.slot = slot, .first_seq = first_seq};
+    memcpy(p->chain, rd->r.header.chain, sizeof(p->chain));
+    return p;
+}
+
+static bool add_leaf(struct reading *rd, const struct merkle_hash *h)
+{
+    struct ledger_tree *t = rd->tree;
+
+    if (!grow((void **)&t->leaves, &t->cap, t->n, sizeof(*h))) {
+        rd->st = GW_ENOMEM;
+        return false;
+    }
+    t->leaves[t->n++] = *h;
+    return true;
+}
+
+/* The tree that the segment at hand goes on with; last: that of the segment before in the slot, or NULL. */
+static void place(struct reading *rd, struct ledger_tree *last, unsigned slot)
+{
+    const struct leaf_head *h = &rd->leaf.head;
+    const bool same = last != NULL && strcmp(last->chain, rd->r.header.chain) == 0;
+
+    rd->tree = last;
+    if (!rd->has_leaf) {
+        if (!same)
+            rd->tree = new_tree(rd, slot, rd->r.header.first_seq);
+        return;
+    }
+    if (!same || h->first_seq != last->first_seq) {
+        rd->tree = new_tree(rd, slot, h->first_seq);
+        if (rd->tree != NULL) {
+            rd->tree->base = h->base;
+            rd->tree->last_seq = h->before;
+        }
+        return;
+    }
+    if (h->base.size != last->base.size + last->n) {
+        const uint64_t have = last->base.size + last->n;
+
+        problem(rd, LEDGER_SEGMENT_MISSING, last->last_seq + 1,
+                h->base.size > have ? h->base.size - have : 0);
+        /* The rest is judged from here on. */
+        free(last->leaves);
+        last->leaves = NULL;
+        last->n = last->cap = 0;
+        last->base = h->base;
+        last->last_seq = h->before;
+    }
+}
+
+/* ---- records ------------------------------------------------------------------------------- */
+
+static void note_gap(struct reading *rd, struct gw_span record)
+{
+    struct ledger *l = rd->l;
+    char code[32];
+    struct ledger_gap g = {.records = 0};
+
+    if (!gw_span_is(event_str(record, "event_code", code, sizeof(code)), "sluice.gap") ||
+        l->n_gaps >= MAX_GAPS)
+        return;
+    if ((l->n_gaps & (l->n_gaps - 1)) == 0) { /* full at each power of two */
+        void *p = realloc(l->gaps, (l->n_gaps == 0 ? 1 : l->n_gaps * 2) * sizeof(*l->gaps));
+
+        if (p == NULL) {
+            rd->st = GW_ENOMEM;
+            return;
+        }
+        l->gaps = p;
+    }
+    {
+        struct gw_span s = event_str(record, "sluice.segment", g.segment, sizeof(g.segment) - 1);
+        struct gw_span c = event_str(record, "sluice.cause", g.cause, sizeof(g.cause) - 1);
+
+        g.segment[s.len] = '\0';
+        g.cause[c.len] = '\0';
+    }
+    (void)event_num(record, "sluice.records", &g.records);
+    l->gaps[l->n_gaps++] = g;
+}
+
+static void take_record(struct reading *rd, const struct spool_rec *rec)
+{
+    struct merkle_hash h;
+    size_t cap = rd->cap;
+
+    if (rec->seq <= rd->tree->last_seq)
+        return; /* written again around a failed write */
+    rd->tree->last_seq = rec->seq;
+    spool_print(rec->payload, h.bytes);
+    if (!grow((void **)&rd->read, &cap, rd->n_read, sizeof(h)) ||
+        !grow((void **)&rd->seqs, &rd->cap, rd->n_read, sizeof(*rd->seqs))) {
+        rd->st = GW_ENOMEM;
+        return;
+    }
+    rd->read[rd->n_read] = h;
+    rd->seqs[rd->n_read++] = rec->seq;
+    rd->l->n_records++;
+    if (rec->kind == SPOOL_KIND_LIFECYCLE)
+        note_gap(rd, rec->payload);
+    if (rd->each != NULL)
+        rd->each(rd->ctx, (size_t)(rd->tree - rd->l->trees),
+                 rd->tree->base.size + rd->tree->n + rd->n_read - 1, rec);
+}
+
+static void read_records(struct reading *rd)
+{
+    struct spool_rec rec;
+
+    while (rd->st == GW_OK) {
+        enum spool_read got = spool_reader_next(&rd->r, &rec);
+        uint64_t skipped;
+
+        if (got == SPOOL_READ_REC) {
+            take_record(rd, &rec);
+            continue;
+        }
+        if (got == SPOOL_READ_END)
+            return;
+        if (got == SPOOL_READ_EIO) {
+            problem(rd, LEDGER_UNREADABLE, 0, 0);
+            return;
+        }
+        skipped = spool_reader_resync(&rd->r);
+        if (skipped == 0)
+            return;
+        rd->l->bad_bytes += skipped;
+    }
+}
+
+/* Where hash stands in list from `from` on, or SIZE_MAX. */
+static size_t find_hash(const struct merkle_hash *list, size_t n, size_t from,
+                        const struct merkle_hash *hash)
+{
+    const size_t end = n - from < LOOK_AHEAD ? n : from + LOOK_AHEAD;
+
+    for (size_t i = from; i < end; i++)
+        if (memcmp(&list[i], hash, sizeof(*hash)) == 0)
+            return i;
+    return SIZE_MAX;
+}
+
+/* Says in which way the records differ from what was sealed. The tree gets the sealed hashes. */
+static void compare(struct reading *rd)
+{
+    const struct merkle_hash *want = rd->leaf.leaves;
+    const size_t n_want = rd->has_leaf ? rd->leaf.n : 0;
+    size_t i = 0, k = 0; /* of sealed, of read */
+
+    while (i < n_want && k < rd->n_read) {
+        size_t there, here;
+
+        if (memcmp(&want[i], &rd->read[k], sizeof(*want)) == 0) {
+            i++, k++;
+            continue;
+        }
+        there = find_hash(want, n_want, i + 1, &rd->read[k]);
+        here = find_hash(rd->read, rd->n_read, k + 1, &want[i]);
+        if (there != SIZE_MAX) {
+            problem(rd, LEDGER_RECORDS_REMOVED, k == 0 ? 0 : rd->seqs[k - 1] + 1, there - i);
+            i = there;
+        } else if (here != SIZE_MAX) {
+            problem(rd, LEDGER_RECORDS_INSERTED, rd->seqs[k], here - k);
+            k = here;
+        } else {
+            problem(rd, LEDGER_RECORD_CHANGED, rd->seqs[k], 1);
+            i++, k++;
+        }
+    }
+    if (i < n_want)
+        problem(rd, rd->newest ? LEDGER_TAIL_MISSING : LEDGER_RECORDS_REMOVED,
+                rd->n_read == 0 ? 0 : rd->seqs[rd->n_read - 1] + 1, n_want - i);
+    for (size_t m = 0; m < n_want && rd->st == GW_OK; m++)
+        (void)add_leaf(rd, &want[m]);
+    for (; k < rd->n_read && rd->st == GW_OK; k++)
+        (void)add_leaf(rd, &rd->read[k]);
+}
+
+/* ---- segments ------------------------------------------------------------------------------- */
+
+static struct ledger_tree *read_segment(struct reading *rd, struct ledger_tree *last,
+                                        const struct spool_file *f, struct gw_err *err)
+{
+    enum gw_status st = spool_reader_open(&rd->r, rd->l->dirfd, f->slot, f->segno, err);
+
+    rd->n_read = 0;
+    if (st == GW_ENOENT)
+        return last; /* retention was faster */
+    if (st == GW_ECORRUPT && last != NULL)
+        memcpy(rd->r.header.chain, last->chain, sizeof(last->chain));
+    if (st != GW_OK && st != GW_ECORRUPT) {
+        rd->st = st;
+        return last;
+    }
+    leaf_file_fini(&rd->leaf);
+    st = leaf_read(rd->l->dirfd, f->slot, f->segno, &rd->leaf);
+    if (st == GW_ENOMEM || st == GW_EUNSUPPORTED) {
+        rd->st = gw_fail(err, st, "the leaf file of slot %u, segment %" PRIu64 " cannot be read",
+                         f->slot, f->segno);
+        return last;
+    }
+    rd->has_leaf = st == GW_OK && (strcmp(rd->leaf.head.chain, rd->r.header.chain) == 0);
+    rd->l->n_segments++;
+    if (rd->l->oldest_ms == 0 || rd->r.header.created_ms < rd->l->oldest_ms)
+        rd->l->oldest_ms = rd->r.header.created_ms;
+    place(rd, last, f->slot);
+    if (rd->tree == NULL)
+        return NULL;
+    if (st != GW_OK && st != GW_ENOENT)
+        problem(rd, LEDGER_UNREADABLE, 0, 0);
+    rd->tree->n_segments++;
+    read_records(rd);
+    if (rd->st == GW_OK)
+        compare(rd);
+    return rd->tree;
+}
+
+static enum gw_status read_segments(struct reading *rd, struct gw_err *err)
+{
+    struct spool_file *files = NULL;
+    size_t n = 0;
+    size_t last = SIZE_MAX; /* index of the tree of the segment before, in the same slot */
+
+    GW_TRY(spool_list(rd->l->dirfd, &files, &n, err));
+    for (size_t i = 0; i < n && rd->st == GW_OK; i++) {
+        struct ledger_tree *t;
+
+        if (i > 0 && files[i].slot != files[i - 1].slot)
+            last = SIZE_MAX;
+        rd->newest = i + 1 == n || files[i + 1].slot != files[i].slot;
+        t = read_segment(rd, last == SIZE_MAX ? NULL : &rd->l->trees[last], &files[i], err);
+        last = t == NULL ? SIZE_MAX : (size_t)(t - rd->l->trees);
+    }
+    free(files);
+    return rd->st == GW_ENOMEM ? gw_fail(err, GW_ENOMEM, "out of memory") : rd->st;
+}
+
+/* ---- checkpoints ----------------------------------------------------------------------------- */
+
+enum gw_status ledger_notes(struct gw_span text, struct note **out, size_t *n, size_t *torn)
+{
+    struct note *notes = NULL, one;
+    size_t cap = 0, got = 0;
+    enum gw_status st;
+
+    *torn = 0;
+    while ((st = note_read(&text, &one)) != GW_ENOENT) {
+        if (st == GW_OK) {
+            if (!grow((void **)&notes, &cap, got, sizeof(one))) {
+                free(notes);
+                return GW_ENOMEM;
+            }
+            notes[got++] = one;
+            continue;
+        }
+        /* Half a note: the next one begins behind an empty line. */
+        {
+            const char *p = memmem(text.ptr, text.len, "\n\n", 2);
+
+            *torn += 1;
+            if (p == NULL)
+                break;
+            text = gw_span_from(text, (size_t)(p - text.ptr) + 2);
+        }
+    }
+    *out = notes;
+    *n = got;
+    return GW_OK;
+}
+
+static enum gw_status read_notes(struct ledger *l, struct gw_err *err)
+{
+    enum gw_status st = seal_read_file(l->dirfd, SEAL_CHECKPOINTS, MAX_NOTES_BYTES, &l->notes_text);
+
+    if (st == GW_OK)
+        st = ledger_notes(gw_buf_span(&l->notes_text), &l->notes, &l->n_notes, &l->torn_notes);
+    if (st == GW_OK || st == GW_ENOENT)
+        return GW_OK;
+    return gw_fail(err, st, "the file %s in the spool cannot be read", SEAL_CHECKPOINTS);
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------- */
+
+enum gw_status ledger_read(const char *spool_dir, ledger_record_fn each, void *ctx,
+                           struct ledger *out, struct gw_err *err)
+{
+    struct ledger l = {.dirfd = open(spool_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    struct reading rd = {.l = &l, .each = each, .ctx = ctx, .r = SPOOL_READER_CLOSED};
+    enum gw_status st;
+
+    if (l.dirfd < 0)
+        return gw_fail(err, errno == ENOENT ? GW_ENOENT : GW_EIO, "%s: %s", spool_dir,
+                       strerrordesc_np(errno));
+    l.problems = calloc(MAX_PROBLEMS, sizeof(*l.problems));
+    st = l.problems == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : GW_OK;
+    /* First the checkpoints: what they name was written before them. */
+    if (st == GW_OK)
+        st = read_notes(&l, err);
+    if (st == GW_OK)
+        st = read_segments(&rd, err);
+    spool_reader_fini(&rd.r);
+    leaf_file_fini(&rd.leaf);
+    free(rd.read);
+    free(rd.seqs);
+    if (st != GW_OK) {
+        ledger_fini(&l);
+        return st;
+    }
+    *out = l;
+    return GW_OK;
+}
+
+void ledger_fini(struct ledger *l)
+{
+    for (size_t i = 0; i < l->n_trees; i++)
+        free(l->trees[i].leaves);
+    free(l->trees);
+    free(l->problems);
+    free(l->gaps);
+    free(l->notes);
+    gw_buf_fini(&l->notes_text);
+    if (l->dirfd >= 0)
+        (void)close(l->dirfd);
+    *l = (struct ledger){.dirfd = -1};
+}
+
+const struct ledger_tree *ledger_find(const struct ledger *l, struct gw_span origin)
+{
+    for (size_t i = 0; i < l->n_trees; i++) {
+        char name[NOTE_ORIGIN_BYTES];
+
+        seal_origin(l->trees[i].chain, l->trees[i].first_seq, name, sizeof(name));
+        if (gw_span_is(origin, name))
+            return &l->trees[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,153 @@
+/* audit/seal_key.c - secret keys in, public keys out. */
+#include "audit/seal_key.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_KEY_FILE = 16 << 10 };
+
+enum gw_status seal_read_file(int dirfd, const char *name, size_t max, struct gw_buf *out)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+    enum gw_status st = GW_OK;
+    char chunk[16384];
+    ssize_t n = 1;
+
+    if (fd < 0)
+        return errno == ENOENT ? GW_ENOENT : GW_EIO;
+    while (st == GW_OK && n > 0) {
+        n = read(fd, chunk, sizeof(chunk));
+        if (n < 0 && errno == EINTR)
+            n = 1;
+        else if (n < 0)
+            st = GW_EIO;
+        else if (out->len + (size_t)n > max)
+            st = GW_ELIMIT;
+        else
+            gw_buf_add(out, (struct gw_span){chunk, (size_t)n});
+    }
+    (void)close(fd);
+    explicit_bzero(chunk, sizeof(chunk));
+    return st == GW_OK && !gw_buf_ok(out) ? GW_ENOMEM : st;
+}
+
+static enum gw_status write_new(const char *path, struct gw_span text, struct gw_err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool ok = fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    const int why = errno;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return ok ? GW_OK
+              : gw_fail(err, GW_EIO, "cannot write the key of the audit checkpoints, %s: %s", path,
+                        strerrordesc_np(why));
+}
+
+static enum gw_status make_key(const char *path, const char *instance, struct note_signer *out,
+                               struct gw_err *err)
+{
+    struct gw_buf text = {0};
+    enum gw_status st = note_signer_new(instance, out);
+
+    if (st != GW_OK)
+        return gw_fail(err, st, "OpenSSL cannot make an Ed25519 key");
+    note_signer_write(out, &text);
+    gw_buf_addc(&text, '\n');
+    st = gw_buf_ok(&text) ? write_new(path, gw_buf_span(&text), err)
+                          : gw_fail(err, GW_ENOMEM, "out of memory");
+    gw_buf_fini(&text);
+    return st;
+}
+
+static struct gw_span next_line(struct gw_span *t)
+{
+    const char *nl = t->len == 0 ? NULL : memchr(t->ptr, '\n', t->len);
+    struct gw_span line = {t->ptr, nl == NULL ? t->len : (size_t)(nl - t->ptr)};
+
+    *t = gw_span_from(*t, line.len + 1);
+    return line;
+}
+
+static enum gw_status read_keys(const char *path, struct gw_span text, struct note_signer *out,
+                                unsigned max, unsigned *n, struct gw_err *err)
+{
+    unsigned line_no = 0, got = 0;
+
+    while (text.len != 0) {
+        struct gw_span line = next_line(&text);
+
+        line_no++;
+        if (line.len == 0 || line.ptr[0] == '#')
+            continue;
+        if (got == max)
+            return gw_fail(err, GW_ELIMIT, "%s:%u: more than %u keys", path, line_no, max);
+        if (note_signer_read(line, &out[got]) != GW_OK)
+            return gw_fail(err, GW_EPARSE,
+                           "%s:%u: not a key (PRIVATE+KEY+NAME+ID+BASE64); restore the file, or "
+                           "remove it to begin with a new key",
+                           path, line_no);
+        got++;
+    }
+    if (got == 0)
+        return gw_fail(err, GW_EPARSE, "%s: holds no key; remove it to begin with a new one", path);
+    *n = got;
+    return GW_OK;
+}
+
+enum gw_status seal_key_load(const char *path, const char *instance, struct note_signer *out,
+                             unsigned max, unsigned *n, struct gw_err *err)
+{
+    struct gw_buf text = {0};
+    enum gw_status st = seal_read_file(AT_FDCWD, path, MAX_KEY_FILE, &text);
+
+    if (st == GW_ENOENT) {
+        GW_TRY(make_key(path, instance, out, err));
+        *n = 1;
+        return GW_OK;
+    }
+    st = st == GW_OK ? read_keys(path, gw_buf_span(&text), out, max, n, err)
+                     : gw_fail(err, st, "cannot read the key of the audit checkpoints, %s", path);
+    gw_buf_fini(&text);
+    return st;
+}
+
+static bool has_line(struct gw_span text, struct gw_span wanted)
+{
+    while (text.len != 0)
+        if (gw_span_eq(next_line(&text), wanted))
+            return true;
+    return false;
+}
+
+enum gw_status seal_key_publish(int dirfd, const char *name, const struct note_signer *signers,
+                                unsigned n, struct gw_err *err)
+{
+    struct gw_buf had = {0}, line = {0};
+    enum gw_status st = seal_read_file(dirfd, name, 1 << 20, &had);
+    int fd = -1;
+
+    if (st == GW_OK || st == GW_ENOENT) {
+        fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+        st = fd < 0 ? GW_EIO : GW_OK;
+    }
+    for (unsigned i = 0; i < n && st == GW_OK; i++) {
+        gw_buf_clear(&line);
+        note_key_write(&signers[i].key, &line);
+        if (has_line(gw_buf_span(&had), gw_buf_span(&line)))
+            continue;
+        gw_buf_addc(&line, '\n');
+        if (!gw_buf_ok(&line) || write(fd, line.ptr, line.len) != (ssize_t)line.len ||
+            fsync(fd) != 0)
+            st = GW_EIO;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    gw_buf_fini(&had);
+    gw_buf_fini(&line);
+    return st == GW_OK ? st
+                       : gw_fail(err, st, "cannot write %s beside the audit spool: %s", name,
+                                 strerrordesc_np(errno));
+}

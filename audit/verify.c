@@ -1,0 +1,353 @@
+/* audit/verify.c - `sluice audit verify` and `head`: says of a spool what is proven and what is not. One thread. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/audit.h"
+#include "audit/ledger.h"
+#include "audit/seal.h"
+#include "audit/seal_key.h"
+#include "base/clock.h"
+
+enum { MAX_KEYS = 64, MAX_LINES = 100 };
+
+struct verify {
+    struct ledger l;
+    struct note_key keys[MAX_KEYS];
+    unsigned n_keys;
+    FILE *out;
+    bool altered, truncated, gap;
+    unsigned n_lines; /* problems told */
+};
+
+/* ---- keys --------------------------------------------------------------------------------- */
+
+static enum gw_status load_keys(struct verify *v, struct gw_span given, struct gw_err *err)
+{
+    struct gw_buf text = {0};
+    enum gw_status st;
+
+    if (given.len != 0)
+        return note_keys_read(given, v->keys, MAX_KEYS, &v->n_keys, err);
+    st = seal_read_file(v->l.dirfd, SEAL_KEYS, 1 << 20, &text);
+    if (st == GW_OK)
+        st = note_keys_read(gw_buf_span(&text), v->keys, MAX_KEYS, &v->n_keys, err);
+    gw_buf_fini(&text);
+    if (st == GW_ENOENT && v->l.n_notes == 0)
+        return GW_OK; /* never sealed: said later */
+    return st == GW_OK ? st : gw_fail(err, st, "%s in the spool cannot be read", SEAL_KEYS);
+}
+
+static bool signed_well(const struct verify *v, const struct note *n)
+{
+    for (unsigned i = 0; i < v->n_keys; i++)
+        if (note_verify(n, &v->keys[i]))
+            return true;
+    return false;
+}
+
+/* ---- what is wrong --------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static void tell(struct verify *v, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (++v->n_lines > MAX_LINES)
+        return;
+    va_start(ap, fmt);
+    (void)vfprintf(v->out, fmt, ap);
+    va_end(ap);
+}
+
+/* Has the gateway itself recorded damage in that segment? */
+static bool is_declared(const struct verify *v, const char *segment)
+{
+    for (size_t i = 0; i < v->l.n_gaps; i++)
+        if (strcmp(v->l.gaps[i].segment, segment) == 0 &&
+            strcmp(v->l.gaps[i].cause, "damaged_segment") == 0)
+            return true;
+    return false;
+}
+
+static void judge_problem(struct verify *v, const struct ledger_problem *p)
+{
+    static const char *const what[] = {
+        [LEDGER_RECORD_CHANGED] = "ALTERED    %s: the record with sequence %" PRIu64
+                                  " is not the one that was sealed (%" PRIu64 " record)\n",
+        [LEDGER_RECORDS_REMOVED] = "ALTERED    %s: from sequence %" PRIu64 " on, %" PRIu64
+                                   " sealed records are not there\n",
+        [LEDGER_RECORDS_INSERTED] =
+            "ALTERED    %s: from sequence %" PRIu64 " on, %" PRIu64 " records were never sealed\n",
+        [LEDGER_TAIL_MISSING] = "TRUNCATED  %s: from sequence %" PRIu64 " on, %" PRIu64
+                                " sealed records are not there\n",
+        [LEDGER_SEGMENT_MISSING] = "ALTERED    in front of %s: from sequence %" PRIu64
+                                   " on, %" PRIu64 " sealed records are not there\n",
+        [LEDGER_UNREADABLE] =
+            "ALTERED    %s or its leaf file cannot be read (sequence %" PRIu64 ", %" PRIu64 ")\n",
+    };
+    char name[SPOOL_NAME_BYTES];
+
+    spool_name(name, p->slot, p->segno);
+    if (is_declared(v, name)) {
+        v->gap = true;
+        return; /* told with the gaps */
+    }
+    if (p->kind == LEDGER_TAIL_MISSING)
+        v->truncated = true;
+    else
+        v->altered = true;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    tell(v, what[p->kind], name, p->seq, p->records);
+#pragma GCC diagnostic pop
+}
+
+static void judge_gaps(struct verify *v)
+{
+    for (size_t i = 0; i < v->l.n_gaps; i++) {
+        const struct ledger_gap *g = &v->l.gaps[i];
+
+        /* What a crash left half written had been confirmed to nobody: nothing is missing. */
+        if (strcmp(g->cause, "torn_write") == 0)
+            continue;
+        v->gap = true;
+        tell(v, "GAP        %s: the gateway recorded %s, %" PRIu64 " records\n",
+             g->segment[0] != '\0' ? g->segment : "no segment", g->cause, g->records);
+    }
+}
+
+/* ---- checkpoints ------------------------------------------------------------------------------- */
+
+/* Compares one checkpoint with the tree as it is. */
+static void judge_note(struct verify *v, const struct note *n, const struct merkle_part *p,
+                       const struct merkle_hash *root_there, const char *which)
+{
+    struct merkle_hash root;
+
+    if (!signed_well(v, n)) {
+        v->altered = true;
+        tell(v, "ALTERED    %s of %.*s at %" PRIu64 " records: no known key has signed it\n", which,
+             (int)n->origin.len, n->origin.ptr, n->size);
+        return;
+    }
+    if (p == NULL) {
+        /* Retention takes old segments, and with them chains that have ended. (Notes say whole seconds.) */
+        if (v->l.oldest_ms != 0 && n->time_ms != 0 && n->time_ms + 1000 < v->l.oldest_ms)
+            return;
+        v->truncated = true;
+        tell(v, "TRUNCATED  %s of %.*s at %" PRIu64 " records: the whole chain is not there\n",
+             which, (int)n->origin.len, n->origin.ptr, n->size);
+        return;
+    }
+    if (n->size > p->base.size + p->n_leaves) {
+        v->truncated = true;
+        tell(v, "TRUNCATED  %s of %.*s names %" PRIu64 " records, there are %" PRIu64 "\n", which,
+             (int)n->origin.len, n->origin.ptr, n->size, p->base.size + p->n_leaves);
+        return;
+    }
+    if (n->size < p->base.size)
+        return; /* past retention */
+    if (root_there != NULL)
+        root = *root_there;
+    else if (!merkle_part_root(p, n->size, &root))
+        return;
+    if (memcmp(&root, &n->root, sizeof(root)) != 0) {
+        v->altered = true;
+        tell(v,
+             "ALTERED    %s of %.*s: the first %" PRIu64 " records are not those it has signed\n",
+             which, (int)n->origin.len, n->origin.ptr, n->size);
+    }
+}
+
+static struct merkle_part part_of(const struct ledger_tree *t)
+{
+    return (struct merkle_part){t->base, t->leaves, t->n};
+}
+
+/* All checkpoints of one tree in one pass over its leaves; the file has them in ascending order, and what is not is judged
+ * alone. Returns the highest size that was signed; *newest is its note. */
+static uint64_t judge_tree(struct verify *v, const struct ledger_tree *t,
+                           const struct note **newest)
+{
+    struct merkle_part p = part_of(t);
+    struct merkle m = t->base;
+    char origin[NOTE_ORIGIN_BYTES];
+    uint64_t top = 0;
+
+    seal_origin(t->chain, t->first_seq, origin, sizeof(origin));
+    for (size_t i = 0; i < v->l.n_notes; i++) {
+        const struct note *n = &v->l.notes[i];
+        struct merkle_hash root;
+        bool reached = false;
+
+        if (!gw_span_is(n->origin, origin))
+            continue;
+        while (m.size < n->size && m.size < t->base.size + t->n)
+            merkle_add(&m, &t->leaves[m.size - t->base.size]);
+        reached = m.size == n->size;
+        if (reached)
+            merkle_root(&m, &root);
+        judge_note(v, n, &p, reached ? &root : NULL, "the checkpoint");
+        if (n->size >= top) {
+            top = n->size;
+            *newest = n;
+        }
+    }
+    return top;
+}
+
+static void say_tree(struct verify *v, const struct ledger_tree *t, uint64_t top,
+                     const struct note *newest)
+{
+    const uint64_t size = t->base.size + t->n;
+    char origin[NOTE_ORIGIN_BYTES], when[GW_RFC3339_BYTES] = "";
+
+    seal_origin(t->chain, t->first_seq, origin, sizeof(origin));
+    if (newest != NULL && newest->time_ms != 0)
+        gw_clock_rfc3339(newest->time_ms, when);
+    (void)fprintf(v->out, "chain      %s: %" PRIu64 " records, %zu segments", origin, size,
+                  t->n_segments);
+    if (t->base.size != 0)
+        (void)fprintf(v->out, ", the first %" PRIu64 " past retention", t->base.size);
+    if (newest == NULL)
+        (void)fprintf(v->out, ", no checkpoint\n");
+    else
+        (void)fprintf(v->out, ", signed up to %" PRIu64 " (%s), %" PRIu64 " younger\n", top, when,
+                      size > top ? size - top : 0);
+}
+
+/* Chains that only checkpoints still name; the last checkpoint of each speaks for it. */
+static void judge_lost_chains(struct verify *v)
+{
+    struct gw_span seen[MAX_LINES];
+    size_t n_seen = 0;
+
+    for (size_t i = v->l.n_notes; i-- > 0 && n_seen < MAX_LINES;) {
+        const struct note *n = &v->l.notes[i];
+        bool again = false;
+
+        for (size_t k = 0; k < n_seen && !again; k++)
+            again = gw_span_eq(seen[k], n->origin);
+        if (again)
+            continue;
+        seen[n_seen++] = n->origin;
+        if (ledger_find(&v->l, n->origin) == NULL)
+            judge_note(v, n, NULL, NULL, "the checkpoint");
+    }
+}
+
+static enum gw_status judge_last_known(struct verify *v, struct gw_span text, struct gw_err *err)
+{
+    struct note *notes = NULL;
+    size_t n = 0, torn = 0;
+    enum gw_status st = ledger_notes(text, &notes, &n, &torn);
+
+    if (st == GW_OK && n == 0)
+        st = gw_fail(err, GW_EPARSE,
+                     "the last known checkpoint is none: save what `sluice audit "
+                     "head` prints");
+    for (size_t i = 0; i < n; i++) {
+        const struct ledger_tree *t = ledger_find(&v->l, notes[i].origin);
+        struct merkle_part p;
+
+        if (t != NULL)
+            p = part_of(t);
+        judge_note(v, &notes[i], t == NULL ? NULL : &p, NULL, "the last known checkpoint");
+    }
+    free(notes);
+    return st;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------- */
+
+static void judge(struct verify *v)
+{
+    for (size_t i = 0; i < v->l.n_trees; i++) {
+        const struct note *newest = NULL;
+        uint64_t top = judge_tree(v, &v->l.trees[i], &newest);
+
+        say_tree(v, &v->l.trees[i], top, newest);
+    }
+    for (size_t i = 0; i < v->l.n_problems; i++)
+        judge_problem(v, &v->l.problems[i]);
+    judge_gaps(v);
+    judge_lost_chains(v);
+}
+
+static enum audit_verdict conclude(struct verify *v, bool own_keys)
+{
+    const char *const keys =
+        own_keys ? "; the keys are the spool's own: give --key to rely on keys kept elsewhere" : "";
+
+    if (v->n_lines > MAX_LINES)
+        (void)fprintf(v->out, "... and %u more\n", v->n_lines - MAX_LINES);
+    (void)fprintf(v->out, "%" PRIu64 " records, %" PRIu64 " segments, %zu checkpoints%s\n",
+                  v->l.n_records, v->l.n_segments, v->l.n_notes, keys);
+    if (v->altered) {
+        (void)fprintf(v->out, "ALTERED: this is not what the gateway wrote\n");
+        return AUDIT_ALTERED;
+    }
+    if (v->truncated) {
+        (void)fprintf(v->out, "TRUNCATED: records that were signed are not there\n");
+        return AUDIT_TRUNCATED;
+    }
+    if (v->gap) {
+        (void)fprintf(v->out, "GAP: nothing else is wrong than what the gateway has recorded\n");
+        return AUDIT_GAP;
+    }
+    (void)fprintf(v->out, v->l.n_notes != 0
+                              ? "INTACT: every record that was signed is there, unchanged\n"
+                              : "INTACT as far as checksums tell: nothing was ever signed here\n");
+    return AUDIT_INTACT;
+}
+
+enum gw_status audit_verify(const struct audit_verify *a, FILE *out, enum audit_verdict *verdict,
+                            struct gw_err *err)
+{
+    struct verify *v = calloc(1, sizeof(*v));
+    enum gw_status st;
+
+    if (v == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    v->out = out;
+    st = ledger_read(a->spool_dir, NULL, NULL, &v->l, err);
+    if (st != GW_OK) {
+        free(v);
+        return st;
+    }
+    st = load_keys(v, a->keys, err);
+    if (st == GW_OK)
+        judge(v);
+    if (st == GW_OK && a->last_known.len != 0)
+        st = judge_last_known(v, a->last_known, err);
+    if (st == GW_OK)
+        *verdict = conclude(v, a->keys.len == 0);
+    ledger_fini(&v->l);
+    free(v);
+    return st;
+}
+
+enum gw_status audit_head(const char *spool_dir, FILE *out, struct gw_err *err)
+{
+    struct ledger l;
+    bool any = false;
+
+    GW_TRY(ledger_read(spool_dir, NULL, NULL, &l, err));
+    for (size_t i = 0; i < l.n_trees; i++) {
+        const struct note *newest = NULL;
+
+        for (size_t k = 0; k < l.n_notes; k++)
+            if (ledger_find(&l, l.notes[k].origin) == &l.trees[i] &&
+                (newest == NULL || l.notes[k].size >= newest->size))
+                newest = &l.notes[k];
+        if (newest != NULL)
+            (void)fprintf(out, "%s%.*s", any ? "\n" : "", (int)newest->text.len, newest->text.ptr);
+        any = any || newest != NULL;
+    }
+    ledger_fini(&l);
+    return any ? GW_OK
+               : gw_fail(err, GW_ENOENT,
+                         "%s has no checkpoint yet: the first comes within seconds "
+                         "of the first record",
+                         spool_dir);
+}
