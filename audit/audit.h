@@ -239,7 +239,7 @@ struct audit_verify {
 };
 /* Reads the whole spool, also a live one, and writes what holds and what does not to out. GW_ENOENT, GW_EIO, GW_ENOMEM,
  * GW_EPARSE (keys, last_known): nothing was judged. */
-enum gw_status audit_verify(const struct audit_verify *v, FILE *out, enum audit_verdict *verdict,
+enum gw_status audit_verify(const struct audit_verify *what, FILE *out, enum audit_verdict *verdict,
                             struct gw_err *err);
 
 /* Writes the newest checkpoint of each tree, as signed. */

@@ -277,6 +277,7 @@ static struct ledger_tree *read_segment(struct reading *rd, struct ledger_tree *
                          f->slot, f->segno);
         return last;
     }
+    /* A crash can leave half a leaf file; without one the records speak for themselves. */
     rd->has_leaf = st == GW_OK && (strcmp(rd->leaf.head.chain, rd->r.header.chain) == 0);
     rd->l->n_segments++;
     if (rd->l->oldest_ms == 0 || rd->r.header.created_ms < rd->l->oldest_ms)
@@ -284,8 +285,6 @@ static struct ledger_tree *read_segment(struct reading *rd, struct ledger_tree *
     place(rd, last, f->slot);
     if (rd->tree == NULL)
         return NULL;
-    if (st != GW_OK && st != GW_ENOENT)
-        problem(rd, LEDGER_UNREADABLE, 0, 0);
     rd->tree->n_segments++;
     read_records(rd);
     if (rd->st == GW_OK)

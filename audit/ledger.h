@@ -29,7 +29,7 @@ enum ledger_problem_kind {
     LEDGER_RECORDS_INSERTED, /* there, and not sealed, in front of sealed ones */
     LEDGER_TAIL_MISSING,     /* sealed, and cut from the end of the newest segment */
     LEDGER_SEGMENT_MISSING,  /* the tree goes on behind records that are not there */
-    LEDGER_UNREADABLE,       /* the segment or its leaf file cannot be read */
+    LEDGER_UNREADABLE,       /* the system refuses to read the segment */
 };
 
 struct ledger_problem {

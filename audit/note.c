@@ -9,7 +9,7 @@
 
 /* ---- base64 ------------------------------------------------------------------------------ */
 
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
 
 void note_base64(struct gw_span bytes, struct gw_buf *out)
 {
@@ -22,14 +22,14 @@ void note_base64(struct gw_span bytes, struct gw_buf *out)
 
         gw_buf_addc(out, digits[v >> 18]);
         gw_buf_addc(out, digits[v >> 12 & 63]);
-        gw_buf_addc(out, left > 1 ? digits[v >> 6 & 63] : '=');
-        gw_buf_addc(out, left > 2 ? digits[v & 63] : '=');
+        gw_buf_addc(out, digits[left > 1 ? v >> 6 & 63 : 64]);
+        gw_buf_addc(out, digits[left > 2 ? v & 63 : 64]);
     }
 }
 
 static int digit_of(char c)
 {
-    const char *p = c == '\0' ? NULL : strchr(digits, c);
+    const char *p = c == '\0' || c == '=' ? NULL : strchr(digits, c);
 
     return p == NULL ? -1 : (int)(p - digits);
 }
@@ -73,8 +73,7 @@ static uint32_t key_id(const char *name, const unsigned char pub[GW_ED25519_KEY_
     unsigned char text[NOTE_NAME_BYTES + 2 + GW_ED25519_KEY_BYTES], h[GW_SHA256_BYTES];
     const size_t n = strlen(name);
 
-    memcpy(text, name, n);
-    text[n] = '\n';
+    (void)snprintf((char *)text, sizeof(text), "%s\n", name);
     text[n + 1] = ALG_ED25519;
     memcpy(text + n + 2, pub, GW_ED25519_KEY_BYTES);
     gw_sha256((struct gw_span){(const char *)text, n + 2 + GW_ED25519_KEY_BYTES}, h);
@@ -88,13 +87,11 @@ static bool is_name_char(char c)
 
 enum gw_status note_signer_new(const char *name, struct note_signer *out)
 {
-    size_t n = 0;
-
     memset(out, 0, sizeof(*out));
-    for (; name[n] != '\0' && n < NOTE_NAME_BYTES - 1; n++)
-        out->key.name[n] = is_name_char(name[n]) ? name[n] : '_';
-    if (n == 0)
-        out->key.name[0] = '_';
+    (void)snprintf(out->key.name, sizeof(out->key.name), "%s", name[0] != '\0' ? name : "_");
+    for (char *c = out->key.name; *c != '\0'; c++)
+        if (!is_name_char(*c))
+            *c = '_';
     gw_random(out->secret, sizeof(out->secret));
     GW_TRY(gw_ed25519_public(out->secret, out->key.pub));
     out->key.id = key_id(out->key.name, out->key.pub);
@@ -317,7 +314,7 @@ static int64_t parse_time(struct gw_span t)
     struct tm tm = {0};
     char text[32];
 
-    if (t.len >= sizeof(text))
+    if (t.len == 0 || t.len >= sizeof(text))
         return 0;
     memcpy(text, t.ptr, t.len);
     text[t.len] = '\0';

@@ -331,14 +331,16 @@ enum gw_status audit_check_proof(struct gw_span proofs, struct gw_span keys, FIL
 {
     struct checking *c = calloc(1, sizeof(*c));
     struct gw_json *json = gw_json_new();
-    enum gw_status st =
-        c == NULL || json == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : GW_OK;
     unsigned no = 0, seen = 0;
+    enum gw_status st;
 
-    if (st == GW_OK) {
-        c->out = out;
-        st = note_keys_read(keys, c->keys, MAX_KEYS, &c->n_keys, err);
+    if (c == NULL || json == NULL) {
+        gw_json_free(json);
+        free(c);
+        return gw_fail(err, GW_ENOMEM, "out of memory");
     }
+    c->out = out;
+    st = note_keys_read(keys, c->keys, MAX_KEYS, &c->n_keys, err);
     while (st == GW_OK && proofs.len != 0) {
         struct gw_span line = take_line(&proofs);
 

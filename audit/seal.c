@@ -169,7 +169,7 @@ static bool read_on(struct seal *se, struct sealed *s)
 
     while (s->n_pending < MAX_PENDING && s->tree.size - s->signed_size < SEAL_EVERY_RECORDS &&
            feed_next(&s->feed, &rec)) {
-        struct merkle_hash leaf;
+        struct merkle_hash leaf = {{0}};
 
         if (s->feed.r.segno != s->segno && !begin_segment(se, s, rec.seq)) {
             feed_unread(&s->feed, &rec);
@@ -241,7 +241,7 @@ static void follow(struct sealed *s, const struct leaf_file *f)
     s->feed.acked_segno = s->segno;
     s->feed.acked_seq = s->last_seq = f->head.before;
     while (i < f->n && feed_next(&s->feed, &rec)) {
-        struct merkle_hash leaf;
+        struct merkle_hash leaf = {{0}};
 
         if (s->feed.r.segno != s->segno) {
             feed_unread(&s->feed, &rec);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -114,38 +115,58 @@ enum gw_status seal_key_load(const char *path, const char *instance, struct note
     return st;
 }
 
-static bool has_line(struct gw_span text, struct gw_span wanted)
+/* Adds the line unless the text has it. */
+static void add_line(struct gw_buf *text, struct gw_span line)
 {
-    while (text.len != 0)
-        if (gw_span_eq(next_line(&text), wanted))
-            return true;
-    return false;
+    for (struct gw_span rest = gw_buf_span(text); rest.len != 0;)
+        if (gw_span_eq(next_line(&rest), line))
+            return;
+    gw_buf_add(text, line);
+    gw_buf_addc(text, '\n');
+}
+
+/* Puts a file in the place of another, whole or not at all. */
+static bool replace_file(int dirfd, const char *name, struct gw_span text)
+{
+    char tmp[64];
+    int fd;
+    bool ok;
+
+    (void)snprintf(tmp, sizeof(tmp), "%.50s.new", name);
+    fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    ok = fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return ok && renameat(dirfd, tmp, dirfd, name) == 0 && fsync(dirfd) == 0;
 }
 
 enum gw_status seal_key_publish(int dirfd, const char *name, const struct note_signer *signers,
                                 unsigned n, struct gw_err *err)
 {
-    struct gw_buf had = {0}, line = {0};
+    struct gw_buf had = {0}, text = {0}, line = {0};
     enum gw_status st = seal_read_file(dirfd, name, 1 << 20, &had);
-    int fd = -1;
+    struct note_key key;
 
-    if (st == GW_OK || st == GW_ENOENT) {
-        fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
-        st = fd < 0 ? GW_EIO : GW_OK;
+    if (st == GW_ENOENT)
+        st = GW_OK;
+    for (struct gw_span rest = gw_buf_span(&had); st == GW_OK && rest.len != 0;) {
+        struct gw_span old = next_line(&rest);
+
+        if (note_key_read(old, &key) == GW_OK)
+            add_line(&text, old);
     }
     for (unsigned i = 0; i < n && st == GW_OK; i++) {
         gw_buf_clear(&line);
         note_key_write(&signers[i].key, &line);
-        if (has_line(gw_buf_span(&had), gw_buf_span(&line)))
-            continue;
-        gw_buf_addc(&line, '\n');
-        if (!gw_buf_ok(&line) || write(fd, line.ptr, line.len) != (ssize_t)line.len ||
-            fsync(fd) != 0)
-            st = GW_EIO;
+        add_line(&text, gw_buf_span(&line));
     }
-    if (fd >= 0)
-        (void)close(fd);
+    if (st == GW_OK && !(gw_buf_ok(&text) && gw_buf_ok(&line)))
+        st = GW_ENOMEM;
+    else if (st == GW_OK && !gw_span_eq(gw_buf_span(&had), gw_buf_span(&text)) &&
+             !replace_file(dirfd, name, gw_buf_span(&text)))
+        st = GW_EIO;
     gw_buf_fini(&had);
+    gw_buf_fini(&text);
     gw_buf_fini(&line);
     return st == GW_OK ? st
                        : gw_fail(err, st, "cannot write %s beside the audit spool: %s", name,

@@ -82,8 +82,7 @@ static void judge_problem(struct verify *v, const struct ledger_problem *p)
                                 " sealed records are not there\n",
         [LEDGER_SEGMENT_MISSING] = "ALTERED    in front of %s: from sequence %" PRIu64
                                    " on, %" PRIu64 " sealed records are not there\n",
-        [LEDGER_UNREADABLE] =
-            "ALTERED    %s or its leaf file cannot be read (sequence %" PRIu64 ", %" PRIu64 ")\n",
+        [LEDGER_UNREADABLE] = "ALTERED    %s cannot be read (sequence %" PRIu64 ", %" PRIu64 ")\n",
     };
     char name[SPOOL_NAME_BYTES];
 
@@ -301,7 +300,7 @@ static enum audit_verdict conclude(struct verify *v, bool own_keys)
     return AUDIT_INTACT;
 }
 
-enum gw_status audit_verify(const struct audit_verify *a, FILE *out, enum audit_verdict *verdict,
+enum gw_status audit_verify(const struct audit_verify *what, FILE *out, enum audit_verdict *verdict,
                             struct gw_err *err)
 {
     struct verify *v = calloc(1, sizeof(*v));
@@ -310,18 +309,18 @@ enum gw_status audit_verify(const struct audit_verify *a, FILE *out, enum audit_
     if (v == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     v->out = out;
-    st = ledger_read(a->spool_dir, NULL, NULL, &v->l, err);
+    st = ledger_read(what->spool_dir, NULL, NULL, &v->l, err);
     if (st != GW_OK) {
         free(v);
         return st;
     }
-    st = load_keys(v, a->keys, err);
+    st = load_keys(v, what->keys, err);
     if (st == GW_OK)
         judge(v);
-    if (st == GW_OK && a->last_known.len != 0)
-        st = judge_last_known(v, a->last_known, err);
+    if (st == GW_OK && what->last_known.len != 0)
+        st = judge_last_known(v, what->last_known, err);
     if (st == GW_OK)
-        *verdict = conclude(v, a->keys.len == 0);
+        *verdict = conclude(v, what->keys.len == 0);
     ledger_fini(&v->l);
     free(v);
     return st;

@@ -208,6 +208,12 @@ static void audit(const struct server *s, struct gw_buf *out)
         a.dead_letters);
     one(out, "audit_kafka_up", "gauge", "1 when a broker is reachable (0 also without Kafka).",
         a.kafka_up);
+    one(out, "audit_checkpoints_total", "counter", "Checkpoints signed.", a.checkpoints);
+    head(out, "audit_last_checkpoint_timestamp_seconds", "gauge", "When the newest was signed.");
+    gw_buf_printf(out, "sluice_audit_last_checkpoint_timestamp_seconds %.3f\n",
+                  (double)a.last_checkpoint_ms / 1e3);
+    one(out, "audit_checkpoint_failing", "gauge", "1 when the last could not be written.",
+        a.seal_failing);
 }
 
 static void engines(const struct setup *s, struct gw_buf *out)

@@ -1,4 +1,6 @@
 /* proxy/cmd/cmd_audit.c - `sluice audit`: what the ledger says. One thread. */
+#include "proxy/cmd/cmd_audit.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -13,11 +15,26 @@
 #include "proxy/config/config.h"
 
 static const char usage[] =
-    "usage: sluice audit tail [-c FILE | --spool DIR] [-n N] [-f] [--json] [--request ID]\n"
+    "usage: sluice audit tail   [-c FILE | --spool DIR] [-n N] [-f] [--json] [--request ID]\n"
+    "       sluice audit verify [-c FILE | --spool DIR] [--key FILE] [--last-known FILE]\n"
+    "       sluice audit head   [-c FILE | --spool DIR]\n"
+    "       sluice audit prove inclusion ID | consistency FILE [-c FILE | --spool DIR]\n"
+    "       sluice audit check PROOF --key FILE\n"
     "\n"
-    "Prints the records of the audit spool, also while the gateway writes it. No lock is taken, "
-    "nothing\n"
-    "is changed.\n"
+    "Reads the audit spool, also while the gateway writes it. No lock is taken, nothing is "
+    "changed, no\n"
+    "gateway is needed.\n"
+    "\n"
+    "  tail     prints records\n"
+    "  verify   says whether all that was signed is there, unchanged. Exit status: 0 intact, 2 "
+    "altered,\n"
+    "           3 truncated, 4 the gateway itself has recorded a gap, 1 it could not be judged\n"
+    "  head     prints the newest checkpoint of each chain: keep it elsewhere, for --last-known\n"
+    "  prove    prints a proof (JSON) that records are under a signed checkpoint: those of a "
+    "request or\n"
+    "           with a uid; or that an older checkpoint's records are the first of the newest "
+    "one's\n"
+    "  check    checks such a proof with nothing but the public key (exit status 0 or 2)\n"
     "\n"
     "  -c FILE        the configuration that names the spool (default: $SLUICE_CONFIG, else the\n"
     "                 built-in one)\n"
@@ -26,12 +43,18 @@ static const char usage[] =
     "  -f, --follow   go on with new records until interrupted\n"
     "  --json         the records as they are, one JSON object (OCSF 1.8.0) a line\n"
     "  --request ID   only the records of this request, all of them\n"
+    "  --key FILE     public keys, as in the spool's checkpoint.keys; a copy kept elsewhere proves "
+    "more\n"
+    "  --last-known FILE  what `head` printed earlier; - for standard input\n"
     "\n"
     "examples:\n"
     "  sluice audit tail -f\n"
-    "  sluice audit tail --request 01JD8Z6J3V5T9QK2X000000000\n"
     "  sluice audit tail -n 0 --json | jq -c 'select(.metadata.event_code == "
-    "\"ai.dlp.finding\")'\n";
+    "\"ai.dlp.finding\")'\n"
+    "  sluice audit head > monday.checkpoint\n"
+    "  sluice audit verify --key auditors.keys --last-known monday.checkpoint\n"
+    "  sluice audit prove inclusion 01JD8Z6J3V5T9QK2X000000000 > proof.json\n"
+    "  sluice audit check proof.json --key auditors.keys\n";
 
 static volatile int stop;
 
@@ -111,12 +134,12 @@ static int parse(int argc, char **argv, struct options *o)
     return 0;
 }
 
-static int run_tail(struct options *o, struct proxy_config *cfg)
+static int run_tail(struct options *o)
 {
     struct sigaction sa = {.sa_handler = on_signal};
     struct gw_err err;
 
-    o->tail.spool_dir = o->spool != NULL ? o->spool : cfg->audit.spool;
+    o->tail.spool_dir = o->spool;
     o->tail.color = cli_color(stdout);
     o->tail.stop = &stop;
     (void)sigaction(SIGINT, &sa, NULL);
@@ -129,17 +152,32 @@ static int run_tail(struct options *o, struct proxy_config *cfg)
     return cli_fail_err("audit", &err);
 }
 
+int cmd_audit_spool(const char *config, const char **spool, struct proxy_config **cfg)
+{
+    struct gw_err err;
+
+    if (*spool == NULL && config == NULL)
+        *spool = getenv("SLUICE_SPOOL"); // NOLINT(concurrency-mt-unsafe): commands are one thread
+    if (*spool != NULL)
+        return 0;
+    if (proxy_config_load(config, PROXY_CONFIG_NO_SECRETS, cfg, NULL, NULL, &err) != GW_OK)
+        return cli_fail_err("audit", &err);
+    *spool = (*cfg)->audit.spool;
+    return 0;
+}
+
 int cmd_audit(int argc, char **argv)
 {
     struct options o = {.tail = {.last = 20}};
     struct proxy_config *cfg = NULL;
-    struct gw_err err;
     int status;
 
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         (void)fputs(usage, argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : 0;
     }
+    if (cmd_audit_proves(argv[1]))
+        return cmd_audit_prove(argc - 1, argv + 1, usage);
     if (strcmp(argv[1], "tail") != 0)
         return cli_fail("audit", 2, "there is no %s: see sluice audit --help", argv[1]);
     status = parse(argc - 1, argv + 1, &o);
@@ -151,12 +189,10 @@ int cmd_audit(int argc, char **argv)
     }
     if (o.tail.request_id != NULL && !o.n_given)
         o.tail.last = 0;
-    if (o.spool == NULL && o.config == NULL)
-        o.spool = getenv("SLUICE_SPOOL"); // NOLINT(concurrency-mt-unsafe): commands are one thread
-    if (o.spool == NULL &&
-        proxy_config_load(o.config, PROXY_CONFIG_NO_SECRETS, &cfg, NULL, NULL, &err) != GW_OK)
-        return cli_fail_err("audit", &err);
-    status = run_tail(&o, cfg);
+    status = cmd_audit_spool(o.config, &o.spool, &cfg);
+    if (status != 0)
+        return status;
+    status = run_tail(&o);
     proxy_config_free(cfg);
     return status;
 }

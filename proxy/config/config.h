@@ -362,7 +362,7 @@ struct proxy_config {
         unsigned durability; /* enum audit_durability */
         unsigned on_full;    /* enum audit_on_full */
         uint64_t max_spool, segment;
-        int64_t retain_ms;
+        int64_t retain_ms, checkpoint_ms;
         const char *kafka_brokers, *kafka_topic; /* brokers "": no Kafka */
         const char *const *kafka_properties;     /* "name=value", NULL-terminated */
     } audit;

@@ -265,6 +265,7 @@ const struct config_key config_keys[] = {
 {"audit.max_spool", CONFIG_BYTES, IN(audit.max_spool), "8GiB", 8 * MIB, (int64_t)1 << 50, NULL, "The spool's cap."},
 {"audit.segment", CONFIG_BYTES, IN(audit.segment), "64MiB", MIB, 1024 * MIB, NULL, "Size of one spool file."},
 {"audit.retain", CONFIG_DURATION, IN(audit.retain_ms), "7d", 0, 3650 * DAY, NULL, "Delivered records stay that long while the spool is below its cap."},
+{"audit.checkpoints", CONFIG_DURATION, IN(audit.checkpoint_ms), "10s", 0, HOUR, NULL, "How often a chain with new records is signed (`sluice audit verify`), at the latest every 1,000 records. 0: never."},
 {"audit.kafka", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Where the records go; without brokers they stay in the spool."},
 {"audit.kafka.brokers", CONFIG_STRING, IN(audit.kafka_brokers), "", 0, 0, NULL, "host:port, several with commas."},
 {"audit.kafka.topic", CONFIG_STRING, IN(audit.kafka_topic), "ai.audit.v1", 0, 0, NULL, "The topic that the records go to."},

@@ -26,6 +26,7 @@ static const struct {
     {"audit.max_spool", UINT64, IN(audit.max_spool)},
     {"audit.segment", UINT64, IN(audit.segment)},
     {"audit.retain", INT64, IN(audit.retain_ms)},
+    {"audit.checkpoints", INT64, IN(audit.checkpoint_ms)},
     {"audit.kafka.brokers", TEXT, IN(audit.kafka_brokers)},
     {"audit.kafka.topic", TEXT, IN(audit.kafka_topic)},
     {"audit.kafka.properties", TEXTS, IN(audit.kafka_properties)},

@@ -64,6 +64,7 @@ static enum gw_status load_hmac_key(struct server *s, const char *state_dir, str
 static enum gw_status open_audit(struct server *s, const struct setup *setup, struct gw_err *err)
 {
     const struct proxy_config *c = setup->cfg;
+    char key[4096];
     const struct audit_config cfg = {
         .spool_dir = c->audit.spool,
         .instance = c->instance,
@@ -79,8 +80,12 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
         .kafka_brokers = c->audit.kafka_brokers,
         .kafka_topic = c->audit.kafka_topic,
         .kafka_properties = c->audit.kafka_properties,
+        .seal_key = c->audit.checkpoint_ms == 0 ? NULL : key,
+        .seal_interval_ms = (unsigned)c->audit.checkpoint_ms,
     };
 
+    if (snprintf(key, sizeof(key), "%s/checkpoint.key", c->state_dir) >= (int)sizeof(key))
+        return gw_fail(err, GW_ELIMIT, "%s: the path is too long", c->state_dir);
     GW_TRY(dirs_make(c->audit.spool, err));
     return audit_open(&cfg, &s->audit, err);
 }

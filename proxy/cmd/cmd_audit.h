@@ -1,0 +1,18 @@
+/* proxy/cmd/cmd_audit.h - what the files of `sluice audit` share. Private to proxy/cmd/cmd_audit*. */
+#ifndef PROXY_CMD_AUDIT_H
+#define PROXY_CMD_AUDIT_H
+
+#include <stdbool.h>
+
+struct proxy_config;
+
+/* Is it one of verify, head, prove, check? */
+bool cmd_audit_proves(const char *name);
+/* Runs it; argv[0] is its name. Returns the exit status. */
+int cmd_audit_prove(int argc, char **argv, const char *usage);
+
+/* The spool that is meant: *spool when set, $SLUICE_SPOOL, or the configuration's, which *cfg then owns (free it). Returns 0, or
+ * the exit status when there is none. */
+int cmd_audit_spool(const char *config, const char **spool, struct proxy_config **cfg);
+
+#endif
