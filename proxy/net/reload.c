@@ -85,7 +85,7 @@ static enum gw_status make(struct keeper *k, const struct setup *now,
 }
 
 /* Makes it the current one and waits until every worker has taken it. */
-static void publish(struct server *s, struct setup *new)
+static void publish(struct server *s, struct setup *new, struct gw_buf *problems)
 {
     const struct timespec tick = {0, 1000000};
     struct setup *old;
@@ -102,6 +102,9 @@ static void publish(struct server *s, struct setup *new)
     for (int ms = 0; ms < SWITCH_MS && atomic_load(&new->n_seated) < atomic_load(&s->n_running);
          ms++)
         (void)nanosleep(&tick, NULL);
+    if (atomic_load(&new->n_seated) < atomic_load(&s->n_running))
+        gw_buf_adds(problems, "warning: a worker is out of memory or very busy and still has the "
+                              "configuration before; it goes on trying\n");
     server_setup_done(s, old);
 }
 
@@ -151,7 +154,7 @@ static void reload(struct keeper *k, struct server_reload_result *r)
     r->ok = make(k, now, r, &new) == GW_OK;
     if (r->ok) {
         setup_name_targets(new, s->target_names);
-        publish(s, new);
+        publish(s, new, &r->problems);
         server_setup_done(s, new);
     }
     server_setup_done(s, now);
