@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 
+#include "proxy/net/conn.h"
 #include "proxy/net/upstream_conn.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/attempts.h"
@@ -147,8 +148,7 @@ void lane_on_fail(struct lane *lane, enum req_failure failure, const char *why)
     struct req *req = lane->req;
 
     attempt_end(req, lane->log,
-                t->winner == lane && req->peek == NULL ? REQ_OUT_CUT : attempt_outcome(failure), 0,
-                -1);
+                conn_answer_started(req->conn) ? REQ_OUT_CUT : attempt_outcome(failure), 0, -1);
     attempt_over(req, lane->log);
     if (t->winner == NULL && other_of(lane)->u != NULL)
         return;

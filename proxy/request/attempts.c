@@ -121,12 +121,17 @@ static void tell(struct req *req, struct req_attempt *a, enum health_outcome out
     health_tell(req->setup->health, &a->slot, outcome, a->us, rest);
 }
 
+static bool broke_off(enum req_outcome outcome)
+{
+    return outcome == REQ_OUT_CUT || outcome == REQ_OUT_BROKEN || outcome == REQ_OUT_TIMEOUT;
+}
+
 void attempt_end(struct req *req, unsigned index, enum req_outcome outcome, unsigned status,
                  int64_t after_ms)
 {
     struct req_attempt *a = &req->attempts[index];
 
-    if (a->outcome != REQ_OUT_RUNNING && outcome != REQ_OUT_CUT)
+    if (a->outcome != REQ_OUT_RUNNING && !(a->outcome == REQ_OUT_ANSWERED && broke_off(outcome)))
         return;
     a->outcome = outcome;
     if (status != 0)

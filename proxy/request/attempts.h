@@ -9,7 +9,7 @@
  * attempts it may have; the slot is still the caller's. */
 bool attempt_begin(struct req *req, const struct health_slot *slot, bool hedge, unsigned *index);
 
-/* Notes what became of it, once; a second outcome is taken only when it is CUT. status: of the answer, 0: none. after_ms:
+/* Notes what became of it, once; after ANSWERED a second outcome is taken when it says that the answer broke off. status: of the answer, 0: none. after_ms:
  * when the server wants to be asked again; -1: it does not say. */
 void attempt_end(struct req *req, unsigned index, enum req_outcome outcome, unsigned status,
                  int64_t after_ms);

@@ -490,9 +490,16 @@ void req_on_error(struct req *req, enum req_failure failure, const char *why)
 
     (void)snprintf(text, sizeof(text), "%s", why);
     req->hold++;
-    attempt_end(req, req->current, attempt_outcome(failure), 0, -1);
+    attempt_end(req, req->current,
+                conn_answer_started(req->conn) ? REQ_OUT_CUT : attempt_outcome(failure), 0, -1);
     req_remedy_of_failure(req, failure, &remedy);
-    if (conn_answer_started(req->conn) || req->respond != NULL) {
+    if (!conn_answer_started(req->conn) && req->respond != NULL) {
+        /* It was collected, and the client knows nothing of it. */
+        respond_abandon(req);
+        respond_free(req->respond);
+        req->respond = NULL;
+    }
+    if (conn_answer_started(req->conn)) {
         const bool late = failure == REQ_FAIL_TIMEOUT;
         const struct api_failure f = {.status = late ? 504 : 502,
                                       .type = "server_error",

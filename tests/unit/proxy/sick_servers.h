@@ -35,6 +35,7 @@ enum sick_way {
     EMPTY,         /* a stream without an event */
     CUT_EARLY,     /* a stream cut before its first event is complete */
     CUT_LATE,      /* a stream cut behind its first event */
+    CUT_JSON,      /* a whole answer of 40 KB, cut in the middle */
     COMMENTS,      /* comments for a second, then the stream */
     HANG,          /* no answer until the gateway leaves */
     HEAD_ONLY,     /* a head, then nothing until the gateway leaves */
@@ -240,6 +241,13 @@ static bool sick_answer(struct sick *s, int fd, const char *request)
     case CUT_LATE:
         sick_say(fd, SICK_SSE);
         sick_chunk(fd, SICK_FIRST);
+        return false;
+    case CUT_JSON:
+        sick_say(
+            fd,
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 40000\r\n\r\n");
+        for (int i = 0; i < 2000; i++)
+            sick_say(fd, "          ");
         return false;
     case COMMENTS:
         sick_say(fd, SICK_SSE);
