@@ -4,6 +4,7 @@
  * events are given the request is held, and a cancelled attempt is freed by who gives. */
 #include "proxy/local/local.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -15,22 +16,46 @@
 
 enum { MAX_LOCAL_MS = 600000 };
 
+/* One of the answers that were asked for. */
+struct choice {
+    struct attempt *a;
+    unsigned index;
+    uint64_t id;               /* of the engine; 0: not submitted, or done */
+    struct gw_buf text;        /* what the parser has not been given yet */
+    struct local_parse *parse; /* of text into blocks */
+    enum engine_finish finish; /* when done */
+    char name[GW_ULID_BYTES +
+              12]; /* the request's id, or with the index behind it: calls' ids are made of it */
+};
+
 struct attempt {
     struct req *req;
     struct engine_chan *chan;
-    uint64_t id;
-    struct gw_buf text;        /* what the parser has not been given yet */
-    struct local_parse *parse; /* of text into blocks */
-    unsigned prompt_tokens;
+    struct choice *choices;
+    unsigned n_choices, n_left; /* n_left: not done */
+    unsigned prompt_tokens, completion_tokens;
     bool stream, began, paused;
     bool giving, canceled;
 };
 
 static void attempt_free(struct attempt *a)
 {
-    local_parse_free(a->parse);
-    gw_buf_fini(&a->text);
+    if (a == NULL)
+        return;
+    for (unsigned i = 0; i < a->n_choices; i++) {
+        local_parse_free(a->choices[i].parse);
+        gw_buf_fini(&a->choices[i].text);
+    }
+    free(a->choices);
     free(a);
+}
+
+/* No events come any more. */
+static void stop_all(struct attempt *a)
+{
+    for (unsigned i = 0; i < a->n_choices; i++)
+        if (a->choices[i].id != 0)
+            engine_cancel(a->chan, a->choices[i].id);
 }
 
 bool local_serves(const struct setup *s, unsigned target, enum endpoint_kind kind)
@@ -60,28 +85,67 @@ static enum gw_status read_asked(struct req *req, struct local_request *out, str
 
 static enum gw_status on_block(void *ctx, const struct api_event *ev);
 
+static bool choice_init(struct choice *c, struct attempt *a, unsigned index,
+                        const struct local_request *local)
+{
+    const struct local_parse_config cfg = {.tools = local->tools,
+                                           .n_tools = local->n_tools,
+                                           .single = local->single,
+                                           .id = c->name,
+                                           .fn = on_block,
+                                           .ctx = c};
+
+    c->a = a;
+    c->index = index;
+    if (index == 0)
+        (void)snprintf(c->name, sizeof(c->name), "%s", a->req->id);
+    else
+        (void)snprintf(c->name, sizeof(c->name), "%s_%u", a->req->id, index);
+    c->parse = local_parse_new(&cfg);
+    return c->parse != NULL;
+}
+
 /* NULL: out of memory. */
 static struct attempt *attempt_new(struct req *req, unsigned target,
                                    const struct local_request *local)
 {
     struct attempt *a = calloc(1, sizeof(*a));
-    const struct local_parse_config cfg = {.tools = local->tools,
-                                           .n_tools = local->n_tools,
-                                           .single = local->single,
-                                           .id = req->id,
-                                           .fn = on_block,
-                                           .ctx = a};
+    bool ok = a != NULL;
 
-    if (a == NULL)
-        return NULL;
-    a->req = req;
-    a->chan = setup_seat(req->setup, req->w)->engines[target];
-    a->stream = req->asked.stream;
-    a->parse = local_parse_new(&cfg);
-    if (a->parse != NULL)
+    if (ok) {
+        a->req = req;
+        a->chan = setup_seat(req->setup, req->w)->engines[target];
+        a->stream = req->asked.stream;
+        a->choices = calloc(local->n, sizeof(*a->choices));
+        ok = a->choices != NULL;
+    }
+    for (unsigned i = 0; ok && i < local->n; i++) {
+        a->n_choices = a->n_left = i + 1;
+        ok = choice_init(&a->choices[i], a, i, local);
+    }
+    if (ok)
         return a;
-    free(a);
+    attempt_free(a);
     return NULL;
+}
+
+/* All of them or none. */
+static enum gw_status submit(struct attempt *a, const struct local_request *local,
+                             struct gw_err *err)
+{
+    struct engine_params params = local->params;
+    enum gw_status st = GW_OK;
+
+    params.deadline_ns = gw_clock_ns() + (uint64_t)MAX_LOCAL_MS * GW_NS_PER_MS;
+    for (unsigned i = 0; i < a->n_choices && st == GW_OK; i++) {
+        st = engine_submit(a->chan, local->messages, local->n_messages, &params, &a->choices[i],
+                           &a->choices[i].id, err);
+        if (params.seed != 0)
+            params.seed++;
+    }
+    if (st != GW_OK)
+        stop_all(a);
+    return st;
 }
 
 static enum gw_status start_chat(struct req *req, unsigned target, struct gw_err *err)
@@ -96,8 +160,7 @@ static enum gw_status start_chat(struct req *req, unsigned target, struct gw_err
     a = attempt_new(req, target, &local);
     if (a == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
-    local.params.deadline_ns = gw_clock_ns() + (uint64_t)MAX_LOCAL_MS * GW_NS_PER_MS;
-    st = engine_submit(a->chan, local.messages, local.n_messages, &local.params, a, &a->id, err);
+    st = submit(a, &local, err);
     if (st != GW_OK) {
         attempt_free(a);
         return st;
@@ -160,7 +223,7 @@ static void local_cancel(struct req *req)
         return;
     }
     req->attempt = NULL;
-    engine_cancel(a->chan, a->id);
+    stop_all(a);
     if (a->giving)
         a->canceled = true;
     else
@@ -179,7 +242,11 @@ static bool put(struct attempt *a, const struct api_event *ev)
 
 static enum gw_status on_block(void *ctx, const struct api_event *ev)
 {
-    return put(ctx, ev) ? GW_OK : GW_ECANCELED;
+    const struct choice *c = ctx;
+    struct api_event of_choice = *ev;
+
+    of_choice.choice = c->index;
+    return put(c->a, &of_choice) ? GW_OK : GW_ECANCELED;
 }
 
 /* Around all that gives events. */
@@ -222,20 +289,22 @@ static bool went_well(struct attempt *a, enum gw_status st)
     return !a->req->finished;
 }
 
-static bool give_text(struct attempt *a)
+static bool give_text(struct choice *c)
 {
     enum gw_status st =
-        gw_buf_ok(&a->text) ? local_parse_text(a->parse, gw_buf_span(&a->text)) : GW_ENOMEM;
+        gw_buf_ok(&c->text) ? local_parse_text(c->parse, gw_buf_span(&c->text)) : GW_ENOMEM;
 
-    gw_buf_clear(&a->text);
-    return went_well(a, st);
+    gw_buf_clear(&c->text);
+    return went_well(c->a, st);
 }
 
-static void on_text(struct attempt *a, const struct engine_event *ev)
+static void on_text(struct choice *c, const struct engine_event *ev)
 {
-    gw_buf_add(&a->text, gw_buf_span(&ev->text));
+    struct attempt *a = c->a;
+
+    gw_buf_add(&c->text, gw_buf_span(&ev->text));
     if (a->stream && !a->paused && begin(a))
-        (void)give_text(a);
+        (void)give_text(c);
 }
 
 static enum req_failure failure_of(enum gw_status st)
@@ -245,54 +314,87 @@ static enum req_failure failure_of(enum gw_status st)
     return st == GW_ETIMEDOUT ? REQ_FAIL_TIMEOUT : REQ_FAIL_UPSTREAM;
 }
 
-static enum api_finish finish_of(const struct attempt *a, enum engine_finish finish)
+static enum api_finish finish_of(const struct choice *c)
 {
-    if (finish == ENGINE_FINISH_LENGTH)
+    if (c->finish == ENGINE_FINISH_LENGTH)
         return API_FINISH_LENGTH; /* also behind calls: there may have been more of them */
-    return local_parse_calls(a->parse) != 0 ? API_FINISH_TOOL : API_FINISH_STOP;
+    return local_parse_calls(c->parse) != 0 ? API_FINISH_TOOL : API_FINISH_STOP;
 }
 
-/* The whole answer, or the rest of the stream. */
-static void give_rest(struct attempt *a, const struct engine_event *ev)
+/* A whole answer, or the rest of a stream. False: the request is over. */
+static bool give_choice(struct choice *c)
 {
-    struct api_event finish = {.type = API_EVENT_FINISH};
+    struct api_event finish = {.type = API_EVENT_FINISH, .choice = c->index};
+
+    if (!begin(c->a) || !give_text(c) || !went_well(c->a, local_parse_end(c->parse)))
+        return false;
+    finish.finish = finish_of(c);
+    return put(c->a, &finish);
+}
+
+/* All answers are there: those that nobody has been given yet, and the end. */
+static void give_rest(struct attempt *a, struct choice *last)
+{
     const struct api_event usage = {
         .type = API_EVENT_USAGE,
-        .usage = {.known = true, .input = ev->prompt_tokens, .output = ev->completion_tokens},
+        .usage = {.known = true, .input = a->prompt_tokens, .output = a->completion_tokens},
     };
     const struct api_event end = {.type = API_EVENT_END};
+    bool ok = !a->stream || give_choice(last);
 
-    a->prompt_tokens = ev->prompt_tokens;
-    if (!begin(a) || !give_text(a) || !went_well(a, local_parse_end(a->parse)))
-        return;
-    finish.finish = finish_of(a, ev->finish);
-    if (put(a, &finish) && put(a, &usage) && put(a, &end))
+    for (unsigned i = 0; !a->stream && ok && i < a->n_choices; i++)
+        ok = give_choice(&a->choices[i]);
+    if (ok && put(a, &usage) && put(a, &end))
         req_on_end(a->req);
 }
 
-static void on_done(struct attempt *a, const struct engine_event *ev)
+/* Not the last one: others go on. */
+static void on_one_done(struct choice *c, const struct engine_event *ev)
 {
+    struct attempt *a = c->a;
+
+    giving_begin(a);
+    if (ev->status != GW_OK)
+        req_on_error(a->req, failure_of(ev->status), ev->error); /* cancels the others */
+    else if (a->stream)
+        (void)give_choice(c);
+    giving_end(a);
+}
+
+static void on_done(struct choice *c, const struct engine_event *ev)
+{
+    struct attempt *a = c->a;
     struct req *req = a->req;
 
+    c->id = 0;
+    c->finish = ev->finish;
+    a->prompt_tokens = ev->prompt_tokens;
+    a->completion_tokens += ev->completion_tokens;
+    if (--a->n_left != 0) {
+        on_one_done(c, ev);
+        return;
+    }
     req->attempt = NULL; /* so nobody cancels it, and it is freed here */
     req->hold++;
     if (ev->status != GW_OK)
         req_on_error(req, failure_of(ev->status), ev->error);
     else
-        give_rest(a, ev);
+        give_rest(a, c);
     attempt_free(a);
     (void)req_unhold(req);
 }
 
-static void on_event(struct attempt *a, const struct engine_event *ev)
+static void on_event(struct choice *c, const struct engine_event *ev)
 {
+    struct attempt *a = c->a;
+
     giving_begin(a);
     if (ev->type == ENGINE_EVENT_START) {
         a->prompt_tokens = ev->prompt_tokens;
         if (a->stream)
             (void)begin(a);
     } else {
-        on_text(a, ev);
+        on_text(c, ev);
     }
     giving_end(a);
 }
@@ -328,7 +430,9 @@ static void local_resume(struct req *req)
     if (!a->stream || !a->began || a->giving)
         return; /* or who gives goes on */
     giving_begin(a);
-    (void)give_text(a);
+    for (unsigned i = 0; i < a->n_choices && !a->req->finished && !a->canceled; i++)
+        if (a->choices[i].id != 0) /* those that are done were given whole */
+            (void)give_text(&a->choices[i]);
     giving_end(a);
 }
 

@@ -21,12 +21,15 @@ bool local_serves(const struct setup *s, unsigned target, enum endpoint_kind kin
 /* The channel of this worker to an engine has events. */
 void local_dispatch(struct engine_chan *chan);
 
+enum { LOCAL_MAX_N = 8 }; /* as many sequences as an engine runs at once by default */
+
 /* A request as the engine takes it. GW_EUNSUPPORTED: it asks for what the local model cannot do; GW_EINVAL: ill-typed or
  * out of range; *param names the member. Arrays are the arena's. */
 struct local_request {
     struct engine_message *messages;
     unsigned n_messages;
-    struct engine_params params;
+    struct engine_params params;  /* of the first answer; the others' seeds follow it */
+    unsigned n;                   /* answers, 1 to LOCAL_MAX_N */
     const struct api_tool *tools; /* that the answer may call */
     unsigned n_tools;
     bool single; /* at most one call */

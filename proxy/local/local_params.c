@@ -59,7 +59,7 @@ static enum gw_status read_number(const struct reading *r, const struct number *
     return GW_OK;
 }
 
-static enum gw_status read_numbers(const struct reading *r, struct engine_params *p)
+static enum gw_status read_numbers(const struct reading *r, struct local_request *out)
 {
     const struct api_request *a = r->asked;
     double max_tokens = 0, top_k = 0, seed = -1, n = 1;
@@ -78,9 +78,10 @@ static enum gw_status read_numbers(const struct reading *r, struct engine_params
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         GW_TRY(read_number(r, &numbers[i]));
-    if (n > 1)
-        return cannot_but(r, "n", " above 1");
-    *p = (struct engine_params){
+    if (n > LOCAL_MAX_N)
+        return cannot_but(r, "n", " above 8");
+    out->n = (unsigned)n;
+    out->params = (struct engine_params){
         .max_tokens = (unsigned)max_tokens,
         .temperature = (float)temperature,
         .top_p = (float)top_p,
@@ -189,7 +190,7 @@ enum gw_status local_read(const struct api_request *asked, struct gw_arena *aren
     for (unsigned i = 0; i < asked->n_messages; i++)
         GW_TRY(check_message(&r, &asked->messages[i]));
     GW_TRY(read_tools(&r, &read));
-    GW_TRY(read_numbers(&r, &read.params));
+    GW_TRY(read_numbers(&r, &read));
     GW_TRY(stop_behind_call(&r, &read));
     *out = read;
     return GW_OK;

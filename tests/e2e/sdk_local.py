@@ -61,6 +61,34 @@ def generate():
     check(gemini.models.count_tokens(model=MODEL, contents=QUESTION).total_tokens > 5, "local, countTokens")
 
 
+def several():
+    """n answers: each whole, streams mixed by index, the prompt counted once, a seed that gives them again."""
+    ask = lambda **more: client.chat.completions.create(model=MODEL, messages=USER, max_tokens=20, **more)
+    one, three = ask(temperature=0), ask(temperature=0, n=3)
+    check([c.message.content for c in three.choices] == [ANSWER] * 3 and [c.index for c in three.choices] == [0, 1, 2],
+          "local, n=3: three answers", three)
+    check(three.usage.prompt_tokens == one.usage.prompt_tokens and three.usage.completion_tokens == 3 * one.usage.completion_tokens,
+          "local, n=3: usage", three.usage)
+    texts, ends = ["", "", ""], {}
+    for e in ask(n=3, seed=7, temperature=1.5, stream=True):
+        for c in e.choices:
+            texts[c.index] += c.delta.content or ""
+            ends[c.index] = c.finish_reason or ends.get(c.index)
+    check(len(set(texts)) > 1 and all(texts) and all(ends.values()) and len(ends) == 3, "local, n=3, streamed: different answers", (texts, ends))
+    again = [c.message.content for c in ask(n=3, seed=7, temperature=1.5).choices]
+    check(again == texts, "local, n=3: a seed gives them again, whole as streamed", (again, texts))
+    got = client.completions.create(model=MODEL, prompt=QUESTION, max_tokens=8, temperature=0, n=2)
+    check(len(got.choices) == 2 and got.choices[0].text == got.choices[1].text, "local, completions, n=2", got)
+    config = types.GenerateContentConfig(max_output_tokens=20, temperature=0, candidate_count=2)
+    got = gemini.models.generate_content(model=MODEL, contents=QUESTION, config=config)
+    check([c.content.parts[0].text for c in got.candidates] == [ANSWER] * 2, "local, generateContent, two candidates", got)
+    raises("local: nine answers are refused", openai.BadRequestError, lambda: ask(n=9), lambda e: e.param == "n")
+    stream = ask(n=8, stream=True, extra_body={"max_tokens": 200})
+    next(iter(stream))
+    stream.close()
+    same("local, after a stream of many that was left", ask(temperature=0).choices[0].message.content, ANSWER)
+
+
 def refusals():
     raises("local: a bad parameter is named", openai.BadRequestError, lambda: client.chat.completions.create(
         model=MODEL, messages=USER, temperature=9), lambda e: e.param == "temperature")
@@ -69,4 +97,4 @@ def refusals():
 
 
 if __name__ == "__main__":
-    run(chat, completions, responses, messages, generate, refusals)
+    run(chat, completions, responses, messages, generate, several, refusals)

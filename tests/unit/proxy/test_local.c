@@ -57,13 +57,16 @@ static void test_numbers(void)
     CHECK(refused(",\"temperature\":3", GW_EINVAL, "temperature"));
     CHECK(refused(",\"top_p\":true", GW_EINVAL, "top_p"));
     CHECK(refused(",\"n\":0", GW_EINVAL, "n"));
+    CHECK(refused(",\"n\":1.5", GW_EINVAL, "n"));
+    CHECK(chat(",\"n\":8") == GW_OK && local.n == 8);
+    CHECK(chat("") == GW_OK && local.n == 1);
     CHECK(refused(",\"seed\":1e400", GW_EINVAL, "seed"));
     CHECK(refused(",\"stop\":5", GW_EINVAL, "stop"));
 }
 
 static void test_cannot(void)
 {
-    CHECK(refused(",\"n\":2", GW_EUNSUPPORTED, "n"));
+    CHECK(refused(",\"n\":9", GW_EUNSUPPORTED, "n"));
     CHECK(refused(",\"logprobs\":true", GW_EUNSUPPORTED, "logprobs"));
     CHECK(refused(",\"response_format\":{\"type\":\"json_object\"}", GW_EUNSUPPORTED,
                   "response_format"));
