@@ -168,9 +168,17 @@ backend tls
     return Proxy("haproxy", [program("haproxy"), "-db", "-f", f"{work}/haproxy.cfg"], ports)
 
 
-def sluice(build, work, name, mock, transport, on, durability="process", answers=False, claude=None, model=None, wait=20):
+ACCOUNTS = """prices: { currency: EUR, table: [{ model: "*", from: 2026-01-01, input: 2.00, cached_input: 0.50, output: 8.00 }] }
+budgets:
+  - { name: house, cost: 1000000.00 / month }
+  - { name: people, per: user, requests: 100M / minute, tokens: 100000M / day, concurrency: 10000 }
+  - { name: boxes, per: target, concurrency: 10000 }
+"""
+
+
+def sluice(build, work, name, mock, transport, on, durability="process", answers=False, claude=None, model=None, wait=20, accounts=False):
     """on: keys, all rules, policy, access log; else none of these but one rule that never matches, since a gateway without rules
-    and one without records cannot be configured. claude: a mock that has Anthropic's API; model: an embedding model's folder."""
+    and one without records cannot be configured. accounts: keys, budgets of every kind and prices, with or without the rest. claude: a mock that has Anthropic's API; model: an embedding model's folder."""
     port, path = free_port(), f"{work}/{name}-{transport}.yaml"
     with open(os.open(f"{work}/key", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
         f.write("sk-bench\n")
@@ -190,6 +198,8 @@ def sluice(build, work, name, mock, transport, on, durability="process", answers
     policy = POLICY % (both, both) if on else "[]"
     tls = f", tls: {{ cert: '{work}/up.pem', key: '{work}/up.key' }}" if transport == "tls" else ""
     flag = "true" if on else "false"
+    keys = on or accounts
+    money = ACCOUNTS if accounts else ""
     dlp = "" if on else f"dlp: {{ rules: ['{work}/one.yaml'] }}\n"
     with open(path, "w") as f:
         f.write(f"""state_dir: {work}/{name}-{transport}
@@ -198,12 +208,12 @@ workers: 1
 targets: {{ {', '.join(targets)} }}
 routes: [{', '.join(routes)}]
 policy: {policy}
-auth: {{ required: {flag} }}
+auth: {{ required: {'true' if keys else 'false'} }}
 audit: {{ durability: {durability} }}
 log: {{ access: {flag} }}
-{dlp}""")
+{dlp}{money}""")
     headers = []
-    if on:
+    if keys:
         out = subprocess.run([build + "/sluice", "keys", "create", "-c", path, "--name", "bench"], capture_output=True, text=True).stdout
         headers = ["Authorization: Bearer " + re.search(r"slk_\w+", out)[0]]
     return Proxy(name, [build + "/sluice", "serve", "-c", path], {transport: port}, headers, wait=wait)
