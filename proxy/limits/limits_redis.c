@@ -17,6 +17,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "proxy/limits/limits_private.h"
+#include "proxy/limits/limits_reply.h"
 #include "proxy/limits/limits_script.h"
 #include "proxy/net/dial.h"
 #include "proxy/net/worker.h"
@@ -25,11 +26,9 @@ enum {
     CONNECT_MS = 3000,
     FIRST_RETRY_MS = 50,
     LAST_RETRY_MS = 5000,
-    BEAT_MS = 1000,       /* how often the name is renewed */
-    ALIVE_MS = 5000,      /* how long it lives without that */
-    MAX_WAITING = 20000,  /* commands without an answer */
-    MAX_ELEMENTS = 1024,  /* of an array in an answer: LIMITS_MAX_HOLDS * 3 + 2 are needed */
-    MAX_BUFFER = 1 << 20, /* of an answer that is not complete */
+    BEAT_MS = 1000,      /* how often the name is renewed */
+    ALIVE_MS = 5000,     /* how long it lives without that */
+    MAX_WAITING = 20000, /* commands without an answer */
     SHA_BYTES = 41,
 };
 
@@ -49,9 +48,7 @@ struct limits_redis {
     enum state state;
     struct dial *dial;
     struct bufferevent *bev;
-    struct redisReader *reader;
-    struct redisReplyObjectFunctions functions;
-    void *(*create_array)(const redisReadTask *task, int elements); /* hiredis' own */
+    struct limits_reader *reader;
     struct event *timer; /* UP and GREETING: late answers, the beat; OFF: the next try */
     struct waiting *first, **last;
     unsigned n_waiting;
@@ -165,8 +162,7 @@ static void hang_up(struct limits_redis *r, const char *why)
     if (r->bev != NULL)
         bufferevent_free(r->bev);
     r->bev = NULL;
-    if (r->reader != NULL)
-        redisReaderFree(r->reader);
+    limits_reader_free(r->reader);
     r->reader = NULL;
     set_timer(r, r->retry_ms);
     r->retry_ms = r->retry_ms * 2 > LAST_RETRY_MS ? LAST_RETRY_MS : r->retry_ms * 2;
@@ -379,35 +375,43 @@ static bool on_reply(struct limits_redis *r, const struct redisReply *reply)
     return false;
 }
 
+/* Hands on what is complete. False: the connection is over. */
+static bool read_replies(struct limits_redis *r)
+{
+    for (;;) {
+        struct redisReply *reply = NULL;
+        enum gw_status st = limits_reader_next(r->reader, &reply);
+        bool go_on;
+
+        if (st == GW_EAGAIN)
+            return true;
+        if (st != GW_OK) {
+            hang_up(r, "it does not speak Redis' protocol");
+            return false;
+        }
+        go_on = on_reply(r, reply);
+        freeReplyObject(reply);
+        if (!go_on)
+            return false;
+    }
+}
+
 static void on_read(struct bufferevent *bev, void *ctx)
 {
     struct evbuffer *in = bufferevent_get_input(bev);
     struct limits_redis *r = ctx;
 
-    while (r->bev == bev && evbuffer_get_length(in) != 0) {
+    while (evbuffer_get_length(in) != 0) {
         struct evbuffer_iovec v = {NULL, 0};
-        void *reply = NULL;
 
         (void)evbuffer_peek(in, -1, NULL, &v, 1);
-        if (redisReaderFeed(r->reader, v.iov_base, v.iov_len) != REDIS_OK ||
-            r->reader->len - r->reader->pos > MAX_BUFFER) {
+        if (limits_reader_feed(r->reader, (struct gw_span){v.iov_base, v.iov_len}) != GW_OK) {
             hang_up(r, "an answer that is too long");
             return;
         }
         (void)evbuffer_drain(in, v.iov_len);
-        while (r->bev == bev && redisReaderGetReply(r->reader, &reply) == REDIS_OK &&
-               reply != NULL) {
-            bool go_on = on_reply(r, reply);
-
-            freeReplyObject(reply);
-            reply = NULL;
-            if (!go_on)
-                return;
-        }
-        if (r->bev == bev && r->reader->err != 0) {
-            hang_up(r, "it does not speak Redis' protocol");
+        if (!read_replies(r))
             return;
-        }
     }
 }
 
@@ -420,14 +424,6 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 
 /* ---- life ------------------------------------------------------------------------------- */
 
-/* An array that says it is huge would be allocated before its first element came. */
-static void *create_array(const redisReadTask *task, int elements)
-{
-    const struct limits_redis *r = task->privdata;
-
-    return elements > MAX_ELEMENTS ? NULL : r->create_array(task, elements);
-}
-
 static void on_dialled(void *ctx, int fd, bool timed_out, const char *why)
 {
     struct limits_redis *r = ctx;
@@ -438,7 +434,7 @@ static void on_dialled(void *ctx, int fd, bool timed_out, const char *why)
         hang_up(r, why);
         return;
     }
-    r->reader = redisReaderCreate();
+    r->reader = limits_reader_new();
     r->bev =
         bufferevent_socket_new(r->w->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
     if (r->bev == NULL)
@@ -447,11 +443,6 @@ static void on_dialled(void *ctx, int fd, bool timed_out, const char *why)
         hang_up(r, "out of memory");
         return;
     }
-    r->functions = *r->reader->fn;
-    r->create_array = r->functions.createArray;
-    r->functions.createArray = create_array;
-    r->reader->privdata = r;
-    r->reader->fn = &r->functions;
     bufferevent_setcb(r->bev, on_read, NULL, on_event, r);
     (void)bufferevent_enable(r->bev, EV_READ | EV_WRITE);
     r->state = GREETING;

@@ -15,7 +15,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import traceback
 import urllib.request
 
 BUILD = os.path.abspath(sys.argv[1])
@@ -368,21 +370,72 @@ async def two_gateways(folder, mock):
     redis.wait()
 
 
+class Liar:
+    """Takes connections for Redis and answers what it likes; the last way is to say nothing."""
+
+    WAYS = (b"+OK\r\n" * 40, b"-ERR go away\r\n", b"*2000000000\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$500000000\r\n" + b"x" * 70000,
+            b"$-1\r\n" * 9, b"*5\r\n:1\r\n:0\r\n:1\r\n:1\r\n:1\r\n", b"\0\xff" * 1000, b"")
+
+    def __init__(self):
+        self.met = 0
+
+    async def take(self, reader, writer):
+        way = self.WAYS[self.met % len(self.WAYS)]
+        self.met += 1
+        try:
+            if self.met % 2 == 0:      # before it was asked anything
+                writer.write(way)
+            while await reader.read(65536):
+                writer.write(way)
+        except (OSError, asyncio.CancelledError):
+            pass
+        writer.close()
+
+
+async def liars(folder, mock):
+    """Nothing that a Redis says ends the gateway or lets a request through."""
+    port, liar = free_port(), Liar()
+    server = await asyncio.start_server(liar.take, "127.0.0.1", port)
+    g = Gateway(folder, "lied-to", mock, port)
+    g.text = g.text.replace("timeout: 2s", "timeout: 100ms")
+    g.write(ROOM)
+    g.process = subprocess.Popen([BUILD + "/sluice", "serve", "-c", g.file], stdout=open(g.log, "a"), stderr=subprocess.STDOUT)
+    statuses, end = set(), time.time() + 40
+    while (liar.met <= len(Liar.WAYS) or statuses != {503}) and time.time() < end:
+        statuses |= {s.status for s in await storm([g.port], "m-req", SHORT, 2)} - {0}
+        await asyncio.sleep(0.1)
+    check(liar.met > len(Liar.WAYS) and statuses == {503}, "a Redis that lies is no Redis", (liar.met, statuses))
+    check(g.process.poll() is None and g.metric("limits_redis_errors_total") > 0, "and ends nothing", g.process.poll())
+    server.close()
+    check(g.stop() == 0, "the gateway stops cleanly all the same")
+
+
+def story(folder, mock, parts):
+    for part in parts:
+        if part is two_gateways and not shutil.which("redis-server"):
+            count["skipped"] += 1
+            print("SKIP  two gateways: there is no redis-server", flush=True)
+            continue
+        start = time.time()
+        try:
+            asyncio.run(part(folder, mock))
+        except Exception as e:
+            check(False, part.__name__, repr(e))
+            traceback.print_exc()
+        print(f"{part.__name__}: {time.time() - start:.1f} s", flush=True)
+
+
 def main():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384) if hard > 0 else 16384, hard))
     folder = tempfile.mkdtemp(prefix="sluice-budgets-")
     mock, port = start_mock()
-    start = time.time()
+    threads = [threading.Thread(target=story, args=(folder, port, parts)) for parts in ((liars, one_gateway), (two_gateways,))]
     try:
-        asyncio.run(one_gateway(folder, port))
-        print(f"one gateway: {time.time() - start:.1f} s", flush=True)
-        if shutil.which("redis-server"):
-            asyncio.run(two_gateways(folder, port))
-        else:
-            count["skipped"] += 1
-            print("SKIP  two gateways: there is no redis-server", flush=True)
-        print(f"with two: {time.time() - start:.1f} s", flush=True)
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
     finally:
         mock.kill()
     if count["failed"] == 0:
