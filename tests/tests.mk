@@ -7,6 +7,7 @@ SUB   := $(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) SAN=$(SAN) CUDA=$(C
 BUDGETS := python3 tests/e2e/budgets.py $(BUILD) $(if $(SAN),--quick)
 E2E   := python3 tests/e2e/run.py $(BUILD) $(CACHE) $(MODEL)
 FAULTS := python3 tests/e2e/faults.py $(BUILD) $(CACHE) $(MODEL)
+SMUGGLE := python3 tests/e2e/smuggle.py $(BUILD) $(CACHE) $(MODEL)
 EGRESS := python3 tests/e2e/egress.py $(BUILD) $(CACHE) $(MODEL)
 HOSTILE := python3 tests/e2e/hostile.py $(BUILD) $(CACHE) $(MODEL)
 STORM  := python3 tests/e2e/storm.py $(BUILD) $(CACHE) $(MODEL)
@@ -20,19 +21,19 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@$(SUB) test-build
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
 	  $(if $(WITH_ASAN),'storm=$(STORM) 60') \
-	  'budgets=$(BUDGETS)' $(if $(SAN),'e2e=$(E2E) --quick','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
+	  'budgets=$(BUDGETS)' $(if $(SAN),'e2e=$(E2E) --quick','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
 
 test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models
 	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 .PHONY: test test-build
 
-# Takes half an hour; SAN=address,undefined is the build whose calls fail at random.
-test-long: ## a thousand reloads under load; ten minutes of random faults under the address sanitizer
+# Takes an hour; SAN=address,undefined is the build whose calls fail at random.
+test-long: ## a million requests, a thousand reloads under load, every disguise; ten minutes of random faults under the address sanitizer
 	@packaging/deps.sh build test
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug SAN=address,undefined CUDA=0 BUILD_ROOT=$(BUILD_ROOT) storm-build
-	@$(SUB) test-build
-	@tests/stages.sh 'reloads=python3 tests/e2e/operations.py $(BUILD) $(CACHE) $(MODEL) 1000' \
+	@$(SUB) test-build $(BUILD)/tests/bench/load
+	@tests/stages.sh 'soak=python3 tests/e2e/soak.py $(BUILD) $(CACHE) $(MODEL)' 'smuggle=$(SMUGGLE) all' 'reloads=python3 tests/e2e/operations.py $(BUILD) $(CACHE) $(MODEL) 1000' \
 	  'storm=python3 tests/e2e/storm.py $(BUILD_ROOT)/debug-address-undefined $(CACHE) $(MODEL) 600'
 
 storm-build: all $(BUILD)/mock-provider $(BUILD)/sluice-fault

@@ -290,6 +290,19 @@ struct framing {
     bool close, keep_alive, upgrade_token;
 };
 
+/* RTSP's requests look like HTTP's and mean something else: who takes them does not read what we read. */
+static bool is_of_rtsp(struct gw_span method)
+{
+    static const char *const methods[] = {"ANNOUNCE", "DESCRIBE",      "SETUP",        "PLAY",
+                                          "PAUSE",    "TEARDOWN",      "RECORD",       "REDIRECT",
+                                          "FLUSH",    "GET_PARAMETER", "SET_PARAMETER"};
+
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (gw_span_is(method, methods[i]))
+            return true;
+    return false;
+}
+
 static enum http1_event read_framing_field(struct http1 *p, const struct http1_field *f,
                                            struct framing *fr)
 {
@@ -324,6 +337,8 @@ static enum http1_event check_target(struct http1 *p, const struct framing *fr)
         return fail(p, 400, "exactly one Host field is needed");
     if (fr->n_host == 1 && !http1_scan_host(fr->host))
         return fail(p, 400, "the Host field is malformed");
+    if (is_of_rtsp(p->h.method))
+        return fail(p, 501, "the method is one of RTSP");
     p->h.connect = gw_span_is(p->h.method, "CONNECT");
     if (p->h.connect != (p->rl.form == HTTP1_TARGET_AUTHORITY))
         return fail(p, 400, "CONNECT and only CONNECT names host:port as its target");

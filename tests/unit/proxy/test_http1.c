@@ -272,7 +272,6 @@ static const struct {
     {"llhttp/request-connection-003.raw", "first"},
     {"llhttp/response-connection-006.raw", "first"},
     {"llhttp/response-connection-007.raw", "first"},
-    {"llhttp/request-invalid-031.raw", "any"},    /* unknown methods get 405 one layer up */
     {"llhttp/request-method-055.raw", "reject"},  /* RFC 9112 3.2.4: * is for OPTIONS */
     {"llhttp/response-sample-038.raw", "reject"}, /* RTSP, ICE and HTTP/0.9 are not HTTP/1 */
     {"llhttp/response-sample-039.raw", "reject"},
