@@ -150,11 +150,12 @@ static void put_delta(const struct api_writer *w, struct api_chat_said *c,
     end_chunk(w, NULL, out);
 }
 
-static void put_stream_end(const struct api_writer *w, struct gw_buf *out)
+void api_chat_put_stream_end(const struct api_writer *w, const char *prefix, const char *object,
+                             struct gw_buf *out)
 {
     if (w->cfg.include_usage && w->usage.known) {
         gw_buf_adds(out, "data: ");
-        api_chat_put_envelope(w, "chatcmpl", "chat.completion.chunk", out);
+        api_chat_put_envelope(w, prefix, object, out);
         gw_buf_adds(out, ",\"choices\":[],\"usage\":");
         api_chat_put_usage(&w->usage, out);
         gw_buf_adds(out, "}\n\n");
@@ -175,7 +176,7 @@ static enum gw_status put_stream(struct api_writer *w, const struct api_event *e
         return GW_OK;
     }
     if (ev->type == API_EVENT_END) {
-        put_stream_end(w, out);
+        api_chat_put_stream_end(w, "chatcmpl", "chat.completion.chunk", out);
         return GW_OK;
     }
     c = begin_choice(w, ev->type == API_EVENT_START ? 0 : ev->choice, out);
@@ -250,27 +251,32 @@ static void put_calls(const struct api_writer *w, const struct api_kept_choice *
         gw_buf_addc(out, ']');
 }
 
-static void put_whole(const struct api_writer *w, struct gw_buf *out)
+static void put_choice(const struct api_writer *w, unsigned index, const struct api_kept_choice *c,
+                       struct gw_buf *out)
+{
+    gw_buf_printf(out, "{\"index\":%u,\"message\":{\"role\":\"assistant\"", index);
+    put_texts(c, API_BLOCK_TEXT, "content", false, out);
+    put_texts(c, API_BLOCK_REASONING, "reasoning_content", true, out);
+    put_texts(c, API_BLOCK_REFUSAL, "refusal", false, out);
+    put_calls(w, c, out);
+    gw_buf_printf(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}",
+                  finish_reason(w, c->finish));
+}
+
+void api_chat_put_whole(const struct api_writer *w, const char *prefix, const char *object,
+                        api_chat_choice_fn fn, struct gw_buf *out)
 {
     const struct api_chat_writing *s = w->state;
-    bool comma = false;
+    const char *between = "";
 
-    api_chat_put_envelope(w, "chatcmpl", "chat.completion", out);
+    api_chat_put_envelope(w, prefix, object, out);
     gw_buf_adds(out, ",\"choices\":[");
     for (unsigned i = 0; i < s->kept.n_choices; i++) {
-        const struct api_kept_choice *c = s->kept.choices[i];
-
-        if (c == NULL)
+        if (s->kept.choices[i] == NULL)
             continue;
-        gw_buf_printf(out, "%s{\"index\":%u,\"message\":{\"role\":\"assistant\"", comma ? "," : "",
-                      i);
-        comma = true;
-        put_texts(c, API_BLOCK_TEXT, "content", false, out);
-        put_texts(c, API_BLOCK_REASONING, "reasoning_content", true, out);
-        put_texts(c, API_BLOCK_REFUSAL, "refusal", false, out);
-        put_calls(w, c, out);
-        gw_buf_printf(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}",
-                      finish_reason(w, c->finish));
+        gw_buf_adds(out, between);
+        between = ",";
+        fn(w, i, s->kept.choices[i], out);
     }
     gw_buf_addc(out, ']');
     if (w->usage.known) {
@@ -287,7 +293,7 @@ enum gw_status api_chat_put(struct api_writer *w, const struct api_event *ev, st
     if (w->cfg.stream)
         return put_stream(w, ev, out);
     if (ev->type == API_EVENT_END)
-        put_whole(w, out);
+        api_chat_put_whole(w, "chatcmpl", "chat.completion", put_choice, out);
     else if (ev->type == API_EVENT_ERROR)
         api_chat_write_error(&ev->failure, w->cfg.id, out);
     else

@@ -83,4 +83,15 @@ void api_chat_write_stream_error(const struct api_failure *f, struct gw_buf *out
 void api_chat_read_error(unsigned status, const struct gw_json_node *root, struct gw_arena *arena,
                          struct api_failure *out);
 
+/* The end of a stream: usage when the client asked for it, and [DONE]. */
+void api_chat_put_stream_end(const struct api_writer *w, const char *prefix, const char *object,
+                             struct gw_buf *out);
+
+/* Appends one choice of a whole answer, an object. */
+typedef void (*api_chat_choice_fn)(const struct api_writer *w, unsigned index,
+                                   const struct api_kept_choice *c, struct gw_buf *out);
+/* A whole answer: envelope, choices, usage. */
+void api_chat_put_whole(const struct api_writer *w, const char *prefix, const char *object,
+                        api_chat_choice_fn fn, struct gw_buf *out);
+
 #endif

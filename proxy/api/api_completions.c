@@ -154,43 +154,20 @@ static void put_stream(const struct api_writer *w, const struct api_event *ev, s
     } else if (ev->type == API_EVENT_ERROR) {
         api_chat_write_stream_error(&ev->failure, out);
     } else if (ev->type == API_EVENT_END) {
-        if (w->cfg.include_usage && w->usage.known) {
-            gw_buf_adds(out, "data: ");
-            api_chat_put_envelope(w, "cmpl", "text_completion", out);
-            gw_buf_adds(out, ",\"choices\":[],\"usage\":");
-            api_chat_put_usage(&w->usage, out);
-            gw_buf_adds(out, "}\n\n");
-        }
-        gw_buf_adds(out, "data: [DONE]\n\n");
+        api_chat_put_stream_end(w, "cmpl", "text_completion", out);
     }
 }
 
-static void put_whole(const struct api_writer *w, struct gw_buf *out)
+static void put_text(const struct api_writer *w, unsigned index, const struct api_kept_choice *c,
+                     struct gw_buf *out)
 {
-    const struct api_chat_writing *s = w->state;
-    bool comma = false;
-
-    api_chat_put_envelope(w, "cmpl", "text_completion", out);
-    gw_buf_adds(out, ",\"choices\":[");
-    for (unsigned i = 0; i < s->kept.n_choices; i++) {
-        const struct api_kept_choice *c = s->kept.choices[i];
-
-        if (c == NULL)
-            continue;
-        gw_buf_adds(out, comma ? ",{\"text\":\"" : "{\"text\":\"");
-        comma = true;
-        for (const struct api_kept_block *b = c->blocks; b != NULL; b = b->next)
-            if (is_text(b->kind))
-                gw_buf_add_json(out, b->text.span);
-        gw_buf_addc(out, '"');
-        put_choice(i, api_chat_finish(c->finish), out);
-    }
-    gw_buf_addc(out, ']');
-    if (w->usage.known) {
-        gw_buf_adds(out, ",\"usage\":");
-        api_chat_put_usage(&w->usage, out);
-    }
-    gw_buf_adds(out, "}\n");
+    (void)w;
+    gw_buf_adds(out, "{\"text\":\"");
+    for (const struct api_kept_block *b = c->blocks; b != NULL; b = b->next)
+        if (is_text(b->kind))
+            gw_buf_add_json(out, b->text.span);
+    gw_buf_addc(out, '"');
+    put_choice(index, api_chat_finish(c->finish), out);
 }
 
 static enum gw_status put(struct api_writer *w, const struct api_event *ev, struct gw_buf *out)
@@ -200,7 +177,7 @@ static enum gw_status put(struct api_writer *w, const struct api_event *ev, stru
     if (w->cfg.stream)
         put_stream(w, ev, out);
     else if (ev->type == API_EVENT_END)
-        put_whole(w, out);
+        api_chat_put_whole(w, "cmpl", "text_completion", put_text, out);
     else if (ev->type == API_EVENT_ERROR)
         api_chat_write_error(&ev->failure, w->cfg.id, out);
     else

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/http/pending.h"
+
 enum place { START, FIRST, NEXT, ELEMENT, BEHIND, DONE };
 
 struct json_array {
@@ -158,26 +160,14 @@ static enum gw_status take(struct json_array *r, struct gw_span all, size_t *use
 enum gw_status json_array_feed(struct json_array *r, struct gw_span bytes, json_array_fn fn,
                                void *ctx)
 {
-    bool kept = r->pending.len != 0;
-    struct gw_span all = bytes;
+    struct gw_span all;
     size_t used = 0;
 
     if (bytes.len == 0)
         return GW_OK;
-    if (kept) {
-        gw_buf_add(&r->pending, bytes);
-        if (!gw_buf_ok(&r->pending))
-            return GW_ENOMEM;
-        all = gw_buf_span(&r->pending);
-    }
+    GW_TRY(pending_join(&r->pending, bytes, &all));
     GW_TRY(take(r, all, &used, fn, ctx));
-    if (all.len - used > r->max_element)
-        return GW_ELIMIT;
-    if (kept)
-        gw_buf_drop(&r->pending, used);
-    else
-        gw_buf_add(&r->pending, gw_span_from(all, used));
-    return gw_buf_ok(&r->pending) ? GW_OK : GW_ENOMEM;
+    return pending_keep(&r->pending, all, used, r->max_element);
 }
 
 enum gw_status json_array_finish(struct json_array *r, json_array_fn fn, void *ctx)

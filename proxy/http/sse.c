@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/http/pending.h"
+
 struct field {
     size_t at, len;
     bool set;
@@ -177,26 +179,14 @@ static enum gw_status take_lines(struct sse_reader *r, struct gw_span all, size_
 enum gw_status sse_reader_feed(struct sse_reader *r, struct gw_span bytes, sse_event_fn fn,
                                void *ctx)
 {
-    bool kept = r->pending.len != 0;
-    struct gw_span all = bytes;
+    struct gw_span all;
     size_t used = 0;
 
     if (bytes.len == 0)
         return GW_OK;
-    if (kept) {
-        gw_buf_add(&r->pending, bytes);
-        if (!gw_buf_ok(&r->pending))
-            return GW_ENOMEM;
-        all = gw_buf_span(&r->pending);
-    }
+    GW_TRY(pending_join(&r->pending, bytes, &all));
     GW_TRY(take_lines(r, all, &used, fn, ctx));
-    if (kept)
-        gw_buf_drop(&r->pending, used);
-    else
-        gw_buf_add(&r->pending, gw_span_from(all, used));
-    if (!gw_buf_ok(&r->pending))
-        return GW_ENOMEM;
-    return r->pending.len > r->max_event ? GW_ELIMIT : GW_OK;
+    return pending_keep(&r->pending, all, used, r->max_event);
 }
 
 enum gw_status sse_reader_finish(struct sse_reader *r, sse_event_fn fn, void *ctx)
