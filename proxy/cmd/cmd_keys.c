@@ -75,6 +75,7 @@ struct options {
     char groups[LIST_BYTES], models[LIST_BYTES], targets[LIST_BYTES], networks[LIST_BYTES];
     unsigned last;
     bool json, too_long;
+    bool some; /* a field was given */
 };
 
 /* ---- who ------------------------------------------------------------------------------------------ */
@@ -150,10 +151,9 @@ static int create_key(const struct options *o, const struct proxy_actor *by)
 
 static int update(const struct options *o, const struct proxy_actor *by, const char *which)
 {
-    static const struct proxy_key_fields none;
     struct gw_err err;
 
-    if (memcmp(&o->f, &none, sizeof(none)) == 0)
+    if (!o->some)
         return cli_fail("keys", 2, "update: say what to change; try `sluice keys --help`");
     if (o->f.role != NULL)
         return cli_fail("keys", 2, "a key's role stays: create another key and revoke this one");
@@ -312,8 +312,10 @@ static int parse_options(int argc, char **argv, struct options *o)
 
     // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
     while ((opt = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
-        int status = take_field(o, opt) ? -1 : take_other(o, opt);
+        bool field = take_field(o, opt);
+        int status = field ? -1 : take_other(o, opt);
 
+        o->some |= field;
         if (status >= 0)
             return status;
     }

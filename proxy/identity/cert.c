@@ -24,18 +24,14 @@ static bool is_plain(struct gw_span text)
 /* Adds a name to a list that has room for CERT_MAX_NAMES. False when out of memory. */
 static bool add(struct gw_arena *arena, struct cert_names *names, struct gw_span text)
 {
-    struct gw_span *items = (struct gw_span *)(uintptr_t)names->items;
-
     if (!is_plain(text) || names->n == CERT_MAX_NAMES)
         return true;
-    if (items == NULL) {
-        items = gw_arena_array(arena, CERT_MAX_NAMES, sizeof(*items));
-        names->items = items;
-    }
+    if (names->items == NULL)
+        names->items = gw_arena_array(arena, CERT_MAX_NAMES, sizeof(*names->items));
     text = gw_arena_copy(arena, text);
-    if (items == NULL || text.ptr == NULL)
+    if (names->items == NULL || text.ptr == NULL)
         return false;
-    items[names->n++] = text;
+    names->items[names->n++] = text;
     return true;
 }
 

@@ -14,7 +14,7 @@ struct x509_st;
 enum { CERT_MAX_NAMES = 32, CERT_MAX_TEXT = 256 };
 
 struct cert_names {
-    const struct gw_span *items;
+    struct gw_span *items;
     unsigned n;
 };
 struct cert {

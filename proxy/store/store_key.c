@@ -94,7 +94,8 @@ static bool is_name(struct gw_span name)
     for (size_t i = 0; i < name.len; i++) {
         char c = gw_ascii_lower(name.ptr[i]);
 
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || memchr("._@-", c, 4) != NULL))
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+              c == '@' || c == '-'))
             return false;
     }
     return name.len > 0 && name.len < PROXY_KEY_NAME_BYTES;
@@ -168,6 +169,18 @@ static enum gw_status check_list(const char *what, const char *text, unsigned ma
     return GW_OK;
 }
 
+static enum gw_status check_lists(const struct proxy_key_info *k, struct gw_err *err)
+{
+    GW_TRY(check_list("groups", k->groups, PROXY_PRINCIPAL_MAX_GROUPS, is_name,
+                      "a group: letters, digits, '.', '_', '@' and '-'", err));
+    GW_TRY(check_list("models", k->models, PROXY_PRINCIPAL_MAX_NAMES, is_pattern,
+                      "a pattern of model names such as gpt-*", err));
+    GW_TRY(check_list("targets", k->targets, PROXY_PRINCIPAL_MAX_NAMES, is_pattern,
+                      "a pattern of targets such as openai", err));
+    return check_list("networks", k->networks, PROXY_PRINCIPAL_MAX_NETWORKS, is_network,
+                      "an address or a range such as 10.0.0.0/8 (no bits behind the prefix)", err);
+}
+
 enum gw_status store_key_check(const struct proxy_key_info *k, struct gw_err *err)
 {
     enum proxy_role role;
@@ -178,17 +191,9 @@ enum gw_status store_key_check(const struct proxy_key_info *k, struct gw_err *er
     if (k->team[0] != '\0')
         GW_TRY(check_name("team", k->team, err));
     GW_TRY(check_owner(k->owner, err));
-    GW_TRY(check_list("groups", k->groups, PROXY_PRINCIPAL_MAX_GROUPS, is_name,
-                      "a group: letters, digits, '.', '_', '@' and '-'", err));
-    GW_TRY(check_list("models", k->models, PROXY_PRINCIPAL_MAX_NAMES, is_pattern,
-                      "a pattern of model names such as gpt-*", err));
-    GW_TRY(check_list("targets", k->targets, PROXY_PRINCIPAL_MAX_NAMES, is_pattern,
-                      "a pattern of targets such as openai", err));
-    GW_TRY(check_list("networks", k->networks, PROXY_PRINCIPAL_MAX_NETWORKS, is_network,
-                      "an address or a range such as 10.0.0.0/8 (no bits behind the prefix)", err));
     if (k->role[0] != '\0' && !proxy_role_parse(gw_span_str(k->role), &role))
         return gw_fail(err, GW_EINVAL, "a role is viewer, auditor, operator or admin");
-    return GW_OK;
+    return check_lists(k, err);
 }
 
 /* ---- times --------------------------------------------------------------------------------------- */

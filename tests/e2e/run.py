@@ -22,6 +22,7 @@ import traceback
 import complaints
 import costs
 import dialects
+import identity
 import local_tools
 import matrix
 import operations
@@ -477,6 +478,7 @@ def main():
         costs.main()
         dialects.main()
         reliability.main()
+        identity.main()
         operations.main(20 if QUICK else 100)
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()
