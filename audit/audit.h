@@ -101,6 +101,7 @@ struct audit_event {
     int64_t time_ms;           /* wall clock of the event; 0: now */
     struct gw_span request_id; /* correlation_uid */
     /* who and from where */
+    struct gw_span auth, team; /* how the caller proved who it is: "key", "mtls", "jwt" */
     struct gw_span tenant, user, credential_id, user_agent, client_ip;
     const struct gw_span *groups;
     unsigned n_groups;

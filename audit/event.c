@@ -315,6 +315,8 @@ static void write_own(struct event_json *j, const struct event_source *src,
     if (ev->kind == AUDIT_COMPLETED)
         event_name(j, EVENT_KEY("end"), audit_end_name(ev->end));
     event_name(j, EVENT_KEY("ingress"), gw_ingress_name(ev->ingress));
+    event_opt(j, EVENT_KEY("auth"), ev->auth);
+    event_opt(j, EVENT_KEY("team"), ev->team);
     if (ev->kind == AUDIT_DECIDED || ev->action != GW_ACTION_ALLOW || ev->blocked) {
         event_name(j, EVENT_KEY("action"), gw_action_name(ev->action));
         event_bool(j, EVENT_KEY("blocked"), ev->blocked);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/digest.h"
 #include "proxy/identity/jwt.h"
 #include "proxy/identity/keyring.h"
 #include "router/router.h"
@@ -167,6 +169,27 @@ static bool list_claim(const struct gw_json_node *node, unsigned max, struct gw_
     return true;
 }
 
+/* "jwt:" and a digest of issuer and user: the same for all tokens of one user, so that a new token is no new budget. */
+static struct gw_span token_id(const char *issuer, struct gw_span user, struct gw_arena *arena)
+{
+    unsigned char sum[GW_SHA256_BYTES];
+    char hex[GW_SHA256_HEX_BYTES], text[24];
+    struct gw_buf both = {0};
+    struct gw_span id = {NULL, 0};
+
+    gw_buf_adds(&both, issuer);
+    gw_buf_addc(&both, '\n');
+    gw_buf_add(&both, user);
+    if (gw_buf_ok(&both)) {
+        gw_sha256(gw_buf_span(&both), sum);
+        gw_hex(sum, sizeof(sum), hex);
+        (void)snprintf(text, sizeof(text), "jwt:%.16s", hex);
+        id = gw_arena_copy(arena, gw_span_str(text));
+    }
+    gw_buf_fini(&both);
+    return id;
+}
+
 /* The principal of verified claims. */
 static enum gw_status read_claims(const struct jwt *t, const struct proxy_config_jwt *j,
                                   struct gw_arena *arena, struct proxy_principal *out,
@@ -175,7 +198,6 @@ static enum gw_status read_claims(const struct jwt *t, const struct proxy_config
     struct proxy_principal who = {.via = PROXY_VIA_JWT};
     const struct gw_json_node *groups =
         j->claim_groups[0] == '\0' ? NULL : jwt_claim(t, j->claim_groups, arena);
-    struct gw_span jti = GW_SPAN("");
     bool ok = grant(&who, &j->grants, arena);
 
     *why = "The token lacks a claim that says who it stands for, or a claim has the wrong form.";
@@ -197,8 +219,9 @@ static enum gw_status read_claims(const struct jwt *t, const struct proxy_config
     if (!ok)
         return GW_EDENIED;
     who.name = who.user;
-    if (text_claim(t, "jti", arena, &jti) && jti.len != 0)
-        who.id = jti;
+    who.id = token_id(j->issuer, who.user, arena);
+    if (who.id.ptr == NULL)
+        return GW_ENOMEM;
     *out = who;
     return GW_OK;
 }

@@ -43,6 +43,9 @@ static void fill_common(const struct req *req, struct audit_event *ev)
     ev->tenant = req->who.owner;
     ev->user = req->who.user;
     ev->credential_id = req->who.id;
+    ev->team = req->who.team;
+    if (req->has_who)
+        ev->auth = gw_span_str(proxy_via_name(req->who.via));
     ev->groups = req->who.groups;
     ev->n_groups = req->who.n_groups;
     ev->client_ip = gw_span_str(conn_peer(req->conn, &ev->client_port));

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -221,6 +222,8 @@ def test_certificates(w):
         check(status == 0 and rc != 0, why + " ends the handshake", (status, text))
     users = {r["actor"]["user"]["uid"]: r["actor"]["user"] for r in w.spool_records() if "user" in r.get("actor", {})}
     bot = users.get("spiffe://acme.test/agents/build", {})
+    auth = {r["unmapped"]["sluice"].get("auth") for r in w.spool_records() if "ingress" in r["unmapped"]["sluice"]}
+    check("mtls" in auth, "the record says how the caller proved it", auth)
     check(bot.get("credential_uid", "").startswith("mtls:") and bot.get("groups") == [{"name": "core"}],
           "the record names certificate, user and groups", users)
     check("ann@acme.test" in users, "the record names the user of an e-mail address", users)
@@ -451,6 +454,19 @@ def test_sdk(w, es):
         check(e.code == "token_expired", "the SDK sees that the token expired", e)
 
 
+def test_reload(w, rs):
+    """What a reload keeps, and what it reads anew."""
+    asked = Keys.asked
+    ca = ["openssl", "ca", "-config", "ca.cnf", "-keyfile", "clients.key", "-cert", "clients.pem"]
+    check(curl(w, "/v1/models", cert="mail")[0] == 200, "a certificate before its revocation")
+    for args in (["-revoke", "mail.pem"], ["-gencrl", "-out", "clients.crl"]):
+        subprocess.run(ca + args, cwd=w.dir, check=True, capture_output=True)
+    w.gateway.send_signal(signal.SIGHUP)
+    gone = wait_for("the new revocation list", lambda: curl(w, "/v1/models", cert="mail")[0] == 0, 5, 0.1)
+    check(bool(gone), "a reload reads the revocation list anew")
+    check(ask_with(w, rs.token())[0] == 200 and Keys.asked == asked, "and keeps the issuers' keys", Keys.asked - asked)
+
+
 def run():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keys)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -463,7 +479,7 @@ def run():
         if not check(w.start() and w.gateway.poll() is None, "the gateway starts", open(w.path("gateway.log")).read()[-800:]):
             return
         for part, args in ((test_certificates, ()), (test_tokens, (rs, es, ps)), (test_keys, ()), (test_token_file, (ed,)),
-                           (test_admin, ()), (test_proxy, (rs,)), (test_sdk, (es,)), (test_rotation, (rs,))):
+                           (test_admin, ()), (test_proxy, (rs,)), (test_sdk, (es,)), (test_rotation, (rs,)), (test_reload, (rs,))):
             try:
                 part(w, *args)
             except Exception:

@@ -26,6 +26,8 @@ static struct audit_event filled(enum audit_kind kind, struct gw_span text, unsi
         .time_ms = 1795255086412,
         .request_id = text.len > EVENT_ID_BYTES ? (struct gw_span){text.ptr, EVENT_ID_BYTES} : text,
         .tenant = text,
+        .auth = text,
+        .team = text,
         .user = text,
         .credential_id = text,
         .user_agent = text,
