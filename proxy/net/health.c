@@ -307,6 +307,12 @@ void health_tell(struct health *h, const struct health_slot *slot, enum health_o
     }
 }
 
+void health_return(struct health *h, const struct health_slot *slot)
+{
+    health_tell(h, slot, HEALTH_UNKNOWN, 0, 0);
+    health_give_back(h, slot);
+}
+
 void health_budget_add(struct health *h, unsigned target)
 {
     router_retries_add(&h->targets[target].budget, h->cfg->reliability.retry_percent, now_ms());

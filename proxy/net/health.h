@@ -56,6 +56,8 @@ enum health_outcome {
 void health_tell(struct health *h, const struct health_slot *slot, enum health_outcome outcome,
                  uint64_t wait_us, int64_t rest_ms);
 void health_give_back(struct health *h, const struct health_slot *slot);
+/* Both, for a slot that was taken and not used. */
+void health_return(struct health *h, const struct health_slot *slot);
 
 /* The first attempt of a request on that target adds to its retry budget, each retry takes from it; false: used up. */
 void health_budget_add(struct health *h, unsigned target);

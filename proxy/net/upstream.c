@@ -55,7 +55,7 @@ static enum gw_status lane_start(struct upstream_try *t, struct lane *lane,
     *lane = (struct lane){.of = t, .req = req};
     if (!attempt_begin(req, slot, lane != &t->lanes[0], &lane->log)) {
         if (slot != NULL)
-            health_give_back(req->setup->health, slot);
+            health_return(req->setup->health, slot);
         return gw_fail(err, GW_ELIMIT, "there were %d attempts", REQ_MAX_ATTEMPTS);
     }
     if (slot != NULL) {
@@ -173,16 +173,20 @@ static bool take_slot(struct req *req, struct health_slot *slot)
 
 static enum gw_status upstream_start(struct req *req, unsigned target, struct gw_err *err)
 {
-    struct upstream_try *t = gw_arena_alloc(req->arena, sizeof(*t));
     struct health_slot slot = {0};
     bool fixed = target == REQ_NO_TARGET;
+    struct upstream_try *t;
     enum gw_status st;
 
-    if (t == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory");
-    *t = (struct upstream_try){.req = req};
     if (!fixed && !take_slot(req, &slot))
         return gw_fail(err, GW_ENOENT, "its servers have failed and are left alone for a while");
+    t = gw_arena_alloc(req->arena, sizeof(*t));
+    if (t == NULL) {
+        if (!fixed)
+            health_return(req->setup->health, &slot);
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    }
+    *t = (struct upstream_try){.req = req};
     req->attempt = t;
     st = lane_start(t, &t->lanes[0], fixed ? NULL : &slot, err);
     if (st != GW_OK)

@@ -11,7 +11,8 @@
  *
  * Invariants: (R1) every request that began ends in req_finish() exactly once; (R2) no byte leaves before
  * the decided record is durable; (R3) what leaves was edited for the zone it goes to; (R4) a request is
- * freed only when no callback can name it any more. Thread: the worker's, always. */
+ * freed only when no callback can name it any more; (R5) once the client got a byte of an answer no further attempt is
+ * made. Thread: the worker's, always. */
 #ifndef PROXY_REQUEST_H
 #define PROXY_REQUEST_H
 

@@ -116,8 +116,7 @@ static bool try_elsewhere(struct req *req, const struct req_remedy *r)
     if (!r->elsewhere || !health_take(req->setup->health, req->target, req->tried, true, &slot))
         return false;
     if (!may_spend(req, r)) {
-        health_tell(req->setup->health, &slot, HEALTH_UNKNOWN, 0, 0);
-        health_give_back(req->setup->health, &slot);
+        health_return(req->setup->health, &slot);
         return false;
     }
     note_retry(req);

@@ -69,7 +69,7 @@ static bool start(void)
         text, sizeof(text),
         "state_dir: %s\n"
         "listen: { gateway: 127.0.0.1:%u, proxy: off, admin: off }\n"
-        "workers: 2\n"
+        "workers: 1\n"
         "auth: { required: false }\n"
         "limits: { request_timeout: 2s }\n"
         "reliability: { backoff: 40ms, max_wait: 900ms, first_event: 400ms, retry_budget: 100 }\n"
@@ -102,6 +102,9 @@ static bool start(void)
         "  full: { kind: openai, base_url: http://127.0.0.1:%u/v1, zone: private, models: full,\n"
         "          retries: 0, timeouts: { connect: 300ms }, breaker: { failures: 0, error_rate: 0 "
         "} }\n"
+        "  tls: { kind: openai, base_url: https://127.0.0.1:%u/v1, zone: private, models: tls,\n"
+        "         retries: 0, timeouts: { connect: 300ms }, breaker: { failures: 0, error_rate: 0 "
+        "} }\n"
         "  mixed: { kind: openai, endpoints: [http://127.0.0.1:%u/v1, http://127.0.0.1:%u/v1],\n"
         "           zone: private, models: mixed, breaker: { failures: 2, error_rate: 0, open: 1m "
         "} }\n"
@@ -118,11 +121,12 @@ static bool start(void)
         "  - { model: timed, to: timed }\n"
         "  - { model: dead, to: dead }\n"
         "  - { model: full, to: full }\n"
+        "  - { model: tls, to: tls }\n"
         "  - { model: mixed, to: mixed }\n"
         "audit: { durability: process }\n"
         "log: { level: error }\n",
         dir, port, a.port, a.port, b.port, a.port, b.port, a.port, keys, c.port, a.port, b.port,
-        c.port, a.port, dead_port, full_port, dead_port, b.port);
+        c.port, a.port, dead_port, full_port, a.port, dead_port, b.port);
     if (proxy_config_parse(gw_span_str(text), "test", 0, &cfg, report, NULL, &err) == GW_OK &&
         server_open(cfg, NULL, false, &server, &err) == GW_OK)
         return true;
@@ -421,6 +425,8 @@ static void test_deadlines(void)
 {
     CHECK(ask("full", false) == 504 && took_ms >= 280 && took_ms < 1600);
     CHECK(recorded("\"outcome\":\"not_reached\""));
+    CHECK(ask("tls", false) == 504 && took_ms >= 280 && took_ms < 1600); /* no handshake */
+    CHECK(recorded("\"outcome\":\"not_reached\""));
     sick_set(&a, HANG, -1);
     CHECK(ask("timed", false) == 504 && took_ms >= 280 && took_ms < 1600);
     CHECK(recorded("\"outcome\":\"timeout\""));
@@ -465,6 +471,7 @@ static void test_clients_that_leave(void)
     leave("one", &a, false);
     sick_set(&a, WELL, -1);
     leave("full", &a, false); /* while it dials */
+    leave("tls", &a, false);  /* while TLS is not there yet */
 }
 
 int main(void)
