@@ -52,8 +52,13 @@ void respond_count_text(struct respond *r, struct gw_span data)
         [API_GEMINI] = {"\"text\":"},
     };
 
-    for (unsigned i = 0; i < 4 && names[r->dialect][i] != NULL; i++)
-        r->text_bytes += texts_of(data, names[r->dialect][i]);
+    for (unsigned i = 0; i < 4 && names[r->dialect][i] != NULL; i++) {
+        size_t n = texts_of(data, names[r->dialect][i]);
+
+        r->text_bytes += n;
+        if (n != 0 && r->reader != NULL) /* an event of a stream is about one of them */
+            return;
+    }
 }
 
 /* ---- estimates ------------------------------------------------------------------------------ */

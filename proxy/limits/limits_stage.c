@@ -367,7 +367,8 @@ uint64_t limits_cap(struct req *req)
             lr->holds[i].kind == ROUTER_BUDGET_TOKENS || lr->holds[i].kind == ROUTER_BUDGET_COST;
     if (!counted)
         return 0;
-    lr->open_ended = false; /* it needs no top-ups */
+    lr->open_ended = false;   /* it needs no top-ups */
+    req->cache_keeps = false; /* what is cut short is nothing for callers with other budgets */
     return req->setup->cfg->accounting.answer_tokens;
 }
 
