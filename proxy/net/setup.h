@@ -8,11 +8,11 @@
  * Invariants: (S1) a setup is immutable once setup_open() has returned it, but for its counts and seats; (S2) whoever
  * reads one holds it: the server holds its current one, a worker holds each setup it has a seat in use of (its current
  * one, and older ones while a request or tunnel of that worker is pinned to them), every other thread takes
- * server_setup() and gives it back with setup_unref(); (S3) a request pins at its begin and reads its configuration
+ * server_setup() and gives it back with server_setup_done(); (S3) a request pins at its begin and reads its configuration
  * through req->setup alone, so it never sees two of them; connections without a request read worker->setup anew in each
  * callback and keep no pointer into it beyond the callback; (S4) seats[i] belongs to worker i: nobody else touches it, so
- * a pin costs no atomic operation; (S5) the last reference is given back by the server's keeper thread or when the server
- * is closed: closing a model or a library is nothing for a loop; (S6) a connection to a target belongs to the setup it
+ * a pin costs no atomic operation; (S5) a setup that nobody holds any more is closed by the keeper's
+ * thread, or when the server is closed: closing a model or a library is nothing for a loop; (S6) a connection to a target belongs to the setup it
  * was made under and is reused under no other (upstream.c). */
 #ifndef PROXY_SETUP_H
 #define PROXY_SETUP_H

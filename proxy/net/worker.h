@@ -97,7 +97,7 @@ void worker_join(struct worker *w); /* waits until its loop has ended, if it eve
 /* Joins and frees everything; w may be half built. */
 void worker_fini(struct worker *w);
 
-/* A reference to the current setup (setup_unref(), and server_setup_done() when that was the last). Thread: any. */
+/* A reference to the current setup, given back with server_setup_done(). Thread: any. */
 struct setup *server_setup(struct server *s);
 /* Gives a reference back and has the setup closed when it was the last, elsewhere. Thread: any. */
 void server_setup_done(struct server *s, struct setup *setup);
