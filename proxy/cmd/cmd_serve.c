@@ -13,6 +13,7 @@
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd.h"
 #include "proxy/cmd/cmd_probe.h"
+#include "proxy/cmd/notify.h"
 #include "proxy/config/config.h"
 #include "proxy/net/loop_memory.h"
 #include "proxy/net/server.h"
@@ -140,6 +141,7 @@ static void on_signal(evutil_socket_t sig, short what, void *ctx)
     c->drain_ms = setup->cfg->drain_ms;
     delay_ms = setup->cfg->drain_delay_ms;
     server_setup_done(c->server, setup);
+    (void)notify_systemd("STOPPING=1\n");
     gw_log(GW_LOG_INFO, "stopping", "signal=%d delay_ms=%lld drain_ms=%lld", (int)sig,
            (long long)delay_ms, (long long)c->drain_ms);
     server_leave(c->server);
@@ -245,6 +247,8 @@ static int run(struct proxy_config *cfg, const struct options *o)
     }
     trim = trim_open(c.base, c.server);
     log_start(cfg);
+    if (!notify_systemd("READY=1\n"))
+        gw_log(GW_LOG_WARN, "notify_failed", "what=NOTIFY_SOCKET");
     if (o->first_key)
         print_first_key(cfg);
     (void)event_base_dispatch(c.base);
