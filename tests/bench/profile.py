@@ -64,11 +64,11 @@ exec valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file={out} {wr
     # One request more: the one with which the load warms its connection up.
     print(f"{name}: {total / (COUNT + 1):,.0f} instructions a request")
     own = {}  # by function: inlined parts are listed by the file they come from
-    for n, name, library in re.findall(r"^ *([\d,]+) \(.*?\) +(?:\S*:)?(\S+)(?: \[(.*)\])?", text.split("file:function", 1)[1], re.M):
-        name = "in " + os.path.basename(library) if name.startswith("0x") else name
-        own[name] = own.get(name, 0) + int(n.replace(",", "")) / (COUNT + 1)
-    for name, n in sorted(own.items(), key=lambda item: -item[1])[:LINES]:
-        print(f"  {n:10,.0f} {100 * n * (COUNT + 1) / total:5.1f} %  {name}")
+    for n, function, library in re.findall(r"^ *([\d,]+) \(.*?\) +(?:\S*:)?(\S+)(?: \[(.*)\])?", text.split("file:function", 1)[1], re.M):
+        function = "in " + os.path.basename(library) if function.startswith("0x") else function
+        own[function] = own.get(function, 0) + int(n.replace(",", "")) / (COUNT + 1)
+    for function, n in sorted(own.items(), key=lambda item: -item[1])[:LINES]:
+        print(f"  {n:10,.0f} {100 * n * (COUNT + 1) / total:5.1f} %  {function}")
     if "--tree" in sys.argv:
         text = subprocess.run(["callgrind_annotate", "--auto=no", "--threshold=100", "--tree=both", "--inclusive=yes", out], capture_output=True, text=True).stdout
         for block in text.split("\n\n"):

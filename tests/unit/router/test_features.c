@@ -38,6 +38,37 @@ static void test_all_words(void)
     CHECK(f.reason_words == 1 && f.steps == 0 && f.math_marks == 1);
 }
 
+/* Wherever they stand, words and marks are counted alike: texts are looked at in stretches. */
+static void test_places(void)
+{
+    unsigned n_wrong = 0;
+
+    for (size_t at = 0; at <= 200; at++)
+        for (size_t behind = 0; behind < 3; behind++) {
+            char text[256];
+            struct router_features f = {0};
+            static const char words[] = "Prove synthesize x=1 why?";
+
+            memset(text, at % 2 == 0 ? ' ' : '\xC3', sizeof(text));
+            memcpy(text + at, words, sizeof(words) - 1);
+            router_features_add(&f, GW_SPAN("user"),
+                                (struct gw_span){text, at + sizeof(words) - 1 + behind});
+            n_wrong += f.reason_words != 2 || f.math_marks != 2 ||
+                       f.questions != (behind != 0 && at % 2 != 0 ? 0 : 1);
+        }
+    CHECK(n_wrong == 0);
+    for (size_t len = 1; len < 200; len++) {
+        char text[256];
+        struct router_features f = {0};
+
+        memset(text, 'w', sizeof(text)); /* one long word, and one that counts behind it */
+        memcpy(text + len, " why", 4);
+        router_features_add(&f, GW_SPAN("user"), (struct gw_span){text, len + 4});
+        n_wrong += f.reason_words != 1 || f.math_marks != 0 || f.questions != 0;
+    }
+    CHECK(n_wrong == 0);
+}
+
 static void test_counts(void)
 {
     struct router_features f = of("Why is it so? And \"who?\" asks http://x/?a=b why not?\n");
@@ -208,6 +239,7 @@ static void test_every_prefix(void)
 int main(void)
 {
     test_all_words();
+    test_places();
     test_counts();
     test_words();
     test_roles();
