@@ -6,6 +6,7 @@
 
 #include <event2/event.h>
 
+#include "base/find.h"
 #include "proxy/answer/respond_fields.h"
 #include "proxy/http/json_array.h"
 #include "proxy/http/sse.h"
@@ -65,8 +66,7 @@ static void judge(struct peek *p, struct gw_span name, struct gw_span data, bool
     struct api_reader *r;
 
     p->result = PEEK_FINE;
-    if (data.len == 0 ||
-        (memmem(data.ptr, data.len, "error", 5) == NULL && !gw_span_is(name, "error")))
+    if (data.len == 0 || (!gw_has(data, GW_SPAN("error")) && !gw_span_is(name, "error")))
         return;
     /* Completions have no reader of their own; their errors are those of chat. */
     r = api_reader_new(p->dialect == API_COMPLETIONS ? API_CHAT : p->dialect, p->req->w->json,

@@ -319,17 +319,37 @@ enum gw_status respond_begin_events(struct req *req)
 
 /* ---- the body --------------------------------------------------------------------------- */
 
-/* Most events say nothing for the record, and reading JSON twice for them would be waste. */
+/* Is the name that ends before a quote one that the record wants? behind: what follows the quote. */
+static bool is_telling(struct gw_span before, struct gw_span behind)
+{
+    switch (before.ptr[before.len - 1]) {
+    case 'e':
+        return gw_span_ends(before, GW_SPAN("sage")) || gw_span_ends(before, GW_SPAN("\"response"));
+    case 'a':
+        return gw_span_ends(before, GW_SPAN("usageMetadata"));
+    case 'n':
+        return gw_span_ends(before, GW_SPAN("finishReason")) ||
+               (gw_span_starts(behind, GW_SPAN(":\"")) &&
+                (gw_span_ends(before, GW_SPAN("\"finish_reason")) ||
+                 gw_span_ends(before, GW_SPAN("stop_reason"))));
+    case 't':
+        return gw_span_ends(before, GW_SPAN("\"message_start"));
+    default:
+        return false;
+    }
+}
+
+/* Most events say nothing for the record, and reading JSON twice for them would be waste. One walk for all names. */
 bool respond_worth_a_look(const struct respond *r, struct gw_span data)
 {
-    static const char *const names[] = {"sage\"",       "usageMetadata",    "\"finish_reason\":\"",
-                                        "finishReason", "stop_reason\":\"", "\"message_start\"",
-                                        "\"response\""};
+    const char *text = data.len == 0 ? "" : data.ptr;
 
     if (r->seen.model[0] == '\0')
         return true;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (memmem(data.ptr, data.len, names[i], strlen(names[i])) != NULL)
+    for (const char *quote = text;
+         (quote = memchr(quote, '"', (size_t)(text + data.len - quote))) != NULL; quote++)
+        if (quote != text && is_telling((struct gw_span){text, (size_t)(quote - text)},
+                                        gw_span_from(data, (size_t)(quote - text) + 1)))
             return true;
     return false;
 }

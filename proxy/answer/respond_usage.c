@@ -2,6 +2,7 @@
  * only because we asked for its usage. Worker's thread. */
 #include <string.h>
 
+#include "base/find.h"
 #include "proxy/answer/respond_private.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/setup.h"
@@ -28,7 +29,7 @@ static size_t texts_of(struct gw_span data, const char *name)
     size_t sum = 0;
 
     for (;;) {
-        const char *at = memmem(data.ptr, data.len, name, strlen(name));
+        const char *at = gw_find(data, gw_span_str(name));
 
         if (at == NULL)
             return sum;

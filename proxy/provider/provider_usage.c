@@ -2,6 +2,7 @@
  * came because of that. Pure. */
 #include <string.h>
 
+#include "base/find.h"
 #include "proxy/provider/provider_private.h"
 
 bool provider_hides_usage(const struct proxy_config_target *t, enum api_dialect d)
@@ -175,7 +176,7 @@ enum provider_unasked provider_take_unasked(struct gw_json *json, struct gw_span
         gw_buf_addc(out, '}');
         return PROVIDER_UNASKED_PART;
     }
-    if (memmem(data.ptr, data.len, "usage", 5) == NULL)
+    if (!gw_has(data, GW_SPAN("usage")))
         return PROVIDER_UNASKED_NONE;
     if (!read_chunk(json, data, &usage, &no_choices) || !usage.found)
         return PROVIDER_UNASKED_NONE;

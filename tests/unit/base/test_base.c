@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/find.h"
 #include "base/queue.h"
 #include "base/types.h"
 #include "tests/test.h"
@@ -70,6 +71,32 @@ static void test_json_escaping_everywhere(void)
                 gw_buf_fini(&b);
             }
     CHECK(n_wrong == 0);
+}
+
+/* Against the plainest search there is, over texts of few letters, so that there are many near misses. */
+static void test_find(void)
+{
+    static const char letters[] = "\"ausge_";
+    unsigned n_wrong = 0, seed = 1;
+
+    for (unsigned round = 0; round < 20000; round++) {
+        char text[64];
+        struct gw_span t = {text, round % sizeof(text)}, what = {NULL, round / 7 % 6};
+        const char *want = NULL;
+
+        for (size_t i = 0; i < t.len; i++) {
+            seed = seed * 1103515245 + 12345;
+            text[i] = letters[(seed >> 16) % (sizeof(letters) - 1)];
+        }
+        what.ptr = &"usage\"a_es"[round % 5];
+        for (size_t i = 0; want == NULL && what.len != 0 && i + what.len <= t.len; i++)
+            if (memcmp(text + i, what.ptr, what.len) == 0)
+                want = text + i;
+        n_wrong += gw_find(t, what) != want;
+    }
+    CHECK(n_wrong == 0);
+    CHECK(!gw_has((struct gw_span){NULL, 0}, GW_SPAN("x")) && !gw_has(GW_SPAN("x"), GW_SPAN("")));
+    CHECK(gw_has(GW_SPAN("{\"usage\":{}}"), GW_SPAN("sage\"")));
 }
 
 static void test_buf_digits(void)
@@ -220,6 +247,7 @@ int main(void)
     test_json_escaping();
     test_json_escaping_everywhere();
     test_buf_digits();
+    test_find();
     test_buf_numbers_and_drop();
     test_names_round_trip();
     test_clock_rfc3339();
