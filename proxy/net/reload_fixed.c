@@ -4,7 +4,7 @@
 
 #include "proxy/net/reload.h"
 
-enum kind { TEXT, ADDRESS, UINT, INT64, UINT64, TEXTS, SECRET, FLAG };
+enum kind { TEXT, ADDRESS, UINT, INT64, UINT64, TEXTS, SECRET };
 
 #define IN(field) offsetof(struct proxy_config, field)
 
@@ -37,7 +37,6 @@ static const struct {
     {"redis.timeout", INT64, IN(redis.timeout_ms)},
     {"redis.on_unavailable", UINT, IN(redis.on_unavailable)},
     {"redis.share", UINT, IN(redis.share)},
-    {"cache.shared", FLAG, IN(cache.shared)},
 };
 
 static const void *at(const struct proxy_config *c, size_t offset)
@@ -71,8 +70,6 @@ static bool same(enum kind kind, const void *a, const void *b)
     case INT64:
     case UINT64:
         return memcmp(a, b, sizeof(uint64_t)) == 0;
-    case FLAG:
-        return *(const bool *)a == *(const bool *)b;
     case SECRET:
         return gw_span_eq(((const struct proxy_config_secret *)a)->value,
                           ((const struct proxy_config_secret *)b)->value);
