@@ -56,6 +56,7 @@ policy:
   - {{ name: hidden,  when: {{ class: [secret, pii] }}, then: tokenize }}
 prices: {{ currency: EUR, file: prices.yaml, compare: openai/gpt-4o }}
 cache: {{ enabled: true, max_entry: 64KiB }}
+budgets: [{{ name: few, per: key, match: {{ user: limited }}, tokens: 200 / day, requests: 6 / day }}]
 audit: {{ spool: {w.path('spool')}, durability: process }}
 """)
     return w
@@ -270,6 +271,17 @@ def test_what_is_not_kept(w):
         check(fields.get("x-sluice-cache") == "miss" and len(w.received()) != before, f"one that failed: {how}", fields)
 
 
+def test_hits_are_requests_and_nothing_else(w):
+    text = "what does it cost to ask again?"
+    check(cached(w, "chat", text)[0] == "miss", "somebody has asked")
+    body = {**ZERO["chat"]}
+    status, _, raw = ask(w.port, "chat", "another question", w.keys["limited"], more=body)
+    check(status == 429, "a budget of tokens that has no room for an answer", (status, raw))
+    got = [ask(w.port, "chat", text, w.keys["limited"], more=body) for _ in range(7)]
+    check([g[0] for g in got] == [200] * 6 + [429], "hits need no tokens, and count as requests", [g[0] for g in got])
+    check(all(g[1]["x-sluice-cache"] == "hit" for g in got[:6]), "they are hits", got[0][1])
+
+
 def other_gateway(w, redis_port):
     """Another one like w's, at the same provider, sharing its answers."""
     o = World(tempfile.mkdtemp(prefix="sluice-costs-other-"))
@@ -371,7 +383,7 @@ def main(only=""):
     try:
         config = w.path("sluice.yaml")
         w.keys = {}
-        for user in ("plain", "other", "watched", "stranger"):
+        for user in ("plain", "other", "watched", "limited", "stranger"):
             owner = "elsewhere" if user == "stranger" else "here"
             out = w.sluice("keys", "create", "-c", config, "--name", user, "--owner", owner)
             w.keys[user] = re.search(r"slk_[0-9A-Za-z]{43}", out)[0]
