@@ -122,21 +122,19 @@ static EVP_PKEY *read_ec(const struct gw_json_node *jwk, struct gw_span curve,
     struct gw_span x = bytes_of(jwk, "x", arena), y = bytes_of(jwk, "y", arena);
     size_t size = gw_span_is(curve, "P-256") ? 32 : gw_span_is(curve, "P-384") ? 48 : 0;
     unsigned char point[97];
-    char group[8];
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * size),
-        OSSL_PARAM_construct_end(),
-    };
+    char group[8] = "";
+    OSSL_PARAM params[3];
 
     /* RFC 7518 6.2.1.2: as many bytes as the field has, leading zeros included. */
     if (size == 0 || x.len != size || y.len != size)
         return NULL;
     memcpy(group, curve.ptr, curve.len);
-    group[curve.len] = '\0';
     point[0] = 4; /* not compressed */
     memcpy(point + 1, x.ptr, size);
     memcpy(point + 1 + size, y.ptr, size);
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0);
+    params[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * size);
+    params[2] = OSSL_PARAM_construct_end();
     return from_params("EC", params);
 }
 

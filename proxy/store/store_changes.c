@@ -2,6 +2,8 @@
  *
  * A row is written in the transaction of its change, by whoever makes it; the running gateway reads those that have no
  * audit record yet. Rows with a record are kept for a while, for `sluice keys log`, then dropped: the ledger has them. */
+#include <stdio.h>
+
 #include "proxy/store/store_sql.h"
 
 #define COLUMNS "id, time_ms, actor, via, address, action, key_id, key_name, before, after, seq"

@@ -322,34 +322,30 @@ static void test_key_confusion(void)
 
 static void test_useless_keys(void)
 {
-    static const char
-        *const
-            bad[] =
-                {
-                    "",
-                    "{}",
-                    "[]",
-                    "{\"keys\":{}}",
-                    "{\"keys\":[]}",
-                    "{\"keys\":[1,null,\"x\",{}]}",
-                    "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}",
-                    "{\"keys\":[" RSA_JWK ",\"use\":\"enc\"}]}",
-                    "{\"keys\":[" RSA_JWK ",\"key_ops\":[\"encrypt\"]}]}",
-                    "{\"keys\":[" RSA_JWK ",\"d\":\"AQAB\"}]}",
-                    "{\"keys\":[" RSA_JWK ",\"alg\":\"HS256\"}]}",
-                    "{\"keys\":[" RSA_JWK ",\"alg\":\"ES256\"}]}",
-                    "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"AQ\"}]}", /* e is 1 */
-                    "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"Ag\"}]}", /* even */
-                    "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"ofgWCuLjybRlzo0tZWJjNiuS\",\"e\":\"AQAB\"}"
-                    "]}", /* short */
-                    "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_Y "\",\"y\":\"" EC_X
-                    "\"}]}", /* off the curve */
-                    "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"AAAA\"}]}",
-                    "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"" EC_X
-                    "\",\"y\":\"" EC_Y "\"}]}",
-                    "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"" ED_X "\"}]}",
-                    "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AAAA\"}]}",
-                };
+    static const char *const bad[] = {
+        "",
+        "{}",
+        "[]",
+        "{\"keys\":{}}",
+        "{\"keys\":[]}",
+        "{\"keys\":[1,null,\"x\",{}]}",
+        "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}",
+        "{\"keys\":[" RSA_JWK ",\"use\":\"enc\"}]}",
+        "{\"keys\":[" RSA_JWK ",\"key_ops\":[\"encrypt\"]}]}",
+        "{\"keys\":[" RSA_JWK ",\"d\":\"AQAB\"}]}",
+        "{\"keys\":[" RSA_JWK ",\"alg\":\"HS256\"}]}",
+        "{\"keys\":[" RSA_JWK ",\"alg\":\"ES256\"}]}",
+        "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"AQ\"}]}", /* e is 1 */
+        "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"Ag\"}]}", /* even */
+        "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"ofgWCuLjybRlzo0tZWJjNiuS\",\"e\":\"AQAB\"}"
+        "]}", /* short */
+        "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_Y "\",\"y\":\"" EC_X
+        "\"}]}", /* off the curve */
+        "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"AAAA\"}]}",
+        "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\"}]}",
+        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"" ED_X "\"}]}",
+        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AAAA\"}]}",
+    };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         if (!CHECK(keys_of(bad[i]) == NULL))

@@ -1,6 +1,7 @@
 /* Unit tests of what keys may do: migration from the first format, fields and their limits, rotation, admin keys, the log
  * of changes and its records, work for the store thread. */
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -266,24 +267,51 @@ static struct {
     char last[40], before[600], after[600];
 } told;
 
+static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER; /* the store thread calls */
+
 static enum gw_status on_told(void *ctx, const struct proxy_change *c)
 {
+    enum gw_status st = GW_OK;
+
     (void)ctx;
+    (void)pthread_mutex_lock(&told_lock);
     told.calls++;
     if (told.fail > 0) {
         told.fail--;
-        return GW_EIO;
+        st = GW_EIO;
+    } else {
+        (void)snprintf(told.last, sizeof(told.last), "%s %s", c->action, c->key_name);
+        (void)snprintf(told.before, sizeof(told.before), "%s", c->before_json);
+        (void)snprintf(told.after, sizeof(told.after), "%s", c->after_json);
     }
-    (void)snprintf(told.last, sizeof(told.last), "%s %s", c->action, c->key_name);
-    (void)snprintf(told.before, sizeof(told.before), "%s", c->before_json);
-    (void)snprintf(told.after, sizeof(told.after), "%s", c->after_json);
-    return GW_OK;
+    (void)pthread_mutex_unlock(&told_lock);
+    return st;
+}
+
+static bool told_is(const char *what)
+{
+    bool is;
+
+    (void)pthread_mutex_lock(&told_lock);
+    is = strcmp(told.last, what) == 0;
+    (void)pthread_mutex_unlock(&told_lock);
+    return is;
+}
+
+static int told_calls(void)
+{
+    int n;
+
+    (void)pthread_mutex_lock(&told_lock);
+    n = told.calls;
+    (void)pthread_mutex_unlock(&told_lock);
+    return n;
 }
 
 static bool told_within(const char *what, int ms)
 {
     for (int t = 0; t <= ms; t += 20) {
-        if (strcmp(told.last, what) == 0)
+        if (told_is(what))
             return true;
         (void)usleep(20000);
     }
@@ -303,26 +331,30 @@ static void test_changes(void)
     s = open_store();
     proxy_store_set_sink(s, on_told, NULL);
     CHECK(told_within("create early", 2000));
+    (void)pthread_mutex_lock(&told_lock);
     told.fail = 2; /* what could not be recorded is tried again */
+    (void)pthread_mutex_unlock(&told_lock);
     CHECK(proxy_store_key_update(path, &by, "early", &(struct proxy_key_fields){.team = "red"},
                                  NULL) == GW_OK);
     CHECK(told_within("update early", 3000));
+    (void)pthread_mutex_lock(&told_lock);
     CHECK(strstr(told.before, "\"team\":\"\"") != NULL &&
           strstr(told.after, "\"team\":\"red\"") != NULL);
     CHECK(strstr(told.after, "slk_") == NULL && strstr(told.after, "sha") == NULL);
+    (void)pthread_mutex_unlock(&told_lock);
     (void)usleep(700000);
-    calls = told.calls;
+    calls = told_calls();
     CHECK(calls == 4); /* one creation, one update after two failures */
     proxy_store_set_sink(s, NULL, NULL);
     CHECK(proxy_store_key_revoke(path, &by, "early", NULL) == GW_OK);
     (void)usleep(600000);
-    CHECK(told.calls == calls);
+    CHECK(told_calls() == calls);
     proxy_store_close(s);
     s = open_store(); /* a restart loses none and repeats none */
     proxy_store_set_sink(s, on_told, NULL);
     CHECK(told_within("revoke early", 2000));
     (void)usleep(600000);
-    CHECK(told.calls == calls + 1);
+    CHECK(told_calls() == calls + 1);
     proxy_store_close(s);
 }
 
