@@ -132,7 +132,8 @@ static void test_torn_texts_do_no_harm(void)
         struct gw_buf a = {0}, b = {0};
         bool changed = false;
 
-        memcpy(text, seed, n);
+        for (size_t k = 0; k < n; k++)
+            text[k] = seed[k];
         for (unsigned k = rnd(3); k > 0; k--)
             text[rnd((unsigned)n)] = "{}[]\",:nu \\x"[rnd(12)];
         n = rnd(4) == 0 ? rnd((unsigned)n) : n;
