@@ -282,20 +282,22 @@ static void give_peeked(struct req *req)
     peek_free(p);
 }
 
-static void on_peeked(struct req *req, enum peek_result result)
+/* True: what was held back has been passed on. */
+static bool on_peeked(struct req *req, enum peek_result result)
 {
     struct peek_held held;
 
     if (result == PEEK_MORE)
-        return;
+        return false;
     peek_held(req->peek, &held);
     if (result == PEEK_ERROR) {
         metrics_add(&req->w->metrics.error_answers, 1);
         if (mend(req, REQ_OUT_ERROR_EVENT, peek_error_status(req->peek), held.fields,
                  held.n_fields))
-            return;
+            return false;
     }
     give_peeked(req);
+    return true;
 }
 
 void req_peek_late(struct req *req)
@@ -357,7 +359,7 @@ void req_on_data(struct req *req, struct gw_span bytes)
 {
     req->hold++;
     if (req->peek != NULL)
-        on_peeked(req, peek_data(req->peek, bytes));
+        (void)on_peeked(req, peek_data(req->peek, bytes));
     else
         after_piece(req, respond_data(req, bytes));
     (void)req_unhold(req);
@@ -376,12 +378,9 @@ void req_on_end(struct req *req)
 
     req->hold++;
     req->attempt = NULL;
-    if (req->peek != NULL) {
-        on_peeked(req, peek_end(req->peek));
-        if (req->finished || req->respond == NULL) { /* another attempt, or over */
-            (void)req_unhold(req);
-            return;
-        }
+    if (req->peek != NULL && (!on_peeked(req, peek_end(req->peek)) || req->finished)) {
+        (void)req_unhold(req); /* another attempt, or over */
+        return;
     }
     st = respond_end(req);
     if (st != GW_OK) {
