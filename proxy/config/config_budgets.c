@@ -154,11 +154,12 @@ static bool good_name(const char *name)
     return n > 0 && n <= MAX_NAME;
 }
 
-/* A name without a pattern that is no target's is a mistake that would limit nothing. */
+/* A name without a pattern that is no target's is a mistake that would limit nothing; one with a dot may be a host that
+ * is intercepted. */
 static void check_targets(struct config_load *l, const struct proxy_config_budget *b)
 {
     for (unsigned i = 0; i < b->targets.n; i++) {
-        bool found = strpbrk(b->targets.items[i].ptr, "*?") != NULL;
+        bool found = strpbrk(b->targets.items[i].ptr, "*?.") != NULL;
         char what[200];
 
         for (unsigned t = 0; t < l->cfg->n_targets && !found; t++)

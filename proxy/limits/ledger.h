@@ -48,6 +48,7 @@ struct ledger_change {
     struct router_claim claim; /* counter is the ledger's business */
     int64_t end_ms;            /* of the window; 0: CONCURRENCY */
     uint64_t left;             /* out: of claim.limit, after the change */
+    uint64_t told;             /* of what was owed to the store, said with this change */
 };
 
 /* Who has the say over limits. */

@@ -76,19 +76,24 @@ static void set_timer(struct limits_redis *r, unsigned ms)
 
 /* ---- what waits for an answer ------------------------------------------------------------------- */
 
-static bool wait_for(struct limits_redis *r, enum waits_for what, struct limits_step *step)
+static struct waiting *new_waiting(const struct limits_redis *r, enum waits_for what,
+                                   struct limits_step *step)
 {
     struct waiting *x = calloc(1, sizeof(*x));
 
     if (x == NULL)
-        return false;
+        return NULL;
     x->what = what;
     x->step = step;
     x->deadline_ns = gw_clock_ns() + (uint64_t)r->timeout_ms * GW_NS_PER_MS;
+    return x;
+}
+
+static void wait_for(struct limits_redis *r, struct waiting *x)
+{
     *r->last = x;
     r->last = &x->next;
     r->n_waiting++;
-    return true;
 }
 
 static struct waiting *take_first(struct limits_redis *r)
@@ -130,6 +135,7 @@ static void fail_step(struct limits_redis *r, struct limits_step *step)
 {
     enum gw_status st = GW_EIO;
 
+    limits_script_untold(r->l->ledger, step);
     if (step->why == LIMITS_NOTE || step->why == LIMITS_ASSERT) {
         owe_note(r, step);
         return;
@@ -175,7 +181,7 @@ static void hang_up(struct limits_redis *r, const char *why)
 
 /* ---- commands --------------------------------------------------------------------------- */
 
-/* False: out of memory; the connection must end, since commands and what waits for them belong together. */
+/* Takes the bytes. False: out of memory, and nothing was sent. */
 static bool send_bytes(struct limits_redis *r, struct gw_buf *out)
 {
     bool ok =
@@ -185,12 +191,30 @@ static bool send_bytes(struct limits_redis *r, struct gw_buf *out)
     return ok;
 }
 
+/* A command is sent and waited for, or neither: else answers would be taken for those of others. */
+static bool ask(struct limits_redis *r, enum waits_for what, struct limits_step *step,
+                struct gw_buf *command)
+{
+    struct waiting *x = new_waiting(r, what, step);
+
+    if (x == NULL) {
+        gw_buf_fini(command);
+        return false;
+    }
+    if (!send_bytes(r, command)) {
+        free(x);
+        return false;
+    }
+    wait_for(r, x);
+    return true;
+}
+
 static bool say(struct limits_redis *r, enum waits_for what, const struct gw_span *args, unsigned n)
 {
     struct gw_buf out = {0};
 
     limits_command(&out, args, n);
-    return send_bytes(r, &out) && wait_for(r, what, NULL);
+    return ask(r, what, NULL, &out);
 }
 
 static bool say_alive(struct limits_redis *r, enum waits_for what)
@@ -235,16 +259,10 @@ enum gw_status limits_redis_send(struct limits_redis *r, struct limits_step *ste
     if (r->state != UP || r->n_waiting >= MAX_WAITING)
         return GW_EIO;
     limits_script_write(&out, r->l->ledger, step, r->prefix, r->sha, r->id);
-    if (!gw_buf_ok(&out)) {
-        gw_buf_fini(&out);
-        return GW_EIO;
-    }
-    if (!wait_for(r, FOR_STEP, step)) {
-        gw_buf_fini(&out);
-        return GW_EIO;
-    }
-    (void)send_bytes(r, &out); /* what is not sent is not answered either, and then times out */
-    return GW_EAGAIN;
+    if (ask(r, FOR_STEP, step, &out))
+        return GW_EAGAIN;
+    limits_script_untold(r->l->ledger, step);
+    return GW_EIO;
 }
 
 bool limits_redis_may_go_apart(const struct limits_redis *r)

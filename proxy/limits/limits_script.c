@@ -101,7 +101,7 @@ static int64_t time_to_live(const struct ledger_change *c)
     return c->end_ms == 0 ? KEEP_HELD_MS : (ms < 0 ? 0 : ms) + KEEP_MS;
 }
 
-void limits_script_write(struct gw_buf *out, struct ledger *l, const struct limits_step *step,
+void limits_script_write(struct gw_buf *out, struct ledger *l, struct limits_step *step,
                          const char *prefix, const char *sha, const char *id)
 {
     char text[LEDGER_KEY_BYTES + 128];
@@ -121,10 +121,11 @@ void limits_script_write(struct gw_buf *out, struct ledger *l, const struct limi
     put(out, text);
     put(out, id);
     for (unsigned i = 0; i < step->n; i++) {
-        const struct ledger_change *c = &step->changes[i];
+        struct ledger_change *c = &step->changes[i];
         uint64_t seen, add;
 
         ledger_owed(l, c->entry, c->claim.start_ms, &seen, &add);
+        c->told = add;
         put_number(out, number(c->claim.limit));
         put_number(out, number(c->claim.give));
         put_number(out, number(c->claim.take));
@@ -134,6 +135,16 @@ void limits_script_write(struct gw_buf *out, struct ledger *l, const struct limi
         put_number(out, number(seen));
         put_number(out, time_to_live(c));
     }
+}
+
+void limits_script_untold(struct ledger *l, struct limits_step *step)
+{
+    for (unsigned i = 0; i < step->n; i++) {
+        ledger_owe(l, step->changes[i].entry, step->changes[i].claim.start_ms,
+                   step->changes[i].told);
+        step->changes[i].told = 0;
+    }
+    ledger_doubt(l); /* highest values that were said with it, too */
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */

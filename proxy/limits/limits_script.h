@@ -18,9 +18,13 @@ extern const char limits_script[];
 /* Appends one command (RESP) of n arguments. */
 void limits_command(struct gw_buf *out, const struct gw_span *args, unsigned n);
 
-/* Appends the command that carries out the step. sha: of the loaded script; id: the connection's name. */
-void limits_script_write(struct gw_buf *out, struct ledger *l, const struct limits_step *step,
+/* Appends the command that carries out the step, with what is owed to Redis (ledger_owed()); a step that is not sent owes
+ * it again (limits_script_untold()). sha: of the loaded script; id: the connection's name. */
+void limits_script_write(struct gw_buf *out, struct ledger *l, struct limits_step *step,
                          const char *prefix, const char *sha, const char *id);
+
+/* Nobody knows whether Redis heard of the step: what was said with it is owed again. */
+void limits_script_untold(struct ledger *l, struct limits_step *step);
 
 /* Reads the answer: fills in left of each change and notes what the counters hold. GW_OK; GW_EDENIED: step->refused;
  * GW_EPARSE: it is no such answer, and nothing was noted. */
