@@ -209,34 +209,17 @@ static bool is_open(const struct admin_call *c, const struct admin_row *row)
     return open;
 }
 
-/* Reads the admin key. False when the call was answered. */
-static bool identify(struct admin_call *c, struct admin_guard *guard, struct gw_span key)
+/* A key that opens nothing: 401, or 429 when too many came from that address. */
+static void refuse_key(struct admin_call *c, struct admin_guard *guard, struct gw_span key,
+                       enum gw_status st)
 {
     uint64_t now_ns = gw_clock_ns();
-    enum gw_status st = GW_ECANCELED;
 
-    c->retry_after_s = admin_guard_wait(guard, c->peer, now_ns);
+    c->retry_after_s = key.len == 0 ? 0 : admin_guard_wait(guard, c->peer, now_ns);
     if (c->retry_after_s != 0) {
         admin_call_error(c, 429, "too_many_failures",
                          "Too many wrong admin keys came from this address; try again later.");
-        return false;
-    }
-    if (key.len != 0)
-        st = proxy_store_lookup_admin(c->server->store, key, c->arena, &c->who, &c->role);
-    if (st == GW_OK && !proxy_principal_may_address(&c->who, c->peer)) {
-        gw_log(GW_LOG_WARN, "admin_denied", "client=%s key=%.*s why=address", c->peer,
-               (int)c->who.id.len, c->who.id.ptr);
-        admin_call_error(c, 403, "address_not_allowed",
-                         "This key may not be used from this address.");
-        return false;
-    }
-    if (st == GW_OK) {
-        admin_guard_passed(guard, c->peer);
-        return true;
-    }
-    if (st == GW_EIO || st == GW_ENOMEM) {
-        admin_call_error(c, 503, "keys_unavailable", "The keys database cannot be read.");
-        return false;
+        return;
     }
     if (key.len != 0) {
         admin_guard_failed(guard, c->peer, now_ns);
@@ -245,6 +228,28 @@ static bool identify(struct admin_call *c, struct admin_guard *guard, struct gw_
     admin_call_error(c, 401, "invalid_admin_key",
                      "Send an admin key as Authorization: Bearer sla_... (`sluice keys create "
                      "--name NAME --role ROLE` makes one).");
+}
+
+/* Reads the admin key. False when the call was answered. A right key passes whatever else came from its address: with 256
+ * bits nobody guesses one, and a stranger behind the same proxy must not lock the operators out. */
+static bool identify(struct admin_call *c, struct admin_guard *guard, struct gw_span key)
+{
+    enum gw_status st = GW_ECANCELED;
+
+    if (key.len != 0)
+        st = proxy_store_lookup_admin(c->server->store, key, c->arena, &c->who, &c->role);
+    if (st == GW_OK && proxy_principal_may_address(&c->who, c->peer))
+        return true;
+    if (st == GW_OK) {
+        gw_log(GW_LOG_WARN, "admin_denied", "client=%s key=%.*s why=address", c->peer,
+               (int)c->who.id.len, c->who.id.ptr);
+        admin_call_error(c, 403, "address_not_allowed",
+                         "This key may not be used from this address.");
+    } else if (st == GW_EIO || st == GW_ENOMEM) {
+        admin_call_error(c, 503, "keys_unavailable", "The keys database cannot be read.");
+    } else {
+        refuse_key(c, guard, key, st);
+    }
     return false;
 }
 

@@ -1,8 +1,7 @@
 /* proxy/admin/admin_api.h - the JSON API of the admin port: one table of method, path, role and handler.
  *
- * A request is answered here, on the main thread, in this order: too many failures from its address (429), no or a wrong
- * admin key (401), unknown path (404), wrong method (405), role too low (403), body too large or not JSON (413, 415, 400),
- * the handler. Paths of `admin.open` need no key. Nothing here blocks: a handler that needs a file gives the work to
+ * A request is answered here, on the main thread, in this order: no or a wrong admin key (401, after many of them 429),
+ * unknown path (404), wrong method (405), role too low (403), body too large or not JSON (413, 415, 400), the handler. Paths of `admin.open` need no key. Nothing here blocks: a handler that needs a file gives the work to
  * another thread (proxy_store_submit() or its own), returns ADMIN_WAIT and calls admin_call_done() later.
  *
  * There are no cookies, and a body must be application/json, so a browser cannot be made to act for anybody. */
@@ -96,13 +95,12 @@ struct gw_span admin_call_query(const struct admin_call *c, const char *name);
 
 /* ---- failures by address -------------------------------------------------------------------- */
 
-/* Counts refused keys by address and makes an address that had too many wait. A fixed number of addresses is remembered;
- * the oldest makes room. Main thread. */
+/* Counts refused keys by address; one that had too many within a minute is told to wait. A fixed number of addresses is
+ * remembered; the oldest makes room. Main thread. */
 struct admin_guard *admin_guard_new(void);
 void admin_guard_free(struct admin_guard *g);
 /* Seconds that the address must wait, 0: none. */
 int admin_guard_wait(struct admin_guard *g, const char *address, uint64_t now_ns);
 void admin_guard_failed(struct admin_guard *g, const char *address, uint64_t now_ns);
-void admin_guard_passed(struct admin_guard *g, const char *address);
 
 #endif

@@ -73,11 +73,3 @@ void admin_guard_failed(struct admin_guard *g, const char *address, uint64_t now
     oldest->since_ns = now_ns;
     oldest->failures = 1;
 }
-
-void admin_guard_passed(struct admin_guard *g, const char *address)
-{
-    struct seen *s = find(g, address);
-
-    if (s != NULL)
-        s->failures = 0;
-}

@@ -197,7 +197,7 @@ static void test_bad_fields(void)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         if (!CHECK(make(&bad[i], key) == GW_EINVAL))
             fprintf(stderr, "  case %zu\n", i);
-    for (int i = 0; i < 32; i++)
+    for (size_t i = 0; i < 32; i++)
         memcpy(many + 1 + 2 * i, ",x", 3);
     CHECK(make(&(struct proxy_key_fields){.name = "a", .groups = many}, key) == GW_EINVAL); /* 33 */
     many[strlen(many) - 2] = '\0';
