@@ -273,6 +273,13 @@ unsigned proxy_config_check_files(const struct proxy_config *cfg, proxy_config_r
     }
     need_file(&fc, "listen.tls.cert", cfg->listen.tls_cert, "");
     need_file(&fc, "listen.tls.key", cfg->listen.tls_key, "");
+    need_file(&fc, "listen.tls.client_ca", cfg->listen.client_ca, "");
+    need_file(&fc, "listen.tls.client_crl", cfg->listen.client_crl, "");
+    for (unsigned i = 0; i < cfg->auth.n_jwt; i++) {
+        need_file(&fc, "auth.jwt[].ca", cfg->auth.jwt[i].ca, "");
+        if (strstr(cfg->auth.jwt[i].jwks, "://") == NULL)
+            need_file(&fc, "auth.jwt[].jwks", cfg->auth.jwt[i].jwks, "");
+    }
     need_file(&fc, "intercept.upstream_ca", cfg->intercept.upstream_ca, "");
     for (unsigned i = 0; i < cfg->dlp.rules.n; i++)
         if (!gw_span_is(cfg->dlp.rules.items[i], "builtin"))
