@@ -34,8 +34,8 @@ struct provider_call {
     bool
         json_array; /* Gemini: the client's stream is an array, so the target's is too, when passed through */
     unsigned endpoint, key; /* which of the target's is asked, with which: indices of its lists */
-    struct gw_span method; /* OTHER: the client's; else POST */
-    struct gw_span path;   /* the client's, without its query, as received */
+    struct gw_span method;  /* OTHER: the client's; else POST */
+    struct gw_span path;    /* the client's, without its query, as received */
     struct gw_span
         query;      /* the client's, with its '?'; empty when the body was translated. Credentials
                               in it (key=) are never forwarded */
