@@ -373,11 +373,13 @@ static void report(void *ctx, bool warning, const char *message)
 
 int cmd_keys(int argc, char **argv)
 {
-    static struct options o = {.last = LAST};
+    static struct options o; /* large */
     struct proxy_config *cfg = NULL;
     struct gw_err err;
-    int status = parse_options(argc, argv, &o);
+    int status;
 
+    o = (struct options){.last = LAST};
+    status = parse_options(argc, argv, &o);
     if (status >= 0)
         return status;
     if (optind >= argc) {

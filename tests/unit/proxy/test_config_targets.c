@@ -242,7 +242,7 @@ static void test_examples_of_the_docs(void)
         n++;
         at = end;
     }
-    CHECK(n == 10);
+    CHECK(n >= 10);
     free(page);
 }
 
