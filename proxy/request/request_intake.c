@@ -76,6 +76,13 @@ enum stage_result stage_body(struct req *req)
     return WAIT;
 }
 
+static enum stage_result refuse_for_memory(struct req *req)
+{
+    req_refuse(req, 503, "server_error", "out_of_memory", 1, AUDIT_END_REFUSED,
+               "The gateway is out of memory.");
+    return DONE;
+}
+
 enum stage_result stage_decode(struct req *req)
 {
     struct gw_span encoding = http1_get(req->head, "content-encoding");
@@ -84,14 +91,15 @@ enum stage_result stage_decode(struct req *req)
     struct gw_err err;
     enum gw_status st;
 
-    if (!gw_buf_ok(&req->body)) {
-        req_refuse(req, 503, "server_error", "out_of_memory", 1, AUDIT_END_REFUSED,
-                   "The gateway is out of memory.");
-        return DONE;
-    }
+    if (!gw_buf_ok(&req->body))
+        return refuse_for_memory(req);
     if (encoding_is_identity(encoding))
         return NEXT;
     st = encoding_undo(encoding, gw_buf_span(&req->body), max, &plain, &err);
+    if (st == GW_ENOMEM) {
+        gw_buf_fini(&plain);
+        return refuse_for_memory(req);
+    }
     if (st != GW_OK) {
         gw_buf_fini(&plain);
         req_refuse(req,

@@ -30,7 +30,9 @@ def run_round(w, n):
         path, headers, body = request_of(dialect, text, w.key, stream, model=model)
         with open(w.path(f"body{i}"), "wb") as f:
             f.write(body)
-        argv = [BUILD + "/tests/bench/load", "--conns", "8", "--count", str(max(1, int(n * share))), "--body", w.path(f"body{i}")]
+        argv = [BUILD + "/tests/bench/load", "--conns", "8", "--count", str(max(1, int(n * share))),
+                # Errors do not count for it: those that are asked for end by the clock.
+                "--seconds", "3" if "status=500" in text else "3600", "--body", w.path(f"body{i}")]
         for k, v in headers.items():
             argv += ["--header", f"{k}: {v}"]
         jobs.append((subprocess.Popen([*argv, "127.0.0.1", str(w.port), path], stdout=subprocess.PIPE, text=True), "status=500" in text))
@@ -61,7 +63,7 @@ def main():
             rss.append(w.rss_kb())
             fds.append(w.fds())
         print(f"{total} requests in {time.time() - begin:.0f} s; RSS after each tenth, KiB: {rss}; descriptors: {fds}")
-        check(total >= REQUESTS * 0.9 and errors == 0, "every request succeeded", (total, errors))
+        check(total >= REQUESTS * 0.94 and errors == 0, "every request succeeded", (total, errors))
         check(rss[-1] <= rss[0] * 1.05 + 1024, "memory does not grow", rss)
         check(max(fds) <= fds[0] + 16, "descriptors do not grow", fds)
         check(w.stop() == 0, "the gateway stops")

@@ -54,7 +54,8 @@ class Faults:
 class Client(threading.Thread):
     def __init__(self, w, number):
         super().__init__()
-        self.w, self.rng, self.stop, self.n, self.hangs, self.answered = w, random.Random(SEED * 1000 + number), False, 0, [], {}
+        self.w, self.rng, self.stop, self.n, self.hangs, self.blamed, self.answered = \
+            w, random.Random(SEED * 1000 + number), False, 0, [], [], {}
         self.ctx = ssl.create_default_context(cafile=w.path("ca.pem"))
 
     def connect(self, tunnel):
@@ -76,8 +77,10 @@ class Client(threading.Thread):
         if self.rng.random() < 0.1:
             r.read(self.rng.choice((1, 200)))
             c.close()  # a client that leaves
-        else:
-            r.read()
+            return
+        raw = r.read()
+        if 400 <= r.status < 500 and r.status not in (408, 429):
+            self.blamed.append((r.status, raw[:300]))  # nothing is wrong with the request
 
     def run(self):
         c, tunnel = None, False
@@ -121,6 +124,8 @@ def storm(w, faults):
     print(f"{sum(c.n for c in clients)} requests, answered {dict(sorted(answered.items()))}")
     print("faults: {} allocations, {} on sockets, {} on files".format(*faults.counts()), flush=True)
     check(not [h for c in clients for h in c.hangs], "no request hung", [c.hangs for c in clients])
+    blamed = [b for c in clients for b in c.blamed]
+    check(not blamed, "no client was blamed for the gateway's trouble", (len(blamed), blamed[:6]))
     return sum(c.n for c in clients)
 
 
