@@ -36,7 +36,7 @@ static inline void gw_buf_add(struct gw_buf *b, struct gw_span bytes)
     /* strictly: one byte stays for the NUL */
     bool fits = bytes.len < b->cap - b->len && !b->failed;
 
-    if (bytes.len == 0 || (!fits && !gw_buf_reserve(b, bytes.len)))
+    if (bytes.len == 0 || bytes.ptr == NULL || (!fits && !gw_buf_reserve(b, bytes.len)))
         return;
     memcpy(b->ptr + b->len, bytes.ptr, bytes.len);
     b->len += bytes.len;
