@@ -180,23 +180,33 @@ static bool is_empty_stream(const struct req *req)
            req->status == 200 && req->ep.kind == ENDPOINT_CHAT;
 }
 
+/* Bytes that went through as they came: the last event, what the record wants to know, what waited with the head. */
+static enum gw_status end_pass(struct req *req)
+{
+    struct respond *r = req->respond;
+
+    if (r->reader != NULL)
+        (void)sse_reader_finish(r->reader, respond_on_event, req);
+    else if (r->json && r->body.len != 0)
+        api_look(r->dialect, req->w->json, gw_buf_span(&r->body), &r->seen);
+    if (r->holding)
+        respond_send_held(req);
+    else if (r->out.len != 0)
+        return respond_send(req, false);
+    return GW_OK;
+}
+
 enum gw_status respond_end(struct req *req)
 {
     struct respond *r = req->respond;
-    enum gw_status st = GW_OK;
+    enum gw_status st = GW_OK, passed;
 
     if (r->aws != NULL)
         st = provider_aws_end(r->aws);
     switch (r->mode) {
     case MODE_PASS:
-        if (r->reader != NULL)
-            (void)sse_reader_finish(r->reader, respond_on_event, req);
-        else if (r->json && r->body.len != 0)
-            api_look(r->dialect, req->w->json, gw_buf_span(&r->body), &r->seen);
-        if (r->holding)
-            respond_send_held(req);
-        else if (r->out.len != 0)
-            st = respond_send(req, false);
+        passed = end_pass(req);
+        st = st == GW_OK ? passed : st;
         break;
     case MODE_WHOLE:
         st = st == GW_OK ? end_whole(req) : st;
