@@ -171,13 +171,16 @@ CHECKED := $(wildcard $(FOLDERS:%=%/*.[ch]) $(FOLDERS:%=%/*/*.[ch]) tests/*.h te
              tests/bench/*.[ch] tests/mock/*.[ch])
 TIDY_SKIP := $(wildcard kernels/*avx512*.c dlp/*avx512*.c)
 
+# How far the analyzer follows a function: with a third of its default lint takes less than half the time.
+TIDY_DEPTH := -Xclang -analyzer-config -Xclang max-nodes=75000
+
 lint: ## format, layers, clang-tidy, cppcheck
 	@packaging/deps.sh lint
 	@echo clang-format && clang-format --dry-run --Werror $(CHECKED)
 	@echo layers && awk -f tests/lint/layers.awk $(CHECKED) $(RESRC) $(wildcard kernels/*.cu kernels/*.cuh)
 	@echo tree && tests/lint/tree.sh
 	@echo clang-tidy && printf '%s\n' $(filter-out $(TIDY_SKIP) tests/%,$(filter %.c,$(CHECKED))) | \
-	  xargs -P $(shell nproc) -n 1 sh -c 'clang-tidy --quiet "$$@" -- $(CPPFLAGS) -DSLUICE_VERSION=\"$(VERSION)\" -std=c11 -mavx2 -mfma -mf16c -mbmi2 2>/dev/null || exit 255' tidy
+	  xargs -P $(shell nproc) -n 1 sh -c 'clang-tidy --quiet "$$@" -- $(CPPFLAGS) -DSLUICE_VERSION=\"$(VERSION)\" -std=c11 -mavx2 -mfma -mf16c -mbmi2 $(TIDY_DEPTH) 2>/dev/null || exit 255' tidy
 	@echo cppcheck && cppcheck --quiet -j $(shell nproc) --enable=warning,performance,portability --inline-suppr --std=c11 \
 	  --error-exitcode=1 --suppress=missingIncludeSystem -I. -D_GNU_SOURCE $(FOLDERS)
 
