@@ -21,7 +21,7 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@$(SUB) test-build
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
 	  $(if $(WITH_ASAN),'storm=$(STORM) 60') \
-	  'budgets=$(BUDGETS)' $(if $(SAN),'e2e=$(E2E) --quick','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
+	  'budgets=$(BUDGETS)' $(if $(SAN),'e2e=$(E2E) $(if $(filter thread,$(SAN)),--threads,--quick)','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
 
 test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models

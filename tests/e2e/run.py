@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """End to end: the real binary, the real SDKs, a real model, a real Kafka broker, a mock provider over TLS.
 
-usage: tests/e2e/run.py BUILD-DIR CACHE-DIR MODEL [--quick]
+usage: tests/e2e/run.py BUILD-DIR CACHE-DIR MODEL [--quick | --threads]
 Ends with the line "N passed, N failed, N skipped". Everything runs on loopback, in a folder of its own, and is stopped by
-pid. --quick leaves out the SDKs and Kafka (sanitizer builds)."""
+pid. --quick leaves out the SDKs and Kafka (sanitizer builds); --threads also what no second thread takes part in (ThreadSanitizer)."""
 import collections
 import http.client
 import json
@@ -30,7 +30,8 @@ import reliability
 from suites import compare, run_across, run_all, run_sdk, set_up
 from world import BUILD, MAIL, PHI, ROOT, SECRET, World, check, count, skip, wait_for
 
-QUICK = "--quick" in sys.argv
+THREADS = "--threads" in sys.argv
+QUICK = THREADS or "--quick" in sys.argv
 
 
 # ---- the SDKs -----------------------------------------------------------------------------------
@@ -473,13 +474,14 @@ def main():
         test_drain(w, key)
         if not QUICK:  # minutes of a model without optimisation; its code has unit tests there
             local_tools.test_local_tools(w, key)
-        matrix.main(10 if QUICK else 1)
-        complaints.main()
-        costs.main()
-        dialects.main()
-        reliability.main()
-        identity.main()
-        operations.main(20 if QUICK else 100)
+        parts = {"operations": lambda: operations.main(20 if QUICK else 100)}
+        if not THREADS:
+            parts |= {"matrix": lambda: matrix.main(10 if QUICK else 1), "complaints": complaints.main, "costs": costs.main,
+                      "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main}
+        for name, part in parts.items():
+            began = time.time()
+            part()
+            print(f"{name} took {time.time() - began:.0f} s")
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()
         for what in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer"):
