@@ -76,13 +76,16 @@ static void test_reserve(void)
 
 int main(void)
 {
-    loop_memory_install();
-#ifdef __SANITIZE_ADDRESS__
-    test_skip("the address sanitizer needs all of the address space");
-#elif defined(__SANITIZE_THREAD__)
-    test_skip("the thread sanitizer needs all of the address space");
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    const bool can_limit = false;
 #else
-    test_reserve();
+    const bool can_limit = true;
 #endif
+
+    loop_memory_install();
+    if (can_limit)
+        test_reserve();
+    else
+        test_skip("the sanitizers need all of the address space");
     return test_done();
 }
