@@ -23,6 +23,7 @@ struct sse_reader {
     size_t scanned; /* no line end before this */
     bool skip_lf;   /* the last byte was the CR that ended a line */
     bool started;   /* the first line was seen, so a BOM is none any more */
+    bool delivered; /* an event was */
     struct field name, data;
     struct gw_buf lines; /* the joined data, once there are two data fields */
     bool joined;
@@ -95,7 +96,8 @@ static void take_line(struct sse_reader *r, const char *ev, struct gw_span line)
 static enum gw_status deliver(struct sse_reader *r, struct gw_span raw, bool ended, sse_event_fn fn,
                               void *ctx)
 {
-    struct sse_event ev = {.raw = raw, .has_data = r->data.set, .ended = ended};
+    struct sse_event ev = {
+        .raw = raw, .has_data = r->data.set, .ended = ended, .first = !r->delivered};
     enum gw_status st;
 
     if (!gw_buf_ok(&r->lines))
@@ -106,6 +108,7 @@ static enum gw_status deliver(struct sse_reader *r, struct gw_span raw, bool end
         ev.data = gw_buf_span(&r->lines);
     else if (r->data.len != 0)
         ev.data = (struct gw_span){raw.ptr + r->data.at, r->data.len};
+    r->delivered = true;
     st = fn(ctx, &ev);
     r->name = (struct field){0};
     r->data = (struct field){0};
@@ -248,8 +251,9 @@ struct line {
 };
 
 /* The line at *at, which moves behind it; false at the end. *lf as for line_end(). */
-static bool next_line(struct gw_span raw, size_t *at, size_t *lf, struct line *out)
+static bool next_line(const struct sse_event *ev, size_t *at, size_t *lf, struct line *out)
 {
+    const struct gw_span raw = ev->raw;
     size_t end, next;
     struct gw_span value;
 
@@ -260,8 +264,8 @@ static bool next_line(struct gw_span raw, size_t *at, size_t *lf, struct line *o
     next += next < raw.len && raw.ptr[end] == '\r' && raw.ptr[next] == '\n';
     out->text = (struct gw_span){raw.ptr + *at, end - *at};
     out->eol = (struct gw_span){raw.ptr + end, next - end};
-    /* A mark before the first field is no part of its name; dropping it changes nothing. */
-    if (*at == 0 && gw_span_starts(out->text, GW_SPAN("\xEF\xBB\xBF")))
+    /* A mark before the stream's first field is no part of its name; dropping it changes nothing. */
+    if (*at == 0 && ev->first && gw_span_starts(out->text, GW_SPAN("\xEF\xBB\xBF")))
         out->text = gw_span_from(out->text, 3);
     out->data = gw_span_is(field_name(out->text, &value), "data");
     *at = next;
@@ -274,7 +278,7 @@ void sse_rewrite(struct gw_buf *out, const struct sse_event *ev, struct gw_span 
     bool written = false;
     struct line l;
 
-    while (next_line(ev->raw, &at, &lf, &l)) {
+    while (next_line(ev, &at, &lf, &l)) {
         if (!l.data) {
             gw_buf_add(out, l.text);
             gw_buf_add(out, l.eol);
@@ -307,7 +311,7 @@ bool sse_has_more(const struct sse_event *ev)
     size_t at = 0, lf = SIZE_MAX;
     struct line l;
 
-    while (next_line(ev->raw, &at, &lf, &l))
+    while (next_line(ev, &at, &lf, &l))
         if (l.text.len != 0 && !l.data && !is_plain_name(l.text))
             return true;
     return false;
@@ -319,7 +323,7 @@ enum gw_status sse_edit_lines(struct gw_buf *out, const struct sse_event *ev, ss
     size_t at = 0, lf = SIZE_MAX;
     struct line l;
 
-    while (next_line(ev->raw, &at, &lf, &l)) {
+    while (next_line(ev, &at, &lf, &l)) {
         if (l.data || l.text.len == 0)
             gw_buf_add(out, l.text);
         else

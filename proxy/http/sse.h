@@ -21,6 +21,7 @@ struct sse_event {
     struct gw_span name; /* value of its last "event" field, or empty */
     struct gw_span data; /* values of its "data" fields, joined by LF */
     bool has_data;       /* it has a "data" field; without one a client ignores the event */
+    bool first;          /* of its stream: a byte order mark in front of it is none of its text */
     bool ended;          /* by an empty line; false only for the last one of a cut stream */
 };
 
