@@ -77,11 +77,14 @@ static bool is_upload_address(struct gw_span name)
            gw_span_eq_nocase(name, GW_SPAN("x-goog-upload-control-url"));
 }
 
-/* The same path and query at the host that the client asked: the provider's own would take the file past the gateway. */
+/* The same path and query at the host that the client asked: the provider's own would take the file past the gateway. At Google
+ * the address alone is the permission to send there, and its SDK for Python sends no key; so the address has the client's,
+ * as Gemini's REST way is. */
 static void add_upload_address(const struct req *req, struct gw_buf *out,
                                const struct http1_field *field)
 {
     struct gw_span host = http1_get(req->head, "host"), rest = field->value;
+    const struct gw_span key = req_client_key(req);
     const bool tls = req->setup->cfg->listen.tls_cert[0] != '\0';
     const char *slash;
 
@@ -92,7 +95,12 @@ static void add_upload_address(const struct req *req, struct gw_buf *out,
     gw_buf_add(out, field->name);
     gw_buf_adds(out, tls ? ": https://" : ": http://");
     gw_buf_add(out, host);
-    gw_buf_add(out, gw_span_from(rest, (size_t)(slash - rest.ptr)));
+    rest = gw_span_from(rest, (size_t)(slash - rest.ptr));
+    gw_buf_add(out, rest);
+    if (gw_span_starts(key, GW_SPAN("slk_"))) {
+        gw_buf_adds(out, memchr(rest.ptr, '?', rest.len) == NULL ? "?key=" : "&key=");
+        gw_buf_add(out, key);
+    }
     gw_buf_adds(out, "\r\n");
 }
 

@@ -13,7 +13,7 @@
 #include "proxy/request/request_stages.h"
 
 /* The credential in the shapes the SDKs send. */
-static struct gw_span client_key(const struct req *req)
+struct gw_span req_client_key(const struct req *req)
 {
     const struct http1_head *h = req->head;
     struct gw_span v = http1_get(h, "authorization");
@@ -137,7 +137,7 @@ static enum stage_result by_key(struct req *req, struct gw_span key)
 
 static enum stage_result by_credential(struct req *req)
 {
-    struct gw_span key = client_key(req);
+    struct gw_span key = req_client_key(req);
     const struct cert *cert;
 
     if (gw_span_starts(key, GW_SPAN("slk_")))

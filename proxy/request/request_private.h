@@ -74,6 +74,9 @@ void req_cut(struct req *req, enum audit_end end, const struct api_failure *f);
 /* The same for what respond_*() returned. */
 void req_answer_failed(struct req *req, enum gw_status st);
 
+/* The key or token in the shapes that SDKs send, or empty. */
+struct gw_span req_client_key(const struct req *req);
+
 /* Who asks for what, as the router wants it: everything but findings and features. */
 void req_router_input(const struct req *req, struct router_input *out);
 

@@ -2,6 +2,7 @@
 """The google-genai SDK for Python: generate_content, streams, tools, structured output, thoughts, count_tokens, models,
 errors, sync and async. See sdk.py."""
 import asyncio
+import io
 import os
 
 import pydantic
@@ -94,7 +95,9 @@ def counting():
 
 
 def uploads():
-    # In the prompt: this SDK sends a file's bytes where Google says, and without its key (docs/developers.md).
+    # This SDK sends a file's bytes where it is told, and without its key.
+    kept = client.files.upload(file=io.BytesIO(b"hello"), config={"mime_type": "text/plain"})
+    same("a file is uploaded", [kept.name.startswith("files/"), kept.size_bytes, kept.mime_type], [True, 5, "text/plain"])
     image = types.Part.from_bytes(data=b"hello", mime_type="image/png")
     same("an image in the prompt", create([image, PROMPT]).text, PROMPT)
 

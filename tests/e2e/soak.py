@@ -49,7 +49,7 @@ def main():
     w = FaultyWorld(work)
     try:
         w.start_mock()
-        w.configure(first_byte="20s", audit=", max_spool: 512MiB, segment: 16MiB")
+        w.configure(first_byte="20s", audit=", max_spool: 2GiB, segment: 16MiB, retain: 2s")
         w.key = w.new_key("tester")
         if not check(w.start() and w.gateway.poll() is None, "the gateway starts", open(w.path("gateway.log")).read()[-800:]):
             return
