@@ -5,64 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/base64.h"
 #include "base/digest.h"
-
-/* ---- base64 ------------------------------------------------------------------------------ */
-
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-
-void note_base64(struct gw_span bytes, struct gw_buf *out)
-{
-    const unsigned char *p = (const unsigned char *)bytes.ptr;
-
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        const size_t left = bytes.len - i;
-        const uint32_t v = (uint32_t)p[i] << 16 | (left > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
-                           (left > 2 ? p[i + 2] : 0);
-
-        gw_buf_addc(out, digits[v >> 18]);
-        gw_buf_addc(out, digits[v >> 12 & 63]);
-        gw_buf_addc(out, digits[left > 1 ? v >> 6 & 63 : 64]);
-        gw_buf_addc(out, digits[left > 2 ? v & 63 : 64]);
-    }
-}
-
-static int digit_of(char c)
-{
-    const char *p = c == '\0' || c == '=' ? NULL : strchr(digits, c);
-
-    return p == NULL ? -1 : (int)(p - digits);
-}
-
-int note_unbase64(struct gw_span text, unsigned char *out, size_t max)
-{
-    size_t n = 0, pad = 0;
-
-    if (text.len % 4 != 0)
-        return -1;
-    while (pad < 2 && pad < text.len && text.ptr[text.len - 1 - pad] == '=')
-        pad++;
-    for (size_t i = 0; i < text.len; i += 4) {
-        const size_t chars = i + 4 == text.len ? 4 - pad : 4;
-        uint32_t v = 0;
-
-        for (size_t k = 0; k < 4; k++) {
-            const int d = k < chars ? digit_of(text.ptr[i + k]) : 0;
-
-            if (d < 0)
-                return -1;
-            v = v << 6 | (uint32_t)d;
-        }
-        if ((chars == 2 && (v & 0xFFFF) != 0) || (chars == 3 && (v & 0xFF) != 0))
-            return -1; /* bits that no encoder writes */
-        for (size_t k = 0; k + 1 < chars; k++) {
-            if (n == max)
-                return -1;
-            out[n++] = (unsigned char)(v >> (16 - 8 * k));
-        }
-    }
-    return (int)n;
-}
 
 /* ---- keys -------------------------------------------------------------------------------- */
 
@@ -105,7 +49,7 @@ static void write_key(const struct note_key *k, const unsigned char bytes[GW_ED2
 
     memcpy(tagged + 1, bytes, GW_ED25519_KEY_BYTES);
     gw_buf_printf(out, "%s+%08x+", k->name, k->id);
-    note_base64((struct gw_span){(const char *)tagged, sizeof(tagged)}, out);
+    gw_base64(out, (struct gw_span){(const char *)tagged, sizeof(tagged)});
     explicit_bzero(tagged, sizeof(tagged));
 }
 
@@ -168,9 +112,10 @@ static bool read_key(struct gw_span t, struct note_key *k,
             return false;
     memcpy(k->name, t.ptr, n);
     k->name[n] = '\0';
-    ok = parse_hex32((struct gw_span){plus + 1, 8}, &k->id) &&
-         note_unbase64(gw_span_from(t, n + 10), tagged, sizeof(tagged)) == (int)sizeof(tagged) &&
-         tagged[0] == ALG_ED25519;
+    ok =
+        parse_hex32((struct gw_span){plus + 1, 8}, &k->id) &&
+        gw_unbase64(gw_span_from(t, n + 10), tagged, sizeof(tagged)) == (ptrdiff_t)sizeof(tagged) &&
+        tagged[0] == ALG_ED25519;
     memcpy(bytes, tagged + 1, GW_ED25519_KEY_BYTES);
     explicit_bzero(tagged, sizeof(tagged));
     return ok;
@@ -251,7 +196,7 @@ static enum gw_status add_sig(const struct note_signer *s, struct gw_span body, 
 
     GW_TRY(gw_ed25519_sign(s->secret, body, sig + 4));
     gw_buf_printf(out, "\xe2\x80\x94 %s ", s->key.name);
-    note_base64((struct gw_span){(const char *)sig, sizeof(sig)}, out);
+    gw_base64(out, (struct gw_span){(const char *)sig, sizeof(sig)});
     gw_buf_addc(out, '\n');
     return GW_OK;
 }
@@ -267,7 +212,7 @@ enum gw_status note_write(const struct note_signer *signers, unsigned n, struct 
     gw_buf_addc(&body, '\n');
     gw_buf_addu(&body, size);
     gw_buf_addc(&body, '\n');
-    note_base64((struct gw_span){(const char *)root->bytes, MERKLE_BYTES}, &body);
+    gw_base64(&body, (struct gw_span){(const char *)root->bytes, MERKLE_BYTES});
     gw_buf_addc(&body, '\n');
     add_time(time_ms, &body);
     if (!gw_buf_ok(&body))
@@ -334,8 +279,8 @@ static bool read_sig(struct gw_span line, struct note_sig *out)
     if (space == NULL || space == rest.ptr)
         return false;
     out->name = (struct gw_span){rest.ptr, (size_t)(space - rest.ptr)};
-    if (note_unbase64(gw_span_from(rest, out->name.len + 1), bytes, sizeof(bytes)) !=
-        (int)sizeof(bytes))
+    if (gw_unbase64(gw_span_from(rest, out->name.len + 1), bytes, sizeof(bytes)) !=
+        (ptrdiff_t)sizeof(bytes))
         return false;
     out->id =
         (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
@@ -349,7 +294,7 @@ static bool read_body(struct gw_span *t, struct note *n)
 
     if (!take_line(t, &n->origin) || n->origin.len == 0 || n->origin.len >= NOTE_ORIGIN_BYTES ||
         !take_line(t, &line) || !parse_size(line, &n->size) || !take_line(t, &line) ||
-        note_unbase64(line, n->root.bytes, MERKLE_BYTES) != MERKLE_BYTES)
+        gw_unbase64(line, n->root.bytes, MERKLE_BYTES) != MERKLE_BYTES)
         return false;
     while (take_line(t, &line)) {
         if (line.len == 0)

@@ -85,9 +85,4 @@ enum gw_status note_read(struct gw_span *text, struct note *out);
 /* True when one of the signatures is the key's and holds. */
 bool note_verify(const struct note *n, const struct note_key *key);
 
-/* Base64 (RFC 4648 section 4), padded. */
-void note_base64(struct gw_span bytes, struct gw_buf *out);
-/* Strict. Returns the bytes written, or -1 when text is not base64 or does not fit. */
-int note_unbase64(struct gw_span text, unsigned char *out, size_t max);
-
 #endif

@@ -12,6 +12,7 @@
 #include "audit/event_read.h"
 #include "audit/ledger.h"
 #include "audit/seal.h"
+#include "base/base64.h"
 #include "base/json_tree.h"
 
 enum { MAX_HITS = 1000, MAX_KEYS = 64 };
@@ -72,7 +73,7 @@ static void add_path(const struct merkle_hash *path, int n, struct gw_buf *out)
     gw_buf_adds(out, "\"path\":[");
     for (int i = 0; i < n; i++) {
         gw_buf_adds(out, i == 0 ? "\"" : ",\"");
-        note_base64((struct gw_span){(const char *)path[i].bytes, MERKLE_BYTES}, out);
+        gw_base64(out, (struct gw_span){(const char *)path[i].bytes, MERKLE_BYTES});
         gw_buf_addc(out, '"');
     }
     gw_buf_addc(out, ']');
@@ -94,7 +95,7 @@ static bool write_inclusion(const struct ledger *l, const struct hit *h, struct 
     gw_buf_add_json_str(out, n->origin);
     gw_buf_printf(out, ",\"index\":%" PRIu64 ",\"size\":%" PRIu64 ",\"record\":\"", h->index,
                   n->size);
-    note_base64(gw_buf_span(&h->record), out);
+    gw_base64(out, gw_buf_span(&h->record));
     gw_buf_adds(out, "\",");
     add_path(path, len, out);
     gw_buf_adds(out, ",\"checkpoint\":");
@@ -238,7 +239,7 @@ static int get_path(struct checking *c, const struct gw_json_node *obj, struct m
         return -1;
     for (const struct gw_json_node *e = list->child; e != NULL; e = e->next) {
         if (n == MERKLE_MAX_PROOF ||
-            note_unbase64(gw_json_text(e, c->arena), out[n].bytes, MERKLE_BYTES) != MERKLE_BYTES)
+            gw_unbase64(gw_json_text(e, c->arena), out[n].bytes, MERKLE_BYTES) != MERKLE_BYTES)
             return -1;
         n++;
     }
@@ -254,11 +255,12 @@ static bool check_inclusion(struct checking *c, const struct gw_json_node *obj)
     char uid[EVENT_ID_BYTES], code[64];
     struct gw_span rec, u, e;
     struct note note;
-    int n = get_path(c, obj, path), len;
+    int n = get_path(c, obj, path);
+    ptrdiff_t len;
 
     if (n < 0 || record == NULL || !get_note(c, obj, "checkpoint", &note))
         return false;
-    len = note_unbase64(coded, record, coded.len);
+    len = gw_unbase64(coded, record, coded.len);
     if (len < 0)
         return false;
     rec = (struct gw_span){(const char *)record, (size_t)len};

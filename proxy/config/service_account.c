@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "base/base64.h"
 #include "base/json_tree.h"
 
 enum { MAX_ARENA = 1 << 20, LIFE_S = 3600 };
@@ -156,22 +157,6 @@ out:
 
 /* ---- the statement ------------------------------------------------------------------------------- */
 
-/* RFC 4648 section 5, without padding. */
-static void add_base64url(struct gw_buf *out, struct gw_span bytes)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    uint32_t bits = 0;
-    unsigned n = 0; /* bits that are not written yet */
-
-    for (size_t i = 0; i < bytes.len; i++) {
-        bits = bits << 8 | (unsigned char)bytes.ptr[i];
-        for (n += 8; n >= 6; n -= 6)
-            gw_buf_addc(out, digits[bits >> (n - 6) & 63]);
-    }
-    if (n > 0)
-        gw_buf_addc(out, digits[bits << (6 - n) & 63]);
-}
-
 static void add_member(struct gw_buf *out, const char *name, struct gw_span value)
 {
     gw_buf_adds(out, name);
@@ -186,7 +171,7 @@ static void add_claims(const struct service_account *k, int64_t now_s, struct gw
     if (k->id.len != 0)
         add_member(&text, ",\"kid\":", k->id);
     gw_buf_addc(&text, '}');
-    add_base64url(out, gw_buf_span(&text));
+    gw_base64url(out, gw_buf_span(&text));
     gw_buf_addc(out, '.');
     out->failed = out->failed || text.failed;
 
@@ -196,7 +181,7 @@ static void add_claims(const struct service_account *k, int64_t now_s, struct gw
     add_member(&text, ",\"aud\":", k->token_uri);
     gw_buf_printf(&text, ",\"iat\":%lld,\"exp\":%lld}", (long long)now_s,
                   (long long)now_s + LIFE_S);
-    add_base64url(out, gw_buf_span(&text));
+    gw_base64url(out, gw_buf_span(&text));
     out->failed = out->failed || text.failed;
     gw_buf_fini(&text);
 }
@@ -220,7 +205,7 @@ enum gw_status service_account_assert(const struct service_account *k, int64_t n
     } else {
         gw_buf_add(out, gw_buf_span(&claims));
         gw_buf_addc(out, '.');
-        add_base64url(out, (struct gw_span){(const char *)signature, n});
+        gw_base64url(out, (struct gw_span){(const char *)signature, n});
         st = gw_buf_ok(out) ? GW_OK : gw_fail(err, GW_ENOMEM, "out of memory");
     }
     EVP_MD_CTX_free(ctx);

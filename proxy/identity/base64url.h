@@ -9,7 +9,4 @@
  * zero, or no memory. An empty text has a pointer. */
 struct gw_span base64url_decode(struct gw_arena *arena, struct gw_span text);
 
-/* True when all bytes are of its alphabet. */
-bool base64url_is(struct gw_span text);
-
 #endif

@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 
+#include "base/base64.h"
 #include "proxy/identity/base64url.h"
 #include "proxy/identity/jwt_private.h"
 
@@ -34,8 +35,8 @@ bool jwt_looks_like(struct gw_span text)
 {
     struct gw_span part[3];
 
-    return split(text, part) && base64url_is(part[0]) && base64url_is(part[1]) &&
-           base64url_is(part[2]);
+    return split(text, part) && gw_base64url_is(part[0]) && gw_base64url_is(part[1]) &&
+           gw_base64url_is(part[2]);
 }
 
 /* Decodes a part and reads it as a JSON object. */

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
+#include "base/base64.h"
 #include "base/clock.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/request_private.h"
@@ -120,12 +119,8 @@ void local_embed_cancel(struct req *req)
 /* Little-endian 32-bit floats, as OpenAI's SDKs expect; every machine we build for is one. */
 static void put_base64(struct gw_buf *out, const float *v, unsigned n)
 {
-    size_t bytes = n * sizeof(*v);
-
     gw_buf_addc(out, '"');
-    if (gw_buf_reserve(out, bytes / 3 * 4 + 8))
-        out->len += (size_t)EVP_EncodeBlock((unsigned char *)out->ptr + out->len,
-                                            (const unsigned char *)v, (int)bytes);
+    gw_base64(out, (struct gw_span){(const char *)v, n * sizeof(*v)});
     gw_buf_addc(out, '"');
 }
 

@@ -1,6 +1,7 @@
 /* proxy/net/connect_auth.c - who opens a tunnel: Proxy-Authorization. Worker's thread. */
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "proxy/identity/identity.h"
 #include "proxy/net/connect_private.h"
@@ -8,36 +9,12 @@
 
 enum { MAX_ARENA = 128 * 1024, MAX_CREDENTIAL = 12 * 1024 };
 
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 static struct gw_span decode(struct gw_arena *arena, struct gw_span text)
 {
     char *out = text.len > MAX_CREDENTIAL ? NULL : gw_arena_alloc(arena, text.len);
-    unsigned acc = 0, bits = 0;
-    size_t n = 0;
+    const ptrdiff_t n = out == NULL ? -1 : gw_unbase64(text, out, text.len);
 
-    for (size_t i = 0; out != NULL && i < text.len; i++) {
-        int v = base64_value(text.ptr[i]);
-
-        if (v < 0)
-            break;
-        acc = acc << 6 | (unsigned)v;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            out[n++] = (char)(acc >> bits & 0xFF);
-        }
-    }
-    return (struct gw_span){out, out == NULL ? 0 : n};
+    return n < 0 ? (struct gw_span){NULL, 0} : (struct gw_span){out, (size_t)n};
 }
 
 /* The password of "Basic base64(user:password)", where clients put the key; or a Bearer token. */

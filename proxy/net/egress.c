@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 
+#include "base/base64.h"
 #include "base/buf.h"
 
 enum { MAX_HEAD = 8192 };
@@ -40,23 +41,6 @@ static void finish(struct egress *e, bool ok, const char *why)
 {
     (void)event_del(e->ev);
     e->done(e->ctx, ok, why); /* frees e */
-}
-
-static void add_base64(struct gw_buf *out, struct gw_span in)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < in.len; i += 3) {
-        size_t left = in.len - i;
-        unsigned v = (unsigned)(unsigned char)in.ptr[i] << 16;
-
-        v |= left > 1 ? (unsigned)(unsigned char)in.ptr[i + 1] << 8 : 0;
-        v |= left > 2 ? (unsigned)(unsigned char)in.ptr[i + 2] : 0;
-        gw_buf_addc(out, digits[v >> 18]);
-        gw_buf_addc(out, digits[v >> 12 & 63]);
-        gw_buf_addc(out, (char)(left > 1 ? digits[v >> 6 & 63] : '='));
-        gw_buf_addc(out, (char)(left > 2 ? digits[v & 63] : '='));
-    }
 }
 
 /* ---- the answer --------------------------------------------------------------------------- */
@@ -148,7 +132,7 @@ static void write_request(struct egress *e, struct gw_span auth)
     gw_buf_adds(&e->request, "\r\n");
     if (auth.len != 0) {
         gw_buf_adds(&e->request, "Proxy-Authorization: Basic ");
-        add_base64(&e->request, auth);
+        gw_base64(&e->request, auth);
         gw_buf_adds(&e->request, "\r\n");
     }
     gw_buf_adds(&e->request, "\r\n");

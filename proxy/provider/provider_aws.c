@@ -12,6 +12,7 @@
 
 #include <zlib.h>
 
+#include "base/base64.h"
 #include "proxy/provider/provider.h"
 
 enum {
@@ -157,17 +158,6 @@ static bool find_string(struct gw_json *json, struct gw_span text, const char *n
     return true;
 }
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* Appends what the base64 text says. JSON may write its slashes as "\/". */
 static bool decode_base64(struct gw_span text, struct gw_buf *out)
 {
@@ -178,7 +168,7 @@ static bool decode_base64(struct gw_span text, struct gw_buf *out)
         return true; /* the buffer remembers */
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
-        int digit = base64_digit(c);
+        int digit = gw_base64_digit(c);
 
         if (c == '\\' && i + 1 < text.len && text.ptr[i + 1] == '/')
             continue;

@@ -3,8 +3,8 @@
  * The model and whether the answer streams stand in the path, the API's version and its betas in the body. Streams come
  * as AWS event stream messages (provider_aws.c). Counting takes the body of such a call inside of its own. Nothing of the
  * client's query is sent. Pure. */
-#include <openssl/evp.h>
 
+#include "base/base64.h"
 #include "proxy/provider/provider_private.h"
 #include "proxy/provider/sigv4.h"
 
@@ -147,13 +147,6 @@ static enum gw_status invoke_body(const struct provider_call *c, struct gw_json 
     return st;
 }
 
-static void add_base64(struct gw_buf *out, struct gw_span bytes)
-{
-    if (gw_buf_reserve(out, bytes.len / 3 * 4 + 8))
-        out->len += (size_t)EVP_EncodeBlock((unsigned char *)out->ptr + out->len,
-                                            (const unsigned char *)bytes.ptr, (int)bytes.len);
-}
-
 /* What counts takes a complete call, which must allow for more tokens than its thinking may take. */
 static enum gw_status count_body(const struct provider_call *c, struct gw_json *json,
                                  struct gw_span body, struct gw_buf *out, struct gw_err *err)
@@ -170,7 +163,7 @@ static enum gw_status count_body(const struct provider_call *c, struct gw_json *
     gw_buf_addu(&number, least + 1);
     st = invoke_body(c, json, body, gw_buf_span(&number), &invoke, err);
     gw_buf_adds(out, "{\"input\":{\"invokeModel\":{\"body\":\"");
-    add_base64(out, gw_buf_span(&invoke));
+    gw_base64(out, gw_buf_span(&invoke));
     gw_buf_adds(out, "\"}}}");
     if (st == GW_OK && (!gw_buf_ok(&number) || !gw_buf_ok(out)))
         st = gw_fail(err, GW_ENOMEM, "out of memory");

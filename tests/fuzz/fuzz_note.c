@@ -8,6 +8,7 @@
 #include "audit/audit.h"
 #include "audit/ledger.h"
 #include "audit/note.h"
+#include "base/base64.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -79,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_notes(text);
     read_keys(text);
     (void)note_keys_read(text, keys, 4, &n, NULL);
-    (void)note_unbase64(text, bytes, sizeof(bytes));
+    (void)gw_unbase64(text, bytes, sizeof(bytes));
     check(text);
     return 0;
 }
