@@ -125,11 +125,14 @@ def test_files_are_not_sent_past_the_gateway(w):
     address = fields.get("x-goog-upload-url", "")
     check(status == 200 and address.startswith(f"http://127.0.0.1:{w.port}/upload/v1beta/files?upload_id="), "a file's address is the gateway's", fields)
     path = address.split(str(w.port), 1)[-1]
+    check(path.endswith("&key=" + w.keys["plain"]), "and has the client's key, which Google's SDK for Python sends nowhere else", path)
     (status, fields, raw), seen = sent_to_mock(w, lambda: post(
-        w.port, path, {**key, "Content-Type": "application/json", "X-Goog-Upload-Command": "upload, finalize"}, f"notes of {MAIL}".encode()))
+        w.port, path, {"Content-Type": "application/json", "X-Goog-Upload-Command": "upload, finalize"}, f"notes of {MAIL}".encode()))
     check(status == 200 and json.loads(raw)["file"]["name"] and MAIL.encode() not in seen and b"notes of DLP_" in seen,
           "a file's bytes are scanned, whatever their type says", (status, raw, seen[-300:]))
-    status, _, _ = post(w.port, path, {"X-Goog-Upload-Command": "upload, finalize"}, b"notes")
+    check(w.keys["plain"].encode() not in seen, "and the provider never sees that key", seen[:400])
+    keyless = path.rsplit("&key=", 1)[0]
+    status, _, _ = post(w.port, keyless, {"X-Goog-Upload-Command": "upload, finalize"}, b"notes")
     check(status == 401, "and nobody sends them without a key", status)
 
 
