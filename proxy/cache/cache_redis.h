@@ -1,6 +1,4 @@
-/* proxy/cache/cache_redis.h - a worker's connection to the Redis in which several gateways share answers.
- *
- *   off ──► dialling ──► greeting (AUTH, SELECT) ──► up        anything odd, late or long ends it: off, and again later
+/* proxy/cache/cache_redis.h - a worker's connection to the Redis in which several gateways share answers; proxy/redis/redis.h has its life.
  *
  * It may always be away: then nothing is found and nothing is kept, at once. Budgets have a connection of their own, which
  * large answers do not hold up. Values are what cache.h keeps, in a format with a version; what is malformed is not found.

@@ -1,8 +1,5 @@
-/* proxy/limits/limits_redis.h - a worker's connection to the Redis that gateways share their counters in.
- *
- *   off ──► resolving ──► connecting ──► greeting (AUTH, SELECT, INFO, SCRIPT LOAD, SET alive) ──► up
- *    ▲          │              │             │                                                      │
- *    └──────────┴──── later, 50 ms to 5 s ◄──┴──── closed, late, or an answer that makes no sense ◄─┘
+/* proxy/limits/limits_redis.h - a worker's connection to the Redis that gateways share their counters in (proxy/redis/redis.h
+ * has its life; its greeting goes on with INFO, SCRIPT LOAD and SET alive).
  *
  * Invariants: (D1) all counters of a step change in one script, or none does; (D2) what is held in Redis is held by this
  * connection's own name, which expires when nobody renews it: a gateway that dies gives back what it held, and what it had

@@ -64,16 +64,6 @@ const char limits_script[] =
 
 /* ---- writing ---------------------------------------------------------------------------- */
 
-void limits_command(struct gw_buf *out, const struct gw_span *args, unsigned n)
-{
-    gw_buf_printf(out, "*%u\r\n", n);
-    for (unsigned i = 0; i < n; i++) {
-        gw_buf_printf(out, "$%zu\r\n", args[i].len);
-        gw_buf_add(out, args[i]);
-        gw_buf_adds(out, "\r\n");
-    }
-}
-
 static void put(struct gw_buf *out, const char *text)
 {
     const size_t n = strlen(text);

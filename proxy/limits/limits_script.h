@@ -15,9 +15,6 @@ struct redisReply;
  * others, held by this connection}. */
 extern const char limits_script[];
 
-/* Appends one command (RESP) of n arguments. */
-void limits_command(struct gw_buf *out, const struct gw_span *args, unsigned n);
-
 /* Appends the command that carries out the step, with what is owed to Redis (ledger_owed()); a step that is not sent owes
  * it again (limits_script_untold()). sha: of the loaded script; id: the connection's name. */
 void limits_script_write(struct gw_buf *out, struct ledger *l, struct limits_step *step,

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "proxy/limits/limits_reply.h"
 #include "proxy/limits/limits_script.h"
+#include "proxy/redis/redis_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -31,7 +31,7 @@ static bool open_ledger(void)
 /* Hands the bytes in, step by step; returns how many answers were taken. */
 static unsigned read_all(struct limits_step *step, const uint8_t *data, size_t size, size_t by)
 {
-    struct limits_reader *r = limits_reader_new();
+    struct redis_reader *r = redis_reader_new(1 << 20, 1024);
     enum gw_status st = GW_OK;
     unsigned taken = 0;
 
@@ -39,9 +39,9 @@ static unsigned read_all(struct limits_step *step, const uint8_t *data, size_t s
         size_t n = size - i < by ? size - i : by;
         struct redisReply *reply = NULL;
 
-        if (limits_reader_feed(r, (struct gw_span){(const char *)data + i, n}) != GW_OK)
+        if (redis_reader_feed(r, (struct gw_span){(const char *)data + i, n}) != GW_OK)
             break;
-        while ((st = limits_reader_next(r, &reply)) == GW_OK) {
+        while ((st = redis_reader_next(r, &reply)) == GW_OK) {
             enum gw_status answer = limits_script_read(ledger, step, reply);
 
             if (answer == GW_EDENIED && step->refused >= step->n)
@@ -50,7 +50,7 @@ static unsigned read_all(struct limits_step *step, const uint8_t *data, size_t s
             freeReplyObject(reply);
         }
     }
-    limits_reader_free(r);
+    redis_reader_free(r);
     return taken;
 }
 

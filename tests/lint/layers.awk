@@ -27,7 +27,7 @@ BEGIN {
     owner["librdkafka"] = "^(audit/kafka|tests/)"
     owner["yaml"]       = "^base/yaml\\.c"
     owner["sqlite3"]    = "^(proxy/store/|tests/)"
-    owner["hiredis"]    = "^(proxy/cache/cache_redis|proxy/limits/limits_(redis|reply|script)|proxy/cmd/cmd_budgets|proxy/probe/|tests/)"
+    owner["hiredis"]    = "^(proxy/redis/|proxy/cache/cache_redis|proxy/limits/limits_(redis|script)|proxy/cmd/cmd_budgets|proxy/probe/|tests/)"
     owner["curl"]       = "^proxy/(fetch/|probe/|provider/provider_token\\.c|identity/keyring\\.c)"
     owner["zlib"]       = "^(proxy/(fetch/|http/encoding|provider/provider_aws)|tests/)"
     owner["cuda"]       = "^kernels/.*\\.cuh?$"

@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "proxy/config/config.h"
-#include "proxy/limits/limits_reply.h"
 #include "proxy/limits/limits_script.h"
+#include "proxy/redis/redis_wire.h"
 #include "proxy/store/limits_db.h"
 #include "tests/test.h"
 
@@ -240,21 +240,21 @@ static void test_apart(void)
 static enum gw_status answer(struct ledger *l, struct limits_step *step, const char *text,
                              size_t by)
 {
-    struct limits_reader *r = limits_reader_new();
+    struct redis_reader *r = redis_reader_new(1 << 20, 1024);
     size_t n = strlen(text);
     enum gw_status st = GW_EAGAIN;
 
     for (size_t i = 0; i < n && (st == GW_EAGAIN); i += by) {
         struct redisReply *reply = NULL;
 
-        CHECK(limits_reader_feed(r, (struct gw_span){text + i, n - i < by ? n - i : by}) == GW_OK);
-        st = limits_reader_next(r, &reply);
+        CHECK(redis_reader_feed(r, (struct gw_span){text + i, n - i < by ? n - i : by}) == GW_OK);
+        st = redis_reader_next(r, &reply);
         if (st != GW_OK)
             continue;
         st = limits_script_read(l, step, reply);
         freeReplyObject(reply);
     }
-    limits_reader_free(r);
+    redis_reader_free(r);
     return st;
 }
 
@@ -287,7 +287,7 @@ static void test_answers(void)
     struct limits_step *step = limits_step_new(LIMITS_RESERVE, NULL, 1);
     struct ledger_entry *e = ledger_get(l, &budget, ROUTER_BUDGET_TOKENS, GW_SPAN("redis"));
     int64_t start = gw_clock_wall_ms() - 1000;
-    struct limits_reader *r = limits_reader_new();
+    struct redis_reader *r = redis_reader_new(1 << 20, 1024);
     char flood[4096];
     enum gw_status st = GW_OK;
 
@@ -303,11 +303,11 @@ static void test_answers(void)
             if (!CHECK(answer(l, step, nonsense[i], by) == GW_EPARSE))
                 printf("%zu by %zu\n", i, by);
     memset(flood, 'x', sizeof(flood));
-    CHECK(limits_reader_feed(r, GW_SPAN("$500000000\r\n")) == GW_OK);
+    CHECK(redis_reader_feed(r, GW_SPAN("$500000000\r\n")) == GW_OK);
     for (int i = 0; i < 1000 && st == GW_OK; i++)
-        st = limits_reader_feed(r, (struct gw_span){flood, sizeof(flood)});
+        st = redis_reader_feed(r, (struct gw_span){flood, sizeof(flood)});
     CHECK(st == GW_ELIMIT);
-    limits_reader_free(r);
+    redis_reader_free(r);
     ledger_put(l, e);
     limits_step_free(step);
     ledger_close(l);

@@ -1,34 +1,43 @@
-/* proxy/limits/limits_reply.c - see limits_reply.h. */
-#include "proxy/limits/limits_reply.h"
+/* proxy/redis/redis_wire.c - see redis_wire.h. */
+#include "proxy/redis/redis_wire.h"
 
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
 
-enum {
-    MAX_ELEMENTS = 1024,  /* of an array: a script's answer has at most 3 * 128 + 2 */
-    MAX_BUFFER = 1 << 20, /* of an answer that is not complete */
-};
-
-struct limits_reader {
+struct redis_reader {
     redisReader *reader;
     redisReplyObjectFunctions functions;
     void *(*create_array)(const redisReadTask *task, int elements); /* hiredis' own */
+    size_t max_bytes;
+    unsigned max_elements;
 };
+
+void redis_command(struct gw_buf *out, const struct gw_span *args, unsigned n)
+{
+    gw_buf_printf(out, "*%u\r\n", n);
+    for (unsigned i = 0; i < n; i++) {
+        gw_buf_printf(out, "$%zu\r\n", args[i].len);
+        gw_buf_add(out, args[i]);
+        gw_buf_adds(out, "\r\n");
+    }
+}
 
 /* hiredis allocates what an array says it holds before its first element came. */
 static void *create_array(const redisReadTask *task, int elements)
 {
-    const struct limits_reader *r = task->privdata;
+    const struct redis_reader *r = task->privdata;
 
-    return elements > MAX_ELEMENTS ? NULL : r->create_array(task, elements);
+    return elements > (int)r->max_elements ? NULL : r->create_array(task, elements);
 }
 
-struct limits_reader *limits_reader_new(void)
+struct redis_reader *redis_reader_new(size_t max_bytes, unsigned max_elements)
 {
-    struct limits_reader *r = calloc(1, sizeof(*r));
+    struct redis_reader *r = calloc(1, sizeof(*r));
 
     if (r == NULL)
         return NULL;
+    r->max_bytes = max_bytes;
+    r->max_elements = max_elements;
     r->reader = redisReaderCreate();
     if (r->reader == NULL) {
         free(r);
@@ -42,7 +51,7 @@ struct limits_reader *limits_reader_new(void)
     return r;
 }
 
-void limits_reader_free(struct limits_reader *r)
+void redis_reader_free(struct redis_reader *r)
 {
     if (r == NULL)
         return;
@@ -50,16 +59,16 @@ void limits_reader_free(struct limits_reader *r)
     free(r);
 }
 
-enum gw_status limits_reader_feed(struct limits_reader *r, struct gw_span bytes)
+enum gw_status redis_reader_feed(struct redis_reader *r, struct gw_span bytes)
 {
-    if (bytes.len > MAX_BUFFER || r->reader->len - r->reader->pos > MAX_BUFFER - bytes.len)
+    if (bytes.len > r->max_bytes || r->reader->len - r->reader->pos > r->max_bytes - bytes.len)
         return GW_ELIMIT;
     if (bytes.len == 0)
         return GW_OK;
     return redisReaderFeed(r->reader, bytes.ptr, bytes.len) == REDIS_OK ? GW_OK : GW_ENOMEM;
 }
 
-enum gw_status limits_reader_next(struct limits_reader *r, struct redisReply **out)
+enum gw_status redis_reader_next(struct redis_reader *r, struct redisReply **out)
 {
     void *reply = NULL;
 
