@@ -2,28 +2,18 @@
  * take the last commits, never the file. */
 #include "proxy/store/limits_db.h"
 
-#include <sys/stat.h>
-
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <sqlite3.h>
-
-enum { FORMAT_VERSION = 1, BUSY_MS = 2000 };
+#include "proxy/store/store_sql.h"
 
 struct limits_db {
-    sqlite3 *sql;
+    struct store_db *db;
     sqlite3_stmt *put;
-    int64_t data_version; /* as last seen: another connection's writes raise it */
-    bool looked;
-    char path[];
+    bool looked; /* for resets, since data_version was that of db */
 };
 
-static const char schema[] =
+static const char *const steps[] = {
     "CREATE TABLE counters ("
     " key TEXT PRIMARY KEY NOT NULL,"
     " start_ms INTEGER NOT NULL,"
@@ -31,112 +21,30 @@ static const char schema[] =
     " used INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;"
     "CREATE TABLE resets (prefix TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT;"
-    "PRAGMA user_version = 1;";
-
-static enum gw_status fail_sql(struct limits_db *db, struct gw_err *err, const char *what)
-{
-    int code = sqlite3_extended_errcode(db->sql) & 0xFF;
-    enum gw_status st = code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? GW_ECORRUPT
-                        : code == SQLITE_NOMEM                          ? GW_ENOMEM
-                                                                        : GW_EIO;
-
-    return gw_fail(err, st, "%s: cannot %s: %s", db->path, what, sqlite3_errmsg(db->sql));
-}
-
-static enum gw_status run(struct limits_db *db, const char *sql, const char *what,
-                          struct gw_err *err)
-{
-    return sqlite3_exec(db->sql, sql, NULL, NULL, NULL) == SQLITE_OK ? GW_OK
-                                                                     : fail_sql(db, err, what);
-}
-
-static enum gw_status get_number(struct limits_db *db, const char *sql, int64_t *out,
-                                 struct gw_err *err)
-{
-    sqlite3_stmt *st = NULL;
-    enum gw_status status = GW_OK;
-
-    if (sqlite3_prepare_v2(db->sql, sql, -1, &st, NULL) != SQLITE_OK ||
-        sqlite3_step(st) != SQLITE_ROW)
-        status = fail_sql(db, err, "read it");
-    else
-        *out = sqlite3_column_int64(st, 0);
-    (void)sqlite3_finalize(st);
-    return status;
-}
-
-/* ---- opening ---------------------------------------------------------------------------- */
-
-/* Makes the file with the right mode before SQLite would with the wrong one. */
-static enum gw_status create_file(const char *path, struct gw_err *err)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-    if (fd < 0)
-        return gw_fail(err, GW_EIO, "cannot open %s: %s", path, strerrordesc_np(errno));
-    (void)close(fd);
-    return GW_OK;
-}
-
-static enum gw_status migrate(struct limits_db *db, struct gw_err *err)
-{
-    int64_t version = 0;
-    enum gw_status st;
-
-    GW_TRY(get_number(db, "PRAGMA user_version", &version, err));
-    if (version == FORMAT_VERSION)
-        return GW_OK;
-    GW_TRY(limits_db_begin(db, err));
-    st = get_number(db, "PRAGMA user_version", &version, err);
-    if (st == GW_OK && version == 0)
-        st = run(db, schema, "create its tables", err);
-    else if (st == GW_OK && version != FORMAT_VERSION)
-        st = gw_fail(err, GW_EUNSUPPORTED,
-                     "%s has format %lld, this sluice knows %d: run the newer sluice that wrote "
-                     "it, or move the file away to let all budgets begin anew",
-                     db->path, (long long)version, FORMAT_VERSION);
-    if (st == GW_OK)
-        return limits_db_commit(db, err);
-    limits_db_rollback(db);
-    return st;
-}
-
-static enum gw_status connect(struct limits_db *db, struct gw_err *err)
-{
-    static const char upsert[] =
-        "INSERT INTO counters (key, start_ms, end_ms, used) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (key) DO UPDATE SET start_ms = excluded.start_ms,"
-        " end_ms = excluded.end_ms, used = excluded.used";
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
-
-    if (sqlite3_open_v2(db->path, &db->sql, flags, NULL) != SQLITE_OK)
-        return db->sql == NULL ? gw_fail(err, GW_ENOMEM, "%s: out of memory", db->path)
-                               : fail_sql(db, err, "open it");
-    (void)sqlite3_busy_timeout(db->sql, BUSY_MS);
-    GW_TRY(run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL", "set it up", err));
-    GW_TRY(migrate(db, err));
-    if (sqlite3_prepare_v2(db->sql, upsert, -1, &db->put, NULL) != SQLITE_OK)
-        return fail_sql(db, err, "write to it");
-    return get_number(db, "PRAGMA data_version", &db->data_version, err);
-}
+    "PRAGMA user_version = 1;",
+};
 
 enum gw_status limits_db_open(const char *path, bool create, struct limits_db **out,
                               struct gw_err *err)
 {
-    size_t n = strlen(path) + 1;
-    struct limits_db *db;
+    static const struct store_format format = {
+        .steps = steps,
+        .n_steps = sizeof(steps) / sizeof(steps[0]),
+        .pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
+        .anew = "let all budgets begin anew",
+    };
+    static const char upsert[] =
+        "INSERT INTO counters (key, start_ms, end_ms, used) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET start_ms = excluded.start_ms,"
+        " end_ms = excluded.end_ms, used = excluded.used";
+    struct limits_db *db = calloc(1, sizeof(*db));
     enum gw_status st;
 
-    if (create)
-        GW_TRY(create_file(path, err));
-    else if (access(path, F_OK) != 0)
-        return gw_fail(err, errno == ENOENT ? GW_ENOENT : GW_EIO, "%s: %s", path,
-                       strerrordesc_np(errno));
-    db = calloc(1, sizeof(*db) + n);
     if (db == NULL)
         return gw_fail(err, GW_ENOMEM, "%s: out of memory", path);
-    memcpy(db->path, path, n);
-    st = connect(db, err);
+    st = store_sql_open(path, create, &format, &db->db, err);
+    if (st == GW_OK && sqlite3_prepare_v2(db->db->sql, upsert, -1, &db->put, NULL) != SQLITE_OK)
+        st = store_sql_fail(db->db, err, "write to it");
     if (st != GW_OK) {
         limits_db_close(db);
         return st;
@@ -150,18 +58,11 @@ void limits_db_close(struct limits_db *db)
     if (db == NULL)
         return;
     (void)sqlite3_finalize(db->put);
-    (void)sqlite3_close(db->sql);
+    store_db_close(db->db);
     free(db);
 }
 
 /* ---- counters --------------------------------------------------------------------------- */
-
-static const char *text_of(sqlite3_stmt *st, int column)
-{
-    const unsigned char *text = sqlite3_column_text(st, column);
-
-    return text == NULL ? "" : (const char *)text;
-}
 
 enum gw_status limits_db_each(struct limits_db *db, int64_t now_ms,
                               enum gw_status (*each)(void *ctx, const struct limits_row *row),
@@ -173,15 +74,16 @@ enum gw_status limits_db_each(struct limits_db *db, int64_t now_ms,
     sqlite3_stmt *st = NULL;
     int rc;
 
-    if (sqlite3_prepare_v2(db->sql, sql, -1, &st, NULL) != SQLITE_OK)
-        return fail_sql(db, err, "read its counters");
+    if (sqlite3_prepare_v2(db->db->sql, sql, -1, &st, NULL) != SQLITE_OK)
+        return store_sql_fail(db->db, err, "read its counters");
     (void)sqlite3_bind_int64(st, 1, now_ms);
     while (status == GW_OK && (rc = sqlite3_step(st)) != SQLITE_DONE) {
         int64_t used = sqlite3_column_int64(st, 3);
-        const struct limits_row row = {text_of(st, 0), sqlite3_column_int64(st, 1),
+        const struct limits_row row = {store_sql_text(st, 0), sqlite3_column_int64(st, 1),
                                        sqlite3_column_int64(st, 2), used < 0 ? 0 : (uint64_t)used};
 
-        status = rc == SQLITE_ROW ? each(ctx, &row) : fail_sql(db, err, "read its counters");
+        status =
+            rc == SQLITE_ROW ? each(ctx, &row) : store_sql_fail(db->db, err, "read its counters");
     }
     (void)sqlite3_finalize(st);
     return status;
@@ -189,7 +91,7 @@ enum gw_status limits_db_each(struct limits_db *db, int64_t now_ms,
 
 enum gw_status limits_db_begin(struct limits_db *db, struct gw_err *err)
 {
-    return run(db, "BEGIN IMMEDIATE", "write to it", err);
+    return store_db_begin(db->db, err);
 }
 
 enum gw_status limits_db_put(struct limits_db *db, const struct limits_row *row, struct gw_err *err)
@@ -202,21 +104,17 @@ enum gw_status limits_db_put(struct limits_db *db, const struct limits_row *row,
     (void)sqlite3_bind_int64(db->put, 4, row->used > INT64_MAX ? INT64_MAX : (int64_t)row->used);
     ok = sqlite3_step(db->put) == SQLITE_DONE;
     (void)sqlite3_reset(db->put);
-    return ok ? GW_OK : fail_sql(db, err, "write a counter");
+    return ok ? GW_OK : store_sql_fail(db->db, err, "write a counter");
 }
 
 void limits_db_rollback(struct limits_db *db)
 {
-    (void)sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
+    store_db_rollback(db->db);
 }
 
 enum gw_status limits_db_commit(struct limits_db *db, struct gw_err *err)
 {
-    enum gw_status st = run(db, "COMMIT", "write to it", err);
-
-    if (st != GW_OK)
-        limits_db_rollback(db);
-    return st;
+    return store_db_commit(db->db, err);
 }
 
 enum gw_status limits_db_forget(struct limits_db *db, int64_t before_ms, struct gw_err *err)
@@ -225,7 +123,7 @@ enum gw_status limits_db_forget(struct limits_db *db, int64_t before_ms, struct 
 
     (void)snprintf(sql, sizeof(sql), "DELETE FROM counters WHERE end_ms < %lld",
                    (long long)before_ms);
-    return run(db, sql, "remove old counters", err);
+    return store_sql_run(db->db, sql, "remove old counters", err);
 }
 
 /* ---- resets ----------------------------------------------------------------------------- */
@@ -236,12 +134,12 @@ static enum gw_status run_with(struct limits_db *db, const char *sql, const char
     enum gw_status status = GW_OK;
     sqlite3_stmt *st = NULL;
 
-    if (sqlite3_prepare_v2(db->sql, sql, -1, &st, NULL) != SQLITE_OK)
-        return fail_sql(db, err, "reset it");
+    if (sqlite3_prepare_v2(db->db->sql, sql, -1, &st, NULL) != SQLITE_OK)
+        return store_sql_fail(db->db, err, "reset it");
     (void)sqlite3_bind_text(st, 1, prefix, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(st, 2, now_ms);
     if (sqlite3_step(st) != SQLITE_DONE)
-        status = fail_sql(db, err, "reset it");
+        status = store_sql_fail(db->db, err, "reset it");
     (void)sqlite3_finalize(st);
     return status;
 }
@@ -257,7 +155,7 @@ enum gw_status limits_db_reset(struct limits_db *db, const char *prefix, int64_t
                   " WHERE substr(key, 1, length(?1)) = ?1 AND end_ms > ?2",
                   prefix, now_ms, err);
     if (st == GW_OK) {
-        *n = (unsigned)sqlite3_changes(db->sql);
+        *n = (unsigned)sqlite3_changes(db->db->sql);
         st =
             run_with(db, "INSERT INTO resets (prefix, at_ms) VALUES (?1, ?2)", prefix, now_ms, err);
     }
@@ -274,17 +172,17 @@ enum gw_status limits_db_resets(struct limits_db *db, void (*each)(void *ctx, co
     sqlite3_stmt *st = NULL;
     bool any = false;
 
-    GW_TRY(get_number(db, "PRAGMA data_version", &version, err));
-    if (version == db->data_version && db->looked)
+    GW_TRY(store_sql_number(db->db, "PRAGMA data_version", &version, err));
+    if (version == db->db->data_version && db->looked)
         return GW_OK;
-    if (sqlite3_prepare_v2(db->sql, "SELECT prefix FROM resets", -1, &st, NULL) != SQLITE_OK)
-        return fail_sql(db, err, "read its resets");
+    if (sqlite3_prepare_v2(db->db->sql, "SELECT prefix FROM resets", -1, &st, NULL) != SQLITE_OK)
+        return store_sql_fail(db->db, err, "read its resets");
     while (sqlite3_step(st) == SQLITE_ROW) {
         any = true;
-        each(ctx, text_of(st, 0));
+        each(ctx, store_sql_text(st, 0));
     }
     (void)sqlite3_finalize(st);
-    db->data_version = version;
+    db->db->data_version = version;
     db->looked = true;
-    return any ? run(db, "DELETE FROM resets", "take up its resets", err) : GW_OK;
+    return any ? store_sql_run(db->db, "DELETE FROM resets", "take up its resets", err) : GW_OK;
 }

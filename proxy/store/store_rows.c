@@ -6,26 +6,6 @@
 
 /* ---- small helpers --------------------------------------------------------------------------- */
 
-const char *store_sql_text(sqlite3_stmt *st, int column)
-{
-    const unsigned char *text = sqlite3_column_text(st, column);
-
-    return text == NULL ? "" : (const char *)text;
-}
-
-void store_sql_bind_text(sqlite3_stmt *st, int index, const char *text)
-{
-    (void)sqlite3_bind_text(st, index, text, -1, SQLITE_STATIC);
-}
-
-void store_sql_bind_time(sqlite3_stmt *st, int index, int64_t ms)
-{
-    if (ms == 0)
-        (void)sqlite3_bind_null(st, index);
-    else
-        (void)sqlite3_bind_int64(st, index, ms);
-}
-
 /* ---- reading --------------------------------------------------------------------------------- */
 
 #define COLUMNS                                                                                    \

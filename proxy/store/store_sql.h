@@ -1,5 +1,5 @@
-/* proxy/store/store_sql.h - a connection to the keys database, for the files that know its SQL: store_db.c, store_rows.c,
- * store_changes.c. */
+/* proxy/store/store_sql.h - a connection to a database, for the files that know its SQL: store_db.c, store_rows.c and
+ * store_changes.c that of the keys, limits_db.c that of the budgets. One thread at a time. */
 #ifndef PROXY_STORE_SQL_H
 #define PROXY_STORE_SQL_H
 
@@ -16,6 +16,21 @@ struct store_db {
     ino_t ino;
     int64_t data_version; /* as last seen */
 };
+
+/* How a database is laid out. */
+struct store_format {
+    /* Each brings a database of the format before it (the first: an empty file) to its own and sets user_version. One that
+     * was released is never changed: a new format is a new step. */
+    const char *const *steps;
+    unsigned n_steps;
+    const char *pragmas; /* of each connection */
+    const char *anew; /* what to do after "move the file away and", for a format from the future */
+};
+
+/* Opens path, creates it (mode 0600, and its folder 0700) when create is set, brings the format up to date. GW_ENOENT without
+ * create, GW_EIO, GW_ECORRUPT, GW_EUNSUPPORTED (a newer format), GW_ENOMEM. Release with store_db_close(). */
+enum gw_status store_sql_open(const char *path, bool create, const struct store_format *f,
+                              struct store_db **out, struct gw_err *err);
 
 /* What SQLite says of the last call: "PATH: cannot WHAT: ...". GW_ECORRUPT, GW_ENOMEM, else GW_EIO. */
 enum gw_status store_sql_fail(struct store_db *db, struct gw_err *err, const char *what);
