@@ -134,17 +134,49 @@ void dlp_doc_pointer(const struct dlp_doc *doc, unsigned leaf, struct gw_buf *ou
 
 /* ---- scanning --------------------------------------------------------------------------- */
 
+/* In which form of a leaf's text a finding was seen. Where forms are nested (gzip in base64), the innermost. */
+enum dlp_view {
+    DLP_VIEW_PLAIN, /* the text as it stands */
+    DLP_VIEW_FOLDED, /* full-width and mathematical forms, look-alikes of other scripts, invisible characters */
+    DLP_VIEW_INVISIBLE, /* what Unicode's tag characters spell, which nobody sees */
+    DLP_VIEW_DIGITS,    /* digits with separators between them, or spelled as words */
+    DLP_VIEW_BASE64,
+    DLP_VIEW_HEX,
+    DLP_VIEW_PERCENT, /* %41 */
+    DLP_VIEW_HTML,    /* &#65; &quot; */
+    DLP_VIEW_ESCAPED, /* \u0041 and \x41 in plain text */
+    DLP_VIEW_QUOTED,  /* quoted-printable: =41 */
+    DLP_VIEW_GZIP,    /* gzip or zlib */
+    DLP_VIEW_COUNT
+};
+const char *dlp_view_name(enum dlp_view view); /* "plain", "folded", ... */
+
+/* A budget of the views that ended before the text did: what lay behind was seen as it stands only. */
+enum dlp_cut {
+    DLP_CUT_BYTES = 1 << 0, /* decoded bytes: 4 times the scanned text and 64 KiB */
+    DLP_CUT_DEPTH = 1 << 1, /* decoded text that is encoded again, below the third level */
+    DLP_CUT_COUNT = 1 << 2, /* pieces of encoded text in one leaf */
+};
+/* Appends the names of the bits, "bytes,depth". */
+void dlp_cut_names(uint32_t cut, struct gw_buf *out);
+
 struct dlp_finding {
-    uint32_t rule;       /* index into the rules */
-    uint32_t leaf;       /* index into the document's leaves */
-    uint32_t start, end; /* bytes in the leaf's decoded text */
-    uint8_t confidence;  /* 0 to 100, after validators and context */
+    uint32_t rule; /* index into the rules */
+    uint32_t leaf; /* index into the document's leaves */
+    uint32_t start,
+        end; /* bytes in the leaf's decoded text: as received, also of what was decoded from there */
+    uint8_t confidence; /* 0 to 100, after validators and context */
+    uint8_t view;       /* enum dlp_view */
 };
 
 struct dlp_report {
-    struct dlp_finding *findings; /* in arena; by leaf, start; overlaps resolved: strongest kept */
+    /* In arena; by leaf, start. Of those of one view that overlap the strongest is kept; one of another view stays
+     * when its rule has found nothing there in a view before it. */
+    struct dlp_finding *findings;
     unsigned n_findings;
     uint64_t scanned_bytes;
+    uint64_t view_bytes; /* decoded, beyond scanned_bytes */
+    uint32_t cut;        /* enum dlp_cut */
 };
 
 /* Scratch memory of one thread. */

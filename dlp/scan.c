@@ -429,7 +429,7 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
         limits == NULL || limits->report_from == 0 ? DEFAULT_REPORT_FROM : limits->report_from;
     unsigned max_findings =
         limits == NULL || limits->max_findings == 0 ? DEFAULT_MAX_FINDINGS : limits->max_findings;
-    struct dlp_report r = {NULL, 0, 0};
+    struct dlp_report r = {.findings = NULL};
     unsigned n_leaves = 0;
     const struct dlp_leaf *leaves = dlp_doc_leaves(doc, &n_leaves);
 

@@ -246,7 +246,7 @@ static enum gw_status scan_body(const char *body, const struct dlp_scan_limits *
     struct gw_arena *arena = gw_arena_new((size_t)16 << 20);
     struct dlp_scanner *s = dlp_scanner_new();
     struct dlp_doc *doc = NULL;
-    struct dlp_report report = {NULL, 77, 77};
+    struct dlp_report report = {.n_findings = 77, .scanned_bytes = 77};
     const struct dlp_leaf *leaves = NULL;
     unsigned n = 0;
     enum gw_status st = GW_OK;

@@ -25,7 +25,7 @@ static void check(const char *body, unsigned want_findings, const char *gone)
     struct gw_arena *arena = gw_arena_new((size_t)16 << 20);
     struct dlp_vault *vault = dlp_vault_new(GW_SPAN("key"));
     struct dlp_doc *doc = NULL;
-    struct dlp_report report = {NULL, 0, 0};
+    struct dlp_report report = {.findings = NULL};
     struct gw_buf out = {0}, back = {0};
     enum gw_action actions[64];
 
@@ -54,7 +54,7 @@ static void check_kept(const char *body, const char *kept)
     struct gw_arena *arena = gw_arena_new((size_t)16 << 20);
     struct dlp_vault *vault = dlp_vault_new(GW_SPAN("key"));
     struct dlp_doc *doc = NULL;
-    struct dlp_report report = {NULL, 0, 0};
+    struct dlp_report report = {.findings = NULL};
     struct gw_buf out = {0};
     enum gw_action actions[64];
 
