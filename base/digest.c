@@ -39,15 +39,16 @@ static const EVP_MD *md(void)
 static void digest_two(EVP_MD_CTX *ctx, struct gw_span a, struct gw_span b,
                        unsigned char out[GW_SHA256_BYTES])
 {
-    (void)EVP_DigestInit_ex2(ctx, md(), NULL);
-    (void)EVP_DigestUpdate(ctx, a.ptr, a.len);
-    (void)EVP_DigestUpdate(ctx, b.ptr, b.len);
-    (void)EVP_DigestFinal_ex(ctx, out, NULL);
+    if (EVP_DigestInit_ex2(ctx, md(), NULL) != 1 || EVP_DigestUpdate(ctx, a.ptr, a.len) != 1 ||
+        EVP_DigestUpdate(ctx, b.ptr, b.len) != 1 || EVP_DigestFinal_ex(ctx, out, NULL) != 1)
+        gw_random(out, GW_SHA256_BYTES);
 }
 
 void gw_sha256(struct gw_span bytes, unsigned char out[GW_SHA256_BYTES])
 {
-    (void)EVP_Digest(bytes.ptr, bytes.len, out, NULL, md(), NULL);
+    if (EVP_Digest(bytes.ptr, bytes.len, out, NULL, md(), NULL) != 1)
+        gw_random(out,
+                  GW_SHA256_BYTES); /* what was there before could be the digest of something */
 }
 
 /* RFC 2104. */
@@ -59,7 +60,7 @@ void gw_hmac_sha256(struct gw_span key, struct gw_span bytes, unsigned char out[
     const struct gw_span pad_span = {(const char *)pad, BLOCK};
 
     if (ctx == NULL) {
-        gw_random(out, GW_SHA256_BYTES); /* equal to nothing */
+        gw_random(out, GW_SHA256_BYTES);
         return;
     }
     if (key.len > BLOCK)
@@ -98,7 +99,8 @@ void gw_hash_add(struct gw_hash *h, struct gw_span bytes)
 
 void gw_hash_final(struct gw_hash *h, unsigned char out[GW_SHA256_BYTES])
 {
-    (void)EVP_DigestFinal_ex(h->ctx, out, NULL);
+    if (EVP_DigestFinal_ex(h->ctx, out, NULL) != 1)
+        gw_random(out, GW_SHA256_BYTES);
     gw_hash_free(h);
 }
 

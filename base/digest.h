@@ -12,7 +12,8 @@
 
 enum { GW_SHA256_BYTES = 32, GW_SHA256_HEX_BYTES = 65, GW_ULID_BYTES = 27 };
 
-/* SHA-256 (FIPS 180-4) of the bytes. */
+/* SHA-256 (FIPS 180-4) of the bytes. Out of memory: random bytes, which are the digest of nothing; so are those of the
+ * functions below. */
 void gw_sha256(struct gw_span bytes, unsigned char out[GW_SHA256_BYTES]);
 
 /* HMAC-SHA-256 (RFC 2104) of the bytes. */

@@ -9,13 +9,15 @@
 #include "base/digest.h"
 #include "proxy/identity/jwt.h"
 #include "proxy/identity/keyring.h"
+#include "proxy/identity/token_cache.h"
 #include "router/router.h"
 
-enum { MAX_CLAIM = 128 };
+enum { MAX_CLAIM = 128, MAX_REMEMBERED = 4096 };
 
 struct identity {
     const struct proxy_config *cfg;
-    struct keyring **rings; /* one a line of auth.jwt */
+    struct keyring **rings;    /* one a line of auth.jwt */
+    struct token_cache *cache; /* of tokens that this configuration accepted; NULL: no issuers */
 };
 
 /* ---- life ---------------------------------------------------------------------------------------- */
@@ -37,8 +39,11 @@ enum gw_status identity_open(const struct proxy_config *cfg, const struct identi
     if (id != NULL) {
         id->cfg = cfg;
         id->rings = calloc(cfg->auth.n_jwt + 1, sizeof(struct keyring *));
+        id->cache = cfg->auth.n_jwt == 0 ? NULL : token_cache_new(MAX_REMEMBERED);
     }
-    if (id == NULL || id->rings == NULL) {
+    if (id == NULL || id->rings == NULL || (id->cache == NULL && cfg->auth.n_jwt != 0)) {
+        if (id != NULL)
+            free(id->rings);
         free(id);
         return gw_fail(err, GW_ENOMEM, "out of memory");
     }
@@ -65,6 +70,7 @@ void identity_close(struct identity *id)
         return;
     for (unsigned i = 0; i < id->cfg->auth.n_jwt; i++)
         keyring_unref(id->rings[i]);
+    token_cache_free(id->cache);
     free(id->rings);
     free(id);
 }
@@ -226,9 +232,9 @@ static enum gw_status read_claims(const struct jwt *t, const struct proxy_config
     return GW_OK;
 }
 
-/* Verifies with the keys of one issuer. */
+/* Verifies with the keys of one issuer; *serial gets theirs. */
 static enum gw_status verify(const struct jwt *t, const struct proxy_config_jwt *j,
-                             struct keyring *ring, const char **why)
+                             struct keyring *ring, uint64_t *serial, const char **why)
 {
     struct jwt_keys *keys;
     enum gw_status st;
@@ -241,6 +247,7 @@ static enum gw_status verify(const struct jwt *t, const struct proxy_config_jwt 
     if (keys == NULL)
         return keyring_want(ring) ? GW_EAGAIN : GW_EIO;
     st = jwt_verify(t, keys);
+    *serial = jwt_keys_serial(keys);
     jwt_keys_unref(keys);
     *why = "The token's signature is wrong.";
     if (st == GW_ENOENT) {
@@ -253,33 +260,67 @@ static enum gw_status verify(const struct jwt *t, const struct proxy_config_jwt 
 /* One line of auth.jwt. */
 static enum gw_status judge(const struct identity *id, unsigned i, const struct jwt *t,
                             int64_t now_ms, struct gw_arena *arena, struct proxy_principal *out,
-                            const char **why)
+                            struct token_proof *proof, const char **why)
 {
     const struct proxy_config_jwt *j = &id->cfg->auth.jwt[i];
     const struct jwt_times times = {now_ms / 1000, j->leeway_ms / 1000};
-    int64_t expires_s = 0;
+    struct jwt_validity v = {0};
+    uint64_t serial = 0;
     enum gw_status st;
 
-    GW_TRY(verify(t, j, id->rings[i], why));
+    GW_TRY(verify(t, j, id->rings[i], &serial, why));
     *why = "The token is for another audience.";
     if (!jwt_has_audience(t, j->audience.items, j->audience.n))
         return GW_EDENIED;
-    st = jwt_check_times(t, &times, &expires_s, why);
+    st = jwt_check_times(t, &times, &v, why);
     if (st != GW_OK)
         return st == GW_ETIMEDOUT ? st : GW_EDENIED;
     GW_TRY(read_claims(t, j, arena, out, why));
-    out->expires_ms = (expires_s + times.leeway_s) * 1000;
+    out->expires_ms = v.until_s * 1000;
+    *proof = (struct token_proof){i, serial, v.from_s * 1000, v.until_s * 1000};
     return GW_OK;
+}
+
+/* What accepted the token before would accept it again: the same keys are in force, and it is the token's time. */
+static bool recall(const struct identity *id, const unsigned char *sum, int64_t now_ms,
+                   struct gw_arena *arena, struct proxy_principal *out)
+{
+    struct proxy_principal who;
+    struct token_proof proof;
+    struct jwt_keys *keys;
+    bool same;
+
+    if (!token_cache_get(id->cache, sum, now_ms, arena, &who, &proof))
+        return false;
+    keys = keyring_get(id->rings[proof.line]);
+    same = keys != NULL && jwt_keys_serial(keys) == proof.keys_serial;
+    jwt_keys_unref(keys);
+    if (same)
+        *out = who;
+    return same;
+}
+
+/* Could that line accept the token at another time, or with other keys? */
+static bool may_accept(const struct proxy_config_jwt *j, const struct jwt *t)
+{
+    return (t->algorithm & j->algorithms) != 0 &&
+           jwt_has_audience(t, j->audience.items, j->audience.n);
 }
 
 enum gw_status identity_of_token(const struct identity *id, struct gw_span token, int64_t now_ms,
                                  struct gw_json *json, struct gw_arena *arena,
                                  struct proxy_principal *out, const char **why)
 {
-    const char *reason;
+    unsigned char sum[GW_SHA256_BYTES];
     enum gw_status st, worst = GW_EDENIED;
+    bool first = true; /* no line before this one will ever accept it */
+    struct token_proof proof;
+    const char *reason;
     struct jwt t;
 
+    gw_sha256(token, sum);
+    if (recall(id, sum, now_ms, arena, out))
+        return GW_OK;
     st = jwt_read(token, arena, json, &t, why);
     if (st != GW_OK)
         return st == GW_ENOMEM ? st : GW_EDENIED;
@@ -287,9 +328,12 @@ enum gw_status identity_of_token(const struct identity *id, struct gw_span token
     for (unsigned i = 0; i < id->cfg->auth.n_jwt; i++) {
         if (!gw_span_is(t.issuer, id->cfg->auth.jwt[i].issuer))
             continue;
-        st = judge(id, i, &t, now_ms, arena, out, &reason);
+        st = judge(id, i, &t, now_ms, arena, out, &proof, &reason);
+        if (st == GW_OK && first)
+            token_cache_put(id->cache, sum, out, &proof);
         if (st == GW_OK || st == GW_ENOMEM)
             return st;
+        first = first && !may_accept(&id->cfg->auth.jwt[i], &t);
         if (worst == GW_EDENIED) { /* of several lines, the reason that is not "no" counts */
             worst = st;
             *why = reason;

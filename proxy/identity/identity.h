@@ -25,7 +25,7 @@ bool identity_is_token(const struct identity *id, struct gw_span credential);
 
 /* Whose token is it? GW_OK; GW_EDENIED: it proves nothing here; GW_ETIMEDOUT: expired; GW_EAGAIN: its key is being
  * fetched, so try again in a second; GW_EIO: the issuer has no keys that may be used (answer 503); GW_ENOMEM. *why: a
- * fixed sentence for the client. The principal lies in the arena. */
+ * fixed sentence for the client. The principal lies in the arena. Tokens that were accepted are remembered (token_cache.h). */
 enum gw_status identity_of_token(const struct identity *id, struct gw_span token, int64_t now_ms,
                                  struct gw_json *json, struct gw_arena *arena,
                                  struct proxy_principal *out, const char **why);

@@ -224,23 +224,26 @@ static bool whole(const struct gw_json_node *node, int64_t *out)
 }
 
 enum gw_status jwt_check_times(const struct jwt *t, const struct jwt_times *times,
-                               int64_t *expires_s, const char **why)
+                               struct jwt_validity *out, const char **why)
 {
     const struct gw_json_node *nbf = gw_json_get(t->claims, "nbf");
     const struct gw_json_node *iat = gw_json_get(t->claims, "iat");
     int64_t exp = 0, from = 0, issued = 0;
+    struct jwt_validity v;
 
     *why = "The token needs an exp, and exp, nbf and iat must be whole numbers.";
     if (!whole(gw_json_get(t->claims, "exp"), &exp) || (nbf != NULL && !whole(nbf, &from)) ||
         (iat != NULL && !whole(iat, &issued)))
         return GW_EPARSE;
+    v.until_s = exp + times->leeway_s;
+    v.from_s = (from > issued ? from : issued) - times->leeway_s;
     *why = "The token has expired.";
-    if (times->now_s >= exp + times->leeway_s)
+    if (times->now_s >= v.until_s)
         return GW_ETIMEDOUT;
     *why = "The token is not valid yet.";
-    if (from > times->now_s + times->leeway_s || issued > times->now_s + times->leeway_s)
+    if (times->now_s < v.from_s)
         return GW_EDENIED;
-    *expires_s = exp;
+    *out = v;
     return GW_OK;
 }
 

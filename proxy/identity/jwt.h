@@ -27,6 +27,8 @@ struct jwt_keys;
  * GW_EPARSE: not a JWKS, or no key of it is of use; GW_ENOMEM. */
 enum gw_status jwt_keys_read(struct gw_span json, struct jwt_keys **out, struct gw_err *err);
 unsigned jwt_keys_count(const struct jwt_keys *keys);
+/* A number that no other set of this process has or had, never 0. */
+uint64_t jwt_keys_serial(const struct jwt_keys *keys);
 struct jwt_keys *jwt_keys_ref(struct jwt_keys *keys);
 void jwt_keys_unref(struct jwt_keys *keys); /* keys may be NULL */
 
@@ -57,10 +59,14 @@ enum gw_status jwt_verify(const struct jwt *t, const struct jwt_keys *keys);
 struct jwt_times {
     int64_t now_s, leeway_s;
 };
+/* From when to when a token holds, leeway included: from_s <= now < until_s. */
+struct jwt_validity {
+    int64_t from_s, until_s;
+};
 /* Checks `exp` (required), `nbf` and `iat`. GW_ETIMEDOUT: expired; GW_EDENIED: not valid yet, or issued in the future;
- * GW_EPARSE: missing or not whole numbers. *expires_s gets exp. */
+ * GW_EPARSE: missing or not whole numbers. */
 enum gw_status jwt_check_times(const struct jwt *t, const struct jwt_times *times,
-                               int64_t *expires_s, const char **why);
+                               struct jwt_validity *out, const char **why);
 
 /* Is one of these in `aud` (a text or a list of texts)? */
 bool jwt_has_audience(const struct jwt *t, const struct gw_span *audiences, unsigned n);

@@ -223,14 +223,17 @@ static enum gw_status read_set(const struct gw_json_node *root, struct gw_arena 
 enum gw_status jwt_keys_read(struct gw_span json, struct jwt_keys **out, struct gw_err *err)
 {
     static const struct gw_json_limits limits = {.max_depth = 8, .max_keys = 2000};
+    static atomic_uint_fast64_t last_serial;
     struct jwt_keys *set = calloc(1, sizeof(*set));
     struct gw_arena *arena = gw_arena_new(MAX_ARENA);
     struct gw_json *reader = gw_json_new();
     struct gw_json_node *root = NULL;
     enum gw_status st = GW_ENOMEM;
 
-    if (set != NULL)
+    if (set != NULL) {
         atomic_init(&set->refs, 1);
+        set->serial = atomic_fetch_add(&last_serial, 1) + 1;
+    }
     if (set == NULL || arena == NULL || reader == NULL)
         (void)gw_fail(err, st, "out of memory");
     else if (json.len > JWT_MAX_SET_BYTES)
@@ -253,6 +256,11 @@ enum gw_status jwt_keys_read(struct gw_span json, struct jwt_keys **out, struct 
 unsigned jwt_keys_count(const struct jwt_keys *keys)
 {
     return keys->n;
+}
+
+uint64_t jwt_keys_serial(const struct jwt_keys *keys)
+{
+    return keys->serial;
 }
 
 struct jwt_keys *jwt_keys_ref(struct jwt_keys *keys)

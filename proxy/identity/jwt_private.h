@@ -29,6 +29,7 @@ struct jwt_key {
 
 struct jwt_keys {
     atomic_uint refs;
+    uint64_t serial;
     unsigned n;
     struct jwt_key keys[JWT_MAX_KEYS];
 };

@@ -32,7 +32,8 @@ static struct gw_span put(char **to, struct gw_span text)
 
     if (text.len != 0)
         memcpy(*to, text.ptr, text.len);
-    *to += text.len + 1; /* the arena's zero stays behind it */
+    (*to)[text.len] = '\0';
+    *to += text.len + 1;
     return copy;
 }
 
@@ -47,26 +48,28 @@ static const struct gw_span *put_all(struct gw_span **spans, char **to, const st
     return first;
 }
 
-bool proxy_principal_copy(struct gw_arena *arena, const struct proxy_principal *p,
-                          struct proxy_principal *out)
+static size_t spans_bytes(const struct proxy_principal *p)
+{
+    return ((size_t)p->n_groups + p->n_models + p->n_targets) * sizeof(struct gw_span);
+}
+
+size_t proxy_principal_bytes(const struct proxy_principal *p)
 {
     const struct gw_span own[] = {p->id, p->name, p->user, p->owner, p->team};
-    size_t spans_bytes =
-        ((size_t)p->n_groups + p->n_models + p->n_targets) * sizeof(struct gw_span);
-    size_t nets_bytes = p->n_networks * sizeof(*p->networks);
-    size_t bytes = text_bytes(own, 5) + text_bytes(p->groups, p->n_groups) +
-                   text_bytes(p->models, p->n_models) + text_bytes(p->targets, p->n_targets);
-    char *block = gw_arena_alloc(arena, spans_bytes + nets_bytes + bytes);
-    struct proxy_principal copy = *p;
-    struct proxy_network *nets;
-    struct gw_span *spans;
-    char *to;
 
-    if (block == NULL)
-        return false;
-    spans = (struct gw_span *)(void *)block;
-    nets = (struct proxy_network *)(void *)(block + spans_bytes);
-    to = block + spans_bytes + nets_bytes;
+    return spans_bytes(p) + p->n_networks * sizeof(*p->networks) + text_bytes(own, 5) +
+           text_bytes(p->groups, p->n_groups) + text_bytes(p->models, p->n_models) +
+           text_bytes(p->targets, p->n_targets);
+}
+
+void proxy_principal_pack(void *block, const struct proxy_principal *p, struct proxy_principal *out)
+{
+    size_t nets_bytes = p->n_networks * sizeof(*p->networks);
+    struct proxy_principal copy = *p;
+    struct gw_span *spans = block;
+    struct proxy_network *nets = (void *)((char *)block + spans_bytes(p));
+    char *to = (char *)nets + nets_bytes;
+
     copy.id = put(&to, p->id);
     copy.name = put(&to, p->name);
     copy.user = put(&to, p->user);
@@ -79,6 +82,16 @@ bool proxy_principal_copy(struct gw_arena *arena, const struct proxy_principal *
         memcpy(nets, p->networks, nets_bytes);
     copy.networks = nets;
     *out = copy;
+}
+
+bool proxy_principal_copy(struct gw_arena *arena, const struct proxy_principal *p,
+                          struct proxy_principal *out)
+{
+    void *block = gw_arena_alloc(arena, proxy_principal_bytes(p));
+
+    if (block == NULL)
+        return false;
+    proxy_principal_pack(block, p, out);
     return true;
 }
 

@@ -51,6 +51,12 @@ struct proxy_principal {
     unsigned char key_sha256[32]; /* via key: of its text, for proxy_store_check() */
 };
 
+/* Bytes of all that p points to; and copies it into that many bytes at block, aligned for a pointer: *out is p with the
+ * copies. p may be *out. */
+size_t proxy_principal_bytes(const struct proxy_principal *p);
+void proxy_principal_pack(void *block, const struct proxy_principal *p,
+                          struct proxy_principal *out);
+
 /* Copies p and all it points to into arena, in one piece. False (and *out unchanged) when out of memory. */
 bool proxy_principal_copy(struct gw_arena *arena, const struct proxy_principal *p,
                           struct proxy_principal *out);

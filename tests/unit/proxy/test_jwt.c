@@ -245,12 +245,12 @@ static enum gw_status times(const char *claims, int64_t now_s)
 {
     const struct jwt_times at = {now_s, 10};
     const char *why = NULL;
-    int64_t expires = 0;
+    struct jwt_validity v;
     struct jwt t;
 
     if (!CHECK(read_made("{\"alg\":\"RS256\"}", claims, &t) == GW_OK))
         return GW_EINVAL;
-    return jwt_check_times(&t, &at, &expires, &why);
+    return jwt_check_times(&t, &at, &v, &why);
 }
 
 static void test_times(void)
