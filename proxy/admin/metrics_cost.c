@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "proxy/admin/metrics_text.h"
 #include "proxy/cache/cache.h"
 #include "proxy/net/worker.h"
 
@@ -55,11 +56,6 @@ static void collect(const struct server *s, struct table *t)
     }
 }
 
-static void head(struct gw_buf *out, const char *name, const char *help)
-{
-    gw_buf_printf(out, "# HELP sluice_%s %s\n# TYPE sluice_%s counter\n", name, help, name);
-}
-
 /* A target has a row a currency; what is no money is said once. */
 static bool is_first(const struct table *t, unsigned i)
 {
@@ -85,8 +81,9 @@ static void print_tokens(const struct table *t, struct gw_buf *out)
     static const char *const kinds[METRICS_TOKEN_KINDS] = {"prompt", "cached", "cache_write",
                                                            "completion", "reasoning"};
 
-    head(out, "tokens_total",
-         "Tokens, by kind; cached and cache_write are parts of prompt, reasoning of completion.");
+    metrics_head(
+        out, "tokens_total", "counter",
+        "Tokens, by kind; cached and cache_write are parts of prompt, reasoning of completion.");
     for (unsigned i = 0; i < t->n; i++)
         for (unsigned k = 0; k < METRICS_TOKEN_KINDS && is_first(t, i); k++)
             gw_buf_printf(
@@ -102,7 +99,7 @@ static void print_money(const struct table *t, const char *name, const char *hel
 {
     char money[ROUTER_MONEY_BYTES];
 
-    head(out, name, help);
+    metrics_head(out, name, "counter", help);
     for (unsigned i = 0; i < t->n; i++) {
         router_money_print(*(const uint64_t *)(const void *)((const char *)&t->rows[i] + at),
                            money);
@@ -114,7 +111,7 @@ static void print_money(const struct table *t, const char *name, const char *hel
 static void print_count(const struct table *t, const char *name, const char *help, size_t at,
                         struct gw_buf *out)
 {
-    head(out, name, help);
+    metrics_head(out, name, "counter", help);
     for (unsigned i = 0; i < t->n; i++)
         if (is_first(t, i))
             gw_buf_printf(out, "sluice_%s{target=\"%s\"} %llu\n", name, t->rows[i].name,
@@ -133,7 +130,8 @@ static void print_cache(const struct server *s, struct gw_buf *out)
     struct cache_stats st;
 
     cache_stats(s->cache, &st);
-    head(out, "cache_requests_total", "Requests while the cache is on, by what it did.");
+    metrics_head(out, "cache_requests_total", "counter",
+                 "Requests while the cache is on, by what it did.");
     for (unsigned i = 0; i < 3; i++) {
         uint64_t n = 0;
 
@@ -143,7 +141,7 @@ static void print_cache(const struct server *s, struct gw_buf *out)
         gw_buf_printf(out, "sluice_cache_requests_total{result=\"%s\"} %llu\n", results[i].result,
                       (unsigned long long)n);
     }
-    head(out, "cache_evicted_total", "Answers that went for room.");
+    metrics_head(out, "cache_evicted_total", "counter", "Answers that went for room.");
     gw_buf_printf(out, "sluice_cache_evicted_total %llu\n", (unsigned long long)st.evicted);
     gw_buf_printf(out,
                   "# HELP sluice_cache_entries Answers kept.\n# TYPE sluice_cache_entries gauge\n"

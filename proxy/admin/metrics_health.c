@@ -3,26 +3,9 @@
 
 #include <stddef.h>
 
+#include "proxy/admin/metrics_text.h"
 #include "proxy/net/health.h"
 #include "proxy/net/worker.h"
-
-static uint64_t sum(const struct server *s, size_t offset)
-{
-    uint64_t n = 0;
-
-    for (unsigned i = 0; i < s->n_workers; i++) {
-        const char *m = (const char *)&s->workers[i].metrics;
-
-        n += atomic_load_explicit((const _Atomic uint64_t *)(const void *)(m + offset),
-                                  memory_order_relaxed);
-    }
-    return n;
-}
-
-static void head(struct gw_buf *out, const char *name, const char *type, const char *help)
-{
-    gw_buf_printf(out, "# HELP sluice_%s %s\n# TYPE sluice_%s %s\n", name, help, name, type);
-}
 
 static void attempts(const struct server *s, struct gw_buf *out)
 {
@@ -40,9 +23,9 @@ static void attempts(const struct server *s, struct gw_buf *out)
     };
 
     for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-        head(out, counters[i].name, "counter", counters[i].help);
+        metrics_head(out, counters[i].name, "counter", counters[i].help);
         gw_buf_printf(out, "sluice_%s %llu\n", counters[i].name,
-                      (unsigned long long)sum(s, counters[i].offset));
+                      (unsigned long long)metrics_sum(s, counters[i].offset));
     }
 }
 
@@ -108,7 +91,7 @@ static const struct family {
 static void family(const struct setup *setup, const struct family *f, struct gw_buf *out)
 {
     if (f->help != NULL)
-        head(out, f->name, f->type, f->help);
+        metrics_head(out, f->name, f->type, f->help);
     for (unsigned i = 0; i < setup->cfg->n_targets; i++)
         for (unsigned k = 0; k < health_endpoints(setup->health, i); k++) {
             struct health_endpoint_view v;

@@ -16,8 +16,7 @@
 #include "proxy/store/store.h"
 #include "proxy/version.h"
 
-/* The sum over all workers of the counter at that offset of struct metrics. */
-static uint64_t sum(const struct server *s, size_t offset)
+uint64_t metrics_sum(const struct server *s, size_t offset)
 {
     uint64_t n = 0;
 
@@ -34,9 +33,9 @@ const char metrics_text_type[] = "text/plain; version=0.0.4; charset=utf-8";
 const char metrics_openmetrics_type[] =
     "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-#define SUM(field) sum(s, offsetof(struct metrics, field))
+#define SUM(field) metrics_sum(s, offsetof(struct metrics, field))
 
-static void head(struct gw_buf *out, const char *name, const char *type, const char *help)
+void metrics_head(struct gw_buf *out, const char *name, const char *type, const char *help)
 {
     gw_buf_printf(out, "# HELP sluice_%s %s\n# TYPE sluice_%s %s\n", name, help, name, type);
 }
@@ -44,7 +43,7 @@ static void head(struct gw_buf *out, const char *name, const char *type, const c
 static void one(struct gw_buf *out, const char *name, const char *type, const char *help,
                 uint64_t v)
 {
-    head(out, name, type, help);
+    metrics_head(out, name, type, help);
     gw_buf_printf(out, "sluice_%s %llu\n", name, (unsigned long long)v);
 }
 
@@ -64,7 +63,8 @@ static void histogram(const struct server *s, struct gw_buf *out, const char *na
     uint64_t n = 0;
 
     for (unsigned b = 0; b < METRICS_BUCKETS; b++) {
-        n += sum(s, at + offsetof(struct metrics_histogram, buckets) + b * sizeof(uint64_t));
+        n +=
+            metrics_sum(s, at + offsetof(struct metrics_histogram, buckets) + b * sizeof(uint64_t));
         gw_buf_printf(out, "sluice_%s_bucket{%s%sle=\"", name, labels, comma);
         if (b < METRICS_BUCKETS - 1)
             gw_buf_printf(out, "%.9g\"} %llu\n", (double)bounds[b] / unit, (unsigned long long)n);
@@ -72,7 +72,8 @@ static void histogram(const struct server *s, struct gw_buf *out, const char *na
             gw_buf_printf(out, "+Inf\"} %llu\n", (unsigned long long)n);
     }
     gw_buf_printf(out, "sluice_%s_sum%s%s%s %.9g\nsluice_%s_count%s%s%s %llu\n", name, open, labels,
-                  close, (double)sum(s, at + offsetof(struct metrics_histogram, sum)) / unit, name,
+                  close,
+                  (double)metrics_sum(s, at + offsetof(struct metrics_histogram, sum)) / unit, name,
                   open, labels, close, (unsigned long long)n);
 }
 
@@ -82,23 +83,25 @@ static void histograms(const struct server *s, struct gw_buf *out)
         "body", "extract", "scan", "decide", "reserve", "audit", "prepare", "connect", "answer"};
     char labels[160];
 
-    head(out, "request_seconds", "histogram", "From head to end.");
+    metrics_head(out, "request_seconds", "histogram", "From head to end.");
     histogram(s, out, "request_seconds", "", offsetof(struct metrics, duration), metrics_bounds_us,
               1e6);
-    head(out, "first_byte_seconds", "histogram", "From head to the answer's head.");
+    metrics_head(out, "first_byte_seconds", "histogram", "From head to the answer's head.");
     histogram(s, out, "first_byte_seconds", "", offsetof(struct metrics, ttfb), metrics_bounds_us,
               1e6);
-    head(out, "stage_seconds", "histogram", "What requests spend their time on.");
+    metrics_head(out, "stage_seconds", "histogram", "What requests spend their time on.");
     for (unsigned i = 0; i < METRICS_STAGE_COUNT; i++) {
         (void)snprintf(labels, sizeof(labels), "stage=\"%s\"", stages[i]);
         histogram(s, out, "stage_seconds", labels,
                   offsetof(struct metrics, stages) + i * sizeof(struct metrics_histogram),
                   metrics_bounds_stage, 1e9);
     }
-    head(out, "prompt_tokens", "histogram", "Input tokens a request, where they are known.");
+    metrics_head(out, "prompt_tokens", "histogram",
+                 "Input tokens a request, where they are known.");
     histogram(s, out, "prompt_tokens", "", offsetof(struct metrics, tokens_in),
               metrics_bounds_tokens, 1);
-    head(out, "completion_tokens", "histogram", "Output tokens a request, where they are known.");
+    metrics_head(out, "completion_tokens", "histogram",
+                 "Output tokens a request, where they are known.");
     histogram(s, out, "completion_tokens", "", offsetof(struct metrics, tokens_out),
               metrics_bounds_tokens, 1);
 }
@@ -109,14 +112,15 @@ static void target_family(const struct server *s, struct gw_buf *out, const char
 {
     char labels[160];
 
-    head(out, name, "histogram", help);
+    metrics_head(out, name, "histogram", help);
     for (unsigned i = 0; i <= METRICS_TARGETS; i++) {
         size_t at = offsetof(struct metrics, times) + i * sizeof(struct metrics_times) + field;
         const char *target = metrics_name_at(s->target_names, i);
         uint64_t n = 0;
 
         for (unsigned b = 0; b < METRICS_BUCKETS; b++)
-            n += sum(s, at + offsetof(struct metrics_histogram, buckets) + b * sizeof(uint64_t));
+            n += metrics_sum(s, at + offsetof(struct metrics_histogram, buckets) +
+                                    b * sizeof(uint64_t));
         if (target == NULL || n == 0)
             continue; /* a target that was not used has no series */
         (void)snprintf(labels, sizeof(labels), "target=\"%s\"", target);
@@ -138,22 +142,22 @@ static void requests(const struct server *s, struct gw_buf *out)
     static const char *const classes[] = {"0", "1xx", "2xx", "3xx", "4xx", "5xx"};
     static const char *const zones[] = {"process", "private", "approved"};
 
-    head(out, "requests_total", "counter", "Requests answered, by status class.");
+    metrics_head(out, "requests_total", "counter", "Requests answered, by status class.");
     for (unsigned i = 1; i < 6; i++)
         labelled(out, "requests_total", "status", classes[i],
-                 sum(s, offsetof(struct metrics, requests) + i * sizeof(uint64_t)));
-    head(out, "decisions_total", "counter", "Decisions, by the strictest action.");
+                 metrics_sum(s, offsetof(struct metrics, requests) + i * sizeof(uint64_t)));
+    metrics_head(out, "decisions_total", "counter", "Decisions, by the strictest action.");
     for (unsigned i = 0; i < GW_ACTION_COUNT; i++)
         labelled(out, "decisions_total", "action", gw_action_name((enum gw_action)i),
-                 sum(s, offsetof(struct metrics, actions) + i * sizeof(uint64_t)));
-    head(out, "findings_total", "counter", "Findings, by class.");
+                 metrics_sum(s, offsetof(struct metrics, actions) + i * sizeof(uint64_t)));
+    metrics_head(out, "findings_total", "counter", "Findings, by class.");
     for (unsigned i = 0; i < GW_CLASS_COUNT; i++)
         labelled(out, "findings_total", "class", gw_class_name((enum gw_class)i),
-                 sum(s, offsetof(struct metrics, findings) + i * sizeof(uint64_t)));
-    head(out, "answers_total", "counter", "Answers begun, by the zone that gave them.");
+                 metrics_sum(s, offsetof(struct metrics, findings) + i * sizeof(uint64_t)));
+    metrics_head(out, "answers_total", "counter", "Answers begun, by the zone that gave them.");
     for (unsigned i = 0; i < 3; i++)
         labelled(out, "answers_total", "zone", zones[i],
-                 sum(s, offsetof(struct metrics, zones) + i * sizeof(uint64_t)));
+                 metrics_sum(s, offsetof(struct metrics, zones) + i * sizeof(uint64_t)));
     one(out, "blocked_total", "counter", "Requests that policy blocked.", SUM(blocked));
     one(out, "rerouted_total", "counter", "Requests that policy moved.", SUM(rerouted));
     one(out, "restored_total", "counter", "Placeholders put back into answers.", SUM(restored));
@@ -167,7 +171,7 @@ static void traffic(const struct server *s, struct gw_buf *out)
     one(out, "request_bytes_total", "counter", "Body bytes received.", SUM(bytes_in));
     one(out, "response_bytes_total", "counter", "Body bytes sent.", SUM(bytes_out));
     one(out, "dlp_bytes_total", "counter", "Decoded text scanned.", SUM(dlp_bytes));
-    head(out, "dlp_seconds_total", "counter", "Time spent scanning.");
+    metrics_head(out, "dlp_seconds_total", "counter", "Time spent scanning.");
     gw_buf_printf(out, "sluice_dlp_seconds_total %.6f\n", (double)SUM(dlp_ns) / 1e9);
     one(out, "connections", "gauge", "Client connections.", SUM(conns));
     one(out, "connections_refused_total", "counter", "Connections beyond a cap.",
@@ -179,7 +183,7 @@ static void traffic(const struct server *s, struct gw_buf *out)
     one(out, "loop_reserve_blocks", "gauge", "Blocks of the loops' reserve in use.",
         loop_memory_used());
     one(out, "requests_active", "gauge", "Requests in flight.", SUM(active));
-    head(out, "tunnels_total", "counter", "CONNECTs, by what became of them.");
+    metrics_head(out, "tunnels_total", "counter", "CONNECTs, by what became of them.");
     labelled(out, "tunnels_total", "mode", "deny", SUM(connects_denied));
     labelled(out, "tunnels_total", "mode", "splice", SUM(connects_spliced));
     labelled(out, "tunnels_total", "mode", "bump", SUM(connects_bumped));
@@ -199,7 +203,7 @@ static void audit(const struct server *s, struct gw_buf *out)
     one(out, "audit_writable", "gauge", "1 when the spool can be written.", a.writable);
     one(out, "audit_delivered_total", "counter", "Records Kafka acknowledged.", a.delivered);
     one(out, "audit_undelivered", "gauge", "Records Kafka has not acknowledged.", a.undelivered);
-    head(out, "audit_oldest_undelivered_seconds", "gauge", "Age of the oldest of them.");
+    metrics_head(out, "audit_oldest_undelivered_seconds", "gauge", "Age of the oldest of them.");
     gw_buf_printf(out, "sluice_audit_oldest_undelivered_seconds %.3f\n",
                   (double)a.oldest_undelivered_ms / 1e3);
     one(out, "audit_producer_restarts_total", "counter", "Kafka producers made again.",
@@ -209,7 +213,8 @@ static void audit(const struct server *s, struct gw_buf *out)
     one(out, "audit_kafka_up", "gauge", "1 when a broker is reachable (0 also without Kafka).",
         a.kafka_up);
     one(out, "audit_checkpoints_total", "counter", "Checkpoints signed.", a.checkpoints);
-    head(out, "audit_last_checkpoint_timestamp_seconds", "gauge", "When the newest was signed.");
+    metrics_head(out, "audit_last_checkpoint_timestamp_seconds", "gauge",
+                 "When the newest was signed.");
     gw_buf_printf(out, "sluice_audit_last_checkpoint_timestamp_seconds %.3f\n",
                   (double)a.last_checkpoint_ms / 1e3);
     one(out, "audit_checkpoint_failing", "gauge", "1 when the last could not be written.",
@@ -237,7 +242,7 @@ static void engines(const struct setup *s, struct gw_buf *out)
     };
 
     for (size_t c = 0; c < sizeof(counters) / sizeof(counters[0]); c++) {
-        head(out, counters[c].name, counters[c].type, counters[c].help);
+        metrics_head(out, counters[c].name, counters[c].type, counters[c].help);
         for (unsigned i = 0; i < s->cfg->n_targets; i++) {
             struct engine_stats st;
 
@@ -255,12 +260,12 @@ static void reloads(const struct server *s, struct gw_buf *out)
     struct keeper_stats k;
 
     keeper_stats(s->keeper, &k);
-    head(out, "config_reloads_total", "counter", "Reloads, by what became of them.");
+    metrics_head(out, "config_reloads_total", "counter", "Reloads, by what became of them.");
     labelled(out, "config_reloads_total", "result", "ok", k.ok);
     labelled(out, "config_reloads_total", "result", "refused", k.refused);
     one(out, "config_last_reload_ok", "gauge",
         "1 when the last reload was applied, or there was none.", k.last_ok);
-    head(out, "config_last_reload_timestamp_seconds", "gauge", "When that was; 0: never.");
+    metrics_head(out, "config_last_reload_timestamp_seconds", "gauge", "When that was; 0: never.");
     gw_buf_printf(out, "sluice_config_last_reload_timestamp_seconds %.3f\n",
                   (double)k.last_ms / 1e3);
 }
@@ -270,10 +275,10 @@ void metrics_text(struct server *s, struct gw_buf *out)
     struct proxy_store_stats store;
     struct setup *setup = server_setup(s);
 
-    head(out, "info", "gauge", "Version and digests.");
+    metrics_head(out, "info", "gauge", "Version and digests.");
     gw_buf_printf(out, "sluice_info{version=\"%s\",rules=\"%.12s\",config=\"%.12s\"} 1\n",
                   sluice_version(), dlp_rules_digest(setup->rules), setup->cfg->digest);
-    head(out, "uptime_seconds", "gauge", "Since start.");
+    metrics_head(out, "uptime_seconds", "gauge", "Since start.");
     gw_buf_printf(out, "sluice_uptime_seconds %.3f\n", (double)(gw_clock_ns() - s->start_ns) / 1e9);
     reloads(s, out);
     requests(s, out);

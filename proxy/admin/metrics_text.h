@@ -6,6 +6,12 @@
 
 struct server;
 
+/* The two lines in front of a family; name without "sluice_". */
+void metrics_head(struct gw_buf *out, const char *name, const char *type, const char *help);
+
+/* The sum over all workers of the counter at that offset of struct metrics. */
+uint64_t metrics_sum(const struct server *s, size_t offset);
+
 /* Sums the workers and asks audit, engines and store. Thread: the admin's. */
 void metrics_text(struct server *s, struct gw_buf *out);
 

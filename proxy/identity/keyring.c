@@ -10,11 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
-
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/fetch/fetch_answer.h"
 
 enum {
     LOOK_MS = 1000,   /* at a file */
@@ -50,76 +49,36 @@ static int64_t now_ms(void)
 
 /* ---- fetching ------------------------------------------------------------------------------------- */
 
-struct fetch {
-    struct keyring *k;
-    struct gw_buf body;
-};
-
-// NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type
-static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
-{
-    struct fetch *f = ctx;
-
-    if (size * n > JWT_MAX_SET_BYTES - f->body.len)
-        return 0;
-    gw_buf_add(&f->body, (struct gw_span){bytes, size * n});
-    return gw_buf_ok(&f->body) ? size * n : 0;
-}
-
-static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+static bool stopped(void *ctx)
 {
     struct keyring *k = ctx;
     bool stop;
 
-    (void)a;
-    (void)b;
-    (void)c;
-    (void)d;
     (void)pthread_mutex_lock(&k->lock);
     stop = k->stop;
     (void)pthread_mutex_unlock(&k->lock);
-    return stop ? 1 : 0;
+    return stop;
 }
 
-static bool set_options(CURL *c, struct fetch *f)
+static enum gw_status fetch_url(struct keyring *k, struct gw_buf *out, struct gw_err *err)
 {
-    const struct keyring *k = f->k;
-    bool https = strncmp(k->source, "https", 5) == 0;
-    bool ok = curl_easy_setopt(c, CURLOPT_URL, k->source) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, https ? "https" : "http") == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)TIMEOUT_S) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_USERAGENT, "sluice") == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_WRITEDATA, f) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_XFERINFODATA, f->k) == CURLE_OK;
+    struct fetch_answer f = {
+        .url = k->source,
+        .ca = k->ca[0] == '\0' ? NULL : k->ca,
+        .no_proxy = strncmp(k->source, "https", 5) != 0, /* http: this machine's own */
+        .max_bytes = JWT_MAX_SET_BYTES,
+        .connect_s = TIMEOUT_S,
+        .total_s = TIMEOUT_S,
+        .stopped = stopped,
+        .ctx = k,
+    };
+    bool answered = fetch_answer(&f);
 
-    if (k->ca[0] != '\0')
-        ok = ok && curl_easy_setopt(c, CURLOPT_CAINFO, k->ca) == CURLE_OK;
-    if (!https) /* this machine's own */
-        ok = ok && curl_easy_setopt(c, CURLOPT_NOPROXY, "*") == CURLE_OK;
-    return ok;
-}
-
-static enum gw_status fetch_url(struct fetch *f, struct gw_err *err)
-{
-    CURL *c = curl_easy_init();
-    CURLcode rc = CURLE_OUT_OF_MEMORY;
-    long status = 0;
-
-    if (c != NULL && set_options(c, f))
-        rc = curl_easy_perform(c);
-    if (rc == CURLE_OK)
-        (void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_cleanup(c);
-    if (rc != CURLE_OK)
-        return gw_fail(err, GW_EIO, "%s",
-                       rc == CURLE_WRITE_ERROR ? "above 256 KiB" : curl_easy_strerror(rc));
-    if (status != 200)
-        return gw_fail(err, GW_EIO, "status %ld", status);
+    *out = f.body;
+    if (!answered)
+        return gw_fail(err, GW_EIO, "%s", f.why);
+    if (f.status != 200)
+        return gw_fail(err, GW_EIO, "status %ld", f.status);
     return GW_OK;
 }
 
@@ -160,13 +119,13 @@ static enum gw_status read_file(struct keyring *k, struct gw_buf *out, struct gw
 
 static enum gw_status load(struct keyring *k, struct gw_err *err)
 {
-    struct fetch f = {.k = k};
     struct jwt_keys *fresh = NULL, *old;
-    enum gw_status st = k->is_url ? fetch_url(&f, err) : read_file(k, &f.body, err);
+    struct gw_buf set = {0};
+    enum gw_status st = k->is_url ? fetch_url(k, &set, err) : read_file(k, &set, err);
 
     if (st == GW_OK)
-        st = jwt_keys_read(gw_buf_span(&f.body), &fresh, err);
-    gw_buf_fini(&f.body);
+        st = jwt_keys_read(gw_buf_span(&set), &fresh, err);
+    gw_buf_fini(&set);
     if (st != GW_OK)
         return st;
     (void)pthread_mutex_lock(&k->lock);
@@ -261,7 +220,7 @@ static void *run(void *arg)
 
 static enum gw_status start(struct keyring *k, struct gw_err *err)
 {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    if (!fetch_answer_init())
         return gw_fail(err, GW_ENOMEM, "out of memory");
     if (!k->is_url) {
         GW_TRY(load(k, err));

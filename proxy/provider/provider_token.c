@@ -7,13 +7,12 @@
 #include <string.h>
 #include <time.h>
 
-#include <curl/curl.h>
-
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/json_tree.h"
 #include "base/log.h"
 #include "proxy/config/service_account.h"
+#include "proxy/fetch/fetch_answer.h"
 
 enum {
     MAX_ANSWER = 64 << 10,
@@ -58,113 +57,50 @@ static int64_t now_ms(void)
 
 /* ---- one fetch ------------------------------------------------------------------------------------- */
 
-struct fetch {
-    struct provider_tokens *t;
-    const struct proxy_config_egress *via; /* of the target; not set: as the environment says */
-    const char *uri;
-    struct gw_buf form; /* what is posted; empty: the metadata server is asked */
-    struct gw_buf answer;
-    long status;
-    char why[160]; /* of a failure; no secrets */
-};
-
-// NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type
-static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
+/* Asked by libcurl: ends the transfer when the gateway stops. */
+static bool stopped(void *ctx)
 {
-    struct fetch *f = ctx;
-
-    if (size * n > MAX_ANSWER - f->answer.len)
-        return 0;
-    gw_buf_add(&f->answer, (struct gw_span){bytes, size * n});
-    return gw_buf_ok(&f->answer) ? size * n : 0;
-}
-
-/* Called by libcurl about once a second: ends the transfer when the gateway stops. */
-static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    const struct fetch *f = ctx;
+    struct provider_tokens *t = ctx;
     bool stop;
 
-    (void)a;
-    (void)b;
-    (void)c;
-    (void)d;
-    (void)pthread_mutex_lock(&f->t->lock);
-    stop = f->t->stop;
-    (void)pthread_mutex_unlock(&f->t->lock);
-    return stop ? 1 : 0;
+    (void)pthread_mutex_lock(&t->lock);
+    stop = t->stop;
+    (void)pthread_mutex_unlock(&t->lock);
+    return stop;
 }
 
-static bool set_options(CURL *c, struct fetch *f, const struct curl_slist *flavor)
+/* Asks for a token, of that service account with what is posted in form. False with f->why set when there was no answer. */
+static bool ask(struct provider_tokens *t, const struct account *a, struct gw_buf *form,
+                struct fetch_answer *f)
 {
-    bool https = strncmp(f->uri, "https", 5) == 0;
-    bool ok = curl_easy_setopt(c, CURLOPT_URL, f->uri) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, https ? "https" : "http") == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)TIMEOUT_S) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_USERAGENT, "sluice") == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_WRITEDATA, f) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_XFERINFODATA, f) == CURLE_OK;
-
-    if (f->t->ca != NULL)
-        ok = ok && curl_easy_setopt(c, CURLOPT_CAINFO, f->t->ca) == CURLE_OK;
-    if (f->via->url.set && f->form.len != 0)
-        ok = ok && curl_easy_setopt(c, CURLOPT_PROXY, f->via->url.text) == CURLE_OK &&
-             curl_easy_setopt(c, CURLOPT_HTTPPROXYTUNNEL, 1L) == CURLE_OK &&
-             (f->via->auth.value.len == 0 ||
-              curl_easy_setopt(c, CURLOPT_PROXYUSERPWD, f->via->auth.value.ptr) == CURLE_OK);
-    if (f->form.len != 0)
-        return ok && curl_easy_setopt(c, CURLOPT_POSTFIELDS, f->form.ptr) == CURLE_OK &&
-               curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)f->form.len) == CURLE_OK;
-    return ok && flavor != NULL && curl_easy_setopt(c, CURLOPT_HTTPHEADER, flavor) == CURLE_OK &&
-           curl_easy_setopt(c, CURLOPT_NOPROXY, "*") == CURLE_OK; /* it is this machine's own */
-}
-
-/* Where the account's token is, and what is said there. False with f->why set. */
-static bool prepare(struct fetch *f, const struct service_account *key)
-{
+    const struct proxy_config_egress *via = &a->target->egress;
     struct gw_err err = {0};
 
-    f->uri = f->t->metadata;
-    if (key == NULL)
-        return true;
-    f->uri = service_account_token_uri(key);
-    gw_buf_adds(&f->form,
+    *f = (struct fetch_answer){.url = t->metadata,
+                               .ca = t->ca,
+                               .max_bytes = MAX_ANSWER,
+                               .connect_s = CONNECT_S,
+                               .total_s = TIMEOUT_S,
+                               .stopped = stopped,
+                               .ctx = t};
+    if (a->key == NULL) {
+        f->field = "Metadata-Flavor: Google";
+        f->no_proxy = true; /* it is this machine's own */
+        return fetch_answer(f);
+    }
+    gw_buf_adds(form,
                 "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=");
-    if (service_account_assert(key, gw_clock_wall_ms() / 1000, &f->form, &err) == GW_OK)
-        return true;
-    (void)snprintf(f->why, sizeof(f->why), "%.120s", err.text);
-    return false;
-}
-
-/* Asks for a token. False with f->why set when there was no answer. */
-static bool ask(struct fetch *f, const struct service_account *key)
-{
-    struct curl_slist *flavor = NULL;
-    CURLcode rc = CURLE_OUT_OF_MEMORY;
-    CURL *c;
-
-    if (!prepare(f, key))
+    if (service_account_assert(a->key, gw_clock_wall_ms() / 1000, form, &err) != GW_OK) {
+        (void)snprintf(f->why, sizeof(f->why), "%.120s", err.text);
         return false;
-    c = curl_easy_init();
-    flavor = curl_slist_append(NULL, "Metadata-Flavor: Google");
-    if (c != NULL && set_options(c, f, flavor))
-        rc = curl_easy_perform(c);
-    if (rc == CURLE_OK)
-        (void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &f->status);
-    else
-        (void)snprintf(f->why, sizeof(f->why), "%s",
-                       rc == CURLE_WRITE_ERROR           ? "the answer is too large"
-                       : rc == CURLE_ABORTED_BY_CALLBACK ? "" /* the gateway stops */
-                                                         : curl_easy_strerror(rc));
-    curl_easy_cleanup(c);
-    curl_slist_free_all(flavor);
-    return f->status != 0;
+    }
+    f->url = service_account_token_uri(a->key);
+    f->post = gw_buf_span(form);
+    if (via->url.set) {
+        f->proxy = via->url.text;
+        f->auth = via->auth.value.len == 0 ? NULL : via->auth.value.ptr;
+    }
+    return fetch_answer(f);
 }
 
 /* ---- answers --------------------------------------------------------------------------------------- */
@@ -178,7 +114,7 @@ static bool is_token(struct gw_span token)
 }
 
 /* The server's word for what is wrong, "invalid_grant", if it is a word. */
-static void explain(struct fetch *f, struct gw_span word)
+static void explain(struct fetch_answer *f, struct gw_span word)
 {
     bool ok = word.len > 0 && word.len <= MAX_WORD;
 
@@ -189,11 +125,11 @@ static void explain(struct fetch *f, struct gw_span word)
 }
 
 /* What the answer says; the token lies in the arena or the answer. */
-static bool read_answer(struct fetch *f, struct gw_json *json, struct gw_arena *arena,
+static bool read_answer(struct fetch_answer *f, struct gw_json *json, struct gw_arena *arena,
                         struct gw_span *token, int64_t *life_s)
 {
     struct gw_json_node *root = NULL;
-    bool ok = gw_json_tree(json, arena, gw_buf_span(&f->answer), NULL, &root, NULL) == GW_OK;
+    bool ok = gw_json_tree(json, arena, gw_buf_span(&f->body), NULL, &root, NULL) == GW_OK;
 
     if (f->status != 200 || !ok) {
         explain(f, ok ? gw_json_text(gw_json_get(root, "error"), arena) : GW_SPAN("not_json"));
@@ -251,14 +187,15 @@ static void note_failure(struct account *a, const char *why)
 
 static void refresh(struct provider_tokens *t, struct account *a)
 {
-    struct fetch f = {.t = t, .via = &a->target->egress};
+    struct fetch_answer f = {0};
+    struct gw_buf form = {0};
     struct gw_json *json = gw_json_new();
     struct gw_arena *arena = gw_arena_new(2 * MAX_ANSWER + (64 << 10));
     struct gw_span token;
     int64_t life_s = 0;
     bool ok = json != NULL && arena != NULL;
 
-    if (ok && (!ask(&f, a->key) || !read_answer(&f, json, arena, &token, &life_s))) {
+    if (ok && (!ask(t, a, &form, &f) || !read_answer(&f, json, arena, &token, &life_s))) {
         note_failure(a, f.why);
     } else if (!ok || !keep_token(t, a, token, life_s)) {
         note_failure(a, "out of memory");
@@ -267,8 +204,8 @@ static void refresh(struct provider_tokens *t, struct account *a)
                (long long)life_s);
         a->failures = 0;
     }
-    gw_buf_fini(&f.form); /* wipes */
-    gw_buf_fini(&f.answer);
+    gw_buf_fini(&form); /* wipes */
+    gw_buf_fini(&f.body);
     gw_arena_free(arena);
     gw_json_free(json);
 }
@@ -378,7 +315,7 @@ static enum gw_status start(struct provider_tokens *t, struct gw_err *err)
               pthread_mutex_init(&t->lock, NULL) == 0; /* on Linux these take nothing */
 
     (void)pthread_condattr_destroy(&attr);
-    if (!ok || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    if (!ok || !fetch_answer_init())
         return gw_fail(err, GW_ENOMEM, "out of memory");
     if (pthread_create(&t->thread, NULL, run, t) != 0)
         return gw_fail(err, GW_EIO, "cannot start the thread that fetches access tokens: %s",
