@@ -19,7 +19,6 @@ enum {
      * the caller fails closed: 64 steps are 50 to 100 ns. */
     WORK_PER_BYTE = 64,
     WORK_FREE = 1 << 22,
-    CHECK_WORK = 32, /* what a validator costs a byte, in such steps */
 };
 
 struct dlp_scanner *dlp_scanner_new(void)
@@ -130,7 +129,7 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
         at >= x->to || !scan_boundary_before(p->before, x->text, at))
         return;
     p->match(text + at, text + at + (left < p->reach ? left : p->reach), &m);
-    x->work += m.work + (uint64_t)(m.end - m.start) * b->rules[p->rule].n_checks * CHECK_WORK;
+    x->work += m.work;
     if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE)
         x->st = GW_ELIMIT;
     if (x->growing) {

@@ -65,8 +65,8 @@ enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, s
 enum gw_status scan_prepare(struct dlp_scanner *s, const struct dlp_rules *rules);
 
 /* What a match of rule is worth: false when it is none (length, reject list, validators, context).
- * match and span are byte offsets into the text. */
-bool scan_judge(const struct scan_leaf *x, uint32_t rule, size_t match_start, size_t match_end,
+ * match and span are byte offsets into the text. Its steps are added to x->work. */
+bool scan_judge(struct scan_leaf *x, uint32_t rule, size_t match_start, size_t match_end,
                 size_t start, size_t end, unsigned *confidence);
 
 /* True when a word (dlp/rulec.h, "Context") stands in text, searched over [from, to). */

@@ -4,6 +4,8 @@
 
 #include "dlp/scan.h"
 
+enum { CHECK_WORK = 32 }; /* what a validator costs a byte, in steps of scan_leaf.work */
+
 static bool is_alnum(unsigned char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
@@ -138,7 +140,7 @@ static bool is_rejected(const struct bundle_rule *r, struct gw_span s)
 
 /* ---- the sum ---------------------------------------------------------------------------- */
 
-bool scan_judge(const struct scan_leaf *x, uint32_t rule, size_t match_start, size_t match_end,
+bool scan_judge(struct scan_leaf *x, uint32_t rule, size_t match_start, size_t match_end,
                 size_t start, size_t end, unsigned *confidence)
 {
     const struct bundle_rule *r = &x->rules->b->rules[rule];
@@ -156,10 +158,12 @@ bool scan_judge(const struct scan_leaf *x, uint32_t rule, size_t match_start, si
         return false;
     /* Where it is required, context is the cheapest way out. */
     if (r->required != 0) {
+        x->work += (uint64_t)r->within * 2;
         near = has_context(x, rule, start, end);
         if (!near)
             return false;
     }
+    x->work += (uint64_t)(end - start) * r->n_checks * CHECK_WORK;
     for (unsigned i = 0; i < r->n_checks; i++) {
         int change = 0;
 
