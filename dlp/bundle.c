@@ -27,8 +27,9 @@ static void free_rules(struct dlp_rules *r)
     free(r->anywhere.items);
     free(r->words);
     free(r->keys);
-    if (r->object != NULL)
-        (void)dlclose(r->object);
+    if (r->owned.object != NULL)
+        (void)dlclose(r->owned.object);
+    gw_arena_free(r->owned.arena);
     free(r);
 }
 
@@ -150,8 +151,8 @@ static void set_look_behind(struct dlp_rules *r)
     r->look_behind += 1; /* whether a word begins there */
 }
 
-enum gw_status bundle_open(const struct bundle *b, void *object, struct dlp_rules **out,
-                           struct gw_err *err)
+enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *owned,
+                           struct dlp_rules **out, struct gw_err *err)
 {
     struct dlp_rules *r = NULL;
     unsigned n_checks = 0;
@@ -188,7 +189,8 @@ enum gw_status bundle_open(const struct bundle *b, void *object, struct dlp_rule
     st = find_validators(r, err);
     if (st != GW_OK)
         goto fail;
-    r->object = object;
+    if (owned != NULL)
+        r->owned = *owned;
     *out = r;
     return GW_OK;
 fail:
@@ -205,6 +207,7 @@ static void open_builtin(void)
         (void)fprintf(stderr, "built-in rules: %s\n", err.text);
         exit(1); // NOLINT(concurrency-mt-unsafe): see above
     }
+    builtin->forever = true;
 }
 
 struct dlp_rules *dlp_rules_builtin(void)
@@ -235,7 +238,7 @@ enum gw_status dlp_rules_load(const char *so_path, struct dlp_rules **out, struc
         st = gw_fail(err, GW_EUNSUPPORTED, "%s: holds no rules; make it with sluice rules build",
                      so_path);
     else
-        st = bundle_open(b, object, out, err);
+        st = bundle_open(b, &(struct bundle_owned){.object = object}, out, err);
     if (st != GW_OK) {
         if (b != NULL)
             (void)gw_fail_prefix(err, "%s", so_path);
@@ -246,14 +249,14 @@ enum gw_status dlp_rules_load(const char *so_path, struct dlp_rules **out, struc
 
 struct dlp_rules *dlp_rules_ref(struct dlp_rules *r)
 {
-    if (r->object != NULL)
+    if (!r->forever)
         (void)atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
     return r;
 }
 
 void dlp_rules_unref(struct dlp_rules *r)
 {
-    if (r == NULL || r->object == NULL)
+    if (r == NULL || r->forever)
         return;
     if (atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) == 1)
         free_rules(r);

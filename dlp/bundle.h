@@ -1,6 +1,6 @@
 /* dlp/bundle.h - a compiled rule set that is ready to scan with. Private to dlp.
  *
- * struct dlp_rules is a bundle (tables of dlp/bundle_abi.h, built in or in a shared object) with what
+ * struct dlp_rules is a bundle (tables of dlp/bundle_abi.h, built in, in a shared object, or made in memory) with what
  * the host adds: its validators behind their names, and the prefilter's tables. Immutable but for the
  * reference count. */
 #ifndef DLP_BUNDLE_H
@@ -10,6 +10,7 @@
 
 #include "dlp/bundle_abi.h"
 #include "dlp/dlp.h"
+#include "dlp/interp.h"
 #include "dlp/prefilter.h"
 #include "dlp/validate.h"
 
@@ -35,6 +36,13 @@ struct bundle_starts {
     uint32_t *items;
 };
 
+/* What a set keeps for its bundle; each may be NULL. */
+struct bundle_owned {
+    void *object;                          /* dlopen handle */
+    struct gw_arena *arena;                /* where a bundle that was made in memory is */
+    const struct interp_program *programs; /* in it: of each pattern without a matcher */
+};
+
 struct dlp_rules {
     const struct bundle *b;
     struct dlp_rule_info *info;              /* of each rule */
@@ -48,13 +56,29 @@ struct dlp_rules {
     unsigned look_behind; /* bytes in front of a match that its judgement may look at */
     unsigned min_run;     /* shortest run that is looked for; 0: none */
     atomic_uint refs;
-    void *object; /* dlopen handle, or NULL for the rules that are built in */
+    bool forever; /* the rules that are built in */
+    struct bundle_owned owned;
 };
 
 /* Completes b. GW_EUNSUPPORTED for another ABI or an unknown validator; GW_ENOMEM. On success *out is
- * owned by the caller (dlp_rules_unref). object is closed with it. */
-enum gw_status bundle_open(const struct bundle *b, void *object, struct dlp_rules **out,
-                           struct gw_err *err);
+ * owned by the caller (dlp_rules_unref), and *owned (or NULL) by it. */
+enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *owned,
+                           struct dlp_rules **out, struct gw_err *err);
+
+/* Runs all examples. GW_EINVAL with the first that is wrong. */
+enum gw_status bundle_check_examples(struct dlp_rules *r, struct gw_err *err);
+
+/* Runs the matcher of a pattern, native or not, as a bundle_match_fn. */
+static inline void bundle_match(const struct dlp_rules *r, uint32_t pattern, const unsigned char *s,
+                                const unsigned char *lim, struct bundle_match *m)
+{
+    bundle_match_fn *match = r->b->patterns[pattern].match;
+
+    if (match != NULL)
+        match(s, lim, m);
+    else
+        interp_match(&r->owned.programs[pattern], s, lim, m);
+}
 
 /* The name under which every bundle is exported. */
 #define BUNDLE_SYMBOL "dlp_bundle"

@@ -44,3 +44,31 @@ unsigned dlp_rules_selftest(struct dlp_rules *r, unsigned *n_run,
         *n_run = n;
     return n_failed;
 }
+
+/* Remembers the first example that failed. */
+struct first_failure {
+    struct dlp_example_failure f;
+    bool set;
+};
+
+static void note_failure(void *ctx, const struct dlp_example_failure *f)
+{
+    struct first_failure *first = ctx;
+
+    if (!first->set)
+        *first = (struct first_failure){*f, true};
+}
+
+enum gw_status bundle_check_examples(struct dlp_rules *r, struct gw_err *err)
+{
+    struct first_failure first = {.set = false};
+    unsigned n_run = 0, n_failed = dlp_rules_selftest(r, &n_run, note_failure, &first);
+
+    if (n_failed == 0)
+        return GW_OK;
+    return gw_fail(err, GW_EINVAL, "%s:%u: rule %s: %s (%u of %u examples are wrong)", first.f.file,
+                   first.f.line, first.f.rule,
+                   first.f.should_match ? "this match example is not found"
+                                        : "something is found in this no_match example",
+                   n_failed, n_run);
+}

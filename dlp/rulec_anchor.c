@@ -215,14 +215,14 @@ static double byte_frequency(unsigned b)
     return b >= 128 ? .0004 : .0006;
 }
 
-static double set_frequency(const struct bundle_set *s)
+double rulec_set_frequency(const struct bundle_set *s)
 {
     double sum = 0;
 
     for (unsigned i = 0; i < 8; i++)
         for (uint32_t w = s->w[i]; w != 0; w &= w - 1)
             sum += byte_frequency(i * 32 + (unsigned)__builtin_ctz(w));
-    return sum > 1.0 ? 1.0 : sum;
+    return sum;
 }
 
 static void fill(struct bundle_set *s)
@@ -234,13 +234,15 @@ static void fill(struct bundle_set *s)
 static void window_at(const struct sequence *s, unsigned i, struct rulec_anchor *a)
 {
     bool open = true;
+    double sum = 0;
 
     a->cost = 1.0;
     for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++) {
         open = open && i + k < s->n && s->e[i + k].kind == ELEMENT_SET;
         if (open) {
             a->set[k] = s->e[i + k].set;
-            a->cost *= set_frequency(&a->set[k]);
+            sum = rulec_set_frequency(&a->set[k]);
+            a->cost *= sum < 1.0 ? sum : 1.0;
         } else {
             fill(&a->set[k]);
         }
@@ -333,15 +335,4 @@ enum gw_status rulec_anchors(struct gw_arena *arena, const struct rx_node *root,
     *out = anchors;
     *n_out = n;
     return GW_OK;
-}
-
-/* ---- buckets ---------------------------------------------------------------------------- */
-
-double rulec_window_frequency(const struct bundle_set *window)
-{
-    double cost = 1.0;
-
-    for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++)
-        cost *= set_frequency(&window[k]);
-    return cost;
 }

@@ -27,8 +27,8 @@ enum gw_status rulec_anchors(struct gw_arena *arena, const struct rx_node *root,
 enum gw_status rulec_buckets(const struct bundle_set (*windows)[BUNDLE_WINDOW_BYTES], unsigned n,
                              unsigned n_buckets, unsigned *bucket);
 
-/* How often text is expected to hold a window, a byte: 0 to 1. */
-double rulec_window_frequency(const struct bundle_set *window);
+/* How often a byte of text is expected to be of s; the sum of rough figures, so that it may be a little above 1. */
+double rulec_set_frequency(const struct bundle_set *s);
 
 /* The bytes that long tokens are made of: runs are looked for in these. */
 void rulec_token_set(struct bundle_set *out);

@@ -5,26 +5,58 @@
  * left. Each cluster remembers its nearest other one, so a step looks at few pairs. Thread: any. */
 #include <float.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dlp/rulec_anchor.h"
 
 struct cluster {
     struct bundle_set set[BUNDLE_WINDOW_BYTES];
-    double cost;      /* of the union */
-    double near_cost; /* what joining with nearest adds */
+    double sum[BUNDLE_WINDOW_BYTES]; /* frequency of each set's bytes */
+    double cost;                     /* of the union */
+    double near_cost;                /* what joining with nearest adds */
     unsigned nearest;
     bool live;
 };
 
+/* Frequency of the bytes in both sets. Most pairs have none in common, or one holds all of the other. */
+static double common(const struct cluster *a, const struct cluster *b, unsigned place)
+{
+    struct bundle_set both = a->set[place];
+    uint32_t any = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        both.w[i] &= b->set[place].w[i];
+        any |= both.w[i];
+    }
+    if (any == 0)
+        return 0;
+    if (memcmp(&both, &a->set[place], sizeof(both)) == 0)
+        return a->sum[place];
+    if (memcmp(&both, &b->set[place], sizeof(both)) == 0)
+        return b->sum[place];
+    return rulec_set_frequency(&both);
+}
+
 static double joined_cost(const struct cluster *a, const struct cluster *b)
 {
-    struct bundle_set set[BUNDLE_WINDOW_BYTES];
+    double cost = 1.0;
 
     for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++) {
-        set[k] = a->set[k];
-        rx_set_join(&set[k], &b->set[k]);
+        double sum = a->sum[k] + b->sum[k] - common(a, b, k);
+
+        cost *= sum < 1.0 ? sum : 1.0;
     }
-    return rulec_window_frequency(set);
+    return cost;
+}
+
+/* Fills in what follows from the sets. */
+static void weigh(struct cluster *c)
+{
+    c->cost = 1.0;
+    for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++) {
+        c->sum[k] = rulec_set_frequency(&c->set[k]);
+        c->cost *= c->sum[k] < 1.0 ? c->sum[k] : 1.0;
+    }
 }
 
 static void find_nearest(struct cluster *all, unsigned n, unsigned i)
@@ -58,7 +90,7 @@ static void join_one(struct cluster *all, unsigned n, unsigned *owner)
     b = all[a].nearest;
     for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++)
         rx_set_join(&all[a].set[k], &all[b].set[k]);
-    all[a].cost = rulec_window_frequency(all[a].set);
+    weigh(&all[a]);
     all[b].live = false;
     for (unsigned i = 0; i < n; i++)
         if (owner[i] == b)
@@ -79,7 +111,7 @@ enum gw_status rulec_buckets(const struct bundle_set (*windows)[BUNDLE_WINDOW_BY
     for (unsigned i = 0; i < n; i++) {
         for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++)
             all[i].set[k] = windows[i][k];
-        all[i].cost = rulec_window_frequency(all[i].set);
+        weigh(&all[i]);
         all[i].live = true;
         bucket[i] = i;
     }

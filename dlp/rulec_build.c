@@ -124,37 +124,16 @@ static enum gw_status compile(const struct workshop *w, struct gw_err *err)
 
 /* ---- check ------------------------------------------------------------------------------ */
 
-/* Remembers the first example that failed. */
-struct first_failure {
-    struct dlp_example_failure f;
-    bool set;
-};
-
-static void note_failure(void *ctx, const struct dlp_example_failure *f)
-{
-    struct first_failure *first = ctx;
-
-    if (!first->set)
-        *first = (struct first_failure){*f, true};
-}
-
 static enum gw_status check_object(const char *so, const char *digest, struct gw_err *err)
 {
     struct dlp_rules *r = NULL;
-    struct first_failure first = {.set = false};
-    unsigned n_run = 0, n_failed = 0;
     enum gw_status st = GW_OK;
 
     GW_TRY(dlp_rules_load(so, &r, err));
-    n_failed = dlp_rules_selftest(r, &n_run, note_failure, &first);
     if (strcmp(dlp_rules_digest(r), digest) != 0)
         st = gw_fail(err, GW_ECORRUPT, "%s: not the object that was just built; try again", so);
-    else if (n_failed > 0)
-        st = gw_fail(err, GW_EINVAL, "%s:%u: rule %s: %s (%u of %u examples are wrong)",
-                     first.f.file, first.f.line, first.f.rule,
-                     first.f.should_match ? "this match example is not found"
-                                          : "something is found in this no_match example",
-                     n_failed, n_run);
+    else
+        st = bundle_check_examples(r, err);
     dlp_rules_unref(r);
     return st;
 }

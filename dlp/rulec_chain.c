@@ -311,7 +311,7 @@ static bool check_step(struct cutter *x, const struct rx_chain *c, unsigned i, b
         *ok = s->min == s->max || s->all_lengths || !rx_set_meets(&s->set, &next);
         return true;
     }
-    x->st = rx_extensions(s->dfa, &ext, x->err);
+    x->st = rx_automaton(s->dfa, x->arena, &ext, NULL, x->err);
     *ok = !rx_set_meets(&ext, &next);
     return x->st == GW_OK;
 }

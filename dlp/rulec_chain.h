@@ -1,20 +1,22 @@
 /* dlp/rulec_chain.h - a pattern cut into steps that need no backtracking. Private to the rule compiler.
  *
  * A counted repeat of one byte set is a loop of a few instructions, but hundreds of states in an
- * automaton (STYLE.md 8.1). So a pattern becomes alternatives, each a chain of steps; a step is either a
- * re2c automaton or such a loop. That is exact only where each step's longest match is the only one that
+ * automaton (STYLE.md 8.1). So a pattern becomes alternatives, each a chain of steps; a step is either an
+ * automaton or such a loop. That is exact only where each step's longest match is the only one that
  * the rest can follow: rulec_nfa.c decides it. A run that fails is tried in all its lengths (at most two
  * in a chain); other steps that fail are joined into one automaton. */
 #ifndef DLP_RULEC_CHAIN_H
 #define DLP_RULEC_CHAIN_H
 
+#include "dlp/interp.h"
 #include "dlp/rulec_regex.h"
 
 struct rx_step {
-    struct rx_node *dfa;   /* matched by re2c, or NULL: a run */
+    struct rx_node *dfa;   /* matched by an automaton, or NULL: a run */
     struct bundle_set set; /* run: of these bytes, */
     int min, max;          /* this many; max may be RX_INFINITE */
     bool all_lengths;      /* run: the longest may take what the rest needs, so try them all */
+    int memo; /* run: remembers how far it went in this memo of the pattern; -1: does not */
 };
 
 struct rx_chain {
@@ -28,8 +30,13 @@ struct rx_chain {
 enum gw_status rx_chains(struct gw_arena *arena, const struct rx_pattern *p, struct rx_chain **out,
                          unsigned *n_out, struct gw_err *err);
 
-/* The bytes with which some match of n continues to a longer match of n. GW_ELIMIT when n is too large
- * for an automaton; GW_ENOMEM. */
-enum gw_status rx_extensions(const struct rx_node *n, struct bundle_set *out, struct gw_err *err);
+/* Makes chains a program of the interpreter that lives in arena. GW_ELIMIT, GW_ENOMEM. */
+enum gw_status rx_program(struct gw_arena *arena, const struct rx_chain *chains, unsigned n,
+                          struct interp_program *out, struct gw_err *err);
+
+/* Makes n an automaton without choices. *ext (or NULL): the bytes with which some match of n continues to a longer match of
+ * n. *out (or NULL): the automaton, whose tables live in arena. GW_ELIMIT when n is too large for one; GW_ENOMEM. */
+enum gw_status rx_automaton(const struct rx_node *n, struct gw_arena *arena, struct bundle_set *ext,
+                            struct interp_dfa *out, struct gw_err *err);
 
 #endif

@@ -9,70 +9,25 @@
 
 #include "dlp/rulec.h"
 
-/* The text of dlp/bundle_abi.h, so that there is one definition of it. */
+/* The texts of dlp/bundle_abi.h and dlp/bundle_run.h, so that there is one definition of what is in them. */
 __asm__(".section .rodata\n"
         "rulec_abi_text: .incbin \"dlp/bundle_abi.h\"\n"
         ".byte 0\n"
+        "rulec_run_text: .incbin \"dlp/bundle_run.h\"\n"
+        ".byte 0\n"
         ".previous\n");
-extern const char rulec_abi_text[];
+extern const char rulec_abi_text[], rulec_run_text[];
 
-static const char prelude[] =
-    "#define YYCTYPE unsigned char\n"
-    "#define YYPEEK() ((unsigned char)(p < lim ? *p : (m->cut = 1, 0)))\n"
-    "#define YYSKIP() (++p)\n"
-    "#define YYBACKUP() (k = p)\n"
-    "#define YYRESTORE() (m->work += (uint32_t)(p - k), p = k)\n"
-    "/*!re2c\n"
-    "re2c:api = custom;\n"
-    "re2c:api:style = functions;\n"
-    "re2c:yyfill:enable = 0;\n"
-    "*/\n"
-    "static const unsigned char *run(const unsigned char *p, const unsigned char *lim, uint32_t "
-    "set,\n"
-    "                                uint32_t min, uint32_t max, struct bundle_match *m)\n"
-    "{\n"
-    "    const unsigned char *s = p, *end = lim;\n"
-    "    if ((size_t)(lim - p) > max)\n"
-    "        lim = p + max;\n"
-    "    while (p < lim && (sets[set].w[*p >> 5] >> (*p & 31) & 1u) != 0)\n"
-    "        p++;\n"
-    "    m->cut |= p == end && (size_t)(p - s) < max;\n"
-    "    m->work += (uint32_t)(p - s) + 1;\n"
-    "    return (size_t)(p - s) < min ? NULL : p;\n"
-    "}\n"
-    "/* The same for long runs: goes on where an earlier one in the same bytes stopped. */\n"
-    "static const unsigned char *long_run(const unsigned char *p, const unsigned char *lim, "
-    "uint32_t set,\n"
-    "                                     uint32_t min, uint32_t max, struct bundle_match *m,\n"
-    "                                     struct bundle_memo *known)\n"
-    "{\n"
-    "    const unsigned char *s = p, *end = lim;\n"
-    "    if ((size_t)(lim - p) > max)\n"
-    "        lim = p + max;\n"
-    "    if (known->epoch != m->epoch || p < known->from || p > known->to) {\n"
-    "        known->epoch = m->epoch;\n"
-    "        known->from = known->to = p;\n"
-    "    }\n"
-    "    p = known->to < lim ? known->to : lim;\n"
-    "    m->work++;\n"
-    "    while (p < lim && (sets[set].w[*p >> 5] >> (*p & 31) & 1u) != 0) {\n"
-    "        p++;\n"
-    "        m->work++;\n"
-    "    }\n"
-    "    if (p > known->to)\n"
-    "        known->to = p;\n"
-    "    m->cut |= p == end && (size_t)(p - s) < max;\n"
-    "    return (size_t)(p - s) < min ? NULL : p;\n"
-    "}\n"
-    "static void keep(struct bundle_match *m, const unsigned char *s, const unsigned char *a,\n"
-    "                 const unsigned char *b, const unsigned char *e)\n"
-    "{\n"
-    "    if (e - s <= (ptrdiff_t)m->len)\n"
-    "        return;\n"
-    "    m->len = (uint32_t)(e - s);\n"
-    "    m->start = (uint32_t)(a - s);\n"
-    "    m->end = (uint32_t)(b - s);\n"
-    "}\n";
+static const char prelude[] = "#define YYCTYPE unsigned char\n"
+                              "#define YYPEEK() ((unsigned char)(p < lim ? *p : (m->cut = 1, 0)))\n"
+                              "#define YYSKIP() (++p)\n"
+                              "#define YYBACKUP() (k = p)\n"
+                              "#define YYRESTORE() (m->work += (uint32_t)(p - k), p = k)\n"
+                              "/*!re2c\n"
+                              "re2c:api = custom;\n"
+                              "re2c:api:style = functions;\n"
+                              "re2c:yyfill:enable = 0;\n"
+                              "*/\n";
 
 /* ---- texts ------------------------------------------------------------------------------ */
 
@@ -105,40 +60,45 @@ static void put_long_text(struct gw_buf *out, unsigned rule, unsigned i, struct 
     gw_buf_adds(out, "0};\n");
 }
 
+static struct gw_span span_of(const struct bundle_text *t)
+{
+    return (struct gw_span){t->ptr, t->len};
+}
+
 static void put_texts(struct gw_buf *out, const char *name, unsigned rule,
-                      const struct gw_span *texts, unsigned n)
+                      const struct bundle_text *texts, unsigned n)
 {
     if (n == 0)
         return;
     gw_buf_printf(out, "static const struct bundle_text %s_%u[] = {\n", name, rule);
     for (unsigned i = 0; i < n; i++) {
         gw_buf_adds(out, "    {");
-        put_string(out, texts[i]);
-        gw_buf_printf(out, ", %zu},\n", texts[i].len);
+        put_string(out, span_of(&texts[i]));
+        gw_buf_printf(out, ", %u},\n", texts[i].len);
     }
     gw_buf_adds(out, "};\n");
 }
 
-static void put_examples(struct gw_buf *out, unsigned rule, const struct rulec_rule *r)
+static void put_examples(struct gw_buf *out, unsigned rule, const struct bundle_rule *r)
 {
     for (unsigned i = 0; i < r->n_examples; i++)
         if (r->examples[i].text.len > 2000)
-            put_long_text(out, rule, i, r->examples[i].text);
+            put_long_text(out, rule, i, span_of(&r->examples[i].text));
     gw_buf_printf(out, "static const struct bundle_example examples_%u[] = {\n", rule);
     for (unsigned i = 0; i < r->n_examples; i++) {
-        const struct rulec_example *e = &r->examples[i];
+        const struct bundle_example *e = &r->examples[i];
 
         gw_buf_adds(out, "    {{");
         if (e->text.len > 2000)
             gw_buf_printf(out, "long_%u_%u", rule, i);
         else
-            put_string(out, e->text);
-        gw_buf_printf(out, ", %zu}, %u, %d},\n", e->text.len, e->line, e->should_match);
+            put_string(out, span_of(&e->text));
+        gw_buf_printf(out, ", %u}, %u, %u},\n", e->text.len, e->line, e->should_match);
     }
     gw_buf_adds(out, "};\n");
 }
 
-static void put_checks(struct gw_buf *out, unsigned rule, const struct rulec_rule *r)
+static void put_checks(struct gw_buf *out, unsigned rule, const struct bundle_rule *r)
 {
     if (r->n_checks == 0)
         return;
@@ -159,7 +119,7 @@ static void put_list_name(struct gw_buf *out, const char *name, unsigned rule, u
         gw_buf_printf(out, ", %s_%u", name, rule);
 }
 
-static void put_rule(struct gw_buf *out, unsigned i, const struct rulec_rule *r)
+static void put_rule(struct gw_buf *out, unsigned i, const struct bundle_rule *r)
 {
     gw_buf_adds(out, "    {");
     put_str(out, r->id);
@@ -169,10 +129,9 @@ static void put_rule(struct gw_buf *out, unsigned i, const struct rulec_rule *r)
     put_str(out, r->type);
     gw_buf_adds(out, ", ");
     put_str(out, r->file);
-    gw_buf_printf(out, ",\n     %d, %d, %u, %u, %uu, %u, %d, %d, %u, %u, %u, %u, %u",
-                  (int)r->class_, (int)r->severity, r->confidence, r->min_len, r->max_len,
-                  r->within, r->boost, r->required, r->n_checks, r->n_words, r->n_keys,
-                  r->n_rejects, r->n_examples);
+    gw_buf_printf(out, ",\n     %u, %u, %u, %u, %uu, %u, %d, %u, %u, %u, %u, %u, %u", r->class_,
+                  r->severity, r->confidence, r->min_len, r->max_len, r->within, r->boost,
+                  r->required, r->n_checks, r->n_words, r->n_keys, r->n_rejects, r->n_examples);
     put_list_name(out, "checks", i, r->n_checks);
     put_list_name(out, "words", i, r->n_words);
     put_list_name(out, "keys", i, r->n_keys);
@@ -181,10 +140,10 @@ static void put_rule(struct gw_buf *out, unsigned i, const struct rulec_rule *r)
     gw_buf_adds(out, "},\n");
 }
 
-static void put_rules(struct gw_buf *out, const struct rulec_set *set)
+static void put_rules(struct gw_buf *out, const struct bundle_rule *rules, unsigned n)
 {
-    for (unsigned i = 0; i < set->n_rules; i++) {
-        const struct rulec_rule *r = &set->rules[i];
+    for (unsigned i = 0; i < n; i++) {
+        const struct bundle_rule *r = &rules[i];
 
         put_checks(out, i, r);
         put_texts(out, "words", i, r->words, r->n_words);
@@ -193,9 +152,54 @@ static void put_rules(struct gw_buf *out, const struct rulec_set *set)
         put_examples(out, i, r);
     }
     gw_buf_adds(out, "static const struct bundle_rule rules[] = {\n");
-    for (unsigned i = 0; i < set->n_rules; i++)
-        put_rule(out, i, &set->rules[i]);
+    for (unsigned i = 0; i < n; i++)
+        put_rule(out, i, &rules[i]);
     gw_buf_adds(out, "};\n");
+}
+
+/* ---- tables ----------------------------------------------------------------------------- */
+
+static void put_patterns(struct gw_buf *out, const struct emit_tables *t)
+{
+    gw_buf_adds(out, "static const struct bundle_pattern patterns[] = {\n");
+    for (unsigned i = 0; i < t->n_patterns; i++) {
+        const struct bundle_pattern *p = &t->patterns[i];
+
+        gw_buf_printf(out, "    {m%u, %u, %u, %u, %u, %u, %u},\n", i, p->rule, p->first, p->before,
+                      p->after, p->reach, p->first_memo);
+    }
+    gw_buf_adds(out, "};\n");
+}
+
+static void put_target(struct gw_buf *out, const struct bundle_target *t)
+{
+    gw_buf_printf(out, "{%u, %u, %u, %u}", t->pattern, t->min, t->max, t->between);
+}
+
+static void put_tables(struct gw_buf *out, const struct emit_tables *t)
+{
+    put_patterns(out, t);
+    gw_buf_adds(out, "static const struct bundle_window windows[] = {\n");
+    for (unsigned i = 0; i < t->n_windows; i++) {
+        const struct bundle_window *w = &t->windows[i];
+
+        gw_buf_printf(out, "    {{%u, %u, %u, %u}, %u, %u, %u},\n", w->set[0], w->set[1], w->set[2],
+                      w->set[3], w->bucket, w->first_target, w->n_targets);
+    }
+    gw_buf_adds(out,
+                "    {{0, 0, 0, 0}, 0, 0, 0}};\nstatic const struct bundle_target targets[] = {\n");
+    for (unsigned i = 0; i < t->n_targets; i++) {
+        gw_buf_adds(out, "    ");
+        put_target(out, &t->targets[i]);
+        gw_buf_adds(out, ",\n");
+    }
+    gw_buf_adds(out, "    {0, 0, 0, 0}};\nstatic const struct bundle_run runs[] = {\n");
+    for (unsigned i = 0; i < t->n_runs; i++) {
+        gw_buf_printf(out, "    {%u, %u, ", t->runs[i].set, t->runs[i].n);
+        put_target(out, &t->runs[i].target);
+        gw_buf_adds(out, "},\n");
+    }
+    gw_buf_adds(out, "    {0, 0, {0, 0, 0, 0}}};\n");
 }
 
 /* ---- the whole -------------------------------------------------------------------------- */
@@ -229,26 +233,27 @@ static void put_bundle(struct gw_buf *out, const struct rulec_set *set, const ch
 enum gw_status rulec_emit(const struct rulec_set *set, const char *symbol, struct gw_buf *out,
                           struct gw_err *err)
 {
-    struct gw_buf matchers = {NULL, 0, 0, false}, tables = {NULL, 0, 0, false};
-    struct emit_tables t = {.n_patterns = 0};
-    enum gw_status st = emit_patterns(set, &t, &matchers, err);
+    struct gw_buf matchers = {NULL, 0, 0, false};
+    struct emit_tables t = {.arena = set->arena};
+    const struct bundle_rule *rules = emit_rules(set);
+    enum gw_status st = rules == NULL ? GW_ENOMEM : emit_patterns(set, &t, &matchers, err);
 
     if (st == GW_OK)
-        st = emit_put_tables(&t, &tables, err);
+        st = emit_finish(&t, err);
     if (st == GW_OK) {
         gw_buf_adds(out, "/* Written by Sluice's rule compiler; edit the YAML instead. */\n");
         gw_buf_adds(out, rulec_abi_text);
+        gw_buf_adds(out, rulec_run_text);
         put_sets(out, &t.sets);
         gw_buf_adds(out, prelude);
         gw_buf_add(out, gw_buf_span(&matchers));
-        put_rules(out, set);
-        gw_buf_add(out, gw_buf_span(&tables));
+        put_rules(out, rules, set->n_rules);
+        put_tables(out, &t);
         put_bundle(out, set, symbol, &t);
-        if (!gw_buf_ok(out) || !gw_buf_ok(&matchers) || !gw_buf_ok(&tables))
-            st = gw_fail(err, GW_ENOMEM, "out of memory for the rules' source");
     }
+    if (st == GW_ENOMEM || !gw_buf_ok(out) || !gw_buf_ok(&matchers))
+        st = gw_fail(err, GW_ENOMEM, "out of memory for the rules' source");
     emit_tables_fini(&t);
     gw_buf_fini(&matchers);
-    gw_buf_fini(&tables);
     return st;
 }

@@ -1,4 +1,7 @@
-/* dlp/rulec_emit.h - the emitter's parts. Private to the rule compiler. */
+/* dlp/rulec_emit.h - the tables of a bundle while it is being made. Private to the rule compiler.
+ *
+ * rulec_tables.c compiles patterns and fills the tables as they are in memory (dlp/bundle_abi.h); rulec_emit.c writes them
+ * as C with a native matcher for each pattern, interp_open.c uses them at once with programs of the interpreter. */
 #ifndef DLP_RULEC_EMIT_H
 #define DLP_RULEC_EMIT_H
 
@@ -16,10 +19,6 @@ struct emit_sets {
 /* Returns the index of s, adding it when it is new. */
 unsigned emit_set(struct emit_sets *sets, const struct bundle_set *s);
 
-struct emit_pattern {
-    unsigned rule, first, before, after, reach, first_memo;
-};
-
 /* One anchor of one pattern. */
 struct emit_anchor {
     struct rulec_anchor a;
@@ -28,27 +27,36 @@ struct emit_anchor {
     bool literal;    /* a window of one byte, or one letter, at each place */
 };
 
-/* What stands in the bundle's tables. Zeroed is empty. */
+/* What stands in the bundle's tables. Zeroed but for arena is empty. */
 struct emit_tables {
+    struct gw_arena *arena; /* of the programs and of what emit_finish makes; not owned */
     struct emit_sets sets;
-    struct emit_pattern *patterns;
+    struct bundle_pattern *patterns; /* without matchers */
+    struct interp_program *programs; /* of each pattern, when they were asked for */
     struct emit_anchor *anchors;
-    unsigned n_patterns, cap_patterns, n_anchors, cap_anchors, n_memos;
-    unsigned n_literals;                   /* windows; they come first */
-    unsigned n_windows, n_targets, n_runs; /* known after emit_put_tables */
+    unsigned n_patterns, cap_patterns, cap_programs, n_anchors, cap_anchors, n_memos;
+    unsigned n_literals; /* windows; they come first */
+    /* Known after emit_finish: */
+    struct bundle_window *windows;
+    struct bundle_target *targets;
+    struct bundle_run *runs;
+    unsigned n_windows, n_targets, n_runs;
 };
 
 void emit_tables_fini(struct emit_tables *t);
 
-/* Compiles every pattern of the set: matchers go to out, the rest to t. */
+/* Compiles every pattern of the set into t. out gets the source of the matchers; NULL: t gets programs instead. */
 enum gw_status emit_patterns(const struct rulec_set *set, struct emit_tables *t, struct gw_buf *out,
                              struct gw_err *err);
 
-/* Writes the tables patterns, windows, targets and runs. */
-enum gw_status emit_put_tables(struct emit_tables *t, struct gw_buf *out, struct gw_err *err);
+/* Makes windows, targets and runs of the anchors. GW_ENOMEM. */
+enum gw_status emit_finish(struct emit_tables *t, struct gw_err *err);
 
-/* Writes the matcher function m<pattern>; returns how many memos it uses. */
-unsigned emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains,
-                      unsigned n, struct emit_sets *sets);
+/* The set's rules as a bundle has them, in the set's arena, which also holds what they point to. NULL: out of memory. */
+struct bundle_rule *emit_rules(const struct rulec_set *set);
+
+/* Writes the matcher function m<pattern>. */
+void emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains, unsigned n,
+                  struct emit_sets *sets);
 
 #endif

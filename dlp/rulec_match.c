@@ -4,15 +4,12 @@
 
 #include "dlp/rulec_emit.h"
 
-enum { LONG_RUN = 128 }; /* loops that can go further remember how far they went */
-
 /* What is being written. */
 struct writer {
     struct gw_buf *out;
     struct emit_sets *sets;
     unsigned pattern;
     unsigned automaton; /* number of the next one */
-    unsigned memo;      /* number of the next one */
     unsigned loops;     /* open at this place */
 };
 
@@ -83,15 +80,16 @@ static void put_automaton(struct gw_buf *out, unsigned pattern, unsigned number,
 /* A counted loop; with all_lengths, what follows stands inside the loop it opens. */
 static void put_run(struct writer *w, const struct rx_step *s)
 {
-    bool is_long = s->max == RX_INFINITE || s->max > LONG_RUN;
+    bool is_long = s->memo >= 0;
     unsigned max = s->max == RX_INFINITE ? UINT_MAX : (unsigned)s->max;
 
     if (s->all_lengths)
         gw_buf_printf(w->out, "        l%u = p;\n", w->loops);
-    gw_buf_printf(w->out, "        if ((p = %s(p, lim, %u, %du, %uu, m",
-                  is_long ? "long_run" : "run", emit_set(w->sets, &s->set), s->min, max);
+    gw_buf_printf(w->out, "        if ((p = %s(p, lim, &sets[%u], %du, %uu, m",
+                  is_long ? "bundle_long_run" : "bundle_run", emit_set(w->sets, &s->set), s->min,
+                  max);
     if (is_long)
-        gw_buf_printf(w->out, ", &m->memo[%u]", w->memo++);
+        gw_buf_printf(w->out, ", &m->memo[%d]", s->memo);
     gw_buf_adds(w->out, ")) == NULL)\n            continue;\n");
     if (s->all_lengths) {
         gw_buf_printf(w->out, "        for (h%u = p; h%u - l%u >= %d; h%u--) {\n        p = h%u;\n",
@@ -117,14 +115,14 @@ static void put_chain(struct writer *w, const struct rx_chain *c)
     }
     if (c->secret_to == c->n_steps)
         gw_buf_adds(w->out, "        b = p;\n");
-    gw_buf_adds(w->out, "        keep(m, s, a, b, p);\n");
+    gw_buf_adds(w->out, "        bundle_keep(m, s, a, b, p);\n");
     for (; w->loops > 0; w->loops--)
         gw_buf_adds(w->out, "        }\n");
     gw_buf_adds(w->out, "    } while (0);\n");
 }
 
-unsigned emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains,
-                      unsigned n, struct emit_sets *sets)
+void emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains, unsigned n,
+                  struct emit_sets *sets)
 {
     struct writer w = {.out = out, .sets = sets, .pattern = pattern};
 
@@ -141,5 +139,4 @@ unsigned emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chai
     for (unsigned i = 0; i < n; i++)
         put_chain(&w, &chains[i]);
     gw_buf_adds(out, "}\n");
-    return w.memo;
 }

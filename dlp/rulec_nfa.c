@@ -1,4 +1,4 @@
-/* dlp/rulec_nfa.c - can a match of this tree be the beginning of a longer one?
+/* dlp/rulec_nfa.c - a tree as an automaton without choices, and can a match of it be the beginning of a longer one?
  *
  * Glushkov's position automaton (one state a byte set, counts unrolled), then the subset construction.
  * Both are bounded, which also keeps patterns that would explode away from re2c. Thread: any. */
@@ -7,130 +7,158 @@
 
 #include "dlp/rulec_chain.h"
 
-enum { MAX_POSITIONS = 4096, MAX_STATES = 4096, WORDS = MAX_POSITIONS / 64, MAX_WORK = 400000000 };
+enum { MAX_POSITIONS = 4096, MAX_STATES = 4096, MAX_WORK = 400000000 };
 
-/* A set of positions. */
-struct pos_set {
-    uint64_t w[WORDS];
-};
-
-/* What Glushkov's construction knows of a subtree. */
+/* What Glushkov's construction knows of a subtree; sets of positions. */
 struct part {
-    struct pos_set first, last;
+    uint64_t *first, *last;
     bool nullable;
 };
 
 struct nfa {
-    unsigned n;             /* positions */
+    unsigned n, cap;        /* positions */
+    unsigned words;         /* of a set of positions */
     struct bundle_set *set; /* of each */
-    struct pos_set *follow; /* of each */
-    struct pos_set *states; /* of the subset construction; 0 is the start */
-    bool *accepting;
-    uint32_t *table; /* hash of states, index + 1 */
-    unsigned n_states;
+    uint64_t *follow;       /* of each */
+    uint64_t *states;       /* of the subset construction; 1 is the start, which has no positions */
+    unsigned char *flags;   /* of each, as in struct interp_dfa */
+    uint16_t *next;         /* the same */
+    uint32_t *table;        /* hash of states, four times cap_states */
+    unsigned n_states, cap_states;
     unsigned char class_of[256]; /* bytes that every position treats alike */
     unsigned char member[256];   /* one byte of each class */
     unsigned n_classes;
     uint64_t work; /* steps spent, against MAX_WORK */
-    bool full;
+    bool full, no_memory;
 };
 
-enum { TABLE_SIZE = 16384 };
+/* ---- positions -------------------------------------------------------------------------- */
 
-static void join(struct pos_set *a, const struct pos_set *b)
+static void join(const struct nfa *x, uint64_t *a, const uint64_t *b)
 {
-    for (unsigned i = 0; i < WORDS; i++)
-        a->w[i] |= b->w[i];
+    for (unsigned i = 0; i < x->words; i++)
+        a[i] |= b[i];
 }
 
-static bool is_empty(const struct pos_set *a)
+static bool is_empty(const struct nfa *x, const uint64_t *a)
 {
-    for (unsigned i = 0; i < WORDS; i++)
-        if (a->w[i] != 0)
+    for (unsigned i = 0; i < x->words; i++)
+        if (a[i] != 0)
             return false;
     return true;
 }
 
-/* Every position of from may be followed by the positions of to. */
-static void connect(struct nfa *x, const struct pos_set *from, const struct pos_set *to)
+static bool part_new(struct nfa *x, struct part *p)
 {
-    for (unsigned i = 0; i < WORDS; i++)
-        for (uint64_t w = from->w[i]; w != 0; w &= w - 1)
-            join(&x->follow[i * 64 + (unsigned)__builtin_ctzll(w)], to);
+    *p = (struct part){.nullable = true};
+    p->first = calloc((size_t)x->words * 2, sizeof(uint64_t));
+    if (p->first == NULL) {
+        x->full = x->no_memory = true;
+        return false;
+    }
+    p->last = p->first + x->words;
+    return true;
+}
+
+static void part_clear(const struct nfa *x, struct part *p)
+{
+    memset(p->first, 0, (size_t)x->words * 2 * sizeof(uint64_t));
+    p->nullable = true;
+}
+
+/* Every position of from may be followed by the positions of to. */
+static void connect(struct nfa *x, const uint64_t *from, const uint64_t *to)
+{
+    for (unsigned i = 0; i < x->words; i++)
+        for (uint64_t w = from[i]; w != 0; w &= w - 1)
+            join(x, x->follow + (size_t)(i * 64 + (unsigned)__builtin_ctzll(w)) * x->words, to);
 }
 
 /* Puts b behind a. */
 static void concat(struct nfa *x, struct part *a, const struct part *b)
 {
-    connect(x, &a->last, &b->first);
+    connect(x, a->last, b->first);
     if (a->nullable)
-        join(&a->first, &b->first);
-    if (b->nullable)
-        join(&a->last, &b->last);
-    else
-        a->last = b->last;
+        join(x, a->first, b->first);
+    if (!b->nullable)
+        memset(a->last, 0, x->words * sizeof(uint64_t));
+    join(x, a->last, b->last);
     a->nullable = a->nullable && b->nullable;
+}
+
+static int copies_of(const struct rx_node *n)
+{
+    return n->max != RX_INFINITE ? n->max : (n->min > 0 ? n->min : 1);
+}
+
+/* How many positions n needs, at most MAX_POSITIONS + 1. */
+static unsigned count(const struct rx_node *n)
+{
+    unsigned long sum = n->kind == RX_SET;
+
+    for (const struct rx_node *k = n->kid; k != NULL && sum <= MAX_POSITIONS; k = k->next)
+        sum += count(k);
+    if (n->kind == RX_REPEAT)
+        sum *= (unsigned)copies_of(n);
+    return sum > MAX_POSITIONS ? MAX_POSITIONS + 1 : (unsigned)sum;
 }
 
 static void build(struct nfa *x, const struct rx_node *n, struct part *out);
 
 static void build_repeat(struct nfa *x, const struct rx_node *n, struct part *out)
 {
-    int copies = n->max == RX_INFINITE ? (n->min > 0 ? n->min : 1) : n->max;
-    struct part *kid = malloc(sizeof(*kid));
+    int copies = copies_of(n);
+    struct part kid;
 
-    if (kid == NULL) {
-        x->full = true;
+    if (!part_new(x, &kid))
         return;
-    }
     for (int i = 0; i < copies && !x->full; i++) {
-        build(x, n->kid, kid);
+        part_clear(x, &kid);
+        build(x, n->kid, &kid);
         if (i == copies - 1 && n->max == RX_INFINITE)
-            connect(x, &kid->last, &kid->first);
+            connect(x, kid.last, kid.first);
         if (i >= n->min)
-            kid->nullable = true;
-        concat(x, out, kid);
+            kid.nullable = true;
+        concat(x, out, &kid);
     }
-    free(kid);
+    free(kid.first);
 }
 
 static void build_kids(struct nfa *x, const struct rx_node *n, struct part *out)
 {
-    struct part *kid = malloc(sizeof(*kid));
+    struct part kid;
 
-    if (kid == NULL) {
-        x->full = true;
+    if (!part_new(x, &kid))
         return;
-    }
     for (const struct rx_node *k = n->kid; k != NULL && !x->full; k = k->next) {
-        build(x, k, kid);
+        part_clear(x, &kid);
+        build(x, k, &kid);
         if (n->kind != RX_ALT) {
-            concat(x, out, kid);
+            concat(x, out, &kid);
             continue;
         }
-        join(&out->first, &kid->first);
-        join(&out->last, &kid->last);
-        out->nullable = k == n->kid ? kid->nullable : out->nullable || kid->nullable;
+        join(x, out->first, kid.first);
+        join(x, out->last, kid.last);
+        out->nullable = k == n->kid ? kid.nullable : out->nullable || kid.nullable;
     }
-    free(kid);
+    free(kid.first);
 }
 
+/* out is empty. */
 static void build(struct nfa *x, const struct rx_node *n, struct part *out)
 {
-    memset(out, 0, sizeof(*out));
-    out->nullable = true;
-    x->work += WORDS;
+    x->work += x->words;
     if (x->work > MAX_WORK) {
         x->full = true;
         return;
     }
     if (n->kind == RX_SET) {
-        if (x->n == MAX_POSITIONS) {
+        if (x->n == x->cap) {
             x->full = true;
             return;
         }
         x->set[x->n] = n->set;
-        out->first.w[x->n / 64] = out->last.w[x->n / 64] = UINT64_C(1) << (x->n % 64);
+        out->first[x->n / 64] = out->last[x->n / 64] = UINT64_C(1) << (x->n % 64);
         out->nullable = false;
         x->n++;
     } else if (n->kind == RX_REPEAT) {
@@ -139,6 +167,8 @@ static void build(struct nfa *x, const struct rx_node *n, struct part *out)
         build_kids(x, n, out);
     }
 }
+
+/* ---- states ----------------------------------------------------------------------------- */
 
 /* Sorts bytes into classes by the positions that take them. */
 static void classify(struct nfa *x)
@@ -160,106 +190,185 @@ static void classify(struct nfa *x)
     }
 }
 
-/* Finds or adds a state. */
-static void add_state(struct nfa *x, const struct pos_set *s, bool accepting)
+/* Where s is in the table, or belongs. */
+static uint32_t *lookup(const struct nfa *x, const uint64_t *s)
 {
+    unsigned size = x->cap_states * 4, at = 0;
     uint64_t h = 0;
 
-    for (unsigned i = 0; i < WORDS; i++)
-        h = (h ^ s->w[i]) * UINT64_C(0x9E3779B97F4A7C15) + (h >> 29);
-    for (unsigned at = (unsigned)(h >> 40) % TABLE_SIZE;; at = (at + 1) % TABLE_SIZE) {
-        if (x->table[at] == 0) {
-            if (x->n_states == MAX_STATES) {
-                x->full = true;
-                return;
-            }
-            x->table[at] = x->n_states + 1;
-            x->states[x->n_states] = *s;
-            x->accepting[x->n_states++] = accepting;
-            return;
-        }
-        if (memcmp(&x->states[x->table[at] - 1], s, sizeof(*s)) == 0)
-            return;
+    for (unsigned i = 0; i < x->words; i++)
+        h = (h ^ s[i]) * UINT64_C(0x9E3779B97F4A7C15) + (h >> 29);
+    for (at = (unsigned)(h >> 40) % size; x->table[at] != 0; at = (at + 1) % size)
+        if (memcmp(x->states + (size_t)x->table[at] * x->words, s, x->words * sizeof(*s)) == 0)
+            break;
+    return &x->table[at];
+}
+
+/* Makes room for twice as many states. */
+static bool grow(struct nfa *x)
+{
+    unsigned cap = x->cap_states == 0 ? 16 : x->cap_states * 2;
+    uint64_t *states = realloc(x->states, (size_t)cap * x->words * sizeof(*states));
+    unsigned char *flags = realloc(x->flags, cap);
+    uint16_t *next = realloc(x->next, (size_t)cap * x->n_classes * sizeof(*next));
+    uint32_t *table = calloc((size_t)cap * 4, sizeof(*table));
+
+    x->states = states != NULL ? states : x->states;
+    x->flags = flags != NULL ? flags : x->flags;
+    x->next = next != NULL ? next : x->next;
+    if (states == NULL || flags == NULL || next == NULL || table == NULL) {
+        free(table);
+        x->full = x->no_memory = true;
+        return false;
     }
+    free(x->table);
+    x->table = table;
+    x->cap_states = cap;
+    for (uint32_t s = 1; s <= x->n_states; s++)
+        *lookup(x, x->states + (size_t)s * x->words) = s;
+    return true;
+}
+
+/* Finds or adds a state; its number, or 0 when there is no room. */
+static unsigned add_state(struct nfa *x, const uint64_t *s, bool accepts)
+{
+    uint32_t *at = x->cap_states == 0 ? NULL : lookup(x, s);
+
+    if (at != NULL && *at != 0)
+        return *at;
+    if (x->n_states == MAX_STATES) {
+        x->full = true;
+        return 0;
+    }
+    if (x->n_states + 1 >= x->cap_states) {
+        if (!grow(x))
+            return 0;
+        at = lookup(x, s);
+    }
+    *at = ++x->n_states;
+    memcpy(x->states + (size_t)*at * x->words, s, x->words * sizeof(*s));
+    x->flags[*at] = accepts ? INTERP_ACCEPTS : 0;
+    memset(x->next + (size_t)*at * x->n_classes, 0, x->n_classes * sizeof(*x->next));
+    return *at;
+}
+
+/* The positions among next that take a byte. */
+static bool advance(struct nfa *x, const uint64_t *next, unsigned byte, const uint64_t *last,
+                    uint64_t *to)
+{
+    bool accepts = false;
+
+    for (unsigned i = 0; i < x->words; i++) {
+        to[i] = 0;
+        for (uint64_t w = next[i]; w != 0; w &= w - 1) {
+            x->work++;
+            if (rx_set_has(&x->set[i * 64 + (unsigned)__builtin_ctzll(w)], byte))
+                to[i] |= w & -w;
+        }
+        accepts = accepts || (to[i] & last[i]) != 0;
+    }
+    x->work += x->words;
+    return accepts;
 }
 
 /* Adds the states that follow a state with these possible next positions; the bytes that lead on go to
- * ext when the state accepts. */
-static void step(struct nfa *x, const struct pos_set *next, const struct pos_set *last,
-                 bool accepting, struct bundle_set *ext)
+ * ext when the state accepts. to is scratch. */
+static void step(struct nfa *x, unsigned state, const uint64_t *next, const uint64_t *last,
+                 uint64_t *to, struct bundle_set *ext)
 {
     for (unsigned c = 0; c < x->n_classes && !x->full; c++) {
-        struct pos_set to = {{0}};
-        bool accepts = false;
+        bool accepts = advance(x, next, x->member[c], last, to);
 
-        for (unsigned i = 0; i < WORDS; i++) {
-            for (uint64_t w = next->w[i]; w != 0; w &= w - 1) {
-                unsigned p = i * 64 + (unsigned)__builtin_ctzll(w);
-
-                x->work++;
-                if (rx_set_has(&x->set[p], x->member[c]))
-                    to.w[i] |= UINT64_C(1) << (p % 64);
-            }
-            accepts = accepts || (to.w[i] & last->w[i]) != 0;
-        }
-        x->work += WORDS;
-        if (is_empty(&to))
+        if (is_empty(x, to))
             continue;
-        if (accepting)
+        if ((x->flags[state] & INTERP_ACCEPTS) != 0)
             for (unsigned b = 0; b < 256; b++)
                 if (x->class_of[b] == c)
                     rx_set_add(ext, b);
-        add_state(x, &to, accepts);
+        x->next[(size_t)state * x->n_classes + c] = (uint16_t)add_state(x, to, accepts);
+        x->flags[state] |= INTERP_GOES_ON;
     }
     x->full = x->full || x->work > MAX_WORK;
 }
 
 static void determinize(struct nfa *x, const struct part *all, struct bundle_set *ext)
 {
-    classify(x);
-    step(x, &all->first, &all->last, all->nullable, ext);
-    for (unsigned s = 0; s < x->n_states && !x->full; s++) {
-        struct pos_set next = {{0}};
+    uint64_t *next = calloc((size_t)x->words * 2, sizeof(*next));
 
-        for (unsigned i = 0; i < WORDS; i++)
-            for (uint64_t w = x->states[s].w[i]; w != 0; w &= w - 1)
-                join(&next, &x->follow[i * 64 + (unsigned)__builtin_ctzll(w)]);
-        step(x, &next, &all->last, x->accepting[s], ext);
+    if (next == NULL) {
+        x->full = x->no_memory = true;
+        return;
     }
+    classify(x);
+    if (add_state(x, next, all->nullable) == 1)
+        step(x, 1, all->first, all->last, next + x->words, ext);
+    for (unsigned s = 2; s <= x->n_states && !x->full; s++) {
+        memset(next, 0, x->words * sizeof(*next));
+        for (unsigned i = 0; i < x->words; i++)
+            for (uint64_t w = x->states[(size_t)s * x->words + i]; w != 0; w &= w - 1)
+                join(x, next,
+                     x->follow + (size_t)(i * 64 + (unsigned)__builtin_ctzll(w)) * x->words);
+        step(x, s, next, all->last, next + x->words, ext);
+    }
+    free(next);
 }
 
-enum gw_status rx_extensions(const struct rx_node *n, struct bundle_set *out, struct gw_err *err)
+/* ---- the whole -------------------------------------------------------------------------- */
+
+/* Copies the automaton into arena. */
+static enum gw_status keep(const struct nfa *x, struct gw_arena *arena, struct interp_dfa *out,
+                           struct gw_err *err)
 {
-    struct nfa x = {.n = 0};
-    struct part *all = calloc(1, sizeof(*all));
+    size_t n_next = (size_t)(x->n_states + 1) * x->n_classes;
+    uint16_t *next = gw_arena_array(arena, n_next, sizeof(*next));
+    unsigned char *flags = gw_arena_alloc(arena, x->n_states + 1);
+
+    if (next == NULL || flags == NULL)
+        return gw_fail(err, GW_ENOMEM, "pattern: out of memory");
+    memcpy(next + x->n_classes, x->next + x->n_classes,
+           (n_next - x->n_classes) * sizeof(*next)); /* state 0 has none */
+    memcpy(flags + 1, x->flags + 1, x->n_states);
+    *out = (struct interp_dfa){
+        .n_classes = x->n_classes, .n_states = x->n_states, .next = next, .flags = flags};
+    memcpy(out->class_of, x->class_of, sizeof(out->class_of));
+    return GW_OK;
+}
+
+enum gw_status rx_automaton(const struct rx_node *n, struct gw_arena *arena,
+                            struct bundle_set *ext_out, struct interp_dfa *out, struct gw_err *err)
+{
+    struct nfa x = {.cap = count(n)};
+    struct part all = {.nullable = true};
     struct bundle_set ext = {{0}};
     enum gw_status st = GW_OK;
 
-    x.set = calloc(MAX_POSITIONS, sizeof(*x.set));
-    x.follow = calloc(MAX_POSITIONS, sizeof(*x.follow));
-    x.states = calloc(MAX_STATES, sizeof(*x.states));
-    x.accepting = calloc(MAX_STATES, sizeof(*x.accepting));
-    x.table = calloc(TABLE_SIZE, sizeof(*x.table));
-    if (all == NULL || x.set == NULL || x.follow == NULL || x.states == NULL ||
-        x.accepting == NULL || x.table == NULL) {
-        st = gw_fail(err, GW_ENOMEM, "pattern: out of memory");
-        goto out;
+    x.words = (x.cap + 63) / 64 + (x.cap == 0);
+    x.full = x.cap > MAX_POSITIONS;
+    if (!x.full && part_new(&x, &all)) {
+        x.set = calloc(x.cap + 1, sizeof(*x.set));
+        x.follow = calloc((size_t)(x.cap + 1) * x.words, sizeof(*x.follow));
+        x.no_memory = x.full = x.set == NULL || x.follow == NULL;
     }
-    build(&x, n, all);
     if (!x.full)
-        determinize(&x, all, &ext);
-    if (x.full)
+        build(&x, n, &all);
+    if (!x.full)
+        determinize(&x, &all, &ext);
+    if (x.no_memory)
+        st = gw_fail(err, GW_ENOMEM, "pattern: out of memory");
+    else if (x.full)
         st = gw_fail(err, GW_ELIMIT,
                      "pattern: the automaton is too large; replace wide counted repeats such as "
                      ".{0,200} by + or *, or split the pattern with `patterns:`");
-    else
-        *out = ext;
-out:
-    free(all);
+    else if (out != NULL)
+        st = keep(&x, arena, out, err);
+    if (st == GW_OK && ext_out != NULL)
+        *ext_out = ext;
+    free(all.first);
     free(x.set);
     free(x.follow);
     free(x.states);
-    free(x.accepting);
+    free(x.flags);
+    free(x.next);
     free(x.table);
     return st;
 }

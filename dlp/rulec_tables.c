@@ -1,4 +1,4 @@
-/* dlp/rulec_tables.c - compiles patterns one by one and writes the tables that name them.
+/* dlp/rulec_tables.c - compiles patterns one by one and makes the tables that name them.
  * Thread: one at a time per set. */
 #include <limits.h>
 #include <stdlib.h>
@@ -6,12 +6,17 @@
 
 #include "dlp/rulec_emit.h"
 
-enum { SCRATCH_BYTES = 256 << 20, LITERAL_BUCKETS = 40 };
+enum {
+    SCRATCH_BYTES = 256 << 20,
+    LITERAL_BUCKETS = 40,
+    LONG_RUN = 128, /* loops that can go further remember how far they went */
+};
 
 void emit_tables_fini(struct emit_tables *t)
 {
     free(t->sets.set);
     free(t->patterns);
+    free(t->programs);
     free(t->anchors);
     memset(t, 0, sizeof(*t));
 }
@@ -47,15 +52,28 @@ unsigned emit_set(struct emit_sets *sets, const struct bundle_set *s)
     return sets->n++;
 }
 
-static bool add_pattern(struct emit_tables *t, const struct emit_pattern *p)
+static bool add_pattern(struct emit_tables *t, const struct bundle_pattern *p)
 {
-    struct emit_pattern *grown = room(t->patterns, t->n_patterns, &t->cap_patterns, sizeof(*p));
+    struct bundle_pattern *grown = room(t->patterns, t->n_patterns, &t->cap_patterns, sizeof(*p));
 
     if (grown == NULL)
         return false;
     t->patterns = grown;
     t->patterns[t->n_patterns++] = *p;
     return true;
+}
+
+/* The program of the pattern that is added next. */
+static enum gw_status add_program(struct emit_tables *t, const struct rx_chain *chains, unsigned n,
+                                  struct gw_err *err)
+{
+    struct interp_program *grown =
+        room(t->programs, t->n_patterns, &t->cap_programs, sizeof(*grown));
+
+    if (grown == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    t->programs = grown;
+    return rx_program(t->arena, chains, n, &t->programs[t->n_patterns], err);
 }
 
 /* True when a window has one byte at each place, or one letter in both cases. */
@@ -93,6 +111,22 @@ static unsigned reach_of(const struct rulec_rule *r)
     return r->max_len + 512 < RULEC_MAX_REACH_BYTES ? r->max_len + 512 : RULEC_MAX_REACH_BYTES;
 }
 
+/* Gives every run that can go far a memo of its own; returns how many. */
+static unsigned number_memos(const struct rx_chain *chains, unsigned n)
+{
+    unsigned memo = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        for (unsigned k = 0; k < chains[i].n_steps; k++) {
+            struct rx_step *s = &chains[i].steps[k];
+
+            s->memo =
+                s->dfa == NULL && (s->max == RX_INFINITE || s->max > LONG_RUN) ? (int)memo++ : -1;
+        }
+    }
+    return memo;
+}
+
 static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule, unsigned i,
                                       struct gw_arena *scratch, struct emit_tables *t,
                                       struct gw_buf *out, struct gw_err *err)
@@ -100,15 +134,18 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     struct rx_pattern p = {.root = NULL};
     struct rx_chain *chains = NULL;
     struct rulec_anchor *anchors = NULL;
-    struct emit_pattern row = {.rule = rule, .reach = reach_of(r)};
+    struct bundle_pattern row = {.rule = rule, .reach = reach_of(r), .first_memo = t->n_memos};
     struct bundle_set first = {{0}};
     unsigned n_chains = 0, n_anchors = 0;
 
     GW_TRY(rx_parse(scratch, r->patterns[i], r->nocase, r->boundary, &p, err));
     GW_TRY(rx_chains(scratch, &p, &chains, &n_chains, err));
     GW_TRY(rulec_anchors(scratch, p.root, &anchors, &n_anchors, err));
-    row.first_memo = t->n_memos;
-    t->n_memos += emit_matcher(out, t->n_patterns, chains, n_chains, &t->sets);
+    t->n_memos += number_memos(chains, n_chains);
+    if (out != NULL)
+        emit_matcher(out, t->n_patterns, chains, n_chains, &t->sets);
+    else
+        GW_TRY(add_program(t, chains, n_chains, err));
     rx_first(p.root, &first);
     row.first = emit_set(&t->sets, &first);
     row.before = p.before;
@@ -163,67 +200,39 @@ static bool same_window(const struct emit_anchor *a, const struct emit_anchor *b
     return a->a.run == 0 && b->a.run == 0 && memcmp(a->a.set, b->a.set, sizeof(a->a.set)) == 0;
 }
 
-static void put_target(struct gw_buf *out, struct emit_tables *t, const struct emit_anchor *a)
+static struct bundle_target target_of(struct emit_tables *t, const struct emit_anchor *a)
 {
-    gw_buf_printf(out, "{%u, %u, %u, %u}", a->pattern, a->a.min, a->a.max,
-                  emit_set(&t->sets, &a->a.between));
+    return (struct bundle_target){a->pattern, a->a.min, a->a.max,
+                                  emit_set(&t->sets, &a->a.between)};
 }
 
-static void put_patterns(struct gw_buf *out, const struct emit_tables *t)
+/* Windows, each with the targets of all anchors that look for the same; anchors are sorted. */
+static void make_windows(struct emit_tables *t)
 {
-    gw_buf_adds(out, "static const struct bundle_pattern patterns[] = {\n");
-    for (unsigned i = 0; i < t->n_patterns; i++) {
-        const struct emit_pattern *p = &t->patterns[i];
-
-        gw_buf_printf(out, "    {m%u, %u, %u, %u, %u, %u, %u},\n", i, p->rule, p->first, p->before,
-                      p->after, p->reach, p->first_memo);
-    }
-    gw_buf_adds(out, "};\n");
-}
-
-static void put_windows(struct gw_buf *out, struct emit_tables *t)
-{
-    unsigned target = 0;
-
-    gw_buf_adds(out, "static const struct bundle_window windows[] = {\n");
     for (unsigned i = 0, n = 0; i < t->n_anchors && t->anchors[i].a.run == 0; i += n) {
         const struct emit_anchor *a = &t->anchors[i];
+        struct bundle_window *w = &t->windows[t->n_windows++];
 
-        n = 1;
-        while (i + n < t->n_anchors && same_window(a, &t->anchors[i + n]))
-            n++;
-        gw_buf_printf(out, "    {{%u, %u, %u, %u}, %u, %u, %u},\n",
-                      emit_set(&t->sets, &a->a.set[0]), emit_set(&t->sets, &a->a.set[1]),
-                      emit_set(&t->sets, &a->a.set[2]), emit_set(&t->sets, &a->a.set[3]), a->bucket,
-                      target, n);
-        target += n;
-        t->n_windows++;
+        for (n = 0; i + n < t->n_anchors && (n == 0 || same_window(a, &a[n])); n++)
+            t->targets[t->n_targets + n] = target_of(t, &a[n]);
+        for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++)
+            w->set[k] = emit_set(&t->sets, &a->a.set[k]);
+        w->bucket = a->bucket;
+        w->first_target = t->n_targets;
+        w->n_targets = n;
+        t->n_targets += n;
     }
-    gw_buf_adds(out,
-                "    {{0, 0, 0, 0}, 0, 0, 0}};\nstatic const struct bundle_target targets[] = {\n");
-    for (unsigned i = 0; i < t->n_anchors && t->anchors[i].a.run == 0; i++) {
-        gw_buf_adds(out, "    ");
-        put_target(out, t, &t->anchors[i]);
-        gw_buf_adds(out, ",\n");
-        t->n_targets++;
-    }
-    gw_buf_adds(out, "    {0, 0, 0, 0}};\n");
 }
 
-static void put_runs(struct gw_buf *out, struct emit_tables *t)
+static void make_runs(struct emit_tables *t)
 {
-    gw_buf_adds(out, "static const struct bundle_run runs[] = {\n");
     for (unsigned i = 0; i < t->n_anchors; i++) {
         const struct emit_anchor *a = &t->anchors[i];
 
-        if (a->a.run == 0)
-            continue;
-        gw_buf_printf(out, "    {%u, %u, ", emit_set(&t->sets, &a->a.set[0]), a->a.run);
-        put_target(out, t, a);
-        gw_buf_adds(out, "},\n");
-        t->n_runs++;
+        if (a->a.run != 0)
+            t->runs[t->n_runs++] =
+                (struct bundle_run){emit_set(&t->sets, &a->a.set[0]), a->a.run, target_of(t, a)};
     }
-    gw_buf_adds(out, "    {0, 0, {0, 0, 0, 0}}};\n");
 }
 
 /* How many different windows, which are first in order, are literal. */
@@ -280,12 +289,14 @@ out:
     return st;
 }
 
-enum gw_status emit_put_tables(struct emit_tables *t, struct gw_buf *out, struct gw_err *err)
+enum gw_status emit_finish(struct emit_tables *t, struct gw_err *err)
 {
-    if (assign_buckets(t) != GW_OK)
+    t->windows = gw_arena_array(t->arena, t->n_anchors, sizeof(*t->windows));
+    t->targets = gw_arena_array(t->arena, t->n_anchors, sizeof(*t->targets));
+    t->runs = gw_arena_array(t->arena, t->n_anchors, sizeof(*t->runs));
+    if (t->windows == NULL || t->targets == NULL || t->runs == NULL || assign_buckets(t) != GW_OK)
         return gw_fail(err, GW_ENOMEM, "out of memory for the rules' tables");
-    put_patterns(out, t);
-    put_windows(out, t);
-    put_runs(out, t);
+    make_windows(t);
+    make_runs(t);
     return t->sets.failed ? gw_fail(err, GW_ENOMEM, "out of memory for the rules' tables") : GW_OK;
 }

@@ -4,7 +4,7 @@ RULEC_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter dlp/rulec_%.c dlp/validate%.c,
 RULEC_OBJ := $(filter-out $(BUILD)/dlp/rulec_build.o,$(RULEC_OBJ))
 BUILTIN_OBJ := $(BUILD)/gen/dlp/builtin.o
 
-$(BUILD)/dlp/rulec_emit.o: dlp/bundle_abi.h
+$(BUILD)/dlp/rulec_emit.o: dlp/bundle_abi.h dlp/bundle_run.h
 
 # Matchers see few bytes and there are many of them: compile time counts more than the last percent.
 $(BUILTIN_OBJ): private CFLAGS += -O1 -g0

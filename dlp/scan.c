@@ -128,7 +128,7 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
         (!x->growing && state->epoch == x->s->epoch && at < state->next) || at < x->from ||
         at >= x->to || !scan_boundary_before(p->before, x->text, at))
         return;
-    p->match(text + at, text + at + (left < p->reach ? left : p->reach), &m);
+    bundle_match(x->rules, pattern, text + at, text + at + (left < p->reach ? left : p->reach), &m);
     x->work += m.work;
     if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE)
         x->st = GW_ELIMIT;

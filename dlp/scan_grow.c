@@ -97,7 +97,7 @@ static bool is_live(struct scan_leaf *x, uint32_t pattern, size_t at)
     if ((x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
         !scan_boundary_before(p->before, x->text, at))
         return false;
-    p->match(text, text + (left < p->reach ? left : p->reach), &m);
+    bundle_match(x->rules, pattern, text, text + (left < p->reach ? left : p->reach), &m);
     x->work += m.work + 1;
     if (m.cut != 0 && left < p->reach)
         return true;

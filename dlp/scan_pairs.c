@@ -67,7 +67,7 @@ static bool can_begin(const struct scan_leaf *x, uint32_t pattern, const unsigne
     const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
     struct bundle_match m = {.epoch = 0, .memo = x->s->memo + p->first_memo};
 
-    p->match(two, two + 2, &m);
+    bundle_match(x->rules, pattern, two, two + 2, &m);
     return m.cut != 0 || m.len != 0;
 }
 

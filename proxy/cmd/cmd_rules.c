@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd.h"
@@ -48,25 +47,6 @@ static bool is_object(const char *path)
     return n > 3 && strcmp(path + n - 3, ".so") == 0;
 }
 
-/* Builds sources in a private folder and loads the result, which needs no file any more then. */
-static enum gw_status open_sources(const struct cmd_rules_args *a, struct dlp_rules **out,
-                                   struct gw_err *err)
-{
-    char dir[] = "/tmp/sluice-rules-XXXXXX", so[sizeof(dir) + 16];
-    struct dlp_build build = {.paths = a->rules, .n_paths = a->n_rules, .out_so = so};
-    enum gw_status st = GW_OK;
-
-    if (mkdtemp(dir) == NULL)
-        return gw_fail(err, GW_EIO, "/tmp: cannot make a folder to build the rules in");
-    (void)snprintf(so, sizeof(so), "%s/rules.so", dir);
-    st = dlp_rules_build(&build, err);
-    if (st == GW_OK)
-        st = dlp_rules_load(so, out, err);
-    (void)unlink(so);
-    (void)rmdir(dir);
-    return st;
-}
-
 enum gw_status cmd_rules_open(const struct cmd_rules_args *a, struct dlp_rules **out,
                               struct gw_err *err)
 {
@@ -74,8 +54,9 @@ enum gw_status cmd_rules_open(const struct cmd_rules_args *a, struct dlp_rules *
         *out = dlp_rules_builtin();
         return GW_OK;
     }
-    if (!is_object(a->rules[0]))
-        return open_sources(a, out, err);
+    if (!is_object(a->rules[0])) /* commands that run the examples say which fail */
+        return dlp_rules_open(a->rules, a->n_rules,
+                              &(struct dlp_rules_options){.without_examples = true}, out, err);
     if (a->n_rules > 1)
         return gw_fail(err, GW_EINVAL, "--rules takes one shared object, or sources, not both");
     return dlp_rules_load(a->rules[0], out, err);
