@@ -232,18 +232,16 @@ static bool grow(struct nfa *x)
 /* Finds or adds a state; its number, or 0 when there is no room. */
 static unsigned add_state(struct nfa *x, const uint64_t *s, bool accepts)
 {
-    uint32_t *at = x->cap_states == 0 ? NULL : lookup(x, s);
+    uint32_t *at = NULL;
 
-    if (at != NULL && *at != 0)
+    if (x->n_states + 1 >= x->cap_states && !grow(x))
+        return 0;
+    at = lookup(x, s);
+    if (*at != 0)
         return *at;
     if (x->n_states == MAX_STATES) {
         x->full = true;
         return 0;
-    }
-    if (x->n_states + 1 >= x->cap_states) {
-        if (!grow(x))
-            return 0;
-        at = lookup(x, s);
     }
     *at = ++x->n_states;
     memcpy(x->states + (size_t)*at * x->words, s, x->words * sizeof(*s));

@@ -92,5 +92,5 @@ int main(void)
     test_open();
     test_examples();
     dlp_rules_unref(interpreted);
-    return test_done("interp");
+    return test_done();
 }
