@@ -79,6 +79,22 @@ static enum gw_status own_list(struct router_policy *p, const struct gw_span **i
     return GW_OK;
 }
 
+static enum gw_status own_zone(struct router_policy *p, struct router_zone *z, struct gw_err *err)
+{
+    int64_t *from = gw_arena_array(p->arena, z->n, sizeof(*from));
+    int32_t *offset = gw_arena_array(p->arena, z->n, sizeof(*offset));
+
+    if (from == NULL || offset == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    if (z->n != 0) {
+        memcpy(from, z->from_s, z->n * sizeof(*from));
+        memcpy(offset, z->offset_s, z->n * sizeof(*offset));
+    }
+    z->from_s = from;
+    z->offset_s = offset;
+    return GW_OK;
+}
+
 /* ---- adding --------------------------------------------------------------------------------- */
 
 int policy_find_target(const struct router_policy *p, struct gw_span name)
@@ -139,9 +155,17 @@ enum gw_status router_policy_add_line(struct router_policy *p, const struct rout
         return gw_fail(err, GW_EINVAL, "a policy line needs a name");
     if ((line->zones & ~GW_ZONES_ALL) != 0 || line->action >= GW_ACTION_COUNT ||
         line->else_action >= GW_ACTION_COUNT || line->min_severity >= GW_SEVERITY_COUNT ||
-        line->min_confidence > 100)
+        line->min_confidence > 100 || line->mode >= ROUTER_MODE_COUNT ||
+        line->hours.from >= 24 * 60 || line->hours.to >= 24 * 60)
         return gw_fail(err, GW_EINVAL, "a value is out of range");
     GW_TRY(check_direction(line, err));
+    if (line->justify && line->action != GW_ACTION_BLOCK)
+        return gw_fail(err, GW_EINVAL, "a reason lifts the action block only");
+    if (line->n_targets != 0 && line->zones != 0)
+        return gw_fail(
+            err, GW_EINVAL,
+            "target: a line about some targets has no `zone`; `block` keeps it away from "
+            "them");
     l = gw_arena_alloc(p->arena, sizeof(*l));
     if (l == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
@@ -151,6 +175,12 @@ enum gw_status router_policy_add_line(struct router_policy *p, const struct rout
     GW_TRY(own_list(p, &l->c.groups, line->n_groups, err));
     GW_TRY(own_list(p, &l->c.users, line->n_users, err));
     GW_TRY(own_list(p, &l->c.models, line->n_models, err));
+    GW_TRY(own_list(p, &l->c.keys, line->n_keys, err));
+    GW_TRY(own_list(p, &l->c.teams, line->n_teams, err));
+    GW_TRY(own_list(p, &l->c.targets, line->n_targets, err));
+    GW_TRY(own_zone(p, &l->c.hours.zone, err));
+    p->by_target = p->by_target || (line->n_targets != 0 && line->mode != ROUTER_MODE_OFF);
+    p->on_trial = p->on_trial || line->mode == ROUTER_MODE_MONITOR;
     if (p->last_line == NULL)
         p->lines = l;
     else
@@ -231,6 +261,17 @@ void router_policy_set_default(struct router_policy *p, enum gw_action action)
     p->default_action = action;
 }
 
+void router_policy_set_mode(struct router_policy *p, enum router_mode mode)
+{
+    p->mode = mode;
+    p->on_trial = p->on_trial || mode == ROUTER_MODE_MONITOR;
+}
+
+bool router_policy_by_target(const struct router_policy *p)
+{
+    return p->by_target;
+}
+
 /* ---- checking ---------------------------------------------------------------------------------- */
 
 uint64_t policy_targets_in(const struct router_policy *p, unsigned zones)
@@ -290,70 +331,6 @@ unsigned router_policy_check(const struct router_policy *p,
                   "no target lies in its zones: everything it matches would be refused. Add a "
                   "target, or say so with `else: block`");
     return c.n;
-}
-
-/* ---- digest -------------------------------------------------------------------------------------- */
-
-/* Everything with its length in front, so that no two policies have one canonical form. */
-static void put_list(struct gw_buf *b, const char *key, const struct gw_span *items, unsigned n)
-{
-    gw_buf_printf(b, "%s %u", key, n);
-    for (unsigned i = 0; i < n; i++) {
-        gw_buf_printf(b, " %zu:", items[i].len);
-        gw_buf_add(b, items[i]);
-    }
-    gw_buf_addc(b, '\n');
-}
-
-static void put_policy(const struct router_policy *p, struct gw_buf *b)
-{
-    for (unsigned i = 0; i < p->n_targets; i++) {
-        gw_buf_printf(b, "target %u\n", (unsigned)p->targets[i].zone);
-        put_list(b, "name", &p->targets[i].name, 1);
-        put_list(b, "models", p->targets[i].models.items, p->targets[i].models.n);
-    }
-    for (const struct policy_route *r = p->routes; r != NULL; r = r->next) {
-        gw_buf_printf(b, "route %d %d\n", r->tiered, r->refuse);
-        put_list(b, "models", r->models.items, r->models.n);
-        for (unsigned t = 0; t < GW_TIER_COUNT; t++)
-            put_list(b, "to", r->names[t].items, r->names[t].n);
-    }
-    for (const struct policy_line *l = p->lines; l != NULL; l = l->next) {
-        const struct router_line *c = &l->c;
-
-        gw_buf_printf(b, "line %u %u %u %u %d %d %u %d %d %d\n", c->classes, c->min_confidence,
-                      (unsigned)c->min_severity, c->min_count, c->request_line, (int)c->action,
-                      c->zones, c->has_else, (int)c->else_action, c->scope_always);
-        if (c->on != ROUTER_ON_REQUEST)
-            gw_buf_printf(b, "on %u\n", (unsigned)c->on);
-        put_list(b, "name", &c->name, 1);
-        put_list(b, "rules", c->rules, c->n_rules);
-        put_list(b, "groups", c->groups, c->n_groups);
-        put_list(b, "users", c->users, c->n_users);
-        put_list(b, "models", c->models, c->n_models);
-    }
-    for (const struct policy_alias *a = p->aliases; a != NULL; a = a->next) {
-        put_list(b, "alias", &a->from, 1);
-        put_list(b, "is", &a->to, 1);
-    }
-    gw_buf_printf(b, "complexity %u %u\ndefault %d\n", p->complexity.moderate_from,
-                  p->complexity.complex_from, (int)p->default_action);
-}
-
-const char *router_policy_digest(struct router_policy *p)
-{
-    unsigned char sum[GW_SHA256_BYTES];
-    struct gw_buf b = {0};
-
-    if (p->digest[0] == '\0') {
-        put_policy(p, &b);
-        if (gw_buf_ok(&b)) {
-            gw_sha256(gw_buf_span(&b), sum);
-            gw_hex(sum, sizeof(sum), p->digest);
-        }
-        gw_buf_fini(&b);
-    }
-    return p->digest;
 }
 
 const char *router_target_name(const struct router_policy *p, unsigned index)

@@ -6,7 +6,7 @@
 #include "base/digest.h"
 #include "router/router.h"
 
-enum { POLICY_MAX_LINES = 1000, POLICY_MAX_ROUTES = 1000, POLICY_MAX_ALIASES = 10000 };
+enum { POLICY_MAX_LINES = ROUTER_MAX_LINES, POLICY_MAX_ROUTES = 1000, POLICY_MAX_ALIASES = 10000 };
 enum { POLICY_MAX_NAME = 256 }; /* bytes of a pattern or a requested model */
 
 struct policy_list {
@@ -51,6 +51,9 @@ struct router_policy {
     unsigned n_aliases;
     struct router_complexity complexity;
     enum gw_action default_action;
+    enum router_mode mode;
+    bool by_target;                   /* a line has targets */
+    bool on_trial;                    /* a line is in mode MONITOR, or the policy is */
     char digest[GW_SHA256_HEX_BYTES]; /* "" until asked for */
 };
 

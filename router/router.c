@@ -12,27 +12,19 @@
 #include <string.h>
 
 #include "router/glob.h"
-#include "router/policy.h"
+#include "router/lines.h"
 #include "router/reason.h"
+#include "router/route.h"
 
 _Static_assert(ROUTER_MAX_TARGETS <= 64, "a set of targets is one uint64_t");
 
-/* What one decision remembers of each policy line. */
-struct use {
-    const struct policy_line *line;
-    uint32_t matched; /* findings that meet its conditions, for `count` */
-    bool applies;     /* to this caller and model */
-    bool taken;       /* by a finding or the request */
-    bool dropped;     /* its zone limit gave way to its `else` */
-};
-
 struct deciding {
+    struct lines lines;
     const struct router_policy *p;
     const struct router_input *in;
     struct router_decision *d;
-    struct use *uses; /* one a line, in the order of the file */
-    unsigned n_uses;
-    uint64_t candidates; /* targets that policy may choose from at all */
+    uint64_t candidates; /* targets that policy may choose from at all, a bit each */
+    uint64_t allowed;    /* those of them that no line takes away */
 };
 
 const char *router_reason_name(enum router_reason r)
@@ -53,76 +45,15 @@ const char *router_reason_name(enum router_reason r)
 
 /* ---- (1) lines -------------------------------------------------------------------------------- */
 
-static bool in_groups(const struct router_line *c, const struct router_input *in)
-{
-    if (c->n_groups == 0)
-        return true;
-    for (unsigned i = 0; i < in->n_groups; i++)
-        for (unsigned k = 0; k < c->n_groups; k++)
-            if (gw_span_eq(in->groups[i], c->groups[k]))
-                return true;
-    return false;
-}
-
-/* The model is matched as it was asked for and as what it means, so that an alias is no way around. */
-static bool line_applies(const struct router_line *c, const struct router_input *in,
-                         struct gw_span model)
-{
-    return in_groups(c, in) && glob_match_any(c->users, c->n_users, in->user) &&
-           (glob_match_any(c->models, c->n_models, in->model) ||
-            glob_match_any(c->models, c->n_models, model));
-}
-
-static bool finding_fits(const struct router_line *c, const struct router_finding *f)
-{
-    return (c->classes == 0 || (c->classes & (1u << (unsigned)f->class_)) != 0) &&
-           f->confidence >= c->min_confidence && f->severity >= c->min_severity &&
-           glob_match_any(c->rules, c->n_rules, f->rule);
-}
-
-static void find_lines(struct deciding *g)
-{
-    g->n_uses = 0;
-    for (const struct policy_line *l = g->p->lines; l != NULL; l = l->next) {
-        struct use *u = &g->uses[g->n_uses++];
-
-        *u = (struct use){.line = l,
-                          .applies = l->c.on != ROUTER_ON_RESPONSE &&
-                                     line_applies(&l->c, g->in, g->d->model)};
-        for (unsigned i = 0; u->applies && l->c.min_count > 0 && i < g->in->n_findings; i++)
-            u->matched += finding_fits(&l->c, &g->in->findings[i]);
-    }
-}
-
-/* The first line for the finding, or for the request when f is NULL; NULL when none matches. */
-static struct use *first_line(struct deciding *g, const struct router_finding *f)
-{
-    for (unsigned i = 0; i < g->n_uses; i++) {
-        struct use *u = &g->uses[i];
-        const struct router_line *c = &u->line->c;
-
-        if (!u->applies || c->request_line != (f == NULL))
-            continue;
-        if (f == NULL || (finding_fits(c, f) && (c->min_count == 0 || u->matched >= c->min_count)))
-            return u;
-    }
-    return NULL;
-}
-
-static bool same_kind(const struct router_finding *a, const struct router_finding *b)
-{
-    return a->class_ == b->class_ && a->severity == b->severity && a->confidence == b->confidence &&
-           gw_span_eq(a->rule, b->rule);
-}
-
 /* Remembers the line and finding behind the strictest action so far; the earlier line wins a tie. */
 struct strictest {
     enum gw_action action;
-    const struct use *use;
+    const struct line_use *use;
     int finding; /* the lowest index of that line; -1: the request's own line */
 };
 
-static void consider(struct strictest *s, enum gw_action action, const struct use *use, int finding)
+static void consider(struct strictest *s, enum gw_action action, const struct line_use *use,
+                     int finding)
 {
     if (action > s->action ||
         (action == s->action && use != NULL && (s->use == NULL || use < s->use))) {
@@ -132,201 +63,158 @@ static void consider(struct strictest *s, enum gw_action action, const struct us
     }
 }
 
-static void take_lines(struct deciding *g, struct strictest *s)
+static void take_lines(struct deciding *g)
 {
     const struct router_input *in = g->in;
-    struct use *u = first_line(g, NULL);
 
-    if (u != NULL) {
-        u->taken = true;
-        consider(s, u->line->c.action, u, -1);
+    lines_take(&g->lines, NULL);
+    for (unsigned i = 0; i < in->n_findings; i++) {
+        const struct router_finding *f = &in->findings[i];
+
+        if (f->severity > g->d->sensitivity && !f->allowed)
+            g->d->sensitivity = f->severity;
+        /* Findings come in runs of one kind; a run takes the same lines. */
+        if (i == 0 || !lines_same_kind(f, &in->findings[i - 1]))
+            lines_take(&g->lines, f);
     }
+}
+
+/* What the line does to what took it, its `else` included when its zone limit gave way. */
+static enum gw_action action_of(const struct deciding *g, const struct line_use *u)
+{
+    enum gw_action action = lines_action(&u->line->c, g->in);
+
+    return u->dropped && u->line->c.else_action > action ? u->line->c.else_action : action;
+}
+
+static enum gw_action default_of(const struct deciding *g, const struct router_finding *f)
+{
+    if (lines_spare(&g->lines, f) || (g->p->mode != ROUTER_MODE_ENFORCE && !g->lines.all_in_force))
+        return GW_ACTION_ALLOW;
+    return g->p->default_action;
+}
+
+static uint16_t index_of(const struct deciding *g, const struct line_use *u)
+{
+    return u == NULL ? (uint16_t)ROUTER_NO_LINE : (uint16_t)(u - g->lines.uses);
+}
+
+static void note_reason(const struct deciding *g, const struct line_use *u)
+{
+    if (u != NULL && lines_action(&u->line->c, g->in) != u->line->c.action &&
+        index_of(g, u) < g->d->justified)
+        g->d->justified = index_of(g, u);
+}
+
+static void fill_finding(struct deciding *g, unsigned i, const struct line_use *u,
+                         enum gw_action action)
+{
+    g->d->actions[i] = (uint8_t)action;
+    if (g->d->always != NULL)
+        g->d->always[i] = u != NULL && u->line->c.scope_always;
+    if (g->d->lines != NULL)
+        g->d->lines[i] = index_of(g, u);
+}
+
+/* What happens to everything at a place, a bit of the candidates; fill: into the decision, too. */
+static void judge_at(struct deciding *g, uint64_t place, bool fill, struct strictest *s)
+{
+    const struct router_input *in = g->in;
+    const struct line_use *u = lines_first(&g->lines, NULL, place);
+
+    *s = (struct strictest){.action = GW_ACTION_ALLOW, .finding = -1};
+    if (u != NULL)
+        consider(s, action_of(g, u), u, -1);
+    if (fill)
+        note_reason(g, u);
     for (unsigned i = 0; i < in->n_findings; i++) {
         const struct router_finding *f = &in->findings[i];
         enum gw_action action;
 
-        if (f->severity > g->d->sensitivity)
-            g->d->sensitivity = f->severity;
-        /* Findings come in runs of one kind; the answer for a run is looked up once. */
-        if (i == 0 || !same_kind(f, &in->findings[i - 1]))
-            u = first_line(g, f);
-        action = u == NULL ? g->p->default_action : u->line->c.action;
-        g->d->actions[i] = (uint8_t)action;
-        g->d->always[i] = u != NULL && u->line->c.scope_always;
-        if (g->d->lines != NULL)
-            g->d->lines[i] = u == NULL ? ROUTER_NO_LINE : (uint16_t)(u - g->uses);
-        if (u != NULL)
-            u->taken = true;
+        if (i == 0 || !lines_same_kind(f, &in->findings[i - 1]))
+            u = lines_first(&g->lines, f, place);
+        action = u == NULL ? default_of(g, f) : action_of(g, u);
         consider(s, action, u, (int)i);
+        if (!fill)
+            continue;
+        fill_finding(g, i, u, action);
+        note_reason(g, u);
     }
 }
 
 /* ---- (2) zones -------------------------------------------------------------------------------- */
 
-/* Is there a place for the request in these zones? */
-static bool has_place(const struct deciding *g, unsigned zones)
+static uint64_t in_zones(const struct deciding *g, unsigned zones)
 {
     if (g->in->fixed)
-        return ((unsigned)g->in->fixed_zone & zones) != 0;
-    return (policy_targets_in(g->p, zones) & g->candidates) != 0;
+        return ((unsigned)g->in->fixed_zone & zones) != 0 ? g->candidates : 0;
+    return policy_targets_in(g->p, zones) & g->candidates;
 }
 
-/* Adds the `else` of the lines whose limit gave way to what those lines decided. */
-static void apply_elses(struct deciding *g, struct strictest *s)
-{
-    const struct router_input *in = g->in;
-    const struct use *u = first_line(g, NULL);
-
-    if (u != NULL && u->dropped)
-        consider(s, u->line->c.else_action, u, -1);
-    for (unsigned i = 0; i < in->n_findings; i++) {
-        if (i == 0 || !same_kind(&in->findings[i], &in->findings[i - 1]))
-            u = first_line(g, &in->findings[i]);
-        if (u == NULL || !u->dropped)
-            continue;
-        if (u->line->c.else_action > g->d->actions[i])
-            g->d->actions[i] = (uint8_t)u->line->c.else_action;
-        consider(s, u->line->c.else_action, u, (int)i);
-    }
-}
-
-/* Intersects the limits of the lines that were taken, in the order of the file. A limit that leaves no
+/* Narrows by the limits of the lines that were taken, in the order of the file. A limit that leaves no
  * place beside the earlier ones gives way to its `else`; without one, or with `else: block`, nothing may
  * go anywhere. Returns the line that refused, or NULL. */
-static const struct use *limit_zones(struct deciding *g, struct strictest *s,
-                                     const struct use **limiting)
+static const struct line_use *limit_zones(struct deciding *g, const struct line_use **limiting)
 {
-    const struct use *refused = NULL;
-    bool dropped = false;
+    const struct line_use *refused = NULL;
 
-    for (unsigned i = 0; i < g->n_uses; i++) {
-        struct use *u = &g->uses[i];
+    for (unsigned i = 0; i < g->lines.n_uses; i++) {
+        struct line_use *u = &g->lines.uses[i];
         unsigned zones = u->line->c.zones;
+        uint64_t left = g->allowed & (~u->taken | in_zones(g, zones));
 
-        if (!u->taken || zones == 0)
+        if ((u->taken & g->allowed) == 0 || zones == 0)
             continue;
-        if (has_place(g, g->d->zones & zones)) {
-            if ((g->d->zones & zones) != g->d->zones && *limiting == NULL)
-                *limiting = u;
-            g->d->zones &= zones;
+        if (left != 0) {
+            if ((u->taken & g->allowed) == g->allowed) { /* else it limits some places only */
+                if ((g->d->zones & zones) != g->d->zones && *limiting == NULL)
+                    *limiting = u;
+                g->d->zones &= zones;
+            }
+            g->allowed = left;
             continue;
         }
         u->dropped = u->line->c.has_else;
-        dropped = dropped || u->dropped;
+        if (u->dropped)
+            g->d->dropped[i / 64] |= (uint64_t)1 << i % 64;
         if (refused == NULL && (!u->line->c.has_else || u->line->c.else_action == GW_ACTION_BLOCK))
             refused = u;
     }
-    if (dropped)
-        apply_elses(g, s);
     return refused;
 }
 
-/* ---- (3) the route ------------------------------------------------------------------------------ */
-
-static struct gw_span follow_alias(const struct router_policy *p, struct gw_span model)
+/* Takes away the targets at which a line blocks, where that may differ between them. */
+static void drop_blocked(struct deciding *g)
 {
-    for (const struct policy_alias *a = p->aliases; a != NULL; a = a->next)
-        if (gw_span_eq(a->from, model))
-            return a->to;
-    return model;
-}
+    uint64_t told = 0, blocked = 0;
 
-static struct gw_span meant_model(const struct router_policy *p, struct gw_span model)
-{
-    return model.len > POLICY_MAX_NAME ? model : follow_alias(p, model);
-}
+    for (unsigned t = 0; t < ROUTER_MAX_TARGETS; t++) {
+        uint64_t bit = (uint64_t)1 << t, alike = bit;
+        struct strictest s;
 
-static const struct policy_route *find_route(const struct router_policy *p, struct gw_span model)
-{
-    if (model.len == 0 || model.len > POLICY_MAX_NAME)
-        return NULL;
-    for (const struct policy_route *r = p->routes; r != NULL; r = r->next)
-        if (glob_match_any(r->models.items, r->models.n, model))
-            return r;
-    return NULL;
-}
+        if ((g->allowed & bit) == 0 || (told & bit) != 0)
+            continue;
+        /* Targets that the same lines are about are judged once. */
+        for (unsigned o = t + 1; o < ROUTER_MAX_TARGETS; o++) {
+            bool same = (g->allowed >> o & 1) != 0;
 
-/* Targets in the order to try, without any twice. */
-struct order {
-    uint8_t items[ROUTER_MAX_TARGETS];
-    unsigned n;
-    uint64_t set, unfit;
-};
-
-static void append_target(struct order *o, unsigned t)
-{
-    if (((o->set | o->unfit) >> t & 1) != 0)
-        return;
-    o->items[o->n++] = (uint8_t)t;
-    o->set |= (uint64_t)1 << t;
-}
-
-static void append(struct order *o, const struct router_policy *p, const struct policy_list *names,
-                   const struct gw_span *model)
-{
-    for (unsigned i = 0; i < names->n; i++) {
-        int t = policy_find_target(p, names->items[i]);
-
-        if (t >= 0 && (model == NULL ||
-                       glob_match_any(p->targets[t].models.items, p->targets[t].models.n, *model)))
-            append_target(o, (unsigned)t);
-    }
-}
-
-/* Without a route: those that take the model, then the others. */
-static void append_all(struct order *o, const struct router_policy *p, struct gw_span model)
-{
-    for (unsigned t = 0; t < p->n_targets; t++)
-        if (glob_match_any(p->targets[t].models.items, p->targets[t].models.n, model))
-            append_target(o, t);
-    for (unsigned t = 0; t < p->n_targets; t++)
-        append_target(o, t);
-}
-
-/* A tier without a usable target takes the next harder one's, then the easier ones'. */
-static void order_of(const struct router_policy *p, const struct policy_route *r,
-                     const struct router_decision *d, struct order *o)
-{
-    static const enum gw_tier tiers[GW_TIER_COUNT][GW_TIER_COUNT] = {
-        {GW_TIER_SIMPLE, GW_TIER_MODERATE, GW_TIER_COMPLEX},
-        {GW_TIER_MODERATE, GW_TIER_COMPLEX, GW_TIER_SIMPLE},
-        {GW_TIER_COMPLEX, GW_TIER_MODERATE, GW_TIER_SIMPLE},
-    };
-
-    if (!r->tiered) {
-        append(o, p, &r->names[0], &d->model);
-        return;
-    }
-    /* The name of a tiered route ("auto") is nobody's model, so targets are not asked whether they
-     * take it. */
-    for (unsigned i = 0; i < GW_TIER_COUNT; i++)
-        append(o, p, &r->names[tiers[d->tier][i]], NULL);
-}
-
-/* Where policy may move a request that its route cannot take: the nearest zone first, in it those that
- * take the model first. */
-static void append_reroutes(struct order *o, const struct router_policy *p, struct gw_span model)
-{
-    static const enum gw_zone near_first[] = {GW_ZONE_PROCESS, GW_ZONE_PRIVATE, GW_ZONE_APPROVED};
-
-    for (unsigned z = 0; z < 3; z++) {
-        for (unsigned pass = 0; pass < 2; pass++) {
-            for (unsigned t = 0; t < p->n_targets; t++) {
-                const struct policy_target *target = &p->targets[t];
-
-                if (target->zone == near_first[z] &&
-                    (pass != 0 || glob_match_any(target->models.items, target->models.n, model)))
-                    append_target(o, t);
-            }
+            for (unsigned i = 0; same && i < g->lines.n_uses; i++)
+                same = (g->lines.uses[i].targets >> o & 1) == (g->lines.uses[i].targets >> t & 1);
+            alike |= same ? (uint64_t)1 << o : 0;
         }
+        judge_at(g, bit, false, &s);
+        told |= alike;
+        blocked |= s.action == GW_ACTION_BLOCK ? alike : 0;
     }
+    if ((g->allowed & ~blocked) != 0) /* else the place that is told of says who blocked */
+        g->allowed &= ~blocked;
 }
 
 /* ---- (4) choosing ---------------------------------------------------------------------------------- */
 
-static void pick(struct deciding *g, const struct order *o)
+static void pick(struct deciding *g, const struct route_order *o)
 {
-    uint64_t allowed = policy_targets_in(g->p, g->d->zones);
+    uint64_t allowed = policy_targets_in(g->p, g->d->zones) & g->allowed;
 
     for (unsigned i = 0; i < o->n && g->d->n_choices < ROUTER_MAX_CHOICES; i++) {
         uint64_t bit = (uint64_t)1 << o->items[i];
@@ -337,7 +225,7 @@ static void pick(struct deciding *g, const struct order *o)
 }
 
 /* The target that would have been first without policy, or -1. */
-static int first_up(const struct deciding *g, const struct order *o)
+static int first_up(const struct deciding *g, const struct route_order *o)
 {
     for (unsigned i = 0; i < o->n; i++)
         if ((g->in->targets_down >> o->items[i] & 1) == 0)
@@ -352,17 +240,17 @@ static void block(struct router_decision *d, enum router_reason reason)
     d->n_choices = 0;
 }
 
-static void choose(struct deciding *g, const struct policy_route *r, struct order *o)
+static void choose(struct deciding *g, const struct policy_route *r, struct route_order *o)
 {
     struct router_decision *d = g->d;
-    uint64_t allowed = policy_targets_in(g->p, d->zones);
+    uint64_t allowed = policy_targets_in(g->p, d->zones) & g->allowed;
     int wanted = first_up(g, o);
 
     pick(g, o);
     if (d->n_choices == 0 && (o->set & allowed) == 0 && !r->refuse) {
-        struct order more = {.set = o->set, .unfit = o->unfit};
+        struct route_order more = {.set = o->set, .unfit = o->unfit};
 
-        append_reroutes(&more, g->p, d->model);
+        route_append_elsewhere(&more, g->p, d->model);
         allowed &= more.set;
         pick(g, &more);
         d->rerouted = d->n_choices > 0;
@@ -386,48 +274,74 @@ static enum gw_tier tier_of(const struct router_policy *p, unsigned score)
     return score >= p->complexity.moderate_from ? GW_TIER_MODERATE : GW_TIER_SIMPLE;
 }
 
-static void set_line(struct router_decision *d, const struct use *u)
+static void set_line(struct deciding *g, const struct line_use *u)
 {
-    if (u != NULL)
-        d->line = u->line->c.name.ptr;
+    if (u == NULL)
+        return;
+    g->d->line = u->line->c.name.ptr;
+    g->d->line_index = index_of(g, u);
 }
 
 /* The route of requests that have none. */
 static const struct policy_route unrouted = {.refuse = true};
 
-/* Policy, then the route. Returns the route (NULL when none was consulted). */
+/* Which targets come into question, and in which order. Returns the route (NULL when none was consulted). */
+static const struct policy_route *find_candidates(struct deciding *g, struct route_order *o)
+{
+    const struct policy_route *r = NULL;
+
+    if (g->in->fixed) {
+        g->candidates = 1;
+        return NULL;
+    }
+    if (g->in->unrouted) {
+        r = &unrouted;
+        route_append_all(o, g->p, g->d->model);
+        g->candidates = o->set;
+        return r;
+    }
+    r = route_find(g->p, g->d->model);
+    if (r != NULL)
+        route_order_of(g->p, r, g->d, o);
+    /* Policy may move a request to any target, unless its route says that it may not. */
+    g->candidates =
+        r != NULL && r->refuse ? o->set : policy_targets_in(g->p, GW_ZONES_ALL) & ~o->unfit;
+    return r;
+}
+
+/* The place that the decision's actions are for: the first choice, else the first that comes into question. */
+static uint64_t place_of(const struct deciding *g, const struct route_order *o)
+{
+    if (g->d->n_choices != 0)
+        return (uint64_t)1 << g->d->choices[0];
+    for (unsigned i = 0; i < o->n; i++)
+        if ((g->allowed >> o->items[i] & 1) != 0)
+            return (uint64_t)1 << o->items[i];
+    return g->allowed & (~g->allowed + 1);
+}
+
+/* Policy, then the route. */
 static void decide(struct deciding *g)
 {
-    struct strictest s = {.action = GW_ACTION_ALLOW, .finding = -1};
-    const struct policy_route *r = NULL;
-    const struct use *refused, *limiting = NULL;
+    const struct policy_route *r;
+    const struct line_use *refused = NULL, *limiting = NULL;
     struct router_decision *d = g->d;
-    struct order o = {.unfit = g->in->targets_unfit};
+    struct route_order o = {.unfit = g->in->targets_unfit};
+    struct strictest s;
+    bool routed = false;
 
-    find_lines(g);
-    take_lines(g, &s);
-    if (g->in->unrouted && !g->in->fixed) {
-        r = &unrouted;
-        append_all(&o, g->p, d->model);
-        g->candidates = o.set;
-    } else if (!g->in->fixed) {
-        r = find_route(g->p, d->model);
-        if (r != NULL)
-            order_of(g->p, r, d, &o);
-        /* Policy may move a request to any target, unless its route says that it may not. */
-        g->candidates =
-            r != NULL && r->refuse ? o.set : policy_targets_in(g->p, GW_ZONES_ALL) & ~o.unfit;
-    }
+    r = find_candidates(g, &o);
+    if (g->candidates == 0) /* nowhere to go, but what policy says is told */
+        g->candidates = (uint64_t)1 << (ROUTER_MAX_TARGETS - 1);
+    g->allowed = g->lines.candidates = g->candidates;
+    lines_find(&g->lines, d->model);
+    take_lines(g);
     if (g->in->fixed || o.n > 0)
-        refused = limit_zones(g, &s, &limiting);
-    else
-        refused = NULL;
-    d->action = s.action;
-    d->finding = s.finding;
-    set_line(d, s.use);
+        refused = limit_zones(g, &limiting);
+    if (g->p->by_target && refused == NULL && !g->in->fixed)
+        drop_blocked(g);
+    judge_at(g, place_of(g, &o), false, &s);
     if (refused != NULL) {
-        d->action = GW_ACTION_BLOCK;
-        set_line(d, refused);
         block(d, ROUTER_REASON_ZONE_CONFLICT);
     } else if (s.action == GW_ACTION_BLOCK) {
         block(d, ROUTER_REASON_POLICY_BLOCK);
@@ -436,42 +350,138 @@ static void decide(struct deciding *g)
     } else if (o.n == 0) {
         block(d, ROUTER_REASON_NO_ROUTE);
     } else {
-        if (limiting != NULL) /* a zone limit is stricter than every edit */
-            set_line(d, limiting);
+        routed = true;
         choose(g, r, &o);
     }
+    judge_at(g, place_of(g, &o), d->actions != NULL || g->in->n_findings == 0, &s);
+    d->action = refused != NULL ? GW_ACTION_BLOCK : s.action;
+    d->finding = s.finding;
+    set_line(g, s.use);
+    if (refused != NULL)
+        set_line(g, refused);
+    else if (routed)
+        set_line(g, limiting); /* a zone limit is stricter than every edit */
 }
 
-void router_decide(const struct router_policy *p, const struct router_input *in,
-                   struct router_decision *d)
+/* Clears what router_decide() fills in. */
+static void reset(const struct router_policy *p, const struct router_input *in,
+                  struct router_decision *d)
 {
-    struct use uses[POLICY_MAX_LINES]; /* not zeroed: find_lines() fills those that are read */
-    struct deciding g = {.p = p, .in = in, .d = d, .uses = uses};
-    uint8_t *actions = d->actions, *always = d->always;
+    uint8_t *actions = d->actions, *always = d->always, *would_actions = d->would_actions;
     uint16_t *lines = d->lines;
 
     memset(d, 0, sizeof(*d));
     d->actions = actions;
     d->always = always;
     d->lines = lines;
+    d->would_actions = would_actions;
     d->zones = GW_ZONES_ALL;
-    d->line = "";
-    d->finding = -1;
-    d->model = meant_model(p, in->model);
+    d->line = d->would.line = "";
+    d->line_index = d->justified = ROUTER_NO_LINE;
+    d->finding = d->would.target = -1;
+    d->model = route_meant_model(p, in->model);
     d->complexity = router_complexity_score(&in->features, NULL);
     d->tier = tier_of(p, d->complexity);
+}
+
+static void decide_one(const struct router_policy *p, const struct router_input *in,
+                       bool all_in_force, struct router_decision *d)
+{
+    struct line_use uses[POLICY_MAX_LINES]; /* not zeroed: lines_find() fills those that are read */
+    struct deciding g = {
+        .lines = {.p = p, .in = in, .uses = uses, .all_in_force = all_in_force},
+        .p = p,
+        .in = in,
+        .d = d,
+    };
+
+    reset(p, in, d);
+    decide(&g);
+}
+
+/* ---- what is on trial ---------------------------------------------------------------------------- */
+
+void router_compare(const struct router_decision *d, const struct router_decision *other,
+                    unsigned n_findings, struct router_would *out)
+{
+    *out = (struct router_would){
+        .differs = d->blocked != other->blocked || d->action != other->action ||
+                   d->n_choices != other->n_choices || d->zones != other->zones ||
+                   (d->n_choices != 0 && d->choices[0] != other->choices[0]),
+        .blocked = other->blocked,
+        .action = other->action,
+        .reason = other->reason,
+        .line = other->line,
+        .zones = other->zones,
+        .target = other->n_choices == 0 ? -1 : (int)other->choices[0],
+    };
+    for (unsigned i = 0; i < n_findings && !out->differs; i++)
+        out->differs = d->actions[i] != other->actions[i];
+}
+
+/* What would happen with everything in force; what it would have been stricter with is at least told. */
+static void look_ahead(const struct router_policy *p, const struct router_input *in,
+                       struct router_decision *d)
+{
+    struct router_decision would = {.actions = d->would_actions};
+    bool on_trial = p->on_trial;
+
+    for (unsigned i = 0; i < in->n_findings && !on_trial; i++)
+        on_trial = in->findings[i].monitored;
+    if (!on_trial) {
+        if (d->would_actions != NULL && in->n_findings != 0)
+            memcpy(d->would_actions, d->actions, in->n_findings);
+        return;
+    }
+    decide_one(p, in, true, &would);
+    router_compare(d, &would, d->would_actions == NULL ? 0 : in->n_findings, &d->would);
+    for (unsigned i = 0; d->would_actions != NULL && i < in->n_findings; i++)
+        if (d->would_actions[i] > d->actions[i] && d->actions[i] == GW_ACTION_ALLOW)
+            d->actions[i] = GW_ACTION_ALERT;
+    if (d->would.differs && d->action == GW_ACTION_ALLOW)
+        d->action = GW_ACTION_ALERT;
+}
+
+void router_decide(const struct router_policy *p, const struct router_input *in,
+                   struct router_decision *d)
+{
     if (in->n_findings > ROUTER_MAX_FINDINGS) { /* more than policy can weigh: fail closed */
+        reset(p, in, d);
         d->action = GW_ACTION_BLOCK;
         d->sensitivity = GW_SEVERITY_CRITICAL;
-        memset(actions, GW_ACTION_BLOCK, in->n_findings);
-        memset(always, 1, in->n_findings);
-        if (lines != NULL)
-            memset(lines, 0xFF, in->n_findings * sizeof(*lines)); /* ROUTER_NO_LINE */
+        memset(d->actions, GW_ACTION_BLOCK, in->n_findings);
+        memset(d->always, 1, in->n_findings);
+        if (d->would_actions != NULL)
+            memset(d->would_actions, GW_ACTION_BLOCK, in->n_findings);
+        if (d->lines != NULL)
+            memset(d->lines, 0xFF, in->n_findings * sizeof(*d->lines)); /* ROUTER_NO_LINE */
         block(d, ROUTER_REASON_POLICY_BLOCK);
     } else {
-        decide(&g);
+        decide_one(p, in, false, d);
+        look_ahead(p, in, d);
     }
     reason_write(p, in, d);
+}
+
+void router_decide_at(const struct router_policy *p, const struct router_input *in, unsigned target,
+                      struct router_decision *d)
+{
+    struct line_use uses[POLICY_MAX_LINES];
+    struct deciding g = {.lines = {.p = p, .in = in, .uses = uses}, .p = p, .in = in, .d = d};
+    struct strictest s;
+
+    if (!p->by_target || in->fixed || target >= ROUTER_MAX_TARGETS ||
+        in->n_findings > ROUTER_MAX_FINDINGS)
+        return;
+    g.candidates = g.lines.candidates = (uint64_t)1 << target;
+    lines_find(&g.lines, d->model);
+    for (unsigned i = 0; i < g.lines.n_uses; i++)
+        uses[i].dropped = (d->dropped[i / 64] >> i % 64 & 1) != 0;
+    judge_at(&g, g.candidates, true, &s);
+    d->action = s.action;
+    for (unsigned i = 0; d->would_actions != NULL && i < in->n_findings; i++)
+        if (d->would_actions[i] > d->actions[i] && d->actions[i] == GW_ACTION_ALLOW)
+            d->actions[i] = GW_ACTION_ALERT;
 }
 
 /* ---- answers ---------------------------------------------------------------------------------------- */
@@ -481,32 +491,47 @@ bool router_watches_responses(const struct router_policy *p, const struct router
     struct gw_span model = {NULL, 0};
 
     if (in != NULL)
-        model = meant_model(p, in->model);
+        model = route_meant_model(p, in->model);
     for (const struct policy_line *l = p->lines; l != NULL; l = l->next)
-        if (l->c.on != ROUTER_ON_REQUEST && l->c.action != GW_ACTION_ALLOW &&
-            (in == NULL || line_applies(&l->c, in, model)))
+        if (l->c.action != GW_ACTION_ALLOW && lines_watch_answer(l, in, model))
             return true;
     return false;
 }
 
-enum gw_action router_decide_response(const struct router_policy *p, const struct router_input *in,
-                                      const struct router_finding *f, uint16_t *line)
+/* The action of the first line that fits, of those in force or of all. */
+static enum gw_action decide_answer(const struct router_policy *p, const struct router_input *in,
+                                    const struct router_finding *f, bool all_in_force,
+                                    uint16_t *line)
 {
-    struct gw_span model = meant_model(p, in->model);
+    struct gw_span model = route_meant_model(p, in->model);
+    bool spared = f->allowed || (!all_in_force && (f->monitored || p->mode != ROUTER_MODE_ENFORCE));
     enum gw_action action = GW_ACTION_ALLOW;
-    unsigned i = 0;
     const struct policy_line *l = p->lines;
+    unsigned i = 0;
 
-    while (l != NULL && (l->c.on == ROUTER_ON_REQUEST || !line_applies(&l->c, in, model) ||
-                         !finding_fits(&l->c, f))) {
+    while (l != NULL && (spared || (!all_in_force && l->c.mode != ROUTER_MODE_ENFORCE) ||
+                         !lines_fit_answer(l, in, model, f))) {
         l = l->next;
         i++;
     }
     if (line != NULL)
         *line = l == NULL ? (uint16_t)ROUTER_NO_LINE : (uint16_t)i;
     if (l != NULL)
-        action = l->c.action;
+        action = lines_action(&l->c, in);
     if (action == GW_ACTION_TOKENIZE)
         return GW_ACTION_REDACT;
     return action == GW_ACTION_COACH ? GW_ACTION_ALERT : action;
+}
+
+enum gw_action router_decide_response(const struct router_policy *p, const struct router_input *in,
+                                      const struct router_finding *f, uint16_t *line,
+                                      enum gw_action *would)
+{
+    enum gw_action action = decide_answer(p, in, f, false, line);
+    enum gw_action then =
+        p->on_trial || f->monitored ? decide_answer(p, in, f, true, NULL) : action;
+
+    if (would != NULL)
+        *would = then;
+    return then > action && action == GW_ACTION_ALLOW ? GW_ACTION_ALERT : action;
 }

@@ -41,6 +41,48 @@ enum router_direction {
     ROUTER_DIRECTION_COUNT
 };
 
+/* What a policy, or one of its lines, does. */
+enum router_mode {
+    ROUTER_MODE_ENFORCE,
+    ROUTER_MODE_MONITOR, /* nothing; what it would do is told: router_decision.would */
+    ROUTER_MODE_OFF,     /* a line only: as if it was not there */
+    ROUTER_MODE_COUNT
+};
+
+/* Where in a request a finding stands. */
+enum router_field {
+    ROUTER_FIELD_OTHER,     /* none of these: settings, metadata, what no dialect knows */
+    ROUTER_FIELD_SYSTEM,    /* instructions of the application */
+    ROUTER_FIELD_USER,      /* what the user said */
+    ROUTER_FIELD_ASSISTANT, /* what a model said; in answers: all of it */
+    ROUTER_FIELD_TOOL,      /* definitions, calls and results of tools */
+    ROUTER_FIELD_KEY,       /* the name of a member, wherever it stands */
+    ROUTER_FIELD_PATH,
+    ROUTER_FIELD_QUERY,
+    ROUTER_FIELD_FILE, /* a file in the request */
+    ROUTER_FIELD_COUNT
+};
+const char *router_field_name(enum router_field f); /* "other", "system", ... */
+
+/* A time zone: what it adds to UTC, and from when on. */
+struct router_zone {
+    int32_t first_s;         /* before from_s[0] */
+    const int64_t *from_s;   /* seconds since 1970 UTC, ascending */
+    const int32_t *offset_s; /* from there on */
+    unsigned n;
+};
+/* Hours of the week. */
+struct router_hours {
+    bool set;
+    unsigned days; /* bit 0 is Monday; 0: every day */
+    unsigned from,
+        to; /* minutes of the day, below 1,440; the same: all day. Past midnight when from is later: then
+                          the day is the one that it began on */
+    struct router_zone zone;
+};
+/* Is it that time? Pure. */
+bool router_hours_hold(const struct router_hours *h, int64_t now_ms);
+
 /* One line of `policy:`; a field that is not set matches everything. A line about answers needs a condition on
  * findings, no count (an answer is judged as it comes) and, unless it is about both, no zones. */
 struct router_line {
@@ -54,6 +96,16 @@ struct router_line {
     unsigned n_users;
     const struct gw_span *models; /* requested model globs */
     unsigned n_models;
+    const struct gw_span *keys; /* globs of the name, or of the id, of the caller's key */
+    unsigned n_keys;
+    const struct gw_span *teams; /* globs */
+    unsigned n_teams;
+    const struct gw_span
+        *targets; /* globs: the line is about what would go there, see router_decide() */
+    unsigned n_targets;
+    unsigned fields; /* bit per enum router_field; 0: any */
+    unsigned views;  /* bit per router_finding.view; 0: any */
+    struct router_hours hours;
     unsigned min_confidence; /* 0 to 100 */
     enum gw_severity min_severity;
     unsigned min_count; /* findings of this line's classes and rules in the request */
@@ -64,6 +116,8 @@ struct router_line {
     bool has_else;  /* `else:` when no target in the limit exists */
     enum gw_action else_action;
     bool scope_always; /* edits hold for the process zone too */
+    enum router_mode mode;
+    bool justify; /* action BLOCK only: COACH for a request that was justified */
 };
 enum gw_status router_policy_add_line(struct router_policy *p, const struct router_line *line,
                                       struct gw_err *err);
@@ -93,6 +147,9 @@ enum gw_status router_policy_set_complexity(struct router_policy *p,
 
 /* What happens to findings that no line matches. */
 void router_policy_set_default(struct router_policy *p, enum gw_action action);
+
+/* MONITOR: no line is enforced, and nothing is what no line says. */
+void router_policy_set_mode(struct router_policy *p, enum router_mode mode);
 
 /* Checks the whole (targets named in routes exist, a zone limit leaves some target, ...). Every error is
  * found, not just the first: calls report for each. Returns how many. */
@@ -141,11 +198,18 @@ struct router_finding {
     enum gw_class class_;
     enum gw_severity severity;
     unsigned confidence;
+    enum router_field field;
+    uint8_t view;   /* how the scan saw it: a bit of router_line.views */
+    bool monitored; /* its rule is on trial: no line acts on it, `would` says what would */
+    bool allowed;   /* an allowlist has it: no line is about it, and it is not sensitive */
 };
 
 struct router_input {
     struct gw_span model; /* as requested */
     struct gw_span user;  /* principal name */
+    struct gw_span key, key_id, team;
+    int64_t now_ms; /* wall clock: of lines with hours */
+    bool justified; /* the caller gave a reason: lines with `justify` do not block */
     const struct gw_span *groups;
     unsigned n_groups;
     const struct router_finding *findings;
@@ -161,6 +225,7 @@ struct router_input {
      * and routes are not consulted; a zone conflict refuses. */
     bool fixed;
     enum gw_zone fixed_zone;
+    struct gw_span target; /* fixed: the host; router_decide_response(): the name of what answers */
 };
 
 enum router_reason {
@@ -174,6 +239,19 @@ enum router_reason {
     ROUTER_REASON_UNAVAILABLE, /* targets in the allowed zones exist, all are down */
 };
 const char *router_reason_name(enum router_reason r);
+
+/* What another policy, or this one with all its lines in force, would have decided. */
+struct router_would {
+    bool differs; /* from what was decided; else nothing of the rest matters */
+    bool blocked;
+    enum gw_action action;
+    enum router_reason reason;
+    const char *line; /* as in the decision */
+    unsigned zones;
+    int target; /* first choice; -1: none, or fixed */
+};
+
+enum { ROUTER_MAX_LINES = 1000, ROUTER_NO_LINE = 0xFFFF };
 
 struct router_decision {
     bool blocked; /* nothing may go anywhere */
@@ -189,23 +267,48 @@ struct router_decision {
     unsigned complexity;          /* 0 to 100 */
     enum gw_severity sensitivity; /* the highest severity found, INFO for none */
     const char *line;             /* name of the policy line that decided, or "" */
-    int finding;                  /* index of the finding whose line decided; -1: none */
-    uint8_t *actions;             /* caller's array of n_findings: enum gw_action per finding */
-    uint8_t *always;              /* caller's array of n_findings: 1 when scope: always */
+    uint16_t line_index;          /* counted from 0; or ROUTER_NO_LINE */
+    uint16_t
+        justified;    /* the first line that did not block because of a reason, or ROUTER_NO_LINE */
+    int finding;      /* index of the finding whose line decided; -1: none */
+    uint8_t *actions; /* caller's array of n_findings: enum gw_action per finding */
+    uint8_t *always;  /* caller's array of n_findings: 1 when scope: always */
     uint16_t
         *lines; /* caller's array of n_findings, or NULL: the policy line of each finding, counted
                         from 0, or ROUTER_NO_LINE; for explanations */
+    uint8_t *
+        would_actions; /* caller's array of n_findings, or NULL: what would happen to each, see would */
+    struct router_would would;
+    uint64_t dropped[(ROUTER_MAX_LINES + 63) /
+                     64];  /* private: a bit per line whose zone limit gave way */
     char reason_text[200]; /* one printable sentence: header, record and CLI show it */
 };
 
 /* The name of a policy line, counted from 0; "" for ROUTER_NO_LINE. */
-enum { ROUTER_NO_LINE = 0xFFFF };
 const char *router_line_name(const struct router_policy *p, unsigned index);
 
 /* Decides. actions and always of *d must point to n_findings bytes each (or be NULL when there are
- * none); lines to as many numbers, or be NULL. Never fails: whatever cannot be decided is blocked with its reason. Thread: any. */
+ * none); lines to as many numbers, or be NULL. Never fails: whatever cannot be decided is blocked with its reason. Thread: any.
+ *
+ * A line with `targets` holds for what would go there, so each candidate is judged by the lines that hold for it: it is no
+ * choice where they block or limit zones, and actions, always, lines and action of *d are those of the first choice
+ * (without one: of the route's first). router_decide_at() has those of another.
+ *
+ * Lines in mode MONITOR do not exist for the decision. would says what it would have been with them in force, with
+ * findings of rules on trial acted on, and with a policy in mode MONITOR enforced; a finding for which it would have been
+ * stricter is at least ALERT. */
 void router_decide(const struct router_policy *p, const struct router_input *in,
                    struct router_decision *d);
+
+/* True when a line is about some targets only. */
+bool router_policy_by_target(const struct router_policy *p);
+/* After router_decide() with the same input: actions, always, lines and action of *d for the choice `target`. */
+void router_decide_at(const struct router_policy *p, const struct router_input *in, unsigned target,
+                      struct router_decision *d);
+
+/* Compares the decision that holds with another policy's for the same input. actions: the other's, n_findings. */
+void router_compare(const struct router_decision *d, const struct router_decision *other,
+                    unsigned n_findings, struct router_would *out);
 
 /* ---- prices ------------------------------------------------------------------------------ */
 
@@ -283,9 +386,11 @@ bool router_watches_responses(const struct router_policy *p, const struct router
 /* What happens to one finding in the answer to that request (in: user, groups, model): the action of the first line
  * about answers that matches, else ALLOW; `default:` is about requests. Nobody restores a text on its way to the
  * client, so TOKENIZE becomes REDACT, and COACH, whose header is gone, ALERT. *line, when not NULL, gets the line's
- * index or ROUTER_NO_LINE. Pure; any thread. */
+ * index or ROUTER_NO_LINE. *would, when not NULL, gets what would happen with lines and rules on trial in force. Pure; any
+ * thread. */
 enum gw_action router_decide_response(const struct router_policy *p, const struct router_input *in,
-                                      const struct router_finding *f, uint16_t *line);
+                                      const struct router_finding *f, uint16_t *line,
+                                      enum gw_action *would);
 
 /* ---- budgets ---------------------------------------------------------------------------- */
 

@@ -168,8 +168,10 @@ static enum gw_status find(struct gw_arena *arena, struct cmd_policy_result *r, 
     for (unsigned i = 0; i < r->report.n_findings; i++) {
         const struct dlp_rule_info *info = dlp_rules_info(r->rules, r->report.findings[i].rule);
 
-        findings[i] = (struct router_finding){gw_span_str(info->id), info->class_, info->severity,
-                                              r->report.findings[i].confidence};
+        findings[i] = (struct router_finding){.rule = gw_span_str(info->id),
+                                              .class_ = info->class_,
+                                              .severity = info->severity,
+                                              .confidence = r->report.findings[i].confidence};
     }
     r->in.findings = findings;
     r->in.n_findings = r->report.n_findings;

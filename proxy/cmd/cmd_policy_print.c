@@ -74,7 +74,7 @@ static enum gw_action in_answer(const struct cmd_policy_result *r, unsigned i, c
 {
     uint16_t index = 0;
     enum gw_action action =
-        router_decide_response(r->cfg->policy, &r->in, &r->in.findings[i], &index);
+        router_decide_response(r->cfg->policy, &r->in, &r->in.findings[i], &index, NULL);
 
     *line = router_line_name(r->cfg->policy, index);
     return action;

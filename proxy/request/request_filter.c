@@ -10,14 +10,17 @@ static enum gw_action decide(void *ctx, const struct dlp_guard_finding *f)
     struct req *req = ctx;
     const struct setup *s = req->setup;
     const struct dlp_rule_info *info = dlp_rules_info(s->rules, f->rule);
-    const struct router_finding finding = {gw_span_str(info->id), info->class_, info->severity,
-                                           f->confidence};
+    const struct router_finding finding = {.rule = gw_span_str(info->id),
+                                           .class_ = info->class_,
+                                           .severity = info->severity,
+                                           .confidence = f->confidence,
+                                           .field = ROUTER_FIELD_ASSISTANT};
     struct router_input in;
     enum gw_action action;
     uint16_t line;
 
     req_router_input(req, &in);
-    action = router_decide_response(s->cfg->policy, &in, &finding, &line);
+    action = router_decide_response(s->cfg->policy, &in, &finding, &line, NULL);
     metrics_add(&req->w->metrics.findings[info->class_], 1);
     if (req->n_answer_findings++ < RECORD_MAX_FINDINGS)
         record_answer_finding(req, f, action, line);

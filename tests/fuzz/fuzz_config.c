@@ -23,8 +23,10 @@ static void try_decisions(const struct proxy_config *cfg)
     static const char *const models[] = {"auto", "gpt-4o", "", "x"};
 
     for (unsigned i = 0; i < GW_CLASS_COUNT; i++)
-        findings[i] =
-            (struct router_finding){GW_SPAN("rule-id"), (enum gw_class)i, GW_SEVERITY_HIGH, 60 + i};
+        findings[i] = (struct router_finding){.rule = GW_SPAN("rule-id"),
+                                              .class_ = (enum gw_class)i,
+                                              .severity = GW_SEVERITY_HIGH,
+                                              .confidence = 60 + i};
     for (unsigned i = 0; i < 4; i++) {
         struct router_input in = {
             .model = gw_span_str(models[i]), .findings = findings, .n_findings = i * 2};

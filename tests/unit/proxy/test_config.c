@@ -355,11 +355,11 @@ static void test_answers(void)
     struct router_finding f = {GW_SPAN("r"), GW_CLASS_SECRET, GW_SEVERITY_HIGH, 90};
 
     CHECK(router_watches_responses(cfg->policy, NULL));
-    CHECK(router_decide_response(cfg->policy, &in, &f, NULL) == GW_ACTION_MASK);
+    CHECK(router_decide_response(cfg->policy, &in, &f, NULL, NULL) == GW_ACTION_MASK);
     f.class_ = GW_CLASS_PHI;
-    CHECK(router_decide_response(cfg->policy, &in, &f, NULL) == GW_ACTION_REDACT);
+    CHECK(router_decide_response(cfg->policy, &in, &f, NULL, NULL) == GW_ACTION_REDACT);
     f.class_ = GW_CLASS_PII;
-    CHECK(router_decide_response(cfg->policy, &in, &f, NULL) == GW_ACTION_ALLOW);
+    CHECK(router_decide_response(cfg->policy, &in, &f, NULL, NULL) == GW_ACTION_ALLOW);
     proxy_config_free(cfg);
     cfg = load("");
     CHECK(!router_watches_responses(cfg->policy, NULL));

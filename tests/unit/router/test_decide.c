@@ -82,9 +82,10 @@ static struct router_decision decide(const struct router_policy *p, const char *
                                               .n_findings = n});
 }
 
-#define FINDING(id, cls, sev, conf)                                                                \
+#define FINDING(id, c, s, conf)                                                                    \
     {                                                                                              \
-        {id, sizeof(id) - 1}, GW_CLASS_##cls, GW_SEVERITY_##sev, conf                              \
+        .rule = {(id), sizeof(id) - 1}, .class_ = GW_CLASS_##c, .severity = GW_SEVERITY_##s,       \
+        .confidence = (conf)                                                                       \
     }
 static const struct router_finding aws = FINDING("aws-key", SECRET, HIGH, 90);
 static const struct router_finding diagnosis = FINDING("icd", PHI, MEDIUM, 70);
@@ -425,7 +426,10 @@ static void test_check_and_digest(void)
 static void test_reason_text_is_printable(void)
 {
     struct router_policy *p = base_policy();
-    struct router_finding f = {S("x\n\x01"), GW_CLASS_PII, GW_SEVERITY_LOW, 90};
+    struct router_finding f = {.rule = S("x\n\x01"),
+                               .class_ = GW_CLASS_PII,
+                               .severity = GW_SEVERITY_LOW,
+                               .confidence = 90};
     struct router_decision d;
 
     add_line(p, line("na\xC3\xAFve\n", CLASS(PII), GW_ACTION_BLOCK));
@@ -486,7 +490,10 @@ static void test_responses(void)
     struct router_policy *p = base_policy();
     struct router_line bad = {.name = S("bad"), .on = ROUTER_ON_RESPONSE, .request_line = true};
     const unsigned secret = 1u << GW_CLASS_SECRET, pii = 1u << GW_CLASS_PII;
-    struct router_finding f = {S("aws-key"), GW_CLASS_SECRET, GW_SEVERITY_HIGH, 90};
+    struct router_finding f = {.rule = S("aws-key"),
+                               .class_ = GW_CLASS_SECRET,
+                               .severity = GW_SEVERITY_HIGH,
+                               .confidence = 90};
     struct router_input in = {.model = S("m"), .user = S("ann"), .findings = &f, .n_findings = 1};
     struct router_decision d;
     struct gw_err err;
@@ -524,23 +531,24 @@ static void test_responses(void)
                                      .action = GW_ACTION_TOKENIZE,
                                      .on = ROUTER_ON_BOTH});
     CHECK(router_watches_responses(p, NULL) && router_watches_responses(p, &in));
-    CHECK(router_decide_response(p, &in, &f, &line) == GW_ACTION_MASK && line == 2);
+    CHECK(router_decide_response(p, &in, &f, &line, NULL) == GW_ACTION_MASK && line == 2);
     d = decide_in(p, in); /* the request still meets its own line */
     CHECK(d.blocked && d.action == GW_ACTION_BLOCK);
     in.groups = ops;
     in.n_groups = 1;
-    CHECK(router_decide_response(p, &in, &f, &line) == GW_ACTION_ALLOW && line == 1);
+    CHECK(router_decide_response(p, &in, &f, &line, NULL) == GW_ACTION_ALLOW && line == 1);
     in.n_groups = 0;
     f.confidence = 40;
-    CHECK(router_decide_response(p, &in, &f, &line) == GW_ACTION_ALLOW && line == ROUTER_NO_LINE);
+    CHECK(router_decide_response(p, &in, &f, &line, NULL) == GW_ACTION_ALLOW &&
+          line == ROUTER_NO_LINE);
     in.model = S("gpt-4o");
-    CHECK(router_decide_response(p, &in, &f, &line) == GW_ACTION_REDACT && line == 3);
+    CHECK(router_decide_response(p, &in, &f, &line, NULL) == GW_ACTION_REDACT && line == 3);
     f.class_ = GW_CLASS_PII;
     d = decide_in(p, in);
     CHECK(!d.blocked && d.action == GW_ACTION_TOKENIZE);
     f.class_ = GW_CLASS_PHI;
     router_policy_set_default(p, GW_ACTION_BLOCK); /* is about requests */
-    CHECK(router_decide_response(p, &in, &f, NULL) == GW_ACTION_ALLOW);
+    CHECK(router_decide_response(p, &in, &f, NULL, NULL) == GW_ACTION_ALLOW);
     router_policy_free(p);
 }
 
