@@ -352,7 +352,10 @@ static void test_answers(void)
                "  - { name: stay, when: { class: phi }, then: { zone: private, action: redact }, "
                "on: both }\n");
     const struct router_input in = {.model = GW_SPAN("m")};
-    struct router_finding f = {GW_SPAN("r"), GW_CLASS_SECRET, GW_SEVERITY_HIGH, 90};
+    struct router_finding f = {.rule = GW_SPAN("r"),
+                               .class_ = GW_CLASS_SECRET,
+                               .severity = GW_SEVERITY_HIGH,
+                               .confidence = 90};
 
     CHECK(router_watches_responses(cfg->policy, NULL));
     CHECK(router_decide_response(cfg->policy, &in, &f, NULL, NULL) == GW_ACTION_MASK);
