@@ -1,39 +1,13 @@
 /* router/glob.c - matches names against patterns. */
 #include "router/glob.h"
 
-#include <stdint.h>
-
+#include "base/glob.h"
 #include "router/router.h"
-
-bool glob_match(struct gw_span pattern, struct gw_span text)
-{
-    size_t p = 0, t = 0;
-    size_t star = SIZE_MAX, resume = 0; /* the last `*`, and where its run ends next */
-
-    while (t < text.len) {
-        if (p < pattern.len && pattern.ptr[p] == '*') {
-            star = p++;
-            resume = t;
-        } else if (p < pattern.len && (pattern.ptr[p] == '?' || gw_ascii_lower(pattern.ptr[p]) ==
-                                                                    gw_ascii_lower(text.ptr[t]))) {
-            p++;
-            t++;
-        } else if (star != SIZE_MAX) { /* a later star makes earlier ones irrelevant */
-            p = star + 1;
-            t = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.len && pattern.ptr[p] == '*')
-        p++;
-    return p == pattern.len;
-}
 
 bool glob_match_any(const struct gw_span *patterns, unsigned n, struct gw_span text)
 {
     for (unsigned i = 0; i < n; i++)
-        if (glob_match(patterns[i], text))
+        if (gw_glob(patterns[i], text))
             return true;
     return n == 0;
 }

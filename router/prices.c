@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "router/glob.h"
+#include "base/glob.h"
 #include "router/router.h"
 
 __extension__ typedef unsigned __int128 wide;
@@ -160,8 +160,8 @@ const struct router_price *router_prices_find(const struct router_prices *p, str
     for (unsigned i = 0; i < p->n; i++) {
         const struct router_price *c = &p->entries[i].c;
 
-        if (c->from_ms <= now_ms && may_match(c->model, model) && glob_match(c->model, model) &&
-            (c->target.len == 0 || glob_match(c->target, target)))
+        if (c->from_ms <= now_ms && may_match(c->model, model) && gw_glob(c->model, model) &&
+            (c->target.len == 0 || gw_glob(c->target, target)))
             return c;
     }
     return NULL;

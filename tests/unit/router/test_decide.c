@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "router/glob.h"
+#include "base/glob.h"
 #include "router/router.h"
 #include "tests/test.h"
 
@@ -474,13 +474,13 @@ static void test_glob(void)
     char text[5000], pattern[256];
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        CHECK(glob_match(gw_span_str(cases[i].pattern), gw_span_str(cases[i].text)) ==
+        CHECK(gw_glob(gw_span_str(cases[i].pattern), gw_span_str(cases[i].text)) ==
               cases[i].match);
     memset(text, 'a', sizeof(text)); /* the classic that explodes naive matchers */
     for (size_t i = 0; i < sizeof(pattern); i++)
         pattern[i] = i % 2 == 0 ? 'a' : '*';
     pattern[255] = 'b';
-    CHECK(!glob_match((struct gw_span){pattern, 256}, (struct gw_span){text, sizeof(text)}));
+    CHECK(!gw_glob((struct gw_span){pattern, 256}, (struct gw_span){text, sizeof(text)}));
 }
 
 /* Lines about answers, lines about requests, and those about both. */
