@@ -174,6 +174,7 @@ static bool add_to_dfa(struct cutter *x, struct rx_step *s, const struct rx_node
     if (copy == NULL || s->dfa == NULL)
         return fail(x, GW_ENOMEM, "out of memory");
     append(s->dfa, copy);
+    s->automaton = NULL;
     return true;
 }
 
@@ -300,20 +301,32 @@ static bool repair(struct cutter *x, struct rx_chain *c, unsigned i, bool *chang
               "its class");
 }
 
+static bool make_automaton(struct cutter *x, struct rx_step *s)
+{
+    struct interp_dfa *dfa = gw_arena_alloc(x->arena, sizeof(*dfa));
+
+    if (dfa == NULL)
+        return fail(x, GW_ENOMEM, "out of memory");
+    x->st = rx_automaton(s->dfa, x->arena, &s->ext, dfa, x->err);
+    s->automaton = dfa;
+    return x->st == GW_OK;
+}
+
 /* True in *ok when the rest can only follow the longest match of step i. */
 static bool check_step(struct cutter *x, const struct rx_chain *c, unsigned i, bool *ok)
 {
-    const struct rx_step *s = &c->steps[i];
-    struct bundle_set next = {{0}}, ext = {{0}};
+    struct rx_step *s = &c->steps[i];
+    struct bundle_set next = {{0}};
 
     rest_first(c, i, &next);
     if (s->dfa == NULL) {
         *ok = s->min == s->max || s->all_lengths || !rx_set_meets(&s->set, &next);
         return true;
     }
-    x->st = rx_automaton(s->dfa, x->arena, &ext, NULL, x->err);
-    *ok = !rx_set_meets(&ext, &next);
-    return x->st == GW_OK;
+    if (s->automaton == NULL && !make_automaton(x, s))
+        return false;
+    *ok = !rx_set_meets(&s->ext, &next);
+    return true;
 }
 
 static bool settle(struct cutter *x, struct rx_chain *c)

@@ -12,7 +12,9 @@
 #include "dlp/rulec_regex.h"
 
 struct rx_step {
-    struct rx_node *dfa;   /* matched by an automaton, or NULL: a run */
+    struct rx_node *dfa;                /* matched by an automaton, or NULL: a run */
+    const struct interp_dfa *automaton; /* of dfa; in the chain's arena */
+    struct bundle_set ext; /* bytes with which some match of dfa continues to a longer one */
     struct bundle_set set; /* run: of these bytes, */
     int min, max;          /* this many; max may be RX_INFINITE */
     bool all_lengths;      /* run: the longest may take what the rest needs, so try them all */
@@ -30,12 +32,12 @@ struct rx_chain {
 enum gw_status rx_chains(struct gw_arena *arena, const struct rx_pattern *p, struct rx_chain **out,
                          unsigned *n_out, struct gw_err *err);
 
-/* Makes chains a program of the interpreter that lives in arena. GW_ELIMIT, GW_ENOMEM. */
+/* Makes chains a program of the interpreter that lives in arena. GW_ENOMEM. */
 enum gw_status rx_program(struct gw_arena *arena, const struct rx_chain *chains, unsigned n,
                           struct interp_program *out, struct gw_err *err);
 
-/* Makes n an automaton without choices. *ext (or NULL): the bytes with which some match of n continues to a longer match of
- * n. *out (or NULL): the automaton, whose tables live in arena. GW_ELIMIT when n is too large for one; GW_ENOMEM. */
+/* Makes n an automaton without choices, whose tables live in arena. *ext: the bytes with which some match of n continues to
+ * a longer match of n. GW_ELIMIT when n is too large for one; GW_ENOMEM. */
 enum gw_status rx_automaton(const struct rx_node *n, struct gw_arena *arena, struct bundle_set *ext,
                             struct interp_dfa *out, struct gw_err *err);
 

@@ -357,9 +357,9 @@ enum gw_status rx_automaton(const struct rx_node *n, struct gw_arena *arena,
         st = gw_fail(err, GW_ELIMIT,
                      "pattern: the automaton is too large; replace wide counted repeats such as "
                      ".{0,200} by + or *, or split the pattern with `patterns:`");
-    else if (out != NULL)
+    else
         st = keep(&x, arena, out, err);
-    if (st == GW_OK && ext_out != NULL)
+    if (st == GW_OK)
         *ext_out = ext;
     free(all.first);
     free(x.set);

@@ -1,5 +1,16 @@
 /* dlp/rulec_program.c - makes a pattern's chains a program of the interpreter. Thread: any, one per arena. */
+#include <string.h>
+
 #include "dlp/rulec_chain.h"
+
+static void *copy(struct gw_arena *arena, const void *from, size_t bytes)
+{
+    void *to = gw_arena_alloc(arena, bytes);
+
+    if (to != NULL)
+        memcpy(to, from, bytes);
+    return to;
+}
 
 static enum gw_status make_step(struct gw_arena *arena, const struct rx_step *from,
                                 struct interp_step *to, struct gw_err *err)
@@ -13,11 +24,16 @@ static enum gw_status make_step(struct gw_arena *arena, const struct rx_step *fr
                                .all_lengths = from->all_lengths};
     if (from->dfa == NULL)
         return GW_OK;
-    dfa = gw_arena_alloc(arena, sizeof(*dfa));
-    if (dfa == NULL)
-        return gw_fail(err, GW_ENOMEM, "pattern: out of memory");
+    dfa = copy(arena, from->automaton, sizeof(*dfa));
+    if (dfa != NULL) {
+        dfa->next = copy(arena, dfa->next,
+                         (size_t)(dfa->n_states + 1) * dfa->n_classes * sizeof(*dfa->next));
+        dfa->flags = copy(arena, dfa->flags, dfa->n_states + 1);
+    }
     to->dfa = dfa;
-    return rx_automaton(from->dfa, arena, NULL, dfa, err);
+    return dfa != NULL && dfa->next != NULL && dfa->flags != NULL
+               ? GW_OK
+               : gw_fail(err, GW_ENOMEM, "pattern: out of memory");
 }
 
 enum gw_status rx_program(struct gw_arena *arena, const struct rx_chain *chains, unsigned n,
