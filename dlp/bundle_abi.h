@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 2, BUNDLE_WINDOW_BYTES = 4, BUNDLE_BUCKETS = 64 };
+enum { BUNDLE_ABI = 3, BUNDLE_WINDOW_BYTES = 4, BUNDLE_BUCKETS = 64, BUNDLE_HEAD_BYTES = 16 };
 
 /* 256 bits: byte b is in the set when bit b % 32 of word b / 32 is set. */
 struct bundle_set {
@@ -74,6 +74,8 @@ struct bundle_pattern {
     uint32_t before, after; /* enum rulec_boundary */
     uint32_t reach;         /* bytes that a match can have at most */
     uint32_t first_memo;    /* index of its first struct bundle_memo */
+    /* Indexes of the sets of bytes that can stand at each place from the start of a match on; NUL: the text's end, too. */
+    uint32_t head[BUNDLE_HEAD_BYTES];
 };
 
 /* How far in front of a window or run a match can begin, and what may stand between. */

@@ -13,7 +13,8 @@
 struct emit_sets {
     struct bundle_set *set;
     unsigned n, cap;
-    bool failed; /* out of memory; indexes are wrong then */
+    unsigned recent[256]; /* indexes + 1 by a hash of the set: where to look first */
+    bool failed;          /* out of memory; indexes are wrong then */
 };
 
 /* Returns the index of s, adding it when it is new. */

@@ -47,6 +47,11 @@ bool rx_has(const struct rx_node *n, enum rx_kind kind);
 void rx_first(const struct rx_node *n, struct bundle_set *out);
 void rx_all(const struct rx_node *n, struct bundle_set *out);
 
+/* What can stand at each place from the start of a match on, NUL for the end of the text too; behind the shortest match that
+ * includes what `after` allows there, and further behind anything. Never less than what is so, sometimes more. */
+void rx_head(const struct rx_node *n, enum rulec_boundary after,
+             struct bundle_set out[BUNDLE_HEAD_BYTES]);
+
 /* Shortest and longest match in bytes; *max is RX_INFINITE without a bound. */
 void rx_width(const struct rx_node *n, long *min, long *max);
 

@@ -38,10 +38,20 @@ static void *room(void *array, unsigned n, unsigned *cap, size_t size)
 unsigned emit_set(struct emit_sets *sets, const struct bundle_set *s)
 {
     struct bundle_set *grown = NULL;
+    uint32_t hash = 0;
+    unsigned *recent;
 
-    for (unsigned i = 0; i < sets->n; i++)
+    for (unsigned i = 0; i < 8; i++)
+        hash = (hash ^ s->w[i]) * 0x9E3779B1u;
+    recent = &sets->recent[hash >> 24];
+    if (*recent != 0 && memcmp(&sets->set[*recent - 1], s, sizeof(*s)) == 0)
+        return *recent - 1;
+    *recent = 0;
+    for (unsigned i = 0; i < sets->n && *recent == 0; i++)
         if (memcmp(&sets->set[i], s, sizeof(*s)) == 0)
-            return i;
+            *recent = i + 1;
+    if (*recent != 0)
+        return *recent - 1;
     grown = room(sets->set, sets->n, &sets->cap, sizeof(*s));
     if (grown == NULL) {
         sets->failed = true;
@@ -49,6 +59,7 @@ unsigned emit_set(struct emit_sets *sets, const struct bundle_set *s)
     }
     sets->set = grown;
     sets->set[sets->n] = *s;
+    *recent = sets->n + 1;
     return sets->n++;
 }
 
@@ -135,7 +146,7 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     struct rx_chain *chains = NULL;
     struct rulec_anchor *anchors = NULL;
     struct bundle_pattern row = {.rule = rule, .reach = reach_of(r), .first_memo = t->n_memos};
-    struct bundle_set first = {{0}};
+    struct bundle_set first = {{0}}, head[BUNDLE_HEAD_BYTES];
     unsigned n_chains = 0, n_anchors = 0;
 
     GW_TRY(rx_parse(scratch, r->patterns[i], r->nocase, r->boundary, &p, err));
@@ -150,6 +161,9 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     row.first = emit_set(&t->sets, &first);
     row.before = p.before;
     row.after = p.after;
+    rx_head(p.root, p.after, head);
+    for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)
+        row.head[k] = emit_set(&t->sets, &head[k]);
     for (unsigned k = 0; k < n_anchors; k++)
         if (!add_anchor(t, &anchors[k], t->n_patterns))
             return gw_fail(err, GW_ENOMEM, "out of memory");

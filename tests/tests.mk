@@ -48,10 +48,19 @@ $(BUILD)/sluice-fault: $(BUILD)/tests/fault/inject.o $(MAIN:%.c=$(BUILD)/%.o) $(
 # ---- benchmarks ----------------------------------------------------------------------------
 PEERS    ?= 0
 BENCHBIN := $(BENCH:%.c=$(BUILD)/%)
+DLPBENCH := $(BUILD)/tests/bench/dlp/bench
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(call libs_of,proxy)
 	@echo "LD    $@"
 	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
+
+# The scanner beside Hyperscan, RE2 and PCRE2, whose libraries only this needs.
+$(BUILD)/tests/bench/dlp/%.o: tests/bench/dlp/%.cc $(BUILD)/flags
+	@mkdir -p $(@D) && echo "CXX   $<"
+	@$(CXX) -std=c++17 -O2 -I. -c -o $@ $<
+$(DLPBENCH): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/dlp/*.c)) $(BUILD)/tests/bench/dlp/engine_re2.o $(call libs_of,dlp)
+	@echo "LD    $@"
+	@$(CXX) $(LDFLAGS) -rdynamic -o $@ $^ -lhs -lre2 -lpcre2-8 $(LDLIBS)
 
 bench: ## the gateway beside nginx and HAProxy, the engine beside the memory bandwidth (PEERS=1: LiteLLM and llama.cpp too)
 	@packaging/deps.sh bench

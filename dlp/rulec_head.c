@@ -1,0 +1,108 @@
+/* dlp/rulec_head.c - which bytes can stand at each of the first places of a match.
+ *
+ * Offsets are bits of a mask, the last one standing for all beyond: a node takes the offsets it can begin at and says at which
+ * it can end. Each offset is taken once a node and repeat, so the work is bounded; a pattern that would still take too long gets
+ * heads that say nothing. Thread: any. */
+#include <string.h>
+
+#include "dlp/rulec_regex.h"
+
+enum { BEYOND = BUNDLE_HEAD_BYTES, MAX_HEAD_WORK = 200000 };
+
+struct head {
+    struct bundle_set *set;
+    unsigned work;
+};
+
+static uint32_t step(uint32_t at)
+{
+    uint32_t all = (UINT32_C(1) << (BEYOND + 1)) - 1;
+
+    return ((at << 1) & all) | (at & UINT32_C(1) << BEYOND);
+}
+
+static uint32_t walk(struct head *h, const struct rx_node *n, uint32_t at);
+
+static uint32_t walk_repeat(struct head *h, const struct rx_node *n, uint32_t at)
+{
+    uint32_t ends = 0, done = 0;
+    int least = n->min > BEYOND + 1 ? BEYOND + 1 : n->min;
+
+    for (int i = 0; i < least && at != 0; i++)
+        at = walk(h, n->kid, at);
+    ends = at;
+    for (int i = n->min; (n->max == RX_INFINITE || i < n->max) && (at & ~done) != 0; i++) {
+        uint32_t now = at & ~done;
+
+        done |= now;
+        at = walk(h, n->kid, now);
+        ends |= at;
+    }
+    return ends;
+}
+
+/* Adds the bytes of n, which begins at the offsets of at; returns where it can end. */
+static uint32_t walk(struct head *h, const struct rx_node *n,
+                     uint32_t at) // NOLINT(misc-no-recursion)
+{
+    uint32_t ends = 0;
+
+    if (++h->work > MAX_HEAD_WORK)
+        return at;
+    switch (n->kind) {
+    case RX_EMPTY:
+        return at;
+    case RX_SET:
+        for (uint32_t bits = at & ~(UINT32_C(1) << BEYOND); bits != 0; bits &= bits - 1)
+            rx_set_join(&h->set[__builtin_ctz(bits)], &n->set);
+        return step(at);
+    case RX_ALT:
+        for (const struct rx_node *k = n->kid; k != NULL; k = k->next)
+            ends |= walk(h, k, at);
+        return ends;
+    case RX_REPEAT:
+        return walk_repeat(h, n, at);
+    case RX_CAT:
+    case RX_SECRET:
+        for (const struct rx_node *k = n->kid; k != NULL; k = k->next)
+            at = walk(h, k, at);
+        return at;
+    }
+    return at;
+}
+
+/* The bytes that may stand right behind a match; NUL stands for the end of the text. */
+static void behind(enum rulec_boundary after, struct bundle_set *out)
+{
+    static const struct bundle_set word = {{0, 0x03ff0000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
+
+    memset(out, after == RULEC_BOUNDARY_LINE ? 0 : 0xff, sizeof(*out));
+    if (after == RULEC_BOUNDARY_LINE) {
+        rx_set_add(out, 0);
+        rx_set_add(out, '\n');
+        rx_set_add(out, '\r');
+    } else if (after != RULEC_BOUNDARY_NONE) {
+        for (unsigned i = 0; i < 8; i++)
+            out->w[i] &= ~word.w[i];
+    }
+}
+
+void rx_head(const struct rx_node *n, enum rulec_boundary after,
+             struct bundle_set out[BUNDLE_HEAD_BYTES])
+{
+    struct head h = {.set = out};
+    struct bundle_set next;
+    uint32_t ends;
+    bool ended = false;
+
+    memset(out, 0, sizeof(*out) * BUNDLE_HEAD_BYTES);
+    behind(after, &next);
+    ends = walk(&h, n, 1);
+    for (unsigned i = 0; i < BUNDLE_HEAD_BYTES; i++) {
+        if (ended || h.work > MAX_HEAD_WORK)
+            memset(&out[i], 0xff, sizeof(out[i]));
+        else if ((ends >> i & 1) != 0)
+            rx_set_join(&out[i], &next);
+        ended = ended || (ends >> i & 1) != 0;
+    }
+}
