@@ -379,12 +379,36 @@ static void test_refusals(void)
     gw_arena_free(arena);
 }
 
+/* The first places of a match: what stands there, what the boundary allows behind it, and anything further on. */
+static void test_heads(void)
+{
+    struct gw_arena *arena = gw_arena_new(1 << 20);
+    struct bundle_set head[BUNDLE_HEAD_BYTES];
+    struct rx_pattern p = {.root = NULL};
+    struct gw_err err;
+
+    CHECK(rx_parse(arena, GW_SPAN("a[0-9]{1,2}(?:x|yz)?"), false, RULEC_BOUNDARY_WORD, &p, &err) ==
+          GW_OK);
+    rx_head(p.root, p.after, head);
+    CHECK(rx_set_has(&head[0], 'a') && !rx_set_has(&head[0], '1') && !rx_set_has(&head[0], 0));
+    CHECK(rx_set_has(&head[1], '7') && !rx_set_has(&head[1], 'x') && !rx_set_has(&head[1], ' '));
+    CHECK(rx_set_has(&head[2], '7') && rx_set_has(&head[2], 'x') && rx_set_has(&head[2], 'y'));
+    CHECK(rx_set_has(&head[2], ' ') && rx_set_has(&head[2], 0) && !rx_set_has(&head[2], 'z'));
+    CHECK(rx_set_has(&head[3], 'q')); /* a match may be over */
+    CHECK(rx_parse(arena, GW_SPAN("^(?:ab)+\\."), false, RULEC_BOUNDARY_LINE, &p, &err) == GW_OK);
+    rx_head(p.root, p.after, head);
+    CHECK(rx_set_has(&head[2], 'a') && rx_set_has(&head[2], '.') && !rx_set_has(&head[2], 'b'));
+    CHECK(rx_set_has(&head[3], 'b') && rx_set_has(&head[3], '\n') && !rx_set_has(&head[3], ' '));
+    gw_arena_free(arena);
+}
+
 int main(void)
 {
     struct gw_buf yaml = {NULL, 0, 0, false};
     struct dlp_rules *r = NULL;
 
     test_refusals();
+    test_heads();
     if (!have_tools()) {
         test_skip("re2c and cc are needed to compile patterns");
         return test_done();
