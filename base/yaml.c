@@ -39,7 +39,7 @@ struct builder {
     unsigned depth;            /* open containers */
     bool have_key;             /* inside a mapping: the key was read, its value comes next */
     struct gw_span key;
-    unsigned key_line;
+    unsigned key_line, key_column;
     unsigned n_documents;
     struct gw_err *err;
 };
@@ -74,11 +74,12 @@ static enum gw_status add_node(struct builder *b, enum gw_yaml_kind kind, const 
     y->n_nodes++;
     node->kind = kind;
     node->line = node->key_line = line_of(mark);
-    node->column = (unsigned)mark->column + 1;
+    node->column = node->key_column = (unsigned)mark->column + 1;
     node->parent = b->open;
     if (b->have_key) {
         node->key = b->key;
         node->key_line = b->key_line;
+        node->key_column = b->key_column;
         b->have_key = false;
     }
     if (b->open == NULL) {
@@ -112,6 +113,7 @@ static enum gw_status on_key(struct builder *b, const yaml_event_t *ev)
     if (b->key.ptr == NULL)
         return gw_fail(b->err, GW_ENOMEM, "%s: out of memory", b->y->name.ptr);
     b->key_line = line_of(&ev->start_mark);
+    b->key_column = (unsigned)ev->start_mark.column + 1;
     b->have_key = true;
     return GW_OK;
 }

@@ -24,7 +24,7 @@ struct gw_yaml_node {
     struct gw_span text;   /* scalar: the text, NUL-terminated as a courtesy */
     bool plain;            /* scalar: unquoted, so that true, 5 and null mean what they look like */
     unsigned line, column; /* from 1: where the value starts */
-    unsigned key_line;     /* from 1: where the key starts, or line */
+    unsigned key_line, key_column; /* from 1: where the key starts, or the value */
     unsigned n_children;
     struct gw_yaml_node *first_child, *next, *parent;
 };

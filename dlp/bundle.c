@@ -25,20 +25,24 @@ static void free_rules(struct dlp_rules *r)
     free(r->run_kind);
     free(r->at_word.items);
     free(r->anywhere.items);
+    free(r->first_context);
     free(r->words);
     free(r->keys);
+    free(r->lists);
     if (r->owned.object != NULL)
         (void)dlclose(r->owned.object);
     gw_arena_free(r->owned.arena);
     free(r);
 }
 
-void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n)
+void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n,
+                       bool literal)
 {
     memset(slots, 0, sizeof(*slots));
     for (unsigned i = 0; i < n; i++) {
         unsigned char c = (unsigned char)words[i].ptr[0], second = (unsigned char)words[i].ptr[1];
-        bool plain = words[i].len > 1 && ((second >= 'a' && second <= 'z') || second >= 0x80);
+        bool plain =
+            words[i].len > 1 && (literal || (second >= 'a' && second <= 'z') || second >= 0x80);
 
         slots->first[(c & 31) + 1]++;
         /* A joint or a hump may stand for nothing or for other bytes. */
@@ -50,6 +54,8 @@ void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *wor
 
 static void fill_info(struct dlp_rules *r)
 {
+    unsigned n = 0;
+
     for (unsigned i = 0; i < r->b->n_rules; i++) {
         const struct bundle_rule *rule = &r->b->rules[i];
 
@@ -59,10 +65,18 @@ static void fill_info(struct dlp_rules *r)
                                             .file = rule->file,
                                             .class_ = (enum gw_class)rule->class_,
                                             .severity = (enum gw_severity)rule->severity,
-                                            .confidence = rule->confidence};
-        bundle_slots_init(&r->words[i], rule->words, rule->n_words);
-        bundle_slots_init(&r->keys[i], rule->keys, rule->n_keys);
+                                            .confidence = rule->confidence,
+                                            .mode = (enum dlp_rule_mode)rule->mode};
+        r->first_context[i] = n;
+        for (unsigned k = 0; k < rule->n_contexts; k++, n++) {
+            const struct bundle_context *c = &rule->contexts[k];
+
+            bundle_slots_init(&r->words[n], c->words, c->n_words, false);
+            bundle_slots_init(&r->keys[n], c->keys, c->n_keys, false);
+        }
     }
+    for (unsigned i = 0; i < r->b->n_lists; i++)
+        bundle_slots_init(&r->lists[i], r->b->lists[i].words, r->b->lists[i].n_words, true);
 }
 
 static enum gw_status find_validators(struct dlp_rules *r, struct gw_err *err)
@@ -141,13 +155,24 @@ static bool fill_starts(struct bundle_starts *s, const struct bundle *b, bool at
     return true;
 }
 
-/* Validators look back 512 bytes at most, contexts as far as their rule says. */
+static void look_back(struct dlp_rules *r, unsigned bytes)
+{
+    if (bytes > r->look_behind)
+        r->look_behind = bytes;
+}
+
+/* Validators look back 512 bytes at most, contexts and nears as far as their rule says. */
 static void set_look_behind(struct dlp_rules *r)
 {
     r->look_behind = 512;
-    for (unsigned i = 0; i < r->b->n_rules; i++)
-        if (r->b->rules[i].within > r->look_behind)
-            r->look_behind = r->b->rules[i].within;
+    for (unsigned i = 0; i < r->b->n_rules; i++) {
+        const struct bundle_rule *rule = &r->b->rules[i];
+
+        for (unsigned k = 0; k < rule->n_contexts; k++)
+            look_back(r, rule->contexts[k].before);
+        for (unsigned k = 0; k < rule->n_nears; k++)
+            look_back(r, rule->nears[k].before);
+    }
     r->look_behind += 1; /* whether a word begins there */
 }
 
@@ -155,7 +180,7 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
                            struct dlp_rules **out, struct gw_err *err)
 {
     struct dlp_rules *r = NULL;
-    unsigned n_checks = 0;
+    unsigned n_checks = 0, n_contexts = 0;
     enum gw_status st = GW_OK;
 
     if (b->abi != BUNDLE_ABI || b->size != sizeof(*b))
@@ -169,16 +194,21 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     memset(r, 0, sizeof(*r));
     r->b = b;
     atomic_init(&r->refs, 1);
-    for (unsigned i = 0; i < b->n_rules; i++)
+    for (unsigned i = 0; i < b->n_rules; i++) {
         n_checks += b->rules[i].n_checks;
+        n_contexts += b->rules[i].n_contexts;
+    }
     r->info = calloc(b->n_rules + 1, sizeof(*r->info));
     r->validators = calloc(n_checks + 1, sizeof(void *));
     r->first_validator = calloc(b->n_rules + 1, sizeof(*r->first_validator));
     r->run_kind = calloc(b->n_runs + 1, sizeof(*r->run_kind));
-    r->words = calloc(b->n_rules + 1, sizeof(*r->words));
-    r->keys = calloc(b->n_rules + 1, sizeof(*r->keys));
-    if (r->words == NULL || r->keys == NULL || r->run_kind == NULL || r->info == NULL ||
-        r->validators == NULL || r->first_validator == NULL || !prefilter_init(&r->filter, b) ||
+    r->first_context = calloc(b->n_rules + 1, sizeof(*r->first_context));
+    r->words = calloc(n_contexts + 1, sizeof(*r->words));
+    r->keys = calloc(n_contexts + 1, sizeof(*r->keys));
+    r->lists = calloc(b->n_lists + 1, sizeof(*r->lists));
+    if (r->first_context == NULL || r->words == NULL || r->keys == NULL || r->lists == NULL ||
+        r->run_kind == NULL || r->info == NULL || r->validators == NULL ||
+        r->first_validator == NULL || !prefilter_init(&r->filter, b) ||
         !fill_starts(&r->at_word, b, true) || !fill_starts(&r->anywhere, b, false)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;

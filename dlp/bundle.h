@@ -27,8 +27,9 @@ struct bundle_slots {
     uint32_t pair[32]; /* bit s2 of pair[s1]: some word begins with bytes of slots s1 and s2 */
 };
 
-/* Fills slots for words that are sorted so. */
-void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n);
+/* Fills slots for words that are sorted so. literal: they stand in texts as they are written; else as context words do. */
+void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n,
+                       bool literal);
 
 /* Patterns by the bytes that their matches can begin with: byte b has items[first[b] .. first[b + 1]). */
 struct bundle_starts {
@@ -48,7 +49,9 @@ struct dlp_rules {
     struct dlp_rule_info *info;              /* of each rule */
     const struct dlp_validator **validators; /* of all rules' checks, in order */
     unsigned *first_validator;               /* of each rule, into validators */
-    struct bundle_slots *words, *keys;       /* of each rule */
+    unsigned *first_context;                 /* of each rule, into words and keys */
+    struct bundle_slots *words, *keys;       /* of all rules' contexts, in order */
+    struct bundle_slots *lists;              /* of each list's words */
     struct prefilter filter;
     unsigned char *run_kind; /* enum bundle_run_kind of each run */
     /* Those that begin only where a word begins, and those that may begin inside one. */

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 3, BUNDLE_WINDOW_BYTES = 4, BUNDLE_BUCKETS = 64, BUNDLE_HEAD_BYTES = 16 };
+enum { BUNDLE_ABI = 4, BUNDLE_WINDOW_BYTES = 4, BUNDLE_BUCKETS = 64, BUNDLE_HEAD_BYTES = 16 };
 
 /* 256 bits: byte b is in the set when bit b % 32 of word b / 32 is set. */
 struct bundle_set {
@@ -51,22 +51,58 @@ struct bundle_check {
     const char *name; /* a validator of the host */
     double num;
     const char *str;
+    uint32_t has_steps; /* ok and bad stand for what the validator itself would add */
+    int32_t ok, bad;    /* confidence points; bad: INT32_MIN drops the finding */
+};
+
+/* What stands near a finding, or in the JSON key above it. Words ascend by the low five bits of their first byte. */
+struct bundle_context {
+    const struct bundle_text *words, *keys;
+    uint32_t n_words, n_keys;
+    uint32_t before, behind; /* bytes in which words count */
+    int32_t boost;           /* confidence points, once */
+    uint32_t required;       /* no finding without it */
+    const char *lang;        /* of the words; "" for any */
+};
+
+/* A second pattern beside the match. */
+struct bundle_near {
+    uint32_t pattern;        /* index, from n_patterns on */
+    uint32_t before, behind; /* bytes in which it must stand as a whole; 0: not on that side */
+    int32_t boost;
+    uint32_t required;
+    uint32_t has_secret; /* its group is what is reported */
+};
+
+/* Values that are none: words that a span must not hold (ascending as above), globs that must not be all of it. */
+struct bundle_list {
+    const char *name; /* "" for a rule's own */
+    const struct bundle_text *words, *globs;
+    uint32_t n_words, n_globs;
+};
+
+/* From that many different values of the rule on, each of its findings gains boost. */
+struct bundle_step {
+    uint32_t count;
+    int32_t boost;
 };
 
 struct bundle_rule {
     const char *id, *title, *type, *file;
     uint32_t class_, severity, confidence; /* enums of base/types.h; 0 to 100 */
+    uint32_t mode;                         /* enum dlp_rule_mode */
     uint32_t min_len, max_len;             /* bytes of the reported span */
-    uint32_t within;                       /* bytes */
-    int32_t boost;
-    uint32_t required;
-    uint32_t n_checks, n_words, n_keys, n_rejects, n_examples;
+    uint32_t min_count, max_count;         /* different values in a request; 0, UINT32_MAX: any */
+    uint32_t n_checks, n_contexts, n_nears, n_lists, n_steps, n_examples;
     const struct bundle_check *checks;
-    const struct bundle_text *words, *keys, *rejects;
+    const struct bundle_context *contexts;
+    const struct bundle_near *nears;
+    const uint32_t *lists; /* indexes */
+    const struct bundle_step *steps;
     const struct bundle_example *examples;
 };
 
-/* One pattern of a rule. */
+/* One pattern of a rule, or of one of its nears: those have no anchor and come last. */
 struct bundle_pattern {
     bundle_match_fn *match;
     uint32_t rule;          /* index */
@@ -102,12 +138,14 @@ struct bundle {
     uint32_t abi, size; /* BUNDLE_ABI, sizeof(struct bundle) */
     const char *digest; /* of the sources, 64 hex digits */
     uint32_t n_rules, n_patterns, n_sets, n_windows, n_targets, n_runs, n_memos;
+    uint32_t n_near_patterns, n_lists;
     const struct bundle_rule *rules;
-    const struct bundle_pattern *patterns;
+    const struct bundle_pattern *patterns; /* n_patterns, then n_near_patterns */
     const struct bundle_set *sets;
     const struct bundle_window *windows;
     const struct bundle_target *targets;
     const struct bundle_run *runs;
+    const struct bundle_list *lists;
 };
 
 #endif

@@ -22,6 +22,8 @@ unsigned dlp_rules_selftest(struct dlp_rules *r, unsigned *n_run,
     for (unsigned i = 0; i < r->b->n_rules; i++) {
         const struct bundle_rule *rule = &r->b->rules[i];
 
+        if (rule->mode == DLP_MODE_OFF)
+            continue;
         for (unsigned k = 0; k < rule->n_examples; k++) {
             const struct bundle_example *e = &rule->examples[k];
             struct gw_span text = {e->text.ptr, e->text.len};

@@ -28,6 +28,13 @@
 /* A compiled, immutable set of rules, shared by all threads through a reference count. */
 struct dlp_rules;
 
+/* What a rule's findings are for. */
+enum dlp_rule_mode {
+    DLP_MODE_ENFORCE, /* policy acts on them */
+    DLP_MODE_MONITOR, /* they are recorded and never acted on */
+    DLP_MODE_OFF,     /* there are none: the rule is not looked for */
+};
+
 /* What is known of one rule; all pointers live as long as the set. */
 struct dlp_rule_info {
     const char *id;    /* "aws-access-key-id": stable, in records and policy */
@@ -37,6 +44,7 @@ struct dlp_rule_info {
     enum gw_class class_;
     enum gw_severity severity;
     unsigned confidence; /* base confidence, 0 to 100 */
+    enum dlp_rule_mode mode;
 };
 
 /* The rules compiled into the binary. Never NULL; needs no unref. */

@@ -23,28 +23,32 @@ static enum gw_status make_bundle(const struct rulec_set *set, struct emit_table
 {
     struct bundle *b = gw_arena_alloc(set->arena, sizeof(*b));
     const struct bundle_rule *rules = emit_rules(set);
+    const struct bundle_list *lists = emit_lists(set);
 
     GW_TRY(emit_patterns(set, t, NULL, err));
     GW_TRY(emit_finish(t, err));
-    if (b == NULL || rules == NULL)
+    if (b == NULL || rules == NULL || lists == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the rules");
     *b = (struct bundle){.abi = BUNDLE_ABI,
                          .size = sizeof(*b),
                          .digest = copy(set->arena, set->digest, sizeof(set->digest)),
                          .n_rules = set->n_rules,
-                         .n_patterns = t->n_patterns,
+                         .n_patterns = t->n_anchored,
                          .n_sets = t->sets.n,
                          .n_windows = t->n_windows,
                          .n_targets = t->n_targets,
                          .n_runs = t->n_runs,
                          .n_memos = t->n_memos,
+                         .n_near_patterns = t->n_patterns - t->n_anchored,
+                         .n_lists = set->n_lists,
                          .rules = rules,
                          .patterns =
                              copy(set->arena, t->patterns, t->n_patterns * sizeof(*t->patterns)),
                          .sets = copy(set->arena, t->sets.set, t->sets.n * sizeof(*t->sets.set)),
                          .windows = t->windows,
                          .targets = t->targets,
-                         .runs = t->runs};
+                         .runs = t->runs,
+                         .lists = lists};
     *programs = copy(set->arena, t->programs, t->n_patterns * sizeof(*t->programs));
     if (b->digest == NULL || b->patterns == NULL || b->sets == NULL || *programs == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the rules");

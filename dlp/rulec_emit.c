@@ -29,134 +29,6 @@ static const char prelude[] = "#define YYCTYPE unsigned char\n"
                               "re2c:yyfill:enable = 0;\n"
                               "*/\n";
 
-/* ---- texts ------------------------------------------------------------------------------ */
-
-/* A C string, with octal escapes where a byte is not plain. */
-static void put_string(struct gw_buf *out, struct gw_span s)
-{
-    gw_buf_addc(out, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-
-        if (c < ' ' || c > '~' || c == '"' || c == '\\' || c == '?')
-            gw_buf_printf(out, "\\%03o", c);
-        else
-            gw_buf_addc(out, (char)c);
-    }
-    gw_buf_addc(out, '"');
-}
-
-static void put_str(struct gw_buf *out, const char *s)
-{
-    put_string(out, gw_span_str(s));
-}
-
-/* A static array of bytes: compilers need not take strings above 4095 bytes. */
-static void put_long_text(struct gw_buf *out, unsigned rule, unsigned i, struct gw_span s)
-{
-    gw_buf_printf(out, "static const char long_%u_%u[] = {", rule, i);
-    for (size_t k = 0; k < s.len; k++)
-        gw_buf_printf(out, "%d,%s", (signed char)s.ptr[k], k % 32 == 31 ? "\n" : "");
-    gw_buf_adds(out, "0};\n");
-}
-
-static struct gw_span span_of(const struct bundle_text *t)
-{
-    return (struct gw_span){t->ptr, t->len};
-}
-
-static void put_texts(struct gw_buf *out, const char *name, unsigned rule,
-                      const struct bundle_text *texts, unsigned n)
-{
-    if (n == 0)
-        return;
-    gw_buf_printf(out, "static const struct bundle_text %s_%u[] = {\n", name, rule);
-    for (unsigned i = 0; i < n; i++) {
-        gw_buf_adds(out, "    {");
-        put_string(out, span_of(&texts[i]));
-        gw_buf_printf(out, ", %u},\n", texts[i].len);
-    }
-    gw_buf_adds(out, "};\n");
-}
-
-static void put_examples(struct gw_buf *out, unsigned rule, const struct bundle_rule *r)
-{
-    for (unsigned i = 0; i < r->n_examples; i++)
-        if (r->examples[i].text.len > 2000)
-            put_long_text(out, rule, i, span_of(&r->examples[i].text));
-    gw_buf_printf(out, "static const struct bundle_example examples_%u[] = {\n", rule);
-    for (unsigned i = 0; i < r->n_examples; i++) {
-        const struct bundle_example *e = &r->examples[i];
-
-        gw_buf_adds(out, "    {{");
-        if (e->text.len > 2000)
-            gw_buf_printf(out, "long_%u_%u", rule, i);
-        else
-            put_string(out, span_of(&e->text));
-        gw_buf_printf(out, ", %u}, %u, %u},\n", e->text.len, e->line, e->should_match);
-    }
-    gw_buf_adds(out, "};\n");
-}
-
-static void put_checks(struct gw_buf *out, unsigned rule, const struct bundle_rule *r)
-{
-    if (r->n_checks == 0)
-        return;
-    gw_buf_printf(out, "static const struct bundle_check checks_%u[] = {\n", rule);
-    for (unsigned i = 0; i < r->n_checks; i++) {
-        gw_buf_printf(out, "    {\"%s\", %.17g, ", r->checks[i].name, r->checks[i].num);
-        put_str(out, r->checks[i].str);
-        gw_buf_adds(out, "},\n");
-    }
-    gw_buf_adds(out, "};\n");
-}
-
-static void put_list_name(struct gw_buf *out, const char *name, unsigned rule, unsigned n)
-{
-    if (n == 0)
-        gw_buf_adds(out, ", NULL");
-    else
-        gw_buf_printf(out, ", %s_%u", name, rule);
-}
-
-static void put_rule(struct gw_buf *out, unsigned i, const struct bundle_rule *r)
-{
-    gw_buf_adds(out, "    {");
-    put_str(out, r->id);
-    gw_buf_adds(out, ", ");
-    put_str(out, r->title);
-    gw_buf_adds(out, ", ");
-    put_str(out, r->type);
-    gw_buf_adds(out, ", ");
-    put_str(out, r->file);
-    gw_buf_printf(out, ",\n     %u, %u, %u, %u, %uu, %u, %d, %u, %u, %u, %u, %u, %u", r->class_,
-                  r->severity, r->confidence, r->min_len, r->max_len, r->within, r->boost,
-                  r->required, r->n_checks, r->n_words, r->n_keys, r->n_rejects, r->n_examples);
-    put_list_name(out, "checks", i, r->n_checks);
-    put_list_name(out, "words", i, r->n_words);
-    put_list_name(out, "keys", i, r->n_keys);
-    put_list_name(out, "rejects", i, r->n_rejects);
-    put_list_name(out, "examples", i, r->n_examples);
-    gw_buf_adds(out, "},\n");
-}
-
-static void put_rules(struct gw_buf *out, const struct bundle_rule *rules, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        const struct bundle_rule *r = &rules[i];
-
-        put_checks(out, i, r);
-        put_texts(out, "words", i, r->words, r->n_words);
-        put_texts(out, "keys", i, r->keys, r->n_keys);
-        put_texts(out, "rejects", i, r->rejects, r->n_rejects);
-        put_examples(out, i, r);
-    }
-    gw_buf_adds(out, "static const struct bundle_rule rules[] = {\n");
-    for (unsigned i = 0; i < n; i++)
-        put_rule(out, i, &rules[i]);
-    gw_buf_adds(out, "};\n");
-}
-
 /* ---- tables ----------------------------------------------------------------------------- */
 
 static void put_patterns(struct gw_buf *out, const struct emit_tables *t)
@@ -225,12 +97,12 @@ static void put_bundle(struct gw_buf *out, const struct rulec_set *set, const ch
                   "extern __attribute__((visibility(\"default\"))) const struct bundle %s;\n"
                   "const struct bundle %s = {\n    BUNDLE_ABI, sizeof(struct bundle), ",
                   symbol, symbol);
-    put_str(out, set->digest);
+    emit_put_string(out, gw_span_str(set->digest));
     gw_buf_printf(out,
-                  ",\n    %u, %u, %u, %u, %u, %u, %u,\n"
-                  "    rules, patterns, sets, windows, targets, runs};\n",
-                  set->n_rules, t->n_patterns, t->sets.n, t->n_windows, t->n_targets, t->n_runs,
-                  t->n_memos);
+                  ",\n    %u, %u, %u, %u, %u, %u, %u, %u, %u,\n"
+                  "    rules, patterns, sets, windows, targets, runs, lists};\n",
+                  set->n_rules, t->n_anchored, t->sets.n, t->n_windows, t->n_targets, t->n_runs,
+                  t->n_memos, t->n_patterns - t->n_anchored, set->n_lists);
 }
 
 enum gw_status rulec_emit(const struct rulec_set *set, const char *symbol, struct gw_buf *out,
@@ -239,7 +111,9 @@ enum gw_status rulec_emit(const struct rulec_set *set, const char *symbol, struc
     struct gw_buf matchers = {NULL, 0, 0, false};
     struct emit_tables t = {.arena = set->arena};
     const struct bundle_rule *rules = emit_rules(set);
-    enum gw_status st = rules == NULL ? GW_ENOMEM : emit_patterns(set, &t, &matchers, err);
+    const struct bundle_list *lists = emit_lists(set);
+    enum gw_status st =
+        rules == NULL || lists == NULL ? GW_ENOMEM : emit_patterns(set, &t, &matchers, err);
 
     if (st == GW_OK)
         st = emit_finish(&t, err);
@@ -250,7 +124,8 @@ enum gw_status rulec_emit(const struct rulec_set *set, const char *symbol, struc
         put_sets(out, &t.sets);
         gw_buf_adds(out, prelude);
         gw_buf_add(out, gw_buf_span(&matchers));
-        put_rules(out, rules, set->n_rules);
+        emit_put_lists(out, lists, set->n_lists);
+        emit_put_rules(out, rules, set->n_rules);
         put_tables(out, &t);
         put_bundle(out, set, symbol, &t);
     }

@@ -36,6 +36,7 @@ struct emit_tables {
     struct interp_program *programs; /* of each pattern, when they were asked for */
     struct emit_anchor *anchors;
     unsigned n_patterns, cap_patterns, cap_programs, n_anchors, cap_anchors, n_memos;
+    unsigned n_anchored; /* patterns of rules; those of their nears come last */
     unsigned n_literals; /* windows; they come first */
     /* Known after emit_finish: */
     struct bundle_window *windows;
@@ -46,7 +47,7 @@ struct emit_tables {
 
 void emit_tables_fini(struct emit_tables *t);
 
-/* Compiles every pattern of the set into t. out gets the source of the matchers; NULL: t gets programs instead. */
+/* Compiles every pattern of the rules that are not off into t. out gets the source of the matchers; NULL: t gets programs instead. */
 enum gw_status emit_patterns(const struct rulec_set *set, struct emit_tables *t, struct gw_buf *out,
                              struct gw_err *err);
 
@@ -55,6 +56,15 @@ enum gw_status emit_finish(struct emit_tables *t, struct gw_err *err);
 
 /* The set's rules as a bundle has them, in the set's arena, which also holds what they point to. NULL: out of memory. */
 struct bundle_rule *emit_rules(const struct rulec_set *set);
+/* The same for its lists. */
+struct bundle_list *emit_lists(const struct rulec_set *set);
+
+/* Write them as C, in the order of these two. */
+void emit_put_lists(struct gw_buf *out, const struct bundle_list *lists, unsigned n);
+void emit_put_rules(struct gw_buf *out, const struct bundle_rule *rules, unsigned n);
+
+/* A C string, with octal escapes where a byte is not plain. */
+void emit_put_string(struct gw_buf *out, struct gw_span s);
 
 /* Writes the matcher function m<pattern>. */
 void emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains, unsigned n,

@@ -166,6 +166,8 @@ enum gw_status rulec_load_paths(struct rulec_set *set, const char *const *paths,
             st = rulec_load_text(set, gw_buf_span(&text), all.f[i].path, err);
         }
     }
+    if (st == GW_OK)
+        st = rulec_check_lists(set, err);
     if (st == GW_OK && set->n_rules == 0)
         st = gw_fail(err, GW_EINVAL, "%s: no rules in the files there", paths[0]);
     if (st == GW_OK) {

@@ -138,9 +138,10 @@ static unsigned number_memos(const struct rx_chain *chains, unsigned n)
     return memo;
 }
 
-static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule, unsigned i,
-                                      struct gw_arena *scratch, struct emit_tables *t,
-                                      struct gw_buf *out, struct gw_err *err)
+/* One pattern of a rule; that of a near, which is looked for beside matches only, needs no anchors. */
+static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
+                                      struct gw_span text, bool is_near, struct gw_arena *scratch,
+                                      struct emit_tables *t, struct gw_buf *out, struct gw_err *err)
 {
     struct rx_pattern p = {.root = NULL};
     struct rx_chain *chains = NULL;
@@ -149,9 +150,10 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     struct bundle_set first = {{0}}, head[BUNDLE_HEAD_BYTES];
     unsigned n_chains = 0, n_anchors = 0;
 
-    GW_TRY(rx_parse(scratch, r->patterns[i], r->nocase, r->boundary, &p, err));
+    GW_TRY(rx_parse(scratch, text, r->nocase, r->boundary, &p, err));
     GW_TRY(rx_chains(scratch, &p, &chains, &n_chains, err));
-    GW_TRY(rulec_anchors(scratch, p.root, &anchors, &n_anchors, err));
+    if (!is_near)
+        GW_TRY(rulec_anchors(scratch, p.root, &anchors, &n_anchors, err));
     t->n_memos += number_memos(chains, n_chains);
     if (out != NULL)
         emit_matcher(out, t->n_patterns, chains, n_chains, &t->sets);
@@ -171,22 +173,38 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
                                                    : gw_fail(err, GW_ENOMEM, "out of memory");
 }
 
+static enum gw_status compile_rule(const struct rulec_rule *r, unsigned rule, bool nears,
+                                   struct gw_arena *scratch, struct emit_tables *t,
+                                   struct gw_buf *out, struct gw_err *err)
+{
+    unsigned n = nears ? r->n_nears : r->n_patterns;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct gw_span text = nears ? r->nears[i].pattern : r->patterns[i];
+        enum gw_status st = compile_pattern(r, rule, text, nears, scratch, t, out, err);
+
+        gw_arena_reset(scratch);
+        if (st != GW_OK)
+            return gw_fail_prefix(err, "%s:%u:%u: rule %s", r->file,
+                                  nears ? r->nears[i].line : r->pattern_lines[i],
+                                  nears ? r->nears[i].column : r->pattern_columns[i], r->id);
+    }
+    return GW_OK;
+}
+
 enum gw_status emit_patterns(const struct rulec_set *set, struct emit_tables *t, struct gw_buf *out,
                              struct gw_err *err)
 {
     struct gw_arena *scratch = gw_arena_new(SCRATCH_BYTES);
     enum gw_status st = scratch == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : GW_OK;
 
-    for (unsigned i = 0; i < set->n_rules && st == GW_OK; i++) {
-        const struct rulec_rule *r = &set->rules[i];
-
-        for (unsigned k = 0; k < r->n_patterns && st == GW_OK; k++) {
-            st = compile_pattern(r, i, k, scratch, t, out, err);
-            if (st != GW_OK)
-                (void)gw_fail_prefix(err, "%s:%u: rule %s", r->file, r->pattern_lines[k], r->id);
-            gw_arena_reset(scratch);
-        }
-    }
+    for (unsigned i = 0; i < set->n_rules && st == GW_OK; i++)
+        if (set->rules[i].mode != DLP_MODE_OFF)
+            st = compile_rule(&set->rules[i], i, false, scratch, t, out, err);
+    t->n_anchored = t->n_patterns;
+    for (unsigned i = 0; i < set->n_rules && st == GW_OK; i++)
+        if (set->rules[i].mode != DLP_MODE_OFF)
+            st = compile_rule(&set->rules[i], i, true, scratch, t, out, err);
     gw_arena_free(scratch);
     return st;
 }

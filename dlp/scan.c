@@ -121,7 +121,7 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     size_t left = x->text.len - at;
     struct bundle_match m = {.len = 0, .epoch = x->s->epoch, .memo = x->s->memo + p->first_memo};
-    unsigned confidence = 0;
+    struct scan_match found = {.rule = p->rule, .match_start = at};
 
     if (!set_has(&b->sets[p->first], text[at]) ||
         (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
@@ -136,14 +136,17 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
         scan_note(x, p, at, &m);
         return;
     }
+    found.match_end = at + m.len;
+    found.start = at + m.start;
+    found.end = at + m.end;
     if (m.len == 0 || m.end <= m.start || !scan_boundary_after(p->after, x->text, at + m.len) ||
-        !scan_judge(x, p->rule, at, at + m.len, at + m.start, at + m.end, &confidence))
+        !scan_judge(x, &found))
         return;
     if (add_finding(x, &(struct dlp_finding){.rule = p->rule,
                                              .leaf = x->leaf,
-                                             .start = (uint32_t)(at + m.start),
-                                             .end = (uint32_t)(at + m.end),
-                                             .confidence = (uint8_t)confidence}))
+                                             .start = (uint32_t)found.start,
+                                             .end = (uint32_t)found.end,
+                                             .confidence = found.confidence}))
         *state = (struct scan_state){x->s->epoch, (uint32_t)(at + m.len)};
 }
 

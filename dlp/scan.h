@@ -1,7 +1,8 @@
 /* dlp/scan.h - one thread's scanner. Private to dlp.
  *
  * scan.c finds matches (prefilter, matcher, boundaries), scan_judge.c decides what they are worth
- * (length, reject list, validators, context), scan_overlap.c keeps the strongest where they overlap,
+ * (length, validators, the sum) with scan_list.c (values that are none), scan_word.c (context words) and scan_near.c
+ * (second patterns), scan_overlap.c keeps the strongest where they overlap,
  * scan_grow.c says of a text that grows what is known of it already. */
 #ifndef DLP_SCAN_H
 #define DLP_SCAN_H
@@ -13,12 +14,12 @@ struct scan_state {
     uint32_t epoch, next;
 };
 
-/* A match of a rule in a growing text that is worth reporting; bytes of the text. */
+/* A match of a rule; bytes of the text. */
 struct scan_match {
-    uint32_t rule, order; /* order: of finding */
+    uint32_t rule, order; /* order: of finding, in a growing text */
     size_t match_start, match_end;
-    size_t start, end; /* the span, whole characters */
-    uint8_t confidence;
+    size_t start, end;  /* the span; in a growing text whole characters */
+    uint8_t confidence; /* when it was judged */
 };
 
 struct scan_pairs;
@@ -64,14 +65,21 @@ enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, s
 /* Makes s fit for rules. GW_ENOMEM. */
 enum gw_status scan_prepare(struct dlp_scanner *s, const struct dlp_rules *rules);
 
-/* What a match of rule is worth: false when it is none (length, reject list, validators, context).
- * match and span are byte offsets into the text. Its steps are added to x->work. */
-bool scan_judge(struct scan_leaf *x, uint32_t rule, size_t match_start, size_t match_end,
-                size_t start, size_t end, unsigned *confidence);
+/* What a match is worth: false when it is none (length, reject lists, validators, contexts, nears). Sets its confidence,
+ * and its span where a near says what is to be reported. Its steps are added to x->work. */
+bool scan_judge(struct scan_leaf *x, struct scan_match *m);
 
-/* True when a word (dlp/rulec.h, "Context") stands in text, searched over [from, to). */
-bool scan_has_word(struct gw_span text, size_t from, size_t to, const struct bundle_text *words,
-                   const struct bundle_slots *slots);
+/* Finds near's pattern beside m, the nearest one: its span, which is all of it without a group. Adds to x->work. */
+bool scan_near(struct scan_leaf *x, const struct bundle_near *near, const struct scan_match *m,
+               size_t *start, size_t *end);
+
+/* True when a value holds a word of the list, or is what one of its globs says. */
+bool scan_list_has(const struct dlp_rules *r, uint32_t list, struct gw_span value);
+
+/* The first word (dlp/rulec.h, "Context") that stands in text, searched over [from, to); NULL: none. */
+const struct bundle_text *scan_find_word(struct gw_span text, size_t from, size_t to,
+                                         const struct bundle_text *words,
+                                         const struct bundle_slots *slots);
 
 /* Keeps the strongest of overlapping findings from s->found[first] on, sorted by start. GW_ENOMEM. */
 enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first);

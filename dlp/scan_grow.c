@@ -67,14 +67,13 @@ void scan_note(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
                                .match_end = end,
                                .start = at + m->start,
                                .end = at + m->end};
-    unsigned confidence = 0;
     bool found;
 
     if (m->len == 0 || m->end <= m->start || !scan_boundary_after(p->after, x->text, end))
         return;
     if (x->text.len - end > ahead)
         x->text.len = end + ahead;
-    found = scan_judge(x, p->rule, at, end, match.start, match.end, &confidence);
+    found = scan_judge(x, &match);
     x->text = whole;
     if (!found)
         return;
@@ -82,7 +81,6 @@ void scan_note(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
         match.start--;
     while (match.end < x->text.len && is_tail_byte(x->text.ptr[match.end]))
         match.end++;
-    match.confidence = (uint8_t)confidence;
     (void)add_match(x, match);
 }
 

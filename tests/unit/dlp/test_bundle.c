@@ -26,7 +26,7 @@ static void test_builtin(void)
 static void test_abi(void)
 {
     const struct bundle old = {.abi = BUNDLE_ABI + 1, .size = sizeof(old)};
-    static const struct bundle_check check = {"no_such_validator", 0, ""};
+    static const struct bundle_check check = {.name = "no_such_validator", .str = ""};
     static const struct bundle_rule rule = {.id = "r", .checks = &check, .n_checks = 1};
     const struct bundle unknown = {
         .abi = BUNDLE_ABI, .size = sizeof(unknown), .rules = &rule, .n_rules = 1};

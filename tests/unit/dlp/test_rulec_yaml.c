@@ -16,17 +16,17 @@ static const struct {
      NULL},
     {RULE "  match_b64: ['YWJj', 'YWI=', 'YQ==']\n  no_match_b64: ['eA==']\n", NULL},
     {HEAD "  patterns: ['abcd', 'efgh']\n  match: ['abcd']\n", NULL},
-    {"id: r\n", "f.yaml:1: expected a list"},
-    {"- 5\n", "f.yaml:1: expected a rule"},
-    {"- title: t\n  class: pii\n", "f.yaml:1: rule ?: the key id is missing"},
+    {"id: r\n", "f.yaml:1:1: expected a list"},
+    {"- 5\n", "f.yaml:1:3: expected a rule"},
+    {"- title: t\n  class: pii\n", "f.yaml:1:3: rule ?: the key id is missing"},
     {"- id: r\n  class: pii\n", "rule r: the key title is missing"},
     {HEAD "  match: ['x']\n", "the key pattern is missing"},
     {HEAD "  pattern: 'abcd'\n", "at least one example"},
     {HEAD "  pattern: 'abcd'\n  no_match: ['x']\n", "at least one example"},
-    {RULE "\n" RULE, "f.yaml:9: rule r: the id is taken by f.yaml:1"},
-    {"- id: R_1\n", "f.yaml:1: rule R_1: id: expected at most 64 of"},
-    {RULE "  type: lower\n", "f.yaml:8: rule r: type: expected"},
-    {RULE "  colour: red\n", "f.yaml:8: rule r: colour: unknown key"},
+    {RULE "\n" RULE, "f.yaml:9:3: rule r: the id is taken by f.yaml:1"},
+    {"- id: R_1\n", "f.yaml:1:7: rule R_1: id: expected at most 64 of"},
+    {RULE "  type: lower\n", "f.yaml:8:9: rule r: type: expected"},
+    {RULE "  colour: red\n", "f.yaml:8:3: rule r: colour: unknown key"},
     {RULE "  flags: x\n", "the only flag is i"},
     {RULE "  boundary: wide\n", "expected word, token, line or none"},
     {RULE "  length: 5\n", "expected [min] or [min, max]"},
@@ -78,7 +78,7 @@ static void test_pattern_line(void)
 
     CHECK(rulec_load_text(&set, GW_SPAN(yaml), "dir/f.yaml", &err) == GW_OK);
     CHECK(rulec_emit(&set, "x", &out, &err) == GW_EPARSE);
-    if (!CHECK(strstr(err.text, "dir/f.yaml:8: rule r: pattern, column 5: look-around") ==
+    if (!CHECK(strstr(err.text, "dir/f.yaml:8:7: rule r: pattern, column 5: look-around") ==
                err.text))
         fprintf(stderr, "  %s\n", err.text);
     gw_buf_fini(&out);
@@ -97,7 +97,8 @@ static void test_values(void)
     if (set.n_rules == 1) {
         const struct rulec_rule *r = &set.rules[0];
 
-        CHECK(strcmp(r->type, "R") == 0 && r->within == 33 && r->boost == 7 && !r->required);
+        CHECK(strcmp(r->type, "R") == 0 && r->n_contexts == 1 && r->contexts[0].before == 33 &&
+              r->contexts[0].behind == 33 && r->contexts[0].boost == 7 && !r->contexts[0].required);
         CHECK(r->min_len == 3 && r->max_len == 9 && r->boundary == RULEC_BOUNDARY_WORD);
         CHECK(r->n_examples == 2 && r->examples[0].should_match && !r->examples[1].should_match);
         CHECK(r->examples[1].text.len == 2 && memcmp(r->examples[1].text.ptr, "\0b", 2) == 0);
