@@ -2,6 +2,7 @@
 """Providers that fail, as real SDKs see them through the gateway; and two servers of which one is killed under load.
 
 usage: tests/e2e/reliability.py BUILD-DIR CACHE-DIR MODEL [WORD]   (or from run.py); with WORD only tests whose names hold it"""
+import base64
 import glob
 import json
 import os
@@ -13,7 +14,7 @@ import tempfile
 import threading
 import time
 
-from upstream import Upstream, answer, event, stream
+from upstream import Upstream, answer, aws_message, event, stream
 from wire import ask, post
 from world import BUILD, ROOT, World, check, count, free_port, skip, wait_for
 
@@ -59,15 +60,18 @@ reliability: {{ backoff: 50ms }}
 targets:
   sick_chat:   {{ kind: openai, base_url: {sick}/v1, {more}, models: "gpt-sick", retries: 0 }}
   sick_claude: {{ kind: anthropic, base_url: {sick}, {more}, models: "claude-sick", retries: 0 }}
+  sick_bedrock: {{ kind: bedrock, base_url: {sick}, region: eu-central-1, access_key: file:{w.path('aws.id')}, zone: private,
+                  secret_key: file:{w.path('aws.secret')}, models: "anthropic.sick", retries: 0, breaker: {{ failures: 0, error_rate: 0 }} }}
   sick_gemini: {{ kind: gemini, base_url: {sick}, {more}, models: "gemini-sick", retries: 0 }}
   once:   {{ kind: openai, base_url: {well}/v1, {more}, models: "gpt-*", breaker: {{ failures: 0, error_rate: 0 }} }}
-  claude: {{ kind: anthropic, base_url: {well}, {more}, models: "claude-*" }}
+  claude: {{ kind: anthropic, base_url: {well}, {more}, models: ["claude-*", "anthropic.*"] }}
   gemini: {{ kind: gemini, base_url: {well}, {more}, models: "gemini-*" }}
   pool:   {{ kind: openai, endpoints: [{pool}], {more}, models: "pool",
             breaker: {{ failures: 3, open: 500ms }}, health: {{ path: /v1/models, interval: 100ms, failures: 2 }} }}
 routes:
   - {{ model: gpt-sick, to: [sick_chat, once] }}
   - {{ model: claude-sick, to: [sick_claude, claude] }}
+  - {{ model: anthropic.sick, to: [sick_bedrock, claude] }}
   - {{ model: gemini-sick, to: [sick_gemini, gemini] }}
   - {{ model: "gpt-*", to: once }}
   - {{ model: pool, to: pool }}
@@ -114,6 +118,32 @@ def test_error_first_in_every_dialect(w):
     status, _, raw = post(w.port, "/v1beta/models/gemini-sick:streamGenerateContent", {"x-goog-api-key": w.key},
                           {"contents": [{"role": "user", "parts": [{"text": "Hello there"}]}]})
     check(status == 200 and b"overloaded" not in raw and b"there" in raw, "gemini, array: another target answers", (status, raw[-300:]))
+
+
+def test_exception_first_in_an_aws_stream(w):
+    """Bedrock's exceptions are messages of a type of their own, of which SSE knows nothing."""
+    for label in ("throttlingException", "modelStreamErrorException", "internalServerException", "serviceUnavailableException"):
+        first = aws_message({"message": "Too busy here"}, exception_type=label, content_type="application/json", message_type="exception")
+        for d, cut in (("anthropic", 0), ("chat", 0), ("anthropic", 20), ("chat", 1)):
+            steps = [first[:cut], 0.02, first[cut:]] if cut else [first]
+            w.up.play = lambda r: stream(*steps, kind="application/vnd.amazon.eventstream")
+            before = len(w.up.asked)
+            status, fields, raw = ask(w.port, d, "Hello there", w.key, True, model="anthropic.sick")
+            check(status == 200 and b"busy" not in raw and b"there" in raw and len(w.up.asked) == before + 1,
+                  f"{d}: a stream that begins with {label} is asked of the next target", (status, cut, raw[-300:]))
+            check(fields.get("x-sluice-attempts") == "2", f"{d}: the client is told", fields)
+    # An error without an exception; and one behind the first event, which is the client's.
+    w.up.play = lambda r: stream(aws_message({}, error_code="500", error_message="broken", message_type="error"),
+                                 kind="application/vnd.amazon.eventstream")
+    status, fields, raw = ask(w.port, "anthropic", "Hello there", w.key, True, model="anthropic.sick")
+    check(status == 200 and b"there" in raw and fields.get("x-sluice-attempts") == "2", "an AWS stream that begins with an error", raw[-300:])
+    begin = {"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "m",
+                                                  "stop_reason": None, "usage": {"input_tokens": 3, "output_tokens": 1}}}
+    chunk = aws_message({"bytes": base64.b64encode(json.dumps(begin).encode()).decode()}, event_type="chunk", message_type="event")
+    w.up.play = lambda r: stream(chunk, first, kind="application/vnd.amazon.eventstream")
+    status, fields, raw = ask(w.port, "anthropic", "Hello there", w.key, True, model="anthropic.sick")
+    check(status == 200 and b"busy" in raw and fields.get("x-sluice-attempts") in (None, "1"), "an exception behind the first event is the client's",
+          (fields, raw[-300:]))
 
 
 def state_of(w, name):

@@ -6,8 +6,10 @@ import json
 import re
 import select
 import socket
+import struct
 import threading
 import time
+import zlib
 
 LEAVE = object()
 
@@ -19,10 +21,10 @@ def answer(status, body, fields=(), kind="application/json"):
     return head.encode() + b"".join(f.encode() + b"\r\n" for f in fields) + b"\r\n" + body
 
 
-def stream(*steps, end=True, fields=()):
+def stream(*steps, end=True, fields=(), kind="text/event-stream"):
     """The steps of an event stream in chunks; without an end it is cut."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
-    out = [head + b"".join(f.encode() + b"\r\n" for f in fields) + b"\r\n"]
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
+    out = [head.encode() + b"".join(f.encode() + b"\r\n" for f in fields) + b"\r\n"]
     for one in steps:
         out.append(b"%x\r\n%s\r\n" % (len(one), one) if isinstance(one, bytes) else one)
     return out + ([b"0\r\n\r\n"] if end else [])
@@ -33,6 +35,16 @@ def event(data, name=None, nl="\n", space=" "):
     data = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     head = f"event:{space}{name}{nl}" if name else ""
     return f"{head}data:{space}{data}{nl}{nl}".encode()
+
+
+def aws_message(payload, **labels):
+    """One message of an AWS event stream: lengths and their CRC, headers (":message-type" is message_type), JSON, the CRC of all."""
+    head = b"".join(bytes([len(n) + 1]) + b":" + n.replace("_", "-").encode() + b"\x07" + struct.pack(">H", len(v)) + v.encode()
+                    for n, v in labels.items())
+    body = json.dumps(payload).encode()
+    prelude = struct.pack(">II", 16 + len(head) + len(body), len(head))
+    whole = prelude + struct.pack(">I", zlib.crc32(prelude)) + head + body
+    return whole + struct.pack(">I", zlib.crc32(whole))
 
 
 def chat_events(pieces, finish="stop", **how):
