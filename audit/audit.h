@@ -92,6 +92,10 @@ struct audit_attempt {
     int status;                      /* HTTP, 0: none */
     uint64_t us;                     /* until the outcome */
     bool hedge;                      /* begun beside one that was slow */
+    uint64_t prompt_tokens,
+        completion_tokens; /* of one that gave no answer, and not in the request's own */
+    bool usage_estimated, has_cost;
+    uint64_t cost_nano;
 };
 enum { AUDIT_MAX_ATTEMPTS = 8 };
 
@@ -142,6 +146,8 @@ struct audit_event {
     uint64_t saved_nano;
     bool has_cost, has_compare;       /* the amounts are known: */
     uint64_t cost_nano, compare_nano; /* nano-units of currency: the cost; and elsewhere */
+    bool has_lost;      /* what attempts cost that gave no answer is known in part or whole: */
+    uint64_t lost_nano; /* not in cost_nano */
     struct gw_span currency, compare_model;
     int64_t price_from_ms; /* since when the price holds */
     struct gw_span finish_reason, response_model, error_text;

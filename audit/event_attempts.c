@@ -18,6 +18,12 @@ static void write_attempt(struct event_json *j, const struct audit_attempt *a)
     event_u(j, EVENT_KEY("us"), a->us);
     if (a->hedge)
         event_bool(j, EVENT_KEY("hedge"), true);
+    event_opt_u(j, EVENT_KEY("prompt_tokens"), a->prompt_tokens);
+    event_opt_u(j, EVENT_KEY("completion_tokens"), a->completion_tokens);
+    if (a->usage_estimated)
+        event_bool(j, EVENT_KEY("usage_estimated"), true);
+    if (a->has_cost)
+        event_money(j, EVENT_KEY("cost"), a->cost_nano);
 }
 
 void event_write_attempts(struct event_json *j, const struct audit_event *ev)

@@ -5,8 +5,7 @@
 #include "audit/event_json.h"
 #include "base/clock.h"
 
-/* A JSON number with all nine digits behind the point, so that no reader has to know the unit. */
-static void put_money(struct event_json *j, struct gw_span key, uint64_t nano)
+void event_money(struct event_json *j, struct gw_span key, uint64_t nano)
 {
     event_key(j, key);
     gw_buf_printf(j->b, "%llu.%09llu", (unsigned long long)(nano / 1000000000),
@@ -23,17 +22,19 @@ void event_write_cost(struct event_json *j, const struct audit_event *ev)
     if (ev->usage_estimated)
         event_bool(j, EVENT_KEY("usage_estimated"), true);
     if (ev->has_cost) {
-        put_money(j, EVENT_KEY("cost"), ev->cost_nano);
+        event_money(j, EVENT_KEY("cost"), ev->cost_nano);
         gw_clock_rfc3339(ev->price_from_ms, day);
         event_text(j, EVENT_KEY("price_from"), (struct gw_span){day, 10});
     }
     event_opt(j, EVENT_KEY("cache"), ev->cache);
     if (ev->has_saved)
-        put_money(j, EVENT_KEY("cost_saved"), ev->saved_nano);
+        event_money(j, EVENT_KEY("cost_saved"), ev->saved_nano);
     if (ev->has_compare) {
-        put_money(j, EVENT_KEY("cost_alternative"), ev->compare_nano);
+        event_money(j, EVENT_KEY("cost_alternative"), ev->compare_nano);
         event_text(j, EVENT_KEY("cost_alternative_model"), ev->compare_model);
     }
-    if (ev->has_cost || ev->has_compare)
+    if (ev->has_lost)
+        event_money(j, EVENT_KEY("cost_lost"), ev->lost_nano);
+    if (ev->has_cost || ev->has_compare || ev->has_lost)
         event_text(j, EVENT_KEY("currency"), ev->currency);
 }

@@ -25,6 +25,8 @@ struct event_json {
 };
 
 struct audit_event;
+/* Money: a JSON number with all nine digits behind the point, so that no reader has to know the unit (event_cost.c). */
+void event_money(struct event_json *j, struct gw_span key, uint64_t nano);
 /* Tokens beyond OCSF's two, and money, as members (event_cost.c). */
 void event_write_cost(struct event_json *j, const struct audit_event *ev);
 

@@ -11,7 +11,8 @@
 /* What all workers together have of one target. */
 struct row {
     const char *name, *currency; /* of a worker's slot: they never change */
-    uint64_t tokens[METRICS_TOKEN_KINDS], cost_nano, saved_nano, unpriced, estimated;
+    uint64_t tokens[METRICS_TOKEN_KINDS], cost_nano, saved_nano, unpriced, estimated, lost_tokens,
+        lost_nano;
 };
 
 struct table {
@@ -52,6 +53,8 @@ static void collect(const struct server *s, struct table *t)
             r->cost_nano += get(&m->targets[i].cost_nano);
             r->unpriced += get(&m->targets[i].unpriced);
             r->estimated += get(&m->targets[i].estimated);
+            r->lost_tokens += get(&m->targets[i].lost_tokens);
+            r->lost_nano += get(&m->targets[i].lost_nano);
         }
     }
 }
@@ -160,6 +163,11 @@ void metrics_cost_text(const struct server *s, struct gw_buf *out)
     print_money(&t, "cost_total", "What the tokens cost.", offsetof(struct row, cost_nano), out);
     print_money(&t, "cost_saved_total", "What answers from the cache had cost when they were made.",
                 offsetof(struct row, saved_nano), out);
+    print_count(&t, "lost_tokens_total",
+                "Tokens of attempts that gave no answer, which are in no other counter.",
+                offsetof(struct row, lost_tokens), out);
+    print_money(&t, "lost_cost_total", "What those attempts cost.", offsetof(struct row, lost_nano),
+                out);
     print_count(&t, "unpriced_total", "Answers with tokens for which no price is known.",
                 offsetof(struct row, unpriced), out);
     print_count(&t, "usage_estimated_total", "Answers whose tokens are partly an estimate.",

@@ -30,6 +30,7 @@ struct peek {
     struct event *timer;
     enum peek_result result;
     unsigned error_status;
+    struct api_usage usage;
 };
 
 void peek_free(struct peek *p)
@@ -63,6 +64,7 @@ static enum gw_status on_api_event(void *ctx, const struct api_event *ev)
 /* Only what may be an error is read as JSON: nearly nothing is. name: of an event; whole: the body is no stream. */
 static void judge(struct peek *p, struct gw_span name, struct gw_span data, bool whole)
 {
+    struct api_seen seen = {0};
     struct api_reader *r;
 
     p->result = PEEK_FINE;
@@ -78,6 +80,10 @@ static void judge(struct peek *p, struct gw_span name, struct gw_span data, bool
     else
         (void)api_reader_event(r, name, data);
     api_reader_free(r);
+    if (p->result != PEEK_ERROR)
+        return;
+    api_look(p->dialect, p->req->w->json, data, &seen);
+    p->usage = seen.usage;
 }
 
 /* The first event decides; then the reader is stopped. */
@@ -151,6 +157,11 @@ enum peek_result peek_end(struct peek *p)
 unsigned peek_error_status(const struct peek *p)
 {
     return p->error_status;
+}
+
+const struct api_usage *peek_usage(const struct peek *p)
+{
+    return &p->usage;
 }
 
 void peek_held(const struct peek *p, struct peek_held *out)

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/span.h"
+#include "proxy/api/api.h"
 #include "proxy/http/http1.h"
 
 struct peek;
@@ -32,8 +33,9 @@ enum peek_result peek_data(struct peek *p, struct gw_span bytes);
 /* The body is complete. An answer without anything in it is an error too. */
 enum peek_result peek_end(struct peek *p);
 
-/* After PEEK_ERROR: the status that it would have had as an answer, 400 to 599. */
+/* After PEEK_ERROR: the status that it would have had as an answer, 400 to 599; and what the server says that it used. */
 unsigned peek_error_status(const struct peek *p);
+const struct api_usage *peek_usage(const struct peek *p);
 
 /* What was held back; lives as long as p. */
 struct peek_held {

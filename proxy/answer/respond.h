@@ -36,6 +36,8 @@ bool respond_cut(struct req *req, const struct api_failure *failure);
 /* What the client got: its type and its body, which belong to the answer. False: it was not copied (nobody would keep it,
  * or it is too large). */
 bool respond_copy(const struct req *req, struct gw_span *type, struct gw_span *body);
+/* An estimate of the tokens of a conversation that was asked for; 0 for other calls. */
+uint64_t respond_prompt_tokens(const struct req *req);
 /* Nobody waits for the answer any more: what was seen until now is for the record. */
 void respond_abandon(struct req *req);
 /* True when the answer told the client of an error inside it. */

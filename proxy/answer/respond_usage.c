@@ -69,11 +69,13 @@ static uint64_t tokens_in(uint64_t bytes)
     return (bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
 }
 
-static uint64_t estimate_prompt(const struct req *req)
+uint64_t respond_prompt_tokens(const struct req *req)
 {
     const struct api_request *a = &req->asked;
     uint64_t bytes = 0;
 
+    if (req->ep.kind != ENDPOINT_CHAT)
+        return 0;
     for (unsigned i = 0; i < a->n_messages; i++)
         bytes += api_message_text(&a->messages[i], req->arena).len;
     for (unsigned i = 0; i < a->n_tools; i++)
@@ -103,7 +105,7 @@ static void estimate(struct req *req, struct api_usage *u)
     output =
         tokens_in(r->translate == NULL ? r->text_bytes : translate_seen(r->translate)->text_bytes);
     if (!u->known) {
-        u->input = estimate_prompt(req);
+        u->input = respond_prompt_tokens(req);
         req->usage_estimated = true;
     }
     if (output > u->output) {
@@ -126,11 +128,7 @@ void respond_note_usage(struct req *req)
     if (!is_final(r, &usage) && req->ep.kind == ENDPOINT_CHAT && req->status < 300)
         estimate(req, &usage);
     req->has_usage = usage.known || req->usage_estimated;
-    req->usage = (struct router_usage){.prompt = usage.input,
-                                       .cached = usage.cached,
-                                       .cache_write = usage.cache_write,
-                                       .completion = usage.output,
-                                       .reasoning = usage.reasoning};
+    req->usage = req_usage_of(&usage);
 }
 
 /* ---- the cost in the head of a whole answer --------------------------------------------------- */

@@ -419,6 +419,23 @@ void limits_progress(struct req *req, uint64_t tokens)
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
+/* Attempts for which nobody got anything. The last one of a request without an answer is the request's own, above. */
+static void add_lost(struct limits_req *lr)
+{
+    const struct req *req = lr->req;
+    unsigned n =
+        req->first_byte_ns == 0 && req->n_attempts != 0 ? req->n_attempts - 1 : req->n_attempts;
+
+    for (unsigned i = 0; i < n; i++) {
+        const struct req_attempt *a = &req->attempts[i];
+
+        if (!a->lost)
+            continue;
+        lr->final.tokens += a->usage.prompt + a->usage.completion;
+        lr->final.cost += a->cost_nano;
+    }
+}
+
 /* What was used: what the target counted, else what is known of it. A failure before any answer costs nothing. */
 static void work_out(struct limits_req *lr)
 {
@@ -442,6 +459,7 @@ static void work_out(struct limits_req *lr)
         lr->final.cost = req->cost_nano;
     else
         (void)limits_cost(req, lr->target, prompt, completion, &lr->final.cost);
+    add_lost(lr);
 }
 
 void limits_settle(struct req *req)

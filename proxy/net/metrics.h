@@ -56,6 +56,7 @@ struct metrics_target {
         tokens[METRICS_TOKEN_KINDS]; /* prompt, cached, cache_write, completion, reasoning */
     _Atomic uint64_t saved_nano;     /* by the cache */
     _Atomic uint64_t cost_nano, unpriced, estimated; /* the last two: answers */
+    _Atomic uint64_t lost_tokens, lost_nano;         /* of attempts that gave no answer */
 };
 
 struct metrics {

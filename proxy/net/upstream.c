@@ -41,6 +41,7 @@ static void lane_cancel(struct lane *lane)
 {
     if (lane->u == NULL)
         return;
+    lane->req->attempts[lane->log].worked |= lane->u->sent;
     uconn_cancel(lane);
     attempt_over(lane->req, lane->log);
 }
@@ -116,6 +117,7 @@ void lane_on_head(struct lane *lane, const struct http1_head *h)
         lane_cancel(lane);
         return;
     }
+    req->attempts[lane->log].worked |= h->status < 400;
     stop_hedge(t);
     lane_cancel(other_of(lane));
     t->winner = lane;
@@ -147,6 +149,8 @@ void lane_on_fail(struct lane *lane, enum req_failure failure, const char *why)
     struct upstream_try *t = lane->of;
     struct req *req = lane->req;
 
+    req->attempts[lane->log].worked |=
+        failure == REQ_FAIL_TIMEOUT; /* which says that it was sent */
     attempt_end(req, lane->log,
                 conn_answer_started(req->conn) ? REQ_OUT_CUT : attempt_outcome(failure), 0, -1);
     attempt_over(req, lane->log);

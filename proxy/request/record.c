@@ -183,6 +183,8 @@ static void fill_cost(const struct req *req, struct audit_event *ev)
     ev->has_cost = req->has_cost;
     ev->cost_nano = req->cost_nano;
     ev->price_from_ms = req->price_from_ms;
+    ev->has_lost = req->has_lost;
+    ev->lost_nano = req->lost_nano;
     ev->has_compare = req->has_compare;
     ev->cache = gw_span_str(req_cache_name(req->cache));
     ev->has_saved = req->has_saved;
@@ -208,6 +210,13 @@ static void fill_attempts(const struct req *req, struct audit_attempt *out, stru
             .us = a->us,
             .hedge = a->hedge,
         };
+        if (a->lost) {
+            out[i].prompt_tokens = a->usage.prompt;
+            out[i].completion_tokens = a->usage.completion;
+            out[i].usage_estimated = !a->has_usage;
+            out[i].has_cost = a->has_cost;
+            out[i].cost_nano = a->cost_nano;
+        }
         if (a->slot.target == REQ_NO_TARGET)
             continue;
         out[i].target = gw_span_str(cfg->targets[a->slot.target].name);

@@ -69,10 +69,17 @@ struct req_attempt {
     bool holds;              /* the slot was not given back yet */
     bool hedge;              /* begun beside one that was slow */
     bool told_bad;           /* the endpoint's health was told of its failure */
+    bool worked;             /* its server had the request and may have worked on it */
     enum req_outcome outcome;
     unsigned status; /* of its answer; 0: none */
     uint64_t start_ns;
     uint64_t us; /* until the outcome */
+    /* What it used, when that is not the answer's (req_count_attempts()): */
+    struct router_usage usage; /* of an error as the server says; else filled in at the end */
+    bool has_usage;            /* usage is the server's */
+    bool lost;                 /* usage counts, and nobody got anything for it */
+    bool has_cost;             /* a price is known: */
+    uint64_t cost_nano;
 };
 
 #define REQ_PIECE_PATH  "path"
@@ -171,6 +178,9 @@ struct req {
     bool has_cost;         /* a price is known */
     uint64_t compare_nano; /* what usage would have cost at prices.compare, when: */
     bool has_compare; /* the answer is of the engine or a private target, and that price is known */
+    uint64_t
+        lost_nano; /* what attempts cost that were not the answer's, as far as prices are known */
+    bool has_lost; /* one of them has a cost */
     int64_t price_from_ms;      /* the day from which the price holds */
     unsigned n_restored;        /* placeholders put back */
     unsigned n_answer_findings; /* found in the answer, when policy watches answers */

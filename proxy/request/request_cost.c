@@ -1,9 +1,19 @@
 /* proxy/request/request_cost.c - what an answer cost, and what it would have cost elsewhere. Worker's thread. */
 #include "base/clock.h"
+#include "proxy/answer/respond.h"
 #include "proxy/cache/cache.h"
 #include "proxy/net/setup.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/request_private.h"
+
+struct router_usage req_usage_of(const struct api_usage *u)
+{
+    return (struct router_usage){.prompt = u->input,
+                                 .cached = u->cached,
+                                 .cache_write = u->cache_write,
+                                 .completion = u->output,
+                                 .reasoning = u->reasoning};
+}
 
 /* By the name that was asked for; else by the one that the answer gives: a deployment's name says nothing of its model. */
 static const struct router_price *price_of(const struct req *req, int64_t now_ms)
@@ -81,4 +91,61 @@ void req_count_cost(struct req *req)
         metrics_add(&t->unpriced, 1);
     if (req->usage_estimated)
         metrics_add(&t->estimated, 1);
+}
+
+/* ---- attempts that gave no answer ------------------------------------------------------------- */
+
+/* The server had it, and the request has nothing of it. Who answers with an error status or drops the connection bills
+ * nothing. What the answer used is the request's own. */
+static bool is_lost(const struct req *req, unsigned i)
+{
+    const struct req_attempt *a = &req->attempts[i];
+
+    return (i != req->current || req->first_byte_ns == 0) && a->worked &&
+           (a->outcome == REQ_OUT_ERROR_EVENT || a->outcome == REQ_OUT_BROKEN ||
+            a->outcome == REQ_OUT_TIMEOUT || a->outcome == REQ_OUT_CANCELLED);
+}
+
+static void price_lost(const struct req *req, struct req_attempt *a)
+{
+    const struct proxy_config *cfg = req->setup->cfg;
+    unsigned target = a->slot.target;
+    const struct router_price *price;
+
+    if (target == REQ_NO_TARGET || cfg->prices.n_lines == 0)
+        return;
+    price = router_prices_find(cfg->prices.table, gw_span_str(cfg->targets[target].name),
+                               req_model_for(req, target), gw_clock_wall_ms());
+    a->has_cost = price != NULL && router_price_cost(price, &a->usage, &a->cost_nano);
+}
+
+static void count_lost(struct req *req, const struct req_attempt *a)
+{
+    const struct proxy_config *cfg = req->setup->cfg;
+    struct gw_span name = a->slot.target == REQ_NO_TARGET
+                              ? GW_SPAN("intercepted")
+                              : gw_span_str(cfg->targets[a->slot.target].name);
+    struct metrics_target *t = metrics_target_of(&req->w->metrics, name, cfg->prices.currency);
+
+    metrics_add(&t->lost_tokens, a->usage.prompt + a->usage.completion);
+    metrics_add(&t->lost_nano, a->cost_nano);
+}
+
+void req_count_attempts(struct req *req)
+{
+    for (unsigned i = 0; i < req->n_attempts; i++) {
+        struct req_attempt *a = &req->attempts[i];
+
+        if (!is_lost(req, i))
+            continue;
+        if (!a->has_usage)
+            a->usage = (struct router_usage){.prompt = respond_prompt_tokens(req)};
+        a->lost = a->usage.prompt != 0 || a->usage.completion != 0;
+        if (!a->lost)
+            continue;
+        price_lost(req, a);
+        count_lost(req, a);
+        req->has_lost |= a->has_cost;
+        req->lost_nano += a->cost_nano;
+    }
 }

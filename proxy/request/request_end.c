@@ -195,6 +195,7 @@ void req_finish(struct req *req, enum audit_end end)
     req_price(req);
     req_cache_keep(req);
     req_count_cost(req);
+    req_count_attempts(req);
     record_completed(req, now);
     limits_settle(req);
     if (req->status >= 100 && req->status < 600)

@@ -87,6 +87,9 @@ bool req_filter(struct req *req, struct filter_config *out);
 void req_price(struct req *req);
 /* Adds usage and cost to the worker's counters; once, at the request's end. */
 void req_count_cost(struct req *req);
+/* Works out and counts what attempts used that were not the answer's; once, at the request's end. */
+void req_count_attempts(struct req *req);
+struct router_usage req_usage_of(const struct api_usage *u);
 
 /* The "x-sluice-*" fields every answer carries. */
 void req_add_fields(const struct req *req, struct gw_buf *out);

@@ -292,6 +292,10 @@ static bool on_peeked(struct req *req, enum peek_result result)
     peek_held(req->peek, &held);
     if (result == PEEK_ERROR) {
         metrics_add(&req->w->metrics.error_answers, 1);
+        if (peek_usage(req->peek)->known) {
+            req->attempts[req->current].usage = req_usage_of(peek_usage(req->peek));
+            req->attempts[req->current].has_usage = true;
+        }
         if (mend(req, REQ_OUT_ERROR_EVENT, peek_error_status(req->peek), held.fields,
                  held.n_fields))
             return false;

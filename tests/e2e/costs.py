@@ -15,7 +15,7 @@ import traceback
 from decimal import ROUND_HALF_UP, Decimal
 
 import complaints_world
-from upstream import LEAVE, chat_events, stream
+from upstream import LEAVE, answer, chat_events, event, stream
 from wire import DIALECTS, ENDS, ask, open_stream, post, read_until, text_of
 from world import MAIL, World, check, count, free_port, skip, wait_for
 
@@ -32,7 +32,7 @@ def world():
     amounts = ", ".join(f"{k}: {v}" for k, v in PRICES.items())
     with open(w.path("prices.yaml"), "w") as f:
         f.write(f"currency: EUR\ntable:\n  - {{ model: 'gpt-*', from: 2999-01-01, input: 999, output: 999 }}\n"
-                f"  - {{ model: '*', target: [openai, claude, gemini], from: 2020-01-01, {amounts} }}\n")
+                f"  - {{ model: '*', target: [openai, claude, gemini, sick, pair], from: 2020-01-01, {amounts} }}\n")
     with open(w.path("sluice.yaml"), "w") as f:
         f.write(f"""
 state_dir: {w.path('state')}
@@ -43,8 +43,14 @@ targets:
   quiet:  {{ kind: openai, base_url: http://127.0.0.1:{w.mock_http}/v1, {other}, zone: private, models: ["quiet"], usage: off }}
   inside: {{ kind: openai, base_url: http://127.0.0.1:{w.mock_http}/v1, {other}, zone: private, models: ["inside"] }}
   raw:    {{ kind: openai, base_url: http://127.0.0.1:{w.up.port}/v1, {other}, zone: approved, models: ["raw"] }}
+  sick:   {{ kind: openai, base_url: http://127.0.0.1:{w.up.port}/v1, {other}, zone: approved, models: ["gpt-lost"], retries: 0,
+            timeouts: {{ first_byte: 300ms }}, breaker: {{ failures: 0, error_rate: 0 }} }}
+  pair:   {{ kind: openai, endpoints: [http://127.0.0.1:{w.up.port}/v1, http://localhost:{w.up.port}/v1], {other}, zone: approved,
+            models: ["gpt-pair"], hedge_after: 100ms }}
 routes:
   - {{ model: quiet, to: quiet }}
+  - {{ model: gpt-lost, to: [sick, openai] }}
+  - {{ model: gpt-pair, to: pair }}
   - {{ model: inside, to: inside }}
   - {{ model: raw, to: raw }}
   - {{ model: "claude-*", to: claude }}
@@ -56,7 +62,9 @@ policy:
   - {{ name: hidden,  when: {{ class: [secret, pii] }}, then: tokenize }}
 prices: {{ currency: EUR, file: prices.yaml, compare: openai/gpt-4o }}
 cache: {{ enabled: true, max_entry: 64KiB }}
-budgets: [{{ name: few, per: key, match: {{ user: limited }}, tokens: 200 / day, requests: 6 / day }}]
+budgets:
+  - {{ name: few, per: key, match: {{ user: limited }}, tokens: 200 / day, requests: 6 / day }}
+  - {{ name: some, per: key, match: {{ user: lossy }}, tokens: 100000 / day }}
 audit: {{ spool: {w.path('spool')}, durability: process }}
 """)
     return w
@@ -176,6 +184,70 @@ def test_costs_are_exact(w):
     got = re.search(r'"cost_alternative":([0-9.]+),"cost_alternative_model":"gpt-4o"', line)
     check(got and Decimal(got[1]) == cost_of(*tokens_of(json.loads(line))), "what it would have cost elsewhere", line)
     check("x-sluice-cost" not in fields and '"cost":' not in line, "which is no cost", fields)
+
+
+# ---- attempts that gave no answer -----------------------------------------------------------------------
+
+def lost_in_metrics(w, target):
+    text = w.admin_get("/metrics")[1]
+    tokens = re.search(rf'^sluice_lost_tokens_total\{{target="{target}"\}} (\d+)', text, re.M)
+    cost = re.search(rf'^sluice_lost_cost_total\{{target="{target}",currency="EUR"\}} (\S+)', text, re.M)
+    return (int(tokens[1]), Decimal(cost[1])) if tokens and cost else (0, Decimal(0))
+
+
+def test_failed_attempts_are_counted(w):
+    error = {"error": {"message": "overloaded", "type": "overloaded_error"}}
+    said = {**error, "usage": {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}}
+    text = "how much is it when nobody answers?"
+    # What the server does, the outcome; tokens that it says, None for an estimate, () for nothing that anybody bills.
+    for what, play, outcome, tokens in (
+            ("an error first", stream(event(error)), "error_event", None), ("with its usage", answer(200, said), "error_event", (11, 3)),
+            ("no answer in time", [LEAVE], "timeout", None), ("a stream without a beginning", stream(b": ok\n\n", end=False), "broken", None),
+            ("a status", answer(503, error), "status", ()), ("a connection that is dropped", [], "broken", ())):
+        w.up.play = play if isinstance(play, list) else [play]
+        before = lost_in_metrics(w, "sick")
+        status, fields, raw = ask(w.port, "chat", text, w.keys["plain"], not isinstance(play, bytes), model="gpt-lost",
+                                  headers={"Cache-Control": "no-store"})
+        line = raw_record(w, fields)
+        first, second = json.loads(line)["unmapped"]["sluice"]["attempts"]
+        got = first.get("prompt_tokens", 0), first.get("completion_tokens", 0)
+        check(status == 200 and first["outcome"] == outcome and second["outcome"] == "answered", f"{what}: another target answers", line)
+        check(got == tokens or tokens is None and 5 <= got[0] <= 30 and got[1] == 0 or tokens == () and got == (0, 0),
+              f"{what}: the tokens of the first attempt", first)
+        check(bool(first.get("usage_estimated")) == (tokens is None) and "prompt_tokens" not in second, f"{what}: an estimate or not", first)
+        lost = re.search(r'"cost_lost":([0-9.]+)', line)
+        check((Decimal(lost[1]) if lost else 0) == cost_of(*got), f"{what}: what they cost", line)
+        check(re.search(r'"cost":([0-9.]+),"price_from"', line)[1] == str(cost_of(*tokens_of(json.loads(line)))), f"{what}: is no part of the cost", line)
+        after = lost_in_metrics(w, "sick")
+        check((after[0] - before[0], after[1] - before[1]) == (sum(got), cost_of(*got)), f"{what}: counted", (before, after))
+
+
+def test_losers_of_hedges_are_counted(w):
+    asked = []
+
+    def play(request):
+        asked.append(request)
+        return [LEAVE] if len(asked) % 2 else stream(*chat_events(["faster"]))
+    w.up.play = play
+    _, fields, raw = ask(w.port, "chat", "who is faster, you or you?", w.keys["plain"], True, model="gpt-pair", headers={"Cache-Control": "no-store"})
+    line = raw_record(w, fields)
+    slow, fast = json.loads(line)["unmapped"]["sluice"]["attempts"]
+    check(b"faster" in raw and slow["outcome"] == "cancelled" and fast.get("hedge") and fast["outcome"] == "answered", "a hedge won", line)
+    check(3 <= slow.get("prompt_tokens", 0) <= 30 and slow.get("usage_estimated") and "prompt_tokens" not in fast, "what the other had read", line)
+    check(f'"cost_lost":{cost_of(slow["prompt_tokens"], 0)}' in line, "and its cost", line)
+    check(lost_in_metrics(w, "pair") == (slow["prompt_tokens"], cost_of(slow["prompt_tokens"], 0)), "are counted", lost_in_metrics(w, "pair"))
+
+
+def test_budgets_know_of_failed_attempts(w):
+    def left(model):
+        _, fields, _ = ask(w.port, "chat", "what is left of it?", w.keys["lossy"], False, {"max_tokens": 50}, model=model,
+                           headers={"Cache-Control": "no-store"})
+        r = record(w, fields)
+        used = sum(tokens_of(r)[:2]) + sum(a.get("prompt_tokens", 0) + a.get("completion_tokens", 0) for a in own(w, fields)["attempts"])
+        return int(fields["x-ratelimit-remaining-tokens"]), used
+    w.up.play = [answer(200, {"error": {"message": "no"}, "usage": {"prompt_tokens": 1100, "completion_tokens": 300, "total_tokens": 1400}})]
+    first, lossy, last = left("gpt-4o"), left("gpt-lost"), left("gpt-4o")
+    check(first[0] - lossy[0] == first[1] and lossy[0] - last[0] == lossy[1] > 1400, "the budget pays for both attempts", (first, lossy, last))
 
 
 # ---- the cache ------------------------------------------------------------------------------------------
@@ -383,7 +455,7 @@ def main(only=""):
     try:
         config = w.path("sluice.yaml")
         w.keys = {}
-        for user in ("plain", "other", "watched", "limited", "stranger"):
+        for user in ("plain", "other", "watched", "limited", "lossy", "stranger"):
             owner = "elsewhere" if user == "stranger" else "here"
             out = w.sluice("keys", "create", "-c", config, "--name", user, "--owner", owner)
             w.keys[user] = re.search(r"slk_[0-9A-Za-z]{43}", out)[0]

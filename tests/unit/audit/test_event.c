@@ -18,7 +18,17 @@ static struct audit_event filled(enum audit_kind kind, struct gw_span text, unsi
     static struct audit_attempt attempts[AUDIT_MAX_ATTEMPTS + 1];
 
     for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
-        attempts[i] = (struct audit_attempt){text, text, text, 503, n, n % 2 != 0};
+        attempts[i] = (struct audit_attempt){.target = text,
+                                             .endpoint = text,
+                                             .outcome = text,
+                                             .status = 503,
+                                             .us = n,
+                                             .hedge = n % 2 != 0,
+                                             .prompt_tokens = n,
+                                             .completion_tokens = n,
+                                             .usage_estimated = true,
+                                             .has_cost = true,
+                                             .cost_nano = n};
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
         groups[i] = text;
     return (struct audit_event){
@@ -82,6 +92,8 @@ static struct audit_event filled(enum audit_kind kind, struct gw_span text, unsi
         .usage_estimated = true,
         .cache = text,
         .has_saved = true,
+        .has_lost = true,
+        .lost_nano = n,
         .saved_nano = n,
         .has_cost = true,
         .cost_nano = n,
