@@ -29,6 +29,7 @@ static void free_rules(struct dlp_rules *r)
     free(r->words);
     free(r->keys);
     free(r->lists);
+    free(r->lift);
     if (r->owned.object != NULL)
         (void)dlclose(r->owned.object);
     gw_arena_free(r->owned.arena);
@@ -52,6 +53,17 @@ void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *wor
         slots->first[i] = (uint16_t)(slots->first[i] + slots->first[i - 1]);
 }
 
+static void note_counts(struct dlp_rules *r, unsigned i)
+{
+    const struct bundle_rule *rule = &r->b->rules[i];
+
+    if (rule->min_count > 1 || rule->max_count != UINT32_MAX || rule->n_steps > 0)
+        r->has_counts = true;
+    for (unsigned k = 0; k < rule->n_steps; k++)
+        if (rule->steps[k].boost > r->lift[i])
+            r->lift[i] = (unsigned char)rule->steps[k].boost;
+}
+
 static void fill_info(struct dlp_rules *r)
 {
     unsigned n = 0;
@@ -67,6 +79,7 @@ static void fill_info(struct dlp_rules *r)
                                             .severity = (enum gw_severity)rule->severity,
                                             .confidence = rule->confidence,
                                             .mode = (enum dlp_rule_mode)rule->mode};
+        note_counts(r, i);
         r->first_context[i] = n;
         for (unsigned k = 0; k < rule->n_contexts; k++, n++) {
             const struct bundle_context *c = &rule->contexts[k];
@@ -206,8 +219,9 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     r->words = calloc(n_contexts + 1, sizeof(*r->words));
     r->keys = calloc(n_contexts + 1, sizeof(*r->keys));
     r->lists = calloc(b->n_lists + 1, sizeof(*r->lists));
+    r->lift = calloc(b->n_rules + 1, 1);
     if (r->first_context == NULL || r->words == NULL || r->keys == NULL || r->lists == NULL ||
-        r->run_kind == NULL || r->info == NULL || r->validators == NULL ||
+        r->lift == NULL || r->run_kind == NULL || r->info == NULL || r->validators == NULL ||
         r->first_validator == NULL || !prefilter_init(&r->filter, b) ||
         !fill_starts(&r->at_word, b, true) || !fill_starts(&r->anywhere, b, false)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");

@@ -52,6 +52,8 @@ struct dlp_rules {
     unsigned *first_context;                 /* of each rule, into words and keys */
     struct bundle_slots *words, *keys;       /* of all rules' contexts, in order */
     struct bundle_slots *lists;              /* of each list's words */
+    unsigned char *lift;                     /* points that steps may add, of each rule */
+    bool has_counts;                         /* some rule has a count or steps */
     struct prefilter filter;
     unsigned char *run_kind; /* enum bundle_run_kind of each run */
     /* Those that begin only where a word begins, and those that may begin inside one. */

@@ -216,6 +216,36 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
                         const struct dlp_doc *doc, struct gw_arena *arena,
                         const struct dlp_scan_limits *limits, struct dlp_report *report);
 
+/* ---- explaining ------------------------------------------------------------------------- */
+
+/* One part of a confidence. */
+struct dlp_explain_part {
+    const char *what;      /* "rule", "validator", "context", "near" */
+    struct gw_span detail; /* which: the validator, the word that was found; or empty */
+    int points;
+};
+
+/* How a match was judged: before overlaps are resolved and counts and steps apply. Offsets are bytes in text, which is the
+ * leaf's, or what a view made of it. */
+struct dlp_explain {
+    uint32_t rule, leaf;
+    struct gw_span text;
+    size_t match_start, match_end;   /* of the rule's pattern */
+    size_t start, end;               /* what would be reported */
+    size_t anchor_start, anchor_end; /* what the prefilter saw; equal: nothing that it knows */
+    const char *dropped;             /* why it is no finding; NULL: it is one */
+    unsigned confidence;             /* the sum of the parts, held between 0 and 100 */
+    const struct dlp_explain_part *parts;
+    unsigned n_parts;
+};
+
+/* Called with every match while a text is scanned; everything in e is valid during the call. */
+typedef void (*dlp_explain_fn)(void *ctx, const struct dlp_explain *e);
+
+/* Has fn called for every match that the scanner judges from now on; NULL: no more. Scanning is slower meanwhile. False: out
+ * of memory, nothing is called. */
+bool dlp_scanner_explain(struct dlp_scanner *s, dlp_explain_fn fn, void *ctx);
+
 /* ---- hiding ----------------------------------------------------------------------------- */
 
 /* Remembers what tokenize hid, for one request; wiped before it is freed. */
@@ -252,8 +282,9 @@ struct dlp_guard_finding {
 typedef enum gw_action (*dlp_guard_fn)(void *ctx, const struct dlp_guard_finding *f);
 
 /* Scans one text that grows piece by piece. What comes out depends on the text alone, not on the pieces, and the findings
- * are those of dlp_scan() on the whole, but: context words count in front of a value only (those behind it have not come
- * when it is judged, and code is told by the lines before); placeholders of ours are none.
+ * are those of dlp_scan() on the whole, but: context words and nears count in front of a value only (those behind it have not
+ * come when it is judged, and code is told by the lines before), counts and their steps do not apply, rules that ask for
+ * more than one value find none; placeholders of ours are none.
  *
  * What goes out is what can no longer become part of a finding. Held back is a live prefix of one: of prose a few bytes,
  * of a value all of it and up to 2 bytes behind it; at most what its pattern reaches (4 KiB; 33 KiB of a private key that

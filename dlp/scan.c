@@ -36,6 +36,7 @@ void dlp_scanner_free(struct dlp_scanner *s)
     free(s->memo);
     free(s->matches);
     scan_pairs_free(s->pairs);
+    free(s->explain);
     free(s);
 }
 
@@ -448,6 +449,7 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
             return GW_ELIMIT;
     }
     GW_TRY(dlp_doc_dedupe(doc, s->found, &s->n_found));
+    GW_TRY(scan_count(s, rules, leaves, report_from));
     if (s->n_found > max_findings)
         return GW_ELIMIT;
     r.n_findings = s->n_found;

@@ -23,6 +23,7 @@ struct scan_match {
 };
 
 struct scan_pairs;
+struct scan_explain;
 
 struct dlp_scanner {
     struct dlp_finding
@@ -37,8 +38,9 @@ struct dlp_scanner {
     uint32_t epoch;
     struct scan_match *matches; /* of a growing text */
     unsigned n_matches, cap_matches;
-    struct scan_pairs *pairs; /* NULL: not asked for yet */
-    unsigned only_rule;       /* examples: try this rule (index + 1) and no other; 0: all */
+    struct scan_pairs *pairs;     /* NULL: not asked for yet */
+    struct scan_explain *explain; /* NULL: nobody asked */
+    unsigned only_rule;           /* examples: try this rule (index + 1) and no other; 0: all */
     bool every_byte; /* tests: try every pattern everywhere instead of asking the prefilter */
     uint32_t places[PREFILTER_CHUNK + PREFILTER_SLACK];
 };
@@ -80,6 +82,15 @@ bool scan_list_has(const struct dlp_rules *r, uint32_t list, struct gw_span valu
 const struct bundle_text *scan_find_word(struct gw_span text, size_t from, size_t to,
                                          const struct bundle_text *words,
                                          const struct bundle_slots *slots);
+
+/* Drops findings of rules that want more or fewer values than there are, and adds steps. leaves: of the document. GW_ENOMEM. */
+enum gw_status scan_count(struct dlp_scanner *s, const struct dlp_rules *rules,
+                          const struct dlp_leaf *leaves, unsigned report_from);
+
+/* What is said of the match that is being judged; e is not NULL. */
+void scan_explain_part(struct scan_explain *e, const char *what, struct gw_span detail, int points);
+/* The match is judged: dropped says why it is none, or NULL. x->s->explain is not NULL. */
+void scan_explain_end(struct scan_leaf *x, const struct scan_match *m, const char *dropped);
 
 /* Keeps the strongest of overlapping findings from s->found[first] on, sorted by start. GW_ENOMEM. */
 enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first);

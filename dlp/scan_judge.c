@@ -3,6 +3,22 @@
 
 enum { CHECK_WORK = 32 }; /* what a validator costs a byte, in steps of scan_leaf.work */
 
+/* Says what a part of the sum is, when somebody asked. */
+static inline void note(const struct scan_leaf *x, const char *what, struct gw_span detail,
+                        int points)
+{
+    if (x->s->explain != NULL)
+        scan_explain_part(x->s->explain, what, detail, points);
+}
+
+/* The verdict; dropped says why there is no finding, or is NULL. */
+static inline bool end(struct scan_leaf *x, const struct scan_match *m, const char *dropped)
+{
+    if (x->s->explain != NULL)
+        scan_explain_end(x, m, dropped);
+    return dropped == NULL;
+}
+
 static bool is_rejected(const struct dlp_rules *r, const struct bundle_rule *rule,
                         struct gw_span value)
 {
@@ -41,15 +57,19 @@ static bool add_contexts(struct scan_leaf *x, const struct scan_match *m, bool r
 
     for (unsigned i = 0; i < r->n_contexts; i++) {
         const struct bundle_context *c = &r->contexts[i];
+        const struct bundle_text *word = NULL;
 
         if ((c->required != 0) != required || (c->boost == 0 && !required))
             continue;
         if (required)
             x->work += (uint64_t)c->before + c->behind;
-        if (find_context(x, m, i) != NULL)
+        word = find_context(x, m, i);
+        if (word != NULL) {
             *sum += c->boost;
-        else if (required)
+            note(x, "context", (struct gw_span){word->ptr, word->len}, c->boost);
+        } else if (required) {
             return false;
+        }
     }
     return true;
 }
@@ -59,7 +79,7 @@ static int run_check(const struct scan_leaf *x, const struct scan_match *m, unsi
 {
     const struct bundle_check *c = &x->rules->b->rules[m->rule].checks[i];
     const struct dlp_validator *v = x->rules->validators[x->rules->first_validator[m->rule] + i];
-    int change = v->validate(&(struct dlp_validate_in){.text = x->text,
+    int points = v->validate(&(struct dlp_validate_in){.text = x->text,
                                                        .start = m->start,
                                                        .end = m->end,
                                                        .match_start = m->match_start,
@@ -68,9 +88,10 @@ static int run_check(const struct scan_leaf *x, const struct scan_match *m, unsi
                                                        .num = c->num,
                                                        .str = gw_span_str(c->str)});
 
-    if (c->has_steps == 0)
-        return change;
-    return change == DLP_VALIDATE_REJECT || change < 0 ? c->bad : c->ok;
+    if (c->has_steps != 0)
+        points = points == DLP_VALIDATE_REJECT || points < 0 ? c->bad : c->ok;
+    note(x, "validator", gw_span_str(c->name), points == DLP_VALIDATE_REJECT ? 0 : points);
+    return points;
 }
 
 /* Looks for the rule's nears and adds their boosts; false when one is required and not there. */
@@ -80,18 +101,19 @@ static bool add_nears(struct scan_leaf *x, struct scan_match *m, int *sum)
 
     for (unsigned i = 0; i < r->n_nears; i++) {
         const struct bundle_near *near = &r->nears[i];
-        size_t start = 0, end = 0;
+        size_t from = 0, to = 0;
 
-        if (!scan_near(x, near, m, &start, &end)) {
+        if (!scan_near(x, near, m, &from, &to)) {
             if (near->required != 0)
                 return false;
             continue;
         }
         *sum += near->boost;
+        note(x, "near", (struct gw_span){NULL, 0}, near->boost);
         /* In a growing text what stands in front may have gone out: the match is what can be hidden. */
         if (near->has_secret != 0 && !x->growing) {
-            m->start = start;
-            m->end = end;
+            m->start = from;
+            m->end = to;
         }
     }
     return true;
@@ -102,27 +124,47 @@ static int clamp(int points)
     return points < 0 ? 0 : (points > 100 ? 100 : points);
 }
 
+/* Runs the validators; NULL, or the name of the one that says that it is nothing. */
+static const char *add_checks(struct scan_leaf *x, const struct scan_match *m, int *sum)
+{
+    const struct bundle_rule *r = &x->rules->b->rules[m->rule];
+
+    x->work += (uint64_t)(m->end - m->start) * r->n_checks * CHECK_WORK;
+    for (unsigned i = 0; i < r->n_checks; i++) {
+        int points = run_check(x, m, i);
+
+        if (points == DLP_VALIDATE_REJECT)
+            return r->checks[i].name;
+        *sum += points;
+    }
+    return NULL;
+}
+
 bool scan_judge(struct scan_leaf *x, struct scan_match *m)
 {
     const struct bundle_rule *r = &x->rules->b->rules[m->rule];
     int sum = (int)r->confidence, around = 0;
+    const char *refused = NULL;
 
+    note(x, "rule", (struct gw_span){NULL, 0}, sum);
     /* First what says which span is judged, then the cheapest ways out. */
     if (!add_nears(x, m, &around))
-        return false;
-    if (m->end - m->start < r->min_len || m->end - m->start > r->max_len ||
-        is_rejected(x->rules, r, (struct gw_span){x->text.ptr + m->start, m->end - m->start}) ||
-        !add_contexts(x, m, true, &around))
-        return false;
-    x->work += (uint64_t)(m->end - m->start) * r->n_checks * CHECK_WORK;
-    for (unsigned i = 0; i < r->n_checks; i++) {
-        int change = run_check(x, m, i);
-
-        if (change == DLP_VALIDATE_REJECT)
-            return false;
-        sum += change;
-    }
+        return end(x, m, "a required near is not there");
+    if (m->end - m->start < r->min_len || m->end - m->start > r->max_len)
+        return end(x, m, "its length");
+    if (is_rejected(x->rules, r, (struct gw_span){x->text.ptr + m->start, m->end - m->start}))
+        return end(x, m, "a reject list");
+    if (!add_contexts(x, m, true, &around))
+        return end(x, m, "a required context is not there");
+    /* Values that are gone when the next one comes cannot be counted. */
+    if (x->growing && r->min_count > 1)
+        return end(x, m, "its count");
+    refused = add_checks(x, m, &sum);
+    if (refused != NULL)
+        return end(x, m, refused);
     (void)add_contexts(x, m, false, &around);
     m->confidence = (uint8_t)clamp(clamp(sum) + around);
-    return m->confidence >= x->report_from;
+    if (m->confidence + (x->growing ? 0u : x->rules->lift[m->rule]) < x->report_from)
+        return end(x, m, "its confidence");
+    return end(x, m, NULL);
 }

@@ -1,30 +1,6 @@
 /* dlp/scan_list.c - values that are no findings: words in them, globs over them. Thread: any; no state. */
+#include "base/glob.h"
 #include "dlp/scan.h"
-
-/* Glob over the whole span, * and ?, without case; linear but for one level of going back. */
-static bool glob_matches(struct gw_span s, const struct bundle_text *g)
-{
-    size_t i = 0, k = 0, star = SIZE_MAX, mark = 0;
-
-    while (i < s.len) {
-        if (k < g->len && g->ptr[k] == '*') {
-            star = k++;
-            mark = i;
-        } else if (k < g->len &&
-                   (g->ptr[k] == '?' || gw_ascii_lower(g->ptr[k]) == gw_ascii_lower(s.ptr[i]))) {
-            i++;
-            k++;
-        } else if (star != SIZE_MAX) {
-            k = star + 1;
-            i = ++mark;
-        } else {
-            return false;
-        }
-    }
-    while (k < g->len && g->ptr[k] == '*')
-        k++;
-    return k == g->len;
-}
 
 bool scan_list_has(const struct dlp_rules *r, uint32_t list, struct gw_span value)
 {
@@ -47,7 +23,7 @@ bool scan_list_has(const struct dlp_rules *r, uint32_t list, struct gw_span valu
         }
     }
     for (unsigned i = 0; i < l->n_globs; i++)
-        if (glob_matches(value, &l->globs[i]))
+        if (gw_glob((struct gw_span){l->globs[i].ptr, l->globs[i].len}, value))
             return true;
     return false;
 }
