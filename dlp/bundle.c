@@ -32,6 +32,8 @@ static void free_rules(struct dlp_rules *r)
     free(r->lift);
     if (r->owned.object != NULL)
         (void)dlclose(r->owned.object);
+    for (unsigned i = 0; i < r->owned.n_parts; i++)
+        dlp_rules_unref(r->owned.parts[i]);
     gw_arena_free(r->owned.arena);
     free(r);
 }

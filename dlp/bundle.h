@@ -42,6 +42,8 @@ struct bundle_owned {
     void *object;                          /* dlopen handle */
     struct gw_arena *arena;                /* where a bundle that was made in memory is */
     const struct interp_program *programs; /* in it: of each pattern without a matcher */
+    struct dlp_rules **parts; /* in it: sets that some of its rules came from; references */
+    unsigned n_parts;
 };
 
 struct dlp_rules {

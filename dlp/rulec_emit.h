@@ -32,10 +32,11 @@ struct emit_anchor {
 struct emit_tables {
     struct gw_arena *arena; /* of the programs and of what emit_finish makes; not owned */
     struct emit_sets sets;
-    struct bundle_pattern *patterns; /* without matchers */
+    struct bundle_pattern *patterns; /* those compiled: without matchers */
     struct interp_program *programs; /* of each pattern, when they were asked for */
     struct emit_anchor *anchors;
-    unsigned n_patterns, cap_patterns, cap_programs, n_anchors, cap_anchors, n_memos;
+    unsigned first_rule; /* number of the compiled set's first rule */
+    unsigned n_patterns, cap_patterns, n_programs, cap_programs, n_anchors, cap_anchors, n_memos;
     unsigned n_anchored; /* patterns of rules; those of their nears come last */
     unsigned n_literals; /* windows; they come first */
     /* Known after emit_finish: */
@@ -50,6 +51,16 @@ void emit_tables_fini(struct emit_tables *t);
 /* Compiles every pattern of the rules that are not off into t. out gets the source of the matchers; NULL: t gets programs instead. */
 enum gw_status emit_patterns(const struct rulec_set *set, struct emit_tables *t, struct gw_buf *out,
                              struct gw_err *err);
+
+/* The two halves of it: the patterns of rules first, then those of their nears. */
+enum gw_status emit_anchored(const struct rulec_set *set, struct emit_tables *t, struct gw_buf *out,
+                             struct gw_err *err);
+enum gw_status emit_nears(const struct rulec_set *set, struct emit_tables *t, struct gw_buf *out,
+                          struct gw_err *err);
+
+/* Adds a pattern, or an anchor of one. False: out of memory. */
+bool emit_add_pattern(struct emit_tables *t, const struct bundle_pattern *p);
+bool emit_add_anchor(struct emit_tables *t, const struct rulec_anchor *a, unsigned pattern);
 
 /* Makes windows, targets and runs of the anchors. GW_ENOMEM. */
 enum gw_status emit_finish(struct emit_tables *t, struct gw_err *err);

@@ -29,6 +29,8 @@ static void *room(void *array, unsigned n, unsigned *cap, size_t size)
 
     if (n < *cap)
         return array;
+    while (new_cap <= n)
+        new_cap *= 2;
     grown = realloc(array, new_cap * size);
     if (grown != NULL)
         *cap = new_cap;
@@ -63,7 +65,7 @@ unsigned emit_set(struct emit_sets *sets, const struct bundle_set *s)
     return sets->n++;
 }
 
-static bool add_pattern(struct emit_tables *t, const struct bundle_pattern *p)
+bool emit_add_pattern(struct emit_tables *t, const struct bundle_pattern *p)
 {
     struct bundle_pattern *grown = room(t->patterns, t->n_patterns, &t->cap_patterns, sizeof(*p));
 
@@ -84,6 +86,9 @@ static enum gw_status add_program(struct emit_tables *t, const struct rx_chain *
     if (grown == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     t->programs = grown;
+    for (; t->n_programs < t->n_patterns; t->n_programs++) /* of those that have a native matcher */
+        t->programs[t->n_programs] = (struct interp_program){NULL, 0};
+    t->n_programs++;
     return rx_program(t->arena, chains, n, &t->programs[t->n_patterns], err);
 }
 
@@ -104,7 +109,7 @@ static bool is_literal(const struct rulec_anchor *a)
     return a->run == 0;
 }
 
-static bool add_anchor(struct emit_tables *t, const struct rulec_anchor *a, unsigned pattern)
+bool emit_add_anchor(struct emit_tables *t, const struct rulec_anchor *a, unsigned pattern)
 {
     struct emit_anchor *grown = room(t->anchors, t->n_anchors, &t->cap_anchors, sizeof(*grown));
 
@@ -167,10 +172,10 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)
         row.head[k] = emit_set(&t->sets, &head[k]);
     for (unsigned k = 0; k < n_anchors; k++)
-        if (!add_anchor(t, &anchors[k], t->n_patterns))
+        if (!emit_add_anchor(t, &anchors[k], t->n_patterns))
             return gw_fail(err, GW_ENOMEM, "out of memory");
-    return add_pattern(t, &row) && !t->sets.failed ? GW_OK
-                                                   : gw_fail(err, GW_ENOMEM, "out of memory");
+    return emit_add_pattern(t, &row) && !t->sets.failed ? GW_OK
+                                                        : gw_fail(err, GW_ENOMEM, "out of memory");
 }
 
 static enum gw_status compile_rule(const struct rulec_rule *r, unsigned rule, bool nears,
@@ -192,21 +197,38 @@ static enum gw_status compile_rule(const struct rulec_rule *r, unsigned rule, bo
     return GW_OK;
 }
 
-enum gw_status emit_patterns(const struct rulec_set *set, struct emit_tables *t, struct gw_buf *out,
-                             struct gw_err *err)
+static enum gw_status compile_rules(const struct rulec_set *set, bool nears, struct emit_tables *t,
+                                    struct gw_buf *out, struct gw_err *err)
 {
     struct gw_arena *scratch = gw_arena_new(SCRATCH_BYTES);
     enum gw_status st = scratch == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : GW_OK;
 
     for (unsigned i = 0; i < set->n_rules && st == GW_OK; i++)
         if (set->rules[i].mode != DLP_MODE_OFF)
-            st = compile_rule(&set->rules[i], i, false, scratch, t, out, err);
-    t->n_anchored = t->n_patterns;
-    for (unsigned i = 0; i < set->n_rules && st == GW_OK; i++)
-        if (set->rules[i].mode != DLP_MODE_OFF)
-            st = compile_rule(&set->rules[i], i, true, scratch, t, out, err);
+            st = compile_rule(&set->rules[i], t->first_rule + i, nears, scratch, t, out, err);
     gw_arena_free(scratch);
     return st;
+}
+
+enum gw_status emit_anchored(const struct rulec_set *set, struct emit_tables *t, struct gw_buf *out,
+                             struct gw_err *err)
+{
+    GW_TRY(compile_rules(set, false, t, out, err));
+    t->n_anchored = t->n_patterns;
+    return GW_OK;
+}
+
+enum gw_status emit_nears(const struct rulec_set *set, struct emit_tables *t, struct gw_buf *out,
+                          struct gw_err *err)
+{
+    return compile_rules(set, true, t, out, err);
+}
+
+enum gw_status emit_patterns(const struct rulec_set *set, struct emit_tables *t, struct gw_buf *out,
+                             struct gw_err *err)
+{
+    GW_TRY(emit_anchored(set, t, out, err));
+    return emit_nears(set, t, out, err);
 }
 
 /* ---- tables ----------------------------------------------------------------------------- */
