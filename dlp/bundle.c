@@ -271,6 +271,7 @@ enum gw_status dlp_rules_load(const char *so_path, struct dlp_rules **out, struc
     char *with_slash = NULL;
     void *object = NULL;
 
+    GW_TRY(dlp_rules_check_trust(so_path, err));
     /* Without a slash dlopen would search the library path. */
     if (asprintf(&with_slash, "%s%s", strchr(so_path, '/') == NULL ? "./" : "", so_path) < 0)
         return gw_fail(err, GW_ENOMEM, "%s: out of memory", so_path);

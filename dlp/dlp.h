@@ -50,9 +50,12 @@ struct dlp_rule_info {
 /* The rules compiled into the binary. Never NULL; needs no unref. */
 struct dlp_rules *dlp_rules_builtin(void);
 
-/* Loads a shared object that dlp_rules_build() made; checks its ABI number. The caller owns one
- * reference. GW_EIO, GW_EUNSUPPORTED with a message. */
+/* Loads a shared object that dlp_rules_build() made; checks its ABI number and who can have written it. The caller owns one
+ * reference. GW_EIO, GW_EDENIED, GW_EUNSUPPORTED with a message. */
 enum gw_status dlp_rules_load(const char *so_path, struct dlp_rules **out, struct gw_err *err);
+/* An object is code: fails unless the file and its folder belong to the user of this process or to root and nobody else
+ * can write there. dlp_rules_load() asks it too. GW_EIO, GW_EDENIED with what to do. */
+enum gw_status dlp_rules_check_trust(const char *so_path, struct gw_err *err);
 
 struct dlp_rules_options {
     bool without_examples; /* the caller runs them itself (dlp_rules_selftest()) */

@@ -1,23 +1,20 @@
 /* dlp/rulec_build.c - from rule files to a shared object: emit, re2c, cc, load, run every example,
  * rename into place. Blocks for seconds; the thread that calls it must be free to.
  *
- * The tools run without a shell, in a folder only we can read, with limits on time, memory and file
- * size. What exists at out_so is replaced only by an object that passed. */
-#include <sys/resource.h>
+ * The tools run confined (dlp/confine.h) in a folder only we can read. What exists at out_so is replaced only by an object that passed. */
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "dlp/bundle.h"
+#include "dlp/confine.h"
 #include "dlp/rulec.h"
 
-enum { ARENA_BYTES = 512 << 20, TOOL_CPU_S = 300, MAX_PATH = 4096 };
+enum { ARENA_BYTES = 512 << 20, TOOL_S = 300, MAX_PATH = 4096 };
 
 /* The names used during one build, all inside a private folder beside the output. */
 struct workshop {
@@ -37,89 +34,16 @@ static enum gw_status write_file(const char *path, struct gw_span text, struct g
 
 /* ---- tools ------------------------------------------------------------------------------ */
 
-static void limit(int what, rlim_t max)
-{
-    const struct rlimit l = {max, max};
-
-    (void)setrlimit((__rlimit_resource_t)what, &l);
-}
-
-/* The child's side, between fork and exec: system calls only. */
-_Noreturn static void become(const char *const *argv, const struct workshop *w, char *const *env)
-{
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int log = open(w->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    char *const *args = NULL;
-
-    if (null < 0 || log < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
-        _exit(126);
-    memcpy(&args, &argv, sizeof(args)); /* exec changes nothing but was declared before const */
-    limit(RLIMIT_CPU, TOOL_CPU_S);
-    limit(RLIMIT_AS, (rlim_t)8 << 30);
-    limit(RLIMIT_FSIZE, (rlim_t)1 << 30);
-    limit(RLIMIT_CORE, 0);
-    (void)execvpe(argv[0], args, env);
-    _exit(127);
-}
-
-/* The first line a tool printed, for the message. */
-static void first_line(const char *path, char *out, size_t size)
-{
-    FILE *f = fopen(path, "re");
-
-    out[0] = '\0';
-    if (f == NULL)
-        return;
-    if (fgets(out, (int)size, f) == NULL)
-        out[0] = '\0';
-    out[strcspn(out, "\n")] = '\0';
-    (void)fclose(f);
-}
-
-static enum gw_status run_tool(const char *const *argv, const struct workshop *w,
-                               struct gw_err *err)
-{
-    const char *path = getenv("PATH"); // NOLINT(concurrency-mt-unsafe): nobody here sets it
-    char path_var[MAX_PATH], tmp_var[MAX_PATH + 16], line[200];
-    char *env[] = {path_var, tmp_var, NULL};
-    int status = 0, n = 0;
-    pid_t pid = 0;
-
-    n = snprintf(path_var, sizeof(path_var), "PATH=%s", path == NULL ? "/usr/bin:/bin" : path);
-    if (n < 0 || (size_t)n >= sizeof(path_var))
-        return gw_fail(err, GW_ELIMIT, "PATH is too long to run %s", argv[0]);
-    (void)snprintf(tmp_var, sizeof(tmp_var), "TMPDIR=%s", w->dir);
-    pid = fork();
-    if (pid < 0)
-        return gw_fail(err, GW_EIO, "%s: %s; cannot start a process", argv[0],
-                       strerrorname_np(errno));
-    if (pid == 0)
-        become(argv, w, env);
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return gw_fail(err, GW_EIO, "%s: %s", argv[0], strerrorname_np(errno));
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return GW_OK;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-        return gw_fail(err, GW_ENOENT,
-                       "%s is not installed; building rules needs re2c and a C compiler "
-                       "(apt install re2c gcc)",
-                       argv[0]);
-    first_line(w->log, line, sizeof(line));
-    return gw_fail(err, GW_EIO, "%s failed (%s %d): %s", argv[0],
-                   WIFSIGNALED(status) ? "signal" : "status",
-                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), line);
-}
-
 static enum gw_status compile(const struct workshop *w, struct gw_err *err)
 {
-    const char *const re2c[] = {"re2c", RULEC_RE2C_FLAGS, "-o", w->c, w->re, NULL};
+    const struct confine c = {.dir = w->dir, .log = w->log, .max_s = TOOL_S};
+    const char *const re2c[] = {"re2c", RULEC_RE2C_FLAGS, "-o", "rules.c", "rules.re", NULL};
     const char *const cc[] = {
-        "cc", "-std=c11", "-O2", "-w", "-shared", "-fPIC", "-fvisibility=hidden",
-        "-o", w->so,      w->c,  NULL};
+        "cc", "-std=c11", "-O2",     "-w", "-shared", "-fPIC", "-fvisibility=hidden",
+        "-o", "rules.so", "rules.c", NULL};
 
-    GW_TRY(run_tool(re2c, w, err));
-    return run_tool(cc, w, err);
+    GW_TRY(confine_run(re2c, &c, err));
+    return confine_run(cc, &c, err);
 }
 
 /* ---- check ------------------------------------------------------------------------------ */

@@ -302,7 +302,8 @@ struct proxy_config {
     struct router_policy *policy;        /* built from the six above; owned by the configuration */
 
     struct {
-        struct proxy_config_list rules; /* "builtin", or files and folders */
+        struct proxy_config_list rules; /* "builtin", files and folders */
+        unsigned native;                /* 0: auto, 1: off */
         unsigned report_from;           /* confidence, 0 to 100 */
         unsigned on_error;              /* 0: block, 1: allow */
     } dlp;

@@ -180,12 +180,6 @@ static void check_numbers(struct config_load *l)
         config_report_line(l, false, 0, "audit: segment must be at most half of max_spool");
     if (cfg->audit.kafka_brokers[0] != '\0' && cfg->audit.kafka_topic[0] == '\0')
         config_report_line(l, false, 0, "audit.kafka: brokers need a topic");
-    for (unsigned i = 0; cfg->dlp.rules.n > 1 && i < cfg->dlp.rules.n; i++)
-        if (gw_span_is(cfg->dlp.rules.items[i], "builtin") ||
-            gw_span_ends(cfg->dlp.rules.items[i], GW_SPAN(".so")))
-            config_report_line(l, false, 0,
-                               "dlp.rules: builtin, or a built .so, stands alone: name "
-                               "one of them, or YAML files and folders");
     if (cfg->dlp.rules.n == 0)
         config_report_line(l, false, 0, "dlp.rules: names no rules: nothing would be found");
 }

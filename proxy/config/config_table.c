@@ -28,6 +28,7 @@ static const char *const servers[] = {"any", "vllm", "sglang", "tgi", "triton", 
 static const char *const conflicts[] = {"reroute", "refuse", NULL};
 static const char *const scopes[] = {"leaving", "always", NULL};
 static const char *const directions[] = {"request", "response", "both", NULL};
+static const char *const natives[] = {"auto", "off", NULL};
 static const char *const on_errors[] = {"block", "allow", NULL};
 static const char *const durabilities[] = {"disk", "process", NULL};
 static const char *const on_fulls[] = {"reject", "continue", NULL};
@@ -165,7 +166,8 @@ const struct config_key config_keys[] = {
 {"complexity.complex_from", CONFIG_UINT, IN(complexity.complex_from), "50", 0, 101, NULL, "Prompts from this score on are complex; 101: none."},
 
 {"dlp", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "The scan of what leaves."},
-{"dlp.rules", CONFIG_PATHS, IN(dlp.rules), "builtin", 0, 0, NULL, "`builtin`, or rule files and folders (YAML, or a built .so)."},
+{"dlp.rules", CONFIG_PATHS, IN(dlp.rules), "builtin", 0, 0, NULL, "Rules, all in one set: `builtin`, YAML files and folders, built `.so` files. A rule in YAML takes the place of a built one with its id."},
+{"dlp.native", CONFIG_ENUM, IN(dlp.native), "auto", 0, 0, natives, "`auto`: rules from YAML are compiled in the background where re2c and cc are installed, and run in an interpreter until then; `off`: they stay there."},
 {"dlp.report_from", CONFIG_UINT, IN(dlp.report_from), "40", 1, 100, NULL, "Findings below this confidence are dropped."},
 {"dlp.on_error", CONFIG_ENUM, IN(dlp.on_error), "block", 0, 0, on_errors, "When a scan cannot finish: `block`, or `allow` the request unscanned (the record says so)."},
 

@@ -1,4 +1,4 @@
-/* proxy/net/setup_rules.c - the rules of a setup. On the thread that starts or reloads the server; builds take seconds.
+/* proxy/net/setup_rules.c - the rules of a setup. On the thread that starts or reloads the server.
  *
  * The dynamic linker knows an object by its path: a second one under the same path would be the first again, and one that
  * is overwritten while it is mapped would take the process down. So every object is loaded from a file of its own, which
@@ -6,21 +6,29 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "proxy/net/setup_private.h"
 
-enum { MAX_RULE_PATHS = 64, COPY_BYTES = 64 * 1024, MAX_PATH = 4096 };
+enum { MAX_RULE_PATHS = 64, COPY_BYTES = 64 * 1024 };
 
-static enum gw_status own_path(const struct setup *s, char out[MAX_PATH], struct gw_err *err)
+/* What `dlp.rules` names, each object as a copy of its own. */
+struct rule_paths {
+    const char *path[MAX_RULE_PATHS];
+    char *copies[MAX_RULE_PATHS];
+    unsigned n, n_copies;
+};
+
+static enum gw_status own_path(const struct setup *s, char **out, struct gw_err *err)
 {
     char id[GW_ULID_BYTES];
 
     gw_ulid(id);
-    if (snprintf(out, MAX_PATH, "%s/rules-%s.so", s->cfg->state_dir, id) >= MAX_PATH)
-        return gw_fail(err, GW_ELIMIT, "%s: the path is too long", s->cfg->state_dir);
+    if (asprintf(out, "%s/rules-%s.so", s->cfg->state_dir, id) < 0)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
     return GW_OK;
 }
 
@@ -54,45 +62,45 @@ static enum gw_status copy_file(const char *from, const char *to, struct gw_err 
     return st;
 }
 
-static enum gw_status build(struct setup *s, const struct setup *like, const char *so,
-                            struct gw_err *err)
+static enum gw_status add_path(const struct setup *s, struct gw_span item, struct rule_paths *p,
+                               struct gw_err *err)
 {
-    const struct proxy_config_list *list = &s->cfg->dlp.rules;
-    const char *paths[MAX_RULE_PATHS];
-    struct dlp_build b = {paths, 0, NULL, so};
-    char digest[GW_SHA256_HEX_BYTES];
-
-    if (list->n > MAX_RULE_PATHS)
+    if (p->n == MAX_RULE_PATHS)
         return gw_fail(err, GW_ELIMIT, "dlp.rules: at most %d files and folders", MAX_RULE_PATHS);
-    for (unsigned i = 0; i < list->n; i++)
-        paths[b.n_paths++] = list->items[i].ptr;
-    if (like != NULL) { /* the same sources are the same rules: nothing to build */
-        GW_TRY(dlp_rules_source_digest(paths, b.n_paths, digest, err));
-        if (strcmp(digest, dlp_rules_digest(like->rules)) == 0) {
-            s->rules = dlp_rules_ref(like->rules);
-            return GW_OK;
-        }
+    p->path[p->n] = item.ptr;
+    if (gw_span_ends(item, GW_SPAN(".so"))) {
+        GW_TRY(dlp_rules_check_trust(item.ptr, err));
+        GW_TRY(own_path(s, &p->copies[p->n_copies], err));
+        p->path[p->n] = p->copies[p->n_copies++];
+        GW_TRY(copy_file(item.ptr, p->path[p->n], err));
     }
-    return dlp_rules_build(&b, err);
+    p->n++;
+    return GW_OK;
 }
 
 enum gw_status setup_open_rules(struct setup *s, const struct setup *like, struct gw_err *err)
 {
     const struct proxy_config_list *list = &s->cfg->dlp.rules;
-    char so[MAX_PATH];
-    enum gw_status st;
+    struct rule_paths p = {.n = 0};
+    enum gw_status st = GW_OK;
 
-    if (list->n == 0 || (list->n == 1 && gw_span_is(list->items[0], "builtin"))) {
-        s->rules = dlp_rules_ref(dlp_rules_builtin());
+    if (list->n == 0) {
+        s->rules = dlp_rules_builtin();
         return GW_OK;
     }
-    GW_TRY(own_path(s, so, err));
-    if (list->n == 1 && gw_span_ends(list->items[0], GW_SPAN(".so")))
-        st = copy_file(list->items[0].ptr, so, err);
-    else
-        st = build(s, like, so, err);
-    if (st == GW_OK && s->rules == NULL)
-        st = dlp_rules_load(so, &s->rules, err);
-    (void)unlink(so); /* mapped, or never made */
+    for (unsigned i = 0; i < list->n && st == GW_OK; i++)
+        st = add_path(s, list->items[i], &p, err);
+    if (st == GW_OK)
+        st = dlp_rules_open(p.path, p.n, NULL, &s->rules, err);
+    for (unsigned i = 0; i < p.n_copies; i++) {
+        (void)unlink(p.copies[i]); /* mapped, or never made */
+        free(p.copies[i]);
+    }
+    /* The same sources are the same rules, and those may have native matchers by now. */
+    if (st == GW_OK && like != NULL &&
+        strcmp(dlp_rules_digest(s->rules), dlp_rules_digest(like->rules)) == 0) {
+        dlp_rules_unref(s->rules);
+        s->rules = dlp_rules_ref(like->rules);
+    }
     return st;
 }

@@ -44,8 +44,9 @@ static struct bundle_match match_at(const struct dlp_rules *r, uint32_t pattern,
 {
     static struct bundle_memo memo[256];
     static uint32_t epoch;
-    struct bundle_match m = {.epoch = ++epoch, .memo = memo};
+    struct bundle_match m = {.memo = memo};
 
+    m.epoch = ++epoch;
     bundle_match(r, pattern, s, lim, &m);
     if (m.len == 0)
         m.start = m.end = 0;
@@ -86,11 +87,84 @@ static void test_examples(void)
     CHECK(same);
 }
 
+/* ---- several sets as one ---------------------------------------------------------------- */
+
+/* The rule that finds text, at 40 and above; NULL: none. */
+static const char *found_by(struct dlp_rules *r, const char *text)
+{
+    struct dlp_scanner *s = dlp_scanner_new();
+    struct gw_arena *arena = gw_arena_new(1 << 24);
+    struct dlp_report report = {.n_findings = 0};
+    struct dlp_doc *doc = NULL;
+    const char *id = NULL;
+
+    CHECK(dlp_doc_parse_text(arena, gw_span_str(text), &doc) == GW_OK &&
+          dlp_scan(s, r, doc, arena, NULL, &report) == GW_OK);
+    if (report.n_findings > 0)
+        id = dlp_rules_info(r, report.findings[0].rule)->id;
+    gw_arena_free(arena);
+    dlp_scanner_free(s);
+    return id;
+}
+
+static bool finds(struct dlp_rules *r, const char *text, const char *id)
+{
+    const char *found = found_by(r, text);
+
+    return id == NULL ? found == NULL : found != NULL && strcmp(found, id) == 0;
+}
+
+/* Own rules stand beside those that are compiled, one takes the place of a compiled one; nears and lists keep their
+ * numbers. */
+static void test_merge(void)
+{
+    char own[128], second[128];
+    const char *const paths[] = {"builtin", own, second};
+    struct dlp_rules *r = NULL;
+    struct gw_err err = {GW_OK, ""};
+
+    (void)snprintf(own, sizeof(own), "%s", work_path("own.yaml"));
+    (void)snprintf(second, sizeof(second), "%s", work_path("second.yaml"));
+    write_text(own,
+               "- id: acme-project\n  title: Acme project\n  class: confidential\n"
+               "  severity: high\n  pattern: 'ACMEX-[0-9]{6}'\n  confidence: 90\n"
+               "  reject: [ACMEX-000000]\n"
+               "  match: ['see ACMEX-123456 there']\n  no_match: ['ACMEX-000000']\n"
+               "- id: acme-pair\n  title: Acme pair\n  class: secret\n  severity: high\n"
+               "  pattern: 'acmekey[0-9]{4}'\n  confidence: 80\n"
+               "  near: { pattern: 'acmesecret=(?<secret>[a-z]{8})', within: 40, required: true }\n"
+               "  match: ['acmekey1234 acmesecret=abcdefgh']\n"
+               "  no_match: ['acmekey1234 alone']\n");
+    write_text(second, "- id: aws-access-key-id\n  title: Own AWS rule\n  class: secret\n"
+                       "  severity: high\n  pattern: 'OWNAWS[0-9]{4}'\n  confidence: 90\n"
+                       "  match: ['OWNAWS1234']\n");
+    if (!CHECK(dlp_rules_open(paths, 3, NULL, &r, &err) == GW_OK)) {
+        fprintf(stderr, "  %s\n", err.text);
+        return;
+    }
+    CHECK(dlp_rules_selftest(r, NULL, NULL, NULL) == 0);
+    CHECK(dlp_rules_count(r) == dlp_rules_count(native) + 2);
+    CHECK(strcmp(dlp_rules_digest(r), dlp_rules_digest(native)) != 0);
+    CHECK(finds(r, "about ACMEX-123456 and more", "acme-project"));
+    CHECK(finds(r, "about ACMEX-000000 and more", NULL));
+    CHECK(finds(r, "acmekey1234 and acmesecret=abcdefgh", "acme-pair"));
+    CHECK(finds(r, "the key OWNAWS1234 is mine", "aws-access-key-id"));
+    CHECK(finds(r,
+                "key AKIA"
+                "QWERTYUIOPASDFGH is not looked for",
+                NULL));
+    dlp_rules_unref(r);
+    CHECK(dlp_rules_open(paths + 2, 1, NULL, &r, &err) == GW_OK && dlp_rules_count(r) == 1);
+    dlp_rules_unref(r);
+    CHECK(unlink(own) == 0 && unlink(second) == 0 && rmdir(work_dir) == 0);
+}
+
 int main(void)
 {
     native = dlp_rules_builtin();
     test_open();
     test_examples();
+    test_merge();
     dlp_rules_unref(interpreted);
     return test_done();
 }

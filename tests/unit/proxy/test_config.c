@@ -297,7 +297,6 @@ static void test_every_error_names_its_place(void)
          "policy[0]: on: an answer is judged as it comes"},
         {T "policy: [{ name: x, then: block, scope: all }]", "must be leaving or always"},
         {"complexity: { moderate_from: 60, complex_from: 50 }", "must not be above complex_from"},
-        {"dlp: { rules: [builtin, my.yaml] }", "dlp.rules: builtin, or a built .so, stands alone"},
         {"dlp: { rules: [] }", "dlp.rules: names no rules"},
         {"audit: { segment: 1GiB, max_spool: 1GiB }", "at most half of max_spool"},
         {"audit: { kafka: { brokers: 'k:1', topic: '' } }", "brokers need a topic"},
