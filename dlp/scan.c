@@ -37,6 +37,7 @@ void dlp_scanner_free(struct dlp_scanner *s)
     free(s->matches);
     scan_pairs_free(s->pairs);
     free(s->explain);
+    view_scan_fini(&s->views);
     free(s);
 }
 
@@ -424,6 +425,26 @@ enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, s
     return scan_resolve(s, first);
 }
 
+/* Short numbers are no identifiers. */
+static bool is_scanned(const struct dlp_leaf *leaf)
+{
+    return leaf->kind != DLP_LEAF_NUMBER || leaf->text.len >= MIN_NUMBER_BYTES;
+}
+
+/* Scans one leaf and what it may hide. */
+static enum gw_status scan_leaf(struct dlp_scanner *s, const struct dlp_rules *rules,
+                                const struct dlp_doc *doc, uint32_t i, unsigned report_from)
+{
+    const struct dlp_leaf *leaf = &doc->leaves[i];
+    unsigned first = s->n_found;
+
+    GW_TRY(scan_text(s, rules, leaf->text, leaf->key, i, report_from));
+    /* JSON in a string: each string in there is a leaf. */
+    if (doc->sources[i].n_inner != 0)
+        return GW_OK;
+    return view_scan_leaf(s, rules, leaf->text, leaf->key, i, report_from, first);
+}
+
 enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
                         const struct dlp_doc *doc, struct gw_arena *arena,
                         const struct dlp_scan_limits *limits, struct dlp_report *report)
@@ -433,25 +454,27 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
     unsigned max_findings =
         limits == NULL || limits->max_findings == 0 ? DEFAULT_MAX_FINDINGS : limits->max_findings;
     struct dlp_report r = {.findings = NULL};
-    unsigned n_leaves = 0;
-    const struct dlp_leaf *leaves = dlp_doc_leaves(doc, &n_leaves);
+    enum gw_status st = GW_OK;
 
     GW_TRY(scan_prepare(s, rules));
-    for (unsigned i = 0; i < n_leaves; i++) {
-        const struct dlp_leaf *leaf = &leaves[i];
-
-        if (leaf->kind == DLP_LEAF_NUMBER && leaf->text.len < MIN_NUMBER_BYTES)
-            continue;
-        GW_TRY(scan_text(s, rules, leaf->text, leaf->key, i, report_from));
-        r.scanned_bytes += leaf->text.len;
+    for (unsigned i = 0; i < doc->n_leaves; i++)
+        r.scanned_bytes += is_scanned(&doc->leaves[i]) ? doc->leaves[i].text.len : 0;
+    view_scan_begin(&s->views, r.scanned_bytes);
+    for (unsigned i = 0; i < doc->n_leaves && st == GW_OK; i++) {
+        if (is_scanned(&doc->leaves[i]))
+            st = scan_leaf(s, rules, doc, i, report_from);
         /* Some will turn out to be the same bytes in a string and in the JSON inside it. */
         if (s->n_found / 4 > max_findings)
-            return GW_ELIMIT;
+            st = GW_ELIMIT;
     }
+    view_scan_end(&s->views);
+    GW_TRY(st);
     GW_TRY(dlp_doc_dedupe(doc, s->found, &s->n_found));
-    GW_TRY(scan_count(s, rules, leaves, report_from));
+    GW_TRY(scan_count(s, rules, doc->leaves, report_from));
     if (s->n_found > max_findings)
         return GW_ELIMIT;
+    r.view_bytes = s->views.view_bytes;
+    r.cut = s->views.cut;
     r.n_findings = s->n_found;
     r.findings = gw_arena_array(arena, s->n_found, sizeof(*r.findings));
     if (r.findings == NULL)

@@ -8,6 +8,7 @@
 #define DLP_SCAN_H
 
 #include "dlp/bundle.h"
+#include "dlp/view_scan.h"
 
 /* Where a rule goes on after its last finding in the leaf numbered epoch. */
 struct scan_state {
@@ -40,8 +41,9 @@ struct dlp_scanner {
     unsigned n_matches, cap_matches;
     struct scan_pairs *pairs;     /* NULL: not asked for yet */
     struct scan_explain *explain; /* NULL: nobody asked */
-    unsigned only_rule;           /* examples: try this rule (index + 1) and no other; 0: all */
-    bool every_byte; /* tests: try every pattern everywhere instead of asking the prefilter */
+    struct view_scan views;
+    unsigned only_rule; /* examples: try this rule (index + 1) and no other; 0: all */
+    bool every_byte;    /* tests: try every pattern everywhere instead of asking the prefilter */
     uint32_t places[PREFILTER_CHUNK + PREFILTER_SLACK];
 };
 

@@ -29,7 +29,7 @@ BEGIN {
     owner["sqlite3"]    = "^(proxy/store/|tests/)"
     owner["hiredis"]    = "^(proxy/redis/|proxy/cache/cache_redis|proxy/limits/limits_(redis|script)|proxy/cmd/cmd_budgets|proxy/probe/|tests/)"
     owner["curl"]       = "^proxy/(fetch|probe)/"
-    owner["zlib"]       = "^(proxy/(fetch/|http/encoding|provider/provider_aws)|tests/)"
+    owner["zlib"]       = "^(dlp/view_inflate|proxy/(fetch/|http/encoding|provider/provider_aws)|tests/)"
     owner["cuda"]       = "^kernels/.*\\.cuh?$"
     owner["immintrin"]  = "(avx2|avx512)\\.[ch]$"
 }

@@ -1,0 +1,108 @@
+/* dlp/view.h - other forms of a text in which a value may hide, each with the way back to the text. Private to dlp.
+ *
+ * view_test() asks cheaply what a text may hold; only then views are made. A walked view goes over its source unit by unit
+ * (a character, an escape) and writes what each says; only the surroundings of units that matter are written, apart from
+ * each other by a newline. A blob view holds what each encoded stretch decodes to, between a little of the text around it.
+ * A view may be the source of another. view.c goes through all of them and keeps the budgets.
+ *
+ * Maps: marks ascend in both offsets. Mapping a range gives the smallest range of the source, in whole units, that wrote
+ * it.
+ * Time and memory are linear in the source. Pure but for what is passed in. */
+#ifndef DLP_VIEW_H
+#define DLP_VIEW_H
+
+#include "dlp/dlp.h"
+
+/* What a text may hold: bits of view_test(). */
+enum {
+    VIEW_MAY_FOLD = 1 << 0,   /* bytes beyond ASCII */
+    VIEW_MAY_ESCAPE = 1 << 1, /* %XX, &...;, \u */
+    VIEW_MAY_QUOTE = 1 << 2,  /* =XX */
+    VIEW_MAY_BLOB = 1 << 3,   /* a long run of base64 or hex digits */
+    VIEW_MAY_DIGIT = 1 << 4,  /* several digits close together */
+    VIEW_MAY_SPELL = 1 << 5,  /* digits as words */
+};
+
+enum {
+    VIEW_UNIT_MAX = 8, /* bytes that one unit writes at most */
+    VIEW_BEFORE = 512, /* bytes of the source that are written in front of a unit that matters */
+    VIEW_AFTER = 2048, /* and behind it */
+    VIEW_MARK_EVERY = 256, /* bytes of the source between two marks at most */
+    VIEW_BLOB_MIN = 24,    /* digits of a stretch of base64 or hex */
+    VIEW_BLOB_BEFORE = 96, /* bytes of text around a decoded stretch */
+    VIEW_BLOB_AFTER = 32,
+};
+
+/* One way to walk over a text. */
+struct view_walk {
+    enum dlp_view view;
+    /* The place at `at` or behind it of the next unit that is worth a view, and where to go on looking; the text's length
+     * when there is none. Linear over ascending calls. */
+    size_t (*next)(struct gw_span text, size_t at, size_t *resume);
+    /* Writes what the unit at `at` says and returns how many bytes it is, at least 1. Depends on the text around `at` only. */
+    unsigned (*step)(struct gw_span text, size_t at, char out[VIEW_UNIT_MAX], unsigned *n);
+    /* How many bytes from `at` on, below `to`, are surely units of one byte that write themselves. */
+    size_t (*plain)(struct gw_span text, size_t at, size_t to);
+};
+
+extern const struct view_walk view_walk_fold, view_walk_tags, view_walk_escape, view_walk_quoted,
+    view_walk_digits, view_walk_spelled;
+
+struct view_mark {
+    uint32_t src, out;
+};
+
+/* An encoded stretch of the source and what it decodes to. */
+struct view_blob {
+    uint32_t src_start, src_end, out_start, out_end;
+    uint16_t after; /* bytes of the source that are written behind it */
+    uint16_t view;  /* enum dlp_view */
+};
+
+/* A view that was made. Zeroes are an empty one; reused for the next after view_clear(). */
+struct view_text {
+    struct gw_span src; /* borrowed */
+    struct gw_buf out;
+    struct gw_buf places;         /* struct view_mark, or struct view_blob when walk is NULL */
+    const struct view_walk *walk; /* NULL: blobs */
+    bool cut;                     /* more than max_bytes would have come out */
+};
+
+void view_clear(struct view_text *v); /* keeps the memory */
+void view_fini(struct view_text *v);  /* wipes */
+
+/* What text may hold. */
+unsigned view_test(struct gw_span text);
+
+/* Make a view of src with at most max_bytes; an empty out says that there is nothing in it. False: out of memory. */
+bool view_make_walked(struct view_text *v, const struct view_walk *walk, struct gw_span src,
+                      size_t max_bytes);
+bool view_make_blobs(struct view_text *v, struct gw_span src, size_t max_bytes);
+
+/* The range of the source that wrote out[start, end), not empty. False when it says what the source says there. *view: in
+ * which form it was. */
+bool view_map(const struct view_text *v, uint32_t start, uint32_t end, uint32_t *src_start,
+              uint32_t *src_end, enum dlp_view *view);
+
+/* The digit that a word at text[at] says in one of the main languages, and its bytes; -1. No letter is in front or behind. */
+int view_spelled(struct gw_span text, size_t at, unsigned *len);
+
+/* ---- decoders ---------------------------------------------------------------------------- */
+
+/* The next stretch of base64 or hex at `at` or behind it: sets [*start, *end) and returns true. *hex: only hex digits. */
+bool view_blob_next(struct gw_span text, size_t at, size_t *start, size_t *end, bool *hex);
+
+/* Appends what of the stretch looks like text; nothing when nothing does. *view: the innermost form. At most max bytes; *cut
+ * is set when there was more. False: out of memory. */
+bool view_blob_decode(struct gw_span stretch, bool hex, size_t max, struct gw_buf *scratch,
+                      struct gw_buf *out, enum dlp_view *view, bool *cut);
+
+/* Appends what gzip or zlib data inflate to, at most max bytes; *cut when there is more. Returns false when bytes are
+ * neither, or out of memory; broken data give what came before. */
+bool view_inflate(struct gw_span bytes, size_t max, struct gw_buf *out, bool *cut);
+bool view_is_gzip(struct gw_span bytes);
+
+/* Appends the stretches of bytes that look like text: all when nearly all does; NUL bytes in between (UTF-16) left out. */
+void view_texts(struct gw_span bytes, struct gw_buf *out);
+
+#endif

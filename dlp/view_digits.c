@@ -1,0 +1,286 @@
+/* dlp/view_digits.c - the view of numbers for the rules of numbers: separators between digits left out, and digits that are
+ * spelled as words (view.h). Pure; any thread.
+ *
+ * The rules know how each number is usually written, so only what is written otherwise is worth a view. A row of numbers is
+ * one number here, so that tables match nothing. */
+#include <string.h>
+
+#include "dlp/view.h"
+
+enum {
+    LEAST =
+        9, /* digits of the shortest number that somebody would take apart, and of the longest */
+    MOST = 19,
+    LEAST_WORDS = 7,
+    SEPARATORS = 3, /* characters between two digits */
+};
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c)
+{
+    return ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (unsigned char)c >= 0x80;
+}
+
+/* ---- words ------------------------------------------------------------------------------- */
+
+struct word {
+    const char *text;
+    int digit;
+};
+
+/* English, German, French, Spanish, Italian, Portuguese, Dutch; by first letter. */
+static const struct word words[] = {
+    {"acht", 8},        {"cero", 0},  {"cinco", 5}, {"cinq", 5},        {"cinque", 5},
+    {"cuatro", 4},      {"deux", 2},  {"dois", 2},  {"dos", 2},         {"drei", 3},
+    {"drie", 3},        {"due", 2},   {"een", 1},   {"eight", 8},       {"ein", 1},
+    {"eins", 1},        {"five", 5},  {"four", 4},  {"fuenf", 5},       {"f\xC3\xBCnf", 5},
+    {"huit", 8},        {"negen", 9}, {"neuf", 9},  {"neun", 9},        {"nine", 9},
+    {"nove", 9},        {"nueve", 9}, {"nul", 0},   {"null", 0},        {"ocho", 8},
+    {"oito", 8},        {"one", 1},   {"otto", 8},  {"quatre", 4},      {"quattro", 4},
+    {"quatro", 4},      {"sechs", 6}, {"sei", 6},   {"seis", 6},        {"sept", 7},
+    {"sete", 7},        {"sette", 7}, {"seven", 7}, {"sieben", 7},      {"siete", 7},
+    {"six", 6},         {"three", 3}, {"tre", 3},   {"tres", 3},        {"trois", 3},
+    {"tr\xC3\xAAs", 3}, {"twee", 2},  {"two", 2},   {"um", 1},          {"un", 1},
+    {"uno", 1},         {"vier", 4},  {"vijf", 5},  {"zero", 0},        {"zes", 6},
+    {"zeven", 7},       {"zwei", 2},  {"zwo", 2},   {"z\xC3\xA9ro", 0}, {"\xC3\xA9\xC3\xA9n", 1},
+};
+
+int view_spelled(struct gw_span text, size_t at, unsigned *len)
+{
+    enum { LONGEST = 7 };
+    /* The first of the words of each letter; the last entry is for letters beyond ASCII. */
+    static const uint8_t first[] = {0,  1,  1,  6,  12, 16, 20, 20, 21, 21, 21, 21, 21, 21,
+                                    29, 33, 33, 36, 36, 46, 53, 56, 58, 58, 58, 58, 64, 65};
+    char c = text.ptr[at] | 0x20;
+    size_t n = 0;
+    unsigned letter;
+
+    if ((c < 'a' || c > 'z') && text.ptr[at] != '\xC3')
+        return -1;
+    while (n <= LONGEST && at + n < text.len && is_letter(text.ptr[at + n]))
+        n++;
+    if (n < 2 || n > LONGEST)
+        return -1;
+    letter = text.ptr[at] == '\xC3' ? 26 : (unsigned)(c - 'a');
+    for (unsigned i = first[letter]; i < first[letter + 1]; i++)
+        if (gw_span_eq_nocase((struct gw_span){text.ptr + at, n}, gw_span_str(words[i].text))) {
+            *len = (unsigned)n;
+            return words[i].digit;
+        }
+    return -1;
+}
+
+/* A digit or a word for one at `at`: its value and bytes; -1. */
+static int digit_at(struct gw_span text, size_t at, unsigned *len)
+{
+    if (at >= text.len)
+        return -1;
+    *len = 1;
+    if (is_digit(text.ptr[at]))
+        return text.ptr[at] - '0';
+    if (!is_letter(text.ptr[at]) || (at > 0 && is_letter(text.ptr[at - 1])))
+        return -1;
+    return view_spelled(text, at, len);
+}
+
+/* ---- separators -------------------------------------------------------------------------- */
+
+/* Bytes of a separator at `at`: a blank, a sign, a blank that breaks no line, or one without width; 0. */
+static unsigned separator_at(struct gw_span text, size_t at)
+{
+    const char *p = text.ptr + at;
+    size_t left = text.len - at;
+
+    if (left == 0)
+        return 0;
+    if (*p == ' ' || *p == '.' || *p == '-' || *p == '/' || *p == '_' || *p == ',')
+        return 1;
+    if (left >= 2 && p[0] == '\xC2' && (p[1] == '\xA0' || p[1] == '\xAD'))
+        return 2;
+    if (left >= 3 && p[0] == '\xE2' &&
+        ((p[1] == '\x80' && ((unsigned char)p[2] <= 0x95 || p[2] == '\xAF')) ||
+         (p[1] == '\x81' && p[2] == '\xA0')))
+        return 3;
+    return left >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
+/* Up to SEPARATORS of them: their bytes; 0: none, or more. */
+static unsigned separators_at(struct gw_span text, size_t at)
+{
+    unsigned n = 0, len;
+
+    for (unsigned i = 0; i <= SEPARATORS; i++) {
+        len = separator_at(text, at + n);
+        if (len == 0)
+            return n;
+        n += len;
+    }
+    return 0;
+}
+
+/* Does a digit, or a word for one, end in front of `at`? */
+static bool digit_before(struct gw_span text, size_t at)
+{
+    enum { LONGEST = 8 };
+    size_t from = at;
+    unsigned len = 0;
+
+    if (at == 0)
+        return false;
+    if (is_digit(text.ptr[at - 1]))
+        return true;
+    while (from > 0 && at - from < LONGEST && is_letter(text.ptr[from - 1]))
+        from--;
+    return from < at && view_spelled(text, from, &len) >= 0 && from + len == at;
+}
+
+/* ---- what is worth it -------------------------------------------------------------------- */
+
+/* Digits and words for them in a row, with separators between. */
+struct row {
+    size_t end;
+    unsigned digits, words, groups;
+    unsigned sizes[5]; /* of the first groups */
+    unsigned
+        signs; /* kinds of separator between groups, a bit each: dot, dash, slash, blank, others */
+};
+
+static unsigned sign_of(char c)
+{
+    switch (c) {
+    case '.':
+        return 1;
+    case '-':
+        return 2;
+    case '/':
+        return 4;
+    case ' ':
+        return 8;
+    case ',':
+        return 16;
+    default:
+        return 32;
+    }
+}
+
+static struct row read_row(struct gw_span text, size_t at)
+{
+    struct row r = {.end = at};
+    unsigned len = 0;
+
+    for (;;) {
+        unsigned between, next = 0, n = 0;
+
+        while (r.end < text.len && is_digit(text.ptr[r.end])) {
+            r.end++;
+            n++;
+        }
+        if (n == 0 && digit_at(text, r.end, &len) >= 0) {
+            r.end += len;
+            r.words++;
+            n = 1;
+        }
+        if (r.groups < sizeof(r.sizes) / sizeof(r.sizes[0]))
+            r.sizes[r.groups] = n;
+        r.groups++;
+        r.digits += n;
+        between = separators_at(text, r.end);
+        if (between == 0 || digit_at(text, r.end + between, &next) < 0)
+            return r;
+        r.signs |= sign_of(text.ptr[r.end]);
+        r.end += between;
+    }
+}
+
+/* A decimal, a number with thousands, a date, a version, an address: what numbers with separators mostly are. */
+static bool is_ordinary(const struct row *r)
+{
+    enum { DOT = 1, COMMA = 16, BLANK = 8 };
+    bool thousands = true;
+
+    for (unsigned i = 1; i < r->groups && i < 5; i++)
+        thousands = thousands && r->sizes[i] == 3;
+    if (r->groups == 2 || (thousands && r->groups <= 5 && r->sizes[0] <= 3))
+        return true;
+    if ((r->sizes[0] == 4 && r->sizes[1] <= 2 && r->sizes[2] <= 2) ||
+        (r->sizes[0] <= 2 && r->sizes[1] <= 2 && (r->sizes[2] == 4 || r->sizes[2] == 2)))
+        return r->groups <= 6;
+    return (r->signs & DOT) != 0 && (r->signs & ~(unsigned)(DOT | BLANK | COMMA)) == 0 &&
+           r->groups <= 5 && r->digits <= 12;
+}
+
+static size_t next_row(struct gw_span text, size_t at, size_t *resume)
+{
+    for (; at < text.len; at++) {
+        struct row r;
+
+        if (!is_digit(text.ptr[at]))
+            continue;
+        r = read_row(text, at);
+        if (r.digits >= LEAST && r.digits <= MOST && r.groups > 1 && !is_ordinary(&r)) {
+            *resume = r.end;
+            return at;
+        }
+        at = r.end;
+    }
+    *resume = text.len;
+    return text.len;
+}
+
+static size_t next_spelled(struct gw_span text, size_t at, size_t *resume)
+{
+    unsigned len = 0;
+
+    for (; at < text.len; at++) {
+        struct row r;
+
+        if (digit_at(text, at, &len) < 0 || is_digit(text.ptr[at])) {
+            while (at + 1 < text.len && is_letter(text.ptr[at]) && is_letter(text.ptr[at + 1]))
+                at++;
+            continue;
+        }
+        r = read_row(text, at);
+        if (r.words >= LEAST_WORDS) {
+            *resume = r.end;
+            return at;
+        }
+        at = r.end - 1;
+    }
+    *resume = text.len;
+    return text.len;
+}
+
+/* ---- the walk ---------------------------------------------------------------------------- */
+
+static unsigned step_digits(struct gw_span text, size_t at, char out[VIEW_UNIT_MAX], unsigned *n)
+{
+    unsigned len = 0, between = separators_at(text, at), next = 0;
+    int digit = digit_at(text, at, &len);
+
+    *n = 0;
+    if (digit >= 0) {
+        out[0] = (char)('0' + digit);
+        *n = 1;
+        return len;
+    }
+    if (between > 0 && digit_before(text, at) && digit_at(text, at + between, &next) >= 0)
+        return between;
+    out[0] = text.ptr[at];
+    *n = 1;
+    return 1;
+}
+
+static size_t no_plain(struct gw_span text, size_t at, size_t to)
+{
+    (void)text;
+    (void)at;
+    (void)to;
+    return 0;
+}
+
+const struct view_walk view_walk_digits = {DLP_VIEW_DIGITS, next_row, step_digits, no_plain};
+const struct view_walk view_walk_spelled = {DLP_VIEW_DIGITS, next_spelled, step_digits, no_plain};

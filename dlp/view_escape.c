@@ -1,0 +1,316 @@
+/* dlp/view_escape.c - characters written as escapes in plain text: %41, &#65; and &quot;, \u0041 and \x41, and =41 of
+ * quoted-printable (view.h). Pure; any thread.
+ *
+ * What ordinary text is full of (%20 in an address, &amp; in HTML, \u00e9 in JSON) is decoded beside the rest, but is no
+ * reason to make a view. */
+#include <string.h>
+
+#include "base/utf8.h"
+#include "dlp/view.h"
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The value of n hex digits at `at`, or -1. */
+static int hex_value(struct gw_span text, size_t at, unsigned n)
+{
+    int v = 0;
+
+    if (text.len - at < n)
+        return -1;
+    for (unsigned i = 0; i < n; i++) {
+        int d = hex_digit(text.ptr[at + i]);
+
+        if (d < 0)
+            return -1;
+        v = v * 16 + d;
+    }
+    return v;
+}
+
+/* What an escape says: len bytes of it, 0: it is none; cp, or one byte of UTF-8 when is_byte. */
+struct escape {
+    unsigned len;
+    uint32_t cp;
+    bool is_byte;
+};
+
+/* ---- HTML -------------------------------------------------------------------------------- */
+
+static struct escape read_number(struct gw_span text, size_t at)
+{
+    enum { LONGEST = 12 };
+    struct escape e = {.len = 0};
+    bool hex = at + 2 < text.len && (text.ptr[at + 2] | 0x20) == 'x';
+    size_t i = at + (hex ? 3 : 2), first = i;
+
+    for (; i < text.len && i < at + LONGEST && e.cp <= 0x10FFFF; i++) {
+        int d = hex_digit(text.ptr[i]);
+
+        if (d < 0 || (!hex && d > 9))
+            break;
+        e.cp = e.cp * (hex ? 16 : 10) + (uint32_t)d;
+    }
+    if (i == first || e.cp > 0x10FFFF || e.cp == 0 || (e.cp >= 0xD800 && e.cp < 0xE000))
+        return (struct escape){.len = 0};
+    /* Browsers do without the semicolon. */
+    e.len = (unsigned)(i - at) + (i < text.len && text.ptr[i] == ';');
+    return e;
+}
+
+static struct escape read_named(struct gw_span text, size_t at)
+{
+    static const struct {
+        const char *name; /* with its semicolon */
+        char c;
+    } names[] = {
+        {"amp;", '&'},      {"lt;", '<'},    {"gt;", '>'},     {"quot;", '"'},   {"apos;", '\''},
+        {"nbsp;", ' '},     {"sol;", '/'},   {"colon;", ':'},  {"period;", '.'}, {"commat;", '@'},
+        {"equals;", '='},   {"plus;", '+'},  {"lowbar;", '_'}, {"hyphen;", '-'}, {"num;", '#'},
+        {"dollar;", '$'},   {"excl;", '!'},  {"percnt;", '%'}, {"ast;", '*'},    {"lpar;", '('},
+        {"rpar;", ')'},     {"comma;", ','}, {"semi;", ';'},   {"quest;", '?'},  {"lsqb;", '['},
+        {"rsqb;", ']'},     {"lcub;", '{'},  {"rcub;", '}'},   {"bsol;", '\\'},  {"Tab;", '\t'},
+        {"NewLine;", '\n'}, {"dash;", '-'},  {"verbar;", '|'}, {"grave;", '`'},  {"Hat;", '^'},
+    };
+    struct gw_span rest = gw_span_from(text, at + 1);
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (gw_span_starts(rest, gw_span_str(names[i].name)))
+            return (struct escape){.len = 1 + (unsigned)strlen(names[i].name),
+                                   .cp = (unsigned char)names[i].c};
+    return (struct escape){.len = 0};
+}
+
+/* ---- backslashes ------------------------------------------------------------------------- */
+
+/* Any number of backslashes, since JSON in JSON doubles them, then uXXXX, u{X}, UXXXXXXXX or xXX. */
+static struct escape read_backslash(struct gw_span text, size_t at)
+{
+    enum { MOST = 8 };
+    size_t i = at;
+    int v = -1, low = -1;
+    unsigned digits = 0;
+
+    while (i < text.len && i - at < MOST && text.ptr[i] == '\\')
+        i++;
+    if (i == text.len)
+        return (struct escape){.len = 0};
+    if (text.ptr[i] == 'x')
+        digits = 2;
+    else if (text.ptr[i] == 'u')
+        digits = 4;
+    else if (text.ptr[i] == 'U')
+        digits = 8;
+    if (digits != 0)
+        v = hex_value(text, i + 1, digits);
+    if (v < 0 && digits == 4 && i + 1 < text.len && text.ptr[i + 1] == '{')
+        for (digits = 1; digits <= 6 && v < 0; digits++)
+            if (i + 2 + digits < text.len && text.ptr[i + 2 + digits] == '}')
+                v = hex_value(text, i + 2, digits);
+    if (v < 0 || v > 0x10FFFF)
+        return (struct escape){.len = 0};
+    if (text.ptr[i + 1] == '{')
+        digits += 1; /* the loop counted one too many, of two braces */
+    i += 1 + digits;
+    if (v >= 0xD800 && v < 0xDC00 && digits == 4) {
+        size_t k = i;
+
+        while (k < text.len && k - i < MOST && text.ptr[k] == '\\')
+            k++;
+        low = k > i && k < text.len && text.ptr[k] == 'u' ? hex_value(text, k + 1, 4) : -1;
+        if (low >= 0xDC00 && low < 0xE000)
+            return (struct escape){.len = (unsigned)(k + 5 - at),
+                                   .cp = 0x10000 + ((uint32_t)(v - 0xD800) << 10) +
+                                         (uint32_t)(low - 0xDC00)};
+    }
+    if (v >= 0xD800 && v < 0xE000)
+        return (struct escape){.len = 0};
+    /* \xXX above ASCII is a byte of UTF-8, as programs write it. */
+    return (struct escape){
+        .len = (unsigned)(i - at), .cp = (uint32_t)v, .is_byte = digits == 2 && v >= 0x80};
+}
+
+static struct escape read_escape(struct gw_span text, size_t at)
+{
+    int v;
+
+    switch (text.ptr[at]) {
+    case '%':
+        v = hex_value(text, at + 1, 2);
+        return (struct escape){.len = v < 0 ? 0 : 3, .cp = (uint32_t)v, .is_byte = true};
+    case '&':
+        return at + 1 < text.len && text.ptr[at + 1] == '#' ? read_number(text, at)
+                                                            : read_named(text, at);
+    case '\\':
+        return read_backslash(text, at);
+    default:
+        return (struct escape){.len = 0};
+    }
+}
+
+/* ---- the walk ---------------------------------------------------------------------------- */
+
+/* Is it one that hides something, not one that has to be there? */
+static bool matters(struct gw_span text, size_t at, const struct escape *e)
+{
+    enum { FIRST_OTHER_SCRIPT = 0x250 };
+
+    if (e->len == 0)
+        return false;
+    switch (text.ptr[at]) {
+    case '%':
+        /* From 0xCC on a byte begins a character of another script or form. */
+        return (e->cp > ' ' && e->cp != '/' && e->cp < 0x7F) || e->cp >= 0xCC;
+    case '&':
+        return e->cp != ' ' && e->cp != '<' && e->cp != '>' && e->cp != '&' &&
+               (e->cp < 0x7F || e->cp == 0xAD || e->cp >= FIRST_OTHER_SCRIPT);
+    default:
+        return (e->cp >= ' ' && e->cp < 0x7F && e->cp != '<' && e->cp != '>' && e->cp != '&' &&
+                e->cp != '\'') ||
+               (!e->is_byte && e->cp >= FIRST_OTHER_SCRIPT);
+    }
+}
+
+/* Bytes that no escape begins with. */
+static size_t skip_plain(struct gw_span text, size_t at, size_t to)
+{
+    while (at < to && text.ptr[at] != '%' && text.ptr[at] != '&' && text.ptr[at] != '\\')
+        at++;
+    return at;
+}
+
+static size_t next_escape(struct gw_span text, size_t at, size_t *resume)
+{
+    for (at = skip_plain(text, at, text.len); at < text.len; at = skip_plain(text, at, text.len)) {
+        struct escape e = read_escape(text, at);
+
+        if (matters(text, at, &e)) {
+            *resume = at + e.len;
+            return at;
+        }
+        at += e.len == 0 ? 1 : e.len;
+    }
+    *resume = text.len;
+    return text.len;
+}
+
+/* What a backslash says in front of a sign, in text that was made for a string. */
+static char unescape_sign(char c)
+{
+    switch (c) {
+    case '"':
+    case '\'':
+    case '/':
+        return c;
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    default:
+        return '\0';
+    }
+}
+
+static unsigned step_escape(struct gw_span text, size_t at, char out[VIEW_UNIT_MAX], unsigned *n)
+{
+    struct escape e = read_escape(text, at);
+    char sign = text.ptr[at] == '\\' && at + 1 < text.len ? unescape_sign(text.ptr[at + 1]) : '\0';
+
+    *n = 1;
+    if (e.len == 0 && sign != '\0') {
+        out[0] = sign;
+        return 2;
+    }
+    if (e.len == 0) {
+        out[0] = text.ptr[at];
+        return 1;
+    }
+    if (e.is_byte)
+        out[0] = (char)e.cp;
+    else
+        *n = gw_utf8_encode(e.cp, out);
+    return e.len;
+}
+
+static size_t plain_escape(struct gw_span text, size_t at, size_t to)
+{
+    return skip_plain(text, at, to) - at;
+}
+
+const struct view_walk view_walk_escape = {DLP_VIEW_PERCENT, next_escape, step_escape,
+                                           plain_escape};
+
+/* ---- quoted-printable -------------------------------------------------------------------- */
+
+/* "=XX" in capitals, as RFC 2045 (6.7) writes it, or "=" at a line's end, which says nothing. Sets *cp and returns its bytes;
+ * 0: it is neither. */
+static unsigned read_quoted(struct gw_span text, size_t at, int *cp)
+{
+    const char *p = text.ptr + at;
+    size_t left = text.len - at;
+
+    *cp = -1;
+    if (left >= 2 && p[1] == '\n')
+        return 2;
+    if (left >= 3 && p[1] == '\r' && p[2] == '\n')
+        return 3;
+    if (left < 3 || (p[1] >= 'a' && p[1] <= 'f') || (p[2] >= 'a' && p[2] <= 'f'))
+        return 0;
+    *cp = hex_value(text, at + 1, 2);
+    return *cp < 0 ? 0 : 3;
+}
+
+static size_t find_equals(struct gw_span text, size_t at, size_t to)
+{
+    const char *p = at < to ? memchr(text.ptr + at, '=', to - at) : NULL;
+
+    return p == NULL ? to : (size_t)(p - text.ptr);
+}
+
+/* Two of them with few bytes between: one alone is more often an address' "a=10" or the end of some base64. */
+static size_t next_quoted(struct gw_span text, size_t at, size_t *resume)
+{
+    enum { CLOSE = 80 };
+    size_t before = SIZE_MAX;
+
+    for (at = find_equals(text, at, text.len); at < text.len;
+         at = find_equals(text, at, text.len)) {
+        int cp;
+        unsigned len = read_quoted(text, at, &cp);
+        bool says = len != 0 && (cp < 0 || cp == '=' || cp >= ' ');
+
+        if (says && before != SIZE_MAX && at - before <= CLOSE) {
+            *resume = at + len;
+            return before;
+        }
+        if (says)
+            before = at;
+        at += len == 0 ? 1 : len;
+    }
+    *resume = text.len;
+    return text.len;
+}
+
+static unsigned step_quoted(struct gw_span text, size_t at, char out[VIEW_UNIT_MAX], unsigned *n)
+{
+    int cp = -1;
+    unsigned len = text.ptr[at] == '=' ? read_quoted(text, at, &cp) : 0;
+
+    *n = len != 0 && cp < 0 ? 0 : 1;
+    out[0] = len == 0 ? text.ptr[at] : (char)cp;
+    return len == 0 ? 1 : len;
+}
+
+static size_t plain_quoted(struct gw_span text, size_t at, size_t to)
+{
+    return find_equals(text, at, to) - at;
+}
+
+const struct view_walk view_walk_quoted = {DLP_VIEW_QUOTED, next_quoted, step_quoted, plain_quoted};

@@ -1,0 +1,245 @@
+/* dlp/view_fold.c - the folded view: characters as they look, without those that nobody sees (view.h, view_fold.h).
+ *
+ * Ordinary text of any language has no use for it, so only words that look made up are worth it: letters of two scripts in
+ * one word, invisible characters between letters, full-width or mathematical letters, accents in what looks like a token.
+ * Pure; any thread. */
+#include "dlp/view_fold.h"
+
+#include <string.h>
+
+#include "base/utf8.h"
+#include "dlp/view.h"
+
+enum {
+    FIRST_OTHER_SCRIPT = 0x250, /* characters below are Latin letters with marks */
+    SELECTOR_FIRST = 0xE0100,
+    SELECTOR_LAST = 0xE01EF,
+};
+
+int view_fold_char(uint32_t cp, char out[VIEW_FOLD_MAX])
+{
+    const struct view_fold_row *r, *end;
+    int n = 0;
+
+    if ((cp >= VIEW_TAG_FIRST && cp <= VIEW_TAG_LAST) ||
+        (cp >= SELECTOR_FIRST && cp <= SELECTOR_LAST))
+        return 0;
+    if (cp / VIEW_FOLD_PAGE >= VIEW_FOLD_PAGES)
+        return -1;
+    r = &view_fold_rows[view_fold_pages[cp / VIEW_FOLD_PAGE]];
+    end = &view_fold_rows[view_fold_pages[cp / VIEW_FOLD_PAGE + 1]];
+    /* The first row that ends behind cp; a page's last row may lie in the next page. */
+    while (end > r) {
+        const struct view_fold_row *mid = r + (end - r) / 2;
+
+        if (mid->first + mid->n <= cp)
+            r = mid + 1;
+        else
+            end = mid;
+    }
+    if (r == &view_fold_rows[view_fold_pages[VIEW_FOLD_PAGES]] || cp < r->first ||
+        cp >= r->first + r->n)
+        return -1;
+    for (; n < VIEW_FOLD_MAX && r->text[n] != '\0'; n++)
+        out[n] = r->text[n];
+    if (r->step)
+        out[0] = (char)(out[0] + (char)(cp - r->first));
+    return n;
+}
+
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* ---- which words are worth it ----------------------------------------------------------- */
+
+/* What stands in one word. */
+struct word {
+    unsigned ascii, digits, upper,
+        joints;       /* ASCII letters and digits; of these digits; capitals; @ _ = : */
+    unsigned latin;   /* letters with marks */
+    unsigned strange; /* of other scripts, or forms, that look like ASCII letters or digits */
+    unsigned other;   /* that look like none */
+    unsigned hidden;  /* invisible */
+    unsigned signs;   /* that look like ASCII signs or blanks */
+};
+
+static bool is_mark(uint32_t cp)
+{
+    return (cp >= 0x300 && cp <= 0x36F) || (cp >= 0x1AB0 && cp <= 0x1AFF) ||
+           (cp >= 0x1DC0 && cp <= 0x1DFF) || (cp >= 0x20D0 && cp <= 0x20FF);
+}
+
+static void count_ascii(struct word *w, char c)
+{
+    w->ascii += is_alnum(c);
+    w->digits += is_digit(c);
+    w->upper += c >= 'A' && c <= 'Z';
+    w->joints += c == '@' || c == '_' || c == '=' || c == ':';
+}
+
+static void count_char(struct word *w, uint32_t cp)
+{
+    char text[VIEW_FOLD_MAX];
+    int n = view_fold_char(cp, text);
+    bool latin = cp < FIRST_OTHER_SCRIPT || (cp >= 0x1E00 && cp <= 0x1EFF);
+
+    if (n < 0)
+        w->other++;
+    else if (n == 0 && is_mark(cp))
+        w->latin++;
+    else if (n == 0)
+        w->hidden++;
+    else if (!is_alnum(text[0]))
+        w->signs++;
+    else if (latin && cp != 0xAA && cp != 0xBA)
+        w->latin++;
+    else
+        w->strange++;
+}
+
+static bool is_worth(const struct word *w)
+{
+    enum { TOKEN = 20 };
+
+    if (w->strange > 0 && w->strange + w->ascii >= 3 &&
+        (w->other == 0 || w->strange + w->ascii >= 4 * w->other))
+        return true;
+    if (w->hidden > 0 && w->ascii + w->strange + w->latin >= 3)
+        return true;
+    if (w->latin > 0 &&
+        (w->digits > 0 || w->joints > 0 || w->upper >= 3 || w->ascii + w->latin >= TOKEN))
+        return true;
+    return w->signs > 0 && w->digits >= 4 && w->ascii >= 8;
+}
+
+/* The word around the byte beyond ASCII at `at`; *end is behind it. Long words are looked at in pieces. */
+static struct word read_word(struct gw_span text, size_t at, size_t *end)
+{
+    enum { BACK = 32, LONGEST = 256 };
+    struct word w = {.ascii = 0};
+    size_t from = at, to = at;
+
+    while (from > 0 && at - from < BACK && !is_space(text.ptr[from - 1]) &&
+           (unsigned char)text.ptr[from - 1] < 0x80)
+        count_ascii(&w, text.ptr[--from]);
+    while (to < text.len && to - at < LONGEST && !is_space(text.ptr[to])) {
+        uint32_t cp = 0;
+        unsigned len = gw_utf8_decode(text.ptr + to, text.len - to, &cp);
+
+        if (len == 1)
+            count_ascii(&w, text.ptr[to]);
+        else if (len > 1)
+            count_char(&w, cp);
+        to += len == 0 ? 1 : len;
+    }
+    *end = to;
+    return w;
+}
+
+/* The first byte beyond ASCII in [at, to). */
+static size_t find_high(struct gw_span text, size_t at, size_t to)
+{
+    uint64_t eight;
+
+    for (; at + sizeof(eight) <= to; at += sizeof(eight)) {
+        memcpy(&eight, text.ptr + at, sizeof(eight));
+        if ((eight & UINT64_C(0x8080808080808080)) != 0)
+            break;
+    }
+    while (at < to && (unsigned char)text.ptr[at] < 0x80)
+        at++;
+    return at;
+}
+
+static size_t next_fold(struct gw_span text, size_t at, size_t *resume)
+{
+    for (at = find_high(text, at, text.len); at < text.len; at = find_high(text, at, text.len)) {
+        size_t end = 0;
+        struct word w = read_word(text, at, &end);
+
+        if (is_worth(&w)) {
+            *resume = end;
+            return at;
+        }
+        at = end;
+    }
+    *resume = text.len;
+    return text.len;
+}
+
+static unsigned step_fold(struct gw_span text, size_t at, char out[VIEW_UNIT_MAX], unsigned *n)
+{
+    uint32_t cp = 0;
+    unsigned len = gw_utf8_decode(text.ptr + at, text.len - at, &cp);
+    int folded = len < 2 ? -1 : view_fold_char(cp, out);
+
+    len = len == 0 ? 1 : len;
+    if (folded < 0)
+        memcpy(out, text.ptr + at, len);
+    *n = folded < 0 ? len : (unsigned)folded;
+    return len;
+}
+
+static size_t plain_fold(struct gw_span text, size_t at, size_t to)
+{
+    return find_high(text, at, to) - at;
+}
+
+const struct view_walk view_walk_fold = {DLP_VIEW_FOLDED, next_fold, step_fold, plain_fold};
+
+/* ---- tags: text that nobody sees --------------------------------------------------------- */
+
+static size_t next_tag(struct gw_span text, size_t at, size_t *resume)
+{
+    for (; at + 4 <= text.len; at++) {
+        const char *p = memmem(text.ptr + at, text.len - at, "\xF3\xA0", 2);
+        uint32_t cp = 0;
+
+        if (p == NULL)
+            break;
+        at = (size_t)(p - text.ptr);
+        if (gw_utf8_decode(p, text.len - at, &cp) == 4 && cp >= VIEW_TAG_FIRST &&
+            cp <= VIEW_TAG_LAST) {
+            *resume = at + 4;
+            return at;
+        }
+    }
+    *resume = text.len;
+    return text.len;
+}
+
+/* Only the tags say something here. */
+static unsigned step_tag(struct gw_span text, size_t at, char out[VIEW_UNIT_MAX], unsigned *n)
+{
+    uint32_t cp = 0;
+    unsigned len = gw_utf8_decode(text.ptr + at, text.len - at, &cp);
+
+    *n = 0;
+    if (len == 4 && cp >= VIEW_TAG_FIRST + 0x20 && cp < VIEW_TAG_LAST) {
+        out[0] = (char)(cp - VIEW_TAG_FIRST);
+        *n = 1;
+    }
+    return len == 0 ? 1 : len;
+}
+
+static size_t no_plain(struct gw_span text, size_t at, size_t to)
+{
+    (void)text;
+    (void)at;
+    (void)to;
+    return 0;
+}
+
+const struct view_walk view_walk_tags = {DLP_VIEW_INVISIBLE, next_tag, step_tag, no_plain};
