@@ -182,6 +182,7 @@ enum dlp_cut {
     DLP_CUT_BYTES = 1 << 0, /* decoded bytes: 4 times the scanned text and 64 KiB */
     DLP_CUT_DEPTH = 1 << 1, /* decoded text that is encoded again, below the third level */
     DLP_CUT_COUNT = 1 << 2, /* pieces of encoded text in one leaf */
+    DLP_CUT_WORK = 1 << 3,  /* a decoded text that is made to keep matchers busy */
 };
 /* Appends the names of the bits, "bytes,depth". */
 void dlp_cut_names(uint32_t cut, struct gw_buf *out);

@@ -81,6 +81,14 @@ static size_t stretch_end(struct gw_span text, size_t from, size_t to, bool *hex
     return to;
 }
 
+/* Padding belongs to the stretch. */
+static size_t padding_end(struct gw_span text, size_t at)
+{
+    for (unsigned i = 0; i < 2 && at < text.len && text.ptr[at] == '='; i++)
+        at++;
+    return at;
+}
+
 bool view_blob_next(struct gw_span text, size_t at, size_t *start, size_t *end, bool *hex)
 {
     size_t done = at;
@@ -96,7 +104,7 @@ bool view_blob_next(struct gw_span text, size_t at, size_t *start, size_t *end, 
         to = run_end(text, from, &h);
         if (to - from >= VIEW_BLOB_MIN) {
             *start = from;
-            *end = stretch_end(text, from, to, &h);
+            *end = padding_end(text, stretch_end(text, from, to, &h));
             *hex = h;
             return true;
         }
@@ -126,7 +134,8 @@ static void unbase64(struct gw_span s, unsigned skip, size_t max_digits, struct 
             i++;
             continue;
         }
-        d = gw_base64_digit(c == '-' ? '+' : c == '_' ? '/' : c);
+        c = c == '-' ? '+' : c;
+        d = gw_base64_digit(c == '_' ? '/' : c);
         if (d < 0)
             continue;
         if (skip > 0) {
@@ -154,7 +163,7 @@ static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
-    c = (char)(c | 0x20);
+    c = gw_ascii_lower(c);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 

@@ -55,7 +55,7 @@ int view_spelled(struct gw_span text, size_t at, unsigned *len)
     /* The first of the words of each letter; the last entry is for letters beyond ASCII. */
     static const uint8_t first[] = {0,  1,  1,  6,  12, 16, 20, 20, 21, 21, 21, 21, 21, 21,
                                     29, 33, 33, 36, 36, 46, 53, 56, 58, 58, 58, 58, 64, 65};
-    char c = text.ptr[at] | 0x20;
+    char c = gw_ascii_lower(text.ptr[at]);
     size_t n = 0;
     unsigned letter;
 
@@ -196,15 +196,17 @@ static struct row read_row(struct gw_span text, size_t at)
     }
 }
 
-/* A decimal, a number with thousands, a date, a version, an address: what numbers with separators mostly are. */
+/* A decimal, a number with thousands, a card, a date, a version, an address: what numbers with separators mostly are. */
 static bool is_ordinary(const struct row *r)
 {
     enum { DOT = 1, COMMA = 16, BLANK = 8 };
-    bool thousands = true;
+    bool thousands = true, fours = r->signs == BLANK;
 
-    for (unsigned i = 1; i < r->groups && i < 5; i++)
+    for (unsigned i = 1; i < r->groups && i < 5; i++) {
         thousands = thousands && r->sizes[i] == 3;
-    if (r->groups == 2 || (thousands && r->groups <= 5 && r->sizes[0] <= 3))
+        fours = fours && r->sizes[i - 1] == 4;
+    }
+    if (r->groups == 2 || fours || (thousands && r->groups <= 5 && r->sizes[0] <= 3))
         return true;
     if ((r->sizes[0] == 4 && r->sizes[1] <= 2 && r->sizes[2] <= 2) ||
         (r->sizes[0] <= 2 && r->sizes[1] <= 2 && (r->sizes[2] == 4 || r->sizes[2] == 2)))
@@ -221,7 +223,9 @@ static size_t next_row(struct gw_span text, size_t at, size_t *resume)
         if (!is_digit(text.ptr[at]))
             continue;
         r = read_row(text, at);
-        if (r.digits >= LEAST && r.digits <= MOST && r.groups > 1 && !is_ordinary(&r)) {
+        if (r.digits >= LEAST && r.digits <= MOST && r.groups > 1 && !is_ordinary(&r) &&
+            (at == 0 || !is_letter(text.ptr[at - 1])) &&
+            (r.end == text.len || !is_letter(text.ptr[r.end]))) {
             *resume = r.end;
             return at;
         }

@@ -12,7 +12,7 @@ static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
-    c = (char)(c | 0x20);
+    c = gw_ascii_lower(c);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
@@ -88,51 +88,78 @@ static struct escape read_named(struct gw_span text, size_t at)
 
 /* ---- backslashes ------------------------------------------------------------------------- */
 
-/* Any number of backslashes, since JSON in JSON doubles them, then uXXXX, u{X}, UXXXXXXXX or xXX. */
-static struct escape read_backslash(struct gw_span text, size_t at)
+/* How many backslashes stand at `at`; JSON in JSON doubles them. */
+static size_t backslashes(struct gw_span text, size_t at)
 {
     enum { MOST = 8 };
-    size_t i = at;
-    int v = -1, low = -1;
+    size_t n = 0;
+
+    while (n < MOST && at + n < text.len && text.ptr[at + n] == '\\')
+        n++;
+    return n;
+}
+
+/* u{X}: the value of the digits that begin at `at`, up to a brace; -1. *len: of all behind the u. */
+static int braced_value(struct gw_span text, size_t at, unsigned *len)
+{
+    enum { MOST = 6 };
+
+    for (unsigned n = 1; n <= MOST && at + n < text.len; n++)
+        if (text.ptr[at + n] == '}') {
+            *len = n + 2;
+            return hex_value(text, at, n);
+        }
+    return -1;
+}
+
+/* The value of what stands behind the backslashes: xXX, uXXXX, u{X}, UXXXXXXXX; -1. *len: of it. */
+static int letter_value(struct gw_span text, size_t at, unsigned *len)
+{
     unsigned digits = 0;
 
-    while (i < text.len && i - at < MOST && text.ptr[i] == '\\')
-        i++;
-    if (i == text.len)
-        return (struct escape){.len = 0};
-    if (text.ptr[i] == 'x')
-        digits = 2;
-    else if (text.ptr[i] == 'u')
-        digits = 4;
-    else if (text.ptr[i] == 'U')
-        digits = 8;
-    if (digits != 0)
-        v = hex_value(text, i + 1, digits);
-    if (v < 0 && digits == 4 && i + 1 < text.len && text.ptr[i + 1] == '{')
-        for (digits = 1; digits <= 6 && v < 0; digits++)
-            if (i + 2 + digits < text.len && text.ptr[i + 2 + digits] == '}')
-                v = hex_value(text, i + 2, digits);
-    if (v < 0 || v > 0x10FFFF)
-        return (struct escape){.len = 0};
-    if (text.ptr[i + 1] == '{')
-        digits += 1; /* the loop counted one too many, of two braces */
-    i += 1 + digits;
-    if (v >= 0xD800 && v < 0xDC00 && digits == 4) {
-        size_t k = i;
+    if (at >= text.len)
+        return -1;
+    if (text.ptr[at] == 'u' && at + 1 < text.len && text.ptr[at + 1] == '{') {
+        int v = braced_value(text, at + 2, len);
 
-        while (k < text.len && k - i < MOST && text.ptr[k] == '\\')
-            k++;
-        low = k > i && k < text.len && text.ptr[k] == 'u' ? hex_value(text, k + 1, 4) : -1;
-        if (low >= 0xDC00 && low < 0xE000)
-            return (struct escape){.len = (unsigned)(k + 5 - at),
-                                   .cp = 0x10000 + ((uint32_t)(v - 0xD800) << 10) +
-                                         (uint32_t)(low - 0xDC00)};
+        *len += 1;
+        return v;
     }
-    if (v >= 0xD800 && v < 0xE000)
-        return (struct escape){.len = 0};
-    /* \xXX above ASCII is a byte of UTF-8, as programs write it. */
-    return (struct escape){
-        .len = (unsigned)(i - at), .cp = (uint32_t)v, .is_byte = digits == 2 && v >= 0x80};
+    if (text.ptr[at] == 'x')
+        digits = 2;
+    else if (text.ptr[at] == 'u')
+        digits = 4;
+    else if (text.ptr[at] == 'U')
+        digits = 8;
+    *len = 1 + digits;
+    return digits == 0 ? -1 : hex_value(text, at + 1, digits);
+}
+
+static struct escape read_backslash(struct gw_span text, size_t at)
+{
+    enum { BYTE = 3 }; /* xXX */
+    unsigned len = 0, low_len = 0;
+    size_t i = at + backslashes(text, at);
+    int v = letter_value(text, i, &len), low;
+    struct escape e = {.len = 0};
+
+    if (v < 0 || v > 0x10FFFF)
+        return e;
+    i += len;
+    if (v >= 0xD800 && v < 0xE000) {
+        size_t k = i + backslashes(text, i);
+
+        low = k > i && v < 0xDC00 ? letter_value(text, k, &low_len) : -1;
+        if (low < 0xDC00 || low >= 0xE000)
+            return e;
+        v = 0x10000 + (v - 0xD800) * 0x400 + (low - 0xDC00);
+        i = k + low_len;
+    }
+    e.len = (unsigned)(i - at);
+    e.cp = (uint32_t)v;
+    /* Above ASCII it is a byte of UTF-8, as programs write it. */
+    e.is_byte = len == BYTE && v >= 0x80;
+    return e;
 }
 
 static struct escape read_escape(struct gw_span text, size_t at)
@@ -304,7 +331,9 @@ static unsigned step_quoted(struct gw_span text, size_t at, char out[VIEW_UNIT_M
     unsigned len = text.ptr[at] == '=' ? read_quoted(text, at, &cp) : 0;
 
     *n = len != 0 && cp < 0 ? 0 : 1;
-    out[0] = len == 0 ? text.ptr[at] : (char)cp;
+    out[0] = text.ptr[at];
+    if (len != 0)
+        out[0] = (char)cp;
     return len == 0 ? 1 : len;
 }
 

@@ -97,13 +97,11 @@ static void count_char(struct word *w, uint32_t cp)
 
     if (n < 0)
         w->other++;
-    else if (n == 0 && is_mark(cp))
-        w->latin++;
-    else if (n == 0)
+    else if (n == 0 && !is_mark(cp))
         w->hidden++;
-    else if (!is_alnum(text[0]))
+    else if (n > 0 && !is_alnum(text[0]))
         w->signs++;
-    else if (latin && cp != 0xAA && cp != 0xBA)
+    else if (n == 0 || latin)
         w->latin++;
     else
         w->strange++;

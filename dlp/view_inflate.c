@@ -25,7 +25,7 @@ bool view_inflate(struct gw_span bytes, size_t max, struct gw_buf *out, bool *cu
 
     if (!view_is_gzip(bytes) || bytes.len > UINT_MAX || inflateInit2(&z, EITHER) != Z_OK)
         return false;
-    z.next_in = (z_const Bytef *)(uintptr_t)bytes.ptr;
+    z.next_in = (const Bytef *)bytes.ptr;
     z.avail_in = (uInt)bytes.len;
     while (rc == Z_OK && gw_buf_reserve(out, STEP)) {
         size_t room = max - (out->len - first);

@@ -17,7 +17,7 @@ const char *dlp_view_name(enum dlp_view view)
 
 void dlp_cut_names(uint32_t cut, struct gw_buf *out)
 {
-    static const char *const names[] = {"bytes", "depth", "count"};
+    static const char *const names[] = {"bytes", "depth", "count", "work"};
     bool more = false;
 
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

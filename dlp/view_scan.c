@@ -167,8 +167,18 @@ static bool judge_digits(const struct leaf_views *l, const struct view_text *v,
 {
     struct gw_span text = {v->out.ptr + f->start, f->end - f->start};
 
+    struct gw_span src = v->src;
+    size_t resume;
+    enum dlp_view in;
+    uint32_t start, end;
+
     if (f->confidence < l->report_from + DIGITS_COST || !is_all_digits(text) ||
         !is_number_rule(l->rules, f->rule))
+        return false;
+    (void)view_map(v, f->start, f->end, &start, &end, &in);
+    src.len = end;
+    /* Rows that are written as usual are taken together, too, where they are near. */
+    if (v->walk->next(src, start, &resume) != start)
         return false;
     f->confidence = (uint8_t)(f->confidence - DIGITS_COST);
     return true;
@@ -204,8 +214,14 @@ static enum gw_status scan_view(const struct leaf_views *l)
     struct dlp_scanner *s = l->s;
     struct gw_span text = gw_buf_span(&s->views.chain[l->depth - 1].out);
     unsigned before = s->n_found, kept = before;
+    enum gw_status st = scan_text(s, l->rules, text, l->key, l->leaf, l->report_from);
 
-    GW_TRY(scan_text(s, l->rules, text, l->key, l->leaf, l->report_from));
+    if (st == GW_ELIMIT) {
+        s->views.cut |= DLP_CUT_WORK;
+        s->n_found = before;
+        return GW_OK;
+    }
+    GW_TRY(st);
     if (s->n_found == before)
         return GW_OK;
     qsort(s->found + l->first, before - l->first, sizeof(*s->found), by_rule_and_start);

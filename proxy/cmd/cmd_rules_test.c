@@ -160,10 +160,21 @@ static enum gw_status read_line(struct tester *t, struct gw_span line, bool *has
     return type == GW_JSON_END ? GW_OK : gw_json_error(t->json, err);
 }
 
+/* A place in a text, in bytes and in characters. */
+struct place {
+    size_t byte, chars;
+};
+
+static void move_to(struct place *p, struct gw_span text, size_t byte)
+{
+    for (; p->byte < byte; p->byte++)
+        p->chars += ((unsigned char)text.ptr[p->byte] & 0xC0) != 0x80;
+}
+
 /* Appends the findings with offsets in characters. */
 static void write_findings(struct tester *t, struct gw_span text, const struct dlp_report *report)
 {
-    size_t at = 0, chars = 0;
+    struct place start = {0, 0}, end = {0, 0};
 
     gw_buf_clear(&t->out);
     gw_buf_adds(&t->out, "{\"id\":");
@@ -172,22 +183,26 @@ static void write_findings(struct tester *t, struct gw_span text, const struct d
     for (unsigned i = 0; i < report->n_findings; i++) {
         const struct dlp_finding *f = &report->findings[i];
         const struct dlp_rule_info *rule = dlp_rules_info(t->rules, f->rule);
-        size_t start = 0;
 
-        /* Findings ascend and do not overlap, so one walk counts for all. */
-        for (; at < f->start; at++)
-            chars += ((unsigned char)text.ptr[at] & 0xC0) != 0x80;
-        start = chars;
-        for (; at < f->end; at++)
-            chars += ((unsigned char)text.ptr[at] & 0xC0) != 0x80;
+        /* They ascend by start, but one seen in another view may lie over others. */
+        move_to(&start, text, f->start);
+        if (end.byte > f->end || end.byte < start.byte)
+            end = start;
+        move_to(&end, text, f->end);
         gw_buf_printf(
             &t->out,
             "%s{\"type\":\"%s\",\"rule\":\"%s\",\"class\":\"%s\",\"start\":%zu,\"end\":%zu,"
-            "\"confidence\":%u}",
-            i == 0 ? "" : ",", rule->type, rule->id, gw_class_name(rule->class_), start, chars,
-            f->confidence);
+            "\"confidence\":%u,\"view\":\"%s\"}",
+            i == 0 ? "" : ",", rule->type, rule->id, gw_class_name(rule->class_), start.chars,
+            end.chars, f->confidence, dlp_view_name(f->view));
     }
-    gw_buf_adds(&t->out, "]}\n");
+    gw_buf_addc(&t->out, ']');
+    if (report->cut != 0) {
+        gw_buf_adds(&t->out, ",\"cut\":\"");
+        dlp_cut_names(report->cut, &t->out);
+        gw_buf_addc(&t->out, '"');
+    }
+    gw_buf_adds(&t->out, "}\n");
 }
 
 static int test_line(struct tester *t, const char *name, unsigned long number, struct gw_span line)
