@@ -134,8 +134,11 @@ static void unbase64(struct gw_span s, unsigned skip, size_t max_digits, struct 
             i++;
             continue;
         }
-        c = c == '-' ? '+' : c;
-        d = gw_base64_digit(c == '_' ? '/' : c);
+        if (c == '-')
+            c = '+';
+        else if (c == '_')
+            c = '/';
+        d = gw_base64_digit(c);
         if (d < 0)
             continue;
         if (skip > 0) {

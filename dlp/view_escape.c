@@ -248,8 +248,10 @@ static char unescape_sign(char c)
 static unsigned step_escape(struct gw_span text, size_t at, char out[VIEW_UNIT_MAX], unsigned *n)
 {
     struct escape e = read_escape(text, at);
-    char sign = text.ptr[at] == '\\' && at + 1 < text.len ? unescape_sign(text.ptr[at + 1]) : '\0';
+    char sign = '\0';
 
+    if (text.ptr[at] == '\\' && at + 1 < text.len)
+        sign = unescape_sign(text.ptr[at + 1]);
     *n = 1;
     if (e.len == 0 && sign != '\0') {
         out[0] = sign;

@@ -1,4 +1,5 @@
 /* dlp/view_inflate.c - gzip (RFC 1952) and zlib (RFC 1950) inside encoded text (view.h). Pure; any thread. */
+#define ZLIB_CONST /* next_in is not written through */
 #include <limits.h>
 
 #include <zlib.h>
