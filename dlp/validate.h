@@ -53,4 +53,8 @@ const struct dlp_validator *dlp_validator_find(const char *name);
 const struct dlp_validator *dlp_validator_at(unsigned i);
 unsigned dlp_validator_count(void);
 
+/* The number systems (`id(NAME)`) that accept a value: writes up to max static names and returns how many. Several do for
+ * most numbers that any accepts. */
+unsigned dlp_id_systems(struct gw_span value, const char **names, unsigned max);
+
 #endif

@@ -1,14 +1,16 @@
 /* dlp/validate_ids.c - finds a number system by name and asks it: validate: [id(pl_pesel)].
  *
  * id() drops what the system refuses; id_soft() only lowers it, for systems whose numbers are often
- * quoted with a wrong check digit. The systems stand in validate_ids_*.c by region. No state; any
- * thread. */
+ * quoted with a wrong check digit; id_any() asks every system of a kind, which is much too weak for
+ * running text (every tenth number passes some system) and good for a number that stands alone. The
+ * systems stand in validate_ids_*.c by region. No state; any thread. */
 #include "dlp/validate_ids.h"
 
 #include <string.h>
 
-static const struct dlp_id_scheme *const tables[] = {dlp_ids_europe_west, dlp_ids_europe_east,
-                                                     dlp_ids_americas, dlp_ids_asia_pacific};
+static const struct dlp_id_scheme *const tables[] = {
+    dlp_ids_europe_west, dlp_ids_europe_east,    dlp_ids_americas, dlp_ids_asia_pacific,
+    dlp_ids_world,       dlp_ids_company_europe, dlp_ids_codes};
 
 static const struct dlp_id_scheme *find_scheme(struct gw_span name)
 {
@@ -47,15 +49,11 @@ static void drop_country(struct dlp_id *x, const struct dlp_id_scheme *scheme)
     }
 }
 
-static bool id_ok(const struct dlp_validate_in *in)
+/* Is a compact number one of the scheme's? */
+static bool scheme_ok(const struct dlp_id_scheme *scheme, const char *s, size_t n)
 {
-    const struct dlp_id_scheme *scheme = find_scheme(in->str);
-    char s[DLP_ID_MAX];
-    struct dlp_id x = {.s = s, .digits = true};
+    struct dlp_id x = {.s = s, .n = n, .digits = true};
 
-    x.n = dlp_val_compact(dlp_val_span(in), s, sizeof(s));
-    if (scheme == NULL)
-        return false;
     drop_country(&x, scheme);
     if (x.n < scheme->min || x.n > scheme->max)
         return false;
@@ -70,6 +68,15 @@ static bool id_ok(const struct dlp_validate_in *in)
     return scheme->ok(&x);
 }
 
+static bool id_ok(const struct dlp_validate_in *in)
+{
+    const struct dlp_id_scheme *scheme = find_scheme(in->str);
+    char s[DLP_ID_MAX];
+    size_t n = dlp_val_compact(dlp_val_span(in), s, sizeof(s));
+
+    return scheme != NULL && n > 0 && scheme_ok(scheme, s, n);
+}
+
 int dlp_validate_id(const struct dlp_validate_in *in)
 {
     return id_ok(in) ? 0 : DLP_VALIDATE_REJECT;
@@ -78,4 +85,90 @@ int dlp_validate_id(const struct dlp_validate_in *in)
 int dlp_validate_id_soft(const struct dlp_validate_in *in)
 {
     return id_ok(in) ? 0 : -35;
+}
+
+/* ---- any system of a kind ---------------------------------------------------------------------- */
+
+static const char *const kinds[] = {[DLP_ID_PERSON] = "person",
+                                    [DLP_ID_COMPANY] = "company",
+                                    [DLP_ID_BANK] = "bank",
+                                    [DLP_ID_CODE] = "code"};
+
+enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
+static unsigned kind_of(struct gw_span name)
+{
+    unsigned k = 0;
+
+    while (k < N_KINDS && !gw_span_is(name, kinds[k]))
+        k++;
+    return k;
+}
+
+bool dlp_id_kind_known(struct gw_span name)
+{
+    return kind_of(name) < N_KINDS;
+}
+
+int dlp_validate_id_any(const struct dlp_validate_in *in)
+{
+    unsigned kind = kind_of(in->str);
+    char s[DLP_ID_MAX];
+    size_t n = dlp_val_compact(dlp_val_span(in), s, sizeof(s));
+
+    for (size_t t = 0; n > 0 && t < sizeof(tables) / sizeof(tables[0]); t++)
+        for (const struct dlp_id_scheme *x = tables[t]; x->name != NULL; x++)
+            if (x->kind == kind && scheme_ok(x, s, n))
+                return 0;
+    return DLP_VALIDATE_REJECT;
+}
+
+unsigned dlp_id_systems(struct gw_span value, const char **names, unsigned max)
+{
+    char s[DLP_ID_MAX];
+    size_t n = dlp_val_compact(value, s, sizeof(s));
+    unsigned found = 0;
+
+    for (size_t t = 0; n > 0 && t < sizeof(tables) / sizeof(tables[0]); t++)
+        for (const struct dlp_id_scheme *x = tables[t]; x->name != NULL && found < max; x++)
+            if (scheme_ok(x, s, n))
+                names[found++] = x->name;
+    return found;
+}
+
+/* ---- helpers of the systems -------------------------------------------------------------------- */
+
+bool dlp_id_sum_ok(const struct dlp_id *x, const signed char *w, size_t n, int m,
+                   enum dlp_id_finish how)
+{
+    int r;
+
+    if (how == DLP_ID_ZERO)
+        return dlp_weigh(x->d, w, n) % m == 0;
+    r = dlp_weigh(x->d, w, n - 1) % m;
+    if (how == DLP_ID_NEG || how == DLP_ID_NEG_0)
+        r = (m - r) % m;
+    if (how == DLP_ID_NEG_0 || how == DLP_ID_POS_0)
+        r %= 10;
+    return r == x->d[n - 1];
+}
+
+struct dlp_id dlp_id_behind(const struct dlp_id *x, const char *prefix)
+{
+    struct dlp_id rest = *x;
+    size_t n = strlen(prefix);
+
+    if (x->n > n && memcmp(x->s, prefix, n) == 0) {
+        rest.s += n;
+        rest.n -= n;
+        memmove(rest.d, rest.d + n, DLP_ID_MAX - n);
+    }
+    return rest;
+}
+
+int dlp_id_index(const char *alphabet, char c)
+{
+    const char *at = strchr(alphabet, c);
+
+    return at == NULL || c == '\0' ? -1 : (int)(at - alphabet);
 }

@@ -17,9 +17,19 @@ struct dlp_id {
     bool digits;                 /* nothing but digits */
 };
 
+/* What a number system counts. */
+enum dlp_id_kind {
+    DLP_ID_PERSON,  /* people, and systems that people and companies share */
+    DLP_ID_COMPANY, /* companies, taxable persons */
+    DLP_ID_BANK,    /* accounts */
+    DLP_ID_CODE,    /* things: devices, works, delivery points */
+    DLP_ID_WEAK, /* anything without a check digit: good for id() beside other words, never for id_any() */
+};
+
 /* One number system. It is asked only for lengths of min to max characters. */
 struct dlp_id_scheme {
     const char *name; /* country (ISO 3166) _ common name: "pl_pesel" */
+    enum dlp_id_kind kind;
     unsigned char min, max;
     bool digits_only;
     bool (*ok)(const struct dlp_id *x);
@@ -30,6 +40,43 @@ extern const struct dlp_id_scheme dlp_ids_europe_west[];
 extern const struct dlp_id_scheme dlp_ids_europe_east[];
 extern const struct dlp_id_scheme dlp_ids_americas[];
 extern const struct dlp_id_scheme dlp_ids_asia_pacific[];
+extern const struct dlp_id_scheme dlp_ids_company_europe[];
+extern const struct dlp_id_scheme dlp_ids_world[];
+extern const struct dlp_id_scheme dlp_ids_codes[];
+
+/* How the last digit follows from the weighted sum of those before it, r being the sum modulo m. */
+enum dlp_id_finish {
+    DLP_ID_ZERO,  /* the sum over all digits, the last one too, is a multiple of m */
+    DLP_ID_NEG,   /* it is (m - r) % m; a ten is never allotted */
+    DLP_ID_NEG_0, /* the same, and a ten is written 0 */
+    DLP_ID_POS,   /* it is r; a ten is never allotted */
+    DLP_ID_POS_0, /* it is r, and a ten is written 0 */
+};
+
+/* Checks the first n digits of x; w has n weights for DLP_ID_ZERO, otherwise n - 1. */
+bool dlp_id_sum_ok(const struct dlp_id *x, const signed char *w, size_t n, int m,
+                   enum dlp_id_finish how);
+
+/* A system whose rule is one weighted sum, as a function `NAME`. */
+#define DLP_ID_SUM(NAME, N, M, HOW, ...)                                                           \
+    static bool NAME(const struct dlp_id *x)                                                       \
+    {                                                                                              \
+        static const signed char w[] = {__VA_ARGS__};                                              \
+                                                                                                   \
+        return dlp_id_sum_ok(x, w, N, M, HOW);                                                     \
+    }
+
+/* x without a prefix that it may have. */
+struct dlp_id dlp_id_behind(const struct dlp_id *x, const char *prefix);
+
+/* The place of a character in an alphabet, or -1. */
+int dlp_id_index(const char *alphabet, char c);
+
+/* The value of a letter or digit in base 36. */
+static inline int dlp_id_base36(const struct dlp_id *x, size_t i)
+{
+    return dlp_is_digit(x->s[i]) ? x->d[i] : x->s[i] - 'A' + 10;
+}
 
 /* Two digits as a number. */
 static inline int dlp_id_two(const struct dlp_id *x, size_t at)

@@ -135,7 +135,7 @@ static bool ar_cuit(const struct dlp_id *x)
     int kind = dlp_id_two(x, 0);
     int c = (11 - dlp_weigh(x->d, w, 10) % 11) % 11;
 
-    return (kind == 20 || (kind >= 23 && kind <= 27) || kind == 30 || kind == 33 || kind == 34) &&
+    return (kind == 20 || (kind >= 23 && kind <= 27) || kind == 30 || kind == 33 || kind == 34 || kind == 50 || kind == 51 || kind == 55) &&
            (c == 10 ? 9 : c) == x->d[10];
 }
 
@@ -219,14 +219,24 @@ static bool uy_rut(const struct dlp_id *x)
 }
 
 const struct dlp_id_scheme dlp_ids_americas[] = {
-    {"us_ssn", 9, 9, true, us_ssn},         {"us_itin", 9, 9, true, us_itin},
-    {"us_ein", 9, 9, true, us_ein},         {"ca_sin", 9, 9, true, ca_sin},
-    {"ca_bc_phn", 10, 10, true, ca_bc_phn}, {"mx_curp", 18, 18, false, mx_curp},
-    {"mx_rfc", 12, 13, false, mx_rfc},      {"do_cedula", 11, 11, true, do_cedula},
-    {"do_rnc", 9, 9, true, do_rnc},         {"br_cpf", 11, 11, true, br_cpf},
-    {"br_cnpj", 14, 14, true, br_cnpj},     {"ar_cuit", 11, 11, true, ar_cuit},
-    {"ar_cbu", 22, 22, true, ar_cbu},       {"cl_rut", 8, 9, false, cl_rut},
-    {"co_nit", 8, 16, true, co_nit},        {"pe_ruc", 11, 11, true, pe_ruc},
-    {"ec_cedula", 10, 10, true, ec_cedula}, {"ec_ruc", 13, 13, true, ec_ruc},
-    {"uy_rut", 12, 12, true, uy_rut},       {NULL, 0, 0, false, NULL},
+    {"us_ssn", DLP_ID_WEAK, 9, 9, true, us_ssn},
+    {"us_itin", DLP_ID_WEAK, 9, 9, true, us_itin},
+    {"us_ein", DLP_ID_WEAK, 9, 9, true, us_ein},
+    {"ca_sin", DLP_ID_PERSON, 9, 9, true, ca_sin},
+    {"ca_bc_phn", DLP_ID_PERSON, 10, 10, true, ca_bc_phn},
+    {"mx_curp", DLP_ID_PERSON, 18, 18, false, mx_curp},
+    {"mx_rfc", DLP_ID_COMPANY, 12, 13, false, mx_rfc},
+    {"do_cedula", DLP_ID_PERSON, 11, 11, true, do_cedula},
+    {"do_rnc", DLP_ID_COMPANY, 9, 9, true, do_rnc},
+    {"br_cpf", DLP_ID_PERSON, 11, 11, true, br_cpf},
+    {"br_cnpj", DLP_ID_COMPANY, 14, 14, true, br_cnpj},
+    {"ar_cuit", DLP_ID_PERSON, 11, 11, true, ar_cuit},
+    {"ar_cbu", DLP_ID_BANK, 22, 22, true, ar_cbu},
+    {"cl_rut", DLP_ID_PERSON, 8, 9, false, cl_rut},
+    {"co_nit", DLP_ID_COMPANY, 8, 16, true, co_nit},
+    {"pe_ruc", DLP_ID_PERSON, 11, 11, true, pe_ruc},
+    {"ec_cedula", DLP_ID_PERSON, 10, 10, true, ec_cedula},
+    {"ec_ruc", DLP_ID_COMPANY, 13, 13, true, ec_ruc},
+    {"uy_rut", DLP_ID_COMPANY, 12, 12, true, uy_rut},
+    {NULL, DLP_ID_WEAK, 0, 0, false, NULL},
 };

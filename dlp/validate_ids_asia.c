@@ -28,11 +28,6 @@ static bool in_pan(const struct dlp_id *x)
            dlp_id_number(x, 5, 4) != 0 && !dlp_is_digit(x->s[9]);
 }
 
-static int base36_value(const struct dlp_id *x, size_t i)
-{
-    return dlp_is_digit(x->s[i]) ? x->d[i] : x->s[i] - 'A' + 10;
-}
-
 /* GSTIN: state, PAN, entity, Z, and a Luhn digit in base 36. */
 static bool in_gstin(const struct dlp_id *x)
 {
@@ -43,7 +38,7 @@ static bool in_gstin(const struct dlp_id *x)
         !dlp_id_digits(x, 7, 4))
         return false;
     for (size_t i = 0; i < 15; i++) {
-        int v = base36_value(x, i) * (i % 2 == 1 ? 2 : 1);
+        int v = dlp_id_base36(x, i) * (i % 2 == 1 ? 2 : 1);
 
         sum += i == 14 ? v : v / 36 + v % 36;
     }
@@ -146,10 +141,20 @@ static bool jp_corporate(const struct dlp_id *x)
     return 9 - dlp_weigh(x->d + 1, w, 12) % 9 == x->d[0];
 }
 
-/* Resident registration number: date, century and sex; the check digit ended in October 2020. */
+/* Resident registration number: date, century and sex, place. Numbers given since October 2020 are drawn by lot and
+ * have no check digit, which a birth before then tells apart (for all but those who changed theirs). */
 static bool kr_rrn(const struct dlp_id *x)
 {
-    return dlp_id_date(dlp_id_two(x, 0), dlp_id_two(x, 2), dlp_id_two(x, 4)) && x->d[6] <= 9;
+    static const signed char w[12] = {2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5};
+    static const short century[10] = {1800, 1900, 1900, 2000, 2000, 1900, 1900, 2000, 2000, 1800};
+    int year = century[x->d[6]] + dlp_id_two(x, 0);
+    int month = dlp_id_two(x, 2);
+
+    if (!dlp_date_ok(year, month, dlp_id_two(x, 4)))
+        return false;
+    if (year > 2020 || (year == 2020 && month >= 10))
+        return true;
+    return (11 - dlp_weigh(x->d, w, 12) % 11) % 10 == x->d[12];
 }
 
 static bool kr_brn(const struct dlp_id *x)
@@ -184,11 +189,12 @@ static bool sg_nric(const struct dlp_id *x)
     }
 }
 
+/* People have 1 to 8 in front, foreigners 0, which companies have too. */
 static bool th_id(const struct dlp_id *x)
 {
     static const signed char w[12] = {13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2};
 
-    return x->d[0] != 0 && (11 - dlp_weigh(x->d, w, 12) % 11) % 10 == x->d[12];
+    return x->d[0] != 9 && (11 - dlp_weigh(x->d, w, 12) % 11) % 10 == x->d[12];
 }
 
 /* Malaysia: a date and a place of birth. */
@@ -317,33 +323,33 @@ static bool gh_tin(const struct dlp_id *x)
 }
 
 const struct dlp_id_scheme dlp_ids_asia_pacific[] = {
-    {"in_aadhaar", 12, 12, true, in_aadhaar},
-    {"in_pan", 10, 10, false, in_pan},
-    {"in_gstin", 15, 15, false, in_gstin},
-    {"cn_id", 18, 18, false, cn_id},
-    {"cn_uscc", 18, 18, false, cn_uscc},
-    {"tw_id", 10, 10, false, tw_id},
-    {"tw_ubn", 8, 8, true, tw_ubn},
-    {"hk_id", 8, 9, false, hk_id},
-    {"jp_mynumber", 12, 12, true, jp_mynumber},
-    {"jp_corporate", 13, 13, true, jp_corporate},
-    {"kr_rrn", 13, 13, true, kr_rrn},
-    {"kr_brn", 10, 10, true, kr_brn},
-    {"sg_nric", 9, 9, false, sg_nric},
-    {"th_id", 13, 13, true, th_id},
-    {"my_nric", 12, 12, true, my_nric},
-    {"id_nik", 16, 16, true, id_nik},
-    {"id_npwp", 15, 16, true, id_npwp},
-    {"au_tfn", 9, 9, true, au_tfn},
-    {"au_medicare", 10, 11, true, au_medicare},
-    {"au_abn", 11, 11, true, au_abn},
-    {"au_acn", 9, 9, true, au_acn},
-    {"nz_ird", 8, 9, true, nz_ird},
-    {"nz_nhi", 7, 7, false, nz_nhi},
-    {"il_id", 9, 9, true, il_id},
-    {"za_id", 13, 13, true, za_id},
-    {"eg_id", 14, 14, true, eg_id},
-    {"ke_pin", 11, 11, false, ke_pin},
-    {"gh_tin", 11, 11, false, gh_tin},
-    {NULL, 0, 0, false, NULL},
+    {"in_aadhaar", DLP_ID_PERSON, 12, 12, true, in_aadhaar},
+    {"in_pan", DLP_ID_PERSON, 10, 10, false, in_pan},
+    {"in_gstin", DLP_ID_COMPANY, 15, 15, false, in_gstin},
+    {"cn_id", DLP_ID_PERSON, 18, 18, false, cn_id},
+    {"cn_uscc", DLP_ID_COMPANY, 18, 18, false, cn_uscc},
+    {"tw_id", DLP_ID_PERSON, 10, 10, false, tw_id},
+    {"tw_ubn", DLP_ID_COMPANY, 8, 8, true, tw_ubn},
+    {"hk_id", DLP_ID_PERSON, 8, 9, false, hk_id},
+    {"jp_mynumber", DLP_ID_PERSON, 12, 12, true, jp_mynumber},
+    {"jp_corporate", DLP_ID_COMPANY, 13, 13, true, jp_corporate},
+    {"kr_rrn", DLP_ID_PERSON, 13, 13, true, kr_rrn},
+    {"kr_brn", DLP_ID_COMPANY, 10, 10, true, kr_brn},
+    {"sg_nric", DLP_ID_PERSON, 9, 9, false, sg_nric},
+    {"th_id", DLP_ID_PERSON, 13, 13, true, th_id},
+    {"my_nric", DLP_ID_WEAK, 12, 12, true, my_nric},
+    {"id_nik", DLP_ID_WEAK, 16, 16, true, id_nik},
+    {"id_npwp", DLP_ID_COMPANY, 15, 16, true, id_npwp},
+    {"au_tfn", DLP_ID_PERSON, 9, 9, true, au_tfn},
+    {"au_medicare", DLP_ID_PERSON, 10, 11, true, au_medicare},
+    {"au_abn", DLP_ID_COMPANY, 11, 11, true, au_abn},
+    {"au_acn", DLP_ID_COMPANY, 9, 9, true, au_acn},
+    {"nz_ird", DLP_ID_PERSON, 8, 9, true, nz_ird},
+    {"nz_nhi", DLP_ID_PERSON, 7, 7, false, nz_nhi},
+    {"il_id", DLP_ID_PERSON, 9, 9, true, il_id},
+    {"za_id", DLP_ID_PERSON, 13, 13, true, za_id},
+    {"eg_id", DLP_ID_WEAK, 14, 14, true, eg_id},
+    {"ke_pin", DLP_ID_PERSON, 11, 11, false, ke_pin},
+    {"gh_tin", DLP_ID_PERSON, 11, 11, false, gh_tin},
+    {NULL, DLP_ID_WEAK, 0, 0, false, NULL},
 };

@@ -67,6 +67,26 @@ static bool cz_rc(const struct dlp_id *x)
     return v % 11 % 10 == x->d[9];
 }
 
+/* Tax number: eight digits of a company, nine or ten of a person. Nine digits that begin with 6 have a check
+ * digit of their own; the others are birth numbers from before 1954, a date and three digits. */
+static bool cz_dic(const struct dlp_id *x)
+{
+    static const signed char w[7] = {8, 7, 6, 5, 4, 3, 2};
+    int month = dlp_id_two(x, 2) % 50;
+    int c;
+
+    if (x->n == 10)
+        return cz_rc(x);
+    if (x->n == 9 && x->d[0] == 6)
+        return (8 + dlp_weigh(x->d + 1, w, 7) % 11) % 10 == x->d[8];
+    if (x->n == 9)
+        return dlp_id_two(x, 0) < 54 &&
+               dlp_date_ok(1900 + dlp_id_two(x, 0), month, dlp_id_two(x, 4)) &&
+               dlp_id_number(x, 6, 3) != 0;
+    c = (11 - dlp_weigh(x->d, w, 7) % 11) % 11;
+    return x->d[0] != 9 && (c == 0 ? 1 : c % 10) == x->d[7];
+}
+
 /* Social security number: 3 and 7 in turn, mod 10. */
 static bool hu_taj(const struct dlp_id *x)
 {
@@ -110,6 +130,24 @@ static bool bg_egn(const struct dlp_id *x)
     }
     return dlp_weigh(x->d, w, 9) % 11 % 10 == x->d[9] &&
            dlp_date_ok(year + dlp_id_two(x, 0), month, dlp_id_two(x, 4));
+}
+
+DLP_ID_SUM(bg_pnf, 10, 10, DLP_ID_POS, 21, 19, 17, 13, 11, 9, 7, 3, 1)
+DLP_ID_SUM(bg_other, 10, 11, DLP_ID_NEG_0, 4, 3, 2, 7, 6, 5, 4, 3, 2)
+
+/* Companies have nine digits with two rows of weights; people and others ten. */
+static bool bg_vat(const struct dlp_id *x)
+{
+    static const signed char first[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    static const signed char second[8] = {3, 4, 5, 6, 7, 8, 9, 10};
+    int r;
+
+    if (x->n == 10)
+        return bg_egn(x) || bg_pnf(x) || bg_other(x);
+    r = dlp_weigh(x->d, first, 8) % 11;
+    if (r == 10)
+        r = dlp_weigh(x->d, second, 8) % 11 % 10;
+    return r == x->d[8];
 }
 
 static bool hr_oib(const struct dlp_id *x)
@@ -222,15 +260,29 @@ static bool tr_tckn(const struct dlp_id *x)
 }
 
 const struct dlp_id_scheme dlp_ids_europe_east[] = {
-    {"pl_pesel", 11, 11, true, pl_pesel}, {"pl_nip", 10, 10, true, pl_nip},
-    {"pl_regon", 9, 14, true, pl_regon},  {"pl_id_card", 9, 9, false, pl_id_card},
-    {"cz_rc", 10, 10, true, cz_rc},       {"hu_taj", 9, 9, true, hu_taj},
-    {"hu_tax", 10, 10, true, hu_tax},     {"ro_cnp", 13, 13, true, ro_cnp},
-    {"bg_egn", 10, 10, true, bg_egn},     {"hr_oib", 11, 11, true, hr_oib},
-    {"yu_jmbg", 13, 13, true, yu_jmbg},   {"mk_edb", 13, 13, true, mk_edb},
-    {"al_nipt", 10, 10, false, al_nipt},  {"ee_ik", 11, 11, true, ee_ik},
-    {"lv_pk", 11, 11, true, lv_pk},       {"ru_inn", 10, 12, true, ru_inn},
-    {"ru_snils", 11, 11, true, ru_snils}, {"ua_rnokpp", 10, 10, true, ua_rnokpp},
-    {"kz_iin", 12, 12, true, kz_iin},     {"md_idno", 13, 13, true, md_idno},
-    {"tr_tckn", 11, 11, true, tr_tckn},   {NULL, 0, 0, false, NULL},
+    {"pl_pesel", DLP_ID_PERSON, 11, 11, true, pl_pesel},
+    {"pl_nip", DLP_ID_COMPANY, 10, 10, true, pl_nip},
+    {"pl_regon", DLP_ID_COMPANY, 9, 14, true, pl_regon},
+    {"pl_id_card", DLP_ID_PERSON, 9, 9, false, pl_id_card},
+    {"bg_vat", DLP_ID_COMPANY, 9, 10, true, bg_vat},
+    {"bg_pnf", DLP_ID_PERSON, 10, 10, true, bg_pnf},
+    {"cz_dic", DLP_ID_COMPANY, 8, 10, true, cz_dic},
+    {"cz_rc", DLP_ID_PERSON, 10, 10, true, cz_rc},
+    {"hu_taj", DLP_ID_PERSON, 9, 9, true, hu_taj},
+    {"hu_tax", DLP_ID_PERSON, 10, 10, true, hu_tax},
+    {"ro_cnp", DLP_ID_PERSON, 13, 13, true, ro_cnp},
+    {"bg_egn", DLP_ID_PERSON, 10, 10, true, bg_egn},
+    {"hr_oib", DLP_ID_PERSON, 11, 11, true, hr_oib},
+    {"yu_jmbg", DLP_ID_PERSON, 13, 13, true, yu_jmbg},
+    {"mk_edb", DLP_ID_COMPANY, 13, 13, true, mk_edb},
+    {"al_nipt", DLP_ID_COMPANY, 10, 10, false, al_nipt},
+    {"ee_ik", DLP_ID_PERSON, 11, 11, true, ee_ik},
+    {"lv_pk", DLP_ID_PERSON, 11, 11, true, lv_pk},
+    {"ru_inn", DLP_ID_COMPANY, 10, 12, true, ru_inn},
+    {"ru_snils", DLP_ID_PERSON, 11, 11, true, ru_snils},
+    {"ua_rnokpp", DLP_ID_PERSON, 10, 10, true, ua_rnokpp},
+    {"kz_iin", DLP_ID_PERSON, 12, 12, true, kz_iin},
+    {"md_idno", DLP_ID_PERSON, 13, 13, true, md_idno},
+    {"tr_tckn", DLP_ID_PERSON, 11, 11, true, tr_tckn},
+    {NULL, DLP_ID_WEAK, 0, 0, false, NULL},
 };

@@ -41,12 +41,23 @@ static bool gb_utr(const struct dlp_id *x)
     return "21987654321"[dlp_weigh(x->d + 1, w, 9) % 11] == x->s[0];
 }
 
-static bool gb_vat(const struct dlp_id *x)
+/* Nine or twelve digits; departments and health authorities have five characters. */
+static bool gb_vat(const struct dlp_id *full)
 {
     static const signed char w[9] = {8, 7, 6, 5, 4, 3, 2, 10, 1};
-    int sum = dlp_weigh(x->d, w, 9) % 97;
+    struct dlp_id x = dlp_id_behind(full, "GB");
+    int sum;
 
-    return sum == 0 || sum == 42;
+    if (x.n == 5 && dlp_id_digits(&x, 2, 3)) {
+        int unit = (int)dlp_id_number(&x, 2, 3);
+
+        return (memcmp(x.s, "GD", 2) == 0 && unit < 500) ||
+               (memcmp(x.s, "HA", 2) == 0 && unit >= 500);
+    }
+    if ((x.n != 9 && x.n != 12) || !dlp_id_digits(&x, 0, x.n))
+        return false;
+    sum = dlp_weigh(x.d, w, 9) % 97;
+    return sum == 0 || ((sum == 42 || sum == 55) && dlp_id_number(&x, 0, 3) >= 100);
 }
 
 /* Personal Public Service number: seven digits, a check letter, perhaps a second letter. */
@@ -184,6 +195,19 @@ static bool ch_uid(const struct dlp_id *x)
            (11 - dlp_weigh(x->d + 3, w, 8) % 11) % 11 == x->d[11];
 }
 
+/* The same with the letters of a VAT number behind it: CHE-123.456.788 MWST, TVA, IVA, TPV. */
+static bool ch_vat(const struct dlp_id *x)
+{
+    static const char *const tails[] = {"MWST", "TVA", "IVA", "TPV"};
+
+    if (!ch_uid(x))
+        return false;
+    for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++)
+        if (x->n == 12 + strlen(tails[i]) && memcmp(x->s + 12, tails[i], x->n - 12) == 0)
+            return true;
+    return false;
+}
+
 /* ---- France, Belgium, Netherlands, Luxembourg -------------------------------------------------- */
 
 /* Social security number: sex, year, month, department (2A, 2B in Corsica) and a key mod 97. */
@@ -234,9 +258,11 @@ static bool be_nrn(const struct dlp_id *x)
     return 97 - v % 97 == check || 97 - (2000000000ULL + v) % 97 == check;
 }
 
+/* Ten digits, of which the first zero may be left away. */
 static bool be_vat(const struct dlp_id *x)
 {
-    return x->d[0] <= 1 && 97 - dlp_id_number(x, 0, 8) % 97 == (unsigned)dlp_id_two(x, 8);
+    return (x->n == 9 || x->d[0] <= 1) && x->d[0] + x->d[1] + x->d[2] != 0 &&
+           97 - dlp_id_number(x, 0, x->n - 2) % 97 == (unsigned)dlp_id_two(x, x->n - 2);
 }
 
 /* Citizen service number: the eleven test. */
@@ -282,6 +308,18 @@ static bool es_cif(const struct dlp_id *x)
     }
     c = (10 - sum % 10) % 10;
     return x->s[8] == (char)('0' + c) || x->s[8] == "JABCDEFGHI"[c];
+}
+
+/* What a taxpayer writes: a person's DNI or NIE, a company's CIF, or K, L, M with seven digits and a letter. */
+static bool es_nif(const struct dlp_id *full)
+{
+    struct dlp_id x = dlp_id_behind(full, "ES");
+
+    if (x.n != 9)
+        return false;
+    return es_dni(&x) || es_nie(&x) || es_cif(&x) ||
+           (strchr("KLM", x.s[0]) != NULL && dlp_id_digits(&x, 1, 7) &&
+            es_letter(dlp_id_number(&x, 1, 7), x.s[8]));
 }
 
 static bool pt_nif(const struct dlp_id *x)
@@ -420,41 +458,43 @@ static bool is_kennitala(const struct dlp_id *x)
 }
 
 const struct dlp_id_scheme dlp_ids_europe_west[] = {
-    {"gb_nhs", 10, 10, true, gb_nhs},
-    {"gb_nino", 8, 9, false, gb_nino},
-    {"gb_utr", 10, 10, true, gb_utr},
-    {"gb_vat", 9, 9, true, gb_vat},
-    {"ie_pps", 8, 9, false, ie_pps},
-    {"de_steuerid", 11, 11, true, de_steuerid},
-    {"de_svnr", 12, 12, false, de_svnr},
-    {"de_kvnr", 10, 10, false, de_kvnr},
-    {"de_perso", 10, 10, false, de_perso},
-    {"de_fuehrerschein", 11, 11, false, de_fuehrerschein},
-    {"de_vat", 9, 9, true, de_vat},
-    {"at_svnr", 10, 10, true, at_svnr},
-    {"ch_ahv", 13, 13, true, ch_ahv},
-    {"ch_uid", 12, 12, false, ch_uid},
-    {"fr_nir", 15, 15, false, fr_nir},
-    {"fr_siren", 9, 9, true, fr_siren},
-    {"fr_siret", 14, 14, true, fr_siret},
-    {"fr_spi", 13, 13, true, fr_spi},
-    {"be_nrn", 11, 11, true, be_nrn},
-    {"be_vat", 10, 10, true, be_vat},
-    {"nl_bsn", 9, 9, true, nl_bsn},
-    {"es_dni", 9, 9, false, es_dni},
-    {"es_nie", 9, 9, false, es_nie},
-    {"es_cif", 9, 9, false, es_cif},
-    {"pt_nif", 9, 9, true, pt_nif},
-    {"pt_cc", 12, 12, false, pt_cc},
-    {"it_cf", 16, 16, false, it_cf},
-    {"it_iva", 11, 11, true, it_iva},
-    {"gr_afm", 9, 9, true, gr_afm},
-    {"gr_amka", 11, 11, true, gr_amka},
-    {"se_personnummer", 10, 12, true, se_personnummer},
-    {"se_orgnr", 10, 10, true, se_orgnr},
-    {"fi_hetu", 10, 11, false, fi_hetu},
-    {"dk_cpr", 10, 10, true, dk_cpr},
-    {"no_fnr", 11, 11, true, no_fnr},
-    {"is_kennitala", 10, 10, true, is_kennitala},
-    {NULL, 0, 0, false, NULL},
+    {"gb_nhs", DLP_ID_PERSON, 10, 10, true, gb_nhs},
+    {"gb_nino", DLP_ID_PERSON, 8, 9, false, gb_nino},
+    {"gb_utr", DLP_ID_PERSON, 10, 10, true, gb_utr},
+    {"gb_vat", DLP_ID_COMPANY, 5, 14, false, gb_vat},
+    {"ie_pps", DLP_ID_PERSON, 8, 9, false, ie_pps},
+    {"de_steuerid", DLP_ID_PERSON, 11, 11, true, de_steuerid},
+    {"de_svnr", DLP_ID_PERSON, 12, 12, false, de_svnr},
+    {"de_kvnr", DLP_ID_PERSON, 10, 10, false, de_kvnr},
+    {"de_perso", DLP_ID_PERSON, 10, 10, false, de_perso},
+    {"de_fuehrerschein", DLP_ID_PERSON, 11, 11, false, de_fuehrerschein},
+    {"de_vat", DLP_ID_COMPANY, 9, 9, true, de_vat},
+    {"at_svnr", DLP_ID_PERSON, 10, 10, true, at_svnr},
+    {"ch_ahv", DLP_ID_PERSON, 13, 13, true, ch_ahv},
+    {"ch_vat", DLP_ID_COMPANY, 15, 16, false, ch_vat},
+    {"ch_uid", DLP_ID_COMPANY, 12, 12, false, ch_uid},
+    {"fr_nir", DLP_ID_PERSON, 15, 15, false, fr_nir},
+    {"fr_siren", DLP_ID_COMPANY, 9, 9, true, fr_siren},
+    {"fr_siret", DLP_ID_COMPANY, 14, 14, true, fr_siret},
+    {"fr_spi", DLP_ID_PERSON, 13, 13, true, fr_spi},
+    {"be_nrn", DLP_ID_PERSON, 11, 11, true, be_nrn},
+    {"be_vat", DLP_ID_COMPANY, 9, 10, true, be_vat},
+    {"nl_bsn", DLP_ID_PERSON, 9, 9, true, nl_bsn},
+    {"es_dni", DLP_ID_PERSON, 9, 9, false, es_dni},
+    {"es_nie", DLP_ID_PERSON, 9, 9, false, es_nie},
+    {"es_nif", DLP_ID_PERSON, 9, 11, false, es_nif},
+    {"es_cif", DLP_ID_COMPANY, 9, 9, false, es_cif},
+    {"pt_nif", DLP_ID_PERSON, 9, 9, true, pt_nif},
+    {"pt_cc", DLP_ID_PERSON, 12, 12, false, pt_cc},
+    {"it_cf", DLP_ID_PERSON, 16, 16, false, it_cf},
+    {"it_iva", DLP_ID_PERSON, 11, 11, true, it_iva},
+    {"gr_afm", DLP_ID_PERSON, 9, 9, true, gr_afm},
+    {"gr_amka", DLP_ID_PERSON, 11, 11, true, gr_amka},
+    {"se_personnummer", DLP_ID_PERSON, 10, 12, true, se_personnummer},
+    {"se_orgnr", DLP_ID_COMPANY, 10, 10, true, se_orgnr},
+    {"fi_hetu", DLP_ID_PERSON, 10, 11, false, fi_hetu},
+    {"dk_cpr", DLP_ID_WEAK, 10, 10, true, dk_cpr},
+    {"no_fnr", DLP_ID_PERSON, 11, 11, true, no_fnr},
+    {"is_kennitala", DLP_ID_PERSON, 10, 10, true, is_kennitala},
+    {NULL, DLP_ID_WEAK, 0, 0, false, NULL},
 };

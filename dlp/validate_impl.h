@@ -32,6 +32,10 @@
     X(varied_digits, NONE, 0, NULL)                                                                \
     X(id, STRING, 0, dlp_id_known)                                                                 \
     X(id_soft, STRING, 0, dlp_id_known)                                                            \
+    X(id_any, STRING, 0, dlp_id_kind_known)                                                        \
+    X(eic, NONE, 0, NULL)                                                                          \
+    X(alone, NUMBER, 3, NULL)                                                                      \
+    X(alone_adds, NUMBER, 12, NULL)                                                                \
     X(entropy, NUMBER, 3.0, NULL)                                                                  \
     X(not_placeholder, NONE, 0, NULL)                                                              \
     X(random, NONE, 0, NULL)                                                                       \
@@ -72,6 +76,9 @@ DLP_VALIDATORS(DLP_DECLARE)
 
 /* Is this the name of an identifier scheme (`id(pl_pesel)`)? */
 bool dlp_id_known(struct gw_span name);
+
+/* Is this a kind of systems (`id_any(person)`)? */
+bool dlp_id_kind_known(struct gw_span name);
 
 /* ---- helpers (validate_text.c) ------------------------------------------------------------- */
 

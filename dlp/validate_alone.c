@@ -1,0 +1,57 @@
+/* dlp/validate_alone.c - is the number all there is? A field of a form, a JSON member, a line typed into a chat.
+ *
+ * A number with a good checksum proves little in running text, where numbers are frequent. Alone in its text it was
+ * put there to be read as what it is. The key above the text may say that it is something else: then it is not
+ * taken for an identifier without a word that says so. No state; any thread. */
+#include <string.h>
+
+#include "dlp/validate_impl.h"
+
+/* Names of members whose text may be anything: what people type. */
+static bool is_open_key(struct gw_span key)
+{
+    static const char *const open[] = {
+        "content", "text",    "input", "prompt",    "message", "query", "value", "body",
+        "data",    "content", "parts", "arguments", "number",  "field", "cell",  "answer"};
+
+    if (key.len == 0)
+        return true;
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+        if (gw_span_eq_nocase(key, gw_span_str(open[i])))
+            return true;
+    return false;
+}
+
+/* Characters of words in [from, to); stops behind max. */
+static unsigned count(const struct dlp_validate_in *in, size_t from, size_t to, unsigned max)
+{
+    unsigned n = 0;
+
+    for (size_t i = from; i < to && n <= max; i++) {
+        unsigned char c = (unsigned char)in->text.ptr[i];
+
+        n += dlp_is_alnum((char)c) || c >= 0xC0;
+    }
+    return n;
+}
+
+/* At most `max` letters and digits beside the match, in a text short enough to say so. */
+static bool is_alone(const struct dlp_validate_in *in, unsigned max)
+{
+    unsigned n;
+
+    if (in->text.len - (in->end - in->start) > (size_t)max * 4 + 24 || !is_open_key(in->key))
+        return false;
+    n = count(in, 0, in->start, max);
+    return n <= max && n + count(in, in->end, in->text.len, max) <= max;
+}
+
+int dlp_validate_alone(const struct dlp_validate_in *in)
+{
+    return is_alone(in, (unsigned)in->num) ? 0 : DLP_VALIDATE_REJECT;
+}
+
+int dlp_validate_alone_adds(const struct dlp_validate_in *in)
+{
+    return is_alone(in, 3) ? (int)in->num : 0;
+}
