@@ -63,10 +63,17 @@ static bool ca_bc_phn(const struct dlp_id *x)
 /* CURP: letters of the names, date, sex, state, and a check digit over base 37 values. */
 static bool mx_curp(const struct dlp_id *x)
 {
+    static const char states[] =
+        "ASBCBSCCCHCLCMCSDFDGGRGTHGJCMCMNMSNENLNTOCPLQRQTSLSPSRTCTLTSVZYNZS";
+    bool known = false;
     int sum = 0;
 
     if (!dlp_id_digits(x, 4, 6) || !dlp_id_digits(x, 17, 1) || strchr("HMX", x->s[10]) == NULL ||
         !dlp_id_date(dlp_id_two(x, 4), dlp_id_two(x, 6), dlp_id_two(x, 8)))
+        return false;
+    for (size_t i = 0; states[i] != '\0' && !known; i += 2)
+        known = memcmp(x->s + 11, states + i, 2) == 0;
+    if (!known)
         return false;
     for (size_t i = 0; i < 17; i++) {
         int v = dlp_is_digit(x->s[i]) ? x->d[i] : x->s[i] - 'A' + 10;
@@ -135,7 +142,8 @@ static bool ar_cuit(const struct dlp_id *x)
     int kind = dlp_id_two(x, 0);
     int c = (11 - dlp_weigh(x->d, w, 10) % 11) % 11;
 
-    return (kind == 20 || (kind >= 23 && kind <= 27) || kind == 30 || kind == 33 || kind == 34 || kind == 50 || kind == 51 || kind == 55) &&
+    return (kind == 20 || (kind >= 23 && kind <= 27) || kind == 30 || kind == 33 || kind == 34 ||
+            kind == 50 || kind == 51 || kind == 55) &&
            (c == 10 ? 9 : c) == x->d[10];
 }
 

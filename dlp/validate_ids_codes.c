@@ -209,8 +209,8 @@ int dlp_validate_eic(const struct dlp_validate_in *in)
 }
 
 const struct dlp_id_scheme dlp_ids_codes[] = {
-    {"imei", DLP_ID_CODE, 14, 17, true, imei},
-    {"meid", DLP_ID_CODE, 14, 15, false, meid},
+    {"imei", DLP_ID_PERSON, 14, 17, true, imei},
+    {"meid", DLP_ID_PERSON, 14, 15, false, meid},
     {"isan", DLP_ID_CODE, 16, 26, false, isan},
     {"lei", DLP_ID_COMPANY, 20, 20, false, lei},
     {"iso11649", DLP_ID_BANK, 5, 25, false, iso11649},

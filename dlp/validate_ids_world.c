@@ -62,10 +62,10 @@ static bool es_cae(const struct dlp_id *x)
     int office;
 
     if (memcmp(x->s, "ES000", 5) != 0 || !dlp_id_digits(x, 5, 2) || !dlp_id_digits(x, 9, 3) ||
-        dlp_is_digit(x->s[7]) || dlp_is_digit(x->s[8]) || dlp_is_digit(x->s[12]))
+        dlp_is_digit(x->s[7]) || dlp_is_digit(x->s[12]))
         return false;
     office = dlp_id_two(x, 5);
-    return office >= 1 && office <= 56 && dlp_id_number(x, 9, 3) > 0;
+    return office <= 56 && dlp_id_number(x, 9, 3) > 0;
 }
 
 /* Point of supply of Spain: sixteen digits, two letters mod 529, perhaps a number and a kind. */
@@ -387,8 +387,8 @@ const struct dlp_id_scheme dlp_ids_world[] = {
     {"it_aic", DLP_ID_CODE, 9, 9, true, it_aic},
     {"es_ccc", DLP_ID_BANK, 20, 20, true, es_ccc},
     {"es_cae", DLP_ID_COMPANY, 13, 13, false, es_cae},
-    {"es_cups", DLP_ID_CODE, 20, 22, false, es_cups},
-    {"es_catastro", DLP_ID_CODE, 20, 20, false, es_catastro},
+    {"es_cups", DLP_ID_PERSON, 20, 22, false, es_cups},
+    {"es_catastro", DLP_ID_PERSON, 20, 20, false, es_catastro},
     {"ad_nrt", DLP_ID_PERSON, 8, 8, false, ad_nrt},
     {"ch_esr", DLP_ID_BANK, 27, 27, true, ch_esr},
     {"be_ogm", DLP_ID_BANK, 12, 12, true, be_ogm},
@@ -399,7 +399,7 @@ const struct dlp_id_scheme dlp_ids_world[] = {
     {"pe_cui", DLP_ID_PERSON, 9, 9, false, pe_cui},
     {"sv_nit", DLP_ID_PERSON, 14, 14, true, sv_nit},
     {"ve_rif", DLP_ID_PERSON, 10, 10, false, ve_rif},
-    {"us_ptin", DLP_ID_WEAK, 9, 9, false, us_ptin},
+    {"us_ptin", DLP_ID_PERSON, 9, 9, false, us_ptin},
     {"us_atin", DLP_ID_WEAK, 9, 9, true, us_atin},
     {"cu_ni", DLP_ID_WEAK, 11, 11, true, cu_ni},
     {"cr_cpj", DLP_ID_WEAK, 10, 10, true, cr_cpj},
@@ -416,7 +416,7 @@ const struct dlp_id_scheme dlp_ids_world[] = {
     {"gn_nifp", DLP_ID_PERSON, 9, 9, true, gn_nifp},
     {"mu_nid", DLP_ID_PERSON, 14, 14, false, mu_nid},
     {"sn_ninea", DLP_ID_COMPANY, 7, 12, false, sn_ninea},
-    {"tn_mf", DLP_ID_WEAK, 8, 13, false, tn_mf},
+    {"tn_mf", DLP_ID_COMPANY, 8, 13, false, tn_mf},
     {"za_tin", DLP_ID_PERSON, 10, 10, true, za_tin},
     {NULL, DLP_ID_WEAK, 0, 0, false, NULL},
 };
