@@ -30,8 +30,8 @@ static const struct numbering_plan plans[] = {
     {213, 0x0300, 0x0300}, {216, 0x0100, 0x0100}, {218, 0x0200, 0x0200}, {220, 0x0280, 0x0280},
     {221, 0x0200, 0x0200}, {222, 0x0100, 0x0100}, {223, 0x0100, 0x0100}, {224, 0x0300, 0x0300},
     {225, 0x0400, 0x0400}, {226, 0x0100, 0x0100}, {227, 0x0100, 0x0100}, {228, 0x0100, 0x0100},
-    {229, 0x0400, 0x0400}, {230, 0x0180, 0x0580}, {231, 0x0380, 0x0380}, {232, 0x0100, 0x0100},
-    {233, 0x0200, 0x0300}, {234, 0x0400, 0x7C00}, {235, 0x0100, 0x0100}, {236, 0x0100, 0x0100},
+    {229, 0x0400, 0x0500}, {230, 0x0180, 0x0580}, {231, 0x0380, 0x0380}, {232, 0x0100, 0x0100},
+    {233, 0x0200, 0x0300}, {234, 0x0400, 0x7D00}, {235, 0x0100, 0x0100}, {236, 0x0100, 0x0100},
     {237, 0x0200, 0x0300}, {238, 0x0080, 0x0080}, {239, 0x0080, 0x0080}, {240, 0x0200, 0x0200},
     {241, 0x0180, 0x0180}, {242, 0x0200, 0x0200}, {243, 0x0780, 0x0780}, {244, 0x0200, 0x0200},
     {245, 0x0200, 0x0280}, {246, 0x0080, 0x0080}, {247, 0x0020, 0x0060}, {248, 0x0080, 0x0080},
@@ -47,7 +47,7 @@ static const struct numbering_plan plans[] = {
     {371, 0x0100, 0x0100}, {372, 0x0180, 0x0580}, {373, 0x0100, 0x0100}, {374, 0x0100, 0x0100},
     {375, 0x0200, 0x0FC0}, {376, 0x0240, 0x0340}, {377, 0x0300, 0x0300}, {378, 0x0500, 0x0500},
     {380, 0x0200, 0x0600}, {381, 0x1F80, 0x1FC0}, {382, 0x0100, 0x0300}, {383, 0x1F00, 0x1F00},
-    {385, 0x0300, 0x0380}, {386, 0x0100, 0x01E0}, {387, 0x0300, 0x0300}, {389, 0x0100, 0x0100},
+    {385, 0x0300, 0x03C0}, {386, 0x0100, 0x01E0}, {387, 0x0300, 0x0300}, {389, 0x0100, 0x0100},
     {420, 0x0200, 0x0200}, {421, 0x02C0, 0x02C0}, {423, 0x0280, 0x0280}, {500, 0x0020, 0x0020},
     {501, 0x0080, 0x0880}, {502, 0x0100, 0x0900}, {503, 0x0100, 0x0980}, {504, 0x0100, 0x0900},
     {505, 0x0100, 0x0100}, {506, 0x0100, 0x0500}, {507, 0x0180, 0x0D80}, {508, 0x0240, 0x0240},
@@ -125,6 +125,17 @@ int dlp_validate_phone(const struct dlp_validate_in *in)
     return (plan->common & (1u << len)) != 0 ? 0 : -15;
 }
 
+/* 12.05.2024 and 2024-05-12 are days. */
+static bool is_day(const struct dlp_validate_in *in, struct gw_span s, const unsigned char *d,
+                   size_t n)
+{
+    bool year_last =
+        n == 8 && s.len > 4 && (d[4] == 1 || d[4] == 2) && !dlp_is_digit(s.ptr[s.len - 5]);
+    bool year_first = n == 8 && s.len > 4 && (d[0] == 1 || d[0] == 2) && !dlp_is_digit(s.ptr[4]);
+
+    return (year_last || year_first) && s.len == 10 && dlp_validate_date(in) != DLP_VALIDATE_REJECT;
+}
+
 /* A number without country code: the separators and the trunk prefix make the difference. */
 int dlp_validate_phone_national(const struct dlp_validate_in *in)
 {
@@ -134,11 +145,13 @@ int dlp_validate_phone_national(const struct dlp_validate_in *in)
     const char *p = in->text.ptr;
     bool separated = n != s.len;
 
-    if (n < 7 || n > 13 || dlp_digits_trivial(d, n))
+    if (n < 5 || n > 13 || (dlp_digits_trivial(d, n) && d[0] == d[1]) || is_day(in, s, d, n))
         return DLP_VALIDATE_REJECT;
     if (in->start > 1 && (p[in->start - 1] == '-' || p[in->start - 1] == '.') &&
         dlp_is_alnum(p[in->start - 2]))
         return DLP_VALIDATE_REJECT;
+    if (n < 7)
+        return separated ? -25 : -30;
     if (n == 10 && d[0] != 0)
         return nanp_ok(d) ? 0 : -20;
     if (n == 11 && d[0] == 1)
