@@ -101,7 +101,7 @@ int dlp_validate_isin(const struct dlp_validate_in *in)
 
     if (s.len != 12 ||
         (!is_country(s.ptr) && memcmp(s.ptr, "EU", 2) != 0 && memcmp(s.ptr, "AN", 2) != 0 &&
-         (s.ptr[0] != 'X' || memchr("ABCDFS", s.ptr[1], 6) == NULL))) /* numbers of no country */
+         (s.ptr[0] != 'X' || strchr("ABCDFS", s.ptr[1]) == NULL))) /* numbers of no country */
         return DLP_VALIDATE_REJECT;
     for (size_t i = 0; i < s.len; i++) {
         int v = base36(s.ptr[i]);
