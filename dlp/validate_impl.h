@@ -55,6 +55,7 @@
     X(uuid, NONE, 0, NULL)                                                                         \
     X(base58check, NONE, 0, NULL)                                                                  \
     X(bech32, NONE, 0, NULL)                                                                       \
+    X(user_pair, NONE, 0, NULL)                                                                    \
     X(url_password, NONE, 0, NULL)                                                                 \
     X(ipv4, NONE, 0, NULL)                                                                         \
     X(ipv6, NONE, 0, NULL)                                                                         \
@@ -154,6 +155,18 @@ double dlp_val_wordiness(struct gw_span s);
 
 /* Case-insensitive search. */
 bool dlp_val_contains(struct gw_span s, const char *lower_needle);
+
+/* How many bytes stand in runs of four and more that count up or down (abcd, 4321, qwerty). */
+size_t dlp_val_sequential(struct gw_span s);
+
+/* ---- helpers (validate_name.c) ------------------------------------------------------------- */
+
+/* What the name in front of an assigned value says of it, in points; DLP_VALIDATE_REJECT when it names
+ * something else (key_path, token_type). */
+int dlp_val_name_score(const struct dlp_validate_in *in);
+
+/* Is the value called a hash, commit or checksum right in front of it? */
+bool dlp_val_is_called_hash(const struct dlp_validate_in *in);
 
 /* ---- helpers (validate_token.c) ------------------------------------------------------------ */
 

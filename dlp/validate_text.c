@@ -119,6 +119,8 @@ static bool has_template_mark(struct gw_span s)
         return true;
     if (s.len > 2 && s.ptr[0] == '%' && s.ptr[s.len - 1] == '%')
         return true;
+    if (gw_span_ends(s, GW_SPAN("...")))
+        return true;
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
         if (dlp_val_contains(s, marks[i]))
             return true;
@@ -128,13 +130,14 @@ static bool has_template_mark(struct gw_span s)
 static bool has_placeholder_word(struct gw_span s)
 {
     static const char *const words[] = {
-        "example",   "xxxx",       "changeme",  "change_me", "change-me",   "placeholder",
-        "your_",     "your-",      "yourtoken", "yourapi",   "yoursecret",  "yourpass",
-        "yourkey",   "youraccess", "insert_",   "insert-",   "redacted",    "replace_",
-        "replace-",  "replaceme",  "goes_here", "goes-here", "goeshere",    "keyhere",
-        "tokenhere", "_here",      "-here",     "enter_",    "put_your",    "to_be_",
-        "undefined", "not_real",   "notreal",   "my_secret", "mysecret",    "my-secret",
-        "my_token",  "my-token",   "my_api",    "my-api",    "some_secret", "some-secret",
+        "example",    "xxxx",       "changeme",  "change_me", "change-me",   "placeholder",
+        "your_",      "your-",      "yourtoken", "yourapi",   "yoursecret",  "yourpass",
+        "yourkey",    "youraccess", "insert_",   "insert-",   "redacted",    "replace_",
+        "replace-",   "replaceme",  "goes_here", "goes-here", "goeshere",    "keyhere",
+        "tokenhere",  "_here",      "-here",     "enter_",    "put_your",    "to_be_",
+        "undefined",  "not_real",   "notreal",   "my_secret", "mysecret",    "my-secret",
+        "my_token",   "my-token",   "my_api",    "my-api",    "some_secret", "some-secret",
+        "stringhere", "secrethere", "dummy",     "foobar",    "test_test",   "randomstring",
     };
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -155,10 +158,28 @@ static unsigned distinct_bytes(struct gw_span s)
     return n;
 }
 
-/* How many bytes stand in runs of four and more that count up or down (abcd, 4321). */
-static size_t sequential_bytes(struct gw_span s)
+/* How many bytes of s stand in pieces of a keyboard's rows, five and more keys long. */
+static size_t keyboard_bytes(struct gw_span s)
 {
+    static const char rows[] = "qwertyuiop asdfghjkl zxcvbnm";
     size_t total = 0;
+
+    for (size_t i = 0; i < s.len;) {
+        const char *at = dlp_is_alpha(s.ptr[i]) ? strchr(rows, gw_ascii_lower(s.ptr[i])) : NULL;
+        size_t run = 0;
+
+        while (at != NULL && i + run < s.len && at[run] != '\0' && at[run] != ' ' &&
+               gw_ascii_lower(s.ptr[i + run]) == at[run])
+            run++;
+        total += run >= 5 ? run : 0;
+        i += run > 0 ? run : 1;
+    }
+    return total;
+}
+
+size_t dlp_val_sequential(struct gw_span s)
+{
+    size_t total = keyboard_bytes(s);
     size_t run = 1;
     int step = 0;
 
@@ -186,13 +207,30 @@ bool dlp_val_is_placeholder(struct gw_span s)
     return s.len >= 6 && distinct_bytes(s) <= 2;
 }
 
+/* Behind a prefix such as xoxb- stand words and no digit: a sample, as no generator makes it. */
+static bool spells_words(struct gw_span s)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i < s.len && i < 8; i++)
+        if (s.ptr[i] == '-' || s.ptr[i] == '_')
+            from = i + 1;
+    s = gw_span_from(s, from);
+    for (size_t i = 0; i < s.len; i++)
+        if (dlp_is_digit(s.ptr[i]))
+            return false;
+    return s.len >= 12 && dlp_val_wordiness(s) > 0.7;
+}
+
 int dlp_validate_not_placeholder(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
 
     if (dlp_val_is_placeholder(s))
         return DLP_VALIDATE_REJECT;
-    return sequential_bytes(s) * 2 > s.len ? -35 : 0;
+    if (dlp_val_sequential(s) * 5 > s.len * 2)
+        return -35;
+    return spells_words(s) ? -35 : 0;
 }
 
 /* ---- randomness ----------------------------------------------------------------------------- */
@@ -238,11 +276,12 @@ int dlp_validate_random(const struct dlp_validate_in *in)
         digits += dlp_is_digit(s.ptr[i]);
         letters += dlp_is_alpha(s.ptr[i]);
     }
-    if (dlp_val_is_placeholder(s) || h < 0.6 * log2((double)s.len + 1))
+    if (dlp_val_is_placeholder(s) || h < 0.6 * log2((double)s.len + 1) ||
+        dlp_val_is_called_hash(in))
         return DLP_VALIDATE_REJECT;
     if (digits == 0 || letters == 0)
         return dlp_val_wordiness(s) > 0.55 || letters == 0 ? DLP_VALIDATE_REJECT : -20;
     if (dlp_val_wordiness(s) > 0.75 && digits * 4 < s.len)
         return -45;
-    return sequential_bytes(s) * 2 > s.len ? -30 : 0;
+    return dlp_val_sequential(s) * 2 > s.len ? -30 : 0;
 }

@@ -48,6 +48,23 @@ static char char_after(const struct dlp_validate_in *in)
     return dlp_val_char(in, in->end);
 }
 
+/* NAME=value in capitals, as in a .env file or behind export. */
+static bool is_env_line(const struct dlp_validate_in *in)
+{
+    char name_end = dlp_val_char(in, in->start - 2);
+
+    return dlp_val_char(in, in->start - 1) == '=' && (dlp_is_upper(name_end) || name_end == '_');
+}
+
+/* Hexadecimal digits in a number that no generator gives: a key that was cut, or an identifier. */
+static bool is_odd_hex(struct gw_span s, struct shape sh)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (dlp_hex_value(s.ptr[i]) < 0)
+            return false;
+    return (sh.lower == 0 || sh.upper == 0) && s.len % 8 != 0 && s.len != 20;
+}
+
 /* References to where the secret is kept, and pieces of programs. */
 static bool is_reference(struct gw_span s)
 {
@@ -144,10 +161,13 @@ int dlp_validate_secret_value(const struct dlp_validate_in *in)
     struct shape sh = shape_of(s);
     double h = dlp_val_entropy(s);
     double wordy = dlp_val_wordiness(s);
-    bool in_quotes = quoted(in);
-    int score = 0;
+    bool in_quotes = quoted(in) || is_env_line(in);
+    int score = dlp_val_name_score(in);
 
-    if (dlp_val_is_placeholder(s) || is_reference(s) || is_place(s) || is_quantity(s, sh))
+    if (score == DLP_VALIDATE_REJECT || dlp_val_is_placeholder(s) || is_reference(s) ||
+        is_place(s) || is_quantity(s, sh) || dlp_val_is_called_hash(in))
+        return DLP_VALIDATE_REJECT;
+    if (dlp_val_sequential(s) * 3 > s.len)
         return DLP_VALIDATE_REJECT;
     if (!in_quotes && (char_after(in) == '(' || char_after(in) == '[' || char_after(in) == '{'))
         return DLP_VALIDATE_REJECT;
@@ -167,6 +187,8 @@ int dlp_validate_secret_value(const struct dlp_validate_in *in)
         score += 15;
     if (sh.other * 3 > s.len)
         score -= 25;
+    if (is_odd_hex(s, sh))
+        score -= 10;
     return in_quotes ? score + 5 : score;
 }
 
@@ -335,6 +357,39 @@ int dlp_validate_prose_password(const struct dlp_validate_in *in)
     if (s.len < 6)
         return -25;
     return sh.other > 0 && sh.digit > 0 ? 5 : 0;
+}
+
+/* user:password in one span, as curl -u takes it, with quotes around either or both. */
+int dlp_validate_user_pair(const struct dlp_validate_in *in)
+{
+    static const char *const samples[] = {
+        "password",  "passwd",   "pass",    "pwd",        "secret", "token",
+        "apitoken",  "apikey",   "api_key", "key",        "test",   "yyy",
+        "xxx",       "admin",    "user",    "root",       "guest",  "changeme",
+        "api_token", "userpass", "mypass",  "mypassword", "pw",     "elastic"};
+    struct gw_span s = dlp_val_span(in);
+    const char *colon = memchr(s.ptr, ':', s.len);
+    struct gw_span user, password;
+
+    if (colon == NULL)
+        return DLP_VALIDATE_REJECT;
+    user = (struct gw_span){s.ptr, (size_t)(colon - s.ptr)};
+    password = gw_span_from(s, user.len + 1);
+    while (password.len > 0 && strchr("\"'`", password.ptr[password.len - 1]) != NULL)
+        password.len--;
+    while (password.len > 0 && strchr("\"'`", password.ptr[0]) != NULL)
+        password = gw_span_from(password, 1);
+    while (user.len > 0 && strchr("\"'`", user.ptr[0]) != NULL)
+        user = gw_span_from(user, 1);
+    if (password.len == 0 && user.len >= 16) /* the key stands in front, as Stripe has it */
+        password = user;
+    if (password.len < 3 || dlp_val_is_placeholder(password) || is_reference(password) ||
+        password.ptr[0] == '$' || password.ptr[0] == '<' || password.ptr[0] == '[' ||
+        password.ptr[0] == '{')
+        return DLP_VALIDATE_REJECT;
+    if (IS_ONE_OF(password, samples))
+        return -35;
+    return gw_span_eq_nocase(password, user) && password.ptr != user.ptr ? -35 : 0;
 }
 
 /* user:PASSWORD@host in a URL. */
