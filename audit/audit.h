@@ -228,6 +228,50 @@ struct audit_tail {
 /* Prints records of a spool, also of a live one, to out. */
 enum gw_status audit_tail(const struct audit_tail *t, FILE *out, struct gw_err *err);
 
+/* ---- asking: needs no gateway, changes nothing ----------------------------------------------- */
+
+/* Which records: all of what is given holds. Texts are patterns (* and ?, both cases); NULL: any. */
+struct audit_filter {
+    int64_t from_ms, until_ms; /* of the record's time: from <= time < until; 0: open */
+    const char
+        *record; /* decided, completed, finding, shadow, lifecycle, or a pattern of event_code */
+    const char *request, *user, *team, *rule, *class_name, *action, *target, *model, *zone, *end;
+};
+
+enum audit_format { AUDIT_FORMAT_LINES, AUDIT_FORMAT_JSON, AUDIT_FORMAT_CSV };
+
+struct audit_query {
+    const char *spool_dir;
+    struct audit_filter filter;
+    bool
+        whole_requests; /* all records of the requests whose records, together, fulfil all conditions */
+    enum audit_format format;
+    bool color;   /* of lines */
+    uint64_t max; /* 0: all */
+};
+
+struct audit_query_result {
+    uint64_t matched; /* records printed */
+    uint64_t requests, process, private_, approved,
+        blocked;          /* decided requests among them, by zone */
+    uint64_t read, bytes; /* looked at */
+};
+
+/* Prints the records in the order of their times. GW_ENOENT, GW_EIO, GW_ENOMEM, GW_EUNSUPPORTED. */
+enum gw_status audit_query(const struct audit_query *q, FILE *out,
+                           struct audit_query_result *result, struct gw_err *err);
+
+enum audit_report_form { AUDIT_REPORT_MARKDOWN, AUDIT_REPORT_HTML, AUDIT_REPORT_JSON };
+
+struct audit_report {
+    const char *spool_dir;
+    int64_t from_ms, until_ms; /* of a request's end; 0: open */
+    enum audit_report_form form;
+};
+
+/* Prints what was asked, found, kept inside, and paid: per day, team and user. Errors as audit_query(). */
+enum gw_status audit_report(const struct audit_report *r, FILE *out, struct gw_err *err);
+
 /* ---- proving: needs no gateway, changes nothing --------------------------------------------- */
 
 /* The numbers are exit codes. */

@@ -76,18 +76,43 @@ struct gw_span event_str(struct gw_span record, const char *key, char *out, size
     return (struct gw_span){out, n};
 }
 
-bool event_num(struct gw_span record, const char *key, uint64_t *out)
+/* Reads at most max digits; returns how many there are. */
+static size_t digits(struct gw_span v, size_t max, uint64_t *out)
 {
-    struct gw_span v = value_of(record, key);
     uint64_t n = 0;
     size_t i = 0;
 
-    for (; i < v.len && i < 19 && v.ptr[i] >= '0' && v.ptr[i] <= '9'; i++)
+    for (; i < v.len && i < max && v.ptr[i] >= '0' && v.ptr[i] <= '9'; i++)
         n = n * 10 + (uint64_t)(v.ptr[i] - '0');
-    if (i == 0)
+    if (i != 0)
+        *out = n;
+    return i;
+}
+
+bool event_num(struct gw_span record, const char *key, uint64_t *out)
+{
+    return digits(value_of(record, key), 19, out) != 0;
+}
+
+bool event_nano(struct gw_span record, const char *key, uint64_t *out)
+{
+    struct gw_span v = value_of(record, key);
+    uint64_t whole = 0, part = 0;
+    size_t n = digits(v, 10, &whole);
+
+    if (n == 0)
         return false;
-    *out = n;
+    v = gw_span_from(v, n);
+    if (v.len != 0 && v.ptr[0] == '.')
+        for (n = digits(gw_span_from(v, 1), 9, &part); n < 9; n++)
+            part *= 10;
+    *out = whole * 1000000000 + part;
     return true;
+}
+
+bool event_true(struct gw_span record, const char *key)
+{
+    return gw_span_starts(value_of(record, key), GW_SPAN("true"));
 }
 
 struct gw_span event_request_id(struct gw_span record, char bytes[EVENT_ID_BYTES])

@@ -26,4 +26,10 @@ struct gw_span event_str(struct gw_span record, const char *key, char *out, size
 /* The same for a number that is not negative; false when there is none. */
 bool event_num(struct gw_span record, const char *key, uint64_t *out);
 
+/* The same for an amount of money, "12.000345000", in billionths. */
+bool event_nano(struct gw_span record, const char *key, uint64_t *out);
+
+/* Whether the value is true. */
+bool event_true(struct gw_span record, const char *key);
+
 #endif

@@ -81,6 +81,18 @@ bool openset_add(struct openset *os, struct gw_span id, uint64_t *segno, uint32_
     return true;
 }
 
+struct openset_entry *openset_find(const struct openset *os, struct gw_span id)
+{
+    struct openset_entry *e;
+    uint64_t a, b;
+
+    if (os->len == 0)
+        return NULL;
+    hash_id(id, &a, &b);
+    e = &os->entries[find(os, a, b)];
+    return e->segno == 0 ? NULL : e;
+}
+
 bool openset_remove(struct openset *os, struct gw_span id, uint64_t *segno)
 {
     size_t hole, i;

@@ -32,6 +32,10 @@ void openset_fini(struct openset *os);
  * unchanged. */
 bool openset_add(struct openset *os, struct gw_span id, uint64_t *segno, uint32_t offset);
 
+/* The entry of id, valid until the set changes, or NULL. Others may use the set for values of their own: segno (not 0) and
+ * offset. */
+struct openset_entry *openset_find(const struct openset *os, struct gw_span id);
+
 /* Counts id out once. False when it is not in; else *segno is where it was decided. */
 bool openset_remove(struct openset *os, struct gw_span id, uint64_t *segno);
 

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 uint64_t gw_clock_ns(void)
@@ -35,4 +36,22 @@ void gw_clock_rfc3339(int64_t wall_ms, char out[GW_RFC3339_BYTES])
         strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
         (void)snprintf(date, sizeof(date), "1970-01-01T00:00:00");
     (void)snprintf(out, GW_RFC3339_BYTES, "%s.%03dZ", date, ms);
+}
+
+bool gw_clock_parse(const char *text, int64_t *wall_ms, bool *is_day)
+{
+    struct tm tm = {0};
+    bool moment = strlen(text) == 20;
+    char *end = strptime(text, moment ? "%Y-%m-%dT%H:%M:%SZ" : "%Y-%m-%d", &tm);
+    int day = tm.tm_mday; /* timegm() turns a day that does not exist into another one */
+    time_t t;
+
+    if (end == NULL || *end != '\0' || (!moment && strlen(text) != 10))
+        return false;
+    t = timegm(&tm);
+    if (t == (time_t)-1 || tm.tm_mday != day)
+        return false;
+    *wall_ms = (int64_t)t * 1000;
+    *is_day = !moment;
+    return true;
 }

@@ -16,6 +16,15 @@
 
 static const char usage[] =
     "usage: sluice audit tail   [-c FILE | --spool DIR] [-n N] [-f] [--json] [--request ID]\n"
+    "       sluice audit query  [-c FILE | --spool DIR] [--since 7d | --from TIME] [--until TIME]\n"
+    "                           [--record R] [--user U] [--team T] [--class C] [--rule R] "
+    "[--action A]\n"
+    "                           [--target T] [--model M] [--zone Z] [--end E] [--request ID]\n"
+    "                           [--requests] [-n N] [--format lines|json|csv]\n"
+    "       sluice audit export (the same options)  [--format json|csv]\n"
+    "       sluice audit report [-c FILE | --spool DIR] [--since 30d | --from TIME] [--until "
+    "TIME]\n"
+    "                           [--format markdown|html|json]\n"
     "       sluice audit verify [-c FILE | --spool DIR] [--key FILE] [--last-known FILE]\n"
     "       sluice audit head   [-c FILE | --spool DIR]\n"
     "       sluice audit prove inclusion ID | consistency FILE [-c FILE | --spool DIR]\n"
@@ -26,6 +35,19 @@ static const char usage[] =
     "gateway is needed.\n"
     "\n"
     "  tail     prints records\n"
+    "  query    prints the records for which all that is given holds, in the order of time, and "
+    "counts "
+    "them.\n"
+    "           Values are patterns (* and ?); --record is decided, completed, finding, shadow, "
+    "lifecycle\n"
+    "           or a type (sluice.gap); --class and --rule are about findings. --requests prints "
+    "all "
+    "records\n"
+    "           of the requests for which everything holds in one of their records or another\n"
+    "  export   the same for programs: OCSF 1.8.0 as JSON lines, or a table (csv)\n"
+    "  report   requests, findings by class, what stayed inside, cost and savings, by day, team "
+    "and "
+    "user\n"
     "  verify   says whether all that was signed is there, unchanged. Exit status: 0 intact, 2 "
     "altered,\n"
     "           3 truncated, 4 the gateway itself has recorded a gap, 1 it could not be judged\n"
@@ -51,6 +73,9 @@ static const char usage[] =
     "  sluice audit tail -f\n"
     "  sluice audit tail -n 0 --json | jq -c 'select(.metadata.event_code == "
     "\"ai.dlp.finding\")'\n"
+    "  sluice audit query --requests --class phi --since 30d\n"
+    "  sluice audit export --format csv --from 2026-11-01 > november.csv\n"
+    "  sluice audit report --since 30d --format html > report.html\n"
     "  sluice audit head > monday.checkpoint\n"
     "  sluice audit verify --key auditors.keys --last-known monday.checkpoint\n"
     "  sluice audit prove inclusion 01JD8Z6J3V5T9QK2X000000000 > proof.json\n"
@@ -178,6 +203,8 @@ int cmd_audit(int argc, char **argv)
     }
     if (cmd_audit_proves(argv[1]))
         return cmd_audit_prove(argc - 1, argv + 1, usage);
+    if (cmd_audit_asks(argv[1]))
+        return cmd_audit_query(argc - 1, argv + 1, usage);
     if (strcmp(argv[1], "tail") != 0)
         return cli_fail("audit", 2, "there is no %s: see sluice audit --help", argv[1]);
     status = parse(argc - 1, argv + 1, &o);

@@ -11,6 +11,10 @@ bool cmd_audit_proves(const char *name);
 /* Runs it; argv[0] is its name. Returns the exit status. */
 int cmd_audit_prove(int argc, char **argv, const char *usage);
 
+/* The same for query, export, report. */
+bool cmd_audit_asks(const char *name);
+int cmd_audit_query(int argc, char **argv, const char *usage);
+
 /* The spool that is meant: *spool when set, $SLUICE_SPOOL, or the configuration's, which *cfg then owns (free it). Returns 0, or
  * the exit status when there is none. */
 int cmd_audit_spool(const char *config, const char **spool, struct proxy_config **cfg);

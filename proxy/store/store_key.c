@@ -216,27 +216,10 @@ bool proxy_key_span_parse(const char *text, int64_t *out)
     return true;
 }
 
-/* The end of a day, "2027-01-31", or a moment, "2027-01-31T12:00:00Z", in UTC. */
-static bool parse_date(const char *text, int64_t *out)
-{
-    struct tm tm = {0};
-    bool moment = strlen(text) == 20;
-    char *end = strptime(text, moment ? "%Y-%m-%dT%H:%M:%SZ" : "%Y-%m-%d", &tm);
-    int day = tm.tm_mday; /* timegm() turns a day that does not exist into another one */
-    time_t t;
-
-    if (end == NULL || *end != '\0' || (!moment && strlen(text) != 10))
-        return false;
-    t = timegm(&tm);
-    if (t == (time_t)-1 || tm.tm_mday != day)
-        return false;
-    *out = (int64_t)t * 1000 + (moment ? 0 : DAY_MS);
-    return true;
-}
-
 bool proxy_key_expiry_parse(const char *text, int64_t now_ms, int64_t *out)
 {
     int64_t ms;
+    bool is_day;
 
     if (strcmp(text, "never") == 0 || text[0] == '\0') {
         *out = 0;
@@ -244,7 +227,11 @@ bool proxy_key_expiry_parse(const char *text, int64_t now_ms, int64_t *out)
     }
     if (proxy_key_span_parse(text, &ms))
         ms += now_ms;
-    else if (!parse_date(text, &ms) || ms <= now_ms)
+    else if (!gw_clock_parse(text, &ms, &is_day))
+        return false;
+    else if (is_day) /* until its end */
+        ms += DAY_MS;
+    if (ms <= now_ms)
         return false;
     *out = ms;
     return true;

@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 
+import auditor
 import complaints
 import costs
 import dialects
@@ -482,6 +483,7 @@ def main():
             began = time.time()
             part()
             print(f"{name} took {time.time() - began:.0f} s")
+        auditor.main(w, not QUICK)
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()
         for what in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer"):
