@@ -126,8 +126,11 @@ struct audit_event {
     struct gw_span sensitivity, tier;
     unsigned complexity;
     unsigned n_findings; /* findings reported */
-    uint64_t dlp_us;     /* time the scan took */
+    struct gw_span
+        views_cut;   /* budgets of the scan that ended before the text did: "bytes,depth" */
+    uint64_t dlp_us; /* time the scan took */
     /* a finding */
+    struct gw_span view; /* in which form of the text it was seen; empty: as it stands */
     struct gw_span rule, rule_title, class_name, severity_name, pointer, value_hmac;
     unsigned confidence, offset, length, count;
     enum gw_action finding_action;

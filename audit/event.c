@@ -333,6 +333,7 @@ static void write_own(struct event_json *j, const struct event_source *src,
     if (ev->stream)
         event_bool(j, EVENT_KEY("stream"), true);
     event_opt_u(j, EVENT_KEY("findings"), ev->n_findings);
+    event_opt(j, EVENT_KEY("views_cut"), ev->views_cut);
     event_opt_u(j, EVENT_KEY("dlp_us"), ev->dlp_us);
     event_opt_u(j, EVENT_KEY("duration_us"), ev->duration_us);
     event_opt_u(j, EVENT_KEY("ttfb_us"), ev->ttfb_us);

@@ -86,6 +86,7 @@ static void write_finding_own(struct event_json *j, const struct audit_event *ev
     event_opt(j, EVENT_KEY("value_hmac"), ev->value_hmac);
     event_opt(j, EVENT_KEY("model"), ev->model);
     event_opt(j, EVENT_KEY("target"), ev->target);
+    event_opt(j, EVENT_KEY("view"), ev->view);
     event_end(j);
     event_end(j);
 }

@@ -445,6 +445,20 @@ static enum gw_status scan_leaf(struct dlp_scanner *s, const struct dlp_rules *r
     return view_scan_leaf(s, rules, leaf->text, leaf->key, i, report_from, first);
 }
 
+static enum gw_status scan_leaves(struct dlp_scanner *s, const struct dlp_rules *rules,
+                                  const struct dlp_doc *doc, unsigned report_from,
+                                  unsigned max_findings)
+{
+    for (unsigned i = 0; i < doc->n_leaves; i++) {
+        if (is_scanned(&doc->leaves[i]))
+            GW_TRY(scan_leaf(s, rules, doc, i, report_from));
+        /* Some will turn out to be the same bytes in a string and in the JSON inside it. */
+        if (s->n_found / 4 > max_findings)
+            return GW_ELIMIT;
+    }
+    return GW_OK;
+}
+
 enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
                         const struct dlp_doc *doc, struct gw_arena *arena,
                         const struct dlp_scan_limits *limits, struct dlp_report *report)
@@ -460,13 +474,7 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
     for (unsigned i = 0; i < doc->n_leaves; i++)
         r.scanned_bytes += is_scanned(&doc->leaves[i]) ? doc->leaves[i].text.len : 0;
     view_scan_begin(&s->views, r.scanned_bytes);
-    for (unsigned i = 0; i < doc->n_leaves && st == GW_OK; i++) {
-        if (is_scanned(&doc->leaves[i]))
-            st = scan_leaf(s, rules, doc, i, report_from);
-        /* Some will turn out to be the same bytes in a string and in the JSON inside it. */
-        if (s->n_found / 4 > max_findings)
-            st = GW_ELIMIT;
-    }
+    st = scan_leaves(s, rules, doc, report_from, max_findings);
     view_scan_end(&s->views);
     GW_TRY(st);
     GW_TRY(dlp_doc_dedupe(doc, s->found, &s->n_found));

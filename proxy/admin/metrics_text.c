@@ -171,6 +171,10 @@ static void traffic(const struct server *s, struct gw_buf *out)
     one(out, "request_bytes_total", "counter", "Body bytes received.", SUM(bytes_in));
     one(out, "response_bytes_total", "counter", "Body bytes sent.", SUM(bytes_out));
     one(out, "dlp_bytes_total", "counter", "Decoded text scanned.", SUM(dlp_bytes));
+    one(out, "dlp_view_bytes_total", "counter", "Text decoded from it and scanned.",
+        SUM(dlp_view_bytes));
+    one(out, "dlp_cut_total", "counter", "Requests with more encoded text than is decoded.",
+        SUM(dlp_cut));
     metrics_head(out, "dlp_seconds_total", "counter", "Time spent scanning.");
     gw_buf_printf(out, "sluice_dlp_seconds_total %.6f\n", (double)SUM(dlp_ns) / 1e9);
     one(out, "connections", "gauge", "Client connections.", SUM(conns));

@@ -306,6 +306,7 @@ struct proxy_config {
         unsigned native;                /* 0: auto, 1: off */
         unsigned report_from;           /* confidence, 0 to 100 */
         unsigned on_error;              /* 0: block, 1: allow */
+        unsigned on_cut;                /* the same */
     } dlp;
 
     struct {

@@ -170,6 +170,7 @@ const struct config_key config_keys[] = {
 {"dlp.native", CONFIG_ENUM, IN(dlp.native), "auto", 0, 0, natives, "`auto`: rules from YAML are compiled in the background where re2c and cc are installed, and run in an interpreter until then; `off`: they stay there."},
 {"dlp.report_from", CONFIG_UINT, IN(dlp.report_from), "40", 1, 100, NULL, "Findings below this confidence are dropped."},
 {"dlp.on_error", CONFIG_ENUM, IN(dlp.on_error), "block", 0, 0, on_errors, "When a scan cannot finish: `block`, or `allow` the request unscanned (the record says so)."},
+{"dlp.on_cut", CONFIG_ENUM, IN(dlp.on_cut), "block", 0, 0, on_errors, "When encoded text is nested or piled up beyond what the scan decodes (docs/detection.md): `block`, or `allow` it (the record says so)."},
 
 {"limits", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "What a client may ask for."},
 {"limits.max_body", CONFIG_BYTES, IN(limits.max_body), "32MiB", 1024, 1024 * MIB, NULL, "A larger request body is answered with 413."},

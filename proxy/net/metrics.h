@@ -68,7 +68,7 @@ struct metrics {
     _Atomic uint64_t retries, fallbacks, hedges, hedge_wins, error_answers;
     _Atomic uint64_t cache_hits, cache_misses, cache_bypassed;
     _Atomic uint64_t connects_denied, connects_spliced, connects_bumped;
-    _Atomic uint64_t bytes_in, bytes_out, dlp_bytes, dlp_ns;
+    _Atomic uint64_t bytes_in, bytes_out, dlp_bytes, dlp_view_bytes, dlp_cut, dlp_ns;
     _Atomic uint64_t conns_refused, memory_refused; /* beyond a cap of limits */
     _Atomic int64_t conns, active;
     struct metrics_histogram duration, ttfb;              /* us */

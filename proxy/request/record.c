@@ -61,6 +61,7 @@ static void fill_common(const struct req *req, struct audit_event *ev)
     ev->stream = req->asked.stream;
     ev->body_bytes = req->body.len;
     ev->n_findings = req->n_findings;
+    ev->views_cut = req->views_cut;
 }
 
 static void fill_decision(const struct req *req, struct audit_event *ev)
@@ -120,6 +121,8 @@ static void emit_finding(const struct req *req, const struct dlp_doc *doc,
     dlp_doc_pointer(doc, f->leaf, &pointer);
     ev.pointer = gw_buf_span(&pointer);
     ev.confidence = f->confidence;
+    if (f->view != DLP_VIEW_PLAIN)
+        ev.view = gw_span_str(dlp_view_name(f->view));
     ev.offset = f->start;
     ev.finding_action = (enum gw_action)req->d.actions[i];
     ev.policy_line = gw_span_str(router_line_name(req->setup->cfg->policy, req->d.lines[i]));

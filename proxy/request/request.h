@@ -122,6 +122,7 @@ struct req {
     struct req_piece *pieces;
     unsigned n_pieces;
     uint64_t dlp_ns, scanned_bytes;
+    struct gw_span views_cut; /* names of budgets of the scan that ended early; empty: none */
 
     /* decide */
     struct router_decision d;

@@ -81,6 +81,8 @@ void req_add_fields(const struct req *req, struct gw_buf *out)
     field_add(out, GW_SPAN("x-sluice-reason"), gw_span_str(router_reason_name(req->d.reason)));
     if (req->n_findings != 0)
         gw_buf_printf(out, "x-sluice-findings: %u\r\n", req->n_findings);
+    if (req->views_cut.len != 0)
+        field_add(out, GW_SPAN("x-sluice-cut"), req->views_cut);
     if (req->n_attempts != 0)
         gw_buf_printf(out, "x-sluice-attempts: %u\r\n", req->n_attempts);
     if (req->d.rerouted)

@@ -1,5 +1,7 @@
 /* proxy/request/request_judge.c - the stages that judge a request: scan, decide, and the record that must be durable before
  * anything leaves. Worker's thread. */
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/local/local.h"
@@ -11,18 +13,35 @@
 
 /* ---- scan ------------------------------------------------------------------------------- */
 
+/* Says which budgets ended before the text did. */
+static enum gw_status note_cut(struct req *req, uint32_t cut)
+{
+    struct gw_buf names = {0};
+
+    if (cut == 0)
+        return GW_OK;
+    metrics_add(&req->w->metrics.dlp_cut, 1);
+    dlp_cut_names(cut, &names);
+    req->views_cut = gw_arena_copy(req->arena, gw_buf_span(&names));
+    gw_buf_fini(&names);
+    return req->views_cut.ptr == NULL ? GW_ENOMEM : GW_OK;
+}
+
 static enum gw_status scan(struct req *req)
 {
     const struct setup *s = req->setup;
     const struct dlp_scan_limits lim = {.report_from = s->cfg->dlp.report_from};
+    uint32_t cut = 0;
 
     for (unsigned i = 0; i < req->n_pieces; i++) {
         struct req_piece *p = &req->pieces[i];
 
         GW_TRY(dlp_scan(req->w->scanner, s->rules, p->doc, req->arena, &lim, &p->report));
         req->scanned_bytes += p->report.scanned_bytes;
+        metrics_add(&req->w->metrics.dlp_view_bytes, p->report.view_bytes);
+        cut |= p->report.cut;
     }
-    return GW_OK;
+    return note_cut(req, cut);
 }
 
 enum stage_result stage_scan(struct req *req)
@@ -61,6 +80,7 @@ static void add_findings(struct req *req, const struct dlp_report *report)
         f->class_ = info->class_;
         f->severity = info->severity;
         f->confidence = report->findings[i].confidence;
+        f->view = report->findings[i].view;
         metrics_add(&req->w->metrics.findings[info->class_], 1);
     }
 }
@@ -176,6 +196,17 @@ void req_router_input(const struct req *req, struct router_input *out)
     };
 }
 
+/* More encoded text than is decoded: something is in it that nobody has seen. */
+static void block_cut(struct req *req)
+{
+    req->d.blocked = true;
+    req->d.action = GW_ACTION_BLOCK;
+    req->d.reason = ROUTER_REASON_POLICY_BLOCK;
+    (void)snprintf(req->d.reason_text, sizeof(req->d.reason_text),
+                   "encoded text in it is nested or piled up too far to be checked (%.*s)",
+                   (int)req->views_cut.len, req->views_cut.ptr);
+}
+
 enum stage_result stage_decide(struct req *req)
 {
     const struct setup *s = req->setup;
@@ -196,6 +227,8 @@ enum stage_result stage_decide(struct req *req)
         in.unrouted = req->ep.kind == ENDPOINT_PASS;
     }
     router_decide(s->cfg->policy, &in, &req->d);
+    if (req->views_cut.len != 0 && s->cfg->dlp.on_cut == 0 && !req->d.blocked)
+        block_cut(req);
     metrics_add(&req->w->metrics.actions[req->d.action], 1);
     if (req->d.rerouted)
         metrics_add(&req->w->metrics.rerouted, 1);
