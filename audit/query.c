@@ -79,7 +79,7 @@ static enum gw_status write_line(struct asking *a)
 {
     if (!gw_buf_ok(&a->line))
         return gw_fail(a->err, GW_ENOMEM, "audit query: out of memory");
-    if (fwrite(a->line.ptr, 1, a->line.len, a->out) != a->line.len)
+    if (a->line.len != 0 && fwrite(a->line.ptr, 1, a->line.len, a->out) != a->line.len)
         return gw_fail(a->err, GW_EIO, "audit query: cannot write the output: %s",
                        strerrordesc_np(errno));
     return GW_OK;
