@@ -67,7 +67,7 @@ def test_parquet(w, records):
     with open(table, "w", newline="") as f:
         f.write(asked(w, "export", "--format", "csv"))
     script = (f"import duckdb; duckdb.sql(\"COPY (FROM read_csv('{table}', all_varchar = true)) TO '{parquet}'\"); "
-              f"print(duckdb.sql(\"SELECT count(*) FROM '{parquet}'\").fetchone()[0])")
+              f"print(duckdb.sql(\"SELECT count(*) FROM '{parquet}'\").fetchall()[0][0])")
     r = subprocess.run([made("venv", "requirements.txt", make_venv) + "/bin/python", "-c", script], capture_output=True, text=True, timeout=120)
     check(r.returncode == 0 and int(r.stdout) == len(records), "DuckDB makes Parquet of it", r.stdout + r.stderr)
 
