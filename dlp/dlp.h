@@ -102,6 +102,9 @@ enum gw_status dlp_rules_build(const struct dlp_build *build, struct gw_err *err
 enum gw_status dlp_rules_source_digest(const char *const *paths, unsigned n_paths, char digest[65],
                                        struct gw_err *err);
 
+/* Appends the JSON Schema (draft 2020-12) of a rule file. */
+void dlp_rules_schema(struct gw_buf *out);
+
 /* Runs every example of the set's rules (they are compiled in). Calls fail for each one that is wrong
  * and returns how many were. *n_run gets the number run. */
 unsigned dlp_rules_selftest(struct dlp_rules *r, unsigned *n_run,

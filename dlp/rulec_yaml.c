@@ -143,14 +143,13 @@ static enum gw_status missing(struct rulec_reader *x, const struct gw_yaml_node 
 static enum gw_status check_rule(struct rulec_reader *x, const struct gw_yaml_node *n,
                                  struct rulec_rule *r)
 {
-    static const char *const needed[] = {"id", "title", "class", "severity", "confidence"};
     bool matches = false;
 
-    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-        if (gw_yaml_get(n, needed[i]) == NULL)
+    for (const struct rulec_key *k = rulec_rule_keys; k->name != NULL; k++)
+        if (k->needed && gw_yaml_get(n, k->name) == NULL)
             return gw_fail(x->err, GW_EINVAL, "%s:%u:%u: rule %s: the key %s is missing",
                            gw_yaml_name(x->y), n->line, n->column, r->id == NULL ? "?" : r->id,
-                           needed[i]);
+                           k->name);
     if (r->n_patterns == 0)
         return missing(x, n, "the key pattern is missing");
     for (unsigned i = 0; i < r->n_examples; i++)
@@ -165,36 +164,128 @@ static enum gw_status check_rule(struct rulec_reader *x, const struct gw_yaml_no
     return r->type == NULL ? default_type(x, r) : GW_OK;
 }
 
+/* name or name(argument) */
+#define CHECK_NAME "{\"type\":\"string\",\"pattern\":\"^[a-z0-9_]+(\\\\([A-Za-z0-9_.,-]+\\\\))?$\"}"
+/* A list of texts, or one: examples, patterns. */
+#define SOME "{\"oneOf\":[#,{\"type\":\"array\",\"minItems\":1,\"maxItems\":2048,\"items\":#}]}"
+/* An object, or up to 16 of them. */
+#define OBJECTS "{\"oneOf\":[@,{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":@}]}"
+
+const struct rulec_key rulec_rule_keys[] = {
+    {.name = "id",
+     .read = read_id,
+     .help = "Unique; it stands in records and policy, so do not rename it.",
+     .schema = RULEC_ID,
+     .needed = true},
+    {.name = "title",
+     .read = read_title,
+     .help = "What it finds, for people.",
+     .schema = "{\"type\":\"string\",\"minLength\":1,\"maxLength\":200}",
+     .needed = true},
+    {.name = "type",
+     .read = read_type,
+     .help = "What the placeholder says; default: the id, ACME_CUSTOMER.",
+     .schema = "{\"type\":\"string\",\"pattern\":\"^[A-Z0-9_]{1,64}$\"}"},
+    {.name = "class",
+     .read = read_class,
+     .help = "What policy decides by.",
+     .schema =
+         "{\"enum\":[\"secret\",\"pii\",\"phi\",\"financial\",\"source_code\",\"confidential\","
+         "\"injection\"]}",
+     .needed = true},
+    {.name = "severity",
+     .read = read_severity,
+     .help = "How bad it is that it leaves.",
+     .schema = "{\"enum\":[\"info\",\"low\",\"medium\",\"high\",\"critical\"]}",
+     .needed = true},
+    {.name = "mode",
+     .read = read_mode,
+     .help = "enforce (default), monitor (recorded, never acted on) or off (not looked for).",
+     .schema = "{\"enum\":[\"enforce\",\"monitor\",\"off\"]}"},
+    {.name = "pattern",
+     .read = rulec_read_patterns,
+     .help = "What it looks like; (?<secret>...) is the part that is reported.",
+     .schema = SOME},
+    {.name = "patterns",
+     .read = rulec_read_patterns,
+     .help = "Several shapes of one thing.",
+     .schema = SOME},
+    {.name = "flags",
+     .read = read_flags,
+     .help = "i: ASCII letters match in both cases.",
+     .schema = "{\"const\":\"i\"}"},
+    {.name = "boundary",
+     .read = read_boundary,
+     .help = "What must stand around the match. Default: word.",
+     .schema = "{\"enum\":[\"word\",\"token\",\"line\",\"none\"]}"},
+    {.name = "length",
+     .read = read_length,
+     .help = "Bytes of the reported part: [min, max] or [min].",
+     .schema = "{\"type\":\"array\",\"minItems\":1,\"maxItems\":2,\"items\":{\"type\":\"integer\","
+               "\"minimum\":0,\"maximum\":65536}}"},
+    {.name = "validate",
+     .read = rulec_read_validate,
+     .help = "Validators: name, name(argument), or { name: { ok: N, bad: N } }.",
+     .schema = "{\"oneOf\":[" CHECK_NAME
+               ",{\"type\":\"array\",\"maxItems\":16,\"items\":{\"oneOf\":[" CHECK_NAME
+               ",{\"type\":\"object\",\"minProperties\":1,\"maxProperties\":1,"
+               "\"additionalProperties\":@}]}}]}",
+     .kids = rulec_check_keys},
+    {.name = "context",
+     .read = rulec_read_contexts,
+     .help = "Words around the value, and JSON keys above it; one, or up to 16.",
+     .schema = OBJECTS,
+     .kids = rulec_context_keys},
+    {.name = "near",
+     .read = rulec_read_nears,
+     .help = "A second pattern beside the match; one, or up to 16.",
+     .schema = OBJECTS,
+     .kids = rulec_near_keys},
+    {.name = "reject",
+     .read = rulec_read_reject,
+     .help = "Texts that the value must not hold; with * or ? what it must not be.",
+     .schema = RULEC_TEXTS},
+    {.name = "reject_lists",
+     .read = rulec_read_reject_lists,
+     .help = "The same, from lists with a name.",
+     .schema =
+         "{\"oneOf\":[" RULEC_ID ",{\"type\":\"array\",\"maxItems\":16,\"items\":" RULEC_ID "}]}"},
+    {.name = "confidence",
+     .read = read_confidence,
+     .help = "0 to 100, before validators and context.",
+     .schema = "{\"type\":\"integer\",\"minimum\":0,\"maximum\":100}",
+     .needed = true},
+    {.name = "count",
+     .read = rulec_read_count,
+     .help = "Different values in a request: min.., ..max or min..max; others are not reported.",
+     .schema = "{\"type\":\"string\",\"pattern\":\"^([0-9]+\\\\.\\\\.[0-9]*|\\\\.\\\\.[0-9]+)$\"}"},
+    {.name = "steps",
+     .read = rulec_read_steps,
+     .help = "Confidence by the number of different values.",
+     .schema = OBJECTS,
+     .kids = rulec_step_keys},
+    {.name = "match",
+     .read = rulec_read_examples,
+     .help = "Texts that it must find.",
+     .schema = SOME},
+    {.name = "no_match",
+     .read = rulec_read_examples,
+     .help = "Texts in which it must find nothing.",
+     .schema = SOME},
+    {.name = "match_b64",
+     .read = rulec_read_examples,
+     .help = "match in base64, so that the file holds nothing that looks live.",
+     .schema = SOME},
+    {.name = "no_match_b64",
+     .read = rulec_read_examples,
+     .help = "no_match in base64.",
+     .schema = SOME},
+    {.name = NULL}};
+
 static enum gw_status read_rule(struct rulec_reader *x, const struct gw_yaml_node *n,
                                 struct rulec_rule *r)
 {
-    static const struct rulec_key keys[] = {
-        {"id", read_id},
-        {"title", read_title},
-        {"type", read_type},
-        {"class", read_class},
-        {"severity", read_severity},
-        {"mode", read_mode},
-        {"pattern", rulec_read_patterns},
-        {"patterns", rulec_read_patterns},
-        {"flags", read_flags},
-        {"boundary", read_boundary},
-        {"length", read_length},
-        {"validate", rulec_read_validate},
-        {"context", rulec_read_contexts},
-        {"near", rulec_read_nears},
-        {"reject", rulec_read_reject},
-        {"reject_lists", rulec_read_reject_lists},
-        {"confidence", read_confidence},
-        {"count", rulec_read_count},
-        {"steps", rulec_read_steps},
-        {"match", rulec_read_examples},
-        {"no_match", rulec_read_examples},
-        {"match_b64", rulec_read_examples},
-        {"no_match_b64", rulec_read_examples},
-    };
-
-    GW_TRY(rulec_read_map(x, n, keys, sizeof(keys) / sizeof(keys[0]), r));
+    GW_TRY(rulec_read_map(x, n, rulec_rule_keys, r));
     return check_rule(x, n, r);
 }
 

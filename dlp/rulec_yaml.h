@@ -12,9 +12,12 @@
 #define RULEC_UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define RULEC_DIGITS "0123456789"
 
-#define RULEC_N_KEYS(table) (sizeof(table) / sizeof((table)[0]))
-
 enum { RULEC_MAX_PARTS = 16 }; /* validators, contexts, nears, steps, lists of a rule */
+
+/* Schemas of values that several keys have. */
+#define RULEC_TEXTS  "{\"oneOf\":[#,{\"type\":\"array\",\"maxItems\":2048,\"items\":#}]}"
+#define RULEC_ID     "{\"type\":\"string\",\"pattern\":\"^[a-z0-9-]{1,64}$\"}"
+#define RULEC_POINTS "{\"type\":\"integer\",\"minimum\":-100,\"maximum\":100}"
 
 /* One rule or list while it is read. */
 struct rulec_reader {
@@ -30,14 +33,22 @@ struct rulec_reader {
 typedef enum gw_status rulec_read_fn(struct rulec_reader *x, const struct gw_yaml_node *n,
                                      void *to);
 
+/* A key of a mapping. Tables of them end in one without a name. They are also what the JSON Schema is made of. */
 struct rulec_key {
     const char *name;
     rulec_read_fn *read;
+    const char *help;             /* one line, for people */
+    const char *schema;           /* of the value; @ stands for an object of kids, # for a text */
+    const struct rulec_key *kids; /* table of the keys of an object in it, or NULL */
+    bool needed;
 };
+
+extern const struct rulec_key rulec_rule_keys[], rulec_list_keys[], rulec_context_keys[],
+    rulec_near_keys[], rulec_step_keys[], rulec_check_keys[];
 
 /* Reads every child of map by the table; unknown keys are errors. */
 enum gw_status rulec_read_map(struct rulec_reader *x, const struct gw_yaml_node *map,
-                              const struct rulec_key *keys, size_t n_keys, void *to);
+                              const struct rulec_key *keys, void *to);
 
 /* ---- values ----------------------------------------------------------------------------- */
 

@@ -82,18 +82,47 @@ static enum gw_status read_lang(struct rulec_reader *x, const struct gw_yaml_nod
     return GW_OK;
 }
 
+#define WINDOW                                                                                     \
+    "{\"oneOf\":[{\"type\":\"integer\",\"minimum\":0,\"maximum\":2000},{\"type\":\"array\","       \
+    "\"minItems\":2,"                                                                              \
+    "\"maxItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":2000}}]}"
+
+const struct rulec_key rulec_context_keys[] = {
+    {.name = "words",
+     .read = read_words,
+     .help = "Whole words near the value or in the JSON key above it; a blank stands for _, -, . "
+             "or nothing.",
+     .schema = RULEC_TEXTS},
+    {.name = "keys",
+     .read = read_keys,
+     .help = "Words in the JSON key above the value.",
+     .schema = RULEC_TEXTS},
+    {.name = "within",
+     .read = read_context_within,
+     .help = "Bytes in which words count: N on both sides, or [before, behind]. Default 80.",
+     .schema = WINDOW},
+    {.name = "boost",
+     .read = read_context_boost,
+     .help = "Confidence points, once; negative ones take away. Default 10.",
+     .schema = RULEC_POINTS},
+    {.name = "lang",
+     .read = read_lang,
+     .help = "Language of the words: en, de, pt-BR.",
+     .schema = "{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9-]{1,35}$\"}"},
+    {.name = "required",
+     .read = read_context_required,
+     .help = "Without it there is no finding.",
+     .schema = "{\"type\":\"boolean\"}"},
+    {.name = NULL}};
+
 static enum gw_status read_context(struct rulec_reader *x, const struct gw_yaml_node *n,
                                    struct rulec_context *c)
 {
-    static const struct rulec_key keys[] = {
-        {"words", read_words},         {"keys", read_keys}, {"within", read_context_within},
-        {"boost", read_context_boost}, {"lang", read_lang}, {"required", read_context_required}};
-
     if (n->kind != GW_YAML_MAPPING)
         return rulec_bad(x, n, GW_EINVAL, "expected { words: [..], within: N, boost: N }");
     *c = (struct rulec_context){
         .before = DEFAULT_WITHIN, .behind = DEFAULT_WITHIN, .boost = DEFAULT_BOOST, .lang = ""};
-    GW_TRY(rulec_read_map(x, n, keys, RULEC_N_KEYS(keys), c));
+    GW_TRY(rulec_read_map(x, n, rulec_context_keys, c));
     if (c->n_words == 0 && c->n_keys == 0)
         return rulec_bad(x, n, GW_EINVAL, "has neither words nor keys; give one");
     return GW_OK;
@@ -170,19 +199,35 @@ static enum gw_status read_near_required(struct rulec_reader *x, const struct gw
     return read_bool(x, n, &near->required);
 }
 
+const struct rulec_key rulec_near_keys[] = {
+    {.name = "pattern",
+     .read = read_near_pattern,
+     .help = "What stands near; its (?<secret>...), if there is one, is what is reported.",
+     .schema = "{\"type\":\"string\",\"minLength\":1,\"maxLength\":16384}",
+     .needed = true},
+    {.name = "within",
+     .read = read_near_within,
+     .help =
+         "Bytes in which it stands as a whole: N on both sides, or [before, behind]. Default 80.",
+     .schema = WINDOW},
+    {.name = "boost",
+     .read = read_near_boost,
+     .help = "Confidence points when it is there. Default 10.",
+     .schema = RULEC_POINTS},
+    {.name = "required",
+     .read = read_near_required,
+     .help = "Without it there is no finding.",
+     .schema = "{\"type\":\"boolean\"}"},
+    {.name = NULL}};
+
 static enum gw_status read_near(struct rulec_reader *x, const struct gw_yaml_node *n,
                                 struct rulec_near *near)
 {
-    static const struct rulec_key keys[] = {{"pattern", read_near_pattern},
-                                            {"within", read_near_within},
-                                            {"boost", read_near_boost},
-                                            {"required", read_near_required}};
-
     if (n->kind != GW_YAML_MAPPING)
         return rulec_bad(x, n, GW_EINVAL, "expected { pattern: '..', within: N, required: true }");
     *near = (struct rulec_near){
         .before = DEFAULT_WITHIN, .behind = DEFAULT_WITHIN, .boost = DEFAULT_BOOST};
-    GW_TRY(rulec_read_map(x, n, keys, RULEC_N_KEYS(keys), near));
+    GW_TRY(rulec_read_map(x, n, rulec_near_keys, near));
     if (near->pattern.len == 0)
         return rulec_bad(x, n, GW_EINVAL, "the key pattern is missing; give one");
     return GW_OK;

@@ -82,11 +82,21 @@ static enum gw_status read_if_bad(struct rulec_reader *x, const struct gw_yaml_n
     return rulec_read_points(x, n, &c->bad);
 }
 
+const struct rulec_key rulec_check_keys[] = {
+    {.name = "ok",
+     .read = read_ok,
+     .help = "Confidence points where the validator accepts.",
+     .schema = RULEC_POINTS},
+    {.name = "bad",
+     .read = read_if_bad,
+     .help = "Confidence points where it does not, or drop (the default).",
+     .schema = "{\"oneOf\":[" RULEC_POINTS ",{\"const\":\"drop\"}]}"},
+    {.name = NULL}};
+
 /* luhn, or { luhn: { ok: 15, bad: -40 } }. */
 static enum gw_status read_check(struct rulec_reader *x, const struct gw_yaml_node *n,
                                  struct rulec_check *c)
 {
-    static const struct rulec_key keys[] = {{"ok", read_ok}, {"bad", read_if_bad}};
     const struct gw_yaml_node *steps = n->first_child;
     const char *text = NULL;
 
@@ -99,7 +109,7 @@ static enum gw_status read_check(struct rulec_reader *x, const struct gw_yaml_no
     GW_TRY(parse_check(x, n, steps->key.ptr, c));
     c->has_steps = true;
     c->bad = RULEC_DROP;
-    return rulec_read_map(x, steps, keys, RULEC_N_KEYS(keys), c);
+    return rulec_read_map(x, steps, rulec_check_keys, c);
 }
 
 enum gw_status rulec_read_validate(struct rulec_reader *x, const struct gw_yaml_node *n, void *to)
@@ -226,24 +236,55 @@ enum gw_status rulec_read_reject_lists(struct rulec_reader *x, const struct gw_y
     return GW_OK;
 }
 
-enum gw_status rulec_read_list(struct rulec_reader *x, const struct gw_yaml_node *n)
+static enum gw_status read_list_name(struct rulec_reader *x, const struct gw_yaml_node *n, void *to)
 {
-    const struct gw_yaml_node *name = gw_yaml_get(n, "list"), *values = gw_yaml_get(n, "values");
-    struct rulec_list *l = NULL;
-    unsigned index = 0;
+    unsigned *index = to;
+    const struct rulec_list *l = NULL;
 
-    GW_TRY(named_list(x, name, &index));
-    l = &x->set->lists[index];
+    GW_TRY(named_list(x, n, index));
+    l = &x->set->lists[*index];
     x->id = l->name;
     if (l->defined)
         return gw_fail(x->err, GW_EEXIST, "%s:%u:%u: list %s: the name is taken by %s:%u",
-                       gw_yaml_name(x->y), name->line, name->column, l->name, l->file, l->line);
-    if (values == NULL || n->n_children != 2)
+                       gw_yaml_name(x->y), n->line, n->column, l->name, l->file, l->line);
+    return GW_OK;
+}
+
+static enum gw_status read_values(struct rulec_reader *x, const struct gw_yaml_node *n, void *to)
+{
+    const unsigned *index = to;
+
+    return *index == UINT_MAX ? rulec_bad(x, n, GW_EINVAL, "the key list comes first")
+                              : fill_list(x, n, &x->set->lists[*index]);
+}
+
+const struct rulec_key rulec_list_keys[] = {
+    {.name = "list",
+     .read = read_list_name,
+     .help = "The name that rules use under reject_lists.",
+     .schema = RULEC_ID,
+     .needed = true},
+    {.name = "values",
+     .read = read_values,
+     .help = "Texts that a value must not hold; with * or ? what it must not be.",
+     .schema = RULEC_TEXTS,
+     .needed = true},
+    {.name = NULL}};
+
+enum gw_status rulec_read_list(struct rulec_reader *x, const struct gw_yaml_node *n)
+{
+    const struct gw_yaml_node *name = gw_yaml_get(n, "list");
+    unsigned index = UINT_MAX;
+    struct rulec_list *l = NULL;
+
+    GW_TRY(rulec_read_map(x, n, rulec_list_keys, &index));
+    if (gw_yaml_get(n, "values") == NULL)
         return rulec_bad(x, n, GW_EINVAL, "expected { list: name, values: [..] }");
+    l = &x->set->lists[index];
     l->file = x->file;
     l->line = name->line;
     l->column = name->column;
-    return fill_list(x, values, l);
+    return GW_OK;
 }
 
 enum gw_status rulec_check_lists(const struct rulec_set *set, struct gw_err *err)
@@ -312,9 +353,21 @@ static enum gw_status read_step_boost(struct rulec_reader *x, const struct gw_ya
     return rulec_read_points(x, n, &s->boost);
 }
 
+const struct rulec_key rulec_step_keys[] = {
+    {.name = "count",
+     .read = read_step_count,
+     .help = "From this many different values on.",
+     .schema = "{\"type\":\"integer\",\"minimum\":2,\"maximum\":1000000}",
+     .needed = true},
+    {.name = "boost",
+     .read = read_step_boost,
+     .help = "Confidence points.",
+     .schema = RULEC_POINTS,
+     .needed = true},
+    {.name = NULL}};
+
 enum gw_status rulec_read_steps(struct rulec_reader *x, const struct gw_yaml_node *n, void *to)
 {
-    static const struct rulec_key keys[] = {{"count", read_step_count}, {"boost", read_step_boost}};
     struct rulec_rule *r = to;
     unsigned count = 0;
     const struct gw_yaml_node *k = rulec_entries(n, GW_YAML_MAPPING, &count);
@@ -327,7 +380,7 @@ enum gw_status rulec_read_steps(struct rulec_reader *x, const struct gw_yaml_nod
     for (unsigned i = 0; i < count; i++, k = k->next) {
         if (k->kind != GW_YAML_MAPPING || k->n_children != 2)
             return rulec_bad(x, k, GW_EINVAL, "expected { count: N, boost: N }");
-        GW_TRY(rulec_read_map(x, k, keys, RULEC_N_KEYS(keys), &r->steps[i]));
+        GW_TRY(rulec_read_map(x, k, rulec_step_keys, &r->steps[i]));
         if (r->steps[i].count <= (i == 0 ? 1 : r->steps[i - 1].count))
             return rulec_bad(x, k, GW_EINVAL, "counts must rise from step to step, from 2 on");
     }

@@ -120,14 +120,14 @@ void rulec_sort_words(struct gw_span *words, unsigned n)
 }
 
 enum gw_status rulec_read_map(struct rulec_reader *x, const struct gw_yaml_node *map,
-                              const struct rulec_key *keys, size_t n_keys, void *to)
+                              const struct rulec_key *keys, void *to)
 {
     for (const struct gw_yaml_node *n = map->first_child; n != NULL; n = n->next) {
         size_t i = 0;
 
-        while (i < n_keys && !gw_span_is(n->key, keys[i].name))
+        while (keys[i].name != NULL && !gw_span_is(n->key, keys[i].name))
             i++;
-        if (i == n_keys) {
+        if (keys[i].name == NULL) {
             struct gw_yaml_node at = *n;
 
             at.line = n->key_line;
