@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 4, BUNDLE_WINDOW_BYTES = 4, BUNDLE_BUCKETS = 64, BUNDLE_HEAD_BYTES = 16 };
+enum { BUNDLE_ABI = 5, BUNDLE_WINDOW_BYTES = 4, BUNDLE_BUCKETS = 64, BUNDLE_HEAD_BYTES = 16 };
 
 /* 256 bits: byte b is in the set when bit b % 32 of word b / 32 is set. */
 struct bundle_set {
@@ -71,7 +71,8 @@ struct bundle_near {
     uint32_t before, behind; /* bytes in which it must stand as a whole; 0: not on that side */
     int32_t boost;
     uint32_t required;
-    uint32_t has_secret; /* its group is what is reported */
+    uint32_t has_secret;     /* its group is what is reported */
+    struct bundle_text text; /* as it was written */
 };
 
 /* Values that are none: words that a span must not hold (ascending as above), globs that must not be all of it. */
@@ -93,7 +94,8 @@ struct bundle_rule {
     uint32_t mode;                         /* enum dlp_rule_mode */
     uint32_t min_len, max_len;             /* bytes of the reported span */
     uint32_t min_count, max_count;         /* different values in a request; 0, UINT32_MAX: any */
-    uint32_t n_checks, n_contexts, n_nears, n_lists, n_steps, n_examples;
+    uint32_t n_patterns, n_checks, n_contexts, n_nears, n_lists, n_steps, n_examples;
+    const struct bundle_text *patterns; /* as they were written, for people */
     const struct bundle_check *checks;
     const struct bundle_context *contexts;
     const struct bundle_near *nears;

@@ -102,9 +102,6 @@ enum gw_status dlp_rules_build(const struct dlp_build *build, struct gw_err *err
 enum gw_status dlp_rules_source_digest(const char *const *paths, unsigned n_paths, char digest[65],
                                        struct gw_err *err);
 
-/* Appends the JSON Schema (draft 2020-12) of a rule file. */
-void dlp_rules_schema(struct gw_buf *out);
-
 /* Runs every example of the set's rules (they are compiled in). Calls fail for each one that is wrong
  * and returns how many were. *n_run gets the number run. */
 unsigned dlp_rules_selftest(struct dlp_rules *r, unsigned *n_run,
@@ -224,36 +221,6 @@ struct dlp_scan_limits {
 enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
                         const struct dlp_doc *doc, struct gw_arena *arena,
                         const struct dlp_scan_limits *limits, struct dlp_report *report);
-
-/* ---- explaining ------------------------------------------------------------------------- */
-
-/* One part of a confidence. */
-struct dlp_explain_part {
-    const char *what;      /* "rule", "validator", "context", "near" */
-    struct gw_span detail; /* which: the validator, the word that was found; or empty */
-    int points;
-};
-
-/* How a match was judged: before overlaps are resolved and counts and steps apply. Offsets are bytes in text, which is the
- * leaf's, or what a view made of it. */
-struct dlp_explain {
-    uint32_t rule, leaf;
-    struct gw_span text;
-    size_t match_start, match_end;   /* of the rule's pattern */
-    size_t start, end;               /* what would be reported */
-    size_t anchor_start, anchor_end; /* what the prefilter saw; equal: nothing that it knows */
-    const char *dropped;             /* why it is no finding; NULL: it is one */
-    unsigned confidence;             /* the sum of the parts, held between 0 and 100 */
-    const struct dlp_explain_part *parts;
-    unsigned n_parts;
-};
-
-/* Called with every match while a text is scanned; everything in e is valid during the call. */
-typedef void (*dlp_explain_fn)(void *ctx, const struct dlp_explain *e);
-
-/* Has fn called for every match that the scanner judges from now on; NULL: no more. Scanning is slower meanwhile. False: out
- * of memory, nothing is called. */
-bool dlp_scanner_explain(struct dlp_scanner *s, dlp_explain_fn fn, void *ctx);
 
 /* ---- hiding ----------------------------------------------------------------------------- */
 

@@ -131,8 +131,10 @@ static void put_nears(struct gw_buf *out, unsigned rule, const struct bundle_rul
     for (unsigned i = 0; i < r->n_nears; i++) {
         const struct bundle_near *n = &r->nears[i];
 
-        gw_buf_printf(out, "    {%u, %u, %u, %d, %u, %u},\n", n->pattern, n->before, n->behind,
+        gw_buf_printf(out, "    {%u, %u, %u, %d, %u, %u, {", n->pattern, n->before, n->behind,
                       n->boost, n->required, n->has_secret);
+        emit_put_string(out, span_of(&n->text));
+        gw_buf_printf(out, ", %u}},\n", n->text.len);
     }
     gw_buf_adds(out, "};\n");
 }
@@ -177,10 +179,11 @@ static void put_rule(struct gw_buf *out, unsigned i, const struct bundle_rule *r
     put_str(out, r->type);
     gw_buf_adds(out, ", ");
     put_str(out, r->file);
-    gw_buf_printf(out, ",\n     %u, %u, %u, %u, %u, %uu, %u, %uu, %u, %u, %u, %u, %u, %u",
+    gw_buf_printf(out, ",\n     %u, %u, %u, %u, %u, %uu, %u, %uu, %u, %u, %u, %u, %u, %u, %u",
                   r->class_, r->severity, r->confidence, r->mode, r->min_len, r->max_len,
-                  r->min_count, r->max_count, r->n_checks, r->n_contexts, r->n_nears, r->n_lists,
-                  r->n_steps, r->n_examples);
+                  r->min_count, r->max_count, r->n_patterns, r->n_checks, r->n_contexts, r->n_nears,
+                  r->n_lists, r->n_steps, r->n_examples);
+    gw_buf_printf(out, ", pattern_%u_0", i);
     put_list_name(out, "checks", i, r->n_checks);
     put_list_name(out, "contexts", i, r->n_contexts);
     put_list_name(out, "nears", i, r->n_nears);
@@ -213,6 +216,7 @@ void emit_put_rules(struct gw_buf *out, const struct bundle_rule *rules, unsigne
     for (unsigned i = 0; i < n; i++) {
         const struct bundle_rule *r = &rules[i];
 
+        put_texts(out, "pattern", i, 0, r->patterns, r->n_patterns);
         put_checks(out, i, r);
         put_contexts(out, i, r);
         put_nears(out, i, r);

@@ -1,6 +1,8 @@
 /* dlp/rulec_rules.c - rules as they were written become rules as a bundle has them. Thread: one at a time per set. */
 #include "dlp/rulec_emit.h"
 
+enum { MAX_SHOWN = 2000 }; /* bytes of a pattern */
+
 /* Texts live in the set's arena and end in a NUL. NULL: out of memory. */
 static struct bundle_text *make_texts(struct gw_arena *arena, const struct gw_span *from,
                                       unsigned n)
@@ -9,6 +11,17 @@ static struct bundle_text *make_texts(struct gw_arena *arena, const struct gw_sp
 
     for (unsigned i = 0; i < n && to != NULL; i++)
         to[i] = (struct bundle_text){from[i].ptr, (uint32_t)from[i].len};
+    return to;
+}
+
+/* Patterns as people will read them: what is longer than a C string may be is cut. */
+static struct bundle_text *make_patterns(struct gw_arena *arena, const struct gw_span *from,
+                                         unsigned n)
+{
+    struct bundle_text *to = make_texts(arena, from, n);
+
+    for (unsigned i = 0; i < n && to != NULL; i++)
+        to[i].len = to[i].len < MAX_SHOWN ? to[i].len : MAX_SHOWN;
     return to;
 }
 
@@ -57,8 +70,16 @@ static struct bundle_near *make_nears(struct gw_arena *arena, const struct rulec
     for (unsigned i = 0; i < r->n_nears && to != NULL; i++) {
         const struct rulec_near *n = &r->nears[i];
 
-        to[i] = (struct bundle_near){first + i, n->before,   n->behind,
-                                     n->boost,  n->required, n->has_secret};
+        to[i] = (struct bundle_near){
+            .pattern = first + i,
+            .before = n->before,
+            .behind = n->behind,
+            .boost = n->boost,
+            .required = n->required,
+            .has_secret = n->has_secret,
+            .text = {n->pattern.ptr,
+                     n->pattern.len < MAX_SHOWN ? (uint32_t)n->pattern.len : MAX_SHOWN},
+        };
     }
     return to;
 }
@@ -111,12 +132,14 @@ static bool make_rule(struct gw_arena *arena, const struct rulec_rule *r, unsign
         .max_len = r->max_len,
         .min_count = r->min_count,
         .max_count = r->max_count,
+        .n_patterns = r->n_patterns,
         .n_checks = r->n_checks,
         .n_contexts = r->n_contexts,
         .n_nears = n_nears,
         .n_lists = r->n_lists,
         .n_steps = r->n_steps,
         .n_examples = r->n_examples,
+        .patterns = make_patterns(arena, r->patterns, r->n_patterns),
         .checks = make_checks(arena, r),
         .contexts = make_contexts(arena, r),
         .nears = make_nears(arena, r, first),
@@ -124,8 +147,8 @@ static bool make_rule(struct gw_arena *arena, const struct rulec_rule *r, unsign
         .steps = make_steps(arena, r),
         .examples = make_examples(arena, r),
     };
-    return out->checks != NULL && out->contexts != NULL && out->nears != NULL &&
-           out->lists != NULL && out->steps != NULL && out->examples != NULL;
+    return out->patterns != NULL && out->checks != NULL && out->contexts != NULL &&
+           out->nears != NULL && out->lists != NULL && out->steps != NULL && out->examples != NULL;
 }
 
 struct bundle_rule *emit_rules(const struct rulec_set *set)

@@ -1,5 +1,6 @@
 /* dlp/rulec_schema.c - the JSON Schema of a rule file, made of the tables by which files are read, so that the two cannot
  * differ. Thread: any. */
+#include "dlp/author.h"
 #include "dlp/rulec_yaml.h"
 
 /* A YAML scalar is a text to us, whatever it looks like: 5 is "5". */

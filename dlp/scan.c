@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "dlp/doc.h"
 #include "dlp/rulec.h"
 
@@ -39,6 +40,11 @@ void dlp_scanner_free(struct dlp_scanner *s)
     free(s->explain);
     view_scan_fini(&s->views);
     free(s);
+}
+
+void dlp_scanner_measure(struct dlp_scanner *s, struct dlp_rule_cost *costs)
+{
+    s->costs = costs;
 }
 
 static bool set_has(const struct bundle_set *s, unsigned char b)
@@ -114,42 +120,66 @@ static bool add_finding(struct scan_leaf *x, const struct dlp_finding *f)
     return true;
 }
 
-/* Tries pattern at byte `at`. */
-static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
+/* Runs the matcher of pattern at byte `at`, where it may begin, and judges its match; true when there is one. */
+static bool run_at(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
-    const struct bundle *b = x->rules->b;
-    const struct bundle_pattern *p = &b->patterns[pattern];
-    struct scan_state *state = &x->s->state[p->rule];
+    const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     size_t left = x->text.len - at;
     struct bundle_match m = {.len = 0, .epoch = x->s->epoch, .memo = x->s->memo + p->first_memo};
     struct scan_match found = {.rule = p->rule, .match_start = at};
 
-    if (!set_has(&b->sets[p->first], text[at]) ||
-        (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
-        (!x->growing && state->epoch == x->s->epoch && at < state->next) || at < x->from ||
-        at >= x->to || !scan_boundary_before(p->before, x->text, at))
-        return;
     bundle_match(x->rules, pattern, text + at, text + at + (left < p->reach ? left : p->reach), &m);
     x->work += m.work;
     if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE)
         x->st = GW_ELIMIT;
     if (x->growing) {
         scan_note(x, p, at, &m);
-        return;
+        return m.len != 0;
     }
     found.match_end = at + m.len;
     found.start = at + m.start;
     found.end = at + m.end;
     if (m.len == 0 || m.end <= m.start || !scan_boundary_after(p->after, x->text, at + m.len) ||
         !scan_judge(x, &found))
-        return;
+        return m.len != 0;
     if (add_finding(x, &(struct dlp_finding){.rule = p->rule,
                                              .leaf = x->leaf,
                                              .start = (uint32_t)found.start,
                                              .end = (uint32_t)found.end,
                                              .confidence = found.confidence}))
-        *state = (struct scan_state){x->s->epoch, (uint32_t)(at + m.len)};
+        x->s->state[p->rule] = (struct scan_state){x->s->epoch, (uint32_t)(at + m.len)};
+    return true;
+}
+
+/* The same, with what it costs. */
+static void run_measured(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    struct dlp_rule_cost *cost = &x->s->costs[x->rules->b->patterns[pattern].rule];
+    uint64_t from = gw_clock_ns();
+
+    cost->candidates++;
+    cost->matches += run_at(x, pattern, at);
+    cost->ns += gw_clock_ns() - from;
+}
+
+/* Tries pattern at byte `at`. */
+static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    const struct bundle *b = x->rules->b;
+    const struct bundle_pattern *p = &b->patterns[pattern];
+    const struct scan_state *state = &x->s->state[p->rule];
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+
+    if (!set_has(&b->sets[p->first], text[at]) ||
+        (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
+        (!x->growing && state->epoch == x->s->epoch && at < state->next) || at < x->from ||
+        at >= x->to || !scan_boundary_before(p->before, x->text, at))
+        return;
+    if (x->s->costs != NULL)
+        run_measured(x, pattern, at);
+    else
+        (void)run_at(x, pattern, at);
 }
 
 /* Where the word that ends at `at` begins; at itself when none does. Places ascend by and large, so the

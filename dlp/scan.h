@@ -7,6 +7,7 @@
 #ifndef DLP_SCAN_H
 #define DLP_SCAN_H
 
+#include "dlp/author.h"
 #include "dlp/bundle.h"
 #include "dlp/view_scan.h"
 
@@ -41,6 +42,7 @@ struct dlp_scanner {
     unsigned n_matches, cap_matches;
     struct scan_pairs *pairs;     /* NULL: not asked for yet */
     struct scan_explain *explain; /* NULL: nobody asked */
+    struct dlp_rule_cost *costs;  /* NULL: nobody asked */
     struct view_scan views;
     unsigned only_rule; /* examples: try this rule (index + 1) and no other; 0: all */
     bool every_byte;    /* tests: try every pattern everywhere instead of asking the prefilter */

@@ -1,5 +1,6 @@
 /* What the keys of a rule mean for findings: near, contexts, lists, validators' steps, counts, modes. And that an
  * explanation adds up to the confidence. */
+#include "dlp/author.h"
 #include "tests/unit/dlp/rules_help.h"
 
 #define HEAD   "  title: t\n  class: pii\n  severity: low\n"
