@@ -108,6 +108,17 @@ unsigned dlp_rules_selftest(struct dlp_rules *r, unsigned *n_run,
                             void (*fail)(void *ctx, const struct dlp_example_failure *f),
                             void *ctx);
 
+/* ---- single patterns ---------------------------------------------------------------------- */
+
+/* A pattern in the notation of rules, for whole values. */
+struct dlp_regex;
+
+/* GW_EPARSE, GW_EINVAL with what is wrong with it; GW_ELIMIT; GW_ENOMEM. */
+enum gw_status dlp_regex_new(struct gw_span pattern, struct dlp_regex **out, struct gw_err *err);
+void dlp_regex_free(struct dlp_regex *r); /* r may be NULL */
+/* Does it match the value from its first to its last byte? Linear. Thread: any. */
+bool dlp_regex_is(const struct dlp_regex *r, struct gw_span value);
+
 /* ---- documents -------------------------------------------------------------------------- */
 
 enum dlp_leaf_kind {

@@ -37,6 +37,11 @@ static void report(struct config_load *l, bool warning, const char *text)
         l->report(l->report_ctx, warning, text);
 }
 
+void config_report_text(struct config_load *l, bool warning, const char *text)
+{
+    report(l, warning, text);
+}
+
 void config_report_line(struct config_load *l, bool warning, unsigned line, const char *text)
 {
     struct gw_err err;
@@ -240,7 +245,8 @@ static void walk_routes(struct config_load *l, const struct gw_yaml_node *node)
     l->cfg->n_routes = n;
 }
 
-static void walk_lines(struct config_load *l, const struct gw_yaml_node *node)
+void config_walk_lines(struct config_load *l, const struct gw_yaml_node *node,
+                       const struct proxy_config_line **out, unsigned *n_out)
 {
     struct proxy_config_line *lines = config_alloc(l, node->n_children, sizeof(*lines));
     unsigned n = 0;
@@ -255,8 +261,8 @@ static void walk_lines(struct config_load *l, const struct gw_yaml_node *node)
         line->else_action = GW_ACTION_COUNT;
         config_walk(l, c, "policy[]", line);
     }
-    l->cfg->lines = lines;
-    l->cfg->n_lines = n;
+    *out = lines;
+    *n_out = n;
 }
 
 static void walk_structs(struct config_load *l, const struct config_key *key,
@@ -282,8 +288,10 @@ static void walk_structs(struct config_load *l, const struct config_key *key,
         config_walk_jwt(l, node);
     else if (strcmp(key->path, "auth.mtls") == 0)
         config_walk_mtls(l, node);
+    else if (strcmp(key->path, "allowlist") == 0)
+        config_walk_allow(l, node);
     else
-        walk_lines(l, node);
+        config_walk_lines(l, node, &l->cfg->lines, &l->cfg->n_lines);
 }
 
 static void walk_unknown(struct config_load *l, const struct gw_yaml_node *node, const char *prefix)
@@ -409,6 +417,8 @@ static void read_document(struct config_load *l, struct gw_span text)
     config_set_defaults(l, "", l->cfg);
     config_walk(l, root, "", l->cfg);
     config_read_prices_file(l);
+    config_read_allow_file(l);
+    config_read_simulated(l);
     read_defaults(l, gw_yaml_get(root, "targets") == NULL, gw_yaml_get(root, "policy") == NULL, h);
     gw_hash_final(h, sum);
     gw_hex(sum, sizeof(sum), hex);
@@ -517,6 +527,8 @@ void proxy_config_free(struct proxy_config *cfg)
         return;
     if (cfg->store != NULL) {
         router_policy_free(cfg->store->policy);
+        router_policy_free(cfg->store->simulated);
+        config_free_allow(cfg);
         router_prices_free(cfg->store->prices);
         gw_arena_free(cfg->store->arena); /* wipes: keys lie in it */
         free(cfg->store);

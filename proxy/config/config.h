@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/span.h"
 #include "base/types.h"
+#include "dlp/dlp.h"
 #include "router/router.h"
 
 /* An address to listen on or to connect to, already parsed: nothing here needs a resolver. */
@@ -203,6 +204,27 @@ struct proxy_config_line {
     unsigned else_action; /* GW_ACTION_COUNT: no `else:` */
     unsigned scope;       /* 0: when the text leaves the process; 1: always */
     unsigned on;          /* enum router_direction */
+    unsigned mode;        /* enum router_mode */
+    unsigned unless;      /* 1: `justified`: a reason makes `block` `coach` */
+    unsigned style; /* of tokenize and redact; 0: placeholders; 1: what looks like the value */
+    struct proxy_config_list keys, teams, targets;
+    unsigned fields;               /* bit per enum router_field */
+    unsigned views;                /* bit per enum dlp_view */
+    struct proxy_config_list days; /* as written: "mon-fri" */
+    const char *hours, *zone;      /* as written: "08:00-18:00", "Europe/Berlin"; or "" */
+    const char *message, *appeal;  /* for the person whose request it is; or "" */
+};
+
+/* An entry of `allowlist:`: findings that are none. All that is said must hold. */
+struct proxy_config_allow {
+    unsigned line;
+    const char *file; /* where it stands */
+    const char *id;   /* in records */
+    const char *value, *value_hmac, *regex;
+    struct proxy_config_list rules, paths, users, groups, keys;
+    const char *owner, *reason;
+    int64_t expires_ms;         /* the first moment at which it does not hold */
+    struct dlp_regex *compiled; /* of regex, or NULL */
 };
 
 /* Who shares an answer of the cache, in the order of the words. */
@@ -299,7 +321,20 @@ struct proxy_config {
     struct proxy_config_pairs aliases;
     unsigned default_action;             /* enum gw_action */
     struct router_complexity complexity; /* thresholds */
-    struct router_policy *policy;        /* built from the six above; owned by the configuration */
+    unsigned mode;                       /* enum router_mode: of the whole policy */
+    struct router_policy *policy; /* built from the seven above; owned by the configuration */
+
+    const char *simulate; /* a file with another policy that is looked at beside; or "" */
+    const struct proxy_config_line *simulated_lines;
+    unsigned n_simulated_lines;
+    unsigned simulated_default;
+    struct router_policy *simulated; /* NULL: none */
+
+    struct {
+        const char *file; /* its entries are in items, too; or "" */
+        const struct proxy_config_allow *items;
+        unsigned n;
+    } allow;
 
     struct {
         struct proxy_config_list rules; /* "builtin", files and folders */
@@ -434,6 +469,10 @@ enum gw_status proxy_config_parse(struct gw_span text, const char *name, unsigne
  * files: not for event loops. */
 unsigned proxy_config_check_files(const struct proxy_config *cfg, proxy_config_report_fn report,
                                   void *ctx);
+
+/* How many entries of the allowlist end within 14 days, and how many have ended. */
+void proxy_config_allow_ends(const struct proxy_config *cfg, int64_t now_ms, unsigned *soon,
+                             unsigned *ended);
 
 void proxy_config_free(struct proxy_config *cfg); /* wipes; cfg may be NULL */
 

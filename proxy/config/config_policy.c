@@ -1,13 +1,13 @@
-/* proxy/config/config_policy.c - the router's policy out of the configuration.
+/* proxy/config/config_policy.c - checks routes and policy lines, and fills in the default routes.
  *
- * Names are checked here, where the line of the file is known; the router checks what only it can see.
+ * Names are checked here, where the line of the file is known; the router checks what only it can see (config_policy_build.c).
  * Runs at the end of a load, on that thread. */
 #include <string.h>
 
 #include "proxy/config/config_private.h"
 
-static void complain(struct config_load *l, unsigned line, const char *path, unsigned index,
-                     const char *what)
+void config_complain_item(struct config_load *l, unsigned line, const char *path, unsigned index,
+                          const char *what)
 {
     char text[400];
 
@@ -33,7 +33,7 @@ static void check_names(struct config_load *l, unsigned line, unsigned index, co
             continue;
         (void)snprintf(what, sizeof(what), "%s: there is no target named %.64s", key,
                        names->items[i].ptr);
-        complain(l, line, "routes", index, what);
+        config_complain_item(l, line, "routes", index, what);
     }
 }
 
@@ -49,22 +49,38 @@ static void check_routes(struct config_load *l)
         }
         check_names(l, r->line, i, "to", &r->to);
         if (tiers == (r->to.n > 0))
-            complain(l, r->line, "routes", i,
-                     "needs either `to` or at least one of simple, moderate, complex");
+            config_complain_item(l, r->line, "routes", i,
+                                 "needs either `to` or at least one of simple, moderate, complex");
     }
 }
 
-static void check_lines(struct config_load *l)
+static void check_line(struct config_load *l, const struct proxy_config_line *line, unsigned i,
+                       const char *path)
 {
-    for (unsigned i = 0; i < l->cfg->n_lines; i++) {
-        const struct proxy_config_line *line = &l->cfg->lines[i];
+    if (line->else_action != GW_ACTION_COUNT && line->zones == 0)
+        config_complain_item(l, line->line, path, i, "then.else needs then.zone");
+    if (line->unless == 1 && line->action != GW_ACTION_BLOCK)
+        config_complain_item(l, line->line, path, i,
+                             "then.unless: a reason lifts the action block only");
+    if (line->style == 1 && line->action != GW_ACTION_TOKENIZE && line->action != GW_ACTION_REDACT)
+        config_complain_item(l, line->line, path, i,
+                             "then.style: is about the actions tokenize and redact");
+    if ((line->message[0] != '\0' || line->appeal[0] != '\0') && line->on == ROUTER_ON_RESPONSE &&
+        line->action != GW_ACTION_BLOCK)
+        config_complain_item(l, line->line, path, i,
+                             "message: an answer tells it only where it is blocked");
+}
 
-        if (line->else_action != GW_ACTION_COUNT && line->zones == 0)
-            complain(l, line->line, "policy", i, "then.else needs then.zone");
+static void check_lines(struct config_load *l, const struct proxy_config_line *lines, unsigned n,
+                        const char *path)
+{
+    for (unsigned i = 0; i < n; i++) {
+        check_line(l, &lines[i], i, path);
         for (unsigned k = 0; k < i; k++)
-            if (line->name[0] != '\0' && strcmp(l->cfg->lines[k].name, line->name) == 0)
-                complain(l, line->line, "policy", i,
-                         "another line has this name: records could not tell them apart");
+            if (lines[i].name[0] != '\0' && strcmp(lines[k].name, lines[i].name) == 0)
+                config_complain_item(
+                    l, lines[i].line, path, i,
+                    "another line has this name: records could not tell them apart");
     }
 }
 
@@ -110,118 +126,15 @@ static void default_routes(struct config_load *l)
 
 /* ---- building ---------------------------------------------------------------------------------- */
 
-static enum gw_status add_targets(struct config_load *l, struct router_policy *p,
-                                  struct gw_err *err)
-{
-    for (unsigned i = 0; i < l->cfg->n_targets; i++) {
-        const struct proxy_config_target *t = &l->cfg->targets[i];
-        unsigned index;
-
-        GW_TRY(router_policy_add_target(p, gw_span_str(t->name), t->zone, t->models.items,
-                                        t->models.n, &index, err));
-    }
-    return GW_OK;
-}
-
-static enum gw_status add_route(struct router_policy *p, const struct proxy_config_route *r,
-                                struct gw_err *err)
-{
-    struct router_route route = {
-        .models = r->models.items,
-        .n_models = r->models.n,
-        .tiered = r->to.n == 0,
-        .refuse_on_conflict = r->on_conflict == 1,
-    };
-
-    for (unsigned t = 0; t < GW_TIER_COUNT && route.tiered; t++) {
-        route.targets[t] = r->tiers[t].items;
-        route.n_targets[t] = r->tiers[t].n;
-    }
-    if (!route.tiered) {
-        route.targets[0] = r->to.items;
-        route.n_targets[0] = r->to.n;
-    }
-    return router_policy_add_route(p, &route, err);
-}
-
-static enum gw_status add_line(struct router_policy *p, const struct proxy_config_line *c,
-                               struct gw_err *err)
-{
-    struct router_line line = {
-        .name = gw_span_str(c->name),
-        .classes = c->classes,
-        .rules = c->rules.items,
-        .n_rules = c->rules.n,
-        .groups = c->groups.items,
-        .n_groups = c->groups.n,
-        .users = c->users.items,
-        .n_users = c->users.n,
-        .models = c->models.items,
-        .n_models = c->models.n,
-        .min_confidence = c->min_confidence,
-        .min_severity = (enum gw_severity)c->min_severity,
-        .min_count = c->min_count,
-        .action = (enum gw_action)c->action,
-        .zones = c->zones,
-        .has_else = c->else_action != GW_ACTION_COUNT,
-        .scope_always = c->scope == 1,
-        .on = (enum router_direction)c->on,
-    };
-
-    line.else_action = line.has_else ? (enum gw_action)c->else_action : GW_ACTION_ALLOW;
-    line.request_line = c->classes == 0 && c->rules.n == 0 && c->min_confidence == 0 &&
-                        c->min_severity == 0 && c->min_count == 0;
-    return router_policy_add_line(p, &line, err);
-}
-
-static void report_check(void *ctx, const char *message)
-{
-    config_report_line(ctx, false, 0, message);
-}
-
-static void fill(struct config_load *l, struct router_policy *p)
-{
-    const struct proxy_config *cfg = l->cfg;
-    struct gw_err err = {0};
-
-    if (add_targets(l, p, &err) != GW_OK) {
-        config_report_line(l, false, 0, err.text);
-        return;
-    }
-    for (unsigned i = 0; i < cfg->n_routes; i++)
-        if (add_route(p, &cfg->routes[i], &err) != GW_OK)
-            complain(l, cfg->routes[i].line, "routes", i, err.text);
-    for (unsigned i = 0; i < cfg->n_lines; i++)
-        if (add_line(p, &cfg->lines[i], &err) != GW_OK)
-            complain(l, cfg->lines[i].line, "policy", i, err.text);
-    for (unsigned i = 0; i < cfg->aliases.n; i++)
-        if (router_policy_add_alias(p, cfg->aliases.items[i].from, cfg->aliases.items[i].to,
-                                    &err) != GW_OK)
-            config_report_line(l, false, cfg->aliases.items[i].line, err.text);
-    if (router_policy_set_complexity(p, &cfg->complexity, &err) != GW_OK)
-        config_report_line(l, false, 0, err.text);
-    router_policy_set_default(p, (enum gw_action)cfg->default_action);
-    if (l->n_errors == 0) /* else it would say the same things again, without lines */
-        (void)router_policy_check(p, report_check, l);
-    (void)router_policy_digest(p); /* made now, so that later readers only read */
-}
-
 void config_build_policy(struct config_load *l)
 {
-    struct router_policy *p;
-
     if (l->cfg->routes == NULL)
         default_routes(l);
     check_routes(l);
-    check_lines(l);
+    check_lines(l, l->cfg->lines, l->cfg->n_lines, "policy");
+    check_lines(l, l->cfg->simulated_lines, l->cfg->n_simulated_lines, "simulate: policy");
+    config_check_allow(l);
     if (l->n_errors > 0) /* its parts are not trustworthy, and every problem has been named */
         return;
-    p = router_policy_new();
-    if (p == NULL) {
-        l->no_memory = true;
-        return;
-    }
-    l->cfg->store->policy = p;
-    l->cfg->policy = p;
-    fill(l, p);
+    config_make_policies(l);
 }

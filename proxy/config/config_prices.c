@@ -99,23 +99,29 @@ static void walk_file(struct config_load *l, const struct gw_yaml_node *root)
     l->cfg->prices.file = file;
 }
 
-void config_read_prices_file(struct config_load *l)
+void config_walk_file(struct config_load *l, const char *path, const char *key,
+                      void (*walk)(struct config_load *l, const struct gw_yaml_node *root))
 {
     struct gw_yaml *own = l->yaml;
     struct gw_yaml *y = NULL;
     struct gw_err err = {0};
 
-    if (l->cfg->prices.file[0] == '\0')
+    if (path[0] == '\0')
         return;
-    if (gw_yaml_load(l->cfg->prices.file, &y, &err) != GW_OK) {
-        (void)gw_fail_prefix(&err, "prices.file");
+    if (gw_yaml_load(path, &y, &err) != GW_OK) {
+        (void)gw_fail_prefix(&err, "%s", key);
         config_report_line(l, false, 0, err.text);
         return;
     }
     l->yaml = y;
-    walk_file(l, gw_yaml_root(y));
+    walk(l, gw_yaml_root(y));
     l->yaml = own;
     gw_yaml_free(y);
+}
+
+void config_read_prices_file(struct config_load *l)
+{
+    config_walk_file(l, l->cfg->prices.file, "prices.file", walk_file);
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */

@@ -69,7 +69,7 @@ bool config_key_suggest(const char *prefix, struct gw_span name, char *out, size
 /* What owns a configuration's memory. */
 struct proxy_config_store {
     struct gw_arena *arena;
-    struct router_policy *policy;
+    struct router_policy *policy, *simulated;
     struct router_prices *prices;
 };
 
@@ -96,6 +96,8 @@ void config_warn(struct config_load *l, const struct gw_yaml_node *node, const c
     GW_PRINTF(3, 4);
 /* The same for what was found behind the tree: line 0 for none. */
 void config_report_line(struct config_load *l, bool warning, unsigned line, const char *text);
+/* The same with the place in text: "other.yaml:3: ...". */
+void config_report_text(struct config_load *l, bool warning, const char *text);
 
 /* Allocation of a load: NULL is remembered in l->no_memory. */
 void *config_alloc(struct config_load *l, size_t n, size_t size);
@@ -168,9 +170,40 @@ void config_complain(struct config_load *l, bool warning, const struct proxy_con
 /* "DIR/NAME", as long as the configuration lives; "" when memory is exhausted. */
 const char *config_join(struct config_load *l, const char *dir, const char *name);
 
-/* Checks routes and policy lines, fills in the default routes, and builds cfg->policy
+/* Reads a time zone by its name or as an offset. NULL, or what is wrong with it and *out as it was (config_zone.c). */
+const char *config_zone_read(struct config_load *l, const char *name, struct router_zone *out);
+/* The same of the bytes of a TZif file; the tables are arena's. */
+bool config_zone_parse(struct gw_arena *arena, struct gw_span file, struct router_zone *out);
+
+/* `days`, `hours` and `zone` of a line. NULL, or what is wrong (config_policy_time.c). */
+const char *config_hours_read(struct config_load *l, const struct proxy_config_line *line,
+                              struct router_hours *out);
+
+/* Appends the policy lines of a list to *lines (config.c). */
+void config_walk_lines(struct config_load *l, const struct gw_yaml_node *node,
+                       const struct proxy_config_line **lines, unsigned *n);
+/* The lines of `simulate:` (config_policy_build.c). */
+void config_read_simulated(struct config_load *l);
+
+/* `allowlist:`: appends its entries. Then the file's, and checks all of them (config_allow.c). */
+void config_walk_allow(struct config_load *l, const struct gw_yaml_node *node);
+void config_read_allow_file(struct config_load *l);
+void config_check_allow(struct config_load *l);
+void config_free_allow(struct proxy_config *cfg);
+
+/* Checks routes and policy lines, fills in the default routes, and has the policies built
  * (config_policy.c). */
 void config_build_policy(struct config_load *l);
+/* cfg->policy and cfg->simulated, of lines that were checked (config_policy_build.c). */
+void config_make_policies(struct config_load *l);
+/* Reports a problem of an item: "policy[3]: what". */
+void config_complain_item(struct config_load *l, unsigned line, const char *path, unsigned index,
+                          const char *what);
+
+/* Reads another YAML file that a key names, and has its root walked; nothing when path is "". Problems name that file
+ * (config_prices.c). */
+void config_walk_file(struct config_load *l, const char *path, const char *key,
+                      void (*walk)(struct config_load *l, const struct gw_yaml_node *root));
 
 /* Reads a mapping's keys: those of the table below prefix ("" for the top), into the fields of base; and the defaults
  * of the keys right below prefix, which ends with '.' or is "" (config.c). */

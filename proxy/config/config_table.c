@@ -10,6 +10,7 @@
 #define TARGET(field) offsetof(struct proxy_config_target, field)
 #define ROUTE(field)  offsetof(struct proxy_config_route, field)
 #define LINE(field)   offsetof(struct proxy_config_line, field)
+#define ALLOW(field)  offsetof(struct proxy_config_allow, field)
 #define JWT(field)    offsetof(struct proxy_config_jwt, field)
 #define MTLS(field)   offsetof(struct proxy_config_mtls, field)
 #define BUDGET(field) offsetof(struct proxy_config_budget, field)
@@ -29,6 +30,14 @@ static const char *const conflicts[] = {"reroute", "refuse", NULL};
 static const char *const scopes[] = {"leaving", "always", NULL};
 static const char *const directions[] = {"request", "response", "both", NULL};
 static const char *const natives[] = {"auto", "off", NULL};
+static const char *const policy_modes[] = {"enforce", "monitor", NULL};
+static const char *const line_modes[] = {"enforce", "monitor", "off", NULL};
+static const char *const unlesses[] = {"never", "justified", NULL};
+static const char *const styles[] = {"placeholder", "shape", NULL};
+static const char *const fields[] = {"other", "system", "user",  "assistant", "tool",
+                                     "key",   "path",   "query", "file",      NULL};
+static const char *const views[] = {"plain",   "folded", "invisible", "digits", "base64", "hex",
+                                    "percent", "html",   "escaped",   "quoted", "gzip",   NULL};
 static const char *const on_errors[] = {"block", "allow", NULL};
 static const char *const durabilities[] = {"disk", "process", NULL};
 static const char *const on_fulls[] = {"reject", "continue", NULL};
@@ -149,6 +158,15 @@ const struct config_key config_keys[] = {
 {"policy[].when.group", CONFIG_LIST, LINE(groups), NULL, 0, 0, NULL, "The caller is in one of these groups."},
 {"policy[].when.user", CONFIG_LIST, LINE(users), NULL, 0, 0, NULL, "Patterns of the caller's key name."},
 {"policy[].when.model", CONFIG_LIST, LINE(models), NULL, 0, 0, NULL, "Patterns of the requested model."},
+{"policy[].when.key", CONFIG_LIST, LINE(keys), NULL, 0, 0, NULL, "Patterns of the name or the id of the caller's key."},
+{"policy[].when.team", CONFIG_LIST, LINE(teams), NULL, 0, 0, NULL, "Patterns of the caller's team."},
+{"policy[].when.target", CONFIG_LIST, LINE(targets), NULL, 0, 0, NULL, "Patterns of targets (and of intercepted hosts): the line is about what would go there. `block` keeps it away from them, edits hold there."},
+{"policy[].when.field", CONFIG_WORDS, LINE(fields), NULL, 0, 0, fields, "Where the finding stands."},
+{"policy[].when.view", CONFIG_WORDS, LINE(views), NULL, 0, 0, views, "In which form the text held it: `plain`, or what had to be undone to see it."},
+{"policy[].when.time", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Hours of the week."},
+{"policy[].when.time.days", CONFIG_LIST, LINE(days), NULL, 0, 0, NULL, "Days and ranges of days: `mon-fri`, `[sat, sun]`. Without this key: every day."},
+{"policy[].when.time.hours", CONFIG_STRING, LINE(hours), "", 0, 0, NULL, "From and to, `08:00-18:00`. Past midnight when the end is earlier: then the day is the one that it begins on. Without this key: all day."},
+{"policy[].when.time.zone", CONFIG_STRING, LINE(zone), "", 0, 0, NULL, "A time zone of the system, `Europe/Berlin`, or an offset, `+02:00`. Without this key: UTC."},
 {"policy[].when.confidence", CONFIG_AT_LEAST, LINE(min_confidence), "0", 0, 100, NULL, "At least this confidence: `\">=60\"` or 60."},
 {"policy[].when.severity", CONFIG_SEVERITY, LINE(min_severity), "info", 0, 0, NULL, "At least this severity: info, low, medium, high, critical."},
 {"policy[].when.count", CONFIG_AT_LEAST, LINE(min_count), "0", 0, 10000, NULL, "At least so many findings of this line in the request."},
@@ -157,10 +175,31 @@ const struct config_key config_keys[] = {
 {"policy[].then.zone", CONFIG_ZONES, LINE(zones), NULL, 0, 0, NULL, "It may go to these zones only: one or a list of process, private, approved."},
 {"policy[].then.action", CONFIG_ACTION, LINE(action), NULL, 0, 0, NULL, "The action beside the zone limit."},
 {"policy[].then.else", CONFIG_ACTION, LINE(else_action), NULL, 0, 0, NULL, "The action when no target lies in these zones, instead of the limit. Without this key the request is refused."},
+{"policy[].then.unless", CONFIG_ENUM, LINE(unless), "never", 0, 0, unlesses, "With action: block: `justified` lets a request pass as `coach` that says why in the field x-sluice-justification."},
+{"policy[].then.style", CONFIG_ENUM, LINE(style), "placeholder", 0, 0, styles, "With tokenize and redact: `shape` writes what looks like an e-mail address, a telephone number, a card or an IP address in place of one; other values get a placeholder all the same."},
+{"policy[].mode", CONFIG_ENUM, LINE(mode), "enforce", 0, 0, line_modes, "`monitor`: the line changes nothing, and what it would do is recorded. `off`: as if it was not there."},
+{"policy[].message", CONFIG_STRING, LINE(message), "", 0, 0, NULL, "Told to whom it concerns, when it blocks or coaches: in the error, and in the header x-sluice-message."},
+{"policy[].appeal", CONFIG_STRING, LINE(appeal), "", 0, 0, NULL, "Where to turn to, a URL or a text; told with the message."},
 {"policy[].scope", CONFIG_ENUM, LINE(scope), "leaving", 0, 0, scopes, "Edits (mask, tokenize, redact) hold for text that is `leaving` the process, or `always`."},
 {"policy[].on", CONFIG_ENUM, LINE(on), "request", 0, 0, directions,
  "What the line is about: findings in the `request`, in the `response` while it streams, or `both`. In answers tokenize counts as redact and coach as alert; `zone` and `count` are about requests."},
 {"default", CONFIG_ACTION, IN(default_action), "allow", 0, 0, NULL, "What happens to findings in requests that no line matches; in answers nothing does."},
+{"mode", CONFIG_ENUM, IN(mode), "enforce", 0, 0, policy_modes, "`monitor`: no line of `policy` is enforced, and what would have happened is recorded (docs/policy.md)."},
+{"simulate", CONFIG_PATH, IN(simulate), "", 0, 0, NULL, "A YAML file with `policy` and perhaps `default`: each request is judged by it, too, and where it would have decided otherwise the record says so. Nothing of it is done."},
+{"allowlist", CONFIG_ITEMS, 0, NULL, 0, 0, NULL, "Findings that are none. All that an entry says must hold; what it takes away is recorded as allowed. Needs one of value, value_hmac, regex, rule and path."},
+{"allowlist[].id", CONFIG_STRING, ALLOW(id), "", 0, 0, NULL, "Its name in records. Without this key: its file and line."},
+{"allowlist[].value", CONFIG_STRING, ALLOW(value), "", 0, 0, NULL, "The found value itself, all of it."},
+{"allowlist[].value_hmac", CONFIG_STRING, ALLOW(value_hmac), "", 0, 0, NULL, "The value's HMAC as records of findings have it (`unmapped.sluice.value_hmac`): so that it need not be written down. Holds for one gateway's key."},
+{"allowlist[].regex", CONFIG_STRING, ALLOW(regex), "", 0, 0, NULL, "A pattern, as rules have them, of the whole value."},
+{"allowlist[].rule", CONFIG_LIST, ALLOW(rules), NULL, 0, 0, NULL, "Rule ids or patterns."},
+{"allowlist[].path", CONFIG_LIST, ALLOW(paths), NULL, 0, 0, NULL, "Patterns of where it stands, as records have it: `/metadata/*`, `path`, `query string`."},
+{"allowlist[].user", CONFIG_LIST, ALLOW(users), NULL, 0, 0, NULL, "Patterns of the caller's name."},
+{"allowlist[].group", CONFIG_LIST, ALLOW(groups), NULL, 0, 0, NULL, "The caller is in one of these groups."},
+{"allowlist[].key", CONFIG_LIST, ALLOW(keys), NULL, 0, 0, NULL, "Patterns of the name or the id of the caller's key."},
+{"allowlist[].owner", CONFIG_STRING, ALLOW(owner), config_required, 0, 0, NULL, "Who answers for it."},
+{"allowlist[].expires", CONFIG_DATE, ALLOW(expires_ms), config_required, 0, 0, NULL, "The last day on which it holds (UTC). `serve --check` and the log say which end within 14 days."},
+{"allowlist[].reason", CONFIG_STRING, ALLOW(reason), "", 0, 0, NULL, "Why these are no findings."},
+{"allowlist_file", CONFIG_PATH, IN(allow.file), "", 0, 0, NULL, "A YAML file with more of them under `allowlist:`. Read anew when it changes; `sluice dlp allow` and POST /api/allow write there."},
 {"complexity", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Where a prompt's score (0 to 100) parts the tiers; `sluice policy test` prints scores."},
 {"complexity.moderate_from", CONFIG_UINT, IN(complexity.moderate_from), "25", 0, 101, NULL, "Prompts from this score on are moderate."},
 {"complexity.complex_from", CONFIG_UINT, IN(complexity.complex_from), "50", 0, 101, NULL, "Prompts from this score on are complex; 101: none."},
