@@ -1,7 +1,7 @@
 /* audit/audit.h - what happened, provably: the spool is the truth, Kafka is its consumer.
  *
  * Events are plain values: no prompt text can reach this folder, only lengths, counts, names and
- * HMACs. Every event becomes one OCSF 1.8.0 JSON record, appended to the spool; `durable` means synced
+ * HMACs, and a reason that its caller gives for the record (justification). Every event becomes one OCSF 1.8.0 JSON record, appended to the spool; `durable` means synced
  * (disk) or written (process). A sender thread feeds Kafka from the spool and re-creates its producer
  * when librdkafka gives up.
  *
@@ -99,6 +99,11 @@ struct audit_attempt {
 };
 enum { AUDIT_MAX_ATTEMPTS = 8 };
 
+/* What a policy that is not in force, or a part of one, would have done otherwise. */
+struct audit_would {
+    struct gw_span action, line, target; /* action: "zone" for elsewhere; empty: the same */
+};
+
 /* One event. Empty spans and zeros are left out of the record. All spans are copied by audit_emit. */
 struct audit_event {
     enum audit_kind kind;
@@ -125,7 +130,11 @@ struct audit_event {
     struct gw_span target_model; /* after aliases */
     struct gw_span sensitivity, tier;
     unsigned complexity;
-    unsigned n_findings; /* findings reported */
+    unsigned n_findings;                 /* findings reported */
+    unsigned n_allowed;                  /* of them taken away by an allowlist */
+    struct audit_would would, simulated; /* of a finding: would.action only */
+    struct gw_span justification,
+        justified_line; /* why a line did not block, in the client's words */
     struct gw_span
         views_cut;   /* budgets of the scan that ended before the text did: "bytes,depth" */
     uint64_t dlp_us; /* time the scan took */
@@ -134,6 +143,8 @@ struct audit_event {
     struct gw_span rule, rule_title, class_name, severity_name, pointer, value_hmac;
     unsigned confidence, offset, length, count;
     enum gw_action finding_action;
+    struct gw_span field;       /* whose words it stands in */
+    struct gw_span allowlist;   /* the entry that took it away: action is allow */
     /* how it ended */
     bool ends_decided; /* its decided record was emitted: memory waits for this one */
     enum audit_end end;

@@ -306,6 +306,20 @@ static void write_ending(struct event_json *j, const struct audit_event *ev)
     event_opt(j, EVENT_KEY("status_detail"), ev->error_text);
 }
 
+/* What is on trial, what is only simulated, and a reason that changed the decision. */
+static void write_would(struct event_json *j, const struct audit_event *ev)
+{
+    event_opt(j, EVENT_KEY("would"), ev->would.action);
+    event_opt(j, EVENT_KEY("would_line"), ev->would.line);
+    event_opt(j, EVENT_KEY("would_target"), ev->would.target);
+    event_opt(j, EVENT_KEY("simulated"), ev->simulated.action);
+    event_opt(j, EVENT_KEY("simulated_line"), ev->simulated.line);
+    event_opt(j, EVENT_KEY("simulated_target"), ev->simulated.target);
+    event_opt(j, EVENT_KEY("justification"), ev->justification);
+    event_opt(j, EVENT_KEY("justified_line"), ev->justified_line);
+    event_opt_u(j, EVENT_KEY("allowlisted"), ev->n_allowed);
+}
+
 /* Our own fields: what OCSF has no place for. */
 static void write_own(struct event_json *j, const struct event_source *src,
                       const struct audit_event *ev)
@@ -327,6 +341,7 @@ static void write_own(struct event_json *j, const struct event_source *src,
     event_opt(j, EVENT_KEY("zone"), ev->target_zone);
     event_opt(j, EVENT_KEY("route_reason"), ev->route_reason);
     event_opt(j, EVENT_KEY("reason"), ev->reason_text);
+    write_would(j, ev);
     event_opt(j, EVENT_KEY("sensitivity"), ev->sensitivity);
     event_opt(j, EVENT_KEY("tier"), ev->tier);
     event_opt_u(j, EVENT_KEY("complexity"), ev->complexity);

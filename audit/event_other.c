@@ -81,6 +81,9 @@ static void write_finding_own(struct event_json *j, const struct audit_event *ev
     event_opt(j, EVENT_KEY("class"), ev->class_name);
     event_opt(j, EVENT_KEY("severity"), ev->severity_name);
     event_opt(j, EVENT_KEY("where"), ev->pointer);
+    event_opt(j, EVENT_KEY("field"), ev->field);
+    event_opt(j, EVENT_KEY("would"), ev->would.action);
+    event_opt(j, EVENT_KEY("allowlist"), ev->allowlist);
     event_u(j, EVENT_KEY("offset"), ev->offset);
     event_u(j, EVENT_KEY("length"), ev->length);
     event_opt(j, EVENT_KEY("value_hmac"), ev->value_hmac);
@@ -110,8 +113,11 @@ void event_write_finding(const struct event_source *src, const struct audit_even
     event_write_dst(&j, ev);
     write_finding_info(&j, ev);
     write_data_security(&j, ev);
-    event_write_verdict(&j, (int)ev->finding_action, ev->blocked);
-    event_bool(&j, EVENT_KEY("is_alert"), true);
+    if (ev->allowlist.len != 0) /* allowed, exonerated */
+        event_raw(&j, GW_SPAN("\"action_id\":1,\"disposition_id\":10"));
+    else
+        event_write_verdict(&j, (int)ev->finding_action, ev->blocked);
+    event_bool(&j, EVENT_KEY("is_alert"), ev->allowlist.len == 0);
     event_write_policy(&j, ev);
     write_finding_own(&j, ev);
     event_write_meta(&j, src, &m, start);

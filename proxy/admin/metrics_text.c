@@ -137,6 +137,15 @@ static void targets(const struct server *s, struct gw_buf *out)
                   offsetof(struct metrics_times, first_byte));
 }
 
+static void by_action(const struct server *s, struct gw_buf *out, const char *name,
+                      const char *help, size_t offset)
+{
+    metrics_head(out, name, "counter", help);
+    for (unsigned i = 0; i < GW_ACTION_COUNT; i++)
+        labelled(out, name, "action", gw_action_name((enum gw_action)i),
+                 metrics_sum(s, offset + i * sizeof(uint64_t)));
+}
+
 static void requests(const struct server *s, struct gw_buf *out)
 {
     static const char *const classes[] = {"0", "1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -146,10 +155,15 @@ static void requests(const struct server *s, struct gw_buf *out)
     for (unsigned i = 1; i < 6; i++)
         labelled(out, "requests_total", "status", classes[i],
                  metrics_sum(s, offsetof(struct metrics, requests) + i * sizeof(uint64_t)));
-    metrics_head(out, "decisions_total", "counter", "Decisions, by the strictest action.");
-    for (unsigned i = 0; i < GW_ACTION_COUNT; i++)
-        labelled(out, "decisions_total", "action", gw_action_name((enum gw_action)i),
-                 metrics_sum(s, offsetof(struct metrics, actions) + i * sizeof(uint64_t)));
+    by_action(s, out, "decisions_total", "Decisions, by the strictest action.",
+              offsetof(struct metrics, actions));
+    by_action(
+        s, out, "policy_would_total",
+        "Requests for which lines and rules on trial would have decided otherwise, by action.",
+        offsetof(struct metrics, would));
+    by_action(s, out, "policy_simulated_total",
+              "Requests for which the policy to simulate would have decided otherwise, by action.",
+              offsetof(struct metrics, simulated));
     metrics_head(out, "findings_total", "counter", "Findings, by class.");
     for (unsigned i = 0; i < GW_CLASS_COUNT; i++)
         labelled(out, "findings_total", "class", gw_class_name((enum gw_class)i),
@@ -159,6 +173,9 @@ static void requests(const struct server *s, struct gw_buf *out)
         labelled(out, "answers_total", "zone", zones[i],
                  metrics_sum(s, offsetof(struct metrics, zones) + i * sizeof(uint64_t)));
     one(out, "blocked_total", "counter", "Requests that policy blocked.", SUM(blocked));
+    one(out, "allowlisted_total", "counter", "Findings that an allowlist took away.",
+        SUM(allowlisted));
+    one(out, "justified_total", "counter", "Requests that a reason let pass.", SUM(justified));
     one(out, "rerouted_total", "counter", "Requests that policy moved.", SUM(rerouted));
     one(out, "restored_total", "counter", "Placeholders put back into answers.", SUM(restored));
     one(out, "client_aborts_total", "counter", "Clients that left early.", SUM(client_aborts));

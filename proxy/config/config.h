@@ -332,8 +332,8 @@ struct proxy_config {
 
     struct {
         const char *file; /* its entries are in items, too; or "" */
-        const struct proxy_config_allow *items;
-        unsigned n;
+        const struct proxy_config_allow *items; /* n_hmac by value_hmac, n_value by value, others */
+        unsigned n, n_hmac, n_value;
     } allow;
 
     struct {

@@ -1,6 +1,7 @@
 /* proxy/config/config_allow.c - `allowlist:` and its file: read, checked, and which entries are about to end.
  *
  * Runs while a configuration is loaded, on that thread; what matches is decided in proxy/request/allow.c. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -127,6 +128,20 @@ static void check_end(struct config_load *l, const struct proxy_config_allow *a,
         report(l, true, a, text);
 }
 
+/* Those with an HMAC first, then those with a value, each in order, so that they are found without trying all. */
+static int compare(const void *a, const void *b)
+{
+    const struct proxy_config_allow *x = a, *y = b;
+    int c = (x->value_hmac[0] == '\0') - (y->value_hmac[0] == '\0');
+
+    if (c == 0)
+        c = (x->value_hmac[0] == '\0' && x->value[0] == '\0') -
+            (y->value_hmac[0] == '\0' && y->value[0] == '\0');
+    if (c == 0)
+        c = strcmp(x->value_hmac, y->value_hmac);
+    return c != 0 ? c : strcmp(x->value, y->value);
+}
+
 void config_check_allow(struct config_load *l)
 {
     struct proxy_config_allow *items = config_alloc(l, l->cfg->allow.n, sizeof(*items));
@@ -145,12 +160,16 @@ void config_check_allow(struct config_load *l)
         check_content(l, a);
         check_end(l, a, now_ms);
         without_value += !has_value(a);
+        l->cfg->allow.n_hmac += a->value_hmac[0] != '\0';
+        l->cfg->allow.n_value += a->value_hmac[0] == '\0' && a->value[0] != '\0';
         if (a->id[0] != '\0')
             continue;
         (void)snprintf(id, sizeof(id), "%s:%u",
                        a->file == l->cfg->allow.file ? "allowlist_file" : "allowlist", a->line);
         a->id = config_copy(l, gw_span_str(id)).ptr;
     }
+    if (l->cfg->allow.n != 0)
+        qsort(items, l->cfg->allow.n, sizeof(*items), compare);
     if (without_value > MAX_WITHOUT_VALUE)
         config_report_line(l, false, 0,
                            "allowlist: more than 1000 entries without value or value_hmac: each of "

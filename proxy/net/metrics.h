@@ -63,7 +63,11 @@ struct metrics {
     _Atomic uint64_t requests[6];              /* by status class 1xx..5xx, index status / 100 */
     _Atomic uint64_t actions[GW_ACTION_COUNT]; /* requests by strictest action */
     _Atomic uint64_t findings[GW_CLASS_COUNT]; /* by class */
-    _Atomic uint64_t zones[3];                 /* answered in process, private, approved */
+    _Atomic uint64_t would[GW_ACTION_COUNT];   /* requests: what is on trial would have done else */
+    _Atomic uint64_t simulated[GW_ACTION_COUNT]; /* requests: what the policy to simulate would */
+    _Atomic uint64_t allowlisted;                /* findings that an allowlist took away */
+    _Atomic uint64_t justified;                  /* requests that a reason let pass */
+    _Atomic uint64_t zones[3];                   /* answered in process, private, approved */
     _Atomic uint64_t blocked, rerouted, restored, client_aborts, upstream_errors, upstream_connects;
     _Atomic uint64_t retries, fallbacks, hedges, hedge_wins, error_answers;
     _Atomic uint64_t cache_hits, cache_misses, cache_bypassed;

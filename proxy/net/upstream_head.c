@@ -103,14 +103,14 @@ static bool dropped(const struct req *req, const struct http1_field *f, struct g
 
     if (field_is_hop(f, connection) || gw_span_eq_nocase(f->name, GW_SPAN("host")) ||
         gw_span_eq_nocase(f->name, GW_SPAN("accept-encoding")) ||
-        gw_span_eq_nocase(f->name, GW_SPAN("content-encoding")))
-        return true;
+        gw_span_eq_nocase(f->name, GW_SPAN("content-encoding")) ||
+        (f->name.len > 9 &&
+         gw_span_eq_nocase((struct gw_span){f->name.ptr, 9}, GW_SPAN("x-sluice-"))))
+        return true; /* said to this gateway, of hosts that the client chose, too */
     if (req->target == REQ_NO_TARGET)
         return false;
     t = &req->setup->cfg->targets[req->target];
     return field_is_credential(f->name) || provider_drops_field(t, f->name) ||
-           (f->name.len > 9 &&
-            gw_span_eq_nocase((struct gw_span){f->name.ptr, 9}, GW_SPAN("x-sluice-"))) ||
            (req->translated && gw_span_eq_nocase(f->name, GW_SPAN("accept")));
 }
 

@@ -24,13 +24,17 @@ static struct gw_span sensitivity_of(const struct req *req)
     return gw_span_str(req->n_findings == 0 ? "none" : gw_severity_name(req->d.sensitivity));
 }
 
+struct gw_span req_hmac_key(const struct req *req)
+{
+    return (struct gw_span){(const char *)req->w->server->hmac_key,
+                            sizeof(req->w->server->hmac_key)};
+}
+
 static void hmac_hex(const struct req *req, struct gw_span bytes, char out[GW_SHA256_HEX_BYTES])
 {
     unsigned char mac[GW_SHA256_BYTES];
 
-    gw_hmac_sha256(
-        (struct gw_span){(const char *)req->w->server->hmac_key, sizeof(req->w->server->hmac_key)},
-        bytes, mac);
+    gw_hmac_sha256(req_hmac_key(req), bytes, mac);
     gw_hex(mac, sizeof(mac), out);
 }
 
@@ -64,10 +68,36 @@ static void fill_common(const struct req *req, struct audit_event *ev)
     ev->views_cut = req->views_cut;
 }
 
+const char *record_would_name(const struct router_would *w, unsigned zones)
+{
+    if (w->blocked)
+        return gw_action_name(GW_ACTION_BLOCK);
+    return w->zones != zones ? "zone" : gw_action_name(w->action);
+}
+
+/* What another policy would have done; nothing when it is the same. */
+static void fill_would(const struct req *req, const struct router_would *w, struct audit_would *out)
+{
+    if (!w->differs)
+        return;
+    out->action = gw_span_str(record_would_name(w, req->d.zones));
+    out->line = gw_span_str(w->line);
+    if (w->target >= 0)
+        out->target = gw_span_str(req->setup->cfg->targets[w->target].name);
+}
+
 static void fill_decision(const struct req *req, struct audit_event *ev)
 {
     const struct router_decision *d = &req->d;
     const struct conn_fixed *fixed = conn_fixed(req->conn);
+
+    fill_would(req, &d->would, &ev->would);
+    fill_would(req, &req->simulated, &ev->simulated);
+    ev->n_allowed = req->n_allowed;
+    if (d->justified != ROUTER_NO_LINE) {
+        ev->justification = req->justification;
+        ev->justified_line = gw_span_str(router_line_name(req->setup->cfg->policy, d->justified));
+    }
 
     ev->action = d->action;
     ev->blocked = d->blocked;
@@ -106,9 +136,11 @@ static void fill_finding(const struct req *req, uint32_t rule, struct gw_span va
     ev->count = 1;
 }
 
-static void emit_finding(const struct req *req, const struct dlp_doc *doc,
+/* The i-th of all findings, which is the piece's. */
+static void emit_finding(const struct req *req, const struct req_piece *p,
                          const struct dlp_finding *f, unsigned i)
 {
+    const struct dlp_doc *doc = p->doc;
     struct audit_event ev = {.kind = AUDIT_FINDING};
     char mac[GW_SHA256_HEX_BYTES];
     struct gw_buf pointer = {0};
@@ -118,20 +150,28 @@ static void emit_finding(const struct req *req, const struct dlp_doc *doc,
         req, f->rule,
         (struct gw_span){dlp_doc_leaves(doc, &n)[f->leaf].text.ptr + f->start, f->end - f->start},
         mac, &ev);
-    dlp_doc_pointer(doc, f->leaf, &pointer);
+    if (p->fixed != NULL)
+        gw_buf_adds(&pointer, p->fixed);
+    else
+        dlp_doc_pointer(doc, f->leaf, &pointer);
     ev.pointer = gw_buf_span(&pointer);
     ev.confidence = f->confidence;
     if (f->view != DLP_VIEW_PLAIN)
         ev.view = gw_span_str(dlp_view_name(f->view));
     ev.offset = f->start;
     ev.finding_action = (enum gw_action)req->d.actions[i];
+    if (req->d.would_actions[i] != req->d.actions[i])
+        ev.would.action = gw_span_str(gw_action_name((enum gw_action)req->d.would_actions[i]));
+    ev.field = gw_span_str(router_field_name(req->findings[i].field));
+    if (req->allowed[i] != NULL)
+        ev.allowlist = gw_span_str(req->allowed[i]->id);
     ev.policy_line = gw_span_str(router_line_name(req->setup->cfg->policy, req->d.lines[i]));
     (void)audit_emit(req->w->audit, &ev, NULL, NULL);
     gw_buf_fini(&pointer);
 }
 
 void record_answer_finding(const struct req *req, const struct dlp_guard_finding *f,
-                           enum gw_action action, uint16_t line)
+                           const struct record_answer *a)
 {
     struct audit_event ev = {.kind = AUDIT_FINDING};
     char mac[GW_SHA256_HEX_BYTES];
@@ -139,8 +179,13 @@ void record_answer_finding(const struct req *req, const struct dlp_guard_finding
     fill_finding(req, f->rule, f->text, mac, &ev);
     ev.pointer = GW_SPAN("answer");
     ev.confidence = f->confidence;
-    ev.finding_action = action;
-    ev.policy_line = gw_span_str(router_line_name(req->setup->cfg->policy, line));
+    ev.finding_action = a->action;
+    if (a->would != a->action)
+        ev.would.action = gw_span_str(gw_action_name(a->would));
+    ev.field = gw_span_str(router_field_name(ROUTER_FIELD_ASSISTANT));
+    if (a->allowlist != NULL)
+        ev.allowlist = gw_span_str(a->allowlist);
+    ev.policy_line = gw_span_str(router_line_name(req->setup->cfg->policy, a->line));
     (void)audit_emit(req->w->audit, &ev, NULL, NULL);
 }
 
@@ -153,7 +198,7 @@ static void emit_findings(const struct req *req)
         const struct req_piece *p = &req->pieces[i];
 
         for (unsigned k = 0; k < p->report.n_findings && n < RECORD_MAX_FINDINGS; k++)
-            emit_finding(req, p->doc, &p->report.findings[k], n++);
+            emit_finding(req, p, &p->report.findings[k], n++);
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "audit/audit.h"
 #include "dlp/dlp.h"
+#include "router/router.h"
 
 struct req;
 struct worker;
@@ -31,8 +32,17 @@ void record_shadow(struct worker *w, const struct record_shadow *s);
 /* A finding in the answer, and what was done about it. Callers stop after RECORD_MAX_FINDINGS of a request: that is what a
  * person would read. */
 enum { RECORD_MAX_FINDINGS = 100 };
+struct record_answer {
+    enum gw_action action, would; /* would: with what is on trial in force */
+    uint16_t line;                /* of policy, or ROUTER_NO_LINE */
+    const char *allowlist;        /* the entry that took it away, or NULL */
+};
 void record_answer_finding(const struct req *req, const struct dlp_guard_finding *f,
-                           enum gw_action action, uint16_t line);
+                           const struct record_answer *a);
+
+/* What a policy that decides differently would do: "zone" when it only sends it elsewhere. zones: of the decision that
+ * holds. */
+const char *record_would_name(const struct router_would *w, unsigned zones);
 
 /* The path as records may show it: not at all when something was found in it. */
 struct gw_span record_path(const struct req *req);

@@ -81,6 +81,7 @@ static struct req *req_new(struct conn *c)
     req->setup = setup_pin(req->w);
     req->start_ns = req->mark_ns = gw_clock_ns();
     req->target = REQ_NO_TARGET;
+    req->answer_line = ROUTER_NO_LINE;
     req->hold = 1;
     gw_ulid(req->id);
     metrics_gauge(&req->w->metrics.active, 1);

@@ -92,7 +92,11 @@ struct req_piece {
     struct dlp_doc *doc;
     struct dlp_report report;
     const char *fixed; /* what it is, when it cannot be edited: REQ_PIECE_PATH, ...; else NULL */
+    enum router_field field; /* OTHER: its texts have places of their own, or none */
 };
+
+/* What the client says in x-sluice-justification, at most this long. */
+enum { REQ_MAX_JUSTIFICATION = 400 };
 
 struct req {
     struct conn *conn;
@@ -121,14 +125,19 @@ struct req {
     struct gw_span model;     /* as asked for; empty: the endpoint has none */
     struct req_piece *pieces;
     unsigned n_pieces;
+    const struct gw_json_node *tree; /* of the body, or NULL: it was not read as JSON */
     uint64_t dlp_ns, scanned_bytes;
     struct gw_span views_cut; /* names of budgets of the scan that ended early; empty: none */
 
     /* decide */
     struct router_decision d;
-    struct router_finding *findings; /* n_findings: piece by piece */
-    unsigned n_findings;
-    bool decided; /* a decided record was emitted */
+    struct router_finding *findings;           /* n_findings: piece by piece */
+    unsigned n_findings, n_allowed;            /* of them taken away by an allowlist */
+    const struct proxy_config_allow **allowed; /* n_findings: by which entry, or NULL */
+    int64_t judged_ms;                         /* wall clock of the decision */
+    struct gw_span justification;              /* why a line that blocks should not; or empty */
+    struct router_would simulated;             /* what the policy to simulate would have decided */
+    bool decided;                              /* a decided record was emitted */
 
     /* cache */
     enum req_cache cache;
@@ -185,6 +194,7 @@ struct req {
     int64_t price_from_ms;      /* the day from which the price holds */
     unsigned n_restored;        /* placeholders put back */
     unsigned n_answer_findings; /* found in the answer, when policy watches answers */
+    uint16_t answer_line;       /* the policy line that ended the answer, or ROUTER_NO_LINE */
     struct gw_span finish_reason, response_model;
     enum audit_end end;
     char error_text[160];

@@ -43,9 +43,7 @@ static struct dlp_vault *new_vault(const struct req *req)
     gw_buf_addc(&who, '|');
     gw_buf_add(&who, req->who.name);
     if (gw_buf_ok(&who)) {
-        gw_hmac_sha256((struct gw_span){(const char *)req->w->server->hmac_key,
-                                        sizeof(req->w->server->hmac_key)},
-                       gw_buf_span(&who), key);
+        gw_hmac_sha256(req_hmac_key(req), gw_buf_span(&who), key);
         v = dlp_vault_new((struct gw_span){(const char *)key, sizeof(key)});
         explicit_bzero(key, sizeof(key));
     }
@@ -263,6 +261,12 @@ static enum gw_status keep_dialect(struct req *req, struct gw_err *err)
 /* The bytes for the target: edited for its zone, in its dialect, under its name for the model. */
 enum gw_status req_prepare_body(struct req *req, struct gw_err *err)
 {
+    struct router_input in;
+
+    if (req->target != REQ_NO_TARGET && router_policy_by_target(req->setup->cfg->policy)) {
+        req_router_input(req, &in);
+        router_decide_at(req->setup->cfg->policy, &in, req->target, &req->d);
+    }
     GW_TRY(edit_body(req, err));
     if (req->target == REQ_NO_TARGET || req->backend == &backend_engine)
         return GW_OK; /* forwarded as it is; read anew by local.c */

@@ -69,6 +69,8 @@ struct gw_span req_target_name(const struct req *req)
 
 void req_add_fields(const struct req *req, struct gw_buf *out)
 {
+    char advice[REQ_ADVICE_BYTES];
+
     gw_buf_adds(out, "x-sluice-request-id: ");
     gw_buf_adds(out, req->id);
     gw_buf_adds(out, "\r\n");
@@ -79,8 +81,14 @@ void req_add_fields(const struct req *req, struct gw_buf *out)
         field_add(out, GW_SPAN("x-sluice-route"), req_target_name(req));
     field_add(out, GW_SPAN("x-sluice-action"), gw_span_str(gw_action_name(req->d.action)));
     field_add(out, GW_SPAN("x-sluice-reason"), gw_span_str(router_reason_name(req->d.reason)));
-    if (req->n_findings != 0)
-        gw_buf_printf(out, "x-sluice-findings: %u\r\n", req->n_findings);
+    if (req->d.would.differs)
+        field_add(out, GW_SPAN("x-sluice-would"),
+                  gw_span_str(record_would_name(&req->d.would, req->d.zones)));
+    req_say_advice(req, req_advising_line(req), "", advice);
+    if (advice[0] != '\0')
+        field_add(out, GW_SPAN("x-sluice-message"), gw_span_str(advice));
+    if (req->n_findings != req->n_allowed)
+        gw_buf_printf(out, "x-sluice-findings: %u\r\n", req->n_findings - req->n_allowed);
     if (req->views_cut.len != 0)
         field_add(out, GW_SPAN("x-sluice-cut"), req->views_cut);
     if (req->n_attempts != 0)
@@ -98,7 +106,7 @@ void req_refuse(struct req *req, unsigned status, const char *type, const char *
                 int retry_after_s, enum audit_end end, const char *fmt, ...)
 {
     struct gw_buf fields = {0}, body = {0};
-    char message[512];
+    char message[2048];
     va_list ap;
 
     req->hold++;

@@ -57,6 +57,7 @@ static enum gw_status add_fixed(struct req *req, struct gw_span raw, bool query,
         return GW_ENOMEM;
     p = add_piece(req, text);
     p->fixed = what;
+    p->field = query ? ROUTER_FIELD_QUERY : ROUTER_FIELD_PATH;
     return dlp_doc_parse_text(req->arena, text, &p->doc);
 }
 
@@ -108,6 +109,15 @@ static enum gw_status parse_any(struct req *req, struct req_piece *p)
     return dlp_doc_parse_text(req->arena, p->bytes, &p->doc);
 }
 
+/* Is stretch i the head of a part that is a file? */
+static bool names_file(const struct multipart_stretch *s, unsigned i, unsigned n)
+{
+    for (size_t k = 0; i < n && s[i].is_head && k + 8 <= s[i].bytes.len; k++)
+        if (gw_span_eq_nocase((struct gw_span){s[i].bytes.ptr + k, 8}, GW_SPAN("filename")))
+            return true;
+    return false;
+}
+
 static enum gw_status extract_multipart(struct req *req, struct gw_span type, struct gw_err *err)
 {
     struct multipart_stretch *s;
@@ -117,7 +127,12 @@ static enum gw_status extract_multipart(struct req *req, struct gw_span type, st
     if (!make_room(req, n))
         return gw_fail(err, GW_ENOMEM, "out of memory");
     for (unsigned i = 0; i < n; i++) {
-        GW_TRY(parse_any(req, add_piece(req, s[i].bytes)));
+        struct req_piece *p = add_piece(req, s[i].bytes);
+
+        /* The head of a file's part says its name, which may tell as much. */
+        if (names_file(s, s[i].is_head ? i : i - 1, n))
+            p->field = ROUTER_FIELD_FILE;
+        GW_TRY(parse_any(req, p));
         if (gw_span_is(s[i].name, "model") && s[i].bytes.len <= 256)
             req->model = s[i].bytes;
     }
@@ -136,7 +151,7 @@ static enum gw_status extract_body(struct req *req, struct gw_err *err)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     if (body.len == 0 && !must_be_json)
         return GW_OK;
-    add_piece(req, body);
+    add_piece(req, body)->field = req->ep.file ? ROUTER_FIELD_FILE : ROUTER_FIELD_OTHER;
     if (must_be_json || (says_json(type) && !req->ep.file))
         return dlp_doc_parse_json(req->arena, body, NULL, &req->pieces[0].doc, err);
     return parse_any(req, &req->pieces[0]);
@@ -183,6 +198,7 @@ static enum gw_status read_json(struct req *req, const char **param, struct gw_e
     struct gw_json_node *root;
 
     GW_TRY(gw_json_tree(req->w->json, req->arena, gw_buf_span(&req->body), NULL, &root, err));
+    req->tree = root;
     switch (req->ep.kind) {
     case ENDPOINT_CHAT:
     case ENDPOINT_COUNT_TOKENS:

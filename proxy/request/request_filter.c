@@ -1,8 +1,24 @@
 /* proxy/request/request_filter.c - what the texts of an answer go through: response policy, then the values that were tokenized.
  * Worker's thread. */
 #include "proxy/net/worker.h"
+#include "proxy/request/allow.h"
 #include "proxy/request/record.h"
 #include "proxy/request/request_private.h"
+
+/* The entry of an allowlist that takes it away, or NULL. */
+static const struct proxy_config_allow *look_up(const struct req *req,
+                                                const struct dlp_guard_finding *f, const char *rule)
+{
+    const struct allow_finding found = {
+        .value = f->text,
+        .rule = gw_span_str(rule),
+        .pointer = GW_SPAN("answer"),
+        .who = &req->who,
+        .now_ms = req->judged_ms,
+    };
+
+    return allow_find(req->setup->cfg, req_hmac_key(req), &found);
+}
 
 /* A finding in the answer: what policy does about it, counted and recorded. */
 static enum gw_action decide(void *ctx, const struct dlp_guard_finding *f)
@@ -10,21 +26,26 @@ static enum gw_action decide(void *ctx, const struct dlp_guard_finding *f)
     struct req *req = ctx;
     const struct setup *s = req->setup;
     const struct dlp_rule_info *info = dlp_rules_info(s->rules, f->rule);
+    const struct proxy_config_allow *allowed = look_up(req, f, info->id);
     const struct router_finding finding = {.rule = gw_span_str(info->id),
                                            .class_ = info->class_,
                                            .severity = info->severity,
                                            .confidence = f->confidence,
-                                           .field = ROUTER_FIELD_ASSISTANT};
+                                           .field = ROUTER_FIELD_ASSISTANT,
+                                           .monitored = info->mode == DLP_MODE_MONITOR,
+                                           .allowed = allowed != NULL};
+    struct record_answer a = {.allowlist = allowed == NULL ? NULL : allowed->id};
     struct router_input in;
-    enum gw_action action;
-    uint16_t line;
 
     req_router_input(req, &in);
-    action = router_decide_response(s->cfg->policy, &in, &finding, &line, NULL);
+    a.action = router_decide_response(s->cfg->policy, &in, &finding, &a.line, &a.would);
     metrics_add(&req->w->metrics.findings[info->class_], 1);
+    metrics_add(&req->w->metrics.allowlisted, allowed != NULL);
     if (req->n_answer_findings++ < RECORD_MAX_FINDINGS)
-        record_answer_finding(req, f, action, line);
-    return action;
+        record_answer_finding(req, f, &a);
+    if (a.action == GW_ACTION_BLOCK)
+        req->answer_line = a.line;
+    return a.action;
 }
 
 bool req_filter(struct req *req, struct filter_config *out)

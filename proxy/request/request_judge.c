@@ -68,41 +68,6 @@ enum stage_result stage_scan(struct req *req)
 
 /* ---- decide ----------------------------------------------------------------------------- */
 
-static void add_findings(struct req *req, const struct dlp_report *report)
-{
-    const struct dlp_rules *rules = req->setup->rules;
-
-    for (unsigned i = 0; i < report->n_findings; i++) {
-        const struct dlp_rule_info *info = dlp_rules_info(rules, report->findings[i].rule);
-        struct router_finding *f = &req->findings[req->n_findings++];
-
-        f->rule = gw_span_str(info->id);
-        f->class_ = info->class_;
-        f->severity = info->severity;
-        f->confidence = report->findings[i].confidence;
-        f->view = report->findings[i].view;
-        metrics_add(&req->w->metrics.findings[info->class_], 1);
-    }
-}
-
-static bool prepare_findings(struct req *req)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < req->n_pieces; i++)
-        n += req->pieces[i].report.n_findings;
-    req->findings = gw_arena_array(req->arena, n + 1, sizeof(*req->findings));
-    req->d.actions = gw_arena_alloc(req->arena, n + 1);
-    req->d.always = gw_arena_alloc(req->arena, n + 1);
-    req->d.lines = gw_arena_array(req->arena, n + 1, sizeof(*req->d.lines));
-    if (req->findings == NULL || req->d.actions == NULL || req->d.always == NULL ||
-        req->d.lines == NULL)
-        return false;
-    for (unsigned i = 0; i < req->n_pieces; i++)
-        add_findings(req, &req->pieces[i].report);
-    return true;
-}
-
 static void measure(const struct req *req, struct router_features *f)
 {
     const struct api_request *a = &req->asked;
@@ -169,7 +134,10 @@ static void refuse_without_target(struct req *req)
 static enum stage_result refuse_decision(struct req *req)
 {
     const struct router_decision *d = &req->d;
+    char place[REQ_PLACE_BYTES], advice[REQ_ADVICE_BYTES];
 
+    req_say_place(req, place);
+    req_say_advice(req, d->line_index, " ", advice);
     metrics_add(&req->w->metrics.blocked, 1);
     record_decided(req, NULL); /* nothing leaves, so nothing waits for it */
     if (d->reason == ROUTER_REASON_NO_ROUTE)
@@ -180,7 +148,8 @@ static enum stage_result refuse_decision(struct req *req)
     else
         req_refuse(req, 403, "policy_violation",
                    d->reason == ROUTER_REASON_ZONE_CONFLICT ? "policy_zone" : "policy_blocked", 0,
-                   AUDIT_END_BLOCKED, "Blocked by your organisation's policy: %s.", d->reason_text);
+                   AUDIT_END_BLOCKED, "Blocked by your organisation's policy: %s%s.%s",
+                   d->reason_text, place, advice);
     return DONE;
 }
 
@@ -191,20 +160,72 @@ void req_router_input(const struct req *req, struct router_input *out)
         .user = req->who.user,
         .groups = req->who.groups,
         .n_groups = req->who.n_groups,
+        .key = req->who.name,
+        .key_id = req->who.id,
+        .team = req->who.team,
+        .now_ms = req->judged_ms,
+        .justified = req->justification.len != 0,
+        .findings = req->findings,
+        .n_findings = req->n_findings,
         .fixed = conn_fixed(req->conn) != NULL,
         .fixed_zone = GW_ZONE_APPROVED,
+        .target = req_target_name(req),
     };
 }
 
 /* More encoded text than is decoded: something is in it that nobody has seen. */
 static void block_cut(struct req *req)
 {
-    req->d.blocked = true;
-    req->d.action = GW_ACTION_BLOCK;
-    req->d.reason = ROUTER_REASON_POLICY_BLOCK;
-    (void)snprintf(req->d.reason_text, sizeof(req->d.reason_text),
+    struct router_decision *d = &req->d;
+
+    if (req->setup->cfg->mode == ROUTER_MODE_MONITOR) {
+        d->would = (struct router_would){.differs = true,
+                                         .blocked = true,
+                                         .action = GW_ACTION_BLOCK,
+                                         .reason = ROUTER_REASON_POLICY_BLOCK,
+                                         .line = "",
+                                         .zones = d->zones,
+                                         .target = -1};
+        return;
+    }
+    d->blocked = true;
+    d->action = GW_ACTION_BLOCK;
+    d->reason = ROUTER_REASON_POLICY_BLOCK;
+    (void)snprintf(d->reason_text, sizeof(d->reason_text),
                    "encoded text in it is nested or piled up too far to be checked (%.*s)",
                    (int)req->views_cut.len, req->views_cut.ptr);
+}
+
+/* The other policy's view of the same request. */
+static void simulate(struct req *req, const struct router_input *in)
+{
+    struct router_decision other = {0};
+
+    req->simulated = (struct router_would){.line = "", .target = -1};
+    if (req->setup->cfg->simulated == NULL)
+        return;
+    other.actions = gw_arena_alloc(req->arena, req->n_findings + 1);
+    other.always = gw_arena_alloc(req->arena, req->n_findings + 1);
+    if (other.actions == NULL || other.always == NULL)
+        return; /* it decides nothing */
+    router_decide(req->setup->cfg->simulated, in, &other);
+    router_compare(&req->d, &other, req->n_findings, &req->simulated);
+}
+
+static void count_decision(const struct req *req)
+{
+    struct metrics *m = &req->w->metrics;
+    const struct router_decision *d = &req->d;
+
+    metrics_add(&m->actions[d->action], 1);
+    if (d->rerouted)
+        metrics_add(&m->rerouted, 1);
+    if (d->would.differs)
+        metrics_add(&m->would[d->would.action], 1);
+    if (req->simulated.differs)
+        metrics_add(&m->simulated[req->simulated.action], 1);
+    if (d->justified != ROUTER_NO_LINE)
+        metrics_add(&m->justified, 1);
 }
 
 enum stage_result stage_decide(struct req *req)
@@ -212,14 +233,15 @@ enum stage_result stage_decide(struct req *req)
     const struct setup *s = req->setup;
     struct router_input in;
 
-    if (!prepare_findings(req)) {
+    req->judged_ms = gw_clock_wall_ms();
+    if (!req_take_justification(req))
+        return DONE;
+    if (!req_prepare_findings(req)) {
         req_refuse(req, 503, "server_error", "out_of_memory", 1, AUDIT_END_REFUSED,
                    "The gateway is out of memory.");
         return DONE;
     }
     req_router_input(req, &in);
-    in.findings = req->findings;
-    in.n_findings = req->n_findings;
     measure(req, &in.features);
     if (!in.fixed) {
         in.targets_down = health_targets_down(req->setup->health);
@@ -227,11 +249,10 @@ enum stage_result stage_decide(struct req *req)
         in.unrouted = req->ep.kind == ENDPOINT_PASS;
     }
     router_decide(s->cfg->policy, &in, &req->d);
+    simulate(req, &in);
     if (req->views_cut.len != 0 && s->cfg->dlp.on_cut == 0 && !req->d.blocked)
         block_cut(req);
-    metrics_add(&req->w->metrics.actions[req->d.action], 1);
-    if (req->d.rerouted)
-        metrics_add(&req->w->metrics.rerouted, 1);
+    count_decision(req);
     return req->d.blocked ? refuse_decision(req) : NEXT;
 }
 

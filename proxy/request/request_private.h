@@ -91,6 +91,18 @@ void req_count_cost(struct req *req);
 void req_count_attempts(struct req *req);
 struct router_usage req_usage_of(const struct api_usage *u);
 
+/* The key of HMACs in records and of placeholders. */
+struct gw_span req_hmac_key(const struct req *req);
+
+/* What a person is told of a decision (request_advice.c). Where the finding behind it is: " (RULE at POINTER)", or "". */
+enum { REQ_PLACE_BYTES = 200, REQ_ADVICE_BYTES = 1200 };
+void req_say_place(const struct req *req, char out[REQ_PLACE_BYTES]);
+/* The line's message and where to turn to, behind `before`; or "". */
+void req_say_advice(const struct req *req, uint16_t line, const char *before,
+                    char out[REQ_ADVICE_BYTES]);
+/* The line whose message the decision has: it blocks, or coaches; ROUTER_NO_LINE. */
+uint16_t req_advising_line(const struct req *req);
+
 /* The "x-sluice-*" fields every answer carries. */
 void req_add_fields(const struct req *req, struct gw_buf *out);
 

@@ -195,14 +195,19 @@ void req_answer_failed(struct req *req, enum gw_status st)
 {
     enum audit_end end = AUDIT_END_UPSTREAM_ERROR;
     struct api_failure f = {.status = 502, .type = "server_error", .code = "upstream_error"};
+    char advice[REQ_ADVICE_BYTES], message[REQ_ADVICE_BYTES + 100];
 
     if (st == GW_EDENIED) {
         end = AUDIT_END_BLOCKED;
+        req_say_advice(req, req->answer_line, " ", advice);
+        (void)snprintf(message, sizeof(message),
+                       "Blocked by your organisation's policy: the answer holds data that may not "
+                       "be shown.%s",
+                       advice);
         f = (struct api_failure){.status = 403,
                                  .type = "policy_violation",
                                  .code = "policy_blocked",
-                                 .message = "Blocked by your organisation's policy: the answer "
-                                            "holds data that may not be shown."};
+                                 .message = message};
     } else if (st == GW_ENOMEM) {
         end = AUDIT_END_INTERNAL_ERROR;
         f.status = 503;

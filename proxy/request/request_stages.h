@@ -29,6 +29,13 @@ enum stage_result stage_audit_check(struct req *req);
 enum stage_result stage_reserve(struct req *req);
 enum stage_result stage_reserve_check(struct req *req);
 
+/* request_findings.c: req->findings out of what the scan reported, the allowlist and the rules' modes. False: out of
+ * memory. */
+bool req_prepare_findings(struct req *req);
+/* request_findings.c: the reason that the client gives, when policy asks for one. False: it cannot be taken, and the
+ * request was answered. */
+bool req_take_justification(struct req *req);
+
 /* extract.c: reads the body and the query into pieces, the request and its model. GW_EINVAL: a member (*param) makes it
  * unroutable; GW_EPARSE, GW_ELIMIT, GW_ENOMEM: it cannot be read. */
 enum gw_status extract(struct req *req, const char **param, struct gw_err *err);

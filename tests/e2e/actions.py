@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""What policy does beside hiding: lines on trial, a policy that is only simulated, words for whom it concerns, reasons,
+allowlists, lines about targets, fields and keys.
+
+usage: tests/e2e/actions.py BUILD-DIR CACHE-DIR MODEL
+run.py calls main() as one of its parts."""
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import traceback
+
+from world import BUILD, MAIL, PHI, SECRET, World, check, count, wait_for
+
+TEST_MAIL = "orders@" + "shop-of-the-tests.de"
+OTHER_MAIL = "billing@" + "shop-of-the-tests.de"
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
+def policy(w, lines, more=""):
+    """The world's configuration with another policy."""
+    w.write_config(extra="auth: { required: true }\n" + more)
+    with open(w.path("sluice.yaml")) as f:
+        text = f.read()
+    text = re.sub(r"(?s)policy:\n.*?\nintercept:", "policy:\n" + lines + "\nintercept:", text)
+    write(w.path("sluice.yaml"), text)
+
+
+LINES = """
+  - { name: new-block, when: { class: secret }, then: block, mode: monitor }
+  - { name: reasons, when: { class: secret, field: user, model: gpt-4o-reason }, then: { action: block, unless: justified },
+      message: "Keys do not belong in prompts.", appeal: "https://intranet.test/dlp" }
+  - { name: not-to-claude, when: { class: secret, target: claude }, then: block }
+  - { name: keys, when: { class: secret }, then: redact }
+  - { name: coaching, when: { class: phi }, then: coach, message: "Mind the patients." }
+  - { name: ci, when: { class: pii, confidence: ">=60", key: "ci-*" }, then: block }
+  - { name: tools, when: { class: pii, confidence: ">=60", field: [tool, system] }, then: block }
+  - { name: personal, when: { class: pii, confidence: ">=60" }, then: tokenize }
+  - { name: never, when: { class: pii, time: { days: mon-sun, hours: "00:00-24:00", zone: Europe/Berlin } }, then: alert }
+"""
+
+
+def records(w, event, request=None):
+    out = []
+    for line in w.sluice("audit", "tail", "-n", "0", "--json", "--spool", w.path("spool")).splitlines():
+        r = json.loads(line)
+        if r["metadata"]["event_code"] == event and (request is None or r["metadata"]["correlation_uid"] == request):
+            out.append(r)
+    return out
+
+
+def decided(w, headers):
+    rid = headers["x-sluice-request-id"]
+    wait_for("the decided record", lambda: records(w, "ai.request.decided", rid), 5)
+    return records(w, "ai.request.decided", rid)[0]["unmapped"]["sluice"]
+
+
+def findings(w, headers):
+    return [r for r in records(w, "ai.dlp.finding", headers["x-sluice-request-id"])]
+
+
+# ---- parts ----------------------------------------------------------------------------------------
+
+def test_trials(w, key):
+    before = len(w.received())
+    status, headers, body = w.post(f"Key {SECRET}", key)
+    check(status == 200 and headers.get("x-sluice-would") == "block", "a line on trial blocks nothing and says so", headers)
+    check(headers["x-sluice-action"] == "redact", "the line that holds acts", headers)
+    check(SECRET.encode() not in w.received()[before:], "the provider saw no secret")
+    r = decided(w, headers)
+    check(r.get("would") == "block" and r.get("would_line") == "new-block", "the record says what would have happened", r)
+    check(r.get("simulated") == "block" and r.get("simulated_line") == "all", "and what the simulated policy would", r)
+    f = findings(w, headers)
+    check(len(f) == 1 and f[0]["unmapped"]["sluice"].get("would") == "block" and f[0]["unmapped"]["sluice"]["field"] == "user" and
+          f[0]["unmapped"]["sluice"]["view"] == "plain", "the finding's record says it, too", f)
+    status, headers, body = w.post("Nothing here", key)
+    check("x-sluice-would" not in headers and "simulated" not in decided(w, headers), "nothing is said of what is the same", headers)
+    text = w.admin_get("/metrics")[1]
+    check('sluice_policy_would_total{action="block"} 1' in text and 'sluice_policy_simulated_total{action="block"} 1' in text,
+          "metrics count both")
+
+
+def test_words(w, key):
+    status, headers, body = w.post(f"Key {SECRET}", key, model="gpt-4o-reason")
+    check(status == 403, "a line with `unless: justified` blocks", status)
+    message = json.loads(body)["error"]["message"]
+    check("Keys do not belong in prompts. To appeal: https://intranet.test/dlp" in message, "the line's words are in the error", message)
+    check("aws-access-key-id at /messages/0/content" in message, "and what was found where", message)
+    check(headers.get("x-sluice-message") == "Keys do not belong in prompts. To appeal: https://intranet.test/dlp", "and in a field", headers)
+    status, headers, body = w.post(PHI, key)
+    check(status == 200 and headers.get("x-sluice-message") == "Mind the patients." and headers["x-sluice-action"] == "coach",
+          "coaching says its words", headers)
+
+
+def test_reasons(w, key):
+    before = len(w.received())
+    why = {"x-sluice-justification": "incident 4711, approved by the security team"}
+    status, headers, body = w.post(f"Key {SECRET}", key, model="gpt-4o-reason", headers=why)
+    check(status == 200 and headers["x-sluice-action"] == "coach", "a reason lets it pass", (status, headers))
+    check(b"4711" not in w.received()[before:] and b"ustification" not in w.received()[before:], "the provider does not see the reason")
+    r = decided(w, headers)
+    check(r.get("justification") == why["x-sluice-justification"] and r.get("justified_line") == "reasons", "the reason is on record", r)
+    for bad in ("x" * 401, "  \t ", f"the key is {SECRET}"):
+        if bad.strip():
+            status, headers, body = w.post(f"Key {SECRET}", key, model="gpt-4o-reason", headers={"x-sluice-justification": bad})
+            check(status == 400 and b"justification" in body, "a reason that cannot be taken is refused", (bad[:20], status, body))
+    status, headers, body = w.post("Nothing here", key, model="gpt-4o-reason", headers=why)
+    check(status == 200 and "justification" not in decided(w, headers), "a reason for nothing is not recorded")
+
+
+def test_conditions(w, key, ci):
+    status, headers, body = w.post(f"Write to {MAIL}", key)
+    check(status == 200 and headers["x-sluice-action"] == "tokenize" and MAIL.encode() in body, "the user's words are tokenized", headers)
+    text = json.dumps({"model": "gpt-4o", "messages": [
+        {"role": "user", "content": "Look it up"}, {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": f"It is {MAIL}"}]}).encode()
+    status, headers, body = w.post(text, key)
+    check(status == 403 and b"policy line tools" in body, "what a tool said is another field", body)
+    status, headers, body = w.post(f"Write to {MAIL}", ci)
+    check(status == 403 and b"policy line ci" in body, "a line about keys", body)
+    status, headers, body = w.post(f"Key {SECRET}", key, model="claude-test-1")
+    check(headers.get("x-sluice-route") not in ("claude", None), "a line about a target moves it elsewhere", (status, headers))
+
+
+def test_allowlist(w, key):
+    status, headers, body = w.post(f"Write to {TEST_MAIL}", key)
+    check(status == 200 and "x-sluice-findings" not in headers and headers["x-sluice-action"] == "allow", "an allowed value is no finding", headers)
+    f = findings(w, headers)
+    check(len(f) == 1 and f[0]["unmapped"]["sluice"]["allowlist"] == "shop" and f[0]["disposition_id"] == 10 and
+          f[0]["unmapped"]["sluice"]["action"] == "allow", "but it is on record, with the entry", f)
+    check(decided(w, headers).get("allowlisted") == 1, "and counted")
+    status, headers, body = w.post("Write to old@" + "shop-of-the-tests.de", key)
+    check(headers["x-sluice-action"] == "tokenize", "an entry that has ended does nothing", headers)
+    log = open(w.path("gateway.log")).read()
+    check("has ended and does nothing" in log, "the log says which have ended", log[:2000])
+
+
+def main():
+    work = tempfile.mkdtemp(prefix="sluice-actions-")
+    w = World(work)
+    try:
+        write(w.path("candidate.yaml"), "policy:\n  - { name: all, when: { class: secret }, then: block }\n")
+        write(w.path("allow.yaml"), "allowlist:\n")
+        w.start_mock()
+        policy(w, LINES, f"""
+simulate: candidate.yaml
+allowlist_file: allow.yaml
+allowlist:
+  - {{ id: shop, value: {TEST_MAIL}, rule: "email*", owner: shop-team, expires: 2099-12-31 }}
+  - {{ id: old, regex: "old@.*", owner: shop-team, expires: 2020-01-31 }}
+""")
+        key, ci = w.new_key("e2e"), w.new_key("ci-runner")
+        w.start()
+        for test in (lambda: test_trials(w, key), lambda: test_words(w, key), lambda: test_reasons(w, key),
+                     lambda: test_conditions(w, key, ci), lambda: test_allowlist(w, key)):
+            try:
+                test()
+            except Exception:
+                check(False, "no exception", traceback.format_exc())
+        check(w.stop() == 0, "the gateway stops in order")
+    finally:
+        for p in (w.gateway, w.mock):
+            if p is not None and p.poll() is None:
+                p.kill()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
+    print(f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped")
+    sys.exit(count["failed"] != 0)
