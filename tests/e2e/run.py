@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 
+import actions
 import auditor
 import complaints
 import costs
@@ -477,7 +478,7 @@ def main():
             local_tools.test_local_tools(w, key)
         parts = {"operations": lambda: operations.main(20 if QUICK else 100)}
         if not THREADS:
-            parts |= {"matrix": lambda: matrix.main(10 if QUICK else 1), "complaints": complaints.main, "costs": costs.main,
+            parts |= {"actions": actions.main, "matrix": lambda: matrix.main(10 if QUICK else 1), "complaints": complaints.main, "costs": costs.main,
                       "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main}
         for name, part in parts.items():
             began = time.time()
