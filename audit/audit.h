@@ -143,8 +143,8 @@ struct audit_event {
     struct gw_span rule, rule_title, class_name, severity_name, pointer, value_hmac;
     unsigned confidence, offset, length, count;
     enum gw_action finding_action;
-    struct gw_span field;       /* whose words it stands in */
-    struct gw_span allowlist;   /* the entry that took it away: action is allow */
+    struct gw_span field;     /* whose words it stands in */
+    struct gw_span allowlist; /* the entry that took it away: action is allow */
     /* how it ended */
     bool ends_decided; /* its decided record was emitted: memory waits for this one */
     enum audit_end end;
