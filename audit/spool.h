@@ -74,6 +74,7 @@ struct spool_slot {
     int64_t seg_last_ms;
     bool dir_dirty;           /* a new file name is not synced yet */
     struct gw_buf unsynced;   /* disk: frames since the last good sync, kept for re-appending */
+    size_t most_unsynced;     /* disk: bytes that were in unsynced, at most, since spool_slim() */
     size_t unwritten;         /* disk: where in unsynced the part begins that no write saw */
     uint64_t unsynced_first;  /* sequence of the first frame in unsynced */
     uint64_t dirty_since_ns;  /* disk: when unsynced became non-empty */
@@ -181,8 +182,8 @@ bool spool_wants_flush(const struct spool_slot *s, size_t n);
  * some back. Thread: the slot's. */
 bool spool_holds(struct spool_slot *s, size_t n);
 
-/* disk: true when the empty buffer of unsynced records is as large as a crowd made it; spool_slim() makes it small again.
- * Thread: the slot's. */
+/* disk: true when the buffer of unsynced records is empty, and as large as a crowd made it; spool_slim() makes it small again
+ * and gives its memory back. Thread: the slot's. */
 bool spool_is_fat(const struct spool_slot *s);
 void spool_slim(struct spool_slot *s);
 

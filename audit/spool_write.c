@@ -7,6 +7,8 @@
  *          +----------------------+--- once: new segment, re-append; twice: lose(), wait 200 ms
  *
  * Thread: the slot's own, but for the atomics and what sp->lock guards. */
+#include <sys/mman.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,10 +24,11 @@
 struct spool_io spool_io = {write, fdatasync};
 
 enum {
-    RETRY_MS = 200,             /* after a failure: between tries */
-    MAX_IDLE_BYTES = 600 << 10, /* of the buffer, when nothing goes through it */
-    COMPLETION_BYTES = 2 << 10, /* room kept for the completion of each open request */
-    LIFE_BYTES = 128 << 10,     /* room kept for lifecycle records */
+    RETRY_MS = 200,               /* after a failure: between tries */
+    MAX_IDLE_BYTES = 600 << 10,   /* of the buffer, when nothing goes through it */
+    MAX_TOUCHED_BYTES = 64 << 10, /* of it, in memory */
+    COMPLETION_BYTES = 2 << 10,   /* room kept for the completion of each open request */
+    LIFE_BYTES = 128 << 10,       /* room kept for lifecycle records */
 };
 
 /* ---- room ------------------------------------------------------------------------------------ */
@@ -400,6 +403,8 @@ enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct 
         spool_unreserve(sp, buf->len);
         return GW_ENOMEM;
     }
+    if (s->unsynced.len > s->most_unsynced)
+        s->most_unsynced = s->unsynced.len;
     s->pending_len = buf->len - SPOOL_FRAME_BYTES;
     s->next_seq++;
     s->seg_last_ms = e->time_ms > s->seg_last_ms ? e->time_ms : s->seg_last_ms;
@@ -434,17 +439,29 @@ static bool flush_once(struct spool_slot *s, bool sync)
 
 bool spool_is_fat(const struct spool_slot *s)
 {
-    return s->unsynced.len == 0 && s->unsynced.cap > MAX_IDLE_BYTES;
+    return s->unsynced.len == 0 && s->most_unsynced > MAX_TOUCHED_BYTES;
+}
+
+/* An empty buffer needs its room, but no memory behind it: also a fresh one lies where others have written before. */
+static void give_pages(const struct gw_buf *empty)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)empty->ptr;
+    uintptr_t first = (from + page) & ~(page - 1), end = (from + empty->cap) & ~(page - 1);
+
+    if (end > first)
+        (void)madvise(empty->ptr + (first - from), end - first, MADV_DONTNEED);
 }
 
 void spool_slim(struct spool_slot *s)
 {
     struct gw_buf small = {0};
 
-    if (!gw_buf_reserve(&small, SPOOL_MIN_BUFFER_BYTES))
-        return;
-    gw_buf_fini(&s->unsynced);
-    s->unsynced = small;
+    if (s->unsynced.cap > MAX_IDLE_BYTES && gw_buf_reserve(&small, SPOOL_MIN_BUFFER_BYTES)) {
+        gw_buf_fini(&s->unsynced);
+        s->unsynced = small;
+    }
+    give_pages(&s->unsynced);
+    s->most_unsynced = 0;
 }
 
 enum gw_status spool_flush(struct spool_slot *s, bool sync)

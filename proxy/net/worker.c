@@ -18,6 +18,7 @@
 #include "proxy/net/conn.h"
 #include "proxy/net/connect.h"
 #include "proxy/net/health_probe.h"
+#include "proxy/net/trim.h"
 #include "proxy/net/upstream.h"
 
 enum { SWITCH_AGAIN_MS = 100 };
@@ -101,6 +102,8 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
         continue;
     switch_setup(w);
+    if (atomic_exchange(&w->trim, false) && atomic_load(&w->kept) == NULL)
+        atomic_store(&w->kept, trim_take());
     if (atomic_load(&w->server->stop_level) == 0)
         return;
     drain(w);
@@ -251,4 +254,5 @@ void worker_fini(struct worker *w)
     gw_json_free(w->json);
     if (w->wake_fd > 0)
         (void)close(w->wake_fd);
+    trim_give(atomic_exchange(&w->kept, NULL));
 }

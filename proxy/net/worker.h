@@ -84,6 +84,8 @@ struct worker {
     struct cache_redis *cache_redis; /* NULL: not used yet */
     struct metrics metrics;
     bool draining;
+    atomic_bool trim;     /* asked to give up what malloc() keeps for it: */
+    _Atomic(void *) kept; /* trim_take()'s, for the main thread */
     pthread_t thread;
     bool started;
 };

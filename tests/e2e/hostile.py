@@ -189,24 +189,28 @@ class Crowd:
         for s in self.idle + self.streams:
             s.close()
         self.w.quiet(30)
-        time.sleep(2.5)  # memory goes back within seconds
-        return self.w.rss_kb()
 
 
 def many_connections(w):
     """10,000 idle connections and 1,000 streams: below 100 MB together, and given back afterwards."""
+    for i in range(20):  # code and tables that the first requests touch
+        w.ask("chat", "hello", i % 2 == 0, "gpt-4o" if i % 4 < 2 else "plain-1")
+        w.admin_get("/metrics")
+    w.quiet()
+    time.sleep(1.5)
     fresh = w.rss_kb()
-    first = Crowd(w, IDLE, STREAMS // 2)  # tables of that size stay: idle is what a gateway in service is at rest
-    first.read()
-    before = first.leave()
     crowd = Crowd(w, IDLE, STREAMS)
     crowd.read()
     check(crowd.all_there, "none of them was closed", w.gauge("connections"))
     check(crowd.whole == STREAMS, f"{STREAMS} streams end whole beside {IDLE} idle connections", crowd.whole)
     check(crowd.peak * 1024 < 100 * MEGABYTE, f"{IDLE} idle and {STREAMS} streaming connections take less than 100 MB", f"{crowd.peak} KiB")
-    after = crowd.leave()
-    check(after <= before * 1.10, "memory is within 10 % of idle afterwards", (before, after))
-    print(f"RSS: {fresh} KiB fresh, {before} idle, {crowd.with_idle} with {IDLE} connections, {crowd.peak} with {STREAMS} streams more, {after} afterwards")
+    crowd.leave()
+    after, end = w.rss_kb(), time.time() + 8  # memory goes back within seconds
+    while after > fresh * 1.10 and time.time() < end:
+        time.sleep(0.25)
+        after = w.rss_kb()
+    check(after <= fresh * 1.10, "memory is within 10 % of what it was before them", (fresh, after))
+    print(f"RSS: {fresh} KiB idle, {crowd.with_idle} with {IDLE} connections, {crowd.peak} with {STREAMS} streams more, {after} afterwards")
 
 
 def main():
