@@ -86,6 +86,7 @@ bool view_map(const struct view_text *v, uint32_t start, uint32_t end, uint32_t 
 
 /* The digit that a word at text[at] says in one of the main languages, and its bytes; -1. No letter is in front or behind. */
 int view_spelled(struct gw_span text, size_t at, unsigned *len);
+const char *view_spelled_word(unsigned i); /* the i-th such word; NULL: there are no more */
 
 /* ---- decoders ---------------------------------------------------------------------------- */
 

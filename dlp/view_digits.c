@@ -49,6 +49,11 @@ static const struct word words[] = {
     {"zeven", 7},       {"zwei", 2},  {"zwo", 2},   {"z\xC3\xA9ro", 0}, {"\xC3\xA9\xC3\xA9n", 1},
 };
 
+const char *view_spelled_word(unsigned i)
+{
+    return i < sizeof(words) / sizeof(words[0]) ? words[i].text : NULL;
+}
+
 int view_spelled(struct gw_span text, size_t at, unsigned *len)
 {
     enum { LONGEST = 7 };

@@ -5,7 +5,8 @@
  * only those are looked at. */
 #include "dlp/view_test.h"
 
-#include <string.h>
+#include <pthread.h>
+#include <stdio.h>
 
 #include "dlp/view.h"
 
@@ -37,7 +38,7 @@ static unsigned test_byte(char c)
 
 unsigned view_test_bytes(const char *p, size_t n)
 {
-    unsigned may = 0;
+    unsigned may = VIEW_MAY_BLOB;
 
     for (size_t at = 0; at < n; at += VIEW_TEST_ROW) {
         size_t end = n - at < VIEW_TEST_ROW ? n : at + VIEW_TEST_ROW;
@@ -85,18 +86,81 @@ static unsigned test_bytes(struct gw_span text)
     return view_test_bytes(text.ptr, text.len);
 }
 
+/* ---- spelled digits ---------------------------------------------------------------------- */
+
+enum { TRIGRAM_BITS = 1 << 15 };
+
+/* Three bytes that follow each other somewhere in two spelled digits and what is between them. */
+static uint32_t trigrams[TRIGRAM_BITS / 32];
+static pthread_once_t trigrams_once = PTHREAD_ONCE_INIT;
+
+/* A letter without case; 0: none. */
+static unsigned fold(char c)
+{
+    unsigned char lower = (unsigned char)c | 0x20;
+
+    return (lower >= 'a' && lower <= 'z') || lower >= 0x80 ? lower & 31 : 0;
+}
+
+static unsigned trigram(const char *p)
+{
+    return fold(p[0]) << 10 | fold(p[1]) << 5 | fold(p[2]);
+}
+
+static void add_trigrams(const char *text)
+{
+    for (; text[0] != '\0' && text[1] != '\0' && text[2] != '\0'; text++)
+        trigrams[trigram(text) / 32] |= (uint32_t)1 << (trigram(text) % 32);
+}
+
+static void make_trigrams(void)
+{
+    const char *word, *other;
+
+    for (unsigned i = 0; (word = view_spelled_word(i)) != NULL; i++)
+        for (unsigned k = 0; (other = view_spelled_word(k)) != NULL; k++) {
+            char two[32];
+
+            (void)snprintf(two, sizeof(two), "%s %s", word, other);
+            add_trigrams(two);
+            (void)snprintf(two, sizeof(two), "%s, %s", word, other);
+            add_trigrams(two);
+        }
+}
+
+/* Seven spelled digits with a separator or two between them cover a place of every SPELL_EVERY. */
+static bool may_spell(struct gw_span text)
+{
+    if (text.len < SPELL_LEAST)
+        return false;
+    (void)pthread_once(&trigrams_once, make_trigrams);
+    for (size_t at = SPELL_EVERY - 1; at + 3 <= text.len; at += SPELL_EVERY) {
+        unsigned t = trigram(text.ptr + at);
+
+        if ((trigrams[t / 32] >> (t % 32) & 1) != 0 && spells(text, at))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the whole --------------------------------------------------------------------------- */
+
+/* Is there a run of digits of base64? may: what the bytes said. */
+static bool may_blob(struct gw_span text, unsigned may)
+{
+    enum { LAST = 2 * VIEW_TEST_ROW };
+    size_t start, end;
+    bool hex;
+
+    if ((may & VIEW_MAY_BLOB) == 0 && text.len > LAST)
+        text = gw_span_from(text, text.len - LAST);
+    return text.len >= VIEW_BLOB_MIN && view_blob_next(text, 0, &start, &end, &hex);
+}
+
 unsigned view_test(struct gw_span text)
 {
     unsigned may = test_bytes(text);
-    size_t start = 0, end = 0;
-    bool hex;
 
-    if (text.len >= VIEW_BLOB_MIN && view_blob_next(text, 0, &start, &end, &hex))
-        may |= VIEW_MAY_BLOB;
-    for (size_t at = SPELL_EVERY - 1; text.len >= SPELL_LEAST && at < text.len; at += SPELL_EVERY)
-        if (spells(text, at)) {
-            may |= VIEW_MAY_SPELL;
-            break;
-        }
-    return may;
+    may = may_blob(text, may) ? may | VIEW_MAY_BLOB : may & ~(unsigned)VIEW_MAY_BLOB;
+    return may_spell(text) ? may | VIEW_MAY_SPELL : may;
 }

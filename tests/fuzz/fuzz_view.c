@@ -1,0 +1,79 @@
+/* Fuzz target: the views of a text. Whatever the text, each map ascends and stays inside its source, what comes out keeps its
+ * budget, both ways to look at bytes agree, and every finding lies in the leaf. The first byte chooses the budget. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "dlp/scan.h"
+#include "dlp/view_test.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct view_walk *const walks[] = {&view_walk_fold,   &view_walk_tags,
+                                                &view_walk_escape, &view_walk_quoted,
+                                                &view_walk_digits, &view_walk_spelled};
+
+static void must(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+static void check_map(const struct view_text *v, size_t max)
+{
+    uint32_t last_start = 0, last_end = 0;
+
+    /* A last unit, the gap between two surroundings, the text around a blob. */
+    must(v->out.len <= max + VIEW_MARK_EVERY + VIEW_BLOB_BEFORE + 2 * VIEW_BLOB_AFTER);
+    for (uint32_t at = 0; at + 2 <= v->out.len; at++) {
+        uint32_t start = 0, end = 0;
+        enum dlp_view view = DLP_VIEW_COUNT;
+
+        (void)view_map(v, at, at + 2, &start, &end, &view);
+        must(start <= end && end <= v->src.len && view < DLP_VIEW_COUNT);
+        must(start >= last_start && end >= last_end);
+        last_start = start;
+        last_end = end;
+    }
+}
+
+static void check_scan(struct gw_span text)
+{
+    static struct dlp_scanner *scanner;
+    struct gw_arena *arena = gw_arena_new((size_t)16 << 20);
+    struct dlp_report report = {.findings = NULL};
+    struct dlp_doc *doc = NULL;
+
+    if (scanner == NULL)
+        scanner = dlp_scanner_new();
+    must(scanner != NULL && arena != NULL && dlp_doc_parse_text(arena, text, &doc) == GW_OK);
+    if (dlp_scan(scanner, dlp_rules_builtin(), doc, arena, NULL, &report) == GW_OK)
+        for (unsigned i = 0; i < report.n_findings; i++)
+            must(report.findings[i].start < report.findings[i].end &&
+                 report.findings[i].end <= text.len &&
+                 (i == 0 || report.findings[i - 1].start <= report.findings[i].start));
+    gw_arena_free(arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct view_text v = {.cut = false};
+    struct gw_span text;
+    size_t max;
+
+    if (size == 0)
+        return 0;
+    max = data[0] < 200 ? SIZE_MAX / 2 : (size_t)(data[0] - 200) * 16;
+    text = (struct gw_span){(const char *)data + 1, size - 1};
+    if (__builtin_cpu_supports("avx2"))
+        must((view_test_bytes(text.ptr, text.len) | VIEW_MAY_BLOB) ==
+             (view_test_bytes_avx2(text.ptr, text.len) | VIEW_MAY_BLOB));
+    for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++) {
+        must(view_make_walked(&v, walks[i], text, max));
+        check_map(&v, max);
+    }
+    must(view_make_blobs(&v, text, max));
+    check_map(&v, max);
+    view_fini(&v);
+    check_scan(text);
+    return 0;
+}
