@@ -1,4 +1,4 @@
-/* proxy/cmd/cmd_rules.c - sluice rules build | list | test. One thread; nothing here is on a request's way. */
+/* proxy/cmd/cmd_rules.c - sluice rules: the command line, and its short parts list, build and schema. One thread; nothing here is on a request's way. */
 #include "proxy/cmd/cmd_rules.h"
 
 #include <stdio.h>
@@ -9,36 +9,55 @@
 #include "proxy/cmd/cmd.h"
 
 static const char help[] =
-    "Detection rules: build them, list them, try them.\n"
+    "Detection rules: write them, try them, see what they cost, take over those of others.\n"
     "\n"
-    "usage: sluice rules list  [--json] [--rules PATH]...\n"
-    "       sluice rules test  [--json] [--rules PATH]... [FILE... | -]\n"
-    "       sluice rules build -o FILE.so PATH...\n"
+    "usage: sluice rules list    [--json] [--rules PATH]...\n"
+    "       sluice rules test    [--json] [--rules PATH]... [FILE... | -]\n"
+    "       sluice rules explain [--json] [--rules PATH]... RULE... | --text TEXT|FILE|-\n"
+    "       sluice rules lint    [--json] [PATH...]\n"
+    "       sluice rules bench   [--json] [--rules PATH]... FILE|DIR...\n"
+    "       sluice rules diff    [--json] OLD NEW FILE|DIR...\n"
+    "       sluice rules build   -o FILE.so PATH...\n"
+    "       sluice rules schema\n"
     "\n"
-    "list    id, class, severity, confidence and title of every rule\n"
-    "test    without FILE: runs the examples that the rules carry\n"
-    "        with FILE (- is standard input): prints what is found there\n"
-    "        --json: reads JSON Lines {\"id\",\"text\"} (standard input without FILE) and prints "
+    "list     id, class, severity, confidence and title of every rule\n"
+    "test     without FILE: runs the examples that the rules carry\n"
+    "         with FILE (- is standard input): prints what is found there\n"
+    "         --json: reads JSON Lines {\"id\",\"text\"} (standard input without FILE) and prints "
     "one line\n"
-    "        "
+    "         "
     "{\"id\",\"findings\":[{\"type\",\"rule\",\"class\",\"start\",\"end\",\"confidence\"}]} for "
     "each;\n"
-    "        start and end count characters, confidence goes from 0 to 100\n"
-    "build   compiles rule files, or every *.yaml in folders, into one shared object, after "
+    "         start and end count characters, confidence goes from 0 to 100\n"
+    "explain  what a rule looks for; or for a text every match, the parts of its confidence, and "
+    "why it\n"
+    "         is no finding where it is none\n"
+    "lint     what works and could be better: overlaps, width, missing examples (default: rules/)\n"
+    "bench    the cost of each rule on texts of yours: candidates, matches, ns; the speed of all\n"
+    "diff     findings gained (+), lost (-) and changed (~) between two sets of rules\n"
+    "build    compiles rule files, or every *.yaml in folders, into one shared object, after "
     "running\n"
-    "        all their examples; needs re2c and a C compiler\n"
+    "         all their examples; needs re2c and a C compiler\n"
+    "schema   prints the JSON Schema of a rule file, for editors\n"
     "\n"
     "--rules PATH  use these instead of the built-in rules: a shared object, rule files, or "
     "folders\n"
     "-o FILE.so    where build puts its result; it is replaced only by rules that pass\n"
+    "OLD, NEW      a shared object, a rule file, a folder, or `builtin`\n"
     "\n"
     "examples:\n"
     "  sluice rules list\n"
     "  echo 'mail me at jane.roe@corp.example' | sluice rules test -\n"
+    "  sluice rules explain --text 'mail me at jane.roe@corp.example'\n"
     "  sluice rules test --rules my-rules/ notes.txt\n"
+    "  sluice rules lint my-rules/\n"
+    "  sluice rules diff builtin my-rules/ src/\n"
     "  sluice rules build -o /etc/sluice/rules.so /etc/sluice/rules\n"
     "\n"
-    "exit status: 0 done; 1 an example failed or rules do not build; 2 wrong command line\n";
+    "exit status: 0 done; 1 an example failed, rules do not build, lint has something to say, diff "
+    "found a\n"
+    "difference; 2 wrong command line (diff: also any other "
+    "failure)\n";
 
 static bool is_object(const char *path)
 {
@@ -60,6 +79,13 @@ enum gw_status cmd_rules_open(const struct cmd_rules_args *a, struct dlp_rules *
     if (a->n_rules > 1)
         return gw_fail(err, GW_EINVAL, "--rules takes one shared object, or sources, not both");
     return dlp_rules_load(a->rules[0], out, err);
+}
+
+enum gw_status cmd_rules_open_one(const char *path, struct dlp_rules **out, struct gw_err *err)
+{
+    const struct cmd_rules_args a = {.rules = &path, .n_rules = strcmp(path, "builtin") != 0};
+
+    return cmd_rules_open(&a, out, err);
 }
 
 /* ---- list ------------------------------------------------------------------------------- */
@@ -146,6 +172,22 @@ static int build(const struct cmd_rules_args *a)
     return 0;
 }
 
+/* ---- schema ----------------------------------------------------------------------------- */
+
+static int schema(const struct cmd_rules_args *a)
+{
+    struct gw_buf out = {NULL, 0, 0, false};
+    int status = 0;
+
+    if (a->n_files > 0)
+        return cli_fail("rules schema", 2, "%s: unexpected", a->files[0]);
+    dlp_rules_schema(&out);
+    if (!gw_buf_ok(&out) || fwrite(out.ptr, 1, out.len, stdout) != out.len)
+        status = cli_fail("rules schema", 1, "cannot write the schema");
+    gw_buf_fini(&out);
+    return status;
+}
+
 /* ---- command line ----------------------------------------------------------------------- */
 
 /* Takes the value of an option that needs one. */
@@ -172,14 +214,17 @@ static bool parse(int argc, char **argv, struct cmd_rules_args *a)
             options = false;
         } else if (strcmp(argv[i], "--json") == 0) {
             a->json = true;
-        } else if (strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "--rules") == 0) {
-            bool rules = argv[i][1] == '-';
+        } else if (strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "--rules") == 0 ||
+                   strcmp(argv[i], "--text") == 0) {
+            const char *option = argv[i];
 
             v = value(argc, argv, &i);
             if (v == NULL)
                 return false;
-            if (rules)
+            if (option[2] == 'r')
                 a->rules[a->n_rules++] = v;
+            else if (option[2] == 't')
+                a->text = v;
             else
                 a->out = v;
         } else {
@@ -195,7 +240,10 @@ int cmd_rules(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(const struct cmd_rules_args *a);
-    } commands[] = {{"list", list}, {"test", cmd_rules_test}, {"build", build}};
+    } commands[] = {
+        {"list", list},           {"test", cmd_rules_test},   {"explain", cmd_rules_explain},
+        {"lint", cmd_rules_lint}, {"bench", cmd_rules_bench}, {"diff", cmd_rules_diff},
+        {"build", build},         {"schema", schema}};
     struct cmd_rules_args a = {.json = false};
     int status = 2;
 
@@ -222,7 +270,7 @@ int cmd_rules(int argc, char **argv)
             status = commands[i].run(&a);
         goto out;
     }
-    status = cli_fail("rules", 2, "unknown command %s; there are list, test and build", argv[1]);
+    status = cli_fail("rules", 2, "unknown command %s; try sluice rules --help", argv[1]);
 out:
     free(a.rules);
     free(a.files);

@@ -9,7 +9,7 @@
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd_rules.h"
 
-enum { ARENA_BYTES = 1 << 30, MAX_INPUT_BYTES = 256 << 20, SHOWN_BYTES = 40 };
+enum { ARENA_BYTES = 1 << 30 };
 
 /* What all inputs of one command share. */
 struct tester {
@@ -51,27 +51,10 @@ static int run_examples(struct dlp_rules *r)
 
 /* ---- for people ------------------------------------------------------------------------- */
 
-/* Prints a value so that it can be recognised but not used. */
-static void print_masked(struct gw_span v)
-{
-    size_t shown = v.len < 8 ? 0 : (v.len < 16 ? 2 : 4);
-
-    for (size_t i = 0; i < v.len && i < SHOWN_BYTES; i++) {
-        unsigned char c = (unsigned char)v.ptr[i];
-        bool open = i < shown || (v.len <= SHOWN_BYTES && i >= v.len - shown);
-
-        /* Control bytes would reach the terminal, halves of characters would garble it. */
-        (void)putchar(open && c > ' ' && c < 0x7f ? c : '*');
-    }
-    if (v.len > SHOWN_BYTES)
-        printf("... (%zu bytes)", v.len);
-}
-
 static int print_findings(struct tester *t, const char *name, struct gw_span text)
 {
     struct dlp_report report;
-    size_t at = 0, line_start = 0;
-    unsigned line = 1;
+    struct cmd_rules_place place = {.line = 1};
     enum gw_status st = scan(t, text, &report);
 
     if (st != GW_OK)
@@ -80,20 +63,13 @@ static int print_findings(struct tester *t, const char *name, struct gw_span tex
     for (unsigned i = 0; i < report.n_findings; i++) {
         const struct dlp_finding *f = &report.findings[i];
         const struct dlp_rule_info *rule = dlp_rules_info(t->rules, f->rule);
-        unsigned column = 1;
 
-        for (; at < f->start; at++) {
-            if (text.ptr[at] == '\n') {
-                line++;
-                line_start = at + 1;
-            }
-        }
-        for (size_t k = line_start; k < f->start; k++)
-            column += ((unsigned char)text.ptr[k] & 0xC0) != 0x80;
-        printf("%s%s:%u:%u%s  %s  %s  %u  ", cli_paint(stdout, "bold"), name, line, column,
-               cli_paint(stdout, "reset"), rule->id, gw_class_name(rule->class_), f->confidence);
-        print_masked((struct gw_span){text.ptr + f->start, f->end - f->start});
-        printf("\n");
+        cmd_rules_place_move(&place, text, f->start);
+        gw_buf_clear(&t->out);
+        cmd_rules_mask((struct gw_span){text.ptr + f->start, f->end - f->start}, &t->out);
+        printf("%s%s:%u:%u%s  %s  %s  %u  %.*s\n", cli_paint(stdout, "bold"), name, place.line,
+               place.column, cli_paint(stdout, "reset"), rule->id, gw_class_name(rule->class_),
+               f->confidence, (int)t->out.len, t->out.ptr == NULL ? "" : t->out.ptr);
     }
     t->n_findings += report.n_findings;
     return 0;
@@ -101,20 +77,9 @@ static int print_findings(struct tester *t, const char *name, struct gw_span tex
 
 static int test_text(struct tester *t, const char *name, FILE *f)
 {
-    size_t n = 1;
+    int status = cmd_rules_read("rules test", name, f, &t->in);
 
-    gw_buf_clear(&t->in);
-    while (n > 0 && t->in.len <= MAX_INPUT_BYTES && gw_buf_reserve(&t->in, 1 << 16)) {
-        n = fread(t->in.ptr + t->in.len, 1, 1 << 16, f);
-        t->in.len += n;
-    }
-    if (ferror(f))
-        return cli_fail("rules test", 1, "%s: reading failed", name);
-    if (!gw_buf_ok(&t->in))
-        return cli_fail("rules test", 1, "%s: out of memory", name);
-    if (t->in.len > MAX_INPUT_BYTES)
-        return cli_fail("rules test", 1, "%s: larger than 256 MiB; split it", name);
-    return print_findings(t, name, gw_buf_span(&t->in));
+    return status != 0 ? status : print_findings(t, name, gw_buf_span(&t->in));
 }
 
 /* ---- JSON Lines ------------------------------------------------------------------------- */

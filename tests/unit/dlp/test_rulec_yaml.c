@@ -1,4 +1,5 @@
 /* Rule files: what is accepted, and that every error names file, line, rule and what to do. */
+#include "dlp/author.h"
 #include "dlp/rulec.h"
 #include "tests/unit/dlp/rules_help.h"
 
@@ -41,6 +42,35 @@ static const struct {
     {RULE "  context: { words: [a], boost: 500 }\n", "from -100 to 100"},
     {RULE "  context: { words: [a], required: 7 }\n", "expected true or false"},
     {RULE "  reject: ['']\n", "not empty"},
+    {RULE "  mode: loud\n", "f.yaml:8:9: rule r: mode: expected enforce, monitor or off"},
+    {RULE "  mode: monitor\n  count: 2..\n  steps: { count: 2, boost: +5 }\n", NULL},
+    {RULE "  context: [{ words: a, lang: pt-BR, within: [5, 0] }, { keys: b, boost: -5 }]\n", NULL},
+    {RULE "  context: []\n", "or up to 16 of them"},
+    {RULE "  context: { words: [a], lang: 'x y' }\n", "a language tag"},
+    {RULE "  context: { words: [a], within: [1, 2, 3] }\n", "expected N or [before, behind]"},
+    {RULE "  context: { words: [a], within: [1, -2] }\n", "from 0 to 2000"},
+    {RULE "  near: [{ pattern: 'x+', within: 9, boost: 0, required: true }]\n", NULL},
+    {RULE "  near: { within: 9 }\n", "f.yaml:8:9: rule r: near: the key pattern is missing"},
+    {RULE "  near: x\n", "expected { pattern:"},
+    {RULE "  near: { pattern: [x] }\n", "expected one pattern"},
+    {RULE "  validate: [{ luhn: { ok: 1, bad: drop } }, { 'entropy(2)': { bad: -5 } }]\n", NULL},
+    {RULE "  validate: [{ luhn: { ok: 1, worse: 2 } }]\n", "worse: unknown key"},
+    {RULE "  validate: [{ luhn: 5 }]\n", "expected { name: { ok: N, bad: N } }"},
+    {RULE "  validate: [{ lun: { ok: 5 } }]\n", "no such validator"},
+    {RULE "  count: 5\n", "expected min..max"},
+    {RULE "  count: '..'\n", "expected min..max"},
+    {RULE "  count: ..0\n", "expected min..max"},
+    {RULE "  count: 5..4\n", "runs backwards"},
+    {RULE "  steps: [{ count: 3, boost: 1 }, { count: 3, boost: 2 }]\n", "must rise"},
+    {RULE "  steps: [{ count: 1, boost: 1 }]\n", "must rise"},
+    {RULE "  steps: [{ count: 2 }]\n", "expected { count: N, boost: N }"},
+    {RULE "  reject_lists: [A]\n", "expected a list's name"},
+    {RULE "- { list: l, values: [a, 'b*'] }\n", NULL},
+    {"- { list: l, values: [a] }\n- { list: l, values: [a] }\n",
+     "list l: the name is taken by f.yaml:1"},
+    {"- { list: l }\n", "expected { list: name, values: [..] }"},
+    {"- { values: [a], list: l }\n", "the key list comes first"},
+    {"- { list: l, values: [a], more: b }\n", "more: unknown key"},
     {RULE "  match_b64: ['a!b']\n", "not base64"},
     {RULE "  pattern: 'x'\n", "f.yaml"},
     {"- {id: r, title: t, class: pii, severity: low, confidence: 101, pattern: abcd, match: "
@@ -106,6 +136,47 @@ static void test_values(void)
     gw_arena_free(arena);
 }
 
+/* A list may be named before it is defined, but not never. */
+static void test_lists(void)
+{
+    struct gw_arena *arena = gw_arena_new((size_t)16 << 20);
+    struct rulec_set set = {.arena = arena};
+    struct gw_err err = {GW_OK, ""};
+
+    CHECK(rulec_load_text(&set, GW_SPAN(RULE "  reject_lists: [one, two]\n"), "a.yaml", &err) ==
+              GW_OK &&
+          rulec_load_text(&set, GW_SPAN("- { list: one, values: [x] }\n"), "b.yaml", &err) ==
+              GW_OK);
+    CHECK(rulec_check_lists(&set, &err) == GW_EINVAL &&
+          strstr(err.text, "a.yaml:8:23: there is no list two") == err.text);
+    CHECK(rulec_load_text(&set, GW_SPAN("- { list: two, values: [y, '*z'] }\n"), "b.yaml", &err) ==
+              GW_OK &&
+          rulec_check_lists(&set, &err) == GW_OK);
+    CHECK(set.n_lists == 2 && set.lists[1].n_words == 1 && set.lists[1].n_globs == 1);
+    gw_arena_free(arena);
+}
+
+/* The schema in the repository is what the tables say now. */
+static void test_schema(void)
+{
+    struct gw_buf out = {NULL, 0, 0, false};
+    FILE *f = fopen("docs/rule.schema.json", "re");
+    char *text = NULL;
+
+    dlp_rules_schema(&out);
+    CHECK(gw_buf_ok(&out) && out.len > 1000);
+    text = calloc(1, out.len + 2);
+    if (f == NULL)
+        test_skip("docs/rule.schema.json is not here: run from the repository's root");
+    else if (!CHECK(text != NULL && fread(text, 1, out.len + 1, f) == out.len &&
+                    memcmp(text, out.ptr, out.len) == 0))
+        fprintf(stderr, "  make it anew: sluice rules schema > docs/rule.schema.json\n");
+    if (f != NULL)
+        (void)fclose(f);
+    free(text);
+    gw_buf_fini(&out);
+}
+
 static void load(const char *path, enum gw_status want, char digest[65])
 {
     struct gw_arena *arena = gw_arena_new((size_t)16 << 20);
@@ -145,6 +216,8 @@ int main(void)
     test_cases();
     test_pattern_line();
     test_values();
+    test_lists();
+    test_schema();
     test_paths();
     return test_done();
 }
