@@ -104,6 +104,28 @@ struct audit_would {
     struct gw_span action, line, target; /* action: "zone" for elsewhere; empty: the same */
 };
 
+/* What stands between a request and the world, and whether it did. */
+enum audit_guard {
+    AUDIT_GUARD_IDENTITY,    /* who asks */
+    AUDIT_GUARD_DLP_REQUEST, /* the scan of what is sent */
+    AUDIT_GUARD_POLICY,      /* the decision */
+    AUDIT_GUARD_LIMITS,      /* budgets */
+    AUDIT_GUARD_DLP_ANSWER,  /* the scan of what comes back */
+    AUDIT_GUARD_RESTORE,     /* values put back for placeholders */
+    AUDIT_GUARDS
+};
+enum audit_guard_state {
+    AUDIT_GUARD_NOT_REACHED, /* the request ended before */
+    AUDIT_GUARD_RAN,         /* whatever it said */
+    AUDIT_GUARD_NOT_APPLICABLE,
+    AUDIT_GUARD_TIMED_OUT,
+    AUDIT_GUARD_FAILED, /* it could not say anything */
+};
+struct audit_guard_run {
+    enum audit_guard_state state;
+    uint64_t us;
+};
+
 /* One event. Empty spans and zeros are left out of the record. All spans are copied by audit_emit. */
 struct audit_event {
     enum audit_kind kind;
@@ -167,6 +189,7 @@ struct audit_event {
     struct gw_span finish_reason, response_model, error_text;
     struct gw_span budget; /* that refused the request, or ended its answer */
     unsigned n_restored;   /* placeholders put back */
+    struct audit_guard_run guards[AUDIT_GUARDS];
     const struct audit_attempt
         *attempts; /* in their order; at most AUDIT_MAX_ATTEMPTS are written */
     unsigned n_attempts;

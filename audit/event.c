@@ -360,6 +360,7 @@ static void write_own(struct event_json *j, const struct event_source *src,
     event_opt(j, EVENT_KEY("budget"), ev->budget);
     if (ev->kind == AUDIT_COMPLETED) {
         event_write_attempts(j, ev);
+        event_write_guards(j, ev);
         event_write_cost(j, ev);
     }
     event_opt(j, EVENT_KEY("sni"), ev->sni);

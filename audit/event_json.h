@@ -30,6 +30,9 @@ void event_money(struct event_json *j, struct gw_span key, uint64_t nano);
 /* Tokens beyond OCSF's two, and money, as members (event_cost.c). */
 void event_write_cost(struct event_json *j, const struct audit_event *ev);
 
+/* Which guards a completed request passed (event_guards.c). */
+void event_write_guards(struct event_json *j, const struct audit_event *ev);
+
 /* The attempts of a completed request (event_attempts.c). */
 void event_write_attempts(struct event_json *j, const struct audit_event *ev);
 

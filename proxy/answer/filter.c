@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "proxy/answer/filter_private.h"
 
 struct filter {
+    struct filter_time *time;      /* or NULL */
     struct dlp_guard *guard;       /* NULL: not scanned */
     struct dlp_restorer *restorer; /* NULL: nothing to restore */
     struct gw_buf guarded;         /* what the guard let go, on its way to the restorer */
@@ -18,6 +20,7 @@ struct filter *filter_new(const struct filter_config *cfg, unsigned json_nesting
 
     if (f == NULL)
         return NULL;
+    f->time = cfg->time;
     if (cfg->scanner != NULL)
         f->guard = dlp_guard_new(cfg->scanner, cfg->rules, &cfg->limits, json_nesting, cfg->decide,
                                  cfg->ctx);
@@ -55,31 +58,54 @@ static enum gw_status pass_on(struct filter *f, bool last, struct gw_buf *out)
     return st == GW_OK && !gw_buf_ok(out) ? GW_ENOMEM : st;
 }
 
+static uint64_t clock_of(const struct filter_time *t)
+{
+    return t == NULL ? 0 : gw_clock_ns();
+}
+
+/* Counts what a scan that began then took, and returns how it ended. */
+static enum gw_status took(struct filter_time *t, uint64_t start, enum gw_status st)
+{
+    if (t == NULL)
+        return st;
+    t->ns += gw_clock_ns() - start;
+    t->failed = t->failed || (st != GW_OK && st != GW_EDENIED);
+    return st;
+}
+
 enum gw_status filter_feed(struct filter *f, struct gw_span text, struct gw_buf *out)
 {
+    uint64_t start;
+
     if (f->guard == NULL && f->restorer != NULL)
         return dlp_restorer_feed(f->restorer, text, out);
-    if (f->guard == NULL)
+    if (f->guard == NULL) {
         gw_buf_add(&f->guarded, text);
-    else
-        GW_TRY(dlp_guard_feed(f->guard, text, &f->guarded));
+        return pass_on(f, false, out);
+    }
+    start = clock_of(f->time);
+    GW_TRY(took(f->time, start, dlp_guard_feed(f->guard, text, &f->guarded)));
     return pass_on(f, false, out);
 }
 
 enum gw_status filter_finish(struct filter *f, struct gw_buf *out)
 {
+    const uint64_t start = clock_of(f->time);
+
     if (f->guard != NULL)
-        GW_TRY(dlp_guard_finish(f->guard, &f->guarded));
+        GW_TRY(took(f->time, start, dlp_guard_finish(f->guard, &f->guarded)));
     return pass_on(f, true, out);
 }
 
 enum gw_status filter_last(struct filter *f, struct gw_span text, struct gw_buf *out)
 {
+    const uint64_t start = clock_of(f->time);
+
     if (f->guard == NULL) {
         GW_TRY(filter_feed(f, text, out));
         return filter_finish(f, out);
     }
-    GW_TRY(dlp_guard_last(f->guard, text, &f->guarded));
+    GW_TRY(took(f->time, start, dlp_guard_last(f->guard, text, &f->guarded)));
     return pass_on(f, true, out);
 }
 
@@ -95,9 +121,11 @@ bool filter_is_empty(const struct filter *f)
 
 enum gw_status filter_release(struct filter *f, struct gw_buf *out)
 {
+    const uint64_t start = clock_of(f->time);
+
     if (f->guard == NULL)
         return GW_OK;
-    GW_TRY(dlp_guard_release(f->guard, &f->guarded));
+    GW_TRY(took(f->time, start, dlp_guard_release(f->guard, &f->guarded)));
     return pass_on(f, false, out);
 }
 
@@ -201,10 +229,11 @@ enum gw_status filter_json(const struct filter_config *cfg, struct gw_arena *are
 {
     struct answer a = {.cfg = cfg, .arena = arena, .body = body};
     struct gw_buf edited = {0};
+    const uint64_t start = clock_of(cfg->time);
     enum gw_status st = filter_find_signed(body, arena, &a.kept);
 
     if (st == GW_OK && cfg->scanner != NULL)
-        st = guard_json(&a, &edited);
+        st = took(cfg->time, start, guard_json(&a, &edited));
     if (st == GW_OK && edited.len != 0) { /* what is signed has moved */
         a.body = gw_buf_span(&edited);
         st = filter_find_signed(a.body, arena, &a.kept);

@@ -10,6 +10,12 @@
 #include "base/err.h"
 #include "dlp/dlp.h"
 
+/* What the scan of an answer took. */
+struct filter_time {
+    uint64_t ns;
+    bool failed; /* it could not be scanned to its end */
+};
+
 /* What an answer's texts go through; must outlive its filters. */
 struct filter_config {
     const struct dlp_vault *vault; /* NULL: nothing to restore */
@@ -18,6 +24,7 @@ struct filter_config {
     struct dlp_scan_limits limits;
     dlp_guard_fn decide; /* says what happens to a finding, and counts it */
     void *ctx;
+    struct filter_time *time; /* NULL: nobody wants it */
 };
 
 struct filter;

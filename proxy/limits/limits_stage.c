@@ -198,6 +198,7 @@ enum stage_result stage_reserve(struct req *req)
         return NEXT;
     lr = calloc(1, sizeof(*lr));
     if (lr == NULL) {
+        req->guards[AUDIT_GUARD_LIMITS].state = AUDIT_GUARD_FAILED;
         limits_refuse(req, GW_ENOMEM);
         return DONE;
     }
@@ -230,6 +231,10 @@ enum stage_result stage_reserve_check(struct req *req)
 {
     struct limits_req *lr = req->limits;
 
+    struct audit_guard_run *guard = &req->guards[AUDIT_GUARD_LIMITS];
+
+    if (lr == NULL || lr->n == 0)
+        guard->state = AUDIT_GUARD_NOT_APPLICABLE;
     if (lr == NULL)
         return NEXT;
     while (try_next_target(req)) {
@@ -241,6 +246,7 @@ enum stage_result stage_reserve_check(struct req *req)
     }
     if (lr->answer_of == GW_OK)
         return NEXT;
+    guard->state = lr->answer_of == GW_EDENIED ? AUDIT_GUARD_RAN : AUDIT_GUARD_FAILED;
     limits_refuse(req, lr->answer_of);
     return DONE;
 }

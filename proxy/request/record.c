@@ -2,6 +2,7 @@
 #include "proxy/request/record.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -302,6 +303,12 @@ void record_completed(struct req *req, uint64_t now_ns)
     ev.n_restored = req->n_restored;
     ev.budget = gw_span_str(limits_refused_by(req));
     fill_attempts(req, attempts, &ev);
+    memcpy(ev.guards, req->guards, sizeof(ev.guards));
+    if (ev.guards[AUDIT_GUARD_DLP_ANSWER].state == AUDIT_GUARD_RAN) {
+        ev.guards[AUDIT_GUARD_DLP_ANSWER].us = req->answer_scan.ns / 1000;
+        if (req->answer_scan.failed)
+            ev.guards[AUDIT_GUARD_DLP_ANSWER].state = AUDIT_GUARD_FAILED;
+    }
     st = audit_emit(req->w->audit, &ev, NULL, NULL);
     if (st != GW_OK)
         gw_log(GW_LOG_ERROR, "audit_lost", "req=%s kind=completed status=%s", req->id,

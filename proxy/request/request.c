@@ -24,20 +24,21 @@ static const struct {
     const char *name;
     enum stage_result (*run)(struct req *req);
     int metric; /* enum metrics_stage: what the time since the last of these counts as; -1: goes on */
+    int guard; /* enum audit_guard that has spoken behind it; -1: none */
 } stages[] = {
-    {"identify", stage_identify, -1},
-    {"endpoint", stage_endpoint, -1},
-    {"body", stage_body, METRICS_STAGE_BODY},
-    {"decode", stage_decode, -1},
-    {"extract", stage_extract, METRICS_STAGE_EXTRACT},
-    {"scan", stage_scan, METRICS_STAGE_SCAN},
-    {"decide", stage_decide, METRICS_STAGE_DECIDE},
-    {"cache", stage_cache, -1},
-    {"reserve", stage_reserve, -1},
-    {"reserve_check", stage_reserve_check, METRICS_STAGE_RESERVE},
-    {"audit", stage_audit, -1},
-    {"audit_check", stage_audit_check, METRICS_STAGE_AUDIT},
-    {"run", stage_run, -1},
+    {"identify", stage_identify, -1, AUDIT_GUARD_IDENTITY},
+    {"endpoint", stage_endpoint, -1, -1},
+    {"body", stage_body, METRICS_STAGE_BODY, -1},
+    {"decode", stage_decode, -1, -1},
+    {"extract", stage_extract, METRICS_STAGE_EXTRACT, -1},
+    {"scan", stage_scan, METRICS_STAGE_SCAN, AUDIT_GUARD_DLP_REQUEST},
+    {"decide", stage_decide, METRICS_STAGE_DECIDE, AUDIT_GUARD_POLICY},
+    {"cache", stage_cache, -1, -1},
+    {"reserve", stage_reserve, -1, -1},
+    {"reserve_check", stage_reserve_check, METRICS_STAGE_RESERVE, AUDIT_GUARD_LIMITS},
+    {"audit", stage_audit, -1, -1},
+    {"audit_check", stage_audit_check, METRICS_STAGE_AUDIT, -1},
+    {"run", stage_run, -1, -1},
 };
 
 void req_mark(struct req *req, enum metrics_stage stage)
@@ -48,15 +49,29 @@ void req_mark(struct req *req, enum metrics_stage stage)
     req->mark_ns = now;
 }
 
+/* A guard has spoken, whatever it said, unless its stage knows better. It took what passed since the last mark. */
+static void note_guard(struct req *req, int guard)
+{
+    struct audit_guard_run *g = &req->guards[guard];
+
+    if (g->state == AUDIT_GUARD_NOT_REACHED)
+        g->state = AUDIT_GUARD_RAN;
+    g->us = (gw_clock_ns() - req->mark_ns) / 1000;
+}
+
 void req_advance(struct req *req)
 {
     while (req->stage < sizeof(stages) / sizeof(stages[0])) {
         unsigned now = req->stage;
+        enum stage_result result;
 
         /* The body stage is asked again when more has come; the others are passed once. */
         if (stages[now].run != stage_body || req->body_complete)
             req->stage++;
-        if (stages[now].run(req) != NEXT)
+        result = stages[now].run(req);
+        if (result != WAIT && stages[now].guard >= 0)
+            note_guard(req, stages[now].guard);
+        if (result != NEXT)
             return;
         if (stages[now].metric >= 0)
             req_mark(req, (enum metrics_stage)stages[now].metric);

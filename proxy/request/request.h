@@ -25,6 +25,7 @@
 #include "base/digest.h"
 #include "base/types.h"
 #include "dlp/dlp.h"
+#include "proxy/answer/filter.h"
 #include "proxy/api/api.h"
 #include "proxy/http/http1.h"
 #include "proxy/net/backend.h"
@@ -127,6 +128,8 @@ struct req {
     unsigned n_pieces;
     const struct gw_json_node *tree; /* of the body, or NULL: it was not read as JSON */
     uint64_t dlp_ns, scanned_bytes;
+    struct audit_guard_run guards[AUDIT_GUARDS];
+    struct filter_time answer_scan;
     struct gw_span views_cut; /* names of budgets of the scan that ended early; empty: none */
 
     /* decide */

@@ -53,8 +53,10 @@ bool req_filter(struct req *req, struct filter_config *out)
     const struct setup *s = req->setup;
     struct router_input in;
 
-    *out = (struct filter_config){
-        .limits = {.report_from = s->cfg->dlp.report_from}, .decide = decide, .ctx = req};
+    *out = (struct filter_config){.limits = {.report_from = s->cfg->dlp.report_from},
+                                  .decide = decide,
+                                  .ctx = req,
+                                  .time = &req->answer_scan};
     req_router_input(req, &in);
     if (req->vault != NULL && dlp_vault_count(req->vault) != 0)
         out->vault = req->vault;
@@ -62,5 +64,9 @@ bool req_filter(struct req *req, struct filter_config *out)
         out->scanner = req->w->scanner;
         out->rules = s->rules;
     }
+    req->guards[AUDIT_GUARD_DLP_ANSWER].state =
+        out->scanner != NULL ? AUDIT_GUARD_RAN : AUDIT_GUARD_NOT_APPLICABLE;
+    req->guards[AUDIT_GUARD_RESTORE].state =
+        out->vault != NULL ? AUDIT_GUARD_RAN : AUDIT_GUARD_NOT_APPLICABLE;
     return out->vault != NULL || out->scanner != NULL;
 }

@@ -49,11 +49,14 @@ enum stage_result stage_scan(struct req *req)
     uint64_t start = gw_clock_ns();
     enum gw_status st = scan(req);
 
+    if (req->n_pieces == 0)
+        req->guards[AUDIT_GUARD_DLP_REQUEST].state = AUDIT_GUARD_NOT_APPLICABLE;
     req->dlp_ns = gw_clock_ns() - start;
     metrics_add(&req->w->metrics.dlp_ns, req->dlp_ns);
     metrics_add(&req->w->metrics.dlp_bytes, req->scanned_bytes);
     if (st == GW_OK)
         return NEXT;
+    req->guards[AUDIT_GUARD_DLP_REQUEST].state = AUDIT_GUARD_FAILED;
     gw_log(GW_LOG_ERROR, "dlp_failed", "req=%s status=%s", req->id, gw_status_name(st));
     if (req->setup->cfg->dlp.on_error == 1) {
         for (unsigned i = 0; i < req->n_pieces; i++)

@@ -91,11 +91,37 @@ def test_report(w, records):
     check("# AI gateway report" in asked(w, "report"), "Markdown")
 
 
+def test_guards(records):
+    """Each request tells what stood before it, also when it got no further than the first."""
+    names = ["identity", "dlp_request", "policy", "limits", "dlp_answer", "restore"]
+    decided = {WHERE["request"](r): r for r in records if WHERE["record"](r) == "decided"}
+    wrong = collections.Counter()
+    for r in (r for r in records if WHERE["record"](r) == "completed"):
+        guards = own(r).get("guards", [])
+        state = {g["name"]: g["state"] for g in guards}
+        wrong["not all six"] += [g["name"] for g in guards] != names
+        wrong["ran without a time"] += any(("us" in g) != (g["state"] in ("ran", "failed", "timed_out")) for g in guards)
+        d = decided.get(WHERE["request"](r))
+        if d is None:
+            wrong["undecided, and yet judged"] += state["policy"] == "ran" and own(r)["end"] == "complete" and "target" in own(r)
+            wrong["no key, and yet scanned"] += r.get("status_code") == "401" and state["policy"] != "not_reached"
+            continue
+        wrong["decided without policy"] += state["policy"] != "ran" or state["identity"] != "ran"
+        wrong["findings without a scan"] += own(d).get("findings", 0) > 0 and state["dlp_request"] != "ran"
+        wrong["restored by nobody"] += own(r).get("restored", 0) > 0 and state["restore"] != "ran"
+    for what, n in wrong.items():
+        check(n == 0, "guards: " + what, n)
+    answers = {WHERE["request"](r) for r in records if own(r).get("where") == "answer"}
+    ran = {WHERE["request"](r) for r in records for g in own(r).get("guards", []) if g["name"] == "dlp_answer" and g["state"] == "ran"}
+    check(answers <= ran, "findings in answers come from a scan that is on record", len(answers - ran))
+
+
 def main(w, with_duckdb):
     records = w.spool_records()
     check(len(records) > 100, "the run has left records to ask for", len(records))
     test_query(w, records)
     test_export(w, records)
     test_report(w, records)
+    test_guards(records)
     if with_duckdb:
         test_parquet(w, records)
