@@ -23,7 +23,7 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	  $(if $(WITH_ASAN),'storm=$(STORM) 60') \
 	  'budgets=$(BUDGETS)' $(if $(SAN),'e2e=$(E2E) $(if $(filter thread,$(SAN)),--threads,--quick)','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
 
-test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
+test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models
 	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 .PHONY: test test-build
@@ -32,7 +32,7 @@ test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(if $(WITH_AS
 test-long: ## a million requests, a thousand reloads under load, every disguise; ten minutes of random faults under the address sanitizer
 	@packaging/deps.sh build test
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug SAN=address,undefined CUDA=0 BUILD_ROOT=$(BUILD_ROOT) storm-build
-	@$(SUB) test-build $(BUILD)/tests/bench/load
+	@$(SUB) test-build
 	@tests/stages.sh 'soak=python3 tests/e2e/soak.py $(BUILD) $(CACHE) $(MODEL)' 'smuggle=$(SMUGGLE) all' 'reloads=python3 tests/e2e/operations.py $(BUILD) $(CACHE) $(MODEL) 1000' \
 	  'storm=python3 tests/e2e/storm.py $(BUILD_ROOT)/debug-address-undefined $(CACHE) $(MODEL) 600'
 

@@ -8,10 +8,14 @@
  * An answer may carry the times at which its events were sent, "@" 19 digits of CLOCK_MONOTONIC nanoseconds "@", as the mock
  * with --bench writes them: what an event took, and the first one of an answer since its request was due, is counted too.
  *
- * Prints one JSON object: requests, errors, seconds, rps, p50_us, p99_us; events, event_p50_us, event_p99_us, first_p50_us,
- * first_p99_us.
+ * With --until-eof it goes on until its standard input ends, and then waits for the answers to what it has sent. With --expect
+ * TEXT an answer without these bytes in its body is an error.
  *
- * usage: load [--conns N] [--seconds S] [--count N] [--rate R] [--tls] [--wait] [--header LINE]... --body FILE HOST PORT PATH */
+ * Prints one JSON object: requests, errors, seconds, rps, p50_us, p99_us; events, event_p50_us, event_p99_us, first_p50_us,
+ * first_p99_us; sent: the requests that were sent in all, those of the warm-up too.
+ *
+ * usage: load [--conns N] [--seconds S] [--count N] [--rate R] [--tls] [--wait] [--until-eof] [--expect TEXT]
+ *             [--header LINE]... --body FILE HOST PORT PATH */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -37,7 +41,7 @@
 #include "base/clock.h"
 #include "proxy/http/http1.h"
 
-enum { MAX_SAMPLES = 4000000, STAMP_DIGITS = 19, WARM_UP_SECONDS = 60 };
+enum { MAX_SAMPLES = 4000000, STAMP_DIGITS = 19, WARM_UP_SECONDS = 60, MAX_EXPECTED = 64 };
 
 /* Times in units of 100 ns; those beyond MAX_SAMPLES are counted and not kept. */
 struct samples {
@@ -53,11 +57,15 @@ struct slot {
     uint64_t stamp;    /* digits read so far */
     unsigned n_digits; /* 0: outside a stamp; 1: its '@' was read, then one more a digit */
     bool any_event;    /* of the answer in flight */
+    bool as_expected;  /* what must be in it was there */
+    char tail[MAX_EXPECTED];
+    size_t n_tail; /* last bytes of the body, less than are expected */
 };
 
 static struct gw_buf request;
 static struct samples answers, events, firsts;
-static size_t n_errors;
+static size_t n_errors, n_sent;
+static struct gw_span expected; /* in each answer; or empty */
 static struct sockaddr_in server;
 static SSL_CTX *tls; /* NULL: HTTP */
 
@@ -125,8 +133,11 @@ static void send_request(struct slot *s, uint64_t due_ns)
 {
     size_t at = 0;
 
+    n_sent++;
     s->due_ns = due_ns;
     s->any_event = false;
+    s->as_expected = expected.len == 0;
+    s->n_tail = 0;
     while (at < request.len) {
         ssize_t n = put(s, request.ptr + at, request.len - at);
         struct pollfd room = {s->fd, POLLOUT, 0};
@@ -168,6 +179,28 @@ static void read_stamps(struct slot *s, struct gw_span data, uint64_t now)
     }
 }
 
+/* Looks for what is expected in the next bytes of a body; it may be split anywhere. */
+static void look(struct slot *s, struct gw_span data)
+{
+    char both[2 * MAX_EXPECTED];
+    size_t keep = expected.len - 1, n = data.len < keep ? data.len : keep;
+
+    if (s->as_expected)
+        return;
+    memcpy(both, s->tail, s->n_tail);
+    memcpy(both + s->n_tail, data.ptr, n);
+    n += s->n_tail;
+    s->as_expected = memmem(both, n, expected.ptr, expected.len) != NULL ||
+                     memmem(data.ptr, data.len, expected.ptr, expected.len) != NULL;
+    if (data.len < keep) {
+        s->n_tail = n < keep ? n : keep;
+        memcpy(s->tail, both + n - s->n_tail, s->n_tail);
+    } else {
+        s->n_tail = keep;
+        memcpy(s->tail, data.ptr + data.len - keep, keep);
+    }
+}
+
 /* True when these bytes complete the answer. */
 static bool parse(struct slot *s, struct gw_span in, uint64_t now)
 {
@@ -175,12 +208,18 @@ static bool parse(struct slot *s, struct gw_span in, uint64_t now)
     enum http1_event ev;
 
     while ((ev = http1_next(s->parser, &in, &data)) != HTTP1_MORE) {
-        if (ev == HTTP1_HEAD && http1_head(s->parser)->status != 200)
+        if (ev == HTTP1_HEAD && http1_head(s->parser)->status != 200) {
             n_errors++;
-        if (ev == HTTP1_BODY)
+            s->as_expected = true; /* counted already */
+        }
+        if (ev == HTTP1_BODY) {
             read_stamps(s, data, now);
-        if (ev == HTTP1_DONE)
+            look(s, data);
+        }
+        if (ev == HTTP1_DONE) {
+            n_errors += !s->as_expected;
             return true;
+        }
         if (ev == HTTP1_ERROR)
             fail("malformed answer");
     }
@@ -251,20 +290,29 @@ static int wait_events(int epoll, struct epoll_event *evs, int n, uint64_t until
     return epoll_wait(epoll, evs, n, 0);
 }
 
-/* count: answers after which it ends, too. */
+static bool is_busy(const struct slot *slots, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (slots[i].due_ns != 0)
+            return true;
+    return false;
+}
+
+/* count: answers after which it ends, too. An event without a slot is the end of standard input. */
 static double run(struct slot *slots, unsigned n, int epoll, double rate, double seconds,
                   size_t count)
 {
     uint64_t start = gw_clock_ns(), end = start + (uint64_t)(seconds * 1e9), sent = 0, now;
     struct epoll_event evs[256];
+    bool stop = false;
 
     for (unsigned i = 0; rate == 0 && i < n; i++)
         send_request(&slots[i], gw_clock_ns());
-    while ((now = gw_clock_ns()) < end && answers.n < count) {
+    while ((now = gw_clock_ns()) < end && answers.n < count && !(stop && !is_busy(slots, n))) {
         uint64_t next = end;
         int got;
 
-        if (rate != 0) {
+        if (rate != 0 && !stop) {
             sent = send_due(slots, n, rate, start, now, sent);
             next = start + (uint64_t)((double)sent * 1e9 / rate);
             /* Overdue because no connection is free: an answer ends the wait. */
@@ -274,12 +322,17 @@ static double run(struct slot *slots, unsigned n, int epoll, double rate, double
         for (int i = 0; i < got; i++) {
             struct slot *s = evs[i].data.ptr;
 
+            if (s == NULL) {
+                stop = true;
+                (void)epoll_ctl(epoll, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
+                continue;
+            }
             if (!read_answer(s))
                 continue;
             now = gw_clock_ns();
             note(&answers, s->due_ns, now);
             s->due_ns = 0;
-            if (rate == 0 && answers.n + n <= count)
+            if (rate == 0 && !stop && answers.n + n <= count)
                 send_request(s, now);
         }
     }
@@ -322,6 +375,14 @@ static void await_go(void)
         exit(1);
 }
 
+static void watch_stdin(int epoll)
+{
+    struct epoll_event ev = {EPOLLIN, {.ptr = NULL}};
+
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, STDIN_FILENO, &ev) != 0)
+        fail("--until-eof needs a pipe as standard input");
+}
+
 static void read_file(const char *path, struct gw_buf *into)
 {
     FILE *f = fopen(path, "rb");
@@ -342,11 +403,12 @@ static void print(double took)
     samples_sort(&firsts);
     (void)printf("{\"requests\": %zu, \"errors\": %zu, \"seconds\": %.3f, \"rps\": %.1f, "
                  "\"p50_us\": %.1f, \"p99_us\": %.1f, \"events\": %zu, \"event_p50_us\": %.1f, "
-                 "\"event_p99_us\": %.1f, \"first_p50_us\": %.1f, \"first_p99_us\": %.1f}\n",
+                 "\"event_p99_us\": %.1f, \"first_p50_us\": %.1f, \"first_p99_us\": %.1f, "
+                 "\"sent\": %zu}\n",
                  answers.n, n_errors, took, (double)answers.n / took, percentile_us(&answers, 50),
                  percentile_us(&answers, 99), events.n, percentile_us(&events, 50),
-                 percentile_us(&events, 99), percentile_us(&firsts, 50),
-                 percentile_us(&firsts, 99));
+                 percentile_us(&events, 99), percentile_us(&firsts, 50), percentile_us(&firsts, 99),
+                 n_sent);
 }
 
 int main(int argc, char **argv)
@@ -354,17 +416,18 @@ int main(int argc, char **argv)
     static const struct option longs[] = {
         {"conns", 1, NULL, 'c'},  {"seconds", 1, NULL, 's'}, {"rate", 1, NULL, 'r'},
         {"header", 1, NULL, 'H'}, {"body", 1, NULL, 'b'},    {"tls", 0, NULL, 't'},
-        {"wait", 0, NULL, 'w'},   {"count", 1, NULL, 'n'},   {NULL, 0, NULL, 0}};
+        {"wait", 0, NULL, 'w'},   {"count", 1, NULL, 'n'},   {"until-eof", 0, NULL, 'u'},
+        {"expect", 1, NULL, 'x'}, {NULL, 0, NULL, 0}};
     struct samples *const kept[] = {&answers, &events, &firsts};
     struct gw_buf headers = {0}, body = {0};
     unsigned conns = 16;
     size_t count = MAX_SAMPLES;
     double rate = 0, seconds = 3;
-    bool wait = false;
+    bool wait = false, until_eof = false;
     struct slot *slots;
     int opt, epoll = epoll_create1(EPOLL_CLOEXEC);
 
-    while ((opt = getopt_long(argc, argv, "c:s:r:H:b:twn:", longs, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "c:s:r:H:b:twn:ux:", longs, NULL)) != -1) {
         if (opt == 'c')
             conns = (unsigned)strtoul(optarg, NULL, 10);
         else if (opt == 's')
@@ -381,6 +444,10 @@ int main(int argc, char **argv)
             count = strtoul(optarg, NULL, 10);
         else if (opt == 'w')
             wait = true;
+        else if (opt == 'u')
+            until_eof = true;
+        else if (opt == 'x' && strlen(optarg) < MAX_EXPECTED)
+            expected = gw_span_str(optarg);
         else
             return 2;
     }
@@ -404,6 +471,8 @@ int main(int argc, char **argv)
     warm_up(slots, conns, epoll);
     if (wait)
         await_go();
+    if (until_eof)
+        watch_stdin(epoll);
     print(run(slots, conns, epoll, rate, seconds, count));
     return 0;
 }

@@ -3,11 +3,12 @@
 holds nothing of it afterwards. Once alone, then once more under 200 requests a second of ordinary load.
 
 usage: tests/e2e/faults.py BUILD-DIR CACHE-DIR MODEL
-Ends with the line "N passed, N failed, N skipped"."""
+Wants BUILD-DIR/tests/bench/load. Ends with the line "N passed, N failed, N skipped"."""
 import concurrent.futures
 import http.client
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -16,9 +17,9 @@ import traceback
 
 from faulty import FaultyWorld, completed_and_decided, sanitizer_findings
 from wire import ENDS, request_of
-from world import SECRET, check, count, wait_for
+from world import BUILD, SECRET, check, count, skip
 
-LOAD, CLIENTS = 200, 8  # requests a second, connections
+LOAD, CLIENTS = 200, 6  # requests a second; connections for each quarter of them
 SECONDS = 6.0  # a request may take: the timeouts of the targets are 1.5 s, and two of them may follow each other
 
 # What the mock is told, the statuses that are right before anything was sent, and whether an answer may begin and break off.
@@ -136,36 +137,27 @@ class Run:
 
 
 class Load:
-    """Ordinary requests at a rate, over connections that are kept."""
+    """Ordinary requests at a rate, over connections that are kept: whole answers and streams of two targets."""
 
     def __init__(self, w, rate):
-        self.w, self.stop, self.n, self.bad = w, False, 0, []
-        self.pause = CLIENTS / rate
-        self.threads = [threading.Thread(target=self.client, args=(i,)) for i in range(CLIENTS)]
-        [t.start() for t in self.threads]
-
-    def client(self, number):
-        due = time.time() + self.pause * number / CLIENTS
-        c = http.client.HTTPConnection("127.0.0.1", self.w.port, timeout=10)
-        path, headers, body = request_of("chat", "load [[mock say=fox words=8]]", self.w.key, number % 2 == 0,
-                                         model="gpt-4o" if number % 4 < 2 else "plain-1")
-        while not self.stop:
-            due += self.pause
-            time.sleep(max(0, due - time.time()))
-            try:
-                c.request("POST", path, body, headers)
-                r = c.getresponse()
-                if r.status != 200 or b"fox" not in r.read():
-                    self.bad.append(r.status)
-            except (OSError, http.client.HTTPException) as e:
-                self.bad.append(repr(e))
-                c.close()
-            self.n += 1
-        c.close()
+        self.jobs = []
+        for i, (stream, model) in enumerate((s, m) for s in (False, True) for m in ("gpt-4o", "plain-1")):
+            path, headers, body = request_of("chat", "load [[mock say=fox words=8]]", w.key, stream, model=model)
+            with open(w.path(f"load{i}"), "wb") as f:
+                f.write(body)
+            argv = [BUILD + "/tests/bench/load", "--conns", str(CLIENTS), "--rate", str(rate / 4), "--seconds", "3600", "--until-eof",
+                    "--expect", "[DONE]" if stream else "fox", "--body", w.path(f"load{i}")]
+            for k, v in headers.items():
+                argv += ["--header", f"{k}: {v}"]
+            self.jobs.append(subprocess.Popen([*argv, "127.0.0.1", str(w.port), path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
 
     def end(self):
-        self.stop = True
-        [t.join() for t in self.threads]
+        """Sets n, the requests that were sent; bad, those that failed; and the requests a second that it reached."""
+        for p in self.jobs:
+            p.stdin.close()
+        got = [json.loads(p.stdout.read() or '{"sent": 0, "errors": 1, "rps": 0}') for p in self.jobs]
+        [p.wait() for p in self.jobs]
+        self.n, self.bad, self.reached = (sum(g[k] for g in got) for k in ("sent", "errors", "rps"))
 
 
 def big(w):
@@ -206,12 +198,14 @@ def main():
         first.go()
         w.quiet()
         fds, rss = w.fds(), w.rss_kb()
-        load, begin = Load(w, LOAD), time.time()
+        load = Load(w, LOAD)
         second = Run(w, "under load")
         second.go()
         load.end()
-        print(f"load: {load.n} requests in {time.time() - begin:.1f} s; RSS {rss} KiB, then {w.rss_kb()}; descriptors {fds}, then {w.fds()}")
-        check(load.n > 100 and not load.bad, f"{load.n} ordinary requests beside it all succeeded", load.bad[:5])
+        print(f"load: {load.reached:.0f} requests a second; RSS {rss} KiB, then {w.rss_kb()}; descriptors {fds}, then {w.fds()}")
+        check(load.n > 100 and load.bad == 0, f"{load.n} ordinary requests beside it all succeeded", load.bad)
+        if load.reached < LOAD * 0.95:
+            skip(f"this machine was too busy for {LOAD} requests a second beside the faults: there were {load.reached:.0f}")
         w.quiet()
         # Up to 4 idle connections a worker and living target are kept.
         check(w.fds() <= fds + 32, "no descriptor is left", (fds, w.fds()))
