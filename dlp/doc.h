@@ -9,7 +9,7 @@
  * JOINED leaves come last in the list. Each is a run of slices ("parts") of string leaves that have the
  * same path but for array indexes ("/messages/<any>/content"), in document order, so that a value cut
  * over two content parts or two messages is in one text. Only the surroundings of the cuts are joined:
- * DLP_JOIN_REACH bytes of either side.
+ * DLP_JOIN_REACH bytes of either side. Those of one speaker ("role") come again without what others say in between.
  *
  * The document lives in an arena; one thread at a time builds it, then it is read-only. */
 #ifndef DLP_DOC_H
@@ -20,6 +20,7 @@
 enum {
     DLP_CHECKPOINT = 256, /* raw bytes */
     DLP_JOIN_REACH = 512, /* decoded bytes */
+    DLP_JOIN_TURNS = 256, /* the same over what others say in between */
     DLP_JOIN_MIN = 8,     /* shorter joined texts hide nothing that a rule could know */
     DLP_MAX_NESTING = 3,  /* JSON in strings is opened this often */
 };

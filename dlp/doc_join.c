@@ -1,9 +1,8 @@
-/* dlp/doc_join.c - JOINED leaves, and which findings are duplicates (doc.h).
+/* dlp/doc_join.c - JOINED leaves (doc.h).
  *
  * Path nodes that differ only in array indexes are one class. String leaves of one class are chained in
- * document order, and the surroundings of each cut between two of them are joined. Work and memory are
- * linear in the document. */
-#include <stdlib.h>
+ * document order, and the surroundings of each cut between two of them are joined. So are those of one speaker, over what others
+ * say in between. Work and memory are linear in the document. */
 #include <string.h>
 
 #include "base/digest.h"
@@ -81,6 +80,13 @@ struct chain {
     uint32_t count;
 };
 
+/* Who speaks, of each node: an index of the known roles; 0: nobody knows. n: how often each does. */
+enum { ROLES = 7 };
+struct roles {
+    uint8_t *of_node;
+    unsigned n[ROLES];
+};
+
 /* The slices of one class while they are cut; flushed into a leaf at each gap. */
 struct joiner {
     struct dlp_doc *doc;
@@ -135,21 +141,22 @@ static bool flush(struct joiner *j)
     return true;
 }
 
-/* Joins the leaves of a chain. */
-static bool join_chain(struct joiner *j, const struct chain *chain, const uint32_t *next)
+/* Joins the leaves of a chain. known: the chain that was joined already, in which some are neighbours, too; NULL: none. */
+static bool join_chain(struct joiner *j, const struct chain *chain, const uint32_t *next,
+                       const uint32_t *known, size_t reach)
 {
-    for (uint32_t i = chain->head; i != DLP_NONE; i = next[i]) {
+    for (uint32_t i = chain->head, last = DLP_NONE; i != DLP_NONE; last = i, i = next[i]) {
         struct gw_span t = j->doc->leaves[i].text;
-        size_t head = DLP_JOIN_REACH, tail;
+        size_t head = reach, tail;
 
-        if (t.len == 0)
-            continue;
-        if (t.len <= 2 * (size_t)DLP_JOIN_REACH) {
+        if (known != NULL && last != DLP_NONE && known[last] == i && !flush(j))
+            return false;
+        if (t.len <= 2 * reach) {
             add_part(j, i, 0, t.len);
             continue;
         }
         /* Only the two ends of a long text, cut between characters. */
-        tail = t.len - DLP_JOIN_REACH;
+        tail = t.len - reach;
         while (is_tail_byte(t.ptr[head]))
             head--;
         while (is_tail_byte(t.ptr[tail]))
@@ -163,19 +170,22 @@ static bool join_chain(struct joiner *j, const struct chain *chain, const uint32
     return flush(j);
 }
 
-/* Chains the string leaves by class. next[leaf] is the next one of its class. Returns how many leaves
- * have company. */
-static unsigned chain_up(const struct classes *c, struct chain *chains, uint32_t *next)
+/* Chains the string leaves that say something by class, all or those of one speaker. next[leaf] is the next one of its chain.
+ * Returns how many leaves have company. */
+static unsigned chain_up(const struct classes *c, const struct roles *r, unsigned role,
+                         struct chain *chains, uint32_t *next)
 {
     const struct dlp_doc *doc = c->doc;
     unsigned n = 0;
 
     for (uint32_t i = 0; i < doc->first_joined; i++) {
-        uint32_t class_ = c->of_node[doc->leaves[i].parent];
+        const struct dlp_leaf *leaf = &doc->leaves[i];
+        uint32_t class_ = c->of_node[leaf->parent];
         struct chain *ch = &chains[class_];
 
         next[i] = DLP_NONE;
-        if (doc->leaves[i].kind != DLP_LEAF_STRING || class_ == 0)
+        if (leaf->kind != DLP_LEAF_STRING || class_ == 0 || leaf->text.len == 0 ||
+            (role != 0 && r->of_node[leaf->parent] != role))
             continue;
         if (ch->count++ == 0) {
             ch->head = i;
@@ -186,6 +196,81 @@ static unsigned chain_up(const struct classes *c, struct chain *chains, uint32_t
         ch->tail = i;
     }
     return n;
+}
+
+/* Joins all chains of one kind. */
+static enum gw_status join_all(struct joiner *j, const struct chain *chains, const uint32_t *next,
+                               const uint32_t *known, unsigned n, size_t reach)
+{
+    if (n == 0)
+        return GW_OK;
+    j->parts = gw_arena_array(j->doc->arena, (size_t)n * 2, sizeof(*j->parts));
+    if (j->parts == NULL)
+        return GW_ENOMEM;
+    /* A class' number is its first node's, so this order is the document's. */
+    for (uint32_t i = 1; i <= j->doc->n_nodes; i++)
+        if (chains[i].count >= 2 && !join_chain(j, &chains[i], next, known, reach))
+            return GW_ENOMEM;
+    return GW_OK;
+}
+
+/* ---- speakers ---------------------------------------------------------------------------- */
+
+/* Who says what a leaf says: members "role" beside or above it. */
+static enum gw_status read_roles(const struct dlp_doc *doc, struct roles *r)
+{
+    static const char *const names[ROLES] = {[1] = "user",   [2] = "assistant", [3] = "model",
+                                             [4] = "system", [5] = "developer", [6] = "tool"};
+
+    r->of_node = gw_arena_array(doc->arena, doc->n_nodes, sizeof(*r->of_node));
+    if (r->of_node == NULL)
+        return GW_ENOMEM;
+    for (uint32_t i = 0; i < doc->first_joined; i++) {
+        const struct dlp_leaf *leaf = &doc->leaves[i];
+        const struct dlp_node *node = &doc->nodes[leaf->parent];
+
+        if (leaf->kind != DLP_LEAF_STRING || node->element || node->parent == DLP_NONE ||
+            !gw_span_is(node->key, "role"))
+            continue;
+        for (unsigned k = 1; k < ROLES; k++)
+            if (gw_span_is(leaf->text, names[k])) {
+                r->of_node[node->parent] = (uint8_t)k;
+                r->n[k]++;
+            }
+    }
+    for (uint32_t i = 1; i < doc->n_nodes; i++)
+        if (r->of_node[i] == 0)
+            r->of_node[i] = r->of_node[doc->nodes[i].parent];
+    return GW_OK;
+}
+
+/* Joins what each speaker says, where another one came in between. */
+static enum gw_status join_speakers(struct joiner *j, const struct classes *c, struct chain *chains,
+                                    const uint32_t *known)
+{
+    struct dlp_doc *doc = j->doc;
+    struct roles r = {.of_node = NULL};
+    unsigned speakers = 0;
+    uint32_t *next;
+
+    GW_TRY(read_roles(doc, &r));
+    for (unsigned k = 1; k < ROLES; k++)
+        speakers += r.n[k] > 0;
+    if (speakers < 2)
+        return GW_OK;
+    next = gw_arena_array(doc->arena, doc->first_joined, sizeof(*next));
+    if (next == NULL)
+        return GW_ENOMEM;
+    for (unsigned k = 1; k < ROLES; k++) {
+        unsigned n;
+
+        if (r.n[k] < 2)
+            continue;
+        memset(chains, 0, ((size_t)doc->n_nodes + 1) * sizeof(*chains));
+        n = chain_up(c, &r, k, chains, next);
+        GW_TRY(join_all(j, chains, next, known, n, DLP_JOIN_TURNS));
+    }
+    return GW_OK;
 }
 
 enum gw_status dlp_doc_join(struct dlp_doc *doc)
@@ -202,17 +287,11 @@ enum gw_status dlp_doc_join(struct dlp_doc *doc)
     next = gw_arena_array(doc->arena, doc->n_leaves, sizeof(*next));
     if (chains == NULL || next == NULL || !classify(&c))
         return GW_ENOMEM;
-    n = chain_up(&c, chains, next);
+    n = chain_up(&c, NULL, 0, chains, next);
     if (n == 0)
         return GW_OK;
-    j.parts = gw_arena_array(doc->arena, (size_t)n * 2, sizeof(*j.parts));
-    if (j.parts == NULL)
-        return GW_ENOMEM;
-    /* A class' number is its first node's, so this order is the document's. */
-    for (uint32_t i = 1; i <= doc->n_nodes; i++)
-        if (chains[i].count >= 2 && !join_chain(&j, &chains[i], next))
-            return GW_ENOMEM;
-    return GW_OK;
+    GW_TRY(join_all(&j, chains, next, NULL, n, DLP_JOIN_REACH));
+    return join_speakers(&j, &c, chains, next);
 }
 
 uint32_t dlp_doc_part_at(const struct dlp_source *src, uint32_t at)
@@ -228,161 +307,4 @@ uint32_t dlp_doc_part_at(const struct dlp_source *src, uint32_t at)
             hi = mid;
     }
     return lo;
-}
-
-/* ---- duplicates -------------------------------------------------------------------------- */
-
-/* A finding on an ordinary leaf, in the body's bytes. */
-struct place {
-    uint32_t rule, start, end;
-    uint32_t finding;
-    unsigned nesting;
-};
-
-static int by_rule_and_start(const void *a, const void *b)
-{
-    const struct place *x = a, *y = b;
-
-    if (x->rule != y->rule)
-        return x->rule < y->rule ? -1 : 1;
-    if (x->start != y->start)
-        return x->start < y->start ? -1 : 1;
-    return (int)y->nesting - (int)x->nesting;
-}
-
-/* Whether the outer finding says nothing that the inner does not: it may reach over the quotes and
- * backslashes around the inner one, but not to other text. */
-static bool adds_nothing(const struct place *outer, const struct place *inner)
-{
-    enum { QUOTING = 4 };
-
-    return inner->nesting > outer->nesting && outer->start + QUOTING >= inner->start &&
-           outer->end <= inner->end + QUOTING;
-}
-
-/* Rule (3). Returns how many places stay. */
-static unsigned drop_outer(struct place *places, unsigned n, bool *drop)
-{
-    unsigned kept = 0;
-
-    for (unsigned i = 0; i < n; i++) {
-        struct place *last = kept == 0 ? NULL : &places[kept - 1];
-        bool apart = last == NULL || last->rule != places[i].rule || last->end <= places[i].start;
-
-        if (!apart && adds_nothing(last, &places[i])) {
-            drop[last->finding] = true;
-            *last = places[i];
-        } else if (!apart && adds_nothing(&places[i], last)) {
-            drop[places[i].finding] = true;
-        } else {
-            places[kept++] = places[i];
-        }
-    }
-    return kept;
-}
-
-/* A finding of the rule that overlaps the raw range, or NULL. */
-static const struct place *known(const struct place *places, unsigned n, uint32_t rule,
-                                 uint32_t start, uint32_t end)
-{
-    unsigned lo = 0, hi = n;
-
-    while (lo < hi) {
-        unsigned mid = lo + (hi - lo) / 2;
-
-        if (places[mid].rule < rule || (places[mid].rule == rule && places[mid].end <= start))
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < n && places[lo].rule == rule && places[lo].start < end ? &places[lo] : NULL;
-}
-
-/* Whether text that joining added to a known value looks like more of it, not like the next part's first word: some
- * letters with digits or changing case among them. */
-static bool looks_like_more(struct gw_span text)
-{
-    enum { WORD = 8, LONG_WORD = 24 };
-    unsigned digits = 0, humps = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        bool upper = text.ptr[i] >= 'A' && text.ptr[i] <= 'Z';
-        bool after_lower = i > 0 && text.ptr[i - 1] >= 'a' && text.ptr[i - 1] <= 'z';
-
-        digits += text.ptr[i] >= '0' && text.ptr[i] <= '9';
-        humps += upper && after_lower;
-    }
-    return text.len >= LONG_WORD || (text.len >= WORD && digits + humps > 0);
-}
-
-/* Rules (1) and (2). Ordinary findings that a joined one replaces are dropped with it. */
-static bool joined_is_duplicate(const struct dlp_doc *doc, const struct dlp_finding *f,
-                                const struct place *places, unsigned n, bool *drop)
-{
-    const struct dlp_source *src = &doc->sources[f->leaf];
-    uint32_t first = dlp_doc_part_at(src, f->start), i = first;
-    const struct place *inside = NULL; /* of the first part with a known value */
-    bool more = false;
-
-    for (; i < src->n_parts && src->parts[i].at < f->end; i++) {
-        const struct dlp_part *p = &src->parts[i];
-        uint32_t start = f->start > p->at ? f->start - p->at : 0;
-        uint32_t end = f->end - p->at < p->len ? f->end - p->at : p->len;
-        uint32_t raw_start, raw_end;
-        const struct place *k;
-
-        dlp_map_to_body(doc, p->leaf, p->start + start, p->start + end, &raw_start, &raw_end);
-        k = known(places, n, f->rule, raw_start, raw_end);
-        if (k == NULL)
-            more = more || looks_like_more((struct gw_span){
-                               doc->leaves[f->leaf].text.ptr + p->at + start, end - start});
-        else if (k->start < raw_start || k->end > raw_end)
-            return true; /* it reaches further than the joined one */
-        else if (inside == NULL)
-            inside = k;
-    }
-    if (i == first + 1 || (inside != NULL && !more))
-        return true;
-    if (inside != NULL)
-        drop[inside->finding] = true;
-    return false;
-}
-
-enum gw_status dlp_doc_dedupe(const struct dlp_doc *doc, struct dlp_finding *findings, unsigned *n)
-{
-    struct place *places;
-    bool *drop;
-    unsigned n_places = 0, kept = 0;
-
-    if (*n == 0 || (*n == 1 && findings[0].leaf < doc->first_joined))
-        return GW_OK;
-    places = calloc(*n, sizeof(*places));
-    drop = calloc(*n, sizeof(*drop));
-    if (places == NULL || drop == NULL) {
-        free(places);
-        free(drop);
-        return GW_ENOMEM;
-    }
-    for (unsigned i = 0; i < *n; i++) {
-        const struct dlp_finding *f = &findings[i];
-        struct place *p = &places[n_places];
-
-        if (f->leaf >= doc->first_joined)
-            continue;
-        *p = (struct place){.rule = f->rule, .finding = i, .nesting = doc->leaves[f->leaf].nesting};
-        dlp_map_to_body(doc, f->leaf, f->start, f->end, &p->start, &p->end);
-        n_places++;
-    }
-    qsort(places, n_places, sizeof(*places), by_rule_and_start);
-    n_places = drop_outer(places, n_places, drop);
-    for (unsigned i = 0; i < *n; i++)
-        if (findings[i].leaf >= doc->first_joined)
-            drop[i] = joined_is_duplicate(doc, &findings[i], places, n_places, drop);
-    for (unsigned i = 0; i < *n; i++)
-        if (!drop[i])
-            findings[kept++] = findings[i];
-    *n = kept;
-    free(places);
-    free(drop);
-    return GW_OK;
 }

@@ -39,8 +39,8 @@ static void check(const char *body, unsigned want_findings, const char *gone)
     if (!CHECK(memmem(out.ptr, out.len, gone, strlen(gone)) == NULL))
         fprintf(stderr, "  %s\n", out.ptr);
     CHECK(dlp_restore_json(vault, gw_buf_span(&out), &back, NULL) == GW_OK);
-    if (strstr(body, HALF1 "\"") == NULL &&
-        strstr(body, OPEN1 "\"") == NULL) /* joined again, a cut value is in the first part */
+    if (strstr(body, HALF1 "\"") == NULL && strstr(body, OPEN1 "\"") == NULL &&
+        strstr(body, "AKIA\"") == NULL) /* joined again, a cut value is in the first part */
         CHECK(gw_span_is(gw_buf_span(&back), body));
     gw_buf_fini(&out);
     gw_buf_fini(&back);
@@ -76,6 +76,17 @@ int main(void)
     check("{\"content\":\"key " HALF1 HALF2 " end\"}", 1, HALF1);
     check("{\"content\":[{\"text\":\"key " HALF1 "\"},{\"text\":\"" HALF2 " end\"}]}", 1, HALF2);
     check("{\"messages\":[{\"content\":\"key " HALF1 "\"},{\"content\":\"" HALF2 "\"}]}", 1, HALF1);
+    /* Over what somebody else says in between, however often. */
+    check("{\"messages\":[{\"role\":\"user\",\"content\":\"key " HALF1
+          "\"},{\"role\":\"assistant\",\"content\":\"and the rest?\"},"
+          "{\"role\":\"user\",\"content\":\"" HALF2 " end\"}]}",
+          1, HALF2);
+    check("{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"k AKIA\"}]},"
+          "{\"role\":\"model\",\"parts\":[{\"text\":\"yes?\"}]},"
+          "{\"role\":\"user\",\"parts\":[{\"text\":\"Q7ZKT\"}]},"
+          "{\"role\":\"model\",\"parts\":[{\"text\":\"go on\"}]},"
+          "{\"role\":\"user\",\"parts\":[{\"text\":\"" HALF2 "\"}]}]}",
+          1, HALF2);
     /* Not cut: the neighbours' texts do not make it two findings, or longer. */
     check("{\"messages\":[{\"content\":\"a\"},{\"content\":\"key " HALF1 HALF2
           " end\"},{\"content\":\"b\"}]}",
