@@ -30,6 +30,8 @@ static void free_rules(struct dlp_rules *r)
     free(r->keys);
     free(r->lists);
     free(r->lift);
+    free(r->match);
+    native_free(r->native);
     if (r->owned.object != NULL)
         (void)dlclose(r->owned.object);
     for (unsigned i = 0; i < r->owned.n_parts; i++)
@@ -222,13 +224,16 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     r->keys = calloc(n_contexts + 1, sizeof(*r->keys));
     r->lists = calloc(b->n_lists + 1, sizeof(*r->lists));
     r->lift = calloc(b->n_rules + 1, 1);
-    if (r->first_context == NULL || r->words == NULL || r->keys == NULL || r->lists == NULL ||
-        r->lift == NULL || r->run_kind == NULL || r->info == NULL || r->validators == NULL ||
-        r->first_validator == NULL || !prefilter_init(&r->filter, b) ||
+    r->match = calloc(b->n_patterns + b->n_near_patterns + 1, sizeof(*r->match));
+    if (r->match == NULL || r->first_context == NULL || r->words == NULL || r->keys == NULL ||
+        r->lists == NULL || r->lift == NULL || r->run_kind == NULL || r->info == NULL ||
+        r->validators == NULL || r->first_validator == NULL || !prefilter_init(&r->filter, b) ||
         !fill_starts(&r->at_word, b, true) || !fill_starts(&r->anywhere, b, false)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;
     }
+    for (unsigned i = 0; i < b->n_patterns + b->n_near_patterns; i++)
+        atomic_init(&r->match[i], b->patterns[i].match);
     sort_runs(r);
     set_look_behind(r);
     fill_info(r);

@@ -12,6 +12,7 @@
 #include "dlp/dlp.h"
 #include "dlp/interp.h"
 #include "dlp/prefilter.h"
+#include "dlp/rulec.h"
 #include "dlp/validate.h"
 
 /* Where a run has to be looked for. */
@@ -44,7 +45,12 @@ struct bundle_owned {
     const struct interp_program *programs; /* in it: of each pattern without a matcher */
     struct dlp_rules **parts; /* in it: sets that some of its rules came from; references */
     unsigned n_parts;
+    const struct rulec_set *set; /* in it: the rules that were read from sources */
+    /* Their patterns are [first_pattern, ...) and, those of their nears, [first_near, ...), without the rules that are off. */
+    uint32_t first_pattern, first_near;
 };
+
+typedef _Atomic(bundle_match_fn *) bundle_matcher;
 
 struct dlp_rules {
     const struct bundle *b;
@@ -64,6 +70,10 @@ struct dlp_rules {
     unsigned min_run;     /* shortest run that is looked for; 0: none */
     atomic_uint refs;
     bool forever; /* the rules that are built in */
+    /* Of each pattern; NULL: the interpreter runs its program. Set once, to one that finds the same (dlp/native.c), while
+     * others scan. */
+    bundle_matcher *match;
+    struct native *native; /* NULL: nothing was compiled for it */
     struct bundle_owned owned;
 };
 
@@ -79,7 +89,7 @@ enum gw_status bundle_check_examples(struct dlp_rules *r, struct gw_err *err);
 static inline void bundle_match(const struct dlp_rules *r, uint32_t pattern, const unsigned char *s,
                                 const unsigned char *lim, struct bundle_match *m)
 {
-    bundle_match_fn *match = r->b->patterns[pattern].match;
+    bundle_match_fn *match = atomic_load_explicit(&r->match[pattern], memory_order_acquire);
 
     if (match != NULL)
         match(s, lim, m);
@@ -87,7 +97,11 @@ static inline void bundle_match(const struct dlp_rules *r, uint32_t pattern, con
         interp_match(&r->owned.programs[pattern], s, lim, m);
 }
 
-/* The name under which every bundle is exported. */
-#define BUNDLE_SYMBOL "dlp_bundle"
+/* The names under which bundles and shards are exported. */
+#define BUNDLE_SYMBOL       "dlp_bundle"
+#define BUNDLE_SHARD_SYMBOL "dlp_shard"
+
+/* Closes what was compiled for a set; n may be NULL. */
+void native_free(struct native *n);
 
 #endif

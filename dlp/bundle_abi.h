@@ -150,4 +150,12 @@ struct bundle {
     const struct bundle_list *lists;
 };
 
+/* Matchers alone, for patterns that an interpreter runs until then: exported as BUNDLE_SHARD_SYMBOL. */
+struct bundle_shard {
+    uint32_t abi, size; /* BUNDLE_ABI, sizeof(struct bundle_shard) */
+    const char *digest; /* of its source, 64 hex digits */
+    uint32_t n;
+    bundle_match_fn *const *match;
+};
+
 #endif

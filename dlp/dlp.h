@@ -13,6 +13,7 @@
 #ifndef DLP_DLP_H
 #define DLP_DLP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,6 +71,22 @@ struct dlp_rules_options {
 enum gw_status dlp_rules_open(const char *const *paths, unsigned n_paths,
                               const struct dlp_rules_options *o, struct dlp_rules **out,
                               struct gw_err *err);
+
+struct dlp_compile {
+    const char *
+        dir; /* where finished objects are kept by the hash of their source; made when it is not there */
+    const atomic_bool *stop;    /* set by another thread: give up; may be NULL */
+    unsigned n_shards, n_built; /* out: objects needed, and those that were not in dir */
+};
+
+/* Gives the patterns of r that run in the interpreter native matchers, while others may scan with r: what is found stays
+ * the same. Rules are spread over small objects, so that a changed rule compiles one; each is made by confined children,
+ * compared with the interpreter on the examples, then put in place at once. On failure what was put in place stays, and
+ * the interpreter runs the rest. GW_ENOENT: re2c or cc is not installed; GW_ECANCELED; GW_EDENIED: others can write to dir;
+ * GW_ECORRUPT; GW_ETIMEDOUT, GW_EIO, GW_ENOMEM. Blocks for seconds. Thread: one at a time per set. */
+enum gw_status dlp_rules_compile(struct dlp_rules *r, struct dlp_compile *c, struct gw_err *err);
+/* How many patterns run in the interpreter. Thread: any. */
+unsigned dlp_rules_interpreted(const struct dlp_rules *r);
 
 struct dlp_rules *dlp_rules_ref(struct dlp_rules *r);
 void dlp_rules_unref(struct dlp_rules *r); /* r may be NULL */

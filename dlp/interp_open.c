@@ -28,6 +28,7 @@ struct opening {
     struct bundle_rule *rules; /* of all */
     struct bundle_list *lists; /* of all */
     unsigned n_rules, n_lists;
+    uint32_t first_pattern, first_near; /* of the sources */
 };
 
 static void *copy(struct gw_arena *arena, const void *from, size_t bytes)
@@ -173,17 +174,16 @@ static bool renumber(struct opening *x, struct bundle_rule *r, const uint32_t *p
     return true;
 }
 
-/* The same for the rules of the sources, whose patterns stand behind those of the parts. */
-static bool renumber_own(struct opening *x, uint32_t n_part_patterns, uint32_t n_part_nears,
-                         uint32_t first_list)
+/* The same for the rules of the sources. */
+static bool renumber_own(struct opening *x, uint32_t first_list)
 {
-    uint32_t n_anchored = x->t.n_anchored - n_part_patterns;
-    uint32_t n = x->t.n_patterns - n_part_patterns - n_part_nears;
+    uint32_t n_anchored = x->t.n_anchored - x->first_pattern;
+    uint32_t n = n_anchored + x->t.n_patterns - x->first_near;
     uint32_t *pattern = gw_arena_array(x->arena, n, sizeof(*pattern));
     bool ok = pattern != NULL;
 
     for (uint32_t i = 0; i < n && ok; i++)
-        pattern[i] = i + n_part_patterns + (i < n_anchored ? 0 : n_part_nears);
+        pattern[i] = i < n_anchored ? x->first_pattern + i : x->first_near + i - n_anchored;
     for (unsigned i = x->t.first_rule; i < x->n_rules && ok; i++)
         ok = renumber(x, &x->rules[i], pattern, first_list);
     return ok;
@@ -265,14 +265,14 @@ static enum gw_status make_tables(struct opening *x, struct gw_err *err)
 {
     const struct bundle_rule *own = emit_rules(&x->set);
     const struct bundle_list *lists = emit_lists(&x->set);
-    unsigned n_part_patterns, n_part_nears, first_list;
+    unsigned first_list;
     bool ok = true;
 
     if (own == NULL || lists == NULL || !make_room(x))
         return no_memory(err);
     for (unsigned i = 0; i < x->n_parts; i++)
         GW_TRY(add_part(x, i, err));
-    n_part_patterns = x->t.n_patterns;
+    x->first_pattern = x->t.n_patterns;
     first_list = x->n_lists;
     x->t.first_rule = x->n_rules;
     for (unsigned i = 0; i < x->set.n_rules; i++)
@@ -286,10 +286,10 @@ static enum gw_status make_tables(struct opening *x, struct gw_err *err)
         ok = add_patterns(x, &x->parts[i], b->n_patterns, b->n_patterns + b->n_near_patterns) &&
              renumber_part(x, &x->parts[i]);
     }
-    n_part_nears = x->t.n_patterns - x->t.n_anchored;
+    x->first_near = x->t.n_patterns;
     if (ok)
         GW_TRY(emit_nears(&x->set, &x->t, NULL, err));
-    if (!ok || !renumber_own(x, n_part_patterns, n_part_nears, first_list))
+    if (!ok || !renumber_own(x, first_list))
         return no_memory(err);
     return emit_finish(&x->t, err);
 }
@@ -332,8 +332,12 @@ static enum gw_status make_bundle(struct opening *x, struct bundle **out,
         .arena = x->arena,
         .programs = copy(x->arena, t->programs, t->n_programs * sizeof(*t->programs)),
         .parts = parts,
-        .n_parts = x->n_parts};
-    return b->digest == NULL || b->patterns == NULL || b->sets == NULL || owned->programs == NULL
+        .n_parts = x->n_parts,
+        .set = copy(x->arena, &x->set, sizeof(x->set)),
+        .first_pattern = x->first_pattern,
+        .first_near = x->first_near};
+    return b->digest == NULL || b->patterns == NULL || b->sets == NULL || owned->programs == NULL ||
+                   owned->set == NULL
                ? no_memory(err)
                : GW_OK;
 }

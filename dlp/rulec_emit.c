@@ -105,6 +105,15 @@ static void put_bundle(struct gw_buf *out, const struct rulec_set *set, const ch
                   t->n_memos, t->n_patterns - t->n_anchored, set->n_lists);
 }
 
+void emit_put_prelude(struct gw_buf *out, const struct emit_sets *sets)
+{
+    gw_buf_adds(out, "/* Written by Sluice's rule compiler; edit the YAML instead. */\n");
+    gw_buf_adds(out, rulec_abi_text);
+    gw_buf_adds(out, rulec_run_text);
+    put_sets(out, sets);
+    gw_buf_adds(out, prelude);
+}
+
 enum gw_status rulec_emit(const struct rulec_set *set, const char *symbol, struct gw_buf *out,
                           struct gw_err *err)
 {
@@ -118,11 +127,7 @@ enum gw_status rulec_emit(const struct rulec_set *set, const char *symbol, struc
     if (st == GW_OK)
         st = emit_finish(&t, err);
     if (st == GW_OK) {
-        gw_buf_adds(out, "/* Written by Sluice's rule compiler; edit the YAML instead. */\n");
-        gw_buf_adds(out, rulec_abi_text);
-        gw_buf_adds(out, rulec_run_text);
-        put_sets(out, &t.sets);
-        gw_buf_adds(out, prelude);
+        emit_put_prelude(out, &t.sets);
         gw_buf_add(out, gw_buf_span(&matchers));
         emit_put_lists(out, lists, set->n_lists);
         emit_put_rules(out, rules, set->n_rules);

@@ -77,6 +77,21 @@ void emit_put_rules(struct gw_buf *out, const struct bundle_rule *rules, unsigne
 /* A C string, with octal escapes where a byte is not plain. */
 void emit_put_string(struct gw_buf *out, struct gw_span s);
 
+/* Writes native matchers for the rules that are not off and whose shard it is (emit_shard_of()): of each rule its patterns,
+ * then its nears, as a struct bundle_shard. The text depends on nothing but these patterns. *n: how many; digest: of the
+ * text, also in it. GW_ENOMEM, and what emit_patterns() says. */
+enum gw_status emit_shard(const struct rulec_set *set, unsigned shard, unsigned n_shards,
+                          struct gw_buf *out, unsigned *n, char digest[65], struct gw_err *err);
+unsigned emit_shard_of(const struct rulec_rule *r, unsigned n_shards);
+
+/* Reads a pattern of a rule and cuts it; *n_memos: how many its runs have. All lives in scratch. */
+enum gw_status emit_chains(struct gw_arena *scratch, const struct rulec_rule *r,
+                           struct gw_span pattern, struct rx_pattern *p, struct rx_chain **chains,
+                           unsigned *n, unsigned *n_memos, struct gw_err *err);
+
+/* Writes what stands in front of all matchers, the sets among it. */
+void emit_put_prelude(struct gw_buf *out, const struct emit_sets *sets);
+
 /* Writes the matcher function m<pattern>. */
 void emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains, unsigned n,
                   struct emit_sets *sets);

@@ -143,6 +143,16 @@ static unsigned number_memos(const struct rx_chain *chains, unsigned n)
     return memo;
 }
 
+enum gw_status emit_chains(struct gw_arena *scratch, const struct rulec_rule *r,
+                           struct gw_span pattern, struct rx_pattern *p, struct rx_chain **chains,
+                           unsigned *n, unsigned *n_memos, struct gw_err *err)
+{
+    GW_TRY(rx_parse(scratch, pattern, r->nocase, r->boundary, p, err));
+    GW_TRY(rx_chains(scratch, p, chains, n, err));
+    *n_memos = number_memos(*chains, *n);
+    return GW_OK;
+}
+
 /* One pattern of a rule; that of a near, which is looked for beside matches only, needs no anchors. */
 static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
                                       struct gw_span text, bool is_near, struct gw_arena *scratch,
@@ -153,13 +163,12 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     struct rulec_anchor *anchors = NULL;
     struct bundle_pattern row = {.rule = rule, .reach = reach_of(r), .first_memo = t->n_memos};
     struct bundle_set first = {{0}}, head[BUNDLE_HEAD_BYTES];
-    unsigned n_chains = 0, n_anchors = 0;
+    unsigned n_chains = 0, n_anchors = 0, n_memos = 0;
 
-    GW_TRY(rx_parse(scratch, text, r->nocase, r->boundary, &p, err));
-    GW_TRY(rx_chains(scratch, &p, &chains, &n_chains, err));
+    GW_TRY(emit_chains(scratch, r, text, &p, &chains, &n_chains, &n_memos, err));
     if (!is_near)
         GW_TRY(rulec_anchors(scratch, p.root, &anchors, &n_anchors, err));
-    t->n_memos += number_memos(chains, n_chains);
+    t->n_memos += n_memos;
     if (out != NULL)
         emit_matcher(out, t->n_patterns, chains, n_chains, &t->sets);
     else
