@@ -12,6 +12,7 @@
 #include "proxy/net/clients.h"
 #include "proxy/net/loop_memory.h"
 #include "proxy/net/reload.h"
+#include "proxy/net/rule_builds.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
 #include "proxy/version.h"
@@ -291,6 +292,20 @@ static void reloads(const struct server *s, struct gw_buf *out)
                   (double)k.last_ms / 1e3);
 }
 
+static void rules(const struct server *s, const struct setup *setup, struct gw_buf *out)
+{
+    struct rule_builds_stats b;
+
+    rule_builds_stats(s->rule_builds, &b);
+    metrics_head(out, "rules_builds_total", "counter",
+                 "Rule sets compiled in the background, by what became of them.");
+    labelled(out, "rules_builds_total", "result", "ok", b.ok);
+    labelled(out, "rules_builds_total", "result", "failed", b.failed);
+    one(out, "rules_interpreted_patterns", "gauge",
+        "Patterns of the rules in use that have no native matcher.",
+        dlp_rules_interpreted(setup->rules));
+}
+
 void metrics_text(struct server *s, struct gw_buf *out)
 {
     struct proxy_store_stats store;
@@ -302,6 +317,7 @@ void metrics_text(struct server *s, struct gw_buf *out)
     metrics_head(out, "uptime_seconds", "gauge", "Since start.");
     gw_buf_printf(out, "sluice_uptime_seconds %.3f\n", (double)(gw_clock_ns() - s->start_ns) / 1e9);
     reloads(s, out);
+    rules(s, setup, out);
     requests(s, out);
     histograms(s, out);
     targets(s, out);

@@ -104,6 +104,9 @@ struct proxy_config_egress {
     struct proxy_config_secret auth; /* "user:password", or none */
 };
 
+/* `dlp.native`: whether rules from YAML are compiled. */
+enum proxy_native { PROXY_NATIVE_AUTO, PROXY_NATIVE_OFF };
+
 /* In the order of the words that `kind` takes. All but the engine are servers. */
 enum proxy_target_kind {
     PROXY_TARGET_ENGINE,
@@ -338,7 +341,7 @@ struct proxy_config {
 
     struct {
         struct proxy_config_list rules; /* "builtin", files and folders */
-        unsigned native;                /* 0: auto, 1: off */
+        unsigned native;                /* enum proxy_native */
         unsigned report_from;           /* confidence, 0 to 100 */
         unsigned on_error;              /* 0: block, 1: allow */
         unsigned on_cut;                /* the same */

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/cache/cache.h"
+#include "proxy/net/rule_builds.h"
 #include "proxy/net/server.h"
 #include "proxy/net/worker.h"
 
@@ -155,6 +156,7 @@ static void reload(struct keeper *k, struct server_reload_result *r)
     if (r->ok) {
         setup_name_targets(new, s->target_names);
         publish(s, new, &r->problems);
+        rule_builds_want(s->rule_builds, new);
         server_setup_done(s, new);
     }
     server_setup_done(s, now);

@@ -19,6 +19,7 @@
 #include "proxy/net/changes.h"
 #include "proxy/net/clients.h"
 #include "proxy/net/reload.h"
+#include "proxy/net/rule_builds.h"
 #include "proxy/net/worker.h"
 #include "proxy/store/store.h"
 #include "proxy/version.h"
@@ -198,7 +199,11 @@ enum gw_status server_open(struct proxy_config *cfg, const char *path, bool prog
     if (st == GW_OK)
         st = open_workers(s, s->setup->cfg->workers, err);
     if (st == GW_OK)
+        st = rule_builds_open(s, s->setup->cfg->state_dir, &s->rule_builds, err);
+    if (st == GW_OK)
         st = keeper_open(s, path, &s->keeper, err);
+    if (st == GW_OK)
+        rule_builds_want(s->rule_builds, s->setup);
     if (st != GW_OK) {
         server_stop(s, 2);
         server_close(s);
@@ -254,6 +259,7 @@ void server_close(struct server *s)
     keeper_close(
         s->keeper); /* no loop runs any more that would need it, and it must not publish into what goes */
     s->keeper = NULL;
+    rule_builds_close(s->rule_builds);
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_fini(&s->workers[i]);
     if (s->workers != NULL && s->n_workers < s->max_workers)

@@ -26,6 +26,7 @@ struct clients;
 struct cache_redis;
 struct conn;
 struct keeper;
+struct rule_builds;
 struct tunnel;
 struct prober;
 struct upstream_pool;
@@ -40,6 +41,7 @@ struct server {
     pthread_mutex_t lock;
     struct setup *setup;   /* the current one; under lock, read by server_setup() */
     struct keeper *keeper; /* makes new ones, closes old ones (reload.h) */
+    struct rule_builds *rule_builds;
     struct metrics_names *target_names;
     struct audit *audit;
     struct proxy_store *store; /* NULL: no keys database */
