@@ -148,15 +148,16 @@ static bool agrees(const struct dlp_rules *r, uint32_t pattern, bundle_match_fn 
 
 static enum gw_status check(const struct shard *s, const struct bundle_shard *b, struct gw_err *err)
 {
-    struct bundle_memo *memo = calloc(s->rules->b->n_memos + 1, sizeof(*memo));
+    struct bundle_memo *memo = NULL;
     enum gw_status st = GW_OK;
 
-    if (memo == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory for the rules");
     if (b == NULL || b->abi != BUNDLE_ABI || b->size != sizeof(*b) ||
         strncmp(b->digest, s->digest, HEX) != 0 || b->n != s->n)
-        st = gw_fail(err, GW_ECORRUPT, "%s: not what was built from these rules; remove it",
-                     s->path);
+        return gw_fail(err, GW_ECORRUPT, "%s: not what was built from these rules; remove it",
+                       s->path);
+    memo = calloc(s->rules->b->n_memos + 1, sizeof(*memo));
+    if (memo == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the rules");
     for (unsigned i = 0; i < s->n && st == GW_OK; i++)
         if (!agrees(s->rules, s->pattern[i], b->match[i], memo))
             st = gw_fail(err, GW_ECORRUPT,

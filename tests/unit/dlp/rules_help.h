@@ -30,9 +30,10 @@ static inline const char *work_path(const char *name)
 {
     static char path[4][128];
     static unsigned turn;
+    static bool made;
 
-    if (work_dir[sizeof(work_dir) - 2] == 'X')
-        CHECK(mkdtemp(work_dir) != NULL);
+    if (!made)
+        made = CHECK(mkdtemp(work_dir) != NULL);
     turn = (turn + 1) % 4;
     (void)snprintf(path[turn], sizeof(path[turn]), "%s/%s", work_dir, name);
     return path[turn];
