@@ -184,6 +184,18 @@ static struct escape read_escape(struct gw_span text, size_t at)
 
 /* ---- the walk ---------------------------------------------------------------------------- */
 
+/* Does another one follow soon? One alone is how a blank is written in an address. */
+static bool percent_follows(struct gw_span text, size_t at)
+{
+    enum { SOON = 32 };
+    size_t end = text.len - at > SOON ? at + SOON : text.len;
+
+    for (at += 3; at < end; at++)
+        if (text.ptr[at] == '%' && hex_value(text, at + 1, 2) >= 0)
+            return true;
+    return false;
+}
+
 /* Is it one that hides something, not one that has to be there? */
 static bool matters(struct gw_span text, size_t at, const struct escape *e)
 {
@@ -194,7 +206,8 @@ static bool matters(struct gw_span text, size_t at, const struct escape *e)
     switch (text.ptr[at]) {
     case '%':
         /* From 0xCC on a byte begins a character of another script or form. */
-        return (e->cp > ' ' && e->cp != '/' && e->cp < 0x7F) || e->cp >= 0xCC;
+        return (e->cp > ' ' && e->cp != '/' && e->cp < 0x7F) || e->cp >= 0xCC ||
+               percent_follows(text, at);
     case '&':
         return e->cp != ' ' && e->cp != '<' && e->cp != '>' && e->cp != '&' &&
                (e->cp < 0x7F || e->cp == 0xAD || e->cp >= FIRST_OTHER_SCRIPT);

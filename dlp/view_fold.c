@@ -225,7 +225,9 @@ static unsigned step_tag(struct gw_span text, size_t at, char out[VIEW_UNIT_MAX]
     unsigned len = gw_utf8_decode(text.ptr + at, text.len - at, &cp);
 
     *n = 0;
-    if (len == 4 && cp >= VIEW_TAG_FIRST + 0x20 && cp < VIEW_TAG_LAST) {
+    /* Signs below U+E0020 are none by the standard, but what hides text makes them of line ends. */
+    if (len == 4 && ((cp >= VIEW_TAG_FIRST + ' ' && cp < VIEW_TAG_LAST) ||
+                     cp == VIEW_TAG_FIRST + '\n' || cp == VIEW_TAG_FIRST + '\t')) {
         out[0] = (char)(cp - VIEW_TAG_FIRST);
         *n = 1;
     }
