@@ -111,10 +111,12 @@ static bool is_known(const struct dlp_finding *known, unsigned n, const struct d
     return lo > 0 && known[lo - 1].rule == f->rule && known[lo - 1].end > f->start;
 }
 
-static bool overlaps_any(const struct dlp_finding *known, unsigned n, const struct dlp_finding *f)
+/* Does one of n findings overlap f that is as sure? */
+static bool overlaps_surer(const struct dlp_finding *known, unsigned n, const struct dlp_finding *f)
 {
     for (unsigned i = 0; i < n; i++)
-        if (known[i].start < f->end && known[i].end > f->start)
+        if (known[i].start < f->end && known[i].end > f->start &&
+            known[i].confidence >= f->confidence)
             return true;
     return false;
 }
@@ -205,7 +207,7 @@ static bool take_back(const struct leaf_views *l, struct dlp_finding *f, unsigne
     if (is_known(known, n_known, f))
         return false;
     /* The value stands there as it is: then only what is around it can have been hidden, such as the word that names it. */
-    return changed || (walked && !overlaps_any(known, n_known, f));
+    return changed || (walked && !overlaps_surer(known, n_known, f));
 }
 
 /* Scans the view on top of the chain. */
