@@ -1,14 +1,13 @@
 """What the tests of complaints and of dialects stand on: a gateway with all kinds of targets, two of them for each dialect (the mock provider and
 one that sends any bytes), callers with different policies, and the records of a request."""
 import re
-import shutil
 import tempfile
 import time
 import traceback
 
 from upstream import Upstream
 from wire import DIALECTS, ask
-from world import MAIL, SECRET, World, check, count, free_port
+from world import MAIL, SECRET, World, check, free_port, leave
 
 LEAKED_KEY, LEAKED_MAIL = "AKIA" + "Z7RTLQ4MNXVB2KWE", "erika.muster@" + "kanzlei-muster-berlin.de"
 RAW = {"chat": "raw-chat", "completions": "raw-chat", "responses": "raw-chat", "anthropic": "raw-claude", "gemini": "raw-gemini"}
@@ -132,7 +131,4 @@ def run_tests(what, functions, prefix, word=""):
     finally:
         w.end()
         w.up.end()
-        if count["failed"] == 0:
-            shutil.rmtree(w.dir, ignore_errors=True)
-        else:
-            print("left for inspection:", w.dir)
+        leave(w.dir)

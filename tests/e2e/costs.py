@@ -17,7 +17,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import complaints_world
 from upstream import LEAVE, answer, chat_events, event, stream
 from wire import DIALECTS, ENDS, ask, open_stream, post, read_until, text_of
-from world import MAIL, World, check, count, free_port, skip, wait_for
+from world import MAIL, World, check, count, finish, free_port, leave, skip, wait_for
 
 PRICES = {"input": "3", "output": "15.5", "cached_input": "0.3", "cache_write": "3.75", "reasoning": "20.123456789"}
 
@@ -476,13 +476,9 @@ def main(only=""):
             check(what not in log, "costs: no " + what, log[log.find(what):][:1500])
     finally:
         w.end()
-        if count["failed"] == before:
-            shutil.rmtree(w.dir, ignore_errors=True)
-        else:
-            print("left for inspection:", w.dir)
+        leave(w.dir, before)
 
 
 if __name__ == "__main__":
     main(sys.argv[4] if len(sys.argv) > 4 and not sys.argv[4].startswith("-") else "")
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-    sys.exit(count["failed"] != 0)
+    finish()

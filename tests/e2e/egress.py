@@ -5,17 +5,14 @@ usage: tests/e2e/egress.py BUILD-DIR CACHE-DIR MODEL
 Ends with the line "N passed, N failed, N skipped"."""
 import base64
 import json
-import shutil
 import socket
 import ssl
-import sys
 import tempfile
 import threading
 import time
-import traceback
 
 from faulty import FaultyWorld, sanitizer_findings
-from world import SECRET, check, count, wait_for
+from world import SECRET, check, wait_for, whole_test
 
 USER = "gate:pass:word"  # a password may hold colons
 
@@ -134,9 +131,8 @@ def test_interception(w, proxy):
 
 
 def main():
-    work = tempfile.mkdtemp(prefix="sluice-egress-")
-    w, proxy = FaultyWorld(work), Proxy()
-    try:
+    w, proxy = FaultyWorld(tempfile.mkdtemp(prefix="sluice-egress-")), Proxy()
+    with whole_test(w):
         w.start_mock()
         proxy.https = w.mock_tls
         w.write_provider_keys()
@@ -159,16 +155,6 @@ def main():
         log = open(w.path("gateway.log")).read()
         check("pass:word" not in log and base64.b64encode(USER.encode()).decode() not in log, "the log shows no credentials")
         sanitizer_findings(log)
-    except Exception:  # a test that breaks off is a failure, and the rest of the world is still stopped
-        check(False, "the run reached its end", traceback.format_exc())
-    finally:
-        w.end()
-        if count["failed"] == 0:
-            shutil.rmtree(work, ignore_errors=True)
-        else:
-            print("left for inspection:", work)
-        print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-        sys.exit(count["failed"] != 0)
 
 
 main()

@@ -7,17 +7,14 @@ Wants BUILD-DIR/tests/bench/load. Ends with the line "N passed, N failed, N skip
 import concurrent.futures
 import http.client
 import json
-import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-import traceback
 
 from faulty import FaultyWorld, completed_and_decided, sanitizer_findings
 from wire import ENDS, request_of
-from world import BUILD, SECRET, check, count, skip
+from world import BUILD, SECRET, check, skip, whole_test
 
 LOAD, CLIENTS = 200, 6  # requests a second; connections for each quarter of them
 SECONDS = 6.0  # a request may take: the timeouts of the targets are 1.5 s, and two of them may follow each other
@@ -182,9 +179,8 @@ def big(w):
 
 
 def main():
-    work = tempfile.mkdtemp(prefix="sluice-faults-")
-    w = FaultyWorld(work)
-    try:
+    w = FaultyWorld(tempfile.mkdtemp(prefix="sluice-faults-"))
+    with whole_test(w):
         w.start_mock()
         w.add_bad_servers()
         w.configure(limits="request_timeout: 30s", more_targets=f"  large: {{ kind: openai, base_url: 'http://127.0.0.1:{w.mock_http}/v1', "
@@ -221,16 +217,6 @@ def main():
         kinds = {end: list(ends.values()).count(end) for end in set(ends.values())}
         check(set(kinds) == {"complete", "upstream_error", "timeout", "client_abort"}, "every end is one of four", kinds)
         sanitizer_findings(open(w.path("gateway.log")).read())
-    except Exception:  # a test that breaks off is a failure, and the rest of the world is still stopped
-        check(False, "the run reached its end", traceback.format_exc())
-    finally:
-        w.end()
-        if count["failed"] == 0:
-            shutil.rmtree(work, ignore_errors=True)
-        else:
-            print("left for inspection:", work)
-        print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-        sys.exit(count["failed"] != 0)
 
 
 main()

@@ -6,17 +6,15 @@ Ends with the line "N passed, N failed, N skipped"."""
 import os
 import resource
 import select
-import shutil
 import socket
 import sys
 import tempfile
 import time
-import traceback
 import zlib
 
 from faulty import FaultyWorld, completed_and_decided
 from wire import request_of
-from world import check, count, skip, wait_for
+from world import check, skip, wait_for, whole_test
 
 IDLE = int(sys.argv[4]) if len(sys.argv) > 4 else 10000
 STREAMS = int(sys.argv[5]) if len(sys.argv) > 5 else 1000
@@ -214,11 +212,10 @@ def many_connections(w):
 
 
 def main():
-    work = tempfile.mkdtemp(prefix="sluice-hostile-")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    w = FaultyWorld(work)
-    try:
+    w = FaultyWorld(tempfile.mkdtemp(prefix="sluice-hostile-"))
+    with whole_test(w):
         w.start_mock()
         w.configure(limits=CAPS + ", header_timeout: 1s, body_timeout: 2s, idle_timeout: 5s", first_byte="20s")
         w.key = w.new_key("tester")
@@ -238,16 +235,6 @@ def main():
         check(w.stop() == 0, "the gateway stops")
         decided, completed, ends = completed_and_decided(w)
         check(set(decided) <= set(completed) and set(completed.values()) == {1}, "one completed record each", len(completed))
-    except Exception:  # a test that breaks off is a failure, and the rest of the world is still stopped
-        check(False, "the run reached its end", traceback.format_exc())
-    finally:
-        w.end()
-        if count["failed"] == 0:
-            shutil.rmtree(work, ignore_errors=True)
-        else:
-            print("left for inspection:", work)
-        print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-        sys.exit(count["failed"] != 0)
 
 
 main()

@@ -9,9 +9,7 @@ import http.client
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -19,7 +17,7 @@ import urllib.parse
 
 from planted import PLANTED
 from wire import text_of
-from world import BUILD, World, check, count
+from world import BUILD, World, check, finish, leave
 
 CARRIERS = ("system", "user", "part", "tool", "arguments", "result", "metadata", "unknown", "key", "number", "split", "query", "escaped")
 DIALECTS = ("chat", "completions", "responses", "anthropic", "gemini")
@@ -472,13 +470,9 @@ def main(step=1):
             run(w, key, step)
     finally:
         w.end()
-        if count["failed"] == 0:
-            shutil.rmtree(w.dir, ignore_errors=True)
-        else:
-            print("left for inspection:", w.dir)
+        leave(w.dir)
 
 
 if __name__ == "__main__":
     main()
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-    sys.exit(count["failed"] != 0)
+    finish()

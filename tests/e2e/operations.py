@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 
-from world import BUILD, MODEL, SECRET, check, count, free_port, wait_for
+from world import BUILD, MODEL, SECRET, check, count, finish, free_port, leave, wait_for
 
 CLIENTS, STREAMS, STREAM_WORDS = 8, 3, 40
 # Sanitizers keep what was freed for a while, and the model is slow in them.
@@ -396,14 +396,10 @@ def main(reloads=100):
         check(not bad, "each line of the log is JSON", bad[:3])
     finally:
         g.end()
-        if count["failed"] == failed:
-            shutil.rmtree(work, ignore_errors=True)
-        else:
-            print("left for inspection:", work)
+        leave(work, failed)
     print(f"operations: {time.time() - began:.1f} s")
 
 
 if __name__ == "__main__":
     main(int(sys.argv[4]) if len(sys.argv) > 4 else 100)
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-    sys.exit(count["failed"] != 0)
+    finish()

@@ -7,7 +7,6 @@ import glob
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import time
 
 from upstream import Upstream, answer, aws_message, event, stream
 from wire import ask, post
-from world import BUILD, ROOT, World, check, count, free_port, skip, wait_for
+from world import BUILD, ROOT, World, check, finish, free_port, leave, skip, wait_for
 
 CACHE = sys.argv[2] if len(sys.argv) > 2 else ""
 OVERLOADED = {"chat": event({"error": {"message": "overloaded", "type": "overloaded_error"}}),
@@ -198,13 +197,9 @@ def main(word=""):
         w.up.end()
         for s in w.pool:
             s.kill()
-        if count["failed"] == 0:
-            shutil.rmtree(w.dir, ignore_errors=True)
-        else:
-            print("left for inspection:", w.dir)
+        leave(w.dir)
 
 
 if __name__ == "__main__":
     main(*sys.argv[4:5])
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-    sys.exit(count["failed"] != 0)
+    finish()

@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -17,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
 import actions
 import auditor
@@ -30,7 +28,7 @@ import matrix
 import operations
 import reliability
 from suites import compare, run_across, run_all, run_sdk, set_up
-from world import BUILD, MAIL, PHI, ROOT, SECRET, World, check, count, skip, wait_for
+from world import BUILD, MAIL, PHI, ROOT, SECRET, World, check, skip, wait_for, whole_test
 
 THREADS = "--threads" in sys.argv
 QUICK = THREADS or "--quick" in sys.argv
@@ -446,9 +444,8 @@ def test_kill_and_kafka(w, key):
 
 
 def main():
-    work = tempfile.mkdtemp(prefix="sluice-e2e-")
-    w = World(work)
-    try:
+    w = World(tempfile.mkdtemp(prefix="sluice-e2e-"))
+    with whole_test(w, lambda: w.brokers and kafka(w, f"kafka_kill9 {w.path('kafka')}")):
         w.start_mock()
         if not QUICK:
             if kafka(w, "kafka_need").returncode == 0:
@@ -490,18 +487,6 @@ def main():
         for what in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer"):
             check(what not in log, "no " + what, log[log.find(what):][:1500])
         check(SECRET not in log and key not in log and MAIL not in log, "no planted value and no key in the log")
-    except Exception:  # a test that breaks off is a failure, and the rest of the world is still stopped
-        check(False, "the run reached its end", traceback.format_exc())
-    finally:
-        w.end()
-        if w.brokers:
-            kafka(w, f"kafka_kill9 {w.path('kafka')}")
-        if count["failed"] == 0:
-            shutil.rmtree(work, ignore_errors=True)
-        else:
-            print("left for inspection:", work)
-        print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-        sys.exit(count["failed"] != 0)
 
 
 main()

@@ -8,15 +8,13 @@ import base64
 import concurrent.futures
 import os
 import re
-import shutil
 import socket
 import ssl
 import sys
 import tempfile
-import traceback
 
 from faulty import FaultyWorld
-from world import ROOT, check, count, skip
+from world import ROOT, check, finish, skip, whole_test
 
 SHARED = os.path.join(ROOT, "..", "shared", "http")
 HOST = b"api.openai.com"
@@ -124,11 +122,9 @@ def run(w, what, connect):
 def main():
     if not os.path.isdir(SHARED):
         skip("../shared/http is absent: public malformed requests not sent")
-        print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-        return
-    work = tempfile.mkdtemp(prefix="sluice-smuggle-")
-    w = FaultyWorld(work)
-    try:
+        finish()
+    w = FaultyWorld(tempfile.mkdtemp(prefix="sluice-smuggle-"))
+    with whole_test(w):
         w.start_mock()
         w.configure(auth="false", limits="header_timeout: 1s, body_timeout: 1s, idle_timeout: 1s")
         w.sluice("ca", "init", "-c", w.path("sluice.yaml"))
@@ -138,16 +134,6 @@ def main():
             run(w, "gateway port", direct)
             run(w, "through CONNECT", tunnel)
             check(w.stop() == 0, "the gateway stops")
-    except Exception:  # a test that breaks off is a failure, and the rest of the world is still stopped
-        check(False, "the run reached its end", traceback.format_exc())
-    finally:
-        w.end()
-        if count["failed"] == 0:
-            shutil.rmtree(work, ignore_errors=True)
-        else:
-            print("left for inspection:", work)
-        print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-        sys.exit(count["failed"] != 0)
 
 
 main()

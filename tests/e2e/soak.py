@@ -4,16 +4,14 @@
 usage: tests/e2e/soak.py BUILD-DIR CACHE-DIR MODEL [REQUESTS]
 Wants BUILD-DIR/tests/bench/load. Ends with the line "N passed, N failed, N skipped"."""
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 from faulty import FaultyWorld, sanitizer_findings
 from wire import request_of
-from world import BUILD, SECRET, check, count
+from world import BUILD, SECRET, check, whole_test
 
 REQUESTS = int(sys.argv[4]) if len(sys.argv) > 4 else 1_000_000
 ROUNDS = 10
@@ -44,9 +42,8 @@ def run_round(w, n):
 
 
 def main():
-    work = tempfile.mkdtemp(prefix="sluice-soak-")
-    w = FaultyWorld(work)
-    try:
+    w = FaultyWorld(tempfile.mkdtemp(prefix="sluice-soak-"))
+    with whole_test(w):
         w.start_mock()
         w.configure(first_byte="20s", audit=", max_spool: 2GiB, segment: 16MiB, retain: 2s")
         w.key = w.new_key("tester")
@@ -67,16 +64,6 @@ def main():
         check(max(fds) <= fds[0] + 16, "descriptors do not grow", fds)
         check(w.stop() == 0, "the gateway stops")
         sanitizer_findings(open(w.path("gateway.log")).read())
-    except Exception:  # a test that breaks off is a failure, and the rest of the world is still stopped
-        check(False, "the run reached its end", traceback.format_exc())
-    finally:
-        w.end()
-        if count["failed"] == 0:
-            shutil.rmtree(work, ignore_errors=True)
-        else:
-            print("left for inspection:", work)
-        print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-        sys.exit(count["failed"] != 0)
 
 
 main()

@@ -6,23 +6,18 @@ usage: tests/e2e/storm.py BUILD-DIR CACHE-DIR MODEL [SECONDS [SEED]]
 Wants BUILD-DIR/sluice-fault. The seed is printed. Ends with the line "N passed, N failed, N skipped"."""
 import gzip
 import http.client
-import json
 import mmap
-import os
 import random
-import shutil
-import socket
 import ssl
 import struct
 import sys
 import tempfile
 import threading
 import time
-import traceback
 
 from faulty import FaultyWorld, completed_and_decided, sanitizer_findings
 from wire import request_of
-from world import SECRET, check, count, wait_for
+from world import SECRET, check, wait_for, whole_test
 
 DURATION = float(sys.argv[4]) if len(sys.argv) > 4 else 60
 SEED = int(sys.argv[5]) if len(sys.argv) > 5 else random.randrange(1 << 30)
@@ -160,7 +155,7 @@ def main():
     options = "detect_leaks=1:allocator_may_return_null=1:abort_on_error=0"
     faults = Faults(work + "/plan")
     w = FaultyWorld(work, "sluice-fault", {"SLUICE_FAULT": work + "/plan", "ASAN_OPTIONS": options, "UBSAN_OPTIONS": "print_stacktrace=1"})
-    try:
+    with whole_test(w):
         w.start_mock()
         w.configure(limits="header_timeout: 2s, body_timeout: 3s, idle_timeout: 10s, request_timeout: 8s")
         w.sluice("ca", "init", "-c", w.path("sluice.yaml"))
@@ -183,18 +178,6 @@ def main():
         decided, completed, ends, lost = judge(w)
         check(not lost, "every decided request has its completed record", lost[:5])
         sanitizer_findings(open(w.path("gateway.log")).read())
-    except Exception:  # a test that breaks off is a failure, and the rest of the world is still stopped
-        check(False, "the run reached its end", traceback.format_exc())
-        if w.gateway is not None and w.gateway.poll() is not None:
-            print(open(w.path("gateway.log")).read()[-6000:])
-    finally:
-        w.end()
-        if count["failed"] == 0:
-            shutil.rmtree(work, ignore_errors=True)
-        else:
-            print("left for inspection:", work)
-        print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
-        sys.exit(count["failed"] != 0)
 
 
 main()

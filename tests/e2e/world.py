@@ -1,13 +1,16 @@
-"""What the end-to-end tests stand on: counting, waiting, and a world of mock provider and gateway."""
+"""What the end-to-end tests stand on: counting, waiting, ending, and a world of mock provider and gateway."""
+import contextlib
 import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD, CACHE, MODEL = (os.path.abspath(p) for p in sys.argv[1:4])
@@ -32,6 +35,38 @@ def check(ok, what, detail=""):
 def skip(why):
     count["skipped"] += 1
     print("SKIP ", why, flush=True)
+
+
+def finish():
+    """Prints the counts, which is a test's last line, and ends the process."""
+    print("{passed} passed, {failed} failed, {skipped} skipped".format(**count))
+    sys.exit(count["failed"] != 0)
+
+
+def leave(folder, failed=0):
+    """Removes a test's folder, unless more has failed than that."""
+    if count["failed"] == failed:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print("left for inspection:", folder)
+
+
+@contextlib.contextmanager
+def whole_test(w, *also):
+    """A test in its world. However the block ends, the world ends with it, then what also does, and the process with the counts: a
+    test that breaks off is a failure."""
+    try:
+        yield w
+    except Exception:
+        check(False, "the run reached its end", traceback.format_exc())
+        if w.gateway is not None and w.gateway.poll() is not None:
+            print(open(w.path("gateway.log")).read()[-6000:])
+    finally:
+        w.end()
+        for fn in also:
+            fn()
+        leave(w.dir)
+        finish()
 
 
 def free_port():
