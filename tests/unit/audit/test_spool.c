@@ -60,6 +60,47 @@ static void test_round_trip(enum audit_durability d)
     scratch_end();
 }
 
+/* A buffer that a crowd has filled gives its memory back when nothing comes for a second, and goes on. */
+static void test_rest_after_a_crowd(void)
+{
+    struct audit_config cfg = config_of(AUDIT_DURABILITY_DISK);
+    struct audit_chan *ch = NULL;
+    struct results res = {0, 0, 0};
+    struct read_back rb;
+    struct audit *a;
+
+    scratch_new();
+    a = must_open(&cfg);
+    CHECK(audit_chan_open(a, &ch, NULL) == GW_OK);
+    for (int i = 0; i < 400; i++) {
+        char id[32];
+        struct audit_event ev;
+
+        (void)snprintf(id, sizeof(id), "r-%d", i);
+        ev = decided_of(id);
+        CHECK(audit_emit(ch, &ev, on_done, &res) == GW_OK);
+        ev = completed_of(id);
+        CHECK(audit_emit(ch, &ev, NULL, NULL) == GW_OK);
+        if (i == 299) {
+            CHECK(wait_for(ch, &res, 300) && res.ok == 300);
+            (void)usleep(1300000);
+        }
+    }
+    CHECK(wait_for(ch, &res, 400) && res.ok == 400);
+    audit_chan_close(ch);
+    audit_close(a, 0);
+    rb = read_spool(scratch);
+    CHECK(rb.bad == 0 && rb.n == 802);
+    for (int i = 0; i < 400; i += 37) {
+        char id[32];
+
+        (void)snprintf(id, sizeof(id), "r-%d", i);
+        CHECK(count_of(&rb, "ai.request.completed", id) == 1);
+    }
+    read_back_free(&rb);
+    scratch_end();
+}
+
 /* A second start continues the chain and writes gateway_lost exactly once. */
 static void test_lost_once(enum audit_durability d)
 {
@@ -137,5 +178,6 @@ int main(void)
         test_lost_once(both[i]);
     }
     test_lock();
+    test_rest_after_a_crowd();
     return test_done();
 }
