@@ -29,6 +29,8 @@ static void free_rules(struct dlp_rules *r)
     free(r->words);
     free(r->keys);
     free(r->lists);
+    free(r->word_heads);
+    free(r->asks_random);
     free(r->lift);
     free(r->match);
     native_free(r->native);
@@ -40,21 +42,56 @@ static void free_rules(struct dlp_rules *r)
     free(r);
 }
 
-void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n,
-                       bool literal)
+/* In a context word a joint or a hump stands for nothing or for other bytes; what is behind it can be anywhere. */
+static struct bundle_word_head word_head(const struct bundle_text *word, bool literal)
 {
+    unsigned char value[4] = {0}, mask[4] = {0};
+    struct bundle_word_head head;
+
+    for (unsigned i = 0; i < sizeof(value) && i < word->len; i++) {
+        unsigned char c = (unsigned char)word->ptr[i];
+
+        bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c >= 0x80;
+
+        if (!literal && !plain && !(i == 0 && c >= 'A' && c <= 'Z'))
+            break;
+        value[i] = c | 0x20;
+        mask[i] = 0xff;
+    }
+    memcpy(&head.value, value, sizeof(value));
+    memcpy(&head.mask, mask, sizeof(mask));
+    return head;
+}
+
+void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n,
+                       bool literal, struct bundle_word_head **heads)
+{
+    struct bundle_word_head *heads_of = *heads;
+
     memset(slots, 0, sizeof(*slots));
+    slots->heads = heads_of;
+    *heads += n;
     for (unsigned i = 0; i < n; i++) {
         unsigned char c = (unsigned char)words[i].ptr[0], second = (unsigned char)words[i].ptr[1];
         bool plain =
             words[i].len > 1 && (literal || (second >= 'a' && second <= 'z') || second >= 0x80);
 
+        heads_of[i] = word_head(&words[i], literal);
         slots->first[(c & 31) + 1]++;
         /* A joint or a hump may stand for nothing or for other bytes. */
         slots->pair[c & 31] |= plain ? 1u << (second & 31) : UINT32_MAX;
     }
     for (unsigned i = 1; i < 33; i++)
         slots->first[i] = (uint16_t)(slots->first[i] + slots->first[i - 1]);
+}
+
+/* Rules of long tokens beside a name meet many words, which are told apart sooner than a context is looked for. */
+static bool asks_random(const struct bundle_rule *rule)
+{
+    for (unsigned i = 0; i < rule->n_checks; i++)
+        if (strcmp(rule->checks[i].name, "random") == 0 && rule->checks[i].has_steps == 0)
+            return true;
+    return false;
 }
 
 static void note_counts(struct dlp_rules *r, unsigned i)
@@ -68,8 +105,22 @@ static void note_counts(struct dlp_rules *r, unsigned i)
             r->lift[i] = (unsigned char)rule->steps[k].boost;
 }
 
+/* All words of contexts, keys and lists. */
+static size_t count_words(const struct bundle *b)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < b->n_rules; i++)
+        for (unsigned k = 0; k < b->rules[i].n_contexts; k++)
+            n += b->rules[i].contexts[k].n_words + b->rules[i].contexts[k].n_keys;
+    for (unsigned i = 0; i < b->n_lists; i++)
+        n += b->lists[i].n_words;
+    return n;
+}
+
 static void fill_info(struct dlp_rules *r)
 {
+    struct bundle_word_head *heads = r->word_heads;
     unsigned n = 0;
 
     for (unsigned i = 0; i < r->b->n_rules; i++) {
@@ -84,16 +135,17 @@ static void fill_info(struct dlp_rules *r)
                                             .confidence = rule->confidence,
                                             .mode = (enum dlp_rule_mode)rule->mode};
         note_counts(r, i);
+        r->asks_random[i] = asks_random(rule);
         r->first_context[i] = n;
         for (unsigned k = 0; k < rule->n_contexts; k++, n++) {
             const struct bundle_context *c = &rule->contexts[k];
 
-            bundle_slots_init(&r->words[n], c->words, c->n_words, false);
-            bundle_slots_init(&r->keys[n], c->keys, c->n_keys, false);
+            bundle_slots_init(&r->words[n], c->words, c->n_words, false, &heads);
+            bundle_slots_init(&r->keys[n], c->keys, c->n_keys, false, &heads);
         }
     }
     for (unsigned i = 0; i < r->b->n_lists; i++)
-        bundle_slots_init(&r->lists[i], r->b->lists[i].words, r->b->lists[i].n_words, true);
+        bundle_slots_init(&r->lists[i], r->b->lists[i].words, r->b->lists[i].n_words, true, &heads);
 }
 
 static enum gw_status find_validators(struct dlp_rules *r, struct gw_err *err)
@@ -139,8 +191,8 @@ static void sort_runs(struct dlp_rules *r)
         else
             r->run_kind[i] =
                 only_word_bytes(&r->b->sets[run->set]) ? BUNDLE_RUN_IN_WORD : BUNDLE_RUN_AT_WORD;
-        if (i == 0 || run->n < r->min_run)
-            r->min_run = run->n;
+        if (run->n > r->max_run)
+            r->max_run = run->n;
     }
 }
 
@@ -223,6 +275,8 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     r->words = calloc(n_contexts + 1, sizeof(*r->words));
     r->keys = calloc(n_contexts + 1, sizeof(*r->keys));
     r->lists = calloc(b->n_lists + 1, sizeof(*r->lists));
+    r->asks_random = calloc(b->n_rules + 1, sizeof(*r->asks_random));
+    r->word_heads = calloc(count_words(b) + 1, sizeof(*r->word_heads));
     r->lift = calloc(b->n_rules + 1, 1);
     r->match = calloc(b->n_patterns + b->n_near_patterns + 1, sizeof(*r->match));
     if (r->match == NULL || r->first_context == NULL || r->words == NULL || r->keys == NULL ||

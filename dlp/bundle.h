@@ -22,15 +22,22 @@ enum bundle_run_kind {
     BUNDLE_RUN_IN_WORD, /* and it has no bytes but [A-Za-z0-9_] */
 };
 
+/* The first four bytes of a word, each with 0x20 set, as far as they stand in a text as they are written. */
+struct bundle_word_head {
+    uint32_t value, mask;
+};
+
 /* Words sorted by slot, the low five bits of their first byte: slot s has [first[s], first[s + 1]). */
 struct bundle_slots {
+    const struct bundle_word_head *heads; /* of each word */
     uint16_t first[33];
     uint32_t pair[32]; /* bit s2 of pair[s1]: some word begins with bytes of slots s1 and s2 */
 };
 
-/* Fills slots for words that are sorted so. literal: they stand in texts as they are written; else as context words do. */
+/* Fills slots for words that are sorted so; its heads are the next n of *heads. literal: they stand in texts as they are written;
+ * else as context words do. */
 void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n,
-                       bool literal);
+                       bool literal, struct bundle_word_head **heads);
 
 /* Patterns by the bytes that their matches can begin with: byte b has items[first[b] .. first[b + 1]). */
 struct bundle_starts {
@@ -60,6 +67,8 @@ struct dlp_rules {
     unsigned *first_context;                 /* of each rule, into words and keys */
     struct bundle_slots *words, *keys;       /* of all rules' contexts, in order */
     struct bundle_slots *lists;              /* of each list's words */
+    bool *asks_random;                       /* of each rule: `random` is one of its validators */
+    struct bundle_word_head *word_heads;     /* what all of these point into */
     unsigned char *lift;                     /* points that steps may add, of each rule */
     bool has_counts;                         /* some rule has a count or steps */
     struct prefilter filter;
@@ -67,7 +76,7 @@ struct dlp_rules {
     /* Those that begin only where a word begins, and those that may begin inside one. */
     struct bundle_starts at_word, anywhere;
     unsigned look_behind; /* bytes in front of a match that its judgement may look at */
-    unsigned min_run;     /* shortest run that is looked for; 0: none */
+    unsigned max_run;     /* longest run that is looked for */
     atomic_uint refs;
     bool forever; /* the rules that are built in */
     /* Of each pattern; NULL: the interpreter runs its program. Set once, to one that finds the same (dlp/native.c), while

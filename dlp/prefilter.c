@@ -1,118 +1,75 @@
-/* dlp/prefilter.c - builds the filter's tables; the scalar version; the choice of a version, once.
- * Thread: any; tables are written at load time only. */
+/* dlp/prefilter.c - the scalar version of the filter, which is its specification, and the choice of a version.
+ * Thread: any. */
 #include "dlp/prefilter.h"
 
-#include <stdlib.h>
-#include <string.h>
+/* Random matrices; no row looks at bit 0x20 of a byte (gf2p8affineqb makes bit i of its result with row 7 - i). */
+const uint64_t prefilter_linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES] = {
+    {UINT64_C(0x4158de0e8f014a59), UINT64_C(0xd0850c1c84895dc6), UINT64_C(0x1608cc100c884c13),
+     UINT64_C(0x505ece1c931ec38b)},
+    {UINT64_C(0xdd1a1106c446ced1), UINT64_C(0x97d4d11489dad5c2), UINT64_C(0x1204d90940c8938d),
+     UINT64_C(0x8f4381850c9180db)},
+    {UINT64_C(0x089ec182cdc9d49c), UINT64_C(0x1d4c1998464a148c), UINT64_C(0xc61802c89808990c),
+     UINT64_C(0x101802dc07cfdd4c)},
+};
 
-/* Enters a literal window's hash; others make their bucket one that hashes say nothing of. */
-static void add_hash(struct prefilter *f, const struct bundle *b, unsigned w)
+#define W 3 /* of words and tokens */
+#define T 2 /* of tokens only */
+const uint8_t prefilter_flags[256] = {
+    ['0'] = W, ['1'] = W, ['2'] = W, ['3'] = W, ['4'] = W, ['5'] = W, ['6'] = W, ['7'] = W,
+    ['8'] = W, ['9'] = W, ['A'] = W, ['B'] = W, ['C'] = W, ['D'] = W, ['E'] = W, ['F'] = W,
+    ['G'] = W, ['H'] = W, ['I'] = W, ['J'] = W, ['K'] = W, ['L'] = W, ['M'] = W, ['N'] = W,
+    ['O'] = W, ['P'] = W, ['Q'] = W, ['R'] = W, ['S'] = W, ['T'] = W, ['U'] = W, ['V'] = W,
+    ['W'] = W, ['X'] = W, ['Y'] = W, ['Z'] = W, ['a'] = W, ['b'] = W, ['c'] = W, ['d'] = W,
+    ['e'] = W, ['f'] = W, ['g'] = W, ['h'] = W, ['i'] = W, ['j'] = W, ['k'] = W, ['l'] = W,
+    ['m'] = W, ['n'] = W, ['o'] = W, ['p'] = W, ['q'] = W, ['r'] = W, ['s'] = W, ['t'] = W,
+    ['u'] = W, ['v'] = W, ['w'] = W, ['x'] = W, ['y'] = W, ['z'] = W, ['_'] = W, ['+'] = T,
+    ['/'] = T, ['='] = T, ['-'] = T,
+};
+#undef W
+#undef T
+
+/* The buckets that accept the four bytes at p. */
+static inline uint8_t buckets(const struct prefilter *f, enum prefilter_kind kind,
+                              const unsigned char *p)
 {
-    unsigned char key[BUNDLE_WINDOW_BYTES] = {0};
-    uint32_t hash = 0;
+    return f->bucket[kind][0][p[0]] & f->bucket[kind][1][p[1]] & f->bucket[kind][2][p[2]] &
+           f->bucket[kind][3][p[3]];
+}
 
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-        const struct bundle_set *s = &b->sets[b->windows[w].set[place]];
-        unsigned n = 0;
+void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text, size_t from,
+                           size_t to, size_t len, struct prefilter_places *out)
+{
+    unsigned n = 0, before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
 
-        for (unsigned i = 0; i < 8; i++) {
-            for (uint32_t bits = s->w[i]; bits != 0; bits &= bits - 1) {
-                unsigned byte = (i * 32 + (unsigned)__builtin_ctz(bits)) | 0x20;
+    for (size_t block = from; block < to; block += 64) {
+        size_t end = to - block < 64 ? to : block + 64;
+        uint64_t wide = 0, start = 0, token = 0;
 
-                if (n++ > 0 && byte != key[place]) {
-                    f->literal &= ~(UINT64_C(1) << b->windows[w].bucket);
-                    return;
-                }
-                key[place] = (unsigned char)byte;
+        for (size_t i = block; i < end; i++) {
+            unsigned char tail[BUNDLE_WINDOW_BYTES] = {0};
+            const unsigned char *p = text + i;
+            unsigned flags = prefilter_flags[*p];
+
+            if (len - i < sizeof(tail)) {
+                memcpy(tail, p, len - i);
+                p = tail;
             }
+            out->literal[n] = (uint16_t)(i - from);
+            n += prefilter_hash_known(f, p);
+            wide |=
+                (uint64_t)((buckets(f, PREFILTER_WIDE, p) | buckets(f, PREFILTER_WIDER, p)) != 0)
+                << (i - block);
+            token |= (uint64_t)(flags >> 1) << (i - block);
+            /* Where the word before this byte is over, or none was, one begins or another byte stands. */
+            if (before == 0)
+                start |= (uint64_t)(buckets(f, PREFILTER_START, p) != 0) << (i - block);
+            before = flags & 1;
         }
+        out->wide[(block - from) / 64] = wide;
+        out->start[(block - from) / 64] = start;
+        out->token[(block - from) / 64] = token;
     }
-    hash = prefilter_hash(key);
-    f->hashes[hash >> 6] |= UINT64_C(1) << (hash & 63);
-}
-
-static void add_window(struct prefilter *f, const struct bundle *b, unsigned w)
-{
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-        const struct bundle_set *s = &b->sets[b->windows[w].set[place]];
-
-        for (unsigned i = 0; i < 8; i++) {
-            for (uint32_t bits = s->w[i]; bits != 0; bits &= bits - 1) {
-                unsigned byte = i * 32 + (unsigned)__builtin_ctz(bits);
-
-                f->bucket[place][byte] |= UINT64_C(1) << b->windows[w].bucket;
-                f->rows[((size_t)place * 256 + byte) * f->n_words + w / 64] |= UINT64_C(1)
-                                                                               << (w % 64);
-            }
-        }
-    }
-}
-
-/* Derives the SIMD tables from the specification. */
-static void split_tables(struct prefilter *f)
-{
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-        for (unsigned byte = 0; byte < 256; byte++) {
-            for (unsigned slice = 0; slice < PREFILTER_SLICES; slice++) {
-                uint8_t bits = (uint8_t)(f->bucket[place][byte] >> (8 * slice));
-
-                f->low[slice][place][byte & 15] |= bits;
-                f->high[slice][place][byte >> 4] |= bits;
-                if (byte < 128)
-                    f->ascii[slice][place][byte] = bits;
-                else
-                    f->beyond[slice][place] |= bits;
-            }
-        }
-    }
-}
-
-bool prefilter_init(struct prefilter *f, const struct bundle *b)
-{
-    memset(f, 0, sizeof(*f));
-    f->literal = UINT64_MAX;
-    f->n_windows = b->n_windows;
-    f->n_words = (b->n_windows + 63) / 64;
-    f->rows = calloc((size_t)BUNDLE_WINDOW_BYTES * 256 * f->n_words + 1, sizeof(*f->rows));
-    if (f->rows == NULL)
-        return false;
-    for (unsigned w = 0; w < b->n_windows; w++) {
-        add_window(f, b, w);
-        add_hash(f, b, w);
-        f->first[b->windows[w].bucket + 1] = w + 1;
-    }
-    for (unsigned i = 1; i <= BUNDLE_BUCKETS; i++) /* empty buckets */
-        f->first[i] = f->first[i] > f->first[i - 1] ? f->first[i] : f->first[i - 1];
-    split_tables(f);
-    f->find = prefilter_best();
-    return true;
-}
-
-void prefilter_fini(struct prefilter *f)
-{
-    free(f->rows);
-    f->rows = NULL;
-}
-
-size_t prefilter_find_scalar(const struct prefilter *f, const unsigned char *text, size_t from,
-                             size_t to, size_t len, uint32_t *out)
-{
-    size_t n = 0, i = from;
-
-    for (; i < to && i + BUNDLE_WINDOW_BYTES <= len; i++) {
-        out[n] = (uint32_t)(i - from);
-        n += (f->bucket[0][text[i]] & f->bucket[1][text[i + 1]] & f->bucket[2][text[i + 2]] &
-              f->bucket[3][text[i + 3]]) != 0;
-    }
-    for (; i < to; i++) {
-        uint64_t bits = UINT64_MAX;
-
-        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-            bits &= f->bucket[place][i + place < len ? text[i + place] : 0];
-        out[n] = (uint32_t)(i - from);
-        n += bits != 0;
-    }
-    return n;
+    out->n_literal = n;
 }
 
 #if defined(__x86_64__)
@@ -125,6 +82,7 @@ bool prefilter_has_avx512(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("gfni") &&
            prefilter_has_avx2();
 }
 #else

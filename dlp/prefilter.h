@@ -1,9 +1,14 @@
-/* dlp/prefilter.h - finds the places in a text where a rule's window may be. Private to dlp.
+/* dlp/prefilter.h - finds the places in a text where a match may be. Private to dlp.
  *
- * Each byte has, for each of the four places in a window, a set of buckets that accept it; where the
- * four sets of four bytes in a row meet, a window may begin. That is one table look-up a byte and place
- * in the scalar version, and a shuffle for 32 or 64 bytes in the others. prefilter_rows() then says
- * exactly which windows. Immutable after prefilter_init, so any thread may use it. */
+ * What a rule set looks for comes in four kinds, each with the cheapest test that tells most:
+ *   literals  windows that are four bytes, case aside: a hash of the four bytes;
+ *   wide      other windows (`@` and a letter): a set of buckets for each of the four places;
+ *   starts    patterns of digits and capitals that begin where a word does: the same buckets for their first four bytes, but
+ *             only where a word begins; then all of their first sixteen bytes at once, a bit a pattern;
+ *   runs      long tokens.
+ * A find function goes over the text once and gives the places of each kind; its tests may accept more, never less, and
+ * prefilter_lit(), prefilter_wide_row() and prefilter_start_row() then say exactly which windows and patterns. Immutable
+ * after prefilter_init, so any thread may use it. */
 #ifndef DLP_PREFILTER_H
 #define DLP_PREFILTER_H
 
@@ -14,30 +19,74 @@
 
 #include "dlp/bundle_abi.h"
 
-enum { PREFILTER_CHUNK = 4096, PREFILTER_SLACK = 64, PREFILTER_SLICES = BUNDLE_BUCKETS / 8 };
+enum {
+    PREFILTER_CHUNK = 4096,
+    PREFILTER_BLOCKS = PREFILTER_CHUNK / 64,
+    PREFILTER_SLACK = 64,
+    PREFILTER_LIT_CELLS = 4096,
+    PREFILTER_BLOOMS = 3,
+    PREFILTER_ROW_WORDS = 4, /* rows of starts are a multiple of that */
+};
+
+/* Where buckets are, eight each: wide windows have twice as many. */
+enum prefilter_kind { PREFILTER_WIDE, PREFILTER_WIDER, PREFILTER_START, PREFILTER_KINDS };
 
 struct prefilter;
 
-/* Writes to out, ascending, the places i (counted from text + from) in [from, to) where a window may
- * begin, and returns how many. to - from is at most PREFILTER_CHUNK, out has room for that many plus
- * PREFILTER_SLACK. Bytes at len and beyond count as NUL and are not read. */
-typedef size_t prefilter_find_fn(const struct prefilter *f, const unsigned char *text, size_t from,
-                                 size_t to, size_t len, uint32_t *out);
+/* What a find function tells of [from, to): bit b of word i is about byte from + 64 * i + b. */
+struct prefilter_places {
+    uint16_t literal[PREFILTER_CHUNK + PREFILTER_SLACK]; /* ascending, counted from `from` */
+    unsigned n_literal;
+    uint64_t wide[PREFILTER_BLOCKS];
+    uint64_t start[PREFILTER_BLOCKS];
+    uint64_t token[PREFILTER_BLOCKS]; /* bytes [A-Za-z0-9_+/=-], which long tokens are made of */
+};
+
+/* to - from is at most PREFILTER_CHUNK. Bytes at len and beyond count as NUL and are not read; what is at from - 1 is. */
+typedef void prefilter_find_fn(const struct prefilter *f, const unsigned char *text, size_t from,
+                               size_t to, size_t len, struct prefilter_places *out);
+
+/* One spelling of a literal window: the four bytes at a place, masked, are value. */
+struct prefilter_lit {
+    uint32_t value, mask, window;
+};
+
+/* The first sixteen bytes of a pattern, as far as bits tell: a necessary condition that costs a compare. */
+struct prefilter_head {
+    uint64_t value[2], mask[2];
+};
 
 struct prefilter {
-    uint64_t bucket[BUNDLE_WINDOW_BYTES][256]; /* the specification: bit b, bucket b accepts */
-    /* The same in slices of eight buckets: exact for ASCII, by nibbles for AVX2 (which accepts more),
-     * one value for all bytes from 0x80 on. */
-    _Alignas(64) uint8_t ascii[PREFILTER_SLICES][BUNDLE_WINDOW_BYTES][128];
-    uint8_t low[PREFILTER_SLICES][BUNDLE_WINDOW_BYTES][16];
-    uint8_t high[PREFILTER_SLICES][BUNDLE_WINDOW_BYTES][16];
-    uint8_t beyond[PREFILTER_SLICES][BUNDLE_WINDOW_BYTES];
-    uint64_t literal;                   /* buckets that hold literal windows only */
-    uint64_t hashes[1 << 10];           /* a bit for each hash of a literal window */
-    unsigned first[BUNDLE_BUCKETS + 1]; /* bucket b holds windows [first[b], first[b + 1]) */
     prefilter_find_fn *find;
-    unsigned n_windows, n_words; /* a row has n_words words of 64 windows */
-    uint64_t *rows;              /* [place][byte][word]: windows that accept the byte there */
+    /* Literals: a bit for each 16-bit hash, and the spellings in order of its upper 12 bits. */
+    uint64_t hashes[1 << 10];
+    uint16_t first_lit[PREFILTER_LIT_CELLS + 1];
+    struct prefilter_lit *lits;
+    unsigned n_lits;
+    /* The same as Bloom filters of 4,096 bits under hashes that are linear over GF(2), which 64 bytes can be asked of at once. */
+    _Alignas(64) uint8_t bloom[PREFILTER_BLOOMS][4][128];
+    unsigned n_blooms; /* how many are worth asking */
+    /* Buckets: bit b of bucket[kind][place][byte]: bucket b accepts byte there; for SIMD by seven bits or by nibbles. */
+    uint8_t bucket[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][256];
+    _Alignas(64) uint8_t seven[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][128];
+    uint8_t low[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][16];
+    uint8_t high[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][16];
+    /* Wide windows, and for each place and byte a row of bits: which of them accept it. */
+    uint32_t *wide;
+    uint64_t *wide_rows;
+    unsigned n_wide, wide_words;
+    /* Patterns that are looked for where a word begins, and their rows by place and class of byte. */
+    uint32_t *starts;
+    uint64_t *start_rows;
+    unsigned n_starts, start_words, n_classes;
+    uint8_t class_of[256];
+    /* Targets of those that are looked for by windows: window i has [first_target[i], first_target[i + 1]). */
+    struct bundle_target *targets;
+    uint32_t *first_target;
+    /* Runs of patterns that nothing else finds. */
+    uint32_t *runs;
+    unsigned n_runs;
+    struct prefilter_head *heads; /* of each pattern */
 };
 
 /* 16 bits of hash of four bytes without case. */
@@ -49,37 +98,53 @@ static inline uint32_t prefilter_hash(const unsigned char *p)
     return ((key | 0x20202020u) * 0x9E3779B1u) >> 16;
 }
 
+static inline bool prefilter_hash_known(const struct prefilter *f, const unsigned char *p)
+{
+    uint32_t hash = prefilter_hash(p);
+
+    return (f->hashes[hash >> 6] >> (hash & 63) & 1) != 0;
+}
+
+/* The coefficients of the linear hashes, one for each of the four bytes; none looks at the bit that letters' case is. Filter i is
+ * asked with hash i and some bits of the next one. */
+extern const uint64_t prefilter_linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES];
+
+/* [A-Za-z0-9_] and [A-Za-z0-9_+/=-] of each byte: bits 0 and 1. */
+extern const uint8_t prefilter_flags[256];
+
 /* Builds the tables; false when out of memory. Release with prefilter_fini. */
 bool prefilter_init(struct prefilter *f, const struct bundle *b);
 void prefilter_fini(struct prefilter *f);
 
 /* The variants; the last two only where the machine has the instructions. prefilter_best() picks. */
-size_t prefilter_find_scalar(const struct prefilter *f, const unsigned char *text, size_t from,
-                             size_t to, size_t len, uint32_t *out);
-size_t prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,
-                           size_t to, size_t len, uint32_t *out);
-size_t prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
-                             size_t to, size_t len, uint32_t *out);
+prefilter_find_fn prefilter_find_scalar, prefilter_find_avx2, prefilter_find_avx512;
 prefilter_find_fn *prefilter_best(void);
 bool prefilter_has_avx2(void);
 bool prefilter_has_avx512(void);
 
-/* The buckets of the windows that may be at p (four readable bytes). Literal windows, the many, are
- * looked up by a hash of their bytes without case first. */
-static inline uint64_t prefilter_buckets(const struct prefilter *f, const unsigned char *p)
+/* The row of wide windows that accept byte at place. */
+static inline const uint64_t *prefilter_wide_row(const struct prefilter *f, unsigned place,
+                                                 unsigned char byte)
 {
-    uint32_t hash = prefilter_hash(p);
-    uint64_t buckets =
-        f->bucket[0][p[0]] & f->bucket[1][p[1]] & f->bucket[2][p[2]] & f->bucket[3][p[3]];
-
-    return (f->hashes[hash >> 6] >> (hash & 63) & 1) != 0 ? buckets : buckets & ~f->literal;
+    return f->wide_rows + ((size_t)place * 256 + byte) * f->wide_words;
 }
 
-/* The row of windows that accept byte at place. */
-static inline const uint64_t *prefilter_row(const struct prefilter *f, unsigned place,
-                                            unsigned char byte)
+/* The row of starts that can have byte at place (below BUNDLE_HEAD_BYTES). */
+static inline const uint64_t *prefilter_start_row(const struct prefilter *f, unsigned place,
+                                                  unsigned char byte)
 {
-    return f->rows + ((size_t)place * 256 + byte) * f->n_words;
+    return f->start_rows + ((size_t)place * f->n_classes + f->class_of[byte]) * f->start_words;
+}
+
+/* Can a match of the pattern begin with these sixteen bytes? */
+static inline bool prefilter_head_fits(const struct prefilter *f, uint32_t pattern,
+                                       const unsigned char *p)
+{
+    const struct prefilter_head *h = &f->heads[pattern];
+    uint64_t head[2];
+
+    memcpy(head, p, sizeof(head));
+    return (((head[0] & h->mask[0]) ^ h->value[0]) | ((head[1] & h->mask[1]) ^ h->value[1])) == 0;
 }
 
 #endif

@@ -1,5 +1,5 @@
-/* dlp/prefilter_avx2.c - the filter, 32 bytes a step: a byte's buckets are those of its low nibble that
- * are also those of its high nibble. Accepts a little more than the scalar version, never less. */
+/* dlp/prefilter_avx2.c - the filter, 32 bytes a step: a byte's buckets are those of its low nibble that are also those of its
+ * high nibble. Accepts a little more than the scalar version, never less. Literals are hashed one by one. */
 #include <string.h>
 
 #include "dlp/prefilter.h"
@@ -7,67 +7,99 @@
 #if defined(__x86_64__)
 #    include <immintrin.h>
 
-/* Buckets of 32 bytes at one place. */
-static inline __m256i buckets(const struct prefilter *f, unsigned slice, unsigned place, __m256i lo,
-                              __m256i hi)
-{
-    __m256i a = _mm256_broadcastsi128_si256(
-        _mm_loadu_si128((const __m128i *)(const void *)f->low[slice][place]));
-    __m256i b = _mm256_broadcastsi128_si256(
-        _mm_loadu_si128((const __m128i *)(const void *)f->high[slice][place]));
+enum { STEP = 32, READ = STEP + BUNDLE_WINDOW_BYTES };
 
-    return _mm256_and_si256(_mm256_shuffle_epi8(a, lo), _mm256_shuffle_epi8(b, hi));
+static inline __m256i table(const uint8_t bytes[16])
+{
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)bytes));
 }
 
-/* One bit for each of the 32 places at p where a window may begin; reads 35 bytes. */
-static inline uint32_t step(const struct prefilter *f, const unsigned char *p)
+/* One bit for each of 32 places whose four bytes some bucket of the kind accepts; lo and hi are nibbles at each place. */
+static inline uint32_t accepted(const struct prefilter *f, enum prefilter_kind kind,
+                                const __m256i lo[BUNDLE_WINDOW_BYTES],
+                                const __m256i hi[BUNDLE_WINDOW_BYTES])
 {
-    const __m256i nibble = _mm256_set1_epi8(15);
-    __m256i lo[BUNDLE_WINDOW_BYTES], hi[BUNDLE_WINDOW_BYTES], any = _mm256_setzero_si256();
+    __m256i all = _mm256_set1_epi8(-1);
 
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(p + place));
-
-        lo[place] = _mm256_and_si256(v, nibble);
-        hi[place] = _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble);
-    }
-    for (unsigned slice = 0; slice < PREFILTER_SLICES; slice++) {
-        __m256i all = buckets(f, slice, 0, lo[0], hi[0]);
-
-        for (unsigned place = 1; place < BUNDLE_WINDOW_BYTES; place++)
-            all = _mm256_and_si256(all, buckets(f, slice, place, lo[place], hi[place]));
-        any = _mm256_or_si256(any, all);
-    }
-    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(any, _mm256_setzero_si256()));
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+        all = _mm256_and_si256(
+            all, _mm256_and_si256(_mm256_shuffle_epi8(table(f->low[kind][place]), lo[place]),
+                                  _mm256_shuffle_epi8(table(f->high[kind][place]), hi[place])));
+    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(all, _mm256_setzero_si256()));
 }
 
-size_t prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,
-                           size_t to, size_t len, uint32_t *out)
-{
-    unsigned char tail[32 + BUNDLE_WINDOW_BYTES];
-    size_t n = 0, i = from;
+/* Which of 32 bytes are in words, and in tokens. */
+struct masks {
+    uint32_t word, token;
+};
 
-    for (; i < to; i += 32) {
+static inline struct masks classes(__m256i v)
+{
+    __m256i lower = _mm256_or_si256(v, _mm256_set1_epi8(0x20));
+    __m256i letter = _mm256_and_si256(_mm256_cmpgt_epi8(lower, _mm256_set1_epi8('a' - 1)),
+                                      _mm256_cmpgt_epi8(_mm256_set1_epi8('z' + 1), lower));
+    __m256i digit = _mm256_and_si256(_mm256_cmpgt_epi8(v, _mm256_set1_epi8('0' - 1)),
+                                     _mm256_cmpgt_epi8(_mm256_set1_epi8('9' + 1), v));
+    __m256i word = _mm256_or_si256(_mm256_or_si256(letter, digit),
+                                   _mm256_cmpeq_epi8(v, _mm256_set1_epi8('_')));
+    __m256i more = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi8(v, _mm256_set1_epi8('+')),
+                                                   _mm256_cmpeq_epi8(v, _mm256_set1_epi8('-'))),
+                                   _mm256_or_si256(_mm256_cmpeq_epi8(v, _mm256_set1_epi8('/')),
+                                                   _mm256_cmpeq_epi8(v, _mm256_set1_epi8('='))));
+
+    return (struct masks){
+        (uint32_t)_mm256_movemask_epi8(word),
+        (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(word, more)),
+    };
+}
+
+void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,
+                         size_t to, size_t len, struct prefilter_places *out)
+{
+    uint32_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
+    unsigned char tail[READ];
+    unsigned n = 0;
+
+    for (size_t i = from; i < to; i += STEP) {
         const unsigned char *p = text + i;
-        uint32_t mask = 0;
+        uint32_t valid = to - i < STEP ? (UINT32_C(1) << (to - i)) - 1 : UINT32_MAX;
+        size_t word = (i - from) / 64, shift = (i - from) % 64,
+               places = to - i < STEP ? to - i : STEP;
+        __m256i lo[BUNDLE_WINDOW_BYTES], hi[BUNDLE_WINDOW_BYTES];
+        struct masks m;
+        uint32_t start = 0, wide = 0;
 
-        if (len - i < sizeof(tail)) {
+        if (len - i < READ) {
             memset(tail, 0, sizeof(tail));
             memcpy(tail, p, len - i);
             p = tail;
         }
-        mask = step(f, p);
-        if (to - i < 32)
-            mask &= (UINT32_C(1) << (to - i)) - 1;
-        for (; mask != 0; mask &= mask - 1)
-            out[n++] = (uint32_t)(i - from) + (uint32_t)__builtin_ctz(mask);
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
+            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(p + place));
+
+            lo[place] = _mm256_and_si256(v, _mm256_set1_epi8(15));
+            hi[place] = _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
+        }
+        m = classes(_mm256_loadu_si256((const __m256i *)(const void *)p));
+        start = accepted(f, PREFILTER_START, lo, hi) & ~(m.word << 1 | before);
+        before = m.word >> 31;
+        if (shift == 0)
+            out->wide[word] = out->start[word] = out->token[word] = 0;
+        wide = accepted(f, PREFILTER_WIDE, lo, hi) | accepted(f, PREFILTER_WIDER, lo, hi);
+        out->wide[word] |= (uint64_t)(wide & valid) << shift;
+        out->start[word] |= (uint64_t)(start & valid) << shift;
+        out->token[word] |= (uint64_t)(m.token & valid) << shift;
+        for (unsigned k = 0; k < places; k++) {
+            out->literal[n] = (uint16_t)(i - from + k);
+            n += prefilter_hash_known(f, p + k);
+        }
     }
-    return n;
+    out->n_literal = n;
 }
 #else
-size_t prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,
-                           size_t to, size_t len, uint32_t *out)
+void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,
+                         size_t to, size_t len, struct prefilter_places *out)
 {
-    return prefilter_find_scalar(f, text, from, to, len, out);
+    prefilter_find_scalar(f, text, from, to, len, out);
 }
 #endif

@@ -1,33 +1,55 @@
-/* dlp/prefilter_avx512.c - the filter, 64 bytes a step: vpermi2b looks a byte up among 128, so ASCII is
- * exact; bytes from 0x80 on share one entry. */
+/* dlp/prefilter_avx512.c - the filter, 64 bytes a step.
+ *
+ * Literals: gf2p8affineqb makes two hashes of the four bytes at each of 64 places, vpermi2b looks them up in Bloom filters of
+ * 4,096 bits; the places that are left are hashed once more one by one. Buckets and classes are looked up by seven bits of a byte,
+ * so bytes from 0x80 on share their entries with others: that accepts more, never less. */
 #include "dlp/prefilter.h"
 
 #if defined(__x86_64__)
 #    include <immintrin.h>
 
-/* One bit for each of the 64 places where a window may begin; v[place] holds the bytes at +place. */
-static inline uint64_t step(const struct prefilter *f, const __m512i v[BUNDLE_WINDOW_BYTES])
+/* What stays in registers. */
+struct tables {
+    __m512i linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES], flags[2], bit_of;
+};
+
+/* A 64-bit value in each lane, by bytes. */
+static inline __m512i hash(const struct tables *t, unsigned which,
+                           const __m512i v[BUNDLE_WINDOW_BYTES])
 {
-    __mmask64 beyond[BUNDLE_WINDOW_BYTES];
-    __m512i any = _mm512_setzero_si512();
+    __m512i h[BUNDLE_WINDOW_BYTES];
 
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-        beyond[place] = _mm512_movepi8_mask(v[place]);
-    for (unsigned slice = 0; slice < PREFILTER_SLICES; slice++) {
-        __m512i all = _mm512_set1_epi8(-1);
+        h[place] = _mm512_gf2p8affine_epi64_epi8(v[place], t->linear[which][place], 0);
+    return _mm512_xor_si512(_mm512_ternarylogic_epi64(h[0], h[1], h[2], 0x96), h[3]);
+}
 
-        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-            const uint8_t *ascii = f->ascii[slice][place];
-            __m512i a = _mm512_permutex2var_epi8(_mm512_load_si512(ascii), v[place],
-                                                 _mm512_load_si512(ascii + 64));
+/* Which lanes are in one filter: a chooses the byte with the top bit of b, b the bit in it. */
+static inline __mmask64 in_bloom(const struct tables *t, const uint8_t bloom[4][128], __m512i a,
+                                 __m512i b)
+{
+    __m512i r[4], low, high, bit;
+    __mmask64 ma = _mm512_movepi8_mask(a), mb = _mm512_movepi8_mask(b);
 
-            all = _mm512_and_si512(
-                all, _mm512_mask_mov_epi8(a, beyond[place],
-                                          _mm512_set1_epi8((char)f->beyond[slice][place])));
-        }
-        any = _mm512_or_si512(any, all);
-    }
-    return _mm512_test_epi8_mask(any, any);
+    for (unsigned k = 0; k < 4; k++)
+        r[k] = _mm512_permutex2var_epi8(_mm512_load_si512(bloom[k]), a,
+                                        _mm512_load_si512(bloom[k] + 64));
+    low = _mm512_mask_mov_epi8(r[0], ma, r[1]);
+    high = _mm512_mask_mov_epi8(r[2], ma, r[3]);
+    bit = _mm512_shuffle_epi8(t->bit_of, _mm512_and_si512(b, _mm512_set1_epi8(7)));
+    return _mm512_test_epi8_mask(_mm512_mask_mov_epi8(low, mb, high), bit);
+}
+
+/* Which places have four bytes that a bucket of the kind accepts. */
+static inline __mmask64 accepted(const struct prefilter *f, enum prefilter_kind kind,
+                                 const __m512i v[BUNDLE_WINDOW_BYTES])
+{
+    __m512i r[BUNDLE_WINDOW_BYTES];
+
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+        r[place] = _mm512_permutex2var_epi8(_mm512_load_si512(f->seven[kind][place]), v[place],
+                                            _mm512_load_si512(f->seven[kind][place] + 64));
+    return _mm512_test_epi8_mask(_mm512_ternarylogic_epi64(r[0], r[1], r[2], 0x80), r[3]);
 }
 
 static inline __mmask64 mask_of(size_t n)
@@ -35,30 +57,97 @@ static inline __mmask64 mask_of(size_t n)
     return n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1;
 }
 
-size_t prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
-                             size_t to, size_t len, uint32_t *out)
+/* Appends the places of mask, which begin at `at`; returns how many there are now. */
+static inline unsigned append(uint16_t *out, unsigned n, __mmask64 mask, unsigned at)
 {
-    size_t n = 0;
+    const __m512i iota = _mm512_set_epi8(
+        63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41,
+        40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18,
+        17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i base = _mm512_set1_epi16((short)at);
+    unsigned more = (unsigned)__builtin_popcountll(mask);
+    __m512i packed = _mm512_maskz_compress_epi8(mask, iota);
 
+    _mm512_storeu_si512(
+        out + n, _mm512_add_epi16(base, _mm512_cvtepu8_epi16(_mm512_castsi512_si256(packed))));
+    if (more > 32)
+        _mm512_storeu_si512(
+            out + n + 32,
+            _mm512_add_epi16(base, _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(packed, 1))));
+    return n + more;
+}
+
+static inline void load_tables(struct tables *t)
+{
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+        for (unsigned which = 0; which < PREFILTER_BLOOMS; which++)
+            t->linear[which][place] = _mm512_set1_epi64((long long)prefilter_linear[which][place]);
+    t->flags[0] = _mm512_loadu_si512(prefilter_flags);
+    t->flags[1] = _mm512_loadu_si512(prefilter_flags + 64);
+    t->bit_of = _mm512_broadcast_i32x4(
+        _mm_set_epi8(0, 0, 0, 0, 0, 0, 0, 0, (char)128, 64, 32, 16, 8, 4, 2, 1));
+}
+
+/* Keeps the places whose four bytes have a known hash; places from the fourth-last byte of the text on are kept as they are. */
+static unsigned keep_known(const struct prefilter *f, const unsigned char *text, size_t len,
+                           uint16_t *places, unsigned n)
+{
+    unsigned kept = 0, i = 0;
+
+    for (; i < n && (size_t)places[i] + BUNDLE_WINDOW_BYTES <= len; i++) {
+        uint16_t place = places[i];
+
+        places[kept] = place;
+        kept += prefilter_hash_known(f, text + place);
+    }
+    for (; i < n; i++)
+        places[kept++] = places[i];
+    return kept;
+}
+
+void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
+                           size_t to, size_t len, struct prefilter_places *out)
+{
+    uint64_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
+    struct tables t;
+    unsigned n = 0;
+
+    load_tables(&t);
     for (size_t i = from; i < to; i += 64) {
-        __m512i v[BUNDLE_WINDOW_BYTES];
-        uint64_t mask = 0;
+        __m512i v[BUNDLE_WINDOW_BYTES], h[PREFILTER_BLOOMS], flags;
+        __mmask64 valid = mask_of(to - i), beyond, word, literal;
+        size_t block = (i - from) / 64;
 
         for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
             v[place] = len - i >= 64 + BUNDLE_WINDOW_BYTES
                            ? _mm512_loadu_si512(text + i + place)
                            : _mm512_maskz_loadu_epi8(mask_of(len - i > place ? len - i - place : 0),
                                                      text + i + place);
-        mask = step(f, v) & mask_of(to - i);
-        for (; mask != 0; mask &= mask - 1)
-            out[n++] = (uint32_t)(i - from) + (uint32_t)__builtin_ctzll(mask);
+        beyond = _mm512_movepi8_mask(v[0]);
+        flags = _mm512_permutex2var_epi8(t.flags[0], v[0], t.flags[1]);
+        word = _mm512_test_epi8_mask(flags, _mm512_set1_epi8(1)) & ~beyond;
+        out->token[block] = _mm512_test_epi8_mask(flags, _mm512_set1_epi8(2)) & ~beyond & valid;
+        out->wide[block] =
+            (accepted(f, PREFILTER_WIDE, v) | accepted(f, PREFILTER_WIDER, v)) & valid;
+        out->start[block] = accepted(f, PREFILTER_START, v) & ~(word << 1 | before) & valid;
+        before = word >> 63;
+        h[0] = hash(&t, 0, v);
+        h[1] = hash(&t, 1, v);
+        literal = in_bloom(&t, f->bloom[0], h[0], h[1]) & valid;
+        if (f->n_blooms > 1) {
+            h[2] = hash(&t, 2, v);
+            literal &= in_bloom(&t, f->bloom[1], h[1], h[2]);
+        }
+        if (f->n_blooms > 2)
+            literal &= in_bloom(&t, f->bloom[2], h[2], h[0]);
+        n = append(out->literal, n, literal, (unsigned)(i - from));
     }
-    return n;
+    out->n_literal = keep_known(f, text + from, len - from, out->literal, n);
 }
 #else
-size_t prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
-                             size_t to, size_t len, uint32_t *out)
+void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
+                           size_t to, size_t len, struct prefilter_places *out)
 {
-    return prefilter_find_scalar(f, text, from, to, len, out);
+    prefilter_find_scalar(f, text, from, to, len, out);
 }
 #endif

@@ -27,6 +27,9 @@ enum gw_status rulec_anchors(struct gw_arena *arena, const struct rx_node *root,
 enum gw_status rulec_buckets(const struct bundle_set (*windows)[BUNDLE_WINDOW_BYTES], unsigned n,
                              unsigned n_buckets, unsigned *bucket);
 
+/* How often text is expected to hold four bytes in a row of these sets, a byte: 0 to 1. */
+double rulec_window_cost(const struct bundle_set window[BUNDLE_WINDOW_BYTES]);
+
 /* How often a byte of text is expected to be of s; the sum of rough figures, so that it may be a little above 1. */
 double rulec_set_frequency(const struct bundle_set *s);
 

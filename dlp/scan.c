@@ -24,7 +24,16 @@ enum {
 
 struct dlp_scanner *dlp_scanner_new(void)
 {
-    return calloc(1, sizeof(struct dlp_scanner));
+    struct dlp_scanner *s = calloc(1, sizeof(*s));
+
+    if (s == NULL)
+        return NULL;
+    s->ring = scan_ring_new();
+    if (s->ring == NULL) {
+        dlp_scanner_free(s);
+        return NULL;
+    }
+    return s;
 }
 
 void dlp_scanner_free(struct dlp_scanner *s)
@@ -39,6 +48,7 @@ void dlp_scanner_free(struct dlp_scanner *s)
     scan_pairs_free(s->pairs);
     free(s->explain);
     view_scan_fini(&s->views);
+    scan_ring_free(s->ring);
     free(s);
 }
 
@@ -163,8 +173,7 @@ static void run_measured(struct scan_leaf *x, uint32_t pattern, size_t at)
     cost->ns += gw_clock_ns() - from;
 }
 
-/* Tries pattern at byte `at`. */
-static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
+void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     const struct bundle *b = x->rules->b;
     const struct bundle_pattern *p = &b->patterns[pattern];
@@ -180,197 +189,6 @@ static void try_at(struct scan_leaf *x, uint32_t pattern, size_t at)
         run_measured(x, pattern, at);
     else
         (void)run_at(x, pattern, at);
-}
-
-/* Where the word that ends at `at` begins; at itself when none does. Places ascend by and large, so the
- * walk back stops where the last one was: linear over a leaf. */
-static size_t word_start(struct scan_leaf *x, size_t at)
-{
-    size_t start = at;
-
-    if (at >= x->word_start && at <= x->word_end)
-        return x->word_start;
-    while (start > 0 && is_word((unsigned char)x->text.ptr[start - 1])) {
-        start--;
-        if (start == x->word_end) {
-            start = x->word_start;
-            break;
-        }
-    }
-    x->word_end = at;
-    x->word_start = start;
-    return start;
-}
-
-/* Tries every start from which target's anchor can stand at `at`. */
-static void try_target(struct scan_leaf *x, const struct bundle_target *t, size_t at)
-{
-    const struct bundle_pattern *p = &x->rules->b->patterns[t->pattern];
-    const struct bundle_set *between = &x->rules->b->sets[t->between];
-    const struct bundle_set *first = &x->rules->b->sets[p->first];
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-    size_t start = at, least = at > t->max ? at - t->max : 0;
-    bool at_word = p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
-
-    /* Most windows stand at their match's start. */
-    if (t->max == 0) {
-        if (!at_word || at == 0 || !is_word(text[at - 1]))
-            try_at(x, t->pattern, at);
-        return;
-    }
-    /* Deep inside a long word no start can be at a boundary. */
-    if (at_word && word_start(x, at) < least)
-        return;
-    while (start > least && set_has(between, text[start - 1]))
-        start--;
-    for (; start + t->min <= at && x->st == GW_OK; start++)
-        if (set_has(first, text[start]) && (!at_word || start == 0 || !is_word(text[start - 1])))
-            try_at(x, t->pattern, start);
-}
-
-/* ---- windows ---------------------------------------------------------------------------- */
-
-/* Tries the windows of one word of a row that are at `at`. */
-static void try_hits(struct scan_leaf *x, uint64_t hits, unsigned word, size_t at)
-{
-    const struct bundle *b = x->rules->b;
-
-    for (; hits != 0; hits &= hits - 1) {
-        const struct bundle_window *w = &b->windows[word * 64 + (unsigned)__builtin_ctzll(hits)];
-
-        for (unsigned k = 0; k < w->n_targets; k++)
-            try_target(x, &b->targets[w->first_target + k], at);
-    }
-}
-
-/* Tries the windows that are exactly at `at`: the buckets that accept it say where in the rows to
- * look. */
-static void try_windows(struct scan_leaf *x, size_t at)
-{
-    const struct prefilter *f = &x->rules->filter;
-    const unsigned char *p = (const unsigned char *)x->text.ptr + at;
-    unsigned char tail[BUNDLE_WINDOW_BYTES] = {0};
-    const uint64_t *row[BUNDLE_WINDOW_BYTES];
-    uint64_t buckets = 0;
-    unsigned next = 0; /* the first word that was not looked at yet */
-
-    if (x->text.len - at < sizeof(tail)) {
-        memcpy(tail, p, x->text.len - at);
-        p = tail;
-    }
-    buckets = prefilter_buckets(f, p);
-    if (buckets == 0)
-        return;
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-        row[place] = prefilter_row(f, place, p[place]);
-    for (; buckets != 0; buckets &= buckets - 1) {
-        unsigned bucket = (unsigned)__builtin_ctzll(buckets);
-        unsigned i = f->first[bucket] / 64, last = (f->first[bucket + 1] - 1) / 64;
-
-        for (i = i < next ? next : i; i <= last; i++)
-            try_hits(x, row[0][i] & row[1][i] & row[2][i] & row[3][i], i, at);
-        next = i;
-    }
-}
-
-static void find_windows(struct scan_leaf *x)
-{
-    const struct prefilter *f = &x->rules->filter;
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-
-    for (size_t from = x->from; from < x->text.len && x->st == GW_OK; from += PREFILTER_CHUNK) {
-        size_t to = x->text.len - from < PREFILTER_CHUNK ? x->text.len : from + PREFILTER_CHUNK;
-        size_t n = f->find(f, text, from, to, x->text.len, x->s->places);
-
-        for (size_t i = 0; i < n && x->st == GW_OK; i++)
-            try_windows(x, from + x->s->places[i]);
-    }
-}
-
-/* ---- runs ------------------------------------------------------------------------------- */
-
-/* [A-Za-z0-9_+/=-], the bytes that rulec_token_set() has */
-static bool is_token(unsigned char c)
-{
-    static const struct bundle_set token = {{0, 0x23ffa800, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
-
-    return set_has(&token, c);
-}
-
-/* Tries one run anchor at every place in the token [from, to). */
-static void try_run(struct scan_leaf *x, const struct bundle_run *run, size_t from, size_t to)
-{
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-    const struct bundle_set *set = &x->rules->b->sets[run->set];
-
-    for (size_t start = from; start + run->n <= to && x->st == GW_OK;) {
-        size_t end = start;
-
-        while (end < to && set_has(set, text[end]))
-            end++;
-        for (size_t at = start; at + run->n <= end && x->st == GW_OK; at++)
-            try_target(x, &run->target, at);
-        start = end + 1;
-    }
-}
-
-/* Tries at `at`, where a word begins, every run that begins its match there. */
-static void try_word_runs(struct scan_leaf *x, size_t at, size_t to)
-{
-    const struct dlp_rules *r = x->rules;
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-    size_t word_end = at;
-
-    while (word_end < to && is_word(text[word_end]))
-        word_end++;
-    for (unsigned i = 0; i < r->b->n_runs; i++) {
-        const struct bundle_run *run = &r->b->runs[i];
-
-        if (r->run_kind[i] != BUNDLE_RUN_ANYWHERE &&
-            (r->run_kind[i] == BUNDLE_RUN_IN_WORD ? word_end : to) - at >= run->n)
-            try_at(x, run->target.pattern, at);
-    }
-}
-
-/* Tries the run anchors inside the token [from, to). Most must begin where a word does, which is at few
- * places in a long token. */
-static void try_runs(struct scan_leaf *x, size_t from, size_t to)
-{
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-    const struct dlp_rules *r = x->rules;
-
-    for (size_t at = from; at < to && x->st == GW_OK; at++)
-        if (at == 0 || !is_word(text[at - 1]))
-            try_word_runs(x, at, to);
-    for (unsigned i = 0; i < r->b->n_runs && x->st == GW_OK; i++)
-        if (r->run_kind[i] == BUNDLE_RUN_ANYWHERE)
-            try_run(x, &r->b->runs[i], from, to);
-}
-
-/* Finds tokens of min_run bytes or more: each covers a multiple of min_run, so only those are looked
- * at, and text with shorter words is skipped over. */
-static void find_runs(struct scan_leaf *x)
-{
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-    size_t step = x->rules->min_run;
-
-    if (step == 0)
-        return;
-    for (size_t at = x->from + step - 1, done = x->from; at < x->text.len && x->st == GW_OK;
-         at += step) {
-        size_t from = at, to = at;
-
-        if (!is_token(text[at]))
-            continue;
-        while (from > done && is_token(text[from - 1]))
-            from--;
-        while (to < x->text.len && is_token(text[to]))
-            to++;
-        if (to - from >= step)
-            try_runs(x, from, to);
-        done = to;
-        at = to;
-    }
 }
 
 /* ---- leaves ----------------------------------------------------------------------------- */
@@ -404,7 +222,7 @@ static void try_everything(struct scan_leaf *x)
 {
     for (size_t at = x->from; at < x->text.len; at++)
         for (unsigned p = 0; p < x->rules->b->n_patterns && x->st == GW_OK; p++)
-            try_at(x, p, at);
+            scan_try(x, p, at);
 }
 
 void scan_begin(struct dlp_scanner *s)
@@ -414,17 +232,16 @@ void scan_begin(struct dlp_scanner *s)
     /* Wrapped: forget all states, or an old one would look new. */
     memset(s->state, 0, s->cap_state * sizeof(*s->state));
     memset(s->memo, 0, s->cap_memo * sizeof(*s->memo));
+    memset(&s->starts, 0, sizeof(s->starts));
     s->epoch = 1;
 }
 
 static void find_all(struct scan_leaf *x)
 {
-    if (x->s->every_byte) {
+    if (x->s->every_byte)
         try_everything(x);
-    } else {
-        find_windows(x);
-        find_runs(x);
-    }
+    else
+        scan_find(x);
 }
 
 enum gw_status scan_growing(struct scan_leaf *x)

@@ -26,6 +26,27 @@ struct scan_match {
 
 struct scan_pairs;
 struct scan_explain;
+struct scan_ring;
+
+/* Starts that can wait: of a chunk, and RULEC_MAX_OFFSET in front of it. */
+enum { SCAN_RING = 2 * PREFILTER_CHUNK };
+
+/* Where words can begin in some blocks of 64 bytes of the text of an epoch: a rule's context is looked for around each of its
+ * matches, and matches stand together. */
+enum { SCAN_STARTS = 256 };
+struct scan_starts {
+    uint32_t epoch[SCAN_STARTS], block[SCAN_STARTS];
+    size_t
+        end[SCAN_STARTS]; /* of the text when the block was looked at; SIZE_MAX: behind the block */
+    uint64_t mask[SCAN_STARTS];
+};
+
+/* Whether the last span that was asked about reads like words. */
+struct scan_wordy {
+    uint32_t epoch;
+    size_t start, end;
+    bool wordy;
+};
 
 struct dlp_scanner {
     struct dlp_finding
@@ -46,7 +67,10 @@ struct dlp_scanner {
     struct view_scan views;
     unsigned only_rule; /* examples: try this rule (index + 1) and no other; 0: all */
     bool every_byte;    /* tests: try every pattern everywhere instead of asking the prefilter */
-    uint32_t places[PREFILTER_CHUNK + PREFILTER_SLACK];
+    struct prefilter_places places;
+    struct scan_ring *ring;
+    struct scan_starts starts;
+    struct scan_wordy wordy;
 };
 
 /* What stays the same while one leaf is scanned. */
@@ -63,6 +87,14 @@ struct scan_leaf {
     size_t word_end;      /* the last place that was asked about */
     enum gw_status st;
 };
+
+/* Finds the starts that are worth a try from x->from on and tries them, each start once, ascending, and at one start each
+ * pattern once, ascending. Sets x->st. */
+void scan_find(struct scan_leaf *x);
+/* Tries pattern at byte `at`. */
+void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at);
+struct scan_ring *scan_ring_new(void);    /* NULL when out of memory */
+void scan_ring_free(struct scan_ring *r); /* r may be NULL */
 
 /* Scans one text and leaves its findings, resolved and in order, at s->found[first..n_found). */
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,
@@ -86,6 +118,10 @@ bool scan_list_has(const struct dlp_rules *r, uint32_t list, struct gw_span valu
 const struct bundle_text *scan_find_word(struct gw_span text, size_t from, size_t to,
                                          const struct bundle_text *words,
                                          const struct bundle_slots *slots);
+/* The same in the leaf's text, of which it remembers where words begin. */
+const struct bundle_text *scan_find_word_in(const struct scan_leaf *x, size_t from, size_t to,
+                                            const struct bundle_text *words,
+                                            const struct bundle_slots *slots);
 
 /* Drops findings of rules that want more or fewer values than there are, and adds steps. leaves: of the document. GW_ENOMEM. */
 enum gw_status scan_count(struct dlp_scanner *s, const struct dlp_rules *rules,

@@ -40,9 +40,9 @@ static const struct bundle_text *find_context(const struct scan_leaf *x, const s
     const struct bundle_text *found = NULL;
 
     if (c->n_words > 0)
-        found = scan_find_word(x->text, from, m->start, c->words, words);
+        found = scan_find_word_in(x, from, m->start, c->words, words);
     if (c->n_words > 0 && found == NULL)
-        found = scan_find_word(x->text, m->end, to, c->words, words);
+        found = scan_find_word_in(x, m->end, to, c->words, words);
     if (c->n_words > 0 && found == NULL)
         found = scan_find_word(x->key, 0, x->key.len, c->words, words);
     if (c->n_keys > 0 && found == NULL)
@@ -119,6 +119,18 @@ static bool add_nears(struct scan_leaf *x, struct scan_match *m, int *sum)
     return true;
 }
 
+/* Several rules match one token, one after the other: the last verdict is remembered. */
+static bool is_wordy(struct scan_leaf *x, const struct scan_match *m)
+{
+    struct scan_wordy *w = &x->s->wordy;
+
+    if (w->epoch != x->s->epoch || w->start != m->start || w->end != m->end)
+        *w = (struct scan_wordy){
+            x->s->epoch, m->start, m->end,
+            dlp_validate_is_wordy((struct gw_span){x->text.ptr + m->start, m->end - m->start})};
+    return w->wordy;
+}
+
 static int clamp(int points)
 {
     return points < 0 ? 0 : (points > 100 ? 100 : points);
@@ -154,6 +166,8 @@ bool scan_judge(struct scan_leaf *x, struct scan_match *m)
         return end(x, m, "its length");
     if (is_rejected(x->rules, r, (struct gw_span){x->text.ptr + m->start, m->end - m->start}))
         return end(x, m, "a reject list");
+    if (x->rules->asks_random[m->rule] && is_wordy(x, m))
+        return end(x, m, "random");
     if (!add_contexts(x, m, true, &around))
         return end(x, m, "a required context is not there");
     /* Values that are gone when the next one comes cannot be counted. */

@@ -1,4 +1,6 @@
 /* dlp/scan_word.c - context words in a text: whole words, however they are joined. Thread: any; no state. */
+#include <string.h>
+
 #include "dlp/scan.h"
 
 static bool is_alnum(unsigned char c)
@@ -49,22 +51,100 @@ static bool word_at(struct gw_span text, size_t at, const struct bundle_text *wo
     return word_ends(t, text.len, at);
 }
 
+/* The word of the list that stands at `at`, where one may begin, or NULL. */
+static const struct bundle_text *word_of(struct gw_span text, size_t at,
+                                         const struct bundle_text *words,
+                                         const struct bundle_slots *slots)
+{
+    const unsigned char *t = (const unsigned char *)text.ptr;
+    unsigned slot = t[at] & 31; /* of both cases */
+    unsigned second = at + 1 < text.len ? t[at + 1] & 31 : 0;
+    uint32_t head = 0;
+
+    if ((slots->pair[slot] >> second & 1) == 0)
+        return NULL;
+    memcpy(&head, t + at, text.len - at < sizeof(head) ? text.len - at : sizeof(head));
+    head |= 0x20202020u;
+    for (unsigned i = slots->first[slot]; i < slots->first[slot + 1]; i++)
+        if (((head ^ slots->heads[i].value) & slots->heads[i].mask) == 0 &&
+            word_at(text, at, &words[i]))
+            return &words[i];
+    return NULL;
+}
+
 const struct bundle_text *scan_find_word(struct gw_span text, size_t from, size_t to,
                                          const struct bundle_text *words,
                                          const struct bundle_slots *slots)
 {
     const unsigned char *t = (const unsigned char *)text.ptr;
+    const struct bundle_text *found = NULL;
 
     text.len = to;
-    for (size_t at = from; at < to; at++) {
-        unsigned slot = t[at] & 31; /* of both cases */
-        unsigned second = at + 1 < to ? t[at + 1] & 31 : 0;
+    for (size_t at = from; at < to && found == NULL; at++)
+        if (word_starts(t, at))
+            found = word_of(text, at, words, slots);
+    return found;
+}
 
-        if ((slots->pair[slot] >> second & 1) == 0 || !word_starts(t, at))
-            continue;
-        for (unsigned i = slots->first[slot]; i < slots->first[slot + 1]; i++)
-            if (word_at(text, at, &words[i]))
-                return &words[i];
+/* Where words can begin in 64 bytes from `at` on, a bit each. */
+static uint64_t starts_in(struct gw_span text, size_t at)
+{
+    const unsigned char *t = (const unsigned char *)text.ptr + at;
+    size_t n = text.len - at < 64 ? text.len - at : 64;
+    unsigned char bytes[65], starts[64];
+    uint64_t mask = 0;
+
+    memset(bytes, ' ', sizeof(bytes));
+    if (at > 0)
+        bytes[0] = t[-1];
+    memcpy(bytes + 1, t, n);
+    /* Without branches, so that the compiler does many at once. */
+    for (unsigned i = 0; i < 64; i++) {
+        unsigned char before = bytes[i], c = bytes[i + 1];
+        unsigned char lower = before | 0x20;
+        bool alnum = ((unsigned char)(lower - 'a') < 26) | ((unsigned char)(before - '0') < 10);
+        bool hump = ((unsigned char)(c - 'A') < 26) & ((unsigned char)(before - 'A') >= 26);
+
+        starts[i] = (unsigned char)((alnum ^ 1) | (c >> 7) | hump);
+    }
+    for (unsigned i = 0; i < 64; i += 8) {
+        uint64_t eight;
+
+        memcpy(&eight, starts + i, sizeof(eight));
+        mask |= (eight * UINT64_C(0x0102040810204080) >> 56) << i;
+    }
+    return mask;
+}
+
+const struct bundle_text *scan_find_word_in(const struct scan_leaf *x, size_t from, size_t to,
+                                            const struct bundle_text *words,
+                                            const struct bundle_slots *slots)
+{
+    struct scan_starts *known = &x->s->starts;
+    struct gw_span text = {x->text.ptr, to};
+
+    for (size_t at = from; at < to;) {
+        size_t block = at / 64, base = block * 64, slot = block % SCAN_STARTS;
+        uint64_t bits;
+
+        if (known->epoch[slot] != x->s->epoch || known->block[slot] != block ||
+            known->end[slot] < to) {
+            known->mask[slot] = starts_in(x->text, base);
+            known->end[slot] = x->text.len - base < 64 ? x->text.len : SIZE_MAX;
+            known->epoch[slot] = x->s->epoch;
+            known->block[slot] = (uint32_t)block;
+        }
+        bits = known->mask[slot] >> (at - base) << (at - base);
+        if (to - base < 64)
+            bits &= (UINT64_C(1) << (to - base)) - 1;
+        for (; bits != 0; bits &= bits - 1) {
+            const struct bundle_text *found =
+                word_of(text, base + (size_t)__builtin_ctzll(bits), words, slots);
+
+            if (found != NULL)
+                return found;
+        }
+        at = base + 64;
     }
     return NULL;
 }

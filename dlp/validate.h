@@ -48,6 +48,9 @@ struct dlp_validator {
 /* Finds a validator by the name rules use; NULL when there is none. The answer is static. */
 const struct dlp_validator *dlp_validator_find(const char *name);
 
+/* True when `random` rejects the span for being words, or for having no letter: the cheap part of its verdict. */
+bool dlp_validate_is_wordy(struct gw_span s);
+
 /* The i-th validator, i below dlp_validator_count(), for listings. The order is not stable between
  * versions: compiled rules name validators, they do not number them. */
 const struct dlp_validator *dlp_validator_at(unsigned i);

@@ -265,6 +265,17 @@ int dlp_validate_classes(const struct dlp_validate_in *in)
 }
 
 /* A token as a generator makes it: letters and digits mixed, no words, no counting. */
+bool dlp_validate_is_wordy(struct gw_span s)
+{
+    size_t digits = 0, letters = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        digits += dlp_is_digit(s.ptr[i]);
+        letters += dlp_is_alpha(s.ptr[i]);
+    }
+    return letters == 0 || (digits == 0 && dlp_val_wordiness(s) > 0.55);
+}
+
 int dlp_validate_random(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);

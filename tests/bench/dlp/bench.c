@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "dlp/bundle.h"
 #include "dlp/scan.h"
 #include "tests/bench/dlp/regexes.h"
@@ -66,7 +66,7 @@ static void ours_close(void *engine)
 
 static size_t scan_doc(struct ours *o, const struct dlp_doc *doc)
 {
-    struct dlp_report report = {NULL, 0, 0};
+    struct dlp_report report = {.findings = NULL};
 
     rules->filter.find = o->find;
     if (dlp_scan(o->scanner, rules, doc, o->arena, NULL, &report) != GW_OK)
@@ -114,12 +114,18 @@ static size_t ours_parse(void *engine, const char *text, size_t len)
 static size_t ours_filter(void *engine, const char *text, size_t len)
 {
     struct ours *o = engine;
+    struct prefilter_places *places = &o->scanner->places;
     size_t n = 0;
 
-    for (size_t from = 0; from < len; from += PREFILTER_CHUNK)
-        n += o->find(&rules->filter, (const unsigned char *)text, from,
-                     len - from < PREFILTER_CHUNK ? len : from + PREFILTER_CHUNK, len,
-                     o->scanner->places);
+    for (size_t from = 0; from < len; from += PREFILTER_CHUNK) {
+        size_t to = len - from < PREFILTER_CHUNK ? len : from + PREFILTER_CHUNK;
+
+        o->find(&rules->filter, (const unsigned char *)text, from, to, len, places);
+        n += places->n_literal;
+        for (size_t i = 0; i * 64 < to - from; i++)
+            n += (size_t)(__builtin_popcountll(places->wide[i]) +
+                          __builtin_popcountll(places->start[i]));
+    }
     return n;
 }
 
@@ -129,7 +135,22 @@ static size_t run_memchr(void *engine, const char *text, size_t len)
     return memchr(text, '\1', len) != NULL;
 }
 
+/* An addition a byte, each waiting for the one before: megabytes a second are megahertz. Figures divided by it compare machines, and
+ * a machine with itself when others use it. */
+static size_t run_clock(void *engine, const char *text, size_t len)
+{
+    size_t n = 0;
+
+    (void)engine, (void)text;
+    for (size_t i = 0; i < len; i += 8)
+        __asm__ volatile("add $1,%0\nadd $1,%0\nadd $1,%0\nadd $1,%0\nadd $1,%0\nadd $1,%0\n"
+                         "add $1,%0\nadd $1,%0"
+                         : "+r"(n));
+    return n & 1;
+}
+
 static const struct bench_engine engines[] = {
+    {"clock", best_open, run_clock, ours_close},
     {"memchr", best_open, run_memchr, ours_close},
     {"filter", best_open, ours_filter, ours_close},
     {"parse", best_open, ours_parse, ours_close},
@@ -138,6 +159,15 @@ static const struct bench_engine engines[] = {
     {"Sluice, AVX2", avx2_open, ours_text, ours_close},
     {"Sluice, scalar", scalar_open, ours_text, ours_close},
 };
+
+/* Time of this thread alone, so that other work on the machine counts only as far as it takes cache and memory. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 /* ---- measuring ---------------------------------------------------------------------------- */
 
@@ -196,17 +226,17 @@ static void cut(struct messages *m, const char *text, size_t len, size_t size)
 /* One pass over the messages, or as many of them as fit into limit_ns. */
 static void pass(struct run *r, const struct messages *m, uint64_t limit_ns)
 {
-    uint64_t start = gw_clock_ns(), took = 0;
+    uint64_t start = cpu_ns(), took = 0;
     size_t n = r->n_messages == 0 ? m->n : r->n_messages, i = 0, found = 0;
     size_t bytes = 0;
 
     for (; i < n; i++) {
         found += r->engine->scan(r->state, m->all[i].ptr, m->all[i].len);
         bytes += m->all[i].len;
-        if (r->n_messages == 0 && (i & 7) == 7 && gw_clock_ns() - start > limit_ns)
+        if (r->n_messages == 0 && (i & 7) == 7 && cpu_ns() - start > limit_ns)
             break;
     }
-    took = gw_clock_ns() - start;
+    took = cpu_ns() - start;
     r->spent_ns += took;
     if (r->n_messages == 0) { /* the first pass warms up, and says how many are enough */
         r->n_messages = i < n ? i + 1 : n;

@@ -1,0 +1,463 @@
+/* dlp/prefilter_build.c - sorts what a rule set looks for into kinds and builds the filter's tables (prefilter.h).
+ *
+ * A few milliseconds for a thousand rules: it runs at each load. Thread: any; the tables are written here only. */
+#include <stdlib.h>
+
+#include "dlp/prefilter.h"
+#include "dlp/rulec_anchor.h"
+
+enum {
+    MAX_SPELLINGS = 16,    /* of a literal window */
+    FEW_LITS = 128,        /* so many leave the first Bloom filter empty enough, */
+    SOME_LITS = 512,       /* and so many two of them */
+    MAX_LITS = UINT16_MAX, /* more spellings than a cell's index can count become wide */
+};
+
+/* Words begin at one byte in six. A start costs a look at the rows, which all patterns share, so one that is seldom costs next to
+ * nothing; otherwise it has to be worth what the windows cost. */
+static const double WORD_STARTS = 0.17, SELDOM = 0.002, START_GAIN = 4;
+
+static bool begins_at_word(const struct bundle_pattern *p)
+{
+    return p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
+}
+
+/* ---- heads ------------------------------------------------------------------------------- */
+
+/* The bits that all bytes of a set have alike. */
+static uint8_t common_bits(const struct bundle_set *s, uint8_t *value)
+{
+    unsigned all = 0xff, any = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        for (uint32_t bits = s->w[i]; bits != 0; bits &= bits - 1) {
+            unsigned byte = i * 32 + (unsigned)__builtin_ctz(bits);
+
+            all &= byte;
+            any |= byte;
+        }
+    }
+    *value = (uint8_t)(all & any);
+    return any == 0 ? 0 : (uint8_t) ~(all ^ any);
+}
+
+static void fill_head(struct prefilter_head *h, const struct bundle *b, uint32_t pattern)
+{
+    uint8_t value[BUNDLE_HEAD_BYTES], mask[BUNDLE_HEAD_BYTES];
+
+    for (unsigned i = 0; i < BUNDLE_HEAD_BYTES; i++) {
+        mask[i] = common_bits(&b->sets[b->patterns[pattern].head[i]], &value[i]);
+        value[i] &= mask[i];
+    }
+    memcpy(h->value, value, sizeof(value));
+    memcpy(h->mask, mask, sizeof(mask));
+}
+
+/* ---- literals ---------------------------------------------------------------------------- */
+
+/* The ways to write one place of a literal window: bytes that differ in case only are one. */
+struct spelling {
+    uint8_t value[MAX_SPELLINGS], mask[MAX_SPELLINGS];
+    unsigned n;
+};
+
+/* False when there are too many. */
+static bool spell(const struct bundle_set *s, struct spelling *out)
+{
+    out->n = 0;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool twin = rx_set_has(s, byte ^ 0x20);
+
+        if (!rx_set_has(s, byte) || (twin && (byte & 0x20) != 0))
+            continue; /* the twin stands for both */
+        if (out->n == MAX_SPELLINGS)
+            return false;
+        out->value[out->n] = (uint8_t)byte;
+        out->mask[out->n++] = twin ? 0xdf : 0xff;
+    }
+    return true;
+}
+
+static unsigned spell_window(const struct bundle *b, const struct bundle_window *w,
+                             struct spelling out[BUNDLE_WINDOW_BYTES])
+{
+    unsigned n = 1;
+
+    for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++) {
+        if (!spell(&b->sets[w->set[k]], &out[k]))
+            return 0;
+        n *= out[k].n;
+        if (n > MAX_SPELLINGS)
+            return 0;
+    }
+    return n;
+}
+
+static uint8_t linear(unsigned which, const unsigned char *p)
+{
+    unsigned h = 0;
+
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+        for (unsigned bit = 0; bit < 8; bit++)
+            h ^=
+                (unsigned)__builtin_parity(
+                    (unsigned)(prefilter_linear[which][place] >> (8 * (7 - bit)) & 0xff) & p[place])
+                << bit;
+    return (uint8_t)h;
+}
+
+static void add_bloom(uint8_t bloom[4][128], unsigned a, unsigned b)
+{
+    bloom[(b >> 7) * 2 + (a >> 7)][a & 127] |= (uint8_t)(1u << (b & 7));
+}
+
+static void add_lit(struct prefilter *f, uint32_t value, uint32_t mask, uint32_t window)
+{
+    unsigned char bytes[BUNDLE_WINDOW_BYTES];
+    uint32_t hash;
+    uint8_t h[PREFILTER_BLOOMS];
+
+    memcpy(bytes, &value, sizeof(bytes));
+    hash = prefilter_hash(bytes);
+    f->lits[f->n_lits++] = (struct prefilter_lit){value, mask, window};
+    f->hashes[hash >> 6] |= UINT64_C(1) << (hash & 63);
+    for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
+        h[i] = linear(i, bytes);
+    for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
+        add_bloom(f->bloom[i], h[i], h[(i + 1) % PREFILTER_BLOOMS]);
+}
+
+static void add_literal(struct prefilter *f, const struct bundle *b, uint32_t window)
+{
+    struct spelling s[BUNDLE_WINDOW_BYTES];
+    unsigned n = spell_window(b, &b->windows[window], s);
+
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t value[BUNDLE_WINDOW_BYTES], mask[BUNDLE_WINDOW_BYTES];
+        unsigned rest = i;
+        uint32_t v, m;
+
+        for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++) {
+            value[k] = s[k].value[rest % s[k].n];
+            mask[k] = s[k].mask[rest % s[k].n];
+            rest /= s[k].n;
+        }
+        memcpy(&v, value, sizeof(v));
+        memcpy(&m, mask, sizeof(m));
+        add_lit(f, v & m, m, window);
+    }
+}
+
+static uint32_t cell_of(uint32_t value)
+{
+    unsigned char bytes[BUNDLE_WINDOW_BYTES];
+
+    memcpy(bytes, &value, sizeof(bytes));
+    return prefilter_hash(bytes) >> 4;
+}
+
+static int by_cell(const void *a, const void *b)
+{
+    const struct prefilter_lit *x = a, *y = b;
+    uint32_t cx = cell_of(x->value), cy = cell_of(y->value);
+
+    if (cx != cy)
+        return cx < cy ? -1 : 1;
+    return x->window < y->window ? -1 : x->window > y->window;
+}
+
+static void index_lits(struct prefilter *f)
+{
+    unsigned i = 0;
+
+    if (f->n_lits != 0)
+        qsort(f->lits, f->n_lits, sizeof(*f->lits), by_cell);
+    for (uint32_t cell = 0; cell <= PREFILTER_LIT_CELLS; cell++) {
+        f->first_lit[cell] = (uint16_t)i;
+        while (i < f->n_lits && cell_of(f->lits[i].value) == cell)
+            i++;
+    }
+    f->n_blooms = f->n_lits <= FEW_LITS ? 1 : (f->n_lits <= SOME_LITS ? 2 : PREFILTER_BLOOMS);
+}
+
+/* ---- buckets ----------------------------------------------------------------------------- */
+
+static void split_tables(struct prefilter *f, enum prefilter_kind kind)
+{
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            uint8_t bits = f->bucket[kind][place][byte];
+
+            f->seven[kind][place][byte & 127] |= bits;
+            f->low[kind][place][byte & 15] |= bits;
+            f->high[kind][place][byte >> 4] |= bits;
+        }
+    }
+}
+
+/* Spreads n quadruples of sets over the buckets of n_kinds kinds. */
+static bool fill_buckets(struct prefilter *f, enum prefilter_kind kind, unsigned n_kinds,
+                         const struct bundle_set (*sets)[BUNDLE_WINDOW_BYTES], unsigned n)
+{
+    unsigned *bucket = calloc(n + 1, sizeof(*bucket));
+    bool ok = bucket != NULL && rulec_buckets(sets, n, 8 * n_kinds, bucket) == GW_OK;
+
+    for (unsigned i = 0; i < n && ok; i++)
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+            for (unsigned byte = 0; byte < 256; byte++)
+                if (rx_set_has(&sets[i][place], byte))
+                    f->bucket[kind + bucket[i] / 8][place][byte] |= (uint8_t)(1u << bucket[i] % 8);
+    for (unsigned k = 0; k < n_kinds; k++)
+        split_tables(f, kind + k);
+    free(bucket);
+    return ok;
+}
+
+static bool fill_wide(struct prefilter *f, const struct bundle *b)
+{
+    struct bundle_set(*sets)[BUNDLE_WINDOW_BYTES] = calloc(f->n_wide + 1, sizeof(*sets));
+    bool ok;
+
+    f->wide_words = (f->n_wide + 63) / 64;
+    f->wide_rows =
+        calloc((size_t)BUNDLE_WINDOW_BYTES * 256 * f->wide_words + 1, sizeof(*f->wide_rows));
+    if (sets == NULL || f->wide_rows == NULL) {
+        free(sets);
+        return false;
+    }
+    for (unsigned i = 0; i < f->n_wide; i++) {
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
+            sets[i][place] = b->sets[b->windows[f->wide[i]].set[place]];
+            for (unsigned byte = 0; byte < 256; byte++)
+                if (rx_set_has(&sets[i][place], byte))
+                    f->wide_rows[((size_t)place * 256 + byte) * f->wide_words + i / 64] |=
+                        UINT64_C(1) << (i % 64);
+        }
+    }
+    ok = fill_buckets(f, PREFILTER_WIDE, 2, (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets,
+                      f->n_wide);
+    free(sets);
+    return ok;
+}
+
+/* ---- starts ------------------------------------------------------------------------------ */
+
+/* Splits the classes of bytes by one more set. */
+static void split_classes(struct prefilter *f, const struct bundle_set *s)
+{
+    int renamed[256][2];
+    unsigned n = 0;
+
+    memset(renamed, -1, sizeof(renamed));
+    for (unsigned byte = 0; byte < 256; byte++) {
+        int *name = &renamed[f->class_of[byte]][rx_set_has(s, byte)];
+
+        if (*name < 0)
+            *name = (int)n++;
+        f->class_of[byte] = (uint8_t)*name;
+    }
+    f->n_classes = n;
+}
+
+static bool make_classes(struct prefilter *f, const struct bundle *b)
+{
+    bool *seen = calloc(b->n_sets + 1, sizeof(*seen));
+
+    f->n_classes = 1;
+    for (unsigned i = 0; i < f->n_starts && seen != NULL; i++) {
+        for (unsigned place = 0; place < BUNDLE_HEAD_BYTES; place++) {
+            uint32_t set = b->patterns[f->starts[i]].head[place];
+
+            if (!seen[set])
+                split_classes(f, &b->sets[set]);
+            seen[set] = true;
+        }
+    }
+    free(seen);
+    return seen != NULL;
+}
+
+static bool fill_starts(struct prefilter *f, const struct bundle *b)
+{
+    struct bundle_set(*sets)[BUNDLE_WINDOW_BYTES] = calloc(f->n_starts + 1, sizeof(*sets));
+    bool ok;
+
+    f->start_words = (f->n_starts + 64 * PREFILTER_ROW_WORDS - 1) / (64 * PREFILTER_ROW_WORDS) *
+                     PREFILTER_ROW_WORDS;
+    if (sets == NULL || !make_classes(f, b)) {
+        free(sets);
+        return false;
+    }
+    f->start_rows = calloc((size_t)BUNDLE_HEAD_BYTES * f->n_classes * f->start_words + 1,
+                           sizeof(*f->start_rows));
+    for (unsigned i = 0; i < f->n_starts && f->start_rows != NULL; i++) {
+        for (unsigned place = 0; place < BUNDLE_HEAD_BYTES; place++) {
+            const struct bundle_set *s = &b->sets[b->patterns[f->starts[i]].head[place]];
+
+            if (place < BUNDLE_WINDOW_BYTES)
+                sets[i][place] = *s;
+            for (unsigned byte = 0; byte < 256; byte++)
+                if (rx_set_has(s, byte))
+                    f->start_rows[((size_t)place * f->n_classes + f->class_of[byte]) *
+                                      f->start_words +
+                                  i / 64] |= UINT64_C(1) << (i % 64);
+        }
+    }
+    ok = f->start_rows != NULL &&
+         fill_buckets(f, PREFILTER_START, 1, (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets,
+                      f->n_starts);
+    free(sets);
+    return ok;
+}
+
+/* ---- kinds ------------------------------------------------------------------------------- */
+
+/* How often text has the first four bytes of a match where a word begins, roughly. */
+static double start_cost(const struct bundle *b, uint32_t pattern)
+{
+    struct bundle_set sets[BUNDLE_WINDOW_BYTES];
+
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+        sets[place] = b->sets[b->patterns[pattern].head[place]];
+    return rulec_window_cost((const struct bundle_set *)sets) * WORD_STARTS;
+}
+
+static double window_cost(const struct bundle *b, const struct bundle_window *w)
+{
+    struct bundle_set sets[BUNDLE_WINDOW_BYTES];
+
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+        sets[place] = b->sets[w->set[place]];
+    return rulec_window_cost((const struct bundle_set *)sets);
+}
+
+/* A pattern with windows that are no literals is looked for by its start instead, where that can be and is seldom enough. */
+static bool choose_starts(struct prefilter *f, const struct bundle *b, bool *is_start)
+{
+    double *wide = calloc(b->n_patterns + 1, sizeof(*wide));
+
+    if (wide == NULL)
+        return false;
+    for (unsigned i = 0; i < b->n_windows; i++) {
+        const struct bundle_window *w = &b->windows[i];
+        struct spelling s[BUNDLE_WINDOW_BYTES];
+        double cost = spell_window(b, w, s) != 0 ? 0 : window_cost(b, w);
+
+        for (unsigned k = 0; k < w->n_targets; k++)
+            wide[b->targets[w->first_target + k].pattern] += cost;
+    }
+    for (uint32_t p = 0; p < b->n_patterns; p++) {
+        double cost = start_cost(b, p);
+
+        is_start[p] = wide[p] > 0 && begins_at_word(&b->patterns[p]) &&
+                      (cost < SELDOM || cost < START_GAIN * wide[p]);
+        if (is_start[p])
+            f->starts[f->n_starts++] = p;
+    }
+    free(wide);
+    return true;
+}
+
+/* Runs of one set together. */
+static int by_set(const void *a, const void *b, void *ctx)
+{
+    const struct bundle *bundle = ctx;
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    if (bundle->runs[x].set != bundle->runs[y].set)
+        return bundle->runs[x].set < bundle->runs[y].set ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+/* Copies the targets that are not looked for by their start. */
+static void copy_targets(struct prefilter *f, const struct bundle *b, const bool *is_start)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < b->n_windows; i++) {
+        const struct bundle_window *w = &b->windows[i];
+
+        f->first_target[i] = n;
+        for (unsigned k = 0; k < w->n_targets; k++)
+            if (!is_start[b->targets[w->first_target + k].pattern])
+                f->targets[n++] = b->targets[w->first_target + k];
+    }
+    f->first_target[b->n_windows] = n;
+    for (unsigned i = 0; i < b->n_runs; i++)
+        if (!is_start[b->runs[i].target.pattern])
+            f->runs[f->n_runs++] = i;
+    if (f->n_runs != 0)
+        qsort_r(f->runs, f->n_runs, sizeof(*f->runs), by_set, (void *)(uintptr_t)b);
+}
+
+static void sort_windows(struct prefilter *f, const struct bundle *b)
+{
+    for (unsigned i = 0; i < b->n_windows; i++) {
+        struct spelling s[BUNDLE_WINDOW_BYTES];
+        unsigned n = spell_window(b, &b->windows[i], s);
+
+        if (f->first_target[i] == f->first_target[i + 1])
+            continue;
+        if (n != 0 && f->n_lits + n <= MAX_LITS)
+            add_literal(f, b, i);
+        else
+            f->wide[f->n_wide++] = i;
+    }
+    index_lits(f);
+}
+
+static bool allocate(struct prefilter *f, const struct bundle *b)
+{
+    size_t n_lits = 0;
+
+    for (unsigned i = 0; i < b->n_windows; i++) {
+        struct spelling s[BUNDLE_WINDOW_BYTES];
+
+        n_lits += spell_window(b, &b->windows[i], s);
+    }
+    f->heads = calloc(b->n_patterns + 1, sizeof(*f->heads));
+    f->starts = calloc(b->n_patterns + 1, sizeof(*f->starts));
+    f->targets = calloc(b->n_targets + 1, sizeof(*f->targets));
+    f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));
+    f->runs = calloc(b->n_runs + 1, sizeof(*f->runs));
+    f->wide = calloc(b->n_windows + 1, sizeof(*f->wide));
+    f->lits = calloc(n_lits + 1, sizeof(*f->lits));
+    return f->heads != NULL && f->starts != NULL && f->targets != NULL && f->first_target != NULL &&
+           f->runs != NULL && f->wide != NULL && f->lits != NULL;
+}
+
+bool prefilter_init(struct prefilter *f, const struct bundle *b)
+{
+    bool *is_start = calloc(b->n_patterns + 1, sizeof(*is_start)), ok = false;
+
+    memset(f, 0, sizeof(*f));
+    f->find = prefilter_best();
+    if (is_start == NULL || !allocate(f, b))
+        goto out;
+    for (uint32_t i = 0; i < b->n_patterns; i++)
+        fill_head(&f->heads[i], b, i);
+    if (!choose_starts(f, b, is_start))
+        goto out;
+    copy_targets(f, b, is_start);
+    sort_windows(f, b);
+    ok = fill_wide(f, b) && fill_starts(f, b);
+out:
+    free(is_start);
+    if (!ok)
+        prefilter_fini(f);
+    return ok;
+}
+
+void prefilter_fini(struct prefilter *f)
+{
+    free(f->heads);
+    free(f->starts);
+    free(f->start_rows);
+    free(f->targets);
+    free(f->first_target);
+    free(f->runs);
+    free(f->wide);
+    free(f->wide_rows);
+    free(f->lits);
+    memset(f, 0, sizeof(*f));
+}

@@ -1,0 +1,468 @@
+/* dlp/scan_find.c - from the places that the filter gives to the starts at which patterns are tried.
+ *
+ * Several anchors lead to the same start, in any order; a rule goes on behind its last finding, so starts are tried ascending,
+ * and at one start patterns ascending: exactly what trying every pattern at every byte does. Starts wait in a ring until no
+ * anchor that is still to come can lead in front of them. Thread: the scanner's. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dlp/rulec.h"
+#include "dlp/rulec_anchor.h"
+#include "dlp/scan.h"
+
+enum {
+    MAX_NODES = 1 << 20,
+    NO_NODE = UINT32_MAX,
+    TOKEN_RUN = RULEC_MIN_RUN,
+};
+
+/* A pattern to try at a start; lists ascend by pattern. */
+struct node {
+    uint32_t pattern, next;
+};
+
+struct scan_ring {
+    uint64_t used[SCAN_RING / 64]; /* which starts have a list */
+    uint32_t first[SCAN_RING], last[SCAN_RING];
+    struct node *nodes;
+    uint32_t n_nodes, cap_nodes, free_node; /* free_node: a list, or NO_NODE */
+};
+
+struct scan_ring *scan_ring_new(void)
+{
+    struct scan_ring *r = calloc(1, sizeof(*r));
+
+    if (r != NULL)
+        r->free_node = NO_NODE;
+    return r;
+}
+
+void scan_ring_free(struct scan_ring *r)
+{
+    if (r == NULL)
+        return;
+    free(r->nodes);
+    free(r);
+}
+
+static bool is_word(unsigned char c)
+{
+    return (prefilter_flags[c] & 1) != 0;
+}
+
+static bool is_token(unsigned char c)
+{
+    return (prefilter_flags[c] & 2) != 0;
+}
+
+static bool set_has(const struct bundle_set *s, unsigned char b)
+{
+    return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
+}
+
+/* ---- the ring ----------------------------------------------------------------------------- */
+
+/* A node, or NO_NODE with x->st set. */
+static uint32_t take_node(struct scan_leaf *x, struct scan_ring *r)
+{
+    uint32_t node = r->free_node;
+
+    if (node != NO_NODE) {
+        r->free_node = r->nodes[node].next;
+        return node;
+    }
+    if (r->n_nodes == r->cap_nodes) {
+        uint32_t cap = r->cap_nodes == 0 ? 256 : r->cap_nodes * 2;
+        struct node *grown = cap > MAX_NODES ? NULL : realloc(r->nodes, cap * sizeof(*grown));
+
+        if (grown == NULL) {
+            x->st = cap > MAX_NODES ? GW_ELIMIT : GW_ENOMEM;
+            return NO_NODE;
+        }
+        r->nodes = grown;
+        r->cap_nodes = cap;
+    }
+    return r->n_nodes++;
+}
+
+/* Notes that pattern is to be tried at `at`, once. */
+static void push(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    struct scan_ring *r = x->s->ring;
+    uint32_t slot = at % SCAN_RING, node = NO_NODE, prev = NO_NODE;
+    bool used = (r->used[slot / 64] >> (slot % 64) & 1) != 0;
+
+    if (at < x->from || at >= x->to)
+        return;
+    if (used && r->nodes[r->last[slot]].pattern < pattern) {
+        prev = r->last[slot];
+    } else if (used) {
+        uint32_t i = r->first[slot];
+
+        for (; r->nodes[i].pattern < pattern; i = r->nodes[i].next)
+            prev = i;
+        if (r->nodes[i].pattern == pattern)
+            return;
+    }
+    node = take_node(x, r);
+    if (node == NO_NODE)
+        return;
+    r->nodes[node].pattern = pattern;
+    r->nodes[node].next = !used ? NO_NODE : prev == NO_NODE ? r->first[slot] : r->nodes[prev].next;
+    if (prev != NO_NODE)
+        r->nodes[prev].next = node;
+    else
+        r->first[slot] = node;
+    if (r->nodes[node].next == NO_NODE)
+        r->last[slot] = node;
+    r->used[slot / 64] |= UINT64_C(1) << (slot % 64);
+}
+
+/* Tries what waits at one start, and frees its nodes. */
+static void try_start(struct scan_leaf *x, struct scan_ring *r, size_t at)
+{
+    uint32_t slot = at % SCAN_RING;
+
+    for (uint32_t i = r->first[slot]; i != NO_NODE && x->st == GW_OK; i = r->nodes[i].next)
+        scan_try(x, r->nodes[i].pattern, at);
+    r->nodes[r->last[slot]].next = r->free_node;
+    r->free_node = r->first[slot];
+}
+
+/* Tries everything that waits at starts in [from, to). */
+static void flush(struct scan_leaf *x, size_t from, size_t to)
+{
+    struct scan_ring *r = x->s->ring;
+
+    for (size_t at = from; at < to && x->st == GW_OK;) {
+        uint32_t slot = at % SCAN_RING, bit = slot % 64;
+        uint64_t *word = &r->used[slot / 64], left = *word >> bit << bit;
+        size_t base = at - bit;
+
+        if (to - base < 64)
+            left &= (UINT64_C(1) << (to - base)) - 1;
+        *word &= ~left;
+        for (; left != 0 && x->st == GW_OK; left &= left - 1)
+            try_start(x, r, base + (size_t)__builtin_ctzll(left));
+        at = base + 64;
+    }
+}
+
+/* Forgets everything: after a scan that was given up. */
+static void clear(struct scan_ring *r)
+{
+    memset(r->used, 0, sizeof(r->used));
+    r->n_nodes = 0;
+    r->free_node = NO_NODE;
+}
+
+/* ---- windows ------------------------------------------------------------------------------ */
+
+/* n bytes at `at`, in the text or, near its end, in tail with zeroes behind. */
+static const unsigned char *bytes_at(const struct scan_leaf *x, size_t at, size_t n,
+                                     unsigned char *tail)
+{
+    const unsigned char *p = (const unsigned char *)x->text.ptr + at;
+
+    if (x->text.len - at >= n)
+        return p;
+    memset(tail, 0, n);
+    memcpy(tail, p, x->text.len - at);
+    return tail;
+}
+
+/* Notes pattern at `at` when its first bytes fit. */
+static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    unsigned char tail[BUNDLE_HEAD_BYTES];
+
+    if (prefilter_head_fits(&x->rules->filter, pattern, bytes_at(x, at, sizeof(tail), tail)))
+        push(x, pattern, at);
+}
+
+/* Where the word that ends at `at` begins; at itself when none does. Places ascend by and large, so the
+ * walk back stops where the last one was: linear over a leaf. */
+static size_t word_start(struct scan_leaf *x, size_t at)
+{
+    size_t start = at;
+
+    if (at >= x->word_start && at <= x->word_end)
+        return x->word_start;
+    while (start > 0 && is_word((unsigned char)x->text.ptr[start - 1])) {
+        start--;
+        if (start == x->word_end) {
+            start = x->word_start;
+            break;
+        }
+    }
+    x->word_end = at;
+    x->word_start = start;
+    return start;
+}
+
+/* Offers every start from which target's anchor can stand at `at`. */
+static void offer_target(struct scan_leaf *x, const struct bundle_target *t, size_t at)
+{
+    const struct bundle_pattern *p = &x->rules->b->patterns[t->pattern];
+    const struct bundle_set *between = &x->rules->b->sets[t->between];
+    const struct bundle_set *first = &x->rules->b->sets[p->first];
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    size_t start = at, least = at > t->max ? at - t->max : 0;
+    bool at_word = p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
+
+    x->work++;
+    if (at < t->min)
+        return;
+    if (t->min == t->max) {
+        start = at - t->min;
+        if (!at_word || start == 0 || !is_word(text[start - 1]))
+            offer(x, t->pattern, start);
+        return;
+    }
+    /* Deep inside a long word no start can be at a boundary. */
+    if (at_word && word_start(x, at) < least)
+        return;
+    while (start > least && set_has(between, text[start - 1]))
+        start--;
+    x->work += (at - start) / 4;
+    for (; start + t->min <= at; start++)
+        if (set_has(first, text[start]) && (!at_word || start == 0 || !is_word(text[start - 1])))
+            offer(x, t->pattern, start);
+}
+
+static void offer_window(struct scan_leaf *x, uint32_t window, size_t at)
+{
+    const struct prefilter *f = &x->rules->filter;
+
+    for (uint32_t i = f->first_target[window]; i < f->first_target[window + 1]; i++)
+        offer_target(x, &f->targets[i], at);
+}
+
+static void find_literals(struct scan_leaf *x, const struct prefilter_places *places, size_t from)
+{
+    const struct prefilter *f = &x->rules->filter;
+
+    for (unsigned i = 0; i < places->n_literal && x->st == GW_OK; i++) {
+        size_t at = from + places->literal[i];
+        unsigned char tail[BUNDLE_WINDOW_BYTES];
+        const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
+        uint32_t cell = prefilter_hash(p) >> 4, key = 0;
+
+        memcpy(&key, p, sizeof(key));
+        for (unsigned k = f->first_lit[cell]; k < f->first_lit[cell + 1]; k++)
+            if ((key & f->lits[k].mask) == f->lits[k].value)
+                offer_window(x, f->lits[k].window, at);
+    }
+}
+
+static void find_wide(struct scan_leaf *x, uint64_t places, size_t from)
+{
+    const struct prefilter *f = &x->rules->filter;
+
+    for (; places != 0 && x->st == GW_OK; places &= places - 1) {
+        size_t at = from + (size_t)__builtin_ctzll(places);
+        unsigned char tail[BUNDLE_WINDOW_BYTES];
+        const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
+
+        for (unsigned word = 0; word < f->wide_words; word++) {
+            uint64_t hits =
+                prefilter_wide_row(f, 0, p[0])[word] & prefilter_wide_row(f, 1, p[1])[word] &
+                prefilter_wide_row(f, 2, p[2])[word] & prefilter_wide_row(f, 3, p[3])[word];
+
+            for (; hits != 0; hits &= hits - 1)
+                offer_window(x, f->wide[word * 64 + (unsigned)__builtin_ctzll(hits)], at);
+        }
+    }
+}
+
+/* ---- starts ------------------------------------------------------------------------------- */
+
+/* Notes the starts of four words of the rows, from first on, that the bytes at p allow. */
+static inline void find_start_words(struct scan_leaf *x, const unsigned char *p, size_t at,
+                                    unsigned first)
+{
+    const struct prefilter *f = &x->rules->filter;
+    const uint64_t *row = prefilter_start_row(f, 0, p[0]) + first;
+    uint64_t alive[PREFILTER_ROW_WORDS] = {row[0], row[1], row[2], row[3]};
+
+    for (unsigned k = 1; k < BUNDLE_HEAD_BYTES; k++) {
+        row = prefilter_start_row(f, k, p[k]) + first;
+        alive[0] &= row[0];
+        alive[1] &= row[1];
+        alive[2] &= row[2];
+        alive[3] &= row[3];
+        if ((alive[0] | alive[1] | alive[2] | alive[3]) == 0)
+            return;
+    }
+    for (unsigned i = 0; i < PREFILTER_ROW_WORDS; i++)
+        for (; alive[i] != 0; alive[i] &= alive[i] - 1)
+            push(x, f->starts[(first + i) * 64 + (unsigned)__builtin_ctzll(alive[i])], at);
+}
+
+/* Notes the patterns that sixteen bytes at a word's beginning allow. */
+static void find_starts(struct scan_leaf *x, uint64_t places, size_t from)
+{
+    const struct prefilter *f = &x->rules->filter;
+
+    for (; places != 0 && x->st == GW_OK; places &= places - 1) {
+        size_t at = from + (size_t)__builtin_ctzll(places);
+        unsigned char tail[BUNDLE_HEAD_BYTES];
+        const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
+
+        x->work++;
+        for (unsigned first = 0; first < f->start_words; first += PREFILTER_ROW_WORDS)
+            find_start_words(x, p, at, first);
+    }
+}
+
+/* ---- runs --------------------------------------------------------------------------------- */
+
+/* Notes one run anchor at every place of the token in [from, to); the token goes on to end. */
+static void find_run(struct scan_leaf *x, const struct bundle_run *run, size_t from, size_t to,
+                     size_t end)
+{
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    const struct bundle_set *set = &x->rules->b->sets[run->set];
+
+    for (size_t start = from; start < to && start + run->n <= end && x->st == GW_OK;) {
+        size_t stop = start;
+
+        while (stop < end && set_has(set, text[stop]))
+            stop++;
+        for (size_t at = start; at < to && at + run->n <= stop && x->st == GW_OK; at++)
+            offer_target(x, &run->target, at);
+        start = stop + 1;
+    }
+}
+
+/* Notes at `at`, where a word begins, every run that begins its match there. */
+static void find_word_runs(struct scan_leaf *x, size_t at, size_t end)
+{
+    const struct dlp_rules *r = x->rules;
+    const struct prefilter *f = &r->filter;
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    bool at_token = scan_boundary_before(RULEC_BOUNDARY_TOKEN, x->text, at);
+    uint32_t set = UINT32_MAX;
+    size_t stop = at;
+
+    /* Runs ascend by set: one walk tells how far each set goes. */
+    for (unsigned i = 0; i < f->n_runs; i++) {
+        const struct bundle_run *run = &r->b->runs[f->runs[i]];
+        const struct bundle_pattern *p = &r->b->patterns[run->target.pattern];
+
+        if (r->run_kind[f->runs[i]] == BUNDLE_RUN_ANYWHERE ||
+            (p->before == RULEC_BOUNDARY_TOKEN && !at_token))
+            continue;
+        if (run->set != set) {
+            set = run->set;
+            for (stop = at; stop < end && set_has(&r->b->sets[set], text[stop]);)
+                stop++;
+        }
+        if (stop - at >= run->n)
+            offer(x, run->target.pattern, at);
+    }
+}
+
+/* The part [from, to) of a token. What is behind `to` counts as far as the longest run asks. */
+static void find_token(struct scan_leaf *x, size_t from, size_t to)
+{
+    const struct dlp_rules *r = x->rules;
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    size_t end = to, most = to + r->max_run < x->text.len ? to + r->max_run : x->text.len;
+
+    while (end < most && is_token(text[end]))
+        end++;
+    for (size_t at = from; at < to && x->st == GW_OK; at++)
+        if (at == 0 || !is_word(text[at - 1]))
+            find_word_runs(x, at, end);
+    for (unsigned i = 0; i < r->filter.n_runs; i++)
+        if (r->run_kind[r->filter.runs[i]] == BUNDLE_RUN_ANYWHERE)
+            find_run(x, &r->b->runs[r->filter.runs[i]], from, to, end);
+}
+
+/* The bytes of tokens behind the chunk, as far as a run that begins in it asks. */
+static uint64_t tokens_behind(const struct scan_leaf *x, size_t to)
+{
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    uint64_t bits = 0;
+
+    for (size_t i = 0; i < TOKEN_RUN && to + i < x->text.len; i++)
+        bits |= (uint64_t)is_token(text[to + i]) << i;
+    return bits;
+}
+
+/* Where the token that holds `at` ends, or the chunk. */
+static size_t token_end(const struct scan_leaf *x, size_t at, size_t to)
+{
+    while (at < to && is_token((unsigned char)x->text.ptr[at]))
+        at++;
+    return at;
+}
+
+/* Finds tokens of TOKEN_RUN bytes and more that have a part in the chunk. One that began before it counts anew from here:
+ * the starts in front were looked at with the chunk before. */
+static void find_tokens(struct scan_leaf *x, const struct prefilter_places *places, size_t from,
+                        size_t to)
+{
+    size_t n_blocks = (to - from + 63) / 64;
+    uint64_t before = 0;
+
+    for (size_t i = 0; i < n_blocks && x->st == GW_OK; i++) {
+        uint64_t low = places->token[i], high = 0;
+        size_t filled = to - from - i * 64;
+
+        if (i + 1 < n_blocks)
+            high = places->token[i + 1];
+        if (filled < 64 + TOKEN_RUN) {
+            uint64_t behind = tokens_behind(x, to);
+
+            if (filled < 64) {
+                low |= behind << filled;
+                high = behind >> (64 - filled);
+            } else {
+                high |= behind << (filled - 64);
+            }
+        }
+        for (unsigned k = 1; k < TOKEN_RUN; k *= 2) {
+            low &= low >> k | high << (64 - k);
+            high &= high >> k;
+        }
+        if (filled < 64)
+            low &= (UINT64_C(1) << filled) - 1;
+        /* Bits of one run stand together: the first of each is where it begins. */
+        for (uint64_t starts = low & ~(low << 1 | before); starts != 0; starts &= starts - 1) {
+            size_t at = from + i * 64 + (size_t)__builtin_ctzll(starts);
+
+            find_token(x, at, token_end(x, at, to));
+        }
+        before = low >> 63;
+    }
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+void scan_find(struct scan_leaf *x)
+{
+    const struct prefilter *f = &x->rules->filter;
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    struct prefilter_places *places = &x->s->places;
+    size_t done = x->from;
+
+    for (size_t from = x->from; from < x->text.len && x->st == GW_OK; from += PREFILTER_CHUNK) {
+        size_t to = x->text.len - from < PREFILTER_CHUNK ? x->text.len : from + PREFILTER_CHUNK;
+        size_t settled = to == x->text.len ? to : to - RULEC_MAX_OFFSET;
+
+        f->find(f, text, from, to, x->text.len, places);
+        find_literals(x, places, from);
+        for (size_t i = 0; i * 64 < to - from; i++) {
+            find_wide(x, places->wide[i], from + i * 64);
+            find_starts(x, places->start[i], from + i * 64);
+        }
+        if (f->n_runs != 0)
+            find_tokens(x, places, from, to);
+        flush(x, done, settled);
+        done = settled;
+    }
+    if (x->st != GW_OK)
+        clear(x->s->ring);
+}
