@@ -26,6 +26,7 @@ static const struct admin_row rows[] = {
     {"DELETE", "/api/keys/*", PROXY_ROLE_ADMIN, admin_keys_revoke},
     {"POST", "/api/keys/*/rotate", PROXY_ROLE_ADMIN, admin_keys_rotate},
     {"GET", "/api/budgets", PROXY_ROLE_VIEWER, admin_budgets_list},
+    {"POST", "/api/allow", PROXY_ROLE_OPERATOR, admin_allow},
     {"GET", "/api/reload", PROXY_ROLE_VIEWER, admin_reload_last},
     {"POST", "/api/reload", PROXY_ROLE_OPERATOR, admin_reload},
     {"GET", "/api/changes", PROXY_ROLE_AUDITOR, admin_changes_list},

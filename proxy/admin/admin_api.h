@@ -67,6 +67,7 @@ enum admin_result admin_keys_rotate(struct admin_call *c);
 enum admin_result admin_keys_revoke(struct admin_call *c);
 enum admin_result admin_budgets_list(struct admin_call *c);
 enum admin_result admin_changes_list(struct admin_call *c);
+enum admin_result admin_allow(struct admin_call *c);
 enum admin_result admin_reload(struct admin_call *c);
 enum admin_result admin_reload_last(struct admin_call *c);
 

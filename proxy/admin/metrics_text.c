@@ -306,6 +306,16 @@ static void rules(const struct server *s, const struct setup *setup, struct gw_b
         dlp_rules_interpreted(setup->rules));
 }
 
+static void allowlist(const struct setup *s, struct gw_buf *out)
+{
+    unsigned soon, ended;
+
+    proxy_config_allow_ends(s->cfg, gw_clock_wall_ms(), &soon, &ended);
+    one(out, "allowlist_entries", "gauge", "Entries of the allowlist.", s->cfg->allow.n);
+    one(out, "allowlist_ending", "gauge", "Of them: those that end within 14 days.", soon);
+    one(out, "allowlist_ended", "gauge", "Of them: those that have ended and do nothing.", ended);
+}
+
 void metrics_text(struct server *s, struct gw_buf *out)
 {
     struct proxy_store_stats store;
@@ -326,6 +336,7 @@ void metrics_text(struct server *s, struct gw_buf *out)
     metrics_health_text(s, out);
     audit(s, out);
     engines(setup, out);
+    allowlist(setup, out);
     server_setup_done(s, setup);
     limits_metrics(s->limits, out);
     proxy_store_stats(s->store, &store);

@@ -9,6 +9,7 @@
 int cmd_serve(int argc, char **argv);
 int cmd_rules(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
+int cmd_dlp(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 int cmd_budgets(int argc, char **argv);

@@ -2,6 +2,7 @@
 #include "proxy/net/reload.h"
 
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <malloc.h>
@@ -22,6 +23,7 @@ enum {
     MAX_PROBLEM_BYTES = 16 * 1024,
     SWITCH_MS = 5000, /* a worker switches in its next turn; this is for one that is stuck */
     LOGGED_PROBLEMS = 10,
+    WATCH_S = 1,
 };
 
 struct keeper {
@@ -38,6 +40,8 @@ struct keeper {
     struct setup *dead;    /* to close */
     struct server_reload_result last;
     struct keeper_stats stats;
+    struct stat seen; /* the allowlist's file, the last time it was looked at, when: */
+    bool watching;
 };
 
 /* ---- one reload ------------------------------------------------------------------------- */
@@ -203,6 +207,41 @@ static void serve(struct keeper *k)
         continue;
 }
 
+/* Waits for work; true: a while has passed without any. The lock is held. */
+static bool wait(struct keeper *k)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += WATCH_S;
+    return pthread_cond_timedwait(&k->wake, &k->lock, &until) == ETIMEDOUT;
+}
+
+/* The allowlist's file is written by commands and people; when it has changed, that is a reload. The lock is held, and again
+ * at the end. */
+static void look_at_files(struct keeper *k)
+{
+    struct setup *now;
+    struct stat st = {0};
+
+    (void)pthread_mutex_unlock(&k->lock);
+    now = server_setup(k->server);
+    if (now->cfg->allow.file[0] != '\0' && stat(now->cfg->allow.file, &st) != 0)
+        st = k->seen; /* gone for a moment: what holds goes on */
+    server_setup_done(k->server, now);
+    (void)pthread_mutex_lock(&k->lock);
+    if (st.st_ino == k->seen.st_ino && st.st_size == k->seen.st_size &&
+        st.st_mtim.tv_sec == k->seen.st_mtim.tv_sec &&
+        st.st_mtim.tv_nsec == k->seen.st_mtim.tv_nsec)
+        return;
+    if (k->watching) { /* the first look is at what was loaded */
+        (void)snprintf(k->who, sizeof(k->who), "allowlist_file");
+        k->asked++;
+    }
+    k->watching = true;
+    k->seen = st;
+}
+
 static void *run(void *arg)
 {
     struct keeper *k = arg;
@@ -220,8 +259,8 @@ static void *run(void *arg)
             break;
         } else if (k->asked != k->ended) {
             serve(k);
-        } else {
-            (void)pthread_cond_wait(&k->wake, &k->lock);
+        } else if (wait(k)) {
+            look_at_files(k);
         }
     }
     (void)pthread_mutex_unlock(&k->lock);

@@ -18,6 +18,7 @@
 #include "proxy/limits/limits.h"
 #include "proxy/net/changes.h"
 #include "proxy/net/clients.h"
+#include "proxy/net/hmac_key.h"
 #include "proxy/net/reload.h"
 #include "proxy/net/rule_builds.h"
 #include "proxy/net/worker.h"
@@ -25,40 +26,6 @@
 #include "proxy/version.h"
 
 enum { KAFKA_DRAIN_MS = 2000 };
-
-/* ---- state ------------------------------------------------------------------------------ */
-
-/* The key behind every HMAC in records and every placeholder: made once per state directory. */
-static enum gw_status load_hmac_key(struct server *s, const char *state_dir, struct gw_err *err)
-{
-    char path[4096];
-    int fd;
-    ssize_t n;
-
-    if (snprintf(path, sizeof(path), "%s/hmac.key", state_dir) >= (int)sizeof(path))
-        return gw_fail(err, GW_ELIMIT, "%s: the path is too long", state_dir);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        n = read(fd, s->hmac_key, sizeof(s->hmac_key));
-        (void)close(fd);
-        if (n != (ssize_t)sizeof(s->hmac_key))
-            return gw_fail(err, GW_ECORRUPT,
-                           "%s must hold 32 bytes; restore it, or remove it to start new HMACs",
-                           path);
-        return GW_OK;
-    }
-    gw_random(s->hmac_key, sizeof(s->hmac_key));
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return gw_fail(err, GW_EIO, "cannot write %s: %s", path, strerrordesc_np(errno));
-    n = write(fd, s->hmac_key, sizeof(s->hmac_key));
-    if (fsync(fd) != 0 || n != (ssize_t)sizeof(s->hmac_key)) {
-        (void)close(fd);
-        return gw_fail(err, GW_EIO, "cannot write %s: %s", path, strerrordesc_np(errno));
-    }
-    (void)close(fd);
-    return GW_OK;
-}
 
 /* ---- audit ------------------------------------------------------------------------------ */
 
@@ -113,7 +80,7 @@ static enum gw_status open_config(struct server *s, struct proxy_config *cfg, bo
     enum gw_status st = dirs_make(cfg->state_dir, err);
 
     if (st == GW_OK)
-        st = load_hmac_key(s, cfg->state_dir, err);
+        st = hmac_key_load(cfg->state_dir, true, s->hmac_key, err);
     if (st == GW_OK)
         st = proxy_store_open(cfg->auth.keys, &s->store, err);
     if (st == GW_OK)

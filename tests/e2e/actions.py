@@ -4,10 +4,12 @@ allowlists, lines about targets, fields and keys.
 
 usage: tests/e2e/actions.py BUILD-DIR CACHE-DIR MODEL
 run.py calls main() as one of its parts."""
+import http.client
 import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -79,8 +81,8 @@ def test_trials(w, key):
     check(r.get("would") == "block" and r.get("would_line") == "new-block", "the record says what would have happened", r)
     check(r.get("simulated") == "block" and r.get("simulated_line") == "all", "and what the simulated policy would", r)
     f = findings(w, headers)
-    check(len(f) == 1 and f[0]["unmapped"]["sluice"].get("would") == "block" and f[0]["unmapped"]["sluice"]["field"] == "user" and
-          f[0]["unmapped"]["sluice"]["view"] == "plain", "the finding's record says it, too", f)
+    check(len(f) == 1 and f[0]["unmapped"]["sluice"].get("would") == "block" and f[0]["unmapped"]["sluice"]["field"] == "user",
+          "the finding's record says it, too", f)
     status, headers, body = w.post("Nothing here", key)
     check("x-sluice-would" not in headers and "simulated" not in decided(w, headers), "nothing is said of what is the same", headers)
     text = w.admin_get("/metrics")[1]
@@ -146,6 +148,54 @@ def test_allowlist(w, key):
     check("has ended and does nothing" in log, "the log says which have ended", log[:2000])
 
 
+def test_feedback(w, key):
+    """A person says that a finding was none; the gateway follows."""
+    status, headers, body = w.post(f"Write to {OTHER_MAIL}", key)
+    check(headers["x-sluice-action"] == "tokenize", "a finding", headers)
+    wait_for("the finding's record", lambda: findings(w, headers), 5)
+    out = w.sluice("dlp", "allow", "-c", w.path("sluice.yaml"), "--from", headers["x-sluice-request-id"], "--owner", "shop",
+                   "--expires", "2099-12-31", "--reason", "our own \"address\"")
+    check("entry fp-" in out, "dlp allow writes a line", out)
+    text = open(w.path("allow.yaml")).read()
+    check(OTHER_MAIL not in text and "value_hmac" in text, "the value is not in it", text)
+    is_allowed = lambda mail: w.post(f"Write to {mail}", key)[1]["x-sluice-action"] == "allow"
+    wait_for("the gateway follows", lambda: is_allowed(OTHER_MAIL), 10, 0.2)
+    mail = "returns@" + "shop-of-the-tests.de"
+    r = subprocess.run([BUILD + "/sluice", "dlp", "allow", "-c", w.path("sluice.yaml"), "--value", "-", "--owner", "shop",
+                        "--expires", "2099-12-31"], input=mail + "\n", text=True, capture_output=True)
+    check(r.returncode == 0, "a value on standard input", r.stderr)
+    wait_for("the gateway follows", lambda: is_allowed(mail), 10, 0.2)
+    for args in (("--from", "nothing"), ("--value", mail), ("--from", headers["x-sluice-request-id"], "--finding", "7")):
+        r = subprocess.run([BUILD + "/sluice", "dlp", "allow", "-c", w.path("sluice.yaml"), *args, "--owner", "shop",
+                            "--expires", "2099-12-31"], text=True, capture_output=True)
+        check(r.returncode in (1, 2) and r.stderr, "what cannot be is refused", (args, r))
+
+
+def admin(w, key, body):
+    c = http.client.HTTPConnection("127.0.0.1", w.admin, timeout=20)
+    c.request("POST", "/api/allow", json.dumps(body), {"Authorization": "Bearer " + key, "Content-Type": "application/json"})
+    r = c.getresponse()
+    return r.status, r.read().decode()
+
+
+def test_feedback_api(w, key):
+    role = lambda name, role: re.search(r"sla_[0-9A-Za-z]+", w.sluice("keys", "create", "-c", w.path("sluice.yaml"), "--name", name,
+                                                                     "--role", role))[0]
+    operator, viewer = role("op", "operator"), role("look", "viewer")
+    mail = "hello@" + "shop-of-the-tests.de"
+    entry = {"value": mail, "owner": "shop", "expires": "2099-12-31"}
+    check(admin(w, viewer, entry)[0] == 403, "a viewer may not")
+    status, text = admin(w, operator, entry)
+    check(status == 200 and w.post(f"Write to {mail}", key)[1]["x-sluice-action"] == "allow",
+          "an operator may, and it holds at once", text)
+    check(mail not in open(w.path("allow.yaml")).read(), "the value is not in the file")
+    for bad in ({}, {"value": "x", "owner": "o"}, {"value_hmac": "12", "owner": "o", "expires": "2099-12-31"},
+                {**entry, "colour": "red"}):
+        check(admin(w, operator, bad)[0] == 400, "what cannot be is refused", bad)
+    text = w.admin_get("/metrics")[1]
+    check("sluice_allowlist_ended 1" in text and "sluice_allowlist_ending 0" in text, "metrics say what ends")
+
+
 def main():
     work = tempfile.mkdtemp(prefix="sluice-actions-")
     w = World(work)
@@ -163,7 +213,8 @@ allowlist:
         key, ci = w.new_key("e2e"), w.new_key("ci-runner")
         w.start()
         for test in (lambda: test_trials(w, key), lambda: test_words(w, key), lambda: test_reasons(w, key),
-                     lambda: test_conditions(w, key, ci), lambda: test_allowlist(w, key)):
+                     lambda: test_conditions(w, key, ci), lambda: test_allowlist(w, key),
+                     lambda: test_feedback(w, key), lambda: test_feedback_api(w, key)):
             try:
                 test()
             except Exception:
