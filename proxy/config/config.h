@@ -218,6 +218,11 @@ struct proxy_config_line {
     const char *message, *appeal;  /* for the person whose request it is; or "" */
 };
 
+struct proxy_config_stamp {
+    uint64_t inode, size;
+    int64_t seconds, nanoseconds; /* of its last change */
+};
+
 /* An entry of `allowlist:`: findings that are none. All that is said must hold. */
 struct proxy_config_allow {
     unsigned line;
@@ -334,9 +339,10 @@ struct proxy_config {
     struct router_policy *simulated; /* NULL: none */
 
     struct {
-        const char *file; /* its entries are in items, too; or "" */
+        const char *file;                       /* its entries are in items, too; or "" */
         const struct proxy_config_allow *items; /* n_hmac by value_hmac, n_value by value, others */
         unsigned n, n_hmac, n_value;
+        struct proxy_config_stamp stamp; /* of the file, before it was read */
     } allow;
 
     struct {
@@ -450,6 +456,9 @@ struct proxy_config {
 enum {
     PROXY_CONFIG_NO_SECRETS = 1, /* do not read keys: for commands that send nothing */
 };
+
+/* What shows that a file is another one, or was written to; zeros: there is none. Reads the file system. */
+void proxy_config_stamp(const char *path, struct proxy_config_stamp *out);
 
 /* Called for each problem: "sluice.yaml:12: targets.local.zone: must be process, private ...".
  * warning: the configuration can still be used. */

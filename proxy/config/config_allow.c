@@ -1,6 +1,8 @@
 /* proxy/config/config_allow.c - `allowlist:` and its file: read, checked, and which entries are about to end.
  *
  * Runs while a configuration is loaded, on that thread; what matches is decided in proxy/request/allow.c. */
+#include <sys/stat.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,8 +65,22 @@ static void walk_file(struct config_load *l, const struct gw_yaml_node *root)
     append(l, list, l->cfg->allow.file);
 }
 
+void proxy_config_stamp(const char *path, struct proxy_config_stamp *out)
+{
+    struct stat st;
+
+    memset(out, 0, sizeof(*out));
+    if (stat(path, &st) != 0)
+        return;
+    out->inode = (uint64_t)st.st_ino;
+    out->size = (uint64_t)st.st_size;
+    out->seconds = (int64_t)st.st_mtim.tv_sec;
+    out->nanoseconds = (int64_t)st.st_mtim.tv_nsec;
+}
+
 void config_read_allow_file(struct config_load *l)
 {
+    proxy_config_stamp(l->cfg->allow.file, &l->cfg->allow.stamp);
     config_walk_file(l, l->cfg->allow.file, "allowlist_file", walk_file);
 }
 

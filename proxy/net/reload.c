@@ -2,7 +2,6 @@
 #include "proxy/net/reload.h"
 
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 
 #include <errno.h>
 #include <malloc.h>
@@ -40,8 +39,7 @@ struct keeper {
     struct setup *dead;    /* to close */
     struct server_reload_result last;
     struct keeper_stats stats;
-    struct stat seen; /* the allowlist's file, the last time it was looked at, when: */
-    bool watching;
+    struct proxy_config_stamp tried; /* the allowlist's file, for which a reload was begun */
 };
 
 /* ---- one reload ------------------------------------------------------------------------- */
@@ -221,25 +219,25 @@ static bool wait(struct keeper *k)
  * at the end. */
 static void look_at_files(struct keeper *k)
 {
+    struct proxy_config_stamp stamp, loaded;
     struct setup *now;
-    struct stat st = {0};
+    bool watches;
 
     (void)pthread_mutex_unlock(&k->lock);
     now = server_setup(k->server);
-    if (now->cfg->allow.file[0] != '\0' && stat(now->cfg->allow.file, &st) != 0)
-        st = k->seen; /* gone for a moment: what holds goes on */
+    watches = now->cfg->allow.file[0] != '\0';
+    loaded = now->cfg->allow.stamp;
+    if (watches)
+        proxy_config_stamp(now->cfg->allow.file, &stamp);
     server_setup_done(k->server, now);
     (void)pthread_mutex_lock(&k->lock);
-    if (st.st_ino == k->seen.st_ino && st.st_size == k->seen.st_size &&
-        st.st_mtim.tv_sec == k->seen.st_mtim.tv_sec &&
-        st.st_mtim.tv_nsec == k->seen.st_mtim.tv_nsec)
+    /* What is gone may be about to be replaced; what was refused is not tried again until it changes. */
+    if (!watches || stamp.inode == 0 || memcmp(&stamp, &loaded, sizeof(stamp)) == 0 ||
+        memcmp(&stamp, &k->tried, sizeof(stamp)) == 0)
         return;
-    if (k->watching) { /* the first look is at what was loaded */
-        (void)snprintf(k->who, sizeof(k->who), "allowlist_file");
-        k->asked++;
-    }
-    k->watching = true;
-    k->seen = st;
+    k->tried = stamp;
+    (void)snprintf(k->who, sizeof(k->who), "allowlist_file");
+    k->asked++;
 }
 
 static void *run(void *arg)

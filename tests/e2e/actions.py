@@ -179,12 +179,12 @@ def admin(w, key, body):
 
 
 def test_feedback_api(w, key):
-    role = lambda name, role: re.search(r"sla_[0-9A-Za-z]+", w.sluice("keys", "create", "-c", w.path("sluice.yaml"), "--name", name,
+    role = lambda name, role: re.search(r"sla_[0-9A-Za-z]{43}", w.sluice("keys", "create", "-c", w.path("sluice.yaml"), "--name", name,
                                                                      "--role", role))[0]
     operator, viewer = role("op", "operator"), role("look", "viewer")
     mail = "hello@" + "shop-of-the-tests.de"
     entry = {"value": mail, "owner": "shop", "expires": "2099-12-31"}
-    check(admin(w, viewer, entry)[0] == 403, "a viewer may not")
+    wait_for("a viewer may not", lambda: admin(w, viewer, entry)[0] == 403, 5, 0.2)
     status, text = admin(w, operator, entry)
     check(status == 200 and w.post(f"Write to {mail}", key)[1]["x-sluice-action"] == "allow",
           "an operator may, and it holds at once", text)
