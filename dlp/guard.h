@@ -1,8 +1,9 @@
 /* dlp/guard.h - the window of a guard: the part of a growing text that is still of interest. Private to dlp.
  *
  * text holds bytes [base, base + len) of the decoded text; offsets here count from its beginning. In the text of a JSON
- * string's inside (nested) escapes are decoded, so that a rule sees what a reader would; raw holds the bytes as they
- * came from `out` on, and widths how many of them each byte of text stands for. One thread at a time. */
+ * string's inside (nested) escapes are decoded, and in any text full-width and mathematical letters are ASCII and what is
+ * invisible is left out, so that a rule sees what a reader would; raw holds the bytes as they came from `out` on, and widths
+ * how many of them each byte of text stands for. A text without such characters needs neither. One thread at a time. */
 #ifndef DLP_GUARD_H
 #define DLP_GUARD_H
 
@@ -10,10 +11,12 @@
 
 struct guard_text {
     bool nested;
+    bool
+        mapped; /* text is not what came: nested, or it has had a byte that such characters begin with */
     struct gw_buf text;
-    struct gw_buf raw;    /* nested: from `out` on, and bytes of an escape that is not complete */
-    struct gw_buf widths; /* nested: of each byte of text; GUARD_IN_STRING is added */
-    size_t undecoded;     /* nested: bytes at the end of raw that are not in text yet */
+    struct gw_buf raw;    /* mapped: from `out` on, and bytes of a character that is not complete */
+    struct gw_buf widths; /* mapped: of each byte of text; GUARD_IN_STRING is added */
+    size_t undecoded;     /* mapped: bytes at the end of raw that are not in text yet */
     size_t out;           /* up to here the text has gone out */
     bool in_string;       /* nested: the end of text is inside a JSON string */
 };

@@ -1,7 +1,9 @@
 /* dlp/guard_text.c - see guard.h. */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "dlp/guard.h"
+#include "dlp/view_fold.h"
 
 void guard_text_fini(struct guard_text *t)
 {
@@ -9,8 +11,43 @@ void guard_text_fini(struct guard_text *t)
     gw_buf_fini(&t->raw);
     gw_buf_fini(&t->widths);
     t->undecoded = t->out = 0;
-    t->in_string = false;
+    t->in_string = t->mapped = false;
 }
+
+/* ---- characters that look like others ---------------------------------------------------- */
+
+/* Invisible, and no part of how a script is written. */
+static bool is_hidden(uint32_t cp)
+{
+    return cp == 0xAD || cp == 0x34F || cp == 0x61C || cp == 0x180E || cp == 0xFEFF ||
+           (cp >= 0x200B && cp <= 0x200F) || (cp >= 0x202A && cp <= 0x202E) ||
+           (cp >= 0x2060 && cp <= 0x206F) || (cp >= 0xFE00 && cp <= 0xFE0F) ||
+           (cp >= 0xE0000 && cp <= 0xE01EF);
+}
+
+/* The ASCII character that a full-width or mathematical one is; 0: none. */
+static char plain_form(uint32_t cp)
+{
+    char out[VIEW_FOLD_MAX];
+
+    if ((cp >= 0xFF01 && cp <= 0xFF5E) || (cp >= 0x1D400 && cp <= 0x1D7FF))
+        return view_fold_char(cp, out) == 1 ? out[0] : 0;
+    return 0;
+}
+
+/* Can a character that is not as it looks begin in here? */
+static bool may_look_other(struct gw_span bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        unsigned char c = (unsigned char)bytes.ptr[i];
+
+        if (c == 0xC2 || c == 0xCD || c == 0xD8 || c == 0xE1 || c == 0xE2 || c == 0xEF || c >= 0xF0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- escapes ----------------------------------------------------------------------------- */
 
 /* The value of four hex digits, or -1. */
 static int hex4(const char *p)
@@ -113,34 +150,112 @@ static void put_char(struct guard_text *t, const char *text, unsigned n, size_t 
     }
 }
 
-bool guard_text_add(struct guard_text *t, struct gw_span bytes, bool last)
+/* From now on raw and widths say what came. */
+static void start_map(struct guard_text *t)
 {
-    size_t at;
+    t->mapped = true;
+    gw_buf_add(&t->raw, gw_span_from(gw_buf_span(&t->text), t->out));
+    for (size_t i = 0; i < t->text.len; i++)
+        gw_buf_addc(&t->widths, 1);
+}
 
-    if (!t->nested) {
-        gw_buf_add(&t->text, bytes);
-        return gw_buf_ok(&t->text);
+/* How many bytes a character has that begins with c; 1 for any other byte. */
+static size_t char_bytes(unsigned char c)
+{
+    if (c >= 0xF0)
+        return 4;
+    if (c >= 0xE0)
+        return 3;
+    return c >= 0xC2 ? 2 : 1;
+}
+
+/* Reads the character or escape at raw[at]. len 0: more must come first. */
+static struct escape read_unit(struct guard_text *t, size_t at, bool last)
+{
+    const char *p = t->raw.ptr + at;
+    size_t left = t->raw.len - at;
+    struct escape e = {.len = 1, .out = {*p}, .n = 1};
+    uint32_t cp = 0;
+    char plain;
+
+    if (t->nested && *p == '\\') {
+        e = decode_escape(p, left);
+        if (e.len == 0 && !last)
+            return e;
+        if (e.len == 0 || e.n == 0)
+            e = (struct escape){.len = 1, .out = {'\\'}, .n = 1};
+    } else if ((unsigned char)*p >= 0x80) {
+        if (left < char_bytes((unsigned char)*p) && !last)
+            return (struct escape){.len = 0};
+        e.len = gw_utf8_decode(p, left, &cp);
+        e.len = e.len == 0 ? 1 : e.len;
+        e.n = (unsigned)e.len;
+        memcpy(e.out, p, e.len);
     }
+    if (gw_utf8_decode(e.out, e.n, &cp) < 2)
+        return e;
+    plain = plain_form(cp);
+    if (plain != 0) {
+        e.out[0] = plain;
+        e.n = 1;
+    } else if (is_hidden(cp)) {
+        e.n = 0;
+    }
+    return e;
+}
+
+/* Puts a run of invisible bytes into text as they are: nothing came behind it. */
+static void put_hidden_run(struct guard_text *t, size_t from, size_t to)
+{
+    for (; from < to; from++)
+        put_char(t, t->raw.ptr + from, 1, 1);
+}
+
+static bool add_mapped(struct guard_text *t, struct gw_span bytes, bool last)
+{
+    enum { HIDDEN_MAX = 96 }; /* bytes that hang on to one character: its width has seven bits */
+    size_t at, done = 0;
+
     gw_buf_add(&t->raw, bytes);
     if (!gw_buf_ok(&t->raw))
         return false;
-    for (at = t->raw.len - bytes.len - t->undecoded; at < t->raw.len;) {
-        const char *p = t->raw.ptr + at;
-        struct escape e = {.len = 1};
+    at = done = t->raw.len - bytes.len - t->undecoded;
+    while (at < t->raw.len) {
+        struct escape e = read_unit(t, at, last);
 
-        if (*p == '"')
-            t->in_string = !t->in_string;
-        else if (*p == '\\')
-            e = decode_escape(p, t->raw.len - at);
-        if (e.len == 0 && !last)
-            break;
         if (e.len == 0)
-            e.len = 1;
-        put_char(t, e.n == 0 ? p : e.out, e.n == 0 ? 1 : e.n, e.len);
-        at += e.len;
+            break;
+        if (e.n == 0 && at + e.len - done <= HIDDEN_MAX) {
+            at += e.len;
+            continue;
+        }
+        if (e.n == 0) {
+            at += e.len;
+            put_hidden_run(t, done, at);
+        } else {
+            if (t->nested && t->raw.ptr[at] == '"')
+                t->in_string = !t->in_string;
+            put_char(t, e.out, e.n, at + e.len - done);
+            at += e.len;
+        }
+        done = at;
     }
-    t->undecoded = t->raw.len - at;
+    if (last) {
+        put_hidden_run(t, done, t->raw.len);
+        done = t->raw.len;
+    }
+    t->undecoded = t->raw.len - done;
     return gw_buf_ok(&t->text) && gw_buf_ok(&t->widths);
+}
+
+bool guard_text_add(struct guard_text *t, struct gw_span bytes, bool last)
+{
+    if (!t->mapped && (t->nested || may_look_other(bytes)))
+        start_map(t);
+    if (t->mapped)
+        return add_mapped(t, bytes, last);
+    gw_buf_add(&t->text, bytes);
+    return gw_buf_ok(&t->text);
 }
 
 void guard_text_pass(struct guard_text *t, size_t to, struct gw_buf *sink)
@@ -150,7 +265,7 @@ void guard_text_pass(struct guard_text *t, size_t to, struct gw_buf *sink)
     if (to <= t->out)
         return;
     bytes = (struct gw_span){t->text.ptr + t->out, to - t->out};
-    if (t->nested) {
+    if (t->mapped) {
         size_t n = 0;
 
         for (size_t i = t->out; i < to; i++)
@@ -159,7 +274,7 @@ void guard_text_pass(struct guard_text *t, size_t to, struct gw_buf *sink)
     }
     if (sink != NULL)
         gw_buf_add(sink, bytes);
-    if (t->nested)
+    if (t->mapped)
         gw_buf_drop(&t->raw, bytes.len);
     t->out = to;
 }
@@ -172,7 +287,7 @@ bool guard_text_in_string(const struct guard_text *t, size_t at)
 void guard_text_drop(struct guard_text *t, size_t n)
 {
     gw_buf_drop(&t->text, n);
-    if (t->nested)
+    if (t->mapped)
         gw_buf_drop(&t->widths, n);
     t->out -= n;
 }

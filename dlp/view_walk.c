@@ -221,7 +221,7 @@ static bool map_walked(const struct view_text *v, uint32_t start, uint32_t end, 
 
     (void)unit_at(v, end - 1, &to);
     *src_start = (uint32_t)from;
-    *src_end = (uint32_t)to;
+    *src_end = (uint32_t)(v->walk == &view_walk_fold ? behind_hidden(v, to) : to);
     *view = v->walk->view;
     if (to - from == end - start && memcmp(v->src.ptr + from, v->out.ptr + start, to - from) == 0)
         return false;
@@ -235,8 +235,6 @@ static bool map_walked(const struct view_text *v, uint32_t start, uint32_t end, 
         *view = view_of(v, at);
         break;
     }
-    if (v->walk == &view_walk_fold)
-        *src_end = (uint32_t)behind_hidden(v, to);
     return true;
 }
 

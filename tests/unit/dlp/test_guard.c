@@ -427,6 +427,50 @@ static void test_limits(void)
     result_fini(&r);
 }
 
+#define KEY_REST                                                                                   \
+    "Q7ZKT"                                                                                        \
+    "M4XJ2WVN3RB"
+
+/* Full-width and mathematical letters, and invisible characters between letters, hide nothing, whatever the pieces; what is no
+ * value comes out as it came. */
+static void test_looks(void)
+{
+    static const char *const texts[] = {
+        "a \xE2\x80\x9Cquote\xE2\x80\x9D \xF0\x9F\x91\xA8\xE2\x80\x8D\xF0\x9F\x91\xA9 key "
+        "\xEF\xBC\xA1\xEF\xBC\xABI\xEF\xBC\xA1" KEY_REST " end \xEF\xBC\xA1",
+        "k A\xE2\x80\x8BK\xE2\x80\x8BI\xE2\x80\x8B\xE2\x80\x8B"
+        "A" KEY_REST "\xE2\x80\x8B end\xE2\x80\x8B",
+        "k \xF0\x9D\x97\x94\xF0\x9D\x97\x9E\xF0\x9D\x97\x9C\xF0\x9D\x97\x94" KEY_REST " end",
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct gw_span text = gw_span_str(texts[i]);
+        struct result all = whole(text, GW_ACTION_REDACT, 0);
+        struct result kept = in_pieces(text, 3, 7, GW_ACTION_ALERT, 0);
+
+        if (!CHECK(all.n == 1 &&
+                   memmem(all.out.ptr, all.out.len, KEY_REST, strlen(KEY_REST)) == NULL &&
+                   memmem(all.out.ptr, all.out.len, " end", 4) != NULL))
+            fprintf(stderr, "  %s\n", all.out.ptr);
+        CHECK(gw_span_eq(gw_buf_span(&kept.out), text));
+        for (size_t cut = 0; cut <= text.len; cut++) {
+            struct result two = in_two(text, cut, GW_ACTION_REDACT, 0);
+
+            if (!CHECK(gw_span_eq(gw_buf_span(&two.out), gw_buf_span(&all.out))))
+                fprintf(stderr, "  cut at %zu: %s\n", cut, two.out.ptr);
+            result_fini(&two);
+        }
+        for (unsigned seed = 1; seed < 20; seed++) {
+            struct result some = in_pieces(text, 1 + seed % 4, seed, GW_ACTION_REDACT, 0);
+
+            CHECK(gw_span_eq(gw_buf_span(&some.out), gw_buf_span(&all.out)));
+            result_fini(&some);
+        }
+        result_fini(&all);
+        result_fini(&kept);
+    }
+}
+
 int main(void)
 {
     scanner = dlp_scanner_new();
@@ -438,6 +482,7 @@ int main(void)
     test_actions();
     test_nested();
     test_release();
+    test_looks();
     test_limits();
     dlp_scanner_free(scanner);
     return test_done();
