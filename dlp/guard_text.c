@@ -30,9 +30,11 @@ static char plain_form(uint32_t cp)
 {
     char out[VIEW_FOLD_MAX];
 
-    if ((cp >= 0xFF01 && cp <= 0xFF5E) || (cp >= 0x1D400 && cp <= 0x1D7FF))
-        return view_fold_char(cp, out) == 1 ? out[0] : 0;
-    return 0;
+    bool has_form = (cp >= 0xFF01 && cp <= 0xFF5E) || (cp >= 0x1D400 && cp <= 0x1D7FF);
+
+    if (has_form && view_fold_char(cp, out) == 1)
+        return out[0];
+    return '\0';
 }
 
 /* Can a character that is not as it looks begin in here? */

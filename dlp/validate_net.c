@@ -40,9 +40,9 @@ static bool after_version_word(const struct dlp_validate_in *in)
         before.len--;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         size_t n = strlen(words[i]);
-        struct gw_span tail = {before.ptr + (before.len - n), n};
 
-        if (before.len >= n && gw_span_eq_nocase(tail, gw_span_str(words[i])) &&
+        if (before.len >= n &&
+            gw_span_eq_nocase(gw_span_from(before, before.len - n), gw_span_str(words[i])) &&
             (before.len == n || !dlp_is_alpha(before.ptr[before.len - n - 1])))
             return true;
     }
