@@ -87,6 +87,148 @@ static void test_examples(void)
     CHECK(same);
 }
 
+/* ---- whole texts ------------------------------------------------------------------------ */
+
+static struct dlp_scanner *scanner, *other;
+
+static bool same_findings(struct gw_span text)
+{
+    bool same = true;
+
+    if (!CHECK(scan_prepare(scanner, native) == GW_OK && scan_prepare(other, interpreted) == GW_OK))
+        return false;
+    same = scan_text(scanner, native, text, GW_SPAN("key"), 0, 1) ==
+               scan_text(other, interpreted, text, GW_SPAN("key"), 0, 1) &&
+           scanner->n_found == other->n_found;
+    for (unsigned i = 0; i < scanner->n_found && same; i++)
+        same = memcmp(&scanner->found[i], &other->found[i], sizeof(scanner->found[i])) == 0;
+    return same;
+}
+
+static void add_prose(struct gw_buf *out, size_t n)
+{
+    static const char prose[] = "the key and a token in: user = \"x\", 12 apples; id 7. ";
+
+    for (size_t i = 0; i < n; i++)
+        gw_buf_addc(out, prose[i % (sizeof(prose) - 1)]);
+}
+
+/* A text that the pattern matches, where the filter's blocks and chunks meet, and at the end of the text or not. */
+static bool try_drawn(const struct rx_node *root, unsigned round)
+{
+    struct gw_buf text = {NULL, 0, 0, false};
+    bool same;
+
+    add_prose(&text, round % 2 == 0 ? 60 + random_below(9) : PREFILTER_CHUNK - random_below(24));
+    gw_buf_addc(&text, ' ');
+    draw(&text, root);
+    if (round % 3 != 0) {
+        gw_buf_addc(&text, ' ');
+        add_prose(&text, random_below(70));
+    }
+    same = same_findings(gw_buf_span(&text));
+    gw_buf_fini(&text);
+    return same;
+}
+
+static void test_drawn(void)
+{
+    const char *path = "rules";
+    struct gw_arena *arena = gw_arena_new((size_t)512 << 20), *one = gw_arena_new((size_t)64 << 20);
+    struct rulec_set set = {.arena = arena};
+    struct gw_err err = {GW_OK, ""};
+    unsigned n = 0, n_found = 0;
+
+    CHECK(rulec_load_paths(&set, &path, 1, &err) == GW_OK);
+    for (unsigned i = 0; i < set.n_rules; i++) {
+        const struct rulec_rule *r = &set.rules[i];
+
+        for (unsigned k = 0; k < r->n_patterns * 2; k++) {
+            struct rx_pattern p;
+
+            gw_arena_reset(one);
+            if (!CHECK(rx_parse(one, r->patterns[k / 2], r->nocase, r->boundary, &p, &err) ==
+                       GW_OK))
+                continue;
+            if (!CHECK(try_drawn(p.root, n++)))
+                fprintf(stderr, "  rule %s\n", r->id);
+            n_found += scanner->n_found > 0;
+        }
+    }
+    printf("  %u drawn texts, findings in %u\n", n, n_found);
+    CHECK(n_found > n / 8);
+    gw_arena_free(one);
+    gw_arena_free(arena);
+}
+
+/* The texts that detectors are developed with, as they lie there. */
+static void test_samples(void)
+{
+    static const char *const names[] = {"gitleaks_rules", "noseyparker_rules", "titus_rules",
+                                        "credsweeper_samples", "presidio_recognizers"};
+    unsigned n = 0;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        static char text[2 << 20];
+        char path[128];
+        FILE *f;
+        size_t len;
+
+        (void)snprintf(path, sizeof(path), "../shared/dlp-dev/%s.jsonl", names[i]);
+        f = fopen(path, "re");
+        if (f == NULL)
+            continue;
+        len = fread(text, 1, sizeof(text), f);
+        (void)fclose(f);
+        CHECK(same_findings((struct gw_span){text, len}));
+        n++;
+    }
+    if (n == 0)
+        test_skip("../shared/dlp-dev is not there");
+}
+
+/* ---- speed ------------------------------------------------------------------------------ */
+
+/* Processor time of this thread: the machine may be busy. */
+static double mb_per_s(struct dlp_scanner *s, const struct dlp_rules *r, struct gw_span text,
+                       enum gw_status *st)
+{
+    struct timespec from, to;
+
+    CHECK(scan_prepare(s, r) == GW_OK);
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    *st = scan_text(s, r, text, (struct gw_span){NULL, 0}, 0, 40);
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    return (double)text.len / 1e6 /
+           ((double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9 + 1e-9);
+}
+
+/* Texts made to keep matchers busy take linear time in the interpreter too, or are given up, which fails closed. */
+static void test_hostile(void)
+{
+    static const char *const units[] = {
+        "sk_live_",         "7",         "@",    "eyJhbGciOiJIUzI1NiJ9.",
+        "A8f/k2Lq+Zr0x9Bd", "password=", "AKIA", "the text and. "};
+    enum { BYTES = 1 << 18 };
+    static char text[BYTES];
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        size_t n = strlen(units[i]);
+        enum gw_status a = GW_OK, b = GW_OK;
+        double fast, slow;
+
+        for (size_t k = 0; k < BYTES; k++)
+            text[k] = units[i][k % n];
+        fast = mb_per_s(scanner, native, (struct gw_span){text, BYTES}, &a);
+        slow = mb_per_s(other, interpreted, (struct gw_span){text, BYTES}, &b);
+        printf("  %-24s native %7.1f MB/s%s, interpreter %7.1f MB/s%s\n", units[i], fast,
+               a == GW_ELIMIT ? " (given up)" : "", slow, b == GW_ELIMIT ? " (given up)" : "");
+        CHECK((a == GW_OK || a == GW_ELIMIT) && (b == GW_OK || b == GW_ELIMIT));
+        CHECK(slow >
+              0.5); /* linear: a square of that would be a hundredth; sanitizers cost ten times */
+    }
+}
+
 /* ---- several sets as one ---------------------------------------------------------------- */
 
 /* The rule that finds text, at 40 and above; NULL: none. */
@@ -164,6 +306,13 @@ int main(void)
     native = dlp_rules_builtin();
     test_open();
     test_examples();
+    scanner = dlp_scanner_new();
+    other = dlp_scanner_new();
+    test_drawn();
+    test_samples();
+    test_hostile();
+    dlp_scanner_free(scanner);
+    dlp_scanner_free(other);
     test_merge();
     dlp_rules_unref(interpreted);
     return test_done();
