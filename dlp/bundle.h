@@ -91,6 +91,9 @@ struct dlp_rules {
 enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *owned,
                            struct dlp_rules **out, struct gw_err *err);
 
+/* Scans ordinary text. GW_EINVAL with a rule that is too noisy or too slow for it. */
+enum gw_status bundle_trial(const struct dlp_rules *r, struct gw_err *err);
+
 /* Runs all examples. GW_EINVAL with the first that is wrong. */
 enum gw_status bundle_check_examples(struct dlp_rules *r, struct gw_err *err);
 

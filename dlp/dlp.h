@@ -60,13 +60,16 @@ enum gw_status dlp_rules_check_trust(const char *so_path, struct gw_err *err);
 
 struct dlp_rules_options {
     bool without_examples; /* the caller runs them itself (dlp_rules_selftest()) */
+    bool
+        without_trial; /* do not scan a megabyte of ordinary text to see whether a rule is too noisy or too slow */
 };
 
 /* Makes rules of what is named, at once: milliseconds, and neither re2c nor a compiler. A path is a rule file, a folder
  * (searched for *.yaml), an object that dlp_rules_build() made, or the word builtin for the rules that are built in. All
  * become one set; a rule with the id of one that is compiled already takes its place. The patterns of files and folders
  * run in an interpreter behind the same prefilter: what is found is the same, and scanning is a little slower. Every
- * example is run first. o may be NULL. The caller owns one reference. GW_EPARSE, GW_EINVAL with file, line and rule;
+ * example is run first, and a megabyte of ordinary text is scanned: a rule that finds more than 50 things in it at
+ * confidence 80, or is too slow, is refused. o may be NULL. The caller owns one reference. GW_EPARSE, GW_EINVAL with file, line and rule;
  * GW_ENOENT, GW_EIO, GW_EUNSUPPORTED, GW_ELIMIT, GW_ENOMEM. Thread: any. */
 enum gw_status dlp_rules_open(const char *const *paths, unsigned n_paths,
                               const struct dlp_rules_options *o, struct dlp_rules **out,

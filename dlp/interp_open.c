@@ -376,6 +376,8 @@ enum gw_status dlp_rules_open(const char *const *paths, unsigned n_paths,
     gw_arena_free(x.arena);
     if (st == GW_OK && (o == NULL || !o->without_examples))
         st = bundle_check_examples(r, err);
+    if (st == GW_OK && (o == NULL || !o->without_trial))
+        st = bundle_trial(r, err);
     if (st == GW_OK)
         *out = r;
     else

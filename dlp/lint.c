@@ -263,8 +263,10 @@ enum gw_status dlp_rules_lint(const char *const *paths, unsigned n_paths, dlp_li
                               unsigned *n_rules, struct gw_err *err)
 {
     struct linter l = {.fn = fn, .ctx = ctx};
-    enum gw_status st = dlp_rules_open(
-        paths, n_paths, &(struct dlp_rules_options){.without_examples = true}, &l.rules, err);
+    enum gw_status st =
+        dlp_rules_open(paths, n_paths,
+                       &(struct dlp_rules_options){.without_examples = true, .without_trial = true},
+                       &l.rules, err);
 
     if (st != GW_OK)
         return st;

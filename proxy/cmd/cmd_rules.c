@@ -74,8 +74,9 @@ enum gw_status cmd_rules_open(const struct cmd_rules_args *a, struct dlp_rules *
         return GW_OK;
     }
     if (!is_object(a->rules[0])) /* commands that run the examples say which fail */
-        return dlp_rules_open(a->rules, a->n_rules,
-                              &(struct dlp_rules_options){.without_examples = true}, out, err);
+        return dlp_rules_open(
+            a->rules, a->n_rules,
+            &(struct dlp_rules_options){.without_examples = true, .without_trial = true}, out, err);
     if (a->n_rules > 1)
         return gw_fail(err, GW_EINVAL, "--rules takes one shared object, or sources, not both");
     return dlp_rules_load(a->rules[0], out, err);

@@ -22,8 +22,10 @@ static void test_open(void)
     double start = now_ms(), opened;
     unsigned n_run = 0;
 
-    if (!CHECK(dlp_rules_open(&path, 1, &(struct dlp_rules_options){.without_examples = true},
-                              &interpreted, &err) == GW_OK)) {
+    if (!CHECK(dlp_rules_open(
+                   &path, 1,
+                   &(struct dlp_rules_options){.without_examples = true, .without_trial = true},
+                   &interpreted, &err) == GW_OK)) {
         fprintf(stderr, "  %s\n", err.text);
         exit(1);
     }
@@ -298,6 +300,14 @@ static void test_merge(void)
     dlp_rules_unref(r);
     CHECK(dlp_rules_open(paths + 2, 1, NULL, &r, &err) == GW_OK && dlp_rules_count(r) == 1);
     dlp_rules_unref(r);
+    write_text(own, "- id: every-the\n  title: The\n  class: secret\n  severity: high\n"
+                    "  pattern: 'the [a-z]{3,20}'\n  confidence: 90\n  match: ['the word']\n");
+    CHECK(dlp_rules_open(paths + 1, 1, NULL, &r, &err) == GW_EINVAL &&
+          strstr(err.text, "every-the") != NULL && strstr(err.text, "ordinary text") != NULL);
+    CHECK(dlp_rules_open(paths + 1, 1, &(struct dlp_rules_options){.without_trial = true}, &r,
+                         &err) == GW_OK);
+    dlp_rules_unref(r);
+    CHECK(bundle_trial(native, &err) == GW_OK);
     CHECK(unlink(own) == 0 && unlink(second) == 0 && rmdir(work_dir) == 0);
 }
 
