@@ -205,6 +205,48 @@ def test_reloads_under_load(g, n):
     print(f"  {n} reloads beside {total} answers, RSS {first[0] >> 20} -> {last[0] >> 20} MiB, descriptors {idle[1]} -> {g.usage()[1]}")
 
 
+def test_rules_under_load(g):
+    """Own rules beside the built-in ones change under load: in force with the reload, no request fails, a broken file is
+    refused, and native matchers take over while requests run."""
+    own, load = g.path("own.yaml"), Load(g)
+    extra = f"dlp: {{ rules: [builtin, {own}] }}\n"
+    native = shutil.which("re2c") and shutil.which("cc")
+
+    def rule(word, tail=""):
+        with open(own, "w") as f:
+            f.write(f"- id: own-word\n  title: Own\n  class: secret\n  severity: high\n  pattern: '{word}-[0-9]{{4}}'\n"
+                    f"  confidence: 90\n  match: ['see {word}-1234']\n{tail}")
+
+    def found(word):
+        c = http.client.HTTPConnection("127.0.0.1", g.port, timeout=30)
+        body = json.dumps({"model": "asked", "messages": [{"role": "user", "content": f"see {word}-1234 [[mock say=fox]]"}]})
+        c.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+        r = c.getresponse()
+        r.read()
+        return r.getheader("x-sluice-findings") == "1"
+
+    for word, gone in (("ZEBRA", "GIRAFFE"), ("GIRAFFE", "ZEBRA")):
+        rule(word)
+        g.config(0, extra=extra)
+        status, r = g.reload()
+        check(status == 200, "own rules are taken", r)
+        check(found(word) and not found(gone), f"{word} is found at once, {gone} is not")
+        if native:
+            wait_for("native matchers take over", lambda: "sluice_rules_interpreted_patterns 0" in g.get("/metrics")[1], 30)
+            check(found(word) and not found(gone), "and find the same")
+    rule("ZEBRA", "  no_such_key: 1\n")
+    status, r = g.reload()
+    check(status == 422 and any("own.yaml:" in p for p in r["problems"]), "a broken rule file is refused with its place", r)
+    rule("ZEBRA", "  no_match: ['ZEBRA-9999']\n")
+    status, r = g.reload()
+    check(status == 422 and any("no_match" in p for p in r["problems"]), "so is one whose example is wrong", r)
+    check(found("GIRAFFE"), "the last good rules go on")
+    load.end()
+    check(not load.failed and load.seen["alpha"] > 10, f"no request of {load.seen['alpha']} failed beside it", load.failed[:3])
+    g.config(0)
+    check(g.reload()[0] == 200, "back to the built-in rules")
+
+
 def test_refusals(g):
     g.config(0, extra="limits: { max_bdy: 1 }\n")
     status, r = g.reload()
@@ -384,6 +426,7 @@ def main(reloads=100):
     g, began, failed = Gateway(work), time.time(), count["failed"]
     try:
         test_reloads_under_load(g, reloads)
+        test_rules_under_load(g)
         test_refusals(g)
         test_certificate(g)
         test_model_goes_on(g)
