@@ -13,6 +13,11 @@ void dlp_rules_schema(struct gw_buf *out);
  * json: one JSON object; else lines for people. */
 void dlp_rules_describe(const struct dlp_rules *r, unsigned i, bool json, struct gw_buf *out);
 
+/* Appends a random text that the pattern matches, of printable characters where it leaves a choice. The same seed gives the
+ * same text. GW_EPARSE and as the rule compiler; GW_ENOMEM. */
+enum gw_status dlp_pattern_sample(struct gw_span pattern, bool nocase, uint64_t seed,
+                                  struct gw_buf *out, struct gw_err *err);
+
 /* ---- explaining ------------------------------------------------------------------------- */
 
 /* One part of a confidence. */

@@ -17,6 +17,7 @@ static const char help[] =
     "       sluice rules lint    [--json] [PATH...]\n"
     "       sluice rules bench   [--json] [--rules PATH]... FILE|DIR...\n"
     "       sluice rules diff    [--json] OLD NEW FILE|DIR...\n"
+    "       sluice rules import  [--json] gitleaks|noseyparker|presidio FILE|DIR... -o DIR\n"
     "       sluice rules build   -o FILE.so PATH...\n"
     "       sluice rules schema\n"
     "\n"
@@ -35,6 +36,8 @@ static const char help[] =
     "lint     what works and could be better: overlaps, width, missing examples (default: rules/)\n"
     "bench    the cost of each rule on texts of yours: candidates, matches, ns; the speed of all\n"
     "diff     findings gained (+), lost (-) and changed (~) between two sets of rules\n"
+    "import   writes rules of another tool as rules of ours, each of which compiles and finds its\n"
+    "         example, and says what was not carried over and why (noseyparker: also Titus)\n"
     "build    compiles rule files, or every *.yaml in folders, into one shared object, after "
     "running\n"
     "         all their examples; needs re2c and a C compiler\n"
@@ -42,7 +45,8 @@ static const char help[] =
     "\n"
     "--rules PATH  use these instead of the built-in rules: a shared object, rule files, or "
     "folders\n"
-    "-o FILE.so    where build puts its result; it is replaced only by rules that pass\n"
+    "-o FILE       where build puts its result (replaced only by rules that pass); for import a "
+    "folder\n"
     "OLD, NEW      a shared object, a rule file, a folder, or `builtin`\n"
     "\n"
     "examples:\n"
@@ -52,11 +56,12 @@ static const char help[] =
     "  sluice rules test --rules my-rules/ notes.txt\n"
     "  sluice rules lint my-rules/\n"
     "  sluice rules diff builtin my-rules/ src/\n"
+    "  sluice rules import gitleaks .gitleaks.toml -o my-rules/\n"
     "  sluice rules build -o /etc/sluice/rules.so /etc/sluice/rules\n"
     "\n"
     "exit status: 0 done; 1 an example failed, rules do not build, lint has something to say, diff "
     "found a\n"
-    "difference; 2 wrong command line (diff: also any other "
+    "difference, import carried nothing over; 2 wrong command line (diff: also any other "
     "failure)\n";
 
 static bool is_object(const char *path)
@@ -241,10 +246,15 @@ int cmd_rules(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(const struct cmd_rules_args *a);
-    } commands[] = {
-        {"list", list},           {"test", cmd_rules_test},   {"explain", cmd_rules_explain},
-        {"lint", cmd_rules_lint}, {"bench", cmd_rules_bench}, {"diff", cmd_rules_diff},
-        {"build", build},         {"schema", schema}};
+    } commands[] = {{"list", list},
+                    {"test", cmd_rules_test},
+                    {"explain", cmd_rules_explain},
+                    {"lint", cmd_rules_lint},
+                    {"bench", cmd_rules_bench},
+                    {"diff", cmd_rules_diff},
+                    {"import", cmd_rules_import},
+                    {"build", build},
+                    {"schema", schema}};
     struct cmd_rules_args a = {.json = false};
     int status = 2;
 

@@ -32,6 +32,7 @@ int cmd_rules_explain(const struct cmd_rules_args *a);
 int cmd_rules_lint(const struct cmd_rules_args *a);
 int cmd_rules_bench(const struct cmd_rules_args *a);
 int cmd_rules_diff(const struct cmd_rules_args *a);
+int cmd_rules_import(const struct cmd_rules_args *a);
 
 /* ---- texts ------------------------------------------------------------------------------ */
 

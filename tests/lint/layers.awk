@@ -11,7 +11,7 @@ BEGIN {
     allow["engine"]  = "base kernels engine"
     allow["proxy"]   = "base dlp router engine audit proxy"
     allow["tests"]   = "base kernels rules audit router dlp engine proxy tests"
-    public["kernels/quant.h"]; public["kernels/cuda.h"] # besides base/*.h and NAME/NAME.h
+    public["kernels/quant.h"]; public["kernels/cuda.h"]; public["dlp/author.h"] # besides base/*.h and NAME/NAME.h
     # Inside proxy/: the folders that know no request stand alone; the others serve one another.
     alone["http"]     = "http"
     alone["api"]      = "api"
@@ -19,6 +19,7 @@ BEGIN {
     alone["store"]    = "store"
     alone["fetch"]    = "fetch"
     alone["tls"]      = "tls"
+    alone["import"]   = "import"
     alone["probe"]    = "probe api config provider store tls"
     alone["identity"] = "identity config fetch store"
     alone["provider"] = "provider api config fetch http"
