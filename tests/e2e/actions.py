@@ -4,6 +4,7 @@ allowlists, lines about targets, fields and keys.
 
 usage: tests/e2e/actions.py BUILD-DIR CACHE-DIR MODEL
 run.py calls main() as one of its parts."""
+import base64
 import http.client
 import json
 import os
@@ -135,6 +136,25 @@ def test_conditions(w, key, ci):
     check(headers.get("x-sluice-route") == "claude", "what it is not about goes there", (status, headers))
 
 
+def test_views(w, key):
+    before = len(w.received())
+    hidden = base64.b64encode(f"the key is {SECRET}".encode()).decode()
+    status, headers, body = w.post(f"Decode {hidden} please", key)
+    check(status == 200 and headers["x-sluice-action"] == "redact", "a key in base64 is found", (status, headers))
+    seen = w.received()[before:]
+    check(hidden.encode() not in seen and b"Decode DLP_" in seen and b"_REDACTED please" in seen, "the provider sees none of the encoded text")
+    f = findings(w, headers)
+    check(len(f) == 1 and f[0]["unmapped"]["sluice"].get("view") == "base64" and f[0]["unmapped"]["sluice"]["length"] == len(hidden),
+          "the record says in which view, and where it was received", f)
+    for _ in range(3):
+        hidden = base64.b64encode(hidden.encode()).decode()
+    status, headers, body = w.post(f"Decode {hidden} please", key)
+    check(status == 403 and headers.get("x-sluice-cut") == "depth" and headers["x-sluice-action"] == "block" and b"nested" in body,
+          "encoded text that nobody looked into is blocked, and the answer says why", (status, headers, body))
+    check(decided(w, headers).get("views_cut") == "depth", "the record says it, too")
+    check("sluice_dlp_cut_total 1" in w.admin_get("/metrics")[1], "and the metrics")
+
+
 def test_allowlist(w, key):
     status, headers, body = w.post(f"Write to {TEST_MAIL}", key)
     check(status == 200 and "x-sluice-findings" not in headers and headers["x-sluice-action"] == "allow", "an allowed value is no finding", headers)
@@ -213,7 +233,7 @@ allowlist:
         key, ci = w.new_key("e2e"), w.new_key("ci-runner")
         w.start()
         for test in (lambda: test_trials(w, key), lambda: test_words(w, key), lambda: test_reasons(w, key),
-                     lambda: test_conditions(w, key, ci), lambda: test_allowlist(w, key),
+                     lambda: test_conditions(w, key, ci), lambda: test_views(w, key), lambda: test_allowlist(w, key),
                      lambda: test_feedback(w, key), lambda: test_feedback_api(w, key)):
             try:
                 test()
