@@ -144,6 +144,40 @@ static enum gw_status check_direction(const struct router_line *line, struct gw_
     return GW_OK;
 }
 
+static enum gw_status check_line(const struct router_line *line, struct gw_err *err)
+{
+    const struct router_hours *h = &line->hours;
+
+    if (line->name.len == 0)
+        return gw_fail(err, GW_EINVAL, "a policy line needs a name");
+    if ((line->zones & ~GW_ZONES_ALL) != 0 || line->action >= GW_ACTION_COUNT ||
+        line->else_action >= GW_ACTION_COUNT || line->min_severity >= GW_SEVERITY_COUNT ||
+        line->min_confidence > 100 || line->mode >= ROUTER_MODE_COUNT || h->from >= 24 * 60 ||
+        h->to >= 24 * 60)
+        return gw_fail(err, GW_EINVAL, "a value is out of range");
+    if (line->justify && line->action != GW_ACTION_BLOCK)
+        return gw_fail(err, GW_EINVAL, "a reason lifts the action block only");
+    if (line->n_targets != 0 && line->zones != 0)
+        return gw_fail(err, GW_EINVAL,
+                       "target: a line about some targets has no `zone`; `block` keeps it away "
+                       "from them");
+    return check_direction(line, err);
+}
+
+/* Makes what the line points to the policy's own. */
+static enum gw_status own_line(struct router_policy *p, struct router_line *c, struct gw_err *err)
+{
+    GW_TRY(copy_name(p, c->name, &c->name, err));
+    GW_TRY(own_list(p, &c->rules, c->n_rules, err));
+    GW_TRY(own_list(p, &c->groups, c->n_groups, err));
+    GW_TRY(own_list(p, &c->users, c->n_users, err));
+    GW_TRY(own_list(p, &c->models, c->n_models, err));
+    GW_TRY(own_list(p, &c->keys, c->n_keys, err));
+    GW_TRY(own_list(p, &c->teams, c->n_teams, err));
+    GW_TRY(own_list(p, &c->targets, c->n_targets, err));
+    return own_zone(p, &c->hours.zone, err);
+}
+
 enum gw_status router_policy_add_line(struct router_policy *p, const struct router_line *line,
                                       struct gw_err *err)
 {
@@ -151,34 +185,12 @@ enum gw_status router_policy_add_line(struct router_policy *p, const struct rout
 
     if (p->n_lines == POLICY_MAX_LINES)
         return gw_fail(err, GW_ELIMIT, "more than %d policy lines", POLICY_MAX_LINES);
-    if (line->name.len == 0)
-        return gw_fail(err, GW_EINVAL, "a policy line needs a name");
-    if ((line->zones & ~GW_ZONES_ALL) != 0 || line->action >= GW_ACTION_COUNT ||
-        line->else_action >= GW_ACTION_COUNT || line->min_severity >= GW_SEVERITY_COUNT ||
-        line->min_confidence > 100 || line->mode >= ROUTER_MODE_COUNT ||
-        line->hours.from >= 24 * 60 || line->hours.to >= 24 * 60)
-        return gw_fail(err, GW_EINVAL, "a value is out of range");
-    GW_TRY(check_direction(line, err));
-    if (line->justify && line->action != GW_ACTION_BLOCK)
-        return gw_fail(err, GW_EINVAL, "a reason lifts the action block only");
-    if (line->n_targets != 0 && line->zones != 0)
-        return gw_fail(
-            err, GW_EINVAL,
-            "target: a line about some targets has no `zone`; `block` keeps it away from "
-            "them");
+    GW_TRY(check_line(line, err));
     l = gw_arena_alloc(p->arena, sizeof(*l));
     if (l == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     l->c = *line;
-    GW_TRY(copy_name(p, line->name, &l->c.name, err));
-    GW_TRY(own_list(p, &l->c.rules, line->n_rules, err));
-    GW_TRY(own_list(p, &l->c.groups, line->n_groups, err));
-    GW_TRY(own_list(p, &l->c.users, line->n_users, err));
-    GW_TRY(own_list(p, &l->c.models, line->n_models, err));
-    GW_TRY(own_list(p, &l->c.keys, line->n_keys, err));
-    GW_TRY(own_list(p, &l->c.teams, line->n_teams, err));
-    GW_TRY(own_list(p, &l->c.targets, line->n_targets, err));
-    GW_TRY(own_zone(p, &l->c.hours.zone, err));
+    GW_TRY(own_line(p, &l->c, err));
     p->by_target = p->by_target || (line->n_targets != 0 && line->mode != ROUTER_MODE_OFF);
     p->on_trial = p->on_trial || line->mode == ROUTER_MODE_MONITOR;
     if (p->last_line == NULL)

@@ -43,7 +43,7 @@ static const char usage[] =
     "\n"
     "exit status: 0 written; 1 it could not be; 2 wrong command line\n";
 
-enum { MAX_VALUE = 1 << 20, MAX_LINE = 1 << 20 };
+enum { MAX_VALUE = 1 << 20, MAX_LINE = 1 << 20, ARENA_BYTES = 8 << 20 };
 
 struct options {
     const char *config, *from, *value;
@@ -93,7 +93,7 @@ static void judge_line(struct search *s)
 
     if (s->line.len == 0 || memmem(s->line.ptr, s->line.len, s->id, strlen(s->id)) == NULL)
         return;
-    arena = gw_arena_new(MAX_LINE * 8);
+    arena = gw_arena_new(ARENA_BYTES);
     if (arena != NULL &&
         gw_json_tree(s->json, arena, gw_buf_span(&s->line), NULL, &root, NULL) == GW_OK)
         keep(s, root, arena);
@@ -195,8 +195,9 @@ static enum gw_status read_value(const struct proxy_config *cfg, char hex[GW_SHA
 
 /* ---- the command ------------------------------------------------------------------------ */
 
-static int allow(struct options *o, const struct proxy_config *cfg)
+static int allow(const struct options *o, const struct proxy_config *cfg)
 {
+    struct allow_entry e = o->entry;
     char hex[GW_SHA256_HEX_BYTES] = "", id[ALLOW_ID_BYTES];
     struct search s = {0};
     struct gw_err err;
@@ -206,17 +207,17 @@ static int allow(struct options *o, const struct proxy_config *cfg)
         st = find_record(cfg, o, &s, &err);
     else
         st = read_value(cfg, hex, &err);
-    o->entry.value_hmac = gw_span_str(o->from != NULL ? s.hmac : hex);
-    if (o->from != NULL && o->entry.rule.len == 0)
-        o->entry.rule = gw_span_str(s.rule);
-    if (gw_span_is(o->entry.rule, "*"))
-        o->entry.rule = (struct gw_span){NULL, 0};
+    e.value_hmac = gw_span_str(o->from != NULL ? s.hmac : hex);
+    if (o->from != NULL && e.rule.len == 0)
+        e.rule = gw_span_str(s.rule);
+    if (gw_span_is(e.rule, "*"))
+        e.rule = (struct gw_span){NULL, 0};
     if (st == GW_OK)
-        st = allow_file_add(cfg->allow.file, &o->entry, id, &err);
+        st = allow_file_add(cfg->allow.file, &e, id, &err);
     if (st != GW_OK)
         return cli_fail_err("dlp", &err);
-    (void)printf("%s: entry %s, until %.*s\n", cfg->allow.file, id, (int)o->entry.expires.len,
-                 o->entry.expires.ptr);
+    (void)printf("%s: entry %s, until %.*s\n", cfg->allow.file, id, (int)e.expires.len,
+                 e.expires.ptr);
     return 0;
 }
 

@@ -11,11 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "proxy/api/api.h"
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd.h"
 #include "proxy/cmd/cmd_rules.h"
+#include "proxy/request/roles.h"
 
 static const char usage[] =
     "usage: sluice policy test [-c FILE] [--model M] [--user NAME] [--group G]... [--json]\n"
@@ -32,6 +34,9 @@ static const char usage[] =
     "      --model M       the requested model (default: the body's, else auto)\n"
     "      --user NAME     the caller's key name\n"
     "      --group G       a group of the caller; may be repeated\n"
+    "      --key NAME      the caller's key\n"
+    "      --team T        the caller's team\n"
+    "      --justified     the caller gives a reason (x-sluice-justification)\n"
     "      --intercepted   the request came through the HTTPS proxy: one provider, no routes\n"
     "      --json          for machines\n"
     "\n"
@@ -45,8 +50,9 @@ static const char usage[] =
 enum { MAX_INPUT_BYTES = 32 << 20, MAX_ARENA_BYTES = 1 << 30, MAX_GROUPS = 32 };
 
 struct options {
-    const char *config, *user, *input;
+    const char *config, *user, *input, *key, *team;
     struct gw_span model;
+    bool justified;
     struct gw_span groups[MAX_GROUPS];
     unsigned n_groups;
     bool json, intercepted;
@@ -111,6 +117,7 @@ static bool read_chat(struct gw_arena *arena, struct gw_span body, struct cmd_po
         router_features_add(f, api_role_name(asked.messages[i].role),
                             api_message_text(&asked.messages[i], arena));
     if (ok) {
+        r->tree = root;
         f->tools = (uint16_t)(asked.n_tools < UINT16_MAX ? asked.n_tools : UINT16_MAX);
         f->schema = asked.format != API_FORMAT_TEXT;
         if (r->in.model.len == 0)
@@ -146,11 +153,24 @@ static enum gw_status read_document(struct gw_arena *arena, struct gw_span body,
     return GW_OK;
 }
 
+/* Whose words it stands in; a prompt is the user's. */
+static enum router_field field_of(const struct cmd_policy_result *r, unsigned i,
+                                  const struct roles *roles)
+{
+    unsigned n;
+    const struct dlp_leaf *leaf = &dlp_doc_leaves(r->doc, &n)[r->report.findings[i].leaf];
+
+    if (leaf->kind == DLP_LEAF_KEY)
+        return ROUTER_FIELD_KEY;
+    return roles == NULL ? ROUTER_FIELD_USER : roles_at(roles, r->body.ptr + leaf->raw_start);
+}
+
 static enum gw_status find(struct gw_arena *arena, struct cmd_policy_result *r, struct gw_err *err)
 {
     const struct dlp_scan_limits limits = {.report_from = r->cfg->dlp.report_from};
     struct dlp_scanner *scanner = dlp_scanner_new();
     struct router_finding *findings;
+    const struct roles *roles = NULL;
     enum gw_status st = GW_ENOMEM;
 
     if (scanner != NULL)
@@ -162,8 +182,12 @@ static enum gw_status find(struct gw_arena *arena, struct cmd_policy_result *r, 
     findings = gw_arena_array(arena, r->report.n_findings, sizeof(*findings));
     r->d.actions = gw_arena_alloc(arena, r->report.n_findings);
     r->d.always = gw_arena_alloc(arena, r->report.n_findings);
+    r->d.would_actions = gw_arena_alloc(arena, r->report.n_findings);
+    if (r->tree != NULL)
+        roles = roles_new(arena, r->tree);
     r->d.lines = gw_arena_array(arena, r->report.n_findings, sizeof(*r->d.lines));
-    if (findings == NULL || r->d.actions == NULL || r->d.always == NULL || r->d.lines == NULL)
+    if (findings == NULL || r->d.actions == NULL || r->d.always == NULL || r->d.lines == NULL ||
+        r->d.would_actions == NULL || (r->tree != NULL && roles == NULL))
         return gw_fail(err, GW_ENOMEM, "out of memory");
     for (unsigned i = 0; i < r->report.n_findings; i++) {
         const struct dlp_rule_info *info = dlp_rules_info(r->rules, r->report.findings[i].rule);
@@ -171,10 +195,29 @@ static enum gw_status find(struct gw_arena *arena, struct cmd_policy_result *r, 
         findings[i] = (struct router_finding){.rule = gw_span_str(info->id),
                                               .class_ = info->class_,
                                               .severity = info->severity,
-                                              .confidence = r->report.findings[i].confidence};
+                                              .confidence = r->report.findings[i].confidence,
+                                              .view = r->report.findings[i].view,
+                                              .field = field_of(r, i, roles),
+                                              .monitored = info->mode == DLP_MODE_MONITOR};
     }
     r->in.findings = findings;
     r->in.n_findings = r->report.n_findings;
+    return GW_OK;
+}
+
+static enum gw_status simulate(struct gw_arena *arena, struct cmd_policy_result *r,
+                               struct gw_err *err)
+{
+    struct router_decision other = {0};
+
+    if (r->cfg->simulated == NULL)
+        return GW_OK;
+    other.actions = gw_arena_alloc(arena, r->in.n_findings);
+    other.always = gw_arena_alloc(arena, r->in.n_findings);
+    if (other.actions == NULL || other.always == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    router_decide(r->cfg->simulated, &r->in, &other);
+    router_compare(&r->d, &other, r->in.n_findings, &r->simulated);
     return GW_OK;
 }
 
@@ -185,16 +228,22 @@ static enum gw_status try_body(const struct options *o, struct gw_arena *arena, 
 
     r->in.model = o->model;
     r->in.user = gw_span_str(o->user);
+    r->in.key = gw_span_str(o->key);
+    r->in.team = gw_span_str(o->team);
+    r->in.now_ms = gw_clock_wall_ms();
+    r->in.justified = o->justified;
     r->in.groups = o->groups;
     r->in.n_groups = o->n_groups;
     r->in.fixed = o->intercepted;
     r->in.fixed_zone = GW_ZONE_APPROVED;
     GW_TRY(read_document(arena, body, r, &doc, err));
     r->doc = doc;
+    r->body = body;
     if (r->in.model.len == 0)
         r->in.model = GW_SPAN("auto");
     GW_TRY(find(arena, r, err));
     router_decide(r->cfg->policy, &r->in, &r->d);
+    GW_TRY(simulate(arena, r, err));
     (void)router_complexity_score(&r->in.features, &r->complexity);
     return GW_OK;
 }
@@ -253,11 +302,17 @@ static int test(const struct options *o, const struct proxy_config *cfg)
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'}, {"model", required_argument, NULL, 'm'},
-        {"user", required_argument, NULL, 'u'},   {"group", required_argument, NULL, 'g'},
-        {"intercepted", no_argument, NULL, 'i'},  {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
+                                          {"model", required_argument, NULL, 'm'},
+                                          {"user", required_argument, NULL, 'u'},
+                                          {"group", required_argument, NULL, 'g'},
+                                          {"key", required_argument, NULL, 'k'},
+                                          {"team", required_argument, NULL, 't'},
+                                          {"justified", no_argument, NULL, 'J'},
+                                          {"intercepted", no_argument, NULL, 'i'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     int opt;
 
     // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
@@ -276,6 +331,15 @@ static int parse_options(int argc, char **argv, struct options *o)
             if (o->n_groups == MAX_GROUPS)
                 return cli_fail("policy", 2, "more than %d groups", MAX_GROUPS);
             o->groups[o->n_groups++] = gw_span_str(optarg);
+            break;
+        case 'k':
+            o->key = optarg;
+            break;
+        case 't':
+            o->team = optarg;
+            break;
+        case 'J':
+            o->justified = true;
             break;
         case 'i':
             o->intercepted = true;
@@ -309,7 +373,7 @@ static void report(void *ctx, bool warning, const char *message)
 
 int cmd_policy(int argc, char **argv)
 {
-    struct options o = {.user = "", .input = "-"};
+    struct options o = {.user = "", .input = "-", .key = "", .team = ""};
     struct proxy_config *cfg = NULL;
     struct gw_err err;
     int status = parse_options(argc, argv, &o);

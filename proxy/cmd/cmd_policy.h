@@ -10,10 +10,13 @@ struct cmd_policy_result {
     const struct proxy_config *cfg;
     const struct dlp_rules *rules;
     const struct dlp_doc *doc;
+    struct gw_span body;
     struct dlp_report report;
     struct router_input in;
     struct router_decision d;
-    struct gw_buf complexity; /* "chars 400 (+4), ..." */
+    struct router_would simulated;   /* what the policy of `simulate` would do otherwise */
+    const struct gw_json_node *tree; /* of a chat request; NULL: a prompt */
+    struct gw_buf complexity;        /* "chars 400 (+4), ..." */
 };
 
 /* Print the result on standard output. */

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd_policy.h"
+#include "proxy/request/record.h"
 
 enum { SHOWN_BYTES = 24 };
 
@@ -92,6 +93,30 @@ static void put_answer(const struct cmd_policy_result *r, unsigned i, struct gw_
                   line[0] == '\0' ? "" : " by policy line ", line);
 }
 
+/* "simulated   block by policy line all". */
+static void put_would(const struct cmd_policy_result *r, const char *what,
+                      const struct router_would *w, struct gw_buf *b)
+{
+    if (!w->differs)
+        return;
+    gw_buf_printf(b, "%s%-10s%s  would %s", cli_paint(stdout, "bold"), what,
+                  cli_paint(stdout, "reset"), record_would_name(w, r->d.zones));
+    if (w->line[0] != '\0')
+        gw_buf_printf(b, " by policy line %s", w->line);
+    if (w->target >= 0)
+        gw_buf_printf(b, ", to %s", router_target_name(r->cfg->policy, (unsigned)w->target));
+    gw_buf_addc(b, '\n');
+}
+
+static void put_would_json(const struct cmd_policy_result *r, const char *key,
+                           const struct router_would *w, struct gw_buf *b)
+{
+    if (!w->differs)
+        return;
+    gw_buf_printf(b, ",\"%s\":\"%s\",\"%s_line\":", key, record_would_name(w, r->d.zones), key);
+    gw_buf_add_json_str(b, gw_span_str(w->line));
+}
+
 static void put_text(const struct cmd_policy_result *r, struct gw_buf *b)
 {
     const struct router_policy *p = r->cfg->policy;
@@ -119,6 +144,8 @@ static void put_text(const struct cmd_policy_result *r, struct gw_buf *b)
                           : "");
         put_answer(r, i, b);
     }
+    put_would(r, "on trial", &r->d.would, b);
+    put_would(r, "simulated", &r->simulated, b);
     gw_buf_printf(b, "%scomplexity%s  %u, %s%s%.*s\n", bold, reset, d->complexity,
                   gw_tier_name(d->tier), r->complexity.len == 0 ? "" : ": ", (int)r->complexity.len,
                   r->complexity.len == 0 ? "" : r->complexity.ptr);
@@ -188,6 +215,8 @@ static void put_json(const struct cmd_policy_result *r, struct gw_buf *b)
     gw_buf_printf(b, "],\"rerouted\":%s,\"sensitivity\":\"%s\",\"complexity\":%u,\"tier\":\"%s\"",
                   d->rerouted ? "true" : "false", gw_severity_name(d->sensitivity), d->complexity,
                   gw_tier_name(d->tier));
+    put_would_json(r, "would", &r->d.would, b);
+    put_would_json(r, "simulated", &r->simulated, b);
     gw_buf_adds(b, ",\"complexity_reason\":");
     gw_buf_add_json_str(b, gw_buf_span(&r->complexity));
     gw_buf_adds(b, ",\"findings\":[");

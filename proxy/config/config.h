@@ -209,7 +209,6 @@ struct proxy_config_line {
     unsigned on;          /* enum router_direction */
     unsigned mode;        /* enum router_mode */
     unsigned unless;      /* 1: `justified`: a reason makes `block` `coach` */
-    unsigned style; /* of tokenize and redact; 0: placeholders; 1: what looks like the value */
     struct proxy_config_list keys, teams, targets;
     unsigned fields;               /* bit per enum router_field */
     unsigned views;                /* bit per enum dlp_view */

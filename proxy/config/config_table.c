@@ -33,11 +33,11 @@ static const char *const natives[] = {"auto", "off", NULL};
 static const char *const policy_modes[] = {"enforce", "monitor", NULL};
 static const char *const line_modes[] = {"enforce", "monitor", "off", NULL};
 static const char *const unlesses[] = {"never", "justified", NULL};
-static const char *const styles[] = {"placeholder", "shape", NULL};
 static const char *const fields[] = {"other", "system", "user",  "assistant", "tool",
                                      "key",   "path",   "query", "file",      NULL};
-static const char *const views[] = {"plain",   "folded", "invisible", "digits", "base64", "hex",
-                                    "percent", "html",   "escaped",   "quoted", "gzip",   NULL};
+static const char *const views[] = {"plain", "folded",  "invisible", "digits",  "base64",
+                                    "hex",   "percent", "html",      "escaped", "quoted-printable",
+                                    "gzip",  NULL};
 static const char *const on_errors[] = {"block", "allow", NULL};
 static const char *const durabilities[] = {"disk", "process", NULL};
 static const char *const on_fulls[] = {"reject", "continue", NULL};
@@ -176,7 +176,6 @@ const struct config_key config_keys[] = {
 {"policy[].then.action", CONFIG_ACTION, LINE(action), NULL, 0, 0, NULL, "The action beside the zone limit."},
 {"policy[].then.else", CONFIG_ACTION, LINE(else_action), NULL, 0, 0, NULL, "The action when no target lies in these zones, instead of the limit. Without this key the request is refused."},
 {"policy[].then.unless", CONFIG_ENUM, LINE(unless), "never", 0, 0, unlesses, "With action: block: `justified` lets a request pass as `coach` that says why in the field x-sluice-justification."},
-{"policy[].then.style", CONFIG_ENUM, LINE(style), "placeholder", 0, 0, styles, "With tokenize and redact: `shape` writes what looks like an e-mail address, a telephone number, a card or an IP address in place of one; other values get a placeholder all the same."},
 {"policy[].mode", CONFIG_ENUM, LINE(mode), "enforce", 0, 0, line_modes, "`monitor`: the line changes nothing, and what it would do is recorded. `off`: as if it was not there."},
 {"policy[].message", CONFIG_STRING, LINE(message), "", 0, 0, NULL, "Told to whom it concerns, when it blocks or coaches: in the error, and in the header x-sluice-message."},
 {"policy[].appeal", CONFIG_STRING, LINE(appeal), "", 0, 0, NULL, "Where to turn to, a URL or a text; told with the message."},

@@ -29,6 +29,8 @@ static int64_t month_day(int64_t y, int month)
 {
     static const int16_t before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
 
+    if (month < 1 || month > 13) /* 13: the end of the year */
+        return 0;
     return before[month - 1] + (month > 2 && is_leap(y));
 }
 
@@ -180,9 +182,11 @@ static bool write_rule(struct gw_span rule, struct table *out)
 
 static uint32_t be32(const char *p)
 {
-    const unsigned char *u = (const unsigned char *)p;
+    uint32_t n = 0;
 
-    return (uint32_t)u[0] << 24 | (uint32_t)u[1] << 16 | (uint32_t)u[2] << 8 | u[3];
+    for (unsigned i = 0; i < 4; i++)
+        n = n << 8 | (unsigned char)p[i];
+    return n;
 }
 
 static int64_t be64(const char *p)
