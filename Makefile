@@ -169,7 +169,7 @@ include tests/tests.mk
 
 # ---- checks -------------------------------------------------------------------------------
 CHECKED := $(wildcard $(FOLDERS:%=%/*.[ch]) $(FOLDERS:%=%/*/*.[ch]) tests/*.h tests/unit/*/*.[ch] tests/fuzz/*.[ch] \
-             tests/bench/*.[ch] tests/mock/*.[ch])
+             tests/bench/*.[ch] tests/bench/*/*.[ch] tests/mock/*.[ch])
 TIDY_SKIP := $(wildcard kernels/*avx512*.c dlp/*avx512*.c)
 
 # How far the analyzer follows a function: with a third of its default lint takes less than half the time.

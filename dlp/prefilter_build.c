@@ -361,7 +361,7 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, bool *is_
 /* Runs of one set together. */
 static int by_set(const void *a, const void *b, void *ctx)
 {
-    const struct bundle *bundle = ctx;
+    const struct bundle *bundle = *(const struct bundle *const *)ctx;
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
     if (bundle->runs[x].set != bundle->runs[y].set)
@@ -387,7 +387,7 @@ static void copy_targets(struct prefilter *f, const struct bundle *b, const bool
         if (!is_start[b->runs[i].target.pattern])
             f->runs[f->n_runs++] = i;
     if (f->n_runs != 0)
-        qsort_r(f->runs, f->n_runs, sizeof(*f->runs), by_set, (void *)(uintptr_t)b);
+        qsort_r(f->runs, f->n_runs, sizeof(*f->runs), by_set, &b);
 }
 
 static void sort_windows(struct prefilter *f, const struct bundle *b)

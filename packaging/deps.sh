@@ -59,6 +59,11 @@ bench() {
     [ -x /usr/sbin/nginx ] || program nginx nginx-light
     [ -x /usr/sbin/haproxy ] || program haproxy haproxy
     program taskset util-linux
+    # The scanner's peers; Hyperscan and Vectorscan both bring libhs and exclude each other.
+    program g++ g++
+    library libhs libvectorscan-dev
+    library re2 libre2-dev
+    library libpcre2-8 libpcre2-dev
     # LiteLLM (PEERS=1) is installed into an environment of its own.
     python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv
 }

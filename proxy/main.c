@@ -13,8 +13,8 @@ static const struct {
 } commands[] = {
     {"serve", cmd_serve, "run the gateway (--check validates everything a start would)"},
     {"rules", cmd_rules, "build, test and list the detectors"},
+    {"dlp", cmd_dlp, "scan files; allow: a finding that was none"},
     {"policy", cmd_policy, "test: what would happen to this request, and why"},
-    {"dlp", cmd_dlp, "allow: a finding that was none"},
     {"audit", cmd_audit, "tail: read the audit records"},
     {"keys", cmd_keys, "create, list and revoke virtual keys"},
     {"budgets", cmd_budgets, "list, show and reset what budgets have counted"},

@@ -9,6 +9,7 @@ E2E   := python3 tests/e2e/run.py $(BUILD) $(CACHE) $(MODEL)
 FAULTS := python3 tests/e2e/faults.py $(BUILD) $(CACHE) $(MODEL)
 SMUGGLE := python3 tests/e2e/smuggle.py $(BUILD) $(CACHE) $(MODEL)
 EGRESS := python3 tests/e2e/egress.py $(BUILD) $(CACHE) $(MODEL)
+SCANFILES := python3 tests/e2e/scan_files.py $(BUILD)
 HOSTILE := python3 tests/e2e/hostile.py $(BUILD) $(CACHE) $(MODEL)
 STORM  := python3 tests/e2e/storm.py $(BUILD) $(CACHE) $(MODEL)
 WITH_ASAN := $(findstring address,$(SAN))
@@ -21,7 +22,7 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@$(SUB) test-build
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
 	  $(if $(WITH_ASAN),'storm=$(STORM) 60') \
-	  'budgets=$(BUDGETS)' $(if $(SAN),'e2e=$(E2E) $(if $(filter thread,$(SAN)),--threads,--quick)','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
+	  'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' $(if $(SAN),'e2e=$(E2E) $(if $(filter thread,$(SAN)),--threads,--quick)','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
 
 test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models
@@ -69,4 +70,10 @@ bench: ## the gateway beside nginx and HAProxy, the engine beside the memory ban
 	@PEERS=$(PEERS) tests/bench/engine.sh $(BUILD) $(CACHE) $(MODEL)
 	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 	@PEERS=$(PEERS) python3 tests/bench/gateway.py $(BUILD) --cache $(CACHE)
-.PHONY: bench
+	@$(MAKE) --no-print-directory bench-dlp
+
+bench-dlp: ## the scanner beside Hyperscan or Vectorscan, RE2 and PCRE2 on the same rules
+	@packaging/deps.sh bench
+	@$(SUB) all $(DLPBENCH)
+	@python3 tests/bench/dlp/dlp.py $(BUILD)
+.PHONY: bench bench-dlp

@@ -12,6 +12,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *help;
 } parts[] = {
+    {"scan", cmd_dlp_scan, "look through files, for a person, CI or a pre-commit hook"},
     {"allow", cmd_dlp_allow, "write a finding that was none on the allowlist"},
 };
 

@@ -3,5 +3,6 @@
 #define PROXY_CMD_DLP_H
 
 int cmd_dlp_allow(int argc, char **argv);
+int cmd_dlp_scan(int argc, char **argv);
 
 #endif
