@@ -1,7 +1,8 @@
-/* proxy/import/import_glob.c - simple foreign patterns as globs, which is what our lists of rejected values hold. */
+/* proxy/import/import_glob.c - simple foreign patterns as globs, which is what our lists of rejected values hold;
+ * and POSIX classes. Pure. */
 #include <string.h>
 
-#include "proxy/import/import_regex.h"
+#include "proxy/import/import_tree.h"
 
 static bool is_plain_escape(char c)
 {
@@ -66,4 +67,23 @@ bool import_regex_glob(struct gw_span text, struct gw_buf *glob)
     }
     /* A value that is exactly this: as a word in the value it would drop more. */
     return gw_buf_ok(glob) && (wild || !(begins && ends));
+}
+
+size_t import_posix_class(struct gw_span rest, struct gw_buf *out)
+{
+    static const struct {
+        const char *name, *set;
+    } known[] = {
+        {"[:alnum:]", "A-Za-z0-9"},  {"[:alpha:]", "A-Za-z"}, {"[:digit:]", "0-9"},
+        {"[:xdigit:]", "A-Fa-f0-9"}, {"[:lower:]", "a-z"},    {"[:upper:]", "A-Z"},
+        {"[:space:]", "\\s"},        {"[:word:]", "\\w"},     {"[:blank:]", " \\x09"},
+        {"[:print:]", " -~"},        {"[:graph:]", "!-~"},    {"[:punct:]", "!-/:-@\\[-`{-~"}};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (gw_span_starts(rest, gw_span_str(known[i].name))) {
+            gw_buf_adds(out, known[i].set);
+            return strlen(known[i].name);
+        }
+    }
+    return 0;
 }

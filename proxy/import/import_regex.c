@@ -180,27 +180,6 @@ static void put_range(struct parser *x, struct gw_buf *out, unsigned from, unsig
     }
 }
 
-/* [:alpha:] and the like, behind the [:. */
-static bool posix_class(struct parser *x, struct gw_buf *out)
-{
-    static const struct {
-        const char *name, *set;
-    } known[] = {{"alnum:]", "A-Za-z0-9"}, {"alpha:]", "A-Za-z"},
-                 {"digit:]", "0-9"},       {"xdigit:]", "A-Fa-f0-9"},
-                 {"lower:]", "a-z"},       {"upper:]", "A-Z"},
-                 {"space:]", "\\s"},       {"word:]", "\\w"},
-                 {"blank:]", " \\x09"},    {"print:]", " -\\~"},
-                 {"graph:]", "\\!-\\~"},   {"punct:]", "\\!-\\/\\:-\\@\\[-\\`\\{-\\~"}};
-
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (take(x, known[i].name)) {
-            gw_buf_adds(out, known[i].set);
-            return true;
-        }
-    }
-    return false;
-}
-
 /* One byte of a class, or -1 after writing what is more than one, or -2 after a failure. */
 static long class_byte(struct parser *x, struct gw_buf *out)
 {
@@ -235,6 +214,7 @@ static struct import_node *parse_class(struct parser *x)
     gw_buf_adds(&out, negative ? "[^" : "[");
     for (;; first = false) {
         long from, to;
+        size_t posix;
 
         if (!more(x)) {
             gw_buf_fini(&out);
@@ -242,13 +222,10 @@ static struct import_node *parse_class(struct parser *x)
         }
         if (!first && take(x, "]"))
             break;
-        if (take(x, "[:")) {
-            if (posix_class(x, &out))
-                continue;
-            x->p -= 1;
-            put_range(x, &out, '[', '[');
+        posix = import_posix_class((struct gw_span){x->p, (size_t)(x->end - x->p)}, &out);
+        x->p += posix;
+        if (posix > 0)
             continue;
-        }
         from = class_byte(x, &out);
         if (from == -1)
             continue;

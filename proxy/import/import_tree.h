@@ -27,6 +27,9 @@ struct import_node {
     struct import_node *kid, *next;
 };
 
+/* Writes what [:alpha:] and the like stand for when rest begins with one; returns its length, or 0. */
+size_t import_posix_class(struct gw_span rest, struct gw_buf *out);
+
 /* Changes the tree to what our notation can say and writes it to out (but for out->nocase). As import_regex(). */
 enum gw_status import_tree_write(struct gw_arena *arena, struct import_node *root,
                                  const struct import_regex_options *o, struct import_regex *out,

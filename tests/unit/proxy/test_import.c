@@ -304,10 +304,8 @@ static void test_files(void)
         "np.beta.1: 1 of 2 examples are not found; 1 of 2 negative examples are found\n"
         "np.wide.1: pattern: nothing rare enough to search for in its first 256 bytes; add "
         "a literal (a prefix, a word in front) or bound the repeats before one, as in "
-        "[\w.-]{0,40}key
-        ",
-        "beta-00112233445566ff",
-        "np-beta-1");
+        "[\\w.-]{0,40}key\n",
+        "beta-00112233445566ff", "np-beta-1");
     check_import(import_presidio, presidio, 2,
                  "Badge: \nWords: \n"
                  "CodeRecognizer: it is code of Presidio: nothing of it stands in the file\n",
