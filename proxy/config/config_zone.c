@@ -219,8 +219,11 @@ static size_t data_bytes(const struct counts *c, size_t time_bytes)
 static bool read_times(struct gw_span data, const struct counts *c, int32_t *first_s,
                        struct table *out)
 {
-    const char *types = data.ptr + c->time * 9;
+    const char *types;
 
+    if (data.ptr == NULL || data.len < data_bytes(c, 8))
+        return false;
+    types = data.ptr + c->time * 9;
     *first_s = (int32_t)be32(types);
     for (size_t i = 0; i < c->time; i++) {
         unsigned type = (unsigned char)data.ptr[c->time * 8 + i];
