@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/json_tree.h"
 #include "proxy/cli.h"
+#include "proxy/cmd/cmd_config.h"
 #include "proxy/cmd/cmd_dlp.h"
 #include "proxy/config/allow_file.h"
 #include "proxy/config/config.h"
@@ -322,24 +323,17 @@ static int parse_options(int argc, char **argv, struct options *o)
     return -1;
 }
 
-static void report(void *ctx, bool warning, const char *message)
-{
-    (void)ctx;
-    if (!warning)
-        (void)fprintf(stderr, "%s\n", message);
-}
-
 int cmd_dlp_allow(int argc, char **argv)
 {
     struct options o = {0};
     struct proxy_config *cfg = NULL;
-    struct gw_err err;
     int status = parse_options(argc, argv, &o);
 
     if (status >= 0)
         return status;
-    if (proxy_config_load(o.config, PROXY_CONFIG_NO_SECRETS, &cfg, report, NULL, &err) != GW_OK)
-        return cli_fail_err("dlp", &err);
+    cfg = cmd_config_load("dlp", o.config);
+    if (cfg == NULL)
+        return 1;
     status = allow(&o, cfg);
     proxy_config_free(cfg);
     return status;

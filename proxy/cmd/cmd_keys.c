@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd.h"
+#include "proxy/cmd/cmd_config.h"
 #include "proxy/config/config.h"
 #include "proxy/store/store.h"
 
@@ -364,18 +365,10 @@ static int run(const struct options *o, int argc, char **argv)
                     verb);
 }
 
-static void report(void *ctx, bool warning, const char *message)
-{
-    (void)ctx;
-    if (!warning)
-        (void)fprintf(stderr, "%s\n", message);
-}
-
 int cmd_keys(int argc, char **argv)
 {
     static struct options o; /* large */
     struct proxy_config *cfg = NULL;
-    struct gw_err err;
     int status;
 
     o = (struct options){.last = LAST};
@@ -387,8 +380,9 @@ int cmd_keys(int argc, char **argv)
         return 2;
     }
     if (o.db == NULL) {
-        if (proxy_config_load(o.config, PROXY_CONFIG_NO_SECRETS, &cfg, report, NULL, &err) != GW_OK)
-            return cli_fail_err("keys", &err);
+        cfg = cmd_config_load("keys", o.config);
+        if (cfg == NULL)
+            return 1;
         o.db = cfg->auth.keys;
     }
     status = run(&o, argc - optind, argv + optind);

@@ -16,6 +16,7 @@
 #include "proxy/api/api.h"
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd.h"
+#include "proxy/cmd/cmd_config.h"
 #include "proxy/cmd/cmd_rules.h"
 #include "proxy/request/roles.h"
 
@@ -364,24 +365,17 @@ static int parse_options(int argc, char **argv, struct options *o)
     return -1;
 }
 
-static void report(void *ctx, bool warning, const char *message)
-{
-    (void)ctx;
-    if (!warning)
-        (void)fprintf(stderr, "%s\n", message);
-}
-
 int cmd_policy(int argc, char **argv)
 {
     struct options o = {.user = "", .input = "-", .key = "", .team = ""};
     struct proxy_config *cfg = NULL;
-    struct gw_err err;
     int status = parse_options(argc, argv, &o);
 
     if (status >= 0)
         return status;
-    if (proxy_config_load(o.config, PROXY_CONFIG_NO_SECRETS, &cfg, report, NULL, &err) != GW_OK)
-        return cli_fail_err("policy", &err);
+    cfg = cmd_config_load("policy", o.config);
+    if (cfg == NULL)
+        return 1;
     status = test(&o, cfg);
     proxy_config_free(cfg);
     return status;
