@@ -87,17 +87,23 @@ double dlp_val_wordiness(struct gw_span s)
     unsigned common = 0;
     unsigned pairs = 0;
     size_t letters = 0;
+    size_t run = 0; /* letters since the last thing that is none, or the last hump */
 
     for (size_t i = 0; i < s.len; i++) {
         char a = s.ptr[i];
-        char b = ' ';
+        char b = i + 1 < s.len ? s.ptr[i + 1] : ' ';
 
-        if (i + 1 < s.len)
-            b = s.ptr[i + 1];
         letters += dlp_is_alpha(a);
-        /* From lower to upper case a new word begins. */
-        if (!dlp_is_alpha(a) || !dlp_is_alpha(b) || (dlp_is_lower(a) && dlp_is_upper(b)))
+        run = dlp_is_alpha(a) ? run + 1 : 0;
+        if (!dlp_is_alpha(a) || !dlp_is_alpha(b)) {
+            pairs += run > 0 && run < 3 && dlp_is_digit(b); /* k3y: no word ends so soon */
             continue;
+        }
+        if (dlp_is_lower(a) && dlp_is_upper(b)) { /* a new word begins, if the last was one */
+            pairs += run < 3;
+            run = 0;
+            continue;
+        }
         pairs++;
         common += (common_pairs[gw_ascii_lower(a) - 'a'] >> (gw_ascii_lower(b) - 'a')) & 1u;
     }
@@ -107,6 +113,19 @@ double dlp_val_wordiness(struct gw_span s)
 }
 
 /* ---- placeholders --------------------------------------------------------------------------- */
+
+/* {user} or {0} in it. */
+static bool has_braced_name(struct gw_span s)
+{
+    const char *open = memchr(s.ptr, '{', s.len);
+    const char *close = open == NULL ? NULL : memchr(open, '}', s.len - (size_t)(open - s.ptr));
+    size_t n = close == NULL ? 0 : (size_t)(close - open) - 1;
+
+    for (size_t i = 0; i < n; i++)
+        if (!dlp_is_alpha(open[i + 1]) && open[i + 1] != '_' && open[i + 1] != '.' && n > 1)
+            return false;
+    return n > 0;
+}
 
 static bool has_template_mark(struct gw_span s)
 {
@@ -119,7 +138,7 @@ static bool has_template_mark(struct gw_span s)
         return true;
     if (s.len > 2 && s.ptr[0] == '%' && s.ptr[s.len - 1] == '%')
         return true;
-    if (gw_span_ends(s, GW_SPAN("...")))
+    if (gw_span_ends(s, GW_SPAN("...")) || has_braced_name(s))
         return true;
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
         if (dlp_val_contains(s, marks[i]))
@@ -226,6 +245,9 @@ int dlp_validate_not_placeholder(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
 
+    /* A name that merely says so is told, low; a hole for the reader to fill is nothing. */
+    if (dlp_val_contains(s, "example") && s.len >= 24 && !has_template_mark(s))
+        return -45;
     if (dlp_val_is_placeholder(s))
         return DLP_VALIDATE_REJECT;
     if (dlp_val_sequential(s) * 5 > s.len * 2)
@@ -287,9 +309,11 @@ int dlp_validate_random(const struct dlp_validate_in *in)
         digits += dlp_is_digit(s.ptr[i]);
         letters += dlp_is_alpha(s.ptr[i]);
     }
-    if (dlp_val_is_placeholder(s) || h < 0.6 * log2((double)s.len + 1) ||
+    if (dlp_val_is_placeholder(s) || h < 0.45 * log2((double)s.len + 1) ||
         dlp_val_is_called_hash(in))
         return DLP_VALIDATE_REJECT;
+    if (h < 0.6 * log2((double)s.len + 1)) /* a few characters over and over: a sample */
+        return digits + letters == s.len && letters > 0 && s.len >= 32 ? -30 : DLP_VALIDATE_REJECT;
     if (digits == 0 || letters == 0)
         return dlp_val_wordiness(s) > 0.55 || letters == 0 ? DLP_VALIDATE_REJECT : -20;
     if (dlp_val_wordiness(s) > 0.75 && digits * 4 < s.len)

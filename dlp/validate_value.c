@@ -174,7 +174,7 @@ int dlp_validate_secret_value(const struct dlp_validate_in *in)
     if (is_identifier(s, sh))
         return DLP_VALIDATE_REJECT;
     if (sh.lower + sh.upper == 0)
-        return sh.other == 0 && s.len >= 16 ? -20 : DLP_VALIDATE_REJECT;
+        return sh.other == 0 && s.len >= 16 ? -15 : DLP_VALIDATE_REJECT;
     if (h < 0.62 * __builtin_log2((double)s.len + 1))
         return DLP_VALIDATE_REJECT;
     if (sh.digit == 0)
@@ -291,6 +291,24 @@ static bool is_not_a_password(struct gw_span s)
         "prohibit-password",
         "without-password",
         "password:",
+        "passwort",
+        "kennwort",
+        "contraseña",
+        "senha",
+        "wachtwoord",
+        "salasana",
+        "heslo",
+        "parola",
+        "lösenord",
+        "obligatoire",
+        "foobared",
+        "credentials",
+        "credential",
+        "login",
+        "email",
+        "authentication",
+        "md",
+        "file",
         "sha512",
         "md5",
         "bcrypt",
@@ -353,7 +371,7 @@ int dlp_validate_prose_password(const struct dlp_validate_in *in)
     if (sh.lower + sh.upper == 0)
         return sh.digit >= 4 ? -30 : DLP_VALIDATE_REJECT;
     if (sh.digit == 0)
-        return quoted(in) && s.len >= 6 ? -30 : DLP_VALIDATE_REJECT;
+        return quoted(in) && s.len >= 5 ? -26 : DLP_VALIDATE_REJECT;
     if (s.len < 6)
         return -25;
     return sh.other > 0 && sh.digit > 0 ? 5 : 0;
@@ -381,11 +399,10 @@ int dlp_validate_user_pair(const struct dlp_validate_in *in)
         password = gw_span_from(password, 1);
     while (user.len > 0 && strchr("\"'`", user.ptr[0]) != NULL)
         user = gw_span_from(user, 1);
-    if (password.len == 0 && user.len >= 16) /* the key stands in front, as Stripe has it */
+    if (password.len == 0 && user.len >= 12) /* the key stands in front, as Stripe has it */
         password = user;
     if (password.len < 3 || dlp_val_is_placeholder(password) || is_reference(password) ||
-        password.ptr[0] == '$' || password.ptr[0] == '<' || password.ptr[0] == '[' ||
-        password.ptr[0] == '{')
+        password.ptr[0] == '$' || password.ptr[0] == '<' || password.ptr[0] == '[')
         return DLP_VALIDATE_REJECT;
     if (IS_ONE_OF(password, samples))
         return -35;

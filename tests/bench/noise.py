@@ -91,7 +91,7 @@ def sample(paths, seen):
     return total, out
 
 
-def pieces(text, size=16_000):
+def pieces(text, size=4_000):
     """A text in parts that end with a line: a scan reports at most some thousand findings."""
     while len(text) > size:
         cut = text.rfind("\n", 0, size) + 1 or size
