@@ -172,6 +172,20 @@ int dlp_val_name_score(const struct dlp_validate_in *in)
     return score;
 }
 
+/* A line of a table of checksums: nothing but hexadecimal digits in front of a blank and a name. */
+static bool is_checksum_line(const struct dlp_validate_in *in)
+{
+    size_t from = in->start;
+
+    for (size_t i = in->start; i < in->end; i++)
+        if (dlp_hex_value(in->text.ptr[i]) < 0)
+            return false;
+    while (from > 0 && in->start - from < 8 && in->text.ptr[from - 1] == ' ')
+        from--;
+    return (from == 0 || in->text.ptr[from - 1] == '\n') && dlp_val_char(in, in->end) == ' ' &&
+           in->end < in->text.len;
+}
+
 /* sha256:..., integrity="..., commit ...: right in front of the value, within a few words. */
 bool dlp_val_is_called_hash(const struct dlp_validate_in *in)
 {
@@ -184,6 +198,8 @@ bool dlp_val_is_called_hash(const struct dlp_validate_in *in)
     struct gw_span before = {in->text.ptr + from, in->start - from};
     const char *nl = before.len > 0 ? memrchr(before.ptr, '\n', before.len) : NULL;
 
+    if (is_checksum_line(in))
+        return true;
     if (nl != NULL)
         before = gw_span_from(before, (size_t)(nl + 1 - before.ptr));
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -196,9 +196,26 @@ static size_t keyboard_bytes(struct gw_span s)
     return total;
 }
 
+/* How many bytes stand in two runs woven into one, a1b2c3d4. */
+static size_t woven_bytes(struct gw_span s)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i + 2 < s.len;) {
+        size_t n = 0;
+
+        while (i + n + 2 < s.len &&
+               gw_ascii_lower(s.ptr[i + n + 2]) - gw_ascii_lower(s.ptr[i + n]) == 1)
+            n++;
+        total += n >= 5 ? n + 2 : 0;
+        i += n > 0 ? n : 1;
+    }
+    return total < s.len ? total : s.len;
+}
+
 size_t dlp_val_sequential(struct gw_span s)
 {
-    size_t total = keyboard_bytes(s);
+    size_t total = keyboard_bytes(s) + woven_bytes(s);
     size_t run = 1;
     int step = 0;
 

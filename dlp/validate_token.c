@@ -107,7 +107,11 @@ int dlp_validate_basic_auth(const struct dlp_validate_in *in)
     password = (struct gw_span){(const char *)colon + 1, n - (size_t)(colon + 1 - out)};
     if (password.len == 0)
         return 0; /* the key stands in front of the colon, as Stripe does it */
-    return dlp_val_is_placeholder(password) || gw_span_is(password, "password") ? -40 : 0;
+    return dlp_val_is_placeholder(password) || password.len < 4 ||
+                   gw_span_is(password, "password") || gw_span_is(password, "pass") ||
+                   gw_span_is(password, "secret") || gw_span_is(password, "test")
+               ? -40
+               : 0;
 }
 
 /* Three parts; the first is the bot's or user's id, decimal digits in base64. */

@@ -19,11 +19,12 @@ static bool is_one_of(struct gw_span s, const char *const *words, size_t n)
 
 struct shape {
     size_t lower, upper, digit, other;
+    size_t high; /* of other: bytes of letters beyond ASCII */
 };
 
 static struct shape shape_of(struct gw_span s)
 {
-    struct shape sh = {0, 0, 0, 0};
+    struct shape sh = {0, 0, 0, 0, 0};
 
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
@@ -32,6 +33,7 @@ static struct shape shape_of(struct gw_span s)
         sh.upper += dlp_is_upper(c);
         sh.digit += dlp_is_digit(c);
         sh.other += !dlp_is_alnum(c);
+        sh.high += (unsigned char)c >= 0x80;
     }
     return sh;
 }
@@ -317,6 +319,16 @@ static bool is_not_a_password(struct gw_span s)
     return IS_ONE_OF(s, words);
 }
 
+/* "name", "value": the quote stands behind a comma. */
+static bool follows_comma(const struct dlp_validate_in *in)
+{
+    size_t i = in->start > 0 ? in->start - 1 : 0;
+
+    while (i > 0 && dlp_is_space(in->text.ptr[i - 1]))
+        i--;
+    return i > 0 && in->text.ptr[i - 1] == ',';
+}
+
 /* Without quotes, words read as a name in a program, except in lines like PASSWORD=...; a word with a
  * digit in it (Winter77, Tr0ub4dor) is a password unless it has the look of a variable. */
 static int judge_bare_word(const struct dlp_validate_in *in, struct gw_span s, struct shape sh)
@@ -326,8 +338,13 @@ static int judge_bare_word(const struct dlp_validate_in *in, struct gw_span s, s
     bool variable = memchr(s.ptr, '.', s.len) != NULL || memchr(s.ptr, '_', s.len) != NULL ||
                     dlp_val_contains(s, "pass") || dlp_val_contains(s, "pwd");
 
-    if (sh.digit > 0 && !variable)
+    if (sh.high * 2 > s.len) /* a word of a sentence in another alphabet */
+        return DLP_VALIDATE_REJECT;
+    if (sh.digit > 0 && !variable) {
+        if (sh.upper == 0 && memchr(s.ptr, '-', s.len) != NULL && dlp_val_wordiness(s) > 0.6)
+            return -30; /* python3-openssl */
         return s.len >= 6 ? -5 : -25;
+    }
     if (sh.digit == 0 && sh.other == 0 && dlp_is_upper(name_end) && before == '=')
         return -25;
     return DLP_VALIDATE_REJECT;
@@ -356,6 +373,8 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
         score -= 20;
     if (sh.digit > 0 && sh.lower + sh.upper > 0)
         score += sh.other > 0 ? 15 : 10;
+    if (in_quotes && follows_comma(in) && is_identifier(s, sh)) /* a list of names */
+        score -= 25;
     return in_quotes ? score + 5 : score;
 }
 
@@ -417,6 +436,7 @@ int dlp_validate_url_password(const struct dlp_validate_in *in)
                                           "username", "p4ss",   "key",   "root",  "foo",    "bar"};
     struct gw_span s = dlp_val_span(in);
     struct gw_span rest = gw_span_from(in->text, in->end);
+    struct shape sh = shape_of(s);
     bool sample_host;
 
     if (dlp_val_is_placeholder(s) || (s.ptr[0] == '$' && dlp_val_wordiness(s) > 0.6) ||
@@ -424,12 +444,16 @@ int dlp_validate_url_password(const struct dlp_validate_in *in)
         return DLP_VALIDATE_REJECT;
     if (rest.len > 40)
         rest.len = 40;
-    sample_host = dlp_val_contains(rest, "example.") || gw_span_starts(rest, GW_SPAN("@host")) ||
+    sample_host = dlp_val_contains(rest, "example") || gw_span_starts(rest, GW_SPAN("@host")) ||
                   gw_span_starts(rest, GW_SPAN("@server"));
+    if (s.len > 1 && !dlp_is_alnum(s.ptr[0]) && IS_ONE_OF(gw_span_from(s, 1), samples))
+        return DLP_VALIDATE_REJECT; /* [USER:]PASSWORD@ */
     if (IS_ONE_OF(s, samples))
         return -35;
     if (sample_host)
         return -30;
+    if (sh.digit + sh.upper + sh.other == 0 && dlp_val_wordiness(s) > 0.5)
+        return -15;
     return s.len < 4 ? -25 : 0;
 }
 
