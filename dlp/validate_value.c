@@ -141,6 +141,16 @@ static bool is_identifier(struct gw_span s, struct shape sh)
     return sh.digit <= 2 && dlp_val_wordiness(s) > 0.7;
 }
 
+/* TLS_PSK_WITH_RC4_128_SHA: capitals, digits and joints only, two joints and more. */
+static bool is_constant(struct gw_span s, struct shape sh)
+{
+    size_t joints = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        joints += s.ptr[i] == '_' || s.ptr[i] == '-';
+    return sh.lower == 0 && joints >= 2 && joints == sh.other && sh.upper > sh.digit;
+}
+
 /* Dates, versions, sizes, times: digits with separators, or with a short unit. */
 static bool is_quantity(struct gw_span s, struct shape sh)
 {
@@ -311,12 +321,33 @@ static bool is_not_a_password(struct gw_span s)
         "authentication",
         "md",
         "file",
+        "scram-sha-256",
+        "_md5",
+        "utf8",
+        "utf-8",
+        "latin1",
+        "base64",
+        "sha256",
+        "sha-256",
+        "md5-crypt",
         "sha512",
         "md5",
         "bcrypt",
     };
 
     return IS_ONE_OF(s, words);
+}
+
+/* Without the brackets and quotes around it. */
+static struct gw_span bare(struct gw_span s)
+{
+    static const char signs[] = "[]<>{}()\"'`";
+
+    while (s.len > 0 && memchr(signs, s.ptr[0], sizeof(signs) - 1) != NULL)
+        s = gw_span_from(s, 1);
+    while (s.len > 0 && memchr(signs, s.ptr[s.len - 1], sizeof(signs) - 1) != NULL)
+        s.len--;
+    return s;
 }
 
 /* "name", "value": the quote stands behind a comma. */
@@ -357,7 +388,8 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
     bool in_quotes = quoted(in);
     int score = 0;
 
-    if (is_not_a_password(s) || dlp_val_is_placeholder(s) || is_reference(s))
+    if (is_not_a_password(bare(s)) || dlp_val_is_placeholder(s) || is_reference(s) ||
+        is_constant(s, sh) || gw_span_starts(s, GW_SPAN("&#")) || gw_span_starts(s, GW_SPAN("&lt")))
         return DLP_VALIDATE_REJECT;
     if (!in_quotes && (char_after(in) == '(' || char_after(in) == '[' || is_call(s)))
         return DLP_VALIDATE_REJECT;
@@ -384,7 +416,7 @@ int dlp_validate_prose_password(const struct dlp_validate_in *in)
     struct gw_span s = dlp_val_span(in);
     struct shape sh = shape_of(s);
 
-    if (is_not_a_password(s) || dlp_val_is_placeholder(s) || is_reference(s) || is_place(s) ||
+    if (is_not_a_password(bare(s)) || dlp_val_is_placeholder(s) || is_reference(s) || is_place(s) ||
         is_quantity(s, sh))
         return DLP_VALIDATE_REJECT;
     if (sh.lower + sh.upper == 0)
@@ -446,9 +478,9 @@ int dlp_validate_url_password(const struct dlp_validate_in *in)
         rest.len = 40;
     sample_host = dlp_val_contains(rest, "example") || gw_span_starts(rest, GW_SPAN("@host")) ||
                   gw_span_starts(rest, GW_SPAN("@server"));
-    if (s.len > 1 && !dlp_is_alnum(s.ptr[0]) && IS_ONE_OF(gw_span_from(s, 1), samples))
-        return DLP_VALIDATE_REJECT; /* [USER:]PASSWORD@ */
-    if (IS_ONE_OF(s, samples))
+    if (bare(s).len < s.len && is_not_a_password(bare(s)))
+        return DLP_VALIDATE_REJECT; /* ftp://[[user][:pass]@] */
+    if (IS_ONE_OF(s, samples) || is_not_a_password(s))
         return -35;
     if (sample_host)
         return -30;

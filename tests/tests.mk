@@ -63,6 +63,11 @@ $(DLPBENCH): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/dlp/*.c)) $(BUIL
 	@echo "LD    $@"
 	@$(CXX) $(LDFLAGS) -rdynamic -o $@ $^ -lhs -lre2 -lpcre2-8 $(LDLIBS)
 
+detection: $(BUILD)/sluice ## what the built-in rules find on the sets of cases in ../shared, and how often they cry wolf on this machine's text
+	@tests/bench/detection.py $(BUILD)
+	@tests/bench/noise.py $(BUILD)
+.PHONY: detection
+
 bench: ## the gateway beside nginx and HAProxy, the engine beside the memory bandwidth (PEERS=1: LiteLLM and llama.cpp too)
 	@packaging/deps.sh bench
 	@$(SUB) all $(BENCHBIN) $(BUILD)/mock-provider
