@@ -23,7 +23,7 @@ static struct gw_span name_of(const struct dlp_validate_in *in)
     while (from > 0 && in->match_start - from < MAX_NAME && is_name_byte(in->text.ptr[from - 1]))
         from--;
     to = from;
-    while (to < in->start && to - from < 2 * MAX_NAME && is_name_byte(in->text.ptr[to]))
+    while (to < in->start && to - from < (size_t)2 * MAX_NAME && is_name_byte(in->text.ptr[to]))
         to++;
     return (struct gw_span){in->text.ptr + from, to - from};
 }

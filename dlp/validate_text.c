@@ -91,8 +91,10 @@ double dlp_val_wordiness(struct gw_span s)
 
     for (size_t i = 0; i < s.len; i++) {
         char a = s.ptr[i];
-        char b = i + 1 < s.len ? s.ptr[i + 1] : ' ';
+        char b = ' ';
 
+        if (i + 1 < s.len)
+            b = s.ptr[i + 1];
         letters += dlp_is_alpha(a);
         run = dlp_is_alpha(a) ? run + 1 : 0;
         if (!dlp_is_alpha(a) || !dlp_is_alpha(b)) {

@@ -381,6 +381,14 @@ static int judge_bare_word(const struct dlp_validate_in *in, struct gw_span s, s
     return DLP_VALIDATE_REJECT;
 }
 
+/* Words, holes, references, constants, markup: nothing that anybody would log in with. */
+static bool is_no_value(struct gw_span s, struct shape sh)
+{
+    return is_not_a_password(bare(s)) || dlp_val_is_placeholder(s) || is_reference(s) ||
+           is_constant(s, sh) || gw_span_starts(s, GW_SPAN("&#")) ||
+           gw_span_starts(s, GW_SPAN("&lt"));
+}
+
 int dlp_validate_password_value(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
@@ -388,8 +396,7 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
     bool in_quotes = quoted(in);
     int score = 0;
 
-    if (is_not_a_password(bare(s)) || dlp_val_is_placeholder(s) || is_reference(s) ||
-        is_constant(s, sh) || gw_span_starts(s, GW_SPAN("&#")) || gw_span_starts(s, GW_SPAN("&lt")))
+    if (is_no_value(s, sh))
         return DLP_VALIDATE_REJECT;
     if (!in_quotes && (char_after(in) == '(' || char_after(in) == '[' || is_call(s)))
         return DLP_VALIDATE_REJECT;

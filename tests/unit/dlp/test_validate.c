@@ -147,6 +147,19 @@ static void test_text(void)
 
 static void test_values(void)
 {
+    /* Samples of documentation are told, low; a table of checksums is nothing. */
+    CHECK(judge("not_placeholder", 0, NULL, "xoxb-abcdefghijklmnop") < 0);
+    CHECK(judge("not_placeholder", 0, NULL, "a1b2c3d4e5f6g7h8") < 0);
+    CHECK(judge("not_placeholder", 0, NULL, "T00EXAMPLE1/B00EXAMPLE1/x7Qm2") == -45);
+    CHECK(judge("not_placeholder", 0, NULL, "qwertyuiopasdf") < 0);
+    CHECK(!accepts("random", "x\n[9bb1ea5130be3cd3933d258a1868ced1]  usr/lib/libz.so\n"));
+    CHECK(!accepts("random", "sha1: [9bb1ea5130be3cd3933d258a1868ced1a9f3c2d4]"));
+    CHECK(accepts("random", "square [R9EngWSNdeN18fleY42FIxOgEyvR6MbH]"));
+    CHECK(judge("user_pair", 0, NULL, "anna:Hq7-zzL4x") == 0);
+    CHECK(judge("user_pair", 0, NULL, "admin:admin") < 0);
+    CHECK(!accepts("user_pair", "anna:${PASS}") && !accepts("user_pair", "\":\""));
+    CHECK(!accepts("password_value", "X_PSK \"[TLS_PSK_WITH_RC4_128_SHA]\""));
+    CHECK(!accepts("password_value", "psk: [&#x3C];"));
     CHECK(accepts("secret_value", "x = \"[tQ7mX2vKp9Lr4ZsB8nYc]\""));
     CHECK(!accepts("secret_value", "token = [request.token]") &&
           !accepts("secret_value", "token = [getToken]()"));
