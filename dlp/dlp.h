@@ -245,6 +245,9 @@ void dlp_scanner_free(struct dlp_scanner *s);
 struct dlp_scan_limits {
     unsigned report_from;  /* findings below this confidence are dropped; 0 means 40 */
     unsigned max_findings; /* 0: 10,000; more is GW_ELIMIT, and the caller fails closed */
+    /* Report also what else a span may be: findings of other rules inside a stronger one. For showing, since edits need
+     * spans that do not overlap. */
+    bool alternatives;
 };
 
 /* Scans every leaf. limits may be NULL. GW_OK with the report (possibly without findings); GW_ELIMIT,

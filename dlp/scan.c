@@ -318,6 +318,7 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
     enum gw_status st = GW_OK;
 
     GW_TRY(scan_prepare(s, rules));
+    s->alternatives = limits != NULL && limits->alternatives;
     for (unsigned i = 0; i < doc->n_leaves; i++)
         r.scanned_bytes += is_scanned(&doc->leaves[i]) ? doc->leaves[i].text.len : 0;
     view_scan_begin(&s->views, r.scanned_bytes);

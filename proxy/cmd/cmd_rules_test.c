@@ -21,13 +21,15 @@ struct tester {
     uint64_t n_findings;
 };
 
-static enum gw_status scan(struct tester *t, struct gw_span text, struct dlp_report *report)
+static enum gw_status scan(struct tester *t, struct gw_span text, bool alternatives,
+                           struct dlp_report *report)
 {
+    const struct dlp_scan_limits limits = {.alternatives = alternatives};
     struct dlp_doc *doc = NULL;
 
     gw_arena_reset(t->arena);
     GW_TRY(dlp_doc_parse_text(t->arena, text, &doc));
-    return dlp_scan(t->scanner, t->rules, doc, t->arena, NULL, report);
+    return dlp_scan(t->scanner, t->rules, doc, t->arena, &limits, report);
 }
 
 /* ---- examples --------------------------------------------------------------------------- */
@@ -55,7 +57,7 @@ static int print_findings(struct tester *t, const char *name, struct gw_span tex
 {
     struct dlp_report report;
     struct cmd_rules_place place = {.line = 1};
-    enum gw_status st = scan(t, text, &report);
+    enum gw_status st = scan(t, text, false, &report);
 
     if (st != GW_OK)
         return cli_fail("rules test", 1, "%s: %s while scanning; split the file", name,
@@ -149,7 +151,7 @@ static void write_findings(struct tester *t, struct gw_span text, const struct d
         const struct dlp_finding *f = &report->findings[i];
         const struct dlp_rule_info *rule = dlp_rules_info(t->rules, f->rule);
 
-        /* They ascend by start, but one seen in another view may lie over others. */
+        /* They ascend by start, but what else a span may be, or was in another view, lies over others. */
         move_to(&start, text, f->start);
         if (end.byte > f->end || end.byte < start.byte)
             end = start;
@@ -181,7 +183,7 @@ static int test_line(struct tester *t, const char *name, unsigned long number, s
         return cli_fail("rules test", 1, "%s:%lu: %s", name, number, err.text);
     if (!has_text)
         return cli_fail("rules test", 1, "%s:%lu: no \"text\" string in the object", name, number);
-    st = scan(t, gw_buf_span(&t->text), &report);
+    st = scan(t, gw_buf_span(&t->text), true, &report);
     if (st != GW_OK)
         return cli_fail("rules test", 1, "%s:%lu: %s while scanning", name, number,
                         gw_status_name(st));
