@@ -179,6 +179,7 @@ struct bin_range {
 
 #define LEN(n) (1u << (n))
 static const struct bin_range bins[] = {
+    {1, 1, 1, LEN(15)},                     /* UATP */
     {4, 4, 1, LEN(13) | LEN(16) | LEN(19)}, /* Visa */
     {51, 55, 2, LEN(16)},                   /* Mastercard */
     {2221, 2720, 4, LEN(15) | LEN(16)},     /* Mastercard 2-series */
@@ -245,8 +246,9 @@ int dlp_validate_card(const struct dlp_validate_in *in)
         return DLP_VALIDATE_REJECT;
     if (!known_bin(d, n))
         return DLP_VALIDATE_REJECT;
-    /* Twelve and thirteen digits are Maestro and very old Visa cards, and barcodes far more often. */
-    return n <= 13 ? -30 : 0;
+    /* Twelve and thirteen digits are Maestro and very old Visa cards, and barcodes far more often; airlines' cards
+     * begin with 1, as other numbers do. */
+    return n <= 13 || d[0] == 1 ? -30 : 0;
 }
 
 /* Track 1 (%B...^...^) and track 2 (;...=...) of a magnetic stripe: the number must pass Luhn. */

@@ -125,7 +125,8 @@ int dlp_validate_ipv6(const struct dlp_validate_in *in)
 
     if (zone != NULL)
         s.len = (size_t)(zone - s.ptr);
-    if (s.len < 3)
+    if (s.len < 3 ||
+        (in->start > 0 && in->text.ptr[in->start - 1] == ':')) /* the rest of something longer */
         return DLP_VALIDATE_REJECT;
     for (size_t i = 0; i < s.len;) {
         bool ok = s.ptr[i] == ':' ? read_colons(s, &i, &shape) : read_group(s, &i, &shape);
@@ -140,6 +141,9 @@ int dlp_validate_ipv6(const struct dlp_validate_in *in)
         return -45;
     if (shape.groups < 3 && shape.digits < 6)
         return -25;
+    if (memchr(s.ptr, '.', s.len) !=
+        NULL) /* ends as an IPv4 address, which is no finding of its own then */
+        return 10;
     if (gw_ascii_lower(s.ptr[0]) == 'f') /* link-local, unique local, multicast */
         return -15;
     return s.len > 9 && memcmp(s.ptr, "2001:db8:", 9) == 0 ? -25 : 0;
