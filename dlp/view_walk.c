@@ -262,7 +262,7 @@ static uint32_t around_blob(const struct view_text *v, const struct view_blob *b
     bool last = (const char *)next >= v->places.ptr + v->places.len;
     uint32_t back;
 
-    if (at < b->out_start) { /* before the first */
+    if (at <= b->out_start) { /* before the first */
         back = b->out_start - at;
         return b->src_start > back ? b->src_start - back : 0;
     }
