@@ -133,6 +133,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         before = word >> 63;
         h[0] = hash(&t, 0, v);
         h[1] = hash(&t, 1, v);
+        h[2] = h[0]; /* for compilers that do not see that it is set where it is used */
         literal = in_bloom(&t, f->bloom[0], h[0], h[1]) & valid;
         if (f->n_blooms > 1) {
             h[2] = hash(&t, 2, v);
