@@ -6,6 +6,7 @@
 #include "dlp/rulec_anchor.h"
 
 #include <float.h>
+#include <pthread.h>
 #include <string.h>
 
 enum { MAX_ELEMENTS = 40, MAX_CROSS = 256, MAX_COPIES = 6 };
@@ -239,20 +240,37 @@ static enum kind kind_of(unsigned b)
     return b == ' ' || (b >= '\t' && b <= '\r') ? SPACE : OTHER;
 }
 
+/* Frequencies of all bytes and kinds, worked out once: opening rules asks for them a million times. */
+static struct {
+    double of[256], all[KINDS];
+    unsigned char kind[256];
+} known;
+
+static void learn(void)
+{
+    for (unsigned b = 0; b < 256; b++) {
+        known.of[b] = byte_frequency(b);
+        known.kind[b] = (unsigned char)kind_of(b);
+        known.all[known.kind[b]] += known.of[b];
+    }
+}
+
 /* The share of each kind's bytes that are in s. */
 static void kind_shares(const struct bundle_set *s, double share[KINDS])
 {
-    double all[KINDS] = {0}, in[KINDS] = {0};
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    double in[KINDS] = {0};
 
-    for (unsigned b = 0; b < 256; b++) {
-        enum kind kind = kind_of(b);
+    (void)pthread_once(&once, learn);
+    for (unsigned i = 0; i < 8; i++) {
+        for (uint32_t w = s->w[i]; w != 0; w &= w - 1) {
+            unsigned b = i * 32 + (unsigned)__builtin_ctz(w);
 
-        all[kind] += byte_frequency(b);
-        if (rx_set_has(s, b))
-            in[kind] += byte_frequency(b);
+            in[known.kind[b]] += known.of[b];
+        }
     }
     for (unsigned k = 0; k < KINDS; k++)
-        share[k] = in[k] / all[k];
+        share[k] = in[k] / known.all[k];
 }
 
 double rulec_window_cost(const struct bundle_set window[BUNDLE_WINDOW_BYTES])
