@@ -57,8 +57,8 @@ PLANTED = [
     ("github-fine-grained", "github_" + "pat_" + _any(22) + "_" + _any(59), "use {} now"),
     ("gitlab-pat", "glpat-" + _any(20), "use {} now"),
     ("slack-bot", "xoxb-" + _any(12, string.digits) + "-" + _any(13, string.digits) + "-" + _any(24), "use {} now"),
-    ("slack-webhook", "hooks.slack.com/" + "services/T" + _any(10, "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789") + "/B"
-     + _any(10, "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789") + "/" + _any(24), "post to https://{} now"),
+    ("slack-webhook", "T" + _any(10, "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789") + "/B"
+     + _any(10, "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789") + "/" + _any(24), "post to https://hooks.slack.com/" + "services/{} now"),
     ("stripe", "sk_" + "live_" + _any(24), "use {} now"),
     ("openai", "sk-" + "proj-" + _any(74) + "T3Blbk" + "FJ" + _any(74), "use {} now"),
     ("anthropic", "sk-ant-" + "api03-" + _any(93) + "AA", "use {} now"),
