@@ -14,7 +14,7 @@ static unsigned random_below(uint64_t *state, unsigned n)
     *state ^= *state >> 12;
     *state ^= *state << 25;
     *state ^= *state >> 27;
-    return (unsigned)(*state * 2685821657736338717u >> 33) % n;
+    return n == 0 ? 0 : (unsigned)(*state * 2685821657736338717u >> 33) % n;
 }
 
 /* A byte of the set: a letter or digit where there is one, else a printable one, else any. */
@@ -36,7 +36,7 @@ static char pick(uint64_t *state, const struct bundle_set *s)
         }
         best[n++] = (unsigned char)b;
     }
-    return n == 0 ? ' ' : (char)best[random_below(state, n)];
+    return (char)(n == 0 ? ' ' : best[random_below(state, n)]);
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): the parser bounds the depth

@@ -47,7 +47,7 @@ static bool window_at(const struct bundle *b, const struct bundle_window *w, str
                       size_t at)
 {
     for (unsigned i = 0; i < BUNDLE_WINDOW_BYTES; i++)
-        if (!has(b, w->set[i], at + i < text.len ? text.ptr[at + i] : '\0'))
+        if (!has(b, w->set[i], (char)(at + i < text.len ? text.ptr[at + i] : '\0')))
             return false;
     return true;
 }

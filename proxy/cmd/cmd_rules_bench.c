@@ -140,13 +140,13 @@ static int measure(struct bench *b, bool json)
         status = pass(b);
         dlp_scanner_measure(b->scanner, NULL);
     }
-    for (unsigned i = 0; i < n && status == 0; i++) {
+    for (unsigned i = 0; i < n && status == 0 && costs != NULL && rows != NULL; i++) {
         uint64_t own = costs[i].candidates * clock;
 
         costs[i].ns = costs[i].ns > own ? costs[i].ns - own : 0;
         rows[i] = (struct row){i, costs[i]};
     }
-    if (status == 0) {
+    if (status == 0 && rows != NULL) {
         double mb_s = (double)b->bytes * passes * 1e3 / (double)took;
 
         qsort(rows, n, sizeof(*rows), by_ns);

@@ -113,7 +113,7 @@ void cmd_rules_mask(struct gw_span value, struct gw_buf *out)
         bool open = i < shown || (value.len <= SHOWN_BYTES && i >= value.len - shown);
 
         /* Control bytes would reach the terminal, halves of characters would garble it. */
-        gw_buf_addc(out, open && c > ' ' && c < 0x7f ? (char)c : '*');
+        gw_buf_addc(out, (char)(open && c > ' ' && c < 0x7f ? c : '*'));
     }
     if (value.len > SHOWN_BYTES)
         gw_buf_printf(out, "... (%zu bytes)", value.len);

@@ -43,7 +43,8 @@ static void put_quoted(struct gw_buf *out, struct gw_span s)
     for (size_t i = 0; i < s.len; i++) {
         if (s.ptr[i] == '\'')
             gw_buf_addc(out, '\'');
-        gw_buf_addc(out, (unsigned char)s.ptr[i] < ' ' || s.ptr[i] == 0x7f ? ' ' : s.ptr[i]);
+        gw_buf_addc(out,
+                    (char)((unsigned char)s.ptr[i] < ' ' || s.ptr[i] == 0x7f ? ' ' : s.ptr[i]));
     }
     gw_buf_addc(out, '\'');
 }

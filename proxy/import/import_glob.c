@@ -14,7 +14,7 @@ static bool is_plain_escape(char c)
 static bool put_body(struct gw_span text, struct gw_buf *glob, bool *wild)
 {
     for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i], next = i + 1 < text.len ? text.ptr[i + 1] : '\0';
+        char c = text.ptr[i], next = (char)(i + 1 < text.len ? text.ptr[i + 1] : '\0');
 
         if (c == '.') {
             bool run = next == '*' || next == '+';

@@ -27,7 +27,7 @@ static struct gw_span type_of(struct import_run *x, struct gw_span entity)
 
         if (c >= 'a' && c <= 'z')
             c = (char)(c - 32);
-        type[n] = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c : '_';
+        type[n] = (char)((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c : '_');
     }
     return gw_arena_copy(x->arena, (struct gw_span){type, n});
 }
@@ -155,7 +155,7 @@ enum gw_status import_presidio(struct import_run *x, struct gw_span text, const 
     list = gw_yaml_get(gw_yaml_root(y), "recognizers");
     if (list == NULL || list->kind != GW_YAML_SEQUENCE)
         st = gw_fail(err, GW_EINVAL, "%s: no list `recognizers:` there; is it Presidio's?", name);
-    for (const struct gw_yaml_node *n = st == GW_OK ? list->first_child : NULL;
+    for (const struct gw_yaml_node *n = list == NULL ? NULL : list->first_child;
          n != NULL && st == GW_OK; n = n->next) {
         if (n->kind == GW_YAML_MAPPING)
             st = read_recognizer(x, n, err);

@@ -116,7 +116,7 @@ static char only_assertion(const struct import_node *n)
     while (n != NULL && (n->kind == IMPORT_CAT || n->kind == IMPORT_GROUP) && n->kid != NULL &&
            n->kid->next == NULL)
         n = n->kid;
-    return n != NULL && n->kind == IMPORT_ASSERT ? n->assert : 0;
+    return (char)(n != NULL && n->kind == IMPORT_ASSERT ? n->assert : 0);
 }
 
 /* A copy of the CAT's list, so that it can lose an end. */
@@ -369,28 +369,37 @@ static enum gw_status write_near(struct writer *x, struct shape *s, struct impor
     return write_shape(x, &front, &out->near);
 }
 
+/* Takes what stands at the ends of each shape, and splits those that end in a choice. */
+static bool shape_ends(struct writer *x, struct shape *shapes, unsigned *n)
+{
+    for (unsigned i = 0; i < *n; i++) {
+        take_assertions(shapes[i].root, true, &shapes[i].before);
+        take_assertions(shapes[i].root, false, &shapes[i].after);
+    }
+    for (unsigned left = 0; left < 2; left++) {
+        unsigned n_first = *n;
+
+        for (unsigned i = 0; i < n_first; i++)
+            if (!split_end(x, shapes, n, i, left == 1))
+                return false;
+    }
+    return true;
+}
+
 enum gw_status import_tree_write(struct gw_arena *arena, struct import_node *root,
                                  const struct import_regex_options *o, struct import_regex *out,
                                  struct gw_buf *notes, struct gw_err *err)
 {
     struct writer x = {.arena = arena, .o = o, .notes = notes, .err = err};
     struct shape shapes[IMPORT_MAX_PATTERNS] = {{.root = NULL}};
-    unsigned n = 0, n_first;
+    unsigned n = 0;
 
     if (!o->whole)
         out->has_secret = mark_secret(root, o->secret_group == 0 ? 1 : o->secret_group, true);
     if (!first_shapes(&x, root, shapes, &n))
         return gw_fail(err, GW_ENOMEM, "out of memory");
-    for (unsigned i = 0; i < n; i++) {
-        take_assertions(shapes[i].root, true, &shapes[i].before);
-        take_assertions(shapes[i].root, false, &shapes[i].after);
-    }
-    for (unsigned left = 0; left < 2; left++) {
-        n_first = n;
-        for (unsigned i = 0; i < n_first; i++)
-            if (!split_end(&x, shapes, &n, i, left == 1))
-                return gw_fail(err, GW_ENOMEM, "out of memory");
-    }
+    if (!shape_ends(&x, shapes, &n))
+        return gw_fail(err, GW_ENOMEM, "out of memory");
     if (o->split_gap)
         GW_TRY(n == 1 ? write_near(&x, &shapes[0], out)
                       : gw_fail(err, GW_EUNSUPPORTED, "a gap beside alternatives"));

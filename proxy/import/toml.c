@@ -75,16 +75,22 @@ static void skip_lines(struct parser *x)
     }
 }
 
-static enum gw_status make(struct parser *x, enum toml_kind kind, struct toml_node **out)
+/* A new node; NULL: see no_node(). */
+static struct toml_node *make(struct parser *x, enum toml_kind kind)
 {
-    if (x->n_nodes == MAX_NODES)
-        return fail(x, GW_ELIMIT, "more than 250,000 values");
-    *out = gw_arena_alloc(x->arena, sizeof(**out));
-    if (*out == NULL)
-        return gw_fail(x->err, GW_ENOMEM, "%s: out of memory", x->name);
+    struct toml_node *n = x->n_nodes == MAX_NODES ? NULL : gw_arena_alloc(x->arena, sizeof(*n));
+
+    if (n == NULL)
+        return NULL;
     x->n_nodes++;
-    **out = (struct toml_node){.kind = kind, .line = x->line};
-    return GW_OK;
+    *n = (struct toml_node){.kind = kind, .line = x->line};
+    return n;
+}
+
+static enum gw_status no_node(const struct parser *x)
+{
+    return x->n_nodes == MAX_NODES ? fail(x, GW_ELIMIT, "more than 250,000 values")
+                                   : gw_fail(x->err, GW_ENOMEM, "%s: out of memory", x->name);
 }
 
 static void append(struct toml_node *to, struct toml_node *n)
@@ -272,7 +278,9 @@ static enum gw_status step_into(struct parser *x, struct toml_node **table, stru
     if (n == NULL && is_full(*table))
         return fail(x, GW_ELIMIT, "more than 1024 keys in a table");
     if (n == NULL) {
-        GW_TRY(make(x, TOML_TABLE, &n));
+        n = make(x, TOML_TABLE);
+        if (n == NULL)
+            return no_node(x);
         n->key = key;
         append(*table, n);
     }
@@ -337,7 +345,9 @@ static enum gw_status parse_number(struct parser *x, struct toml_node **out)
     if (n == 0 || n > MAX_NUMBER || !digits_only(begin, n, text))
         return fail(x, GW_EPARSE, "expected a string, a number, true, false, [ or {");
     is_float = strpbrk(text, ".eE") != NULL;
-    GW_TRY(make(x, is_float ? TOML_FLOAT : TOML_INTEGER, out));
+    *out = make(x, is_float ? TOML_FLOAT : TOML_INTEGER);
+    if (*out == NULL)
+        return no_node(x);
     (*out)->number = strtod(text, &end);
     if (*end == '\0' && !is_float)
         (*out)->integer = strtoll(text, &end, 10);
@@ -377,6 +387,8 @@ static enum gw_status parse_pair(struct parser *x, struct toml_node *table, unsi
         return fail(x, GW_ELIMIT, "more than 1024 keys in a table");
     skip_blanks(x);
     GW_TRY(parse_value(x, depth, &n));
+    if (n == NULL)
+        return no_node(x);
     n->key = key;
     append(table, n);
     return GW_OK;
@@ -398,42 +410,86 @@ static enum gw_status parse_inline(struct parser *x, unsigned depth, struct toml
     }
 }
 
+/* An array or inline table from its bracket on. */
+// NOLINTNEXTLINE(misc-no-recursion): MAX_DEPTH
+static enum gw_status parse_container(struct parser *x, unsigned depth, struct toml_node **out)
+{
+    bool array = *x->p++ == '[';
+    struct toml_node *n = make(x, array ? TOML_ARRAY : TOML_TABLE);
+    enum gw_status st;
+
+    if (n == NULL)
+        return no_node(x);
+    st = array ? parse_array(x, depth + 1, n) : parse_inline(x, depth + 1, n);
+    n->closed = true;
+    *out = n;
+    return st;
+}
+
+/* A boolean behind its word. */
+static enum gw_status parse_boolean(struct parser *x, bool value, struct toml_node **out)
+{
+    struct toml_node *n = make(x, TOML_BOOLEAN);
+
+    if (n == NULL)
+        return no_node(x);
+    n->integer = value;
+    *out = n;
+    return more(x) && is_bare(*x->p) ? fail(x, GW_EPARSE, "expected true or false") : GW_OK;
+}
+
 // NOLINTNEXTLINE(misc-no-recursion): MAX_DEPTH
 static enum gw_status parse_value(struct parser *x, unsigned depth, struct toml_node **out)
 {
-    enum gw_status st;
-
     if (depth == MAX_DEPTH)
         return fail(x, GW_ELIMIT, "nested deeper than 32");
     if (!more(x))
         return fail(x, GW_EPARSE, "expected a value");
+    if (*x->p == '[' || *x->p == '{')
+        return parse_container(x, depth, out);
     if (*x->p == '"' || *x->p == '\'') {
-        GW_TRY(make(x, TOML_STRING, out));
-        return parse_string(x, &(*out)->text);
+        *out = make(x, TOML_STRING);
+        return *out == NULL ? no_node(x) : parse_string(x, &(*out)->text);
     }
-    if (*x->p == '[' || *x->p == '{') {
-        bool array = *x->p++ == '[';
-
-        GW_TRY(make(x, array ? TOML_ARRAY : TOML_TABLE, out));
-        st = array ? parse_array(x, depth + 1, *out) : parse_inline(x, depth + 1, *out);
-        (*out)->closed = true;
-        return st;
-    }
-    if (take(x, "true") || take(x, "false")) {
-        GW_TRY(make(x, TOML_BOOLEAN, out));
-        (*out)->integer = x->p[-2] == 'u';
-        return more(x) && is_bare(*x->p) ? fail(x, GW_EPARSE, "expected true or false") : GW_OK;
-    }
+    if (take(x, "true"))
+        return parse_boolean(x, true, out);
+    if (take(x, "false"))
+        return parse_boolean(x, false, out);
     return parse_number(x, out);
 }
 
 /* ---- headers ---------------------------------------------------------------------------- */
 
+/* A new table at the end of the array of tables that key is in table. */
+static enum gw_status add_table(struct parser *x, struct toml_node *table, struct gw_span key,
+                                struct toml_node **current)
+{
+    struct toml_node *n = NULL;
+
+    n = find(table, key);
+    if (n == NULL && is_full(table))
+        return fail(x, GW_ELIMIT, "more than 1024 keys in a table");
+    if (n == NULL) {
+        n = make(x, TOML_ARRAY);
+        if (n == NULL)
+            return no_node(x);
+        n->key = key;
+        append(table, n);
+    }
+    if (n->kind != TOML_ARRAY || n->closed)
+        return fail(x, GW_EPARSE, "the key has a value already that is no array of tables");
+    *current = make(x, TOML_TABLE);
+    if (*current == NULL)
+        return no_node(x);
+    append(n, *current);
+    return GW_OK;
+}
+
 /* [a.b] or [[a.b]] behind its brackets. */
 static enum gw_status parse_header(struct parser *x, bool array, struct toml_node *root,
                                    struct toml_node **current)
 {
-    struct toml_node *table = root, *n = NULL;
+    struct toml_node *table = root;
     struct gw_span key = {NULL, 0};
 
     GW_TRY(parse_path(x, &table, &key));
@@ -447,19 +503,7 @@ static enum gw_status parse_header(struct parser *x, bool array, struct toml_nod
         *current = table;
         return GW_OK;
     }
-    n = find(table, key);
-    if (n == NULL && is_full(table))
-        return fail(x, GW_ELIMIT, "more than 1024 keys in a table");
-    if (n == NULL) {
-        GW_TRY(make(x, TOML_ARRAY, &n));
-        n->key = key;
-        append(table, n);
-    }
-    if (n->kind != TOML_ARRAY || n->closed)
-        return fail(x, GW_EPARSE, "the key has a value already that is no array of tables");
-    GW_TRY(make(x, TOML_TABLE, current));
-    append(n, *current);
-    return GW_OK;
+    return add_table(x, table, key, current);
 }
 
 static enum gw_status parse_lines(struct parser *x, struct toml_node *root)
@@ -499,9 +543,8 @@ enum gw_status toml_parse(struct gw_arena *arena, struct gw_span text, const cha
         return gw_fail(err, GW_ELIMIT, "%s: larger than 4 MiB", name);
     if (text.len == 0)
         x.p = x.end = x.line_start = "";
-    st = make(&x, TOML_TABLE, &root);
-    if (st == GW_OK)
-        st = parse_lines(&x, root);
+    root = make(&x, TOML_TABLE);
+    st = root == NULL ? no_node(&x) : parse_lines(&x, root);
     gw_buf_fini(&x.decoded);
     if (st == GW_OK)
         *out = root;
