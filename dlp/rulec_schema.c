@@ -4,7 +4,7 @@
 #include "dlp/rulec_yaml.h"
 
 /* A YAML scalar is a text to us, whatever it looks like: 5 is "5". */
-#define TEXT "{\"type\":[\"string\",\"number\",\"boolean\"]}"
+#define TEXT "{\"type\":[\"string\",\"number\",\"boolean\",\"null\"]}"
 
 static void put_object(struct gw_buf *out, const struct rulec_key *keys);
 
