@@ -474,8 +474,7 @@ static void test_glob(void)
     char text[5000], pattern[256];
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        CHECK(gw_glob(gw_span_str(cases[i].pattern), gw_span_str(cases[i].text)) ==
-              cases[i].match);
+        CHECK(gw_glob(gw_span_str(cases[i].pattern), gw_span_str(cases[i].text)) == cases[i].match);
     memset(text, 'a', sizeof(text)); /* the classic that explodes naive matchers */
     for (size_t i = 0; i < sizeof(pattern); i++)
         pattern[i] = i % 2 == 0 ? 'a' : '*';
