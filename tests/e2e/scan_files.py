@@ -1,25 +1,18 @@
 #!/usr/bin/env python3
 """`sluice dlp scan` as people and hooks use it: formats, exit statuses, documents, binary and large files, a git hook.
 
-usage: tests/e2e/scan_files.py BUILD-DIR"""
+usage: tests/e2e/scan_files.py BUILD-DIR CACHE-DIR MODEL"""
 import json
 import os
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 
-SLUICE = os.path.abspath(sys.argv[1]) + "/sluice"
+from world import BUILD, check, finish, leave, skip
+
+SLUICE = BUILD + "/sluice"
 AWS = "AKIA" + "Z7QWERTYUIOPASDF"  # looks live, is nobody's
-failed = 0
-
-
-def check(ok, what):
-    global failed
-    if not ok:
-        failed += 1
-        print("FAILED:", what)
 
 
 def run(*args, cwd, data=None):
@@ -97,7 +90,7 @@ def windows(work):
 def hook(work):
     """A commit that holds a key is stopped, one that does not goes through, what is not staged does not count."""
     if shutil.which("git") is None:
-        print("SKIPPED: no git")
+        skip("there is no git for a hook")
         return
     repo = f"{work}/repo"
     os.makedirs(repo)
@@ -125,9 +118,8 @@ def main():
         windows(work)
         hook(work)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
-    print("sluice dlp scan:", "ok" if not failed else f"{failed} failed")
-    sys.exit(failed != 0)
+        leave(work)
+    finish()
 
 
 main()
