@@ -21,6 +21,8 @@ void event_write_guards(struct event_json *j, const struct audit_event *ev)
         [AUDIT_GUARD_FAILED] = {"failed", 6},
     };
 
+    if (ev->end == AUDIT_END_GATEWAY_LOST) /* nobody is left who knows */
+        return;
     event_key(j, EVENT_KEY("guards"));
     gw_buf_addc(j->b, '[');
     for (unsigned i = 0; i < AUDIT_GUARDS; i++) {

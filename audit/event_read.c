@@ -110,6 +110,20 @@ bool event_nano(struct gw_span record, const char *key, uint64_t *out)
     return true;
 }
 
+struct gw_span event_tokens_of(struct gw_span record)
+{
+    const char *end = record.len == 0 ? NULL : memmem(record.ptr, record.len, "\"unmapped\":", 11);
+
+    return end == NULL ? record : (struct gw_span){record.ptr, (size_t)(end - record.ptr)};
+}
+
+struct gw_span event_costs_of(struct gw_span record)
+{
+    struct gw_span own = value_of(record, "sluice"), rest = value_of(own, "guards");
+
+    return rest.len == 0 ? own : rest; /* what is written behind attempts and guards (event.c) */
+}
+
 bool event_true(struct gw_span record, const char *key)
 {
     return gw_span_starts(value_of(record, key), GW_SPAN("true"));

@@ -29,6 +29,10 @@ bool event_num(struct gw_span record, const char *key, uint64_t *out);
 /* The same for an amount of money, "12.000345000", in billionths. */
 bool event_nano(struct gw_span record, const char *key, uint64_t *out);
 
+/* Of a completed record: the part with its tokens, and the part with what it cost; attempts have members of the same names. */
+struct gw_span event_tokens_of(struct gw_span record);
+struct gw_span event_costs_of(struct gw_span record);
+
 /* Whether the value is true. */
 bool event_true(struct gw_span record, const char *key);
 

@@ -7,7 +7,7 @@
 
 enum { VALUE_BYTES = 4096 };
 
-enum form { TEXT, NUMBER, MONEY, TRUTH };
+enum form { TEXT, NUMBER, TOKENS, MONEY, TRUTH };
 
 struct column {
     const char *name;
@@ -43,10 +43,10 @@ static const struct column columns[] = {
     {"where", "sluice.where", TEXT},
     {"end", "sluice.end", TEXT},
     {"status", "status_code", TEXT},
-    {"prompt_tokens", "prompt_tokens", NUMBER},
-    {"completion_tokens", "completion_tokens", NUMBER},
-    {"cost", "sluice.cost", MONEY},
-    {"cost_alternative", "sluice.cost_alternative", MONEY},
+    {"prompt_tokens", "prompt_tokens", TOKENS},
+    {"completion_tokens", "completion_tokens", TOKENS},
+    {"cost", "cost", MONEY},
+    {"cost_alternative", "cost_alternative", MONEY},
     {"currency", "sluice.currency", TEXT},
     {"duration_ms", "duration", NUMBER},
 };
@@ -91,11 +91,16 @@ static void put(struct gw_buf *out, struct gw_span json, const struct column *c)
     char bytes[VALUE_BYTES];
     uint64_t n;
 
+    if (c->form == TOKENS)
+        json = event_tokens_of(json);
+    else if (c->form == MONEY)
+        json = event_costs_of(json);
     switch (c->form) {
     case TEXT:
         put_text(out, event_str(json, c->key, bytes, sizeof(bytes)));
         return;
     case NUMBER:
+    case TOKENS:
         if (event_num(json, c->key, &n))
             gw_buf_addu(out, n);
         return;

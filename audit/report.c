@@ -206,15 +206,17 @@ static void add_usage(struct report_sums *s, struct gw_span json)
 {
     uint64_t n;
 
-    if (event_num(json, "prompt_tokens", &n))
+    const struct gw_span tokens = event_tokens_of(json), costs = event_costs_of(json);
+
+    if (event_num(tokens, "prompt_tokens", &n))
         s->prompt_tokens += n;
-    if (event_num(json, "completion_tokens", &n))
+    if (event_num(tokens, "completion_tokens", &n))
         s->completion_tokens += n;
-    if (event_nano(json, "sluice.cost", &n))
+    if (event_nano(costs, "cost", &n))
         s->cost_nano += n;
-    if (event_nano(json, "sluice.cost_alternative", &n))
+    if (event_nano(costs, "cost_alternative", &n))
         s->saved_nano += n;
-    if (event_nano(json, "sluice.cost_saved", &n))
+    if (event_nano(costs, "cost_saved", &n))
         s->saved_nano += n;
 }
 

@@ -167,6 +167,7 @@ static void add_ending(struct gw_buf *out, struct gw_span json, bool color)
     gw_buf_addc(out, ' ');
     if (event_num(json, "duration", &ms))
         gw_buf_printf(out, "%" PRIu64 "ms ", ms);
+    json = event_tokens_of(json);
     if (add_number(out, json, "tokens", "prompt_tokens") &&
         gw_buf_ok(out)) { /* 12+34: prompt and answer */
         uint64_t answer;

@@ -303,6 +303,7 @@ void record_completed(struct req *req, uint64_t now_ns)
     ev.n_restored = req->n_restored;
     ev.budget = gw_span_str(limits_refused_by(req));
     fill_attempts(req, attempts, &ev);
+    req_end_guard(req);
     memcpy(ev.guards, req->guards, sizeof(ev.guards));
     if (ev.guards[AUDIT_GUARD_DLP_ANSWER].state == AUDIT_GUARD_RAN) {
         ev.guards[AUDIT_GUARD_DLP_ANSWER].us = req->answer_scan.ns / 1000;

@@ -49,14 +49,22 @@ void req_mark(struct req *req, enum metrics_stage stage)
     req->mark_ns = now;
 }
 
-/* A guard has spoken, whatever it said, unless its stage knows better. It took what passed since the last mark. */
-static void note_guard(struct req *req, int guard)
+/* A guard begins to speak. It may end the request itself, whose record then says so. */
+static void begin_guard(struct req *req, int guard)
 {
-    struct audit_guard_run *g = &req->guards[guard];
+    if (guard < 0)
+        return;
+    req->guard = &req->guards[guard];
+    if (req->guard->state == AUDIT_GUARD_NOT_REACHED)
+        req->guard->state = AUDIT_GUARD_RAN;
+}
 
-    if (g->state == AUDIT_GUARD_NOT_REACHED)
-        g->state = AUDIT_GUARD_RAN;
-    g->us = (gw_clock_ns() - req->mark_ns) / 1000;
+void req_end_guard(struct req *req)
+{
+    if (req->guard == NULL)
+        return;
+    req->guard->us = (gw_clock_ns() - req->mark_ns) / 1000;
+    req->guard = NULL;
 }
 
 void req_advance(struct req *req)
@@ -68,9 +76,10 @@ void req_advance(struct req *req)
         /* The body stage is asked again when more has come; the others are passed once. */
         if (stages[now].run != stage_body || req->body_complete)
             req->stage++;
+        begin_guard(req, stages[now].guard);
         result = stages[now].run(req);
-        if (result != WAIT && stages[now].guard >= 0)
-            note_guard(req, stages[now].guard);
+        if (result != WAIT)
+            req_end_guard(req);
         if (result != NEXT)
             return;
         if (stages[now].metric >= 0)

@@ -129,6 +129,7 @@ struct req {
     const struct gw_json_node *tree; /* of the body, or NULL: it was not read as JSON */
     uint64_t dlp_ns, scanned_bytes;
     struct audit_guard_run guards[AUDIT_GUARDS];
+    struct audit_guard_run *guard; /* the one that is asked now, or NULL */
     struct filter_time answer_scan;
     struct gw_span views_cut; /* names of budgets of the scan that ended early; empty: none */
 

@@ -74,6 +74,9 @@ void req_cut(struct req *req, enum audit_end end, const struct api_failure *f);
 /* The same for what respond_*() returned. */
 void req_answer_failed(struct req *req, enum gw_status st);
 
+/* The guard that is asked has spoken: it took what passed since the last mark. */
+void req_end_guard(struct req *req);
+
 /* The key or token in the shapes that SDKs send, or empty. */
 struct gw_span req_client_key(const struct req *req);
 
