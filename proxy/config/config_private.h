@@ -179,9 +179,9 @@ bool config_zone_parse(struct gw_arena *arena, struct gw_span file, struct route
 const char *config_hours_read(struct config_load *l, const struct proxy_config_line *line,
                               struct router_hours *out);
 
-/* Appends the policy lines of a list to *lines (config.c). */
+/* Reads a list of policy lines (config.c). */
 void config_walk_lines(struct config_load *l, const struct gw_yaml_node *node,
-                       const struct proxy_config_line **lines, unsigned *n);
+                       const struct proxy_config_line **out, unsigned *n_out);
 /* The lines of `simulate:` (config_policy_build.c). */
 void config_read_simulated(struct config_load *l);
 
