@@ -27,6 +27,13 @@ static inline void test_skip(const char *why)
     printf("SKIP  %s\n", why);
 }
 
+/* How many random cases to take of n: a quarter where sanitizers make each slow; the code that they look at is reached as well. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#    define TEST_DRAWS(n) ((n) / 4)
+#else
+#    define TEST_DRAWS(n) (n)
+#endif
+
 /* Ends main(): prints the counts and returns the exit status. */
 static inline int test_done(void)
 {

@@ -254,7 +254,7 @@ static void test_drawn(void)
     bool ok = true;
     unsigned n_found = 0;
 
-    for (unsigned i = 0; i < 1200 && ok; i++) {
+    for (unsigned i = 0; i < TEST_DRAWS(1200) && ok; i++) {
         enum gw_action action = all[i % 4];
         struct gw_buf text = {0};
         struct result a;

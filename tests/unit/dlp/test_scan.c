@@ -377,7 +377,7 @@ static void test_words(void)
 int main(void)
 {
     test_filter(dlp_rules_builtin());
-    test_anchors(dlp_rules_builtin(), "rules", 12);
+    test_anchors(dlp_rules_builtin(), "rules", TEST_DRAWS(12));
     test_hostile(dlp_rules_builtin(), "built-in rules");
     test_words();
     if (have_tools()) {
@@ -387,7 +387,7 @@ int main(void)
     }
     if (golden != NULL) {
         test_filter(golden);
-        test_anchors(golden, "tests/golden/rules", 300);
+        test_anchors(golden, "tests/golden/rules", TEST_DRAWS(300));
         test_hostile(golden, "golden rules");
         test_documents();
         dlp_rules_unref(golden);
