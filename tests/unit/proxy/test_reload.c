@@ -20,7 +20,13 @@
 #include "proxy/net/server.h"
 #include "tests/test.h"
 
-enum { CLIENTS = 4, STREAMS = 2, RELOADS = 100, STREAM_EVENTS = 60, STREAM_GAP_US = 5000 };
+enum {
+    CLIENTS = 4,
+    STREAMS = 2,
+    RELOADS = TEST_DRAWS(100),
+    STREAM_EVENTS = 60,
+    STREAM_GAP_US = 5000
+};
 
 static char dir[] = "/tmp/sluice-reload-XXXXXX";
 static char config_path[64], spool[64];
