@@ -20,7 +20,7 @@ FZ_LDFLAGS := -fsanitize=fuzzer,$(FZ_SAN) -rdynamic
 # Compute kernels read no input format: bare, and unoptimised because unrolled loops take minutes.
 $(FZ)/%avx2.o:   FZ_CFLAGS := -std=c11 -O0 -w -mavx2 -mfma -mf16c -mbmi -mbmi2
 $(FZ)/%avx512.o: FZ_CFLAGS := -std=c11 -O0 -w -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni \
-                              -mavx512vbmi -mavx2 -mfma -mf16c -mbmi -mbmi2
+                              -mavx512vbmi -mavx512vbmi2 -mgfni -mavx2 -mfma -mf16c -mbmi -mbmi2
 # 140,000 generated lines: minutes with the optimiser and UBSan, seconds without.
 $(FZ)/gen/dlp/builtin.o: FZ_CFLAGS := -std=c11 -O0 -g1 -w -fsanitize=fuzzer-no-link,address
 $(FZ)/proxy/version.o: private CPPFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
