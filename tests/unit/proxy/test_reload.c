@@ -20,13 +20,8 @@
 #include "proxy/net/server.h"
 #include "tests/test.h"
 
-enum {
-    CLIENTS = 4,
-    STREAMS = 2,
-    RELOADS = TEST_DRAWS(100),
-    STREAM_EVENTS = 60,
-    STREAM_GAP_US = 5000
-};
+enum { CLIENTS = 4, STREAMS = 2, STREAM_EVENTS = 60, STREAM_GAP_US = 5000 };
+enum { RELOADS = TEST_DRAWS(100) };
 
 static char dir[] = "/tmp/sluice-reload-XXXXXX";
 static char config_path[64], spool[64];
