@@ -5,6 +5,10 @@
 
 enum { MAX_ITEMS = 64, MAX_BRANCHES = 64, UNROLL = 8, MAX_ALL_LENGTHS = 512 };
 
+/* What all automata of a pattern may cost, also those that are joined and made anew: tenths of a second, and sixteen times what
+ * the largest pattern of the built-in rules takes. */
+enum { MAX_WORK = 64000000 };
+
 enum item_kind { ITEM_ATOM, ITEM_RUN, ITEM_BEGIN, ITEM_END };
 
 struct item {
@@ -26,6 +30,7 @@ struct branches {
 struct cutter {
     struct gw_arena *arena;
     struct gw_err *err;
+    uint64_t work; /* left, see MAX_WORK */
     enum gw_status st;
 };
 
@@ -307,7 +312,7 @@ static bool make_automaton(struct cutter *x, struct rx_step *s)
 
     if (dfa == NULL)
         return fail(x, GW_ENOMEM, "out of memory");
-    x->st = rx_automaton(s->dfa, x->arena, &s->ext, dfa, x->err);
+    x->st = rx_automaton(s->dfa, x->arena, &x->work, &s->ext, dfa, x->err);
     s->automaton = dfa;
     return x->st == GW_OK;
 }
@@ -358,7 +363,7 @@ static bool chain_nullable(const struct rx_chain *c)
 enum gw_status rx_chains(struct gw_arena *arena, const struct rx_pattern *p, struct rx_chain **out,
                          unsigned *n_out, struct gw_err *err)
 {
-    struct cutter x = {.arena = arena, .err = err};
+    struct cutter x = {.arena = arena, .err = err, .work = MAX_WORK};
     struct branches all = {.n = 1};
     struct rx_chain *chains = NULL;
 

@@ -37,8 +37,9 @@ enum gw_status rx_program(struct gw_arena *arena, const struct rx_chain *chains,
                           struct interp_program *out, struct gw_err *err);
 
 /* Makes n an automaton without choices, whose tables live in arena. *ext: the bytes with which some match of n continues to
- * a longer match of n. GW_ELIMIT when n is too large for one; GW_ENOMEM. */
-enum gw_status rx_automaton(const struct rx_node *n, struct gw_arena *arena, struct bundle_set *ext,
-                            struct interp_dfa *out, struct gw_err *err);
+ * a longer match of n. *work: how many words of sets it may join, less those it did. GW_ELIMIT when n is too large for one or
+ * takes more work; GW_ENOMEM. */
+enum gw_status rx_automaton(const struct rx_node *n, struct gw_arena *arena, uint64_t *work,
+                            struct bundle_set *ext, struct interp_dfa *out, struct gw_err *err);
 
 #endif

@@ -7,7 +7,8 @@
 
 #include "dlp/rulec_chain.h"
 
-enum { MAX_POSITIONS = 4096, MAX_STATES = 4096, MAX_WORK = 400000000 };
+/* A part of the tree costs a few allocations: that many joined words. */
+enum { MAX_POSITIONS = 4096, MAX_STATES = 4096, PART_WORK = 64 };
 
 /* What Glushkov's construction knows of a subtree; sets of positions. */
 struct part {
@@ -28,14 +29,15 @@ struct nfa {
     unsigned char class_of[256]; /* bytes that every position treats alike */
     unsigned char member[256];   /* one byte of each class */
     unsigned n_classes;
-    uint64_t work; /* steps spent, against MAX_WORK */
+    uint64_t work, max_work; /* words joined and positions looked at */
     bool full, no_memory;
 };
 
 /* ---- positions -------------------------------------------------------------------------- */
 
-static void join(const struct nfa *x, uint64_t *a, const uint64_t *b)
+static void join(struct nfa *x, uint64_t *a, const uint64_t *b)
 {
+    x->work += x->words;
     for (unsigned i = 0; i < x->words; i++)
         a[i] |= b[i];
 }
@@ -147,8 +149,8 @@ static void build_kids(struct nfa *x, const struct rx_node *n, struct part *out)
 /* out is empty. */
 static void build(struct nfa *x, const struct rx_node *n, struct part *out)
 {
-    x->work += x->words;
-    if (x->work > MAX_WORK) {
+    x->work += x->words + PART_WORK;
+    if (x->work > x->max_work) {
         x->full = true;
         return;
     }
@@ -286,7 +288,7 @@ static void step(struct nfa *x, unsigned state, const uint64_t *next, const uint
         x->next[(size_t)state * x->n_classes + c] = (uint16_t)add_state(x, to, accepts);
         x->flags[state] |= INTERP_GOES_ON;
     }
-    x->full = x->full || x->work > MAX_WORK;
+    x->full = x->full || x->work > x->max_work;
 }
 
 static void determinize(struct nfa *x, const struct part *all, struct bundle_set *ext)
@@ -332,10 +334,10 @@ static enum gw_status keep(const struct nfa *x, struct gw_arena *arena, struct i
     return GW_OK;
 }
 
-enum gw_status rx_automaton(const struct rx_node *n, struct gw_arena *arena,
+enum gw_status rx_automaton(const struct rx_node *n, struct gw_arena *arena, uint64_t *work,
                             struct bundle_set *ext_out, struct interp_dfa *out, struct gw_err *err)
 {
-    struct nfa x = {.cap = count(n)};
+    struct nfa x = {.cap = count(n), .max_work = *work};
     struct part all = {.nullable = true};
     struct bundle_set ext = {{0}};
     enum gw_status st = GW_OK;
@@ -351,6 +353,7 @@ enum gw_status rx_automaton(const struct rx_node *n, struct gw_arena *arena,
         build(&x, n, &all);
     if (!x.full)
         determinize(&x, &all, &ext);
+    *work -= x.work < *work ? x.work : *work;
     if (x.no_memory)
         st = gw_fail(err, GW_ENOMEM, "pattern: out of memory");
     else if (x.full)

@@ -342,7 +342,10 @@ static const struct {
     {"\\w+", "nothing rare enough"},
     {"[a-z]*key@x", "nothing rare enough"},
     {"(?:[ab]+x[cd]{1,4000}){2,4000}zzz@", "too large"},
-    {"key[a-z]{0,40}(?<secret>[a-f]+)", NULL}, /* tried in all lengths */
+    {"[a-z]{1,40}z[-z]{1,4[a-z]{1,40}z[-z]{1,4000}zkey",
+     "too large"}, /* of few states, each of many positions */
+    {"(?:(?:(?:){60000}){60000}){60000}key", "too large"}, /* of none, and yet endless */
+    {"key[a-z]{0,40}(?<secret>[a-f]+)", NULL},             /* tried in all lengths */
     {"[\\w.-]{0,40}key=(?<secret>\\S{8,})", NULL},
     {"\\bghp_\\w{36}\\b", NULL},
     {"^(?:abcd|efgh)$", NULL},
@@ -379,6 +382,27 @@ static void test_refusals(void)
     gw_arena_free(arena);
 }
 
+/* Automata share what they may cost: each takes from it, and one that it does not reach for is refused. */
+static void test_work(void)
+{
+    struct gw_arena *arena = gw_arena_new(1 << 20);
+    struct rx_pattern p = {.root = NULL};
+    struct bundle_set ext;
+    struct interp_dfa dfa;
+    struct gw_err err;
+    uint64_t work = 1000000, before = work;
+
+    CHECK(rx_parse(arena, GW_SPAN("(?:[a-c]x?){1,20}d"), false, RULEC_BOUNDARY_WORD, &p, &err) ==
+          GW_OK);
+    CHECK(rx_automaton(p.root, arena, &work, &ext, &dfa, &err) == GW_OK);
+    CHECK(work > 0 && work < before);
+    before -= work;
+    work = before - 1;
+    CHECK(rx_automaton(p.root, arena, &work, &ext, &dfa, &err) == GW_ELIMIT);
+    CHECK(work == 0 && strstr(err.text, "too large") != NULL);
+    gw_arena_free(arena);
+}
+
 /* The first places of a match: what stands there, what the boundary allows behind it, and anything further on. */
 static void test_heads(void)
 {
@@ -411,6 +435,7 @@ int main(void)
     struct gw_err err = {GW_OK, ""};
 
     test_refusals();
+    test_work();
     test_heads();
     make_subjects(&yaml);
     (void)snprintf(path, sizeof(path), "%s", work_path("random.yaml"));
