@@ -14,6 +14,7 @@
 enum {
     LOOK_AHEAD = 2,       /* boundaries; validators that ask whether a number goes on */
     LOOK_AHEAD_HOST = 40, /* url_password asks for the host behind */
+    MAX_TAIL = 3,         /* bytes of a character behind its first */
     MAX_MATCHES = 1 << 16,
     WORK_FREE = 1 << 22, /* steps of one search for live starts, as in scan.c */
     WORK_PER_BYTE = 4096,
@@ -30,6 +31,17 @@ static size_t look_ahead(const struct bundle_rule *r)
 static bool is_tail_byte(char c)
 {
     return ((unsigned char)c & 0xC0) == 0x80;
+}
+
+/* How much of the character that text[0, at) ends in stands behind; at most what a well-formed one has, so that the rest of the
+ * text does not count. */
+static size_t tail_behind(struct gw_span text, size_t at)
+{
+    size_t n = 0;
+
+    while (n < MAX_TAIL && at + n < text.len && is_tail_byte(text.ptr[at + n]))
+        n++;
+    return n;
 }
 
 static bool add_match(struct scan_leaf *x, struct scan_match m)
@@ -77,10 +89,10 @@ void scan_note(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
     x->text = whole;
     if (!found)
         return;
-    while (match.start > x->from && is_tail_byte(x->text.ptr[match.start]))
+    for (unsigned i = 0;
+         i < MAX_TAIL && match.start > x->from && is_tail_byte(x->text.ptr[match.start]); i++)
         match.start--;
-    while (match.end < x->text.len && is_tail_byte(x->text.ptr[match.end]))
-        match.end++;
+    match.end += tail_behind(x->text, match.end);
     (void)add_match(x, match);
 }
 
@@ -91,6 +103,7 @@ static bool is_live(struct scan_leaf *x, uint32_t pattern, size_t at)
     const unsigned char *text = (const unsigned char *)x->text.ptr + at;
     size_t left = x->text.len - at;
     struct bundle_match m = {.epoch = x->s->epoch, .memo = x->s->memo + p->first_memo};
+    size_t tail;
 
     if ((x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
         !scan_boundary_before(p->before, x->text, at))
@@ -99,8 +112,11 @@ static bool is_live(struct scan_leaf *x, uint32_t pattern, size_t at)
     x->work += m.work + 1;
     if (m.cut != 0 && left < p->reach)
         return true;
-    return m.len != 0 && left - m.len < look_ahead(&x->rules->b->rules[p->rule]) &&
-           scan_boundary_after(p->after, x->text, at + m.len);
+    if (m.len == 0 || !scan_boundary_after(p->after, x->text, at + m.len))
+        return false;
+    tail = tail_behind(x->text, at + m.end);
+    return left - m.len < look_ahead(&x->rules->b->rules[p->rule]) ||
+           (tail < MAX_TAIL && m.end + tail == left);
 }
 
 /* Is any pattern of one kind live there? */

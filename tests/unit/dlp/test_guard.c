@@ -348,6 +348,9 @@ static void test_actions(void)
             "pay with card **** **** **** 1111 today");
     becomes(0, GW_ACTION_REDACT, "key " KEY "X ok", "key " KEY "X ok"); /* no word ends there */
     becomes(0, GW_ACTION_REDACT, "DLP_AWS_ACCESS_KEY_REDACTED", "DLP_AWS_ACCESS_KEY_REDACTED");
+    /* As much of what is no character as a character could have. */
+    becomes(0, GW_ACTION_REDACT, "to jane.doe@acme-corp.org\xB4\xB4\xB4\xB4\xB4\xB4\xB4, then",
+            "to DLP_EMAIL_REDACTED\xB4\xB4\xB4\xB4, then");
     for (size_t cut = 0; cut <= 8 + 20; cut++) {
         r = in_two(GW_SPAN("the key " KEY " ok"), cut, GW_ACTION_BLOCK, 0);
         CHECK(r.st == GW_EDENIED && r.n == 1 && r.out.len <= 8);
