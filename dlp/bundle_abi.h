@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 5, BUNDLE_WINDOW_BYTES = 4, BUNDLE_BUCKETS = 64, BUNDLE_HEAD_BYTES = 16 };
+enum { BUNDLE_ABI = 6, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16 };
 
 /* 256 bits: byte b is in the set when bit b % 32 of word b / 32 is set. */
 struct bundle_set {
@@ -126,7 +126,6 @@ struct bundle_target {
 /* Four sets in a row that some match has at its targets' distance. */
 struct bundle_window {
     uint32_t set[BUNDLE_WINDOW_BYTES]; /* indexes */
-    uint32_t bucket;                   /* of the filter; windows ascend by it */
     uint32_t first_target, n_targets;
 };
 

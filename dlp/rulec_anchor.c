@@ -18,9 +18,13 @@ static const double RUN_COST = 2e-4;
 
 enum element_kind { ELEMENT_SET, ELEMENT_GAP, ELEMENT_RUN };
 
+/* Bytes of one kind stand together: a digit is rare, but half of what stands behind one are digits. */
+enum kind { LOWER, UPPER, DIGIT, SPACE, OTHER, KINDS };
+
 struct element {
     enum element_kind kind;
     struct bundle_set set; /* GAP: what it may hold */
+    const double *share;   /* SET: of each kind's bytes those in it; one array for all copies */
     long min, max;         /* GAP: width; RUN: min bytes, and no width */
 };
 
@@ -48,6 +52,84 @@ void rulec_token_set(struct bundle_set *out)
             rx_set_add(out, b);
 }
 
+/* ---- frequencies ------------------------------------------------------------------------ */
+
+/* How often a byte stands in prose, chat and code, roughly. */
+static double byte_frequency(unsigned b)
+{
+    static const double letters[26] = {.060, .012, .024, .030, .094, .018, .016, .035, .056,
+                                       .003, .008, .034, .022, .054, .060, .018, .002, .050,
+                                       .052, .072, .024, .009, .014, .004, .014, .003};
+
+    if (b >= 'a' && b <= 'z')
+        return letters[b - 'a'];
+    if (b >= 'A' && b <= 'Z')
+        return letters[b - 'A'] * .06 + .0005;
+    if (b >= '0' && b <= '9')
+        return .004;
+    if (b == ' ')
+        return .16;
+    if (b == '\n')
+        return .02;
+    if (b != '\0' && b < 128 && strchr(".,-_()\"'=/:;*<>", (int)b) != NULL)
+        return .006;
+    return b >= 128 ? .0004 : .0006;
+}
+
+double rulec_set_frequency(const struct bundle_set *s)
+{
+    double sum = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        for (uint32_t w = s->w[i]; w != 0; w &= w - 1)
+            sum += byte_frequency(i * 32 + (unsigned)__builtin_ctz(w));
+    return sum;
+}
+
+static enum kind kind_of(unsigned b)
+{
+    if (b >= 'a' && b <= 'z')
+        return LOWER;
+    if (b >= 'A' && b <= 'Z')
+        return UPPER;
+    if (b >= '0' && b <= '9')
+        return DIGIT;
+    return b == ' ' || (b >= '\t' && b <= '\r') ? SPACE : OTHER;
+}
+
+/* Frequencies of all bytes and kinds, worked out once: opening rules asks for them a million times. */
+static struct {
+    double of[256], all[KINDS];
+    unsigned char kind[256];
+} known;
+
+static void learn(void)
+{
+    for (unsigned b = 0; b < 256; b++) {
+        known.of[b] = byte_frequency(b);
+        known.kind[b] = (unsigned char)kind_of(b);
+        known.all[known.kind[b]] += known.of[b];
+    }
+}
+
+/* The share of each kind's bytes that are in s. */
+static void kind_shares(const struct bundle_set *s, double share[KINDS])
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    double in[KINDS] = {0};
+
+    (void)pthread_once(&once, learn);
+    for (unsigned i = 0; i < 8; i++) {
+        for (uint32_t w = s->w[i]; w != 0; w &= w - 1) {
+            unsigned b = i * 32 + (unsigned)__builtin_ctz(w);
+
+            in[known.kind[b]] += known.of[b];
+        }
+    }
+    for (unsigned k = 0; k < KINDS; k++)
+        share[k] = in[k] / known.all[k];
+}
+
 /* ---- sequences -------------------------------------------------------------------------- */
 
 static void push(struct sequences *all, const struct element *e)
@@ -56,6 +138,20 @@ static void push(struct sequences *all, const struct element *e)
     for (unsigned i = 0; i < all->n; i++)
         if (all->s[i]->n < MAX_ELEMENTS)
             all->s[i]->e[all->s[i]->n++] = *e;
+}
+
+/* False when out of memory. */
+static bool push_set(struct finder *x, struct sequences *all, const struct rx_node *n)
+{
+    double *share = gw_arena_array(x->arena, KINDS, sizeof(*share));
+    struct element e = {.kind = ELEMENT_SET, .set = n->set, .share = share};
+
+    x->failed = x->failed || share == NULL;
+    if (share == NULL)
+        return false;
+    kind_shares(&n->set, share);
+    push(all, &e);
+    return true;
 }
 
 static void push_gap(struct sequences *all, const struct rx_node *n, long min, long max)
@@ -164,15 +260,11 @@ static bool expand_repeat(struct finder *x, struct sequences *all, const struct 
 /* Appends n to every sequence. False only when out of memory. */
 static bool expand(struct finder *x, struct sequences *all, const struct rx_node *n)
 {
-    struct element e = {.kind = ELEMENT_SET};
-
     switch (n->kind) {
     case RX_EMPTY:
         return true;
     case RX_SET:
-        e.set = n->set;
-        push(all, &e);
-        return true;
+        return push_set(x, all, n);
     case RX_ALT:
         if (!expand_alt(x, all, n, false)) {
             if (x->failed)
@@ -194,100 +286,21 @@ static bool expand(struct finder *x, struct sequences *all, const struct rx_node
 
 /* ---- choice ----------------------------------------------------------------------------- */
 
-/* How often a byte stands in prose, chat and code, roughly. */
-static double byte_frequency(unsigned b)
-{
-    static const double letters[26] = {.060, .012, .024, .030, .094, .018, .016, .035, .056,
-                                       .003, .008, .034, .022, .054, .060, .018, .002, .050,
-                                       .052, .072, .024, .009, .014, .004, .014, .003};
-
-    if (b >= 'a' && b <= 'z')
-        return letters[b - 'a'];
-    if (b >= 'A' && b <= 'Z')
-        return letters[b - 'A'] * .06 + .0005;
-    if (b >= '0' && b <= '9')
-        return .004;
-    if (b == ' ')
-        return .16;
-    if (b == '\n')
-        return .02;
-    if (b != '\0' && b < 128 && strchr(".,-_()\"'=/:;*<>", (int)b) != NULL)
-        return .006;
-    return b >= 128 ? .0004 : .0006;
-}
-
-double rulec_set_frequency(const struct bundle_set *s)
-{
-    double sum = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        for (uint32_t w = s->w[i]; w != 0; w &= w - 1)
-            sum += byte_frequency(i * 32 + (unsigned)__builtin_ctz(w));
-    return sum;
-}
-
-/* Bytes of one kind stand together: a digit is rare, but half of what stands behind one are digits. */
-enum kind { LOWER, UPPER, DIGIT, SPACE, OTHER, KINDS };
-
-static enum kind kind_of(unsigned b)
-{
-    if (b >= 'a' && b <= 'z')
-        return LOWER;
-    if (b >= 'A' && b <= 'Z')
-        return UPPER;
-    if (b >= '0' && b <= '9')
-        return DIGIT;
-    return b == ' ' || (b >= '\t' && b <= '\r') ? SPACE : OTHER;
-}
-
-/* Frequencies of all bytes and kinds, worked out once: opening rules asks for them a million times. */
-static struct {
-    double of[256], all[KINDS];
-    unsigned char kind[256];
-} known;
-
-static void learn(void)
-{
-    for (unsigned b = 0; b < 256; b++) {
-        known.of[b] = byte_frequency(b);
-        known.kind[b] = (unsigned char)kind_of(b);
-        known.all[known.kind[b]] += known.of[b];
-    }
-}
-
-/* The share of each kind's bytes that are in s. */
-static void kind_shares(const struct bundle_set *s, double share[KINDS])
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    double in[KINDS] = {0};
-
-    (void)pthread_once(&once, learn);
-    for (unsigned i = 0; i < 8; i++) {
-        for (uint32_t w = s->w[i]; w != 0; w &= w - 1) {
-            unsigned b = i * 32 + (unsigned)__builtin_ctz(w);
-
-            in[known.kind[b]] += known.of[b];
-        }
-    }
-    for (unsigned k = 0; k < KINDS; k++)
-        share[k] = in[k] / known.all[k];
-}
-
-double rulec_window_cost(const struct bundle_set window[BUNDLE_WINDOW_BYTES])
+/* How often text is expected to hold four bytes in a row of sets that hold these shares of each kind. */
+static double cost_of(const double *const share[BUNDLE_WINDOW_BYTES])
 {
     /* What stands behind what, in prose and code, roughly. */
     static const double next[KINDS][KINDS] = {
         {.80, .005, .005, .13, .06}, {.45, .42, .02, .06, .05}, {.05, .02, .55, .13, .25},
         {.62, .12, .05, .10, .11},   {.25, .08, .08, .30, .29},
     };
-    double share[KINDS], at[KINDS] = {.66, .05, .02, .17, .10}, cost = 0;
+    double at[KINDS] = {.66, .05, .02, .17, .10}, cost = 0;
 
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
         double behind[KINDS] = {0};
 
-        kind_shares(&window[place], share);
         for (unsigned k = 0; k < KINDS; k++) {
-            at[k] *= share[k];
+            at[k] *= share[place][k];
             for (unsigned to = 0; to < KINDS; to++)
                 behind[to] += at[k] * next[k][to];
         }
@@ -299,9 +312,33 @@ double rulec_window_cost(const struct bundle_set window[BUNDLE_WINDOW_BYTES])
     return cost;
 }
 
+double rulec_window_cost(const struct bundle_set window[BUNDLE_WINDOW_BYTES])
+{
+    double share[BUNDLE_WINDOW_BYTES][KINDS];
+    const double *const of[BUNDLE_WINDOW_BYTES] = {share[0], share[1], share[2], share[3]};
+
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+        kind_shares(&window[place], share[place]);
+    return cost_of(of);
+}
+
 static void fill(struct bundle_set *s)
 {
     memset(s, 0xff, sizeof(*s));
+}
+
+/* How often text is expected to hold the window that begins at element i. */
+static double window_cost(const struct sequence *s, unsigned i)
+{
+    static const double everything[KINDS] = {1, 1, 1, 1, 1};
+    const double *share[BUNDLE_WINDOW_BYTES];
+    bool open = true;
+
+    for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++) {
+        open = open && i + k < s->n && s->e[i + k].kind == ELEMENT_SET;
+        share[k] = open ? s->e[i + k].share : everything;
+    }
+    return cost_of(share);
 }
 
 /* The window that begins at element i. */
@@ -317,7 +354,6 @@ static void window_at(const struct sequence *s, unsigned i, struct rulec_anchor 
             fill(&a->set[k]);
         }
     }
-    a->cost = rulec_window_cost(a->set);
 }
 
 /* The cheapest anchor of one sequence; cost DBL_MAX when there is none. */
@@ -329,7 +365,7 @@ static void choose(const struct sequence *s, struct rulec_anchor *best)
     best->cost = DBL_MAX;
     for (unsigned i = 0; i < s->n; i++) {
         const struct element *e = &s->e[i];
-        struct rulec_anchor a = {.run = 0};
+        double cost = RUN_COST;
 
         if (e->kind == ELEMENT_GAP) {
             max = e->max == RX_INFINITE ? RULEC_MAX_OFFSET + 1 : max + e->max;
@@ -340,19 +376,18 @@ static void choose(const struct sequence *s, struct rulec_anchor *best)
             return;
         if (e->kind == ELEMENT_GAP)
             continue;
-        if (e->kind == ELEMENT_RUN) {
-            a.run = (unsigned)e->min;
-            a.set[0] = e->set;
-            a.cost = RUN_COST;
-        } else {
-            window_at(s, i, &a);
-        }
-        a.cost *= 1.0 + .02 * (double)(max - min);
-        if (a.cost < best->cost) {
-            a.min = (unsigned)min;
-            a.max = (unsigned)max;
-            a.between = between;
-            *best = a;
+        if (e->kind == ELEMENT_SET)
+            cost = window_cost(s, i);
+        cost *= 1.0 + .02 * (double)(max - min);
+        if (cost < best->cost) {
+            *best = (struct rulec_anchor){
+                .min = (unsigned)min, .max = (unsigned)max, .between = between, .cost = cost};
+            if (e->kind == ELEMENT_SET) {
+                window_at(s, i, best);
+            } else {
+                best->run = (unsigned)e->min;
+                best->set[0] = e->set;
+            }
         }
         if (e->kind == ELEMENT_SET) {
             min++;

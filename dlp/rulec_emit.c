@@ -58,11 +58,11 @@ static void put_tables(struct gw_buf *out, const struct emit_tables *t)
     for (unsigned i = 0; i < t->n_windows; i++) {
         const struct bundle_window *w = &t->windows[i];
 
-        gw_buf_printf(out, "    {{%u, %u, %u, %u}, %u, %u, %u},\n", w->set[0], w->set[1], w->set[2],
-                      w->set[3], w->bucket, w->first_target, w->n_targets);
+        gw_buf_printf(out, "    {{%u, %u, %u, %u}, %u, %u},\n", w->set[0], w->set[1], w->set[2],
+                      w->set[3], w->first_target, w->n_targets);
     }
     gw_buf_adds(out,
-                "    {{0, 0, 0, 0}, 0, 0, 0}};\nstatic const struct bundle_target targets[] = {\n");
+                "    {{0, 0, 0, 0}, 0, 0}};\nstatic const struct bundle_target targets[] = {\n");
     for (unsigned i = 0; i < t->n_targets; i++) {
         gw_buf_adds(out, "    ");
         put_target(out, &t->targets[i]);

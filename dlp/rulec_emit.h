@@ -24,8 +24,6 @@ unsigned emit_set(struct emit_sets *sets, const struct bundle_set *s);
 struct emit_anchor {
     struct rulec_anchor a;
     unsigned pattern;
-    unsigned bucket; /* of a window */
-    bool literal;    /* a window of one byte, or one letter, at each place */
 };
 
 /* What stands in the bundle's tables. Zeroed but for arena is empty. */
@@ -38,7 +36,6 @@ struct emit_tables {
     unsigned first_rule; /* number of the compiled set's first rule */
     unsigned n_patterns, cap_patterns, n_programs, cap_programs, n_anchors, cap_anchors, n_memos;
     unsigned n_anchored; /* patterns of rules; those of their nears come last */
-    unsigned n_literals; /* windows; they come first */
     /* Known after emit_finish: */
     struct bundle_window *windows;
     struct bundle_target *targets;

@@ -8,7 +8,6 @@
 
 enum {
     SCRATCH_BYTES = 256 << 20,
-    LITERAL_BUCKETS = 40,
     LONG_RUN = 128, /* loops that can go further remember how far they went */
 };
 
@@ -92,23 +91,6 @@ static enum gw_status add_program(struct emit_tables *t, const struct rx_chain *
     return rx_program(t->arena, chains, n, &t->programs[t->n_patterns], err);
 }
 
-/* True when a window has one byte at each place, or one letter in both cases. */
-static bool is_literal(const struct rulec_anchor *a)
-{
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-        unsigned n = 0, folded = 256;
-
-        for (unsigned b = 0; b < 256; b++) {
-            if (!rx_set_has(&a->set[place], b))
-                continue;
-            if (n++ > 0 && (b | 0x20) != folded)
-                return false;
-            folded = b | 0x20;
-        }
-    }
-    return a->run == 0;
-}
-
 bool emit_add_anchor(struct emit_tables *t, const struct rulec_anchor *a, unsigned pattern)
 {
     struct emit_anchor *grown = room(t->anchors, t->n_anchors, &t->cap_anchors, sizeof(*grown));
@@ -116,7 +98,7 @@ bool emit_add_anchor(struct emit_tables *t, const struct rulec_anchor *a, unsign
     if (grown == NULL)
         return false;
     t->anchors = grown;
-    t->anchors[t->n_anchors++] = (struct emit_anchor){*a, pattern, 0, is_literal(a)};
+    t->anchors[t->n_anchors++] = (struct emit_anchor){*a, pattern};
     return true;
 }
 
@@ -249,10 +231,6 @@ static int by_window(const void *a, const void *b)
 
     if ((x->a.run != 0) != (y->a.run != 0))
         return x->a.run != 0 ? 1 : -1;
-    if (x->literal != y->literal)
-        return x->literal ? -1 : 1;
-    if (x->bucket != y->bucket)
-        return x->bucket < y->bucket ? -1 : 1;
     if (order != 0)
         return order;
     return x->pattern < y->pattern ? -1 : x->pattern > y->pattern;
@@ -280,7 +258,6 @@ static void make_windows(struct emit_tables *t)
             t->targets[t->n_targets + n] = target_of(t, &a[n]);
         for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++)
             w->set[k] = emit_set(&t->sets, &a->a.set[k]);
-        w->bucket = a->bucket;
         w->first_target = t->n_targets;
         w->n_targets = n;
         t->n_targets += n;
@@ -298,67 +275,15 @@ static void make_runs(struct emit_tables *t)
     }
 }
 
-/* How many different windows, which are first in order, are literal. */
-static unsigned count_literals(const struct emit_tables *t)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < t->n_anchors && t->anchors[i].literal; i++)
-        n += i == 0 || !same_window(&t->anchors[i - 1], &t->anchors[i]);
-    return n;
-}
-
-/* Literal windows get buckets of their own: the scanner rejects most of what these pass by a hash. */
-static enum gw_status cluster(const struct emit_tables *t,
-                              const struct bundle_set (*windows)[BUNDLE_WINDOW_BYTES], unsigned n,
-                              unsigned *bucket)
-{
-    GW_TRY(rulec_buckets(windows, t->n_literals, LITERAL_BUCKETS, bucket));
-    GW_TRY(rulec_buckets(windows + t->n_literals, n - t->n_literals,
-                         BUNDLE_BUCKETS - LITERAL_BUCKETS, bucket + t->n_literals));
-    for (unsigned i = t->n_literals; i < n; i++)
-        bucket[i] += LITERAL_BUCKETS;
-    return GW_OK;
-}
-
-/* Gives every window its bucket and sorts by it. */
-static enum gw_status assign_buckets(struct emit_tables *t)
-{
-    struct bundle_set(*windows)[BUNDLE_WINDOW_BYTES] = calloc(t->n_anchors + 1, sizeof(*windows));
-    unsigned *bucket = calloc(t->n_anchors + 1, sizeof(*bucket)), n = 0;
-    enum gw_status st = windows == NULL || bucket == NULL ? GW_ENOMEM : GW_OK;
-
-    if (st != GW_OK)
-        goto out;
-    if (t->n_anchors != 0) /* a set of no rules has no array to sort */
-        qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);
-    for (unsigned i = 0; i < t->n_anchors && t->anchors[i].a.run == 0; i++)
-        if (i == 0 || !same_window(&t->anchors[i - 1], &t->anchors[i]))
-            memcpy(windows[n++], t->anchors[i].a.set, sizeof(windows[0]));
-    t->n_literals = count_literals(t);
-    st = cluster(t, (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])windows, n, bucket);
-    if (st != GW_OK)
-        goto out;
-    n = 0;
-    for (unsigned i = 0; i < t->n_anchors && t->anchors[i].a.run == 0; i++) {
-        n += i > 0 && !same_window(&t->anchors[i - 1], &t->anchors[i]);
-        t->anchors[i].bucket = bucket[n];
-    }
-    if (t->n_anchors != 0) /* a set of no rules has no array to sort */
-        qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);
-out:
-    free(windows);
-    free(bucket);
-    return st;
-}
-
 enum gw_status emit_finish(struct emit_tables *t, struct gw_err *err)
 {
     t->windows = gw_arena_array(t->arena, t->n_anchors, sizeof(*t->windows));
     t->targets = gw_arena_array(t->arena, t->n_anchors, sizeof(*t->targets));
     t->runs = gw_arena_array(t->arena, t->n_anchors, sizeof(*t->runs));
-    if (t->windows == NULL || t->targets == NULL || t->runs == NULL || assign_buckets(t) != GW_OK)
+    if (t->windows == NULL || t->targets == NULL || t->runs == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the rules' tables");
+    if (t->n_anchors != 0) /* a set of no rules has no array to sort */
+        qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);
     make_windows(t);
     make_runs(t);
     return t->sets.failed ? gw_fail(err, GW_ENOMEM, "out of memory for the rules' tables") : GW_OK;
