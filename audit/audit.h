@@ -1,7 +1,8 @@
 /* audit/audit.h - what happened, provably: the spool is the truth, Kafka is its consumer.
  *
- * Events are plain values: no prompt text can reach this folder, only lengths, counts, names and
- * HMACs, and a reason that its caller gives for the record (justification). Every event becomes one OCSF 1.8.0 JSON record, appended to the spool; `durable` means synced
+ * Events are plain values: no prompt text is in them, only lengths, counts, names and
+ * HMACs, and a reason that its caller gives for the record (justification); where configuration wants texts, they are
+ * encrypted first (audit_payload_seal()). Every event becomes one OCSF 1.8.0 JSON record, appended to the spool; `durable` means synced
  * (disk) or written (process). A sender thread feeds Kafka from the spool and re-creates its producer
  * when librdkafka gives up.
  *
@@ -17,6 +18,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
 #include "base/types.h"
@@ -41,9 +43,12 @@ struct audit_config {
     const char *
         seal_key; /* file with the keys that sign checkpoints, made when it is not there; NULL: none are made */
     unsigned seal_interval_ms; /* how often, when there are new records; 0: 10 seconds */
+    struct audit_payload *
+        payload; /* of audit_payload_open(), outlives the audit: made durable before records; or NULL */
 };
 
 struct audit;
+struct audit_payload;
 
 /* Opens (and recovers) the spool and starts the writer and sender threads; writes sluice.started and the
  * gateway_lost records. Only one process can have a spool open. Errors: GW_EIO, GW_EEXIST when locked
@@ -126,6 +131,70 @@ struct audit_guard_run {
     uint64_t us;
 };
 
+/* ---- texts, for the auditor only -----------------------------------------------------------
+ *
+ * What records hold of the texts of a request and its findings. Sealed texts are encrypted under a key of their subject
+ * (the user), which lies, encrypted to the auditor's public key, in a file outside the ledger: reading takes the auditor's
+ * secret key and that file; taking a subject's keys out of it erases the subject's texts in every copy of the ledger, and
+ * changes no byte of it. The gateway itself can read back nothing (audit/payload_keys.h says why). */
+
+enum audit_payload_level {
+    AUDIT_PAYLOAD_NONE,   /* no value at all */
+    AUDIT_PAYLOAD_HMAC,   /* keyed fingerprints */
+    AUDIT_PAYLOAD_MASKED, /* and what a finding looks like, masked */
+    AUDIT_PAYLOAD_SEALED, /* fingerprints, and the texts encrypted */
+};
+const char *audit_payload_level_name(enum audit_payload_level level);
+
+enum { AUDIT_SECRET_BYTES = 32 };
+
+struct audit_payload_config {
+    const char
+        *keys_path; /* the file with the subjects' keys; made, mode 0600, with the first one */
+    const char *auditor_path; /* PEM, X25519, public */
+    unsigned char
+        secret[AUDIT_SECRET_BYTES]; /* of this gateway: names of subjects are hashed with it */
+};
+
+/* Opens the store. GW_EIO, GW_EINVAL (no such key), GW_ECORRUPT (not a store), GW_ENOMEM. Thread: any. */
+enum gw_status audit_payload_open(const struct audit_payload_config *cfg,
+                                  struct audit_payload **out, struct gw_err *err);
+void audit_payload_close(struct audit_payload *p); /* wipes; p may be NULL */
+
+/* A text to be sealed. */
+struct audit_payload_text {
+    struct gw_span subject; /* the user */
+    struct gw_span request; /* its id: the text cannot be moved to another record */
+    bool answer;            /* else what was asked */
+    struct gw_span text;    /* so much of it as is to be sealed */
+    uint64_t bytes;         /* of all of it */
+};
+
+/* Appends the JSON object for audit_event.payload. Does not wait: a new subject's key is appended to the file, the audit
+ * syncs it before the record. GW_EIO, GW_ENOMEM: nothing was appended. Thread: any. */
+enum gw_status audit_payload_seal(struct audit_payload *p, const struct audit_payload_text *t,
+                                  struct gw_buf *out);
+
+/* Destroys the keys of a subject: n_keys of them were there; n_before had been destroyed earlier. Durable when it returns.
+ * A gateway that runs on the same file makes a new key for what comes later. GW_ENOENT: no such file; GW_EIO. */
+enum gw_status audit_payload_erase(const struct audit_payload_config *cfg, struct gw_span subject,
+                                   unsigned *n_keys, unsigned *n_before, struct gw_err *err);
+
+/* What opening sealed texts came to. */
+struct audit_open_result {
+    uint64_t opened, erased, no_key,
+        failed; /* no_key: not in the file; failed: not for this secret key, or altered */
+};
+struct audit_open {
+    const char *spool_dir, *keys_path;
+    const char *secret_path;    /* PEM, X25519, private */
+    const char *request, *user; /* patterns, or NULL */
+    bool raw;                   /* the texts alone, one after the other */
+};
+/* Prints sealed texts in the order of their records: JSON lines, or raw. GW_ENOENT, GW_EIO, GW_EINVAL, GW_ENOMEM. */
+enum gw_status audit_open_texts(const struct audit_open *o, FILE *out,
+                                struct audit_open_result *result, struct gw_err *err);
+
 /* One event. Empty spans and zeros are left out of the record. All spans are copied by audit_emit. */
 struct audit_event {
     enum audit_kind kind;
@@ -143,7 +212,9 @@ struct audit_event {
     struct gw_span http_method, http_path, host; /* path without query */
     struct gw_span model;                        /* as requested */
     uint64_t body_bytes;
-    struct gw_span body_hmac; /* hex HMAC-SHA-256 of the request body */
+    struct gw_span body_hmac;               /* hex HMAC-SHA-256 of the request body */
+    enum audit_payload_level payload_level; /* what this record holds of texts */
+    struct gw_span payload;                 /* of audit_payload_seal(); empty: nothing was sealed */
     bool stream;
     /* what was decided */
     enum gw_action action;
@@ -163,6 +234,7 @@ struct audit_event {
     /* a finding */
     struct gw_span view; /* in which form of the text it was seen; empty: as it stands */
     struct gw_span rule, rule_title, class_name, severity_name, pointer, value_hmac;
+    struct gw_span masked; /* what stands there, masked */
     unsigned confidence, offset, length, count;
     enum gw_action finding_action;
     struct gw_span field;     /* whose words it stands in */

@@ -288,6 +288,8 @@ static void walk_structs(struct config_load *l, const struct config_key *key,
         config_walk_jwt(l, node);
     else if (strcmp(key->path, "auth.mtls") == 0)
         config_walk_mtls(l, node);
+    else if (strcmp(key->path, "audit.payload") == 0)
+        config_walk_payload(l, node);
     else if (strcmp(key->path, "allowlist") == 0)
         config_walk_allow(l, node);
     else

@@ -196,6 +196,13 @@ struct proxy_config_route {
     unsigned on_conflict; /* 0: reroute, 1: refuse */
 };
 
+/* What records hold of the texts of requests for which all that is said holds. */
+struct proxy_config_payload {
+    unsigned line;                                                        /* of the file */
+    struct proxy_config_list teams, users, groups, keys, models, targets; /* patterns; n 0: any */
+    unsigned level; /* enum audit_payload_level */
+};
+
 struct proxy_config_line {
     unsigned line;
     const char *name;
@@ -309,6 +316,7 @@ struct proxy_config {
     const char *models_dir; /* where `sluice models pull` puts models */
     const char *instance;   /* this gateway's name in records */
     unsigned workers;       /* 1 to 16: 0 in the file has become the number of cores */
+    bool core_dumps;        /* a crash may leave its memory behind */
     int64_t drain_delay_ms; /* SIGTERM: how long to be not ready before draining begins */
     int64_t drain_ms;       /* SIGTERM: how long running requests may take */
 
@@ -408,8 +416,13 @@ struct proxy_config {
         unsigned on_full;    /* enum audit_on_full */
         uint64_t max_spool, segment;
         int64_t retain_ms, checkpoint_ms;
-        const char *kafka_brokers, *kafka_topic; /* brokers "": no Kafka */
-        const char *const *kafka_properties;     /* "name=value", NULL-terminated */
+        const char *kafka_brokers, *kafka_topic;    /* brokers "": no Kafka */
+        const char *const *kafka_properties;        /* "name=value", NULL-terminated */
+        const struct proxy_config_payload *payload; /* the first that fits counts */
+        unsigned n_payload;
+        uint64_t max_payload;     /* bytes of a text that are sealed */
+        const char *auditor_key;  /* PEM; "": nothing can be sealed */
+        const char *subject_keys; /* path of their store */
     } audit;
 
     struct {

@@ -78,6 +78,8 @@ static void derive(struct config_load *l)
         cfg->auth.keys = config_join(l, cfg->state_dir, "state.db");
     if (cfg->audit.spool[0] == '\0')
         cfg->audit.spool = config_join(l, cfg->state_dir, "spool");
+    if (cfg->audit.subject_keys[0] == '\0')
+        cfg->audit.subject_keys = config_join(l, cfg->state_dir, "subject.keys");
     if (cfg->intercept.ca_dir[0] == '\0')
         cfg->intercept.ca_dir = config_join(l, cfg->state_dir, "ca");
     if (cfg->instance[0] == '\0') {
@@ -192,6 +194,7 @@ void config_finish(struct config_load *l)
     check_egress(l);
     config_check_auth(l);
     check_numbers(l);
+    config_check_payload(l);
     config_build_budgets(l);
     if (l->no_memory)
         return;
@@ -274,6 +277,7 @@ unsigned proxy_config_check_files(const struct proxy_config *cfg, proxy_config_r
         if (strstr(cfg->auth.jwt[i].jwks, "://") == NULL)
             need_file(&fc, "auth.jwt[].jwks", cfg->auth.jwt[i].jwks, "");
     }
+    need_file(&fc, "audit.auditor_key", cfg->audit.auditor_key, "");
     need_file(&fc, "intercept.upstream_ca", cfg->intercept.upstream_ca, "");
     for (unsigned i = 0; i < cfg->dlp.rules.n; i++)
         if (!gw_span_is(cfg->dlp.rules.items[i], "builtin"))

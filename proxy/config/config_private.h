@@ -211,6 +211,10 @@ void config_walk(struct config_load *l, const struct gw_yaml_node *node, const c
                  void *base);
 void config_set_defaults(struct config_load *l, const char *prefix, void *base);
 
+/* `audit.payload:`, and whether what it says can be done (config_payload.c). */
+void config_walk_payload(struct config_load *l, const struct gw_yaml_node *node);
+void config_check_payload(struct config_load *l);
+
 /* `prices.table:`: appends its lines. Then the file's lines, and the table that is made of both (config_prices.c). */
 void config_walk_prices(struct config_load *l, const struct gw_yaml_node *node);
 void config_read_prices_file(struct config_load *l);

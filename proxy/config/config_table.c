@@ -15,7 +15,8 @@
 #define MTLS(field)   offsetof(struct proxy_config_mtls, field)
 #define BUDGET(field) offsetof(struct proxy_config_budget, field)
 
-#define PRICE(field) offsetof(struct proxy_config_price, field)
+#define PRICE(field)   offsetof(struct proxy_config_price, field)
+#define PAYLOAD(field) offsetof(struct proxy_config_payload, field)
 
 #define MIB  ((int64_t)1 << 20)
 #define SEC  ((int64_t)1000)
@@ -40,6 +41,7 @@ static const char *const views[] = {"plain", "folded",  "invisible", "digits",  
                                     "gzip",  NULL};
 static const char *const on_errors[] = {"block", "allow", NULL};
 static const char *const durabilities[] = {"disk", "process", NULL};
+static const char *const payload_levels[] = {"none", "hmac", "masked", "sealed", NULL};
 static const char *const on_fulls[] = {"reject", "continue", NULL};
 static const char *const modes[] = {"deny", "splice", "bump", NULL};
 static const char *const auths[] = {"none", "keys", NULL};
@@ -307,6 +309,18 @@ const struct config_key config_keys[] = {
 {"audit.segment", CONFIG_BYTES, IN(audit.segment), "64MiB", MIB, 1024 * MIB, NULL, "Size of one spool file."},
 {"audit.retain", CONFIG_DURATION, IN(audit.retain_ms), "7d", 0, 3650 * DAY, NULL, "Delivered records stay that long while the spool is below its cap."},
 {"audit.checkpoints", CONFIG_DURATION, IN(audit.checkpoint_ms), "10s", 0, HOUR, NULL, "How often a chain with new records is signed (`sluice audit verify`), at the latest every 1,000 records. 0: never."},
+{"audit.payload", CONFIG_ITEMS, 0, NULL, 0, 0, NULL, "What records hold of what was asked and answered (docs/audit.md): the first line for which all holds that it says. Without a line: `hmac`."},
+{"audit.payload[].when", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "All that is said must hold. Without it the line is about every request."},
+{"audit.payload[].when.team", CONFIG_LIST, PAYLOAD(teams), NULL, 0, 0, NULL, "Patterns of the caller's team."},
+{"audit.payload[].when.user", CONFIG_LIST, PAYLOAD(users), NULL, 0, 0, NULL, "Patterns of the caller's key name."},
+{"audit.payload[].when.group", CONFIG_LIST, PAYLOAD(groups), NULL, 0, 0, NULL, "The caller is in one of these groups."},
+{"audit.payload[].when.key", CONFIG_LIST, PAYLOAD(keys), NULL, 0, 0, NULL, "Patterns of the name or the id of the caller's key."},
+{"audit.payload[].when.model", CONFIG_LIST, PAYLOAD(models), NULL, 0, 0, NULL, "Patterns of the requested model."},
+{"audit.payload[].when.target", CONFIG_LIST, PAYLOAD(targets), NULL, 0, 0, NULL, "Patterns of the target (or intercepted host) that the decision puts first."},
+{"audit.payload[].level", CONFIG_ENUM, PAYLOAD(level), config_required, 0, 0, payload_levels, "`none`: no value at all. `hmac`: a keyed fingerprint of each finding and of the body. `masked`: also what a finding looks like, masked; never of secrets. `sealed`: fingerprints, and both texts, encrypted to auditor_key."},
+{"audit.max_payload", CONFIG_BYTES, IN(audit.max_payload), "32KiB", 1024, 64 * 1024, NULL, "So much of a request, and of its answer, is sealed; the record says how long it was."},
+{"audit.auditor_key", CONFIG_PATH, IN(audit.auditor_key), "", 0, 0, NULL, "PEM file with the auditor's public key (X25519). What is sealed can be read with the secret one only (`sluice audit open`)."},
+{"audit.subject_keys", CONFIG_PATH, IN(audit.subject_keys), "", 0, 0, NULL, "File with a key for each user whose texts are sealed, wrapped for the auditor (`sluice audit erase`); without it STATE_DIR/subject.keys."},
 {"audit.kafka", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Where the records go; without brokers they stay in the spool."},
 {"audit.kafka.brokers", CONFIG_STRING, IN(audit.kafka_brokers), "", 0, 0, NULL, "host:port, several with commas."},
 {"audit.kafka.topic", CONFIG_STRING, IN(audit.kafka_topic), "ai.audit.v1", 0, 0, NULL, "The topic that the records go to."},
@@ -359,6 +373,7 @@ const struct config_key config_keys[] = {
 {"workers", CONFIG_UINT, IN(workers), "0", 0, 16, NULL, "Event loops; 0: one a core, at most 16."},
 {"drain_delay", CONFIG_DURATION, IN(drain_delay_ms), "0s", 0, HOUR, NULL, "SIGTERM: how long to go on serving as before while `/readyz` says 503, so that load balancers notice; answers close their connections meanwhile."},
 {"drain", CONFIG_DURATION, IN(drain_ms), "2m", 0, HOUR, NULL, "SIGTERM: how long running requests may still take."},
+{"core_dumps", CONFIG_BOOL, IN(core_dumps), "false", 0, 0, NULL, "Let a crash, or a debugger of the same user, see the memory, which holds prompts and keys. For finding faults only."},
 {"state_dir", CONFIG_PATH, IN(state_dir), "", 0, 0, NULL,
  "Keys, spool, CA, models. Without it /var/lib/sluice for root, else ${XDG_STATE_HOME:-~/.local/state}/sluice."},
 {"models_dir", CONFIG_PATH, IN(models_dir), "", 0, 0, NULL, "Where relative model paths are looked for too; without it STATE_DIR/models."},

@@ -4,7 +4,7 @@
 
 #include "proxy/net/reload.h"
 
-enum kind { TEXT, ADDRESS, UINT, INT64, UINT64, TEXTS, SECRET };
+enum kind { TEXT, ADDRESS, UINT, INT64, UINT64, TEXTS, SECRET, BOOL };
 
 #define IN(field) offsetof(struct proxy_config, field)
 
@@ -27,6 +27,9 @@ static const struct {
     {"audit.segment", UINT64, IN(audit.segment)},
     {"audit.retain", INT64, IN(audit.retain_ms)},
     {"audit.checkpoints", INT64, IN(audit.checkpoint_ms)},
+    {"audit.auditor_key", TEXT, IN(audit.auditor_key)},
+    {"audit.subject_keys", TEXT, IN(audit.subject_keys)},
+    {"core_dumps", BOOL, IN(core_dumps)},
     {"audit.kafka.brokers", TEXT, IN(audit.kafka_brokers)},
     {"audit.kafka.topic", TEXT, IN(audit.kafka_topic)},
     {"audit.kafka.properties", TEXTS, IN(audit.kafka_properties)},
@@ -67,6 +70,8 @@ static bool same(enum kind kind, const void *a, const void *b)
                (x->off || (x->sa_len == y->sa_len && memcmp(&x->sa, &y->sa, x->sa_len) == 0));
     case UINT:
         return memcmp(a, b, sizeof(unsigned)) == 0;
+    case BOOL:
+        return *(const bool *)a == *(const bool *)b;
     case INT64:
     case UINT64:
         return memcmp(a, b, sizeof(uint64_t)) == 0;

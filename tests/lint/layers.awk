@@ -24,7 +24,7 @@ BEGIN {
     alone["identity"] = "identity config fetch store"
     alone["provider"] = "provider api config fetch http"
     owner["event2"]     = "^(proxy|tests)/"
-    owner["openssl"]    = "^(proxy/|tests/|base/(digest|ed25519)\\.c)"
+    owner["openssl"]    = "^(proxy/|tests/|base/(digest|ed25519|hpke)\\.c)"
     owner["librdkafka"] = "^(audit/kafka|tests/)"
     owner["yaml"]       = "^base/yaml\\.c"
     owner["sqlite3"]    = "^(proxy/store/|tests/)"
