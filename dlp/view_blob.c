@@ -4,31 +4,24 @@
  * where other letters stand in front of it. */
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/utf8.h"
 #include "dlp/view.h"
+#include "dlp/view_find.h"
 
 /* ---- finding stretches ------------------------------------------------------------------- */
 
-/* base64 of both alphabets; 1: also a hex digit */
-static int digit_kind(char c)
-{
-    if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'))
-        return 1;
-    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'         ? 2
-           : c == '+' || c == '/' || c == '-' || c == '_' ? 3
-                                                          : 0;
-}
-
 static size_t run_end(struct gw_span text, size_t at, bool *hex)
 {
-    for (; at < text.len; at++) {
-        int kind = digit_kind(text.ptr[at]);
+    unsigned all = VIEW_KIND_HEX;
 
-        if (kind == 0)
+    for (; at < text.len; at++) {
+        unsigned kind = view_kind(text.ptr[at]);
+
+        if ((kind & VIEW_KIND_BASE64) == 0)
             break;
-        *hex = *hex && kind == 1;
+        all &= kind;
     }
+    *hex = *hex && all != 0;
     return at;
 }
 
@@ -53,7 +46,7 @@ static size_t next_line(struct gw_span text, size_t at)
     for (size_t k = 0; k < BLANKS && i < text.len && (text.ptr[i] == ' ' || text.ptr[i] == '\t');
          k++)
         i++;
-    return i < text.len && digit_kind(text.ptr[i]) != 0 ? i : 0;
+    return i < text.len && (view_kind(text.ptr[i]) & VIEW_KIND_BASE64) != 0 ? i : 0;
 }
 
 /* Goes on over lines while they are full ones, or the last of some. */
@@ -91,108 +84,112 @@ static size_t padding_end(struct gw_span text, size_t at)
 
 bool view_blob_next(struct gw_span text, size_t at, size_t *start, size_t *end, bool *hex)
 {
-    size_t done = at;
+    size_t from = view_find_run(text, at), to;
+    bool h = true;
 
-    for (at += VIEW_BLOB_MIN - 1; at < text.len; at += VIEW_BLOB_MIN) {
-        size_t from = at, to = at;
-        bool h = true;
-
-        if (digit_kind(text.ptr[at]) == 0)
-            continue;
-        while (from > done && digit_kind(text.ptr[from - 1]) != 0)
-            from--;
-        to = run_end(text, from, &h);
-        if (to - from >= VIEW_BLOB_MIN) {
-            *start = from;
-            *end = padding_end(text, stretch_end(text, from, to, &h));
-            *hex = h;
-            return true;
-        }
-        done = at = to;
-        at--; /* the sample behind the run: every place in between is in a shorter run */
-    }
-    return false;
+    if (from == text.len)
+        return false;
+    to = run_end(text, from, &h);
+    *start = from;
+    *end = padding_end(text, stretch_end(text, from, to, &h));
+    *hex = h;
+    return true;
 }
 
 /* ---- decoding ---------------------------------------------------------------------------- */
 
-/* Appends what the digits of a stretch say, from the skip-th digit on, at most max_digits of them. */
-static void unbase64(struct gw_span s, unsigned skip, size_t max_digits, struct gw_buf *out)
+enum { NO = 64 }; /* no digit */
+
+/* What a digit of base64 says, of both alphabets. */
+/* clang-format off */
+static const uint8_t values[256] = {
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 62, NO, 62, NO, 63,
+    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, NO, NO, NO, NO, NO, NO,
+    NO,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,
+    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, NO, NO, NO, NO, 63,
+    NO, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+};
+/* clang-format on */
+
+static unsigned hex_value(char c)
 {
-    uint32_t acc = 0;
-    unsigned n = 0;
-    char *w;
+    if ((view_kind(c) & VIEW_KIND_HEX) == 0)
+        return NO;
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a' + 10);
+}
 
-    if (!gw_buf_reserve(out, s.len / 4 * 3 + 4))
-        return;
-    w = out->ptr + out->len;
-    for (size_t i = 0; i < s.len && max_digits > 0; i++) {
-        char c = s.ptr[i];
-        int d;
+static unsigned value_of(char c, bool hex)
+{
+    return hex ? hex_value(c) : values[(unsigned char)c];
+}
 
-        if (c == '\\') { /* a line break that is written as an escape */
-            i++;
-            continue;
-        }
-        if (c == '-')
-            c = '+';
-        else if (c == '_')
-            c = '/';
-        d = gw_base64_digit(c);
-        if (d < 0)
-            continue;
-        if (skip > 0) {
-            skip--;
-            continue;
-        }
-        max_digits--;
-        acc = acc << 6 | (uint32_t)d;
-        if (++n == 4) {
-            *w++ = (char)(acc >> 16);
-            *w++ = (char)(acc >> 8);
-            *w++ = (char)acc;
-            n = 0;
-        }
+/* The next digit from *i on; NO: there are no more. A backslash is the first half of a line break that is written as an escape. */
+static inline unsigned next_digit(struct gw_span s, size_t *i, bool hex)
+{
+    while (*i < s.len) {
+        char c = s.ptr[(*i)++];
+        unsigned d = value_of(c, hex);
+
+        if (d != NO)
+            return d;
+        *i += c == '\\';
     }
-    if (n >= 2)
-        *w++ = (char)(acc >> (n == 2 ? 4 : 10));
-    if (n == 3)
-        *w++ = (char)(acc >> 2);
-    out->len = (size_t)(w - out->ptr);
-    out->ptr[out->len] = '\0';
+    return NO;
 }
 
-static int hex_digit(char c)
+/* Writes what n digits say, and returns how many bytes that is: of base64 digits left over as many as are whole. */
+static size_t pack(const uint8_t *digits, size_t n, bool hex, char *out)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = gw_ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    char *w = out;
+    size_t i = 0;
+
+    for (; hex && i + 2 <= n; i += 2)
+        *w++ = (char)(digits[i] << 4 | digits[i + 1]);
+    for (; !hex && i + 4 <= n; i += 4) {
+        *w++ = (char)(digits[i] << 2 | digits[i + 1] >> 4);
+        *w++ = (char)(digits[i + 1] << 4 | digits[i + 2] >> 2);
+        *w++ = (char)(digits[i + 2] << 6 | digits[i + 3]);
+    }
+    if (!hex && n - i >= 2)
+        *w++ = (char)(digits[i] << 2 | digits[i + 1] >> 4);
+    if (!hex && n - i == 3)
+        *w++ = (char)(digits[i + 1] << 4 | digits[i + 2] >> 2);
+    return (size_t)(w - out);
 }
 
-static void unhex(struct gw_span s, unsigned skip, size_t max_digits, struct gw_buf *out)
+/* Appends what the digits of a stretch say, from the skip-th digit on. */
+static void decode(struct gw_span s, bool hex, unsigned skip, struct gw_buf *out)
 {
-    int high = -1;
+    enum { GROUP = 4 };
+    uint8_t digits[GROUP];
+    size_t i = 0, n = GROUP;
     char *w;
 
-    if (!gw_buf_reserve(out, s.len / 2 + 1))
+    if (!gw_buf_reserve(out, hex ? s.len / 2 + 4 : s.len / 4 * 3 + 4))
         return;
     w = out->ptr + out->len;
-    for (size_t i = 0; i < s.len && max_digits > 0; i++) {
-        int d = s.ptr[i] == '\\' ? -1 : hex_digit(s.ptr[i]);
+    for (; skip > 0; skip--)
+        (void)next_digit(s, &i, hex);
+    while (n == GROUP) {
+        for (n = 0; n < GROUP; n++) {
+            unsigned d = next_digit(s, &i, hex);
 
-        if (s.ptr[i] == '\\')
-            i++;
-        if (d < 0)
-            continue;
-        if (skip > 0) {
-            skip--;
-            continue;
+            if (d == NO)
+                break;
+            digits[n] = (uint8_t)d;
         }
-        max_digits--;
-        if (high >= 0)
-            *w++ = (char)(high << 4 | d);
-        high = high >= 0 ? -1 : d;
+        w += pack(digits, n, hex, w);
     }
     out->len = (size_t)(w - out->ptr);
     out->ptr[out->len] = '\0';
@@ -203,11 +200,11 @@ static void unhex(struct gw_span s, unsigned skip, size_t max_digits, struct gw_
 /* Bytes of the character of text at p, 0: it is none. NUL counts as text here: UTF-16. */
 static unsigned text_char(const char *p, size_t left)
 {
-    unsigned char c = (unsigned char)*p;
+    unsigned kind = view_kind(*p);
     uint32_t cp = 0;
 
-    if (c < 0x80)
-        return (c >= ' ' && c != 0x7F) || (c >= '\t' && c <= '\r') || c == 0;
+    if ((kind & VIEW_KIND_HIGH) == 0)
+        return (kind & VIEW_KIND_CONTROL) == 0;
     return gw_utf8_decode(p, left, &cp);
 }
 
@@ -238,22 +235,31 @@ static void add_text(struct gw_buf *out, struct gw_span bytes)
     }
 }
 
-void view_texts(struct gw_span bytes, struct gw_buf *out)
+/* Is nearly all of it text? */
+static bool is_text(struct gw_span bytes)
 {
-    enum { SHORTEST = 20 };
-    size_t good = 0, first = out->len;
+    size_t bad = 0;
 
     for (size_t at = 0; at < bytes.len;) {
         unsigned n = text_char(bytes.ptr + at, bytes.len - at);
 
-        good += n;
         at += n == 0 ? 1 : n;
+        if (n == 0 && ++bad * 10 > bytes.len)
+            return false;
     }
-    if (good * 10 >= bytes.len * 9) {
+    return true;
+}
+
+void view_texts(struct gw_span bytes, struct gw_buf *out)
+{
+    enum { SHORTEST = 20 };
+    size_t first = out->len;
+
+    if (is_text(bytes)) {
         add_text(out, bytes);
         return;
     }
-    for (size_t at = 0, from = 0; from < bytes.len; from = at + 1) {
+    for (size_t at = 0, from = 0; from + SHORTEST <= bytes.len; from = at + 1) {
         unsigned n = 1;
         size_t visible = 0;
 
@@ -270,18 +276,29 @@ void view_texts(struct gw_span bytes, struct gw_buf *out)
 }
 
 /* The digit at which decoding must begin for text or compressed bytes to come out; 0 when none is better. */
-static unsigned find_phase(struct gw_span s, bool hex, struct gw_buf *scratch)
+static unsigned find_phase(struct gw_span s, bool hex)
 {
-    enum { DIGITS = 48 };
+    enum { DIGITS = 48, LAST = 3, FEW = 16 };
+    uint8_t digits[DIGITS + LAST];
+    unsigned n = 0;
 
-    for (unsigned phase = 0; phase < (hex ? 2U : 4U); phase++) {
-        gw_buf_clear(scratch);
-        if (hex)
-            unhex(s, phase, DIGITS, scratch);
-        else
-            unbase64(s, phase, DIGITS, scratch);
-        if (gw_buf_ok(scratch) &&
-            (view_is_gzip(gw_buf_span(scratch)) || begins_as_text(gw_buf_span(scratch))))
+    for (size_t i = 0; n < sizeof(digits); n++) {
+        unsigned d = next_digit(s, &i, hex);
+
+        if (d == NO)
+            break;
+        digits[n] = (uint8_t)d;
+    }
+    for (unsigned phase = 0; phase < (hex ? 2U : 4U) && phase < n; phase++) {
+        char bytes[DIGITS];
+        unsigned left = n - phase < DIGITS ? n - phase : DIGITS;
+        struct gw_span some = {bytes, pack(digits + phase, left < FEW ? left : FEW, hex, bytes)};
+
+        /* Most are given away by their first byte. */
+        if (some.len >= FEW / 2 && !view_is_gzip(some) && text_char(some.ptr, some.len) == 0)
+            continue;
+        some.len = pack(digits + phase, left, hex, bytes);
+        if (view_is_gzip(some) || begins_as_text(some))
             return phase;
     }
     return 0;
@@ -291,14 +308,11 @@ bool view_blob_decode(struct gw_span stretch, bool hex, size_t max, struct gw_bu
                       struct gw_buf *out, enum dlp_view *view, bool *cut)
 {
     struct gw_span head = {stretch.ptr, stretch.len < 128 ? stretch.len : 128};
-    unsigned phase = find_phase(head, hex, scratch);
+    unsigned phase = find_phase(head, hex);
     struct gw_buf inflated = {0};
 
     gw_buf_clear(scratch);
-    if (hex)
-        unhex(stretch, phase, SIZE_MAX, scratch);
-    else
-        unbase64(stretch, phase, SIZE_MAX, scratch);
+    decode(stretch, hex, phase, scratch);
     *view = hex ? DLP_VIEW_HEX : DLP_VIEW_BASE64;
     if (!gw_buf_ok(scratch))
         return false;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dlp/view.h"
+#include "dlp/view_find.h"
 
 enum {
     LEAST =
@@ -29,24 +30,76 @@ static bool is_letter(char c)
 
 struct word {
     const char *text;
-    int digit;
+    uint8_t len, digit;
 };
 
 /* English, German, French, Spanish, Italian, Portuguese, Dutch; by first letter. */
 static const struct word words[] = {
-    {"acht", 8},        {"cero", 0},  {"cinco", 5}, {"cinq", 5},        {"cinque", 5},
-    {"cuatro", 4},      {"deux", 2},  {"dois", 2},  {"dos", 2},         {"drei", 3},
-    {"drie", 3},        {"due", 2},   {"een", 1},   {"eight", 8},       {"ein", 1},
-    {"eins", 1},        {"five", 5},  {"four", 4},  {"fuenf", 5},       {"f\xC3\xBCnf", 5},
-    {"huit", 8},        {"negen", 9}, {"neuf", 9},  {"neun", 9},        {"nine", 9},
-    {"nove", 9},        {"nueve", 9}, {"nul", 0},   {"null", 0},        {"ocho", 8},
-    {"oito", 8},        {"one", 1},   {"otto", 8},  {"quatre", 4},      {"quattro", 4},
-    {"quatro", 4},      {"sechs", 6}, {"sei", 6},   {"seis", 6},        {"sept", 7},
-    {"sete", 7},        {"sette", 7}, {"seven", 7}, {"sieben", 7},      {"siete", 7},
-    {"six", 6},         {"three", 3}, {"tre", 3},   {"tres", 3},        {"trois", 3},
-    {"tr\xC3\xAAs", 3}, {"twee", 2},  {"two", 2},   {"um", 1},          {"un", 1},
-    {"uno", 1},         {"vier", 4},  {"vijf", 5},  {"zero", 0},        {"zes", 6},
-    {"zeven", 7},       {"zwei", 2},  {"zwo", 2},   {"z\xC3\xA9ro", 0}, {"\xC3\xA9\xC3\xA9n", 1},
+    {"acht", 4, 8},
+    {"cero", 4, 0},
+    {"cinco", 5, 5},
+    {"cinq", 4, 5},
+    {"cinque", 6, 5},
+    {"cuatro", 6, 4},
+    {"deux", 4, 2},
+    {"dois", 4, 2},
+    {"dos", 3, 2},
+    {"drei", 4, 3},
+    {"drie", 4, 3},
+    {"due", 3, 2},
+    {"een", 3, 1},
+    {"eight", 5, 8},
+    {"ein", 3, 1},
+    {"eins", 4, 1},
+    {"five", 4, 5},
+    {"four", 4, 4},
+    {"fuenf", 5, 5},
+    {"f\xC3\xBCnf", 5, 5},
+    {"huit", 4, 8},
+    {"negen", 5, 9},
+    {"neuf", 4, 9},
+    {"neun", 4, 9},
+    {"nine", 4, 9},
+    {"nove", 4, 9},
+    {"nueve", 5, 9},
+    {"nul", 3, 0},
+    {"null", 4, 0},
+    {"ocho", 4, 8},
+    {"oito", 4, 8},
+    {"one", 3, 1},
+    {"otto", 4, 8},
+    {"quatre", 6, 4},
+    {"quattro", 7, 4},
+    {"quatro", 6, 4},
+    {"sechs", 5, 6},
+    {"sei", 3, 6},
+    {"seis", 4, 6},
+    {"sept", 4, 7},
+    {"sete", 4, 7},
+    {"sette", 5, 7},
+    {"seven", 5, 7},
+    {"sieben", 6, 7},
+    {"siete", 5, 7},
+    {"six", 3, 6},
+    {"three", 5, 3},
+    {"tre", 3, 3},
+    {"tres", 4, 3},
+    {"trois", 5, 3},
+    {"tr\xC3\xAAs", 5, 3},
+    {"twee", 4, 2},
+    {"two", 3, 2},
+    {"um", 2, 1},
+    {"un", 2, 1},
+    {"uno", 3, 1},
+    {"vier", 4, 4},
+    {"vijf", 4, 5},
+    {"zero", 4, 0},
+    {"zes", 3, 6},
+    {"zeven", 5, 7},
+    {"zwei", 4, 2},
+    {"zwo", 3, 2},
+    {"z\xC3\xA9ro", 5, 0},
+    {"\xC3\xA9\xC3\xA9n", 5, 1},
 };
 
 const char *view_spelled_word(unsigned i)
@@ -66,13 +119,16 @@ int view_spelled(struct gw_span text, size_t at, unsigned *len)
 
     if ((c < 'a' || c > 'z') && text.ptr[at] != '\xC3')
         return -1;
+    letter = text.ptr[at] == '\xC3' ? 26 : (unsigned)(c - 'a');
+    if (first[letter] == first[letter + 1])
+        return -1;
     while (n <= LONGEST && at + n < text.len && is_letter(text.ptr[at + n]))
         n++;
     if (n < 2 || n > LONGEST)
         return -1;
-    letter = text.ptr[at] == '\xC3' ? 26 : (unsigned)(c - 'a');
     for (unsigned i = first[letter]; i < first[letter + 1]; i++)
-        if (gw_span_eq_nocase((struct gw_span){text.ptr + at, n}, gw_span_str(words[i].text))) {
+        if (n == words[i].len && gw_span_eq_nocase((struct gw_span){text.ptr + at, n},
+                                                   (struct gw_span){words[i].text, n})) {
             *len = (unsigned)n;
             return words[i].digit;
         }
@@ -222,19 +278,17 @@ static bool is_ordinary(const struct row *r)
 
 static size_t next_row(struct gw_span text, size_t at, size_t *resume)
 {
-    for (; at < text.len; at++) {
-        struct row r;
+    for (at = view_find_digit(text, at, text.len); at < text.len;
+         at = view_find_digit(text, at, text.len)) {
+        struct row r = read_row(text, at);
 
-        if (!is_digit(text.ptr[at]))
-            continue;
-        r = read_row(text, at);
         if (r.digits >= LEAST && r.digits <= MOST && r.groups > 1 && !is_ordinary(&r) &&
             (at == 0 || !is_letter(text.ptr[at - 1])) &&
             (r.end == text.len || !is_letter(text.ptr[r.end]))) {
             *resume = r.end;
             return at;
         }
-        at = r.end;
+        at = r.end < text.len ? r.end + 1 : text.len;
     }
     *resume = text.len;
     return text.len;

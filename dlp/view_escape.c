@@ -7,6 +7,7 @@
 
 #include "base/utf8.h"
 #include "dlp/view.h"
+#include "dlp/view_find.h"
 
 static int hex_digit(char c)
 {
@@ -218,17 +219,10 @@ static bool matters(struct gw_span text, size_t at, const struct escape *e)
     }
 }
 
-/* Bytes that no escape begins with. */
-static size_t skip_plain(struct gw_span text, size_t at, size_t to)
-{
-    while (at < to && text.ptr[at] != '%' && text.ptr[at] != '&' && text.ptr[at] != '\\')
-        at++;
-    return at;
-}
-
 static size_t next_escape(struct gw_span text, size_t at, size_t *resume)
 {
-    for (at = skip_plain(text, at, text.len); at < text.len; at = skip_plain(text, at, text.len)) {
+    for (at = view_find_escape(text, at, text.len); at < text.len;
+         at = view_find_escape(text, at, text.len)) {
         struct escape e = read_escape(text, at);
 
         if (matters(text, at, &e)) {
@@ -285,7 +279,7 @@ static unsigned step_escape(struct gw_span text, size_t at, char out[VIEW_UNIT_M
 
 static size_t plain_escape(struct gw_span text, size_t at, size_t to)
 {
-    return skip_plain(text, at, to) - at;
+    return view_find_escape(text, at, to) - at;
 }
 
 const struct view_walk view_walk_escape = {DLP_VIEW_PERCENT, next_escape, step_escape,

@@ -1,57 +1,43 @@
 /* dlp/view_test.c - what a text may hold, found out at next to no cost (view_test of view.h). Any thread.
  *
- * One pass gathers the bytes that begin an escape, those beyond ASCII, and whether digits stand close together. A run of
- * VIEW_BLOB_MIN digits of base64 covers a place of every VIEW_BLOB_MIN, and seven spelled digits one of every SPELL_EVERY, so
- * only those are looked at. */
+ * One pass gathers the bytes that begin an escape, those beyond ASCII, whether digits stand close together, and long runs of
+ * digits of base64. Seven spelled digits cover a place of every SPELL_EVERY, so only those are looked at. */
 #include "dlp/view_test.h"
 
 #include <pthread.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "dlp/view.h"
+#include "dlp/view_find.h"
 
 enum { SPELL_EVERY = 27, SPELL_LEAST = SPELL_EVERY + 8 };
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
 
 static bool is_letter(char c)
 {
     return ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (unsigned char)c >= 0x80;
 }
 
-static unsigned test_byte(char c)
-{
-    switch (c) {
-    case '%':
-    case '&':
-    case '\\':
-        return VIEW_MAY_ESCAPE;
-    case '=':
-        return VIEW_MAY_QUOTE;
-    default:
-        return (unsigned char)c >= 0x80 ? VIEW_MAY_FOLD : 0;
-    }
-}
-
 unsigned view_test_bytes(const char *p, size_t n)
 {
-    unsigned may = VIEW_MAY_BLOB;
+    unsigned may = 0, kinds = 0, run = 0;
 
     for (size_t at = 0; at < n; at += VIEW_TEST_ROW) {
         size_t end = n - at < VIEW_TEST_ROW ? n : at + VIEW_TEST_ROW;
         unsigned digits = 0;
 
         for (size_t i = at; i < end; i++) {
-            may |= test_byte(p[i]);
-            digits += is_digit(p[i]);
+            unsigned kind = view_kind(p[i]);
+
+            kinds |= kind;
+            digits += (kind & VIEW_KIND_DIGIT) != 0;
+            run = (kind & VIEW_KIND_BASE64) != 0 ? run + 1 : 0;
+            may |= run == VIEW_BLOB_MIN ? VIEW_MAY_BLOB : 0;
         }
-        if (digits >= VIEW_TEST_DIGITS)
-            may |= VIEW_MAY_DIGIT;
+        may |= digits >= VIEW_TEST_DIGITS ? VIEW_MAY_DIGIT : 0;
     }
-    return may;
+    may |= (kinds & VIEW_KIND_HIGH) != 0 ? VIEW_MAY_FOLD : 0;
+    may |= (kinds & VIEW_KIND_ESCAPE) != 0 ? VIEW_MAY_ESCAPE : 0;
+    return may | ((kinds & VIEW_KIND_EQUALS) != 0 ? VIEW_MAY_QUOTE : 0);
 }
 
 /* Is the word at or behind `at` a spelled digit, and the next one, too? */
@@ -107,25 +93,32 @@ static unsigned trigram(const char *p)
     return fold(p[0]) << 10 | fold(p[1]) << 5 | fold(p[2]);
 }
 
-static void add_trigrams(const char *text)
+static void add_trigrams(const char *text, size_t n)
 {
-    for (; text[0] != '\0' && text[1] != '\0' && text[2] != '\0'; text++)
+    for (; n >= 3; n--, text++)
         trigrams[trigram(text) / 32] |= (uint32_t)1 << (trigram(text) % 32);
+}
+
+/* Those of two words with a blank between them, or a comma and a blank, that are in both. */
+static void add_seam(const char *word, const char *other)
+{
+    const char *end = word + strlen(word) - 2;
+    const char seam[] = {end[0], end[1], ' ', other[0], other[1]};
+    const char comma[] = {end[0], end[1], ',', ' ', other[0], other[1]};
+
+    add_trigrams(seam, sizeof(seam));
+    add_trigrams(comma, sizeof(comma));
 }
 
 static void make_trigrams(void)
 {
     const char *word, *other;
 
-    for (unsigned i = 0; (word = view_spelled_word(i)) != NULL; i++)
-        for (unsigned k = 0; (other = view_spelled_word(k)) != NULL; k++) {
-            char two[32];
-
-            (void)snprintf(two, sizeof(two), "%s %s", word, other);
-            add_trigrams(two);
-            (void)snprintf(two, sizeof(two), "%s, %s", word, other);
-            add_trigrams(two);
-        }
+    for (unsigned i = 0; (word = view_spelled_word(i)) != NULL; i++) {
+        add_trigrams(word, strlen(word));
+        for (unsigned k = 0; (other = view_spelled_word(k)) != NULL; k++)
+            add_seam(word, other);
+    }
 }
 
 /* Seven spelled digits with a separator or two between them cover a place of every SPELL_EVERY. */
@@ -145,22 +138,9 @@ static bool may_spell(struct gw_span text)
 
 /* ---- the whole --------------------------------------------------------------------------- */
 
-/* Is there a run of digits of base64? may: what the bytes said. */
-static bool may_blob(struct gw_span text, unsigned may)
-{
-    enum { LAST = 2 * VIEW_TEST_ROW };
-    size_t start, end;
-    bool hex;
-
-    if ((may & VIEW_MAY_BLOB) == 0 && text.len > LAST)
-        text = gw_span_from(text, text.len - LAST);
-    return text.len >= VIEW_BLOB_MIN && view_blob_next(text, 0, &start, &end, &hex);
-}
-
 unsigned view_test(struct gw_span text)
 {
     unsigned may = test_bytes(text);
 
-    may = may_blob(text, may) ? may | VIEW_MAY_BLOB : may & ~(unsigned)VIEW_MAY_BLOB;
     return may_spell(text) ? may | VIEW_MAY_SPELL : may;
 }

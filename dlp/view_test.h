@@ -10,8 +10,7 @@ enum {
         4, /* in a row of bytes: a number that was taken apart has no fewer in one of its rows */
 };
 
-/* VIEW_MAY_FOLD, _ESCAPE, _QUOTE and _DIGIT of n bytes; both give the same. VIEW_MAY_BLOB where a run of VIEW_BLOB_MIN digits may
- * be, but for one that ends behind the last whole row; always set in C. */
+/* All of view_test() but VIEW_MAY_SPELL of n bytes; both give the same. */
 unsigned view_test_bytes(const char *p, size_t n);
 unsigned view_test_bytes_avx2(const char *p, size_t n);
 

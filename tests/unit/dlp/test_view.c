@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/utf8.h"
 #include "dlp/scan.h"
+#include "dlp/view_find.h"
 #include "dlp/view_test.h"
 #include "tests/test.h"
 
@@ -523,12 +524,32 @@ static void test_maps(void)
     gw_buf_fini(&text);
 }
 
-/* The two ways to look at bytes say the same. */
+/* The two ways to look at bytes say the same, and the finders what a look at each byte says. */
+static void check_bytes(struct gw_span text, size_t at)
+{
+    size_t digit = at, escape = at, run = at, in_row = 0;
+
+    while (digit < text.len && (view_kind(text.ptr[digit]) & VIEW_KIND_DIGIT) == 0)
+        digit++;
+    while (escape < text.len && (view_kind(text.ptr[escape]) & VIEW_KIND_ESCAPE) == 0)
+        escape++;
+    for (; run < text.len && in_row < VIEW_BLOB_MIN; run++)
+        in_row = (view_kind(text.ptr[run]) & VIEW_KIND_BASE64) != 0 ? in_row + 1 : 0;
+    run = in_row == VIEW_BLOB_MIN ? run - in_row : text.len;
+    CHECK(digit == view_find_digit(text, at, text.len));
+    CHECK(escape == view_find_escape(text, at, text.len));
+    CHECK(run == view_find_run(text, at));
+    if (__builtin_cpu_supports("avx2"))
+        CHECK(view_test_bytes(text.ptr, text.len) == view_test_bytes_avx2(text.ptr, text.len));
+}
+
 static void test_bytes(void)
 {
     char text[200];
     unsigned r = 1;
 
+    if (!__builtin_cpu_supports("avx2"))
+        test_skip("AVX2: this machine has none");
     for (unsigned round = 0; round < 20000; round++) {
         size_t n = round % sizeof(text);
 
@@ -536,13 +557,26 @@ static void test_bytes(void)
             r = r * 1103515245 + 12345;
             text[i] = (r >> 12) % 64 != 0 ? (char)('a' + (r >> 16) % 26) : (char)(r >> 20);
         }
-        if (!__builtin_cpu_supports("avx2")) {
-            test_skip("AVX2: this machine has none");
-            return;
-        }
-        if (!CHECK((view_test_bytes(text, n) | VIEW_MAY_BLOB) ==
-                   (view_test_bytes_avx2(text, n) | VIEW_MAY_BLOB)))
-            return;
+        check_bytes((struct gw_span){text, n}, n == 0 ? 0 : round / sizeof(text) % n);
+    }
+}
+
+/* Each byte is of the kinds that its place in ASCII says. */
+static void test_kinds(void)
+{
+    for (unsigned c = 0; c < 256; c++) {
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z' && c < 0x80;
+        bool digit = c >= '0' && c <= '9', space = c >= '\t' && c <= '\r';
+        unsigned kind = view_kind((char)c);
+
+        CHECK(((kind & VIEW_KIND_BASE64) != 0) ==
+              (letter || digit || c == '+' || c == '/' || c == '-' || c == '_'));
+        CHECK(((kind & VIEW_KIND_HEX) != 0) == (digit || (letter && (c | 0x20) <= 'f')));
+        CHECK(((kind & VIEW_KIND_DIGIT) != 0) == digit);
+        CHECK(((kind & VIEW_KIND_ESCAPE) != 0) == (c == '%' || c == '&' || c == '\\'));
+        CHECK(((kind & VIEW_KIND_EQUALS) != 0) == (c == '='));
+        CHECK(((kind & VIEW_KIND_HIGH) != 0) == (c >= 0x80));
+        CHECK(((kind & VIEW_KIND_CONTROL) != 0) == (c == 0x7F || (c != 0 && c < 0x20 && !space)));
     }
 }
 
@@ -559,6 +593,7 @@ int main(void)
     test_hostile();
     test_maps();
     test_bytes();
+    test_kinds();
     dlp_scanner_free(scanner);
     return test_done();
 }
