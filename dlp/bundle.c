@@ -201,27 +201,41 @@ static bool begins_at_word(const struct bundle_pattern *p)
     return p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
 }
 
+/* Goes over the bytes that patterns of one kind can begin with: at[byte] moves on for each, and items, if any, gets the pattern
+ * there. */
+static void list_starts(const struct bundle *b, bool at_word, unsigned at[256], uint32_t *items)
+{
+    for (unsigned p = 0; p < b->n_patterns; p++) {
+        const struct bundle_set *first = &b->sets[b->patterns[p].first];
+
+        if (begins_at_word(&b->patterns[p]) != at_word)
+            continue;
+        for (unsigned i = 0; i < 8; i++) {
+            for (uint32_t bits = first->w[i]; bits != 0; bits &= bits - 1) {
+                unsigned byte = i * 32 + (unsigned)__builtin_ctz(bits);
+
+                if (items != NULL)
+                    items[at[byte]] = p;
+                at[byte]++;
+            }
+        }
+    }
+}
+
 /* Fills s with the patterns of one kind. */
 static bool fill_starts(struct bundle_starts *s, const struct bundle *b, bool at_word)
 {
-    unsigned n = 0, at = 0;
+    unsigned at[256] = {0};
 
-    for (unsigned byte = 0; byte < 256; byte++)
-        for (unsigned p = 0; p < b->n_patterns; p++)
-            n += begins_at_word(&b->patterns[p]) == at_word &&
-                 (b->sets[b->patterns[p].first].w[byte >> 5] >> (byte & 31) & 1u) != 0;
-    s->items = calloc(n + 1, sizeof(*s->items));
-    if (s->items == NULL)
-        return false;
+    list_starts(b, at_word, at, NULL);
     for (unsigned byte = 0; byte < 256; byte++) {
-        s->first[byte] = at;
-        for (unsigned p = 0; p < b->n_patterns; p++)
-            if (begins_at_word(&b->patterns[p]) == at_word &&
-                (b->sets[b->patterns[p].first].w[byte >> 5] >> (byte & 31) & 1u) != 0)
-                s->items[at++] = p;
+        s->first[byte + 1] = s->first[byte] + at[byte];
+        at[byte] = s->first[byte];
     }
-    s->first[256] = at;
-    return true;
+    s->items = calloc(s->first[256] + 1, sizeof(*s->items));
+    if (s->items != NULL)
+        list_starts(b, at_word, at, s->items);
+    return s->items != NULL;
 }
 
 static void look_back(struct dlp_rules *r, unsigned bytes)

@@ -2,6 +2,7 @@
  * word, a class of everything) would report every request or make every scan slow. The text is made here, the same each
  * time, of prose, log lines, JSON and code that hold nothing to find. Thread: any. */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -37,30 +38,42 @@ static const char *word(uint32_t *state)
     return words[draw(state, sizeof(words) / sizeof(words[0]))];
 }
 
+/* Appends text in which % stands for a word and # for a number below limit: printf would take longer to write a megabyte than the
+ * scan to read it. */
+static void add_form(struct gw_buf *out, uint32_t *state, const char *form, unsigned limit)
+{
+    while (*form != '\0') {
+        size_t n = strcspn(form, "%#");
+
+        gw_buf_add(out, (struct gw_span){form, n});
+        form += n;
+        if (*form == '%')
+            gw_buf_adds(out, word(state));
+        else if (*form == '#')
+            gw_buf_addu(out, draw(state, limit));
+        form += *form != '\0';
+    }
+}
+
 static void add_words(struct gw_buf *out, uint32_t *state, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        gw_buf_printf(out, "%s%s", i == 0 ? "" : " ", word(state));
+        add_form(out, state, i == 0 ? "%" : " %", 1);
 }
 
 static void add_line(struct gw_buf *out, uint32_t *state)
 {
     switch (draw(state, 6)) {
     case 0:
-        gw_buf_printf(out, "%02u:%02u:%02u INFO %s-%s done in %u ms, %u items\n", draw(state, 24),
-                      draw(state, 60), draw(state, 60), word(state), word(state), draw(state, 900),
-                      draw(state, 90));
+        add_form(out, state, "1#:2#:3# INFO %-% done in # ms, # items\n", 10);
         return;
     case 1:
-        gw_buf_printf(out, "{\"%s\": %u, \"note\": \"", word(state), draw(state, 1000));
+        add_form(out, state, "{\"%\": #, \"note\": \"", 1000);
         add_words(out, state, 5);
-        gw_buf_printf(out, "\", \"list\": [%u, %u], \"ok\": true}\n", draw(state, 50),
-                      draw(state, 50));
+        add_form(out, state, "\", \"list\": [#, #], \"ok\": true}\n", 50);
         return;
     case 2:
-        gw_buf_printf(out, "    if (%s_%s(%s, %u) != NULL) return %s->%s + %u;\n", word(state),
-                      word(state), word(state), draw(state, 64), word(state), word(state),
-                      draw(state, 8));
+        add_form(out, state, "    if (%_%(%, #) != NULL) return %->% + #;\n", 64);
         return;
     default:
         add_words(out, state, 8 + draw(state, 12));

@@ -24,12 +24,12 @@ enum kind { LOWER, UPPER, DIGIT, SPACE, OTHER, KINDS };
 struct element {
     enum element_kind kind;
     struct bundle_set set; /* GAP: what it may hold */
-    const double *share;   /* SET: of each kind's bytes those in it; one array for all copies */
+    double share[KINDS];   /* SET: of each kind's bytes those in it */
     long min, max;         /* GAP: width; RUN: min bytes, and no width */
 };
 
 struct sequence {
-    struct element e[MAX_ELEMENTS];
+    const struct element *e[MAX_ELEMENTS];
     unsigned n;
 };
 
@@ -38,9 +38,18 @@ struct sequences {
     unsigned n, cap;
 };
 
+/* What a window costs that was asked for last; sequences have most of theirs in common. */
+struct known_cost {
+    const struct element *e[BUNDLE_WINDOW_BYTES]; /* NULL: anything */
+    double cost;
+};
+
+enum { KNOWN_COSTS = 64 };
+
 struct finder {
     struct gw_arena *arena;
-    bool failed; /* out of memory */
+    struct known_cost costs[KNOWN_COSTS]; /* by the address of the first element */
+    bool failed;                          /* out of memory */
 };
 
 void rulec_token_set(struct bundle_set *out)
@@ -132,34 +141,38 @@ static void kind_shares(const struct bundle_set *s, double share[KINDS])
 
 /* ---- sequences -------------------------------------------------------------------------- */
 
-static void push(struct sequences *all, const struct element *e)
+/* Appends a copy of e, which all sequences share. False when out of memory. */
+static bool push(struct finder *x, struct sequences *all, const struct element *e)
 {
+    struct element *own = gw_arena_alloc(x->arena, sizeof(*own));
+
+    if (own == NULL) {
+        x->failed = true;
+        return false;
+    }
+    *own = *e;
     /* A sequence that is full just ends: what follows offers no anchor. */
     for (unsigned i = 0; i < all->n; i++)
         if (all->s[i]->n < MAX_ELEMENTS)
-            all->s[i]->e[all->s[i]->n++] = *e;
-}
-
-/* False when out of memory. */
-static bool push_set(struct finder *x, struct sequences *all, const struct rx_node *n)
-{
-    double *share = gw_arena_array(x->arena, KINDS, sizeof(*share));
-    struct element e = {.kind = ELEMENT_SET, .set = n->set, .share = share};
-
-    x->failed = x->failed || share == NULL;
-    if (share == NULL)
-        return false;
-    kind_shares(&n->set, share);
-    push(all, &e);
+            all->s[i]->e[all->s[i]->n++] = own;
     return true;
 }
 
-static void push_gap(struct sequences *all, const struct rx_node *n, long min, long max)
+static bool push_set(struct finder *x, struct sequences *all, const struct rx_node *n)
+{
+    struct element e = {.kind = ELEMENT_SET, .set = n->set};
+
+    kind_shares(&n->set, e.share);
+    return push(x, all, &e);
+}
+
+static bool push_gap(struct finder *x, struct sequences *all, const struct rx_node *n, long min,
+                     long max)
 {
     struct element e = {.kind = ELEMENT_GAP, .min = min, .max = max};
 
     rx_all(n, &e.set);
-    push(all, &e);
+    return push(x, all, &e);
 }
 
 /* Appends copies of from to into; false (into unchanged) when there are too many. */
@@ -216,12 +229,12 @@ static bool expand_alt(struct finder *x, struct sequences *all, const struct rx_
     return true;
 }
 
-static void node_gap(struct sequences *all, const struct rx_node *n)
+static bool node_gap(struct finder *x, struct sequences *all, const struct rx_node *n)
 {
     long min = 0, max = 0;
 
     rx_width(n, &min, &max);
-    push_gap(all, n, min, max);
+    return push_gap(x, all, n, min, max);
 }
 
 static bool expand_repeat(struct finder *x, struct sequences *all, const struct rx_node *n)
@@ -237,7 +250,8 @@ static bool expand_repeat(struct finder *x, struct sequences *all, const struct 
         if (memcmp(&both, &token, sizeof(both)) == 0) {
             struct element e = {.kind = ELEMENT_RUN, .set = n->kid->set, .min = n->min};
 
-            push(all, &e);
+            if (!push(x, all, &e))
+                return false;
         }
     }
     if (n->min == 0 && n->max == 1 && all->n <= 16 && expand_alt(x, all, n, true))
@@ -252,7 +266,7 @@ static bool expand_repeat(struct finder *x, struct sequences *all, const struct 
         long rest = n->max == RX_INFINITE || kid_max == RX_INFINITE ? RX_INFINITE
                                                                     : (n->max - copies) * kid_max;
 
-        push_gap(all, n->kid, (n->min - copies) * kid_min, rest);
+        return push_gap(x, all, n->kid, (n->min - copies) * kid_min, rest);
     }
     return true;
 }
@@ -266,12 +280,7 @@ static bool expand(struct finder *x, struct sequences *all, const struct rx_node
     case RX_SET:
         return push_set(x, all, n);
     case RX_ALT:
-        if (!expand_alt(x, all, n, false)) {
-            if (x->failed)
-                return false;
-            node_gap(all, n);
-        }
-        return true;
+        return expand_alt(x, all, n, false) || (!x->failed && node_gap(x, all, n));
     case RX_REPEAT:
         return expand_repeat(x, all, n);
     case RX_CAT:
@@ -327,18 +336,25 @@ static void fill(struct bundle_set *s)
     memset(s, 0xff, sizeof(*s));
 }
 
-/* How often text is expected to hold the window that begins at element i. */
-static double window_cost(const struct sequence *s, unsigned i)
+/* How often text is expected to hold the window that begins at element i, a set. */
+static double window_cost(struct finder *x, const struct sequence *s, unsigned i)
 {
     static const double everything[KINDS] = {1, 1, 1, 1, 1};
+    struct known_cost *last = &x->costs[(uintptr_t)s->e[i] / sizeof(struct element) % KNOWN_COSTS];
+    const struct element *e[BUNDLE_WINDOW_BYTES] = {NULL};
     const double *share[BUNDLE_WINDOW_BYTES];
     bool open = true;
 
     for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++) {
-        open = open && i + k < s->n && s->e[i + k].kind == ELEMENT_SET;
-        share[k] = open ? s->e[i + k].share : everything;
+        open = open && i + k < s->n && s->e[i + k]->kind == ELEMENT_SET;
+        e[k] = open ? s->e[i + k] : NULL;
+        share[k] = open ? e[k]->share : everything;
     }
-    return cost_of(share);
+    if (memcmp(last->e, e, sizeof(e)) != 0) {
+        memcpy(last->e, e, sizeof(e));
+        last->cost = cost_of(share);
+    }
+    return last->cost;
 }
 
 /* The window that begins at element i. */
@@ -347,9 +363,9 @@ static void window_at(const struct sequence *s, unsigned i, struct rulec_anchor 
     bool open = true;
 
     for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++) {
-        open = open && i + k < s->n && s->e[i + k].kind == ELEMENT_SET;
+        open = open && i + k < s->n && s->e[i + k]->kind == ELEMENT_SET;
         if (open) {
-            a->set[k] = s->e[i + k].set;
+            a->set[k] = s->e[i + k]->set;
         } else {
             fill(&a->set[k]);
         }
@@ -357,14 +373,14 @@ static void window_at(const struct sequence *s, unsigned i, struct rulec_anchor 
 }
 
 /* The cheapest anchor of one sequence; cost DBL_MAX when there is none. */
-static void choose(const struct sequence *s, struct rulec_anchor *best)
+static void choose(struct finder *x, const struct sequence *s, struct rulec_anchor *best)
 {
     struct bundle_set between = {{0}};
     long min = 0, max = 0;
 
     best->cost = DBL_MAX;
     for (unsigned i = 0; i < s->n; i++) {
-        const struct element *e = &s->e[i];
+        const struct element *e = s->e[i];
         double cost = RUN_COST;
 
         if (e->kind == ELEMENT_GAP) {
@@ -377,7 +393,7 @@ static void choose(const struct sequence *s, struct rulec_anchor *best)
         if (e->kind == ELEMENT_GAP)
             continue;
         if (e->kind == ELEMENT_SET)
-            cost = window_cost(s, i);
+            cost = window_cost(x, s, i);
         cost *= 1.0 + .02 * (double)(max - min);
         if (cost < best->cost) {
             *best = (struct rulec_anchor){
@@ -428,7 +444,7 @@ enum gw_status rulec_anchors(struct gw_arena *arena, const struct rx_node *root,
     for (unsigned i = 0; i < all.n; i++) {
         struct rulec_anchor a = {.run = 0};
 
-        choose(all.s[i], &a);
+        choose(&x, all.s[i], &a);
         if (a.cost > MAX_COST)
             return gw_fail(
                 err, GW_EINVAL,

@@ -13,9 +13,11 @@
 struct emit_sets {
     struct bundle_set *set;
     unsigned n, cap;
-    unsigned recent[256]; /* indexes + 1 by a hash of the set: where to look first */
-    bool failed;          /* out of memory; indexes are wrong then */
+    unsigned *table; /* indexes + 1 by a hash of the set, four times cap */
+    bool failed;     /* out of memory; indexes are wrong then */
 };
+
+void emit_sets_fini(struct emit_sets *sets);
 
 /* Returns the index of s, adding it when it is new. */
 unsigned emit_set(struct emit_sets *sets, const struct bundle_set *s);

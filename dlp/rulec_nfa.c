@@ -29,7 +29,8 @@ struct nfa {
     unsigned char class_of[256]; /* bytes that every position treats alike */
     unsigned char member[256];   /* one byte of each class */
     unsigned n_classes;
-    uint64_t work, max_work; /* words joined and positions looked at */
+    uint64_t *takes;         /* of each class: the positions that take its bytes */
+    uint64_t work, max_work; /* words joined and looked at */
     bool full, no_memory;
 };
 
@@ -40,14 +41,6 @@ static void join(struct nfa *x, uint64_t *a, const uint64_t *b)
     x->work += x->words;
     for (unsigned i = 0; i < x->words; i++)
         a[i] |= b[i];
-}
-
-static bool is_empty(const struct nfa *x, const uint64_t *a)
-{
-    for (unsigned i = 0; i < x->words; i++)
-        if (a[i] != 0)
-            return false;
-    return true;
 }
 
 static bool part_new(struct nfa *x, struct part *p)
@@ -172,15 +165,30 @@ static void build(struct nfa *x, const struct rx_node *n, struct part *out)
 
 /* ---- states ----------------------------------------------------------------------------- */
 
+/* True when an earlier position has the same set: those of a repeat that was written out stand side by side. */
+static bool set_is_known(const struct nfa *x, unsigned position)
+{
+    enum { LOOK_BACK = 16 };
+    unsigned from = position > LOOK_BACK ? position - LOOK_BACK : 0;
+
+    for (unsigned p = position; p-- > from;)
+        if (memcmp(&x->set[p], &x->set[position], sizeof(x->set[p])) == 0)
+            return true;
+    return false;
+}
+
 /* Sorts bytes into classes by the positions that take them. */
 static void classify(struct nfa *x)
 {
     uint64_t sign[256] = {0};
 
-    for (unsigned p = 0; p < x->n; p++)
+    for (unsigned p = 0; p < x->n; p++) {
+        if (set_is_known(x, p))
+            continue;
         for (unsigned b = 0; b < 256; b++)
             sign[b] = (sign[b] ^ (rx_set_has(&x->set[p], b) ? p * 2u + 2u : p * 2u + 1u)) *
                       UINT64_C(0x9E3779B97F4A7C15);
+    }
     for (unsigned b = 0; b < 256; b++) {
         unsigned c = 0;
 
@@ -190,6 +198,20 @@ static void classify(struct nfa *x)
             x->member[x->n_classes++] = (unsigned char)b;
         x->class_of[b] = (unsigned char)c;
     }
+}
+
+/* Fills takes; false when out of memory. */
+static bool note_takers(struct nfa *x)
+{
+    x->takes = calloc((size_t)x->n_classes * x->words, sizeof(*x->takes));
+    if (x->takes == NULL)
+        return false;
+    x->work += (uint64_t)x->n_classes * x->n;
+    for (unsigned c = 0; c < x->n_classes; c++)
+        for (unsigned p = 0; p < x->n; p++)
+            if (rx_set_has(&x->set[p], x->member[c]))
+                x->takes[(size_t)c * x->words + p / 64] |= UINT64_C(1) << (p % 64);
+    return true;
 }
 
 /* Where s is in the table, or belongs. */
@@ -252,39 +274,35 @@ static unsigned add_state(struct nfa *x, const uint64_t *s, bool accepts)
     return *at;
 }
 
-/* The positions among next that take a byte. */
-static bool advance(struct nfa *x, const uint64_t *next, unsigned byte, const uint64_t *last,
-                    uint64_t *to)
+/* The positions among next that take bytes of class c; are there any, and do some end a match? */
+static bool advance(struct nfa *x, const uint64_t *next, unsigned c, const uint64_t *last,
+                    uint64_t *to, bool *accepts)
 {
-    bool accepts = false;
+    const uint64_t *takes = x->takes + (size_t)c * x->words;
+    uint64_t any = 0, ends = 0;
 
     for (unsigned i = 0; i < x->words; i++) {
-        to[i] = 0;
-        for (uint64_t w = next[i]; w != 0; w &= w - 1) {
-            x->work++;
-            if (rx_set_has(&x->set[i * 64 + (unsigned)__builtin_ctzll(w)], byte))
-                to[i] |= w & -w;
-        }
-        accepts = accepts || (to[i] & last[i]) != 0;
+        to[i] = next[i] & takes[i];
+        any |= to[i];
+        ends |= to[i] & last[i];
     }
     x->work += x->words;
-    return accepts;
+    *accepts = ends != 0;
+    return any != 0;
 }
 
-/* Adds the states that follow a state with these possible next positions; the bytes that lead on go to
+/* Adds the states that follow a state with these possible next positions; the classes that lead on go to
  * ext when the state accepts. to is scratch. */
 static void step(struct nfa *x, unsigned state, const uint64_t *next, const uint64_t *last,
                  uint64_t *to, struct bundle_set *ext)
 {
     for (unsigned c = 0; c < x->n_classes && !x->full; c++) {
-        bool accepts = advance(x, next, x->member[c], last, to);
+        bool accepts = false;
 
-        if (is_empty(x, to))
+        if (!advance(x, next, c, last, to, &accepts))
             continue;
         if ((x->flags[state] & INTERP_ACCEPTS) != 0)
-            for (unsigned b = 0; b < 256; b++)
-                if (x->class_of[b] == c)
-                    rx_set_add(ext, b);
+            rx_set_add(ext, c);
         x->next[(size_t)state * x->n_classes + c] = (uint16_t)add_state(x, to, accepts);
         x->flags[state] |= INTERP_GOES_ON;
     }
@@ -294,22 +312,27 @@ static void step(struct nfa *x, unsigned state, const uint64_t *next, const uint
 static void determinize(struct nfa *x, const struct part *all, struct bundle_set *ext)
 {
     uint64_t *next = calloc((size_t)x->words * 2, sizeof(*next));
+    struct bundle_set classes = {{0}};
 
-    if (next == NULL) {
+    classify(x);
+    if (next == NULL || !note_takers(x)) {
+        free(next);
         x->full = x->no_memory = true;
         return;
     }
-    classify(x);
     if (add_state(x, next, all->nullable) == 1)
-        step(x, 1, all->first, all->last, next + x->words, ext);
+        step(x, 1, all->first, all->last, next + x->words, &classes);
     for (unsigned s = 2; s <= x->n_states && !x->full; s++) {
         memset(next, 0, x->words * sizeof(*next));
         for (unsigned i = 0; i < x->words; i++)
             for (uint64_t w = x->states[(size_t)s * x->words + i]; w != 0; w &= w - 1)
                 join(x, next,
                      x->follow + (size_t)(i * 64 + (unsigned)__builtin_ctzll(w)) * x->words);
-        step(x, s, next, all->last, next + x->words, ext);
+        step(x, s, next, all->last, next + x->words, &classes);
     }
+    for (unsigned b = 0; b < 256; b++)
+        if (rx_set_has(&classes, x->class_of[b]))
+            rx_set_add(ext, b);
     free(next);
 }
 
@@ -370,6 +393,7 @@ enum gw_status rx_automaton(const struct rx_node *n, struct gw_arena *arena, uin
     free(x.states);
     free(x.flags);
     free(x.next);
+    free(x.takes);
     free(x.table);
     return st;
 }

@@ -79,7 +79,7 @@ enum gw_status emit_shard(const struct rulec_set *set, unsigned shard, unsigned 
     }
     if (st == GW_ENOMEM || s.sets.failed || !gw_buf_ok(&s.matchers) || !gw_buf_ok(out))
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules' source");
-    free(s.sets.set);
+    emit_sets_fini(&s.sets);
     gw_buf_fini(&s.matchers);
     gw_arena_free(s.scratch);
     return st;

@@ -11,9 +11,16 @@ enum {
     LONG_RUN = 128, /* loops that can go further remember how far they went */
 };
 
+void emit_sets_fini(struct emit_sets *sets)
+{
+    free(sets->set);
+    free(sets->table);
+    memset(sets, 0, sizeof(*sets));
+}
+
 void emit_tables_fini(struct emit_tables *t)
 {
-    free(t->sets.set);
+    emit_sets_fini(&t->sets);
     free(t->patterns);
     free(t->programs);
     free(t->anchors);
@@ -36,32 +43,57 @@ static void *room(void *array, unsigned n, unsigned *cap, size_t size)
     return grown;
 }
 
-unsigned emit_set(struct emit_sets *sets, const struct bundle_set *s)
+/* Where s is in the table, or belongs. */
+static unsigned *find_set(const struct emit_sets *sets, const struct bundle_set *s)
 {
-    struct bundle_set *grown = NULL;
+    unsigned size = sets->cap * 4, at;
     uint32_t hash = 0;
-    unsigned *recent;
 
     for (unsigned i = 0; i < 8; i++)
         hash = (hash ^ s->w[i]) * 0x9E3779B1u;
-    recent = &sets->recent[hash >> 24];
-    if (*recent != 0 && memcmp(&sets->set[*recent - 1], s, sizeof(*s)) == 0)
-        return *recent - 1;
-    *recent = 0;
-    for (unsigned i = 0; i < sets->n && *recent == 0; i++)
-        if (memcmp(&sets->set[i], s, sizeof(*s)) == 0)
-            *recent = i + 1;
-    if (*recent != 0)
-        return *recent - 1;
-    grown = room(sets->set, sets->n, &sets->cap, sizeof(*s));
-    if (grown == NULL) {
+    for (at = (hash >> 8) % size; sets->table[at] != 0; at = (at + 1) % size)
+        if (memcmp(&sets->set[sets->table[at] - 1], s, sizeof(*s)) == 0)
+            break;
+    return &sets->table[at];
+}
+
+/* Makes room for one more set. */
+static bool grow_sets(struct emit_sets *sets)
+{
+    unsigned cap = sets->cap;
+    struct bundle_set *grown = room(sets->set, sets->n, &cap, sizeof(*grown));
+    unsigned *table = NULL;
+
+    if (grown == NULL)
+        return false;
+    sets->set = grown;
+    if (cap == sets->cap)
+        return true;
+    table = calloc((size_t)cap * 4, sizeof(*table));
+    if (table == NULL)
+        return false;
+    free(sets->table);
+    sets->table = table;
+    sets->cap = cap;
+    for (unsigned i = 0; i < sets->n; i++)
+        *find_set(sets, &sets->set[i]) = i + 1;
+    return true;
+}
+
+unsigned emit_set(struct emit_sets *sets, const struct bundle_set *s)
+{
+    unsigned *at = NULL;
+
+    if (!grow_sets(sets)) {
         sets->failed = true;
         return 0;
     }
-    sets->set = grown;
-    sets->set[sets->n] = *s;
-    *recent = sets->n + 1;
-    return sets->n++;
+    at = find_set(sets, s);
+    if (*at == 0) {
+        sets->set[sets->n] = *s;
+        *at = ++sets->n;
+    }
+    return *at - 1;
 }
 
 bool emit_add_pattern(struct emit_tables *t, const struct bundle_pattern *p)
