@@ -75,10 +75,14 @@ bench: ## the gateway beside nginx and HAProxy, the engine beside the memory ban
 	@PEERS=$(PEERS) tests/bench/engine.sh $(BUILD) $(CACHE) $(MODEL)
 	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 	@PEERS=$(PEERS) python3 tests/bench/gateway.py $(BUILD) --cache $(CACHE)
-	@$(MAKE) --no-print-directory bench-dlp
+	@$(MAKE) --no-print-directory bench-dlp bench-audit
 
 bench-dlp: ## the scanner beside Hyperscan or Vectorscan, RE2 and PCRE2 on the same rules
 	@packaging/deps.sh bench
 	@$(SUB) all $(DLPBENCH)
 	@python3 tests/bench/dlp/dlp.py $(BUILD)
-.PHONY: bench bench-dlp
+
+bench-audit: ## the ledger: what a decision waits for, records/s to disk and to a real Kafka broker, verifying and asking
+	@$(SUB) all $(BUILD)/tests/bench/bench_audit
+	@tests/bench/audit.py $(BUILD) $(BENCHFLAGS)
+.PHONY: bench bench-dlp bench-audit
