@@ -7,8 +7,8 @@
  *   AUDIT_CHANGED                   API Activity 6003, activity 1, 3, 4 or 99
  *   lifecycle                       Application Lifecycle 6002
  *
- * `metadata` is written last and `sequence` last in it, so that the thread that knows the sequence can
- * finish the object: what these functions append ends with `"sequence":`. Every text is cut to a
+ * `metadata` is written last, `sequence` last in it, and `unmapped` in front of it, so that the thread that knows the order
+ * can finish the object (audit/spool_link.h): what these functions append ends with `"sequence":`. Every text is cut to a
  * limit that keeps a record below SPOOL_MAX_PAYLOAD_BYTES whatever comes in; a cut record says so in
  * metadata.is_truncated and untruncated_size. Our own fields stand under unmapped.sluice. Thread: any. */
 #ifndef AUDIT_EVENT_H

@@ -12,10 +12,19 @@
 #include "audit/leaf_file.h"
 #include "audit/seal.h"
 #include "audit/seal_key.h"
+#include "audit/spool_link.h"
 #include "audit/spool_read.h"
 
-enum { MAX_PROBLEMS = 1000, MAX_GAPS = 10000, LOOK_AHEAD = 4096 };
+enum { MAX_PROBLEMS = 1000, MAX_GAPS = 10000, LOOK_AHEAD = 4096, MAX_LATE = 256 };
 #define MAX_NOTES_BYTES ((size_t)1 << 30)
+
+/* A record behind one with a higher sequence. */
+struct late {
+    struct merkle_hash hash;
+    uint64_t seq;
+    bool twin;   /* another record has its sequence */
+    bool sealed; /* found among what was sealed */
+};
 
 /* A segment being compared with its leaf file. */
 struct reading {
@@ -29,6 +38,11 @@ struct reading {
     struct merkle_hash *read; /* hashes of the records read in this segment */
     uint64_t *seqs;
     size_t n_read, cap;
+    struct late late[MAX_LATE];
+    size_t n_late;
+    bool told; /* something was wrong with the segment before */
+    bool
+        behind; /* retention took segments while we read: what is missing in front of this one may be honest */
     enum gw_status st;
 };
 
@@ -51,15 +65,19 @@ static void problem(struct reading *rd, enum ledger_problem_kind kind, uint64_t 
                     uint64_t records)
 {
     struct ledger *l = rd->l;
+    struct ledger_problem *p;
 
     if (l->n_problems >= MAX_PROBLEMS)
         return;
-    l->problems[l->n_problems++] =
-        (struct ledger_problem){.kind = kind,
-                                .slot = rd->tree == NULL ? 0 : rd->tree->slot,
-                                .segno = rd->r.segno,
-                                .seq = seq,
-                                .records = records};
+    p = &l->problems[l->n_problems++];
+    *p =
+        (struct ledger_problem){.kind = kind, .segno = rd->r.segno, .seq = seq, .records = records};
+    if (rd->tree == NULL)
+        return;
+    p->slot = rd->tree->slot;
+    p->before_segno = rd->tree->last_segno;
+    p->before_seq = rd->tree->last_seq;
+    memcpy(p->chain, rd->tree->chain, sizeof(p->chain));
 }
 
 /* ---- trees ------------------------------------------------------------------------------- */
@@ -115,14 +133,16 @@ static void place(struct reading *rd, struct ledger_tree *last, unsigned slot)
     if (h->base.size != last->base.size + last->n) {
         const uint64_t have = last->base.size + last->n;
 
-        problem(rd, LEDGER_SEGMENT_MISSING, last->last_seq + 1,
-                h->base.size > have ? h->base.size - have : 0);
+        if (!rd->behind)
+            problem(rd, LEDGER_SEGMENT_MISSING, last->last_seq + 1,
+                    h->base.size > have ? h->base.size - have : 0);
         /* The rest is judged from here on. */
         free(last->leaves);
         last->leaves = NULL;
         last->n = last->cap = 0;
         last->base = h->base;
         last->last_seq = h->before;
+        last->has_last = false;
     }
 }
 
@@ -149,36 +169,88 @@ static void note_gap(struct reading *rd, struct gw_span record)
     {
         struct gw_span s = event_str(record, "sluice.segment", g.segment, sizeof(g.segment) - 1);
         struct gw_span c = event_str(record, "sluice.cause", g.cause, sizeof(g.cause) - 1);
+        struct gw_span h = event_str(record, "sluice.chain", g.chain, sizeof(g.chain) - 1);
 
         g.segment[s.len] = '\0';
         g.cause[c.len] = '\0';
+        g.chain[h.len] = '\0';
     }
     (void)event_num(record, "sluice.records", &g.records);
+    (void)event_num(record, "sluice.from_sequence", &g.from_seq);
+    (void)event_num(record, "sluice.to_sequence", &g.to_seq);
     l->gaps[l->n_gaps++] = g;
+}
+
+/* A record whose sequence is not above the one before: written again around a failed write, or not where it was. */
+static void take_late(struct reading *rd, const struct spool_rec *rec)
+{
+    struct late *e = &rd->late[rd->n_late];
+    size_t low = 0, high = rd->n_read;
+
+    if (rd->n_read == 0 || rec->seq < rd->seqs[0])
+        return; /* stands in the segment before */
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+
+        if (rd->seqs[mid] < rec->seq)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    if (rd->n_late == MAX_LATE)
+        return;
+    *e = (struct late){.seq = rec->seq};
+    spool_print(rec->payload, e->hash.bytes);
+    e->twin = rd->seqs[low] == rec->seq;
+    if (!e->twin || memcmp(&rd->read[low], &e->hash, sizeof(e->hash)) != 0)
+        rd->n_late++;
+}
+
+/* Does the record name the one that we have read before it? */
+static void check_link(struct reading *rd, const struct spool_rec *rec)
+{
+    const struct ledger_tree *t = rd->tree;
+    unsigned char print[SPOOL_PRINT_BYTES];
+    enum spool_linked linked;
+
+    if (!t->has_last)
+        return;
+    linked = spool_link_read(rec->payload, print);
+    if (linked == SPOOL_LINKED_NONE ||
+        (linked == SPOOL_LINKED_TO && memcmp(print, t->last.bytes, sizeof(print)) == 0))
+        return;
+    problem(rd, rec->seq > t->last_seq + 1 ? LEDGER_LINK_MISSING : LEDGER_LINK_BROKEN, rec->seq,
+            rec->seq - t->last_seq - 1);
 }
 
 static void take_record(struct reading *rd, const struct spool_rec *rec)
 {
+    struct ledger_tree *t = rd->tree;
     struct merkle_hash h;
     size_t cap = rd->cap;
 
-    if (rec->seq <= rd->tree->last_seq)
-        return; /* written again around a failed write */
-    rd->tree->last_seq = rec->seq;
+    if (rec->seq <= t->last_seq) {
+        take_late(rd, rec);
+        return;
+    }
+    check_link(rd, rec);
     spool_print(rec->payload, h.bytes);
     if (!grow((void **)&rd->read, &cap, rd->n_read, sizeof(h)) ||
         !grow((void **)&rd->seqs, &rd->cap, rd->n_read, sizeof(*rd->seqs))) {
         rd->st = GW_ENOMEM;
         return;
     }
+    t->last_seq = rec->seq;
+    t->last = h;
+    t->last_segno = rd->r.segno;
+    t->has_last = true;
     rd->read[rd->n_read] = h;
     rd->seqs[rd->n_read++] = rec->seq;
     rd->l->n_records++;
     if (rec->kind == SPOOL_KIND_LIFECYCLE)
         note_gap(rd, rec->payload);
     if (rd->each != NULL)
-        rd->each(rd->ctx, (size_t)(rd->tree - rd->l->trees),
-                 rd->tree->base.size + rd->tree->n + rd->n_read - 1, rec);
+        rd->each(rd->ctx, (size_t)(t - rd->l->trees), t->base.size + t->n + rd->n_read - 1, rec);
 }
 
 static void read_records(struct reading *rd)
@@ -218,8 +290,22 @@ static size_t find_hash(const struct merkle_hash *list, size_t n, size_t from,
     return SIZE_MAX;
 }
 
-/* Says in which way the records differ from what was sealed. The tree gets the sealed hashes. */
-static void compare(struct reading *rd)
+/* Sealed hashes [from, to) are not in their place: are they in another? */
+static enum ledger_problem_kind moved_or_removed(struct reading *rd, size_t from, size_t to)
+{
+    size_t n = 0;
+
+    for (size_t k = 0; k < rd->n_late; k++)
+        for (size_t i = from; i < to && !rd->late[k].sealed; i++)
+            if (memcmp(&rd->leaf.leaves[i], &rd->late[k].hash, sizeof(struct merkle_hash)) == 0) {
+                rd->late[k].sealed = true;
+                n++;
+            }
+    return n == to - from ? LEDGER_RECORDS_MOVED : LEDGER_RECORDS_REMOVED;
+}
+
+/* Says in which way the records differ from what was sealed. Returns where the records that nothing was sealed of begin. */
+static size_t compare_sealed(struct reading *rd)
 {
     const struct merkle_hash *want = rd->leaf.leaves;
     const size_t n_want = rd->has_leaf ? rd->leaf.n : 0;
@@ -235,7 +321,8 @@ static void compare(struct reading *rd)
         there = find_hash(want, n_want, i + 1, &rd->read[k]);
         here = find_hash(rd->read, rd->n_read, k + 1, &want[i]);
         if (there != SIZE_MAX) {
-            problem(rd, LEDGER_RECORDS_REMOVED, k == 0 ? 0 : rd->seqs[k - 1] + 1, there - i);
+            problem(rd, moved_or_removed(rd, i, there), k == 0 ? 0 : rd->seqs[k - 1] + 1,
+                    there - i);
             i = there;
         } else if (here != SIZE_MAX) {
             problem(rd, LEDGER_RECORDS_INSERTED, rd->seqs[k], here - k);
@@ -248,8 +335,41 @@ static void compare(struct reading *rd)
     if (i < n_want)
         problem(rd, rd->newest ? LEDGER_TAIL_MISSING : LEDGER_RECORDS_REMOVED,
                 rd->n_read == 0 ? 0 : rd->seqs[rd->n_read - 1] + 1, n_want - i);
+    return k;
+}
+
+/* Broken links tell of what was never sealed; of the rest compare_sealed() has told better. from: the first of this segment's
+ * problems. */
+static void drop_links(struct reading *rd, size_t from, size_t to)
+{
+    struct ledger *l = rd->l;
+    size_t n = from;
+
+    for (size_t i = from; i < l->n_problems; i++) {
+        const struct ledger_problem *p = &l->problems[i];
+        const bool first = rd->n_read != 0 && p->seq == rd->seqs[0];
+
+        if (i < to && (l->n_problems > to || (first && (rd->told || rd->behind))))
+            continue;
+        l->problems[n++] = *p;
+    }
+    l->n_problems = n;
+}
+
+/* The tree gets the sealed hashes, and those of what is not sealed yet. problems: how many there were before this segment. */
+static void compare(struct reading *rd, size_t problems)
+{
+    const size_t n_want = rd->has_leaf ? rd->leaf.n : 0, links = rd->l->n_problems;
+    size_t k = compare_sealed(rd);
+
+    for (size_t i = 0; i < rd->n_late; i++)
+        if (!rd->late[i].sealed)
+            problem(rd, rd->late[i].twin ? LEDGER_RECORDS_INSERTED : LEDGER_RECORDS_MOVED,
+                    rd->late[i].seq, 1);
+    drop_links(rd, problems, links);
+    rd->told = rd->l->n_problems > problems;
     for (size_t m = 0; m < n_want && rd->st == GW_OK; m++)
-        (void)add_leaf(rd, &want[m]);
+        (void)add_leaf(rd, &rd->leaf.leaves[m]);
     for (; k < rd->n_read && rd->st == GW_OK; k++)
         (void)add_leaf(rd, &rd->read[k]);
 }
@@ -260,10 +380,13 @@ static struct ledger_tree *read_segment(struct reading *rd, struct ledger_tree *
                                         const struct spool_file *f, struct gw_err *err)
 {
     enum gw_status st = spool_reader_open(&rd->r, rd->l->dirfd, f->slot, f->segno, err);
+    const size_t problems = rd->l->n_problems;
 
-    rd->n_read = 0;
-    if (st == GW_ENOENT)
-        return last; /* retention was faster */
+    rd->n_read = rd->n_late = 0;
+    if (st == GW_ENOENT) {
+        rd->behind = true; /* retention was faster */
+        return last;
+    }
     if (st == GW_ECORRUPT && last != NULL)
         memcpy(rd->r.header.chain, last->chain, sizeof(last->chain));
     if (st != GW_OK && st != GW_ECORRUPT) {
@@ -288,7 +411,8 @@ static struct ledger_tree *read_segment(struct reading *rd, struct ledger_tree *
     rd->tree->n_segments++;
     read_records(rd);
     if (rd->st == GW_OK)
-        compare(rd);
+        compare(rd, problems);
+    rd->behind = false;
     return rd->tree;
 }
 
@@ -302,8 +426,10 @@ static enum gw_status read_segments(struct reading *rd, struct gw_err *err)
     for (size_t i = 0; i < n && rd->st == GW_OK; i++) {
         struct ledger_tree *t;
 
-        if (i > 0 && files[i].slot != files[i - 1].slot)
+        if (i > 0 && files[i].slot != files[i - 1].slot) {
             last = SIZE_MAX;
+            rd->told = rd->behind = false;
+        }
         rd->newest = i + 1 == n || files[i + 1].slot != files[i].slot;
         t = read_segment(rd, last == SIZE_MAX ? NULL : &rd->l->trees[last], &files[i], err);
         last = t == NULL ? SIZE_MAX : (size_t)(t - rd->l->trees);

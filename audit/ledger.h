@@ -20,6 +20,9 @@ struct ledger_tree {
     struct merkle_hash *leaves; /* as sealed where a leaf file says so, else as read */
     size_t n, cap;
     uint64_t last_seq;
+    struct merkle_hash last; /* of the record with last_seq, when has_last */
+    uint64_t last_segno;
+    bool has_last;
     size_t n_segments;
 };
 
@@ -28,7 +31,10 @@ enum ledger_problem_kind {
     LEDGER_RECORDS_REMOVED,  /* sealed, and not there */
     LEDGER_RECORDS_INSERTED, /* there, and not sealed, in front of sealed ones */
     LEDGER_TAIL_MISSING,     /* sealed, and cut from the end of the newest segment */
+    LEDGER_RECORDS_MOVED,    /* sealed, and there in another place */
     LEDGER_SEGMENT_MISSING,  /* the tree goes on behind records that are not there */
+    LEDGER_LINK_BROKEN,      /* names another record before it than the one that stands there */
+    LEDGER_LINK_MISSING,     /* names a record before it that is not there */
     LEDGER_UNREADABLE,       /* the system refuses to read the segment */
 };
 
@@ -38,12 +44,16 @@ struct ledger_problem {
     uint64_t segno;
     uint64_t seq;     /* of the first record concerned, 0: unknown */
     uint64_t records; /* how many */
+    /* Of a link: the place of the record before. */
+    uint64_t before_segno, before_seq;
+    char chain[SPOOL_CHAIN_BYTES];
 };
 
 /* A sluice.gap record: the gateway says itself what is missing. */
 struct ledger_gap {
-    char segment[SPOOL_NAME_BYTES], cause[32];
+    char segment[SPOOL_NAME_BYTES], cause[32], chain[SPOOL_CHAIN_BYTES];
     uint64_t records;
+    uint64_t from_seq, to_seq; /* that are missing; 0: not said */
 };
 
 struct ledger {

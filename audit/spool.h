@@ -27,6 +27,7 @@
 
 #include "audit/openset.h"
 #include "audit/spool_format.h"
+#include "audit/spool_link.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
@@ -64,12 +65,12 @@ struct spool_slot {
     /* ---- of the writing thread ---- */
     char chain[SPOOL_CHAIN_BYTES];
     uint64_t next_seq;
-    unsigned char prev_print[SPOOL_PRINT_BYTES]; /* of the last record of the closed segment */
-    int fd;                                      /* -1: no open segment */
-    uint64_t segno, last_segno;                  /* open one; highest ever used */
-    uint64_t written, synced;                    /* offsets in the open segment */
-    uint64_t last_at, last_len;                  /* the last durable record's payload in it */
-    uint64_t pending_len;                        /* disk: payload length of the last frame put */
+    struct spool_link last; /* of the last record that was taken; the next one names it */
+    struct spool_link
+        kept; /* of the last durable one: where the chain goes on when a write fails */
+    int fd;   /* -1: no open segment */
+    uint64_t segno, last_segno; /* open one; highest ever used */
+    uint64_t written, synced;   /* offsets in the open segment */
     uint64_t seg_records;
     int64_t seg_last_ms;
     bool dir_dirty;           /* a new file name is not synced yet */
@@ -158,14 +159,14 @@ void spool_unreserve(struct spool *sp, uint64_t n);
 /* Bytes left for new requests, what is kept for open ones and for lifecycle records taken off. */
 uint64_t spool_room_left(struct spool *sp);
 
-/* What spool_put() adds to a buffer at most. */
-enum { SPOOL_TAIL_BYTES = 24 };
+/* What spool_put() adds to a buffer at most: the link, the sequence and the closing braces. */
+enum { SPOOL_TAIL_BYTES = SPOOL_LINK_BYTES + 24 };
 
 /* What the buffer of unsynced records holds at least: any one record. */
 enum { SPOOL_MIN_BUFFER_BYTES = SPOOL_MAX_PAYLOAD_BYTES + (32 << 10) };
 
 /* Takes a record: buf holds SPOOL_FRAME_BYTES of room and then JSON that ends with `"sequence":`; the
- * sequence, the closing braces and the frame are filled in. buf->len + SPOOL_TAIL_BYTES is reserved
+ * link to the record before, the sequence, the closing braces and the frame are filled in. buf->len + SPOOL_TAIL_BYTES is reserved
  * before; what is not used is given back, on failure all of it. process: it is written when this
  * returns GW_OK. disk: it is kept until spool_flush(). GW_EIO: cannot be written (process, or a slot
  * that failed a moment ago); GW_ELIMIT: too long; GW_ENOMEM. */

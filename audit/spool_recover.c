@@ -27,7 +27,8 @@ void spool_new_chain(struct spool_slot *s)
     memset(s->chain, 0, sizeof(s->chain));
     (void)snprintf(s->chain, sizeof(s->chain), "%.100s/%s.%u", s->sp->instance, hex, s->index);
     s->next_seq = 1;
-    memset(s->prev_print, 0, sizeof(s->prev_print));
+    memset(&s->last, 0, sizeof(s->last));
+    memset(&s->kept, 0, sizeof(s->kept));
 }
 
 void spool_recovery_fini(struct spool_recovery *rec)
@@ -209,17 +210,19 @@ static enum gw_status scan_segment(struct scan *sc, const struct spool_file *f, 
     return GW_OK;
 }
 
-/* The fingerprint of the last record, for the next segment's header. */
-static void find_last_print(struct scan *sc)
+/* Finds the last record, which the next one has to name. */
+static bool find_last(struct scan *sc)
 {
     struct spool_rec rec;
     uint64_t last_segno = sc->s->segs[sc->s->n_segs - 1].segno;
 
     if (spool_reader_open(&sc->r, sc->sp->dirfd, sc->s->index, last_segno, NULL) != GW_OK)
-        return;
+        return false;
     while (spool_reader_next(&sc->r, &rec) == SPOOL_READ_REC)
         if (rec.seq == sc->last_seq)
-            spool_print(rec.payload, sc->s->prev_print);
+            spool_link_of(rec.payload, &sc->s->last);
+    sc->s->kept = sc->s->last;
+    return sc->s->last.any;
 }
 
 /* Decides whether the slot's chain goes on. */
@@ -240,11 +243,10 @@ static void end_slot(struct scan *sc)
     spool_new_chain(s);
     if (s->n_segs == 0 || sc->last_seq == 0 || sc->last_damaged || sc->last_lost_power ||
         slash == NULL || strlen(sc->sp->instance) != (size_t)(slash - sc->chain) ||
-        strncmp(sc->chain, sc->sp->instance, (size_t)(slash - sc->chain)) != 0)
+        strncmp(sc->chain, sc->sp->instance, (size_t)(slash - sc->chain)) != 0 || !find_last(sc))
         return;
     memcpy(s->chain, sc->chain, sizeof(s->chain));
     s->next_seq = sc->last_seq + 1;
-    find_last_print(sc);
 }
 
 /* Holds the segments in which open requests were decided. */

@@ -27,7 +27,7 @@ enum {
     RETRY_MS = 200,               /* after a failure: between tries */
     MAX_IDLE_BYTES = 600 << 10,   /* of the buffer, when nothing goes through it */
     MAX_TOUCHED_BYTES = 64 << 10, /* of it, in memory */
-    COMPLETION_BYTES = 2 << 10,   /* room kept for the completion of each open request */
+    COMPLETION_BYTES = 3 << 10,   /* room kept for the completion of each open request */
     LIFE_BYTES = 128 << 10,       /* room kept for lifecycle records */
 };
 
@@ -106,28 +106,12 @@ static void settle(struct spool_slot *s, uint64_t bytes)
     (void)pthread_mutex_unlock(&s->sp->lock);
 }
 
-static void remember_print(struct spool_slot *s)
-{
-    char *payload;
-
-    if (s->last_len == 0)
-        return;
-    payload = malloc(s->last_len);
-    if (payload != NULL &&
-        pread(s->fd, payload, s->last_len, (off_t)s->last_at) == (ssize_t)s->last_len)
-        spool_print((struct gw_span){payload, s->last_len}, s->prev_print);
-    else
-        memset(s->prev_print, 0, sizeof(s->prev_print));
-    free(payload);
-}
-
 static void close_segment(struct spool_slot *s)
 {
     struct spool *sp = s->sp;
 
     if (s->fd < 0)
         return;
-    remember_print(s);
     settle(s, s->written);
     if (sp->process) {
         /* The sync can take long: the keeper does it. */
@@ -170,13 +154,12 @@ static bool new_segment(struct spool_slot *s)
     char name[SPOOL_NAME_BYTES];
     int why;
 
-    memcpy(h.prev_print, s->prev_print, sizeof(h.prev_print));
+    memcpy(h.prev_print, s->kept.print, sizeof(h.prev_print));
     memcpy(h.boot, sp->boot, sizeof(h.boot));
     memcpy(h.chain, s->chain, sizeof(h.chain));
     spool_header_encode(&h, bytes);
     spool_name(name, s->index, h.segno);
-    /* Readable too: rolling reads the last record back for its fingerprint. */
-    s->fd = openat(sp->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    s->fd = openat(sp->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->fd < 0) {
         why = errno;
         /* A leftover with that name is no reason to fail for ever. */
@@ -187,7 +170,6 @@ static bool new_segment(struct spool_slot *s)
     }
     s->segno = s->last_segno = h.segno;
     s->written = s->synced = 0;
-    s->last_len = 0;
     s->seg_records = 0;
     s->seg_last_ms = h.created_ms;
     if (!write_all(s->fd, (const char *)bytes, sizeof(bytes)) || !spool_seg_add(s, &seg)) {
@@ -222,8 +204,6 @@ static void abandon(struct spool_slot *s)
         if (ftruncate(s->fd, (off_t)good) != 0)
             gw_log(GW_LOG_WARN, "audit_segment_not_cut", "slot=%u segment=%" PRIu64, s->index,
                    s->segno);
-        if (s->last_at + s->last_len <= good)
-            remember_print(s);
         settle(s, good);
     }
     (void)close(s->fd);
@@ -335,16 +315,23 @@ static void count(struct spool_slot *s, uint64_t n_records, uint64_t n_bytes, in
     atomic_fetch_add(&s->sp->undelivered, n_records);
 }
 
-/* Fills in the sequence, the end of the JSON and the frame. */
+static struct gw_span payload_of(const struct gw_buf *frame)
+{
+    return gw_span_from(gw_buf_span(frame), SPOOL_FRAME_BYTES);
+}
+
+/* Fills in the link, the sequence, the end of the JSON and the frame. */
 static bool finish(struct spool_slot *s, struct gw_buf *buf, const struct spool_entry *e)
 {
     struct spool_rec rec = {e->kind, s->next_seq, e->time_ms, {NULL, 0}};
 
+    if (!spool_link_put(buf, s->chain, &s->last))
+        return false;
     gw_buf_addu(buf, s->next_seq);
     gw_buf_add(buf, GW_SPAN("}}"));
     if (!gw_buf_ok(buf) || buf->len > SPOOL_FRAME_BYTES + SPOOL_MAX_PAYLOAD_BYTES)
         return false;
-    rec.payload = (struct gw_span){buf->ptr + SPOOL_FRAME_BYTES, buf->len - SPOOL_FRAME_BYTES};
+    rec.payload = payload_of(buf);
     spool_frame_encode(&rec, (unsigned char *)buf->ptr);
     return true;
 }
@@ -366,8 +353,8 @@ static enum gw_status put_written(struct spool_slot *s, const struct gw_buf *buf
         return GW_EIO;
     }
     note_success(s);
-    s->last_at = s->written - buf->len + SPOOL_FRAME_BYTES;
-    s->last_len = buf->len - SPOOL_FRAME_BYTES;
+    spool_link_of(payload_of(buf), &s->last);
+    s->kept = s->last;
     s->next_seq++;
     count(s, 1, buf->len, e->time_ms);
     track(s, e);
@@ -405,7 +392,7 @@ enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct 
     }
     if (s->unsynced.len > s->most_unsynced)
         s->most_unsynced = s->unsynced.len;
-    s->pending_len = buf->len - SPOOL_FRAME_BYTES;
+    spool_link_of(payload_of(buf), &s->last);
     s->next_seq++;
     s->seg_last_ms = e->time_ms > s->seg_last_ms ? e->time_ms : s->seg_last_ms;
     track(s, e);
@@ -483,13 +470,13 @@ enum gw_status spool_flush(struct spool_slot *s, bool sync)
         spool_unreserve(s->sp, s->unsynced.len);
         gw_buf_clear(&s->unsynced);
         s->unwritten = 0;
+        s->last = s->kept;
         return GW_EIO;
     }
     note_success(s);
     if (!sync)
         return GW_OK;
-    s->last_len = s->pending_len;
-    s->last_at = s->written - s->last_len;
+    s->kept = s->last;
     count(s, n, s->unsynced.len, s->seg_last_ms);
     gw_buf_clear(&s->unsynced);
     s->unwritten = 0;

@@ -60,11 +60,31 @@ __attribute__((format(printf, 2, 3))) static void tell(struct verify *v, const c
 }
 
 /* Has the gateway itself recorded damage in that segment? */
-static bool is_declared(const struct verify *v, const char *segment)
+static bool is_damaged(const struct verify *v, unsigned slot, uint64_t segno)
 {
+    char name[SPOOL_NAME_BYTES];
+
+    spool_name(name, slot, segno);
     for (size_t i = 0; i < v->l.n_gaps; i++)
-        if (strcmp(v->l.gaps[i].segment, segment) == 0 &&
+        if (strcmp(v->l.gaps[i].segment, name) == 0 &&
             strcmp(v->l.gaps[i].cause, "damaged_segment") == 0)
+            return true;
+    return false;
+}
+
+/* Has it recorded what explains the problem? */
+static bool is_declared(const struct verify *v, const struct ledger_problem *p)
+{
+    if (is_damaged(v, p->slot, p->segno))
+        return true;
+    if (p->kind != LEDGER_LINK_BROKEN && p->kind != LEDGER_LINK_MISSING)
+        return false;
+    if (is_damaged(v, p->slot, p->before_segno))
+        return true;
+    /* Bytes of a write that failed can turn up in front of the record that was written in their stead. */
+    for (size_t i = 0; i < v->l.n_gaps; i++)
+        if (strcmp(v->l.gaps[i].chain, p->chain) == 0 && p->before_seq >= v->l.gaps[i].from_seq &&
+            p->before_seq <= v->l.gaps[i].to_seq)
             return true;
     return false;
 }
@@ -78,6 +98,14 @@ static void judge_problem(struct verify *v, const struct ledger_problem *p)
                                    " sealed records are not there\n",
         [LEDGER_RECORDS_INSERTED] =
             "ALTERED    %s: from sequence %" PRIu64 " on, %" PRIu64 " records were never sealed\n",
+        [LEDGER_RECORDS_MOVED] = "ALTERED    %s: from sequence %" PRIu64 " on, %" PRIu64
+                                 " records do not stand in their place\n",
+        [LEDGER_LINK_BROKEN] =
+            "ALTERED    %s: the record with sequence %" PRIu64
+            " names another record before it than the one that stands there (%" PRIu64
+            " between)\n",
+        [LEDGER_LINK_MISSING] = "ALTERED    %s: the record with sequence %" PRIu64
+                                " names one before it that is not there (%" PRIu64 " missing)\n",
         [LEDGER_TAIL_MISSING] = "TRUNCATED  %s: from sequence %" PRIu64 " on, %" PRIu64
                                 " sealed records are not there\n",
         [LEDGER_SEGMENT_MISSING] = "ALTERED    in front of %s: from sequence %" PRIu64
@@ -87,7 +115,7 @@ static void judge_problem(struct verify *v, const struct ledger_problem *p)
     char name[SPOOL_NAME_BYTES];
 
     spool_name(name, p->slot, p->segno);
-    if (is_declared(v, name)) {
+    if (is_declared(v, p)) {
         v->gap = true;
         return; /* told with the gaps */
     }
