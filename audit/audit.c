@@ -7,6 +7,7 @@
 #include "audit/core.h"
 #include "audit/kafka.h"
 #include "audit/seal.h"
+#include "audit/sinks.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -22,7 +23,15 @@ static enum gw_status check(const struct audit_config *cfg, struct gw_err *err)
         return gw_fail(err, GW_EINVAL, "audit: the spool's cap must be at least 8 MiB");
     if (cfg->n_channels == 0 || cfg->n_channels >= SPOOL_MAX_SLOTS)
         return gw_fail(err, GW_EINVAL, "audit: 1 to %d channels", SPOOL_MAX_SLOTS - 1);
+    if (cfg->n_sinks > AUDIT_MAX_SINKS)
+        return gw_fail(err, GW_EINVAL, "audit: at most %d sinks", AUDIT_MAX_SINKS);
     return GW_OK;
+}
+
+static void drop_sinks(const struct audit_config *cfg)
+{
+    for (unsigned i = 0; i < cfg->n_sinks; i++)
+        cfg->sinks[i].ops->close(cfg->sinks[i].self);
 }
 
 static void items_free(struct core_item *item)
@@ -63,8 +72,27 @@ static void audit_free(struct audit *a)
     free(a);
 }
 
+static bool has_kafka(const struct audit_config *cfg)
+{
+    return cfg->kafka_brokers != NULL && cfg->kafka_brokers[0] != '\0';
+}
+
+/* Who reads the spool; Kafka is the first. */
+static unsigned list_readers(const struct audit_config *cfg,
+                             struct spool_sink_config out[SPOOL_MAX_SINKS])
+{
+    unsigned n = 0;
+
+    if (has_kafka(cfg))
+        out[n++] = (struct spool_sink_config){"", false};
+    for (unsigned i = 0; i < cfg->n_sinks; i++)
+        out[n++] = (struct spool_sink_config){cfg->sinks[i].name, cfg->sinks[i].yields};
+    return n;
+}
+
 static enum gw_status prepare(struct audit *a, const struct audit_config *cfg, struct gw_err *err)
 {
+    struct spool_sink_config readers[SPOOL_MAX_SINKS];
     const struct spool_config sc = {
         .dir = cfg->spool_dir,
         .instance = cfg->instance,
@@ -73,7 +101,8 @@ static enum gw_status prepare(struct audit *a, const struct audit_config *cfg, s
         .n_slots = a->process ? 1 + cfg->n_channels : 1,
         .retain_seconds = cfg->retain_seconds,
         .process = a->process,
-        .deliver = cfg->kafka_brokers != NULL && cfg->kafka_brokers[0] != '\0',
+        .sinks = readers,
+        .n_sinks = list_readers(cfg, readers),
         .seal = cfg->seal_key != NULL,
     };
 
@@ -98,27 +127,52 @@ static enum gw_status open_seal(struct audit *a, const struct audit_config *cfg,
     return seal_open(a->spool, &sc, &a->seal, err);
 }
 
+/* Starts what reads the spool. The sinks are taken over, whatever becomes of the rest. */
+static enum gw_status open_readers(struct audit *a, const struct audit_config *cfg,
+                                   struct gw_err *err)
+{
+    enum gw_status st = GW_OK;
+
+    if (a->spool->seal)
+        st = open_seal(a, cfg, err);
+    if (st == GW_OK && has_kafka(cfg))
+        st = kafka_open(a, cfg, &a->kafka, err);
+    if (st == GW_OK && cfg->n_sinks != 0)
+        return sinks_open(a, cfg->sinks, cfg->n_sinks, has_kafka(cfg) ? KAFKA_SINK + 1 : 0,
+                          &a->sinks, err);
+    if (st != GW_OK)
+        drop_sinks(cfg);
+    return st;
+}
+
 enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, struct gw_err *err)
 {
+    enum gw_status st = check(cfg, err);
     struct audit *a;
-    enum gw_status st;
 
-    GW_TRY(check(cfg, err));
+    if (st != GW_OK) {
+        drop_sinks(cfg);
+        return st;
+    }
     a = calloc(1, sizeof(*a));
-    if (a == NULL)
+    if (a == NULL) {
+        drop_sinks(cfg);
         return gw_fail(err, GW_ENOMEM, "audit: out of memory");
+    }
     (void)pthread_mutex_init(&a->lock, NULL);
     a->on_full = cfg->on_full;
     a->process = cfg->durability == AUDIT_DURABILITY_PROCESS;
     a->n_channels = cfg->n_channels;
     st = prepare(a, cfg, err);
-    if (st == GW_OK && a->spool->seal)
-        st = open_seal(a, cfg, err);
-    if (st == GW_OK && a->spool->deliver)
-        st = kafka_open(a, cfg, &a->kafka, err);
+    if (st == GW_OK)
+        st = open_readers(a, cfg, err);
+    else
+        drop_sinks(cfg);
     if (st == GW_OK && pthread_create(&a->writer, NULL, core_writer_run, a) != 0)
         st = gw_fail(err, GW_EIO, "audit: cannot start the writer thread");
     if (st != GW_OK) {
+        sinks_stop(a->sinks, 0);
+        sinks_close(a->sinks);
         kafka_close(a->kafka, 0);
         seal_close(a->seal);
         audit_free(a);
@@ -146,15 +200,48 @@ void audit_close(struct audit *a, int drain_ms)
         if (spool_sync(&a->spool->slots[i]) != GW_OK)
             gw_log(GW_LOG_ERROR, "audit_sync_failed", "slot=%u", i);
     seal_close(a->seal);
-    core_wake_sender(a);
+    core_wake_sinks(a);
+    sinks_stop(a->sinks, drain_ms);
     kafka_close(a->kafka, drain_ms);
+    sinks_close(a->sinks);
     audit_free(a);
 }
 
-void core_wake_sender(struct audit *a)
+void core_wake_sinks(struct audit *a)
 {
     if (a->kafka != NULL)
         kafka_wake(a->kafka);
+    sinks_wake(a->sinks);
+}
+
+void audit_reopen_sinks(struct audit *a)
+{
+    sinks_reopen(a->sinks);
+}
+
+/* Kafka's figures in the form of a sink's. */
+static void kafka_row(struct audit *a, struct audit_sink_stats *out)
+{
+    struct audit_stats st = {0};
+
+    kafka_stats(a->kafka, &st);
+    *out = (struct audit_sink_stats){.name = "kafka",
+                                     .kind = "kafka",
+                                     .up = st.kafka_up,
+                                     .delivered = st.delivered,
+                                     .undelivered = st.undelivered,
+                                     .oldest_undelivered_ms = st.oldest_undelivered_ms,
+                                     .dead_letters = st.dead_letters};
+    out->failures[SINK_CONNECT] = st.producer_restarts;
+}
+
+unsigned audit_sink_stats(struct audit *a, struct audit_sink_stats *out, unsigned max)
+{
+    unsigned n = 0;
+
+    if (a->kafka != NULL && max > 0)
+        kafka_row(a, &out[n++]);
+    return n + sinks_stats(a->sinks, out + n, max - n);
 }
 
 void audit_stats(struct audit *a, struct audit_stats *out)

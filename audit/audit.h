@@ -26,6 +26,8 @@
 enum audit_durability { AUDIT_DURABILITY_DISK, AUDIT_DURABILITY_PROCESS };
 enum audit_on_full { AUDIT_ON_FULL_REJECT, AUDIT_ON_FULL_CONTINUE };
 
+struct audit_sink;
+
 struct audit_config {
     const char *spool_dir; /* created with mode 0700 */
     const char *instance;  /* this gateway's name, in every record */
@@ -40,6 +42,8 @@ struct audit_config {
     const char *kafka_brokers; /* NULL or "": no Kafka */
     const char *kafka_topic;
     const char *const *kafka_properties; /* librdkafka "name=value", NULL-terminated, or NULL */
+    const struct audit_sink *sinks; /* n_sinks; other places that records go to (audit/sink.h) */
+    unsigned n_sinks;
     const char *
         seal_key; /* file with the keys that sign checkpoints, made when it is not there; NULL: none are made */
     unsigned seal_interval_ms; /* how often, when there are new records; 0: 10 seconds */
@@ -50,7 +54,8 @@ struct audit_config {
 struct audit;
 struct audit_payload;
 
-/* Opens (and recovers) the spool and starts the writer and sender threads; writes sluice.started and the
+/* Opens (and recovers) the spool and starts the writer and sender threads; what the sinks are made of is taken over, also
+ * on failure. Writes sluice.started and the
  * gateway_lost records. Only one process can have a spool open. Errors: GW_EIO, GW_EEXIST when locked
  * by another process, GW_EUNSUPPORTED for a format version it does not know. */
 enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, struct gw_err *err);
@@ -315,6 +320,23 @@ struct audit_stats {
     bool seal_failing;          /* the last try to sign could not be written */
 };
 void audit_stats(struct audit *a, struct audit_stats *out);
+
+/* One sink, Kafka ("kafka") among them. */
+enum { AUDIT_SINK_NAME_BYTES = 33, AUDIT_SINK_KIND_BYTES = 16, AUDIT_MAX_SINKS = 15 };
+struct audit_sink_stats {
+    char name[AUDIT_SINK_NAME_BYTES], kind[AUDIT_SINK_KIND_BYTES];
+    bool up;                        /* the last delivery succeeded */
+    uint64_t delivered, left_out;   /* records since open; left_out: not of its classes */
+    uint64_t undelivered;           /* records */
+    uint64_t oldest_undelivered_ms; /* age */
+    uint64_t dead_letters, skipped; /* refused for good; deleted before it had them */
+    uint64_t failures[12];          /* deliveries that failed, by enum sink_end */
+};
+/* Returns how many there are; fills in up to max. Thread: any. */
+unsigned audit_sink_stats(struct audit *a, struct audit_sink_stats *out, unsigned max);
+
+/* Sinks that write to files open them anew before their next batch. Thread: any. */
+void audit_reopen_sinks(struct audit *a);
 
 /* What the brokers say of the topic. */
 struct audit_kafka_view {

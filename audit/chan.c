@@ -168,7 +168,7 @@ static enum gw_status emit_process(struct audit_chan *ch, const struct audit_eve
     if (s->segno != segno)
         core_wake_writer(a); /* a closed segment waits for its sync */
     if (st == GW_OK)
-        core_wake_sender(a);
+        core_wake_sinks(a);
     return st;
 }
 

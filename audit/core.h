@@ -5,6 +5,7 @@
  *         |
  *   writer thread: also keeps the spool (retention, syncs of closed segments)
  *   sender thread: reads the slots, feeds Kafka (audit/kafka.c)
+ *   a thread for each other sink: reads the slots, delivers in batches (audit/sink.c)
  *
  * Slot 0 belongs to the writer while it runs (process: lifecycle records only), else to the opener; slot 1 + i to
  * channel i (process). */
@@ -24,6 +25,7 @@
 #include "base/queue.h"
 
 struct kafka;
+struct sinks;
 struct seal;
 
 /* The cap as the threads that write to one slot have seen it. */
@@ -88,6 +90,7 @@ struct audit {
 
     struct seal *seal;   /* NULL: not configured */
     struct kafka *kafka; /* NULL: not configured */
+    struct sinks *sinks; /* the others; NULL: none */
 };
 
 /* Where a record of ev goes and what it means for its request. id is cut to EVENT_ID_BYTES. */
@@ -99,6 +102,14 @@ void core_begin(struct gw_buf *buf);
 
 /* Puts a lifecycle record into the slot (its thread); in disk mode it waits for the next flush. */
 enum gw_status core_put_life(struct audit *a, struct spool_slot *s, const struct event_life *ev);
+
+/* Hands a lifecycle record to the writer, whose slot 0 is. Does not wait. GW_EAGAIN, GW_ELIMIT, GW_ENOMEM, GW_ECANCELED: there
+ * is no record. Thread: any. */
+enum gw_status core_hand_life(struct audit *a, const struct event_life *ev);
+
+/* Keeps a record that a sink ("": Kafka) refuses for good in its dead-letter file, durably. False: it could not be
+ * written, the log says why. Thread: the sink's. */
+bool core_dead_letter(struct audit *a, const char *sink, struct gw_span record, const char *why);
 
 /* Writes sluice.degraded when the cap was reached, and once all is well again what was held back while
  * the slot failed or was full: sluice.recovered, sluice.gap. Thread: the slot's. */
@@ -112,9 +123,9 @@ void core_last_notice(struct audit *a, struct spool_slot *s);
  * not flap. Thread: any. */
 bool core_reserve(struct audit *a, struct core_full *full, uint64_t n, enum spool_room room);
 
-/* Wakes the writer thread, and the sender when it sleeps. */
+/* Wakes the writer thread, and the sinks that sleep. */
 void core_wake_writer(struct audit *a);
-void core_wake_sender(struct audit *a);
+void core_wake_sinks(struct audit *a);
 
 /* The writer thread (audit/writer.c). */
 void *core_writer_run(void *arg);

@@ -1,5 +1,5 @@
 /* audit/cursor.c - the cursor file: "SLUICECU", u32 version, u32 count, entries of 152 bytes, u32 CRC-32C
- * of all before. Numbers are little endian. Thread: one at a time. */
+ * of all before. Numbers are little endian. Thread: one at a time a sink. */
 #include "audit/cursor.h"
 
 #include <errno.h>
@@ -16,7 +16,8 @@ enum {
     VERSION = 1,
     HEAD_BYTES = 16,
     ENTRY_BYTES = 24 + SPOOL_CHAIN_BYTES,
-    MAX_FILE_BYTES = 1 << 20
+    MAX_FILE_BYTES = 1 << 20,
+    NAME_BYTES = SPOOL_SINK_NAME_BYTES + 8,
 };
 
 static void add_le(struct gw_buf *b, uint64_t v, unsigned bytes)
@@ -58,12 +59,20 @@ static size_t parse(const unsigned char *p, size_t n, struct cursor_entry *entri
     return count;
 }
 
-size_t cursor_load(int dirfd, struct cursor_entry *entries, size_t max)
+static void name_of(const char *sink, char out[NAME_BYTES])
 {
-    int fd = openat(dirfd, "cursor", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    (void)snprintf(out, NAME_BYTES, "cursor%s%s", sink[0] == '\0' ? "" : ".", sink);
+}
+
+size_t cursor_load(int dirfd, const char *sink, struct cursor_entry *entries, size_t max)
+{
+    char name[NAME_BYTES];
+    int fd;
     unsigned char *p;
     size_t n = 0, count = 0;
 
+    name_of(sink, name);
+    fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return 0;
     p = malloc(MAX_FILE_BYTES);
@@ -83,11 +92,16 @@ size_t cursor_load(int dirfd, struct cursor_entry *entries, size_t max)
     return count;
 }
 
-static bool store(int dirfd, const struct gw_buf *b)
+/* Each sink saves from a thread of its own: the temporary names differ too. */
+static bool store(int dirfd, const char *sink, const struct gw_buf *b)
 {
-    int fd =
-        openat(dirfd, "cursor.tmp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    char name[NAME_BYTES], temporary[NAME_BYTES + 4];
     size_t done = 0;
+    int fd;
+
+    name_of(sink, name);
+    (void)snprintf(temporary, sizeof(temporary), ".%s.t", name);
+    fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
         return false;
@@ -105,11 +119,11 @@ static bool store(int dirfd, const struct gw_buf *b)
         return false;
     }
     (void)close(fd);
-    return renameat(dirfd, "cursor.tmp", dirfd, "cursor") == 0 && fsync(dirfd) == 0;
+    return renameat(dirfd, temporary, dirfd, name) == 0 && fsync(dirfd) == 0;
 }
 
-enum gw_status cursor_save(int dirfd, const struct cursor_entry *entries, size_t n,
-                           struct gw_err *err)
+enum gw_status cursor_save(int dirfd, const char *sink, const struct cursor_entry *entries,
+                           size_t n, struct gw_err *err)
 {
     struct gw_buf b = {NULL, 0, 0, false};
     enum gw_status st = GW_OK;
@@ -126,7 +140,7 @@ enum gw_status cursor_save(int dirfd, const struct cursor_entry *entries, size_t
     add_le(&b, gw_crc32c(0, gw_buf_span(&b)), 4);
     if (!gw_buf_ok(&b))
         st = gw_fail(err, GW_ENOMEM, "audit cursor: out of memory");
-    else if (!store(dirfd, &b))
+    else if (!store(dirfd, sink, &b))
         st = gw_fail(err, GW_EIO, "audit cursor: %s", strerrordesc_np(errno));
     gw_buf_fini(&b);
     return st;

@@ -1,4 +1,4 @@
-/* audit/cursor.h - how far the sink has acknowledged, in one small file that may be lost.
+/* audit/cursor.h - how far a sink has acknowledged, in one small file that may be lost.
  *
  * Written to a temporary name, synced, renamed, directory synced. Missing, short or damaged: everything
  * that the spool holds is sent again, consumers de-duplicate on metadata.uid. */
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "audit/spool_format.h"
+#include "audit/spool.h"
 #include "base/err.h"
 
 /* One slot: all before and with sequence seq of segment segno is acknowledged. */
@@ -19,12 +19,12 @@ struct cursor_entry {
     char chain[SPOOL_CHAIN_BYTES]; /* of that segment */
 };
 
-/* Reads the cursor of the spool directory into entries (max of them). Returns how many; 0 when the file
- * is missing or damaged. */
-size_t cursor_load(int dirfd, struct cursor_entry *entries, size_t max);
+/* Reads the cursor of the sink of that name ("": Kafka's) into entries (max of them). Returns how many; 0 when
+ * the file is missing or damaged. */
+size_t cursor_load(int dirfd, const char *sink, struct cursor_entry *entries, size_t max);
 
 /* Replaces the cursor. GW_EIO leaves the old one. */
-enum gw_status cursor_save(int dirfd, const struct cursor_entry *entries, size_t n,
-                           struct gw_err *err);
+enum gw_status cursor_save(int dirfd, const char *sink, const struct cursor_entry *entries,
+                           size_t n, struct gw_err *err);
 
 #endif

@@ -52,7 +52,7 @@ struct event_life {
     int64_t time_ms;
     int64_t since_ms;                      /* when the trouble began */
     struct gw_span cause;                  /* "torn_write", "damaged_record", "spool_full", ... */
-    struct gw_span chain, segment;         /* where */
+    struct gw_span chain, segment, sink;   /* where */
     uint64_t from_sequence, to_sequence;   /* first and last sequence that is missing */
     uint64_t records, bytes;               /* how many are missing */
     uint64_t spool_records, requests_lost; /* started: found in the spool; ended as gateway_lost */

@@ -208,6 +208,7 @@ void event_write_life(const struct event_source *src, const struct event_life *e
     event_opt_u(&j, EVENT_KEY("since"), (uint64_t)ev->since_ms);
     event_opt(&j, EVENT_KEY("chain"), ev->chain);
     event_opt(&j, EVENT_KEY("segment"), ev->segment);
+    event_opt(&j, EVENT_KEY("sink"), ev->sink);
     event_opt_u(&j, EVENT_KEY("from_sequence"), ev->from_sequence);
     event_opt_u(&j, EVENT_KEY("to_sequence"), ev->to_sequence);
     event_opt_u(&j, EVENT_KEY("records"), ev->records);

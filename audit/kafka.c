@@ -15,7 +15,6 @@
 #include <sys/eventfd.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -81,19 +80,8 @@ static void trouble(struct kafka *k, enum producer_fate fate, const char *why)
 /* Keeps a record that Kafka will never take where a person can find it. */
 static void dead_letter(struct kafka *k, struct gw_span payload, const char *why)
 {
-    struct spool *sp = k->a->spool;
-    int fd = -1;
-
     atomic_fetch_add(&k->dead, 1);
-    gw_log(GW_LOG_ERROR, "audit_dead_letter", "bytes=%zu why=\"%s\"", payload.len, why);
-    if (payload.ptr == NULL || !spool_reserve(sp, payload.len + 1, SPOOL_ROOM_LIFE))
-        return;
-    fd = openat(sp->dirfd, "dead-letter.jsonl",
-                O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || write(fd, payload.ptr, payload.len) < 0 || write(fd, "\n", 1) < 0)
-        gw_log(GW_LOG_ERROR, "audit_dead_letter_failed", "error=\"%s\"", strerrordesc_np(errno));
-    if (fd >= 0)
-        (void)close(fd);
+    (void)core_dead_letter(k->a, "", payload, why);
 }
 
 static void acked(struct kafka *k, struct feed *f, uint64_t ticket)
@@ -102,7 +90,7 @@ static void acked(struct kafka *k, struct feed *f, uint64_t ticket)
 
     if (n == 0)
         return;
-    atomic_fetch_sub(&k->a->spool->undelivered, n);
+    atomic_fetch_sub(&k->a->spool->sinks[KAFKA_SINK].undelivered, n);
     atomic_fetch_add(&k->delivered, n);
 }
 
@@ -147,7 +135,7 @@ static void on_down(void *ctx)
 
     if (atomic_exchange(&k->up, false))
         gw_log(GW_LOG_WARN, "kafka_down", "undelivered=%" PRIu64,
-               (uint64_t)atomic_load(&k->a->spool->undelivered));
+               (uint64_t)atomic_load(&k->a->spool->sinks[KAFKA_SINK].undelivered));
 }
 
 static const struct producer_events events = {on_report, on_failed, on_down};
@@ -189,7 +177,7 @@ static void revive(struct kafka *k, uint64_t now)
     }
     atomic_fetch_add(&k->restarts, 1);
     gw_log(GW_LOG_INFO, "kafka_producer_new", "undelivered=%" PRIu64,
-           (uint64_t)atomic_load(&k->a->spool->undelivered));
+           (uint64_t)atomic_load(&k->a->spool->sinks[KAFKA_SINK].undelivered));
 }
 
 /* ---- feeding ----------------------------------------------------------------------------------- */
@@ -256,10 +244,7 @@ static unsigned feed_chunk(struct kafka *k)
 
 static bool waiting(const struct kafka *k)
 {
-    for (unsigned i = 0; i < k->n_feeds; i++)
-        if (feed_waiting(&k->feeds[i]))
-            return true;
-    return false;
+    return feeds_waiting(k->feeds, k->n_feeds);
 }
 
 static void note_oldest(struct kafka *k)
@@ -274,33 +259,19 @@ static void note_oldest(struct kafka *k)
             oldest = t;
     }
     /* Without anything on its way the last known age stays until nothing is left. */
-    if (oldest != 0 || atomic_load(&k->a->spool->undelivered) == 0)
+    if (oldest != 0 || atomic_load(&k->a->spool->sinks[KAFKA_SINK].undelivered) == 0)
         atomic_store(&k->oldest_ms, oldest);
 }
 
 static void save_cursor(struct kafka *k, uint64_t now)
 {
-    struct cursor_entry *entries = calloc(k->n_feeds, sizeof(*entries));
-    struct gw_err err;
-    size_t n = 0;
-
     k->cursor_ns = now;
-    if (entries == NULL)
-        return;
-    for (unsigned i = 0; i < k->n_feeds; i++)
-        if (feed_cursor(&k->feeds[i], &entries[n]))
-            n++;
-    if (cursor_save(k->a->spool->dirfd, entries, n, &err) != GW_OK)
-        gw_log(GW_LOG_WARN, "audit_cursor_failed", "why=\"%s\"", err.text);
-    free(entries);
+    feeds_save(k->feeds, k->n_feeds, "");
 }
 
 static bool cursor_moved(const struct kafka *k)
 {
-    for (unsigned i = 0; i < k->n_feeds; i++)
-        if (k->feeds[i].moved)
-            return true;
-    return false;
+    return feeds_moved(k->feeds, k->n_feeds);
 }
 
 /* ---- the thread -------------------------------------------------------------------------------- */
@@ -472,7 +443,7 @@ enum gw_status kafka_open(struct audit *a, const struct audit_config *cfg, struc
         goto out;
     }
     for (unsigned i = 0; i < k->n_feeds; i++)
-        feed_init(&k->feeds[i], &a->spool->slots[i]);
+        feed_init(&k->feeds[i], &a->spool->slots[i], KAFKA_SINK);
     st = producer_new(&k->cfg, k->rk_fd, &k->p, err);
     if (st == GW_OK && pthread_create(&k->thread, NULL, sender_run, k) != 0)
         st = gw_fail(err, GW_EIO, "audit.kafka: cannot start the sender thread");
@@ -520,7 +491,7 @@ void kafka_stats(struct kafka *k, struct audit_stats *out)
     out->kafka_configured = true;
     out->kafka_up = atomic_load(&k->up);
     out->delivered = atomic_load(&k->delivered);
-    out->undelivered = atomic_load(&k->a->spool->undelivered);
+    out->undelivered = atomic_load(&k->a->spool->sinks[KAFKA_SINK].undelivered);
     out->oldest_undelivered_ms = oldest == 0 || oldest > now ? 0 : (uint64_t)(now - oldest);
     out->producer_restarts = atomic_load(&k->restarts);
     out->dead_letters = atomic_load(&k->dead);

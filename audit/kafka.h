@@ -9,6 +9,8 @@
 
 struct kafka;
 
+enum { KAFKA_SINK = 0 }; /* its index among the sinks of the spool, where it is configured */
+
 /* Starts the sender for a's spool. GW_EINVAL: a property that librdkafka refuses, with its reason. */
 enum gw_status kafka_open(struct audit *a, const struct audit_config *cfg, struct kafka **out,
                           struct gw_err *err);

@@ -1,4 +1,4 @@
-/* audit/kafka_feed.c - reading slots for the sender. Owns the readers and the rings. */
+/* audit/kafka_feed.c - reading slots for a sink. Owns the readers and the rings. */
 #include "audit/kafka_feed.h"
 
 #include <inttypes.h>
@@ -7,13 +7,16 @@
 
 #include "base/log.h"
 
-void feed_init(struct feed *f, struct spool_slot *slot)
+void feed_init(struct feed *f, struct spool_slot *slot, unsigned sink)
 {
     memset(f, 0, sizeof(*f));
     f->slot = slot;
     f->r = SPOOL_READER_CLOSED;
-    f->acked_segno = slot->cursor_segno;
-    f->acked_seq = slot->cursor_seq;
+    if (sink == FEED_NO_SINK)
+        return;
+    f->mark = &slot->marks[sink];
+    f->acked_segno = f->mark->cursor_segno;
+    f->acked_seq = f->mark->cursor_seq;
 }
 
 void feed_fini(struct feed *f)
@@ -67,6 +70,9 @@ static bool place(struct feed *f)
         return false;
     if (segno == f->acked_segno)
         f->last_seq = f->acked_seq; /* what is not above is skipped */
+    else if (f->acked_segno != 0 && segno > f->acked_segno + 1 &&
+             f->r.header.first_seq > f->acked_seq + 1)
+        f->skipped += f->r.header.first_seq - f->acked_seq - 1; /* before this start */
     f->placed = true;
     return true;
 }
@@ -75,11 +81,22 @@ static bool place(struct feed *f)
 static bool advance(struct feed *f, spool_pos durable)
 {
     uint64_t next;
+    bool gone;
 
     if (f->r.segno >= durable >> 32)
         return false;
     next = find_segment(f, f->r.segno + 1);
-    return next != 0 && next << 32 <= durable && open_segment(f, next);
+    if (next == 0 || next << 32 > durable)
+        return false;
+    gone = next > f->r.segno + 1;
+    if (!open_segment(f, next))
+        return false;
+    /* A number that was left out alone is no loss: a segment that failed its first write has none. */
+    if (gone && f->last_seq != 0 && f->r.header.first_seq > f->last_seq + 1) {
+        f->skipped += f->r.header.first_seq - f->last_seq - 1;
+        f->missed += f->r.header.first_seq - f->last_seq - 1;
+    }
+    return true;
 }
 
 bool feed_next(struct feed *f, struct spool_rec *rec)
@@ -163,7 +180,7 @@ unsigned feed_ack(struct feed *f, uint64_t ticket)
 
         f->acked_segno = e->end >> 32;
         f->acked_seq = e->seq;
-        atomic_store(&f->slot->delivered, e->end);
+        atomic_store(&f->mark->delivered, e->end);
         f->moved = true;
         f->head++;
         n++;
@@ -182,11 +199,12 @@ bool feed_waiting(const struct feed *f)
     spool_pos durable = atomic_load(&f->slot->durable);
 
     if (!f->placed)
-        return durable > atomic_load(&f->slot->delivered);
+        return f->mark == NULL || durable > atomic_load(&f->mark->delivered);
     return spool_pos_make(f->r.segno, f->r.off) < durable;
 }
 
-bool feed_cursor(struct feed *f, struct cursor_entry *out)
+/* The cursor as a file entry; false when it never moved. */
+static bool feed_cursor(struct feed *f, struct cursor_entry *out)
 {
     struct spool_reader r = SPOOL_READER_CLOSED;
 
@@ -206,4 +224,37 @@ bool feed_cursor(struct feed *f, struct cursor_entry *out)
     *out = f->saved;
     f->moved = false;
     return true;
+}
+
+bool feeds_waiting(const struct feed *feeds, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (feed_waiting(&feeds[i]))
+            return true;
+    return false;
+}
+
+bool feeds_moved(const struct feed *feeds, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (feeds[i].moved)
+            return true;
+    return false;
+}
+
+void feeds_save(struct feed *feeds, unsigned n, const char *sink)
+{
+    struct cursor_entry *entries = calloc(n, sizeof(*entries));
+    struct gw_err err;
+    size_t used = 0;
+
+    if (entries == NULL)
+        return;
+    for (unsigned i = 0; i < n; i++)
+        if (feed_cursor(&feeds[i], &entries[used]))
+            used++;
+    if (cursor_save(feeds[0].slot->sp->dirfd, sink, entries, used, &err) != GW_OK)
+        gw_log(GW_LOG_WARN, "audit_cursor_failed", "sink=%s why=\"%s\"",
+               sink[0] == '\0' ? "kafka" : sink, err.text);
+    free(entries);
 }

@@ -23,6 +23,7 @@ struct feed_sent {
 
 struct feed {
     struct spool_slot *slot;
+    struct spool_mark *mark; /* of the sink in it; NULL: FEED_NO_SINK */
     struct spool_reader r;
     bool placed;       /* r stands where reading goes on */
     uint64_t last_seq; /* of the last record read in the chain of r */
@@ -35,10 +36,15 @@ struct feed {
     uint64_t acked_segno, acked_seq; /* the cursor */
     struct cursor_entry saved;       /* as it was last written */
     bool moved;                      /* the cursor is ahead of saved */
+    uint64_t skipped; /* records that were deleted before they were read: to be told */
+    uint64_t missed;  /* those of them that count as undelivered */
 };
 
-/* Stands at the slot's cursor. */
-void feed_init(struct feed *f, struct spool_slot *slot);
+/* Reads for no sink: from the begin, or from where the caller sets acked_segno and acked_seq; nothing is acknowledged. */
+enum { FEED_NO_SINK = SPOOL_MAX_SINKS };
+
+/* Stands at the cursor that the sink of that index has in the slot. */
+void feed_init(struct feed *f, struct spool_slot *slot, unsigned sink);
 void feed_fini(struct feed *f);
 
 /* The next durable record, or false when there is none now. rec is borrowed until the next call. */
@@ -59,7 +65,11 @@ void feed_rewind(struct feed *f);
 /* True when durable records wait behind the reader. */
 bool feed_waiting(const struct feed *f);
 
-/* The cursor as a file entry; false when it never moved. */
-bool feed_cursor(struct feed *f, struct cursor_entry *out);
+/* Of all feeds of a sink: whether records wait behind a reader, and whether a cursor has moved since it was saved. */
+bool feeds_waiting(const struct feed *feeds, unsigned n);
+bool feeds_moved(const struct feed *feeds, unsigned n);
+
+/* Saves the cursors of all feeds of the sink of that name; a failure is logged and leaves the file before. */
+void feeds_save(struct feed *feeds, unsigned n, const char *sink);
 
 #endif

@@ -1,5 +1,5 @@
 /* audit/notice.c - records about the gateway and the auditing itself: degraded, recovered, gap, reloaded. Thread: the
- * slot's, but audit_reloaded(), which hands its record to the writer: slot 0 is the writer's while it runs. */
+ * slot's, but core_hand_life(), which hands its record to the writer: slot 0 is the writer's while it runs. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,20 +28,17 @@ enum gw_status core_put_life(struct audit *a, struct spool_slot *s, const struct
     return st;
 }
 
-enum gw_status audit_reloaded(struct audit *a, const struct audit_reload *r)
+enum gw_status core_hand_life(struct audit *a, const struct event_life *ev)
 {
-    const struct event_life ev = {.kind = r->ok ? EVENT_LIFE_RELOADED : EVENT_LIFE_RELOAD_REFUSED,
-                                  .time_ms = gw_clock_wall_ms(),
-                                  .reload = r};
     struct core_item *item = calloc(1, sizeof(*item));
     enum gw_status st = GW_ENOMEM;
     size_t reserved = 0;
 
     if (item == NULL)
         return GW_ENOMEM;
-    item->entry = (struct spool_entry){.kind = SPOOL_KIND_LIFECYCLE, .time_ms = ev.time_ms};
+    item->entry = (struct spool_entry){.kind = SPOOL_KIND_LIFECYCLE, .time_ms = ev->time_ms};
     core_begin(&item->buf);
-    event_write_life(&a->src, &ev, &item->buf);
+    event_write_life(&a->src, ev, &item->buf);
     if (gw_buf_ok(&item->buf)) {
         reserved = item->buf.len + SPOOL_TAIL_BYTES;
         st = spool_reserve(a->spool, reserved, SPOOL_ROOM_LIFE) ? GW_OK : GW_ELIMIT;
@@ -55,6 +52,15 @@ enum gw_status audit_reloaded(struct audit *a, const struct audit_reload *r)
     gw_buf_fini(&item->buf);
     free(item);
     return st;
+}
+
+enum gw_status audit_reloaded(struct audit *a, const struct audit_reload *r)
+{
+    const struct event_life ev = {.kind = r->ok ? EVENT_LIFE_RELOADED : EVENT_LIFE_RELOAD_REFUSED,
+                                  .time_ms = gw_clock_wall_ms(),
+                                  .reload = r};
+
+    return core_hand_life(a, &ev);
 }
 
 /* The cap: reached, or left again. */

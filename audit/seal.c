@@ -305,8 +305,7 @@ static enum gw_status open_slots(struct seal *se, struct gw_err *err)
 
         s->slot = &se->sp->slots[se->n_slots];
         s->fd = -1;
-        feed_init(&s->feed, s->slot);
-        s->feed.acked_segno = s->feed.acked_seq = 0;
+        feed_init(&s->feed, s->slot, FEED_NO_SINK);
         GW_TRY(resume(s, err));
     }
     return GW_OK;

@@ -103,26 +103,34 @@ static enum gw_status make_slots(struct spool *sp, unsigned n_slots, struct gw_e
     return GW_OK;
 }
 
+/* Bytes of the regular files in the folder dir of the spool whose names begin with prefix. */
+static uint64_t count_files(const struct spool *sp, const char *dir, const char *prefix)
+{
+    int fd = openat(sp->dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *de;
+    uint64_t bytes = 0;
+    struct stat st;
+
+    if (d == NULL) {
+        if (fd >= 0)
+            (void)close(fd);
+        return 0;
+    }
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone
+    while ((de = readdir(d)) != NULL)
+        if (strncmp(de->d_name, prefix, strlen(prefix)) == 0 &&
+            fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            bytes += (uint64_t)st.st_size;
+    (void)closedir(d);
+    return bytes;
+}
+
 /* Counts what else lies in the spool: quarantined bytes and dead letters are under the cap too. */
 static void count_leftovers(struct spool *sp)
 {
-    int fd = openat(sp->dirfd, "quarantine", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    const struct dirent *de;
-    struct stat st;
-
-    if (fstatat(sp->dirfd, "dead-letter.jsonl", &st, AT_SYMLINK_NOFOLLOW) == 0)
-        atomic_fetch_add(&sp->used_bytes, (uint64_t)st.st_size);
-    if (dir == NULL) {
-        if (fd >= 0)
-            (void)close(fd);
-        return;
-    }
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone
-    while ((de = readdir(dir)) != NULL)
-        if (fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-            atomic_fetch_add(&sp->used_bytes, (uint64_t)st.st_size);
-    (void)closedir(dir);
+    atomic_fetch_add(&sp->used_bytes,
+                     count_files(sp, ".", "dead-letter") + count_files(sp, "quarantine", ""));
 }
 
 enum gw_status spool_open(const struct spool_config *cfg, struct spool **out, struct gw_err *err)
@@ -144,7 +152,12 @@ enum gw_status spool_open(const struct spool_config *cfg, struct spool **out, st
         sp->segment_bytes = most;
     sp->retain_ms = (uint64_t)cfg->retain_seconds * 1000;
     sp->process = cfg->process;
-    sp->deliver = cfg->deliver;
+    for (; sp->n_sinks < cfg->n_sinks && sp->n_sinks < SPOOL_MAX_SINKS; sp->n_sinks++) {
+        struct spool_sink *k = &sp->sinks[sp->n_sinks];
+
+        (void)snprintf(k->name, sizeof(k->name), "%s", cfg->sinks[sp->n_sinks].name);
+        k->yields = cfg->sinks[sp->n_sinks].yields;
+    }
     sp->seal = cfg->seal;
     sp->instance = strdup(cfg->instance);
     read_boot(sp->boot);
@@ -231,6 +244,19 @@ static bool pressed(const struct spool *sp)
     return atomic_load(&sp->used_bytes) > sp->max_bytes / 10 * 9;
 }
 
+/* True when no sink needs the segment any more; under pressure those that yield are not asked. */
+static bool passed(const struct spool_slot *s, const struct spool_seg *seg)
+{
+    const struct spool *sp = s->sp;
+    spool_pos end = spool_pos_make(seg->segno, seg->bytes);
+    bool press = pressed(sp);
+
+    for (unsigned k = 0; k < sp->n_sinks; k++)
+        if (!(press && sp->sinks[k].yields) && atomic_load(&s->marks[k].delivered) < end)
+            return false;
+    return true;
+}
+
 /* True when the oldest segment of the slot may go; sp->lock is held. */
 static bool may_delete(const struct spool_slot *s, int64_t now_ms)
 {
@@ -240,15 +266,14 @@ static bool may_delete(const struct spool_slot *s, int64_t now_ms)
 
     if (s->n_segs < 2 || !seg->closed || seg->n_open != 0)
         return false;
-    if (sp->deliver && atomic_load(&s->delivered) < spool_pos_make(seg->segno, seg->bytes) &&
-        seg->records != 0)
+    if (seg->records != 0 && !passed(s, seg))
         return false;
     if (sp->seal && atomic_load(&s->sealed) < spool_pos_make(seg->segno, seg->bytes) &&
         seg->records != 0)
         return false;
     old = now_ms - seg->last_ms >= (int64_t)sp->retain_ms;
     /* Without a sink the spool is the only copy: then pressure is no reason to delete. */
-    return old || (sp->deliver && pressed(sp));
+    return old || (sp->n_sinks != 0 && pressed(sp));
 }
 
 static void delete_oldest(struct spool_slot *s)

@@ -7,8 +7,10 @@
  *   spool/lock                 held (flock) by the one process that writes
  *   spool/s000-0000000001.seg  segments, see spool_format.h; written once, then only read and deleted
  *   spool/cursor               how far Kafka has acknowledged (audit/cursor.h); expendable
+ *   spool/cursor.NAME          the same of another sink
  *   spool/quarantine/          bytes that failed their checksum
  *   spool/dead-letter.jsonl    records that Kafka refuses for good
+ *   spool/dead-letter.NAME.jsonl   the same of another sink
  *
  * Invariants: (S1) bytes before a slot's `durable` position never change; (S2) a segment that failed a
  * write or a sync is never written again; (S3) segments of a slot are deleted oldest first, never
@@ -58,6 +60,15 @@ struct spool_seg {
 
 struct spool;
 
+/* How far one sink is in one slot. */
+struct spool_mark {
+    /* What its cursor said at the start: acknowledged up to this sequence of this segment. */
+    uint64_t cursor_segno, cursor_seq;
+    atomic_uint_fast64_t delivered; /* spool_pos behind the last acknowledged record */
+};
+
+enum { SPOOL_MAX_SLOTS = 512, SPOOL_MAX_SINKS = 16, SPOOL_SINK_NAME_BYTES = 33 };
+
 struct spool_slot {
     struct spool *sp;
     unsigned index;
@@ -85,17 +96,20 @@ struct spool_slot {
     char failed_why[96];
     struct openset open;
 
-    /* What the cursor said at the start: acknowledged up to this sequence of this segment. */
-    uint64_t cursor_segno, cursor_seq;
-
     /* ---- under sp->lock ---- */
     struct spool_seg *segs; /* oldest first, the last one may be open */
     size_t n_segs, max_segs;
 
     /* ---- any thread ---- */
-    atomic_uint_fast64_t durable;   /* spool_pos behind the last durable record */
-    atomic_uint_fast64_t delivered; /* spool_pos behind the last acknowledged record */
-    atomic_uint_fast64_t sealed;    /* spool_pos behind the last record that a checkpoint covers */
+    atomic_uint_fast64_t durable; /* spool_pos behind the last durable record */
+    struct spool_mark marks[SPOOL_MAX_SINKS];
+    atomic_uint_fast64_t sealed; /* spool_pos behind the last record that a checkpoint covers */
+};
+
+/* A sink as the spool sees it. */
+struct spool_sink_config {
+    const char *name; /* of its cursor and its dead letters; "": Kafka's */
+    bool yields;      /* above 90 % of the cap segments go although it has not passed them */
 };
 
 struct spool_config {
@@ -104,16 +118,22 @@ struct spool_config {
     unsigned n_slots; /* slots that will be written to, 1 to SPOOL_MAX_SLOTS */
     unsigned retain_seconds;
     bool process; /* durable means written, not synced */
-    bool deliver; /* a sink reads the spool: undelivered segments are never deleted */
-    bool seal;    /* a sealer reads the spool: segments that are not sealed are never deleted */
+    const struct spool_sink_config
+        *sinks;       /* who reads the spool: what one has not passed is kept */
+    unsigned n_sinks; /* at most SPOOL_MAX_SINKS */
+    bool seal;        /* a sealer reads the spool: segments that are not sealed are never deleted */
 };
-
-enum { SPOOL_MAX_SLOTS = 512 };
 
 struct spool {
     int dirfd, lockfd;
     uint64_t max_bytes, segment_bytes, retain_ms;
-    bool process, deliver, seal;
+    bool process, seal;
+    struct spool_sink {
+        char name[SPOOL_SINK_NAME_BYTES];
+        bool yields;
+        atomic_uint_fast64_t undelivered; /* records */
+    } sinks[SPOOL_MAX_SINKS];
+    unsigned n_sinks;
     char *instance;
     unsigned char boot[SPOOL_BOOT_BYTES];
     struct spool_slot *slots; /* n_slots: those of the configuration and those found on disk */
@@ -122,8 +142,7 @@ struct spool {
     int closing[64];      /* process: closed segments that the keeper still has to sync */
     unsigned n_closing;
     atomic_uint_fast64_t used_bytes;
-    atomic_uint_fast64_t n_open;      /* requests decided and not completed */
-    atomic_uint_fast64_t undelivered; /* records */
+    atomic_uint_fast64_t n_open; /* requests decided and not completed */
     atomic_uint_fast64_t records, bytes, syncs;
     atomic_uint n_failed; /* slots that cannot be written now */
 };

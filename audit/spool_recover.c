@@ -97,6 +97,19 @@ static bool was_told(const struct scan *sc, const struct spool_damage *d)
     return false;
 }
 
+/* What the cursors say of a record: which sinks have it. */
+static void pass_sinks(struct scan *sc, const struct spool_rec *rec, uint64_t segno)
+{
+    for (unsigned k = 0; k < sc->sp->n_sinks; k++) {
+        struct spool_mark *m = &sc->s->marks[k];
+
+        if (segno < m->cursor_segno || (segno == m->cursor_segno && rec->seq <= m->cursor_seq))
+            atomic_store(&m->delivered, spool_pos_make(segno, sc->r.off));
+        else
+            atomic_fetch_add(&sc->sp->sinks[k].undelivered, 1);
+    }
+}
+
 /* Counts a sound record and follows its request. False when out of memory. */
 static bool take_record(struct scan *sc, const struct spool_rec *rec, uint64_t at,
                         struct spool_seg *seg)
@@ -113,11 +126,7 @@ static bool take_record(struct scan *sc, const struct spool_rec *rec, uint64_t a
     seg->records++;
     seg->last_ms = rec->time_ms > seg->last_ms ? rec->time_ms : seg->last_ms;
     sc->out->n_records++;
-    if (seg->segno < s->cursor_segno ||
-        (seg->segno == s->cursor_segno && rec->seq <= s->cursor_seq))
-        atomic_store(&s->delivered, spool_pos_make(seg->segno, sc->r.off));
-    else
-        atomic_fetch_add(&sc->sp->undelivered, 1);
+    pass_sinks(sc, rec, segno);
     if (rec->kind == SPOOL_KIND_LIFECYCLE)
         take_life(sc, rec->payload);
     if (rec->kind != SPOOL_KIND_DECIDED && rec->kind != SPOOL_KIND_COMPLETED)
@@ -233,8 +242,9 @@ static void end_slot(struct scan *sc)
 
     s->last_segno = s->n_segs == 0 ? 0 : s->segs[s->n_segs - 1].segno;
     /* Numbers are not used twice, even when the segments are gone: the cursor counts in them. */
-    if (s->cursor_segno > s->last_segno)
-        s->last_segno = s->cursor_segno;
+    for (unsigned k = 0; k < s->sp->n_sinks; k++)
+        if (s->marks[k].cursor_segno > s->last_segno)
+            s->last_segno = s->marks[k].cursor_segno;
     if (s->n_segs != 0) {
         const struct spool_seg *last = &s->segs[s->n_segs - 1];
 

@@ -29,8 +29,8 @@ struct spool_recovery {
 };
 enum { SPOOL_MAX_DAMAGES = 1024 };
 
-/* Reads the spool and prepares every slot for writing; each slot's cursor_segno and
- * cursor_seq are set before. Damage is
+/* Reads the spool and prepares every slot for writing; what the cursors say stands in each
+ * slot's marks before. Damage is
  * no error. Errors: GW_EUNSUPPORTED for a format version it does not know, GW_EIO, GW_ENOMEM. */
 enum gw_status spool_recover(struct spool *sp, struct spool_recovery *out, struct gw_err *err);
 void spool_recovery_fini(struct spool_recovery *rec);

@@ -312,7 +312,8 @@ static void count(struct spool_slot *s, uint64_t n_records, uint64_t n_bytes, in
     s->seg_last_ms = time_ms > s->seg_last_ms ? time_ms : s->seg_last_ms;
     atomic_fetch_add(&s->sp->records, n_records);
     atomic_fetch_add(&s->sp->bytes, n_bytes);
-    atomic_fetch_add(&s->sp->undelivered, n_records);
+    for (unsigned k = 0; k < s->sp->n_sinks; k++)
+        atomic_fetch_add(&s->sp->sinks[k].undelivered, n_records);
 }
 
 static struct gw_span payload_of(const struct gw_buf *frame)

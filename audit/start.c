@@ -142,12 +142,14 @@ static enum gw_status end_lost(struct audit *a, struct spool_slot *s, struct gw_
     return GW_OK;
 }
 
-/* What the cursor says, as far as it is about these segments. */
-static void apply_cursor(struct spool *sp)
+/* What a sink's cursor says, as far as it is about these segments. */
+static void apply_cursor(struct spool *sp, unsigned sink)
 {
     struct cursor_entry *entries = calloc(SPOOL_MAX_SLOTS, sizeof(*entries));
     struct spool_reader r = SPOOL_READER_CLOSED;
-    size_t n = entries == NULL ? 0 : cursor_load(sp->dirfd, entries, SPOOL_MAX_SLOTS);
+    size_t n = entries == NULL
+                   ? 0
+                   : cursor_load(sp->dirfd, sp->sinks[sink].name, entries, SPOOL_MAX_SLOTS);
 
     for (size_t i = 0; i < n; i++) {
         const struct cursor_entry *e = &entries[i];
@@ -158,8 +160,8 @@ static void apply_cursor(struct spool *sp)
         st = spool_reader_open(&r, sp->dirfd, e->slot, e->segno, NULL);
         if (st == GW_OK && strcmp(r.header.chain, e->chain) != 0)
             continue; /* another spool's cursor */
-        sp->slots[e->slot].cursor_segno = e->segno;
-        sp->slots[e->slot].cursor_seq = e->seq;
+        sp->slots[e->slot].marks[sink].cursor_segno = e->segno;
+        sp->slots[e->slot].marks[sink].cursor_seq = e->seq;
     }
     spool_reader_fini(&r);
     free(entries);
@@ -172,7 +174,8 @@ enum gw_status core_start(struct audit *a, struct gw_err *err)
     struct event_life ev = {.kind = EVENT_LIFE_STARTED, .time_ms = gw_clock_wall_ms()};
     enum gw_status st;
 
-    apply_cursor(sp);
+    for (unsigned k = 0; k < sp->n_sinks; k++)
+        apply_cursor(sp, k);
     GW_TRY(spool_recover(sp, &rec, err));
     spool_keep(sp, gw_clock_wall_ms());
     ev.spool_records = rec.n_records;

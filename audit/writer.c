@@ -54,7 +54,7 @@ static void flush(struct audit *a, struct batch *b, bool sync)
         answer(a, b->items[i], st);
     b->n = 0;
     if (st == GW_OK && sync)
-        core_wake_sender(a);
+        core_wake_sinks(a);
 }
 
 static void take(struct audit *a, struct batch *b, struct core_item *item)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "proxy/admin/metrics_cost.h"
 #include "proxy/admin/metrics_health.h"
+#include "proxy/admin/metrics_sinks.h"
 #include "proxy/limits/limits.h"
 #include "proxy/net/clients.h"
 #include "proxy/net/loop_memory.h"
@@ -335,6 +336,7 @@ void metrics_text(struct server *s, struct gw_buf *out)
     metrics_cost_text(s, out);
     metrics_health_text(s, out);
     audit(s, out);
+    metrics_sinks_text(s, out);
     engines(setup, out);
     allowlist(setup, out);
     server_setup_done(s, setup);

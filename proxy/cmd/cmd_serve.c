@@ -210,12 +210,13 @@ static void log_start(const struct proxy_config *cfg)
 {
     gw_log(GW_LOG_INFO, "started",
            "version=%s config=%s gateway=%s proxy=%s admin=%s workers=%u targets=%u spool=%s "
-           "kafka=%s",
+           "kafka=%s sinks=%u",
            sluice_version(), cfg->file, cfg->listen.gateway.off ? "off" : cfg->listen.gateway.text,
            cfg->listen.proxy.off ? "off" : cfg->listen.proxy.text,
            cfg->listen.admin.off ? "off" : cfg->listen.admin.text, cfg->workers, cfg->n_targets,
            cfg->audit.spool,
-           cfg->audit.kafka_brokers[0] == '\0' ? "off" : cfg->audit.kafka_brokers);
+           cfg->audit.kafka_brokers[0] == '\0' ? "off" : cfg->audit.kafka_brokers,
+           cfg->audit.n_sinks);
 }
 
 /* Owns cfg until the server does. */

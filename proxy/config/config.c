@@ -290,6 +290,8 @@ static void walk_structs(struct config_load *l, const struct config_key *key,
         config_walk_mtls(l, node);
     else if (strcmp(key->path, "audit.payload") == 0)
         config_walk_payload(l, node);
+    else if (strcmp(key->path, "audit.sinks") == 0)
+        config_walk_sinks(l, node);
     else if (strcmp(key->path, "allowlist") == 0)
         config_walk_allow(l, node);
     else

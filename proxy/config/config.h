@@ -302,6 +302,41 @@ struct proxy_config_mtls {
     struct proxy_config_grants grants;
 };
 
+/* `audit.sinks[]`: where records go besides Kafka. In the order of the words that `kind` takes. */
+enum proxy_sink_kind {
+    PROXY_SINK_STDOUT,
+    PROXY_SINK_FILE,
+    PROXY_SINK_SPLUNK,
+    PROXY_SINK_ELASTIC,
+    PROXY_SINK_WEBHOOK,
+    PROXY_SINK_SYSLOG
+};
+enum proxy_sink_format { PROXY_SINK_JSON, PROXY_SINK_NDJSON };
+enum { PROXY_MAX_SINKS = 15 };
+struct proxy_config_sink {
+    unsigned line;
+    const char *name;
+    unsigned kind;               /* enum proxy_sink_kind */
+    const char *path;            /* file */
+    bool sync;                   /* file */
+    struct proxy_config_url url; /* splunk, elastic, webhook */
+    const char *address;         /* syslog: as written */
+    const char *host;            /* syslog: of address; IPv6 without brackets */
+    uint16_t port;               /* syslog */
+    bool tls;                    /* syslog */
+    struct proxy_config_secret token;
+    const char *user, *index;
+    unsigned format; /* webhook: enum proxy_sink_format */
+    const char *ca, *cert, *cert_key;
+    unsigned facility; /* syslog: 0 to 23 */
+    uint64_t max_message;
+    unsigned records; /* bits, in the order of the words: enum audit_class */
+    unsigned batch_records;
+    uint64_t batch_bytes;
+    int64_t batch_ms, timeout_ms;
+    unsigned on_full; /* 0: hold, 1: skip */
+};
+
 /* `listen.tls.clients` */
 enum { PROXY_CLIENTS_NONE, PROXY_CLIENTS_OPTIONAL, PROXY_CLIENTS_REQUIRED };
 
@@ -423,6 +458,8 @@ struct proxy_config {
         uint64_t max_payload;     /* bytes of a text that are sealed */
         const char *auditor_key;  /* PEM; "": nothing can be sealed */
         const char *subject_keys; /* path of their store */
+        const struct proxy_config_sink *sinks;
+        unsigned n_sinks;
     } audit;
 
     struct {

@@ -193,6 +193,7 @@ void config_finish(struct config_load *l)
     check_listen(l);
     check_egress(l);
     config_check_auth(l);
+    config_check_sinks(l);
     check_numbers(l);
     config_check_payload(l);
     config_build_budgets(l);
@@ -227,14 +228,14 @@ static void need_file(struct file_check *fc, const char *key, const char *path, 
         missing(fc, key, path, hint);
 }
 
-/* A folder that is there must be writable; one that is not needs a parent that is. */
+/* A folder or file that is there must be writable; one that is not needs a parent that is. */
 static void need_folder(struct file_check *fc, const char *key, const char *path)
 {
     char parent[4096];
     char *slash;
 
     if (access(path, F_OK) == 0) {
-        if (access(path, W_OK | X_OK) != 0)
+        if (access(path, W_OK) != 0)
             missing(fc, key, path, "the gateway must be able to write there");
         return;
     }
@@ -278,6 +279,17 @@ unsigned proxy_config_check_files(const struct proxy_config *cfg, proxy_config_r
             need_file(&fc, "auth.jwt[].jwks", cfg->auth.jwt[i].jwks, "");
     }
     need_file(&fc, "audit.auditor_key", cfg->audit.auditor_key, "");
+    for (unsigned i = 0; i < cfg->audit.n_sinks; i++) {
+        const struct proxy_config_sink *k = &cfg->audit.sinks[i];
+        char key[100];
+
+        (void)snprintf(key, sizeof(key), "audit.sinks[%s].path", k->name);
+        if (k->path[0] != '\0')
+            need_folder(&fc, key, k->path);
+        need_file(&fc, "audit.sinks[].ca", k->ca, "");
+        need_file(&fc, "audit.sinks[].cert", k->cert, "");
+        need_file(&fc, "audit.sinks[].cert_key", k->cert_key, "");
+    }
     need_file(&fc, "intercept.upstream_ca", cfg->intercept.upstream_ca, "");
     for (unsigned i = 0; i < cfg->dlp.rules.n; i++)
         if (!gw_span_is(cfg->dlp.rules.items[i], "builtin"))

@@ -156,6 +156,10 @@ void config_build_budgets(struct config_load *l);
 void config_walk_jwt(struct config_load *l, const struct gw_yaml_node *node);
 void config_walk_mtls(struct config_load *l, const struct gw_yaml_node *node);
 
+/* `audit.sinks:`, and the checks of it (config_sinks.c). */
+void config_walk_sinks(struct config_load *l, const struct gw_yaml_node *node);
+void config_check_sinks(struct config_load *l);
+
 /* Checks `auth` and `admin`, fills in their defaults (config_auth.c). */
 void config_check_auth(struct config_load *l);
 

@@ -12,6 +12,7 @@
 #define LINE(field)   offsetof(struct proxy_config_line, field)
 #define ALLOW(field)  offsetof(struct proxy_config_allow, field)
 #define JWT(field)    offsetof(struct proxy_config_jwt, field)
+#define SINK(field)   offsetof(struct proxy_config_sink, field)
 #define MTLS(field)   offsetof(struct proxy_config_mtls, field)
 #define BUDGET(field) offsetof(struct proxy_config_budget, field)
 
@@ -43,6 +44,12 @@ static const char *const on_errors[] = {"block", "allow", NULL};
 static const char *const durabilities[] = {"disk", "process", NULL};
 static const char *const payload_levels[] = {"none", "hmac", "masked", "sealed", NULL};
 static const char *const on_fulls[] = {"reject", "continue", NULL};
+static const char *const sink_kinds[] = {"stdout",  "file",    "splunk",
+                                         "elastic", "webhook", "syslog", NULL};
+static const char *const sink_formats[] = {"json", "ndjson", NULL};
+static const char *const sink_on_fulls[] = {"hold", "skip", NULL};
+static const char *const record_classes[] = {"decided", "completed", "finding",
+                                             "shadow",  "lifecycle", NULL};
 static const char *const modes[] = {"deny", "splice", "bump", NULL};
 static const char *const auths[] = {"none", "keys", NULL};
 static const char *const pers[] = {"all", "key", "user", "team", "model", "target", NULL};
@@ -325,6 +332,30 @@ const struct config_key config_keys[] = {
 {"audit.kafka.brokers", CONFIG_STRING, IN(audit.kafka_brokers), "", 0, 0, NULL, "host:port, several with commas."},
 {"audit.kafka.topic", CONFIG_STRING, IN(audit.kafka_topic), "ai.audit.v1", 0, 0, NULL, "The topic that the records go to."},
 {"audit.kafka.properties", CONFIG_PROPERTIES, IN(audit.kafka_properties), NULL, 0, 0, NULL, "Further librdkafka settings, `name: value`."},
+{"audit.sinks", CONFIG_ITEMS, 0, NULL, 0, 0, NULL, "Other places that the records go to, each from its own place in the spool (docs/sinks.md)."},
+{"audit.sinks[].name", CONFIG_STRING, SINK(name), config_required, 0, 0, NULL, "1 to 32 of a-z, 0-9, _ and -; of its cursor and its metrics. Another name is another sink, which begins with what the spool still has."},
+{"audit.sinks[].kind", CONFIG_ENUM, SINK(kind), config_required, 0, 0, sink_kinds, "What it is."},
+{"audit.sinks[].path", CONFIG_PATH, SINK(path), "", 0, 0, NULL, "`file`: JSON lines are appended here; opened anew on SIGHUP."},
+{"audit.sinks[].sync", CONFIG_BOOL, SINK(sync), "true", 0, 0, NULL, "`file`: a batch is on the disk before it counts as delivered. `false`: a power loss may take lines."},
+{"audit.sinks[].url", CONFIG_URL, SINK(url), NULL, 0, 0, NULL, "`splunk`: where the event collector is (https://host:8088); `elastic`: the cluster; `webhook`: where to POST. http:// on loopback only."},
+{"audit.sinks[].address", CONFIG_STRING, SINK(address), "", 0, 0, NULL, "`syslog`: host:port; IPv6 in brackets."},
+{"audit.sinks[].tls", CONFIG_BOOL, SINK(tls), "true", 0, 0, NULL, "`syslog`: TLS (RFC 5425). `false`: plain TCP, on loopback only."},
+{"audit.sinks[].token", CONFIG_SECRET, SINK(token), NULL, 0, 0, NULL, "`splunk`: the token; `elastic`: an API key, or with `user` the password; `webhook`: sent as Bearer, or with `user` as Basic."},
+{"audit.sinks[].user", CONFIG_STRING, SINK(user), "", 0, 0, NULL, "`elastic`, `webhook`: the user whose password `token` is."},
+{"audit.sinks[].index", CONFIG_STRING, SINK(index), "", 0, 0, NULL, "`elastic`: index or data stream; `splunk`: index, without it the token's."},
+{"audit.sinks[].format", CONFIG_ENUM, SINK(format), "json", 0, 0, sink_formats, "`webhook`: the body is a JSON array, or a record a line."},
+{"audit.sinks[].ca", CONFIG_PATH, SINK(ca), "", 0, 0, NULL, "PEM file of the issuers to trust; without it the system's."},
+{"audit.sinks[].cert", CONFIG_PATH, SINK(cert), "", 0, 0, NULL, "PEM file of a client certificate, with its chain."},
+{"audit.sinks[].cert_key", CONFIG_PATH, SINK(cert_key), "", 0, 0, NULL, "PEM file of its private key."},
+{"audit.sinks[].facility", CONFIG_UINT, SINK(facility), "13", 0, 23, NULL, "`syslog`: 13 is \"log audit\"; 16 to 23 are local0 to local7."},
+{"audit.sinks[].max_message", CONFIG_BYTES, SINK(max_message), "64KiB", 2048, MIB, NULL, "`syslog`: a longer message is cut, and says so."},
+{"audit.sinks[].records", CONFIG_WORDS, SINK(records), NULL, 0, 0, record_classes, "Only these; without it all."},
+{"audit.sinks[].batch", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "A batch goes when one of these is reached."},
+{"audit.sinks[].batch.records", CONFIG_UINT, SINK(batch_records), "1000", 1, 10000, NULL, "Records."},
+{"audit.sinks[].batch.bytes", CONFIG_BYTES, SINK(batch_bytes), "1MiB", 1024, 16 * MIB, NULL, "Their bytes."},
+{"audit.sinks[].batch.every", CONFIG_DURATION, SINK(batch_ms), "1s", 0, 60 * SEC, NULL, "Time since its first record."},
+{"audit.sinks[].timeout", CONFIG_DURATION, SINK(timeout_ms), "30s", SEC, 300 * SEC, NULL, "How long one delivery may take."},
+{"audit.sinks[].on_full", CONFIG_ENUM, SINK(on_full), "hold", 0, 0, sink_on_fulls, "When the spool is 90 % full: `hold` what this sink has not got, until `audit.on_full` stops requests; or `skip` it, with a record that says how much."},
 
 {"intercept", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "The HTTPS proxy: what it reads, passes on, and refuses."},
 {"intercept.ca_dir", CONFIG_PATH, IN(intercept.ca_dir), "", 0, 0, NULL, "Folder of the CA that `sluice ca init` made; without it STATE_DIR/ca."},

@@ -152,6 +152,7 @@ static void reload(struct keeper *k, struct server_reload_result *r)
     struct setup *now = server_setup(s), *new = NULL;
     uint64_t start = gw_clock_ns();
 
+    audit_reopen_sinks(s->audit); /* whatever becomes of the rest: files may have been rotated */
     (void)snprintf(r->old_config, sizeof(r->old_config), "%s", now->cfg->digest);
     (void)snprintf(r->old_rules, sizeof(r->old_rules), "%s", dlp_rules_digest(now->rules));
     r->ok = make(k, now, r, &new) == GW_OK;

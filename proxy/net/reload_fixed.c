@@ -4,7 +4,7 @@
 
 #include "proxy/net/reload.h"
 
-enum kind { TEXT, ADDRESS, UINT, INT64, UINT64, TEXTS, SECRET, BOOL };
+enum kind { TEXT, ADDRESS, UINT, INT64, UINT64, TEXTS, SECRET, BOOL, SINKS };
 
 #define IN(field) offsetof(struct proxy_config, field)
 
@@ -33,6 +33,7 @@ static const struct {
     {"audit.kafka.brokers", TEXT, IN(audit.kafka_brokers)},
     {"audit.kafka.topic", TEXT, IN(audit.kafka_topic)},
     {"audit.kafka.properties", TEXTS, IN(audit.kafka_properties)},
+    {"audit.sinks", SINKS, IN(audit.sinks)},
     {"redis.url", TEXT, IN(redis.url)},
     {"redis.user", TEXT, IN(redis.user)},
     {"redis.password", SECRET, IN(redis.password)},
@@ -58,6 +59,34 @@ static bool same_texts(const char *const *a, const char *const *b)
     return *a == NULL && *b == NULL;
 }
 
+static bool same_sink(const struct proxy_config_sink *a, const struct proxy_config_sink *b)
+{
+    const char *const x[] = {a->name,  a->path, a->url.text, a->address, a->user,
+                             a->index, a->ca,   a->cert,     a->cert_key};
+    const char *const y[] = {b->name,  b->path, b->url.text, b->address, b->user,
+                             b->index, b->ca,   b->cert,     b->cert_key};
+
+    for (size_t i = 0; i < sizeof(x) / sizeof(x[0]); i++)
+        if (strcmp(x[i], y[i]) != 0)
+            return false;
+    return a->kind == b->kind && a->sync == b->sync && a->tls == b->tls &&
+           gw_span_eq(a->token.value, b->token.value) && a->format == b->format &&
+           a->facility == b->facility && a->max_message == b->max_message &&
+           a->records == b->records && a->batch_records == b->batch_records &&
+           a->batch_bytes == b->batch_bytes && a->batch_ms == b->batch_ms &&
+           a->timeout_ms == b->timeout_ms && a->on_full == b->on_full;
+}
+
+static bool same_sinks(const struct proxy_config *a, const struct proxy_config *b)
+{
+    if (a->audit.n_sinks != b->audit.n_sinks)
+        return false;
+    for (unsigned i = 0; i < a->audit.n_sinks; i++)
+        if (!same_sink(&a->audit.sinks[i], &b->audit.sinks[i]))
+            return false;
+    return true;
+}
+
 static bool same(enum kind kind, const void *a, const void *b)
 {
     const struct proxy_config_addr *x = a, *y = b;
@@ -78,6 +107,7 @@ static bool same(enum kind kind, const void *a, const void *b)
     case SECRET:
         return gw_span_eq(((const struct proxy_config_secret *)a)->value,
                           ((const struct proxy_config_secret *)b)->value);
+    case SINKS: /* of two keys: see same_sinks() */
     case TEXTS:
     default:
         return same_texts(*(const char *const *const *)a, *(const char *const *const *)b);
@@ -90,7 +120,9 @@ unsigned reload_fixed(const struct proxy_config *now, const struct proxy_config 
     unsigned n = 0;
 
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
-        if (same(fixed[i].kind, at(now, fixed[i].offset), at(then, fixed[i].offset)))
+        if (fixed[i].kind == SINKS
+                ? same_sinks(now, then)
+                : same(fixed[i].kind, at(now, fixed[i].offset), at(then, fixed[i].offset)))
             continue;
         gw_buf_printf(problems,
                       "%s: %s cannot change while the gateway runs: restart it, or set the key "

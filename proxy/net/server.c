@@ -22,6 +22,7 @@
 #include "proxy/net/reload.h"
 #include "proxy/net/rule_builds.h"
 #include "proxy/net/worker.h"
+#include "proxy/sink/sink.h"
 #include "proxy/store/store.h"
 #include "proxy/version.h"
 
@@ -32,8 +33,9 @@ enum { KAFKA_DRAIN_MS = 2000 };
 static enum gw_status open_audit(struct server *s, const struct setup *setup, struct gw_err *err)
 {
     const struct proxy_config *c = setup->cfg;
+    struct audit_sink sinks[PROXY_MAX_SINKS];
     char key[4096];
-    const struct audit_config cfg = {
+    struct audit_config cfg = {
         .spool_dir = c->audit.spool,
         .instance = c->instance,
         .version = sluice_version(),
@@ -55,6 +57,8 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
     if (snprintf(key, sizeof(key), "%s/checkpoint.key", c->state_dir) >= (int)sizeof(key))
         return gw_fail(err, GW_ELIMIT, "%s: the path is too long", c->state_dir);
     GW_TRY(dirs_make(c->audit.spool, err));
+    GW_TRY(sinks_make(c, sinks, &cfg.n_sinks, err));
+    cfg.sinks = sinks;
     return audit_open(&cfg, &s->audit, err);
 }
 

@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     put(dirfd, "s000-0000000001.seg", data, size);
     put(dirfd, "cursor", data, size);
-    (void)cursor_load(dirfd, entries, 4);
+    (void)cursor_load(dirfd, "", entries, 4);
     (void)spool_reader_open(&r, dirfd, 0, 1, NULL);
     while (r.fd >= 0 && (got = spool_reader_next(&r, &rec)) != SPOOL_READ_END) {
         uint64_t before = r.off;

@@ -11,7 +11,7 @@ BEGIN {
     allow["engine"]  = "base kernels engine"
     allow["proxy"]   = "base dlp router engine audit proxy"
     allow["tests"]   = "base kernels rules audit router dlp engine proxy tests"
-    public["kernels/quant.h"]; public["kernels/cuda.h"]; public["dlp/author.h"] # besides base/*.h and NAME/NAME.h
+    public["kernels/quant.h"]; public["kernels/cuda.h"]; public["dlp/author.h"]; public["audit/sink.h"] # besides base/*.h and NAME/NAME.h
     # Inside proxy/: the folders that know no request stand alone; the others serve one another.
     alone["http"]     = "http"
     alone["api"]      = "api"
@@ -20,7 +20,8 @@ BEGIN {
     alone["fetch"]    = "fetch"
     alone["tls"]      = "tls"
     alone["import"]   = "import"
-    alone["probe"]    = "probe api config provider store tls"
+    alone["sink"]     = "sink config"
+    alone["probe"]    = "probe api config provider sink store tls"
     alone["identity"] = "identity config fetch store"
     alone["provider"] = "provider api config fetch http"
     owner["event2"]     = "^(proxy|tests)/"
@@ -29,7 +30,7 @@ BEGIN {
     owner["yaml"]       = "^base/yaml\\.c"
     owner["sqlite3"]    = "^(proxy/store/|tests/)"
     owner["hiredis"]    = "^(proxy/redis/|proxy/cache/cache_redis|proxy/limits/limits_(redis|script)|proxy/cmd/cmd_budgets|proxy/probe/|tests/)"
-    owner["curl"]       = "^proxy/(fetch|probe)/"
+    owner["curl"]       = "^proxy/(fetch|probe|sink)/"
     owner["zlib"]       = "^(dlp/view_inflate|proxy/(fetch/|http/encoding|provider/provider_aws)|tests/)"
     owner["cuda"]       = "^kernels/.*\\.cuh?$"
     owner["immintrin"]  = "(avx2|avx512)\\.[ch]$"
