@@ -267,6 +267,20 @@ struct dlp_vault *dlp_vault_new(struct gw_span key);
 void dlp_vault_free(struct dlp_vault *v); /* v may be NULL */
 unsigned dlp_vault_count(const struct dlp_vault *v);
 
+/* How a tokenized value is named. */
+enum dlp_style {
+    DLP_STYLE_NAME,  /* DLP_EMAIL_7QK2M4XA */
+    DLP_STYLE_SHAPE, /* by a value of the same kind that is nobody's: u7qk2m4xa@example.invalid. Where a value has no such
+                        shape, none is free, or letters or digits touch it, by its name all the same */
+};
+
+/* Gives the vault all texts of a request, before the first edit with DLP_STYLE_SHAPE: no stand-in is taken that may stand in
+ * them. GW_EEXIST: it has some; GW_ENOMEM: edits fail. */
+enum gw_status dlp_vault_avoid(struct dlp_vault *v, const struct dlp_doc *const *docs, unsigned n);
+
+/* Is the text a stand-in of this vault, nothing more? So what a scan finds in an answer may be none. */
+bool dlp_vault_is_shape(const struct dlp_vault *v, struct gw_span text);
+
 /* Applies actions[i] to findings[i] (MASK, TOKENIZE and REDACT edit; the others leave the text) and
  * appends the edited body to out. Edits of overlapping spans merge under the stricter action; a span in
  * a string inside a string is escaped for its depth; a KEY or NUMBER leaf is edited as a whole (a number
@@ -275,6 +289,13 @@ unsigned dlp_vault_count(const struct dlp_vault *v);
 enum gw_status dlp_doc_edit(const struct dlp_doc *doc, const struct dlp_rules *rules,
                             const struct dlp_report *report, const enum gw_action *actions,
                             struct dlp_vault *vault, struct gw_buf *out);
+
+/* The same with a style (enum dlp_style) for each finding, of those that are tokenized; NULL: names. A number leaf keeps being a
+ * number where both are nothing but digits. GW_EINVAL: a style needs dlp_vault_avoid(). */
+enum gw_status dlp_doc_edit_styled(const struct dlp_doc *doc, const struct dlp_rules *rules,
+                                   const struct dlp_report *report, const enum gw_action *actions,
+                                   const uint8_t *styles, struct dlp_vault *vault,
+                                   struct gw_buf *out);
 
 /* ---- watching answers ----------------------------------------------------------------------- */
 

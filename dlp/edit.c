@@ -21,6 +21,7 @@ struct edit {
     uint32_t rule;
     enum gw_action action;
     uint8_t confidence;
+    uint8_t style;       /* enum dlp_style */
     bool tail;           /* a later part of a JOINED finding */
     struct gw_span rest; /* of a head: its text in the later parts */
 };
@@ -144,6 +145,11 @@ static bool is_tail_byte(char c)
     return ((unsigned char)c & 0xC0) == 0x80;
 }
 
+static bool is_word_byte(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
 /* Sets the raw range of the slice of an ordinary leaf: the whole of a key or a number, else the slice
  * widened to whole characters (an escape is one character, so that no escape is cut either). A slice of
  * a string that is JSON goes to the leaf in there that holds it: its escaping, and its quotes if it is a
@@ -203,11 +209,15 @@ static bool add_joined(struct editor *ed, const struct dlp_finding *f, struct ed
     return true;
 }
 
-static bool add_finding(struct editor *ed, const struct dlp_finding *f, enum gw_action action)
+static bool add_finding(struct editor *ed, const struct dlp_finding *f, enum gw_action action,
+                        uint8_t style)
 {
     const struct dlp_leaf *l = &ed->doc->leaves[f->leaf];
-    struct edit e = {
-        .leaf = f->leaf, .rule = f->rule, .action = action, .confidence = f->confidence};
+    struct edit e = {.leaf = f->leaf,
+                     .rule = f->rule,
+                     .action = action,
+                     .style = style,
+                     .confidence = f->confidence};
 
     if (f->start >= f->end || f->end > l->text.len ||
         dlp_is_placeholder(ed->rules, (struct gw_span){l->text.ptr + f->start, f->end - f->start}))
@@ -235,6 +245,7 @@ struct group {
     struct edit winner;
     struct gw_span rest;
     uint32_t leaf; /* the innermost one that holds the range */
+    bool touches;  /* another one ends where it begins, or begins where it ends */
 };
 
 /* Strictest action, then longest, then most certain. */
@@ -283,38 +294,85 @@ static size_t take_group(const struct editor *ed, size_t i, struct group *g)
     return i;
 }
 
-/* Appends what stands for the value; nothing is escaped yet. */
+/* What stands for a value; nothing is escaped yet. */
+struct stand_in {
+    struct gw_buf text;
+    bool number; /* it may stand where a number stood */
+};
+
+/* A stand-in of the value's shape, where it can be told from what is around it: false, and st, else. */
+static bool put_shape(struct editor *ed, const struct group *g, struct gw_span value,
+                      struct stand_in *out, enum gw_status *st)
+{
+    const struct dlp_leaf *l = &ed->doc->leaves[g->leaf];
+    struct gw_span placeholder;
+    uint32_t start, end;
+
+    if (g->winner.style != DLP_STYLE_SHAPE || g->touches || g->rest.len != 0 ||
+        g->tail_end > g->start || (l->kind == DLP_LEAF_NUMBER && !dlp_vault_is_number(value)))
+        return false;
+    dlp_map_from_body(ed->doc, g->leaf, g->start, g->end, &start, &end);
+    if ((start > 0 && is_word_byte(l->text.ptr[start - 1])) ||
+        (end < l->text.len && is_word_byte(l->text.ptr[end])))
+        return false;
+    *st = dlp_vault_put_shape(ed->vault, dlp_rules_info(ed->rules, g->winner.rule)->type, value,
+                              &placeholder);
+    if (*st == GW_ENOENT) {
+        *st = GW_OK;
+        return false;
+    }
+    if (*st != GW_OK)
+        return false;
+    gw_buf_add(&out->text, placeholder);
+    out->number = dlp_vault_is_number(placeholder);
+    return true;
+}
+
+static enum gw_status put_token(struct editor *ed, const struct group *g, struct gw_span value,
+                                struct stand_in *out)
+{
+    struct gw_span placeholder;
+    enum gw_status st = GW_OK;
+
+    if (ed->vault == NULL)
+        return GW_EINVAL;
+    if (put_shape(ed, g, value, out, &st) || st != GW_OK)
+        return st;
+    GW_TRY(dlp_vault_put(ed->vault, dlp_rules_info(ed->rules, g->winner.rule)->type, value,
+                         &placeholder));
+    gw_buf_add(&out->text, placeholder);
+    return GW_OK;
+}
+
+/* Appends what stands for the value. */
 static enum gw_status replacement(struct editor *ed, const struct group *g, struct gw_span value,
-                                  struct gw_buf *out)
+                                  struct stand_in *out)
 {
     const struct dlp_rule_info *info = dlp_rules_info(ed->rules, g->winner.rule);
     bool key = ed->doc->leaves[g->leaf].kind == DLP_LEAF_KEY;
-    struct gw_span placeholder;
 
     if (g->winner.action == GW_ACTION_TOKENIZE) {
-        if (ed->vault == NULL)
-            return GW_EINVAL;
-        GW_TRY(dlp_vault_put(ed->vault, info->type, value, &placeholder));
-        gw_buf_add(out, placeholder);
+        GW_TRY(put_token(ed, g, value, out));
     } else if (g->winner.action == GW_ACTION_MASK && !key) {
-        dlp_mask(out, value, info->class_ == GW_CLASS_SECRET);
+        dlp_mask(&out->text, value, info->class_ == GW_CLASS_SECRET);
     } else {
         /* Two masked or redacted keys of one object must not become the same key. */
-        dlp_placeholder_prefix(out, info->type);
-        gw_buf_adds(out, "REDACTED");
+        dlp_placeholder_prefix(&out->text, info->type);
+        gw_buf_adds(&out->text, "REDACTED");
         if (key && ed->hidden_keys++ != 0)
-            gw_buf_printf(out, "_%u", ed->hidden_keys);
+            gw_buf_printf(&out->text, "_%u", ed->hidden_keys);
     }
-    return gw_buf_ok(out) ? GW_OK : GW_ENOMEM;
+    return gw_buf_ok(&out->text) ? GW_OK : GW_ENOMEM;
 }
 
 /* Appends the replacement as it must stand in the leaf. */
-static bool write_in_leaf(struct editor *ed, const struct dlp_leaf *l, struct gw_span text)
+static bool write_in_leaf(struct editor *ed, const struct dlp_leaf *l, const struct stand_in *with)
 {
+    struct gw_span text = gw_buf_span(&with->text);
     struct gw_buf quoted = {0};
     bool ok;
 
-    if (l->kind == DLP_LEAF_TEXT)
+    if (l->kind == DLP_LEAF_TEXT || (l->kind == DLP_LEAF_NUMBER && with->number))
         return dlp_escape(ed->out, text, 0);
     if (l->kind != DLP_LEAF_NUMBER)
         return dlp_escape(ed->out, text, l->nesting + 1);
@@ -327,7 +385,8 @@ static bool write_in_leaf(struct editor *ed, const struct dlp_leaf *l, struct gw
 static enum gw_status apply_group(struct editor *ed, const struct group *g)
 {
     const struct dlp_leaf *l = &ed->doc->leaves[g->leaf];
-    struct gw_buf value = {0}, text = {0};
+    struct gw_buf value = {0};
+    struct stand_in with = {.number = false};
     enum gw_status st = GW_OK;
     uint32_t start, end;
 
@@ -338,17 +397,25 @@ static enum gw_status apply_group(struct editor *ed, const struct group *g)
     dlp_map_from_body(ed->doc, g->leaf, g->tail_end, g->end, &start, &end);
     gw_buf_add(&value, (struct gw_span){l->text.ptr + start, end - start});
     gw_buf_add(&value, g->rest);
-    st = gw_buf_ok(&value) ? replacement(ed, g, gw_buf_span(&value), &text) : GW_ENOMEM;
-    if (st == GW_OK && !write_in_leaf(ed, l, gw_buf_span(&text)))
+    st = gw_buf_ok(&value) ? replacement(ed, g, gw_buf_span(&value), &with) : GW_ENOMEM;
+    if (st == GW_OK && !write_in_leaf(ed, l, &with))
         st = GW_ENOMEM;
     gw_buf_fini(&value);
-    gw_buf_fini(&text);
+    gw_buf_fini(&with.text);
     return st;
 }
 
 enum gw_status dlp_doc_edit(const struct dlp_doc *doc, const struct dlp_rules *rules,
                             const struct dlp_report *report, const enum gw_action *actions,
                             struct dlp_vault *vault, struct gw_buf *out)
+{
+    return dlp_doc_edit_styled(doc, rules, report, actions, NULL, vault, out);
+}
+
+enum gw_status dlp_doc_edit_styled(const struct dlp_doc *doc, const struct dlp_rules *rules,
+                                   const struct dlp_report *report, const enum gw_action *actions,
+                                   const uint8_t *styles, struct dlp_vault *vault,
+                                   struct gw_buf *out)
 {
     struct editor ed = {.doc = doc, .rules = rules, .vault = vault, .out = out};
     enum gw_status st = GW_OK;
@@ -357,15 +424,18 @@ enum gw_status dlp_doc_edit(const struct dlp_doc *doc, const struct dlp_rules *r
         enum gw_action a = actions[i];
 
         if ((a == GW_ACTION_MASK || a == GW_ACTION_TOKENIZE || a == GW_ACTION_REDACT) &&
-            !add_finding(&ed, &report->findings[i], a))
+            !add_finding(&ed, &report->findings[i], a,
+                         styles == NULL ? (uint8_t)DLP_STYLE_NAME : styles[i]))
             st = GW_ENOMEM;
     }
     if (ed.n != 0)
         qsort(ed.edits, ed.n, sizeof(*ed.edits), by_start);
     for (size_t i = 0; i < ed.n && st == GW_OK;) {
+        bool behind = i > 0 && ed.edits[i].raw_start == ed.copied;
         struct group g;
 
         i = take_group(&ed, i, &g);
+        g.touches = behind || (i < ed.n && ed.edits[i].raw_start == g.end);
         st = apply_group(&ed, &g);
     }
     gw_buf_add(out, gw_span_from(doc->body, ed.copied));

@@ -4,7 +4,8 @@
  * entries with that prefix, each further character narrows it by binary search. What models do to
  * placeholders is tolerated: letters in any case, "\_" for "_" as Markdown escapes it, a blank or a hyphen
  * for "_", and in JSON any character as an escape. What they put around one (bold marks, quotes, a
- * plural s) stays. A placeholder that this vault did not issue is left.
+ * plural s) stays. A placeholder that this vault did not issue is left. A stand-in (vault.h) is one only where no letter
+ * and no digit touches it, so the character behind it is waited for.
  *
  * At the end of a chunk the bytes of an unfinished attempt stay in `pending`: never more than the longest
  * placeholder with its escapes, and none of them when no placeholder can begin there. */
@@ -29,6 +30,9 @@ struct matcher {
     unsigned n;          /* bytes taken, with escapes */
     unsigned entry;      /* a complete one, when complete_n is not 0 */
     unsigned complete_n; /* bytes taken when it was complete */
+    unsigned stand_in;   /* complete unless a word goes on behind it, when stand_in_n is not 0 */
+    unsigned stand_in_n;
+    bool glued; /* the character before the start is a letter or digit */
 };
 
 enum step {
@@ -46,6 +50,22 @@ static void matcher_reset(struct matcher *m)
     m->escape = 0;
     m->n = 0;
     m->complete_n = 0;
+    m->stand_in_n = 0;
+}
+
+static bool is_word_byte(unsigned c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* No word goes on behind the stand-in. */
+static void take_stand_in(struct matcher *m)
+{
+    if (m->stand_in_n == 0)
+        return;
+    m->entry = m->stand_in;
+    m->complete_n = m->stand_in_n;
+    m->stand_in_n = 0;
 }
 
 /* The first entry in [lo, hi) whose byte at depth is at least c. */
@@ -53,7 +73,7 @@ static unsigned lower(const struct matcher *m, unsigned lo, unsigned hi, unsigne
 {
     while (lo < hi) {
         unsigned mid = lo + (hi - lo) / 2;
-        struct gw_span p = dlp_vault_at(m->v, mid)->placeholder;
+        struct gw_span p = dlp_vault_at(m->v, mid)->key;
 
         if (m->depth >= p.len || (unsigned char)p.ptr[m->depth] < c)
             lo = mid + 1;
@@ -63,14 +83,34 @@ static unsigned lower(const struct matcher *m, unsigned lo, unsigned hi, unsigne
     return lo;
 }
 
+/* All characters of the entry are taken. */
+static enum step take_whole(struct matcher *m, unsigned entry)
+{
+    const struct dlp_vault_entry *e = dlp_vault_at(m->v, entry);
+
+    if (!e->shaped) {
+        m->entry = entry;
+        m->complete_n = m->n;
+        return m->hi - m->lo == 1 ? STEP_DONE : STEP_MORE;
+    }
+    if (m->glued && is_word_byte((unsigned char)e->key.ptr[0]))
+        return STEP_MORE;
+    m->stand_in = entry;
+    m->stand_in_n = m->n;
+    if (!is_word_byte((unsigned char)e->key.ptr[e->key.len - 1]))
+        take_stand_in(m);
+    return STEP_MORE;
+}
+
 /* Takes a character; m->n counts its bytes already. */
 static enum step take_char(struct matcher *m, unsigned c)
 {
     unsigned want, lo, hi;
 
-    if (c >= 'a' && c <= 'z')
-        c -= 'a' - 'A';
-    want = c == ' ' || c == '-' || (c == '\\' && !m->backslash) ? '_' : c;
+    if (!is_word_byte(c))
+        take_stand_in(m);
+    m->stand_in_n = 0;
+    want = c == '\\' && !m->backslash ? '_' : dlp_vault_fold((unsigned char)c);
     if (m->backslash && c != '_')
         return STEP_FAIL;
     lo = lower(m, m->lo, m->hi, want);
@@ -84,13 +124,7 @@ static enum step take_char(struct matcher *m, unsigned c)
     m->hi = hi;
     m->depth++;
     /* A proper prefix of others sorts first. */
-    if (dlp_vault_at(m->v, lo)->placeholder.len == m->depth) {
-        m->entry = lo;
-        m->complete_n = m->n;
-        if (hi - lo == 1)
-            return STEP_DONE;
-    }
-    return STEP_MORE;
+    return dlp_vault_at(m->v, lo)->key.len == m->depth ? take_whole(m, lo) : STEP_MORE;
 }
 
 static int hex_digit(unsigned c)
@@ -107,7 +141,7 @@ static enum step take_escaped(struct matcher *m, unsigned c)
     enum { UNICODE_BYTES = 6 };
     int digit = hex_digit(c);
 
-    if (m->escape == 1 && c == '\\') {
+    if (m->escape == 1 && (c == '\\' || c == '/')) {
         m->escape = 0;
         return take_char(m, c);
     }
@@ -131,6 +165,7 @@ static enum step matcher_step(struct matcher *m, char raw)
     if (m->escape != 0)
         return take_escaped(m, c);
     if (m->json && c == '\\') {
+        take_stand_in(m);
         m->escape = 1;
         return STEP_MORE;
     }
@@ -145,26 +180,67 @@ enum found {
 
 static bool can_begin(const struct matcher *m, char c)
 {
-    return (c | 0x20) == 'd' || (m->json && c == '\\');
+    return dlp_vault_begins(m->v, (unsigned char)c) || (m->json && c == '\\');
 }
 
-/* How far to go on behind a start that failed: an escape is not looked into, or the second half of an
- * escaped backslash would look like the beginning of another one. */
-static size_t skip(const struct matcher *m, struct gw_span text, size_t at)
+/* The code of \uXXXX; -1: it is none. */
+static int escaped_code(struct gw_span text)
 {
-    return m->json && text.ptr[at] == '\\' && at + 1 < text.len ? 2 : 1;
+    enum { UNICODE_BYTES = 6 };
+    int code = 0;
+
+    if (text.len < UNICODE_BYTES || text.ptr[1] != 'u')
+        return -1;
+    for (unsigned i = 2; i < UNICODE_BYTES; i++) {
+        int digit = hex_digit((unsigned char)text.ptr[i]);
+
+        if (digit < 0)
+            return -1;
+        code = code * 16 + digit;
+    }
+    return code;
+}
+
+/* Goes on behind a start that failed: an escape is not looked into, or the second half of an escaped backslash would look
+ * like the beginning of another one. */
+static void pass_start(struct matcher *m, struct gw_span text, size_t *at)
+{
+    enum { UNICODE_BYTES = 6 };
+    struct gw_span rest = gw_span_from(text, *at);
+    unsigned c = (unsigned char)rest.ptr[0];
+
+    if (m->json && c == '\\' && rest.len >= 2) {
+        int code = escaped_code(rest);
+
+        m->glued = code >= 0 && code < 0x80 && is_word_byte((unsigned)code);
+        *at += code >= 0 ? UNICODE_BYTES : 2;
+    } else {
+        m->glued = is_word_byte(c);
+        *at += 1;
+    }
+    matcher_reset(m);
+}
+
+/* Goes on behind the entry that was found. */
+static void pass_entry(struct matcher *m, size_t *at)
+{
+    struct gw_span key = dlp_vault_at(m->v, m->entry)->key;
+
+    *at += m->complete_n;
+    m->glued = is_word_byte((unsigned char)key.ptr[key.len - 1]);
+    matcher_reset(m);
 }
 
 /* Looks for the next placeholder in text from *at on, where m has taken m->n bytes already. final: no
  * more text will come. */
 static enum found find(struct matcher *m, struct gw_span text, size_t *at, bool final)
 {
-    for (;; *at += skip(m, text, *at), matcher_reset(m)) {
+    for (;; pass_start(m, text, at)) {
         enum step step = STEP_MORE;
 
         if (m->n == 0) {
-            while (*at < text.len && !can_begin(m, text.ptr[*at]))
-                ++*at;
+            for (; *at < text.len && !can_begin(m, text.ptr[*at]); ++*at)
+                m->glued = is_word_byte((unsigned char)text.ptr[*at]);
             if (*at == text.len)
                 return FOUND_NONE;
         }
@@ -172,6 +248,8 @@ static enum found find(struct matcher *m, struct gw_span text, size_t *at, bool 
             step = matcher_step(m, text.ptr[*at + m->n]);
         if (step == STEP_MORE && !final)
             return FOUND_PENDING;
+        if (step == STEP_MORE)
+            take_stand_in(m);
         if (m->complete_n != 0)
             return FOUND_ENTRY;
     }
@@ -234,10 +312,9 @@ static enum gw_status advance(struct dlp_restorer *r, struct gw_span text, bool 
     while (find(&r->m, all, &at, final) == FOUND_ENTRY) {
         gw_buf_add(out, (struct gw_span){all.ptr + copied, at - copied});
         ok &= dlp_escape(out, dlp_vault_at(r->m.v, r->m.entry)->value, r->nesting);
-        at += r->m.complete_n;
+        pass_entry(&r->m, &at);
         copied = at;
         r->count++;
-        matcher_reset(&r->m);
     }
     if (at > copied)
         gw_buf_add(out, (struct gw_span){all.ptr + copied, at - copied});
@@ -255,7 +332,10 @@ enum gw_status dlp_restorer_feed(struct dlp_restorer *r, struct gw_span text, st
 
 enum gw_status dlp_restorer_finish(struct dlp_restorer *r, struct gw_buf *out)
 {
-    return advance(r, (struct gw_span){NULL, 0}, true, out);
+    enum gw_status st = advance(r, (struct gw_span){NULL, 0}, true, out);
+
+    r->m.glued = false;
+    return st;
 }
 
 /* ---- whole bodies ------------------------------------------------------------------------ */
@@ -305,10 +385,26 @@ static bool find_in_leaf(const struct dlp_doc *doc, uint32_t leaf, const struct 
         if (dlp_doc_inner_at(doc, leaf, hit.raw_start, hit.raw_end) == DLP_NONE &&
             !add_hit(hits, &hit))
             return false;
-        at += m.complete_n;
-        matcher_reset(&m);
+        pass_entry(&m, &at);
     }
     return true;
+}
+
+/* A number is a stand-in as a whole, and only of a number. */
+static bool find_number(const struct dlp_doc *doc, uint32_t leaf, const struct dlp_vault *v,
+                        struct hits *hits)
+{
+    const struct dlp_leaf *l = &doc->leaves[leaf];
+    struct matcher m = {.v = v};
+    struct hit hit = {.raw_start = l->raw_start, .raw_end = l->raw_end, .leaf = leaf};
+    size_t at = 0;
+
+    matcher_reset(&m);
+    if (find(&m, l->text, &at, true) != FOUND_ENTRY || at != 0 || m.complete_n != l->text.len ||
+        !dlp_vault_is_number(l->text) || !dlp_vault_is_number(dlp_vault_at(v, m.entry)->value))
+        return true;
+    hit.entry = m.entry;
+    return add_hit(hits, &hit);
 }
 
 static int by_start(const void *a, const void *b)
@@ -348,6 +444,8 @@ static enum gw_status restore_doc(const struct dlp_doc *doc, const struct dlp_va
     for (uint32_t i = 0; i < doc->n_leaves && ok; i++)
         if (doc->leaves[i].kind != DLP_LEAF_NUMBER)
             ok = find_in_leaf(doc, i, v, &hits);
+        else if (dlp_vault_has_numbers(v))
+            ok = find_number(doc, i, v, &hits);
     if (hits.n > 1)
         qsort(hits.list, hits.n, sizeof(*hits.list), by_start);
     leave_kept(doc, &hits, kept, n_kept);

@@ -118,6 +118,9 @@ struct router_line {
     bool scope_always; /* edits hold for the process zone too */
     enum router_mode mode;
     bool justify; /* action BLOCK only: COACH for a request that was justified */
+    bool
+        shape; /* what is tokenized keeps its shape: nothing to the router, and a part of the digest */
+    bool pin; /* zones: they hold for what follows, too: router_decision.pin */
 };
 enum gw_status router_policy_add_line(struct router_policy *p, const struct router_line *line,
                                       struct gw_err *err);

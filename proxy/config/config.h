@@ -216,6 +216,8 @@ struct proxy_config_line {
     unsigned on;          /* enum router_direction */
     unsigned mode;        /* enum router_mode */
     unsigned unless;      /* 1: `justified`: a reason makes `block` `coach` */
+    unsigned style;       /* enum dlp_style: of tokenize */
+    unsigned pin;         /* 1: the conversation stays in the zones that the line limits it to */
     struct proxy_config_list keys, teams, targets;
     unsigned fields;               /* bit per enum router_field */
     unsigned views;                /* bit per enum dlp_view */

@@ -62,6 +62,9 @@ static void check_line(struct config_load *l, const struct proxy_config_line *li
     if (line->unless == 1 && line->action != GW_ACTION_BLOCK)
         config_complain_item(l, line->line, path, i,
                              "then.unless: a reason lifts the action block only");
+    if (line->style != 0 && line->action != GW_ACTION_TOKENIZE &&
+        line->else_action != GW_ACTION_TOKENIZE)
+        config_complain_item(l, line->line, path, i, "then.style: only tokenize has one");
     if ((line->message[0] != '\0' || line->appeal[0] != '\0') && line->on == ROUTER_ON_RESPONSE &&
         line->action != GW_ACTION_BLOCK)
         config_complain_item(l, line->line, path, i,

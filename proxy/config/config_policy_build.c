@@ -72,6 +72,8 @@ static enum gw_status add_line(struct config_load *l, struct router_policy *p,
         .has_else = c->else_action != GW_ACTION_COUNT,
         .scope_always = c->scope == 1,
         .on = (enum router_direction)c->on,
+        .shape = c->style == DLP_STYLE_SHAPE,
+        .pin = c->pin == 1 && c->zones != 0,
     };
     const char *fault;
 

@@ -35,6 +35,8 @@ static const char *const natives[] = {"auto", "off", NULL};
 static const char *const policy_modes[] = {"enforce", "monitor", NULL};
 static const char *const line_modes[] = {"enforce", "monitor", "off", NULL};
 static const char *const unlesses[] = {"never", "justified", NULL};
+static const char *const styles[] = {"name", "shape", NULL};
+static const char *const pins[] = {"off", "conversation", NULL};
 static const char *const fields[] = {"other", "system", "user",  "assistant", "tool",
                                      "key",   "path",   "query", "file",      NULL};
 static const char *const views[] = {"plain", "folded",  "invisible", "digits",  "base64",
@@ -185,6 +187,8 @@ const struct config_key config_keys[] = {
 {"policy[].then.action", CONFIG_ACTION, LINE(action), NULL, 0, 0, NULL, "The action beside the zone limit."},
 {"policy[].then.else", CONFIG_ACTION, LINE(else_action), NULL, 0, 0, NULL, "The action when no target lies in these zones, instead of the limit. Without this key the request is refused."},
 {"policy[].then.unless", CONFIG_ENUM, LINE(unless), "never", 0, 0, unlesses, "With action: block: `justified` lets a request pass as `coach` that says why in the field x-sluice-justification."},
+{"policy[].then.style", CONFIG_ENUM, LINE(style), "name", 0, 0, styles, "With action: tokenize: what stands for the value: `name` (`DLP_EMAIL_7QK2M4XA`), or `shape`: a value of the same kind that is nobody's (`u7qk2m4xa@example.invalid`)."},
+{"policy[].then.pin", CONFIG_ENUM, LINE(pin), "conversation", 0, 0, pins, "With zone, of a line about findings: `conversation` keeps what follows in the same conversation in these zones, too; `off`: each request is judged alone."},
 {"policy[].mode", CONFIG_ENUM, LINE(mode), "enforce", 0, 0, line_modes, "`monitor`: the line changes nothing, and what it would do is recorded. `off`: as if it was not there."},
 {"policy[].message", CONFIG_STRING, LINE(message), "", 0, 0, NULL, "Told to whom it concerns, when it blocks or coaches: in the error, and in the header x-sluice-message."},
 {"policy[].appeal", CONFIG_STRING, LINE(appeal), "", 0, 0, NULL, "Where to turn to, a URL or a text; told with the message."},

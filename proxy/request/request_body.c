@@ -51,40 +51,82 @@ static struct dlp_vault *new_vault(const struct req *req)
     return v;
 }
 
-/* What policy says about the findings of one piece: false when nothing of it changes. */
-static enum gw_status piece_actions(struct req *req, const struct req_piece *p, unsigned first,
-                                    enum gw_action **actions, bool *any, struct gw_err *err)
+/* What becomes of the findings of one piece. */
+struct piece_edits {
+    enum gw_action *actions;
+    uint8_t *styles; /* enum dlp_style */
+    bool any;        /* else nothing of it changes */
+};
+
+/* What the line says of the placeholder; without a line: a name. */
+static uint8_t style_of(const struct req *req, unsigned i)
 {
-    *actions = gw_arena_array(req->arena, p->report.n_findings + 1, sizeof(**actions));
-    *any = false;
-    if (*actions == NULL)
+    unsigned line = req->d.lines[i];
+
+    return line < req->setup->cfg->n_lines ? (uint8_t)req->setup->cfg->lines[line].style
+                                           : (uint8_t)DLP_STYLE_NAME;
+}
+
+/* What policy says about the findings of one piece. */
+static enum gw_status piece_edits(struct req *req, const struct req_piece *p, unsigned first,
+                                  struct piece_edits *out, struct gw_err *err)
+{
+    *out = (struct piece_edits){
+        .actions = gw_arena_array(req->arena, p->report.n_findings + 1, sizeof(*out->actions)),
+        .styles = gw_arena_alloc(req->arena, p->report.n_findings + 1)};
+    if (out->actions == NULL || out->styles == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     for (unsigned i = 0; i < p->report.n_findings; i++) {
-        (*actions)[i] = action_for_zone(req, first + i);
-        if (!is_edit((*actions)[i]))
+        out->actions[i] = action_for_zone(req, first + i);
+        out->styles[i] = style_of(req, first + i);
+        if (!is_edit(out->actions[i]))
             continue;
         if (p->fixed != NULL)
             return gw_fail(err, GW_EDENIED, "the %s holds %.*s, which cannot be hidden there",
                            p->fixed, (int)req->findings[first + i].rule.len,
                            req->findings[first + i].rule.ptr);
-        *any = true;
+        out->any = true;
     }
     return GW_OK;
 }
 
+/* Does a line say that values keep their shape? */
+static bool keeps_shapes(const struct req *req)
+{
+    for (unsigned i = 0; i < req->n_findings; i++)
+        if (style_of(req, i) == DLP_STYLE_SHAPE)
+            return true;
+    return false;
+}
+
+/* Makes the vault; where shapes are kept, with all texts of the request to avoid. */
+static enum gw_status open_vault(struct req *req, struct gw_err *err)
+{
+    const struct dlp_doc **docs =
+        gw_arena_array(req->arena, req->n_pieces + 1, sizeof(const struct dlp_doc *));
+
+    req->vault = docs == NULL ? NULL : new_vault(req);
+    if (req->vault == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    if (!keeps_shapes(req))
+        return GW_OK;
+    for (unsigned i = 0; i < req->n_pieces; i++)
+        docs[i] = req->pieces[i].doc;
+    return dlp_vault_avoid(req->vault, docs, req->n_pieces);
+}
+
 static enum gw_status edit_piece(struct req *req, const struct req_piece *p,
-                                 const enum gw_action *actions, size_t *from, struct gw_err *err)
+                                 const struct piece_edits *edits, size_t *from, struct gw_err *err)
 {
     size_t start = (size_t)(p->bytes.ptr - req->body.ptr);
 
     if (req->vault == NULL)
-        req->vault = new_vault(req);
-    if (req->vault == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory");
+        GW_TRY(open_vault(req, err));
     req->edited = true;
     gw_buf_add(&req->out_body, (struct gw_span){req->body.ptr + *from, start - *from});
     *from = start + p->bytes.len;
-    return dlp_doc_edit(p->doc, req->setup->rules, &p->report, actions, req->vault, &req->out_body);
+    return dlp_doc_edit_styled(p->doc, req->setup->rules, &p->report, edits->actions, edits->styles,
+                               req->vault, &req->out_body);
 }
 
 /* Bytes between the pieces that change stay as they came. */
@@ -95,13 +137,12 @@ static enum gw_status edit_body(struct req *req, struct gw_err *err)
 
     for (unsigned i = 0; i < req->n_pieces; i++) {
         const struct req_piece *p = &req->pieces[i];
-        enum gw_action *actions;
-        bool any;
+        struct piece_edits edits;
 
-        GW_TRY(piece_actions(req, p, first, &actions, &any, err));
+        GW_TRY(piece_edits(req, p, first, &edits, err));
         first += p->report.n_findings;
-        if (any)
-            GW_TRY(edit_piece(req, p, actions, &from, err));
+        if (edits.any)
+            GW_TRY(edit_piece(req, p, &edits, &from, err));
     }
     if (req->edited)
         gw_buf_add(&req->out_body, gw_span_from(gw_buf_span(&req->body), from));

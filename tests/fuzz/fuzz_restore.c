@@ -1,4 +1,4 @@
-/* Fuzz target: the restorer. '@' and '#' in the input stand for placeholders; fed in pieces and at once
+/* Fuzz target: the restorer. '@' and '#' in the input stand for placeholders, '$' and '%' for stand-ins; fed in pieces and at once
  * it must say the same, and a JSON body must stay JSON. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -40,21 +40,38 @@ static void check_body(const struct dlp_vault *v, struct gw_span body)
     gw_buf_fini(&again);
 }
 
+static struct dlp_vault *fill(struct gw_span p[4])
+{
+    struct dlp_vault *v = dlp_vault_new(GW_SPAN("key"));
+    struct gw_arena *arena = gw_arena_new(1 << 16);
+    struct dlp_doc *doc;
+
+    if (dlp_doc_parse_text(arena, GW_SPAN("words"), &doc) != GW_OK ||
+        dlp_vault_avoid(v, (const struct dlp_doc *const *)&doc, 1) != GW_OK ||
+        dlp_vault_put(v, "EMAIL", GW_SPAN("b\"\\\n@x.org"), &p[0]) != GW_OK ||
+        dlp_vault_put(v, "D", GW_SPAN("DLP_D"), &p[1]) != GW_OK ||
+        dlp_vault_put_shape(v, "PHONE", GW_SPAN("+1 415 867-2671"), &p[2]) != GW_OK ||
+        dlp_vault_put_shape(v, "IP", GW_SPAN("10.1.2.3"), &p[3]) != GW_OK)
+        abort();
+    gw_arena_free(arena);
+    return v;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const char marks[] = "@#$%";
     struct dlp_vault *v;
-    struct gw_span p[2];
+    struct gw_span p[4];
     struct gw_buf text = {0}, whole = {0}, pieces = {0};
 
     if (size == 0)
         return 0;
-    v = dlp_vault_new(GW_SPAN("key"));
-    if (dlp_vault_put(v, "EMAIL", GW_SPAN("b\"\\\n@x.org"), &p[0]) != GW_OK ||
-        dlp_vault_put(v, "D", GW_SPAN("DLP_D"), &p[1]) != GW_OK)
-        abort();
+    v = fill(p);
     for (size_t i = 1; i < size; i++) {
-        if (data[i] == '@' || data[i] == '#')
-            gw_buf_add(&text, p[data[i] == '#']);
+        const char *mark = data[i] == 0 ? NULL : strchr(marks, data[i]);
+
+        if (mark != NULL)
+            gw_buf_add(&text, p[mark - marks]);
         else
             gw_buf_addc(&text, (char)data[i]);
     }
