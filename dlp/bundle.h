@@ -91,11 +91,11 @@ struct dlp_rules {
 enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *owned,
                            struct dlp_rules **out, struct gw_err *err);
 
-/* Scans ordinary text. GW_EINVAL with a rule that is too noisy or too slow for it. */
-enum gw_status bundle_trial(const struct dlp_rules *r, struct gw_err *err);
+/* Scans ordinary text with the rules of which only says so, or all (NULL). GW_EINVAL with one that is too noisy or too slow for it. */
+enum gw_status bundle_trial(const struct dlp_rules *r, const bool *only, struct gw_err *err);
 
-/* Runs all examples. GW_EINVAL with the first that is wrong. */
-enum gw_status bundle_check_examples(struct dlp_rules *r, struct gw_err *err);
+/* Runs the examples of the rules of which only says so, or all (NULL). GW_EINVAL with the first that is wrong. */
+enum gw_status bundle_check_examples(struct dlp_rules *r, const bool *only, struct gw_err *err);
 
 /* Runs the matcher of a pattern, native or not, as a bundle_match_fn. */
 static inline void bundle_match(const struct dlp_rules *r, uint32_t pattern, const unsigned char *s,

@@ -17,8 +17,9 @@ static bool finds(struct dlp_scanner *s, struct dlp_rules *r, uint32_t rule, str
     return s->n_found > 0;
 }
 
-unsigned dlp_rules_selftest(struct dlp_rules *r, unsigned *n_run,
-                            void (*fail)(void *ctx, const struct dlp_example_failure *f), void *ctx)
+static unsigned run_examples(struct dlp_rules *r, const bool *only, unsigned *n_run,
+                             void (*fail)(void *ctx, const struct dlp_example_failure *f),
+                             void *ctx)
 {
     struct dlp_scanner *s = dlp_scanner_new();
     unsigned n_failed = 0, n = 0;
@@ -26,7 +27,7 @@ unsigned dlp_rules_selftest(struct dlp_rules *r, unsigned *n_run,
     for (unsigned i = 0; i < r->b->n_rules; i++) {
         const struct bundle_rule *rule = &r->b->rules[i];
 
-        if (rule->mode == DLP_MODE_OFF)
+        if (rule->mode == DLP_MODE_OFF || (only != NULL && !only[i]))
             continue;
         for (unsigned k = 0; k < rule->n_examples; k++) {
             const struct bundle_example *e = &rule->examples[k];
@@ -51,6 +52,12 @@ unsigned dlp_rules_selftest(struct dlp_rules *r, unsigned *n_run,
     return n_failed;
 }
 
+unsigned dlp_rules_selftest(struct dlp_rules *r, unsigned *n_run,
+                            void (*fail)(void *ctx, const struct dlp_example_failure *f), void *ctx)
+{
+    return run_examples(r, NULL, n_run, fail, ctx);
+}
+
 /* Remembers the first example that failed. */
 struct first_failure {
     struct dlp_example_failure f;
@@ -65,10 +72,10 @@ static void note_failure(void *ctx, const struct dlp_example_failure *f)
         *first = (struct first_failure){*f, true};
 }
 
-enum gw_status bundle_check_examples(struct dlp_rules *r, struct gw_err *err)
+enum gw_status bundle_check_examples(struct dlp_rules *r, const bool *only, struct gw_err *err)
 {
     struct first_failure first = {.set = false};
-    unsigned n_run = 0, n_failed = dlp_rules_selftest(r, &n_run, note_failure, &first);
+    unsigned n_run = 0, n_failed = run_examples(r, only, &n_run, note_failure, &first);
 
     if (n_failed == 0)
         return GW_OK;

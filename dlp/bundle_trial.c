@@ -118,7 +118,7 @@ static enum gw_status judge(const struct dlp_rules *r, const struct dlp_rule_cos
                 : GW_OK;
 }
 
-enum gw_status bundle_trial(const struct dlp_rules *r, struct gw_err *err)
+enum gw_status bundle_trial(const struct dlp_rules *r, const bool *only, struct gw_err *err)
 {
     struct dlp_rule_cost *costs = calloc(r->b->n_rules + 1, sizeof(*costs));
     uint32_t *findings = calloc(r->b->n_rules + 1, sizeof(*findings));
@@ -136,6 +136,7 @@ enum gw_status bundle_trial(const struct dlp_rules *r, struct gw_err *err)
         goto out;
     }
     dlp_scanner_measure(s, costs);
+    s->only = only;
     start = cpu_ns();
     st = scan_text(s, r, gw_buf_span(&text), (struct gw_span){NULL, 0}, 0, HIGH);
     start = cpu_ns() - start;

@@ -62,6 +62,8 @@ struct dlp_rules_options {
     bool without_examples; /* the caller runs them itself (dlp_rules_selftest()) */
     bool
         without_trial; /* do not scan a megabyte of ordinary text to see whether a rule is too noisy or too slow */
+    /* A set that was opened with both: rules that are written the same in it are copied, and not tried again. May be NULL. */
+    const struct dlp_rules *earlier;
 };
 
 /* Makes rules of what is named, at once: milliseconds, and neither re2c nor a compiler. A path is a rule file, a folder
@@ -69,7 +71,7 @@ struct dlp_rules_options {
  * become one set; a rule with the id of one that is compiled already takes its place. The patterns of files and folders
  * run in an interpreter behind the same prefilter: what is found is the same, and scanning is a little slower. Every
  * example is run first, and a megabyte of ordinary text is scanned: a rule that finds more than 50 things in it at
- * confidence 80, or is too slow, is refused. o may be NULL. The caller owns one reference. GW_EPARSE, GW_EINVAL with file, line and rule;
+ * confidence 80, or is too slow, is refused. Those that are built in were tried when they were. o may be NULL. The caller owns one reference. GW_EPARSE, GW_EINVAL with file, line and rule;
  * GW_ENOENT, GW_EIO, GW_EUNSUPPORTED, GW_ELIMIT, GW_ENOMEM. Thread: any. */
 enum gw_status dlp_rules_open(const char *const *paths, unsigned n_paths,
                               const struct dlp_rules_options *o, struct dlp_rules **out,

@@ -2,6 +2,7 @@
  * the emitter would write, the matchers are programs of the interpreter. Rules that are compiled already (built in, or in
  * an object) can be among them and keep their matchers; all stand in one set of tables, so that a text is looked through
  * once. Thread: any. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/digest.h"
@@ -29,6 +30,7 @@ struct opening {
     struct bundle_list *lists; /* of all */
     unsigned n_rules, n_lists;
     uint32_t first_pattern, first_near; /* of the sources */
+    struct emit_earlier earlier;        /* b is NULL: none */
 };
 
 static void *copy(struct gw_arena *arena, const void *from, size_t bytes)
@@ -279,6 +281,12 @@ static enum gw_status make_tables(struct opening *x, struct gw_err *err)
         x->rules[x->n_rules++] = own[i];
     for (unsigned i = 0; i < x->set.n_lists; i++)
         x->lists[x->n_lists++] = lists[i];
+    if (x->earlier.b != NULL) {
+        if (!emit_earlier_index(x->arena, &x->earlier) ||
+            !emit_earlier_match(x->arena, &x->earlier, &x->set, own, lists))
+            return no_memory(err);
+        x->t.earlier = &x->earlier;
+    }
     GW_TRY(emit_anchored(&x->set, &x->t, NULL, err));
     for (unsigned i = 0; i < x->n_parts && ok; i++) {
         const struct bundle *b = x->parts[i].rules->b;
@@ -342,12 +350,39 @@ static enum gw_status make_bundle(struct opening *x, struct bundle **out,
                : GW_OK;
 }
 
-static enum gw_status open_all(struct opening *x, struct dlp_rules **out, struct gw_err *err)
+/* Which rules have to be tried: not those that are built in, which were when they were, nor those of the earlier set. */
+static enum gw_status list_untried(struct opening *x, const struct dlp_rules *r, bool **out,
+                                   struct gw_err *err)
+{
+    bool *untried = calloc(r->b->n_rules + 1, sizeof(*untried));
+
+    if (untried == NULL)
+        return no_memory(err);
+    for (unsigned i = 0; i < x->n_parts; i++) {
+        const struct part *part = &x->parts[i];
+
+        for (unsigned k = 0; k < part->rules->b->n_rules; k++)
+            if (part->rule == NULL) /* the only part, as it is */
+                untried[k] = !part->rules->forever;
+            else if (part->rule[k] != UINT32_MAX)
+                untried[part->rule[k]] = !part->rules->forever;
+    }
+    for (unsigned i = 0; i < x->set.n_rules; i++)
+        untried[x->t.first_rule + i] = x->t.earlier == NULL || x->t.earlier->same[i] == UINT32_MAX;
+    *out = untried;
+    return GW_OK;
+}
+
+/* *untried: of each rule; owned by the caller. */
+static enum gw_status open_all(struct opening *x, struct dlp_rules **out, bool **untried,
+                               struct gw_err *err)
 {
     struct bundle_owned owned = {.object = NULL};
     struct bundle *b = NULL;
+    enum gw_status st;
 
     if (x->n_parts == 1 && x->n_sources == 0) { /* nothing to put together */
+        GW_TRY(list_untried(x, x->parts[0].rules, untried, err));
         *out = x->parts[0].rules;
         x->n_parts = 0;
         return GW_OK;
@@ -355,8 +390,33 @@ static enum gw_status open_all(struct opening *x, struct dlp_rules **out, struct
     GW_TRY(make_bundle(x, &b, &owned, err));
     GW_TRY(bundle_open(b, &owned, out, err));
     x->arena = NULL; /* the rules' own now, as are the parts */
+    st = list_untried(x, *out, untried, err);
     x->n_parts = 0;
-    return GW_OK;
+    return st;
+}
+
+static enum gw_status try_rules(struct dlp_rules *r, const bool *untried,
+                                const struct dlp_rules_options *o, struct gw_err *err)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < r->b->n_rules; i++)
+        any = any || untried[i];
+    if (any && (o == NULL || !o->without_examples))
+        GW_TRY(bundle_check_examples(r, untried, err));
+    return any && (o == NULL || !o->without_trial) ? bundle_trial(r, untried, err) : GW_OK;
+}
+
+static struct emit_earlier earlier_of(const struct dlp_rules *r)
+{
+    struct emit_earlier e = {.b = NULL};
+
+    if (r != NULL && r->owned.set != NULL)
+        e = (struct emit_earlier){.b = r->b,
+                                  .programs = r->owned.programs,
+                                  .set = r->owned.set,
+                                  .first_rule = r->b->n_rules - r->owned.set->n_rules};
+    return e;
 }
 
 enum gw_status dlp_rules_open(const char *const *paths, unsigned n_paths,
@@ -364,20 +424,23 @@ enum gw_status dlp_rules_open(const char *const *paths, unsigned n_paths,
                               struct gw_err *err)
 {
     struct gw_arena *arena = gw_arena_new(ARENA_BYTES);
-    struct opening x = {.arena = arena, .set = {.arena = arena}, .t = {.arena = arena}};
+    struct opening x = {.arena = arena,
+                        .set = {.arena = arena},
+                        .t = {.arena = arena},
+                        .earlier = earlier_of(o == NULL ? NULL : o->earlier)};
     struct dlp_rules *r = NULL;
+    bool *untried = NULL;
     enum gw_status st = arena == NULL ? no_memory(err) : read_paths(&x, paths, n_paths, err);
 
     if (st == GW_OK)
-        st = open_all(&x, &r, err);
+        st = open_all(&x, &r, &untried, err);
     emit_tables_fini(&x.t);
     for (unsigned i = 0; i < x.n_parts; i++)
         dlp_rules_unref(x.parts[i].rules);
     gw_arena_free(x.arena);
-    if (st == GW_OK && (o == NULL || !o->without_examples))
-        st = bundle_check_examples(r, err);
-    if (st == GW_OK && (o == NULL || !o->without_trial))
-        st = bundle_trial(r, err);
+    if (st == GW_OK)
+        st = try_rules(r, untried, o, err);
+    free(untried);
     if (st == GW_OK)
         *out = r;
     else

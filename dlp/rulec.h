@@ -187,6 +187,8 @@ struct rulec_rule {
     unsigned n_steps;
     struct rulec_example *examples;
     unsigned n_examples;
+    unsigned char
+        digest[32]; /* SHA-256 of what is written, whatever the file, line and way of quoting */
 };
 
 /* All rules of a build. Zeroed is empty. */

@@ -57,7 +57,7 @@ static enum gw_status check_object(const char *so, const char *digest, struct gw
     if (strcmp(dlp_rules_digest(r), digest) != 0)
         st = gw_fail(err, GW_ECORRUPT, "%s: not the object that was just built; try again", so);
     else
-        st = bundle_check_examples(r, err);
+        st = bundle_check_examples(r, NULL, err);
     dlp_rules_unref(r);
     return st;
 }

@@ -36,6 +36,10 @@ enum gw_status rx_chains(struct gw_arena *arena, const struct rx_pattern *p, str
 enum gw_status rx_program(struct gw_arena *arena, const struct rx_chain *chains, unsigned n,
                           struct interp_program *out, struct gw_err *err);
 
+/* Copies a program into arena; *n_memos: how many memos it has. False: out of memory. */
+bool rx_program_copy(struct gw_arena *arena, const struct interp_program *from,
+                     struct interp_program *out, unsigned *n_memos);
+
 /* Makes n an automaton without choices, whose tables live in arena. *ext: the bytes with which some match of n continues to
  * a longer match of n. *work: how many words of sets it may join, less those it did. GW_ELIMIT when n is too large for one or
  * takes more work; GW_ENOMEM. */

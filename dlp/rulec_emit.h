@@ -28,9 +28,24 @@ struct emit_anchor {
     unsigned pattern;
 };
 
+/* A set that was opened before, whose patterns need not be compiled again. */
+struct emit_earlier {
+    const struct bundle *b;
+    const struct interp_program *programs;
+    const struct rulec_set *set; /* the rules that it has from sources: the last of its rules */
+    uint32_t first_rule;         /* number of the first of them */
+    /* Made by emit_earlier_index() and emit_earlier_match(): */
+    uint32_t *first_pattern;             /* of each rule */
+    uint32_t *first_anchor;              /* of each pattern, and the end */
+    struct emit_earlier_anchor *anchors; /* by pattern */
+    uint32_t *
+        same; /* of each rule that is compiled now: the earlier one that is the same, or UINT32_MAX */
+};
+
 /* What stands in the bundle's tables. Zeroed but for arena is empty. */
 struct emit_tables {
     struct gw_arena *arena; /* of the programs and of what emit_finish makes; not owned */
+    const struct emit_earlier *earlier; /* NULL: compile everything */
     struct emit_sets sets;
     struct bundle_pattern *patterns; /* those compiled: without matchers */
     struct interp_program *programs; /* of each pattern, when they were asked for */
@@ -60,6 +75,19 @@ enum gw_status emit_nears(const struct rulec_set *set, struct emit_tables *t, st
 /* Adds a pattern, or an anchor of one. False: out of memory. */
 bool emit_add_pattern(struct emit_tables *t, const struct bundle_pattern *p);
 bool emit_add_anchor(struct emit_tables *t, const struct rulec_anchor *a, unsigned pattern);
+
+/* Adds the program of the pattern that is added next; what it points to lives in the tables' arena. False: out of memory. */
+bool emit_add_program(struct emit_tables *t, const struct interp_program *program);
+
+/* Fill e in, first what follows from its set, then which rules of set, whose bundle's rules and lists these are, are the same. What they
+ * make lives in arena. False: out of memory. */
+bool emit_earlier_index(struct gw_arena *arena, struct emit_earlier *e);
+bool emit_earlier_match(struct gw_arena *arena, struct emit_earlier *e, const struct rulec_set *set,
+                        const struct bundle_rule *rules, const struct bundle_list *lists);
+
+/* Adds the patterns, or those of the nears, of an earlier rule as the rule of that number. False: out of memory. */
+bool emit_copy_rule(struct emit_tables *t, const struct emit_earlier *e, uint32_t earlier,
+                    unsigned rule, bool nears);
 
 /* Makes windows, targets and runs of the anchors. GW_ENOMEM. */
 enum gw_status emit_finish(struct emit_tables *t, struct gw_err *err);

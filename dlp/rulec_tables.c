@@ -107,20 +107,27 @@ bool emit_add_pattern(struct emit_tables *t, const struct bundle_pattern *p)
     return true;
 }
 
-/* The program of the pattern that is added next. */
-static enum gw_status add_program(struct emit_tables *t, const struct rx_chain *chains, unsigned n,
-                                  struct gw_err *err)
+bool emit_add_program(struct emit_tables *t, const struct interp_program *program)
 {
     struct interp_program *grown =
         room(t->programs, t->n_patterns, &t->cap_programs, sizeof(*grown));
 
     if (grown == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory");
+        return false;
     t->programs = grown;
     for (; t->n_programs < t->n_patterns; t->n_programs++) /* of those that have a native matcher */
         t->programs[t->n_programs] = (struct interp_program){NULL, 0};
-    t->n_programs++;
-    return rx_program(t->arena, chains, n, &t->programs[t->n_patterns], err);
+    t->programs[t->n_programs++] = *program;
+    return true;
+}
+
+static enum gw_status add_program(struct emit_tables *t, const struct rx_chain *chains, unsigned n,
+                                  struct gw_err *err)
+{
+    struct interp_program program = {NULL, 0};
+
+    GW_TRY(rx_program(t->arena, chains, n, &program, err));
+    return emit_add_program(t, &program) ? GW_OK : gw_fail(err, GW_ENOMEM, "out of memory");
 }
 
 bool emit_add_anchor(struct emit_tables *t, const struct rulec_anchor *a, unsigned pattern)
@@ -226,9 +233,16 @@ static enum gw_status compile_rules(const struct rulec_set *set, bool nears, str
     struct gw_arena *scratch = gw_arena_new(SCRATCH_BYTES);
     enum gw_status st = scratch == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : GW_OK;
 
-    for (unsigned i = 0; i < set->n_rules && st == GW_OK; i++)
-        if (set->rules[i].mode != DLP_MODE_OFF)
+    for (unsigned i = 0; i < set->n_rules && st == GW_OK; i++) {
+        uint32_t same = t->earlier == NULL ? UINT32_MAX : t->earlier->same[i];
+
+        if (set->rules[i].mode == DLP_MODE_OFF)
+            continue;
+        if (same == UINT32_MAX)
             st = compile_rule(&set->rules[i], t->first_rule + i, nears, scratch, t, out, err);
+        else if (!emit_copy_rule(t, t->earlier, same, t->first_rule + i, nears))
+            st = gw_fail(err, GW_ENOMEM, "out of memory");
+    }
     gw_arena_free(scratch);
     return st;
 }

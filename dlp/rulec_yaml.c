@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/digest.h"
+
 static enum gw_status read_id(struct rulec_reader *x, const struct gw_yaml_node *n, void *to)
 {
     struct rulec_rule *r = to;
@@ -282,10 +284,43 @@ const struct rulec_key rulec_rule_keys[] = {
      .schema = SOME},
     {.name = NULL}};
 
+/* Lengths stand in front, so that no two rules are the same bytes. */
+static void hash_span(struct gw_hash *h, struct gw_span s)
+{
+    gw_hash_add(h, (struct gw_span){(const char *)&s.len, sizeof(s.len)});
+    gw_hash_add(h, s);
+}
+
+/* Depth is bounded by the YAML parser. */
+static void hash_node(struct gw_hash *h, const struct gw_yaml_node *n)
+{
+    unsigned what[3] = {n->kind, n->plain, n->n_children};
+
+    gw_hash_add(h, (struct gw_span){(const char *)what, sizeof(what)});
+    hash_span(h, n->key);
+    hash_span(h, n->text);
+    for (const struct gw_yaml_node *k = n->first_child; k != NULL; k = k->next)
+        hash_node(h, k);
+}
+
+static enum gw_status hash_rule(struct rulec_reader *x, const struct gw_yaml_node *n,
+                                struct rulec_rule *r)
+{
+    struct gw_hash *h = gw_hash_new();
+
+    _Static_assert(sizeof(r->digest) == GW_SHA256_BYTES, "a digest is SHA-256");
+    if (h == NULL)
+        return rulec_no_memory(x);
+    hash_node(h, n);
+    gw_hash_final(h, r->digest);
+    return GW_OK;
+}
+
 static enum gw_status read_rule(struct rulec_reader *x, const struct gw_yaml_node *n,
                                 struct rulec_rule *r)
 {
     GW_TRY(rulec_read_map(x, n, rulec_rule_keys, r));
+    GW_TRY(hash_rule(x, n, r));
     return check_rule(x, n, r);
 }
 

@@ -182,6 +182,7 @@ void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at)
 
     if (!set_has(&b->sets[p->first], text[at]) ||
         (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
+        (x->s->only != NULL && !x->s->only[p->rule]) ||
         (!x->growing && state->epoch == x->s->epoch && at < state->next) || at < x->from ||
         at >= x->to || !scan_boundary_before(p->before, x->text, at))
         return;

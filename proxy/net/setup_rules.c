@@ -91,7 +91,9 @@ enum gw_status setup_open_rules(struct setup *s, const struct setup *like, struc
     for (unsigned i = 0; i < list->n && st == GW_OK; i++)
         st = add_path(s, list->items[i], &p, err);
     if (st == GW_OK)
-        st = dlp_rules_open(p.path, p.n, NULL, &s->rules, err);
+        st = dlp_rules_open(
+            p.path, p.n, &(struct dlp_rules_options){.earlier = like == NULL ? NULL : like->rules},
+            &s->rules, err);
     for (unsigned i = 0; i < p.n_copies; i++) {
         (void)unlink(p.copies[i]); /* mapped, or never made */
         free(p.copies[i]);

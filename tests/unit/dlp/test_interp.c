@@ -297,7 +297,7 @@ static void test_merge(void)
     CHECK(dlp_rules_open(paths + 1, 1, &(struct dlp_rules_options){.without_trial = true}, &r,
                          &err) == GW_OK);
     dlp_rules_unref(r);
-    CHECK(bundle_trial(native, &err) == GW_OK);
+    CHECK(bundle_trial(native, NULL, &err) == GW_OK);
     CHECK(unlink(own) == 0 && unlink(second) == 0 && rmdir(work_dir) == 0);
 }
 
