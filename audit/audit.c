@@ -163,6 +163,7 @@ enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, st
     a->on_full = cfg->on_full;
     a->process = cfg->durability == AUDIT_DURABILITY_PROCESS;
     a->n_channels = cfg->n_channels;
+    a->payload = cfg->payload;
     st = prepare(a, cfg, err);
     if (st == GW_OK)
         st = open_readers(a, cfg, err);

@@ -151,14 +151,10 @@ enum audit_payload_level {
 };
 const char *audit_payload_level_name(enum audit_payload_level level);
 
-enum { AUDIT_SECRET_BYTES = 32 };
-
 struct audit_payload_config {
     const char
-        *keys_path; /* the file with the subjects' keys; made, mode 0600, with the first one */
+        *keys_path; /* the file with the subjects' keys; made, mode 0600, when it is not there */
     const char *auditor_path; /* PEM, X25519, public */
-    unsigned char
-        secret[AUDIT_SECRET_BYTES]; /* of this gateway: names of subjects are hashed with it */
 };
 
 /* Opens the store. GW_EIO, GW_EINVAL (no such key), GW_ECORRUPT (not a store), GW_ENOMEM. Thread: any. */
@@ -182,8 +178,8 @@ enum gw_status audit_payload_seal(struct audit_payload *p, const struct audit_pa
 
 /* Destroys the keys of a subject: n_keys of them were there; n_before had been destroyed earlier. Durable when it returns.
  * A gateway that runs on the same file makes a new key for what comes later. GW_ENOENT: no such file; GW_EIO. */
-enum gw_status audit_payload_erase(const struct audit_payload_config *cfg, struct gw_span subject,
-                                   unsigned *n_keys, unsigned *n_before, struct gw_err *err);
+enum gw_status audit_payload_erase(const char *keys_path, struct gw_span subject, unsigned *n_keys,
+                                   unsigned *n_before, struct gw_err *err);
 
 /* What opening sealed texts came to. */
 struct audit_open_result {
@@ -217,9 +213,9 @@ struct audit_event {
     struct gw_span http_method, http_path, host; /* path without query */
     struct gw_span model;                        /* as requested */
     uint64_t body_bytes;
-    struct gw_span body_hmac;               /* hex HMAC-SHA-256 of the request body */
-    enum audit_payload_level payload_level; /* what this record holds of texts */
-    struct gw_span payload;                 /* of audit_payload_seal(); empty: nothing was sealed */
+    struct gw_span body_hmac;     /* hex HMAC-SHA-256 of the request body */
+    struct gw_span payload_level; /* what records of this request hold of texts; empty: hmac */
+    struct gw_span payload;       /* of audit_payload_seal(); empty: nothing was sealed */
     bool stream;
     /* what was decided */
     enum gw_action action;

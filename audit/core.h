@@ -88,9 +88,10 @@ struct audit {
     pthread_t writer;
     bool writer_runs;
 
-    struct seal *seal;   /* NULL: not configured */
-    struct kafka *kafka; /* NULL: not configured */
-    struct sinks *sinks; /* the others; NULL: none */
+    struct audit_payload *payload; /* the caller's; NULL: nothing is sealed */
+    struct seal *seal;             /* NULL: not configured */
+    struct kafka *kafka;           /* NULL: not configured */
+    struct sinks *sinks;           /* the others; NULL: none */
 };
 
 /* Where a record of ev goes and what it means for its request. id is cut to EVENT_ID_BYTES. */

@@ -358,6 +358,8 @@ static void write_own(struct event_json *j, const struct event_source *src,
     event_opt(j, EVENT_KEY("response_model"), ev->response_model);
     event_opt_u(j, EVENT_KEY("restored"), ev->n_restored);
     event_opt(j, EVENT_KEY("budget"), ev->budget);
+    event_opt(j, EVENT_KEY("payload_level"), ev->payload_level);
+    event_write_payload(j, ev);
     if (ev->kind == AUDIT_COMPLETED) {
         event_write_attempts(j, ev);
         event_write_guards(j, ev);

@@ -15,7 +15,8 @@ static struct event_class class_of(const struct audit_event *ev)
     } known[] = {{"create", 1, {"Create", 6}},
                  {"update", 3, {"Update", 6}},
                  {"rotate", 3, {"Update", 6}},
-                 {"revoke", 4, {"Delete", 6}}};
+                 {"revoke", 4, {"Delete", 6}},
+                 {"erase", 4, {"Delete", 6}}};
     struct event_class c = {6003, 99, 2, 1, {"Change", 6}};
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {

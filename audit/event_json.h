@@ -33,6 +33,9 @@ void event_write_cost(struct event_json *j, const struct audit_event *ev);
 /* Which guards a completed request passed (event_guards.c). */
 void event_write_guards(struct event_json *j, const struct audit_event *ev);
 
+/* The sealed text, if it fits (event_payload.c). */
+void event_write_payload(struct event_json *j, const struct audit_event *ev);
+
 /* The attempts of a completed request (event_attempts.c). */
 void event_write_attempts(struct event_json *j, const struct audit_event *ev);
 

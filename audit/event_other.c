@@ -66,6 +66,7 @@ static void write_data_security(struct event_json *j, const struct audit_event *
     /* data in transit, found by a DLP gateway */
     event_raw(j, GW_SPAN("\"data_lifecycle_state_id\":2,\"detection_system_id\":2"));
     event_opt(j, EVENT_KEY("detection_pattern"), ev->rule);
+    event_opt(j, EVENT_KEY("pattern_match"), ev->masked);
     event_u(j, EVENT_KEY("total"), ev->count != 0 ? ev->count : 1);
     event_write_policy(j, ev);
     event_end(j);

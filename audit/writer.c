@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "audit/core.h"
+#include "audit/payload.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -47,7 +48,11 @@ static void answer(struct audit *a, struct core_item *item, enum gw_status st)
 static void flush(struct audit *a, struct batch *b, bool sync)
 {
     struct spool_slot *s = &a->spool->slots[0];
-    enum gw_status st = spool_flush(s, sync);
+    enum gw_status st;
+
+    if (sync)
+        payload_sync(a->payload); /* a record that needs a key comes after it */
+    st = spool_flush(s, sync);
 
     atomic_store(&a->refusing, spool_failing(s));
     for (size_t i = 0; i < b->n; i++)
@@ -112,6 +117,7 @@ static void tend(struct audit *a, struct batch *b, uint64_t *kept_ns)
     if (now - *kept_ns >= 100 * GW_NS_PER_MS) {
         *kept_ns = now;
         spool_keep(a->spool, gw_clock_wall_ms());
+        payload_sync(a->payload);
     }
 }
 

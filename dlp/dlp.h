@@ -375,4 +375,8 @@ enum gw_status dlp_restore_json_but(const struct dlp_vault *v, struct gw_span bo
                                     const struct gw_span *kept, unsigned n_kept, struct gw_buf *out,
                                     unsigned *n_restored);
 
+/* Appends the masked form of a value: '*' for each letter and digit, separators stay. At 12 and more
+ * characters the last 4 stay, too, unless `whole`: then nothing stays, separators neither. */
+void dlp_mask(struct gw_buf *out, struct gw_span value, bool whole);
+
 #endif

@@ -7,10 +7,6 @@
 /* Appends text as it must stand `depth` JSON strings deep: escaped that often. False: out of memory. */
 bool dlp_escape(struct gw_buf *out, struct gw_span text, unsigned depth);
 
-/* Appends the masked form of a value: '*' for each letter and digit, separators stay. At 12 and more
- * characters the last 4 stay, too, unless `whole`: then nothing stays, separators neither. */
-void dlp_mask(struct gw_buf *out, struct gw_span value, bool whole);
-
 /* Whether the value is a placeholder that says one of the rules' types: left by an earlier redaction, of this
  * gateway or another one. Hiding it again would only change its name. */
 bool dlp_is_placeholder(const struct dlp_rules *rules, struct gw_span value);

@@ -11,6 +11,7 @@
 #include "proxy/limits/limits.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
+#include "proxy/request/record.h"
 
 void respond_free(struct respond *r)
 {
@@ -49,6 +50,7 @@ void respond_give(struct req *req, struct gw_span bytes)
     struct respond *r = req->respond;
 
     conn_answer_body(req->conn, bytes);
+    record_answer_bytes(req, bytes);
     if (!r->copying)
         return;
     if (bytes.len > req->setup->cfg->cache.max_entry - r->copy.len) {

@@ -29,10 +29,14 @@ static const char usage[] =
     "       sluice audit head   [-c FILE | --spool DIR]\n"
     "       sluice audit prove inclusion ID | consistency FILE [-c FILE | --spool DIR]\n"
     "       sluice audit check PROOF --key FILE\n"
+    "       sluice audit open  --key FILE [-c FILE | --spool DIR --subject-keys FILE] [--request "
+    "ID] "
+    "[--user U] [--raw]\n"
+    "       sluice audit erase --subject USER [-c FILE]\n"
     "\n"
     "Reads the audit spool, also while the gateway writes it. No lock is taken, nothing is "
-    "changed, no\n"
-    "gateway is needed.\n"
+    "changed (but by\n"
+    "erase), no gateway is needed.\n"
     "\n"
     "  tail     prints records\n"
     "  query    prints the records for which all that is given holds, in the order of time, and "
@@ -57,6 +61,14 @@ static const char usage[] =
     "           with a uid; or that an older checkpoint's records are the first of the newest "
     "one's\n"
     "  check    checks such a proof with nothing but the public key (exit status 0 or 2)\n"
+    "  open     prints sealed texts (audit.payload: sealed) with the auditor's secret key, as JSON "
+    "lines, or with\n"
+    "           --raw the texts alone. Exit status: 0, 2 some belong to another key or were "
+    "altered, "
+    "1\n"
+    "  erase    destroys the keys of a user's sealed texts, for good: open says `erased` from then "
+    "on, the ledger\n"
+    "           stays as it is and verifies. The running gateway, or the next one, records it\n"
     "\n"
     "  -c FILE        the configuration that names the spool (default: $SLUICE_CONFIG, else the\n"
     "                 built-in one)\n"
@@ -205,6 +217,8 @@ int cmd_audit(int argc, char **argv)
         return cmd_audit_prove(argc - 1, argv + 1, usage);
     if (cmd_audit_asks(argv[1]))
         return cmd_audit_query(argc - 1, argv + 1, usage);
+    if (cmd_audit_opens(argv[1]))
+        return cmd_audit_open(argc - 1, argv + 1, usage);
     if (strcmp(argv[1], "tail") != 0)
         return cli_fail("audit", 2, "there is no %s: see sluice audit --help", argv[1]);
     status = parse(argc - 1, argv + 1, &o);

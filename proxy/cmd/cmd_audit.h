@@ -15,6 +15,10 @@ int cmd_audit_prove(int argc, char **argv, const char *usage);
 bool cmd_audit_asks(const char *name);
 int cmd_audit_query(int argc, char **argv, const char *usage);
 
+/* The same for open, erase. */
+bool cmd_audit_opens(const char *name);
+int cmd_audit_open(int argc, char **argv, const char *usage);
+
 /* The spool that is meant: *spool when set, $SLUICE_SPOOL, or the configuration's, which *cfg then owns (free it). Returns 0, or
  * the exit status when there is none. */
 int cmd_audit_spool(const char *config, const char **spool, struct proxy_config **cfg);

@@ -5,7 +5,6 @@
 #include "proxy/cmd/cmd_keys.h"
 
 #include <getopt.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 
 #include "base/clock.h"
 #include "proxy/cli.h"
+#include "proxy/cmd/actor.h"
 #include "proxy/cmd/cmd.h"
 #include "proxy/cmd/cmd_config.h"
 #include "proxy/config/config.h"
@@ -78,48 +78,6 @@ struct options {
     bool json, too_long;
     bool some; /* a field was given */
 };
-
-/* ---- who ------------------------------------------------------------------------------------------ */
-
-/* The account that logged in, which sudo and su do not change, or -1. */
-static long login_uid(void)
-{
-    FILE *f = fopen("/proc/self/loginuid", "re");
-    char text[24] = "";
-    long uid = -1;
-
-    if (f == NULL)
-        return -1;
-    if (fgets(text, sizeof(text), f) != NULL && text[0] >= '0' && text[0] <= '9')
-        uid = strtol(text, NULL, 10);
-    (void)fclose(f);
-    return uid == 4294967295L ? -1 : uid; /* "not set" */
-}
-
-static void user_text(uid_t uid, char *out, size_t size)
-{
-    const struct passwd *pw = getpwuid(uid); // NOLINT(concurrency-mt-unsafe): one thread
-
-    if (pw != NULL)
-        (void)snprintf(out, size, "%.40s", pw->pw_name);
-    else
-        (void)snprintf(out, size, "%u", (unsigned)uid);
-}
-
-/* "os:root (login ann)": the account that runs the command, and who logged in when that is another one. */
-static void actor_text(char *out, size_t size)
-{
-    char user[48], login[48];
-    long uid = login_uid();
-
-    user_text(geteuid(), user, sizeof(user));
-    if (uid < 0 || (uid_t)uid == geteuid()) {
-        (void)snprintf(out, size, "os:%s", user);
-        return;
-    }
-    user_text((uid_t)uid, login, sizeof(login));
-    (void)snprintf(out, size, "os:%s (login %s)", user, login);
-}
 
 /* ---- changes --------------------------------------------------------------------------------------- */
 
@@ -342,7 +300,7 @@ static int run(const struct options *o, int argc, char **argv)
     char name[128];
     const struct proxy_actor by = {name, "cli", NULL};
 
-    actor_text(name, sizeof(name));
+    cmd_actor(name, sizeof(name));
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         if (strcmp(verb, changes[i].verb) != 0)
             continue;

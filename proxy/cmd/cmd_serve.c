@@ -15,6 +15,7 @@
 #include "proxy/cmd/cmd_probe.h"
 #include "proxy/cmd/notify.h"
 #include "proxy/config/config.h"
+#include "proxy/core_dumps.h"
 #include "proxy/net/loop_memory.h"
 #include "proxy/net/server.h"
 #include "proxy/net/trim.h"
@@ -234,6 +235,7 @@ static int run(struct proxy_config *cfg, const struct options *o)
     trim_set_up();
     gw_log_set_level(cfg->log.level);
     gw_log_set_format((enum gw_log_format)cfg->log.format);
+    core_dumps_allow(cfg->core_dumps);
     c.base = event_base_new();
     if (c.base == NULL || !watch_signals(&c)) {
         proxy_config_free(cfg);
@@ -347,6 +349,7 @@ int cmd_serve(int argc, char **argv)
 
     if (status >= 0)
         return status;
+    core_dumps_off(); /* before keys are read */
     if (proxy_config_load(o.config, 0, &cfg, report, &n_errors, &err) != GW_OK)
         return n_errors != 0 ? cli_fail("serve", 1, "%u problems in the configuration", n_errors)
                              : cli_fail_err("serve", &err);

@@ -65,7 +65,7 @@ static enum gw_status record(void *ctx, const struct proxy_change *change)
         .client_ip = gw_span_str(change->address[0] == '\0' ? "localhost" : change->address),
         .change = gw_span_str(change->action),
         .change_via = gw_span_str(change->via),
-        .entity_type = GW_SPAN("key"),
+        .entity_type = strcmp(change->action, "erase") == 0 ? GW_SPAN("subject") : GW_SPAN("key"),
         .entity_uid = gw_span_str(change->key_id),
         .entity_name = gw_span_str(change->key_name),
         .before_json = checked(c, change->before_json),

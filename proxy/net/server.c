@@ -52,6 +52,7 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
         .kafka_properties = c->audit.kafka_properties,
         .seal_key = c->audit.checkpoint_ms == 0 ? NULL : key,
         .seal_interval_ms = (unsigned)c->audit.checkpoint_ms,
+        .payload = s->payload,
     };
 
     if (snprintf(key, sizeof(key), "%s/checkpoint.key", c->state_dir) >= (int)sizeof(key))
@@ -60,6 +61,15 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
     GW_TRY(sinks_make(c, sinks, &cfg.n_sinks, err));
     cfg.sinks = sinks;
     return audit_open(&cfg, &s->audit, err);
+}
+
+/* The keys of subjects, where an auditor can open what they seal. */
+static enum gw_status open_payload(struct server *s, const struct proxy_config *c,
+                                   struct gw_err *err)
+{
+    const struct audit_payload_config cfg = {c->audit.subject_keys, c->audit.auditor_key};
+
+    return c->audit.auditor_key[0] == '\0' ? GW_OK : audit_payload_open(&cfg, &s->payload, err);
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -162,6 +172,8 @@ enum gw_status server_open(struct proxy_config *cfg, const char *path, bool prog
     if (st == GW_OK)
         st = open_cache(s, s->setup->cfg, err);
     if (st == GW_OK)
+        st = open_payload(s, s->setup->cfg, err);
+    if (st == GW_OK)
         st = open_audit(s, s->setup, err);
     if (st == GW_OK)
         st = changes_open(s->audit, s->store, &s->changes, err);
@@ -240,6 +252,7 @@ void server_close(struct server *s)
     cache_free(s->cache);
     clients_free(s->clients);
     audit_close(s->audit, KAFKA_DRAIN_MS);
+    audit_payload_close(s->payload);
     server_setup_done(s, s->setup);
     limits_close(s->limits);
     proxy_store_close(s->store);

@@ -44,8 +44,9 @@ struct server {
     struct rule_builds *rule_builds;
     struct metrics_names *target_names;
     struct audit *audit;
-    struct proxy_store *store; /* NULL: no keys database */
-    struct changes *changes;   /* of keys, on their way into the ledger */
+    struct audit_payload *payload; /* NULL: nothing is sealed */
+    struct proxy_store *store;     /* NULL: no keys database */
+    struct changes *changes;       /* of keys, on their way into the ledger */
     struct limits *limits;
     struct cache *cache; /* empty unless `cache.enabled` */
     struct worker *workers;

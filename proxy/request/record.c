@@ -120,19 +120,29 @@ static void fill_decision(const struct req *req, struct audit_event *ev)
     }
 }
 
-/* What every finding says of its rule and value. mac must outlive ev. */
+/* What a record shows of a value; outlives its event. */
+struct shown {
+    char mac[GW_SHA256_HEX_BYTES];
+    struct gw_buf masked;
+};
+
+/* What every finding says of its rule and value. */
 static void fill_finding(const struct req *req, uint32_t rule, struct gw_span value,
-                         char mac[GW_SHA256_HEX_BYTES], struct audit_event *ev)
+                         struct shown *shown, struct audit_event *ev)
 {
     const struct dlp_rule_info *info = dlp_rules_info(req->setup->rules, rule);
 
     fill_common(req, ev);
-    hmac_hex(req, value, mac);
+    if (req->payload_level != AUDIT_PAYLOAD_NONE) {
+        hmac_hex(req, value, shown->mac);
+        ev->value_hmac = gw_span_str(shown->mac);
+    }
+    record_mask(req, info->class_, value, &shown->masked);
+    ev->masked = gw_buf_span(&shown->masked);
     ev->rule = gw_span_str(info->id);
     ev->rule_title = gw_span_str(info->title);
     ev->class_name = gw_span_str(gw_class_name(info->class_));
     ev->severity_name = gw_span_str(gw_severity_name(info->severity));
-    ev->value_hmac = gw_span_str(mac);
     ev->length = (unsigned)value.len;
     ev->count = 1;
 }
@@ -143,14 +153,14 @@ static void emit_finding(const struct req *req, const struct req_piece *p,
 {
     const struct dlp_doc *doc = p->doc;
     struct audit_event ev = {.kind = AUDIT_FINDING};
-    char mac[GW_SHA256_HEX_BYTES];
+    struct shown shown = {.mac = ""};
     struct gw_buf pointer = {0};
     unsigned n;
 
     fill_finding(
         req, f->rule,
         (struct gw_span){dlp_doc_leaves(doc, &n)[f->leaf].text.ptr + f->start, f->end - f->start},
-        mac, &ev);
+        &shown, &ev);
     if (p->fixed != NULL)
         gw_buf_adds(&pointer, p->fixed);
     else
@@ -169,15 +179,16 @@ static void emit_finding(const struct req *req, const struct req_piece *p,
     ev.policy_line = gw_span_str(router_line_name(req->setup->cfg->policy, req->d.lines[i]));
     (void)audit_emit(req->w->audit, &ev, NULL, NULL);
     gw_buf_fini(&pointer);
+    gw_buf_fini(&shown.masked);
 }
 
 void record_answer_finding(const struct req *req, const struct dlp_guard_finding *f,
                            const struct record_answer *a)
 {
     struct audit_event ev = {.kind = AUDIT_FINDING};
-    char mac[GW_SHA256_HEX_BYTES];
+    struct shown shown = {.mac = ""};
 
-    fill_finding(req, f->rule, f->text, mac, &ev);
+    fill_finding(req, f->rule, f->text, &shown, &ev);
     ev.pointer = GW_SPAN("answer");
     ev.confidence = f->confidence;
     ev.finding_action = a->action;
@@ -188,6 +199,7 @@ void record_answer_finding(const struct req *req, const struct dlp_guard_finding
         ev.allowlist = gw_span_str(a->allowlist);
     ev.policy_line = gw_span_str(router_line_name(req->setup->cfg->policy, a->line));
     (void)audit_emit(req->w->audit, &ev, NULL, NULL);
+    gw_buf_fini(&shown.masked);
 }
 
 /* One record a finding, at most as many as a person would read. */
@@ -207,18 +219,28 @@ enum gw_status record_decided(struct req *req, audit_done_fn done)
 {
     struct audit_event ev = {.kind = AUDIT_DECIDED};
     char mac[GW_SHA256_HEX_BYTES];
+    struct gw_buf sealed = {0};
+    enum gw_status st;
 
+    req->payload_level = record_level(req);
+    st = record_seal(req, false, &sealed, &ev);
+    if (st != GW_OK)
+        return st; /* what cannot be recorded as it should does not leave */
     /* Findings first: what makes the decided record durable makes them durable too. */
     emit_findings(req);
     fill_common(req, &ev);
     fill_decision(req, &ev);
-    hmac_hex(req, gw_buf_span(&req->body), mac);
-    ev.body_hmac = gw_span_str(mac);
+    if (req->payload_level != AUDIT_PAYLOAD_NONE) {
+        hmac_hex(req, gw_buf_span(&req->body), mac);
+        ev.body_hmac = gw_span_str(mac);
+    }
     ev.dlp_us = req->dlp_ns / 1000;
     ev.config_digest = gw_span_str(req->setup->cfg->digest);
     ev.rules_digest = gw_span_str(dlp_rules_digest(req->setup->rules));
     req->decided = true;
-    return audit_emit(req->w->audit, &ev, done, req);
+    st = audit_emit(req->w->audit, &ev, done, req);
+    gw_buf_fini(&sealed);
+    return st;
 }
 
 static void fill_cost(const struct req *req, struct audit_event *ev)
@@ -281,11 +303,16 @@ void record_completed(struct req *req, uint64_t now_ns)
 {
     struct audit_event ev = {.kind = AUDIT_COMPLETED};
     struct audit_attempt attempts[REQ_MAX_ATTEMPTS];
-    enum gw_status st;
+    struct gw_buf sealed = {0};
+    enum gw_status st = GW_OK;
 
     fill_common(req, &ev);
-    if (req->decided)
+    if (req->decided) {
         fill_decision(req, &ev);
+        st = record_seal(req, true, &sealed, &ev);
+    }
+    if (st != GW_OK)
+        gw_log(GW_LOG_ERROR, "answer_not_sealed", "req=%s status=%s", req->id, gw_status_name(st));
     ev.ends_decided = req->decided;
     ev.end = req->end;
     ev.http_status = (int)req->status;
@@ -314,6 +341,7 @@ void record_completed(struct req *req, uint64_t now_ns)
     if (st != GW_OK)
         gw_log(GW_LOG_ERROR, "audit_lost", "req=%s kind=completed status=%s", req->id,
                gw_status_name(st));
+    gw_buf_fini(&sealed);
 }
 
 void record_shadow(struct worker *w, const struct record_shadow *s)

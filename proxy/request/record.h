@@ -1,5 +1,6 @@
 /* proxy/request/record.h - copies plain values of a request into audit events. The only place where the two meet, and
- * the place to look when asking what an auditor can see: no prompt text is ever put in. Worker's thread. */
+ * the place to look when asking what an auditor can see: no prompt text is put in but encrypted to the auditor, and only
+ * where `audit.payload` wants it. Worker's thread. */
 #ifndef PROXY_RECORD_H
 #define PROXY_RECORD_H
 
@@ -7,8 +8,29 @@
 #include "dlp/dlp.h"
 #include "router/router.h"
 
+struct audit_event;
+struct gw_buf;
 struct req;
 struct worker;
+
+/* ---- texts (record_payload.c) ------------------------------------------------------------- */
+
+/* What `audit.payload` says of a request that was decided: the first line for which all holds. */
+enum audit_payload_level record_level(const struct req *req);
+
+/* Bytes of the answer, as the client gets them: kept as far as they are to be sealed. */
+void record_answer_bytes(struct req *req, struct gw_span bytes);
+
+/* Seals the request's body, or its answer, into out, and names the level in ev. Nothing to do at other levels. GW_EIO,
+ * GW_ENOMEM: it could not be sealed. */
+enum gw_status record_seal(struct req *req, bool answer, struct gw_buf *out,
+                           struct audit_event *ev);
+
+/* What stands at a finding, as far as records may show it: out is empty but at level masked, and for secrets. */
+void record_mask(const struct req *req, enum gw_class class_, struct gw_span value,
+                 struct gw_buf *out);
+
+/* ---- records ------------------------------------------------------------------------------ */
 
 /* Emits the findings and the decided record. done: called when it is durable; NULL: nobody waits. Sets
  * req->decided. On failure done is not called. */

@@ -142,6 +142,7 @@ struct req {
     struct gw_span justification;              /* why a line that blocks should not; or empty */
     struct router_would simulated;             /* what the policy to simulate would have decided */
     bool decided;                              /* a decided record was emitted */
+    enum audit_payload_level payload_level;    /* what records hold of its texts; when decided */
 
     /* cache */
     enum req_cache cache;
@@ -185,6 +186,8 @@ struct req {
     struct respond *respond;
     unsigned status;
     uint64_t upstream_bytes;
+    struct gw_buf answer;      /* SEALED: its beginning, for the record */
+    uint64_t answer_seen;      /* SEALED: bytes of all of it */
     struct router_usage usage; /* filled in when the answer ends, whatever the way */
     bool has_usage;            /* the target has counted, or: */
     bool usage_estimated;  /* some of it is our estimate: the answer broke off before it was said */

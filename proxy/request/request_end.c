@@ -26,6 +26,7 @@ static void req_free(struct req *req)
     dlp_vault_free(req->vault);
     gw_buf_fini(&req->out_body);
     gw_buf_fini(&req->dropped);
+    gw_buf_fini(&req->answer);
     gw_buf_fini(&req->body);
     gw_arena_free(req->arena);
     setup_unpin(req->w, req->setup);
@@ -133,6 +134,7 @@ void req_refuse(struct req *req, unsigned status, const char *type, const char *
         if (gw_buf_ok(&fields) && gw_buf_ok(&body)) {
             conn_answer_head(req->conn, status, gw_buf_span(&fields), (int64_t)body.len);
             conn_answer_body(req->conn, gw_buf_span(&body));
+            record_answer_bytes(req, gw_buf_span(&body));
         }
         conn_answer_end(req->conn);
     } else {

@@ -81,10 +81,10 @@ void proxy_store_stats(struct proxy_store *s, struct proxy_store_stats *out);
 struct proxy_change {
     const char *id; /* ULID of the change: consumers of the record de-duplicate on it */
     int64_t time_ms;
-    const char *actor;             /* "os:ann", "admin:ops (01H...)" */
-    const char *via, *address;     /* "cli", "api", "start"; the admin client's address, or "" */
-    const char *action;            /* "create", "update", "rotate", "revoke" */
-    const char *key_id, *key_name; /* of the key */
+    const char *actor;         /* "os:ann", "admin:ops (01H...)" */
+    const char *via, *address; /* "cli", "api", "start"; the admin client's address, or "" */
+    const char *action; /* "create", "update", "rotate", "revoke"; "erase": of a subject's texts */
+    const char *key_id, *key_name; /* of the key; the subject's name, without an id */
     const char *before_json,
         *after_json; /* its fields as JSON objects without secrets; "" for none */
 };
@@ -170,6 +170,11 @@ struct proxy_key_info {
 enum gw_status proxy_store_key_list(const char *path, const char *id_or_name,
                                     void (*each)(void *ctx, const struct proxy_key_info *k),
                                     void *ctx, struct gw_err *err);
+
+/* Notes a change of something else than a key, by whom and of what (name; after_json: one JSON object): the gateway that
+ * runs, or the next one, makes its record. Makes the database when it is not there. */
+enum gw_status proxy_store_note(const char *path, const struct proxy_actor *by, const char *action,
+                                const char *name, const char *after_json, struct gw_err *err);
 
 /* Calls each for the last changes, the newest first, at most max. */
 enum gw_status proxy_store_change_list(const char *path, unsigned max,

@@ -4,6 +4,8 @@
  * audit record yet. Rows with a record are kept for a while, for `sluice keys log`, then dropped: the ledger has them. */
 #include <stdio.h>
 
+#include "base/clock.h"
+#include "base/digest.h"
 #include "proxy/store/store_sql.h"
 
 #define COLUMNS "id, time_ms, actor, via, address, action, key_id, key_name, before, after, seq"
@@ -118,4 +120,33 @@ enum gw_status store_db_record_changes(struct store_db *db, int64_t now_ms, unsi
     else
         store_db_rollback(db);
     return st != GW_OK ? st : ended;
+}
+
+enum gw_status proxy_store_note(const char *path, const struct proxy_actor *by, const char *action,
+                                const char *name, const char *after_json, struct gw_err *err)
+{
+    char id[GW_ULID_BYTES];
+    const struct proxy_change c = {.id = id,
+                                   .time_ms = gw_clock_wall_ms(),
+                                   .actor = by->name,
+                                   .via = by->via,
+                                   .address = by->address,
+                                   .action = action,
+                                   .key_name = name,
+                                   .after_json = after_json};
+    struct store_db *db = NULL;
+    enum gw_status st;
+
+    gw_ulid(id);
+    GW_TRY(store_db_open(path, true, &db, err));
+    st = store_db_begin(db, err);
+    if (st == GW_OK) {
+        st = store_db_change(db, &c, err);
+        if (st == GW_OK)
+            st = store_db_commit(db, err);
+        else
+            store_db_rollback(db);
+    }
+    store_db_close(db);
+    return st;
 }
