@@ -203,6 +203,7 @@ def sluice(build, work, name, mock, transport, on, durability="process", answers
     dlp = "" if on else f"dlp: {{ rules: ['{work}/one.yaml'] }}\n"
     with open(path, "w") as f:
         f.write(f"""state_dir: {work}/{name}-{transport}
+core_dumps: true
 listen: {{ gateway: 127.0.0.1:{port}, proxy: off, admin: off{tls} }}
 workers: 1
 targets: {{ {', '.join(targets)} }}

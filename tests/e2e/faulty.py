@@ -48,6 +48,7 @@ class FaultyWorld(World):
         with open(self.path("sluice.yaml"), "w") as f:
             f.write(f"""
 state_dir: {self.path('state')}
+core_dumps: true   # the test reads /proc/PID/fd
 listen: {{ gateway: 127.0.0.1:{self.port}, proxy: 127.0.0.1:{self.proxy}, admin: 127.0.0.1:{self.admin} }}
 workers: 2
 auth: {{ required: {auth} }}

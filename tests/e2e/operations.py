@@ -59,6 +59,7 @@ class Gateway:
         spare = "  spare: { kind: openai, base_url: http://127.0.0.1:9/v1, zone: private, models: [none] }\n" if which else ""
         cert = f", tls: {{ cert: {self.path('tls.pem')}, key: {self.path('tls.key')} }}" if tls else ""
         text = f"""state_dir: {self.path('state')}
+core_dumps: true   # the test reads /proc/PID/fd
 listen: {{ gateway: 127.0.0.1:{self.port}, proxy: off, admin: 127.0.0.1:{self.admin}{cert} }}
 workers: 2
 auth: {{ required: false }}

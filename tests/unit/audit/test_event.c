@@ -213,19 +213,20 @@ static void test_life(void)
             struct event_life ev = {.kind = (enum event_life_kind)kind, .time_ms = 5};
 
             if (full != 0)
-                ev = (struct event_life){(enum event_life_kind)kind,
-                                         5,
-                                         4,
-                                         GW_SPAN("damaged_segment"),
-                                         GW_SPAN("gw/1.0"),
-                                         GW_SPAN("s000-0000000001.seg"),
-                                         1,
-                                         2,
-                                         3,
-                                         4,
-                                         5,
-                                         6,
-                                         &reload};
+                ev = (struct event_life){.kind = (enum event_life_kind)kind,
+                                         .time_ms = 5,
+                                         .since_ms = 4,
+                                         .cause = GW_SPAN("damaged_segment"),
+                                         .chain = GW_SPAN("gw/1.0"),
+                                         .segment = GW_SPAN("s000-0000000001.seg"),
+                                         .sink = GW_SPAN("siem"),
+                                         .from_sequence = 1,
+                                         .to_sequence = 2,
+                                         .records = 3,
+                                         .bytes = 4,
+                                         .spool_records = 5,
+                                         .requests_lost = 6,
+                                         .reload = &reload};
             event_write_life(&src, &ev, &buf);
             (void)finish(&buf);
             gw_buf_fini(&buf);
