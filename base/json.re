@@ -243,6 +243,13 @@ static const char *bad_unit(const unsigned char *p, const unsigned char *lim)
     return "not valid UTF-8";
 }
 
+/* Most escapes are one letter or sign; lex_unit() knows all. */
+static bool is_short_escape(const unsigned char *p, const unsigned char *lim)
+{
+    return *p == '\\' && lim - p >= 2 &&
+           (p[1] == 'n' || p[1] == '"' || p[1] == '\\' || p[1] == 't');
+}
+
 /* Takes the rest of a string whose opening quote stands at `open`. */
 static enum gw_json_type take_string(struct gw_json *j, const unsigned char *open,
                                      enum gw_json_type type, struct gw_json_tok *tok)
@@ -258,6 +265,11 @@ static enum gw_json_type take_string(struct gw_json *j, const unsigned char *ope
             return fail_at(j, p, GW_EPARSE, bad_unit(p, j->lim));
         if (*p == '"')
             break;
+        if (is_short_escape(p, j->lim)) {
+            escaped = true;
+            p += 2;
+            continue;
+        }
         switch (lex_unit(&p, j->lim)) {
         case UNIT_END:
         case UNIT_TEXT:

@@ -159,11 +159,11 @@ static enum gw_status add_token(struct builder *b, const struct gw_json_tok *tok
         leaf.key = current_name(b);
     }
     leaf.parent = current_node(b);
+    /* Of all of it; the body's own needs no map. */
+    dlp_map_to_body(doc, src.outer, src.at, src.at + (uint32_t)src.raw.len, &leaf.raw_start,
+                    &leaf.raw_end);
     if (st != GW_OK || leaf.parent == DLP_NONE || !dlp_doc_add_leaf(doc, &leaf, &src))
         return gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", doc->body.len);
-    dlp_map_to_body(doc, doc->n_leaves - 1, 0, (uint32_t)leaf.text.len,
-                    &doc->leaves[doc->n_leaves - 1].raw_start,
-                    &doc->leaves[doc->n_leaves - 1].raw_end);
     return GW_OK;
 }
 

@@ -72,7 +72,7 @@ struct dlp_doc {
 enum gw_status dlp_map_decode(struct gw_arena *arena, struct dlp_source *src, struct gw_span *text);
 
 /* The raw range in the body of the leaf's text from start to end. A bound inside an escape is moved
- * outward to the whole escape. Not for JOINED leaves. */
+ * outward to the whole escape. Not for JOINED leaves; DLP_NONE is the body itself. */
 void dlp_map_to_body(const struct dlp_doc *doc, uint32_t leaf, uint32_t start, uint32_t end,
                      uint32_t *raw_start, uint32_t *raw_end);
 
@@ -96,7 +96,7 @@ enum gw_status dlp_doc_parse(struct gw_arena *arena, struct gw_span body,
 uint32_t dlp_doc_inner_at(const struct dlp_doc *doc, uint32_t leaf, uint32_t raw_start,
                           uint32_t raw_end);
 
-/* Appends a leaf with its source; false when out of memory. Fills raw_start and raw_end by the map. */
+/* Appends a leaf with its source; false when out of memory. */
 bool dlp_doc_add_leaf(struct dlp_doc *doc, const struct dlp_leaf *leaf,
                       const struct dlp_source *src);
 

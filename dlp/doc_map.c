@@ -6,6 +6,28 @@
 
 /* ---- decoding with checkpoints ---------------------------------------------------------- */
 
+/* Copies what is no escape from p on, below stop, and returns how many bytes that is. Writes eight at a time: what it writes behind
+ * those is written again. */
+static size_t copy_plain(char *w, const char *p, const char *stop)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+    const char *from = p;
+
+    for (; stop - p >= (ptrdiff_t)sizeof(uint64_t); p += sizeof(uint64_t), w += sizeof(uint64_t)) {
+        uint64_t eight, slash, found;
+
+        memcpy(&eight, p, sizeof(eight));
+        memcpy(w, &eight, sizeof(eight));
+        slash = eight ^ (ones * '\\');
+        found = (slash - ones) & ~slash & tops; /* the lowest mark is a true one */
+        if (found != 0)
+            return (size_t)(p - from) + (size_t)__builtin_ctzll(found) / 8;
+    }
+    while (p < stop && *p != '\\')
+        *w++ = *p++;
+    return (size_t)(p - from);
+}
+
 enum gw_status dlp_map_decode(struct gw_arena *arena, struct dlp_source *src, struct gw_span *text)
 {
     struct gw_span raw = src->raw;
@@ -24,19 +46,17 @@ enum gw_status dlp_map_decode(struct gw_arena *arena, struct dlp_source *src, st
     w = out;
     while (at < raw.len) {
         size_t stop = mark < raw.len ? mark : raw.len, n;
-        const char *esc;
 
         if (at >= mark) {
             cps[n_cps++] = (struct dlp_checkpoint){(uint32_t)at, (uint32_t)(w - out)};
             mark += DLP_CHECKPOINT;
             continue;
         }
-        esc = memchr(raw.ptr + at, '\\', stop - at);
-        n = (esc == NULL ? stop : (size_t)(esc - raw.ptr)) - at;
-        memcpy(w, raw.ptr + at, n);
+        n = copy_plain(w, raw.ptr + at, raw.ptr + stop);
         w += n;
         at += n;
-        if (esc != NULL) {
+        if (at < stop) {
+            const char *esc = raw.ptr + at;
             char tmp[4];
 
             n = gw_json_unescape(&esc, tmp);
