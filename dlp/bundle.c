@@ -85,6 +85,48 @@ void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *wor
         slots->first[i] = (uint16_t)(slots->first[i] + slots->first[i - 1]);
 }
 
+static void set_bit(uint64_t *table, uint32_t bit)
+{
+    table[bit >> 6] |= UINT64_C(1) << (bit & 63);
+}
+
+/* A word that has a joint or a hump behind its first byte, which stands for any joints or none; or is shorter. */
+static void add_short_head(struct bundle_heads *h, struct gw_span word)
+{
+    static const char joints[] = " _-.\t\n\v\f\r";
+    unsigned char first = (unsigned char)word.ptr[0] | 0x20;
+    size_t next = 1;
+
+    while (next < word.len && strchr(joints, word.ptr[next]) != NULL)
+        next++;
+    if (next == word.len || strchr(joints, word.ptr[0]) != NULL) {
+        for (unsigned c = first & 31; c < 256; c += 32)
+            set_bit(h->one, c | 0x20);
+        return;
+    }
+    for (const char *joint = joints; *joint != '\0'; joint++)
+        set_bit(h->two, bundle_head_bit(first | (*joint | 0x20U) << 8, 2, 13));
+    set_bit(h->two,
+            bundle_head_bit(first | (uint32_t)((unsigned char)word.ptr[next] | 0x20) << 8, 2, 13));
+}
+
+static void add_heads(struct bundle_heads *h, const struct bundle_slots *slots,
+                      const struct bundle_text *words, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t value = slots->heads[i].value, mask = slots->heads[i].mask;
+
+        if (mask == UINT32_MAX)
+            set_bit(h->four, bundle_head_bit(value, 4, 15));
+        else if (mask == 0xFFFFFF)
+            set_bit(h->three, bundle_head_bit(value, 3, 13));
+        else if (mask == 0xFFFF)
+            set_bit(h->two, bundle_head_bit(value, 2, 13));
+        else
+            add_short_head(h, (struct gw_span){words[i].ptr, words[i].len});
+    }
+}
+
 /* Rules of long tokens beside a name meet many words, which are told apart sooner than a context is looked for. */
 static bool asks_random(const struct bundle_rule *rule)
 {
@@ -142,6 +184,7 @@ static void fill_info(struct dlp_rules *r)
 
             bundle_slots_init(&r->words[n], c->words, c->n_words, false, &heads);
             bundle_slots_init(&r->keys[n], c->keys, c->n_keys, false, &heads);
+            add_heads(&r->heads, &r->words[n], c->words, c->n_words);
         }
     }
     for (unsigned i = 0; i < r->b->n_lists; i++)
@@ -262,6 +305,7 @@ static void set_look_behind(struct dlp_rules *r)
 enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *owned,
                            struct dlp_rules **out, struct gw_err *err)
 {
+    static atomic_ullong last_serial;
     struct dlp_rules *r = NULL;
     unsigned n_checks = 0, n_contexts = 0;
     enum gw_status st = GW_OK;
@@ -276,6 +320,7 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
         return gw_fail(err, GW_ENOMEM, "out of memory for the rules");
     memset(r, 0, sizeof(*r));
     r->b = b;
+    r->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
     atomic_init(&r->refs, 1);
     for (unsigned i = 0; i < b->n_rules; i++) {
         n_checks += b->rules[i].n_checks;

@@ -39,6 +39,33 @@ struct bundle_slots {
 void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n,
                        bool literal, struct bundle_word_head **heads);
 
+/* What all words of all contexts begin with, so that places at which none stands are passed once for all rules: Bloom filters of
+ * their first four, three, two bytes or of one, as many of them as stand in texts as they are written. */
+struct bundle_heads {
+    uint64_t four[1 << 9], three[1 << 7], two[1 << 7], one[4];
+};
+
+/* The bit of n bytes in a table of 2^bits. Bytes have 0x20 set; the first is the low one. */
+static inline uint32_t bundle_head_bit(uint32_t head, unsigned n, unsigned bits)
+{
+    return (head << (32 - 8 * n)) * 0x9E3779B1u >> (32 - bits);
+}
+
+static inline uint64_t bundle_head_has(const uint64_t *table, uint32_t bit)
+{
+    return table[bit >> 6] >> (bit & 63);
+}
+
+/* Can a word begin with these four bytes? */
+static inline bool bundle_heads_have(const struct bundle_heads *h, uint32_t head)
+{
+    return ((bundle_head_has(h->four, bundle_head_bit(head, 4, 15)) |
+             bundle_head_has(h->three, bundle_head_bit(head, 3, 13)) |
+             bundle_head_has(h->two, bundle_head_bit(head, 2, 13)) |
+             bundle_head_has(h->one, head & 0xFF)) &
+            1) != 0;
+}
+
 /* Patterns by the bytes that their matches can begin with: byte b has items[first[b] .. first[b + 1]). */
 struct bundle_starts {
     unsigned first[257];
@@ -61,11 +88,13 @@ typedef _Atomic(bundle_match_fn *) bundle_matcher;
 
 struct dlp_rules {
     const struct bundle *b;
+    uint64_t serial;                         /* no other set of this process has it */
     struct dlp_rule_info *info;              /* of each rule */
     const struct dlp_validator **validators; /* of all rules' checks, in order */
     unsigned *first_validator;               /* of each rule, into validators */
     unsigned *first_context;                 /* of each rule, into words and keys */
     struct bundle_slots *words, *keys;       /* of all rules' contexts, in order */
+    struct bundle_heads heads;               /* of all words */
     struct bundle_slots *lists;              /* of each list's words */
     bool *asks_random;                       /* of each rule: `random` is one of its validators */
     struct bundle_word_head *word_heads;     /* what all of these point into */

@@ -31,7 +31,7 @@ struct scan_ring;
 /* Starts that can wait: of a chunk, and RULEC_MAX_OFFSET in front of it. */
 enum { SCAN_RING = 2 * PREFILTER_CHUNK };
 
-/* Where words can begin in some blocks of 64 bytes of the text of an epoch: a rule's context is looked for around each of its
+/* Where words of contexts can begin in some blocks of 64 bytes of the text of an epoch: a rule's context is looked for around each of its
  * matches, and matches stand together. */
 enum { SCAN_STARTS = 256 };
 struct scan_starts {

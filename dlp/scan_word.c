@@ -116,6 +116,31 @@ static uint64_t starts_in(struct gw_span text, size_t at)
     return mask;
 }
 
+enum { LOOKED_AT = 64 + sizeof(uint32_t) }; /* for one block */
+
+/* Of the places in 64 bytes from `at` on that are set, those at which some rule's context can have a word. */
+static uint64_t known_in(const struct scan_leaf *x, size_t at, uint64_t places)
+{
+    const struct bundle_heads *heads = &x->rules->heads;
+    const char *t = x->text.ptr + at;
+    char tail[LOOKED_AT];
+    uint64_t known = 0;
+
+    if (x->text.len - at < LOOKED_AT) {
+        memset(tail, 0, sizeof(tail));
+        memcpy(tail, t, x->text.len - at);
+        t = tail;
+    }
+    for (uint64_t left = places; left != 0; left &= left - 1) {
+        unsigned bit = (unsigned)__builtin_ctzll(left);
+        uint32_t head;
+
+        memcpy(&head, t + bit, sizeof(head));
+        known |= (uint64_t)bundle_heads_have(heads, head | 0x20202020u) << bit;
+    }
+    return known;
+}
+
 const struct bundle_text *scan_find_word_in(const struct scan_leaf *x, size_t from, size_t to,
                                             const struct bundle_text *words,
                                             const struct bundle_slots *slots)
@@ -129,8 +154,8 @@ const struct bundle_text *scan_find_word_in(const struct scan_leaf *x, size_t fr
 
         if (known->epoch[slot] != x->s->epoch || known->block[slot] != block ||
             known->end[slot] < to) {
-            known->mask[slot] = starts_in(x->text, base);
-            known->end[slot] = x->text.len - base < 64 ? x->text.len : SIZE_MAX;
+            known->mask[slot] = known_in(x, base, starts_in(x->text, base));
+            known->end[slot] = x->text.len - base < LOOKED_AT ? x->text.len : SIZE_MAX;
             known->epoch[slot] = x->s->epoch;
             known->block[slot] = (uint32_t)block;
         }
