@@ -16,7 +16,7 @@ static const struct dlp_id_scheme *find_scheme(struct gw_span name)
 {
     for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
         for (const struct dlp_id_scheme *s = tables[t]; s->name != NULL; s++)
-            if (gw_span_is(name, s->name))
+            if (name.len >= 2 && memcmp(name.ptr, s->name, 2) == 0 && gw_span_is(name, s->name))
                 return s;
     return NULL;
 }
