@@ -58,6 +58,8 @@ CSRC := $(filter-out $(MAIN) $(TOOLS) $(if $(CUSRC),kernels/cuda_stub.c),$(wildc
 RESRC := $(wildcard $(FOLDERS:%=%/*.re) $(FOLDERS:%=%/*/*.re))
 RULES := $(wildcard rules/*.yaml rules/*/*.yaml)
 UNIT  := $(wildcard tests/unit/*/test_*.c)
+BUILTIN     := $(BUILD_ROOT)/rules
+BUILTIN_OBJ := $(BUILTIN)/builtin.o
 FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH := $(wildcard tests/bench/*.c)
 
@@ -68,7 +70,8 @@ obj_of = $(patsubst %.c,$(BUILD)/%.o,$(filter $(1)/%,$(CSRC))) \
 libs_of = $(BUILD)/lib/$(1).a $(NEEDS_$(1):%=$(BUILD)/lib/%.a)
 ALLOBJ = $(foreach f,$(FOLDERS),$(call obj_of,$(f))) $(MAIN:%.c=$(BUILD)/%.o)
 
-all: $(BUILD)/sluice ## build sluice (default)
+# What takes longest begins first.
+all: $(BUILTIN_OBJ) $(BUILD)/sluice ## build sluice (default)
 
 # More instructions than the baseline, reached only through tables filled at run time.
 $(BUILD)/%avx2.o: private CFLAGS += -mavx2 -mfma -mf16c -mbmi -mbmi2 -O3

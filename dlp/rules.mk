@@ -2,13 +2,8 @@
 # example is run against the result before anything that depends on it counts as built.
 RULEC_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter dlp/rulec_%.c dlp/validate%.c,$(CSRC)))
 RULEC_OBJ := $(filter-out $(BUILD)/dlp/rulec_build.o,$(RULEC_OBJ))
-BUILTIN_OBJ := $(BUILD)/gen/dlp/builtin.o
 
 $(BUILD)/dlp/rulec_emit.o: dlp/bundle_abi.h dlp/bundle_run.h
-
-# Matchers see few bytes and there are many of them: compile time counts more than the last percent. Sanitizers would take
-# minutes over them; the fuzz targets have them with ASan, and the interpreter, which every sanitizer sees, must agree with them.
-$(BUILTIN_OBJ): private CFLAGS += -O1 -g0 $(if $(SAN),-fno-sanitize=all)
 
 $(BUILD)/rulec: $(BUILD)/dlp/rulec_tool.o $(RULEC_OBJ) $(BUILD)/lib/base.a
 	@echo "LD    $@"
@@ -19,9 +14,27 @@ $(BUILD)/gen/dlp/builtin.re: $(BUILD)/rulec $(RULES) $(wildcard rules rules/*/)
 	@mkdir -p $(@D) && echo "RULEC $@"
 	@$(BUILD)/rulec dlp_builtin_bundle $@ rules
 
-$(BUILD)/gen/dlp/builtin.c: $(BUILD)/gen/dlp/builtin.re
+# Every build says the same here, so it is compiled once for all of them. A text that did not change leaves what was made of it.
+$(BUILTIN)/builtin.re: $(BUILD)/gen/dlp/builtin.re
+	@mkdir -p $(@D)
+	@cmp -s $< $@ || cp $< $@
+
+$(BUILTIN)/builtin.c: $(BUILTIN)/builtin.re
 	@echo "RE2C  $<"
 	@$(RE2C) -W -Wno-match-empty-string -Werror --no-debug-info --no-generation-date -o $@ $<
+
+# Matchers see few bytes and there are many of them: compile time counts more than the last percent. Sanitizers would take
+# minutes over them; the fuzz targets have them with ASan, and the interpreter, which every sanitizer sees, must agree with them.
+BUILTIN_CFLAGS := -std=c11 -O1 -g0 $(HARD) -fPIE -fvisibility=hidden -fno-omit-frame-pointer -fno-common \
+                  $(WARN) -Wno-unused-variable -Wno-unused-label -Wno-cast-qual
+
+$(BUILTIN)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(BUILTIN_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(BUILTIN_CFLAGS)' > $@
+
+$(BUILTIN_OBJ): $(BUILTIN)/builtin.c $(BUILTIN)/flags
+	@echo "CC    $<"
+	@$(CC) $(BUILTIN_CFLAGS) -c -o $@ $<
 
 $(BUILD)/rulec-selftest: $(BUILD)/dlp/rulec_selftest.o $(BUILD)/lib/dlp.a $(BUILD)/lib/base.a
 	@echo "LD    $@"

@@ -36,6 +36,8 @@ $(FZ)/%.o: %.c
 	$(FZ_COMPILE)
 $(FZ)/gen/%.o: $(BUILD)/gen/%.c
 	$(FZ_COMPILE)
+$(FZ)/gen/dlp/builtin.o: $(BUILTIN)/builtin.c
+	$(FZ_COMPILE)
 
 # One archive a folder; a target links those of the folders it includes from, and what these need.
 define FZ_FOLDER
