@@ -202,7 +202,8 @@ static void deliver(struct sink *k)
 {
     struct sink_call call = {.give_up = give_up, .ctx = k};
     enum sink_end end;
-    unsigned taken;
+    unsigned taken, buried;
+    bool waits;
 
     sink_batch_call(&k->b, k->limit, &call);
     end = k->cfg.ops->deliver(k->cfg.self, &call);
@@ -218,15 +219,17 @@ static void deliver(struct sink *k)
     taken = count_fate(&call, SINK_TAKEN);
     if (taken != 0)
         k->refused = 0;
+    buried = k->refused;
     end = bury(k, &call, end);
     if (taken != 0)
         k->backoff_ms = 0;
-    if (end == SINK_DONE && count_fate(&call, SINK_WAITS) != 0)
-        end = SINK_BUSY;
+    waits = count_fate(&call, SINK_WAITS) != 0;
     sink_batch_settle(&k->b);
     atomic_fetch_add(&k->delivered, taken);
-    if (end == SINK_STOPPED)
-        return;
+    if (end == SINK_STOPPED || (end == SINK_DONE && waits && k->refused != buried))
+        return; /* the rest may have waited for those that were refused: again at once */
+    if (end == SINK_DONE && waits)
+        end = SINK_BUSY;
     if (end != SINK_DONE) {
         failed(k, end, &call);
         return;

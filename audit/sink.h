@@ -51,8 +51,12 @@ enum sink_fate {
     SINK_REFUSES, /* this one will never be taken */
 };
 
+enum { SINK_UID_BYTES = 40, SINK_CODE_BYTES = 33 };
 struct sink_record {
     struct gw_span json; /* one JSON object on one line, without the newline */
+    /* Of it: metadata.uid, metadata.event_code, severity_id. */
+    char uid[SINK_UID_BYTES], code[SINK_CODE_BYTES];
+    unsigned severity;
     int64_t time_ms;
     enum sink_fate fate; /* WAITS before the call */
 };

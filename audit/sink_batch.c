@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/event_read.h"
 #include "base/clock.h"
 
 enum {
@@ -44,6 +45,21 @@ static unsigned class_of(enum spool_kind kind)
     return 1u << (kind - SPOOL_KIND_DECIDED); /* in the order of enum audit_class */
 }
 
+/* Reads what receivers want to know of a record beside its text. */
+static void describe(struct sink_record *r, const struct spool_rec *rec)
+{
+    struct gw_span uid, code;
+    uint64_t severity = 0;
+
+    *r = (struct sink_record){.time_ms = rec->time_ms};
+    uid = event_str(rec->payload, "metadata.uid", r->uid, sizeof(r->uid) - 1);
+    r->uid[uid.len] = '\0';
+    code = event_str(rec->payload, "event_code", r->code, sizeof(r->code) - 1);
+    r->code[code.len] = '\0';
+    if (event_num(rec->payload, "severity_id", &severity))
+        r->severity = severity < 100 ? (unsigned)severity : 0;
+}
+
 /* Takes one record. False: it has no room, and comes again. */
 static bool take(struct sink_batch *b, unsigned feed, const struct spool_rec *rec)
 {
@@ -67,8 +83,7 @@ static bool take(struct sink_batch *b, unsigned feed, const struct spool_rec *re
     if (b->n == 0)
         b->since_ns = gw_clock_ns();
     b->origins[b->n] = (struct sink_origin){feed, ticket, b->bytes.len, rec->payload.len};
-    b->records[b->n] = (struct sink_record){.time_ms = rec->time_ms};
-    b->n++;
+    describe(&b->records[b->n++], rec);
     gw_buf_add(&b->bytes, rec->payload);
     return true;
 no:

@@ -1,9 +1,12 @@
 /* proxy/sink/sink.c - see sink.h. Which code a kind is. */
 #include "proxy/sink/sink.h"
 
+#include "proxy/sink/syslog.h"
+#include "proxy/sink/web.h"
+
 /* Fills in how a sink delivers. */
-static enum gw_status make_one(const struct proxy_config_sink *k, struct audit_sink *out,
-                               struct gw_err *err)
+static enum gw_status make_one(const struct proxy_config *cfg, const struct proxy_config_sink *k,
+                               struct audit_sink *out, struct gw_err *err)
 {
     switch ((enum proxy_sink_kind)k->kind) {
     case PROXY_SINK_STDOUT:
@@ -13,7 +16,9 @@ static enum gw_status make_one(const struct proxy_config_sink *k, struct audit_s
     case PROXY_SINK_SPLUNK:
     case PROXY_SINK_ELASTIC:
     case PROXY_SINK_WEBHOOK:
+        return web_make(cfg, k, out, err);
     case PROXY_SINK_SYSLOG:
+        return syslog_make(cfg, k, out, err);
     default:
         return gw_fail(err, GW_EUNSUPPORTED, "audit.sinks: %s: unknown kind", k->name);
     }
@@ -37,7 +42,7 @@ enum gw_status sinks_make(const struct proxy_config *cfg, struct audit_sink *out
             .batch_records = k->batch_records,
             .batch_ms = (unsigned)k->batch_ms,
         };
-        st = make_one(k, &out[*n], err);
+        st = make_one(cfg, k, &out[*n], err);
         if (st != GW_OK)
             break;
     }

@@ -20,7 +20,7 @@ BEGIN {
     alone["fetch"]    = "fetch"
     alone["tls"]      = "tls"
     alone["import"]   = "import"
-    alone["sink"]     = "sink config"
+    alone["sink"]     = "sink config tls"
     alone["probe"]    = "probe api config provider sink store tls"
     alone["identity"] = "identity config fetch store"
     alone["provider"] = "provider api config fetch http"
