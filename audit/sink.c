@@ -32,6 +32,7 @@ enum {
     MIN_BACKOFF_MS = 1000,
     MAX_BACKOFF_MS = 30000,
     MAX_WAIT_MS = 300000, /* what a receiver may ask for */
+    PARTIAL_MS = 250,     /* when a part of a batch was taken */
     DEGRADED_MS = 5000,   /* a failure that lasts that long gets a record */
     MAX_REFUSED = 64,
 };
@@ -108,6 +109,12 @@ static void succeeded(struct sink *k)
     k->failing_ms = 0;
 }
 
+/* What a receiver asks for, within reason. */
+static unsigned bounded(unsigned wait_ms)
+{
+    return wait_ms < MAX_WAIT_MS ? wait_ms : MAX_WAIT_MS;
+}
+
 static void failed(struct sink *k, enum sink_end end, const struct sink_call *call)
 {
     uint64_t now = gw_clock_ns();
@@ -125,7 +132,7 @@ static void failed(struct sink *k, enum sink_end end, const struct sink_call *ca
     /* Up to a quarter more, so that many gateways do not come back at once. */
     wait = k->backoff_ms + (unsigned)(now / 1024 % (k->backoff_ms / 4));
     if (call->wait_ms > wait)
-        wait = call->wait_ms < MAX_WAIT_MS ? call->wait_ms : MAX_WAIT_MS;
+        wait = bounded(call->wait_ms);
     k->retry_ns = now + wait * GW_NS_PER_MS;
     atomic_store(&k->up, false);
     gw_log(person ? GW_LOG_ERROR : GW_LOG_WARN, "audit_sink_failed",
@@ -228,13 +235,20 @@ static void deliver(struct sink *k)
     atomic_fetch_add(&k->delivered, taken);
     if (end == SINK_STOPPED || (end == SINK_DONE && waits && k->refused != buried))
         return; /* the rest may have waited for those that were refused: again at once */
-    if (end == SINK_DONE && waits)
+    if (end == SINK_DONE && waits && taken == 0)
         end = SINK_BUSY;
     if (end != SINK_DONE) {
         failed(k, end, &call);
         return;
     }
     succeeded(k);
+    if (waits) { /* some were taken, some are to come again */
+        atomic_fetch_add(&k->failures[SINK_BUSY], 1);
+        k->retry_ns =
+            gw_clock_ns() +
+            (call.wait_ms > PARTIAL_MS ? bounded(call.wait_ms) : PARTIAL_MS) * GW_NS_PER_MS;
+        return;
+    }
     k->limit = k->limit < k->b.max / 2 ? k->limit * 2 : k->b.max;
 }
 
@@ -264,8 +278,11 @@ static bool turn(struct sink *k, uint64_t now)
 {
     bool full, went;
 
-    if (atomic_exchange(&k->reopen, false) && k->cfg.ops->reopen != NULL)
-        k->cfg.ops->reopen(k->cfg.self);
+    if (atomic_exchange(&k->reopen, false)) {
+        k->retry_ns = 0; /* somebody may have mended what was wrong */
+        if (k->cfg.ops->reopen != NULL)
+            k->cfg.ops->reopen(k->cfg.self);
+    }
     if (atomic_load(&k->stopping) && !k->hurried) {
         k->hurried = true;
         k->retry_ns = 0;

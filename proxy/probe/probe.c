@@ -52,6 +52,7 @@ enum gw_status probe_all(const struct proxy_config *cfg, struct probe_report *ou
     probe_identity(cfg, out);
     probe_disks(cfg, out);
     probe_stores(cfg, out);
+    probe_sinks(cfg, out);
     return GW_OK;
 }
 

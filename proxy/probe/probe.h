@@ -44,6 +44,7 @@ void probe_targets(const struct proxy_config *cfg, struct probe_report *r);
 void probe_certificates(const struct proxy_config *cfg, struct probe_report *r);
 void probe_identity(const struct proxy_config *cfg, struct probe_report *r);
 void probe_disks(const struct proxy_config *cfg, struct probe_report *r);
+void probe_sinks(const struct proxy_config *cfg, struct probe_report *r);
 void probe_stores(const struct proxy_config *cfg, struct probe_report *r); /* keys, Kafka, Redis */
 
 /* What the certificate's end means for a row: appends "certificate for N days" to found. */

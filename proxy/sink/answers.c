@@ -120,22 +120,22 @@ int splunk_acked(struct gw_json *j, struct gw_span text, uint64_t ack)
 
 /* ---- Elastic ------------------------------------------------------------------------------------- */
 
-static void take_type(struct elastic_answer *a, const struct gw_json_tok *tok)
+static void take_type(struct elastic_item *item, const struct gw_json_tok *tok)
 {
     size_t n = 0;
 
-    if (a->type[0] != '\0' || tok->type != GW_JSON_STRING)
+    if (item->type[0] != '\0' || tok->type != GW_JSON_STRING)
         return;
-    while (n < tok->raw.len && n < sizeof(a->type) - 1 &&
+    while (n < tok->raw.len && n < sizeof(item->type) - 1 &&
            strchr("abcdefghijklmnopqrstuvwxyz_0123456789", tok->raw.ptr[n]) != NULL) {
-        a->type[n] = tok->raw.ptr[n];
+        item->type[n] = tok->raw.ptr[n];
         n++;
     }
-    a->type[n] = '\0';
+    item->type[n] = '\0';
 }
 
 /* {"type":"mapper_parsing_exception",...}; its BEGIN was taken. */
-static bool read_error(struct gw_json *j, struct elastic_answer *a)
+static bool read_error(struct gw_json *j, struct elastic_item *item)
 {
     struct gw_json_tok tok;
     bool ok;
@@ -146,13 +146,13 @@ static bool read_error(struct gw_json *j, struct elastic_answer *a)
         if (!value(j, &tok))
             return false;
         if (type)
-            take_type(a, &tok);
+            take_type(item, &tok);
     }
     return ok;
 }
 
 /* {"status":201,...}; its BEGIN was taken. */
-static bool read_result(struct gw_json *j, struct elastic_item *item, struct elastic_answer *a)
+static bool read_result(struct gw_json *j, struct elastic_item *item)
 {
     struct gw_json_tok tok;
     bool ok;
@@ -163,7 +163,7 @@ static bool read_result(struct gw_json *j, struct elastic_item *item, struct ela
 
         (void)gw_json_next(j, &tok);
         if (error && tok.type == GW_JSON_OBJECT_BEGIN) {
-            if (!read_error(j, a))
+            if (!read_error(j, item))
                 return false;
         } else if (tok.type == GW_JSON_ERROR || !gw_json_skip(j, &tok)) {
             return false;
@@ -175,7 +175,7 @@ static bool read_result(struct gw_json *j, struct elastic_item *item, struct ela
 }
 
 /* {"create":{...}}; its BEGIN was taken. */
-static bool read_item(struct gw_json *j, struct elastic_item *item, struct elastic_answer *a)
+static bool read_item(struct gw_json *j, struct elastic_item *item)
 {
     struct gw_json_tok tok;
     bool ok;
@@ -183,7 +183,7 @@ static bool read_item(struct gw_json *j, struct elastic_item *item, struct elast
     while (next_key(j, &tok, &ok)) {
         (void)gw_json_next(j, &tok);
         if (tok.type == GW_JSON_OBJECT_BEGIN) {
-            if (!read_result(j, item, a))
+            if (!read_result(j, item))
                 return false;
         } else if (tok.type == GW_JSON_ERROR || !gw_json_skip(j, &tok)) {
             return false;
@@ -200,7 +200,7 @@ static bool read_items(struct gw_json *j, struct elastic_item *items, unsigned m
     while (gw_json_next(j, &tok) == GW_JSON_OBJECT_BEGIN) {
         struct elastic_item item = {0};
 
-        if (!read_item(j, &item, a))
+        if (!read_item(j, &item))
             return false;
         if (a->n_items < max)
             items[a->n_items] = item;

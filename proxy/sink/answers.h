@@ -23,14 +23,14 @@ bool splunk_read(struct gw_json *j, struct gw_span text, struct splunk_answer *o
 int splunk_acked(struct gw_json *j, struct gw_span text, uint64_t ack);
 
 /* Elastic: {"errors":true,"items":[{"create":{"status":429,"error":{"type":"..."}}}]} */
-enum { ELASTIC_TYPE_BYTES = 64 };
+enum { ELASTIC_TYPE_BYTES = 48 };
 struct elastic_item {
-    unsigned status; /* 0: it did not say */
+    unsigned status;               /* 0: it did not say */
+    char type[ELASTIC_TYPE_BYTES]; /* of its error, of a-z 0-9 _ ; "" */
 };
 struct elastic_answer {
     bool has_errors, errors;
-    unsigned n_items;              /* all of them; those above max are not written */
-    char type[ELASTIC_TYPE_BYTES]; /* of the first item's error, of a-z 0-9 _ ; "" */
+    unsigned n_items; /* all of them; those above max are not written */
 };
 /* Writes up to max items in their order. False: it is no such answer; *out and items are not to be used. */
 bool elastic_read(struct gw_json *j, struct gw_span text, struct elastic_item *items, unsigned max,

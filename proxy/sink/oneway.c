@@ -58,7 +58,7 @@ static enum gw_status make_ssl(const struct oneway *w, SSL **out, struct gw_err 
 /* The trust, and one connection on trial. */
 static enum gw_status make_tls(struct oneway *w, const char *ca, struct gw_err *err)
 {
-    SSL *ssl;
+    SSL *ssl = NULL;
 
     GW_TRY(tls_client_ctx(ca, &w->ctx, err));
     GW_TRY(make_ssl(w, &ssl, err));

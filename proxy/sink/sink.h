@@ -14,4 +14,14 @@
 enum gw_status sinks_make(const struct proxy_config *cfg, struct audit_sink *out, unsigned *n,
                           struct gw_err *err);
 
+/* What a receiver says to a question that changes nothing there. */
+struct sink_probe {
+    enum sink_end end; /* SINK_DONE: well */
+    char found[160];
+};
+
+/* Asks one, for at most timeout_ms. Blocks; for commands. */
+void sinks_probe(const struct proxy_config *cfg, const struct proxy_config_sink *k,
+                 unsigned timeout_ms, struct sink_probe *out);
+
 #endif

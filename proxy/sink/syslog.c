@@ -37,6 +37,13 @@ static enum sink_end syslog_deliver(void *self, struct sink_call *call)
     return end;
 }
 
+enum sink_end syslog_probe(void *self, struct sink_call *call)
+{
+    struct syslog *s = self;
+
+    return oneway_send(s->wire, GW_SPAN(""), call);
+}
+
 static void syslog_close(void *self)
 {
     struct syslog *s = self;

@@ -23,4 +23,7 @@ void syslog_write(const struct syslog_head *h, const struct sink_record *r, stru
 enum gw_status syslog_make(const struct proxy_config *cfg, const struct proxy_config_sink *k,
                            struct audit_sink *out, struct gw_err *err);
 
+/* Connects, shakes hands, parts. */
+enum sink_end syslog_probe(void *self, struct sink_call *call);
+
 #endif

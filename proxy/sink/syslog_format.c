@@ -31,7 +31,8 @@ static void add_name(struct gw_buf *out, const char *text, size_t max)
     if (text[0] == '\0')
         gw_buf_addc(out, '-');
     for (size_t i = 0; i < max && text[i] != '\0'; i++)
-        gw_buf_addc(out, text[i] > ' ' && text[i] < 0x7F ? text[i] : '_');
+        gw_buf_add(out,
+                   text[i] > ' ' && text[i] < 0x7F ? (struct gw_span){text + i, 1} : GW_SPAN("_"));
 }
 
 /* A value of structured data: RFC 5424 6.3.3. */

@@ -45,8 +45,18 @@ static enum sink_end judge_plain(struct web *w, struct sink_call *call)
     return end;
 }
 
-const struct web_kind web_array = {"", "application/json", write_array, judge_plain};
-const struct web_kind web_lines = {"", "application/x-ndjson", write_lines, judge_plain};
+/* A GET may be answered in any way but that the credentials are wrong. */
+static enum sink_end hear_plain(struct web *w, struct sink_call *call)
+{
+    unsigned status = post_status(w->post);
+
+    return status == 401 || status >= 500 ? post_judge(status, call) : SINK_DONE;
+}
+
+const struct web_kind web_array = {"",    "application/json", write_array, judge_plain,
+                                   false, hear_plain};
+const struct web_kind web_lines = {
+    "", "application/x-ndjson", write_lines, judge_plain, false, hear_plain};
 
 /* ---- delivering --------------------------------------------------------------------------------- */
 
@@ -66,6 +76,20 @@ static enum sink_end web_deliver(void *self, struct sink_call *call)
     return end == SINK_DONE ? w->kind->judge(w, call) : end;
 }
 
+enum sink_end web_probe(void *self, struct sink_call *call, char *found, size_t size)
+{
+    struct web *w = self;
+    struct gw_span nothing = {w->kind->probe_posts ? "" : NULL, 0};
+    enum sink_end end;
+
+    end = post_send(w->post, w->kind->probe_posts ? w->url.ptr : w->base.ptr, nothing, call);
+    if (end == SINK_DONE)
+        end = w->kind->hear(w, call);
+    if (end == SINK_DONE)
+        (void)snprintf(found, size, "answers %u", post_status(w->post));
+    return end;
+}
+
 static void web_close(void *self)
 {
     struct web *w = self;
@@ -75,6 +99,7 @@ static void web_close(void *self)
     post_free(w->post);
     gw_json_free(w->json);
     gw_buf_fini(&w->url);
+    gw_buf_fini(&w->base);
     gw_buf_fini(&w->body);
     gw_buf_fini(&w->ack);
     free(w->host);
@@ -142,6 +167,8 @@ static bool prepare(struct web *w, const struct proxy_config_sink *k, struct gw_
     gw_buf_printf(&w->url, "%s://%s%s%s:%u%s", url->tls ? "https" : "http", six ? "[" : "",
                   url->host, six ? "]" : "", url->port, url->path);
     gw_buf_add(&w->ack, gw_buf_span(&w->url));
+    gw_buf_add(&w->base, gw_buf_span(&w->url));
+    gw_buf_addc(&w->base, '/');
     gw_buf_adds(&w->url, w->kind->path);
     gw_buf_printf(fields, "Content-Type: %s\r\n", w->kind->type);
     add_authorization(k, fields);

@@ -12,6 +12,9 @@
 enum gw_status web_make(const struct proxy_config *cfg, const struct proxy_config_sink *k,
                         struct audit_sink *out, struct gw_err *err);
 
+/* Asks whether it is there and takes the token, without a record. */
+enum sink_end web_probe(void *self, struct sink_call *call, char *found, size_t size);
+
 /* ---- between proxy/sink/web*.c ------------------------------------------------------------------ */
 
 struct web;
@@ -24,15 +27,18 @@ struct web_kind {
     void (*write)(const struct web *w, const struct sink_call *call, struct gw_buf *body);
     /* Reads the answer that post has: sets fates and why. */
     enum sink_end (*judge)(struct web *w, struct sink_call *call);
+    /* A probe: POST of nothing to the same path, or GET of the URL; and what its answer means. */
+    bool probe_posts;
+    enum sink_end (*hear)(struct web *w, struct sink_call *call);
 };
 
 struct web {
     const struct web_kind *kind;
     struct post *post;
     struct gw_json *json;
-    struct gw_buf url, body;
-    char *host, *index; /* the gateway's name; index or "" */
-    struct gw_buf ack;  /* splunk: the URL that acknowledgements are asked at */
+    struct gw_buf url, base, body; /* where records go; the server itself */
+    char *host, *index;            /* the gateway's name; index or "" */
+    struct gw_buf ack;             /* splunk: the URL that acknowledgements are asked at */
     unsigned timeout_ms;
 };
 

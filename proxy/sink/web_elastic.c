@@ -68,11 +68,15 @@ static enum sink_end judge_items(struct web *w, struct sink_call *call)
     }
     if (!a.errors)
         web_take_all(call);
-    for (unsigned i = 0; a.errors && i < call->n; i++)
+    for (unsigned i = 0; a.errors && i < call->n; i++) {
         allowed = settle(&call->records[i], items[i].status) && allowed;
+        /* What is refused for good says why before all else. */
+        if (call->records[i].fate != SINK_TAKEN &&
+            (call->why[0] == '\0' || call->records[i].fate == SINK_REFUSES))
+            (void)snprintf(call->why, sizeof(call->why), "item: %u %s", items[i].status,
+                           items[i].type);
+    }
     free(items);
-    if (a.errors)
-        (void)snprintf(call->why, sizeof(call->why), "items: %s", a.type);
     return allowed ? SINK_DONE : SINK_DENIED;
 }
 
@@ -83,5 +87,17 @@ static enum sink_end judge_bulk(struct web *w, struct sink_call *call)
     return end == SINK_DONE ? judge_items(w, call) : end;
 }
 
+/* 403: the key is good, but not for asking about the cluster. */
+static enum sink_end hear_cluster(struct web *w, struct sink_call *call)
+{
+    unsigned status = post_status(w->post);
+
+    return status == 403 ? SINK_DONE : post_judge(status, call);
+}
+
 const struct web_kind web_elastic = {"/_bulk?filter_path=errors,items.*.status,items.*.error.type",
-                                     "application/x-ndjson", write_bulk, judge_bulk};
+                                     "application/x-ndjson",
+                                     write_bulk,
+                                     judge_bulk,
+                                     false,
+                                     hear_cluster};

@@ -11,7 +11,7 @@
 #include "proxy/sink/answers.h"
 #include "proxy/sink/web.h"
 
-enum { ASK_MS = 200, ASKS_APART = 3 };
+enum { NAP_MS = 50, MAX_APART_MS = 1000 };
 
 static void write_events(const struct web *w, const struct sink_call *call, struct gw_buf *body)
 {
@@ -32,37 +32,47 @@ static void write_events(const struct web *w, const struct sink_call *call, stru
     }
 }
 
-/* Asks until the indexers have the events. */
-static enum sink_end wait_for(struct web *w, struct sink_call *call, uint64_t ack)
+/* Asks once. SINK_DONE: the events are taken, or not yet. */
+static enum sink_end ask(struct web *w, struct sink_call *call, uint64_t ack)
 {
-    const struct timespec nap = {0, (long)ASK_MS * (long)GW_NS_PER_MS};
-    uint64_t until = gw_clock_ns() + w->timeout_ms * GW_NS_PER_MS;
     char question[64];
     int n = snprintf(question, sizeof(question), "{\"acks\":[%" PRIu64 "]}", ack);
+    enum sink_end end = post_send(w->post, w->ack.ptr, (struct gw_span){question, (size_t)n}, call);
+    int acked;
 
-    for (unsigned turn = 0; gw_clock_ns() < until; turn++) {
-        enum sink_end end;
-        int acked;
+    if (end == SINK_DONE)
+        end = post_judge(post_status(w->post), call);
+    if (end != SINK_DONE)
+        return end == SINK_REFUSED ? SINK_ANSWER : end;
+    acked = splunk_acked(w->json, post_answer(w->post), ack);
+    if (acked > 0)
+        web_take_all(call);
+    if (acked >= 0)
+        return SINK_DONE;
+    (void)snprintf(call->why, sizeof(call->why), "no answer about acknowledgements");
+    return SINK_ANSWER;
+}
 
-        if (turn % ASKS_APART == 0) {
-            end = post_send(w->post, w->ack.ptr, (struct gw_span){question, (size_t)n}, call);
-            if (end == SINK_DONE)
-                end = post_judge(post_status(w->post), call);
-            if (end != SINK_DONE)
-                return end == SINK_REFUSED ? SINK_ANSWER : end;
-            acked = splunk_acked(w->json, post_answer(w->post), ack);
-            if (acked < 0) {
-                (void)snprintf(call->why, sizeof(call->why), "no answer about acknowledgements");
-                return SINK_ANSWER;
-            }
-            if (acked > 0) {
-                web_take_all(call);
-                return SINK_DONE;
-            }
+/* Asks until the indexers have the events, less and less often. */
+static enum sink_end wait_for(struct web *w, struct sink_call *call, uint64_t ack)
+{
+    const struct timespec nap = {0, (long)NAP_MS * (long)GW_NS_PER_MS};
+    uint64_t now = gw_clock_ns(), until = now + w->timeout_ms * GW_NS_PER_MS;
+    uint64_t apart = NAP_MS * GW_NS_PER_MS, next = now;
+
+    while (now < until) {
+        if (now >= next) {
+            enum sink_end end = ask(w, call, ack);
+
+            if (end != SINK_DONE || call->records[0].fate == SINK_TAKEN)
+                return end;
+            next = gw_clock_ns() + apart;
+            apart = apart < MAX_APART_MS * GW_NS_PER_MS ? apart * 2 : apart;
         }
         if (call->give_up(call->ctx))
             return SINK_STOPPED;
         (void)nanosleep(&nap, NULL);
+        now = gw_clock_ns();
     }
     (void)snprintf(call->why, sizeof(call->why), "the indexers do not acknowledge");
     return SINK_TIMEOUT;
@@ -119,5 +129,21 @@ static enum sink_end judge_events(struct web *w, struct sink_call *call)
     return post_judge(status, call);
 }
 
-const struct web_kind web_splunk = {"/services/collector/event", "application/json", write_events,
-                                    judge_events};
+/* Nothing was sent: "no data" from a token that is good. */
+static enum sink_end hear_nothing(struct web *w, struct sink_call *call)
+{
+    struct splunk_answer a;
+
+    if (!splunk_read(w->json, post_answer(w->post), &a)) {
+        (void)snprintf(call->why, sizeof(call->why), "this is no event collector");
+        return SINK_ANSWER;
+    }
+    return a.code == 5 || a.code == 0 ? SINK_DONE : end_of(&a, call);
+}
+
+const struct web_kind web_splunk = {"/services/collector/event",
+                                    "application/json",
+                                    write_events,
+                                    judge_events,
+                                    true,
+                                    hear_nothing};
