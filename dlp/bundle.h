@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "base/buf.h"
 #include "dlp/bundle_abi.h"
 #include "dlp/dlp.h"
 #include "dlp/interp.h"
@@ -119,6 +120,9 @@ struct dlp_rules {
  * owned by the caller (dlp_rules_unref), and *owned (or NULL) by it. */
 enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *owned,
                            struct dlp_rules **out, struct gw_err *err);
+
+/* Appends a megabyte of ordinary text. */
+void bundle_trial_text(struct gw_buf *out);
 
 /* Scans ordinary text with the rules of which only says so, or all (NULL). GW_EINVAL with one that is too noisy or too slow for it. */
 enum gw_status bundle_trial(const struct dlp_rules *r, const bool *only, struct gw_err *err);

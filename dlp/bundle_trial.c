@@ -83,6 +83,14 @@ static void add_line(struct gw_buf *out, uint32_t *state)
     }
 }
 
+void bundle_trial_text(struct gw_buf *out)
+{
+    uint32_t state = 1;
+
+    while (out->len < TEXT_BYTES && gw_buf_ok(out))
+        add_line(out, &state);
+}
+
 static uint64_t cpu_ns(void)
 {
     struct timespec t;
@@ -124,12 +132,10 @@ enum gw_status bundle_trial(const struct dlp_rules *r, const bool *only, struct 
     uint32_t *findings = calloc(r->b->n_rules + 1, sizeof(*findings));
     struct dlp_scanner *s = dlp_scanner_new();
     struct gw_buf text = {NULL, 0, 0, false};
-    uint32_t state = 1;
     uint64_t start = 0;
     enum gw_status st = GW_OK;
 
-    while (text.len < TEXT_BYTES && gw_buf_ok(&text))
-        add_line(&text, &state);
+    bundle_trial_text(&text);
     if (costs == NULL || findings == NULL || s == NULL || !gw_buf_ok(&text) ||
         scan_prepare(s, r) != GW_OK) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for a trial of the rules");

@@ -5,13 +5,13 @@
 
 #include "dlp/author.h"
 #include "dlp/bundle.h"
-#include "dlp/rulec_anchor.h"
+#include "dlp/rulec_regex.h"
 #include "dlp/scan.h"
 
 enum { ARENA_BYTES = 256 << 20, REPORT_FROM = 40 };
 
-/* Candidates a KB of expected text from which a rule is called wide: a hundred such rules would halve the scanner's speed. */
-static const double WIDE_PER_KB = 4.0;
+/* Matcher runs a KB of ordinary text from which a rule is called wide: ten such rules would double what a scan costs. */
+static const double WIDE_PER_KB = 8.0;
 
 /* What one run shares. */
 struct linter {
@@ -28,6 +28,7 @@ struct linter {
     unsigned confidence;
     unsigned rule;
     unsigned example;
+    bool no_memory;
     bool own; /* the pass that looks for the rule's own finding */
     bool has_own;
 };
@@ -107,13 +108,13 @@ static void check_points(struct linter *l, unsigned i)
 
 /* ---- patterns --------------------------------------------------------------------------- */
 
-/* True when n begins with a repeat that may be nothing and is not of word characters: whether it is there changes nothing
- * that is found. */
+/* True when n begins with a repeat that may be nothing and is not of word characters, in front of the reported part: whether it
+ * is there changes nothing that is found. */
 static bool begins_idle(const struct rx_node *n)
 {
     static const struct bundle_set word = {{0, 0x03ff0000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
 
-    while (n != NULL && (n->kind == RX_CAT || n->kind == RX_SECRET))
+    while (n != NULL && n->kind == RX_CAT)
         n = n->kid;
     if (n == NULL || n->kind != RX_REPEAT || n->min != 0 || n->kid == NULL ||
         n->kid->kind != RX_SET)
@@ -124,30 +125,62 @@ static bool begins_idle(const struct rx_node *n)
     return false;
 }
 
+/* Where a match has to begin a line, or behind other signs than a word does, what it begins with counts. */
+static bool begins_anywhere(const struct linter *l, unsigned rule)
+{
+    for (unsigned i = 0; i < l->rules->b->n_patterns; i++) {
+        const struct bundle_pattern *p = &l->rules->b->patterns[i];
+
+        if (p->rule == rule && p->before != RULEC_BOUNDARY_NONE && p->before != RULEC_BOUNDARY_WORD)
+            return false;
+    }
+    return true;
+}
+
 static void check_pattern(struct linter *l, unsigned i, struct gw_span text)
 {
     struct rx_pattern p = {.root = NULL};
-    struct rulec_anchor *anchors = NULL;
-    unsigned n = 0;
-    double per_kb = 0;
-    char what[200];
 
     gw_arena_reset(l->arena);
-    if (rx_parse(l->arena, text, false, RULEC_BOUNDARY_NONE, &p, NULL) != GW_OK ||
-        rulec_anchors(l->arena, p.root, &anchors, &n, NULL) != GW_OK)
+    if (rx_parse(l->arena, text, false, RULEC_BOUNDARY_NONE, &p, NULL) != GW_OK)
         return; /* cut for people, or case matters; it did compile */
-    if (begins_idle(p.root))
+    if (rx_has(p.root, RX_SECRET) && begins_idle(p.root) && begins_anywhere(l, i))
         say(l, i, "idle-prefix",
             "begins with something that may be nothing; what it reports is the same without");
-    for (unsigned k = 0; k < n; k++)
-        per_kb += anchors[k].cost * 1000;
-    if (per_kb > WIDE_PER_KB) {
-        (void)snprintf(what, sizeof(what),
-                       "its anchors are expected %.1f times in a KB of text; begin with bytes that "
-                       "are rarer, or look with sluice rules bench whether that is so in yours",
-                       per_kb);
+}
+
+/* Counts how often each rule's matcher runs on ordinary text. */
+static void check_widths(struct linter *l)
+{
+    unsigned n = l->rules->b->n_rules;
+    struct dlp_rule_cost *costs = calloc(n + 1, sizeof(*costs));
+    struct gw_buf text = {NULL, 0, 0, false};
+    struct gw_span none = {NULL, 0};
+    char what[200];
+
+    bundle_trial_text(&text);
+    if (costs == NULL || !gw_buf_ok(&text) || scan_prepare(l->scanner, l->rules) != GW_OK) {
+        l->no_memory = true;
+        n = 0;
+    } else {
+        dlp_scanner_measure(l->scanner, costs);
+        (void)scan_text(l->scanner, l->rules, gw_buf_span(&text), none, 0, REPORT_FROM);
+        dlp_scanner_measure(l->scanner, NULL);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        double per_kb = (double)costs[i].candidates * 1024 / (double)text.len;
+
+        if (per_kb <= WIDE_PER_KB)
+            continue;
+        (void)snprintf(
+            what, sizeof(what),
+            "its matcher runs %.1f times in a KB of ordinary text; begin with bytes that "
+            "are rarer, or look with sluice rules bench whether that is so in yours",
+            per_kb);
         say(l, i, "wide", what);
     }
+    gw_buf_fini(&text);
+    free(costs);
 }
 
 /* ---- overlaps --------------------------------------------------------------------------- */
@@ -246,6 +279,11 @@ static void check_twins(struct linter *l)
 
 static void lint_all(struct linter *l)
 {
+    check_widths(l);
+    if (!dlp_scanner_explain(l->scanner, note, l)) {
+        l->no_memory = true;
+        return;
+    }
     for (unsigned i = 0; i < l->rules->b->n_rules; i++) {
         const struct bundle_rule *r = &l->rules->b->rules[i];
 
@@ -277,11 +315,13 @@ enum gw_status dlp_rules_lint(const char *const *paths, unsigned n_paths, dlp_li
     l.seen_at = calloc(l.rules->b->n_rules + 1, sizeof(*l.seen_at));
     l.covers = calloc((size_t)l.rules->b->n_rules * l.rules->b->n_rules + 1, sizeof(*l.covers));
     if (l.scanner == NULL || l.arena == NULL || l.found == NULL || l.stronger == NULL ||
-        l.seen_at == NULL || l.covers == NULL || !dlp_scanner_explain(l.scanner, note, &l)) {
+        l.seen_at == NULL || l.covers == NULL) {
         st = gw_fail(err, GW_ENOMEM, "out of memory");
     } else {
         lint_all(&l);
         *n_rules = l.rules->b->n_rules;
+        if (l.no_memory)
+            st = gw_fail(err, GW_ENOMEM, "out of memory");
     }
     free(l.found);
     free(l.stronger);
