@@ -60,9 +60,41 @@ refuse:
 
 /* ---- what waits in a channel ------------------------------------------------------------------ */
 
-/* What the queue had no room for goes to it now, in order. True: nothing waits any more. */
+static void item_free(struct core_item *item)
+{
+    gw_buf_fini(&item->buf);
+    free(item);
+}
+
+/* process: what the disk did not take is tried again, in order. */
+static bool put_late(struct audit_chan *ch)
+{
+    struct audit *a = ch->a;
+
+    while (ch->late != NULL) {
+        struct core_item *item = ch->late;
+
+        if (spool_failing(ch->slot))
+            return false;
+        /* A copy: spool_put() adds to it, also when it fails. */
+        gw_buf_clear(&ch->buf);
+        gw_buf_add(&ch->buf, gw_buf_span(&item->buf));
+        if (!gw_buf_ok(&ch->buf) ||
+            !core_reserve(a, &a->full[ch->slot->index], ch->buf.len + SPOOL_TAIL_BYTES,
+                          SPOOL_ROOM_END) ||
+            spool_put(ch->slot, &ch->buf, &item->entry) != GW_OK)
+            return false;
+        ch->late = item->next;
+        item_free(item);
+    }
+    return true;
+}
+
+/* What found the queue full, or the disk failing, goes on its way now, in order. True: nothing waits any more. */
 static bool push_late(struct audit_chan *ch)
 {
+    if (ch->a->process)
+        return put_late(ch);
     if (atomic_load(&ch->a->refusing))
         return false;
     while (ch->late != NULL) {
@@ -118,7 +150,7 @@ void audit_chan_close(struct audit_chan *ch)
 
     if (ch == NULL)
         return;
-    while (!push_late(ch) && !atomic_load(&ch->a->refusing))
+    while (!push_late(ch) && !ch->a->process && !atomic_load(&ch->a->refusing))
         (void)nanosleep(&soon, NULL); /* the writer is emptying the queue */
     /* Records in flight still point here: the memory stays until audit_close(). */
     (void)pthread_mutex_lock(&ch->a->lock);
@@ -146,32 +178,6 @@ void audit_chan_dispatch(struct audit_chan *ch)
 
 /* ---- emitting -------------------------------------------------------------------------------- */
 
-static enum gw_status emit_process(struct audit_chan *ch, const struct audit_event *ev)
-{
-    struct audit *a = ch->a;
-    struct spool_slot *s = ch->slot;
-    struct core_full *full = &a->full[s->index];
-    struct spool_entry e = core_entry(ev);
-    uint64_t segno = s->segno;
-    enum gw_status st = GW_EIO;
-
-    if (!spool_failing(s)) {
-        core_begin(&ch->buf);
-        event_write(&a->src, ev, &ch->buf);
-        if (!gw_buf_ok(&ch->buf))
-            return GW_ENOMEM;
-        st = GW_ELIMIT;
-        if (core_reserve(a, full, ch->buf.len + SPOOL_TAIL_BYTES, core_room(ev)))
-            st = spool_put(s, &ch->buf, &e);
-        core_notice(a, s);
-    }
-    if (s->segno != segno)
-        core_wake_writer(a); /* a closed segment waits for its sync */
-    if (st == GW_OK)
-        core_wake_sinks(a);
-    return st;
-}
-
 static struct core_item *item_new(void)
 {
     struct core_item *item = calloc(1, sizeof(*item));
@@ -185,10 +191,75 @@ static struct core_item *item_new(void)
     return NULL;
 }
 
-static void item_free(struct core_item *item)
+/* Queues an item behind those that wait in the channel. */
+static void wait_late(struct audit_chan *ch, struct core_item *item)
 {
-    gw_buf_fini(&item->buf);
-    free(item);
+    item->next = NULL;
+    if (ch->late == NULL)
+        ch->late = item;
+    else
+        ch->late_last->next = item;
+    ch->late_last = item;
+}
+
+static void note_id(struct core_item *item, const struct audit_event *ev)
+{
+    item->entry = core_entry(ev);
+    if (ev->request_id.len != 0)
+        memcpy(item->id_bytes, ev->request_id.ptr, ev->request_id.len);
+    item->entry.id.ptr = item->id_bytes;
+}
+
+/* process: the end of a decided request, which is owed, stays in the channel until the disk takes it. */
+static enum gw_status keep_end(struct audit_chan *ch, const struct audit_event *ev)
+{
+    struct core_item *item = item_new();
+
+    if (item == NULL)
+        return GW_ENOMEM;
+    event_write(&ch->a->src, ev, &item->buf);
+    if (!gw_buf_ok(&item->buf)) {
+        item_free(item);
+        return GW_ENOMEM;
+    }
+    note_id(item, ev);
+    wait_late(ch, item);
+    return GW_OK;
+}
+
+/* process: makes the record and writes it. */
+static enum gw_status put_now(struct audit_chan *ch, const struct audit_event *ev)
+{
+    const struct spool_entry e = core_entry(ev);
+    struct audit *a = ch->a;
+
+    if (spool_failing(ch->slot))
+        return GW_EIO;
+    core_begin(&ch->buf);
+    event_write(&a->src, ev, &ch->buf);
+    if (!gw_buf_ok(&ch->buf))
+        return GW_ENOMEM;
+    if (!core_reserve(a, &a->full[ch->slot->index], ch->buf.len + SPOOL_TAIL_BYTES, core_room(ev)))
+        return GW_ELIMIT;
+    return spool_put(ch->slot, &ch->buf, &e);
+}
+
+static enum gw_status emit_process(struct audit_chan *ch, const struct audit_event *ev)
+{
+    struct audit *a = ch->a;
+    struct spool_slot *s = ch->slot;
+    uint64_t segno = s->segno;
+    enum gw_status st = push_late(ch) ? put_now(ch, ev) : GW_EIO;
+
+    if (st == GW_EIO && ev->ends_decided)
+        st = keep_end(ch, ev);
+    if (!spool_failing(s))
+        core_notice(a, s);
+    if (s->segno != segno)
+        core_wake_writer(a); /* a closed segment waits for its sync */
+    if (st == GW_OK)
+        core_wake_sinks(a);
+    return st;
 }
 
 /* The memory for a record: that of its decided one's promise when there is one (A2). */
@@ -223,12 +294,7 @@ static enum gw_status push(struct audit_chan *ch, struct core_item *item, bool m
         st = gw_queue_push(ch->a->queue, &item);
     if (st != GW_EAGAIN || !may_wait)
         return st;
-    item->next = NULL;
-    if (ch->late == NULL)
-        ch->late = item;
-    else
-        ch->late_last->next = item;
-    ch->late_last = item;
+    wait_late(ch, item);
     return GW_OK;
 }
 
@@ -251,10 +317,7 @@ static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event 
     item->ch = ch;
     item->done = done;
     item->ctx = ctx;
-    item->entry = core_entry(ev);
-    if (ev->request_id.len != 0)
-        memcpy(item->id_bytes, ev->request_id.ptr, ev->request_id.len);
-    item->entry.id.ptr = item->id_bytes;
+    note_id(item, ev);
     event_write(&a->src, ev, &item->buf);
     st = gw_buf_ok(&item->buf) ? GW_OK : GW_ENOMEM;
     if (st == GW_OK &&

@@ -45,7 +45,7 @@ struct audit_chan {
     unsigned in_flight;     /* of the channel's thread: emitted with done, not dispatched */
     struct core_item *ends; /* disk: one for each decided record without its completed one (A2) */
     struct core_item *late,
-        *late_last; /* disk: completed records that found the queue full, oldest first */
+        *late_last; /* completed records that found the queue full or the disk failing, oldest first */
     bool closed;
     struct audit_chan *next;
 };

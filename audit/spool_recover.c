@@ -144,11 +144,23 @@ static bool take_record(struct scan *sc, const struct spool_rec *rec, uint64_t a
     return true;
 }
 
+/* How many records a hole in front of that sequence held. Where older segments are past retention, the header says where this
+ * one begins; without either nothing is known. */
+static uint64_t missing_before(const struct scan *sc, const struct spool_damage *d, uint64_t seq)
+{
+    uint64_t next = sc->last_seq + 1;
+
+    if (sc->last_seq == 0)
+        next = d->header ? seq : sc->r.header.first_seq;
+    return seq > next ? seq - next : 0;
+}
+
 /* Reads the records of the open segment. */
 static enum gw_status scan_records(struct scan *sc, struct spool_seg *seg, struct spool_damage *d,
                                    struct gw_err *err)
 {
     struct spool_rec rec;
+    bool hole = d->header; /* what stood between the last sound record and here cannot be read */
 
     d->torn = !d->header;
     for (;;) {
@@ -157,8 +169,11 @@ static enum gw_status scan_records(struct scan *sc, struct spool_seg *seg, struc
 
         switch (got) {
         case SPOOL_READ_REC:
-            if (d->bytes != 0)
+            if (hole) {
                 d->after = rec.seq;
+                d->missing += missing_before(sc, d, rec.seq);
+                hole = false;
+            }
             if (!take_record(sc, &rec, at, seg))
                 return gw_fail(err, GW_ENOMEM, "audit spool: out of memory in recovery");
             break;
@@ -167,9 +182,10 @@ static enum gw_status scan_records(struct scan *sc, struct spool_seg *seg, struc
         case SPOOL_READ_TORN:
         case SPOOL_READ_BAD:
             if (d->bytes == 0)
-                d->before = sc->last_seq;
+                d->before = sc->last_seq != 0 ? sc->last_seq : sc->r.header.first_seq - 1;
             if (got == SPOOL_READ_BAD)
                 d->torn = false;
+            hole = true;
             d->after = 0;
             d->bytes += spool_reader_resync(&sc->r);
             break;

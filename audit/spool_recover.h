@@ -15,7 +15,9 @@ struct spool_damage {
     uint64_t segno;
     uint64_t bytes; /* not readable as records */
     uint64_t before,
-        after;   /* sequences of the sound records around the first and last hole; 0: none */
+        after; /* sequences of the sound records before the first and behind the last hole; 0: none */
+    uint64_t
+        missing; /* records, as far as sequences tell: what a hole at the end held is not known */
     bool header; /* the segment's header is damaged */
     bool torn;   /* only the file's end is missing, as after a crash in a write */
     bool told;   /* an earlier start wrote its gap record and ended before the repair */

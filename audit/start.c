@@ -44,10 +44,9 @@ static enum gw_status put_gaps(struct audit *a, const struct spool_recovery *rec
         spool_name(name, d->slot, d->segno);
         ev.segment = gw_span_str(name);
         ev.from_sequence = d->before + 1;
-        if (d->after > d->before + 1) {
+        if (d->after > d->before + 1)
             ev.to_sequence = d->after - 1;
-            ev.records = d->after - 1 - d->before;
-        }
+        ev.records = d->missing;
         gw_log(GW_LOG_ERROR, "audit_gap", "segment=%s bytes=%" PRIu64 " cause=%.*s", name, d->bytes,
                (int)ev.cause.len, ev.cause.ptr);
         st = core_put_life(a, s, &ev);

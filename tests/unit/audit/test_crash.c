@@ -1,11 +1,22 @@
-/* kill -9 at random points: every record that was reported durable is in the spool once, and a start
- * always succeeds. AUDIT_KILLS sets the rounds (default 120 a durability). */
+/* kill -9 at random points of the spool's writing: every record that was reported durable is in the spool once, and a start
+ * always succeeds within two seconds. A third of the kills come at any time; the others inside the system calls that write:
+ * before one, in the middle of its bytes, behind it, before and behind a sync. AUDIT_KILLS sets the rounds (default 25 a
+ * durability; `make test-long`: 500). */
 #include <sys/wait.h>
 
 #include <signal.h>
+#include <stdatomic.h>
 
+#include "audit/spool.h"
 #include "base/clock.h"
 #include "tests/unit/audit/util.h"
+
+/* A start takes two seconds at most; a sanitizer on a busy machine is five times slower. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const uint64_t START_NS = 10 * GW_NS_PER_SEC;
+#else
+static const uint64_t START_NS = 2 * GW_NS_PER_SEC;
+#endif
 
 /* What the child tells when a record is durable. */
 struct told {
@@ -14,6 +25,52 @@ struct told {
 };
 
 static int pipe_fd;
+
+/* ---- dying inside a system call ------------------------------------------------------------------ */
+
+enum die_where { DIE_BEFORE, DIE_WITHIN, DIE_BEHIND };
+
+static atomic_int calls_left; /* writes and syncs until the end; 0: it comes from outside */
+static enum die_where die_where;
+
+static void die_if(enum die_where here)
+{
+    if (atomic_load(&calls_left) == 1 && die_where == here)
+        (void)kill(getpid(), SIGKILL);
+}
+
+static void count_call(void)
+{
+    int n = atomic_load(&calls_left);
+
+    while (n > 1 && !atomic_compare_exchange_weak(&calls_left, &n, n - 1))
+        continue;
+}
+
+static ssize_t dying_write(int fd, const void *bytes, size_t n)
+{
+    ssize_t done;
+
+    die_if(DIE_BEFORE);
+    if (atomic_load(&calls_left) == 1 && die_where == DIE_WITHIN && n > 1 &&
+        write(fd, bytes, 1 + (size_t)rand() % (n - 1)) > 0) /* NOLINT: a test */
+        (void)kill(getpid(), SIGKILL);
+    done = write(fd, bytes, n);
+    die_if(DIE_BEHIND);
+    count_call();
+    return done;
+}
+
+static int dying_sync(int fd)
+{
+    int rc;
+
+    die_if(DIE_BEFORE);
+    rc = fdatasync(fd);
+    die_if(DIE_BEHIND);
+    count_call();
+    return rc;
+}
 
 static void tell(void *ctx, enum gw_status st)
 {
@@ -33,21 +90,29 @@ static struct told *told_of(char kind, unsigned round, unsigned i)
     return t;
 }
 
-/* Emits until it is killed. */
-static void child(const struct audit_config *cfg, unsigned round)
+/* Emits until it is killed; calls: the write or sync with which it kills itself, 0: somebody else does. */
+static void child(const struct audit_config *cfg, unsigned round, int calls)
 {
     struct audit_chan *ch[2] = {NULL, NULL};
     struct audit *a = NULL;
     struct gw_err err;
 
+    uint64_t began = gw_clock_ns();
+
+    atomic_store(&calls_left, calls);
     if (audit_open(cfg, &a, &err) != GW_OK) {
         fprintf(stderr, "round %u: %s\n", round, err.text);
+        _exit(1);
+    }
+    if (gw_clock_ns() - began > START_NS) {
+        fprintf(stderr, "round %u: the start took %.0f ms\n", round,
+                (double)(gw_clock_ns() - began) / GW_NS_PER_MS);
         _exit(1);
     }
     for (int i = 0; i < 2; i++)
         if (audit_chan_open(a, &ch[i], NULL) != GW_OK)
             _exit(1);
-    if (write(pipe_fd, "r", 1) != 1)
+    if (calls == 0 && write(pipe_fd, "r", 1) != 1)
         _exit(3);
     for (unsigned i = 0;; i++) {
         struct told *t = told_of('d', round, i);
@@ -155,26 +220,27 @@ static void test_kills(enum audit_durability d, unsigned rounds)
         int fds[2], status;
         pid_t pid;
 
+        bool inside = round % 3 != 0;
+        unsigned calls = 1 + (unsigned)rand() % (round % 2 != 0 ? 300 : 12); /* NOLINT: a test */
+
+        die_where = (enum die_where)(round % 5 % 3);
         CHECK(pipe(fds) == 0);
         pid = fork();
         if (pid == 0) {
             (void)close(fds[0]);
             pipe_fd = fds[1];
-            child(&cfg, round);
+            child(&cfg, round, inside ? (int)calls : 0);
         }
         (void)close(fds[1]);
-        /* A quarter dies in its start, the others once they write. */
-        if (round % 4 != 0) {
+        if (!inside) {
             char ready;
 
-            CHECK(read(fds[0], &ready, 1) == 1);
-        }
-        (void)usleep((unsigned)(rand() % 8000)); /* NOLINT: a test */
-        CHECK(kill(pid, SIGKILL) == 0);
-        if (round % 4 == 0) {
-            char ready;
-
-            if (read(fds[0], &ready, 1) < 0)
+            /* Half of these die in their start, the others once they write. */
+            if (round % 2 != 0)
+                CHECK(read(fds[0], &ready, 1) == 1);
+            (void)usleep((unsigned)(rand() % 8000)); /* NOLINT: a test */
+            CHECK(kill(pid, SIGKILL) == 0);
+            if (round % 2 == 0 && read(fds[0], &ready, 1) < 0)
                 perror("read");
         }
         hear(&h, fds[0]);
@@ -191,8 +257,9 @@ static void test_kills(enum audit_durability d, unsigned rounds)
 int main(void)
 {
     const char *text = getenv("AUDIT_KILLS");
-    unsigned rounds = text != NULL ? (unsigned)strtoul(text, NULL, 10) : 120;
+    unsigned rounds = text != NULL ? (unsigned)strtoul(text, NULL, 10) : 25;
 
+    spool_io = (struct spool_io){dying_write, dying_sync};
     srand((unsigned)gw_clock_ns());
     test_kills(AUDIT_DURABILITY_PROCESS, rounds);
     test_kills(AUDIT_DURABILITY_DISK, rounds);

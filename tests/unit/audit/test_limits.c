@@ -12,7 +12,7 @@ static const enum audit_durability both[] = {AUDIT_DURABILITY_DISK, AUDIT_DURABI
 /* ---- faults ------------------------------------------------------------------------------------ */
 
 static atomic_int fail_writes, fail_syncs; /* how many calls from now on fail; negative: all */
-static atomic_int fail_errno, short_writes;
+static atomic_int fail_errno, short_writes, slow_syncs;
 
 static bool take_fault(atomic_int *left)
 {
@@ -44,6 +44,8 @@ static int faulty_sync(int fd)
         errno = EIO;
         return -1;
     }
+    if (atomic_load(&slow_syncs) != 0)
+        (void)usleep(250000);
     return fdatasync(fd);
 }
 
@@ -179,6 +181,82 @@ static void test_outage(enum audit_durability d, atomic_int *left, int error)
     rb = read_spool(scratch);
     CHECK(count_of(&rb, "sluice.gap", NULL) == 1);
     read_back_free(&rb);
+    scratch_end();
+}
+
+/* Requests that were decided end while the disk takes nothing: each has its end in the end, once. */
+static void test_ends_wait(enum audit_durability d)
+{
+    struct audit_config cfg = config_of(d);
+    struct read_back rb;
+    size_t lost;
+    struct run r;
+
+    scratch_new();
+    r = run_open(&cfg);
+    for (int i = 0; i < 5; i++)
+        CHECK(emit_one(&r) == GW_OK);
+    atomic_store(&fail_errno, ENOSPC);
+    atomic_store(&fail_writes, -1);
+    for (unsigned i = 0; i < 5; i++) {
+        char id[32];
+        struct audit_event ev;
+
+        (void)snprintf(id, sizeof(id), "r-%u", i);
+        ev = completed_of(id);
+        ev.ends_decided = true;
+        CHECK(audit_emit(r.ch, &ev, NULL, NULL) == GW_OK);
+        (void)usleep(i == 2 ? 300000 : 1000); /* and once when it is tried anew */
+    }
+    atomic_store(&fail_writes, 0);
+    CHECK(recovers(&r));
+    run_close(&r);
+    rb = read_spool(scratch);
+    /* What a sync that failed had with it is lost, and told; what waited in the channel is not. */
+    lost = 5 - count_end(&rb, NULL, "complete");
+    CHECK(d == AUDIT_DURABILITY_PROCESS ? lost == 0 : count_of(&rb, "sluice.gap", NULL) == 1);
+    read_back_free(&rb);
+    r = run_open(&cfg); /* ends what is left open */
+    run_close(&r);
+    rb = read_spool(scratch);
+    for (unsigned i = 0; i < 5; i++) {
+        char id[32];
+
+        (void)snprintf(id, sizeof(id), "r-%u", i);
+        CHECK(count_of(&rb, "ai.request.completed", id) == 1);
+    }
+    read_back_free(&rb);
+    scratch_end();
+}
+
+/* The disk takes a quarter of a second for a sync: whoever emits never waits for it. */
+static void test_never_blocks(void)
+{
+    struct audit_config cfg = config_of(AUDIT_DURABILITY_DISK);
+    uint64_t slowest = 0;
+    struct run r;
+
+    scratch_new();
+    r = run_open(&cfg);
+    atomic_store(&slow_syncs, 1);
+    for (int i = 0; i < 20; i++) {
+        char id[32];
+        struct audit_event ev;
+        uint64_t began;
+
+        (void)snprintf(id, sizeof(id), "r-%u", r.next++);
+        ev = decided_of(id);
+        began = gw_clock_ns();
+        CHECK(audit_emit(r.ch, &ev, on_done, &r.res) == GW_OK);
+        audit_chan_dispatch(r.ch);
+        if (gw_clock_ns() - began > slowest)
+            slowest = gw_clock_ns() - began;
+        (void)usleep(10000);
+    }
+    CHECK(r.res.n < 20 && slowest < 100 * GW_NS_PER_MS);
+    CHECK(wait_for(r.ch, &r.res, 20) && r.res.ok == 20);
+    atomic_store(&slow_syncs, 0);
+    run_close(&r);
     scratch_end();
 }
 
@@ -478,12 +556,14 @@ int main(void)
 {
     spool_io = (struct spool_io){faulty_write, faulty_sync};
     test_channel_count();
+    test_never_blocks();
     for (size_t i = 0; i < 2; i++) {
         test_channels(both[i]);
         test_one_fault(both[i], &fail_writes, ENOSPC);
         test_one_fault(both[i], &fail_writes, EIO);
         test_outage(both[i], &fail_writes, ENOSPC);
         test_short_writes(both[i]);
+        test_ends_wait(both[i]);
         test_start_unwritable(both[i]);
         test_cap_reject(both[i]);
         test_cap_continue(both[i]);
