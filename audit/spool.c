@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "audit/leaf_file.h"
+#include "audit/spool_index.h"
 #include "audit/spool_read.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -196,7 +197,7 @@ void spool_close(struct spool *sp)
     if (sp == NULL)
         return;
     for (unsigned i = 0; i < sp->n_closing; i++)
-        (void)close(sp->closing[i]);
+        (void)close(sp->closing[i].fd);
     for (unsigned i = 0; sp->slots != NULL && i < sp->n_slots; i++) {
         struct spool_slot *s = &sp->slots[i];
 
@@ -294,23 +295,43 @@ static void delete_oldest(struct spool_slot *s)
     atomic_fetch_sub(&s->sp->used_bytes, seg.bytes);
 }
 
-void spool_keep(struct spool *sp, int64_t now_ms)
+struct spool_seg *spool_seg_of(struct spool_slot *s, uint64_t segno)
 {
-    int fds[sizeof(sp->closing) / sizeof(sp->closing[0])];
+    for (size_t i = s->n_segs; i-- > 0;)
+        if (s->segs[i].segno == segno)
+            return &s->segs[i];
+    return NULL;
+}
+
+static void sync_closed(struct spool *sp)
+{
+    struct spool_closing list[sizeof(sp->closing) / sizeof(sp->closing[0])];
     unsigned n;
 
     (void)pthread_mutex_lock(&sp->lock);
     n = sp->n_closing;
-    memcpy(fds, sp->closing, n * sizeof(fds[0]));
+    memcpy(list, sp->closing, n * sizeof(list[0]));
     sp->n_closing = 0;
     (void)pthread_mutex_unlock(&sp->lock);
     for (unsigned i = 0; i < n; i++) {
         /* process durability promises nothing about this; it only keeps the window small. */
-        (void)spool_io.fdatasync(fds[i]);
-        (void)close(fds[i]);
+        bool synced = spool_io.fdatasync(list[i].fd) == 0;
+        struct spool_seg *seg;
+
+        (void)close(list[i].fd);
+        (void)pthread_mutex_lock(&sp->lock);
+        seg = spool_seg_of(&sp->slots[list[i].slot], list[i].segno);
+        if (seg != NULL)
+            seg->whole = synced;
+        (void)pthread_mutex_unlock(&sp->lock);
     }
     if (n != 0)
         (void)fsync(sp->dirfd);
+}
+
+void spool_keep(struct spool *sp, int64_t now_ms)
+{
+    sync_closed(sp);
     for (unsigned i = 0; i < sp->n_slots; i++) {
         struct spool_slot *s = &sp->slots[i];
         size_t before;
@@ -323,6 +344,7 @@ void spool_keep(struct spool *sp, int64_t now_ms)
         } while (s->n_segs < before);
         (void)pthread_mutex_unlock(&sp->lock);
     }
+    spool_index_save(sp);
 }
 
 int spool_keep_due_ms(struct spool *sp, int64_t now_ms)

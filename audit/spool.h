@@ -8,6 +8,7 @@
  *   spool/s000-0000000001.seg  segments, see spool_format.h; written once, then only read and deleted
  *   spool/cursor               how far Kafka has acknowledged (audit/cursor.h); expendable
  *   spool/cursor.NAME          the same of another sink
+ *   spool/index                which segments a start need not read again (audit/spool_index.h); expendable
  *   spool/quarantine/          bytes that failed their checksum
  *   spool/dead-letter.jsonl    records that Kafka refuses for good
  *   spool/dead-letter.NAME.jsonl   the same of another sink
@@ -56,6 +57,16 @@ struct spool_seg {
     int64_t last_ms;  /* time of the last record; final once closed */
     unsigned n_open;  /* decided here, not completed */
     bool closed;
+    bool whole;          /* closed, on the disk, and every byte of it is a record */
+    uint64_t last_seq;   /* of the last record; final once closed */
+    uint64_t changed_ns; /* whole: when the file was last changed, 0: not known yet */
+};
+
+/* A closed segment that the keeper still has to sync. */
+struct spool_closing {
+    int fd;
+    unsigned slot;
+    uint64_t segno;
 };
 
 struct spool;
@@ -80,9 +91,9 @@ struct spool_slot {
     struct spool_link
         kept; /* of the last durable one: where the chain goes on when a write fails */
     int fd;   /* -1: no open segment */
-    uint64_t segno, last_segno; /* open one; highest ever used */
-    uint64_t written, synced;   /* offsets in the open segment */
-    uint64_t seg_records;
+    uint64_t segno, last_segno;         /* open one; highest ever used */
+    uint64_t written, synced;           /* offsets in the open segment */
+    uint64_t seg_records, seg_last_seq; /* in the open segment */
     int64_t seg_last_ms;
     bool dir_dirty;           /* a new file name is not synced yet */
     struct gw_buf unsynced;   /* disk: frames since the last good sync, kept for re-appending */
@@ -138,13 +149,14 @@ struct spool {
     unsigned char boot[SPOOL_BOOT_BYTES];
     struct spool_slot *slots; /* n_slots: those of the configuration and those found on disk */
     unsigned n_slots;
-    pthread_mutex_t lock; /* of the segment lists and of closing[] */
-    int closing[64];      /* process: closed segments that the keeper still has to sync */
+    pthread_mutex_t lock;             /* of the segment lists and of closing[] */
+    struct spool_closing closing[64]; /* process only */
     unsigned n_closing;
     atomic_uint_fast64_t used_bytes;
     atomic_uint_fast64_t n_open; /* requests decided and not completed */
     atomic_uint_fast64_t records, bytes, syncs;
     atomic_uint n_failed; /* slots that cannot be written now */
+    uint32_t index_crc;   /* of the keeper: of what stands in the index */
 };
 
 /* Creates the directory, takes the lock, lists the segments. No slot is usable before spool_recover().
@@ -230,6 +242,9 @@ void spool_keep(struct spool *sp, int64_t now_ms);
 
 /* Milliseconds until spool_keep() can have something to do, or -1. */
 int spool_keep_due_ms(struct spool *sp, int64_t now_ms);
+
+/* The list entry of a segment, or NULL; sp->lock is held. */
+struct spool_seg *spool_seg_of(struct spool_slot *s, uint64_t segno);
 
 /* Registers a segment that recovery found. */
 bool spool_seg_add(struct spool_slot *s, const struct spool_seg *seg);

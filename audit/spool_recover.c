@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "audit/event_read.h"
+#include "audit/spool_index.h"
 #include "audit/spool_read.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -47,6 +48,7 @@ struct scan {
     struct spool_slot *s;
     struct spool_recovery *out;
     struct spool_reader r;
+    struct spool_index index;
     char chain[SPOOL_CHAIN_BYTES]; /* of the segment before */
     uint64_t last_seq;             /* of the last sound record in this chain, 0: none */
     struct told {
@@ -196,9 +198,44 @@ static enum gw_status scan_records(struct scan *sc, struct spool_seg *seg, struc
     }
 }
 
-static enum gw_status scan_segment(struct scan *sc, const struct spool_file *f, struct gw_err *err)
+/* Takes over what the index says of a segment. False: it has to be read. Where a request is open, its end may be in here. */
+static bool skip_segment(struct scan *sc, const struct spool_file *f)
 {
-    struct spool_seg seg = {f->segno, f->bytes, 0, 0, 0, true};
+    struct spool_slot *s = sc->s;
+    const struct spool_index_entry *e;
+    struct spool_seg seg = {.segno = f->segno, .bytes = f->bytes, .closed = true, .whole = true};
+
+    for (unsigned k = 0; k < sc->sp->n_sinks; k++)
+        if (f->segno == s->marks[k].cursor_segno)
+            return false; /* how much of it has gone is not in the index */
+    if (s->open.len != 0)
+        return false;
+    e = spool_index_find(&sc->index, sc->sp->dirfd, f->slot, f->segno);
+    if (e == NULL || e->bytes != f->bytes ||
+        spool_reader_open(&sc->r, sc->sp->dirfd, f->slot, f->segno, NULL) != GW_OK)
+        return false;
+    memcpy(sc->chain, sc->r.header.chain, sizeof(sc->chain));
+    sc->last_seq = seg.last_seq = e->last_seq;
+    seg.records = e->records;
+    seg.last_ms = e->last_ms;
+    seg.changed_ns = e->changed_ns;
+    if (!spool_seg_add(s, &seg))
+        return false;
+    sc->out->n_records += e->records;
+    for (unsigned k = 0; k < sc->sp->n_sinks; k++) {
+        if (f->segno < s->marks[k].cursor_segno)
+            atomic_store(&s->marks[k].delivered, spool_pos_make(f->segno, f->bytes));
+        else
+            atomic_fetch_add(&sc->sp->sinks[k].undelivered, e->records);
+    }
+    atomic_fetch_add(&sc->sp->used_bytes, seg.bytes);
+    return true;
+}
+
+static enum gw_status scan_segment(struct scan *sc, const struct spool_file *f, bool is_last,
+                                   struct gw_err *err)
+{
+    struct spool_seg seg = {.segno = f->segno, .bytes = f->bytes, .closed = true};
     struct spool_damage d = {.slot = f->slot, .segno = f->segno};
     char name[SPOOL_NAME_BYTES];
     enum gw_status st;
@@ -227,6 +264,8 @@ static enum gw_status scan_segment(struct scan *sc, const struct spool_file *f, 
     if (d.bytes != 0)
         note_damage(sc, &d);
     sc->last_damaged = d.bytes != 0;
+    seg.last_seq = sc->last_seq;
+    seg.whole = d.bytes == 0 && !is_last;
     sc->last_lost_power = (sc->r.header.flags & SPOOL_FLAG_PROCESS) != 0 &&
                           memcmp(sc->r.header.boot, sc->sp->boot, SPOOL_BOOT_BYTES) != 0;
     atomic_fetch_add(&sc->sp->used_bytes, seg.bytes);
@@ -296,14 +335,19 @@ enum gw_status spool_recover(struct spool *sp, struct spool_recovery *out, struc
 
     *out = (struct spool_recovery){NULL, 0, 0, 0};
     GW_TRY(spool_list(sp->dirfd, &files, &n, err));
+    spool_index_load(sp->dirfd, &sc.index);
     st = GW_OK;
     for (unsigned slot = 0; slot < sp->n_slots && st == GW_OK; slot++) {
         sc.s = &sp->slots[slot];
         memset(sc.chain, 0, sizeof(sc.chain));
         sc.last_seq = 0;
         sc.last_damaged = sc.last_lost_power = false;
-        for (; i < n && files[i].slot == slot && st == GW_OK; i++)
-            st = scan_segment(&sc, &files[i], err);
+        for (; i < n && files[i].slot == slot && st == GW_OK; i++) {
+            bool is_last = i + 1 == n || files[i + 1].slot != slot;
+
+            if (is_last || !skip_segment(&sc, &files[i]))
+                st = scan_segment(&sc, &files[i], is_last, err);
+        }
         if (st != GW_OK)
             break;
         end_slot(&sc);
@@ -312,6 +356,7 @@ enum gw_status spool_recover(struct spool *sp, struct spool_recovery *out, struc
     for (size_t k = 0; k < out->n_damages; k++)
         out->damages[k].told = was_told(&sc, &out->damages[k]);
     free(files);
+    spool_index_fini(&sc.index);
     spool_reader_fini(&sc.r);
     if (st != GW_OK)
         spool_recovery_fini(out);
@@ -403,7 +448,7 @@ static void resize(struct spool_slot *s, uint64_t segno, int fd, int bad)
         if (s->segs[i].segno != segno)
             continue;
         atomic_fetch_sub(&s->sp->used_bytes, s->segs[i].bytes - (uint64_t)st.st_size);
-        s->segs[i].bytes = (uint64_t)st.st_size;
+        s->segs[i].bytes = (uint64_t)st.st_size; /* not whole: the next start reads it */
     }
     (void)pthread_mutex_unlock(&s->sp->lock);
 }

@@ -1,6 +1,6 @@
 /* audit/spool_recover.h - what a start finds in the spool, and how it goes on.
  *
- * Recovery reads every segment once, as a stream: counts records, finds requests that were decided and
+ * Recovery reads every segment once that the index does not vouch for (audit/spool_index.h), as a stream: counts records, finds requests that were decided and
  * never ended, and notes damage. Damage is only noted: the caller writes the sluice.gap records first,
  * then spool_repair() moves the bad bytes to quarantine/, so that a crash between the two repeats the
  * gap record rather than losing it. */

@@ -81,27 +81,20 @@ static bool write_all(int fd, const char *p, size_t n)
     return true;
 }
 
-/* The list entry of a segment, or NULL; sp->lock is held. */
-static struct spool_seg *seg_of(struct spool_slot *s, uint64_t segno)
-{
-    for (size_t i = s->n_segs; i-- > 0;)
-        if (s->segs[i].segno == segno)
-            return &s->segs[i];
-    return NULL;
-}
-
 /* Enters the final figures of the open segment into the list. */
-static void settle(struct spool_slot *s, uint64_t bytes)
+static void settle(struct spool_slot *s, uint64_t bytes, bool whole)
 {
     struct spool_seg *seg;
 
     (void)pthread_mutex_lock(&s->sp->lock);
-    seg = seg_of(s, s->segno);
+    seg = spool_seg_of(s, s->segno);
     if (seg != NULL) {
         seg->bytes = bytes;
         seg->records = s->seg_records;
         seg->last_ms = s->seg_last_ms;
+        seg->last_seq = s->seg_last_seq;
         seg->closed = true;
+        seg->whole = whole;
     }
     (void)pthread_mutex_unlock(&s->sp->lock);
 }
@@ -112,12 +105,12 @@ static void close_segment(struct spool_slot *s)
 
     if (s->fd < 0)
         return;
-    settle(s, s->written);
+    settle(s, s->written, !sp->process && s->synced == s->written);
     if (sp->process) {
         /* The sync can take long: the keeper does it. */
         (void)pthread_mutex_lock(&sp->lock);
         if (sp->n_closing < sizeof(sp->closing) / sizeof(sp->closing[0])) {
-            sp->closing[sp->n_closing++] = s->fd;
+            sp->closing[sp->n_closing++] = (struct spool_closing){s->fd, s->index, s->segno};
             s->fd = -1;
         }
         (void)pthread_mutex_unlock(&sp->lock);
@@ -150,7 +143,7 @@ static bool new_segment(struct spool_slot *s)
                              .first_seq = s->unsynced.len != 0 ? s->unsynced_first : s->next_seq,
                              .created_ms = gw_clock_wall_ms(),
                              .flags = sp->process ? SPOOL_FLAG_PROCESS : 0};
-    struct spool_seg seg = {h.segno, SPOOL_HEADER_BYTES, 0, h.created_ms, 0, false};
+    struct spool_seg seg = {.segno = h.segno, .bytes = SPOOL_HEADER_BYTES, .last_ms = h.created_ms};
     char name[SPOOL_NAME_BYTES];
     int why;
 
@@ -171,6 +164,7 @@ static bool new_segment(struct spool_slot *s)
     s->segno = s->last_segno = h.segno;
     s->written = s->synced = 0;
     s->seg_records = 0;
+    s->seg_last_seq = 0;
     s->seg_last_ms = h.created_ms;
     if (!write_all(s->fd, (const char *)bytes, sizeof(bytes)) || !spool_seg_add(s, &seg)) {
         why = errno;
@@ -204,7 +198,7 @@ static void abandon(struct spool_slot *s)
         if (ftruncate(s->fd, (off_t)good) != 0)
             gw_log(GW_LOG_WARN, "audit_segment_not_cut", "slot=%u segment=%" PRIu64, s->index,
                    s->segno);
-        settle(s, good);
+        settle(s, good, false);
     }
     (void)close(s->fd);
     s->fd = -1;
@@ -291,7 +285,7 @@ static void track(struct spool_slot *s, const struct spool_entry *e)
     else
         atomic_fetch_sub(&s->sp->n_open, 1);
     (void)pthread_mutex_lock(&s->sp->lock);
-    seg = seg_of(s, segno);
+    seg = spool_seg_of(s, segno);
     if (seg != NULL && e->opens)
         seg->n_open++;
     else if (seg != NULL && seg->n_open != 0)
@@ -306,9 +300,11 @@ void spool_forget(struct spool_slot *s, struct gw_span id)
     track(s, &e);
 }
 
+/* n_records are durable, the last of them is the one before next_seq. */
 static void count(struct spool_slot *s, uint64_t n_records, uint64_t n_bytes, int64_t time_ms)
 {
     s->seg_records += n_records;
+    s->seg_last_seq = s->next_seq - 1;
     s->seg_last_ms = time_ms > s->seg_last_ms ? time_ms : s->seg_last_ms;
     atomic_fetch_add(&s->sp->records, n_records);
     atomic_fetch_add(&s->sp->bytes, n_bytes);

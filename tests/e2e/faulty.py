@@ -35,7 +35,7 @@ class FaultyWorld(World):
         self.servers.append(p)
         return int(re.findall(r"https=(\d+)", p.stdout.readline())[0])
 
-    def configure(self, limits="", extra="", more_targets="", first_byte="1500ms", audit="", auth="true"):
+    def configure(self, limits="", extra="", more_targets="", first_byte="1500ms", audit="", auth="true", spool=""):
         self.write_secret("provider.key", "sk-" + "provider-key-of-the-test\n")
         there = f"key: file:{self.path('provider.key')}, ca: {self.path('up-ca.pem')}, zone: approved, max_idle: 4, " \
             "retries: 0, breaker: { failures: 0, error_rate: 0 }, " \
@@ -62,7 +62,7 @@ intercept:
   upstream_ca: {self.path('up-ca.pem')}
   resolve: {{ api.openai.com: "127.0.0.1:{self.mock_tls}" }}
 limits: {{ {limits} }}
-audit: {{ spool: {self.path('spool')}{audit} }}
+audit: {{ spool: {spool or self.path('spool')}{audit} }}
 log: {{ access: false }}
 drain: 5s
 {extra}""")
