@@ -49,6 +49,7 @@ struct scan {
     struct spool_recovery *out;
     struct spool_reader r;
     struct spool_index index;
+    bool read_on;                  /* no further segment of this slot is skipped */
     char chain[SPOOL_CHAIN_BYTES]; /* of the segment before */
     uint64_t last_seq;             /* of the last sound record in this chain, 0: none */
     struct told {
@@ -198,7 +199,8 @@ static enum gw_status scan_records(struct scan *sc, struct spool_seg *seg, struc
     }
 }
 
-/* Takes over what the index says of a segment. False: it has to be read. Where a request is open, its end may be in here. */
+/* Takes over what the index says of a segment. False: it has to be read. Where a request is open, its end may be in here; and
+ * behind a segment that is held for one, that one may begin (track() in spool_write.c). */
 static bool skip_segment(struct scan *sc, const struct spool_file *f)
 {
     struct spool_slot *s = sc->s;
@@ -208,12 +210,14 @@ static bool skip_segment(struct scan *sc, const struct spool_file *f)
     for (unsigned k = 0; k < sc->sp->n_sinks; k++)
         if (f->segno == s->marks[k].cursor_segno)
             return false; /* how much of it has gone is not in the index */
-    if (s->open.len != 0)
+    if (sc->read_on || s->open.len != 0)
         return false;
     e = spool_index_find(&sc->index, sc->sp->dirfd, f->slot, f->segno);
     if (e == NULL || e->bytes != f->bytes ||
-        spool_reader_open(&sc->r, sc->sp->dirfd, f->slot, f->segno, NULL) != GW_OK)
+        spool_reader_open(&sc->r, sc->sp->dirfd, f->slot, f->segno, NULL) != GW_OK) {
+        sc->read_on = true;
         return false;
+    }
     memcpy(sc->chain, sc->r.header.chain, sizeof(sc->chain));
     sc->last_seq = seg.last_seq = e->last_seq;
     seg.records = e->records;
@@ -341,7 +345,7 @@ enum gw_status spool_recover(struct spool *sp, struct spool_recovery *out, struc
         sc.s = &sp->slots[slot];
         memset(sc.chain, 0, sizeof(sc.chain));
         sc.last_seq = 0;
-        sc.last_damaged = sc.last_lost_power = false;
+        sc.last_damaged = sc.last_lost_power = sc.read_on = false;
         for (; i < n && files[i].slot == slot && st == GW_OK; i++) {
             bool is_last = i + 1 == n || files[i + 1].slot != slot;
 

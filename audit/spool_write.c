@@ -265,10 +265,21 @@ bool spool_recovered(struct spool_slot *s, uint64_t *lost, uint64_t *from, int64
 
 /* ---- records --------------------------------------------------------------------------------- */
 
-/* Counts requests in and out, and holds the segment of the decided one (S3). */
+static uint64_t newest_segment(struct spool_slot *s)
+{
+    uint64_t segno;
+
+    (void)pthread_mutex_lock(&s->sp->lock);
+    segno = s->n_segs != 0 ? s->segs[s->n_segs - 1].segno : 0;
+    (void)pthread_mutex_unlock(&s->sp->lock);
+    return segno;
+}
+
+/* Counts requests in and out, and holds the segment of the decided one (S3): the newest that there is, in front of which the
+ * record cannot come to stand. */
 static void track(struct spool_slot *s, const struct spool_entry *e)
 {
-    uint64_t segno = s->fd >= 0 ? s->segno : s->last_segno + 1;
+    uint64_t segno = s->fd >= 0 ? s->segno : newest_segment(s);
     struct spool_seg *seg;
     bool changed;
 

@@ -11,6 +11,8 @@ SMUGGLE := python3 tests/e2e/smuggle.py $(BUILD) $(CACHE) $(MODEL)
 EGRESS := python3 tests/e2e/egress.py $(BUILD) $(CACHE) $(MODEL)
 SCANFILES := python3 tests/e2e/scan_files.py $(BUILD) $(CACHE) $(MODEL)
 HOSTILE := python3 tests/e2e/hostile.py $(BUILD) $(CACHE) $(MODEL)
+LEDGER := python3 tests/e2e/ledger.py $(BUILD) $(CACHE) $(MODEL)
+KAFKA  := BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh
 STORM  := python3 tests/e2e/storm.py $(BUILD) $(CACHE) $(MODEL)
 WITH_ASAN := $(findstring address,$(SAN))
 
@@ -22,7 +24,7 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@$(SUB) test-build
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
 	  $(if $(WITH_ASAN),'storm=$(STORM) 60') \
-	  'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' $(if $(SAN),'e2e=$(E2E) $(if $(filter thread,$(SAN)),--threads,--quick)','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'kafka=BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh' 'e2e=$(E2E)')
+	  'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' $(if $(SAN),'e2e=$(E2E) $(if $(filter thread,$(SAN)),--threads,--quick)','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)' 'e2e=$(E2E)')
 
 test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models
@@ -30,11 +32,12 @@ test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests
 .PHONY: test test-build
 
 # Takes an hour; SAN=address,undefined is the build whose calls fail at random.
-test-long: ## a million requests, a thousand reloads under load, every disguise; ten minutes of random faults under the address sanitizer
+test-long: ## a million requests, a thousand reloads under load, every disguise; forty kills of a broker and of a gateway, a thousand of the spool's writer; ten minutes of random faults under the address sanitizer
 	@packaging/deps.sh build test
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug SAN=address,undefined CUDA=0 BUILD_ROOT=$(BUILD_ROOT) storm-build
 	@$(SUB) test-build
 	@tests/stages.sh 'soak=python3 tests/e2e/soak.py $(BUILD) $(CACHE) $(MODEL)' 'smuggle=$(SMUGGLE) all' 'reloads=python3 tests/e2e/operations.py $(BUILD) $(CACHE) $(MODEL) 1000' \
+	  'kills=AUDIT_KILLS=500 $(BUILD)/tests/unit/audit/test_crash' 'kafka=SLUICE_LONG=1 $(KAFKA)' 'ledger=$(LEDGER) 20' \
 	  'storm=python3 tests/e2e/storm.py $(BUILD_ROOT)/debug-address-undefined $(CACHE) $(MODEL) 600'
 
 storm-build: all $(BUILD)/mock-provider $(BUILD)/sluice-fault

@@ -63,19 +63,19 @@ for d in disk process; do
     judge "plain-$d"
 done
 
-# The broker is killed and comes back in the middle.
-topic bounce
-kills=2
-[ -z "${SLUICE_LONG:-}" ] || kills=20
-run bounce disk $((kills * 1500)) 500 20000
-for _ in $(seq "$kills"); do
-    sleep 0.8
-    kafka_kill9 "$dir/broker"
-    sleep 0.5
-    kafka_start "$dir/broker" || exit 1
-done
-check "bounce: the load ends" ended
-judge bounce
+# The broker is killed and comes back in the middle: tests/e2e/ledger.py does that with a gateway as well.
+if [ -n "${SLUICE_LONG:-}" ]; then
+    topic bounce
+    run bounce disk 30000 500 20000
+    for _ in $(seq 20); do
+        sleep 0.8
+        kafka_kill9 "$dir/broker"
+        sleep 0.5
+        kafka_start "$dir/broker" || exit 1
+    done
+    check "bounce: the load ends" ended
+    judge bounce
+fi
 
 # An outage longer than the window of 8,000 records; delivery goes on by itself (10 s), nothing is lost.
 topic outage
