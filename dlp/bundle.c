@@ -32,6 +32,7 @@ static void free_rules(struct dlp_rules *r)
     free(r->word_heads);
     free(r->asks_random);
     free(r->lift);
+    free(r->dead_words);
     free(r->match);
     native_free(r->native);
     if (r->owned.object != NULL)
@@ -341,7 +342,8 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     if (r->match == NULL || r->first_context == NULL || r->words == NULL || r->keys == NULL ||
         r->lists == NULL || r->lift == NULL || r->run_kind == NULL || r->info == NULL ||
         r->validators == NULL || r->first_validator == NULL || !prefilter_init(&r->filter, b) ||
-        !fill_starts(&r->at_word, b, true) || !fill_starts(&r->anywhere, b, false)) {
+        !bundle_limits_init(r) || !fill_starts(&r->at_word, b, true) ||
+        !fill_starts(&r->anywhere, b, false)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;
     }

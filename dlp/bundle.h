@@ -73,6 +73,8 @@ struct bundle_starts {
     uint32_t *items;
 };
 
+enum { BUNDLE_LIMITS = 8 }; /* lengths of text from which on some patterns are dead */
+
 /* What a set keeps for its bundle; each may be NULL. */
 struct bundle_owned {
     void *object;                          /* dlopen handle */
@@ -105,6 +107,7 @@ struct dlp_rules {
     unsigned char *run_kind; /* enum bundle_run_kind of each run */
     /* Those that begin only where a word begins, and those that may begin inside one. */
     struct bundle_starts at_word, anywhere;
+    uint64_t *dead_words, *dead[BUNDLE_LIMITS]; /* bundle_dead() */
     unsigned look_behind; /* bytes in front of a match that its judgement may look at */
     unsigned max_run;     /* longest run that is looked for */
     atomic_uint refs;
@@ -120,6 +123,11 @@ struct dlp_rules {
  * owned by the caller (dlp_rules_unref), and *owned (or NULL) by it. */
 enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *owned,
                            struct dlp_rules **out, struct gw_err *err);
+
+/* Fills r->dead; false when out of memory. */
+bool bundle_limits_init(struct dlp_rules *r);
+/* Which patterns find nothing in a complete text of this length, whatever it says: a bit each; NULL: none. */
+const uint64_t *bundle_dead(const struct dlp_rules *r, size_t len);
 
 /* Appends a megabyte of ordinary text. */
 void bundle_trial_text(struct gw_buf *out);

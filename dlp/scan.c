@@ -180,7 +180,7 @@ void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at)
     const struct scan_state *state = &x->s->state[p->rule];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
 
-    if (!set_has(&b->sets[p->first], text[at]) ||
+    if (scan_is_dead(x, pattern) || !set_has(&b->sets[p->first], text[at]) ||
         (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
         (x->s->only != NULL && !x->s->only[p->rule]) ||
         (!x->growing && state->epoch == x->s->epoch && at < state->next) || at < x->from ||
@@ -266,6 +266,9 @@ enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, s
 
     if (text.len > UINT32_MAX - PREFILTER_CHUNK)
         return GW_ELIMIT;
+    /* Who asks why something was not found is to hear it from the validator; tests compare. */
+    if (s->explain == NULL && !s->every_byte)
+        x.dead = bundle_dead(rules, text.len);
     scan_begin(s);
     find_all(&x);
     if (x.st != GW_OK || s->n_found - first < 2)

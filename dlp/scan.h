@@ -84,11 +84,18 @@ struct scan_leaf {
     unsigned report_from; /* confidence */
     size_t from, to;      /* only matches that begin in [from, to) are looked for */
     bool growing;         /* matches go to s->matches */
+    const uint64_t *dead; /* patterns that find nothing in this text, a bit each; NULL: none */
     uint64_t work;        /* bytes that matchers looked at, and what validators cost */
     size_t word_start;    /* where the word before word_end begins */
     size_t word_end;      /* the last place that was asked about */
     enum gw_status st;
 };
+
+/* Is it known that the pattern finds nothing in this text? */
+static inline bool scan_is_dead(const struct scan_leaf *x, uint32_t pattern)
+{
+    return x->dead != NULL && (x->dead[pattern >> 6] >> (pattern & 63) & 1) != 0;
+}
 
 /* Finds the starts that are worth a try from x->from on and tries them, each start once, ascending, and at one start each
  * pattern once, ascending. Sets x->st. */

@@ -92,7 +92,7 @@ static void push(struct scan_leaf *x, uint32_t pattern, size_t at)
     uint32_t slot = at % SCAN_RING, node = NO_NODE, prev = NO_NODE;
     bool used = (r->used[slot / 64] >> (slot % 64) & 1) != 0;
 
-    if (at < x->from || at >= x->to)
+    if (at < x->from || at >= x->to || scan_is_dead(x, pattern))
         return;
     if (used && r->nodes[r->last[slot]].pattern < pattern) {
         prev = r->last[slot];
@@ -211,7 +211,7 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
     bool at_word = p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
 
     x->work++;
-    if (at < t->min)
+    if (at < t->min || scan_is_dead(x, t->pattern))
         return;
     if (t->min == t->max) {
         start = at - t->min;

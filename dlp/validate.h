@@ -51,6 +51,9 @@ const struct dlp_validator *dlp_validator_find(const char *name);
 /* True when `random` rejects the span for being words, or for having no letter: the cheap part of its verdict. */
 bool dlp_validate_is_wordy(struct gw_span s);
 
+/* How many bytes a text can have besides the span for the validator not to reject it; SIZE_MAX: any. num as in dlp_validate_in. */
+size_t dlp_validate_most_besides(const char *name, double num);
+
 /* The i-th validator, i below dlp_validator_count(), for listings. The order is not stable between
  * versions: compiled rules name validators, they do not number them. */
 const struct dlp_validator *dlp_validator_at(unsigned i);

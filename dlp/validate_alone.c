@@ -35,12 +35,18 @@ static unsigned count(const struct dlp_validate_in *in, size_t from, size_t to, 
     return n;
 }
 
+/* Bytes besides the match in which max letters can be. */
+static size_t most_besides(unsigned max)
+{
+    return (size_t)max * 4 + 24;
+}
+
 /* At most `max` letters and digits beside the match, in a text short enough to say so. */
 static bool is_alone(const struct dlp_validate_in *in, unsigned max)
 {
     unsigned n;
 
-    if (in->text.len - (in->end - in->start) > (size_t)max * 4 + 24 || !is_open_key(in->key))
+    if (in->text.len - (in->end - in->start) > most_besides(max) || !is_open_key(in->key))
         return false;
     n = count(in, 0, in->start, max);
     return n <= max && n + count(in, in->end, in->text.len, max) <= max;
@@ -54,4 +60,9 @@ int dlp_validate_alone(const struct dlp_validate_in *in)
 int dlp_validate_alone_adds(const struct dlp_validate_in *in)
 {
     return is_alone(in, 3) ? (int)in->num : 0;
+}
+
+size_t dlp_validate_most_besides(const char *name, double num)
+{
+    return strcmp(name, "alone") == 0 ? most_besides((unsigned)num) : SIZE_MAX;
 }

@@ -96,13 +96,13 @@ static bool same_findings(struct dlp_scanner *s, const struct dlp_rules *r, stru
 
     CHECK(scan_prepare(s, r) == GW_OK);
     s->every_byte = true;
-    CHECK(scan_text(s, r, text, GW_SPAN("key"), 0, 1) == GW_OK);
+    CHECK(scan_text(s, r, text, GW_SPAN("text"), 0, 1) == GW_OK);
     s->every_byte = false;
     n_want = s->n_found < 64 ? s->n_found : 64;
     if (n_want > 0)
         memcpy(want, s->found, n_want * sizeof(want[0]));
     CHECK(scan_prepare(s, r) == GW_OK);
-    CHECK(scan_text(s, r, text, GW_SPAN("key"), 0, 1) == GW_OK);
+    CHECK(scan_text(s, r, text, GW_SPAN("text"), 0, 1) == GW_OK);
     if (s->n_found != n_want)
         return false;
     for (unsigned i = 0; i < n_want; i++)
@@ -175,6 +175,53 @@ static void test_anchors(const struct dlp_rules *r, const char *path, unsigned r
     dlp_scanner_free(s);
     gw_arena_free(one);
     gw_arena_free(arena);
+}
+
+/* ---- what stands alone ------------------------------------------------------------------ */
+
+/* Of an example in blanks up to len bytes, is there a finding of its rule? And the same as without the table of dead patterns. */
+static bool found_in_blanks(struct dlp_scanner *s, const struct dlp_rules *r, unsigned rule,
+                            struct gw_span example, size_t len)
+{
+    char *text = malloc(len + 1);
+    bool found = false;
+
+    memset(text, ' ', len);
+    memcpy(text + (len - example.len) / 2, example.ptr, example.len);
+    s->only_rule = rule + 1;
+    CHECK(same_findings(s, r, (struct gw_span){text, len}));
+    s->only_rule = 0;
+    for (unsigned i = 0; i < s->n_found; i++)
+        found = found || s->found[i].rule == rule;
+    free(text);
+    return found;
+}
+
+/* Rules for what stands alone find it in the longest text that they take, and a pattern is dead in none that is shorter. */
+static void test_alone(void)
+{
+    const struct dlp_rules *r = dlp_rules_builtin();
+    struct dlp_scanner *s = dlp_scanner_new();
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < r->b->n_rules; i++) {
+        const struct bundle_rule *rule = &r->b->rules[i];
+
+        for (unsigned k = 0; k < rule->n_checks && k < 1; k++) {
+            size_t besides = dlp_validate_most_besides(rule->checks[k].name, rule->checks[k].num);
+            const struct bundle_text *t = &rule->examples[0].text;
+            struct gw_span example = {t->ptr, t->len};
+
+            if (besides == SIZE_MAX || rule->n_nears > 0 || !rule->examples[0].should_match)
+                continue;
+            n += found_in_blanks(s, r, i, example, besides + example.len);
+            CHECK(!found_in_blanks(s, r, i, example, besides + example.len + 1));
+            CHECK(!found_in_blanks(s, r, i, example, besides * 3 + 500));
+        }
+    }
+    CHECK(n > 3);
+    CHECK(bundle_dead(r, 10) == NULL && bundle_dead(r, 10000) != NULL);
+    dlp_scanner_free(s);
 }
 
 /* ---- hostile texts ---------------------------------------------------------------------- */
@@ -378,6 +425,7 @@ int main(void)
 {
     test_filter(dlp_rules_builtin());
     test_anchors(dlp_rules_builtin(), "rules", TEST_DRAWS(12));
+    test_alone();
     test_hostile(dlp_rules_builtin(), "built-in rules");
     test_words();
     if (have_tools()) {

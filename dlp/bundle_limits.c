@@ -1,0 +1,56 @@
+/* dlp/bundle_limits.c - the patterns that have nothing to say of a long text: those of rules for what stands alone in a form's
+ * field. They match every word or number of a page of text, each to be refused by their validator. Thread: any. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dlp/bundle.h"
+
+static const size_t longest[BUNDLE_LIMITS] = {64, 128, 192, 256, 512, 1024, 2048, 8192};
+
+/* The longest text in which the rule can find something. */
+static size_t limit_of(const struct dlp_rules *r, unsigned rule, size_t reach)
+{
+    const struct bundle_rule *b = &r->b->rules[rule];
+    size_t span = b->max_len < reach ? b->max_len : reach, least = SIZE_MAX;
+
+    for (unsigned i = 0; i < b->n_nears; i++)
+        if (b->nears[i].has_secret != 0) /* what is reported may be longer than the match */
+            return SIZE_MAX;
+    for (unsigned i = 0; i < b->n_checks; i++) {
+        const struct bundle_check *c = &b->checks[i];
+        size_t besides = dlp_validate_most_besides(c->name, c->num);
+
+        if (c->has_steps == 0 && besides != SIZE_MAX && besides + span < least)
+            least = besides + span;
+    }
+    return least;
+}
+
+bool bundle_limits_init(struct dlp_rules *r)
+{
+    const struct bundle *b = r->b;
+    size_t n_words = (b->n_patterns + 63) / 64;
+
+    r->dead_words = calloc(n_words * BUNDLE_LIMITS + 1, sizeof(*r->dead_words));
+    if (r->dead_words == NULL)
+        return false;
+    for (unsigned i = 0; i < BUNDLE_LIMITS; i++)
+        r->dead[i] = r->dead_words + i * n_words;
+    for (unsigned p = 0; p < b->n_patterns; p++) {
+        size_t limit = limit_of(r, b->patterns[p].rule, b->patterns[p].reach);
+
+        for (unsigned i = 0; i < BUNDLE_LIMITS; i++)
+            if (limit <= longest[i])
+                r->dead[i][p / 64] |= UINT64_C(1) << (p % 64);
+    }
+    return true;
+}
+
+const uint64_t *bundle_dead(const struct dlp_rules *r, size_t len)
+{
+    unsigned i = BUNDLE_LIMITS;
+
+    while (i > 0 && len <= longest[i - 1])
+        i--;
+    return i == 0 ? NULL : r->dead[i - 1];
+}
