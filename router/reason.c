@@ -46,6 +46,12 @@ static void say_blocked(const struct router_input *in, const struct router_decis
             say(out, size, "blocked by policy line %s", d->line);
         break;
     case ROUTER_REASON_ZONE_CONFLICT:
+        if (d->pinned && d->line[0] == '\0') {
+            say(out, size, "blocked: an earlier request keeps the conversation in ");
+            say_zones(out, size, in->pinned_zones);
+            say(out, size, ", and nothing there may answer this one");
+            break;
+        }
         say(out, size, "blocked: no target in the zones that policy line %s allows", d->line);
         break;
     case ROUTER_REASON_NO_ROUTE:
@@ -64,6 +70,7 @@ static void say_blocked(const struct router_input *in, const struct router_decis
     case ROUTER_REASON_TIER:
     case ROUTER_REASON_SENSITIVE:
     case ROUTER_REASON_FIXED:
+    case ROUTER_REASON_PINNED:
         say(out, size, "blocked");
         break;
     }
@@ -84,6 +91,10 @@ static void say_allowed(const struct router_policy *p, const struct router_decis
     case ROUTER_REASON_SENSITIVE:
         say(out, size, "%s: policy moved it", target);
         break;
+    case ROUTER_REASON_PINNED:
+        say(out, size, "%s: pinned, an earlier request keeps the conversation in ", target);
+        say_zones(out, size, d->zones);
+        break;
     case ROUTER_REASON_ROUTE:
     case ROUTER_REASON_POLICY_BLOCK:
     case ROUTER_REASON_ZONE_CONFLICT:
@@ -92,13 +103,13 @@ static void say_allowed(const struct router_policy *p, const struct router_decis
         say(out, size, "%s: first of its route", target);
         break;
     }
-    if (d->zones != GW_ZONES_ALL) {
+    if (d->zones != GW_ZONES_ALL && d->reason != ROUTER_REASON_PINNED) {
         say(out, size, "; policy line %s keeps it in ", d->line);
         say_zones(out, size, d->zones);
     }
     if (d->action > GW_ACTION_ALLOW) {
         say(out, size, "; strictest action %s", gw_action_name(d->action));
-        if (d->zones == GW_ZONES_ALL && d->line[0] != '\0')
+        if ((d->zones == GW_ZONES_ALL || d->reason == ROUTER_REASON_PINNED) && d->line[0] != '\0')
             say(out, size, " by policy line %s", d->line);
     }
 }

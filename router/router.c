@@ -38,6 +38,7 @@ const char *router_reason_name(enum router_reason r)
         [ROUTER_REASON_ZONE_CONFLICT] = "zone_conflict",
         [ROUTER_REASON_NO_ROUTE] = "no_route",
         [ROUTER_REASON_UNAVAILABLE] = "unavailable",
+        [ROUTER_REASON_PINNED] = "pinned",
     };
 
     return (unsigned)r < sizeof(names) / sizeof(names[0]) ? names[r] : "unknown";
@@ -151,6 +152,34 @@ static uint64_t in_zones(const struct deciding *g, unsigned zones)
     return policy_targets_in(g->p, zones) & g->candidates;
 }
 
+/* Narrows by what an earlier request of the conversation was limited to; false: no place is left. */
+static bool limit_by_pin(struct deciding *g)
+{
+    const struct router_input *in = g->in;
+    uint64_t left = g->allowed & in_zones(g, in->pinned_zones);
+
+    if (!in->pinned || (g->p->mode != ROUTER_MODE_ENFORCE && !g->lines.all_in_force) ||
+        left == g->allowed)
+        return true;
+    g->d->pinned = true;
+    g->d->zones &= in->pinned_zones;
+    g->allowed = left;
+    return left != 0;
+}
+
+/* The line's limit holds for all places. */
+static void take_zones(struct router_decision *d, const struct line_use *u,
+                       const struct line_use **limiting)
+{
+    const struct router_line *c = &u->line->c;
+
+    if ((d->zones & c->zones) != d->zones && *limiting == NULL)
+        *limiting = u;
+    d->zones &= c->zones;
+    if (c->pin && !c->request_line)
+        d->pin = c->zones & (d->pin == 0 ? GW_ZONES_ALL : d->pin);
+}
+
 /* Narrows by the limits of the lines that were taken, in the order of the file. A limit that leaves no
  * place beside the earlier ones gives way to its `else`; without one, or with `else: block`, nothing may
  * go anywhere. Returns the line that refused, or NULL. */
@@ -166,11 +195,8 @@ static const struct line_use *limit_zones(struct deciding *g, const struct line_
         if ((u->taken & g->allowed) == 0 || zones == 0)
             continue;
         if (left != 0) {
-            if ((u->taken & g->allowed) == g->allowed) { /* else it limits some places only */
-                if ((g->d->zones & zones) != g->d->zones && *limiting == NULL)
-                    *limiting = u;
-                g->d->zones &= zones;
-            }
+            if ((u->taken & g->allowed) == g->allowed) /* else it limits some places only */
+                take_zones(g->d, u, limiting);
             g->allowed = left;
             continue;
         }
@@ -328,7 +354,7 @@ static void decide(struct deciding *g)
     struct router_decision *d = g->d;
     struct route_order o = {.unfit = g->in->targets_unfit};
     struct strictest s;
-    bool routed = false;
+    bool routed = false, kept = true;
 
     r = find_candidates(g, &o);
     if (g->candidates == 0) /* nowhere to go, but what policy says is told */
@@ -337,11 +363,13 @@ static void decide(struct deciding *g)
     lines_find(&g->lines, d->model);
     take_lines(g);
     if (g->in->fixed || o.n > 0)
+        kept = limit_by_pin(g);
+    if (kept && (g->in->fixed || o.n > 0))
         refused = limit_zones(g, &limiting);
-    if (g->p->by_target && refused == NULL && !g->in->fixed)
+    if (kept && g->p->by_target && refused == NULL && !g->in->fixed)
         drop_blocked(g);
     judge_at(g, place_of(g, &o), false, &s);
-    if (refused != NULL) {
+    if (refused != NULL || !kept) {
         block(d, ROUTER_REASON_ZONE_CONFLICT);
     } else if (s.action == GW_ACTION_BLOCK) {
         block(d, ROUTER_REASON_POLICY_BLOCK);
@@ -354,9 +382,12 @@ static void decide(struct deciding *g)
         choose(g, r, &o);
     }
     judge_at(g, place_of(g, &o), d->actions != NULL || g->in->n_findings == 0, &s);
-    d->action = refused != NULL ? GW_ACTION_BLOCK : s.action;
-    d->finding = s.finding;
-    set_line(g, s.use);
+    d->action = refused != NULL || !kept ? GW_ACTION_BLOCK : s.action;
+    d->finding = kept ? s.finding : -1;
+    if (kept)
+        set_line(g, s.use);
+    if (d->pinned && !d->blocked && limiting == NULL)
+        d->reason = ROUTER_REASON_PINNED;
     if (refused != NULL)
         set_line(g, refused);
     else if (routed)

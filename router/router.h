@@ -213,6 +213,8 @@ struct router_input {
     struct gw_span key, key_id, team;
     int64_t now_ms; /* wall clock: of lines with hours */
     bool justified; /* the caller gave a reason: lines with `justify` do not block */
+    bool pinned;    /* an earlier request of the conversation was limited to these zones: */
+    unsigned pinned_zones;
     const struct gw_span *groups;
     unsigned n_groups;
     const struct router_finding *findings;
@@ -240,6 +242,7 @@ enum router_reason {
     ROUTER_REASON_ZONE_CONFLICT, /* no target in the allowed zones and on_conflict: refuse or no else */
     ROUTER_REASON_NO_ROUTE,      /* no route takes that model */
     ROUTER_REASON_UNAVAILABLE, /* targets in the allowed zones exist, all are down */
+    ROUTER_REASON_PINNED, /* the conversation stays in the zones that an earlier finding left */
 };
 const char *router_reason_name(enum router_reason r);
 
@@ -261,6 +264,9 @@ struct router_decision {
     enum router_reason reason;
     enum gw_action action; /* the strictest over findings and request */
     unsigned zones;        /* allowed zones after intersection */
+    bool pinned; /* the conversation's pin held: some place was not allowed because of it */
+    unsigned
+        pin; /* zones that the conversation is to stay in from now on; 0: nothing is said of it */
     unsigned
         choices[ROUTER_MAX_CHOICES]; /* targets in the order to try; none when fixed or blocked */
     unsigned n_choices;

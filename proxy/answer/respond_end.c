@@ -1,11 +1,15 @@
 /* proxy/answer/respond_end.c - how answers end: complete, with what was collected, or cut. */
+#include <stdio.h>
+
 #include <event2/event.h>
 
 #include "proxy/answer/respond_fields.h"
 #include "proxy/answer/respond_private.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
+#include "proxy/request/conversation.h"
 #include "proxy/request/count_tokens.h"
+#include "proxy/request/request_private.h"
 
 static const char *finish_name(enum api_finish f)
 {
@@ -21,6 +25,19 @@ static const char *finish_name(enum api_finish f)
     };
 
     return names[f];
+}
+
+/* What follows this answer, by its id, stays where its conversation does. An id of ours is made of the request's (api.h). */
+static void pin_answer(const struct req *req)
+{
+    unsigned zones = req_zones_kept(req);
+    char own[GW_ULID_BYTES + 8];
+
+    if (zones == GW_ZONES_ALL || req->ep.kind != ENDPOINT_CHAT || req->ep.dialect != API_RESPONSES)
+        return;
+    (void)snprintf(own, sizeof(own), "resp_%s", req->id);
+    conversation_pin_answer(
+        req, gw_span_str(req->respond->translate == NULL ? req->respond->seen.id : own), zones);
 }
 
 /* What the record says of the answer. */
@@ -39,6 +56,7 @@ static void note_seen(struct req *req)
         req->n_restored = restream_count(r->restream);
     }
     respond_note_usage(req);
+    pin_answer(req);
     req->finish_reason = gw_arena_copy(req->arena, finish);
     req->response_model = gw_arena_copy(req->arena, model);
     metrics_add(&req->w->metrics.restored, req->n_restored);

@@ -255,6 +255,7 @@ enum gw_status api_reader_end(struct api_reader *r);
 struct api_seen {
     struct api_usage usage;
     char finish_reason[24], model[64]; /* as the provider writes them */
+    char id[128]; /* Responses: what a later request may name as its previous one */
 };
 void api_look(enum api_dialect d, struct gw_json *json, struct gw_span data, struct api_seen *out);
 

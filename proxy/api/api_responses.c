@@ -86,6 +86,8 @@ static void look_at_response(struct looking *l, struct gw_span key, const struct
 
     if (gw_span_is(key, "model"))
         api_copy_text(out->model, sizeof(out->model), val);
+    else if (gw_span_is(key, "id"))
+        api_copy_text(out->id, sizeof(out->id), val);
     else if (gw_span_is(key, "status") && !l->has_reason && !gw_span_is(val->raw, "in_progress") &&
              !gw_span_is(val->raw, "queued"))
         api_copy_text(out->finish_reason, sizeof(out->finish_reason), val);

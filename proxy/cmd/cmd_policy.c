@@ -18,6 +18,8 @@
 #include "proxy/cmd/cmd.h"
 #include "proxy/cmd/cmd_config.h"
 #include "proxy/cmd/cmd_rules.h"
+#include "proxy/net/hmac_key.h"
+#include "proxy/request/allow.h"
 #include "proxy/request/roles.h"
 
 static const char usage[] =
@@ -38,6 +40,8 @@ static const char usage[] =
     "      --key NAME      the caller's key\n"
     "      --team T        the caller's team\n"
     "      --justified     the caller gives a reason (x-sluice-justification)\n"
+    "      --pinned ZONES  an earlier request of the conversation was limited to these: "
+    "process,private\n"
     "      --intercepted   the request came through the HTTPS proxy: one provider, no routes\n"
     "      --json          for machines\n"
     "\n"
@@ -52,6 +56,7 @@ enum { MAX_INPUT_BYTES = 32 << 20, MAX_ARENA_BYTES = 1 << 30, MAX_GROUPS = 32 };
 
 struct options {
     const char *config, *user, *input, *key, *team;
+    unsigned pinned; /* OR of enum gw_zone; 0: not */
     struct gw_span model;
     bool justified;
     struct gw_span groups[MAX_GROUPS];
@@ -166,6 +171,30 @@ static enum router_field field_of(const struct cmd_policy_result *r, unsigned i,
     return roles == NULL ? ROUTER_FIELD_USER : roles_at(roles, r->body.ptr + leaf->raw_start);
 }
 
+/* The entry of the allowlist that takes finding i away, or NULL. */
+static const struct proxy_config_allow *look_up(const struct cmd_policy_result *r, unsigned i,
+                                                struct gw_span rule)
+{
+    const struct dlp_finding *found = &r->report.findings[i];
+    const struct proxy_config_allow *allowed = NULL;
+    struct gw_buf pointer = {0};
+    unsigned n;
+    const struct dlp_leaf *leaf = &dlp_doc_leaves(r->doc, &n)[found->leaf];
+    struct allow_finding f = {
+        .value = {leaf->text.ptr + found->start, found->end - found->start},
+        .rule = rule,
+        .who = &r->who,
+        .now_ms = r->in.now_ms,
+    };
+
+    dlp_doc_pointer(r->doc, found->leaf, &pointer);
+    f.pointer = gw_buf_span(&pointer);
+    if (gw_buf_ok(&pointer))
+        allowed = allow_find(r->cfg, r->hmac_key, &f);
+    gw_buf_fini(&pointer);
+    return allowed;
+}
+
 static enum gw_status find(struct gw_arena *arena, struct cmd_policy_result *r, struct gw_err *err)
 {
     const struct dlp_scan_limits limits = {.report_from = r->cfg->dlp.report_from};
@@ -187,8 +216,10 @@ static enum gw_status find(struct gw_arena *arena, struct cmd_policy_result *r, 
     if (r->tree != NULL)
         roles = roles_new(arena, r->tree);
     r->d.lines = gw_arena_array(arena, r->report.n_findings, sizeof(*r->d.lines));
-    if (findings == NULL || r->d.actions == NULL || r->d.always == NULL || r->d.lines == NULL ||
-        r->d.would_actions == NULL || (r->tree != NULL && roles == NULL))
+    r->allowed =
+        gw_arena_array(arena, r->report.n_findings + 1, sizeof(const struct proxy_config_allow *));
+    if (findings == NULL || r->allowed == NULL || r->d.actions == NULL || r->d.always == NULL ||
+        r->d.lines == NULL || r->d.would_actions == NULL || (r->tree != NULL && roles == NULL))
         return gw_fail(err, GW_ENOMEM, "out of memory");
     for (unsigned i = 0; i < r->report.n_findings; i++) {
         const struct dlp_rule_info *info = dlp_rules_info(r->rules, r->report.findings[i].rule);
@@ -200,6 +231,8 @@ static enum gw_status find(struct gw_arena *arena, struct cmd_policy_result *r, 
                                               .view = r->report.findings[i].view,
                                               .field = field_of(r, i, roles),
                                               .monitored = info->mode == DLP_MODE_MONITOR};
+        r->allowed[i] = look_up(r, i, gw_span_str(info->id));
+        findings[i].allowed = r->allowed[i] != NULL;
     }
     r->in.findings = findings;
     r->in.n_findings = r->report.n_findings;
@@ -233,10 +266,18 @@ static enum gw_status try_body(const struct options *o, struct gw_arena *arena, 
     r->in.team = gw_span_str(o->team);
     r->in.now_ms = gw_clock_wall_ms();
     r->in.justified = o->justified;
+    r->in.pinned = o->pinned != 0;
+    r->in.pinned_zones = o->pinned;
     r->in.groups = o->groups;
     r->in.n_groups = o->n_groups;
     r->in.fixed = o->intercepted;
     r->in.fixed_zone = GW_ZONE_APPROVED;
+    r->who = (struct proxy_principal){.user = r->in.user,
+                                      .name = r->in.key,
+                                      .id = r->in.key,
+                                      .team = r->in.team,
+                                      .groups = o->groups,
+                                      .n_groups = o->n_groups};
     GW_TRY(read_document(arena, body, r, &doc, err));
     r->doc = doc;
     r->body = body;
@@ -268,8 +309,22 @@ static enum gw_status open_rules(const struct proxy_config *cfg, struct dlp_rule
     return st;
 }
 
+/* Entries by HMAC hold where this user may read the gateway's key. */
+static void load_key(const struct proxy_config *cfg, unsigned char key[HMAC_KEY_BYTES],
+                     struct cmd_policy_result *r)
+{
+    if (cfg->allow.n_hmac != 0 && hmac_key_load(cfg->state_dir, false, key, NULL) == GW_OK)
+        r->hmac_key = (struct gw_span){(const char *)key, HMAC_KEY_BYTES};
+    else if (cfg->allow.n_hmac != 0)
+        (void)fprintf(stderr,
+                      "sluice policy: entries of the allowlist with value_hmac are left out: the "
+                      "key in %s cannot be read\n",
+                      cfg->state_dir);
+}
+
 static int test(const struct options *o, const struct proxy_config *cfg)
 {
+    unsigned char key[HMAC_KEY_BYTES];
     struct cmd_policy_result r = {.cfg = cfg};
     struct gw_arena *arena = gw_arena_new(MAX_ARENA_BYTES);
     struct dlp_rules *rules = NULL;
@@ -281,6 +336,7 @@ static int test(const struct options *o, const struct proxy_config *cfg)
         (void)gw_fail(&err, GW_ENOMEM, "out of memory");
     else if (read_input(o->input, &body, &err) == GW_OK && open_rules(cfg, &rules, &err) == GW_OK) {
         r.rules = rules;
+        load_key(cfg, key, &r);
         if (try_body(o, arena, gw_buf_span(&body), &r, &err) == GW_OK) {
             if (o->json)
                 cmd_policy_print_json(&r);
@@ -291,6 +347,7 @@ static int test(const struct options *o, const struct proxy_config *cfg)
     }
     if (err.code != GW_OK && r.d.reason_text[0] == '\0')
         status = cli_fail_err("policy", &err);
+    explicit_bzero(key, sizeof(key));
     gw_buf_fini(&r.complexity);
     gw_buf_fini(&body);
     gw_arena_free(arena);
@@ -300,20 +357,37 @@ static int test(const struct options *o, const struct proxy_config *cfg)
 
 /* ---- the command -------------------------------------------------------------------------------------- */
 
+/* "process,private" */
+static bool read_zones(const char *text, unsigned *out)
+{
+    static const enum gw_zone zones[] = {GW_ZONE_PROCESS, GW_ZONE_PRIVATE, GW_ZONE_APPROVED};
+
+    *out = 0;
+    while (*text != '\0') {
+        size_t n = strcspn(text, ",");
+        unsigned zone = 0;
+
+        for (unsigned i = 0; i < 3; i++)
+            if (gw_span_is((struct gw_span){text, n}, gw_zone_name(zones[i])))
+                zone = (unsigned)zones[i];
+        if (zone == 0)
+            return false;
+        *out |= zone;
+        text += n + (text[n] == ',');
+    }
+    return *out != 0;
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
-                                          {"model", required_argument, NULL, 'm'},
-                                          {"user", required_argument, NULL, 'u'},
-                                          {"group", required_argument, NULL, 'g'},
-                                          {"key", required_argument, NULL, 'k'},
-                                          {"team", required_argument, NULL, 't'},
-                                          {"justified", no_argument, NULL, 'J'},
-                                          {"intercepted", no_argument, NULL, 'i'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'}, {"model", required_argument, NULL, 'm'},
+        {"user", required_argument, NULL, 'u'},   {"group", required_argument, NULL, 'g'},
+        {"key", required_argument, NULL, 'k'},    {"team", required_argument, NULL, 't'},
+        {"justified", no_argument, NULL, 'J'},    {"pinned", required_argument, NULL, 'p'},
+        {"intercepted", no_argument, NULL, 'i'},  {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     int opt;
 
     // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
@@ -341,6 +415,10 @@ static int parse_options(int argc, char **argv, struct options *o)
             break;
         case 'J':
             o->justified = true;
+            break;
+        case 'p':
+            if (!read_zones(optarg, &o->pinned))
+                return cli_fail("policy", 2, "--pinned takes process, private, approved");
             break;
         case 'i':
             o->intercepted = true;

@@ -4,6 +4,7 @@
 
 #include "dlp/dlp.h"
 #include "proxy/config/config.h"
+#include "proxy/store/principal.h"
 
 /* One request that was tried. Pointers live as long as the command. */
 struct cmd_policy_result {
@@ -14,6 +15,9 @@ struct cmd_policy_result {
     struct dlp_report report;
     struct router_input in;
     struct router_decision d;
+    struct proxy_principal who;                /* who it is tried as */
+    struct gw_span hmac_key;                   /* of the allowlist's HMACs; empty: not known */
+    const struct proxy_config_allow **allowed; /* of each finding: the entry, or NULL */
     struct router_would simulated;   /* what the policy of `simulate` would do otherwise */
     const struct gw_json_node *tree; /* of a chat request; NULL: a prompt */
     struct gw_buf complexity;        /* "chars 400 (+4), ..." */

@@ -117,6 +117,17 @@ static void put_would_json(const struct cmd_policy_result *r, const char *key,
     gw_buf_add_json_str(b, gw_span_str(w->line));
 }
 
+/* What follows in the conversation. */
+static void put_pin(const struct cmd_policy_result *r, struct gw_buf *b)
+{
+    if (r->d.pin == 0 || r->d.blocked)
+        return;
+    gw_buf_printf(b, "%spinned%s      what follows in the conversation stays in ",
+                  cli_paint(stdout, "bold"), cli_paint(stdout, "reset"));
+    put_zones(b, r->d.pin, "");
+    gw_buf_addc(b, '\n');
+}
+
 static void put_text(const struct cmd_policy_result *r, struct gw_buf *b)
 {
     const struct router_policy *p = r->cfg->policy;
@@ -136,6 +147,11 @@ static void put_text(const struct cmd_policy_result *r, struct gw_buf *b)
         put_masked(b, value_of(r, i));
         gw_buf_adds(b, "\n    ");
         put_place(r, i, b);
+        if (r->allowed[i] != NULL) {
+            gw_buf_printf(b, "%sno finding%s by the allowlist's entry %s\n", bold, reset,
+                          r->allowed[i]->id);
+            continue;
+        }
         gw_buf_printf(b, "%s%s%s by %s%s%s\n", bold, gw_action_name((enum gw_action)d->actions[i]),
                       reset, line[0] == '\0' ? "the default" : "policy line ", line,
                       d->actions[i] >= GW_ACTION_MASK && d->actions[i] != GW_ACTION_BLOCK &&
@@ -146,6 +162,7 @@ static void put_text(const struct cmd_policy_result *r, struct gw_buf *b)
     }
     put_would(r, "on trial", &r->d.would, b);
     put_would(r, "simulated", &r->simulated, b);
+    put_pin(r, b);
     gw_buf_printf(b, "%scomplexity%s  %u, %s%s%.*s\n", bold, reset, d->complexity,
                   gw_tier_name(d->tier), r->complexity.len == 0 ? "" : ": ", (int)r->complexity.len,
                   r->complexity.len == 0 ? "" : r->complexity.ptr);
@@ -187,6 +204,10 @@ static void put_finding_json(const struct cmd_policy_result *r, unsigned i, stru
                   gw_action_name((enum gw_action)r->d.actions[i]),
                   edit_applies(r, i) ? "true" : "false", gw_action_name(answer));
     gw_buf_add_json_str(b, gw_span_str(answer_line));
+    if (r->allowed[i] != NULL) {
+        gw_buf_adds(b, ",\"allowlist\":");
+        gw_buf_add_json_str(b, gw_span_str(r->allowed[i]->id));
+    }
     gw_buf_addc(b, '}');
     if (!gw_buf_ok(&pointer) || !gw_buf_ok(&masked))
         b->failed = true;
@@ -212,9 +233,13 @@ static void put_json(const struct cmd_policy_result *r, struct gw_buf *b)
     }
     gw_buf_adds(b, "],\"zones\":[");
     put_zones(b, d->zones, "\"");
-    gw_buf_printf(b, "],\"rerouted\":%s,\"sensitivity\":\"%s\",\"complexity\":%u,\"tier\":\"%s\"",
-                  d->rerouted ? "true" : "false", gw_severity_name(d->sensitivity), d->complexity,
-                  gw_tier_name(d->tier));
+    gw_buf_adds(b, "],\"pin\":[");
+    put_zones(b, d->blocked ? 0 : d->pin, "\"");
+    gw_buf_printf(
+        b,
+        "],\"pinned\":%s,\"rerouted\":%s,\"sensitivity\":\"%s\",\"complexity\":%u,\"tier\":\"%s\"",
+        d->pinned ? "true" : "false", d->rerouted ? "true" : "false",
+        gw_severity_name(d->sensitivity), d->complexity, gw_tier_name(d->tier));
     put_would_json(r, "would", &r->d.would, b);
     put_would_json(r, "simulated", &r->simulated, b);
     gw_buf_adds(b, ",\"complexity_reason\":");

@@ -501,6 +501,10 @@ struct proxy_config {
         uint64_t max_size, max_entry; /* bytes */
     } cache;
 
+    struct {
+        int64_t ttl_ms; /* how long a conversation stays in the zones that a finding left */
+    } conversations;
+
     struct proxy_config_store *store; /* private: what owns all of the above */
 };
 

@@ -195,6 +195,8 @@ const struct config_key config_keys[] = {
 {"policy[].scope", CONFIG_ENUM, LINE(scope), "leaving", 0, 0, scopes, "Edits (mask, tokenize, redact) hold for text that is `leaving` the process, or `always`."},
 {"policy[].on", CONFIG_ENUM, LINE(on), "request", 0, 0, directions,
  "What the line is about: findings in the `request`, in the `response` while it streams, or `both`. In answers tokenize counts as redact and coach as alert; `zone` and `count` are about requests."},
+{"conversations", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Conversations that a line with `then.pin: conversation` keeps in its zones."},
+{"conversations.ttl", CONFIG_DURATION, IN(conversations.ttl_ms), "24h", SEC, 30 * DAY, NULL, "For how long after their last request. Kept in memory: a restart forgets them, and each gateway has its own."},
 {"default", CONFIG_ACTION, IN(default_action), "allow", 0, 0, NULL, "What happens to findings in requests that no line matches; in answers nothing does."},
 {"mode", CONFIG_ENUM, IN(mode), "enforce", 0, 0, policy_modes, "`monitor`: no line of `policy` is enforced, and what would have happened is recorded (docs/policy.md)."},
 {"simulate", CONFIG_PATH, IN(simulate), "", 0, 0, NULL, "A YAML file with `policy` and perhaps `default`: each request is judged by it, too, and where it would have decided otherwise the record says so. Nothing of it is done."},

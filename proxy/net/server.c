@@ -22,6 +22,7 @@
 #include "proxy/net/reload.h"
 #include "proxy/net/rule_builds.h"
 #include "proxy/net/worker.h"
+#include "proxy/request/pins.h"
 #include "proxy/sink/sink.h"
 #include "proxy/store/store.h"
 #include "proxy/version.h"
@@ -117,7 +118,8 @@ static enum gw_status open_cache(struct server *s, const struct proxy_config *cf
                                  struct gw_err *err)
 {
     s->cache = cache_new(cfg->cache.enabled ? cfg->cache.max_size : 0);
-    return s->cache == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : GW_OK;
+    s->pins = pins_new();
+    return s->cache == NULL || s->pins == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : GW_OK;
 }
 
 /* As many descriptors as this process may have. A tenth of them, and a few, are kept for targets, files and the admin port;
@@ -250,6 +252,7 @@ void server_close(struct server *s)
     free(s->workers);
     changes_close(s->changes);
     cache_free(s->cache);
+    pins_free(s->pins);
     clients_free(s->clients);
     audit_close(s->audit, KAFKA_DRAIN_MS);
     audit_payload_close(s->payload);

@@ -28,6 +28,7 @@ struct conn;
 struct keeper;
 struct rule_builds;
 struct tunnel;
+struct pins;
 struct prober;
 struct upstream_pool;
 struct proxy_store;
@@ -49,6 +50,7 @@ struct server {
     struct changes *changes;       /* of keys, on their way into the ledger */
     struct limits *limits;
     struct cache *cache; /* empty unless `cache.enabled` */
+    struct pins *pins;   /* conversations that must stay in some zones */
     struct worker *workers;
     unsigned n_workers, max_workers; /* made; to be made */
     unsigned char hmac_key[32]; /* of this state directory: HMACs in records, placeholder keys */

@@ -141,8 +141,10 @@ struct req {
     int64_t judged_ms;                         /* wall clock of the decision */
     struct gw_span justification;              /* why a line that blocks should not; or empty */
     struct router_would simulated;             /* what the policy to simulate would have decided */
-    bool decided;                              /* a decided record was emitted */
-    enum audit_payload_level payload_level;    /* what records hold of its texts; when decided */
+    bool pinned; /* earlier requests of the conversation were limited to these zones: */
+    unsigned pinned_zones;
+    bool decided;                           /* a decided record was emitted */
+    enum audit_payload_level payload_level; /* what records hold of its texts; when decided */
 
     /* cache */
     enum req_cache cache;

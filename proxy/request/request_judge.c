@@ -8,6 +8,7 @@
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
 #include "proxy/provider/provider.h"
+#include "proxy/request/conversation.h"
 #include "proxy/request/record.h"
 #include "proxy/request/request_stages.h"
 
@@ -173,6 +174,8 @@ void req_router_input(const struct req *req, struct router_input *out)
         .fixed = conn_fixed(req->conn) != NULL,
         .fixed_zone = GW_ZONE_APPROVED,
         .target = req_target_name(req),
+        .pinned = req->pinned,
+        .pinned_zones = req->pinned_zones,
     };
 }
 
@@ -197,6 +200,13 @@ static void block_cut(struct req *req)
     (void)snprintf(d->reason_text, sizeof(d->reason_text),
                    "encoded text in it is nested or piled up too far to be checked (%.*s)",
                    (int)req->views_cut.len, req->views_cut.ptr);
+}
+
+unsigned req_zones_kept(const struct req *req)
+{
+    unsigned zones = req->d.pin == 0 ? GW_ZONES_ALL : req->d.pin;
+
+    return req->pinned ? zones & req->pinned_zones : zones;
 }
 
 /* The other policy's view of the same request. */
@@ -244,6 +254,7 @@ enum stage_result stage_decide(struct req *req)
                    "The gateway is out of memory.");
         return DONE;
     }
+    req->pinned = conversation_pinned(req, &req->pinned_zones);
     req_router_input(req, &in);
     measure(req, &in.features);
     if (!in.fixed) {
@@ -256,7 +267,11 @@ enum stage_result stage_decide(struct req *req)
     if (req->views_cut.len != 0 && s->cfg->dlp.on_cut == 0 && !req->d.blocked)
         block_cut(req);
     count_decision(req);
-    return req->d.blocked ? refuse_decision(req) : NEXT;
+    if (req->d.blocked)
+        return refuse_decision(req);
+    if (req_zones_kept(req) != GW_ZONES_ALL)
+        conversation_pin(req, req_zones_kept(req));
+    return NEXT;
 }
 
 /* ---- audit ------------------------------------------------------------------------------ */

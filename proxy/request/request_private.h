@@ -83,6 +83,9 @@ struct gw_span req_client_key(const struct req *req);
 /* Who asks for what, as the router wants it: everything but findings and features. */
 void req_router_input(const struct req *req, struct router_input *out);
 
+/* The zones that what follows in the conversation must stay in; GW_ZONES_ALL: nothing is said of it. */
+unsigned req_zones_kept(const struct req *req);
+
 /* What the texts of the answer go through; false: nothing. */
 bool req_filter(struct req *req, struct filter_config *out);
 

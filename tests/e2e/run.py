@@ -20,6 +20,7 @@ import time
 import actions
 import auditor
 import complaints
+import conversation
 import costs
 import dialects
 import identity
@@ -475,7 +476,7 @@ def main():
             local_tools.test_local_tools(w, key)
         parts = {"operations": lambda: operations.main(20 if QUICK else 100)}
         if not THREADS:
-            parts |= {"actions": actions.main, "matrix": lambda: matrix.main(10 if QUICK else 1), "complaints": complaints.main, "costs": costs.main,
+            parts |= {"actions": actions.main, "matrix": lambda: matrix.main(10 if QUICK else 1), "complaints": complaints.main, "costs": costs.main, "conversation": conversation.main,
                       "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main}
         for name, part in parts.items():
             began = time.time()
