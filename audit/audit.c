@@ -6,12 +6,13 @@
 
 #include "audit/core.h"
 #include "audit/kafka.h"
+#include "audit/kafka_notes.h"
 #include "audit/seal.h"
 #include "audit/sinks.h"
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { MIN_SPOOL_BYTES = 8 << 20, SEAL_INTERVAL_MS = 10000 };
+enum { MIN_SPOOL_BYTES = 8 << 20, SEAL_INTERVAL_MS = 10000, MAX_NOTES_DRAIN_MS = 1000 };
 
 static enum gw_status check(const struct audit_config *cfg, struct gw_err *err)
 {
@@ -137,6 +138,9 @@ static enum gw_status open_readers(struct audit *a, const struct audit_config *c
         st = open_seal(a, cfg, err);
     if (st == GW_OK && has_kafka(cfg))
         st = kafka_open(a, cfg, &a->kafka, err);
+    if (st == GW_OK && a->seal != NULL && has_kafka(cfg) && cfg->kafka_checkpoints != NULL &&
+        cfg->kafka_checkpoints[0] != '\0')
+        st = kafka_notes_open(a->spool, cfg, &a->notes, err);
     if (st == GW_OK && cfg->n_sinks != 0)
         return sinks_open(a, cfg->sinks, cfg->n_sinks, has_kafka(cfg) ? KAFKA_SINK + 1 : 0,
                           &a->sinks, err);
@@ -172,6 +176,7 @@ enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, st
     if (st == GW_OK && pthread_create(&a->writer, NULL, core_writer_run, a) != 0)
         st = gw_fail(err, GW_EIO, "audit: cannot start the writer thread");
     if (st != GW_OK) {
+        kafka_notes_close(a->notes, 0);
         sinks_stop(a->sinks, 0);
         sinks_close(a->sinks);
         kafka_close(a->kafka, 0);
@@ -205,6 +210,7 @@ void audit_close(struct audit *a, int drain_ms)
     sinks_stop(a->sinks, drain_ms);
     kafka_close(a->kafka, drain_ms);
     sinks_close(a->sinks);
+    kafka_notes_close(a->notes, drain_ms < MAX_NOTES_DRAIN_MS ? drain_ms : MAX_NOTES_DRAIN_MS);
     audit_free(a);
 }
 
@@ -262,6 +268,7 @@ void audit_stats(struct audit *a, struct audit_stats *out)
             out->writable = false;
     if (a->kafka != NULL)
         kafka_stats(a->kafka, out);
+    out->checkpoints_delivered = kafka_notes_delivered(a->notes);
     if (a->seal != NULL) {
         struct seal_stats st;
 

@@ -41,6 +41,7 @@ struct audit_config {
     unsigned n_channels;       /* how many audit_chan_open() calls will come */
     const char *kafka_brokers; /* NULL or "": no Kafka */
     const char *kafka_topic;
+    const char *kafka_checkpoints; /* topic of the checkpoints; NULL or "": they go to no topic */
     const char *const *kafka_properties; /* librdkafka "name=value", NULL-terminated, or NULL */
     const struct audit_sink *sinks; /* n_sinks; other places that records go to (audit/sink.h) */
     unsigned n_sinks;
@@ -311,9 +312,10 @@ struct audit_stats {
     uint64_t producer_restarts, rejected;
     uint64_t dead_letters; /* refused by Kafka for good, kept in dead-letter.jsonl */
     bool writable, kafka_configured, kafka_up;
-    uint64_t checkpoints;       /* signed since open */
-    int64_t last_checkpoint_ms; /* wall clock; 0: none */
-    bool seal_failing;          /* the last try to sign could not be written */
+    uint64_t checkpoints;           /* signed since open */
+    int64_t last_checkpoint_ms;     /* wall clock; 0: none */
+    bool seal_failing;              /* the last try to sign could not be written */
+    uint64_t checkpoints_delivered; /* to their topic, since open */
 };
 void audit_stats(struct audit *a, struct audit_stats *out);
 
@@ -355,6 +357,14 @@ struct audit_tail {
 /* Prints records of a spool, also of a live one, to out. */
 enum gw_status audit_tail(const struct audit_tail *t, FILE *out, struct gw_err *err);
 
+/* Topics as a source, instead of a spool. */
+struct audit_kafka {
+    const char *brokers;     /* host:port, several with commas */
+    const char *topic;       /* of the records */
+    const char *checkpoints; /* topic of the checkpoints */
+    const char *const *properties; /* librdkafka "name=value", NULL-terminated, or NULL */
+};
+
 /* ---- asking: needs no gateway, changes nothing ----------------------------------------------- */
 
 /* Which records: all of what is given holds. Texts are patterns (* and ?, both cases); NULL: any. */
@@ -369,6 +379,7 @@ enum audit_format { AUDIT_FORMAT_LINES, AUDIT_FORMAT_JSON, AUDIT_FORMAT_CSV };
 
 struct audit_query {
     const char *spool_dir;
+    const struct audit_kafka *kafka; /* instead: then each chain's records come in its order, with duplicates */
     struct audit_filter filter;
     bool
         whole_requests; /* all records of the requests whose records, together, fulfil all conditions */
@@ -392,6 +403,7 @@ enum audit_report_form { AUDIT_REPORT_MARKDOWN, AUDIT_REPORT_HTML, AUDIT_REPORT_
 
 struct audit_report {
     const char *spool_dir;
+    const struct audit_kafka *kafka; /* instead */
     int64_t from_ms, until_ms; /* of a request's end; 0: open */
     enum audit_report_form form;
 };
@@ -411,6 +423,7 @@ enum audit_verdict {
 
 struct audit_verify {
     const char *spool_dir;
+    const struct audit_kafka *kafka; /* instead: keys must be given */
     struct gw_span
         keys; /* public keys, one a line; empty: those beside the spool, which prove less */
     struct gw_span last_known; /* checkpoints kept elsewhere; may be empty */

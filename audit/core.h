@@ -26,6 +26,7 @@
 
 struct kafka;
 struct sinks;
+struct kafka_notes;
 struct seal;
 
 /* The cap as the threads that write to one slot have seen it. */
@@ -92,6 +93,7 @@ struct audit {
     struct seal *seal;             /* NULL: not configured */
     struct kafka *kafka;           /* NULL: not configured */
     struct sinks *sinks;           /* the others; NULL: none */
+    struct kafka_notes *notes;     /* NULL: not configured */
 };
 
 /* Where a record of ev goes and what it means for its request. id is cut to EVENT_ID_BYTES. */

@@ -90,7 +90,9 @@ static void acked(struct kafka *k, struct feed *f, uint64_t ticket)
 
     if (n == 0)
         return;
-    atomic_fetch_sub(&k->a->spool->sinks[KAFKA_SINK].undelivered, n);
+    atomic_fetch_sub(&k->a->spool->sinks[KAFKA_SINK].undelivered,
+                     n); /* first: a checkpoint waits for the sum of both */
+    atomic_fetch_add(&k->a->spool->acked, n);
     atomic_fetch_add(&k->delivered, n);
 }
 
@@ -373,43 +375,6 @@ static void *sender_run(void *arg)
 
 /* ---- opening and closing ----------------------------------------------------------------------- */
 
-/* Copies what later producers need. False when out of memory. */
-static bool copy_config(struct kafka *k, const struct audit_config *cfg)
-{
-    size_t n = 0;
-
-    while (cfg->kafka_properties != NULL && cfg->kafka_properties[n] != NULL)
-        n++;
-    k->strings = calloc(n + 4, sizeof(*k->strings));
-    if (k->strings == NULL)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if ((k->strings[i] = strdup(cfg->kafka_properties[i])) == NULL)
-            return false;
-    /* Behind the properties' NULL: the three other texts. */
-    k->strings[n + 1] = strdup(cfg->kafka_brokers);
-    k->strings[n + 2] = strdup(cfg->kafka_topic != NULL ? cfg->kafka_topic : "ai.audit.v1");
-    k->strings[n + 3] = strdup(cfg->instance);
-    k->cfg.kafka_properties = (const char *const *)k->strings;
-    k->cfg.kafka_brokers = k->strings[n + 1];
-    k->cfg.kafka_topic = k->strings[n + 2];
-    k->cfg.instance = k->strings[n + 3];
-    return k->cfg.kafka_brokers != NULL && k->cfg.kafka_topic != NULL && k->cfg.instance != NULL;
-}
-
-static void free_config(struct kafka *k)
-{
-    size_t n = 0;
-
-    if (k->strings == NULL)
-        return;
-    while (k->strings[n] != NULL)
-        free(k->strings[n++]);
-    for (size_t i = 1; i <= 3; i++)
-        free(k->strings[n + i]);
-    free((void *)k->strings);
-}
-
 static void kafka_free(struct kafka *k)
 {
     producer_free(k->p, NULL, NULL);
@@ -420,7 +385,7 @@ static void kafka_free(struct kafka *k)
         (void)close(k->wake_fd);
     if (k->rk_fd >= 0)
         (void)close(k->rk_fd);
-    free_config(k);
+    producer_config_fini(k->strings);
     free(k);
 }
 
@@ -438,7 +403,9 @@ enum gw_status kafka_open(struct audit *a, const struct audit_config *cfg, struc
     k->rk_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     k->n_feeds = a->spool->n_slots;
     k->feeds = calloc(k->n_feeds, sizeof(*k->feeds));
-    if (k->wake_fd < 0 || k->rk_fd < 0 || k->feeds == NULL || !copy_config(k, cfg)) {
+    if (k->wake_fd < 0 || k->rk_fd < 0 || k->feeds == NULL ||
+        !producer_config_copy(cfg, cfg->kafka_topic != NULL ? cfg->kafka_topic : "ai.audit.v1",
+                              &k->cfg, &k->strings)) {
         (void)gw_fail(err, st, "audit.kafka: no memory or descriptor");
         goto out;
     }

@@ -206,6 +206,65 @@ enum producer_put producer_send(struct producer *p, const struct spool_rec *rec,
     return fate_of(err) == PRODUCER_POISON ? PRODUCER_PUT_POISON : PRODUCER_PUT_FAILED;
 }
 
+enum producer_put producer_send_text(struct producer *p, struct gw_span key, struct gw_span text,
+                                     int64_t time_ms, uint64_t ticket, const char **why)
+{
+    /* librdkafka's opaque is a number to us. NOLINTNEXTLINE(performance-no-int-to-ptr) */
+    void *opaque = (void *)(uintptr_t)ticket;
+    rd_kafka_resp_err_t err;
+    void *payload;
+
+    memcpy(&payload, &text.ptr, sizeof(payload));
+    err = rd_kafka_producev(
+        p->rk, RD_KAFKA_V_TOPIC(p->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_KEY(key.ptr, key.len), RD_KAFKA_V_VALUE(payload, text.len),
+        RD_KAFKA_V_TIMESTAMP(time_ms), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return PRODUCER_PUT_OK;
+    *why = rd_kafka_err2str(err);
+    return err == RD_KAFKA_RESP_ERR__QUEUE_FULL ? PRODUCER_PUT_FULL : PRODUCER_PUT_FAILED;
+}
+
+/* ---- configuration ------------------------------------------------------------------------------ */
+
+bool producer_config_copy(const struct audit_config *cfg, const char *topic,
+                          struct audit_config *out, char ***texts)
+{
+    size_t n = 0;
+    char **t;
+
+    while (cfg->kafka_properties != NULL && cfg->kafka_properties[n] != NULL)
+        n++;
+    t = *texts = calloc(n + 4, sizeof(*t));
+    if (t == NULL)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if ((t[i] = strdup(cfg->kafka_properties[i])) == NULL)
+            return false;
+    /* Behind the properties' NULL: the three other texts. */
+    t[n + 1] = strdup(cfg->kafka_brokers);
+    t[n + 2] = strdup(topic);
+    t[n + 3] = strdup(cfg->instance);
+    out->kafka_properties = (const char *const *)t;
+    out->kafka_brokers = t[n + 1];
+    out->kafka_topic = t[n + 2];
+    out->instance = t[n + 3];
+    return t[n + 1] != NULL && t[n + 2] != NULL && t[n + 3] != NULL;
+}
+
+void producer_config_fini(char **texts)
+{
+    size_t n = 0;
+
+    if (texts == NULL)
+        return;
+    while (texts[n] != NULL)
+        free(texts[n++]);
+    for (size_t i = 1; i <= 3; i++)
+        free(texts[n + i]);
+    free((void *)texts);
+}
+
 /* ---- serving ----------------------------------------------------------------------------------- */
 
 static void serve_reports(rd_kafka_event_t *rkev, const struct producer_events *ev, void *ctx)

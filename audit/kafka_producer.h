@@ -50,6 +50,15 @@ enum producer_put { PRODUCER_PUT_OK, PRODUCER_PUT_FULL, PRODUCER_PUT_POISON, PRO
 enum producer_put producer_send(struct producer *p, const struct spool_rec *rec, const char *chain,
                                 uint64_t feed, uint64_t ticket, const char **why);
 
+/* The same for a text of ours, a checkpoint: key says of which chain. */
+enum producer_put producer_send_text(struct producer *p, struct gw_span key, struct gw_span text,
+                                     int64_t time_ms, uint64_t ticket, const char **why);
+
+/* Copies what a producer needs of cfg, for that topic, into *out and the texts that it points to. False: out of memory. */
+bool producer_config_copy(const struct audit_config *cfg, const char *topic,
+                          struct audit_config *out, char ***texts);
+void producer_config_fini(char **texts);
+
 /* Serves all reports and events there are. */
 void producer_serve(struct producer *p, const struct producer_events *ev, void *ctx);
 

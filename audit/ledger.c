@@ -148,14 +148,32 @@ static void place(struct reading *rd, struct ledger_tree *last, unsigned slot)
 
 /* ---- records ------------------------------------------------------------------------------- */
 
+bool ledger_gap_read(struct gw_span record, struct ledger_gap *out)
+{
+    char code[32];
+    struct gw_span s;
+
+    if (!gw_span_is(event_str(record, "event_code", code, sizeof(code)), "sluice.gap"))
+        return false;
+    *out = (struct ledger_gap){.records = 0};
+    s = event_str(record, "sluice.segment", out->segment, sizeof(out->segment) - 1);
+    out->segment[s.len] = '\0';
+    s = event_str(record, "sluice.cause", out->cause, sizeof(out->cause) - 1);
+    out->cause[s.len] = '\0';
+    s = event_str(record, "sluice.chain", out->chain, sizeof(out->chain) - 1);
+    out->chain[s.len] = '\0';
+    (void)event_num(record, "sluice.records", &out->records);
+    (void)event_num(record, "sluice.from_sequence", &out->from_seq);
+    (void)event_num(record, "sluice.to_sequence", &out->to_seq);
+    return true;
+}
+
 static void note_gap(struct reading *rd, struct gw_span record)
 {
     struct ledger *l = rd->l;
-    char code[32];
-    struct ledger_gap g = {.records = 0};
+    struct ledger_gap g;
 
-    if (!gw_span_is(event_str(record, "event_code", code, sizeof(code)), "sluice.gap") ||
-        l->n_gaps >= MAX_GAPS)
+    if (!ledger_gap_read(record, &g) || l->n_gaps >= MAX_GAPS)
         return;
     if ((l->n_gaps & (l->n_gaps - 1)) == 0) { /* full at each power of two */
         void *p = realloc(l->gaps, (l->n_gaps == 0 ? 1 : l->n_gaps * 2) * sizeof(*l->gaps));
@@ -166,18 +184,6 @@ static void note_gap(struct reading *rd, struct gw_span record)
         }
         l->gaps = p;
     }
-    {
-        struct gw_span s = event_str(record, "sluice.segment", g.segment, sizeof(g.segment) - 1);
-        struct gw_span c = event_str(record, "sluice.cause", g.cause, sizeof(g.cause) - 1);
-        struct gw_span h = event_str(record, "sluice.chain", g.chain, sizeof(g.chain) - 1);
-
-        g.segment[s.len] = '\0';
-        g.cause[c.len] = '\0';
-        g.chain[h.len] = '\0';
-    }
-    (void)event_num(record, "sluice.records", &g.records);
-    (void)event_num(record, "sluice.from_sequence", &g.from_seq);
-    (void)event_num(record, "sluice.to_sequence", &g.to_seq);
     l->gaps[l->n_gaps++] = g;
 }
 

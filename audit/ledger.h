@@ -56,6 +56,9 @@ struct ledger_gap {
     uint64_t from_seq, to_seq; /* that are missing; 0: not said */
 };
 
+/* What a lifecycle record says of a gap; false: it is about something else. */
+bool ledger_gap_read(struct gw_span record, struct ledger_gap *out);
+
 struct ledger {
     int dirfd;
     struct ledger_tree *trees;

@@ -1,6 +1,7 @@
 /* audit/note.c - writing and reading signed notes. Input is hostile: bounded, strict, linear. */
 #include "audit/note.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -201,20 +202,33 @@ static enum gw_status add_sig(const struct note_signer *s, struct gw_span body, 
     return GW_OK;
 }
 
-enum gw_status note_write(const struct note_signer *signers, unsigned n, struct gw_span origin,
-                          uint64_t size, const struct merkle_hash *root, int64_t time_ms,
-                          struct gw_buf *out)
+static void add_edge(const struct merkle *tree, struct gw_buf *out)
+{
+    gw_buf_adds(out, "edge");
+    for (unsigned i = 0; i < tree->n; i++) {
+        gw_buf_addc(out, ' ');
+        gw_base64(out, (struct gw_span){(const char *)tree->edge[i].bytes, MERKLE_BYTES});
+    }
+    gw_buf_addc(out, '\n');
+}
+
+enum gw_status note_write(const struct note_signer *signers, unsigned n,
+                          const struct note_head *head, struct gw_buf *out)
 {
     struct gw_buf body = {0};
     enum gw_status st = GW_OK;
 
-    gw_buf_add(&body, origin);
+    gw_buf_add(&body, head->origin);
     gw_buf_addc(&body, '\n');
-    gw_buf_addu(&body, size);
+    gw_buf_addu(&body, head->size);
     gw_buf_addc(&body, '\n');
-    gw_base64(&body, (struct gw_span){(const char *)root->bytes, MERKLE_BYTES});
+    gw_base64(&body, (struct gw_span){(const char *)head->root.bytes, MERKLE_BYTES});
     gw_buf_addc(&body, '\n');
-    add_time(time_ms, &body);
+    add_time(head->time_ms, &body);
+    if (head->last_seq != 0)
+        gw_buf_printf(&body, "sequence %" PRIu64 "\n", head->last_seq);
+    if (head->tree != NULL && head->tree->n != 0)
+        add_edge(head->tree, &body);
     if (!gw_buf_ok(&body))
         st = GW_ENOMEM;
     gw_buf_add(out, gw_buf_span(&body));
@@ -301,6 +315,10 @@ static bool read_body(struct gw_span *t, struct note *n)
             return true;
         if (gw_span_starts(line, GW_SPAN("time ")))
             n->time_ms = parse_time(gw_span_from(line, 5));
+        else if (gw_span_starts(line, GW_SPAN("sequence ")))
+            (void)parse_size(gw_span_from(line, 9), &n->last_seq);
+        else if (gw_span_starts(line, GW_SPAN("edge ")))
+            n->edge = gw_span_from(line, 5);
     }
     return false;
 }
@@ -337,6 +355,31 @@ enum gw_status note_read(struct gw_span *text, struct note *out)
     *out = n;
     *text = gw_span_from(*text, (size_t)(n.text.ptr - text->ptr) + n.text.len);
     return GW_OK;
+}
+
+bool note_edge(const struct note *n, struct merkle *out)
+{
+    struct merkle t = {.size = n->size};
+    struct merkle_hash root;
+    struct gw_span rest = n->edge;
+
+    while (rest.len != 0) {
+        const char *space = memchr(rest.ptr, ' ', rest.len);
+        const size_t len = space == NULL ? rest.len : (size_t)(space - rest.ptr);
+
+        if (t.n == MERKLE_MAX_EDGE || gw_unbase64((struct gw_span){rest.ptr, len},
+                                                  t.edge[t.n].bytes, MERKLE_BYTES) != MERKLE_BYTES)
+            return false;
+        t.n++;
+        rest = gw_span_from(rest, len + 1);
+    }
+    if (t.n == 0 || t.n != (unsigned)__builtin_popcountll(t.size))
+        return false;
+    merkle_root(&t, &root);
+    if (memcmp(&root, &n->root, sizeof(root)) != 0)
+        return false;
+    *out = t;
+    return true;
 }
 
 bool note_verify(const struct note *n, const struct note_key *key)

@@ -3,7 +3,10 @@
  *   sluice/01J...-s001+1              origin: which tree
  *   4711                              size: records under the root
  *   CsUYapGGPo4dkMgIAUqom/Xajj7h...   root, base64
- *   time 2026-11-21T08:15:30Z         an extension line
+ *   time 2026-11-21T08:15:30Z         extension lines
+ *   sequence 4720                     metadata.sequence of the last record under the root
+ *   edge CsUYapGGPo4dkMgIAUqom...     now and then: the right edge of the tree (audit/merkle.h), a base64 a hash, from which a reader
+ *                                     goes on who has not the records before
  *                                     (empty)
  *   — gw-1 Az3grlgtzPICa5OS8npVm...   signature: key name, base64 of key id and signature
  *
@@ -68,19 +71,33 @@ struct note {
     struct gw_span origin;
     uint64_t size;
     struct merkle_hash root;
-    int64_t time_ms; /* of the line "time"; 0: none */
+    int64_t time_ms;     /* of the line "time"; 0: none */
+    uint64_t last_seq;   /* of the line "sequence"; 0: none */
+    struct gw_span edge; /* what the line "edge" says; note_edge() reads it */
     struct note_sig sigs[NOTE_MAX_SIGS];
     unsigned n_sigs;
 };
 
-/* Appends a note that each of the n keys signs. GW_EIO, GW_ENOMEM. */
-enum gw_status note_write(const struct note_signer *signers, unsigned n, struct gw_span origin,
-                          uint64_t size, const struct merkle_hash *root, int64_t time_ms,
-                          struct gw_buf *out);
+/* What a note says of a tree. */
+struct note_head {
+    struct gw_span origin;
+    const struct merkle *tree; /* with it, its edge is written */
+    uint64_t size;
+    struct merkle_hash root;
+    int64_t time_ms;
+    uint64_t last_seq;
+};
+
+/* Appends a note that each of the n keys signs; tree NULL: without the edge. GW_EIO, GW_ENOMEM. */
+enum gw_status note_write(const struct note_signer *signers, unsigned n,
+                          const struct note_head *head, struct gw_buf *out);
 
 /* Reads the note at the start of *text and moves *text behind it. GW_ENOENT: only blank lines are left; GW_EPARSE: no note,
  * *text is unchanged. Spans point into the text. */
 enum gw_status note_read(struct gw_span *text, struct note *out);
+
+/* The tree as its edge says, when that makes the root; else false. */
+bool note_edge(const struct note *n, struct merkle *out);
 
 /* True when one of the signatures is the key's and holds. */
 bool note_verify(const struct note *n, const struct note_key *key);

@@ -9,7 +9,7 @@
 #include "audit/event_read.h"
 #include "audit/openset.h"
 #include "audit/query_filter.h"
-#include "audit/spool_merge.h"
+#include "audit/records.h"
 #include "audit/tail.h"
 
 struct asking {
@@ -22,15 +22,23 @@ struct asking {
     struct gw_buf line;
 };
 
-/* The first pass: notes what each request fulfils, in one record or another. */
-static enum gw_status note(struct asking *a, const struct spool_rec *rec)
+static void looked_at(struct asking *a, const struct spool_rec *rec)
 {
+    a->result->read++;
+    a->result->bytes += rec->payload.len;
+}
+
+/* The first pass: notes what each request fulfils, in one record or another. */
+static enum gw_status note(void *ctx, const struct spool_rec *rec)
+{
+    struct asking *a = ctx;
     const uint32_t held = query_held(&a->q->filter, rec, true);
     char bytes[EVENT_ID_BYTES];
     struct openset_entry *e;
     struct gw_span id;
     uint64_t one = 1;
 
+    looked_at(a, rec);
     if (held == 0 && a->given != 0)
         return GW_OK;
     id = event_request_id(rec->payload, bytes);
@@ -86,8 +94,11 @@ static enum gw_status write_line(struct asking *a)
 }
 
 /* The pass that prints. */
-static enum gw_status show(struct asking *a, const struct spool_rec *rec)
+static enum gw_status show(void *ctx, const struct spool_rec *rec)
 {
+    struct asking *a = ctx;
+
+    looked_at(a, rec);
     if ((a->q->max != 0 && a->result->matched >= a->q->max) || !is_wanted(a, rec))
         return GW_OK;
     count(a->result, rec);
@@ -107,24 +118,12 @@ static enum gw_status show(struct asking *a, const struct spool_rec *rec)
     return write_line(a);
 }
 
-static enum gw_status pass(struct asking *a,
-                           enum gw_status (*each)(struct asking *a, const struct spool_rec *rec))
+static enum gw_status pass(struct asking *a, records_fn each)
 {
-    const struct spool_rec *rec;
-    struct spool_merge m;
-    enum gw_status st = spool_merge_open(&m, a->q->spool_dir, a->err);
+    /* A request's other records can be older than the time that was asked for. */
+    const int64_t from_ms = a->q->whole_requests ? 0 : a->q->filter.from_ms;
 
-    if (st != GW_OK)
-        return st;
-    while (st == GW_OK && (rec = spool_merge_next(&m)) != NULL) {
-        a->result->read++;
-        a->result->bytes += rec->payload.len;
-        st = each(a, rec);
-    }
-    if (st == GW_OK)
-        st = m.st;
-    spool_merge_fini(&m);
-    return st;
+    return records_each(a->q->spool_dir, a->q->kafka, from_ms, each, a, a->err);
 }
 
 static enum gw_status write_head(struct asking *a)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "audit/event_read.h"
-#include "audit/spool_merge.h"
+#include "audit/records.h"
 #include "base/clock.h"
 
 /* A request without its end. */
@@ -358,20 +358,16 @@ void report_put_money(struct gw_buf *out, uint64_t nano, const char *currency)
 
 /* ---- the whole -------------------------------------------------------------------------------- */
 
+static enum gw_status on_record(void *ctx, const struct spool_rec *rec)
+{
+    return collect(ctx, rec);
+}
+
 static enum gw_status read_ledger(struct collecting *c)
 {
-    const struct spool_rec *rec;
-    struct spool_merge m;
-    enum gw_status st = spool_merge_open(&m, c->r->spool_dir, c->err);
+    enum gw_status st = records_each(c->r->spool_dir, c->r->kafka, 0, on_record, c, c->err);
 
-    if (st != GW_OK)
-        return st;
-    while (st == GW_OK && (rec = spool_merge_next(&m)) != NULL)
-        st = collect(c, rec);
-    if (st == GW_OK)
-        st = m.st;
     c->d->open = c->ids.len;
-    spool_merge_fini(&m);
     return st;
 }
 

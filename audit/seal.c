@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { MAX_PENDING = 4 * SEAL_EVERY_RECORDS, TICK_MS = 1000 };
+enum { MAX_PENDING = 4 * SEAL_EVERY_RECORDS, TICK_MS = 1000, SEAL_EDGE_EVERY = 64 };
 
 /* One slot being sealed. */
 struct sealed {
@@ -35,7 +35,8 @@ struct sealed {
     uint64_t last_seq;    /* of the last record in the tree */
     uint64_t signed_size; /* of this tree */
     uint64_t signed_ns;
-    spool_pos end; /* behind the last record in the tree */
+    unsigned signs; /* notes since the start */
+    spool_pos end;  /* behind the last record in the tree */
 };
 
 struct seal {
@@ -109,16 +110,19 @@ static bool write_note(struct seal *se, struct gw_span text)
 static bool sign_tree(struct seal *se, struct sealed *s)
 {
     char origin[NOTE_ORIGIN_BYTES];
-    struct merkle_hash root;
+    struct note_head head = {.size = s->tree.size,
+                             .last_seq = s->last_seq,
+                             .time_ms = gw_clock_wall_ms(),
+                             .tree = s->signs++ % SEAL_EDGE_EVERY == 0 ? &s->tree : NULL};
     struct gw_buf note = {0};
     bool ok;
 
     if (!flush_leaves(s))
         return false;
     seal_origin(s->head.chain, s->head.first_seq, origin, sizeof(origin));
-    merkle_root(&s->tree, &root);
-    ok = note_write(se->signers, se->n_signers, gw_span_str(origin), s->tree.size, &root,
-                    gw_clock_wall_ms(), &note) == GW_OK &&
+    head.origin = gw_span_str(origin);
+    merkle_root(&s->tree, &head.root);
+    ok = note_write(se->signers, se->n_signers, &head, &note) == GW_OK &&
          write_note(se, gw_buf_span(&note));
     gw_buf_fini(&note);
     if (!ok)

@@ -1,4 +1,6 @@
 /* audit/verify.c - `sluice audit verify` and `head`: says of a spool what is proven and what is not. One thread. */
+#include "audit/verify.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,15 +11,11 @@
 #include "audit/seal_key.h"
 #include "base/clock.h"
 
-enum { MAX_KEYS = 64, MAX_LINES = 100 };
-
 struct verify {
     struct ledger l;
-    struct note_key keys[MAX_KEYS];
+    struct note_key keys[VERIFY_MAX_KEYS];
     unsigned n_keys;
-    FILE *out;
-    bool altered, truncated, gap;
-    unsigned n_lines; /* problems told */
+    struct verify_tally t;
 };
 
 /* ---- keys --------------------------------------------------------------------------------- */
@@ -28,34 +26,34 @@ static enum gw_status load_keys(struct verify *v, struct gw_span given, struct g
     enum gw_status st;
 
     if (given.len != 0)
-        return note_keys_read(given, v->keys, MAX_KEYS, &v->n_keys, err);
+        return note_keys_read(given, v->keys, VERIFY_MAX_KEYS, &v->n_keys, err);
     st = seal_read_file(v->l.dirfd, SEAL_KEYS, 1 << 20, &text);
     if (st == GW_OK)
-        st = note_keys_read(gw_buf_span(&text), v->keys, MAX_KEYS, &v->n_keys, err);
+        st = note_keys_read(gw_buf_span(&text), v->keys, VERIFY_MAX_KEYS, &v->n_keys, err);
     gw_buf_fini(&text);
     if (st == GW_ENOENT && v->l.n_notes == 0)
         return GW_OK; /* never sealed: said later */
     return st == GW_OK ? st : gw_fail(err, st, "%s in the spool cannot be read", SEAL_KEYS);
 }
 
-static bool signed_well(const struct verify *v, const struct note *n)
+bool verify_signed(const struct note_key *keys, unsigned n, const struct note *note)
 {
-    for (unsigned i = 0; i < v->n_keys; i++)
-        if (note_verify(n, &v->keys[i]))
+    for (unsigned i = 0; i < n; i++)
+        if (note_verify(note, &keys[i]))
             return true;
     return false;
 }
 
 /* ---- what is wrong --------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 2, 3))) static void tell(struct verify *v, const char *fmt, ...)
+void verify_tell(struct verify_tally *t, const char *fmt, ...)
 {
     va_list ap;
 
-    if (++v->n_lines > MAX_LINES)
+    if (++t->n_lines > VERIFY_MAX_LINES)
         return;
     va_start(ap, fmt);
-    (void)vfprintf(v->out, fmt, ap);
+    (void)vfprintf(t->out, fmt, ap);
     va_end(ap);
 }
 
@@ -116,16 +114,16 @@ static void judge_problem(struct verify *v, const struct ledger_problem *p)
 
     spool_name(name, p->slot, p->segno);
     if (is_declared(v, p)) {
-        v->gap = true;
+        v->t.gap = true;
         return; /* told with the gaps */
     }
     if (p->kind == LEDGER_TAIL_MISSING)
-        v->truncated = true;
+        v->t.truncated = true;
     else
-        v->altered = true;
+        v->t.altered = true;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    tell(v, what[p->kind], name, p->seq, p->records);
+    verify_tell(&v->t, what[p->kind], name, p->seq, p->records);
 #pragma GCC diagnostic pop
 }
 
@@ -137,9 +135,9 @@ static void judge_gaps(struct verify *v)
         /* What a crash left half written had been confirmed to nobody: nothing is missing. */
         if (strcmp(g->cause, "torn_write") == 0)
             continue;
-        v->gap = true;
-        tell(v, "GAP        %s: the gateway recorded %s, %" PRIu64 " records\n",
-             g->segment[0] != '\0' ? g->segment : "no segment", g->cause, g->records);
+        v->t.gap = true;
+        verify_tell(&v->t, "GAP        %s: the gateway recorded %s, %" PRIu64 " records\n",
+                    g->segment[0] != '\0' ? g->segment : "no segment", g->cause, g->records);
     }
 }
 
@@ -151,25 +149,28 @@ static void judge_note(struct verify *v, const struct note *n, const struct merk
 {
     struct merkle_hash root;
 
-    if (!signed_well(v, n)) {
-        v->altered = true;
-        tell(v, "ALTERED    %s of %.*s at %" PRIu64 " records: no known key has signed it\n", which,
-             (int)n->origin.len, n->origin.ptr, n->size);
+    if (!verify_signed(v->keys, v->n_keys, n)) {
+        v->t.altered = true;
+        verify_tell(&v->t,
+                    "ALTERED    %s of %.*s at %" PRIu64 " records: no known key has signed it\n",
+                    which, (int)n->origin.len, n->origin.ptr, n->size);
         return;
     }
     if (p == NULL) {
         /* Retention takes old segments, and with them chains that have ended. (Notes say whole seconds.) */
         if (v->l.oldest_ms != 0 && n->time_ms != 0 && n->time_ms + 1000 < v->l.oldest_ms)
             return;
-        v->truncated = true;
-        tell(v, "TRUNCATED  %s of %.*s at %" PRIu64 " records: the whole chain is not there\n",
-             which, (int)n->origin.len, n->origin.ptr, n->size);
+        v->t.truncated = true;
+        verify_tell(&v->t,
+                    "TRUNCATED  %s of %.*s at %" PRIu64 " records: the whole chain is not there\n",
+                    which, (int)n->origin.len, n->origin.ptr, n->size);
         return;
     }
     if (n->size > p->base.size + p->n_leaves) {
-        v->truncated = true;
-        tell(v, "TRUNCATED  %s of %.*s names %" PRIu64 " records, there are %" PRIu64 "\n", which,
-             (int)n->origin.len, n->origin.ptr, n->size, p->base.size + p->n_leaves);
+        v->t.truncated = true;
+        verify_tell(&v->t,
+                    "TRUNCATED  %s of %.*s names %" PRIu64 " records, there are %" PRIu64 "\n",
+                    which, (int)n->origin.len, n->origin.ptr, n->size, p->base.size + p->n_leaves);
         return;
     }
     if (n->size < p->base.size)
@@ -179,10 +180,11 @@ static void judge_note(struct verify *v, const struct note *n, const struct merk
     else if (!merkle_part_root(p, n->size, &root))
         return;
     if (memcmp(&root, &n->root, sizeof(root)) != 0) {
-        v->altered = true;
-        tell(v,
-             "ALTERED    %s of %.*s: the first %" PRIu64 " records are not those it has signed\n",
-             which, (int)n->origin.len, n->origin.ptr, n->size);
+        v->t.altered = true;
+        verify_tell(&v->t,
+                    "ALTERED    %s of %.*s: the first %" PRIu64
+                    " records are not those it has signed\n",
+                    which, (int)n->origin.len, n->origin.ptr, n->size);
     }
 }
 
@@ -232,24 +234,24 @@ static void say_tree(struct verify *v, const struct ledger_tree *t, uint64_t top
     seal_origin(t->chain, t->first_seq, origin, sizeof(origin));
     if (newest != NULL && newest->time_ms != 0)
         gw_clock_rfc3339(newest->time_ms, when);
-    (void)fprintf(v->out, "chain      %s: %" PRIu64 " records, %zu segments", origin, size,
+    (void)fprintf(v->t.out, "chain      %s: %" PRIu64 " records, %zu segments", origin, size,
                   t->n_segments);
     if (t->base.size != 0)
-        (void)fprintf(v->out, ", the first %" PRIu64 " past retention", t->base.size);
+        (void)fprintf(v->t.out, ", the first %" PRIu64 " past retention", t->base.size);
     if (newest == NULL)
-        (void)fprintf(v->out, ", no checkpoint\n");
+        (void)fprintf(v->t.out, ", no checkpoint\n");
     else
-        (void)fprintf(v->out, ", signed up to %" PRIu64 " (%s), %" PRIu64 " younger\n", top, when,
+        (void)fprintf(v->t.out, ", signed up to %" PRIu64 " (%s), %" PRIu64 " younger\n", top, when,
                       size > top ? size - top : 0);
 }
 
 /* Chains that only checkpoints still name; the last checkpoint of each speaks for it. */
 static void judge_lost_chains(struct verify *v)
 {
-    struct gw_span seen[MAX_LINES];
+    struct gw_span seen[VERIFY_MAX_LINES];
     size_t n_seen = 0;
 
-    for (size_t i = v->l.n_notes; i-- > 0 && n_seen < MAX_LINES;) {
+    for (size_t i = v->l.n_notes; i-- > 0 && n_seen < VERIFY_MAX_LINES;) {
         const struct note *n = &v->l.notes[i];
         bool again = false;
 
@@ -301,42 +303,53 @@ static void judge(struct verify *v)
     judge_lost_chains(v);
 }
 
-static enum audit_verdict conclude(struct verify *v, bool own_keys)
+enum audit_verdict verify_conclude(struct verify_tally *t, bool any_notes, const char *looked_at)
 {
-    const char *const keys =
-        own_keys ? "; the keys are the spool's own: give --key to rely on keys kept elsewhere" : "";
-
-    if (v->n_lines > MAX_LINES)
-        (void)fprintf(v->out, "... and %u more\n", v->n_lines - MAX_LINES);
-    (void)fprintf(v->out, "%" PRIu64 " records, %" PRIu64 " segments, %zu checkpoints%s\n",
-                  v->l.n_records, v->l.n_segments, v->l.n_notes, keys);
-    if (v->altered) {
-        (void)fprintf(v->out, "ALTERED: this is not what the gateway wrote\n");
+    if (t->n_lines > VERIFY_MAX_LINES)
+        (void)fprintf(t->out, "... and %u more\n", t->n_lines - VERIFY_MAX_LINES);
+    (void)fprintf(t->out, "%s\n", looked_at);
+    if (t->altered) {
+        (void)fprintf(t->out, "ALTERED: this is not what the gateway wrote\n");
         return AUDIT_ALTERED;
     }
-    if (v->truncated) {
-        (void)fprintf(v->out, "TRUNCATED: records that were signed are not there\n");
+    if (t->truncated) {
+        (void)fprintf(t->out, "TRUNCATED: records that were signed are not there\n");
         return AUDIT_TRUNCATED;
     }
-    if (v->gap) {
-        (void)fprintf(v->out, "GAP: nothing else is wrong than what the gateway has recorded\n");
+    if (t->gap) {
+        (void)fprintf(t->out, "GAP: nothing else is wrong than what the gateway has recorded\n");
         return AUDIT_GAP;
     }
-    (void)fprintf(v->out, v->l.n_notes != 0
+    (void)fprintf(t->out, any_notes
                               ? "INTACT: every record that was signed is there, unchanged\n"
                               : "INTACT as far as checksums tell: nothing was ever signed here\n");
     return AUDIT_INTACT;
 }
 
+static enum audit_verdict conclude(struct verify *v, bool own_keys)
+{
+    char text[256];
+
+    (void)snprintf(
+        text, sizeof(text), "%" PRIu64 " records, %" PRIu64 " segments, %zu checkpoints%s",
+        v->l.n_records, v->l.n_segments, v->l.n_notes,
+        own_keys ? "; the keys are the spool's own: give --key to rely on keys kept elsewhere"
+                 : "");
+    return verify_conclude(&v->t, v->l.n_notes != 0, text);
+}
+
 enum gw_status audit_verify(const struct audit_verify *what, FILE *out, enum audit_verdict *verdict,
                             struct gw_err *err)
 {
-    struct verify *v = calloc(1, sizeof(*v));
+    struct verify *v;
     enum gw_status st;
 
+    if (what->kafka != NULL)
+        return verify_topic(what, out, verdict, err);
+    v = calloc(1, sizeof(*v));
     if (v == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
-    v->out = out;
+    v->t.out = out;
     st = ledger_read(what->spool_dir, NULL, NULL, &v->l, err);
     if (st != GW_OK) {
         free(v);

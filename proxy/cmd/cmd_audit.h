@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "audit/audit.h"
+
 struct proxy_config;
 
 /* Is it one of verify, head, prove, check? */
@@ -22,5 +24,23 @@ int cmd_audit_open(int argc, char **argv, const char *usage);
 /* The spool that is meant: *spool when set, $SLUICE_SPOOL, or the configuration's, which *cfg then owns (free it). Returns 0, or
  * the exit status when there is none. */
 int cmd_audit_spool(const char *config, const char **spool, struct proxy_config **cfg);
+
+/* What is read: a spool, or topics. */
+struct cmd_audit_source {
+    const char *spool;
+    struct audit_kafka kafka; /* when is_topic; without secrets of the configuration's own */
+    bool is_topic;
+    char *address; /* what kafka points into */
+    struct proxy_config *cfg;
+};
+
+/* Does it begin with kafka://? */
+bool cmd_audit_is_topic(const char *where);
+
+/* where: a folder, kafka://HOST:PORT/TOPIC, or NULL: as cmd_audit_spool(). config: with topics for their TLS and log-in; checkpoints:
+ * their topic, or NULL. Returns 0 or the exit status. Release it in any case. */
+int cmd_audit_source(const char *config, const char *where, const char *checkpoints,
+                     struct cmd_audit_source *out);
+void cmd_audit_source_fini(struct cmd_audit_source *s);
 
 #endif

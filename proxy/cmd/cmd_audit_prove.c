@@ -10,11 +10,12 @@
 #include "proxy/cmd/cmd_audit.h"
 #include "proxy/config/config.h"
 
-enum { OPT_SPOOL = 256, OPT_KEY, OPT_LAST };
+enum { OPT_SPOOL = 256, OPT_KEY, OPT_LAST, OPT_CHECKPOINTS };
 enum { MAX_FILE_BYTES = 64 << 20 };
 
 struct proving {
-    const char *config, *spool, *key, *last;
+    const char *config, *spool, *key, *last, *checkpoints;
+    struct cmd_audit_source source;
     struct gw_buf key_text, last_text;
     bool help;
 };
@@ -25,6 +26,7 @@ static int parse(int argc, char **argv, struct proving *p)
                                           {"spool", required_argument, NULL, OPT_SPOOL},
                                           {"key", required_argument, NULL, OPT_KEY},
                                           {"last-known", required_argument, NULL, OPT_LAST},
+                                          {"checkpoints", required_argument, NULL, OPT_CHECKPOINTS},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
     int c;
@@ -39,13 +41,19 @@ static int parse(int argc, char **argv, struct proving *p)
             p->key = optarg;
         else if (c == OPT_LAST)
             p->last = optarg;
+        else if (c == OPT_CHECKPOINTS)
+            p->checkpoints = optarg;
         else if (c == 'h')
             p->help = true;
         else
             return cli_fail("audit", 2, "see sluice audit --help");
     }
-    if (p->config != NULL && p->spool != NULL)
+    if (optind < argc && p->spool == NULL && strcmp(argv[0], "verify") == 0)
+        p->spool = argv[optind++];
+    if (p->config != NULL && p->spool != NULL && !cmd_audit_is_topic(p->spool))
         return cli_fail("audit", 2, "-c and --spool name the same thing: give one of them");
+    if (cmd_audit_is_topic(p->spool) && strcmp(argv[0], "verify") != 0)
+        return cli_fail("audit", 2, "%s reads a spool: proofs need the hashes beside it", argv[0]);
     return 0;
 }
 
@@ -76,7 +84,8 @@ static int failed(const struct gw_err *err)
 
 static int run_verify(struct proving *p)
 {
-    const struct audit_verify v = {.spool_dir = p->spool,
+    const struct audit_verify v = {.spool_dir = p->source.spool,
+                                   .kafka = p->source.is_topic ? &p->source.kafka : NULL,
                                    .keys = gw_buf_span(&p->key_text),
                                    .last_known = gw_buf_span(&p->last_text)};
     enum audit_verdict verdict = AUDIT_INTACT;
@@ -108,12 +117,13 @@ static int run_prove(struct proving *p, const char *what, const char *arg)
     int status = 0;
 
     if (strcmp(what, "inclusion") == 0)
-        return audit_prove_inclusion(p->spool, arg, stdout, &err) == GW_OK ? 0 : failed(&err);
+        return audit_prove_inclusion(p->source.spool, arg, stdout, &err) == GW_OK ? 0
+                                                                                  : failed(&err);
     if (strcmp(what, "consistency") != 0)
         return cli_fail("audit", 2, "prove what? inclusion ID, or consistency FILE");
     status = read_text(arg, &older);
     if (status == 0 &&
-        audit_prove_consistency(p->spool, gw_buf_span(&older), stdout, &err) != GW_OK)
+        audit_prove_consistency(p->source.spool, gw_buf_span(&older), stdout, &err) != GW_OK)
         status = failed(&err);
     gw_buf_fini(&older);
     return status;
@@ -137,7 +147,7 @@ static int run(struct proving *p, const char *name, int n, char **args)
         return cli_fail("audit", 2, "what is %s? See sluice audit --help", args[0]);
     if (strcmp(name, "verify") == 0)
         return run_verify(p);
-    return audit_head(p->spool, stdout, &err) == GW_OK ? 0 : failed(&err);
+    return audit_head(p->source.spool, stdout, &err) == GW_OK ? 0 : failed(&err);
 }
 
 bool cmd_audit_proves(const char *name)
@@ -153,7 +163,6 @@ bool cmd_audit_proves(const char *name)
 int cmd_audit_prove(int argc, char **argv, const char *usage)
 {
     struct proving p = {0};
-    struct proxy_config *cfg = NULL;
     int status = parse(argc, argv, &p);
 
     if (status == 0 && p.help) {
@@ -161,7 +170,7 @@ int cmd_audit_prove(int argc, char **argv, const char *usage)
         return 0;
     }
     if (status == 0 && strcmp(argv[0], "check") != 0)
-        status = cmd_audit_spool(p.config, &p.spool, &cfg);
+        status = cmd_audit_source(p.config, p.spool, p.checkpoints, &p.source);
     if (status == 0 && p.key != NULL)
         status = read_text(p.key, &p.key_text);
     if (status == 0 && p.last != NULL)
@@ -170,6 +179,6 @@ int cmd_audit_prove(int argc, char **argv, const char *usage)
         status = run(&p, argv[0], argc - optind, argv + optind);
     gw_buf_fini(&p.key_text);
     gw_buf_fini(&p.last_text);
-    proxy_config_free(cfg);
+    cmd_audit_source_fini(&p.source);
     return status;
 }

@@ -14,6 +14,7 @@
 struct asked {
     struct audit_query q;
     const char *config, *spool, *format;
+    struct cmd_audit_source source;
     bool json, help;
 };
 
@@ -137,9 +138,11 @@ static int parse(int argc, char **argv, struct asked *a)
     // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
     while (status == 0 && (c = getopt_long(argc, argv, "c:n:h", longs, NULL)) != -1)
         status = take_option(c, a);
+    if (status == 0 && optind < argc && a->spool == NULL)
+        a->spool = argv[optind++];
     if (status == 0 && optind < argc)
         return cli_fail("audit", 2, "what is %s? See sluice audit --help", argv[optind]);
-    if (status == 0 && a->config != NULL && a->spool != NULL)
+    if (status == 0 && a->config != NULL && a->spool != NULL && !cmd_audit_is_topic(a->spool))
         return cli_fail("audit", 2, "-c and --spool name the same thing: give one of them");
     return status;
 }
@@ -177,7 +180,8 @@ static int run_query(struct asked *a, bool export_)
     if (format < 0)
         return cli_fail("audit", 2, "--format is lines, json or csv, not %s", a->format);
     a->q.format = (enum audit_format)format;
-    a->q.spool_dir = a->spool;
+    a->q.spool_dir = a->source.spool;
+    a->q.kafka = a->source.is_topic ? &a->source.kafka : NULL;
     a->q.color = cli_color(stdout);
     if (audit_query(&a->q, stdout, &result, &err) != GW_OK)
         return cli_fail_err("audit", &err);
@@ -189,8 +193,10 @@ static int run_query(struct asked *a, bool export_)
 static int run_report(struct asked *a)
 {
     static const char *const forms[] = {"markdown", "html", "json"};
-    struct audit_report r = {
-        .spool_dir = a->spool, .from_ms = a->q.filter.from_ms, .until_ms = a->q.filter.until_ms};
+    struct audit_report r = {.spool_dir = a->source.spool,
+                             .kafka = a->source.is_topic ? &a->source.kafka : NULL,
+                             .from_ms = a->q.filter.from_ms,
+                             .until_ms = a->q.filter.until_ms};
     struct gw_err err;
     int form = a->format != NULL ? index_of(a->format, forms, 3)
                : a->json         ? AUDIT_REPORT_JSON
@@ -216,7 +222,6 @@ bool cmd_audit_asks(const char *name)
 int cmd_audit_query(int argc, char **argv, const char *usage)
 {
     struct asked a = {0};
-    struct proxy_config *cfg = NULL;
     int status = parse(argc, argv, &a);
 
     if (status == 0 && a.help) {
@@ -224,10 +229,10 @@ int cmd_audit_query(int argc, char **argv, const char *usage)
         return 0;
     }
     if (status == 0)
-        status = cmd_audit_spool(a.config, &a.spool, &cfg);
+        status = cmd_audit_source(a.config, a.spool, NULL, &a.source);
     if (status == 0)
         status = strcmp(argv[0], "report") == 0 ? run_report(&a)
                                                 : run_query(&a, strcmp(argv[0], "export") == 0);
-    proxy_config_free(cfg);
+    cmd_audit_source_fini(&a.source);
     return status;
 }

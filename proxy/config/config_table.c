@@ -337,6 +337,7 @@ const struct config_key config_keys[] = {
 {"audit.kafka", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Where the records go; without brokers they stay in the spool."},
 {"audit.kafka.brokers", CONFIG_STRING, IN(audit.kafka_brokers), "", 0, 0, NULL, "host:port, several with commas."},
 {"audit.kafka.topic", CONFIG_STRING, IN(audit.kafka_topic), "ai.audit.v1", 0, 0, NULL, "The topic that the records go to."},
+{"audit.kafka.checkpoints", CONFIG_STRING, IN(audit.kafka_checkpoints), "ai.audit.checkpoints", 0, 0, NULL, "The topic that the signed checkpoints go to, once the records that they cover are delivered. Empty: none."},
 {"audit.kafka.properties", CONFIG_PROPERTIES, IN(audit.kafka_properties), NULL, 0, 0, NULL, "Further librdkafka settings, `name: value`."},
 {"audit.sinks", CONFIG_ITEMS, 0, NULL, 0, 0, NULL, "Other places that the records go to, each from its own place in the spool (docs/sinks.md)."},
 {"audit.sinks[].name", CONFIG_STRING, SINK(name), config_required, 0, 0, NULL, "1 to 32 of a-z, 0-9, _ and -; of its cursor and its metrics. Another name is another sink, which begins with what the spool still has."},

@@ -32,6 +32,7 @@ static const struct {
     {"core_dumps", BOOL, IN(core_dumps)},
     {"audit.kafka.brokers", TEXT, IN(audit.kafka_brokers)},
     {"audit.kafka.topic", TEXT, IN(audit.kafka_topic)},
+    {"audit.kafka.checkpoints", TEXT, IN(audit.kafka_checkpoints)},
     {"audit.kafka.properties", TEXTS, IN(audit.kafka_properties)},
     {"audit.sinks", SINKS, IN(audit.sinks)},
     {"redis.url", TEXT, IN(redis.url)},

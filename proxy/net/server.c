@@ -50,6 +50,7 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
         .n_channels = c->workers + 1, /* the workers, and the changes of keys */
         .kafka_brokers = c->audit.kafka_brokers,
         .kafka_topic = c->audit.kafka_topic,
+        .kafka_checkpoints = c->audit.kafka_checkpoints,
         .kafka_properties = c->audit.kafka_properties,
         .seal_key = c->audit.checkpoint_ms == 0 ? NULL : key,
         .seal_interval_ms = (unsigned)c->audit.checkpoint_ms,

@@ -42,13 +42,14 @@ static void probe_keys(const struct proxy_config *cfg, struct probe_report *r)
 
 /* ---- Kafka -------------------------------------------------------------------------------------- */
 
-static void probe_kafka(const struct proxy_config *cfg, struct probe_report *r)
+static void probe_topic(const struct proxy_config *cfg, const char *name, const char *topic,
+                        struct probe_report *r)
 {
     const struct audit_config ac = {.instance = cfg->instance,
                                     .kafka_brokers = cfg->audit.kafka_brokers,
-                                    .kafka_topic = cfg->audit.kafka_topic,
+                                    .kafka_topic = topic,
                                     .kafka_properties = cfg->audit.kafka_properties};
-    struct probe_row *row = probe_row(r, "audit.kafka");
+    struct probe_row *row = probe_row(r, "%s", name);
     struct audit_kafka_view view;
     struct gw_err err = {0};
     enum gw_status st;
@@ -67,14 +68,21 @@ static void probe_kafka(const struct proxy_config *cfg, struct probe_report *r)
         return;
     }
     (void)snprintf(row->found, sizeof(row->found),
-                   "%u brokers, topic %.80s with %u partitions in %u copies", view.n_brokers,
-                   cfg->audit.kafka_topic, view.n_partitions, view.n_replicas);
+                   "%u brokers, topic %.80s with %u partitions in %u copies", view.n_brokers, topic,
+                   view.n_partitions, view.n_replicas);
     if (view.n_partitions == 0)
         probe_bad(row, PROBE_FAIL,
                   "the topic is not there, and the gateway does not make it: kafka-topics.sh "
                   "--create (docs/operators.md)");
     else if (view.n_replicas < 2)
         probe_bad(row, PROBE_WARN, "one copy only: a lost broker loses what it has of the trail");
+}
+
+static void probe_kafka(const struct proxy_config *cfg, struct probe_report *r)
+{
+    probe_topic(cfg, "audit.kafka", cfg->audit.kafka_topic, r);
+    if (cfg->audit.kafka_checkpoints[0] != '\0' && cfg->audit.checkpoint_ms != 0)
+        probe_topic(cfg, "audit.kafka.checkpoints", cfg->audit.kafka_checkpoints, r);
 }
 
 /* ---- Redis -------------------------------------------------------------------------------------- */

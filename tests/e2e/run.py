@@ -450,7 +450,7 @@ def main():
         w.start_mock()
         if not QUICK:
             if kafka(w, "kafka_need").returncode == 0:
-                r = kafka(w, f"kafka_start {w.path('kafka')} && kafka_topic {w.path('kafka')} ai.audit.v1 && echo BROKERS=$KAFKA_BROKERS")
+                r = kafka(w, f"kafka_start {w.path('kafka')} && kafka_topic {w.path('kafka')} ai.audit.v1 && kafka_topic {w.path('kafka')} ai.audit.checkpoints && echo BROKERS=$KAFKA_BROKERS")
                 m = re.search(r"BROKERS=(\S+)", r.stdout)
                 if check(m is not None, "a Kafka broker starts", r.stdout + r.stderr):
                     w.brokers = m[1]
