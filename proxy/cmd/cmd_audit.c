@@ -92,15 +92,10 @@ static const char usage[] =
     "\n"
     "examples:\n"
     "  sluice audit tail -f\n"
-    "  sluice audit tail -n 0 --json | jq -c 'select(.metadata.event_code == "
-    "\"ai.dlp.finding\")'\n"
     "  sluice audit query --requests --class phi --since 30d\n"
-    "  sluice audit export --format csv --from 2026-11-01 > november.csv\n"
     "  sluice audit report --since 30d --format html > report.html\n"
     "  sluice audit head > monday.checkpoint\n"
-    "  sluice audit verify --key auditors.keys --last-known monday.checkpoint\n"
-    "  sluice audit prove inclusion 01JD8Z6J3V5T9QK2X000000000 > proof.json\n"
-    "  sluice audit check proof.json --key auditors.keys\n";
+    "  sluice audit verify --key auditors.keys --last-known monday.checkpoint\n";
 
 static volatile int stop;
 
