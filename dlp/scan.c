@@ -141,6 +141,7 @@ static bool run_at(struct scan_leaf *x, uint32_t pattern, size_t at)
 
     bundle_match(x->rules, pattern, text + at, text + at + (left < p->reach ? left : p->reach), &m);
     x->work += m.work;
+    x->s->n_hits += m.len != 0;
     if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE)
         x->st = GW_ELIMIT;
     if (x->growing) {
@@ -287,13 +288,20 @@ static enum gw_status scan_leaf(struct dlp_scanner *s, const struct dlp_rules *r
                                 const struct dlp_doc *doc, uint32_t i, unsigned report_from)
 {
     const struct dlp_leaf *leaf = &doc->leaves[i];
+    bool *clean = scan_known(s, rules, leaf->text);
     unsigned first = s->n_found;
 
+    if (clean != NULL && *clean)
+        return GW_OK;
+    s->n_hits = 0;
     GW_TRY(scan_text(s, rules, leaf->text, leaf->key, i, report_from));
     /* JSON in a string: each string in there is a leaf. */
     if (doc->sources[i].n_inner != 0)
         return GW_OK;
-    return view_scan_leaf(s, rules, leaf->text, leaf->key, i, report_from, first);
+    GW_TRY(view_scan_leaf(s, rules, leaf->text, leaf->key, i, report_from, first));
+    if (clean != NULL)
+        *clean = s->n_hits == 0 && s->only_rule == 0;
+    return GW_OK;
 }
 
 static enum gw_status scan_leaves(struct dlp_scanner *s, const struct dlp_rules *rules,

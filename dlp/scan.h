@@ -2,7 +2,7 @@
  *
  * scan.c finds matches (prefilter, matcher, boundaries), scan_judge.c decides what they are worth
  * (length, validators, the sum) with scan_list.c (values that are none), scan_word.c (context words) and scan_near.c
- * (second patterns), scan_overlap.c keeps the strongest where they overlap,
+ * (second patterns), scan_overlap.c keeps the strongest where they overlap, scan_known.c knows strings that need no look,
  * scan_grow.c says of a text that grows what is known of it already. */
 #ifndef DLP_SCAN_H
 #define DLP_SCAN_H
@@ -48,6 +48,15 @@ struct scan_wordy {
     bool wordy;
 };
 
+/* Strings that are in every body, and which of them the rules have nothing to say of. */
+enum { SCAN_KNOWN = 96, SCAN_KNOWN_SLOTS = 256 };
+struct scan_known {
+    uint64_t serial;                /* of the rules; 0: of none */
+    uint8_t slot[SCAN_KNOWN_SLOTS]; /* index of a string, plus 1; 0: free */
+    uint8_t len[SCAN_KNOWN];
+    bool clean[SCAN_KNOWN];
+};
+
 struct dlp_scanner {
     struct dlp_finding
         *found; /* of the current leaf, then resolved; all leaves one after another */
@@ -73,6 +82,8 @@ struct dlp_scanner {
     struct scan_ring *ring;
     struct scan_starts starts;
     struct scan_wordy wordy;
+    struct scan_known known;
+    unsigned n_hits; /* matches of the leaf and its views so far, whatever they are worth */
 };
 
 /* What stays the same while one leaf is scanned. */
@@ -131,6 +142,9 @@ const struct bundle_text *scan_find_word(struct gw_span text, size_t from, size_
 const struct bundle_text *scan_find_word_in(const struct scan_leaf *x, size_t from, size_t to,
                                             const struct bundle_text *words,
                                             const struct bundle_slots *slots);
+
+/* Where it is noted that no pattern has a match in this text, which is one that many bodies hold; NULL: it is none of them. */
+bool *scan_known(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text);
 
 /* Drops findings of rules that want more or fewer values than there are, and adds steps. leaves: of the document. GW_ENOMEM. */
 enum gw_status scan_count(struct dlp_scanner *s, const struct dlp_rules *rules,

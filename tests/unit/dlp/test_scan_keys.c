@@ -1,6 +1,7 @@
 /* What the keys of a rule mean for findings: near, contexts, lists, validators' steps, counts, modes. And that an
  * explanation adds up to the confidence. */
 #include "dlp/author.h"
+#include "dlp/scan.h"
 #include "tests/unit/dlp/rules_help.h"
 
 #define HEAD   "  title: t\n  class: pii\n  severity: low\n"
@@ -135,6 +136,36 @@ static void test_cases(void)
     dlp_scanner_free(s);
 }
 
+/* Strings that every body holds are scanned once, and again with other rules; not when what is around them decides. */
+static void test_known(void)
+{
+    struct dlp_rules *id = open_text(RULE PASSES);
+    struct dlp_rules *role = open_text("- id: r\n" HEAD "  confidence: 50\n  pattern: 'assistant'\n"
+                                       "  context: { words: [role], required: true, boost: 0 }\n"
+                                       "  match: ['role assistant']\n");
+    struct dlp_scanner *s = dlp_scanner_new();
+    static const char body[] = "{\"x\":\"assistant\",\"role\":\"assistant\"}";
+    struct gw_arena *arena = gw_arena_new((size_t)1 << 20);
+
+    for (unsigned i = 0; i < 9 && id != NULL && role != NULL; i++) {
+        struct dlp_doc *doc = NULL;
+        struct dlp_report report = {.findings = NULL};
+        struct gw_err err;
+
+        CHECK(dlp_doc_parse_json(arena, GW_SPAN(body), NULL, &doc, &err) == GW_OK);
+        CHECK(dlp_scan(s, i / 3 == 1 ? role : id, doc, arena, NULL, &report) == GW_OK);
+        CHECK(report.n_findings == (i / 3 == 1));
+        CHECK(scan_known(s, i / 3 == 1 ? role : id, GW_SPAN("assistant")) != NULL);
+        CHECK(*scan_known(s, i / 3 == 1 ? role : id, GW_SPAN("assistant")) == (i / 3 != 1));
+        gw_arena_reset(arena);
+    }
+    CHECK(scan_known(s, id, GW_SPAN("assistants")) == NULL);
+    gw_arena_free(arena);
+    dlp_scanner_free(s);
+    dlp_rules_unref(id);
+    dlp_rules_unref(role);
+}
+
 /* ---- explanations ----------------------------------------------------------------------- */
 
 static void note(void *ctx, const struct dlp_explain *e)
@@ -261,6 +292,7 @@ static void test_work(void)
 int main(void)
 {
     test_cases();
+    test_known();
     test_explain();
     test_growing();
     test_work();
