@@ -1,29 +1,55 @@
 #!/bin/bash
-# Runs stages and sums their last lines. usage: tests/stages.sh NAME=COMMAND ...
+# Runs stages and sums their last lines. usage: tests/stages.sh NAME=COMMAND ... [--two NAME=COMMAND ...]
 # A stage is a shell command that ends with "N passed, N failed[, N skipped]"; one without such a line, or one that exits with
-# neither 0 nor 1, counts as one failure. Prints how long each took, every line about a failure once more, and the sum alone on
-# the last line.
-passed=0 failed=0 skipped=0
-log=$(mktemp) bad=$(mktemp)
-trap 'rm -f "$log" "$bad"' EXIT
-for stage in "$@"; do
-    name=${stage%%=*} start=$SECONDS
+# neither 0 nor 1, counts as one failure. Those behind --two wait more than they work, so two run at a time; what one of them
+# prints comes when it is done, in one piece. Prints how long each took, every line about a failure once more, and the sum alone
+# on the last line.
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+sums=$dir/sums bad=$dir/bad
+touch "$sums" "$bad"
+
+tell() { # NAME LOG EXIT-STATUS START: what a stage came to
+    local line
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$2" | tail -n 1)
+    if [ -z "$line" ] || [ "$3" -gt 2 ]; then
+        echo "FAIL  $1: exit status $3" | tee -a "$2"
+        echo "0 1 0" >>"$sums"
+    fi
+    [ -z "$line" ] || printf '%s\n' "$line" | tr -dc '0-9 \n' >>"$sums"
+    grep -E '^(\[[a-z0-9]+\] )*FAIL |: failed: |runtime error: |Sanitizer: ' "$2" | sed "s/^/[$1] /" >>"$bad"
+    echo "== $1 took $((SECONDS - $4)) s"
+}
+
+one() { # NAME=COMMAND
+    local name=${1%%=*} start=$SECONDS rc
     echo "== $name"
-    bash -c "${stage#*=}" 2>&1 | tee "$log"
+    bash -c "${1#*=}" 2>&1 | tee "$dir/$name"
     rc=${PIPESTATUS[0]}
-    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
-    if [ -z "$line" ] || [ "$rc" -gt 2 ]; then
-        echo "FAIL  $name: exit status $rc" | tee -a "$log"
-        failed=$((failed + 1))
-    fi
-    if [ -n "$line" ]; then
-        # shellcheck disable=SC2046 # three numbers
-        set_counts() { passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + ${3:-0})); }
-        set_counts $(printf '%s' "$line" | tr -dc '0-9 ')
-    fi
-    grep -E '^(\[[a-z0-9]+\] )*FAIL |: failed: |runtime error: |Sanitizer: ' "$log" | sed "s/^/[$name] /" >>"$bad"
-    echo "== $name took $((SECONDS - start)) s"
+    tell "$name" "$dir/$name" "$rc" "$start"
+}
+
+beside() { # NAME=COMMAND: the same, told at its end
+    local name=${1%%=*} start=$SECONDS rc
+    bash -c "${1#*=}" >"$dir/$name" 2>&1 </dev/null
+    rc=$?
+    (
+        flock 9
+        echo "== $name"
+        cat "$dir/$name"
+        tell "$name" "$dir/$name" "$rc" "$start"
+    ) 9>>"$dir/lock"
+}
+
+while [ $# -gt 0 ] && [ "$1" != --two ]; do
+    one "$1"
+    shift
 done
+for stage in "${@:2}"; do
+    while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+    beside "$stage" &
+done
+wait
+
 sort -u "$bad" | head -n 60
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+awk '{ passed += $1; failed += $2; skipped += $3 } END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped; exit failed != 0 }' "$sums"

@@ -5,7 +5,9 @@ include tests/fuzz/fuzz.mk
 CACHE := $(BUILD_ROOT)/cache
 SUB   := $(MAKE) --no-print-directory -j$(JOBS) MODE=$(MODE) SAN=$(SAN) CUDA=$(CUDA) BUILD_ROOT=$(BUILD_ROOT)
 BUDGETS := python3 tests/e2e/budgets.py $(BUILD) $(if $(SAN),--quick)
-E2E   := python3 tests/e2e/run.py $(BUILD) $(CACHE) $(MODEL)
+E2EMODE := $(if $(SAN),$(if $(filter thread,$(SAN)),--threads,--quick))
+E2E   := python3 tests/e2e/run.py $(BUILD) $(CACHE) $(MODEL) $(E2EMODE)
+PARTS := python3 tests/e2e/parts.py $(BUILD) $(CACHE) $(MODEL) $(E2EMODE)
 FAULTS := python3 tests/e2e/faults.py $(BUILD) $(CACHE) $(MODEL)
 SMUGGLE := python3 tests/e2e/smuggle.py $(BUILD) $(CACHE) $(MODEL)
 EGRESS := python3 tests/e2e/egress.py $(BUILD) $(CACHE) $(MODEL)
@@ -24,7 +26,8 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@$(SUB) test-build
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
 	  $(if $(WITH_ASAN),'storm=$(STORM) 60') \
-	  'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' $(if $(SAN),'e2e=$(E2E) $(if $(filter thread,$(SAN)),--threads,--quick)','faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)' 'e2e=$(E2E)')
+	  --two 'e2e=$(E2E)' 'parts=$(PARTS)' 'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' \
+	  $(if $(SAN),,'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
 
 test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models

@@ -3,7 +3,7 @@
 allowlists, lines about targets, fields and keys.
 
 usage: tests/e2e/actions.py BUILD-DIR CACHE-DIR MODEL
-run.py calls main() as one of its parts."""
+parts.py calls main() as one of its parts."""
 import base64
 import http.client
 import json

@@ -3,7 +3,7 @@
 says what is tested elsewhere and what does not apply. Raw HTTP against the real gateway; behind it stand the mock provider and
 a provider that sends any bytes (upstream.py). Here are the numbers up to 27 and from 49 on, in complaints_wire.py the others.
 
-usage: tests/e2e/complaints.py BUILD-DIR CACHE-DIR MODEL [WORD]   (or from run.py); with WORD only tests whose names hold it"""
+usage: tests/e2e/complaints.py BUILD-DIR CACHE-DIR MODEL [WORD]   (or from parts.py); with WORD only tests whose names hold it"""
 import json
 import re
 import socket

@@ -2,7 +2,7 @@
 """What answers cost, usage that nobody asked for, and the exact cache: the real gateway before the mock provider.
 
 usage: tests/e2e/costs.py BUILD-DIR CACHE-DIR MODEL
-run.py calls main() as one of its parts."""
+parts.py calls main() as one of its parts."""
 import json
 import re
 import shutil

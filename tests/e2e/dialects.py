@@ -2,7 +2,7 @@
 """What dialects promise beyond what people complain about: counting across them, what a stream says first, errors and events
 that are not what they should be. Raw HTTP against the real gateway, as in complaints.py.
 
-usage: tests/e2e/dialects.py BUILD-DIR CACHE-DIR MODEL [WORD]   (or from run.py); with WORD only tests whose names hold it"""
+usage: tests/e2e/dialects.py BUILD-DIR CACHE-DIR MODEL [WORD]   (or from parts.py); with WORD only tests whose names hold it"""
 import base64
 import json
 import re

@@ -3,7 +3,7 @@
 dialect, streamed and not. One value a request. None may reach the provider, in any coding; and where the provider says the
 request back (say=body), the client's answer must hold the value again.
 
-usage: tests/e2e/matrix.py BUILD-DIR CACHE-DIR MODEL   (or from run.py). Prints a table and "N passed, N failed, N skipped"."""
+usage: tests/e2e/matrix.py BUILD-DIR CACHE-DIR MODEL   (or from parts.py). Prints a table and "N passed, N failed, N skipped"."""
 import base64
 import http.client
 import json

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What operators do with a gateway that runs: reload it under load, renew its certificate, change rules, let it drain.
 
-usage: tests/e2e/operations.py BUILD-DIR CACHE-DIR MODEL [RELOADS]   (or from run.py); `make test-long` gives more reloads"""
+usage: tests/e2e/operations.py BUILD-DIR CACHE-DIR MODEL [RELOADS]   (or from parts.py); `make test-long` gives more reloads"""
 import http.client
 import http.server
 import json

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Providers that fail, as real SDKs see them through the gateway; and two servers of which one is killed under load.
 
-usage: tests/e2e/reliability.py BUILD-DIR CACHE-DIR MODEL [WORD]   (or from run.py); with WORD only tests whose names hold it"""
+usage: tests/e2e/reliability.py BUILD-DIR CACHE-DIR MODEL [WORD]   (or from parts.py); with WORD only tests whose names hold it"""
 import base64
 import glob
 import json

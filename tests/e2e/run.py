@@ -3,7 +3,8 @@
 
 usage: tests/e2e/run.py BUILD-DIR CACHE-DIR MODEL [--quick | --threads]
 Ends with the line "N passed, N failed, N skipped". Everything runs on loopback, in a folder of its own, and is stopped by
-pid. --quick leaves out the SDKs and Kafka (sanitizer builds); --threads also what no second thread takes part in (ThreadSanitizer)."""
+pid. --quick leaves out the SDKs and Kafka (sanitizer builds); --threads also what no second thread takes part in (ThreadSanitizer).
+parts.py has what makes worlds of its own."""
 import collections
 import http.client
 import json
@@ -17,17 +18,8 @@ import tempfile
 import threading
 import time
 
-import actions
 import auditor
-import complaints
-import conversation
-import costs
-import dialects
-import identity
 import local_tools
-import matrix
-import operations
-import reliability
 from suites import compare, run_across, run_all, run_sdk, set_up
 from world import BUILD, MAIL, PHI, ROOT, SECRET, World, check, skip, wait_for, whole_test
 
@@ -474,14 +466,6 @@ def main():
         test_drain(w, key)
         if not QUICK:  # minutes of a model without optimisation; its code has unit tests there
             local_tools.test_local_tools(w, key)
-        parts = {"operations": lambda: operations.main(20 if QUICK else 100)}
-        if not THREADS:
-            parts |= {"actions": actions.main, "matrix": lambda: matrix.main(10 if QUICK else 1), "complaints": complaints.main, "costs": costs.main, "conversation": conversation.main,
-                      "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main}
-        for name, part in parts.items():
-            began = time.time()
-            part()
-            print(f"{name} took {time.time() - began:.0f} s")
         auditor.main(w, not QUICK)
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()

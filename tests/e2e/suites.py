@@ -1,6 +1,7 @@
 """The suites of real clients: installs them into the cache, runs them against the mock itself and through the gateway, and
 compares what they saw. The gateway's prompts hold planted values, so equal answers mean that all of them came back."""
 import concurrent.futures
+import fcntl
 import glob
 import hashlib
 import os
@@ -19,13 +20,18 @@ def made(folder, lock, make):
     """The cached folder for this lock file, made once; older ones are removed."""
     with open(os.path.join(HERE, lock), "rb") as f:
         path = os.path.join(CACHE, f"{folder}-{hashlib.sha256(f.read()).hexdigest()[:12]}")
+        fcntl.flock(f, fcntl.LOCK_EX)  # another test may want it at the same time
+        make_once(folder, path, make)
+    return path
+
+
+def make_once(folder, path, make):
     if not os.path.exists(path + "/complete"):
         for old in glob.glob(os.path.join(CACHE, folder + "*")):
             shutil.rmtree(old, ignore_errors=True)
         os.makedirs(path)
         make(path)
         open(path + "/complete", "w").close()
-    return path
 
 
 def make_venv(path):

@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""The parts of the end-to-end tests that make worlds of their own, one after the other; they can run beside run.py.
+
+usage: tests/e2e/parts.py BUILD-DIR CACHE-DIR MODEL [--quick | --threads]
+--quick and --threads as for run.py. Prints how long each took; ends with "N passed, N failed, N skipped"."""
+import sys
+import time
+import traceback
+
+import actions
+import complaints
+import conversation
+import costs
+import dialects
+import identity
+import matrix
+import operations
+import reliability
+from world import check, finish
+
+THREADS = "--threads" in sys.argv
+QUICK = THREADS or "--quick" in sys.argv
+
+PARTS = {"operations": lambda: operations.main(20 if QUICK else 100)}
+if not THREADS:
+    PARTS |= {"actions": actions.main, "matrix": lambda: matrix.main(10 if QUICK else 1), "complaints": complaints.main, "costs": costs.main,
+              "conversation": conversation.main, "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main}
+
+for name, part in PARTS.items():
+    began = time.time()
+    try:
+        part()
+    except Exception:
+        check(False, f"{name} reached its end", traceback.format_exc())
+    print(f"{name} took {time.time() - began:.0f} s", flush=True)
+finish()
