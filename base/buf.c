@@ -19,6 +19,8 @@ void gw_buf_fini(struct gw_buf *b)
 
 void gw_buf_clear(struct gw_buf *b)
 {
+    if (b->len != 0)
+        explicit_bzero(b->ptr, b->len);
     b->len = 0;
     b->failed = false;
     if (b->ptr != NULL)
@@ -204,5 +206,5 @@ void gw_buf_drop(struct gw_buf *b, size_t n)
         return;
     memmove(b->ptr, b->ptr + n, b->len - n);
     b->len -= n;
-    b->ptr[b->len] = '\0';
+    explicit_bzero(b->ptr + b->len, n);
 }

@@ -24,7 +24,7 @@ struct gw_buf {
 /* An empty buffer needs no set-up beyond zeroes. gw_buf_fini wipes and frees; b is empty after. */
 void gw_buf_fini(struct gw_buf *b);
 
-/* Makes it empty, keeps the memory, clears `failed`. */
+/* Makes it empty, wipes what it held, keeps the memory, clears `failed`. */
 void gw_buf_clear(struct gw_buf *b);
 
 /* Makes room for n more bytes. Returns false (and sets failed) when out of memory. */
@@ -69,7 +69,7 @@ void gw_buf_add_json(struct gw_buf *b, struct gw_span text);
 /* Appends a whole JSON string, quotes included. */
 void gw_buf_add_json_str(struct gw_buf *b, struct gw_span text);
 
-/* Removes the first n bytes (n <= len). */
+/* Removes the first n bytes (n <= len); nothing of them stays. */
 void gw_buf_drop(struct gw_buf *b, size_t n);
 
 static inline bool gw_buf_ok(const struct gw_buf *b)

@@ -68,7 +68,7 @@ struct view_text {
     bool cut;                     /* more than max_bytes would have come out */
 };
 
-void view_clear(struct view_text *v); /* keeps the memory */
+void view_clear(struct view_text *v); /* wipes, keeps the memory */
 void view_fini(struct view_text *v);  /* wipes */
 
 /* What text may hold. */

@@ -62,6 +62,8 @@ void view_scan_end(struct view_scan *vs)
     for (unsigned i = 0; i < VIEW_CHAIN; i++)
         if (vs->chain[i].out.cap + vs->chain[i].places.cap > KEEP_BYTES)
             view_fini(&vs->chain[i]);
+        else
+            view_clear(&vs->chain[i]);
 }
 
 void view_scan_fini(struct view_scan *vs)

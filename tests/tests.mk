@@ -15,6 +15,7 @@ SCANFILES := python3 tests/e2e/scan_files.py $(BUILD) $(CACHE) $(MODEL)
 HOSTILE := python3 tests/e2e/hostile.py $(BUILD) $(CACHE) $(MODEL)
 LEDGER := python3 tests/e2e/ledger.py $(BUILD) $(CACHE) $(MODEL)
 KAFKA  := BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh
+PRIVACY := python3 tests/e2e/privacy.py $(BUILD) $(CACHE) $(MODEL)
 STORM  := python3 tests/e2e/storm.py $(BUILD) $(CACHE) $(MODEL)
 WITH_ASAN := $(findstring address,$(SAN))
 
@@ -27,7 +28,7 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
 	  $(if $(WITH_ASAN),'storm=$(STORM) 60') \
 	  --two 'e2e=$(E2E)' 'parts=$(PARTS)' 'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' \
-	  $(if $(SAN),,'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
+	  $(if $(SAN),,'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'privacy=$(PRIVACY)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
 
 test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models

@@ -245,6 +245,7 @@ static bool has_records(const struct wire *w)
 static void take_records(struct wire *w)
 {
     static _Thread_local char text[RECORD_BYTES]; /* a whole record: OpenSSL keeps no rest of it */
+    size_t most = 0;
 
     while (w->ended == 0 && has_records(w) && evbuffer_get_length(w->in) < w->in_high) {
         int n;
@@ -255,7 +256,10 @@ static void take_records(struct wire *w)
             on_ssl_trouble(w, n);
         else if (evbuffer_add(w->in, text, (size_t)n) != 0)
             end(w, BEV_EVENT_ERROR);
+        if (n > 0 && (size_t)n > most)
+            most = (size_t)n;
     }
+    explicit_bzero(text, most);
 }
 
 /* Takes in what the bufferevent holds: a handshake first. w->busy is above 0. */
@@ -312,7 +316,7 @@ static void on_socket(evutil_socket_t fd, short what, void *ctx)
     struct wire *w = ctx;
     ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
 
-    bool over = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    bool tls, over = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 
     (void)what;
     if (over && w->ssl == NULL)
@@ -323,8 +327,11 @@ static void on_socket(evutil_socket_t fd, short what, void *ctx)
         w->fresh = (struct gw_span){bytes, (size_t)n};
     else if (n > 0 && evbuffer_add(w->in, bytes, (size_t)n) != 0)
         end(w, BEV_EVENT_READING | BEV_EVENT_ERROR);
+    tls = w->ssl != NULL;
     /* Also when nothing came: what lay there before the wire was made is read now. */
     on_readable(w);
+    if (n > 0 && !tls)
+        explicit_bzero(bytes, (size_t)n);
 }
 
 /* libevent could not write what was left to it. */

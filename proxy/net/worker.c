@@ -18,6 +18,7 @@
 #include "proxy/net/conn.h"
 #include "proxy/net/connect.h"
 #include "proxy/net/health_probe.h"
+#include "proxy/net/sweep.h"
 #include "proxy/net/trim.h"
 #include "proxy/net/upstream.h"
 
@@ -181,7 +182,7 @@ enum gw_status worker_init(struct worker *w, struct server *s, unsigned index, s
     w->audit_ev = watch(w, audit_chan_fd(w->audit), on_audit, w);
     w->wake = watch(w, w->wake_fd, on_wake, w);
     w->reap = event_new(w->base, -1, 0, on_reap, w);
-    if (w->audit_ev == NULL || w->wake == NULL || w->reap == NULL)
+    if (w->audit_ev == NULL || w->wake == NULL || w->reap == NULL || !sweep_open(w))
         return gw_fail(err, GW_ENOMEM, "out of memory");
     if (index == 0)
         w->prober = prober_new(w);
@@ -240,6 +241,7 @@ void worker_fini(struct worker *w)
     event_free_null(w->audit_ev);
     event_free_null(w->wake);
     event_free_null(w->reap);
+    sweep_close(w);
     if (w->audit != NULL)
         audit_chan_close(w->audit);
     upstream_pool_free(w->pool);
@@ -252,6 +254,7 @@ void worker_fini(struct worker *w)
     }
     dlp_scanner_free(w->scanner);
     gw_json_free(w->json);
+    free(w->known);
     if (w->wake_fd > 0)
         (void)close(w->wake_fd);
     trim_give(atomic_exchange(&w->kept, NULL));

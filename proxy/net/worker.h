@@ -71,10 +71,13 @@ struct worker {
     struct evdns_base *dns;
     struct audit_chan *audit;
     struct dlp_scanner *scanner;
-    struct gw_json *json;   /* scratch tokenizer */
-    struct setup *setup;    /* current: what new requests begin with (setup.h) */
-    struct setup_seat *old; /* of earlier setups that requests are pinned to */
-    struct event *reap;     /* setup_reap() is due */
+    struct gw_json *json;       /* scratch tokenizer */
+    struct setup *setup;        /* current: what new requests begin with (setup.h) */
+    struct setup_seat *old;     /* of earlier setups that requests are pinned to */
+    struct event *reap;         /* setup_reap() is due */
+    struct record_known *known; /* words that records may show; NULL: none was asked for */
+    struct event *sweep;        /* sweep.h */
+    bool sweep_due;
     struct upstream_pool *pool;
     struct prober
         *prober; /* worker 0: asks how the servers do (health_probe.h); NULL: the others */

@@ -40,7 +40,7 @@ static void hmac_hex(const struct req *req, struct gw_span bytes, char out[GW_SH
 }
 
 /* What all three kinds of record say. */
-static void fill_common(const struct req *req, struct audit_event *ev)
+static void fill_common(struct req *req, struct audit_event *ev)
 {
     const struct conn_fixed *fixed = conn_fixed(req->conn);
 
@@ -59,10 +59,10 @@ static void fill_common(const struct req *req, struct audit_event *ev)
     if (req->head != NULL) {
         ev->http_method = req->head->method;
         ev->http_path = record_path(req);
-        ev->host = req->head->authority;
-        ev->user_agent = http1_get(req->head, "user-agent");
+        ev->host = record_word(req, RECORD_HOST, req->head->authority);
+        ev->user_agent = record_word(req, RECORD_AGENT, http1_get(req->head, "user-agent"));
     }
-    ev->model = req->model;
+    ev->model = record_word(req, RECORD_MODEL, req->model);
     ev->stream = req->asked.stream;
     ev->body_bytes = req->body.len;
     ev->n_findings = req->n_findings;
@@ -109,6 +109,8 @@ static void fill_decision(const struct req *req, struct audit_event *ev)
     ev->tier = gw_span_str(gw_tier_name(d->tier));
     ev->complexity = d->complexity;
     ev->target_model = req->out_model.len != 0 ? req->out_model : d->model;
+    if (gw_span_eq(ev->target_model, req->model))
+        ev->target_model = ev->model;
     if (fixed != NULL) {
         ev->target = gw_span_str(fixed->host);
         ev->target_zone = gw_span_str(gw_zone_name(GW_ZONE_APPROVED));
@@ -127,8 +129,8 @@ struct shown {
 };
 
 /* What every finding says of its rule and value. */
-static void fill_finding(const struct req *req, uint32_t rule, struct gw_span value,
-                         struct shown *shown, struct audit_event *ev)
+static void fill_finding(struct req *req, uint32_t rule, struct gw_span value, struct shown *shown,
+                         struct audit_event *ev)
 {
     const struct dlp_rule_info *info = dlp_rules_info(req->setup->rules, rule);
 
@@ -148,8 +150,8 @@ static void fill_finding(const struct req *req, uint32_t rule, struct gw_span va
 }
 
 /* The i-th of all findings, which is the piece's. */
-static void emit_finding(const struct req *req, const struct req_piece *p,
-                         const struct dlp_finding *f, unsigned i)
+static void emit_finding(struct req *req, const struct req_piece *p, const struct dlp_finding *f,
+                         unsigned i)
 {
     const struct dlp_doc *doc = p->doc;
     struct audit_event ev = {.kind = AUDIT_FINDING};
@@ -182,7 +184,7 @@ static void emit_finding(const struct req *req, const struct req_piece *p,
     gw_buf_fini(&shown.masked);
 }
 
-void record_answer_finding(const struct req *req, const struct dlp_guard_finding *f,
+void record_answer_finding(struct req *req, const struct dlp_guard_finding *f,
                            const struct record_answer *a)
 {
     struct audit_event ev = {.kind = AUDIT_FINDING};
@@ -203,7 +205,7 @@ void record_answer_finding(const struct req *req, const struct dlp_guard_finding
 }
 
 /* One record a finding, at most as many as a person would read. */
-static void emit_findings(const struct req *req)
+static void emit_findings(struct req *req)
 {
     unsigned n = 0;
 
@@ -325,7 +327,7 @@ void record_completed(struct req *req, uint64_t now_ns)
     ev.completion_tokens = req->usage.completion;
     fill_cost(req, &ev);
     ev.finish_reason = req->finish_reason;
-    ev.response_model = req->response_model;
+    ev.response_model = record_word(req, RECORD_ANSWERED, req->response_model);
     ev.error_text = gw_span_str(req->error_text);
     ev.n_restored = req->n_restored;
     ev.budget = gw_span_str(limits_refused_by(req));

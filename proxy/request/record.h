@@ -59,12 +59,27 @@ struct record_answer {
     uint16_t line;                /* of policy, or ROUTER_NO_LINE */
     const char *allowlist;        /* the entry that took it away, or NULL */
 };
-void record_answer_finding(const struct req *req, const struct dlp_guard_finding *f,
+void record_answer_finding(struct req *req, const struct dlp_guard_finding *f,
                            const struct record_answer *a);
 
 /* What a policy that decides differently would do: "zone" when it only sends it elsewhere. zones: of the decision that
  * holds. */
 const char *record_would_name(const struct router_would *w, unsigned zones);
+
+/* A word of the client's or the provider's as records may show it: "(hidden)" when a rule finds something in it. Looked at
+ * once a request, and once a worker where clients say the same again and again (record_word.c). */
+enum record_word { RECORD_AGENT, RECORD_HOST, RECORD_MODEL, RECORD_ANSWERED, RECORD_WORDS };
+struct gw_span record_word(struct req *req, enum record_word which, struct gw_span text);
+
+/* What a worker remembers of such words. */
+enum { RECORD_KNOWN = 64 };
+struct record_known {
+    uint64_t key[2]; /* of the hashes; zeros: not made yet */
+    struct {
+        uint64_t hash; /* of the word and the rules; 0: none */
+        bool clean;
+    } words[RECORD_KNOWN];
+};
 
 /* The path as records may show it: not at all when something was found in it. */
 struct gw_span record_path(const struct req *req);

@@ -143,7 +143,9 @@ struct req {
     struct router_would simulated;             /* what the policy to simulate would have decided */
     bool pinned; /* earlier requests of the conversation were limited to these zones: */
     unsigned pinned_zones;
-    bool decided;                           /* a decided record was emitted */
+    bool decided; /* a decided record was emitted */
+    const char
+        *shown[4]; /* of each enum record_word: NULL not looked at; "" as it is; else instead */
     enum audit_payload_level payload_level; /* what records hold of its texts; when decided */
 
     /* cache */

@@ -13,6 +13,7 @@
 #include "proxy/http/fields.h"
 #include "proxy/limits/limits.h"
 #include "proxy/net/conn.h"
+#include "proxy/net/sweep.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/attempts.h"
 #include "proxy/request/record.h"
@@ -29,6 +30,7 @@ static void req_free(struct req *req)
     gw_buf_fini(&req->answer);
     gw_buf_fini(&req->body);
     gw_arena_free(req->arena);
+    sweep_soon(req->w);
     setup_unpin(req->w, req->setup);
     free(req);
 }
