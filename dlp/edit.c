@@ -178,6 +178,9 @@ static void place(const struct editor *ed, struct edit *e, uint32_t start, uint3
         if (l->kind == DLP_LEAF_KEY || l->kind == DLP_LEAF_NUMBER) {
             e->raw_start = l->raw_start;
             e->raw_end = l->raw_end;
+        } else { /* what was found as it stands outside may begin inside an escape of the inside */
+            dlp_map_from_body(ed->doc, in, e->raw_start, e->raw_end, &start, &end);
+            dlp_map_to_body(ed->doc, in, start, end, &e->raw_start, &e->raw_end);
         }
     }
 }

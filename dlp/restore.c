@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "dlp/doc.h"
 #include "dlp/edit.h"
+#include "dlp/nest.h"
 #include "dlp/vault.h"
 
 enum { HELD_MAX = 8 * DLP_PLACEHOLDER_MAX };
@@ -259,7 +260,8 @@ static enum found find(struct matcher *m, struct gw_span text, size_t *at, bool 
 
 struct dlp_restorer {
     struct matcher m;
-    unsigned nesting;
+    unsigned nesting; /* at least so deep in JSON strings; or as deep as: */
+    struct nest nest; /* what has gone out is */
     unsigned count;
     struct gw_buf pending; /* the m.n bytes that the matcher took */
 };
@@ -274,6 +276,7 @@ struct dlp_restorer *dlp_restorer_new(const struct dlp_vault *v, unsigned json_n
     r->nesting = json_nesting;
     r->m.json = json_nesting > 0;
     matcher_reset(&r->m);
+    nest_start(&r->nest);
     return r;
 }
 
@@ -295,6 +298,24 @@ unsigned dlp_restorer_count(const struct dlp_restorer *r)
     return r->count;
 }
 
+/* Text that was no placeholder. */
+static void pass_text(struct dlp_restorer *r, struct gw_span text, struct gw_buf *out)
+{
+    nest_feed(&r->nest, text);
+    gw_buf_add(out, text);
+}
+
+/* The value of the entry that was found, escaped for where it stands. */
+static bool put_value(struct dlp_restorer *r, struct gw_buf *out)
+{
+    unsigned depth = nest_depth(&r->nest);
+
+    nest_feed(&r->nest, GW_SPAN("0")); /* some of a string, or a number */
+    r->count++;
+    return dlp_escape(out, dlp_vault_at(r->m.v, r->m.entry)->value,
+                      depth > r->nesting ? depth : r->nesting);
+}
+
 static enum gw_status advance(struct dlp_restorer *r, struct gw_span text, bool final,
                               struct gw_buf *out)
 {
@@ -310,14 +331,13 @@ static enum gw_status advance(struct dlp_restorer *r, struct gw_span text, bool 
         all = gw_buf_span(&r->pending);
     }
     while (find(&r->m, all, &at, final) == FOUND_ENTRY) {
-        gw_buf_add(out, (struct gw_span){all.ptr + copied, at - copied});
-        ok &= dlp_escape(out, dlp_vault_at(r->m.v, r->m.entry)->value, r->nesting);
+        pass_text(r, (struct gw_span){all.ptr + copied, at - copied}, out);
+        ok &= put_value(r, out);
         pass_entry(&r->m, &at);
         copied = at;
-        r->count++;
     }
     if (at > copied)
-        gw_buf_add(out, (struct gw_span){all.ptr + copied, at - copied});
+        pass_text(r, (struct gw_span){all.ptr + copied, at - copied}, out);
     gw_buf_add(&rest, gw_span_from(all, at));
     ok &= gw_buf_ok(&rest);
     gw_buf_fini(&r->pending);
@@ -335,6 +355,7 @@ enum gw_status dlp_restorer_finish(struct dlp_restorer *r, struct gw_buf *out)
     enum gw_status st = advance(r, (struct gw_span){NULL, 0}, true, out);
 
     r->m.glued = false;
+    nest_start(&r->nest);
     return st;
 }
 

@@ -41,7 +41,7 @@ test-long: ## a million requests, a thousand reloads under load, every disguise;
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug SAN=address,undefined CUDA=0 BUILD_ROOT=$(BUILD_ROOT) storm-build
 	@$(SUB) test-build
 	@tests/stages.sh 'soak=python3 tests/e2e/soak.py $(BUILD) $(CACHE) $(MODEL)' 'smuggle=$(SMUGGLE) all' 'reloads=python3 tests/e2e/operations.py $(BUILD) $(CACHE) $(MODEL) 1000' \
-	  'kills=AUDIT_KILLS=500 $(BUILD)/tests/unit/audit/test_crash' 'kafka=SLUICE_LONG=1 $(KAFKA)' 'ledger=$(LEDGER) 20' \
+	  'kills=AUDIT_KILLS=500 $(BUILD)/tests/unit/audit/test_crash' 'trips=$(BUILD)/tests/unit/proxy/test_round_trip all' 'kafka=SLUICE_LONG=1 $(KAFKA)' 'ledger=$(LEDGER) 20' \
 	  'storm=python3 tests/e2e/storm.py $(BUILD_ROOT)/debug-address-undefined $(CACHE) $(MODEL) 600'
 
 storm-build: all $(BUILD)/mock-provider $(BUILD)/sluice-fault

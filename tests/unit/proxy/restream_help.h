@@ -26,7 +26,7 @@ static enum gw_action decide(void *ctx, const struct dlp_guard_finding *f)
     return dlp_rules_info(rules, f->rule)->class_ == GW_CLASS_SECRET ? action : GW_ACTION_ALLOW;
 }
 
-static bool make_vault(void)
+static inline bool make_vault(void)
 {
     struct gw_arena *arena = gw_arena_new(8 << 20);
     struct gw_buf body = {0}, out = {0};
@@ -288,7 +288,7 @@ static bool reads_as(const struct shape *s, struct gw_span stream, struct gw_spa
     return ok;
 }
 
-static void make_texts(const struct shape *s, char *text, char *want, size_t size)
+static inline void make_texts(const struct shape *s, char *text, char *want, size_t size)
 {
     if (s->nested) {
         (void)snprintf(text, size, "{\"to\":\"%s\",\"note\":\"a\\n%s\\n%s\",\"n\":1}", placeholder,
