@@ -183,8 +183,12 @@ static enum sink_end bury(struct sink *k, struct sink_call *call, enum sink_end 
 
         if (r->fate != SINK_REFUSES)
             continue;
-        if (k->refused >= MAX_REFUSED)
+        if (k->refused >= MAX_REFUSED) {
+            (void)snprintf(call->why, sizeof(call->why),
+                           "%d records in a row were refused and none was taken: it is not them",
+                           MAX_REFUSED);
             return SINK_DENIED;
+        }
         if (!core_dead_letter(k->a, k->name, r->json, call->why)) {
             (void)snprintf(call->why, sizeof(call->why), "the dead letters cannot be written");
             return SINK_DISK;
