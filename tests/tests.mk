@@ -10,6 +10,7 @@ E2E   := python3 tests/e2e/run.py $(BUILD) $(CACHE) $(MODEL) $(E2EMODE)
 PARTS := python3 tests/e2e/parts.py $(BUILD) $(CACHE) $(MODEL) $(E2EMODE)
 FAULTS := python3 tests/e2e/faults.py $(BUILD) $(CACHE) $(MODEL)
 SMUGGLE := python3 tests/e2e/smuggle.py $(BUILD) $(CACHE) $(MODEL)
+SINKS := python3 tests/e2e/sinks.py $(BUILD) $(CACHE) $(MODEL)
 EGRESS := python3 tests/e2e/egress.py $(BUILD) $(CACHE) $(MODEL)
 SCANFILES := python3 tests/e2e/scan_files.py $(BUILD) $(CACHE) $(MODEL)
 HOSTILE := python3 tests/e2e/hostile.py $(BUILD) $(CACHE) $(MODEL)
@@ -28,7 +29,7 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
 	  $(if $(WITH_ASAN),'storm=$(STORM) 60') \
 	  --two 'e2e=$(E2E)' 'parts=$(PARTS)' 'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' \
-	  $(if $(SAN),,'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'smuggle=$(SMUGGLE)' 'privacy=$(PRIVACY)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
+	  $(if $(SAN),,'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'sinks=$(SINKS)' 'smuggle=$(SMUGGLE)' 'privacy=$(PRIVACY)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
 
 test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models
