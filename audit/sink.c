@@ -3,7 +3,7 @@
  *              batch full, or its time is over         all settled
  *   [filling] --------------------------------> [delivering] ----> [filling]
  *                                                 |      ^
- *                  busy, away, denied, ...        v      | after 1 to 30 s, or as long as the receiver asks for
+ *                  busy, away, denied, ...        v      | after 0.5 to 30 s, or as long as the receiver asks for
  *                                               [waiting]
  *
  * A batch that is refused as a whole is sent in halves until single records are left; a single one goes to the dead
@@ -29,7 +29,7 @@
 enum {
     CURSOR_MS = 500,
     FILL_MS = 50, /* while a batch fills: how often it is looked at */
-    MIN_BACKOFF_MS = 1000,
+    MIN_BACKOFF_MS = 500,
     MAX_BACKOFF_MS = 30000,
     MAX_WAIT_MS = 300000, /* what a receiver may ask for */
     PARTIAL_MS = 250,     /* when a part of a batch was taken */

@@ -94,12 +94,13 @@ def storm(w, receivers, key):
     threads = [threading.Thread(target=load, args=(w, key, stop, done)) for _ in range(2)]
     for t in threads:
         t.start()
-    time.sleep(0.4)
+    time.sleep(0.3)
     for r in receivers:
         r.kill()
         time.sleep(0.1)
         r.start()
     receivers[0].mode("busy")
+    receivers[2].mode("slow")
     os.rename(w.path("audit.jsonl"), w.path("audit.jsonl.1"))
     w.gateway.send_signal(signal.SIGHUP)
     time.sleep(0.3)
@@ -107,11 +108,14 @@ def storm(w, receivers, key):
     for r in receivers[1:]:
         r.kill()
     w.start()
+    before = w.rss_kb()
     time.sleep(0.3)
     for r in receivers[1:]:
         r.start()
     receivers[0].mode("")
     time.sleep(0.3)
+    check(w.rss_kb() - before < 64 * 1024, "memory does not grow while receivers are slow and away", (before, w.rss_kb()))
+    receivers[2].mode("")
     stop.set()
     for t in threads:
         t.join()
