@@ -9,6 +9,7 @@
 #include "audit/kafka_notes.h"
 #include "audit/seal.h"
 #include "audit/sinks.h"
+#include "audit/witness.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -141,6 +142,8 @@ static enum gw_status open_readers(struct audit *a, const struct audit_config *c
     if (st == GW_OK && a->seal != NULL && has_kafka(cfg) && cfg->kafka_checkpoints != NULL &&
         cfg->kafka_checkpoints[0] != '\0')
         st = kafka_notes_open(a->spool, cfg, &a->notes, err);
+    if (st == GW_OK && a->seal != NULL && cfg->witness != NULL)
+        st = witness_open(a->spool, cfg->witness, &a->witness, err);
     if (st == GW_OK && cfg->n_sinks != 0)
         return sinks_open(a, cfg->sinks, cfg->n_sinks, has_kafka(cfg) ? KAFKA_SINK + 1 : 0,
                           &a->sinks, err);
@@ -177,6 +180,7 @@ enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, st
         st = gw_fail(err, GW_EIO, "audit: cannot start the writer thread");
     if (st != GW_OK) {
         kafka_notes_close(a->notes, 0);
+        witness_close(a->witness);
         sinks_stop(a->sinks, 0);
         sinks_close(a->sinks);
         kafka_close(a->kafka, 0);
@@ -206,6 +210,7 @@ void audit_close(struct audit *a, int drain_ms)
         if (spool_sync(&a->spool->slots[i]) != GW_OK)
             gw_log(GW_LOG_ERROR, "audit_sync_failed", "slot=%u", i);
     seal_close(a->seal);
+    witness_close(a->witness);
     core_wake_sinks(a);
     sinks_stop(a->sinks, drain_ms);
     kafka_close(a->kafka, drain_ms);
@@ -268,6 +273,7 @@ void audit_stats(struct audit *a, struct audit_stats *out)
             out->writable = false;
     if (a->kafka != NULL)
         kafka_stats(a->kafka, out);
+    witness_stats(a->witness, out);
     out->checkpoints_delivered = kafka_notes_delivered(a->notes);
     if (a->seal != NULL) {
         struct seal_stats st;

@@ -28,6 +28,25 @@ enum audit_on_full { AUDIT_ON_FULL_REJECT, AUDIT_ON_FULL_CONTINUE };
 
 struct audit_sink;
 
+/* One call to a witness. */
+struct audit_post {
+    struct gw_span body;        /* text/plain */
+    bool (*stopped)(void *ctx); /* asked about once a second: ends the call */
+    void *stopped_ctx;
+    /* What came. */
+    long status;          /* 0: no answer */
+    struct gw_buf answer; /* at most 64 KiB; the caller's */
+    char why[160];        /* there is none */
+};
+
+/* Who cosigns checkpoints. Lives as long as the audit. */
+struct audit_witness {
+    void (*post)(
+        void *ctx,
+        struct audit_post *p); /* to his add-checkpoint; blocks, on a thread of the audit's */
+    void *ctx;
+};
+
 struct audit_config {
     const char *spool_dir; /* created with mode 0700 */
     const char *instance;  /* this gateway's name, in every record */
@@ -47,7 +66,8 @@ struct audit_config {
     unsigned n_sinks;
     const char *
         seal_key; /* file with the keys that sign checkpoints, made when it is not there; NULL: none are made */
-    unsigned seal_interval_ms; /* how often, when there are new records; 0: 10 seconds */
+    const struct audit_witness *witness; /* NULL: none */
+    unsigned seal_interval_ms;           /* how often, when there are new records; 0: 10 seconds */
     struct audit_payload *
         payload; /* of audit_payload_open(), outlives the audit: made durable before records; or NULL */
 };
@@ -316,6 +336,9 @@ struct audit_stats {
     int64_t last_checkpoint_ms;     /* wall clock; 0: none */
     bool seal_failing;              /* the last try to sign could not be written */
     uint64_t checkpoints_delivered; /* to their topic, since open */
+    bool witness_configured, witness_failing;
+    uint64_t cosigned;        /* checkpoints, since open */
+    int64_t last_cosigned_ms; /* wall clock; 0: none */
 };
 void audit_stats(struct audit *a, struct audit_stats *out);
 
@@ -359,9 +382,9 @@ enum gw_status audit_tail(const struct audit_tail *t, FILE *out, struct gw_err *
 
 /* Topics as a source, instead of a spool. */
 struct audit_kafka {
-    const char *brokers;     /* host:port, several with commas */
-    const char *topic;       /* of the records */
-    const char *checkpoints; /* topic of the checkpoints */
+    const char *brokers;           /* host:port, several with commas */
+    const char *topic;             /* of the records */
+    const char *checkpoints;       /* topic of the checkpoints */
     const char *const *properties; /* librdkafka "name=value", NULL-terminated, or NULL */
 };
 
@@ -379,7 +402,8 @@ enum audit_format { AUDIT_FORMAT_LINES, AUDIT_FORMAT_JSON, AUDIT_FORMAT_CSV };
 
 struct audit_query {
     const char *spool_dir;
-    const struct audit_kafka *kafka; /* instead: then each chain's records come in its order, with duplicates */
+    const struct audit_kafka
+        *kafka; /* instead: then each chain's records come in its order, with duplicates */
     struct audit_filter filter;
     bool
         whole_requests; /* all records of the requests whose records, together, fulfil all conditions */
@@ -404,7 +428,7 @@ enum audit_report_form { AUDIT_REPORT_MARKDOWN, AUDIT_REPORT_HTML, AUDIT_REPORT_
 struct audit_report {
     const char *spool_dir;
     const struct audit_kafka *kafka; /* instead */
-    int64_t from_ms, until_ms; /* of a request's end; 0: open */
+    int64_t from_ms, until_ms;       /* of a request's end; 0: open */
     enum audit_report_form form;
 };
 
@@ -427,6 +451,8 @@ struct audit_verify {
     struct gw_span
         keys; /* public keys, one a line; empty: those beside the spool, which prove less */
     struct gw_span last_known; /* checkpoints kept elsewhere; may be empty */
+    struct gw_span
+        witnesses; /* public keys of witnesses, one a line: then the newest cosigned checkpoints must hold; may be empty */
 };
 /* Reads the whole spool, also a live one, and writes what holds and what does not to out. GW_ENOENT, GW_EIO, GW_ENOMEM,
  * GW_EPARSE (keys, last_known): nothing was judged. */

@@ -27,6 +27,7 @@
 struct kafka;
 struct sinks;
 struct kafka_notes;
+struct witness;
 struct seal;
 
 /* The cap as the threads that write to one slot have seen it. */
@@ -94,6 +95,7 @@ struct audit {
     struct kafka *kafka;           /* NULL: not configured */
     struct sinks *sinks;           /* the others; NULL: none */
     struct kafka_notes *notes;     /* NULL: not configured */
+    struct witness *witness;       /* NULL: not configured */
 };
 
 /* Where a record of ev goes and what it means for its request. id is cut to EVENT_ID_BYTES. */

@@ -11,15 +11,16 @@
 
 /* ---- keys -------------------------------------------------------------------------------- */
 
-enum { ALG_ED25519 = 1 };
+enum { ALG_ED25519 = 1, ALG_COSIGNATURE = 4, TIME_BYTES = 8 };
 
-static uint32_t key_id(const char *name, const unsigned char pub[GW_ED25519_KEY_BYTES])
+static uint32_t key_id(const char *name, unsigned char alg,
+                       const unsigned char pub[GW_ED25519_KEY_BYTES])
 {
     unsigned char text[NOTE_NAME_BYTES + 2 + GW_ED25519_KEY_BYTES], h[GW_SHA256_BYTES];
     const size_t n = strlen(name);
 
     (void)snprintf((char *)text, sizeof(text), "%s\n", name);
-    text[n + 1] = ALG_ED25519;
+    text[n + 1] = alg;
     memcpy(text + n + 2, pub, GW_ED25519_KEY_BYTES);
     gw_sha256((struct gw_span){(const char *)text, n + 2 + GW_ED25519_KEY_BYTES}, h);
     return (uint32_t)h[0] << 24 | (uint32_t)h[1] << 16 | (uint32_t)h[2] << 8 | h[3];
@@ -39,14 +40,14 @@ enum gw_status note_signer_new(const char *name, struct note_signer *out)
             *c = '_';
     gw_random(out->secret, sizeof(out->secret));
     GW_TRY(gw_ed25519_public(out->secret, out->key.pub));
-    out->key.id = key_id(out->key.name, out->key.pub);
+    out->key.id = key_id(out->key.name, ALG_ED25519, out->key.pub);
     return GW_OK;
 }
 
 static void write_key(const struct note_key *k, const unsigned char bytes[GW_ED25519_KEY_BYTES],
                       struct gw_buf *out)
 {
-    unsigned char tagged[1 + GW_ED25519_KEY_BYTES] = {ALG_ED25519};
+    unsigned char tagged[1 + GW_ED25519_KEY_BYTES] = {k->cosigns ? ALG_COSIGNATURE : ALG_ED25519};
 
     memcpy(tagged + 1, bytes, GW_ED25519_KEY_BYTES);
     gw_buf_printf(out, "%s+%08x+", k->name, k->id);
@@ -116,7 +117,8 @@ static bool read_key(struct gw_span t, struct note_key *k,
     ok =
         parse_hex32((struct gw_span){plus + 1, 8}, &k->id) &&
         gw_unbase64(gw_span_from(t, n + 10), tagged, sizeof(tagged)) == (ptrdiff_t)sizeof(tagged) &&
-        tagged[0] == ALG_ED25519;
+        (tagged[0] == ALG_ED25519 || tagged[0] == ALG_COSIGNATURE);
+    k->cosigns = ok && tagged[0] == ALG_COSIGNATURE;
     memcpy(bytes, tagged + 1, GW_ED25519_KEY_BYTES);
     explicit_bzero(tagged, sizeof(tagged));
     return ok;
@@ -126,7 +128,8 @@ enum gw_status note_key_read(struct gw_span text, struct note_key *out)
 {
     struct note_key k;
 
-    if (!read_key(trim(text), &k, k.pub) || k.id != key_id(k.name, k.pub))
+    if (!read_key(trim(text), &k, k.pub) ||
+        k.id != key_id(k.name, k.cosigns ? ALG_COSIGNATURE : ALG_ED25519, k.pub))
         return GW_EPARSE;
     *out = k;
     return GW_OK;
@@ -140,7 +143,7 @@ enum gw_status note_signer_read(struct gw_span text, struct note_signer *out)
     bool ok = gw_span_starts(t, prefix) &&
               read_key(gw_span_from(t, prefix.len), &s.key, s.secret) &&
               gw_ed25519_public(s.secret, s.key.pub) == GW_OK &&
-              s.key.id == key_id(s.key.name, s.key.pub);
+              s.key.id == key_id(s.key.name, ALG_ED25519, s.key.pub) && !s.key.cosigns;
 
     if (ok)
         *out = s;
@@ -285,20 +288,25 @@ static bool read_sig(struct gw_span line, struct note_sig *out)
     const struct gw_span dash = GW_SPAN("\xe2\x80\x94 ");
     struct gw_span rest = gw_span_from(line, dash.len);
     const char *space;
-    unsigned char bytes[4 + GW_ED25519_SIG_BYTES];
+    unsigned char bytes[4 + TIME_BYTES + GW_ED25519_SIG_BYTES];
+    const unsigned char *at = bytes + 4;
+    ptrdiff_t n;
 
     if (!gw_span_starts(line, dash) || rest.len == 0)
         return false;
     space = memchr(rest.ptr, ' ', rest.len);
     if (space == NULL || space == rest.ptr)
         return false;
-    out->name = (struct gw_span){rest.ptr, (size_t)(space - rest.ptr)};
-    if (gw_unbase64(gw_span_from(rest, out->name.len + 1), bytes, sizeof(bytes)) !=
-        (ptrdiff_t)sizeof(bytes))
+    *out = (struct note_sig){.name = {rest.ptr, (size_t)(space - rest.ptr)}};
+    n = gw_unbase64(gw_span_from(rest, out->name.len + 1), bytes, sizeof(bytes));
+    if (n != 4 + GW_ED25519_SIG_BYTES && n != (ptrdiff_t)sizeof(bytes))
         return false;
     out->id =
         (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-    memcpy(out->bytes, bytes + 4, GW_ED25519_SIG_BYTES);
+    out->cosigned = n == (ptrdiff_t)sizeof(bytes);
+    for (unsigned i = 0; out->cosigned && i < TIME_BYTES; i++)
+        out->time_s = out->time_s << 8 | *at++;
+    memcpy(out->bytes, at, GW_ED25519_SIG_BYTES);
     return true;
 }
 
@@ -382,11 +390,40 @@ bool note_edge(const struct note *n, struct merkle *out)
     return true;
 }
 
+/* What a witness signs: the time, and the note. */
+static bool verify_cosignature(const struct note *n, const struct note_sig *sig,
+                               const struct note_key *key)
+{
+    struct gw_buf text = {0};
+    bool ok;
+
+    gw_buf_printf(&text, "cosignature/v1\ntime %" PRIu64 "\n", sig->time_s);
+    gw_buf_add(&text, n->body);
+    ok = gw_buf_ok(&text) && gw_ed25519_verify(key->pub, gw_buf_span(&text), sig->bytes);
+    gw_buf_fini(&text);
+    return ok;
+}
+
+bool note_verify_when(const struct note *n, const struct note_key *key, uint64_t *time_s)
+{
+    for (unsigned i = 0; i < n->n_sigs; i++) {
+        const struct note_sig *sig = &n->sigs[i];
+
+        if (sig->id != key->id || !gw_span_is(sig->name, key->name) ||
+            sig->cosigned != key->cosigns)
+            continue;
+        if (key->cosigns ? verify_cosignature(n, sig, key)
+                         : gw_ed25519_verify(key->pub, n->body, sig->bytes)) {
+            *time_s = sig->time_s;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool note_verify(const struct note *n, const struct note_key *key)
 {
-    for (unsigned i = 0; i < n->n_sigs; i++)
-        if (n->sigs[i].id == key->id && gw_span_is(n->sigs[i].name, key->name) &&
-            gw_ed25519_verify(key->pub, n->body, n->sigs[i].bytes))
-            return true;
-    return false;
+    uint64_t when;
+
+    return note_verify_when(n, key, &when);
 }

@@ -36,6 +36,7 @@ struct note_key {
     char name[NOTE_NAME_BYTES];
     uint32_t id; /* the first bytes of SHA-256(name "\n" 01 key), big endian */
     unsigned char pub[GW_ED25519_KEY_BYTES];
+    bool cosigns; /* a witness's (C2SP tlog-cosignature), else a log's */
 };
 
 struct note_signer {
@@ -63,6 +64,8 @@ struct note_sig {
     struct gw_span name;
     uint32_t id;
     unsigned char bytes[GW_ED25519_SIG_BYTES];
+    bool cosigned;
+    uint64_t time_s; /* of a cosignature */
 };
 
 struct note {
@@ -101,5 +104,8 @@ bool note_edge(const struct note *n, struct merkle *out);
 
 /* True when one of the signatures is the key's and holds. */
 bool note_verify(const struct note *n, const struct note_key *key);
+
+/* The same; *time_s is when a witness has signed, 0 for a log's key. */
+bool note_verify_when(const struct note *n, const struct note_key *key, uint64_t *time_s);
 
 #endif

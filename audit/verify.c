@@ -9,7 +9,10 @@
 #include "audit/ledger.h"
 #include "audit/seal.h"
 #include "audit/seal_key.h"
+#include "audit/witness.h"
 #include "base/clock.h"
+
+enum { MAX_WITNESSED_BYTES = 64 << 20 };
 
 struct verify {
     struct ledger l;
@@ -287,6 +290,48 @@ static enum gw_status judge_last_known(struct verify *v, struct gw_span text, st
     return st;
 }
 
+/* The newest checkpoints that a witness has cosigned. */
+static enum gw_status judge_witnessed(struct verify *v, struct gw_span keys, struct gw_err *err)
+{
+    struct gw_buf text = {0};
+    struct note_key w[VERIFY_MAX_KEYS];
+    struct note *notes = NULL;
+    size_t n = 0, torn = 0, good = 0;
+    unsigned n_keys = 0;
+    enum gw_status st = note_keys_read(keys, w, VERIFY_MAX_KEYS, &n_keys, err);
+
+    if (st == GW_OK)
+        st = seal_read_file(v->l.dirfd, WITNESS_FILE, MAX_WITNESSED_BYTES, &text);
+    if (st == GW_OK)
+        st = ledger_notes(gw_buf_span(&text), &notes, &n, &torn);
+    for (size_t i = 0; i < n; i++) {
+        const struct ledger_tree *t = ledger_find(&v->l, notes[i].origin);
+        char when[GW_RFC3339_BYTES];
+        struct merkle_part p;
+        uint64_t time_s = 0;
+
+        if (t != NULL)
+            p = part_of(t);
+        judge_note(v, &notes[i], t == NULL ? NULL : &p, NULL, "the witnessed checkpoint");
+        for (unsigned k = 0; k < n_keys && time_s == 0; k++)
+            (void)note_verify_when(&notes[i], &w[k], &time_s);
+        if (time_s == 0)
+            continue;
+        good++;
+        gw_clock_rfc3339((int64_t)time_s * 1000, when);
+        (void)fprintf(v->t.out, "witnessed  %.*s: up to %" PRIu64 " (%s)\n",
+                      (int)notes[i].origin.len, notes[i].origin.ptr, notes[i].size, when);
+    }
+    free(notes);
+    gw_buf_fini(&text);
+    if (good == 0 && (st == GW_OK || st == GW_ENOENT)) {
+        v->t.truncated = true;
+        verify_tell(&v->t, "TRUNCATED  no checkpoint is cosigned by the witness that was named\n");
+        return GW_OK;
+    }
+    return st;
+}
+
 /* ---- the whole ---------------------------------------------------------------------------------- */
 
 static void judge(struct verify *v)
@@ -360,6 +405,8 @@ enum gw_status audit_verify(const struct audit_verify *what, FILE *out, enum aud
         judge(v);
     if (st == GW_OK && what->last_known.len != 0)
         st = judge_last_known(v, what->last_known, err);
+    if (st == GW_OK && what->witnesses.len != 0)
+        st = judge_witnessed(v, what->witnesses, err);
     if (st == GW_OK)
         *verdict = conclude(v, what->keys.len == 0);
     ledger_fini(&v->l);

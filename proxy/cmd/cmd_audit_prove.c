@@ -10,13 +10,13 @@
 #include "proxy/cmd/cmd_audit.h"
 #include "proxy/config/config.h"
 
-enum { OPT_SPOOL = 256, OPT_KEY, OPT_LAST, OPT_CHECKPOINTS };
+enum { OPT_SPOOL = 256, OPT_KEY, OPT_LAST, OPT_CHECKPOINTS, OPT_WITNESS };
 enum { MAX_FILE_BYTES = 64 << 20 };
 
 struct proving {
-    const char *config, *spool, *key, *last, *checkpoints;
+    const char *config, *spool, *key, *last, *checkpoints, *witness;
     struct cmd_audit_source source;
-    struct gw_buf key_text, last_text;
+    struct gw_buf key_text, last_text, witness_text;
     bool help;
 };
 
@@ -27,6 +27,7 @@ static int parse(int argc, char **argv, struct proving *p)
                                           {"key", required_argument, NULL, OPT_KEY},
                                           {"last-known", required_argument, NULL, OPT_LAST},
                                           {"checkpoints", required_argument, NULL, OPT_CHECKPOINTS},
+                                          {"witness", required_argument, NULL, OPT_WITNESS},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
     int c;
@@ -43,6 +44,8 @@ static int parse(int argc, char **argv, struct proving *p)
             p->last = optarg;
         else if (c == OPT_CHECKPOINTS)
             p->checkpoints = optarg;
+        else if (c == OPT_WITNESS)
+            p->witness = optarg;
         else if (c == 'h')
             p->help = true;
         else
@@ -54,6 +57,8 @@ static int parse(int argc, char **argv, struct proving *p)
         return cli_fail("audit", 2, "-c and --spool name the same thing: give one of them");
     if (cmd_audit_is_topic(p->spool) && strcmp(argv[0], "verify") != 0)
         return cli_fail("audit", 2, "%s reads a spool: proofs need the hashes beside it", argv[0]);
+    if (cmd_audit_is_topic(p->spool) && p->witness != NULL)
+        return cli_fail("audit", 2, "--witness reads a spool: cosignatures stand beside it");
     return 0;
 }
 
@@ -87,7 +92,8 @@ static int run_verify(struct proving *p)
     const struct audit_verify v = {.spool_dir = p->source.spool,
                                    .kafka = p->source.is_topic ? &p->source.kafka : NULL,
                                    .keys = gw_buf_span(&p->key_text),
-                                   .last_known = gw_buf_span(&p->last_text)};
+                                   .last_known = gw_buf_span(&p->last_text),
+                                   .witnesses = gw_buf_span(&p->witness_text)};
     enum audit_verdict verdict = AUDIT_INTACT;
     struct gw_err err;
 
@@ -175,10 +181,13 @@ int cmd_audit_prove(int argc, char **argv, const char *usage)
         status = read_text(p.key, &p.key_text);
     if (status == 0 && p.last != NULL)
         status = read_text(p.last, &p.last_text);
+    if (status == 0 && p.witness != NULL)
+        status = read_text(p.witness, &p.witness_text);
     if (status == 0)
         status = run(&p, argv[0], argc - optind, argv + optind);
     gw_buf_fini(&p.key_text);
     gw_buf_fini(&p.last_text);
+    gw_buf_fini(&p.witness_text);
     cmd_audit_source_fini(&p.source);
     return status;
 }

@@ -455,6 +455,7 @@ struct proxy_config {
         int64_t retain_ms, checkpoint_ms;
         const char *kafka_brokers, *kafka_topic;    /* brokers "": no Kafka */
         const char *kafka_checkpoints;              /* topic; "": none */
+        const char *witness_url, *witness_ca;       /* "": none; the system's certificates */
         const char *const *kafka_properties;        /* "name=value", NULL-terminated */
         const struct proxy_config_payload *payload; /* the first that fits counts */
         unsigned n_payload;

@@ -30,6 +30,8 @@ static const struct {
     {"audit.auditor_key", TEXT, IN(audit.auditor_key)},
     {"audit.subject_keys", TEXT, IN(audit.subject_keys)},
     {"core_dumps", BOOL, IN(core_dumps)},
+    {"audit.witness.url", TEXT, IN(audit.witness_url)},
+    {"audit.witness.ca", TEXT, IN(audit.witness_ca)},
     {"audit.kafka.brokers", TEXT, IN(audit.kafka_brokers)},
     {"audit.kafka.topic", TEXT, IN(audit.kafka_topic)},
     {"audit.kafka.checkpoints", TEXT, IN(audit.kafka_checkpoints)},

@@ -21,6 +21,7 @@
 #include "proxy/net/hmac_key.h"
 #include "proxy/net/reload.h"
 #include "proxy/net/rule_builds.h"
+#include "proxy/net/witness_post.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/pins.h"
 #include "proxy/sink/sink.h"
@@ -60,6 +61,13 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
     if (snprintf(key, sizeof(key), "%s/checkpoint.key", c->state_dir) >= (int)sizeof(key))
         return gw_fail(err, GW_ELIMIT, "%s: the path is too long", c->state_dir);
     GW_TRY(dirs_make(c->audit.spool, err));
+    if (c->audit.witness_url[0] != '\0') {
+        s->witness = calloc(1, sizeof(*s->witness));
+        if (s->witness == NULL)
+            return gw_fail(err, GW_ENOMEM, "out of memory");
+        GW_TRY(witness_post_init(s->witness, c->audit.witness_url, c->audit.witness_ca, err));
+        cfg.witness = &s->witness->witness;
+    }
     GW_TRY(sinks_make(c, sinks, &cfg.n_sinks, err));
     cfg.sinks = sinks;
     return audit_open(&cfg, &s->audit, err);
@@ -256,6 +264,7 @@ void server_close(struct server *s)
     pins_free(s->pins);
     clients_free(s->clients);
     audit_close(s->audit, KAFKA_DRAIN_MS);
+    free(s->witness);
     audit_payload_close(s->payload);
     server_setup_done(s, s->setup);
     limits_close(s->limits);

@@ -38,6 +38,8 @@ struct limits_redis;
 struct limits_req;
 
 /* What all workers share; immutable after start unless atomic or guarded. What a reload changes is in setup.h. */
+struct witness_post;
+
 struct server {
     pthread_mutex_t lock;
     struct setup *setup;   /* the current one; under lock, read by server_setup() */
@@ -45,6 +47,7 @@ struct server {
     struct rule_builds *rule_builds;
     struct metrics_names *target_names;
     struct audit *audit;
+    struct witness_post *witness;  /* NULL: nobody cosigns */
     struct audit_payload *payload; /* NULL: nothing is sealed */
     struct proxy_store *store;     /* NULL: no keys database */
     struct changes *changes;       /* of keys, on their way into the ledger */
