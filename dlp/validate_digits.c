@@ -237,6 +237,35 @@ static bool number_goes_on(const struct dlp_validate_in *in)
            dlp_is_digit(p[in->end + 1]);
 }
 
+static bool has_hex_letter(struct gw_span s)
+{
+    bool letter = false;
+
+    for (size_t i = 0; i < s.len; i++) {
+        if (dlp_hex_value(s.ptr[i]) < 0)
+            return false;
+        letter = letter || !dlp_is_digit(s.ptr[i]);
+    }
+    return letter;
+}
+
+/* The number is the digits of a hexadecimal value (143c97e2346977536395476e3cb6dc24), or groups of a dump (7370 6c79 2041 6d65):
+ * two hexadecimal digits with a letter are glued to it, or a group of four with a letter stands beside its groups. */
+static bool in_hex(const struct dlp_validate_in *in)
+{
+    const char *p = in->text.ptr;
+    size_t left = in->start, right = in->text.len - in->end;
+    bool groups = in->end - in->start > 4 && p[in->start + 4] == ' ';
+
+    if ((left >= 2 && has_hex_letter((struct gw_span){p + in->start - 2, 2})) ||
+        (right >= 2 && has_hex_letter((struct gw_span){p + in->end, 2})))
+        return true;
+    return groups && ((left >= 5 && p[in->start - 1] == ' ' &&
+                       has_hex_letter((struct gw_span){p + in->start - 5, 4})) ||
+                      (right >= 5 && p[in->end] == ' ' &&
+                       has_hex_letter((struct gw_span){p + in->end + 1, 4})));
+}
+
 int dlp_validate_card(const struct dlp_validate_in *in)
 {
     unsigned char d[24];
@@ -248,7 +277,7 @@ int dlp_validate_card(const struct dlp_validate_in *in)
         return DLP_VALIDATE_REJECT;
     /* Twelve and thirteen digits are Maestro and very old Visa cards, and barcodes far more often; airlines' cards
      * begin with 1, as other numbers do. */
-    return n <= 13 || d[0] == 1 ? -30 : 0;
+    return n <= 13 || d[0] == 1 || in_hex(in) ? -30 : 0;
 }
 
 /* Track 1 (%B...^...^) and track 2 (;...=...) of a magnetic stripe: the number must pass Luhn. */

@@ -49,6 +49,20 @@ static bool after_version_word(const struct dlp_validate_in *in)
     return false;
 }
 
+/* Points for what a range is for. */
+static int range_points(const unsigned o[4])
+{
+    if (o[0] == 0 || o[0] == 127 || o[0] >= 224)
+        return -30; /* this host, loopback, multicast, netmasks, broadcast */
+    if ((o[0] == 192 && o[1] == 0 && o[2] == 2) || (o[0] == 198 && o[1] == 51 && o[2] == 100) ||
+        (o[0] == 203 && o[1] == 0 && o[2] == 113))
+        return -25; /* documentation */
+    if (o[0] == 10 || (o[0] == 172 && (o[1] & 0xF0) == 16) || (o[0] == 192 && o[1] == 168) ||
+        (o[0] == 169 && o[1] == 254) || (o[0] == 100 && (o[1] & 0xC0) == 64))
+        return -15; /* private: tells about the inside of a network, not about a person */
+    return 0;
+}
+
 int dlp_validate_ipv4(const struct dlp_validate_in *in)
 {
     unsigned o[4];
@@ -62,17 +76,9 @@ int dlp_validate_ipv4(const struct dlp_validate_in *in)
         return DLP_VALIDATE_REJECT;
     if (after_version_word(in))
         return DLP_VALIDATE_REJECT;
-    if (o[0] == 0 || o[0] == 127 || o[0] >= 224)
-        return -30; /* this host, loopback, multicast, netmasks, broadcast */
-    if ((o[0] == 192 && o[1] == 0 && o[2] == 2) || (o[0] == 198 && o[1] == 51 && o[2] == 100) ||
-        (o[0] == 203 && o[1] == 0 && o[2] == 113))
-        return -25; /* documentation */
-    if (o[0] == 10 || (o[0] == 172 && (o[1] & 0xF0) == 16) || (o[0] == 192 && o[1] == 168) ||
-        (o[0] == 169 && o[1] == 254) || (o[0] == 100 && (o[1] & 0xC0) == 64))
-        return -15; /* private: tells about the inside of a network, not about a person */
-    if (o[0] < 10 && o[1] < 20 && o[2] < 20 && o[3] < 20)
+    if (o[0] > 0 && o[0] < 10 && o[1] < 20 && o[2] < 20 && o[3] < 20)
         return -25; /* 1.2.3.4, 4.0.11.2: a version as a rule */
-    return 0;
+    return range_points(o);
 }
 
 /* ---- IPv6 ----------------------------------------------------------------------------------- */
@@ -117,6 +123,19 @@ static bool read_group(struct gw_span s, size_t *i, struct ipv6_shape *shape)
     return *i > start && *i - start <= 4;
 }
 
+/* It ends as an IPv4 address, which is no finding of its own then. */
+static int mapped_points(struct gw_span s)
+{
+    const char *colon = memrchr(s.ptr, ':', s.len);
+    unsigned octet[4] = {0};
+    int points;
+
+    if (colon == NULL || !parse_ipv4(gw_span_from(s, (size_t)(colon + 1 - s.ptr)), octet))
+        return DLP_VALIDATE_REJECT;
+    points = range_points(octet);
+    return points == 0 ? 10 : points;
+}
+
 int dlp_validate_ipv6(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
@@ -141,9 +160,8 @@ int dlp_validate_ipv6(const struct dlp_validate_in *in)
         return -45;
     if (shape.groups < 3 && shape.digits < 6)
         return -25;
-    if (memchr(s.ptr, '.', s.len) !=
-        NULL) /* ends as an IPv4 address, which is no finding of its own then */
-        return 10;
+    if (memchr(s.ptr, '.', s.len) != NULL)
+        return mapped_points(s);
     if (gw_ascii_lower(s.ptr[0]) == 'f') /* link-local, unique local, multicast */
         return -15;
     return s.len > 9 && memcmp(s.ptr, "2001:db8:", 9) == 0 ? -25 : 0;

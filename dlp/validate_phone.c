@@ -95,6 +95,12 @@ static bool nanp_ok(const unsigned char *d)
     return d[0] >= 2 && d[3] >= 2 && !(d[1] == 1 && d[2] == 1) && !(d[4] == 1 && d[5] == 1);
 }
 
+/* 555-0100 to 555-0199 are nobody's: the North American plan keeps them for films and examples. */
+static bool nanp_fiction(const unsigned char *d)
+{
+    return d[3] == 5 && d[4] == 5 && d[5] == 5 && d[6] == 0 && d[7] == 1;
+}
+
 /* A number with its country code: +44 20 7946 0958, 0044 (0)20 ..., +1 (212) 555-0143. */
 int dlp_validate_phone(const struct dlp_validate_in *in)
 {
@@ -122,6 +128,8 @@ int dlp_validate_phone(const struct dlp_validate_in *in)
         return DLP_VALIDATE_REJECT;
     if (plan->code == 1 && !nanp_ok(p + 1))
         return DLP_VALIDATE_REJECT;
+    if (plan->code == 1 && nanp_fiction(p + 1))
+        return -25;
     return (plan->common & (1u << len)) != 0 ? 0 : -15;
 }
 

@@ -52,6 +52,8 @@ static void end_text(struct cmd_dlp_out *o, const struct cmd_dlp_totals *t)
                   "%" PRIu64 " findings in %" PRIu64 " files, %.1f MB, %.1f s; %" PRIu64
                   " binary files skipped",
                   t->n_findings, t->n_files, (double)t->n_bytes / 1e6, t->seconds, t->n_binary);
+    if (t->n_allowed > 0)
+        (void)fprintf(o->out, "; %" PRIu64 " allowed", t->n_allowed);
     if (t->n_unreadable > 0)
         (void)fprintf(o->out, "; %" PRIu64 " could not be read", t->n_unreadable);
     (void)fputc('\n', o->out);
@@ -88,8 +90,9 @@ static void end_json(struct cmd_dlp_out *o, const struct cmd_dlp_totals *t)
 {
     (void)fprintf(o->out,
                   "{\"summary\":{\"findings\":%" PRIu64 ",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64
-                  ",\"binary_skipped\":%" PRIu64 ",\"unreadable\":%" PRIu64 ",\"rules\":\"%s\"}}\n",
-                  t->n_findings, t->n_files, t->n_bytes, t->n_binary, t->n_unreadable,
+                  ",\"binary_skipped\":%" PRIu64 ",\"unreadable\":%" PRIu64 ",\"allowed\":%" PRIu64
+                  ",\"rules\":\"%s\"}}\n",
+                  t->n_findings, t->n_files, t->n_bytes, t->n_binary, t->n_unreadable, t->n_allowed,
                   dlp_rules_digest(o->rules));
 }
 

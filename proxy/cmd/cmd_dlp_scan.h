@@ -21,7 +21,7 @@ struct cmd_dlp_finding {
 
 /* What was scanned, for the last line. */
 struct cmd_dlp_totals {
-    uint64_t n_files, n_bytes, n_binary, n_unreadable, n_findings, n_failing;
+    uint64_t n_files, n_bytes, n_binary, n_unreadable, n_findings, n_failing, n_allowed;
     double seconds;
 };
 
@@ -60,6 +60,19 @@ void cmd_dlp_scan_close(struct cmd_dlp_scanner *s);
 /* Scans what fd gives, which may be without end: memory is bounded. A text that is JSON, or JSON Lines by its name, is scanned
  * as documents. False after a message when it could not be read or scanned. */
 bool cmd_dlp_scan_fd(struct cmd_dlp_scanner *s, const char *name, int fd);
+
+/* What a gateway's configuration says about findings. path NULL: as cmd_config_load(). NULL after a message. */
+struct cmd_dlp_gateway;
+struct cmd_dlp_gateway *cmd_dlp_gateway_open(const char *path);
+void cmd_dlp_gateway_close(struct cmd_dlp_gateway *g); /* g may be NULL */
+/* Its rules; the caller owns a reference. */
+enum gw_status cmd_dlp_gateway_rules(const struct cmd_dlp_gateway *g, struct dlp_rules **out,
+                                     struct gw_err *err);
+/* The confidence from which it reports. */
+unsigned cmd_dlp_gateway_report_from(const struct cmd_dlp_gateway *g);
+/* True when an entry of its allowlist, which may not ask for a caller, says that this is no finding. */
+bool cmd_dlp_gateway_allows(const struct cmd_dlp_gateway *g, const struct dlp_rules *rules,
+                            const struct cmd_dlp_finding *f);
 
 /* The names and contents of what is staged in the git repository around the working directory. each gets an open descriptor,
  * which it leaves open. 0, or an exit status after a message. */

@@ -87,6 +87,96 @@ def windows(work):
     check(all(f["line"] == bytes(text[:f["start"]]).count(b"\n") + 1 for f in found), "lines")
 
 
+def links(work):
+    """Links in folders are not followed, those that are named are; a link to itself is no harm."""
+    write(work, "linked/real.txt", AWS)
+    os.makedirs(f"{work}/tree")
+    os.symlink("../linked/real.txt", f"{work}/tree/link.txt")
+    os.symlink(".", f"{work}/tree/loop")
+    os.symlink("nowhere", f"{work}/tree/broken")
+    os.mkfifo(f"{work}/tree/pipe")
+    check(run("tree", cwd=work)[0] == 0, "a folder of links")
+    check(run("tree/link.txt", cwd=work)[0] == 1, "a link that was named")
+
+
+CONFIG = """dlp:
+  rules: [builtin, own.yaml]
+  report_from: 60
+allowlist:
+  - { value: %s, owner: ops, expires: 2099-12-31, reason: sample }
+  - { rule: acme-ticket, path: "/old/**", owner: ops, expires: 2099-12-31 }
+  - { value: TICK-000042, user: jane, owner: ops, expires: 2099-12-31 }
+  - { value: TICK-000043, owner: ops, expires: 2020-01-31 }
+targets:
+  up: { kind: openai, base_url: "http://127.0.0.1:9", zone: private }
+"""
+OWN = """- id: acme-ticket
+  title: ACME ticket
+  class: confidential
+  severity: low
+  pattern: 'TICK-[0-9]{6}'
+  confidence: 65
+  match: ['TICK-123456']
+- id: acme-seen
+  title: ACME seen
+  class: confidential
+  severity: low
+  mode: monitor
+  pattern: 'SEEN-[0-9]{6}'
+  confidence: 90
+  match: ['SEEN-123456']
+"""
+
+
+def gateway(work):
+    """--config: the rules, the allowlist and the threshold of a gateway; entries that ask for a caller or have ended do not count."""
+    write(work, "own.yaml", OWN)
+    write(work, "sluice.yaml", CONFIG % AWS)
+    write(work, "allowed.json", json.dumps({"key": AWS, "old": {"t": "TICK-000041"}}))
+    write(work, "shown.json", json.dumps({"a": "TICK-000041", "b": "TICK-000042", "c": "TICK-000043", "d": "SEEN-123456"}))
+    rc, out, err = run("--config", "sluice.yaml", "--format", "json", "allowed.json", cwd=work)
+    summary = json.loads(out.splitlines()[-1])["summary"]
+    check(rc == 0 and summary["allowed"] == 2 and summary["findings"] == 0, f"allowed: {out}{err}")
+    rc, out, _ = run("--config", "sluice.yaml", "--format", "json", "shown.json", cwd=work)
+    found = [json.loads(line) for line in out.splitlines()][:-1]
+    check(rc == 1 and [f["path"] for f in found] == ["/a", "/b", "/c", "/d"], f"not allowed: {out}")
+    write(work, "seen.txt", "SEEN-123456")
+    rc, out, _ = run("--config", "sluice.yaml", "seen.txt", cwd=work)
+    check(rc == 0 and "1 findings" in out, "a rule that only monitors is shown and does not fail")
+    check(run("--config", "sluice.yaml", "--rules", "own.yaml", "allowed.json", cwd=work)[0] == 0, "other rules, the same allowlist")
+    check(run("--config", "sluice.yaml", "--min-confidence", "80", "shown.json", cwd=work)[0] == 0, "a threshold on the command line")
+    check(run("--config", "nowhere.yaml", "shown.json", cwd=work)[0] == 2, "no configuration")
+    write(work, "sluice.yaml", CONFIG % AWS + "nonsense: 1\n")
+    check(run("--config", "sluice.yaml", "shown.json", cwd=work)[0] == 2, "a wrong configuration")
+
+
+def schema(work):
+    """The rules are what the published schema says, and it says no to what the reader refuses."""
+    try:
+        import jsonschema
+        import yaml
+    except ImportError:
+        skip("jsonschema or PyYAML is not there to read rule files")
+        return
+    text = subprocess.run([SLUICE, "rules", "schema"], capture_output=True, text=True, check=True).stdout
+    check(json.loads(text) == json.load(open("docs/rule.schema.json")), "docs/rule.schema.json is what sluice rules schema prints")
+    validator = jsonschema.validators.validator_for(json.loads(text))(json.loads(text))
+    validator.check_schema(json.loads(text))
+    files = [f"{folder}/{name}" for folder, _, names in os.walk("rules") for name in names if name.endswith(".yaml")]
+    for path in files:
+        errors = [f"{'/'.join(map(str, e.path))}: {e.message[:80]}" for e in validator.iter_errors(yaml.load(open(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))]
+        check(not errors, f"{path} is not as the schema says: {errors[:3]}")
+    check(len(files) > 20, "rule files")
+    good = yaml.safe_load(OWN)[0]
+    check(validator.is_valid([good]), "a rule")
+    for wrong in ({"confidence": 101}, {"class": "other"}, {"withn": 3}, {"validate": "luhn()x"}, {"near": {"within": 3}}, {"count": "many"},
+                  {"id": "Not An Id"}, {"length": [1, 2, 3]}, {"steps": [{"count": 2}]}, {"mode": "loud"}):
+        rule = dict(good, **wrong)
+        write(work, "wrong.yaml", json.dumps([rule]))
+        refused = subprocess.run([SLUICE, "rules", "test", "--rules", f"{work}/wrong.yaml"], capture_output=True).returncode != 0
+        check(not validator.is_valid([rule]) and refused, f"schema and reader refuse {wrong}")
+
+
 def hook(work):
     """A commit that holds a key is stopped, one that does not goes through, what is not staged does not count."""
     if shutil.which("git") is None:
@@ -94,9 +184,10 @@ def hook(work):
         return
     repo = f"{work}/repo"
     os.makedirs(repo)
-    git = lambda *args: subprocess.run(["git", "-c", "user.email=a@b.invalid", "-c", "user.name=n", *args], cwd=repo, capture_output=True, text=True)
+    env = dict(os.environ, PATH=os.path.abspath(BUILD) + ":" + os.environ["PATH"])
+    git = lambda *args: subprocess.run(["git", "-c", "user.email=a@b.invalid", "-c", "user.name=n", *args], cwd=repo, env=env, capture_output=True, text=True)
     git("init", "-q")
-    write(repo, ".git/hooks/pre-commit", f"#!/bin/sh\nexec {SLUICE} dlp scan --staged --min-confidence 70\n")
+    shutil.copy("packaging/git/pre-commit", f"{repo}/.git/hooks/pre-commit")
     os.chmod(f"{repo}/.git/hooks/pre-commit", os.stat(f"{repo}/.git/hooks/pre-commit").st_mode | stat.S_IXUSR)
     write(repo, "a b.txt", "fine\n")
     git("add", "-A")
@@ -108,6 +199,16 @@ def hook(work):
     check(p.returncode != 0 and "a b.txt:2:1" in p.stdout + p.stderr, f"a commit with a key: {p.stdout}{p.stderr}")
     git("add", "-A")
     check(git("commit", "-qm", "two").returncode == 0, "and without it")
+    write(repo, "a b.txt", "TICK-000044\n")
+    write(repo, "own.yaml", OWN)
+    write(repo, "sluice.yaml", CONFIG % AWS)
+    git("add", "a b.txt")
+    git("config", "sluice.config", "sluice.yaml")
+    git("config", "sluice.confidence", "60")
+    p = git("commit", "-qm", "three")
+    check(p.returncode != 0 and "acme-ticket" in p.stdout + p.stderr, f"the rules of a gateway: {p.stdout}{p.stderr}")
+    git("config", "sluice.confidence", "66")
+    check(git("commit", "-qm", "three").returncode == 0, "from another confidence on")
     check(run("--staged", cwd="/")[0] == 3, "outside a repository")
 
 
@@ -116,6 +217,9 @@ def main():
     try:
         formats(work)
         windows(work)
+        links(work)
+        gateway(work)
+        schema(work)
         hook(work)
     finally:
         leave(work)
