@@ -70,6 +70,8 @@ enum admin_result admin_changes_list(struct admin_call *c);
 enum admin_result admin_allow(struct admin_call *c);
 enum admin_result admin_reload(struct admin_call *c);
 enum admin_result admin_reload_last(struct admin_call *c);
+/* As admin_reload(), because of an entry of the allowlist, which the record then names. */
+enum admin_result admin_reload_for(struct admin_call *c, const char *entry);
 
 /* A reload has ended. True: it is the one that c waits for; the answer is made, and admin_call_done() is due. */
 bool admin_reload_done(struct admin_call *c);

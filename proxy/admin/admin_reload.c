@@ -60,9 +60,15 @@ bool admin_reload_done(struct admin_call *c)
 
 enum admin_result admin_reload(struct admin_call *c)
 {
-    char who[64];
+    return admin_reload_for(c, NULL);
+}
 
-    (void)snprintf(who, sizeof(who), "%s", admin_call_actor(c).name);
+enum admin_result admin_reload_for(struct admin_call *c, const char *entry)
+{
+    char who[SERVER_WHO_BYTES];
+
+    (void)snprintf(who, sizeof(who), "%s%s%s", admin_call_actor(c).name,
+                   entry == NULL ? "" : ", allowlist entry ", entry == NULL ? "" : entry);
     c->ticket = server_reload(c->server, who);
     return ADMIN_WAIT; /* admin.c gives it to admin_reload_done() */
 }

@@ -6,15 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit/audit.h"
 #include "base/digest.h"
-#include "base/json_tree.h"
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd_config.h"
 #include "proxy/cmd/cmd_dlp.h"
 #include "proxy/config/allow_file.h"
 #include "proxy/config/config.h"
 #include "proxy/net/hmac_key.h"
+#include "proxy/request/allow_record.h"
 
 static const char usage[] =
     "usage: sluice dlp allow --from ID [--finding N] --owner NAME --expires DAY [OPTIONS]\n"
@@ -44,123 +43,13 @@ static const char usage[] =
     "\n"
     "exit status: 0 written; 1 it could not be; 2 wrong command line\n";
 
-enum { MAX_VALUE = 1 << 20, MAX_LINE = 1 << 20, ARENA_BYTES = 8 << 20 };
+enum { MAX_VALUE = 1 << 20 };
 
 struct options {
     const char *config, *from, *value;
     unsigned finding; /* 0: the only one */
     struct allow_entry entry;
 };
-
-/* ---- the record ------------------------------------------------------------------------- */
-
-/* Findings of the request, or the one record, as they pass by. */
-struct search {
-    const char *id;
-    struct gw_buf line;
-    struct gw_json *json;
-    unsigned wanted, n; /* wanted 0: any */
-    char hmac[GW_SHA256_HEX_BYTES];
-    char rule[200];
-};
-
-static bool is(const struct gw_json_node *object, const char *name, const char *text)
-{
-    return gw_json_text_is(gw_json_get(object, name), text);
-}
-
-static void keep(struct search *s, const struct gw_json_node *root, struct gw_arena *arena)
-{
-    const struct gw_json_node *meta = gw_json_get(root, "metadata");
-    const struct gw_json_node *own = gw_json_get(gw_json_get(root, "unmapped"), "sluice");
-    struct gw_span hmac = gw_json_text(gw_json_get(own, "value_hmac"), arena);
-    struct gw_span rule = gw_json_text(gw_json_get(own, "rule"), arena);
-    bool one = is(meta, "uid", s->id);
-
-    if ((!one && !is(meta, "correlation_uid", s->id)) || hmac.len != sizeof(s->hmac) - 1 ||
-        rule.len >= sizeof(s->rule))
-        return;
-    s->n++;
-    if (!one && s->wanted != 0 && s->n != s->wanted)
-        return;
-    memcpy(s->hmac, hmac.ptr, hmac.len);
-    (void)snprintf(s->rule, sizeof(s->rule), "%.*s", (int)rule.len, rule.ptr);
-}
-
-static void judge_line(struct search *s)
-{
-    struct gw_arena *arena;
-    struct gw_json_node *root;
-
-    if (s->line.len == 0 || memmem(s->line.ptr, s->line.len, s->id, strlen(s->id)) == NULL)
-        return;
-    arena = gw_arena_new(ARENA_BYTES);
-    if (arena != NULL &&
-        gw_json_tree(s->json, arena, gw_buf_span(&s->line), NULL, &root, NULL) == GW_OK)
-        keep(s, root, arena);
-    gw_arena_free(arena);
-}
-
-/* What the query prints comes here. */
-static ssize_t take(void *ctx, const char *bytes, size_t n)
-{
-    struct search *s = ctx;
-
-    for (size_t i = 0; i < n; i++) {
-        if (bytes[i] != '\n') {
-            if (s->line.len < MAX_LINE)
-                gw_buf_addc(&s->line, bytes[i]);
-            continue;
-        }
-        judge_line(s);
-        gw_buf_clear(&s->line);
-    }
-    return (ssize_t)n;
-}
-
-static enum gw_status search_spool(const struct proxy_config *cfg, struct search *s,
-                                   struct gw_err *err)
-{
-    const cookie_io_functions_t io = {.write = take};
-    const struct audit_query q = {.spool_dir = cfg->audit.spool,
-                                  .filter = {.record = "finding"},
-                                  .format = AUDIT_FORMAT_JSON};
-    struct audit_query_result result = {0};
-    FILE *f = fopencookie(s, "w", io);
-    enum gw_status st;
-
-    s->json = gw_json_new();
-    if (f == NULL || s->json == NULL) {
-        if (f != NULL)
-            (void)fclose(f);
-        gw_json_free(s->json);
-        return gw_fail(err, GW_ENOMEM, "out of memory");
-    }
-    st = audit_query(&q, f, &result, err);
-    (void)fclose(f);
-    gw_json_free(s->json);
-    gw_buf_fini(&s->line);
-    return st;
-}
-
-static enum gw_status find_record(const struct proxy_config *cfg, const struct options *o,
-                                  struct search *s, struct gw_err *err)
-{
-    s->id = o->from;
-    s->wanted = o->finding;
-    GW_TRY(search_spool(cfg, s, err));
-    if (s->n == 0)
-        return gw_fail(err, GW_ENOENT, "%s: no record of a finding has this id or request",
-                       o->from);
-    if (s->wanted == 0 && s->n > 1)
-        return gw_fail(err, GW_EINVAL,
-                       "%s: the request has %u findings; say which one with --finding N (sluice "
-                       "audit tail --request %s shows them)",
-                       o->from, s->n, o->from);
-    if (s->hmac[0] == '\0')
-        return gw_fail(err, GW_ENOENT, "%s: the request has %u findings only", o->from, s->n);
-    return GW_OK;
-}
 
 /* ---- the value -------------------------------------------------------------------------- */
 
@@ -200,17 +89,17 @@ static int allow(const struct options *o, const struct proxy_config *cfg)
 {
     struct allow_entry e = o->entry;
     char hex[GW_SHA256_HEX_BYTES] = "", id[ALLOW_ID_BYTES];
-    struct search s = {0};
+    struct allow_record found = {.hmac = ""};
     struct gw_err err;
     enum gw_status st;
 
     if (o->from != NULL)
-        st = find_record(cfg, o, &s, &err);
+        st = allow_record_find(cfg->audit.spool, o->from, o->finding, &found, &err);
     else
         st = read_value(cfg, hex, &err);
-    e.value_hmac = gw_span_str(o->from != NULL ? s.hmac : hex);
+    e.value_hmac = gw_span_str(o->from != NULL ? found.hmac : hex);
     if (o->from != NULL && e.rule.len == 0)
-        e.rule = gw_span_str(s.rule);
+        e.rule = gw_span_str(found.rule);
     if (gw_span_is(e.rule, "*"))
         e.rule = (struct gw_span){NULL, 0};
     if (st == GW_OK)

@@ -34,9 +34,9 @@ struct keeper {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t wake;
     bool stop;
-    uint64_t asked, ended; /* tickets */
-    char who[64];          /* of the last ask */
-    struct setup *dead;    /* to close */
+    uint64_t asked, ended;      /* tickets */
+    char who[SERVER_WHO_BYTES]; /* of the last ask */
+    struct setup *dead;         /* to close */
     struct server_reload_result last;
     struct keeper_stats stats;
     struct proxy_config_stamp tried; /* the allowlist's file, for which a reload was begun */

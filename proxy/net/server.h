@@ -38,11 +38,13 @@ bool server_stopped(const struct server *s);
  * for server_reload_result(), above 0. Thread: any. */
 uint64_t server_reload(struct server *s, const char *who);
 
+enum { SERVER_WHO_BYTES = 192 };
+
 struct server_reload_result {
     bool ok;         /* in force in every worker; else nothing has changed */
     int64_t time_ms; /* wall clock of the end */
     uint64_t duration_ms;
-    char who[64];
+    char who[SERVER_WHO_BYTES];
     char old_config[GW_SHA256_HEX_BYTES],
         new_config[GW_SHA256_HEX_BYTES]; /* new: "" when it was not read */
     char old_rules[GW_SHA256_HEX_BYTES], new_rules[GW_SHA256_HEX_BYTES];

@@ -212,6 +212,22 @@ def test_feedback_api(w, key):
     for bad in ({}, {"value": "x", "owner": "o"}, {"value_hmac": "12", "owner": "o", "expires": "2099-12-31"},
                 {**entry, "colour": "red"}):
         check(admin(w, operator, bad)[0] == 400, "what cannot be is refused", bad)
+    seen = "seen@" + "shop-of-the-tests.de"
+    headers = w.post(f"Write to {seen}", key)[1]
+    wait_for("the finding's record", lambda: findings(w, headers), 5)
+    entry = {"from": headers["x-sluice-request-id"], "owner": "shop", "expires": "2099-12-31"}
+    check(admin(w, viewer, entry)[0] == 403, "a viewer may not by a record either")
+    status, text = admin(w, operator, {**entry, "finding": 1})
+    check(status == 200 and w.post(f"Write to {seen}", key)[1]["x-sluice-action"] == "allow", "a finding on record becomes an entry", text)
+    tried = json.loads(w.sluice("policy", "test", "-c", w.path("sluice.yaml"), "--json", "--model", "gpt-4o", f"Write to {seen} or {MAIL}"))["findings"]
+    check([f.get("allowlist", "")[:3] for f in tried] == ["fp-", ""] and tried[0]["action"] == "allow" and tried[1]["action"] == "tokenize",
+          "policy test knows the entry, also by its HMAC", tried)
+    line = [l for l in open(w.path("allow.yaml")).read().splitlines() if "value_hmac" in l][-1]
+    check("email" in line, "of its own rule", line)
+    reloads = lambda: [r for r in w.spool_records() if r["metadata"]["event_code"] == "sluice.reloaded"]
+    wait_for("the record of the change", lambda: any("allowlist entry fp-" in json.dumps(r) and "admin:op" in json.dumps(r) for r in reloads()), 5)
+    for bad in ({**entry, "from": "01JD8Z6J3V5T9QK2X000000000"}, {**entry, "from": "x"}, {**entry, "finding": 7}):
+        check(admin(w, operator, bad)[0] in (400, 404), "a record that is not there, or too old to look for", bad)
     text = w.admin_get("/metrics")[1]
     check("sluice_allowlist_ended 1" in text and "sluice_allowlist_ending 0" in text, "metrics say what ends")
 

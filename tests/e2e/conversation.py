@@ -116,6 +116,15 @@ def test_off(w, key):
     check(route == "openai", "and no other", (route, raw[:300]))
 
 
+def test_trying(w):
+    """`sluice policy test` says what pins, and what a pinned conversation may."""
+    config = ("policy", "test", "-c", w.path("sluice.yaml"), "--json")
+    r = json.loads(w.sluice(*config, "--model", "gpt-4o-first", PHI))
+    check(r["pin"] == ["private"] and not r["pinned"], "it says that what follows stays", r)
+    r = json.loads(w.sluice(*config, "--model", "gpt-4o", "--pinned", "private", "Go on"))
+    check(r["reason"] == "pinned" and r["targets"][0].startswith("house-") and r["pinned"], "a pinned conversation", r)
+
+
 def test_reload(w, key):
     route, _, raw = ask(w, key, "chat", [PHI], "-first", more={"metadata": {"session_id": "s-3"}})
     check(str(route).startswith("house-"), "limited", (route, raw[:300]))
@@ -149,7 +158,7 @@ def main():
         write_config(w)
         key, other = w.new_key("e2e"), w.new_key("other")
         w.start()
-        for test in (lambda: test_history(w, key, other), lambda: test_ids(w, key), lambda: test_off(w, key), lambda: test_shapes(w, key),
+        for test in (lambda: test_history(w, key, other), lambda: test_ids(w, key), lambda: test_off(w, key), lambda: test_trying(w), lambda: test_shapes(w, key),
                      lambda: test_reload(w, key)):
             try:
                 test()
