@@ -62,6 +62,8 @@ struct audit_config {
     const char *kafka_topic;
     const char *kafka_checkpoints; /* topic of the checkpoints; NULL or "": they go to no topic */
     const char *const *kafka_properties; /* librdkafka "name=value", NULL-terminated, or NULL */
+    unsigned kafka_partitions;      /* of a topic that is not there and is made; 0: it is not */
+    unsigned kafka_replication;     /* its copies; 0: the brokers' default */
     const struct audit_sink *sinks; /* n_sinks; other places that records go to (audit/sink.h) */
     unsigned n_sinks;
     const char *
@@ -362,10 +364,13 @@ void audit_reopen_sinks(struct audit *a);
 /* What the brokers say of the topic. */
 struct audit_kafka_view {
     unsigned n_brokers, n_partitions,
-        n_replicas; /* partitions 0: there is no such topic; replicas: the least */
+        n_replicas;    /* partitions 0: there is no such topic; replicas: the least */
+    bool can_make;     /* there is none, and the brokers would let the gateway make it */
+    char why_not[160]; /* there is none, it is to be made, and they would not: their reason */
+    bool old_scram;    /* SCRAM with a librdkafka that Kafka 3.9 takes and Kafka 4 does not */
 };
 /* Asks the brokers as the sender would (of cfg only what is about Kafka is read). Blocks: for commands. GW_EINVAL: a
- * property is refused; GW_EDENIED: the log-in is; GW_ETIMEDOUT: no answer, with the last reason. */
+ * property is refused; GW_EDENIED: the log-in is, and old_scram says more; GW_ETIMEDOUT: no answer, with the last reason. */
 enum gw_status audit_probe_kafka(const struct audit_config *cfg, int timeout_ms,
                                  struct audit_kafka_view *out, struct gw_err *err);
 

@@ -5,6 +5,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "audit/kafka_producer.h"
+#include "audit/kafka_topic.h"
 
 /* What librdkafka says of its connections while it is asked: the reason that a timeout alone does not give. */
 struct probe_talk {
@@ -35,6 +36,18 @@ static void read_topic(const struct rd_kafka_metadata *m, struct audit_kafka_vie
         if (i == 0 || n < out->n_replicas)
             out->n_replicas = n;
     }
+}
+
+/* The topic is not there: could the gateway make it? */
+static void try_topic(rd_kafka_t *rk, const struct audit_config *cfg, int timeout_ms,
+                      struct audit_kafka_view *out)
+{
+    struct gw_err why = {GW_OK, ""};
+
+    if (cfg->kafka_partitions == 0 || out->n_partitions != 0)
+        return;
+    out->can_make = kafka_topic_try(rk, cfg->kafka_topic, cfg, timeout_ms, &why) == GW_OK;
+    (void)snprintf(out->why_not, sizeof(out->why_not), "%.150s", why.text);
 }
 
 static enum gw_status ask(rd_kafka_t *rk, const char *topic, int timeout_ms,
@@ -86,6 +99,10 @@ enum gw_status audit_probe_kafka(const struct audit_config *cfg, int timeout_ms,
     }
     if (st == GW_OK)
         st = ask(rk, cfg->kafka_topic, timeout_ms, &talk, out, err);
+    if (st == GW_OK)
+        try_topic(rk, cfg, timeout_ms, out);
+    if (st == GW_OK || st == GW_EDENIED)
+        out->old_scram = producer_old_scram(cfg);
     if (conf != NULL)
         rd_kafka_conf_destroy(conf);
     if (rk != NULL)

@@ -11,6 +11,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "audit/event_read.h"
+#include "audit/kafka_topic.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -24,7 +25,7 @@ struct producer {
     char *topic;
     char *source;    /* ce_source: "/sluice/<instance>" */
     bool scram_hint; /* the old library's SCRAM fault was explained */
-    bool scram;
+    bool old_scram;
 };
 
 /* Measured against a real broker: with a message timeout of its own librdkafka loses or doubles records
@@ -73,6 +74,15 @@ static enum gw_status set_property(rd_kafka_conf_t *conf, const char *property, 
     return GW_OK;
 }
 
+bool producer_old_scram(const struct audit_config *cfg)
+{
+    bool scram = false;
+
+    for (size_t i = 0; cfg->kafka_properties != NULL && cfg->kafka_properties[i] != NULL; i++)
+        scram = scram || strstr(cfg->kafka_properties[i], "SCRAM") != NULL;
+    return scram && rd_kafka_version() < 0x020601ff;
+}
+
 enum gw_status producer_configure(rd_kafka_conf_t *conf, const struct audit_config *cfg,
                                   struct gw_err *err)
 {
@@ -110,8 +120,7 @@ enum gw_status producer_new(const struct audit_config *cfg, int fd, struct produ
         (void)gw_fail(err, st, "audit.kafka: out of memory");
         goto out;
     }
-    for (size_t i = 0; cfg->kafka_properties != NULL && cfg->kafka_properties[i] != NULL; i++)
-        p->scram = p->scram || strstr(cfg->kafka_properties[i], "SCRAM") != NULL;
+    p->old_scram = producer_old_scram(cfg);
     st = producer_configure(conf, cfg, err);
     if (st != GW_OK)
         goto out;
@@ -123,6 +132,7 @@ enum gw_status producer_new(const struct audit_config *cfg, int fd, struct produ
     conf = NULL; /* the producer's now */
     p->q = rd_kafka_queue_get_main(p->rk);
     rd_kafka_queue_io_event_enable(p->q, fd, &one, sizeof(one));
+    kafka_topic_make(p->rk, p->q, p->topic, cfg);
 out:
     if (conf != NULL)
         rd_kafka_conf_destroy(conf);
@@ -246,6 +256,8 @@ bool producer_config_copy(const struct audit_config *cfg, const char *topic,
     t[n + 2] = strdup(topic);
     t[n + 3] = strdup(cfg->instance);
     out->kafka_properties = (const char *const *)t;
+    out->kafka_partitions = cfg->kafka_partitions;
+    out->kafka_replication = cfg->kafka_replication;
     out->kafka_brokers = t[n + 1];
     out->kafka_topic = t[n + 2];
     out->instance = t[n + 3];
@@ -287,8 +299,7 @@ static void serve_error(struct producer *p, rd_kafka_event_t *rkev,
     enum producer_fate fate = fate_of(err);
     char why[256];
 
-    if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION && p->scram && !p->scram_hint &&
-        rd_kafka_version() < 0x020601ff) {
+    if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION && p->old_scram && !p->scram_hint) {
         p->scram_hint = true;
         gw_log(GW_LOG_ERROR, "kafka_scram",
                "text=\"librdkafka %s cannot log in to Kafka 4 with SCRAM: use mTLS, or librdkafka "
@@ -316,6 +327,8 @@ void producer_serve(struct producer *p, const struct producer_events *ev, void *
             serve_reports(rkev, ev, ctx);
         else if (ev != NULL && rd_kafka_event_type(rkev) == RD_KAFKA_EVENT_ERROR)
             serve_error(p, rkev, ev, ctx);
+        else if (rd_kafka_event_type(rkev) == RD_KAFKA_EVENT_CREATETOPICS_RESULT)
+            kafka_topic_made(rkev);
         rd_kafka_event_destroy(rkev);
     }
 }

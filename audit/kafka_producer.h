@@ -62,6 +62,10 @@ void producer_config_fini(char **texts);
 /* Serves all reports and events there are. */
 void producer_serve(struct producer *p, const struct producer_events *ev, void *ctx);
 
+/* True when cfg logs in with SCRAM and this librdkafka does it in a way that Kafka 4 refuses: before 2.6.1 it repeats its nonce,
+ * which Kafka 3.9 tolerates (librdkafka issue 4895). */
+bool producer_old_scram(const struct audit_config *cfg);
+
 struct rd_kafka_conf_s;
 /* Sets brokers, properties and our defaults. GW_EINVAL names what librdkafka refuses. */
 enum gw_status producer_configure(struct rd_kafka_conf_s *conf, const struct audit_config *cfg,

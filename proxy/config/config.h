@@ -453,10 +453,12 @@ struct proxy_config {
         unsigned on_full;    /* enum audit_on_full */
         uint64_t max_spool, segment;
         int64_t retain_ms, checkpoint_ms;
-        const char *kafka_brokers, *kafka_topic;    /* brokers "": no Kafka */
-        const char *kafka_checkpoints;              /* topic; "": none */
-        const char *witness_url, *witness_ca;       /* "": none; the system's certificates */
-        const char *const *kafka_properties;        /* "name=value", NULL-terminated */
+        const char *kafka_brokers, *kafka_topic; /* brokers "": no Kafka */
+        const char *kafka_checkpoints;           /* topic; "": none */
+        const char *witness_url, *witness_ca;    /* "": none; the system's certificates */
+        const char *const *kafka_properties;     /* "name=value", NULL-terminated */
+        unsigned kafka_partitions,
+            kafka_replication; /* of a topic that has to be made; 0 partitions: it is not */
         const struct proxy_config_payload *payload; /* the first that fits counts */
         unsigned n_payload;
         uint64_t max_payload;     /* bytes of a text that are sealed */

@@ -341,6 +341,8 @@ const struct config_key config_keys[] = {
 {"audit.kafka.brokers", CONFIG_STRING, IN(audit.kafka_brokers), "", 0, 0, NULL, "host:port, several with commas."},
 {"audit.kafka.topic", CONFIG_STRING, IN(audit.kafka_topic), "ai.audit.v1", 0, 0, NULL, "The topic that the records go to."},
 {"audit.kafka.checkpoints", CONFIG_STRING, IN(audit.kafka_checkpoints), "ai.audit.checkpoints", 0, 0, NULL, "The topic that the signed checkpoints go to, once the records that they cover are delivered. Empty: none."},
+{"audit.kafka.partitions", CONFIG_UINT, IN(audit.kafka_partitions), "1", 0, 10000, NULL, "Of the topic, when it is not there and the gateway makes it. 0: it makes none."},
+{"audit.kafka.replication", CONFIG_UINT, IN(audit.kafka_replication), "0", 0, 100, NULL, "Copies of a topic that the gateway makes; 0: the brokers' default."},
 {"audit.kafka.properties", CONFIG_PROPERTIES, IN(audit.kafka_properties), NULL, 0, 0, NULL, "Further librdkafka settings, `name: value`."},
 {"audit.sinks", CONFIG_ITEMS, 0, NULL, 0, 0, NULL, "Other places that the records go to, each from its own place in the spool (docs/sinks.md)."},
 {"audit.sinks[].name", CONFIG_STRING, SINK(name), config_required, 0, 0, NULL, "1 to 32 of a-z, 0-9, _ and -; of its cursor and its metrics. Another name is another sink, which begins with what the spool still has."},

@@ -35,6 +35,8 @@ static const struct {
     {"audit.kafka.brokers", TEXT, IN(audit.kafka_brokers)},
     {"audit.kafka.topic", TEXT, IN(audit.kafka_topic)},
     {"audit.kafka.checkpoints", TEXT, IN(audit.kafka_checkpoints)},
+    {"audit.kafka.partitions", UINT, IN(audit.kafka_partitions)},
+    {"audit.kafka.replication", UINT, IN(audit.kafka_replication)},
     {"audit.kafka.properties", TEXTS, IN(audit.kafka_properties)},
     {"audit.sinks", SINKS, IN(audit.sinks)},
     {"redis.url", TEXT, IN(redis.url)},

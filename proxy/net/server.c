@@ -53,6 +53,8 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
         .kafka_topic = c->audit.kafka_topic,
         .kafka_checkpoints = c->audit.kafka_checkpoints,
         .kafka_properties = c->audit.kafka_properties,
+        .kafka_partitions = c->audit.kafka_partitions,
+        .kafka_replication = c->audit.kafka_replication,
         .seal_key = c->audit.checkpoint_ms == 0 ? NULL : key,
         .seal_interval_ms = (unsigned)c->audit.checkpoint_ms,
         .payload = s->payload,

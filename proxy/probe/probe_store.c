@@ -48,9 +48,11 @@ static void probe_topic(const struct proxy_config *cfg, const char *name, const 
     const struct audit_config ac = {.instance = cfg->instance,
                                     .kafka_brokers = cfg->audit.kafka_brokers,
                                     .kafka_topic = topic,
-                                    .kafka_properties = cfg->audit.kafka_properties};
+                                    .kafka_properties = cfg->audit.kafka_properties,
+                                    .kafka_partitions = cfg->audit.kafka_partitions,
+                                    .kafka_replication = cfg->audit.kafka_replication};
     struct probe_row *row = probe_row(r, "%s", name);
-    struct audit_kafka_view view;
+    struct audit_kafka_view view = {0};
     struct gw_err err = {0};
     enum gw_status st;
 
@@ -61,8 +63,9 @@ static void probe_topic(const struct proxy_config *cfg, const char *name, const 
         (void)snprintf(row->found, sizeof(row->found), "%.230s", err.text);
         probe_bad(row, PROBE_FAIL, "%s",
                   st == GW_EINVAL    ? "correct audit.kafka.properties"
-                  : st == GW_EDENIED ? "the brokers refuse the log-in: user, password, mechanism; "
-                                       "SCRAM at Kafka 4 needs librdkafka 2.6.1 or mTLS"
+                  : view.old_scram   ? "Kafka 4 refuses SCRAM of this librdkafka, whatever the "
+                                       "password: use mTLS, or librdkafka 2.6.1 or newer"
+                  : st == GW_EDENIED ? "the brokers refuse the log-in: user, password, mechanism"
                                      : "the brokers must be reachable from here; with TLS, "
                                        "security.protocol=ssl and ssl.ca.location are needed");
         return;
@@ -70,10 +73,23 @@ static void probe_topic(const struct proxy_config *cfg, const char *name, const 
     (void)snprintf(row->found, sizeof(row->found),
                    "%u brokers, topic %.80s with %u partitions in %u copies", view.n_brokers, topic,
                    view.n_partitions, view.n_replicas);
-    if (view.n_partitions == 0)
+    if (view.can_make)
+        (void)snprintf(row->found, sizeof(row->found),
+                       "%u brokers; topic %.80s is not there yet: the gateway makes it",
+                       view.n_brokers, topic);
+    else if (view.n_partitions == 0 && cfg->audit.kafka_partitions != 0)
         probe_bad(row, PROBE_FAIL,
-                  "the topic is not there, and the gateway does not make it: kafka-topics.sh "
+                  "the topic is not there, and the brokers do not let this user make it (%.150s): "
+                  "kafka-topics.sh --create (docs/operators.md)",
+                  view.why_not);
+    else if (view.n_partitions == 0)
+        probe_bad(row, PROBE_FAIL,
+                  "the topic is not there, and audit.kafka.partitions is 0: kafka-topics.sh "
                   "--create (docs/operators.md)");
+    else if (view.old_scram)
+        probe_bad(row, PROBE_WARN,
+                  "SCRAM of this librdkafka works with Kafka 3.9 only: before the brokers become "
+                  "Kafka 4, use mTLS, or librdkafka 2.6.1 or newer");
     else if (view.n_replicas < 2)
         probe_bad(row, PROBE_WARN, "one copy only: a lost broker loses what it has of the trail");
 }

@@ -11,6 +11,7 @@ passed=0 failed=0
 finish() {
     [ -z "${load_pid:-}" ] || kill -9 "$load_pid" 2>/dev/null
     kafka_kill9 "$dir/broker" 2>/dev/null
+    kafka_kill9 "$dir/old" 2>/dev/null
     if [ "$failed" -eq 0 ]; then rm -rf "$dir"; else echo "left for inspection: $dir"; fi
     echo "$passed passed, $failed failed, 0 skipped"
     exit $((failed != 0))
@@ -27,19 +28,23 @@ if ! kafka_need; then
     exit 0
 fi
 load=${AUDIT_LOAD:-}
+root=${BUILD_ROOT:-build}
 if [ -z "$load" ]; then
-    root=${BUILD_ROOT:-build}
     make -s BUILD_ROOT="$root" "$root/release/tests/unit/audit/audit_load" >&2 || exit 1
     load=$root/release/tests/unit/audit/audit_load
 fi
+sluice=${SLUICE:-$root/release/sluice}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/sluice-kafka-XXXXXX")
 trap finish EXIT
 trap 'exit 1' INT TERM
-kafka_start "$dir/broker" || { failed=1; exit 1; }
+kafka_certs "$dir/broker" && kafka_start "$dir/broker" || { failed=1; exit 1; }
 
-# run NAME DURABILITY PAIRS PER_SECOND DRAIN_MS: in the background, sets load_pid
+# run NAME DURABILITY PAIRS PER_SECOND DRAIN_MS [PROPERTY...]: in the background, sets load_pid. The load makes the topic.
 run() {
-    "$load" "$dir/$1.spool" "$2" "$KAFKA_BROKERS" "$1" "$3" "$4" "$5" >>"$dir/$1.ids" 2>>"$dir/$1.log" &
+    local name=$1 durability=$2 pairs=$3 rate=$4 drain=$5
+    shift 5
+    "$load" "$dir/$name.spool" "$durability" "$KAFKA_BROKERS" "$name" "$pairs" "$rate" "$drain" "$@" >>"$dir/$name.ids" \
+        2>>"$dir/$name.log" &
     load_pid=$!
 }
 ended() { # waits for the load
@@ -49,15 +54,16 @@ ended() { # waits for the load
     load_pid=
     return "$rc"
 }
-judge() { # NAME
-    kafka_consume "$dir/broker" "$1" >"$dir/$1.topic" 2>"$dir/$1.consume.log"
+judge() { # NAME [BROKER]
+    kafka_consume "$dir/${2:-broker}" "$1" >"$dir/$1.topic" 2>"$dir/$1.consume.log"
     check "$1: what arrived" python3 tests/e2e/kafka/check_topic.py "$dir/$1.topic" "$dir/$1.ids"
 }
-topic() { kafka_topic "$dir/broker" "$1" || { failed=$((failed + 1)); exit 1; }; }
+topic() { # with settings of its own, or a broker that will be away when it would be made
+    kafka_topic "$dir/broker" "$1" || { failed=$((failed + 1)); exit 1; }
+}
 
-# Records arrive, with headers, in both durabilities.
+# Records arrive, with headers, in both durabilities; the topic was not there.
 for d in disk process; do
-    topic "plain-$d"
     run "plain-$d" "$d" 500 1000 5000
     check "plain-$d: the load ends" ended
     judge "plain-$d"
@@ -119,3 +125,50 @@ sleep "${SLUICE_LONG:+2}4"
 kafka_resume "$dir/broker"
 check "hung: the load ends" ended
 judge hung
+
+# Certificates of both sides; passwords, which Debian's librdkafka can use with Kafka 3.9 and not with 4: --check --probe says so.
+mtls() { # TLS-DIR: sets props
+    props=(security.protocol=ssl "ssl.ca.location=$1/ca.pem" "ssl.certificate.location=$1/client.crt" "ssl.key.location=$1/client.key")
+}
+scram() {
+    props=(security.protocol=sasl_ssl "ssl.ca.location=$1/ca.pem" sasl.mechanisms=SCRAM-SHA-512 sasl.username=gw
+        "sasl.password=$(cat "$1/password")")
+}
+secure() { # NAME BROKERS BROKER-DIR: with props
+    KAFKA_BROKERS=$2
+    run "$1" disk 200 1000 8000 "${props[@]}"
+    check "$1: the load ends" ended
+    judge "$1" "$3"
+}
+probe() { # NAME BROKERS TOPIC WORDS: what `serve --check --probe` says with props
+    local p
+    {
+        echo "state_dir: $dir/state"
+        echo "listen: { gateway: 127.0.0.1:0 }"
+        echo "targets: { a: { kind: openai, base_url: 'http://127.0.0.1:9/v1', zone: private } }"
+        echo "routes: [{ model: '*', to: a }]"
+        echo "audit: { spool: $dir/state/spool, kafka: { brokers: '$2', topic: $3, properties: {"
+        for p in "${props[@]}"; do echo "  ${p%%=*}: '${p#*=}',"; done
+        echo "} } }"
+    } >"$dir/$1.yaml"
+    "$sluice" serve --check --probe -c "$dir/$1.yaml" >"$dir/$1.probe" 2>&1
+    check "$1: the probe says: $4" grep -q -- "$4" "$dir/$1.probe"
+}
+old_library=$([ "$(dpkg-query -Wf '${Version}' librdkafka1 2>/dev/null | cut -d- -f1)" = 2.0.2 ] && echo yes)
+props=()
+probe missing "$KAFKA_BROKERS" not-there "topic not-there is not there yet: the gateway makes it"
+mtls "$dir/broker/tls"
+secure mtls "$KAFKA_MTLS" broker
+probe mtls "$KAFKA_MTLS" mtls "topic mtls with 1 partitions"
+if [ "$old_library" = yes ]; then
+    scram "$dir/broker/tls"
+    probe scram "$KAFKA_SCRAM" mtls "use mTLS, or librdkafka 2.6.1 or newer"
+fi
+kafka_version=3.9.2 kafka_cache=${kafka_cache%/*}/3.9.2
+kafka_kill9 "$dir/broker"
+kafka_certs "$dir/old" && kafka_start "$dir/old" || { failed=$((failed + 1)); exit 1; }
+scram "$dir/old/tls"
+secure scram-39 "$KAFKA_SCRAM" old
+[ "$old_library" != yes ] || probe scram-39 "$KAFKA_SCRAM" scram-39 "SCRAM of this librdkafka works with Kafka 3.9 only"
+mtls "$dir/old/tls"
+secure mtls-39 "$KAFKA_MTLS" old

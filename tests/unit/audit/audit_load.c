@@ -107,7 +107,8 @@ int main(int argc, char **argv)
                                .max_spool_bytes = 512ull << 20,
                                .segment_bytes = 1 << 20,
                                .retain_seconds = 3600,
-                               .n_channels = 1};
+                               .n_channels = 1,
+                               .kafka_partitions = 1};
     struct sigaction sa = {.sa_handler = on_term};
     struct audit_chan *ch = NULL;
     struct audit_stats st;
