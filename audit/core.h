@@ -112,6 +112,20 @@ enum gw_status core_put_life(struct audit *a, struct spool_slot *s, const struct
  * is no record. Thread: any. */
 enum gw_status core_hand_life(struct audit *a, const struct event_life *ev);
 
+/* What is told of a sink that fails, in the log's order: how it is, and since when. Of the sink's thread. */
+struct core_trouble {
+    const char *sink;
+    uint64_t since_ns; /* 0: well */
+    int64_t since_ms;  /* the same by the wall clock */
+    bool told;         /* sluice.degraded was written */
+};
+/* It fails; once that has lasted a while, or at once, sluice.degraded is written. Called again while it lasts. */
+void core_sink_fails(struct audit *a, struct core_trouble *t, bool at_once);
+/* It is well; sluice.recovered is written when the other was. True: it was not well before. */
+bool core_sink_works(struct audit *a, struct core_trouble *t);
+/* Records were deleted before the sink had them. */
+void core_sink_gap(struct audit *a, const struct core_trouble *t, uint64_t records);
+
 /* Keeps a record that a sink ("": Kafka) refuses for good in its dead-letter file, durably. False: it could not be
  * written, the log says why. Thread: the sink's. */
 bool core_dead_letter(struct audit *a, const char *sink, struct gw_span record, const char *why);

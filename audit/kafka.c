@@ -54,6 +54,7 @@ struct kafka {
         careful; /* so many records go one by one, to find the one that a batch was refused for */
     uint64_t next_chunk_ns, retry_ns, cursor_ns;
     unsigned backoff_ms;
+    struct core_trouble down;
     enum producer_fate trouble; /* PRODUCER_DELIVERED: none */
     char trouble_why[160];
 
@@ -123,6 +124,7 @@ static void on_report(void *ctx, uint64_t feed, uint64_t ticket, enum producer_f
         k->careful--;
     k->backoff_ms = 0;
     atomic_store(&k->up, true);
+    (void)core_sink_works(k->a, &k->down);
     acked(k, &k->feeds[feed], ticket);
 }
 
@@ -135,6 +137,7 @@ static void on_down(void *ctx)
 {
     struct kafka *k = ctx;
 
+    core_sink_fails(k->a, &k->down, false);
     if (atomic_exchange(&k->up, false))
         gw_log(GW_LOG_WARN, "kafka_down", "undelivered=%" PRIu64,
                (uint64_t)atomic_load(&k->a->spool->sinks[KAFKA_SINK].undelivered));
@@ -164,6 +167,7 @@ static void give_up(struct kafka *k, uint64_t now)
         k->backoff_ms = MAX_BACKOFF_MS;
     k->retry_ns = now + k->backoff_ms * GW_NS_PER_MS;
     atomic_store(&k->up, false);
+    core_sink_fails(k->a, &k->down, why == PRODUCER_DENIED);
     gw_log(GW_LOG_ERROR, "kafka_producer_lost", "why=\"%s\" retry_ms=%u", k->trouble_why,
            k->backoff_ms);
 }
@@ -345,6 +349,8 @@ static void turn(struct kafka *k, uint64_t now)
             k->next_chunk_ns = now + CHUNK_MS * GW_NS_PER_MS;
     }
     note_oldest(k);
+    if (k->down.since_ns != 0)
+        core_sink_fails(k->a, &k->down, false); /* it lasts */
     if (cursor_moved(k) && now - k->cursor_ns >= CURSOR_MS * GW_NS_PER_MS) {
         save_cursor(k, now);
         core_wake_writer(k->a); /* delivered segments may go */
@@ -398,6 +404,7 @@ enum gw_status kafka_open(struct audit *a, const struct audit_config *cfg, struc
     if (k == NULL)
         return gw_fail(err, st, "audit.kafka: out of memory");
     k->a = a;
+    k->down.sink = "kafka";
     k->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     /* Non-blocking: librdkafka would hang on a full one. */
     k->rk_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -33,7 +33,6 @@ enum {
     MAX_BACKOFF_MS = 30000,
     MAX_WAIT_MS = 300000, /* what a receiver may ask for */
     PARTIAL_MS = 250,     /* when a part of a batch was taken */
-    DEGRADED_MS = 5000,   /* a failure that lasts that long gets a record */
     MAX_REFUSED = 64,
 };
 
@@ -47,11 +46,9 @@ struct sink {
     unsigned refused; /* records refused since one was taken */
     uint64_t retry_ns, cursor_ns;
     unsigned backoff_ms;
-    uint64_t failing_ns; /* 0: well */
-    int64_t failing_ms;  /* the same by the wall clock */
-    bool told;           /* sluice.degraded was written */
-    bool hurried;        /* the stop was noticed */
-    uint64_t skipped;    /* of the feeds, told already */
+    struct core_trouble trouble;
+    bool hurried;     /* the stop was noticed */
+    uint64_t skipped; /* of the feeds, told already */
 
     pthread_t thread;
     bool thread_runs;
@@ -81,32 +78,14 @@ const char *sink_end_name(enum sink_end end)
 
 /* ---- what is told ------------------------------------------------------------------------------ */
 
-static void tell(struct sink *k, enum event_life_kind kind, struct gw_span cause, uint64_t records)
-{
-    const struct event_life ev = {.kind = kind,
-                                  .time_ms = gw_clock_wall_ms(),
-                                  .since_ms = k->failing_ms,
-                                  .cause = cause,
-                                  .sink = gw_span_str(k->name),
-                                  .records = records};
-
-    (void)core_hand_life(k->a, &ev);
-}
-
 static void succeeded(struct sink *k)
 {
     k->backoff_ms = 0;
     k->retry_ns = 0;
     atomic_store(&k->up, true);
-    if (k->failing_ns == 0)
-        return;
-    gw_log(GW_LOG_INFO, "audit_sink_recovered", "sink=%s undelivered=%" PRIu64, k->name,
-           (uint64_t)atomic_load(&k->a->spool->sinks[k->index].undelivered));
-    if (k->told)
-        tell(k, EVENT_LIFE_RECOVERED, GW_SPAN("sink_failing"), 0);
-    k->told = false;
-    k->failing_ns = 0;
-    k->failing_ms = 0;
+    if (core_sink_works(k->a, &k->trouble))
+        gw_log(GW_LOG_INFO, "audit_sink_recovered", "sink=%s undelivered=%" PRIu64, k->name,
+               (uint64_t)atomic_load(&k->a->spool->sinks[k->index].undelivered));
 }
 
 /* What a receiver asks for, within reason. */
@@ -122,10 +101,6 @@ static void failed(struct sink *k, enum sink_end end, const struct sink_call *ca
     unsigned wait;
 
     atomic_fetch_add(&k->failures[end], 1);
-    if (k->failing_ns == 0) {
-        k->failing_ns = now;
-        k->failing_ms = gw_clock_wall_ms();
-    }
     k->backoff_ms = k->backoff_ms == 0 ? MIN_BACKOFF_MS : k->backoff_ms * 2;
     if (end == SINK_DENIED || k->backoff_ms > MAX_BACKOFF_MS)
         k->backoff_ms = MAX_BACKOFF_MS;
@@ -139,10 +114,7 @@ static void failed(struct sink *k, enum sink_end end, const struct sink_call *ca
            "sink=%s reason=%s why=\"%s\" retry_ms=%u undelivered=%" PRIu64, k->name,
            sink_end_name(end), call->why, wait,
            (uint64_t)atomic_load(&k->a->spool->sinks[k->index].undelivered));
-    if (!k->told && (person || now - k->failing_ns >= DEGRADED_MS * GW_NS_PER_MS)) {
-        k->told = true;
-        tell(k, EVENT_LIFE_DEGRADED, GW_SPAN("sink_failing"), 0);
-    }
+    core_sink_fails(k->a, &k->trouble, person);
 }
 
 /* Records that were deleted before this sink had them, because it yields. */
@@ -161,7 +133,7 @@ static void note_skipped(struct sink *k)
         return;
     gw_log(GW_LOG_ERROR, "audit_sink_gap", "sink=%s records=%" PRIu64, k->name,
            skipped - k->skipped);
-    tell(k, EVENT_LIFE_DEGRADED, GW_SPAN("sink_gap"), skipped - k->skipped);
+    core_sink_gap(k->a, &k->trouble, skipped - k->skipped);
     k->skipped = skipped;
     atomic_store(&k->lost, skipped);
 }
@@ -262,7 +234,7 @@ static bool due(const struct sink *k, uint64_t now, bool full)
 {
     if (k->b.n == 0 || now < k->retry_ns)
         return false;
-    return full || k->failing_ns != 0 || k->limit < k->b.max || atomic_load(&k->stopping) ||
+    return full || k->trouble.since_ns != 0 || k->limit < k->b.max || atomic_load(&k->stopping) ||
            now - k->b.since_ns >= k->cfg.batch_ms * GW_NS_PER_MS;
 }
 
@@ -404,6 +376,7 @@ static struct sink *sink_new(struct audit *a, const struct audit_sink *cfg, unsi
     (void)snprintf(k->name, sizeof(k->name), "%s", cfg->name);
     (void)snprintf(k->kind, sizeof(k->kind), "%s", cfg->kind);
     k->cfg.name = k->name;
+    k->trouble.sink = k->name;
     k->cfg.kind = k->kind;
     k->index = index;
     k->limit = cfg->batch_records;
@@ -482,6 +455,9 @@ void sinks_reopen(struct sinks *s)
         wake(s->list[i]);
     }
 }
+
+_Static_assert(SINK_ENDS <= sizeof((struct audit_sink_stats){0}.failures) / sizeof(uint64_t),
+               "a figure for each reason");
 
 /* ---- figures ----------------------------------------------------------------------------------- */
 

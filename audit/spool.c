@@ -361,8 +361,8 @@ int spool_keep_due_ms(struct spool *sp, int64_t now_ms)
         if (s->n_segs < 2 || !s->segs[0].closed)
             continue;
         wait = s->segs[0].last_ms + (int64_t)sp->retain_ms - now_ms;
-        if (wait < 1000)
-            wait = 1000; /* held by an open request or by the sink: look again in a while */
+        if (wait < 1000) /* held by an open request or by a sink: look again in a while */
+            wait = pressed(sp) ? 100 : 1000;
         if (due < 0 || wait < due)
             due = wait;
     }

@@ -229,6 +229,7 @@ static void add_life(struct gw_buf *out, struct gw_span json)
     add_text(out, json, "name", "sluice.entity_name");
     add_text(out, json, "by", "user.uid");
     add_text(out, json, "cause", "sluice.cause");
+    add_text(out, json, "sink", "sluice.sink");
     add_text(out, json, "segment", "sluice.segment");
     (void)add_number(out, json, "records", "sluice.records");
     (void)add_number(out, json, "bytes", "sluice.bytes");

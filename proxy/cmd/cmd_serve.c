@@ -183,28 +183,34 @@ static void free_control(struct control *c)
 
 static void print_first_key(const struct proxy_config *cfg)
 {
+    FILE *out = stdout;
     char key[PROXY_KEY_BYTES];
     struct gw_err err;
     bool created = false;
+
+    for (unsigned i = 0; i < cfg->audit.n_sinks; i++)
+        if (cfg->audit.sinks[i].kind == PROXY_SINK_STDOUT)
+            out = stderr; /* standard output is for records */
 
     if (proxy_store_ensure_key(cfg->auth.keys, "default", &created, key, &err) != GW_OK) {
         (void)cli_fail_err("serve", &err);
         return;
     }
     if (!created) {
-        (void)printf("Keys exist already; `sluice keys create --name NAME` makes another.\n");
+        (void)fprintf(out, "Keys exist already; `sluice keys create --name NAME` makes another.\n");
     } else {
         const char *scheme = cfg->listen.tls_cert[0] != '\0' ? "https" : "http";
 
-        (void)printf("Your key, shown once:  %s\n\nTry it:\n"
-                     "  curl %s://%s/v1/chat/completions -H 'Authorization: Bearer %s' \\\n"
-                     "    -H 'Content-Type: application/json' \\\n"
-                     "    -d '{\"model\":\"auto\",\"messages\":[{\"role\":\"user\","
-                     "\"content\":\"What is the capital of France?\"}]}'\n\n",
-                     key, scheme, cfg->listen.gateway.text, key);
+        (void)fprintf(out,
+                      "Your key, shown once:  %s\n\nTry it:\n"
+                      "  curl %s://%s/v1/chat/completions -H 'Authorization: Bearer %s' \\\n"
+                      "    -H 'Content-Type: application/json' \\\n"
+                      "    -d '{\"model\":\"auto\",\"messages\":[{\"role\":\"user\","
+                      "\"content\":\"What is the capital of France?\"}]}'\n\n",
+                      key, scheme, cfg->listen.gateway.text, key);
         explicit_bzero(key, sizeof(key));
     }
-    (void)fflush(stdout);
+    (void)fflush(out);
 }
 
 static void log_start(const struct proxy_config *cfg)
@@ -215,8 +221,7 @@ static void log_start(const struct proxy_config *cfg)
            sluice_version(), cfg->file, cfg->listen.gateway.off ? "off" : cfg->listen.gateway.text,
            cfg->listen.proxy.off ? "off" : cfg->listen.proxy.text,
            cfg->listen.admin.off ? "off" : cfg->listen.admin.text, cfg->workers, cfg->n_targets,
-           cfg->audit.spool,
-           cfg->audit.kafka_brokers[0] == '\0' ? "off" : cfg->audit.kafka_brokers,
+           cfg->audit.spool, cfg->audit.kafka_brokers[0] == '\0' ? "off" : cfg->audit.kafka_brokers,
            cfg->audit.n_sinks);
 }
 

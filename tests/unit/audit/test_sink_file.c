@@ -212,7 +212,7 @@ static void test_stdout(void)
 {
     enum { TURNS = 12, BYTES = TURNS * (LONG + 200) };
     char *text = calloc(1, BYTES);
-    int saved = dup(STDOUT_FILENO), ends[2];
+    int saved = dup(STDOUT_FILENO), ends[2] = {-1, -1};
     struct sink_record records[N];
     struct sink_call c;
     struct audit_sink k = open_file(NULL);
@@ -253,9 +253,9 @@ static void test_stdout(void)
 int main(void)
 {
     (void)signal(SIGXFSZ, SIG_IGN);
-    memset(long_json, 'x', LONG);
-    memcpy(long_json, "{\"n\":\"", 6);
-    memcpy(long_json + LONG - 2, "\"}", 3);
+    (void)snprintf(long_json, sizeof(long_json), "{\"n\":\"%0*d\"}", LONG - 8, 0);
+    for (char *c = strchr(long_json, '0'); *c == '0'; c++)
+        *c = 'x';
     scratch_new();
     test_mends();
     test_rotation();
