@@ -395,6 +395,7 @@ struct proxy_config {
         unsigned report_from;           /* confidence, 0 to 100 */
         unsigned on_error;              /* 0: block, 1: allow */
         unsigned on_cut;                /* the same */
+        unsigned placeholders;          /* 0: those of one conversation, 1: of one caller */
     } dlp;
 
     struct {

@@ -31,6 +31,7 @@ static const char *const servers[] = {"any", "vllm", "sglang", "tgi", "triton", 
 static const char *const conflicts[] = {"reroute", "refuse", NULL};
 static const char *const scopes[] = {"leaving", "always", NULL};
 static const char *const directions[] = {"request", "response", "both", NULL};
+static const char *const placeholders[] = {"conversation", "caller", NULL};
 static const char *const natives[] = {"auto", "off", NULL};
 static const char *const policy_modes[] = {"enforce", "monitor", NULL};
 static const char *const line_modes[] = {"enforce", "monitor", "off", NULL};
@@ -224,6 +225,7 @@ const struct config_key config_keys[] = {
 {"dlp.report_from", CONFIG_UINT, IN(dlp.report_from), "40", 1, 100, NULL, "Findings below this confidence are dropped."},
 {"dlp.on_error", CONFIG_ENUM, IN(dlp.on_error), "block", 0, 0, on_errors, "When a scan cannot finish: `block`, or `allow` the request unscanned (the record says so)."},
 {"dlp.on_cut", CONFIG_ENUM, IN(dlp.on_cut), "block", 0, 0, on_errors, "When encoded text is nested or piled up beyond what the scan decodes (docs/detection.md): `block`, or `allow` it (the record says so)."},
+{"dlp.placeholders", CONFIG_ENUM, IN(dlp.placeholders), "conversation", 0, 0, placeholders, "The same value gets the same placeholder in every turn of a `conversation`, told by its first message, or in all that one `caller` sends. Never for two callers."},
 
 {"limits", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "What a client may ask for."},
 {"limits.max_body", CONFIG_BYTES, IN(limits.max_body), "32MiB", 1024, 1024 * MIB, NULL, "A larger request body is answered with 413."},

@@ -82,10 +82,12 @@ static bool add_id(const struct req *req, const struct gw_json_node *node, struc
     return id.ptr != NULL && (id.len == 0 || name_it(n, "id", id, &n->ids[n->n_ids++]));
 }
 
+/* Members by which a provider finds what it keeps of the conversation. */
+static const char *const state[] = {"previous_response_id", "conversation", "container",
+                                    "cachedContent", "cached_content"};
+
 static bool read_ids(const struct req *req, struct names *n)
 {
-    static const char *const state[] = {"previous_response_id", "conversation", "container",
-                                        "cachedContent", "cached_content"};
     static const char *const sessions[] = {"conversation_id", "session_id", "thread_id", "chat_id"};
     const struct gw_json_node *metadata = gw_json_get(req->tree, "metadata");
 
@@ -143,6 +145,28 @@ static bool read_history(const struct req *req, struct names *n)
         n->n_answers = MAX_ANSWERS;
     explicit_bzero(link, sizeof(link));
     return ok;
+}
+
+struct gw_span conversation_first(const struct req *req)
+{
+    const struct api_request *a = &req->asked;
+    const struct gw_span none = {NULL, 0};
+
+    if (req->ep.kind != ENDPOINT_CHAT && req->ep.kind != ENDPOINT_COUNT_TOKENS)
+        return none;
+    if (req->ep.dialect == API_RESPONSES &&
+        !gw_json_is(gw_json_get(req->tree, "store"), GW_JSON_FALSE))
+        return none;
+    for (size_t i = 0; i < sizeof(state) / sizeof(state[0]); i++) {
+        const struct gw_json_node *node = gw_json_get(req->tree, state[i]);
+
+        if (node != NULL && !gw_json_is(node, GW_JSON_NULL))
+            return none;
+    }
+    for (unsigned i = 0; i < a->n_messages; i++)
+        if (a->messages[i].role != API_ROLE_SYSTEM)
+            return trimmed(api_message_text(&a->messages[i], req->arena));
+    return none;
 }
 
 /* ---- pins ------------------------------------------------------------------------------------ */

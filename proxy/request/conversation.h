@@ -14,6 +14,10 @@
 
 struct req;
 
+/* What the first message says that is no system text: the same in every turn of a conversation whose history the client brings
+ * along. Empty where a provider keeps it, so that no request need say it: state by an id, stored responses, no chat. */
+struct gw_span conversation_first(const struct req *req);
+
 /* The zones that earlier requests of the conversation were limited to: false when there are none, or *zones. GW_ZONES_ALL is
  * never given. Out of memory: true and no zone, since it is not known. */
 bool conversation_pinned(const struct req *req, unsigned *zones);

@@ -7,6 +7,7 @@
 #include "proxy/net/upstream_head.h"
 #include "proxy/net/worker.h"
 #include "proxy/provider/provider.h"
+#include "proxy/request/conversation.h"
 #include "proxy/request/count_tokens.h"
 #include "proxy/request/request_private.h"
 
@@ -30,8 +31,8 @@ static enum gw_action action_for_zone(const struct req *req, unsigned i)
     return is_edit(a) && req->zone == GW_ZONE_PROCESS && !req->d.always[i] ? GW_ACTION_ALLOW : a;
 }
 
-/* Placeholders are the same in every turn of the same principal, so the model sees one person as one person and
- * history that the client sends again is hidden the same way. */
+/* Placeholders are the same in every turn of a conversation, so the model sees one person as one person and history that the
+ * client sends again is hidden the same way; never for two principals. */
 static struct dlp_vault *new_vault(const struct req *req)
 {
     unsigned char key[GW_SHA256_BYTES];
@@ -42,6 +43,10 @@ static struct dlp_vault *new_vault(const struct req *req)
     gw_buf_add(&who, req->who.owner);
     gw_buf_addc(&who, '|');
     gw_buf_add(&who, req->who.name);
+    if (req->setup->cfg->dlp.placeholders == 0) {
+        gw_buf_addc(&who, '|');
+        gw_buf_add(&who, conversation_first(req));
+    }
     if (gw_buf_ok(&who)) {
         gw_hmac_sha256(req_hmac_key(req), gw_buf_span(&who), key);
         v = dlp_vault_new((struct gw_span){(const char *)key, sizeof(key)});

@@ -23,6 +23,7 @@ LINES = """
   - { name: health, when: { class: phi, model: "*-first" }, then: { zone: private } }
   - { name: loose,  when: { class: phi, model: "*-loose" }, then: { zone: private, pin: off } }
   - { name: shapes, when: { class: [pii, financial], confidence: ">=60", model: "gpt-4o" }, then: { action: tokenize, style: shape } }
+  - { name: names, when: { class: pii, confidence: ">=60", model: "*-names" }, then: tokenize }
   - { name: patients, when: { class: phi }, then: alert }
 """
 
@@ -116,6 +117,26 @@ def test_off(w, key):
     check(route == "openai", "and no other", (route, raw[:300]))
 
 
+def test_placeholders(w, key, other):
+    """One person is one person in every turn of a conversation, and nobody can tell that two conversations are about the same."""
+    def name(who, dialect, turns, more=None):
+        before = len(w.received())
+        # An e-mail address has its name with a model that no line about shapes is for.
+        ask(w, who, dialect, turns, "-names", more=more)
+        return re.findall(r"DLP_EMAIL\w*_[A-Z2-7]{8}", w.received()[before:].decode("utf-8", "replace"))
+
+    for dialect, more in (("chat", None), ("anthropic", None), ("gemini", None), ("responses", {"store": False})):
+        first = f"{dialect}: the matter of {MAIL}"
+        one = name(key, dialect, [first], more)
+        check(len(one) == 1, f"{dialect}: a placeholder", one)
+        check(name(key, dialect, [first, f"{MAIL} it is", f"What of {MAIL}?"], more) == one * 3, f"{dialect}: the same in the next turn")
+        check(name(key, dialect, [f"Another matter of {MAIL}"], more) not in ([], one), f"{dialect}: another in another conversation")
+        check(name(other, dialect, [first], more) not in ([], one), f"{dialect}: another for another caller")
+    kept = name(key, "responses", [f"The matter of {MAIL}"])
+    check(len(kept) == 1 and name(key, "responses", [f"And {MAIL}?"], {"previous_response_id": "resp_1"}) == kept,
+          "where the provider keeps the conversation, one of the caller", kept)
+
+
 def test_trying(w):
     """`sluice policy test` says what pins, and what a pinned conversation may."""
     config = ("policy", "test", "-c", w.path("sluice.yaml"), "--json")
@@ -158,7 +179,7 @@ def main():
         write_config(w)
         key, other = w.new_key("e2e"), w.new_key("other")
         w.start()
-        for test in (lambda: test_history(w, key, other), lambda: test_ids(w, key), lambda: test_off(w, key), lambda: test_trying(w), lambda: test_shapes(w, key),
+        for test in (lambda: test_history(w, key, other), lambda: test_ids(w, key), lambda: test_off(w, key), lambda: test_placeholders(w, key, other), lambda: test_trying(w), lambda: test_shapes(w, key),
                      lambda: test_reload(w, key)):
             try:
                 test()
