@@ -7,9 +7,15 @@
 
 void event_money(struct event_json *j, struct gw_span key, uint64_t nano)
 {
+    enum { NANO = 1000000000 };
+    uint64_t rest = nano % NANO;
+
     event_key(j, key);
-    gw_buf_printf(j->b, "%llu.%09llu", (unsigned long long)(nano / 1000000000),
-                  (unsigned long long)(nano % 1000000000));
+    gw_buf_addu(j->b, nano / NANO);
+    gw_buf_addc(j->b, '.');
+    for (uint64_t digit = NANO / 10; digit > rest && digit > 1; digit /= 10)
+        gw_buf_addc(j->b, '0');
+    gw_buf_addu(j->b, rest);
 }
 
 void event_write_cost(struct event_json *j, const struct audit_event *ev)

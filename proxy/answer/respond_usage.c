@@ -135,6 +135,7 @@ void respond_note_usage(struct req *req)
 
 void respond_add_cost(struct req *req)
 {
+    struct gw_buf *fields = &req->respond->fields;
     char money[ROUTER_MONEY_BYTES];
 
     if (req->setup->cfg->prices.n_lines == 0 || req->cache == REQ_CACHE_HIT)
@@ -144,8 +145,11 @@ void respond_add_cost(struct req *req)
     if (!req->has_cost || req->usage_estimated)
         return;
     router_money_print(req->cost_nano, money);
-    gw_buf_printf(&req->respond->fields, "x-sluice-cost: %s %s\r\n", money,
-                  req->setup->cfg->prices.currency);
+    gw_buf_adds(fields, "x-sluice-cost: ");
+    gw_buf_adds(fields, money);
+    gw_buf_addc(fields, ' ');
+    gw_buf_adds(fields, req->setup->cfg->prices.currency);
+    gw_buf_adds(fields, "\r\n");
 }
 
 bool respond_may_hold(const struct req *req, int64_t length)

@@ -65,33 +65,57 @@ static bool is_plain_owner(struct gw_span owner)
     return owner.len <= 128;
 }
 
+/* A name as it is made: every request makes one of each counter, so printf() would be most of what they cost. */
+struct key {
+    char text[LEDGER_KEY_BYTES]; /* NUL-terminated */
+    size_t len;
+};
+
+static void key_add(struct key *k, const char *text, size_t n)
+{
+    size_t room = sizeof(k->text) - 1 - k->len;
+
+    n = n < room ? n : room;
+    if (n != 0)
+        memcpy(k->text + k->len, text, n);
+    k->len += n;
+    k->text[k->len] = '\0';
+}
+
+static void key_adds(struct key *k, const char *text)
+{
+    key_add(k, text, strlen(text));
+}
+
 static void write_key(const struct router_budget *b, enum router_budget_kind kind,
-                      struct gw_span owner, char out[LEDGER_KEY_BYTES])
+                      struct gw_span owner, struct key *out)
 {
     static const char *const pers[] = {"all", "key", "user", "team", "model", "target"};
-    const char *kind_name = router_budget_kind_name(kind), *per = pers[b->per % ROUTER_PER_COUNT];
     unsigned char sum[GW_SHA256_BYTES];
     char hex[GW_SHA256_HEX_BYTES];
 
-    if (b->per == ROUTER_PER_ALL) {
-        (void)snprintf(out, LEDGER_KEY_BYTES, "%.64s|%s|all", b->name, kind_name);
+    out->len = 0;
+    key_add(out, b->name, strnlen(b->name, 64));
+    key_adds(out, "|");
+    key_adds(out, router_budget_kind_name(kind));
+    key_adds(out, "|");
+    key_adds(out, pers[b->per % ROUTER_PER_COUNT]);
+    if (b->per == ROUTER_PER_ALL)
         return;
-    }
+    key_adds(out, is_plain_owner(owner) ? ":" : "#");
     if (!is_plain_owner(owner)) {
         gw_sha256(owner, sum);
         gw_hex(sum, 16, hex);
-        (void)snprintf(out, LEDGER_KEY_BYTES, "%.64s|%s|%s#%s", b->name, kind_name, per, hex);
-        return;
+        owner = (struct gw_span){hex, 32};
     }
-    (void)snprintf(out, LEDGER_KEY_BYTES, "%.64s|%s|%s:%.*s", b->name, kind_name, per,
-                   (int)owner.len, owner.len == 0 ? "" : owner.ptr);
+    key_add(out, owner.ptr, owner.len);
 }
 
-static struct ledger_entry **bucket_of(struct ledger *l, const char *key)
+static struct ledger_entry **bucket_of(struct ledger *l, struct gw_span key)
 {
     struct gw_sip sip = gw_sip_start(l->seed);
 
-    gw_sip_add(&sip, gw_span_str(key));
+    gw_sip_add(&sip, key);
     return &l->buckets[gw_sip_end(&sip) % BUCKETS];
 }
 
@@ -99,8 +123,8 @@ static struct ledger_entry **bucket_of(struct ledger *l, const char *key)
 
 static struct ledger_entry *find(struct ledger *l, const char *key, bool make)
 {
-    struct ledger_entry **bucket = bucket_of(l, key), *e = *bucket;
     size_t n = strlen(key) + 1;
+    struct ledger_entry **bucket = bucket_of(l, (struct gw_span){key, n - 1}), *e = *bucket;
 
     while (e != NULL && strcmp(e->key, key) != 0)
         e = e->next;
@@ -154,12 +178,12 @@ static void sweep_bucket(struct ledger *l, struct ledger_entry **at, int64_t now
 struct ledger_entry *ledger_get(struct ledger *l, const struct router_budget *b,
                                 enum router_budget_kind kind, struct gw_span owner)
 {
-    char key[LEDGER_KEY_BYTES];
+    struct key key;
     struct ledger_entry *e;
 
-    write_key(b, kind, owner, key);
+    write_key(b, kind, owner, &key);
     (void)pthread_mutex_lock(&l->lock);
-    e = find(l, key, true);
+    e = find(l, key.text, true);
     if (e != NULL)
         e->refs++;
     (void)pthread_mutex_unlock(&l->lock);

@@ -155,16 +155,40 @@ static const struct limits_hold *tightest(const struct limits_req *lr, enum rout
 
 static const char *const kind_words[] = {"requests", "tokens"};
 
-/* A target's "x-ratelimit-remaining-requests" or "anthropic-ratelimit-requests-remaining". */
-static bool is_field_of(struct gw_span name, unsigned kind, const char *part, bool anthropic)
-{
-    char want[64];
+/* What a field of limits says: of requests or tokens, and which number of theirs. */
+enum field_part { PART_LIMIT, PART_REMAINING, PART_RESET, PARTS };
 
-    if (anthropic)
-        (void)snprintf(want, sizeof(want), "anthropic-ratelimit-%s-%s", kind_words[kind], part);
-    else
-        (void)snprintf(want, sizeof(want), "x-ratelimit-%s-%s", part, kind_words[kind]);
-    return gw_span_eq_nocase(name, gw_span_str(want));
+static const char *const part_words[PARTS] = {"limit", "remaining", "reset"};
+
+/* Which of the words it is; n when it is none. */
+static unsigned word_of(struct gw_span text, const char *const *words, unsigned n)
+{
+    unsigned i = 0;
+
+    while (i < n && !gw_span_eq_nocase(text, gw_span_str(words[i])))
+        i++;
+    return i;
+}
+
+/* A target's "x-ratelimit-remaining-requests" or "anthropic-ratelimit-requests-remaining". Every field of an answer is asked. */
+static bool read_name(struct gw_span name, bool anthropic, unsigned *kind, unsigned *part)
+{
+    struct gw_span prefix = anthropic ? GW_SPAN("anthropic-ratelimit-") : GW_SPAN("x-ratelimit-");
+    struct gw_span first, second;
+    const char *dash;
+
+    if (name.len <= prefix.len ||
+        !gw_span_eq_nocase((struct gw_span){name.ptr, prefix.len}, prefix))
+        return false;
+    name = gw_span_from(name, prefix.len);
+    dash = memchr(name.ptr, '-', name.len);
+    if (dash == NULL)
+        return false;
+    first = (struct gw_span){name.ptr, (size_t)(dash - name.ptr)};
+    second = gw_span_from(name, first.len + 1);
+    *kind = word_of(anthropic ? first : second, kind_words, 2);
+    *part = word_of(anthropic ? second : first, part_words, PARTS);
+    return *kind < 2 && *part < PARTS;
 }
 
 static bool read_count(struct gw_span text, uint64_t *out)
@@ -190,70 +214,83 @@ void limits_compare(const struct req *req, const struct http1_field *fields, uns
     if (lr == NULL)
         return;
     lr->theirs = 0;
-    for (unsigned kind = 0; kind < 2; kind++) {
-        const struct limits_hold *ours = tightest(lr, (enum router_budget_kind)kind);
+    for (unsigned i = 0; i < n; i++) {
+        const struct limits_hold *ours;
+        unsigned kind, part;
         uint64_t left;
 
-        for (unsigned i = 0; i < n && ours != NULL; i++)
-            if (is_field_of(fields[i].name, kind, "remaining", anthropic) &&
-                read_count(fields[i].value, &left) && left < ours->left)
-                lr->theirs |= (uint8_t)(1u << kind);
+        if (!read_name(fields[i].name, anthropic, &kind, &part) || part != PART_REMAINING ||
+            !read_count(fields[i].value, &left))
+            continue;
+        ours = tightest(lr, (enum router_budget_kind)kind);
+        if (ours != NULL && left < ours->left)
+            lr->theirs |= (uint8_t)(1u << kind);
     }
 }
 
 bool limits_replaces(const struct req *req, struct gw_span name)
 {
-    static const char *const parts[] = {"limit", "remaining", "reset"};
     const struct limits_req *lr = req->limits;
+    unsigned kind, part;
 
-    if (lr == NULL || name.len < 18)
-        return false;
-    for (unsigned kind = 0; kind < 2; kind++) {
-        if ((lr->theirs & 1u << kind) != 0 || tightest(lr, (enum router_budget_kind)kind) == NULL)
-            continue;
-        for (unsigned p = 0; p < 3; p++)
-            if (is_field_of(name, kind, parts[p], req->ep.dialect == API_ANTHROPIC))
-                return true;
-    }
-    return false;
+    return lr != NULL && read_name(name, req->ep.dialect == API_ANTHROPIC, &kind, &part) &&
+           (lr->theirs & 1u << kind) == 0 && tightest(lr, (enum router_budget_kind)kind) != NULL;
 }
 
 /* As OpenAI says it: "1h2m3s", "250ms". */
-static void duration_text(int64_t ms, char *out, size_t size)
+static void add_duration(int64_t ms, struct gw_buf *out)
 {
-    long long s = ms / 1000;
+    uint64_t s = ms < 0 ? 0 : (uint64_t)ms / 1000;
 
-    if (ms < 1000)
-        (void)snprintf(out, size, "%lldms", (long long)(ms < 0 ? 0 : ms));
-    else if (s < 60)
-        (void)snprintf(out, size, "%llds", s);
-    else if (s < 3600)
-        (void)snprintf(out, size, "%lldm%llds", s / 60, s % 60);
-    else
-        (void)snprintf(out, size, "%lldh%lldm%llds", s / 3600, s / 60 % 60, s % 60);
-}
-
-static void add_kind(const struct req *req, const struct limits_hold *h, struct gw_buf *out)
-{
-    const char *word = kind_words[h->kind];
-    char reset[GW_RFC3339_BYTES > 40 ? GW_RFC3339_BYTES : 40];
-
-    if (req->ep.dialect == API_ANTHROPIC) {
-        gw_clock_rfc3339(h->end_ms, reset);
-        gw_buf_printf(out,
-                      "anthropic-ratelimit-%s-limit: %llu\r\n"
-                      "anthropic-ratelimit-%s-remaining: %llu\r\n"
-                      "anthropic-ratelimit-%s-reset: %s\r\n",
-                      word, (unsigned long long)h->limit, word, (unsigned long long)h->left, word,
-                      reset);
+    if (ms < 1000) {
+        gw_buf_addu(out, ms < 0 ? 0 : (uint64_t)ms);
+        gw_buf_adds(out, "ms");
         return;
     }
-    duration_text(h->end_ms - gw_clock_wall_ms(), reset, sizeof(reset));
-    gw_buf_printf(out,
-                  "x-ratelimit-limit-%s: %llu\r\nx-ratelimit-remaining-%s: %llu\r\n"
-                  "x-ratelimit-reset-%s: %s\r\n",
-                  word, (unsigned long long)h->limit, word, (unsigned long long)h->left, word,
-                  reset);
+    if (s >= 3600) {
+        gw_buf_addu(out, s / 3600);
+        gw_buf_addc(out, 'h');
+    }
+    if (s >= 60) {
+        gw_buf_addu(out, s / 60 % 60);
+        gw_buf_addc(out, 'm');
+    }
+    gw_buf_addu(out, s % 60);
+    gw_buf_addc(out, 's');
+}
+
+/* Appends a field's name and the colon. */
+static void add_name(const struct req *req, enum router_budget_kind kind, enum field_part part,
+                     struct gw_buf *out)
+{
+    bool anthropic = req->ep.dialect == API_ANTHROPIC;
+
+    gw_buf_adds(out, anthropic ? "anthropic-ratelimit-" : "x-ratelimit-");
+    gw_buf_adds(out, anthropic ? kind_words[kind] : part_words[part]);
+    gw_buf_addc(out, '-');
+    gw_buf_adds(out, anthropic ? part_words[part] : kind_words[kind]);
+    gw_buf_adds(out, ": ");
+}
+
+/* Without printf(): this is part of every answer. */
+static void add_kind(const struct req *req, const struct limits_hold *h, struct gw_buf *out)
+{
+    char reset[GW_RFC3339_BYTES];
+
+    add_name(req, h->kind, PART_LIMIT, out);
+    gw_buf_addu(out, h->limit);
+    gw_buf_adds(out, "\r\n");
+    add_name(req, h->kind, PART_REMAINING, out);
+    gw_buf_addu(out, h->left);
+    gw_buf_adds(out, "\r\n");
+    add_name(req, h->kind, PART_RESET, out);
+    if (req->ep.dialect == API_ANTHROPIC) {
+        gw_clock_rfc3339(h->end_ms, reset);
+        gw_buf_adds(out, reset);
+    } else {
+        add_duration(h->end_ms - gw_clock_wall_ms(), out);
+    }
+    gw_buf_adds(out, "\r\n");
 }
 
 void limits_add_fields(const struct req *req, struct gw_buf *out)

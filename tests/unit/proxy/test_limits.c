@@ -396,6 +396,68 @@ static void test_config(void)
     proxy_config_free(cfg);
 }
 
+/* The fields of an answer: ours say what is left, unless the target's own say less. */
+static void test_fields(void)
+{
+    const struct http1_field theirs[] = {
+        {GW_SPAN("X-RateLimit-Remaining-Tokens"), GW_SPAN("5")},
+        {GW_SPAN("x-ratelimit-remaining-requests"), GW_SPAN("500")},
+        {GW_SPAN("anthropic-ratelimit-requests-remaining"), GW_SPAN("1")}};
+    struct limits_hold holds[] = {{.kind = ROUTER_BUDGET_REQUESTS,
+                                   .limit = 100,
+                                   .left = 40,
+                                   .end_ms = INT64_C(1795272327123)},
+                                  {.kind = ROUTER_BUDGET_TOKENS, .limit = 9000, .left = 0},
+                                  {.kind = ROUTER_BUDGET_REQUESTS,
+                                   .limit = 200,
+                                   .left = 39,
+                                   .end_ms = INT64_C(1795272327123)}};
+    struct limits_req lr = {.holds = holds, .n = 3};
+    struct req *req = calloc(1, sizeof(*req));
+    struct gw_buf out = {0};
+    int64_t now = gw_clock_wall_ms();
+
+    if (!CHECK(req != NULL))
+        return;
+    req->limits = &lr;
+    req->ep.dialect = API_ANTHROPIC;
+    limits_compare(req, theirs, 3);
+    CHECK(!limits_replaces(req, theirs[2].name) && !limits_replaces(req, theirs[0].name));
+    CHECK(limits_replaces(req, GW_SPAN("Anthropic-RateLimit-Tokens-Reset")));
+    CHECK(!limits_replaces(req, GW_SPAN("anthropic-ratelimit-input-tokens-reset")));
+    CHECK(!limits_replaces(req, GW_SPAN("anthropic-ratelimit-tokens-")));
+    limits_add_fields(req, &out);
+    CHECK(gw_span_is(gw_buf_span(&out),
+                     "anthropic-ratelimit-tokens-limit: 9000\r\n"
+                     "anthropic-ratelimit-tokens-remaining: 0\r\n"
+                     "anthropic-ratelimit-tokens-reset: 1970-01-01T00:00:00.000Z\r\n"));
+    gw_buf_clear(&out);
+    req->ep.dialect = API_CHAT;
+    holds[1].left = 4;
+    holds[1].end_ms = now + 3 * 3600000 + 25 * 60000 + 30500;
+    holds[2].end_ms = now + 65500;
+    limits_compare(req, theirs, 3);
+    CHECK(limits_replaces(req, theirs[0].name) && limits_replaces(req, theirs[1].name));
+    CHECK(!limits_replaces(req, GW_SPAN("x-ratelimit-limit")) &&
+          !limits_replaces(req, GW_SPAN("x-ratelimit-")));
+    limits_add_fields(req, &out);
+    CHECK(gw_span_is(gw_buf_span(&out),
+                     "x-ratelimit-limit-requests: 200\r\nx-ratelimit-remaining-requests: 39\r\n"
+                     "x-ratelimit-reset-requests: 1m5s\r\n"
+                     "x-ratelimit-limit-tokens: 9000\r\nx-ratelimit-remaining-tokens: 4\r\n"
+                     "x-ratelimit-reset-tokens: 3h25m30s\r\n"));
+    gw_buf_clear(&out);
+    holds[1].left = 6; /* the target's 5 are fewer */
+    holds[2].end_ms = now - 1;
+    limits_compare(req, theirs, 3);
+    CHECK(!limits_replaces(req, theirs[0].name));
+    limits_add_fields(req, &out);
+    CHECK(strstr(out.ptr, "tokens") == NULL &&
+          strstr(out.ptr, "x-ratelimit-reset-requests: 0ms\r\n") != NULL);
+    gw_buf_fini(&out);
+    free(req);
+}
+
 int main(void)
 {
     if (mkdtemp(dir) == NULL)
@@ -408,6 +470,7 @@ int main(void)
     test_apart();
     test_answers();
     test_config();
+    test_fields();
     (void)unlink(path);
     (void)rmdir(dir);
     return test_done();
