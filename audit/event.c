@@ -366,7 +366,7 @@ static void write_own(struct event_json *j, const struct event_source *src,
         event_write_cost(j, ev);
     }
     event_opt(j, EVENT_KEY("sni"), ev->sni);
-    if (ev->kind == AUDIT_DECIDED && ev->config_digest.len != 0) {
+    if (ev->config_digest.len != 0) {
         event_text(j, EVENT_KEY("config_digest"), ev->config_digest);
         event_opt(j, EVENT_KEY("rules_digest"), ev->rules_digest);
     } else if (ev->kind == AUDIT_DECIDED && src->digests.len != 0) {

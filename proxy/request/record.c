@@ -217,6 +217,13 @@ static void emit_findings(struct req *req)
     }
 }
 
+/* What was in force for it. */
+static void fill_digests(const struct req *req, struct audit_event *ev)
+{
+    ev->config_digest = gw_span_str(req->setup->cfg->digest);
+    ev->rules_digest = gw_span_str(dlp_rules_digest(req->setup->rules));
+}
+
 enum gw_status record_decided(struct req *req, audit_done_fn done)
 {
     struct audit_event ev = {.kind = AUDIT_DECIDED};
@@ -237,8 +244,7 @@ enum gw_status record_decided(struct req *req, audit_done_fn done)
         ev.body_hmac = gw_span_str(mac);
     }
     ev.dlp_us = req->dlp_ns / 1000;
-    ev.config_digest = gw_span_str(req->setup->cfg->digest);
-    ev.rules_digest = gw_span_str(dlp_rules_digest(req->setup->rules));
+    fill_digests(req, &ev);
     req->decided = true;
     st = audit_emit(req->w->audit, &ev, done, req);
     gw_buf_fini(&sealed);
@@ -315,6 +321,7 @@ void record_completed(struct req *req, uint64_t now_ns)
     }
     if (st != GW_OK)
         gw_log(GW_LOG_ERROR, "answer_not_sealed", "req=%s status=%s", req->id, gw_status_name(st));
+    fill_digests(req, &ev);
     ev.ends_decided = req->decided;
     ev.end = req->end;
     ev.http_status = (int)req->status;

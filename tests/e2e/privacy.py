@@ -5,6 +5,7 @@ base64, not backwards, not a part of twelve bytes. Then texts sealed for an audi
 
 usage: tests/e2e/privacy.py BUILD-DIR CACHE-DIR MODEL"""
 import base64
+import collections
 import json
 import os
 import random
@@ -20,9 +21,9 @@ import time
 from complaints_world import RAW
 from upstream import EVENTS, Upstream, answer, stream
 from wire import DIALECTS, ask, open_stream, post, read_until, send
-from world import MODEL, World, check, free_port, wait_for, whole_test
+from world import MODEL, ROOT, World, check, free_port, skip, wait_for, whole_test
 
-MANY, PART = 200, 12
+MANY, PART, BLOCK = 200, 12, 1 << 14
 CARD = "4539 1488 " + "9216 3345"
 _random = random.Random(20260417)
 planted = []  # (secret, the way it went)
@@ -255,36 +256,48 @@ def look_for(w, some):
 
 
 def writable_memory(pid):
-    """(name, bytes) of every map that the process can write to."""
+    """(name, address, bytes) of what the process can write to, without the pages that hold nothing."""
+    nothing = bytes(BLOCK)
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
         for line in maps:
             m = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)", line)
-            first, last = int(m[1], 16), int(m[2], 16)
+            at, last = int(m[1], 16), int(m[2], 16)
             if "w" not in m[3] or m[4].startswith("[v"):
                 continue
-            mem.seek(first)
-            data = b""
-            while len(data) < last - first:
+            mem.seek(at)
+            run = []
+            while at < last:
                 try:
-                    piece = mem.read(last - first - len(data))
+                    piece = mem.read(min(BLOCK, last - at))
                 except OSError:
                     break
+                if piece == nothing[:len(piece)]:
+                    if run:
+                        yield m[4], at - sum(map(len, run)), b"".join(run)
+                    run = []
+                else:
+                    run.append(piece)
+                at += len(piece)
                 if not piece:
                     break
-                data += piece
-            yield f"{m[1]} {m[4]}", data
+            if run:
+                yield m[4], at - sum(map(len, run)), b"".join(run)
 
 
 def check_memory(w, wanted, what):
-    hits, size = {}, 0
-    for name, data in writable_memory(w.gateway.pid):
-        size += len(data)
-        for way, places in found_in(data, wanted).items():
-            hits.setdefault(way, []).extend((name, p, data[max(0, p - 60):p + 90]) for p in places)
+    runs = list(writable_memory(w.gateway.pid))
+    size = sum(len(data) for _, _, data in runs)
     check(size > 1 << 20, "the memory of the process was read", size)
+    whole = b"\n".join(data for _, _, data in runs)
+    hits = found_in(whole, wanted)
     for way, places in sorted(hits.items()):
-        name, at, around = places[0]
-        check(False, f"memory after {what}: {way}", f"{len(places)} places, the first in {name} at {at:x}: {around!r}")
+        start = 0
+        for name, address, data in runs:
+            if places[0] < start + len(data) + 1:
+                break
+            start += len(data) + 1
+        around = whole[max(0, places[0] - 60):places[0] + 90]
+        check(False, f"memory after {what}: {way}", f"{len(places)} places, the first in {name or 'a heap'} at {address + places[0] - start:x}: {around!r}")
     check(not hits, f"no planted value is in {size >> 20} MiB of memory once {what} have ended", len(hits))
 
 
@@ -301,6 +314,37 @@ def check_files(w, wanted):
     for what, text in (("the admin port's answers", texts), ("records", out), ("the report", w.sluice(
             "audit", "report", "--spool", w.path("spool"), "--format", "html"))):
         check(len(text) > 100 and not found_in(text.encode(), wanted), f"no planted value is in {what}", sorted(found_in(text.encode(), wanted))[:5])
+
+
+# ---- records --------------------------------------------------------------------------------------------
+
+def check_records(w):
+    """Whatever became of them, all requests are on record, once, in records that are what OCSF says."""
+    records = w.spool_records()
+    of = lambda code: [r for r in records if r["metadata"]["event_code"] == code]
+    ended, decided = of("ai.request.completed"), of("ai.request.decided")
+    count = collections.Counter(r["metadata"]["correlation_uid"] for r in ended)
+    check(len(ended) > 100 and max(count.values()) == 1, "each request has one end", count.most_common(2))
+    check({r["metadata"]["correlation_uid"] for r in decided} <= set(count) and len(decided) == len({
+        r["metadata"]["correlation_uid"] for r in decided}), "and so has each that was decided")
+    check({own(r)["end"] for r in ended} >= {"complete", "refused", "blocked", "client_abort", "upstream_error"}, "ends of all kinds",
+          collections.Counter(own(r)["end"] for r in ended))
+    names = ["identity", "dlp_request", "policy", "limits", "dlp_answer", "restore"]
+    for what, ok in (("all guards", lambda o: [g["name"] for g in o["guards"]] == names),
+                     ("how long each took that ran", lambda o: all("us" in g for g in o["guards"] if g["state"] in ("ran", "failed", "timed_out"))),
+                     ("the digests of configuration and rules", lambda o: len(o["config_digest"]) == 64 and len(o["rules_digest"]) >= 32)):
+        check(all(ok(own(r)) for r in ended), "each end has " + what, [own(r) for r in ended if not ok(own(r))][:1])
+    answered = [r for r in ended if own(r)["end"] == "complete" and r["api"]["operation"] == "chat.completions"]
+    check(all("route_reason" in own(r) and "target" in own(r) and "reason" in own(r) for r in answered), "why it went where", answered[:1])
+    schema = os.path.join(ROOT, "../shared/ocsf/ocsf-1.8.0-gateway-classes.json")
+    if not os.path.exists(schema):
+        return skip("../shared/ocsf is not there: the records are not checked against the OCSF schema")
+    with open(w.path("records.jsonl"), "w") as f:
+        f.writelines(json.dumps(r) + "\n" for r in records)
+    r = subprocess.run([sys.executable, os.path.join(ROOT, "tests/unit/audit/ocsf_check.py"), schema, w.path("records.jsonl")], capture_output=True, text=True)
+    kinds = {r["metadata"]["event_code"] for r in records}
+    check(r.returncode == 0 and kinds >= {"ai.request.decided", "ai.request.completed", "ai.dlp.finding", "ai.shadow.seen", "sluice.started",
+                                          "sluice.changed"}, f"{len(records)} records of {len(kinds)} kinds are OCSF 1.8.0", r.stdout[-800:] + str(kinds))
 
 
 # ---- sealed texts ---------------------------------------------------------------------------------------
@@ -379,6 +423,7 @@ def main():
         wanted = look_for(w, planted)
         check_memory(w, wanted, "all")
         check_files(w, wanted)
+        check_records(w)
         test_levels(w)
         test_sealed(w)
         test_erased(w)
