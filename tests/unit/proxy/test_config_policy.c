@@ -262,6 +262,38 @@ static enum router_field whose(const char *body, const char *word)
     return field;
 }
 
+/* What records hold of texts: the first line counts; sealing needs somebody who can read it. */
+static void test_payload(void)
+{
+    struct proxy_config *cfg =
+        parse("targets: { a: { kind: openai, base_url: https://a.test/v1, key: env:NO, zone: "
+              "approved } }\n"
+              "audit:\n"
+              "  auditor_key: a.pub\n"
+              "  max_payload: 8KiB\n"
+              "  payload:\n"
+              "    - { when: { team: legal, user: [ann, b*] }, level: none }\n"
+              "    - { when: { target: a }, level: sealed }\n"
+              "    - { level: masked }\n");
+
+    if (CHECK(cfg != NULL && cfg->audit.n_payload == 3)) {
+        CHECK(cfg->audit.payload[0].level == 0 && cfg->audit.payload[0].users.n == 2 &&
+              cfg->audit.payload[0].models.n == 0);
+        CHECK(cfg->audit.payload[1].level == 3 && cfg->audit.payload[2].level == 2);
+        CHECK(cfg->audit.max_payload == 8192 && !cfg->core_dumps);
+        CHECK(strstr(cfg->audit.subject_keys, "/subject.keys") != NULL);
+    } else {
+        fprintf(stderr, "%s", reports);
+    }
+    proxy_config_free(cfg);
+    refused("audit: { payload: [{ level: sealed }] }", "needs audit.auditor_key");
+    refused("audit: { payload: [{ level: none }, { when: { user: a }, level: hmac }] }",
+            "never reached");
+    refused("audit: { payload: [{ when: { user: a } }] }", "needs the key level");
+    refused("audit: { payload: [{ level: all }] }", "audit.payload[0].level");
+    refused("audit: { max_payload: 1GiB }", "max_payload");
+}
+
 static void test_roles(void)
 {
     static const char chat[] =
@@ -324,6 +356,7 @@ int main(void)
     test_words();
     test_allowlist();
     test_allow_file();
+    test_payload();
     test_roles();
     (void)unlink("candidate.yaml");
     (void)unlink("allow.yaml");
