@@ -10,7 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) /* gcc's names */
+#    define SANITIZED
+#elif defined(__has_feature) /* clang's */
+#    if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                     \
+        __has_feature(memory_sanitizer)
+#        define SANITIZED
+#    endif
+#endif
+
+#ifndef SANITIZED
 
 enum { GIVEN_BACK_BYTES = 1024 * 1024 };
 
