@@ -239,6 +239,8 @@ struct audit_event {
     struct gw_span body_hmac;     /* hex HMAC-SHA-256 of the request body */
     struct gw_span payload_level; /* what records of this request hold of texts; empty: hmac */
     struct gw_span payload;       /* of audit_payload_seal(); empty: nothing was sealed */
+    bool
+        no_payload; /* set by audit_emit(): the spool is nearly full, payload is left out and the record says so */
     bool stream;
     /* what was decided */
     enum gw_action action;

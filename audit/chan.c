@@ -348,6 +348,7 @@ enum gw_status audit_emit(struct audit_chan *ch, const struct audit_event *ev, a
         copy.time_ms = gw_clock_wall_ms();
     if (copy.request_id.len > EVENT_ID_BYTES)
         copy.request_id.len = EVENT_ID_BYTES;
+    copy.no_payload = spool_crowded(a->spool);
     st = a->process ? emit_process(ch, &copy) : emit_disk(ch, &copy, done, ctx);
     if (st == GW_ELIMIT && a->on_full == AUDIT_ON_FULL_CONTINUE) {
         /* The operator chose service over records: counted, and a sluice.gap will say so. */

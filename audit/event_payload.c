@@ -12,7 +12,8 @@ void event_write_payload(struct event_json *j, const struct audit_event *ev)
 
     if (ev->payload.len == 0)
         return;
-    if (j->b->len + ev->payload.len > SPOOL_MAX_PAYLOAD_BYTES - LEFT_FOR_THE_REST ||
+    if (ev->no_payload ||
+        j->b->len + ev->payload.len > SPOOL_MAX_PAYLOAD_BYTES - LEFT_FOR_THE_REST ||
         !gw_buf_reserve(j->b, ev->payload.len + 1024)) {
         /* The record without it is better than none: nothing was lost of what the buffer held. */
         if (was_ok)

@@ -65,6 +65,8 @@ struct kafka {
     atomic_uint_fast64_t stop_ns; /* give up at this moment */
     atomic_uint_fast64_t delivered, restarts, dead;
     atomic_int_fast64_t oldest_ms; /* time of the oldest record that is not acknowledged, 0: none */
+    atomic_uint_fast64_t
+        oldest_since_ns; /* since when it is that one, whatever the wall clock does */
     atomic_bool up;
 };
 
@@ -265,8 +267,10 @@ static void note_oldest(struct kafka *k)
             oldest = t;
     }
     /* Without anything on its way the last known age stays until nothing is left. */
-    if (oldest != 0 || atomic_load(&k->a->spool->sinks[KAFKA_SINK].undelivered) == 0)
-        atomic_store(&k->oldest_ms, oldest);
+    if (oldest == 0 && atomic_load(&k->a->spool->sinks[KAFKA_SINK].undelivered) != 0)
+        return;
+    if (atomic_exchange(&k->oldest_ms, oldest) != oldest)
+        atomic_store(&k->oldest_since_ns, gw_clock_ns());
 }
 
 static void save_cursor(struct kafka *k, uint64_t now)
@@ -461,12 +465,16 @@ void kafka_stats(struct kafka *k, struct audit_stats *out)
 {
     int64_t oldest = atomic_load(&k->oldest_ms);
     int64_t now = gw_clock_wall_ms();
+    uint64_t waited = (gw_clock_ns() - atomic_load(&k->oldest_since_ns)) / GW_NS_PER_MS;
 
     out->kafka_configured = true;
     out->kafka_up = atomic_load(&k->up);
     out->delivered = atomic_load(&k->delivered);
     out->undelivered = atomic_load(&k->a->spool->sinks[KAFKA_SINK].undelivered);
+    /* A wall clock that went back makes the oldest record look young: it is at least as old as it has been waiting here. */
     out->oldest_undelivered_ms = oldest == 0 || oldest > now ? 0 : (uint64_t)(now - oldest);
+    if (oldest != 0 && waited > out->oldest_undelivered_ms)
+        out->oldest_undelivered_ms = waited;
     out->producer_restarts = atomic_load(&k->restarts);
     out->dead_letters = atomic_load(&k->dead);
 }

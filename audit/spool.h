@@ -188,6 +188,10 @@ enum spool_room {
 bool spool_reserve(struct spool *sp, uint64_t n, enum spool_room room);
 void spool_unreserve(struct spool *sp, uint64_t n);
 
+/* True above the first mark, 95 % of the cap: what a record can do without is left out. Only what no sink has taken yet lets a
+ * spool get there; at 90 % delivered segments go. */
+bool spool_crowded(const struct spool *sp);
+
 /* Bytes left for new requests, what is kept for open ones and for lifecycle records taken off. */
 uint64_t spool_room_left(struct spool *sp);
 

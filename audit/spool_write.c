@@ -48,6 +48,11 @@ bool spool_reserve(struct spool *sp, uint64_t n, enum spool_room room)
     return true;
 }
 
+bool spool_crowded(const struct spool *sp)
+{
+    return atomic_load(&sp->used_bytes) > sp->max_bytes / 20 * 19;
+}
+
 uint64_t spool_room_left(struct spool *sp)
 {
     uint64_t taken = atomic_load(&sp->used_bytes) + SPOOL_HEADER_BYTES + LIFE_BYTES +

@@ -171,6 +171,44 @@ static void test_lock(void)
     scratch_end();
 }
 
+/* Nearly full: sealed texts are left out, which the record says, and requests go on. */
+static void test_first_mark(void)
+{
+    struct audit_config cfg = config_of(AUDIT_DURABILITY_PROCESS);
+    static char text[20000];
+    struct audit_event ev;
+    struct audit_stats st;
+    struct read_back rb;
+    size_t with = 0, cut = 0;
+    struct audit_chan *ch = NULL;
+    struct audit *a = NULL;
+
+    scratch_new();
+    cfg.max_spool_bytes = 8 << 20;
+    memset(text, 'x', sizeof(text));
+    text[0] = text[sizeof(text) - 1] = '"';
+    CHECK(audit_open(&cfg, &a, NULL) == GW_OK && audit_chan_open(a, &ch, NULL) == GW_OK);
+    do {
+        ev = completed_of("x");
+        ev.end = AUDIT_END_REFUSED;
+        ev.payload = (struct gw_span){text, sizeof(text)};
+        if (!CHECK(audit_emit(ch, &ev, NULL, NULL) == GW_OK))
+            break;
+        audit_stats(a, &st);
+    } while (st.spool_bytes < cfg.max_spool_bytes / 100 * 96);
+    audit_chan_close(ch);
+    audit_close(a, 0);
+    rb = read_spool(scratch);
+    for (size_t i = 0; i < rb.n; i++) {
+        with += strstr(rb.recs[i].json, "\"payload\":\"xxx") != NULL;
+        cut += strstr(rb.recs[i].json, "\"is_truncated\":true") != NULL;
+        CHECK(rb.recs[i].len < 16000 || strstr(rb.recs[i].json, "\"payload\":") != NULL);
+    }
+    CHECK(with > 300 && with < 420 && cut > 10);
+    read_back_free(&rb);
+    scratch_end();
+}
+
 int main(void)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -179,5 +217,6 @@ int main(void)
     }
     test_lock();
     test_rest_after_a_crowd();
+    test_first_mark();
     return test_done();
 }
