@@ -68,6 +68,7 @@ class Bench:
 
     def fresh(self):
         shutil.rmtree(self.scratch, ignore_errors=True)
+        os.sync()  # what the measurement before has left is not for this one to wait for
         return self.scratch
 
     def kafka(self, command):
