@@ -66,7 +66,7 @@ void record_answer_finding(struct req *req, const struct dlp_guard_finding *f,
  * holds. */
 const char *record_would_name(const struct router_would *w, unsigned zones);
 
-/* A word of the client's or the provider's as records may show it: "(hidden)" when a rule finds something in it. Looked at
+/* A word of the client's or the provider's as records may show it: "(hidden)" when a rule finds a secret in it, or is sure of anything. Looked at
  * once a request, and once a worker where clients say the same again and again (record_word.c). */
 enum record_word { RECORD_AGENT, RECORD_HOST, RECORD_MODEL, RECORD_ANSWERED, RECORD_WORDS };
 struct gw_span record_word(struct req *req, enum record_word which, struct gw_span text);

@@ -1,5 +1,5 @@
 /* proxy/request/record_word.c - words that a client chooses and records repeat (the user agent, the model, the host): shown when
- * no rule finds anything in them. Worker's thread.
+ * no rule finds a secret in them, or is sure of anything else. Worker's thread.
  *
  * Clients say the same words all day, so a worker remembers what it found, by a keyed hash of the word and the rules. */
 #include <stdlib.h>
@@ -10,10 +10,19 @@
 #include "proxy/request/record.h"
 #include "proxy/request/request_private.h"
 
+enum { SURE = 80 /* confidence: what is called high */ };
+
 static const char hidden[] = "(hidden)", as_it_is[] = "";
 
 _Static_assert(sizeof(((struct req *)NULL)->shown) / sizeof(char *) == RECORD_WORDS,
                "a request remembers each");
+
+/* Version numbers and addresses of hosts look a little like other things: only what is a secret, or surely something. */
+static bool matters(const struct req *req, const struct dlp_finding *f)
+{
+    return f->confidence >= SURE ||
+           dlp_rules_info(req->setup->rules, f->rule)->class_ == GW_CLASS_SECRET;
+}
 
 /* What cannot be looked at is not shown. */
 static bool is_clean(const struct req *req, struct gw_span text)
@@ -22,9 +31,14 @@ static bool is_clean(const struct req *req, struct gw_span text)
     struct dlp_report report;
     struct dlp_doc *doc;
 
-    return dlp_doc_parse_text(req->arena, text, &doc) == GW_OK &&
-           dlp_scan(req->w->scanner, req->setup->rules, doc, req->arena, &lim, &report) == GW_OK &&
-           report.n_findings == 0 && report.cut == 0;
+    if (dlp_doc_parse_text(req->arena, text, &doc) != GW_OK ||
+        dlp_scan(req->w->scanner, req->setup->rules, doc, req->arena, &lim, &report) != GW_OK ||
+        report.cut != 0)
+        return false;
+    for (unsigned i = 0; i < report.n_findings; i++)
+        if (matters(req, &report.findings[i]))
+            return false;
+    return true;
 }
 
 /* Where the word is remembered; NULL: out of memory. */

@@ -367,6 +367,10 @@ def test_levels(w):
     check(all("value_hmac" in own(r) and "pattern_match" not in r["data_security"] for r in of("plain", "ai.dlp.finding")), "hmac: fingerprints")
     ask(w.port, "chat", f"card {CARD}, use " + "AKIA" + "Q3RTLQ4MNXVB2KWE", w.keys["masked"])
     shown = [r["data_security"].get("pattern_match") for r in of("masked", "ai.dlp.finding")]
+    chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
+    ask(w.port, "chat", "hi", w.keys["masked"], headers={"User-Agent": chrome})
+    check(of("masked", "ai.request.decided")[-1]["http_request"]["user_agent"] == chrome, "a browser's version is no secret")
+    check(any(r["http_request"].get("user_agent") == "(hidden)" for r in w.spool_records() if "http_request" in r), "a secret for a user agent is hidden")
     check(f"**** **** **** {CARD[-4:]}" in shown and not any(s and "AKIA" in s for s in shown), "masked: a card's last digits, nothing of a secret", shown[-3:])
 
 
