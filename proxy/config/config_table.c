@@ -365,7 +365,7 @@ const struct config_key config_keys[] = {
 {"audit.sinks[].max_message", CONFIG_BYTES, SINK(max_message), "64KiB", 2048, MIB, NULL, "`syslog`: a longer message is cut, and says so."},
 {"audit.sinks[].records", CONFIG_WORDS, SINK(records), NULL, 0, 0, record_classes, "Only these; without it all."},
 {"audit.sinks[].batch", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "A batch goes when one of these is reached."},
-{"audit.sinks[].batch.records", CONFIG_UINT, SINK(batch_records), "1000", 1, 10000, NULL, "Records."},
+{"audit.sinks[].batch.records", CONFIG_UINT, SINK(batch_records), "1000", 1, 10000, NULL, "So many records at most."},
 {"audit.sinks[].batch.bytes", CONFIG_BYTES, SINK(batch_bytes), "1MiB", 1024, 16 * MIB, NULL, "Their bytes."},
 {"audit.sinks[].batch.every", CONFIG_DURATION, SINK(batch_ms), "1s", 0, 60 * SEC, NULL, "Time since its first record."},
 {"audit.sinks[].timeout", CONFIG_DURATION, SINK(timeout_ms), "30s", SEC, 300 * SEC, NULL, "How long one delivery may take."},
