@@ -78,6 +78,7 @@ static bool line_applies(const struct router_line *c, const struct router_input 
             glob_match_any(c->keys, c->n_keys, in->key_id)) &&
            (glob_match_any(c->models, c->n_models, in->model) ||
             glob_match_any(c->models, c->n_models, model)) &&
+           (c->media == 0 || (c->media & in->media) != 0) &&
            (!c->hours.set || router_hours_hold(&c->hours, in->now_ms));
 }
 

@@ -27,6 +27,8 @@ static void put_conditions(const struct router_line *c, struct gw_buf *b)
         gw_buf_printf(b, "fields %u %u\n", c->fields, c->views);
     if (c->mode != ROUTER_MODE_ENFORCE || c->justify)
         gw_buf_printf(b, "mode %u %d\n", (unsigned)c->mode, c->justify);
+    if (c->media != 0)
+        gw_buf_printf(b, "media %u\n", c->media);
     if (c->shape || c->pin)
         gw_buf_printf(b, "more %d %d\n", c->shape, c->pin);
     if (!h->set)

@@ -64,6 +64,9 @@ enum router_field {
 };
 const char *router_field_name(enum router_field f); /* "other", "system", ... */
 
+/* What a request may hold beside texts. */
+enum router_medium { ROUTER_MEDIUM_IMAGE, ROUTER_MEDIUM_FILE, ROUTER_MEDIUM_AUDIO };
+
 /* A time zone: what it adds to UTC, and from when on. */
 struct router_zone {
     int32_t first_s;         /* before from_s[0] */
@@ -105,6 +108,7 @@ struct router_line {
     unsigned n_targets;
     unsigned fields; /* bit per enum router_field; 0: any */
     unsigned views;  /* bit per router_finding.view; 0: any */
+    unsigned media;  /* bit per enum router_medium: the request holds one of them; 0: any request */
     struct router_hours hours;
     unsigned min_confidence; /* 0 to 100 */
     enum gw_severity min_severity;
@@ -212,6 +216,7 @@ struct router_input {
     struct gw_span user;  /* principal name */
     struct gw_span key, key_id, team;
     int64_t now_ms; /* wall clock: of lines with hours */
+    unsigned media; /* bit per enum router_medium */
     bool justified; /* the caller gave a reason: lines with `justify` do not block */
     bool pinned;    /* an earlier request of the conversation was limited to these zones: */
     unsigned pinned_zones;

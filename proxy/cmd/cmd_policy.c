@@ -20,6 +20,7 @@
 #include "proxy/cmd/cmd_rules.h"
 #include "proxy/net/hmac_key.h"
 #include "proxy/request/allow.h"
+#include "proxy/request/media.h"
 #include "proxy/request/roles.h"
 
 static const char usage[] =
@@ -124,6 +125,7 @@ static bool read_chat(struct gw_arena *arena, struct gw_span body, struct cmd_po
                             api_message_text(&asked.messages[i], arena));
     if (ok) {
         r->tree = root;
+        r->in.media = media_of(&asked);
         f->tools = (uint16_t)(asked.n_tools < UINT16_MAX ? asked.n_tools : UINT16_MAX);
         f->schema = asked.format != API_FORMAT_TEXT;
         if (r->in.model.len == 0)

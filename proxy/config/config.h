@@ -221,6 +221,7 @@ struct proxy_config_line {
     struct proxy_config_list keys, teams, targets;
     unsigned fields;               /* bit per enum router_field */
     unsigned views;                /* bit per enum dlp_view */
+    unsigned media;                /* bit per enum router_medium */
     struct proxy_config_list days; /* as written: "mon-fri" */
     const char *hours, *zone;      /* as written: "08:00-18:00", "Europe/Berlin"; or "" */
     const char *message, *appeal;  /* for the person whose request it is; or "" */

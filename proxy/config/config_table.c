@@ -40,6 +40,7 @@ static const char *const styles[] = {"name", "shape", NULL};
 static const char *const pins[] = {"off", "conversation", NULL};
 static const char *const fields[] = {"other", "system", "user",  "assistant", "tool",
                                      "key",   "path",   "query", "file",      NULL};
+static const char *const media[] = {"image", "file", "audio", NULL};
 static const char *const views[] = {"plain", "folded",  "invisible", "digits",  "base64",
                                     "hex",   "percent", "html",      "escaped", "quoted-printable",
                                     "gzip",  NULL};
@@ -175,6 +176,7 @@ const struct config_key config_keys[] = {
 {"policy[].when.target", CONFIG_LIST, LINE(targets), NULL, 0, 0, NULL, "Patterns of targets (and of intercepted hosts): the line is about what would go there. `block` keeps it away from them, edits hold there."},
 {"policy[].when.field", CONFIG_WORDS, LINE(fields), NULL, 0, 0, fields, "Where the finding stands."},
 {"policy[].when.view", CONFIG_WORDS, LINE(views), NULL, 0, 0, views, "In which form the text held it: `plain`, or what had to be undone to see it."},
+{"policy[].when.media", CONFIG_WORDS, LINE(media), NULL, 0, 0, media, "The request holds one of these beside texts: nobody can look into an image for what is sensitive."},
 {"policy[].when.time", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Hours of the week."},
 {"policy[].when.time.days", CONFIG_LIST, LINE(days), NULL, 0, 0, NULL, "Days and ranges of days: `mon-fri`, `[sat, sun]`. Without this key: every day."},
 {"policy[].when.time.hours", CONFIG_STRING, LINE(hours), "", 0, 0, NULL, "From and to, `08:00-18:00`. Past midnight when the end is earlier: then the day is the one that it begins on. Without this key: all day."},

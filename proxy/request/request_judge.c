@@ -9,6 +9,7 @@
 #include "proxy/net/worker.h"
 #include "proxy/provider/provider.h"
 #include "proxy/request/conversation.h"
+#include "proxy/request/media.h"
 #include "proxy/request/record.h"
 #include "proxy/request/request_stages.h"
 
@@ -157,6 +158,17 @@ static enum stage_result refuse_decision(struct req *req)
     return DONE;
 }
 
+/* An upload is a file whatever is in it. */
+static unsigned media_in(const struct req *req)
+{
+    unsigned media = media_of(&req->asked);
+
+    for (unsigned i = 0; i < req->n_pieces; i++)
+        if (req->pieces[i].field == ROUTER_FIELD_FILE)
+            media |= 1u << ROUTER_MEDIUM_FILE;
+    return media;
+}
+
 void req_router_input(const struct req *req, struct router_input *out)
 {
     *out = (struct router_input){
@@ -168,6 +180,7 @@ void req_router_input(const struct req *req, struct router_input *out)
         .key_id = req->who.id,
         .team = req->who.team,
         .now_ms = req->judged_ms,
+        .media = media_in(req),
         .justified = req->justification.len != 0,
         .findings = req->findings,
         .n_findings = req->n_findings,

@@ -24,6 +24,7 @@ LINES = """
   - { name: loose,  when: { class: phi, model: "*-loose" }, then: { zone: private, pin: off } }
   - { name: shapes, when: { class: [pii, financial], confidence: ">=60", model: "gpt-4o" }, then: { action: tokenize, style: shape } }
   - { name: names, when: { class: pii, confidence: ">=60", model: "*-names" }, then: tokenize }
+  - { name: photos, when: { media: image, model: "*-photo" }, then: { zone: private } }
   - { name: patients, when: { class: phi }, then: alert }
 """
 
@@ -137,6 +138,24 @@ def test_placeholders(w, key, other):
           "where the provider keeps the conversation, one of the caller", kept)
 
 
+def test_media(w, key):
+    """Nobody can look into an image, so a line may keep it in the house."""
+    data = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    images = {
+        "chat": {"messages": [{"role": "user", "content": [{"type": "text", "text": "Who is it?"},
+                                                           {"type": "image_url", "image_url": {"url": "data:image/png;base64," + data}}]}]},
+        "responses": {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64," + data}]}]},
+        "anthropic": {"messages": [{"role": "user", "content": [
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}]}]},
+        "gemini": {"contents": [{"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": data}}]}]},
+    }
+    for dialect, more in images.items():
+        route, _, raw = ask(w, key, dialect, ["x"], "-photo", more=more)
+        check(route == HOUSES[dialect], f"{dialect}: an image stays in the house", (route, raw[:300]))
+        route, _, raw = ask(w, key, dialect, ["Who is it?"], "-photo")
+        check(route and not str(route).startswith("house-"), f"{dialect}: a text need not", (route, raw[:300]))
+
+
 def test_trying(w):
     """`sluice policy test` says what pins, and what a pinned conversation may."""
     config = ("policy", "test", "-c", w.path("sluice.yaml"), "--json")
@@ -179,7 +198,7 @@ def main():
         write_config(w)
         key, other = w.new_key("e2e"), w.new_key("other")
         w.start()
-        for test in (lambda: test_history(w, key, other), lambda: test_ids(w, key), lambda: test_off(w, key), lambda: test_placeholders(w, key, other), lambda: test_trying(w), lambda: test_shapes(w, key),
+        for test in (lambda: test_history(w, key, other), lambda: test_ids(w, key), lambda: test_off(w, key), lambda: test_placeholders(w, key, other), lambda: test_trying(w), lambda: test_media(w, key), lambda: test_shapes(w, key),
                      lambda: test_reload(w, key)):
             try:
                 test()

@@ -85,6 +85,40 @@ static void test_hours_when_the_clock_changes(void)
     CHECK(router_hours_hold(&h, at(20101, 8, 30)));
 }
 
+/* ---- media -------------------------------------------------------------------------------- */
+
+/* A line about images is about the request as a whole, or narrows one about findings. */
+static void test_media(void)
+{
+    struct router_policy *p = two_targets();
+    struct router_line line = {.name = S("photos"),
+                               .media = 1u << ROUTER_MEDIUM_IMAGE | 1u << ROUTER_MEDIUM_AUDIO,
+                               .request_line = true,
+                               .zones = GW_ZONE_PRIVATE};
+    struct router_line keys = {.name = S("files"),
+                               .classes = 1u << GW_CLASS_SECRET,
+                               .media = 1u << ROUTER_MEDIUM_FILE,
+                               .action = GW_ACTION_BLOCK};
+    struct router_input in = {.media = 1u << ROUTER_MEDIUM_IMAGE};
+    struct router_decision d;
+
+    CHECK(router_policy_add_line(p, &line, NULL) == GW_OK);
+    CHECK(router_policy_add_line(p, &keys, NULL) == GW_OK);
+    d = ask(p, in);
+    CHECK(d.zones == GW_ZONE_PRIVATE && d.choices[0] == NEAR && d.pin == 0);
+    in.media = 1u << ROUTER_MEDIUM_FILE;
+    d = ask(p, in);
+    CHECK(!d.blocked && d.choices[0] == FAR);
+    in.findings = &key;
+    in.n_findings = 1;
+    d = ask(p, in);
+    CHECK(d.blocked && strcmp(d.line, "files") == 0);
+    in.media = 0;
+    d = ask(p, in);
+    CHECK(!d.blocked && d.zones == GW_ZONES_ALL);
+    router_policy_free(p);
+}
+
 /* ---- targets ------------------------------------------------------------------------------ */
 
 static void test_targets(void)
@@ -240,6 +274,7 @@ int main(void)
     test_hours();
     test_hours_past_midnight();
     test_hours_when_the_clock_changes();
+    test_media();
     test_targets();
     test_edits_by_target();
     test_reasons();
