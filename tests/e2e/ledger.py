@@ -123,10 +123,12 @@ class LedgerWorld(FaultyWorld):
         return sorted(f for f in os.listdir(self.spool) if f.endswith(".seg"))
 
     def load(self, seconds):
-        c = Clients(self)
+        c, end = Clients(self), time.time() + 30
         time.sleep(seconds)
+        while len(c.answered) < 20 and time.time() < end:
+            time.sleep(0.05)
         c.end()
-        check(len(c.answered) > 5 and not c.refused, f"{self.name}: requests are answered", (len(c.answered), c.refused[:3]))
+        check(len(c.answered) >= 20 and not c.refused, f"{self.name}: requests are answered", (len(c.answered), c.refused[:3]))
         return c.answered
 
 
