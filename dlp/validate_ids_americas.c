@@ -128,12 +128,23 @@ static bool br_cpf(const struct dlp_id *x)
            mod11_check(dlp_weigh(x->d, w, 10)) == x->d[10];
 }
 
-static bool br_cnpj(const struct dlp_id *x)
+/* From July 2026 on the first twelve may be letters, too, which count as their ASCII code less that of 0 (Receita Federal,
+ * Instrucao Normativa 2229/2024). */
+static bool br_cnpj(const struct dlp_id *whole)
 {
     static const signed char w[13] = {6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2};
+    const struct dlp_id x = dlp_id_behind(whole, "BR");
+    int first = 0, second = 0;
 
-    return mod11_check(dlp_weigh(x->d, w + 1, 12)) == x->d[12] &&
-           mod11_check(dlp_weigh(x->d, w, 13)) == x->d[13];
+    if (x.n != 14 || !dlp_id_digits(&x, 12, 2))
+        return false;
+    for (size_t i = 0; i < 13; i++) {
+        int value = x.s[i] - '0';
+
+        first += i < 12 ? value * w[i + 1] : 0;
+        second += value * w[i];
+    }
+    return mod11_check(first) == x.d[12] && mod11_check(second) == x.d[13];
 }
 
 static bool ar_cuit(const struct dlp_id *x)
@@ -237,7 +248,7 @@ const struct dlp_id_scheme dlp_ids_americas[] = {
     {"do_cedula", DLP_ID_PERSON, 11, 11, true, do_cedula},
     {"do_rnc", DLP_ID_COMPANY, 9, 9, true, do_rnc},
     {"br_cpf", DLP_ID_PERSON, 11, 11, true, br_cpf},
-    {"br_cnpj", DLP_ID_COMPANY, 14, 14, true, br_cnpj},
+    {"br_cnpj", DLP_ID_COMPANY, 14, 16, false, br_cnpj},
     {"ar_cuit", DLP_ID_PERSON, 11, 11, true, ar_cuit},
     {"ar_cbu", DLP_ID_BANK, 22, 22, true, ar_cbu},
     {"cl_rut", DLP_ID_PERSON, 8, 9, false, cl_rut},

@@ -73,6 +73,7 @@ $(DLPBENCH): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/dlp/*.c)) $(BUIL
 
 detection: $(BUILD)/sluice ## what the built-in rules find on the sets of cases in ../shared, and how often they cry wolf on this machine's text
 	@tests/bench/detection.py $(BUILD)
+	@tests/bench/identifiers.py $(BUILD)
 	@tests/bench/noise.py $(BUILD)
 .PHONY: detection
 
