@@ -6,7 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BLOCK_BYTES = 16 * 1024, MAX_BLOCK_BYTES = 1024 * 1024 };
+enum {
+    FIRST_BLOCK_BYTES = 16 * 1024,
+    MAX_BLOCK_BYTES = 64 * 1024,
+    OWN_BLOCK_BYTES = 16 * 1024,
+    LARGE_BYTES = 8 * 1024
+};
 
 struct block {
     struct block *next; /* older block */
@@ -16,6 +21,7 @@ struct block {
 
 struct gw_arena {
     struct block *top; /* newest block; NULL before the first allocation */
+    struct block *own; /* of one large allocation each */
     size_t max_bytes;
     size_t used_bytes;
     bool failed; /* an allocation, since the last reset */
@@ -48,10 +54,21 @@ struct gw_arena *gw_arena_new(size_t max_bytes)
     return a;
 }
 
+static void free_own(struct gw_arena *a)
+{
+    while (a->own != NULL) {
+        struct block *b = a->own;
+
+        a->own = b->next;
+        block_free(b);
+    }
+}
+
 void gw_arena_free(struct gw_arena *a)
 {
     if (a == NULL)
         return;
+    free_own(a);
     while (a->top != NULL) {
         struct block *b = a->top;
 
@@ -63,6 +80,7 @@ void gw_arena_free(struct gw_arena *a)
 
 void gw_arena_reset(struct gw_arena *a)
 {
+    free_own(a);
     while (a->top != NULL && a->top->next != NULL) {
         struct block *b = a->top;
 
@@ -85,10 +103,19 @@ void gw_arena_reset(struct gw_arena *a)
 static struct block *block_for(struct gw_arena *a, size_t size)
 {
     struct block *b = a->top;
+    bool alone = size >= LARGE_BYTES && (b != NULL || size > FIRST_BLOCK_BYTES);
     size_t want;
 
     if (b != NULL && size <= b->size - b->used)
         return b;
+    if (alone) { /* so that the newest one's room is not lost, nor the next one larger */
+        b = block_new(size);
+        if (b != NULL) {
+            b->next = a->own;
+            a->own = b;
+        }
+        return b;
+    }
     want = b == NULL ? FIRST_BLOCK_BYTES : b->size * 2;
     if (want > MAX_BLOCK_BYTES)
         want = MAX_BLOCK_BYTES;
@@ -128,6 +155,49 @@ void *gw_arena_array(struct gw_arena *a, size_t n, size_t size)
         return NULL;
     }
     return gw_arena_alloc(a, n * size);
+}
+
+/* The link to the block that is p's alone, or to NULL. */
+static struct block **own_block(struct gw_arena *a, const void *p)
+{
+    struct block **at = &a->own;
+
+    while (*at != NULL && (*at)->data != p)
+        at = &(*at)->next;
+    return at;
+}
+
+void *gw_arena_grow(struct gw_arena *a, void *p, size_t old_size, size_t size)
+{
+    struct block **old = own_block(a, p), *b;
+
+    if (size < OWN_BLOCK_BYTES) {
+        void *more = gw_arena_alloc(a, size);
+
+        if (more != NULL && old_size != 0)
+            memcpy(more, p, old_size);
+        return more;
+    }
+    if (size > a->max_bytes - a->used_bytes + (*old == NULL ? 0 : old_size) ||
+        (b = block_new(size)) == NULL) {
+        a->failed = true;
+        return NULL;
+    }
+    if (old_size != 0)
+        memcpy(b->data, p, old_size);
+    memset(b->data + old_size, 0, size - old_size);
+    b->used = size;
+    a->used_bytes += size;
+    if (*old != NULL) {
+        struct block *gone = *old;
+
+        *old = gone->next;
+        a->used_bytes -= old_size;
+        block_free(gone);
+    }
+    b->next = a->own;
+    a->own = b;
+    return b->data;
 }
 
 struct gw_span gw_arena_copy(struct gw_arena *a, struct gw_span bytes)

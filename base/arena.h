@@ -28,6 +28,11 @@ void *gw_arena_alloc(struct gw_arena *a, size_t size);
 /* The same for n elements of size bytes; NULL also when n * size overflows. */
 void *gw_arena_array(struct gw_arena *a, size_t n, size_t size);
 
+/* For a list that grows: returns size bytes, more than old_size, with those at p in front and zeroes behind; p may be NULL. p
+ * is gone then: the memory of a large list is wiped and freed. NULL, and p stays, when the limit or memory is
+ * exhausted. */
+void *gw_arena_grow(struct gw_arena *a, void *p, size_t old_size, size_t size);
+
 /* Copies bytes (plus a NUL behind them) into the arena. {NULL, 0} when out of memory. */
 struct gw_span gw_arena_copy(struct gw_arena *a, struct gw_span bytes);
 

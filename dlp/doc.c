@@ -36,30 +36,33 @@ struct builder {
 
 /* ---- growing lists in the arena ---------------------------------------------------------- */
 
-/* Returns list with room for one more; NULL when out of memory. The old copy stays in the arena, so
- * doubling wastes at most as much as is used. */
-static void *grow(struct gw_arena *arena, void *list, unsigned n, unsigned cap, size_t size)
+/* How much a list of cap elements grows to. */
+static unsigned next_cap(unsigned cap)
 {
-    void *bigger = gw_arena_array(arena, cap, size);
+    enum { LONG = 1024 };
 
-    if (bigger != NULL && n != 0)
-        memcpy(bigger, list, n * size);
-    return bigger;
+    if (cap == 0)
+        return FIRST_CAP;
+    return cap < LONG ? cap * 2 : cap + cap / 2;
 }
 
 bool dlp_doc_add_leaf(struct dlp_doc *doc, const struct dlp_leaf *leaf,
                       const struct dlp_source *src)
 {
     if (doc->n_leaves == doc->cap_leaves) {
-        unsigned cap = doc->cap_leaves == 0 ? FIRST_CAP : doc->cap_leaves * 2;
-        void *leaves = grow(doc->arena, doc->leaves, doc->n_leaves, cap, sizeof(*doc->leaves));
-        void *sources = grow(doc->arena, doc->sources, doc->n_leaves, cap, sizeof(*doc->sources));
+        size_t old = doc->cap_leaves, cap = next_cap(doc->cap_leaves);
+        void *leaves = gw_arena_grow(doc->arena, doc->leaves, old * sizeof(*doc->leaves),
+                                     cap * sizeof(*doc->leaves));
+        void *sources = leaves == NULL
+                            ? NULL
+                            : gw_arena_grow(doc->arena, doc->sources, old * sizeof(*doc->sources),
+                                            cap * sizeof(*doc->sources));
 
-        if (leaves == NULL || sources == NULL)
+        doc->leaves = leaves == NULL ? doc->leaves : leaves;
+        if (sources == NULL)
             return false;
-        doc->leaves = leaves;
         doc->sources = sources;
-        doc->cap_leaves = cap;
+        doc->cap_leaves = (unsigned)cap;
     }
     doc->leaves[doc->n_leaves] = *leaf;
     doc->sources[doc->n_leaves] = *src;
@@ -70,13 +73,14 @@ bool dlp_doc_add_leaf(struct dlp_doc *doc, const struct dlp_leaf *leaf,
 static uint32_t add_node(struct dlp_doc *doc, const struct dlp_node *node)
 {
     if (doc->n_nodes == doc->cap_nodes) {
-        unsigned cap = doc->cap_nodes == 0 ? FIRST_CAP : doc->cap_nodes * 2;
-        void *nodes = grow(doc->arena, doc->nodes, doc->n_nodes, cap, sizeof(*doc->nodes));
+        size_t cap = next_cap(doc->cap_nodes);
+        void *nodes = gw_arena_grow(doc->arena, doc->nodes, doc->cap_nodes * sizeof(*doc->nodes),
+                                    cap * sizeof(*doc->nodes));
 
         if (nodes == NULL)
             return DLP_NONE;
         doc->nodes = nodes;
-        doc->cap_nodes = cap;
+        doc->cap_nodes = (unsigned)cap;
     }
     doc->nodes[doc->n_nodes] = *node;
     return doc->n_nodes++;

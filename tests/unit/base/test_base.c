@@ -12,6 +12,36 @@
 #include "base/types.h"
 #include "tests/test.h"
 
+/* A list keeps what is in it, its new part is zero, and what it leaves behind counts no more once it is large. */
+static void test_arena_list_grows(void)
+{
+    struct gw_arena *a = gw_arena_new(1 << 20);
+    unsigned char *list = NULL;
+    size_t n = 0;
+
+    for (size_t more = 16; more <= (size_t)1 << 18; more *= 2) {
+        list = gw_arena_grow(a, list, n, more);
+        if (!CHECK(list != NULL))
+            break;
+        for (size_t i = 0; i < n; i++)
+            if (list[i] != (unsigned char)(i * 7 + 1))
+                CHECK(false);
+        for (size_t i = n; i < more; i++) {
+            if (list[i] != 0)
+                CHECK(false);
+            list[i] = (unsigned char)(i * 7 + 1);
+        }
+        n = more;
+        CHECK(gw_arena_alloc(a, 100) != NULL); /* others in between */
+    }
+    CHECK(gw_arena_used(a) < n + 65536);
+    CHECK(gw_arena_grow(a, list, n, (size_t)1 << 21) == NULL && gw_arena_failed(a));
+    CHECK(list[n - 1] == (unsigned char)((n - 1) * 7 + 1));
+    gw_arena_reset(a);
+    CHECK(gw_arena_used(a) == 0);
+    gw_arena_free(a);
+}
+
 static void test_arena_limit_holds(void)
 {
     struct gw_arena *a = gw_arena_new(1 << 20);
@@ -244,6 +274,7 @@ static void test_queue_keeps_order_across_threads(void)
 int main(void)
 {
     test_arena_limit_holds();
+    test_arena_list_grows();
     test_json_escaping();
     test_json_escaping_everywhere();
     test_buf_digits();

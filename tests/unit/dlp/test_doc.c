@@ -448,6 +448,44 @@ static void test_floods(void)
     gw_buf_fini(&b);
 }
 
+/* Bytes of a document for each byte of a body: messages of n bytes, with an escape every few words or without any. */
+static double bytes_per_byte(size_t body_len, size_t n, bool escapes)
+{
+    struct gw_arena *a = gw_arena_new((size_t)256 << 20);
+    struct gw_buf body = {NULL, 0, 0, false};
+    struct dlp_doc *doc = NULL;
+    double per_byte = 0;
+    struct gw_err err;
+
+    gw_buf_adds(&body, "{\"model\":\"m\",\"messages\":[");
+    while (body.len < body_len) {
+        gw_buf_adds(&body, "{\"role\":\"user\",\"content\":\"");
+        for (size_t end = body.len + n; body.len < end;)
+            gw_buf_adds(&body, escapes ? "some words in a line\\n" : "some words in a line. ");
+        gw_buf_adds(&body, "\"},");
+    }
+    gw_buf_adds(&body, "1]}");
+    if (CHECK(dlp_doc_parse_json(a, gw_buf_span(&body), NULL, &doc, &err) == GW_OK))
+        per_byte = (double)gw_arena_used(a) / (double)body.len;
+    gw_buf_fini(&body);
+    gw_arena_free(a);
+    return per_byte;
+}
+
+/* What is joined and the lists of leaves cost less than the body again where messages are as long as people's; decoded text is one
+ * time the body more. */
+static void test_memory(void)
+{
+    static const size_t sizes[] = {100000, 1000000, 10000000};
+
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK(bytes_per_byte(sizes[i], 4000, false) < 1);
+        CHECK(bytes_per_byte(sizes[i], 4000, true) < 2);
+        CHECK(bytes_per_byte(sizes[i], sizes[i], false) < 0.2);
+        CHECK(bytes_per_byte(sizes[i], sizes[i], true) < 1.2);
+    }
+}
+
 int main(void)
 {
     arena = gw_arena_new((size_t)256 << 20);
@@ -464,6 +502,7 @@ int main(void)
     test_covered();
     test_text();
     test_floods();
+    test_memory();
     gw_arena_free(arena);
     return test_done();
 }
