@@ -256,6 +256,18 @@ static void need_folder(struct file_check *fc, const char *key, const char *path
         missing(fc, key, path, "it cannot be made there");
 }
 
+static void need_auditor(struct file_check *fc, const char *path)
+{
+    char fault[512], text[600];
+
+    if (config_auditor_fault(path, fault, sizeof(fault)) == NULL)
+        return;
+    (void)snprintf(text, sizeof(text), "audit.auditor_key: %s", fault);
+    fc->n++;
+    if (fc->report != NULL)
+        fc->report(fc->ctx, false, text);
+}
+
 unsigned proxy_config_check_files(const struct proxy_config *cfg, proxy_config_report_fn report,
                                   void *ctx)
 {
@@ -281,7 +293,7 @@ unsigned proxy_config_check_files(const struct proxy_config *cfg, proxy_config_r
         if (strstr(cfg->auth.jwt[i].jwks, "://") == NULL)
             need_file(&fc, "auth.jwt[].jwks", cfg->auth.jwt[i].jwks, "");
     }
-    need_file(&fc, "audit.auditor_key", cfg->audit.auditor_key, "");
+    need_auditor(&fc, cfg->audit.auditor_key);
     for (unsigned i = 0; i < cfg->audit.n_sinks; i++) {
         const struct proxy_config_sink *k = &cfg->audit.sinks[i];
         char key[100];

@@ -1,5 +1,10 @@
 /* proxy/config/config_payload.c - `audit.payload:`, what records hold of what was asked and answered. Runs in a load, on that
  * thread. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hpke.h"
 #include "proxy/config/config_private.h"
 
 enum { SEALED = 3 /* of the key's choices */ };
@@ -42,4 +47,27 @@ void config_check_payload(struct config_load *l)
             config_complain_item(l, cfg->audit.payload[i + 1].line, "audit.payload", i + 1,
                                  "is never reached: the line before is about every request");
     }
+}
+
+const char *config_auditor_fault(const char *path, char *room, size_t size)
+{
+    unsigned char key[GW_X25519_BYTES];
+    struct gw_err err = {0};
+    char pem[16384];
+    FILE *f;
+    size_t n;
+
+    if (path[0] == '\0')
+        return NULL;
+    f = fopen(path, "re");
+    if (f == NULL) {
+        (void)snprintf(room, size, "%s: %s", path, strerrordesc_np(errno));
+        return room;
+    }
+    n = fread(pem, 1, sizeof(pem), f);
+    (void)fclose(f);
+    if (gw_x25519_read_public((struct gw_span){pem, n}, key, &err) == GW_OK)
+        return NULL;
+    (void)snprintf(room, size, "%s: %s", path, err.text);
+    return room;
 }

@@ -218,6 +218,8 @@ void config_set_defaults(struct config_load *l, const char *prefix, void *base);
 /* `audit.payload:`, and whether what it says can be done (config_payload.c). */
 void config_walk_payload(struct config_load *l, const struct gw_yaml_node *node);
 void config_check_payload(struct config_load *l);
+/* What is wrong with the file of an auditor's key, or NULL; "" is no file. Reads it. */
+const char *config_auditor_fault(const char *path, char *room, size_t size);
 
 /* `prices.table:`: appends its lines. Then the file's lines, and the table that is made of both (config_prices.c). */
 void config_walk_prices(struct config_load *l, const struct gw_yaml_node *node);

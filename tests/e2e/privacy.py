@@ -92,6 +92,8 @@ audit:
     - {{ when: {{ user: [sealed, erased] }}, level: sealed }}
     - {{ when: {{ user: masked }}, level: masked }}
     - {{ when: {{ user: nothing }}, level: none }}
+    - {{ when: {{ model: "gpt-quiet*", target: "open*" }}, level: none }}
+    - {{ when: {{ model: "gpt-quiet*", group: nobody }}, level: sealed }}
 """)
 
 
@@ -367,6 +369,9 @@ def test_levels(w):
     check(all("value_hmac" in own(r) and "pattern_match" not in r["data_security"] for r in of("plain", "ai.dlp.finding")), "hmac: fingerprints")
     ask(w.port, "chat", f"card {CARD}, use " + "AKIA" + "Q3RTLQ4MNXVB2KWE", w.keys["masked"])
     shown = [r["data_security"].get("pattern_match") for r in of("masked", "ai.dlp.finding")]
+    for model, level in (("gpt-quiet-1", "none"), ("gpt-loud", None)):
+        ask(w.port, "chat", "hi", w.keys["plain"], model=model)
+        check(own(of("plain", "ai.request.decided")[-1]).get("payload_level") == level, "levels go by model and target")
     chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
     ask(w.port, "chat", "hi", w.keys["masked"], headers={"User-Agent": chrome})
     check(of("masked", "ai.request.decided")[-1]["http_request"]["user_agent"] == chrome, "a browser's version is no secret")

@@ -145,7 +145,7 @@ static void test_only_the_auditor_reads(void)
 {
     char other_secret[400], other_public[400];
     struct audit_payload *p;
-    struct audit_open_result r;
+    struct audit_open_result r = {0};
     struct read_back rb;
     struct stat st;
     char *text;
@@ -155,7 +155,7 @@ static void test_only_the_auditor_reads(void)
     put_all(p, "1");
     audit_payload_close(p);
     CHECK(stat(keys_path, &st) == 0 && (st.st_mode & 0777) == 0600 &&
-          st.st_size == PAYLOAD_ROW_BYTES * 3);
+          st.st_size == (off_t)PAYLOAD_ROW_BYTES * 3);
     rb = read_spool(spool_path);
     for (size_t i = 0; i < rb.n; i++)
         CHECK(strstr(rb.recs[i].json, "asked") == NULL);
@@ -183,7 +183,7 @@ static void test_erased_for_good(void)
     const struct audit_verify v = {.spool_dir = spool_path};
     enum audit_verdict verdict = AUDIT_ALTERED;
     struct audit_payload *p;
-    struct audit_open_result r;
+    struct audit_open_result r = {0};
     struct gw_err err;
     FILE *null = fopen("/dev/null", "we");
     char *text;
@@ -220,7 +220,7 @@ static void test_starts_and_moved_rows(void)
     struct audit_payload *p = NULL, *second = NULL;
     struct payload_row ra, rb;
     struct audit_payload_config cfg = {keys_path, public_path};
-    struct audit_open_result r;
+    struct audit_open_result r = {0};
     struct gw_err err;
     char *text;
     int fd;
@@ -238,7 +238,7 @@ static void test_starts_and_moved_rows(void)
     free(text);
     fd = open(keys_path, O_RDWR);
     CHECK(fd >= 0 && pread(fd, a, sizeof(a), PAYLOAD_ROW_BYTES) == sizeof(a) &&
-          pread(fd, b, sizeof(b), 2 * PAYLOAD_ROW_BYTES) == sizeof(b));
+          pread(fd, b, sizeof(b), (off_t)2 * PAYLOAD_ROW_BYTES) == sizeof(b));
     CHECK(payload_row_read(a, &ra) && payload_row_read(b, &rb));
     memcpy(ra.enc, rb.enc, sizeof(ra.enc));
     memcpy(ra.sealed, rb.sealed, sizeof(ra.sealed));
@@ -256,7 +256,7 @@ static void test_damage(void)
 {
     unsigned char row[PAYLOAD_ROW_BYTES];
     struct audit_payload *p;
-    struct audit_open_result r;
+    struct audit_open_result r = {0};
     struct payload_row out;
     char *text;
     int fd;
@@ -265,7 +265,7 @@ static void test_damage(void)
     p = open_store();
     put_all(p, "1");
     audit_payload_close(p);
-    CHECK(truncate(keys_path, PAYLOAD_ROW_BYTES * 3 - 50) == 0);
+    CHECK(truncate(keys_path, (off_t)PAYLOAD_ROW_BYTES * 3 - 50) == 0);
     text = open_all(secret_path, &r, NULL);
     CHECK(r.opened == 6 && r.no_key == 6);
     free(text);
@@ -307,7 +307,7 @@ static void test_damage(void)
 static void test_file_is_lost(void)
 {
     struct audit_payload *p;
-    struct audit_open_result r;
+    struct audit_open_result r = {0};
     char *text;
 
     begin();
@@ -335,7 +335,7 @@ static void test_long_chain(void)
     ev.user = GW_SPAN("ann");
     for (int i = 0; i < PAYLOAD_MAX_TEXTS + 1; i++)
         seal(p, &ev, "x", 1, &out);
-    CHECK(stat(keys_path, &st) == 0 && st.st_size == PAYLOAD_ROW_BYTES * 3);
+    CHECK(stat(keys_path, &st) == 0 && st.st_size == (off_t)PAYLOAD_ROW_BYTES * 3);
     CHECK(strstr(out.ptr, "\"n\":0,") != NULL);
     gw_buf_fini(&out);
     audit_payload_close(p);

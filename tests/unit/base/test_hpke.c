@@ -1,5 +1,6 @@
 /* tests/unit/base/test_hpke.c - encryption to a public key: the published vectors of RFC 9180's suite 0020/0001/0002, and
  * that nothing altered is opened. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/digest.h"
@@ -11,10 +12,9 @@ static size_t unhex(const char *hex, unsigned char *out)
     size_t n = strlen(hex) / 2;
 
     for (size_t i = 0; i < n; i++) {
-        unsigned v = 0;
+        const char two[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
 
-        (void)sscanf(hex + 2 * i, "%2x", &v);
-        out[i] = (unsigned char)v;
+        out[i] = (unsigned char)strtoul(two, NULL, 16);
     }
     return n;
 }

@@ -286,6 +286,21 @@ static void test_payload(void)
         fprintf(stderr, "%s", reports);
     }
     proxy_config_free(cfg);
+    {
+        char room[200], path[] = "/tmp/sluice-auditor-XXXXXX";
+        int fd = mkstemp(path);
+
+        CHECK(fd >= 0 && close(fd) == 0);
+        put_file(path, "-----BEGIN PUBLIC KEY-----\n"
+                       "MCowBQYDK2VuAyEAQw9LmFlmUUWmsbonQCRIe9ZvA6LdV313U8aNfX0AwAw=\n"
+                       "-----END PUBLIC KEY-----\n");
+        CHECK(config_auditor_fault(path, room, sizeof(room)) == NULL);
+        put_file(path, "no key");
+        CHECK(config_auditor_fault(path, room, sizeof(room)) != NULL &&
+              strstr(room, "X25519") != NULL);
+        (void)unlink(path);
+        CHECK(config_auditor_fault(path, room, sizeof(room)) != NULL);
+    }
     refused("audit: { payload: [{ level: sealed }] }", "needs audit.auditor_key");
     refused("audit: { payload: [{ level: none }, { when: { user: a }, level: hmac }] }",
             "never reached");
