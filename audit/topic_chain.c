@@ -5,7 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/seal.h"
+
 /* ---- checkpoints -------------------------------------------------------------------------------- */
+
+static void say_known(struct topic_chain *c, const struct topic_tree *t, const struct topic_note *n)
+{
+    char origin[NOTE_ORIGIN_BYTES];
+
+    if (!n->last_known)
+        return;
+    seal_origin(c->name, t->first_seq, origin, sizeof(origin));
+    verify_say_known(c->t, gw_span_str(origin), n->size, n->time_ms);
+}
 
 /* Compares with the checkpoints of the tree's size. */
 static void compare(struct topic_chain *c, struct topic_tree *t)
@@ -24,6 +36,7 @@ static void compare(struct topic_chain *c, struct topic_tree *t)
         if (memcmp(&root, &n->root, sizeof(root)) == 0) {
             t->signed_size = n->size;
             t->signed_ms = n->time_ms;
+            say_known(c, t, n);
             continue;
         }
         t->wrong = true;

@@ -60,6 +60,16 @@ void verify_tell(struct verify_tally *t, const char *fmt, ...)
     va_end(ap);
 }
 
+void verify_say_known(struct verify_tally *t, struct gw_span origin, uint64_t size, int64_t time_ms)
+{
+    char when[GW_RFC3339_BYTES] = "an unknown time";
+
+    if (time_ms != 0)
+        gw_clock_rfc3339(time_ms, when);
+    (void)fprintf(t->out, "last known %.*s: its %" PRIu64 " records (%s) are here, unchanged\n",
+                  (int)origin.len, origin.ptr, size, when);
+}
+
 /* Has the gateway itself recorded damage in that segment? */
 static bool is_damaged(const struct verify *v, unsigned slot, uint64_t segno)
 {
@@ -146,8 +156,8 @@ static void judge_gaps(struct verify *v)
 
 /* ---- checkpoints ------------------------------------------------------------------------------- */
 
-/* Compares one checkpoint with the tree as it is. */
-static void judge_note(struct verify *v, const struct note *n, const struct merkle_part *p,
+/* Compares one checkpoint with the tree as it is. True: its records are here, unchanged. */
+static bool judge_note(struct verify *v, const struct note *n, const struct merkle_part *p,
                        const struct merkle_hash *root_there, const char *which)
 {
     struct merkle_hash root;
@@ -157,38 +167,40 @@ static void judge_note(struct verify *v, const struct note *n, const struct merk
         verify_tell(&v->t,
                     "ALTERED    %s of %.*s at %" PRIu64 " records: no known key has signed it\n",
                     which, (int)n->origin.len, n->origin.ptr, n->size);
-        return;
+        return false;
     }
     if (p == NULL) {
         /* Retention takes old segments, and with them chains that have ended. (Notes say whole seconds.) */
         if (v->l.oldest_ms != 0 && n->time_ms != 0 && n->time_ms + 1000 < v->l.oldest_ms)
-            return;
+            return false;
         v->t.truncated = true;
         verify_tell(&v->t,
                     "TRUNCATED  %s of %.*s at %" PRIu64 " records: the whole chain is not there\n",
                     which, (int)n->origin.len, n->origin.ptr, n->size);
-        return;
+        return false;
     }
     if (n->size > p->base.size + p->n_leaves) {
         v->t.truncated = true;
         verify_tell(&v->t,
                     "TRUNCATED  %s of %.*s names %" PRIu64 " records, there are %" PRIu64 "\n",
                     which, (int)n->origin.len, n->origin.ptr, n->size, p->base.size + p->n_leaves);
-        return;
+        return false;
     }
     if (n->size < p->base.size)
-        return; /* past retention */
+        return false; /* past retention */
     if (root_there != NULL)
         root = *root_there;
     else if (!merkle_part_root(p, n->size, &root))
-        return;
+        return false;
     if (memcmp(&root, &n->root, sizeof(root)) != 0) {
         v->t.altered = true;
         verify_tell(&v->t,
                     "ALTERED    %s of %.*s: the first %" PRIu64
                     " records are not those it has signed\n",
                     which, (int)n->origin.len, n->origin.ptr, n->size);
+        return false;
     }
+    return true;
 }
 
 static struct merkle_part part_of(const struct ledger_tree *t)
@@ -219,7 +231,7 @@ static uint64_t judge_tree(struct verify *v, const struct ledger_tree *t,
         reached = m.size == n->size;
         if (reached)
             merkle_root(&m, &root);
-        judge_note(v, n, &p, reached ? &root : NULL, "the checkpoint");
+        (void)judge_note(v, n, &p, reached ? &root : NULL, "the checkpoint");
         if (n->size >= top) {
             top = n->size;
             *newest = n;
@@ -264,7 +276,7 @@ static void judge_lost_chains(struct verify *v)
             continue;
         seen[n_seen++] = n->origin;
         if (ledger_find(&v->l, n->origin) == NULL)
-            judge_note(v, n, NULL, NULL, "the checkpoint");
+            (void)judge_note(v, n, NULL, NULL, "the checkpoint");
     }
 }
 
@@ -284,7 +296,8 @@ static enum gw_status judge_last_known(struct verify *v, struct gw_span text, st
 
         if (t != NULL)
             p = part_of(t);
-        judge_note(v, &notes[i], t == NULL ? NULL : &p, NULL, "the last known checkpoint");
+        if (judge_note(v, &notes[i], t == NULL ? NULL : &p, NULL, "the last known checkpoint"))
+            verify_say_known(&v->t, notes[i].origin, notes[i].size, notes[i].time_ms);
     }
     free(notes);
     return st;
@@ -312,7 +325,7 @@ static enum gw_status judge_witnessed(struct verify *v, struct gw_span keys, str
 
         if (t != NULL)
             p = part_of(t);
-        judge_note(v, &notes[i], t == NULL ? NULL : &p, NULL, "the witnessed checkpoint");
+        (void)judge_note(v, &notes[i], t == NULL ? NULL : &p, NULL, "the witnessed checkpoint");
         for (unsigned k = 0; k < n_keys && time_s == 0; k++)
             (void)note_verify_when(&notes[i], &w[k], &time_s);
         if (time_s == 0)

@@ -19,6 +19,10 @@ struct verify_tally {
 /* Writes a line about a problem, up to VERIFY_MAX_LINES of them. */
 void verify_tell(struct verify_tally *t, const char *fmt, ...) GW_PRINTF(2, 3);
 
+/* Says of a checkpoint kept elsewhere that what it has signed is here. */
+void verify_say_known(struct verify_tally *t, struct gw_span origin, uint64_t size,
+                      int64_t time_ms);
+
 /* The last lines: what was looked at (a whole sentence) and the verdict. */
 enum audit_verdict verify_conclude(struct verify_tally *t, bool any_notes, const char *looked_at);
 

@@ -4,10 +4,11 @@ import csv
 import fnmatch
 import io
 import json
+import os
 import subprocess
 
 from suites import made, make_venv
-from world import check
+from world import BUILD, check
 
 # For each option where its value stands in a record.
 WHERE = {
@@ -91,6 +92,28 @@ def test_report(w, records):
     check("# AI gateway report" in asked(w, "report"), "Markdown")
 
 
+def test_five_commands(w, records):
+    """Those of docs/audit.md, as they stand there, in a shell; and the numbers of their statement, computed a second time."""
+    page = open(os.path.join(os.path.dirname(__file__), "../../docs/audit.md"), encoding="utf-8").read()
+    part = page.split("### From nothing to a statement, in five commands")[1].split("\n### ")[0]
+    commands = [line[2:] for line in part.splitlines() if line.startswith("$ ")]
+    check(len(commands) == 5, "the page has five commands", commands)
+    os.makedirs(w.path("auditor"), exist_ok=True)
+    env = dict(os.environ, SLUICE_SPOOL=w.path("spool"), PATH=BUILD + ":" + os.environ["PATH"])
+    for command in commands:
+        r = subprocess.run(command, shell=True, cwd=w.path("auditor"), env=env, capture_output=True, text=True, timeout=60)
+        check(r.returncode == 0, command, r.stdout + r.stderr)
+        if " verify " in command:
+            known = [line for line in r.stdout.splitlines() if line.startswith("last known ")]
+            check(len(known) >= 2 and all("are here, unchanged" in line for line in known), "both checkpoints hold", r.stdout)
+    phi = {WHERE["request"](r) for r in records if own(r).get("class") == "phi"}
+    decided = [r for r in records if WHERE["record"](r) == "decided" and WHERE["request"](r) in phi]
+    inside = sum(own(r)["zone"] == "process" and not own(r)["blocked"] for r in decided)
+    approved = sum(own(r)["zone"] == "approved" and not own(r)["blocked"] for r in decided)
+    said = f"{len(decided)} decided requests: {inside} to the model inside, 0 private, {approved} approved,"
+    check(said in r.stderr, "the last says how many requests of the class went where", (said, r.stderr))
+
+
 def test_guards(records):
     """Each request tells what stood before it, also when it got no further than the first."""
     names = ["identity", "dlp_request", "policy", "limits", "dlp_answer", "restore"]
@@ -123,5 +146,6 @@ def main(w, with_duckdb):
     test_export(w, records)
     test_report(w, records)
     test_guards(records)
+    test_five_commands(w, records)
     if with_duckdb:
         test_parquet(w, records)
