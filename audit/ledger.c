@@ -9,11 +9,9 @@
 #include <unistd.h>
 
 #include "audit/event_read.h"
-#include "audit/leaf_file.h"
+#include "audit/ledger_scan.h"
 #include "audit/seal.h"
 #include "audit/seal_key.h"
-#include "audit/spool_link.h"
-#include "audit/spool_read.h"
 
 enum { MAX_PROBLEMS = 1000, MAX_GAPS = 10000, LOOK_AHEAD = 4096, MAX_LATE = 256 };
 #define MAX_NOTES_BYTES ((size_t)1 << 30)
@@ -32,10 +30,11 @@ struct reading {
     ledger_record_fn each;
     void *ctx;
     struct ledger_tree *tree;
-    struct spool_reader r;
-    struct leaf_file leaf;
-    bool has_leaf, newest;    /* newest: of its slot */
-    struct merkle_hash *read; /* hashes of the records read in this segment */
+    uint64_t segno;
+    struct spool_header header;
+    const struct leaf_file *leaf; /* of the scan */
+    bool has_leaf, newest;        /* newest: of its slot */
+    struct merkle_hash *read;     /* hashes of the records read in this segment */
     uint64_t *seqs;
     size_t n_read, cap;
     struct late late[MAX_LATE];
@@ -70,8 +69,7 @@ static void problem(struct reading *rd, enum ledger_problem_kind kind, uint64_t 
     if (l->n_problems >= MAX_PROBLEMS)
         return;
     p = &l->problems[l->n_problems++];
-    *p =
-        (struct ledger_problem){.kind = kind, .segno = rd->r.segno, .seq = seq, .records = records};
+    *p = (struct ledger_problem){.kind = kind, .segno = rd->segno, .seq = seq, .records = records};
     if (rd->tree == NULL)
         return;
     p->slot = rd->tree->slot;
@@ -94,7 +92,7 @@ static struct ledger_tree *new_tree(struct reading *rd, unsigned slot, uint64_t 
     l->trees = p;
     p = &l->trees[l->n_trees++];
     *p = (struct ledger_tree){.slot = slot, .first_seq = first_seq};
-    memcpy(p->chain, rd->r.header.chain, sizeof(p->chain));
+    memcpy(p->chain, rd->header.chain, sizeof(p->chain));
     return p;
 }
 
@@ -113,13 +111,13 @@ static bool add_leaf(struct reading *rd, const struct merkle_hash *h)
 /* The tree that the segment at hand goes on with; last: that of the segment before in the slot, or NULL. */
 static void place(struct reading *rd, struct ledger_tree *last, unsigned slot)
 {
-    const struct leaf_head *h = &rd->leaf.head;
-    const bool same = last != NULL && strcmp(last->chain, rd->r.header.chain) == 0;
+    const struct leaf_head *h = &rd->leaf->head;
+    const bool same = last != NULL && strcmp(last->chain, rd->header.chain) == 0;
 
     rd->tree = last;
     if (!rd->has_leaf) {
         if (!same)
-            rd->tree = new_tree(rd, slot, rd->r.header.first_seq);
+            rd->tree = new_tree(rd, slot, rd->header.first_seq);
         return;
     }
     if (!same || h->first_seq != last->first_seq) {
@@ -168,27 +166,25 @@ bool ledger_gap_read(struct gw_span record, struct ledger_gap *out)
     return true;
 }
 
-static void note_gap(struct reading *rd, struct gw_span record)
+static void take_gaps(struct reading *rd, const struct ledger_scan *scan)
 {
     struct ledger *l = rd->l;
-    struct ledger_gap g;
+    struct ledger_gap *p;
 
-    if (!ledger_gap_read(record, &g) || l->n_gaps >= MAX_GAPS)
+    if (scan->n_gaps == 0 || l->n_gaps + scan->n_gaps > MAX_GAPS)
         return;
-    if ((l->n_gaps & (l->n_gaps - 1)) == 0) { /* full at each power of two */
-        void *p = realloc(l->gaps, (l->n_gaps == 0 ? 1 : l->n_gaps * 2) * sizeof(*l->gaps));
-
-        if (p == NULL) {
-            rd->st = GW_ENOMEM;
-            return;
-        }
-        l->gaps = p;
+    p = realloc(l->gaps, (l->n_gaps + scan->n_gaps) * sizeof(*p));
+    if (p == NULL) {
+        rd->st = GW_ENOMEM;
+        return;
     }
-    l->gaps[l->n_gaps++] = g;
+    memcpy(p + l->n_gaps, scan->gaps, scan->n_gaps * sizeof(*p));
+    l->gaps = p;
+    l->n_gaps += scan->n_gaps;
 }
 
 /* A record whose sequence is not above the one before: written again around a failed write, or not where it was. */
-static void take_late(struct reading *rd, const struct spool_rec *rec)
+static void take_late(struct reading *rd, const struct ledger_scan_rec *rec)
 {
     struct late *e = &rd->late[rd->n_late];
     size_t low = 0, high = rd->n_read;
@@ -205,34 +201,28 @@ static void take_late(struct reading *rd, const struct spool_rec *rec)
     }
     if (rd->n_late == MAX_LATE)
         return;
-    *e = (struct late){.seq = rec->seq};
-    spool_print(rec->payload, e->hash.bytes);
+    *e = (struct late){.hash = rec->print, .seq = rec->seq};
     e->twin = rd->seqs[low] == rec->seq;
     if (!e->twin || memcmp(&rd->read[low], &e->hash, sizeof(e->hash)) != 0)
         rd->n_late++;
 }
 
 /* Does the record name the one that we have read before it? */
-static void check_link(struct reading *rd, const struct spool_rec *rec)
+static void check_link(struct reading *rd, const struct ledger_scan_rec *rec)
 {
     const struct ledger_tree *t = rd->tree;
-    unsigned char print[SPOOL_PRINT_BYTES];
-    enum spool_linked linked;
 
-    if (!t->has_last)
-        return;
-    linked = spool_link_read(rec->payload, print);
-    if (linked == SPOOL_LINKED_NONE ||
-        (linked == SPOOL_LINKED_TO && memcmp(print, t->last.bytes, sizeof(print)) == 0))
+    if (!t->has_last || rec->linked == SPOOL_LINKED_NONE ||
+        (rec->linked == SPOOL_LINKED_TO &&
+         memcmp(rec->before, t->last.bytes, sizeof(rec->before)) == 0))
         return;
     problem(rd, rec->seq > t->last_seq + 1 ? LEDGER_LINK_MISSING : LEDGER_LINK_BROKEN, rec->seq,
             rec->seq - t->last_seq - 1);
 }
 
-static void take_record(struct reading *rd, const struct spool_rec *rec)
+static void take_record(struct reading *rd, const struct ledger_scan_rec *rec)
 {
     struct ledger_tree *t = rd->tree;
-    struct merkle_hash h;
     size_t cap = rd->cap;
 
     if (rec->seq <= t->last_seq) {
@@ -240,48 +230,55 @@ static void take_record(struct reading *rd, const struct spool_rec *rec)
         return;
     }
     check_link(rd, rec);
-    spool_print(rec->payload, h.bytes);
-    if (!grow((void **)&rd->read, &cap, rd->n_read, sizeof(h)) ||
+    if (!grow((void **)&rd->read, &cap, rd->n_read, sizeof(*rd->read)) ||
         !grow((void **)&rd->seqs, &rd->cap, rd->n_read, sizeof(*rd->seqs))) {
         rd->st = GW_ENOMEM;
         return;
     }
     t->last_seq = rec->seq;
-    t->last = h;
-    t->last_segno = rd->r.segno;
+    t->last = rec->print;
+    t->last_segno = rd->segno;
     t->has_last = true;
-    rd->read[rd->n_read] = h;
+    rd->read[rd->n_read] = rec->print;
     rd->seqs[rd->n_read++] = rec->seq;
     rd->l->n_records++;
-    if (rec->kind == SPOOL_KIND_LIFECYCLE)
-        note_gap(rd, rec->payload);
-    if (rd->each != NULL)
-        rd->each(rd->ctx, (size_t)(t - rd->l->trees), t->base.size + t->n + rd->n_read - 1, rec);
 }
 
-static void read_records(struct reading *rd)
+/* Reads the records of the segment once more, for whoever wants their bytes: those behind the sequence `before`, as many as were
+ * counted. */
+static void show_records(struct reading *rd, unsigned slot, uint64_t before)
 {
+    const size_t tree = (size_t)(rd->tree - rd->l->trees);
+    struct spool_reader r = SPOOL_READER_CLOSED;
+    enum gw_status st = spool_reader_open(&r, rd->l->dirfd, slot, rd->segno, NULL);
+    enum spool_read got = SPOOL_READ_REC;
     struct spool_rec rec;
 
-    while (rd->st == GW_OK) {
-        enum spool_read got = spool_reader_next(&rd->r, &rec);
-        uint64_t skipped;
-
-        if (got == SPOOL_READ_REC) {
-            take_record(rd, &rec);
-            continue;
+    for (size_t i = 0; (st == GW_OK || st == GW_ECORRUPT) && i < rd->n_read;) {
+        got = spool_reader_next(&r, &rec);
+        if (got == SPOOL_READ_REC && rec.seq > before) {
+            before = rec.seq;
+            rd->each(rd->ctx, tree, rd->tree->base.size + rd->tree->n + i++, &rec);
+        } else if (got == SPOOL_READ_END || got == SPOOL_READ_EIO ||
+                   (got != SPOOL_READ_REC && spool_reader_resync(&r) == 0)) {
+            break;
         }
-        if (got == SPOOL_READ_END)
-            return;
-        if (got == SPOOL_READ_EIO) {
-            problem(rd, LEDGER_UNREADABLE, 0, 0);
-            return;
-        }
-        skipped = spool_reader_resync(&rd->r);
-        if (skipped == 0)
-            return;
-        rd->l->bad_bytes += skipped;
     }
+    spool_reader_fini(&r);
+}
+
+static void take_records(struct reading *rd, const struct ledger_scan *scan)
+{
+    const uint64_t before = rd->tree->last_seq;
+
+    for (size_t i = 0; i < scan->n && rd->st == GW_OK; i++)
+        take_record(rd, &scan->recs[i]);
+    take_gaps(rd, scan);
+    rd->l->bad_bytes += scan->bad_bytes;
+    if (scan->unreadable)
+        problem(rd, LEDGER_UNREADABLE, 0, 0);
+    if (rd->each != NULL && rd->st == GW_OK)
+        show_records(rd, rd->tree->slot, before);
 }
 
 /* Where hash stands in list from `from` on, or SIZE_MAX. */
@@ -303,7 +300,7 @@ static enum ledger_problem_kind moved_or_removed(struct reading *rd, size_t from
 
     for (size_t k = 0; k < rd->n_late; k++)
         for (size_t i = from; i < to && !rd->late[k].sealed; i++)
-            if (memcmp(&rd->leaf.leaves[i], &rd->late[k].hash, sizeof(struct merkle_hash)) == 0) {
+            if (memcmp(&rd->leaf->leaves[i], &rd->late[k].hash, sizeof(struct merkle_hash)) == 0) {
                 rd->late[k].sealed = true;
                 n++;
             }
@@ -313,8 +310,8 @@ static enum ledger_problem_kind moved_or_removed(struct reading *rd, size_t from
 /* Says in which way the records differ from what was sealed. Returns where the records that nothing was sealed of begin. */
 static size_t compare_sealed(struct reading *rd)
 {
-    const struct merkle_hash *want = rd->leaf.leaves;
-    const size_t n_want = rd->has_leaf ? rd->leaf.n : 0;
+    const struct merkle_hash *want = rd->leaf->leaves;
+    const size_t n_want = rd->has_leaf ? rd->leaf->n : 0;
     size_t i = 0, k = 0; /* of sealed, of read */
 
     while (i < n_want && k < rd->n_read) {
@@ -365,7 +362,7 @@ static void drop_links(struct reading *rd, size_t from, size_t to)
 /* The tree gets the sealed hashes, and those of what is not sealed yet. problems: how many there were before this segment. */
 static void compare(struct reading *rd, size_t problems)
 {
-    const size_t n_want = rd->has_leaf ? rd->leaf.n : 0, links = rd->l->n_problems;
+    const size_t n_want = rd->has_leaf ? rd->leaf->n : 0, links = rd->l->n_problems;
     size_t k = compare_sealed(rd);
 
     for (size_t i = 0; i < rd->n_late; i++)
@@ -375,7 +372,7 @@ static void compare(struct reading *rd, size_t problems)
     drop_links(rd, problems, links);
     rd->told = rd->l->n_problems > problems;
     for (size_t m = 0; m < n_want && rd->st == GW_OK; m++)
-        (void)add_leaf(rd, &rd->leaf.leaves[m]);
+        (void)add_leaf(rd, &rd->leaf->leaves[m]);
     for (; k < rd->n_read && rd->st == GW_OK; k++)
         (void)add_leaf(rd, &rd->read[k]);
 }
@@ -383,52 +380,52 @@ static void compare(struct reading *rd, size_t problems)
 /* ---- segments ------------------------------------------------------------------------------- */
 
 static struct ledger_tree *read_segment(struct reading *rd, struct ledger_tree *last,
-                                        const struct spool_file *f, struct gw_err *err)
+                                        const struct spool_file *f, const struct ledger_scan *scan,
+                                        struct gw_err *err)
 {
-    enum gw_status st = spool_reader_open(&rd->r, rd->l->dirfd, f->slot, f->segno, err);
     const size_t problems = rd->l->n_problems;
 
     rd->n_read = rd->n_late = 0;
-    if (st == GW_ENOENT) {
+    if (scan->st == GW_ENOENT) {
         rd->behind = true; /* retention was faster */
         return last;
     }
-    if (st == GW_ECORRUPT && last != NULL)
-        memcpy(rd->r.header.chain, last->chain, sizeof(last->chain));
-    if (st != GW_OK && st != GW_ECORRUPT) {
-        rd->st = st;
+    rd->segno = f->segno;
+    rd->header = scan->header;
+    if (scan->st == GW_ECORRUPT && last != NULL)
+        memcpy(rd->header.chain, last->chain, sizeof(last->chain));
+    if (scan->st != GW_OK && scan->st != GW_ECORRUPT) {
+        rd->st = gw_fail(err, scan->st, "%s", scan->err.text);
         return last;
     }
-    leaf_file_fini(&rd->leaf);
-    st = leaf_read(rd->l->dirfd, f->slot, f->segno, &rd->leaf);
-    if (st == GW_ENOMEM || st == GW_EUNSUPPORTED) {
-        rd->st = gw_fail(err, st, "the leaf file of slot %u, segment %" PRIu64 " cannot be read",
-                         f->slot, f->segno);
+    if (scan->leaf_st == GW_ENOMEM || scan->leaf_st == GW_EUNSUPPORTED) {
+        rd->st = gw_fail(err, scan->leaf_st,
+                         "the leaf file of slot %u, segment %" PRIu64 " cannot be read", f->slot,
+                         f->segno);
         return last;
     }
     /* A crash can leave half a leaf file; without one the records speak for themselves. */
-    rd->has_leaf = st == GW_OK && (strcmp(rd->leaf.head.chain, rd->r.header.chain) == 0);
+    rd->leaf = &scan->leaf;
+    rd->has_leaf = scan->leaf_st == GW_OK && (strcmp(scan->leaf.head.chain, rd->header.chain) == 0);
     rd->l->n_segments++;
-    if (rd->l->oldest_ms == 0 || rd->r.header.created_ms < rd->l->oldest_ms)
-        rd->l->oldest_ms = rd->r.header.created_ms;
+    if (rd->l->oldest_ms == 0 || rd->header.created_ms < rd->l->oldest_ms)
+        rd->l->oldest_ms = rd->header.created_ms;
     place(rd, last, f->slot);
     if (rd->tree == NULL)
         return NULL;
     rd->tree->n_segments++;
-    read_records(rd);
+    take_records(rd, scan);
     if (rd->st == GW_OK)
         compare(rd, problems);
     rd->behind = false;
     return rd->tree;
 }
 
-static enum gw_status read_segments(struct reading *rd, struct gw_err *err)
+static void judge_segments(struct reading *rd, const struct spool_file *files, size_t n,
+                           struct ledger_scanner *scanner, struct gw_err *err)
 {
-    struct spool_file *files = NULL;
-    size_t n = 0;
     size_t last = SIZE_MAX; /* index of the tree of the segment before, in the same slot */
 
-    GW_TRY(spool_list(rd->l->dirfd, &files, &n, err));
     for (size_t i = 0; i < n && rd->st == GW_OK; i++) {
         struct ledger_tree *t;
 
@@ -437,9 +434,25 @@ static enum gw_status read_segments(struct reading *rd, struct gw_err *err)
             rd->told = rd->behind = false;
         }
         rd->newest = i + 1 == n || files[i + 1].slot != files[i].slot;
-        t = read_segment(rd, last == SIZE_MAX ? NULL : &rd->l->trees[last], &files[i], err);
+        t = read_segment(rd, last == SIZE_MAX ? NULL : &rd->l->trees[last], &files[i],
+                         ledger_scanner_take(scanner), err);
         last = t == NULL ? SIZE_MAX : (size_t)(t - rd->l->trees);
     }
+}
+
+static enum gw_status read_segments(struct reading *rd, struct gw_err *err)
+{
+    struct ledger_scanner *scanner;
+    struct spool_file *files = NULL;
+    size_t n = 0;
+
+    GW_TRY(spool_list(rd->l->dirfd, &files, &n, err));
+    scanner = ledger_scanner_new(rd->l->dirfd, files, n);
+    if (scanner == NULL)
+        rd->st = GW_ENOMEM;
+    else
+        judge_segments(rd, files, n, scanner, err);
+    ledger_scanner_free(scanner);
     free(files);
     return rd->st == GW_ENOMEM ? gw_fail(err, GW_ENOMEM, "out of memory") : rd->st;
 }
@@ -494,7 +507,7 @@ enum gw_status ledger_read(const char *spool_dir, ledger_record_fn each, void *c
                            struct ledger *out, struct gw_err *err)
 {
     struct ledger l = {.dirfd = open(spool_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    struct reading rd = {.l = &l, .each = each, .ctx = ctx, .r = SPOOL_READER_CLOSED};
+    struct reading rd = {.l = &l, .each = each, .ctx = ctx};
     enum gw_status st;
 
     if (l.dirfd < 0)
@@ -507,8 +520,6 @@ enum gw_status ledger_read(const char *spool_dir, ledger_record_fn each, void *c
         st = read_notes(&l, err);
     if (st == GW_OK)
         st = read_segments(&rd, err);
-    spool_reader_fini(&rd.r);
-    leaf_file_fini(&rd.leaf);
     free(rd.read);
     free(rd.seqs);
     if (st != GW_OK) {

@@ -9,7 +9,9 @@ static void node(const struct merkle_hash *l, const struct merkle_hash *r, struc
 
     memcpy(both + 1, l->bytes, MERKLE_BYTES);
     memcpy(both + 1 + MERKLE_BYTES, r->bytes, MERKLE_BYTES);
-    gw_sha256((struct gw_span){(const char *)both, sizeof(both)}, out->bytes);
+    gw_sha256_pair((struct gw_span){(const char *)both, 1 + MERKLE_BYTES},
+                   (struct gw_span){(const char *)both + 1 + MERKLE_BYTES, MERKLE_BYTES},
+                   out->bytes);
 }
 
 static bool same(const struct merkle_hash *a, const struct merkle_hash *b)

@@ -122,15 +122,7 @@ enum spool_frame spool_frame_decode(const unsigned char *bytes, size_t n, struct
 
 void spool_print(struct gw_span payload, unsigned char out[SPOOL_PRINT_BYTES])
 {
-    struct gw_hash *h = gw_hash_new();
-
-    if (h == NULL) {
-        memset(out, 0, SPOOL_PRINT_BYTES);
-        return;
-    }
-    gw_hash_add(h, (struct gw_span){"", 1});
-    gw_hash_add(h, payload);
-    gw_hash_final(h, out);
+    gw_sha256_pair((struct gw_span){"", 1}, payload, out);
 }
 
 void spool_name(char out[SPOOL_NAME_BYTES], unsigned slot, uint64_t segno)

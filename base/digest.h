@@ -16,6 +16,9 @@ enum { GW_SHA256_BYTES = 32, GW_SHA256_HEX_BYTES = 65, GW_ULID_BYTES = 27 };
  * functions below. */
 void gw_sha256(struct gw_span bytes, unsigned char out[GW_SHA256_BYTES]);
 
+/* SHA-256 of a and b, one behind the other; for many small ones: a thread's first call takes memory, which it keeps. */
+void gw_sha256_pair(struct gw_span a, struct gw_span b, unsigned char out[GW_SHA256_BYTES]);
+
 /* HMAC-SHA-256 (RFC 2104) of the bytes. */
 void gw_hmac_sha256(struct gw_span key, struct gw_span bytes, unsigned char out[GW_SHA256_BYTES]);
 
