@@ -26,7 +26,7 @@ void feed_fini(struct feed *f)
     f->ring = NULL;
 }
 
-/* The lowest segment number of the slot that is at least `from`, or 0. */
+/* The lowest segment number of the slot that is at least `from`, or 0. It is not deleted until it is open, or given up. */
 static uint64_t find_segment(struct feed *f, uint64_t from)
 {
     struct spool_slot *s = f->slot;
@@ -36,6 +36,8 @@ static uint64_t find_segment(struct feed *f, uint64_t from)
     for (size_t i = 0; i < s->n_segs && found == 0; i++)
         if (s->segs[i].segno >= from)
             found = s->segs[i].segno;
+    if (f->mark != NULL)
+        atomic_store(&f->mark->opening, found);
     (void)pthread_mutex_unlock(&s->sp->lock);
     return found;
 }
@@ -45,8 +47,13 @@ static bool open_segment(struct feed *f, uint64_t segno)
 {
     struct gw_err err;
     enum gw_status st = spool_reader_open(&f->r, f->slot->sp->dirfd, f->slot->index, segno, &err);
+    bool opened = st == GW_OK || st == GW_ECORRUPT;
 
-    if (st != GW_OK && st != GW_ECORRUPT) {
+    if (f->mark != NULL && opened)
+        atomic_store(&f->mark->reading, segno);
+    if (f->mark != NULL)
+        atomic_store(&f->mark->opening, 0);
+    if (!opened) {
         gw_log(GW_LOG_ERROR, "audit_sender_read_failed", "error=\"%s\"", err.text);
         return false;
     }
@@ -57,22 +64,27 @@ static bool open_segment(struct feed *f, uint64_t segno)
     return true;
 }
 
+/* Opens the first segment from that number on when the durable part reaches there. */
+static bool open_from(struct feed *f, uint64_t from, spool_pos durable)
+{
+    uint64_t segno = find_segment(f, from);
+
+    if (segno != 0 && segno << 32 <= durable)
+        return open_segment(f, segno);
+    if (f->mark != NULL)
+        atomic_store(&f->mark->opening, 0);
+    return false;
+}
+
 /* Stands behind the cursor, at its segment or at the first one after it. */
 static bool place(struct feed *f)
 {
-    uint64_t segno = find_segment(f, f->acked_segno);
-
-    if (segno == 0 || segno << 32 > atomic_load(&f->slot->durable))
-        return false;
     f->chain[0] = '\0';
     f->last_seq = 0;
-    if (!open_segment(f, segno))
+    if (!open_from(f, f->acked_segno, atomic_load(&f->slot->durable)))
         return false;
-    if (segno == f->acked_segno)
+    if (f->r.segno == f->acked_segno)
         f->last_seq = f->acked_seq; /* what is not above is skipped */
-    else if (f->acked_segno != 0 && segno > f->acked_segno + 1 &&
-             f->r.header.first_seq > f->acked_seq + 1)
-        f->skipped += f->r.header.first_seq - f->acked_seq - 1; /* before this start */
     f->placed = true;
     return true;
 }
@@ -80,23 +92,7 @@ static bool place(struct feed *f)
 /* Goes to the next segment when the durable part goes on there. */
 static bool advance(struct feed *f, spool_pos durable)
 {
-    uint64_t next;
-    bool gone;
-
-    if (f->r.segno >= durable >> 32)
-        return false;
-    next = find_segment(f, f->r.segno + 1);
-    if (next == 0 || next << 32 > durable)
-        return false;
-    gone = next > f->r.segno + 1;
-    if (!open_segment(f, next))
-        return false;
-    /* A number that was left out alone is no loss: a segment that failed its first write has none. */
-    if (gone && f->last_seq != 0 && f->r.header.first_seq > f->last_seq + 1) {
-        f->skipped += f->r.header.first_seq - f->last_seq - 1;
-        f->missed += f->r.header.first_seq - f->last_seq - 1;
-    }
-    return true;
+    return f->r.segno < durable >> 32 && open_from(f, f->r.segno + 1, durable);
 }
 
 bool feed_next(struct feed *f, struct spool_rec *rec)

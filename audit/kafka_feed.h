@@ -36,8 +36,6 @@ struct feed {
     uint64_t acked_segno, acked_seq; /* the cursor */
     struct cursor_entry saved;       /* as it was last written */
     bool moved;                      /* the cursor is ahead of saved */
-    uint64_t skipped; /* records that were deleted before they were read: to be told */
-    uint64_t missed;  /* those of them that count as undelivered */
 };
 
 /* Reads for no sink: from the begin, or from where the caller sets acked_segno and acked_seq; nothing is acknowledged. */

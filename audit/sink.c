@@ -32,6 +32,7 @@ enum {
     MIN_BACKOFF_MS = 500,
     MAX_BACKOFF_MS = 30000,
     MAX_WAIT_MS = 300000, /* what a receiver may ask for */
+    LOOK_MS = 1000,       /* one that yields: how soon it says that it has lost records */
     PARTIAL_MS = 250,     /* when a part of a batch was taken */
     MAX_REFUSED = 64,
 };
@@ -117,25 +118,23 @@ static void failed(struct sink *k, enum sink_end end, const struct sink_call *ca
     core_sink_fails(k->a, &k->trouble, person);
 }
 
-/* Records that were deleted before this sink had them, because it yields. */
+/* Records that were deleted before this sink had read them, because it yields. */
 static void note_skipped(struct sink *k)
 {
-    uint64_t skipped = 0, missed = 0;
+    atomic_uint_fast64_t *undelivered = &k->a->spool->sinks[k->index].undelivered;
+    uint64_t all = 0, more, waiting;
 
-    for (unsigned i = 0; i < k->b.n_feeds; i++) {
-        skipped += k->b.feeds[i].skipped;
-        missed += k->b.feeds[i].missed;
-        k->b.feeds[i].missed = 0;
-    }
-    if (missed != 0)
-        atomic_fetch_sub(&k->a->spool->sinks[k->index].undelivered, missed);
-    if (skipped == k->skipped)
+    for (unsigned i = 0; i < k->b.n_feeds; i++)
+        all += atomic_load(&k->b.feeds[i].mark->lost);
+    more = all - k->skipped;
+    if (more == 0)
         return;
-    gw_log(GW_LOG_ERROR, "audit_sink_gap", "sink=%s records=%" PRIu64, k->name,
-           skipped - k->skipped);
-    core_sink_gap(k->a, &k->trouble, skipped - k->skipped);
-    k->skipped = skipped;
-    atomic_store(&k->lost, skipped);
+    k->skipped = all;
+    atomic_store(&k->lost, all);
+    waiting = atomic_load(undelivered);
+    atomic_fetch_sub(undelivered, more < waiting ? more : waiting);
+    gw_log(GW_LOG_ERROR, "audit_sink_gap", "sink=%s records=%" PRIu64, k->name, more);
+    core_sink_gap(k->a, &k->trouble, more);
 }
 
 /* ---- delivering -------------------------------------------------------------------------------- */
@@ -303,7 +302,9 @@ static int nap_ms(struct sink *k, uint64_t now)
         ms = shorter(ms, ms_until(k->cursor_ns + CURSOR_MS * GW_NS_PER_MS, now));
     if (atomic_load(&k->stopping))
         ms = shorter(ms, ms_until(atomic_load(&k->stop_ns), now));
-    if (!more) {
+    if (k->cfg.yields && k->b.n != 0)
+        ms = shorter(ms, LOOK_MS);
+    if (!more && k->b.n == 0) { /* else it looks by itself: who writes records need not wake it */
         atomic_store(&k->sleeping, true);
         if (feeds_waiting(k->b.feeds, k->b.n_feeds)) { /* it came between the two looks */
             atomic_store(&k->sleeping, false);

@@ -252,9 +252,13 @@ static bool passed(const struct spool_slot *s, const struct spool_seg *seg)
     spool_pos end = spool_pos_make(seg->segno, seg->bytes);
     bool press = pressed(sp);
 
-    for (unsigned k = 0; k < sp->n_sinks; k++)
-        if (!(press && sp->sinks[k].yields) && atomic_load(&s->marks[k].delivered) < end)
+    for (unsigned k = 0; k < sp->n_sinks; k++) {
+        const struct spool_mark *m = &s->marks[k];
+
+        if (atomic_load(&m->delivered) < end &&
+            (!press || !sp->sinks[k].yields || atomic_load(&m->opening) == seg->segno))
             return false;
+    }
     return true;
 }
 
@@ -290,6 +294,13 @@ static void delete_oldest(struct spool_slot *s)
     }
     leaf_name(name, s->index, seg.segno);
     (void)unlinkat(s->sp->dirfd, name, 0); /* not there when nothing seals */
+    for (unsigned k = 0; k < s->sp->n_sinks; k++) {
+        struct spool_mark *m = &s->marks[k];
+
+        if (atomic_load(&m->delivered) < spool_pos_make(seg.segno, seg.bytes) &&
+            atomic_load(&m->reading) < seg.segno)
+            atomic_fetch_add(&m->lost, seg.records);
+    }
     s->n_segs--;
     memmove(s->segs, s->segs + 1, s->n_segs * sizeof(*s->segs));
     atomic_fetch_sub(&s->sp->used_bytes, seg.bytes);

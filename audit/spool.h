@@ -76,6 +76,9 @@ struct spool_mark {
     /* What its cursor said at the start: acknowledged up to this sequence of this segment. */
     uint64_t cursor_segno, cursor_seq;
     atomic_uint_fast64_t delivered; /* spool_pos behind the last acknowledged record */
+    atomic_uint_fast64_t opening;   /* segment that its reader is about to open: stays; 0: none */
+    atomic_uint_fast64_t reading;   /* segment that its reader has open, or was the last */
+    atomic_uint_fast64_t lost;      /* records in segments that were deleted before it read them */
 };
 
 enum { SPOOL_MAX_SLOTS = 512, SPOOL_MAX_SINKS = 16, SPOOL_SINK_NAME_BYTES = 33 };

@@ -24,12 +24,16 @@ TOKENS = {"splunk": "0f5c2a1e-" + "token-of-splunk", "elastic": "ZWxhc3RpYy0" + 
 class Receiver:
     def __init__(self, w, kind):
         self.w, self.kind, self.port, self.out, self.process = w, kind, free_port(), w.path(kind + ".out"), None
-        self.start()
+        self.start(False)
 
-    def start(self):
+    def start(self, wait=True):
         here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "receivers.py")
         self.process = subprocess.Popen([sys.executable, here, self.kind, str(self.port), self.w.path("up.pem"), self.w.path("up.key"), self.out,
                                          TOKENS[self.kind]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        if wait:
+            self.ready()
+
+    def ready(self):
         self.process.stdout.readline()
 
     def kill(self):
@@ -111,7 +115,7 @@ def storm(w, receivers, key):
     before = w.rss_kb()
     time.sleep(0.3)
     for r in receivers[1:]:
-        r.start()
+        r.start(False)
     receivers[0].mode("")
     time.sleep(0.3)
     check(w.rss_kb() - before < 64 * 1024, "memory does not grow while receivers are slow and away", (before, w.rss_kb()))
@@ -187,10 +191,12 @@ def test_denied(w, receivers, key):
 
 
 def main(w):
-    w.start_mock()
     receivers = [Receiver(w, kind) for kind in TOKENS]
     try:
+        w.start_mock()
         w.configure_sinks(receivers)
+        for r in receivers:
+            r.ready()
         probe = w.sluice("serve", "-c", w.path("sluice.yaml"), "--check", "--probe", check_status=False)
         rows = [line for line in probe.splitlines() if "audit.sinks" in line]
         check(len(rows) == 5 and not any("FAIL" in r for r in rows), "--check --probe asks every receiver", probe)
