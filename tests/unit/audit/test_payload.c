@@ -216,7 +216,7 @@ static void test_erased_for_good(void)
 /* A start has new chains, older ones stay readable; the sealed keys are useless in another row. */
 static void test_starts_and_moved_rows(void)
 {
-    unsigned char a[PAYLOAD_ROW_BYTES], b[PAYLOAD_ROW_BYTES];
+    unsigned char a[PAYLOAD_ROW_BYTES] = {0}, b[PAYLOAD_ROW_BYTES] = {0};
     struct audit_payload *p = NULL, *second = NULL;
     struct payload_row ra, rb;
     struct audit_payload_config cfg = {keys_path, public_path};
@@ -254,7 +254,7 @@ static void test_starts_and_moved_rows(void)
 /* A crash may cut the last row off, a disk may flip a bit: the others are as they were, and the next row has its place. */
 static void test_damage(void)
 {
-    unsigned char row[PAYLOAD_ROW_BYTES];
+    unsigned char row[PAYLOAD_ROW_BYTES] = {0};
     struct audit_payload *p;
     struct audit_open_result r = {0};
     struct payload_row out;
