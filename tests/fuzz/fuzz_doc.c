@@ -61,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dlp_doc *doc, *again;
     struct dlp_finding f[FINDINGS];
     enum gw_action actions[FINDINGS];
+    uint8_t styles[FINDINGS];
     struct dlp_report report = {.findings = f};
     struct dlp_vault *vault;
     struct gw_buf out = {0}, back = {0};
@@ -75,7 +76,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         report.n_findings = choose(data, doc, f, actions);
         if (dlp_doc_dedupe(doc, f, &report.n_findings) != GW_OK)
             abort();
-        if (dlp_doc_edit(doc, dlp_rules_builtin(), &report, actions, vault, &out) != GW_OK)
+        for (unsigned i = 0; i < FINDINGS; i++)
+            styles[i] = data[i % CHOICES] & 1;
+        if (dlp_vault_avoid(vault, (const struct dlp_doc *const *)&doc, 1) != GW_OK ||
+            dlp_doc_edit_styled(doc, dlp_rules_builtin(), &report, actions, styles, vault, &out) !=
+                GW_OK)
             abort();
         if (dlp_doc_parse_json(arena, gw_buf_span(&out), NULL, &again, NULL) == GW_EPARSE &&
             dlp_restore_json(vault, gw_buf_span(&out), &back, NULL) == GW_EPARSE)
