@@ -240,6 +240,12 @@ static void audit(const struct server *s, struct gw_buf *out)
                  "When the newest was signed.");
     gw_buf_printf(out, "sluice_audit_last_checkpoint_timestamp_seconds %.3f\n",
                   (double)a.last_checkpoint_ms / 1e3);
+    one(out, "audit_checkpoints_delivered_total", "counter", "Checkpoints that their topic has.",
+        a.checkpoints_delivered);
+    one(out, "audit_cosigned_total", "counter", "Checkpoints that the witness has cosigned.",
+        a.cosigned);
+    one(out, "audit_witness_failing", "gauge", "1 when he could not be asked, or refused.",
+        a.witness_failing);
     one(out, "audit_checkpoint_failing", "gauge", "1 when the last could not be written.",
         a.seal_failing);
 }

@@ -21,8 +21,10 @@ static void read_notes(struct gw_span text)
         return;
     for (size_t i = 0; i < n; i++) {
         struct gw_span again = notes[i].text;
+        struct merkle edge;
         struct note note;
 
+        (void)note_edge(&notes[i], &edge);
         if (note_read(&again, &note) != GW_OK || note.size != notes[i].size ||
             !gw_span_eq(note.origin, notes[i].origin) || again.len != 0)
             abort();

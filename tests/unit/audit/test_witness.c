@@ -74,10 +74,13 @@ static void answer_post(struct audit_post *p)
     bool known = false;
 
     asked++;
-    CHECK(sscanf(text.ptr, "old %llu\n", &old) == 1);
+    CHECK(gw_span_starts(text, GW_SPAN("old ")));
+    old = strtoull(text.ptr + 4, NULL, 10);
     for (;;) {
-        const char *nl = memchr(text.ptr, '\n', text.len);
+        const char *nl = text.len == 0 ? NULL : memchr(text.ptr, '\n', text.len);
 
+        if (!CHECK(nl != NULL))
+            return;
         line = (struct gw_span){text.ptr, (size_t)(nl - text.ptr)};
         text = gw_span_from(text, line.len + 1);
         if (line.len == 0)
