@@ -8,7 +8,6 @@ import http.server
 import json
 import os
 import re
-import socket
 import socketserver
 import ssl
 import sys
@@ -184,8 +183,8 @@ class Syslog(socketserver.BaseRequestHandler):
             fault("half a message: %r" % pending[:100])
 
     def handle(self):
-        if TOKEN != "plain":
-            self.request = context.wrap_socket(self.request, server_side=True)
+        # An end without goodbye is a gateway that was killed: an error, and what came of the last message is nothing.
+        self.request = context.wrap_socket(self.request, server_side=True, suppress_ragged_eofs=False)
         for text in self.messages():
             m = SYSLOG.fullmatch(text)
             if m is None:
@@ -199,8 +198,7 @@ class Syslog(socketserver.BaseRequestHandler):
                 keep([record])
             if mode() == "slow":
                 time.sleep(0.01)
-        if TOKEN != "plain":
-            self.request.unwrap()  # everything is kept: now goodbye
+        self.request.unwrap()  # everything is kept: now goodbye
 
     def finish(self):
         self.request.close()
