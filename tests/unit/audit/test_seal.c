@@ -123,6 +123,22 @@ static void test_rotation(void)
         while (note_read(&t, &note) == GW_OK)
             CHECK(note.n_sigs == 2 && note_verify(&note, &k));
     }
+    /* The old key goes: both keys together still prove the whole, neither does alone. */
+    {
+        char *text = slurp("/", key_path + 1, &n), *from = strstr(text, "# since today");
+        const char *const end = second - 1;
+
+        CHECK(from != NULL);
+        if (from != NULL)
+            dump("/", key_path + 1, from, strlen(from));
+        free(text);
+        write_requests(&cfg, "t", 10, NULL);
+        EXPECT(scratch, AUDIT_INTACT);
+        CHECK(verdict_of(scratch, gw_span_str(keys), NONE) == AUDIT_INTACT);
+        CHECK(verdict_of(scratch, (struct gw_span){keys, (size_t)(end - keys)}, NONE) ==
+              AUDIT_ALTERED);
+        CHECK(strstr(said, "no known key has signed it") != NULL);
+    }
     free(keys);
     teardown();
 }
