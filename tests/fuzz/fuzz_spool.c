@@ -1,5 +1,6 @@
 /* Feeds bytes to everything that reads a spool: segment headers, frames, damage search, the values taken
- * out of records, the line for people, the cursor. The input is one segment file, and a cursor file too.
+ * out of records, the line for people, the cursor, the index. The input is one segment file, and a cursor
+ * and an index file too.
  * What must hold: no crash, no endless loop, positions only go forward. */
 #include <fcntl.h>
 #include <stdint.h>
@@ -9,6 +10,7 @@
 
 #include "audit/cursor.h"
 #include "audit/event_read.h"
+#include "audit/spool_index.h"
 #include "audit/spool_read.h"
 #include "audit/tail.h"
 
@@ -58,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct spool_reader r = SPOOL_READER_CLOSED;
     struct cursor_entry entries[4];
+    struct spool_index index;
     struct gw_buf line = {NULL, 0, 0, false};
     struct spool_rec rec;
     enum spool_read got;
@@ -68,6 +71,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     put(dirfd, "s000-0000000001.seg", data, size);
     put(dirfd, "cursor", data, size);
     (void)cursor_load(dirfd, "", entries, 4);
+    put(dirfd, "index", data, size);
+    spool_index_load(dirfd, &index);
+    (void)spool_index_find(&index, dirfd, 0, 1);
+    spool_index_fini(&index);
     (void)spool_reader_open(&r, dirfd, 0, 1, NULL);
     while (r.fd >= 0 && (got = spool_reader_next(&r, &rec)) != SPOOL_READ_END) {
         uint64_t before = r.off;
