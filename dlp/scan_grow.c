@@ -96,6 +96,30 @@ void scan_note(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
     (void)add_match(x, match);
 }
 
+/* The bytes at a start, as many as there are of those that tell most. */
+struct head {
+    uint64_t bytes[2], known[2]; /* bits of known: those that have come */
+};
+
+static struct head read_head(const struct scan_leaf *x, size_t at)
+{
+    size_t left = x->text.len - at, n = left < BUNDLE_HEAD_BYTES ? left : BUNDLE_HEAD_BYTES;
+    struct head h = {.bytes = {0, 0}};
+
+    memcpy(h.bytes, x->text.ptr + at, n);
+    memset(h.known, 0xFF, n);
+    return h;
+}
+
+/* Can a match of the pattern begin so, whatever comes? */
+static bool head_fits(const struct scan_leaf *x, uint32_t pattern, const struct head *h)
+{
+    const struct prefilter_head *p = &x->rules->filter.heads[pattern];
+
+    return ((((h->bytes[0] & p->mask[0]) ^ p->value[0]) & h->known[0]) |
+            (((h->bytes[1] & p->mask[1]) ^ p->value[1]) & h->known[1])) == 0;
+}
+
 /* Is the start `at` live because of that pattern? */
 static bool is_live(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
@@ -127,13 +151,14 @@ static bool any_live(struct scan_leaf *x, bool at_word, size_t at, uint32_t *hin
     const uint32_t *all = starts->items + starts->first[first];
     const uint16_t *some = NULL;
     unsigned n = starts->first[first + 1] - starts->first[first];
+    struct head head = read_head(x, at);
 
     if (x->text.len - at >= 2)
         some = scan_pairs_get(x, at_word, x->text.ptr + at, &n);
     for (unsigned i = 0; i < n; i++) {
         uint32_t pattern = some != NULL ? some[i] : all[i];
 
-        if (is_live(x, pattern, at)) {
+        if (head_fits(x, pattern, &head) && is_live(x, pattern, at)) {
             *hint = pattern;
             return true;
         }
