@@ -23,8 +23,6 @@ static void free_rules(struct dlp_rules *r)
     free(r->validators);
     free(r->first_validator);
     free(r->run_kind);
-    free(r->at_word.items);
-    free(r->anywhere.items);
     free(r->first_context);
     free(r->words);
     free(r->keys);
@@ -240,48 +238,6 @@ static void sort_runs(struct dlp_rules *r)
     }
 }
 
-static bool begins_at_word(const struct bundle_pattern *p)
-{
-    return p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
-}
-
-/* Goes over the bytes that patterns of one kind can begin with: at[byte] moves on for each, and items, if any, gets the pattern
- * there. */
-static void list_starts(const struct bundle *b, bool at_word, unsigned at[256], uint32_t *items)
-{
-    for (unsigned p = 0; p < b->n_patterns; p++) {
-        const struct bundle_set *first = &b->sets[b->patterns[p].first];
-
-        if (begins_at_word(&b->patterns[p]) != at_word)
-            continue;
-        for (unsigned i = 0; i < 8; i++) {
-            for (uint32_t bits = first->w[i]; bits != 0; bits &= bits - 1) {
-                unsigned byte = i * 32 + (unsigned)__builtin_ctz(bits);
-
-                if (items != NULL)
-                    items[at[byte]] = p;
-                at[byte]++;
-            }
-        }
-    }
-}
-
-/* Fills s with the patterns of one kind. */
-static bool fill_starts(struct bundle_starts *s, const struct bundle *b, bool at_word)
-{
-    unsigned at[256] = {0};
-
-    list_starts(b, at_word, at, NULL);
-    for (unsigned byte = 0; byte < 256; byte++) {
-        s->first[byte + 1] = s->first[byte] + at[byte];
-        at[byte] = s->first[byte];
-    }
-    s->items = calloc(s->first[256] + 1, sizeof(*s->items));
-    if (s->items != NULL)
-        list_starts(b, at_word, at, s->items);
-    return s->items != NULL;
-}
-
 static void look_back(struct dlp_rules *r, unsigned bytes)
 {
     if (bytes > r->look_behind)
@@ -342,8 +298,7 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     if (r->match == NULL || r->first_context == NULL || r->words == NULL || r->keys == NULL ||
         r->lists == NULL || r->lift == NULL || r->run_kind == NULL || r->info == NULL ||
         r->validators == NULL || r->first_validator == NULL || !prefilter_init(&r->filter, b) ||
-        !bundle_limits_init(r) || !fill_starts(&r->at_word, b, true) ||
-        !fill_starts(&r->anywhere, b, false)) {
+        !bundle_limits_init(r)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;
     }

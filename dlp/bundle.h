@@ -67,12 +67,6 @@ static inline bool bundle_heads_have(const struct bundle_heads *h, uint32_t head
             1) != 0;
 }
 
-/* Patterns by the bytes that their matches can begin with: byte b has items[first[b] .. first[b + 1]). */
-struct bundle_starts {
-    unsigned first[257];
-    uint32_t *items;
-};
-
 enum { BUNDLE_LIMITS = 8 }; /* lengths of text from which on some patterns are dead */
 
 /* What a set keeps for its bundle; each may be NULL. */
@@ -104,9 +98,7 @@ struct dlp_rules {
     unsigned char *lift;                     /* points that steps may add, of each rule */
     bool has_counts;                         /* some rule has a count or steps */
     struct prefilter filter;
-    unsigned char *run_kind; /* enum bundle_run_kind of each run */
-    /* Those that begin only where a word begins, and those that may begin inside one. */
-    struct bundle_starts at_word, anywhere;
+    unsigned char *run_kind;                    /* enum bundle_run_kind of each run */
     uint64_t *dead_words, *dead[BUNDLE_LIMITS]; /* bundle_dead() */
     unsigned look_behind; /* bytes in front of a match that its judgement may look at */
     unsigned max_run;     /* longest run that is looked for */

@@ -45,7 +45,7 @@ void dlp_scanner_free(struct dlp_scanner *s)
     free(s->state);
     free(s->memo);
     free(s->matches);
-    scan_pairs_free(s->pairs);
+    scan_rows_free(s->rows);
     free(s->explain);
     view_scan_fini(&s->views);
     scan_ring_free(s->ring);

@@ -24,7 +24,7 @@ struct scan_match {
     uint8_t confidence; /* when it was judged */
 };
 
-struct scan_pairs;
+struct scan_rows;
 struct scan_explain;
 struct scan_ring;
 
@@ -70,7 +70,7 @@ struct dlp_scanner {
     uint32_t epoch;
     struct scan_match *matches; /* of a growing text */
     unsigned n_matches, cap_matches;
-    struct scan_pairs *pairs;     /* NULL: not asked for yet */
+    struct scan_rows *rows;       /* NULL: not asked for yet */
     struct scan_explain *explain; /* NULL: nobody asked */
     struct dlp_rule_cost *costs;  /* NULL: nobody asked */
     struct view_scan views;
@@ -179,9 +179,9 @@ void scan_note(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
  * length when there is none. *hint: the pattern that said so, tried first the next time. */
 size_t scan_first_live(struct scan_leaf *x, size_t from, uint32_t *hint);
 
-/* The patterns of x's rules that a text beginning with these two bytes can match: of those that begin only where a word
- * does, or the others. NULL: not known, try them all. Valid until the next call. */
-const uint16_t *scan_pairs_get(struct scan_leaf *x, bool at_word, const char *two, unsigned *n);
-void scan_pairs_free(struct scan_pairs *p); /* p may be NULL */
+/* The patterns of x's rules of which a match can begin at `at`, as far as the text's next bytes tell: a bit each in *n_words words.
+ * NULL: out of memory. Valid until the next call. */
+const uint64_t *scan_rows_get(struct scan_leaf *x, size_t at, size_t *n_words);
+void scan_rows_free(struct scan_rows *r); /* r may be NULL */
 
 #endif

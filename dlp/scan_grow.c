@@ -143,33 +143,27 @@ static bool is_live(struct scan_leaf *x, uint32_t pattern, size_t at)
            (tail < MAX_TAIL && m.end + tail == left);
 }
 
-/* Is any pattern of one kind live there? */
-static bool any_live(struct scan_leaf *x, bool at_word, size_t at, uint32_t *hint)
+/* Is any pattern live there? Sets x->st when out of memory. */
+static bool any_live(struct scan_leaf *x, size_t at, uint32_t *hint)
 {
-    const struct bundle_starts *starts = at_word ? &x->rules->at_word : &x->rules->anywhere;
-    unsigned char first = (unsigned char)x->text.ptr[at];
-    const uint32_t *all = starts->items + starts->first[first];
-    const uint16_t *some = NULL;
-    unsigned n = starts->first[first + 1] - starts->first[first];
+    size_t n_words = 0;
+    const uint64_t *alive = scan_rows_get(x, at, &n_words);
     struct head head = read_head(x, at);
 
-    if (x->text.len - at >= 2)
-        some = scan_pairs_get(x, at_word, x->text.ptr + at, &n);
-    for (unsigned i = 0; i < n; i++) {
-        uint32_t pattern = some != NULL ? some[i] : all[i];
-
-        if (head_fits(x, pattern, &head) && is_live(x, pattern, at)) {
-            *hint = pattern;
-            return true;
-        }
+    if (alive == NULL) {
+        x->st = GW_ENOMEM;
+        return true;
     }
-    return false;
-}
+    for (size_t w = 0; w < n_words; w++)
+        for (uint64_t left = alive[w]; left != 0; left &= left - 1) {
+            uint32_t pattern = (uint32_t)(w * 64 + (unsigned)__builtin_ctzll(left));
 
-/* [A-Za-z0-9_] */
-static bool is_word(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+            if (head_fits(x, pattern, &head) && is_live(x, pattern, at)) {
+                *hint = pattern;
+                return true;
+            }
+        }
+    return false;
 }
 
 static bool hint_holds(struct scan_leaf *x, size_t at, uint32_t hint)
@@ -189,13 +183,11 @@ size_t scan_first_live(struct scan_leaf *x, size_t from, uint32_t *hint)
     if (at < x->text.len && hint_holds(x, at, *hint))
         return at;
     for (; at < x->text.len; at++) {
-        bool inside = at > 0 && is_word(x->text.ptr[at - 1]);
-
         if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE) {
             x->st = GW_ELIMIT;
             break;
         }
-        if ((!inside && any_live(x, true, at, hint)) || any_live(x, false, at, hint))
+        if (any_live(x, at, hint))
             break;
     }
     return at;
