@@ -90,7 +90,8 @@ static int run_check(const struct scan_leaf *x, const struct scan_match *m, unsi
 
     if (c->has_steps != 0)
         points = points == DLP_VALIDATE_REJECT || points < 0 ? c->bad : c->ok;
-    note(x, "validator", gw_span_str(c->name), points == DLP_VALIDATE_REJECT ? 0 : points);
+    if (x->s->explain != NULL)
+        note(x, "validator", gw_span_str(c->name), points == DLP_VALIDATE_REJECT ? 0 : points);
     return points;
 }
 
