@@ -42,19 +42,39 @@ size_t dlp_val_compact(struct gw_span s, char *out, size_t max)
     return n;
 }
 
+/* The next place of c from `at` on, or s.len. */
+static size_t find_byte(struct gw_span s, size_t at, char c)
+{
+    const char *p = at < s.len ? memchr(s.ptr + at, c, s.len - at) : NULL;
+
+    return p == NULL ? s.len : (size_t)(p - s.ptr);
+}
+
 bool dlp_val_contains(struct gw_span s, const char *lower_needle)
 {
-    size_t n = strlen(lower_needle);
+    char first = lower_needle[0], upper = first;
+    size_t n = strlen(lower_needle), low, high;
 
-    for (size_t i = 0; i + n <= s.len; i++) {
-        size_t k = 0;
+    if (n == 0 || n > s.len)
+        return n == 0;
+    if (first >= 'a' && first <= 'z')
+        upper = (char)((unsigned char)first ^ 0x20U);
+    low = find_byte(s, 0, first);
+    high = upper == first ? s.len : find_byte(s, 0, upper);
+    for (;;) {
+        size_t at = low < high ? low : high, k = 1;
 
-        while (k < n && gw_ascii_lower(s.ptr[i + k]) == lower_needle[k])
+        if (at + n > s.len)
+            return false;
+        while (k < n && gw_ascii_lower(s.ptr[at + k]) == lower_needle[k])
             k++;
         if (k == n)
             return true;
+        if (at == low)
+            low = find_byte(s, at + 1, first);
+        else
+            high = find_byte(s, at + 1, upper);
     }
-    return false;
 }
 
 double dlp_val_entropy(struct gw_span s)
