@@ -33,8 +33,9 @@ struct ledger_entry {
     uint64_t others; /* held by other gateways, as last seen */
     uint64_t base;   /* while the store is away: used and held when it went */
     uint64_t unsent; /* used while the store was away */
+    uint64_t told;   /* of that, said without an answer yet */
     unsigned refs;
-    uint32_t apart_no, doubt_no; /* of ledger, when base was taken; when the store was told */
+    uint32_t apart_no, doubt_no; /* of ledger, when base was taken; that the store answered */
     bool is_dirty;
     char key[];
 };
@@ -240,6 +241,7 @@ static void begin_window(struct ledger_entry *e, int64_t start_ms)
         return;
     e->base = 0;
     e->unsent = 0;
+    e->told = 0;
     e->others = 0;
 }
 
@@ -307,18 +309,47 @@ void ledger_note(struct ledger *l, struct ledger_entry *e, int64_t start_ms, int
     (void)pthread_mutex_unlock(&l->lock);
 }
 
-void ledger_owed(struct ledger *l, struct ledger_entry *e, int64_t start_ms, uint64_t *seen,
-                 uint64_t *add)
+void ledger_owed(struct ledger *l, struct ledger_change *c, uint64_t *seen, uint64_t *add)
 {
+    struct ledger_entry *e = c->entry;
+
     *seen = *add = 0;
     (void)pthread_mutex_lock(&l->lock);
-    if (e->counter.start_ms == start_ms) {
+    if (e->counter.start_ms == c->claim.start_ms) {
         *add = e->unsent;
         if (e->doubt_no != l->doubt_no)
-            *seen = less(e->counter.used, e->unsent);
+            *seen = less(e->counter.used, e->unsent + e->told);
+        e->told += e->unsent;
+        e->unsent = 0;
     }
-    e->unsent = 0;
-    e->doubt_no = l->doubt_no;
+    c->told = *add;
+    c->doubt_no = l->doubt_no;
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+void ledger_told(struct ledger *l, const struct ledger_change *c)
+{
+    struct ledger_entry *e = c->entry;
+
+    (void)pthread_mutex_lock(&l->lock);
+    if (e->counter.start_ms == c->claim.start_ms) {
+        e->told = less(e->told, c->told);
+        if ((int32_t)(c->doubt_no - e->doubt_no) > 0)
+            e->doubt_no = c->doubt_no;
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+void ledger_untold(struct ledger *l, struct ledger_change *c)
+{
+    struct ledger_entry *e = c->entry;
+
+    (void)pthread_mutex_lock(&l->lock);
+    if (e->counter.start_ms == c->claim.start_ms) {
+        e->told = less(e->told, c->told);
+        e->unsent += c->told;
+    }
+    c->told = 0;
     (void)pthread_mutex_unlock(&l->lock);
 }
 
@@ -326,14 +357,6 @@ void ledger_doubt(struct ledger *l)
 {
     (void)pthread_mutex_lock(&l->lock);
     l->doubt_no++;
-    (void)pthread_mutex_unlock(&l->lock);
-}
-
-void ledger_owe(struct ledger *l, struct ledger_entry *e, int64_t start_ms, uint64_t used)
-{
-    (void)pthread_mutex_lock(&l->lock);
-    if (e->counter.start_ms == start_ms)
-        e->unsent += used;
     (void)pthread_mutex_unlock(&l->lock);
 }
 

@@ -49,6 +49,7 @@ struct ledger_change {
     int64_t end_ms;            /* of the window; 0: CONCURRENCY */
     uint64_t left;             /* out: of claim.limit, after the change */
     uint64_t told;             /* of what was owed to the store, said with this change */
+    uint32_t doubt_no;         /* the ledger's business: which doubt it answers */
 };
 
 /* Who has the say over limits. */
@@ -62,18 +63,19 @@ enum ledger_mode {
 bool ledger_apply(struct ledger *l, struct ledger_change *changes, unsigned n,
                   enum ledger_mode mode, unsigned *refused);
 
-/* Something was used and nobody knows whether the store heard of it: it is told again. */
-void ledger_owe(struct ledger *l, struct ledger_entry *e, int64_t start_ms, uint64_t used);
-
 /* What a shared store said of a counter, for headers, for `redis.on_unavailable: local`, and for the store's own loss.
  * others: held by other gateways. */
 void ledger_note(struct ledger *l, struct ledger_entry *e, int64_t start_ms, int64_t end_ms,
                  uint64_t used, uint64_t others);
-/* What the shared store must be told of a counter with the next change, which takes it off the list. seen: what was last
- * known to be used, when the store may have lost it (ledger_doubt()), else 0; add: used while the store was away. */
-void ledger_owed(struct ledger *l, struct ledger_entry *e, int64_t start_ms, uint64_t *seen,
-                 uint64_t *add);
-/* The store began anew: each counter's last known value is owed to it once. */
+/* What the shared store must be told of a counter with this change. seen: what was last known to be used, said with every
+ * change until one that said it is answered, since workers have connections of their own and the store may hear the second
+ * before the first; 0 when the store knows (ledger_doubt()). add: used while the store was away, said once. The answer calls
+ * ledger_told(), its absence ledger_untold(). */
+void ledger_owed(struct ledger *l, struct ledger_change *c, uint64_t *seen, uint64_t *add);
+void ledger_told(struct ledger *l, const struct ledger_change *c);
+/* Nobody knows whether the store heard it: it is said again. */
+void ledger_untold(struct ledger *l, struct ledger_change *c);
+/* The store began anew: each counter's last known value is owed to it. */
 void ledger_doubt(struct ledger *l);
 
 /* The store went away: until it is back, LEDGER_APART lets one part in share of what is left now be used. */

@@ -114,8 +114,7 @@ void limits_script_write(struct gw_buf *out, struct ledger *l, struct limits_ste
         struct ledger_change *c = &step->changes[i];
         uint64_t seen, add;
 
-        ledger_owed(l, c->entry, c->claim.start_ms, &seen, &add);
-        c->told = add;
+        ledger_owed(l, c, &seen, &add);
         put_number(out, number(c->claim.limit));
         put_number(out, number(c->claim.give));
         put_number(out, number(c->claim.take));
@@ -129,12 +128,8 @@ void limits_script_write(struct gw_buf *out, struct ledger *l, struct limits_ste
 
 void limits_script_untold(struct ledger *l, struct limits_step *step)
 {
-    for (unsigned i = 0; i < step->n; i++) {
-        ledger_owe(l, step->changes[i].entry, step->changes[i].claim.start_ms,
-                   step->changes[i].told);
-        step->changes[i].told = 0;
-    }
-    ledger_doubt(l); /* highest values that were said with it, too */
+    for (unsigned i = 0; i < step->n; i++)
+        ledger_untold(l, &step->changes[i]);
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
@@ -169,6 +164,7 @@ enum gw_status limits_script_read(struct ledger *l, struct limits_step *step,
         uint64_t all = used + others + (uint64_t)at[2]->integer;
         struct ledger_change *c = &step->changes[i];
 
+        ledger_told(l, c);
         ledger_note(l, c->entry, c->claim.start_ms, c->end_ms, used, others);
         c->left = c->claim.limit > all ? c->claim.limit - all : 0;
     }

@@ -203,7 +203,7 @@ static void test_apart(void)
     int64_t start = gw_clock_wall_ms() - 1000;
     struct ledger *l = open_ledger();
     struct ledger_entry *e = ledger_get(l, &budget, ROUTER_BUDGET_TOKENS, GW_SPAN("eve"));
-    struct ledger_change c = change(e, start, 100);
+    struct ledger_change c = change(e, start, 100), second = c;
     uint64_t seen, add;
     unsigned refused;
 
@@ -215,20 +215,36 @@ static void test_apart(void)
     CHECK(ledger_apply(l, &c, 1, LEDGER_APART, &refused));
     c.claim.use = 1;
     CHECK(!ledger_apply(l, &c, 1, LEDGER_APART, &refused));
-    ledger_owed(l, e, start, &seen, &add);
+    ledger_owed(l, &c, &seen, &add);
     CHECK(seen == 0 && add == 20);
-    ledger_owed(l, e, start, &seen, &add);
+    ledger_owed(l, &second, &seen, &add);
     CHECK(seen == 0 && add == 0); /* once */
-    ledger_owe(l, e, start, 7);
+    ledger_told(l, &c);
+    /* The store began anew. Until it answers, all say what is known, without what is told apart. */
     ledger_doubt(l);
-    ledger_owed(l, e, start, &seen, &add);
-    CHECK(seen == 53 && add == 7); /* 60 used, of which 7 are told apart */
-    ledger_owed(l, e, start, &seen, &add);
+    ledger_owed(l, &c, &seen, &add);
+    CHECK(seen == 60 && add == 0);
+    ledger_told(l, &second); /* it was said before the doubt */
+    ledger_owed(l, &second, &seen, &add);
+    CHECK(seen == 60 && add == 0);
+    c.told = 7; /* not heard: 60 used, of which 7 are told apart */
+    ledger_untold(l, &c);
+    ledger_owed(l, &c, &seen, &add);
+    CHECK(seen == 53 && add == 7);
+    ledger_owed(l, &second, &seen, &add);
+    CHECK(seen == 53 && add == 0);
+    ledger_told(l, &second);
+    ledger_owed(l, &second, &seen, &add);
+    CHECK(seen == 0 && add == 0);
+    ledger_told(l, &c);
+    ledger_owed(l, &second, &seen, &add);
     CHECK(seen == 0 && add == 0);
     /* Another window owes nothing of the old one. */
-    ledger_owe(l, e, start, 9);
+    c.told = 9;
+    ledger_untold(l, &c);
     ledger_note(l, e, start + 1000, c.end_ms, 3, 0);
-    ledger_owed(l, e, start + 1000, &seen, &add);
+    c.claim.start_ms = start + 1000;
+    ledger_owed(l, &c, &seen, &add);
     CHECK(seen == 0 && add == 0);
     ledger_put(l, e);
     ledger_close(l);
