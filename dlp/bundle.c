@@ -19,6 +19,7 @@ static void free_rules(struct dlp_rules *r)
     if (r == NULL)
         return;
     prefilter_fini(&r->filter);
+    prefilter_fini(&r->long_filter);
     free(r->info);
     free(r->validators);
     free(r->first_validator);
@@ -297,8 +298,7 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     r->match = calloc(b->n_patterns + b->n_near_patterns + 1, sizeof(*r->match));
     if (r->match == NULL || r->first_context == NULL || r->words == NULL || r->keys == NULL ||
         r->lists == NULL || r->lift == NULL || r->run_kind == NULL || r->info == NULL ||
-        r->validators == NULL || r->first_validator == NULL || !prefilter_init(&r->filter, b) ||
-        !bundle_limits_init(r)) {
+        r->validators == NULL || r->first_validator == NULL || !bundle_limits_init(r)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;
     }

@@ -67,7 +67,10 @@ static inline bool bundle_heads_have(const struct bundle_heads *h, uint32_t head
             1) != 0;
 }
 
-enum { BUNDLE_LIMITS = 8 }; /* lengths of text from which on some patterns are dead */
+enum {
+    BUNDLE_LIMITS = 8,      /* lengths of text from which on some patterns are dead */
+    BUNDLE_LONG_TEXT = 513, /* bytes, just above one of these */
+};
 
 /* What a set keeps for its bundle; each may be NULL. */
 struct bundle_owned {
@@ -98,6 +101,8 @@ struct dlp_rules {
     unsigned char *lift;                     /* points that steps may add, of each rule */
     bool has_counts;                         /* some rule has a count or steps */
     struct prefilter filter;
+    /* The same for texts of BUNDLE_LONG_TEXT bytes and more: without the patterns that are dead in these. */
+    struct prefilter long_filter;
     unsigned char *run_kind;                    /* enum bundle_run_kind of each run */
     uint64_t *dead_words, *dead[BUNDLE_LIMITS]; /* bundle_dead() */
     unsigned look_behind; /* bytes in front of a match that its judgement may look at */
@@ -116,7 +121,7 @@ struct dlp_rules {
 enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *owned,
                            struct dlp_rules **out, struct gw_err *err);
 
-/* Fills r->dead; false when out of memory. */
+/* Fills r->dead and builds the filters; false when out of memory. */
 bool bundle_limits_init(struct dlp_rules *r);
 /* Which patterns find nothing in a complete text of this length, whatever it says: a bit each; NULL: none. */
 const uint64_t *bundle_dead(const struct dlp_rules *r, size_t len);

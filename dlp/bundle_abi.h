@@ -8,7 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 6, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16 };
+enum { BUNDLE_ABI = 7, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16 };
+/* Bytes around a window that are compared, and how many of them stand in front of it. */
+enum { BUNDLE_AROUND_BYTES = 16, BUNDLE_AROUND_BEFORE = 6 };
 
 /* 256 bits: byte b is in the set when bit b % 32 of word b / 32 is set. */
 struct bundle_set {
@@ -121,6 +123,8 @@ struct bundle_target {
     uint32_t pattern;
     uint32_t min, max; /* bytes */
     uint32_t between;  /* index of a set */
+    /* The bytes around a window, as far as bits tell: masked they are value, or no match is there. NUL: beyond the text. */
+    uint8_t value[BUNDLE_AROUND_BYTES], mask[BUNDLE_AROUND_BYTES];
 };
 
 /* Four sets in a row that some match has at its targets' distance. */

@@ -26,6 +26,23 @@ static size_t limit_of(const struct dlp_rules *r, unsigned rule, size_t reach)
     return least;
 }
 
+/* The filter for texts of any length, and the one without the patterns that are dead in long ones. */
+static bool build_filters(struct dlp_rules *r)
+{
+    const struct bundle *b = r->b;
+    const uint64_t *dead = bundle_dead(r, BUNDLE_LONG_TEXT);
+    bool *skipped = calloc(b->n_patterns + 1, sizeof(*skipped)), ok;
+
+    if (skipped == NULL)
+        return false;
+    ok = prefilter_init(&r->filter, b, skipped);
+    for (uint32_t i = 0; i < b->n_patterns; i++)
+        skipped[i] = (dead[i / 64] >> (i % 64) & 1) != 0;
+    ok = ok && prefilter_init(&r->long_filter, b, skipped);
+    free(skipped);
+    return ok;
+}
+
 bool bundle_limits_init(struct dlp_rules *r)
 {
     const struct bundle *b = r->b;
@@ -43,7 +60,7 @@ bool bundle_limits_init(struct dlp_rules *r)
             if (limit <= longest[i])
                 r->dead[i][p / 64] |= UINT64_C(1) << (p % 64);
     }
-    return true;
+    return build_filters(r);
 }
 
 const uint64_t *bundle_dead(const struct dlp_rules *r, size_t len)

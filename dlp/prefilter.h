@@ -112,8 +112,8 @@ extern const uint64_t prefilter_linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES];
 /* [A-Za-z0-9_] and [A-Za-z0-9_+/=-] of each byte: bits 0 and 1. */
 extern const uint8_t prefilter_flags[256];
 
-/* Builds the tables; false when out of memory. Release with prefilter_fini. */
-bool prefilter_init(struct prefilter *f, const struct bundle *b);
+/* Builds the tables, without the patterns that skipped[pattern] names; false when out of memory. Release with prefilter_fini. */
+bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped);
 void prefilter_fini(struct prefilter *f);
 
 /* The variants; the last two only where the machine has the instructions. prefilter_best() picks. */
@@ -134,6 +134,16 @@ static inline const uint64_t *prefilter_start_row(const struct prefilter *f, uns
                                                   unsigned char byte)
 {
     return f->start_rows + ((size_t)place * f->n_classes + f->class_of[byte]) * f->start_words;
+}
+
+/* Can the target's window stand between these bytes? */
+static inline bool prefilter_around_fits(const struct bundle_target *t, const uint64_t around[2])
+{
+    uint64_t value[2], mask[2];
+
+    memcpy(value, t->value, sizeof(value));
+    memcpy(mask, t->mask, sizeof(mask));
+    return (((around[0] & mask[0]) ^ value[0]) | ((around[1] & mask[1]) ^ value[1])) == 0;
 }
 
 /* Can a match of the pattern begin with these sixteen bytes? */

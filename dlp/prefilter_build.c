@@ -24,29 +24,12 @@ static bool begins_at_word(const struct bundle_pattern *p)
 
 /* ---- heads ------------------------------------------------------------------------------- */
 
-/* The bits that all bytes of a set have alike. */
-static uint8_t common_bits(const struct bundle_set *s, uint8_t *value)
-{
-    unsigned all = 0xff, any = 0;
-
-    for (unsigned i = 0; i < 8; i++) {
-        for (uint32_t bits = s->w[i]; bits != 0; bits &= bits - 1) {
-            unsigned byte = i * 32 + (unsigned)__builtin_ctz(bits);
-
-            all &= byte;
-            any |= byte;
-        }
-    }
-    *value = (uint8_t)(all & any);
-    return any == 0 ? 0 : (uint8_t) ~(all ^ any);
-}
-
 static void fill_head(struct prefilter_head *h, const struct bundle *b, uint32_t pattern)
 {
     uint8_t value[BUNDLE_HEAD_BYTES], mask[BUNDLE_HEAD_BYTES];
 
     for (unsigned i = 0; i < BUNDLE_HEAD_BYTES; i++) {
-        mask[i] = common_bits(&b->sets[b->patterns[pattern].head[i]], &value[i]);
+        mask[i] = rulec_common_bits(&b->sets[b->patterns[pattern].head[i]], &value[i]);
         value[i] &= mask[i];
     }
     memcpy(h->value, value, sizeof(value));
@@ -332,7 +315,8 @@ static double window_cost(const struct bundle *b, const struct bundle_window *w)
 }
 
 /* A pattern with windows that are no literals is looked for by its start instead, where that can be and is seldom enough. */
-static bool choose_starts(struct prefilter *f, const struct bundle *b, bool *is_start)
+static bool choose_starts(struct prefilter *f, const struct bundle *b, const bool *skipped,
+                          bool *is_start)
 {
     double *wide = calloc(b->n_patterns + 1, sizeof(*wide));
 
@@ -349,7 +333,7 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, bool *is_
     for (uint32_t p = 0; p < b->n_patterns; p++) {
         double cost = start_cost(b, p);
 
-        is_start[p] = wide[p] > 0 && begins_at_word(&b->patterns[p]) &&
+        is_start[p] = !skipped[p] && wide[p] > 0 && begins_at_word(&b->patterns[p]) &&
                       (cost < SELDOM || cost < START_GAIN * wide[p]);
         if (is_start[p])
             f->starts[f->n_starts++] = p;
@@ -369,8 +353,9 @@ static int by_set(const void *a, const void *b, void *ctx)
     return x < y ? -1 : x > y;
 }
 
-/* Copies the targets that are not looked for by their start. */
-static void copy_targets(struct prefilter *f, const struct bundle *b, const bool *is_start)
+/* Copies the targets that are not looked for by their start, nor skipped. */
+static void copy_targets(struct prefilter *f, const struct bundle *b, const bool *skipped,
+                         const bool *is_start)
 {
     unsigned n = 0;
 
@@ -378,13 +363,16 @@ static void copy_targets(struct prefilter *f, const struct bundle *b, const bool
         const struct bundle_window *w = &b->windows[i];
 
         f->first_target[i] = n;
-        for (unsigned k = 0; k < w->n_targets; k++)
-            if (!is_start[b->targets[w->first_target + k].pattern])
+        for (unsigned k = 0; k < w->n_targets; k++) {
+            uint32_t pattern = b->targets[w->first_target + k].pattern;
+
+            if (!is_start[pattern] && !skipped[pattern])
                 f->targets[n++] = b->targets[w->first_target + k];
+        }
     }
     f->first_target[b->n_windows] = n;
     for (unsigned i = 0; i < b->n_runs; i++)
-        if (!is_start[b->runs[i].target.pattern])
+        if (!is_start[b->runs[i].target.pattern] && !skipped[b->runs[i].target.pattern])
             f->runs[f->n_runs++] = i;
     if (f->n_runs != 0)
         qsort_r(f->runs, f->n_runs, sizeof(*f->runs), by_set, &b);
@@ -426,7 +414,7 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
            f->runs != NULL && f->wide != NULL && f->lits != NULL;
 }
 
-bool prefilter_init(struct prefilter *f, const struct bundle *b)
+bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped)
 {
     bool *is_start = calloc(b->n_patterns + 1, sizeof(*is_start)), ok = false;
 
@@ -436,9 +424,9 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b)
         goto out;
     for (uint32_t i = 0; i < b->n_patterns; i++)
         fill_head(&f->heads[i], b, i);
-    if (!choose_starts(f, b, is_start))
+    if (!choose_starts(f, b, skipped, is_start))
         goto out;
-    copy_targets(f, b, is_start);
+    copy_targets(f, b, skipped, is_start);
     sort_windows(f, b);
     ok = fill_wide(f, b) && fill_starts(f, b);
 out:

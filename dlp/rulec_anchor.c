@@ -9,12 +9,20 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { MAX_ELEMENTS = 40, MAX_CROSS = 256, MAX_COPIES = 6 };
+enum {
+    MAX_ELEMENTS = 40,
+    MAX_CROSS = 256,
+    MAX_COPIES = 6,
+    MAX_FOLDED = 4, /* characters of a place whose groups of four are looked up */
+    MAX_SAME = 12,  /* anchors of one window that are told apart by what is around it */
+};
 
 /* The dearest anchor that is taken: one candidate every fifty bytes. */
 static const double MAX_COST = 0.02;
 /* Long tokens are rare in text, but each brings several candidates. */
 static const double RUN_COST = 2e-4;
+/* What four characters cost at most that the table of frequent ones does not have. */
+static const double SELDOM_GRAM = 5e-5;
 
 enum element_kind { ELEMENT_SET, ELEMENT_GAP, ELEMENT_RUN };
 
@@ -23,9 +31,11 @@ enum kind { LOWER, UPPER, DIGIT, SPACE, OTHER, KINDS };
 
 struct element {
     enum element_kind kind;
-    struct bundle_set set; /* GAP: what it may hold */
-    double share[KINDS];   /* SET: of each kind's bytes those in it */
-    long min, max;         /* GAP: width; RUN: min bytes, and no width */
+    struct bundle_set set;                /* GAP: what it may hold */
+    double share[KINDS];                  /* SET: of each kind's bytes those in it */
+    uint8_t value, mask;                  /* SET: rulec_common_bits */
+    uint8_t folded[MAX_FOLDED], n_folded; /* SET: its bytes without case; 0: more than that */
+    long min, max;                        /* GAP: width; RUN: min bytes, and no width */
 };
 
 struct sequence {
@@ -158,11 +168,45 @@ static bool push(struct finder *x, struct sequences *all, const struct element *
     return true;
 }
 
+uint8_t rulec_common_bits(const struct bundle_set *s, uint8_t *value)
+{
+    unsigned all = 0xff, any = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        for (uint32_t bits = s->w[i]; bits != 0; bits &= bits - 1) {
+            unsigned byte = i * 32 + (unsigned)__builtin_ctz(bits);
+
+            all &= byte;
+            any |= byte;
+        }
+    }
+    *value = (uint8_t)(all & any);
+    return any == 0 ? 0 : (uint8_t) ~(all ^ any);
+}
+
+/* Fills in the bytes of e's set without case, when they are few. */
+static void fold_set(struct element *e)
+{
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool upper = byte >= 'A' && byte <= 'Z';
+
+        if (!rx_set_has(&e->set, byte) || (upper && rx_set_has(&e->set, byte | 0x20)))
+            continue;
+        if (e->n_folded == MAX_FOLDED) {
+            e->n_folded = 0;
+            return;
+        }
+        e->folded[e->n_folded++] = (uint8_t)(upper ? byte | 0x20 : byte);
+    }
+}
+
 static bool push_set(struct finder *x, struct sequences *all, const struct rx_node *n)
 {
     struct element e = {.kind = ELEMENT_SET, .set = n->set};
 
     kind_shares(&n->set, e.share);
+    e.mask = rulec_common_bits(&n->set, &e.value);
+    fold_set(&e);
     return push(x, all, &e);
 }
 
@@ -336,6 +380,44 @@ static void fill(struct bundle_set *s)
     memset(s, 0xff, sizeof(*s));
 }
 
+/* The share of text that a set's bytes are, at most all. */
+static double share_of_text(const struct element *e)
+{
+    double sum = e == NULL ? 1 : rulec_set_frequency(&e->set);
+
+    return sum < 1 ? sum : 1;
+}
+
+/* The same of a window that begins with two or more places of few characters each, by what is known of these; cost: by their kinds. */
+static double cost_of_grams(const struct element *const e[BUNDLE_WINDOW_BYTES], double cost)
+{
+    unsigned n = 1, given = 0;
+    double sum = 0, rest_of_it = 1;
+
+    while (given < BUNDLE_WINDOW_BYTES && e[given] != NULL && e[given]->n_folded > 0 &&
+           n * e[given]->n_folded <= MAX_FOLDED * MAX_FOLDED)
+        n *= e[given++]->n_folded;
+    if (given < 2)
+        return cost;
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t gram[BUNDLE_WINDOW_BYTES] = {0};
+        unsigned rest = i;
+
+        for (unsigned k = 0; k < given; k++) {
+            gram[k] = e[k]->folded[rest % e[k]->n_folded];
+            rest /= e[k]->n_folded;
+        }
+        sum += rulec_gram_rate(gram);
+    }
+    for (unsigned k = given; k < BUNDLE_WINDOW_BYTES; k++)
+        rest_of_it *= share_of_text(e[k]);
+    if (given < BUNDLE_WINDOW_BYTES)
+        return sum * rest_of_it > cost ? sum * rest_of_it : cost;
+    if (sum > 0)
+        return sum;
+    return cost < SELDOM_GRAM ? cost : SELDOM_GRAM;
+}
+
 /* How often text is expected to hold the window that begins at element i, a set. */
 static double window_cost(struct finder *x, const struct sequence *s, unsigned i)
 {
@@ -353,6 +435,7 @@ static double window_cost(struct finder *x, const struct sequence *s, unsigned i
     if (memcmp(last->e, e, sizeof(e)) != 0) {
         memcpy(last->e, e, sizeof(e));
         last->cost = cost_of(share);
+        last->cost = cost_of_grams(e, last->cost);
     }
     return last->cost;
 }
@@ -368,6 +451,27 @@ static void window_at(const struct sequence *s, unsigned i, struct rulec_anchor 
             a->set[k] = s->e[i + k]->set;
         } else {
             fill(&a->set[k]);
+        }
+    }
+}
+
+/* What is known of the bytes around the window that begins at element i: as far as sets stand side by side. */
+static void look_around(const struct sequence *s, unsigned i, struct rulec_anchor *a)
+{
+    unsigned at = BUNDLE_AROUND_BEFORE;
+
+    for (unsigned k = i; k < s->n && at < BUNDLE_AROUND_BYTES && s->e[k]->kind != ELEMENT_GAP;
+         k++) {
+        if (s->e[k]->kind == ELEMENT_SET) {
+            a->value[at] = s->e[k]->value & s->e[k]->mask;
+            a->mask[at++] = s->e[k]->mask;
+        }
+    }
+    at = BUNDLE_AROUND_BEFORE;
+    for (unsigned k = i; k > 0 && at > 0 && s->e[k - 1]->kind != ELEMENT_GAP; k--) {
+        if (s->e[k - 1]->kind == ELEMENT_SET) {
+            a->mask[--at] = s->e[k - 1]->mask;
+            a->value[at] = s->e[k - 1]->value & s->e[k - 1]->mask;
         }
     }
 }
@@ -400,6 +504,7 @@ static void choose(struct finder *x, const struct sequence *s, struct rulec_anch
                 .min = (unsigned)min, .max = (unsigned)max, .between = between, .cost = cost};
             if (e->kind == ELEMENT_SET) {
                 window_at(s, i, best);
+                look_around(s, i, best);
             } else {
                 best->run = (unsigned)e->min;
                 best->set[0] = e->set;
@@ -413,16 +518,31 @@ static void choose(struct finder *x, const struct sequence *s, struct rulec_anch
     }
 }
 
-/* Adds a, or widens the entry that looks for the same bytes. */
+/* Makes a stand for b, too. */
+static void widen(struct rulec_anchor *a, const struct rulec_anchor *b)
+{
+    a->min = a->min < b->min ? a->min : b->min;
+    a->max = a->max > b->max ? a->max : b->max;
+    rx_set_join(&a->between, &b->between);
+    for (unsigned k = 0; k < BUNDLE_AROUND_BYTES; k++) {
+        a->mask[k] &= b->mask[k] & (uint8_t) ~(a->value[k] ^ b->value[k]);
+        a->value[k] &= a->mask[k];
+    }
+}
+
+/* Adds a, or widens an entry that looks for the same bytes with the same ones around them. */
 static void add_anchor(struct rulec_anchor *all, unsigned *n, const struct rulec_anchor *a)
 {
+    unsigned same = 0;
+
     for (unsigned i = 0; i < *n; i++) {
         if (all[i].run != a->run || memcmp(all[i].set, a->set, sizeof(a->set)) != 0)
             continue;
-        all[i].min = a->min < all[i].min ? a->min : all[i].min;
-        all[i].max = a->max > all[i].max ? a->max : all[i].max;
-        rx_set_join(&all[i].between, &a->between);
-        return;
+        if (++same == MAX_SAME || (memcmp(all[i].value, a->value, sizeof(a->value)) == 0 &&
+                                   memcmp(all[i].mask, a->mask, sizeof(a->mask)) == 0)) {
+            widen(&all[i], a);
+            return;
+        }
     }
     all[(*n)++] = *a;
 }

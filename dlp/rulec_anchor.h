@@ -14,7 +14,8 @@ struct rulec_anchor {
     unsigned run;                               /* bytes of a run; 0: a window */
     unsigned min, max;                          /* bytes in front of it, at least and at most */
     struct bundle_set between;                  /* what those bytes can be */
-    double cost;                                /* how often text is expected to hold it, a byte */
+    uint8_t value[BUNDLE_AROUND_BYTES], mask[BUNDLE_AROUND_BYTES]; /* of struct bundle_target */
+    double cost; /* how often text is expected to hold it, a byte */
 };
 
 /* Chooses anchors for the tree; *out lives in arena. GW_EINVAL when every choice is too common or too
@@ -29,6 +30,21 @@ enum gw_status rulec_buckets(const struct bundle_set (*windows)[BUNDLE_WINDOW_BY
 
 /* How often text is expected to hold four bytes in a row of these sets, a byte: 0 to 1. */
 double rulec_window_cost(const struct bundle_set window[BUNDLE_WINDOW_BYTES]);
+
+/* What all bytes of a set have alike: the bits of the mask that is returned are those of *value. */
+uint8_t rulec_common_bits(const struct bundle_set *s, uint8_t *value);
+
+/* Groups of four characters, without case, that text has at least that often; a band's groups follow each other, sorted. */
+struct rulec_grams {
+    double rate; /* a character */
+    unsigned n;
+    const char *text;
+};
+enum { RULEC_GRAM_BANDS = 6 };
+extern const struct rulec_grams rulec_grams[RULEC_GRAM_BANDS];
+
+/* The rate of four characters, letters of which are small ones, or of two or three with NUL behind; 0: too seldom for the table. */
+double rulec_gram_rate(const uint8_t gram[BUNDLE_WINDOW_BYTES]);
 
 /* How often a byte of text is expected to be of s; the sum of rough figures, so that it may be a little above 1. */
 double rulec_set_frequency(const struct bundle_set *s);

@@ -289,8 +289,14 @@ static bool same_window(const struct emit_anchor *a, const struct emit_anchor *b
 
 static struct bundle_target target_of(struct emit_tables *t, const struct emit_anchor *a)
 {
-    return (struct bundle_target){a->pattern, a->a.min, a->a.max,
-                                  emit_set(&t->sets, &a->a.between)};
+    struct bundle_target target = {.pattern = a->pattern,
+                                   .min = a->a.min,
+                                   .max = a->a.max,
+                                   .between = emit_set(&t->sets, &a->a.between)};
+
+    memcpy(target.value, a->a.value, sizeof(target.value));
+    memcpy(target.mask, a->a.mask, sizeof(target.mask));
+    return target;
 }
 
 /* Windows, each with the targets of all anchors that look for the same; anchors are sorted. */

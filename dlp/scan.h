@@ -90,6 +90,7 @@ struct dlp_scanner {
 struct scan_leaf {
     struct dlp_scanner *s;
     const struct dlp_rules *rules;
+    const struct prefilter *filter; /* scan_find sets it */
     struct gw_span text, key;
     uint32_t leaf;        /* index */
     unsigned report_from; /* confidence */

@@ -176,7 +176,7 @@ static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     unsigned char tail[BUNDLE_HEAD_BYTES];
 
-    if (prefilter_head_fits(&x->rules->filter, pattern, bytes_at(x, at, sizeof(tail), tail)))
+    if (prefilter_head_fits(x->filter, pattern, bytes_at(x, at, sizeof(tail), tail)))
         push(x, pattern, at);
 }
 
@@ -230,17 +230,38 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
             offer(x, t->pattern, start);
 }
 
+/* The bytes around a window at `at`, in the text or, near its ends, in copy with zeroes. */
+static const unsigned char *bytes_around(const struct scan_leaf *x, size_t at,
+                                         unsigned char copy[BUNDLE_AROUND_BYTES])
+{
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+
+    if (at >= BUNDLE_AROUND_BEFORE &&
+        x->text.len - at >= BUNDLE_AROUND_BYTES - BUNDLE_AROUND_BEFORE)
+        return text + at - BUNDLE_AROUND_BEFORE;
+    for (size_t i = 0; i < BUNDLE_AROUND_BYTES; i++)
+        copy[i] = at + i >= BUNDLE_AROUND_BEFORE && at + i - BUNDLE_AROUND_BEFORE < x->text.len
+                      ? text[at + i - BUNDLE_AROUND_BEFORE]
+                      : 0;
+    return copy;
+}
+
+/* Offers what the window at `at` is the anchor of, where the bytes around it fit. */
 static void offer_window(struct scan_leaf *x, uint32_t window, size_t at)
 {
-    const struct prefilter *f = &x->rules->filter;
+    const struct prefilter *f = x->filter;
+    unsigned char copy[BUNDLE_AROUND_BYTES];
+    uint64_t around[2];
 
+    memcpy(around, bytes_around(x, at, copy), sizeof(around));
     for (uint32_t i = f->first_target[window]; i < f->first_target[window + 1]; i++)
-        offer_target(x, &f->targets[i], at);
+        if (prefilter_around_fits(&f->targets[i], around))
+            offer_target(x, &f->targets[i], at);
 }
 
 static void find_literals(struct scan_leaf *x, const struct prefilter_places *places, size_t from)
 {
-    const struct prefilter *f = &x->rules->filter;
+    const struct prefilter *f = x->filter;
 
     for (unsigned i = 0; i < places->n_literal && x->st == GW_OK; i++) {
         size_t at = from + places->literal[i];
@@ -257,7 +278,7 @@ static void find_literals(struct scan_leaf *x, const struct prefilter_places *pl
 
 static void find_wide(struct scan_leaf *x, uint64_t places, size_t from)
 {
-    const struct prefilter *f = &x->rules->filter;
+    const struct prefilter *f = x->filter;
 
     for (; places != 0 && x->st == GW_OK; places &= places - 1) {
         size_t at = from + (size_t)__builtin_ctzll(places);
@@ -281,7 +302,7 @@ static void find_wide(struct scan_leaf *x, uint64_t places, size_t from)
 static inline void find_start_words(struct scan_leaf *x, const unsigned char *p, size_t at,
                                     unsigned first)
 {
-    const struct prefilter *f = &x->rules->filter;
+    const struct prefilter *f = x->filter;
     const uint64_t *row = prefilter_start_row(f, 0, p[0]) + first;
     uint64_t alive[PREFILTER_ROW_WORDS] = {row[0], row[1], row[2], row[3]};
 
@@ -302,7 +323,7 @@ static inline void find_start_words(struct scan_leaf *x, const unsigned char *p,
 /* Notes the patterns that sixteen bytes at a word's beginning allow. */
 static void find_starts(struct scan_leaf *x, uint64_t places, size_t from)
 {
-    const struct prefilter *f = &x->rules->filter;
+    const struct prefilter *f = x->filter;
 
     for (; places != 0 && x->st == GW_OK; places &= places - 1) {
         size_t at = from + (size_t)__builtin_ctzll(places);
@@ -339,7 +360,7 @@ static void find_run(struct scan_leaf *x, const struct bundle_run *run, size_t f
 static void find_word_runs(struct scan_leaf *x, size_t at, size_t end)
 {
     const struct dlp_rules *r = x->rules;
-    const struct prefilter *f = &r->filter;
+    const struct prefilter *f = x->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     bool at_token = scan_boundary_before(RULEC_BOUNDARY_TOKEN, x->text, at);
     uint32_t set = UINT32_MAX;
@@ -375,9 +396,9 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
     for (size_t at = from; at < to && x->st == GW_OK; at++)
         if (at == 0 || !is_word(text[at - 1]))
             find_word_runs(x, at, end);
-    for (unsigned i = 0; i < r->filter.n_runs; i++)
-        if (r->run_kind[r->filter.runs[i]] == BUNDLE_RUN_ANYWHERE)
-            find_run(x, &r->b->runs[r->filter.runs[i]], from, to, end);
+    for (unsigned i = 0; i < x->filter->n_runs; i++)
+        if (r->run_kind[x->filter->runs[i]] == BUNDLE_RUN_ANYWHERE)
+            find_run(x, &r->b->runs[x->filter->runs[i]], from, to, end);
 }
 
 /* The bytes of tokens behind the chunk, as far as a run that begins in it asks. */
@@ -443,11 +464,13 @@ static void find_tokens(struct scan_leaf *x, const struct prefilter_places *plac
 
 void scan_find(struct scan_leaf *x)
 {
-    const struct prefilter *f = &x->rules->filter;
+    bool is_long = x->dead != NULL && x->text.len >= BUNDLE_LONG_TEXT;
+    const struct prefilter *f = is_long ? &x->rules->long_filter : &x->rules->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     struct prefilter_places *places = &x->s->places;
     size_t done = x->from;
 
+    x->filter = f;
     for (size_t from = x->from; from < x->text.len && x->st == GW_OK; from += PREFILTER_CHUNK) {
         size_t to = x->text.len - from < PREFILTER_CHUNK ? x->text.len : from + PREFILTER_CHUNK;
         size_t settled = to == x->text.len ? to : to - RULEC_MAX_OFFSET;
