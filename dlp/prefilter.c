@@ -62,7 +62,9 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
             token |= (uint64_t)(flags >> 1) << (i - block);
             /* Where the word before this byte is over, or none was, one begins or another byte stands. */
             if (before == 0)
-                start |= (uint64_t)(buckets(f, PREFILTER_START, p) != 0) << (i - block);
+                start |= (uint64_t)((buckets(f, PREFILTER_START, p) |
+                                     buckets(f, PREFILTER_STARTER, p)) != 0)
+                         << (i - block);
             before = flags & 1;
         }
         out->wide[(block - from) / 64] = wide;

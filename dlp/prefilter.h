@@ -28,8 +28,14 @@ enum {
     PREFILTER_ROW_WORDS = 4, /* rows of starts are a multiple of that */
 };
 
-/* Where buckets are, eight each: wide windows have twice as many. */
-enum prefilter_kind { PREFILTER_WIDE, PREFILTER_WIDER, PREFILTER_START, PREFILTER_KINDS };
+/* Where buckets are, eight each: wide windows and starts have two kinds. */
+enum prefilter_kind {
+    PREFILTER_WIDE,
+    PREFILTER_WIDER,
+    PREFILTER_START,
+    PREFILTER_STARTER,
+    PREFILTER_KINDS
+};
 
 struct prefilter;
 

@@ -81,7 +81,8 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
             hi[place] = _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
         }
         m = classes(_mm256_loadu_si256((const __m256i *)(const void *)p));
-        start = accepted(f, PREFILTER_START, lo, hi) & ~(m.word << 1 | before);
+        start = (accepted(f, PREFILTER_START, lo, hi) | accepted(f, PREFILTER_STARTER, lo, hi)) &
+                ~(m.word << 1 | before);
         before = m.word >> 31;
         if (shift == 0)
             out->wide[word] = out->start[word] = out->token[word] = 0;

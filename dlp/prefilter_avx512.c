@@ -129,7 +129,8 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         out->token[block] = _mm512_test_epi8_mask(flags, _mm512_set1_epi8(2)) & ~beyond & valid;
         out->wide[block] =
             (accepted(f, PREFILTER_WIDE, v) | accepted(f, PREFILTER_WIDER, v)) & valid;
-        out->start[block] = accepted(f, PREFILTER_START, v) & ~(word << 1 | before) & valid;
+        out->start[block] = (accepted(f, PREFILTER_START, v) | accepted(f, PREFILTER_STARTER, v)) &
+                            ~(word << 1 | before) & valid;
         before = word >> 63;
         h[0] = hash(&t, 0, v);
         h[1] = hash(&t, 1, v);

@@ -287,7 +287,7 @@ static bool fill_starts(struct prefilter *f, const struct bundle *b)
         }
     }
     ok = f->start_rows != NULL &&
-         fill_buckets(f, PREFILTER_START, 1, (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets,
+         fill_buckets(f, PREFILTER_START, 2, (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets,
                       f->n_starts);
     free(sets);
     return ok;

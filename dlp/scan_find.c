@@ -371,7 +371,7 @@ static void find_word_runs(struct scan_leaf *x, size_t at, size_t end)
         const struct bundle_run *run = &r->b->runs[f->runs[i]];
         const struct bundle_pattern *p = &r->b->patterns[run->target.pattern];
 
-        if (r->run_kind[f->runs[i]] == BUNDLE_RUN_ANYWHERE ||
+        if (r->run_kind[f->runs[i]] == BUNDLE_RUN_ANYWHERE || run->n > end - at ||
             (p->before == RULEC_BOUNDARY_TOKEN && !at_token))
             continue;
         if (run->set != set) {
