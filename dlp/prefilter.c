@@ -55,7 +55,7 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
                 p = tail;
             }
             out->literal[n] = (uint16_t)(i - from);
-            n += prefilter_hash_known(f, p);
+            n += prefilter_literal(f, p);
             wide |=
                 (uint64_t)((buckets(f, PREFILTER_WIDE, p) | buckets(f, PREFILTER_WIDER, p)) != 0)
                 << (i - block);

@@ -1,7 +1,7 @@
 /* dlp/prefilter.h - finds the places in a text where a match may be. Private to dlp.
  *
  * What a rule set looks for comes in four kinds, each with the cheapest test that tells most:
- *   literals  windows that are four bytes, case aside: a hash of the four bytes;
+ *   literals  windows that begin with four bytes, case aside, or with three: a hash of these;
  *   wide      other windows (`@` and a letter): a set of buckets for each of the four places;
  *   starts    patterns of digits and capitals that begin where a word does: the same buckets for their first four bytes, but
  *             only where a word begins; then all of their first sixteen bytes at once, a bit a pattern;
@@ -57,6 +57,21 @@ struct prefilter_lit {
     uint32_t value, mask, window;
 };
 
+/* Lengths of literals. */
+enum prefilter_length { PREFILTER_FOUR, PREFILTER_THREE, PREFILTER_LENGTHS };
+
+/* Literals of one length: a bit for each 16-bit hash, and the spellings in order of its upper 12 bits. */
+struct prefilter_index {
+    /* The same as the bits, as Bloom filters of 4,096 bits under hashes that are linear over GF(2), which 64 bytes can be asked of at
+     * once. */
+    _Alignas(64) uint8_t bloom[PREFILTER_BLOOMS][4][128];
+    uint64_t hashes[1 << 10];
+    uint16_t first[PREFILTER_LIT_CELLS + 1];
+    struct prefilter_lit *lits;
+    unsigned n;
+    unsigned n_blooms; /* how many are worth asking */
+};
+
 /* The first sixteen bytes of a pattern, as far as bits tell: a necessary condition that costs a compare. */
 struct prefilter_head {
     uint64_t value[2], mask[2];
@@ -64,14 +79,7 @@ struct prefilter_head {
 
 struct prefilter {
     prefilter_find_fn *find;
-    /* Literals: a bit for each 16-bit hash, and the spellings in order of its upper 12 bits. */
-    uint64_t hashes[1 << 10];
-    uint16_t first_lit[PREFILTER_LIT_CELLS + 1];
-    struct prefilter_lit *lits;
-    unsigned n_lits;
-    /* The same as Bloom filters of 4,096 bits under hashes that are linear over GF(2), which 64 bytes can be asked of at once. */
-    _Alignas(64) uint8_t bloom[PREFILTER_BLOOMS][4][128];
-    unsigned n_blooms; /* how many are worth asking */
+    struct prefilter_index literals[PREFILTER_LENGTHS];
     /* Buckets: bit b of bucket[kind][place][byte]: bucket b accepts byte there; for SIMD by seven bits or by nibbles. */
     uint8_t bucket[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][256];
     _Alignas(64) uint8_t seven[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][128];
@@ -95,20 +103,29 @@ struct prefilter {
     struct prefilter_head *heads; /* of each pattern */
 };
 
-/* 16 bits of hash of four bytes without case. */
-static inline uint32_t prefilter_hash(const unsigned char *p)
+/* 16 bits of hash of the first bytes at p without case; four can be read. */
+static inline uint32_t prefilter_hash(enum prefilter_length length, const unsigned char *p)
 {
     uint32_t key = 0;
 
     memcpy(&key, p, sizeof(key));
-    return ((key | 0x20202020u) * 0x9E3779B1u) >> 16;
+    key |= 0x20202020u;
+    return ((length == PREFILTER_THREE ? key << 8 : key) * 0x9E3779B1u) >> 16;
 }
 
-static inline bool prefilter_hash_known(const struct prefilter *f, const unsigned char *p)
+static inline bool prefilter_hash_known(const struct prefilter *f, enum prefilter_length length,
+                                        const unsigned char *p)
 {
-    uint32_t hash = prefilter_hash(p);
+    uint32_t hash = prefilter_hash(length, p);
 
-    return (f->hashes[hash >> 6] >> (hash & 63) & 1) != 0;
+    return (f->literals[length].hashes[hash >> 6] >> (hash & 63) & 1) != 0;
+}
+
+/* Can a literal begin with the four bytes at p? */
+static inline bool prefilter_literal(const struct prefilter *f, const unsigned char *p)
+{
+    return prefilter_hash_known(f, PREFILTER_FOUR, p) ||
+           prefilter_hash_known(f, PREFILTER_THREE, p);
 }
 
 /* The coefficients of the linear hashes, one for each of the four bytes; none looks at the bit that letters' case is. Filter i is

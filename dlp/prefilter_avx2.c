@@ -92,7 +92,7 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
         out->token[word] |= (uint64_t)(m.token & valid) << shift;
         for (unsigned k = 0; k < places; k++) {
             out->literal[n] = (uint16_t)(i - from + k);
-            n += prefilter_hash_known(f, p + k);
+            n += prefilter_literal(f, p + k);
         }
     }
     out->n_literal = n;

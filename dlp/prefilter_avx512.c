@@ -13,15 +13,16 @@ struct tables {
     __m512i linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES], flags[2], bit_of;
 };
 
-/* A 64-bit value in each lane, by bytes. */
+/* A hash of the first three bytes at each place, and of all four. */
 static inline __m512i hash(const struct tables *t, unsigned which,
-                           const __m512i v[BUNDLE_WINDOW_BYTES])
+                           const __m512i v[BUNDLE_WINDOW_BYTES], __m512i *three)
 {
     __m512i h[BUNDLE_WINDOW_BYTES];
 
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
         h[place] = _mm512_gf2p8affine_epi64_epi8(v[place], t->linear[which][place], 0);
-    return _mm512_xor_si512(_mm512_ternarylogic_epi64(h[0], h[1], h[2], 0x96), h[3]);
+    *three = _mm512_ternarylogic_epi64(h[0], h[1], h[2], 0x96);
+    return _mm512_xor_si512(*three, h[3]);
 }
 
 /* Which lanes are in one filter: a chooses the byte with the top bit of b, b the bit in it. */
@@ -38,6 +39,19 @@ static inline __mmask64 in_bloom(const struct tables *t, const uint8_t bloom[4][
     high = _mm512_mask_mov_epi8(r[2], ma, r[3]);
     bit = _mm512_shuffle_epi8(t->bit_of, _mm512_and_si512(b, _mm512_set1_epi8(7)));
     return _mm512_test_epi8_mask(_mm512_mask_mov_epi8(low, mb, high), bit);
+}
+
+/* Which lanes are in all filters that are worth asking. */
+static inline __mmask64 known(const struct tables *t, const struct prefilter_index *literals,
+                              const __m512i h[PREFILTER_BLOOMS])
+{
+    __mmask64 found = in_bloom(t, literals->bloom[0], h[0], h[1]);
+
+    if (literals->n_blooms > 1)
+        found &= in_bloom(t, literals->bloom[1], h[1], h[2]);
+    if (literals->n_blooms > 2)
+        found &= in_bloom(t, literals->bloom[2], h[2], h[0]);
+    return found;
 }
 
 /* Which places have four bytes that a bucket of the kind accepts. */
@@ -98,7 +112,7 @@ static unsigned keep_known(const struct prefilter *f, const unsigned char *text,
         uint16_t place = places[i];
 
         places[kept] = place;
-        kept += prefilter_hash_known(f, text + place);
+        kept += prefilter_literal(f, text + place);
     }
     for (; i < n; i++)
         places[kept++] = places[i];
@@ -114,7 +128,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
 
     load_tables(&t);
     for (size_t i = from; i < to; i += 64) {
-        __m512i v[BUNDLE_WINDOW_BYTES], h[PREFILTER_BLOOMS], flags;
+        __m512i v[BUNDLE_WINDOW_BYTES], h[PREFILTER_BLOOMS], three[PREFILTER_BLOOMS], flags;
         __mmask64 valid = mask_of(to - i), beyond, word, literal;
         size_t block = (i - from) / 64;
 
@@ -132,16 +146,11 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         out->start[block] = (accepted(f, PREFILTER_START, v) | accepted(f, PREFILTER_STARTER, v)) &
                             ~(word << 1 | before) & valid;
         before = word >> 63;
-        h[0] = hash(&t, 0, v);
-        h[1] = hash(&t, 1, v);
-        h[2] = h[0]; /* for compilers that do not see that it is set where it is used */
-        literal = in_bloom(&t, f->bloom[0], h[0], h[1]) & valid;
-        if (f->n_blooms > 1) {
-            h[2] = hash(&t, 2, v);
-            literal &= in_bloom(&t, f->bloom[1], h[1], h[2]);
-        }
-        if (f->n_blooms > 2)
-            literal &= in_bloom(&t, f->bloom[2], h[2], h[0]);
+        for (unsigned which = 0; which < PREFILTER_BLOOMS; which++)
+            h[which] = hash(&t, which, v, &three[which]);
+        literal = (known(&t, &f->literals[PREFILTER_FOUR], h) |
+                   known(&t, &f->literals[PREFILTER_THREE], three)) &
+                  valid;
         n = append(out->literal, n, literal, (unsigned)(i - from));
     }
     out->n_literal = keep_known(f, text + from, len - from, out->literal, n);

@@ -61,26 +61,43 @@ static bool spell(const struct bundle_set *s, struct spelling *out)
     return true;
 }
 
+/* The spellings of the window's first places, as many as length says; 0: too many. */
 static unsigned spell_window(const struct bundle *b, const struct bundle_window *w,
-                             struct spelling out[BUNDLE_WINDOW_BYTES])
+                             enum prefilter_length length, struct spelling out[BUNDLE_WINDOW_BYTES])
 {
-    unsigned n = 1;
+    unsigned n = 1, known = length == PREFILTER_THREE ? 3 : BUNDLE_WINDOW_BYTES;
 
-    for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++) {
+    for (unsigned k = 0; k < known; k++) {
         if (!spell(&b->sets[w->set[k]], &out[k]))
             return 0;
         n *= out[k].n;
         if (n > MAX_SPELLINGS)
             return 0;
     }
+    for (unsigned k = known; k < BUNDLE_WINDOW_BYTES; k++)
+        out[k] = (struct spelling){{0}, {0}, 1}; /* any byte */
     return n;
 }
 
-static uint8_t linear(unsigned which, const unsigned char *p)
+/* Whether the window is a literal, and how many spellings it has: four bytes or, without any, three. */
+static unsigned spell_literal(const struct bundle *b, const struct bundle_window *w,
+                              enum prefilter_length *length,
+                              struct spelling out[BUNDLE_WINDOW_BYTES])
 {
-    unsigned h = 0;
+    unsigned n = spell_window(b, w, PREFILTER_FOUR, out);
 
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+    *length = PREFILTER_FOUR;
+    if (n != 0)
+        return n;
+    *length = PREFILTER_THREE;
+    return spell_window(b, w, PREFILTER_THREE, out);
+}
+
+static uint8_t linear(unsigned which, enum prefilter_length length, const unsigned char *p)
+{
+    unsigned h = 0, known = length == PREFILTER_THREE ? 3 : BUNDLE_WINDOW_BYTES;
+
+    for (unsigned place = 0; place < known; place++)
         for (unsigned bit = 0; bit < 8; bit++)
             h ^=
                 (unsigned)__builtin_parity(
@@ -94,27 +111,33 @@ static void add_bloom(uint8_t bloom[4][128], unsigned a, unsigned b)
     bloom[(b >> 7) * 2 + (a >> 7)][a & 127] |= (uint8_t)(1u << (b & 7));
 }
 
-static void add_lit(struct prefilter *f, uint32_t value, uint32_t mask, uint32_t window)
+static void add_lit(struct prefilter *f, enum prefilter_length length, uint32_t value,
+                    uint32_t mask, uint32_t window)
 {
+    struct prefilter_index *to = &f->literals[length];
     unsigned char bytes[BUNDLE_WINDOW_BYTES];
     uint32_t hash;
     uint8_t h[PREFILTER_BLOOMS];
 
     memcpy(bytes, &value, sizeof(bytes));
-    hash = prefilter_hash(bytes);
-    f->lits[f->n_lits++] = (struct prefilter_lit){value, mask, window};
-    f->hashes[hash >> 6] |= UINT64_C(1) << (hash & 63);
+    hash = prefilter_hash(length, bytes);
+    to->lits[to->n++] = (struct prefilter_lit){value, mask, window};
+    to->hashes[hash >> 6] |= UINT64_C(1) << (hash & 63);
     for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
-        h[i] = linear(i, bytes);
+        h[i] = linear(i, length, bytes);
     for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
-        add_bloom(f->bloom[i], h[i], h[(i + 1) % PREFILTER_BLOOMS]);
+        add_bloom(to->bloom[i], h[i], h[(i + 1) % PREFILTER_BLOOMS]);
 }
 
-static void add_literal(struct prefilter *f, const struct bundle *b, uint32_t window)
+/* False when it is none, or there are too many. */
+static bool add_literal(struct prefilter *f, const struct bundle *b, uint32_t window)
 {
     struct spelling s[BUNDLE_WINDOW_BYTES];
-    unsigned n = spell_window(b, &b->windows[window], s);
+    enum prefilter_length length;
+    unsigned n = spell_literal(b, &b->windows[window], &length, s);
 
+    if (n == 0 || f->literals[length].n + n > MAX_LITS)
+        return false;
     for (unsigned i = 0; i < n; i++) {
         uint8_t value[BUNDLE_WINDOW_BYTES], mask[BUNDLE_WINDOW_BYTES];
         unsigned rest = i;
@@ -127,40 +150,43 @@ static void add_literal(struct prefilter *f, const struct bundle *b, uint32_t wi
         }
         memcpy(&v, value, sizeof(v));
         memcpy(&m, mask, sizeof(m));
-        add_lit(f, v & m, m, window);
+        add_lit(f, length, v & m, m, window);
     }
+    return true;
 }
 
-static uint32_t cell_of(uint32_t value)
+static uint32_t cell_of(enum prefilter_length length, uint32_t value)
 {
     unsigned char bytes[BUNDLE_WINDOW_BYTES];
 
     memcpy(bytes, &value, sizeof(bytes));
-    return prefilter_hash(bytes) >> 4;
+    return prefilter_hash(length, bytes) >> 4;
 }
 
-static int by_cell(const void *a, const void *b)
+static int by_cell(const void *a, const void *b, void *ctx)
 {
+    const enum prefilter_length *length = ctx;
     const struct prefilter_lit *x = a, *y = b;
-    uint32_t cx = cell_of(x->value), cy = cell_of(y->value);
+    uint32_t cx = cell_of(*length, x->value), cy = cell_of(*length, y->value);
 
     if (cx != cy)
         return cx < cy ? -1 : 1;
     return x->window < y->window ? -1 : x->window > y->window;
 }
 
-static void index_lits(struct prefilter *f)
+static void index_lits(struct prefilter_index *literals, enum prefilter_length length)
 {
     unsigned i = 0;
 
-    if (f->n_lits != 0)
-        qsort(f->lits, f->n_lits, sizeof(*f->lits), by_cell);
+    if (literals->n != 0)
+        qsort_r(literals->lits, literals->n, sizeof(*literals->lits), by_cell, &length);
     for (uint32_t cell = 0; cell <= PREFILTER_LIT_CELLS; cell++) {
-        f->first_lit[cell] = (uint16_t)i;
-        while (i < f->n_lits && cell_of(f->lits[i].value) == cell)
+        literals->first[cell] = (uint16_t)i;
+        while (i < literals->n && cell_of(length, literals->lits[i].value) == cell)
             i++;
     }
-    f->n_blooms = f->n_lits <= FEW_LITS ? 1 : (f->n_lits <= SOME_LITS ? 2 : PREFILTER_BLOOMS);
+    literals->n_blooms =
+        literals->n <= FEW_LITS ? 1 : (literals->n <= SOME_LITS ? 2 : PREFILTER_BLOOMS);
 }
 
 /* ---- buckets ----------------------------------------------------------------------------- */
@@ -325,7 +351,8 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
     for (unsigned i = 0; i < b->n_windows; i++) {
         const struct bundle_window *w = &b->windows[i];
         struct spelling s[BUNDLE_WINDOW_BYTES];
-        double cost = spell_window(b, w, s) != 0 ? 0 : window_cost(b, w);
+        enum prefilter_length length;
+        double cost = spell_literal(b, w, &length, s) != 0 ? 0 : window_cost(b, w);
 
         for (unsigned k = 0; k < w->n_targets; k++)
             wide[b->targets[w->first_target + k].pattern] += cost;
@@ -380,28 +407,28 @@ static void copy_targets(struct prefilter *f, const struct bundle *b, const bool
 
 static void sort_windows(struct prefilter *f, const struct bundle *b)
 {
-    for (unsigned i = 0; i < b->n_windows; i++) {
-        struct spelling s[BUNDLE_WINDOW_BYTES];
-        unsigned n = spell_window(b, &b->windows[i], s);
-
-        if (f->first_target[i] == f->first_target[i + 1])
-            continue;
-        if (n != 0 && f->n_lits + n <= MAX_LITS)
-            add_literal(f, b, i);
-        else
+    for (unsigned i = 0; i < b->n_windows; i++)
+        if (f->first_target[i] != f->first_target[i + 1] && !add_literal(f, b, i))
             f->wide[f->n_wide++] = i;
-    }
-    index_lits(f);
+    for (unsigned k = 0; k < PREFILTER_LENGTHS; k++)
+        index_lits(&f->literals[k], k);
 }
 
 static bool allocate(struct prefilter *f, const struct bundle *b)
 {
-    size_t n_lits = 0;
+    size_t n[PREFILTER_LENGTHS] = {0};
 
     for (unsigned i = 0; i < b->n_windows; i++) {
         struct spelling s[BUNDLE_WINDOW_BYTES];
+        enum prefilter_length length;
+        unsigned more = spell_literal(b, &b->windows[i], &length, s);
 
-        n_lits += spell_window(b, &b->windows[i], s);
+        n[length] += more;
+    }
+    for (unsigned k = 0; k < PREFILTER_LENGTHS; k++) {
+        f->literals[k].lits = calloc(n[k] + 1, sizeof(struct prefilter_lit));
+        if (f->literals[k].lits == NULL)
+            return false;
     }
     f->heads = calloc(b->n_patterns + 1, sizeof(*f->heads));
     f->starts = calloc(b->n_patterns + 1, sizeof(*f->starts));
@@ -409,9 +436,8 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
     f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));
     f->runs = calloc(b->n_runs + 1, sizeof(*f->runs));
     f->wide = calloc(b->n_windows + 1, sizeof(*f->wide));
-    f->lits = calloc(n_lits + 1, sizeof(*f->lits));
     return f->heads != NULL && f->starts != NULL && f->targets != NULL && f->first_target != NULL &&
-           f->runs != NULL && f->wide != NULL && f->lits != NULL;
+           f->runs != NULL && f->wide != NULL;
 }
 
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped)
@@ -446,6 +472,7 @@ void prefilter_fini(struct prefilter *f)
     free(f->runs);
     free(f->wide);
     free(f->wide_rows);
-    free(f->lits);
+    for (unsigned k = 0; k < PREFILTER_LENGTHS; k++)
+        free(f->literals[k].lits);
     memset(f, 0, sizeof(*f));
 }

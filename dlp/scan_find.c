@@ -259,20 +259,27 @@ static void offer_window(struct scan_leaf *x, uint32_t window, size_t at)
             offer_target(x, &f->targets[i], at);
 }
 
+static void find_literal(struct scan_leaf *x, enum prefilter_length length, size_t at,
+                         const unsigned char *p)
+{
+    const struct prefilter_index *literals = &x->filter->literals[length];
+    uint32_t cell = prefilter_hash(length, p) >> 4, key = 0;
+
+    memcpy(&key, p, sizeof(key));
+    for (unsigned k = literals->first[cell]; k < literals->first[cell + 1]; k++)
+        if ((key & literals->lits[k].mask) == literals->lits[k].value)
+            offer_window(x, literals->lits[k].window, at);
+}
+
 static void find_literals(struct scan_leaf *x, const struct prefilter_places *places, size_t from)
 {
-    const struct prefilter *f = x->filter;
-
     for (unsigned i = 0; i < places->n_literal && x->st == GW_OK; i++) {
         size_t at = from + places->literal[i];
         unsigned char tail[BUNDLE_WINDOW_BYTES];
         const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
-        uint32_t cell = prefilter_hash(p) >> 4, key = 0;
 
-        memcpy(&key, p, sizeof(key));
-        for (unsigned k = f->first_lit[cell]; k < f->first_lit[cell + 1]; k++)
-            if ((key & f->lits[k].mask) == f->lits[k].value)
-                offer_window(x, f->lits[k].window, at);
+        find_literal(x, PREFILTER_FOUR, at, p);
+        find_literal(x, PREFILTER_THREE, at, p);
     }
 }
 
