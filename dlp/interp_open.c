@@ -89,8 +89,9 @@ static bool add_patterns(struct opening *x, const struct part *part, uint32_t fr
             continue;
         own.first = own_set(x, b, own.first);
         own.first_memo += part->first_memo;
-        for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)
-            own.head[k] = own_set(x, b, own.head[k]);
+        for (unsigned h = 0; h < own.n_heads; h++)
+            for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)
+                own.head[h][k] = own_set(x, b, own.head[h][k]);
         ok = emit_add_pattern(&x->t, &own);
     }
     return ok;

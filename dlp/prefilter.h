@@ -77,6 +77,11 @@ struct prefilter_head {
     uint64_t value[2], mask[2];
 };
 
+/* One head of a pattern. */
+struct prefilter_start {
+    uint32_t pattern, head;
+};
+
 struct prefilter {
     prefilter_find_fn *find;
     struct prefilter_index literals[PREFILTER_LENGTHS];
@@ -89,8 +94,8 @@ struct prefilter {
     uint32_t *wide;
     uint64_t *wide_rows;
     unsigned n_wide, wide_words;
-    /* Patterns that are looked for where a word begins, and their rows by place and class of byte. */
-    uint32_t *starts;
+    /* Heads of patterns that are looked for where a word begins, and their rows by place and class of byte. */
+    struct prefilter_start *starts;
     uint64_t *start_rows;
     unsigned n_starts, start_words, n_classes;
     uint8_t class_of[256];

@@ -29,7 +29,11 @@ static void fill_head(struct prefilter_head *h, const struct bundle *b, uint32_t
     uint8_t value[BUNDLE_HEAD_BYTES], mask[BUNDLE_HEAD_BYTES];
 
     for (unsigned i = 0; i < BUNDLE_HEAD_BYTES; i++) {
-        mask[i] = rulec_common_bits(&b->sets[b->patterns[pattern].head[i]], &value[i]);
+        struct bundle_set any = {{0}};
+
+        for (unsigned k = 0; k < b->patterns[pattern].n_heads; k++)
+            rx_set_join(&any, &b->sets[b->patterns[pattern].head[k][i]]);
+        mask[i] = rulec_common_bits(&any, &value[i]);
         value[i] &= mask[i];
     }
     memcpy(h->value, value, sizeof(value));
@@ -251,6 +255,13 @@ static bool fill_wide(struct prefilter *f, const struct bundle *b)
 
 /* ---- starts ------------------------------------------------------------------------------ */
 
+/* Index of the set that start i has at a place. */
+static uint32_t start_set(const struct prefilter *f, const struct bundle *b, unsigned i,
+                          unsigned place)
+{
+    return b->patterns[f->starts[i].pattern].head[f->starts[i].head][place];
+}
+
 /* Splits the classes of bytes by one more set. */
 static void split_classes(struct prefilter *f, const struct bundle_set *s)
 {
@@ -275,7 +286,7 @@ static bool make_classes(struct prefilter *f, const struct bundle *b)
     f->n_classes = 1;
     for (unsigned i = 0; i < f->n_starts && seen != NULL; i++) {
         for (unsigned place = 0; place < BUNDLE_HEAD_BYTES; place++) {
-            uint32_t set = b->patterns[f->starts[i]].head[place];
+            uint32_t set = start_set(f, b, i, place);
 
             if (!seen[set])
                 split_classes(f, &b->sets[set]);
@@ -301,7 +312,7 @@ static bool fill_starts(struct prefilter *f, const struct bundle *b)
                            sizeof(*f->start_rows));
     for (unsigned i = 0; i < f->n_starts && f->start_rows != NULL; i++) {
         for (unsigned place = 0; place < BUNDLE_HEAD_BYTES; place++) {
-            const struct bundle_set *s = &b->sets[b->patterns[f->starts[i]].head[place]];
+            const struct bundle_set *s = &b->sets[start_set(f, b, i, place)];
 
             if (place < BUNDLE_WINDOW_BYTES)
                 sets[i][place] = *s;
@@ -325,10 +336,14 @@ static bool fill_starts(struct prefilter *f, const struct bundle *b)
 static double start_cost(const struct bundle *b, uint32_t pattern)
 {
     struct bundle_set sets[BUNDLE_WINDOW_BYTES];
+    double cost = 0;
 
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-        sets[place] = b->sets[b->patterns[pattern].head[place]];
-    return rulec_window_cost((const struct bundle_set *)sets) * WORD_STARTS;
+    for (unsigned i = 0; i < b->patterns[pattern].n_heads; i++) {
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+            sets[place] = b->sets[b->patterns[pattern].head[i][place]];
+        cost += rulec_window_cost((const struct bundle_set *)sets) * WORD_STARTS;
+    }
+    return cost;
 }
 
 static double window_cost(const struct bundle *b, const struct bundle_window *w)
@@ -362,8 +377,8 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
 
         is_start[p] = !skipped[p] && wide[p] > 0 && begins_at_word(&b->patterns[p]) &&
                       (cost < SELDOM || cost < START_GAIN * wide[p]);
-        if (is_start[p])
-            f->starts[f->n_starts++] = p;
+        for (uint32_t i = 0; is_start[p] && i < b->patterns[p].n_heads; i++)
+            f->starts[f->n_starts++] = (struct prefilter_start){p, i};
     }
     free(wide);
     return true;
@@ -431,7 +446,7 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
             return false;
     }
     f->heads = calloc(b->n_patterns + 1, sizeof(*f->heads));
-    f->starts = calloc(b->n_patterns + 1, sizeof(*f->starts));
+    f->starts = calloc((size_t)b->n_patterns * BUNDLE_HEADS + 1, sizeof(*f->starts));
     f->targets = calloc(b->n_targets + 1, sizeof(*f->targets));
     f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));
     f->runs = calloc(b->n_runs + 1, sizeof(*f->runs));

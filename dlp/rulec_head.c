@@ -12,6 +12,8 @@ enum { BEYOND = BUNDLE_HEAD_BYTES, MAX_HEAD_WORK = 200000 };
 struct head {
     struct bundle_set *set;
     unsigned work;
+    const struct rx_node *alt; /* of this node only the kids [from, to) count; NULL: all of all */
+    unsigned from, to;
 };
 
 static uint32_t step(uint32_t at)
@@ -46,6 +48,7 @@ static uint32_t walk(struct head *h, const struct rx_node *n,
                      uint32_t at) // NOLINT(misc-no-recursion)
 {
     uint32_t ends = 0;
+    unsigned kid = 0;
 
     if (++h->work > MAX_HEAD_WORK)
         return at;
@@ -57,8 +60,9 @@ static uint32_t walk(struct head *h, const struct rx_node *n,
             rx_set_join(&h->set[__builtin_ctz(bits)], &n->set);
         return step(at);
     case RX_ALT:
-        for (const struct rx_node *k = n->kid; k != NULL; k = k->next)
-            ends |= walk(h, k, at);
+        for (const struct rx_node *k = n->kid; k != NULL; k = k->next, kid++)
+            if (n != h->alt || (kid >= h->from && kid < h->to))
+                ends |= walk(h, k, at);
         return ends;
     case RX_REPEAT:
         return walk_repeat(h, n, at);
@@ -87,22 +91,56 @@ static void behind(enum rulec_boundary after, struct bundle_set *out)
     }
 }
 
-void rx_head(const struct rx_node *n, enum rulec_boundary after,
-             struct bundle_set out[BUNDLE_HEAD_BYTES])
+static void fill(struct head *h, const struct rx_node *n, enum rulec_boundary after)
 {
-    struct head h = {.set = out};
-    struct bundle_set next;
+    struct bundle_set *out = h->set, next;
     uint32_t ends;
     bool ended = false;
 
     memset(out, 0, sizeof(*out) * BUNDLE_HEAD_BYTES);
     behind(after, &next);
-    ends = walk(&h, n, 1);
+    ends = walk(h, n, 1);
     for (unsigned i = 0; i < BUNDLE_HEAD_BYTES; i++) {
-        if (ended || h.work > MAX_HEAD_WORK)
+        if (ended || h->work > MAX_HEAD_WORK)
             memset(&out[i], 0xff, sizeof(out[i]));
         else if ((ends >> i & 1) != 0)
             rx_set_join(&out[i], &next);
         ended = ended || (ends >> i & 1) != 0;
     }
+}
+
+void rx_head(const struct rx_node *n, enum rulec_boundary after,
+             struct bundle_set out[BUNDLE_HEAD_BYTES])
+{
+    struct head h = {.set = out};
+
+    fill(&h, n, after);
+}
+
+/* The alternatives that every match begins with; NULL: none. */
+static const struct rx_node *first_alt(const struct rx_node *n)
+{
+    while (n != NULL && (n->kind == RX_CAT || n->kind == RX_SECRET))
+        n = n->kid;
+    return n != NULL && n->kind == RX_ALT ? n : NULL;
+}
+
+unsigned rx_heads(const struct rx_node *n, enum rulec_boundary after,
+                  struct bundle_set out[BUNDLE_HEADS][BUNDLE_HEAD_BYTES])
+{
+    const struct rx_node *alt = first_alt(n);
+    unsigned n_kids = 0, n_heads;
+
+    for (const struct rx_node *k = alt == NULL ? NULL : alt->kid; k != NULL; k = k->next)
+        n_kids++;
+    n_heads = n_kids == 0 ? 1 : (n_kids < BUNDLE_HEADS ? n_kids : BUNDLE_HEADS);
+    for (unsigned i = 0; i < n_heads; i++) {
+        struct head h = {.set = out[i],
+                         .alt = alt,
+                         .from = i * n_kids / n_heads,
+                         .to = (i + 1) * n_kids / n_heads};
+
+        fill(&h, n, after);
+    }
+    return n_heads;
 }

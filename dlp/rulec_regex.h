@@ -52,6 +52,11 @@ void rx_all(const struct rx_node *n, struct bundle_set *out);
 void rx_head(const struct rx_node *n, enum rulec_boundary after,
              struct bundle_set out[BUNDLE_HEAD_BYTES]);
 
+/* The same for each of the alternatives that n begins with, neighbours together where there are many: every match begins as one of
+ * the heads says. Returns how many, at least 1. */
+unsigned rx_heads(const struct rx_node *n, enum rulec_boundary after,
+                  struct bundle_set out[BUNDLE_HEADS][BUNDLE_HEAD_BYTES]);
+
 /* Shortest and longest match in bytes; *max is RX_INFINITE without a bound. */
 void rx_width(const struct rx_node *n, long *min, long *max);
 

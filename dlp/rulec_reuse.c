@@ -66,6 +66,8 @@ static bool copy_anchors(struct emit_tables *t, const struct emit_earlier *e, ui
                                  .max = from->target->max,
                                  .between = b->sets[from->target->between]};
 
+        memcpy(a.value, from->target->value, sizeof(a.value));
+        memcpy(a.mask, from->target->mask, sizeof(a.mask));
         if (from->window == NULL) {
             a.run = from->run->n;
             a.set[0] = b->sets[from->run->set];
@@ -91,8 +93,9 @@ static bool copy_pattern(struct emit_tables *t, const struct emit_earlier *e, ui
     row.match = NULL;
     row.rule = rule;
     row.first = emit_set(&t->sets, &b->sets[row.first]);
-    for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)
-        row.head[k] = emit_set(&t->sets, &b->sets[row.head[k]]);
+    for (unsigned i = 0; i < row.n_heads; i++)
+        for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)
+            row.head[i][k] = emit_set(&t->sets, &b->sets[row.head[i][k]]);
     row.first_memo = t->n_memos;
     t->n_memos += n_memos;
     return emit_add_pattern(t, &row) && !t->sets.failed;

@@ -183,7 +183,7 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     struct rx_chain *chains = NULL;
     struct rulec_anchor *anchors = NULL;
     struct bundle_pattern row = {.rule = rule, .reach = reach_of(r), .first_memo = t->n_memos};
-    struct bundle_set first = {{0}}, head[BUNDLE_HEAD_BYTES];
+    struct bundle_set first = {{0}}, head[BUNDLE_HEADS][BUNDLE_HEAD_BYTES];
     unsigned n_chains = 0, n_anchors = 0, n_memos = 0;
 
     GW_TRY(emit_chains(scratch, r, text, &p, &chains, &n_chains, &n_memos, err));
@@ -198,9 +198,10 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     row.first = emit_set(&t->sets, &first);
     row.before = p.before;
     row.after = p.after;
-    rx_head(p.root, p.after, head);
-    for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)
-        row.head[k] = emit_set(&t->sets, &head[k]);
+    row.n_heads = rx_heads(p.root, p.after, head);
+    for (unsigned i = 0; i < row.n_heads; i++)
+        for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)
+            row.head[i][k] = emit_set(&t->sets, &head[i][k]);
     for (unsigned k = 0; k < n_anchors; k++)
         if (!emit_add_anchor(t, &anchors[k], t->n_patterns))
             return gw_fail(err, GW_ENOMEM, "out of memory");
@@ -279,7 +280,17 @@ static int by_window(const void *a, const void *b)
         return x->a.run != 0 ? 1 : -1;
     if (order != 0)
         return order;
-    return x->pattern < y->pattern ? -1 : x->pattern > y->pattern;
+    if (x->pattern != y->pattern)
+        return x->pattern < y->pattern ? -1 : 1;
+    order = memcmp(x->a.value, y->a.value, sizeof(x->a.value));
+    if (order != 0)
+        return order;
+    order = memcmp(x->a.mask, y->a.mask, sizeof(x->a.mask));
+    if (order != 0)
+        return order;
+    if (x->a.min != y->a.min)
+        return x->a.min < y->a.min ? -1 : 1;
+    return x->a.max < y->a.max ? -1 : x->a.max > y->a.max;
 }
 
 static bool same_window(const struct emit_anchor *a, const struct emit_anchor *b)

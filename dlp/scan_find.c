@@ -324,7 +324,7 @@ static inline void find_start_words(struct scan_leaf *x, const unsigned char *p,
     }
     for (unsigned i = 0; i < PREFILTER_ROW_WORDS; i++)
         for (; alive[i] != 0; alive[i] &= alive[i] - 1)
-            push(x, f->starts[(first + i) * 64 + (unsigned)__builtin_ctzll(alive[i])], at);
+            push(x, f->starts[(first + i) * 64 + (unsigned)__builtin_ctzll(alive[i])].pattern, at);
 }
 
 /* Notes the patterns that sixteen bytes at a word's beginning allow. */

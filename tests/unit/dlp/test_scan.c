@@ -26,14 +26,18 @@ static void check_bits(const uint64_t *want, const uint64_t *got, size_t len)
 static bool has_literal(const struct prefilter *f, const unsigned char *text, size_t at, size_t len)
 {
     unsigned char four[4] = {0};
-    uint32_t cell, key;
+    uint32_t key;
 
     memcpy(four, text + at, len - at < 4 ? len - at : 4);
     memcpy(&key, four, sizeof(key));
-    cell = prefilter_hash(four) >> 4;
-    for (unsigned i = f->first_lit[cell]; i < f->first_lit[cell + 1]; i++)
-        if ((key & f->lits[i].mask) == f->lits[i].value)
-            return true;
+    for (unsigned length = 0; length < PREFILTER_LENGTHS; length++) {
+        const struct prefilter_index *literals = &f->literals[length];
+        uint32_t cell = prefilter_hash(length, four) >> 4;
+
+        for (unsigned i = literals->first[cell]; i < literals->first[cell + 1]; i++)
+            if ((key & literals->lits[i].mask) == literals->lits[i].value)
+                return true;
+    }
     return false;
 }
 
