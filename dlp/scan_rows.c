@@ -23,10 +23,9 @@ void scan_rows_free(struct scan_rows *r)
     free(r);
 }
 
-static void fill_place(struct scan_rows *r, const struct bundle *b, uint32_t pattern,
+static void fill_place(struct scan_rows *r, const struct bundle_set *set, uint32_t pattern,
                        unsigned place)
 {
-    const struct bundle_set *set = &b->sets[b->patterns[pattern].head[place]];
     uint64_t *rows = r->rows + (size_t)place * BYTES * r->n_words + pattern / 64;
 
     for (unsigned i = 0; i < 8; i++)
@@ -57,8 +56,8 @@ static struct scan_rows *rows_of(struct dlp_scanner *s, const struct dlp_rules *
     }
     r->alive = r->rows + (size_t)PLACES * BYTES * r->n_words;
     for (uint32_t p = 0; p < b->n_patterns; p++)
-        for (unsigned place = 0; place < PLACES; place++)
-            fill_place(r, b, p, place);
+        for (unsigned k = 0; k < b->patterns[p].n_heads * PLACES; k++)
+            fill_place(r, &b->sets[b->patterns[p].head[k / PLACES][k % PLACES]], p, k % PLACES);
     return s->rows = r;
 }
 

@@ -63,7 +63,9 @@ static void test_checks(void)
         {HEAD("a") "80\n  pattern: '[ -]{0,3}ACMEKEY(?<secret>[0-9]{6})'\n  boundary: line\n"
                    "  match: ['- ACMEKEY123456']\n  no_match: ['ACMEKEY12345']\n",
          ""},
-        {HEAD("a") "41\n  pattern: '[a-z]{2,5} (the|and|of|to|in|for|that) [a-z]+'\n  match: ['some of it']\n"
+        {HEAD("a") "41\n  pattern: '[a-z]{2,9} (the|and|of|to|in|for|that|is|was|it|as|at|on|by) "
+                   "[a-z]+'\n"
+                   "  match: ['some of it']\n"
                    "  no_match: ['so']\n",
          "a:wide "},
         {HEAD("a") "60\n  pattern: 'ACMEKEY[0-9]{6}'\n  match: ['ACMEKEY123456']\n"
