@@ -247,13 +247,16 @@ void dlp_scanner_free(struct dlp_scanner *s);
 struct dlp_scan_limits {
     unsigned report_from;  /* findings below this confidence are dropped; 0 means 40 */
     unsigned max_findings; /* 0: 10,000; more is GW_ELIMIT, and the caller fails closed */
+    uint64_t
+        deadline_ns; /* gw_clock_ns() at which a scan of a document gives up; 0: never. Of a growing text the caller
+                              keeps the time */
     /* Report also what else a span may be: findings of other rules inside a stronger one. For showing, since edits need
      * spans that do not overlap. */
     bool alternatives;
 };
 
 /* Scans every leaf. limits may be NULL. GW_OK with the report (possibly without findings); GW_ELIMIT,
- * GW_ENOMEM: nothing is known, fail closed. Linear in the text. Thread: the scanner's. */
+ * GW_ETIMEDOUT (the deadline), GW_ENOMEM: nothing is known, fail closed. Linear in the text. Thread: the scanner's. */
 enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
                         const struct dlp_doc *doc, struct gw_arena *arena,
                         const struct dlp_scan_limits *limits, struct dlp_report *report);

@@ -20,6 +20,7 @@ enum {
      * the caller fails closed: 64 steps are 50 to 100 ns. */
     WORK_PER_BYTE = 64,
     WORK_FREE = 1 << 22,
+    WORK_A_LOOK = 1 << 18, /* steps between two looks at the clock: under half a millisecond */
 };
 
 struct dlp_scanner *dlp_scanner_new(void)
@@ -130,6 +131,24 @@ static bool add_finding(struct scan_leaf *x, const struct dlp_finding *f)
     return true;
 }
 
+/* Has the time that the document was given run out? */
+static bool is_late(const struct dlp_scanner *s)
+{
+    return s->deadline_ns != 0 && gw_clock_ns() >= s->deadline_ns;
+}
+
+/* Counts steps, and gives up a text that takes too many of them, or too long. */
+static void add_work(struct scan_leaf *x, uint64_t steps)
+{
+    const uint64_t looks = x->work / WORK_A_LOOK;
+
+    x->work += steps;
+    if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE)
+        x->st = GW_ELIMIT;
+    else if (x->work / WORK_A_LOOK != looks && is_late(x->s))
+        x->st = GW_ETIMEDOUT;
+}
+
 /* Runs the matcher of pattern at byte `at`, where it may begin, and judges its match; true when there is one. */
 static bool run_at(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
@@ -140,10 +159,8 @@ static bool run_at(struct scan_leaf *x, uint32_t pattern, size_t at)
     struct scan_match found = {.rule = p->rule, .match_start = at};
 
     bundle_match(x->rules, pattern, text + at, text + at + (left < p->reach ? left : p->reach), &m);
-    x->work += m.work;
+    add_work(x, m.work);
     x->s->n_hits += m.len != 0;
-    if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE)
-        x->st = GW_ELIMIT;
     if (x->growing) {
         scan_note(x, p, at, &m);
         return m.len != 0;
@@ -311,6 +328,8 @@ static enum gw_status scan_leaves(struct dlp_scanner *s, const struct dlp_rules 
     for (unsigned i = 0; i < doc->n_leaves; i++) {
         if (is_scanned(&doc->leaves[i]))
             GW_TRY(scan_leaf(s, rules, doc, i, report_from));
+        if (is_late(s))
+            return GW_ETIMEDOUT;
         /* Some will turn out to be the same bytes in a string and in the JSON inside it. */
         if (s->n_found / 4 > max_findings)
             return GW_ELIMIT;
@@ -331,11 +350,13 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
 
     GW_TRY(scan_prepare(s, rules));
     s->alternatives = limits != NULL && limits->alternatives;
+    s->deadline_ns = limits == NULL ? 0 : limits->deadline_ns;
     for (unsigned i = 0; i < doc->n_leaves; i++)
         r.scanned_bytes += is_scanned(&doc->leaves[i]) ? doc->leaves[i].text.len : 0;
     view_scan_begin(&s->views, r.scanned_bytes);
     st = scan_leaves(s, rules, doc, report_from, max_findings);
     view_scan_end(&s->views);
+    s->deadline_ns = 0;
     GW_TRY(st);
     GW_TRY(dlp_doc_dedupe(doc, s->found, &s->n_found));
     GW_TRY(scan_count(s, rules, doc->leaves, report_from));

@@ -74,10 +74,11 @@ struct dlp_scanner {
     struct scan_explain *explain; /* NULL: nobody asked */
     struct dlp_rule_cost *costs;  /* NULL: nobody asked */
     struct view_scan views;
-    unsigned only_rule; /* examples: try this rule (index + 1) and no other; 0: all */
-    const bool *only;   /* trials: of each rule, try it; NULL: all */
-    bool alternatives;  /* keep those too that lie inside a stronger one of another rule */
-    bool every_byte;    /* tests: try every pattern everywhere instead of asking the prefilter */
+    unsigned only_rule;   /* examples: try this rule (index + 1) and no other; 0: all */
+    const bool *only;     /* trials: of each rule, try it; NULL: all */
+    bool alternatives;    /* keep those too that lie inside a stronger one of another rule */
+    bool every_byte;      /* tests: try every pattern everywhere instead of asking the prefilter */
+    uint64_t deadline_ns; /* of the document that is scanned; 0: none */
     struct prefilter_places places;
     struct scan_ring *ring;
     struct scan_starts starts;

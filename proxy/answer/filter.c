@@ -69,7 +69,10 @@ static enum gw_status took(struct filter_time *t, uint64_t start, enum gw_status
     if (t == NULL)
         return st;
     t->ns += gw_clock_ns() - start;
-    t->failed = t->failed || (st != GW_OK && st != GW_EDENIED);
+    if (st == GW_OK && t->most_ns != 0 && t->ns > t->most_ns)
+        st = GW_ETIMEDOUT;
+    t->late = t->late || st == GW_ETIMEDOUT;
+    t->failed = t->failed || (st != GW_OK && st != GW_EDENIED && st != GW_ETIMEDOUT);
     return st;
 }
 
@@ -210,13 +213,16 @@ static enum gw_status hide(const struct answer *a, const struct dlp_doc *doc,
 static enum gw_status guard_json(const struct answer *a, struct gw_buf *edited)
 {
     const struct filter_config *cfg = a->cfg;
+    struct dlp_scan_limits limits = cfg->limits;
     struct dlp_doc *doc;
     struct dlp_report report;
     enum gw_action *actions;
     bool edits = false;
 
+    if (cfg->time != NULL && cfg->time->most_ns != 0)
+        limits.deadline_ns = gw_clock_ns() + cfg->time->most_ns;
     GW_TRY(dlp_doc_parse_answer(a->arena, a->body, &doc));
-    GW_TRY(dlp_scan(cfg->scanner, cfg->rules, doc, a->arena, &cfg->limits, &report));
+    GW_TRY(dlp_scan(cfg->scanner, cfg->rules, doc, a->arena, &limits, &report));
     actions = gw_arena_array(a->arena, report.n_findings, sizeof(*actions));
     if (actions == NULL)
         return GW_ENOMEM;

@@ -13,7 +13,9 @@
 /* What the scan of an answer took. */
 struct filter_time {
     uint64_t ns;
-    bool failed; /* it could not be scanned to its end */
+    uint64_t most_ns; /* what it may take; 0: as long as it takes */
+    bool failed;      /* it could not be scanned to its end */
+    bool late;        /* it took longer than it may: what was scanned last does not go out */
 };
 
 /* What an answer's texts go through; must outlive its filters. */
@@ -35,7 +37,7 @@ struct filter *filter_new(const struct filter_config *cfg, unsigned json_nesting
 void filter_free(struct filter *f); /* wipes; f may be NULL */
 
 /* Feeds decoded text; appends to out what can go. GW_EDENIED: policy blocks the answer, nothing more may go out;
- * GW_ELIMIT, GW_ENOMEM likewise. */
+ * GW_ELIMIT, GW_ETIMEDOUT, GW_ENOMEM likewise. */
 enum gw_status filter_feed(struct filter *f, struct gw_span text, struct gw_buf *out);
 /* The text is complete: appends the rest. */
 enum gw_status filter_finish(struct filter *f, struct gw_buf *out);

@@ -395,6 +395,7 @@ struct proxy_config {
         unsigned native;                /* enum proxy_native */
         unsigned report_from;           /* confidence, 0 to 100 */
         unsigned on_error;              /* 0: block, 1: allow */
+        int64_t timeout_ms;             /* of a request's scan, and of an answer's; 0: none */
         unsigned on_cut;                /* the same */
         unsigned placeholders;          /* 0: those of one conversation, 1: of one caller */
     } dlp;

@@ -48,8 +48,8 @@ static const char *const on_errors[] = {"block", "allow", NULL};
 static const char *const durabilities[] = {"disk", "process", NULL};
 static const char *const payload_levels[] = {"none", "hmac", "masked", "sealed", NULL};
 static const char *const on_fulls[] = {"reject", "continue", NULL};
-static const char *const sink_kinds[] = {"stdout",  "file",    "splunk",
-                                         "elastic", "webhook", "syslog", NULL};
+static const char *const sink_kinds[] = {"stdout",  "file",   "splunk", "elastic",
+                                         "webhook", "syslog", NULL};
 static const char *const sink_formats[] = {"json", "ndjson", NULL};
 static const char *const sink_on_fulls[] = {"hold", "skip", NULL};
 static const char *const record_classes[] = {"decided", "completed", "finding",
@@ -226,6 +226,7 @@ const struct config_key config_keys[] = {
 {"dlp.native", CONFIG_ENUM, IN(dlp.native), "auto", 0, 0, natives, "`auto`: rules from YAML are compiled in the background where re2c and cc are installed, and run in an interpreter until then; `off`: they stay there."},
 {"dlp.report_from", CONFIG_UINT, IN(dlp.report_from), "40", 1, 100, NULL, "Findings below this confidence are dropped."},
 {"dlp.on_error", CONFIG_ENUM, IN(dlp.on_error), "block", 0, 0, on_errors, "When a scan cannot finish: `block`, or `allow` the request unscanned (the record says so)."},
+{"dlp.timeout", CONFIG_DURATION, IN(dlp.timeout_ms), "10s", 0, HOUR, NULL, "What the scan of a request may take, and that of an answer, all its pieces together; then it counts as one that cannot finish (`dlp.on_error`; an answer ends), and the record says `timed_out`. 0: no limit."},
 {"dlp.on_cut", CONFIG_ENUM, IN(dlp.on_cut), "block", 0, 0, on_errors, "When encoded text is nested or piled up beyond what the scan decodes (docs/detection.md): `block`, or `allow` it (the record says so)."},
 {"dlp.placeholders", CONFIG_ENUM, IN(dlp.placeholders), "conversation", 0, 0, placeholders, "The same value gets the same placeholder in every turn of a `conversation`, told by its first message, or in all that one `caller` sends. Never for two callers."},
 
@@ -335,7 +336,7 @@ const struct config_key config_keys[] = {
 {"audit.payload[].when.model", CONFIG_LIST, PAYLOAD(models), NULL, 0, 0, NULL, "Patterns of the requested model."},
 {"audit.payload[].when.target", CONFIG_LIST, PAYLOAD(targets), NULL, 0, 0, NULL, "Patterns of the target (or intercepted host) that the decision puts first."},
 {"audit.payload[].level", CONFIG_ENUM, PAYLOAD(level), config_required, 0, 0, payload_levels, "`none`: no value at all. `hmac`: a keyed fingerprint of each finding and of the body. `masked`: also what a finding looks like, masked; never of secrets. `sealed`: fingerprints, and both texts, encrypted to auditor_key."},
-{"audit.max_payload", CONFIG_BYTES, IN(audit.max_payload), "32KiB", 1024, 64 * 1024, NULL, "So much of a request, and of its answer, is sealed; the record says how long it was."},
+{"audit.max_payload", CONFIG_BYTES, IN(audit.max_payload), "32KiB", 1024, 64 << 10, NULL, "So much of a request, and of its answer, is sealed; the record says how long it was."},
 {"audit.auditor_key", CONFIG_PATH, IN(audit.auditor_key), "", 0, 0, NULL, "PEM file with the auditor's public key (X25519). What is sealed can be read with the secret one only (`sluice audit open`)."},
 {"audit.subject_keys", CONFIG_PATH, IN(audit.subject_keys), "", 0, 0, NULL, "File with a key for each user whose texts are sealed, wrapped for the auditor (`sluice audit erase`); without it STATE_DIR/subject.keys."},
 {"audit.witness", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Who cosigns the newest checkpoint of each chain, beside the request path (C2SP tlog-witness, docs/audit.md)."},

@@ -65,7 +65,7 @@ static void owe_note(struct limits_redis *r, struct limits_step *step)
 /* A step without an answer. */
 static void fail_step(struct limits_redis *r, struct limits_step *step)
 {
-    enum gw_status st = GW_EIO;
+    enum gw_status st = redis_is_late(r->conn) ? GW_ETIMEDOUT : GW_EIO;
 
     limits_script_untold(r->l->ledger, step);
     if (step->why == LIMITS_NOTE || step->why == LIMITS_ASSERT) {

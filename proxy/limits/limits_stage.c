@@ -246,7 +246,9 @@ enum stage_result stage_reserve_check(struct req *req)
     }
     if (lr->answer_of == GW_OK)
         return NEXT;
-    guard->state = lr->answer_of == GW_EDENIED ? AUDIT_GUARD_RAN : AUDIT_GUARD_FAILED;
+    guard->state = lr->answer_of == GW_EDENIED     ? AUDIT_GUARD_RAN
+                   : lr->answer_of == GW_ETIMEDOUT ? AUDIT_GUARD_TIMED_OUT
+                                                   : AUDIT_GUARD_FAILED;
     limits_refuse(req, lr->answer_of);
     return DONE;
 }

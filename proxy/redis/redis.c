@@ -42,6 +42,7 @@ struct redis_conn {
     struct waiting *first, **last;
     unsigned n_waiting, retry_ms;
     bool warned; /* since it answered last */
+    bool late;   /* it was given up because an answer did not come in time */
     /* copied: the configuration may be replaced */
     char host[256], user[128], password[512];
     uint16_t port;
@@ -279,6 +280,7 @@ static void dial_again(struct redis_conn *c)
     const struct dial_target t = {.host = c->host, .port = c->port, .timeout_ms = CONNECT_MS};
 
     c->state = DIALLING;
+    c->late = false;
     c->dial = dial_start(c->w, &t, on_dialled, c);
     if (c->dial == NULL)
         hang_up(c, "out of memory");
@@ -296,6 +298,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
     }
     if (c->first != NULL &&
         gw_clock_ns() - c->first->asked_ns > (uint64_t)c->bounds.answer_ms * GW_NS_PER_MS) {
+        c->late = true;
         hang_up(c, "it did not answer in time");
         return;
     }
@@ -339,6 +342,11 @@ struct redis_conn *redis_open(struct worker *w, const struct redis_use *use,
 bool redis_is_up(const struct redis_conn *c)
 {
     return c->state == UP;
+}
+
+bool redis_is_late(const struct redis_conn *c)
+{
+    return c->late;
 }
 
 void redis_push(struct redis_conn *c)

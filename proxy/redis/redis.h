@@ -54,6 +54,8 @@ struct redis_conn *redis_open(struct worker *w, const struct redis_use *use,
 void redis_close(struct redis_conn *c);
 
 bool redis_is_up(const struct redis_conn *c);
+/* What is told that there will be no answer has waited for one too long, or behind what has. */
+bool redis_is_late(const struct redis_conn *c);
 
 /* Sends a command, whose bytes are taken, and calls fn when it is answered. False: not connected, too much waits, or out of
  * memory; then nothing was sent, and fn is not called. While it greets only greet() may ask. */

@@ -1,5 +1,6 @@
 /* proxy/request/request_filter.c - what the texts of an answer go through: response policy, then the values that were tokenized.
  * Worker's thread. */
+#include "base/clock.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/allow.h"
 #include "proxy/request/record.h"
@@ -55,6 +56,7 @@ bool req_filter(struct req *req, struct filter_config *out)
     const struct setup *s = req->setup;
     struct router_input in;
 
+    req->answer_scan.most_ns = (uint64_t)s->cfg->dlp.timeout_ms * GW_NS_PER_MS;
     *out = (struct filter_config){.limits = {.report_from = s->cfg->dlp.report_from},
                                   .decide = decide,
                                   .ctx = req,

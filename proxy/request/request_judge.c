@@ -32,7 +32,9 @@ static enum gw_status note_cut(struct req *req, uint32_t cut)
 static enum gw_status scan(struct req *req)
 {
     const struct setup *s = req->setup;
-    const struct dlp_scan_limits lim = {.report_from = s->cfg->dlp.report_from};
+    const uint64_t may_ns = (uint64_t)s->cfg->dlp.timeout_ms * GW_NS_PER_MS;
+    const struct dlp_scan_limits lim = {.report_from = s->cfg->dlp.report_from,
+                                        .deadline_ns = may_ns == 0 ? 0 : gw_clock_ns() + may_ns};
     uint32_t cut = 0;
 
     for (unsigned i = 0; i < req->n_pieces; i++) {
@@ -58,7 +60,8 @@ enum stage_result stage_scan(struct req *req)
     metrics_add(&req->w->metrics.dlp_bytes, req->scanned_bytes);
     if (st == GW_OK)
         return NEXT;
-    req->guards[AUDIT_GUARD_DLP_REQUEST].state = AUDIT_GUARD_FAILED;
+    req->guards[AUDIT_GUARD_DLP_REQUEST].state =
+        st == GW_ETIMEDOUT ? AUDIT_GUARD_TIMED_OUT : AUDIT_GUARD_FAILED;
     gw_log(GW_LOG_ERROR, "dlp_failed", "req=%s status=%s", req->id, gw_status_name(st));
     if (req->setup->cfg->dlp.on_error == 1) {
         for (unsigned i = 0; i < req->n_pieces; i++)

@@ -215,6 +215,12 @@ void req_answer_failed(struct req *req, enum gw_status st)
         f.message = "The gateway is out of memory.";
     } else if (st == GW_ELIMIT) {
         f.message = "The answer is larger than the gateway can check.";
+    } else if (st == GW_ETIMEDOUT) {
+        end = AUDIT_END_TIMEOUT;
+        f.status = 503;
+        f.code = "dlp_failed";
+        f.message = "The answer could not be checked for sensitive data in the time that is given "
+                    "to that.";
     } else if (st == GW_ENOENT) {
         f.message = "The model's answer ended before it began.";
     } else if (st == GW_EUNSUPPORTED) {

@@ -232,6 +232,36 @@ def test_feedback_api(w, key):
     check("sluice_allowlist_ended 1" in text and "sluice_allowlist_ending 0" in text, "metrics say what ends")
 
 
+def test_time_limit(w, key):
+    """dlp.timeout runs out, of a request's scan and of an answer's: what was not scanned does not leave unless configuration says so,
+    and the record names the guard that had no time."""
+    large = f"password=aB3dEf6hIj9lMn2pQr5t {MAIL} " * 20000
+
+    def ended(headers):
+        rid = headers["x-sluice-request-id"]
+        r = wait_for("the completed record", lambda: records(w, "ai.request.completed", rid), 5)[0]["unmapped"]["sluice"]
+        return r["end"], {g["name"]: g for g in r["guards"]}
+    for on_error in ("block", "allow"):
+        w.stop()
+        policy(w, "  - { name: answers, when: { class: [pii, secret] }, then: redact, on: response }",
+               f"dlp: {{ timeout: 1ms, on_error: {on_error} }}\n")
+        w.start()
+        status, headers, body = w.post("[[mock say=fox]] hello", key)
+        end, guards = ended(headers)
+        check(status == 200 and end == "complete" and guards["dlp_request"]["state"] == guards["dlp_answer"]["state"] == "ran",
+              "a small request and its answer have time enough", (status, end, guards))
+        before = len(w.received())
+        status, headers, body = w.post(large, key)
+        end, guards = ended(headers)
+        check(guards["dlp_request"]["state"] == "timed_out" and 1000 <= guards["dlp_request"]["us"] < 1000000, "the scan of a large one has not", guards)
+        check(status == 503 and b"dlp_failed" in body, f"{on_error}: 503 dlp_failed", (status, body[:200]))
+        if on_error == "block":
+            check(end == "refused" and len(w.received()) == before and guards["policy"]["state"] == "not_reached", "nothing was sent", (end, guards))
+        else:
+            check(end == "timeout" and guards["dlp_answer"]["state"] == "timed_out" and MAIL.encode() not in body,
+                  "its answer, which is as large, has neither", (end, guards))
+
+
 def main():
     work = tempfile.mkdtemp(prefix="sluice-actions-")
     w = World(work)
@@ -250,7 +280,7 @@ allowlist:
         w.start()
         for test in (lambda: test_trials(w, key), lambda: test_words(w, key), lambda: test_reasons(w, key),
                      lambda: test_conditions(w, key, ci), lambda: test_views(w, key), lambda: test_allowlist(w, key),
-                     lambda: test_feedback(w, key), lambda: test_feedback_api(w, key)):
+                     lambda: test_feedback(w, key), lambda: test_feedback_api(w, key), lambda: test_time_limit(w, key)):
             try:
                 test()
             except Exception:

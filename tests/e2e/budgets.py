@@ -332,6 +332,19 @@ async def one_gateway(folder, mock):
     check(g.stop() == 0, "the gateway stops cleanly")
 
 
+async def too_late(g, redis):
+    """Redis hangs: who waits for it longer than redis.timeout is refused, and the record says that the guard had no time."""
+    redis.send_signal(signal.SIGSTOP)
+    _, _, other = split(await storm([g.port], "m-req", SHORT, 1))
+    redis.send_signal(signal.SIGCONT)
+    check(len(other) == 1 and other[0].status == 503, "while Redis hangs a request is refused", [s.head for s in other])
+    out = subprocess.run([BUILD + "/sluice", "audit", "query", "-c", g.file, "--json", "--record", "completed", "--request",
+                          other[0].field("x-sluice-request-id")], capture_output=True, text=True).stdout
+    states = {x["name"]: x["state"] for line in out.splitlines() for x in json.loads(line)["unmapped"]["sluice"]["guards"]}
+    check(states.get("limits") == "timed_out", "and the guard is on record as timed out", out)
+    wait_for("the gateway is connected again", lambda: g.metric("limits_redis_up") == 2, 15)
+
+
 async def two_gateways(folder, mock):
     port = free_port()
     redis = start_redis(folder, port)
@@ -358,6 +371,7 @@ async def two_gateways(folder, mock):
     more, _ = await exactly("a dead gateway gives back what it held", [b.port], "m-conc", ENDLESS, room=ROOM - on_b, n=ROOM,
                             keep=True)
     await exactly("and not what was used", [b.port], "m-req", room=0, n=50)
+    await too_late(b, redis)
     # Redis dies with all it knew, while streams run.
     redis.kill()
     redis.wait()

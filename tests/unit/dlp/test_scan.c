@@ -3,6 +3,7 @@
  * limits. Uses the rules of tests/golden/rules and the built-in ones. */
 #include <time.h>
 
+#include "base/clock.h"
 #include "dlp/rulec.h"
 #include "dlp/scan.h"
 #include "tests/unit/dlp/rules_help.h"
@@ -429,8 +430,51 @@ static void test_words(void)
     }
 }
 
+/* A document that takes longer than it may is given up within a leaf and between two, and the next one is scanned as ever. */
+static void test_deadline(void)
+{
+    static const char piece[] = "\"password=aB3dEf6hIj9lMn2pQr5t, mail jane@corp.example\"";
+    const uint64_t late = 1;
+    struct gw_arena *arena = gw_arena_new((size_t)256 << 20);
+    struct dlp_scanner *s = dlp_scanner_new();
+    struct dlp_doc *doc = NULL;
+
+    for (unsigned k = 0; k < 2; k++) { /* one long string; many short ones */
+        const struct dlp_scan_limits now = {.deadline_ns = late},
+                                     soon = {.deadline_ns = gw_clock_ns() + 3600 * GW_NS_PER_SEC};
+        struct dlp_report report = {.n_findings = 77}, again;
+        struct gw_buf body = {0};
+
+        gw_buf_addc(&body, '[');
+        for (unsigned i = 0; i < 4000; i++) {
+            if (k == 0)
+                gw_buf_add(&body, (struct gw_span){piece + (i == 0 ? 0 : 1),
+                                                   sizeof(piece) - (i == 0 ? 2 : 3)});
+            else
+                gw_buf_printf(&body, "%s%s", i == 0 ? "" : ",", piece);
+        }
+        gw_buf_adds(&body, k == 0 ? "\"]" : "]");
+        gw_arena_reset(arena);
+        CHECK(dlp_doc_parse_json(arena, gw_buf_span(&body), NULL, &doc, NULL) == GW_OK);
+        CHECK(dlp_scan(s, dlp_rules_builtin(), doc, arena, &now, &report) == GW_ETIMEDOUT);
+        CHECK(report.n_findings == 77);
+        /* A millisecond is enough for some of it, and not for all. */
+        CHECK(dlp_scan(s, dlp_rules_builtin(), doc, arena,
+                       &(struct dlp_scan_limits){.max_findings = 100000,
+                                                 .deadline_ns = gw_clock_ns() + GW_NS_PER_MS},
+                       &report) == GW_ETIMEDOUT);
+        CHECK(dlp_scan(s, dlp_rules_builtin(), doc, arena, &soon, &again) != GW_ETIMEDOUT);
+        gw_buf_fini(&body);
+    }
+    CHECK(dlp_doc_parse_json(arena, GW_SPAN("[\"nothing\"]"), NULL, &doc, NULL) == GW_OK);
+    CHECK(dlp_scan(s, dlp_rules_builtin(), doc, arena, NULL, &(struct dlp_report){0}) == GW_OK);
+    dlp_scanner_free(s);
+    gw_arena_free(arena);
+}
+
 int main(void)
 {
+    test_deadline();
     test_filter(dlp_rules_builtin());
     test_anchors(dlp_rules_builtin(), "rules", TEST_DRAWS(12));
     test_alone();
