@@ -292,7 +292,9 @@ struct audit_event {
         *attempts; /* in their order; at most AUDIT_MAX_ATTEMPTS are written */
     unsigned n_attempts;
     struct gw_span config_digest,
-        rules_digest;        /* in force for this request; empty: those of audit_open() */
+        rules_digest; /* in force for this request; empty: those of audit_open() */
+    struct gw_span
+        model_digest;        /* of the model in the process that answers; empty: another one does */
     struct gw_span trace_id; /* W3C trace id, 32 hex digits, when the client sent one */
     /* traffic seen but not governed (splice, deny) */
     struct gw_span sni;

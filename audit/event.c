@@ -366,6 +366,7 @@ static void write_own(struct event_json *j, const struct event_source *src,
         event_write_cost(j, ev);
     }
     event_opt(j, EVENT_KEY("sni"), ev->sni);
+    event_opt(j, EVENT_KEY("model_digest"), ev->model_digest);
     if (ev->config_digest.len != 0) {
         event_text(j, EVENT_KEY("config_digest"), ev->config_digest);
         event_opt(j, EVENT_KEY("rules_digest"), ev->rules_digest);

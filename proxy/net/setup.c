@@ -49,7 +49,7 @@ static enum gw_status open_model(struct setup *s, const struct setup *like, unsi
         if (setup_model_suits(like->models[k], t))
             s->models[i] = setup_model_ref(like->models[k]);
     if (s->models[i] == NULL)
-        GW_TRY(setup_model_open(t, progress, &s->models[i], err));
+        GW_TRY(setup_model_open(t, s->cfg->state_dir, progress, &s->models[i], err));
     s->engines[i] = s->models[i]->engine;
     s->embedders[i] = s->models[i]->embedder;
     return GW_OK;
@@ -183,6 +183,11 @@ void setup_name_targets(struct setup *s, struct metrics_names *names)
 {
     for (unsigned i = 0; i < s->cfg->n_targets; i++)
         s->slots[i] = (unsigned char)metrics_name(names, s->cfg->targets[i].name);
+}
+
+const char *setup_model_digest(const struct setup *s, unsigned target)
+{
+    return s->models[target] == NULL ? "" : s->models[target]->digest;
 }
 
 struct setup *setup_ref(struct setup *s)

@@ -78,6 +78,9 @@ enum gw_status setup_open(struct proxy_config *cfg, const struct setup *like, un
 /* Gives the targets their places in the metrics. Before anybody else sees s. */
 void setup_name_targets(struct setup *s, struct metrics_names *names);
 
+/* Which model answers for the target, when it is in the process (model_digest.h); else "". Thread: any. */
+const char *setup_model_digest(const struct setup *s, unsigned target);
+
 struct setup *setup_ref(struct setup *s);
 /* True: that was the last one, and the caller must have it closed (setup_close()). s may be NULL. Thread: any. */
 bool setup_unref(struct setup *s);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "proxy/cli.h"
+#include "proxy/net/model_digest.h"
 
 static void on_load(void *ctx, uint64_t done, uint64_t total)
 {
@@ -52,8 +53,8 @@ static enum gw_status open_embedder(struct setup_model *m, const struct proxy_co
     return GW_OK;
 }
 
-enum gw_status setup_model_open(const struct proxy_config_target *t, bool progress,
-                                struct setup_model **out, struct gw_err *err)
+enum gw_status setup_model_open(const struct proxy_config_target *t, const char *state_dir,
+                                bool progress, struct setup_model **out, struct gw_err *err)
 {
     struct setup_model *m = calloc(1, sizeof(*m));
     enum gw_status st;
@@ -73,6 +74,8 @@ enum gw_status setup_model_open(const struct proxy_config_target *t, bool progre
         st = open_embedder(m, t, err);
     else
         st = open_engine(m, t, progress, err);
+    if (st == GW_OK)
+        st = model_digest(t->model, state_dir, m->digest, err);
     if (st != GW_OK) {
         (void)gw_fail_prefix(err, "targets.%s", t->name);
         setup_model_unref(m);

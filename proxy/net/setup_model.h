@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/digest.h"
 #include "base/err.h"
 #include "engine/engine.h"
 #include "proxy/config/config.h"
@@ -18,13 +19,14 @@ struct setup_model {
         *embedder; /* a folder holds an embedding model (safetensors), a file a chat model (GGUF) */
     char *path;
     struct stat file; /* as it was opened: a file that was replaced is another model */
+    char digest[GW_SHA256_HEX_BYTES]; /* of its bytes (model_digest.h) */
     unsigned threads, max_context, max_seqs;
     atomic_uint refs;
 };
 
-/* Loads the target's model. *out has one reference. Errors as engine_open(), with the target's name. */
-enum gw_status setup_model_open(const struct proxy_config_target *t, bool progress,
-                                struct setup_model **out, struct gw_err *err);
+/* Loads the target's model, and says which it is. *out has one reference. Errors as engine_open(), with the target's name. */
+enum gw_status setup_model_open(const struct proxy_config_target *t, const char *state_dir,
+                                bool progress, struct setup_model **out, struct gw_err *err);
 /* Is this what setup_model_open() would load? m may be NULL: no. */
 bool setup_model_suits(const struct setup_model *m, const struct proxy_config_target *t);
 struct setup_model *setup_model_ref(struct setup_model *m);

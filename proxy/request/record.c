@@ -87,6 +87,16 @@ static void fill_would(const struct req *req, const struct router_would *w, stru
         out->target = gw_span_str(req->setup->cfg->targets[w->target].name);
 }
 
+/* Who answers, as far as that is decided; REQ_NO_TARGET: nobody of the configuration. */
+static unsigned decided_target(const struct req *req)
+{
+    if (conn_fixed(req->conn) != NULL)
+        return REQ_NO_TARGET;
+    if (req->target != REQ_NO_TARGET || req->d.n_choices == 0)
+        return req->target;
+    return req->d.choices[0];
+}
+
 static void fill_decision(const struct req *req, struct audit_event *ev)
 {
     const struct router_decision *d = &req->d;
@@ -115,7 +125,7 @@ static void fill_decision(const struct req *req, struct audit_event *ev)
         ev->target = gw_span_str(fixed->host);
         ev->target_zone = gw_span_str(gw_zone_name(GW_ZONE_APPROVED));
     } else if (d->n_choices != 0) {
-        unsigned t = req->target != REQ_NO_TARGET ? req->target : d->choices[0];
+        unsigned t = decided_target(req);
 
         ev->target = gw_span_str(req->setup->cfg->targets[t].name);
         ev->target_zone = gw_span_str(gw_zone_name(req->setup->cfg->targets[t].zone));
@@ -220,8 +230,12 @@ static void emit_findings(struct req *req)
 /* What was in force for it. */
 static void fill_digests(const struct req *req, struct audit_event *ev)
 {
+    const unsigned target = decided_target(req);
+
     ev->config_digest = gw_span_str(req->setup->cfg->digest);
     ev->rules_digest = gw_span_str(dlp_rules_digest(req->setup->rules));
+    if (target != REQ_NO_TARGET)
+        ev->model_digest = gw_span_str(setup_model_digest(req->setup, target));
 }
 
 enum gw_status record_decided(struct req *req, audit_done_fn done)
@@ -345,6 +359,8 @@ void record_completed(struct req *req, uint64_t now_ns)
         ev.guards[AUDIT_GUARD_DLP_ANSWER].us = req->answer_scan.ns / 1000;
         if (req->answer_scan.failed)
             ev.guards[AUDIT_GUARD_DLP_ANSWER].state = AUDIT_GUARD_FAILED;
+        if (req->answer_scan.late)
+            ev.guards[AUDIT_GUARD_DLP_ANSWER].state = AUDIT_GUARD_TIMED_OUT;
     }
     st = audit_emit(req->w->audit, &ev, NULL, NULL);
     if (st != GW_OK)

@@ -2,13 +2,14 @@
 import collections
 import csv
 import fnmatch
+import hashlib
 import io
 import json
 import os
 import subprocess
 
 from suites import made, make_venv
-from world import BUILD, check
+from world import BUILD, MODEL, check
 
 # For each option where its value stands in a record.
 WHERE = {
@@ -139,6 +140,18 @@ def test_guards(records):
     check(answers <= ran, "findings in answers come from a scan that is on record", len(answers - ran))
 
 
+def test_digests(records):
+    """What was in force for a request, and which model answered it when that is the one in the process."""
+    with open(MODEL, "rb") as f:
+        model = hashlib.sha256(f.read()).hexdigest()
+    ends = [own(r) for r in records if WHERE["record"](r) == "completed" and own(r)["end"] != "gateway_lost"]
+    check(all(len(o["config_digest"]) == 64 and len(o["rules_digest"]) >= 32 for o in ends), "every end names configuration and rules")
+    inside = [o for o in ends if o.get("target") == "local"]
+    check(inside and all(o.get("model_digest") == model for o in inside), "the model in the process is named by its digest",
+          [o.get("model_digest") for o in inside][:2])
+    check(not [o for o in ends if o.get("target") != "local" and "model_digest" in o], "and no other one is")
+
+
 def main(w, with_duckdb):
     records = w.spool_records()
     check(len(records) > 100, "the run has left records to ask for", len(records))
@@ -146,6 +159,7 @@ def main(w, with_duckdb):
     test_export(w, records)
     test_report(w, records)
     test_guards(records)
+    test_digests(records)
     test_five_commands(w, records)
     if with_duckdb:
         test_parquet(w, records)
