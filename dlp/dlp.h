@@ -156,10 +156,10 @@ enum dlp_leaf_kind {
 struct dlp_leaf {
     struct gw_span text; /* decoded UTF-8; may hold NUL */
     struct gw_span key; /* decoded name of the nearest enclosing object member, or empty: context */
-    enum dlp_leaf_kind kind;
+    enum dlp_leaf_kind kind : 8;
+    unsigned nesting : 8;        /* 0: in the body; 1: in JSON inside a string of the body; ... */
     uint32_t raw_start, raw_end; /* the leaf's bytes in the body, without quotes */
     uint32_t parent;             /* index into dlp_doc_path's nodes; private */
-    unsigned nesting;            /* 0: in the body; 1: in JSON inside a string of the body; ... */
 };
 
 struct dlp_doc;

@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 
-enum { DEFAULT_LEAVES = 200000, FIRST_CAP = 32 };
+enum { DEFAULT_LEAVES = 200000, FIRST_CAP = 32, INDEX_MAX = 0x7FFFFFFF };
 
 /* An open container. Its path nodes are made when the first leaf below it needs them: a body of a
  * million empty arrays makes none. */
@@ -18,7 +18,7 @@ struct frame {
     uint32_t member; /* of the current member or element; DLP_NONE: not made yet */
     uint32_t index;  /* of the current element */
     bool object;
-    struct gw_span key;  /* of the current member */
+    uint32_t key;        /* of the current member: its leaf */
     struct gw_span name; /* nearest enclosing member name, for elements and keys */
 };
 
@@ -99,10 +99,10 @@ static uint32_t current_node(struct builder *b)
         struct frame *f = &b->frames[d];
 
         if (f->member == DLP_NONE)
-            f->member = add_node(b->doc, &(struct dlp_node){.parent = f->node,
-                                                            .index = f->index,
-                                                            .key = f->key,
-                                                            .element = !f->object});
+            f->member = add_node(
+                b->doc, &(struct dlp_node){.parent = f->node,
+                                           .index = (f->object ? f->key : f->index) & INDEX_MAX,
+                                           .element = !f->object});
         if (f->member == DLP_NONE || d == b->depth)
             return f->member;
         b->frames[d + 1].node = f->member;
@@ -113,7 +113,7 @@ static struct gw_span current_name(const struct builder *b)
 {
     const struct frame *f = &b->frames[b->depth];
 
-    return f->object ? f->key : f->name;
+    return f->object ? b->doc->leaves[f->key].text : f->name;
 }
 
 static void open_container(struct builder *b, bool object)
@@ -144,19 +144,19 @@ static enum gw_status add_token(struct builder *b, const struct gw_json_tok *tok
     struct frame *f = &b->frames[b->depth];
     struct dlp_source src = {.outer = b->outer,
                              .at = (uint32_t)(tok->raw.ptr - b->text.ptr),
-                             .raw = tok->raw,
-                             .escaped = tok->escaped};
-    struct dlp_leaf leaf = {.nesting = b->nesting};
-    enum gw_status st;
+                             .len = (uint32_t)tok->raw.len};
+    struct dlp_leaf leaf = {.text = tok->raw, .nesting = b->nesting & DLP_MAX_NESTING};
+    enum gw_status st = GW_OK;
 
     if (doc->n_leaves >= b->max_leaves)
         return gw_fail(err, GW_ELIMIT, "JSON: more than %u strings, keys and numbers",
                        b->max_leaves);
-    st = dlp_map_decode(doc->arena, &src, &leaf.text);
+    if (tok->escaped)
+        st = dlp_map_decode(doc->arena, tok->raw, &src.way, &leaf.text);
     if (tok->type == GW_JSON_KEY) {
         leaf.kind = DLP_LEAF_KEY;
         leaf.key = f->name;
-        f->key = leaf.text;
+        f->key = doc->n_leaves;
         f->member = DLP_NONE;
     } else {
         leaf.kind = tok->type == GW_JSON_NUMBER ? DLP_LEAF_NUMBER : DLP_LEAF_STRING;
@@ -164,8 +164,7 @@ static enum gw_status add_token(struct builder *b, const struct gw_json_tok *tok
     }
     leaf.parent = current_node(b);
     /* Of all of it; the body's own needs no map. */
-    dlp_map_to_body(doc, src.outer, src.at, src.at + (uint32_t)src.raw.len, &leaf.raw_start,
-                    &leaf.raw_end);
+    dlp_map_to_body(doc, src.outer, src.at, src.at + src.len, &leaf.raw_start, &leaf.raw_end);
     if (st != GW_OK || leaf.parent == DLP_NONE || !dlp_doc_add_leaf(doc, &leaf, &src))
         return gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", doc->body.len);
     return GW_OK;
@@ -356,7 +355,7 @@ uint32_t dlp_doc_inner_at(const struct dlp_doc *doc, uint32_t leaf, uint32_t raw
 enum gw_status dlp_doc_parse_text(struct gw_arena *arena, struct gw_span text, struct dlp_doc **out)
 {
     struct dlp_doc *doc = gw_arena_alloc(arena, sizeof(*doc));
-    struct dlp_source src = {.outer = DLP_NONE, .raw = text};
+    struct dlp_source src = {.outer = DLP_NONE, .len = (uint32_t)text.len};
     struct dlp_leaf leaf = {.text = text, .kind = DLP_LEAF_TEXT, .raw_end = (uint32_t)text.len};
 
     if (doc == NULL || text.len >= UINT32_MAX)
@@ -417,8 +416,8 @@ void dlp_doc_pointer(const struct dlp_doc *doc, unsigned leaf, struct gw_buf *ou
         gw_buf_addc(out, '/');
         if (d->element)
             gw_buf_addu(out, d->index);
-        else if (is_plain_word(d->key))
-            gw_buf_add(out, d->key);
+        else if (is_plain_word(doc->leaves[d->index].text))
+            gw_buf_add(out, doc->leaves[d->index].text);
         else
             gw_buf_addc(out, '*');
     }

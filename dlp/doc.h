@@ -26,12 +26,12 @@ enum {
 };
 #define DLP_NONE UINT32_MAX /* no leaf, no node */
 
-/* A path node: a member of an object or an element of an array. Parents stand before children. */
+/* A path node: a member of an object or an element of an array. Parents stand before children. There are about as many as strings,
+ * keys and numbers, and of those as many as a client likes: nodes, leaves and sources are small. */
 struct dlp_node {
     uint32_t parent; /* DLP_NONE: the root */
-    uint32_t index;  /* of an element */
-    struct gw_span key;
-    bool element;
+    uint32_t element : 1;
+    uint32_t index : 31; /* of an element; of a member: the leaf that is its key */
 };
 
 struct dlp_checkpoint {
@@ -43,16 +43,18 @@ struct dlp_part {
     uint32_t at, len;     /* where it stands in the joined text */
 };
 
+/* How a text came about that is not its raw bytes. */
+struct dlp_way {
+    uint32_t n_checkpoints, n_parts;
+    const struct dlp_checkpoint *checkpoints; /* the first is for raw offset 256 */
+    const struct dlp_part *parts;             /* JOINED only */
+};
+
 /* Where a leaf's text comes from. */
 struct dlp_source {
-    uint32_t outer; /* the leaf whose text holds raw; DLP_NONE: the body */
-    uint32_t at;    /* offset of raw in there */
-    struct gw_span raw;
-    bool escaped;
-    uint32_t n_checkpoints;
-    const struct dlp_checkpoint *checkpoints; /* n_checkpoints; the first is for raw offset 256 */
-    const struct dlp_part *parts;             /* JOINED only */
-    uint32_t n_parts;
+    const struct dlp_way *way;     /* NULL: the text is the raw bytes */
+    uint32_t outer;                /* the leaf whose text holds the raw bytes; DLP_NONE: the body */
+    uint32_t at, len;              /* of the raw bytes in there */
     uint32_t first_inner, n_inner; /* the leaves of the JSON in this text, ascending; nested deeper
                                       ones are theirs */
 };
@@ -68,8 +70,9 @@ struct dlp_doc {
     unsigned n_nodes, cap_nodes;
 };
 
-/* Decodes src->raw into arena memory with checkpoints, or points at it. Sets *text. GW_ENOMEM. */
-enum gw_status dlp_map_decode(struct gw_arena *arena, struct dlp_source *src, struct gw_span *text);
+/* Decodes raw bytes that have escapes into arena memory, with checkpoints. Sets *way and *text. GW_ENOMEM. */
+enum gw_status dlp_map_decode(struct gw_arena *arena, struct gw_span raw,
+                              const struct dlp_way **way, struct gw_span *text);
 
 /* The raw range in the body of the leaf's text from start to end. A bound inside an escape is moved
  * outward to the whole escape. Not for JOINED leaves; DLP_NONE is the body itself. */
@@ -104,7 +107,7 @@ bool dlp_doc_add_leaf(struct dlp_doc *doc, const struct dlp_leaf *leaf,
 enum gw_status dlp_doc_join(struct dlp_doc *doc);
 
 /* The index of the first part of a JOINED leaf that holds text offset `at`. */
-uint32_t dlp_doc_part_at(const struct dlp_source *src, uint32_t at);
+uint32_t dlp_doc_part_at(const struct dlp_way *way, uint32_t at);
 
 /* For the scanner, once, over all its findings (any order) before it reports: removes duplicates in
  * place, keeps the order, and sets *n. GW_ENOMEM (nothing removed). The rule:

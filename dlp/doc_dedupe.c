@@ -90,13 +90,13 @@ static bool looks_like_more(struct gw_span text)
 static bool joined_is_duplicate(const struct dlp_doc *doc, const struct dlp_finding *f,
                                 const struct place *places, unsigned n, bool *drop)
 {
-    const struct dlp_source *src = &doc->sources[f->leaf];
-    uint32_t first = dlp_doc_part_at(src, f->start), i = first;
+    const struct dlp_way *way = doc->sources[f->leaf].way;
+    uint32_t first = dlp_doc_part_at(way, f->start), i = first;
     const struct place *inside = NULL; /* of the first part with a known value */
     bool more = false;
 
-    for (; i < src->n_parts && src->parts[i].at < f->end; i++) {
-        const struct dlp_part *p = &src->parts[i];
+    for (; i < way->n_parts && way->parts[i].at < f->end; i++) {
+        const struct dlp_part *p = &way->parts[i];
         uint32_t start = f->start > p->at ? f->start - p->at : 0;
         uint32_t end = f->end - p->at < p->len ? f->end - p->at : p->len;
         uint32_t raw_start, raw_end;

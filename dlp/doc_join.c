@@ -14,10 +14,14 @@
 struct classes {
     const struct dlp_doc *doc;
     uint32_t *of_node; /* class of each node; 0: not inside an array */
-    uint32_t *slots;   /* node index + 1 of the first node of a class; 0: free */
+    uint32_t *first;   /* the first node of each class; class 0 is none */
+    uint32_t *slots;   /* classes by hash; 0: free */
+    uint32_t n;        /* classes, with 0; there are few, however many nodes */
     size_t mask;
     uint64_t seed[2];
 };
+
+enum { FIRST_SLOTS = 64 }; /* half of them may be used */
 
 /* Two nodes are one class when they are the same step from one class of parents. The parent itself
  * stands for its class where that is outside of all arrays. */
@@ -28,7 +32,13 @@ static uint64_t parent_class(const struct classes *c, const struct dlp_node *n)
     return p != 0 ? p : (uint64_t)1 << 32 | n->parent;
 }
 
-static uint32_t intern(struct classes *c, uint32_t node)
+static struct gw_span key_of(const struct classes *c, const struct dlp_node *n)
+{
+    return n->element ? (struct gw_span){NULL, 0} : c->doc->leaves[n->index].text;
+}
+
+/* The slot of the node's class, or the free one that it belongs into. */
+static size_t slot_of(const struct classes *c, uint32_t node)
 {
     const struct dlp_node *n = &c->doc->nodes[node];
     uint64_t parent = parent_class(c, n);
@@ -37,37 +47,69 @@ static uint32_t intern(struct classes *c, uint32_t node)
 
     gw_sip_add(&sip, (struct gw_span){(const char *)&parent, sizeof(parent)});
     gw_sip_byte(&sip, n->element);
-    if (!n->element)
-        gw_sip_add(&sip, n->key);
+    gw_sip_add(&sip, key_of(c, n));
     for (i = (size_t)gw_sip_end(&sip) & c->mask; c->slots[i] != 0; i = (i + 1) & c->mask) {
-        const struct dlp_node *o = &c->doc->nodes[c->slots[i] - 1];
+        const struct dlp_node *o = &c->doc->nodes[c->first[c->slots[i]]];
 
         if (parent_class(c, o) == parent && o->element == n->element &&
-            (n->element || gw_span_eq(o->key, n->key)))
-            return c->slots[i];
+            gw_span_eq(key_of(c, o), key_of(c, n)))
+            break;
     }
-    return c->slots[i] = node + 1;
+    return i;
+}
+
+/* Makes room for twice as many classes. False when out of memory. */
+static bool grow_classes(struct classes *c)
+{
+    struct gw_arena *arena = c->doc->arena;
+    size_t n_slots = c->mask == 0 ? FIRST_SLOTS : (c->mask + 1) * 2, half = n_slots / 2;
+    size_t old = c->first == NULL ? 0 : c->n;
+    uint32_t *first =
+        gw_arena_grow(arena, c->first, old * sizeof(*first), (half + 1) * sizeof(*first));
+
+    c->slots = gw_arena_array(arena, n_slots, sizeof(*c->slots));
+    if (first == NULL || c->slots == NULL)
+        return false;
+    c->first = first;
+    c->mask = n_slots - 1;
+    for (uint32_t i = 1; i < c->n; i++)
+        c->slots[slot_of(c, c->first[i])] = i;
+    return true;
+}
+
+/* The node's class, a new one when there is none; 0: out of memory. */
+static uint32_t intern(struct classes *c, uint32_t node)
+{
+    size_t slot;
+
+    if (c->n * 2 > c->mask && !grow_classes(c))
+        return 0;
+    slot = slot_of(c, node);
+    if (c->slots[slot] == 0) {
+        c->slots[slot] = c->n;
+        c->first[c->n++] = node;
+    }
+    return c->slots[slot];
 }
 
 /* Fills of_node. Returns false when out of memory. */
 static bool classify(struct classes *c)
 {
     const struct dlp_doc *doc = c->doc;
-    size_t n_slots = 16;
 
-    while (n_slots < (size_t)doc->n_nodes * 2)
-        n_slots *= 2;
-    c->mask = n_slots - 1;
     c->of_node = gw_arena_array(doc->arena, doc->n_nodes, sizeof(*c->of_node));
-    c->slots = gw_arena_array(doc->arena, n_slots, sizeof(*c->slots));
-    if (c->of_node == NULL || c->slots == NULL)
+    if (c->of_node == NULL)
         return false;
+    c->n = 1;
     gw_random_seed(c->seed, sizeof(c->seed));
     for (uint32_t i = 0; i < doc->n_nodes; i++) {
         const struct dlp_node *n = &doc->nodes[i];
 
-        if (n->parent != DLP_NONE && (n->element || c->of_node[n->parent] != 0))
-            c->of_node[i] = intern(c, i);
+        if (n->parent == DLP_NONE || (!n->element && c->of_node[n->parent] == 0))
+            continue;
+        c->of_node[i] = intern(c, i);
+        if (c->of_node[i] == 0)
+            return false;
     }
     return true;
 }
@@ -110,15 +152,19 @@ static void add_part(struct joiner *j, uint32_t leaf, size_t start, size_t end)
 static bool flush(struct joiner *j)
 {
     struct dlp_doc *doc = j->doc;
-    struct dlp_source src = {.outer = DLP_NONE, .parts = j->parts, .n_parts = j->n_parts};
+    struct dlp_source src = {.outer = DLP_NONE};
+    struct dlp_way *way;
     struct dlp_leaf leaf = {.kind = DLP_LEAF_JOINED};
     const struct dlp_leaf *first, *last;
     char *text;
 
     if (j->n_parts >= 2 && j->len >= DLP_JOIN_MIN) {
         text = gw_arena_alloc(doc->arena, (size_t)j->len + 1);
-        if (text == NULL)
+        way = gw_arena_alloc(doc->arena, sizeof(*way));
+        if (text == NULL || way == NULL)
             return false;
+        *way = (struct dlp_way){.parts = j->parts, .n_parts = j->n_parts};
+        src.way = way;
         for (uint32_t i = 0; i < j->n_parts; i++) {
             const struct dlp_part *p = &j->parts[i];
 
@@ -199,7 +245,8 @@ static unsigned chain_up(const struct classes *c, const struct roles *r, unsigne
 }
 
 /* Joins all chains of one kind. */
-static enum gw_status join_all(struct joiner *j, const struct chain *chains, const uint32_t *next,
+static enum gw_status join_all(struct joiner *j, const struct classes *c,
+                               const struct chain *chains, const uint32_t *next,
                                const uint32_t *known, unsigned n, size_t reach)
 {
     if (n == 0)
@@ -207,8 +254,8 @@ static enum gw_status join_all(struct joiner *j, const struct chain *chains, con
     j->parts = gw_arena_array(j->doc->arena, (size_t)n * 2, sizeof(*j->parts));
     if (j->parts == NULL)
         return GW_ENOMEM;
-    /* A class' number is its first node's, so this order is the document's. */
-    for (uint32_t i = 1; i <= j->doc->n_nodes; i++)
+    /* Classes are numbered by their first nodes, so this order is the document's. */
+    for (uint32_t i = 1; i < c->n; i++)
         if (chains[i].count >= 2 && !join_chain(j, &chains[i], next, known, reach))
             return GW_ENOMEM;
     return GW_OK;
@@ -230,7 +277,7 @@ static enum gw_status read_roles(const struct dlp_doc *doc, struct roles *r)
         const struct dlp_node *node = &doc->nodes[leaf->parent];
 
         if (leaf->kind != DLP_LEAF_STRING || node->element || node->parent == DLP_NONE ||
-            !gw_span_is(node->key, "role"))
+            !gw_span_is(doc->leaves[node->index].text, "role"))
             continue;
         for (unsigned k = 1; k < ROLES; k++)
             if (gw_span_is(leaf->text, names[k])) {
@@ -266,9 +313,9 @@ static enum gw_status join_speakers(struct joiner *j, const struct classes *c, s
 
         if (r.n[k] < 2)
             continue;
-        memset(chains, 0, ((size_t)doc->n_nodes + 1) * sizeof(*chains));
+        memset(chains, 0, c->n * sizeof(*chains));
         n = chain_up(c, &r, k, chains, next);
-        GW_TRY(join_all(j, chains, next, known, n, DLP_JOIN_TURNS));
+        GW_TRY(join_all(j, c, chains, next, known, n, DLP_JOIN_TURNS));
     }
     return GW_OK;
 }
@@ -283,25 +330,27 @@ enum gw_status dlp_doc_join(struct dlp_doc *doc)
 
     if (doc->n_leaves < 2)
         return GW_OK;
-    chains = gw_arena_array(doc->arena, (size_t)doc->n_nodes + 1, sizeof(*chains));
+    if (!classify(&c))
+        return GW_ENOMEM;
+    chains = gw_arena_array(doc->arena, c.n, sizeof(*chains));
     next = gw_arena_array(doc->arena, doc->n_leaves, sizeof(*next));
-    if (chains == NULL || next == NULL || !classify(&c))
+    if (chains == NULL || next == NULL)
         return GW_ENOMEM;
     n = chain_up(&c, NULL, 0, chains, next);
     if (n == 0)
         return GW_OK;
-    GW_TRY(join_all(&j, chains, next, NULL, n, DLP_JOIN_REACH));
+    GW_TRY(join_all(&j, &c, chains, next, NULL, n, DLP_JOIN_REACH));
     return join_speakers(&j, &c, chains, next);
 }
 
-uint32_t dlp_doc_part_at(const struct dlp_source *src, uint32_t at)
+uint32_t dlp_doc_part_at(const struct dlp_way *way, uint32_t at)
 {
-    uint32_t lo = 0, hi = src->n_parts;
+    uint32_t lo = 0, hi = way->n_parts;
 
     while (hi - lo > 1) {
         uint32_t mid = lo + (hi - lo) / 2;
 
-        if (src->parts[mid].at <= at)
+        if (way->parts[mid].at <= at)
             lo = mid;
         else
             hi = mid;

@@ -28,20 +28,17 @@ static size_t copy_plain(char *w, const char *p, const char *stop)
     return (size_t)(p - from);
 }
 
-enum gw_status dlp_map_decode(struct gw_arena *arena, struct dlp_source *src, struct gw_span *text)
+enum gw_status dlp_map_decode(struct gw_arena *arena, struct gw_span raw,
+                              const struct dlp_way **way, struct gw_span *text)
 {
-    struct gw_span raw = src->raw;
+    struct dlp_way *made = gw_arena_alloc(arena, sizeof(*made));
     struct dlp_checkpoint *cps;
     size_t at = 0, n_cps = 0, mark = DLP_CHECKPOINT;
     char *out, *w;
 
-    if (!src->escaped) {
-        *text = raw;
-        return GW_OK;
-    }
     out = gw_arena_alloc(arena, raw.len + 1);
     cps = gw_arena_array(arena, raw.len / DLP_CHECKPOINT + 1, sizeof(*cps));
-    if (out == NULL || cps == NULL)
+    if (made == NULL || out == NULL || cps == NULL)
         return GW_ENOMEM;
     w = out;
     while (at < raw.len) {
@@ -65,8 +62,9 @@ enum gw_status dlp_map_decode(struct gw_arena *arena, struct dlp_source *src, st
             at = (size_t)(esc - raw.ptr);
         }
     }
-    src->checkpoints = cps;
-    src->n_checkpoints = (uint32_t)n_cps;
+    made->checkpoints = cps;
+    made->n_checkpoints = (uint32_t)n_cps;
+    *way = made;
     *text = (struct gw_span){out, (size_t)(w - out)};
     return GW_OK;
 }
@@ -74,40 +72,42 @@ enum gw_status dlp_map_decode(struct gw_arena *arena, struct dlp_source *src, st
 /* ---- one level of the map --------------------------------------------------------------- */
 
 /* The last checkpoint at or before the offset, by text or by raw; the beginning when there is none. */
-static struct dlp_checkpoint find_checkpoint(const struct dlp_source *src, uint32_t off,
-                                             bool by_text)
+static struct dlp_checkpoint find_checkpoint(const struct dlp_way *way, uint32_t off, bool by_text)
 {
-    uint32_t lo = 0, hi = src->n_checkpoints;
+    uint32_t lo = 0, hi = way->n_checkpoints;
 
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        const struct dlp_checkpoint *c = &src->checkpoints[mid];
+        const struct dlp_checkpoint *c = &way->checkpoints[mid];
 
         if ((by_text ? c->text : c->raw) <= off)
             lo = mid + 1;
         else
             hi = mid;
     }
-    return lo == 0 ? (struct dlp_checkpoint){0, 0} : src->checkpoints[lo - 1];
+    return lo == 0 ? (struct dlp_checkpoint){0, 0} : way->checkpoints[lo - 1];
 }
 
 /* Walks to the offset, by text or by raw. An offset inside an escape is rounded down, or up. */
-static struct dlp_checkpoint walk(const struct dlp_source *src, uint32_t off, bool by_text, bool up)
+static struct dlp_checkpoint walk(const struct dlp_doc *doc, const struct dlp_source *src,
+                                  uint32_t off, bool by_text, bool up)
 {
+    const char *raw;
     struct dlp_checkpoint c;
 
-    if (!src->escaped)
+    if (src->way == NULL)
         return (struct dlp_checkpoint){off, off};
-    c = find_checkpoint(src, off, by_text);
-    while ((by_text ? c.text : c.raw) < off && c.raw < src->raw.len) {
-        const char *p = src->raw.ptr + c.raw;
+    raw = (src->outer == DLP_NONE ? doc->body.ptr : doc->leaves[src->outer].text.ptr) + src->at;
+    c = find_checkpoint(src->way, off, by_text);
+    while ((by_text ? c.text : c.raw) < off && c.raw < src->len) {
+        const char *p = raw + c.raw;
         struct dlp_checkpoint next = {c.raw + 1, c.text + 1};
 
         if (*p == '\\') {
             char tmp[4];
 
             next.text = c.text + gw_json_unescape(&p, tmp);
-            next.raw = (uint32_t)(p - src->raw.ptr);
+            next.raw = (uint32_t)(p - raw);
         }
         if ((by_text ? next.text : next.raw) > off && !up)
             break;
@@ -124,8 +124,8 @@ void dlp_map_to_body(const struct dlp_doc *doc, uint32_t leaf, uint32_t start, u
     while (leaf != DLP_NONE) {
         const struct dlp_source *src = &doc->sources[leaf];
 
-        end = walk(src, end, true, true).raw + src->at;
-        start = walk(src, start, true, false).raw + src->at;
+        end = walk(doc, src, end, true, true).raw + src->at;
+        start = walk(doc, src, start, true, false).raw + src->at;
         leaf = src->outer;
     }
     *raw_start = start;
@@ -143,8 +143,8 @@ void dlp_map_from_body(const struct dlp_doc *doc, uint32_t leaf, uint32_t raw_st
     while (n > 0) {
         const struct dlp_source *src = &doc->sources[chain[--n]];
 
-        raw_start = walk(src, raw_start - src->at, false, false).text;
-        raw_end = walk(src, raw_end - src->at, false, true).text;
+        raw_start = walk(doc, src, raw_start - src->at, false, false).text;
+        raw_end = walk(doc, src, raw_end - src->at, false, true).text;
     }
     *start = raw_start;
     *end = raw_end;

@@ -187,14 +187,14 @@ static void place(const struct editor *ed, struct edit *e, uint32_t start, uint3
 
 static bool add_joined(struct editor *ed, const struct dlp_finding *f, struct edit e)
 {
-    const struct dlp_source *src = &ed->doc->sources[f->leaf];
+    const struct dlp_way *way = ed->doc->sources[f->leaf].way;
     struct gw_span text = ed->doc->leaves[f->leaf].text;
     uint32_t end = f->end;
 
     while (end < text.len && is_tail_byte(text.ptr[end]))
         end++;
-    for (uint32_t i = dlp_doc_part_at(src, f->start); i < src->n_parts; i++) {
-        const struct dlp_part *p = &src->parts[i];
+    for (uint32_t i = dlp_doc_part_at(way, f->start); i < way->n_parts; i++) {
+        const struct dlp_part *p = &way->parts[i];
         uint32_t from = f->start > p->at ? f->start - p->at : 0;
         uint32_t to = end - p->at < p->len ? end - p->at : p->len;
 

@@ -241,7 +241,7 @@ static void test_joined(void)
         "part\"},{\"role\":\"user\",\"content\":\"second\"}],"
         "\"stop\":[\"sixteen\",\"letters\"],\"a\":\"alone\"}"));
     uint32_t j = find(doc, "key AKIAIOSFODNN", DLP_LEAF_JOINED);
-    const struct dlp_source *src;
+    const struct dlp_way *way;
 
     CHECK(find(doc, "first partsecond", DLP_LEAF_JOINED) != DLP_NONE);
     CHECK(find(doc, "sixteenletters", DLP_LEAF_JOINED) != DLP_NONE);
@@ -250,10 +250,10 @@ static void test_joined(void)
         return;
     CHECK(pointer_is(doc, j, "/messages/0/content/0/text"));
     CHECK(gw_span_is(doc->leaves[j].key, "text"));
-    src = &doc->sources[j];
-    CHECK(src->n_parts == 2 && src->parts[1].at == 8 && src->parts[1].len == 8);
-    CHECK(dlp_doc_part_at(src, 0) == 0 && dlp_doc_part_at(src, 7) == 0);
-    CHECK(dlp_doc_part_at(src, 8) == 1 && dlp_doc_part_at(src, 15) == 1);
+    way = doc->sources[j].way;
+    CHECK(way->n_parts == 2 && way->parts[1].at == 8 && way->parts[1].len == 8);
+    CHECK(dlp_doc_part_at(way, 0) == 0 && dlp_doc_part_at(way, 7) == 0);
+    CHECK(dlp_doc_part_at(way, 8) == 1 && dlp_doc_part_at(way, 15) == 1);
 }
 
 /* Long texts: only their ends are joined, cut between characters. */
@@ -273,7 +273,7 @@ static void test_joined_window(void)
     gw_buf_adds(&b, "]");
     doc = parse(gw_buf_span(&b));
     for (unsigned i = doc->first_joined; i < doc->n_leaves; i++, joined++) {
-        const struct dlp_source *s = &doc->sources[i];
+        const struct dlp_way *s = doc->sources[i].way;
 
         CHECK(s->n_parts == 2 || s->n_parts == 3);
         CHECK(doc->leaves[i].text.len <= 3 * DLP_JOIN_REACH);

@@ -1,0 +1,281 @@
+/* Unit tests of what memory a scan takes: bodies that are made to take much. */
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "dlp/bundle.h"
+#include "tests/test.h"
+
+enum { BODY = 4 << 20, ARENA = 1 << 30 };
+
+static struct dlp_rules *rules;
+
+/* ---- bodies ------------------------------------------------------------------------------ */
+
+static void repeat(struct gw_buf *b, const char *s, size_t bytes)
+{
+    for (size_t end = b->len + bytes; b->len < end;)
+        gw_buf_adds(b, s);
+}
+
+static void chat(struct gw_buf *b, const char *content)
+{
+    gw_buf_adds(b, "{\"messages\":[{\"role\":\"user\",\"content\":\"");
+    repeat(b, content, BODY);
+    gw_buf_adds(b, "\"}]}");
+}
+
+static void make_prose(struct gw_buf *b)
+{
+    chat(b, "The quick brown fox jumps over the lazy dog, and nobody asked it to. ");
+}
+
+static void make_lines(struct gw_buf *b)
+{
+    chat(b, "for (i = 0; i < n; i++)\\n\\tsum += a[i];\\n");
+}
+
+static void make_escapes(struct gw_buf *b)
+{
+    chat(b, "\\n");
+}
+
+static void make_unicode(struct gw_buf *b)
+{
+    chat(b, "\\u00e4");
+}
+
+static void make_ascii_unicode(struct gw_buf *b)
+{
+    chat(b, "\\u0041\\u0062");
+}
+
+static void make_doubled(struct gw_buf *b)
+{
+    chat(b, "\\\\u0041\\\\u0020");
+}
+
+static void make_percent(struct gw_buf *b)
+{
+    chat(b, "%41%20");
+}
+
+static void make_look_alikes(struct gw_buf *b)
+{
+    chat(b, "\xd0\xb0"
+            "bc "); /* a Cyrillic letter in a word */
+}
+
+static void make_parts(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{\"messages\":[{\"role\":\"user\",\"content\":[");
+    repeat(
+        b,
+        "{\"type\":\"text\",\"text\":\"some words of a part that is one of many, each as long as a "
+        "line that people write, which is about so long; and another one behind it that is not "
+        "shorter at all, for a part is seldom less than a sentence or two of them. And one more, "
+        "and so on, until there are four hundred bytes in each of the parts of this body, where "
+        "nothing is to be found.\"},",
+        BODY / 3);
+    gw_buf_adds(b, "{}]}]}");
+}
+
+static void make_tiny(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{\"input\":[");
+    repeat(b, "\"a\",", 4 * 190000);
+    gw_buf_adds(b, "0]}");
+}
+
+static void make_numbers(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{\"input\":[");
+    repeat(b, "1,", 2 * 190000);
+    gw_buf_adds(b, "0]}");
+}
+
+static void make_embedding(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{\"input\":[");
+    repeat(b, "0.012345678901,", 15 * 190000);
+    gw_buf_adds(b, "0]}");
+}
+
+/* Encodes what b holds from `from` on. */
+static void encode(struct gw_buf *b, size_t from)
+{
+    struct gw_buf plain = {0};
+
+    gw_buf_add(&plain, gw_span_from(gw_buf_span(b), from));
+    b->len = from;
+    gw_base64(b, gw_buf_span(&plain));
+    gw_buf_fini(&plain);
+}
+
+static void make_base64(struct gw_buf *b)
+{
+    size_t from;
+
+    gw_buf_adds(b, "{\"messages\":[{\"role\":\"user\",\"content\":\"");
+    from = b->len;
+    repeat(b, "a text of some words, encoded three times over; ", BODY * 27 / 64);
+    for (unsigned i = 0; i < 3; i++)
+        encode(b, from);
+    gw_buf_adds(b, "\"}]}");
+}
+
+/* A string with JSON in it, n deep. */
+static void make_nested(struct gw_buf *b)
+{
+    struct gw_buf text = {0};
+
+    gw_buf_adds(&text, "{\"a\":\"");
+    repeat(&text, "some words that are said deep inside. ", BODY / 2);
+    gw_buf_adds(&text, "\"}");
+    for (unsigned i = 0; i < 3; i++) {
+        struct gw_buf outer = {0};
+
+        gw_buf_adds(&outer, "{\"a\":");
+        gw_buf_add_json_str(&outer, gw_buf_span(&text));
+        gw_buf_adds(&outer, "}");
+        gw_buf_fini(&text);
+        text = outer;
+    }
+    gw_buf_add(b, gw_buf_span(&text));
+    gw_buf_fini(&text);
+}
+
+static void make_findings(struct gw_buf *b)
+{
+    chat(b, "write to jane.miller@example-corp.com about it, then wait; "
+            "for what comes behind it is nothing that anybody would look for in such a text, is "
+            "it? No, it is some words that make a line long enough that there are not too many of "
+            "them, since a scan ends at ten thousand, and then the request is refused at once. ... "
+            "and so on it goes, for four hundred and some more of bytes, and behind each comes "
+            "another one that looks just like it, and then one more, as people do it in tables. ");
+}
+
+/* ---- measuring --------------------------------------------------------------------------- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#    define IS_COUNTED false /* a sanitizer's memory is not a scan's */
+static ptrdiff_t now, peak;
+#else
+#    define IS_COUNTED true
+
+/* Bytes of the heap, as the allocator gave them, now and at most. */
+static ptrdiff_t now, peak;
+
+void *__libc_malloc(size_t n);
+void *__libc_realloc(void *p, size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void __libc_free(void *p);
+
+static void *counted(void *p)
+{
+    now += p == NULL ? 0 : (ptrdiff_t)malloc_usable_size(p);
+    peak = now > peak ? now : peak;
+    return p;
+}
+
+void *malloc(size_t n)
+{
+    return counted(__libc_malloc(n));
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return counted(__libc_calloc(n, size));
+}
+
+void free(void *p)
+{
+    now -= p == NULL ? 0 : (ptrdiff_t)malloc_usable_size(p);
+    __libc_free(p);
+}
+
+void *realloc(void *p, size_t n)
+{
+    size_t old = p == NULL ? 0 : malloc_usable_size(p);
+    void *grown = __libc_realloc(p, n);
+
+    if (grown == NULL)
+        return NULL;
+    now -= (ptrdiff_t)old;
+    return counted(grown);
+}
+#endif
+
+/* Scans as the gateway does. How many bytes that took beyond what there was. */
+static size_t measure(struct gw_span body, enum gw_status *st)
+{
+    struct gw_arena *arena = gw_arena_new(ARENA);
+    struct dlp_scanner *scanner = dlp_scanner_new();
+    struct dlp_report report = {.findings = NULL};
+    struct dlp_doc *doc = NULL;
+    struct gw_err err;
+    ptrdiff_t before;
+
+    /* What is made once is no request's. */
+    CHECK(dlp_doc_parse_text(arena, gw_span_str("warm"), &doc) == GW_OK &&
+          dlp_scan(scanner, rules, doc, arena, NULL, &report) == GW_OK);
+    gw_arena_reset(arena);
+    peak = before = now;
+    *st = dlp_doc_parse_json(arena, body, NULL, &doc, &err);
+    if (getenv("ALL") != NULL)
+        fprintf(stderr, "    doc %zu\n", (size_t)(peak - before));
+    if (*st == GW_OK)
+        *st = dlp_scan(scanner, rules, doc, arena, NULL, &report);
+    before = peak - before;
+    dlp_scanner_free(scanner);
+    gw_arena_free(arena);
+    return (size_t)before;
+}
+
+static const struct {
+    const char *name;
+    void (*make)(struct gw_buf *b);
+    double most; /* bytes for each of the body */
+} bodies[] = {
+    {"prose", make_prose, 2},
+    {"lines of code", make_lines, 2},
+    {"nothing but \\n", make_escapes, 2},
+    {"nothing but \\u00e4", make_unicode, 2},
+    {"nothing but \\u0041", make_ascii_unicode, 2},
+    {"nothing but \\\\u0041", make_doubled, 2},
+    {"nothing but %41", make_percent, 2},
+    {"letters of two scripts", make_look_alikes, 2},
+    {"many parts", make_parts, 2},
+    {"tiny strings", make_tiny, 2},
+    {"small numbers", make_numbers, 2},
+    {"an embedding", make_embedding, 2},
+    {"base64 three times", make_base64, 2},
+    {"JSON in JSON in JSON", make_nested, 2},
+    {"many findings", make_findings, 2},
+};
+
+static void test_peak(void)
+{
+    for (unsigned i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        struct gw_buf body = {0};
+        enum gw_status st;
+        double share;
+
+        bodies[i].make(&body);
+        share = (double)measure(gw_buf_span(&body), &st) / (double)body.len;
+        if (getenv("ALL") != NULL || (IS_COUNTED && share > bodies[i].most))
+            fprintf(stderr, "  %-24s %8zu bytes, status %d: %6.2f times as much\n", bodies[i].name,
+                    body.len, (int)st, share);
+        CHECK(st == GW_OK);
+        CHECK(!IS_COUNTED || share <= bodies[i].most);
+        gw_buf_fini(&body);
+    }
+}
+
+int main(void)
+{
+    rules = dlp_rules_builtin();
+    test_peak();
+    return test_done();
+}
