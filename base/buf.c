@@ -27,19 +27,11 @@ void gw_buf_clear(struct gw_buf *b)
         b->ptr[0] = '\0';
 }
 
-static bool grow(struct gw_buf *b, size_t n)
+/* Moves to a block of cap bytes. */
+static bool move_to(struct gw_buf *b, size_t cap)
 {
-    size_t cap = b->cap == 0 ? 256 : b->cap;
     char *p;
 
-    if (b->failed)
-        return false;
-    if (n > SIZE_MAX / 2 - b->len) {
-        b->failed = true;
-        return false;
-    }
-    while (cap <= b->len + n)
-        cap *= 2;
     /* malloc and wipe rather than realloc: the old block may hold a prompt. */
     p = malloc(cap);
     if (p == NULL) {
@@ -57,10 +49,36 @@ static bool grow(struct gw_buf *b, size_t n)
     return true;
 }
 
+/* Fits n more bytes and a NUL into memory's limits? */
+static bool is_possible(struct gw_buf *b, size_t n)
+{
+    if (!b->failed && n > SIZE_MAX / 2 - b->len)
+        b->failed = true;
+    return !b->failed;
+}
+
+static bool grow(struct gw_buf *b, size_t n)
+{
+    size_t cap = b->cap == 0 ? 256 : b->cap;
+
+    if (!is_possible(b, n))
+        return false;
+    while (cap <= b->len + n)
+        cap *= 2;
+    return move_to(b, cap);
+}
+
 bool gw_buf_reserve(struct gw_buf *b, size_t n)
 {
     /* strictly: one byte stays for the NUL */
     return (n < b->cap - b->len && !b->failed) || grow(b, n);
+}
+
+bool gw_buf_reserve_exact(struct gw_buf *b, size_t n)
+{
+    if (n < b->cap - b->len && !b->failed)
+        return true;
+    return is_possible(b, n) && move_to(b, b->len + n + 1);
 }
 
 void gw_buf_addu(struct gw_buf *b, uint64_t n)

@@ -30,6 +30,10 @@ void gw_buf_clear(struct gw_buf *b);
 /* Makes room for n more bytes. Returns false (and sets failed) when out of memory. */
 bool gw_buf_reserve(struct gw_buf *b, size_t n);
 
+/* The same for who knows how long b will become: grows by what is missing, and not by more, so that large buffers are not twice as
+ * large as what is in them. Linear only when it is called seldom. */
+bool gw_buf_reserve_exact(struct gw_buf *b, size_t n);
+
 /* Asked some hundred times a request, mostly for literals: inline, so that those cost a few moves. The analyzer is spared the
  * paths of every call. */
 #ifdef __clang_analyzer__

@@ -164,10 +164,15 @@ struct dlp_leaf {
 
 struct dlp_doc;
 
+/* Shorter JSON numbers are no identifiers: dlp_scan() passes over them. */
+enum { DLP_NUMBER_MIN = 9 };
+
 struct dlp_doc_limits {
     unsigned max_depth;  /* 0: 64 */
     unsigned max_keys;   /* 0: 10,000 */
     unsigned max_leaves; /* 0: 200,000 */
+    unsigned
+        min_number; /* bytes: shorter numbers are no leaves, so that arrays of tokens cost no memory. 0: all are */
 };
 
 /* Parses a JSON body into leaves. body must outlive the document; the document lives in arena. A string

@@ -27,7 +27,7 @@ struct builder {
     struct gw_json *json;
     struct frame *frames; /* frames[0] is no container: it holds the text's root */
     unsigned depth;
-    unsigned max_leaves;
+    unsigned max_leaves, min_number;
     /* The text being tokenized: */
     struct gw_span text;
     uint32_t outer; /* the leaf that holds it; DLP_NONE: it is the body */
@@ -198,8 +198,12 @@ static enum gw_status take_text(struct builder *b, uint32_t root, struct gw_span
         case GW_JSON_KEY:
             GW_TRY(add_token(b, &tok, err));
             break;
-        case GW_JSON_STRING:
         case GW_JSON_NUMBER:
+            if (tok.raw.len >= b->min_number)
+                GW_TRY(add_token(b, &tok, err));
+            value_done(b);
+            break;
+        case GW_JSON_STRING:
             GW_TRY(add_token(b, &tok, err));
             value_done(b);
             break;
@@ -286,6 +290,7 @@ enum gw_status dlp_doc_parse(struct gw_arena *arena, struct gw_span body,
     if (limits != NULL) {
         outer.max_depth = limits->max_depth;
         outer.max_keys = limits->max_keys;
+        b.min_number = limits->min_number;
         if (limits->max_leaves != 0)
             b.max_leaves = limits->max_leaves;
     }

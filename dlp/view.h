@@ -71,6 +71,10 @@ struct view_text {
 void view_clear(struct view_text *v); /* wipes, keeps the memory */
 void view_fini(struct view_text *v);  /* wipes */
 
+/* Makes room in out for n bytes and some more, but seldom for more than `left`, which is about what will still come. False: out of
+ * memory. */
+bool view_reserve(struct gw_buf *out, size_t n, size_t left);
+
 /* What text may hold. */
 unsigned view_test(struct gw_span text);
 
@@ -93,17 +97,9 @@ const char *view_spelled_word(unsigned i); /* the i-th such word; NULL: there ar
 /* The next stretch of base64 or hex at `at` or behind it: sets [*start, *end) and returns true. *hex: only hex digits. */
 bool view_blob_next(struct gw_span text, size_t at, size_t *start, size_t *end, bool *hex);
 
-/* Appends what of the stretch looks like text; nothing when nothing does. *view: the innermost form. At most max bytes; *cut
- * is set when there was more. False: out of memory. */
-bool view_blob_decode(struct gw_span stretch, bool hex, size_t max, struct gw_buf *scratch,
-                      struct gw_buf *out, enum dlp_view *view, bool *cut);
-
-/* Appends what gzip or zlib data inflate to, at most max bytes; *cut when there is more. Returns false when bytes are
- * neither, or out of memory; broken data give what came before. */
-bool view_inflate(struct gw_span bytes, size_t max, struct gw_buf *out, bool *cut);
+/* Puts what gzip or zlib data at the end of b, from `from` on, inflate to in their place, at most max bytes; *cut when there is more.
+ * Returns false, and b is as it was, when they are neither, or out of memory; broken data give what came before. */
+bool view_inflate(struct gw_buf *b, size_t from, size_t max, bool *cut);
 bool view_is_gzip(struct gw_span bytes);
-
-/* Appends the stretches of bytes that look like text: all when nearly all does; NUL bytes in between (UTF-16) left out. */
-void view_texts(struct gw_span bytes, struct gw_buf *out);
 
 #endif

@@ -168,15 +168,15 @@ static size_t pack(const uint8_t *digits, size_t n, bool hex, char *out)
     return (size_t)(w - out);
 }
 
-/* Appends what the digits of a stretch say, from the skip-th digit on. */
-static void decode(struct gw_span s, bool hex, unsigned skip, struct gw_buf *out)
+/* Appends what the digits of a stretch say, from the skip-th digit on. left: see view_reserve(). */
+static void decode(struct gw_span s, bool hex, unsigned skip, size_t left, struct gw_buf *out)
 {
     enum { GROUP = 4 };
     uint8_t digits[GROUP];
     size_t i = 0, n = GROUP;
     char *w;
 
-    if (!gw_buf_reserve(out, hex ? s.len / 2 + 4 : s.len / 4 * 3 + 4))
+    if (!view_reserve(out, hex ? s.len / 2 + 4 : s.len / 4 * 3 + 4, left))
         return;
     w = out->ptr + out->len;
     for (; skip > 0; skip--)
@@ -224,15 +224,18 @@ static bool begins_as_text(struct gw_span bytes)
     return visible >= ENOUGH || (visible >= ENOUGH / 2 && visible * 2 == at);
 }
 
-static void add_text(struct gw_buf *out, struct gw_span bytes)
+/* Moves the bytes of b from `from` to `to` without NULs down to w, and returns where they end. */
+static size_t move_text(struct gw_buf *b, size_t from, size_t to, size_t w)
 {
-    while (bytes.len > 0) {
-        const char *nul = memchr(bytes.ptr, '\0', bytes.len);
-        size_t n = nul == NULL ? bytes.len : (size_t)(nul - bytes.ptr);
+    while (from < to) {
+        const char *nul = memchr(b->ptr + from, '\0', to - from);
+        size_t n = nul == NULL ? to - from : (size_t)(nul - (b->ptr + from));
 
-        gw_buf_add(out, (struct gw_span){bytes.ptr, n});
-        bytes = gw_span_from(bytes, n + (nul != NULL));
+        memmove(b->ptr + w, b->ptr + from, n);
+        w += n;
+        from += n + (nul != NULL);
     }
+    return w;
 }
 
 /* Is nearly all of it text? */
@@ -250,29 +253,40 @@ static bool is_text(struct gw_span bytes)
     return true;
 }
 
-void view_texts(struct gw_span bytes, struct gw_buf *out)
+/* Forgets what b holds behind its first len bytes. */
+static void cut_off(struct gw_buf *b, size_t len)
+{
+    explicit_bzero(b->ptr + len, b->len - len);
+    b->len = len;
+}
+
+/* Leaves of what b holds from `from` on the stretches that look like text: all when nearly all does; NUL bytes in between (UTF-16)
+ * left out. */
+static void keep_texts(struct gw_buf *b, size_t from)
 {
     enum { SHORTEST = 20 };
-    size_t first = out->len;
+    struct gw_span bytes = gw_span_from(gw_buf_span(b), from);
+    size_t first = from, w = from;
 
     if (is_text(bytes)) {
-        add_text(out, bytes);
+        cut_off(b, move_text(b, from, b->len, w));
         return;
     }
-    for (size_t at = 0, from = 0; from + SHORTEST <= bytes.len; from = at + 1) {
+    for (size_t at = from; from + SHORTEST <= b->len; from = at + 1) {
         unsigned n = 1;
         size_t visible = 0;
 
-        for (at = from; at < bytes.len && n != 0; at += n) {
-            n = text_char(bytes.ptr + at, bytes.len - at);
-            visible += n != 0 && bytes.ptr[at] != '\0';
+        for (at = from; at < b->len && n != 0; at += n) {
+            n = text_char(b->ptr + at, b->len - at);
+            visible += n != 0 && b->ptr[at] != '\0';
         }
         if (visible < SHORTEST)
             continue;
-        if (out->len > first)
-            gw_buf_addc(out, '\n');
-        add_text(out, (struct gw_span){bytes.ptr + from, at - from});
+        if (w > first)
+            b->ptr[w++] = '\n'; /* where a byte stood that is no text */
+        w = move_text(b, from, at, w);
     }
+    cut_off(b, w);
 }
 
 /* The digit at which decoding must begin for text or compressed bytes to come out; 0 when none is better. */
@@ -304,30 +318,29 @@ static unsigned find_phase(struct gw_span s, bool hex)
     return 0;
 }
 
-bool view_blob_decode(struct gw_span stretch, bool hex, size_t max, struct gw_buf *scratch,
-                      struct gw_buf *out, enum dlp_view *view, bool *cut)
+/* Appends what of the stretch looks like text; nothing when nothing does. *view: the innermost form. At most max bytes; *cut
+ * is set when there was more. left: about how much will be appended behind it. False: out of memory. */
+static bool add_decoded(struct gw_span stretch, bool hex, size_t max, size_t left,
+                        struct gw_buf *out, enum dlp_view *view, bool *cut)
 {
     struct gw_span head = {stretch.ptr, stretch.len < 128 ? stretch.len : 128};
     unsigned phase = find_phase(head, hex);
-    struct gw_buf inflated = {0};
+    size_t first = out->len;
 
-    gw_buf_clear(scratch);
-    decode(stretch, hex, phase, scratch);
+    decode(stretch, hex, phase, left, out);
     *view = hex ? DLP_VIEW_HEX : DLP_VIEW_BASE64;
-    if (!gw_buf_ok(scratch))
+    if (!gw_buf_ok(out))
         return false;
-    if (scratch->len > max) {
+    if (out->len - first > max) {
         *cut = true;
-        scratch->len = max;
+        cut_off(out, first + max);
     }
-    if (view_inflate(gw_buf_span(scratch), max, &inflated, cut)) {
+    if (view_inflate(out, first, max, cut))
         *view = DLP_VIEW_GZIP;
-        view_texts(gw_buf_span(&inflated), out);
-    } else {
-        view_texts(gw_buf_span(scratch), out);
-    }
-    gw_buf_fini(&inflated);
-    return gw_buf_ok(out);
+    if (!gw_buf_ok(out))
+        return false;
+    keep_texts(out, first);
+    return true;
 }
 
 /* ---- the view ---------------------------------------------------------------------------- */
@@ -370,21 +383,26 @@ static void write_behind(struct view_text *v)
 }
 
 /* Writes one stretch when something is in it. */
-static bool write_blob(struct view_text *v, size_t start, size_t end, bool hex, size_t max,
-                       struct gw_buf scratch[2])
+static bool write_blob(struct view_text *v, size_t start, size_t end, bool hex, size_t max_bytes)
 {
     struct view_blob b = {.src_start = (uint32_t)start, .src_end = (uint32_t)end};
+    struct view_blob *last =
+        v->places.len == 0 ? NULL : (void *)(v->places.ptr + v->places.len - sizeof(*last));
+    size_t before = v->out.len, max = max_bytes - before;
+    uint16_t after = last == NULL ? 0 : last->after;
     enum dlp_view view = DLP_VIEW_BASE64;
 
-    gw_buf_clear(&scratch[1]);
-    if (!view_blob_decode((struct gw_span){v->src.ptr + start, end - start}, hex, max, &scratch[0],
-                          &scratch[1], &view, &v->cut))
-        return false;
-    if (scratch[1].len == 0)
-        return true;
     write_before(v, start);
     b.out_start = (uint32_t)v->out.len;
-    gw_buf_add(&v->out, gw_buf_span(&scratch[1]));
+    if (!add_decoded((struct gw_span){v->src.ptr + start, end - start}, hex, max, v->src.len - end,
+                     &v->out, &view, &v->cut))
+        return false;
+    if (v->out.len == b.out_start) { /* as if nothing had been there */
+        cut_off(&v->out, before);
+        if (last != NULL)
+            last->after = after;
+        return true;
+    }
     b.out_end = (uint32_t)v->out.len;
     b.view = (uint16_t)view;
     gw_buf_add(&v->places, (struct gw_span){(const char *)&b, sizeof(b)});
@@ -393,7 +411,6 @@ static bool write_blob(struct view_text *v, size_t start, size_t end, bool hex, 
 
 bool view_make_blobs(struct view_text *v, struct gw_span src, size_t max_bytes)
 {
-    struct gw_buf scratch[2] = {{0}, {0}};
     size_t at = 0, start = 0, end = 0;
     bool hex = false, ok = true;
 
@@ -404,11 +421,9 @@ bool view_make_blobs(struct view_text *v, struct gw_span src, size_t max_bytes)
             v->cut = true;
             break;
         }
-        ok = write_blob(v, start, end, hex, max_bytes - v->out.len, scratch);
+        ok = write_blob(v, start, end, hex, max_bytes);
         at = end;
     }
     write_behind(v);
-    gw_buf_fini(&scratch[0]);
-    gw_buf_fini(&scratch[1]);
     return ok && gw_buf_ok(&v->out);
 }

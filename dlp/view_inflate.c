@@ -1,6 +1,7 @@
 /* dlp/view_inflate.c - gzip (RFC 1952) and zlib (RFC 1950) inside encoded text (view.h). Pure; any thread. */
 #define ZLIB_CONST /* next_in is not written through */
 #include <limits.h>
+#include <string.h>
 
 #include <zlib.h>
 
@@ -17,18 +18,25 @@ bool view_is_gzip(struct gw_span bytes)
     return (p[0] & 0x8F) == Z_DEFLATED && (p[0] * 256 + p[1]) % 31 == 0 && (p[1] & 0x20) == 0;
 }
 
-bool view_inflate(struct gw_span bytes, size_t max, struct gw_buf *out, bool *cut)
+/* How much will come out: gzip says so at its end, which may lie. */
+static size_t expected(struct gw_span bytes, size_t max)
 {
-    enum { EITHER = 15 + 32, STEP = 16 << 10 };
-    z_stream z = {.next_in = NULL};
+    const unsigned char *end = (const unsigned char *)bytes.ptr + bytes.len;
+    size_t n = bytes.len * 4;
+
+    if ((unsigned char)bytes.ptr[0] == 0x1F)
+        n = (size_t)end[-4] | (size_t)end[-3] << 8 | (size_t)end[-2] << 16 | (size_t)end[-1] << 24;
+    return n < max ? n : max;
+}
+
+/* Appends what z says, at most max bytes. */
+static void inflate_all(z_stream *z, size_t max, struct gw_buf *out, bool *cut)
+{
+    enum { STEP = 16 << 10 };
     size_t first = out->len;
     int rc = Z_OK;
 
-    if (!view_is_gzip(bytes) || bytes.len > UINT_MAX || inflateInit2(&z, EITHER) != Z_OK)
-        return false;
-    z.next_in = (const Bytef *)bytes.ptr;
-    z.avail_in = (uInt)bytes.len;
-    while (rc == Z_OK && gw_buf_reserve(out, STEP)) {
+    while (rc == Z_OK && view_reserve(out, STEP, max - (out->len - first))) {
         size_t room = max - (out->len - first);
 
         room = room < STEP ? room : STEP;
@@ -36,13 +44,39 @@ bool view_inflate(struct gw_span bytes, size_t max, struct gw_buf *out, bool *cu
             *cut = true;
             break;
         }
-        z.next_out = (Bytef *)(out->ptr + out->len);
-        z.avail_out = (uInt)room;
-        rc = inflate(&z, Z_NO_FLUSH);
-        out->len += room - z.avail_out;
-        if (z.avail_out != 0 && rc == Z_OK && z.avail_in == 0)
+        z->next_out = (Bytef *)(out->ptr + out->len);
+        z->avail_out = (uInt)room;
+        rc = inflate(z, Z_NO_FLUSH);
+        out->len += room - z->avail_out;
+        if (z->avail_out != 0 && rc == Z_OK && z->avail_in == 0)
             break; /* it ends early */
     }
+}
+
+bool view_inflate(struct gw_buf *b, size_t from, size_t max, bool *cut)
+{
+    enum { EITHER = 15 + 32 };
+    struct gw_span bytes = gw_span_from(gw_buf_span(b), from);
+    z_stream z = {.next_in = NULL};
+    struct gw_buf out = {0};
+    bool ok;
+
+    if (!view_is_gzip(bytes) || bytes.len > UINT_MAX || inflateInit2(&z, EITHER) != Z_OK)
+        return false;
+    z.next_in = (const Bytef *)bytes.ptr;
+    z.avail_in = (uInt)bytes.len;
+    if (gw_buf_reserve_exact(&out, expected(bytes, max)))
+        inflate_all(&z, max, &out, cut);
     (void)inflateEnd(&z);
-    return gw_buf_ok(out) && out->len > first;
+    ok = gw_buf_ok(&out) && out.len > 0;
+    if (ok) {
+        explicit_bzero(b->ptr + from, b->len - from);
+        b->len = from;
+        ok = gw_buf_reserve_exact(b, out.len);
+        gw_buf_add(b, gw_buf_span(&out));
+    } else if (!gw_buf_ok(&out)) {
+        b->failed = true;
+    }
+    gw_buf_fini(&out);
+    return ok;
 }

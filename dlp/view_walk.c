@@ -17,6 +17,15 @@ void view_fini(struct view_text *v)
     gw_buf_fini(&v->places);
 }
 
+bool view_reserve(struct gw_buf *out, size_t n, size_t left)
+{
+    size_t more = out->cap < left ? out->cap : left;
+
+    if (n < out->cap - out->len)
+        return gw_buf_ok(out);
+    return gw_buf_reserve_exact(out, n > more ? n : more);
+}
+
 /* ---- making ------------------------------------------------------------------------------ */
 
 static void put_mark(struct view_text *v, size_t src)
@@ -120,6 +129,7 @@ static size_t write_region(struct view_text *v, size_t at, struct triggers *t, s
         }
         to = t->at > at && t->at < t->end ? t->at : t->end;
         to = marked + VIEW_MARK_EVERY < to ? marked + VIEW_MARK_EVERY : to;
+        (void)view_reserve(&v->out, VIEW_MARK_EVERY + VIEW_UNIT_MAX, v->src.len - at);
         at = write_some(v, at, to > at ? to : at + 1);
     }
     return at;

@@ -10,6 +10,8 @@
 #include "proxy/request/count_tokens.h"
 #include "proxy/request/request_stages.h"
 
+static const struct dlp_doc_limits doc_limits = {.min_number = DLP_NUMBER_MIN};
+
 static struct req_piece *add_piece(struct req *req, struct gw_span bytes)
 {
     struct req_piece *p = &req->pieces[req->n_pieces++];
@@ -101,7 +103,7 @@ static bool begins_as_json(struct gw_span body)
 static enum gw_status parse_any(struct req *req, struct req_piece *p)
 {
     if (begins_as_json(p->bytes)) {
-        enum gw_status st = dlp_doc_parse_json(req->arena, p->bytes, NULL, &p->doc, NULL);
+        enum gw_status st = dlp_doc_parse_json(req->arena, p->bytes, &doc_limits, &p->doc, NULL);
 
         if (st != GW_EPARSE)
             return st;
@@ -153,7 +155,7 @@ static enum gw_status extract_body(struct req *req, struct gw_err *err)
         return GW_OK;
     add_piece(req, body)->field = req->ep.file ? ROUTER_FIELD_FILE : ROUTER_FIELD_OTHER;
     if (must_be_json || (says_json(type) && !req->ep.file))
-        return dlp_doc_parse_json(req->arena, body, NULL, &req->pieces[0].doc, err);
+        return dlp_doc_parse_json(req->arena, body, &doc_limits, &req->pieces[0].doc, err);
     return parse_any(req, &req->pieces[0]);
 }
 
