@@ -41,12 +41,28 @@ static size_t most_besides(unsigned max)
     return (size_t)max * 4 + 24;
 }
 
+/* 0.0123..., as an array of numbers has many: a fraction, which no identifier is written like. */
+static bool is_fraction(const struct dlp_validate_in *in)
+{
+    struct gw_span t = {in->text.ptr + in->start, in->end - in->start};
+
+    if (t.len > 0 && t.ptr[0] == '-')
+        t = gw_span_from(t, 1);
+    if (t.len < 3 || t.ptr[0] != '0' || t.ptr[1] != '.')
+        return false;
+    for (size_t i = 2; i < t.len; i++)
+        if (!dlp_is_digit(t.ptr[i]))
+            return false;
+    return true;
+}
+
 /* At most `max` letters and digits beside the match, in a text short enough to say so. */
 static bool is_alone(const struct dlp_validate_in *in, unsigned max)
 {
     unsigned n;
 
-    if (in->text.len - (in->end - in->start) > most_besides(max) || !is_open_key(in->key))
+    if (in->text.len - (in->end - in->start) > most_besides(max) || !is_open_key(in->key) ||
+        is_fraction(in))
         return false;
     n = count(in, 0, in->start, max);
     return n <= max && n + count(in, in->end, in->text.len, max) <= max;
