@@ -82,7 +82,7 @@ static uint32_t intern(struct classes *c, uint32_t node)
 {
     size_t slot;
 
-    if (c->n * 2 > c->mask && !grow_classes(c))
+    if ((size_t)c->n * 2 > c->mask && !grow_classes(c))
         return 0;
     slot = slot_of(c, node);
     if (c->slots[slot] == 0) {
