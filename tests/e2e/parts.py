@@ -16,6 +16,7 @@ import identity
 import matrix
 import operations
 import reliability
+import witness
 from world import check, finish
 
 THREADS = "--threads" in sys.argv
@@ -24,7 +25,7 @@ QUICK = THREADS or "--quick" in sys.argv
 PARTS = {"operations": lambda: operations.main(20 if QUICK else 100)}
 if not THREADS:
     PARTS |= {"actions": actions.main, "matrix": lambda: matrix.main(10 if QUICK else 1), "complaints": complaints.main, "costs": costs.main,
-              "conversation": conversation.main, "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main}
+              "conversation": conversation.main, "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main, "witness": witness.main}
 
 for name, part in PARTS.items():
     began = time.time()
