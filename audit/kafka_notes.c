@@ -136,7 +136,7 @@ static void turn(struct kafka_notes *k, uint64_t now)
     }
 }
 
-static bool finished(const struct kafka_notes *k, uint64_t now)
+static bool finished(struct kafka_notes *k, uint64_t now)
 {
     return atomic_load(&k->stopping) && (now >= atomic_load(&k->stop_ns) ||
                                          (k->sent == 0 && k->box.done >= outbox_end(&k->box)));

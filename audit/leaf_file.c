@@ -164,6 +164,22 @@ static enum gw_status read_leaves(int fd, size_t at, struct leaf_file *f)
     return GW_OK;
 }
 
+enum gw_status leaf_read_head(int dirfd, unsigned slot, uint64_t segno, struct leaf_head *out)
+{
+    char name[SPOOL_NAME_BYTES];
+    enum gw_status st;
+    size_t at;
+    int fd;
+
+    leaf_name(name, slot, segno);
+    fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? GW_ENOENT : GW_EIO;
+    st = read_head(fd, out, &at);
+    (void)close(fd);
+    return st;
+}
+
 enum gw_status leaf_read(int dirfd, unsigned slot, uint64_t segno, struct leaf_file *out)
 {
     struct leaf_file f = {0};

@@ -38,6 +38,9 @@ int leaf_append_open(int dirfd, unsigned slot, uint64_t segno);
 /* Appends n hashes and makes them durable. */
 enum gw_status leaf_append(int fd, const struct merkle_hash *leaves, size_t n);
 
+/* Reads the header alone. Errors as leaf_read(). */
+enum gw_status leaf_read_head(int dirfd, unsigned slot, uint64_t segno, struct leaf_head *out);
+
 /* Reads a whole file. GW_ENOENT, GW_ECORRUPT (not such a file), GW_EUNSUPPORTED, GW_EIO, GW_ENOMEM. */
 enum gw_status leaf_read(int dirfd, unsigned slot, uint64_t segno, struct leaf_file *out);
 void leaf_file_fini(struct leaf_file *f);

@@ -12,6 +12,7 @@
 #include "audit/ledger_scan.h"
 #include "audit/seal.h"
 #include "audit/seal_key.h"
+#include "audit/seal_prune.h"
 
 enum { MAX_PROBLEMS = 1000, MAX_GAPS = 10000, LOOK_AHEAD = 4096, MAX_LATE = 256 };
 #define MAX_NOTES_BYTES ((size_t)1 << 30)
@@ -494,8 +495,12 @@ static enum gw_status read_notes(struct ledger *l, struct gw_err *err)
 {
     enum gw_status st = seal_read_file(l->dirfd, SEAL_CHECKPOINTS, MAX_NOTES_BYTES, &l->notes_text);
 
+    struct seal_pruned pruned;
+
+    seal_pruned_read(gw_buf_span(&l->notes_text), &pruned);
     if (st == GW_OK)
-        st = ledger_notes(gw_buf_span(&l->notes_text), &l->notes, &l->n_notes, &l->torn_notes);
+        st = ledger_notes(gw_span_from(gw_buf_span(&l->notes_text), pruned.line), &l->notes,
+                          &l->n_notes, &l->torn_notes);
     if (st == GW_OK || st == GW_ENOENT)
         return GW_OK;
     return gw_fail(err, st, "the file %s in the spool cannot be read", SEAL_CHECKPOINTS);

@@ -13,18 +13,49 @@
 
 #include "audit/seal.h"
 #include "audit/seal_key.h"
+#include "audit/seal_prune.h"
 
 enum { MAX_STATE = 64, CHUNK = 4 * NOTE_MAX_BYTES };
 
-uint64_t outbox_end(const struct outbox *o)
+/* Who had not come so far goes on with what was kept of the beginning. */
+static void go_on_at(struct outbox *o, uint64_t at)
 {
-    struct stat st;
+    o->at = at < o->fresh ? o->offset : at;
+}
 
-    return fstat(o->fd, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+/* Opens the file as it is now. */
+static bool open_notes(struct outbox *o)
+{
+    char line[SEAL_PRUNED_BYTES];
+    struct seal_pruned pruned;
+    ssize_t n;
+    int fd = openat(o->dirfd, SEAL_CHECKPOINTS, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+    if (fd < 0)
+        return false;
+    if (o->fd >= 0)
+        (void)close(o->fd);
+    o->fd = fd;
+    n = pread(fd, line, sizeof(line), 0);
+    seal_pruned_read((struct gw_span){line, n < 0 ? 0 : (size_t)n}, &pruned);
+    o->offset = pruned.offset;
+    o->fresh = pruned.offset + pruned.line + pruned.carried;
+    go_on_at(o, o->at);
+    return true;
+}
+
+uint64_t outbox_end(struct outbox *o)
+{
+    struct stat mine, now;
+
+    if (fstat(o->fd, &mine) == 0 && fstatat(o->dirfd, SEAL_CHECKPOINTS, &now, 0) == 0 &&
+        (mine.st_ino != now.st_ino || mine.st_dev != now.st_dev) && !open_notes(o))
+        return o->at; /* again at the next look */
+    return fstat(o->fd, &mine) == 0 && mine.st_size > 0 ? o->offset + (uint64_t)mine.st_size : 0;
 }
 
 /* The number in the state file; false when there is none, or none that fits the file of checkpoints. */
-static bool read_state(const struct outbox *o, uint64_t *out)
+static bool read_state(struct outbox *o, uint64_t *out)
 {
     struct gw_buf text = {0};
     char *end = NULL;
@@ -41,14 +72,13 @@ static bool read_state(const struct outbox *o, uint64_t *out)
 enum gw_status outbox_open(struct outbox *o, int dirfd, const char *state, bool newest,
                            struct gw_err *err)
 {
-    *o = (struct outbox){.dirfd = dirfd, .state = state};
-    o->fd = openat(dirfd, SEAL_CHECKPOINTS, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (o->fd < 0)
+    *o = (struct outbox){.dirfd = dirfd, .fd = -1, .state = state};
+    if (!open_notes(o))
         return gw_fail(err, GW_EIO, "cannot read %s in the audit spool: %s", SEAL_CHECKPOINTS,
                        strerrordesc_np(errno));
     if (!read_state(o, &o->done))
         o->done = newest ? outbox_end(o) : 0;
-    o->at = o->done;
+    go_on_at(o, o->done);
     return GW_OK;
 }
 
@@ -69,7 +99,7 @@ static bool fill(struct outbox *o)
     if (!gw_buf_reserve(&o->chunk, CHUNK + 1))
         return false;
     do
-        n = pread(o->fd, o->chunk.ptr, CHUNK, (off_t)o->at);
+        n = o->at < o->offset ? 0 : pread(o->fd, o->chunk.ptr, CHUNK, (off_t)(o->at - o->offset));
     while (n < 0 && errno == EINTR);
     if (n <= 0)
         return false;
@@ -124,5 +154,5 @@ bool outbox_done(struct outbox *o)
 
 void outbox_rewind(struct outbox *o)
 {
-    o->at = o->done;
+    go_on_at(o, o->done);
 }

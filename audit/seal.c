@@ -16,10 +16,13 @@
 #include "audit/leaf_file.h"
 #include "audit/note.h"
 #include "audit/seal_key.h"
+#include "audit/seal_prune.h"
 #include "base/clock.h"
 #include "base/log.h"
 
 enum { MAX_PENDING = 4 * SEAL_EVERY_RECORDS, TICK_MS = 1000, SEAL_EDGE_EVERY = 64 };
+
+uint64_t seal_prune_bytes = 4 << 20;
 
 /* One slot being sealed. */
 struct sealed {
@@ -46,7 +49,8 @@ struct seal {
     unsigned interval_ms;
     struct sealed *slots;
     unsigned n_slots;
-    int fd; /* checkpoints */
+    int fd;            /* checkpoints */
+    uint64_t prune_at; /* how long it may grow before it is looked through */
     pthread_t thread;
     bool runs;
     pthread_mutex_t lock; /* of stop */
@@ -96,15 +100,41 @@ static bool flush_leaves(struct sealed *s)
     return true;
 }
 
+static int open_notes(const struct seal *se)
+{
+    return openat(se->sp->dirfd, SEAL_CHECKPOINTS,
+                  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+}
+
 static bool write_note(struct seal *se, struct gw_span text)
 {
-    const off_t at = lseek(se->fd, 0, SEEK_END);
+    off_t at;
 
+    if (se->fd < 0)
+        se->fd = open_notes(se);
+    at = lseek(se->fd, 0, SEEK_END);
     if (write(se->fd, text.ptr, text.len) == (ssize_t)text.len && fdatasync(se->fd) == 0)
         return true;
     if (at >= 0 && ftruncate(se->fd, at) != 0)
         gw_log(GW_LOG_WARN, "audit_checkpoint_torn", "error=\"%s\"", strerrordesc_np(errno));
     return false;
+}
+
+/* Takes checkpoints away whose records are gone, when the file has grown. */
+static void keep_short(struct seal *se)
+{
+    off_t size = lseek(se->fd, 0, SEEK_END);
+
+    if (size < 0 || (uint64_t)size < se->prune_at)
+        return;
+    if (seal_prune(se->sp->dirfd)) {
+        (void)close(se->fd);
+        se->fd = open_notes(se); /* if it cannot be opened now the next checkpoint tries again */
+        size = lseek(se->fd, 0, SEEK_END);
+    }
+    se->prune_at = size <= 0 ? 0 : (uint64_t)size * 2;
+    if (se->prune_at < seal_prune_bytes)
+        se->prune_at = seal_prune_bytes;
 }
 
 static bool sign_tree(struct seal *se, struct sealed *s)
@@ -132,6 +162,7 @@ static bool sign_tree(struct seal *se, struct sealed *s)
     atomic_store(&s->slot->sealed, s->end);
     atomic_fetch_add(&se->checkpoints, 1);
     atomic_store(&se->last_ms, gw_clock_wall_ms());
+    keep_short(se);
     return true;
 }
 
@@ -322,8 +353,7 @@ static enum gw_status open_files(struct seal *se, const struct seal_config *cfg,
     GW_TRY(seal_key_load(cfg->key_file, cfg->instance, se->signers, SEAL_MAX_KEYS, &se->n_signers,
                          err));
     GW_TRY(seal_key_publish(se->sp->dirfd, SEAL_KEYS, se->signers, se->n_signers, err));
-    se->fd = openat(se->sp->dirfd, SEAL_CHECKPOINTS,
-                    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+    se->fd = open_notes(se);
     /* A note that a crash cut short ends here. */
     if (se->fd < 0 || write(se->fd, "\n\n", 2) != 2)
         return gw_fail(err, GW_EIO, "cannot write %s in the audit spool: %s", SEAL_CHECKPOINTS,
@@ -359,6 +389,7 @@ enum gw_status seal_open(struct spool *sp, const struct seal_config *cfg, struct
     se->sp = sp;
     se->fd = -1;
     se->interval_ms = cfg->interval_ms;
+    se->prune_at = seal_prune_bytes;
     (void)pthread_mutex_init(&se->lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

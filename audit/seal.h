@@ -22,9 +22,15 @@ enum { SEAL_EVERY_RECORDS = 1000, SEAL_MAX_KEYS = 4 };
 
 struct seal;
 
+/* The file of checkpoints is looked through (audit/seal_prune.h) when it is so long, and again when it has doubled since. Tests
+ * make it short. */
+extern uint64_t seal_prune_bytes;
+
 struct seal_config {
     const char *key_file; /* secret keys, one a line; made when it is not there. All of them sign */
     const char *instance; /* the name of a new key */
+    uint64_t
+        prune_bytes; /* the file of checkpoints is looked through when it is so long, and has doubled since; 0: 4 MiB */
     unsigned
         interval_ms; /* a chain with new records is signed this often, or every 1,000 records */
 };
