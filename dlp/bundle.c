@@ -23,7 +23,6 @@ static void free_rules(struct dlp_rules *r)
     free(r->info);
     free(r->validators);
     free(r->first_validator);
-    free(r->run_kind);
     free(r->first_context);
     free(r->words);
     free(r->keys);
@@ -212,31 +211,11 @@ static enum gw_status find_validators(struct dlp_rules *r, struct gw_err *err)
     return GW_OK;
 }
 
-static bool only_word_bytes(const struct bundle_set *s)
+static void measure_runs(struct dlp_rules *r)
 {
-    static const struct bundle_set word = {{0, 0x03ff0000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
-
-    for (unsigned i = 0; i < 8; i++)
-        if ((s->w[i] & ~word.w[i]) != 0)
-            return false;
-    return true;
-}
-
-static void sort_runs(struct dlp_rules *r)
-{
-    for (unsigned i = 0; i < r->b->n_runs; i++) {
-        const struct bundle_run *run = &r->b->runs[i];
-        uint32_t before = r->b->patterns[run->target.pattern].before;
-
-        if (run->target.max > 0 ||
-            (before != RULEC_BOUNDARY_WORD && before != RULEC_BOUNDARY_TOKEN))
-            r->run_kind[i] = BUNDLE_RUN_ANYWHERE;
-        else
-            r->run_kind[i] =
-                only_word_bytes(&r->b->sets[run->set]) ? BUNDLE_RUN_IN_WORD : BUNDLE_RUN_AT_WORD;
-        if (run->n > r->max_run)
-            r->max_run = run->n;
-    }
+    for (unsigned i = 0; i < r->b->n_runs; i++)
+        if (r->b->runs[i].n > r->max_run)
+            r->max_run = r->b->runs[i].n;
 }
 
 static void look_back(struct dlp_rules *r, unsigned bytes)
@@ -287,7 +266,6 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     r->info = calloc(b->n_rules + 1, sizeof(*r->info));
     r->validators = calloc(n_checks + 1, sizeof(void *));
     r->first_validator = calloc(b->n_rules + 1, sizeof(*r->first_validator));
-    r->run_kind = calloc(b->n_runs + 1, sizeof(*r->run_kind));
     r->first_context = calloc(b->n_rules + 1, sizeof(*r->first_context));
     r->words = calloc(n_contexts + 1, sizeof(*r->words));
     r->keys = calloc(n_contexts + 1, sizeof(*r->keys));
@@ -297,14 +275,14 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     r->lift = calloc(b->n_rules + 1, 1);
     r->match = calloc(b->n_patterns + b->n_near_patterns + 1, sizeof(*r->match));
     if (r->match == NULL || r->first_context == NULL || r->words == NULL || r->keys == NULL ||
-        r->lists == NULL || r->lift == NULL || r->run_kind == NULL || r->info == NULL ||
-        r->validators == NULL || r->first_validator == NULL || !bundle_limits_init(r)) {
+        r->lists == NULL || r->lift == NULL || r->info == NULL || r->validators == NULL ||
+        r->first_validator == NULL || !bundle_limits_init(r)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;
     }
     for (unsigned i = 0; i < b->n_patterns + b->n_near_patterns; i++)
         atomic_init(&r->match[i], b->patterns[i].match);
-    sort_runs(r);
+    measure_runs(r);
     set_look_behind(r);
     fill_info(r);
     st = find_validators(r, err);

@@ -16,13 +16,6 @@
 #include "dlp/rulec.h"
 #include "dlp/validate.h"
 
-/* Where a run has to be looked for. */
-enum bundle_run_kind {
-    BUNDLE_RUN_ANYWHERE,
-    BUNDLE_RUN_AT_WORD, /* its match begins with it, and only where a word begins */
-    BUNDLE_RUN_IN_WORD, /* and it has no bytes but [A-Za-z0-9_] */
-};
-
 /* The first four bytes of a word, each with 0x20 set, as far as they stand in a text as they are written. */
 struct bundle_word_head {
     uint32_t value, mask;
@@ -103,7 +96,6 @@ struct dlp_rules {
     struct prefilter filter;
     /* The same for texts of BUNDLE_LONG_TEXT bytes and more: without the patterns that are dead in these. */
     struct prefilter long_filter;
-    unsigned char *run_kind;                    /* enum bundle_run_kind of each run */
     uint64_t *dead_words, *dead[BUNDLE_LIMITS]; /* bundle_dead() */
     unsigned look_behind; /* bytes in front of a match that its judgement may look at */
     unsigned max_run;     /* longest run that is looked for */

@@ -36,6 +36,23 @@ static inline uint8_t buckets(const struct prefilter *f, enum prefilter_kind kin
            f->bucket[kind][3][p[3]];
 }
 
+void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t len,
+                          struct prefilter_places *places)
+{
+    unsigned kept = 0, n = places->n_literal, i = 0;
+    uint16_t *at = places->literal;
+
+    for (; i < n && (size_t)at[i] + BUNDLE_WINDOW_BYTES <= len; i++) {
+        unsigned flags = prefilter_literal(f, text + at[i]);
+
+        at[kept] = (uint16_t)(at[i] | flags);
+        kept += flags != 0;
+    }
+    for (; i < n; i++)
+        at[kept++] = (uint16_t)(at[i] | PREFILTER_IS_FOUR | PREFILTER_IS_THREE);
+    places->n_literal = kept;
+}
+
 void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {
@@ -48,14 +65,15 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
         for (size_t i = block; i < end; i++) {
             unsigned char tail[BUNDLE_WINDOW_BYTES] = {0};
             const unsigned char *p = text + i;
-            unsigned flags = prefilter_flags[*p];
+            unsigned flags = prefilter_flags[*p], known;
 
             if (len - i < sizeof(tail)) {
                 memcpy(tail, p, len - i);
                 p = tail;
             }
-            out->literal[n] = (uint16_t)(i - from);
-            n += prefilter_literal(f, p);
+            known = prefilter_literal(f, p);
+            out->literal[n] = (uint16_t)((i - from) | known);
+            n += known != 0;
             wide |=
                 (uint64_t)((buckets(f, PREFILTER_WIDE, p) | buckets(f, PREFILTER_WIDER, p)) != 0)
                 << (i - block);
@@ -72,6 +90,22 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
         out->token[(block - from) / 64] = token;
     }
     out->n_literal = n;
+}
+
+bool prefilter_starts_scalar(const struct prefilter *f, const unsigned char *p, unsigned first,
+                             uint64_t alive[PREFILTER_ROW_WORDS])
+{
+    uint64_t any = 1;
+
+    memcpy(alive, prefilter_start_row(f, 0, p[0]) + first, PREFILTER_ROW_WORDS * sizeof(*alive));
+    for (unsigned k = 1; k < BUNDLE_HEAD_BYTES && any != 0; k++) {
+        const uint64_t *row = prefilter_start_row(f, k, p[k]) + first;
+
+        any = 0;
+        for (unsigned i = 0; i < PREFILTER_ROW_WORDS; i++)
+            any |= alive[i] &= row[i];
+    }
+    return any != 0;
 }
 
 #if defined(__x86_64__)
@@ -99,11 +133,20 @@ bool prefilter_has_avx512(void)
 }
 #endif
 
-prefilter_find_fn *prefilter_best(void)
+enum prefilter_level prefilter_best(void)
 {
-    if (prefilter_has_avx512())
-        return prefilter_find_avx512;
-    if (prefilter_has_avx2())
-        return prefilter_find_avx2;
-    return prefilter_find_scalar;
+    return prefilter_has_avx512() ? PREFILTER_AVX512
+           : prefilter_has_avx2() ? PREFILTER_AVX2
+                                  : PREFILTER_SCALAR;
+}
+
+void prefilter_choose(struct prefilter *f, enum prefilter_level level)
+{
+    static prefilter_find_fn *const find[] = {prefilter_find_scalar, prefilter_find_avx2,
+                                              prefilter_find_avx512};
+    static prefilter_starts_fn *const allowed[] = {prefilter_starts_scalar, prefilter_starts_avx2,
+                                                   prefilter_starts_avx512};
+
+    f->find = find[level];
+    f->allowed = allowed[level];
 }

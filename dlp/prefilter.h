@@ -25,8 +25,13 @@ enum {
     PREFILTER_SLACK = 64,
     PREFILTER_LIT_CELLS = 4096,
     PREFILTER_BLOOMS = 3,
-    PREFILTER_ROW_WORDS = 4, /* rows of starts are a multiple of that */
+    PREFILTER_ROW_WORDS = 8, /* rows of starts are a multiple of that */
+    /* What an element of prefilter_places.literal is made of: which lengths of literal it may be, and the place. */
+    PREFILTER_PLACE = (1 << 13) - 1,
+    PREFILTER_IS_FOUR = 1 << 13,
+    PREFILTER_IS_THREE = 1 << 14,
 };
+_Static_assert((int)PREFILTER_CHUNK + (int)PREFILTER_SLACK <= (int)PREFILTER_PLACE, "places");
 
 /* Where buckets are, eight each: wide windows and starts have two kinds. */
 enum prefilter_kind {
@@ -41,7 +46,8 @@ struct prefilter;
 
 /* What a find function tells of [from, to): bit b of word i is about byte from + 64 * i + b. */
 struct prefilter_places {
-    uint16_t literal[PREFILTER_CHUNK + PREFILTER_SLACK]; /* ascending, counted from `from` */
+    /* Ascending, counted from `from`, with flags; see PREFILTER_PLACE. */
+    uint16_t literal[PREFILTER_CHUNK + PREFILTER_SLACK];
     unsigned n_literal;
     uint64_t wide[PREFILTER_BLOCKS];
     uint64_t start[PREFILTER_BLOCKS];
@@ -52,9 +58,15 @@ struct prefilter_places {
 typedef void prefilter_find_fn(const struct prefilter *f, const unsigned char *text, size_t from,
                                size_t to, size_t len, struct prefilter_places *out);
 
-/* One spelling of a literal window: the four bytes at a place, masked, are value. */
+/* Which starts of the rows' words [first, first + PREFILTER_ROW_WORDS) the BUNDLE_HEAD_BYTES at p allow. False: none, and alive may
+ * be anything. */
+typedef bool prefilter_starts_fn(const struct prefilter *f, const unsigned char *p, unsigned first,
+                                 uint64_t alive[PREFILTER_ROW_WORDS]);
+
+/* One spelling of a literal window: the four bytes at a place, masked, are value. What it is the anchor of are the targets
+ * [first, end). */
 struct prefilter_lit {
-    uint32_t value, mask, window;
+    uint32_t value, mask, first, end;
 };
 
 /* Lengths of literals. */
@@ -82,8 +94,15 @@ struct prefilter_start {
     uint32_t pattern, head;
 };
 
+/* runs[first .. end): of one set and kind. */
+struct prefilter_runs {
+    uint32_t first, end, set;
+    bool anywhere, at_token; /* see enum bundle_run_kind; only where a token begins */
+};
+
 struct prefilter {
     prefilter_find_fn *find;
+    prefilter_starts_fn *allowed;
     struct prefilter_index literals[PREFILTER_LENGTHS];
     /* Buckets: bit b of bucket[kind][place][byte]: bucket b accepts byte there; for SIMD by seven bits or by nibbles. */
     uint8_t bucket[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][256];
@@ -99,12 +118,14 @@ struct prefilter {
     uint64_t *start_rows;
     unsigned n_starts, start_words, n_classes;
     uint8_t class_of[256];
+    uint32_t row_of[256]; /* where the row of a byte's class begins */
     /* Targets of those that are looked for by windows: window i has [first_target[i], first_target[i + 1]). */
     struct bundle_target *targets;
     uint32_t *first_target;
-    /* Runs of patterns that nothing else finds. */
+    /* Runs of patterns that nothing else finds, in groups that can be at the same places; in each the shortest first. */
     uint32_t *runs;
-    unsigned n_runs;
+    struct prefilter_runs *run_groups;
+    unsigned n_runs, n_run_groups;
     struct prefilter_head *heads; /* of each pattern */
 };
 
@@ -126,11 +147,11 @@ static inline bool prefilter_hash_known(const struct prefilter *f, enum prefilte
     return (f->literals[length].hashes[hash >> 6] >> (hash & 63) & 1) != 0;
 }
 
-/* Can a literal begin with the four bytes at p? */
-static inline bool prefilter_literal(const struct prefilter *f, const unsigned char *p)
+/* Which lengths of literal can begin with the four bytes at p, as flags; 0: none. */
+static inline unsigned prefilter_literal(const struct prefilter *f, const unsigned char *p)
 {
-    return prefilter_hash_known(f, PREFILTER_FOUR, p) ||
-           prefilter_hash_known(f, PREFILTER_THREE, p);
+    return (prefilter_hash_known(f, PREFILTER_FOUR, p) ? PREFILTER_IS_FOUR : 0u) |
+           (prefilter_hash_known(f, PREFILTER_THREE, p) ? PREFILTER_IS_THREE : 0u);
 }
 
 /* The coefficients of the linear hashes, one for each of the four bytes; none looks at the bit that letters' case is. Filter i is
@@ -144,9 +165,16 @@ extern const uint8_t prefilter_flags[256];
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped);
 void prefilter_fini(struct prefilter *f);
 
-/* The variants; the last two only where the machine has the instructions. prefilter_best() picks. */
+/* The variants; the last two only where the machine has the instructions. */
 prefilter_find_fn prefilter_find_scalar, prefilter_find_avx2, prefilter_find_avx512;
-prefilter_find_fn *prefilter_best(void);
+/* Keeps of the literal places, which have no flags yet, those whose four bytes in text[0, len) have a known hash, and those among
+ * the last three bytes. */
+void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t len,
+                          struct prefilter_places *places);
+prefilter_starts_fn prefilter_starts_scalar, prefilter_starts_avx2, prefilter_starts_avx512;
+enum prefilter_level { PREFILTER_SCALAR, PREFILTER_AVX2, PREFILTER_AVX512 };
+enum prefilter_level prefilter_best(void); /* that the machine has */
+void prefilter_choose(struct prefilter *f, enum prefilter_level level);
 bool prefilter_has_avx2(void);
 bool prefilter_has_avx512(void);
 
@@ -161,7 +189,7 @@ static inline const uint64_t *prefilter_wide_row(const struct prefilter *f, unsi
 static inline const uint64_t *prefilter_start_row(const struct prefilter *f, unsigned place,
                                                   unsigned char byte)
 {
-    return f->start_rows + ((size_t)place * f->n_classes + f->class_of[byte]) * f->start_words;
+    return f->start_rows + (size_t)place * f->n_classes * f->start_words + f->row_of[byte];
 }
 
 /* Can the target's window stand between these bytes? */

@@ -1,5 +1,6 @@
 /* dlp/prefilter_avx2.c - the filter, 32 bytes a step: a byte's buckets are those of its low nibble that are also those of its
- * high nibble. Accepts a little more than the scalar version, never less. Literals are hashed one by one. */
+ * high nibble. Accepts a little more than the scalar version, never less. Literals are hashed
+ * eight at a time, their bits gathered. */
 #include <string.h>
 
 #include "dlp/prefilter.h"
@@ -7,7 +8,7 @@
 #if defined(__x86_64__)
 #    include <immintrin.h>
 
-enum { STEP = 32, READ = STEP + BUNDLE_WINDOW_BYTES };
+enum { STEP = 32, READ = STEP + 8 };
 
 static inline __m256i table(const uint8_t bytes[16])
 {
@@ -53,6 +54,39 @@ static inline struct masks classes(__m256i v)
     };
 }
 
+/* Whether the bit of each hash is set, in bit 31 of its lane. */
+static inline __m256i has_hash(const struct prefilter_index *literals, __m256i hash)
+{
+    __m256i word = _mm256_i32gather_epi32((const int *)(const void *)literals->hashes,
+                                          _mm256_srli_epi32(hash, 5), 4);
+
+    return _mm256_sllv_epi32(
+        word, _mm256_andnot_si256(hash, _mm256_set1_epi32(31))); /* by 31 - hash % 32 */
+}
+
+/* One bit for each of the 32 places at p where the hash of a literal is (prefilter_hash()); READ bytes are read. */
+static inline uint32_t literals(const struct prefilter *f, const unsigned char *p)
+{
+    const __m256i fours = _mm256_setr_epi8(0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6, 4, 5, 6,
+                                           7, 5, 6, 7, 8, 6, 7, 8, 9, 7, 8, 9, 10);
+    const __m256i factor = _mm256_set1_epi32((int)0x9E3779B1u);
+    uint32_t found = 0;
+
+    for (unsigned k = 0; k < STEP; k += 8) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(p + k));
+        __m256i key = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), fours), four, three;
+
+        key = _mm256_or_si256(key, _mm256_set1_epi8(0x20));
+        four = _mm256_srli_epi32(_mm256_mullo_epi32(key, factor), 16);
+        three = _mm256_srli_epi32(_mm256_mullo_epi32(_mm256_slli_epi32(key, 8), factor), 16);
+        found |= (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(
+                     _mm256_or_si256(has_hash(&f->literals[PREFILTER_FOUR], four),
+                                     has_hash(&f->literals[PREFILTER_THREE], three))))
+                 << k;
+    }
+    return found;
+}
+
 void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,
                          size_t to, size_t len, struct prefilter_places *out)
 {
@@ -63,8 +97,7 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
     for (size_t i = from; i < to; i += STEP) {
         const unsigned char *p = text + i;
         uint32_t valid = to - i < STEP ? (UINT32_C(1) << (to - i)) - 1 : UINT32_MAX;
-        size_t word = (i - from) / 64, shift = (i - from) % 64,
-               places = to - i < STEP ? to - i : STEP;
+        size_t word = (i - from) / 64, shift = (i - from) % 64;
         __m256i lo[BUNDLE_WINDOW_BYTES], hi[BUNDLE_WINDOW_BYTES];
         struct masks m;
         uint32_t start = 0, wide = 0;
@@ -90,14 +123,43 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
         out->wide[word] |= (uint64_t)(wide & valid) << shift;
         out->start[word] |= (uint64_t)(start & valid) << shift;
         out->token[word] |= (uint64_t)(m.token & valid) << shift;
-        for (unsigned k = 0; k < places; k++) {
-            out->literal[n] = (uint16_t)(i - from + k);
-            n += prefilter_literal(f, p + k);
-        }
+        for (uint32_t bits = literals(f, p) & valid; bits != 0; bits &= bits - 1)
+            out->literal[n++] = (uint16_t)(i - from + (unsigned)__builtin_ctz(bits));
     }
     out->n_literal = n;
+    prefilter_keep_known(f, text + from, len - from, out);
+}
+
+static inline __m256i words(const uint64_t *row)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)row);
+}
+
+bool prefilter_starts_avx2(const struct prefilter *f, const unsigned char *p, unsigned first,
+                           uint64_t alive[PREFILTER_ROW_WORDS])
+{
+    __m256i low = _mm256_set1_epi8(-1), high = low, any = low;
+
+    for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++) {
+        const uint64_t *row = prefilter_start_row(f, k, p[k]) + first;
+
+        low = _mm256_and_si256(low, words(row));
+        high = _mm256_and_si256(high, words(row + 4));
+        any = _mm256_or_si256(low, high);
+        if (k % 4 == 3 && _mm256_testz_si256(any, any) != 0)
+            return false;
+    }
+    _mm256_storeu_si256((__m256i *)(void *)alive, low);
+    _mm256_storeu_si256((__m256i *)(void *)(alive + 4), high);
+    return true;
 }
 #else
+bool prefilter_starts_avx2(const struct prefilter *f, const unsigned char *p, unsigned first,
+                           uint64_t alive[PREFILTER_ROW_WORDS])
+{
+    return prefilter_starts_scalar(f, p, first, alive);
+}
+
 void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,
                          size_t to, size_t len, struct prefilter_places *out)
 {

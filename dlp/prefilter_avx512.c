@@ -102,23 +102,6 @@ static inline void load_tables(struct tables *t)
         _mm_set_epi8(0, 0, 0, 0, 0, 0, 0, 0, (char)128, 64, 32, 16, 8, 4, 2, 1));
 }
 
-/* Keeps the places whose four bytes have a known hash; places from the fourth-last byte of the text on are kept as they are. */
-static unsigned keep_known(const struct prefilter *f, const unsigned char *text, size_t len,
-                           uint16_t *places, unsigned n)
-{
-    unsigned kept = 0, i = 0;
-
-    for (; i < n && (size_t)places[i] + BUNDLE_WINDOW_BYTES <= len; i++) {
-        uint16_t place = places[i];
-
-        places[kept] = place;
-        kept += prefilter_literal(f, text + place);
-    }
-    for (; i < n; i++)
-        places[kept++] = places[i];
-    return kept;
-}
-
 void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {
@@ -153,9 +136,30 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
                   valid;
         n = append(out->literal, n, literal, (unsigned)(i - from));
     }
-    out->n_literal = keep_known(f, text + from, len - from, out->literal, n);
+    out->n_literal = n;
+    prefilter_keep_known(f, text + from, len - from, out);
+}
+
+bool prefilter_starts_avx512(const struct prefilter *f, const unsigned char *p, unsigned first,
+                             uint64_t alive[PREFILTER_ROW_WORDS])
+{
+    __m512i left = _mm512_set1_epi8(-1);
+
+    for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++) {
+        left = _mm512_and_si512(left, _mm512_loadu_si512(prefilter_start_row(f, k, p[k]) + first));
+        if (k % 4 == 3 && _mm512_test_epi64_mask(left, left) == 0)
+            return false;
+    }
+    _mm512_storeu_si512(alive, left);
+    return true;
 }
 #else
+bool prefilter_starts_avx512(const struct prefilter *f, const unsigned char *p, unsigned first,
+                             uint64_t alive[PREFILTER_ROW_WORDS])
+{
+    return prefilter_starts_scalar(f, p, first, alive);
+}
+
 void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {

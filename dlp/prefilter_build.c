@@ -125,7 +125,8 @@ static void add_lit(struct prefilter *f, enum prefilter_length length, uint32_t 
 
     memcpy(bytes, &value, sizeof(bytes));
     hash = prefilter_hash(length, bytes);
-    to->lits[to->n++] = (struct prefilter_lit){value, mask, window};
+    to->lits[to->n++] =
+        (struct prefilter_lit){value, mask, f->first_target[window], f->first_target[window + 1]};
     to->hashes[hash >> 6] |= UINT64_C(1) << (hash & 63);
     for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
         h[i] = linear(i, length, bytes);
@@ -175,7 +176,7 @@ static int by_cell(const void *a, const void *b, void *ctx)
 
     if (cx != cy)
         return cx < cy ? -1 : 1;
-    return x->window < y->window ? -1 : x->window > y->window;
+    return x->first < y->first ? -1 : x->first > y->first;
 }
 
 static void index_lits(struct prefilter_index *literals, enum prefilter_length length)
@@ -308,6 +309,8 @@ static bool fill_starts(struct prefilter *f, const struct bundle *b)
         free(sets);
         return false;
     }
+    for (unsigned byte = 0; byte < 256; byte++)
+        f->row_of[byte] = f->class_of[byte] * f->start_words;
     f->start_rows = calloc((size_t)BUNDLE_HEAD_BYTES * f->n_classes * f->start_words + 1,
                            sizeof(*f->start_rows));
     for (unsigned i = 0; i < f->n_starts && f->start_rows != NULL; i++) {
@@ -384,16 +387,59 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
     return true;
 }
 
-/* Runs of one set together. */
-static int by_set(const void *a, const void *b, void *ctx)
+/* ---- runs -------------------------------------------------------------------------------- */
+
+static bool is_anywhere(const struct bundle *b, const struct bundle_run *run)
+{
+    return run->target.max > 0 || !begins_at_word(&b->patterns[run->target.pattern]);
+}
+
+static bool is_at_token(const struct bundle *b, const struct bundle_run *run)
+{
+    return b->patterns[run->target.pattern].before == RULEC_BOUNDARY_TOKEN;
+}
+
+/* Runs of one set and kind together, the shortest first. */
+static int by_group(const void *a, const void *b, void *ctx)
 {
     const struct bundle *bundle = *(const struct bundle *const *)ctx;
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    const struct bundle_run *x = &bundle->runs[*(const uint32_t *)a],
+                            *y = &bundle->runs[*(const uint32_t *)b];
+    int kind_x = is_anywhere(bundle, x) * 2 + is_at_token(bundle, x),
+        kind_y = is_anywhere(bundle, y) * 2 + is_at_token(bundle, y);
 
-    if (bundle->runs[x].set != bundle->runs[y].set)
-        return bundle->runs[x].set < bundle->runs[y].set ? -1 : 1;
+    if (x->set != y->set)
+        return x->set < y->set ? -1 : 1;
+    if (kind_x != kind_y)
+        return kind_x - kind_y;
+    if (x->n != y->n)
+        return x->n < y->n ? -1 : 1;
     return x < y ? -1 : x > y;
 }
+
+static void group_runs(struct prefilter *f, const struct bundle *b)
+{
+    if (f->n_runs != 0)
+        qsort_r(f->runs, f->n_runs, sizeof(*f->runs), by_group, &b);
+    for (uint32_t i = 0; i < f->n_runs; i++) {
+        const struct bundle_run *run = &b->runs[f->runs[i]];
+        struct prefilter_runs group = {.first = i,
+                                       .end = i + 1,
+                                       .set = run->set,
+                                       .anywhere = is_anywhere(b, run),
+                                       .at_token = is_at_token(b, run)};
+        struct prefilter_runs *last =
+            f->n_run_groups == 0 ? NULL : &f->run_groups[f->n_run_groups - 1];
+
+        if (last != NULL && last->set == group.set && last->anywhere == group.anywhere &&
+            last->at_token == group.at_token)
+            last->end = group.end;
+        else
+            f->run_groups[f->n_run_groups++] = group;
+    }
+}
+
+/* ---- all of it --------------------------------------------------------------------------- */
 
 /* Copies the targets that are not looked for by their start, nor skipped. */
 static void copy_targets(struct prefilter *f, const struct bundle *b, const bool *skipped,
@@ -416,8 +462,7 @@ static void copy_targets(struct prefilter *f, const struct bundle *b, const bool
     for (unsigned i = 0; i < b->n_runs; i++)
         if (!is_start[b->runs[i].target.pattern] && !skipped[b->runs[i].target.pattern])
             f->runs[f->n_runs++] = i;
-    if (f->n_runs != 0)
-        qsort_r(f->runs, f->n_runs, sizeof(*f->runs), by_set, &b);
+    group_runs(f, b);
 }
 
 static void sort_windows(struct prefilter *f, const struct bundle *b)
@@ -450,9 +495,10 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
     f->targets = calloc(b->n_targets + 1, sizeof(*f->targets));
     f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));
     f->runs = calloc(b->n_runs + 1, sizeof(*f->runs));
+    f->run_groups = calloc(b->n_runs + 1, sizeof(*f->run_groups));
     f->wide = calloc(b->n_windows + 1, sizeof(*f->wide));
     return f->heads != NULL && f->starts != NULL && f->targets != NULL && f->first_target != NULL &&
-           f->runs != NULL && f->wide != NULL;
+           f->runs != NULL && f->run_groups != NULL && f->wide != NULL;
 }
 
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped)
@@ -460,7 +506,7 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *ski
     bool *is_start = calloc(b->n_patterns + 1, sizeof(*is_start)), ok = false;
 
     memset(f, 0, sizeof(*f));
-    f->find = prefilter_best();
+    prefilter_choose(f, prefilter_best());
     if (is_start == NULL || !allocate(f, b))
         goto out;
     for (uint32_t i = 0; i < b->n_patterns; i++)
@@ -485,6 +531,7 @@ void prefilter_fini(struct prefilter *f)
     free(f->targets);
     free(f->first_target);
     free(f->runs);
+    free(f->run_groups);
     free(f->wide);
     free(f->wide_rows);
     for (unsigned k = 0; k < PREFILTER_LENGTHS; k++)

@@ -171,12 +171,29 @@ static const unsigned char *bytes_at(const struct scan_leaf *x, size_t at, size_
     return tail;
 }
 
+/* Is each byte at p, where a match of the pattern would begin, one that can stand there? */
+static bool head_has(const struct bundle *b, uint32_t pattern, const unsigned char *p)
+{
+    const struct bundle_pattern *own = &b->patterns[pattern];
+
+    for (unsigned i = 0; i < own->n_heads; i++) {
+        unsigned k = 0;
+
+        while (k < BUNDLE_HEAD_BYTES && set_has(&b->sets[own->head[i][k]], p[k]))
+            k++;
+        if (k == BUNDLE_HEAD_BYTES)
+            return true;
+    }
+    return false;
+}
+
 /* Notes pattern at `at` when its first bytes fit. */
 static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     unsigned char tail[BUNDLE_HEAD_BYTES];
+    const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
 
-    if (prefilter_head_fits(x->filter, pattern, bytes_at(x, at, sizeof(tail), tail)))
+    if (prefilter_head_fits(x->filter, pattern, p) && head_has(x->rules->b, pattern, p))
         push(x, pattern, at);
 }
 
@@ -231,8 +248,8 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
 }
 
 /* The bytes around a window at `at`, in the text or, near its ends, in copy with zeroes. */
-static const unsigned char *bytes_around(const struct scan_leaf *x, size_t at,
-                                         unsigned char copy[BUNDLE_AROUND_BYTES])
+static inline const unsigned char *bytes_around(const struct scan_leaf *x, size_t at,
+                                                unsigned char copy[BUNDLE_AROUND_BYTES])
 {
     const unsigned char *text = (const unsigned char *)x->text.ptr;
 
@@ -246,41 +263,58 @@ static const unsigned char *bytes_around(const struct scan_leaf *x, size_t at,
     return copy;
 }
 
-/* Offers what the window at `at` is the anchor of, where the bytes around it fit. */
-static void offer_window(struct scan_leaf *x, uint32_t window, size_t at)
+/* Offers the targets [i, end) that fit the bytes around a window at `at`. */
+static inline void offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end,
+                                 const uint64_t around[2], size_t at)
+{
+    for (; i < end; i++)
+        if (prefilter_around_fits(&x->filter->targets[i], around))
+            offer_target(x, &x->filter->targets[i], at);
+}
+
+/* Offers what a literal of that length at `at` is the anchor of; key is its four bytes. */
+static inline void find_literal(struct scan_leaf *x, enum prefilter_length length, size_t at,
+                                uint32_t key, const uint64_t around[2])
+{
+    const struct prefilter_index *literals = &x->filter->literals[length];
+    uint32_t cell = prefilter_hash(length, (const unsigned char *)&key) >> 4;
+
+    for (unsigned k = literals->first[cell]; k < literals->first[cell + 1]; k++) {
+        const struct prefilter_lit *lit = &literals->lits[k];
+
+        if ((key & lit->mask) == lit->value)
+            offer_targets(x, lit->first, lit->end, around, at);
+    }
+}
+
+static void find_literals(struct scan_leaf *x, const struct prefilter_places *places, size_t from)
+{
+    for (unsigned i = 0; i < places->n_literal && x->st == GW_OK; i++) {
+        unsigned place = places->literal[i];
+        size_t at = from + (place & PREFILTER_PLACE);
+        unsigned char copy[BUNDLE_AROUND_BYTES];
+        const unsigned char *p = bytes_around(x, at, copy);
+        uint64_t around[2];
+        uint32_t key;
+
+        memcpy(around, p, sizeof(around));
+        memcpy(&key, p + BUNDLE_AROUND_BEFORE, sizeof(key));
+        if ((place & PREFILTER_IS_FOUR) != 0)
+            find_literal(x, PREFILTER_FOUR, at, key, around);
+        if ((place & PREFILTER_IS_THREE) != 0)
+            find_literal(x, PREFILTER_THREE, at, key, around);
+    }
+}
+
+/* Offers what the wide window at `at` is the anchor of. */
+static void offer_wide(struct scan_leaf *x, uint32_t window, size_t at)
 {
     const struct prefilter *f = x->filter;
     unsigned char copy[BUNDLE_AROUND_BYTES];
     uint64_t around[2];
 
     memcpy(around, bytes_around(x, at, copy), sizeof(around));
-    for (uint32_t i = f->first_target[window]; i < f->first_target[window + 1]; i++)
-        if (prefilter_around_fits(&f->targets[i], around))
-            offer_target(x, &f->targets[i], at);
-}
-
-static void find_literal(struct scan_leaf *x, enum prefilter_length length, size_t at,
-                         const unsigned char *p)
-{
-    const struct prefilter_index *literals = &x->filter->literals[length];
-    uint32_t cell = prefilter_hash(length, p) >> 4, key = 0;
-
-    memcpy(&key, p, sizeof(key));
-    for (unsigned k = literals->first[cell]; k < literals->first[cell + 1]; k++)
-        if ((key & literals->lits[k].mask) == literals->lits[k].value)
-            offer_window(x, literals->lits[k].window, at);
-}
-
-static void find_literals(struct scan_leaf *x, const struct prefilter_places *places, size_t from)
-{
-    for (unsigned i = 0; i < places->n_literal && x->st == GW_OK; i++) {
-        size_t at = from + places->literal[i];
-        unsigned char tail[BUNDLE_WINDOW_BYTES];
-        const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
-
-        find_literal(x, PREFILTER_FOUR, at, p);
-        find_literal(x, PREFILTER_THREE, at, p);
-    }
+    offer_targets(x, f->first_target[window], f->first_target[window + 1], around, at);
 }
 
 static void find_wide(struct scan_leaf *x, uint64_t places, size_t from)
@@ -298,33 +332,20 @@ static void find_wide(struct scan_leaf *x, uint64_t places, size_t from)
                 prefilter_wide_row(f, 2, p[2])[word] & prefilter_wide_row(f, 3, p[3])[word];
 
             for (; hits != 0; hits &= hits - 1)
-                offer_window(x, f->wide[word * 64 + (unsigned)__builtin_ctzll(hits)], at);
+                offer_wide(x, f->wide[word * 64 + (unsigned)__builtin_ctzll(hits)], at);
         }
     }
 }
 
 /* ---- starts ------------------------------------------------------------------------------- */
 
-/* Notes the starts of four words of the rows, from first on, that the bytes at p allow. */
-static inline void find_start_words(struct scan_leaf *x, const unsigned char *p, size_t at,
-                                    unsigned first)
+/* Notes at `at` the starts of a word of the rows. */
+static inline void push_all(struct scan_leaf *x, unsigned word, uint64_t bits, size_t at)
 {
-    const struct prefilter *f = x->filter;
-    const uint64_t *row = prefilter_start_row(f, 0, p[0]) + first;
-    uint64_t alive[PREFILTER_ROW_WORDS] = {row[0], row[1], row[2], row[3]};
+    const struct prefilter_start *starts = x->filter->starts + (size_t)word * 64;
 
-    for (unsigned k = 1; k < BUNDLE_HEAD_BYTES; k++) {
-        row = prefilter_start_row(f, k, p[k]) + first;
-        alive[0] &= row[0];
-        alive[1] &= row[1];
-        alive[2] &= row[2];
-        alive[3] &= row[3];
-        if ((alive[0] | alive[1] | alive[2] | alive[3]) == 0)
-            return;
-    }
-    for (unsigned i = 0; i < PREFILTER_ROW_WORDS; i++)
-        for (; alive[i] != 0; alive[i] &= alive[i] - 1)
-            push(x, f->starts[(first + i) * 64 + (unsigned)__builtin_ctzll(alive[i])].pattern, at);
+    for (; bits != 0; bits &= bits - 1)
+        push(x, starts[__builtin_ctzll(bits)].pattern, at);
 }
 
 /* Notes the patterns that sixteen bytes at a word's beginning allow. */
@@ -338,74 +359,83 @@ static void find_starts(struct scan_leaf *x, uint64_t places, size_t from)
         const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
 
         x->work++;
-        for (unsigned first = 0; first < f->start_words; first += PREFILTER_ROW_WORDS)
-            find_start_words(x, p, at, first);
+        for (unsigned first = 0; first < f->start_words; first += PREFILTER_ROW_WORDS) {
+            uint64_t alive[PREFILTER_ROW_WORDS];
+
+            for (unsigned k = 0, n = f->allowed(f, p, first, alive) ? PREFILTER_ROW_WORDS : 0;
+                 k < n; k++)
+                push_all(x, first + k, alive[k], at);
+        }
     }
 }
 
 /* ---- runs --------------------------------------------------------------------------------- */
 
-/* Notes one run anchor at every place of the token in [from, to); the token goes on to end. */
-static void find_run(struct scan_leaf *x, const struct bundle_run *run, size_t from, size_t to,
-                     size_t end)
+/* Notes the runs of a group at every place of the token in [from, to) where they can be; the token goes on to end. */
+static void find_runs(struct scan_leaf *x, const struct prefilter_runs *group, size_t from,
+                      size_t to, size_t end)
 {
+    const struct bundle *b = x->rules->b;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
-    const struct bundle_set *set = &x->rules->b->sets[run->set];
+    const struct bundle_set *set = &b->sets[group->set];
+    size_t least = b->runs[x->filter->runs[group->first]].n;
 
-    for (size_t start = from; start < to && start + run->n <= end && x->st == GW_OK;) {
+    for (size_t start = from; start < to && start + least <= end && x->st == GW_OK;) {
         size_t stop = start;
 
         while (stop < end && set_has(set, text[stop]))
             stop++;
-        for (size_t at = start; at < to && at + run->n <= stop && x->st == GW_OK; at++)
-            offer_target(x, &run->target, at);
+        for (uint32_t i = group->first; i < group->end; i++) {
+            const struct bundle_run *run = &b->runs[x->filter->runs[i]];
+
+            for (size_t at = start; at < to && at + run->n <= stop && x->st == GW_OK; at++)
+                offer_target(x, &run->target, at);
+        }
         start = stop + 1;
     }
 }
 
-/* Notes at `at`, where a word begins, every run that begins its match there. */
-static void find_word_runs(struct scan_leaf *x, size_t at, size_t end)
+/* Notes at `at`, where a word begins, the runs of a group that begin their match there. */
+static void find_runs_at(struct scan_leaf *x, const struct prefilter_runs *group, size_t at,
+                         size_t end)
 {
-    const struct dlp_rules *r = x->rules;
-    const struct prefilter *f = x->filter;
+    const struct bundle *b = x->rules->b;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
-    bool at_token = scan_boundary_before(RULEC_BOUNDARY_TOKEN, x->text, at);
-    uint32_t set = UINT32_MAX;
+    const struct bundle_set *set = &b->sets[group->set];
+    const uint32_t *runs = x->filter->runs;
     size_t stop = at;
 
-    /* Runs ascend by set: one walk tells how far each set goes. */
-    for (unsigned i = 0; i < f->n_runs; i++) {
-        const struct bundle_run *run = &r->b->runs[f->runs[i]];
-        const struct bundle_pattern *p = &r->b->patterns[run->target.pattern];
-
-        if (r->run_kind[f->runs[i]] == BUNDLE_RUN_ANYWHERE || run->n > end - at ||
-            (p->before == RULEC_BOUNDARY_TOKEN && !at_token))
-            continue;
-        if (run->set != set) {
-            set = run->set;
-            for (stop = at; stop < end && set_has(&r->b->sets[set], text[stop]);)
-                stop++;
-        }
-        if (stop - at >= run->n)
-            offer(x, run->target.pattern, at);
-    }
+    if (b->runs[runs[group->first]].n > end - at)
+        return;
+    while (stop < end && set_has(set, text[stop]))
+        stop++;
+    for (uint32_t i = group->first; i < group->end && b->runs[runs[i]].n <= stop - at; i++)
+        offer(x, b->runs[runs[i]].target.pattern, at);
 }
 
 /* The part [from, to) of a token. What is behind `to` counts as far as the longest run asks. */
 static void find_token(struct scan_leaf *x, size_t from, size_t to)
 {
-    const struct dlp_rules *r = x->rules;
+    const struct prefilter *f = x->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
-    size_t end = to, most = to + r->max_run < x->text.len ? to + r->max_run : x->text.len;
+    size_t end = to,
+           most = to + x->rules->max_run < x->text.len ? to + x->rules->max_run : x->text.len;
 
     while (end < most && is_token(text[end]))
         end++;
-    for (size_t at = from; at < to && x->st == GW_OK; at++)
-        if (at == 0 || !is_word(text[at - 1]))
-            find_word_runs(x, at, end);
-    for (unsigned i = 0; i < x->filter->n_runs; i++)
-        if (r->run_kind[x->filter->runs[i]] == BUNDLE_RUN_ANYWHERE)
-            find_run(x, &r->b->runs[x->filter->runs[i]], from, to, end);
+    for (size_t at = from; at < to && x->st == GW_OK; at++) {
+        bool at_token;
+
+        if (at > 0 && is_word(text[at - 1]))
+            continue;
+        at_token = scan_boundary_before(RULEC_BOUNDARY_TOKEN, x->text, at);
+        for (unsigned i = 0; i < f->n_run_groups; i++)
+            if (!f->run_groups[i].anywhere && (at_token || !f->run_groups[i].at_token))
+                find_runs_at(x, &f->run_groups[i], at, end);
+    }
+    for (unsigned i = 0; i < f->n_run_groups; i++)
+        if (f->run_groups[i].anywhere)
+            find_runs(x, &f->run_groups[i], from, to, end);
 }
 
 /* The bytes of tokens behind the chunk, as far as a run that begins in it asks. */

@@ -24,16 +24,16 @@ static struct dlp_rules *rules; /* of the Sluice engines */
 struct ours {
     struct dlp_scanner *scanner;
     struct gw_arena *arena;
-    prefilter_find_fn *find;
+    enum prefilter_level level;
 };
 
-static void *ours_new(prefilter_find_fn *find, bool can)
+static void *ours_new(enum prefilter_level level, bool can)
 {
     struct ours *o = can ? calloc(1, sizeof(*o)) : NULL;
 
     if (o == NULL)
         return NULL;
-    *o = (struct ours){dlp_scanner_new(), gw_arena_new(ARENA_BYTES), find};
+    *o = (struct ours){dlp_scanner_new(), gw_arena_new(ARENA_BYTES), level};
     return o;
 }
 
@@ -46,13 +46,13 @@ static void *best_open(const struct bench_regex *all, unsigned n, unsigned *n_re
 static void *avx2_open(const struct bench_regex *all, unsigned n, unsigned *n_refused)
 {
     (void)all, (void)n, (void)n_refused;
-    return ours_new(prefilter_find_avx2, prefilter_has_avx2());
+    return ours_new(PREFILTER_AVX2, prefilter_has_avx2());
 }
 
 static void *scalar_open(const struct bench_regex *all, unsigned n, unsigned *n_refused)
 {
     (void)all, (void)n, (void)n_refused;
-    return ours_new(prefilter_find_scalar, true);
+    return ours_new(PREFILTER_SCALAR, true);
 }
 
 static void ours_close(void *engine)
@@ -64,11 +64,17 @@ static void ours_close(void *engine)
     free(o);
 }
 
+static void use_level(const struct ours *o)
+{
+    prefilter_choose(&rules->filter, o->level);
+    prefilter_choose(&rules->long_filter, o->level);
+}
+
 static size_t scan_doc(struct ours *o, const struct dlp_doc *doc)
 {
     struct dlp_report report = {.findings = NULL};
 
-    rules->filter.find = o->find;
+    use_level(o);
     if (dlp_scan(o->scanner, rules, doc, o->arena, NULL, &report) != GW_OK)
         report.n_findings = 1000000; /* refused: the caller fails closed */
     gw_arena_reset(o->arena);
@@ -117,10 +123,11 @@ static size_t ours_filter(void *engine, const char *text, size_t len)
     struct prefilter_places *places = &o->scanner->places;
     size_t n = 0;
 
+    use_level(o);
     for (size_t from = 0; from < len; from += PREFILTER_CHUNK) {
         size_t to = len - from < PREFILTER_CHUNK ? len : from + PREFILTER_CHUNK;
 
-        o->find(&rules->filter, (const unsigned char *)text, from, to, len, places);
+        rules->filter.find(&rules->filter, (const unsigned char *)text, from, to, len, places);
         n += places->n_literal;
         for (size_t i = 0; i * 64 < to - from; i++)
             n += (size_t)(__builtin_popcountll(places->wide[i]) +

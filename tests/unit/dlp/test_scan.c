@@ -52,16 +52,22 @@ static void check_find(const struct prefilter *f, prefilter_find_fn *find,
     prefilter_find_scalar(f, text, from, len, len, &want);
     find(f, text, from, len, len, &got);
     for (unsigned i = 0; i < want.n_literal; i++) {
-        if (!has_literal(f, text, from + want.literal[i], len))
+        unsigned place = want.literal[i] & PREFILTER_PLACE;
+
+        if (!has_literal(f, text, from + place, len))
             continue;
-        while (k < got.n_literal && got.literal[k] < want.literal[i])
+        while (k < got.n_literal && (got.literal[k] & PREFILTER_PLACE) < place)
             k++;
-        if (!CHECK(k < got.n_literal && got.literal[k] == want.literal[i]))
+        if (!CHECK(k < got.n_literal && (got.literal[k] & want.literal[i]) == want.literal[i]))
             return;
     }
-    for (unsigned i = 0; i < got.n_literal; i++)
-        if (!CHECK((i == 0 || got.literal[i] > got.literal[i - 1]) && got.literal[i] < len - from))
+    for (unsigned i = 0, next = 0; i < got.n_literal; i++) {
+        unsigned place = got.literal[i] & PREFILTER_PLACE;
+
+        if (!CHECK(place >= next && place < len - from && got.literal[i] != place))
             return;
+        next = place + 1;
+    }
     CHECK(memcmp(want.token, got.token, (len - from + 63) / 64 * 8) == 0);
     check_bits(want.wide, got.wide, len - from);
     check_bits(want.start, got.start, len - from);
