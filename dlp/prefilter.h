@@ -84,7 +84,7 @@ struct prefilter_index {
     unsigned n_blooms; /* how many are worth asking */
 };
 
-/* The first sixteen bytes of a pattern, as far as bits tell: a necessary condition that costs a compare. */
+/* The first sixteen bytes of a match, as far as bits tell: a necessary condition that costs a compare. */
 struct prefilter_head {
     uint64_t value[2], mask[2];
 };
@@ -126,7 +126,9 @@ struct prefilter {
     uint32_t *runs;
     struct prefilter_runs *run_groups;
     unsigned n_runs, n_run_groups;
-    struct prefilter_head *heads; /* of each pattern */
+    /* Heads of each pattern: pattern i has [first_head[i], first_head[i + 1]). */
+    struct prefilter_head *heads;
+    uint32_t *first_head;
 };
 
 /* 16 bits of hash of the first bytes at p without case; four can be read. */
@@ -202,14 +204,9 @@ static inline bool prefilter_around_fits(const struct bundle_target *t, const ui
     return (((around[0] & mask[0]) ^ value[0]) | ((around[1] & mask[1]) ^ value[1])) == 0;
 }
 
-/* Can a match of the pattern begin with these sixteen bytes? */
-static inline bool prefilter_head_fits(const struct prefilter *f, uint32_t pattern,
-                                       const unsigned char *p)
+/* May a match begin with these sixteen bytes? */
+static inline bool prefilter_head_fits(const struct prefilter_head *h, const uint64_t head[2])
 {
-    const struct prefilter_head *h = &f->heads[pattern];
-    uint64_t head[2];
-
-    memcpy(head, p, sizeof(head));
     return (((head[0] & h->mask[0]) ^ h->value[0]) | ((head[1] & h->mask[1]) ^ h->value[1])) == 0;
 }
 

@@ -24,20 +24,36 @@ static bool begins_at_word(const struct bundle_pattern *p)
 
 /* ---- heads ------------------------------------------------------------------------------- */
 
-static void fill_head(struct prefilter_head *h, const struct bundle *b, uint32_t pattern)
+static void fill_head(struct prefilter_head *h, const struct bundle *b,
+                      const uint32_t sets[BUNDLE_HEAD_BYTES])
 {
     uint8_t value[BUNDLE_HEAD_BYTES], mask[BUNDLE_HEAD_BYTES];
 
     for (unsigned i = 0; i < BUNDLE_HEAD_BYTES; i++) {
-        struct bundle_set any = {{0}};
-
-        for (unsigned k = 0; k < b->patterns[pattern].n_heads; k++)
-            rx_set_join(&any, &b->sets[b->patterns[pattern].head[k][i]]);
-        mask[i] = rulec_common_bits(&any, &value[i]);
+        mask[i] = rulec_common_bits(&b->sets[sets[i]], &value[i]);
         value[i] &= mask[i];
     }
     memcpy(h->value, value, sizeof(value));
     memcpy(h->mask, mask, sizeof(mask));
+}
+
+/* False when out of memory. */
+static bool fill_heads(struct prefilter *f, const struct bundle *b)
+{
+    unsigned n = 0;
+
+    f->first_head = calloc(b->n_patterns + 2, sizeof(*f->first_head));
+    for (uint32_t i = 0; i < b->n_patterns && f->first_head != NULL; i++) {
+        n += b->patterns[i].n_heads;
+        f->first_head[i + 1] = n;
+    }
+    f->heads = calloc(n + 1, sizeof(*f->heads));
+    if (f->first_head == NULL || f->heads == NULL)
+        return false;
+    for (uint32_t i = 0; i < b->n_patterns; i++)
+        for (unsigned k = 0; k < b->patterns[i].n_heads; k++)
+            fill_head(&f->heads[f->first_head[i] + k], b, b->patterns[i].head[k]);
+    return true;
 }
 
 /* ---- literals ---------------------------------------------------------------------------- */
@@ -490,15 +506,14 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
         if (f->literals[k].lits == NULL)
             return false;
     }
-    f->heads = calloc(b->n_patterns + 1, sizeof(*f->heads));
     f->starts = calloc((size_t)b->n_patterns * BUNDLE_HEADS + 1, sizeof(*f->starts));
     f->targets = calloc(b->n_targets + 1, sizeof(*f->targets));
     f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));
     f->runs = calloc(b->n_runs + 1, sizeof(*f->runs));
     f->run_groups = calloc(b->n_runs + 1, sizeof(*f->run_groups));
     f->wide = calloc(b->n_windows + 1, sizeof(*f->wide));
-    return f->heads != NULL && f->starts != NULL && f->targets != NULL && f->first_target != NULL &&
-           f->runs != NULL && f->run_groups != NULL && f->wide != NULL;
+    return f->starts != NULL && f->targets != NULL && f->first_target != NULL && f->runs != NULL &&
+           f->run_groups != NULL && f->wide != NULL;
 }
 
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped)
@@ -507,10 +522,8 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *ski
 
     memset(f, 0, sizeof(*f));
     prefilter_choose(f, prefilter_best());
-    if (is_start == NULL || !allocate(f, b))
+    if (is_start == NULL || !allocate(f, b) || !fill_heads(f, b))
         goto out;
-    for (uint32_t i = 0; i < b->n_patterns; i++)
-        fill_head(&f->heads[i], b, i);
     if (!choose_starts(f, b, skipped, is_start))
         goto out;
     copy_targets(f, b, skipped, is_start);
@@ -526,6 +539,7 @@ out:
 void prefilter_fini(struct prefilter *f)
 {
     free(f->heads);
+    free(f->first_head);
     free(f->starts);
     free(f->start_rows);
     free(f->targets);

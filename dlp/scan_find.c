@@ -171,30 +171,20 @@ static const unsigned char *bytes_at(const struct scan_leaf *x, size_t at, size_
     return tail;
 }
 
-/* Is each byte at p, where a match of the pattern would begin, one that can stand there? */
-static bool head_has(const struct bundle *b, uint32_t pattern, const unsigned char *p)
-{
-    const struct bundle_pattern *own = &b->patterns[pattern];
-
-    for (unsigned i = 0; i < own->n_heads; i++) {
-        unsigned k = 0;
-
-        while (k < BUNDLE_HEAD_BYTES && set_has(&b->sets[own->head[i][k]], p[k]))
-            k++;
-        if (k == BUNDLE_HEAD_BYTES)
-            return true;
-    }
-    return false;
-}
-
 /* Notes pattern at `at` when its first bytes fit. */
 static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
+    const struct prefilter *f = x->filter;
     unsigned char tail[BUNDLE_HEAD_BYTES];
-    const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
+    uint64_t head[2];
 
-    if (prefilter_head_fits(x->filter, pattern, p) && head_has(x->rules->b, pattern, p))
-        push(x, pattern, at);
+    memcpy(head, bytes_at(x, at, sizeof(tail), tail), sizeof(head));
+    for (uint32_t i = f->first_head[pattern]; i < f->first_head[pattern + 1]; i++) {
+        if (prefilter_head_fits(&f->heads[i], head)) {
+            push(x, pattern, at);
+            return;
+        }
+    }
 }
 
 /* Where the word that ends at `at` begins; at itself when none does. Places ascend by and large, so the

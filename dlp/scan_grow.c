@@ -114,10 +114,16 @@ static struct head read_head(const struct scan_leaf *x, size_t at)
 /* Can a match of the pattern begin so, whatever comes? */
 static bool head_fits(const struct scan_leaf *x, uint32_t pattern, const struct head *h)
 {
-    const struct prefilter_head *p = &x->rules->filter.heads[pattern];
+    const struct prefilter *f = &x->rules->filter;
 
-    return ((((h->bytes[0] & p->mask[0]) ^ p->value[0]) & h->known[0]) |
-            (((h->bytes[1] & p->mask[1]) ^ p->value[1]) & h->known[1])) == 0;
+    for (uint32_t i = f->first_head[pattern]; i < f->first_head[pattern + 1]; i++) {
+        const struct prefilter_head *p = &f->heads[i];
+
+        if (((((h->bytes[0] & p->mask[0]) ^ p->value[0]) & h->known[0]) |
+             (((h->bytes[1] & p->mask[1]) ^ p->value[1]) & h->known[1])) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* Is the start `at` live because of that pattern? */
