@@ -30,6 +30,7 @@ enum {
     PREFILTER_PLACE = (1 << 13) - 1,
     PREFILTER_IS_FOUR = 1 << 13,
     PREFILTER_IS_THREE = 1 << 14,
+    PREFILTER_LIT_BEFORE = 2,
 };
 _Static_assert((int)PREFILTER_CHUNK + (int)PREFILTER_SLACK <= (int)PREFILTER_PLACE, "places");
 
@@ -63,10 +64,11 @@ typedef void prefilter_find_fn(const struct prefilter *f, const unsigned char *t
 typedef bool prefilter_starts_fn(const struct prefilter *f, const unsigned char *p, unsigned first,
                                  uint64_t alive[PREFILTER_ROW_WORDS]);
 
-/* One spelling of a literal window: the four bytes at a place, masked, are value. What it is the anchor of are the targets
- * [first, end). */
+/* One spelling of a literal window: the eight bytes from PREFILTER_LIT_BEFORE in front of the place on, masked, are value: the
+ * literal's, and what all of its targets have in common around it. These are [first, end). */
 struct prefilter_lit {
-    uint32_t value, mask, first, end;
+    uint64_t value, mask;
+    uint32_t first, end;
 };
 
 /* Lengths of literals. */

@@ -131,6 +131,30 @@ static void add_bloom(uint8_t bloom[4][128], unsigned a, unsigned b)
     bloom[(b >> 7) * 2 + (a >> 7)][a & 127] |= (uint8_t)(1u << (b & 7));
 }
 
+/* What the bytes around a literal have to be for any target of [first, end). */
+static struct prefilter_lit lit_of(const struct prefilter *f, uint32_t value, uint32_t mask,
+                                   uint32_t first, uint32_t end)
+{
+    enum { FROM = BUNDLE_AROUND_BEFORE - PREFILTER_LIT_BEFORE, SHIFT = 8 * PREFILTER_LIT_BEFORE };
+    uint64_t common = UINT64_MAX, some = 0;
+
+    for (uint32_t i = first; i < end; i++) {
+        uint64_t v, m;
+
+        memcpy(&v, f->targets[i].value + FROM, sizeof(v));
+        memcpy(&m, f->targets[i].mask + FROM, sizeof(m));
+        common &= i == first ? m : m & ~(v ^ some);
+        some = i == first ? v : some;
+    }
+    some = (some & common & ~((uint64_t)mask << SHIFT)) | (uint64_t)value << SHIFT;
+    return (struct prefilter_lit){some, common | (uint64_t)mask << SHIFT, first, end};
+}
+
+static uint32_t first_bytes(const struct prefilter_lit *lit)
+{
+    return (uint32_t)(lit->value >> (8 * PREFILTER_LIT_BEFORE));
+}
+
 static void add_lit(struct prefilter *f, enum prefilter_length length, uint32_t value,
                     uint32_t mask, uint32_t window)
 {
@@ -142,7 +166,7 @@ static void add_lit(struct prefilter *f, enum prefilter_length length, uint32_t 
     memcpy(bytes, &value, sizeof(bytes));
     hash = prefilter_hash(length, bytes);
     to->lits[to->n++] =
-        (struct prefilter_lit){value, mask, f->first_target[window], f->first_target[window + 1]};
+        lit_of(f, value, mask, f->first_target[window], f->first_target[window + 1]);
     to->hashes[hash >> 6] |= UINT64_C(1) << (hash & 63);
     for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
         h[i] = linear(i, length, bytes);
@@ -188,7 +212,7 @@ static int by_cell(const void *a, const void *b, void *ctx)
 {
     const enum prefilter_length *length = ctx;
     const struct prefilter_lit *x = a, *y = b;
-    uint32_t cx = cell_of(*length, x->value), cy = cell_of(*length, y->value);
+    uint32_t cx = cell_of(*length, first_bytes(x)), cy = cell_of(*length, first_bytes(y));
 
     if (cx != cy)
         return cx < cy ? -1 : 1;
@@ -203,7 +227,7 @@ static void index_lits(struct prefilter_index *literals, enum prefilter_length l
         qsort_r(literals->lits, literals->n, sizeof(*literals->lits), by_cell, &length);
     for (uint32_t cell = 0; cell <= PREFILTER_LIT_CELLS; cell++) {
         literals->first[cell] = (uint16_t)i;
-        while (i < literals->n && cell_of(length, literals->lits[i].value) == cell)
+        while (i < literals->n && cell_of(length, first_bytes(&literals->lits[i])) == cell)
             i++;
     }
     literals->n_blooms =

@@ -262,12 +262,15 @@ static inline void offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end,
             offer_target(x, &x->filter->targets[i], at);
 }
 
-/* Offers what a literal of that length at `at` is the anchor of; key is its four bytes. */
+/* Offers what a literal of that length at `at` is the anchor of. */
 static inline void find_literal(struct scan_leaf *x, enum prefilter_length length, size_t at,
-                                uint32_t key, const uint64_t around[2])
+                                const unsigned char *bytes, const uint64_t around[2])
 {
     const struct prefilter_index *literals = &x->filter->literals[length];
-    uint32_t cell = prefilter_hash(length, (const unsigned char *)&key) >> 4;
+    uint32_t cell = prefilter_hash(length, bytes + BUNDLE_AROUND_BEFORE) >> 4;
+    uint64_t key;
+
+    memcpy(&key, bytes + BUNDLE_AROUND_BEFORE - PREFILTER_LIT_BEFORE, sizeof(key));
 
     for (unsigned k = literals->first[cell]; k < literals->first[cell + 1]; k++) {
         const struct prefilter_lit *lit = &literals->lits[k];
@@ -285,14 +288,12 @@ static void find_literals(struct scan_leaf *x, const struct prefilter_places *pl
         unsigned char copy[BUNDLE_AROUND_BYTES];
         const unsigned char *p = bytes_around(x, at, copy);
         uint64_t around[2];
-        uint32_t key;
 
         memcpy(around, p, sizeof(around));
-        memcpy(&key, p + BUNDLE_AROUND_BEFORE, sizeof(key));
         if ((place & PREFILTER_IS_FOUR) != 0)
-            find_literal(x, PREFILTER_FOUR, at, key, around);
+            find_literal(x, PREFILTER_FOUR, at, p, around);
         if ((place & PREFILTER_IS_THREE) != 0)
-            find_literal(x, PREFILTER_THREE, at, key, around);
+            find_literal(x, PREFILTER_THREE, at, p, around);
     }
 }
 

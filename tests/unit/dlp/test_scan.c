@@ -26,14 +26,16 @@ static void check_bits(const uint64_t *want, const uint64_t *got, size_t len)
 /* Some literal window is at text[at]; a hash may say so of other places as well. */
 static bool has_literal(const struct prefilter *f, const unsigned char *text, size_t at, size_t len)
 {
-    unsigned char four[4] = {0};
-    uint32_t key;
+    unsigned char eight[8] = {0};
+    uint64_t key;
 
-    memcpy(four, text + at, len - at < 4 ? len - at : 4);
-    memcpy(&key, four, sizeof(key));
+    for (size_t i = 0; i < sizeof(eight); i++)
+        if (at + i >= PREFILTER_LIT_BEFORE && at + i - PREFILTER_LIT_BEFORE < len)
+            eight[i] = text[at + i - PREFILTER_LIT_BEFORE];
+    memcpy(&key, eight, sizeof(key));
     for (unsigned length = 0; length < PREFILTER_LENGTHS; length++) {
         const struct prefilter_index *literals = &f->literals[length];
-        uint32_t cell = prefilter_hash(length, four) >> 4;
+        uint32_t cell = prefilter_hash(length, eight + PREFILTER_LIT_BEFORE) >> 4;
 
         for (unsigned i = literals->first[cell]; i < literals->first[cell + 1]; i++)
             if ((key & literals->lits[i].mask) == literals->lits[i].value)
