@@ -138,16 +138,19 @@ static inline __m256i words(const uint64_t *row)
 bool prefilter_starts_avx2(const struct prefilter *f, const unsigned char *p, unsigned first,
                            uint64_t alive[PREFILTER_ROW_WORDS])
 {
-    __m256i low = _mm256_set1_epi8(-1), high = low, any = low;
+    __m256i low = _mm256_set1_epi8(-1), high = low;
 
     for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++) {
         const uint64_t *row = prefilter_start_row(f, k, p[k]) + first;
 
         low = _mm256_and_si256(low, words(row));
         high = _mm256_and_si256(high, words(row + 4));
-        any = _mm256_or_si256(low, high);
-        if (k % 4 == 3 && _mm256_testz_si256(any, any) != 0)
-            return false;
+        if (k % 4 == 3) {
+            __m256i any = _mm256_or_si256(low, high);
+
+            if (_mm256_testz_si256(any, any) != 0)
+                return false;
+        }
     }
     _mm256_storeu_si256((__m256i *)(void *)alive, low);
     _mm256_storeu_si256((__m256i *)(void *)(alive + 4), high);
