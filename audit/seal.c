@@ -20,7 +20,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { MAX_PENDING = 4 * SEAL_EVERY_RECORDS, TICK_MS = 1000, SEAL_EDGE_EVERY = 64 };
+enum {
+    MAX_PENDING = 4 * SEAL_EVERY_RECORDS,
+    TICK_MS = 1000,
+    SEAL_EDGE_EVERY = 64,
+    LOOK_AHEAD = 1024
+};
 
 uint64_t seal_prune_bytes = 4 << 20;
 
@@ -267,11 +272,27 @@ static void *seal_run(void *arg)
 
 /* ---- continuing ----------------------------------------------------------------------------- */
 
+static void say_missing(const struct sealed *s, size_t n)
+{
+    gw_log(GW_LOG_ERROR, "audit_records_missing",
+           "slot=%u segment=%" PRIu64 " behind=%" PRIu64 " records=%zu", s->slot->index, s->segno,
+           s->last_seq, n);
+}
+
+/* Where the hash stands from `from` on, close by; f->n: nowhere. */
+static size_t find_leaf(const struct leaf_file *f, size_t from, const struct merkle_hash *leaf)
+{
+    for (size_t i = from; i < f->n && i < from + LOOK_AHEAD; i++)
+        if (memcmp(leaf, &f->leaves[i], sizeof(*leaf)) == 0)
+            return i;
+    return f->n;
+}
+
 /* Stands behind the records whose hashes the leaf file has, and says when one of them is another now. */
 static void follow(struct sealed *s, const struct leaf_file *f)
 {
     struct spool_rec rec;
-    size_t i = 0;
+    size_t i = 0, there;
 
     s->feed.acked_segno = s->segno;
     s->feed.acked_seq = s->last_seq = f->head.before;
@@ -283,18 +304,20 @@ static void follow(struct sealed *s, const struct leaf_file *f)
             break;
         }
         spool_print(rec.payload, leaf.bytes);
-        if (memcmp(&leaf, &f->leaves[i], sizeof(leaf)) != 0)
+        there = find_leaf(f, i, &leaf);
+        if (there == f->n)
             gw_log(GW_LOG_ERROR, "audit_record_altered",
                    "slot=%u segment=%" PRIu64 " sequence=%" PRIu64, s->slot->index, s->segno,
                    rec.seq);
+        else if (there != i)
+            say_missing(s, there - i);
+        i = there == f->n ? i : there;
         s->last_seq = rec.seq;
         s->end = spool_pos_make(s->feed.r.segno, s->feed.r.off);
         i++;
     }
     if (i < f->n)
-        gw_log(GW_LOG_ERROR, "audit_records_missing",
-               "slot=%u segment=%" PRIu64 " sealed=%zu found=%zu", s->slot->index, s->segno, f->n,
-               i);
+        say_missing(s, f->n - i);
 }
 
 /* Finds the newest segment that has a leaf file and goes on there; without any, at the first segment. */
