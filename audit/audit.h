@@ -178,6 +178,7 @@ struct audit_payload_config {
     const char
         *keys_path; /* the file with the subjects' keys; made, mode 0600, when it is not there */
     const char *auditor_path; /* PEM, X25519, public */
+    uint64_t keep_ms;         /* keys go when all that they open is older than that; 0: they stay */
 };
 
 /* Opens the store. GW_EIO, GW_EINVAL (no such key), GW_ECORRUPT (not a store), GW_ENOMEM. Thread: any. */

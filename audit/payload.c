@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "audit/payload_keys.h"
+#include "audit/payload_old.h"
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -28,7 +29,8 @@ struct chain {
     unsigned char key_id[PAYLOAD_KEY_ID_BYTES];
     unsigned char chain[PAYLOAD_CHAIN_BYTES]; /* of the next text */
     uint64_t n;                               /* texts sealed */
-    off_t row;                                /* where in the file */
+    int64_t made_ms;
+    off_t row; /* where in the file */
 };
 
 struct audit_payload {
@@ -36,7 +38,10 @@ struct audit_payload {
     struct payload_setup {
         char *path;
         unsigned char auditor[GW_X25519_BYTES], print[GW_SHA256_BYTES];
+        uint64_t keep_ms; /* 0: for good */
     } setup;
+    struct payload_rows free_rows; /* where rows may be written */
+    atomic_int_fast64_t look_ms;   /* when keys that have grown old are looked for next */
     int fd;
     unsigned char salt[PAYLOAD_SALT_BYTES];
     struct chain *chains;
@@ -49,6 +54,12 @@ const char *audit_payload_level_name(enum audit_payload_level level)
     static const char *const names[] = {"none", "hmac", "masked", "sealed"};
 
     return (unsigned)level < 4 ? names[level] : "unknown";
+}
+
+/* So long a chain goes on, when its key is to go some day. */
+static int64_t turn_ms(const struct audit_payload *p)
+{
+    return p->setup.keep_ms == 0 ? INT64_MAX : (int64_t)(p->setup.keep_ms / 8 + 1);
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */
@@ -96,6 +107,7 @@ enum gw_status audit_payload_open(const struct audit_payload_config *cfg,
     p->fd = -1;
     (void)pthread_mutex_init(&p->lock, NULL);
     p->setup.path = strdup(cfg->keys_path);
+    p->setup.keep_ms = cfg->keep_ms;
     p->chains = calloc(N_CHAINS, sizeof(*p->chains));
     if (p->setup.path == NULL || p->chains == NULL)
         st = gw_fail(err, GW_ENOMEM, "audit: out of memory");
@@ -126,12 +138,44 @@ void audit_payload_close(struct audit_payload *p)
     if (p->chains != NULL)
         forget_all(p);
     free(p->chains);
+    free(p->free_rows.at);
     free(p->setup.path);
     if (p->fd >= 0)
         (void)close(p->fd);
     (void)pthread_mutex_destroy(&p->lock);
     explicit_bzero(p, sizeof(*p));
     free(p);
+}
+
+void payload_tidy(struct audit_payload *p, int64_t now_ms)
+{
+    struct payload_rows found = {.n = 0};
+    size_t n_destroyed = 0;
+    enum gw_status st;
+    int fd;
+
+    if (p == NULL || p->setup.keep_ms == 0 || now_ms < atomic_load(&p->look_ms))
+        return;
+    atomic_store(&p->look_ms, now_ms + turn_ms(p));
+    (void)pthread_mutex_lock(&p->lock);
+    fd = p->fd < 0 ? -1 : fcntl(p->fd, F_DUPFD_CLOEXEC, 0); /* so that nobody waits for the disk */
+    p->free_rows.n = 0;
+    (void)pthread_mutex_unlock(&p->lock);
+    if (fd < 0)
+        return;
+    /* A chain that goes on may be one turn old. */
+    st = payload_destroy_old(fd, now_ms - (int64_t)p->setup.keep_ms - turn_ms(p), &found,
+                             &n_destroyed);
+    (void)close(fd);
+    if (st != GW_OK)
+        gw_log(GW_LOG_ERROR, "subject_keys_not_destroyed", "file=%s status=%s", p->setup.path,
+               gw_status_name(st));
+    if (n_destroyed != 0)
+        gw_log(GW_LOG_INFO, "subject_keys_destroyed", "keys=%zu", n_destroyed);
+    (void)pthread_mutex_lock(&p->lock);
+    free(p->free_rows.at);
+    p->free_rows = found;
+    (void)pthread_mutex_unlock(&p->lock);
 }
 
 void payload_sync(struct audit_payload *p)
@@ -170,7 +214,7 @@ static bool is_live(const struct audit_payload *p, const struct chain *c)
     unsigned char bytes[PAYLOAD_ROW_BYTES];
     struct payload_row r;
 
-    return c->n < PAYLOAD_MAX_TEXTS &&
+    return c->n < PAYLOAD_MAX_TEXTS && gw_clock_wall_ms() - c->made_ms < turn_ms(p) &&
            pread(p->fd, bytes, sizeof(bytes), c->row) == (ssize_t)sizeof(bytes) &&
            payload_row_read(bytes, &r) && r.state == PAYLOAD_KEY_LIVE &&
            memcmp(r.key_id, c->key_id, sizeof(r.key_id)) == 0;
@@ -195,6 +239,11 @@ static enum gw_status begin_chain(struct audit_payload *p, struct chain *c)
         return st;
     payload_row_write(&r, bytes);
     c->row = now.st_size / PAYLOAD_ROW_BYTES * PAYLOAD_ROW_BYTES;
+    c->made_ms = r.made_ms;
+    while (p->free_rows.n != 0 && !payload_row_is_free(p->fd, p->free_rows.at[p->free_rows.n - 1]))
+        p->free_rows.n--;
+    if (p->free_rows.n != 0)
+        c->row = p->free_rows.at[--p->free_rows.n];
     if (pwrite(p->fd, bytes, sizeof(bytes), c->row) != (ssize_t)sizeof(bytes))
         return GW_EIO;
     atomic_store(&p->dirty, true);

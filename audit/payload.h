@@ -8,4 +8,8 @@
  * failure is logged: the texts may then be lost with the machine's power, and nothing else is. Thread: the writer's. */
 void payload_sync(struct audit_payload *p);
 
+/* Destroys keys that have grown too old, when it is time to look for them. p may be NULL. A failure is logged, and tried again the next
+ * time. Thread: the writer's. */
+void payload_tidy(struct audit_payload *p, int64_t now_ms);
+
 #endif

@@ -17,7 +17,8 @@
  * chain for each subject that comes, so a subject has several rows.
  *
  * One gateway appends (it holds a lock on the file); whoever erases writes into rows, also while a gateway runs, which looks
- * at the row each time before it uses the chain. Numbers are little endian. */
+ * at the row each time before it uses the chain. A row of zeroes is free: its key has grown too old (audit/payload_old.c), and another
+ * row takes its place. Numbers are little endian. */
 #ifndef AUDIT_PAYLOAD_KEYS_H
 #define AUDIT_PAYLOAD_KEYS_H
 

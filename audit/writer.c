@@ -118,6 +118,7 @@ static void tend(struct audit *a, struct batch *b, uint64_t *kept_ns)
         *kept_ns = now;
         spool_keep(a->spool, gw_clock_wall_ms());
         payload_sync(a->payload);
+        payload_tidy(a->payload, gw_clock_wall_ms());
     }
 }
 

@@ -467,6 +467,7 @@ struct proxy_config {
         uint64_t max_payload;     /* bytes of a text that are sealed */
         const char *auditor_key;  /* PEM; "": nothing can be sealed */
         const char *subject_keys; /* path of their store */
+        int64_t payload_keep_ms;  /* sealed texts can be opened so long; 0: for good */
         const struct proxy_config_sink *sinks;
         unsigned n_sinks;
     } audit;

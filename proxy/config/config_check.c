@@ -180,6 +180,8 @@ static void check_numbers(struct config_load *l)
         config_report_line(l, false, 0, "complexity: moderate_from must not be above complex_from");
     if (cfg->audit.segment > cfg->audit.max_spool / 2)
         config_report_line(l, false, 0, "audit: segment must be at most half of max_spool");
+    if (cfg->audit.payload_keep_ms != 0 && cfg->audit.payload_keep_ms < 86400000)
+        config_report_line(l, false, 0, "audit.payload_keep: at least a day (1d), or 0");
     if (cfg->audit.witness_url[0] != '\0' && strncmp(cfg->audit.witness_url, "https://", 8) != 0 &&
         strncmp(cfg->audit.witness_url, "http://127.0.0.1:", 17) != 0)
         config_report_line(l, false, 0, "audit.witness.url: begins with https://");

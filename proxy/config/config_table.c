@@ -339,6 +339,7 @@ const struct config_key config_keys[] = {
 {"audit.max_payload", CONFIG_BYTES, IN(audit.max_payload), "32KiB", 1024, 64 << 10, NULL, "So much of a request, and of its answer, is sealed; the record says how long it was."},
 {"audit.auditor_key", CONFIG_PATH, IN(audit.auditor_key), "", 0, 0, NULL, "PEM file with the auditor's public key (X25519). What is sealed can be read with the secret one only (`sluice audit open`)."},
 {"audit.subject_keys", CONFIG_PATH, IN(audit.subject_keys), "", 0, 0, NULL, "File with a key for each user whose texts are sealed, wrapped for the auditor (`sluice audit erase`); without it STATE_DIR/subject.keys."},
+{"audit.payload_keep", CONFIG_DURATION, IN(audit.payload_keep_ms), "0", 0, 3650 * DAY, NULL, "Sealed texts can be opened for so long, at least a day and an eighth longer at most; then the keys are destroyed, as `sluice audit erase` does it, and their places in the file are used again. 0: until they are erased."},
 {"audit.witness", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Who cosigns the newest checkpoint of each chain, beside the request path (C2SP tlog-witness, docs/audit.md)."},
 {"audit.witness.url", CONFIG_STRING, IN(audit.witness_url), "", 0, 0, NULL, "`https://` address of the witness, in front of `/add-checkpoint`. Empty: none. `http://` for this machine only."},
 {"audit.witness.ca", CONFIG_PATH, IN(audit.witness_ca), "", 0, 0, NULL, "PEM file of the certificates to trust for it; without it the system's."},

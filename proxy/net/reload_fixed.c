@@ -29,6 +29,7 @@ static const struct {
     {"audit.checkpoints", INT64, IN(audit.checkpoint_ms)},
     {"audit.auditor_key", TEXT, IN(audit.auditor_key)},
     {"audit.subject_keys", TEXT, IN(audit.subject_keys)},
+    {"audit.payload_keep", INT64, IN(audit.payload_keep_ms)},
     {"core_dumps", BOOL, IN(core_dumps)},
     {"audit.witness.url", TEXT, IN(audit.witness_url)},
     {"audit.witness.ca", TEXT, IN(audit.witness_ca)},

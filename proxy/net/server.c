@@ -79,7 +79,9 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
 static enum gw_status open_payload(struct server *s, const struct proxy_config *c,
                                    struct gw_err *err)
 {
-    const struct audit_payload_config cfg = {c->audit.subject_keys, c->audit.auditor_key};
+    const struct audit_payload_config cfg = {.keys_path = c->audit.subject_keys,
+                                             .auditor_path = c->audit.auditor_key,
+                                             .keep_ms = (uint64_t)c->audit.payload_keep_ms};
 
     return c->audit.auditor_key[0] == '\0' ? GW_OK : audit_payload_open(&cfg, &s->payload, err);
 }

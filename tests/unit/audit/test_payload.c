@@ -3,7 +3,9 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "audit/payload.h"
 #include "audit/payload_keys.h"
+#include "base/clock.h"
 #include "tests/unit/audit/util.h"
 
 static char keys_path[400], secret_path[400], public_path[400], spool_path[400], seal_path[400];
@@ -29,7 +31,7 @@ static void make_auditor(const char *secret, const char *pub)
 
 static struct audit_payload *open_store(void)
 {
-    const struct audit_payload_config cfg = {keys_path, public_path};
+    const struct audit_payload_config cfg = {.keys_path = keys_path, .auditor_path = public_path};
     struct audit_payload *p = NULL;
     struct gw_err err = {0};
 
@@ -219,7 +221,7 @@ static void test_starts_and_moved_rows(void)
     unsigned char a[PAYLOAD_ROW_BYTES] = {0}, b[PAYLOAD_ROW_BYTES] = {0};
     struct audit_payload *p = NULL, *second = NULL;
     struct payload_row ra, rb;
-    struct audit_payload_config cfg = {keys_path, public_path};
+    struct audit_payload_config cfg = {.keys_path = keys_path, .auditor_path = public_path};
     struct audit_open_result r = {0};
     struct gw_err err;
     char *text;
@@ -294,7 +296,7 @@ static void test_damage(void)
     free(text);
     CHECK(truncate(keys_path, 100) == 0);
     {
-        struct audit_payload_config cfg = {keys_path, public_path};
+        struct audit_payload_config cfg = {.keys_path = keys_path, .auditor_path = public_path};
         struct gw_err err;
 
         p = NULL;
@@ -342,6 +344,56 @@ static void test_long_chain(void)
     scratch_end();
 }
 
+/* Keys go when they have grown too old, and only then; their places are used again, and the file stays short. */
+static void test_grown_old(void)
+{
+    const uint64_t keep_ms = 400;
+    const struct audit_payload_config cfg = {keys_path, public_path, keep_ms};
+    struct audit_event ev = decided_of("r-1");
+    struct audit_open_result r = {0};
+    struct audit_payload *p = NULL;
+    struct gw_buf out = {0};
+    struct stat st;
+    int64_t begin_ms;
+    off_t most = 0;
+    char user[16], *text;
+
+    begin();
+    begin_ms = gw_clock_wall_ms();
+    CHECK(audit_payload_open(&cfg, &p, NULL) == GW_OK);
+    put_all(p, "1");
+    text = open_all(secret_path, &r, NULL);
+    CHECK(r.opened == 12);
+    free(text);
+    /* Ten users and more with each round; a turn is a twentieth of a second. */
+    for (int round = 0; round < 20; round++) {
+        for (int u = 0; u < 10; u++) {
+            (void)snprintf(user, sizeof(user), "u-%d", u);
+            ev.user = gw_span_str(user);
+            seal(p, &ev, "x", 1, &out);
+        }
+        payload_tidy(p, gw_clock_wall_ms());
+        CHECK(stat(keys_path, &st) == 0);
+        most = st.st_size > most ? st.st_size : most;
+        if (gw_clock_wall_ms() - begin_ms < (int64_t)keep_ms) {
+            memset(&r, 0, sizeof(r));
+            text = open_all(secret_path, &r, NULL);
+            CHECK(r.opened == 12 || gw_clock_wall_ms() - begin_ms >= (int64_t)keep_ms);
+            free(text);
+        }
+        (void)usleep(50000);
+    }
+    memset(&r, 0, sizeof(r));
+    text = open_all(secret_path, &r, NULL);
+    CHECK(r.no_key == 12 && r.opened == 0); /* as if it had been erased */
+    free(text);
+    /* Two hundred rows, but each for little more than half of the time: the last ones stand where others stood. */
+    CHECK(most <= (off_t)PAYLOAD_ROW_BYTES * 160);
+    gw_buf_fini(&out);
+    audit_payload_close(p);
+    scratch_end();
+}
+
 int main(void)
 {
     test_only_the_auditor_reads();
@@ -350,5 +402,6 @@ int main(void)
     test_damage();
     test_file_is_lost();
     test_long_chain();
+    test_grown_old();
     return test_done();
 }
