@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "kafka"))
 from check_topic import Topic, judge  # noqa: E402
-from faulty import FaultyWorld  # noqa: E402
+from faulty import FaultyWorld, sanitizer_findings  # noqa: E402
 from world import ROOT, check, count, free_port, leave, skip, wait_for, whole_test  # noqa: E402
 
 KILLS = int(sys.argv[4]) if len(sys.argv) > 4 else 3
@@ -324,7 +324,7 @@ def test_clock(w):
         with open(now, "r+b" if os.path.exists(now) else "wb") as f:
             f.write(struct.pack("<q", seconds))
     move(0)
-    w.more_env = {"LD_PRELOAD": shim, "SLUICE_CLOCK": now}
+    w.more_env = {"LD_PRELOAD": shim, "SLUICE_CLOCK": now, "ASAN_OPTIONS": "verify_asan_link_order=0"}
     w.case("clock")
     w.up()
     c = Clients(w)
@@ -366,6 +366,8 @@ def main():
             began = time.time()
             part(w, *args)
             print(f"{part.__name__}{args or ''} took {time.time() - began:.1f} s", flush=True)
+        with open(w.path("gateway.log")) as f:
+            sanitizer_findings(f.read())
 
 
 main()

@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 
+from faulty import sanitizer_findings
 from world import BUILD, World, check, count, finish, leave, wait_for
 
 NAME = "witness.example"
@@ -206,6 +207,8 @@ def test(w, he):
     check(not he.faults, "he had nothing to complain of", he.faults[:2])
     check(he.versions == {"TLSv1.3"}, "over TLS 1.3", he.versions)
     check(w.stop() == 0, "the gateway ends")
+    with open(w.path("gateway.log")) as f:
+        sanitizer_findings(f.read())
 
 
 def main():
