@@ -408,6 +408,55 @@ static void test_jobs(void)
     proxy_store_close(s);
 }
 
+/* ---- other processes ----------------------------------------------------------------------------- */
+
+/* What this program does when it is run with a path and a name: another process that makes a key and tells it. */
+static int make_elsewhere(const char *at, const char *name)
+{
+    char key[PROXY_KEY_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s", at);
+    if (make(&(struct proxy_key_fields){.name = name}, key) != GW_OK)
+        return 1;
+    printf("%s", key);
+    return 0;
+}
+
+static void make_in_another_process(const char *name, char key[PROXY_KEY_BYTES])
+{
+    char command[300], self[120];
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
+    FILE *f;
+
+    (void)snprintf(command, sizeof(command), "%.*s %s %s", (int)n, self, path, name);
+    f = popen(command, "r"); /* NOLINT(cert-env33-c): ourselves */
+    if (CHECK(f != NULL)) {
+        CHECK(fgets(key, PROXY_KEY_BYTES, f) != NULL);
+        CHECK(pclose(f) == 0);
+    }
+}
+
+/* The store's locks outlive calls that open the same file in this process: keys that others make are seen, all of them. */
+static void test_other_processes(void)
+{
+    char key[PROXY_KEY_BYTES] = "";
+    struct proxy_store *s;
+
+    fresh("elsewhere");
+    s = open_store();
+    if (s == NULL)
+        return;
+    CHECK(make(&(struct proxy_key_fields){.name = "here"}, key) == GW_OK);
+    CHECK(within(s, key, GW_OK, 10000));
+    for (unsigned i = 0; i < 3; i++) {
+        char name[] = {'a', (char)('0' + i), '\0'};
+
+        make_in_another_process(name, key);
+        CHECK(within(s, key, GW_OK, 10000));
+    }
+    proxy_store_close(s);
+}
+
 static void test_times(void)
 {
     const int64_t now = 1795305600000; /* 2026-11-22 */
@@ -425,11 +474,13 @@ static void test_times(void)
     CHECK(ms == 1801440000000LL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     char command[100];
 
     arena = gw_arena_new((size_t)1 << 20);
+    if (argc == 3)
+        return make_elsewhere(argv[1], argv[2]);
     if (arena == NULL || mkdtemp(dir) == NULL)
         return 2;
     test_migration();
@@ -440,6 +491,7 @@ int main(void)
     test_admin_keys();
     test_changes();
     test_jobs();
+    test_other_processes();
     test_times();
     gw_arena_free(arena);
     (void)snprintf(command, sizeof(command), "rm -rf %s", dir);
