@@ -28,14 +28,6 @@ const uint8_t prefilter_flags[256] = {
 #undef W
 #undef T
 
-/* The buckets that accept the four bytes at p. */
-static inline uint8_t buckets(const struct prefilter *f, enum prefilter_kind kind,
-                              const unsigned char *p)
-{
-    return f->bucket[kind][0][p[0]] & f->bucket[kind][1][p[1]] & f->bucket[kind][2][p[2]] &
-           f->bucket[kind][3][p[3]];
-}
-
 void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t len,
                           struct prefilter_places *places)
 {
@@ -74,15 +66,11 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
             known = prefilter_literal(f, p);
             out->literal[n] = (uint16_t)((i - from) | known);
             n += known != 0;
-            wide |=
-                (uint64_t)((buckets(f, PREFILTER_WIDE, p) | buckets(f, PREFILTER_WIDER, p)) != 0)
-                << (i - block);
+            wide |= (uint64_t)(prefilter_buckets(f, PREFILTER_WIDE, p) != 0) << (i - block);
             token |= (uint64_t)(flags >> 1) << (i - block);
             /* Where the word before this byte is over, or none was, one begins or another byte stands. */
             if (before == 0)
-                start |= (uint64_t)((buckets(f, PREFILTER_START, p) |
-                                     buckets(f, PREFILTER_STARTER, p)) != 0)
-                         << (i - block);
+                start |= (uint64_t)(prefilter_buckets(f, PREFILTER_START, p) != 0) << (i - block);
             before = flags & 1;
         }
         out->wide[(block - from) / 64] = wide;

@@ -158,6 +158,19 @@ static inline unsigned prefilter_literal(const struct prefilter *f, const unsign
            (prefilter_hash_known(f, PREFILTER_THREE, p) ? PREFILTER_IS_THREE : 0u);
 }
 
+/* The buckets of the kind, PREFILTER_WIDE or PREFILTER_START, and of the one behind it that accept the four bytes at p. */
+static inline unsigned prefilter_buckets(const struct prefilter *f, enum prefilter_kind kind,
+                                         const unsigned char *p)
+{
+    unsigned first = f->bucket[kind][0][p[0]], second = f->bucket[kind + 1][0][p[0]];
+
+    for (unsigned place = 1; place < BUNDLE_WINDOW_BYTES; place++) {
+        first &= f->bucket[kind][place][p[place]];
+        second &= f->bucket[kind + 1][place][p[place]];
+    }
+    return first | second;
+}
+
 /* The coefficients of the linear hashes, one for each of the four bytes; none looks at the bit that letters' case is. Filter i is
  * asked with hash i and some bits of the next one. */
 extern const uint64_t prefilter_linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES];

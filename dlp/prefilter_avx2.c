@@ -29,6 +29,21 @@ static inline uint32_t accepted(const struct prefilter *f, enum prefilter_kind k
     return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(all, _mm256_setzero_si256()));
 }
 
+/* Nibbles say yes where a byte has the low one of some and the high one of others: bytes themselves are asked where one did. */
+static inline uint32_t exact(const struct prefilter *f, enum prefilter_kind kind, uint32_t places,
+                             const unsigned char *p)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t left = places; left != 0; left &= left - 1) {
+        const unsigned char *at = p + __builtin_ctz(left);
+
+        if (prefilter_buckets(f, kind, at) != 0)
+            kept |= left & -left;
+    }
+    return kept;
+}
+
 /* Which of 32 bytes are in words, and in tokens. */
 struct masks {
     uint32_t word, token;
@@ -114,12 +129,13 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
             hi[place] = _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
         }
         m = classes(_mm256_loadu_si256((const __m256i *)(const void *)p));
-        start = (accepted(f, PREFILTER_START, lo, hi) | accepted(f, PREFILTER_STARTER, lo, hi)) &
-                ~(m.word << 1 | before);
+        start = accepted(f, PREFILTER_START, lo, hi) | accepted(f, PREFILTER_STARTER, lo, hi);
+        start = exact(f, PREFILTER_START, start & ~(m.word << 1 | before), p);
         before = m.word >> 31;
         if (shift == 0)
             out->wide[word] = out->start[word] = out->token[word] = 0;
         wide = accepted(f, PREFILTER_WIDE, lo, hi) | accepted(f, PREFILTER_WIDER, lo, hi);
+        wide = exact(f, PREFILTER_WIDE, wide, p);
         out->wide[word] |= (uint64_t)(wide & valid) << shift;
         out->start[word] |= (uint64_t)(start & valid) << shift;
         out->token[word] |= (uint64_t)(m.token & valid) << shift;
