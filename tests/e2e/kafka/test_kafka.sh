@@ -62,9 +62,9 @@ topic() { # with settings of its own, or a broker that will be away when it woul
     kafka_topic "$dir/broker" "$1" || { failed=$((failed + 1)); exit 1; }
 }
 
-# Records arrive, with headers, in both durabilities; the topic was not there.
+# Records arrive, with headers, in both durabilities and compressed in both ways that the docs name; the topic was not there.
 for d in disk process; do
-    run "plain-$d" "$d" 500 1000 5000
+    run "plain-$d" "$d" 500 1000 5000 "compression.type=$([ $d = disk ] && echo lz4 || echo zstd)"
     check "plain-$d: the load ends" ended
     judge "plain-$d"
 done
