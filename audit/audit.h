@@ -379,13 +379,21 @@ struct audit_kafka_view {
 enum gw_status audit_probe_kafka(const struct audit_config *cfg, int timeout_ms,
                                  struct audit_kafka_view *out, struct gw_err *err);
 
+/* Which records: all of what is given holds. Texts are patterns (* and ?, both cases); NULL: any. */
+struct audit_filter {
+    int64_t from_ms, until_ms; /* of the record's time: from <= time < until; 0: open */
+    const char
+        *record; /* decided, completed, finding, shadow, lifecycle, or a pattern of event_code */
+    const char *request, *user, *team, *rule, *class_name, *action, *target, *model, *zone, *end;
+};
+
 struct audit_tail {
     const char *spool_dir;
     unsigned last;     /* records from the end, 0: all */
     bool follow, json; /* json: the records as they are; else a line for people */
     bool color;
-    const char *request_id;   /* only this request, or NULL */
-    const volatile int *stop; /* set by a signal handler, ends follow; may be NULL */
+    struct audit_filter filter; /* which records */
+    const volatile int *stop;   /* set by a signal handler, ends follow; may be NULL */
 };
 /* Prints records of a spool, also of a live one, to out. */
 enum gw_status audit_tail(const struct audit_tail *t, FILE *out, struct gw_err *err);
@@ -399,14 +407,6 @@ struct audit_kafka {
 };
 
 /* ---- asking: needs no gateway, changes nothing ----------------------------------------------- */
-
-/* Which records: all of what is given holds. Texts are patterns (* and ?, both cases); NULL: any. */
-struct audit_filter {
-    int64_t from_ms, until_ms; /* of the record's time: from <= time < until; 0: open */
-    const char
-        *record; /* decided, completed, finding, shadow, lifecycle, or a pattern of event_code */
-    const char *request, *user, *team, *rule, *class_name, *action, *target, *model, *zone, *end;
-};
 
 enum audit_format { AUDIT_FORMAT_LINES, AUDIT_FORMAT_JSON, AUDIT_FORMAT_CSV };
 

@@ -9,13 +9,14 @@
 #include <string.h>
 
 #include "audit/audit.h"
-#include "audit/event_read.h"
+#include "audit/query_filter.h"
 #include "audit/spool_merge.h"
 
 enum { FOLLOW_MS = 100, MAX_LAST = 1000000 };
 
 struct tail {
     const struct audit_tail *t;
+    uint32_t given; /* conditions */
     struct spool_merge merge;
     FILE *out;
     struct gw_buf line;
@@ -35,10 +36,7 @@ static bool stopped(const struct tail *tl)
 
 static bool wanted(const struct tail *tl, const struct spool_rec *rec)
 {
-    char id[EVENT_ID_BYTES];
-
-    return tl->t->request_id == NULL ||
-           gw_span_is(event_request_id(rec->payload, id), tl->t->request_id);
+    return tl->given == 0 || query_held(&tl->t->filter, rec, false) == tl->given;
 }
 
 static void format(struct tail *tl, const struct spool_rec *rec)
@@ -120,7 +118,8 @@ static void follow(struct tail *tl)
 
 enum gw_status audit_tail(const struct audit_tail *t, FILE *out, struct gw_err *err)
 {
-    struct tail tl = {.t = t, .out = out, .err = err, .st = GW_OK};
+    struct tail tl = {
+        .t = t, .given = query_given(&t->filter), .out = out, .err = err, .st = GW_OK};
 
     if (t->last > MAX_LAST)
         return gw_fail(err, GW_EINVAL, "audit tail: at most the last %d records", MAX_LAST);
@@ -134,7 +133,7 @@ enum gw_status audit_tail(const struct audit_tail *t, FILE *out, struct gw_err *
         tail_heading(t->color, &tl.line);
         print(&tl);
     }
-    if (t->last != 0 && t->request_id == NULL)
+    if (t->last != 0 && tl.given == 0)
         spool_merge_skip_to_last(&tl.merge, t->last);
     pass(&tl);
     if (tl.ring != NULL)

@@ -41,7 +41,7 @@ static const char usage[] =
     "changed (but by\n"
     "erase), no gateway is needed.\n"
     "\n"
-    "  tail     prints records\n"
+    "  tail     prints the last records, and with -f those that come; options as for query\n"
     "  query    prints the records for which all that is given holds, in the order of time, and "
     "counts "
     "them.\n"
@@ -85,7 +85,6 @@ static const char usage[] =
     "  -n N           the last N records (default 20; 0: all)\n"
     "  -f, --follow   go on with new records until interrupted\n"
     "  --json         the records as they are, one JSON object (OCSF 1.8.0) a line\n"
-    "  --request ID   only the records of this request, all of them\n"
     "  --key FILE     public keys, as in the spool's checkpoint.keys; a copy kept elsewhere proves "
     "more\n"
     "  --witness FILE  public keys of witnesses: the newest cosigned checkpoints must hold\n"
@@ -109,7 +108,7 @@ struct options {
     bool n_given, help;
 };
 
-enum { OPT_JSON = 256, OPT_REQUEST, OPT_SPOOL };
+enum { OPT_JSON = 256, OPT_SPOOL };
 
 static bool parse_count(const char *text, unsigned *out)
 {
@@ -127,17 +126,18 @@ static bool parse_count(const char *text, unsigned *out)
 /* Returns 0, or the exit status of a wrong command line. */
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
-                                          {"spool", required_argument, NULL, OPT_SPOOL},
-                                          {"follow", no_argument, NULL, 'f'},
-                                          {"json", no_argument, NULL, OPT_JSON},
-                                          {"request", required_argument, NULL, OPT_REQUEST},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    struct option longs[6 + CMD_AUDIT_FILTERS] = {{"config", required_argument, NULL, 'c'},
+                                                  {"spool", required_argument, NULL, OPT_SPOOL},
+                                                  {"follow", no_argument, NULL, 'f'},
+                                                  {"json", no_argument, NULL, OPT_JSON},
+                                                  {"help", no_argument, NULL, 'h'}};
     int c;
 
+    cmd_audit_filter_options(longs + 5);
     // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
     while ((c = getopt_long(argc, argv, "c:n:fh", longs, NULL)) != -1) {
+        if (cmd_audit_filter_take(c, optarg, &o->tail.filter))
+            continue;
         switch (c) {
         case 'c':
             o->config = optarg;
@@ -155,9 +155,6 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case OPT_JSON:
             o->tail.json = true;
-            break;
-        case OPT_REQUEST:
-            o->tail.request_id = optarg;
             break;
         case 'h':
             o->help = true;
@@ -230,7 +227,7 @@ int cmd_audit(int argc, char **argv)
         (void)fputs(usage, stdout);
         return 0;
     }
-    if (o.tail.request_id != NULL && !o.n_given)
+    if (o.tail.filter.request != NULL && !o.n_given)
         o.tail.last = 0;
     status = cmd_audit_spool(o.config, &o.spool, &cfg);
     if (status != 0)

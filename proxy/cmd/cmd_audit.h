@@ -2,6 +2,7 @@
 #ifndef PROXY_CMD_AUDIT_H
 #define PROXY_CMD_AUDIT_H
 
+#include <getopt.h>
 #include <stdbool.h>
 
 #include "audit/audit.h"
@@ -16,6 +17,14 @@ int cmd_audit_prove(int argc, char **argv, const char *usage);
 /* The same for query, export, report. */
 bool cmd_audit_asks(const char *name);
 int cmd_audit_query(int argc, char **argv, const char *usage);
+
+/* Options for struct audit_filter's patterns: where they stand in getopt's table, what it returns for them, and which is given first
+ * (NULL: none). */
+enum { CMD_AUDIT_FILTERS = 11, CMD_AUDIT_OPT_FILTER = 512 };
+void cmd_audit_filter_options(struct option out[CMD_AUDIT_FILTERS]);
+/* False: it is another option. */
+bool cmd_audit_filter_take(int c, const char *value, struct audit_filter *f);
+const char *cmd_audit_filter_given(struct audit_filter *f);
 
 /* The same for open, erase. */
 bool cmd_audit_opens(const char *name);

@@ -26,27 +26,7 @@ enum {
     OPT_REQUESTS,
     OPT_FORMAT,
     OPT_JSON,
-    OPT_TEXT
 };
-
-/* Options that are a pattern: OPT_TEXT + index. */
-static const struct {
-    const char *name;
-    size_t at;
-} texts[] = {
-    {"record", offsetof(struct audit_filter, record)},
-    {"request", offsetof(struct audit_filter, request)},
-    {"user", offsetof(struct audit_filter, user)},
-    {"team", offsetof(struct audit_filter, team)},
-    {"rule", offsetof(struct audit_filter, rule)},
-    {"class", offsetof(struct audit_filter, class_name)},
-    {"action", offsetof(struct audit_filter, action)},
-    {"target", offsetof(struct audit_filter, target)},
-    {"model", offsetof(struct audit_filter, model)},
-    {"zone", offsetof(struct audit_filter, zone)},
-    {"end", offsetof(struct audit_filter, end)},
-};
-enum { N_TEXTS = sizeof(texts) / sizeof(texts[0]) };
 
 static int set_time(const char *option, const char *text, int64_t *out)
 {
@@ -85,10 +65,8 @@ static int take_option(int c, struct asked *a)
 {
     struct audit_filter *f = &a->q.filter;
 
-    if (c >= OPT_TEXT && c < OPT_TEXT + N_TEXTS) {
-        *(const char **)(void *)((char *)f + texts[c - OPT_TEXT].at) = optarg;
+    if (cmd_audit_filter_take(c, optarg, f))
         return 0;
-    }
     switch (c) {
     case 'c':
         a->config = optarg;
@@ -123,18 +101,17 @@ static int take_option(int c, struct asked *a)
 
 static int parse(int argc, char **argv, struct asked *a)
 {
-    struct option longs[9 + N_TEXTS] = {{"config", required_argument, NULL, 'c'},
-                                        {"spool", required_argument, NULL, OPT_SPOOL},
-                                        {"from", required_argument, NULL, OPT_FROM},
-                                        {"until", required_argument, NULL, OPT_UNTIL},
-                                        {"since", required_argument, NULL, OPT_SINCE},
-                                        {"requests", no_argument, NULL, OPT_REQUESTS},
-                                        {"format", required_argument, NULL, OPT_FORMAT},
-                                        {"json", no_argument, NULL, OPT_JSON}};
+    struct option longs[9 + CMD_AUDIT_FILTERS] = {{"config", required_argument, NULL, 'c'},
+                                                  {"spool", required_argument, NULL, OPT_SPOOL},
+                                                  {"from", required_argument, NULL, OPT_FROM},
+                                                  {"until", required_argument, NULL, OPT_UNTIL},
+                                                  {"since", required_argument, NULL, OPT_SINCE},
+                                                  {"requests", no_argument, NULL, OPT_REQUESTS},
+                                                  {"format", required_argument, NULL, OPT_FORMAT},
+                                                  {"json", no_argument, NULL, OPT_JSON}};
     int c, status = 0;
 
-    for (int i = 0; i < N_TEXTS; i++)
-        longs[8 + i] = (struct option){texts[i].name, required_argument, NULL, OPT_TEXT + i};
+    cmd_audit_filter_options(longs + 8);
     // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
     while (status == 0 && (c = getopt_long(argc, argv, "c:n:h", longs, NULL)) != -1)
         status = take_option(c, a);
@@ -204,10 +181,9 @@ static int run_report(struct asked *a)
 
     if (form < 0)
         return cli_fail("audit", 2, "--format is markdown, html or json, not %s", a->format);
-    for (int i = 0; i < N_TEXTS; i++)
-        if (*(const char *const *)(const void *)((const char *)&a->q.filter + texts[i].at) != NULL)
-            return cli_fail("audit", 2, "report takes a time, not --%s: see sluice audit --help",
-                            texts[i].name);
+    if (cmd_audit_filter_given(&a->q.filter) != NULL)
+        return cli_fail("audit", 2, "report takes a time, not --%s: see sluice audit --help",
+                        cmd_audit_filter_given(&a->q.filter));
     r.form = (enum audit_report_form)form;
     return audit_report(&r, stdout, &err) == GW_OK ? 0 : cli_fail_err("audit", &err);
 }

@@ -82,8 +82,14 @@ static void test_lines(void)
     text = run_tail((struct audit_tail){.last = 7}, GW_OK);
     CHECK(lines_of(text) == 7 && strstr(text, "sluice.stopped") != NULL);
     free(text);
-    text = run_tail((struct audit_tail){.request_id = "r-8", .json = true}, GW_OK);
+    text = run_tail((struct audit_tail){.filter = {.request = "r-8"}, .json = true}, GW_OK);
     CHECK(lines_of(text) == 2 && strncmp(text, "{\"class_uid\":6003", 17) == 0);
+    free(text);
+    text = run_tail(
+        (struct audit_tail){.filter = {.record = "completed", .request = "r-1*"}, .last = 5},
+        GW_OK);
+    CHECK(lines_of(text) == 5 && strstr(text, "r-19 ") != NULL && strstr(text, "r-14 ") == NULL &&
+          strstr(text, "decided") == NULL);
     free(text);
     text = run_tail((struct audit_tail){.last = 3, .color = true}, GW_OK);
     CHECK(lines_of(text) == 4 && strstr(text, "TIME (UTC)") != NULL);
@@ -102,9 +108,13 @@ static void on_term(int sig)
 }
 
 /* As `sluice audit tail -f --json`: a process of its own, ended by a signal. */
-static void follow(const char *path)
+static void follow(const char *path, const char *record)
 {
-    struct audit_tail t = {.spool_dir = scratch, .follow = true, .json = true, .stop = &stop};
+    struct audit_tail t = {.spool_dir = scratch,
+                           .follow = true,
+                           .json = true,
+                           .filter = {.record = record},
+                           .stop = &stop};
     struct sigaction sa = {.sa_handler = on_term};
     FILE *f = fopen(path, "w");
 
@@ -112,8 +122,8 @@ static void follow(const char *path)
     _exit(f != NULL && audit_tail(&t, f, NULL) == GW_OK && fclose(f) == 0 ? 0 : 1);
 }
 
-/* Every record of a live spool comes out once, over segment borders too. */
-static void test_follow(enum audit_durability d)
+/* Every record of a live spool that is asked for comes out once, over segment borders too. */
+static void test_follow(enum audit_durability d, const char *record, int want)
 {
     struct audit_config cfg = config_of(d);
     struct audit *a = NULL;
@@ -126,11 +136,11 @@ static void test_follow(enum audit_durability d)
     cfg.segment_bytes = 16 << 10;
     pid = fork();
     if (pid == 0)
-        follow(path);
+        follow(path, record);
     CHECK(audit_open(&cfg, &a, NULL) == GW_OK);
     fill(a, 300);
     audit_close(a, 0);
-    (void)snprintf(command, sizeof(command), "test $(wc -l < %s) = 602", path);
+    (void)snprintf(command, sizeof(command), "test $(wc -l < %s) = %d", path, want);
     for (int i = 0; i < 3000 && system(command) != 0; i++) /* NOLINT: our own command */
         (void)usleep(10000);
     CHECK(kill(pid, SIGTERM) == 0 && waitpid(pid, &status, 0) == pid);
@@ -142,7 +152,8 @@ static void test_follow(enum audit_durability d)
 int main(void)
 {
     test_lines();
-    test_follow(AUDIT_DURABILITY_PROCESS);
-    test_follow(AUDIT_DURABILITY_DISK);
+    test_follow(AUDIT_DURABILITY_PROCESS, NULL, 602);
+    test_follow(AUDIT_DURABILITY_DISK, NULL, 602);
+    test_follow(AUDIT_DURABILITY_PROCESS, "decided", 300);
     return test_done();
 }
