@@ -89,7 +89,7 @@ static bool read_uint(uint32_t type, const unsigned char *p, uint64_t *out)
 static enum gw_status checked_uint(const char *key, uint32_t type, const unsigned char *p,
                                    uint64_t max, uint64_t *out, struct gw_err *err)
 {
-    uint64_t v;
+    uint64_t v = 0;
 
     if (gguf_type_bytes(type) == 0 || type == GGUF_F32 || type == GGUF_F64 || type == GGUF_BOOL)
         return mistyped(key, type, "an integer", err);
