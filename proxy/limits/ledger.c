@@ -14,6 +14,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/siphash.h"
+#include "proxy/limits/ledger_name.h"
 #include "proxy/store/limits_db.h"
 
 enum {
@@ -54,63 +55,6 @@ struct ledger {
     pthread_t thread;
     bool thread_runs;
 };
-
-/* ---- names ------------------------------------------------------------------------------ */
-
-/* Owners that are too long, or hold what lists and Redis keys do not like, are known by their digest. */
-static bool is_plain_owner(struct gw_span owner)
-{
-    for (size_t i = 0; i < owner.len; i++)
-        if ((unsigned char)owner.ptr[i] <= ' ' || owner.ptr[i] == 0x7F || owner.ptr[i] == '|')
-            return false;
-    return owner.len <= 128;
-}
-
-/* A name as it is made: every request makes one of each counter, so printf() would be most of what they cost. */
-struct key {
-    char text[LEDGER_KEY_BYTES]; /* NUL-terminated */
-    size_t len;
-};
-
-static void key_add(struct key *k, const char *text, size_t n)
-{
-    size_t room = sizeof(k->text) - 1 - k->len;
-
-    n = n < room ? n : room;
-    if (n != 0)
-        memcpy(k->text + k->len, text, n);
-    k->len += n;
-    k->text[k->len] = '\0';
-}
-
-static void key_adds(struct key *k, const char *text)
-{
-    key_add(k, text, strlen(text));
-}
-
-static void write_key(const struct router_budget *b, enum router_budget_kind kind,
-                      struct gw_span owner, struct key *out)
-{
-    static const char *const pers[] = {"all", "key", "user", "team", "model", "target"};
-    unsigned char sum[GW_SHA256_BYTES];
-    char hex[GW_SHA256_HEX_BYTES];
-
-    out->len = 0;
-    key_add(out, b->name, strnlen(b->name, 64));
-    key_adds(out, "|");
-    key_adds(out, router_budget_kind_name(kind));
-    key_adds(out, "|");
-    key_adds(out, pers[b->per % ROUTER_PER_COUNT]);
-    if (b->per == ROUTER_PER_ALL)
-        return;
-    key_adds(out, is_plain_owner(owner) ? ":" : "#");
-    if (!is_plain_owner(owner)) {
-        gw_sha256(owner, sum);
-        gw_hex(sum, 16, hex);
-        owner = (struct gw_span){hex, 32};
-    }
-    key_add(out, owner.ptr, owner.len);
-}
 
 static struct ledger_entry **bucket_of(struct ledger *l, struct gw_span key)
 {
@@ -179,12 +123,12 @@ static void sweep_bucket(struct ledger *l, struct ledger_entry **at, int64_t now
 struct ledger_entry *ledger_get(struct ledger *l, const struct router_budget *b,
                                 enum router_budget_kind kind, struct gw_span owner)
 {
-    struct key key;
+    struct ledger_name name;
     struct ledger_entry *e;
 
-    write_key(b, kind, owner, &key);
+    ledger_name_of(b, kind, owner, &name);
     (void)pthread_mutex_lock(&l->lock);
-    e = find(l, key.text, true);
+    e = find(l, name.text, true);
     if (e != NULL)
         e->refs++;
     (void)pthread_mutex_unlock(&l->lock);
