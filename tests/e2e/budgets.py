@@ -332,16 +332,20 @@ async def one_gateway(folder, mock):
     check(g.stop() == 0, "the gateway stops cleanly")
 
 
+def guard_of(g, stream):
+    """What the record of a request says of the guard that budgets are."""
+    out = subprocess.run([BUILD + "/sluice", "audit", "query", "-c", g.file, "--json", "--record", "completed", "--request",
+                          stream.field("x-sluice-request-id")], capture_output=True, text=True).stdout
+    return {x["name"]: x["state"] for line in out.splitlines() for x in json.loads(line)["unmapped"]["sluice"]["guards"]}.get("limits")
+
+
 async def too_late(g, redis):
     """Redis hangs: who waits for it longer than redis.timeout is refused, and the record says that the guard had no time."""
     redis.send_signal(signal.SIGSTOP)
     _, _, other = split(await storm([g.port], "m-req", SHORT, 1))
     redis.send_signal(signal.SIGCONT)
     check(len(other) == 1 and other[0].status == 503, "while Redis hangs a request is refused", [s.head for s in other])
-    out = subprocess.run([BUILD + "/sluice", "audit", "query", "-c", g.file, "--json", "--record", "completed", "--request",
-                          other[0].field("x-sluice-request-id")], capture_output=True, text=True).stdout
-    states = {x["name"]: x["state"] for line in out.splitlines() for x in json.loads(line)["unmapped"]["sluice"]["guards"]}
-    check(states.get("limits") == "timed_out", "and the guard is on record as timed out", out)
+    check(guard_of(g, other[0]) == "timed_out", "and the guard is on record as timed out", guard_of(g, other[0]))
     wait_for("the gateway is connected again", lambda: g.metric("limits_redis_up") == 2, 15)
 
 
@@ -379,6 +383,7 @@ async def two_gateways(folder, mock):
     _, _, other = split(await storm([b.port], "m-req", SHORT, 10))
     check(len(other) == 10 and all(s.status == 503 and s.field("retry-after") for s in other),
           "while Redis is away requests are refused with 503 and retry-after", [s.head for s in other][:1])
+    check(guard_of(b, other[0]) == "failed", "and the guard is on record as failed", guard_of(b, other[0]))
     check(all(s.status == 200 for s in await storm([b.port], "m-none", SHORT, 5)), "but those without a budget are not")
     redis = start_redis(folder, port)
     wait_for("the gateway is connected again", lambda: b.metric("limits_redis_up") == 2, 15)
