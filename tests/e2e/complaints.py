@@ -82,7 +82,7 @@ def test_complaint_04_guarded_stream_is_not_collected(w):
         at = next(i for i, e in enumerate(events) if b"second" in e)
         w.up.play = stream(*events[:at], LEAVE)
         conn = wire.open_stream(w.port, d, "hi", w.keys["masked"], RAW[d])
-        data = wire.read_until(conn, b"first", 2)
+        data = wire.read_until(conn, b"first", 15)
         check(b"first" in data, f"04: {d}: the first words come while the provider has not said more", data[-300:])
         conn.close()
 
@@ -243,7 +243,7 @@ def leaves(w, d, number, steps, until, what):
     asked = len(w.up.asked)
     wait_for(f"{number}: {d}: asked", lambda: len(w.up.asked) > asked or w.up.asked, 2)
     if until:
-        wire.read_until(conn, until, 2)
+        wire.read_until(conn, until, 15)
     else:
         time.sleep(0.1)
     conn.close()

@@ -7,7 +7,7 @@ import traceback
 
 from upstream import Upstream
 from wire import DIALECTS, ask
-from world import MAIL, SECRET, World, check, free_port, leave
+from world import MAIL, PATIENCE, SECRET, World, check, free_port, leave
 
 LEAKED_KEY, LEAKED_MAIL = "AKIA" + "Z7RTLQ4MNXVB2KWE", "erika.muster@" + "kanzlei-muster-berlin.de"
 RAW = {"chat": "raw-chat", "completions": "raw-chat", "responses": "raw-chat", "anthropic": "raw-claude", "gemini": "raw-gemini"}
@@ -75,7 +75,7 @@ def raw_ask(w, dialect, steps, user="plain", text="hi", **how):
 
 def records(w, fields, code="ai.request.completed"):
     """The records of a request, once it has ended."""
-    uid, end = fields.get("x-sluice-request-id"), time.time() + 3
+    uid, end = fields.get("x-sluice-request-id"), time.time() + 15 * PATIENCE
     while time.time() < end:
         all_of_it = w.spool_records("--request", uid) if uid else []
         if any(r["metadata"]["event_code"] == "ai.request.completed" for r in all_of_it):

@@ -17,7 +17,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import complaints_world
 from upstream import LEAVE, answer, chat_events, event, stream
 from wire import DIALECTS, ENDS, ask, open_stream, post, read_until, text_of
-from world import MAIL, World, check, count, finish, free_port, leave, skip, wait_for
+from world import MAIL, PATIENCE, World, check, count, finish, free_port, leave, skip, wait_for
 
 PRICES = {"input": "3", "output": "15.5", "cached_input": "0.3", "cache_write": "3.75", "reasoning": "20.123456789"}
 
@@ -143,7 +143,7 @@ def test_cut_streams_are_estimated(w):
     check(3 <= prompt <= 30 and 15 <= completion <= 60, "by what was asked and said", (prompt, completion))
     w.up.play = stream(*chat_events(pieces)[:12], LEAVE)
     s = open_stream(w.port, "chat", "hi there, who are you?", w.keys["plain"], model="raw")
-    head = read_until(s, b"that breaks", 5)
+    head = read_until(s, b"that breaks", 15)
     s.close()
     fields = {"x-sluice-request-id": re.search(rb"x-sluice-request-id: (\S+)", head)[1].decode()}
     check(own(w, fields).get("end") == "client_abort" and own(w, fields).get("usage_estimated") and tokens_of(record(w, fields))[1] > 10,
@@ -395,7 +395,7 @@ def test_shared_through_redis(w):
         for g in gateways * 3:
             status, fields, _ = ask_it(g, "while Redis is away")
             check(status == 200, "answers come without Redis", fields)
-        check(time.time() - took < 2, "and at once", time.time() - took)
+        check(time.time() - took < 2 * PATIENCE, "and at once", time.time() - took)
         check(text and ask_it(two, text)[1].get("x-sluice-cache") == "hit", "what one has it keeps")
         for said in (b"-ERR no\r\n", b"$5\r\nSLC1x\r\n" * 3, b"*1000000000\r\n", b"$900000000\r\n", b"\0\xff"):
             odd = OddRedis(port, said)
@@ -476,6 +476,7 @@ def main(only=""):
             check(what not in log, "costs: no " + what, log[log.find(what):][:1500])
     finally:
         w.end()
+        w.up.end()
         leave(w.dir, before)
 
 

@@ -22,7 +22,7 @@ import threading
 import time
 import traceback
 
-from world import World, check, count, finish, skip, wait_for
+from world import PATIENCE, World, check, count, finish, skip, wait_for
 
 try:
     from cryptography.hazmat.primitives import hashes, serialization
@@ -372,7 +372,7 @@ def test_keys(w):
 # ---- the admin port ----------------------------------------------------------------------------------
 
 def admin(w, method, path, key="", body=None, kind="application/json"):
-    c = http.client.HTTPConnection("127.0.0.1", w.admin, timeout=10)
+    c = http.client.HTTPConnection("127.0.0.1", w.admin, timeout=10 * PATIENCE)
     headers = {"Authorization": "Bearer " + key} if key else {}
     if body is not None:
         headers["Content-Type"] = kind
@@ -410,7 +410,7 @@ def test_admin(w):
 # ---- the proxy port ------------------------------------------------------------------------------------
 
 def connect(w, credential):
-    with socket.create_connection(("127.0.0.1", w.proxy), 5) as s:
+    with socket.create_connection(("127.0.0.1", w.proxy), 10 * PATIENCE) as s:
         line = f"Proxy-Authorization: {credential}\r\n" if credential else ""
         s.sendall(f"CONNECT api.openai.com:443 HTTP/1.1\r\nHost: api.openai.com:443\r\n{line}\r\n".encode())
         return s.recv(4096).decode()

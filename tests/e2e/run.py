@@ -21,7 +21,7 @@ import time
 import auditor
 import local_tools
 from suites import compare, run_across, run_all, run_sdk, set_up
-from world import BUILD, MAIL, PHI, ROOT, SECRET, World, check, skip, wait_for, whole_test
+from world import BUILD, MAIL, PATIENCE, PHI, ROOT, SECRET, World, check, skip, wait_for, whole_test
 
 THREADS = "--threads" in sys.argv
 QUICK = THREADS or "--quick" in sys.argv
@@ -141,15 +141,15 @@ def test_commands(w):
 
 def test_revocation(w):
     key = w.new_key("leaver")
-    wait_for("a new key works without a restart", lambda: w.post("hi [[mock say=fox]]", key)[0] == 200, 1.5)
+    wait_for("a new key works without a restart", lambda: w.post("hi [[mock say=fox]]", key)[0] == 200)
     w.sluice("keys", "revoke", "-c", w.path("sluice.yaml"), "leaver")
     start = time.time()
-    wait_for("a revoked key is refused", lambda: w.post("hi [[mock say=fox]]", key)[0] == 401, 3)
-    check(time.time() - start < 1.5, "within a second", time.time() - start)
+    wait_for("a revoked key is refused", lambda: w.post("hi [[mock say=fox]]", key)[0] == 401)
+    check(time.time() - start < 1.5 * PATIENCE, "within a second", time.time() - start)
 
 
 def connect(w, host, port=443):
-    s = socket.create_connection(("127.0.0.1", w.proxy), 10)
+    s = socket.create_connection(("127.0.0.1", w.proxy), 10 * PATIENCE)
     s.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
     return s, s.recv(4096)
 
@@ -164,7 +164,7 @@ def test_interception(w):
     check(san == (("DNS", "api.openai.com"),), "the leaf is for exactly the SNI", san)
     body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": SECRET}]})
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n"
-    t.settimeout(10)
+    t.settimeout(10 * PATIENCE)
     t.sendall((head % ("api.openai.com", len(body)) + body).encode())
     got = b""
     while SECRET.encode() not in got:
@@ -203,7 +203,7 @@ def test_interception(w):
 
 def raw_exchange(port, data, half_close=True):
     with socket.create_connection(("127.0.0.1", port), 10) as s:
-        s.settimeout(3)
+        s.settimeout(3)  # some cases are never answered
         try:
             s.sendall(data)
             got = b""
@@ -357,7 +357,7 @@ def test_drain(w, key):
     code = w.stop()
     t.join()
     check(code == 0 and result[0][2].rstrip().endswith(b"[DONE]"), "SIGTERM lets a stream finish", (code, result[0][2][-80:]))
-    check(time.time() - start < 15, "and then ends")
+    check(time.time() - start < 15 * PATIENCE, "and then ends")
     w.start()
 
 
@@ -396,7 +396,7 @@ def test_kill_and_kafka(w, key):
         while not stop.is_set():
             i += 1
             try:
-                status, headers, _ = w.post(f"client {n} request {i} [[mock say=fox words=8 interval=3]]", key, stream=i % 2 == 0, timeout=10)
+                status, headers, _ = w.post(f"client {n} request {i} [[mock say=fox words=8 interval=3]]", key, stream=i % 2 == 0, timeout=30)
                 if status == 200:
                     with lock:
                         answered.append(headers["x-sluice-request-id"])

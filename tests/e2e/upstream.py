@@ -116,7 +116,8 @@ class Upstream:
         self.play, self.asked, self.left = [], [], []  # requests as (head, body); times at which the gateway left
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def accept(self):
         while True:
@@ -158,4 +159,7 @@ class Upstream:
                     return
 
     def end(self):
+        """Nobody waits for connections afterwards: a thread that did could take those of a later listener with the same descriptor."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.listener.close()

@@ -5,6 +5,8 @@ import re
 import socket
 import time
 
+from world import PATIENCE
+
 DIALECTS = ("chat", "completions", "responses", "anthropic", "gemini")
 MODELS = {"chat": "gpt-4o", "completions": "gpt-4o", "responses": "gpt-4o", "anthropic": "claude-test-1", "gemini": "gemini-2.5-flash"}
 # What a stream ends with when it is whole.
@@ -64,7 +66,7 @@ def text_of(raw, stream):
 
 def ask(port, dialect, text, key, stream=False, more=None, headers=None, model=None, timeout=30):
     """(status, {field: value}, bytes). A stream that breaks off gives what came and the field "cut"."""
-    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout * PATIENCE)
     path, fields, body = request_of(dialect, text, key, stream, more, model)
     try:
         conn.request("POST", path, body, {**fields, **(headers or {})})
@@ -81,7 +83,7 @@ def ask(port, dialect, text, key, stream=False, more=None, headers=None, model=N
 
 def post(port, path, headers, body, timeout=30):
     """(status, {field: value}, bytes) of a request that is none of the dialects' main calls; body: bytes, or what JSON says."""
-    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout * PATIENCE)
     try:
         data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         conn.request("POST", path, data, {"Content-Type": "application/json", **headers})
@@ -103,9 +105,9 @@ def send(s, path, headers, body):
 
 def open_stream(port, dialect, text, key, model=None):
     """A socket that has sent its request."""
-    s = socket.create_connection(("127.0.0.1", port), 10)
+    s = socket.create_connection(("127.0.0.1", port), 10 * PATIENCE)
     send(s, *request_of(dialect, text, key, True, model=model))
-    s.settimeout(10)
+    s.settimeout(10 * PATIENCE)
     return s
 
 

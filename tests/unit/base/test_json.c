@@ -377,7 +377,7 @@ static void test_many_keys(void)
     CHECK(run_limits((struct gw_span){text, (size_t)(w - text)}, NULL, NULL) == GW_ELIMIT);
     memcpy(w - 1, ",\"k77777\":1}", 12);
     CHECK(run_limits((struct gw_span){text, (size_t)(w - text) + 11}, &l, NULL) == GW_EPARSE);
-    CHECK(seconds() - t < 5);
+    CHECK(seconds() - t < 20);
     free(text);
 }
 

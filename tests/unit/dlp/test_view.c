@@ -389,11 +389,12 @@ static size_t held(void)
     return n;
 }
 
+/* CPU time of this program: what others do on the machine is not in it. */
 static double seconds(void)
 {
     struct timespec t;
 
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    CHECK(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
@@ -455,7 +456,7 @@ static void test_hostile(void)
                    (double)text.len / took / 1e6, (double)s.report.view_bytes / (double)text.len,
                    s.report.cut, (double)held() / (double)text.len);
         CHECK(s.report.view_bytes <= text.len * 4 + (64 << 10));
-        CHECK(took < 5);
+        CHECK(took < 20); /* quadratic would be minutes */
         gw_arena_free(s.arena);
         gw_buf_fini(&text);
     }

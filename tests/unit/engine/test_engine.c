@@ -63,7 +63,7 @@ static void take(const struct engine_event *ev)
     }
 }
 
-/* Takes events until *until is not 0, or 60 s passed. */
+/* Takes events until *until is not 0, or none came for 60 s. */
 static void run_until(struct engine_chan *ch, const unsigned *until)
 {
     uint64_t end = gw_clock_ns() + 60 * GW_NS_PER_SEC;
@@ -73,8 +73,10 @@ static void run_until(struct engine_chan *ch, const unsigned *until)
         struct engine_event ev;
 
         (void)poll(&p, 1, 1000);
-        while (engine_chan_next(ch, &ev))
+        while (engine_chan_next(ch, &ev)) {
+            end = gw_clock_ns() + 60 * GW_NS_PER_SEC;
             take(&ev);
+        }
     }
     CHECK(*until != 0);
 }

