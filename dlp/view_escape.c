@@ -143,9 +143,13 @@ static struct escape read_backslash(struct gw_span text, size_t at)
     enum { BYTE = 3 }; /* xXX */
     unsigned len = 0, low_len = 0;
     size_t i = at + backslashes(text, at);
-    int v = letter_value(text, i, &len), low;
     struct escape e = {.len = 0};
+    int v, low;
 
+    /* Mostly they stand in front of signs and other letters. */
+    if (i == text.len || (text.ptr[i] != 'x' && (text.ptr[i] | 0x20) != 'u'))
+        return e;
+    v = letter_value(text, i, &len);
     if (v < 0 || v > 0x10FFFF)
         return e;
     i += len;
@@ -221,8 +225,7 @@ static bool matters(struct gw_span text, size_t at, const struct escape *e)
 
 static size_t next_escape(struct gw_span text, size_t at, size_t *resume)
 {
-    for (at = view_find_escape(text, at, text.len); at < text.len;
-         at = view_find_escape(text, at, text.len)) {
+    for (at = view_find_said(text, at); at < text.len; at = view_find_said(text, at)) {
         struct escape e = read_escape(text, at);
 
         if (matters(text, at, &e)) {

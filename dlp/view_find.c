@@ -78,6 +78,17 @@ size_t view_find_escape(struct gw_span text, size_t at, size_t to)
                             : find_kind(text.ptr, at, to, VIEW_KIND_ESCAPE);
 }
 
+size_t view_find_said(struct gw_span text, size_t at)
+{
+    if (is_simd(text.len - at))
+        return view_find_said_avx2(text.ptr, at, text.len);
+    for (; at + 1 < text.len; at++)
+        if ((view_kind(text.ptr[at]) & VIEW_KIND_ESCAPE) != 0 &&
+            view_is_said(text.ptr[at], text.ptr[at + 1]))
+            return at;
+    return text.len;
+}
+
 size_t view_find_run(struct gw_span text, size_t at)
 {
     return is_simd(text.len - at) ? view_find_run_avx2(text.ptr, at, text.len)

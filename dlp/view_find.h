@@ -31,12 +31,29 @@ static inline unsigned view_kind(char c)
 size_t view_find_digit(struct gw_span text, size_t at, size_t to);
 size_t view_find_escape(struct gw_span text, size_t at, size_t to);
 
+/* The first byte of text[at, ...) that may begin an escape, as far as the byte behind it tells; the text's length when there is
+ * none. */
+size_t view_find_said(struct gw_span text, size_t at);
+
+/* May the byte behind % & or a backslash belong to an escape? */
+static inline bool view_is_said(char sign, char next)
+{
+    char lower = (char)(next | 0x20);
+
+    if (sign == '\\')
+        return next == 'x' || lower == 'u' || next == '\\';
+    if (sign == '&' && lower >= 'a' && lower <= 'z')
+        return true;
+    return sign == '&' ? next == '#' : (view_kind(next) & VIEW_KIND_HEX) != 0;
+}
+
 /* Where the next VIEW_BLOB_MIN digits of base64 in a row begin, `at` or behind it; the text's length when there are none. */
 size_t view_find_run(struct gw_span text, size_t at);
 
 /* The same from whole rows on with AVX2; bytes, and their number. */
 size_t view_find_digit_avx2(const char *p, size_t at, size_t to);
 size_t view_find_escape_avx2(const char *p, size_t at, size_t to);
+size_t view_find_said_avx2(const char *p, size_t at, size_t n);
 size_t view_find_run_avx2(const char *p, size_t at, size_t n);
 
 #endif

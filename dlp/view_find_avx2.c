@@ -30,6 +30,45 @@ size_t view_find_escape_avx2(const char *p, size_t at, size_t to)
     return at;
 }
 
+static inline __m256i equal(__m256i v, char c)
+{
+    return _mm256_cmpeq_epi8(v, _mm256_set1_epi8(c));
+}
+
+/* Which of the bytes that begin escapes may do so, with these behind them: of % any letter or digit is taken for one of hex. */
+static inline uint32_t said(__m256i v, __m256i next)
+{
+    __m256i lower = _mm256_or_si256(next, _mm256_set1_epi8(0x20));
+    __m256i letter = _mm256_and_si256(_mm256_cmpgt_epi8(lower, _mm256_set1_epi8('a' - 1)),
+                                      _mm256_cmpgt_epi8(_mm256_set1_epi8('z' + 1), lower));
+    __m256i digit = _mm256_and_si256(_mm256_cmpgt_epi8(next, _mm256_set1_epi8('0' - 1)),
+                                     _mm256_cmpgt_epi8(_mm256_set1_epi8('9' + 1), next));
+    __m256i behind_slash =
+        _mm256_or_si256(_mm256_or_si256(equal(next, 'x'), equal(lower, 'u')), equal(next, '\\'));
+    __m256i amp = _mm256_and_si256(equal(v, '&'), _mm256_or_si256(letter, equal(next, '#')));
+    __m256i slash = _mm256_and_si256(equal(v, '\\'), behind_slash);
+    __m256i percent = _mm256_and_si256(equal(v, '%'), _mm256_or_si256(letter, digit));
+
+    return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(amp, slash), percent));
+}
+
+size_t view_find_said_avx2(const char *p, size_t at, size_t n)
+{
+    for (; at + VIEW_FIND_ROW < n; at += VIEW_FIND_ROW) {
+        __m256i v = _mm256_loadu_si256((const void *)(p + at));
+        uint32_t places = 0;
+
+        if (view_escapes_avx2(v) != 0)
+            places = said(v, _mm256_loadu_si256((const void *)(p + at + 1)));
+        if (places != 0)
+            return at + (size_t)__builtin_ctz(places);
+    }
+    for (; at + 1 < n; at++)
+        if ((view_kind(p[at]) & VIEW_KIND_ESCAPE) != 0 && view_is_said(p[at], p[at + 1]))
+            return at;
+    return n;
+}
+
 size_t view_find_run_avx2(const char *p, size_t at, size_t n)
 {
     enum { BLOCK = 64 };

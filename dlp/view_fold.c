@@ -202,14 +202,14 @@ const struct view_walk view_walk_fold = {DLP_VIEW_FOLDED, next_fold, step_fold, 
 static size_t next_tag(struct gw_span text, size_t at, size_t *resume)
 {
     for (; at + 4 <= text.len; at++) {
-        const char *p = memmem(text.ptr + at, text.len - at, "\xF3\xA0", 2);
+        const char *p = memchr(text.ptr + at, '\xF3', text.len - at);
         uint32_t cp = 0;
 
         if (p == NULL)
             break;
         at = (size_t)(p - text.ptr);
-        if (gw_utf8_decode(p, text.len - at, &cp) == 4 && cp >= VIEW_TAG_FIRST &&
-            cp <= VIEW_TAG_LAST) {
+        if (text.len - at >= 4 && p[1] == '\xA0' && gw_utf8_decode(p, text.len - at, &cp) == 4 &&
+            cp >= VIEW_TAG_FIRST && cp <= VIEW_TAG_LAST) {
             *resume = at + 4;
             return at;
         }

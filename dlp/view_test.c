@@ -88,9 +88,12 @@ static unsigned fold(char c)
     return (lower >= 'a' && lower <= 'z') || lower >= 0x80 ? lower & 31 : 0;
 }
 
+static uint8_t folded[256]; /* fold() of each byte */
+
 static unsigned trigram(const char *p)
 {
-    return fold(p[0]) << 10 | fold(p[1]) << 5 | fold(p[2]);
+    return (unsigned)folded[(unsigned char)p[0]] << 10 |
+           (unsigned)folded[(unsigned char)p[1]] << 5 | folded[(unsigned char)p[2]];
 }
 
 static void add_trigrams(const char *text, size_t n)
@@ -114,6 +117,8 @@ static void make_trigrams(void)
 {
     const char *word, *other;
 
+    for (unsigned i = 0; i < sizeof(folded); i++)
+        folded[i] = (uint8_t)fold((char)(unsigned char)i);
     for (unsigned i = 0; (word = view_spelled_word(i)) != NULL; i++) {
         add_trigrams(word, strlen(word));
         for (unsigned k = 0; (other = view_spelled_word(k)) != NULL; k++)
