@@ -35,19 +35,24 @@ static inline __m256i equal(__m256i v, char c)
     return _mm256_cmpeq_epi8(v, _mm256_set1_epi8(c));
 }
 
-/* Which of the bytes that begin escapes may do so, with these behind them: of % any letter or digit is taken for one of hex. */
+/* Bytes above one and below another, which are ASCII. */
+static inline __m256i between(__m256i v, char above, char below)
+{
+    return _mm256_and_si256(_mm256_cmpgt_epi8(v, _mm256_set1_epi8(above)),
+                            _mm256_cmpgt_epi8(_mm256_set1_epi8(below), v));
+}
+
+/* view_is_said() of each byte and the one behind it. */
 static inline uint32_t said(__m256i v, __m256i next)
 {
     __m256i lower = _mm256_or_si256(next, _mm256_set1_epi8(0x20));
-    __m256i letter = _mm256_and_si256(_mm256_cmpgt_epi8(lower, _mm256_set1_epi8('a' - 1)),
-                                      _mm256_cmpgt_epi8(_mm256_set1_epi8('z' + 1), lower));
-    __m256i digit = _mm256_and_si256(_mm256_cmpgt_epi8(next, _mm256_set1_epi8('0' - 1)),
-                                     _mm256_cmpgt_epi8(_mm256_set1_epi8('9' + 1), next));
-    __m256i behind_slash =
+    __m256i hex = _mm256_or_si256(between(lower, 'a' - 1, 'g'), between(next, '0' - 1, '9' + 1));
+    __m256i name = _mm256_or_si256(between(lower, 'a' - 1, 'z' + 1), equal(next, '#'));
+    __m256i kind =
         _mm256_or_si256(_mm256_or_si256(equal(next, 'x'), equal(lower, 'u')), equal(next, '\\'));
-    __m256i amp = _mm256_and_si256(equal(v, '&'), _mm256_or_si256(letter, equal(next, '#')));
-    __m256i slash = _mm256_and_si256(equal(v, '\\'), behind_slash);
-    __m256i percent = _mm256_and_si256(equal(v, '%'), _mm256_or_si256(letter, digit));
+    __m256i slash = _mm256_and_si256(equal(v, '\\'), kind);
+    __m256i amp = _mm256_and_si256(equal(v, '&'), name);
+    __m256i percent = _mm256_and_si256(equal(v, '%'), hex);
 
     return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(amp, slash), percent));
 }
