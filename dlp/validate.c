@@ -3,7 +3,7 @@
  * The functions live beside it: validate_digits.c (checksums over digits), validate_ids.c and its
  * siblings (identifiers of persons and companies, by country), validate_text.c (entropy, words,
  * placeholders), validate_value.c (is an assigned value a secret), validate_token.c (tokens with
- * structure), validate_net.c (addresses, phones, dates), validate_health.c. No state; any thread. */
+ * structure), validate_eip55.c, validate_cloud.c, validate_net.c (addresses, phones, dates), validate_health.c. No state; any thread. */
 #include "dlp/validate.h"
 
 #include <string.h>

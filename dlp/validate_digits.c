@@ -145,6 +145,43 @@ int dlp_validate_mod11_2(const struct dlp_validate_in *in)
     return s[n - 1] == (c == 10 ? 'X' : (char)('0' + c)) ? 0 : DLP_VALIDATE_REJECT;
 }
 
+/* ISO 7064: digits and capitals, the last character one of these or *. */
+int dlp_validate_mod37_2(const struct dlp_validate_in *in)
+{
+    struct gw_span s = dlp_val_span(in);
+    unsigned c = 0, n = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        char ch = s.ptr[i];
+        unsigned v = dlp_is_digit(ch) ? (unsigned)(ch - '0') : (unsigned)(ch - 'A') + 10;
+
+        if (ch == ' ' || ch == '-')
+            continue;
+        if (ch == '*' && i + 1 == s.len)
+            v = 36;
+        else if (!dlp_is_digit(ch) && !dlp_is_upper(ch))
+            return DLP_VALIDATE_REJECT;
+        c = (c * 2 + v) % 37;
+        n++;
+    }
+    return n > 1 && c == 1 ? 0 : DLP_VALIDATE_REJECT;
+}
+
+/* Damm, "Total anti-symmetrische Quasigruppen" (2004): the table of order ten that is in use. */
+int dlp_validate_damm(const struct dlp_validate_in *in)
+{
+    static const char *const table[10] = {"0317598642", "7092154863", "4206871359", "1750983426",
+                                          "6123045978", "3674209581", "5869720134", "8945362017",
+                                          "9438617205", "2581436790"};
+    unsigned char d[64];
+    size_t n = dlp_val_digits(dlp_val_span(in), d, sizeof(d));
+    unsigned c = 0;
+
+    for (size_t i = 0; i < n; i++)
+        c = (unsigned)(table[c][d[i]] - '0');
+    return n > 1 && c == 0 ? 0 : DLP_VALIDATE_REJECT;
+}
+
 int dlp_validate_ean(const struct dlp_validate_in *in)
 {
     unsigned char d[32];

@@ -22,6 +22,8 @@
     X(mod97, NONE, 0, NULL)                                                                        \
     X(mod11_2, NONE, 0, NULL)                                                                      \
     X(mod11_10, NONE, 0, NULL)                                                                     \
+    X(mod37_2, NONE, 0, NULL)                                                                      \
+    X(damm, NONE, 0, NULL)                                                                         \
     X(ean, NONE, 0, NULL)                                                                          \
     X(isin, NONE, 0, NULL)                                                                         \
     X(cusip, NONE, 0, NULL)                                                                        \
@@ -54,7 +56,10 @@
     X(pem, NONE, 0, NULL)                                                                          \
     X(uuid, NONE, 0, NULL)                                                                         \
     X(base58check, NONE, 0, NULL)                                                                  \
+    X(base58_bytes, NUMBER, 32, NULL)                                                              \
     X(bech32, NONE, 0, NULL)                                                                       \
+    X(eip55, NONE, 0, NULL)                                                                        \
+    X(aws_account, NUMBER, 0, NULL)                                                                \
     X(user_pair, NONE, 0, NULL)                                                                    \
     X(url_password, NONE, 0, NULL)                                                                 \
     X(ipv4, NONE, 0, NULL)                                                                         \

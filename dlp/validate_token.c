@@ -298,6 +298,25 @@ int dlp_validate_base58check(const struct dlp_validate_in *in)
     return DLP_VALIDATE_REJECT;
 }
 
+/* The value decodes to that many bytes: JFrog's keys to 54, for one. */
+int dlp_validate_base58_bytes(const struct dlp_validate_in *in)
+{
+    enum { MAX = 64 };
+    unsigned char raw[MAX];
+    struct gw_span s = dlp_val_span(in);
+    size_t n = (size_t)in->num, ones = 0;
+
+    if (n == 0 || n > MAX || s.len > 2 * MAX || !base58_decode(s, raw, n))
+        return WRONG_CHECKSUM;
+    while (ones < s.len && s.ptr[ones] == '1')
+        ones++;
+    /* Each leading 1 is a byte that is 0; without one the first byte is none. */
+    for (size_t i = 0; i < ones && i < n; i++)
+        if (raw[i] != 0)
+            return WRONG_CHECKSUM;
+    return ones < n && raw[ones] != 0 ? RIGHT_CHECKSUM : WRONG_CHECKSUM;
+}
+
 static uint32_t bech32_step(uint32_t c, unsigned v)
 {
     static const uint32_t gen[5] = {0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3};

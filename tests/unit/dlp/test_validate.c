@@ -1,4 +1,5 @@
 /* The validators on vectors that their standards and vendors publish, and on near misses. */
+#include <stdint.h>
 #include <string.h>
 
 #include "dlp/validate.h"
@@ -60,6 +61,9 @@ static void test_checksums(void)
     CHECK(!accepts("mod97", "213800KUD8LAJWSQ9D16"));
     CHECK(accepts("mod11_2", "0000-0002-1825-0097")); /* ORCID */
     CHECK(!accepts("mod11_2", "0000-0002-1825-0098"));
+    CHECK(accepts("mod37_2", "G123489654321Y") && !accepts("mod37_2", "G123489654321Z"));
+    CHECK(!accepts("mod37_2", "G123489654321*") && !accepts("mod37_2", "g123489654321Y"));
+    CHECK(accepts("damm", "5724") && !accepts("damm", "5727") && !accepts("damm", "5742"));
     CHECK(accepts("ean", "4006381333931"));
     CHECK(!accepts("ean", "4006381333932"));
     CHECK(accepts("isin", "US0378331005") && !accepts("isin", "US0378331006"));
@@ -98,6 +102,34 @@ static void test_cards_and_accounts(void)
     CHECK(accepts("dea", "BB1388568") && !accepts("dea", "BB1388569"));
     CHECK(accepts("mbi", "1EG4-TE5-MK73") && !accepts("mbi", "1SG4-TE5-MK73"));
     CHECK(accepts("icd10", "E11.65") && !accepts("icd10", "E1165"));
+}
+
+/* EIP-55's own examples; the account of a key as AWS tells it (any key of the account 123456789012 begins so). */
+static void test_owners(void)
+{
+    static const char *const good[] = {
+        "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
+        "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB", "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"};
+    /* A account of twelve digits, packed as a key packs it: bits 7 to 46 of 48, in base32. */
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    uint64_t bits = (UINT64_C(1) << 47 | UINT64_C(123456789012) << 7 | 0x55) << 2;
+    char key[] = "AKIA0000000000ABCDEF";
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        CHECK(judge("eip55", 0, NULL, good[i]) > 0);
+    CHECK(judge("eip55", 0, NULL, "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1Beaed") < 0);
+    CHECK(judge("eip55", 0, NULL, "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed") == 0);
+    for (size_t i = 0; i < 10; i++)
+        key[4 + i] = digits[bits >> (45 - 5 * i) & 31];
+    CHECK(judge("aws_account", 0, NULL, key) == 0);
+    CHECK(judge("aws_account", 123456789012.0, NULL, key) == 0);
+    CHECK(judge("aws_account", 123456789013.0, NULL, key) == DLP_VALIDATE_REJECT);
+    key[4] = 'I'; /* an old one */
+    CHECK(judge("aws_account", 123456789012.0, NULL, key) == DLP_VALIDATE_REJECT);
+    CHECK(judge("base58_bytes", 4, NULL, "7YXq9G") > 0);
+    CHECK(judge("base58_bytes", 5, NULL, "7YXq9G") < 0 &&
+          judge("base58_bytes", 3, NULL, "7YXq9G") < 0);
+    CHECK(judge("base58_bytes", 4, NULL, "7YXq90") < 0); /* no digit of it */
 }
 
 static void test_network(void)
@@ -259,6 +291,7 @@ int main(void)
     test_registry();
     test_checksums();
     test_cards_and_accounts();
+    test_owners();
     test_network();
     test_tokens();
     test_text();
