@@ -79,20 +79,19 @@ static void keccak256(struct gw_span message, unsigned char out[HASH_BYTES])
 int dlp_validate_eip55(const struct dlp_validate_in *in)
 {
     enum { DIGITS = 40, RIGHT = 24, WRONG = -30 };
-    struct gw_span s = dlp_val_span(in);
+    const char *s = in->text.ptr + in->end - DIGITS;
     unsigned char hash[HASH_BYTES];
     char low[DIGITS];
     bool upper = false, lower = false, right = true;
 
-    if (s.len < DIGITS)
+    if (in->end - in->start < DIGITS)
         return DLP_VALIDATE_REJECT;
-    s = gw_span_from(s, s.len - DIGITS);
     for (size_t i = 0; i < DIGITS; i++) {
-        if (dlp_hex_value(s.ptr[i]) < 0)
+        if (dlp_hex_value(s[i]) < 0)
             return DLP_VALIDATE_REJECT;
-        upper = upper || dlp_is_upper(s.ptr[i]);
-        lower = lower || dlp_is_lower(s.ptr[i]);
-        low[i] = gw_ascii_lower(s.ptr[i]);
+        upper = upper || dlp_is_upper(s[i]);
+        lower = lower || dlp_is_lower(s[i]);
+        low[i] = gw_ascii_lower(s[i]);
     }
     if (!upper || !lower) /* written without */
         return 0;
@@ -100,7 +99,7 @@ int dlp_validate_eip55(const struct dlp_validate_in *in)
     for (size_t i = 0; i < DIGITS; i++) {
         unsigned nibble = hash[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15u;
 
-        right = right && (dlp_is_digit(s.ptr[i]) || dlp_is_upper(s.ptr[i]) == (nibble >= 8));
+        right = right && (dlp_is_digit(s[i]) || dlp_is_upper(s[i]) == (nibble >= 8));
     }
     return right ? RIGHT : WRONG;
 }

@@ -306,7 +306,7 @@ int dlp_validate_base58_bytes(const struct dlp_validate_in *in)
     struct gw_span s = dlp_val_span(in);
     size_t n = (size_t)in->num, ones = 0;
 
-    if (n == 0 || n > MAX || s.len > 2 * MAX || !base58_decode(s, raw, n))
+    if (n == 0 || n > MAX || s.len > (size_t)2 * MAX || !base58_decode(s, raw, n))
         return WRONG_CHECKSUM;
     while (ones < s.len && s.ptr[ones] == '1')
         ones++;

@@ -18,14 +18,17 @@ bool view_is_gzip(struct gw_span bytes)
     return (p[0] & 0x8F) == Z_DEFLATED && (p[0] * 256 + p[1]) % 31 == 0 && (p[1] & 0x20) == 0;
 }
 
-/* How much will come out: gzip says so at its end, which may lie. */
+/* How much will come out, about: gzip says so at its end. That may lie, so it counts as far as text is compressed as a rule. */
 static size_t expected(struct gw_span bytes, size_t max)
 {
+    enum { USUAL = 8 };
     const unsigned char *end = (const unsigned char *)bytes.ptr + bytes.len;
-    size_t n = bytes.len * 4;
+    size_t n = bytes.len * USUAL, said = n;
 
     if ((unsigned char)bytes.ptr[0] == 0x1F)
-        n = (size_t)end[-4] | (size_t)end[-3] << 8 | (size_t)end[-2] << 16 | (size_t)end[-1] << 24;
+        said =
+            (size_t)end[-4] | (size_t)end[-3] << 8 | (size_t)end[-2] << 16 | (size_t)end[-1] << 24;
+    n = said < n ? said : n;
     return n < max ? n : max;
 }
 

@@ -128,6 +128,19 @@ static void make_base64(struct gw_buf *b)
     gw_buf_adds(b, "\"}]}");
 }
 
+/* Each says that it inflates to four gigabytes. */
+static void make_lying_gzip(struct gw_buf *b)
+{
+    static const char gzip[] =
+        "\x1f\x8b\x08\0\0\0\0\0\0\3\x4b\x4c\x4a\x4e\x49\x4d\4\0\xff\xff\xff\xff";
+    struct gw_buf one = {0};
+
+    gw_base64(&one, (struct gw_span){gzip, sizeof(gzip) - 1});
+    gw_buf_addc(&one, ' ');
+    chat(b, one.ptr);
+    gw_buf_fini(&one);
+}
+
 /* A string with JSON in it, n deep. */
 static void make_nested(struct gw_buf *b)
 {
@@ -254,6 +267,7 @@ static const struct {
 
     {"base64 three times", make_base64, 2},
 
+    {"gzip with wrong lengths", make_lying_gzip, 2},
     {"many findings", make_findings, 2},
     /* Each level of JSON in a string is a text of its own. */
     {"JSON in JSON in JSON", make_nested, 3.2},
