@@ -207,6 +207,13 @@ static size_t word_start(struct scan_leaf *x, size_t at)
     return start;
 }
 
+static bool at_word(const struct scan_leaf *x, uint32_t pattern)
+{
+    uint32_t before = x->rules->b->patterns[pattern].before;
+
+    return before == RULEC_BOUNDARY_WORD || before == RULEC_BOUNDARY_TOKEN;
+}
+
 /* Offers every start from which target's anchor can stand at `at`. */
 static void offer_target(struct scan_leaf *x, const struct bundle_target *t, size_t at)
 {
@@ -215,25 +222,25 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
     const struct bundle_set *first = &x->rules->b->sets[p->first];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     size_t start = at, least = at > t->max ? at - t->max : 0;
-    bool at_word = p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
+    bool word = at_word(x, t->pattern);
 
     x->work++;
     if (at < t->min || scan_is_dead(x, t->pattern))
         return;
     if (t->min == t->max) {
         start = at - t->min;
-        if (!at_word || start == 0 || !is_word(text[start - 1]))
+        if (!word || start == 0 || !is_word(text[start - 1]))
             offer(x, t->pattern, start);
         return;
     }
     /* Deep inside a long word no start can be at a boundary. */
-    if (at_word && word_start(x, at) < least)
+    if (word && word_start(x, at) < least)
         return;
     while (start > least && set_has(between, text[start - 1]))
         start--;
     x->work += (at - start) / 4;
     for (; start + t->min <= at; start++)
-        if (set_has(first, text[start]) && (!at_word || start == 0 || !is_word(text[start - 1])))
+        if (set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])))
             offer(x, t->pattern, start);
 }
 
@@ -362,6 +369,29 @@ static void find_starts(struct scan_leaf *x, uint64_t places, size_t from)
 
 /* ---- runs --------------------------------------------------------------------------------- */
 
+/* Notes a run that stands at every place of [from, to). Where its match has to begin with a word, only places at their distance from
+ * the beginning of one are looked at: deep inside a word there are none. */
+static void offer_run(struct scan_leaf *x, const struct bundle_run *run, size_t from, size_t to)
+{
+    const struct bundle_target *t = &run->target;
+    bool word = at_word(x, t->pattern);
+    size_t start = from > t->max ? from - t->max : 0; /* where a word begins */
+
+    for (size_t at = from; at < to && x->st == GW_OK; at++) {
+        if (word) {
+            if (at > t->max && start < at - t->max)
+                start = at - t->max;
+            while (start + t->min < to && start > 0 &&
+                   is_word((unsigned char)x->text.ptr[start - 1]))
+                start++;
+            at = start + t->min > at ? start + t->min : at;
+            if (at >= to)
+                return;
+        }
+        offer_target(x, t, at);
+    }
+}
+
 /* Notes the runs of a group at every place of the token in [from, to) where they can be; the token goes on to end. */
 static void find_runs(struct scan_leaf *x, const struct prefilter_runs *group, size_t from,
                       size_t to, size_t end)
@@ -378,9 +408,9 @@ static void find_runs(struct scan_leaf *x, const struct prefilter_runs *group, s
             stop++;
         for (uint32_t i = group->first; i < group->end; i++) {
             const struct bundle_run *run = &b->runs[x->filter->runs[i]];
+            size_t last = stop - start < run->n ? start : stop - run->n + 1;
 
-            for (size_t at = start; at < to && at + run->n <= stop && x->st == GW_OK; at++)
-                offer_target(x, &run->target, at);
+            offer_run(x, run, start, last < to ? last : to);
         }
         start = stop + 1;
     }
@@ -394,10 +424,11 @@ static void find_runs_at(struct scan_leaf *x, const struct prefilter_runs *group
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     const struct bundle_set *set = &b->sets[group->set];
     const uint32_t *runs = x->filter->runs;
-    size_t stop = at;
+    size_t longest = b->runs[runs[group->end - 1]].n, stop = at;
 
     if (b->runs[runs[group->first]].n > end - at)
         return;
+    end = end - at < longest ? end : at + longest;
     while (stop < end && set_has(set, text[stop]))
         stop++;
     for (uint32_t i = group->first; i < group->end && b->runs[runs[i]].n <= stop - at; i++)
