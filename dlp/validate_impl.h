@@ -160,6 +160,8 @@ double dlp_val_wordiness(struct gw_span s);
 
 /* Case-insensitive search. */
 bool dlp_val_contains(struct gw_span s, const char *lower_needle);
+/* Does any of n needles stand in it? */
+bool dlp_val_contains_any(struct gw_span s, const char *const *lower_needles, size_t n);
 
 /* How many bytes stand in runs of four and more that count up or down (abcd, 4321, qwerty). */
 size_t dlp_val_sequential(struct gw_span s);

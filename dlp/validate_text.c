@@ -77,6 +77,40 @@ bool dlp_val_contains(struct gw_span s, const char *lower_needle)
     }
 }
 
+enum { PAIR_BITS = 1024 };
+
+static unsigned pair(char a, char b)
+{
+    return ((unsigned)(unsigned char)gw_ascii_lower(a) * 37 +
+            (unsigned)(unsigned char)gw_ascii_lower(b)) %
+           PAIR_BITS;
+}
+
+bool dlp_val_contains_any(struct gw_span s, const char *const *lower_needles, size_t n)
+{
+    uint64_t pairs[PAIR_BITS / 64] = {0}; /* that stand in s: most needles have one that does not */
+
+    for (size_t i = 1; i < s.len; i++) {
+        unsigned bit = pair(s.ptr[i - 1], s.ptr[i]);
+
+        pairs[bit / 64] |= UINT64_C(1) << (bit % 64);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const char *needle = lower_needles[i];
+        size_t k = 0;
+
+        for (; needle[k] != '\0' && needle[k + 1] != '\0'; k++) {
+            unsigned bit = pair(needle[k], needle[k + 1]);
+
+            if ((pairs[bit / 64] >> (bit % 64) & 1) == 0)
+                break;
+        }
+        if ((needle[k] == '\0' || needle[k + 1] == '\0') && dlp_val_contains(s, needle))
+            return true;
+    }
+    return false;
+}
+
 double dlp_val_entropy(struct gw_span s)
 {
     unsigned count[256] = {0};
@@ -162,10 +196,7 @@ static bool has_template_mark(struct gw_span s)
         return true;
     if (gw_span_ends(s, GW_SPAN("...")) || has_braced_name(s))
         return true;
-    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
-        if (dlp_val_contains(s, marks[i]))
-            return true;
-    return false;
+    return dlp_val_contains_any(s, marks, sizeof(marks) / sizeof(marks[0]));
 }
 
 static bool has_placeholder_word(struct gw_span s)
@@ -181,10 +212,7 @@ static bool has_placeholder_word(struct gw_span s)
         "stringhere", "secrethere", "dummy",     "foobar",    "test_test",   "randomstring",
     };
 
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (dlp_val_contains(s, words[i]))
-            return true;
-    return false;
+    return dlp_val_contains_any(s, words, sizeof(words) / sizeof(words[0]));
 }
 
 static unsigned distinct_bytes(struct gw_span s)

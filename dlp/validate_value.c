@@ -89,10 +89,7 @@ static bool is_reference(struct gw_span s)
         if (sh.digit == 0 || s.ptr[1] == '{' || s.ptr[1] == '(')
             return true;
     }
-    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
-        if (dlp_val_contains(s, marks[i]))
-            return true;
-    return false;
+    return dlp_val_contains_any(s, marks, sizeof(marks) / sizeof(marks[0]));
 }
 
 /* getpwnam(argv[1]), read_file(path) */
