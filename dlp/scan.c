@@ -150,6 +150,27 @@ static void add_work(struct scan_leaf *x, uint64_t steps)
         x->st = GW_ETIMEDOUT;
 }
 
+/* Judges the match m of pattern p at byte `at`. */
+static void take_match(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
+                       const struct bundle_match *m)
+{
+    struct scan_match found = {.rule = p->rule,
+                               .match_start = at,
+                               .match_end = at + m->len,
+                               .start = at + m->start,
+                               .end = at + m->end};
+
+    if (m->end <= m->start || !scan_boundary_after(p->after, x->text, at + m->len) ||
+        !scan_judge(x, &found))
+        return;
+    if (add_finding(x, &(struct dlp_finding){.rule = p->rule,
+                                             .leaf = x->leaf,
+                                             .start = (uint32_t)found.start,
+                                             .end = (uint32_t)found.end,
+                                             .confidence = found.confidence}))
+        x->s->state[p->rule] = (struct scan_state){x->s->epoch, (uint32_t)(at + m->len)};
+}
+
 /* Runs the matcher of pattern at byte `at`, where it may begin, and judges its match; true when there is one. */
 static bool run_at(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
@@ -157,27 +178,16 @@ static bool run_at(struct scan_leaf *x, uint32_t pattern, size_t at)
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     size_t left = x->text.len - at;
     struct bundle_match m = {.len = 0, .epoch = x->s->epoch, .memo = x->s->memo + p->first_memo};
-    struct scan_match found = {.rule = p->rule, .match_start = at};
 
     bundle_match(x->rules, pattern, text + at, text + at + (left < p->reach ? left : p->reach), &m);
     add_work(x, m.work);
-    x->s->n_hits += m.len != 0;
-    if (x->growing) {
+    if (x->growing)
         scan_note(x, p, at, &m);
-        return m.len != 0;
-    }
-    found.match_end = at + m.len;
-    found.start = at + m.start;
-    found.end = at + m.end;
-    if (m.len == 0 || m.end <= m.start || !scan_boundary_after(p->after, x->text, at + m.len) ||
-        !scan_judge(x, &found))
-        return m.len != 0;
-    if (add_finding(x, &(struct dlp_finding){.rule = p->rule,
-                                             .leaf = x->leaf,
-                                             .start = (uint32_t)found.start,
-                                             .end = (uint32_t)found.end,
-                                             .confidence = found.confidence}))
-        x->s->state[p->rule] = (struct scan_state){x->s->epoch, (uint32_t)(at + m.len)};
+    if (m.len == 0)
+        return false;
+    x->s->n_hits++;
+    if (!x->growing)
+        take_match(x, p, at, &m);
     return true;
 }
 

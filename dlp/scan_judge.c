@@ -43,7 +43,9 @@ static const struct bundle_text *find_context(const struct scan_leaf *x, const s
         found = scan_find_word_in(x, from, m->start, c->words, words);
     if (c->n_words > 0 && found == NULL)
         found = scan_find_word_in(x, m->end, to, c->words, words);
-    if (c->n_words > 0 && found == NULL)
+    if (found != NULL || x->key.len == 0)
+        return found;
+    if (c->n_words > 0)
         found = scan_find_word(x->key, 0, x->key.len, c->words, words);
     if (c->n_keys > 0 && found == NULL)
         found = scan_find_word(x->key, 0, x->key.len, c->keys, keys);

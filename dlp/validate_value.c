@@ -525,8 +525,11 @@ static bool is_code_line(struct gw_span l)
     if (gw_span_ends(l, GW_SPAN("; do")) || gw_span_ends(l, GW_SPAN("; then")))
         return true;
     for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
-        struct gw_span w = gw_span_str(starts[i]);
+        struct gw_span w;
 
+        if (*starts[i] != gw_ascii_lower(l.ptr[0])) /* none begins with a capital */
+            continue;
+        w = gw_span_str(starts[i]);
         if (l.len >= w.len && gw_span_eq_nocase((struct gw_span){l.ptr, w.len}, w))
             return true;
     }
