@@ -10,6 +10,8 @@
 #include "audit/core.h"
 #include "base/clock.h"
 
+enum { RECORD_BYTES = 4096 }; /* few records are longer */
+
 struct spool_entry core_entry(const struct audit_event *ev)
 {
     static const enum spool_kind kinds[] = {
@@ -36,7 +38,7 @@ void core_begin(struct gw_buf *buf)
     static const char room[SPOOL_FRAME_BYTES];
 
     gw_buf_clear(buf);
-    (void)gw_buf_reserve(buf, 4096);
+    (void)gw_buf_reserve(buf, RECORD_BYTES - 1);
     gw_buf_add(buf, (struct gw_span){room, sizeof(room)});
 }
 

@@ -1,4 +1,4 @@
-/* base/arena.c - blocks of doubling size, chained; the first one survives a reset. */
+/* base/arena.c - blocks of doubling size, chained; the newest that is not large survives a reset. */
 #include "base/arena.h"
 
 #include <stdalign.h>
@@ -7,7 +7,8 @@
 #include <string.h>
 
 enum {
-    FIRST_BLOCK_BYTES = 16 * 1024,
+    FIRST_BLOCK_BYTES = 4 * 1024,
+    KEPT_BLOCK_BYTES = 16 * 1024,
     MAX_BLOCK_BYTES = 64 * 1024,
     OWN_BLOCK_BYTES = 16 * 1024,
     LARGE_BYTES = 8 * 1024
@@ -78,20 +79,27 @@ void gw_arena_free(struct gw_arena *a)
     free(a);
 }
 
+static void free_older(struct block *than)
+{
+    while (than->next != NULL) {
+        struct block *b = than->next;
+
+        than->next = b->next;
+        block_free(b);
+    }
+}
+
 void gw_arena_reset(struct gw_arena *a)
 {
     free_own(a);
-    while (a->top != NULL && a->top->next != NULL) {
+    while (a->top != NULL && a->top->size > KEPT_BLOCK_BYTES) {
         struct block *b = a->top;
 
         a->top = b->next;
         block_free(b);
     }
-    if (a->top != NULL && a->top->size > FIRST_BLOCK_BYTES) {
-        block_free(a->top);
-        a->top = NULL;
-    }
     if (a->top != NULL) {
+        free_older(a->top);
         explicit_bzero(a->top->data, a->top->used);
         a->top->used = 0;
     }

@@ -18,7 +18,7 @@ struct gw_arena *gw_arena_new(size_t max_bytes);
 /* Wipes and frees everything. a may be NULL. */
 void gw_arena_free(struct gw_arena *a);
 
-/* Wipes everything and makes the arena empty again; keeps the first block for reuse. */
+/* Wipes everything and makes the arena empty again; keeps one block for reuse. */
 void gw_arena_reset(struct gw_arena *a);
 
 /* Returns size zeroed bytes aligned for any type, or NULL when the limit or memory is exhausted.

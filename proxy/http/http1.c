@@ -76,15 +76,30 @@ struct http1 *http1_new(enum http1_kind kind, const struct http1_limits *limits)
     return p;
 }
 
-void http1_free(struct http1 *p)
+static void give_back(struct http1 *p)
 {
-    if (p == NULL)
-        return;
     gw_buf_fini(&p->head);
     gw_buf_fini(&p->aux);
     free(p->fields);
     free(p->places);
+    p->fields = NULL;
+    p->places = NULL;
+    p->cap_fields = 0;
+    memset(&p->h, 0, sizeof(p->h));
+}
+
+void http1_free(struct http1 *p)
+{
+    if (p == NULL)
+        return;
+    give_back(p);
     free(p);
+}
+
+void http1_rest(struct http1 *p)
+{
+    if (p->fields != NULL && http1_idle(p))
+        give_back(p);
 }
 
 void http1_expect(struct http1 *p, struct gw_span method)

@@ -82,6 +82,9 @@ bool http1_eof(struct http1 *p);
 /* True between messages: no byte of the next one was seen. */
 bool http1_idle(const struct http1 *p);
 
+/* Gives back what the last message took, when p is idle; its head is gone. Most connections are idle most of the time. */
+void http1_rest(struct http1 *p);
+
 const struct http1_head *http1_head(const struct http1 *p);
 
 /* The first field of that name, or an empty span with NULL ptr. */

@@ -98,6 +98,8 @@ static void leave(struct conn *c)
     c->busy = 0;
     if (c->dead)
         conn_free(c);
+    else if (c->req == NULL)
+        http1_rest(c->parser);
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */

@@ -202,6 +202,30 @@ static void test_head_answer_has_no_body(void)
     http1_free(p);
 }
 
+/* Between messages a parser may rest; within one that does nothing. */
+static void test_rest(void)
+{
+    struct http1 *p = http1_new(HTTP1_REQUEST, NULL);
+    struct gw_span data = {NULL, 0};
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct gw_span begin = GW_SPAN("GET /a HTTP/1.1\r\nHo");
+        struct gw_span end = GW_SPAN("st: h\r\nX: y\r\n\r\n");
+
+        CHECK(http1_next(p, &begin, &data) == HTTP1_MORE);
+        http1_rest(p);
+        CHECK(http1_next(p, &end, &data) == HTTP1_HEAD);
+        http1_rest(p);
+        CHECK(gw_span_is(http1_get(http1_head(p), "host"), "h"));
+        CHECK(gw_span_is(http1_head(p)->path, "/a"));
+        CHECK(http1_next(p, &end, &data) == HTTP1_DONE);
+        CHECK(http1_idle(p));
+        http1_rest(p);
+        CHECK(http1_idle(p) && http1_head(p)->n_fields == 0);
+    }
+    http1_free(p);
+}
+
 static void test_limits(void)
 {
     const struct http1_limits lim = {64, 256, 3, 10};
@@ -392,6 +416,7 @@ int main(void)
     test_accepted();
     test_until_close();
     test_head_answer_has_no_body();
+    test_rest();
     test_limits();
     test_public_collections();
     test_smuggler_collection();
