@@ -14,7 +14,6 @@
 enum {
     DEFAULT_REPORT_FROM = 40,
     DEFAULT_MAX_FINDINGS = 10000,
-    MIN_NUMBER_BYTES = 9, /* shorter JSON numbers are no identifiers */
     MAX_LEAF_FINDINGS = 1 << 20,
     /* Text needs a few steps of matchers a byte. One that is made to keep them busy is given up, and
      * the caller fails closed: 64 steps are 50 to 100 ns. */
@@ -308,7 +307,7 @@ enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, s
 /* Short numbers are no identifiers. */
 static bool is_scanned(const struct dlp_leaf *leaf)
 {
-    return leaf->kind != DLP_LEAF_NUMBER || leaf->text.len >= MIN_NUMBER_BYTES;
+    return leaf->kind != DLP_LEAF_NUMBER || leaf->text.len >= DLP_NUMBER_MIN;
 }
 
 /* Scans one leaf and what it may hide. */

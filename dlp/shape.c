@@ -179,7 +179,7 @@ static void begin_with(unsigned char *d, const char *digits)
 
 static void put_card(struct gw_span s, size_t n, uint64_t *state, struct gw_buf *out)
 {
-    unsigned char d[MAX_DIGITS];
+    unsigned char d[MAX_DIGITS] = {0};
 
     for (size_t i = 0; i < n; i++)
         d[i] = (unsigned char)below(state, 10);
@@ -195,7 +195,7 @@ static void put_phone(struct gw_span s, const unsigned char *was, size_t n, uint
                       struct gw_buf *out)
 {
     bool plus = s.ptr[0] == '+';
-    unsigned char d[MAX_DIGITS];
+    unsigned char d[MAX_DIGITS] = {0};
     size_t code = n == 11 && was[0] == 1 ? 1 : 0; /* of North America, in front or not */
 
     for (size_t i = 0; i < n; i++)
@@ -281,7 +281,7 @@ enum dlp_shape dlp_shape_make(struct gw_span value, const char *type,
                               const struct dlp_shape_draw *draw, struct gw_buf *out)
 {
     uint64_t state = draw->random;
-    unsigned char digits[MAX_DIGITS];
+    unsigned char digits[MAX_DIGITS] = {0};
     enum dlp_shape date;
     size_t n;
 
