@@ -97,7 +97,7 @@ int dlp_validate_eip55(const struct dlp_validate_in *in)
         return 0;
     keccak256((struct gw_span){low, DIGITS}, hash);
     for (size_t i = 0; i < DIGITS; i++) {
-        unsigned nibble = hash[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15u;
+        unsigned nibble = (unsigned)hash[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15u;
 
         right = right && (dlp_is_digit(s[i]) || dlp_is_upper(s[i]) == (nibble >= 8));
     }
