@@ -49,9 +49,13 @@ struct engine_info {
 void engine_info(const struct engine *e, struct engine_info *out);
 
 struct engine_stats {
-    uint64_t prompt_tokens, completion_tokens, requests, rejected, canceled;
+    uint64_t prompt_tokens; /* computed */
+    uint64_t cached_tokens; /* of prompts, taken from the cache instead */
+    uint64_t completion_tokens, requests, rejected, canceled;
     unsigned running, queued;
-    uint64_t kv_used_tokens, kv_total_tokens;
+    uint64_t kv_used_tokens; /* on pages of running sequences */
+    uint64_t kv_idle_tokens; /* on pages that are kept for prefixes only, and can be taken back */
+    uint64_t kv_total_tokens;
 };
 void engine_stats(struct engine *e, struct engine_stats *out);
 
@@ -75,6 +79,8 @@ struct engine_params {
     unsigned n_stop;                           /* at most 16 */
     uint64_t
         deadline_ns; /* gw_clock_ns() after which the request ends with GW_ETIMEDOUT; 0: none */
+    struct gw_span tenant; /* whose request it is: prefixes are shared within a tenant only, and
+                            * tenants take turns; at most 128 bytes, may be empty */
 };
 
 enum engine_finish {
@@ -97,6 +103,7 @@ struct engine_event {
     enum engine_finish finish;
     enum gw_status status; /* DONE: GW_OK, GW_ELIMIT prompt too long, GW_ETIMEDOUT, GW_ENOMEM ... */
     unsigned prompt_tokens, completion_tokens;
+    unsigned cached_tokens; /* of the prompt: another request had computed them */
     uint64_t prefill_ns, decode_ns;
     char error[160];
 };

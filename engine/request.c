@@ -44,7 +44,7 @@ static bool copy_into(struct request *r, const struct engine_message *messages,
 
     for (unsigned i = 0; i < params->n_stop; i++)
         stops += params->stop[i].len;
-    r->block = malloc(structs + text + stops + 1);
+    r->block = malloc(structs + text + stops + params->tenant.len + 1);
     if (r->block == NULL)
         return false;
     r->messages = r->block;
@@ -57,6 +57,7 @@ static bool copy_into(struct request *r, const struct engine_message *messages,
     for (unsigned i = 0; i < params->n_stop; i++)
         stop[i] = copy_span(&at, params->stop[i]);
     r->params.stop = stop;
+    r->params.tenant = copy_span(&at, params->tenant);
     return true;
 }
 
@@ -114,13 +115,15 @@ static void list(struct request *r)
     (void)gw_queue_push(r->chan->ready, &r); /* never full: R3 */
 }
 
-void request_post_start(struct request *r, unsigned prompt_tokens, uint64_t prefill_ns)
+void request_post_start(struct request *r, unsigned prompt_tokens, unsigned cached_tokens,
+                        uint64_t prefill_ns)
 {
     (void)pthread_mutex_lock(&r->chan->lock);
     if (!request_is_canceled(r)) {
         r->start = (struct engine_event){.type = ENGINE_EVENT_START,
                                          .ctx = r->ctx,
                                          .prompt_tokens = prompt_tokens,
+                                         .cached_tokens = cached_tokens,
                                          .prefill_ns = prefill_ns};
         r->has_start = true;
         list(r);

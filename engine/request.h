@@ -23,7 +23,7 @@ struct request {
     struct engine_chan *chan;        /* a reference */
     struct engine_message *messages; /* NULL when too_long */
     unsigned n_messages;
-    struct engine_params params; /* stop points into our memory */
+    struct engine_params params; /* stop and tenant point into our memory */
     bool too_long;               /* the text cannot fit into the context: it was not even copied */
     atomic_uint refs;
     atomic_bool canceled;
@@ -58,7 +58,8 @@ void request_unref(struct request *r);
 
 /* Scheduler's side: puts an event into the outbox; does nothing when canceled. text's bytes are moved
  * out of *text (it is empty after). */
-void request_post_start(struct request *r, unsigned prompt_tokens, uint64_t prefill_ns);
+void request_post_start(struct request *r, unsigned prompt_tokens, unsigned cached_tokens,
+                        uint64_t prefill_ns);
 void request_post_text(struct request *r, struct gw_buf *text);
 /* done: type, finish, status, counts, times and error are used. */
 void request_post_done(struct request *r, const struct engine_event *done);

@@ -48,6 +48,7 @@ void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum g
         .status = status,
         .prompt_tokens = q->n_prompt,
         .completion_tokens = q->n_sampled,
+        .cached_tokens = q->n_hit,
         .prefill_ns = (q->first_ns == 0 ? now : q->first_ns) - q->start_ns,
         .decode_ns = q->first_ns == 0 ? 0 : now - q->first_ns,
     };
@@ -56,7 +57,9 @@ void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum g
         (void)snprintf(done.error, sizeof(done.error), "%s", error);
     request_post_done(q->r, &done);
     forget(s, q->r);
+    sched_publish(s, q);
     kvcache_release(s->kv, &q->kv);
+    radix_leave(s->tree, q->root);
     tok_ids_fini(&q->ids);
     sampler_free(q->sampler);
     answer_fini(&q->answer);
@@ -67,8 +70,12 @@ void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum g
 
 void sched_preempt(struct sched *s, struct seq *q)
 {
+    sched_publish(s, q);
     kvcache_release(s->kv, &q->kv);
     q->n_cached = 0;
+    q->begun = false;
+    q->sent_back = true;
+    q->leader = NULL;
 }
 
 static bool is_late(const struct request *r, uint64_t now)
@@ -139,7 +146,7 @@ static struct seq *free_slot(struct sched *s)
 static bool is_short_of_pages(const struct sched *s)
 {
     for (unsigned i = 0; i < s->cfg.max_seqs; i++)
-        if (s->seqs[i].r != NULL && s->seqs[i].kv.n_pages == 0)
+        if (s->seqs[i].r != NULL && s->seqs[i].starved)
             return true;
     return false;
 }
@@ -169,14 +176,18 @@ static void start(struct sched *s, struct seq *q, struct request *r)
     struct tok_ids ids = {0};
     enum gw_status st = encode(s, r, &ids, &err);
     struct sampler *sampler = NULL;
+    struct radix_root *root = NULL;
     unsigned room;
 
     if (st == GW_OK) {
         sampler = sampler_new(&r->params, s->cfg.max_context);
-        if (sampler == NULL)
+        root = radix_enter(s->tree, r->params.tenant);
+        if (sampler == NULL || root == NULL)
             st = gw_fail(&err, GW_ENOMEM, "out of memory for the request");
     }
     if (st != GW_OK) {
+        radix_leave(s->tree, root);
+        sampler_free(sampler);
         tok_ids_fini(&ids);
         refuse(s, r, st, err.text);
         return;
@@ -190,6 +201,7 @@ static void start(struct sched *s, struct seq *q, struct request *r)
                                          : room,
                       .age = s->next_age++,
                       .start_ns = gw_clock_ns(),
+                      .root = root,
                       .sampler = sampler};
     answer_init(&q->answer, r->params.stop, r->params.n_stop, tok_space_prefix(s->cfg.tok));
     for (size_t i = 0; i < ids.n; i++)
@@ -256,6 +268,7 @@ static void publish(struct sched *s)
 {
     atomic_store_explicit(&s->n_running_seen, s->n_running, memory_order_relaxed);
     atomic_store_explicit(&s->kv_used_tokens, kvcache_used_tokens(s->kv), memory_order_relaxed);
+    atomic_store_explicit(&s->kv_idle_tokens, kvcache_idle_tokens(s->kv), memory_order_relaxed);
 }
 
 static void end_all(struct sched *s)
@@ -307,21 +320,24 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
         tokens = cfg->kv_tokens;
     if (tokens > (uint64_t)cfg->max_context * cfg->max_seqs)
         tokens = (uint64_t)cfg->max_context * cfg->max_seqs;
-    shape.n_tokens = tokens < cfg->max_context ? cfg->max_context : (unsigned)tokens;
+    /* One page more: who writes on a shared one holds both for a moment. */
+    shape.n_tokens =
+        (tokens < cfg->max_context ? cfg->max_context : (unsigned)tokens) + KERN_KV_BLOCK;
     GW_TRY(kvcache_new(&shape, &s->kv, err));
     GW_TRY(forward_new(cfg->m, s->kv, cfg->p,
                        cfg->max_seqs > STEP_TOKENS ? cfg->max_seqs : STEP_TOKENS, cfg->max_seqs,
                        cfg->max_context, &s->forward, err));
     if (cfg->max_seqs > forward_max_tokens(s->forward))
         cfg->max_seqs = forward_max_tokens(s->forward);
+    s->tree = radix_new(s->kv);
     s->space = sampler_space_new(cfg->m->n_vocab);
     s->cmds = gw_queue_new((size_t)cfg->max_seqs + cfg->max_queued + 1, sizeof(struct sched_cmd));
     s->seqs = calloc(cfg->max_seqs, sizeof(*s->seqs));
     s->runs = calloc(cfg->max_seqs, sizeof(*s->runs));
     s->run_seqs = calloc(cfg->max_seqs, sizeof(struct seq *));
     s->by_age = calloc(cfg->max_seqs, sizeof(struct seq *));
-    if (s->space == NULL || s->cmds == NULL || s->seqs == NULL || s->runs == NULL ||
-        s->run_seqs == NULL || s->by_age == NULL)
+    if (s->tree == NULL || s->space == NULL || s->cmds == NULL || s->seqs == NULL ||
+        s->runs == NULL || s->run_seqs == NULL || s->by_age == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the scheduler");
     return GW_OK;
 }
@@ -371,6 +387,7 @@ void sched_free(struct sched *s)
     gw_queue_free(s->cmds);
     sampler_space_free(s->space);
     forward_free(s->forward);
+    radix_free(s->tree);
     kvcache_free(s->kv);
     free(s->seqs);
     free(s->runs);
@@ -423,6 +440,7 @@ void sched_stats(struct sched *s, struct engine_stats *out)
 
     *out = (struct engine_stats){
         .prompt_tokens = atomic_load(&s->prompt_tokens),
+        .cached_tokens = atomic_load(&s->cached_tokens),
         .completion_tokens = atomic_load(&s->completion_tokens),
         .requests = atomic_load(&s->n_requests),
         .rejected = atomic_load(&s->n_rejected),
@@ -430,6 +448,7 @@ void sched_stats(struct sched *s, struct engine_stats *out)
         .running = running,
         .queued = unfinished > running ? unfinished - running : 0,
         .kv_used_tokens = atomic_load(&s->kv_used_tokens),
+        .kv_idle_tokens = atomic_load(&s->kv_idle_tokens),
         .kv_total_tokens = kvcache_total_tokens(s->kv),
     };
 }

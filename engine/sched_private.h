@@ -1,5 +1,5 @@
 /* engine/sched_private.h - the scheduler's state, shared by sched.c (thread, admission), sched_step.c
- * (steps and sampling) and sched_bench.c. All of it belongs to the scheduler's thread, except what is
+ * (steps and sampling), sched_prefix.c (what need not be computed) and sched_bench.c. All of it belongs to the scheduler's thread, except what is
  * atomic. */
 #ifndef ENGINE_SCHED_PRIVATE_H
 #define ENGINE_SCHED_PRIVATE_H
@@ -9,6 +9,7 @@
 #include "engine/answer.h"
 #include "engine/forward.h"
 #include "engine/kvcache.h"
+#include "engine/radix.h"
 #include "engine/sampler.h"
 #include "engine/sched.h"
 
@@ -21,6 +22,15 @@ struct seq {
     uint64_t age;                /* admission number: larger is younger */
     uint64_t start_ns, first_ns; /* admitted; prompt processed (0: not yet) */
     struct kvcache_seq kv;
+    struct radix_root *root; /* of the prefixes that it may share */
+    unsigned n_hit;          /* prompt tokens that it took from others */
+    bool begun;              /* it has what the tree had, and the promise of pages */
+    bool sent_back;          /* its pages were taken away once */
+    bool starved;            /* it could not begin for want of pages */
+    bool follows;            /* it sits this step out */
+    struct seq *leader;      /* computes tokens [0, n_common) of this one too; NULL: nobody */
+    uint64_t leader_age;     /* whether it is still the same */
+    unsigned n_common;
     struct sampler *sampler;
     struct answer answer;
     struct gw_buf text; /* what the last token added to the answer */
@@ -44,6 +54,7 @@ struct sched_job {
 struct sched {
     struct sched_config cfg;
     struct kvcache *kv;
+    struct radix *tree; /* of kv's prefixes */
     struct forward *forward;
     struct sampler_space *space;
     struct gw_queue *cmds;
@@ -63,8 +74,9 @@ struct sched {
 
     atomic_uint n_unfinished; /* pushed and not ended */
     atomic_bool quit;
-    atomic_uint n_running_seen, kv_used_tokens;
-    atomic_ullong prompt_tokens, completion_tokens, n_requests, n_rejected, n_canceled;
+    atomic_uint n_running_seen, kv_used_tokens, kv_idle_tokens;
+    atomic_ullong prompt_tokens, cached_tokens, completion_tokens, n_requests, n_rejected,
+        n_canceled;
 };
 
 /* Ends q: posts DONE (nothing when the request was canceled) and frees the slot. error may be NULL. */
@@ -72,6 +84,12 @@ void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum g
                const char *error);
 /* Takes the pages of q away and puts it back in front of the waiting ones; it computes them again. */
 void sched_preempt(struct sched *s, struct seq *q);
+/* Takes what others have computed of q's tokens, and looks for one that computes more. */
+void sched_attach(struct sched *s, struct seq *q);
+/* Whether q should wait for its leader; takes the pages when the leader has what they share. */
+bool sched_follows(struct sched *s, struct seq *q);
+/* Lets others have the full pages of what q computed. */
+void sched_publish(struct sched *s, struct seq *q);
 /* One step over what runs. */
 void sched_step(struct sched *s);
 /* Does the job on an idle scheduler. */

@@ -38,18 +38,60 @@ static unsigned to_feed(const struct seq *q)
     return (unsigned)q->ids.n - q->n_cached;
 }
 
-/* Gets pages for the next n tokens of by_age[i], if need be from the youngest. False: not in this step
- * (or, out of memory, ended). */
+/* Whether q may begin: there is room for what it has to compute and for the growth of the older ones.
+ * The oldest always may. *promised: tokens of those that begin in this step. */
+static bool begin(struct sched *s, struct seq *q, unsigned i, size_t *promised)
+{
+    size_t room, need;
+
+    sched_attach(s, q);
+    room = (size_t)kvcache_free_tokens(s->kv) + kvcache_idle_tokens(s->kv);
+    need = *promised + to_feed(q) + (size_t)GROWTH_TOKENS * (i + 1);
+    q->starved = i != 0 && room < need;
+    if (q->starved) {
+        kvcache_release(s->kv, &q->kv);
+        q->n_hit -= q->sent_back ? 0 : q->n_cached;
+        q->n_cached = 0;
+        q->leader = NULL;
+        return false;
+    }
+    *promised += to_feed(q);
+    return true;
+}
+
+/* Lets sequences begin, and says who follows another one in this step. Returns how many have one token to
+ * feed; *n_long gets how many have more. */
+static unsigned sort_out(struct sched *s, unsigned n_seqs, unsigned *n_long)
+{
+    size_t promised = 0;
+    unsigned n_single = 0;
+
+    *n_long = 0;
+    for (unsigned i = 0; i < n_seqs; i++) {
+        struct seq *q = s->by_age[i];
+
+        if (!q->begun)
+            q->begun = begin(s, q, i, &promised);
+        q->follows = q->begun && sched_follows(s, q);
+        if (!q->begun || q->follows)
+            continue;
+        n_single += to_feed(q) == 1;
+        *n_long += to_feed(q) > 1;
+    }
+    return n_single;
+}
+
+/* Gets pages for the next n tokens of by_age[i]: free ones, then those that are kept for prefixes only,
+ * then those of the youngest. False: not in this step (or, out of memory, ended). */
 static bool get_pages(struct sched *s, unsigned i, unsigned n_seqs, unsigned n)
 {
     struct seq *q = s->by_age[i];
     unsigned victim = n_seqs;
-    unsigned free_tokens = kvcache_total_tokens(s->kv) - kvcache_used_tokens(s->kv);
     enum gw_status st;
 
-    if (i != 0 && q->kv.n_pages == 0 && free_tokens < q->ids.n + (size_t)GROWTH_TOKENS * (i + 1))
-        return false;
-    while ((st = kvcache_reserve(s->kv, &q->kv, q->n_cached + n)) == GW_EAGAIN) {
+    while ((st = kvcache_reserve_from(s->kv, &q->kv, q->n_cached, q->n_cached + n)) == GW_EAGAIN) {
+        if (radix_evict(s->tree, kvcache_missing(s->kv, &q->kv, q->n_cached, q->n_cached + n)) != 0)
+            continue;
         while (victim-- > i + 1 && s->by_age[victim]->kv.n_pages == 0)
             continue;
         if (victim <= i) {
@@ -64,14 +106,22 @@ static bool get_pages(struct sched *s, unsigned i, unsigned n_seqs, unsigned n)
     return st == GW_OK;
 }
 
+/* How much of n tokens goes into the step, of which `left` tokens are shared by n_long prompts. */
+static unsigned chunk(unsigned n, unsigned left, unsigned n_long)
+{
+    unsigned share = n_long == 0 ? left : left / n_long;
+
+    if (share < MIN_CHUNK)
+        share = left < MIN_CHUNK ? left : MIN_CHUNK;
+    return n < share ? n : share;
+}
+
 /* Chooses the runs of the step. Returns how many. */
 static unsigned plan(struct sched *s)
 {
-    unsigned n_seqs = sort_by_age(s), n_single = 0, n_runs = 0, left, n_long;
+    unsigned n_seqs = sort_by_age(s), n_single, n_runs = 0, left, n_long;
 
-    for (unsigned i = 0; i < n_seqs; i++)
-        n_single += to_feed(s->by_age[i]) == 1;
-    n_long = n_seqs - n_single;
+    n_single = sort_out(s, n_seqs, &n_long);
     left = forward_max_tokens(s->forward);
     if (n_single != 0 && left > MIXED_STEP_TOKENS + n_single)
         left = MIXED_STEP_TOKENS + n_single;
@@ -80,17 +130,10 @@ static unsigned plan(struct sched *s)
         struct seq *q = s->by_age[i];
         unsigned n = to_feed(q);
 
-        if (n > 1) {
-            unsigned share;
-
-            if (n_long == 0) /* preempted in this step: it begins again in the next one */
-                continue;
-            share = left / n_long > MIN_CHUNK ? left / n_long : MIN_CHUNK;
-            n_long--;
-            if (share > left)
-                share = left;
-            n = n < share ? n : share;
-        }
+        if (!q->begun || q->follows) /* or was sent back in this step */
+            continue;
+        if (n > 1)
+            n = chunk(n, left, n_long--);
         if (n == 0 || !get_pages(s, i, n_seqs, n))
             continue;
         if (to_feed(q) > 1)
@@ -157,7 +200,8 @@ static void sample(struct sched *s, struct seq *q, const struct forward_run *run
 
     if (q->first_ns == 0) {
         q->first_ns = gw_clock_ns();
-        request_post_start(q->r, q->n_prompt, q->first_ns - q->start_ns);
+        request_post_start(q->r, q->n_prompt, q->n_hit, q->first_ns - q->start_ns);
+        atomic_fetch_add_explicit(&s->cached_tokens, q->n_hit, memory_order_relaxed);
     }
     /* Rows behind the vocabulary's end are padding. */
     take_token(s, q, sampler_pick(q->sampler, s->space, logits, n_tok < n_model ? n_tok : n_model));
@@ -176,6 +220,8 @@ void sched_step(struct sched *s)
         unsigned before = q->n_cached;
 
         q->n_cached += run->n_tokens;
+        if (before < q->n_prompt)
+            sched_publish(s, q); /* others may need it as soon as it is there */
         if (before < q->n_prompt && q->n_sampled == 0)
             atomic_fetch_add_explicit(
                 &s->prompt_tokens, (q->n_cached < q->n_prompt ? q->n_cached : q->n_prompt) - before,
