@@ -88,6 +88,8 @@ enum gw_status gguf_array(const struct gguf *g, const char *key, enum gguf_type 
 /* Element i of an array of GGUF_F32; of GGUF_I32 or GGUF_U32; i < n. */
 float gguf_array_f32(const struct gguf_array *a, size_t i);
 int32_t gguf_array_i32(const struct gguf_array *a, size_t i);
+/* Element i of an array of GGUF_BOOL; i < n. Any byte but 0 is true. */
+bool gguf_array_bool(const struct gguf_array *a, size_t i);
 /* Walks an array of strings: set *at to 0, call n times. Returns the next string. */
 struct gw_span gguf_array_next_str(const struct gguf_array *a, size_t *at);
 

@@ -202,6 +202,11 @@ float gguf_array_f32(const struct gguf_array *a, size_t i)
     return v;
 }
 
+bool gguf_array_bool(const struct gguf_array *a, size_t i)
+{
+    return a->data[i] != 0;
+}
+
 int32_t gguf_array_i32(const struct gguf_array *a, size_t i)
 {
     int32_t v;

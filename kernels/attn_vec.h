@@ -4,7 +4,8 @@
  * A row is one query head of one token. Up to MAX_ROWS rows go over the keys together, so that each byte
  * of K and V is read and converted once for all of them. Keys come in tiles of 64, counted from key 0
  * whatever the rows: that and the per-row order of operations make a row's result independent of its
- * neighbours. A key that a row does not see has score -inf, weight 0, and changes nothing. */
+ * neighbours. A key that a row does not see has score -inf, weight 0, and changes nothing; a row that sees
+ * nothing yet has max -inf. */
 #ifndef KERNELS_ATTN_VEC_H
 #define KERNELS_ATTN_VEC_H
 
@@ -22,10 +23,11 @@ enum {
 
 /* The rows in work. out holds the weighted sums of V so far, relative to exp(max). */
 struct rows {
-    const float *q[MAX_ROWS]; /* [head_dim] */
-    float *out[MAX_ROWS];     /* [head_dim] */
-    size_t n_keys[MAX_ROWS];
-    size_t most_keys; /* largest n_keys */
+    const float *q[MAX_ROWS];                 /* [head_dim] */
+    float *out[MAX_ROWS];                     /* [head_dim] */
+    size_t first[MAX_ROWS], n_keys[MAX_ROWS]; /* sees [first, n_keys) */
+    size_t from, most_keys;                   /* smallest first, largest n_keys */
+    float cap;                                /* 0: none */
     float max[MAX_ROWS];
     float fix[MAX_ROWS]; /* exp(old max - max): what this tile multiplies out with */
     vf sum[MAX_ROWS];    /* of the weights, by lane */
@@ -59,7 +61,12 @@ INLINE void score_keys(unsigned n, struct rows *r, const uint16_t *k, size_t dim
         if (i < dim)
             even[g] = vf_fma(vf_load_f16(k + i * KERN_KV_BLOCK), vf_set1(r->q[g][i]), even[g]);
         even[g] = vf_mul(vf_add(even[g], odd[g]), vf_set1(scale));
-        vf_store(&r->p[g][at], vf_first_n(even[g], vf_set1(-INFINITY), seen));
+        if (r->cap > 0)
+            even[g] = vf_cap(even[g], vf_set1(r->cap), vf_set1(2.0f / r->cap));
+        even[g] = vf_first_n(even[g], vf_set1(-INFINITY), seen);
+        if (r->first[g] > key)
+            even[g] = vf_first_n(vf_set1(-INFINITY), even[g], r->first[g] - key);
+        vf_store(&r->p[g][at], even[g]);
     }
 }
 
@@ -74,7 +81,7 @@ INLINE void weigh_row(struct rows *r, unsigned g, size_t n_blocks)
 
     const float tile_max = vf_reduce_max(top);
     const float max = tile_max > r->max[g] ? tile_max : r->max[g];
-    const vf vmax = vf_set1(max);
+    const vf vmax = vf_set1(max > -INFINITY ? max : 0);
     const vf fix = max == r->max[g] ? vf_set1(1.0f) : vf_exp(vf_sub(vf_set1(r->max[g]), vmax));
 
     for (size_t i = 0; i < n_blocks * KERN_KV_BLOCK; i += VF_LANES) {
@@ -138,7 +145,9 @@ INLINE void run_rows(unsigned n, struct rows *r, const struct kern_kv *kv, float
         r->max[g] = -INFINITY;
         r->sum[g] = vf_zero();
     }
-    for (size_t key = 0; key < r->most_keys; key += TILE_KEYS) {
+    const size_t start = r->from / TILE_KEYS * TILE_KEYS;
+
+    for (size_t key = start; key < r->most_keys; key += TILE_KEYS) {
         size_t n_keys = r->most_keys - key < TILE_KEYS ? r->most_keys - key : TILE_KEYS;
         size_t n_blocks = (n_keys + KERN_KV_BLOCK - 1) / KERN_KV_BLOCK;
         const uint16_t *v[TILE_BLOCKS];
@@ -154,7 +163,7 @@ INLINE void run_rows(unsigned n, struct rows *r, const struct kern_kv *kv, float
         for (unsigned g = 0; g < n; g++)
             weigh_row(r, g, n_blocks);
         for (size_t d = 0; d < dim; d += (size_t)width * VF_LANES)
-            add_values(n, width, r, v, dim, d, n_keys, key == 0);
+            add_values(n, width, r, v, dim, d, n_keys, key == start);
     }
     for (unsigned g = 0; g < n; g++) {
         const vf total = vf_set1(vf_reduce_add(r->sum[g]));
@@ -203,12 +212,16 @@ static void attn(const struct kern_kv *kv, const struct kern_attn *a)
         unsigned n = 0;
 
         r.most_keys = 0;
+        r.from = SIZE_MAX;
+        r.cap = a->cap;
         for (; n < MAX_ROWS && i < all; n++, i++) {
             size_t t = i / a->n_heads, h = i % a->n_heads;
 
             r.q[n] = a->q + t * a->q_stride + h * kv->head_dim;
             r.out[n] = a->out + t * a->out_stride + h * kv->head_dim;
             r.n_keys[n] = a->n_keys + t;
+            r.first[n] = kern_attn_first(a, r.n_keys[n]);
+            r.from = r.first[n] < r.from ? r.first[n] : r.from;
             r.most_keys = r.n_keys[n] > r.most_keys ? r.n_keys[n] : r.most_keys;
         }
         run[n - 1](&r, kv, a->scale);

@@ -35,7 +35,7 @@ enum { KERN_ALIGN = 64 };
 
 /* Largest difference that a table may show to the scalar one, relative to the stated size. */
 #define KERN_TOL_MATMUL 2e-5f /* to sum |w * x| over the row */
-#define KERN_TOL_OP     5e-6f /* norms, rope, silu, gelu, softmax, add: to the largest output */
+#define KERN_TOL_OP     5e-6f /* norms, rope, silu, gelu, softmax, cap, add: to the largest output */
 #define KERN_TOL_ATTN   5e-5f /* to the largest |v| */
 
 /* ---- matrices --------------------------------------------------------------------------- */
@@ -149,6 +149,8 @@ struct kern_attn {
     unsigned n_heads;            /* query heads that share this KV head, at least 1 */
     unsigned n_keys; /* keys that token 0 sees, at least 1; token t sees n_keys + t (causal) */
     float scale;     /* usually 1 / sqrt(head_dim) */
+    unsigned window; /* a token sees this many keys, its own and those before it; 0: all */
+    float cap;       /* scores become cap * tanh(score / cap); 0: they stay */
 };
 
 /* ---- the table -------------------------------------------------------------------------- */
@@ -190,6 +192,13 @@ struct kern_ops {
     /* out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]; out may be gate or up. */
     void (*silu_mul)(float *out, const float *gate, const float *up, size_t n);
 
+    /* out[i] = gate[i] / 2 * (1 + tanh(sqrt(2 / pi) * (gate[i] + 0.044715 gate[i]^3))) * up[i]: the GELU that
+     * models with a gate are trained with; out may be gate or up. */
+    void (*gelu_mul)(float *out, const float *gate, const float *up, size_t n);
+
+    /* x[i] = cap * tanh(x[i] / cap). cap > 0. */
+    void (*soft_cap)(float *x, size_t n, float cap);
+
     /* x[i] += y[i] */
     void (*add)(float *x, const float *y, size_t n);
 
@@ -204,7 +213,7 @@ struct kern_ops {
      * largest, so that the cache never holds an infinity. */
     void (*kv_put)(const struct kern_kv *kv, size_t pos, const float *k, const float *v);
 
-    /* softmax(scale * q K^T) V, keys in order, in one pass. Uses about 64 KiB of stack. The blocks of all
+    /* softmax(cap(scale * q K^T)) V, keys in order, in one pass. Uses about 64 KiB of stack. The blocks of all
      * keys that a token sees must have been written. */
     void (*attn)(const struct kern_kv *kv, const struct kern_attn *a);
 };

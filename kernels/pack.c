@@ -240,7 +240,6 @@ static void pack_float(const char *row, size_t cols, size_t width, char *panel, 
         memcpy(panel + (k * PANEL_ROWS + r) * width, row + k * width, width);
 }
 
-// NOLINTNEXTLINE(readability-function-size): one line a type
 static void pack_row(const struct kern_matrix *m, const char *row, char *panel, size_t r)
 {
     void *to = panel;

@@ -68,6 +68,21 @@ static void ref_silu_mul(float *out, const float *gate, const float *up, size_t 
         out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+static void ref_gelu_mul(float *out, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float g = gate[i], u = 0.7978845608f * (g + 0.044715f * g * g * g);
+
+        out[i] = g / (1.0f + expf(-2.0f * u)) * up[i];
+    }
+}
+
+static void ref_soft_cap(float *x, size_t n, float cap)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = cap * tanhf(x[i] / cap);
+}
+
 static void ref_add(float *x, const float *y, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -131,22 +146,24 @@ static void ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, con
 
 /* Online softmax, key by key: m is the largest score so far, l the sum of exp(score - m), out the
  * weighted sum of the values on the same scale. */
-static void attn_row(const struct kern_kv *kv, const float *q, size_t n_keys, float scale,
-                     float *out)
+static void attn_row(const struct kern_kv *kv, const struct kern_attn *a, const float *q,
+                     size_t n_keys, float *out)
 {
     const size_t dim = kv->head_dim;
     float m = -INFINITY, l = 0;
 
     for (size_t i = 0; i < dim; i++)
         out[i] = 0;
-    for (size_t pos = 0; pos < n_keys; pos++) {
+    for (size_t pos = kern_attn_first(a, n_keys); pos < n_keys; pos++) {
         const uint16_t *kb = kern_kv_block(kv, pos / KERN_KV_BLOCK);
         const uint16_t *v = kb + dim * KERN_KV_BLOCK + pos % KERN_KV_BLOCK * dim;
         float s = 0;
 
         for (size_t i = 0; i < dim; i++)
             s += q[i] * kern_f16_f32(kb[i * KERN_KV_BLOCK + pos % KERN_KV_BLOCK]);
-        s *= scale;
+        s *= a->scale;
+        if (a->cap > 0)
+            s = a->cap * tanhf(s / a->cap);
 
         float m_new = s > m ? s : m;
         float fix = m == m_new ? 1.0f : expf(m - m_new);
@@ -165,7 +182,7 @@ static void ref_attn(const struct kern_kv *kv, const struct kern_attn *a)
 {
     for (size_t t = 0; t < a->n_tokens; t++)
         for (size_t h = 0; h < a->n_heads; h++)
-            attn_row(kv, a->q + t * a->q_stride + h * kv->head_dim, a->n_keys + t, a->scale,
+            attn_row(kv, a, a->q + t * a->q_stride + h * kv->head_dim, a->n_keys + t,
                      a->out + t * a->out_stride + h * kv->head_dim);
 }
 
@@ -179,6 +196,8 @@ const struct kern_ops kern_scalar_ops = {
     .gelu = ref_gelu,
     .rope = kern_ref_rope,
     .silu_mul = ref_silu_mul,
+    .gelu_mul = ref_gelu_mul,
+    .soft_cap = ref_soft_cap,
     .add = ref_add,
     .softmax = ref_softmax,
     .argmax = kern_ref_argmax,

@@ -32,6 +32,12 @@ void kern_ref_rope(float *x, unsigned n_heads, unsigned head_dim, unsigned n_rot
                    const float *sin, enum kern_rope style);
 size_t kern_ref_argmax(const float *x, size_t n);
 
+/* The first key that a token sees of its n_keys. */
+static inline size_t kern_attn_first(const struct kern_attn *a, size_t n_keys)
+{
+    return a->window != 0 && n_keys > a->window ? n_keys - a->window : 0;
+}
+
 /* The 16 tokens around pos: K [head_dim][16], V [16][head_dim]. */
 static inline uint16_t *kern_kv_block(const struct kern_kv *kv, size_t i_block)
 {

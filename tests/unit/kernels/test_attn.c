@@ -40,27 +40,30 @@ static void cache_free(struct cache *c)
     free(c->v);
 }
 
-/* One row in double, on the f16 values that the cache holds. Returns the largest |v|. */
-static double exact_row(const struct cache *c, const float *q, size_t n_keys, float scale,
-                        double *out)
+/* One row of a in double, on the f16 values that the cache holds. Returns the largest |v|. */
+static double exact_row(const struct cache *c, const struct kern_attn *a, const float *q,
+                        size_t n_keys, double *out)
 {
     const size_t dim = c->kv.head_dim;
+    const size_t first = a->window != 0 && n_keys > a->window ? n_keys - a->window : 0;
     double s[MAX_KEYS], max = -INFINITY, sum = 0, largest = 0;
 
-    for (size_t i = 0; i < n_keys; i++) {
+    for (size_t i = first; i < n_keys; i++) {
         s[i] = 0;
         for (size_t d = 0; d < dim; d++)
             s[i] += (double)q[d] * (double)kern_f16_f32(kern_f32_f16(c->k[i * dim + d]));
-        s[i] *= (double)scale;
+        s[i] *= (double)a->scale;
+        if (a->cap > 0)
+            s[i] = (double)a->cap * tanh(s[i] / (double)a->cap);
         max = s[i] > max ? s[i] : max;
     }
-    for (size_t i = 0; i < n_keys; i++) {
+    for (size_t i = first; i < n_keys; i++) {
         s[i] = exp(s[i] - max);
         sum += s[i];
     }
     for (size_t d = 0; d < dim; d++) {
         out[d] = 0;
-        for (size_t i = 0; i < n_keys; i++) {
+        for (size_t i = first; i < n_keys; i++) {
             double v = (double)kern_f16_f32(kern_f32_f16(c->v[i * dim + d]));
 
             out[d] += s[i] / sum * v;
@@ -79,8 +82,7 @@ static double worst_error(const struct cache *c, const struct kern_attn *a)
     for (size_t t = 0; t < a->n_tokens; t++) {
         for (size_t h = 0; h < a->n_heads; h++) {
             const float *out = a->out + t * a->out_stride + h * dim;
-            double largest =
-                exact_row(c, a->q + t * a->q_stride + h * dim, a->n_keys + t, a->scale, want);
+            double largest = exact_row(c, a, a->q + t * a->q_stride + h * dim, a->n_keys + t, want);
 
             for (size_t d = 0; d < dim; d++) {
                 double e = fabs((double)out[d] - want[d]) / largest;
@@ -93,8 +95,9 @@ static double worst_error(const struct cache *c, const struct kern_attn *a)
     return worst;
 }
 
-static void check_attn(const struct kern_ops *ops, unsigned dim, unsigned n_heads,
-                       unsigned n_tokens, unsigned n_keys, float scale)
+/* window and cap: see kern_attn. */
+static void check_seen(const struct kern_ops *ops, unsigned dim, unsigned n_heads,
+                       unsigned n_tokens, unsigned n_keys, float scale, unsigned window, float cap)
 {
     const size_t stride = (size_t)n_heads * dim + 5;
     uint64_t seed = 1234567 + dim * 31 + n_heads;
@@ -111,6 +114,8 @@ static void check_attn(const struct kern_ops *ops, unsigned dim, unsigned n_head
         .n_heads = n_heads,
         .n_keys = n_keys,
         .scale = scale,
+        .window = window,
+        .cap = cap,
     };
     int differ = 0;
 
@@ -147,6 +152,23 @@ static void check_attn(const struct kern_ops *ops, unsigned dim, unsigned n_head
     free(q);
     free(out);
     free(one);
+}
+
+static void check_attn(const struct kern_ops *ops, unsigned dim, unsigned n_heads,
+                       unsigned n_tokens, unsigned n_keys, float scale)
+{
+    check_seen(ops, dim, n_heads, n_tokens, n_keys, scale, 0, 0);
+}
+
+static void test_windows(const struct kern_ops *ops)
+{
+    static const unsigned windows[] = {1, 2, 16, 63, 64, 100, 1000};
+
+    for (unsigned i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
+        check_seen(ops, 64, 2, MAX_QUERIES, 120, 0.125f, windows[i], 0);
+        check_seen(ops, 20, 3, 5, 1, 0.2f, windows[i], 2.0f);
+    }
+    check_seen(ops, 80, 4, MAX_QUERIES, 1, 1.0f, 0, 5.0f);
 }
 
 static void test_shapes(const struct kern_ops *ops)
@@ -204,6 +226,7 @@ int main(void)
         if (ops == NULL)
             continue;
         test_shapes(ops);
+        test_windows(ops);
         test_not_finite(ops);
     }
     return test_done();
