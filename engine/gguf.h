@@ -55,7 +55,8 @@ struct gguf_tensor {
     size_t bytes;
 };
 
-/* Maps and parses the file. On success *out is the caller's (gguf_close). GW_ENOENT, GW_EIO,
+/* Maps and parses the file, and the other parts of a model that was split (NAME-00001-of-00003.gguf: path
+ * names the first). On success *out is the caller's (gguf_close). GW_ENOENT, GW_EIO,
  * GW_EPARSE: the message names the place; GW_EUNSUPPORTED: version, tensor type; GW_ELIMIT; GW_ENOMEM. */
 enum gw_status gguf_open(const char *path, struct gguf **out, struct gw_err *err);
 
