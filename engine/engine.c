@@ -199,6 +199,12 @@ static enum gw_status check(const struct engine_message *messages, unsigned n_me
     for (unsigned i = 0; i < params->n_stop; i++)
         if (params->stop[i].len == 0 || params->stop[i].len > MAX_STOP_BYTES)
             return gw_fail(err, GW_EINVAL, "a stop string has 1 to %d bytes", MAX_STOP_BYTES);
+    if (params->tenant.len > ENGINE_MAX_TENANT_BYTES)
+        return gw_fail(err, GW_EINVAL, "a tenant's name has at most %d bytes",
+                       ENGINE_MAX_TENANT_BYTES);
+    if (params->priority < -ENGINE_MAX_PRIORITY || params->priority > ENGINE_MAX_PRIORITY)
+        return gw_fail(err, GW_EINVAL, "a priority is from -%d to %d", ENGINE_MAX_PRIORITY,
+                       ENGINE_MAX_PRIORITY);
     return sampler_check(params, err);
 }
 
@@ -221,11 +227,11 @@ enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message
         request_unref(r);
         return gw_fail(err, GW_EAGAIN, "too many requests are unfinished on this channel");
     }
-    st = sched_push(e->s, r);
+    st = sched_push(e->s, r, err);
     if (st != GW_OK) {
         request_chan_remove(ch, r);
         request_unref(r);
-        return gw_fail(err, st, "the engine's queue is full");
+        return st;
     }
     *id = r->id;
     return GW_OK;

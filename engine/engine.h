@@ -52,6 +52,8 @@ struct engine_stats {
     uint64_t prompt_tokens; /* computed */
     uint64_t cached_tokens; /* of prompts, taken from the cache instead */
     uint64_t completion_tokens, requests, rejected, canceled;
+    uint64_t
+        parked; /* times a running request lost its slot to a higher priority or another tenant */
     unsigned running, queued;
     uint64_t kv_used_tokens; /* on pages of running sequences */
     uint64_t kv_idle_tokens; /* on pages that are kept for prefixes only, and can be taken back */
@@ -65,6 +67,8 @@ struct engine_message {
     struct gw_span role;    /* "system", "user", "assistant", "tool" */
     struct gw_span content; /* text; special tokens in it stay text */
 };
+
+enum { ENGINE_MAX_TENANT_BYTES = 128, ENGINE_MAX_PRIORITY = 100 };
 
 struct engine_params {
     unsigned max_tokens;                       /* 0: what fits into the context */
@@ -80,7 +84,8 @@ struct engine_params {
     uint64_t
         deadline_ns; /* gw_clock_ns() after which the request ends with GW_ETIMEDOUT; 0: none */
     struct gw_span tenant; /* whose request it is: prefixes are shared within a tenant only, and
-                            * tenants take turns; at most 128 bytes, may be empty */
+                            * tenants take turns; at most ENGINE_MAX_TENANT_BYTES */
+    int priority; /* at most ENGINE_MAX_PRIORITY from 0: higher ones go first, and take the slot of a lower one */
 };
 
 enum engine_finish {
@@ -115,8 +120,8 @@ void engine_chan_free(struct engine_chan *ch);         /* cancels its requests *
 int engine_chan_fd(const struct engine_chan *ch); /* readable: call engine_chan_next until false */
 bool engine_chan_next(struct engine_chan *ch, struct engine_event *ev);
 
-/* Queues a request; messages and params are copied. *id is set and is never 0. GW_EAGAIN: queue full
- * (answer 429 or 503); GW_EINVAL: a parameter out of range; GW_ENOMEM. */
+/* Queues a request; messages and params are copied. *id is set and is never 0. GW_EAGAIN: too many requests
+ * are unfinished, or the prompts that wait would fill the KV cache many times (answer 429); GW_EINVAL: a parameter out of range; GW_ENOMEM. */
 enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message *messages,
                              unsigned n_messages, const struct engine_params *params, void *ctx,
                              uint64_t *id, struct gw_err *err);

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of ordinary text. */
+enum { BYTES_PER_TOKEN = 4 };
+
 /* ---- requests --------------------------------------------------------------------------- */
 
 /* Hands out pieces of one block. */
@@ -73,6 +76,7 @@ struct request *request_new(struct engine_chan *ch, const struct engine_message 
     r->params = *params;
     r->too_long = text == SIZE_MAX;
     r->n_messages = r->too_long ? 0 : n_messages;
+    r->want_tokens = r->too_long ? 0 : (unsigned)(text / BYTES_PER_TOKEN) + n_messages;
     if (!copy_into(r, messages, params, r->too_long ? 0 : text)) {
         free(r);
         return NULL;

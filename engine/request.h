@@ -16,6 +16,7 @@
 
 #include "base/queue.h"
 #include "engine/engine.h"
+#include "engine/line.h"
 
 struct request {
     uint64_t id;
@@ -34,8 +35,10 @@ struct request {
     struct gw_buf text;
     struct engine_event start, done;
 
-    struct request *next; /* scheduler: the waiting list */
-    void *block;          /* memory of messages and stop strings */
+    unsigned want_tokens;    /* of the prompt, estimated; 0 when it does not wait for pages */
+    struct line_place place; /* scheduler: in line */
+    void *parked;            /* scheduler: its sequence while it has lost its slot */
+    void *block;             /* memory of messages and stop strings */
 };
 
 struct engine_chan {

@@ -1,4 +1,4 @@
-/* engine/sched_private.h - the scheduler's state, shared by sched.c (thread, admission), sched_step.c
+/* engine/sched_private.h - the scheduler's state, shared by sched.c (thread, set-up), sched_admit.c (slots), sched_step.c
  * (steps and sampling), sched_prefix.c (what need not be computed) and sched_bench.c. All of it belongs to the scheduler's thread, except what is
  * atomic. */
 #ifndef ENGINE_SCHED_PRIVATE_H
@@ -9,6 +9,7 @@
 #include "engine/answer.h"
 #include "engine/forward.h"
 #include "engine/kvcache.h"
+#include "engine/line.h"
 #include "engine/radix.h"
 #include "engine/sampler.h"
 #include "engine/sched.h"
@@ -19,6 +20,7 @@ struct seq {
     struct tok_ids ids;          /* prompt, then what was sampled */
     unsigned n_prompt, n_cached; /* ids in the prompt; ids whose keys are in the cache */
     unsigned n_sampled, max_sampled;
+    unsigned n_turn;             /* tokens computed since it got its slot */
     uint64_t age;                /* admission number: larger is younger */
     uint64_t start_ns, first_ns; /* admitted; prompt processed (0: not yet) */
     struct kvcache_seq kv;
@@ -69,15 +71,27 @@ struct sched {
     struct seq **by_age;      /* [max_seqs] */
     unsigned n_running;
     uint64_t next_age;
-    struct request *first, *last;     /* the waiting list */
-    const struct engine_chan *served; /* whose request was admitted last; compared only */
+    struct line *line; /* those that wait, and what each tenant had */
 
-    atomic_uint n_unfinished; /* pushed and not ended */
+    atomic_uint n_unfinished;    /* pushed and not ended */
+    atomic_ullong wanted_tokens; /* of the prompts that wait, estimated */
     atomic_bool quit;
     atomic_uint n_running_seen, kv_used_tokens, kv_idle_tokens;
     atomic_ullong prompt_tokens, cached_tokens, completion_tokens, n_requests, n_rejected,
-        n_canceled;
+        n_canceled, n_parked;
 };
+
+/* r, which was pushed, waits. */
+void sched_join(struct sched *s, struct request *r);
+/* Ends what was canceled or is too late. */
+void sched_sweep(struct sched *s);
+/* Gives slots to those whose turn it is. */
+void sched_admit(struct sched *s);
+/* Ends a request that has no slot; and all that wait. */
+void sched_refuse(struct sched *s, struct request *r, enum gw_status status, const char *error);
+void sched_refuse_waiting(struct sched *s, enum gw_status status, const char *error);
+/* Gives up the scheduler's reference and counts. */
+void sched_forget(struct sched *s, struct request *r);
 
 /* Ends q: posts DONE (nothing when the request was canceled) and frees the slot. error may be NULL. */
 void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum gw_status status,

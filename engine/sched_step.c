@@ -220,6 +220,8 @@ void sched_step(struct sched *s)
         unsigned before = q->n_cached;
 
         q->n_cached += run->n_tokens;
+        q->n_turn += run->n_tokens;
+        line_charge(&q->r->place, run->n_tokens);
         if (before < q->n_prompt)
             sched_publish(s, q); /* others may need it as soon as it is there */
         if (before < q->n_prompt && q->n_sampled == 0)

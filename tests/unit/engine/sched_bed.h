@@ -74,7 +74,8 @@ enum { BED_MAX_JOBS = 64 };
 static const struct engine_params bed_drawn = {
     .temperature = 1, .top_p = 1, .repeat_penalty = 1, .max_tokens = 24, .seed = 5};
 
-static inline void bed_push(struct sched *s, struct engine_chan *ch, struct job *j, uint64_t id)
+static inline enum gw_status bed_try(struct sched *s, struct engine_chan *ch, struct job *j,
+                                     uint64_t id, struct gw_err *err)
 {
     struct engine_message m = {GW_SPAN("user"), gw_span_str(j->text)};
 
@@ -84,7 +85,13 @@ static inline void bed_push(struct sched *s, struct engine_chan *ch, struct job 
     j->r = request_new(ch, &m, 1, &j->params, 1 << 20);
     j->r->id = id;
     j->r->ctx = j;
-    CHECK(request_chan_add(ch, j->r) && sched_push(s, j->r) == GW_OK);
+    CHECK(request_chan_add(ch, j->r));
+    return sched_push(s, j->r, err);
+}
+
+static inline void bed_push(struct sched *s, struct engine_chan *ch, struct job *j, uint64_t id)
+{
+    CHECK(bed_try(s, ch, j, id, NULL) == GW_OK);
 }
 
 static inline void bed_take(struct engine_event *ev)
