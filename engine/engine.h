@@ -70,6 +70,42 @@ struct engine_message {
 
 enum { ENGINE_MAX_TENANT_BYTES = 128, ENGINE_MAX_PRIORITY = 100 };
 
+/* What an answer must look like. Made of a client's words: see engine_grammar_new. */
+enum engine_format_kind {
+    ENGINE_FORMAT_JSON,   /* a JSON object */
+    ENGINE_FORMAT_SCHEMA, /* JSON that meets a JSON Schema */
+    ENGINE_FORMAT_REGEX,  /* all of it meets a regular expression */
+    ENGINE_FORMAT_TOOLS,  /* text with calls in it, or calls alone */
+};
+
+struct engine_format_tool {
+    struct gw_span name;
+    struct gw_span schema; /* of the arguments; empty: any object */
+};
+
+struct engine_format {
+    enum engine_format_kind kind;
+    struct gw_span text; /* SCHEMA: the schema, JSON; REGEX: the expression */
+    bool ordered;        /* members of objects come in the order in which schemas have them */
+    /* TOOLS: a call is `begin`, an object of "name" and "arguments", and `end`. */
+    struct gw_span begin, end;
+    const struct engine_format_tool *tools;
+    unsigned n_tools;
+    bool must_call; /* the answer begins with a call, and no text comes */
+    bool single;    /* nothing comes behind the first call */
+};
+
+/* A format made ready to steer answers. Immutable, counted references, any thread. */
+struct engine_grammar;
+
+/* Makes a grammar, which depends on no model. Bounded in time and memory whatever the format says. GW_EINVAL: it can never
+ * be met, or is no schema; GW_EPARSE: no JSON or no regular expression; GW_EUNSUPPORTED: a keyword is not built in;
+ * GW_ELIMIT: too large or too complex; GW_ENOMEM. Messages name the place in the schema. On success *out is the caller's
+ * reference. */
+enum gw_status engine_grammar_new(const struct engine_format *format, struct engine_grammar **out,
+                                  struct gw_err *err);
+void engine_grammar_unref(struct engine_grammar *g); /* g may be NULL */
+
 struct engine_params {
     unsigned max_tokens;                       /* 0: what fits into the context */
     float temperature;                         /* 0: greedy */
@@ -81,6 +117,7 @@ struct engine_params {
     uint64_t seed;                             /* 0: random */
     const struct gw_span *stop;                /* stop strings, never part of the answer */
     unsigned n_stop;                           /* at most 16 */
+    struct engine_grammar *grammar;            /* NULL: any text; the request takes a reference */
     uint64_t
         deadline_ns; /* gw_clock_ns() after which the request ends with GW_ETIMEDOUT; 0: none */
     struct gw_span tenant; /* whose request it is: prefixes are shared within a tenant only, and

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/grammar.h"
+
 /* Of ordinary text. */
 enum { BYTES_PER_TOKEN = 4 };
 
@@ -83,6 +85,7 @@ struct request *request_new(struct engine_chan *ch, const struct engine_message 
     }
     atomic_init(&r->refs, 2);
     atomic_init(&r->canceled, false);
+    r->params.grammar = grammar_ref(params->grammar);
     r->chan = ch;
     atomic_fetch_add(&ch->refs, 1);
     return r;
@@ -103,6 +106,7 @@ void request_unref(struct request *r)
     if (atomic_fetch_sub(&r->refs, 1) != 1)
         return;
     chan_unref(r->chan);
+    engine_grammar_unref(r->params.grammar);
     gw_buf_fini(&r->text);
     free(r->block);
     free(r);

@@ -54,6 +54,7 @@ void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum g
     radix_leave(s->tree, q->root);
     tok_ids_fini(&q->ids);
     sampler_free(q->sampler);
+    steer_free(q->steer);
     answer_fini(&q->answer);
     gw_buf_fini(&q->text);
     *q = (struct seq){0};
@@ -176,13 +177,15 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
     s->tree = radix_new(s->kv);
     s->line = line_new();
     s->space = sampler_space_new(cfg->m->n_vocab);
+    s->steer_space = steer_space_new(cfg->tok);
     s->cmds = gw_queue_new((size_t)cfg->max_seqs + cfg->max_queued + 1, sizeof(struct sched_cmd));
     s->seqs = calloc(cfg->max_seqs, sizeof(*s->seqs));
     s->runs = calloc(cfg->max_seqs, sizeof(*s->runs));
     s->run_seqs = calloc(cfg->max_seqs, sizeof(struct seq *));
     s->by_age = calloc(cfg->max_seqs, sizeof(struct seq *));
-    if (s->tree == NULL || s->line == NULL || s->space == NULL || s->cmds == NULL ||
-        s->seqs == NULL || s->runs == NULL || s->run_seqs == NULL || s->by_age == NULL)
+    if (s->tree == NULL || s->line == NULL || s->space == NULL || s->steer_space == NULL ||
+        s->cmds == NULL || s->seqs == NULL || s->runs == NULL || s->run_seqs == NULL ||
+        s->by_age == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the scheduler");
     return GW_OK;
 }
@@ -231,6 +234,7 @@ void sched_free(struct sched *s)
     (void)pthread_mutex_destroy(&s->job_lock);
     gw_queue_free(s->cmds);
     sampler_space_free(s->space);
+    steer_space_free(s->steer_space);
     forward_free(s->forward);
     radix_free(s->tree);
     line_free(s->line);

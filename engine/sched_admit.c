@@ -180,18 +180,22 @@ static void start(struct sched *s, struct seq *q, struct request *r)
     struct tok_ids ids = {0};
     enum gw_status st = encode(s, r, &ids, &err);
     struct sampler *sampler = NULL;
+    struct steer *steer = NULL;
     struct radix_root *root = NULL;
     unsigned room;
 
     if (st == GW_OK) {
         sampler = sampler_new(&r->params, s->cfg.max_context);
         root = radix_enter(s->tree, r->params.tenant);
-        if (sampler == NULL || root == NULL)
+        if (r->params.grammar != NULL)
+            steer = steer_new(s->steer_space, r->params.grammar);
+        if (sampler == NULL || root == NULL || (steer == NULL && r->params.grammar != NULL))
             st = gw_fail(&err, GW_ENOMEM, "out of memory for the request");
     }
     if (st != GW_OK) {
         radix_leave(s->tree, root);
         sampler_free(sampler);
+        steer_free(steer);
         tok_ids_fini(&ids);
         sched_refuse(s, r, st, err.text);
         return;
@@ -206,7 +210,8 @@ static void start(struct sched *s, struct seq *q, struct request *r)
                       .age = s->next_age++,
                       .start_ns = gw_clock_ns(),
                       .root = root,
-                      .sampler = sampler};
+                      .sampler = sampler,
+                      .steer = steer};
     answer_init(&q->answer, r->params.stop, r->params.n_stop, tok_space_prefix(s->cfg.tok));
     for (size_t i = 0; i < ids.n; i++)
         sampler_accept(sampler, ids.ids[i], false);

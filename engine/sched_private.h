@@ -13,6 +13,7 @@
 #include "engine/radix.h"
 #include "engine/sampler.h"
 #include "engine/sched.h"
+#include "engine/steer.h"
 
 /* A running sequence. */
 struct seq {
@@ -34,6 +35,7 @@ struct seq {
     uint64_t leader_age;     /* whether it is still the same */
     unsigned n_common;
     struct sampler *sampler;
+    struct steer *steer; /* NULL: any text */
     struct answer answer;
     struct gw_buf text; /* what the last token added to the answer */
 };
@@ -59,6 +61,7 @@ struct sched {
     struct radix *tree; /* of kv's prefixes */
     struct forward *forward;
     struct sampler_space *space;
+    struct steer_space *steer_space;
     struct gw_queue *cmds;
     pthread_t thread;
     bool started;

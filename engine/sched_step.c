@@ -165,32 +165,60 @@ static void finish(struct sched *s, struct seq *q, enum engine_finish how)
     sched_end(s, q, how, GW_OK, NULL);
 }
 
-/* Takes the sampled token into the answer. */
-static void take_token(struct sched *s, struct seq *q, int32_t id)
+/* Takes a token into the answer; the end of a sequence is the end of the answer. False: q has ended. */
+static bool take_token(struct sched *s, struct seq *q, int32_t id)
 {
     const struct tok *tok = s->cfg.tok;
+    enum steer_next next = STEER_ON;
     bool stopped;
 
     if (tok_is_end(tok, id)) {
         answer_end(&q->answer, &q->text);
         finish(s, q, ENGINE_FINISH_STOP);
-        return;
+        return false;
     }
     q->n_sampled++;
     atomic_fetch_add_explicit(&s->completion_tokens, 1, memory_order_relaxed);
     sampler_accept(q->sampler, id, true);
+    if (q->steer != NULL)
+        next = steer_take(q->steer, id);
     stopped = answer_add(&q->answer, tok_piece(tok, id), &q->text);
-    if (stopped) {
+    if (next == STEER_FAILED) {
+        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ELIMIT, "the answer's format is too complex");
+        return false;
+    }
+    if (stopped || next == STEER_OVER) {
+        if (!stopped)
+            answer_end(&q->answer, &q->text);
         finish(s, q, ENGINE_FINISH_STOP);
-    } else if (q->n_sampled == q->max_sampled) {
+        return false;
+    }
+    if (q->n_sampled == q->max_sampled) {
         answer_end(&q->answer, &q->text);
         finish(s, q, ENGINE_FINISH_LENGTH);
-    } else if (!gw_buf_ok(&q->text) || !gw_buf_ok(&q->answer.held) ||
-               tok_ids_add(&q->ids, id) != GW_OK) {
-        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ENOMEM, "out of memory for the answer");
-    } else {
-        send_text(q);
+        return false;
     }
+    if (!gw_buf_ok(&q->text) || !gw_buf_ok(&q->answer.held) || tok_ids_add(&q->ids, id) != GW_OK) {
+        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ENOMEM, "out of memory for the answer");
+        return false;
+    }
+    send_text(q);
+    return true;
+}
+
+/* Takes what the format leaves no choice about: it is fed in one step with the token before it. */
+static void take_forced(struct sched *s, struct seq *q)
+{
+    struct tok_ids ids = {0};
+
+    if (steer_forced(q->steer, &ids) != GW_OK) {
+        tok_ids_fini(&ids);
+        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ENOMEM, "out of memory for the answer");
+        return;
+    }
+    for (size_t i = 0; i < ids.n && take_token(s, q, ids.ids[i]); i++)
+        continue;
+    tok_ids_fini(&ids);
 }
 
 static void sample(struct sched *s, struct seq *q, const struct forward_run *run)
@@ -203,8 +231,14 @@ static void sample(struct sched *s, struct seq *q, const struct forward_run *run
         request_post_start(q->r, q->n_prompt, q->n_hit, q->first_ns - q->start_ns);
         atomic_fetch_add_explicit(&s->cached_tokens, q->n_hit, memory_order_relaxed);
     }
-    /* Rows behind the vocabulary's end are padding. */
-    take_token(s, q, sampler_pick(q->sampler, s->space, logits, n_tok < n_model ? n_tok : n_model));
+    n_tok = n_tok < n_model ? n_tok : n_model; /* rows behind the vocabulary's end are padding */
+    if (q->steer != NULL && !steer_logits(q->steer, logits, n_tok)) {
+        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ELIMIT,
+                  "no token of the model continues the answer's format");
+        return;
+    }
+    if (take_token(s, q, sampler_pick(q->sampler, s->space, logits, n_tok)) && q->steer != NULL)
+        take_forced(s, q);
 }
 
 void sched_step(struct sched *s)
