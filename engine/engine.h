@@ -85,8 +85,10 @@ struct engine_format_tool {
 
 struct engine_format {
     enum engine_format_kind kind;
-    struct gw_span text; /* SCHEMA: the schema, JSON; REGEX: the expression */
-    bool ordered;        /* members of objects come in the order in which schemas have them */
+    struct gw_span
+        text; /* SCHEMA: the schema, JSON; REGEX: the expression; TOOLS: the schema of an answer without
+                          * calls, or empty: any text */
+    bool ordered; /* members of objects come in the order in which schemas have them */
     /* TOOLS: a call is `begin`, an object of "name" and "arguments", and `end`. */
     struct gw_span begin, end;
     const struct engine_format_tool *tools;

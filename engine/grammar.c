@@ -26,9 +26,11 @@ static uint8_t above(uint8_t h)
 }
 
 /* The members of an object: the highest of the required ones, or (any) the lowest of all. */
-static uint8_t members_height(const struct engine_grammar *g, const struct grammar_object *o, bool any)
+static uint8_t members_height(const struct engine_grammar *g, const struct grammar_object *o,
+                              bool any)
 {
-    uint8_t least = o->additional == GRAMMAR_NONE ? GRAMMAR_ENDLESS : g->states[o->additional].height;
+    uint8_t least =
+        o->additional == GRAMMAR_NONE ? GRAMMAR_ENDLESS : g->states[o->additional].height;
     uint8_t most = g->states[o->close].height;
     uint32_t n_possible = 0;
 
@@ -109,9 +111,10 @@ static enum gw_status measure(struct gmake *m)
         }
     }
     if (g->states[g->start].height > GRAMMAR_MAX_HEIGHT / 2)
-        return gw_fail(m->err, GW_EINVAL,
-                       "no answer meets the format: what it demands is contradictory, without end, or "
-                       "nested too deeply");
+        return gw_fail(
+            m->err, GW_EINVAL,
+            "no answer meets the format: what it demands is contradictory, without end, or "
+            "nested too deeply");
     return GW_OK;
 }
 
@@ -220,9 +223,12 @@ static uint32_t make_tools(struct gmake *m, const struct engine_format *f)
         return 0;
     }
     first = calls(m, f, f->single ? m->common.pop : again);
-    if (f->must_call) {
+    if (f->must_call || f->text.len != 0) {
         more = gmake_gap(m, gmake_text(m, f->begin, first));
         gmake_become(m, again, gmake_state(m, GRAMMAR_SPLIT, m->common.pop, more));
+        if (!f->must_call) /* the text has a format of its own */
+            more = gmake_state(m, GRAMMAR_SPLIT, more,
+                               gmake_gap(m, gmake_schema(m, f->text, f->ordered)));
         return more;
     }
     /* Text without the tag to its end, or up to the tag and a call behind it. */

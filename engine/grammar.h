@@ -26,11 +26,11 @@
 enum {
     GRAMMAR_MAX_SCHEMA_BYTES = 256 << 10,
     GRAMMAR_MAX_STATES = 200000,
-    GRAMMAR_MAX_RULES = 5000,    /* different places of a schema, alternatives multiplied out */
-    GRAMMAR_MAX_PROPERTIES = 256, /* of one object */
+    GRAMMAR_MAX_RULES = 5000,      /* different places of a schema, alternatives multiplied out */
+    GRAMMAR_MAX_PROPERTIES = 256,  /* of one object */
     GRAMMAR_MAX_MEMORY = 24 << 20, /* bytes, while it is being made */
-    GRAMMAR_MAX_WORK = 6000000,  /* of all automata together, see DFA_MAX_WORK */
-    GRAMMAR_MAX_HEIGHT = 128,    /* frames on a stack */
+    GRAMMAR_MAX_WORK = 6000000,    /* of all automata together, see DFA_MAX_WORK */
+    GRAMMAR_MAX_HEIGHT = 128,      /* frames on a stack */
 };
 #define GRAMMAR_NO_LIMIT UINT32_MAX
 #define GRAMMAR_NONE     UINT32_MAX /* no state */
@@ -53,9 +53,9 @@ enum grammar_op {
 struct grammar_state {
     uint8_t op;     /* enum grammar_op */
     uint8_t byte;   /* BYTE */
-    uint8_t height;  /* frames needed until the rule is complete; GRAMMAR_ENDLESS: it never is */
-    bool accept;     /* DFA: the automaton may end here */
-    bool counted;    /* DFA: between two characters of a string whose length is counted */
+    uint8_t height; /* frames needed until the rule is complete; GRAMMAR_ENDLESS: it never is */
+    bool accept;    /* DFA: the automaton may end here */
+    bool counted;   /* DFA: between two characters of a string whose length is counted */
     uint32_t a, b;
 };
 enum { GRAMMAR_ENDLESS = 255 };
@@ -71,7 +71,7 @@ struct grammar_property {
 };
 
 struct grammar_object {
-    uint32_t first, n; /* properties[first, first + n) */
+    uint32_t first, n;   /* properties[first, first + n) */
     uint32_t additional; /* begins any other member, or GRAMMAR_NONE */
     uint32_t comma, close;
     bool ordered; /* members come in the order of the list, others behind them */

@@ -11,7 +11,7 @@
 struct making {
     struct gw_arena *arena;
     struct dfa *d;
-    unsigned cap;      /* states that next and accept hold */
+    unsigned cap;       /* states that next and accept hold */
     uint8_t first[256]; /* of each class: a byte */
     uint64_t work;
     struct gw_err *err;
@@ -322,7 +322,8 @@ enum gw_status dfa_from_nfa(const struct nfa *n, struct nfa_frag f, struct gw_ar
     if (n->full)
         return gw_arena_failed(n->arena)
                    ? no_memory(err)
-                   : gw_fail(err, GW_ELIMIT, "the pattern is too large when its repeats are written out");
+                   : gw_fail(err, GW_ELIMIT,
+                             "the pattern is too large when its repeats are written out");
     s.sets = gw_arena_array(arena, DFA_MAX_STATES, sizeof(*s.sets));
     s.slots = gw_arena_array(arena, TABLE, sizeof(*s.slots));
     s.stack = gw_arena_array(arena, 2 * (size_t)n->n + 2, sizeof(*s.stack));

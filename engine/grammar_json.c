@@ -1,9 +1,9 @@
 /* engine/grammar_json.c - the parts that JSON is made of, as rules. See grammar_make.h.
  *
  * White space between tokens is bounded, since a model that may write any amount of it sometimes never stops. */
-#include "engine/grammar_make.h"
-
 #include <string.h>
+
+#include "engine/grammar_make.h"
 
 enum { MAX_INDENT = 64 };
 
@@ -188,7 +188,8 @@ static void make_any_key(struct gmake *m)
     f = nfa_text(&n, GW_SPAN("\""));
     f = nfa_then(&n, f, nfa_star(&n, grammar_json_chars(&n, 0, 0x10FFFF)));
     f = nfa_then(&n, f, nfa_text(&n, GW_SPAN("\"")));
-    if (m->status != GW_OK || gmake_fail(m, dfa_from_nfa(&n, f, m->scratch, &made, m->err)) != GW_OK)
+    if (m->status != GW_OK ||
+        gmake_fail(m, dfa_from_nfa(&n, f, m->scratch, &made, m->err)) != GW_OK)
         return;
     cells = (size_t)made.n_states * made.n_classes;
     *d = made;
@@ -215,8 +216,8 @@ static uint32_t any_object(struct gmake *m)
 {
     const struct grammar_common *c = &m->common;
     uint32_t close = gmake_byte(m, '}', c->pop), more = gmake_state(m, GRAMMAR_FAIL, 0, 0);
-    uint32_t member = gmake_state(m, GRAMMAR_CALL, c->string,
-                                  gmake_member(m, c->value, gmake_gap(m, more)));
+    uint32_t member =
+        gmake_state(m, GRAMMAR_CALL, c->string, gmake_member(m, c->value, gmake_gap(m, more)));
     uint32_t comma = gmake_byte(m, ',', gmake_gap(m, member));
 
     gmake_become(m, more, gmake_state(m, GRAMMAR_SPLIT, comma, close));
@@ -281,13 +282,14 @@ uint32_t gmake_array(struct gmake *m, const uint32_t *prefix, uint32_t n_prefix,
 
     /* From the end: what follows when i items were written. */
     if (rest != GRAMMAR_NONE && (counts.left == GRAMMAR_NO_LIMIT || counts.left > n_prefix))
-        at = rest_items(m, rest, close, n_prefix == 0,
-                        (struct grammar_counts){less(counts.need, n_prefix),
-                                                less(counts.left, n_prefix)});
+        at = rest_items(
+            m, rest, close, n_prefix == 0,
+            (struct grammar_counts){less(counts.need, n_prefix), less(counts.left, n_prefix)});
     else if (counts.need <= n_prefix && counts.left >= n_prefix)
         at = close;
     for (uint32_t i = n_prefix; i-- > 0 && m->status == GW_OK;) {
-        uint32_t ways[2] = {GRAMMAR_NONE, counts.need <= i && counts.left >= i ? close : GRAMMAR_NONE};
+        uint32_t ways[2] = {GRAMMAR_NONE,
+                            counts.need <= i && counts.left >= i ? close : GRAMMAR_NONE};
 
         if (at != GRAMMAR_NONE && counts.left > i) {
             uint32_t item = gmake_state(m, GRAMMAR_CALL, prefix[i], gmake_gap(m, at));
@@ -309,7 +311,7 @@ struct avoided {
         uint32_t child, next;
         uint8_t byte;
         bool is_name;
-    } *nodes; /* a tree of the names, 0 behind the opening quote */
+    } * nodes; /* a tree of the names, 0 behind the opening quote */
 };
 
 /* Sources' states: bit 32: outside of the tree, and the state of base; else a node. */
@@ -363,8 +365,8 @@ static void avoid(struct avoided *a, uint32_t *n, struct gw_span written)
             if (base == DFA_DEAD)
                 return;
             to = (*n)++;
-            a->nodes[to] = (struct avoided_node){
-                .base = base, .byte = byte, .next = a->nodes[at].child};
+            a->nodes[to] =
+                (struct avoided_node){.base = base, .byte = byte, .next = a->nodes[at].child};
             a->nodes[at].child = to;
         }
         at = to;

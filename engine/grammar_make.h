@@ -11,11 +11,13 @@
 /* Rules that every grammar begins with. */
 struct grammar_common {
     uint32_t pop, fail;
-    uint32_t gap;    /* white space between two tokens of JSON: none, a space, or a new line with its indentation */
+    uint32_t
+        gap; /* white space between two tokens of JSON: none, a space, or a new line with its indentation */
     uint32_t string; /* any; its length is counted when registers are set */
     uint32_t number, integer, boolean, null;
     uint32_t value, object, array; /* any */
-    struct dfa any_key; /* a string whose characters are each written in the one way that canonical JSON has */
+    struct dfa
+        any_key; /* a string whose characters are each written in the one way that canonical JSON has */
 };
 
 struct gmake {

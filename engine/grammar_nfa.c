@@ -17,8 +17,8 @@ static uint32_t add_node(struct nfa *n, enum nfa_kind kind)
     }
     if (n->n == n->cap) {
         uint32_t cap = n->cap == 0 ? 64 : n->cap * 2;
-        struct nfa_node *nodes = gw_arena_grow(n->arena, n->nodes, n->cap * sizeof(*nodes),
-                                               cap * sizeof(*nodes));
+        struct nfa_node *nodes =
+            gw_arena_grow(n->arena, n->nodes, n->cap * sizeof(*nodes), cap * sizeof(*nodes));
 
         if (nodes == NULL) {
             n->full = true;

@@ -75,8 +75,8 @@ static void put_naturals(struct gw_buf *out, uint64_t lo, uint64_t hi)
         if (n != n_low)
             gw_buf_addc(out, '|');
         (void)memset(first + 1, '0', sizeof(first) - 1);
-        put_same_length(out, n == n_low ? low : first, n == n_high && hi != UINT64_MAX ? high : NULL,
-                        n);
+        put_same_length(out, n == n_low ? low : first,
+                        n == n_high && hi != UINT64_MAX ? high : NULL, n);
     }
     if (hi == UINT64_MAX)
         gw_buf_printf(out, "|[1-9][0-9]{%zu,}", n_low);

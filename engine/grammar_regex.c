@@ -43,8 +43,8 @@ static enum gw_status broken(const struct reading *r, const char *what)
 
 static enum gw_status unsupported(const struct reading *r, const char *what)
 {
-    return gw_fail(r->err, GW_EUNSUPPORTED, "the pattern has %s at byte %zu, which is not supported",
-                   what, r->at);
+    return gw_fail(r->err, GW_EUNSUPPORTED,
+                   "the pattern has %s at byte %zu, which is not supported", what, r->at);
 }
 
 static bool at_end(const struct reading *r)
@@ -302,8 +302,7 @@ static void end_alternative(struct reading *r)
 {
     struct group *g = &r->groups[r->depth - 1];
 
-    g->alternatives =
-        g->has_alternative ? nfa_or(r->n, g->alternatives, g->sequence) : g->sequence;
+    g->alternatives = g->has_alternative ? nfa_or(r->n, g->alternatives, g->sequence) : g->sequence;
     g->has_alternative = true;
 }
 
@@ -369,7 +368,9 @@ static enum gw_status add_atom(struct reading *r, struct nfa_frag f)
 
     if (c == '*' || c == '+' || c == '?') {
         r->at++;
-        f = c == '*' ? nfa_star(r->n, f) : c == '?' ? nfa_maybe(r->n, f) : nfa_repeat(r->n, f, 1, UINT32_MAX);
+        f = c == '*'   ? nfa_star(r->n, f)
+            : c == '?' ? nfa_maybe(r->n, f)
+                       : nfa_repeat(r->n, f, 1, UINT32_MAX);
     } else if (c == '{') {
         r->at++;
         GW_TRY(read_counts(r, &min, &max));

@@ -71,18 +71,41 @@ void schema_spend(struct schema_making *s, const struct schema_path *path, uint6
 
 /* ---- keywords --------------------------------------------------------------------------------------- */
 
-static const char *const built_in[] = {
-    "type",         "enum",             "const",         "properties",       "required",
-    "items",        "additionalProperties", "prefixItems", "additionalItems", "minItems",
-    "maxItems",     "minLength",        "maxLength",     "pattern",          "format",
-    "minimum",      "maximum",          "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
-    "anyOf",        "oneOf",            "allOf",         "$ref",             "$defs",
-    "definitions",  "nullable",         "minProperties", "maxProperties",    "uniqueItems",
-    NULL};
+static const char *const built_in[] = {"type",
+                                       "enum",
+                                       "const",
+                                       "properties",
+                                       "required",
+                                       "items",
+                                       "additionalProperties",
+                                       "prefixItems",
+                                       "additionalItems",
+                                       "minItems",
+                                       "maxItems",
+                                       "minLength",
+                                       "maxLength",
+                                       "pattern",
+                                       "format",
+                                       "minimum",
+                                       "maximum",
+                                       "exclusiveMinimum",
+                                       "exclusiveMaximum",
+                                       "multipleOf",
+                                       "anyOf",
+                                       "oneOf",
+                                       "allOf",
+                                       "$ref",
+                                       "$defs",
+                                       "definitions",
+                                       "nullable",
+                                       "minProperties",
+                                       "maxProperties",
+                                       "uniqueItems",
+                                       NULL};
 static const char *const without_meaning[] = {
-    "title",     "description", "default",  "examples", "example",         "$comment", "$schema",
-    "deprecated", "readOnly",    "writeOnly", "$id",      "propertyOrdering", "discriminator",
-    "externalDocs", NULL};
+    "title",    "description",      "default",       "examples",     "example",
+    "$comment", "$schema",          "deprecated",    "readOnly",     "writeOnly",
+    "$id",      "propertyOrdering", "discriminator", "externalDocs", NULL};
 
 static bool is_among(const struct gw_json_node *member, const char *const *names)
 {
@@ -182,7 +205,8 @@ static const struct gw_json_node *child_of(const struct gw_json_node *node, stru
         if (c == '~' && i + 1 < word.len)
             c = word.ptr[++i] == '0' ? '~' : '/';
         name[n++] = c;
-        index = c >= '0' && c <= '9' && index < 1000000 ? index * 10 + (uint64_t)(c - '0') : UINT32_MAX;
+        index =
+            c >= '0' && c <= '9' && index < 1000000 ? index * 10 + (uint64_t)(c - '0') : UINT32_MAX;
     }
     name[n] = '\0';
     if (gw_json_is(node, GW_JSON_OBJECT_BEGIN))
@@ -373,9 +397,10 @@ static bool check_one(struct schema_making *s, const struct schema_path *path,
             const struct schema_item x = {a, path, 0}, y = {b, path, 0};
 
             if (!schema_disjoint(s, &x, &y)) {
-                (void)schema_refuse(s, path, GW_EUNSUPPORTED,
-                                    "its schemas must differ in type or in a constant of a required "
-                                    "property; else use anyOf");
+                (void)schema_refuse(
+                    s, path, GW_EUNSUPPORTED,
+                    "its schemas must differ in type or in a constant of a required "
+                    "property; else use anyOf");
                 return false;
             }
         }

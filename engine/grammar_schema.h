@@ -8,7 +8,7 @@
 #include "engine/grammar_make.h"
 
 enum {
-    SCHEMA_MAX_ITEMS = 24,    /* schemas that one value must meet */
+    SCHEMA_MAX_ITEMS = 24,     /* schemas that one value must meet */
     SCHEMA_MAX_BRANCHES = 256, /* of one anyOf or oneOf */
     SCHEMA_MAX_ENUM = 1000,
     SCHEMA_MAX_PREFIX = 256,
@@ -26,7 +26,8 @@ struct schema_path {
 struct schema_item {
     const struct gw_json_node *node; /* an object, true or false */
     const struct schema_path *path;
-    unsigned used; /* bits: its anyOf, its oneOf were taken apart; its $ref and allOf were followed */
+    unsigned
+        used; /* bits: its anyOf, its oneOf were taken apart; its $ref and allOf were followed */
 };
 enum { SCHEMA_USED_ANY = 1, SCHEMA_USED_ONE = 2, SCHEMA_USED_FLAT = 4 };
 

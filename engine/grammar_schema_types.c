@@ -1,10 +1,10 @@
 /* engine/grammar_schema_types.c - what a JSON Schema says about objects, arrays, strings and numbers. See grammar_schema.h. */
-#include "engine/grammar_schema.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/grammar_schema.h"
 
 /* ---- objects ---------------------------------------------------------------------------------------- */
 
@@ -44,7 +44,8 @@ static void collect_members(struct schema_making *s, const struct schema_item *i
     if (properties != NULL && !gw_json_is(properties, GW_JSON_OBJECT_BEGIN))
         (void)schema_refuse(s, schema_at(s, item, "properties"), GW_EINVAL, "must be an object");
     if (required != NULL && !gw_json_is(required, GW_JSON_ARRAY_BEGIN))
-        (void)schema_refuse(s, schema_at(s, item, "required"), GW_EINVAL, "must be a list of names");
+        (void)schema_refuse(s, schema_at(s, item, "required"), GW_EINVAL,
+                            "must be a list of names");
     if (s->m->status != GW_OK)
         return;
     for (const struct gw_json_node *p = properties == NULL ? NULL : properties->child; p != NULL;
@@ -86,8 +87,7 @@ static uint32_t member_rule(struct schema_making *s, const struct schema_list *l
         const struct gw_json_node *other = gw_json_get(item->node, "additionalProperties");
 
         if (p != NULL)
-            schema_add(s, &value, p,
-                       schema_below(s, schema_at(s, item, "properties"), p->key, 0));
+            schema_add(s, &value, p, schema_below(s, schema_at(s, item, "properties"), p->key, 0));
         else if (other != NULL)
             schema_add(s, &value, other, schema_at(s, item, "additionalProperties"));
     }
@@ -280,10 +280,11 @@ uint32_t schema_make_array(struct schema_making *s, const struct schema_list *li
 /* ---- strings ----------------------------------------------------------------------------------------- */
 
 #define DATE                                                                                       \
-    "[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"          \
+    "[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"        \
     "|02-(0[1-9]|[12][0-9]))"
 #define TIME                                                                                       \
-    "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+\\-]([01][0-9]|2[0-3]):[0-5][0-9])"
+    "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+\\-]([01][0-9]|2[0-3]):[0-5][0-" \
+    "9])"
 #define OCTET "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 
 static const struct {
@@ -313,7 +314,8 @@ static bool pattern_of(struct schema_making *s, const struct schema_item *item,
         if (k == NULL)
             continue;
         if (text.ptr == NULL || pattern->ptr != NULL) {
-            (void)schema_refuse(s, schema_at(s, item, words[w]), text.ptr == NULL ? GW_EINVAL : GW_EUNSUPPORTED,
+            (void)schema_refuse(s, schema_at(s, item, words[w]),
+                                text.ptr == NULL ? GW_EINVAL : GW_EUNSUPPORTED,
                                 text.ptr == NULL ? "must be a string"
                                                  : "a second pattern or format is not supported");
             return false;

@@ -1,7 +1,7 @@
 /* engine/grammar_schema_values.c - constants of a JSON Schema: written, compared, and told apart. See grammar_schema.h. */
-#include "engine/grammar_schema.h"
-
 #include <string.h>
+
+#include "engine/grammar_schema.h"
 
 unsigned schema_type_of(const struct gw_json_node *value)
 {
@@ -143,11 +143,13 @@ static bool item_allows(struct schema_making *s, const struct schema_item *item,
 /* Keywords that would have to be tried on each value. */
 static bool has_others(struct schema_making *s, const struct schema_item *item)
 {
-    static const char *const words[] = {
-        "properties",    "required",      "additionalProperties", "items",     "prefixItems",
-        "minItems",      "maxItems",      "minLength",            "maxLength", "pattern",
-        "format",        "minimum",       "maximum",              "exclusiveMinimum",
-        "exclusiveMaximum", "multipleOf", "minProperties",        "maxProperties", NULL};
+    static const char *const words[] = {"properties", "required",         "additionalProperties",
+                                        "items",      "prefixItems",      "minItems",
+                                        "maxItems",   "minLength",        "maxLength",
+                                        "pattern",    "format",           "minimum",
+                                        "maximum",    "exclusiveMinimum", "exclusiveMaximum",
+                                        "multipleOf", "minProperties",    "maxProperties",
+                                        NULL};
 
     for (const char *const *w = words; *w != NULL; w++) {
         if (gw_json_get(item->node, *w) != NULL) {

@@ -31,7 +31,7 @@ struct mask_cache {
     const struct tok *t;
     struct trie trie;
     size_t n_words;
-    int32_t *ends;     /* tokens that end an answer */
+    int32_t *ends; /* tokens that end an answer */
     size_t n_ends;
     uint64_t *scratch; /* a mask under construction */
     struct crossing *crossings;

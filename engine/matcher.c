@@ -35,8 +35,7 @@ static uint32_t hash_bytes(const void *p, size_t n, uint32_t seed)
 /* The node of a frame on a parent; MATCHER_ROOT when there is no room (failed). */
 static uint32_t intern(struct matcher *m, const struct matcher_frame *f, uint32_t parent)
 {
-    uint32_t *bucket =
-        &m->node_buckets[hash_bytes(f, sizeof(*f), parent + 1) & (NODE_BUCKETS - 1)];
+    uint32_t *bucket = &m->node_buckets[hash_bytes(f, sizeof(*f), parent + 1) & (NODE_BUCKETS - 1)];
     struct matcher_node *node;
 
     for (uint32_t i = *bucket; i != 0; i = m->nodes[i].next)
@@ -47,10 +46,11 @@ static uint32_t intern(struct matcher *m, const struct matcher_frame *f, uint32_
         return MATCHER_ROOT;
     }
     node = &m->nodes[m->n_nodes];
-    *node = (struct matcher_node){.frame = *f,
-                                  .parent = parent,
-                                  .depth = parent <= MATCHER_UNKNOWN ? 0 : m->nodes[parent].depth + 1,
-                                  .next = *bucket};
+    *node =
+        (struct matcher_node){.frame = *f,
+                              .parent = parent,
+                              .depth = parent <= MATCHER_UNKNOWN ? 0 : m->nodes[parent].depth + 1,
+                              .next = *bucket};
     if (parent == MATCHER_UNKNOWN)
         node->depth = GRAMMAR_MAX_HEIGHT / 2; /* see matcher_open */
     *bucket = m->n_nodes;
@@ -323,8 +323,11 @@ static uint32_t end_closure(struct matcher *m)
         m->failed = true;
         return MATCHER_DEAD;
     }
-    m->sets[m->n_sets] = (struct matcher_set){
-        .first = m->n_stacks, .n = m->n_found, .next = *bucket, .done = m->done, .opened = m->opened};
+    m->sets[m->n_sets] = (struct matcher_set){.first = m->n_stacks,
+                                              .n = m->n_found,
+                                              .next = *bucket,
+                                              .done = m->done,
+                                              .opened = m->opened};
     memcpy(m->stacks + m->n_stacks, m->found, m->n_found * sizeof(*m->found));
     m->n_stacks += m->n_found;
     *bucket = m->n_sets;
@@ -485,7 +488,8 @@ static void rebuild(struct matcher *m)
 {
     struct matcher_set *s = &m->sets[m->at];
     uint32_t n = s->n;
-    struct matcher_frame *frames = malloc(((size_t)n * (GRAMMAR_MAX_HEIGHT + 2) + 1) * sizeof(*frames));
+    struct matcher_frame *frames =
+        malloc(((size_t)n * (GRAMMAR_MAX_HEIGHT + 2) + 1) * sizeof(*frames));
     uint32_t *depths = malloc(((size_t)n + 1) * sizeof(*depths));
     bool done = s->done;
 
@@ -517,7 +521,8 @@ static void rebuild(struct matcher *m)
 
 void matcher_tidy(struct matcher *m)
 {
-    if (!m->failed && (m->n_nodes > MAX_NODES / 2 || m->n_sets > MAX_ROWS || m->n_stacks > MAX_STACKS / 2))
+    if (!m->failed &&
+        (m->n_nodes > MAX_NODES / 2 || m->n_sets > MAX_ROWS || m->n_stacks > MAX_STACKS / 2))
         rebuild(m);
 }
 

@@ -11,7 +11,7 @@
 #include "engine/grammar.h"
 
 enum {
-    MATCHER_DEAD = 0, /* the set of no stack: nothing fits */
+    MATCHER_DEAD = 0,          /* the set of no stack: nothing fits */
     MATCHER_MAX_STACKS = 1024, /* in a set */
     /* Bottoms of stacks, in place of a node. */
     MATCHER_ROOT = 0,    /* below is nothing: the answer is complete */

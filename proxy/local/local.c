@@ -169,12 +169,13 @@ static enum gw_status start_chat(struct req *req, unsigned target, struct gw_err
     enum gw_status st;
 
     GW_TRY(read_asked(req, &local, err));
-    if (setup_seat(req->setup, req->w)->engines[target] == NULL)
+    if (setup_seat(req->setup, req->w)->engines[target] == NULL) {
+        engine_grammar_unref(local.params.grammar);
         return gw_fail(err, GW_EAGAIN, "the local model is not loaded");
+    }
     a = attempt_new(req, target, &local);
-    if (a == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory");
-    st = submit(a, &local, err);
+    st = a == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : submit(a, &local, err);
+    engine_grammar_unref(local.params.grammar); /* the engine has its own */
     if (st != GW_OK) {
         attempt_free(a);
         return st;
@@ -194,6 +195,7 @@ static enum gw_status count_tokens(struct req *req, unsigned target, struct gw_e
     enum gw_status st;
 
     GW_TRY(read_asked(req, &local, err));
+    engine_grammar_unref(local.params.grammar);
     st = engine_render(e, local.messages, local.n_messages, &prompt, err);
     if (st == GW_OK)
         st = engine_tokenize(e, gw_buf_span(&prompt), &tokens, &n);

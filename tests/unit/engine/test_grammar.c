@@ -78,17 +78,19 @@ static void test_json(void)
 
 static void test_objects(void)
 {
-    const char *schema = "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},"
-                         "\"age\":{\"type\":\"integer\"},\"tag\":{\"enum\":[\"a\",\"b c\",1,null]}},"
-                         "\"required\":[\"name\",\"age\"],\"additionalProperties\":false}";
+    const char *schema =
+        "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},"
+        "\"age\":{\"type\":\"integer\"},\"tag\":{\"enum\":[\"a\",\"b c\",1,null]}},"
+        "\"required\":[\"name\",\"age\"],\"additionalProperties\":false}";
     struct gw_err err;
     struct engine_grammar *g;
 
-    check_schema(schema, ROWS("+{\"name\":\"x\",\"age\":3}", "+{\"age\":-3,\"name\":\"\"}",
-                              "+{\"age\":3,\"tag\":\"b c\",\"name\":\"x\"}", "-{}", "-{\"age\":3}",
-                              "-{\"age\":3,\"age\"", "-{\"age\":3.5", "-{\"x\"", "-{\"age\":\"",
-                              "-{\"age\":3,\"tag\":\"b\"", "+{\"age\":3,\"tag\":null,\"name\":\"x\"}",
-                              "-{\"age\":3,\"name\":\"x\",\"tag\":1,", "-{\"\\u0061ge\""));
+    check_schema(schema,
+                 ROWS("+{\"name\":\"x\",\"age\":3}", "+{\"age\":-3,\"name\":\"\"}",
+                      "+{\"age\":3,\"tag\":\"b c\",\"name\":\"x\"}", "-{}", "-{\"age\":3}",
+                      "-{\"age\":3,\"age\"", "-{\"age\":3.5", "-{\"x\"", "-{\"age\":\"",
+                      "-{\"age\":3,\"tag\":\"b\"", "+{\"age\":3,\"tag\":null,\"name\":\"x\"}",
+                      "-{\"age\":3,\"name\":\"x\",\"tag\":1,", "-{\"\\u0061ge\""));
     g = make(ENGINE_FORMAT_SCHEMA, schema, true, &err);
     CHECK(g != NULL);
     check_texts("ordered", g,
@@ -108,15 +110,17 @@ static void test_objects(void)
 
 static void test_arrays(void)
 {
-    check_schema("{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"minItems\":2,\"maxItems\":3}",
-                 ROWS("-[]", "-[1]", "+[1,2]", "+[ 1 , 2 , 3 ]", "-[1,2,3,", "-[1,\"", ".[1,2"));
+    check_schema(
+        "{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"minItems\":2,\"maxItems\":3}",
+        ROWS("-[]", "-[1]", "+[1,2]", "+[ 1 , 2 , 3 ]", "-[1,2,3,", "-[1,\"", ".[1,2"));
     check_schema("{\"type\":\"array\",\"prefixItems\":[{\"type\":\"string\"},{\"type\":\"null\"}],"
                  "\"items\":{\"type\":\"integer\"}}",
                  ROWS("+[]", "+[\"a\"]", "+[\"a\",null]", "+[\"a\",null,1,2]", "-[1", "-[\"a\",1"));
     check_schema("{\"type\":\"array\",\"items\":[{\"type\":\"null\"}],\"additionalItems\":false}",
                  ROWS("+[]", "+[null]", "-[null,"));
     check_schema("{\"type\":\"array\",\"maxItems\":0}", ROWS("+[]", "-[1"));
-    check_schema("{\"type\":\"array\",\"minItems\":1,\"maxItems\":1}", ROWS("+[{}]", "-[]", "-[1,"));
+    check_schema("{\"type\":\"array\",\"minItems\":1,\"maxItems\":1}",
+                 ROWS("+[{}]", "-[]", "-[1,"));
 }
 
 static void test_scalars(void)
@@ -126,8 +130,10 @@ static void test_scalars(void)
                       "+\"\\ud83d\\ude00a\"", "-\"\\ud83d\\ude00\""));
     check_schema("{\"type\":\"string\",\"pattern\":\"^[a-c]+(x|yz)?$\"}",
                  ROWS("+\"abc\"", "+\"ax\"", "+\"ayz\"", "-\"d", "-\"ayx", "-\"\"", "-\"axx"));
-    check_schema("{\"type\":\"string\",\"pattern\":\"b\"}",
-                 ROWS("+\"abc\"", "-\"ac\"", "+\"\\n\xc3\xa9" "b\\\"\"", ".\"acccc"));
+    check_schema("{\"type\":\"string\",\"pattern\":\"b\"}", ROWS("+\"abc\"", "-\"ac\"",
+                                                                 "+\"\\n\xc3\xa9"
+                                                                 "b\\\"\"",
+                                                                 ".\"acccc"));
     check_schema("{\"type\":\"string\",\"pattern\":\"^a|b$\"}",
                  ROWS("+\"ac\"", "+\"cb\"", "-\"ca\"", "+\"a\""));
     check_schema("{\"type\":\"string\",\"pattern\":\"^[a-z]*$\",\"minLength\":2,\"maxLength\":4}",
@@ -136,18 +142,22 @@ static void test_scalars(void)
                  ROWS("+\"555-1234\"", "-\"555-12345", "-\"5551"));
     check_schema("{\"type\":\"string\",\"format\":\"date\"}",
                  ROWS("+\"2024-02-29\"", "-\"2024-13", "-\"2024-04-31", "-\"2024-02-30"));
-    check_schema("{\"type\":[\"number\",\"null\"]}", ROWS("+1", "+-1.5E+3", "+null", "-\"", "-01", "-+1"));
+    check_schema("{\"type\":[\"number\",\"null\"]}",
+                 ROWS("+1", "+-1.5E+3", "+null", "-\"", "-01", "-+1"));
     check_schema("{\"type\":\"integer\",\"minimum\":-12,\"maximum\":345}",
                  ROWS("+0", "+-12", "--13", "+345", "-346", "+99", "--2 ", "-400", "+-9", "-1.0"));
     check_schema("{\"type\":\"integer\",\"exclusiveMinimum\":9,\"maximum\":1000}",
                  ROWS("-9 ", "+10", "+999", "+1000", "-1001", ".9", "-0", "+100"));
-    check_schema("{\"type\":\"integer\",\"minimum\":0}", ROWS("+0", "+123456789012345678901", "--1"));
-    check_schema("{\"type\":\"integer\",\"maximum\":-5}", ROWS("+-5", "+-123", "--4,", ".-4", "-0"));
+    check_schema("{\"type\":\"integer\",\"minimum\":0}",
+                 ROWS("+0", "+123456789012345678901", "--1"));
+    check_schema("{\"type\":\"integer\",\"maximum\":-5}",
+                 ROWS("+-5", "+-123", "--4,", ".-4", "-0"));
     check_schema("{\"type\":\"number\",\"minimum\":0,\"maximum\":1}",
                  ROWS("+0", "+0.5", "+1", "+1.0", "-1.01", "-2", "--0.1"));
     check_schema("{\"type\":\"number\",\"exclusiveMinimum\":0,\"exclusiveMaximum\":10}",
                  ROWS(".0", ".0.00", "+0.001", "+9.999", "-10", "+5"));
-    check_schema("{\"const\":{\"a\":[1,\"x\"]}}", ROWS("+{\"a\":[1,\"x\"]}", "+{ \"a\": [1, \"x\"] }", "-{\"b"));
+    check_schema("{\"const\":{\"a\":[1,\"x\"]}}",
+                 ROWS("+{\"a\":[1,\"x\"]}", "+{ \"a\": [1, \"x\"] }", "-{\"b"));
     check_schema("true", ROWS("+[1]", "+\"\"", "+null"));
     check_schema("{\"type\":\"string\",\"enum\":[\"a\",1,\"b\"]}", ROWS("+\"a\"", "-1", "+\"b\""));
 }
@@ -156,21 +166,23 @@ static void test_combined(void)
 {
     check_schema("{\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"string\",\"maxLength\":1}]}",
                  ROWS("+1", "+\"a\"", "-\"ab", "-null"));
-    check_schema("{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"x\"}},\"required\":"
-                 "[\"k\"],\"additionalProperties\":false},{\"type\":\"object\",\"properties\":{\"k\":"
-                 "{\"const\":\"y\"},\"v\":{\"type\":\"integer\"}},\"required\":[\"k\",\"v\"],"
-                 "\"additionalProperties\":false}]}",
-                 ROWS("+{\"k\":\"x\"}", "+{\"k\":\"y\",\"v\":1}", "-{\"k\":\"y\"}", "+{\"v\":1,\"k\":\"y\"}",
-                      "-{\"v\":1,\"k\":\"x\""));
+    check_schema(
+        "{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"x\"}},\"required\":"
+        "[\"k\"],\"additionalProperties\":false},{\"type\":\"object\",\"properties\":{\"k\":"
+        "{\"const\":\"y\"},\"v\":{\"type\":\"integer\"}},\"required\":[\"k\",\"v\"],"
+        "\"additionalProperties\":false}]}",
+        ROWS("+{\"k\":\"x\"}", "+{\"k\":\"y\",\"v\":1}", "-{\"k\":\"y\"}", "+{\"v\":1,\"k\":\"y\"}",
+             "-{\"v\":1,\"k\":\"x\""));
     check_schema("{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}}},"
                  "{\"required\":[\"a\"],\"properties\":{\"a\":{\"minimum\":5,\"maximum\":7}}}],"
                  "\"additionalProperties\":true}",
                  ROWS("+{\"a\":6}", "-{\"a\":8", "-{}", "-{\"a\":\""));
-    check_schema("{\"$defs\":{\"node\":{\"type\":\"object\",\"properties\":{\"v\":{\"type\":\"integer\"},"
-                 "\"next\":{\"anyOf\":[{\"$ref\":\"#/$defs/node\"},{\"type\":\"null\"}]}},\"required\":"
-                 "[\"v\",\"next\"],\"additionalProperties\":false}},\"$ref\":\"#/$defs/node\"}",
-                 ROWS("+{\"v\":1,\"next\":null}", "+{\"v\":1,\"next\":{\"next\":null,\"v\":2}}",
-                      "-{\"v\":1,\"next\":1", "-{\"v\":1}"));
+    check_schema(
+        "{\"$defs\":{\"node\":{\"type\":\"object\",\"properties\":{\"v\":{\"type\":\"integer\"},"
+        "\"next\":{\"anyOf\":[{\"$ref\":\"#/$defs/node\"},{\"type\":\"null\"}]}},\"required\":"
+        "[\"v\",\"next\"],\"additionalProperties\":false}},\"$ref\":\"#/$defs/node\"}",
+        ROWS("+{\"v\":1,\"next\":null}", "+{\"v\":1,\"next\":{\"next\":null,\"v\":2}}",
+             "-{\"v\":1,\"next\":1", "-{\"v\":1}"));
 }
 
 static void refuses(const char *schema, enum gw_status want, const char *words)
@@ -191,9 +203,10 @@ static void test_refused(void)
     refuses("{\"type\":\"strin\"}", GW_EINVAL, "#/type: ");
     refuses("{\"$ref\":\"http://x\"}", GW_EINVAL, "#/$ref: ");
     refuses("{\"$ref\":\"#\"}", GW_EUNSUPPORTED, "itself");
-    refuses("{\"$defs\":{\"a\":{\"$ref\":\"#/$defs/b\"},\"b\":{\"allOf\":[{\"$ref\":\"#/$defs/a\"}]}},"
-            "\"$ref\":\"#/$defs/a\"}",
-            GW_EUNSUPPORTED, "itself");
+    refuses(
+        "{\"$defs\":{\"a\":{\"$ref\":\"#/$defs/b\"},\"b\":{\"allOf\":[{\"$ref\":\"#/$defs/a\"}]}},"
+        "\"$ref\":\"#/$defs/a\"}",
+        GW_EUNSUPPORTED, "itself");
     refuses("{\"anyOf\":[{\"$ref\":\"#\"},{\"type\":\"null\"}]}", GW_EUNSUPPORTED, "itself");
     refuses("{\"type\":\"string\",\"pattern\":\"(a\"}", GW_EPARSE, "#/pattern: ");
     refuses("{\"type\":\"string\",\"pattern\":\"(?=a)\"}", GW_EUNSUPPORTED, "#/pattern: ");
@@ -202,8 +215,8 @@ static void test_refused(void)
     refuses("{\"type\":\"integer\",\"minimum\":5,\"maximum\":4}", GW_EINVAL, "no answer");
     refuses("{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}",
             GW_EINVAL, "no answer");
-    refuses("{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"string\",\"maxLength\":3}]}", GW_EUNSUPPORTED,
-            "#/oneOf: ");
+    refuses("{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"string\",\"maxLength\":3}]}",
+            GW_EUNSUPPORTED, "#/oneOf: ");
     refuses("{\"type\":\"array\",\"items\":3}", GW_EINVAL, "#/items: ");
     refuses("[1]", GW_EINVAL, "schema");
     refuses("{", GW_EPARSE, "");
@@ -231,8 +244,9 @@ static void test_regex(void)
 static void test_tools(void)
 {
     const struct engine_format_tool tools[] = {
-        {GW_SPAN("get"), GW_SPAN("{\"type\":\"object\",\"properties\":{\"x\":{\"type\":\"integer\"}},"
-                                 "\"required\":[\"x\"],\"additionalProperties\":false}")},
+        {GW_SPAN("get"),
+         GW_SPAN("{\"type\":\"object\",\"properties\":{\"x\":{\"type\":\"integer\"}},"
+                 "\"required\":[\"x\"],\"additionalProperties\":false}")},
         {GW_SPAN("any"), GW_SPAN("")}};
     struct engine_format f = {.kind = ENGINE_FORMAT_TOOLS,
                               .begin = GW_SPAN("<tool_call>"),
@@ -253,7 +267,8 @@ static void test_tools(void)
     f.must_call = f.single = true;
     CHECK(engine_grammar_new(&f, &g, NULL) == GW_OK);
     check_texts("one call", g,
-                ROWS("-H", ".<tool", "+<tool_call>\n{\"name\": \"get\", \"arguments\": {\"x\": 3}}\n</tool_call>",
+                ROWS("-H", ".<tool",
+                     "+<tool_call>\n{\"name\": \"get\", \"arguments\": {\"x\": 3}}\n</tool_call>",
                      "-<tool_call>{\"name\":\"any\",\"arguments\":{}}</tool_call>\n<"));
     engine_grammar_unref(g);
 }

@@ -14,11 +14,14 @@
 static struct tok *make_tok(void)
 {
     static const char *const words[] = {
-        "{\"", "\":", "\": ", "\",", "\"}", "\",\"", "\": \"", "},", "}]", "]}", "{}", "[]", "[[",
-        "[[[[[[[[", "]]]]", "\n  ", "\n    ", "name", "\"name\"", "na", "age", "\":{\"", "true", "fal",
-        "null", "12", "123", "0.", "e+", "\\u", "\\u00", "\\\"", "ab", "abc", "xyz", "  ", ", ",
-        "\xc3\xa9", "\xf0\x9f", "\x98\x80\"", "<tool", "_call>", "<tool_call>", "</tool_call>", "1}",
-        "2,", "3]", "\"]", "\"a\"", "\":1", "a\":", "b\",\"a", "yes", "no", " y"};
+        "{\"",         "\":",          "\": ",     "\",",      "\"}",        "\",\"", "\": \"",
+        "},",          "}]",           "]}",       "{}",       "[]",         "[[",    "[[[[[[[[",
+        "]]]]",        "\n  ",         "\n    ",   "name",     "\"name\"",   "na",    "age",
+        "\":{\"",      "true",         "fal",      "null",     "12",         "123",   "0.",
+        "e+",          "\\u",          "\\u00",    "\\\"",     "ab",         "abc",   "xyz",
+        "  ",          ", ",           "\xc3\xa9", "\xf0\x9f", "\x98\x80\"", "<tool", "_call>",
+        "<tool_call>", "</tool_call>", "1}",       "2,",       "3]",         "\"]",   "\"a\"",
+        "\":1",        "a\":",         "b\",\"a",  "yes",      "no",         " y"};
     static char bytes[256][8];
     struct vocab v = {.model = "llama", .bos = -1, .eos = 2, .add_bos = 0};
     struct gw_err err;
@@ -75,7 +78,8 @@ static unsigned rnd(unsigned n)
 }
 
 /* Draws an answer: at each step the mask is compared with trials. Closing is favoured after a while. Returns its length. */
-static size_t draw(const struct tok *t, struct mask_cache *c, struct engine_grammar *g, unsigned steps)
+static size_t draw(const struct tok *t, struct mask_cache *c, struct engine_grammar *g,
+                   unsigned steps)
 {
     struct matcher *m = matcher_new(g, false);
     uint64_t bits[16];
@@ -112,15 +116,20 @@ static size_t draw(const struct tok *t, struct mask_cache *c, struct engine_gram
 
 static const char *const schemas[] = {
     "{}",
-    "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"na\":{\"type\":\"integer\"},"
+    "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"na\":{\"type\":"
+    "\"integer\"},"
     "\"age\":{\"type\":\"integer\",\"minimum\":3,\"maximum\":120}},\"required\":[\"name\"]}",
-    "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":5},"
-    "\"a\":{\"enum\":[\"a\",\"abc\",12,null,[1,{}]]}},\"required\":[\"a\"],\"additionalProperties\":false}",
-    "{\"type\":\"array\",\"items\":{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"minItems\":1,"
+    "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\",\"minLength\":1,"
+    "\"maxLength\":5},"
+    "\"a\":{\"enum\":[\"a\",\"abc\",12,null,[1,{}]]}},\"required\":[\"a\"],"
+    "\"additionalProperties\":false}",
+    "{\"type\":\"array\",\"items\":{\"type\":\"array\",\"items\":{\"type\":\"number\"},"
+    "\"minItems\":1,"
     "\"maxItems\":2},\"minItems\":2,\"maxItems\":4}",
     "{\"type\":\"string\",\"pattern\":\"^[a-c]{2,5}(xyz|\\\"|\xc3\xa9)*$\",\"maxLength\":8}",
     "{\"anyOf\":[{\"type\":\"object\",\"additionalProperties\":{\"type\":\"boolean\"}},"
-    "{\"type\":\"array\",\"prefixItems\":[{\"type\":\"integer\"}],\"items\":false},{\"type\":\"null\"}]}",
+    "{\"type\":\"array\",\"prefixItems\":[{\"type\":\"integer\"}],\"items\":false},{\"type\":"
+    "\"null\"}]}",
 };
 
 static void test_masks(const struct tok *t)
