@@ -191,6 +191,19 @@ enum gw_status engine_bench(struct engine *e, unsigned prompt, unsigned decode,
 /* Checks a file as engine_open would, without loading weights; *out gets what is known. */
 enum gw_status engine_inspect(const char *path, struct engine_info *out, struct gw_err *err);
 
+/* A model written again with its matrices in another block type (engine/quantize.h). */
+struct engine_quantize {
+    const char *model_path, *out_path; /* out_path must not be there; it appears when it is whole */
+    const char *type;                  /* "Q4_K_M", "Q8_0", ... */
+    unsigned threads;                  /* 0: what the process may use */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total); /* bytes read; may be NULL */
+    void *progress_ctx;
+    uint64_t bytes; /* set: of the new file */
+};
+
+/* GW_EINVAL: an unknown type; GW_EEXIST; GW_EPARSE, GW_EUNSUPPORTED: the model; GW_EIO; GW_ENOMEM. Blocks. */
+enum gw_status engine_quantize(struct engine_quantize *q, struct gw_err *err);
+
 /* ---- embeddings -------------------------------------------------------------------------- */
 
 /* A model that turns texts into vectors of length 1: BERT family, safetensors. One compute thread (with

@@ -1,4 +1,4 @@
-/* proxy/cmd/cmd_models.c - sluice models list | pull | verify | inspect | run | bench. One thread; nothing here
+/* proxy/cmd/cmd_models.c - sluice models list | pull | verify | inspect | run | bench | quantize. One thread; nothing here
  * is on a request's way. */
 #include "proxy/cmd/cmd_models.h"
 
@@ -29,6 +29,7 @@ static const char help[] =
     "       sluice models run     MODEL [-p PROMPT] [--system TEXT] [--max-tokens N]\n"
     "                             [--temperature T] [--seed N] [--threads N]\n"
     "       sluice models bench   MODEL [--threads N] [--prompt N] [--decode N] [--json]\n"
+    "       sluice models quantize MODEL -o FILE [--type TYPE] [--threads N]\n"
     "\n"
     "pull     fetches a model and checks its SHA-256; goes on where an earlier pull ended, and "
     "does\n"
@@ -45,6 +46,9 @@ static const char help[] =
     "inspect  reads a model's metadata without loading it\n"
     "run      answers one prompt (-p, or standard input) on standard output\n"
     "bench    times a prompt and an answer\n"
+    "quantize writes the model again with fewer bits a weight; TYPE is F16, BF16, Q8_0, Q4_0, "
+    "Q4_1,\n"
+    "         Q5_0, Q5_1, Q4_K_S, Q4_K_M (the default), Q5_K_S, Q5_K_M or Q6_K\n"
     "\n"
     "MODEL is a path, or a name in the folder; embedding models are folders. The folder is --dir, "
     "else $SLUICE_MODELS, else\n"
@@ -462,8 +466,9 @@ int cmd_models(int argc, char **argv)
         const char *name;
         int (*run)(int argc, char **argv);
     } commands[] = {
-        {"pull", models_pull},       {"list", models_list}, {"verify", models_verify},
-        {"inspect", models_inspect}, {"run", models_run},   {"bench", models_bench},
+        {"pull", models_pull},         {"list", models_list}, {"verify", models_verify},
+        {"inspect", models_inspect},   {"run", models_run},   {"bench", models_bench},
+        {"quantize", models_quantize},
     };
 
     if (wants_help(argc, argv)) {
@@ -477,5 +482,5 @@ int cmd_models(int argc, char **argv)
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
-    return models_usage("the subcommands are pull, list, verify, inspect, run, bench");
+    return models_usage("the subcommands are pull, list, verify, inspect, run, bench, quantize");
 }
