@@ -26,6 +26,7 @@ enum {
     MAX_MESSAGES = 4096,
     MAX_STOPS = 16,
     MAX_STOP_BYTES = 1024,
+    INT8_HEAD_DIM = 64,
     /* No text of more bytes a token is worth a look: ordinary text has 3 to 5. */
     MAX_TOKEN_BYTES = 64
 };
@@ -50,6 +51,14 @@ static enum gw_status open_text(struct engine *e, const struct gguf *g, struct g
         return gw_fail(err, GW_EPARSE, "the tokenizer has %u tokens, the model %u",
                        tok_n_vocab(e->tok), e->m.n_vocab);
     return chat_open(g, e->tok, &e->chat, err);
+}
+
+/* Few numbers make a coarse scale matter. */
+static enum kern_kv_type kv_type(enum engine_kv kv, unsigned head_dim)
+{
+    if (kv == ENGINE_KV_AUTO)
+        return head_dim >= INT8_HEAD_DIM ? KERN_KV_I8 : KERN_KV_F16;
+    return kv == ENGINE_KV_I8 ? KERN_KV_I8 : KERN_KV_F16;
 }
 
 static enum gw_status start(struct engine *e, const struct engine_config *cfg, const struct gguf *g,
@@ -79,7 +88,8 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
                                .p = e->p,
                                .max_context = e->max_context,
                                .max_seqs = seqs,
-                               .max_queued = queued};
+                               .max_queued = queued,
+                               .kv_type = kv_type(cfg->kv, e->m.head_dim)};
     return sched_new(&sc, &e->s, err);
 }
 

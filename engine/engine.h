@@ -18,13 +18,21 @@
 
 struct engine;
 
+/* How keys and values are held. */
+enum engine_kv {
+    ENGINE_KV_AUTO, /* int8, where heads have 64 numbers or more; else f16 */
+    ENGINE_KV_F16,
+    ENGINE_KV_I8, /* half the memory; see docs/engine.md for what it costs */
+};
+
 struct engine_config {
     const char *model_path;
     unsigned threads;     /* 0: what the process may use */
     unsigned max_context; /* tokens a sequence; 0: the model's, at most 8,192 */
     unsigned max_seqs;    /* sequences at once; 0: 8 */
     unsigned max_queued;  /* waiting requests; 0: 64 */
-    const char *kernels;  /* NULL: best; "scalar", "avx2", "avx512": at most that, for tests */
+    enum engine_kv kv;
+    const char *kernels; /* NULL: best; "scalar", "avx2", "avx512": at most that, for tests */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* bytes loaded; may be NULL */
     void *progress_ctx;
 };

@@ -35,7 +35,7 @@ enum gw_status kvcache_new(const struct kvcache_shape *shape, struct kvcache **o
     kv->shape = *shape;
     kv->n_pages = kv->n_free = pages_for(shape->n_tokens);
     kv->max_seq_pages = pages_for(shape->max_seq_tokens);
-    kv->block_bytes = kern_kv_block_bytes(shape->head_dim);
+    kv->block_bytes = kern_kv_block_bytes(shape->type, shape->head_dim);
     if (__builtin_mul_overflow(kv->block_bytes, (size_t)shape->n_layers * shape->n_kv_heads,
                                &kv->page_bytes) ||
         __builtin_mul_overflow(kv->page_bytes, (size_t)kv->n_pages, &bytes)) {
@@ -220,7 +220,8 @@ struct kern_kv kvcache_view(const struct kvcache *kv, const struct kvcache_seq *
     return (struct kern_kv){.base = kv->mem + block * kv->block_bytes,
                             .table = s->pages,
                             .block_stride = kv->page_bytes,
-                            .head_dim = kv->shape.head_dim};
+                            .head_dim = kv->shape.head_dim,
+                            .type = kv->shape.type};
 }
 
 /* ---- numbers ----------------------------------------------------------------------------- */

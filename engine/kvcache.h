@@ -32,6 +32,7 @@ struct kvcache_shape {
     unsigned n_layers, n_kv_heads, head_dim;
     unsigned n_tokens;       /* in all, rounded up to pages */
     unsigned max_seq_tokens; /* of one sequence, at most n_tokens */
+    enum kern_kv_type type;
 };
 
 /* GW_ELIMIT: the size overflows; GW_ENOMEM. On success *out is the caller's (kvcache_free). */
@@ -90,7 +91,8 @@ uint64_t kvcache_bytes(const struct kvcache *kv);
 /* Bytes a token takes with this shape. */
 static inline uint64_t kvcache_token_bytes(const struct kvcache_shape *shape)
 {
-    return (uint64_t)shape->n_layers * shape->n_kv_heads * shape->head_dim * 2 * sizeof(uint16_t);
+    return (uint64_t)shape->n_layers * shape->n_kv_heads *
+           kern_kv_block_bytes(shape->type, shape->head_dim) / KERN_KV_BLOCK;
 }
 
 #endif

@@ -157,7 +157,8 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
     struct kvcache_shape shape = {.n_layers = cfg->m->n_layers,
                                   .n_kv_heads = cfg->m->n_kv_heads,
                                   .head_dim = cfg->m->head_dim,
-                                  .max_seq_tokens = cfg->max_context};
+                                  .max_seq_tokens = cfg->max_context,
+                                  .type = cfg->kv_type};
     uint64_t budget = cfg->m->weights_bytes / 2 > KV_BYTES ? cfg->m->weights_bytes / 2 : KV_BYTES;
     uint64_t tokens = budget / kvcache_token_bytes(&shape);
 

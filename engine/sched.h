@@ -29,6 +29,7 @@ struct sched_config {
     const struct chat *chat;
     struct pool *p;
     unsigned max_context, max_seqs, max_queued; /* above 0 */
+    enum kern_kv_type kv_type;
     unsigned kv_tokens; /* 0: what memory allows; at least max_context is taken */
 };
 

@@ -38,7 +38,7 @@ static double rate(unsigned n, uint64_t ns)
 enum gw_status sched_run_bench(struct sched *s, const struct sched_job *job)
 {
     const struct model *m = s->cfg.m;
-    struct kvcache_shape shape = {m->n_layers, m->n_kv_heads, m->head_dim, 0, 0};
+    struct kvcache_shape shape = {m->n_layers, m->n_kv_heads, m->head_dim, 0, 0, s->cfg.kv_type};
     struct kvcache_seq kv = {0};
     struct tok_ids ids = {0};
     enum gw_status st;

@@ -123,20 +123,30 @@ void kern_acts_init(struct kern_acts *a, void *mem, unsigned n_tokens, size_t co
 
 /* ---- attention -------------------------------------------------------------------------- */
 
-/* The KV cache of one layer and one KV head is a list of blocks of 16 tokens, f16. A block is
- * kern_kv_block_bytes(head_dim) long: K transposed, [head_dim][16 tokens], then V, [16 tokens][head_dim].
- * Block i of a sequence lies at base + (table != NULL ? table[i] : i) * block_stride, so one page may
+/* How the KV cache holds numbers. */
+enum kern_kv_type {
+    KERN_KV_F16,
+    KERN_KV_I8, /* int8 with one scale for the key of a token and one for its value */
+};
+
+/* The KV cache of one layer and one KV head is a list of blocks of 16 tokens. A block is
+ * kern_kv_block_bytes() long: K transposed, [head_dim][16 tokens], then V, [16 tokens][head_dim], then with
+ * KERN_KV_I8 the scales as floats, 16 of K and 16 of V. Block i of a sequence lies at base + (table != NULL ? table[i] : i) * block_stride, so one page may
  * hold the blocks of all layers and heads, and sequences may share pages of a common prefix. */
-static inline size_t kern_kv_block_bytes(unsigned head_dim)
+static inline size_t kern_kv_block_bytes(enum kern_kv_type type, unsigned head_dim)
 {
-    return (size_t)head_dim * KERN_KV_BLOCK * 2 * sizeof(uint16_t);
+    const size_t values = (size_t)head_dim * KERN_KV_BLOCK * 2;
+
+    return type == KERN_KV_I8 ? values + 2 * KERN_KV_BLOCK * sizeof(float)
+                              : values * sizeof(uint16_t);
 }
 
 struct kern_kv {
-    void *base;            /* 2-byte aligned at least, KERN_ALIGN for speed */
+    void *base;            /* aligned for a float at least, KERN_ALIGN for speed */
     const uint32_t *table; /* block numbers in order, or NULL: consecutive */
     size_t block_stride;   /* bytes between two block numbers */
     unsigned head_dim;     /* 1 to KERN_MAX_HEAD_DIM */
+    enum kern_kv_type type;
 };
 enum { KERN_MAX_HEAD_DIM = 512 };
 

@@ -59,11 +59,6 @@ INLINE vf load_u8(const uint8_t *p)
     return _mm256_cvtepi32_ps(
         _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
 }
-INLINE vf load_i8(const int8_t *p)
-{
-    return _mm256_cvtepi32_ps(
-        _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
-}
 
 /* 2^(e - 128), see codes_mxfp4_scale. */
 INLINE vf load_exponents(const uint8_t *e)
@@ -146,8 +141,8 @@ INLINE void find_super(enum kern_type type, const void *panel, size_t i, size_t 
         const struct super_q3_k *p = (const struct super_q3_k *)panel + s;
         t->codes = p->tile[g].two;
         t->more = (const uint8_t *)p->tile[g].third + 4 * h;
-        t->d[0] = vf_mul(vf_load_f16(p->d + r), load_i8(p->tile[g].sc[0] + r));
-        t->d[1] = vf_mul(vf_load_f16(p->d + r), load_i8(p->tile[g].sc[1] + r));
+        t->d[0] = vf_mul(vf_load_f16(p->d + r), vf_load_i8(p->tile[g].sc[0] + r));
+        t->d[1] = vf_mul(vf_load_f16(p->d + r), vf_load_i8(p->tile[g].sc[1] + r));
     } else if (type == KERN_TYPE_Q4_K) {
         const struct super_q4_k *p = (const struct super_q4_k *)panel + s;
         t->codes = p->tile[g].lo;
@@ -163,12 +158,12 @@ INLINE void find_super(enum kern_type type, const void *panel, size_t i, size_t 
         const struct super_q6_k *p = (const struct super_q6_k *)panel + s;
         t->codes = p->tile[g].lo;
         t->more = p->tile[g].hi + 32 * h;
-        t->d[0] = vf_mul(vf_load_f16(p->d + r), load_i8(p->tile[g].sc[0] + r));
-        t->d[1] = vf_mul(vf_load_f16(p->d + r), load_i8(p->tile[g].sc[1] + r));
+        t->d[0] = vf_mul(vf_load_f16(p->d + r), vf_load_i8(p->tile[g].sc[0] + r));
+        t->d[1] = vf_mul(vf_load_f16(p->d + r), vf_load_i8(p->tile[g].sc[1] + r));
     } else {
         const struct super_iq4_xs *p = (const struct super_iq4_xs *)panel + s;
         t->codes = p->tile[g].lo;
-        t->d[0] = vf_mul(vf_load_f16(p->d + r), load_i8(p->tile[g].sc + r));
+        t->d[0] = vf_mul(vf_load_f16(p->d + r), vf_load_i8(p->tile[g].sc + r));
     }
 }
 

@@ -134,6 +134,11 @@ static uint16_t clamp_f16(float f)
 
 static void ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
 {
+    if (kv->type == KERN_KV_I8) {
+        kern_kv_put_i8(kv, pos, k, v);
+        return;
+    }
+
     uint16_t *kb = kern_kv_block(kv, pos / KERN_KV_BLOCK);
     uint16_t *vb = kb + (size_t)kv->head_dim * KERN_KV_BLOCK;
     size_t key = pos % KERN_KV_BLOCK;
@@ -142,6 +147,35 @@ static void ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, con
         kb[i * KERN_KV_BLOCK + key] = clamp_f16(k[i]);
         vb[key * kv->head_dim + i] = clamp_f16(v[i]);
     }
+}
+
+/* Component i of the key of token pos, and of its value. */
+static float key_at(const struct kern_kv *kv, size_t pos, size_t i)
+{
+    const size_t at = i * KERN_KV_BLOCK + pos % KERN_KV_BLOCK;
+    const uint16_t *h;
+
+    if (kv->type == KERN_KV_I8) {
+        const struct kern_kv_i8 b = kern_kv_i8_block(kv, pos / KERN_KV_BLOCK);
+
+        return (float)b.k[at] * b.k_scale[pos % KERN_KV_BLOCK];
+    }
+    h = kern_kv_block(kv, pos / KERN_KV_BLOCK);
+    return kern_f16_f32(h[at]);
+}
+
+static float value_at(const struct kern_kv *kv, size_t pos, size_t i)
+{
+    const size_t at = pos % KERN_KV_BLOCK * kv->head_dim + i;
+    const uint16_t *h;
+
+    if (kv->type == KERN_KV_I8) {
+        const struct kern_kv_i8 b = kern_kv_i8_block(kv, pos / KERN_KV_BLOCK);
+
+        return (float)b.v[at] * b.v_scale[pos % KERN_KV_BLOCK];
+    }
+    h = kern_kv_block(kv, pos / KERN_KV_BLOCK);
+    return kern_f16_f32(h[(size_t)kv->head_dim * KERN_KV_BLOCK + at]);
 }
 
 /* Online softmax, key by key: m is the largest score so far, l the sum of exp(score - m), out the
@@ -155,12 +189,10 @@ static void attn_row(const struct kern_kv *kv, const struct kern_attn *a, const 
     for (size_t i = 0; i < dim; i++)
         out[i] = 0;
     for (size_t pos = kern_attn_first(a, n_keys); pos < n_keys; pos++) {
-        const uint16_t *kb = kern_kv_block(kv, pos / KERN_KV_BLOCK);
-        const uint16_t *v = kb + dim * KERN_KV_BLOCK + pos % KERN_KV_BLOCK * dim;
         float s = 0;
 
         for (size_t i = 0; i < dim; i++)
-            s += q[i] * kern_f16_f32(kb[i * KERN_KV_BLOCK + pos % KERN_KV_BLOCK]);
+            s += q[i] * key_at(kv, pos, i);
         s *= a->scale;
         if (a->cap > 0)
             s = a->cap * tanhf(s / a->cap);
@@ -170,7 +202,7 @@ static void attn_row(const struct kern_kv *kv, const struct kern_attn *a, const 
         float p = expf(s - m_new);
 
         for (size_t i = 0; i < dim; i++)
-            out[i] = out[i] * fix + p * kern_f16_f32(v[i]);
+            out[i] = out[i] * fix + p * value_at(kv, pos, i);
         l = l * fix + p;
         m = m_new;
     }

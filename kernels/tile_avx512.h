@@ -31,12 +31,6 @@ INLINE __m512 load_u8(const uint8_t *p)
         _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
 }
 
-INLINE __m512 load_i8(const int8_t *p)
-{
-    return _mm512_cvtepi32_ps(
-        _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
-}
-
 INLINE void load_nibbles(const uint8_t lo[256], __m512i q[8])
 {
     const __m512i low = _mm512_set1_epi8(15);
@@ -201,8 +195,8 @@ INLINE void load_super(enum kern_type type, const void *panel, size_t s, size_t 
         prefetch(&p->tile[g], sizeof(p->tile[g]), ahead);
         load_twos(p->tile[g].two, t->q);
         add_bits(p->tile[g].third, 4, t->q);
-        t->d[0] = _mm512_mul_ps(vf_load_f16(p->d), load_i8(p->tile[g].sc[0]));
-        t->d[1] = _mm512_mul_ps(vf_load_f16(p->d), load_i8(p->tile[g].sc[1]));
+        t->d[0] = _mm512_mul_ps(vf_load_f16(p->d), vf_load_i8(p->tile[g].sc[0]));
+        t->d[1] = _mm512_mul_ps(vf_load_f16(p->d), vf_load_i8(p->tile[g].sc[1]));
     } else if (type == KERN_TYPE_Q4_K) {
         const struct super_q4_k *p = (const struct super_q4_k *)panel + s;
         prefetch(&p->tile[g], sizeof(p->tile[g]), ahead);
@@ -220,14 +214,14 @@ INLINE void load_super(enum kern_type type, const void *panel, size_t s, size_t 
         const struct super_q6_k *p = (const struct super_q6_k *)panel + s;
         prefetch(&p->tile[g], sizeof(p->tile[g]), ahead);
         load_q6_k(&p->tile[g], t->q);
-        t->d[0] = _mm512_mul_ps(vf_load_f16(p->d), load_i8(p->tile[g].sc[0]));
-        t->d[1] = _mm512_mul_ps(vf_load_f16(p->d), load_i8(p->tile[g].sc[1]));
+        t->d[0] = _mm512_mul_ps(vf_load_f16(p->d), vf_load_i8(p->tile[g].sc[0]));
+        t->d[1] = _mm512_mul_ps(vf_load_f16(p->d), vf_load_i8(p->tile[g].sc[1]));
     } else {
         const struct super_iq4_xs *p = (const struct super_iq4_xs *)panel + s;
         prefetch(&p->tile[g], sizeof(p->tile[g]), ahead);
         load_nibbles(p->tile[g].lo, t->q);
         map_values(kern_iq4_values, (char)CODES_IQ4_OFF, t->q);
-        t->d[0] = _mm512_mul_ps(vf_load_f16(p->d), load_i8(p->tile[g].sc));
+        t->d[0] = _mm512_mul_ps(vf_load_f16(p->d), vf_load_i8(p->tile[g].sc));
     }
 }
 

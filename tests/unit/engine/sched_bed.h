@@ -15,6 +15,7 @@ struct bed {
     struct model m;
     struct tok *tok;
     struct chat *chat;
+    enum kern_kv_type kv_type; /* of schedulers */
 };
 
 static inline bool bed_init(struct bed *b, const char *path)
@@ -49,6 +50,7 @@ static inline struct sched *bed_sched(const struct bed *b, unsigned context, uns
                                      .max_context = context,
                                      .max_seqs = seqs,
                                      .max_queued = 64,
+                                     .kv_type = b->kv_type,
                                      .kv_tokens = kv_tokens};
     struct sched *s = NULL;
 

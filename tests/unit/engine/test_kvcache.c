@@ -188,7 +188,7 @@ static void test_against_lists(uint64_t seed)
 
 static void test_limits(void)
 {
-    const struct kvcache_shape huge = {UINT32_MAX, 64, 128, UINT32_MAX, UINT32_MAX};
+    const struct kvcache_shape huge = {UINT32_MAX, 64, 128, UINT32_MAX, UINT32_MAX, KERN_KV_F16};
     struct kvcache *kv = NULL;
     struct kvcache_seq s = {0}, t = {0};
 

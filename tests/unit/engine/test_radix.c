@@ -190,7 +190,7 @@ static void test_against_list(uint64_t seed, bool evict)
 /* The least recently used goes first, and never what a sequence holds. */
 static void test_order(void)
 {
-    const struct kvcache_shape shape = {1, 1, 2, POOL_TOKENS, MAX_TOKENS};
+    const struct kvcache_shape shape = {1, 1, 2, POOL_TOKENS, MAX_TOKENS, KERN_KV_F16};
     struct kvcache *kv = NULL;
     struct kvcache_seq s[3] = {{0}}, again = {0};
     struct radix *t;

@@ -91,6 +91,9 @@ int main(void)
     if (bed_init(&b, path)) {
         test_preemption(&b);
         test_streams(&b);
+        b.kv_type = KERN_KV_I8;
+        test_preemption(&b);
+        test_streams(&b);
     }
     bed_fini(&b);
     return test_done();
