@@ -92,7 +92,8 @@ static size_t write_ascii(char out[8], uint32_t cp)
         out[0] = (char)cp;
         return 1;
     }
-    memcpy(out, "\\u00", 4);
+    for (size_t i = 0; i < 4; i++)
+        out[i] = "\\u00"[i];
     out[4] = digits[cp >> 4];
     out[5] = digits[cp & 15];
     return 6;

@@ -72,7 +72,7 @@ void grammar_write_string(struct gw_buf *out, struct gw_span text);
 /* Parts for the characters of [lo, hi] inside of a JSON string: raw where that is allowed, else escaped. */
 struct nfa_frag grammar_json_chars(struct nfa *n, uint32_t lo, uint32_t hi);
 
-/* ---- grammar_regex.c ---- */
+/* ---- grammar_pattern.c, grammar_regex.c ---- */
 
 /* A regular expression: the subset of ECMA 262 without look-around, back references and word borders. json: it is met by
  * a JSON string (quotes included) of min to max characters in which it is found somewhere; else by the whole text. GW_EPARSE,

@@ -220,7 +220,7 @@ struct nfa_frag nfa_chars(struct nfa *n, uint32_t lo, uint32_t hi)
     bool any = false;
 
     while (lo <= hi && !n->full) {
-        uint8_t from[4], to[4];
+        uint8_t from[4] = {0}, to[4] = {0};
         struct nfa_frag f;
         uint32_t end;
         unsigned len;

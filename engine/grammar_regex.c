@@ -54,7 +54,9 @@ static bool at_end(const struct reading *r)
 
 static char peek(const struct reading *r, size_t ahead)
 {
-    return r->at + ahead < r->text.len ? r->text.ptr[r->at + ahead] : '\0';
+    if (r->at + ahead >= r->text.len)
+        return '\0';
+    return r->text.ptr[r->at + ahead];
 }
 
 /* ---- characters ------------------------------------------------------------------------------------ */
@@ -235,6 +237,25 @@ static enum gw_status read_class_atom(struct reading *r, struct chars *c, bool *
     return read_escape(r, out);
 }
 
+/* A member of a class, or a range of two. */
+static enum gw_status read_class_member(struct reading *r, struct chars *c)
+{
+    uint32_t lo, hi;
+    bool single;
+
+    GW_TRY(read_class_atom(r, c, &single, &lo));
+    if (!single)
+        return GW_OK;
+    hi = lo;
+    if (peek(r, 0) == '-' && peek(r, 1) != ']' && r->at + 1 < r->text.len) {
+        r->at++;
+        GW_TRY(read_class_atom(r, c, &single, &hi));
+        if (!single || hi < lo)
+            return broken(r, "a range of a class is upside down");
+    }
+    return add_range(r, c, lo, hi);
+}
+
 /* [...], whose bracket was passed. */
 static enum gw_status read_class(struct reading *r, struct chars *c)
 {
@@ -242,22 +263,9 @@ static enum gw_status read_class(struct reading *r, struct chars *c)
 
     r->at += inverted;
     while (peek(r, 0) != ']') {
-        uint32_t lo, hi;
-        bool single;
-
         if (at_end(r))
             return broken(r, "a class has no end");
-        GW_TRY(read_class_atom(r, c, &single, &lo));
-        if (!single)
-            continue;
-        hi = lo;
-        if (peek(r, 0) == '-' && peek(r, 1) != ']' && r->at + 1 < r->text.len) {
-            r->at++;
-            GW_TRY(read_class_atom(r, c, &single, &hi));
-            if (!single || hi < lo)
-                return broken(r, "a range of a class is upside down");
-        }
-        GW_TRY(add_range(r, c, lo, hi));
+        GW_TRY(read_class_member(r, c));
     }
     r->at++;
     if (inverted)
@@ -359,6 +367,11 @@ static enum gw_status read_counts(struct reading *r, uint32_t *min, uint32_t *ma
     return *max < *min ? broken(r, "a count is upside down") : GW_OK;
 }
 
+static bool is_repeat(char c)
+{
+    return c == '*' || c == '+' || c == '?' || c == '{';
+}
+
 /* Adds an atom, with the repeat behind it, to the sequence. */
 static enum gw_status add_atom(struct reading *r, struct nfa_frag f)
 {
@@ -376,10 +389,9 @@ static enum gw_status add_atom(struct reading *r, struct nfa_frag f)
         GW_TRY(read_counts(r, &min, &max));
         f = nfa_repeat(r->n, f, min, max);
     }
-    c = c == '*' || c == '+' || c == '?' || c == '{' ? peek(r, 0) : '\0';
-    if (c == '?')
+    if (is_repeat(c) && peek(r, 0) == '?')
         r->at++; /* lazy: the same texts */
-    else if (c == '*' || c == '+' || c == '{')
+    else if (is_repeat(c) && is_repeat(peek(r, 0)))
         return broken(r, "a repeat is repeated");
     g->sequence = nfa_then(r->n, g->sequence, f);
     return GW_OK;
@@ -437,38 +449,61 @@ static void complete(struct reading *r)
     g->from_start = g->to_end = false;
 }
 
+/* Behind a backslash, which was passed. */
+static enum gw_status read_escaped(struct reading *r, struct chars *set)
+{
+    uint32_t cp;
+
+    if (is_named(peek(r, 0)))
+        return add_named(r, set, r->text.ptr[r->at++]);
+    GW_TRY(read_escape(r, &cp));
+    return add_range(r, set, cp, cp);
+}
+
+/* The characters of one atom. */
+static enum gw_status read_set(struct reading *r, struct chars *set)
+{
+    static const struct chars line_ends = {{{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}}, 3};
+    char c = peek(r, 0);
+    uint32_t cp;
+
+    if (c == '\\' || c == '[' || c == '.')
+        r->at++;
+    if (c == '\\')
+        return read_escaped(r, set);
+    if (c == '[')
+        return read_class(r, set);
+    if (c == '.') {
+        *set = line_ends;
+        invert(set);
+        return GW_OK;
+    }
+    GW_TRY(read_char(r, &cp));
+    return add_range(r, set, cp, cp);
+}
+
+/* What a byte of the pattern begins. */
 static enum gw_status read_one(struct reading *r)
 {
     struct chars set = {.n = 0};
-    uint32_t cp;
-    char c = r->text.ptr[r->at];
+    char c = peek(r, 0);
 
-    if (c == '\\') {
-        r->at++;
-        if (is_named(peek(r, 0))) {
-            GW_TRY(add_named(r, &set, r->text.ptr[r->at++]));
-            return add_atom(r, put_chars(r, &set));
-        }
-        GW_TRY(read_escape(r, &cp));
-        set = (struct chars){{{cp, cp}}, 1};
+    if (is_repeat(c))
+        return broken(r, "a repeat has nothing in front");
+    if (c != '(' && c != ')' && c != '|' && c != '^' && c != '$') {
+        GW_TRY(read_set(r, &set));
         return add_atom(r, put_chars(r, &set));
     }
-    if (c == '*' || c == '+' || c == '?' || c == '{')
-        return broken(r, "a repeat has nothing in front");
-    if (c == '[') {
-        r->at++;
-        GW_TRY(read_class(r, &set));
-    } else if (c == '.') {
-        static const struct chars line_ends = {{{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}}, 3};
-
-        r->at++;
-        set = line_ends;
-        invert(&set);
-    } else {
-        GW_TRY(read_char(r, &cp));
-        set = (struct chars){{{cp, cp}}, 1};
-    }
-    return add_atom(r, put_chars(r, &set));
+    r->at++;
+    if (c == '(')
+        return open_group(r);
+    if (c == ')')
+        return close_group(r);
+    if (c != '|')
+        return read_anchor(r, c);
+    complete(r);
+    r->groups[r->depth - 1].sequence = nfa_empty(r->n);
+    return GW_OK;
 }
 
 enum gw_status grammar_regex_parse(struct nfa *n, struct gw_span text, bool json,
@@ -477,123 +512,11 @@ enum gw_status grammar_regex_parse(struct nfa *n, struct gw_span text, bool json
     struct reading r = {.n = n, .text = text, .json = json, .err = err};
 
     begin_group(&r);
-    while (!at_end(&r) && !n->full) {
-        char c = r.text.ptr[r.at];
-
-        switch (c) {
-        case '(':
-            r.at++;
-            GW_TRY(open_group(&r));
-            break;
-        case ')':
-            r.at++;
-            GW_TRY(close_group(&r));
-            break;
-        case '|':
-            r.at++;
-            complete(&r);
-            r.groups[r.depth - 1].sequence = nfa_empty(n);
-            break;
-        case '^':
-        case '$':
-            r.at++;
-            GW_TRY(read_anchor(&r, c));
-            break;
-        default:
-            GW_TRY(read_one(&r));
-        }
-    }
+    while (!at_end(&r) && !n->full)
+        GW_TRY(read_one(&r));
     if (r.depth != 1 && !n->full)
         return broken(&r, "a group has no end");
     complete(&r);
     *out = r.groups[0].alternatives;
     return GW_OK;
-}
-
-/* ---- lengths ---------------------------------------------------------------------------------------- */
-
-/* A JSON string's automaton beside a count of its characters. A state: that of the automaton, where in a character it
- * is, and the count. */
-struct counting {
-    const struct dfa *d;
-    uint32_t min, max;
-};
-
-enum place { OPENING, BETWEEN, INSIDE, ESCAPE, HEX, CLOSED = HEX + 4 };
-
-static uint64_t pack(uint16_t state, unsigned place, uint32_t count)
-{
-    return (uint64_t)state << 40 | (uint64_t)place << 32 | count;
-}
-
-static unsigned next_place(unsigned place, unsigned char byte)
-{
-    switch (place) {
-    case OPENING:
-        return BETWEEN;
-    case BETWEEN:
-    case INSIDE:
-        if ((byte & 0xC0) == 0x80)
-            return INSIDE;
-        return byte == '"' ? CLOSED : byte == '\\' ? ESCAPE : INSIDE;
-    case ESCAPE:
-        return byte == 'u' ? HEX : INSIDE;
-    default:
-        return place + 1 < CLOSED ? place + 1 : INSIDE;
-    }
-}
-
-static uint64_t counting_step(void *ctx, uint64_t state, unsigned char byte)
-{
-    const struct counting *c = ctx;
-    unsigned place = (unsigned)(state >> 32) & 0xFF;
-    uint32_t count = (uint32_t)state;
-    uint16_t next = dfa_next(c->d, (unsigned)(state >> 40), byte);
-
-    if (next == DFA_DEAD)
-        return UINT64_MAX;
-    /* INSIDE stands for "a character may begin here" too: continuation bytes tell. */
-    if ((place == BETWEEN || place == INSIDE) && (byte & 0xC0) != 0x80) {
-        if (byte == '"')
-            return count >= c->min ? pack(next, CLOSED, 0) : UINT64_MAX;
-        if (count == c->max)
-            return UINT64_MAX;
-        if (c->max != GRAMMAR_NO_LIMIT || count < c->min)
-            count++;
-    }
-    return pack(next, next_place(place, byte), count);
-}
-
-static bool counting_accepts(void *ctx, uint64_t state)
-{
-    const struct counting *c = ctx;
-
-    return c->d->accept[state >> 40];
-}
-
-enum gw_status grammar_regex(const struct grammar_pattern *p, struct gw_arena *arena,
-                             struct dfa *out, struct gw_err *err)
-{
-    struct counting counting = {.min = p->min, .max = p->max};
-    const struct dfa_source source = {&counting, counting_step, counting_accepts};
-    struct nfa n;
-    struct nfa_frag f, quote;
-    struct dfa d;
-
-    nfa_init(&n, arena);
-    if (!p->json) {
-        GW_TRY(grammar_regex_parse(&n, p->text, false, &f, err));
-        return dfa_from_nfa(&n, f, arena, out, err);
-    }
-    quote = nfa_text(&n, GW_SPAN("\""));
-    GW_TRY(grammar_regex_parse(&n, p->text, true, &f, err));
-    f = nfa_then(&n, quote, f);
-    f = nfa_then(&n, f, nfa_text(&n, GW_SPAN("\"")));
-    GW_TRY(dfa_from_nfa(&n, f, arena, &d, err));
-    if (d.n_states == 0 || (p->min == 0 && p->max == GRAMMAR_NO_LIMIT)) {
-        *out = d;
-        return GW_OK;
-    }
-    counting.d = &d;
-    return dfa_from_source(&source, pack(0, OPENING, 0), arena, out, err);
 }
