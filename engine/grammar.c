@@ -210,7 +210,7 @@ static uint32_t text_until(struct gmake *m, struct gw_span tag, bool without)
     if (m->status != GW_OK ||
         gmake_fail(m, dfa_from_source(&source, 0, m->scratch, &d, m->err)) != GW_OK)
         return 0;
-    return gmake_dfa(m, &d);
+    return without ? gmake_last_dfa(m, &d) : gmake_dfa(m, &d);
 }
 
 static uint32_t make_tools(struct gmake *m, const struct engine_format *f)
@@ -247,7 +247,7 @@ static uint32_t make_regex(struct gmake *m, struct gw_span text)
 
     if (m->status != GW_OK || gmake_fail(m, grammar_regex(&p, m->scratch, &d, m->err)) != GW_OK)
         return 0;
-    return gmake_dfa(m, &d);
+    return gmake_last_dfa(m, &d);
 }
 
 static enum gw_status make(struct gmake *m, const struct engine_format *f)

@@ -55,6 +55,7 @@ struct grammar_state {
     uint8_t byte;   /* BYTE */
     uint8_t height; /* frames needed until the rule is complete; GRAMMAR_ENDLESS: it never is */
     bool accept;    /* DFA: the automaton may end here */
+    bool last;      /* DFA: where it ends the whole answer ends */
     bool counted;   /* DFA: between two characters of a string whose length is counted */
     uint32_t a, b;
 };

@@ -137,6 +137,15 @@ uint32_t gmake_dfa(struct gmake *m, const struct dfa *d)
     return base;
 }
 
+uint32_t gmake_last_dfa(struct gmake *m, const struct dfa *d)
+{
+    uint32_t base = gmake_dfa(m, d);
+
+    for (uint32_t i = 0; i < d->n_states && m->status == GW_OK; i++)
+        m->g->states[base + i].last = true;
+    return base;
+}
+
 uint32_t gmake_nfa(struct gmake *m, const struct nfa *n, struct nfa_frag f)
 {
     struct dfa d;

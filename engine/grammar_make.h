@@ -50,6 +50,8 @@ void gmake_become(struct gmake *m, uint32_t at, uint32_t to);
 
 /* The automaton as states; FAIL when it accepts nothing. d is copied. Resets scratch. */
 uint32_t gmake_dfa(struct gmake *m, const struct dfa *d);
+/* The same for one that ends the whole answer: nothing comes behind it. */
+uint32_t gmake_last_dfa(struct gmake *m, const struct dfa *d);
 /* Makes part f of n, which lives in scratch, an automaton and its states. */
 uint32_t gmake_nfa(struct gmake *m, const struct nfa *n, struct nfa_frag f);
 /* A new object; *index is set. The pointer is good until the next object. */

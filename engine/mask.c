@@ -7,7 +7,11 @@
 
 #include "engine/trie.h"
 
-enum { BUCKETS = 4096, SPARSE = 32 /* below 1 / SPARSE of the vocabulary a list is smaller */ };
+enum {
+    BUCKETS = 4096,
+    SPARSE = 32, /* below 1 / SPARSE of the vocabulary a list is smaller */
+    WIDE = 64,   /* nodes of a part of the tree that is walked where it is */
+};
 
 /* What may come on top of one frame. */
 struct local {
@@ -16,8 +20,11 @@ struct local {
     uint64_t *bits; /* or: */
     int32_t *ids;
     uint32_t n_ids;
-    struct trie behind; /* bytes of tokens behind the end of the frame's rule */
-    size_t bytes;       /* of memory */
+    struct trie
+        behind; /* bytes of tokens behind the end of the frame's rule, of the many places with few of them */
+    uint32_t *wide; /* nodes of the vocabulary's tree where the rule ends and many tokens go on */
+    uint32_t n_wide;
+    size_t bytes; /* of memory */
     struct local *next_bucket, *older, *newer;
 };
 
@@ -36,10 +43,11 @@ struct mask_cache {
     uint64_t *scratch; /* a mask under construction */
     struct crossing *crossings;
     size_t n_crossings, max_crossings;
+    uint32_t *wide;
+    size_t n_wide, max_wide;
     bool failed; /* out of memory for crossings */
     struct local *buckets[BUCKETS], *newest, *oldest;
     size_t bytes;
-    uint32_t lanes[256][8]; /* all ones where the bit of the byte is set */
 };
 
 static bool find_ends(struct mask_cache *c)
@@ -68,9 +76,6 @@ struct mask_cache *mask_cache_new(const struct tok *t)
         mask_cache_free(c);
         return NULL;
     }
-    for (unsigned b = 0; b < 256; b++)
-        for (unsigned k = 0; k < 8; k++)
-            c->lanes[b][k] = (b >> k & 1) != 0 ? UINT32_MAX : 0;
     return c;
 }
 
@@ -79,6 +84,7 @@ static void local_free(struct local *l)
     if (l == NULL)
         return;
     trie_fini(&l->behind);
+    free(l->wide);
     free(l->bits);
     free(l->ids);
     free(l);
@@ -98,6 +104,7 @@ void mask_cache_free(struct mask_cache *c)
     free(c->ends);
     free(c->scratch);
     free(c->crossings);
+    free(c->wide);
     free(c);
 }
 
@@ -117,31 +124,42 @@ static void set_ids(const struct trie *t, const struct trie_node *node, uint64_t
 
 /* ---- one frame ---------------------------------------------------------------------------------------- */
 
+/* Room for one more in a list; false (and failed): out of memory. */
+static bool grow(struct mask_cache *c, void *list, size_t n, size_t *max, size_t size)
+{
+    size_t wanted = *max == 0 ? 1024 : 2 * *max;
+    void *old, *more;
+
+    if (n < *max)
+        return true;
+    memcpy(&old, list, sizeof(old));
+    more = realloc(old, wanted * size);
+    if (more == NULL) {
+        c->failed = true;
+        return false;
+    }
+    memcpy(list, &more, sizeof(more));
+    *max = wanted;
+    return true;
+}
+
 /* The rule ends at node `at`: all tokens below it go on beneath the frame. */
 static void cross(struct mask_cache *c, uint32_t at)
 {
     const struct trie *t = &c->trie;
-    uint32_t first, last;
+    uint32_t end = t->nodes[at].end;
 
-    for (first = at + 1; first < t->nodes[at].end && t->nodes[first].n_ids == 0; first++)
-        continue;
-    if (first == t->nodes[at].end)
+    if (end - at > WIDE) {
+        if (grow(c, &c->wide, c->n_wide, &c->max_wide, sizeof(*c->wide)))
+            c->wide[c->n_wide++] = at;
         return;
-    for (uint32_t i = first; i < t->nodes[at].end; i++) {
-        last = t->nodes[i].first_id + t->nodes[i].n_ids;
-        for (uint32_t k = t->nodes[i].first_id; k < last && t->nodes[i].n_ids != 0; k++) {
-            if (c->n_crossings == c->max_crossings) {
-                size_t max = c->max_crossings == 0 ? 1024 : 2 * c->max_crossings;
-                struct crossing *more = realloc(c->crossings, max * sizeof(*more));
-
-                if (more == NULL) {
-                    c->failed = true;
-                    return;
-                }
-                c->crossings = more;
-                c->max_crossings = max;
-            }
-            c->crossings[c->n_crossings++] = (struct crossing){t->ids[k], t->nodes[at].depth};
+    }
+    for (uint32_t i = at + 1; i < end; i++) {
+        for (uint32_t k = 0; k < t->nodes[i].n_ids; k++) {
+            if (!grow(c, &c->crossings, c->n_crossings, &c->max_crossings, sizeof(*c->crossings)))
+                return;
+            c->crossings[c->n_crossings++] =
+                (struct crossing){t->ids[t->nodes[i].first_id + k], t->nodes[at].depth};
         }
     }
 }
@@ -190,7 +208,7 @@ static void walk_dfa(struct mask_cache *c, const struct engine_grammar *g,
             continue;
         }
         set_ids(t, node, c->scratch);
-        if (base[places[node->depth].state].accept)
+        if (base[places[node->depth].state].accept && !base[places[node->depth].state].last)
             cross(c, i);
         i++;
     }
@@ -232,7 +250,13 @@ static bool make_behind(struct mask_cache *c, struct local *l)
             c->crossings[i].id};
     ok = trie_make(entries, c->n_crossings, &l->behind) == GW_OK;
     free(entries);
-    l->bytes += l->behind.n_nodes * sizeof(*l->behind.nodes) + c->n_crossings * sizeof(int32_t);
+    l->wide = malloc((c->n_wide + 1) * sizeof(*l->wide));
+    if (ok && l->wide != NULL && c->n_wide != 0)
+        memcpy(l->wide, c->wide, c->n_wide * sizeof(*l->wide));
+    l->n_wide = (uint32_t)c->n_wide;
+    ok = ok && l->wide != NULL;
+    l->bytes += c->n_wide * sizeof(*l->wide) + l->behind.n_nodes * sizeof(*l->behind.nodes) +
+                c->n_crossings * sizeof(int32_t);
     return ok;
 }
 
@@ -270,7 +294,7 @@ static struct local *compute(struct mask_cache *c, struct matcher *m, const stru
     l->frame = key->frame;
     l->bytes = sizeof(*l);
     memset(c->scratch, 0, c->n_words * sizeof(*c->scratch));
-    c->n_crossings = 0;
+    c->n_crossings = c->n_wide = 0;
     if (m->g->states[key->frame.state].op == GRAMMAR_DFA)
         walk_dfa(c, m->g, &key->frame);
     else
@@ -378,12 +402,14 @@ static const struct local *get_local(struct mask_cache *c, struct matcher *m,
 
 /* ---- the whole mask ------------------------------------------------------------------------------------ */
 
-static void walk_set(struct matcher *m, const struct trie *t, uint32_t from, uint64_t *bits)
+/* What fits below node `top` of a tree, where the set `from` is. */
+static void walk_set(struct matcher *m, const struct trie *t, uint32_t top, uint32_t from,
+                     uint64_t *bits)
 {
     uint32_t sets[TRIE_MAX_DEPTH + 1];
 
-    sets[0] = from;
-    for (uint32_t i = 1; i < t->n_nodes && !m->failed;) {
+    sets[t->nodes[top].depth] = from;
+    for (uint32_t i = top + 1; i < t->nodes[top].end && !m->failed;) {
         const struct trie_node *node = &t->nodes[i];
         uint32_t set = matcher_step(m, sets[node->depth - 1], node->byte);
 
@@ -418,8 +444,13 @@ static bool add_stacks(struct mask_cache *c, struct matcher *m, uint64_t *bits)
         if (l == NULL)
             return false;
         add_local(c, l, bits);
-        if (l->behind.n_nodes > 1)
-            walk_set(m, &l->behind, matcher_below(m, at), bits);
+        if (l->behind.n_nodes > 1 || l->n_wide != 0) {
+            uint32_t below = matcher_below(m, at);
+
+            walk_set(m, &l->behind, 0, below, bits);
+            for (uint32_t k = 0; k < l->n_wide; k++)
+                walk_set(m, &c->trie, l->wide[k], below, bits);
+        }
     }
     return true;
 }
@@ -442,7 +473,7 @@ bool mask_fill(struct mask_cache *c, struct matcher *m, uint64_t *bits)
     if (m->failed)
         return false;
     if (is_deep(m))
-        walk_set(m, &c->trie, m->at, bits);
+        walk_set(m, &c->trie, 0, m->at, bits);
     else if (!add_stacks(c, m, bits))
         return false;
     if (matcher_done(m))
@@ -451,26 +482,30 @@ bool mask_fill(struct mask_cache *c, struct matcher *m, uint64_t *bits)
     return !m->failed;
 }
 
-void mask_apply(const struct mask_cache *c, const uint64_t *bits, float *logits, unsigned n)
+/* Logits of one word of the mask, n of them: the fewer of both kinds are touched one by one. */
+static void apply_word(uint64_t word, float *z, unsigned n)
 {
     const float least = -INFINITY;
-    uint32_t low;
-    unsigned i = 0;
+    uint64_t all = n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+    float kept[64];
+    unsigned k = 0;
 
-    memcpy(&low, &least, sizeof(low));
-    for (; i + 8 <= n; i += 8) {
-        const uint32_t *lanes = c->lanes[bits[i / 64] >> i % 64 & 0xFF];
-        uint32_t eight[8];
+    if (__builtin_popcountll(word) > 24) {
+        for (uint64_t out = ~word & all; out != 0; out &= out - 1)
+            z[__builtin_ctzll(out)] = least;
+        return;
+    }
+    for (uint64_t in = word & all; in != 0; in &= in - 1)
+        kept[k++] = z[__builtin_ctzll(in)];
+    for (unsigned i = 0; i < n; i++)
+        z[i] = least;
+    k = 0;
+    for (uint64_t in = word & all; in != 0; in &= in - 1)
+        z[__builtin_ctzll(in)] = kept[k++];
+}
 
-        if (lanes[0] == UINT32_MAX && (bits[i / 64] >> i % 64 & 0xFF) == 0xFF)
-            continue;
-        memcpy(eight, logits + i, sizeof(eight));
-        for (unsigned k = 0; k < 8; k++)
-            eight[k] = (eight[k] & lanes[k]) | (low & ~lanes[k]);
-        memcpy(logits + i, eight, sizeof(eight));
-    }
-    for (; i < n; i++) {
-        if ((bits[i / 64] >> i % 64 & 1) == 0)
-            logits[i] = least;
-    }
+void mask_apply(const uint64_t *bits, float *logits, unsigned n)
+{
+    for (unsigned i = 0; i < n; i += 64)
+        apply_word(bits[i / 64], logits + i, n - i < 64 ? n - i : 64);
 }

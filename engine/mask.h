@@ -26,6 +26,6 @@ size_t mask_words(const struct mask_cache *c);
 bool mask_fill(struct mask_cache *c, struct matcher *m, uint64_t *bits);
 
 /* Makes the logits of all tokens whose bit is not set -INFINITY. */
-void mask_apply(const struct mask_cache *c, const uint64_t *bits, float *logits, unsigned n);
+void mask_apply(const uint64_t *bits, float *logits, unsigned n);
 
 #endif

@@ -244,8 +244,10 @@ static void visit(struct matcher *m, uint32_t at)
         pop(m, node.parent);
         break;
     case GRAMMAR_DFA:
-        if (s->accept)
+        if (s->accept && !s->last)
             pop(m, node.parent);
+        else if (s->accept && node.parent == MATCHER_ROOT)
+            m->done = true;
         if (s->accept && !leaves(m->g, s))
             break;
         m->found[m->n_found++] = at;

@@ -79,7 +79,7 @@ bool steer_logits(struct steer *s, float *logits, unsigned n)
         any |= bits[w];
     if (any == 0)
         return false;
-    mask_apply(s->sp->masks, bits, logits, n);
+    mask_apply(bits, logits, n);
     return true;
 }
 

@@ -98,7 +98,7 @@ static void answer(const struct tok *t, struct mask_cache *c, struct engine_gram
         if (!mask_fill(c, m, bits))
             break;
         filled = gw_clock_ns();
-        mask_apply(c, bits, z, tok_n_vocab(t));
+        mask_apply(bits, z, tok_n_vocab(t));
         applied = gw_clock_ns();
         id = pick(bits, n_words);
         if (id == TOK_NONE || tok_is_end(t, id))
