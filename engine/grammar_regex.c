@@ -452,7 +452,7 @@ static void complete(struct reading *r)
 /* Behind a backslash, which was passed. */
 static enum gw_status read_escaped(struct reading *r, struct chars *set)
 {
-    uint32_t cp;
+    uint32_t cp = 0;
 
     if (is_named(peek(r, 0)))
         return add_named(r, set, r->text.ptr[r->at++]);
@@ -465,7 +465,7 @@ static enum gw_status read_set(struct reading *r, struct chars *set)
 {
     static const struct chars line_ends = {{{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}}, 3};
     char c = peek(r, 0);
-    uint32_t cp;
+    uint32_t cp = 0;
 
     if (c == '\\' || c == '[' || c == '.')
         r->at++;

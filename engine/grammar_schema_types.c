@@ -147,7 +147,7 @@ uint32_t schema_make_object(struct schema_making *s, const struct schema_list *l
 {
     struct gmake *m = s->m;
     struct members *all = gw_arena_alloc(s->arena, sizeof(*all));
-    uint32_t states[GRAMMAR_MAX_PROPERTIES], index = 0, more, additional = GRAMMAR_NONE;
+    uint32_t states[GRAMMAR_MAX_PROPERTIES] = {0}, index = 0, more, additional = GRAMMAR_NONE;
     struct gw_buf name = {0};
     struct grammar_counts counts;
     struct grammar_object *o;
@@ -433,37 +433,51 @@ static bool add_bound(struct schema_making *s, const struct schema_item *item, c
     return true;
 }
 
-uint32_t schema_make_number(struct schema_making *s, const struct schema_list *list, bool whole)
+/* The bounds and steps of all items. False: refused. */
+static bool read_bounds(struct schema_making *s, const struct schema_list *list, bool *whole,
+                        struct bounds *b)
 {
     static const char *const words[] = {"minimum", "maximum", "exclusiveMinimum",
                                         "exclusiveMaximum"};
-    struct bounds b = {0};
-    struct gw_buf pattern = {0};
-    struct grammar_pattern p = {.max = GRAMMAR_NO_LIMIT};
-    uint32_t at = GRAMMAR_NONE;
-    struct dfa d;
 
     for (unsigned i = 0; i < list->n; i++) {
         const struct gw_json_node *step = gw_json_get(list->items[i].node, "multipleOf");
 
-        if (step != NULL && !gw_span_is(step->raw, "1"))
-            return schema_refuse(s, schema_at(s, &list->items[i], "multipleOf"), GW_EUNSUPPORTED,
-                                 "only multiples of 1 are supported");
-        whole |= step != NULL;
+        if (step != NULL && !gw_span_is(step->raw, "1")) {
+            (void)schema_refuse(s, schema_at(s, &list->items[i], "multipleOf"), GW_EUNSUPPORTED,
+                                "only multiples of 1 are supported");
+            return false;
+        }
+        *whole |= step != NULL;
     }
     for (unsigned i = 0; i < list->n; i++)
         for (size_t w = 0; w < 4; w++)
-            if (!add_bound(s, &list->items[i], words[w], whole, &b))
-                return GRAMMAR_NONE;
-    if (!b.has_lo && !b.has_hi)
+            if (!add_bound(s, &list->items[i], words[w], *whole, b))
+                return false;
+    return true;
+}
+
+uint32_t schema_make_number(struct schema_making *s, const struct schema_list *list, bool whole)
+{
+    struct bounds b = {0};
+    struct gw_buf pattern = {0};
+    struct grammar_pattern p = {.max = GRAMMAR_NO_LIMIT};
+    const int64_t *lo, *hi;
+    uint32_t at = GRAMMAR_NONE;
+    struct dfa d;
+
+    if (!read_bounds(s, list, &whole, &b))
+        return GRAMMAR_NONE;
+    lo = b.has_lo ? &b.lo : NULL;
+    hi = b.has_hi ? &b.hi : NULL;
+    if (lo == NULL && hi == NULL)
         return whole ? s->m->common.integer : s->m->common.number;
-    if (b.has_lo && b.has_hi && (b.lo > b.hi || (b.lo == b.hi && (b.above || b.below))))
+    if (lo != NULL && hi != NULL && (*lo > *hi || (*lo == *hi && (b.above || b.below))))
         return GRAMMAR_NONE;
     if (whole)
-        grammar_integer_pattern(b.has_lo ? &b.lo : NULL, b.has_hi ? &b.hi : NULL, &pattern);
+        grammar_integer_pattern(lo, hi, &pattern);
     else
-        grammar_number_pattern(b.has_lo ? &b.lo : NULL, b.has_hi ? &b.hi : NULL, b.above, b.below,
-                               &pattern);
+        grammar_number_pattern(lo, hi, b.above, b.below, &pattern);
     p.text = gw_buf_span(&pattern);
     if (!gw_buf_ok(&pattern))
         (void)gmake_no_memory(s->m);

@@ -54,6 +54,34 @@ static void write_gap(struct gw_buf *out)
     gw_buf_addc(out, '\xFF');
 }
 
+static bool is_container(const struct gw_json_node *value)
+{
+    return value->type == GW_JSON_OBJECT_BEGIN || value->type == GW_JSON_ARRAY_BEGIN;
+}
+
+static void write_close(const struct gw_json_node *container, struct gw_buf *out)
+{
+    gw_buf_addc(out, container->type == GW_JSON_OBJECT_BEGIN ? '}' : ']');
+}
+
+/* The name of a member, and a value without what is in it. */
+static void write_head(struct schema_making *s, const struct gw_json_node *in,
+                       const struct gw_json_node *value, struct gw_buf *out)
+{
+    if (gw_json_is(in, GW_JSON_OBJECT_BEGIN)) {
+        grammar_write_string(out, gw_json_name(value, s->arena));
+        write_gap(out);
+        gw_buf_addc(out, ':');
+        write_gap(out);
+    }
+    if (is_container(value)) {
+        gw_buf_addc(out, value->type == GW_JSON_OBJECT_BEGIN ? '{' : '[');
+        write_gap(out);
+    } else {
+        write_scalar(s, value, out);
+    }
+}
+
 void schema_write_value(struct schema_making *s, const struct gw_json_node *value,
                         struct gw_buf *out)
 {
@@ -61,31 +89,18 @@ void schema_write_value(struct schema_making *s, const struct gw_json_node *valu
     unsigned depth = 0;
 
     for (;;) {
-        bool container = at->type == GW_JSON_OBJECT_BEGIN || at->type == GW_JSON_ARRAY_BEGIN;
-
-        if (at != value && depth != 0 && open[depth - 1]->type == GW_JSON_OBJECT_BEGIN) {
-            grammar_write_string(out, gw_json_name(at, s->arena));
-            write_gap(out);
-            gw_buf_addc(out, ':');
-            write_gap(out);
-        }
-        if (container) {
-            gw_buf_addc(out, at->type == GW_JSON_OBJECT_BEGIN ? '{' : '[');
-            write_gap(out);
-        } else {
-            write_scalar(s, at, out);
-        }
-        if (container && at->child != NULL && depth < 72) {
+        write_head(s, depth == 0 ? NULL : open[depth - 1], at, out);
+        if (is_container(at) && at->child != NULL && depth < 72) {
             open[depth++] = at;
             at = at->child;
             continue;
         }
-        if (container)
-            gw_buf_addc(out, at->type == GW_JSON_OBJECT_BEGIN ? '}' : ']');
+        if (is_container(at))
+            write_close(at, out);
         while (depth != 0 && at->next == NULL) {
             at = open[--depth];
             write_gap(out);
-            gw_buf_addc(out, at->type == GW_JSON_OBJECT_BEGIN ? '}' : ']');
+            write_close(at, out);
         }
         if (depth == 0)
             return;

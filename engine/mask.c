@@ -487,7 +487,7 @@ static void apply_word(uint64_t word, float *z, unsigned n)
 {
     const float least = -INFINITY;
     uint64_t all = n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
-    float kept[64];
+    float kept[64] = {0};
     unsigned k = 0;
 
     if (__builtin_popcountll(word) > 24) {

@@ -536,7 +536,7 @@ struct matcher *matcher_new(struct engine_grammar *g, bool spaced)
     if (m == NULL)
         return NULL;
     m->g = grammar_ref(g);
-    m->nodes = malloc(MAX_NODES * sizeof(*m->nodes));
+    m->nodes = calloc(MAX_NODES, sizeof(*m->nodes));
     m->sets = calloc(MAX_SETS, sizeof(*m->sets));
     m->stacks = malloc(MAX_STACKS * sizeof(*m->stacks));
     m->node_buckets = malloc(NODE_BUCKETS * sizeof(*m->node_buckets));
