@@ -89,6 +89,7 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
                                .max_context = e->max_context,
                                .max_seqs = seqs,
                                .max_queued = queued,
+                               .no_drafts = cfg->no_drafts,
                                .kv_type = kv_type(cfg->kv, e->m.head_dim)};
     return sched_new(&sc, &e->s, err);
 }

@@ -171,7 +171,8 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
         (tokens < cfg->max_context ? cfg->max_context : (unsigned)tokens) + KERN_KV_BLOCK;
     GW_TRY(kvcache_new(&shape, &s->kv, err));
     GW_TRY(forward_new(cfg->m, s->kv, cfg->p,
-                       cfg->max_seqs > STEP_TOKENS ? cfg->max_seqs : STEP_TOKENS, cfg->max_seqs,
+                       cfg->max_seqs > STEP_TOKENS ? cfg->max_seqs : STEP_TOKENS,
+                       cfg->max_seqs > SCHED_DRAFT_ROWS ? cfg->max_seqs : SCHED_DRAFT_ROWS,
                        cfg->max_context, &s->forward, err));
     if (cfg->max_seqs > forward_max_tokens(s->forward))
         cfg->max_seqs = forward_max_tokens(s->forward);
@@ -326,6 +327,8 @@ void sched_stats(struct sched *s, struct engine_stats *out)
         .rejected = atomic_load(&s->n_rejected),
         .canceled = atomic_load(&s->n_canceled),
         .parked = atomic_load(&s->n_parked),
+        .draft_tokens = atomic_load(&s->draft_tokens),
+        .draft_taken = atomic_load(&s->draft_taken),
         .running = running,
         .queued = unfinished > running ? unfinished - running : 0,
         .kv_used_tokens = atomic_load(&s->kv_used_tokens),

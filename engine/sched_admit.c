@@ -210,6 +210,7 @@ static void start(struct sched *s, struct seq *q, struct request *r)
                       .age = s->next_age++,
                       .start_ns = gw_clock_ns(),
                       .root = root,
+                      .taken = 128,
                       .sampler = sampler,
                       .steer = steer};
     answer_init(&q->answer, r->params.stop, r->params.n_stop, tok_space_prefix(s->cfg.tok));

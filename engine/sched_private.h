@@ -15,6 +15,11 @@
 #include "engine/sched.h"
 #include "engine/steer.h"
 
+enum {
+    SCHED_MAX_DRAFT = 4,  /* guessed tokens of a sequence in a step */
+    SCHED_DRAFT_ROWS = 8, /* tokens of a step with guesses: up to there more of them cost little */
+};
+
 /* A running sequence. */
 struct seq {
     struct request *r;           /* NULL: the slot is free */
@@ -34,6 +39,9 @@ struct seq {
     struct seq *leader;      /* computes tokens [0, n_common) of this one too; NULL: nobody */
     uint64_t leader_age;     /* whether it is still the same */
     unsigned n_common;
+    unsigned n_draft; /* guessed tokens that are fed behind the last one in this step */
+    int taken;        /* of 256 guesses, lately */
+    int32_t fed[1 + SCHED_MAX_DRAFT]; /* the last token and the guesses */
     struct sampler *sampler;
     struct steer *steer; /* NULL: any text */
     struct answer answer;
@@ -81,7 +89,7 @@ struct sched {
     atomic_bool quit;
     atomic_uint n_running_seen, kv_used_tokens, kv_idle_tokens;
     atomic_ullong prompt_tokens, cached_tokens, completion_tokens, n_requests, n_rejected,
-        n_canceled, n_parked;
+        n_canceled, n_parked, draft_tokens, draft_taken;
 };
 
 /* r, which was pushed, waits. */
@@ -107,6 +115,11 @@ void sched_attach(struct sched *s, struct seq *q);
 bool sched_follows(struct sched *s, struct seq *q);
 /* Lets others have the full pages of what q computed. */
 void sched_publish(struct sched *s, struct seq *q);
+/* Guesses what follows q's one token to feed, in a step of n_single such sequences and no prompt: q->fed and
+ * q->n_draft. Returns how many. */
+unsigned sched_draft(struct sched *s, struct seq *q, unsigned n_single);
+/* n_taken of them were right, and are in q: gives the others' room back. */
+void sched_drafted(struct sched *s, struct seq *q, unsigned n_taken);
 /* One step over what runs. */
 void sched_step(struct sched *s);
 /* Does the job on an idle scheduler. */

@@ -116,12 +116,36 @@ static unsigned chunk(unsigned n, unsigned left, unsigned n_long)
     return n < share ? n : share;
 }
 
+static struct forward_run run_of(const struct seq *q, unsigned n)
+{
+    struct forward_run run = {.seq = &q->kv,
+                              .tokens = q->ids.ids + q->n_cached,
+                              .n_tokens = n,
+                              .pos = q->n_cached,
+                              .n_logits = n == to_feed(q)};
+
+    if (q->n_draft != 0) {
+        run.tokens = q->fed;
+        run.n_tokens = run.n_logits = 1 + q->n_draft;
+    }
+    return run;
+}
+
+/* How many guesses are fed behind the only token of q. */
+static unsigned guesses(struct sched *s, struct seq *q, unsigned n_single, bool all_single)
+{
+    q->n_draft = 0;
+    return all_single && to_feed(q) == 1 ? sched_draft(s, q, n_single) : 0;
+}
+
 /* Chooses the runs of the step. Returns how many. */
 static unsigned plan(struct sched *s)
 {
     unsigned n_seqs = sort_by_age(s), n_single, n_runs = 0, left, n_long;
+    bool all_single;
 
     n_single = sort_out(s, n_seqs, &n_long);
+    all_single = n_long == 0;
     left = forward_max_tokens(s->forward);
     if (n_single != 0 && left > MIXED_STEP_TOKENS + n_single)
         left = MIXED_STEP_TOKENS + n_single;
@@ -134,16 +158,12 @@ static unsigned plan(struct sched *s)
             continue;
         if (n > 1)
             n = chunk(n, left, n_long--);
-        if (n == 0 || !get_pages(s, i, n_seqs, n))
+        if (n == 0 || !get_pages(s, i, n_seqs, n + guesses(s, q, n_single, all_single)))
             continue;
         if (to_feed(q) > 1)
             left -= n;
         s->run_seqs[n_runs] = q;
-        s->runs[n_runs++] = (struct forward_run){.seq = &q->kv,
-                                                 .tokens = q->ids.ids + q->n_cached,
-                                                 .n_tokens = n,
-                                                 .pos = q->n_cached,
-                                                 .n_logits = n == to_feed(q)};
+        s->runs[n_runs++] = run_of(q, n);
     }
     return n_runs;
 }
@@ -221,23 +241,44 @@ static void take_forced(struct sched *s, struct seq *q)
     tok_ids_fini(&ids);
 }
 
-static void sample(struct sched *s, struct seq *q, const struct forward_run *run)
+/* Picks a token from a row of logits and takes it. False: q has ended. *id gets it. */
+static bool sample_row(struct sched *s, struct seq *q, unsigned row, int32_t *id)
 {
     unsigned n_model = s->cfg.m->n_vocab, n_tok = tok_n_vocab(s->cfg.tok);
-    float *logits = forward_logits(s->forward, run->logits_row);
+    float *logits = forward_logits(s->forward, row);
+
+    n_tok = n_tok < n_model ? n_tok : n_model; /* rows behind the vocabulary's end are padding */
+    if (q->steer != NULL && !steer_logits(q->steer, logits, n_tok)) {
+        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ELIMIT,
+                  "no token of the model continues the answer's format");
+        return false;
+    }
+    *id = sampler_pick(q->sampler, s->space, logits, n_tok);
+    return take_token(s, q, *id);
+}
+
+/* Samples behind the last token; and behind each guess, as long as the guesses are what was sampled. */
+static void sample(struct sched *s, struct seq *q, const struct forward_run *run)
+{
+    unsigned n_taken = 0;
+    int32_t id;
 
     if (q->first_ns == 0) {
         q->first_ns = gw_clock_ns();
         request_post_start(q->r, q->n_prompt, q->n_hit, q->first_ns - q->start_ns);
         atomic_fetch_add_explicit(&s->cached_tokens, q->n_hit, memory_order_relaxed);
     }
-    n_tok = n_tok < n_model ? n_tok : n_model; /* rows behind the vocabulary's end are padding */
-    if (q->steer != NULL && !steer_logits(q->steer, logits, n_tok)) {
-        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ELIMIT,
-                  "no token of the model continues the answer's format");
-        return;
+    for (;;) {
+        if (!sample_row(s, q, run->logits_row + n_taken, &id))
+            return;
+        if (n_taken == q->n_draft || id != q->fed[1 + n_taken])
+            break;
+        n_taken++;
+        q->n_cached++; /* the guess was fed, so its keys are there */
     }
-    if (take_token(s, q, sampler_pick(q->sampler, s->space, logits, n_tok)) && q->steer != NULL)
+    line_charge(&q->r->place, n_taken);
+    sched_drafted(s, q, n_taken);
+    if (q->steer != NULL)
         take_forced(s, q);
 }
 
@@ -253,9 +294,9 @@ void sched_step(struct sched *s)
         const struct forward_run *run = &s->runs[i];
         unsigned before = q->n_cached;
 
-        q->n_cached += run->n_tokens;
-        q->n_turn += run->n_tokens;
-        line_charge(&q->r->place, run->n_tokens);
+        q->n_cached += run->n_tokens - q->n_draft;
+        q->n_turn += run->n_tokens - q->n_draft;
+        line_charge(&q->r->place, run->n_tokens - q->n_draft);
         if (before < q->n_prompt)
             sched_publish(s, q); /* others may need it as soon as it is there */
         if (before < q->n_prompt && q->n_sampled == 0)

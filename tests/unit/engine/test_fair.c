@@ -150,7 +150,7 @@ static void test_admission(const struct bed *b)
     sched_free(s);
 }
 
-/* A request that was given up computes at most one step more. */
+/* A request that was given up computes at most one step more: a token and four guesses. */
 static void test_cancel_soon(const struct bed *b)
 {
     struct sched *s = bed_sched(b, CONTEXT, 1, 0);
@@ -163,7 +163,7 @@ static void test_cancel_soon(const struct bed *b)
     engine_cancel(ch, 1);
     sched_stats(s, &at);
     later = bed_settle(s);
-    CHECK(later.completion_tokens - at.completion_tokens <= 1 || job.done);
+    CHECK(later.completion_tokens - at.completion_tokens <= 5 || job.done);
     CHECK(later.canceled + job.done == 1);
     engine_chan_free(ch);
     bed_clear(&job, 1);
