@@ -99,6 +99,8 @@ struct engine_format {
         text; /* SCHEMA: the schema, JSON; REGEX: the expression; TOOLS: the schema of an answer without
                           * calls, or empty: any text */
     bool ordered; /* members of objects come in the order in which schemas have them */
+    bool
+        closed; /* objects whose properties are named have no others, unless additionalProperties is given */
     /* TOOLS: a call is `begin`, an object of "name" and "arguments", and `end`. */
     struct gw_span begin, end;
     const struct engine_format_tool *tools;

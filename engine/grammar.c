@@ -129,7 +129,7 @@ static struct gw_span or_object(struct gw_span schema)
 static uint32_t call_of(struct gmake *m, const struct engine_format *f,
                         const struct engine_format_tool *tool, uint32_t next)
 {
-    uint32_t arguments = gmake_schema(m, or_object(tool->schema), f->ordered);
+    uint32_t arguments = gmake_schema(m, or_object(tool->schema), f);
     struct gw_buf name = {0};
     uint32_t at;
 
@@ -227,8 +227,7 @@ static uint32_t make_tools(struct gmake *m, const struct engine_format *f)
         more = gmake_gap(m, gmake_text(m, f->begin, first));
         gmake_become(m, again, gmake_state(m, GRAMMAR_SPLIT, m->common.pop, more));
         if (!f->must_call) /* the text has a format of its own */
-            more = gmake_state(m, GRAMMAR_SPLIT, more,
-                               gmake_gap(m, gmake_schema(m, f->text, f->ordered)));
+            more = gmake_state(m, GRAMMAR_SPLIT, more, gmake_gap(m, gmake_schema(m, f->text, f)));
         return more;
     }
     /* Text without the tag to its end, or up to the tag and a call behind it. */
@@ -261,7 +260,7 @@ static enum gw_status make(struct gmake *m, const struct engine_format *f)
         rule = gmake_gap(m, m->common.object);
         break;
     case ENGINE_FORMAT_SCHEMA:
-        rule = gmake_gap(m, gmake_schema(m, f->text, f->ordered));
+        rule = gmake_gap(m, gmake_schema(m, f->text, f));
         break;
     case ENGINE_FORMAT_TOOLS:
         rule = make_tools(m, f);

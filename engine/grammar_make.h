@@ -100,7 +100,7 @@ void grammar_number_pattern(const int64_t *lo, const int64_t *hi, bool above, bo
 
 /* ---- grammar_schema.c ---- */
 
-/* The rule of a JSON Schema. ordered: members of objects come in the order in which the schema has them. */
-uint32_t gmake_schema(struct gmake *m, struct gw_span text, bool ordered);
+/* The rule of a JSON Schema, with the order and closedness that f demands. */
+uint32_t gmake_schema(struct gmake *m, struct gw_span text, const struct engine_format *f);
 
 #endif

@@ -502,9 +502,9 @@ static uint32_t make_rule(struct schema_making *s, const struct schema_list *ask
     return has_enum ? schema_make_enum(s, &list, types) : make_types(s, &list, types);
 }
 
-uint32_t gmake_schema(struct gmake *m, struct gw_span text, bool ordered)
+uint32_t gmake_schema(struct gmake *m, struct gw_span text, const struct engine_format *f)
 {
-    struct schema_making s = {.m = m, .ordered = ordered};
+    struct schema_making s = {.m = m, .ordered = f->ordered, .closed = f->closed};
     struct gw_json *json = gw_json_new();
     struct schema_list root = {.n = 0};
     struct gw_json_node *tree = NULL;

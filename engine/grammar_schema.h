@@ -46,7 +46,7 @@ struct schema_making {
     struct gmake *m;
     struct gw_arena *arena; /* of this making: tree, lists */
     const struct gw_json_node *root;
-    bool ordered;
+    bool ordered, closed; /* see struct engine_format */
     struct schema_rule *buckets[SCHEMA_BUCKETS], *first, *last;
     unsigned n_rules;
     uint64_t work; /* comparisons of names and values so far */

@@ -94,12 +94,20 @@ static uint32_t member_rule(struct schema_making *s, const struct schema_list *l
     return value.n == 0 ? s->m->common.value : schema_rule(s, &value);
 }
 
-static bool others_allowed(const struct schema_list *list)
+static bool others_allowed(const struct schema_making *s, const struct schema_list *list)
 {
-    for (unsigned i = 0; i < list->n; i++)
-        if (gw_json_is(gw_json_get(list->items[i].node, "additionalProperties"), GW_JSON_FALSE))
+    bool named = false, told = false;
+
+    for (unsigned i = 0; i < list->n; i++) {
+        const struct gw_json_node *node = list->items[i].node;
+        const struct gw_json_node *other = gw_json_get(node, "additionalProperties");
+
+        if (gw_json_is(other, GW_JSON_FALSE))
             return false;
-    return true;
+        told |= other != NULL;
+        named |= gw_json_get(node, "properties") != NULL;
+    }
+    return told || !named || !s->closed;
 }
 
 static bool is_any_object(const struct schema_list *list)
@@ -134,7 +142,7 @@ static bool object_counts(struct schema_making *s, const struct schema_list *lis
     }
     for (unsigned i = 0; i < all->n; i++)
         n_required += all->list[i].required;
-    if (others_allowed(list) && out->need > 1 && out->need > n_required) {
+    if (others_allowed(s, list) && out->need > 1 && out->need > n_required) {
         /* Members of one name twice would count twice. */
         (void)schema_refuse(s, schema_at(s, &list->items[0], "minProperties"), GW_EUNSUPPORTED,
                             "needs additionalProperties false or a list of required properties");
@@ -171,7 +179,7 @@ uint32_t schema_make_object(struct schema_making *s, const struct schema_list *l
     if (!gw_buf_ok(&name))
         (void)gmake_no_memory(m);
     gw_buf_fini(&name);
-    if (others_allowed(list)) {
+    if (others_allowed(s, list)) {
         struct gw_span *names = gw_arena_array(s->arena, (size_t)all->n + 1, sizeof(*names));
 
         for (unsigned i = 0; names != NULL && i < all->n; i++)

@@ -17,7 +17,7 @@ static bool must_call(const struct api_request *asked)
     return asked->choice == API_CHOICE_ANY || asked->choice == API_CHOICE_NAMED;
 }
 
-/* The schema of the text, and whether its members come in order. */
+/* The schema of the text. */
 static struct gw_span text_schema(const struct api_request *asked)
 {
     if (asked->format == API_FORMAT_JSON)
@@ -40,6 +40,7 @@ static bool tools_format(const struct api_request *asked, const struct local_req
                                   .n_tools = local->n_tools,
                                   .text = text_schema(asked),
                                   .ordered = true,
+                                  .closed = true,
                                   .must_call = must_call(asked),
                                   .single = local->single};
     for (unsigned i = 0; i < local->n_tools; i++) {
@@ -57,7 +58,8 @@ enum gw_status local_format(const struct api_request *asked, const struct local_
     struct engine_format format = {.kind = asked->format == API_FORMAT_JSON ? ENGINE_FORMAT_JSON
                                                                             : ENGINE_FORMAT_SCHEMA,
                                    .text = text_schema(asked),
-                                   .ordered = asked->schema_strict == API_YES};
+                                   .ordered = true,
+                                   .closed = true};
     bool text = asked->format != API_FORMAT_TEXT;
     bool calls = local->n_tools != 0 && (text || any_strict(local) || must_call(asked));
     enum gw_status st;

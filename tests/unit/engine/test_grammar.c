@@ -108,6 +108,23 @@ static void test_objects(void)
                  ROWS("-{}", "+{\"x\":[{}]}", "+{\"y\":1,\"x\":2}", "-{\"y\":1}"));
 }
 
+/* What the gateway asks for: nothing but what the schema names, in its order. */
+static void test_closed(void)
+{
+    struct engine_format f = {
+        .kind = ENGINE_FORMAT_SCHEMA,
+        .text = GW_SPAN("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"},"
+                        "\"b\":{\"type\":\"object\",\"properties\":{\"c\":{}},"
+                        "\"additionalProperties\":true}}}"),
+        .closed = true};
+    struct engine_grammar *g = NULL;
+
+    CHECK(engine_grammar_new(&f, &g, NULL) == GW_OK);
+    check_texts("closed", g,
+                ROWS("+{}", "+{\"b\":{\"x\":1},\"a\":null}", "-{\"x\"", "-{\"a\":null,\"c"));
+    engine_grammar_unref(g);
+}
+
 static void test_arrays(void)
 {
     check_schema(
@@ -323,6 +340,7 @@ int main(void)
 {
     test_json();
     test_objects();
+    test_closed();
     test_arrays();
     test_scalars();
     test_combined();
