@@ -81,6 +81,7 @@ struct sched {
     struct seq **run_seqs;    /* [max_seqs]: whose run it is */
     struct seq **by_age;      /* [max_seqs] */
     unsigned n_running;
+    uint64_t token_ns; /* a prompt's token takes, lately; 0: not known yet */
     uint64_t next_age;
     struct line *line; /* those that wait, and what each tenant had */
 

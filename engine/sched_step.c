@@ -7,13 +7,36 @@
 #include "engine/sched_private.h"
 
 enum {
-    /* Tokens of a step that somebody's stream waits for. */
+    /* Prompts' tokens at most in a step that somebody's stream waits for. */
     MIXED_STEP_TOKENS = 128,
     MIN_CHUNK = 16,
     /* A sequence begins only when there is room for it and for this much growth of each older one;
      * otherwise it would be sent back a few steps later and its work lost. */
     GROWTH_TOKENS = 32
 };
+
+/* What such a step should take: a stream that comes in jerks of this size still reads well. */
+#define MIXED_STEP_NS (100 * GW_NS_PER_MS)
+
+/* Prompts' tokens in a step that streams wait for: as many as fit the time on this machine. */
+static unsigned mixed_tokens(const struct sched *s)
+{
+    uint64_t n = s->token_ns == 0 ? MIXED_STEP_TOKENS : MIXED_STEP_NS / s->token_ns;
+
+    if (n < MIN_CHUNK)
+        return MIN_CHUNK;
+    return n < MIXED_STEP_TOKENS ? (unsigned)n : MIXED_STEP_TOKENS;
+}
+
+/* Takes the time of a step of n tokens into the mean of about the last eight. */
+static void note_time(struct sched *s, unsigned n, uint64_t ns)
+{
+    uint64_t each = ns / n;
+
+    if (n < MIN_CHUNK) /* most of its time is reading the weights */
+        return;
+    s->token_ns = s->token_ns == 0 ? each + 1 : (7 * s->token_ns + each) / 8 + 1;
+}
 
 /* Fills s->by_age with what runs, oldest first. Returns how many. */
 static unsigned sort_by_age(struct sched *s)
@@ -147,8 +170,8 @@ static unsigned plan(struct sched *s)
     n_single = sort_out(s, n_seqs, &n_long);
     all_single = n_long == 0;
     left = forward_max_tokens(s->forward);
-    if (n_single != 0 && left > MIXED_STEP_TOKENS + n_single)
-        left = MIXED_STEP_TOKENS + n_single;
+    if (n_single != 0 && left > mixed_tokens(s) + n_single)
+        left = mixed_tokens(s) + n_single;
     left -= n_single;
     for (unsigned i = 0; i < n_seqs; i++) {
         struct seq *q = s->by_age[i];
@@ -284,11 +307,15 @@ static void sample(struct sched *s, struct seq *q, const struct forward_run *run
 
 void sched_step(struct sched *s)
 {
-    unsigned n = plan(s);
+    unsigned n = plan(s), n_tokens = 0;
+    uint64_t t0 = gw_clock_ns();
 
     if (n == 0)
         return;
+    for (unsigned i = 0; i < n; i++)
+        n_tokens += s->runs[i].n_tokens;
     forward_step(s->forward, s->runs, n);
+    note_time(s, n_tokens, gw_clock_ns() - t0);
     for (unsigned i = 0; i < n; i++) {
         struct seq *q = s->run_seqs[i];
         const struct forward_run *run = &s->runs[i];

@@ -18,7 +18,7 @@ struct setup_model {
         *embedder; /* a folder holds an embedding model (safetensors), a file a chat model (GGUF) */
     char *path;
     struct stat file; /* as it was opened: a file that was replaced is another model */
-    unsigned threads, max_context, max_seqs;
+    unsigned threads, max_context, max_seqs, kv;
     atomic_uint refs;
 };
 
