@@ -10,6 +10,7 @@
 
 #include "engine/chat.h"
 #include "engine/gguf.h"
+#include "engine/hf.h"
 #include "engine/model.h"
 #include "engine/pool.h"
 #include "engine/request.h"
@@ -102,7 +103,7 @@ enum gw_status engine_open(const struct engine_config *cfg, struct engine **out,
 
     if (e == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the engine");
-    st = gguf_open(cfg->model_path, &g, err);
+    st = hf_open_any(cfg->model_path, true, &g, err);
     if (st == GW_OK) {
         st = start(e, cfg, g, err);
         if (st != GW_OK && err != NULL)
@@ -176,7 +177,7 @@ enum gw_status engine_inspect(const char *path, struct engine_info *out, struct 
     struct gguf *g = NULL;
     enum gw_status st;
 
-    GW_TRY(gguf_open(path, &g, err));
+    GW_TRY(hf_open_any(path, false, &g, err));
     st = model_inspect(&e.m, g, kern_ops(NULL), err);
     if (st == GW_OK)
         st = open_text(&e, g, err);

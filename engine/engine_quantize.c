@@ -1,6 +1,7 @@
 /* engine/engine_quantize.c - the public call that writes a model again in another block type. See engine.h. */
 #include "engine/engine.h"
 #include "engine/gguf.h"
+#include "engine/hf.h"
 #include "engine/pool.h"
 #include "engine/quantize.h"
 
@@ -13,7 +14,7 @@ enum gw_status engine_quantize(struct engine_quantize *q, struct gw_err *err)
     struct gguf *g = NULL;
     enum gw_status st;
 
-    GW_TRY(gguf_open(q->model_path, &g, err));
+    GW_TRY(hf_open_any(q->model_path, true, &g, err));
     job.g = g;
     st = pool_new(pool_choose_threads(q->threads), &job.p, err);
     if (st == GW_OK)

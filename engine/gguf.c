@@ -438,6 +438,18 @@ enum gw_status gguf_open_memory(const void *data, size_t size, struct gguf **out
     return GW_OK;
 }
 
+enum gw_status gguf_open_mapping(void *base, size_t size, struct gguf **out, struct gw_err *err)
+{
+    struct gguf *g = NULL;
+    enum gw_status st = gguf_open_memory(base, size, &g, err);
+
+    if (st != GW_OK || g == NULL)
+        return st;
+    g->mapping = base;
+    *out = g;
+    return GW_OK;
+}
+
 /* Maps the whole file; *size is above 0 on success. */
 static enum gw_status map_file(const char *path, void **base, size_t *size, struct gw_err *err)
 {
@@ -467,22 +479,18 @@ static enum gw_status map_file(const char *path, void **base, size_t *size, stru
 
 enum gw_status gguf_open_one(const char *path, struct gguf **out, struct gw_err *err)
 {
-    struct gguf *g = NULL;
     void *base = NULL;
     size_t size = 0;
     enum gw_status st;
 
     GW_TRY(map_file(path, &base, &size, err));
-    st = gguf_open_memory(base, size, &g, err);
-    if (st != GW_OK || g == NULL) {
+    st = gguf_open_mapping(base, size, out, err);
+    if (st != GW_OK) {
         (void)munmap(base, size);
         if (err != NULL)
             (void)gw_fail_prefix(err, "%s", path);
-        return st;
     }
-    g->mapping = base;
-    *out = g;
-    return GW_OK;
+    return st;
 }
 
 enum gw_status gguf_open(const char *path, struct gguf **out, struct gw_err *err)

@@ -64,6 +64,9 @@ enum gw_status gguf_open(const char *path, struct gguf **out, struct gw_err *err
 enum gw_status gguf_open_memory(const void *data, size_t size, struct gguf **out,
                                 struct gw_err *err);
 
+/* The same over a mapping of the caller's, which *out owns on success: closing unmaps it. */
+enum gw_status gguf_open_mapping(void *base, size_t size, struct gguf **out, struct gw_err *err);
+
 void gguf_close(struct gguf *g); /* g may be NULL */
 
 uint64_t gguf_file_bytes(const struct gguf *g);

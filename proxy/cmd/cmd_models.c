@@ -50,7 +50,8 @@ static const char help[] =
     "Q4_1,\n"
     "         Q5_0, Q5_1, Q4_K_S, Q4_K_M (the default), Q5_K_S, Q5_K_M or Q6_K\n"
     "\n"
-    "MODEL is a path, or a name in the folder; embedding models are folders. The folder is --dir, "
+    "MODEL is a path, or a name in the folder; embedding models, and models as safetensors, "
+    "are folders. The folder is --dir, "
     "else $SLUICE_MODELS, else\n"
     "./models when it exists, else ${XDG_DATA_HOME:-~/.local/share}/sluice/models.\n"
     "\n"
@@ -120,14 +121,18 @@ enum gw_status models_dir(const char *flag, char out[MODELS_PATH_BYTES], struct 
     return gw_fail(err, GW_ENOENT, "there is no HOME: name the folder of models with --dir");
 }
 
-/* A folder with the file that every model of the kind has. */
+/* A folder with one of the files that every model of the kind has. */
 static bool is_model_folder(const char *path)
 {
+    static const char *const names[] = {"/model.safetensors", "/model.safetensors.index.json"};
     char inside[MODELS_PATH_BYTES];
     struct stat st;
 
-    return join(path, "/model.safetensors", "", inside, NULL) == GW_OK && stat(inside, &st) == 0 &&
-           S_ISREG(st.st_mode);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (join(path, names[i], "", inside, NULL) == GW_OK && stat(inside, &st) == 0 &&
+            S_ISREG(st.st_mode))
+            return true;
+    return false;
 }
 
 static bool is_model(const char *path)
@@ -193,7 +198,12 @@ static enum gw_status inspect_folder(const char *path, struct engine_info *out, 
 
 static enum gw_status inspect_any(const char *path, struct engine_info *out, struct gw_err *err)
 {
-    return is_model_folder(path) ? inspect_folder(path, out, err) : engine_inspect(path, out, err);
+    enum gw_status st = GW_EUNSUPPORTED;
+
+    if (is_model_folder(path))
+        st = inspect_folder(path, out, err);
+    /* a file, or a folder that is not of an embedding model */
+    return st == GW_EUNSUPPORTED ? engine_inspect(path, out, err) : st;
 }
 
 static bool add_model(struct model *m, const char *dir, const char *name)
