@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/hf_private.h"
+#include "kernels/encode.h"
 
 static bool has_dims(const struct safetensors_tensor *t, uint64_t a, uint64_t b)
 {

@@ -14,6 +14,7 @@
 
 #include "engine/gguf_write.h"
 #include "engine/pool.h"
+#include "kernels/encode.h"
 #include "kernels/kernels.h"
 
 /* Floats converted at once, all threads together. */

@@ -3,6 +3,8 @@
  * The simple formats round to the scale that the largest value gives. Formats with 6-bit scales search a few
  * roundings near that and keep the one with the least squared error, each weight counting by its size, with
  * scale and minimum from the least-squares line through codes and weights. Pure; any thread. */
+#include "kernels/encode.h"
+
 #include <math.h>
 #include <string.h>
 

@@ -248,13 +248,6 @@ void kern_row_f32(enum kern_type type, const void *src, size_t n, float *dst);
  * output matrix need no second copy. Slower on panels, whose rows are spread over their 16. */
 void kern_matrix_row_f32(const struct kern_matrix *m, size_t row, float *dst);
 
-/* Can kern_encode_row write this type? F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K. */
-bool kern_can_encode(uint32_t type);
-
-/* Writes n weights (a multiple of the block) as blocks of a type that can be encoded; dst is 2-byte aligned.
- * Values that are not finite give some code. */
-void kern_encode_row(enum kern_type type, const float *x, size_t n, void *dst);
-
 /* binary16 and bfloat16 to float, exact; float to binary16, to nearest even, overflow to infinity. */
 float kern_f16_f32(uint16_t h);
 uint16_t kern_f32_f16(float f);

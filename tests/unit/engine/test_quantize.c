@@ -4,6 +4,7 @@
 
 #include "engine/gguf_write.h"
 #include "engine/quantize.h"
+#include "kernels/encode.h"
 #include "tests/test.h"
 #include "tests/unit/engine/gguf_make.h"
 #include "tests/unit/engine/rig.h"
