@@ -104,9 +104,8 @@ int main(void)
 {
     char *line = NULL;
     size_t cap = 0;
-    ssize_t n;
 
-    while ((n = getline(&line, &cap, stdin)) > 0) {
+    while (getline(&line, &cap, stdin) > 0) {
         line[strcspn(line, "\n")] = '\0';
         answer(line);
         (void)fflush(stdout);
