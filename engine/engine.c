@@ -10,6 +10,7 @@
 
 #include "engine/chat.h"
 #include "engine/gguf.h"
+#include "engine/hf.h"
 #include "engine/model.h"
 #include "engine/pool.h"
 #include "engine/request.h"
@@ -26,6 +27,7 @@ enum {
     MAX_MESSAGES = 4096,
     MAX_STOPS = 16,
     MAX_STOP_BYTES = 1024,
+    INT8_HEAD_DIM = 64,
     /* No text of more bytes a token is worth a look: ordinary text has 3 to 5. */
     MAX_TOKEN_BYTES = 64
 };
@@ -50,6 +52,14 @@ static enum gw_status open_text(struct engine *e, const struct gguf *g, struct g
         return gw_fail(err, GW_EPARSE, "the tokenizer has %u tokens, the model %u",
                        tok_n_vocab(e->tok), e->m.n_vocab);
     return chat_open(g, e->tok, &e->chat, err);
+}
+
+/* Few numbers make a coarse scale matter. */
+static enum kern_kv_type kv_type(enum engine_kv kv, unsigned head_dim)
+{
+    if (kv == ENGINE_KV_AUTO)
+        return head_dim >= INT8_HEAD_DIM ? KERN_KV_I8 : KERN_KV_F16;
+    return kv == ENGINE_KV_I8 ? KERN_KV_I8 : KERN_KV_F16;
 }
 
 static enum gw_status start(struct engine *e, const struct engine_config *cfg, const struct gguf *g,
@@ -79,7 +89,9 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
                                .p = e->p,
                                .max_context = e->max_context,
                                .max_seqs = seqs,
-                               .max_queued = queued};
+                               .max_queued = queued,
+                               .no_drafts = cfg->no_drafts,
+                               .kv_type = kv_type(cfg->kv, e->m.head_dim)};
     return sched_new(&sc, &e->s, err);
 }
 
@@ -91,7 +103,7 @@ enum gw_status engine_open(const struct engine_config *cfg, struct engine **out,
 
     if (e == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the engine");
-    st = gguf_open(cfg->model_path, &g, err);
+    st = hf_open_any(cfg->model_path, true, &g, err);
     if (st == GW_OK) {
         st = start(e, cfg, g, err);
         if (st != GW_OK && err != NULL)
@@ -165,7 +177,7 @@ enum gw_status engine_inspect(const char *path, struct engine_info *out, struct 
     struct gguf *g = NULL;
     enum gw_status st;
 
-    GW_TRY(gguf_open(path, &g, err));
+    GW_TRY(hf_open_any(path, false, &g, err));
     st = model_inspect(&e.m, g, kern_ops(NULL), err);
     if (st == GW_OK)
         st = open_text(&e, g, err);
@@ -199,6 +211,12 @@ static enum gw_status check(const struct engine_message *messages, unsigned n_me
     for (unsigned i = 0; i < params->n_stop; i++)
         if (params->stop[i].len == 0 || params->stop[i].len > MAX_STOP_BYTES)
             return gw_fail(err, GW_EINVAL, "a stop string has 1 to %d bytes", MAX_STOP_BYTES);
+    if (params->tenant.len > ENGINE_MAX_TENANT_BYTES)
+        return gw_fail(err, GW_EINVAL, "a tenant's name has at most %d bytes",
+                       ENGINE_MAX_TENANT_BYTES);
+    if (params->priority < -ENGINE_MAX_PRIORITY || params->priority > ENGINE_MAX_PRIORITY)
+        return gw_fail(err, GW_EINVAL, "a priority is from -%d to %d", ENGINE_MAX_PRIORITY,
+                       ENGINE_MAX_PRIORITY);
     return sampler_check(params, err);
 }
 
@@ -221,11 +239,11 @@ enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message
         request_unref(r);
         return gw_fail(err, GW_EAGAIN, "too many requests are unfinished on this channel");
     }
-    st = sched_push(e->s, r);
+    st = sched_push(e->s, r, err);
     if (st != GW_OK) {
         request_chan_remove(ch, r);
         request_unref(r);
-        return gw_fail(err, st, "the engine's queue is full");
+        return st;
     }
     *id = r->id;
     return GW_OK;

@@ -18,13 +18,22 @@
 
 struct engine;
 
+/* How keys and values are held. */
+enum engine_kv {
+    ENGINE_KV_AUTO, /* int8, where heads have 64 numbers or more; else f16 */
+    ENGINE_KV_F16,
+    ENGINE_KV_I8, /* half the memory; see docs/engine.md for what it costs */
+};
+
 struct engine_config {
     const char *model_path;
     unsigned threads;     /* 0: what the process may use */
     unsigned max_context; /* tokens a sequence; 0: the model's, at most 8,192 */
     unsigned max_seqs;    /* sequences at once; 0: 8 */
     unsigned max_queued;  /* waiting requests; 0: 64 */
-    const char *kernels;  /* NULL: best; "scalar", "avx2", "avx512": at most that, for tests */
+    enum engine_kv kv;
+    bool no_drafts;      /* answers are the same with and without; for comparing speed */
+    const char *kernels; /* NULL: best; "scalar", "avx2", "avx512": at most that, for tests */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* bytes loaded; may be NULL */
     void *progress_ctx;
 };
@@ -49,9 +58,16 @@ struct engine_info {
 void engine_info(const struct engine *e, struct engine_info *out);
 
 struct engine_stats {
-    uint64_t prompt_tokens, completion_tokens, requests, rejected, canceled;
+    uint64_t prompt_tokens; /* computed */
+    uint64_t cached_tokens; /* of prompts, taken from the cache instead */
+    uint64_t completion_tokens, requests, rejected, canceled;
+    uint64_t draft_tokens, draft_taken; /* guessed, and of those right */
+    uint64_t
+        parked; /* times a running request lost its slot to a higher priority or another tenant */
     unsigned running, queued;
-    uint64_t kv_used_tokens, kv_total_tokens;
+    uint64_t kv_used_tokens; /* on pages of running sequences */
+    uint64_t kv_idle_tokens; /* on pages that are kept for prefixes only, and can be taken back */
+    uint64_t kv_total_tokens;
 };
 void engine_stats(struct engine *e, struct engine_stats *out);
 
@@ -61,6 +77,48 @@ struct engine_message {
     struct gw_span role;    /* "system", "user", "assistant", "tool" */
     struct gw_span content; /* text; special tokens in it stay text */
 };
+
+enum { ENGINE_MAX_TENANT_BYTES = 128, ENGINE_MAX_PRIORITY = 100 };
+
+/* What an answer must look like. Made of a client's words: see engine_grammar_new. */
+enum engine_format_kind {
+    ENGINE_FORMAT_JSON,   /* a JSON object */
+    ENGINE_FORMAT_SCHEMA, /* JSON that meets a JSON Schema */
+    ENGINE_FORMAT_REGEX,  /* all of it meets a regular expression */
+    ENGINE_FORMAT_TOOLS,  /* text with calls in it, or calls alone */
+};
+
+struct engine_format_tool {
+    struct gw_span name;
+    struct gw_span schema; /* of the arguments; empty: any object */
+};
+
+struct engine_format {
+    enum engine_format_kind kind;
+    struct gw_span
+        text; /* SCHEMA: the schema, JSON; REGEX: the expression; TOOLS: the schema of an answer without
+                          * calls, or empty: any text */
+    bool ordered; /* members of objects come in the order in which schemas have them */
+    bool
+        closed; /* objects whose properties are named have no others, unless additionalProperties is given */
+    /* TOOLS: a call is `begin`, an object of "name" and "arguments", and `end`. */
+    struct gw_span begin, end;
+    const struct engine_format_tool *tools;
+    unsigned n_tools;
+    bool must_call; /* the answer begins with a call, and no text comes */
+    bool single;    /* nothing comes behind the first call */
+};
+
+/* A format made ready to steer answers. Immutable, counted references, any thread. */
+struct engine_grammar;
+
+/* Makes a grammar, which depends on no model. Bounded in time and memory whatever the format says. GW_EINVAL: it can never
+ * be met, or is no schema; GW_EPARSE: no JSON or no regular expression; GW_EUNSUPPORTED: a keyword is not built in;
+ * GW_ELIMIT: too large or too complex; GW_ENOMEM. Messages name the place in the schema. On success *out is the caller's
+ * reference. */
+enum gw_status engine_grammar_new(const struct engine_format *format, struct engine_grammar **out,
+                                  struct gw_err *err);
+void engine_grammar_unref(struct engine_grammar *g); /* g may be NULL */
 
 struct engine_params {
     unsigned max_tokens;                       /* 0: what fits into the context */
@@ -73,8 +131,12 @@ struct engine_params {
     uint64_t seed;                             /* 0: random */
     const struct gw_span *stop;                /* stop strings, never part of the answer */
     unsigned n_stop;                           /* at most 16 */
+    struct engine_grammar *grammar;            /* NULL: any text; the request takes a reference */
     uint64_t
         deadline_ns; /* gw_clock_ns() after which the request ends with GW_ETIMEDOUT; 0: none */
+    struct gw_span tenant; /* whose request it is: prefixes are shared within a tenant only, and
+                            * tenants take turns; at most ENGINE_MAX_TENANT_BYTES */
+    int priority; /* at most ENGINE_MAX_PRIORITY from 0: higher ones go first, and take the slot of a lower one */
 };
 
 enum engine_finish {
@@ -97,6 +159,7 @@ struct engine_event {
     enum engine_finish finish;
     enum gw_status status; /* DONE: GW_OK, GW_ELIMIT prompt too long, GW_ETIMEDOUT, GW_ENOMEM ... */
     unsigned prompt_tokens, completion_tokens;
+    unsigned cached_tokens; /* of the prompt: another request had computed them */
     uint64_t prefill_ns, decode_ns;
     char error[160];
 };
@@ -108,8 +171,8 @@ void engine_chan_free(struct engine_chan *ch);         /* cancels its requests *
 int engine_chan_fd(const struct engine_chan *ch); /* readable: call engine_chan_next until false */
 bool engine_chan_next(struct engine_chan *ch, struct engine_event *ev);
 
-/* Queues a request; messages and params are copied. *id is set and is never 0. GW_EAGAIN: queue full
- * (answer 429 or 503); GW_EINVAL: a parameter out of range; GW_ENOMEM. */
+/* Queues a request; messages and params are copied. *id is set and is never 0. GW_EAGAIN: too many requests
+ * are unfinished, or the prompts that wait would fill the KV cache many times (answer 429); GW_EINVAL: a parameter out of range; GW_ENOMEM. */
 enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message *messages,
                              unsigned n_messages, const struct engine_params *params, void *ctx,
                              uint64_t *id, struct gw_err *err);
@@ -139,6 +202,19 @@ enum gw_status engine_bench(struct engine *e, unsigned prompt, unsigned decode,
 
 /* Checks a file as engine_open would, without loading weights; *out gets what is known. */
 enum gw_status engine_inspect(const char *path, struct engine_info *out, struct gw_err *err);
+
+/* A model written again with its matrices in another block type (engine/quantize.h). */
+struct engine_quantize {
+    const char *model_path, *out_path; /* out_path must not be there; it appears when it is whole */
+    const char *type;                  /* "Q4_K_M", "Q8_0", ... */
+    unsigned threads;                  /* 0: what the process may use */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total); /* bytes read; may be NULL */
+    void *progress_ctx;
+    uint64_t bytes; /* set: of the new file */
+};
+
+/* GW_EINVAL: an unknown type; GW_EEXIST; GW_EPARSE, GW_EUNSUPPORTED: the model; GW_EIO; GW_ENOMEM. Blocks. */
+enum gw_status engine_quantize(struct engine_quantize *q, struct gw_err *err);
 
 /* ---- embeddings -------------------------------------------------------------------------- */
 

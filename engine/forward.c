@@ -53,6 +53,42 @@ static void carve_prep(struct carver *c, const struct forward *f, struct forward
     b->acts_ff = carve_acts(c, f, n_tokens, f->m->n_ff);
 }
 
+/* Places are tokens times the experts that each goes to. */
+static void carve_moe(struct carver *c, struct forward *f)
+{
+    const struct model *m = f->m;
+    struct forward_moe *e = &f->moe;
+    const size_t n = f->max_tokens, places = n * m->n_used;
+
+    if (m->n_experts == 0)
+        return;
+    e->router = carve(c, n * m->n_experts, sizeof(float));
+    e->chosen = carve(c, places, sizeof(*e->chosen));
+    e->weight = carve(c, places, sizeof(*e->weight));
+    e->place = carve(c, places, sizeof(*e->place));
+    e->token = carve(c, places, sizeof(*e->token));
+    e->first = carve(c, m->n_experts + 1, sizeof(*e->first));
+    e->busy = carve(c, m->n_experts, sizeof(*e->busy));
+    e->x = carve(c, places * m->n_embd, sizeof(float));
+    e->y = carve(c, places * m->n_embd, sizeof(float));
+    e->gate = carve(c, places * m->n_ff, sizeof(float));
+    e->up = carve(c, places * m->n_ff, sizeof(float));
+    e->acts_embd = carve_acts(c, f, (unsigned)places, m->n_embd);
+    e->acts_ff = carve_acts(c, f, (unsigned)places, m->n_ff);
+}
+
+static void carve_ropes(struct carver *c, struct forward *f)
+{
+    const size_t n = (size_t)f->max_context * (f->m->n_rot / 2);
+
+    for (unsigned i = 0; i < MODEL_ROPES; i++) {
+        if (f->ropes[i] == NULL)
+            continue;
+        f->rope_cos[i] = carve(c, n, sizeof(float));
+        f->rope_sin[i] = carve(c, n, sizeof(float));
+    }
+}
+
 static size_t n_counters(const struct model *m)
 {
     return (size_t)m->n_layers * FORWARD_PHASES + 1;
@@ -73,8 +109,8 @@ static void carve_all(struct carver *c, struct forward *f)
     f->gate = carve(c, n * m->n_ff, sizeof(float));
     f->up = carve(c, n * m->n_ff, sizeof(float));
     f->logits = carve(c, (size_t)f->max_logits * m->n_vocab, sizeof(float));
-    f->rope_cos = carve(c, (size_t)f->max_context * (m->n_rot / 2), sizeof(float));
-    f->rope_sin = carve(c, (size_t)f->max_context * (m->n_rot / 2), sizeof(float));
+    carve_ropes(c, f);
+    carve_moe(c, f);
     f->tokens = carve(c, n, sizeof(*f->tokens));
     f->token_pos = carve(c, n, sizeof(*f->token_pos));
     f->token_run = carve(c, n, sizeof(*f->token_run));
@@ -98,6 +134,10 @@ enum gw_status forward_new(const struct model *m, const struct kvcache *kv, stru
     f->max_tokens = max_tokens;
     f->max_logits = max_logits;
     f->max_context = max_context;
+    for (unsigned i = 0; i < MODEL_ROPES; i++)
+        f->ropes[i] = m->ropes[i].freqs != NULL ? &m->ropes[i] : NULL;
+    if (m->rope_long.freqs != NULL && max_context > m->long_from)
+        f->ropes[0] = &m->rope_long;
     f->n_att = m->n_heads * m->head_dim;
     f->n_kv = m->n_kv_heads * m->head_dim;
     f->n_qkv = f->n_att + 2 * f->n_kv;
@@ -142,18 +182,26 @@ float *forward_logits(const struct forward *f, unsigned row)
 /* ---- plan ------------------------------------------------------------------------------- */
 
 /* Angles are computed per position in double: products carried along drift at long contexts. */
+static void turn(const struct model_rope *r, unsigned pos, unsigned half, float *cosines,
+                 float *sines)
+{
+    for (unsigned i = 0; i < half; i++) {
+        double angle = (double)pos * r->freqs[i];
+
+        cosines[i] = (float)(cos(angle) * (double)r->scale);
+        sines[i] = (float)(sin(angle) * (double)r->scale);
+    }
+}
+
 static void extend_rope(struct forward *f, unsigned n_positions)
 {
     unsigned half = f->m->n_rot / 2;
 
-    for (; f->rope_done < n_positions; f->rope_done++) {
-        for (unsigned i = 0; i < half; i++) {
-            double angle = (double)f->rope_done * f->m->rope_freqs[i];
-
-            f->rope_cos[(size_t)f->rope_done * half + i] = (float)cos(angle);
-            f->rope_sin[(size_t)f->rope_done * half + i] = (float)sin(angle);
-        }
-    }
+    for (; f->rope_done < n_positions; f->rope_done++)
+        for (unsigned i = 0; i < MODEL_ROPES; i++)
+            if (f->ropes[i] != NULL)
+                turn(f->ropes[i], f->rope_done, half, f->rope_cos[i] + (size_t)f->rope_done * half,
+                     f->rope_sin[i] + (size_t)f->rope_done * half);
 }
 
 static void add_item(struct forward *f, struct forward_item item)

@@ -4,55 +4,23 @@
  * shared counters, and meets the others where it needs their results. Steps of a few tokens are prepared
  * by every thread for itself, so that they meet only after shared work. A buffer is written again only
  * after a meeting that follows its last use. Shapes are [outer][inner], d is n_embd. */
-#include <math.h>
-
 #include "engine/forward_private.h"
 
 enum { PANELS_PER_PIECE_MAX = 64, PIECES_PER_THREAD = 6 };
 
-/* One thread's view of the step. */
-struct worker {
-    struct forward *f;
-    const struct model *m;
-    const struct kern_ops *ops;
-    unsigned from, to; /* the tokens it prepares */
-    bool alone;        /* all of them, in buffers of its own */
-    const struct forward_prep *b;
-    struct kern_acts embd, att,
-        ff; /* inputs of products: [token][d], [token][n_att], [token][n_ff] */
-};
-
-/* A product that is cut into panels of KERN_ROW_STEP rows. */
-struct product {
-    const struct kern_matrix *w;
-    float *out; /* [token][stride] */
-    size_t stride;
-};
-
 /* Waits for the others' share of what was prepared. */
-static void meet_prepared(const struct worker *w)
+static void meet_prepared(const struct forward_worker *w)
 {
     if (!w->alone)
         pool_barrier(w->f->p);
 }
 
-static void meet(const struct worker *w)
+static void meet(const struct forward_worker *w)
 {
     pool_barrier(w->f->p);
 }
 
-static bool is_quantized(const struct kern_matrix *w)
-{
-    return kern_type_info(w->type)->quantized;
-}
-
-static size_t n_panels(const struct kern_matrix *w)
-{
-    return (w->rows + KERN_ROW_STEP - 1) / KERN_ROW_STEP;
-}
-
-/* Panels handed out at once: few enough to even out, many enough to stream. */
-static size_t piece_panels(const struct worker *w, size_t panels)
+size_t forward_piece(const struct forward_worker *w, size_t panels)
 {
     size_t n = panels / ((size_t)pool_n_threads(w->f->p) * PIECES_PER_THREAD);
 
@@ -61,8 +29,8 @@ static size_t piece_panels(const struct worker *w, size_t panels)
     return n < PANELS_PER_PIECE_MAX ? n : PANELS_PER_PIECE_MAX;
 }
 
-static void multiply_panels(const struct worker *w, const struct product *p,
-                            const struct kern_acts *x, unsigned n_tokens, size_t from, size_t to)
+void forward_multiply(const struct forward_worker *w, const struct forward_product *p,
+                      const struct kern_acts *x, unsigned n_tokens, size_t from, size_t to)
 {
     size_t row_to = to * KERN_ROW_STEP;
 
@@ -71,33 +39,33 @@ static void multiply_panels(const struct worker *w, const struct product *p,
 }
 
 /* Takes pieces of n products over the same input until none is left. */
-static void multiply(const struct worker *w, const struct product *products, unsigned n,
-                     const struct kern_acts *x, unsigned n_tokens, atomic_uint *counter)
+static void multiply(const struct forward_worker *w, const struct forward_product *products,
+                     unsigned n, const struct kern_acts *x, unsigned n_tokens, atomic_uint *counter)
 {
     size_t all = 0, piece, from;
 
     for (unsigned i = 0; i < n; i++)
-        all += n_panels(products[i].w);
-    piece = piece_panels(w, all);
+        all += forward_panels(products[i].w);
+    piece = forward_piece(w, all);
     while ((from = pool_take(counter) * piece) < all) {
         size_t to = all - from < piece ? all : from + piece, before = 0;
 
         for (unsigned i = 0; i < n; i++) {
-            size_t panels = n_panels(products[i].w);
+            size_t panels = forward_panels(products[i].w);
             size_t a = from > before ? from - before : 0;
             size_t b = to > before ? to - before : 0;
 
             if (b > panels)
                 b = panels;
             if (a < b)
-                multiply_panels(w, &products[i], x, n_tokens, a, b);
+                forward_multiply(w, &products[i], x, n_tokens, a, b);
             before += panels;
         }
     }
 }
 
 /* xn = norm(x) and its int8 form, for the tokens of this thread. */
-static void prepare_norm(const struct worker *w, struct kern_acts *a, const float *weight,
+static void prepare_norm(const struct forward_worker *w, struct kern_acts *a, const float *weight,
                          bool quantize)
 {
     size_t d = w->m->n_embd;
@@ -110,7 +78,7 @@ static void prepare_norm(const struct worker *w, struct kern_acts *a, const floa
 }
 
 /* The integers of the input of a product, out of what all threads made. */
-static void prepare_shared(const struct worker *w, struct kern_acts *a, bool quantize)
+static void prepare_shared(const struct forward_worker *w, struct kern_acts *a, bool quantize)
 {
     if (!quantize)
         return;
@@ -118,16 +86,24 @@ static void prepare_shared(const struct worker *w, struct kern_acts *a, bool qua
     meet_prepared(w);
 }
 
-/* x += y */
-static void add_residual(const struct worker *w)
+/* x += y, or the norm of y. */
+static void add_residual(const struct forward_worker *w, const float *norm)
 {
     size_t d = w->m->n_embd;
 
-    for (unsigned t = w->from; t < w->to; t++)
-        w->ops->add(w->b->x + t * d, w->f->y + t * d, d);
+    for (unsigned t = w->from; t < w->to; t++) {
+        const float *y = w->f->y + t * d;
+
+        if (norm != NULL) { /* y is everybody's: the normed one goes where the next norm will be */
+            w->ops->rms_norm(w->b->xn + t * d, y, norm, d, w->m->eps);
+            y = w->b->xn + t * d;
+        }
+        w->ops->add(w->b->x + t * d, y, d);
+    }
 }
 
-static void norm_heads(const struct worker *w, float *x, unsigned n_heads, const float *weight)
+static void norm_heads(const struct forward_worker *w, float *x, unsigned n_heads,
+                       const float *weight)
 {
     size_t hd = w->m->head_dim;
 
@@ -137,7 +113,7 @@ static void norm_heads(const struct worker *w, float *x, unsigned n_heads, const
 
 /* Bias, head norms and rotation of one token's queries, key and value for one KV head; key and value go
  * into the cache. */
-static void store_head(const struct worker *w, const struct model_layer *l, unsigned layer,
+static void store_head(const struct forward_worker *w, const struct model_layer *l, unsigned layer,
                        unsigned t, unsigned head)
 {
     struct forward *f = w->f;
@@ -145,8 +121,8 @@ static void store_head(const struct worker *w, const struct model_layer *l, unsi
     float *q = f->qkv + (size_t)t * f->n_qkv + (size_t)head * group * hd;
     float *k = f->qkv + (size_t)t * f->n_qkv + f->n_att + (size_t)head * hd;
     float *v = k + f->n_kv;
-    const float *cosines = f->rope_cos + (size_t)pos * (w->m->n_rot / 2);
-    const float *sines = f->rope_sin + (size_t)pos * (w->m->n_rot / 2);
+    const float *cosines = f->rope_cos[l->rope] + (size_t)pos * (w->m->n_rot / 2);
+    const float *sines = f->rope_sin[l->rope] + (size_t)pos * (w->m->n_rot / 2);
     struct kern_kv kv = kvcache_view(f->kv, f->runs[f->token_run[t]].seq, layer, head);
 
     if (l->q_bias != NULL)
@@ -162,7 +138,7 @@ static void store_head(const struct worker *w, const struct model_layer *l, unsi
     w->ops->kv_put(&kv, pos, k, v);
 }
 
-static void store(const struct worker *w, const struct model_layer *l, unsigned layer,
+static void store(const struct forward_worker *w, const struct model_layer *l, unsigned layer,
                   atomic_uint *counter)
 {
     unsigned heads = w->m->n_kv_heads, t;
@@ -179,7 +155,8 @@ static void store(const struct worker *w, const struct model_layer *l, unsigned 
             store_head(w, l, layer, t, h);
 }
 
-static void attend(const struct worker *w, unsigned layer, atomic_uint *counter)
+static void attend(const struct forward_worker *w, const struct model_layer *l, unsigned layer,
+                   atomic_uint *counter)
 {
     const struct forward *f = w->f;
     unsigned hd = w->m->head_dim, group = w->m->n_heads / w->m->n_kv_heads, i;
@@ -195,7 +172,9 @@ static void attend(const struct worker *w, unsigned layer, atomic_uint *counter)
             .n_tokens = it->n_tokens,
             .n_heads = it->n_heads,
             .n_keys = f->token_pos[it->token] + 1,
-            .scale = 1.0f / sqrtf((float)hd),
+            .scale = w->m->attn_scale,
+            .window = l->window,
+            .cap = w->m->attn_cap,
         };
 
         w->ops->attn(&kv, &a);
@@ -203,74 +182,109 @@ static void attend(const struct worker *w, unsigned layer, atomic_uint *counter)
 }
 
 /* x += o(attention(norm(x))) */
-static void attention_half(struct worker *w, const struct model_layer *l, unsigned layer,
+static void attention_half(struct forward_worker *w, const struct model_layer *l, unsigned layer,
                            atomic_uint *counters)
 {
     struct forward *f = w->f;
-    const struct product qkv[] = {
+    const struct forward_product qkv[] = {
         {&l->q, f->qkv, f->n_qkv},
         {&l->k, f->qkv + f->n_att, f->n_qkv},
         {&l->v, f->qkv + f->n_att + f->n_kv, f->n_qkv},
     };
-    const struct product o = {&l->o, f->y, w->m->n_embd};
+    const struct forward_product o = {&l->o, f->y, w->m->n_embd};
 
     prepare_norm(w, &w->embd, l->attn_norm,
-                 is_quantized(&l->q) || is_quantized(&l->k) || is_quantized(&l->v));
+                 forward_is_quantized(&l->q) || forward_is_quantized(&l->k) ||
+                     forward_is_quantized(&l->v));
     multiply(w, qkv, 3, &w->embd, f->n_tokens, &counters[FORWARD_QKV]);
     meet(w);
     store(w, l, layer, &counters[FORWARD_STORE]);
     meet(w);
-    attend(w, layer, &counters[FORWARD_ATTN]);
+    attend(w, l, layer, &counters[FORWARD_ATTN]);
     meet(w);
-    prepare_shared(w, &w->att, is_quantized(&l->o));
+    prepare_shared(w, &w->att, forward_is_quantized(&l->o));
     multiply(w, &o, 1, &w->att, f->n_tokens, &counters[FORWARD_O]);
     meet(w);
-    add_residual(w);
+    add_residual(w, l->attn_post);
 }
 
-/* gate = silu(gate) * up, in pieces of the same rows of both products. */
-static void multiply_gate_up(const struct worker *w, const struct model_layer *l,
+void forward_activate(const struct forward_worker *w, float *gate, const float *up, size_t n)
+{
+    if (w->m->gelu)
+        w->ops->gelu_mul(gate, gate, up, n);
+    else
+        w->ops->silu_mul(gate, gate, up, n);
+}
+
+/* gate = function(gate) * up, in pieces of the same rows of both products. */
+static void multiply_gate_up(const struct forward_worker *w, const struct model_layer *l,
                              atomic_uint *counter)
 {
     struct forward *f = w->f;
-    size_t n_ff = w->m->n_ff, all = n_panels(&l->gate), piece = piece_panels(w, all), from;
-    const struct product gate = {&l->gate, f->gate, n_ff}, up = {&l->up, f->up, n_ff};
+    size_t n_ff = w->m->n_ff, all = forward_panels(&l->gate), piece = forward_piece(w, all), from;
+    const struct forward_product gate = {&l->gate, f->gate, n_ff}, up = {&l->up, f->up, n_ff};
 
     while ((from = pool_take(counter) * piece) < all) {
         size_t to = all - from < piece ? all : from + piece;
         size_t a = from * KERN_ROW_STEP;
         size_t b = to * KERN_ROW_STEP < n_ff ? to * KERN_ROW_STEP : n_ff;
 
-        multiply_panels(w, &gate, &w->embd, f->n_tokens, from, to);
-        multiply_panels(w, &up, &w->embd, f->n_tokens, from, to);
+        forward_multiply(w, &gate, &w->embd, f->n_tokens, from, to);
+        forward_multiply(w, &up, &w->embd, f->n_tokens, from, to);
         for (unsigned t = 0; t < f->n_tokens; t++)
-            w->ops->silu_mul(f->gate + t * n_ff + a, f->gate + t * n_ff + a, f->up + t * n_ff + a,
-                             b - a);
+            forward_activate(w, f->gate + t * n_ff + a, f->up + t * n_ff + a, b - a);
     }
 }
 
-/* x += down(silu(gate(norm(x))) * up(norm(x))) */
-static void ffn_half(struct worker *w, const struct model_layer *l, atomic_uint *counters)
+/* x += down(function(gate(norm(x))) * up(norm(x))) */
+static void ffn_half(struct forward_worker *w, const struct model_layer *l, atomic_uint *counters)
 {
-    const struct product down = {&l->down, w->f->y, w->m->n_embd};
+    const struct forward_product down = {&l->down, w->f->y, w->m->n_embd};
 
-    prepare_norm(w, &w->embd, l->ffn_norm, is_quantized(&l->gate) || is_quantized(&l->up));
+    if (l->experts != NULL) {
+        prepare_norm(w, &w->embd, l->ffn_norm, forward_is_quantized(&l->router));
+        forward_experts(w, l, counters);
+        return;
+    }
+    prepare_norm(w, &w->embd, l->ffn_norm,
+                 forward_is_quantized(&l->gate) || forward_is_quantized(&l->up));
     multiply_gate_up(w, l, &counters[FORWARD_GATE_UP]);
     meet(w);
-    prepare_shared(w, &w->ff, is_quantized(&l->down));
+    prepare_shared(w, &w->ff, forward_is_quantized(&l->down));
     multiply(w, &down, 1, &w->ff, w->f->n_tokens, &counters[FORWARD_DOWN]);
     meet(w);
-    add_residual(w);
+    add_residual(w, l->ffn_post);
 }
 
-/* logits[row] = output(norm(x[row_token[row]])) */
-static void compute_logits(struct worker *w, atomic_uint *counter)
+/* The logits, each piece capped as soon as it is there. */
+static void multiply_capped(const struct forward_worker *w, const struct forward_product *output,
+                            const struct kern_acts *a, atomic_uint *counter)
+{
+    const size_t all = forward_panels(output->w), piece = forward_piece(w, all);
+    size_t from;
+
+    while ((from = pool_take(counter) * piece) < all) {
+        const size_t to = all - from < piece ? all : from + piece, first = from * KERN_ROW_STEP;
+        const size_t end =
+            to * KERN_ROW_STEP < output->w->rows ? to * KERN_ROW_STEP : output->w->rows;
+
+        forward_multiply(w, output, a, w->f->n_logits, from, to);
+        for (unsigned row = 0; row < w->f->n_logits; row++)
+            w->ops->soft_cap(output->out + row * output->stride + first, end - first,
+                             w->m->logit_cap);
+    }
+}
+
+/* logits[row] = cap(output(norm(x[row_token[row]]))) */
+static void compute_logits(struct forward_worker *w, atomic_uint *counter)
 {
     const struct forward *f = w->f;
     size_t d = w->m->n_embd;
-    const struct product output = {&w->m->output, f->logits, w->m->n_vocab};
+    const struct forward_product output = {&w->m->output, f->logits, w->m->n_vocab};
     struct kern_acts a;
 
+    if (w->m->layers[w->m->n_layers - 1].ffn_post != NULL)
+        meet_prepared(w); /* add_residual wrote on xn, where rows and tokens are not the same */
     kern_acts_init(&a, w->b->acts_embd, f->n_logits, d, w->m->acts_form, w->b->xn, d);
     for (unsigned row = 0; row < f->n_logits; row++) {
         unsigned t = f->row_token[row];
@@ -278,19 +292,22 @@ static void compute_logits(struct worker *w, atomic_uint *counter)
         if (t < w->from || t >= w->to)
             continue;
         w->ops->rms_norm(w->b->xn + row * d, w->b->x + t * d, w->m->output_norm, d, w->m->eps);
-        if (is_quantized(&w->m->output))
+        if (forward_is_quantized(&w->m->output))
             w->ops->quantize(&a, row, row + 1);
     }
     meet_prepared(w);
-    multiply(w, &output, 1, &a, f->n_logits, counter);
+    if (w->m->logit_cap > 0)
+        multiply_capped(w, &output, &a, counter);
+    else
+        multiply(w, &output, 1, &a, f->n_logits, counter);
 }
 
-static void worker_init(struct worker *w, struct forward *f, unsigned thread)
+static void worker_init(struct forward_worker *w, struct forward *f, unsigned thread)
 {
     const struct model *m = f->m;
     unsigned n = f->n_tokens, n_threads = pool_n_threads(f->p);
 
-    *w = (struct worker){.f = f, .m = m, .ops = m->ops};
+    *w = (struct forward_worker){.f = f, .m = m, .ops = m->ops, .thread = thread};
     w->alone = n_threads > 1 && n <= FORWARD_ALONE_TOKENS;
     w->from = w->alone ? 0 : (unsigned)((uint64_t)n * thread / n_threads);
     w->to = w->alone ? n : (unsigned)((uint64_t)n * (thread + 1) / n_threads);
@@ -300,21 +317,25 @@ static void worker_init(struct worker *w, struct forward *f, unsigned thread)
     kern_acts_init(&w->ff, w->b->acts_ff, n, m->n_ff, m->acts_form, f->gate, m->n_ff);
 }
 
-/* x = embedding of the token */
-static void look_up(const struct worker *w)
+/* x = embedding of the token, scaled */
+static void look_up(const struct forward_worker *w)
 {
     const struct model *m = w->m;
 
-    for (unsigned t = w->from; t < w->to; t++)
-        kern_matrix_row_f32(&m->embedding, (size_t)w->f->tokens[t],
-                            w->b->x + (size_t)t * m->n_embd);
+    for (unsigned t = w->from; t < w->to; t++) {
+        float *x = w->b->x + (size_t)t * m->n_embd;
+
+        kern_matrix_row_f32(&m->embedding, (size_t)w->f->tokens[t], x);
+        for (unsigned i = 0; m->embed_scale != 1 && i < m->n_embd; i++)
+            x[i] *= m->embed_scale;
+    }
 }
 
 void forward_layers(void *ctx, unsigned thread)
 {
     struct forward *f = ctx;
     atomic_uint *counters = f->counters;
-    struct worker w;
+    struct forward_worker w;
 
     worker_init(&w, f, thread);
     look_up(&w);

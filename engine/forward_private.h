@@ -1,5 +1,5 @@
-/* engine/forward_private.h - the memory of a step, shared by forward.c (set-up, plan) and
- * forward_layers.c (the computation). */
+/* engine/forward_private.h - the memory of a step, shared by forward.c (set-up, plan), forward_layers.c (the
+ * computation) and forward_moe.c (that of experts). */
 #ifndef ENGINE_FORWARD_PRIVATE_H
 #define ENGINE_FORWARD_PRIVATE_H
 
@@ -30,6 +30,23 @@ struct forward_prep {
     void *acts_embd, *acts_att, *acts_ff; /* memory of kern_acts of n_embd, n_att, n_ff columns */
 };
 
+/* Experts: which tokens go to which, and their inputs and outputs by place. A place is a token and one of
+ * its n_used experts; places are sorted by expert, those of an expert by token. */
+struct forward_moe {
+    float *router;   /* [token][n_experts] */
+    int32_t *chosen; /* [token][n_used] */
+    float *weight;   /* [token][n_used] */
+    unsigned *place; /* [token][n_used] */
+    unsigned *token; /* [place] */
+    unsigned *first; /* [n_experts + 1]: place of an expert's first token */
+    unsigned *busy;  /* experts with tokens, n_busy of them */
+    unsigned n_busy;
+    float *x;         /* [place][n_embd] */
+    float *y;         /* [place][n_embd] */
+    float *gate, *up; /* [place][n_ff] */
+    void *acts_embd, *acts_ff;
+};
+
 /* Attention of some query heads of one KV head, for some tokens of one run. */
 struct forward_item {
     unsigned run, token, n_tokens; /* token: in the step */
@@ -44,13 +61,16 @@ struct forward {
     unsigned n_att, n_kv, n_qkv; /* values a token: queries, keys, all three */
 
     struct forward_prep shared, alone[POOL_MAX_THREADS];
-    float *qkv;                 /* [token][n_qkv]: queries, keys, values */
-    float *att;                 /* [token][n_att] */
-    float *y;                   /* [token][n_embd]: what is added to x */
-    float *gate, *up;           /* [token][n_ff] */
-    float *logits;              /* [row][n_vocab] */
-    float *rope_cos, *rope_sin; /* [position][n_rot / 2], computed up to rope_done */
+    float *qkv;                                  /* [token][n_qkv]: queries, keys, values */
+    float *att;                                  /* [token][n_att] */
+    float *y;                                    /* [token][n_embd]: what is added to x */
+    float *gate, *up;                            /* [token][n_ff] */
+    float *logits;                               /* [row][n_vocab] */
+    const struct model_rope *ropes[MODEL_ROPES]; /* NULL: not used */
+    float *rope_cos[MODEL_ROPES],
+        *rope_sin[MODEL_ROPES]; /* [position][n_rot / 2], up to rope_done */
     unsigned rope_done;
+    struct forward_moe moe;
 
     /* the step */
     struct forward_run *runs;
@@ -65,6 +85,50 @@ struct forward {
     void *mem; /* everything above lies in here */
     size_t mem_bytes;
 };
+
+/* One thread's view of the step. */
+struct forward_worker {
+    struct forward *f;
+    const struct model *m;
+    const struct kern_ops *ops;
+    unsigned thread;
+    unsigned from, to; /* the tokens it prepares */
+    bool alone;        /* all of them, in buffers of its own */
+    const struct forward_prep *b;
+    struct kern_acts embd, att,
+        ff; /* inputs of products: [token][d], [token][n_att], [token][n_ff] */
+};
+
+/* A product that is cut into panels of KERN_ROW_STEP rows. */
+struct forward_product {
+    const struct kern_matrix *w;
+    float *out; /* [token][stride] */
+    size_t stride;
+};
+
+static inline size_t forward_panels(const struct kern_matrix *w)
+{
+    return (w->rows + KERN_ROW_STEP - 1) / KERN_ROW_STEP;
+}
+
+static inline bool forward_is_quantized(const struct kern_matrix *w)
+{
+    return kern_type_info(w->type)->quantized;
+}
+
+/* Panels handed out at once: few enough to even out, many enough to stream. */
+size_t forward_piece(const struct forward_worker *w, size_t panels);
+
+/* Panels [from, to) of a product with n_tokens tokens of x. */
+void forward_multiply(const struct forward_worker *w, const struct forward_product *p,
+                      const struct kern_acts *x, unsigned n_tokens, size_t from, size_t to);
+
+/* gate = function(gate) * up for n values. */
+void forward_activate(const struct forward_worker *w, float *gate, const float *up, size_t n);
+
+/* What a layer's experts add to the stream, of the normed stream in w->b->xn; every thread calls it. The
+ * caller has met the others since xn was written, and xn may not change before they meet again. */
+void forward_experts(struct forward_worker *w, const struct model_layer *l, atomic_uint *counters);
 
 /* What each thread of the pool runs for a step. ctx: struct forward. */
 void forward_layers(void *ctx, unsigned thread);

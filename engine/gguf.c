@@ -134,6 +134,7 @@ static struct block tensor_block(uint32_t type)
         [28] = {0, 1, 8},   /* F64 */
         [30] = {0, 1, 2},   /* BF16 */
         [39] = {5, 1, 17},  /* MXFP4 */
+        [40] = {6, 1, 36},  /* NVFP4 */
     };
 
     return type < sizeof(blocks) / sizeof(blocks[0]) ? blocks[type] : (struct block){0, 0, 0};
@@ -317,6 +318,18 @@ static enum gw_status index_add(struct gguf *g, struct gguf_index *x, size_t i, 
     return GW_OK;
 }
 
+enum gw_status gguf_index_tensor(struct gguf *g, size_t i, struct gw_err *err)
+{
+    return index_add(g, &g->names, i, err);
+}
+
+enum gw_status gguf_index_reset(struct gguf *g, size_t n, struct gw_err *err)
+{
+    free(g->names.slots);
+    g->names = (struct gguf_index){NULL, 0};
+    return index_init(&g->names, n, err);
+}
+
 static enum gw_status parse_header(struct cursor *c, uint64_t *n_tensors, uint64_t *n_pairs)
 {
     uint32_t version = 0;
@@ -425,6 +438,18 @@ enum gw_status gguf_open_memory(const void *data, size_t size, struct gguf **out
     return GW_OK;
 }
 
+enum gw_status gguf_open_mapping(void *base, size_t size, struct gguf **out, struct gw_err *err)
+{
+    struct gguf *g = NULL;
+    enum gw_status st = gguf_open_memory(base, size, &g, err);
+
+    if (st != GW_OK || g == NULL)
+        return st;
+    g->mapping = base;
+    *out = g;
+    return GW_OK;
+}
+
 /* Maps the whole file; *size is above 0 on success. */
 static enum gw_status map_file(const char *path, void **base, size_t *size, struct gw_err *err)
 {
@@ -452,28 +477,47 @@ static enum gw_status map_file(const char *path, void **base, size_t *size, stru
     return st;
 }
 
-enum gw_status gguf_open(const char *path, struct gguf **out, struct gw_err *err)
+enum gw_status gguf_open_one(const char *path, struct gguf **out, struct gw_err *err)
 {
     void *base = NULL;
     size_t size = 0;
     enum gw_status st;
 
     GW_TRY(map_file(path, &base, &size, err));
-    st = gguf_open_memory(base, size, out, err);
+    st = gguf_open_mapping(base, size, out, err);
     if (st != GW_OK) {
         (void)munmap(base, size);
         if (err != NULL)
             (void)gw_fail_prefix(err, "%s", path);
+    }
+    return st;
+}
+
+enum gw_status gguf_open(const char *path, struct gguf **out, struct gw_err *err)
+{
+    struct gguf *g = NULL;
+    enum gw_status st;
+
+    GW_TRY(gguf_open_one(path, &g, err));
+    st = gguf_join(g, path, err);
+    if (st != GW_OK) {
+        gguf_close(g);
+        if (err != NULL)
+            (void)gw_fail_prefix(err, "%s", path);
         return st;
     }
-    (*out)->mapping = base;
+    *out = g;
     return GW_OK;
 }
 
-void gguf_close(struct gguf *g)
+/* Parts have no parts: this goes one level deep. */
+void gguf_close(struct gguf *g) // NOLINT(misc-no-recursion)
 {
     if (g == NULL)
         return;
+    for (size_t i = 0; i < g->n_parts; i++)
+        gguf_close(g->parts[i]);
+    free(g->parts);
     free(g->pairs);
     free(g->tensors);
     free(g->keys.slots);

@@ -55,13 +55,17 @@ struct gguf_tensor {
     size_t bytes;
 };
 
-/* Maps and parses the file. On success *out is the caller's (gguf_close). GW_ENOENT, GW_EIO,
+/* Maps and parses the file, and the other parts of a model that was split (NAME-00001-of-00003.gguf: path
+ * names the first). On success *out is the caller's (gguf_close). GW_ENOENT, GW_EIO,
  * GW_EPARSE: the message names the place; GW_EUNSUPPORTED: version, tensor type; GW_ELIMIT; GW_ENOMEM. */
 enum gw_status gguf_open(const char *path, struct gguf **out, struct gw_err *err);
 
 /* The same over bytes in memory, aligned to 8, that outlive *out. */
 enum gw_status gguf_open_memory(const void *data, size_t size, struct gguf **out,
                                 struct gw_err *err);
+
+/* The same over a mapping of the caller's, which *out owns on success: closing unmaps it. */
+enum gw_status gguf_open_mapping(void *base, size_t size, struct gguf **out, struct gw_err *err);
 
 void gguf_close(struct gguf *g); /* g may be NULL */
 
@@ -88,6 +92,8 @@ enum gw_status gguf_array(const struct gguf *g, const char *key, enum gguf_type 
 /* Element i of an array of GGUF_F32; of GGUF_I32 or GGUF_U32; i < n. */
 float gguf_array_f32(const struct gguf_array *a, size_t i);
 int32_t gguf_array_i32(const struct gguf_array *a, size_t i);
+/* Element i of an array of GGUF_BOOL; i < n. Any byte but 0 is true. */
+bool gguf_array_bool(const struct gguf_array *a, size_t i);
 /* Walks an array of strings: set *at to 0, call n times. Returns the next string. */
 struct gw_span gguf_array_next_str(const struct gguf_array *a, size_t *at);
 

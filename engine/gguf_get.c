@@ -202,6 +202,11 @@ float gguf_array_f32(const struct gguf_array *a, size_t i)
     return v;
 }
 
+bool gguf_array_bool(const struct gguf_array *a, size_t i)
+{
+    return a->data[i] != 0;
+}
+
 int32_t gguf_array_i32(const struct gguf_array *a, size_t i)
 {
     int32_t v;
@@ -223,7 +228,11 @@ struct gw_span gguf_array_next_str(const struct gguf_array *a, size_t *at)
 
 uint64_t gguf_file_bytes(const struct gguf *g)
 {
-    return g->size;
+    uint64_t n = g->size;
+
+    for (size_t i = 0; i < g->n_parts; i++)
+        n += g->parts[i]->size;
+    return n;
 }
 
 size_t gguf_n_tensors(const struct gguf *g)
@@ -243,11 +252,24 @@ const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name)
     return i == SIZE_MAX ? NULL : &g->tensors[i];
 }
 
+/* The file that the tensor lies in. */
+static const struct gguf *part_of(const struct gguf *g, const struct gguf_tensor *t)
+{
+    const uintptr_t at = (uintptr_t)t->data;
+
+    for (size_t i = 0; i < g->n_parts; i++)
+        if (at >= (uintptr_t)g->parts[i]->base &&
+            at - (uintptr_t)g->parts[i]->base < g->parts[i]->size)
+            return g->parts[i];
+    return g;
+}
+
 void gguf_tensor_drop(const struct gguf *g, const struct gguf_tensor *t)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t from, to;
 
+    g = part_of(g, t);
     if (g->mapping == NULL)
         return;
     /* Whole pages only: the neighbours' bytes may still be needed. They would be read again from the

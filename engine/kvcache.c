@@ -11,9 +11,13 @@ struct kvcache {
     char *mem; /* [page][layer][kv_head][block] */
     size_t block_bytes, page_bytes;
     uint64_t *free_bits; /* bit p % 64 of word p / 64: page p is free */
-    unsigned n_pages, n_free, max_seq_pages;
+    uint32_t *holders;   /* [page]: twice the number of sequences, plus IN_TREE */
+    unsigned n_pages, n_free, n_idle, max_seq_pages;
     unsigned first_word; /* no word before this one has a free page */
 };
+
+/* A page's count: the tree adds IN_TREE, each sequence that holds it IN_SEQ. */
+enum { IN_TREE = 1, IN_SEQ = 2 };
 
 static unsigned pages_for(unsigned n_tokens)
 {
@@ -31,7 +35,7 @@ enum gw_status kvcache_new(const struct kvcache_shape *shape, struct kvcache **o
     kv->shape = *shape;
     kv->n_pages = kv->n_free = pages_for(shape->n_tokens);
     kv->max_seq_pages = pages_for(shape->max_seq_tokens);
-    kv->block_bytes = kern_kv_block_bytes(shape->head_dim);
+    kv->block_bytes = kern_kv_block_bytes(shape->type, shape->head_dim);
     if (__builtin_mul_overflow(kv->block_bytes, (size_t)shape->n_layers * shape->n_kv_heads,
                                &kv->page_bytes) ||
         __builtin_mul_overflow(kv->page_bytes, (size_t)kv->n_pages, &bytes)) {
@@ -41,7 +45,8 @@ enum gw_status kvcache_new(const struct kvcache_shape *shape, struct kvcache **o
     }
     kv->mem = hugemem_new(bytes);
     kv->free_bits = calloc(kv->n_pages / 64 + 1, sizeof(*kv->free_bits));
-    if (kv->mem == NULL || kv->free_bits == NULL) {
+    kv->holders = calloc((size_t)kv->n_pages + 1, sizeof(*kv->holders));
+    if (kv->mem == NULL || kv->free_bits == NULL || kv->holders == NULL) {
         kvcache_free(kv);
         return gw_fail(err, GW_ENOMEM, "out of memory for a KV cache of %zu MiB", bytes >> 20);
     }
@@ -58,10 +63,13 @@ void kvcache_free(struct kvcache *kv)
     if (kv->mem != NULL)
         hugemem_free(kv->mem, kv->page_bytes * kv->n_pages);
     free(kv->free_bits);
+    free(kv->holders);
     free(kv);
 }
 
-/* Takes the lowest free page; there is one. */
+/* ---- one page --------------------------------------------------------------------------- */
+
+/* Takes the lowest free page for a sequence; there is one. */
 static uint32_t take_page(struct kvcache *kv)
 {
     unsigned w = kv->first_word, bit;
@@ -72,40 +80,134 @@ static uint32_t take_page(struct kvcache *kv)
     bit = (unsigned)__builtin_ctzll(kv->free_bits[w]);
     kv->free_bits[w] &= kv->free_bits[w] - 1;
     kv->n_free--;
+    kv->holders[w * 64 + bit] = IN_SEQ;
     return w * 64 + bit;
 }
 
-static void give_page(struct kvcache *kv, uint32_t page)
+static void set_holders(struct kvcache *kv, uint32_t page, uint32_t holders)
 {
+    kv->n_idle -= kv->holders[page] == IN_TREE;
+    kv->n_idle += holders == IN_TREE;
+    kv->holders[page] = holders;
+    if (holders != 0)
+        return;
     kv->free_bits[page / 64] |= 1ull << page % 64;
     if (page / 64 < kv->first_word)
         kv->first_word = page / 64;
     kv->n_free++;
 }
 
-enum gw_status kvcache_reserve(struct kvcache *kv, struct kvcache_seq *s, unsigned n_tokens)
+static void hold_page(struct kvcache *kv, uint32_t page)
+{
+    set_holders(kv, page, kv->holders[page] + IN_SEQ);
+}
+
+static void give_page(struct kvcache *kv, uint32_t page)
+{
+    set_holders(kv, page, kv->holders[page] - IN_SEQ);
+}
+
+void kvcache_keep(struct kvcache *kv, uint32_t page)
+{
+    set_holders(kv, page, kv->holders[page] | IN_TREE);
+}
+
+void kvcache_drop(struct kvcache *kv, uint32_t page)
+{
+    set_holders(kv, page, kv->holders[page] & ~(uint32_t)IN_TREE);
+}
+
+bool kvcache_is_idle(const struct kvcache *kv, uint32_t page)
+{
+    return kv->holders[page] == IN_TREE;
+}
+
+/* ---- a sequence's pages ------------------------------------------------------------------ */
+
+/* Pages from position `from` on that others hold too. */
+static unsigned n_shared(const struct kvcache *kv, const struct kvcache_seq *s, unsigned from,
+                         unsigned n_tokens)
+{
+    unsigned end = pages_for(n_tokens), n = 0;
+
+    for (unsigned i = from / KERN_KV_BLOCK; i < s->n_pages && i < end; i++)
+        n += kv->holders[s->pages[i]] != IN_SEQ;
+    return n;
+}
+
+unsigned kvcache_missing(const struct kvcache *kv, const struct kvcache_seq *s, unsigned from,
+                         unsigned n_tokens)
+{
+    unsigned want = pages_for(n_tokens), need = n_shared(kv, s, from, n_tokens);
+
+    need += want > s->n_pages ? want - s->n_pages : 0;
+    return need > kv->n_free ? need - kv->n_free : 0;
+}
+
+static enum gw_status need_list(const struct kvcache *kv, struct kvcache_seq *s)
+{
+    if (s->pages == NULL)
+        s->pages = calloc((size_t)kv->max_seq_pages + 1, sizeof(*s->pages));
+    return s->pages == NULL ? GW_ENOMEM : GW_OK;
+}
+
+static void copy_page(const struct kvcache *kv, uint32_t to, uint32_t from)
+{
+    memcpy(kv->mem + to * kv->page_bytes, kv->mem + from * kv->page_bytes, kv->page_bytes);
+}
+
+enum gw_status kvcache_reserve_from(struct kvcache *kv, struct kvcache_seq *s, unsigned from,
+                                    unsigned n_tokens)
 {
     unsigned want = pages_for(n_tokens);
 
     if (n_tokens > kv->shape.max_seq_tokens)
         return GW_ELIMIT;
-    if (want <= s->n_pages)
-        return GW_OK;
-    if (want - s->n_pages > kv->n_free)
+    if (kvcache_missing(kv, s, from, n_tokens) != 0)
         return GW_EAGAIN;
-    if (s->pages == NULL)
-        s->pages = calloc(kv->max_seq_pages, sizeof(*s->pages));
-    if (s->pages == NULL)
-        return GW_ENOMEM;
+    GW_TRY(need_list(kv, s));
+    for (unsigned i = from / KERN_KV_BLOCK; i < s->n_pages && i < want; i++) {
+        uint32_t old = s->pages[i];
+
+        if (kv->holders[old] == IN_SEQ)
+            continue;
+        s->pages[i] = take_page(kv);
+        copy_page(kv, s->pages[i], old);
+        give_page(kv, old);
+    }
     while (s->n_pages < want)
         s->pages[s->n_pages++] = take_page(kv);
     return GW_OK;
 }
 
+enum gw_status kvcache_reserve(struct kvcache *kv, struct kvcache_seq *s, unsigned n_tokens)
+{
+    return kvcache_reserve_from(kv, s, n_tokens, n_tokens);
+}
+
+enum gw_status kvcache_put(struct kvcache *kv, struct kvcache_seq *s, unsigned i, uint32_t page)
+{
+    if (i >= kv->max_seq_pages)
+        return GW_ELIMIT;
+    GW_TRY(need_list(kv, s));
+    hold_page(kv, page);
+    if (i == s->n_pages)
+        s->n_pages++;
+    else
+        give_page(kv, s->pages[i]);
+    s->pages[i] = page;
+    return GW_OK;
+}
+
+void kvcache_truncate(struct kvcache *kv, struct kvcache_seq *s, unsigned n_tokens)
+{
+    while (s->n_pages > pages_for(n_tokens))
+        give_page(kv, s->pages[--s->n_pages]);
+}
+
 void kvcache_release(struct kvcache *kv, struct kvcache_seq *s)
 {
-    while (s->n_pages != 0)
-        give_page(kv, s->pages[--s->n_pages]);
+    kvcache_truncate(kv, s, 0);
     free(s->pages);
     s->pages = NULL;
 }
@@ -118,12 +220,25 @@ struct kern_kv kvcache_view(const struct kvcache *kv, const struct kvcache_seq *
     return (struct kern_kv){.base = kv->mem + block * kv->block_bytes,
                             .table = s->pages,
                             .block_stride = kv->page_bytes,
-                            .head_dim = kv->shape.head_dim};
+                            .head_dim = kv->shape.head_dim,
+                            .type = kv->shape.type};
+}
+
+/* ---- numbers ----------------------------------------------------------------------------- */
+
+unsigned kvcache_free_tokens(const struct kvcache *kv)
+{
+    return kv->n_free * KERN_KV_BLOCK;
+}
+
+unsigned kvcache_idle_tokens(const struct kvcache *kv)
+{
+    return kv->n_idle * KERN_KV_BLOCK;
 }
 
 unsigned kvcache_used_tokens(const struct kvcache *kv)
 {
-    return (kv->n_pages - kv->n_free) * KERN_KV_BLOCK;
+    return (kv->n_pages - kv->n_free - kv->n_idle) * KERN_KV_BLOCK;
 }
 
 unsigned kvcache_total_tokens(const struct kvcache *kv)

@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/grammar.h"
+
+/* Of ordinary text. */
+enum { BYTES_PER_TOKEN = 4 };
+
 /* ---- requests --------------------------------------------------------------------------- */
 
 /* Hands out pieces of one block. */
@@ -44,7 +49,7 @@ static bool copy_into(struct request *r, const struct engine_message *messages,
 
     for (unsigned i = 0; i < params->n_stop; i++)
         stops += params->stop[i].len;
-    r->block = malloc(structs + text + stops + 1);
+    r->block = malloc(structs + text + stops + params->tenant.len + 1);
     if (r->block == NULL)
         return false;
     r->messages = r->block;
@@ -57,6 +62,7 @@ static bool copy_into(struct request *r, const struct engine_message *messages,
     for (unsigned i = 0; i < params->n_stop; i++)
         stop[i] = copy_span(&at, params->stop[i]);
     r->params.stop = stop;
+    r->params.tenant = copy_span(&at, params->tenant);
     return true;
 }
 
@@ -72,12 +78,14 @@ struct request *request_new(struct engine_chan *ch, const struct engine_message 
     r->params = *params;
     r->too_long = text == SIZE_MAX;
     r->n_messages = r->too_long ? 0 : n_messages;
+    r->want_tokens = r->too_long ? 0 : (unsigned)(text / BYTES_PER_TOKEN) + n_messages;
     if (!copy_into(r, messages, params, r->too_long ? 0 : text)) {
         free(r);
         return NULL;
     }
     atomic_init(&r->refs, 2);
     atomic_init(&r->canceled, false);
+    r->params.grammar = grammar_ref(params->grammar);
     r->chan = ch;
     atomic_fetch_add(&ch->refs, 1);
     return r;
@@ -98,6 +106,7 @@ void request_unref(struct request *r)
     if (atomic_fetch_sub(&r->refs, 1) != 1)
         return;
     chan_unref(r->chan);
+    engine_grammar_unref(r->params.grammar);
     gw_buf_fini(&r->text);
     free(r->block);
     free(r);
@@ -114,13 +123,15 @@ static void list(struct request *r)
     (void)gw_queue_push(r->chan->ready, &r); /* never full: R3 */
 }
 
-void request_post_start(struct request *r, unsigned prompt_tokens, uint64_t prefill_ns)
+void request_post_start(struct request *r, unsigned prompt_tokens, unsigned cached_tokens,
+                        uint64_t prefill_ns)
 {
     (void)pthread_mutex_lock(&r->chan->lock);
     if (!request_is_canceled(r)) {
         r->start = (struct engine_event){.type = ENGINE_EVENT_START,
                                          .ctx = r->ctx,
                                          .prompt_tokens = prompt_tokens,
+                                         .cached_tokens = cached_tokens,
                                          .prefill_ns = prefill_ns};
         r->has_start = true;
         list(r);

@@ -16,6 +16,7 @@
 
 #include "base/queue.h"
 #include "engine/engine.h"
+#include "engine/line.h"
 
 struct request {
     uint64_t id;
@@ -23,7 +24,7 @@ struct request {
     struct engine_chan *chan;        /* a reference */
     struct engine_message *messages; /* NULL when too_long */
     unsigned n_messages;
-    struct engine_params params; /* stop points into our memory */
+    struct engine_params params; /* stop and tenant point into our memory */
     bool too_long;               /* the text cannot fit into the context: it was not even copied */
     atomic_uint refs;
     atomic_bool canceled;
@@ -34,8 +35,10 @@ struct request {
     struct gw_buf text;
     struct engine_event start, done;
 
-    struct request *next; /* scheduler: the waiting list */
-    void *block;          /* memory of messages and stop strings */
+    unsigned want_tokens;    /* of the prompt, estimated; 0 when it does not wait for pages */
+    struct line_place place; /* scheduler: in line */
+    void *parked;            /* scheduler: its sequence while it has lost its slot */
+    void *block;             /* memory of messages and stop strings */
 };
 
 struct engine_chan {
@@ -58,7 +61,8 @@ void request_unref(struct request *r);
 
 /* Scheduler's side: puts an event into the outbox; does nothing when canceled. text's bytes are moved
  * out of *text (it is empty after). */
-void request_post_start(struct request *r, unsigned prompt_tokens, uint64_t prefill_ns);
+void request_post_start(struct request *r, unsigned prompt_tokens, unsigned cached_tokens,
+                        uint64_t prefill_ns);
 void request_post_text(struct request *r, struct gw_buf *text);
 /* done: type, finish, status, counts, times and error are used. */
 void request_post_done(struct request *r, const struct engine_event *done);

@@ -100,6 +100,7 @@ struct sampler *sampler_new(const struct engine_params *params, unsigned max_tok
     s->params = *params;
     s->params.stop = NULL; /* not ours */
     s->params.n_stop = 0;
+    s->params.grammar = NULL;
     s->rng = params->seed;
     if (params->seed == 0)
         gw_random(&s->rng, sizeof(s->rng));

@@ -1,5 +1,5 @@
-/* engine/sched.c - the scheduler's thread: messages in, admission, deadlines, the end of a request.
- * See sched.h for the states; the steps are in sched_step.c. */
+/* engine/sched.c - the scheduler's thread: messages in, the end of a request, set-up.
+ * See sched.h for the states; who begins is in sched_admit.c, the steps are in sched_step.c. */
 #include "engine/sched.h"
 
 #include <signal.h>
@@ -12,8 +12,8 @@
 
 enum {
     STEP_TOKENS = 256,
-    /* Text that is turned into tokens between two steps: running streams wait that long. */
-    ENCODE_BYTES = 64 << 10
+    /* How often the prompts that wait may fill the cache: a longer line would be minutes. */
+    MAX_FILLS = 8
 };
 
 /* Memory that the cache may take when a model is small. */
@@ -21,22 +21,14 @@ enum {
 
 /* ---- the end of a request --------------------------------------------------------------- */
 
-static void forget(struct sched *s, struct request *r)
+void sched_forget(struct sched *s, struct request *r)
 {
     if (request_is_canceled(r))
         atomic_fetch_add(&s->n_canceled, 1);
+    if (r->place.tenant != NULL)
+        line_leave(s->line, &r->place);
     request_unref(r);
     atomic_fetch_sub(&s->n_unfinished, 1);
-}
-
-/* Ends a request that has no slot. */
-static void refuse(struct sched *s, struct request *r, enum gw_status status, const char *error)
-{
-    struct engine_event done = {.finish = ENGINE_FINISH_ERROR, .status = status};
-
-    (void)snprintf(done.error, sizeof(done.error), "%s", error);
-    request_post_done(r, &done);
-    forget(s, r);
 }
 
 void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum gw_status status,
@@ -48,6 +40,7 @@ void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum g
         .status = status,
         .prompt_tokens = q->n_prompt,
         .completion_tokens = q->n_sampled,
+        .cached_tokens = q->n_hit,
         .prefill_ns = (q->first_ns == 0 ? now : q->first_ns) - q->start_ns,
         .decode_ns = q->first_ns == 0 ? 0 : now - q->first_ns,
     };
@@ -55,10 +48,13 @@ void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum g
     if (error != NULL)
         (void)snprintf(done.error, sizeof(done.error), "%s", error);
     request_post_done(q->r, &done);
-    forget(s, q->r);
+    sched_forget(s, q->r);
+    sched_publish(s, q);
     kvcache_release(s->kv, &q->kv);
+    radix_leave(s->tree, q->root);
     tok_ids_fini(&q->ids);
     sampler_free(q->sampler);
+    steer_free(q->steer);
     answer_fini(&q->answer);
     gw_buf_fini(&q->text);
     *q = (struct seq){0};
@@ -67,149 +63,12 @@ void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum g
 
 void sched_preempt(struct sched *s, struct seq *q)
 {
+    sched_publish(s, q);
     kvcache_release(s->kv, &q->kv);
     q->n_cached = 0;
-}
-
-static bool is_late(const struct request *r, uint64_t now)
-{
-    return r->params.deadline_ns != 0 && now >= r->params.deadline_ns;
-}
-
-/* Ends what was canceled or is too late. */
-static void sweep(struct sched *s)
-{
-    uint64_t now = gw_clock_ns();
-    struct request **at = &s->first;
-
-    for (unsigned i = 0; i < s->cfg.max_seqs; i++) {
-        struct seq *q = &s->seqs[i];
-
-        if (q->r == NULL)
-            continue;
-        if (request_is_canceled(q->r))
-            sched_end(s, q, ENGINE_FINISH_CANCELED, GW_ECANCELED, NULL);
-        else if (is_late(q->r, now))
-            sched_end(s, q, ENGINE_FINISH_ERROR, GW_ETIMEDOUT, "the deadline passed");
-    }
-    s->last = NULL;
-    while (*at != NULL) {
-        struct request *r = *at;
-
-        if (request_is_canceled(r) || is_late(r, now)) {
-            *at = r->next;
-            refuse(s, r, GW_ETIMEDOUT, "the deadline passed while the request was waiting");
-        } else {
-            s->last = r;
-            at = &r->next;
-        }
-    }
-}
-
-/* ---- admission -------------------------------------------------------------------------- */
-
-/* Takes the next waiting request: the oldest of another channel than the last one's, else the oldest. */
-static struct request *take_waiting(struct sched *s)
-{
-    struct request **at = &s->first, *r;
-
-    while (*at != NULL && (*at)->chan == s->served)
-        at = &(*at)->next;
-    if (*at == NULL)
-        at = &s->first;
-    r = *at;
-    *at = r->next;
-    r->next = NULL;
-    s->last = NULL;
-    for (struct request *i = s->first; i != NULL; i = i->next)
-        s->last = i;
-    s->served = r->chan;
-    return r;
-}
-
-static struct seq *free_slot(struct sched *s)
-{
-    for (unsigned i = 0; i < s->cfg.max_seqs; i++)
-        if (s->seqs[i].r == NULL)
-            return &s->seqs[i];
-    return NULL;
-}
-
-/* A sequence that waits for pages goes before new ones. */
-static bool is_short_of_pages(const struct sched *s)
-{
-    for (unsigned i = 0; i < s->cfg.max_seqs; i++)
-        if (s->seqs[i].r != NULL && s->seqs[i].kv.n_pages == 0)
-            return true;
-    return false;
-}
-
-/* The request's prompt as ids. */
-static enum gw_status encode(const struct sched *s, const struct request *r, struct tok_ids *ids,
-                             struct gw_err *err)
-{
-    unsigned max = s->cfg.max_context;
-
-    if (r->too_long)
-        return gw_fail(err, GW_ELIMIT, "the prompt is longer than the context of %u tokens", max);
-    GW_TRY(chat_encode(s->cfg.chat, r->messages, r->n_messages, true, ids, err));
-    if (ids->n == 0)
-        return gw_fail(err, GW_EINVAL, "the prompt is empty");
-    if (ids->n >= max)
-        return gw_fail(err, GW_ELIMIT,
-                       "the prompt has %zu tokens, the context holds %u with the answer", ids->n,
-                       max);
-    return GW_OK;
-}
-
-/* Gives r the free slot q, or ends it. */
-static void start(struct sched *s, struct seq *q, struct request *r)
-{
-    struct gw_err err = {GW_ENOMEM, "out of memory for the prompt"};
-    struct tok_ids ids = {0};
-    enum gw_status st = encode(s, r, &ids, &err);
-    struct sampler *sampler = NULL;
-    unsigned room;
-
-    if (st == GW_OK) {
-        sampler = sampler_new(&r->params, s->cfg.max_context);
-        if (sampler == NULL)
-            st = gw_fail(&err, GW_ENOMEM, "out of memory for the request");
-    }
-    if (st != GW_OK) {
-        tok_ids_fini(&ids);
-        refuse(s, r, st, err.text);
-        return;
-    }
-    room = s->cfg.max_context - (unsigned)ids.n;
-    *q = (struct seq){.r = r,
-                      .ids = ids,
-                      .n_prompt = (unsigned)ids.n,
-                      .max_sampled = r->params.max_tokens != 0 && r->params.max_tokens < room
-                                         ? r->params.max_tokens
-                                         : room,
-                      .age = s->next_age++,
-                      .start_ns = gw_clock_ns(),
-                      .sampler = sampler};
-    answer_init(&q->answer, r->params.stop, r->params.n_stop, tok_space_prefix(s->cfg.tok));
-    for (size_t i = 0; i < ids.n; i++)
-        sampler_accept(sampler, ids.ids[i], false);
-    s->n_running++;
-}
-
-static void admit(struct sched *s)
-{
-    size_t bytes = 0;
-    struct seq *q;
-
-    while (s->first != NULL && bytes < ENCODE_BYTES && (q = free_slot(s)) != NULL &&
-           !is_short_of_pages(s)) {
-        struct request *r = take_waiting(s);
-
-        for (unsigned i = 0; i < r->n_messages; i++)
-            bytes += r->messages[i].content.len;
-        start(s, q, r);
-    }
+    q->begun = false;
+    q->sent_back = true;
+    q->leader = NULL;
 }
 
 /* ---- the thread ------------------------------------------------------------------------- */
@@ -223,18 +82,17 @@ static void end_job(struct sched *s, struct sched_job *job, enum gw_status st)
     (void)pthread_mutex_unlock(&s->job_lock);
 }
 
+static bool is_idle(const struct sched *s)
+{
+    return s->n_running == 0 && line_first(s->line) == NULL;
+}
+
 static void take_cmd(struct sched *s, const struct sched_cmd *cmd)
 {
-    if (cmd->r != NULL) {
-        if (s->first == NULL)
-            s->first = cmd->r;
-        else
-            s->last->next = cmd->r;
-        s->last = cmd->r;
-        return;
-    }
-    end_job(s, cmd->job,
-            s->n_running == 0 && s->first == NULL ? sched_run_bench(s, cmd->job) : GW_EAGAIN);
+    if (cmd->r != NULL)
+        sched_join(s, cmd->r);
+    else
+        end_job(s, cmd->job, is_idle(s) ? sched_run_bench(s, cmd->job) : GW_EAGAIN);
 }
 
 /* Takes all messages; waits for one when there is nothing else to do. False when the engine closes. */
@@ -242,7 +100,7 @@ static bool take_cmds(struct sched *s)
 {
     struct sched_cmd cmd;
 
-    if (s->n_running == 0 && s->first == NULL) {
+    if (is_idle(s)) {
         if (gw_queue_wait(s->cmds, &cmd, -1) != GW_OK)
             return false;
         take_cmd(s, &cmd);
@@ -256,6 +114,7 @@ static void publish(struct sched *s)
 {
     atomic_store_explicit(&s->n_running_seen, s->n_running, memory_order_relaxed);
     atomic_store_explicit(&s->kv_used_tokens, kvcache_used_tokens(s->kv), memory_order_relaxed);
+    atomic_store_explicit(&s->kv_idle_tokens, kvcache_idle_tokens(s->kv), memory_order_relaxed);
 }
 
 static void end_all(struct sched *s)
@@ -265,11 +124,10 @@ static void end_all(struct sched *s)
     for (unsigned i = 0; i < s->cfg.max_seqs; i++)
         if (s->seqs[i].r != NULL)
             sched_end(s, &s->seqs[i], ENGINE_FINISH_CANCELED, GW_ECANCELED, "the engine closes");
-    while (s->first != NULL)
-        refuse(s, take_waiting(s), GW_ECANCELED, "the engine closes");
+    sched_refuse_waiting(s, GW_ECANCELED, "the engine closes");
     while (gw_queue_pop(s->cmds, &cmd) == GW_OK) {
         if (cmd.r != NULL)
-            refuse(s, cmd.r, GW_ECANCELED, "the engine closes");
+            sched_refuse(s, cmd.r, GW_ECANCELED, "the engine closes");
         else
             end_job(s, cmd.job, GW_ECANCELED);
     }
@@ -280,8 +138,8 @@ static void *sched_main(void *arg)
     struct sched *s = arg;
 
     while (take_cmds(s)) {
-        sweep(s);
-        admit(s);
+        sched_sweep(s);
+        sched_admit(s);
         publish(s);
         if (s->n_running != 0)
             sched_step(s);
@@ -299,7 +157,8 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
     struct kvcache_shape shape = {.n_layers = cfg->m->n_layers,
                                   .n_kv_heads = cfg->m->n_kv_heads,
                                   .head_dim = cfg->m->head_dim,
-                                  .max_seq_tokens = cfg->max_context};
+                                  .max_seq_tokens = cfg->max_context,
+                                  .type = cfg->kv_type};
     uint64_t budget = cfg->m->weights_bytes / 2 > KV_BYTES ? cfg->m->weights_bytes / 2 : KV_BYTES;
     uint64_t tokens = budget / kvcache_token_bytes(&shape);
 
@@ -307,21 +166,28 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
         tokens = cfg->kv_tokens;
     if (tokens > (uint64_t)cfg->max_context * cfg->max_seqs)
         tokens = (uint64_t)cfg->max_context * cfg->max_seqs;
-    shape.n_tokens = tokens < cfg->max_context ? cfg->max_context : (unsigned)tokens;
+    /* One page more: who writes on a shared one holds both for a moment. */
+    shape.n_tokens =
+        (tokens < cfg->max_context ? cfg->max_context : (unsigned)tokens) + KERN_KV_BLOCK;
     GW_TRY(kvcache_new(&shape, &s->kv, err));
     GW_TRY(forward_new(cfg->m, s->kv, cfg->p,
-                       cfg->max_seqs > STEP_TOKENS ? cfg->max_seqs : STEP_TOKENS, cfg->max_seqs,
+                       cfg->max_seqs > STEP_TOKENS ? cfg->max_seqs : STEP_TOKENS,
+                       cfg->max_seqs > SCHED_DRAFT_ROWS ? cfg->max_seqs : SCHED_DRAFT_ROWS,
                        cfg->max_context, &s->forward, err));
     if (cfg->max_seqs > forward_max_tokens(s->forward))
         cfg->max_seqs = forward_max_tokens(s->forward);
+    s->tree = radix_new(s->kv);
+    s->line = line_new();
     s->space = sampler_space_new(cfg->m->n_vocab);
+    s->steer_space = steer_space_new(cfg->tok);
     s->cmds = gw_queue_new((size_t)cfg->max_seqs + cfg->max_queued + 1, sizeof(struct sched_cmd));
     s->seqs = calloc(cfg->max_seqs, sizeof(*s->seqs));
     s->runs = calloc(cfg->max_seqs, sizeof(*s->runs));
     s->run_seqs = calloc(cfg->max_seqs, sizeof(struct seq *));
     s->by_age = calloc(cfg->max_seqs, sizeof(struct seq *));
-    if (s->space == NULL || s->cmds == NULL || s->seqs == NULL || s->runs == NULL ||
-        s->run_seqs == NULL || s->by_age == NULL)
+    if (s->tree == NULL || s->line == NULL || s->space == NULL || s->steer_space == NULL ||
+        s->cmds == NULL || s->seqs == NULL || s->runs == NULL || s->run_seqs == NULL ||
+        s->by_age == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the scheduler");
     return GW_OK;
 }
@@ -370,7 +236,10 @@ void sched_free(struct sched *s)
     (void)pthread_mutex_destroy(&s->job_lock);
     gw_queue_free(s->cmds);
     sampler_space_free(s->space);
+    steer_space_free(s->steer_space);
     forward_free(s->forward);
+    radix_free(s->tree);
+    line_free(s->line);
     kvcache_free(s->kv);
     free(s->seqs);
     free(s->runs);
@@ -379,15 +248,44 @@ void sched_free(struct sched *s)
     free(s);
 }
 
-enum gw_status sched_push(struct sched *s, struct request *r)
+/* Whether the line takes r, of which want tokens are its own. The prompts that wait may want MAX_FILLS
+ * times the pages there are; one that comes to an empty line always may. */
+static enum gw_status check_room(struct sched *s, uint64_t wanted, uint64_t want,
+                                 struct gw_err *err)
+{
+    unsigned unfinished = atomic_load(&s->n_unfinished),
+             limit = s->cfg.max_seqs + s->cfg.max_queued;
+    unsigned total = kvcache_total_tokens(s->kv);
+
+    if (unfinished > limit)
+        return gw_fail(err, GW_EAGAIN, "%u requests run or wait, which is the most; try again soon",
+                       limit);
+    if (wanted != want && wanted > (uint64_t)MAX_FILLS * total)
+        return gw_fail(err, GW_EAGAIN,
+                       "prompts of about %llu tokens wait for the KV cache, which holds %u; try "
+                       "again soon",
+                       (unsigned long long)(wanted - want), total);
+    return GW_OK;
+}
+
+enum gw_status sched_push(struct sched *s, struct request *r, struct gw_err *err)
 {
     struct sched_cmd cmd = {.r = r};
-    unsigned limit = s->cfg.max_seqs + s->cfg.max_queued;
+    uint64_t want = r->want_tokens < s->cfg.max_context ? r->want_tokens : s->cfg.max_context;
+    uint64_t wanted;
+    enum gw_status st;
 
-    if (atomic_fetch_add(&s->n_unfinished, 1) >= limit || gw_queue_push(s->cmds, &cmd) != GW_OK) {
+    r->want_tokens = (unsigned)want;
+    atomic_fetch_add(&s->n_unfinished, 1);
+    wanted = atomic_fetch_add(&s->wanted_tokens, want) + want;
+    st = check_room(s, wanted, want, err);
+    if (st == GW_OK && gw_queue_push(s->cmds, &cmd) != GW_OK)
+        st = gw_fail(err, GW_EAGAIN, "the queue of the engine is full; try again soon");
+    if (st != GW_OK) {
+        atomic_fetch_sub(&s->wanted_tokens, want);
         atomic_fetch_sub(&s->n_unfinished, 1);
         atomic_fetch_add(&s->n_rejected, 1);
-        return GW_EAGAIN;
+        return st;
     }
     atomic_fetch_add(&s->n_requests, 1);
     return GW_OK;
@@ -423,13 +321,18 @@ void sched_stats(struct sched *s, struct engine_stats *out)
 
     *out = (struct engine_stats){
         .prompt_tokens = atomic_load(&s->prompt_tokens),
+        .cached_tokens = atomic_load(&s->cached_tokens),
         .completion_tokens = atomic_load(&s->completion_tokens),
         .requests = atomic_load(&s->n_requests),
         .rejected = atomic_load(&s->n_rejected),
         .canceled = atomic_load(&s->n_canceled),
+        .parked = atomic_load(&s->n_parked),
+        .draft_tokens = atomic_load(&s->draft_tokens),
+        .draft_taken = atomic_load(&s->draft_taken),
         .running = running,
         .queued = unfinished > running ? unfinished - running : 0,
         .kv_used_tokens = atomic_load(&s->kv_used_tokens),
+        .kv_idle_tokens = atomic_load(&s->kv_idle_tokens),
         .kv_total_tokens = kvcache_total_tokens(s->kv),
     };
 }

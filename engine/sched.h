@@ -2,11 +2,15 @@
  *
  *   submitted --sched_push--> waiting --admit--> running --end--> gone
  *                                ^                  |
- *                                +----preempt-------+      (no pages left: the youngest starts over)
+ *                                +------park--------+      (another tenant's turn, or a higher priority)
+ *
+ * A running sequence whose pages are taken away (preempt: none is left, and an older one needs some) stays in
+ * its slot and computes what is lost again.
  *
  * Any state goes to gone when the request was canceled or its deadline passed (sweep). A running sequence
  * feeds the tokens that are not in the cache yet: its prompt in chunks beside the others' single tokens,
- * then what it sampled. Waiting requests are taken in order, channels in turn. */
+ * then what it sampled. What other sequences have computed of it is not computed again (sched_prefix.c).
+ * line.h says whose turn it is. */
 #ifndef ENGINE_SCHED_H
 #define ENGINE_SCHED_H
 
@@ -25,6 +29,8 @@ struct sched_config {
     const struct chat *chat;
     struct pool *p;
     unsigned max_context, max_seqs, max_queued; /* above 0 */
+    enum kern_kv_type kv_type;
+    bool no_drafts;     /* no guessing (sched_draft.c) */
     unsigned kv_tokens; /* 0: what memory allows; at least max_context is taken */
 };
 
@@ -34,9 +40,9 @@ enum gw_status sched_new(const struct sched_config *cfg, struct sched **out, str
 /* Ends all requests without events, joins the thread, frees. s may be NULL. */
 void sched_free(struct sched *s);
 
-/* Takes over one reference of r on GW_OK. GW_EAGAIN: max_seqs + max_queued requests are unfinished.
- * Thread: any. */
-enum gw_status sched_push(struct sched *s, struct request *r);
+/* Takes over one reference of r on GW_OK. GW_EAGAIN, with the reason in err: max_seqs + max_queued requests
+ * are unfinished, or the prompts that wait would fill the cache too often. Thread: any. */
+enum gw_status sched_push(struct sched *s, struct request *r, struct gw_err *err);
 
 /* Runs engine_bench on the scheduler's thread and waits for it. GW_EAGAIN when it is not idle. */
 enum gw_status sched_bench(struct sched *s, unsigned prompt, unsigned decode,

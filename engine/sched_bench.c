@@ -38,13 +38,15 @@ static double rate(unsigned n, uint64_t ns)
 enum gw_status sched_run_bench(struct sched *s, const struct sched_job *job)
 {
     const struct model *m = s->cfg.m;
-    struct kvcache_shape shape = {m->n_layers, m->n_kv_heads, m->head_dim, 0, 0};
+    struct kvcache_shape shape = {m->n_layers, m->n_kv_heads, m->head_dim, 0, 0, s->cfg.kv_type};
     struct kvcache_seq kv = {0};
     struct tok_ids ids = {0};
-    enum gw_status st = kvcache_reserve(s->kv, &kv, job->prompt + job->decode);
+    enum gw_status st;
     struct engine_bench b = {0};
     uint64_t t0, t1, t2;
 
+    (void)radix_evict(s->tree, UINT32_MAX);
+    st = kvcache_reserve(s->kv, &kv, job->prompt + job->decode);
     for (unsigned i = 0; st == GW_OK && i < job->prompt; i++)
         st = tok_ids_add(&ids, (int32_t)((i * 7919u + 100u) % m->n_vocab));
     if (st != GW_OK) {

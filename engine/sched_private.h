@@ -1,5 +1,5 @@
-/* engine/sched_private.h - the scheduler's state, shared by sched.c (thread, admission), sched_step.c
- * (steps and sampling) and sched_bench.c. All of it belongs to the scheduler's thread, except what is
+/* engine/sched_private.h - the scheduler's state, shared by sched.c (thread, set-up), sched_admit.c (slots), sched_step.c
+ * (steps and sampling), sched_prefix.c (what need not be computed) and sched_bench.c. All of it belongs to the scheduler's thread, except what is
  * atomic. */
 #ifndef ENGINE_SCHED_PRIVATE_H
 #define ENGINE_SCHED_PRIVATE_H
@@ -9,8 +9,16 @@
 #include "engine/answer.h"
 #include "engine/forward.h"
 #include "engine/kvcache.h"
+#include "engine/line.h"
+#include "engine/radix.h"
 #include "engine/sampler.h"
 #include "engine/sched.h"
+#include "engine/steer.h"
+
+enum {
+    SCHED_MAX_DRAFT = 4,  /* guessed tokens of a sequence in a step */
+    SCHED_DRAFT_ROWS = 8, /* tokens of a step with guesses: up to there more of them cost little */
+};
 
 /* A running sequence. */
 struct seq {
@@ -18,10 +26,24 @@ struct seq {
     struct tok_ids ids;          /* prompt, then what was sampled */
     unsigned n_prompt, n_cached; /* ids in the prompt; ids whose keys are in the cache */
     unsigned n_sampled, max_sampled;
+    unsigned n_turn;             /* tokens computed since it got its slot */
     uint64_t age;                /* admission number: larger is younger */
     uint64_t start_ns, first_ns; /* admitted; prompt processed (0: not yet) */
     struct kvcache_seq kv;
+    struct radix_root *root; /* of the prefixes that it may share */
+    unsigned n_hit;          /* prompt tokens that it took from others */
+    bool begun;              /* it has what the tree had, and the promise of pages */
+    bool sent_back;          /* its pages were taken away once */
+    bool starved;            /* it could not begin for want of pages */
+    bool follows;            /* it sits this step out */
+    struct seq *leader;      /* computes tokens [0, n_common) of this one too; NULL: nobody */
+    uint64_t leader_age;     /* whether it is still the same */
+    unsigned n_common;
+    unsigned n_draft; /* guessed tokens that are fed behind the last one in this step */
+    int taken;        /* of 256 guesses, lately */
+    int32_t fed[1 + SCHED_MAX_DRAFT]; /* the last token and the guesses */
     struct sampler *sampler;
+    struct steer *steer; /* NULL: any text */
     struct answer answer;
     struct gw_buf text; /* what the last token added to the answer */
 };
@@ -44,8 +66,10 @@ struct sched_job {
 struct sched {
     struct sched_config cfg;
     struct kvcache *kv;
+    struct radix *tree; /* of kv's prefixes */
     struct forward *forward;
     struct sampler_space *space;
+    struct steer_space *steer_space;
     struct gw_queue *cmds;
     pthread_t thread;
     bool started;
@@ -57,21 +81,46 @@ struct sched {
     struct seq **run_seqs;    /* [max_seqs]: whose run it is */
     struct seq **by_age;      /* [max_seqs] */
     unsigned n_running;
+    uint64_t token_ns; /* a prompt's token takes, lately; 0: not known yet */
     uint64_t next_age;
-    struct request *first, *last;     /* the waiting list */
-    const struct engine_chan *served; /* whose request was admitted last; compared only */
+    struct line *line; /* those that wait, and what each tenant had */
 
-    atomic_uint n_unfinished; /* pushed and not ended */
+    atomic_uint n_unfinished;    /* pushed and not ended */
+    atomic_ullong wanted_tokens; /* of the prompts that wait, estimated */
     atomic_bool quit;
-    atomic_uint n_running_seen, kv_used_tokens;
-    atomic_ullong prompt_tokens, completion_tokens, n_requests, n_rejected, n_canceled;
+    atomic_uint n_running_seen, kv_used_tokens, kv_idle_tokens;
+    atomic_ullong prompt_tokens, cached_tokens, completion_tokens, n_requests, n_rejected,
+        n_canceled, n_parked, draft_tokens, draft_taken;
 };
+
+/* r, which was pushed, waits. */
+void sched_join(struct sched *s, struct request *r);
+/* Ends what was canceled or is too late. */
+void sched_sweep(struct sched *s);
+/* Gives slots to those whose turn it is. */
+void sched_admit(struct sched *s);
+/* Ends a request that has no slot; and all that wait. */
+void sched_refuse(struct sched *s, struct request *r, enum gw_status status, const char *error);
+void sched_refuse_waiting(struct sched *s, enum gw_status status, const char *error);
+/* Gives up the scheduler's reference and counts. */
+void sched_forget(struct sched *s, struct request *r);
 
 /* Ends q: posts DONE (nothing when the request was canceled) and frees the slot. error may be NULL. */
 void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum gw_status status,
                const char *error);
 /* Takes the pages of q away and puts it back in front of the waiting ones; it computes them again. */
 void sched_preempt(struct sched *s, struct seq *q);
+/* Takes what others have computed of q's tokens, and looks for one that computes more. */
+void sched_attach(struct sched *s, struct seq *q);
+/* Whether q should wait for its leader; takes the pages when the leader has what they share. */
+bool sched_follows(struct sched *s, struct seq *q);
+/* Lets others have the full pages of what q computed. */
+void sched_publish(struct sched *s, struct seq *q);
+/* Guesses what follows q's one token to feed, in a step of n_single such sequences and no prompt: q->fed and
+ * q->n_draft. Returns how many. */
+unsigned sched_draft(struct sched *s, struct seq *q, unsigned n_single);
+/* n_taken of them were right, and are in q: gives the others' room back. */
+void sched_drafted(struct sched *s, struct seq *q, unsigned n_taken);
 /* One step over what runs. */
 void sched_step(struct sched *s);
 /* Does the job on an idle scheduler. */

@@ -7,13 +7,36 @@
 #include "engine/sched_private.h"
 
 enum {
-    /* Tokens of a step that somebody's stream waits for. */
+    /* Prompts' tokens at most in a step that somebody's stream waits for. */
     MIXED_STEP_TOKENS = 128,
     MIN_CHUNK = 16,
     /* A sequence begins only when there is room for it and for this much growth of each older one;
      * otherwise it would be sent back a few steps later and its work lost. */
     GROWTH_TOKENS = 32
 };
+
+/* What such a step should take: a stream that comes in jerks of this size still reads well. */
+#define MIXED_STEP_NS (100 * GW_NS_PER_MS)
+
+/* Prompts' tokens in a step that streams wait for: as many as fit the time on this machine. */
+static unsigned mixed_tokens(const struct sched *s)
+{
+    uint64_t n = s->token_ns == 0 ? MIXED_STEP_TOKENS : MIXED_STEP_NS / s->token_ns;
+
+    if (n < MIN_CHUNK)
+        return MIN_CHUNK;
+    return n < MIXED_STEP_TOKENS ? (unsigned)n : MIXED_STEP_TOKENS;
+}
+
+/* Takes the time of a step of n tokens into the mean of about the last eight. */
+static void note_time(struct sched *s, unsigned n, uint64_t ns)
+{
+    uint64_t each = ns / n;
+
+    if (n < MIN_CHUNK) /* most of its time is reading the weights */
+        return;
+    s->token_ns = s->token_ns == 0 ? each + 1 : (7 * s->token_ns + each) / 8 + 1;
+}
 
 /* Fills s->by_age with what runs, oldest first. Returns how many. */
 static unsigned sort_by_age(struct sched *s)
@@ -38,18 +61,60 @@ static unsigned to_feed(const struct seq *q)
     return (unsigned)q->ids.n - q->n_cached;
 }
 
-/* Gets pages for the next n tokens of by_age[i], if need be from the youngest. False: not in this step
- * (or, out of memory, ended). */
+/* Whether q may begin: there is room for what it has to compute and for the growth of the older ones.
+ * The oldest always may. *promised: tokens of those that begin in this step. */
+static bool begin(struct sched *s, struct seq *q, unsigned i, size_t *promised)
+{
+    size_t room, need;
+
+    sched_attach(s, q);
+    room = (size_t)kvcache_free_tokens(s->kv) + kvcache_idle_tokens(s->kv);
+    need = *promised + to_feed(q) + (size_t)GROWTH_TOKENS * (i + 1);
+    q->starved = i != 0 && room < need;
+    if (q->starved) {
+        kvcache_release(s->kv, &q->kv);
+        q->n_hit -= q->sent_back ? 0 : q->n_cached;
+        q->n_cached = 0;
+        q->leader = NULL;
+        return false;
+    }
+    *promised += to_feed(q);
+    return true;
+}
+
+/* Lets sequences begin, and says who follows another one in this step. Returns how many have one token to
+ * feed; *n_long gets how many have more. */
+static unsigned sort_out(struct sched *s, unsigned n_seqs, unsigned *n_long)
+{
+    size_t promised = 0;
+    unsigned n_single = 0;
+
+    *n_long = 0;
+    for (unsigned i = 0; i < n_seqs; i++) {
+        struct seq *q = s->by_age[i];
+
+        if (!q->begun)
+            q->begun = begin(s, q, i, &promised);
+        q->follows = q->begun && sched_follows(s, q);
+        if (!q->begun || q->follows)
+            continue;
+        n_single += to_feed(q) == 1;
+        *n_long += to_feed(q) > 1;
+    }
+    return n_single;
+}
+
+/* Gets pages for the next n tokens of by_age[i]: free ones, then those that are kept for prefixes only,
+ * then those of the youngest. False: not in this step (or, out of memory, ended). */
 static bool get_pages(struct sched *s, unsigned i, unsigned n_seqs, unsigned n)
 {
     struct seq *q = s->by_age[i];
     unsigned victim = n_seqs;
-    unsigned free_tokens = kvcache_total_tokens(s->kv) - kvcache_used_tokens(s->kv);
     enum gw_status st;
 
-    if (i != 0 && q->kv.n_pages == 0 && free_tokens < q->ids.n + (size_t)GROWTH_TOKENS * (i + 1))
-        return false;
-    while ((st = kvcache_reserve(s->kv, &q->kv, q->n_cached + n)) == GW_EAGAIN) {
+    while ((st = kvcache_reserve_from(s->kv, &q->kv, q->n_cached, q->n_cached + n)) == GW_EAGAIN) {
+        if (radix_evict(s->tree, kvcache_missing(s->kv, &q->kv, q->n_cached, q->n_cached + n)) != 0)
+            continue;
         while (victim-- > i + 1 && s->by_age[victim]->kv.n_pages == 0)
             continue;
         if (victim <= i) {
@@ -64,43 +129,64 @@ static bool get_pages(struct sched *s, unsigned i, unsigned n_seqs, unsigned n)
     return st == GW_OK;
 }
 
+/* How much of n tokens goes into the step, of which `left` tokens are shared by n_long prompts. */
+static unsigned chunk(unsigned n, unsigned left, unsigned n_long)
+{
+    unsigned share = n_long == 0 ? left : left / n_long;
+
+    if (share < MIN_CHUNK)
+        share = left < MIN_CHUNK ? left : MIN_CHUNK;
+    return n < share ? n : share;
+}
+
+static struct forward_run run_of(const struct seq *q, unsigned n)
+{
+    struct forward_run run = {.seq = &q->kv,
+                              .tokens = q->ids.ids + q->n_cached,
+                              .n_tokens = n,
+                              .pos = q->n_cached,
+                              .n_logits = n == to_feed(q)};
+
+    if (q->n_draft != 0) {
+        run.tokens = q->fed;
+        run.n_tokens = run.n_logits = 1 + q->n_draft;
+    }
+    return run;
+}
+
+/* How many guesses are fed behind the only token of q. */
+static unsigned guesses(struct sched *s, struct seq *q, unsigned n_single, bool all_single)
+{
+    q->n_draft = 0;
+    return all_single && to_feed(q) == 1 ? sched_draft(s, q, n_single) : 0;
+}
+
 /* Chooses the runs of the step. Returns how many. */
 static unsigned plan(struct sched *s)
 {
-    unsigned n_seqs = sort_by_age(s), n_single = 0, n_runs = 0, left, n_long;
+    unsigned n_seqs = sort_by_age(s), n_single, n_runs = 0, left, n_long;
+    bool all_single;
 
-    for (unsigned i = 0; i < n_seqs; i++)
-        n_single += to_feed(s->by_age[i]) == 1;
-    n_long = n_seqs - n_single;
+    n_single = sort_out(s, n_seqs, &n_long);
+    all_single = n_long == 0;
     left = forward_max_tokens(s->forward);
-    if (n_single != 0 && left > MIXED_STEP_TOKENS + n_single)
-        left = MIXED_STEP_TOKENS + n_single;
+    if (n_single != 0 && left > mixed_tokens(s) + n_single)
+        left = mixed_tokens(s) + n_single;
     left -= n_single;
     for (unsigned i = 0; i < n_seqs; i++) {
         struct seq *q = s->by_age[i];
         unsigned n = to_feed(q);
 
-        if (n > 1) {
-            unsigned share;
-
-            if (n_long == 0) /* preempted in this step: it begins again in the next one */
-                continue;
-            share = left / n_long > MIN_CHUNK ? left / n_long : MIN_CHUNK;
-            n_long--;
-            if (share > left)
-                share = left;
-            n = n < share ? n : share;
-        }
-        if (n == 0 || !get_pages(s, i, n_seqs, n))
+        if (!q->begun || q->follows) /* or was sent back in this step */
+            continue;
+        if (n > 1)
+            n = chunk(n, left, n_long--);
+        if (n == 0 || !get_pages(s, i, n_seqs, n + guesses(s, q, n_single, all_single)))
             continue;
         if (to_feed(q) > 1)
             left -= n;
         s->run_seqs[n_runs] = q;
-        s->runs[n_runs++] = (struct forward_run){.seq = &q->kv,
-                                                 .tokens = q->ids.ids + q->n_cached,
-                                                 .n_tokens = n,
-                                                 .pos = q->n_cached,
-                                                 .n_logits = n == to_feed(q)};
+        s->runs[n_runs++] = run_of(q, n);
     }
     return n_runs;
 }
@@ -122,60 +208,124 @@ static void finish(struct sched *s, struct seq *q, enum engine_finish how)
     sched_end(s, q, how, GW_OK, NULL);
 }
 
-/* Takes the sampled token into the answer. */
-static void take_token(struct sched *s, struct seq *q, int32_t id)
+/* Takes a token into the answer; the end of a sequence is the end of the answer. False: q has ended. */
+static bool take_token(struct sched *s, struct seq *q, int32_t id)
 {
     const struct tok *tok = s->cfg.tok;
+    enum steer_next next = STEER_ON;
     bool stopped;
 
     if (tok_is_end(tok, id)) {
         answer_end(&q->answer, &q->text);
         finish(s, q, ENGINE_FINISH_STOP);
-        return;
+        return false;
     }
     q->n_sampled++;
     atomic_fetch_add_explicit(&s->completion_tokens, 1, memory_order_relaxed);
     sampler_accept(q->sampler, id, true);
+    if (q->steer != NULL)
+        next = steer_take(q->steer, id);
     stopped = answer_add(&q->answer, tok_piece(tok, id), &q->text);
-    if (stopped) {
+    if (next == STEER_FAILED) {
+        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ELIMIT, "the answer's format is too complex");
+        return false;
+    }
+    if (stopped || next == STEER_OVER) {
+        if (!stopped)
+            answer_end(&q->answer, &q->text);
         finish(s, q, ENGINE_FINISH_STOP);
-    } else if (q->n_sampled == q->max_sampled) {
+        return false;
+    }
+    if (q->n_sampled == q->max_sampled) {
         answer_end(&q->answer, &q->text);
         finish(s, q, ENGINE_FINISH_LENGTH);
-    } else if (!gw_buf_ok(&q->text) || !gw_buf_ok(&q->answer.held) ||
-               tok_ids_add(&q->ids, id) != GW_OK) {
-        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ENOMEM, "out of memory for the answer");
-    } else {
-        send_text(q);
+        return false;
     }
+    if (!gw_buf_ok(&q->text) || !gw_buf_ok(&q->answer.held) || tok_ids_add(&q->ids, id) != GW_OK) {
+        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ENOMEM, "out of memory for the answer");
+        return false;
+    }
+    send_text(q);
+    return true;
 }
 
-static void sample(struct sched *s, struct seq *q, const struct forward_run *run)
+/* Takes what the format leaves no choice about: it is fed in one step with the token before it. */
+static void take_forced(struct sched *s, struct seq *q)
+{
+    struct tok_ids ids = {0};
+
+    if (steer_forced(q->steer, &ids) != GW_OK) {
+        tok_ids_fini(&ids);
+        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ENOMEM, "out of memory for the answer");
+        return;
+    }
+    for (size_t i = 0; i < ids.n && take_token(s, q, ids.ids[i]); i++)
+        continue;
+    tok_ids_fini(&ids);
+}
+
+/* Picks a token from a row of logits and takes it. False: q has ended. *id gets it. */
+static bool sample_row(struct sched *s, struct seq *q, unsigned row, int32_t *id)
 {
     unsigned n_model = s->cfg.m->n_vocab, n_tok = tok_n_vocab(s->cfg.tok);
-    float *logits = forward_logits(s->forward, run->logits_row);
+    float *logits = forward_logits(s->forward, row);
+
+    n_tok = n_tok < n_model ? n_tok : n_model; /* rows behind the vocabulary's end are padding */
+    if (q->steer != NULL && !steer_logits(q->steer, logits, n_tok)) {
+        sched_end(s, q, ENGINE_FINISH_ERROR, GW_ELIMIT,
+                  "no token of the model continues the answer's format");
+        return false;
+    }
+    *id = sampler_pick(q->sampler, s->space, logits, n_tok);
+    return take_token(s, q, *id);
+}
+
+/* Samples behind the last token; and behind each guess, as long as the guesses are what was sampled. */
+static void sample(struct sched *s, struct seq *q, const struct forward_run *run)
+{
+    unsigned n_taken = 0;
+    int32_t id;
 
     if (q->first_ns == 0) {
         q->first_ns = gw_clock_ns();
-        request_post_start(q->r, q->n_prompt, q->first_ns - q->start_ns);
+        request_post_start(q->r, q->n_prompt, q->n_hit, q->first_ns - q->start_ns);
+        atomic_fetch_add_explicit(&s->cached_tokens, q->n_hit, memory_order_relaxed);
     }
-    /* Rows behind the vocabulary's end are padding. */
-    take_token(s, q, sampler_pick(q->sampler, s->space, logits, n_tok < n_model ? n_tok : n_model));
+    for (;;) {
+        if (!sample_row(s, q, run->logits_row + n_taken, &id))
+            return;
+        if (n_taken == q->n_draft || id != q->fed[1 + n_taken])
+            break;
+        n_taken++;
+        q->n_cached++; /* the guess was fed, so its keys are there */
+    }
+    line_charge(&q->r->place, n_taken);
+    sched_drafted(s, q, n_taken);
+    if (q->steer != NULL)
+        take_forced(s, q);
 }
 
 void sched_step(struct sched *s)
 {
-    unsigned n = plan(s);
+    unsigned n = plan(s), n_tokens = 0;
+    uint64_t t0 = gw_clock_ns();
 
     if (n == 0)
         return;
+    for (unsigned i = 0; i < n; i++)
+        n_tokens += s->runs[i].n_tokens;
     forward_step(s->forward, s->runs, n);
+    note_time(s, n_tokens, gw_clock_ns() - t0);
     for (unsigned i = 0; i < n; i++) {
         struct seq *q = s->run_seqs[i];
         const struct forward_run *run = &s->runs[i];
         unsigned before = q->n_cached;
 
-        q->n_cached += run->n_tokens;
+        q->n_cached += run->n_tokens - q->n_draft;
+        q->n_turn += run->n_tokens - q->n_draft;
+        line_charge(&q->r->place, run->n_tokens - q->n_draft);
+        if (before < q->n_prompt)
+            sched_publish(s, q); /* others may need it as soon as it is there */
         if (before < q->n_prompt && q->n_sampled == 0)
             atomic_fetch_add_explicit(
                 &s->prompt_tokens, (q->n_cached < q->n_prompt ? q->n_cached : q->n_prompt) - before,

@@ -1,4 +1,4 @@
-/* kernels/exp_vec.h - private template: the exponential function on vectors. */
+/* kernels/exp_vec.h - private template: the exponential function, and tanh by it, on vectors. */
 #ifndef KERNELS_EXP_VEC_H
 #define KERNELS_EXP_VEC_H
 
@@ -22,6 +22,14 @@ INLINE vf vf_exp(vf x)
     p = vf_fma(p, r, vf_set1(1.0f));
     p = vf_fma(p, r, vf_set1(1.0f));
     return vf_scale_exp2(p, n);
+}
+
+/* cap * tanh(x / cap) = cap - 2 cap / (exp(2 x / cap) + 1); rate: 2 / cap. Off by 2e-7 cap at most. */
+INLINE vf vf_cap(vf x, vf cap, vf rate)
+{
+    const vf e = vf_add(vf_exp(vf_mul(x, rate)), vf_set1(1.0f));
+
+    return vf_sub(cap, vf_div(vf_add(cap, cap), e));
 }
 
 #endif

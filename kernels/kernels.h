@@ -35,7 +35,7 @@ enum { KERN_ALIGN = 64 };
 
 /* Largest difference that a table may show to the scalar one, relative to the stated size. */
 #define KERN_TOL_MATMUL 2e-5f /* to sum |w * x| over the row */
-#define KERN_TOL_OP     5e-6f /* norms, rope, silu, gelu, softmax, add: to the largest output */
+#define KERN_TOL_OP     5e-6f /* norms, rope, silu, gelu, softmax, cap, add: to the largest output */
 #define KERN_TOL_ATTN   5e-5f /* to the largest |v| */
 
 /* ---- matrices --------------------------------------------------------------------------- */
@@ -123,20 +123,30 @@ void kern_acts_init(struct kern_acts *a, void *mem, unsigned n_tokens, size_t co
 
 /* ---- attention -------------------------------------------------------------------------- */
 
-/* The KV cache of one layer and one KV head is a list of blocks of 16 tokens, f16. A block is
- * kern_kv_block_bytes(head_dim) long: K transposed, [head_dim][16 tokens], then V, [16 tokens][head_dim].
- * Block i of a sequence lies at base + (table != NULL ? table[i] : i) * block_stride, so one page may
+/* How the KV cache holds numbers. */
+enum kern_kv_type {
+    KERN_KV_F16,
+    KERN_KV_I8, /* int8 with one scale for the key of a token and one for its value */
+};
+
+/* The KV cache of one layer and one KV head is a list of blocks of 16 tokens. A block is
+ * kern_kv_block_bytes() long: K transposed, [head_dim][16 tokens], then V, [16 tokens][head_dim], then with
+ * KERN_KV_I8 the scales as floats, 16 of K and 16 of V. Block i of a sequence lies at base + (table != NULL ? table[i] : i) * block_stride, so one page may
  * hold the blocks of all layers and heads, and sequences may share pages of a common prefix. */
-static inline size_t kern_kv_block_bytes(unsigned head_dim)
+static inline size_t kern_kv_block_bytes(enum kern_kv_type type, unsigned head_dim)
 {
-    return (size_t)head_dim * KERN_KV_BLOCK * 2 * sizeof(uint16_t);
+    const size_t values = (size_t)head_dim * KERN_KV_BLOCK * 2;
+
+    return type == KERN_KV_I8 ? values + 2 * KERN_KV_BLOCK * sizeof(float)
+                              : values * sizeof(uint16_t);
 }
 
 struct kern_kv {
-    void *base;            /* 2-byte aligned at least, KERN_ALIGN for speed */
+    void *base;            /* aligned for a float at least, KERN_ALIGN for speed */
     const uint32_t *table; /* block numbers in order, or NULL: consecutive */
     size_t block_stride;   /* bytes between two block numbers */
     unsigned head_dim;     /* 1 to KERN_MAX_HEAD_DIM */
+    enum kern_kv_type type;
 };
 enum { KERN_MAX_HEAD_DIM = 512 };
 
@@ -149,6 +159,8 @@ struct kern_attn {
     unsigned n_heads;            /* query heads that share this KV head, at least 1 */
     unsigned n_keys; /* keys that token 0 sees, at least 1; token t sees n_keys + t (causal) */
     float scale;     /* usually 1 / sqrt(head_dim) */
+    unsigned window; /* a token sees this many keys, its own and those before it; 0: all */
+    float cap;       /* scores become cap * tanh(score / cap); 0: they stay */
 };
 
 /* ---- the table -------------------------------------------------------------------------- */
@@ -190,6 +202,13 @@ struct kern_ops {
     /* out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]; out may be gate or up. */
     void (*silu_mul)(float *out, const float *gate, const float *up, size_t n);
 
+    /* out[i] = gate[i] / 2 * (1 + tanh(sqrt(2 / pi) * (gate[i] + 0.044715 gate[i]^3))) * up[i]: the GELU that
+     * models with a gate are trained with; out may be gate or up. */
+    void (*gelu_mul)(float *out, const float *gate, const float *up, size_t n);
+
+    /* x[i] = cap * tanh(x[i] / cap). cap > 0. */
+    void (*soft_cap)(float *x, size_t n, float cap);
+
     /* x[i] += y[i] */
     void (*add)(float *x, const float *y, size_t n);
 
@@ -204,7 +223,7 @@ struct kern_ops {
      * largest, so that the cache never holds an infinity. */
     void (*kv_put)(const struct kern_kv *kv, size_t pos, const float *k, const float *v);
 
-    /* softmax(scale * q K^T) V, keys in order, in one pass. Uses about 64 KiB of stack. The blocks of all
+    /* softmax(cap(scale * q K^T)) V, keys in order, in one pass. Uses about 64 KiB of stack. The blocks of all
      * keys that a token sees must have been written. */
     void (*attn)(const struct kern_kv *kv, const struct kern_attn *a);
 };

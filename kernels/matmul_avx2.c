@@ -7,8 +7,10 @@
  * with fine activations. */
 #include <string.h>
 
+#include "kernels/codes.h"
 #include "kernels/ops_avx2.h"
 #include "kernels/panel.h"
+#include "kernels/traits.h"
 #include "kernels/vec.h"
 
 enum {
@@ -18,28 +20,32 @@ enum {
 };
 
 /* One tile of one half panel: where its codes are, and its scales; lane r is row r of the half.
- * w[r][c] = d[c / 16] * (code - offset) + m. */
+ * w[r][c] = d[c / 16] * (code - offset) + m[c / 16]. */
 struct tile {
     const uint8_t *codes; /* vector j at 64 * j: codes, or nibbles (j < 4: low, else high) */
-    const uint8_t *more;  /* Q5_0: fifth bits; Q6_K: planes of two bits */
-    vf d[2];              /* both the same but for Q6_K */
-    vf m;                 /* Q4_1 and Q4_K only */
+    const uint8_t *more;  /* planes of one bit or of two */
+    vf d[2];              /* both the same unless has_halves */
+    vf m[2];              /* has_min only; the second: has_half_min only */
 };
 
-INLINE bool has_min(enum kern_type type)
+/* Codes that are multiplied as signed numbers, by way of their magnitudes. */
+INLINE bool is_signed(enum kern_type type)
 {
-    return type == KERN_TYPE_Q4_1 || type == KERN_TYPE_Q4_K;
+    return offset_bits(type) == 7;
 }
 
-INLINE bool has_halves(enum kern_type type)
-{
-    return type == KERN_TYPE_Q6_K;
-}
-
-/* Products that fit into 16 bits: 2 * 127 * largest code * this < 32768. */
+/* Products that fit into 16 bits: 2 * 127 * largest code * this < 32768; never more than the vectors of a
+ * half. */
 INLINE size_t products_in_16_bits(enum kern_type type)
 {
-    return type == KERN_TYPE_Q8_0 ? 1 : type == KERN_TYPE_Q6_K ? 2 : type == KERN_TYPE_Q5_0 ? 4 : 8;
+    if (is_signed(type))
+        return 1;
+    if (type == KERN_TYPE_Q6_K)
+        return 2;
+    return has_halves(type) || offset_bits(type) == 4 || type == KERN_TYPE_Q5_1 ||
+                   type == KERN_TYPE_Q5_K
+               ? 4
+               : 8;
 }
 
 INLINE __m256i load32(const void *p)
@@ -53,57 +59,131 @@ INLINE vf load_u8(const uint8_t *p)
     return _mm256_cvtepi32_ps(
         _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
 }
-INLINE vf load_i8(const int8_t *p)
+
+/* 2^(e - 128), see codes_mxfp4_scale. */
+INLINE vf load_exponents(const uint8_t *e)
 {
-    return _mm256_cvtepi32_ps(
-        _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+    const __m256i x = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)e));
+    const __m256i tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), x);
+    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(x, _mm256_set1_epi32(1)), 23);
+    const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), x);
+
+    return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, subnormal, tiny));
+}
+
+INLINE void find_small(enum kern_type type, const void *panel, size_t i, size_t h, struct tile *t)
+{
+    const size_t r = 8 * h;
+
+    if (type == KERN_TYPE_Q4_0 || type == KERN_TYPE_IQ4_NL) {
+        const struct tile_q4_0 *p = (const struct tile_q4_0 *)panel + i;
+        t->codes = p->lo;
+        t->d[0] = vf_load_f16(p->d + r);
+    } else if (type == KERN_TYPE_Q4_1) {
+        const struct tile_q4_1 *p = (const struct tile_q4_1 *)panel + i;
+        t->codes = p->lo;
+        t->d[0] = vf_load_f16(p->d + r);
+        t->m[0] = vf_load_f16(p->m + r);
+    } else if (type == KERN_TYPE_Q5_0) {
+        const struct tile_q5_0 *p = (const struct tile_q5_0 *)panel + i;
+        t->codes = p->lo;
+        t->more = (const uint8_t *)p->hi + 4 * h;
+        t->d[0] = vf_load_f16(p->d + r);
+    } else if (type == KERN_TYPE_Q5_1) {
+        const struct tile_q5_1 *p = (const struct tile_q5_1 *)panel + i;
+        t->codes = p->lo;
+        t->more = (const uint8_t *)p->hi + 4 * h;
+        t->d[0] = vf_load_f16(p->d + r);
+        t->m[0] = vf_load_f16(p->m + r);
+    } else if (type == KERN_TYPE_Q8_0) {
+        const struct tile_q8_0 *p = (const struct tile_q8_0 *)panel + i;
+        t->codes = p->q;
+        t->d[0] = vf_load_f16(p->d + r);
+    } else if (type == KERN_TYPE_MXFP4) {
+        const struct tile_mxfp4 *p = (const struct tile_mxfp4 *)panel + i;
+        t->codes = p->lo;
+        t->d[0] = load_exponents(p->e + r);
+    } else {
+        const struct tile_nvfp4 *p = (const struct tile_nvfp4 *)panel + i;
+        t->codes = p->lo;
+        t->d[0] = vf_load_f16(p->d[0] + r);
+        t->d[1] = vf_load_f16(p->d[1] + r);
+    }
+}
+
+/* -dmin * mn */
+INLINE vf negative_min(const uint16_t *dmin, vf mn)
+{
+    return vf_sub(vf_zero(), vf_mul(vf_load_f16(dmin), mn));
+}
+
+/* Scales in the low nibbles, minima in the high ones. */
+INLINE void find_q2_k(const struct super_q2_k *p, size_t g, size_t h, struct tile *t)
+{
+    t->codes = p->tile[g].two;
+    for (size_t i = 0; i < 2; i++) {
+        const __m256i x = _mm256_cvtepu8_epi32(
+            _mm_loadl_epi64((const __m128i *)(const void *)(p->tile[g].sc[i] + 8 * h)));
+        const __m256i sc = _mm256_and_si256(x, _mm256_set1_epi32(15));
+
+        t->d[i] = vf_mul(vf_load_f16(p->d + 8 * h), _mm256_cvtepi32_ps(sc));
+        t->m[i] = negative_min(p->dmin + 8 * h, _mm256_cvtepi32_ps(_mm256_srli_epi32(x, 4)));
+    }
+}
+
+INLINE void find_super(enum kern_type type, const void *panel, size_t i, size_t h, struct tile *t)
+{
+    const size_t s = i / PANEL_TILES_SUPER, g = i % PANEL_TILES_SUPER, r = 8 * h;
+
+    if (type == KERN_TYPE_Q2_K) {
+        find_q2_k((const struct super_q2_k *)panel + s, g, h, t);
+    } else if (type == KERN_TYPE_Q3_K) {
+        const struct super_q3_k *p = (const struct super_q3_k *)panel + s;
+        t->codes = p->tile[g].two;
+        t->more = (const uint8_t *)p->tile[g].third + 4 * h;
+        t->d[0] = vf_mul(vf_load_f16(p->d + r), vf_load_i8(p->tile[g].sc[0] + r));
+        t->d[1] = vf_mul(vf_load_f16(p->d + r), vf_load_i8(p->tile[g].sc[1] + r));
+    } else if (type == KERN_TYPE_Q4_K) {
+        const struct super_q4_k *p = (const struct super_q4_k *)panel + s;
+        t->codes = p->tile[g].lo;
+        t->d[0] = vf_mul(vf_load_f16(p->d + r), load_u8(p->tile[g].sc + r));
+        t->m[0] = negative_min(p->dmin + r, load_u8(p->tile[g].mn + r));
+    } else if (type == KERN_TYPE_Q5_K) {
+        const struct super_q5_k *p = (const struct super_q5_k *)panel + s;
+        t->codes = p->tile[g].lo;
+        t->more = (const uint8_t *)p->tile[g].hi + 4 * h;
+        t->d[0] = vf_mul(vf_load_f16(p->d + r), load_u8(p->tile[g].sc + r));
+        t->m[0] = negative_min(p->dmin + r, load_u8(p->tile[g].mn + r));
+    } else if (type == KERN_TYPE_Q6_K) {
+        const struct super_q6_k *p = (const struct super_q6_k *)panel + s;
+        t->codes = p->tile[g].lo;
+        t->more = p->tile[g].hi + 32 * h;
+        t->d[0] = vf_mul(vf_load_f16(p->d + r), vf_load_i8(p->tile[g].sc[0] + r));
+        t->d[1] = vf_mul(vf_load_f16(p->d + r), vf_load_i8(p->tile[g].sc[1] + r));
+    } else {
+        const struct super_iq4_xs *p = (const struct super_iq4_xs *)panel + s;
+        t->codes = p->tile[g].lo;
+        t->d[0] = vf_mul(vf_load_f16(p->d + r), vf_load_i8(p->tile[g].sc + r));
+    }
 }
 
 /* Finds tile i of a panel, its half h. */
 INLINE struct tile find_tile(enum kern_type type, const void *panel, size_t i, size_t h)
 {
-    const size_t s = i / PANEL_TILES_SUPER, g = i % PANEL_TILES_SUPER, r = 8 * h;
-    struct tile t = {.m = vf_zero()};
+    struct tile t = {.m = {vf_zero(), vf_zero()}};
 
-    if (type == KERN_TYPE_Q4_0) {
-        const struct tile_q4_0 *p = (const struct tile_q4_0 *)panel + i;
-        t.codes = p->lo;
-        t.d[0] = vf_load_f16(p->d + r);
-    } else if (type == KERN_TYPE_Q4_1) {
-        const struct tile_q4_1 *p = (const struct tile_q4_1 *)panel + i;
-        t.codes = p->lo;
-        t.d[0] = vf_load_f16(p->d + r);
-        t.m = vf_load_f16(p->m + r);
-    } else if (type == KERN_TYPE_Q5_0) {
-        const struct tile_q5_0 *p = (const struct tile_q5_0 *)panel + i;
-        t.codes = p->lo;
-        t.more = (const uint8_t *)p->hi + 4 * h;
-        t.d[0] = vf_load_f16(p->d + r);
-    } else if (type == KERN_TYPE_Q8_0) {
-        const struct tile_q8_0 *p = (const struct tile_q8_0 *)panel + i;
-        t.codes = p->q;
-        t.d[0] = vf_load_f16(p->d + r);
-    } else if (type == KERN_TYPE_Q4_K) {
-        const struct super_q4_k *p = (const struct super_q4_k *)panel + s;
-        t.codes = p->tile[g].lo;
-        t.d[0] = vf_mul(vf_load_f16(p->d + r), load_u8(p->tile[g].sc + r));
-        t.m = vf_mul(vf_load_f16(p->dmin + r), load_u8(p->tile[g].mn + r));
-        t.m = vf_sub(vf_zero(), t.m);
-    } else {
-        const struct super_q6_k *p = (const struct super_q6_k *)panel + s;
-        t.codes = p->tile[g].lo;
-        t.more = p->tile[g].hi + 32 * h;
-        t.d[0] = vf_mul(vf_load_f16(p->d + r), load_i8(p->tile[g].sc[0] + r));
-        t.d[1] = vf_mul(vf_load_f16(p->d + r), load_i8(p->tile[g].sc[1] + r));
-    }
+    if (is_super(type))
+        find_super(type, panel, i, h, &t);
+    else
+        find_small(type, panel, i, h, &t);
     t.codes += 32 * h;
     if (!has_halves(type))
         t.d[1] = t.d[0];
     return t;
 }
 
-/* Bit i of the 32 at p as 16 or 0 in byte i. */
-INLINE __m256i spread_bits(const uint8_t *p)
+/* Bit i of the 32 at p as `value` or 0 in byte i. */
+INLINE __m256i spread_bits(const uint8_t *p, char value)
 {
     const __m256i which = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
                                              0x0202020202020202, 0x0303030303030303);
@@ -113,28 +193,57 @@ INLINE __m256i spread_bits(const uint8_t *p)
     memcpy(&bits, p, sizeof(bits));
     __m256i v = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits), which), bit);
 
-    return _mm256_and_si256(_mm256_cmpeq_epi8(v, bit), _mm256_set1_epi8(16));
+    return _mm256_and_si256(_mm256_cmpeq_epi8(v, bit), _mm256_set1_epi8(value));
 }
 
-/* Vector j of a tile, 32 bytes: unsigned codes, but signed code - 128 for Q8_0. */
+/* Vector j of a plane of two bits a code, the code at bit 0, other bits left in. */
+INLINE __m256i load_twos(const uint8_t *plane, size_t j)
+{
+    const __m256i x = load32(plane + 64 * (j / 4));
+
+    return j % 4 == 0   ? x
+           : j % 4 == 1 ? _mm256_srli_epi16(x, 2)
+           : j % 4 == 2 ? _mm256_srli_epi16(x, 4)
+                        : _mm256_srli_epi16(x, 6);
+}
+
+INLINE __m256i map_values(const int8_t values[16], char off, __m256i codes)
+{
+    const __m256i t =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)values));
+
+    return _mm256_shuffle_epi8(_mm256_add_epi8(t, _mm256_set1_epi8(off)), codes);
+}
+
+/* Vector j of a tile of 4 or more bits a code, of which 4 are nibbles. */
+INLINE __m256i load_nibbles(enum kern_type type, const struct tile *t, size_t j)
+{
+    __m256i x = load32(t->codes + 64 * (j % 4)), high;
+
+    x = _mm256_and_si256(j < 4 ? x : _mm256_srli_epi16(x, 4), _mm256_set1_epi8(15));
+    if (type == KERN_TYPE_Q5_0 || type == KERN_TYPE_Q5_1 || type == KERN_TYPE_Q5_K)
+        return _mm256_or_si256(x, spread_bits(t->more + 8 * j, 16));
+    if (type == KERN_TYPE_IQ4_NL || type == KERN_TYPE_IQ4_XS)
+        return map_values(kern_iq4_values, 0, x);
+    if (type == KERN_TYPE_MXFP4 || type == KERN_TYPE_NVFP4)
+        return map_values(kern_fp4_values, CODES_FP4_OFF, x);
+    if (type != KERN_TYPE_Q6_K)
+        return x;
+    high = _mm256_and_si256(load_twos(t->more, j), _mm256_set1_epi8(3));
+    return _mm256_or_si256(x, _mm256_slli_epi16(high, 4));
+}
+
+/* Vector j of a tile, 32 bytes: unsigned codes, but signed values of the types with is_signed. */
 INLINE __m256i load_codes(enum kern_type type, const struct tile *t, size_t j)
 {
-    __m256i x, high;
+    __m256i x;
 
     if (type == KERN_TYPE_Q8_0)
         return _mm256_xor_si256(load32(t->codes + 64 * j), _mm256_set1_epi8(-128));
-    x = load32(t->codes + 64 * (j % 4));
-    x = _mm256_and_si256(j < 4 ? x : _mm256_srli_epi16(x, 4), _mm256_set1_epi8(15));
-    if (type == KERN_TYPE_Q5_0)
-        return _mm256_or_si256(x, spread_bits(t->more + 8 * j));
-    if (type != KERN_TYPE_Q6_K)
-        return x;
-    high = load32(t->more + 64 * (j / 4));
-    high = j % 4 == 0   ? _mm256_slli_epi16(high, 4)
-           : j % 4 == 1 ? _mm256_slli_epi16(high, 2)
-           : j % 4 == 2 ? high
-                        : _mm256_srli_epi16(high, 2);
-    return _mm256_or_si256(x, _mm256_and_si256(high, _mm256_set1_epi8(0x30)));
+    if (type != KERN_TYPE_Q2_K && type != KERN_TYPE_Q3_K)
+        return load_nibbles(type, t, j);
+    x = _mm256_and_si256(load_twos(t->codes, j), _mm256_set1_epi8(3));
+    return type == KERN_TYPE_Q2_K ? x : _mm256_or_si256(x, spread_bits(t->more + 8 * j, 4));
 }
 
 /* The activations of a tile's columns; token t is at [t * stride]. */
@@ -173,18 +282,15 @@ INLINE __m256i broadcast4(const int8_t *p)
 /* Sums of two products in 16 bits. */
 INLINE __m256i multiply(enum kern_type type, __m256i w, __m256i a)
 {
-    if (type == KERN_TYPE_Q8_0)
+    if (is_signed(type))
         return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
     return _mm256_maddubs_epi16(w, a);
 }
 
-/* -offset * (sum of activations) in all lanes; Q8_0 has none left. */
+/* -offset * (sum of activations) in all lanes; signed values have none left. */
 INLINE __m256i start_sum(enum kern_type type, int32_t nsum)
 {
-    const int bits = type == KERN_TYPE_Q4_0   ? 3
-                     : type == KERN_TYPE_Q5_0 ? 4
-                     : type == KERN_TYPE_Q6_K ? 5
-                                              : 0;
+    const int bits = is_signed(type) ? 0 : (int)offset_bits(type);
 
     return bits == 0 ? _mm256_setzero_si256() : _mm256_slli_epi32(_mm256_set1_epi32(nsum), bits);
 }
@@ -264,8 +370,12 @@ INLINE void dot_tile(enum kern_type type, bool fine, unsigned n, const struct ti
         const struct kern_act_block *x = in->x + t * in->stride;
 
         f[t] = vf_fma(v[t], vf_set1(x->d), f[t]);
-        if (has_min(type))
-            f[t] = vf_fma(w->m, vf_set1(x->ds), f[t]);
+        if (has_half_min(type)) {
+            f[t] = vf_fma(w->m[0], vf_set1(-(x->d * (float)x->nsum16[0])), f[t]);
+            f[t] = vf_fma(w->m[1], vf_set1(-(x->d * (float)x->nsum16[1])), f[t]);
+        } else if (has_min(type)) {
+            f[t] = vf_fma(w->m[0], vf_set1(x->ds), f[t]);
+        }
     }
 }
 

@@ -141,8 +141,14 @@ INLINE void dot_tile(enum kern_type type, bool fine, unsigned n_panels, unsigned
             __m512 *o = &f[p * MAX_GROUP + t];
 
             *o = _mm512_fmadd_ps(v[p][t], _mm512_set1_ps(x->d), *o);
-            if (has_min(type))
-                *o = _mm512_fmadd_ps(tile_min(&w[p]), _mm512_set1_ps(x->ds), *o);
+            if (has_half_min(type)) {
+                *o = _mm512_fnmadd_ps(tile_min(&w[p], 0),
+                                      _mm512_set1_ps(x->d * (float)x->nsum16[0]), *o);
+                *o = _mm512_fnmadd_ps(tile_min(&w[p], 1),
+                                      _mm512_set1_ps(x->d * (float)x->nsum16[1]), *o);
+            } else if (has_min(type)) {
+                *o = _mm512_fmadd_ps(tile_min(&w[p], 0), _mm512_set1_ps(x->ds), *o);
+            }
         }
 }
 

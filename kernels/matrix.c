@@ -10,10 +10,11 @@ static enum gw_status check_shape(uint32_t type, uint64_t rows, uint64_t cols, s
     const struct kern_type_info *info = kern_type_info(type);
 
     if (info == NULL)
-        return gw_fail(err, GW_EUNSUPPORTED,
-                       "tensor type %u is not supported; use F32, F16, BF16, Q8_0, Q4_0, Q4_1, "
-                       "Q5_0, Q4_K or Q6_K",
-                       (unsigned)type);
+        return gw_fail(
+            err, GW_EUNSUPPORTED,
+            "tensor type %u is not built in; F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, "
+            "Q2_K to Q6_K, IQ4_NL, IQ4_XS, MXFP4 and NVFP4 are",
+            (unsigned)type);
     if (rows == 0 || cols == 0)
         return gw_fail(err, GW_EINVAL, "matrix has no rows or no columns");
     if (cols % info->block_elems != 0)

@@ -128,6 +128,24 @@ static void silu_mul(float *out, const float *gate, const float *up, size_t n)
     }
 }
 
+static void gelu_mul(float *out, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i += VF_LANES) {
+        const vf g = vf_load_n(gate + i, n - i), u = vf_load_n(up + i, n - i);
+        const vf cube = vf_mul(vf_mul(g, g), vf_mul(g, vf_set1(-2.0f * 0.7978845608f * 0.044715f)));
+        const vf e = vf_exp(vf_fma(g, vf_set1(-2.0f * 0.7978845608f), cube));
+
+        vf_store_n(out + i, vf_mul(vf_div(g, vf_add(vf_set1(1.0f), e)), u), n - i);
+    }
+}
+
+static void soft_cap(float *x, size_t n, float cap)
+{
+    for (size_t i = 0; i < n; i += VF_LANES)
+        vf_store_n(x + i, vf_cap(vf_load_n(x + i, n - i), vf_set1(cap), vf_set1(2.0f / cap)),
+                   n - i);
+}
+
 static void add(float *x, const float *y, size_t n)
 {
     for (size_t i = 0; i < n; i += VF_LANES)
@@ -170,6 +188,10 @@ static void kv_put(const struct kern_kv *kv, size_t pos, const float *k, const f
     uint16_t *block = kern_kv_block(kv, pos / KERN_KV_BLOCK);
     uint16_t h[KERN_MAX_HEAD_DIM + VF_LANES];
 
+    if (kv->type == KERN_KV_I8) {
+        kern_kv_put_i8(kv, pos, k, v);
+        return;
+    }
     clamp_f16(h, k, dim);
     for (size_t i = 0; i < dim; i++)
         block[i * KERN_KV_BLOCK + key] = h[i];

@@ -35,10 +35,35 @@ struct tile_q5_0 {
     uint64_t hi[8];
     uint16_t d[16];
 };
+struct tile_q5_1 {
+    uint8_t lo[256];
+    uint64_t hi[8];
+    uint16_t d[16], m[16];
+};
 /* codes are q + 128 */
 struct tile_q8_0 {
     uint8_t q[512];
     uint16_t d[16];
+};
+/* two: bits 2j', 2j'+1 of byte 64 * (j / 4) + i are byte i of vector j, j' = j % 4; sc: sc in the low,
+ * mn in the high nibble, of columns 0..15 and 16..31 */
+struct tile_q2_k {
+    uint8_t two[128];
+    uint8_t sc[2][16];
+};
+struct super_q2_k {
+    uint16_t d[16], dmin[16];
+    struct tile_q2_k tile[PANEL_TILES_SUPER];
+};
+/* third: as hi of Q5_0; sc: 32 less than in the file */
+struct tile_q3_k {
+    uint8_t two[128];
+    uint64_t third[8];
+    int8_t sc[2][16];
+};
+struct super_q3_k {
+    uint16_t d[16];
+    struct tile_q3_k tile[PANEL_TILES_SUPER];
 };
 struct tile_q4_k {
     uint8_t lo[256];
@@ -48,8 +73,16 @@ struct super_q4_k {
     uint16_t d[16], dmin[16];
     struct tile_q4_k tile[PANEL_TILES_SUPER];
 };
-/* hi: bits 2j', 2j'+1 of byte 64 * (j / 4) + i are the high bits of byte i of vector j, j' = j % 4;
- * sc: columns 0..15 and 16..31 */
+struct tile_q5_k {
+    uint8_t lo[256];
+    uint64_t hi[8];
+    uint8_t sc[16], mn[16];
+};
+struct super_q5_k {
+    uint16_t d[16], dmin[16];
+    struct tile_q5_k tile[PANEL_TILES_SUPER];
+};
+/* hi: the high bits, as two of Q2_K; sc: columns 0..15 and 16..31 */
 struct tile_q6_k {
     uint8_t lo[256];
     uint8_t hi[128];
@@ -59,8 +92,33 @@ struct super_q6_k {
     uint16_t d[16];
     struct tile_q6_k tile[PANEL_TILES_SUPER];
 };
+/* IQ4_NL has the tiles of Q4_0. sc: 32 less than in the file */
+struct tile_iq4_xs {
+    uint8_t lo[256];
+    int8_t sc[16];
+};
+struct super_iq4_xs {
+    uint16_t d[16];
+    struct tile_iq4_xs tile[PANEL_TILES_SUPER];
+};
+struct tile_mxfp4 {
+    uint8_t lo[256];
+    uint8_t e[16];
+};
+/* d: halved, as binary16; of columns 0..15 and 16..31 */
+struct tile_nvfp4 {
+    uint8_t lo[256];
+    uint16_t d[2][16];
+};
 
 _Static_assert(sizeof(struct tile_q4_0) == 288, "Q4_0");
+_Static_assert(sizeof(struct tile_q5_1) == 384, "Q5_1");
+_Static_assert(sizeof(struct super_q2_k) == 64 + 8 * 160, "Q2_K");
+_Static_assert(sizeof(struct super_q3_k) == 32 + 8 * 224, "Q3_K");
+_Static_assert(sizeof(struct super_q5_k) == 64 + 8 * 352, "Q5_K");
+_Static_assert(sizeof(struct super_iq4_xs) == 32 + 8 * 272, "IQ4_XS");
+_Static_assert(sizeof(struct tile_mxfp4) == 272, "MXFP4");
+_Static_assert(sizeof(struct tile_nvfp4) == 320, "NVFP4");
 _Static_assert(sizeof(struct tile_q4_1) == 320, "Q4_1");
 _Static_assert(sizeof(struct tile_q5_0) == 352, "Q5_0");
 _Static_assert(sizeof(struct tile_q8_0) == 544, "Q8_0");

@@ -14,10 +14,18 @@ const struct kern_type_info *kern_type_info(uint32_t type)
         [KERN_TYPE_Q4_0] = {"Q4_0", KERN_BLOCK, sizeof(struct kern_block_q4_0), true},
         [KERN_TYPE_Q4_1] = {"Q4_1", KERN_BLOCK, sizeof(struct kern_block_q4_1), true},
         [KERN_TYPE_Q5_0] = {"Q5_0", KERN_BLOCK, sizeof(struct kern_block_q5_0), true},
+        [KERN_TYPE_Q5_1] = {"Q5_1", KERN_BLOCK, sizeof(struct kern_block_q5_1), true},
         [KERN_TYPE_Q8_0] = {"Q8_0", KERN_BLOCK, sizeof(struct kern_block_q8_0), true},
+        [KERN_TYPE_Q2_K] = {"Q2_K", KERN_SUPER, sizeof(struct kern_block_q2_k), true},
+        [KERN_TYPE_Q3_K] = {"Q3_K", KERN_SUPER, sizeof(struct kern_block_q3_k), true},
         [KERN_TYPE_Q4_K] = {"Q4_K", KERN_SUPER, sizeof(struct kern_block_q4_k), true},
+        [KERN_TYPE_Q5_K] = {"Q5_K", KERN_SUPER, sizeof(struct kern_block_q5_k), true},
         [KERN_TYPE_Q6_K] = {"Q6_K", KERN_SUPER, sizeof(struct kern_block_q6_k), true},
+        [KERN_TYPE_IQ4_NL] = {"IQ4_NL", KERN_BLOCK, sizeof(struct kern_block_iq4_nl), true},
+        [KERN_TYPE_IQ4_XS] = {"IQ4_XS", KERN_SUPER, sizeof(struct kern_block_iq4_xs), true},
         [KERN_TYPE_BF16] = {"BF16", 1, 2, false},
+        [KERN_TYPE_MXFP4] = {"MXFP4", KERN_BLOCK, sizeof(struct kern_block_mxfp4), true},
+        [KERN_TYPE_NVFP4] = {"NVFP4", KERN_NVFP4_BLOCK, sizeof(struct kern_block_nvfp4), true},
     };
 
     if (type >= sizeof(infos) / sizeof(infos[0]) || infos[type].name == NULL)
@@ -85,84 +93,14 @@ uint16_t kern_f32_f16(float f)
     return (uint16_t)(sign | ((a - (112u << 23)) >> 13));
 }
 
-static void row_q4_0(const struct kern_block_q4_0 *b, size_t n_blocks, float *dst)
+static void row_quantized(enum kern_type type, const void *src, size_t n, float *dst)
 {
-    uint8_t q[KERN_BLOCK];
+    struct codes_block b;
 
-    for (; n_blocks > 0; n_blocks--, b++, dst += KERN_BLOCK) {
-        float d = kern_f16_f32(b->d);
-
-        codes_nibbles(b->qs, q);
+    for (size_t i = 0; i < n / KERN_BLOCK; i++, dst += KERN_BLOCK) {
+        codes_load(type, src, i, &b);
         for (unsigned j = 0; j < KERN_BLOCK; j++)
-            dst[j] = d * (float)(q[j] - 8);
-    }
-}
-
-static void row_q4_1(const struct kern_block_q4_1 *b, size_t n_blocks, float *dst)
-{
-    uint8_t q[KERN_BLOCK];
-
-    for (; n_blocks > 0; n_blocks--, b++, dst += KERN_BLOCK) {
-        float d = kern_f16_f32(b->d), m = kern_f16_f32(b->m);
-
-        codes_nibbles(b->qs, q);
-        for (unsigned j = 0; j < KERN_BLOCK; j++)
-            dst[j] = d * (float)q[j] + m;
-    }
-}
-
-static void row_q5_0(const struct kern_block_q5_0 *b, size_t n_blocks, float *dst)
-{
-    uint8_t q[KERN_BLOCK];
-
-    for (; n_blocks > 0; n_blocks--, b++, dst += KERN_BLOCK) {
-        float d = kern_f16_f32(b->d);
-
-        codes_q5_0(b, q);
-        for (unsigned j = 0; j < KERN_BLOCK; j++)
-            dst[j] = d * (float)(q[j] - 16);
-    }
-}
-
-static void row_q8_0(const struct kern_block_q8_0 *b, size_t n_blocks, float *dst)
-{
-    for (; n_blocks > 0; n_blocks--, b++, dst += KERN_BLOCK) {
-        float d = kern_f16_f32(b->d);
-
-        for (unsigned j = 0; j < KERN_BLOCK; j++)
-            dst[j] = d * (float)b->qs[j];
-    }
-}
-
-static void row_q4_k(const struct kern_block_q4_k *b, size_t n_blocks, float *dst)
-{
-    uint8_t q[KERN_BLOCK], sc, mn;
-
-    for (; n_blocks > 0; n_blocks--, b++) {
-        for (size_t g = 0; g < KERN_SUPER / KERN_BLOCK; g++, dst += KERN_BLOCK) {
-            kern_q4_k_scale(b->scales, (unsigned)g, &sc, &mn);
-            float d = kern_f16_f32(b->d) * (float)sc, m = kern_f16_f32(b->dmin) * (float)mn;
-
-            codes_q4_k(b, (unsigned)g, q);
-            for (unsigned j = 0; j < KERN_BLOCK; j++)
-                dst[j] = d * (float)q[j] - m;
-        }
-    }
-}
-
-static void row_q6_k(const struct kern_block_q6_k *b, size_t n_blocks, float *dst)
-{
-    uint8_t q[KERN_BLOCK];
-
-    for (; n_blocks > 0; n_blocks--, b++) {
-        for (size_t g = 0; g < KERN_SUPER / KERN_BLOCK; g++, dst += KERN_BLOCK) {
-            float d = kern_f16_f32(b->d);
-            float scale[2] = {d * (float)b->sc[2 * g], d * (float)b->sc[2 * g + 1]};
-
-            codes_q6_k(b, (unsigned)g, q);
-            for (unsigned j = 0; j < KERN_BLOCK; j++)
-                dst[j] = scale[j / 16] * (float)(q[j] - 32);
-        }
+            dst[j] = b.d[j / 16] * (float)(b.q[j] - b.off) + b.m[j / 16];
     }
 }
 
@@ -178,33 +116,10 @@ static void row_16(const uint8_t *src, size_t n, float *dst, bool bf16)
 
 void kern_row_f32(enum kern_type type, const void *src, size_t n, float *dst)
 {
-    switch (type) {
-    case KERN_TYPE_F32:
+    if (type == KERN_TYPE_F32)
         memcpy(dst, src, n * sizeof(*dst));
-        break;
-    case KERN_TYPE_F16:
-        row_16(src, n, dst, false);
-        break;
-    case KERN_TYPE_BF16:
-        row_16(src, n, dst, true);
-        break;
-    case KERN_TYPE_Q4_0:
-        row_q4_0(src, n / KERN_BLOCK, dst);
-        break;
-    case KERN_TYPE_Q4_1:
-        row_q4_1(src, n / KERN_BLOCK, dst);
-        break;
-    case KERN_TYPE_Q5_0:
-        row_q5_0(src, n / KERN_BLOCK, dst);
-        break;
-    case KERN_TYPE_Q8_0:
-        row_q8_0(src, n / KERN_BLOCK, dst);
-        break;
-    case KERN_TYPE_Q4_K:
-        row_q4_k(src, n / KERN_SUPER, dst);
-        break;
-    case KERN_TYPE_Q6_K:
-        row_q6_k(src, n / KERN_SUPER, dst);
-        break;
-    }
+    else if (type == KERN_TYPE_F16 || type == KERN_TYPE_BF16)
+        row_16(src, n, dst, type == KERN_TYPE_BF16);
+    else
+        row_quantized(type, src, n, dst);
 }

@@ -68,6 +68,21 @@ static void ref_silu_mul(float *out, const float *gate, const float *up, size_t 
         out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+static void ref_gelu_mul(float *out, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float g = gate[i], u = 0.7978845608f * (g + 0.044715f * g * g * g);
+
+        out[i] = g / (1.0f + expf(-2.0f * u)) * up[i];
+    }
+}
+
+static void ref_soft_cap(float *x, size_t n, float cap)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = cap * tanhf(x[i] / cap);
+}
+
 static void ref_add(float *x, const float *y, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -119,6 +134,11 @@ static uint16_t clamp_f16(float f)
 
 static void ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
 {
+    if (kv->type == KERN_KV_I8) {
+        kern_kv_put_i8(kv, pos, k, v);
+        return;
+    }
+
     uint16_t *kb = kern_kv_block(kv, pos / KERN_KV_BLOCK);
     uint16_t *vb = kb + (size_t)kv->head_dim * KERN_KV_BLOCK;
     size_t key = pos % KERN_KV_BLOCK;
@@ -129,31 +149,60 @@ static void ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, con
     }
 }
 
+/* Component i of the key of token pos, and of its value. */
+static float key_at(const struct kern_kv *kv, size_t pos, size_t i)
+{
+    const size_t at = i * KERN_KV_BLOCK + pos % KERN_KV_BLOCK;
+    const uint16_t *h;
+
+    if (kv->type == KERN_KV_I8) {
+        const struct kern_kv_i8 b = kern_kv_i8_block(kv, pos / KERN_KV_BLOCK);
+
+        return (float)b.k[at] * b.k_scale[pos % KERN_KV_BLOCK];
+    }
+    h = kern_kv_block(kv, pos / KERN_KV_BLOCK);
+    return kern_f16_f32(h[at]);
+}
+
+static float value_at(const struct kern_kv *kv, size_t pos, size_t i)
+{
+    const size_t at = pos % KERN_KV_BLOCK * kv->head_dim + i;
+    const uint16_t *h;
+
+    if (kv->type == KERN_KV_I8) {
+        const struct kern_kv_i8 b = kern_kv_i8_block(kv, pos / KERN_KV_BLOCK);
+
+        return (float)b.v[at] * b.v_scale[pos % KERN_KV_BLOCK];
+    }
+    h = kern_kv_block(kv, pos / KERN_KV_BLOCK);
+    return kern_f16_f32(h[(size_t)kv->head_dim * KERN_KV_BLOCK + at]);
+}
+
 /* Online softmax, key by key: m is the largest score so far, l the sum of exp(score - m), out the
  * weighted sum of the values on the same scale. */
-static void attn_row(const struct kern_kv *kv, const float *q, size_t n_keys, float scale,
-                     float *out)
+static void attn_row(const struct kern_kv *kv, const struct kern_attn *a, const float *q,
+                     size_t n_keys, float *out)
 {
     const size_t dim = kv->head_dim;
     float m = -INFINITY, l = 0;
 
     for (size_t i = 0; i < dim; i++)
         out[i] = 0;
-    for (size_t pos = 0; pos < n_keys; pos++) {
-        const uint16_t *kb = kern_kv_block(kv, pos / KERN_KV_BLOCK);
-        const uint16_t *v = kb + dim * KERN_KV_BLOCK + pos % KERN_KV_BLOCK * dim;
+    for (size_t pos = kern_attn_first(a, n_keys); pos < n_keys; pos++) {
         float s = 0;
 
         for (size_t i = 0; i < dim; i++)
-            s += q[i] * kern_f16_f32(kb[i * KERN_KV_BLOCK + pos % KERN_KV_BLOCK]);
-        s *= scale;
+            s += q[i] * key_at(kv, pos, i);
+        s *= a->scale;
+        if (a->cap > 0)
+            s = a->cap * tanhf(s / a->cap);
 
         float m_new = s > m ? s : m;
         float fix = m == m_new ? 1.0f : expf(m - m_new);
         float p = expf(s - m_new);
 
         for (size_t i = 0; i < dim; i++)
-            out[i] = out[i] * fix + p * kern_f16_f32(v[i]);
+            out[i] = out[i] * fix + p * value_at(kv, pos, i);
         l = l * fix + p;
         m = m_new;
     }
@@ -165,7 +214,7 @@ static void ref_attn(const struct kern_kv *kv, const struct kern_attn *a)
 {
     for (size_t t = 0; t < a->n_tokens; t++)
         for (size_t h = 0; h < a->n_heads; h++)
-            attn_row(kv, a->q + t * a->q_stride + h * kv->head_dim, a->n_keys + t, a->scale,
+            attn_row(kv, a, a->q + t * a->q_stride + h * kv->head_dim, a->n_keys + t,
                      a->out + t * a->out_stride + h * kv->head_dim);
 }
 
@@ -179,6 +228,8 @@ const struct kern_ops kern_scalar_ops = {
     .gelu = ref_gelu,
     .rope = kern_ref_rope,
     .silu_mul = ref_silu_mul,
+    .gelu_mul = ref_gelu_mul,
+    .soft_cap = ref_soft_cap,
     .add = ref_add,
     .softmax = ref_softmax,
     .argmax = kern_ref_argmax,

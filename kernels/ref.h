@@ -32,12 +32,33 @@ void kern_ref_rope(float *x, unsigned n_heads, unsigned head_dim, unsigned n_rot
                    const float *sin, enum kern_rope style);
 size_t kern_ref_argmax(const float *x, size_t n);
 
-/* The 16 tokens around pos: K [head_dim][16], V [16][head_dim]. */
-static inline uint16_t *kern_kv_block(const struct kern_kv *kv, size_t i_block)
+/* The first key that a token sees of its n_keys. */
+static inline size_t kern_attn_first(const struct kern_attn *a, size_t n_keys)
+{
+    return a->window != 0 && n_keys > a->window ? n_keys - a->window : 0;
+}
+
+/* The bytes of a block of 16 tokens; as f16: K [head_dim][16], V [16][head_dim]. */
+static inline void *kern_kv_block(const struct kern_kv *kv, size_t i_block)
 {
     size_t n = kv->table != NULL ? kv->table[i_block] : i_block;
 
-    return (uint16_t *)(void *)((char *)kv->base + n * kv->block_stride);
+    return (char *)kv->base + n * kv->block_stride;
 }
+
+/* A block of KERN_KV_I8. */
+struct kern_kv_i8 {
+    int8_t *k, *v;            /* [head_dim][16], [16][head_dim] */
+    float *k_scale, *v_scale; /* [16] */
+};
+static inline struct kern_kv_i8 kern_kv_i8_block(const struct kern_kv *kv, size_t i_block)
+{
+    int8_t *k = kern_kv_block(kv, i_block);
+    int8_t *v = k + (size_t)kv->head_dim * KERN_KV_BLOCK;
+    float *scales = (float *)(void *)(v + (size_t)kv->head_dim * KERN_KV_BLOCK);
+
+    return (struct kern_kv_i8){k, v, scales, scales + KERN_KV_BLOCK};
+}
+void kern_kv_put_i8(const struct kern_kv *kv, size_t pos, const float *k, const float *v);
 
 #endif

@@ -68,6 +68,20 @@ INLINE vf vf_load_f16_n(const uint16_t *p, size_t n)
     memcpy(h, p, n * sizeof(*p));
     return vf_load_f16(h);
 }
+INLINE vf vf_load_i8(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+INLINE vf vf_load_i8_n(const int8_t *p, size_t n)
+{
+    int8_t q[VF_LANES] = {0};
+
+    if (n >= VF_LANES)
+        return vf_load_i8(p);
+    memcpy(q, p, n);
+    return vf_load_i8(q);
+}
 /* To nearest even; writes all lanes. */
 INLINE void vf_store_f16(uint16_t *p, vf v)
 {

@@ -57,6 +57,15 @@ INLINE vf vf_load_f16_n(const uint16_t *p, size_t n)
 {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes_below(n), p));
 }
+INLINE vf vf_load_i8(const int8_t *p)
+{
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+INLINE vf vf_load_i8_n(const int8_t *p, size_t n)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes_below(n), p)));
+}
 /* To nearest even; writes all lanes. */
 INLINE void vf_store_f16(uint16_t *p, vf v)
 {

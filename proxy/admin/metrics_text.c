@@ -256,16 +256,22 @@ static void engines(const struct setup *s, struct gw_buf *out)
         const char *name, *type, *help;
         size_t offset;
     } counters[] = {
-        {"engine_prompt_tokens_total", "counter", "Prompt tokens processed.",
+        {"engine_prompt_tokens_total", "counter", "Prompt tokens computed.",
          offsetof(struct engine_stats, prompt_tokens)},
+        {"engine_cached_tokens_total", "counter", "Prompt tokens found in the KV cache.",
+         offsetof(struct engine_stats, cached_tokens)},
         {"engine_completion_tokens_total", "counter", "Tokens generated.",
          offsetof(struct engine_stats, completion_tokens)},
         {"engine_requests_total", "counter", "Requests taken.",
          offsetof(struct engine_stats, requests)},
         {"engine_rejected_total", "counter", "Requests refused: queue full.",
          offsetof(struct engine_stats, rejected)},
+        {"engine_parked_total", "counter", "Times a request lost its slot for a while.",
+         offsetof(struct engine_stats, parked)},
         {"engine_kv_used_tokens", "gauge", "KV cache in use.",
          offsetof(struct engine_stats, kv_used_tokens)},
+        {"engine_kv_idle_tokens", "gauge", "KV cache kept for prefixes only.",
+         offsetof(struct engine_stats, kv_idle_tokens)},
         {"engine_kv_total_tokens", "gauge", "KV cache in all.",
          offsetof(struct engine_stats, kv_total_tokens)},
     };

@@ -1,4 +1,4 @@
-/* proxy/cmd/cmd_models.c - sluice models list | pull | verify | inspect | run | bench. One thread; nothing here
+/* proxy/cmd/cmd_models.c - sluice models list | pull | verify | inspect | run | bench | quantize. One thread; nothing here
  * is on a request's way. */
 #include "proxy/cmd/cmd_models.h"
 
@@ -29,6 +29,7 @@ static const char help[] =
     "       sluice models run     MODEL [-p PROMPT] [--system TEXT] [--max-tokens N]\n"
     "                             [--temperature T] [--seed N] [--threads N]\n"
     "       sluice models bench   MODEL [--threads N] [--prompt N] [--decode N] [--json]\n"
+    "       sluice models quantize MODEL -o FILE [--type TYPE] [--threads N]\n"
     "\n"
     "pull     fetches a model and checks its SHA-256; goes on where an earlier pull ended, and "
     "does\n"
@@ -45,8 +46,12 @@ static const char help[] =
     "inspect  reads a model's metadata without loading it\n"
     "run      answers one prompt (-p, or standard input) on standard output\n"
     "bench    times a prompt and an answer\n"
+    "quantize writes the model again with fewer bits a weight; TYPE is F16, BF16, Q8_0, Q4_0, "
+    "Q4_1,\n"
+    "         Q5_0, Q5_1, Q4_K_S, Q4_K_M (the default), Q5_K_S, Q5_K_M or Q6_K\n"
     "\n"
-    "MODEL is a path, or a name in the folder; embedding models are folders. The folder is --dir, "
+    "MODEL is a path, or a name in the folder; embedding models, and models as safetensors, "
+    "are folders. The folder is --dir, "
     "else $SLUICE_MODELS, else\n"
     "./models when it exists, else ${XDG_DATA_HOME:-~/.local/share}/sluice/models.\n"
     "\n"
@@ -116,14 +121,18 @@ enum gw_status models_dir(const char *flag, char out[MODELS_PATH_BYTES], struct 
     return gw_fail(err, GW_ENOENT, "there is no HOME: name the folder of models with --dir");
 }
 
-/* A folder with the file that every model of the kind has. */
+/* A folder with one of the files that every model of the kind has. */
 static bool is_model_folder(const char *path)
 {
+    static const char *const names[] = {"/model.safetensors", "/model.safetensors.index.json"};
     char inside[MODELS_PATH_BYTES];
     struct stat st;
 
-    return join(path, "/model.safetensors", "", inside, NULL) == GW_OK && stat(inside, &st) == 0 &&
-           S_ISREG(st.st_mode);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (join(path, names[i], "", inside, NULL) == GW_OK && stat(inside, &st) == 0 &&
+            S_ISREG(st.st_mode))
+            return true;
+    return false;
 }
 
 static bool is_model(const char *path)
@@ -189,7 +198,12 @@ static enum gw_status inspect_folder(const char *path, struct engine_info *out, 
 
 static enum gw_status inspect_any(const char *path, struct engine_info *out, struct gw_err *err)
 {
-    return is_model_folder(path) ? inspect_folder(path, out, err) : engine_inspect(path, out, err);
+    enum gw_status st = GW_EUNSUPPORTED;
+
+    if (is_model_folder(path))
+        st = inspect_folder(path, out, err);
+    /* a file, or a folder that is not of an embedding model */
+    return st == GW_EUNSUPPORTED ? engine_inspect(path, out, err) : st;
 }
 
 static bool add_model(struct model *m, const char *dir, const char *name)
@@ -462,8 +476,9 @@ int cmd_models(int argc, char **argv)
         const char *name;
         int (*run)(int argc, char **argv);
     } commands[] = {
-        {"pull", models_pull},       {"list", models_list}, {"verify", models_verify},
-        {"inspect", models_inspect}, {"run", models_run},   {"bench", models_bench},
+        {"pull", models_pull},         {"list", models_list}, {"verify", models_verify},
+        {"inspect", models_inspect},   {"run", models_run},   {"bench", models_bench},
+        {"quantize", models_quantize},
     };
 
     if (wants_help(argc, argv)) {
@@ -477,5 +492,5 @@ int cmd_models(int argc, char **argv)
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
-    return models_usage("the subcommands are pull, list, verify, inspect, run, bench");
+    return models_usage("the subcommands are pull, list, verify, inspect, run, bench, quantize");
 }

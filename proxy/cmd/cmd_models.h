@@ -30,6 +30,7 @@ const struct models_known *models_known(const char *name);
 int models_pull(int argc, char **argv);
 int models_run(int argc, char **argv);
 int models_bench(int argc, char **argv);
+int models_quantize(int argc, char **argv);
 
 /* The folder of models: flag when given, else $SLUICE_MODELS, else ./models when it exists, else
  * ${XDG_DATA_HOME:-~/.local/share}/sluice/models. GW_ELIMIT when it does not fit; GW_ENOENT without HOME. */

@@ -154,6 +154,7 @@ struct proxy_config_target {
     const char *model; /* path of the GGUF file. A relative one was looked for beside the
                           configuration, then in models_dir */
     unsigned threads, max_context, max_seqs; /* 0: the engine's default */
+    unsigned kv;                             /* enum engine_kv */
     /* servers: every kind but engine */
     struct proxy_config_url base_url; /* always set: derived where the file does not say it */
     const char *default_model; /* sent when the target does not take the requested model: `auto`, a

@@ -27,6 +27,7 @@
 static const char *const kinds[] = {"engine", "openai", "anthropic", "gemini",
                                     "azure",  "vertex", "bedrock",   NULL};
 static const char *const apis[] = {"chat", "completions", "responses", "embeddings", "other", NULL};
+static const char *const kvs[] = {"auto", "f16", "int8", NULL};
 static const char *const servers[] = {"any", "vllm", "sglang", "tgi", "triton", "llama.cpp", NULL};
 static const char *const conflicts[] = {"reroute", "refuse", NULL};
 static const char *const scopes[] = {"leaving", "always", NULL};
@@ -101,6 +102,8 @@ const struct config_key config_keys[] = {
 {"targets.*.threads", CONFIG_UINT, TARGET(threads), "0", 0, 1024, NULL, "engine: compute threads; 0: as many as the process may use."},
 {"targets.*.max_context", CONFIG_UINT, TARGET(max_context), "0", 0, 1 << 20, NULL, "engine: tokens a conversation; 0: the model's own, at most 8,192."},
 {"targets.*.max_seqs", CONFIG_UINT, TARGET(max_seqs), "0", 0, 1024, NULL, "engine: conversations at once; 0: 8."},
+{"targets.*.kv", CONFIG_ENUM, TARGET(kv), "auto", 0, 0, kvs,
+ "engine: how keys and values are kept (docs/engine.md): `int8`, `f16` (twice the memory), or `auto`: int8 where the model's heads are large enough for it."},
 {"targets.*.base_url", CONFIG_URL, TARGET(base_url), NULL, 0, 0, NULL, "servers: where it is. openai: required, up to and with the version, `https://api.openai.com/v1`. azure: required, `https://NAME.openai.azure.com`. The others know theirs; this key is for private endpoints."},
 {"targets.*.endpoints", CONFIG_URLS, TARGET(endpoints), NULL, 0, 0, NULL, "servers: several base URLs of servers that answer alike, instead of base_url; at most 16. The load is shared by how fast each one answers, and one that fails is left alone for a while (docs/targets.md)."},
 {"targets.*.default_model", CONFIG_STRING, TARGET(default_model), "", 0, 0, NULL,

@@ -60,6 +60,9 @@ enum gw_status fetch_check_folder(const char *folder, const struct fetch_member 
 enum gw_status fetch_hash(const char *path, const char *label, char hex[FETCH_HEX_BYTES],
                           struct gw_err *err);
 
+/* Writes the note FILE.sha256. GW_ELIMIT, GW_EIO. */
+enum gw_status fetch_note(const char *path, const char *hex, struct gw_err *err);
+
 /* The digest that FILE.sha256 notes. GW_ENOENT; GW_EPARSE. */
 enum gw_status fetch_noted(const char *path, char hex[FETCH_HEX_BYTES], struct gw_err *err);
 

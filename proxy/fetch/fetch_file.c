@@ -104,7 +104,7 @@ enum gw_status fetch_noted(const char *path, char hex[FETCH_HEX_BYTES], struct g
     return GW_OK;
 }
 
-static enum gw_status write_note(const char *path, const char *hex, struct gw_err *err)
+enum gw_status fetch_note(const char *path, const char *hex, struct gw_err *err)
 {
     char note[FETCH_PATH_BYTES];
     const char *slash = strrchr(path, '/');
@@ -203,7 +203,7 @@ enum gw_status fetch_part_finish(struct fetch_part *p, char hex[FETCH_HEX_BYTES]
                        p->job->sha256);
     }
     /* The note first: a file with a final name always has one. */
-    GW_TRY(write_note(p->job->path, out, err));
+    GW_TRY(fetch_note(p->job->path, out, err));
     if (fsync(p->fd) != 0 || rename(p->path, p->job->path) != 0)
         return gw_fail(err, GW_EIO, "cannot move %s to its final name: %s", p->path, ERRNO_TEXT);
     memcpy(hex, out, sizeof(out));
@@ -249,7 +249,7 @@ static enum gw_status check_existing(const struct fetch_job *job, enum fetch_res
                        "choose another name with -o",
                        job->path, found, want);
     if (want != NULL && !has_note)
-        GW_TRY(write_note(job->path, found, err));
+        GW_TRY(fetch_note(job->path, found, err));
     memcpy(hex, found, sizeof(found));
     *result = want != NULL ? FETCH_ALREADY : FETCH_UNPROVEN;
     return GW_OK;

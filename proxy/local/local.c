@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "proxy/local/local_embed.h"
 #include "proxy/local/local_tools.h"
 #include "proxy/net/worker.h"
@@ -33,7 +34,7 @@ struct attempt {
     struct engine_chan *chan;
     struct choice *choices;
     unsigned n_choices, n_left; /* n_left: not done */
-    unsigned prompt_tokens, completion_tokens;
+    unsigned prompt_tokens, cached_tokens, completion_tokens;
     bool stream, began, paused;
     bool giving, canceled;
 };
@@ -129,13 +130,26 @@ static struct attempt *attempt_new(struct req *req, unsigned target,
     return NULL;
 }
 
+/* Whose prefixes it may share: its owner's, by a hash when the name is long. */
+static struct gw_span tenant_of(const struct req *req, unsigned char hash[GW_SHA256_BYTES])
+{
+    struct gw_span owner = req->who.owner;
+
+    if (owner.len <= ENGINE_MAX_TENANT_BYTES)
+        return owner;
+    gw_sha256(owner, hash);
+    return (struct gw_span){(const char *)hash, GW_SHA256_BYTES};
+}
+
 /* All of them or none. */
 static enum gw_status submit(struct attempt *a, const struct local_request *local,
                              struct gw_err *err)
 {
     struct engine_params params = local->params;
+    unsigned char hash[GW_SHA256_BYTES];
     enum gw_status st = GW_OK;
 
+    params.tenant = tenant_of(a->req, hash);
     params.deadline_ns = gw_clock_ns() + (uint64_t)MAX_LOCAL_MS * GW_NS_PER_MS;
     for (unsigned i = 0; i < a->n_choices && st == GW_OK; i++) {
         st = engine_submit(a->chan, local->messages, local->n_messages, &params, &a->choices[i],
@@ -155,12 +169,13 @@ static enum gw_status start_chat(struct req *req, unsigned target, struct gw_err
     enum gw_status st;
 
     GW_TRY(read_asked(req, &local, err));
-    if (setup_seat(req->setup, req->w)->engines[target] == NULL)
+    if (setup_seat(req->setup, req->w)->engines[target] == NULL) {
+        engine_grammar_unref(local.params.grammar);
         return gw_fail(err, GW_EAGAIN, "the local model is not loaded");
+    }
     a = attempt_new(req, target, &local);
-    if (a == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory");
-    st = submit(a, &local, err);
+    st = a == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : submit(a, &local, err);
+    engine_grammar_unref(local.params.grammar); /* the engine has its own */
     if (st != GW_OK) {
         attempt_free(a);
         return st;
@@ -180,6 +195,7 @@ static enum gw_status count_tokens(struct req *req, unsigned target, struct gw_e
     enum gw_status st;
 
     GW_TRY(read_asked(req, &local, err));
+    engine_grammar_unref(local.params.grammar);
     st = engine_render(e, local.messages, local.n_messages, &prompt, err);
     if (st == GW_OK)
         st = engine_tokenize(e, gw_buf_span(&prompt), &tokens, &n);
@@ -266,12 +282,20 @@ static void giving_end(struct attempt *a)
     (void)req_unhold(req);
 }
 
+/* Of several answers to one prompt the first computes it: what that one found in the cache counts. */
+static void note_prompt(struct attempt *a, const struct engine_event *ev)
+{
+    if (a->prompt_tokens == 0 || ev->cached_tokens < a->cached_tokens)
+        a->cached_tokens = ev->cached_tokens;
+    a->prompt_tokens = ev->prompt_tokens;
+}
+
 static bool begin(struct attempt *a)
 {
     const struct api_event start = {
         .type = API_EVENT_START,
         .model = a->req->out_model,
-        .usage = {.known = true, .input = a->prompt_tokens},
+        .usage = {.known = true, .input = a->prompt_tokens, .cached = a->cached_tokens},
     };
 
     if (a->began)
@@ -337,7 +361,10 @@ static void give_rest(struct attempt *a, struct choice *last)
 {
     const struct api_event usage = {
         .type = API_EVENT_USAGE,
-        .usage = {.known = true, .input = a->prompt_tokens, .output = a->completion_tokens},
+        .usage = {.known = true,
+                  .input = a->prompt_tokens,
+                  .cached = a->cached_tokens,
+                  .output = a->completion_tokens},
     };
     const struct api_event end = {.type = API_EVENT_END};
     bool ok = !a->stream || give_choice(last);
@@ -368,7 +395,7 @@ static void on_done(struct choice *c, const struct engine_event *ev)
 
     c->id = 0;
     c->finish = ev->finish;
-    a->prompt_tokens = ev->prompt_tokens;
+    note_prompt(a, ev);
     a->completion_tokens += ev->completion_tokens;
     if (--a->n_left != 0) {
         on_one_done(c, ev);
@@ -390,7 +417,7 @@ static void on_event(struct choice *c, const struct engine_event *ev)
 
     giving_begin(a);
     if (ev->type == ENGINE_EVENT_START) {
-        a->prompt_tokens = ev->prompt_tokens;
+        note_prompt(a, ev);
         if (a->stream)
             (void)begin(a);
     } else {

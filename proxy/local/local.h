@@ -28,7 +28,8 @@ enum { LOCAL_MAX_N = 8 }; /* as many sequences as an engine runs at once by defa
 struct local_request {
     struct engine_message *messages;
     unsigned n_messages;
-    struct engine_params params;  /* of the first answer; the others' seeds follow it */
+    struct engine_params
+        params; /* of the first answer; the others' seeds follow it. grammar: the caller's reference */
     unsigned n;                   /* answers, 1 to LOCAL_MAX_N */
     const struct api_tool *tools; /* that the answer may call */
     unsigned n_tools;

@@ -6,6 +6,7 @@
 
 #include "proxy/api/api.h"
 #include "proxy/local/local.h"
+#include "proxy/local/local_format.h"
 #include "proxy/local/local_tools.h"
 
 enum { MAX_STOP = 16 };
@@ -105,8 +106,6 @@ static enum gw_status check(const struct reading *r)
         *r->param = a->bad_param;
         return gw_fail(r->err, GW_EINVAL, "%s", a->bad);
     }
-    if (a->format != API_FORMAT_TEXT)
-        return cannot(r, "response_format");
     if (a->logprobs || a->top_logprobs.len != 0)
         return cannot(r, "logprobs");
     if (a->n_stop > MAX_STOP) {
@@ -192,6 +191,7 @@ enum gw_status local_read(const struct api_request *asked, struct gw_arena *aren
     GW_TRY(read_tools(&r, &read));
     GW_TRY(read_numbers(&r, &read));
     GW_TRY(stop_behind_call(&r, &read));
+    GW_TRY(local_format(asked, &read, arena, &read.params.grammar, param, err));
     *out = read;
     return GW_OK;
 }

@@ -23,6 +23,7 @@ static enum gw_status open_engine(struct setup_model *m, const struct proxy_conf
         .threads = t->threads,
         .max_context = t->max_context,
         .max_seqs = t->max_seqs,
+        .kv = (enum engine_kv)t->kv,
         .progress = progress ? on_load : NULL,
         .progress_ctx = label,
     };
@@ -69,6 +70,7 @@ enum gw_status setup_model_open(const struct proxy_config_target *t, const char 
     m->threads = t->threads;
     m->max_context = t->max_context;
     m->max_seqs = t->max_seqs;
+    m->kv = t->kv;
     /* What cannot be looked at cannot be opened either, and that says why. */
     if (stat(t->model, &m->file) == 0 && S_ISDIR(m->file.st_mode))
         st = open_embedder(m, t, err);
@@ -91,7 +93,7 @@ bool setup_model_suits(const struct setup_model *m, const struct proxy_config_ta
 
     return m != NULL && t->kind == PROXY_TARGET_ENGINE && strcmp(m->path, t->model) == 0 &&
            m->threads == t->threads && m->max_context == t->max_context &&
-           m->max_seqs == t->max_seqs && stat(t->model, &now) == 0 &&
+           m->max_seqs == t->max_seqs && m->kv == t->kv && stat(t->model, &now) == 0 &&
            now.st_dev == m->file.st_dev && now.st_ino == m->file.st_ino &&
            now.st_size == m->file.st_size && now.st_mtim.tv_sec == m->file.st_mtim.tv_sec &&
            now.st_mtim.tv_nsec == m->file.st_mtim.tv_nsec;

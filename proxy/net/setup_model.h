@@ -20,7 +20,7 @@ struct setup_model {
     char *path;
     struct stat file; /* as it was opened: a file that was replaced is another model */
     char digest[GW_SHA256_HEX_BYTES]; /* of its bytes (model_digest.h) */
-    unsigned threads, max_context, max_seqs;
+    unsigned threads, max_context, max_seqs, kv;
     atomic_uint refs;
 };
 

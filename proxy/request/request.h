@@ -264,7 +264,7 @@ enum req_failure {
     REQ_FAIL_CALL, /* 502: it cannot be asked so, or not yet (an access token); nothing was sent */
     REQ_FAIL_DOWN, /* 503: its servers are left alone */
     REQ_FAIL_TIMEOUT,     /* 504 */
-    REQ_FAIL_BUSY,        /* 503: the engine's queue is full */
+    REQ_FAIL_BUSY,        /* 429: the engine's queue or KV cache is full */
     REQ_FAIL_TOO_LONG,    /* 400: the prompt does not fit the model */
     REQ_FAIL_LIMIT,       /* 429: a budget of the target has no room */
     REQ_FAIL_UNSUPPORTED, /* 400: a parameter that this target cannot honour */

@@ -449,7 +449,7 @@ static void refuse_failure(struct req *req, enum req_failure failure, const char
                    "The model did not answer in time: %s.", why);
         return;
     case REQ_FAIL_BUSY:
-        req_refuse(req, 503, "server_error", "engine_busy", 2, AUDIT_END_UPSTREAM_ERROR,
+        req_refuse(req, 429, "rate_limit_error", "engine_busy", 2, AUDIT_END_UPSTREAM_ERROR,
                    "The local model is busy: %s.", why);
         return;
     case REQ_FAIL_TOO_LONG:

@@ -230,7 +230,7 @@ static void bench_type(const struct kern_ops *ops, uint32_t type, enum kern_acts
 static void bench_attn(const struct kern_ops *ops)
 {
     enum { KEYS = 2048, DIM = 128, HEADS = 2, KV_HEADS = 8, TOKENS = 256 };
-    struct kern_kv kv = {.head_dim = DIM, .block_stride = kern_kv_block_bytes(DIM)};
+    struct kern_kv kv = {.head_dim = DIM, .block_stride = kern_kv_block_bytes(KERN_KV_F16, DIM)};
     size_t head_bytes = KEYS / KERN_KV_BLOCK * kv.block_stride;
     char *cache = bench_alloc(head_bytes * KV_HEADS); /* zeros: the speed is the same */
     float *q = bench_alloc(TOKENS * HEADS * DIM * sizeof(float));

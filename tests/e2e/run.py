@@ -19,6 +19,7 @@ import threading
 import time
 
 import auditor
+import local_formats
 import local_tools
 from suites import compare, run_across, run_all, run_sdk, set_up
 from world import BUILD, MAIL, PATIENCE, PHI, ROOT, SECRET, World, check, skip, wait_for, whole_test
@@ -466,6 +467,7 @@ def main():
         test_drain(w, key)
         if not QUICK:  # minutes of a model without optimisation; its code has unit tests there
             local_tools.test_local_tools(w, key)
+            local_formats.test_local_formats(w, key)
         auditor.main(w, not QUICK)
         test_kill_and_kafka(w, key)
         log = open(w.path("gateway.log")).read()

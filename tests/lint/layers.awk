@@ -11,7 +11,7 @@ BEGIN {
     allow["engine"]  = "base kernels engine"
     allow["proxy"]   = "base dlp router engine audit proxy"
     allow["tests"]   = "base kernels rules audit router dlp engine proxy tests"
-    public["kernels/quant.h"]; public["kernels/cuda.h"]; public["dlp/author.h"]; public["audit/sink.h"] # besides base/*.h and NAME/NAME.h
+    public["kernels/quant.h"]; public["kernels/encode.h"]; public["kernels/cuda.h"]; public["dlp/author.h"]; public["audit/sink.h"] # besides base/*.h and NAME/NAME.h
     # Inside proxy/: the folders that know no request stand alone; the others serve one another.
     alone["http"]     = "http"
     alone["api"]      = "api"

@@ -331,6 +331,97 @@ static void test_files(void)
     gw_buf_fini(&b);
 }
 
+/* A part of a split model with one tensor, F32 4 x 1. */
+static void make_part(struct gw_buf *b, uint32_t no, uint32_t count, uint32_t tensors,
+                      const char *name)
+{
+    gw_buf_clear(b);
+    make_head(b, 3, 1, 3);
+    make_key(b, "split.no", GGUF_U32);
+    make_u32(b, no);
+    make_key(b, "split.count", GGUF_U32);
+    make_u32(b, count);
+    make_key(b, "split.tensors.count", GGUF_I32);
+    make_u32(b, tensors);
+    make_tensor(b, name, 4, 1, 0, 0);
+    make_pad(b, 32);
+    for (int i = 0; i < 16; i++)
+        gw_buf_addc(b, (char)no);
+}
+
+static void write_part(const char *dir, const char *name, const struct gw_buf *b)
+{
+    char path[128];
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    f = fopen(path, "we");
+    if (!CHECK(f != NULL))
+        return;
+    CHECK(fwrite(b->ptr, 1, b->len, f) == b->len);
+    CHECK(fclose(f) == 0);
+}
+
+static void expect_split(const char *dir, const char *name, enum gw_status want, const char *words)
+{
+    struct gguf *g = NULL;
+    struct gw_err err = {0};
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    CHECK(gguf_open(path, &g, &err) == want);
+    if (want == GW_OK && g != NULL) {
+        const struct gguf_tensor *t = gguf_tensor(g, "c.weight");
+
+        CHECK(gguf_n_tensors(g) == 3 && t != NULL && *(const char *)t->data == 2);
+        CHECK(gguf_tensor(g, "a.weight") != NULL && gguf_tensor(g, "b.weight") != NULL);
+        gguf_tensor_drop(g, t);
+        CHECK(*(const char *)t->data == 2);
+    } else if (!CHECK(strstr(err.text, words) != NULL)) {
+        printf("%s (expected: %s)\n", err.text, words);
+    }
+    gguf_close(g);
+}
+
+static void test_split(void)
+{
+    static const char *const names[] = {"m-00001-of-00003.gguf", "m-00002-of-00003.gguf",
+                                        "m-00003-of-00003.gguf", "other.gguf"};
+    char dir[] = "/tmp/test_gguf_XXXXXX", path[128];
+    struct gw_buf b = {0};
+
+    if (!CHECK(mkdtemp(dir) != NULL))
+        return;
+    make_part(&b, 0, 3, 3, "a.weight");
+    write_part(dir, names[0], &b);
+    write_part(dir, names[3], &b);
+    expect_split(dir, names[0], GW_ENOENT, "m-00002-of-00003.gguf");
+    expect_split(dir, names[3], GW_EPARSE, "must end with -00001-of-00003.gguf");
+    make_part(&b, 1, 3, 3, "b.weight");
+    write_part(dir, names[1], &b);
+    make_part(&b, 2, 3, 3, "c.weight");
+    write_part(dir, names[2], &b);
+    expect_split(dir, names[0], GW_OK, "");
+    expect_split(dir, names[1], GW_EINVAL, "name its first part");
+    make_part(&b, 2, 3, 3, "a.weight");
+    write_part(dir, names[2], &b);
+    expect_split(dir, names[0], GW_EPARSE, "twice");
+    make_part(&b, 1, 3, 3, "c.weight");
+    write_part(dir, names[2], &b);
+    expect_split(dir, names[0], GW_EPARSE, "it is part 2 of 3, not 3 of 3");
+    make_part(&b, 2, 3, 4, "c.weight");
+    write_part(dir, names[2], &b);
+    make_part(&b, 0, 3, 4, "a.weight");
+    write_part(dir, names[0], &b);
+    expect_split(dir, names[0], GW_EPARSE, "have 3 tensors, not 4");
+    for (size_t i = 0; i < 4; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(dir);
+    gw_buf_fini(&b);
+}
+
 int main(void)
 {
     test_valid();
@@ -340,5 +431,6 @@ int main(void)
     test_hostile_metadata();
     test_hostile_tensors();
     test_files();
+    test_split();
     return test_done();
 }

@@ -23,11 +23,15 @@ static double bound_for(const char *file)
 
 static bool is_supported(const char *file)
 {
-    static const char *const prefixes[] = {"tiny-llama-", "tiny-llama3-", "tiny-mistral-",
-                                           "tiny-qwen2-", "tiny-qwen3-",  "stories260K-"};
-    static const char *const types[] = {"-F32.",  "-F16.",    "-BF16.",           "-Q8_0.",
-                                        "-Q4_0.", "-Q4_1.",   "-Q5_0.",           "-Q4_K.",
-                                        "-Q6_K.", "-Q4_K_M.", "-Q4_K_M-fallback", "-Q6_K-fallback"};
+    static const char *const prefixes[] = {"tiny-llama-",   "tiny-llama3-", "tiny-mistral-",
+                                           "tiny-qwen2-",   "tiny-qwen3-",  "tiny-qwen3moe-",
+                                           "tiny-mixtral-", "tiny-phi3-",   "tiny-gemma2-",
+                                           "tiny-gemma3-",  "stories260K-"};
+    static const char *const types[] = {
+        "-F32.",   "-F16.",    "-BF16.",           "-Q8_0.",        "-Q4_0.",
+        "-Q4_1.",  "-Q5_0.",   "-Q5_1.",           "-Q2_K.",        "-Q3_K.",
+        "-Q4_K.",  "-Q5_K.",   "-Q6_K.",           "-IQ4_NL.",      "-IQ4_XS.",
+        "-MXFP4.", "-Q4_K_M.", "-Q4_K_M-fallback", "-Q6_K-fallback"};
     bool prefix = false, type = false;
 
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)

@@ -82,10 +82,12 @@ static void test_families(struct pool *p)
     expect(&b, NULL, GW_OK, "");
     make_model(&b, &s, &s, NULL);
     expect(&b, p, GW_OK, "");
-    s.arch = "gemma2";
+    s.arch = "mamba";
     make_model(&b, &s, &s, NULL);
-    expect(&b, NULL, GW_EUNSUPPORTED,
-           "architecture gemma2 is not built in; llama, qwen2, qwen3 are");
+    expect(&b, NULL, GW_EUNSUPPORTED, "architecture mamba is not built in; llama, qwen2, qwen3, ");
+    s.arch = "gemma2"; /* must have norms behind */
+    make_model(&b, &s, &s, NULL);
+    expect(&b, NULL, GW_EPARSE, "post_attention_norm.weight is missing");
     s.arch = "qwen2"; /* must have biases */
     make_model(&b, &s, &s, NULL);
     expect(&b, NULL, GW_EPARSE, "attn_q.bias is missing");

@@ -174,8 +174,8 @@ static void test_pages(void)
             CHECK(a.pages[i] != b.pages[k]); /* K1 */
     v0 = kvcache_view(kv, &a, 0, 0);
     v1 = kvcache_view(kv, &a, 1, 2);
-    CHECK((size_t)((char *)v1.base - (char *)v0.base) == 5 * kern_kv_block_bytes(8));
-    CHECK(v0.block_stride == 6 * kern_kv_block_bytes(8) && v0.table == a.pages);
+    CHECK((size_t)((char *)v1.base - (char *)v0.base) == 5 * kern_kv_block_bytes(KERN_KV_F16, 8));
+    CHECK(v0.block_stride == 6 * kern_kv_block_bytes(KERN_KV_F16, 8) && v0.table == a.pages);
     kvcache_release(kv, &b);
     CHECK(kvcache_reserve(kv, &c, 32) == GW_OK);
     kvcache_release(kv, &a);

@@ -1,89 +1,28 @@
-/* tests/unit/engine/test_sched.c - sequences that want more pages than there are. */
-#include <poll.h>
+/* tests/unit/engine/test_sched.c - sequences that want more pages than there are, answers that do not depend
+ * on who else is there, and streams that go on beside long prompts. */
+#include "tests/unit/engine/sched_bed.h"
 
-#include "base/clock.h"
-#include "engine/sched.h"
-#include "tests/test.h"
-#include "tests/unit/engine/rig.h"
-
-enum { N_REQUESTS = 6, CONTEXT = 256, STUCK_S = 60 }; /* that long without an event: it hangs */
-
-struct bed {
-    struct gguf *g;
-    struct pool *p;
-    struct model m;
-    struct tok *tok;
-    struct chat *chat;
-};
-
-static bool bed_init(struct bed *b, const char *path)
-{
-    struct gw_err err;
-
-    if (CHECK(gguf_open(path, &b->g, &err) == GW_OK) && CHECK(pool_new(2, &b->p, &err) == GW_OK) &&
-        CHECK(model_load(&b->m, b->g, kern_ops(NULL), b->p, NULL, NULL, &err) == GW_OK) &&
-        CHECK(tok_open(b->g, &b->tok, &err) == GW_OK) &&
-        CHECK(chat_open(b->g, b->tok, &b->chat, &err) == GW_OK))
-        return true;
-    printf("%s\n", err.text);
-    return false;
-}
-
-static void bed_fini(struct bed *b)
-{
-    chat_free(b->chat);
-    tok_free(b->tok);
-    model_fini(&b->m);
-    pool_free(b->p);
-    gguf_close(b->g);
-}
+enum { N_REQUESTS = 6, CONTEXT = 256 };
 
 /* Runs the same six requests at once on a cache of kv_tokens; texts gets the answers. */
 static void run(const struct bed *b, unsigned kv_tokens, struct gw_buf *texts)
 {
-    const struct sched_config cfg = {.m = &b->m,
-                                     .tok = b->tok,
-                                     .chat = b->chat,
-                                     .p = b->p,
-                                     .max_context = CONTEXT,
-                                     .max_seqs = 4,
-                                     .max_queued = 8,
-                                     .kv_tokens = kv_tokens};
-    struct engine_params params = {
-        .temperature = 1, .top_p = 1, .repeat_penalty = 1, .max_tokens = 150};
-    struct engine_chan *ch = request_chan_new(NULL, N_REQUESTS);
-    uint64_t end = gw_clock_ns() + STUCK_S * GW_NS_PER_SEC;
-    unsigned n_done = 0;
-    struct sched *s = NULL;
+    struct job jobs[N_REQUESTS] = {{0}};
+    struct sched *s = bed_sched(b, CONTEXT, 4, kv_tokens);
 
-    if (!CHECK(sched_new(&cfg, &s, NULL) == GW_OK))
+    if (s == NULL)
         return;
     for (unsigned i = 0; i < N_REQUESTS; i++) {
-        struct engine_message m = {GW_SPAN("user"), GW_SPAN("the cat and the dog")};
-        struct request *r;
-
-        params.seed = i + 1;
-        r = request_new(ch, &m, 1, &params, 1000);
-        r->id = i + 1;
-        r->ctx = &texts[i];
-        CHECK(request_chan_add(ch, r) && sched_push(s, r) == GW_OK);
+        jobs[i] = (struct job){.text = "the cat and the dog", .params = bed_drawn};
+        jobs[i].params.max_tokens = 150;
+        jobs[i].params.seed = i + 1;
     }
-    while (n_done < N_REQUESTS && gw_clock_ns() < end) {
-        struct pollfd p = {.fd = engine_chan_fd(ch), .events = POLLIN};
-        struct engine_event ev;
-
-        (void)poll(&p, 1, 1000);
-        while (engine_chan_next(ch, &ev)) {
-            end = gw_clock_ns() + STUCK_S * GW_NS_PER_SEC;
-            if (ev.type == ENGINE_EVENT_TEXT) {
-                gw_buf_add(ev.ctx, gw_buf_span(&ev.text));
-                gw_buf_fini(&ev.text);
-            }
-            n_done += ev.type == ENGINE_EVENT_DONE && CHECK(ev.status == GW_OK);
-        }
+    bed_run(s, jobs, N_REQUESTS);
+    for (unsigned i = 0; i < N_REQUESTS; i++) {
+        CHECK(jobs[i].end.status == GW_OK);
+        texts[i] = jobs[i].out;
     }
-    CHECK(n_done == N_REQUESTS);
-    engine_chan_free(ch);
+    (void)bed_settle(s);
     sched_free(s);
 }
 
@@ -104,6 +43,40 @@ static void test_preemption(const struct bed *b)
     CHECK(all > N_REQUESTS * 50); /* long enough to have been short of pages */
 }
 
+/* One request among 0, 3 and 15 others of different lengths: the same bytes. */
+static void test_streams(const struct bed *b)
+{
+    static const unsigned counts[] = {1, 4, 16};
+    struct gw_buf first = {0};
+    char *texts[16];
+
+    for (unsigned i = 0; i < 16; i++)
+        texts[i] = bed_text(3 + 23 * i % 120, "Hello");
+    for (unsigned c = 0; c < 3; c++) {
+        struct sched *s = bed_sched(b, CONTEXT, 16, 0);
+        struct job jobs[16] = {{0}};
+
+        for (unsigned i = 0; s != NULL && i < counts[c]; i++) {
+            /* The request stands last, so that the others are at work already. */
+            unsigned own = i + 1 == counts[c];
+
+            jobs[i] = (struct job){.text = texts[own ? 7 : i], .params = bed_drawn};
+            jobs[i].params.max_tokens = 40;
+            jobs[i].params.seed = own ? 99 : i + 1;
+        }
+        bed_run(s, jobs, counts[c]);
+        CHECK(jobs[counts[c] - 1].out.len > 20);
+        if (c == 0)
+            gw_buf_add(&first, gw_buf_span(&jobs[0].out));
+        CHECK(gw_span_eq(gw_buf_span(&jobs[counts[c] - 1].out), gw_buf_span(&first)));
+        bed_clear(jobs, 16);
+        sched_free(s);
+    }
+    gw_buf_fini(&first);
+    for (unsigned i = 0; i < 16; i++)
+        free(texts[i]);
+}
+
 int main(void)
 {
     char why[256] = "the model generator failed", path[PATH_MAX + 64];
@@ -115,8 +88,13 @@ int main(void)
         return test_done();
     }
     (void)snprintf(path, sizeof(path), "%s/tiny-qwen2-Q8_0.gguf", models);
-    if (bed_init(&b, path))
+    if (bed_init(&b, path)) {
         test_preemption(&b);
+        test_streams(&b);
+        b.kv_type = KERN_KV_I8;
+        test_preemption(&b);
+        test_streams(&b);
+    }
     bed_fini(&b);
     return test_done();
 }

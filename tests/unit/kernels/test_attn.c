@@ -4,20 +4,43 @@
 
 enum { MAX_KEYS = 200, MAX_HEADS = 9, MAX_QUERIES = 21 };
 
+/* Of the caches in work. */
+static enum kern_kv_type type;
+
 struct cache {
     struct kern_kv kv;
     uint32_t table[MAX_KEYS / KERN_KV_BLOCK + 1];
     float *k, *v; /* [MAX_KEYS][head_dim] as given to kv_put */
 };
 
+/* What n numbers are with one scale and int8: by its definition, in double. */
+static void as_int8(float *x, unsigned n)
+{
+    float most = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        most = fmaxf(most, fabsf(x[i]));
+    for (unsigned i = 0; i < n; i++) {
+        float d = most / 127.0f;
+
+        x[i] = most == 0 ? 0 : (float)rint((double)(x[i] * (1.0f / d))) * d;
+    }
+}
+
+/* One number as the cache holds it. */
+static double held(const struct cache *c, float x)
+{
+    return (double)(c->kv.type == KERN_KV_I8 ? x : kern_f16_f32(kern_f32_f16(x)));
+}
+
 /* Fills MAX_KEYS keys. paged: blocks in reverse order, with gaps of NaN bytes between them. Unwritten
  * keys of the last block hold NaN too: nothing may read them into a result. */
 static struct cache cache_new(const struct kern_ops *ops, unsigned dim, bool paged, uint64_t seed)
 {
     const size_t n_blocks = MAX_KEYS / KERN_KV_BLOCK + 1;
-    struct cache c = {.kv = {.head_dim = dim}};
+    struct cache c = {.kv = {.head_dim = dim, .type = type}};
 
-    c.kv.block_stride = kern_kv_block_bytes(dim) + (paged ? 128 : 0);
+    c.kv.block_stride = kern_kv_block_bytes(type, dim) + (paged ? 128 : 0);
     c.kv.base = util_alloc(n_blocks * c.kv.block_stride);
     memset(c.kv.base, 0xff, n_blocks * c.kv.block_stride);
     for (size_t i = 0; i < n_blocks; i++)
@@ -29,6 +52,10 @@ static struct cache cache_new(const struct kern_ops *ops, unsigned dim, bool pag
     c.kv.table = paged ? c.table : NULL;
     for (size_t i = 0; i < MAX_KEYS; i++)
         ops->kv_put(&c.kv, i, c.k + i * dim, c.v + i * dim);
+    for (size_t i = 0; type == KERN_KV_I8 && i < MAX_KEYS; i++) {
+        as_int8(c.k + i * dim, dim);
+        as_int8(c.v + i * dim, dim);
+    }
     c.kv.table = NULL; /* the caller points it at its own copy */
     return c;
 }
@@ -40,28 +67,31 @@ static void cache_free(struct cache *c)
     free(c->v);
 }
 
-/* One row in double, on the f16 values that the cache holds. Returns the largest |v|. */
-static double exact_row(const struct cache *c, const float *q, size_t n_keys, float scale,
-                        double *out)
+/* One row of a in double, on the values that the cache holds. Returns the largest |v|. */
+static double exact_row(const struct cache *c, const struct kern_attn *a, const float *q,
+                        size_t n_keys, double *out)
 {
     const size_t dim = c->kv.head_dim;
+    const size_t first = a->window != 0 && n_keys > a->window ? n_keys - a->window : 0;
     double s[MAX_KEYS], max = -INFINITY, sum = 0, largest = 0;
 
-    for (size_t i = 0; i < n_keys; i++) {
+    for (size_t i = first; i < n_keys; i++) {
         s[i] = 0;
         for (size_t d = 0; d < dim; d++)
-            s[i] += (double)q[d] * (double)kern_f16_f32(kern_f32_f16(c->k[i * dim + d]));
-        s[i] *= (double)scale;
+            s[i] += (double)q[d] * held(c, c->k[i * dim + d]);
+        s[i] *= (double)a->scale;
+        if (a->cap > 0)
+            s[i] = (double)a->cap * tanh(s[i] / (double)a->cap);
         max = s[i] > max ? s[i] : max;
     }
-    for (size_t i = 0; i < n_keys; i++) {
+    for (size_t i = first; i < n_keys; i++) {
         s[i] = exp(s[i] - max);
         sum += s[i];
     }
     for (size_t d = 0; d < dim; d++) {
         out[d] = 0;
-        for (size_t i = 0; i < n_keys; i++) {
-            double v = (double)kern_f16_f32(kern_f32_f16(c->v[i * dim + d]));
+        for (size_t i = first; i < n_keys; i++) {
+            double v = held(c, c->v[i * dim + d]);
 
             out[d] += s[i] / sum * v;
             largest = fabs(v) > largest ? fabs(v) : largest;
@@ -79,8 +109,7 @@ static double worst_error(const struct cache *c, const struct kern_attn *a)
     for (size_t t = 0; t < a->n_tokens; t++) {
         for (size_t h = 0; h < a->n_heads; h++) {
             const float *out = a->out + t * a->out_stride + h * dim;
-            double largest =
-                exact_row(c, a->q + t * a->q_stride + h * dim, a->n_keys + t, a->scale, want);
+            double largest = exact_row(c, a, a->q + t * a->q_stride + h * dim, a->n_keys + t, want);
 
             for (size_t d = 0; d < dim; d++) {
                 double e = fabs((double)out[d] - want[d]) / largest;
@@ -93,8 +122,9 @@ static double worst_error(const struct cache *c, const struct kern_attn *a)
     return worst;
 }
 
-static void check_attn(const struct kern_ops *ops, unsigned dim, unsigned n_heads,
-                       unsigned n_tokens, unsigned n_keys, float scale)
+/* window and cap: see kern_attn. */
+static void check_seen(const struct kern_ops *ops, unsigned dim, unsigned n_heads,
+                       unsigned n_tokens, unsigned n_keys, float scale, unsigned window, float cap)
 {
     const size_t stride = (size_t)n_heads * dim + 5;
     uint64_t seed = 1234567 + dim * 31 + n_heads;
@@ -111,6 +141,8 @@ static void check_attn(const struct kern_ops *ops, unsigned dim, unsigned n_head
         .n_heads = n_heads,
         .n_keys = n_keys,
         .scale = scale,
+        .window = window,
+        .cap = cap,
     };
     int differ = 0;
 
@@ -149,6 +181,23 @@ static void check_attn(const struct kern_ops *ops, unsigned dim, unsigned n_head
     free(one);
 }
 
+static void check_attn(const struct kern_ops *ops, unsigned dim, unsigned n_heads,
+                       unsigned n_tokens, unsigned n_keys, float scale)
+{
+    check_seen(ops, dim, n_heads, n_tokens, n_keys, scale, 0, 0);
+}
+
+static void test_windows(const struct kern_ops *ops)
+{
+    static const unsigned windows[] = {1, 2, 16, 63, 64, 100, 1000};
+
+    for (unsigned i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
+        check_seen(ops, 64, 2, MAX_QUERIES, 120, 0.125f, windows[i], 0);
+        check_seen(ops, 20, 3, 5, 1, 0.2f, windows[i], 2.0f);
+    }
+    check_seen(ops, 80, 4, MAX_QUERIES, 1, 1.0f, 0, 5.0f);
+}
+
 static void test_shapes(const struct kern_ops *ops)
 {
     static const unsigned dims[] = {1, 8, 20, 64, 80, 128, 256, 512};
@@ -169,7 +218,8 @@ static void test_shapes(const struct kern_ops *ops)
 static void test_not_finite(const struct kern_ops *ops)
 {
     float k[16], v[16], q[16], out[2 * 16];
-    struct kern_kv kv = {.head_dim = 16, .block_stride = kern_kv_block_bytes(16)};
+    struct kern_kv kv = {
+        .head_dim = 16, .block_stride = kern_kv_block_bytes(type, 16), .type = type};
     struct kern_attn a = {.q = q,
                           .out = out,
                           .q_stride = 0,
@@ -188,11 +238,11 @@ static void test_not_finite(const struct kern_ops *ops)
     ops->kv_put(&kv, 1, k, v);
     ops->attn(&kv, &a);
     for (unsigned i = 0; i < 32; i++)
-        CHECK(out[i] == (i & 1 ? 65504.0f : -65504.0f));
+        CHECK(fabsf(out[i] - (i & 1 ? 65504.0f : -65504.0f)) < (type == KERN_KV_I8 ? 1.0f : 1e-9f));
     k[3] = NAN;
     ops->kv_put(&kv, 1, k, v);
     ops->attn(&kv, &a);
-    CHECK(out[0] == -65504.0f && isnan(out[16]));
+    CHECK(fabsf(out[0] + 65504.0f) < 1 && isnan(out[16]));
     free(kv.base);
 }
 
@@ -203,8 +253,12 @@ int main(void)
 
         if (ops == NULL)
             continue;
-        test_shapes(ops);
-        test_not_finite(ops);
+        for (int t = KERN_KV_F16; t <= KERN_KV_I8; t++) {
+            type = (enum kern_kv_type)t;
+            test_shapes(ops);
+            test_windows(ops);
+            test_not_finite(ops);
+        }
     }
     return test_done();
 }

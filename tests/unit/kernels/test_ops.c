@@ -97,6 +97,28 @@ static void test_silu_mul(const struct kern_ops *ops, struct vectors *v, size_t 
     CHECK(memcmp(v->x, v->out, n * sizeof(float)) == 0);
 }
 
+static void test_gelu_mul(const struct kern_ops *ops, struct vectors *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double x = (double)v->x[i];
+
+        v->want[i] = x / 2 * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+        v->want[i] *= (double)v->y[i];
+    }
+    ops->gelu_mul(v->out, v->x, v->y, n);
+    CHECK(op_error(v->out, v->want, n) <= (double)KERN_TOL_OP);
+    ops->gelu_mul(v->x, v->x, v->y, n);
+    CHECK(memcmp(v->x, v->out, n * sizeof(float)) == 0);
+}
+
+static void test_soft_cap(const struct kern_ops *ops, struct vectors *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        v->want[i] = 5 * tanh((double)v->x[i] / 5);
+    ops->soft_cap(v->x, n, 5.0f);
+    CHECK(op_error(v->x, v->want, n) <= (double)KERN_TOL_OP);
+}
+
 static void test_add(const struct kern_ops *ops, struct vectors *v, size_t n)
 {
     int differ = 0;
@@ -214,6 +236,10 @@ static void test_table(const struct kern_ops *ops)
         test_gelu(ops, &v, sizes[i]);
         vectors_fill(&v, sizes[i], &seed);
         test_silu_mul(ops, &v, sizes[i]);
+        vectors_fill(&v, sizes[i], &seed);
+        test_gelu_mul(ops, &v, sizes[i]);
+        vectors_fill(&v, sizes[i], &seed);
+        test_soft_cap(ops, &v, sizes[i]);
         vectors_fill(&v, sizes[i], &seed);
         test_add(ops, &v, sizes[i]);
         vectors_fill(&v, sizes[i], &seed);

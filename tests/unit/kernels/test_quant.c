@@ -117,6 +117,113 @@ static void test_q6_k(void)
     CHECK(w[100] == 0);
 }
 
+static void test_q5_1(void)
+{
+    uint8_t b[24] = {0};
+    float w[32];
+
+    util_put16(b, H_2);
+    util_put16(b + 2, H_MINUS_1_5);
+    b[4] = 0x02;  /* fifth bit of weight 1 */
+    b[7] = 0x80;  /* of weight 31 */
+    b[9] = 0x53;  /* weights 1 and 17 */
+    b[23] = 0xf0; /* weight 31 */
+    kern_row_f32(KERN_TYPE_Q5_1, b, 32, w);
+    CHECK(w[1] == 2.0f * 19 - 1.5f && w[17] == 2.0f * 5 - 1.5f);
+    CHECK(w[31] == 2.0f * 31 - 1.5f && w[0] == -1.5f);
+}
+
+static void test_q2_k(void)
+{
+    uint8_t b[84] = {0};
+    float w[256];
+
+    util_put16(b + 80, H_HALF);
+    util_put16(b + 82, H_2);
+    b[0] = 0x3f;                /* weights 0..15: scale 15, min 3 */
+    b[15] = 0xe7;               /* weights 240..255: scale 7, min 14 */
+    b[16 + 4] = 0x02;           /* weight 4: 2 */
+    b[16 + 32 + 31] = 0xc0;     /* weight 128 + 96 + 31: 3 */
+    b[2 * 3 + 1] = 0x01;        /* weights 112..127: scale 1 */
+    b[16 + 20] = (uint8_t)0x40; /* weight 96 + 20: 1 */
+    kern_row_f32(KERN_TYPE_Q2_K, b, 256, w);
+    CHECK(w[4] == 0.5f * 15 * 2 - 2.0f * 3 && w[5] == -6.0f);
+    CHECK(w[255] == 0.5f * 7 * 3 - 2.0f * 14 && w[254] == -28.0f);
+    CHECK(w[116] == 0.5f && w[16] == 0);
+}
+
+static void test_q3_k(void)
+{
+    uint8_t b[110] = {0};
+    float w[256];
+
+    util_put16(b + 108, H_QUARTER);
+    b[96 + 2] = 0x5a;      /* low bits of the scales 2 (10) and 10 (5) */
+    b[96 + 8 + 2] = 0x12;  /* scale 2: high bits 2; 6: 0; 10: 1 */
+    b[0] = 0x02;           /* third bit of weight 32 */
+    b[32 + 0] = 0x0c;      /* weight 32: low bits 3 */
+    b[32 + 32 + 3] = 0x0c; /* weight 128 + 32 + 3: low bits 3 */
+    kern_row_f32(KERN_TYPE_Q3_K, b, 256, w);
+    CHECK(w[32] == 0.25f * (2 * 16 + 10 - 32) * (7 - 4));
+    CHECK(w[33] == 0.25f * 10 * -4);
+    CHECK(w[163] == 0.25f * (1 * 16 + 5 - 32) * (3 - 4));
+    CHECK(w[0] == 0.25f * -32 * -4);
+}
+
+static void test_q5_k(void)
+{
+    uint8_t b[176] = {0};
+    float w[256];
+
+    util_put16(b, H_HALF);
+    util_put16(b + 2, H_2);
+    b[4 + 1] = 9;     /* group 1: scale 9 */
+    b[4 + 5] = 2;     /* group 1: min 2 */
+    b[16 + 7] = 0x02; /* fifth bit of weight 7 of group 1 */
+    b[48 + 7] = 0xb0; /* its low bits: 11 */
+    kern_row_f32(KERN_TYPE_Q5_K, b, 256, w);
+    CHECK(w[39] == 0.5f * 9 * (16 + 11) - 2.0f * 2 && w[32] == -4.0f && w[0] == 0);
+}
+
+static void test_iq4(void)
+{
+    uint8_t b[18] = {0}, xs[136] = {0};
+    float w[256];
+
+    util_put16(b, H_2);
+    b[2] = 0xf8;
+    kern_row_f32(KERN_TYPE_IQ4_NL, b, 32, w);
+    CHECK(w[0] == 2.0f && w[16] == 226.0f && w[1] == -254.0f);
+    util_put16(xs, H_HALF);
+    xs[3] = 0x80;           /* high bits of group 7: 2 */
+    xs[7] = 0x50;           /* low bits of group 7: 5 */
+    xs[8 + 112 + 3] = 0x0e; /* weight 224 + 3 */
+    kern_row_f32(KERN_TYPE_IQ4_XS, xs, 256, w);
+    CHECK(w[227] == 0.5f * (2 * 16 + 5 - 32) * 89 && w[0] == 0.5f * -32 * -127);
+}
+
+static void test_fp4(void)
+{
+    uint8_t b[17] = {0}, nv[36] = {0};
+    float w[64];
+
+    b[0] = 128;
+    b[1] = 0xf1; /* weights 0: 0.5, 16: -6 */
+    kern_row_f32(KERN_TYPE_MXFP4, b, 32, w);
+    CHECK(w[0] == 1.0f && w[16] == -12.0f && w[1] == 0);
+    nv[0] = 0x38;          /* 1 */
+    nv[1] = 0x7f;          /* nothing */
+    nv[2] = 0x01;          /* 2^-9 */
+    nv[3] = 0x7e;          /* 448 */
+    nv[4] = 0x47;          /* weights 0: 6, 8: 2 */
+    nv[4 + 8] = 0x77;      /* weight 16 */
+    nv[4 + 16 + 1] = 0x90; /* weight 32 + 9: -0.5 */
+    nv[4 + 24 + 7] = 0x0c; /* weight 48 + 7: -2 */
+    kern_row_f32(KERN_TYPE_NVFP4, nv, 64, w);
+    CHECK(w[0] == 6.0f && w[8] == 2.0f && w[16] == 0);
+    CHECK(w[41] == -0.5f / 512 && w[55] == -2.0f * 448);
+}
+
 static void test_float_rows(void)
 {
     const uint16_t h[3] = {H_1, H_MINUS_1_5, 0};
@@ -179,7 +286,7 @@ static void test_sizes(void)
     bytes = 7;
     CHECK(!kern_row_bytes(KERN_TYPE_Q4_K, 128, &bytes));
     CHECK(!kern_row_bytes(KERN_TYPE_F32, UINT64_MAX, &bytes));
-    CHECK(!kern_row_bytes(7, 32, &bytes));
+    CHECK(!kern_row_bytes(4, 32, &bytes));
     CHECK(!kern_row_bytes(UINT32_MAX, 32, &bytes));
     CHECK(bytes == 7);
     CHECK(kern_type_info(1000) == NULL && kern_type_info(4) == NULL);
@@ -193,6 +300,12 @@ int main(void)
     test_q8_0();
     test_q4_k();
     test_q6_k();
+    test_q5_1();
+    test_q2_k();
+    test_q3_k();
+    test_q5_k();
+    test_iq4();
+    test_fp4();
     test_float_rows();
     test_half_conversions();
     test_sizes();

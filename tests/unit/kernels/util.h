@@ -11,8 +11,10 @@
 #include "tests/test.h"
 
 static const enum kern_type util_types[] = {
-    KERN_TYPE_F32,  KERN_TYPE_F16,  KERN_TYPE_BF16, KERN_TYPE_Q8_0, KERN_TYPE_Q4_0,
-    KERN_TYPE_Q4_1, KERN_TYPE_Q5_0, KERN_TYPE_Q4_K, KERN_TYPE_Q6_K,
+    KERN_TYPE_F32,   KERN_TYPE_F16,   KERN_TYPE_BF16, KERN_TYPE_Q8_0,   KERN_TYPE_Q4_0,
+    KERN_TYPE_Q4_1,  KERN_TYPE_Q5_0,  KERN_TYPE_Q4_K, KERN_TYPE_Q6_K,   KERN_TYPE_Q5_1,
+    KERN_TYPE_Q2_K,  KERN_TYPE_Q3_K,  KERN_TYPE_Q5_K, KERN_TYPE_IQ4_NL, KERN_TYPE_IQ4_XS,
+    KERN_TYPE_MXFP4, KERN_TYPE_NVFP4,
 };
 enum { UTIL_N_TYPES = sizeof(util_types) / sizeof(util_types[0]) };
 
@@ -69,6 +71,40 @@ static inline void util_put16(void *p, uint16_t v)
     memcpy(p, &v, sizeof(v));
 }
 
+/* Writes the scale d of a block of a quantized type, and its minimum m when it has one, at their places;
+ * exponents of MXFP4 and NVFP4 become those of about d, which is above 0. */
+static inline void util_scales(enum kern_type type, uint8_t *b, uint16_t d, uint16_t m)
+{
+    switch ((int)type) {
+    case KERN_TYPE_MXFP4:
+        b[0] = (uint8_t)(120 + b[0] % 8);
+        break;
+    case KERN_TYPE_NVFP4:
+        for (unsigned i = 0; i < 4; i++)
+            b[i] = (uint8_t)(16 + b[i] % 32);
+        break;
+    case KERN_TYPE_Q6_K:
+        util_put16(b + 208, d);
+        break;
+    case KERN_TYPE_Q3_K:
+        util_put16(b + 108, d);
+        break;
+    case KERN_TYPE_Q2_K:
+        util_put16(b + 80, d);
+        util_put16(b + 82, m);
+        break;
+    case KERN_TYPE_Q4_1:
+    case KERN_TYPE_Q5_1:
+    case KERN_TYPE_Q4_K:
+    case KERN_TYPE_Q5_K:
+        util_put16(b + 2, m);
+        util_put16(b, d);
+        break;
+    default:
+        util_put16(b, d);
+    }
+}
+
 /* Random bytes for the codes, sane scales (about 1/64, both signs) at their places. */
 static inline void util_block(enum kern_type type, uint8_t *b, uint64_t *s)
 {
@@ -87,12 +123,8 @@ static inline void util_block(enum kern_type type, uint8_t *b, uint64_t *s)
 
         memcpy(&u, &f, sizeof(u));
         util_put16(b, (uint16_t)(u >> 16));
-    } else if (type == KERN_TYPE_Q6_K) {
-        util_put16(b + 208, d);
     } else {
-        util_put16(b, d);
-        if (type == KERN_TYPE_Q4_1 || type == KERN_TYPE_Q4_K)
-            util_put16(b + 2, m);
+        util_scales(type, b, d, m);
     }
 }
 

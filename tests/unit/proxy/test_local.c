@@ -18,6 +18,8 @@ static enum gw_status read_body(enum api_dialect d, const char *body)
     struct gw_err err;
 
     gw_arena_reset(arena);
+    engine_grammar_unref(local.params.grammar);
+    local.params.grammar = NULL;
     param = NULL;
     if (gw_json_tree(json, arena, gw_span_str(body), NULL, &root, &err) != GW_OK ||
         api_read_request(d, root, arena, &asked, &param, &err) != GW_OK)
@@ -68,8 +70,6 @@ static void test_cannot(void)
 {
     CHECK(refused(",\"n\":9", GW_EUNSUPPORTED, "n"));
     CHECK(refused(",\"logprobs\":true", GW_EUNSUPPORTED, "logprobs"));
-    CHECK(refused(",\"response_format\":{\"type\":\"json_object\"}", GW_EUNSUPPORTED,
-                  "response_format"));
     CHECK(refused(",\"logit_bias\":{\"5\":1}", GW_EUNSUPPORTED, "logit_bias"));
     CHECK(chat(",\"user\":\"u\",\"metadata\":{\"a\":\"b\"}") == GW_OK); /* change no answer */
     CHECK(read_body(API_CHAT,
@@ -90,6 +90,54 @@ static void test_cannot(void)
 #define STOPS                                                                                      \
     "\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\",\"12\",\"13\",\"14\","    \
     "\"15\""
+
+#define SCHEMA(s)                                                                                  \
+    ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"schema\":" s \
+    "}}"
+
+/* Shapes of answers in every dialect; what they allow is tests/unit/engine/test_grammar.c's. */
+static void test_formats(void)
+{
+    CHECK(chat("") == GW_OK && local.params.grammar == NULL);
+    CHECK(chat(",\"response_format\":{\"type\":\"json_object\"}") == GW_OK &&
+          local.params.grammar != NULL);
+    CHECK(chat(SCHEMA("{\"type\":\"integer\"}")) == GW_OK && local.params.grammar != NULL);
+    CHECK(refused(SCHEMA("{\"not\":{}}"), GW_EUNSUPPORTED, "response_format"));
+    CHECK(refused(SCHEMA("{\"pattern\":\"(\",\"type\":\"string\"}"), GW_EINVAL, "response_format"));
+    CHECK(chat(TOOLS) == GW_OK && local.params.grammar == NULL);
+    CHECK(chat(TOOLS ",\"tool_choice\":\"required\"") == GW_OK && local.params.grammar != NULL);
+    CHECK(chat(",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":true,"
+               "\"parameters\":{\"type\":\"object\"}}}]") == GW_OK &&
+          local.params.grammar != NULL);
+    CHECK(refused(",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":true,"
+                  "\"parameters\":{\"if\":{}}}}]",
+                  GW_EUNSUPPORTED, "tools"));
+    CHECK(
+        read_body(API_RESPONSES,
+                  "{\"model\":\"m\",\"input\":\"a\",\"text\":{\"format\":{\"type\":\"json_schema\","
+                  "\"name\":\"n\",\"strict\":true,\"schema\":{\"type\":\"object\"}}}}") == GW_OK &&
+        local.params.grammar != NULL);
+    CHECK(
+        read_body(API_ANTHROPIC,
+                  "{\"model\":\"m\",\"max_tokens\":5,\"messages\":[{\"role\":\"user\",\"content\":"
+                  "\"a\"}],\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\"}}],"
+                  "\"tool_choice\":{\"type\":\"any\"}}") == GW_OK &&
+        local.params.grammar != NULL);
+    CHECK(
+        read_body(
+            API_ANTHROPIC,
+            "{\"model\":\"m\",\"max_tokens\":5,\"messages\":[{\"role\":\"user\",\"content\":"
+            "\"a\"}],\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"type\":"
+            "\"object\"}}}}") == GW_OK &&
+        local.params.grammar != NULL);
+    CHECK(read_body(
+              API_GEMINI,
+              "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"a\"}]}],"
+              "\"generationConfig\":{\"responseMimeType\":\"application/json\","
+              "\"responseSchema\":{\"type\":\"OBJECT\",\"properties\":{\"a\":{\"type\":\"STRING\","
+              "\"nullable\":true}}}}}") == GW_OK &&
+          local.params.grammar != NULL);
+}
 
 /* What they look like in the prompt is test_local_tools.c's. */
 static void test_tools(void)
@@ -152,7 +200,9 @@ int main(void)
     test_numbers();
     test_cannot();
     test_tools();
+    test_formats();
     test_dialects();
+    engine_grammar_unref(local.params.grammar);
     gw_json_free(json);
     gw_arena_free(arena);
     return test_done();

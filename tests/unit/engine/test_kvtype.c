@@ -1,0 +1,145 @@
+/* tests/unit/engine/test_kvtype.c - what a smaller KV cache costs: the Kullback-Leibler divergence of the
+ * next token's distribution from the one with f16 keys and values, over a text. */
+#include <math.h>
+
+#include "engine/tokenizer.h"
+#include "tests/test.h"
+#include "tests/unit/engine/rig.h"
+
+enum { MAX_TOKENS = 192 };
+
+struct loss {
+    double mean, worst; /* of the divergence, nats */
+    double same;        /* share of tokens whose most likely successor is the same */
+};
+
+/* The rig again, with another type of cache. */
+static bool set_type(struct rig *r, enum kern_kv_type type)
+{
+    const struct kvcache_shape shape = {.n_layers = r->m.n_layers,
+                                        .n_kv_heads = r->m.n_kv_heads,
+                                        .head_dim = r->m.head_dim,
+                                        .n_tokens = RIG_CONTEXT,
+                                        .max_seq_tokens = RIG_CONTEXT,
+                                        .type = type};
+
+    forward_free(r->f);
+    kvcache_free(r->kv);
+    r->f = NULL;
+    r->kv = NULL;
+    return kvcache_new(&shape, &r->kv, NULL) == GW_OK &&
+           forward_new(&r->m, r->kv, r->p, RIG_STEP, RIG_STEP, RIG_CONTEXT, &r->f, NULL) == GW_OK;
+}
+
+/* Log-probabilities of every vocabulary entry behind every token: out[n][n_vocab]. */
+static bool read_all(struct rig *r, const int32_t *ids, unsigned n, float *out)
+{
+    size_t n_vocab = r->m.n_vocab;
+    struct kvcache_seq s = {0};
+    struct forward_run run = {.seq = &s};
+
+    if (!CHECK(kvcache_reserve(r->kv, &s, n) == GW_OK))
+        return false;
+    for (unsigned i = 0; i < n; i += run.n_tokens) {
+        run.tokens = ids + i;
+        run.n_tokens = run.n_logits = n - i < RIG_STEP ? n - i : RIG_STEP;
+        run.pos = i;
+        forward_step(r->f, &run, 1);
+        for (unsigned k = 0; k < run.n_tokens; k++) {
+            const float *z = forward_logits(r->f, run.logits_row + k);
+            double max = -INFINITY, sum = 0;
+
+            for (size_t v = 0; v < n_vocab; v++)
+                max = fmax(max, (double)z[v]);
+            for (size_t v = 0; v < n_vocab; v++)
+                sum += exp((double)z[v] - max);
+            for (size_t v = 0; v < n_vocab; v++)
+                out[(i + k) * n_vocab + v] = (float)((double)z[v] - max - log(sum));
+        }
+    }
+    kvcache_release(r->kv, &s);
+    return true;
+}
+
+static struct loss compare(const struct rig *r, const float *exact, const float *small, unsigned n)
+{
+    size_t n_vocab = r->m.n_vocab;
+    struct loss l = {0};
+
+    for (unsigned i = 0; i < n; i++) {
+        const float *p = exact + i * n_vocab, *q = small + i * n_vocab;
+        double kl = 0;
+
+        for (size_t v = 0; v < n_vocab; v++)
+            kl += exp((double)p[v]) * (double)(p[v] - q[v]);
+        l.mean += kl / n;
+        l.worst = fmax(l.worst, kl);
+        l.same += (r->m.ops->argmax(p, n_vocab) == r->m.ops->argmax(q, n_vocab)) / (double)n;
+    }
+    return l;
+}
+
+/* The project's own README as ids. */
+static unsigned read_text(const char *path, int32_t *ids)
+{
+    static char text[8192];
+    FILE *f = fopen("README.md", "re");
+    struct tok_ids all = {0};
+    struct tok *tok = NULL;
+    struct gguf *g = NULL;
+    unsigned n = 0;
+
+    if (f == NULL)
+        return 0;
+    if (CHECK(gguf_open(path, &g, NULL) == GW_OK) && CHECK(tok_open(g, &tok, NULL) == GW_OK)) {
+        struct gw_span span = {text, fread(text, 1, sizeof(text), f)};
+
+        CHECK(tok_encode(tok, span, true, &all) == GW_OK);
+        n = all.n < MAX_TOKENS ? (unsigned)all.n : MAX_TOKENS;
+        for (unsigned i = 0; i < n; i++)
+            ids[i] = all.ids[i];
+    }
+    (void)fclose(f);
+    tok_ids_fini(&all);
+    tok_free(tok);
+    gguf_close(g);
+    return n;
+}
+
+static void test_loss(const char *path, double most_mean)
+{
+    int32_t ids[MAX_TOKENS];
+    unsigned n;
+    float *exact, *small;
+    struct loss l;
+    struct rig r;
+
+    if (access(path, R_OK) != 0) {
+        test_skip(path);
+        return;
+    }
+    n = read_text(path, ids);
+    if (!CHECK(n > 100) || !CHECK(rig_init(&r, path, NULL, 2, NULL) == GW_OK))
+        return;
+    exact = malloc((size_t)n * r.m.n_vocab * sizeof(*exact));
+    small = malloc((size_t)n * r.m.n_vocab * sizeof(*small));
+    if (CHECK(exact != NULL && small != NULL) && read_all(&r, ids, n, exact) &&
+        CHECK(set_type(&r, KERN_KV_I8)) && read_all(&r, ids, n, small)) {
+        l = compare(&r, exact, small, n);
+        printf("%s: int8 against f16 over %u tokens: mean %.6f, worst %.5f nats, %.1f %% the same "
+               "choice\n",
+               path, n, l.mean, l.worst, 100 * l.same);
+        CHECK(l.mean < most_mean && l.mean > 0 && l.same > 0.9);
+    }
+    free(exact);
+    free(small);
+    rig_fini(&r);
+}
+
+int main(void)
+{
+    /* Heads of 8 numbers that were never trained on such text: far from what is in use. */
+    test_loss(RIG_SHARED "/stories260K/stories260K-F32.gguf", 0.02);
+    test_loss("models/smollm2-135m-instruct-q4_1.gguf", 0.002);
+    return test_done();
+}
