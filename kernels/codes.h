@@ -84,7 +84,7 @@ static inline void codes_nvfp4(const struct kern_block_nvfp4 *b, unsigned h, uin
 /* The scale of group g of IQ4_XS. */
 static inline int codes_iq4_xs_scale(const struct kern_block_iq4_xs *b, unsigned g)
 {
-    unsigned low = b->scales_l[g / 2] >> (4 * (g & 1)) & 15;
+    const unsigned low = (unsigned)b->scales_l[g / 2] >> (4 * (g & 1)) & 15u;
 
     return (int)(low | (b->scales_h >> (2 * g) & 3u) << 4) - 32;
 }

@@ -176,9 +176,9 @@ bool kern_row_bytes(uint32_t type, uint64_t n, size_t *bytes);
 /* The g-th of the sixteen 6-bit numbers in the 12 packed bytes of Q3_K. g < 16. */
 static inline uint8_t kern_q3_k_scale(const uint8_t s[12], unsigned g)
 {
-    unsigned low = g < 8 ? s[g] & 15 : s[g - 8] >> 4;
+    const unsigned low = g < 8 ? s[g] & 15u : (unsigned)s[g - 8] >> 4;
 
-    return (uint8_t)(low | (s[8 + g % 4] >> (2 * (g / 4)) & 3) << 4);
+    return (uint8_t)(low | ((unsigned)s[8 + g % 4] >> (2 * (g / 4)) & 3u) << 4);
 }
 
 /* The g-th of the eight 6-bit pairs in the 12 packed bytes of Q4_K. g < 8. */
