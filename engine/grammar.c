@@ -55,7 +55,7 @@ static bool counts_possible(const struct grammar_object *o)
     uint32_t n_required = 0;
 
     for (uint32_t i = 0; i < o->n; i++)
-        n_required += o->required[i / 64] >> i % 64 & 1;
+        n_required += (uint32_t)(o->required[i / 64] >> i % 64 & 1);
     return n_required <= o->counts.left && o->counts.need <= o->counts.left;
 }
 
