@@ -322,6 +322,9 @@ static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event 
     note_id(item, ev);
     event_write(&a->src, ev, &item->buf);
     st = gw_buf_ok(&item->buf) ? GW_OK : GW_ENOMEM;
+    /* Its end needs room from now on, however far behind the writer is. */
+    if (item->entry.opens)
+        atomic_fetch_add(&a->spool->n_coming, 1);
     if (st == GW_OK &&
         !core_reserve(a, &a->full[0], item->buf.len + SPOOL_TAIL_BYTES, core_room(ev)))
         st = GW_ELIMIT;
@@ -334,8 +337,11 @@ static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event 
         else if (done != NULL)
             ch->in_flight++; /* only dispatch lowers it, on this thread */
     }
-    if (st != GW_OK)
-        item_free(item);
+    if (st == GW_OK)
+        return GW_OK; /* item is the writer's */
+    if (item->entry.opens)
+        atomic_fetch_sub(&a->spool->n_coming, 1);
+    item_free(item);
     return st;
 }
 

@@ -156,8 +156,9 @@ struct spool {
     struct spool_closing closing[64]; /* process only */
     unsigned n_closing;
     atomic_uint_fast64_t used_bytes;
-    atomic_uint_fast64_t n_open; /* requests decided and not completed */
-    atomic_uint_fast64_t acked;  /* records that Kafka has acknowledged, since open */
+    atomic_uint_fast64_t n_open;   /* requests decided and not completed */
+    atomic_uint_fast64_t n_coming; /* those whose decided record is on its way to the writer */
+    atomic_uint_fast64_t acked;    /* records that Kafka has acknowledged, since open */
     atomic_uint_fast64_t records, bytes, syncs;
     atomic_uint n_failed; /* slots that cannot be written now */
     uint32_t index_crc;   /* of the keeper: of what stands in the index */

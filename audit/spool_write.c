@@ -33,6 +33,12 @@ enum {
 
 /* ---- room ------------------------------------------------------------------------------------ */
 
+/* Of all requests that are open or about to be, and one more. */
+static uint64_t completions(struct spool *sp)
+{
+    return (atomic_load(&sp->n_open) + atomic_load(&sp->n_coming) + 1) * COMPLETION_BYTES;
+}
+
 bool spool_reserve(struct spool *sp, uint64_t n, enum spool_room room)
 {
     uint64_t kept = 0, used = atomic_load(&sp->used_bytes);
@@ -40,7 +46,7 @@ bool spool_reserve(struct spool *sp, uint64_t n, enum spool_room room)
     if (room != SPOOL_ROOM_LIFE)
         kept += LIFE_BYTES;
     if (room == SPOOL_ROOM_NEW)
-        kept += (atomic_load(&sp->n_open) + 1) * COMPLETION_BYTES;
+        kept += completions(sp);
     do {
         if (used + n + SPOOL_HEADER_BYTES + kept > sp->max_bytes)
             return false;
@@ -55,8 +61,8 @@ bool spool_crowded(const struct spool *sp)
 
 uint64_t spool_room_left(struct spool *sp)
 {
-    uint64_t taken = atomic_load(&sp->used_bytes) + SPOOL_HEADER_BYTES + LIFE_BYTES +
-                     (atomic_load(&sp->n_open) + 1) * COMPLETION_BYTES;
+    uint64_t taken =
+        atomic_load(&sp->used_bytes) + SPOOL_HEADER_BYTES + LIFE_BYTES + completions(sp);
 
     return taken < sp->max_bytes ? sp->max_bytes - taken : 0;
 }

@@ -65,6 +65,7 @@ static void flush(struct audit *a, struct batch *b, bool sync)
 static void take(struct audit *a, struct batch *b, struct core_item *item)
 {
     struct spool_slot *s = &a->spool->slots[0];
+    bool opens = item->entry.opens;
     enum gw_status st;
 
     if (spool_wants_flush(s, item->buf.len + SPOOL_TAIL_BYTES) ||
@@ -77,6 +78,8 @@ static void take(struct audit *a, struct batch *b, struct core_item *item)
         b->items[b->n++] = item;
     else
         item_free(item);
+    if (opens) /* spool_put() has counted it, or there is none */
+        atomic_fetch_sub(&a->spool->n_coming, 1);
 }
 
 /* Milliseconds to sleep at most. */

@@ -202,7 +202,7 @@ const struct view_walk view_walk_fold = {DLP_VIEW_FOLDED, next_fold, step_fold, 
 static size_t next_tag(struct gw_span text, size_t at, size_t *resume)
 {
     for (; at + 4 <= text.len; at++) {
-        const char *p = memchr(text.ptr + at, '\xF3', text.len - at);
+        const char *p = memchr(text.ptr + at, 0xF3, text.len - at);
         uint32_t cp = 0;
 
         if (p == NULL)

@@ -280,7 +280,7 @@ enum gw_status engine_grammar_new(const struct engine_format *format, struct eng
                                   struct gw_err *err)
 {
     static atomic_ullong next_uid = 1;
-    struct gw_err own;
+    struct gw_err own = {GW_OK, ""};
     struct gmake m = {.err = err == NULL ? &own : err};
     enum gw_status st;
 

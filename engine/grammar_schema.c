@@ -31,7 +31,7 @@ const struct schema_path *schema_at(struct schema_making *s, const struct schema
 /* The last words of a path that fit, as a JSON pointer. */
 static void write_path(const struct schema_path *path, char out[160])
 {
-    const struct schema_path *words[32];
+    const struct schema_path *words[32] = {NULL};
     unsigned n = 0;
     size_t at = 1;
 

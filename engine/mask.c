@@ -140,6 +140,7 @@ static bool grow(struct mask_cache *c, void *list, size_t n, size_t *max, size_t
     }
     memcpy(list, &more, sizeof(more));
     *max = wanted;
+    // cppcheck-suppress memleak ; the list has it now
     return true;
 }
 
