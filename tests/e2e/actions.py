@@ -15,7 +15,7 @@ import sys
 import tempfile
 import traceback
 
-from world import BUILD, MAIL, PHI, SECRET, World, check, count, wait_for
+from world import BUILD, MAIL, PATIENCE, PHI, SECRET, World, check, count, wait_for
 
 TEST_MAIL = "orders@" + "shop-of-the-tests.de"
 OTHER_MAIL = "billing@" + "shop-of-the-tests.de"
@@ -235,7 +235,7 @@ def test_feedback_api(w, key):
 def test_time_limit(w, key):
     """dlp.timeout runs out, of a request's scan and of an answer's: what was not scanned does not leave unless configuration says so,
     and the record names the guard that had no time."""
-    large = f"password=aB3dEf6hIj9lMn2pQr5t {MAIL} " * 20000
+    large, limit_ms = f"password=aB3dEf6hIj9lMn2pQr5t {MAIL} " * 30000, 20 * PATIENCE
 
     def ended(headers):
         rid = headers["x-sluice-request-id"]
@@ -244,7 +244,7 @@ def test_time_limit(w, key):
     for on_error in ("block", "allow"):
         w.stop()
         policy(w, "  - { name: answers, when: { class: [pii, secret] }, then: redact, on: response }",
-               f"dlp: {{ timeout: 1ms, on_error: {on_error} }}\n")
+               f"dlp: {{ timeout: {limit_ms}ms, on_error: {on_error} }}\n")
         w.start()
         status, headers, body = w.post("[[mock say=fox]] hello", key)
         end, guards = ended(headers)
@@ -253,7 +253,7 @@ def test_time_limit(w, key):
         before = len(w.received())
         status, headers, body = w.post(large, key)
         end, guards = ended(headers)
-        check(guards["dlp_request"]["state"] == "timed_out" and 1000 <= guards["dlp_request"]["us"] < 1000000, "the scan of a large one has not", guards)
+        check(guards["dlp_request"]["state"] == "timed_out" and 1000 * limit_ms <= guards["dlp_request"]["us"] < 1000000 * PATIENCE, "the scan of a large one has not", guards)
         check(status == 503 and b"dlp_failed" in body, f"{on_error}: 503 dlp_failed", (status, body[:200]))
         if on_error == "block":
             check(end == "refused" and len(w.received()) == before and guards["policy"]["state"] == "not_reached", "nothing was sent", (end, guards))

@@ -20,7 +20,7 @@ static char folder[] = "/tmp/fuzz_hf_XXXXXX";
 /* Writes the part up to the separator; what is left behind it. */
 static struct gw_span write_part(struct gw_span in, const char *name)
 {
-    const char *end = memmem(in.ptr, in.len, separator, sizeof(separator) - 1);
+    const char *end = in.len == 0 ? NULL : memmem(in.ptr, in.len, separator, sizeof(separator) - 1);
     const size_t n = end == NULL ? in.len : (size_t)(end - in.ptr);
     char path[64];
     FILE *f;
@@ -29,7 +29,8 @@ static struct gw_span write_part(struct gw_span in, const char *name)
     f = fopen(path, "we");
     if (f == NULL)
         abort();
-    (void)fwrite(in.ptr, 1, n, f);
+    if (n != 0)
+        (void)fwrite(in.ptr, 1, n, f);
     (void)fclose(f);
     return gw_span_from(in, end == NULL ? n : n + sizeof(separator) - 1);
 }
