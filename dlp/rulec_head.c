@@ -109,14 +109,6 @@ static void fill(struct head *h, const struct rx_node *n, enum rulec_boundary af
     }
 }
 
-void rx_head(const struct rx_node *n, enum rulec_boundary after,
-             struct bundle_set out[BUNDLE_HEAD_BYTES])
-{
-    struct head h = {.set = out};
-
-    fill(&h, n, after);
-}
-
 /* The alternatives that every match begins with; NULL: none. */
 static const struct rx_node *first_alt(const struct rx_node *n)
 {

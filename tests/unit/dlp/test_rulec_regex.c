@@ -407,22 +407,40 @@ static void test_work(void)
 static void test_heads(void)
 {
     struct gw_arena *arena = gw_arena_new(1 << 20);
-    struct bundle_set head[BUNDLE_HEAD_BYTES];
+    struct bundle_set heads[BUNDLE_HEADS][BUNDLE_HEAD_BYTES], *head = heads[0];
     struct rx_pattern p = {.root = NULL};
     struct gw_err err;
 
     CHECK(rx_parse(arena, GW_SPAN("a[0-9]{1,2}(?:x|yz)?"), false, RULEC_BOUNDARY_WORD, &p, &err) ==
           GW_OK);
-    rx_head(p.root, p.after, head);
+    CHECK(rx_heads(p.root, p.after, heads) == 1);
     CHECK(rx_set_has(&head[0], 'a') && !rx_set_has(&head[0], '1') && !rx_set_has(&head[0], 0));
     CHECK(rx_set_has(&head[1], '7') && !rx_set_has(&head[1], 'x') && !rx_set_has(&head[1], ' '));
     CHECK(rx_set_has(&head[2], '7') && rx_set_has(&head[2], 'x') && rx_set_has(&head[2], 'y'));
     CHECK(rx_set_has(&head[2], ' ') && rx_set_has(&head[2], 0) && !rx_set_has(&head[2], 'z'));
     CHECK(rx_set_has(&head[3], 'q')); /* a match may be over */
     CHECK(rx_parse(arena, GW_SPAN("^(?:ab)+\\."), false, RULEC_BOUNDARY_LINE, &p, &err) == GW_OK);
-    rx_head(p.root, p.after, head);
+    CHECK(rx_heads(p.root, p.after, heads) == 1);
     CHECK(rx_set_has(&head[2], 'a') && rx_set_has(&head[2], '.') && !rx_set_has(&head[2], 'b'));
     CHECK(rx_set_has(&head[3], 'b') && rx_set_has(&head[3], '\n') && !rx_set_has(&head[3], ' '));
+    /* Alternatives have a head each; of nine, neighbours share one. */
+    CHECK(rx_parse(arena, GW_SPAN("(?:ab|[0-9]x)z"), false, RULEC_BOUNDARY_WORD, &p, &err) ==
+          GW_OK);
+    CHECK(rx_heads(p.root, p.after, heads) == 2);
+    CHECK(rx_set_has(&heads[0][0], 'a') && !rx_set_has(&heads[0][0], '5'));
+    CHECK(rx_set_has(&heads[1][0], '5') && !rx_set_has(&heads[1][0], 'a'));
+    CHECK(rx_set_has(&heads[1][1], 'x') && !rx_set_has(&heads[1][1], 'b'));
+    CHECK(rx_set_has(&heads[0][2], 'z') && rx_set_has(&heads[1][2], 'z'));
+    CHECK(rx_parse(arena, GW_SPAN("(?:a1|b2|c3|d4|e5|f6|g7|h8|i9)"), false, RULEC_BOUNDARY_WORD, &p,
+                   &err) == GW_OK);
+    CHECK(rx_heads(p.root, p.after, heads) == BUNDLE_HEADS);
+    for (const char *c = "abcdefghi"; *c != '\0'; c++) {
+        unsigned n = 0;
+
+        for (unsigned k = 0; k < BUNDLE_HEADS; k++)
+            n += rx_set_has(&heads[k][0], (unsigned char)*c);
+        CHECK(n == 1);
+    }
     gw_arena_free(arena);
 }
 
