@@ -3,11 +3,11 @@
  * One walk over all tensors runs twice: first it only adds sizes up, then it copies. See bert.h. */
 #include "engine/bert.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/bert_private.h"
 #include "engine/folder.h"
 #include "engine/hugemem.h"
 #include "engine/safetensors.h"
@@ -15,15 +15,15 @@
 /* For find(): however many rows there are. */
 #define ANY_ROWS SIZE_MAX
 
+enum { NAME_BYTES = 128 };
+
 struct binder {
     struct bert *b;
-    const struct safetensors *s;
-    const char *prefix; /* of every name: "" or "bert." */
-    char *mem;          /* NULL: the walk that counts */
+    const struct bert_source *source;
+    char *mem; /* NULL: the walk that counts */
     size_t at;
-    enum gw_status status; /* of the last find() that failed */
     struct gw_err *err;
-    char name[128];
+    char name[NAME_BYTES]; /* of the last tensor looked for */
 };
 
 /* ---- pieces of memory ------------------------------------------------------------------------ */
@@ -41,200 +41,230 @@ static enum gw_status take(struct binder *w, size_t n, size_t size, char **out)
     return GW_OK;
 }
 
-static bool find_type(const struct safetensors_tensor *t, enum kern_type *out)
+/* Sets w->name; stem and what are ours. */
+static void make_name(struct binder *w, const char *stem, const char *what)
 {
-    static const struct {
-        const char *name;
-        enum kern_type type;
-    } types[] = {{"F32", KERN_TYPE_F32}, {"F16", KERN_TYPE_F16}, {"BF16", KERN_TYPE_BF16}};
-
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        if (gw_span_is(t->dtype, types[i].name)) {
-            *out = types[i].type;
-            return true;
-        }
-    }
-    return false;
+    (void)snprintf(w->name, sizeof(w->name), "%s%s.%s", w->source->prefix, stem, what);
 }
 
-/* The tensor of that name, of rows x cols (rows 0: a vector of cols; ANY_ROWS: at least one), and its type. NULL:
- * w->status says why. */
-static const struct safetensors_tensor *find(struct binder *w, const char *name, size_t rows,
-                                             size_t cols, enum kern_type *type)
+static enum gw_status check_shape(struct binder *w, const struct bert_tensor *t, size_t rows,
+                                  size_t cols)
 {
-    const struct safetensors_tensor *t;
     bool fits;
 
-    (void)snprintf(w->name, sizeof(w->name), "%s%s", w->prefix, name);
-    t = safetensors_get(w->s, w->name);
-    if (t == NULL) {
-        w->status = gw_fail(w->err, GW_EPARSE, "tensor %s is missing", w->name);
-        return NULL;
-    }
     if (rows == 0)
-        fits = t->n_dims == 1 && t->dims[0] == cols;
+        fits = t->n_dims == 1 && t->cols == cols;
     else
-        fits = t->n_dims == 2 && t->dims[1] == cols &&
-               (t->dims[0] == rows || (rows == ANY_ROWS && t->dims[0] != 0));
-    if (!fits) {
-        w->status = gw_fail(w->err, GW_EPARSE, "tensor %s has another shape than config.json says",
-                            w->name);
-        return NULL;
-    }
-    if (!find_type(t, type)) {
-        w->status =
-            gw_fail(w->err, GW_EUNSUPPORTED,
-                    "tensor %s has a type that is not built in; F32, F16 and BF16 are", w->name);
-        return NULL;
-    }
-    return t;
+        fits = t->n_dims == 2 && t->cols == cols &&
+               (t->rows == rows || (rows == ANY_ROWS && t->rows != 0));
+    if (!fits)
+        return gw_fail(w->err, GW_EPARSE,
+                       "tensor %s has another shape than the model's numbers say", w->name);
+    return GW_OK;
 }
 
-/* The tensor's first n numbers as floats; the file's bytes may lie anywhere. */
-static void to_floats(const struct safetensors_tensor *t, enum kern_type type, size_t n, float *out)
+/* The tensor w->name, of rows x cols (rows 0: a vector of cols; ANY_ROWS: at least one), of a type that is built
+ * in. */
+static enum gw_status find(struct binder *w, size_t rows, size_t cols, struct bert_tensor *t)
 {
-    const size_t width = type == KERN_TYPE_F32 ? 4 : 2;
-    const char *p = t->data;
+    if (!w->source->get(w->source->ctx, w->name, t))
+        return gw_fail(w->err, GW_EPARSE, "tensor %s is missing", w->name);
+    GW_TRY(check_shape(w, t, rows, cols));
+    if (kern_type_info(t->type) == NULL)
+        return gw_fail(w->err, GW_EUNSUPPORTED, "tensor %s has a type that is not built in",
+                       w->name);
+    if (cols % kern_type_info(t->type)->block_elems != 0)
+        return gw_fail(w->err, GW_EPARSE, "tensor %s: rows of %zu are not whole blocks of %s",
+                       w->name, cols, kern_type_info(t->type)->name);
+    return GW_OK;
+}
 
-    if (type == KERN_TYPE_F32) {
-        memcpy(out, p, n * width);
+/* The tensor's first n numbers as floats; halves and floats may lie anywhere. */
+static void to_floats(const struct bert_tensor *t, size_t n, float *out)
+{
+    if (t->type == KERN_TYPE_F32) {
+        memcpy(out, t->data, n * sizeof(float));
+        return;
+    }
+    if (t->type != KERN_TYPE_F16 && t->type != KERN_TYPE_BF16) {
+        kern_row_f32((enum kern_type)t->type, t->data, n, out);
         return;
     }
     for (size_t i = 0; i < n; i++) {
         uint16_t h;
 
-        memcpy(&h, p + i * width, sizeof(h));
-        out[i] = type == KERN_TYPE_F16 ? kern_f16_f32(h) : kern_bf16_f32(h);
+        memcpy(&h, t->data + i * sizeof(h), sizeof(h));
+        out[i] = t->type == KERN_TYPE_F16 ? kern_f16_f32(h) : kern_bf16_f32(h);
     }
 }
 
 /* ---- tensors ----------------------------------------------------------------------------------- */
 
-static enum gw_status bind_vector(struct binder *w, const char *name, size_t n, const float **out)
+/* The numbers of w->name as floats; rows as in find(). */
+static enum gw_status bind_floats(struct binder *w, size_t rows, size_t cols, const float **out)
 {
-    enum kern_type type = KERN_TYPE_F32;
-    const struct safetensors_tensor *t = find(w, name, 0, n, &type);
+    const size_t n = (rows == 0 ? 1 : rows) * cols;
+    struct bert_tensor t = {.data = NULL};
     char *at = NULL;
 
-    if (t == NULL)
-        return w->status;
+    GW_TRY(find(w, rows, cols, &t));
     GW_TRY(take(w, n, sizeof(float), &at));
     w->b->n_params += n;
     if (at != NULL) {
-        to_floats(t, type, n, (float *)(void *)at);
+        to_floats(&t, n, (float *)(void *)at);
         *out = (const float *)(void *)at;
     }
     return GW_OK;
 }
 
-static enum gw_status bind_matrix(struct binder *w, const char *name, size_t rows, size_t cols,
+static enum gw_status bind_matrix(struct binder *w, size_t rows, size_t cols,
                                   struct kern_matrix *out)
 {
     const struct kern_ops *ops = w->b->ops;
-    enum kern_type type = KERN_TYPE_F32;
-    const struct safetensors_tensor *t = find(w, name, rows, cols, &type);
+    struct bert_tensor t = {.data = NULL};
     size_t bytes = 0;
     char *at = NULL;
 
-    if (t == NULL)
-        return w->status;
-    GW_TRY(kern_matrix_packed_bytes(ops, type, rows, cols, &bytes, w->err));
-    GW_TRY(take(w, 1, bytes != 0 ? bytes : (size_t)(t->end - t->begin), &at));
+    GW_TRY(find(w, rows, cols, &t));
+    GW_TRY(kern_matrix_packed_bytes(ops, t.type, rows, cols, &bytes, w->err));
+    GW_TRY(take(w, 1, bytes != 0 ? bytes : t.bytes, &at));
     w->b->n_params += rows * cols;
-    (void)snprintf(w->b->quant, sizeof(w->b->quant), "%s", kern_type_info(type)->name);
+    w->b->quantized = w->b->quantized || kern_type_info(t.type)->quantized;
+    (void)snprintf(w->b->quant, sizeof(w->b->quant), "%s", kern_type_info(t.type)->name);
     if (at == NULL)
         return GW_OK;
     if (bytes == 0) /* rows as they are in the file */
-        memcpy(at, t->data, (size_t)(t->end - t->begin));
-    GW_TRY(kern_matrix_init(ops, type, rows, cols, at, at, out, w->err));
-    kern_matrix_pack_rows(out, t->data, at, 0, rows);
+        memcpy(at, t.data, t.bytes);
+    GW_TRY(kern_matrix_init(ops, t.type, rows, cols, at, at, out, w->err));
+    kern_matrix_pack_rows(out, t.data, at, 0, rows);
     return GW_OK;
 }
 
 static enum gw_status bind_pair(struct binder *w, const char *stem, size_t n, const float **weight,
                                 const float **bias)
 {
-    char name[112];
-
-    (void)snprintf(name, sizeof(name), "%s.weight", stem);
-    GW_TRY(bind_vector(w, name, n, weight));
-    (void)snprintf(name, sizeof(name), "%s.bias", stem);
-    return bind_vector(w, name, n, bias);
+    make_name(w, stem, "weight");
+    GW_TRY(bind_floats(w, 0, n, weight));
+    make_name(w, stem, "bias");
+    return bind_floats(w, 0, n, bias);
 }
 
-static enum gw_status bind_linear(struct binder *w, unsigned layer, const char *stem, size_t rows,
-                                  size_t cols, struct kern_matrix *out, const float **bias)
-{
-    char name[112];
+/* What a layer has under one name: a matrix and what is added, or a norm (no matrix). */
+struct part {
+    const char *stem;
+    size_t rows, cols;
+    struct kern_matrix *matrix;
+    const float **weight, **bias;
+};
 
-    (void)snprintf(name, sizeof(name), "encoder.layer.%u.%s.weight", layer, stem);
-    GW_TRY(bind_matrix(w, name, rows, cols, out));
-    (void)snprintf(name, sizeof(name), "encoder.layer.%u.%s.bias", layer, stem);
-    return bind_vector(w, name, rows, bias);
+static enum gw_status bind_part(struct binder *w, unsigned layer, const struct part *p)
+{
+    char stem[NAME_BYTES / 2];
+
+    (void)snprintf(stem, sizeof(stem), "%s%u.%s", w->source->names->layer, layer, p->stem);
+    if (p->matrix == NULL)
+        return bind_pair(w, stem, p->cols, p->weight, p->bias);
+    make_name(w, stem, "weight");
+    GW_TRY(bind_matrix(w, p->rows, p->cols, p->matrix));
+    make_name(w, stem, "bias");
+    return bind_floats(w, 0, p->rows, p->bias);
 }
 
 static enum gw_status bind_layer(struct binder *w, unsigned i)
 {
+    const struct bert_names *n = w->source->names;
     struct bert_layer *l = &w->b->layers[i];
-    size_t d = w->b->n_embd, ff = w->b->n_ff;
-    char stem[96];
+    const size_t d = w->b->n_embd, ff = w->b->n_ff;
+    const struct part parts[] = {
+        {n->q, d, d, &l->q, NULL, &l->q_bias},
+        {n->k, d, d, &l->k, NULL, &l->k_bias},
+        {n->v, d, d, &l->v, NULL, &l->v_bias},
+        {n->o, d, d, &l->o, NULL, &l->o_bias},
+        {n->att_norm, 0, d, NULL, &l->att_norm, &l->att_norm_bias},
+        {n->up, ff, d, &l->up, NULL, &l->up_bias},
+        {n->down, d, ff, &l->down, NULL, &l->down_bias},
+        {n->out_norm, 0, d, NULL, &l->out_norm, &l->out_norm_bias},
+    };
 
-    GW_TRY(bind_linear(w, i, "attention.self.query", d, d, &l->q, &l->q_bias));
-    GW_TRY(bind_linear(w, i, "attention.self.key", d, d, &l->k, &l->k_bias));
-    GW_TRY(bind_linear(w, i, "attention.self.value", d, d, &l->v, &l->v_bias));
-    GW_TRY(bind_linear(w, i, "attention.output.dense", d, d, &l->o, &l->o_bias));
-    (void)snprintf(stem, sizeof(stem), "encoder.layer.%u.attention.output.LayerNorm", i);
-    GW_TRY(bind_pair(w, stem, d, &l->att_norm, &l->att_norm_bias));
-    GW_TRY(bind_linear(w, i, "intermediate.dense", ff, d, &l->up, &l->up_bias));
-    GW_TRY(bind_linear(w, i, "output.dense", d, ff, &l->down, &l->down_bias));
-    (void)snprintf(stem, sizeof(stem), "encoder.layer.%u.output.LayerNorm", i);
-    return bind_pair(w, stem, d, &l->out_norm, &l->out_norm_bias);
+    for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++)
+        GW_TRY(bind_part(w, i, &parts[k]));
+    return GW_OK;
 }
 
 /* Word embeddings keep their type. */
 static enum gw_status bind_words(struct binder *w)
 {
     struct bert *b = w->b;
-    const struct safetensors_tensor *t =
-        find(w, "embeddings.word_embeddings.weight", b->n_vocab, b->n_embd, &b->word_type);
+    struct bert_tensor t = {.data = NULL};
     char *at = NULL;
 
-    if (t == NULL)
-        return w->status;
-    GW_TRY(take(w, 1, (size_t)(t->end - t->begin), &at));
+    make_name(w, w->source->names->words, "weight");
+    GW_TRY(find(w, b->n_vocab, b->n_embd, &t));
+    GW_TRY(take(w, 1, t.bytes, &at));
     b->n_params += (uint64_t)b->n_vocab * b->n_embd;
+    b->word_type = (enum kern_type)t.type;
+    b->word_bytes = t.bytes / b->n_vocab;
     if (at != NULL)
-        b->words = memcpy(at, t->data, (size_t)(t->end - t->begin));
+        b->words = memcpy(at, t.data, t.bytes);
     return GW_OK;
 }
 
-/* Position embeddings take in the one of token type 0: no text has another. */
+/* Position embeddings take in that of the token type: no text has another than 0, but for a document, which has 1. */
 static enum gw_status bind_positions(struct binder *w)
 {
     struct bert *b = w->b;
-    size_t d = b->n_embd;
-    enum kern_type type = KERN_TYPE_F32, kind_type = KERN_TYPE_F32;
-    const struct safetensors_tensor *kinds, *t;
-    char *at = NULL, *kind = NULL;
+    const size_t d = b->n_embd, n = b->n_positions, n_types = w->source->head ? 2 : 1;
+    struct bert_tensor types = {.data = NULL}, t = {.data = NULL};
+    char *at = NULL, *type = NULL;
 
-    t = find(w, "embeddings.position_embeddings.weight", b->n_positions, d, &type);
-    if (t == NULL)
-        return w->status;
-    kinds = find(w, "embeddings.token_type_embeddings.weight", ANY_ROWS, d, &kind_type);
-    if (kinds == NULL)
-        return w->status;
-    GW_TRY(take(w, b->n_positions * d, sizeof(float), &at));
-    GW_TRY(take(w, d, sizeof(float), &kind));
-    b->n_params += (b->n_positions + kinds->dims[0]) * d;
-    if (at != NULL && kind != NULL) {
+    make_name(w, w->source->names->types, "weight");
+    GW_TRY(find(w, ANY_ROWS, d, &types));
+    if (types.rows < n_types || types.rows > n)
+        return gw_fail(w->err, GW_EPARSE, "tensor %s has %llu token types", w->name,
+                       (unsigned long long)types.rows);
+    make_name(w, w->source->names->positions, "weight");
+    GW_TRY(find(w, n, d, &t));
+    GW_TRY(take(w, n_types * n * d, sizeof(float), &at));
+    GW_TRY(take(w, n_types * d, sizeof(float), &type));
+    b->n_params += (n + types.rows) * d;
+    if (at != NULL && type != NULL) {
         float *out = (float *)(void *)at;
 
-        to_floats(kinds, kind_type, d, (float *)(void *)kind);
-        to_floats(t, type, b->n_positions * d, out);
-        for (size_t i = 0; i < b->n_positions; i++)
-            b->ops->add(out + i * d, (const float *)(void *)kind, d);
+        to_floats(&types, n_types * d, (float *)(void *)type);
+        for (size_t k = 0; k < n_types; k++) {
+            to_floats(&t, n * d, out + k * n * d);
+            for (size_t i = 0; i < n; i++)
+                b->ops->add(out + (k * n + i) * d, (const float *)(void *)type + k * d, d);
+        }
         b->positions = out;
     }
+    return GW_OK;
+}
+
+static enum gw_status bind_head(struct binder *w)
+{
+    struct bert_head *h = &w->b->head;
+    const size_t d = w->b->n_embd;
+    struct bert_tensor t;
+    const float *bias = NULL;
+
+    make_name(w, w->source->names->dense, "weight");
+    if (w->source->get(w->source->ctx, w->name, &t)) {
+        GW_TRY(bind_floats(w, d, d, &h->dense));
+        make_name(w, w->source->names->dense, "bias");
+        GW_TRY(bind_floats(w, 0, d, &h->dense_bias));
+    }
+    (void)snprintf(w->name, sizeof(w->name), "%s.weight", w->source->names->out);
+    if (w->source->get(w->source->ctx, w->name, &t) && t.n_dims == 2 && t.rows != 1)
+        return gw_fail(
+            w->err, GW_EUNSUPPORTED,
+            "tensor %s has %llu labels; a reranker has one, and nothing else is built in", w->name,
+            (unsigned long long)t.rows);
+    GW_TRY(bind_floats(w, t.n_dims == 1 ? 0 : 1, d, &h->out));
+    (void)snprintf(w->name, sizeof(w->name), "%s.bias", w->source->names->out);
+    GW_TRY(bind_floats(w, 0, 1, &bias));
+    if (bias != NULL)
+        h->out_bias = *bias;
     return GW_OK;
 }
 
@@ -244,20 +274,18 @@ static enum gw_status bind_all(struct binder *w)
     w->b->n_params = 0;
     GW_TRY(bind_words(w));
     GW_TRY(bind_positions(w));
-    GW_TRY(bind_pair(w, "embeddings.LayerNorm", w->b->n_embd, &w->b->embd_norm,
+    GW_TRY(bind_pair(w, w->source->names->embd_norm, w->b->n_embd, &w->b->embd_norm,
                      &w->b->embd_norm_bias));
     for (unsigned i = 0; i < w->b->n_layers; i++)
         GW_TRY(bind_layer(w, i));
-    return GW_OK;
+    return w->source->head ? bind_head(w) : GW_OK;
 }
 
-static enum gw_status bind_weights(struct bert *b, const struct safetensors *s, struct gw_err *err)
+enum gw_status bert_bind(struct bert *b, const struct bert_source *source, struct gw_err *err)
 {
-    struct binder w = {.b = b, .s = s, .prefix = "", .err = err};
+    struct binder w = {.b = b, .source = source, .err = err};
 
-    if (safetensors_get(s, "embeddings.word_embeddings.weight") == NULL)
-        w.prefix = "bert.";
-    b->file_bytes = safetensors_file_bytes(s);
+    b->file_bytes = source->file_bytes;
     b->layers = calloc(b->n_layers, sizeof(*b->layers));
     if (b->layers == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the model");
@@ -269,18 +297,74 @@ static enum gw_status bind_weights(struct bert *b, const struct safetensors *s, 
     return bind_all(&w);
 }
 
+/* ---- folders ------------------------------------------------------------------------------------ */
+
+static const struct bert_names folder_names = {
+    .words = "embeddings.word_embeddings",
+    .positions = "embeddings.position_embeddings",
+    .types = "embeddings.token_type_embeddings",
+    .embd_norm = "embeddings.LayerNorm",
+    .layer = "encoder.layer.",
+    .q = "attention.self.query",
+    .k = "attention.self.key",
+    .v = "attention.self.value",
+    .o = "attention.output.dense",
+    .att_norm = "attention.output.LayerNorm",
+    .up = "intermediate.dense",
+    .down = "output.dense",
+    .out_norm = "output.LayerNorm",
+    .dense = "pooler.dense",
+    .out = "classifier",
+};
+
+static uint32_t type_of(struct gw_span dtype)
+{
+    static const struct {
+        const char *name;
+        enum kern_type type;
+    } types[] = {{"F32", KERN_TYPE_F32}, {"F16", KERN_TYPE_F16}, {"BF16", KERN_TYPE_BF16}};
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (gw_span_is(dtype, types[i].name))
+            return types[i].type;
+    return BERT_TYPE_UNKNOWN;
+}
+
+static bool get_of_folder(void *ctx, const char *name, struct bert_tensor *out)
+{
+    const struct safetensors_tensor *t = safetensors_get(ctx, name);
+
+    if (t == NULL)
+        return false;
+    *out = (struct bert_tensor){.data = t->data,
+                                .bytes = (size_t)(t->end - t->begin),
+                                .type = type_of(t->dtype),
+                                .n_dims = t->n_dims <= 2 ? t->n_dims : 0};
+    if (t->n_dims != 0) {
+        out->cols = t->dims[t->n_dims - 1];
+        out->rows = t->n_dims == 2 ? t->dims[0] : 1;
+    }
+    return true;
+}
+
 enum gw_status bert_load(struct bert *b, const char *folder, const struct kern_ops *ops,
                          struct gw_err *err)
 {
+    struct bert_source source = {
+        .names = &folder_names, .prefix = "", .get = get_of_folder, .head = false};
     struct safetensors *s = NULL;
     char path[FOLDER_PATH_BYTES];
     enum gw_status st;
 
     *b = (struct bert){.ops = ops};
-    GW_TRY(bert_read_config(b, folder, err));
+    GW_TRY(bert_read_config(b, folder, &source.head, err));
     GW_TRY(folder_path(folder, "model.safetensors", path, err));
     GW_TRY(safetensors_open(path, &s, err));
-    st = bind_weights(b, s, err);
+    source.ctx = s;
+    source.file_bytes = safetensors_file_bytes(s);
+    if (safetensors_get(s, "embeddings.word_embeddings.weight") == NULL)
+        source.prefix = "bert.";
+    st = bert_bind(b, &source, err);
     safetensors_close(s);
     if (st != GW_OK)
         bert_fini(b);

@@ -1,18 +1,21 @@
-/* engine/bert.h - a BERT encoder with mean pooling: token ids to one vector a text.
+/* engine/bert.h - a BERT encoder: token ids to one vector a text, or, with a classification head, a query and a
+ * document to one number (a cross-encoder, which reranks).
  *
- * A model is a folder as sentence-transformers writes it: config.json, model.safetensors and, when there,
- * 1_Pooling/config.json and sentence_bert_config.json. Nothing in it is believed; what would change the result
- * and is not built in is refused. Everything is copied at loading: the files may go away afterwards. The model
- * is immutable: any thread may read it. */
+ * A model is a GGUF file, or a folder as sentence-transformers writes it: config.json, model.safetensors and, when
+ * there, 1_Pooling/config.json and sentence_bert_config.json. Nothing in it is believed; what would change the
+ * result and is not built in is refused. Everything is copied at loading: the files may go away afterwards. The
+ * model is immutable: any thread may read it. */
 #ifndef ENGINE_BERT_H
 #define ENGINE_BERT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "kernels/kernels.h"
 
+struct gguf;
 struct pool;
 
 struct bert_layer {
@@ -21,14 +24,29 @@ struct bert_layer {
     const float *att_norm, *att_norm_bias, *out_norm, *out_norm_bias;
 };
 
+/* How the vectors of a text's tokens become one. */
+enum bert_pool { BERT_POOL_MEAN, BERT_POOL_CLS };
+
+/* score = out . tanh(dense x + dense_bias) + out_bias, where x is the first token's vector; without dense: of x. */
+struct bert_head {
+    const float *out;                /* [n_embd]; NULL: the model has no head */
+    const float *dense, *dense_bias; /* [n_embd][n_embd], [n_embd]; or NULL */
+    float out_bias;
+};
+
 struct bert {
     const struct kern_ops *ops;
     unsigned n_vocab, n_embd, n_layers, n_heads, head_dim, n_ff, n_positions;
     unsigned max_tokens; /* of a text, as the folder says; at most n_positions */
     float eps;
     enum kern_type word_type;
-    const char *words;      /* [n_vocab][n_embd] of word_type */
-    const float *positions; /* [n_positions][n_embd], that of token type 0 added */
+    const char *words; /* [n_vocab][n_embd] of word_type */
+    size_t word_bytes; /* of a row */
+    const float *
+        positions; /* [2][n_positions][n_embd], token types 0 and 1 added; without a head type 0 only */
+    enum bert_pool pool;
+    struct bert_head head;
+    bool quantized; /* some matrices take inputs in integers */
     const float *embd_norm, *embd_norm_bias;
     struct bert_layer *layers;
     uint64_t n_params, file_bytes;
@@ -38,13 +56,13 @@ struct bert {
     size_t mem_bytes;
 };
 
-/* Reads the folder's configuration only: sizes and limits of *b. */
-enum gw_status bert_read_config(struct bert *b, const char *folder, struct gw_err *err);
-
-/* Configuration and weights, packed for ops. On success *b is the caller's (bert_fini). GW_ENOENT, GW_EPARSE,
- * GW_EUNSUPPORTED, GW_ELIMIT, GW_ENOMEM, GW_EIO. Blocks. */
+/* Configuration and weights of a folder, packed for ops. On success *b is the caller's (bert_fini). GW_ENOENT,
+ * GW_EPARSE, GW_EUNSUPPORTED, GW_ELIMIT, GW_ENOMEM, GW_EIO. Blocks. */
 enum gw_status bert_load(struct bert *b, const char *folder, const struct kern_ops *ops,
                          struct gw_err *err);
+/* The same of a file, which may be closed afterwards. */
+enum gw_status bert_load_gguf(struct bert *b, const struct gguf *g, const struct kern_ops *ops,
+                              struct gw_err *err);
 void bert_fini(struct bert *b);
 
 /* ---- computing ------------------------------------------------------------------------------ */
@@ -53,8 +71,10 @@ void bert_fini(struct bert *b);
 struct bert_run {
     const int32_t *ids; /* below n_vocab */
     unsigned n;         /* 1 to max_tokens */
-    float *out;         /* [n_embd]: the mean over the tokens, scaled to length 1 */
-    unsigned first;     /* private: its first token in the step */
+    unsigned
+        n_query; /* with a head: tokens of the query, the rest are the document's (token type 1) */
+    float *out;  /* [n_embd]: the text's vector, scaled to length 1; with a head [1]: the score */
+    unsigned first; /* private: its first token in the step */
 };
 
 /* Memory of steps of at most max_tokens tokens (of all texts) and texts of at most max_text, on the threads of

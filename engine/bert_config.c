@@ -3,25 +3,15 @@
 #include <string.h>
 
 #include "base/json_tree.h"
-#include "engine/bert.h"
+#include "engine/bert_private.h"
 #include "engine/folder.h"
 
-/* Larger than any model of the kind, small enough that no product of two overflows. */
-enum {
-    MAX_FILE_BYTES = 1 << 20,
-    MAX_TREE_BYTES = 8 << 20,
-    MAX_VOCAB = 1 << 20,
-    MAX_LAYERS = 128,
-    MAX_EMBD = 8192,
-    MAX_HEAD_DIM = 256,
-    MAX_FF = 1 << 16,
-    MAX_POSITIONS = 2048,
-    MIN_TOKENS = 2 /* the two special ones */
-};
+enum { MAX_FILE_BYTES = 1 << 20, MAX_TREE_BYTES = 8 << 20 };
 
 /* One file while it is read. */
 struct reader {
     struct bert *b;
+    bool head;
     const char *folder, *name;
     struct gw_json *json;
     struct gw_arena *arena;
@@ -87,9 +77,23 @@ static enum gw_status read_eps(struct reader *r)
     return GW_OK;
 }
 
+/* Is it a model that classifies? Then it must be one that gives a number. */
+static bool classifies(const struct gw_json_node *root)
+{
+    const struct gw_json_node *list = gw_json_get(root, "architectures");
+
+    for (const struct gw_json_node *m = gw_json_is(list, GW_JSON_ARRAY_BEGIN) ? list->child : NULL;
+         m != NULL; m = m->next)
+        if (gw_json_text_is(m, "BertForSequenceClassification"))
+            return true;
+    return false;
+}
+
 static enum gw_status check_kind(struct reader *r)
 {
     const struct gw_json_node *position = gw_json_get(r->root, "position_embedding_type");
+
+    r->head = classifies(r->root);
 
     if (!gw_json_text_is(gw_json_get(r->root, "model_type"), "bert"))
         return unsupported(r, "this model_type", "bert is");
@@ -105,33 +109,41 @@ static enum gw_status read_sizes(struct reader *r)
     struct bert *b = r->b;
 
     GW_TRY(check_kind(r));
-    GW_TRY(need(r, "vocab_size", MAX_VOCAB, &b->n_vocab));
-    GW_TRY(need(r, "hidden_size", MAX_EMBD, &b->n_embd));
-    GW_TRY(need(r, "num_hidden_layers", MAX_LAYERS, &b->n_layers));
-    GW_TRY(need(r, "num_attention_heads", MAX_EMBD, &b->n_heads));
-    GW_TRY(need(r, "intermediate_size", MAX_FF, &b->n_ff));
-    GW_TRY(need(r, "max_position_embeddings", MAX_POSITIONS, &b->n_positions));
-    if (b->n_embd % b->n_heads != 0 || b->n_embd / b->n_heads > MAX_HEAD_DIM)
+    GW_TRY(need(r, "vocab_size", BERT_MAX_VOCAB, &b->n_vocab));
+    GW_TRY(need(r, "hidden_size", BERT_MAX_EMBD, &b->n_embd));
+    GW_TRY(need(r, "num_hidden_layers", BERT_MAX_LAYERS, &b->n_layers));
+    GW_TRY(need(r, "num_attention_heads", BERT_MAX_EMBD, &b->n_heads));
+    GW_TRY(need(r, "intermediate_size", BERT_MAX_FF, &b->n_ff));
+    GW_TRY(need(r, "max_position_embeddings", BERT_MAX_POSITIONS, &b->n_positions));
+    if (b->n_embd % b->n_heads != 0 || b->n_embd / b->n_heads > BERT_MAX_HEAD_DIM)
         return gw_fail(r->err, GW_EPARSE, "%s: %u numbers cannot be %u heads of at most %d",
-                       r->name, b->n_embd, b->n_heads, MAX_HEAD_DIM);
+                       r->name, b->n_embd, b->n_heads, BERT_MAX_HEAD_DIM);
     b->head_dim = b->n_embd / b->n_heads;
-    if (b->n_positions < MIN_TOKENS)
+    if (b->n_positions < BERT_MIN_TOKENS)
         return gw_fail(r->err, GW_EPARSE, "%s: there are no positions for a text", r->name);
     b->max_tokens = b->n_positions;
     return read_eps(r);
 }
 
-/* Every pooling mode that is on must be that of the mean. */
+/* One pooling mode must be on: the mean of the tokens, or the first one. */
 static enum gw_status read_pooling(struct reader *r)
 {
+    unsigned n = 0, known = 0;
+
     for (const struct gw_json_node *m = r->root == NULL ? NULL : r->root->child; m != NULL;
          m = m->next) {
-        bool is_mean = gw_json_key_is(m, "pooling_mode_mean_tokens");
-
-        if (gw_span_starts(m->key, GW_SPAN("pooling_mode_")) &&
-            (m->type == GW_JSON_TRUE) != is_mean)
-            return unsupported(r, "this way of pooling", "the mean over the tokens is");
+        if (m->type != GW_JSON_TRUE || !gw_span_starts(m->key, GW_SPAN("pooling_mode_")))
+            continue;
+        n++;
+        known += gw_json_key_is(m, "pooling_mode_mean_tokens");
+        if (gw_json_key_is(m, "pooling_mode_cls_token")) {
+            r->b->pool = BERT_POOL_CLS;
+            known++;
+        }
     }
+    if (n != 1 || known != 1)
+        return unsupported(r, "this way of pooling",
+                           "the mean over the tokens or the first one is");
     return GW_OK;
 }
 
@@ -139,7 +151,7 @@ static enum gw_status read_length(struct reader *r)
 {
     uint64_t max = gw_json_uint(gw_json_get(r->root, "max_seq_length"), r->b->n_positions);
 
-    if (max < MIN_TOKENS)
+    if (max < BERT_MIN_TOKENS)
         return gw_fail(r->err, GW_EPARSE, "%s: max_seq_length leaves no room for a text", r->name);
     if (max < r->b->max_tokens)
         r->b->max_tokens = (unsigned)max;
@@ -147,25 +159,30 @@ static enum gw_status read_length(struct reader *r)
 }
 
 static enum gw_status read_file(struct bert *b, const char *folder, const char *name, bool optional,
-                                enum gw_status (*use)(struct reader *r), struct gw_err *err)
+                                enum gw_status (*use)(struct reader *r), bool *head,
+                                struct gw_err *err)
 {
-    struct reader r = {.b = b, .folder = folder, .name = name, .err = err};
+    struct reader r = {.b = b, .head = *head, .folder = folder, .name = name, .err = err};
     enum gw_status st = read_json(&r);
 
     if (st == GW_OK)
         st = use(&r);
     else if (st == GW_ENOENT && optional)
         st = GW_OK;
+    *head = r.head;
     reader_fini(&r);
     return st;
 }
 
-enum gw_status bert_read_config(struct bert *b, const char *folder, struct gw_err *err)
+enum gw_status bert_read_config(struct bert *b, const char *folder, bool *head, struct gw_err *err)
 {
     struct gw_err local = {0};
 
     err = err != NULL ? err : &local;
-    GW_TRY(read_file(b, folder, "config.json", false, read_sizes, err));
-    GW_TRY(read_file(b, folder, "1_Pooling/config.json", true, read_pooling, err));
-    return read_file(b, folder, "sentence_bert_config.json", true, read_length, err);
+    *head = false;
+    GW_TRY(read_file(b, folder, "config.json", false, read_sizes, head, err));
+    if (*head)
+        return GW_OK;
+    GW_TRY(read_file(b, folder, "1_Pooling/config.json", true, read_pooling, head, err));
+    return read_file(b, folder, "sentence_bert_config.json", true, read_length, head, err);
 }

@@ -17,6 +17,9 @@ enum {
     PIECES_PER_THREAD = 6
 };
 
+/* Encoders are small: coarse inputs would show in their vectors. */
+#define ACTS_FORM KERN_ACTS_FINE
+
 enum phase { PHASE_QKV, PHASE_ATTN, PHASE_O, PHASE_UP, PHASE_DOWN, N_PHASES };
 
 /* What a thread needs for the attention of one head of one text. */
@@ -31,10 +34,12 @@ struct bert_space {
     const struct bert *b;
     struct pool *p;
     unsigned max_tokens, max_text;
-    float *x;        /* [token][d] */
-    float *qkv;      /* [token][3 d] */
-    float *att, *y;  /* [token][d] */
-    float *up;       /* [token][n_ff] */
+    float *x;       /* [token][d] */
+    float *qkv;     /* [token][3 d] */
+    float *att, *y; /* [token][d] */
+    float *up;      /* [token][n_ff] */
+    void *acts_x, *acts_att,
+        *acts_up;    /* memory of the three as integers; NULL: no matrix takes them */
     unsigned *texts; /* [token]: which run it belongs to */
     struct scratch scratch[POOL_MAX_THREADS];
 
@@ -86,6 +91,11 @@ static enum gw_status carve_all(struct carver *c, struct bert_space *s, struct g
     s->att = carve(c, n * d, sizeof(float));
     s->y = carve(c, n * d, sizeof(float));
     s->up = carve(c, n * s->b->n_ff, sizeof(float));
+    if (s->b->quantized) {
+        s->acts_x = carve(c, 1, kern_acts_bytes(s->max_tokens, d, ACTS_FORM));
+        s->acts_att = carve(c, 1, kern_acts_bytes(s->max_tokens, d, ACTS_FORM));
+        s->acts_up = carve(c, 1, kern_acts_bytes(s->max_tokens, s->b->n_ff, ACTS_FORM));
+    }
     s->texts = carve(c, n, sizeof(*s->texts));
     s->counters = carve(c, (size_t)s->b->n_layers * N_PHASES, sizeof(*s->counters));
     for (unsigned i = 0; i < pool_n_threads(s->p); i++)
@@ -135,25 +145,34 @@ struct worker {
     const struct bert *b;
     const struct kern_ops *ops;
     struct scratch *scratch;
-    unsigned from, to; /* tokens it norms */
+    unsigned from, to;           /* tokens it norms */
+    struct kern_acts x, att, up; /* inputs of products */
 };
 
 /* out = w x + bias, behind it GELU when asked for; in pieces of rows. */
 struct product {
     const struct kern_matrix *w;
-    const float *bias, *x;
+    const float *bias;
+    const struct kern_acts *x;
     float *out;
-    size_t x_stride, out_stride;
+    size_t out_stride;
     bool gelu;
 };
+
+/* The integers of this thread's tokens, where some matrix takes them. The others wait for them. */
+static void prepare(const struct worker *w, struct kern_acts *x)
+{
+    if (!w->b->quantized)
+        return;
+    w->ops->quantize(x, w->from, w->to);
+    pool_barrier(w->s->p);
+}
 
 static void multiply_rows(const struct worker *w, const struct product *p, size_t from, size_t to)
 {
     const unsigned n = w->s->n_tokens;
-    const struct kern_acts acts = {
-        .n_tokens = n, .cols = p->w->cols, .x = p->x, .x_stride = p->x_stride};
 
-    w->ops->matmul(p->w, &acts, n, p->out, p->out_stride, from, to);
+    w->ops->matmul(p->w, p->x, n, p->out, p->out_stride, from, to);
     for (size_t t = 0; t < n; t++) {
         float *out = p->out + t * p->out_stride + from;
 
@@ -221,7 +240,7 @@ static void attend(const struct worker *w, atomic_uint *counter)
 }
 
 /* x = norm(x + y) for this thread's tokens; the others wait for them. */
-static void add_and_norm(const struct worker *w, const float *weight, const float *bias)
+static void add_and_norm(struct worker *w, const float *weight, const float *bias)
 {
     const size_t d = w->b->n_embd;
 
@@ -231,69 +250,133 @@ static void add_and_norm(const struct worker *w, const float *weight, const floa
         w->ops->add(x, w->s->y + t * d, d);
         w->ops->layer_norm(x, x, weight, bias, d, w->b->eps);
     }
+    if (w->b->quantized)
+        w->ops->quantize(&w->x, w->from, w->to);
     pool_barrier(w->s->p);
 }
 
-static void run_layer(const struct worker *w, const struct bert_layer *l, atomic_uint *counters)
+static void run_layer(struct worker *w, const struct bert_layer *l, atomic_uint *counters)
 {
     const struct bert_space *s = w->s;
     const size_t d = w->b->n_embd, ff = w->b->n_ff;
-    const struct product qkv[] = {{&l->q, l->q_bias, s->x, s->qkv, d, 3 * d, false},
-                                  {&l->k, l->k_bias, s->x, s->qkv + d, d, 3 * d, false},
-                                  {&l->v, l->v_bias, s->x, s->qkv + 2 * d, d, 3 * d, false}};
-    const struct product o = {&l->o, l->o_bias, s->att, s->y, d, d, false};
-    const struct product up = {&l->up, l->up_bias, s->x, s->up, d, ff, true};
-    const struct product down = {&l->down, l->down_bias, s->up, s->y, ff, d, false};
+    const struct product qkv[] = {{&l->q, l->q_bias, &w->x, s->qkv, 3 * d, false},
+                                  {&l->k, l->k_bias, &w->x, s->qkv + d, 3 * d, false},
+                                  {&l->v, l->v_bias, &w->x, s->qkv + 2 * d, 3 * d, false}};
+    const struct product o = {&l->o, l->o_bias, &w->att, s->y, d, false};
+    const struct product up = {&l->up, l->up_bias, &w->x, s->up, ff, true};
+    const struct product down = {&l->down, l->down_bias, &w->up, s->y, d, false};
 
     multiply(w, qkv, 3, &counters[PHASE_QKV]);
     pool_barrier(s->p);
     attend(w, &counters[PHASE_ATTN]);
     pool_barrier(s->p);
+    prepare(w, &w->att);
     multiply(w, &o, 1, &counters[PHASE_O]);
     pool_barrier(s->p);
     add_and_norm(w, l->att_norm, l->att_norm_bias);
     multiply(w, &up, 1, &counters[PHASE_UP]);
     pool_barrier(s->p);
+    prepare(w, &w->up);
     multiply(w, &down, 1, &counters[PHASE_DOWN]);
     pool_barrier(s->p);
     add_and_norm(w, l->out_norm, l->out_norm_bias);
 }
 
 /* x = norm(word + position + token type) */
-static void look_up(const struct worker *w)
+static void look_up(const struct worker *w, struct kern_acts *acts)
 {
     const struct bert *b = w->b;
-    const size_t d = b->n_embd, width = b->word_type == KERN_TYPE_F32 ? 4 : 2;
+    const size_t d = b->n_embd;
 
     for (size_t t = w->from; t < w->to; t++) {
         const struct bert_run *run = &w->s->runs[w->s->texts[t]];
         const size_t at = t - run->first;
+        const size_t type = b->head.out != NULL && at >= run->n_query ? 1 : 0;
         float *x = w->s->x + t * d;
 
-        kern_row_f32(b->word_type, b->words + (size_t)run->ids[at] * d * width, d, x);
-        w->ops->add(x, b->positions + at * d, d);
+        kern_row_f32(b->word_type, b->words + (size_t)run->ids[at] * b->word_bytes, d, x);
+        w->ops->add(x, b->positions + (type * b->n_positions + at) * d, d);
         w->ops->layer_norm(x, x, b->embd_norm, b->embd_norm_bias, d, b->eps);
     }
+    if (b->quantized)
+        w->ops->quantize(acts, w->from, w->to);
     pool_barrier(w->s->p);
 }
 
-/* The mean of each text's tokens, scaled to length 1. */
-static void pool_texts(const struct worker *w, unsigned thread)
+/* The mean of the text's tokens, or its first one, scaled to length 1. */
+static void pool_text(const struct worker *w, const struct bert_run *run)
 {
+    const size_t d = w->b->n_embd, n = w->b->pool == BERT_POOL_CLS ? 1 : run->n;
+    double squares = 0, scale;
+
+    memset(run->out, 0, d * sizeof(*run->out));
+    for (size_t t = 0; t < n; t++)
+        w->ops->add(run->out, w->s->x + (run->first + t) * d, d);
+    for (size_t k = 0; k < d; k++)
+        squares += (double)run->out[k] * (double)run->out[k];
+    scale = squares > 0 ? 1 / sqrt(squares) : 1; /* the length takes the mean's divisor in */
+    for (size_t k = 0; k < d; k++)
+        run->out[k] = (float)((double)run->out[k] * scale);
+}
+
+static double dot(const float *a, const float *b, size_t n)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+/* The head's number for a query and a document. */
+static void score_text(const struct worker *w, const struct bert_run *run)
+{
+    const struct bert_head *h = &w->b->head;
     const size_t d = w->b->n_embd;
+    const float *x = w->s->x + run->first * d;
+    double sum = (double)h->out_bias;
 
+    if (h->dense == NULL) {
+        *run->out = (float)(sum + dot(h->out, x, d));
+        return;
+    }
+    for (size_t k = 0; k < d; k++)
+        sum += (double)h->out[k] * tanh(dot(h->dense + k * d, x, d) + (double)h->dense_bias[k]);
+    *run->out = (float)sum;
+}
+
+static void finish_texts(const struct worker *w, unsigned thread)
+{
     for (unsigned i = thread; i < w->s->n_runs; i += pool_n_threads(w->s->p)) {
-        const struct bert_run *run = &w->s->runs[i];
-        double squares = 0, scale;
+        if (w->b->head.out != NULL)
+            score_text(w, &w->s->runs[i]);
+        else
+            pool_text(w, &w->s->runs[i]);
+    }
+}
 
-        memset(run->out, 0, d * sizeof(*run->out));
-        for (size_t t = 0; t < run->n; t++)
-            w->ops->add(run->out, w->s->x + (run->first + t) * d, d);
-        for (size_t k = 0; k < d; k++)
-            squares += (double)run->out[k] * (double)run->out[k];
-        scale = squares > 0 ? 1 / sqrt(squares) : 1; /* the length takes the mean's divisor in */
-        for (size_t k = 0; k < d; k++)
-            run->out[k] = (float)((double)run->out[k] * scale);
+static void init_acts(struct worker *w)
+{
+    const struct bert_space *s = w->s;
+    const size_t d = w->b->n_embd, ff = w->b->n_ff;
+    const struct {
+        struct kern_acts *a;
+        void *mem;
+        const float *x;
+        size_t cols;
+    } all[] = {{&w->x, s->acts_x, s->x, d},
+               {&w->att, s->acts_att, s->att, d},
+               {&w->up, s->acts_up, s->up, ff}};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (w->b->quantized)
+            kern_acts_init(all[i].a, all[i].mem, s->n_tokens, all[i].cols, ACTS_FORM, all[i].x,
+                           all[i].cols);
+        else
+            *all[i].a = (struct kern_acts){.n_tokens = s->n_tokens,
+                                           .cols = all[i].cols,
+                                           .x = all[i].x,
+                                           .x_stride = all[i].cols};
     }
 }
 
@@ -301,17 +384,18 @@ static void run_all(void *ctx, unsigned thread)
 {
     struct bert_space *s = ctx;
     const unsigned n = pool_n_threads(s->p);
-    const struct worker w = {.s = s,
-                             .b = s->b,
-                             .ops = s->b->ops,
-                             .scratch = &s->scratch[thread],
-                             .from = (unsigned)((uint64_t)s->n_tokens * thread / n),
-                             .to = (unsigned)((uint64_t)s->n_tokens * (thread + 1) / n)};
+    struct worker w = {.s = s,
+                       .b = s->b,
+                       .ops = s->b->ops,
+                       .scratch = &s->scratch[thread],
+                       .from = (unsigned)((uint64_t)s->n_tokens * thread / n),
+                       .to = (unsigned)((uint64_t)s->n_tokens * (thread + 1) / n)};
 
-    look_up(&w);
+    init_acts(&w);
+    look_up(&w, &w.x);
     for (unsigned i = 0; i < s->b->n_layers; i++)
         run_layer(&w, &s->b->layers[i], s->counters + (size_t)i * N_PHASES);
-    pool_texts(&w, thread);
+    finish_texts(&w, thread);
 }
 
 void bert_step(struct bert_space *s, struct bert_run *runs, unsigned n_runs)

@@ -1,5 +1,7 @@
 /* engine/embed.c - the embedder's public calls: a model opened, described, asked. See engine.h; the thread is in
  * embed_work.c. */
+#include <sys/stat.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +9,7 @@
 #include "base/clock.h"
 #include "engine/embed_private.h"
 #include "engine/folder.h"
+#include "engine/gguf.h"
 
 enum {
     DEFAULT_QUEUED = 64,
@@ -39,23 +42,49 @@ static void name_model(char *out, size_t size, const char *path)
     out[n] = '\0';
 }
 
-/* Weights and vocabulary: what inspecting needs too. */
-static enum gw_status load(struct engine_embedder *e, const char *path, const struct kern_ops *ops,
-                           struct gw_err *err)
+static enum gw_status load_folder(struct engine_embedder *e, const char *path,
+                                  const struct kern_ops *ops, struct gw_err *err)
 {
     struct gw_buf json = {0};
     enum gw_status st;
 
-    name_model(e->name, sizeof(e->name), path);
     GW_TRY(bert_load(&e->b, path, ops, err));
     GW_TRY(folder_read(path, "tokenizer.json", MAX_TOKENIZER_BYTES, &json, err));
     st = wordpiece_open(gw_buf_span(&json), &e->wp, err);
     gw_buf_fini(&json);
-    GW_TRY(st);
+    return st;
+}
+
+static enum gw_status load_file(struct engine_embedder *e, const char *path,
+                                const struct kern_ops *ops, struct gw_err *err)
+{
+    struct gguf *g = NULL;
+    enum gw_status st;
+
+    GW_TRY(gguf_open(path, &g, err));
+    st = bert_load_gguf(&e->b, g, ops, err);
+    if (st == GW_OK)
+        st = wordpiece_open_gguf(g, &e->wp, err);
+    gguf_close(g);
+    return st;
+}
+
+/* Weights and vocabulary: what inspecting needs too. */
+static enum gw_status load(struct engine_embedder *e, const char *path, const struct kern_ops *ops,
+                           struct gw_err *err)
+{
+    struct stat st;
+
+    name_model(e->name, sizeof(e->name), path);
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+        GW_TRY(load_file(e, path, ops, err));
+    else
+        GW_TRY(load_folder(e, path, ops, err));
     if (wordpiece_n_vocab(e->wp) > e->b.n_vocab)
-        return gw_fail(err, GW_EPARSE, "tokenizer.json has %u tokens, the model %u",
+        return gw_fail(err, GW_EPARSE, "the tokenizer has %u tokens, the model %u",
                        wordpiece_n_vocab(e->wp), e->b.n_vocab);
     e->max_tokens = e->b.max_tokens;
+    e->n_dims = embed_reranks(e) ? 1 : e->b.n_embd;
     return GW_OK;
 }
 
@@ -139,10 +168,15 @@ static void describe(const struct engine_embedder *e, struct engine_embed_info *
     *out = (struct engine_embed_info){.arch = "bert",
                                       .file_bytes = e->b.file_bytes,
                                       .n_params = e->b.n_params,
-                                      .n_dims = e->b.n_embd,
+                                      .n_dims = e->n_dims,
                                       .n_vocab = e->b.n_vocab,
                                       .n_layers = e->b.n_layers,
-                                      .max_tokens = e->max_tokens};
+                                      .max_tokens = e->max_tokens,
+                                      .reranks = embed_reranks(e)};
+    (void)snprintf(out->pooling, sizeof(out->pooling), "%s",
+                   out->reranks                 ? "score"
+                   : e->b.pool == BERT_POOL_CLS ? "cls"
+                                                : "mean");
     memcpy(out->name, e->name, sizeof(out->name));
     memcpy(out->quant, e->b.quant, sizeof(out->quant));
 }
@@ -152,7 +186,7 @@ void engine_embedder_info(const struct engine_embedder *e, struct engine_embed_i
     describe(e, out);
     out->threads = pool_n_threads(e->p);
     (void)snprintf(out->kernels, sizeof(out->kernels), "%s",
-                   kern_ops_describe(e->b.ops, KERN_TYPE_F32));
+                   kern_ops_describe(e->b.ops, e->b.layers[0].q.type));
 }
 
 enum gw_status engine_embed_inspect(const char *path, struct engine_embed_info *out,
@@ -243,9 +277,10 @@ static enum gw_status push(struct engine_embedder *e, struct embed_req *r, struc
     return GW_OK;
 }
 
-enum gw_status engine_embed_submit(struct engine_embed_chan *ch, const struct gw_span *texts,
-                                   unsigned n_texts, uint64_t deadline_ns, void *ctx, uint64_t *id,
-                                   struct gw_err *err)
+/* What both kinds of requests do; a reranker's first text is the query. */
+static enum gw_status submit(struct engine_embed_chan *ch, const struct gw_span *texts,
+                             unsigned n_texts, uint64_t deadline_ns, void *ctx, uint64_t *id,
+                             struct gw_err *err)
 {
     struct engine_embedder *e = ch->e;
     struct embed_req *r;
@@ -266,6 +301,11 @@ enum gw_status engine_embed_submit(struct engine_embed_chan *ch, const struct gw
         r->ctx = ctx;
         r->deadline_ns = deadline_ns;
         r->submit_ns = gw_clock_ns();
+        if (embed_reranks(e)) {
+            r->query = r->texts[0];
+            r->texts++;
+            r->n_texts--;
+        }
         st = push(e, r, err);
     }
     if (st != GW_OK) {
@@ -276,4 +316,25 @@ enum gw_status engine_embed_submit(struct engine_embed_chan *ch, const struct gw
     atomic_fetch_add(&e->n_requests, 1);
     *id = new_id;
     return GW_OK;
+}
+
+enum gw_status engine_embed_submit(struct engine_embed_chan *ch, const struct gw_span *texts,
+                                   unsigned n_texts, uint64_t deadline_ns, void *ctx, uint64_t *id,
+                                   struct gw_err *err)
+{
+    if (embed_reranks(ch->e))
+        return gw_fail(err, GW_EUNSUPPORTED, "this model scores documents and gives no vectors");
+    return submit(ch, texts, n_texts, deadline_ns, ctx, id, err);
+}
+
+enum gw_status engine_rerank_submit(struct engine_embed_chan *ch, const struct gw_span *texts,
+                                    unsigned n_texts, uint64_t deadline_ns, void *ctx, uint64_t *id,
+                                    struct gw_err *err)
+{
+    if (!embed_reranks(ch->e))
+        return gw_fail(err, GW_EUNSUPPORTED,
+                       "this model gives vectors and does not score documents");
+    if (n_texts < 2)
+        return gw_fail(err, GW_EINVAL, "a request has a query and at least one document");
+    return submit(ch, texts, n_texts, deadline_ns, ctx, id, err);
 }

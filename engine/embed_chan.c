@@ -27,6 +27,8 @@ struct embed_req *embed_req_new(struct engine_embed_chan *ch, const struct gw_sp
         at += texts[i].len;
     }
     r->n_texts = n_texts;
+    r->block = r->texts;
+    r->block_bytes = n_texts * sizeof(*texts) + n_bytes;
     r->n_bytes = n_bytes;
     atomic_init(&r->refs, 2);
     atomic_init(&r->canceled, false);
@@ -54,8 +56,8 @@ void embed_req_unref(struct embed_req *r)
     free(r->vectors);
     free(r->ids);
     free(r->ends);
-    explicit_bzero(r->texts, r->n_texts * sizeof(*r->texts) + r->n_bytes);
-    free(r->texts);
+    explicit_bzero(r->block, r->block_bytes);
+    free(r->block);
     free(r);
 }
 

@@ -24,7 +24,10 @@ struct embed_req {
     uint64_t id;
     void *ctx;
     struct engine_embed_chan *chan; /* a reference */
-    struct gw_span *texts;          /* one block with their bytes */
+    struct gw_span *texts;          /* a reranker's: the documents */
+    struct gw_span query;           /* a reranker's */
+    void *block;                    /* texts, query and their bytes */
+    size_t block_bytes;
     unsigned n_texts;
     size_t n_bytes; /* of the texts */
     uint64_t deadline_ns, submit_ns;
@@ -37,6 +40,7 @@ struct embed_req {
     /* The rest belongs to the embedder's thread. */
     int32_t *ids;     /* of all texts, end to end */
     size_t *ends;     /* [n_texts]: where each text's ids end */
+    unsigned n_query; /* a reranker's: ids of the query, in front of each text's */
     float *vectors;   /* [n_texts][n_dims] */
     unsigned n_begun; /* texts that are computed or being computed */
     uint64_t start_ns;
@@ -63,6 +67,7 @@ struct engine_embedder {
     pthread_t thread;
     bool started;
     unsigned max_tokens, max_unfinished, step_tokens;
+    unsigned n_dims; /* numbers a text: 1 when the model reranks */
 
     /* The thread's. */
     struct embed_req *first; /* whose texts are not all computed, in the order of their turns */
@@ -91,6 +96,11 @@ void embed_req_unref(struct embed_req *r);
 
 /* Embedder's side: hands the event over (its vectors with it) unless the request was canceled. */
 void embed_req_post(struct embed_req *r, const struct engine_embed_event *done);
+
+static inline bool embed_reranks(const struct engine_embedder *e)
+{
+    return e->b.head.out != NULL;
+}
 
 static inline bool embed_req_is_canceled(const struct embed_req *r)
 {

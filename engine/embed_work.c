@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "engine/embed_private.h"
@@ -30,7 +31,7 @@ static void end(struct engine_embedder *e, struct embed_req *r,
 static void fail(struct engine_embedder *e, struct embed_req *r, enum gw_status st,
                  const char *error)
 {
-    struct engine_embed_event done = {.status = st, .n_texts = r->n_texts, .n_dims = e->b.n_embd};
+    struct engine_embed_event done = {.status = st, .n_texts = r->n_texts, .n_dims = e->n_dims};
 
     (void)snprintf(done.error, sizeof(done.error), "%s", error);
     end(e, r, &done);
@@ -39,9 +40,9 @@ static void fail(struct engine_embedder *e, struct embed_req *r, enum gw_status 
 /* Hands the vectors over, unless a damaged model made some of them nonsense. */
 static void finish(struct engine_embedder *e, struct embed_req *r)
 {
-    const size_t n = (size_t)r->n_texts * e->b.n_embd;
+    const size_t n = (size_t)r->n_texts * e->n_dims;
     struct engine_embed_event done = {.n_texts = r->n_texts,
-                                      .n_dims = e->b.n_embd,
+                                      .n_dims = e->n_dims,
                                       .prompt_tokens = (unsigned)r->ends[r->n_texts - 1],
                                       .wait_ns = r->start_ns - r->submit_ns,
                                       .compute_ns = gw_clock_ns() - r->start_ns};
@@ -51,6 +52,8 @@ static void finish(struct engine_embedder *e, struct embed_req *r)
             fail(e, r, GW_ECORRUPT, "the model gives no finite numbers: its file is damaged");
             return;
         }
+        if (embed_reranks(e))
+            r->vectors[i] = (float)(1 / (1 + exp(-(double)r->vectors[i])));
     }
     atomic_fetch_add(&e->n_texts, r->n_texts);
     atomic_fetch_add(&e->n_tokens, done.prompt_tokens);
@@ -67,17 +70,35 @@ static enum gw_status make_memory(const struct engine_embedder *e, struct embed_
     size_t n = 0;
 
     for (unsigned i = 0; i < r->n_texts; i++) { /* no byte makes more than one token */
-        size_t most = r->texts[i].len + EMBED_MIN_TOKENS;
+        size_t most = r->texts[i].len + r->query.len + EMBED_MIN_TOKENS + 1;
 
         n += most < e->max_tokens ? most : e->max_tokens;
     }
     *room = n < ENGINE_EMBED_MAX_TOKENS ? n : ENGINE_EMBED_MAX_TOKENS;
     r->ids = malloc((*room + 1) * sizeof(*r->ids));
     r->ends = calloc((size_t)r->n_texts + 1, sizeof(*r->ends));
-    r->vectors = calloc((size_t)r->n_texts * e->b.n_embd + 1, sizeof(*r->vectors));
+    r->vectors = calloc((size_t)r->n_texts * e->n_dims + 1, sizeof(*r->vectors));
     if (r->ids == NULL || r->ends == NULL || r->vectors == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the request");
     return GW_OK;
+}
+
+/* Text i as at most max tokens at ids; a reranker's has the query's in front, which text 0 encodes for all. False:
+ * they are more. */
+static bool encode_text(const struct engine_embedder *e, struct embed_req *r, unsigned i,
+                        int32_t *ids, unsigned max, unsigned *n)
+{
+    if (max < EMBED_MIN_TOKENS)
+        return false;
+    if (!embed_reranks(e))
+        return wordpiece_encode(e->wp, r->texts[i], ids, max, n);
+    if (i == 0 && !wordpiece_encode(e->wp, r->query, ids, max, &r->n_query))
+        return false;
+    if (r->n_query >= max)
+        return false;
+    if (i != 0)
+        memcpy(ids, r->ids, r->n_query * sizeof(*ids));
+    return wordpiece_append(e->wp, r->texts[i], ids, r->n_query, max, n);
 }
 
 /* The texts as tokens. GW_ELIMIT names the text that is too long. */
@@ -93,15 +114,15 @@ static enum gw_status encode(const struct engine_embedder *e, struct embed_req *
 
         if (short_of_room)
             max = (unsigned)(room - at);
-        if (max < EMBED_MIN_TOKENS || !wordpiece_encode(e->wp, r->texts[i], r->ids + at, max, &n)) {
+        if (!encode_text(e, r, i, r->ids + at, max, &n)) {
             if (short_of_room && room == ENGINE_EMBED_MAX_TOKENS)
                 return gw_fail(err, GW_ELIMIT,
                                "the texts have more than %d tokens together; text %u is the first "
                                "that is too much",
                                ENGINE_EMBED_MAX_TOKENS, i);
             return gw_fail(err, GW_ELIMIT,
-                           "text %u has more than %u tokens, the most that this model takes", i,
-                           e->max_tokens);
+                           "text %u has more than %u tokens%s, the most that this model takes", i,
+                           e->max_tokens, embed_reranks(e) ? " with the query" : "");
         }
         at += n;
         r->ends[i] = at;
@@ -183,7 +204,8 @@ static struct bert_run next_run(const struct engine_embedder *e, struct embed_re
 
     return (struct bert_run){.ids = r->ids + begin,
                              .n = (unsigned)(r->ends[r->n_begun] - begin),
-                             .out = r->vectors + (size_t)r->n_begun * e->b.n_embd};
+                             .n_query = r->n_query,
+                             .out = r->vectors + (size_t)r->n_begun * e->n_dims};
 }
 
 /* Fills the step with a text of each request in turn; returns how many. */

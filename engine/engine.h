@@ -216,10 +216,21 @@ struct engine_quantize {
 /* GW_EINVAL: an unknown type; GW_EEXIST; GW_EPARSE, GW_EUNSUPPORTED: the model; GW_EIO; GW_ENOMEM. Blocks. */
 enum gw_status engine_quantize(struct engine_quantize *q, struct gw_err *err);
 
+/* What a model's file or folder says that it holds. */
+enum engine_kind {
+    ENGINE_KIND_CHAT, /* and whatever cannot be read: engine_open says why */
+    ENGINE_KIND_EMBED,
+    ENGINE_KIND_RERANK,
+    ENGINE_KIND_ADAPTER, /* changes to another model's weights (LoRA) */
+};
+
+/* Looks at the file's keys or at the folder's configuration only. Blocks. */
+enum engine_kind engine_kind(const char *path);
+
 /* ---- embeddings -------------------------------------------------------------------------- */
 
-/* A model that turns texts into vectors of length 1: BERT family, safetensors. One compute thread (with
- * its pool) works off a bounded queue; requests take turns, so a long one does not hold up a short one,
+/* A model that turns texts into vectors of length 1, or a query and documents into scores (a reranker): BERT
+ * family, GGUF or safetensors. One compute thread (with its pool) works off a bounded queue; requests take turns, so a long one does not hold up a short one,
  * and a vector does not depend on what else is computed with it. */
 struct engine_embedder;
 
@@ -229,8 +240,9 @@ enum {
 };
 
 struct engine_embed_config {
-    const char *model_path; /* folder: model.safetensors, config.json, tokenizer.json */
-    unsigned threads;       /* 0: what the process may use */
+    const char
+        *model_path;     /* GGUF file, or folder: model.safetensors, config.json, tokenizer.json */
+    unsigned threads;    /* 0: what the process may use */
     unsigned max_tokens; /* of a text, its two special ones included; 0: what the model names (256
                              * for all-MiniLM-L6-v2); at most what it has positions for (512) */
     unsigned max_queued; /* unfinished requests; 0: 64 */
@@ -251,6 +263,8 @@ struct engine_embed_info {
     char kernels[32];                   /* "avx512 fma"; empty from engine_embed_inspect */
     uint64_t file_bytes, n_params;
     unsigned n_dims, n_vocab, n_layers, max_tokens, threads;
+    bool reranks;    /* scores, and gives no vectors: n_dims is 1 */
+    char pooling[8]; /* "mean", "cls", "score" */
 };
 void engine_embedder_info(const struct engine_embedder *e, struct engine_embed_info *out);
 
@@ -271,7 +285,9 @@ struct engine_embed_event {
         status;      /* GW_OK; GW_ELIMIT: a text or the request has too many tokens (nothing is
                             * cut off silently); GW_ETIMEDOUT; GW_ENOMEM; GW_ECANCELED: closing */
     char error[160]; /* names the text by its index, counted from 0 */
-    float *vectors;  /* GW_OK: [n_texts][n_dims], the receiver frees it with free(); else NULL */
+    float *
+        vectors; /* GW_OK: [n_texts][n_dims], the receiver frees it with free(); else NULL. Of a reranker:
+                      * [n_texts][1], a score from 0 to 1 each */
     unsigned n_texts, n_dims;
     unsigned prompt_tokens;       /* special ones included */
     uint64_t wait_ns, compute_ns; /* until the first text was begun; from then on */
@@ -291,6 +307,13 @@ bool engine_embed_chan_next(struct engine_embed_chan *ch, struct engine_embed_ev
 enum gw_status engine_embed_submit(struct engine_embed_chan *ch, const struct gw_span *texts,
                                    unsigned n_texts, uint64_t deadline_ns, void *ctx, uint64_t *id,
                                    struct gw_err *err);
+
+/* The same for a reranker: texts[0] is the query, the others (at least one) are documents; the event has their
+ * scores, n_texts counts documents. The model sees a query and a document as one text, whose tokens count. Errors
+ * name documents as texts from 0. */
+enum gw_status engine_rerank_submit(struct engine_embed_chan *ch, const struct gw_span *texts,
+                                    unsigned n_texts, uint64_t deadline_ns, void *ctx, uint64_t *id,
+                                    struct gw_err *err);
 
 /* Ends the request soon; after this returns no event with its ctx is delivered any more. Unknown ids are
  * ignored. Thread: the channel's. */

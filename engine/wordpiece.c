@@ -96,24 +96,38 @@ static void add(struct cutter *c, uint32_t cp)
         end_word(c);
 }
 
+/* Encodes text behind what c has, and the last special token. */
+static bool finish(struct cutter *c, struct gw_span text, unsigned *n)
+{
+    for (size_t i = 0; i < text.len && !c->full;) {
+        uint32_t cp;
+        unsigned len = gw_utf8_decode(text.ptr + i, text.len - i, &cp);
+
+        if (len != 0)
+            add(c, cp);
+        i += len != 0 ? len : 1;
+    }
+    end_word(c);
+    if (c->full)
+        return false;
+    c->ids[c->n++] = c->wp->last;
+    *n = c->n;
+    return true;
+}
+
 bool wordpiece_encode(const struct wordpiece *wp, struct gw_span text, int32_t *ids, unsigned max,
                       unsigned *n)
 {
     struct cutter c = {.wp = wp, .ids = ids, .max = max - 1}; /* room for the last one */
 
     put(&c, wp->first);
-    for (size_t i = 0; i < text.len && !c.full;) {
-        uint32_t cp;
-        unsigned len = gw_utf8_decode(text.ptr + i, text.len - i, &cp);
+    return finish(&c, text, n);
+}
 
-        if (len != 0)
-            add(&c, cp);
-        i += len != 0 ? len : 1;
-    }
-    end_word(&c);
-    if (c.full)
-        return false;
-    ids[c.n++] = wp->last;
-    *n = c.n;
-    return true;
+bool wordpiece_append(const struct wordpiece *wp, struct gw_span text, int32_t *ids, unsigned have,
+                      unsigned max, unsigned *n)
+{
+    struct cutter c = {.wp = wp, .ids = ids, .n = have, .max = max - 1};
+
+    return have < max && finish(&c, text, n);
 }

@@ -16,11 +16,15 @@
 #include "base/err.h"
 #include "base/span.h"
 
+struct gguf;
 struct wordpiece;
 
 /* Reads the text of a tokenizer.json, which nobody vouched for; it may go away afterwards. GW_EPARSE;
  * GW_EUNSUPPORTED: another kind of tokenizer (cased, or not WordPiece); GW_ELIMIT; GW_ENOMEM. */
 enum gw_status wordpiece_open(struct gw_span json_text, struct wordpiece **out, struct gw_err *err);
+/* Reads the vocabulary of a GGUF file, which may be closed afterwards. Errors as above. */
+enum gw_status wordpiece_open_gguf(const struct gguf *g, struct wordpiece **out,
+                                   struct gw_err *err);
 void wordpiece_free(struct wordpiece *wp); /* may be NULL */
 
 /* Ids are below this. */
@@ -30,5 +34,10 @@ unsigned wordpiece_n_vocab(const struct wordpiece *wp);
  * Bytes that are not UTF-8 are dropped. Returns false, *n unchanged, when they are more than max. */
 bool wordpiece_encode(const struct wordpiece *wp, struct gw_span text, int32_t *ids, unsigned max,
                       unsigned *n);
+
+/* Writes one more text's tokens and the last special one behind the `have` tokens of a text before it. As
+ * wordpiece_encode; *n counts all. */
+bool wordpiece_append(const struct wordpiece *wp, struct gw_span text, int32_t *ids, unsigned have,
+                      unsigned max, unsigned *n);
 
 #endif

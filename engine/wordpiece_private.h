@@ -5,8 +5,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
+#include "base/span.h"
+
 /* Longest word, in characters, that a tokenizer may ask to be cut; the usual limit is 100. */
 enum { WORDPIECE_MAX_CHARS = 256 };
+
+enum {
+    WORDPIECE_MAX_VOCAB = 1 << 20,
+    WORDPIECE_MAX_PIECE_BYTES = 4 << 20, /* of all pieces: bounds the tree */
+};
 
 /* Nodes that are always there. */
 enum { WORDPIECE_NONE, WORDPIECE_BEGIN, WORDPIECE_INSIDE, WORDPIECE_FIRST_NODE };
@@ -42,5 +50,10 @@ static inline uint32_t wordpiece_step(const struct wordpiece *wp, uint32_t node,
 {
     return wordpiece_slot(wp, node << 8 | byte)->to;
 }
+
+/* Memory of the tree, for pieces of n_bytes in all. GW_ENOMEM. */
+enum gw_status wordpiece_tree_new(struct wordpiece *wp, size_t n_bytes, struct gw_err *err);
+/* Adds a piece below WORDPIECE_BEGIN or WORDPIECE_INSIDE. */
+void wordpiece_tree_add(struct wordpiece *wp, uint32_t root, struct gw_span piece, int32_t id);
 
 #endif

@@ -5,13 +5,7 @@
 #include "engine/wordpiece.h"
 #include "engine/wordpiece_private.h"
 
-enum {
-    MAX_JSON_NODES_BYTES = 128 << 20,
-    MAX_KEYS = 600000,
-    MAX_VOCAB = 1 << 20,
-    MAX_PIECE_BYTES = 4 << 20, /* of all pieces: bounds the tree */
-    MIN_SLOT_BITS = 8
-};
+enum { MAX_JSON_NODES_BYTES = 128 << 20, MAX_KEYS = 600000, MIN_SLOT_BITS = 8 };
 
 struct reader {
     struct wordpiece *wp;
@@ -22,7 +16,7 @@ struct reader {
 
 /* ---- the tree ---------------------------------------------------------------------------- */
 
-static enum gw_status make_tree(struct wordpiece *wp, size_t n_bytes, struct gw_err *err)
+enum gw_status wordpiece_tree_new(struct wordpiece *wp, size_t n_bytes, struct gw_err *err)
 {
     wp->slot_bits = MIN_SLOT_BITS;
     while (((size_t)1 << wp->slot_bits) < 2 * n_bytes)
@@ -37,14 +31,10 @@ static enum gw_status make_tree(struct wordpiece *wp, size_t n_bytes, struct gw_
     return GW_OK;
 }
 
-static void add_piece(struct wordpiece *wp, struct gw_span piece, int32_t id)
+void wordpiece_tree_add(struct wordpiece *wp, uint32_t root, struct gw_span piece, int32_t id)
 {
-    uint32_t node = WORDPIECE_BEGIN;
+    uint32_t node = root;
 
-    if (gw_span_starts(piece, GW_SPAN("##"))) {
-        node = WORDPIECE_INSIDE;
-        piece = gw_span_from(piece, 2);
-    }
     if (piece.len == 0)
         return;
     for (size_t i = 0; i < piece.len; i++) {
@@ -108,15 +98,15 @@ static enum gw_status measure(const struct reader *r, const struct gw_json_node 
     for (const struct gw_json_node *piece = vocab->child; piece != NULL; piece = piece->next) {
         uint64_t id = gw_json_uint(piece, UINT64_MAX);
 
-        if (id >= MAX_VOCAB)
+        if (id >= WORDPIECE_MAX_VOCAB)
             return gw_fail(r->err, GW_EPARSE, "tokenizer.json: a piece's id is not from 0 to %d",
-                           MAX_VOCAB - 1);
+                           WORDPIECE_MAX_VOCAB - 1);
         if (id >= r->wp->n_vocab)
             r->wp->n_vocab = (unsigned)id + 1;
         bytes += piece->key.len;
-        if (bytes > MAX_PIECE_BYTES)
+        if (bytes > WORDPIECE_MAX_PIECE_BYTES)
             return gw_fail(r->err, GW_ELIMIT, "tokenizer.json: the pieces are longer than %d bytes",
-                           MAX_PIECE_BYTES);
+                           WORDPIECE_MAX_PIECE_BYTES);
     }
     *n_bytes = bytes;
     return GW_OK;
@@ -149,13 +139,17 @@ static enum gw_status read_vocab(const struct reader *r)
                        WORDPIECE_MAX_CHARS);
     r->wp->max_chars = (unsigned)max_chars;
     GW_TRY(measure(r, vocab, &n_bytes));
-    GW_TRY(make_tree(r->wp, n_bytes, r->err));
+    GW_TRY(wordpiece_tree_new(r->wp, n_bytes, r->err));
     for (const struct gw_json_node *piece = vocab->child; piece != NULL; piece = piece->next) {
         struct gw_span name = gw_json_name(piece, r->arena);
 
         if (name.ptr == NULL)
             return gw_fail(r->err, GW_ENOMEM, "out of memory for the vocabulary");
-        add_piece(r->wp, name, (int32_t)gw_json_uint(piece, 0));
+        if (gw_span_starts(name, GW_SPAN("##")))
+            wordpiece_tree_add(r->wp, WORDPIECE_INSIDE, gw_span_from(name, 2),
+                               (int32_t)gw_json_uint(piece, 0));
+        else
+            wordpiece_tree_add(r->wp, WORDPIECE_BEGIN, name, (int32_t)gw_json_uint(piece, 0));
     }
     GW_TRY(need_id(r, vocab, "[CLS]", &r->wp->first));
     GW_TRY(need_id(r, vocab, "[SEP]", &r->wp->last));

@@ -178,8 +178,8 @@ static int compare_models(const void *a, const void *b)
     return strcmp(((const struct model *)a)->name, ((const struct model *)b)->name);
 }
 
-/* An embedding model, in the words of a chat model. */
-static enum gw_status inspect_folder(const char *path, struct engine_info *out, struct gw_err *err)
+/* An embedding model or a reranker, in the words of a chat model. */
+static enum gw_status inspect_encoder(const char *path, struct engine_info *out, struct gw_err *err)
 {
     struct engine_embed_info e;
 
@@ -198,12 +198,11 @@ static enum gw_status inspect_folder(const char *path, struct engine_info *out, 
 
 static enum gw_status inspect_any(const char *path, struct engine_info *out, struct gw_err *err)
 {
-    enum gw_status st = GW_EUNSUPPORTED;
+    const enum engine_kind kind = engine_kind(path);
 
-    if (is_model_folder(path))
-        st = inspect_folder(path, out, err);
-    /* a file, or a folder that is not of an embedding model */
-    return st == GW_EUNSUPPORTED ? engine_inspect(path, out, err) : st;
+    if (kind == ENGINE_KIND_EMBED || kind == ENGINE_KIND_RERANK)
+        return inspect_encoder(path, out, err);
+    return engine_inspect(path, out, err);
 }
 
 static bool add_model(struct model *m, const char *dir, const char *name)

@@ -72,10 +72,22 @@ enum gw_status setup_model_open(const struct proxy_config_target *t, const char 
     m->max_seqs = t->max_seqs;
     m->kv = t->kv;
     /* What cannot be looked at cannot be opened either, and that says why. */
-    if (stat(t->model, &m->file) == 0 && S_ISDIR(m->file.st_mode))
+    (void)stat(t->model, &m->file);
+    switch (engine_kind(t->model)) {
+    case ENGINE_KIND_EMBED:
+    case ENGINE_KIND_RERANK:
         st = open_embedder(m, t, err);
-    else
+        break;
+    case ENGINE_KIND_ADAPTER:
+        st = gw_fail(err, GW_EINVAL,
+                     "%s is a LoRA adapter: name the model it changes as model:, "
+                     "and the adapter below adapters:",
+                     t->model);
+        break;
+    case ENGINE_KIND_CHAT:
+    default:
         st = open_engine(m, t, progress, err);
+    }
     if (st == GW_OK)
         st = model_digest(t->model, state_dir, m->digest, err);
     if (st != GW_OK) {

@@ -16,7 +16,7 @@
 struct setup_model {
     struct engine *engine; /* one of the two */
     struct engine_embedder
-        *embedder; /* a folder holds an embedding model (safetensors), a file a chat model (GGUF) */
+        *embedder; /* vectors or scores; which it is, the model's own words say (engine_kind) */
     char *path;
     struct stat file; /* as it was opened: a file that was replaced is another model */
     char digest[GW_SHA256_HEX_BYTES]; /* of its bytes (model_digest.h) */

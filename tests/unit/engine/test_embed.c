@@ -388,7 +388,7 @@ static void test_configs(void)
     CHECK(with_config("\"vocab_size\":9", "\"vocab_size\":8") == GW_EPARSE);
     CHECK(with_config("1e-6", "\"x\"") == GW_EPARSE && with_config("1e-6", "-1") == GW_EPARSE);
     CHECK(with_config("{", "") == GW_EPARSE);
-    CHECK(with_file("1_Pooling/config.json", "{\"pooling_mode_cls_token\":true}", bm_pooling) ==
+    CHECK(with_file("1_Pooling/config.json", "{\"pooling_mode_max_tokens\":true}", bm_pooling) ==
           GW_EUNSUPPORTED);
     CHECK(with_file("1_Pooling/config.json", "{\"pooling_mode_mean_tokens\":false}", bm_pooling) ==
           GW_EUNSUPPORTED);

@@ -4,6 +4,7 @@
  * the generator there writes (python3 with numpy). */
 #include <math.h>
 
+#include "engine/bert.h"
 #include "tests/test.h"
 #include "tests/unit/engine/rig.h"
 #include "tests/unit/engine/rows.h"
@@ -26,7 +27,7 @@ static bool is_supported(const char *file)
     static const char *const prefixes[] = {"tiny-llama-",   "tiny-llama3-", "tiny-mistral-",
                                            "tiny-qwen2-",   "tiny-qwen3-",  "tiny-qwen3moe-",
                                            "tiny-mixtral-", "tiny-phi3-",   "tiny-gemma2-",
-                                           "tiny-gemma3-",  "stories260K-"};
+                                           "tiny-gemma3-",  "tiny-bert-",   "stories260K-"};
     static const char *const types[] = {
         "-F32.",   "-F16.",    "-BF16.",           "-Q8_0.",        "-Q4_0.",
         "-Q4_1.",  "-Q5_0.",   "-Q5_1.",           "-Q2_K.",        "-Q3_K.",
@@ -124,6 +125,43 @@ static void check_row(const struct row *row, const char *path, const char *level
     rig_fini(&r);
 }
 
+/* The first numbers of the vector of length 1. Their deviation is that of a unit vector's. */
+static void check_bert(const struct row *row, const char *path, const char *level, unsigned threads)
+{
+    const struct row_field *t = row_get(row, "tokens"),
+                           *want = row_get(row, "embedding_cls_normalized");
+    struct bert b = {.ops = NULL};
+    struct bert_space *space = NULL;
+    struct gguf *g = NULL;
+    struct pool *p = NULL;
+    struct gw_err err = {GW_OK, ""};
+    int32_t tokens[64];
+    static float out[1024];
+    double worst = 0;
+
+    for (size_t i = 0; i < t->n_nums; i++)
+        tokens[i] = (int32_t)t->nums[i];
+    struct bert_run run = {.ids = tokens, .n = (unsigned)t->n_nums, .out = out};
+    if (!CHECK(gguf_open(path, &g, &err) == GW_OK && pool_new(threads, &p, &err) == GW_OK &&
+               bert_load_gguf(&b, g, kern_ops(level), &err) == GW_OK && b.n_embd <= 1024 &&
+               bert_space_new(&b, p, 64, 64, &space, &err) == GW_OK)) {
+        printf("%s: %s\n", path, err.text);
+    } else {
+        bert_step(space, &run, 1);
+        for (size_t i = 0; i < want->n_nums; i++)
+            worst = fmax(worst, fabs((double)out[i] - want->nums[i]));
+        worst *= sqrt((double)b.n_embd);
+        if (!CHECK(want->n_nums == 32 && worst <= bound_for(row_str(row, "file"))))
+            printf("%s %s: off by %.4f standard deviations\n", path, level, worst);
+        else if (getenv("VERBOSE") != NULL)
+            printf("%s %s: %.5f\n", path, level, worst);
+    }
+    bert_space_free(space);
+    bert_fini(&b);
+    pool_free(p);
+    gguf_close(g);
+}
+
 static void test_rows(const char *models)
 {
     static char line[ROW_LINE];
@@ -148,7 +186,11 @@ static void test_rows(const char *models)
         (void)snprintf(path, sizeof(path), "%s/%s", tiny ? models : RIG_SHARED "/stories260K",
                        file);
         for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-            if (kern_ops_exact(levels[i]) != NULL)
+            if (kern_ops_exact(levels[i]) == NULL)
+                continue;
+            else if (strcmp(row_str(&row, "arch"), "bert") == 0)
+                check_bert(&row, path, levels[i], 1 + (unsigned)i % 2);
+            else
                 check_row(&row, path, levels[i], 1 + (unsigned)i % 2, i == 2 ? 5 : RIG_STEP);
     }
     row_clear(&row);

@@ -6,11 +6,12 @@
 #include "base/json.h"
 #include "engine/gguf.h"
 #include "engine/tokenizer.h"
+#include "engine/wordpiece.h"
 #include "tests/test.h"
 
 static const char *const vocabularies[] = {
-    "llama-spm", "phi-3",     "gpt-2",        "falcon", "mpt",
-    "refact",    "starcoder", "deepseek-llm", "qwen2",  "deepseek-coder"};
+    "llama-spm", "phi-3",        "gpt-2", "falcon",         "mpt",     "refact",
+    "starcoder", "deepseek-llm", "qwen2", "deepseek-coder", "bert-bge"};
 static const char model_path[] = "models/smollm2-135m-instruct-q4_1.gguf";
 static const char rows_path[] = "../shared/models/smollm2.jsonl";
 
@@ -101,6 +102,44 @@ static size_t parse_ids(char **line, int32_t *ids, size_t max)
     return n;
 }
 
+/* A vocabulary under test: one of the two. */
+struct vocabulary {
+    const char *name;
+    struct tok *t;
+    struct wordpiece *wp;
+};
+
+static void check_pieces(const struct vocabulary *v, struct gw_span text, const int32_t *want,
+                         size_t n)
+{
+    int32_t ids[4096];
+    unsigned got = 0;
+
+    if (!CHECK(wordpiece_encode(v->wp, text, ids, 4096, &got)))
+        return;
+    /* the two special ones stand around what the vectors hold */
+    if (!CHECK(got == n + 2 && memcmp(ids + 1, want, n * sizeof(*want)) == 0))
+        fprintf(stderr, "%s: \"%.*s\"\n", v->name, (int)text.len, text.ptr);
+}
+
+static bool open_vocabulary(struct vocabulary *v, const char *name, const char *path)
+{
+    struct gguf *g = NULL;
+    struct gw_err err = {0};
+
+    *v = (struct vocabulary){.name = name};
+    if (strncmp(name, "bert-", 5) != 0) {
+        v->t = open_tok(path);
+        if (v->t != NULL)
+            CHECK(tok_warning(v->t)[0] == '\0');
+        return v->t != NULL;
+    }
+    if (!CHECK(gguf_open(path, &g, &err) == GW_OK && wordpiece_open_gguf(g, &v->wp, &err) == GW_OK))
+        fprintf(stderr, "%s: %s\n", path, err.text);
+    gguf_close(g);
+    return v->wp != NULL;
+}
+
 static void check_vocabulary(const char *name)
 {
     static const char separator[] = "\n__ggml_vocab_test__\n";
@@ -116,22 +155,25 @@ static void check_vocabulary(const char *name)
         test_skip(path[0]);
         goto out;
     }
-    struct tok *t = open_tok(path[0]);
-    if (t == NULL)
+    struct vocabulary v;
+    if (!open_vocabulary(&v, name, path[0]))
         goto out;
-    CHECK(tok_warning(t)[0] == '\0');
     char *line = out.ptr;
     for (char *p = in.ptr; p != NULL && *line != '\0';) {
         char *end = strstr(p, separator);
         struct gw_span text = {p, end == NULL ? strlen(p) : (size_t)(end - p)};
         size_t n = parse_ids(&line, ids, sizeof(ids) / sizeof(ids[0]));
 
-        check_text(t, name, text, ids, n);
+        if (v.wp != NULL)
+            check_pieces(&v, text, ids, n);
+        else
+            check_text(v.t, name, text, ids, n);
         n_texts++;
         p = end == NULL ? NULL : end + sizeof(separator) - 1;
     }
     CHECK(n_texts >= 40);
-    tok_free(t);
+    tok_free(v.t);
+    wordpiece_free(v.wp);
 out:
     gw_buf_fini(&in);
     gw_buf_fini(&out);
