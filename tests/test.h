@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <time.h>
 
 static int test_passed, test_failed, test_skipped;
 
@@ -33,6 +34,21 @@ static inline void test_skip(const char *why)
 #else
 #    define TEST_DRAWS(n) (n)
 #endif
+
+/* Waits for what comes sooner or later, in another thread or process. Its end is a number of turns, a minute of them at least, so
+ * that a machine that stands still does not use them up. What is waited for is to be checked behind it. */
+#define TEST_UNTIL(cond)                                                                           \
+    for (int test_turns_ = TEST_TURNS; test_turns_ > 0 && !(cond); test_turns_--)                  \
+    test_nap()
+
+enum { TEST_TURNS = 12000, TEST_PATIENCE_S = 60 }; /* the latter for what takes a time limit */
+
+static inline void test_nap(void)
+{
+    const struct timespec ts = {0, 5000000};
+
+    (void)nanosleep(&ts, NULL);
+}
 
 /* Ends main(): prints the counts and returns the exit status. */
 static inline int test_done(void)

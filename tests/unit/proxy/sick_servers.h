@@ -7,7 +7,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,10 +16,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/test.h"
+
 enum sick_way {
     WELL, /* an answer, or a stream when one is asked for */
     SAY_500,
-    SAY_503_SOON,  /* retry-after-ms: 100 */
+    SAY_503_SOON,  /* retry-after-ms: 100, and an hour in the other field */
+    SAY_503_WAIT,  /* retry-after: 200 */
+    SAY_503_LATE,  /* retry-after: 400 */
     SAY_503_LATER, /* retry-after: 3600 */
     SAY_503_NEVER, /* x-should-retry: false */
     SAY_429,       /* retry-after: 7 */
@@ -36,12 +39,12 @@ enum sick_way {
     CUT_EARLY,     /* a stream cut before its first event is complete */
     CUT_LATE,      /* a stream cut behind its first event */
     CUT_JSON,      /* a whole answer of 40 KB, cut in the middle */
-    COMMENTS,      /* comments for a second, then the stream */
+    COMMENTS,      /* comments until the test says go, then the stream */
     HANG,          /* no answer until the gateway leaves */
     HEAD_ONLY,     /* a head, then nothing until the gateway leaves */
     ONE_EVENT,     /* an event, then nothing until the gateway leaves */
     CLOSE,         /* closed without an answer */
-    SLOW,          /* WELL after half a second */
+    ON_GO,         /* WELL when the test says go */
 };
 
 struct sick {
@@ -50,7 +53,7 @@ struct sick {
     _Atomic int way, health; /* health: status of /health */
     _Atomic int fails;       /* so many requests go the way, then all is WELL; below 0: all do */
     _Atomic int n_requests, n_probes, n_gone; /* gone: the gateway closed while it waited */
-    _Atomic int64_t gone_ns;
+    _Atomic bool go;
 };
 
 static void sick_say(int fd, const char *text)
@@ -76,13 +79,10 @@ static int64_t sick_now(void)
 
 static void sick_wait_gone(struct sick *s, int fd)
 {
-    struct pollfd p = {fd, POLLIN, 0};
     char c;
 
-    if (poll(&p, 1, 5000) == 1 && recv(fd, &c, 1, 0) <= 0) {
-        atomic_store(&s->gone_ns, sick_now());
+    if (recv(fd, &c, 1, 0) <= 0)
         atomic_fetch_add(&s->n_gone, 1);
-    }
 }
 
 #define SICK_SSE                                                                                   \
@@ -133,7 +133,13 @@ static bool sick_errors(int fd, int way, const char *request)
         sick_status(fd, "500 Sick", "");
         return true;
     case SAY_503_SOON:
-        sick_status(fd, "503 Sick", "retry-after-ms: 100\r\nretry-after: 60\r\n");
+        sick_status(fd, "503 Sick", "retry-after-ms: 100\r\nretry-after: 3600\r\n");
+        return true;
+    case SAY_503_WAIT:
+        sick_status(fd, "503 Sick", "Retry-After: 200\r\n");
+        return true;
+    case SAY_503_LATE:
+        sick_status(fd, "503 Sick", "Retry-After: 400\r\n");
         return true;
     case SAY_503_LATER:
         sick_status(fd, "503 Sick", "Retry-After: 3600\r\n");
@@ -216,10 +222,9 @@ static bool sick_starts(int fd, int way)
 static bool sick_answer(struct sick *s, int fd, const char *request)
 {
     int way = atomic_load(&s->way);
+    char text[600];
 
     if (strncmp(request, "GET /health", 11) == 0) {
-        char text[100];
-
         atomic_fetch_add(&s->n_probes, 1);
         (void)snprintf(text, sizeof(text), "HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n",
                        atomic_load(&s->health));
@@ -251,9 +256,9 @@ static bool sick_answer(struct sick *s, int fd, const char *request)
         return false;
     case COMMENTS:
         sick_say(fd, SICK_SSE);
-        for (int i = 0; i < 10; i++) {
+        for (int i = 0; i < TEST_TURNS && !atomic_load(&s->go); i++) {
             sick_chunk(fd, ": working\n\n");
-            (void)usleep(100000);
+            test_nap();
         }
         sick_chunk(fd, SICK_FIRST);
         sick_chunk(fd, "data: [DONE]\n\n");
@@ -264,8 +269,9 @@ static bool sick_answer(struct sick *s, int fd, const char *request)
         sick_wait_gone(s, fd);
         return false;
     case ONE_EVENT:
-        sick_say(fd, SICK_SSE);
-        sick_chunk(fd, SICK_FIRST);
+        (void)snprintf(text, sizeof(text), SICK_SSE "%zx\r\n" SICK_FIRST "\r\n",
+                       strlen(SICK_FIRST));
+        sick_say(fd, text); /* in one piece: the gateway's idle time begins behind the event */
         sick_wait_gone(s, fd);
         return false;
     case HANG:
@@ -273,8 +279,8 @@ static bool sick_answer(struct sick *s, int fd, const char *request)
         return false;
     case CLOSE:
         return false;
-    case SLOW:
-        (void)usleep(500000);
+    case ON_GO:
+        TEST_UNTIL(atomic_load(&s->go));
         sick_well(fd, request);
         return true;
     default:
@@ -371,6 +377,7 @@ static void sick_set(struct sick *s, enum sick_way way, int fails)
     atomic_store(&s->way, (int)way);
     atomic_store(&s->n_requests, 0);
     atomic_store(&s->n_gone, 0);
+    atomic_store(&s->go, false);
 }
 
 #endif
