@@ -61,8 +61,9 @@ struct model {
     struct model_layer *layers;
     struct model_expert *experts; /* of all layers */
     uint64_t n_params, file_bytes;
-    enum kern_acts_form acts_form; /* of inputs of quantized products: fine when small */
-    uint64_t token_bytes;          /* weight bytes that one decoded token reads */
+    enum kern_acts_form
+        acts_form; /* of inputs of quantized products: 16 bits only where small ones need them */
+    uint64_t token_bytes; /* weight bytes that one decoded token reads */
     char kernels[160], warning[160];
 
     const struct kern_ops *ops;

@@ -437,6 +437,14 @@ static enum gw_status fill(struct binder *b, struct pool *p,
 
 /* ---- description ------------------------------------------------------------------------ */
 
+/* A small rounding error may send a token to another expert, where it is a large one. */
+static enum kern_acts_form choose_form(const struct model *m)
+{
+    if (m->n_params >= FINE_PARAMS)
+        return KERN_ACTS_COARSE;
+    return m->n_experts != 0 ? KERN_ACTS_FINE : KERN_ACTS_MIXED;
+}
+
 /* Sets what people are told: parameters, bytes a token, the main type, the kernel of each type. */
 static void describe(struct binder *b)
 {
@@ -457,7 +465,7 @@ static void describe(struct binder *b)
 
         m->n_params += t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3];
     }
-    m->acts_form = m->n_params < FINE_PARAMS ? KERN_ACTS_FINE : KERN_ACTS_COARSE;
+    m->acts_form = choose_form(m);
     for (uint32_t type = 0; type < 64; type++) {
         const struct kern_type_info *info = kern_type_info(type);
         int n;

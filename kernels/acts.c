@@ -12,7 +12,8 @@ static size_t blocks_stride(size_t cols)
 
 size_t kern_acts_bytes(unsigned n_tokens, size_t cols, enum kern_acts_form form)
 {
-    const size_t block = sizeof(struct kern_act_block) + (form == KERN_ACTS_FINE ? KERN_BLOCK : 0);
+    const size_t block =
+        sizeof(struct kern_act_block) + (form != KERN_ACTS_COARSE ? KERN_BLOCK : 0);
     size_t all;
 
     if (cols > SIZE_MAX / 8 ||
@@ -34,8 +35,9 @@ void kern_acts_init(struct kern_acts *a, void *mem, unsigned n_tokens, size_t co
         .x = x,
         .x_stride = x_stride,
         .blocks = blocks,
-        .rests = form == KERN_ACTS_FINE ? (int8_t *)(blocks + n_tokens * stride) : NULL,
+        .rests = form != KERN_ACTS_COARSE ? (int8_t *)(blocks + n_tokens * stride) : NULL,
         .n_blocks = (cols + KERN_BLOCK - 1) / KERN_BLOCK,
         .stride = stride,
+        .mixed = form == KERN_ACTS_MIXED,
     };
 }

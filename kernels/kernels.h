@@ -81,23 +81,27 @@ enum gw_status kern_matrix_pack(const struct kern_ops *ops, uint32_t type, uint6
 
 /* ---- activations ------------------------------------------------------------------------ */
 
-/* Bits of an activation in a product with a quantized matrix. Fine costs up to 1.8 times the arithmetic
- * of coarse and, where a product waits for memory, nothing; small models need it: with coarse inputs the
- * logits of one of 135 M parameters are off by up to a third of their standard deviation. */
+/* Bits of an activation in a product with a quantized matrix. Small models need more than 8: with coarse
+ * inputs the logits of one of 135 M parameters are off by up to a third of their standard deviation. Nearly all of
+ * that comes from a few blocks with values far above the others', since an error is as large as its block's
+ * scale; with 16 bits for those a sixth of it is left. Fine costs up to 1.8 times the arithmetic of coarse, mixed
+ * a fifth more. */
 enum kern_acts_form {
     KERN_ACTS_COARSE, /* 8 */
+    KERN_ACTS_MIXED,  /* 16 in blocks with large values, else 8 */
     KERN_ACTS_FINE,   /* 16, as two planes of 8 */
 };
 
 /* 32 consecutive activations of a token as integers i and a scale, x = d * i: one cache line. Coarse:
- * i = q, fine: i = 256 * q + r with r in the plane `rests`. Private to kernels/. */
+ * i = q, fine: i = 256 * q + r with r in the plane `rests`, which is 0 unless has_rests. Private to kernels/. */
 struct kern_act_block {
     int8_t q[KERN_BLOCK]; /* 127 x / largest |x| to nearest even; 0 beyond the last column */
     float d;              /* largest |x| / 127, fine: / 256; NaN when one of them is not finite */
     float ds;             /* d * sum of i */
     int32_t nsum;         /* -(sum of i) */
     int32_t nsum16[2];    /* the same of each half */
-    int32_t unused[3];
+    int32_t has_rests;    /* kern_act_limit */
+    int32_t unused[2];
 };
 _Static_assert(sizeof(struct kern_act_block) == 64, "a cache line");
 
@@ -112,6 +116,7 @@ struct kern_acts {
     int8_t *rests;           /* NULL: coarse; [token][stride][KERN_BLOCK]: 256 times what rounding
                                     * to q lost, to nearest even, -127..127 */
     size_t n_blocks, stride; /* of a token; stride >= n_blocks */
+    bool mixed;              /* rests in some blocks only */
 };
 
 /* Bytes of memory for kern_acts_init, a multiple of KERN_ALIGN; 0 when the size overflows. */

@@ -329,6 +329,29 @@ INLINE void join_planes(unsigned n, __m256i sum[MAX_GROUP])
         sum[t] = _mm256_add_epi32(_mm256_slli_epi32(sum[2 * t], 8), sum[2 * t + 1]);
 }
 
+/* Whether a token of n has rests in this tile; those of the others are 0. */
+INLINE bool any_rests(unsigned n, const struct inputs *in)
+{
+    int32_t any = 0;
+
+    for (unsigned t = 0; t < n; t++)
+        any |= in->x[t * in->stride].has_rests;
+    return any != 0;
+}
+
+/* What dot_codes and join_planes do for n tokens without rests. */
+INLINE void dot_first_plane(enum kern_type type, unsigned n, const struct tile *w, size_t from,
+                            size_t to, const struct inputs *in, __m256i sum[MAX_GROUP])
+{
+    __m256i q[MAX_GROUP];
+
+    for (unsigned t = 0; t < n; t++)
+        q[t] = _mm256_setzero_si256();
+    dot_codes(type, false, n, w, from, to, in, q);
+    for (unsigned t = 0; t < n; t++)
+        sum[t] = _mm256_add_epi32(_mm256_slli_epi32(q[t], 8), sum[2 * t + 1]);
+}
+
 /* v[t] = d * sum of codes * activations over all columns of the tile or half 0 of them, or with half 1
  * added. */
 INLINE void dot_scaled(enum kern_type type, bool fine, size_t half, unsigned n,
@@ -336,6 +359,7 @@ INLINE void dot_scaled(enum kern_type type, bool fine, size_t half, unsigned n,
 {
     const bool halves = has_halves(type);
     const unsigned planes = fine ? 2 : 1;
+    const size_t from = 4 * half, to = halves ? 4 * half + 4 : 8;
     __m256i sum[MAX_GROUP];
 
 #pragma GCC unroll 4
@@ -345,9 +369,13 @@ INLINE void dot_scaled(enum kern_type type, bool fine, size_t half, unsigned n,
         sum[i] = i % planes != planes - 1 ? _mm256_setzero_si256()
                                           : start_sum(type, halves ? x->nsum16[half] : x->nsum);
     }
-    dot_codes(type, fine, planes * n, w, 4 * half, halves ? 4 * half + 4 : 8, in, sum);
-    if (fine)
-        join_planes(n, sum);
+    if (fine && !any_rests(n, in)) {
+        dot_first_plane(type, n, w, from, to, in, sum);
+    } else {
+        dot_codes(type, fine, planes * n, w, from, to, in, sum);
+        if (fine)
+            join_planes(n, sum);
+    }
 #pragma GCC unroll 4
     for (unsigned t = 0; t < n; t++) {
         vf s = _mm256_cvtepi32_ps(sum[t]);

@@ -95,6 +95,17 @@ INLINE void between_planes(enum kern_type type, int half, unsigned n_panels, uns
                                          start_sum(type, half, in->x + t * in->stride));
 }
 
+/* Whether a token of n has rests in this tile; adding those of the others adds nothing. */
+INLINE bool any_rests(unsigned n, const struct inputs *in)
+{
+    int32_t any = 0;
+
+#pragma GCC unroll 4
+    for (unsigned t = 0; t < n; t++)
+        any |= in->x[t * in->stride].has_rests;
+    return any != 0;
+}
+
 /* v[p][t] = d * sum of codes * activations, of tile p and token t, over all columns of the tile or the
  * half 0, and of the half 1 added to that. */
 INLINE void dot_scaled(enum kern_type type, bool fine, int half, unsigned n_panels, unsigned n,
@@ -112,7 +123,8 @@ INLINE void dot_scaled(enum kern_type type, bool fine, int half, unsigned n_pane
     dot_codes(n_panels, n, w, from, to, in->x->q, stride * sizeof(*in->x), sum);
     if (fine) {
         between_planes(type, half, n_panels, n, in, sum);
-        dot_codes(n_panels, n, w, from, to, in->r, stride * KERN_BLOCK, sum);
+        if (any_rests(n, in))
+            dot_codes(n_panels, n, w, from, to, in->r, stride * KERN_BLOCK, sum);
     }
 #pragma GCC unroll 4
     for (unsigned t = 0; t < n; t++)

@@ -10,40 +10,58 @@
 #include "kernels/ref.h"
 #include "kernels/vec.h"
 
-/* x: 32 floats. r: NULL when coarse. */
-INLINE void quantize_block(const float *x, struct kern_act_block *o, int8_t *r)
+/* d = the largest magnitude of 32 floats, not finite when one of them is not. */
+INLINE void find_top(const float *x, struct kern_act_block *o)
 {
     const int top = vf_top_bits(x);
-    const bool finite = top < 0x7f800000;
-    float amax;
+
+    memcpy(&o->d, &top, sizeof(o->d));
+}
+
+/* x: 32 floats; o->d: find_top's. r: NULL when coarse. */
+INLINE void quantize_block(const float *x, struct kern_act_block *o, int8_t *r, double limit)
+{
+    const float amax = o->d;
+    const bool finite = isfinite(amax), rests = r != NULL && kern_act_has_rests(amax, limit);
     int32_t sum[2] = {0, 0};
 
-    memcpy(&amax, &top, sizeof(amax));
+    if (r != NULL && !rests)
+        memset(r, 0, KERN_BLOCK);
     if (finite && amax >= kern_min_amax) {
         const float inv = 127.0f / amax;
 
-        sum[0] = vf_quantize16(x, inv, o->q, r);
-        sum[1] = vf_quantize16(x + 16, inv, o->q + 16, r != NULL ? r + 16 : NULL);
+        sum[0] = vf_quantize16(x, inv, o->q, rests ? r : NULL);
+        sum[1] = vf_quantize16(x + 16, inv, o->q + 16, rests ? r + 16 : NULL);
     } else {
         memset(o->q, 0, sizeof(o->q));
-        if (r != NULL)
+        if (rests)
             memset(r, 0, KERN_BLOCK);
     }
+    for (int h = 0; r != NULL && !rests && h < 2; h++)
+        sum[h] *= 256;
+    o->has_rests = rests;
     kern_act_scale(o, amax, finite, sum, r != NULL);
 }
 
-INLINE void quantize_row(const float *x, size_t cols, struct kern_act_block *o, int8_t *r)
+INLINE void quantize_row(const float *x, size_t cols, bool mixed, struct kern_act_block *o,
+                         int8_t *r)
 {
     const size_t whole = cols / KERN_BLOCK, rest = cols % KERN_BLOCK;
+    float last[KERN_BLOCK] = {0};
+    double limit = -1;
 
     for (size_t b = 0; b < whole; b++)
-        quantize_block(x + b * KERN_BLOCK, &o[b], r != NULL ? r + b * KERN_BLOCK : NULL);
+        find_top(x + b * KERN_BLOCK, &o[b]);
     if (rest > 0) {
-        float last[KERN_BLOCK] = {0};
-
         memcpy(last, x + whole * KERN_BLOCK, rest * sizeof(*x));
-        quantize_block(last, &o[whole], r != NULL ? r + whole * KERN_BLOCK : NULL);
+        find_top(last, &o[whole]);
     }
+    if (mixed)
+        limit = kern_act_limit(o, whole + (rest > 0));
+    for (size_t b = 0; b < whole; b++)
+        quantize_block(x + b * KERN_BLOCK, &o[b], r != NULL ? r + b * KERN_BLOCK : NULL, limit);
+    if (rest > 0)
+        quantize_block(last, &o[whole], r != NULL ? r + whole * KERN_BLOCK : NULL, limit);
 }
 
 static void quantize(struct kern_acts *a, unsigned from, unsigned to)
@@ -53,9 +71,9 @@ static void quantize(struct kern_acts *a, unsigned from, unsigned to)
         struct kern_act_block *o = a->blocks + t * a->stride;
 
         if (a->rests != NULL)
-            quantize_row(x, a->cols, o, a->rests + t * a->stride * KERN_BLOCK);
+            quantize_row(x, a->cols, a->mixed, o, a->rests + t * a->stride * KERN_BLOCK);
         else
-            quantize_row(x, a->cols, o, NULL);
+            quantize_row(x, a->cols, false, o, NULL);
     }
 }
 

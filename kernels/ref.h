@@ -11,6 +11,27 @@ extern const struct kern_ops kern_scalar_ops, kern_avx2_ops, kern_avx512_ops;
 /* A block of activations whose largest is below this counts as zeros: 127 / largest would overflow. */
 static const float kern_min_amax = 1e-30f;
 
+/* A block of a token has rests when the square of its largest magnitude is above this share of the mean of
+ * those squares over the token's blocks: about four standard deviations of all its values. */
+static const double kern_rest_share = 1.5;
+
+/* The square above which blocks of a token have rests. d: the largest magnitude of each of its n blocks, not finite
+ * where a value is not: such a block has none. The same operations in every table. */
+static inline double kern_act_limit(const struct kern_act_block *blocks, size_t n)
+{
+    double sum = 0;
+
+    for (size_t b = 0; b < n; b++)
+        sum += isfinite(blocks[b].d) ? (double)blocks[b].d * (double)blocks[b].d : 0;
+    return kern_rest_share * sum / (double)n;
+}
+
+/* Whether it has; limit -1: all have. */
+static inline bool kern_act_has_rests(float amax, double limit)
+{
+    return isfinite(amax) && (double)amax * (double)amax > limit;
+}
+
 /* Fills in the rest of a block of activations, from the largest of their magnitudes and the sums of
  * the integers of its halves: the same operations, so the same bits, in every table. */
 static inline void kern_act_scale(struct kern_act_block *o, float amax, bool finite,

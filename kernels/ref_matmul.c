@@ -9,12 +9,11 @@
 #include "kernels/codes.h"
 #include "kernels/ref.h"
 
-/* r: NULL when coarse. */
-static void quantize_block(const float *x, size_t n, struct kern_act_block *o, int8_t *r)
+/* d = the largest magnitude of n floats, NaN when one of them is not finite. */
+static void find_top(const float *x, size_t n, struct kern_act_block *o)
 {
-    int32_t sum[2] = {0, 0};
-    float amax = 0, inv = 0;
     bool finite = true;
+    float amax = 0;
 
     for (size_t i = 0; i < n; i++) {
         float v = fabsf(x[i]);
@@ -22,6 +21,18 @@ static void quantize_block(const float *x, size_t n, struct kern_act_block *o, i
         finite = finite && isfinite(v);
         amax = v > amax ? v : amax;
     }
+    o->d = finite ? amax : NAN;
+}
+
+/* o->d: find_top's. r: NULL when coarse. */
+static void quantize_block(const float *x, size_t n, struct kern_act_block *o, int8_t *r,
+                           double limit)
+{
+    int32_t sum[2] = {0, 0};
+    float amax = o->d, inv = 0;
+    const bool finite = isfinite(amax);
+
+    o->has_rests = r != NULL && kern_act_has_rests(amax, limit);
     if (finite && amax >= kern_min_amax)
         inv = 127.0f / amax;
     for (size_t i = 0; i < KERN_BLOCK; i++) {
@@ -29,7 +40,7 @@ static void quantize_block(const float *x, size_t n, struct kern_act_block *o, i
 
         o->q[i] = (int8_t)lrintf(v);
         if (r != NULL) {
-            const long rest = lrintf((v - (float)o->q[i]) * 256.0f);
+            const long rest = o->has_rests ? lrintf((v - (float)o->q[i]) * 256.0f) : 0;
 
             r[i] = (int8_t)(rest > 127 ? 127 : rest < -127 ? -127 : rest);
         }
@@ -38,16 +49,28 @@ static void quantize_block(const float *x, size_t n, struct kern_act_block *o, i
     kern_act_scale(o, amax, finite, sum, r != NULL);
 }
 
+/* Columns in block b. */
+static size_t n_in_block(const struct kern_acts *a, size_t b)
+{
+    const size_t left = a->cols - b * KERN_BLOCK;
+
+    return left < KERN_BLOCK ? left : KERN_BLOCK;
+}
+
 void kern_ref_quantize(struct kern_acts *a, unsigned from, unsigned to)
 {
     for (size_t t = from; t < to; t++) {
-        for (size_t b = 0; b < a->n_blocks; b++) {
-            const size_t left = a->cols - b * KERN_BLOCK, i = t * a->stride + b;
+        const float *x = a->x + t * a->x_stride;
+        struct kern_act_block *o = a->blocks + t * a->stride;
+        double limit;
 
-            quantize_block(a->x + t * a->x_stride + b * KERN_BLOCK,
-                           left < KERN_BLOCK ? left : KERN_BLOCK, &a->blocks[i],
-                           a->rests != NULL ? a->rests + i * KERN_BLOCK : NULL);
-        }
+        for (size_t b = 0; b < a->n_blocks; b++)
+            find_top(x + b * KERN_BLOCK, n_in_block(a, b), &o[b]);
+        limit = a->mixed ? kern_act_limit(o, a->n_blocks) : -1;
+        for (size_t b = 0; b < a->n_blocks; b++)
+            quantize_block(x + b * KERN_BLOCK, n_in_block(a, b), &o[b],
+                           a->rests != NULL ? a->rests + (t * a->stride + b) * KERN_BLOCK : NULL,
+                           limit);
     }
 }
 

@@ -14,8 +14,8 @@
 static const char *const model_path = "models/smollm2-135m-instruct-q4_1.gguf";
 
 /* Allowed difference of a logit, in standard deviations of the logits. Fine activations and f16 keys and
- * values leave about 0.002; coarse ones would be 0.3 off. */
-static const double BOUND = 0.01;
+ * values leave at most 0.06, and would leave 0.002 with rests in all blocks; coarse ones would be 0.34 off. */
+static const double BOUND = 0.08;
 
 struct bed {
     struct rig rig;

@@ -112,8 +112,13 @@ static void check_form(const struct kern_ops *ops, enum kern_type type, size_t r
     float *out = util_alloc(MAX_TOKENS * stride * sizeof(float));
     void *memory;
     struct kern_matrix m = matrix_new(ops, &p, &memory);
-    struct kern_acts a = acts_new(ops, &p, MAX_TOKENS, form, p.x);
+    struct kern_acts a;
     int differ = 0, touched = 0;
+
+    /* Some blocks of some tokens have rests, in groups and alone. */
+    for (size_t t = 0; form == KERN_ACTS_MIXED && t < MAX_TOKENS; t += 1 + t % 3)
+        p.x[t * p.x_stride + 29 * t % cols] = 25;
+    a = acts_new(ops, &p, MAX_TOKENS, form, p.x);
 
     memset(all, 0x5a, MAX_TOKENS * stride * sizeof(float));
     ops->matmul(&m, &a, MAX_TOKENS, all, stride, 0, rows);
@@ -155,8 +160,10 @@ static void check_shape(const struct kern_ops *ops, enum kern_type type, size_t 
                         uint64_t *seed)
 {
     check_form(ops, type, rows, cols, KERN_ACTS_COARSE, seed);
-    if (kern_type_info(type)->quantized)
-        check_form(ops, type, rows, cols, KERN_ACTS_FINE, seed);
+    if (!kern_type_info(type)->quantized)
+        return;
+    check_form(ops, type, rows, cols, KERN_ACTS_FINE, seed);
+    check_form(ops, type, rows, cols, KERN_ACTS_MIXED, seed);
 }
 
 static void test_shapes(const struct kern_ops *ops)
@@ -222,6 +229,8 @@ static void test_extremes(const struct kern_ops *ops)
             for (size_t i = 0; form == KERN_ACTS_FINE && i < 3 * a.stride * KERN_BLOCK; i++)
                 a.rests[i] = a.blocks[i / KERN_BLOCK].q[i % KERN_BLOCK];
             for (size_t i = 0; form == KERN_ACTS_FINE && i < 3 * a.stride; i++)
+                a.blocks[i].has_rests = 1;
+            for (size_t i = 0; form == KERN_ACTS_FINE && i < 3 * a.stride; i++)
                 scale_block(&a.blocks[i], 257);
             ops->matmul(&m, &a, 3, out, 16, 0, 16);
             CHECK(worst_error(&p, &a, out, 16, 3) <= (double)KERN_TOL_MATMUL);
@@ -256,7 +265,7 @@ static void test_quantize_agrees(const struct kern_ops *ops, enum kern_acts_form
                 const struct kern_act_block *o = &a.blocks[t * a.stride + i];
                 const struct kern_act_block *w = &b.blocks[t * b.stride + i];
 
-                if (form == KERN_ACTS_FINE)
+                if (form != KERN_ACTS_COARSE)
                     differ += memcmp(a.rests + (t * a.stride + i) * KERN_BLOCK,
                                      b.rests + (t * b.stride + i) * KERN_BLOCK, KERN_BLOCK) != 0;
                 differ += memcmp(o->q, w->q, sizeof(o->q)) != 0 || o->nsum != w->nsum ||
@@ -274,22 +283,27 @@ static void test_quantize_agrees(const struct kern_ops *ops, enum kern_acts_form
     CHECK(differ == 0);
 }
 
-/* Fine activations are the floats to within 1/256 of a step of the coarse ones (the rest that is held
- * back at 127 costs another half of that), and their block sums are those of the integers. */
+/* Activations with rests are the floats to within 1/256 of a step of the coarse ones (the rest that is held
+ * back at 127 costs another half of that), those without to within half such a step; block sums are those of the
+ * integers; and the few blocks far above the others are those with rests. */
 static void test_fine_is_fine(const struct kern_ops *ops)
 {
     uint64_t seed = 31;
     struct problem p = problem_new(KERN_TYPE_Q8_0, 1, 1536, &seed);
-    struct kern_acts a = acts_new(ops, &p, MAX_TOKENS, KERN_ACTS_FINE, p.x);
-    double worst = 0;
+    struct kern_acts a;
+    double worst[2] = {0, 0};
     int wrong = 0;
+
+    for (size_t t = 0; t < MAX_TOKENS; t++)
+        p.x[t * p.x_stride + 50 * t] = 3000;
+    a = acts_new(ops, &p, MAX_TOKENS, KERN_ACTS_MIXED, p.x);
 
     for (size_t t = 0; t < MAX_TOKENS; t++) {
         for (size_t k = 0; k < p.cols; k++) {
-            double d = (double)a.blocks[t * a.stride + k / KERN_BLOCK].d;
-            double e = fabs(act(&a, t, k) - (double)p.x[t * p.x_stride + k]);
+            const struct kern_act_block *b = &a.blocks[t * a.stride + k / KERN_BLOCK];
+            double d = (double)b->d, e = fabs(act(&a, t, k) - (double)p.x[t * p.x_stride + k]);
 
-            worst = fmax(worst, d > 0 ? e / d : 0);
+            worst[b->has_rests] = fmax(worst[b->has_rests], d > 0 ? e / d : 0);
         }
         for (size_t i = 0; i < a.n_blocks; i++) {
             const struct kern_act_block *b = &a.blocks[t * a.stride + i];
@@ -297,11 +311,13 @@ static void test_fine_is_fine(const struct kern_ops *ops)
 
             for (size_t k = 0; k < KERN_BLOCK; k++)
                 sum[k / 16] += b->d > 0 ? act(&a, t, i * KERN_BLOCK + k) / (double)b->d : 0;
+            wrong += b->has_rests != (i == 50 * t / KERN_BLOCK);
             wrong += fabs(sum[0] + b->nsum16[0]) > 0.01 || fabs(sum[1] + b->nsum16[1]) > 0.01 ||
                      b->nsum != b->nsum16[0] + b->nsum16[1];
         }
     }
-    CHECK(worst > 0 && worst < 1.1);
+    CHECK(worst[0] > 100 && worst[0] < 129);
+    CHECK(worst[1] > 0 && worst[1] < 1.1);
     CHECK(wrong == 0);
     free(a.blocks);
     problem_free(&p);
@@ -424,6 +440,7 @@ int main(void)
             continue;
         test_quantize_agrees(ops, KERN_ACTS_COARSE);
         test_quantize_agrees(ops, KERN_ACTS_FINE);
+        test_quantize_agrees(ops, KERN_ACTS_MIXED);
         test_fine_is_fine(ops);
         test_matrix_rows(ops);
         test_shapes(ops);
