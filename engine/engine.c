@@ -11,6 +11,7 @@
 #include "engine/chat.h"
 #include "engine/gguf.h"
 #include "engine/hf.h"
+#include "engine/lora.h"
 #include "engine/model.h"
 #include "engine/pool.h"
 #include "engine/request.h"
@@ -38,6 +39,11 @@ struct engine {
     struct chat *chat;
     struct pool *p;
     struct sched *s;
+    struct adapter {
+        char *name;
+        struct lora *lora;
+    } * adapters;
+    unsigned n_adapters;
     unsigned max_context, max_unfinished;
     atomic_ullong next_id;
 };
@@ -62,12 +68,47 @@ static enum kern_kv_type kv_type(enum engine_kv kv, unsigned head_dim)
     return kv == ENGINE_KV_I8 ? KERN_KV_I8 : KERN_KV_F16;
 }
 
+static const struct adapter *find_adapter(const struct engine *e, struct gw_span name)
+{
+    for (unsigned i = 0; i < e->n_adapters; i++)
+        if (gw_span_is(name, e->adapters[i].name))
+            return &e->adapters[i];
+    return NULL;
+}
+
+/* Loads them; *max_rank gets the largest. What was loaded before a failure engine_close frees. */
+static enum gw_status open_adapters(struct engine *e, const struct engine_config *cfg,
+                                    unsigned *max_rank, struct gw_err *err)
+{
+    if (cfg->n_adapters > ENGINE_MAX_ADAPTERS)
+        return gw_fail(err, GW_EINVAL, "at most %d adapters are possible", ENGINE_MAX_ADAPTERS);
+    e->adapters = calloc((size_t)cfg->n_adapters + 1, sizeof(*e->adapters));
+    if (e->adapters == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the adapters");
+    for (unsigned i = 0; i < cfg->n_adapters; i++) {
+        const struct engine_adapter *from = &cfg->adapters[i];
+        struct adapter *a = &e->adapters[i];
+
+        if (from->name[0] == '\0' || find_adapter(e, gw_span_str(from->name)) != NULL)
+            return gw_fail(err, GW_EINVAL,
+                           "adapter \"%s\": names are not empty, and not used twice", from->name);
+        GW_TRY(lora_open(from->path, &e->m, &a->lora, err));
+        a->name = strdup(from->name);
+        e->n_adapters++;
+        if (a->name == NULL)
+            return gw_fail(err, GW_ENOMEM, "out of memory for the adapters");
+        *max_rank = a->lora->max_rank > *max_rank ? a->lora->max_rank : *max_rank;
+    }
+    return GW_OK;
+}
+
 static enum gw_status start(struct engine *e, const struct engine_config *cfg, const struct gguf *g,
                             struct gw_err *err)
 {
     const struct kern_ops *ops = kern_ops(cfg->kernels);
     unsigned seqs = cfg->max_seqs == 0 ? DEFAULT_SEQS : cfg->max_seqs;
     unsigned queued = cfg->max_queued == 0 ? DEFAULT_QUEUED : cfg->max_queued;
+    unsigned max_rank = 0;
     struct sched_config sc;
 
     if (ops == NULL)
@@ -78,6 +119,7 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
                        MAX_SEQS, MAX_QUEUED);
     GW_TRY(pool_new(pool_choose_threads(cfg->threads), &e->p, err));
     GW_TRY(model_load(&e->m, g, ops, e->p, cfg->progress, cfg->progress_ctx, err));
+    GW_TRY(open_adapters(e, cfg, &max_rank, err));
     GW_TRY(open_text(e, g, err));
     e->max_context = cfg->max_context == 0 ? DEFAULT_CONTEXT : cfg->max_context;
     if (e->max_context > e->m.max_context)
@@ -90,6 +132,7 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
                                .max_context = e->max_context,
                                .max_seqs = seqs,
                                .max_queued = queued,
+                               .max_rank = max_rank,
                                .no_drafts = cfg->no_drafts,
                                .kv_type = kv_type(cfg->kv, e->m.head_dim)};
     return sched_new(&sc, &e->s, err);
@@ -125,6 +168,11 @@ void engine_close(struct engine *e)
     sched_free(e->s);
     chat_free(e->chat);
     tok_free(e->tok);
+    for (unsigned i = 0; i < e->n_adapters; i++) {
+        lora_free(e->adapters[i].lora);
+        free(e->adapters[i].name);
+    }
+    free(e->adapters);
     model_fini(&e->m);
     pool_free(e->p);
     free(e);
@@ -144,6 +192,7 @@ static void describe(const struct engine *e, struct engine_info *out)
                                 .n_vocab = m->n_vocab,
                                 .n_layers = m->n_layers,
                                 .n_embd = m->n_embd,
+                                .n_adapters = e->n_adapters,
                                 .max_context = e->max_context};
     (void)snprintf(out->name, sizeof(out->name), "%s", m->name);
     (void)snprintf(out->arch, sizeof(out->arch), "%s", m->arch);
@@ -225,15 +274,25 @@ enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message
                              uint64_t *id, struct gw_err *err)
 {
     struct engine *e = ch->e;
+    const struct adapter *adapter = NULL;
     struct request *r;
     enum gw_status st;
 
     GW_TRY(check(messages, n_messages, params, err));
+    if (params->adapter.len != 0) {
+        adapter = find_adapter(e, params->adapter);
+        if (adapter == NULL)
+            return gw_fail(err, GW_ENOENT, "the model has no adapter of this name");
+    }
     r = request_new(ch, messages, n_messages, params, (size_t)e->max_context * MAX_TOKEN_BYTES);
     if (r == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the request");
     r->id = atomic_fetch_add(&e->next_id, 1) + 1;
     r->ctx = ctx;
+    if (adapter != NULL) {
+        r->lora = adapter->lora;
+        r->lora_id = (unsigned)(adapter - e->adapters) + 1;
+    }
     if (!request_chan_add(ch, r)) {
         request_unref(r);
         request_unref(r);

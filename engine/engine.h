@@ -25,12 +25,22 @@ enum engine_kv {
     ENGINE_KV_I8, /* half the memory; see docs/engine.md for what it costs */
 };
 
+/* A LoRA adapter: a GGUF file (general.type = adapter), or a folder as PEFT writes it. */
+struct engine_adapter {
+    const char *name; /* what requests call it, not empty */
+    const char *path;
+};
+
+enum { ENGINE_MAX_ADAPTERS = 256 };
+
 struct engine_config {
     const char *model_path;
-    unsigned threads;     /* 0: what the process may use */
-    unsigned max_context; /* tokens a sequence; 0: the model's, at most 8,192 */
-    unsigned max_seqs;    /* sequences at once; 0: 8 */
-    unsigned max_queued;  /* waiting requests; 0: 64 */
+    const struct engine_adapter *adapters; /* all are loaded; each request chooses one or none */
+    unsigned n_adapters;                   /* at most ENGINE_MAX_ADAPTERS */
+    unsigned threads;                      /* 0: what the process may use */
+    unsigned max_context;                  /* tokens a sequence; 0: the model's, at most 8,192 */
+    unsigned max_seqs;                     /* sequences at once; 0: 8 */
+    unsigned max_queued;                   /* waiting requests; 0: 64 */
     enum engine_kv kv;
     bool no_drafts;      /* answers are the same with and without; for comparing speed */
     const char *kernels; /* NULL: best; "scalar", "avx2", "avx512": at most that, for tests */
@@ -52,7 +62,7 @@ struct engine_info {
     char name[64], arch[32], quant[32]; /* "SmolLM2 135M Instruct", "llama", "Q4_1" */
     char kernels[160];                  /* chosen kernel per tensor type, for people */
     uint64_t file_bytes, n_params, kv_bytes;
-    unsigned n_vocab, n_layers, n_embd, max_context, threads;
+    unsigned n_vocab, n_layers, n_embd, max_context, threads, n_adapters;
     char warning[160]; /* e.g. unknown pre-tokenizer or template: fallback used */
 };
 void engine_info(const struct engine *e, struct engine_info *out);
@@ -134,8 +144,9 @@ struct engine_params {
     struct engine_grammar *grammar;            /* NULL: any text; the request takes a reference */
     uint64_t
         deadline_ns; /* gw_clock_ns() after which the request ends with GW_ETIMEDOUT; 0: none */
-    struct gw_span tenant; /* whose request it is: prefixes are shared within a tenant only, and
+    struct gw_span tenant;  /* whose request it is: prefixes are shared within a tenant only, and
                             * tenants take turns; at most ENGINE_MAX_TENANT_BYTES */
+    struct gw_span adapter; /* name of one of the engine's adapters; empty: the model as it is */
     int priority; /* at most ENGINE_MAX_PRIORITY from 0: higher ones go first, and take the slot of a lower one */
 };
 
@@ -172,7 +183,8 @@ int engine_chan_fd(const struct engine_chan *ch); /* readable: call engine_chan_
 bool engine_chan_next(struct engine_chan *ch, struct engine_event *ev);
 
 /* Queues a request; messages and params are copied. *id is set and is never 0. GW_EAGAIN: too many requests
- * are unfinished, or the prompts that wait would fill the KV cache many times (answer 429); GW_EINVAL: a parameter out of range; GW_ENOMEM. */
+ * are unfinished, or the prompts that wait would fill the KV cache many times (answer 429); GW_EINVAL: a parameter out of range;
+ * GW_ENOENT: there is no such adapter; GW_ENOMEM. */
 enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message *messages,
                              unsigned n_messages, const struct engine_params *params, void *ctx,
                              uint64_t *id, struct gw_err *err);
@@ -226,6 +238,19 @@ enum engine_kind {
 
 /* Looks at the file's keys or at the folder's configuration only. Blocks. */
 enum engine_kind engine_kind(const char *path);
+
+/* What an adapter's file says, without its model. */
+struct engine_adapter_info {
+    char arch[32]; /* of the model that it is for; "" when it does not say */
+    uint64_t file_bytes, n_params;
+    unsigned rank, n_layers; /* the largest; layers up to the last that is changed */
+    unsigned n_matrices;     /* that are changed */
+    double alpha;            /* 0: not said */
+};
+
+/* Checks a file or folder as far as is possible without the model. Errors as engine_open. */
+enum gw_status engine_adapter_inspect(const char *path, struct engine_adapter_info *out,
+                                      struct gw_err *err);
 
 /* ---- embeddings -------------------------------------------------------------------------- */
 

@@ -165,6 +165,7 @@ void forward_free(struct forward *f)
 {
     if (f == NULL)
         return;
+    forward_lora_fini(f);
     hugemem_free(f->mem, f->mem_bytes);
     free(f);
 }
@@ -270,6 +271,7 @@ static void plan(struct forward *f, struct forward_run *runs, unsigned n_runs)
     }
     f->n_tokens = t;
     f->n_logits = row;
+    forward_lora_plan(f);
     for (size_t i = 0; i < n_counters(f->m); i++)
         atomic_store_explicit(&f->counters[i], 0, memory_order_relaxed);
 }

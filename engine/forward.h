@@ -1,7 +1,7 @@
 /* engine/forward.h - one transformer step over tokens of several sequences.
  *
  * All tokens of a step go through the linear layers together, so that each weight is read once; attention
- * looks at each sequence alone. Invariant (F1): the logits of a token depend on its sequence only, not on
+ * looks at each sequence alone. What an adapter adds is computed for its tokens only. Invariant (F1): the logits of a token depend on its sequence only, not on
  * what else was in the step nor on how the sequence was cut into steps nor on the number of threads: the
  * kernels keep one order of operations per output. Thread: the scheduler's; the pool's threads help. */
 #ifndef ENGINE_FORWARD_H
@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "engine/kvcache.h"
+#include "engine/lora.h"
 #include "engine/model.h"
 #include "engine/pool.h"
 
@@ -17,11 +18,12 @@ struct forward;
 /* Consecutive tokens of one sequence. The cache must hold room for all of them (kvcache_reserve). */
 struct forward_run {
     const struct kvcache_seq *seq;
-    const int32_t *tokens; /* each from 0 to n_vocab - 1 */
-    unsigned n_tokens;     /* at least 1 */
-    unsigned pos;          /* of tokens[0] in the sequence */
-    unsigned n_logits;     /* logits are wanted for the last n_logits tokens */
-    unsigned logits_row;   /* set by forward_step: row of the first of them */
+    const struct lora *lora; /* NULL: the model as it is; else room for its rank was taken */
+    const int32_t *tokens;   /* each from 0 to n_vocab - 1 */
+    unsigned n_tokens;       /* at least 1 */
+    unsigned pos;            /* of tokens[0] in the sequence */
+    unsigned n_logits;       /* logits are wanted for the last n_logits tokens */
+    unsigned logits_row;     /* set by forward_step: row of the first of them */
 };
 
 /* Memory for steps of at most max_tokens tokens with max_logits rows of logits, contexts of at most
@@ -31,6 +33,9 @@ enum gw_status forward_new(const struct model *m, const struct kvcache *kv, stru
                            unsigned max_tokens, unsigned max_logits, unsigned max_context,
                            struct forward **out, struct gw_err *err);
 void forward_free(struct forward *f); /* f may be NULL */
+
+/* Takes room for steps with adapters of ranks up to max_rank. Once, before the first of them. GW_ENOMEM. */
+enum gw_status forward_allow_adapters(struct forward *f, unsigned max_rank, struct gw_err *err);
 
 unsigned forward_max_tokens(const struct forward *f);
 

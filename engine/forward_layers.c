@@ -34,8 +34,11 @@ void forward_multiply(const struct forward_worker *w, const struct forward_produ
 {
     size_t row_to = to * KERN_ROW_STEP;
 
-    w->ops->matmul(p->w, x, n_tokens, p->out, p->stride, from * KERN_ROW_STEP,
-                   row_to < p->w->rows ? row_to : p->w->rows);
+    if (row_to > p->w->rows)
+        row_to = p->w->rows;
+    w->ops->matmul(p->w, x, n_tokens, p->out, p->stride, from * KERN_ROW_STEP, row_to);
+    if (p->kind != LORA_NONE && forward_has_adapters(w))
+        forward_lora_raise(w, p, from * KERN_ROW_STEP, row_to);
 }
 
 /* Takes pieces of n products over the same input until none is left. */
@@ -64,9 +67,14 @@ static void multiply(const struct forward_worker *w, const struct forward_produc
     }
 }
 
+/* Kinds of products over one input, for what adapters add. */
+struct kinds {
+    enum lora_kind first, last;
+};
+
 /* xn = norm(x) and its int8 form, for the tokens of this thread. */
 static void prepare_norm(const struct forward_worker *w, struct kern_acts *a, const float *weight,
-                         bool quantize)
+                         bool quantize, struct kinds kinds)
 {
     size_t d = w->m->n_embd;
 
@@ -74,16 +82,21 @@ static void prepare_norm(const struct forward_worker *w, struct kern_acts *a, co
         w->ops->rms_norm(w->b->xn + t * d, w->b->x + t * d, weight, d, w->m->eps);
     if (quantize)
         w->ops->quantize(a, w->from, w->to);
+    if (forward_has_adapters(w))
+        forward_lora_lower(w, kinds.first, kinds.last, a);
     meet_prepared(w);
 }
 
 /* The integers of the input of a product, out of what all threads made. */
-static void prepare_shared(const struct forward_worker *w, struct kern_acts *a, bool quantize)
+static void prepare_shared(const struct forward_worker *w, struct kern_acts *a, bool quantize,
+                           enum lora_kind kind)
 {
-    if (!quantize)
-        return;
-    w->ops->quantize(a, w->from, w->to);
-    meet_prepared(w);
+    if (quantize)
+        w->ops->quantize(a, w->from, w->to);
+    if (forward_has_adapters(w))
+        forward_lora_lower(w, kind, kind, a);
+    if (quantize || forward_has_adapters(w))
+        meet_prepared(w);
 }
 
 /* x += y, or the norm of y. */
@@ -187,22 +200,23 @@ static void attention_half(struct forward_worker *w, const struct model_layer *l
 {
     struct forward *f = w->f;
     const struct forward_product qkv[] = {
-        {&l->q, f->qkv, f->n_qkv},
-        {&l->k, f->qkv + f->n_att, f->n_qkv},
-        {&l->v, f->qkv + f->n_att + f->n_kv, f->n_qkv},
+        {&l->q, f->qkv, f->n_qkv, LORA_Q},
+        {&l->k, f->qkv + f->n_att, f->n_qkv, LORA_K},
+        {&l->v, f->qkv + f->n_att + f->n_kv, f->n_qkv, LORA_V},
     };
-    const struct forward_product o = {&l->o, f->y, w->m->n_embd};
+    const struct forward_product o = {&l->o, f->y, w->m->n_embd, LORA_O};
 
     prepare_norm(w, &w->embd, l->attn_norm,
                  forward_is_quantized(&l->q) || forward_is_quantized(&l->k) ||
-                     forward_is_quantized(&l->v));
+                     forward_is_quantized(&l->v),
+                 (struct kinds){LORA_Q, LORA_V});
     multiply(w, qkv, 3, &w->embd, f->n_tokens, &counters[FORWARD_QKV]);
     meet(w);
     store(w, l, layer, &counters[FORWARD_STORE]);
     meet(w);
     attend(w, l, layer, &counters[FORWARD_ATTN]);
     meet(w);
-    prepare_shared(w, &w->att, forward_is_quantized(&l->o));
+    prepare_shared(w, &w->att, forward_is_quantized(&l->o), LORA_O);
     multiply(w, &o, 1, &w->att, f->n_tokens, &counters[FORWARD_O]);
     meet(w);
     add_residual(w, l->attn_post);
@@ -222,7 +236,8 @@ static void multiply_gate_up(const struct forward_worker *w, const struct model_
 {
     struct forward *f = w->f;
     size_t n_ff = w->m->n_ff, all = forward_panels(&l->gate), piece = forward_piece(w, all), from;
-    const struct forward_product gate = {&l->gate, f->gate, n_ff}, up = {&l->up, f->up, n_ff};
+    const struct forward_product gate = {&l->gate, f->gate, n_ff, LORA_GATE},
+                                 up = {&l->up, f->up, n_ff, LORA_UP};
 
     while ((from = pool_take(counter) * piece) < all) {
         size_t to = all - from < piece ? all : from + piece;
@@ -239,18 +254,20 @@ static void multiply_gate_up(const struct forward_worker *w, const struct model_
 /* x += down(function(gate(norm(x))) * up(norm(x))) */
 static void ffn_half(struct forward_worker *w, const struct model_layer *l, atomic_uint *counters)
 {
-    const struct forward_product down = {&l->down, w->f->y, w->m->n_embd};
+    const struct forward_product down = {&l->down, w->f->y, w->m->n_embd, LORA_DOWN};
 
     if (l->experts != NULL) {
-        prepare_norm(w, &w->embd, l->ffn_norm, forward_is_quantized(&l->router));
+        prepare_norm(w, &w->embd, l->ffn_norm, forward_is_quantized(&l->router),
+                     (struct kinds){LORA_NONE, LORA_NONE});
         forward_experts(w, l, counters);
         return;
     }
     prepare_norm(w, &w->embd, l->ffn_norm,
-                 forward_is_quantized(&l->gate) || forward_is_quantized(&l->up));
+                 forward_is_quantized(&l->gate) || forward_is_quantized(&l->up),
+                 (struct kinds){LORA_GATE, LORA_UP});
     multiply_gate_up(w, l, &counters[FORWARD_GATE_UP]);
     meet(w);
-    prepare_shared(w, &w->ff, forward_is_quantized(&l->down));
+    prepare_shared(w, &w->ff, forward_is_quantized(&l->down), LORA_DOWN);
     multiply(w, &down, 1, &w->ff, w->f->n_tokens, &counters[FORWARD_DOWN]);
     meet(w);
     add_residual(w, l->ffn_post);
@@ -280,7 +297,7 @@ static void compute_logits(struct forward_worker *w, atomic_uint *counter)
 {
     const struct forward *f = w->f;
     size_t d = w->m->n_embd;
-    const struct forward_product output = {&w->m->output, f->logits, w->m->n_vocab};
+    const struct forward_product output = {&w->m->output, f->logits, w->m->n_vocab, LORA_NONE};
     struct kern_acts a;
 
     if (w->m->layers[w->m->n_layers - 1].ffn_post != NULL)
@@ -340,6 +357,7 @@ void forward_layers(void *ctx, unsigned thread)
     worker_init(&w, f, thread);
     look_up(&w);
     for (unsigned i = 0; i < w.m->n_layers; i++, counters += FORWARD_PHASES) {
+        w.layer = i;
         attention_half(&w, &w.m->layers[i], i, counters);
         ffn_half(&w, &w.m->layers[i], counters);
     }

@@ -37,7 +37,7 @@ static void route(const struct forward_worker *w, const struct model_layer *l)
 {
     struct forward_moe *e = &w->f->moe;
     const unsigned n = w->m->n_experts, used = w->m->n_used, n_tokens = w->f->n_tokens;
-    const struct forward_product router = {&l->router, e->router, n};
+    const struct forward_product router = {&l->router, e->router, n, LORA_NONE};
     unsigned at = 0;
 
     forward_multiply(w, &router, &w->embd, n_tokens, 0, forward_panels(&l->router));
@@ -114,8 +114,8 @@ static void gate_and_up(const struct forward_worker *w, const struct model_layer
         const struct model_expert *x = &l->experts[e->busy[i]];
         const size_t first = e->first[e->busy[i]], n = e->first[e->busy[i] + 1] - first;
         const struct kern_acts a = acts_of(all, first, n);
-        const struct forward_product gate = {&x->gate, e->gate + first * n_ff, n_ff};
-        const struct forward_product up = {&x->up, e->up + first * n_ff, n_ff};
+        const struct forward_product gate = {&x->gate, e->gate + first * n_ff, n_ff, LORA_NONE};
+        const struct forward_product up = {&x->up, e->up + first * n_ff, n_ff, LORA_NONE};
         const size_t at = from * KERN_ROW_STEP;
         const size_t end = to * KERN_ROW_STEP < n_ff ? to * KERN_ROW_STEP : n_ff;
 
@@ -136,7 +136,8 @@ static void down(const struct forward_worker *w, const struct model_layer *l,
     while (take(w, panels, counter, &i, &from, &to)) {
         const size_t first = e->first[e->busy[i]], n = e->first[e->busy[i] + 1] - first;
         const struct kern_acts a = acts_of(all, first, n);
-        const struct forward_product p = {&l->experts[e->busy[i]].down, e->y + first * d, d};
+        const struct forward_product p = {&l->experts[e->busy[i]].down, e->y + first * d, d,
+                                          LORA_NONE};
 
         forward_multiply(w, &p, &a, (unsigned)n, from, to);
     }

@@ -28,7 +28,29 @@ struct forward_prep {
     float *x;                             /* [token][n_embd]: the residual stream */
     float *xn;                            /* [token][n_embd]: x after a norm */
     void *acts_embd, *acts_att, *acts_ff; /* memory of kern_acts of n_embd, n_att, n_ff columns */
+    float *low; /* [FORWARD_LOWS][token][max_rank]: A x of the products that come next */
 };
+
+/* Products over one input at most. */
+enum { FORWARD_LOWS = 3 };
+
+/* Tokens [from, to) of the step, which share an adapter. */
+struct forward_segment {
+    const struct lora *lora;
+    unsigned from, to;
+};
+
+/* What steps with adapters need; see forward_lora.c. */
+struct forward_lora {
+    struct forward_segment
+        *segments; /* those with an adapter, n_segments of them: 0 in most steps */
+    unsigned n_segments, max_rank, max_rows;
+    float *high[POOL_MAX_THREADS]; /* [FORWARD_LORA_TILE][max_rows] */
+    void *mem;
+    size_t mem_bytes;
+};
+
+enum { FORWARD_LORA_TILE = 8 };
 
 /* Experts: which tokens go to which, and their inputs and outputs by place. A place is a token and one of
  * its n_used experts; places are sorted by expert, those of an expert by token. */
@@ -71,6 +93,7 @@ struct forward {
         *rope_sin[MODEL_ROPES]; /* [position][n_rot / 2], up to rope_done */
     unsigned rope_done;
     struct forward_moe moe;
+    struct forward_lora lora;
 
     /* the step */
     struct forward_run *runs;
@@ -94,6 +117,7 @@ struct forward_worker {
     unsigned thread;
     unsigned from, to; /* the tokens it prepares */
     bool alone;        /* all of them, in buffers of its own */
+    unsigned layer;
     const struct forward_prep *b;
     struct kern_acts embd, att,
         ff; /* inputs of products: [token][d], [token][n_att], [token][n_ff] */
@@ -104,6 +128,7 @@ struct forward_product {
     const struct kern_matrix *w;
     float *out; /* [token][stride] */
     size_t stride;
+    enum lora_kind kind; /* for what adapters add; LORA_NONE: nothing */
 };
 
 static inline size_t forward_panels(const struct kern_matrix *w)
@@ -129,6 +154,21 @@ void forward_activate(const struct forward_worker *w, float *gate, const float *
 /* What a layer's experts add to the stream, of the normed stream in w->b->xn; every thread calls it. The
  * caller has met the others since xn was written, and xn may not change before they meet again. */
 void forward_experts(struct forward_worker *w, const struct model_layer *l, atomic_uint *counters);
+
+static inline bool forward_has_adapters(const struct forward_worker *w)
+{
+    return w->f->lora.n_segments != 0;
+}
+
+/* Finds the step's segments; the runs are in place. */
+void forward_lora_plan(struct forward *f);
+/* low = A x for this thread's tokens of the step, for the kinds [first, last] over the input x. */
+void forward_lora_lower(const struct forward_worker *w, enum lora_kind first, enum lora_kind last,
+                        const struct kern_acts *x);
+/* out += B low for rows [from, to) of the product, all tokens. */
+void forward_lora_raise(const struct forward_worker *w, const struct forward_product *p,
+                        size_t from, size_t to);
+void forward_lora_fini(struct forward *f);
 
 /* What each thread of the pool runs for a step. ctx: struct forward. */
 void forward_layers(void *ctx, unsigned thread);

@@ -76,6 +76,7 @@ struct request *request_new(struct engine_chan *ch, const struct engine_message 
     if (r == NULL)
         return NULL;
     r->params = *params;
+    r->params.adapter = (struct gw_span){NULL, 0};
     r->too_long = text == SIZE_MAX;
     r->n_messages = r->too_long ? 0 : n_messages;
     r->want_tokens = r->too_long ? 0 : (unsigned)(text / BYTES_PER_TOKEN) + n_messages;

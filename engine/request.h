@@ -17,6 +17,7 @@
 #include "base/queue.h"
 #include "engine/engine.h"
 #include "engine/line.h"
+#include "engine/lora.h"
 
 struct request {
     uint64_t id;
@@ -24,7 +25,9 @@ struct request {
     struct engine_chan *chan;        /* a reference */
     struct engine_message *messages; /* NULL when too_long */
     unsigned n_messages;
-    struct engine_params params; /* stop and tenant point into our memory */
+    struct engine_params params; /* stop and tenant point into our memory; adapter is not kept */
+    const struct lora *lora;     /* the engine's, or NULL */
+    unsigned lora_id;            /* its number from 1; 0: none */
     bool too_long;               /* the text cannot fit into the context: it was not even copied */
     atomic_uint refs;
     atomic_bool canceled;

@@ -174,6 +174,8 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
                        cfg->max_seqs > STEP_TOKENS ? cfg->max_seqs : STEP_TOKENS,
                        cfg->max_seqs > SCHED_DRAFT_ROWS ? cfg->max_seqs : SCHED_DRAFT_ROWS,
                        cfg->max_context, &s->forward, err));
+    if (cfg->max_rank != 0)
+        GW_TRY(forward_allow_adapters(s->forward, cfg->max_rank, err));
     if (cfg->max_seqs > forward_max_tokens(s->forward))
         cfg->max_seqs = forward_max_tokens(s->forward);
     s->tree = radix_new(s->kv);

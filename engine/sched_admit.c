@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "engine/sched_private.h"
@@ -173,6 +174,19 @@ static enum gw_status encode(const struct sched *s, const struct request *r, str
     return GW_OK;
 }
 
+/* Whose prefixes r shares: those of its tenant's requests with the same adapter. Names of another length cannot be
+ * equal, and the adapter's number has one length. */
+static struct radix_root *enter(struct sched *s, const struct request *r)
+{
+    char name[sizeof(r->lora_id) + ENGINE_MAX_TENANT_BYTES];
+    const struct gw_span tenant = r->params.tenant;
+
+    memcpy(name, &r->lora_id, sizeof(r->lora_id));
+    if (tenant.len != 0)
+        memcpy(name + sizeof(r->lora_id), tenant.ptr, tenant.len);
+    return radix_enter(s->tree, (struct gw_span){name, sizeof(r->lora_id) + tenant.len});
+}
+
 /* Gives r the free slot q, or ends it. */
 static void start(struct sched *s, struct seq *q, struct request *r)
 {
@@ -186,7 +200,7 @@ static void start(struct sched *s, struct seq *q, struct request *r)
 
     if (st == GW_OK) {
         sampler = sampler_new(&r->params, s->cfg.max_context);
-        root = radix_enter(s->tree, r->params.tenant);
+        root = enter(s, r);
         if (r->params.grammar != NULL)
             steer = steer_new(s->steer_space, r->params.grammar);
         if (sampler == NULL || root == NULL || (steer == NULL && r->params.grammar != NULL))

@@ -142,6 +142,7 @@ static unsigned chunk(unsigned n, unsigned left, unsigned n_long)
 static struct forward_run run_of(const struct seq *q, unsigned n)
 {
     struct forward_run run = {.seq = &q->kv,
+                              .lora = q->r->lora,
                               .tokens = q->ids.ids + q->n_cached,
                               .n_tokens = n,
                               .pos = q->n_cached,
@@ -152,6 +153,20 @@ static struct forward_run run_of(const struct seq *q, unsigned n)
         run.n_tokens = run.n_logits = 1 + q->n_draft;
     }
     return run;
+}
+
+/* Puts n tokens of q among the n_runs that are there. Those with one adapter stand together: what it adds is computed
+ * for all of them at once. */
+static void add_run(struct sched *s, unsigned n_runs, struct seq *q, unsigned n)
+{
+    unsigned at = n_runs;
+
+    for (; at > 0 && s->run_seqs[at - 1]->r->lora_id > q->r->lora_id; at--) {
+        s->run_seqs[at] = s->run_seqs[at - 1];
+        s->runs[at] = s->runs[at - 1];
+    }
+    s->run_seqs[at] = q;
+    s->runs[at] = run_of(q, n);
 }
 
 /* How many guesses are fed behind the only token of q. */
@@ -185,8 +200,7 @@ static unsigned plan(struct sched *s)
             continue;
         if (to_feed(q) > 1)
             left -= n;
-        s->run_seqs[n_runs] = q;
-        s->runs[n_runs++] = run_of(q, n);
+        add_run(s, n_runs++, q, n);
     }
     return n_runs;
 }
