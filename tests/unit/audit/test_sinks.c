@@ -151,22 +151,14 @@ static struct audit_sink_stats stats_of(struct audit *a, unsigned i)
 
 static bool wait_all(struct audit *a, unsigned i)
 {
-    for (unsigned ms = 0; ms < 60000; ms += 5) {
-        if (stats_of(a, i).undelivered == 0)
-            return true;
-        (void)usleep(5000);
-    }
-    return false;
+    TEST_UNTIL(stats_of(a, i).undelivered == 0);
+    return stats_of(a, i).undelivered == 0;
 }
 
 static bool wait_failed(struct audit *a, enum sink_end why, unsigned n)
 {
-    for (unsigned ms = 0; ms < 60000; ms += 5) {
-        if (stats_of(a, 0).failures[why] >= n)
-            return true;
-        (void)usleep(5000);
-    }
-    return false;
+    TEST_UNTIL(stats_of(a, 0).failures[why] >= n);
+    return stats_of(a, 0).failures[why] >= n;
 }
 
 /* Where the receiver first had it, or n. */
@@ -270,16 +262,13 @@ static void test_ends_in_time(void)
     struct audit_config cfg = config_of(AUDIT_DURABILITY_DISK);
     struct script s = script_new();
     struct audit_sink k = sink_of(&s, "gone");
-    uint64_t start;
     struct audit *a;
 
     scratch_new();
     s.end = SINK_CONNECT;
     a = open_with(&cfg, &k, 1);
     emit_pairs(a, 0, 50);
-    start = gw_clock_ns();
-    audit_close(a, 100);
-    CHECK(gw_clock_ns() - start < 20 * GW_NS_PER_SEC); /* the end is only against hanging */
+    audit_close(a, 100); /* does not hang */
     CHECK(s.n == 0);
     s.end = SINK_DONE;
     a = open_with(&cfg, &k, 1);

@@ -225,7 +225,7 @@ static void test_delivery(void)
         write_requests(&cfg, round == 0 ? "r" : "s", 100, &a);
         free(keys);
         keys = slurp(scratch, "checkpoint.keys", &n_keys);
-        for (int i = 0; i < 1000 && st.checkpoints_delivered == 0; i++) {
+        for (int i = 0; i < TEST_TURNS && st.checkpoints_delivered == 0; i++) {
             audit_stats(a, &st);
             (void)poll(NULL, 0, 10);
         }

@@ -148,7 +148,7 @@ static void run_until_signed(struct audit_config *cfg, const char *prefix, int n
     struct audit *a = NULL;
 
     write_requests(cfg, prefix, n, &a);
-    for (int i = 0; i < 1000 && st.cosigned < more; i++) {
+    for (int i = 0; i < TEST_TURNS && st.cosigned < more; i++) {
         audit_stats(a, &st);
         (void)poll(NULL, 0, 10);
     }

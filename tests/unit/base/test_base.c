@@ -260,7 +260,7 @@ static void test_queue_keeps_order_across_threads(void)
     CHECK(gw_queue_pop(q, &v) == GW_EAGAIN);
     CHECK(gw_queue_wait(q, &v, 1) == GW_ETIMEDOUT);
     CHECK(pthread_create(&t, NULL, push_all, q) == 0);
-    while (expect < 20000 && gw_queue_wait(q, &v, 5000) == GW_OK && v == expect)
+    while (expect < 20000 && gw_queue_wait(q, &v, TEST_PATIENCE_S * 1000) == GW_OK && v == expect)
         expect++;
     CHECK(expect == 20000);
     (void)pthread_join(t, NULL);

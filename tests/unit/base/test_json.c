@@ -341,8 +341,8 @@ static double cost(const char *piece, size_t n, const char *open, const char *cl
     return t;
 }
 
-/* Eight times the input may cost eight times the time; quadratic would be 64. The floor keeps noise of
- * tiny times out. */
+/* Eight times the input may cost eight times the time; quadratic would be 64, each time. The floor keeps noise of tiny times out,
+ * and a machine that stands still for a while does so once. */
 static void test_linear(void)
 {
     static const struct {
@@ -354,9 +354,12 @@ static void test_linear(void)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        double small = cost(cases[i].piece, 50000, cases[i].open, cases[i].close);
-        double big = cost(cases[i].piece, 400000, cases[i].open, cases[i].close);
+        double small = 0, big = 1;
 
+        for (int k = 0; k < 10 && big >= 0.05 + small * 24; k++) {
+            small = cost(cases[i].piece, 50000, cases[i].open, cases[i].close);
+            big = cost(cases[i].piece, 400000, cases[i].open, cases[i].close);
+        }
         if (!CHECK(big < 0.05 + small * 24))
             fprintf(stderr, "  %s: %f then %f s\n", cases[i].piece, small, big);
     }

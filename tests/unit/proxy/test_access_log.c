@@ -11,6 +11,7 @@
 #include "base/json_tree.h"
 #include "base/log.h"
 #include "proxy/net/server.h"
+#include "tests/net.h"
 #include "tests/test.h"
 #include "tests/unit/proxy/gateway_up.h"
 
@@ -27,7 +28,7 @@ static bool start(void)
     struct proxy_config *cfg = NULL;
     struct gw_err err = {0};
 
-    (void)close(listen_any(&port));
+    port = test_port();
     (void)snprintf(text, sizeof(text),
                    "state_dir: %s\n"
                    "listen: { gateway: 127.0.0.1:%u, proxy: off, admin: off }\n"
@@ -53,13 +54,13 @@ static void say(const char *bytes)
 {
     const struct sockaddr_in sa = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const struct timeval limit = {8, 0};
+    const struct timeval limit = {TEST_PATIENCE_S, 0};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     char in[4096];
 
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     CHECK(connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0 && up_send(fd, bytes));
-    while (recv(fd, in, sizeof(in), 0) > 0)
+    while (test_recv(fd, in, sizeof(in)) > 0)
         continue;
     (void)close(fd);
 }
@@ -166,8 +167,7 @@ int main(void)
         return test_done();
     n = write_everywhere();
     server_stop(server, 1);
-    for (int i = 0; i < 300 && !server_stopped(server); i++)
-        (void)usleep(10000);
+    TEST_UNTIL(server_stopped(server));
     server_stop(server, 2);
     server_close(server);
     test_log(n);

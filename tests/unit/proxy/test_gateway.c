@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/net/server.h"
+#include "tests/net.h"
 #include "tests/test.h"
 #include "tests/unit/proxy/gateway_up.h"
 
@@ -34,27 +35,26 @@ static void report(void *ctx, bool warning, const char *message)
         fprintf(stderr, "  %s\n", message);
 }
 
-static bool start(void)
+/* limits: how long it waits for clients. */
+static bool start(const char *limits)
 {
     char text[2048];
     struct gw_err err = {0};
 
-    (void)close(listen_any(&port));
-    (void)snprintf(spool, sizeof(spool), "%s/spool", dir);
     (void)snprintf(
         text, sizeof(text),
         "state_dir: %s\n"
         "listen: { gateway: 127.0.0.1:%u, proxy: off, admin: off }\n"
         "workers: 1\n"
         "auth: { required: false }\n"
-        "limits: { header_timeout: 600ms, body_timeout: 600ms, request_timeout: 4s }\n"
+        "limits: { %s }\n"
         "targets:\n"
         "  up: { kind: openai, base_url: http://127.0.0.1:%u/v1, zone: private, retries: 0,\n"
         "        breaker: { failures: 0, error_rate: 0 } }\n"
         "routes:\n  - { model: '*', to: up }\n"
         "audit: { durability: process }\n"
         "log: { level: error }\n",
-        dir, port, up_port);
+        dir, port, limits, up_port);
     if (proxy_config_parse(gw_span_str(text), "test", 0, &cfg, report, NULL, &err) != GW_OK ||
         server_open(cfg, NULL, false, &server, &err) != GW_OK) {
         fprintf(stderr, "  %s\n", err.text);
@@ -84,11 +84,9 @@ static unsigned ends(const char *end)
 
 static bool ends_become(const char *end, unsigned n)
 {
-    for (int i = 0; i < 3000; i++) {
-        if (ends(end) == n)
-            return true;
-        (void)usleep(10000);
-    }
+    TEST_UNTIL(ends(end) == n);
+    if (ends(end) == n)
+        return true;
     fprintf(stderr, "  %s: %u, not %u\n", end, ends(end), n);
     return false;
 }
@@ -99,7 +97,7 @@ static int dial_gateway(void)
 {
     const struct sockaddr_in sa = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const struct timeval limit = {8, 0};
+    const struct timeval limit = {TEST_PATIENCE_S, 0};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -155,7 +153,7 @@ static int answer(int fd)
             return (int)strtol(got + 9, NULL, 10);
         if (end != NULL && strstr(got, "\r\n0\r\n\r\n") != NULL)
             return (int)strtol(got + 9, NULL, 10);
-        n = recv(fd, got + n_got, 1, 0); /* no byte of the next answer */
+        n = test_recv(fd, got + n_got, 1); /* no byte of the next answer */
         if (n <= 0)
             return 0;
         n_got += (size_t)n;
@@ -166,7 +164,7 @@ static bool closed(int fd)
 {
     char c;
 
-    return recv(fd, &c, 1, 0) == 0;
+    return test_recv(fd, &c, 1) == 0;
 }
 
 /* Everything until the gateway closes. */
@@ -175,7 +173,7 @@ static void read_all(int fd)
     ssize_t n;
 
     n_got = 0;
-    while (n_got < sizeof(got) - 1 && (n = recv(fd, got + n_got, sizeof(got) - 1 - n_got, 0)) > 0)
+    while (n_got < sizeof(got) - 1 && (n = test_recv(fd, got + n_got, sizeof(got) - 1 - n_got)) > 0)
         n_got += (size_t)n;
     got[n_got] = '\0';
 }
@@ -306,7 +304,7 @@ static void test_methods(void)
     say(fd, "HEAD /v1/models HTTP/1.1\r\nHost: g\r\n\r\n");
     n_got = 0;
     while (strstr(got, "\r\n\r\n") == NULL || n_got == 0) {
-        if (recv(fd, got + n_got, 1, 0) != 1)
+        if (test_recv(fd, got + n_got, 1) != 1)
             break;
         got[++n_got] = '\0';
     }
@@ -315,9 +313,8 @@ static void test_methods(void)
     CHECK(answer(fd) == 200 && got[0] == 'H'); /* no body stood between */
     n = strlen(chat("ok", "1.1", "Expect: 100-continue\r\n"));
     put(fd, chat_text, n - 20);
-    (void)usleep(50000);
-    put(fd, chat_text + n - 20, 20);
     CHECK(answer(fd) == 100);
+    put(fd, chat_text + n - 20, 20);
     CHECK(answer(fd) == 200);
     (void)close(fd);
 }
@@ -385,7 +382,7 @@ static void test_upstream(void)
 static void test_client_gone(void)
 {
     unsigned aborts = ends("client_abort");
-    int gone = atomic_load(&n_up_gone), fd = dial_gateway();
+    int gone = atomic_load(&n_up_gone), before = atomic_load(&n_up_requests), fd = dial_gateway();
     size_t n;
 
     say(fd, "POST /v1/ch");
@@ -399,16 +396,15 @@ static void test_client_gone(void)
     CHECK(ends_become("client_abort", aborts + 1));
     fd = dial_gateway();
     say(fd, chat("hang", "1.1", ""));
-    (void)usleep(100000);
+    TEST_UNTIL(atomic_load(&n_up_requests) > before);
     (void)close(fd);
     CHECK(ends_become("client_abort", aborts + 2));
     fd = dial_gateway();
     say(fd, chat("stream", "1.1", ""));
-    n_got = (size_t)recv(fd, got, 100, 0);
+    n_got = (size_t)test_recv(fd, got, 100);
     (void)close(fd);
     CHECK(ends_become("client_abort", aborts + 3));
-    for (int i = 0; i < 3000 && atomic_load(&n_up_gone) < gone + 2; i++)
-        (void)usleep(10000);
+    TEST_UNTIL(atomic_load(&n_up_gone) >= gone + 2);
     CHECK(atomic_load(&n_up_gone) == gone + 2);
 }
 
@@ -432,19 +428,21 @@ static void test_records(void)
 static void test_stop(void)
 {
     unsigned stops = ends("gateway_stop");
-    int fd = dial_gateway(), idle = dial_gateway();
+    int fd = dial_gateway(), idle = dial_gateway(), before;
 
+    say(idle, chat("ok", "1.1", ""));
+    CHECK(answer(idle) == 200);
+    before = atomic_load(&n_up_requests);
     say(fd, chat("hang", "1.1", ""));
-    (void)usleep(100000);
+    TEST_UNTIL(atomic_load(&n_up_requests) > before);
     server_stop(server, 1);
     CHECK(closed(idle));
     CHECK(!server_stopped(server));
     server_stop(server, 2);
-    CHECK(answer(fd) == 0);
-    for (int i = 0; i < 3000 && !server_stopped(server); i++)
-        (void)usleep(10000);
+    TEST_UNTIL(server_stopped(server));
     CHECK(server_stopped(server));
     server_close(server);
+    CHECK(answer(fd) == 0);
     CHECK(ends("gateway_stop") == stops + 1);
     (void)close(fd);
     (void)close(idle);
@@ -459,13 +457,19 @@ int main(void)
     gw_log_set_level(GW_LOG_ERROR);
     up_fd = listen_any(&up_port);
     if (!CHECK(mkdtemp(dir) != NULL) || !CHECK(pthread_create(&up, NULL, up_run, NULL) == 0) ||
-        !CHECK(start()))
+        !CHECK((port = test_port()) != 0) ||
+        !CHECK(start("header_timeout: 600ms, body_timeout: 600ms, request_timeout: 1s")))
+        return test_done();
+    (void)snprintf(spool, sizeof(spool), "%s/spool", dir);
+    test_slow();
+    server_stop(server, 2);
+    server_close(server);
+    if (!CHECK(start("header_timeout: 1h, body_timeout: 1h, request_timeout: 1h")))
         return test_done();
     test_pieces();
     test_pipeline();
     test_nothing_behind_the_last();
     test_malformed();
-    test_slow();
     test_methods();
     test_http10();
     test_chunked_request();

@@ -146,8 +146,7 @@ static void test_restart(void)
     CHECK(limits_db_reset(db, "daily|tokens|user:ann", gw_clock_wall_ms(), &n, NULL) == GW_OK &&
           n == 1);
     limits_db_close(db);
-    for (int i = 0; i < 100 && left_of(l, ROUTER_BUDGET_TOKENS, "ann", start, 1000) != 1000; i++)
-        (void)usleep(20000);
+    TEST_UNTIL(left_of(l, ROUTER_BUDGET_TOKENS, "ann", start, 1000) == 1000);
     CHECK(left_of(l, ROUTER_BUDGET_TOKENS, "ann", start, 1000) == 1000);
     CHECK(left_of(l, ROUTER_BUDGET_TOKENS, "bob", start, 1000) == 923);
     ledger_close(l);

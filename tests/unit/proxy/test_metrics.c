@@ -12,6 +12,7 @@
 #include "proxy/admin/metrics_text.h"
 #include "proxy/net/metrics.h"
 #include "proxy/net/server.h"
+#include "tests/net.h"
 #include "tests/test.h"
 #include "tests/unit/proxy/gateway_up.h"
 
@@ -239,7 +240,7 @@ static bool start(void)
     struct proxy_config *cfg = NULL;
     struct gw_err err = {0};
 
-    (void)close(listen_any(&port));
+    port = test_port();
     (void)snprintf(text, sizeof(text),
                    "state_dir: %s\n"
                    "listen: { gateway: 127.0.0.1:%u, proxy: off, admin: off }\n"
@@ -262,7 +263,7 @@ static void ask(const char *model)
 {
     const struct sockaddr_in sa = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const struct timeval limit = {8, 0};
+    const struct timeval limit = {TEST_PATIENCE_S, 0};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     char body[128], text[512];
 
@@ -275,9 +276,21 @@ static void ask(const char *model)
                    "Content-Length: %zu\r\n\r\n%s",
                    strlen(body), body);
     CHECK(connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0 && up_send(fd, text));
-    while (recv(fd, text, sizeof(text), 0) > 0)
+    while (test_recv(fd, text, sizeof(text)) > 0)
         continue;
     (void)close(fd);
+}
+
+static bool is_counted(void)
+{
+    struct gw_buf text = {0};
+    bool is;
+
+    metrics_text(server, &text);
+    gw_buf_addc(&text, '\0');
+    is = gw_buf_ok(&text) && strstr(text.ptr, "\nsluice_request_seconds_count 21\n") != NULL;
+    gw_buf_fini(&text);
+    return is;
 }
 
 static void test_text(void)
@@ -347,7 +360,7 @@ int main(void)
     for (int i = 0; i < 20; i++)
         ask("up-plain");
     ask("up-silent");
-    (void)usleep(100000); /* the last request's end is counted behind its answer */
+    TEST_UNTIL(is_counted()); /* the last request's end is, behind its answer */
     test_text();
     server_stop(server, 2);
     server_close(server);

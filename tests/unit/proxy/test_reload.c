@@ -18,6 +18,7 @@
 #include "dlp/dlp.h"
 #include "proxy/config/config.h"
 #include "proxy/net/server.h"
+#include "tests/net.h"
 #include "tests/test.h"
 
 enum { CLIENTS = 4, STREAMS = 2, STREAM_EVENTS = 60, STREAM_GAP_US = 5000 };
@@ -182,7 +183,7 @@ static bool start(void)
     struct proxy_config *cfg = NULL;
     struct gw_err err = {0};
 
-    (void)close(listen_any(&port));
+    port = test_port();
     (void)snprintf(spool, sizeof(spool), "%s/spool", dir);
     (void)snprintf(config_path, sizeof(config_path), "%s/sluice.yaml", dir);
     use_config(0, "");
@@ -221,7 +222,7 @@ static int dial(void)
 {
     const struct sockaddr_in sa = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const struct timeval limit = {20, 0};
+    const struct timeval limit = {TEST_PATIENCE_S, 0};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -253,7 +254,7 @@ static bool take(int fd, char *out, size_t size)
     size_t n = 0;
 
     for (;;) {
-        ssize_t got = recv(fd, out + n, size - 1 - n, 0);
+        ssize_t got = test_recv(fd, out + n, size - 1 - n);
         char *head, *cl;
 
         if (got <= 0)
@@ -383,6 +384,7 @@ static void test_under_load(void)
         }
         (void)usleep(5000);
     }
+    TEST_UNTIL(atomic_load(&n_answers) > RELOADS && atomic_load(&n_streams) >= STREAMS);
     atomic_store(&clients_stop, true);
     for (int i = 0; i < CLIENTS + STREAMS; i++)
         (void)pthread_join(threads[i], NULL);
@@ -394,7 +396,7 @@ static void test_under_load(void)
     CHECK(atomic_load(&n_seen[0]) != 0 && atomic_load(&n_seen[1]) != 0);
     (void)fprintf(stderr, "  %u answers, %u streams, RSS %ld -> %ld kB\n", atomic_load(&n_answers),
                   atomic_load(&n_streams), before, rss_kb());
-    (void)usleep(200000); /* closed connections are noticed */
+    TEST_UNTIL(count_fds() <= fds); /* closed connections are noticed */
     CHECK(count_fds() <= fds);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     CHECK(rss_kb() < before + 3072);
@@ -489,8 +491,7 @@ static void test_together(void)
 
     for (int i = 0; i < 10; i++)
         ticket = server_reload(server, "crowd");
-    for (int i = 0; i < 10000 && !server_reload_result(server, ticket, &r); i++)
-        (void)usleep(1000);
+    TEST_UNTIL(server_reload_result(server, ticket, &r));
     CHECK(r.ok);
     CHECK(strcmp(r.who, "crowd") == 0);
     gw_buf_fini(&r.problems);
@@ -583,8 +584,7 @@ int main(void)
         test_skip("re2c or a C compiler is missing");
     }
     server_stop(server, 1);
-    for (int i = 0; i < 500 && !server_stopped(server); i++)
-        (void)usleep(10000);
+    TEST_UNTIL(server_stopped(server));
     server_stop(server, 2);
     server_close(server);
     for (unsigned i = 0; i < 2; i++) {

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -216,6 +217,7 @@ struct peer {
     uint16_t port;
     enum manner manner;
     size_t got;
+    _Atomic bool over; /* the sender is done */
     pthread_t thread;
 };
 
@@ -230,7 +232,7 @@ static void *serve(void *arg)
         while ((n = read(fd, bytes, sizeof(bytes))) > 0)
             p->got += (size_t)n;
     else if (p->manner == NEVER_CLOSES)
-        (void)usleep(700000);
+        TEST_UNTIL(atomic_load(&p->over));
     else
         (void)usleep(50000); /* bytes have come by now that nobody reads: the end is a reset */
     (void)close(fd);
@@ -274,12 +276,13 @@ static void check_oneway(enum manner manner, bool impatient, enum sink_end want)
 
     peer_start(&p, manner);
     cfg.port = p.port;
-    cfg.timeout_ms = manner == READS_ALL ? 20000 : 300;
+    cfg.timeout_ms = manner == NEVER_CLOSES ? 300 : TEST_PATIENCE_S * 1000;
     CHECK(oneway_new(&cfg, &w, NULL) == GW_OK);
     CHECK(oneway_send(w, (struct gw_span){bytes, sizeof(bytes)}, &call) == want);
     CHECK((call.why[0] == '\0') == (want == SINK_DONE || want == SINK_STOPPED));
     if (want == SINK_STOPPED) /* it may not even have been called: call it */
         (void)oneway_send(w, GW_SPAN("x"), &(struct sink_call){.give_up = never});
+    atomic_store(&p.over, true);
     (void)pthread_join(p.thread, NULL);
     CHECK(want != SINK_DONE || p.got == sizeof(bytes));
     (void)close(p.listener);

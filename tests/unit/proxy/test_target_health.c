@@ -9,14 +9,16 @@
 #include "proxy/net/health.h"
 #include "tests/test.h"
 
-static const char text[] =
-    "targets:\n"
-    "  pool: { kind: openai, zone: private, keys: [env:H_A, env:H_B],\n"
-    "          endpoints: ['http://127.0.0.1:1/v1', 'http://127.0.0.1:2/v1'],\n"
-    "          breaker: { failures: 2, error_rate: 0, open: 50ms } }\n"
-    "  one:  { kind: openai, zone: private, base_url: 'http://127.0.0.1:3/v1', server: vllm,\n"
-    "          health: { failures: 2, successes: 2 } }\n"
-    "reliability: { retry_budget: 0 }\n";
+#define TARGETS(open)                                                                              \
+    "targets:\n"                                                                                   \
+    "  pool: { kind: openai, zone: private, keys: [env:H_A, env:H_B],\n"                           \
+    "          endpoints: ['http://127.0.0.1:1/v1', 'http://127.0.0.1:2/v1'],\n"                   \
+    "          breaker: { failures: 2, error_rate: 0, open: " open " } }\n"                        \
+    "  one:  { kind: openai, zone: private, base_url: 'http://127.0.0.1:3/v1', server: vllm,\n"    \
+    "          health: { failures: 2, successes: 2 } }\n"                                          \
+    "reliability: { retry_budget: 0 }\n"
+
+static const char text[] = TARGETS("1h"), quick[] = TARGETS("50ms");
 
 static struct proxy_config *load(const char *yaml)
 {
@@ -99,7 +101,21 @@ static void test_ejection(void)
     for (int i = 0; i < 2; i++)
         health_tell(h, &other, HEALTH_BAD, 100, 0);
     CHECK(health_targets_down(h) == 1 && !health_take(h, 0, 0, false, &s));
-    (void)usleep(60000);
+    health_free(h);
+    proxy_config_free(cfg);
+}
+
+static void test_trial(void)
+{
+    struct proxy_config *cfg = load(quick);
+    struct health *h = health_new(cfg, NULL);
+    struct health_slot ill = {0, 0, 0, false}, other = {0, 1, 0, false}, s;
+
+    for (int i = 0; i < 2; i++) {
+        health_tell(h, &ill, HEALTH_BAD, 100, 0);
+        health_tell(h, &other, HEALTH_BAD, 100, 0);
+    }
+    TEST_UNTIL(health_targets_down(h) == 0);
     CHECK(health_targets_down(h) == 0);
     CHECK(health_take(h, 0, 0, false, &s) && s.trial);
     health_give_back(h, &s);
@@ -222,6 +238,7 @@ int main(void)
     test_slots();
     test_rest();
     test_ejection();
+    test_trial();
     test_probes();
     test_reload();
     test_budget();
