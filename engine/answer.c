@@ -60,6 +60,7 @@ static void give(struct answer *a, size_t limit, bool final, struct gw_buf *out)
         i += len == 0 ? 1 : len;
     }
     gw_buf_drop(&a->held, i);
+    a->certain += i;
 }
 
 /* Where the first complete stop string begins, looking at places from `from` on; SIZE_MAX: nowhere. */
@@ -101,8 +102,10 @@ bool answer_add(struct answer *a, struct gw_span piece, struct gw_buf *out)
 
     if (a->strip_space && piece.len != 0) {
         a->strip_space = false;
-        if (piece.ptr[0] == ' ')
+        if (piece.ptr[0] == ' ') {
             piece = gw_span_from(piece, 1);
+            a->certain++;
+        }
     }
     if (piece.len == 0)
         return false;

@@ -18,7 +18,8 @@ struct answer {
     struct gw_buf held;
     const struct gw_span *stop; /* borrowed */
     size_t n_stop, longest;     /* bytes of the longest stop string */
-    bool strip_space;           /* drop the first byte of the answer when it is a space */
+    size_t certain;   /* bytes of tokens that are in the text, or were left out at its beginning */
+    bool strip_space; /* drop the first byte of the answer when it is a space */
 };
 
 /* Starts an empty answer. stop (empty ones are ignored) must outlive it. strip_space: for vocabularies

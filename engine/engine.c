@@ -250,6 +250,16 @@ struct engine_chan *engine_chan_new(struct engine *e)
     return request_chan_new(e, e->max_unfinished);
 }
 
+static enum gw_status check_biases(const struct engine *e, const struct engine_params *params,
+                                   struct gw_err *err)
+{
+    for (unsigned i = 0; i < params->n_bias; i++)
+        if (params->bias[i].id < 0 || (unsigned)params->bias[i].id >= tok_n_vocab(e->tok))
+            return gw_fail(err, GW_EINVAL, "a bias is of token %d, but the vocabulary has %u",
+                           (int)params->bias[i].id, tok_n_vocab(e->tok));
+    return GW_OK;
+}
+
 static enum gw_status check(const struct engine_message *messages, unsigned n_messages,
                             const struct engine_params *params, struct gw_err *err)
 {
@@ -284,6 +294,7 @@ enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message
         if (adapter == NULL)
             return gw_fail(err, GW_ENOENT, "the model has no adapter of this name");
     }
+    GW_TRY(check_biases(e, params, err));
     r = request_new(ch, messages, n_messages, params, (size_t)e->max_context * MAX_TOKEN_BYTES);
     if (r == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the request");
@@ -306,6 +317,11 @@ enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message
     }
     *id = r->id;
     return GW_OK;
+}
+
+struct gw_span engine_token_bytes(const struct engine *e, int32_t id)
+{
+    return tok_is_control(e->tok, id) ? tok_text(e->tok, id) : tok_piece(e->tok, id);
 }
 
 /* ---- tools ------------------------------------------------------------------------------ */

@@ -88,7 +88,18 @@ struct engine_message {
     struct gw_span content; /* text; special tokens in it stay text */
 };
 
-enum { ENGINE_MAX_TENANT_BYTES = 128, ENGINE_MAX_PRIORITY = 100 };
+enum {
+    ENGINE_MAX_TENANT_BYTES = 128,
+    ENGINE_MAX_PRIORITY = 100,
+    ENGINE_MAX_BIAS = 1024,
+    ENGINE_MAX_TOP_LOGPROBS = 20
+};
+
+/* What is added to a token's logit before anything is cut or drawn; a token that a format rules out stays out. */
+struct engine_bias {
+    int32_t id; /* of the vocabulary */
+    float bias; /* -100 to 100 */
+};
 
 /* What an answer must look like. Made of a client's words: see engine_grammar_new. */
 enum engine_format_kind {
@@ -141,7 +152,11 @@ struct engine_params {
     uint64_t seed;                             /* 0: random */
     const struct gw_span *stop;                /* stop strings, never part of the answer */
     unsigned n_stop;                           /* at most 16 */
-    struct engine_grammar *grammar;            /* NULL: any text; the request takes a reference */
+    const struct engine_bias *bias;            /* those of one token add up */
+    unsigned n_bias;                           /* at most ENGINE_MAX_BIAS */
+    bool logprobs;                             /* events tell tokens (struct engine_token) */
+    unsigned top_logprobs;          /* alternatives of each, at most ENGINE_MAX_TOP_LOGPROBS */
+    struct engine_grammar *grammar; /* NULL: any text; the request takes a reference */
     uint64_t
         deadline_ns; /* gw_clock_ns() after which the request ends with GW_ETIMEDOUT; 0: none */
     struct gw_span tenant;  /* whose request it is: prefixes are shared within a tenant only, and
@@ -163,10 +178,27 @@ enum engine_event_type {
     ENGINE_EVENT_DONE,  /* the last one: finish and counts; status and error when it failed */
 };
 
+struct engine_prob {
+    int32_t id;
+    float logprob; /* natural logarithm, 0 or below; -INFINITY for none */
+};
+
+/* A token of the answer, with the probability that the model gave it: from its raw logits, whatever biases, penalties,
+ * formats and temperature made of them. Tokens of a stop string and the end of the answer are not told. */
+struct engine_token {
+    struct engine_prob drawn;
+    uint32_t
+        text_bytes; /* of the text, behind that of the tokens before: what became certain with it */
+    uint16_t skip;  /* bytes at the beginning of its own that are not part of the answer */
+    uint16_t n_top; /* alternatives that follow, the most likely first */
+};
+
 struct engine_event {
     enum engine_event_type type;
     void *ctx;          /* as given to engine_submit */
     struct gw_buf text; /* TEXT: the receiver frees it with gw_buf_fini */
+    struct gw_buf
+        tokens; /* TEXT, when asked for: those whose text has come (engine_token_next); freed likewise */
     enum engine_finish finish;
     enum gw_status status; /* DONE: GW_OK, GW_ELIMIT prompt too long, GW_ETIMEDOUT, GW_ENOMEM ... */
     unsigned prompt_tokens, completion_tokens;
@@ -192,6 +224,14 @@ enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message
 /* Ends the request soon; after this returns no event with its ctx is delivered any more. Unknown ids
  * are ignored. Thread: the channel's. */
 void engine_cancel(struct engine_chan *ch, uint64_t id);
+
+/* Takes the next record out of an event's tokens, which *tokens then begins behind; false when there is none. */
+bool engine_token_next(struct gw_span *tokens, struct engine_token *out,
+                       struct engine_prob top[ENGINE_MAX_TOP_LOGPROBS]);
+
+/* The bytes that a token adds to an answer, perhaps part of a character; of a control token its name. Empty for ids
+ * outside of the vocabulary. Borrowed from e. Thread: any. */
+struct gw_span engine_token_bytes(const struct engine *e, int32_t id);
 
 /* ---- tools (CLI, tests) ------------------------------------------------------------------ */
 

@@ -43,8 +43,10 @@ static bool copy_into(struct request *r, const struct engine_message *messages,
                       const struct engine_params *params, size_t text)
 {
     size_t stops = 0, structs = (size_t)r->n_messages * sizeof(*messages) +
-                                params->n_stop * sizeof(*params->stop);
+                                params->n_stop * sizeof(*params->stop) +
+                                params->n_bias * sizeof(*params->bias);
     struct gw_span *stop;
+    struct engine_bias *bias;
     char *at;
 
     for (unsigned i = 0; i < params->n_stop; i++)
@@ -54,6 +56,9 @@ static bool copy_into(struct request *r, const struct engine_message *messages,
         return false;
     r->messages = r->block;
     stop = (struct gw_span *)(void *)(r->messages + r->n_messages);
+    bias = (struct engine_bias *)(void *)(stop + params->n_stop);
+    if (params->n_bias != 0)
+        memcpy(bias, params->bias, params->n_bias * sizeof(*bias));
     at = (char *)r->block + structs;
     for (unsigned i = 0; i < r->n_messages; i++) {
         r->messages[i].role = copy_span(&at, messages[i].role);
@@ -62,6 +67,7 @@ static bool copy_into(struct request *r, const struct engine_message *messages,
     for (unsigned i = 0; i < params->n_stop; i++)
         stop[i] = copy_span(&at, params->stop[i]);
     r->params.stop = stop;
+    r->params.bias = bias;
     r->params.tenant = copy_span(&at, params->tenant);
     return true;
 }
@@ -109,6 +115,7 @@ void request_unref(struct request *r)
     chan_unref(r->chan);
     engine_grammar_unref(r->params.grammar);
     gw_buf_fini(&r->text);
+    gw_buf_fini(&r->tokens);
     free(r->block);
     free(r);
 }
@@ -140,15 +147,17 @@ void request_post_start(struct request *r, unsigned prompt_tokens, unsigned cach
     (void)pthread_mutex_unlock(&r->chan->lock);
 }
 
-void request_post_text(struct request *r, struct gw_buf *text)
+void request_post_text(struct request *r, struct gw_buf *text, struct gw_buf *tokens)
 {
     (void)pthread_mutex_lock(&r->chan->lock);
     if (!request_is_canceled(r)) {
         gw_buf_add(&r->text, gw_buf_span(text));
+        gw_buf_add(&r->tokens, gw_buf_span(tokens));
         list(r);
     }
     (void)pthread_mutex_unlock(&r->chan->lock);
     gw_buf_clear(text);
+    gw_buf_clear(tokens);
 }
 
 void request_post_done(struct request *r, const struct engine_event *done)
@@ -176,9 +185,10 @@ static bool take_event(struct request *r, struct engine_event *ev)
         r->has_start = false;
         return true;
     }
-    if (!gw_buf_ok(&r->text)) {
+    if (!gw_buf_ok(&r->text) || !gw_buf_ok(&r->tokens)) {
         /* Text was lost, so the answer may not look complete. */
         gw_buf_fini(&r->text);
+        gw_buf_fini(&r->tokens);
         r->done = (struct engine_event){.type = ENGINE_EVENT_DONE,
                                         .ctx = r->ctx,
                                         .finish = ENGINE_FINISH_ERROR,
@@ -189,9 +199,10 @@ static bool take_event(struct request *r, struct engine_event *ev)
         *ev = r->done;
         return true;
     }
-    if (r->text.len != 0) {
-        *ev = (struct engine_event){.type = ENGINE_EVENT_TEXT, .ctx = r->ctx, .text = r->text};
-        r->text = (struct gw_buf){0};
+    if (r->text.len != 0 || r->tokens.len != 0) {
+        *ev = (struct engine_event){
+            .type = ENGINE_EVENT_TEXT, .ctx = r->ctx, .text = r->text, .tokens = r->tokens};
+        r->text = r->tokens = (struct gw_buf){0};
         return true;
     }
     if (r->has_done) {
@@ -254,6 +265,7 @@ static bool withdraw(struct request *r)
     atomic_store(&r->canceled, true);
     listed = r->listed;
     gw_buf_fini(&r->text);
+    gw_buf_fini(&r->tokens);
     (void)pthread_mutex_unlock(&r->chan->lock);
     return listed;
 }

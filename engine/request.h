@@ -25,23 +25,24 @@ struct request {
     struct engine_chan *chan;        /* a reference */
     struct engine_message *messages; /* NULL when too_long */
     unsigned n_messages;
-    struct engine_params params; /* stop and tenant point into our memory; adapter is not kept */
-    const struct lora *lora;     /* the engine's, or NULL */
-    unsigned lora_id;            /* its number from 1; 0: none */
-    bool too_long;               /* the text cannot fit into the context: it was not even copied */
+    struct engine_params
+        params;              /* stop, bias and tenant point into our memory; adapter is not kept */
+    const struct lora *lora; /* the engine's, or NULL */
+    unsigned lora_id;        /* its number from 1; 0: none */
+    bool too_long;           /* the text cannot fit into the context: it was not even copied */
     atomic_uint refs;
     atomic_bool canceled;
 
     /* outbox */
     bool listed; /* in the channel's queue, or being delivered */
     bool has_start, has_done;
-    struct gw_buf text;
+    struct gw_buf text, tokens;
     struct engine_event start, done;
 
     unsigned want_tokens;    /* of the prompt, estimated; 0 when it does not wait for pages */
     struct line_place place; /* scheduler: in line */
     void *parked;            /* scheduler: its sequence while it has lost its slot */
-    void *block;             /* memory of messages and stop strings */
+    void *block;             /* memory of messages, biases and stop strings */
 };
 
 struct engine_chan {
@@ -62,11 +63,11 @@ struct request *request_new(struct engine_chan *ch, const struct engine_message 
                             size_t max_bytes);
 void request_unref(struct request *r);
 
-/* Scheduler's side: puts an event into the outbox; does nothing when canceled. text's bytes are moved
- * out of *text (it is empty after). */
+/* Scheduler's side: puts an event into the outbox; does nothing when canceled. The bytes of text and tokens are moved
+ * out of them (they are empty after). */
 void request_post_start(struct request *r, unsigned prompt_tokens, unsigned cached_tokens,
                         uint64_t prefill_ns);
-void request_post_text(struct request *r, struct gw_buf *text);
+void request_post_text(struct request *r, struct gw_buf *text, struct gw_buf *tokens);
 /* done: type, finish, status, counts, times and error are used. */
 void request_post_done(struct request *r, const struct engine_event *done);
 

@@ -81,6 +81,13 @@ enum gw_status sampler_check(const struct engine_params *p, struct gw_err *err)
                        "presence_penalty and frequency_penalty must be from -2 to 2");
     if (!is_in(p->repeat_penalty, 0.01f, 100))
         return gw_fail(err, GW_EINVAL, "repeat_penalty must be from 0.01 to 100");
+    if (p->n_bias > ENGINE_MAX_BIAS)
+        return gw_fail(err, GW_EINVAL, "there are more than %d biases", ENGINE_MAX_BIAS);
+    for (unsigned i = 0; i < p->n_bias; i++)
+        if (!is_in(p->bias[i].bias, -100, 100))
+            return gw_fail(err, GW_EINVAL, "biases must be from -100 to 100");
+    if (p->top_logprobs > ENGINE_MAX_TOP_LOGPROBS)
+        return gw_fail(err, GW_EINVAL, "top_logprobs must be at most %d", ENGINE_MAX_TOP_LOGPROBS);
     return GW_OK;
 }
 
@@ -138,6 +145,13 @@ void sampler_accept(struct sampler *s, int32_t id, bool generated)
         at = (at + 1) & s->mask;
     s->seen[at].id = id;
     s->seen[at].n_generated += generated;
+}
+
+static void add_biases(const struct engine_params *p, float *logits, unsigned n_vocab)
+{
+    for (unsigned i = 0; i < p->n_bias; i++)
+        if (p->bias[i].id >= 0 && (unsigned)p->bias[i].id < n_vocab)
+            logits[p->bias[i].id] += p->bias[i].bias;
 }
 
 static void penalize(const struct sampler *s, float *logits, unsigned n_vocab)
@@ -329,6 +343,7 @@ int32_t sampler_pick(struct sampler *s, struct sampler_space *sp, float *logits,
     double total = 0, at;
     int32_t top;
 
+    add_biases(p, logits, n_vocab);
     penalize(s, logits, n_vocab);
     top = largest(logits, n_vocab);
     if (top < 0)

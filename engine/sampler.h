@@ -1,6 +1,6 @@
 /* engine/sampler.h - picks the next token from logits.
  *
- * Order: repeat, frequency and presence penalties; then temperature 0 takes the largest; else the
+ * Order: biases; repeat, frequency and presence penalties; then temperature 0 takes the largest; else the
  * logits are divided by the temperature, cut to top_k, then to min_p (relative to the most likely),
  * then to the smallest set of mass top_p, and one of what is left is drawn. Ties go to the smaller id,
  * NaN is never picked. The same seed and logits give the same tokens on every machine whose exp()
@@ -24,7 +24,7 @@ void sampler_space_free(struct sampler_space *sp); /* sp may be NULL */
 /* Whether all values are in range; the message names the first that is not. GW_EINVAL. */
 enum gw_status sampler_check(const struct engine_params *params, struct gw_err *err);
 
-/* params are checked. max_tokens: the longest sequence it will see. NULL: out of memory. */
+/* params are checked; their biases must outlive it. max_tokens: the longest sequence it will see. NULL: out of memory. */
 struct sampler *sampler_new(const struct engine_params *params, unsigned max_tokens);
 void sampler_free(struct sampler *s); /* s may be NULL */
 

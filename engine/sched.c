@@ -55,8 +55,10 @@ void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum g
     tok_ids_fini(&q->ids);
     sampler_free(q->sampler);
     steer_free(q->steer);
+    probs_free(q->probs);
     answer_fini(&q->answer);
     gw_buf_fini(&q->text);
+    gw_buf_fini(&q->tokens);
     *q = (struct seq){0};
     s->n_running--;
 }
@@ -182,14 +184,15 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
     s->line = line_new();
     s->space = sampler_space_new(cfg->m->n_vocab);
     s->steer_space = steer_space_new(cfg->tok);
+    s->probs_space = probs_space_new(cfg->m->n_vocab);
     s->cmds = gw_queue_new((size_t)cfg->max_seqs + cfg->max_queued + 1, sizeof(struct sched_cmd));
     s->seqs = calloc(cfg->max_seqs, sizeof(*s->seqs));
     s->runs = calloc(cfg->max_seqs, sizeof(*s->runs));
     s->run_seqs = calloc(cfg->max_seqs, sizeof(struct seq *));
     s->by_age = calloc(cfg->max_seqs, sizeof(struct seq *));
     if (s->tree == NULL || s->line == NULL || s->space == NULL || s->steer_space == NULL ||
-        s->cmds == NULL || s->seqs == NULL || s->runs == NULL || s->run_seqs == NULL ||
-        s->by_age == NULL)
+        s->probs_space == NULL || s->cmds == NULL || s->seqs == NULL || s->runs == NULL ||
+        s->run_seqs == NULL || s->by_age == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the scheduler");
     return GW_OK;
 }
@@ -239,6 +242,7 @@ void sched_free(struct sched *s)
     gw_queue_free(s->cmds);
     sampler_space_free(s->space);
     steer_space_free(s->steer_space);
+    probs_space_free(s->probs_space);
     forward_free(s->forward);
     radix_free(s->tree);
     line_free(s->line);

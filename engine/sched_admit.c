@@ -195,6 +195,7 @@ static void start(struct sched *s, struct seq *q, struct request *r)
     enum gw_status st = encode(s, r, &ids, &err);
     struct sampler *sampler = NULL;
     struct steer *steer = NULL;
+    struct probs *probs = NULL;
     struct radix_root *root = NULL;
     unsigned room;
 
@@ -203,13 +204,17 @@ static void start(struct sched *s, struct seq *q, struct request *r)
         root = enter(s, r);
         if (r->params.grammar != NULL)
             steer = steer_new(s->steer_space, r->params.grammar);
-        if (sampler == NULL || root == NULL || (steer == NULL && r->params.grammar != NULL))
+        if (r->params.logprobs)
+            probs = probs_new(r->params.top_logprobs);
+        if (sampler == NULL || root == NULL || (steer == NULL && r->params.grammar != NULL) ||
+            (probs == NULL && r->params.logprobs))
             st = gw_fail(&err, GW_ENOMEM, "out of memory for the request");
     }
     if (st != GW_OK) {
         radix_leave(s->tree, root);
         sampler_free(sampler);
         steer_free(steer);
+        probs_free(probs);
         tok_ids_fini(&ids);
         sched_refuse(s, r, st, err.text);
         return;
@@ -226,7 +231,8 @@ static void start(struct sched *s, struct seq *q, struct request *r)
                       .root = root,
                       .taken = 128,
                       .sampler = sampler,
-                      .steer = steer};
+                      .steer = steer,
+                      .probs = probs};
     answer_init(&q->answer, r->params.stop, r->params.n_stop, tok_space_prefix(s->cfg.tok));
     for (size_t i = 0; i < ids.n; i++)
         sampler_accept(sampler, ids.ids[i], false);

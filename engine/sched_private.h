@@ -10,6 +10,7 @@
 #include "engine/forward.h"
 #include "engine/kvcache.h"
 #include "engine/line.h"
+#include "engine/probs.h"
 #include "engine/radix.h"
 #include "engine/sampler.h"
 #include "engine/sched.h"
@@ -44,8 +45,10 @@ struct seq {
     int32_t fed[1 + SCHED_MAX_DRAFT]; /* the last token and the guesses */
     struct sampler *sampler;
     struct steer *steer; /* NULL: any text */
+    struct probs *probs; /* NULL: nobody asked */
     struct answer answer;
-    struct gw_buf text; /* what the last token added to the answer */
+    struct gw_buf text;   /* what the last token added to the answer */
+    struct gw_buf tokens; /* that became certain with it */
 };
 
 /* A message to the scheduler: exactly one is set. */
@@ -70,6 +73,7 @@ struct sched {
     struct forward *forward;
     struct sampler_space *space;
     struct steer_space *steer_space;
+    struct probs_space *probs_space;
     struct gw_queue *cmds;
     pthread_t thread;
     bool started;

@@ -208,13 +208,22 @@ static unsigned plan(struct sched *s)
 /* Sends what the last token added to the answer. */
 static void send_text(struct seq *q)
 {
-    if (q->text.len != 0)
-        request_post_text(q->r, &q->text);
+    if (q->probs != NULL)
+        probs_give(q->probs, q->answer.certain, q->text.len, &q->tokens);
+    if (q->text.len != 0 || q->tokens.len != 0)
+        request_post_text(q->r, &q->text, &q->tokens);
+}
+
+/* Whether memory ran out for something of the answer. */
+static bool is_lost(const struct seq *q)
+{
+    return !gw_buf_ok(&q->text) || !gw_buf_ok(&q->answer.held) ||
+           (q->probs != NULL && !probs_ok(q->probs));
 }
 
 static void finish(struct sched *s, struct seq *q, enum engine_finish how)
 {
-    if (!gw_buf_ok(&q->text) || !gw_buf_ok(&q->answer.held)) {
+    if (is_lost(q)) {
         sched_end(s, q, ENGINE_FINISH_ERROR, GW_ENOMEM, "out of memory for the answer");
         return;
     }
@@ -255,7 +264,7 @@ static bool take_token(struct sched *s, struct seq *q, int32_t id)
         finish(s, q, ENGINE_FINISH_LENGTH);
         return false;
     }
-    if (!gw_buf_ok(&q->text) || !gw_buf_ok(&q->answer.held) || tok_ids_add(&q->ids, id) != GW_OK) {
+    if (is_lost(q) || tok_ids_add(&q->ids, id) != GW_OK) {
         sched_end(s, q, ENGINE_FINISH_ERROR, GW_ENOMEM, "out of memory for the answer");
         return false;
     }
@@ -278,6 +287,16 @@ static void take_forced(struct sched *s, struct seq *q)
     tok_ids_fini(&ids);
 }
 
+/* Notes how likely the token is that is about to be taken. */
+static void note_prob(const struct sched *s, struct seq *q, int32_t id)
+{
+    struct gw_span piece = tok_piece(s->cfg.tok, id);
+    bool skips = q->answer.strip_space && piece.len != 0 && piece.ptr[0] == ' ';
+
+    if (!tok_is_end(s->cfg.tok, id))
+        probs_take(q->probs, s->probs_space, id, piece.len, skips);
+}
+
 /* Picks a token from a row of logits and takes it. False: q has ended. *id gets it. */
 static bool sample_row(struct sched *s, struct seq *q, unsigned row, int32_t *id)
 {
@@ -285,12 +304,16 @@ static bool sample_row(struct sched *s, struct seq *q, unsigned row, int32_t *id
     float *logits = forward_logits(s->forward, row);
 
     n_tok = n_tok < n_model ? n_tok : n_model; /* rows behind the vocabulary's end are padding */
+    if (q->probs != NULL)
+        probs_keep(s->probs_space, logits, n_tok);
     if (q->steer != NULL && !steer_logits(q->steer, logits, n_tok)) {
         sched_end(s, q, ENGINE_FINISH_ERROR, GW_ELIMIT,
                   "no token of the model continues the answer's format");
         return false;
     }
     *id = sampler_pick(q->sampler, s->space, logits, n_tok);
+    if (q->probs != NULL)
+        note_prob(s, q, *id);
     return take_token(s, q, *id);
 }
 
@@ -315,7 +338,8 @@ static void sample(struct sched *s, struct seq *q, const struct forward_run *run
     }
     line_charge(&q->r->place, n_taken);
     sched_drafted(s, q, n_taken);
-    if (q->steer != NULL)
+    /* Forced tokens have no logits, and do not heed biases. */
+    if (q->steer != NULL && q->probs == NULL && q->r->params.n_bias == 0)
         take_forced(s, q);
 }
 
