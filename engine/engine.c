@@ -319,6 +319,11 @@ enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message
     return GW_OK;
 }
 
+unsigned engine_n_vocab(const struct engine *e)
+{
+    return tok_n_vocab(e->tok);
+}
+
 struct gw_span engine_token_bytes(const struct engine *e, int32_t id)
 {
     return tok_is_control(e->tok, id) ? tok_text(e->tok, id) : tok_piece(e->tok, id);

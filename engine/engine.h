@@ -232,6 +232,8 @@ bool engine_token_next(struct gw_span *tokens, struct engine_token *out,
 /* The bytes that a token adds to an answer, perhaps part of a character; of a control token its name. Empty for ids
  * outside of the vocabulary. Borrowed from e. Thread: any. */
 struct gw_span engine_token_bytes(const struct engine *e, int32_t id);
+/* Tokens are numbered from 0 to below it. */
+unsigned engine_n_vocab(const struct engine *e);
 
 /* ---- tools (CLI, tests) ------------------------------------------------------------------ */
 

@@ -4,11 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/answer/tokens.h"
+
 enum { MAX_CHOICES = 128 }; /* what an API allows for n */
 
 /* The open block of a choice. Blocks of one choice do not overlap (api.h), so one filter is enough. */
 struct choice {
     struct filter *filter;
+    struct tokens tokens; /* of the text that the filter holds */
     unsigned block;
     enum api_block kind;
     bool open;
@@ -19,6 +22,7 @@ struct translate {
     struct api_writer *writer;
     const struct filter_config *cfg; /* NULL: texts are passed on; else: */
     struct filter_config watched;    /* cfg, noting what is hidden */
+    bool whole;                      /* the answer is not streamed */
     bool hid;                        /* by the filter that was called last */
     struct choice *choices;
     unsigned n_choices;
@@ -44,6 +48,7 @@ struct translate *translate_new(const struct api_writer_config *writer,
     if (t == NULL)
         return NULL;
     t->cfg = filter;
+    t->whole = !writer->stream;
     if (filter != NULL) {
         t->watched = *filter;
         t->watched.decide = decide_and_note;
@@ -63,6 +68,7 @@ static void drop_filter(struct translate *t, struct choice *c)
         t->restored += filter_restored(c->filter);
     filter_free(c->filter);
     c->filter = NULL;
+    tokens_fini(&c->tokens);
     c->open = false;
 }
 
@@ -70,8 +76,10 @@ void translate_free(struct translate *t)
 {
     if (t == NULL)
         return;
-    for (unsigned i = 0; i < t->n_choices; i++)
+    for (unsigned i = 0; i < t->n_choices; i++) {
         filter_free(t->choices[i].filter);
+        tokens_fini(&t->choices[i].tokens);
+    }
     free(t->choices);
     api_writer_free(t->writer);
     free(t);
@@ -115,23 +123,31 @@ static void note(struct translate *t, const struct api_event *ev)
     }
 }
 
-/* Writes text as a piece of the choice's open block. */
-static enum gw_status put_text(struct translate *t, const struct choice *c, unsigned choice,
-                               struct gw_span text, struct gw_buf *out)
+/* Writes text as a piece of the choice's open block, with its tokens. A whole answer tells them only when all of the text is
+ * there, since a list with a gap is of no use. */
+static enum gw_status put_text(struct translate *t, struct choice *c, unsigned choice,
+                               struct gw_span text, bool last, struct gw_buf *out)
 {
-    const struct api_event ev = {.type = API_EVENT_DELTA,
-                                 .choice = choice,
-                                 .block = c->block,
-                                 .kind = c->kind,
-                                 .text = text};
+    struct api_event ev = {.type = API_EVENT_DELTA,
+                           .choice = choice,
+                           .block = c->block,
+                           .kind = c->kind,
+                           .text = text};
 
-    return text.len == 0 ? GW_OK : api_writer_put(t->writer, &ev, out);
+    if (c->hidden || filter_restored(c->filter) != 0)
+        tokens_lose(&c->tokens);
+    if (t->whole && !last)
+        c->tokens.written += text.len;
+    else
+        tokens_ready(&c->tokens, text.len, &ev);
+    return text.len == 0 && ev.n_tokens == 0 ? GW_OK : api_writer_put(t->writer, &ev, out);
 }
 
 typedef enum gw_status (*filter_fn)(struct filter *f, struct gw_buf *out);
 
 /* What a filter gives up (finish or release) goes out as a piece of its block. */
-static enum gw_status flush(struct translate *t, unsigned choice, filter_fn fn, struct gw_buf *out)
+static enum gw_status flush(struct translate *t, unsigned choice, filter_fn fn, bool last,
+                            struct gw_buf *out)
 {
     struct choice *c = &t->choices[choice];
     struct gw_buf now = {0};
@@ -143,7 +159,7 @@ static enum gw_status flush(struct translate *t, unsigned choice, filter_fn fn, 
     st = fn(c->filter, &now);
     c->hidden |= t->hid;
     if (st == GW_OK)
-        st = gw_buf_ok(&now) ? put_text(t, c, choice, gw_buf_span(&now), out) : GW_ENOMEM;
+        st = gw_buf_ok(&now) ? put_text(t, c, choice, gw_buf_span(&now), last, out) : GW_ENOMEM;
     gw_buf_fini(&now);
     return st;
 }
@@ -179,11 +195,14 @@ static enum gw_status more_text(struct translate *t, const struct api_event *ev,
         return GW_EINVAL;
     if (c->filter == NULL)
         return api_writer_put(t->writer, ev, out);
+    if (!tokens_add(&c->tokens, ev))
+        return GW_ENOMEM;
     t->hid = false;
     st = filter_feed(c->filter, ev->text, &now);
     c->hidden |= t->hid;
     if (st == GW_OK)
-        st = gw_buf_ok(&now) ? put_text(t, c, ev->choice, gw_buf_span(&now), out) : GW_ENOMEM;
+        st =
+            gw_buf_ok(&now) ? put_text(t, c, ev->choice, gw_buf_span(&now), false, out) : GW_ENOMEM;
     gw_buf_fini(&now);
     return st;
 }
@@ -194,7 +213,7 @@ static enum gw_status end_block(struct translate *t, const struct api_event *ev,
 
     if (c == NULL || !c->open)
         return GW_EINVAL;
-    GW_TRY(flush(t, ev->choice, filter_finish, out));
+    GW_TRY(flush(t, ev->choice, filter_finish, true, out));
     drop_filter(t, c);
     return api_writer_put(t->writer, ev, out);
 }
@@ -209,7 +228,7 @@ static enum gw_status put_signature(struct translate *t, const struct api_event 
     if (c == NULL)
         return ev->choice >= MAX_CHOICES ? GW_ELIMIT : GW_ENOMEM;
     if (c->open)
-        GW_TRY(flush(t, ev->choice, filter_finish, out));
+        GW_TRY(flush(t, ev->choice, filter_finish, false, out));
     return c->hidden ? GW_OK : api_writer_put(t->writer, ev, out);
 }
 
@@ -248,7 +267,7 @@ size_t translate_held(const struct translate *t)
 enum gw_status translate_release(struct translate *t, struct gw_buf *out)
 {
     for (unsigned i = 0; i < t->n_choices; i++)
-        GW_TRY(flush(t, i, filter_release, out));
+        GW_TRY(flush(t, i, filter_release, false, out));
     return GW_OK;
 }
 

@@ -117,6 +117,8 @@ struct api_request {
         frequency_penalty;
     struct gw_span seed, n, top_logprobs;
     bool logprobs;
+    const struct gw_json_node
+        *logit_bias; /* an object that is not empty; also an extra, so that no writer loses it */
     struct gw_span *stop;
     unsigned n_stop;
     struct gw_span reasoning_effort; /* "low", "medium", ... */
@@ -221,12 +223,40 @@ enum api_event_type {
     API_EVENT_END,
 };
 
+/* A token and how likely the target's model held it to be. */
+struct api_chance {
+    struct gw_span bytes; /* perhaps part of a character; valid as long as the request */
+    int32_t id;
+    float logprob; /* natural logarithm; -INFINITY for none */
+};
+
+/* A token of an answer. */
+struct api_token {
+    struct api_chance drawn;
+    const struct api_chance *top; /* the most likely ones there, in their order */
+    unsigned n_top;
+    size_t text_bytes; /* of the block's text, behind that of the tokens before */
+};
+
+/* Tokens that are kept. Zeroed: empty. */
+struct api_tokens {
+    struct gw_buf tokens, tops; /* struct api_token, struct api_chance */
+};
+bool api_tokens_add(struct api_tokens *l, const struct api_token *t); /* false: out of memory */
+/* All of them; valid until the list changes. */
+const struct api_token *api_tokens_all(struct api_tokens *l, unsigned *n);
+void api_tokens_drop(struct api_tokens *l, unsigned n); /* the first n */
+void api_tokens_fini(struct api_tokens *l);
+
 struct api_event {
     enum api_event_type type;
     unsigned choice;
     unsigned block; /* counted per choice from 0, in order */
     enum api_block kind;
     struct gw_span text, id, name, model;
+    const struct api_token
+        *tokens; /* DELTA of a TEXT block: those whose text ends with it, if they were asked for */
+    unsigned n_tokens;
     enum api_finish finish;
     struct api_usage usage;
     struct api_failure failure;

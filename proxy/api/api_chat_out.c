@@ -72,14 +72,34 @@ static void begin_chunk(const struct api_writer *w, unsigned choice, struct gw_b
     gw_buf_adds(out, ",\"delta\":{");
 }
 
-static void end_chunk(const struct api_writer *w, const char *finish, struct gw_buf *out)
+/* "logprobs":... of the content. */
+static void put_logprobs(const struct api_token *tokens, size_t n, struct gw_buf *out)
 {
-    gw_buf_adds(out, "},\"logprobs\":null,\"finish_reason\":");
+    if (n == 0) {
+        gw_buf_adds(out, "\"logprobs\":null");
+        return;
+    }
+    gw_buf_adds(out, "\"logprobs\":{\"content\":[");
+    api_put_tokens(out, tokens, n);
+    gw_buf_adds(out, "],\"refusal\":null}");
+}
+
+static void end_chunk_with(const struct api_writer *w, const struct api_event *ev,
+                           const char *finish, struct gw_buf *out)
+{
+    gw_buf_adds(out, "},");
+    put_logprobs(ev == NULL ? NULL : ev->tokens, ev == NULL ? 0 : ev->n_tokens, out);
+    gw_buf_adds(out, ",\"finish_reason\":");
     if (finish == NULL)
         gw_buf_adds(out, "null");
     else
         gw_buf_add_json_str(out, gw_span_str(finish));
     gw_buf_adds(out, w->cfg.include_usage ? "}],\"usage\":null}\n\n" : "}]}\n\n");
+}
+
+static void end_chunk(const struct api_writer *w, const char *finish, struct gw_buf *out)
+{
+    end_chunk_with(w, NULL, finish, out);
 }
 
 /* The first chunk of a choice says the role, as OpenAI's does. NULL: no such choice can be. */
@@ -136,7 +156,7 @@ static void put_arguments(const struct api_writer *w, struct api_chat_said *c, u
 static void put_delta(const struct api_writer *w, struct api_chat_said *c,
                       const struct api_event *ev, struct gw_buf *out)
 {
-    if (ev->text.len == 0)
+    if (ev->text.len == 0 && ev->n_tokens == 0)
         return;
     if (ev->kind == API_BLOCK_TOOL) {
         put_arguments(w, c, ev->choice, ev->text, out);
@@ -147,7 +167,7 @@ static void put_delta(const struct api_writer *w, struct api_chat_said *c,
                      : ev->kind == API_BLOCK_REFUSAL ? "\"refusal\":"
                                                      : "\"content\":");
     gw_buf_add_json_str(out, ev->text);
-    end_chunk(w, NULL, out);
+    end_chunk_with(w, ev, NULL, out);
 }
 
 void api_chat_put_stream_end(const struct api_writer *w, const char *prefix, const char *object,
@@ -251,6 +271,23 @@ static void put_calls(const struct api_writer *w, const struct api_kept_choice *
         gw_buf_addc(out, ']');
 }
 
+static void put_kept_logprobs(const struct api_kept_choice *c, struct gw_buf *out)
+{
+    bool any = false;
+
+    for (const struct api_kept_block *b = c->blocks; b != NULL; b = b->next) {
+        size_t n;
+        const struct api_token *tokens = api_kept_tokens(b, &n);
+
+        if (n == 0)
+            continue;
+        gw_buf_adds(out, any ? "," : "\"logprobs\":{\"content\":[");
+        any = true;
+        api_put_tokens(out, tokens, n);
+    }
+    gw_buf_adds(out, any ? "],\"refusal\":null}" : "\"logprobs\":null");
+}
+
 static void put_choice(const struct api_writer *w, unsigned index, const struct api_kept_choice *c,
                        struct gw_buf *out)
 {
@@ -259,8 +296,9 @@ static void put_choice(const struct api_writer *w, unsigned index, const struct 
     put_texts(c, API_BLOCK_REASONING, "reasoning_content", true, out);
     put_texts(c, API_BLOCK_REFUSAL, "refusal", false, out);
     put_calls(w, c, out);
-    gw_buf_printf(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}",
-                  finish_reason(w, c->finish));
+    gw_buf_adds(out, "},");
+    put_kept_logprobs(c, out);
+    gw_buf_printf(out, ",\"finish_reason\":\"%s\"}", finish_reason(w, c->finish));
 }
 
 void api_chat_put_whole(const struct api_writer *w, const char *prefix, const char *object,

@@ -61,6 +61,7 @@ struct api_chat_said {
     bool begun;       /* its first chunk, with the role, is out */
     bool arguments;   /* the open tool call had some */
     unsigned n_calls; /* begun */
+    size_t n_chars;   /* of tokens that were told: where the next one's text begins */
 };
 /* The state of a writer of either dialect. */
 struct api_chat_writing {

@@ -107,7 +107,10 @@ static enum gw_status read_logit_bias(struct api_reading *r, const struct gw_jso
 {
     if (v->type != GW_JSON_OBJECT_BEGIN)
         return api_chat_note(r, api_note_bad(r, "must be an object", "logit_bias"));
-    return api_chat_note(r, v->n == 0 || api_add_extra(r, false, "logit_bias"));
+    if (v->n == 0)
+        return GW_OK;
+    r->req->logit_bias = v;
+    return api_chat_note(r, api_add_extra(r, false, "logit_bias"));
 }
 
 static enum gw_status read_modalities(struct api_reading *r, const struct gw_json_node *v)

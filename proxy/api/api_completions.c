@@ -119,23 +119,35 @@ static enum gw_status write_request(struct api_writing *w)
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
-static void put_choice(unsigned index, const char *finish, struct gw_buf *out)
+static void put_choice_index(unsigned index, struct gw_buf *out)
 {
-    gw_buf_printf(out, ",\"index\":%u,\"logprobs\":null,\"finish_reason\":", index);
+    gw_buf_printf(out, ",\"index\":%u,\"logprobs\":", index);
+}
+
+static void put_finish(const char *finish, struct gw_buf *out)
+{
+    gw_buf_adds(out, ",\"finish_reason\":");
     if (finish == NULL)
         gw_buf_adds(out, "null}");
     else
         gw_buf_printf(out, "\"%s\"}", finish);
 }
 
-static void put_chunk(const struct api_writer *w, unsigned choice, struct gw_span text,
+static void put_chunk(struct api_writer *w, unsigned choice, const struct api_event *ev,
                       const char *finish, struct gw_buf *out)
 {
+    struct api_chat_writing *s = w->state;
+
     gw_buf_adds(out, "data: ");
     api_chat_put_envelope(w, "cmpl", "text_completion", out);
     gw_buf_adds(out, ",\"choices\":[{\"text\":");
-    gw_buf_add_json_str(out, text);
-    put_choice(choice, finish, out);
+    gw_buf_add_json_str(out, ev->type == API_EVENT_DELTA ? ev->text : GW_SPAN(""));
+    put_choice_index(choice, out);
+    if (ev->n_tokens == 0 || choice >= API_MAX_CHOICES)
+        gw_buf_adds(out, "null");
+    else
+        api_completions_put_tokens(out, ev->tokens, ev->n_tokens, &s->choices[choice].n_chars);
+    put_finish(finish, out);
     gw_buf_adds(out, w->cfg.include_usage ? "],\"usage\":null}\n\n" : "]}\n\n");
 }
 
@@ -145,17 +157,32 @@ static bool is_text(enum api_block kind)
     return kind == API_BLOCK_TEXT || kind == API_BLOCK_REFUSAL;
 }
 
-static void put_stream(const struct api_writer *w, const struct api_event *ev, struct gw_buf *out)
+static void put_stream(struct api_writer *w, const struct api_event *ev, struct gw_buf *out)
 {
     if (ev->type == API_EVENT_DELTA && is_text(ev->kind)) {
-        put_chunk(w, ev->choice, ev->text, NULL, out);
+        put_chunk(w, ev->choice, ev, NULL, out);
     } else if (ev->type == API_EVENT_FINISH) {
-        put_chunk(w, ev->choice, GW_SPAN(""), api_chat_finish(ev->finish), out);
+        put_chunk(w, ev->choice, ev, api_chat_finish(ev->finish), out);
     } else if (ev->type == API_EVENT_ERROR) {
         api_chat_write_stream_error(&ev->failure, out);
     } else if (ev->type == API_EVENT_END) {
         api_chat_put_stream_end(w, "cmpl", "text_completion", out);
     }
+}
+
+/* There is one block of text. */
+static void put_kept_tokens(const struct api_kept_choice *c, struct gw_buf *out)
+{
+    const struct api_kept_block *b = c->blocks;
+    const struct api_token *tokens = NULL;
+    size_t n = 0, n_chars = 0;
+
+    for (; b != NULL && n == 0; b = b->next)
+        tokens = api_kept_tokens(b, &n);
+    if (n == 0)
+        gw_buf_adds(out, "null");
+    else
+        api_completions_put_tokens(out, tokens, n, &n_chars);
 }
 
 static void put_text(const struct api_writer *w, unsigned index, const struct api_kept_choice *c,
@@ -167,7 +194,9 @@ static void put_text(const struct api_writer *w, unsigned index, const struct ap
         if (is_text(b->kind))
             gw_buf_add_json(out, b->text.span);
     gw_buf_addc(out, '"');
-    put_choice(index, api_chat_finish(c->finish), out);
+    put_choice_index(index, out);
+    put_kept_tokens(c, out);
+    put_finish(api_chat_finish(c->finish), out);
 }
 
 static enum gw_status put(struct api_writer *w, const struct api_event *ev, struct gw_buf *out)

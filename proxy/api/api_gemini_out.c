@@ -170,10 +170,12 @@ static void begin_part(struct api_writer *w, struct gw_buf *out)
     gw_buf_adds(out, "{\"content\":{\"parts\":[");
 }
 
-static void end_part(struct api_writer *w, unsigned choice, struct gw_buf *out)
+static void end_part(struct api_writer *w, const struct api_event *ev, struct gw_buf *out)
 {
-    gw_buf_adds(out, "],\"role\":\"model\"},\"index\":");
-    gw_buf_addu(out, choice);
+    gw_buf_adds(out, "],\"role\":\"model\"}");
+    api_gemini_put_tokens(out, ev->tokens, ev->n_tokens);
+    gw_buf_adds(out, ",\"index\":");
+    gw_buf_addu(out, ev->choice);
     gw_buf_addc(out, '}');
     end_chunk(w, out);
 }
@@ -191,7 +193,7 @@ static enum gw_status put_call(struct api_writer *w, const struct api_event *ev,
         return GW_OK;
     begin_part(w, out);
     add_call_part(out, b);
-    end_part(w, ev->choice, out);
+    end_part(w, ev, out);
     return GW_OK;
 }
 
@@ -245,12 +247,12 @@ static enum gw_status put_stream(struct api_writer *w, const struct api_event *e
             return put_call(w, ev, out);
         begin_part(w, out);
         add_text_part(out, ev->kind, ev->text, none);
-        end_part(w, ev->choice, out);
+        end_part(w, ev, out);
         return GW_OK;
     case API_EVENT_SIGNATURE:
         begin_part(w, out);
         add_text_part(out, API_BLOCK_REASONING, none, ev->text);
-        end_part(w, ev->choice, out);
+        end_part(w, ev, out);
         return GW_OK;
     case API_EVENT_FINISH:
         return api_keep(&state_of(w)->kept, w->arena, ev);
@@ -268,6 +270,17 @@ static enum gw_status put_stream(struct api_writer *w, const struct api_event *e
 }
 
 /* ---- whole answers -------------------------------------------------------------------------- */
+
+/* Of its one text: where there are more, of the first that has any. */
+static void add_kept_tokens(const struct api_kept_choice *c, struct gw_buf *out)
+{
+    const struct api_token *tokens = NULL;
+    size_t n = 0;
+
+    for (const struct api_kept_block *b = c->blocks; b != NULL && n == 0; b = b->next)
+        tokens = api_kept_tokens(b, &n);
+    api_gemini_put_tokens(out, tokens, n);
+}
 
 /* The content of a candidate, if it has one. */
 static void add_content(struct api_writer *w, const struct api_kept_choice *c, struct gw_buf *out)
@@ -287,7 +300,9 @@ static void add_content(struct api_writer *w, const struct api_kept_choice *c, s
         else
             add_text_part(out, b->kind, b->text.span, b->signature.span);
     }
-    gw_buf_adds(out, comma ? "],\"role\":\"model\"}," : "{\"text\":\"\"}],\"role\":\"model\"},");
+    gw_buf_adds(out, comma ? "],\"role\":\"model\"}" : "{\"text\":\"\"}],\"role\":\"model\"}");
+    add_kept_tokens(c, out);
+    gw_buf_addc(out, ',');
 }
 
 static void put_whole(struct api_writer *w, struct gw_buf *out)

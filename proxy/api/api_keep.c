@@ -39,6 +39,34 @@ static enum gw_status append(struct api_kept *kept, struct gw_arena *arena, stru
     return GW_OK;
 }
 
+static enum gw_status append_tokens(struct api_kept *kept, struct gw_arena *arena,
+                                    struct api_kept_block *b, const struct api_event *ev)
+{
+    for (unsigned i = 0; i < ev->n_tokens; i++) {
+        struct api_token t = ev->tokens[i];
+        size_t bytes = t.n_top * sizeof(*t.top);
+        struct api_chance *top;
+
+        if (bytes > MAX_KEPT_BYTES - kept->bytes)
+            return GW_ELIMIT;
+        top = gw_arena_alloc(arena, bytes + 1);
+        if (top == NULL)
+            return GW_ENOMEM;
+        if (bytes != 0)
+            memcpy(top, t.top, bytes);
+        t.top = top;
+        kept->bytes += bytes;
+        GW_TRY(append(kept, arena, &b->tokens, (struct gw_span){(const char *)&t, sizeof(t)}));
+    }
+    return GW_OK;
+}
+
+const struct api_token *api_kept_tokens(const struct api_kept_block *b, size_t *n)
+{
+    *n = b->tokens.span.len / sizeof(struct api_token);
+    return *n == 0 ? NULL : (const struct api_token *)(const void *)b->tokens.mem;
+}
+
 static enum gw_status begin(struct api_kept *kept, struct gw_arena *arena,
                             struct api_kept_choice *c, const struct api_event *ev)
 {
@@ -102,11 +130,13 @@ enum gw_status api_keep(struct api_kept *kept, struct gw_arena *arena, const str
     b = api_kept_open(kept, ev->choice);
     if (b == NULL)
         return GW_OK; /* outside of any block: no reader emits that */
-    if (ev->type == API_EVENT_BLOCK_END)
+    if (ev->type == API_EVENT_BLOCK_END) {
         b->open = false;
-    else if (ev->type == API_EVENT_DELTA)
+    } else if (ev->type == API_EVENT_DELTA) {
+        GW_TRY(append_tokens(kept, arena, b, ev));
         return append(kept, arena, &b->text, ev->text);
-    else
+    } else {
         return append(kept, arena, &b->signature, ev->text);
+    }
     return GW_OK;
 }

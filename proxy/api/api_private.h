@@ -166,6 +166,7 @@ struct api_kept_block {
     enum api_block kind;
     struct gw_span id, name;              /* TOOL */
     struct api_kept_text text, signature; /* TOOL: text is the arguments' JSON text */
+    struct api_kept_text tokens;          /* struct api_token, see api_kept_tokens() */
     bool open;                            /* its BLOCK_END has not come */
     struct api_kept_block *next;
 };
@@ -183,8 +184,26 @@ struct api_kept {
 /* Adds an event. BLOCK, DELTA, SIGNATURE, BLOCK_END and FINISH count, others are passed over. kept is zeroed before the
  * first. GW_OK, GW_ENOMEM, GW_ELIMIT (texts above 64 MiB, too many choices). */
 enum gw_status api_keep(struct api_kept *kept, struct gw_arena *arena, const struct api_event *ev);
+/* The tokens of a block, if there are any; *n is how many. */
+const struct api_token *api_kept_tokens(const struct api_kept_block *b, size_t *n);
 /* The newest block of a choice unless it is ended, or NULL. */
 struct api_kept_block *api_kept_open(const struct api_kept *kept, unsigned choice);
+
+/* ---- tokens (api_tokens.c) -------------------------------------------------------------------- */
+
+/* A token's bytes as a JSON string; where they are no whole characters, "\\x" and two digits stand for each. */
+void api_put_token_text(struct gw_buf *out, struct gw_span bytes);
+/* A log probability; JSON has no infinity, so it is never below -9999. */
+void api_put_logprob(struct gw_buf *out, float logprob);
+/* {"token":...,"logprob":...,"bytes":[...],"top_logprobs":[...]} of each, with commas between: OpenAI's form. */
+void api_put_tokens(struct gw_buf *out, const struct api_token *tokens, size_t n);
+
+/* {"tokens":[...],"token_logprobs":[...],"top_logprobs":[...],"text_offset":[...]}: the form of completions. *n_chars, where
+ * the first one's text begins, moves on. */
+void api_completions_put_tokens(struct gw_buf *out, const struct api_token *tokens, size_t n,
+                                size_t *n_chars);
+/* ,"logprobsResult":{...}, in the form of Gemini; nothing for no tokens. */
+void api_gemini_put_tokens(struct gw_buf *out, const struct api_token *tokens, size_t n);
 
 /* OpenAI's error type for a status ("invalid_request_error", "rate_limit_error", ...), for failures without one. */
 const char *api_error_type(unsigned status);

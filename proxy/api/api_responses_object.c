@@ -118,15 +118,28 @@ void api_responses_put_item_id(const struct api_writer *w, enum api_block kind, 
     gw_buf_printf(out, "_%u\"", n);
 }
 
-void api_responses_put_part(enum api_block kind, struct gw_span text, struct gw_buf *out)
+void api_responses_put_tokens(const struct api_token *tokens, size_t n, struct gw_buf *out)
 {
-    if (kind == API_BLOCK_REFUSAL) {
+    gw_buf_adds(out, ",\"logprobs\":[");
+    api_put_tokens(out, tokens, n);
+    gw_buf_addc(out, ']');
+}
+
+void api_responses_put_part(const struct api_kept_block *b, bool empty, struct gw_buf *out)
+{
+    struct gw_span text = empty ? GW_SPAN("") : b->text.span;
+    size_t n;
+    const struct api_token *tokens = api_kept_tokens(b, &n);
+
+    if (b->kind == API_BLOCK_REFUSAL) {
         gw_buf_adds(out, "{\"type\":\"refusal\",\"refusal\":");
         gw_buf_add_json_str(out, text);
         gw_buf_adds(out, "}");
         return;
     }
-    gw_buf_adds(out, "{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":");
+    gw_buf_adds(out, "{\"type\":\"output_text\",\"annotations\":[]");
+    api_responses_put_tokens(tokens, empty ? 0 : n, out);
+    gw_buf_adds(out, ",\"text\":");
     gw_buf_add_json_str(out, text);
     gw_buf_adds(out, "}");
 }
@@ -181,7 +194,7 @@ void api_responses_put_item(const struct api_writer *w, const struct api_kept_bl
     }
     gw_buf_printf(out, ",\"type\":\"message\",\"status\":\"%s\",\"content\":[", status);
     if (!empty)
-        api_responses_put_part(b->kind, b->text.span, out);
+        api_responses_put_part(b, false, out);
     gw_buf_adds(out, "],\"role\":\"assistant\"}");
 }
 

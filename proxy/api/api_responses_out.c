@@ -85,12 +85,6 @@ static void put_summary_part(struct gw_span text, struct gw_buf *out)
     gw_buf_adds(out, "}");
 }
 
-static void put_content_part(enum api_block kind, struct gw_span text, struct gw_buf *out)
-{
-    gw_buf_adds(out, ",\"part\":");
-    api_responses_put_part(kind, text, out);
-}
-
 /* What differs between the kinds of blocks; a part's events are not written for those that have none. */
 static const struct kind {
     const char *index, *part_added, *part_done, *delta, *done, *member;
@@ -111,18 +105,20 @@ static const struct kind {
 };
 
 static void put_part_event(struct api_writer *w, const struct api_kept_block *b, const char *type,
-                           struct gw_span text, struct gw_buf *out)
+                           bool empty, struct gw_buf *out)
 {
     begin_part_event(w, b, type, kinds[b->kind].index, out);
-    if (b->kind == API_BLOCK_REASONING)
-        put_summary_part(text, out);
-    else
-        put_content_part(b->kind, text, out);
+    if (b->kind == API_BLOCK_REASONING) {
+        put_summary_part(empty ? GW_SPAN("") : b->text.span, out);
+    } else {
+        gw_buf_adds(out, ",\"part\":");
+        api_responses_put_part(b, empty, out);
+    }
     end_event(out);
 }
 
 static void put_delta(struct api_writer *w, const struct api_kept_block *b, struct gw_span text,
-                      struct gw_buf *out)
+                      const struct api_event *ev, struct gw_buf *out)
 {
     const struct kind *kind = &kinds[b->kind];
 
@@ -130,7 +126,7 @@ static void put_delta(struct api_writer *w, const struct api_kept_block *b, stru
     gw_buf_adds(out, ",\"delta\":");
     gw_buf_add_json_str(out, text);
     if (kind->logprobs)
-        gw_buf_adds(out, ",\"logprobs\":[]");
+        api_responses_put_tokens(ev->tokens, ev->n_tokens, out);
     end_event(out);
 }
 
@@ -144,21 +140,21 @@ static void begin_item(struct api_writer *w, struct gw_buf *out)
     put_item_event(w, b, "response.output_item.added", "in_progress", true, out);
     /* A reasoning item may be without texts; then it has no part. */
     if (b->kind == API_BLOCK_TEXT || b->kind == API_BLOCK_REFUSAL) {
-        put_part_event(w, b, kinds[b->kind].part_added, GW_SPAN(""), out);
+        put_part_event(w, b, kinds[b->kind].part_added, true, out);
         state_of(w)->has_part = true;
     }
 }
 
-static void continue_item(struct api_writer *w, struct gw_span text, struct gw_buf *out)
+static void continue_item(struct api_writer *w, const struct api_event *ev, struct gw_buf *out)
 {
     const struct api_kept_block *b = choice_of(w)->last;
 
-    if (text.len == 0)
+    if (ev->text.len == 0 && ev->n_tokens == 0)
         return;
     if (b->kind == API_BLOCK_REASONING && !state_of(w)->has_part)
-        put_part_event(w, b, kinds[b->kind].part_added, GW_SPAN(""), out);
+        put_part_event(w, b, kinds[b->kind].part_added, true, out);
     state_of(w)->has_part = true;
-    put_delta(w, b, text, out);
+    put_delta(w, b, ev->text, ev, out);
 }
 
 /* Writes what is due for a block that has ended. */
@@ -175,7 +171,7 @@ static void close_item(struct api_writer *w, const char *status, struct gw_buf *
     text = b->text.span;
     if (b->kind == API_BLOCK_TOOL && text.len == 0) {
         text = api_or_empty_object(text); /* clients parse what the deltas gave */
-        put_delta(w, b, text, out);
+        put_delta(w, b, text, &(struct api_event){0}, out);
     }
     if (s->has_part || b->kind == API_BLOCK_TOOL) {
         begin_part_event(w, b, kinds[b->kind].done, kinds[b->kind].index, out);
@@ -183,11 +179,15 @@ static void close_item(struct api_writer *w, const char *status, struct gw_buf *
             api_put_text(out, "name", b->name);
         gw_buf_printf(out, ",\"%s\":", kinds[b->kind].member);
         gw_buf_add_json_str(out, text);
-        if (kinds[b->kind].logprobs)
-            gw_buf_adds(out, ",\"logprobs\":[]");
+        if (kinds[b->kind].logprobs) {
+            size_t n;
+            const struct api_token *tokens = api_kept_tokens(b, &n);
+
+            api_responses_put_tokens(tokens, n, out);
+        }
         end_event(out);
         if (kinds[b->kind].part_done != NULL)
-            put_part_event(w, b, kinds[b->kind].part_done, text, out);
+            put_part_event(w, b, kinds[b->kind].part_done, false, out);
     }
     put_item_event(w, b, "response.output_item.done", status, false, out);
 }
@@ -245,7 +245,7 @@ static void put_stream(struct api_writer *w, const struct api_event *ev, struct 
         begin_item(w, out);
         break;
     case API_EVENT_DELTA:
-        continue_item(w, ev->text, out);
+        continue_item(w, ev, out);
         break;
     case API_EVENT_FINISH:
         close_item(w, ended, out);

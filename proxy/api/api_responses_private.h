@@ -51,8 +51,10 @@ void api_responses_put_object(struct api_writer *w, const char *status, const ch
 /* One item of its output: block as item number n. Empty: as it begins, without texts. */
 void api_responses_put_item(const struct api_writer *w, const struct api_kept_block *b, unsigned n,
                             const char *status, bool empty, struct gw_buf *out);
-/* The text part of a message item. */
-void api_responses_put_part(enum api_block kind, struct gw_span text, struct gw_buf *out);
+/* The text part of a message item; empty: as it begins, without text. */
+void api_responses_put_part(const struct api_kept_block *b, bool empty, struct gw_buf *out);
+/* ,"logprobs":[...] */
+void api_responses_put_tokens(const struct api_token *tokens, size_t n, struct gw_buf *out);
 /* "msg_ID_N", "fc_ID_N" or "rs_ID_N", as a JSON string. */
 void api_responses_put_item_id(const struct api_writer *w, enum api_block kind, unsigned n,
                                struct gw_buf *out);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "proxy/local/local_embed.h"
+#include "proxy/local/local_tokens.h"
 #include "proxy/local/local_tools.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/count_tokens.h"
@@ -24,6 +25,7 @@ struct choice {
     uint64_t id;               /* of the engine; 0: not submitted, or done */
     struct gw_buf text;        /* what the parser has not been given yet */
     struct local_parse *parse; /* of text into blocks */
+    struct local_tokens tokens;
     enum engine_finish finish; /* when done */
     char name[GW_ULID_BYTES +
               12]; /* the request's id, or with the index behind it: calls' ids are made of it */
@@ -46,6 +48,7 @@ static void attempt_free(struct attempt *a)
     for (unsigned i = 0; i < a->n_choices; i++) {
         local_parse_free(a->choices[i].parse);
         gw_buf_fini(&a->choices[i].text);
+        local_tokens_fini(&a->choices[i].tokens);
     }
     free(a->choices);
     free(a);
@@ -87,7 +90,7 @@ static enum gw_status read_asked(struct req *req, struct local_request *out, str
 static enum gw_status on_block(void *ctx, const struct api_event *ev);
 
 static bool choice_init(struct choice *c, struct attempt *a, unsigned index,
-                        const struct local_request *local)
+                        const struct local_request *local, const struct engine *engine)
 {
     const struct local_parse_config cfg = {.tools = local->tools,
                                            .n_tools = local->n_tools,
@@ -98,6 +101,7 @@ static bool choice_init(struct choice *c, struct attempt *a, unsigned index,
 
     c->a = a;
     c->index = index;
+    c->tokens.engine = local->params.logprobs ? engine : NULL;
     if (index == 0)
         (void)snprintf(c->name, sizeof(c->name), "%s", a->req->id);
     else
@@ -122,7 +126,7 @@ static struct attempt *attempt_new(struct req *req, unsigned target,
     }
     for (unsigned i = 0; ok && i < local->n; i++) {
         a->n_choices = a->n_left = i + 1;
-        ok = choice_init(&a->choices[i], a, i, local);
+        ok = choice_init(&a->choices[i], a, i, local, req->setup->engines[target]);
     }
     if (ok)
         return a;
@@ -172,6 +176,11 @@ static enum gw_status start_chat(struct req *req, unsigned target, struct gw_err
     if (setup_seat(req->setup, req->w)->engines[target] == NULL) {
         engine_grammar_unref(local.params.grammar);
         return gw_fail(err, GW_EAGAIN, "the local model is not loaded");
+    }
+    st = local_check_biases(&local, req->setup->engines[target], &req->error_param, err);
+    if (st != GW_OK) {
+        engine_grammar_unref(local.params.grammar);
+        return st;
     }
     a = attempt_new(req, target, &local);
     st = a == NULL ? gw_fail(err, GW_ENOMEM, "out of memory") : submit(a, &local, err);
@@ -258,10 +267,13 @@ static bool put(struct attempt *a, const struct api_event *ev)
 
 static enum gw_status on_block(void *ctx, const struct api_event *ev)
 {
-    const struct choice *c = ctx;
+    struct choice *c = ctx;
     struct api_event of_choice = *ev;
 
     of_choice.choice = c->index;
+    if (c->tokens.engine != NULL && ev->type == API_EVENT_DELTA && ev->kind == API_BLOCK_TEXT &&
+        !local_tokens_tell(&c->tokens, local_parse_at(c->parse), &of_choice))
+        return GW_ENOMEM;
     return put(c->a, &of_choice) ? GW_OK : GW_ECANCELED;
 }
 
@@ -327,6 +339,7 @@ static void on_text(struct choice *c, const struct engine_event *ev)
     struct attempt *a = c->a;
 
     gw_buf_add(&c->text, gw_buf_span(&ev->text));
+    local_tokens_add(&c->tokens, gw_buf_span(&ev->tokens));
     if (a->stream && !a->paused && begin(a))
         (void)give_text(c);
 }
@@ -436,6 +449,7 @@ void local_dispatch(struct engine_chan *chan)
         else
             on_event(ev.ctx, &ev);
         gw_buf_fini(&ev.text);
+        gw_buf_fini(&ev.tokens);
     }
 }
 

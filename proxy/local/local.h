@@ -37,5 +37,8 @@ struct local_request {
 };
 enum gw_status local_read(const struct api_request *asked, struct gw_arena *arena,
                           struct local_request *out, const char **param, struct gw_err *err);
+/* GW_EINVAL: a bias is of a token that the model has not. */
+enum gw_status local_check_biases(const struct local_request *local, const struct engine *e,
+                                  const char **param, struct gw_err *err);
 
 #endif

@@ -63,7 +63,7 @@ static enum gw_status read_number(const struct reading *r, const struct number *
 static enum gw_status read_numbers(const struct reading *r, struct local_request *out)
 {
     const struct api_request *a = r->asked;
-    double max_tokens = 0, top_k = 0, seed = -1, n = 1;
+    double max_tokens = 0, top_k = 0, seed = -1, n = 1, top_logprobs = 0;
     double temperature = 1, top_p = 1, min_p = 0, presence = 0, frequency = 0;
     const struct number numbers[] = {
         {a->max_tokens, "max_tokens", 1, 1e9, true, &max_tokens},
@@ -75,6 +75,7 @@ static enum gw_status read_numbers(const struct reading *r, struct local_request
         {a->frequency_penalty, "frequency_penalty", -2, 2, false, &frequency},
         {a->seed, "seed", -9.3e18, 9.3e18, true, &seed},
         {a->n, "n", 1, 128, true, &n},
+        {a->top_logprobs, "top_logprobs", 0, ENGINE_MAX_TOP_LOGPROBS, true, &top_logprobs},
     };
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -94,8 +95,83 @@ static enum gw_status read_numbers(const struct reading *r, struct local_request
         .seed = a->seed.len == 0 ? 0 : (uint64_t)fabs(seed) + 1, /* 0 would mean random */
         .stop = a->stop,
         .n_stop = a->n_stop,
+        .logprobs = a->logprobs || top_logprobs > 0,
+        .top_logprobs = (unsigned)top_logprobs,
     };
+    /* Responses may count alternatives without naming probabilities among what it includes. */
+    if (top_logprobs > 0 && !a->logprobs && a->dialect != API_RESPONSES) {
+        *r->param = "top_logprobs";
+        return gw_fail(r->err, GW_EINVAL, "top_logprobs needs logprobs");
+    }
     return GW_OK;
+}
+
+/* ---- biases ------------------------------------------------------------------------------ */
+
+/* A member's name is the token's number. */
+static bool read_id(struct gw_span key, int32_t *id)
+{
+    int64_t v = 0;
+
+    if (key.len == 0 || key.len > 9)
+        return false;
+    for (size_t i = 0; i < key.len; i++) {
+        if (key.ptr[i] < '0' || key.ptr[i] > '9')
+            return false;
+        v = v * 10 + (key.ptr[i] - '0');
+    }
+    *id = (int32_t)v;
+    return true;
+}
+
+static enum gw_status read_biases(const struct reading *r, struct local_request *out)
+{
+    const struct gw_json_node *all = r->asked->logit_bias;
+    struct engine_bias *bias;
+    unsigned n = 0;
+
+    if (all == NULL)
+        return GW_OK;
+    *r->param = "logit_bias";
+    if (all->n > ENGINE_MAX_BIAS)
+        return gw_fail(r->err, GW_EINVAL, "logit_bias has more than %d tokens", ENGINE_MAX_BIAS);
+    bias = gw_arena_array(r->arena, all->n, sizeof(*bias));
+    if (bias == NULL)
+        return gw_fail(r->err, GW_ENOMEM, "out of memory");
+    for (const struct gw_json_node *c = all->child; c != NULL; c = c->next) {
+        const struct number number = {c->raw, "logit_bias", -100, 100, false, &(double){0}};
+
+        if (!read_id(c->key, &bias[n].id) || !gw_json_is(c, GW_JSON_NUMBER))
+            return gw_fail(r->err, GW_EINVAL,
+                           "logit_bias must have numbers of tokens as names and numbers as values");
+        GW_TRY(read_number(r, &number));
+        bias[n++].bias = (float)*number.out;
+    }
+    *r->param = NULL;
+    out->params.bias = bias;
+    out->params.n_bias = n;
+    return GW_OK;
+}
+
+enum gw_status local_check_biases(const struct local_request *local, const struct engine *e,
+                                  const char **param, struct gw_err *err)
+{
+    unsigned n_vocab = engine_n_vocab(e);
+
+    for (unsigned i = 0; i < local->params.n_bias; i++) {
+        if ((unsigned)local->params.bias[i].id < n_vocab)
+            continue;
+        *param = "logit_bias";
+        return gw_fail(err, GW_EINVAL, "logit_bias names token %d, but the model has %u",
+                       (int)local->params.bias[i].id, n_vocab);
+    }
+    return GW_OK;
+}
+
+/* Whether it is an extra for other targets only. */
+static bool is_read(const struct api_request *a, const struct api_extra *x)
+{
+    return a->logit_bias != NULL && gw_span_is(x->path, "logit_bias");
 }
 
 static enum gw_status check(const struct reading *r)
@@ -106,14 +182,12 @@ static enum gw_status check(const struct reading *r)
         *r->param = a->bad_param;
         return gw_fail(r->err, GW_EINVAL, "%s", a->bad);
     }
-    if (a->logprobs || a->top_logprobs.len != 0)
-        return cannot(r, "logprobs");
     if (a->n_stop > MAX_STOP) {
         *r->param = "stop";
         return gw_fail(r->err, GW_EINVAL, "stop has more than %d entries", MAX_STOP);
     }
     for (unsigned i = 0; i < a->n_extras; i++)
-        if (!a->extras[i].hint)
+        if (!a->extras[i].hint && !is_read(a, &a->extras[i]))
             return cannot(r, gw_arena_copy(r->arena, a->extras[i].path).ptr);
     return GW_OK;
 }
@@ -190,6 +264,7 @@ enum gw_status local_read(const struct api_request *asked, struct gw_arena *aren
         GW_TRY(check_message(&r, &asked->messages[i]));
     GW_TRY(read_tools(&r, &read));
     GW_TRY(read_numbers(&r, &read));
+    GW_TRY(read_biases(&r, &read));
     GW_TRY(stop_behind_call(&r, &read));
     GW_TRY(local_format(asked, &read, arena, &read.params.grammar, param, err));
     *out = read;

@@ -64,5 +64,7 @@ enum gw_status local_parse_text(struct local_parse *p, struct gw_span text);
 enum gw_status local_parse_end(struct local_parse *p);
 /* Calls so far. */
 unsigned local_parse_calls(const struct local_parse *p);
+/* For fn, at a DELTA of a TEXT block: where its text begins in all that was taken, in bytes. */
+size_t local_parse_at(const struct local_parse *p);
 
 #endif

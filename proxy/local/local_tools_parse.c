@@ -29,6 +29,7 @@ struct local_parse {
     struct local_parse_config cfg;
     struct gw_json *json;
     struct gw_buf held;
+    size_t base;        /* bytes that were taken before those in held */
     size_t sure;        /* bytes of held that are text */
     size_t call;        /* where the tag begins; state is not TEXT */
     size_t object, end; /* of the call: where its object begins and ends */
@@ -71,6 +72,11 @@ unsigned local_parse_calls(const struct local_parse *p)
     return p->n_calls;
 }
 
+size_t local_parse_at(const struct local_parse *p)
+{
+    return p->base;
+}
+
 /* ---- giving ------------------------------------------------------------------------------- */
 
 static enum gw_status give(struct local_parse *p, enum api_event_type type, enum api_block kind,
@@ -111,6 +117,7 @@ static enum gw_status give_sure(struct local_parse *p)
 static void drop_sure(struct local_parse *p)
 {
     gw_buf_drop(&p->held, p->sure);
+    p->base += p->sure;
     if (p->state != TEXT)
         p->call -= p->sure;
     if (p->object != 0)
@@ -258,6 +265,7 @@ static enum gw_status end_call(struct local_parse *p)
     }
     st = give_call(p, tool, arguments);
     free(mem);
+    p->base += p->held.len;
     gw_buf_clear(&p->held); /* white space before the call too */
     p->sure = 0;
     p->inside = false;
@@ -370,7 +378,9 @@ enum gw_status local_parse_text(struct local_parse *p, struct gw_span text)
         return GW_OK;
     if (p->cfg.n_tools == 0) {
         GW_TRY(begin_text(p));
-        return give(p, API_EVENT_DELTA, API_BLOCK_TEXT, text);
+        GW_TRY(give(p, API_EVENT_DELTA, API_BLOCK_TEXT, text));
+        p->base += text.len;
+        return GW_OK;
     }
     for (size_t i = 0; i < text.len && !p->over; i++)
         GW_TRY(take_byte(p, text.ptr[i]));

@@ -89,6 +89,40 @@ def several():
     same("local, after a stream of many that was left", ask(temperature=0).choices[0].message.content, ANSWER)
 
 
+def tokens():
+    """Log probabilities in each dialect that has them, whole as streamed; biases."""
+    ask = lambda **more: client.chat.completions.create(**{**dict(model=MODEL, messages=USER, max_tokens=20, temperature=0, logprobs=True, top_logprobs=3), **more})
+    listed = ask().choices[0].logprobs.content
+    check(b"".join(bytes(t.bytes) for t in listed).decode() == ANSWER and "".join(t.token for t in listed) == ANSWER, "local, chat: the tokens are the text", listed)
+    check(all(t.logprob <= 0 and len(t.top_logprobs) == 3 and t.top_logprobs[0].token == t.token and
+              t.top_logprobs[0].logprob == t.logprob >= t.top_logprobs[1].logprob >= t.top_logprobs[2].logprob for t in listed),
+          "local, chat: the first of the most likely tokens is the one taken at temperature 0", listed)
+    streamed = [t for e in ask(stream=True) for c in e.choices if c.logprobs for t in c.logprobs.content]
+    check(streamed == listed, "local, chat, streamed: the same tokens", (streamed, listed))
+    hot = lambda: [c.logprobs.content for c in ask(temperature=1.5, seed=7, n=2).choices]
+    check(hot() == hot(), "local, chat: a seed gives the same tokens again")
+    check(ask(logprobs=False, top_logprobs=None).choices[0].logprobs is None, "local, chat: none unless they were asked for")
+    got = client.completions.create(model=MODEL, prompt=QUESTION, max_tokens=8, temperature=0, logprobs=2).choices[0]
+    check("".join(got.logprobs.tokens) == got.text and len(got.logprobs.top_logprobs[0]) == 2 and got.logprobs.text_offset[0] == 0
+          and got.logprobs.text_offset[1] == len(got.logprobs.tokens[0]), "local, completions: tokens and where they stand", got)
+    ask = dict(model=MODEL, input=QUESTION, max_output_tokens=20, temperature=0, include=["message.output_text.logprobs"], top_logprobs=3)
+    got = client.responses.create(**ask).output[0].content[0].logprobs
+    check([(t.token, t.logprob) for t in got] == [(t.token, t.logprob) for t in listed], "local, responses: the same tokens", got)
+    streamed = [t for e in client.responses.create(**ask, stream=True) if e.type == "response.output_text.delta" for t in e.logprobs]
+    check([(t.token, t.logprob) for t in streamed] == [(t.token, t.logprob) for t in listed], "local, responses, streamed: the same tokens", streamed)
+    config = types.GenerateContentConfig(max_output_tokens=20, temperature=0, response_logprobs=True, logprobs=3)
+    got = gemini.models.generate_content(model=MODEL, contents=QUESTION, config=config).candidates[0].logprobs_result
+    check([(t.token, t.log_probability) for t in got.chosen_candidates] == [(t.token, t.logprob) for t in listed] and
+          all(len(t.candidates) == 3 for t in got.top_candidates), "local, generateContent: the same tokens", got)
+    bias = lambda bias: client.chat.completions.create(model=MODEL, messages=USER, max_tokens=6, temperature=0, logit_bias=bias).choices[0].message.content
+    first = gemini.models.generate_content(model=MODEL, contents=QUESTION, config=config).candidates[0].logprobs_result.chosen_candidates[0]
+    check(not bias({str(first.token_id): -100}).startswith(first.token), "local, chat: a token that is ruled out does not come")
+    check(bias({str(first.token_id): 100}) == first.token * 6, "local, chat: a token that is wanted comes", first)
+    raises("local: a bias for no token is refused", openai.BadRequestError, lambda: bias({"99999999": 1}), lambda e: e.param == "logit_bias")
+    raises("local: too many alternatives are refused", openai.BadRequestError, lambda: client.chat.completions.create(
+        model=MODEL, messages=USER, logprobs=True, top_logprobs=21), lambda e: e.param == "top_logprobs")
+
+
 def refusals():
     raises("local: a bad parameter is named", openai.BadRequestError, lambda: client.chat.completions.create(
         model=MODEL, messages=USER, temperature=9), lambda e: e.param == "temperature")
@@ -97,4 +131,4 @@ def refusals():
 
 
 if __name__ == "__main__":
-    run(chat, completions, responses, messages, generate, several, refusals)
+    run(chat, completions, responses, messages, generate, several, tokens, refusals)

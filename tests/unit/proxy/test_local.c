@@ -66,11 +66,44 @@ static void test_numbers(void)
     CHECK(refused(",\"stop\":5", GW_EINVAL, "stop"));
 }
 
+/* Probabilities and biases, in the words of each dialect. */
+static void test_tokens(void)
+{
+    CHECK(chat("") == GW_OK && !local.params.logprobs && local.params.n_bias == 0);
+    CHECK(chat(",\"logprobs\":true") == GW_OK && local.params.logprobs &&
+          local.params.top_logprobs == 0);
+    CHECK(chat(",\"logprobs\":true,\"top_logprobs\":20") == GW_OK &&
+          local.params.top_logprobs == 20);
+    CHECK(refused(",\"logprobs\":true,\"top_logprobs\":21", GW_EINVAL, "top_logprobs"));
+    CHECK(refused(",\"top_logprobs\":2", GW_EINVAL, "top_logprobs"));
+    CHECK(read_body(API_COMPLETIONS, "{\"model\":\"m\",\"prompt\":\"hi\",\"logprobs\":3}") ==
+              GW_OK &&
+          local.params.logprobs && local.params.top_logprobs == 3);
+    CHECK(read_body(API_RESPONSES, "{\"model\":\"m\",\"input\":\"hi\",\"include\":["
+                                   "\"message.output_text.logprobs\"]}") == GW_OK &&
+          local.params.logprobs && local.params.top_logprobs == 0);
+    CHECK(read_body(API_RESPONSES, "{\"model\":\"m\",\"input\":\"hi\",\"top_logprobs\":2}") ==
+              GW_OK &&
+          local.params.logprobs && local.params.top_logprobs == 2);
+    CHECK(read_body(API_GEMINI, "{\"contents\":[{\"parts\":[{\"text\":\"hi\"}]}],"
+                                "\"generationConfig\":{\"responseLogprobs\":true,\"logprobs\":4}"
+                                "}") == GW_OK &&
+          local.params.logprobs && local.params.top_logprobs == 4);
+    CHECK(chat(",\"logit_bias\":{\"5\":1.5,\"17\":-100}") == GW_OK && local.params.n_bias == 2 &&
+          local.params.bias[0].id == 5 && local.params.bias[1].bias == -100.0f);
+    CHECK(chat(",\"logit_bias\":{}") == GW_OK && local.params.n_bias == 0);
+    CHECK(refused(",\"logit_bias\":{\"5\":101}", GW_EINVAL, "logit_bias"));
+    CHECK(refused(",\"logit_bias\":{\"5\":\"1\"}", GW_EINVAL, "logit_bias"));
+    CHECK(refused(",\"logit_bias\":{\"-5\":1}", GW_EINVAL, "logit_bias"));
+    CHECK(refused(",\"logit_bias\":{\"1e1\":1}", GW_EINVAL, "logit_bias"));
+    CHECK(refused(",\"logit_bias\":{\"12345678901\":1}", GW_EINVAL, "logit_bias"));
+    CHECK(refused(",\"logit_bias\":{\"\":1}", GW_EINVAL, "logit_bias"));
+    CHECK(refused(",\"logit_bias\":[1]", GW_EINVAL, "logit_bias"));
+}
+
 static void test_cannot(void)
 {
     CHECK(refused(",\"n\":9", GW_EUNSUPPORTED, "n"));
-    CHECK(refused(",\"logprobs\":true", GW_EUNSUPPORTED, "logprobs"));
-    CHECK(refused(",\"logit_bias\":{\"5\":1}", GW_EUNSUPPORTED, "logit_bias"));
     CHECK(chat(",\"user\":\"u\",\"metadata\":{\"a\":\"b\"}") == GW_OK); /* change no answer */
     CHECK(read_body(API_CHAT,
                     "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
@@ -198,6 +231,7 @@ int main(void)
     json = gw_json_new();
     arena = gw_arena_new(1u << 20);
     test_numbers();
+    test_tokens();
     test_cannot();
     test_tools();
     test_formats();
