@@ -158,7 +158,8 @@ bool respond_may_hold(const struct req *req, int64_t length)
 
     return r->mode == MODE_PASS && r->json && !r->packed && req->status == 200 &&
            length <= MAX_COPY_BYTES && req->setup->cfg->prices.n_lines != 0 &&
-           (req->ep.kind == ENDPOINT_CHAT || req->ep.kind == ENDPOINT_EMBEDDINGS) &&
+           (req->ep.kind == ENDPOINT_CHAT || req->ep.kind == ENDPOINT_EMBEDDINGS ||
+            req->ep.kind == ENDPOINT_RERANK) &&
            !req->ep.json_array && req->cache != REQ_CACHE_HIT;
 }
 

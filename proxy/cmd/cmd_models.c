@@ -43,7 +43,7 @@ static const char help[] =
     "verify   compares a file with --sha256, or with the note FILE.sha256 that pull left; a "
     "folder\n"
     "         that pull made, with what it should hold\n"
-    "inspect  reads a model's metadata without loading it\n"
+    "inspect  reads the metadata of a model or a LoRA adapter without loading it\n"
     "run      answers one prompt (-p, or standard input) on standard output\n"
     "bench    times a prompt and an answer\n"
     "quantize writes the model again with fewer bits a weight; TYPE is F16, BF16, Q8_0, Q4_0, "
@@ -124,7 +124,8 @@ enum gw_status models_dir(const char *flag, char out[MODELS_PATH_BYTES], struct 
 /* A folder with one of the files that every model of the kind has. */
 static bool is_model_folder(const char *path)
 {
-    static const char *const names[] = {"/model.safetensors", "/model.safetensors.index.json"};
+    static const char *const names[] = {"/model.safetensors", "/model.safetensors.index.json",
+                                        "/adapter_model.safetensors"};
     char inside[MODELS_PATH_BYTES];
     struct stat st;
 
@@ -178,33 +179,6 @@ static int compare_models(const void *a, const void *b)
     return strcmp(((const struct model *)a)->name, ((const struct model *)b)->name);
 }
 
-/* An embedding model or a reranker, in the words of a chat model. */
-static enum gw_status inspect_encoder(const char *path, struct engine_info *out, struct gw_err *err)
-{
-    struct engine_embed_info e;
-
-    GW_TRY(engine_embed_inspect(path, &e, err));
-    *out = (struct engine_info){.file_bytes = e.file_bytes,
-                                .n_params = e.n_params,
-                                .n_vocab = e.n_vocab,
-                                .n_layers = e.n_layers,
-                                .n_embd = e.n_dims,
-                                .max_context = e.max_tokens};
-    memcpy(out->name, e.name, sizeof(out->name));
-    memcpy(out->arch, e.arch, sizeof(out->arch));
-    memcpy(out->quant, e.quant, sizeof(out->quant));
-    return GW_OK;
-}
-
-static enum gw_status inspect_any(const char *path, struct engine_info *out, struct gw_err *err)
-{
-    const enum engine_kind kind = engine_kind(path);
-
-    if (kind == ENGINE_KIND_EMBED || kind == ENGINE_KIND_RERANK)
-        return inspect_encoder(path, out, err);
-    return engine_inspect(path, out, err);
-}
-
 static bool add_model(struct model *m, const char *dir, const char *name)
 {
     char path[MODELS_PATH_BYTES], file[MODELS_PATH_BYTES];
@@ -221,7 +195,7 @@ static bool add_model(struct model *m, const char *dir, const char *name)
         return false;
     if (fetch_noted(file, m->sha256, NULL) != GW_OK)
         m->sha256[0] = '\0';
-    m->problem.code = inspect_any(path, &m->info, &m->problem);
+    m->problem.code = models_inspect_any(path, &m->info, &m->problem);
     return true;
 }
 
@@ -311,8 +285,7 @@ static int list_folder(const char *dir, bool json)
     return 0;
 }
 
-/* [--json] [--dir DIR]; false: getopt has said what is wrong. */
-static bool parse_look(int argc, char **argv, const char **dir, bool *json)
+bool models_parse_look(int argc, char **argv, const char **dir, bool *json)
 {
     static const struct option options[] = {{"json", no_argument, NULL, OPT_JSON},
                                             {"dir", required_argument, NULL, OPT_DIR},
@@ -337,7 +310,7 @@ static int models_list(int argc, char **argv)
     struct gw_err err = {0};
     bool json = false;
 
-    if (!parse_look(argc, argv, &flag, &json))
+    if (!models_parse_look(argc, argv, &flag, &json))
         return 2;
     if (optind != argc)
         return models_usage("list takes no arguments");
@@ -346,7 +319,7 @@ static int models_list(int argc, char **argv)
     return list_folder(dir, json);
 }
 
-/* ---- verify, inspect -------------------------------------------------------------------------------- */
+/* ---- verify -------------------------------------------------------------------------------- */
 
 static int verify_file(const char *path, const char *pin)
 {
@@ -408,55 +381,6 @@ static int models_verify(int argc, char **argv)
     if (models_find(argv[optind], dir, path, &err) != GW_OK)
         return cli_fail_err("models verify", &err);
     return is_model_folder(path) ? verify_folder(path, pin) : verify_file(path, pin);
-}
-
-static void print_info(const struct engine_info *info, bool json)
-{
-    struct gw_buf out = {0};
-
-    if (json) {
-        gw_buf_adds(&out, "{\"model\":");
-        gw_buf_add_json_str(&out, gw_span_str(info->name));
-        gw_buf_printf(&out,
-                      ",\"arch\":\"%s\",\"quant\":\"%s\",\"parameters\":%llu,\"bytes\":%llu,"
-                      "\"vocabulary\":%u,\"layers\":%u,\"width\":%u,\"context\":%u,\"warning\":",
-                      info->arch, info->quant, (unsigned long long)info->n_params,
-                      (unsigned long long)info->file_bytes, info->n_vocab, info->n_layers,
-                      info->n_embd, info->max_context);
-        gw_buf_add_json_str(&out, gw_span_str(info->warning));
-        gw_buf_adds(&out, "}\n");
-    } else {
-        gw_buf_printf(&out,
-                      "name        %s\narch        %s\nquant       %s\nparameters  %.1f M\n"
-                      "size        %.1f MB\nvocabulary  %u\nlayers      %u\nwidth       %u\n"
-                      "context     %u\n",
-                      info->name, info->arch, info->quant, (double)info->n_params / 1e6,
-                      (double)info->file_bytes / 1e6, info->n_vocab, info->n_layers, info->n_embd,
-                      info->max_context);
-        if (info->warning[0] != '\0')
-            gw_buf_printf(&out, "warning     %s\n", info->warning);
-    }
-    (void)fwrite(out.ptr, 1, out.len, stdout);
-    gw_buf_fini(&out);
-}
-
-static int models_inspect(int argc, char **argv)
-{
-    char path[MODELS_PATH_BYTES];
-    const char *dir = NULL;
-    struct engine_info info = {0};
-    struct gw_err err = {0};
-    bool json = false;
-
-    if (!parse_look(argc, argv, &dir, &json))
-        return 2;
-    if (argc - optind != 1)
-        return models_usage("inspect takes one model");
-    if (models_find(argv[optind], dir, path, &err) != GW_OK ||
-        inspect_any(path, &info, &err) != GW_OK)
-        return cli_fail_err("models inspect", &err);
-    print_info(&info, json);
-    return 0;
 }
 
 /* ---- the way in --------------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 
+struct engine_info;
 struct fetch_member;
 
 enum { MODELS_PATH_BYTES = 4096 };
@@ -27,6 +28,7 @@ struct models_known {
 /* The one of that name or final name; NULL: the default. NULL when there is none. */
 const struct models_known *models_known(const char *name);
 
+int models_inspect(int argc, char **argv);
 int models_pull(int argc, char **argv);
 int models_run(int argc, char **argv);
 int models_bench(int argc, char **argv);
@@ -39,6 +41,12 @@ enum gw_status models_dir(const char *flag, char out[MODELS_PATH_BYTES], struct 
 /* The file that a user means: a path, or a name in the folder, with or without ".gguf". GW_ENOENT. */
 enum gw_status models_find(const char *name, const char *dir_flag, char out[MODELS_PATH_BYTES],
                            struct gw_err *err);
+
+/* Takes [--json] [--dir DIR] off the command line; false: getopt has said what is wrong. */
+bool models_parse_look(int argc, char **argv, const char **dir, bool *json);
+
+/* What a chat model, an embedding model, a reranker or an adapter says of itself. Errors as engine_inspect. */
+enum gw_status models_inspect_any(const char *path, struct engine_info *out, struct gw_err *err);
 
 /* Parses a whole decimal number from min to max. */
 bool models_number(const char *text, unsigned long min, unsigned long max, unsigned long *out);

@@ -155,6 +155,9 @@ struct proxy_config_target {
                           configuration, then in models_dir */
     unsigned threads, max_context, max_seqs; /* 0: the engine's default */
     unsigned kv;                             /* enum engine_kv */
+    struct proxy_config_pairs
+        adapters; /* from: "TARGET:NAME", as records and answers say it; to: the path, looked for
+                                           as model's */
     /* servers: every kind but engine */
     struct proxy_config_url base_url; /* always set: derived where the file does not say it */
     const char *default_model; /* sent when the target does not take the requested model: `auto`, a

@@ -42,6 +42,7 @@ static void check_owners(struct config_load *l, const struct proxy_config_target
         {"endpoints", SERVERS, t->endpoints.n != 0},
         {"key", WITH_KEY, t->key.source[0] != '\0'},
         {"keys", WITH_KEY, t->keys.n != 0},
+        {"adapters", KIND(ENGINE), t->adapters.n != 0},
         {"apis", KIND(OPENAI) | KIND(AZURE), t->apis != 0},
         {"deployments", KIND(AZURE), t->deployments.n != 0},
         {"api_version", KIND(AZURE), t->api_version[0] != '\0'},
@@ -142,6 +143,18 @@ static void check_url_end(struct config_load *l, const struct proxy_config_targe
 
 /* ---- the kinds ----------------------------------------------------------------------------------- */
 
+/* What may stand in a model's name and is no pattern. */
+static bool is_adapter_name(struct gw_span name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        const char c = gw_ascii_lower(name.ptr[i]);
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'))
+            return false;
+    }
+    return name.len > 0 && name.len <= MAX_PLACE;
+}
+
 /* Where the model is: as written, else under its name in models_dir. */
 static const char *find_model(struct config_load *l, const char *path)
 {
@@ -152,6 +165,39 @@ static const char *find_model(struct config_load *l, const char *path)
         return path;
     pulled = config_join(l, l->cfg->models_dir, slash == NULL ? path : slash + 1);
     return access(pulled, R_OK) == 0 ? pulled : path;
+}
+
+/* Adapters get the names that they have outside of the target, and the target takes these. */
+static void check_adapters(struct config_load *l, struct proxy_config_target *t)
+{
+    struct proxy_config_pair *pairs = config_alloc(l, t->adapters.n, sizeof(*pairs));
+    struct gw_span *models =
+        config_alloc(l, t->models.n + 2 * (size_t)t->adapters.n, sizeof(*models));
+    unsigned n = t->models.n;
+
+    if (t->adapters.n == 0 || pairs == NULL || models == NULL)
+        return;
+    if (n != 0)
+        memcpy(models, t->models.items, n * sizeof(*models));
+    for (unsigned i = 0; i < t->adapters.n; i++) {
+        const struct proxy_config_pair *from = &t->adapters.items[i];
+        char full[160];
+
+        if (!is_adapter_name(from->from) ||
+            snprintf(full, sizeof(full), "%s:%s", t->name, from->from.ptr) >= (int)sizeof(full)) {
+            config_complain(l, false, t,
+                            "`adapters`: a name has letters, digits, '-', '_' and '.', at most 64");
+            return;
+        }
+        pairs[i] = *from;
+        pairs[i].from = config_copy(l, gw_span_str(full));
+        pairs[i].to = gw_span_str(find_model(l, config_path(l, from->to).ptr));
+        models[n++] = from->from;
+        models[n++] = pairs[i].from;
+    }
+    t->adapters.items = pairs;
+    if (t->models.n != 0)
+        t->models = (struct proxy_config_list){models, n};
 }
 
 static void check_engine(struct config_load *l, struct proxy_config_target *t)
@@ -165,6 +211,7 @@ static void check_engine(struct config_load *l, struct proxy_config_target *t)
                         "an engine runs in this process: its zone "
                         "can only be process");
     t->zone = GW_ZONE_PROCESS;
+    check_adapters(l, t);
 }
 
 static void check_azure(struct config_load *l, struct proxy_config_target *t)

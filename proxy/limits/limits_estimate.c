@@ -54,6 +54,7 @@ uint64_t limits_prompt_tokens(const struct req *req)
     case ENDPOINT_CHAT:
         return chat_tokens(req, per);
     case ENDPOINT_EMBEDDINGS:
+    case ENDPOINT_RERANK:
         return (req->scanned_bytes + per - 1) / per;
     case ENDPOINT_NONE:
     case ENDPOINT_COUNT_TOKENS: /* costs nothing anywhere */

@@ -64,8 +64,9 @@ static void stop_all(struct attempt *a)
 
 bool local_serves(const struct setup *s, unsigned target, enum endpoint_kind kind)
 {
-    if (kind == ENDPOINT_EMBEDDINGS)
-        return s->embedders[target] != NULL;
+    if (kind == ENDPOINT_EMBEDDINGS || kind == ENDPOINT_RERANK)
+        return s->embedders[target] != NULL &&
+               local_reranks(s, target) == (kind == ENDPOINT_RERANK);
     return s->engines[target] != NULL && (kind == ENDPOINT_CHAT || kind == ENDPOINT_COUNT_TOKENS);
 }
 
@@ -153,6 +154,10 @@ static enum gw_status submit(struct attempt *a, const struct local_request *loca
     unsigned char hash[GW_SHA256_BYTES];
     enum gw_status st = GW_OK;
 
+    st = local_adapter(&a->req->setup->cfg->targets[a->req->target], a->req->out_model,
+                       &params.adapter, err);
+    if (st != GW_OK)
+        a->req->error_param = "model";
     params.tenant = tenant_of(a->req, hash);
     params.deadline_ns = gw_clock_ns() + (uint64_t)MAX_LOCAL_MS * GW_NS_PER_MS;
     for (unsigned i = 0; i < a->n_choices && st == GW_OK; i++) {
@@ -227,6 +232,8 @@ static enum gw_status local_start(struct req *req, unsigned target, struct gw_er
         return start_chat(req, target, err);
     case ENDPOINT_EMBEDDINGS:
         return local_embed_start(req, target, err);
+    case ENDPOINT_RERANK:
+        return local_rerank_start(req, target, err);
     case ENDPOINT_COUNT_TOKENS:
         return count_tokens(req, target, err);
     case ENDPOINT_NONE:
@@ -243,7 +250,7 @@ static void local_cancel(struct req *req)
 
     if (a == NULL)
         return;
-    if (req->ep.kind == ENDPOINT_EMBEDDINGS) {
+    if (req->ep.kind == ENDPOINT_EMBEDDINGS || req->ep.kind == ENDPOINT_RERANK) {
         local_embed_cancel(req);
         return;
     }

@@ -1,7 +1,8 @@
 /* proxy/local/local.h - the models in this process as a backend (backend_engine): no socket is opened.
  *
  * local.c runs chat requests of every dialect as events and counts tokens, local_params.c turns a request into what the
- * engine takes, local_tools.h says tools to it and reads calls, local_embed.c answers embeddings. Worker's thread; the engine's own threads meet it only in
+ * engine takes, local_tools.h says tools to it and reads calls, local_adapter.c finds
+ * adapters by names, local_embed.c answers embeddings and reranks. Worker's thread; the engine's own threads meet it only in
  * its channels. */
 #ifndef PROXY_LOCAL_H
 #define PROXY_LOCAL_H
@@ -10,6 +11,7 @@
 
 #include "base/err.h"
 #include "engine/engine.h"
+#include "proxy/config/config.h"
 #include "proxy/request/endpoint.h"
 
 struct req;
@@ -17,6 +19,14 @@ struct setup;
 
 /* Can that engine target answer this kind of request at all? */
 bool local_serves(const struct setup *s, unsigned target, enum endpoint_kind kind);
+
+/* What records and answers call the model that an engine target answers with, when `model` is asked for: the target's
+ * name, or "TARGET:ADAPTER". */
+struct gw_span local_model_name(const struct proxy_config_target *t, struct gw_span model);
+/* The adapter (a name of struct engine_adapter, or empty) behind what local_model_name gave. GW_EUNSUPPORTED: there is
+ * none of that name. */
+enum gw_status local_adapter(const struct proxy_config_target *t, struct gw_span model,
+                             struct gw_span *out, struct gw_err *err);
 
 /* The channel of this worker to an engine has events. */
 void local_dispatch(struct engine_chan *chan);

@@ -1,4 +1,4 @@
-/* proxy/local/local_embed.c - see local_embed.h. Shapes: OpenAI API reference, "Embeddings". */
+/* proxy/local/local_embed.c - attempts of encoders, and embeddings. See local_embed.h. Shapes: OpenAI API reference, "Embeddings". */
 #include "proxy/local/local_embed.h"
 
 #include <stdio.h>
@@ -12,16 +12,10 @@
 
 enum { MAX_EMBED_MS = 120000 };
 
-struct attempt {
-    struct req *req;
-    struct engine_embed_chan *chan;
-    uint64_t id;
-    bool base64;
-};
-
 /* ---- the request ------------------------------------------------------------------------ */
 
-static enum gw_status bad(struct req *req, const char *param, const char *what, struct gw_err *err)
+enum gw_status local_embed_bad(struct req *req, const char *param, const char *what,
+                               struct gw_err *err)
 {
     req->error_param = param;
     return gw_fail(err, GW_EINVAL, "%s %s", param, what);
@@ -40,17 +34,17 @@ static enum gw_status read_input(struct req *req, const struct gw_json_node *inp
         *n = input->n;
     }
     if (first == NULL || *n > ENGINE_EMBED_MAX_TEXTS)
-        return bad(req, "input", "must be a text or a list of 1 to 2048 texts", err);
+        return local_embed_bad(req, "input", "must be a text or a list of 1 to 2048 texts", err);
     *texts = gw_arena_array(req->arena, *n, sizeof(**texts));
     if (*texts == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
     for (const struct gw_json_node *t = first; i < *n; t = t->next, i++) {
         if (t->type == GW_JSON_NUMBER || t->type == GW_JSON_ARRAY_BEGIN)
-            return bad(req, "input", "must be text: the local model does not take token numbers",
-                       err);
+            return local_embed_bad(
+                req, "input", "must be text: the local model does not take token numbers", err);
         (*texts)[i] = gw_json_text(t, req->arena);
         if ((*texts)[i].len == 0)
-            return bad(req, "input", "must not hold an empty text", err);
+            return local_embed_bad(req, "input", "must not hold an empty text", err);
     }
     return GW_OK;
 }
@@ -64,7 +58,7 @@ static enum gw_status read_options(struct req *req, const struct gw_json_node *r
     *base64 = gw_json_text_is(format, "base64");
     if (format != NULL && !*base64 && !gw_json_is(format, GW_JSON_NULL) &&
         !gw_json_text_is(format, "float"))
-        return bad(req, "encoding_format", "must be float or base64", err);
+        return local_embed_bad(req, "encoding_format", "must be float or base64", err);
     if (dimensions != NULL && !gw_json_is(dimensions, GW_JSON_NULL) &&
         gw_json_uint(dimensions, 0) != n_dims) {
         req->error_param = "dimensions";
@@ -74,27 +68,29 @@ static enum gw_status read_options(struct req *req, const struct gw_json_node *r
     return GW_OK;
 }
 
-enum gw_status local_embed_start(struct req *req, unsigned target, struct gw_err *err)
+bool local_reranks(const struct setup *s, unsigned target)
 {
     struct engine_embed_info info;
-    struct gw_json_node *root;
-    struct gw_span *texts = NULL;
-    struct attempt *a;
-    enum gw_status st;
-    bool base64 = false;
-    unsigned n = 0;
 
-    engine_embedder_info(req->setup->embedders[target], &info);
-    GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &root, err));
-    GW_TRY(read_input(req, gw_json_get(root, "input"), &texts, &n, err));
-    GW_TRY(read_options(req, root, info.n_dims, &base64, err));
-    a = calloc(1, sizeof(*a));
+    engine_embedder_info(s->embedders[target], &info);
+    return info.reranks;
+}
+
+enum gw_status local_embed_begin(struct req *req, unsigned target, const struct local_attempt *like,
+                                 const struct gw_span *texts, unsigned n, bool score,
+                                 struct gw_err *err)
+{
+    const uint64_t deadline_ns = gw_clock_ns() + (uint64_t)MAX_EMBED_MS * GW_NS_PER_MS;
+    struct local_attempt *a = calloc(1, sizeof(*a));
+    enum gw_status st;
+
     if (a == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory");
-    *a = (struct attempt){
-        .req = req, .chan = setup_seat(req->setup, req->w)->embed_chans[target], .base64 = base64};
-    st = engine_embed_submit(a->chan, texts, n,
-                             gw_clock_ns() + (uint64_t)MAX_EMBED_MS * GW_NS_PER_MS, a, &a->id, err);
+    *a = *like;
+    a->req = req;
+    a->chan = setup_seat(req->setup, req->w)->embed_chans[target];
+    st = score ? engine_rerank_submit(a->chan, texts, n, deadline_ns, a, &a->id, err)
+               : engine_embed_submit(a->chan, texts, n, deadline_ns, a, &a->id, err);
     if (st != GW_OK) {
         free(a);
         return st;
@@ -103,9 +99,24 @@ enum gw_status local_embed_start(struct req *req, unsigned target, struct gw_err
     return GW_OK;
 }
 
+enum gw_status local_embed_start(struct req *req, unsigned target, struct gw_err *err)
+{
+    struct local_attempt a = {.req = NULL};
+    struct engine_embed_info info;
+    struct gw_json_node *root;
+    struct gw_span *texts = NULL;
+    unsigned n = 0;
+
+    engine_embedder_info(req->setup->embedders[target], &info);
+    GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &root, err));
+    GW_TRY(read_input(req, gw_json_get(root, "input"), &texts, &n, err));
+    GW_TRY(read_options(req, root, info.n_dims, &a.base64, err));
+    return local_embed_begin(req, target, &a, texts, n, false, err);
+}
+
 void local_embed_cancel(struct req *req)
 {
-    struct attempt *a = req->attempt;
+    struct local_attempt *a = req->attempt;
 
     if (a == NULL)
         return;
@@ -132,7 +143,7 @@ static void put_floats(struct gw_buf *out, const float *v, unsigned n)
     gw_buf_addc(out, ']');
 }
 
-static void write_answer(struct gw_buf *out, const struct attempt *a,
+static void write_answer(struct gw_buf *out, const struct local_attempt *a,
                          const struct engine_embed_event *ev)
 {
     gw_buf_adds(out, "{\"object\":\"list\",\"data\":[");
@@ -160,7 +171,7 @@ static enum req_failure failure_of(enum gw_status st)
     return st == GW_ETIMEDOUT ? REQ_FAIL_TIMEOUT : REQ_FAIL_UPSTREAM;
 }
 
-static void on_event(struct attempt *a, const struct engine_embed_event *ev)
+static void on_event(struct local_attempt *a, const struct engine_embed_event *ev)
 {
     struct req *req = a->req;
     struct gw_buf out = {0};
@@ -170,7 +181,10 @@ static void on_event(struct attempt *a, const struct engine_embed_event *ev)
     if (ev->status != GW_OK) {
         req_on_error(req, failure_of(ev->status), ev->error);
     } else {
-        write_answer(&out, a, ev);
+        if (req->ep.kind == ENDPOINT_RERANK)
+            local_rerank_write(&out, a, ev);
+        else
+            write_answer(&out, a, ev);
         if (gw_buf_ok(&out))
             req_give_json(req, gw_buf_span(&out));
         else

@@ -1,10 +1,12 @@
 /* proxy/net/setup_model.c - see setup_model.h. */
 #include "proxy/net/setup_model.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "proxy/cli.h"
 #include "proxy/net/model_digest.h"
@@ -18,8 +20,11 @@ static enum gw_status open_engine(struct setup_model *m, const struct proxy_conf
                                   bool progress, struct gw_err *err)
 {
     char label[96];
+    struct engine_adapter adapters[ENGINE_MAX_ADAPTERS];
     const struct engine_config cfg = {
         .model_path = t->model,
+        .adapters = adapters,
+        .n_adapters = t->adapters.n,
         .threads = t->threads,
         .max_context = t->max_context,
         .max_seqs = t->max_seqs,
@@ -29,14 +34,20 @@ static enum gw_status open_engine(struct setup_model *m, const struct proxy_conf
     };
     struct engine_info info;
 
+    if (t->adapters.n > ENGINE_MAX_ADAPTERS)
+        return gw_fail(err, GW_ELIMIT, "at most %d adapters are possible", ENGINE_MAX_ADAPTERS);
+    for (unsigned i = 0; i < t->adapters.n; i++)
+        adapters[i] =
+            (struct engine_adapter){t->adapters.items[i].from.ptr, t->adapters.items[i].to.ptr};
     (void)snprintf(label, sizeof(label), "loading %s", t->name);
     GW_TRY(engine_open(&cfg, &m->engine, err));
     engine_info(m->engine, &info);
-    gw_log(GW_LOG_INFO, "model_loaded",
-           "target=%s name=\"%s\" arch=%s quant=%s threads=%u context=%u kernels=\"%s\" "
-           "warning=\"%s\"",
-           t->name, info.name, info.arch, info.quant, info.threads, info.max_context, info.kernels,
-           info.warning);
+    gw_log(
+        GW_LOG_INFO, "model_loaded",
+        "target=%s name=\"%s\" arch=%s quant=%s threads=%u context=%u adapters=%u kernels=\"%s\" "
+        "warning=\"%s\"",
+        t->name, info.name, info.arch, info.quant, info.threads, info.max_context, info.n_adapters,
+        info.kernels, info.warning);
     return GW_OK;
 }
 
@@ -54,15 +65,52 @@ static enum gw_status open_embedder(struct setup_model *m, const struct proxy_co
     return GW_OK;
 }
 
+/* What tells adapters apart: names, places, and the files as they are now. NULL: out of memory. */
+static char *print_adapters(const struct proxy_config_target *t)
+{
+    struct gw_buf out = {0};
+
+    gw_buf_adds(&out, "");
+    for (unsigned i = 0; i < t->adapters.n; i++) {
+        const struct proxy_config_pair *p = &t->adapters.items[i];
+        struct stat st = {.st_size = -1};
+
+        (void)stat(p->to.ptr, &st);
+        gw_buf_printf(&out, "%s\n%s\n%ju %ju %jd %jd.%09ld\n", p->from.ptr, p->to.ptr,
+                      (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (intmax_t)st.st_size,
+                      (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    }
+    gw_buf_addc(&out, '\0');
+    if (gw_buf_ok(&out))
+        return out.ptr;
+    gw_buf_fini(&out);
+    return NULL;
+}
+
+static bool has_adapters(const struct setup_model *m, const struct proxy_config_target *t)
+{
+    char *now = print_adapters(t);
+    const bool same = now != NULL && strcmp(now, m->adapters) == 0;
+
+    free(now);
+    return same;
+}
+
 enum gw_status setup_model_open(const struct proxy_config_target *t, const char *state_dir,
                                 bool progress, struct setup_model **out, struct gw_err *err)
 {
     struct setup_model *m = calloc(1, sizeof(*m));
     enum gw_status st;
 
-    if (m != NULL)
+    if (m != NULL) {
         m->path = strdup(t->model);
-    if (m == NULL || m->path == NULL) {
+        m->adapters = print_adapters(t);
+    }
+    if (m == NULL || m->path == NULL || m->adapters == NULL) {
+        if (m != NULL) {
+            free(m->path);
+            free(m->adapters);
+        }
         free(m);
         return gw_fail(err, GW_ENOMEM, "out of memory");
     }
@@ -76,7 +124,9 @@ enum gw_status setup_model_open(const struct proxy_config_target *t, const char 
     switch (engine_kind(t->model)) {
     case ENGINE_KIND_EMBED:
     case ENGINE_KIND_RERANK:
-        st = open_embedder(m, t, err);
+        st = t->adapters.n != 0
+                 ? gw_fail(err, GW_EUNSUPPORTED, "adapters are for chat models, which this is not")
+                 : open_embedder(m, t, err);
         break;
     case ENGINE_KIND_ADAPTER:
         st = gw_fail(err, GW_EINVAL,
@@ -108,7 +158,7 @@ bool setup_model_suits(const struct setup_model *m, const struct proxy_config_ta
            m->max_seqs == t->max_seqs && m->kv == t->kv && stat(t->model, &now) == 0 &&
            now.st_dev == m->file.st_dev && now.st_ino == m->file.st_ino &&
            now.st_size == m->file.st_size && now.st_mtim.tv_sec == m->file.st_mtim.tv_sec &&
-           now.st_mtim.tv_nsec == m->file.st_mtim.tv_nsec;
+           now.st_mtim.tv_nsec == m->file.st_mtim.tv_nsec && has_adapters(m, t);
 }
 
 struct setup_model *setup_model_ref(struct setup_model *m)
@@ -124,5 +174,6 @@ void setup_model_unref(struct setup_model *m)
     engine_close(m->engine);
     engine_embedder_close(m->embedder);
     free(m->path);
+    free(m->adapters);
     free(m);
 }

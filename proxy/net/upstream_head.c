@@ -76,6 +76,7 @@ void upstream_call_of(const struct req *req, struct provider_call *out)
 {
     static const enum provider_op ops[] = {[ENDPOINT_CHAT] = PROVIDER_CHAT,
                                            [ENDPOINT_EMBEDDINGS] = PROVIDER_EMBEDDINGS,
+                                           [ENDPOINT_RERANK] = PROVIDER_OTHER,
                                            [ENDPOINT_COUNT_TOKENS] = PROVIDER_COUNT_TOKENS,
                                            [ENDPOINT_PASS] = PROVIDER_OTHER};
 

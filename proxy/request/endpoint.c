@@ -15,6 +15,7 @@ static const struct {
     {"/responses", ENDPOINT_CHAT, API_RESPONSES, "responses"},
     {"/responses/input_tokens", ENDPOINT_COUNT_TOKENS, API_RESPONSES, "responses.input_tokens"},
     {"/embeddings", ENDPOINT_EMBEDDINGS, API_CHAT, "embeddings"},
+    {"/rerank", ENDPOINT_RERANK, API_CHAT, "rerank"},
     {"/messages", ENDPOINT_CHAT, API_ANTHROPIC, "messages"},
     {"/messages/count_tokens", ENDPOINT_COUNT_TOKENS, API_ANTHROPIC, "messages.count_tokens"},
 };

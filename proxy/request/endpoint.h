@@ -14,6 +14,7 @@ enum endpoint_kind {
     ENDPOINT_NONE,         /* no such path here: 404 */
     ENDPOINT_CHAT,         /* a dialect's main call: read, routed, translated where needed */
     ENDPOINT_EMBEDDINGS,   /* OpenAI's /v1/embeddings: routed by model */
+    ENDPOINT_RERANK,       /* /v1/rerank, as Cohere and Jina have it: routed by model */
     ENDPOINT_COUNT_TOKENS, /* Anthropic's count_tokens, Gemini's countTokens: routed by model */
     ENDPOINT_MODELS,       /* answered here */
     ENDPOINT_PASS,         /* anything else of a provider: every leaf scanned, passed through */

@@ -51,6 +51,9 @@ static void add_target(struct names *names, const struct proxy_config_target *t,
     for (unsigned k = 0; k < t->models.n; k++)
         if (proxy_principal_may_model(who, t->models.items[k], t->models.items[k]))
             add(names, t->models.items[k], owner);
+    for (unsigned k = 0; k < t->adapters.n; k++)
+        if (proxy_principal_may_model(who, t->adapters.items[k].from, t->adapters.items[k].from))
+            add(names, t->adapters.items[k].from, owner);
     if (t->kind != PROXY_TARGET_ENGINE && proxy_principal_may_model(who, own, own))
         add(names, own, owner);
 }

@@ -76,7 +76,7 @@ static bool may_share(const struct req *req)
 
     if (req->d.n_choices == 0 || req->n_findings != 0 || conn_fixed(req->conn) != NULL)
         return false;
-    if (req->ep.kind == ENDPOINT_EMBEDDINGS)
+    if (req->ep.kind == ENDPOINT_EMBEDDINGS || req->ep.kind == ENDPOINT_RERANK)
         return true;
     if (req->ep.kind != ENDPOINT_CHAT || a->bad != NULL || !is_closed(a))
         return false;

@@ -145,7 +145,7 @@ static enum gw_status extract_body(struct req *req, struct gw_err *err)
 {
     struct gw_span body = gw_buf_span(&req->body), type = http1_get(req->head, "content-type");
     bool must_be_json = req->ep.kind == ENDPOINT_CHAT || req->ep.kind == ENDPOINT_EMBEDDINGS ||
-                        req->ep.kind == ENDPOINT_COUNT_TOKENS;
+                        req->ep.kind == ENDPOINT_RERANK || req->ep.kind == ENDPOINT_COUNT_TOKENS;
 
     if (!must_be_json && multipart_is(type))
         return extract_multipart(req, type, err);
@@ -208,6 +208,7 @@ static enum gw_status read_json(struct req *req, const char **param, struct gw_e
             return gw_fail(err, GW_EINVAL, "the body must be a JSON object");
         return read_chat(req, root, param, err);
     case ENDPOINT_EMBEDDINGS:
+    case ENDPOINT_RERANK:
         return read_model(req, root, true, param, err);
     case ENDPOINT_NONE:
     case ENDPOINT_MODELS:

@@ -101,6 +101,9 @@ static bool is_fit(const struct req *req, unsigned target)
                provider_dialect(t, PROVIDER_CHAT, req->model, &to);
     case ENDPOINT_EMBEDDINGS:
         return provider_speaks(t, PROVIDER_EMBEDDINGS, req->ep.dialect, req->model);
+    case ENDPOINT_RERANK: /* servers of open models have the path; the providers' own APIs do not */
+        return t->kind == PROXY_TARGET_OPENAI &&
+               provider_speaks(t, PROVIDER_OTHER, req->ep.dialect, req->model);
     case ENDPOINT_COUNT_TOKENS:
         return provider_speaks(t, PROVIDER_COUNT_TOKENS, req->ep.dialect, req->model) ||
                provider_dialect(t, PROVIDER_COUNT_TOKENS, req->model, &to);
@@ -131,6 +134,10 @@ static void refuse_without_target(struct req *req)
 
     if (req->ep.kind == ENDPOINT_PASS)
         code = "unknown_url";
+    if (req->ep.kind == ENDPOINT_RERANK)
+        more = " Documents are ranked by a reranker in this process (kind: engine) and by servers "
+               "of kind "
+               "openai that have the path.";
     if (req->ep.kind == ENDPOINT_COUNT_TOKENS)
         more = " Tokens are counted by the APIs of Anthropic and Gemini, OpenAI's Responses, "
                "Bedrock, Vertex and the local model; a server of chat completions has no call "

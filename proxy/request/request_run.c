@@ -8,6 +8,7 @@
 #include "proxy/answer/peek.h"
 #include "proxy/answer/respond.h"
 #include "proxy/limits/limits.h"
+#include "proxy/local/local.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/worker.h"
 #include "proxy/provider/provider.h"
@@ -27,7 +28,7 @@ struct gw_span req_model_for(const struct req *req, unsigned target)
         return model;
     t = &req->setup->cfg->targets[target];
     if (t->kind == PROXY_TARGET_ENGINE)
-        return gw_span_str(t->name);
+        return local_model_name(t, model);
     if (t->default_model[0] != '\0' && !router_target_takes(req->setup->cfg->policy, target, model))
         return gw_span_str(t->default_model);
     return model;

@@ -5,6 +5,7 @@
 #define TESTS_UNIT_ENGINE_BERT_MAKE_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,13 @@ static const char bm_config[] =
     "\"max_position_embeddings\":90,\"type_vocab_size\":2,\"vocab_size\":9,"
     "\"layer_norm_eps\":1e-6,\"position_embedding_type\":\"absolute\"}";
 
+/* The same of a model that scores. */
+static const char bm_head_config[] =
+    "{\"architectures\":[\"BertForSequenceClassification\"],\"model_type\":\"bert\","
+    "\"hidden_act\":\"gelu\",\"hidden_size\":36,\"num_attention_heads\":3,"
+    "\"num_hidden_layers\":2,\"intermediate_size\":50,\"max_position_embeddings\":90,"
+    "\"type_vocab_size\":2,\"vocab_size\":9,\"layer_norm_eps\":1e-6}";
+
 static const char bm_pooling[] = "{\"word_embedding_dimension\":36,"
                                  "\"pooling_mode_cls_token\":false,"
                                  "\"pooling_mode_mean_tokens\":true}";
@@ -53,6 +61,7 @@ struct bm {
     struct bm_tensor tensors[BM_MAX_TENSORS];
     unsigned n;
     const char *dtype; /* "F32", "F16", "BF16" */
+    bool head;         /* of one that scores */
     uint64_t seed;
 };
 
@@ -137,6 +146,10 @@ static inline void bm_fill(struct bm *m, struct gw_buf *data)
         (void)snprintf(stem, sizeof(stem), "encoder.layer.%u.output.LayerNorm", i);
         bm_add_norm(m, data, stem);
     }
+    if (m->head) {
+        bm_add_linear(m, data, "pooler.dense", BM_EMBD, BM_EMBD);
+        bm_add_linear(m, data, "classifier", 1, BM_EMBD);
+    }
 }
 
 static inline bool bm_write(const char *folder, const char *name, struct gw_span bytes)
@@ -153,14 +166,15 @@ static inline bool bm_write(const char *folder, const char *name, struct gw_span
     return fclose(f) == 0 && ok;
 }
 
-/* Makes the values and writes the folder's files; prefix stands before every tensor's name. */
-static inline bool bm_make(struct bm *m, const char *folder, const char *dtype, const char *prefix)
+/* Makes the values and writes the folder's files; prefix stands before every tensor's name but the head's last. */
+static inline bool bm_make_any(struct bm *m, const char *folder, const char *dtype,
+                               const char *prefix, bool head)
 {
     struct gw_buf data = {0}, header = {0}, file = {0};
     size_t at = 0;
     bool ok;
 
-    *m = (struct bm){.dtype = dtype, .seed = 20240229};
+    *m = (struct bm){.dtype = dtype, .seed = 20240229, .head = head};
     bm_fill(m, &data);
     gw_buf_addc(&header, '{');
     for (unsigned i = 0; i < m->n; i++) {
@@ -168,7 +182,7 @@ static inline bool bm_make(struct bm *m, const char *folder, const char *dtype, 
         size_t n = (size_t)(t->rows == 0 ? 1 : t->rows) * t->cols * (dtype[1] == '3' ? 4 : 2);
 
         gw_buf_printf(&header, "%s\"%s%s\":{\"dtype\":\"%s\",\"shape\":[", i == 0 ? "" : ",",
-                      prefix, t->name, dtype);
+                      strncmp(t->name, "classifier", 10) == 0 ? "" : prefix, t->name, dtype);
         if (t->rows != 0)
             gw_buf_printf(&header, "%u,", t->rows);
         gw_buf_printf(&header, "%u],\"data_offsets\":[%zu,%zu]}", t->cols, at, at + n);
@@ -182,14 +196,20 @@ static inline bool bm_make(struct bm *m, const char *folder, const char *dtype, 
     gw_buf_add(&file, gw_buf_span(&header));
     gw_buf_add(&file, gw_buf_span(&data));
     ok = bm_write(folder, "model.safetensors", gw_buf_span(&file)) &&
-         bm_write(folder, "config.json", gw_span_str(bm_config)) &&
+         bm_write(folder, "config.json", gw_span_str(head ? bm_head_config : bm_config)) &&
          bm_write(folder, "tokenizer.json", gw_span_str(bm_tokenizer)) &&
-         bm_write(folder, "1_Pooling/config.json", gw_span_str(bm_pooling)) &&
-         bm_write(folder, "sentence_bert_config.json", GW_SPAN("{\"max_seq_length\":70}"));
+         (head ||
+          (bm_write(folder, "1_Pooling/config.json", gw_span_str(bm_pooling)) &&
+           bm_write(folder, "sentence_bert_config.json", GW_SPAN("{\"max_seq_length\":70}"))));
     gw_buf_fini(&data);
     gw_buf_fini(&header);
     gw_buf_fini(&file);
     return ok;
+}
+
+static inline bool bm_make(struct bm *m, const char *folder, const char *dtype, const char *prefix)
+{
+    return bm_make_any(m, folder, dtype, prefix, false);
 }
 
 static inline void bm_free(struct bm *m)
@@ -300,22 +320,32 @@ static inline void bm_layer(const struct bm *m, unsigned layer, unsigned n, bm_r
     }
 }
 
-/* The vector of n ids, of length 1. */
-static inline void bm_embed(const struct bm *m, const int32_t *ids, unsigned n, double out[BM_EMBD])
+/* The vectors of n ids; those from n_query on are of token type 1. */
+static inline void bm_run(const struct bm *m, const int32_t *ids, unsigned n, unsigned n_query,
+                          bm_row *x)
 {
-    static bm_row x[BM_POSITIONS];
     const double *words = bm_get(m, "embeddings.word_embeddings", "weight");
     const double *positions = bm_get(m, "embeddings.position_embeddings", "weight");
     const double *kinds = bm_get(m, "embeddings.token_type_embeddings", "weight");
-    double squares = 0;
 
     for (unsigned t = 0; t < n; t++) {
+        const double *kind = kinds + (t < n_query ? 0 : BM_EMBD);
+
         for (unsigned i = 0; i < BM_EMBD; i++)
-            x[t][i] = words[(unsigned)ids[t] * BM_EMBD + i] + positions[t * BM_EMBD + i] + kinds[i];
+            x[t][i] = words[(unsigned)ids[t] * BM_EMBD + i] + positions[t * BM_EMBD + i] + kind[i];
         bm_norm(m, "embeddings.LayerNorm", x[t]);
     }
     for (unsigned l = 0; l < BM_LAYERS; l++)
         bm_layer(m, l, n, x);
+}
+
+/* The vector of n ids, of length 1. */
+static inline void bm_embed(const struct bm *m, const int32_t *ids, unsigned n, double out[BM_EMBD])
+{
+    static bm_row x[BM_POSITIONS];
+    double squares = 0;
+
+    bm_run(m, ids, n, n, x);
     for (unsigned i = 0; i < BM_EMBD; i++) {
         out[i] = 0;
         for (unsigned t = 0; t < n; t++)
@@ -324,6 +354,20 @@ static inline void bm_embed(const struct bm *m, const int32_t *ids, unsigned n, 
     }
     for (unsigned i = 0; i < BM_EMBD; i++)
         out[i] /= sqrt(squares);
+}
+
+/* The score, from 0 to 1, of n ids of which the first n_query are the query's. */
+static inline double bm_score(const struct bm *m, const int32_t *ids, unsigned n, unsigned n_query)
+{
+    static bm_row x[BM_POSITIONS];
+    double pooled[BM_EMBD], score;
+
+    bm_run(m, ids, n, n_query, x);
+    bm_linear(m, "pooler.dense", BM_EMBD, BM_EMBD, x[0], pooled);
+    for (unsigned i = 0; i < BM_EMBD; i++)
+        pooled[i] = tanh(pooled[i]);
+    bm_linear(m, "classifier", 1, BM_EMBD, pooled, &score);
+    return 1 / (1 + exp(-score));
 }
 
 #endif

@@ -40,6 +40,7 @@ static void test_paths(void)
     CHECK(is("GET", "/v1/responses/resp_1", NULL, ENDPOINT_PASS, API_CHAT));
     CHECK(is("POST", "/v1/responses/input_tokens", NULL, ENDPOINT_COUNT_TOKENS, API_RESPONSES));
     CHECK(is("POST", "/v1/embeddings", NULL, ENDPOINT_EMBEDDINGS, API_CHAT));
+    CHECK(is("POST", "/v1/rerank", NULL, ENDPOINT_RERANK, API_CHAT));
     CHECK(is("POST", "/v1/messages", NULL, ENDPOINT_CHAT, API_ANTHROPIC));
     CHECK(is("POST", "/v1/messages/count_tokens", NULL, ENDPOINT_COUNT_TOKENS, API_ANTHROPIC));
     CHECK(is("POST", "/v1/messages/batches", NULL, ENDPOINT_PASS, API_ANTHROPIC));
