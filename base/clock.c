@@ -29,27 +29,39 @@ static char *put_digits(char *at, int n, int digits, char then)
     return at + digits + 1;
 }
 
-/* Digit by digit: several are in every record of a request, and printf() takes ten times as long. */
+/* Year, month and day of a day since 1970, of the Gregorian calendar, from year 0 on
+ * (Howard Hinnant, "chrono-compatible
+ * low-level date algorithms"): years begin in March, so that the day that some have more is their last. */
+static void date_of(int64_t day, int *year, int *month, int *mday)
+{
+    int64_t z = day + 719468 + 146097, era = z / 146097 - 1, doe = z % 146097;
+    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+
+    *mday = (int)(doy - (153 * mp + 2) / 5 + 1);
+    *month = (int)(mp < 10 ? mp + 3 : mp - 9);
+    *year = (int)(yoe + era * 400 + (*month <= 2));
+}
+
+/* Without gmtime_r(), which takes a lock, and printf(): several are in every record of a request. */
 void gw_clock_rfc3339(int64_t wall_ms, char out[GW_RFC3339_BYTES])
 {
-    time_t sec = (time_t)(wall_ms / 1000);
-    int ms = (int)(wall_ms % 1000);
-    struct tm tm;
+    const int64_t day_ms = 86400 * 1000, first_day = -719528,
+                  end_day = 2932897; /* years 0, 10000 */
+    int64_t day = wall_ms / day_ms - (wall_ms % day_ms < 0);
+    int year, month, mday, ms = (int)(wall_ms - day * day_ms);
     char *at = out;
 
-    if (ms < 0) {
-        ms += 1000;
-        sec--;
-    }
-    if (gmtime_r(&sec, &tm) == NULL || tm.tm_year < 0 || tm.tm_year > 8099)
-        tm = (struct tm){.tm_year = 70, .tm_mday = 1};
-    at = put_digits(at, tm.tm_year + 1900, 4, '-');
-    at = put_digits(at, tm.tm_mon + 1, 2, '-');
-    at = put_digits(at, tm.tm_mday, 2, 'T');
-    at = put_digits(at, tm.tm_hour, 2, ':');
-    at = put_digits(at, tm.tm_min, 2, ':');
-    at = put_digits(at, tm.tm_sec, 2, '.');
-    at = put_digits(at, ms, 3, 'Z');
+    if (day < first_day || day >= end_day)
+        day = ms = 0;
+    date_of(day, &year, &month, &mday);
+    at = put_digits(at, year, 4, '-');
+    at = put_digits(at, month, 2, '-');
+    at = put_digits(at, mday, 2, 'T');
+    at = put_digits(at, ms / 3600000, 2, ':');
+    at = put_digits(at, ms / 60000 % 60, 2, ':');
+    at = put_digits(at, ms / 1000 % 60, 2, '.');
+    at = put_digits(at, ms % 1000, 3, 'Z');
     *at = '\0';
 }
 

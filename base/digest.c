@@ -35,20 +35,14 @@ static const EVP_MD *md(void)
     return fetched_md != NULL ? fetched_md : EVP_sha256();
 }
 
-/* The digest of a and b, one behind the other. */
+/* The digest of a and b, one behind the other. Without one: random bytes, since what was there before could be the digest of
+ * something. */
 static void digest_two(EVP_MD_CTX *ctx, struct gw_span a, struct gw_span b,
                        unsigned char out[GW_SHA256_BYTES])
 {
     if (EVP_DigestInit_ex2(ctx, md(), NULL) != 1 || EVP_DigestUpdate(ctx, a.ptr, a.len) != 1 ||
         EVP_DigestUpdate(ctx, b.ptr, b.len) != 1 || EVP_DigestFinal_ex(ctx, out, NULL) != 1)
         gw_random(out, GW_SHA256_BYTES);
-}
-
-void gw_sha256(struct gw_span bytes, unsigned char out[GW_SHA256_BYTES])
-{
-    if (EVP_Digest(bytes.ptr, bytes.len, out, NULL, md(), NULL) != 1)
-        gw_random(out,
-                  GW_SHA256_BYTES); /* what was there before could be the digest of something */
 }
 
 /* Each thread's own context, freed when it ends. */
@@ -84,6 +78,11 @@ void gw_sha256_pair(struct gw_span a, struct gw_span b, unsigned char out[GW_SHA
     digest_two(ctx, a, b, out);
     if (!pair_ok || pthread_setspecific(pair_key, ctx) != 0)
         EVP_MD_CTX_free(ctx);
+}
+
+void gw_sha256(struct gw_span bytes, unsigned char out[GW_SHA256_BYTES])
+{
+    gw_sha256_pair(bytes, GW_SPAN(""), out);
 }
 
 /* RFC 2104. */

@@ -84,6 +84,7 @@ bench: ## the gateway beside nginx and HAProxy, the engine beside the memory ban
 	@PEERS=$(PEERS) tests/bench/engine.sh $(BUILD) $(CACHE) $(MODEL)
 	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 	@PEERS=$(PEERS) python3 tests/bench/gateway.py $(BUILD) --cache $(CACHE)
+	@tests/bench/accounts.py $(BUILD)
 	@$(MAKE) --no-print-directory bench-dlp bench-audit
 
 bench-dlp: ## the scanner beside Hyperscan or Vectorscan, RE2 and PCRE2 on the same rules

@@ -66,10 +66,10 @@ static struct ledger_entry **bucket_of(struct ledger *l, struct gw_span key)
 
 /* ---- entries; with the lock ---------------------------------------------------------------- */
 
-static struct ledger_entry *find(struct ledger *l, const char *key, bool make)
+static struct ledger_entry *find(struct ledger *l, const char *key, size_t len, bool make)
 {
-    size_t n = strlen(key) + 1;
-    struct ledger_entry **bucket = bucket_of(l, (struct gw_span){key, n - 1}), *e = *bucket;
+    size_t n = len + 1;
+    struct ledger_entry **bucket = bucket_of(l, (struct gw_span){key, len}), *e = *bucket;
 
     while (e != NULL && strcmp(e->key, key) != 0)
         e = e->next;
@@ -128,7 +128,7 @@ struct ledger_entry *ledger_get(struct ledger *l, const struct router_budget *b,
 
     ledger_name_of(b, kind, owner, &name);
     (void)pthread_mutex_lock(&l->lock);
-    e = find(l, name.text, true);
+    e = find(l, name.text, name.len, true);
     if (e != NULL)
         e->refs++;
     (void)pthread_mutex_unlock(&l->lock);
@@ -144,8 +144,14 @@ void ledger_ref(struct ledger *l, struct ledger_entry *e)
 
 void ledger_put(struct ledger *l, struct ledger_entry *e)
 {
+    ledger_put_all(l, &e, 1);
+}
+
+void ledger_put_all(struct ledger *l, struct ledger_entry *const *entries, unsigned n)
+{
     (void)pthread_mutex_lock(&l->lock);
-    e->refs--;
+    for (unsigned i = 0; i < n; i++)
+        entries[i]->refs--;
     (void)pthread_mutex_unlock(&l->lock);
 }
 
@@ -482,7 +488,7 @@ static enum gw_status load_row(void *ctx, const struct limits_row *row)
     if (strlen(row->key) >= LEDGER_KEY_BYTES || row->start_ms <= 0 ||
         row->start_ms > gw_clock_wall_ms())
         return GW_OK;
-    e = find(l, row->key, true);
+    e = find(l, row->key, strlen(row->key), true);
     if (e == NULL)
         return GW_ENOMEM;
     e->counter = (struct router_counter){.start_ms = row->start_ms, .used = row->used};

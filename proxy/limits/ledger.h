@@ -39,6 +39,8 @@ struct ledger_entry *ledger_get(struct ledger *l, const struct router_budget *b,
                                 enum router_budget_kind kind, struct gw_span owner);
 void ledger_ref(struct ledger *l, struct ledger_entry *e); /* one more */
 void ledger_put(struct ledger *l, struct ledger_entry *e); /* gives the reference back */
+/* The same for n of them. */
+void ledger_put_all(struct ledger *l, struct ledger_entry *const *entries, unsigned n);
 /* Its name: NUL-terminated, at most LEDGER_KEY_BYTES with it; lives as long as the reference. */
 const char *ledger_key(const struct ledger_entry *e);
 

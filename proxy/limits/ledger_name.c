@@ -26,28 +26,41 @@ static void add(struct ledger_name *name, const char *text, size_t n)
     name->text[name->len] = '\0';
 }
 
-static void add_text(struct ledger_name *name, const char *text)
-{
-    add(name, text, strlen(text));
-}
+/* What stands between a budget's name and the owner: one copy instead of four. */
+static const struct gw_span middles[ROUTER_BUDGET_KINDS][ROUTER_PER_COUNT] = {
+#define LITERAL(text)                                                                              \
+    {                                                                                              \
+        (text), sizeof(text) - 1                                                                   \
+    }
+#define OF(kind)                                                                                   \
+    {                                                                                              \
+        LITERAL("|" kind "|all"), LITERAL("|" kind "|key"), LITERAL("|" kind "|user"),             \
+            LITERAL("|" kind "|team"), LITERAL("|" kind "|model"), LITERAL("|" kind "|target"),    \
+    }
+    [ROUTER_BUDGET_REQUESTS] = OF("requests"),
+    [ROUTER_BUDGET_TOKENS] = OF("tokens"),
+    [ROUTER_BUDGET_COST] = OF("cost"),
+    [ROUTER_BUDGET_CONCURRENCY] = OF("concurrency"),
+#undef OF
+#undef LITERAL
+};
 
 void ledger_name_of(const struct router_budget *b, enum router_budget_kind kind,
                     struct gw_span owner, struct ledger_name *out)
 {
-    static const char *const pers[] = {"all", "key", "user", "team", "model", "target"};
+    struct gw_span middle = middles[kind % ROUTER_BUDGET_KINDS][b->per % ROUTER_PER_COUNT];
     unsigned char sum[GW_SHA256_BYTES];
     char hex[GW_SHA256_HEX_BYTES];
 
     out->len = 0;
     add(out, b->name, strnlen(b->name, 64));
-    add_text(out, "|");
-    add_text(out, router_budget_kind_name(kind));
-    add_text(out, "|");
-    add_text(out, pers[b->per % ROUTER_PER_COUNT]);
+    add(out, middle.ptr, middle.len);
     if (b->per == ROUTER_PER_ALL)
         return;
-    add_text(out, is_plain_owner(owner) ? ":" : "#");
-    if (!is_plain_owner(owner)) {
+    if (is_plain_owner(owner)) {
+        add(out, ":", 1);
+    } else {
+        add(out, "#", 1);
         gw_sha256(owner, sum);
         gw_hex(sum, 16, hex);
         owner = (struct gw_span){hex, 32};

@@ -259,36 +259,43 @@ static void add_duration(int64_t ms, struct gw_buf *out)
     gw_buf_addc(out, 's');
 }
 
-/* Appends a field's name and the colon. */
-static void add_name(const struct req *req, enum router_budget_kind kind, enum field_part part,
+/* What stands before the numbers of a kind: the end of the line before and the field's name. One copy each: this is part
+ * of every answer. */
+#define FIELD(name)                                                                                \
+    {                                                                                              \
+        "\r\n" name ": ", sizeof("\r\n" name ": ") - 1                                             \
+    }
+static const struct gw_span openai_fields[2][PARTS] = {
+    {FIELD("x-ratelimit-limit-requests"), FIELD("x-ratelimit-remaining-requests"),
+     FIELD("x-ratelimit-reset-requests")},
+    {FIELD("x-ratelimit-limit-tokens"), FIELD("x-ratelimit-remaining-tokens"),
+     FIELD("x-ratelimit-reset-tokens")},
+};
+static const struct gw_span anthropic_fields[2][PARTS] = {
+    {FIELD("anthropic-ratelimit-requests-limit"), FIELD("anthropic-ratelimit-requests-remaining"),
+     FIELD("anthropic-ratelimit-requests-reset")},
+    {FIELD("anthropic-ratelimit-tokens-limit"), FIELD("anthropic-ratelimit-tokens-remaining"),
+     FIELD("anthropic-ratelimit-tokens-reset")},
+};
+#undef FIELD
+
+static void add_kind(const struct req *req, const struct limits_hold *h, int64_t now_ms,
                      struct gw_buf *out)
 {
     bool anthropic = req->ep.dialect == API_ANTHROPIC;
-
-    gw_buf_adds(out, anthropic ? "anthropic-ratelimit-" : "x-ratelimit-");
-    gw_buf_adds(out, anthropic ? kind_words[kind] : part_words[part]);
-    gw_buf_addc(out, '-');
-    gw_buf_adds(out, anthropic ? part_words[part] : kind_words[kind]);
-    gw_buf_adds(out, ": ");
-}
-
-/* Without printf(): this is part of every answer. */
-static void add_kind(const struct req *req, const struct limits_hold *h, struct gw_buf *out)
-{
+    const struct gw_span *names = anthropic ? anthropic_fields[h->kind] : openai_fields[h->kind];
     char reset[GW_RFC3339_BYTES];
 
-    add_name(req, h->kind, PART_LIMIT, out);
+    gw_buf_add(out, gw_span_from(names[PART_LIMIT], 2)); /* fields end with their own line */
     gw_buf_addu(out, h->limit);
-    gw_buf_adds(out, "\r\n");
-    add_name(req, h->kind, PART_REMAINING, out);
+    gw_buf_add(out, names[PART_REMAINING]);
     gw_buf_addu(out, h->left);
-    gw_buf_adds(out, "\r\n");
-    add_name(req, h->kind, PART_RESET, out);
-    if (req->ep.dialect == API_ANTHROPIC) {
+    gw_buf_add(out, names[PART_RESET]);
+    if (anthropic) {
         gw_clock_rfc3339(h->end_ms, reset);
         gw_buf_adds(out, reset);
     } else {
-        add_duration(h->end_ms - gw_clock_wall_ms(), out);
+        add_duration(h->end_ms - now_ms, out);
     }
     gw_buf_adds(out, "\r\n");
 }
@@ -296,14 +303,16 @@ static void add_kind(const struct req *req, const struct limits_hold *h, struct 
 void limits_add_fields(const struct req *req, struct gw_buf *out)
 {
     const struct limits_req *lr = req->limits;
+    int64_t now_ms;
 
     if (lr == NULL)
         return;
+    now_ms = gw_clock_wall_ms();
     for (unsigned kind = 0; kind < 2; kind++) {
         const struct limits_hold *h = tightest(lr, (enum router_budget_kind)kind);
 
         if (h != NULL && (lr->theirs & 1u << kind) == 0)
-            add_kind(req, h, out);
+            add_kind(req, h, now_ms, out);
     }
     if (lr->refused == NULL || lr->answer_of != GW_EDENIED)
         return;
@@ -315,7 +324,7 @@ void limits_add_fields(const struct req *req, struct gw_buf *out)
                                       .end_ms = lr->refused_end_ms};
 
         if (tightest(lr, lr->refused_kind) == NULL)
-            add_kind(req, &h, out);
+            add_kind(req, &h, now_ms, out);
     }
     if (seconds_left(lr) > HOPELESS_S)
         gw_buf_adds(out, "x-should-retry: false\r\n");

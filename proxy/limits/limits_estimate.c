@@ -94,7 +94,7 @@ uint64_t limits_answer_tokens(const struct req *req, bool *open_ended)
     return each > ROUTER_BUDGET_MAX / n ? ROUTER_BUDGET_MAX : each * n;
 }
 
-enum gw_status limits_cost(const struct req *req, unsigned target, uint64_t prompt,
+enum gw_status limits_cost(const struct req *req, unsigned target, int64_t now_ms, uint64_t prompt,
                            uint64_t completion, uint64_t *nano)
 {
     const struct proxy_config *cfg = req->setup->cfg;
@@ -107,7 +107,7 @@ enum gw_status limits_cost(const struct req *req, unsigned target, uint64_t prom
         name = gw_span_str(fixed->host);
     else if (target != REQ_NO_TARGET)
         name = gw_span_str(cfg->targets[target].name);
-    if (router_prices_cost(cfg->prices.table, name, model, gw_clock_wall_ms(), &usage, nano))
+    if (router_prices_cost(cfg->prices.table, name, model, now_ms, &usage, nano))
         return GW_OK;
     *nano = 0;
     if ((prompt == 0 && completion == 0) || cfg->accounting.unknown_price == 1 ||

@@ -126,8 +126,8 @@ void limits_end(struct limits_req *lr);
 /* limits_estimate.c: tokens that the prompt will have, and what its answer may have. */
 uint64_t limits_prompt_tokens(const struct req *req);
 uint64_t limits_answer_tokens(const struct req *req, bool *open_ended);
-/* What that many tokens cost at a target. GW_OK; GW_ENOENT: no price is known, and that matters. */
-enum gw_status limits_cost(const struct req *req, unsigned target, uint64_t prompt,
+/* What that many tokens cost at a target, by the prices of that time. GW_OK; GW_ENOENT: no price is known, and that matters. */
+enum gw_status limits_cost(const struct req *req, unsigned target, int64_t now_ms, uint64_t prompt,
                            uint64_t completion, uint64_t *nano);
 
 /* limits_answer.c: answers 429 or 503. */

@@ -41,6 +41,7 @@ static void subject_of(const struct req *req, unsigned target, struct router_sub
 struct needs {
     uint64_t use[ROUTER_BUDGET_KINDS], hold[ROUTER_BUDGET_KINDS];
     bool has_cost; /* cost was worked out */
+    int64_t now_ms;
 };
 
 /* Money is worked out only when a budget counts it. GW_ENOENT: no price. */
@@ -50,8 +51,8 @@ static enum gw_status need_cost(const struct limits_req *lr, unsigned target, st
 
     if (n->has_cost)
         return GW_OK;
-    GW_TRY(limits_cost(lr->req, target, lr->prompt, 0, &n->use[ROUTER_BUDGET_COST]));
-    GW_TRY(limits_cost(lr->req, target, lr->prompt, lr->answer, &all));
+    GW_TRY(limits_cost(lr->req, target, n->now_ms, lr->prompt, 0, &n->use[ROUTER_BUDGET_COST]));
+    GW_TRY(limits_cost(lr->req, target, n->now_ms, lr->prompt, lr->answer, &all));
     n->hold[ROUTER_BUDGET_COST] =
         all > n->use[ROUTER_BUDGET_COST] ? all - n->use[ROUTER_BUDGET_COST] : 0;
     n->has_cost = true;
@@ -76,10 +77,21 @@ static enum gw_status add_hold(const struct limits_req *lr, const struct router_
     if (out->entry == NULL)
         return GW_ENOMEM;
     if (windowed) {
-        out->start_ms = router_window_start(&limit->window, gw_clock_wall_ms());
+        out->start_ms = router_window_start(&limit->window, needs->now_ms);
         out->end_ms = router_window_end(&limit->window, out->start_ms);
     }
     return GW_OK;
+}
+
+/* How many counters a request can have. */
+static size_t limits_of_budgets(const struct proxy_config *cfg)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < cfg->n_budgets; i++)
+        for (unsigned k = 0; k < ROUTER_BUDGET_KINDS; k++)
+            n += cfg->budgets[i].limits[k].set;
+    return n;
 }
 
 /* The counters of every budget that matches, for that target. GW_ENOMEM; GW_ENOENT: a price is missing. */
@@ -87,9 +99,9 @@ static enum gw_status make_holds(struct limits_req *lr, unsigned target, struct 
                                  unsigned *n)
 {
     const struct proxy_config *cfg = lr->req->setup->cfg;
-    struct limits_hold *holds =
-        calloc((size_t)cfg->n_budgets * ROUTER_BUDGET_KINDS, sizeof(*holds));
-    struct needs needs = {.use = {1, lr->prompt, 0, 0}, .hold = {0, lr->answer, 0, 1}};
+    struct limits_hold *holds = malloc(limits_of_budgets(cfg) * sizeof(*holds));
+    struct needs needs = {
+        .use = {1, lr->prompt, 0, 0}, .hold = {0, lr->answer, 0, 1}, .now_ms = gw_clock_wall_ms()};
     enum gw_status st = holds == NULL ? GW_ENOMEM : GW_OK;
     struct router_subject who;
     unsigned used = 0;
@@ -330,14 +342,15 @@ static void top_up(struct limits_req *lr)
 {
     uint64_t more = lr->req->setup->cfg->accounting.answer_tokens, before = 0, after = 0;
     struct limits_step *step = limits_step_new(LIMITS_TOP_UP, lr, lr->n);
+    int64_t now_ms = gw_clock_wall_ms();
     enum gw_status st;
 
     if (step == NULL) {
         lr->exhausted = true;
         return;
     }
-    (void)limits_cost(lr->req, lr->target, lr->prompt, lr->answer, &before);
-    (void)limits_cost(lr->req, lr->target, lr->prompt, lr->answer + more, &after);
+    (void)limits_cost(lr->req, lr->target, now_ms, lr->prompt, lr->answer, &before);
+    (void)limits_cost(lr->req, lr->target, now_ms, lr->prompt, lr->answer + more, &after);
     for (unsigned i = 0; i < lr->n; i++) {
         const struct limits_hold *h = &lr->holds[i];
         uint64_t take = h->kind == ROUTER_BUDGET_TOKENS                   ? more
@@ -466,7 +479,7 @@ static void work_out(struct limits_req *lr)
     if (req->has_cost)
         lr->final.cost = req->cost_nano;
     else
-        (void)limits_cost(req, lr->target, prompt, completion, &lr->final.cost);
+        (void)limits_cost(req, lr->target, gw_clock_wall_ms(), prompt, completion, &lr->final.cost);
     add_lost(lr);
 }
 

@@ -15,9 +15,14 @@ struct limits *limits_of(const struct worker *w)
 
 void limits_holds_free(struct ledger *l, struct limits_hold *holds, unsigned n)
 {
+    struct ledger_entry *entries[LIMITS_MAX_HOLDS];
+    unsigned n_entries = 0;
+
     for (unsigned i = 0; i < n; i++)
         if (holds[i].entry != NULL)
-            ledger_put(l, holds[i].entry);
+            entries[n_entries++] = holds[i].entry;
+    if (n_entries != 0)
+        ledger_put_all(l, entries, n_entries);
     free(holds);
 }
 

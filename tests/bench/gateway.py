@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The gateway beside nginx and HAProxy, in one run.
 
-usage: tests/bench/gateway.py BUILD-DIR [--cache DIR] [--seconds S] [--rounds N] [--quick] [--markdown] [--json FILE] [--dir DIR] [--pairs N]
+usage: tests/bench/gateway.py BUILD-DIR [--cache DIR] [--seconds S] [--rounds N] [--quick] [--markdown] [--json FILE] [--dir DIR]
 
 Each proxy alone on core 0, mock provider and load on core 1 (peers.py). Rounds go through all rows of a case one after the
 other, so that drift of the machine meets all of them; medians are printed. The cases, with TLS on both sides and without:
@@ -15,9 +15,7 @@ other, so that drift of the machine meets all of them; medians are printed. The 
 Rows of Sluice: `off` has no keys, no policy, one rule that never matches, no access log; a gateway without audit cannot be
 configured, so two records a request are written (`process`). `on` has keys, all rules, policy, access log. `on+answers` scans
 answers too, `on, disk` syncs each decision before the request leaves. `accounts` is `off` with keys, limits and prices; what they
-add is measured in 15 pairs of its own, and printed as the median and the quartiles of the differences. PEERS=1 adds LiteLLM, without TLS, governance off.
-
-With --pairs nothing but that difference is measured, in N pairs.
+add is too little for this table's method (tests/bench/accounts.py). PEERS=1 adds LiteLLM, without TLS, governance off.
 
 `foreign` is what other processes used of both cores meanwhile: above a few percent the figures say little."""
 import json
@@ -37,7 +35,6 @@ arg = lambda name, default: sys.argv[sys.argv.index(name) + 1] if name in sys.ar
 QUICK, MARKDOWN = "--quick" in sys.argv, "--markdown" in sys.argv
 SECONDS, ROUNDS = float(arg("--seconds", "0.2" if QUICK else "0.6")), int(arg("--rounds", "1" if QUICK else "3"))
 CACHE = os.path.abspath(arg("--cache", os.path.join(peers.ROOT, "build", "cache")))
-PAIRS = int(arg("--pairs", "3" if QUICK else "15"))
 LIMIT_S = 290  # no further round that would end later
 MODEL = os.path.join(peers.ROOT, "models", "all-minilm-l6-v2")
 CHAT, EVENTS = "/v1/chat/completions", 64
@@ -177,18 +174,6 @@ class Bench:
         if self.vectors:
             self.measure("vectors", "plain", "vectors", "vectors", 8, 0, False, "/v1/embeddings")
 
-    def pairs(self):
-        """What accounts add is a difference of a few microseconds between figures that drift by more: taken in pairs, in turn first."""
-        for i in range(PAIRS):
-            for t in ("tls", "plain"):
-                for row in ("sluice off", "sluice accounts")[::1 if i % 2 else -1]:
-                    self.measure(row, t, "pair", "1k", 64, 0, False)
-
-    def accounts(self, transport):
-        """Quartiles of the CPU that keys, limits and cost add to a request, µs; None when nothing was measured."""
-        off, on = (self.results.get((row, transport, "pair", "cpu_us"), []) for row in ("sluice off", "sluice accounts"))
-        return statistics.quantiles([b - a for a, b in zip(off, on)], n=4) if len(off) == len(on) > 1 else None
-
     def figure(self, row, transport, case, name):
         """A median, or what was added to the direct one in the same round; None when it was not measured."""
         if name.startswith("added_"):
@@ -276,15 +261,7 @@ def goals(b):
             else:
                 line.append((f"{100 * got:.0f} %" if more else f"{got:.2f}x") + (" met" if (got >= bound if more else got <= bound) else " NOT met"))
         lines.append(line)
-    table(["goal, of nginx' in this run", "bound", "TLS", "without TLS"], lines + [accounts_line(b)])
-
-
-def accounts_line(b):
-    line = ["CPU of keys, limits and cost, a 1 KB request", "<= 5 µs"]
-    for t in ("tls", "plain"):
-        added = b.accounts(t)
-        line.append("-" if added is None else f"{added[1]:.1f} µs ({added[0]:.1f} to {added[2]:.1f})" + (" met" if added[1] <= 5 else " NOT met"))
-    return line
+    table(["goal, of nginx' in this run", "bound", "TLS", "without TLS"], lines)
 
 
 def main():
@@ -294,20 +271,16 @@ def main():
     done = 0
     try:
         b.start()
-        for done in range(1, 0 if "--pairs" in sys.argv else ROUNDS + 1):
+        for done in range(1, ROUNDS + 1):
             began = time.time()
             b.round()
             took = time.time() - began
             print(f"round {done} of {ROUNDS}: {took:.0f} s", file=sys.stderr)
             if time.time() + took > start + LIMIT_S and "--rounds" not in sys.argv and "litellm" not in b.rows:
                 break
-        b.pairs()
-        if "--pairs" in sys.argv:
-            table(["goal", "bound", "TLS", "without TLS"], [accounts_line(b)])
-        else:
-            report(b)
+        report(b)
         foreign = f"median {100 * statistics.median(b.foreign):.0f} %, max {100 * max(b.foreign):.0f} % of a core"
-        print(f"{done} rounds, {PAIRS} pairs of {SECONDS:g} s a case, {time.time() - start:.0f} s in all; foreign CPU: {foreign}")
+        print(f"{done} rounds of {SECONDS:g} s a case, {time.time() - start:.0f} s in all; foreign CPU: {foreign}")
         if "--json" in sys.argv:
             with open(arg("--json", ""), "w") as f:
                 json.dump({"|".join(k): v for k, v in b.results.items()}, f, indent=1)

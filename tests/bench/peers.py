@@ -48,7 +48,13 @@ def cpu(pids):
 
 
 def memory_mb(pids):
-    return sum(int(re.search(r"^Pss:\s+(\d+)", open(f"/proc/{p}/smaps_rollup").read(), re.M)[1]) for p in pids) / 1024
+    total = 0
+    for p in pids:
+        try:
+            total += int(re.search(r"^Pss:\s+(\d+)", open(f"/proc/{p}/smaps_rollup").read(), re.M)[1])
+        except ProcessLookupError:  # a child that only started something
+            pass
+    return total / 1024
 
 
 def spawn(argv, core, **more):

@@ -1,7 +1,9 @@
 /* Unit tests of base/: arena, buf, types, clock, digest, queue. */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -184,6 +186,30 @@ static void test_clock_rfc3339(void)
     CHECK(strcmp(out, "2026-11-21T14:45:27.123Z") == 0);
     gw_clock_rfc3339(-1, out);
     CHECK(strcmp(out, "1969-12-31T23:59:59.999Z") == 0);
+    gw_clock_rfc3339(INT64_MIN, out);
+    CHECK(strcmp(out, "1970-01-01T00:00:00.000Z") == 0);
+    gw_clock_rfc3339(INT64_MAX, out);
+    CHECK(strcmp(out, "1970-01-01T00:00:00.000Z") == 0);
+}
+
+/* Every third day of the years 0 to 9999, as the C library has it. */
+static void test_dates_are_the_librarys(void)
+{
+    char out[GW_RFC3339_BYTES], theirs[64];
+    unsigned wrong = 0;
+
+    for (int64_t day = -719528; day < 2932897; day += 3) {
+        time_t t = (time_t)(day * 86400 + (day + 719528) % 86400);
+        struct tm tm;
+
+        wrong += gmtime_r(&t, &tm) == NULL;
+        (void)snprintf(theirs, sizeof(theirs), "%04d-%02d-%02dT%02d:%02d:%02d.007Z",
+                       tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+                       tm.tm_sec);
+        gw_clock_rfc3339((int64_t)t * 1000 + 7, out);
+        wrong += strcmp(out, theirs) != 0;
+    }
+    CHECK(wrong == 0);
 }
 
 static void test_digests_match_published_vectors(void)
@@ -282,6 +308,7 @@ int main(void)
     test_buf_numbers_and_drop();
     test_names_round_trip();
     test_clock_rfc3339();
+    test_dates_are_the_librarys();
     test_digests_match_published_vectors();
     test_seeds_differ();
     test_ulids_ascend();
