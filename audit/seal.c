@@ -22,7 +22,8 @@
 
 enum {
     MAX_PENDING = 4 * SEAL_EVERY_RECORDS,
-    TICK_MS = 1000,
+    TICK_MS =
+        250, /* under a second; a worker writes PRINT_RING_RECORDS in it, or they are hashed again */
     SEAL_EDGE_EVERY = 64,
     LOOK_AHEAD = 1024
 };
@@ -215,7 +216,8 @@ static bool read_on(struct seal *se, struct sealed *s)
             feed_unread(&s->feed, &rec);
             return false;
         }
-        spool_print(rec.payload, leaf.bytes);
+        if (s->slot->prints == NULL || !print_ring_get(s->slot->prints, rec.seq, leaf.bytes))
+            spool_print(rec.payload, leaf.bytes);
         merkle_add(&s->tree, &leaf);
         s->pending[s->n_pending++] = leaf;
         s->last_seq = rec.seq;
@@ -254,10 +256,8 @@ static void *seal_run(void *arg)
         struct timespec until;
 
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec +=
-            (long)((se->interval_ms < TICK_MS ? se->interval_ms : TICK_MS) % 1000) * 1000000L;
-        until.tv_sec +=
-            (se->interval_ms < TICK_MS ? 0 : TICK_MS / 1000) + until.tv_nsec / 1000000000L;
+        until.tv_nsec += (long)(se->interval_ms < TICK_MS ? se->interval_ms : TICK_MS) * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
         until.tv_nsec %= 1000000000L;
         (void)pthread_mutex_lock(&se->lock);
         while (!se->stop && pthread_cond_timedwait(&se->wake, &se->lock, &until) == 0)

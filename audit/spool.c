@@ -97,6 +97,8 @@ static enum gw_status make_slots(struct spool *sp, unsigned n_slots, struct gw_e
         sp->slots[i].sp = sp;
         sp->slots[i].index = i;
         sp->slots[i].fd = -1;
+        if (sp->seal && (sp->slots[i].prints = calloc(1, sizeof(struct print_ring))) == NULL)
+            return gw_fail(err, GW_ENOMEM, "audit spool: out of memory");
     }
     /* So that what a flush leaves behind has always room for one record. */
     if (!sp->process && !spool_holds(&sp->slots[0], SPOOL_MIN_BUFFER_BYTES))
@@ -205,6 +207,7 @@ void spool_close(struct spool *sp)
             (void)close(s->fd);
         gw_buf_fini(&s->unsynced);
         openset_fini(&s->open);
+        free(s->prints);
         free(s->segs);
     }
     free(sp->slots);

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "audit/openset.h"
+#include "audit/print_ring.h"
 #include "audit/spool_format.h"
 #include "audit/spool_link.h"
 #include "base/buf.h"
@@ -109,6 +110,7 @@ struct spool_slot {
     int64_t failed_since_ms;  /* 0: writable */
     char failed_why[96];
     struct openset open;
+    struct print_ring *prints; /* for the sealer; NULL: nobody seals */
 
     /* ---- under sp->lock ---- */
     struct spool_seg *segs; /* oldest first, the last one may be open */

@@ -355,6 +355,14 @@ static bool finish(struct spool_slot *s, struct gw_buf *buf, const struct spool_
     return true;
 }
 
+/* The record that was taken is the one that the next one names, and a leaf of the tree. */
+static void note_print(struct spool_slot *s, const struct gw_buf *buf)
+{
+    spool_link_of(payload_of(buf), &s->last);
+    if (s->prints != NULL)
+        print_ring_put(s->prints, s->next_seq, s->last.print);
+}
+
 static enum gw_status put_written(struct spool_slot *s, const struct gw_buf *buf,
                                   const struct spool_entry *e)
 {
@@ -372,7 +380,7 @@ static enum gw_status put_written(struct spool_slot *s, const struct gw_buf *buf
         return GW_EIO;
     }
     note_success(s);
-    spool_link_of(payload_of(buf), &s->last);
+    note_print(s, buf);
     s->kept = s->last;
     s->next_seq++;
     count(s, 1, buf->len, e->time_ms);
@@ -411,7 +419,7 @@ enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct 
     }
     if (s->unsynced.len > s->most_unsynced)
         s->most_unsynced = s->unsynced.len;
-    spool_link_of(payload_of(buf), &s->last);
+    note_print(s, buf);
     s->next_seq++;
     s->seg_last_ms = e->time_ms > s->seg_last_ms ? e->time_ms : s->seg_last_ms;
     track(s, e);
