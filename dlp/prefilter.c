@@ -28,20 +28,33 @@ const uint8_t prefilter_flags[256] = {
 #undef W
 #undef T
 
-void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t len,
-                          struct prefilter_places *places)
+void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
+                          size_t len, struct prefilter_places *places)
 {
     unsigned kept = 0, n = places->n_literal, i = 0;
     uint16_t *at = places->literal;
 
-    for (; i < n && (size_t)at[i] + BUNDLE_WINDOW_BYTES <= len; i++) {
-        unsigned flags = prefilter_literal(f, text + at[i]);
+    /* Two rounds without branches: which places are kept is hard to guess, and the second table is the larger one. */
+    for (; i < n && from + at[i] + BUNDLE_WINDOW_BYTES <= len; i++) {
+        const unsigned char *p = text + from + at[i];
+        bool four = prefilter_hash_known(&f->literals[PREFILTER_FOUR],
+                                         prefilter_hash(PREFILTER_FOUR, p)),
+             three = prefilter_hash_known(&f->literals[PREFILTER_THREE],
+                                          prefilter_hash(PREFILTER_THREE, p));
+
+        at[kept] = at[i];
+        kept += four | three;
+    }
+    for (; i < n; i++)
+        at[kept++] = at[i];
+    n = kept;
+    kept = 0;
+    for (i = 0; i < n; i++) {
+        unsigned flags = prefilter_literal(f, prefilter_key(text, from + at[i], len));
 
         at[kept] = (uint16_t)(at[i] | flags);
         kept += flags != 0;
     }
-    for (; i < n; i++)
-        at[kept++] = (uint16_t)(at[i] | PREFILTER_IS_FOUR | PREFILTER_IS_THREE);
     places->n_literal = kept;
 }
 
@@ -63,7 +76,7 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
                 memcpy(tail, p, len - i);
                 p = tail;
             }
-            known = prefilter_literal(f, p);
+            known = prefilter_literal(f, prefilter_key(text, i, len));
             out->literal[n] = (uint16_t)((i - from) | known);
             n += known != 0;
             wide |= (uint64_t)(prefilter_buckets(f, PREFILTER_WIDE, p) != 0) << (i - block);

@@ -24,6 +24,7 @@ enum {
     PREFILTER_BLOCKS = PREFILTER_CHUNK / 64,
     PREFILTER_SLACK = 64,
     PREFILTER_LIT_CELLS = 4096,
+    PREFILTER_LIT_ROOM = 1 << 13, /* elements of prefilter_index.common */
     PREFILTER_BLOOMS = 3,
     PREFILTER_ROW_WORDS = 8, /* rows of starts are a multiple of that */
     /* What an element of prefilter_places.literal is made of: which lengths of literal it may be, and the place. */
@@ -74,12 +75,18 @@ struct prefilter_lit {
 /* Lengths of literals. */
 enum prefilter_length { PREFILTER_FOUR, PREFILTER_THREE, PREFILTER_LENGTHS };
 
+/* What the eight bytes of all spellings have in common whose hashes have the same upper 13 bits: mostly there is one. */
+struct prefilter_common {
+    uint64_t value, mask;
+};
+
 /* Literals of one length: a bit for each 16-bit hash, and the spellings in order of its upper 12 bits. */
 struct prefilter_index {
     /* The same as the bits, as Bloom filters of 4,096 bits under hashes that are linear over GF(2), which 64 bytes can be asked of at
      * once. */
     _Alignas(64) uint8_t bloom[PREFILTER_BLOOMS][4][128];
     uint64_t hashes[1 << 10];
+    struct prefilter_common common[PREFILTER_LIT_ROOM];
     uint16_t first[PREFILTER_LIT_CELLS + 1];
     struct prefilter_lit *lits;
     unsigned n;
@@ -95,6 +102,8 @@ struct prefilter_head {
 struct prefilter_start {
     uint32_t pattern, head;
 };
+
+enum { PREFILTER_RUN_BITS = 64 };
 
 /* runs[first .. end): of one set and kind. */
 struct prefilter_runs {
@@ -128,6 +137,10 @@ struct prefilter {
     uint32_t *runs;
     struct prefilter_runs *run_groups;
     unsigned n_runs, n_run_groups;
+    /* Those that begin where a word does stand first, and of each byte, a bit a group: which of their sets have it. Bits of groups that
+     * begin where any word does, and of all. */
+    unsigned n_word_groups, shortest_run, longest_run; /* of these; the last two of those with a bit */
+    uint64_t run_bits[256], word_runs, all_runs;
     /* Heads of each pattern: pattern i has [first_head[i], first_head[i + 1]). */
     struct prefilter_head *heads;
     uint32_t *first_head;
@@ -143,19 +156,48 @@ static inline uint32_t prefilter_hash(enum prefilter_length length, const unsign
     return ((length == PREFILTER_THREE ? key << 8 : key) * 0x9E3779B1u) >> 16;
 }
 
-static inline bool prefilter_hash_known(const struct prefilter *f, enum prefilter_length length,
-                                        const unsigned char *p)
+static inline bool prefilter_hash_known(const struct prefilter_index *literals, uint32_t hash)
 {
-    uint32_t hash = prefilter_hash(length, p);
-
-    return (f->literals[length].hashes[hash >> 6] >> (hash & 63) & 1) != 0;
+    return (literals->hashes[hash >> 6] >> (hash & 63) & 1) != 0;
 }
 
-/* Which lengths of literal can begin with the four bytes at p, as flags; 0: none. */
-static inline unsigned prefilter_literal(const struct prefilter *f, const unsigned char *p)
+/* Can a literal of that length be where its hash is? key: the eight bytes from PREFILTER_LIT_BEFORE in front of it on. */
+static inline bool prefilter_may_be(const struct prefilter *f, enum prefilter_length length,
+                                    uint64_t key)
 {
-    return (prefilter_hash_known(f, PREFILTER_FOUR, p) ? PREFILTER_IS_FOUR : 0u) |
-           (prefilter_hash_known(f, PREFILTER_THREE, p) ? PREFILTER_IS_THREE : 0u);
+    const struct prefilter_index *literals = &f->literals[length];
+    uint32_t bytes = (uint32_t)(key >> (8 * PREFILTER_LIT_BEFORE)), hash;
+    unsigned char p[BUNDLE_WINDOW_BYTES];
+    const struct prefilter_common *common;
+
+    memcpy(p, &bytes, sizeof(p));
+    hash = prefilter_hash(length, p);
+    common = &literals->common[hash >> 3];
+    return prefilter_hash_known(literals, hash) & ((key & common->mask) == common->value);
+}
+
+/* Which lengths of literal there can be, as flags; 0: none. */
+static inline unsigned prefilter_literal(const struct prefilter *f, uint64_t key)
+{
+    return (prefilter_may_be(f, PREFILTER_FOUR, key) ? PREFILTER_IS_FOUR : 0u) |
+           (prefilter_may_be(f, PREFILTER_THREE, key) ? PREFILTER_IS_THREE : 0u);
+}
+
+/* The eight bytes from PREFILTER_LIT_BEFORE in front of `at` on; beyond text[0, len) they are NUL. */
+static inline uint64_t prefilter_key(const unsigned char *text, size_t at, size_t len)
+{
+    uint64_t key = 0;
+    unsigned char bytes[sizeof(key)] = {0};
+
+    if (at >= PREFILTER_LIT_BEFORE && len - at >= sizeof(key) - PREFILTER_LIT_BEFORE) {
+        memcpy(&key, text + at - PREFILTER_LIT_BEFORE, sizeof(key));
+        return key;
+    }
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        if (at + i >= PREFILTER_LIT_BEFORE && at + i - PREFILTER_LIT_BEFORE < len)
+            bytes[i] = text[at + i - PREFILTER_LIT_BEFORE];
+    memcpy(&key, bytes, sizeof(key));
+    return key;
 }
 
 /* The buckets of the kind, PREFILTER_WIDE or PREFILTER_START, and of the one behind it that accept the four bytes at p. */
@@ -184,10 +226,9 @@ void prefilter_fini(struct prefilter *f);
 
 /* The variants; the last two only where the machine has the instructions. */
 prefilter_find_fn prefilter_find_scalar, prefilter_find_avx2, prefilter_find_avx512;
-/* Keeps of the literal places, which have no flags yet, those whose four bytes in text[0, len) have a known hash, and those among
- * the last three bytes. */
-void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t len,
-                          struct prefilter_places *places);
+/* Keeps of the literal places from `from` on, which have no flags yet, those where a literal can be. */
+void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
+                          size_t len, struct prefilter_places *places);
 prefilter_starts_fn prefilter_starts_scalar, prefilter_starts_avx2, prefilter_starts_avx512;
 enum prefilter_level { PREFILTER_SCALAR, PREFILTER_AVX2, PREFILTER_AVX512 };
 enum prefilter_level prefilter_best(void); /* that the machine has */

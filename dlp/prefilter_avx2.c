@@ -143,7 +143,7 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
             out->literal[n++] = (uint16_t)(i - from + (unsigned)__builtin_ctz(bits));
     }
     out->n_literal = n;
-    prefilter_keep_known(f, text + from, len - from, out);
+    prefilter_keep_known(f, text, from, len, out);
 }
 
 static inline __m256i words(const uint64_t *row)

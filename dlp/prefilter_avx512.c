@@ -137,7 +137,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         n = append(out->literal, n, literal, (unsigned)(i - from));
     }
     out->n_literal = n;
-    prefilter_keep_known(f, text + from, len - from, out);
+    prefilter_keep_known(f, text, from, len, out);
 }
 
 bool prefilter_starts_avx512(const struct prefilter *f, const unsigned char *p, unsigned first,

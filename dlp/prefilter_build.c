@@ -1,6 +1,7 @@
 /* dlp/prefilter_build.c - sorts what a rule set looks for into kinds and builds the filter's tables (prefilter.h).
  *
  * A few milliseconds for a thousand rules: it runs at each load. Thread: any; the tables are written here only. */
+#include <limits.h>
 #include <stdlib.h>
 
 #include "dlp/prefilter.h"
@@ -15,7 +16,7 @@ enum {
 
 /* Words begin at one byte in six. A start costs a look at the rows, which all patterns share, so one that is seldom costs next to
  * nothing; otherwise it has to be worth what the windows cost. */
-static const double WORD_STARTS = 0.17, SELDOM = 0.002, START_GAIN = 4;
+static const double WORD_STARTS = 0.17, SELDOM = 0.002, START_GAIN = 4, RUN_COST = 2e-4;
 
 static bool begins_at_word(const struct bundle_pattern *p)
 {
@@ -219,6 +220,28 @@ static int by_cell(const void *a, const void *b, void *ctx)
     return x->first < y->first ? -1 : x->first > y->first;
 }
 
+/* Fills in what spellings have in common whose hashes are near. */
+static void fill_common(struct prefilter_index *literals, enum prefilter_length length)
+{
+    bool seen[PREFILTER_LIT_ROOM] = {false};
+
+    for (unsigned i = 0; i < literals->n; i++) {
+        const struct prefilter_lit *lit = &literals->lits[i];
+        uint32_t value = first_bytes(lit), place;
+        unsigned char bytes[BUNDLE_WINDOW_BYTES];
+        struct prefilter_common *c;
+
+        memcpy(bytes, &value, sizeof(bytes));
+        place = prefilter_hash(length, bytes) >> 3;
+        c = &literals->common[place];
+        if (!seen[place])
+            *c = (struct prefilter_common){lit->value, lit->mask};
+        c->mask &= lit->mask & ~(lit->value ^ c->value);
+        c->value &= c->mask;
+        seen[place] = true;
+    }
+}
+
 static void index_lits(struct prefilter_index *literals, enum prefilter_length length)
 {
     unsigned i = 0;
@@ -230,6 +253,7 @@ static void index_lits(struct prefilter_index *literals, enum prefilter_length l
         while (i < literals->n && cell_of(length, first_bytes(&literals->lits[i])) == cell)
             i++;
     }
+    fill_common(literals, length);
     literals->n_blooms =
         literals->n <= FEW_LITS ? 1 : (literals->n <= SOME_LITS ? 2 : PREFILTER_BLOOMS);
 }
@@ -398,7 +422,13 @@ static double window_cost(const struct bundle *b, const struct bundle_window *w)
     return rulec_window_cost((const struct bundle_set *)sets);
 }
 
-/* A pattern with windows that are no literals is looked for by its start instead, where that can be and is seldom enough. */
+static bool is_anywhere(const struct bundle *b, const struct bundle_run *run)
+{
+    return run->target.max > 0 || !begins_at_word(&b->patterns[run->target.pattern]);
+}
+
+/* A pattern with windows that are no literals, or a run somewhere, is looked for by its start instead, where that can be and is seldom
+ * enough. */
 static bool choose_starts(struct prefilter *f, const struct bundle *b, const bool *skipped,
                           bool *is_start)
 {
@@ -415,6 +445,9 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
         for (unsigned k = 0; k < w->n_targets; k++)
             wide[b->targets[w->first_target + k].pattern] += cost;
     }
+    for (unsigned i = 0; i < b->n_runs; i++)
+        if (is_anywhere(b, &b->runs[i]))
+            wide[b->runs[i].target.pattern] += RUN_COST;
     for (uint32_t p = 0; p < b->n_patterns; p++) {
         double cost = start_cost(b, p);
 
@@ -429,17 +462,12 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
 
 /* ---- runs -------------------------------------------------------------------------------- */
 
-static bool is_anywhere(const struct bundle *b, const struct bundle_run *run)
-{
-    return run->target.max > 0 || !begins_at_word(&b->patterns[run->target.pattern]);
-}
-
 static bool is_at_token(const struct bundle *b, const struct bundle_run *run)
 {
     return b->patterns[run->target.pattern].before == RULEC_BOUNDARY_TOKEN;
 }
 
-/* Runs of one set and kind together, the shortest first. */
+/* Those at words first; runs of one set and kind together, the shortest first. */
 static int by_group(const void *a, const void *b, void *ctx)
 {
     const struct bundle *bundle = *(const struct bundle *const *)ctx;
@@ -448,10 +476,10 @@ static int by_group(const void *a, const void *b, void *ctx)
     int kind_x = is_anywhere(bundle, x) * 2 + is_at_token(bundle, x),
         kind_y = is_anywhere(bundle, y) * 2 + is_at_token(bundle, y);
 
-    if (x->set != y->set)
-        return x->set < y->set ? -1 : 1;
     if (kind_x != kind_y)
         return kind_x - kind_y;
+    if (x->set != y->set)
+        return x->set < y->set ? -1 : 1;
     if (x->n != y->n)
         return x->n < y->n ? -1 : 1;
     return x < y ? -1 : x > y;
@@ -479,6 +507,27 @@ static void group_runs(struct prefilter *f, const struct bundle *b)
     }
 }
 
+/* Fills in what is asked of all groups at words at once. */
+static void fill_run_bits(struct prefilter *f, const struct bundle *b)
+{
+    while (f->n_word_groups < f->n_run_groups && !f->run_groups[f->n_word_groups].anywhere)
+        f->n_word_groups++;
+    f->shortest_run = UINT_MAX;
+    for (unsigned i = 0; i < f->n_word_groups && i < PREFILTER_RUN_BITS; i++) {
+        const struct prefilter_runs *group = &f->run_groups[i];
+        uint64_t bit = UINT64_C(1) << i;
+        unsigned least = b->runs[f->runs[group->first]].n,
+                 most = b->runs[f->runs[group->end - 1]].n;
+
+        for (unsigned byte = 0; byte < 256; byte++)
+            f->run_bits[byte] |= rx_set_has(&b->sets[group->set], byte) ? bit : 0;
+        f->all_runs |= bit;
+        f->word_runs |= group->at_token ? 0 : bit;
+        f->shortest_run = least < f->shortest_run ? least : f->shortest_run;
+        f->longest_run = most > f->longest_run ? most : f->longest_run;
+    }
+}
+
 /* ---- all of it --------------------------------------------------------------------------- */
 
 /* Copies the targets that are not looked for by their start, nor skipped. */
@@ -503,6 +552,7 @@ static void copy_targets(struct prefilter *f, const struct bundle *b, const bool
         if (!is_start[b->runs[i].target.pattern] && !skipped[b->runs[i].target.pattern])
             f->runs[f->n_runs++] = i;
     group_runs(f, b);
+    fill_run_bits(f, b);
 }
 
 static void sort_windows(struct prefilter *f, const struct bundle *b)

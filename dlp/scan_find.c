@@ -416,23 +416,50 @@ static void find_runs(struct scan_leaf *x, const struct prefilter_runs *group, s
     }
 }
 
-/* Notes at `at`, where a word begins, the runs of a group that begin their match there. */
+/* Notes at `at`, where a word begins, the runs of a group that begin their match there and are n bytes or less. */
+static void offer_runs(struct scan_leaf *x, const struct prefilter_runs *group, size_t at, size_t n)
+{
+    const struct bundle *b = x->rules->b;
+    const uint32_t *runs = x->filter->runs;
+
+    for (uint32_t i = group->first; i < group->end && b->runs[runs[i]].n <= n; i++)
+        offer(x, b->runs[runs[i]].target.pattern, at);
+}
+
+/* The same for one group after another. */
 static void find_runs_at(struct scan_leaf *x, const struct prefilter_runs *group, size_t at,
                          size_t end)
 {
     const struct bundle *b = x->rules->b;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     const struct bundle_set *set = &b->sets[group->set];
-    const uint32_t *runs = x->filter->runs;
-    size_t longest = b->runs[runs[group->end - 1]].n, stop = at;
+    size_t longest = b->runs[x->filter->runs[group->end - 1]].n, stop = at;
 
-    if (b->runs[runs[group->first]].n > end - at)
-        return;
     end = end - at < longest ? end : at + longest;
     while (stop < end && set_has(set, text[stop]))
         stop++;
-    for (uint32_t i = group->first; i < group->end && b->runs[runs[i]].n <= stop - at; i++)
-        offer(x, b->runs[runs[i]].target.pattern, at);
+    offer_runs(x, group, at, stop - at);
+}
+
+/* The same for all groups whose bits are in alive. */
+static void find_all_runs_at(struct scan_leaf *x, uint64_t alive, size_t at, size_t end)
+{
+    const struct prefilter *f = x->filter;
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    size_t i = at, least = at + f->shortest_run;
+
+    if (f->all_runs == 0 || end < least)
+        return;
+    end = end - at < f->longest_run ? end : at + f->longest_run;
+    for (; i < least; i++)
+        alive &= f->run_bits[text[i]];
+    for (; alive != 0; i++) {
+        uint64_t next = i < end ? alive & f->run_bits[text[i]] : 0;
+
+        for (uint64_t gone = alive & ~next; gone != 0; gone &= gone - 1)
+            offer_runs(x, &f->run_groups[__builtin_ctzll(gone)], at, i - at);
+        alive = next;
+    }
 }
 
 /* The part [from, to) of a token. What is behind `to` counts as far as the longest run asks. */
@@ -451,13 +478,13 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
         if (at > 0 && is_word(text[at - 1]))
             continue;
         at_token = scan_boundary_before(RULEC_BOUNDARY_TOKEN, x->text, at);
-        for (unsigned i = 0; i < f->n_run_groups; i++)
-            if (!f->run_groups[i].anywhere && (at_token || !f->run_groups[i].at_token))
+        find_all_runs_at(x, at_token ? f->all_runs : f->word_runs, at, end);
+        for (unsigned i = PREFILTER_RUN_BITS; i < f->n_word_groups; i++)
+            if (at_token || !f->run_groups[i].at_token)
                 find_runs_at(x, &f->run_groups[i], at, end);
     }
-    for (unsigned i = 0; i < f->n_run_groups; i++)
-        if (f->run_groups[i].anywhere)
-            find_runs(x, &f->run_groups[i], from, to, end);
+    for (unsigned i = f->n_word_groups; i < f->n_run_groups; i++)
+        find_runs(x, &f->run_groups[i], from, to, end);
 }
 
 /* The bytes of tokens behind the chunk, as far as a run that begins in it asks. */
