@@ -58,6 +58,27 @@ void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, 
     places->n_literal = kept;
 }
 
+/* Fills in the bits of n bytes, at most 64, from p on. */
+static void find_classes(const unsigned char *p, size_t n, uint64_t out[PREFILTER_CLASSES])
+{
+    memset(out, 0, PREFILTER_CLASSES * sizeof(*out));
+    for (size_t i = 0; i < n; i += 8) {
+        unsigned char of[8] = {0};
+        uint64_t all;
+
+        for (size_t k = 0; k < 8 && i + k < n; k++)
+            of[k] = prefilter_classes[p[i + k]];
+        memcpy(&all, of, sizeof(all));
+        if (all == 0)
+            continue;
+        /* The multiplication gathers the low bits of eight bytes in the upper byte. */
+        for (unsigned k = 0; k < PREFILTER_CLASSES; k++)
+            out[k] |=
+                ((all >> k & UINT64_C(0x0101010101010101)) * UINT64_C(0x0102040810204080) >> 56)
+                << i;
+    }
+}
+
 void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {
@@ -86,6 +107,7 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
                 start |= (uint64_t)(prefilter_buckets(f, PREFILTER_START, p) != 0) << (i - block);
             before = flags & 1;
         }
+        find_classes(text + block, end - block, out->class[(block - from) / 64]);
         out->wide[(block - from) / 64] = wide;
         out->start[(block - from) / 64] = start;
         out->token[(block - from) / 64] = token;

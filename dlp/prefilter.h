@@ -35,6 +35,19 @@ enum {
 };
 _Static_assert((int)PREFILTER_CHUNK + (int)PREFILTER_SLACK <= (int)PREFILTER_PLACE, "places");
 
+/* Classes of bytes, a bit each: what has to be near the beginning of a match (struct bundle_pattern). */
+enum {
+    PREFILTER_DIGIT = 1 << 0,
+    PREFILTER_COLON = 1 << 1,
+    PREFILTER_EQUALS = 1 << 2,
+    PREFILTER_AT = 1 << 3,
+    PREFILTER_LESS = 1 << 4,
+    PREFILTER_QUOTE = 1 << 5,  /* " ' */
+    PREFILTER_ROUND = 1 << 6,  /* ( */
+    PREFILTER_SQUARE = 1 << 7, /* [ { */
+    PREFILTER_CLASSES = 8,
+};
+
 /* Where buckets are, eight each: wide windows and starts have two kinds. */
 enum prefilter_kind {
     PREFILTER_WIDE,
@@ -54,6 +67,7 @@ struct prefilter_places {
     uint64_t wide[PREFILTER_BLOCKS];
     uint64_t start[PREFILTER_BLOCKS];
     uint64_t token[PREFILTER_BLOCKS]; /* bytes [A-Za-z0-9_+/=-], which long tokens are made of */
+    uint64_t class[PREFILTER_BLOCKS + 1][PREFILTER_CLASSES]; /* bytes of each class */
 };
 
 /* to - from is at most PREFILTER_CHUNK. Bytes at len and beyond count as NUL and are not read; what is at from - 1 is. */
@@ -105,6 +119,11 @@ struct prefilter_start {
 
 enum { PREFILTER_RUN_BITS = 64 };
 
+/* need and within of a pattern. */
+struct prefilter_need {
+    uint8_t need, within;
+};
+
 /* runs[first .. end): of one set and kind. */
 struct prefilter_runs {
     uint32_t first, end, set;
@@ -135,12 +154,16 @@ struct prefilter {
     uint32_t *first_target;
     /* Runs of patterns that nothing else finds, in groups that can be at the same places; in each the shortest first. */
     uint32_t *runs;
+    uint32_t *
+        run_limits; /* of each: how long a run can be that a match begins with and does not leave; UINT32_MAX: any */
     struct prefilter_runs *run_groups;
     unsigned n_runs, n_run_groups;
     /* Those that begin where a word does stand first, and of each byte, a bit a group: which of their sets have it. Bits of groups that
      * begin where any word does, and of all. */
-    unsigned n_word_groups, shortest_run, longest_run; /* of these; the last two of those with a bit */
+    unsigned n_word_groups, shortest_run,
+        longest_run; /* of these; the last two of those with a bit */
     uint64_t run_bits[256], word_runs, all_runs;
+    struct prefilter_need *needs; /* of each pattern */
     /* Heads of each pattern: pattern i has [first_head[i], first_head[i + 1]). */
     struct prefilter_head *heads;
     uint32_t *first_head;
@@ -219,6 +242,9 @@ extern const uint64_t prefilter_linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES];
 
 /* [A-Za-z0-9_] and [A-Za-z0-9_+/=-] of each byte: bits 0 and 1. */
 extern const uint8_t prefilter_flags[256];
+
+/* The class of each byte; 0: none. Stands in rulec_need.c, since the rule compiler comes without the filter. */
+extern const uint8_t prefilter_classes[256];
 
 /* Builds the tables, without the patterns that skipped[pattern] names; false when out of memory. Release with prefilter_fini. */
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped);

@@ -69,6 +69,30 @@ static inline struct masks classes(__m256i v)
     };
 }
 
+/* Adds the bits of 32 bytes, whose nibbles these are: each class is made of some upper nibbles with some lower ones. */
+static inline void find_classes(__m256i lo, __m256i hi, unsigned shift,
+                                uint64_t out[PREFILTER_CLASSES])
+{
+    enum {
+        D = PREFILTER_DIGIT,
+        C = PREFILTER_COLON,
+        E = PREFILTER_EQUALS,
+        A = PREFILTER_AT,
+        L = PREFILTER_LESS,
+        Q = PREFILTER_QUOTE,
+        R = PREFILTER_ROUND,
+        S = PREFILTER_SQUARE,
+    };
+    static const uint8_t low[16] = {D | A, D, D | Q, D, D, D, D, D | Q, D | R, D, C, S, L, E, 0, 0},
+                         high[16] = {0, 0, Q | R, D | C | E | L, A, S, 0, S};
+    __m256i class =
+        _mm256_and_si256(_mm256_shuffle_epi8(table(low), lo), _mm256_shuffle_epi8(table(high), hi));
+
+    for (unsigned k = 0; k < PREFILTER_CLASSES; k++)
+        out[k] |= (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(class, (int)(7 - k)))
+                  << shift;
+}
+
 /* Whether the bit of each hash is set, in bit 31 of its lane. */
 static inline __m256i has_hash(const struct prefilter_index *literals, __m256i hash)
 {
@@ -132,6 +156,9 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
         start = accepted(f, PREFILTER_START, lo, hi) | accepted(f, PREFILTER_STARTER, lo, hi);
         start = exact(f, PREFILTER_START, start & ~(m.word << 1 | before), p);
         before = m.word >> 31;
+        if (shift == 0)
+            memset(out->class[word], 0, sizeof(out->class[word]));
+        find_classes(lo[0], hi[0], (unsigned)shift, out->class[word]);
         if (shift == 0)
             out->wide[word] = out->start[word] = out->token[word] = 0;
         wide = accepted(f, PREFILTER_WIDE, lo, hi) | accepted(f, PREFILTER_WIDER, lo, hi);

@@ -10,7 +10,7 @@
 
 /* What stays in registers. */
 struct tables {
-    __m512i linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES], flags[2], bit_of;
+    __m512i linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES], flags[2], classes[2], bit_of;
 };
 
 /* A hash of the first three bytes at each place, and of all four. */
@@ -98,6 +98,8 @@ static inline void load_tables(struct tables *t)
             t->linear[which][place] = _mm512_set1_epi64((long long)prefilter_linear[which][place]);
     t->flags[0] = _mm512_loadu_si512(prefilter_flags);
     t->flags[1] = _mm512_loadu_si512(prefilter_flags + 64);
+    t->classes[0] = _mm512_loadu_si512(prefilter_classes);
+    t->classes[1] = _mm512_loadu_si512(prefilter_classes + 64);
     t->bit_of = _mm512_broadcast_i32x4(
         _mm_set_epi8(0, 0, 0, 0, 0, 0, 0, 0, (char)128, 64, 32, 16, 8, 4, 2, 1));
 }
@@ -111,7 +113,8 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
 
     load_tables(&t);
     for (size_t i = from; i < to; i += 64) {
-        __m512i v[BUNDLE_WINDOW_BYTES], h[PREFILTER_BLOOMS], three[PREFILTER_BLOOMS], flags;
+        __m512i v[BUNDLE_WINDOW_BYTES], h[PREFILTER_BLOOMS], three[PREFILTER_BLOOMS], flags,
+            classes;
         __mmask64 valid = mask_of(to - i), beyond, word, literal;
         size_t block = (i - from) / 64;
 
@@ -122,6 +125,10 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
                                                      text + i + place);
         beyond = _mm512_movepi8_mask(v[0]);
         flags = _mm512_permutex2var_epi8(t.flags[0], v[0], t.flags[1]);
+        classes = _mm512_permutex2var_epi8(t.classes[0], v[0], t.classes[1]);
+        for (unsigned k = 0; k < PREFILTER_CLASSES; k++)
+            out->class[block][k] =
+                _mm512_test_epi8_mask(classes, _mm512_set1_epi8((char)(1u << k))) & ~beyond;
         word = _mm512_test_epi8_mask(flags, _mm512_set1_epi8(1)) & ~beyond;
         out->token[block] = _mm512_test_epi8_mask(flags, _mm512_set1_epi8(2)) & ~beyond & valid;
         out->wide[block] =

@@ -433,17 +433,23 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
                           bool *is_start)
 {
     double *wide = calloc(b->n_patterns + 1, sizeof(*wide));
+    bool *windows = calloc(b->n_patterns + 1, sizeof(*windows));
 
-    if (wide == NULL)
+    if (wide == NULL || windows == NULL) {
+        free(wide);
+        free(windows);
         return false;
+    }
     for (unsigned i = 0; i < b->n_windows; i++) {
         const struct bundle_window *w = &b->windows[i];
         struct spelling s[BUNDLE_WINDOW_BYTES];
         enum prefilter_length length;
         double cost = spell_literal(b, w, &length, s) != 0 ? 0 : window_cost(b, w);
 
-        for (unsigned k = 0; k < w->n_targets; k++)
+        for (unsigned k = 0; k < w->n_targets; k++) {
             wide[b->targets[w->first_target + k].pattern] += cost;
+            windows[b->targets[w->first_target + k].pattern] = true;
+        }
     }
     for (unsigned i = 0; i < b->n_runs; i++)
         if (is_anywhere(b, &b->runs[i]))
@@ -452,11 +458,12 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
         double cost = start_cost(b, p);
 
         is_start[p] = !skipped[p] && wide[p] > 0 && begins_at_word(&b->patterns[p]) &&
-                      (cost < SELDOM || cost < START_GAIN * wide[p]);
+                      ((windows[p] && cost < SELDOM) || cost < START_GAIN * wide[p]);
         for (uint32_t i = 0; is_start[p] && i < b->patterns[p].n_heads; i++)
             f->starts[f->n_starts++] = (struct prefilter_start){p, i};
     }
     free(wide);
+    free(windows);
     return true;
 }
 
@@ -507,11 +514,28 @@ static void group_runs(struct prefilter *f, const struct bundle *b)
     }
 }
 
+/* How long a run that a match begins with can be: UINT32_MAX for any. Where a match ends inside a run of bytes that words are made of,
+ * no boundary is behind it. */
+static uint32_t run_limit(const struct bundle *b, const struct bundle_run *run)
+{
+    const struct bundle_pattern *p = &b->patterns[run->target.pattern];
+    unsigned closing = p->after == RULEC_BOUNDARY_TOKEN ? 2 : 1;
+
+    if (p->longest == 0 || (p->after != RULEC_BOUNDARY_WORD && p->after != RULEC_BOUNDARY_TOKEN))
+        return UINT32_MAX;
+    for (unsigned byte = 0; byte < 256; byte++)
+        if (rx_set_has(&b->sets[run->set], byte) && (prefilter_flags[byte] & closing) == 0)
+            return UINT32_MAX;
+    return p->longest;
+}
+
 /* Fills in what is asked of all groups at words at once. */
 static void fill_run_bits(struct prefilter *f, const struct bundle *b)
 {
     while (f->n_word_groups < f->n_run_groups && !f->run_groups[f->n_word_groups].anywhere)
         f->n_word_groups++;
+    for (unsigned i = 0; i < f->n_runs; i++)
+        f->run_limits[i] = run_limit(b, &b->runs[f->runs[i]]);
     f->shortest_run = UINT_MAX;
     for (unsigned i = 0; i < f->n_word_groups && i < PREFILTER_RUN_BITS; i++) {
         const struct prefilter_runs *group = &f->run_groups[i];
@@ -529,6 +553,15 @@ static void fill_run_bits(struct prefilter *f, const struct bundle *b)
 }
 
 /* ---- all of it --------------------------------------------------------------------------- */
+
+static bool fill_needs(struct prefilter *f, const struct bundle *b)
+{
+    f->needs = calloc(b->n_patterns + 1, sizeof(*f->needs));
+    for (uint32_t i = 0; i < b->n_patterns && f->needs != NULL; i++)
+        f->needs[i] =
+            (struct prefilter_need){(uint8_t)b->patterns[i].need, (uint8_t)b->patterns[i].within};
+    return f->needs != NULL;
+}
 
 /* Copies the targets that are not looked for by their start, nor skipped. */
 static void copy_targets(struct prefilter *f, const struct bundle *b, const bool *skipped,
@@ -584,10 +617,11 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
     f->targets = calloc(b->n_targets + 1, sizeof(*f->targets));
     f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));
     f->runs = calloc(b->n_runs + 1, sizeof(*f->runs));
+    f->run_limits = calloc(b->n_runs + 1, sizeof(*f->run_limits));
     f->run_groups = calloc(b->n_runs + 1, sizeof(*f->run_groups));
     f->wide = calloc(b->n_windows + 1, sizeof(*f->wide));
     return f->starts != NULL && f->targets != NULL && f->first_target != NULL && f->runs != NULL &&
-           f->run_groups != NULL && f->wide != NULL;
+           f->run_limits != NULL && f->run_groups != NULL && f->wide != NULL;
 }
 
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped)
@@ -596,7 +630,7 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *ski
 
     memset(f, 0, sizeof(*f));
     prefilter_choose(f, prefilter_best());
-    if (is_start == NULL || !allocate(f, b) || !fill_heads(f, b))
+    if (is_start == NULL || !allocate(f, b) || !fill_heads(f, b) || !fill_needs(f, b))
         goto out;
     if (!choose_starts(f, b, skipped, is_start))
         goto out;
@@ -618,7 +652,9 @@ void prefilter_fini(struct prefilter *f)
     free(f->start_rows);
     free(f->targets);
     free(f->first_target);
+    free(f->needs);
     free(f->runs);
+    free(f->run_limits);
     free(f->run_groups);
     free(f->wide);
     free(f->wide_rows);

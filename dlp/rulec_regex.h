@@ -54,6 +54,10 @@ void rx_all(const struct rx_node *n, struct bundle_set *out);
 unsigned rx_heads(const struct rx_node *n, enum rulec_boundary after,
                   struct bundle_set out[BUNDLE_HEADS][BUNDLE_HEAD_BYTES]);
 
+/* Classes of bytes, bits of prefilter_classes, one of which every match has among its first *within bytes, as seldom ones as there are;
+ * 0: none. */
+uint32_t rx_need(const struct rx_node *n, uint32_t *within);
+
 /* Shortest and longest match in bytes; *max is RX_INFINITE without a bound. */
 void rx_width(const struct rx_node *n, long *min, long *max);
 

@@ -185,6 +185,7 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     struct bundle_pattern row = {.rule = rule, .reach = reach_of(r), .first_memo = t->n_memos};
     struct bundle_set first = {{0}}, head[BUNDLE_HEADS][BUNDLE_HEAD_BYTES];
     unsigned n_chains = 0, n_anchors = 0, n_memos = 0;
+    long min = 0, max = 0;
 
     GW_TRY(emit_chains(scratch, r, text, &p, &chains, &n_chains, &n_memos, err));
     if (!is_near)
@@ -198,6 +199,9 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     row.first = emit_set(&t->sets, &first);
     row.before = p.before;
     row.after = p.after;
+    rx_width(p.root, &min, &max);
+    row.longest = max > 0 && max < UINT16_MAX ? (uint32_t)max : 0;
+    row.need = rx_need(p.root, &row.within);
     row.n_heads = rx_heads(p.root, p.after, head);
     for (unsigned i = 0; i < row.n_heads; i++)
         for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)

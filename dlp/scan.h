@@ -93,14 +93,15 @@ struct scan_leaf {
     const struct dlp_rules *rules;
     const struct prefilter *filter; /* scan_find sets it */
     struct gw_span text, key;
-    uint32_t leaf;        /* index */
-    unsigned report_from; /* confidence */
-    size_t from, to;      /* only matches that begin in [from, to) are looked for */
-    bool growing;         /* matches go to s->matches */
-    const uint64_t *dead; /* patterns that find nothing in this text, a bit each; NULL: none */
-    uint64_t work;        /* bytes that matchers looked at, and what validators cost */
-    size_t word_start;    /* where the word before word_end begins */
-    size_t word_end;      /* the last place that was asked about */
+    uint32_t leaf;           /* index */
+    unsigned report_from;    /* confidence */
+    size_t from, to;         /* only matches that begin in [from, to) are looked for */
+    size_t chunk, chunk_end; /* what s->places is about */
+    bool growing;            /* matches go to s->matches */
+    const uint64_t *dead;    /* patterns that find nothing in this text, a bit each; NULL: none */
+    uint64_t work;           /* bytes that matchers looked at, and what validators cost */
+    size_t word_start;       /* where the word before word_end begins */
+    size_t word_end;         /* the last place that was asked about */
     enum gw_status st;
 };
 

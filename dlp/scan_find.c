@@ -85,6 +85,26 @@ static uint32_t take_node(struct scan_leaf *x, struct scan_ring *r)
     return r->n_nodes++;
 }
 
+/* Is what every match of the pattern has near its beginning there? As far as the chunk says. */
+static inline bool has_need(const struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    struct prefilter_need need = x->filter->needs[pattern];
+    size_t place = at - x->chunk, block = place / 64, bit = place % 64;
+    const struct prefilter_places *places = &x->s->places;
+    uint64_t found = 0;
+
+    if (need.need == 0 || at < x->chunk ||
+        (at + need.within > x->chunk_end && x->chunk_end < x->text.len))
+        return true;
+    for (unsigned left = need.need; left != 0; left &= left - 1) {
+        unsigned k = (unsigned)__builtin_ctz(left);
+
+        found |= places->class[block][k] >> bit;
+        found |= bit == 0 ? 0 : places->class[block + 1][k] << (64 - bit);
+    }
+    return (found << (64 - need.within)) != 0;
+}
+
 /* Notes that pattern is to be tried at `at`, once. */
 static void push(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
@@ -92,7 +112,7 @@ static void push(struct scan_leaf *x, uint32_t pattern, size_t at)
     uint32_t slot = at % SCAN_RING, node = NO_NODE, prev = NO_NODE;
     bool used = (r->used[slot / 64] >> (slot % 64) & 1) != 0;
 
-    if (at < x->from || at >= x->to || scan_is_dead(x, pattern))
+    if (at < x->from || at >= x->to || scan_is_dead(x, pattern) || !has_need(x, pattern, at))
         return;
     if (used && r->nodes[r->last[slot]].pattern < pattern) {
         prev = r->last[slot];
@@ -171,16 +191,30 @@ static const unsigned char *bytes_at(const struct scan_leaf *x, size_t at, size_
     return tail;
 }
 
+/* Can a match begin with these bytes? */
+static bool head_fits(const struct bundle *b, const uint32_t head[BUNDLE_HEAD_BYTES],
+                      const unsigned char *p)
+{
+    unsigned k = 0;
+
+    while (k < BUNDLE_HEAD_BYTES && set_has(&b->sets[head[k]], p[k]))
+        k++;
+    return k == BUNDLE_HEAD_BYTES;
+}
+
 /* Notes pattern at `at` when its first bytes fit. */
 static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     const struct prefilter *f = x->filter;
     unsigned char tail[BUNDLE_HEAD_BYTES];
+    const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
+    uint32_t first = f->first_head[pattern];
     uint64_t head[2];
 
-    memcpy(head, bytes_at(x, at, sizeof(tail), tail), sizeof(head));
-    for (uint32_t i = f->first_head[pattern]; i < f->first_head[pattern + 1]; i++) {
-        if (prefilter_head_fits(&f->heads[i], head)) {
+    memcpy(head, p, sizeof(head));
+    for (uint32_t i = first; i < f->first_head[pattern + 1]; i++) {
+        if (prefilter_head_fits(&f->heads[i], head) &&
+            head_fits(x->rules->b, x->rules->b->patterns[pattern].head[i - first], p)) {
             push(x, pattern, at);
             return;
         }
@@ -416,14 +450,15 @@ static void find_runs(struct scan_leaf *x, const struct prefilter_runs *group, s
     }
 }
 
-/* Notes at `at`, where a word begins, the runs of a group that begin their match there and are n bytes or less. */
+/* Notes at `at`, where a word begins, the runs of a group that begin their match there, where n bytes of its set are. */
 static void offer_runs(struct scan_leaf *x, const struct prefilter_runs *group, size_t at, size_t n)
 {
     const struct bundle *b = x->rules->b;
-    const uint32_t *runs = x->filter->runs;
+    const uint32_t *runs = x->filter->runs, *limits = x->filter->run_limits;
 
     for (uint32_t i = group->first; i < group->end && b->runs[runs[i]].n <= n; i++)
-        offer(x, b->runs[runs[i]].target.pattern, at);
+        if (n <= limits[i])
+            offer(x, b->runs[runs[i]].target.pattern, at);
 }
 
 /* The same for one group after another. */
@@ -433,7 +468,7 @@ static void find_runs_at(struct scan_leaf *x, const struct prefilter_runs *group
     const struct bundle *b = x->rules->b;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     const struct bundle_set *set = &b->sets[group->set];
-    size_t longest = b->runs[x->filter->runs[group->end - 1]].n, stop = at;
+    size_t longest = b->runs[x->filter->runs[group->end - 1]].n + 1, stop = at;
 
     end = end - at < longest ? end : at + longest;
     while (stop < end && set_has(set, text[stop]))
@@ -450,7 +485,7 @@ static void find_all_runs_at(struct scan_leaf *x, uint64_t alive, size_t at, siz
 
     if (f->all_runs == 0 || end < least)
         return;
-    end = end - at < f->longest_run ? end : at + f->longest_run;
+    end = end - at <= f->longest_run ? end : at + f->longest_run + 1;
     for (; i < least; i++)
         alive &= f->run_bits[text[i]];
     for (; alive != 0; i++) {
@@ -562,6 +597,10 @@ void scan_find(struct scan_leaf *x)
         size_t settled = to == x->text.len ? to : to - RULEC_MAX_OFFSET;
 
         f->find(f, text, from, to, x->text.len, places);
+        /* Behind the last block there is nothing, or nobody asks. */
+        memset(places->class[(to - from + 63) / 64], 0, sizeof(places->class[0]));
+        x->chunk = from;
+        x->chunk_end = to;
         find_literals(x, places, from);
         for (size_t i = 0; i * 64 < to - from; i++) {
             find_wide(x, places->wide[i], from + i * 64);
