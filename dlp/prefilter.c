@@ -34,7 +34,7 @@ void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, 
     unsigned kept = 0, n = places->n_literal, i = 0;
     uint16_t *at = places->literal;
 
-    /* Two rounds without branches: which places are kept is hard to guess, and the second table is the larger one. */
+    /* Two rounds without branches: which places are kept is hard to guess, and the second round's table is the larger one. */
     for (; i < n && from + at[i] + BUNDLE_WINDOW_BYTES <= len; i++) {
         const unsigned char *p = text + from + at[i];
         bool four = prefilter_hash_known(&f->literals[PREFILTER_FOUR],

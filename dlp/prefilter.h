@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "dlp/bundle_abi.h"
+#include "dlp/rulec.h"
 
 enum {
     PREFILTER_CHUNK = 4096,
@@ -169,14 +170,19 @@ struct prefilter {
     uint32_t *first_head;
 };
 
-/* 16 bits of hash of the first bytes at p without case; four can be read. */
+/* 16 bits of hash of the first of four bytes, which have no case. */
+static inline uint32_t prefilter_hash_of(enum prefilter_length length, uint32_t bytes)
+{
+    return ((length == PREFILTER_THREE ? bytes << 8 : bytes) * 0x9E3779B1u) >> 16;
+}
+
+/* The same of the bytes at p, whatever their case; four can be read. */
 static inline uint32_t prefilter_hash(enum prefilter_length length, const unsigned char *p)
 {
     uint32_t key = 0;
 
     memcpy(&key, p, sizeof(key));
-    key |= 0x20202020u;
-    return ((length == PREFILTER_THREE ? key << 8 : key) * 0x9E3779B1u) >> 16;
+    return prefilter_hash_of(length, key | 0x20202020u);
 }
 
 static inline bool prefilter_hash_known(const struct prefilter_index *literals, uint32_t hash)
@@ -184,26 +190,34 @@ static inline bool prefilter_hash_known(const struct prefilter_index *literals, 
     return (literals->hashes[hash >> 6] >> (hash & 63) & 1) != 0;
 }
 
-/* Can a literal of that length be where its hash is? key: the eight bytes from PREFILTER_LIT_BEFORE in front of it on. */
-static inline bool prefilter_may_be(const struct prefilter *f, enum prefilter_length length,
-                                    uint64_t key)
+static inline bool prefilter_fits_common(const struct prefilter_common *c, uint64_t key)
 {
-    const struct prefilter_index *literals = &f->literals[length];
-    uint32_t bytes = (uint32_t)(key >> (8 * PREFILTER_LIT_BEFORE)), hash;
-    unsigned char p[BUNDLE_WINDOW_BYTES];
-    const struct prefilter_common *common;
-
-    memcpy(p, &bytes, sizeof(p));
-    hash = prefilter_hash(length, p);
-    common = &literals->common[hash >> 3];
-    return prefilter_hash_known(literals, hash) & ((key & common->mask) == common->value);
+    return (key & c->mask) == c->value;
 }
 
-/* Which lengths of literal there can be, as flags; 0: none. */
+/* Which lengths of literal there can be, as flags; 0: none. key: the eight bytes from PREFILTER_LIT_BEFORE in front of it on. */
 static inline unsigned prefilter_literal(const struct prefilter *f, uint64_t key)
 {
-    return (prefilter_may_be(f, PREFILTER_FOUR, key) ? PREFILTER_IS_FOUR : 0u) |
-           (prefilter_may_be(f, PREFILTER_THREE, key) ? PREFILTER_IS_THREE : 0u);
+    const struct prefilter_index *fours = &f->literals[PREFILTER_FOUR],
+                                 *threes = &f->literals[PREFILTER_THREE];
+    uint32_t bytes = (uint32_t)(key >> (8 * PREFILTER_LIT_BEFORE)) | 0x20202020u,
+             four = prefilter_hash_of(PREFILTER_FOUR, bytes),
+             three = prefilter_hash_of(PREFILTER_THREE, bytes);
+    bool is_four = prefilter_hash_known(fours, four),
+         is_three = prefilter_hash_known(threes, three);
+
+    /* Mostly one of them; the tables are large, and both are seldom in the cache. */
+    if (is_four & is_three) {
+        is_four = prefilter_fits_common(&fours->common[four >> 3], key);
+        is_three = prefilter_fits_common(&threes->common[three >> 3], key);
+    } else {
+        bool fits = prefilter_fits_common(
+            is_four ? &fours->common[four >> 3] : &threes->common[three >> 3], key);
+
+        is_four &= fits;
+        is_three &= fits;
+    }
+    return (is_four ? PREFILTER_IS_FOUR : 0u) | (is_three ? PREFILTER_IS_THREE : 0u);
 }
 
 /* The eight bytes from PREFILTER_LIT_BEFORE in front of `at` on; beyond text[0, len) they are NUL. */
@@ -245,6 +259,16 @@ extern const uint8_t prefilter_flags[256];
 
 /* The class of each byte; 0: none. Stands in rulec_need.c, since the rule compiler comes without the filter. */
 extern const uint8_t prefilter_classes[256];
+
+/* Does every match begin where a word does? */
+static inline bool prefilter_at_word(const struct bundle_pattern *p)
+{
+    return p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
+}
+
+/* For prefilter_init: can the run stand elsewhere than at the beginning of its match, which is a word's? Sorts f->runs into groups. */
+bool prefilter_is_anywhere(const struct bundle *b, const struct bundle_run *run);
+void prefilter_group_runs(struct prefilter *f, const struct bundle *b);
 
 /* Builds the tables, without the patterns that skipped[pattern] names; false when out of memory. Release with prefilter_fini. */
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped);

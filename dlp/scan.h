@@ -1,6 +1,6 @@
 /* dlp/scan.h - one thread's scanner. Private to dlp.
  *
- * scan.c finds matches (prefilter, matcher, boundaries), scan_judge.c decides what they are worth
+ * scan.c finds matches (prefilter, matcher, boundaries) with scan_find.c and scan_ring.c, scan_judge.c decides what they are worth
  * (length, validators, the sum) with scan_list.c (values that are none), scan_word.c (context words) and scan_near.c
  * (second patterns), scan_overlap.c keeps the strongest where they overlap, scan_known.c knows strings that need no look,
  * scan_grow.c says of a text that grows what is known of it already. */
@@ -116,8 +116,13 @@ static inline bool scan_is_dead(const struct scan_leaf *x, uint32_t pattern)
 void scan_find(struct scan_leaf *x);
 /* Tries pattern at byte `at`. */
 void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at);
-struct scan_ring *scan_ring_new(void);    /* NULL when out of memory */
-void scan_ring_free(struct scan_ring *r); /* r may be NULL */
+/* Notes that pattern is to be tried at `at`, once, if what all of its matches have is there. */
+void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at);
+/* Tries everything that waits at starts in [from, to). */
+void scan_flush(struct scan_leaf *x, size_t from, size_t to);
+struct scan_ring *scan_ring_new(void);     /* NULL when out of memory */
+void scan_ring_free(struct scan_ring *r);  /* r may be NULL */
+void scan_ring_clear(struct scan_ring *r); /* forgets everything: after a scan that was given up */
 
 /* Scans one text and leaves its findings, resolved and in order, at s->found[first..n_found). */
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,

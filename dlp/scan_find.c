@@ -3,47 +3,13 @@
  * Several anchors lead to the same start, in any order; a rule goes on behind its last finding, so starts are tried ascending,
  * and at one start patterns ascending: exactly what trying every pattern at every byte does. Starts wait in a ring until no
  * anchor that is still to come can lead in front of them. Thread: the scanner's. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "dlp/rulec.h"
 #include "dlp/rulec_anchor.h"
 #include "dlp/scan.h"
 
-enum {
-    MAX_NODES = 1 << 20,
-    NO_NODE = UINT32_MAX,
-    TOKEN_RUN = RULEC_MIN_RUN,
-};
-
-/* A pattern to try at a start; lists ascend by pattern. */
-struct node {
-    uint32_t pattern, next;
-};
-
-struct scan_ring {
-    uint64_t used[SCAN_RING / 64]; /* which starts have a list */
-    uint32_t first[SCAN_RING], last[SCAN_RING];
-    struct node *nodes;
-    uint32_t n_nodes, cap_nodes, free_node; /* free_node: a list, or NO_NODE */
-};
-
-struct scan_ring *scan_ring_new(void)
-{
-    struct scan_ring *r = calloc(1, sizeof(*r));
-
-    if (r != NULL)
-        r->free_node = NO_NODE;
-    return r;
-}
-
-void scan_ring_free(struct scan_ring *r)
-{
-    if (r == NULL)
-        return;
-    free(r->nodes);
-    free(r);
-}
+enum { TOKEN_RUN = RULEC_MIN_RUN };
 
 static bool is_word(unsigned char c)
 {
@@ -58,122 +24,6 @@ static bool is_token(unsigned char c)
 static bool set_has(const struct bundle_set *s, unsigned char b)
 {
     return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
-}
-
-/* ---- the ring ----------------------------------------------------------------------------- */
-
-/* A node, or NO_NODE with x->st set. */
-static uint32_t take_node(struct scan_leaf *x, struct scan_ring *r)
-{
-    uint32_t node = r->free_node;
-
-    if (node != NO_NODE) {
-        r->free_node = r->nodes[node].next;
-        return node;
-    }
-    if (r->n_nodes == r->cap_nodes) {
-        uint32_t cap = r->cap_nodes == 0 ? 256 : r->cap_nodes * 2;
-        struct node *grown = cap > MAX_NODES ? NULL : realloc(r->nodes, cap * sizeof(*grown));
-
-        if (grown == NULL) {
-            x->st = cap > MAX_NODES ? GW_ELIMIT : GW_ENOMEM;
-            return NO_NODE;
-        }
-        r->nodes = grown;
-        r->cap_nodes = cap;
-    }
-    return r->n_nodes++;
-}
-
-/* Is what every match of the pattern has near its beginning there? As far as the chunk says. */
-static inline bool has_need(const struct scan_leaf *x, uint32_t pattern, size_t at)
-{
-    struct prefilter_need need = x->filter->needs[pattern];
-    size_t place = at - x->chunk, block = place / 64, bit = place % 64;
-    const struct prefilter_places *places = &x->s->places;
-    uint64_t found = 0;
-
-    if (need.need == 0 || at < x->chunk ||
-        (at + need.within > x->chunk_end && x->chunk_end < x->text.len))
-        return true;
-    for (unsigned left = need.need; left != 0; left &= left - 1) {
-        unsigned k = (unsigned)__builtin_ctz(left);
-
-        found |= places->class[block][k] >> bit;
-        found |= bit == 0 ? 0 : places->class[block + 1][k] << (64 - bit);
-    }
-    return (found << (64 - need.within)) != 0;
-}
-
-/* Notes that pattern is to be tried at `at`, once. */
-static void push(struct scan_leaf *x, uint32_t pattern, size_t at)
-{
-    struct scan_ring *r = x->s->ring;
-    uint32_t slot = at % SCAN_RING, node = NO_NODE, prev = NO_NODE;
-    bool used = (r->used[slot / 64] >> (slot % 64) & 1) != 0;
-
-    if (at < x->from || at >= x->to || scan_is_dead(x, pattern) || !has_need(x, pattern, at))
-        return;
-    if (used && r->nodes[r->last[slot]].pattern < pattern) {
-        prev = r->last[slot];
-    } else if (used) {
-        uint32_t i = r->first[slot];
-
-        for (; r->nodes[i].pattern < pattern; i = r->nodes[i].next)
-            prev = i;
-        if (r->nodes[i].pattern == pattern)
-            return;
-    }
-    node = take_node(x, r);
-    if (node == NO_NODE)
-        return;
-    r->nodes[node].pattern = pattern;
-    r->nodes[node].next = !used ? NO_NODE : prev == NO_NODE ? r->first[slot] : r->nodes[prev].next;
-    if (prev != NO_NODE)
-        r->nodes[prev].next = node;
-    else
-        r->first[slot] = node;
-    if (r->nodes[node].next == NO_NODE)
-        r->last[slot] = node;
-    r->used[slot / 64] |= UINT64_C(1) << (slot % 64);
-}
-
-/* Tries what waits at one start, and frees its nodes. */
-static void try_start(struct scan_leaf *x, struct scan_ring *r, size_t at)
-{
-    uint32_t slot = at % SCAN_RING;
-
-    for (uint32_t i = r->first[slot]; i != NO_NODE && x->st == GW_OK; i = r->nodes[i].next)
-        scan_try(x, r->nodes[i].pattern, at);
-    r->nodes[r->last[slot]].next = r->free_node;
-    r->free_node = r->first[slot];
-}
-
-/* Tries everything that waits at starts in [from, to). */
-static void flush(struct scan_leaf *x, size_t from, size_t to)
-{
-    struct scan_ring *r = x->s->ring;
-
-    for (size_t at = from; at < to && x->st == GW_OK;) {
-        uint32_t slot = at % SCAN_RING, bit = slot % 64;
-        uint64_t *word = &r->used[slot / 64], left = *word >> bit << bit;
-        size_t base = at - bit;
-
-        if (to - base < 64)
-            left &= (UINT64_C(1) << (to - base)) - 1;
-        *word &= ~left;
-        for (; left != 0 && x->st == GW_OK; left &= left - 1)
-            try_start(x, r, base + (size_t)__builtin_ctzll(left));
-        at = base + 64;
-    }
-}
-
-/* Forgets everything: after a scan that was given up. */
-static void clear(struct scan_ring *r)
-{
-    memset(r->used, 0, sizeof(r->used));
-    r->n_nodes = 0;
-    r->free_node = NO_NODE;
 }
 
 /* ---- windows ------------------------------------------------------------------------------ */
@@ -215,7 +65,7 @@ static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
     for (uint32_t i = first; i < f->first_head[pattern + 1]; i++) {
         if (prefilter_head_fits(&f->heads[i], head) &&
             head_fits(x->rules->b, x->rules->b->patterns[pattern].head[i - first], p)) {
-            push(x, pattern, at);
+            scan_push(x, pattern, at);
             return;
         }
     }
@@ -241,13 +91,6 @@ static size_t word_start(struct scan_leaf *x, size_t at)
     return start;
 }
 
-static bool at_word(const struct scan_leaf *x, uint32_t pattern)
-{
-    uint32_t before = x->rules->b->patterns[pattern].before;
-
-    return before == RULEC_BOUNDARY_WORD || before == RULEC_BOUNDARY_TOKEN;
-}
-
 /* Offers every start from which target's anchor can stand at `at`. */
 static void offer_target(struct scan_leaf *x, const struct bundle_target *t, size_t at)
 {
@@ -256,7 +99,7 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
     const struct bundle_set *first = &x->rules->b->sets[p->first];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     size_t start = at, least = at > t->max ? at - t->max : 0;
-    bool word = at_word(x, t->pattern);
+    bool word = prefilter_at_word(&x->rules->b->patterns[t->pattern]);
 
     x->work++;
     if (at < t->min || scan_is_dead(x, t->pattern))
@@ -377,7 +220,7 @@ static inline void push_all(struct scan_leaf *x, unsigned word, uint64_t bits, s
     const struct prefilter_start *starts = x->filter->starts + (size_t)word * 64;
 
     for (; bits != 0; bits &= bits - 1)
-        push(x, starts[__builtin_ctzll(bits)].pattern, at);
+        scan_push(x, starts[__builtin_ctzll(bits)].pattern, at);
 }
 
 /* Notes the patterns that sixteen bytes at a word's beginning allow. */
@@ -408,7 +251,7 @@ static void find_starts(struct scan_leaf *x, uint64_t places, size_t from)
 static void offer_run(struct scan_leaf *x, const struct bundle_run *run, size_t from, size_t to)
 {
     const struct bundle_target *t = &run->target;
-    bool word = at_word(x, t->pattern);
+    bool word = prefilter_at_word(&x->rules->b->patterns[t->pattern]);
     size_t start = from > t->max ? from - t->max : 0; /* where a word begins */
 
     for (size_t at = from; at < to && x->st == GW_OK; at++) {
@@ -608,9 +451,9 @@ void scan_find(struct scan_leaf *x)
         }
         if (f->n_runs != 0)
             find_tokens(x, places, from, to);
-        flush(x, done, settled);
+        scan_flush(x, done, settled);
         done = settled;
     }
     if (x->st != GW_OK)
-        clear(x->s->ring);
+        scan_ring_clear(x->s->ring);
 }

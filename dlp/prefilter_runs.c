@@ -1,0 +1,101 @@
+/* dlp/prefilter_runs.c - sorts the runs of long tokens that the filter is built for (prefilter.h). Thread: any; the tables are written
+ * here only. */
+#include <limits.h>
+#include <stdlib.h>
+
+#include "dlp/prefilter.h"
+#include "dlp/rulec_anchor.h"
+
+bool prefilter_is_anywhere(const struct bundle *b, const struct bundle_run *run)
+{
+    return run->target.max > 0 || !prefilter_at_word(&b->patterns[run->target.pattern]);
+}
+
+static bool is_at_token(const struct bundle *b, const struct bundle_run *run)
+{
+    return b->patterns[run->target.pattern].before == RULEC_BOUNDARY_TOKEN;
+}
+
+/* Those at words first; runs of one set and kind together, the shortest first. */
+static int by_group(const void *a, const void *b, void *ctx)
+{
+    const struct bundle *bundle = *(const struct bundle *const *)ctx;
+    const struct bundle_run *x = &bundle->runs[*(const uint32_t *)a],
+                            *y = &bundle->runs[*(const uint32_t *)b];
+    int kind_x = prefilter_is_anywhere(bundle, x) * 2 + is_at_token(bundle, x),
+        kind_y = prefilter_is_anywhere(bundle, y) * 2 + is_at_token(bundle, y);
+
+    if (kind_x != kind_y)
+        return kind_x - kind_y;
+    if (x->set != y->set)
+        return x->set < y->set ? -1 : 1;
+    if (x->n != y->n)
+        return x->n < y->n ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+static void make_groups(struct prefilter *f, const struct bundle *b)
+{
+    if (f->n_runs != 0)
+        qsort_r(f->runs, f->n_runs, sizeof(*f->runs), by_group, &b);
+    for (uint32_t i = 0; i < f->n_runs; i++) {
+        const struct bundle_run *run = &b->runs[f->runs[i]];
+        struct prefilter_runs group = {.first = i,
+                                       .end = i + 1,
+                                       .set = run->set,
+                                       .anywhere = prefilter_is_anywhere(b, run),
+                                       .at_token = is_at_token(b, run)};
+        struct prefilter_runs *last =
+            f->n_run_groups == 0 ? NULL : &f->run_groups[f->n_run_groups - 1];
+
+        if (last != NULL && last->set == group.set && last->anywhere == group.anywhere &&
+            last->at_token == group.at_token)
+            last->end = group.end;
+        else
+            f->run_groups[f->n_run_groups++] = group;
+    }
+}
+
+/* How long a run that a match begins with can be: UINT32_MAX for any. Where a match ends inside a run of bytes that words are made of,
+ * no boundary is behind it. */
+static uint32_t run_limit(const struct bundle *b, const struct bundle_run *run)
+{
+    const struct bundle_pattern *p = &b->patterns[run->target.pattern];
+    unsigned closing = p->after == RULEC_BOUNDARY_TOKEN ? 2 : 1;
+
+    if (p->longest == 0 || (p->after != RULEC_BOUNDARY_WORD && p->after != RULEC_BOUNDARY_TOKEN))
+        return UINT32_MAX;
+    for (unsigned byte = 0; byte < 256; byte++)
+        if (rx_set_has(&b->sets[run->set], byte) && (prefilter_flags[byte] & closing) == 0)
+            return UINT32_MAX;
+    return p->longest;
+}
+
+/* Fills in what is asked of all groups at words at once. */
+static void fill_run_bits(struct prefilter *f, const struct bundle *b)
+{
+    while (f->n_word_groups < f->n_run_groups && !f->run_groups[f->n_word_groups].anywhere)
+        f->n_word_groups++;
+    for (unsigned i = 0; i < f->n_runs; i++)
+        f->run_limits[i] = run_limit(b, &b->runs[f->runs[i]]);
+    f->shortest_run = UINT_MAX;
+    for (unsigned i = 0; i < f->n_word_groups && i < PREFILTER_RUN_BITS; i++) {
+        const struct prefilter_runs *group = &f->run_groups[i];
+        uint64_t bit = UINT64_C(1) << i;
+        unsigned least = b->runs[f->runs[group->first]].n,
+                 most = b->runs[f->runs[group->end - 1]].n;
+
+        for (unsigned byte = 0; byte < 256; byte++)
+            f->run_bits[byte] |= rx_set_has(&b->sets[group->set], byte) ? bit : 0;
+        f->all_runs |= bit;
+        f->word_runs |= group->at_token ? 0 : bit;
+        f->shortest_run = least < f->shortest_run ? least : f->shortest_run;
+        f->longest_run = most > f->longest_run ? most : f->longest_run;
+    }
+}
+
+void prefilter_group_runs(struct prefilter *f, const struct bundle *b)
+{
+    make_groups(f, b);
+    fill_run_bits(f, b);
+}
