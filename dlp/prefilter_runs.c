@@ -34,10 +34,14 @@ static int by_group(const void *a, const void *b, void *ctx)
     return x < y ? -1 : x > y;
 }
 
+static bool is_same(const struct prefilter_runs *a, const struct prefilter_runs *b)
+{
+    return a->set == b->set && a->anywhere == b->anywhere && a->at_token == b->at_token;
+}
+
 static void make_groups(struct prefilter *f, const struct bundle *b)
 {
-    if (f->n_runs != 0)
-        qsort_r(f->runs, f->n_runs, sizeof(*f->runs), by_group, &b);
+    qsort_r(f->runs, f->n_runs, sizeof(*f->runs), by_group, &b);
     for (uint32_t i = 0; i < f->n_runs; i++) {
         const struct bundle_run *run = &b->runs[f->runs[i]];
         struct prefilter_runs group = {.first = i,
@@ -45,12 +49,10 @@ static void make_groups(struct prefilter *f, const struct bundle *b)
                                        .set = run->set,
                                        .anywhere = prefilter_is_anywhere(b, run),
                                        .at_token = is_at_token(b, run)};
-        struct prefilter_runs *last =
-            f->n_run_groups == 0 ? NULL : &f->run_groups[f->n_run_groups - 1];
+        unsigned n = f->n_run_groups;
 
-        if (last != NULL && last->set == group.set && last->anywhere == group.anywhere &&
-            last->at_token == group.at_token)
-            last->end = group.end;
+        if (n > 0 && is_same(&f->run_groups[n - 1], &group))
+            f->run_groups[n - 1].end = group.end;
         else
             f->run_groups[f->n_run_groups++] = group;
     }
@@ -96,6 +98,8 @@ static void fill_run_bits(struct prefilter *f, const struct bundle *b)
 
 void prefilter_group_runs(struct prefilter *f, const struct bundle *b)
 {
+    if (f->n_runs == 0)
+        return;
     make_groups(f, b);
     fill_run_bits(f, b);
 }

@@ -1,6 +1,7 @@
 /* The pattern compiler against an independent matcher: random patterns are made as trees of this test's
  * own, printed as pattern text, compiled by the rule compiler, re2c and cc, and compared on random texts
  * with a backtracking matcher that walks the test's tree. */
+#include "dlp/prefilter.h"
 #include "dlp/rulec_anchor.h"
 #include "dlp/rulec_chain.h"
 #include "tests/unit/dlp/rules_help.h"
@@ -444,6 +445,39 @@ static void test_heads(void)
     gw_arena_free(arena);
 }
 
+/* What has to be near the beginning of a match, and within how many bytes. */
+static void test_needs(void)
+{
+    static const struct {
+        const char *pattern;
+        uint32_t need, within;
+    } wanted[] = {
+        {"[A-Z]{1,3}-?[0-9]{2}", PREFILTER_DIGIT, 5},
+        {"[A-Z]{2,4}[0-9]?", 0, 0},                           /* some have no digit */
+        {"(?:ab|c){0,2}[0-9x]:", PREFILTER_COLON, 6},         /* the digit may be an x */
+        {"[a-z]+:", 0, 0},                                    /* any number of bytes in front */
+        {"[a-z0-9]{4}@", PREFILTER_AT, 5},                    /* the seldom one of two */
+        {"(?:[0-9]{2}|[a-z]{3}[0-9])=?", PREFILTER_DIGIT, 4}, /* the latest of both */
+        {"[0-9]{3,90}", PREFILTER_DIGIT, 1},                  /* the first of many */
+        {"(?:[a-z]|[0-9])[0-9]{0,3}[:=]", PREFILTER_COLON | PREFILTER_EQUALS, 5},
+        {"[a-z]{70}[0-9]", 0, 0}, /* too far */
+    };
+    struct gw_arena *arena = gw_arena_new(1 << 20);
+
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        struct rx_pattern p = {.root = NULL};
+        uint32_t need = 0, within = 0;
+        struct gw_err err;
+
+        CHECK(rx_parse(arena, gw_span_str(wanted[i].pattern), false, RULEC_BOUNDARY_WORD, &p,
+                       &err) == GW_OK);
+        need = rx_need(p.root, &within);
+        if (!CHECK(need == wanted[i].need && within == wanted[i].within))
+            fprintf(stderr, "  %s: %u within %u\n", wanted[i].pattern, need, within);
+    }
+    gw_arena_free(arena);
+}
+
 int main(void)
 {
     struct gw_buf yaml = {NULL, 0, 0, false};
@@ -455,6 +489,7 @@ int main(void)
     test_refusals();
     test_work();
     test_heads();
+    test_needs();
     make_subjects(&yaml);
     (void)snprintf(path, sizeof(path), "%s", work_path("random.yaml"));
     write_text(path, yaml.ptr);
