@@ -16,6 +16,7 @@ struct chat {
     const struct chat_family *family;
     bool
         merge_system; /* the template drops or refuses system messages: put them before the user's */
+    unsigned says;    /* ENGINE_SAYS_... */
     char warning[160];
 };
 
@@ -183,6 +184,56 @@ static void use_family(struct chat *c, struct gw_span template, const struct gw_
                        chat_family_name(c->family), why->text);
 }
 
+/* Whether a conversation's prompt ends with what begins a model's thoughts. */
+static bool opens_thoughts(const struct chat *c)
+{
+    const struct engine_message talk = {GW_SPAN("user"), gw_span_str(probe_user)};
+    struct chat_prompt p = {0};
+    struct gw_span text;
+    bool opens;
+
+    if (render(c, &talk, 1, true, &p, NULL) != GW_OK)
+        return false;
+    text = gw_buf_span(&p.text);
+    while (text.len != 0 && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == ' '))
+        text.len--;
+    opens = text.len >= 7 && memcmp(text.ptr + text.len - 7, "<think>", 7) == 0;
+    chat_prompt_fini(&p);
+    return opens;
+}
+
+static unsigned find_says(const struct chat *c, struct gw_span template)
+{
+    static const struct {
+        unsigned bit;
+        const char *word;
+    } words[] = {
+        {ENGINE_SAYS_LLAMA, "<|python_tag|>"},
+        {ENGINE_SAYS_MISTRAL, "[TOOL_CALLS]"},
+        {ENGINE_SAYS_DEEPSEEK, "<\xEF\xBD\x9Ctool\xE2\x96\x81"
+                               "calls\xE2\x96\x81"
+                               "begin\xEF\xBD\x9C>"},
+        {ENGINE_SAYS_PHI, "<|tool_call|>"},
+        {ENGINE_SAYS_PHI, "functools"},
+        {ENGINE_SAYS_THINK, "<think>"},
+    };
+    unsigned says = opens_thoughts(c) ? ENGINE_SAYS_THINKING : 0;
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        struct gw_span word = gw_span_str(words[i].word);
+
+        if (tok_find(c->t, word) != TOK_NONE ||
+            (template.len != 0 && memmem(template.ptr, template.len, word.ptr, word.len) != NULL))
+            says |= words[i].bit;
+    }
+    return says;
+}
+
+unsigned chat_says(const struct chat *c)
+{
+    return c->says;
+}
+
 enum gw_status chat_open(const struct gguf *g, const struct tok *t, struct chat **out,
                          struct gw_err *err)
 {
@@ -206,6 +257,7 @@ enum gw_status chat_open(const struct gguf *g, const struct tok *t, struct chat 
     }
     if (st != GW_OK)
         use_family(c, template, &why);
+    c->says = find_says(c, template);
     *out = c;
     return GW_OK;
 }

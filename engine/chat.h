@@ -54,6 +54,9 @@ enum gw_status chat_encode(const struct chat *c, const struct engine_message *me
 /* "model" when the file's own template is used, else the family: "chatml", "llama2", "llama3", ... */
 const char *chat_family(const struct chat *c);
 
+/* ENGINE_SAYS_... bits (engine.h). */
+unsigned chat_says(const struct chat *c);
+
 /* A sentence for people when a fallback is used; else "". */
 const char *chat_warning(const struct chat *c);
 

@@ -319,6 +319,11 @@ enum gw_status engine_submit(struct engine_chan *ch, const struct engine_message
     return GW_OK;
 }
 
+unsigned engine_says(const struct engine *e)
+{
+    return chat_says(e->chat);
+}
+
 unsigned engine_n_vocab(const struct engine *e)
 {
     return tok_n_vocab(e->tok);
@@ -326,7 +331,9 @@ unsigned engine_n_vocab(const struct engine *e)
 
 struct gw_span engine_token_bytes(const struct engine *e, int32_t id)
 {
-    return tok_is_control(e->tok, id) ? tok_text(e->tok, id) : tok_piece(e->tok, id);
+    struct gw_span piece = tok_piece(e->tok, id);
+
+    return piece.len == 0 ? tok_text(e->tok, id) : piece;
 }
 
 /* ---- tools ------------------------------------------------------------------------------ */

@@ -232,6 +232,17 @@ bool engine_token_next(struct gw_span *tokens, struct engine_token *out,
 /* The bytes that a token adds to an answer, perhaps part of a character; of a control token its name. Empty for ids
  * outside of the vocabulary. Borrowed from e. Thread: any. */
 struct gw_span engine_token_bytes(const struct engine *e, int32_t id);
+/* What a model writes around calls and what it thinks, as its template and vocabulary tell; bits. */
+enum {
+    ENGINE_SAYS_LLAMA = 1,     /* <|python_tag|>, or an object with "name" and "parameters" */
+    ENGINE_SAYS_MISTRAL = 2,   /* [TOOL_CALLS] */
+    ENGINE_SAYS_DEEPSEEK = 4,  /* <|tool_calls_begin|> */
+    ENGINE_SAYS_PHI = 8,       /* functools[, <|tool_call|> */
+    ENGINE_SAYS_THINK = 16,    /* an answer may begin with <think> */
+    ENGINE_SAYS_THINKING = 32, /* a prompt ends with it */
+};
+unsigned engine_says(const struct engine *e);
+
 /* Tokens are numbered from 0 to below it. */
 unsigned engine_n_vocab(const struct engine *e);
 

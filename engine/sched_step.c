@@ -248,7 +248,7 @@ static bool take_token(struct sched *s, struct seq *q, int32_t id)
     sampler_accept(q->sampler, id, true);
     if (q->steer != NULL)
         next = steer_take(q->steer, id);
-    stopped = answer_add(&q->answer, tok_piece(tok, id), &q->text);
+    stopped = answer_add(&q->answer, tok_shown(tok, id), &q->text);
     if (next == STEER_FAILED) {
         sched_end(s, q, ENGINE_FINISH_ERROR, GW_ELIMIT, "the answer's format is too complex");
         return false;
@@ -290,7 +290,7 @@ static void take_forced(struct sched *s, struct seq *q)
 /* Notes how likely the token is that is about to be taken. */
 static void note_prob(const struct sched *s, struct seq *q, int32_t id)
 {
-    struct gw_span piece = tok_piece(s->cfg.tok, id);
+    struct gw_span piece = tok_shown(s->cfg.tok, id);
     bool skips = q->answer.strip_space && piece.len != 0 && piece.ptr[0] == ' ';
 
     if (!tok_is_end(s->cfg.tok, id))

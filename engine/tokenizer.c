@@ -198,6 +198,24 @@ void tok_free(struct tok *t)
 
 /* ---- questions ----------------------------------------------------------------------------------- */
 
+struct gw_span tok_shown(const struct tok *t, int32_t id)
+{
+    static const char *const shown[] = {
+        "<|python_tag|>", "[TOOL_CALLS]", "[ARGS]",       "[CALL_ID]", "<|tool_call|>",
+        "<|/tool_call|>", "<tool_call>",  "</tool_call>", "<think>",   "</think>",
+    };
+    struct gw_span text;
+
+    if (!tok_is_control(t, id))
+        return tok_piece(t, id);
+    text = tok_text(t, id);
+    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+        if (gw_span_is(text, shown[i]))
+            return text;
+    /* DeepSeek's begin with its bar and "tool". */
+    return gw_span_starts(text, GW_SPAN("<\xEF\xBD\x9Ctool\xE2\x96\x81")) ? text : tok_piece(t, id);
+}
+
 struct gw_span tok_piece(const struct tok *t, int32_t id)
 {
     if (id < 0 || (unsigned)id >= t->n_vocab)

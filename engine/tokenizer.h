@@ -60,6 +60,10 @@ enum gw_status tok_encode(const struct tok *t, struct gw_span text, bool special
  * carries its space, so an answer's very first byte may be one (see tok_space_prefix). */
 struct gw_span tok_piece(const struct tok *t, int32_t id);
 
+/* The same, but for control tokens that stand around calls and thoughts, which are their own text: clients of the answer
+ * tell those apart by them. Formats are matched against tok_piece(). */
+struct gw_span tok_shown(const struct tok *t, int32_t id);
+
 /* The token's own text ("<|im_end|>", or what tok_piece says); empty for ids outside. Borrowed. */
 struct gw_span tok_text(const struct tok *t, int32_t id);
 

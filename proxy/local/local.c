@@ -96,6 +96,9 @@ static bool choice_init(struct choice *c, struct attempt *a, unsigned index,
     const struct local_parse_config cfg = {.tools = local->tools,
                                            .n_tools = local->n_tools,
                                            .single = local->single,
+                                           .says = local->params.grammar == NULL
+                                                       ? engine_says(engine)
+                                                       : 0, /* its form is the format's */
                                            .id = c->name,
                                            .fn = on_block,
                                            .ctx = c};

@@ -51,6 +51,7 @@ struct local_parse_config {
     const struct api_tool *tools; /* outlives the parser */
     unsigned n_tools;             /* 0: all is text */
     bool single;                  /* nothing is taken behind the first call */
+    unsigned says;                /* of the model: ENGINE_SAYS_..., engine.h */
     const char *id;               /* of the request: calls are "call_ID_0", "call_ID_1", ... */
     api_event_fn fn;              /* gets BLOCK, DELTA and BLOCK_END; must not free the parser */
     void *ctx;

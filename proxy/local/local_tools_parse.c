@@ -12,6 +12,8 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "proxy/api/api_private.h"
+#include "proxy/local/local_calls.h"
+#include "proxy/local/local_front.h"
 #include "proxy/local/local_tools.h"
 
 enum state {
@@ -28,6 +30,7 @@ enum state {
 struct local_parse {
     struct local_parse_config cfg;
     struct gw_json *json;
+    struct local_front front;
     struct gw_buf held;
     size_t base;        /* bytes that were taken before those in held */
     size_t sure;        /* bytes of held that are text */
@@ -39,6 +42,7 @@ struct local_parse {
     unsigned block;   /* the next one, or the open one */
     unsigned n_calls;
     bool open;   /* a TEXT block */
+    bool thinks; /* a REASONING block is open */
     bool inside; /* of a text: white space is part of it */
     bool over;   /* single, and the call was made */
 };
@@ -50,6 +54,7 @@ struct local_parse *local_parse_new(const struct local_parse_config *cfg)
     if (p == NULL)
         return NULL;
     p->cfg = *cfg;
+    local_front_init(&p->front, cfg->says, cfg->n_tools != 0);
     p->json = gw_json_new();
     if (p->json == NULL) {
         free(p);
@@ -63,6 +68,7 @@ void local_parse_free(struct local_parse *p)
     if (p == NULL)
         return;
     gw_buf_fini(&p->held);
+    local_front_fini(&p->front);
     gw_json_free(p->json);
     free(p);
 }
@@ -129,101 +135,11 @@ static void drop_sure(struct local_parse *p)
 
 /* ---- calls -------------------------------------------------------------------------------- */
 
-/* What a call's object says. */
-struct call {
-    struct gw_json_tok name, arguments;
-};
-
-/* Passes over a value and makes tok's end the value's. */
-static bool pass_value(struct gw_json *json, struct gw_json_tok *tok)
-{
-    struct gw_json_tok t = *tok;
-
-    if (t.type != GW_JSON_OBJECT_BEGIN && t.type != GW_JSON_ARRAY_BEGIN)
-        return t.type != GW_JSON_ERROR;
-    do {
-        if (gw_json_next(json, &t) == GW_JSON_ERROR)
-            return false;
-    } while ((t.type != GW_JSON_OBJECT_END && t.type != GW_JSON_ARRAY_END) ||
-             t.depth != tok->depth);
-    tok->end = t.end;
-    return true;
-}
-
-/* False: no strict JSON object. Members of other names mean nothing. */
-static bool read_object(struct gw_json *json, struct gw_span text, struct call *out)
-{
-    struct gw_json_tok key, value;
-
-    gw_json_start(json, text, NULL);
-    if (gw_json_next(json, &key) != GW_JSON_OBJECT_BEGIN)
-        return false;
-    while (gw_json_next(json, &key) == GW_JSON_KEY) {
-        (void)gw_json_next(json, &value);
-        if (!pass_value(json, &value))
-            return false;
-        if (gw_span_is(key.raw, "name"))
-            out->name = value;
-        else if (gw_span_is(key.raw, "arguments"))
-            out->arguments = value;
-    }
-    return key.type == GW_JSON_OBJECT_END && gw_json_next(json, &key) == GW_JSON_END;
-}
-
-/* The text of a string, in mem, which has room for raw. */
-static struct gw_span decode(const struct gw_json_tok *tok, char *mem)
-{
-    return (struct gw_span){mem, gw_json_decode(tok->raw, mem)};
-}
-
-static const struct api_tool *find_tool(const struct local_parse *p, struct gw_span name)
-{
-    for (unsigned i = 0; i < p->cfg.n_tools; i++)
-        if (gw_span_eq(p->cfg.tools[i].name, name))
-            return &p->cfg.tools[i];
-    return NULL;
-}
-
-/* The call in held: its tool, or NULL when it is none; *arguments points into the call or into mem. */
-static const struct api_tool *read_call(struct local_parse *p, char *mem, struct gw_span *arguments)
-{
-    struct gw_span text = {p->held.ptr + p->object, p->end - p->object};
-    const struct api_tool *tool;
-    struct call call = {.name.type = GW_JSON_END, .arguments.type = GW_JSON_END};
-
-    if (!read_object(p->json, text, &call) || call.name.type != GW_JSON_STRING)
-        return NULL;
-    tool = find_tool(p, decode(&call.name, mem));
-    switch (call.arguments.type) {
-    case GW_JSON_OBJECT_BEGIN:
-        *arguments = (struct gw_span){text.ptr + call.arguments.start,
-                                      call.arguments.end - call.arguments.start};
-        return tool;
-    case GW_JSON_STRING:
-        *arguments = decode(&call.arguments, mem);
-        return api_is_object(*arguments) ? tool : NULL;
-    case GW_JSON_END: /* a tool without parameters */
-    case GW_JSON_NULL:
-        *arguments = GW_SPAN("{}");
-        return tool;
-    case GW_JSON_OBJECT_END:
-    case GW_JSON_ARRAY_BEGIN:
-    case GW_JSON_ARRAY_END:
-    case GW_JSON_KEY:
-    case GW_JSON_NUMBER:
-    case GW_JSON_TRUE:
-    case GW_JSON_FALSE:
-    case GW_JSON_ERROR:
-    default:
-        return NULL;
-    }
-}
-
-static enum gw_status give_call(struct local_parse *p, const struct api_tool *tool,
-                                struct gw_span arguments)
+static enum gw_status give_call(struct local_parse *p, const struct local_call *call)
 {
     char id[64];
-    struct api_event begin = {.type = API_EVENT_BLOCK, .kind = API_BLOCK_TOOL, .name = tool->name};
+    struct api_event begin = {
+        .type = API_EVENT_BLOCK, .kind = API_BLOCK_TOOL, .name = call->tool->name};
 
     GW_TRY(give_sure(p));
     GW_TRY(end_text(p));
@@ -231,7 +147,7 @@ static enum gw_status give_call(struct local_parse *p, const struct api_tool *to
     begin.id = gw_span_str(id);
     begin.block = p->block;
     GW_TRY(p->cfg.fn(p->cfg.ctx, &begin));
-    GW_TRY(give(p, API_EVENT_DELTA, API_BLOCK_TOOL, arguments));
+    GW_TRY(give(p, API_EVENT_DELTA, API_BLOCK_TOOL, call->arguments));
     GW_TRY(give(p, API_EVENT_BLOCK_END, API_BLOCK_TOOL, (struct gw_span){NULL, 0}));
     p->block++;
     p->over = p->cfg.single;
@@ -250,20 +166,20 @@ static void take_as_text(struct local_parse *p)
 /* The object is complete and its end has come. */
 static enum gw_status end_call(struct local_parse *p)
 {
-    char *mem = malloc(p->end - p->object + 1);
-    const struct api_tool *tool;
-    struct gw_span arguments;
+    struct gw_span text = {p->held.ptr + p->object, p->end - p->object};
+    char *mem = malloc(text.len + 1);
+    struct local_call call;
     enum gw_status st;
 
     if (mem == NULL)
         return GW_ENOMEM;
-    tool = read_call(p, mem, &arguments);
-    if (tool == NULL) {
+    call = local_call_read(p->json, p->cfg.tools, p->cfg.n_tools, text, mem);
+    if (call.tool == NULL) {
         free(mem);
         take_as_text(p);
         return GW_OK;
     }
-    st = give_call(p, tool, arguments);
+    st = give_call(p, &call);
     free(mem);
     p->base += p->held.len;
     gw_buf_clear(&p->held); /* white space before the call too */
@@ -372,7 +288,28 @@ static enum gw_status take_byte(struct local_parse *p, char c)
     return GW_OK;
 }
 
-enum gw_status local_parse_text(struct local_parse *p, struct gw_span text)
+/* What is certainly what the model thinks; final: and no more of it comes. */
+static enum gw_status give_thought(struct local_parse *p, bool final)
+{
+    struct gw_span text = gw_buf_span(&p->front.thought);
+
+    if (text.len != 0) {
+        if (!p->thinks)
+            GW_TRY(give(p, API_EVENT_BLOCK, API_BLOCK_REASONING, (struct gw_span){NULL, 0}));
+        p->thinks = true;
+        GW_TRY(give(p, API_EVENT_DELTA, API_BLOCK_REASONING, text));
+        gw_buf_clear(&p->front.thought);
+    }
+    if (p->thinks && final) {
+        p->thinks = false;
+        GW_TRY(give(p, API_EVENT_BLOCK_END, API_BLOCK_REASONING, (struct gw_span){NULL, 0}));
+        p->block++;
+    }
+    return GW_OK;
+}
+
+/* Text behind what the model thinks, in which calls have tags. */
+static enum gw_status take_text(struct local_parse *p, struct gw_span text)
 {
     if (text.len == 0)
         return GW_OK;
@@ -391,8 +328,68 @@ enum gw_status local_parse_text(struct local_parse *p, struct gw_span text)
     return GW_OK;
 }
 
+/* Gives what the front end has found. */
+static enum gw_status take_front(struct local_parse *p)
+{
+    struct local_front *f = &p->front;
+    enum gw_status st;
+
+    if (!gw_buf_ok(&f->held) || !gw_buf_ok(&f->thought) || !gw_buf_ok(&f->text))
+        return GW_ENOMEM;
+    GW_TRY(give_thought(p, f->state >= FRONT_BEHIND));
+    p->base += f->skipped;
+    f->skipped = 0;
+    st = take_text(p, gw_buf_span(&f->text));
+    gw_buf_clear(&f->text);
+    return st;
+}
+
+enum gw_status local_parse_text(struct local_parse *p, struct gw_span text)
+{
+    local_front_take(&p->front, text);
+    return take_front(p);
+}
+
+/* The calls that an answer ends with; false: they are none. */
+static enum gw_status give_calls(struct local_parse *p, bool *given)
+{
+    struct gw_span text = gw_buf_span(&p->front.held);
+    struct local_call *calls = calloc(LOCAL_CALLS_MAX, sizeof(*calls));
+    char *mem = malloc(text.len + 1);
+    enum gw_status st = calls == NULL || mem == NULL ? GW_ENOMEM : GW_OK;
+    unsigned n = 0;
+
+    if (st == GW_OK)
+        n = local_calls_read(p->json, p->cfg.tools, p->cfg.n_tools, text, mem, calls);
+    for (unsigned i = 0; i < n && st == GW_OK && !p->over; i++)
+        st = give_call(p, &calls[i]);
+    *given = n != 0;
+    free(calls);
+    free(mem);
+    return st;
+}
+
+static enum gw_status end_front(struct local_parse *p)
+{
+    bool given = false;
+
+    local_front_end(&p->front);
+    GW_TRY(take_front(p));
+    if (p->front.state == FRONT_CALLS) {
+        if (p->state == TEXT && !p->over)
+            GW_TRY(give_calls(p, &given));
+        if (given)
+            gw_buf_fini(&p->front.held);
+        else
+            local_front_give_up(&p->front);
+        GW_TRY(take_front(p));
+    }
+    return give_thought(p, true);
+}
+
 enum gw_status local_parse_end(struct local_parse *p)
 {
+    GW_TRY(end_front(p));
     if (p->state == AFTER)
         GW_TRY(end_call(p)); /* the answer may end with the object */
     if (p->state != TEXT || p->n_calls == 0)

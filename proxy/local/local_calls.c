@@ -1,0 +1,340 @@
+/* proxy/local/local_calls.c - see local_calls.h. */
+#include "proxy/local/local_calls.h"
+
+#include "engine/engine.h"
+#include "proxy/api/api_private.h"
+
+#define BAR         "\xEF\xBD\x9C"
+#define BLOCK       "\xE2\x96\x81"
+#define CALLS_BEGIN "<" BAR "tool" BLOCK "calls" BLOCK "begin" BAR ">"
+#define CALLS_END   "<" BAR "tool" BLOCK "calls" BLOCK "end" BAR ">"
+#define CALL_BEGIN  "<" BAR "tool" BLOCK "call" BLOCK "begin" BAR ">"
+#define CALL_END    "<" BAR "tool" BLOCK "call" BLOCK "end" BAR ">"
+#define CALL_SEP    "<" BAR "tool" BLOCK "sep" BAR ">"
+#define PYTHON_TAG  "<|python_tag|>"
+#define TOOL_CALLS  "[TOOL_CALLS]"
+#define FUNCTOOLS   "functools["
+#define PHI_BEGIN   "<|tool_call|>"
+#define PHI_END     "<|/tool_call|>"
+
+/* ---- one object ---------------------------------------------------------------------------- */
+
+/* What a call's object says. */
+struct call {
+    struct gw_json_tok name, arguments;
+};
+
+/* Passes over a value and makes tok's end the value's. */
+static bool pass_value(struct gw_json *json, struct gw_json_tok *tok)
+{
+    struct gw_json_tok t = *tok;
+
+    if (t.type != GW_JSON_OBJECT_BEGIN && t.type != GW_JSON_ARRAY_BEGIN)
+        return t.type != GW_JSON_ERROR;
+    do {
+        if (gw_json_next(json, &t) == GW_JSON_ERROR)
+            return false;
+    } while ((t.type != GW_JSON_OBJECT_END && t.type != GW_JSON_ARRAY_END) ||
+             t.depth != tok->depth);
+    tok->end = t.end;
+    return true;
+}
+
+/* False: no strict JSON object. Members of other names mean nothing. */
+static bool read_object(struct gw_json *json, struct gw_span text, struct call *out)
+{
+    struct gw_json_tok key, value;
+
+    gw_json_start(json, text, NULL);
+    if (gw_json_next(json, &key) != GW_JSON_OBJECT_BEGIN)
+        return false;
+    while (gw_json_next(json, &key) == GW_JSON_KEY) {
+        (void)gw_json_next(json, &value);
+        if (!pass_value(json, &value))
+            return false;
+        if (gw_span_is(key.raw, "name"))
+            out->name = value;
+        else if (gw_span_is(key.raw, "arguments") || gw_span_is(key.raw, "parameters"))
+            out->arguments = value;
+    }
+    return key.type == GW_JSON_OBJECT_END && gw_json_next(json, &key) == GW_JSON_END;
+}
+
+/* The text of a string, in mem, which has room for raw. */
+static struct gw_span decode(const struct gw_json_tok *tok, char *mem)
+{
+    return (struct gw_span){mem, gw_json_decode(tok->raw, mem)};
+}
+
+static const struct api_tool *find_tool(const struct api_tool *tools, unsigned n_tools,
+                                        struct gw_span name)
+{
+    for (unsigned i = 0; i < n_tools; i++)
+        if (gw_span_eq(tools[i].name, name))
+            return &tools[i];
+    return NULL;
+}
+
+struct local_call local_call_read(struct gw_json *json, const struct api_tool *tools,
+                                  unsigned n_tools, struct gw_span text, char *mem)
+{
+    const struct local_call none = {NULL, {NULL, 0}};
+    struct call call = {.name.type = GW_JSON_END, .arguments.type = GW_JSON_END};
+    struct local_call out = none;
+
+    if (!read_object(json, text, &call) || call.name.type != GW_JSON_STRING)
+        return none;
+    out.tool = find_tool(tools, n_tools, decode(&call.name, mem));
+    switch (call.arguments.type) {
+    case GW_JSON_OBJECT_BEGIN:
+        out.arguments = (struct gw_span){text.ptr + call.arguments.start,
+                                         call.arguments.end - call.arguments.start};
+        return out;
+    case GW_JSON_STRING:
+        out.arguments = decode(&call.arguments, mem);
+        return api_is_object(out.arguments) ? out : none;
+    case GW_JSON_END: /* a tool without parameters */
+    case GW_JSON_NULL:
+        out.arguments = GW_SPAN("{}");
+        return out;
+    case GW_JSON_OBJECT_END:
+    case GW_JSON_ARRAY_BEGIN:
+    case GW_JSON_ARRAY_END:
+    case GW_JSON_KEY:
+    case GW_JSON_NUMBER:
+    case GW_JSON_TRUE:
+    case GW_JSON_FALSE:
+    case GW_JSON_ERROR:
+    default:
+        return none;
+    }
+}
+
+/* ---- markers ------------------------------------------------------------------------------- */
+
+const char *local_calls_marker(unsigned forms, struct gw_span text, bool *whole)
+{
+    static const struct {
+        unsigned form;
+        const char *marker;
+    } markers[] = {
+        {ENGINE_SAYS_LLAMA, PYTHON_TAG},     {ENGINE_SAYS_MISTRAL, TOOL_CALLS},
+        {ENGINE_SAYS_DEEPSEEK, CALLS_BEGIN}, {ENGINE_SAYS_DEEPSEEK, CALL_BEGIN},
+        {ENGINE_SAYS_PHI, FUNCTOOLS},        {ENGINE_SAYS_PHI, PHI_BEGIN},
+    };
+
+    for (size_t i = 0; i < sizeof(markers) / sizeof(markers[0]); i++) {
+        struct gw_span marker = gw_span_str(markers[i].marker);
+
+        if ((forms & markers[i].form) == 0 || !gw_span_starts(marker, text))
+            continue;
+        *whole = marker.len == text.len;
+        return markers[i].marker;
+    }
+    return NULL;
+}
+
+/* ---- many ---------------------------------------------------------------------------------- */
+
+struct reading {
+    struct gw_json *json;
+    const struct api_tool *tools;
+    unsigned n_tools;
+    struct gw_span text;
+    size_t at;
+    char *mem;
+    struct local_call *out;
+    unsigned n;
+};
+
+static void skip_space(struct reading *r)
+{
+    while (r->at < r->text.len && strchr(" \n\t\r", r->text.ptr[r->at]) != NULL &&
+           r->text.ptr[r->at] != '\0')
+        r->at++;
+}
+
+static bool take(struct reading *r, const char *what)
+{
+    struct gw_span w = gw_span_str(what);
+
+    if (!gw_span_starts(gw_span_from(r->text, r->at), w))
+        return false;
+    r->at += w.len;
+    return true;
+}
+
+/* The object that begins here, as far as its brackets say. */
+static bool take_object(struct reading *r, struct gw_span *out)
+{
+    size_t from = r->at;
+    unsigned depth = 0;
+    bool string = false;
+
+    if (from >= r->text.len || r->text.ptr[from] != '{')
+        return false;
+    for (; r->at < r->text.len; r->at++) {
+        char c = r->text.ptr[r->at];
+
+        if (string) {
+            r->at += c == '\\' && r->at + 1 < r->text.len;
+            string = c != '"';
+        } else if (c == '"') {
+            string = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            r->at++;
+            *out = (struct gw_span){r->text.ptr + from, r->at - from};
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add(struct reading *r, struct local_call call)
+{
+    if (call.tool == NULL || r->n == LOCAL_CALLS_MAX)
+        return false;
+    r->out[r->n++] = call;
+    return true;
+}
+
+static bool take_call(struct reading *r)
+{
+    struct gw_span object;
+
+    skip_space(r);
+    if (!take_object(r, &object))
+        return false;
+    return add(r, local_call_read(r->json, r->tools, r->n_tools, object,
+                                  r->mem + (object.ptr - r->text.ptr)));
+}
+
+/* What is in front of the next of the bytes, without spaces around it. */
+static struct gw_span take_until(struct reading *r, const char *ends)
+{
+    size_t from;
+    struct gw_span name;
+
+    skip_space(r);
+    from = r->at;
+    while (r->at < r->text.len && strchr(ends, r->text.ptr[r->at]) == NULL)
+        r->at++;
+    name = (struct gw_span){r->text.ptr + from, r->at - from};
+    while (name.len != 0 && strchr(" \n\t\r", name.ptr[name.len - 1]) != NULL)
+        name.len--;
+    return name;
+}
+
+/* Arguments alone. */
+static bool take_arguments(struct reading *r, struct gw_span name)
+{
+    struct local_call call = {find_tool(r->tools, r->n_tools, name), {NULL, 0}};
+
+    skip_space(r);
+    return take_object(r, &call.arguments) && api_is_object(call.arguments) && add(r, call);
+}
+
+/* Behind the "[" of a list. */
+static bool take_list(struct reading *r)
+{
+    do {
+        if (!take_call(r))
+            return false;
+        skip_space(r);
+    } while (take(r, ","));
+    return take(r, "]");
+}
+
+static bool read_llama(struct reading *r)
+{
+    do {
+        if (!take_call(r))
+            return false;
+        skip_space(r);
+    } while (take(r, ";") || (r->at < r->text.len && r->text.ptr[r->at] == '{'));
+    return true;
+}
+
+static bool read_mistral(struct reading *r)
+{
+    skip_space(r);
+    if (take(r, "["))
+        return take_list(r);
+    do {
+        struct gw_span name = take_until(r, "[{");
+
+        if (take(r, "[CALL_ID]"))
+            (void)take_until(r, "[{");
+        (void)take(r, "[ARGS]");
+        if (!take_arguments(r, name))
+            return false;
+        skip_space(r);
+    } while (take(r, TOOL_CALLS));
+    return true;
+}
+
+/* Behind the first CALL_BEGIN. */
+static bool read_deepseek(struct reading *r)
+{
+    do {
+        struct gw_span name = take_until(r, "<");
+        bool fenced;
+
+        if (!take(r, CALL_SEP))
+            return false;
+        fenced = gw_span_is(name, "function") && r->at < r->text.len && r->text.ptr[r->at] != '{';
+        if (fenced) {
+            name = take_until(r, "\n");
+            skip_space(r);
+            fenced = take(r, "```json");
+        }
+        if (!take_arguments(r, name))
+            return false;
+        skip_space(r);
+        if (fenced && !take(r, "```"))
+            return false;
+        skip_space(r);
+        (void)take(r, CALL_END);
+        skip_space(r);
+    } while (take(r, CALL_BEGIN));
+    (void)take(r, CALLS_END);
+    return true;
+}
+
+static bool read_any(struct reading *r)
+{
+    if (take(r, CALLS_BEGIN)) {
+        skip_space(r);
+        return take(r, CALL_BEGIN) && read_deepseek(r);
+    }
+    if (take(r, CALL_BEGIN))
+        return read_deepseek(r);
+    if (take(r, TOOL_CALLS))
+        return read_mistral(r);
+    if (take(r, FUNCTOOLS))
+        return take_list(r);
+    if (take(r, PHI_BEGIN)) {
+        skip_space(r);
+        if (!take(r, "[") || !take_list(r))
+            return false;
+        skip_space(r);
+        (void)take(r, PHI_END);
+        return true;
+    }
+    (void)take(r, PYTHON_TAG);
+    return read_llama(r);
+}
+
+unsigned local_calls_read(struct gw_json *json, const struct api_tool *tools, unsigned n_tools,
+                          struct gw_span text, char *mem, struct local_call out[LOCAL_CALLS_MAX])
+{
+    struct reading r = {json, tools, n_tools, text, 0, mem, out, 0};
+
+    skip_space(&r);
+    if (!read_any(&r))
+        return 0;
+    skip_space(&r);
+    return r.at == text.len ? r.n : 0;
+}
