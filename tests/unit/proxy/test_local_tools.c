@@ -187,6 +187,8 @@ struct heard {
     struct gw_buf out;
 };
 
+static unsigned says, n_tools = 2; /* of the model; shown */
+
 static enum gw_status on_event(void *ctx, const struct api_event *ev)
 {
     struct heard *h = ctx;
@@ -201,7 +203,7 @@ static enum gw_status on_event(void *ctx, const struct api_event *ev)
 /* Feeds the first `at` bytes at once and the others in pieces of step. */
 static void parse(struct gw_span text, size_t at, size_t step, bool single, struct heard *h)
 {
-    const struct local_parse_config cfg = {tools, 2, single, "ID", on_event, h};
+    const struct local_parse_config cfg = {tools, n_tools, single, says, "ID", on_event, h};
     struct local_parse *p = local_parse_new(&cfg);
 
     CHECK(local_parse_text(p, (struct gw_span){text.ptr, at}) == GW_OK);
@@ -295,6 +297,108 @@ static void test_calls(void)
                     "{'name':'g'}") "  ] 0.2:tool(call_ID_1,f)[ {} ] 2"));
 }
 
+#define BAR        "\xEF\xBD\x9C"
+#define LOW        "\xE2\x96\x81"
+#define DEEP(word) "<" BAR "tool" LOW word BAR ">"
+#define F_CALL     "0.0:tool(call_ID_0,f)[ {'a':1} ] "
+#define BOTH       F_CALL "0.1:tool(call_ID_1,get.it)[ {'b':[2]} ] 2"
+
+/* Forms of other models, at the end of an answer. */
+static void test_forms(void)
+{
+    says = ENGINE_SAYS_LLAMA;
+    CHECK(gives("{'name': 'f', 'parameters': {'a':1}}", F_CALL "1"));
+    CHECK(gives(
+        " \n<|python_tag|>{'name': 'f', 'parameters': {'a':1}}; {'name':'get.it','parameters':{"
+        "'b':[2]}}",
+        BOTH));
+    CHECK(gives("{'type':'function','name':'f','parameters':{'a':1}}", F_CALL "1"));
+    CHECK(gives(CALL("{'name':'f','arguments':{'a':1}}"), F_CALL "1"));
+    CHECK(stays_text("{'name': 'g', 'parameters': {'a':1}}"));
+    CHECK(stays_text("{'name': 'f', 'parameters': {'a':1}} and so on"));
+    CHECK(stays_text("{'name': 'f', 'parameters': {'a':1"));
+    CHECK(stays_text("{'city': {'name':'f'}}") && stays_text("{") && stays_text("{ 'na"));
+    CHECK(stays_text("Say {'name': 'f', 'parameters': {'a':1}}"));
+    CHECK(stays_text("<|python_tag|>print(1)") && stays_text("<|python_ta") && stays_text("<|<|"));
+    says = ENGINE_SAYS_MISTRAL;
+    CHECK(gives("[TOOL_CALLS] [{'name':'f','arguments':{'a':1},'id':'123456789'},{'name':'get.it',"
+                "'arguments':{'b':[2]}}]",
+                BOTH));
+    CHECK(gives("[TOOL_CALLS]f[ARGS]{'a':1}[TOOL_CALLS]get.it[CALL_ID]12345[ARGS]{'b':[2]}", BOTH));
+    CHECK(gives("[TOOL_CALLS]f{'a':1}", F_CALL "1"));
+    CHECK(gives("I look. [TOOL_CALLS][{'name':'f','arguments':{'a':1}}]\n",
+                "0.0:text[ I look.  ] 0.1:tool(call_ID_0,f)[ {'a':1} ] 1"));
+    CHECK(stays_text("[TOOL_CALLS][{'name':'f','arguments':{'a':1}},]"));
+    CHECK(stays_text("[TOOL_CALLS]f[ARGS]{'a':") && stays_text("[TOOL_CALLS]") &&
+          stays_text("[[TOOL_CALL [T]") && stays_text("[TOOL_CALLS]f[ARGS]{a:1}"));
+    says = ENGINE_SAYS_DEEPSEEK;
+    CHECK(gives(DEEP("calls" LOW "begin") DEEP("call" LOW "begin") "function" DEEP(
+                    "sep") "f\n```json\n"
+                           "{'a':1}\n```" DEEP("call" LOW "end") "\n" DEEP(
+                               "call" LOW
+                               "begin") "function" DEEP("sep") "get.it\n```json\n{'b':[2]}\n``"
+                                                               "`" DEEP("call" LOW "end")
+                                                                   DEEP("calls" LOW "end"),
+                BOTH));
+    CHECK(gives(DEEP("calls" LOW "begin")
+                    DEEP("call" LOW "begin") "f" DEEP("sep") "{'a':1}" DEEP("call" LOW "end") DEEP(
+                        "call" LOW "begin") "get.it" DEEP("sep") "{'b':[2]}" DEEP("call" LOW "end")
+                        DEEP("calls" LOW "end"),
+                BOTH));
+    CHECK(stays_text(DEEP("calls" LOW "begin") "f"));
+    CHECK(stays_text(DEEP("call" LOW "begin") "g" DEEP("sep") "{'a':1}" DEEP("call" LOW "end")));
+    says = ENGINE_SAYS_PHI;
+    CHECK(
+        gives("functools[{'name':'f','arguments':{'a':1}},{'name':'get.it','arguments':{'b':[2]}}]",
+              BOTH));
+    CHECK(gives("<|tool_call|>[{'name':'f','arguments':{'a':1}}]<|/tool_call|>", F_CALL "1"));
+    CHECK(stays_text("functools are nice") && stays_text("functools[1]"));
+    says = ENGINE_SAYS_MISTRAL | ENGINE_SAYS_LLAMA | ENGINE_SAYS_DEEPSEEK | ENGINE_SAYS_PHI;
+    CHECK(stays_text("All of it is <text> [as] {it} is, functional."));
+    n_tools = 0; /* nobody asked for calls */
+    CHECK(stays_text("[TOOL_CALLS][{'name':'f','arguments':{'a':1}}]"));
+    n_tools = 2;
+    says = 0;
+    CHECK(stays_text("[TOOL_CALLS][{'name':'f','arguments':{'a':1}}]"));
+    says = ENGINE_SAYS_MISTRAL;
+    CHECK(
+        gives_as("[TOOL_CALLS]f[ARGS]{'a':1}[TOOL_CALLS]get.it[ARGS]{'b':[2]}", true, F_CALL "1"));
+    says = 0;
+}
+
+#define THOUGHT(text) "0.0:reasoning[ " text " ] "
+
+static void test_thoughts(void)
+{
+    for (n_tools = 0; n_tools <= 2; n_tools += 2) {
+        says = ENGINE_SAYS_THINK;
+        CHECK(gives("<think>\nHm, <b>\n\nyes.\n</think>\n\nIt is 4.\n",
+                    THOUGHT("Hm, <b>\n\nyes.") "0.1:text[ It is 4.\n ] 0"));
+        CHECK(gives("\n <think>a</think>b", THOUGHT("a") "0.1:text[ b ] 0"));
+        CHECK(gives("<think>\n\n</think>\n\nb", "0.0:text[ b ] 0")); /* it did not think */
+        CHECK(gives("<think>a < b </thin </thi</think>c",
+                    THOUGHT("a < b </thin </thi") "0.1:text[ c ] 0"));
+        CHECK(gives("<think>cut off ", THOUGHT("cut off ") "0"));
+        CHECK(gives("<think>a</think>", THOUGHT("a") "0"));
+        CHECK(gives("<think>a</think>b <think>c</think>",
+                    THOUGHT("a") "0.1:text[ b <think>c</think> ] 0"));
+        CHECK(stays_text("<thin ice> </think>") && stays_text("  <th") &&
+              stays_text("It is <think>"));
+        says = ENGINE_SAYS_THINK | ENGINE_SAYS_THINKING;
+        CHECK(gives("Hm.\n</think>\n4", THOUGHT("Hm.") "0.1:text[ 4 ] 0"));
+        CHECK(gives("\n</think>\n4", "0.0:text[ 4 ] 0"));
+        says = 0;
+        CHECK(stays_text("<think>a</think>b"));
+    }
+    n_tools = 2;
+    says = ENGINE_SAYS_THINK | ENGINE_SAYS_LLAMA;
+    CHECK(gives("<think>which?</think>\n\n" CALL("{'name':'f','arguments':{'a':1}}"),
+                THOUGHT("which?") "0.1:tool(call_ID_0,f)[ {'a':1} ] 1"));
+    CHECK(gives("<think>which?</think>{'name':'f','parameters':{'a':1}}",
+                THOUGHT("which?") "0.1:tool(call_ID_0,f)[ {'a':1} ] 1"));
+    says = 0;
+}
+
 static void test_texts(void)
 {
     CHECK(gives("", "0.0:text[ ] 0"));
@@ -362,7 +466,7 @@ static void test_floods(void)
 static void test_at_once(void)
 {
     struct heard h = {0};
-    const struct local_parse_config cfg = {tools, 2, false, "ID", on_event, &h};
+    const struct local_parse_config cfg = {tools, 2, false, 0, "ID", on_event, &h};
     struct local_parse *p = local_parse_new(&cfg);
 
     CHECK(local_parse_text(p, GW_SPAN("Hi \n")) == GW_OK);
@@ -437,6 +541,8 @@ int main(void)
     test_choice();
     test_conversation();
     test_calls();
+    test_forms();
+    test_thoughts();
     test_texts();
     test_single();
     test_floods();
