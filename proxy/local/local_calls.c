@@ -330,8 +330,9 @@ static bool read_any(struct reading *r)
 unsigned local_calls_read(struct gw_json *json, const struct api_tool *tools, unsigned n_tools,
                           struct gw_span text, char *mem, struct local_call out[LOCAL_CALLS_MAX])
 {
-    struct reading r = {json, tools, n_tools, text, 0, mem, out, 0};
+    struct reading r = {.json = json, .tools = tools, .n_tools = n_tools, .text = text, .out = out};
 
+    r.mem = mem;
     skip_space(&r);
     if (!read_any(&r))
         return 0;
