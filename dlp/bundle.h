@@ -117,6 +117,8 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
 bool bundle_limits_init(struct dlp_rules *r);
 /* Which patterns find nothing in a complete text of this length, whatever it says: a bit each; NULL: none. */
 const uint64_t *bundle_dead(const struct dlp_rules *r, size_t len);
+/* Lengths of which it says the same have the same tier, [0, BUNDLE_LIMITS]; *to is the greatest of them. */
+unsigned bundle_tier(size_t len, size_t *to);
 
 /* Appends a megabyte of ordinary text. */
 void bundle_trial_text(struct gw_buf *out);

@@ -63,11 +63,20 @@ bool bundle_limits_init(struct dlp_rules *r)
     return build_filters(r);
 }
 
+unsigned bundle_tier(size_t len, size_t *to)
+{
+    unsigned i = 0;
+
+    while (i < BUNDLE_LIMITS && len > longest[i])
+        i++;
+    *to = i < BUNDLE_LIMITS ? longest[i] : SIZE_MAX;
+    return i;
+}
+
 const uint64_t *bundle_dead(const struct dlp_rules *r, size_t len)
 {
-    unsigned i = BUNDLE_LIMITS;
+    size_t to;
+    unsigned tier = bundle_tier(len, &to);
 
-    while (i > 0 && len <= longest[i - 1])
-        i--;
-    return i == 0 ? NULL : r->dead[i - 1];
+    return tier == 0 ? NULL : r->dead[tier - 1];
 }

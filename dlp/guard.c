@@ -5,8 +5,9 @@
  * that end in front of every live start are settled, and so is the text up to there, unless a match reaches over it:
  * then what overlaps with it waits, too, for the strongest of overlapping findings must be known.
  *
- * So what comes out depends on the text alone, not on its pieces. Time is linear: a start is tried until it is dead, once
- * a piece; while much is held back, pieces are gathered until they are an eighth of it. After dlp_guard_release() `out`
+ * So what comes out depends on the text alone, not on its pieces. Time is linear: of what stands in front of `live` nothing but
+ * its matches is looked at again; that start is tried until it is dead, once a piece; while much is held back, pieces are
+ * gathered until they are an eighth of it. After dlp_guard_release() `out`
  * is ahead of `from`: what has gone is still judged, and of a value only what has not gone can be hidden. */
 #include "dlp/guard.h"
 
@@ -23,7 +24,8 @@ enum {
     HOLD_MAX = 128 << 10, /* bytes; patterns reach 64 KiB at most, only chains of overlaps go on */
     DROP_FROM = 4096,     /* bytes worth a move */
     MAX_CARRIED = 4096,   /* entries of each list below */
-    MAX_DEBT = 16,        /* work that may be owed, in free shares of one scan */
+    MAX_MATCHES = 1 << 16,
+    MAX_DEBT = 16, /* work that may be owed, in free shares of one scan */
 };
 
 /* A rule goes on behind its match, which may end behind its span. */
@@ -49,7 +51,9 @@ struct dlp_guard {
     uint32_t hint;             /* the pattern that is live there */
     uint64_t work;             /* steps of matchers, beyond what each byte may cost */
     unsigned n_findings;
-    struct carried_list next; /* rules whose last match ends behind `from` */
+    struct scan_match *matches; /* those that begin in [from, live) */
+    unsigned n_matches, cap_matches;
+    struct carried_list next; /* rules whose last match ends behind `live` */
     struct carried_list done; /* findings that a release has settled */
     bool failed;
 };
@@ -81,7 +85,7 @@ static void start_anew(struct dlp_guard *g)
     guard_text_fini(&g->t);
     g->from = g->live = g->tested = 0;
     g->hint = UINT32_MAX;
-    g->next.n = g->done.n = 0;
+    g->n_matches = g->next.n = g->done.n = 0;
 }
 
 void dlp_guard_free(struct dlp_guard *g)
@@ -89,6 +93,7 @@ void dlp_guard_free(struct dlp_guard *g)
     if (g == NULL)
         return;
     guard_text_fini(&g->t);
+    free(g->matches);
     free(g->next.items);
     free(g->done.items);
     free(g);
@@ -129,7 +134,7 @@ static void prune(struct carried_list *l, size_t from)
     l->n = n;
 }
 
-static void shift(struct carried_list *l, size_t by)
+static void shift_list(struct carried_list *l, size_t by)
 {
     for (unsigned i = 0; i < l->n; i++) {
         struct carried *c = &l->items[i];
@@ -141,13 +146,13 @@ static void shift(struct carried_list *l, size_t by)
 
 /* ---- matches ---------------------------------------------------------------------------- */
 
-static int by_match(const void *a, const void *b)
+static int by_start(const void *a, const void *b)
 {
     const struct scan_match *x = a, *y = b;
 
     if (x->match_start != y->match_start)
         return x->match_start < y->match_start ? -1 : 1;
-    return x->order < y->order ? -1 : x->order > y->order;
+    return x->pattern < y->pattern ? -1 : x->pattern > y->pattern;
 }
 
 static int by_end_last_first(const void *a, const void *b)
@@ -156,17 +161,20 @@ static int by_end_last_first(const void *a, const void *b)
 
     if (x->end != y->end)
         return x->end > y->end ? -1 : 1;
-    return x->match_start < y->match_start ? -1 : x->match_start > y->match_start;
+    if (x->match_start != y->match_start)
+        return x->match_start < y->match_start ? -1 : 1;
+    return x->pattern < y->pattern ? -1 : x->pattern > y->pattern;
 }
 
-/* Leaves, in the order of their starts, the matches that a rule makes when it goes on behind each. */
+/* Leaves, of the matches that the scanner has found behind all known ones, those that a rule makes when it goes on behind
+ * each. */
 static void sweep(struct dlp_guard *g)
 {
     struct dlp_scanner *s = g->scanner;
     unsigned n = 0;
 
     if (s->n_matches > 1)
-        qsort(s->matches, s->n_matches, sizeof(*s->matches), by_match);
+        qsort(s->matches, s->n_matches, sizeof(*s->matches), by_start);
     for (unsigned i = 0; i < g->next.n; i++)
         s->state[g->next.items[i].rule] =
             (struct scan_state){s->epoch, (uint32_t)g->next.items[i].next};
@@ -181,21 +189,79 @@ static void sweep(struct dlp_guard *g)
     s->n_matches = n;
 }
 
-/* Finds the matches that begin in [g->from, to), into s->matches. */
-static enum gw_status scan(struct dlp_guard *g, size_t to)
+/* Adds what the sweep has left to the guard's own. */
+static enum gw_status keep(struct dlp_guard *g)
 {
-    struct scan_leaf x = {.s = g->scanner,
-                          .rules = g->rules,
-                          .text = gw_buf_span(&g->t.text),
-                          .report_from = g->report_from,
-                          .from = g->from,
-                          .to = to,
-                          .growing = true};
+    struct dlp_scanner *s = g->scanner;
+    unsigned n = g->n_matches + s->n_matches;
+
+    if (s->n_matches == 0)
+        return GW_OK;
+    if (n > MAX_MATCHES)
+        return GW_ELIMIT;
+    if (n > g->cap_matches) {
+        unsigned cap = n < 2 * g->cap_matches ? 2 * g->cap_matches : n;
+        struct scan_match *grown = realloc(g->matches, cap * sizeof(*grown));
+
+        if (grown == NULL)
+            return GW_ENOMEM;
+        g->matches = grown;
+        g->cap_matches = cap;
+    }
+    memcpy(g->matches + g->n_matches, s->matches, s->n_matches * sizeof(*s->matches));
+    g->n_matches = n;
+    return GW_OK;
+}
+
+/* Notes where the rules of the matches that the sweep has left go on, as far as that is behind `live`. */
+static enum gw_status carry_rules(struct dlp_guard *g)
+{
+    struct dlp_scanner *s = g->scanner;
+
+    prune(&g->next, g->live);
+    for (unsigned i = 0; i < s->n_matches; i++) {
+        const struct scan_match *m = &s->matches[i];
+
+        if (m->match_end > g->live)
+            GW_TRY(carry(&g->next, (struct carried){m->rule, m->match_start, m->match_end}));
+    }
+    return GW_OK;
+}
+
+static struct scan_leaf leaf_of(struct dlp_guard *g)
+{
+    return (struct scan_leaf){.s = g->scanner,
+                              .rules = g->rules,
+                              .text = gw_buf_span(&g->t.text),
+                              .report_from = g->report_from,
+                              .from = g->live,
+                              .floor = g->from,
+                              .growing = true};
+}
+
+/* Finds the matches from `live` on in a text that ends here. */
+static enum gw_status scan_rest(struct dlp_guard *g)
+{
+    struct scan_leaf x = leaf_of(g);
 
     GW_TRY(scan_growing(&x));
     g->work += x.work;
     sweep(g);
-    return GW_OK;
+    return keep(g);
+}
+
+/* Finds those up to the first start that is live now. */
+static enum gw_status scan_more(struct dlp_guard *g)
+{
+    struct scan_leaf x = leaf_of(g);
+
+    GW_TRY(scan_grow(&x, &g->hint));
+    g->work += x.work;
+    g->live = x.live;
+    g->tested = g->t.text.len;
+    sweep(g);
+    GW_TRY(keep(g));
+    return carry_rules(g);
 }
 
 static bool is_tail_byte(char c)
@@ -215,13 +281,13 @@ static size_t floor_char(const struct dlp_guard *g, size_t at)
  * that overlap with them. */
 static size_t settled(struct dlp_guard *g)
 {
-    struct dlp_scanner *s = g->scanner;
     size_t to = floor_char(g, g->live);
 
-    if (s->n_matches > 1)
-        qsort(s->matches, s->n_matches, sizeof(*s->matches), by_end_last_first);
-    for (unsigned i = 0; i < s->n_matches; i++) {
-        const struct scan_match *m = &s->matches[i];
+    g->work += g->n_matches;
+    if (g->n_matches > 1)
+        qsort(g->matches, g->n_matches, sizeof(*g->matches), by_end_last_first);
+    for (unsigned i = 0; i < g->n_matches; i++) {
+        const struct scan_match *m = &g->matches[i];
         size_t start = m->match_start < m->start ? m->match_start : m->start;
 
         if (m->end > to && start < to)
@@ -230,35 +296,42 @@ static size_t settled(struct dlp_guard *g)
     return to;
 }
 
-/* Leaves at s->found the strongest of the matches that end at `to` or before, in order, and carries what their rules
- * passed over. */
+/* Leaves at s->found the strongest of the matches that end at `to` or before, in order. */
 static enum gw_status choose(struct dlp_guard *g, size_t to)
 {
     struct dlp_scanner *s = g->scanner;
     unsigned n = 0;
 
-    if (s->n_matches > s->cap_found) {
-        struct dlp_finding *grown = realloc(s->found, s->n_matches * sizeof(*grown));
+    if (g->n_matches > s->cap_found) {
+        struct dlp_finding *grown = realloc(s->found, g->n_matches * sizeof(*grown));
 
         if (grown == NULL)
             return GW_ENOMEM;
         s->found = grown;
-        s->cap_found = s->n_matches;
+        s->cap_found = g->n_matches;
     }
-    for (unsigned i = 0; i < s->n_matches; i++) {
-        const struct scan_match *m = &s->matches[i];
+    for (unsigned i = 0; i < g->n_matches; i++) {
+        const struct scan_match *m = &g->matches[i];
 
-        if (m->end > to)
-            continue;
-        s->found[n++] = (struct dlp_finding){.rule = m->rule,
-                                             .start = (uint32_t)m->start,
-                                             .end = (uint32_t)m->end,
-                                             .confidence = m->confidence};
-        if (m->match_end > to)
-            GW_TRY(carry(&g->next, (struct carried){m->rule, m->match_start, m->match_end}));
+        if (m->end <= to)
+            s->found[n++] = (struct dlp_finding){.rule = m->rule,
+                                                 .start = (uint32_t)m->start,
+                                                 .end = (uint32_t)m->end,
+                                                 .confidence = m->confidence};
     }
     s->n_found = n;
     return n < 2 ? GW_OK : scan_resolve(s, 0);
+}
+
+/* Forgets the matches that end at `to` or before. */
+static void forget(struct dlp_guard *g, size_t to)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < g->n_matches; i++)
+        if (g->matches[i].end > to)
+            g->matches[n++] = g->matches[i];
+    g->n_matches = n;
 }
 
 /* ---- hiding ------------------------------------------------------------------------------ */
@@ -373,8 +446,16 @@ static void drop_old(struct dlp_guard *g)
     g->from -= keep_from;
     g->live -= keep_from;
     g->tested -= keep_from;
-    shift(&g->next, keep_from);
-    shift(&g->done, keep_from);
+    shift_list(&g->next, keep_from);
+    shift_list(&g->done, keep_from);
+    for (unsigned i = 0; i < g->n_matches; i++) {
+        struct scan_match *m = &g->matches[i];
+
+        m->match_start -= keep_from;
+        m->match_end -= keep_from;
+        m->start -= keep_from;
+        m->end -= keep_from;
+    }
 }
 
 static void move_on(struct dlp_guard *g, size_t to)
@@ -382,27 +463,31 @@ static void move_on(struct dlp_guard *g, size_t to)
     g->from = to;
     if (g->live < to)
         g->live = to;
-    prune(&g->next, to);
+    forget(g, to);
     prune(&g->done, to);
     drop_old(g);
 }
 
-/* Finds the first live start. */
-static enum gw_status find_live(struct dlp_guard *g)
+/* Settles what the text up to `live` says, or all of it. */
+static enum gw_status settle_text(struct dlp_guard *g, bool all, struct gw_buf *out)
 {
-    struct scan_leaf x = {
-        .s = g->scanner, .rules = g->rules, .text = gw_buf_span(&g->t.text), .growing = true};
+    size_t to;
 
-    g->live = scan_first_live(&x, g->live, &g->hint);
-    g->tested = g->t.text.len;
-    g->work += x.work;
-    return x.st;
+    if (all) {
+        GW_TRY(scan_rest(g));
+        g->live = g->t.text.len;
+    }
+    to = all ? g->live : settled(g);
+    GW_TRY(choose(g, to));
+    GW_TRY(settle_all(g, to, out));
+    move_on(g, to);
+    return GW_OK;
 }
 
 /* Settles what can be settled. */
 static enum gw_status advance(struct dlp_guard *g, bool final, struct gw_buf *out)
 {
-    size_t len = g->t.text.len, to;
+    size_t len = g->t.text.len;
 
     if (!final && len - g->tested < (len - g->live) / 8)
         return GW_OK;
@@ -411,18 +496,11 @@ static enum gw_status advance(struct dlp_guard *g, bool final, struct gw_buf *ou
     GW_TRY(scan_prepare(g->scanner, g->rules));
     scan_begin(g->scanner);
     if (final)
-        g->live = len;
-    else
-        GW_TRY(find_live(g));
-    final = final || len - g->from > HOLD_MAX;
-    if (g->live == g->from && !final)
-        return GW_OK;
-    GW_TRY(scan(g, final ? len : g->live));
-    to = final ? len : settled(g);
-    GW_TRY(choose(g, to));
-    GW_TRY(settle_all(g, to, out));
-    move_on(g, to);
-    return GW_OK;
+        return settle_text(g, true, out);
+    GW_TRY(scan_more(g));
+    if (len - g->from > HOLD_MAX)
+        return settle_text(g, true, out);
+    return g->live == g->from ? GW_OK : settle_text(g, false, out);
 }
 
 /* Pays for the work from what the bytes so far may cost: time must be linear in the text. */
@@ -472,7 +550,9 @@ enum gw_status dlp_guard_finish(struct dlp_guard *g, struct gw_buf *out)
 enum gw_status dlp_guard_release(struct dlp_guard *g, struct gw_buf *out)
 {
     size_t len = g->t.text.len;
+    unsigned n_matches = g->n_matches;
     struct dlp_scanner *s = g->scanner;
+    enum gw_status st;
 
     if (g->failed)
         return GW_ELIMIT;
@@ -480,12 +560,15 @@ enum gw_status dlp_guard_release(struct dlp_guard *g, struct gw_buf *out)
         return GW_OK;
     GW_TRY(scan_prepare(s, g->rules));
     scan_begin(s);
-    GW_TRY(scan(g, len));
-    GW_TRY(choose(g, len)); /* as if the text ended here */
+    st = scan_rest(g); /* as if the text ended here */
+    if (st == GW_OK)
+        st = choose(g, len);
+    g->n_matches = n_matches;
+    GW_TRY(st);
     for (unsigned i = 0; i < s->n_found; i++) {
         const struct dlp_finding f = s->found[i];
-        enum gw_status st = settle(g, &f, out);
 
+        st = settle(g, &f, out);
         if (st == GW_OK && !is_done(g, &f))
             st = carry(&g->done, (struct carried){f.rule, f.start, f.end});
         g->failed = st != GW_OK;

@@ -18,6 +18,8 @@ enum {
     /* Text needs a few steps of matchers a byte. One that is made to keep them busy is given up, and
      * the caller fails closed: 64 steps are 50 to 100 ns. */
     WORK_PER_BYTE = 64,
+    WORK_PER_GROWING =
+        4096, /* a byte of a growing text, each of which may be looked at again and again */
     WORK_FREE = 1 << 22,
     WORK_A_LOOK = 1 << 18, /* steps between two looks at the clock: under half a millisecond */
     LEAVES_A_LOOK = 16,    /* the same for short leaves, each of which takes a microsecond */
@@ -46,7 +48,7 @@ void dlp_scanner_free(struct dlp_scanner *s)
     free(s->state);
     free(s->memo);
     free(s->matches);
-    scan_rows_free(s->rows);
+    scan_heads_free(s->heads);
     free(s->explain);
     view_scan_fini(&s->views);
     scan_ring_free(s->ring);
@@ -141,9 +143,10 @@ static bool is_late(const struct dlp_scanner *s)
 static void add_work(struct scan_leaf *x, uint64_t steps)
 {
     const uint64_t looks = x->work / WORK_A_LOOK;
+    const uint64_t per_byte = x->growing ? WORK_PER_GROWING : WORK_PER_BYTE;
 
     x->work += steps;
-    if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE)
+    if (x->work > WORK_FREE + (uint64_t)x->text.len * per_byte)
         x->st = GW_ELIMIT;
     else if (x->work / WORK_A_LOOK != looks && is_late(x->s))
         x->st = GW_ETIMEDOUT;
@@ -181,7 +184,7 @@ static bool run_at(struct scan_leaf *x, uint32_t pattern, size_t at)
     bundle_match(x->rules, pattern, text + at, text + at + (left < p->reach ? left : p->reach), &m);
     add_work(x, m.work);
     if (x->growing)
-        scan_note(x, p, at, &m);
+        scan_note(x, pattern, at, &m);
     if (m.len == 0)
         return false;
     x->s->n_hits++;
@@ -265,7 +268,7 @@ void scan_begin(struct dlp_scanner *s)
     s->epoch = 1;
 }
 
-static void find_all(struct scan_leaf *x)
+void scan_all(struct scan_leaf *x)
 {
     if (x->s->every_byte)
         try_everything(x);
@@ -273,10 +276,21 @@ static void find_all(struct scan_leaf *x)
         scan_find(x);
 }
 
+void scan_set_dead(struct scan_leaf *x, size_t len)
+{
+    if (x->s->explain != NULL || x->s->every_byte)
+        return;
+    x->dead = bundle_dead(x->rules, len);
+    x->is_long = x->dead != NULL && len >= BUNDLE_LONG_TEXT;
+}
+
 enum gw_status scan_growing(struct scan_leaf *x)
 {
     x->s->n_matches = 0;
-    find_all(x);
+    x->to = x->text.len;
+    x->ended = true;
+    scan_set_dead(x, x->from + 1);
+    scan_all(x);
     return x->st;
 }
 
@@ -294,11 +308,9 @@ enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, s
 
     if (text.len > UINT32_MAX - PREFILTER_CHUNK)
         return GW_ELIMIT;
-    /* Who asks why something was not found is to hear it from the validator; tests compare. */
-    if (s->explain == NULL && !s->every_byte)
-        x.dead = bundle_dead(rules, text.len);
+    scan_set_dead(&x, text.len);
     scan_begin(s);
-    find_all(&x);
+    scan_all(&x);
     if (x.st != GW_OK || s->n_found - first < 2)
         return x.st;
     return scan_resolve(s, first);

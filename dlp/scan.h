@@ -3,7 +3,7 @@
  * scan.c finds matches (prefilter, matcher, boundaries) with scan_find.c and scan_ring.c, scan_judge.c decides what they are worth
  * (length, validators, the sum) with scan_list.c (values that are none), scan_word.c (context words) and scan_near.c
  * (second patterns), scan_overlap.c keeps the strongest where they overlap, scan_known.c knows strings that need no look,
- * scan_grow.c says of a text that grows what is known of it already. */
+ * scan_grow.c says of a text that grows what is known of it already, with scan_heads.c (what can begin with given bytes). */
 #ifndef DLP_SCAN_H
 #define DLP_SCAN_H
 
@@ -18,13 +18,13 @@ struct scan_state {
 
 /* A match of a rule; bytes of the text. */
 struct scan_match {
-    uint32_t rule, order; /* order: of finding, in a growing text */
+    uint32_t rule, pattern; /* pattern: in a growing text */
     size_t match_start, match_end;
     size_t start, end;  /* the span; in a growing text whole characters */
     uint8_t confidence; /* when it was judged */
 };
 
-struct scan_rows;
+struct scan_heads;
 struct scan_explain;
 struct scan_ring;
 
@@ -70,7 +70,7 @@ struct dlp_scanner {
     uint32_t epoch;
     struct scan_match *matches; /* of a growing text */
     unsigned n_matches, cap_matches;
-    struct scan_rows *rows;       /* NULL: not asked for yet */
+    struct scan_heads *heads;     /* NULL: not asked for yet */
     struct scan_explain *explain; /* NULL: nobody asked */
     struct dlp_rule_cost *costs;  /* NULL: nobody asked */
     struct view_scan views;
@@ -98,10 +98,15 @@ struct scan_leaf {
     size_t from, to;         /* only matches that begin in [from, to) are looked for */
     size_t chunk, chunk_end; /* what s->places is about */
     bool growing;            /* matches go to s->matches */
+    bool ended;              /* growing: no more text comes */
+    size_t floor;            /* growing: no span begins in front of it */
+    size_t live;             /* growing: the first live start that was found; SIZE_MAX: none */
+    uint32_t live_pattern;   /* the pattern that is live there */
     const uint64_t *dead;    /* patterns that find nothing in this text, a bit each; NULL: none */
-    uint64_t work;           /* bytes that matchers looked at, and what validators cost */
-    size_t word_start;       /* where the word before word_end begins */
-    size_t word_end;         /* the last place that was asked about */
+    bool is_long;  /* those that find nothing in a text of BUNDLE_LONG_TEXT bytes are among them */
+    uint64_t work; /* bytes that matchers looked at, and what validators cost */
+    size_t word_start; /* where the word before word_end begins */
+    size_t word_end;   /* the last place that was asked about */
     enum gw_status st;
 };
 
@@ -114,6 +119,11 @@ static inline bool scan_is_dead(const struct scan_leaf *x, uint32_t pattern)
 /* Finds the starts that are worth a try from x->from on and tries them, each start once, ascending, and at one start each
  * pattern once, ascending. Sets x->st. */
 void scan_find(struct scan_leaf *x);
+/* The same for a scanner of tests, which may want to try every pattern everywhere. */
+void scan_all(struct scan_leaf *x);
+/* Sets what can be dead in a text of at least that many bytes, unless somebody asks why something was not found, who is to hear it
+ * from the validator. */
+void scan_set_dead(struct scan_leaf *x, size_t len);
 /* Tries pattern at byte `at`. */
 void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at);
 /* Notes that pattern is to be tried at `at`, once, if what all of its matches have is there. */
@@ -175,21 +185,39 @@ bool scan_boundary_after(uint32_t kind, struct gw_span text, size_t at);
 /* Begins to look at a text, which may have changed since: forgets what s remembers of its bytes. */
 void scan_begin(struct dlp_scanner *s);
 
-/* Finds every match that begins at x->from or later, in no order, into s->matches. x->growing must be set; the
- * caller calls scan_prepare() and scan_begin() before. Returns x->st. */
+/* Finds every match that begins at x->from or later in a text that has ended, ascending by their starts, into s->matches: one may
+ * be there twice.
+ * x->growing must be set; the caller calls scan_prepare() and scan_begin() before. Returns x->st. */
 enum gw_status scan_growing(struct scan_leaf *x);
 
-/* Takes a match of x->growing; m as the matcher left it. */
-void scan_note(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
-               const struct bundle_match *m);
+/* The same for a text that goes on: decides about the starts from x->from on up to the first live one, at which a match may begin
+ * that more text could bring about, lengthen or undo; x->live is that start, or the text's length. *hint: the pattern that said
+ * so, tried first the next time. The matches do not depend on what comes. */
+enum gw_status scan_grow(struct scan_leaf *x, uint32_t *hint);
 
-/* The first place from `from` on where a match may begin that more text could bring about, lengthen or undo; the text's
- * length when there is none. *hint: the pattern that said so, tried first the next time. */
-size_t scan_first_live(struct scan_leaf *x, size_t from, uint32_t *hint);
+/* Takes what a matcher of x->growing found of pattern at `at`: a match, or that the start is live. */
+void scan_note(struct scan_leaf *x, uint32_t pattern, size_t at, const struct bundle_match *m);
 
-/* The patterns of x's rules of which a match can begin at `at`, as far as the text's next bytes tell: a bit each in *n_words words.
- * NULL: out of memory. Valid until the next call. */
-const uint64_t *scan_rows_get(struct scan_leaf *x, size_t at, size_t *n_words);
-void scan_rows_free(struct scan_rows *r); /* r may be NULL */
+/* The automaton for these rules; NULL: out of memory. Valid until the scanner is asked for that of others. */
+struct scan_heads *scan_heads_get(struct dlp_scanner *s, const struct dlp_rules *rules);
+void scan_heads_free(struct scan_heads *h); /* h may be NULL */
+
+/* How far it was told what the bytes from a start on leave. */
+struct scan_possible {
+    uint32_t words; /* of its rows, in which something is left */
+    unsigned word, bit;
+};
+
+/* The first start in [at, to) where the bytes of text, as many as there are, leave a pattern possible that is not dead, and in *out
+ * what they leave, as long as nothing else is asked; `to` when there is none. tier: which ones are dead, see bundle_tier(). */
+size_t scan_heads_next(const struct scan_heads *h, unsigned tier, struct gw_span text, size_t at,
+                       size_t to, struct scan_possible *out);
+
+/* The next of these patterns, in no order; one may come again. False: that was all. */
+bool scan_heads_pattern(const struct scan_heads *h, struct scan_possible *p, uint32_t *pattern);
+
+/* Where the end of text[from, ...) begins that has to be looked at start by start: of a pattern that can have a match from a start
+ * in front of it on the anchor is there as a whole, so that scan_find() tries it. */
+size_t scan_heads_tail(const struct scan_heads *h, struct gw_span text, size_t from);
 
 #endif

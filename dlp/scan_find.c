@@ -428,32 +428,34 @@ static void find_tokens(struct scan_leaf *x, const struct prefilter_places *plac
 
 void scan_find(struct scan_leaf *x)
 {
-    bool is_long = x->dead != NULL && x->text.len >= BUNDLE_LONG_TEXT;
-    const struct prefilter *f = is_long ? &x->rules->long_filter : &x->rules->filter;
+    const struct prefilter *f = x->is_long ? &x->rules->long_filter : &x->rules->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     struct prefilter_places *places = &x->s->places;
-    size_t done = x->from;
+    size_t done = x->from, end = x->from;
 
     x->filter = f;
-    for (size_t from = x->from; from < x->text.len && x->st == GW_OK; from += PREFILTER_CHUNK) {
-        size_t to = x->text.len - from < PREFILTER_CHUNK ? x->text.len : from + PREFILTER_CHUNK;
-        size_t settled = to == x->text.len ? to : to - RULEC_MAX_OFFSET;
+    for (size_t from = x->from;
+         from < x->text.len && from < x->to + RULEC_MAX_OFFSET && x->st == GW_OK; from = end) {
+        size_t settled;
 
-        f->find(f, text, from, to, x->text.len, places);
+        end = x->text.len - from < PREFILTER_CHUNK ? x->text.len : from + PREFILTER_CHUNK;
+        settled = end == x->text.len ? end : end - RULEC_MAX_OFFSET;
+        f->find(f, text, from, end, x->text.len, places);
         /* Behind the last block there is nothing, or nobody asks. */
-        memset(places->class[(to - from + 63) / 64], 0, sizeof(places->class[0]));
+        memset(places->class[(end - from + 63) / 64], 0, sizeof(places->class[0]));
         x->chunk = from;
-        x->chunk_end = to;
+        x->chunk_end = end;
         find_literals(x, places, from);
-        for (size_t i = 0; i * 64 < to - from; i++) {
+        for (size_t i = 0; i * 64 < end - from; i++) {
             find_wide(x, places->wide[i], from + i * 64);
             find_starts(x, places->start[i], from + i * 64);
         }
         if (f->n_runs != 0)
-            find_tokens(x, places, from, to);
+            find_tokens(x, places, from, end);
         scan_flush(x, done, settled);
         done = settled;
     }
+    scan_flush(x, done, end);
     if (x->st != GW_OK)
         scan_ring_clear(x->s->ring);
 }

@@ -16,8 +16,7 @@ enum {
     LOOK_AHEAD_HOST = 40, /* url_password asks for the host behind */
     MAX_TAIL = 3,         /* bytes of a character behind its first */
     MAX_MATCHES = 1 << 16,
-    WORK_FREE = 1 << 22, /* steps of one search for live starts, as in scan.c */
-    WORK_PER_BYTE = 4096,
+    WORTH_A_FILTER = 40, /* starts; fewer are looked at one by one in less time */
 };
 
 static size_t look_ahead(const struct bundle_rule *r)
@@ -64,25 +63,46 @@ static bool add_match(struct scan_leaf *x, struct scan_match m)
         s->matches = grown;
         s->cap_matches = cap;
     }
-    m.order = s->n_matches;
     s->matches[s->n_matches++] = m;
     return true;
 }
 
-void scan_note(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
-               const struct bundle_match *m)
+/* Can more text bring about, lengthen or undo what the matcher found at `at`? */
+static bool is_live(const struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
+                    const struct bundle_match *m)
 {
+    size_t left = x->text.len - at, tail;
+
+    if (m->cut != 0 && left < p->reach)
+        return true;
+    if (m->len == 0 || !scan_boundary_after(p->after, x->text, at + m->len))
+        return false;
+    tail = tail_behind(x->text, at + m->end);
+    return left - m->len < look_ahead(&x->rules->b->rules[p->rule]) ||
+           (tail < MAX_TAIL && m->end + tail == left);
+}
+
+void scan_note(struct scan_leaf *x, uint32_t pattern, size_t at, const struct bundle_match *m)
+{
+    const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
     struct gw_span whole = x->text;
-    size_t end = at + m->len, ahead = look_ahead(&x->rules->b->rules[p->rule]);
+    size_t end = at + m->len, ahead;
     struct scan_match match = {.rule = p->rule,
+                               .pattern = pattern,
                                .match_start = at,
                                .match_end = end,
                                .start = at + m->start,
                                .end = at + m->end};
     bool found;
 
+    if (!x->ended && is_live(x, p, at, m)) {
+        x->live = x->to = at; /* so nothing else is tried there, nor behind it */
+        x->live_pattern = pattern;
+        return;
+    }
     if (m->len == 0 || m->end <= m->start || !scan_boundary_after(p->after, x->text, end))
         return;
+    ahead = look_ahead(&x->rules->b->rules[p->rule]);
     if (x->text.len - end > ahead)
         x->text.len = end + ahead;
     found = scan_judge(x, &match);
@@ -90,111 +110,81 @@ void scan_note(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
     if (!found)
         return;
     for (unsigned i = 0;
-         i < MAX_TAIL && match.start > x->from && is_tail_byte(x->text.ptr[match.start]); i++)
+         i < MAX_TAIL && match.start > x->floor && is_tail_byte(x->text.ptr[match.start]); i++)
         match.start--;
     match.end += tail_behind(x->text, match.end);
     (void)add_match(x, match);
 }
 
-/* The bytes at a start, as many as there are of those that tell most. */
-struct head {
-    uint64_t bytes[2], known[2]; /* bits of known: those that have come */
-};
-
-static struct head read_head(const struct scan_leaf *x, size_t at)
+/* Forgets the matches from a live start on: they are found again when it is not live any more. */
+static void forget_live(struct scan_leaf *x)
 {
-    size_t left = x->text.len - at, n = left < BUNDLE_HEAD_BYTES ? left : BUNDLE_HEAD_BYTES;
-    struct head h = {.bytes = {0, 0}};
+    struct dlp_scanner *s = x->s;
 
-    memcpy(h.bytes, x->text.ptr + at, n);
-    memset(h.known, 0xFF, n);
-    return h;
+    while (s->n_matches > 0 && s->matches[s->n_matches - 1].match_start >= x->live)
+        s->n_matches--;
 }
 
-/* Can a match of the pattern begin so, whatever comes? */
-static bool head_fits(const struct scan_leaf *x, uint32_t pattern, const struct head *h)
+/* Tries what the heads leave of every start from `at` on. A match that begins there makes the text one byte longer at least, which
+ * tells what is dead. */
+static void walk(struct scan_leaf *x, const struct scan_heads *h, size_t at)
 {
-    const struct prefilter *f = &x->rules->filter;
+    x->from = at;
+    while (at < x->text.len && x->live == SIZE_MAX && x->st == GW_OK) {
+        struct scan_possible possible;
+        uint32_t pattern = 0;
+        size_t to = 0;
+        unsigned tier = bundle_tier(at + 1, &to);
 
-    for (uint32_t i = f->first_head[pattern]; i < f->first_head[pattern + 1]; i++) {
-        const struct prefilter_head *p = &f->heads[i];
-
-        if (((((h->bytes[0] & p->mask[0]) ^ p->value[0]) & h->known[0]) |
-             (((h->bytes[1] & p->mask[1]) ^ p->value[1]) & h->known[1])) == 0)
-            return true;
+        scan_set_dead(x, at + 1);
+        to = to < x->text.len ? to : x->text.len;
+        at = scan_heads_next(h, x->dead == NULL ? 0 : tier, x->text, at, to, &possible);
+        if (at == to)
+            continue;
+        while (x->live == SIZE_MAX && x->st == GW_OK && scan_heads_pattern(h, &possible, &pattern))
+            scan_try(x, pattern, at);
+        at++;
     }
-    return false;
 }
 
-/* Is the start `at` live because of that pattern? */
-static bool is_live(struct scan_leaf *x, uint32_t pattern, size_t at)
+/* Decides about the starts from `from` on. */
+static void scan_starts(struct scan_leaf *x, const struct scan_heads *h, size_t from)
 {
-    const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
-    const unsigned char *text = (const unsigned char *)x->text.ptr + at;
-    size_t left = x->text.len - at;
-    struct bundle_match m = {.epoch = x->s->epoch, .memo = x->s->memo + p->first_memo};
-    size_t tail;
+    const size_t least = WORTH_A_FILTER;
+    size_t tail = x->text.len - from > 2 * least ? scan_heads_tail(h, x->text, from) : from;
 
-    if ((x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
-        !scan_boundary_before(p->before, x->text, at))
-        return false;
-    bundle_match(x->rules, pattern, text, text + (left < p->reach ? left : p->reach), &m);
-    x->work += m.work + 1;
-    if (m.cut != 0 && left < p->reach)
-        return true;
-    if (m.len == 0 || !scan_boundary_after(p->after, x->text, at + m.len))
-        return false;
-    tail = tail_behind(x->text, at + m.end);
-    return left - m.len < look_ahead(&x->rules->b->rules[p->rule]) ||
-           (tail < MAX_TAIL && m.end + tail == left);
-}
-
-/* Is any pattern live there? Sets x->st when out of memory. */
-static bool any_live(struct scan_leaf *x, size_t at, uint32_t *hint)
-{
-    size_t n_words = 0;
-    const uint64_t *alive = scan_rows_get(x, at, &n_words);
-    struct head head = read_head(x, at);
-
-    if (alive == NULL) {
-        x->st = GW_ENOMEM;
-        return true;
+    x->s->n_matches = 0;
+    if (tail > from + least) {
+        x->to = tail;
+        scan_set_dead(x, from + 1);
+        scan_all(x);
+        from = tail;
     }
-    for (size_t w = 0; w < n_words; w++)
-        for (uint64_t left = alive[w]; left != 0; left &= left - 1) {
-            uint32_t pattern = (uint32_t)(w * 64 + (unsigned)__builtin_ctzll(left));
-
-            if (head_fits(x, pattern, &head) && is_live(x, pattern, at)) {
-                *hint = pattern;
-                return true;
-            }
-        }
-    return false;
-}
-
-static bool hint_holds(struct scan_leaf *x, size_t at, uint32_t hint)
-{
-    const struct bundle *b = x->rules->b;
-    unsigned char c = (unsigned char)x->text.ptr[at];
-
-    return hint < b->n_patterns &&
-           (b->sets[b->patterns[hint].first].w[c >> 5] >> (c & 31) & 1u) != 0 &&
-           is_live(x, hint, at);
-}
-
-size_t scan_first_live(struct scan_leaf *x, size_t from, uint32_t *hint)
-{
-    size_t at = from;
-
-    if (at < x->text.len && hint_holds(x, at, *hint))
-        return at;
-    for (; at < x->text.len; at++) {
-        if (x->work > WORK_FREE + (uint64_t)x->text.len * WORK_PER_BYTE) {
-            x->st = GW_ELIMIT;
-            break;
-        }
-        if (any_live(x, at, hint))
-            break;
+    if (x->live == SIZE_MAX && x->st == GW_OK) {
+        x->to = x->text.len;
+        walk(x, h, from);
     }
-    return at;
+}
+
+enum gw_status scan_grow(struct scan_leaf *x, uint32_t *hint)
+{
+    const struct scan_heads *h = scan_heads_get(x->s, x->rules);
+    size_t from = x->from;
+
+    if (h == NULL)
+        return GW_ENOMEM;
+    x->s->n_matches = 0;
+    x->live = SIZE_MAX;
+    x->to = x->text.len;
+    scan_set_dead(x, from + 1);
+    if (*hint < x->rules->b->n_patterns && from < x->text.len)
+        scan_try(x, *hint, from);
+    if (x->live == SIZE_MAX)
+        scan_starts(x, h, from);
+    if (x->live == SIZE_MAX)
+        x->live = x->text.len;
+    else
+        *hint = x->live_pattern;
+    forget_live(x);
+    return x->st;
 }

@@ -70,7 +70,8 @@ static inline bool has_need(const struct scan_leaf *x, uint32_t pattern, size_t 
     uint64_t found = 0;
 
     if (need.need == 0 || at < x->chunk ||
-        (at + need.within > x->chunk_end && x->chunk_end < x->text.len))
+        (at + need.within > x->chunk_end &&
+         (x->chunk_end < x->text.len || (x->growing && !x->ended))))
         return true;
     for (unsigned left = need.need; left != 0; left &= left - 1) {
         unsigned k = (unsigned)__builtin_ctz(left);

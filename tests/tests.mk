@@ -89,7 +89,7 @@ bench: ## the gateway beside nginx and HAProxy, the engine beside the memory ban
 
 bench-dlp: ## the scanner beside Hyperscan or Vectorscan, RE2 and PCRE2 on the same rules
 	@packaging/deps.sh bench
-	@$(SUB) all $(DLPBENCH)
+	@$(SUB) all $(DLPBENCH) $(BUILD)/tests/bench/bench_guard
 	@python3 tests/bench/dlp/dlp.py $(BUILD)
 
 bench-audit: ## the ledger: what a decision waits for, records/s to disk and to a real Kafka broker, verifying and asking

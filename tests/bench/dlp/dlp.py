@@ -117,6 +117,8 @@ def main():
         print(f"{'### ' if MARKDOWN else ''}Texts made to be slow, all rules, messages of 1 MB" + ("\n" if MARKDOWN else ""))
         table(["", "MB/s", ""], [[r["text"], f"{r['mb_s']:,.1f}", "given up" if r["found"] >= 1000000 else ""] for r in rows])
         goals(got, rows)
+        print(f"{'### ' if MARKDOWN else ''}Answers that grow, all rules" + ("\n" if MARKDOWN else ""), flush=True)
+        subprocess.run([BUILD + "/tests/bench/bench_guard"] + [texts[t] for t in ("prose", "code", "chat")], check=True)
         if "--json" in sys.argv:
             with open(arg("--json", ""), "w") as f:
                 json.dump(everything, f, indent=1)
