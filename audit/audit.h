@@ -52,6 +52,9 @@ struct audit_config {
     const char *instance;  /* this gateway's name, in every record */
     const char *version;   /* product version */
     const char *config_digest, *rules_digest;
+    const char *
+        models; /* NULL, or the models in the process, a line each: "TARGET DIGEST MANIFEST SIGNER", the last two "-"
+                         * when nobody vouches for it. In sluice.started */
     enum audit_durability durability;
     enum audit_on_full on_full;
     uint64_t max_spool_bytes;  /* cap, at least 8 MiB */
@@ -295,8 +298,9 @@ struct audit_event {
     struct gw_span config_digest,
         rules_digest; /* in force for this request; empty: those of audit_open() */
     struct gw_span
-        model_digest;        /* of the model in the process that answers; empty: another one does */
-    struct gw_span trace_id; /* W3C trace id, 32 hex digits, when the client sent one */
+        model_digest, /* of the model in the process that answers; empty: another one does */
+        model_manifest, model_signer; /* of its signed manifest, and who signed; or empty */
+    struct gw_span trace_id;          /* W3C trace id, 32 hex digits, when the client sent one */
     /* traffic seen but not governed (splice, deny) */
     struct gw_span sni;
     uint64_t bytes_out, bytes_in;

@@ -28,6 +28,22 @@ const char *audit_end_name(enum audit_end e)
     return (unsigned)e < sizeof(names) / sizeof(names[0]) ? names[e] : "unknown";
 }
 
+static void add_models(struct gw_buf *out, struct gw_span lines)
+{
+    if (lines.len == 0)
+        return;
+    gw_buf_adds(out, "\"models\":[");
+    for (bool first = true; lines.len != 0; first = false) {
+        const char *end = memchr(lines.ptr, '\n', lines.len);
+        const size_t n = end == NULL ? lines.len : (size_t)(end - lines.ptr);
+
+        gw_buf_adds(out, first ? "" : ",");
+        gw_buf_add_json_str(out, (struct gw_span){lines.ptr, n});
+        lines = gw_span_from(lines, n + 1);
+    }
+    gw_buf_addc(out, ']');
+}
+
 enum gw_status event_source_init(struct event_source *src, const struct audit_config *cfg,
                                  struct gw_err *err)
 {
@@ -43,7 +59,9 @@ enum gw_status event_source_init(struct event_source *src, const struct audit_co
     event_text(&v, EVENT_KEY("log_provider"), gw_span_str(cfg->instance));
     event_opt(&d, EVENT_KEY("config_digest"), gw_span_str(cfg->config_digest));
     event_opt(&d, EVENT_KEY("rules_digest"), gw_span_str(cfg->rules_digest));
-    if (gw_buf_ok(&src->product) && gw_buf_ok(&src->provider) && gw_buf_ok(&src->digests))
+    add_models(&src->models, gw_span_str(cfg->models));
+    if (gw_buf_ok(&src->models) && gw_buf_ok(&src->product) && gw_buf_ok(&src->provider) &&
+        gw_buf_ok(&src->digests))
         return GW_OK;
     event_source_fini(src);
     return gw_fail(err, GW_ENOMEM, "audit: out of memory");
@@ -54,6 +72,7 @@ void event_source_fini(struct event_source *src)
     gw_buf_fini(&src->product);
     gw_buf_fini(&src->provider);
     gw_buf_fini(&src->digests);
+    gw_buf_fini(&src->models);
 }
 
 /* ---- shared parts ------------------------------------------------------------------------------ */
@@ -367,6 +386,8 @@ static void write_own(struct event_json *j, const struct event_source *src,
     }
     event_opt(j, EVENT_KEY("sni"), ev->sni);
     event_opt(j, EVENT_KEY("model_digest"), ev->model_digest);
+    event_opt(j, EVENT_KEY("model_manifest"), ev->model_manifest);
+    event_opt(j, EVENT_KEY("model_signer"), ev->model_signer);
     if (ev->config_digest.len != 0) {
         event_text(j, EVENT_KEY("config_digest"), ev->config_digest);
         event_opt(j, EVENT_KEY("rules_digest"), ev->rules_digest);

@@ -26,6 +26,7 @@
 struct event_source {
     struct gw_buf product;  /* {"name":...} */
     struct gw_buf provider; /* ,"log_name":...,"log_provider":... */
+    struct gw_buf models;   /* "models":[...] or empty */
     struct gw_buf digests;  /* "config_digest":...,"rules_digest":... or empty */
 };
 

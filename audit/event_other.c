@@ -216,10 +216,13 @@ void event_write_life(const struct event_source *src, const struct event_life *e
     event_opt_u(&j, EVENT_KEY("bytes"), ev->bytes);
     event_opt_u(&j, EVENT_KEY("spool_records"), ev->spool_records);
     event_opt_u(&j, EVENT_KEY("requests_lost"), ev->requests_lost);
-    if (ev->kind == EVENT_LIFE_STARTED && src->digests.len != 0)
+    if (ev->kind == EVENT_LIFE_STARTED && src->digests.len != 0) {
         event_raw(&j, gw_buf_span(&src->digests));
-    else if (ev->reload != NULL)
+        if (src->models.len != 0)
+            event_raw(&j, gw_buf_span(&src->models));
+    } else if (ev->reload != NULL) {
         write_reload(&j, ev->reload);
+    }
     event_end(&j);
     event_end(&j);
     event_write_meta(&j, src, &m, start);

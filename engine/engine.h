@@ -281,6 +281,17 @@ struct engine_quantize {
 /* GW_EINVAL: an unknown type; GW_EEXIST; GW_EPARSE, GW_EUNSUPPORTED: the model; GW_EIO; GW_ENOMEM. Blocks. */
 enum gw_status engine_quantize(struct engine_quantize *q, struct gw_err *err);
 
+/* Where a model says that it comes from; "" where it says nothing. */
+struct engine_provenance {
+    char licence[64], source[256];
+    char tokenizer
+        [65]; /* SHA-256 of the tokens and merges, each with a line's end; of a folder: of tokenizer.json */
+};
+
+/* Reads a model's or an adapter's file or folder. Errors as engine_inspect. Blocks. */
+enum gw_status engine_provenance(const char *path, struct engine_provenance *out,
+                                 struct gw_err *err);
+
 /* What a model's file or folder says that it holds. */
 enum engine_kind {
     ENGINE_KIND_CHAT, /* and whatever cannot be read: engine_open says why */

@@ -30,6 +30,7 @@ static const char help[] =
     "                             [--temperature T] [--seed N] [--threads N]\n"
     "       sluice models bench   MODEL [--threads N] [--prompt N] [--decode N] [--json]\n"
     "       sluice models quantize MODEL -o FILE [--type TYPE] [--threads N]\n"
+    "       sluice models sign    MODEL --key FILE [--new-key] [--source TEXT]\n"
     "\n"
     "pull     fetches a model and checks its SHA-256; goes on where an earlier pull ended, and "
     "does\n"
@@ -49,6 +50,9 @@ static const char help[] =
     "quantize writes the model again with fewer bits a weight; TYPE is F16, BF16, Q8_0, Q4_0, "
     "Q4_1,\n"
     "         Q5_0, Q5_1, Q4_K_S, Q4_K_M (the default), Q5_K_S, Q5_K_M or Q6_K\n"
+    "sign     writes MODEL.manifest.jsonl: what the model is, signed with the Ed25519 key in "
+    "FILE,\n"
+    "         which --new-key makes; verify checks it, and the gateway when it opens the model\n"
     "\n"
     "MODEL is a path, or a name in the folder; embedding models, and models as safetensors, "
     "are folders. The folder is --dir, "
@@ -365,6 +369,7 @@ static int models_verify(int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     char path[MODELS_PATH_BYTES];
     const char *pin = NULL, *dir = NULL;
+    int status;
     struct gw_err err = {0};
 
     // NOLINTNEXTLINE(concurrency-mt-unsafe): commands are one thread
@@ -380,7 +385,8 @@ static int models_verify(int argc, char **argv)
         return models_usage("verify takes one file");
     if (models_find(argv[optind], dir, path, &err) != GW_OK)
         return cli_fail_err("models verify", &err);
-    return is_model_folder(path) ? verify_folder(path, pin) : verify_file(path, pin);
+    status = is_model_folder(path) ? verify_folder(path, pin) : verify_file(path, pin);
+    return status != 0 ? status : models_verify_manifest(path);
 }
 
 /* ---- the way in --------------------------------------------------------------------------------------- */
@@ -401,7 +407,7 @@ int cmd_models(int argc, char **argv)
     } commands[] = {
         {"pull", models_pull},         {"list", models_list}, {"verify", models_verify},
         {"inspect", models_inspect},   {"run", models_run},   {"bench", models_bench},
-        {"quantize", models_quantize},
+        {"quantize", models_quantize}, {"sign", models_sign},
     };
 
     if (wants_help(argc, argv)) {
@@ -415,5 +421,6 @@ int cmd_models(int argc, char **argv)
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
-    return models_usage("the subcommands are pull, list, verify, inspect, run, bench, quantize");
+    return models_usage(
+        "the subcommands are pull, list, verify, inspect, run, bench, quantize, sign");
 }

@@ -33,6 +33,10 @@ int models_pull(int argc, char **argv);
 int models_run(int argc, char **argv);
 int models_bench(int argc, char **argv);
 int models_quantize(int argc, char **argv);
+int models_sign(int argc, char **argv);
+
+/* Checks the manifest of the model at path, when there is one, and says who signed it. Returns an exit status. */
+int models_verify_manifest(const char *path);
 
 /* The folder of models: flag when given, else $SLUICE_MODELS, else ./models when it exists, else
  * ${XDG_DATA_HOME:-~/.local/share}/sluice/models. GW_ELIMIT when it does not fit; GW_ENOENT without HOME. */

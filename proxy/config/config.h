@@ -355,6 +355,10 @@ struct proxy_config {
     const char *
         digest; /* hex SHA-256 of the file (sha256sum agrees); with targets that the surroundings added also of those */
     const char *state_dir;
+    struct {
+        bool require_signed;
+        struct proxy_config_list trusted_keys; /* 64 hex digits each */
+    } models;
     const char *models_dir; /* where `sluice models pull` puts models */
     const char *instance;   /* this gateway's name in records */
     unsigned workers;       /* 1 to 16: 0 in the file has become the number of cores */

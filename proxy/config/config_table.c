@@ -431,6 +431,9 @@ const struct config_key config_keys[] = {
 {"state_dir", CONFIG_PATH, IN(state_dir), "", 0, 0, NULL,
  "Keys, spool, CA, models. Without it /var/lib/sluice for root, else ${XDG_STATE_HOME:-~/.local/state}/sluice."},
 {"models_dir", CONFIG_PATH, IN(models_dir), "", 0, 0, NULL, "Where relative model paths are looked for too; without it STATE_DIR/models."},
+{"models", CONFIG_SECTION, 0, NULL, 0, 0, NULL, "Which models the engine opens (docs/models.md, Manifests)."},
+{"models.require_signed", CONFIG_BOOL, IN(models.require_signed), "false", 0, 0, NULL, "Refuse models and adapters without a manifest that one of trusted_keys has signed. `false`: they are opened with a warning. A manifest that is wrong is refused always."},
+{"models.trusted_keys", CONFIG_LIST, IN(models.trusted_keys), NULL, 0, 0, NULL, "Public keys of those who may sign: Ed25519, 64 hex digits each, as `sluice models sign` prints them."},
 {"instance", CONFIG_STRING, IN(instance), "", 0, 0, NULL, "This gateway's name in records; without it the host's name."},
 };
 // clang-format on

@@ -35,8 +35,8 @@ struct local_attempt {
         *documents; /* that the answer returns; NULL: none. The request's arena's */
 };
 
-/* Begins a: submits the texts, a query and documents when score is set. */
-enum gw_status local_embed_begin(struct req *req, unsigned target, const struct local_attempt *a,
+/* Begins an attempt like that: submits the texts, a query and documents when score is set. */
+enum gw_status local_embed_begin(struct req *req, unsigned target, const struct local_attempt *like,
                                  const struct gw_span *texts, unsigned n, bool score,
                                  struct gw_err *err);
 

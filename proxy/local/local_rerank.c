@@ -60,7 +60,7 @@ static enum gw_status keep_documents(struct req *req, const struct gw_span *text
 {
     struct gw_span *copies = gw_arena_array(req->arena, n, sizeof(*copies));
 
-    for (unsigned i = 0; copies != NULL && i < n; i++) {
+    for (unsigned i = 0; copies != NULL && texts != NULL && i < n; i++) {
         copies[i] = gw_arena_copy(req->arena, texts[i]);
         if (copies[i].ptr == NULL)
             copies = NULL;
@@ -96,7 +96,7 @@ enum gw_status local_rerank_start(struct req *req, unsigned target, struct gw_er
 {
     struct local_attempt a = {.req = NULL};
     struct gw_json_node *root;
-    struct gw_span *texts = NULL;
+    struct gw_span *texts = NULL; /* n of them; at least two when they were read */
     unsigned n = 0;
 
     GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &root, err));

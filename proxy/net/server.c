@@ -37,6 +37,8 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
     const struct proxy_config *c = setup->cfg;
     struct audit_sink sinks[PROXY_MAX_SINKS];
     char key[4096];
+    struct gw_buf models = {0};
+    enum gw_status st;
     struct audit_config cfg = {
         .spool_dir = c->audit.spool,
         .instance = c->instance,
@@ -72,7 +74,14 @@ static enum gw_status open_audit(struct server *s, const struct setup *setup, st
     }
     GW_TRY(sinks_make(c, sinks, &cfg.n_sinks, err));
     cfg.sinks = sinks;
-    return audit_open(&cfg, &s->audit, err);
+    setup_models_text(setup, &models);
+    gw_buf_addc(&models, '\0');
+    if (!gw_buf_ok(&models))
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    cfg.models = models.ptr;
+    st = audit_open(&cfg, &s->audit, err);
+    gw_buf_fini(&models);
+    return st;
 }
 
 /* The keys of subjects, where an auditor can open what they seal. */

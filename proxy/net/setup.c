@@ -49,7 +49,7 @@ static enum gw_status open_model(struct setup *s, const struct setup *like, unsi
         if (setup_model_suits(like->models[k], t))
             s->models[i] = setup_model_ref(like->models[k]);
     if (s->models[i] == NULL)
-        GW_TRY(setup_model_open(t, s->cfg->state_dir, progress, &s->models[i], err));
+        GW_TRY(setup_model_open(t, s->cfg, progress, &s->models[i], err));
     s->engines[i] = s->models[i]->engine;
     s->embedders[i] = s->models[i]->embedder;
     return GW_OK;
@@ -188,6 +188,26 @@ void setup_name_targets(struct setup *s, struct metrics_names *names)
 const char *setup_model_digest(const struct setup *s, unsigned target)
 {
     return s->models[target] == NULL ? "" : s->models[target]->digest;
+}
+
+void setup_models_text(const struct setup *s, struct gw_buf *out)
+{
+    for (unsigned i = 0; i < s->cfg->n_targets; i++) {
+        const struct model_manifest *m = setup_model_manifest(s, i);
+        const bool is_signed = m->digest[0] != '\0';
+
+        if (s->models[i] != NULL)
+            gw_buf_printf(out, "%s%s %s %s %s", out->len == 0 ? "" : "\n", s->cfg->targets[i].name,
+                          s->models[i]->digest, is_signed ? m->digest : "-",
+                          is_signed ? m->signer : "-");
+    }
+}
+
+const struct model_manifest *setup_model_manifest(const struct setup *s, unsigned target)
+{
+    static const struct model_manifest none = {.digest = ""};
+
+    return s->models[target] == NULL ? &none : &s->models[target]->manifest;
 }
 
 struct setup *setup_ref(struct setup *s)

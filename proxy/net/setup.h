@@ -32,6 +32,7 @@ struct leaf_mint;
 struct metrics_names;
 struct provider_tokens;
 struct setup_model;
+struct model_manifest;
 struct ssl_ctx_st;
 struct worker;
 struct event;
@@ -80,6 +81,10 @@ void setup_name_targets(struct setup *s, struct metrics_names *names);
 
 /* Which model answers for the target, when it is in the process (model_digest.h); else "". Thread: any. */
 const char *setup_model_digest(const struct setup *s, unsigned target);
+/* The models in the process, a line each, as audit.h wants them. *out is the caller's (gw_buf_fini). */
+void setup_models_text(const struct setup *s, struct gw_buf *out);
+/* Who vouches for it; empty: nobody, or it is not in the process. */
+const struct model_manifest *setup_model_manifest(const struct setup *s, unsigned target);
 
 struct setup *setup_ref(struct setup *s);
 /* True: that was the last one, and the caller must have it closed (setup_close()). s may be NULL. Thread: any. */

@@ -96,7 +96,56 @@ static bool has_adapters(const struct setup_model *m, const struct proxy_config_
     return same;
 }
 
-enum gw_status setup_model_open(const struct proxy_config_target *t, const char *state_dir,
+static bool is_trusted(const struct proxy_config *cfg, const struct model_manifest *m)
+{
+    for (unsigned i = 0; i < cfg->models.trusted_keys.n; i++)
+        if (gw_span_eq_nocase(cfg->models.trusted_keys.items[i], gw_span_str(m->signer)))
+            return true;
+    return false;
+}
+
+/* Who vouches for the file or folder at path. One that is signed by somebody else counts as not signed. */
+static enum gw_status check_manifest(const char *path, const char *digest,
+                                     const struct proxy_config_target *t,
+                                     const struct proxy_config *cfg, struct model_manifest *out,
+                                     struct gw_err *err)
+{
+    struct model_manifest m = {.digest = ""};
+
+    GW_TRY(model_manifest_read(path, digest, &m, err));
+    if (is_trusted(cfg, &m)) {
+        gw_log(GW_LOG_INFO, "model_signed", "target=%s path=\"%s\" sha256=%s manifest=%s signer=%s",
+               t->name, path, digest, m.digest, m.signer);
+        *out = m;
+        return GW_OK;
+    }
+    if (cfg->models.require_signed)
+        return gw_fail(err, GW_EDENIED,
+                       "%s has no manifest that one of models.trusted_keys signed%s%s", path,
+                       m.signer[0] == '\0' ? "" : ", but one of ", m.signer);
+    gw_log(GW_LOG_WARN, "model_unsigned", "target=%s path=\"%s\" sha256=%s signer=%s", t->name,
+           path, digest, m.signer[0] == '\0' ? "-" : m.signer);
+    return GW_OK;
+}
+
+/* What the model is, and that it and its adapters may be opened. */
+static enum gw_status identify(struct setup_model *m, const struct proxy_config_target *t,
+                               const struct proxy_config *cfg, struct gw_err *err)
+{
+    GW_TRY(model_digest(t->model, cfg->state_dir, m->digest, err));
+    GW_TRY(check_manifest(t->model, m->digest, t, cfg, &m->manifest, err));
+    for (unsigned i = 0; i < t->adapters.n; i++) {
+        const char *path = t->adapters.items[i].to.ptr;
+        char digest[GW_SHA256_HEX_BYTES];
+        struct model_manifest of_adapter;
+
+        GW_TRY(model_digest(path, cfg->state_dir, digest, err));
+        GW_TRY(check_manifest(path, digest, t, cfg, &of_adapter, err));
+    }
+    return GW_OK;
+}
+
+enum gw_status setup_model_open(const struct proxy_config_target *t, const struct proxy_config *cfg,
                                 bool progress, struct setup_model **out, struct gw_err *err)
 {
     struct setup_model *m = calloc(1, sizeof(*m));
@@ -139,7 +188,7 @@ enum gw_status setup_model_open(const struct proxy_config_target *t, const char 
         st = open_engine(m, t, progress, err);
     }
     if (st == GW_OK)
-        st = model_digest(t->model, state_dir, m->digest, err);
+        st = identify(m, t, cfg, err);
     if (st != GW_OK) {
         (void)gw_fail_prefix(err, "targets.%s", t->name);
         setup_model_unref(m);

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "engine/engine.h"
 #include "proxy/config/config.h"
+#include "proxy/net/model_manifest.h"
 
 struct setup_model {
     struct engine *engine; /* one of the two */
@@ -21,12 +22,13 @@ struct setup_model {
     char *adapters;   /* what tells the target's adapters apart from others */
     struct stat file; /* as it was opened: a file that was replaced is another model */
     char digest[GW_SHA256_HEX_BYTES]; /* of its bytes (model_digest.h) */
+    struct model_manifest manifest;   /* who vouches for it, or empty */
     unsigned threads, max_context, max_seqs, kv;
     atomic_uint refs;
 };
 
 /* Loads the target's model, and says which it is. *out has one reference. Errors as engine_open(), with the target's name. */
-enum gw_status setup_model_open(const struct proxy_config_target *t, const char *state_dir,
+enum gw_status setup_model_open(const struct proxy_config_target *t, const struct proxy_config *cfg,
                                 bool progress, struct setup_model **out, struct gw_err *err);
 /* Is this what setup_model_open() would load? m may be NULL: no. */
 bool setup_model_suits(const struct setup_model *m, const struct proxy_config_target *t);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "proxy/limits/limits.h"
 #include "proxy/net/conn.h"
+#include "proxy/net/model_manifest.h"
 #include "proxy/net/worker.h"
 #include "proxy/request/request_private.h"
 
@@ -227,6 +228,16 @@ static void emit_findings(struct req *req)
     }
 }
 
+/* Which model it is, and who vouches for it. */
+static void fill_model(const struct req *req, unsigned target, struct audit_event *ev)
+{
+    const struct model_manifest *m = setup_model_manifest(req->setup, target);
+
+    ev->model_digest = gw_span_str(setup_model_digest(req->setup, target));
+    ev->model_manifest = gw_span_str(m->digest);
+    ev->model_signer = gw_span_str(m->signer);
+}
+
 /* What was in force for it. */
 static void fill_digests(const struct req *req, struct audit_event *ev)
 {
@@ -235,7 +246,7 @@ static void fill_digests(const struct req *req, struct audit_event *ev)
     ev->config_digest = gw_span_str(req->setup->cfg->digest);
     ev->rules_digest = gw_span_str(dlp_rules_digest(req->setup->rules));
     if (target != REQ_NO_TARGET)
-        ev->model_digest = gw_span_str(setup_model_digest(req->setup, target));
+        fill_model(req, target, ev);
 }
 
 enum gw_status record_decided(struct req *req, audit_done_fn done)

@@ -123,6 +123,9 @@ static struct audit_event filled(enum audit_kind kind, struct gw_span text, unsi
         .after_json = GW_SPAN("{\"models\":[\"gpt-*\"]}"),
         .bytes_out = n,
         .bytes_in = n,
+        .model_digest = GW_SPAN("00"),
+        .model_manifest = GW_SPAN("11"),
+        .model_signer = GW_SPAN("22"),
     };
 }
 
@@ -304,7 +307,11 @@ int main(void)
     scratch_new();
     (void)snprintf(out_path, sizeof(out_path), "%s/records.jsonl", scratch);
     out = fopen(out_path, "w");
+    cfg.models =
+        "local 00 11 22\nranker \"33\" - -"; /* the schema's check sees it in sluice.started */
     CHECK(event_source_init(&src, &cfg, NULL) == GW_OK);
+    CHECK(gw_span_is(gw_buf_span(&src.models),
+                     "\"models\":[\"local 00 11 22\",\"ranker \\\"33\\\" - -\"]"));
     test_fill(GW_SPAN("x"), 3, false);
     test_fill(GW_SPAN("secret"), 99, true); /* more groups than a record takes */
     test_fill(GW_SPAN("high"), 0, false);
