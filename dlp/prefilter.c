@@ -28,6 +28,13 @@ const uint8_t prefilter_flags[256] = {
 #undef W
 #undef T
 
+/* Is the hash of some length known of the four bytes at p? */
+static inline bool has_known_hash(const struct prefilter *f, const unsigned char *p)
+{
+    return prefilter_hash_known(&f->literals[PREFILTER_FOUR], prefilter_hash(PREFILTER_FOUR, p)) |
+           prefilter_hash_known(&f->literals[PREFILTER_THREE], prefilter_hash(PREFILTER_THREE, p));
+}
+
 void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
                           size_t len, struct prefilter_places *places)
 {
@@ -36,14 +43,8 @@ void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, 
 
     /* Two rounds without branches: which places are kept is hard to guess, and the second round's table is the larger one. */
     for (; i < n && from + at[i] + BUNDLE_WINDOW_BYTES <= len; i++) {
-        const unsigned char *p = text + from + at[i];
-        bool four = prefilter_hash_known(&f->literals[PREFILTER_FOUR],
-                                         prefilter_hash(PREFILTER_FOUR, p)),
-             three = prefilter_hash_known(&f->literals[PREFILTER_THREE],
-                                          prefilter_hash(PREFILTER_THREE, p));
-
         at[kept] = at[i];
-        kept += four | three;
+        kept += has_known_hash(f, text + from + at[i]);
     }
     for (; i < n; i++)
         at[kept++] = at[i];
@@ -64,9 +65,10 @@ static void find_classes(const unsigned char *p, size_t n, uint64_t out[PREFILTE
     memset(out, 0, PREFILTER_CLASSES * sizeof(*out));
     for (size_t i = 0; i < n; i += 8) {
         unsigned char of[8] = {0};
+        size_t most = n - i < 8 ? n - i : 8;
         uint64_t all;
 
-        for (size_t k = 0; k < 8 && i + k < n; k++)
+        for (size_t k = 0; k < most; k++)
             of[k] = prefilter_classes[p[i + k]];
         memcpy(&all, of, sizeof(all));
         if (all == 0)
@@ -97,7 +99,7 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
                 memcpy(tail, p, len - i);
                 p = tail;
             }
-            known = prefilter_literal(f, prefilter_key(text, i, len));
+            known = has_known_hash(f, p) ? prefilter_literal(f, prefilter_key(text, i, len)) : 0;
             out->literal[n] = (uint16_t)((i - from) | known);
             n += known != 0;
             wide |= (uint64_t)(prefilter_buckets(f, PREFILTER_WIDE, p) != 0) << (i - block);
