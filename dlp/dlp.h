@@ -329,7 +329,7 @@ typedef enum gw_action (*dlp_guard_fn)(void *ctx, const struct dlp_guard_finding
  *
  * What goes out is what can no longer become part of a finding. Held back is a live prefix of one: of prose a few bytes,
  * of a value all of it and up to 2 bytes behind it; at most what its pattern reaches (4 KiB; 33 KiB of a private key that
- * has begun). Linear: some 500 ns a byte of prose; text that is made to keep matchers busy is GW_ELIMIT in the end. */
+ * has begun). Linear: some 150 ns a byte of prose; text that is made to keep matchers busy is GW_ELIMIT in the end. */
 struct dlp_guard;
 
 /* scanner is shared scratch of the thread; it and rules must outlive the guard. limits may be NULL. json_nesting as for a
