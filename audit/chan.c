@@ -257,8 +257,8 @@ static enum gw_status emit_process(struct audit_chan *ch, const struct audit_eve
         st = keep_end(ch, ev);
     if (!spool_failing(s))
         core_notice(a, s);
-    if (s->segno != segno)
-        core_wake_writer(a); /* a closed segment waits for its sync */
+    if (spool_window_news(&s->window) || s->segno != segno)
+        core_wake_writer(a); /* a closed segment waits for its sync; or a window is wanted */
     if (st == GW_OK)
         core_wake_sinks(a);
     return st;

@@ -97,6 +97,7 @@ static enum gw_status make_slots(struct spool *sp, unsigned n_slots, struct gw_e
         sp->slots[i].sp = sp;
         sp->slots[i].index = i;
         sp->slots[i].fd = -1;
+        spool_window_init(&sp->slots[i].window);
         if (sp->seal && (sp->slots[i].prints = calloc(1, sizeof(struct print_ring))) == NULL)
             return gw_fail(err, GW_ENOMEM, "audit spool: out of memory");
     }
@@ -203,6 +204,7 @@ void spool_close(struct spool *sp)
     for (unsigned i = 0; sp->slots != NULL && i < sp->n_slots; i++) {
         struct spool_slot *s = &sp->slots[i];
 
+        spool_window_fini(&s->window);
         if (s->fd >= 0)
             (void)close(s->fd);
         gw_buf_fini(&s->unsynced);
@@ -359,6 +361,20 @@ void spool_keep(struct spool *sp, int64_t now_ms)
         (void)pthread_mutex_unlock(&sp->lock);
     }
     spool_index_save(sp);
+}
+
+void spool_keep_windows(struct spool *sp)
+{
+    for (unsigned i = 0; i < sp->n_slots; i++) {
+        struct spool_window *w = &sp->slots[i].window;
+        char name[SPOOL_NAME_BYTES];
+        uint64_t segno;
+
+        if (!spool_window_wanted(w, &segno))
+            continue;
+        spool_name(name, i, segno);
+        spool_window_make(w, sp->dirfd, name, segno);
+    }
 }
 
 int spool_keep_due_ms(struct spool *sp, int64_t now_ms)

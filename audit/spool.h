@@ -16,7 +16,8 @@
  * Invariants: (S1) bytes before a slot's `durable` position never change; (S2) a segment that failed a
  * write or a sync is never written again; (S3) segments of a slot are deleted oldest first, never
  * the newest, never one at or behind which a decided request is still open; (S4)
- * used_bytes counts every byte of segments, quarantine and dead letters, and is at most max_bytes. */
+ * used_bytes counts every byte of records, quarantine and dead letters, and is at most max_bytes; beyond it an open segment has
+ * room allocated, two SPOOL_WINDOW_BYTES at most. */
 #ifndef AUDIT_SPOOL_H
 #define AUDIT_SPOOL_H
 
@@ -32,6 +33,7 @@
 #include "audit/print_ring.h"
 #include "audit/spool_format.h"
 #include "audit/spool_link.h"
+#include "audit/spool_window.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
@@ -40,6 +42,7 @@
 struct spool_io {
     ssize_t (*write)(int fd, const void *bytes, size_t n);
     int (*fdatasync)(int fd);
+    int (*allocate)(int fd, int mode, off_t from, off_t n); /* NULL: no windows */
 };
 extern struct spool_io spool_io;
 
@@ -92,11 +95,15 @@ struct spool_slot {
     char chain[SPOOL_CHAIN_BYTES];
     uint64_t next_seq;
     struct spool_link last; /* of the last record that was taken; the next one names it */
+    struct gw_span
+        owed; /* process: that record, when last is not made of it yet (spool_settle()) */
     struct spool_link
         kept; /* of the last durable one: where the chain goes on when a write fails */
     int fd;   /* -1: no open segment */
-    uint64_t segno, last_segno;         /* open one; highest ever used */
-    uint64_t written, synced;           /* offsets in the open segment */
+    uint64_t segno, last_segno; /* open one; highest ever used */
+    uint64_t written, synced;   /* offsets in the open segment */
+    uint64_t fd_at;             /* where write() goes on: records in a window moved nothing */
+    struct spool_window window; /* process */
     uint64_t seg_records, seg_last_seq; /* in the open segment */
     int64_t seg_last_ms;
     bool dir_dirty;           /* a new file name is not synced yet */
@@ -250,6 +257,9 @@ void spool_roll(struct spool_slot *s);
 
 /* Syncs closed segments, deletes those past retention or, above 90 % of the cap, delivered ones. */
 void spool_keep(struct spool *sp, int64_t now_ms);
+
+/* Makes the windows that writing threads have asked for. */
+void spool_keep_windows(struct spool *sp);
 
 /* Milliseconds until spool_keep() can have something to do, or -1. */
 int spool_keep_due_ms(struct spool *sp, int64_t now_ms);

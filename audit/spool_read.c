@@ -151,7 +151,33 @@ void spool_reader_fini(struct spool_reader *r)
     *r = SPOOL_READER_CLOSED;
 }
 
-enum spool_read spool_reader_next(struct spool_reader *r, struct spool_rec *rec)
+/* True when what follows is room that was allocated ahead (spool_window.h): it begins with zeroes where a record has its magic, which is
+ * stored last, and holds no record. */
+static bool is_room(struct spool_reader *r)
+{
+    static const unsigned char magic[] = {0xFF, 'S', 'R', 0x01}, none[sizeof(magic)] = {0};
+    uint64_t at = r->off;
+
+    if ((r->header.flags & SPOOL_FLAG_PROCESS) == 0 ||
+        r->len - (size_t)(at - r->at) < sizeof(none) ||
+        memcmp(r->buf + (at - r->at), none, sizeof(none)) != 0)
+        return false;
+    for (;;) { /* chunks overlap by less than a magic */
+        size_t n;
+
+        if (!fill(r, at, CHUNK_BYTES))
+            return false;
+        n = r->len - (size_t)(at - r->at);
+        if (n < sizeof(magic))
+            return true;
+        if (memmem(r->buf + (at - r->at), n, magic, sizeof(magic)) != NULL)
+            return false;
+        at += n - (sizeof(magic) - 1);
+    }
+}
+
+/* The same; fresh: nothing is judged by what an earlier read found behind the record before. */
+static enum spool_read read_next(struct spool_reader *r, struct spool_rec *rec, bool fresh)
 {
     size_t need = SPOOL_FRAME_BYTES, used = 0;
 
@@ -168,13 +194,23 @@ enum spool_read spool_reader_next(struct spool_reader *r, struct spool_rec *rec)
             r->off += used;
             return SPOOL_READ_REC;
         case SPOOL_FRAME_BAD:
-            return SPOOL_READ_BAD;
+            if (fresh)
+                return is_room(r) ? SPOOL_READ_END : SPOOL_READ_BAD;
+            fresh = true;
+            r->len = 0;
+            need = SPOOL_FRAME_BYTES;
+            break;
         case SPOOL_FRAME_SHORT:
             if (have < asked)
                 return SPOOL_READ_TORN;
             break; /* the buffer ended, not the file: ask for the whole record */
         }
     }
+}
+
+enum spool_read spool_reader_next(struct spool_reader *r, struct spool_rec *rec)
+{
+    return read_next(r, rec, false);
 }
 
 uint64_t spool_reader_resync(struct spool_reader *r)
@@ -198,7 +234,7 @@ uint64_t spool_reader_resync(struct spool_reader *r)
         }
         here = r->off = r->at + (uint64_t)(p - r->buf);
         tries++;
-        if (spool_reader_next(r, &rec) == SPOOL_READ_REC) {
+        if (read_next(r, &rec, true) == SPOOL_READ_REC) {
             r->off = here;
             return here - from;
         }

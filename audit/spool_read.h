@@ -44,7 +44,7 @@ void spool_reader_fini(struct spool_reader *r);
 
 enum spool_read {
     SPOOL_READ_REC,  /* *rec is set (borrowed until the next call), r->off is behind it */
-    SPOOL_READ_END,  /* the file ends exactly here */
+    SPOOL_READ_END,  /* the file ends exactly here, or only room for records follows */
     SPOOL_READ_TORN, /* the file ends inside what could be a record: damage, or being written */
     SPOOL_READ_BAD,  /* these bytes are not a record */
     SPOOL_READ_EIO,  /* the system refuses to read, or no memory */

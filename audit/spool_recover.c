@@ -236,6 +236,22 @@ static bool skip_segment(struct scan *sc, const struct spool_file *f)
     return true;
 }
 
+/* Cuts off what was allocated ahead of the records (spool_window.h). */
+static void cut_room(const struct scan *sc, struct spool_seg *seg, unsigned slot)
+{
+    char name[SPOOL_NAME_BYTES];
+    int fd;
+
+    spool_name(name, slot, seg->segno);
+    fd = openat(sc->sp->dirfd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && ftruncate(fd, (off_t)sc->r.off) == 0)
+        seg->bytes = sc->r.off;
+    else
+        gw_log(GW_LOG_WARN, "audit_segment_not_cut", "slot=%u segment=%" PRIu64, slot, seg->segno);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 static enum gw_status scan_segment(struct scan *sc, const struct spool_file *f, bool is_last,
                                    struct gw_err *err)
 {
@@ -265,13 +281,19 @@ static enum gw_status scan_segment(struct scan *sc, const struct spool_file *f, 
     seg.last_ms = sc->r.header.created_ms;
     memcpy(d.chain, sc->chain, sizeof(d.chain));
     GW_TRY(scan_records(sc, &seg, &d, err));
+    sc->last_lost_power = (sc->r.header.flags & SPOOL_FLAG_PROCESS) != 0 &&
+                          memcmp(sc->r.header.boot, sc->sp->boot, SPOOL_BOOT_BYTES) != 0;
+    if (sc->r.off < seg.bytes && d.bytes == 0 && sc->last_lost_power) {
+        d.before = sc->last_seq; /* records may have stood there: the machine went down */
+        d.bytes = seg.bytes - sc->r.off;
+    } else if (sc->r.off < seg.bytes) {
+        cut_room(sc, &seg, f->slot);
+    }
     if (d.bytes != 0)
         note_damage(sc, &d);
     sc->last_damaged = d.bytes != 0;
     seg.last_seq = sc->last_seq;
     seg.whole = d.bytes == 0 && !is_last;
-    sc->last_lost_power = (sc->r.header.flags & SPOOL_FLAG_PROCESS) != 0 &&
-                          memcmp(sc->r.header.boot, sc->sp->boot, SPOOL_BOOT_BYTES) != 0;
     atomic_fetch_add(&sc->sp->used_bytes, seg.bytes);
     if (!spool_seg_add(sc->s, &seg))
         return gw_fail(err, GW_ENOMEM, "audit spool: out of memory in recovery");

@@ -21,7 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-struct spool_io spool_io = {write, fdatasync};
+struct spool_io spool_io = {write, fdatasync, fallocate};
 
 enum {
     RETRY_MS = 200,               /* after a failure: between tries */
@@ -110,12 +110,21 @@ static void settle(struct spool_slot *s, uint64_t bytes, bool whole)
     (void)pthread_mutex_unlock(&s->sp->lock);
 }
 
+/* The open segment gets no window any more, and ends where its records do. */
+static void end_windows(struct spool_slot *s)
+{
+    if (spool_window_drop(&s->window) > s->written && ftruncate(s->fd, (off_t)s->written) != 0)
+        gw_log(GW_LOG_WARN, "audit_segment_not_cut", "slot=%u segment=%" PRIu64, s->index,
+               s->segno); /* its readers see where it ends */
+}
+
 static void close_segment(struct spool_slot *s)
 {
     struct spool *sp = s->sp;
 
     if (s->fd < 0)
         return;
+    end_windows(s);
     settle(s, s->written, !sp->process && s->synced == s->written);
     if (sp->process) {
         /* The sync can take long: the keeper does it. */
@@ -186,7 +195,7 @@ static bool new_segment(struct spool_slot *s)
         return false;
     }
     atomic_fetch_add(&sp->used_bytes, SPOOL_HEADER_BYTES);
-    s->written = SPOOL_HEADER_BYTES;
+    s->written = s->fd_at = SPOOL_HEADER_BYTES;
     s->synced = 0;
     s->dir_dirty = true;
     return true;
@@ -202,6 +211,7 @@ static void abandon(struct spool_slot *s)
     (void)snprintf(s->failed_why, sizeof(s->failed_why), "%s", strerrordesc_np(why));
     if (s->fd < 0)
         return;
+    (void)spool_window_drop(&s->window);
     gw_log(GW_LOG_ERROR, "audit_segment_abandoned", "slot=%u segment=%" PRIu64 " error=\"%s\"",
            s->index, s->segno, s->failed_why);
     if (good > SPOOL_HEADER_BYTES) {
@@ -224,9 +234,24 @@ static bool write_out(struct spool_slot *s, const char *p, size_t n)
         close_segment(s);
     if (s->fd < 0 && !new_segment(s))
         return false;
+    if (s->sp->process) {
+        bool failed = false;
+
+        if (spool_window_put(&s->window, s->written, p, n, &failed)) {
+            s->written += n;
+            return true;
+        }
+        if (failed) {
+            errno = EIO;
+            return false;
+        }
+        if (s->fd_at != s->written && lseek(s->fd, (off_t)s->written, SEEK_SET) < 0)
+            return false;
+    }
     if (!write_all(s->fd, p, n))
         return false;
     s->written += n;
+    s->fd_at = s->written;
     return true;
 }
 
@@ -386,6 +411,8 @@ static enum gw_status put_written(struct spool_slot *s, const struct gw_buf *buf
     count(s, 1, buf->len, e->time_ms);
     track(s, e);
     atomic_store(&s->durable, spool_pos_make(s->segno, s->written));
+    if (e->opens) /* somebody waits for the next one */
+        spool_window_ask(&s->window, s->segno, s->written, s->sp->segment_bytes);
     return GW_OK;
 }
 
@@ -515,6 +542,8 @@ enum gw_status spool_sync(struct spool_slot *s)
 {
     if (!s->sp->process)
         return spool_flush(s, true);
+    if (s->fd >= 0)
+        end_windows(s);
     return sync_segment(s) ? GW_OK : GW_EIO;
 }
 

@@ -117,6 +117,8 @@ static void tend(struct audit *a, struct batch *b, uint64_t *kept_ns)
         if (spool_is_fat(s) && now - s->dirty_since_ns >= SLIM_MS * GW_NS_PER_MS)
             spool_slim(s);
     }
+    if (a->process)
+        spool_keep_windows(a->spool);
     if (now - *kept_ns >= 100 * GW_NS_PER_MS) {
         *kept_ns = now;
         spool_keep(a->spool, gw_clock_wall_ms());

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the ledger costs, in one run: a decision, a record, an outage, catching up, verifying, asking.
 
-usage: tests/bench/audit.py BUILD-DIR [--rounds N] [--records N] [--dir DIR] [--markdown] [--json FILE]
+usage: tests/bench/audit.py BUILD-DIR [--rounds N] [--records N] [--dir DIR] [--markdown] [--json FILE] [--decided]
 
   decided   1,000 requests/s, open loop: what a request waits for its decision to be on record. `disk` is beside fdatasync of the
             same file in the same run: the times of the calls that the ledger makes
@@ -11,7 +11,7 @@ usage: tests/bench/audit.py BUILD-DIR [--rounds N] [--records N] [--dir DIR] [--
   verify    the same records against their signatures
   query     the same records searched for something that is in none of them, by one core
 
-Rounds go through all cases one after the other; medians are printed, the worst beside them. The folder must be on a disk; DIR is by
+--decided measures only the first, in a few seconds. Rounds go through all cases one after the other; medians are printed, the worst beside them. The folder must be on a disk; DIR is by
 default the build's. Without Java, Maven and kcat the broker's part is left out. `foreign` is what other processes used of
 both cores meanwhile: above a few percent the figures say little."""
 import json
@@ -29,6 +29,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.abspath(sys.argv[1])
 arg = lambda name, default: sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default
 ROUNDS, RECORDS, MARKDOWN = int(arg("--rounds", "3")), int(arg("--records", "1200000")), "--markdown" in sys.argv
+ONLY_DECIDED = "--decided" in sys.argv
 LIMIT_S = 170  # no further round that would end later
 BENCH, KAFKA = BUILD + "/tests/bench/bench_audit", os.path.join(ROOT, "tests/e2e/kafka/kafka.sh")
 NOWHERE = "127.0.0.1:9"
@@ -84,12 +85,16 @@ class Bench:
     def stop_kafka(self):
         self.kafka(f"kafka_kill9 {self.work}/kafka")
 
-    def small(self):
+    def decided(self):
         for durability in ("process", "disk"):
             got = self.run("decided", self.fresh(), durability, 2, 1000)
             if durability == "disk":
                 got["over_sync"] = got["p50_us"] / got["sync_p50_us"]
             self.note("decided, " + durability, got)
+
+    def small(self):
+        self.decided()
+        for durability in ("process", "disk"):
             self.note("spool, " + durability, self.run("spool", self.fresh(), durability, 200000, core=1))
 
     def auditor(self, case, *command, core=None):
@@ -140,9 +145,9 @@ def show(results, foreign):
         for r in rows:
             print(f"{r[0]:18} {r[1]:28} worst {r[2]:>10}   {r[3]:>9}  {r[4]}")
     sync = [r["sync_p50_us"] for r in results["decided, disk"]]
-    out = results["outage"][0]
-    print(f"\nfdatasync p50 {statistics.median(sync):.0f} us; outage: {out['records']:,} records, {out['rss_first_mb']:.1f} MB after the first of them, "
-          f"{out['rss_most_mb']:.1f} at most; foreign {foreign:.0f} %")
+    print(f"\nfdatasync p50 {statistics.median(sync):.0f} us; foreign {foreign:.0f} %")
+    for out in results.get("outage", []):
+        print(f"outage: {out['records']:,} records, {out['rss_first_mb']:.1f} MB after the first of them, {out['rss_most_mb']:.1f} at most")
 
 
 def main():
@@ -150,20 +155,25 @@ def main():
     b = Bench(work)
     began, busy0, own0 = time.time(), busy(), children()
     try:
-        b.start_kafka()
+        if not ONLY_DECIDED:
+            b.start_kafka()
         for n in range(ROUNDS):
             round_began = time.time()
+            if ONLY_DECIDED:
+                b.decided()
+                continue
             b.small()
             b.large(n)
             if time.time() + (time.time() - round_began) > began + LIMIT_S:
                 break
     finally:
-        b.stop_kafka()
+        if not ONLY_DECIDED:
+            b.stop_kafka()
         shutil.rmtree(work, ignore_errors=True)
     wall = time.time() - began
     broker = 0 if not b.brokers else 1  # the broker is no child of ours: its time counts as foreign
     show(b.got, 100 * (busy() - busy0 - (children() - own0)) / wall / os.cpu_count())
-    print(f"{len(b.got['spool, disk'])} rounds in {wall:.0f} s" + ("; foreign includes the broker" if broker else ""))
+    print(f"{len(b.got['decided, disk'])} rounds in {wall:.0f} s" + ("; foreign includes the broker" if broker else ""))
     if "--json" in sys.argv:
         with open(arg("--json", ""), "w") as f:
             json.dump(b.got, f, indent=1)

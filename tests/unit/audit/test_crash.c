@@ -25,7 +25,7 @@ struct told {
     char kind; /* 'd' decided, 'c' completed */
 };
 
-static atomic_uint *slow_starts; /* shared with the children */
+static atomic_uint *slow_starts, *n_windows; /* shared with the children */
 static int pipe_fd;
 
 /* ---- dying inside a system call ------------------------------------------------------------------ */
@@ -69,6 +69,20 @@ static int dying_sync(int fd)
 
     die_if(DIE_BEFORE);
     rc = fdatasync(fd);
+    die_if(DIE_BEHIND);
+    count_call();
+    return rc;
+}
+
+/* The keeper's; killed in the middle of it the file is longer already. */
+static int dying_allocate(int fd, int mode, off_t from, off_t n)
+{
+    int rc;
+
+    die_if(DIE_BEFORE);
+    rc = fallocate(fd, mode, from, n);
+    if (rc == 0)
+        atomic_fetch_add(n_windows, 1);
     die_if(DIE_BEHIND);
     count_call();
     return rc;
@@ -239,6 +253,8 @@ static void test_kills(enum audit_durability d, unsigned rounds)
         if (pid == 0) {
             (void)close(fds[0]);
             pipe_fd = fds[1];
+            /* A quarter writes every record with a system call. */
+            spool_io.allocate = round % 4 == 0 ? NULL : dying_allocate;
             child(&cfg, round, inside ? (int)calls : 0);
         }
         (void)close(fds[1]);
@@ -272,13 +288,16 @@ int main(void)
     const char *text = getenv("AUDIT_KILLS");
     unsigned rounds = text != NULL ? (unsigned)strtoul(text, NULL, 10) : 25;
 
-    slow_starts =
-        mmap(NULL, sizeof(*slow_starts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    slow_starts = mmap(NULL, 2 * sizeof(*slow_starts), PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (!CHECK(slow_starts != MAP_FAILED))
         return test_done();
-    spool_io = (struct spool_io){dying_write, dying_sync};
+    n_windows = slow_starts + 1;
+    spool_io = (struct spool_io){dying_write, dying_sync, NULL};
     srand((unsigned)gw_clock_ns());
     test_kills(AUDIT_DURABILITY_PROCESS, rounds);
+    printf("%u windows\n", atomic_load(n_windows));
+    CHECK(atomic_load(n_windows) != 0);
     test_kills(AUDIT_DURABILITY_DISK, rounds);
     return test_done();
 }

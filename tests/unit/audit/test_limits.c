@@ -552,7 +552,7 @@ static void test_channel_count(void)
 
 int main(void)
 {
-    spool_io = (struct spool_io){faulty_write, faulty_sync};
+    spool_io = (struct spool_io){faulty_write, faulty_sync, NULL};
     test_channel_count();
     test_never_blocks();
     for (size_t i = 0; i < 2; i++) {
