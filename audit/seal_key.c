@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,14 +35,31 @@ enum gw_status seal_read_file(int dirfd, const char *name, size_t max, struct gw
     return st == GW_OK && !gw_buf_ok(out) ? GW_ENOMEM : st;
 }
 
+/* Gives the file its name, unless there is one of that name. */
+static bool give_name(const char *tmp, const char *path)
+{
+    if (link(tmp, path) == 0)
+        return true;
+    /* A file system without links. */
+    return errno != EEXIST && access(path, F_OK) != 0 && rename(tmp, path) == 0;
+}
+
+/* Whole or not at all: a start that is killed here must not leave an empty file, which the next one would refuse. */
 static enum gw_status write_new(const char *path, struct gw_span text, struct gw_err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    bool ok = fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    char tmp[PATH_MAX];
+    const int n = snprintf(tmp, sizeof(tmp), "%s.new", path);
+    int fd = n < 0 || (size_t)n >= sizeof(tmp)
+                 ? -1
+                 : open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool ok = fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0 &&
+              give_name(tmp, path);
     const int why = errno;
 
-    if (fd >= 0)
+    if (fd >= 0) {
         (void)close(fd);
+        (void)unlink(tmp);
+    }
     return ok ? GW_OK
               : gw_fail(err, GW_EIO, "cannot write the key of the audit checkpoints, %s: %s", path,
                         strerrordesc_np(why));
