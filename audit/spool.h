@@ -95,8 +95,6 @@ struct spool_slot {
     char chain[SPOOL_CHAIN_BYTES];
     uint64_t next_seq;
     struct spool_link last; /* of the last record that was taken; the next one names it */
-    struct gw_span
-        owed; /* process: that record, when last is not made of it yet (spool_settle()) */
     struct spool_link
         kept; /* of the last durable one: where the chain goes on when a write fails */
     int fd;   /* -1: no open segment */
