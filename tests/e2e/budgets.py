@@ -22,6 +22,7 @@ import urllib.request
 
 BUILD = os.path.abspath(sys.argv[1])
 QUICK = "--quick" in sys.argv
+PATIENCE = 4 if os.path.basename(BUILD).endswith(("-address-undefined", "-thread")) else 1
 STREAMS, ROOM = (200, 20) if QUICK else (1000, 100)
 FEW = 2 * ROOM                             # where the crowd is not the point
 TEXT = "count with me"
@@ -37,8 +38,8 @@ def check(ok, what, detail=""):
     return ok
 
 
-def wait_for(what, fn, seconds=10, pause=0.05):
-    end = time.time() + seconds
+def wait_for(what, fn, seconds=60, pause=0.05):
+    end = time.time() + seconds * PATIENCE
     while time.time() < end:
         if fn():
             return check(True, what)
@@ -46,10 +47,17 @@ def wait_for(what, fn, seconds=10, pause=0.05):
     return check(False, f"{what} within {seconds} s")
 
 
+kept = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that is kept for the server that is started there: bound, and nobody listens until a server with SO_REUSEADDR does."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    s.bind(("127.0.0.1", 0))
+    kept.append(s)
+    return s.getsockname()[1]
 
 
 # ---- what runs ------------------------------------------------------------------------------------------
@@ -90,7 +98,7 @@ budgets:
   - {{ name: over, per: target, match: {{ model: [m-over], target: [first] }}, concurrency: {ROOM} }}
 """
         if redis:
-            self.text += f"redis: {{ url: 'redis://127.0.0.1:{redis}/1', prefix: test, timeout: 2s }}\n"
+            self.text += f"redis: {{ url: 'redis://127.0.0.1:{redis}/1', prefix: test, timeout: 5s }}\n"
             self.text += "accounting: { cap_answers: true, answer_tokens: 50 }\n"
         self.write(ROOM)
 
@@ -101,13 +109,13 @@ budgets:
     def start(self):
         self.process = subprocess.Popen([BUILD + "/sluice", "serve", "-c", self.file], stdout=open(self.log, "a"),
                                         stderr=subprocess.STDOUT)
-        wait_for("the gateway is ready", lambda: self.get("/readyz").startswith("ready"), 30)
+        wait_for("the gateway is ready", lambda: self.get("/readyz").startswith("ready"))
         if "redis:" in self.text:
-            wait_for("it is connected to Redis", lambda: self.metric("limits_redis_up") == 2, 10)
+            wait_for("it is connected to Redis", lambda: self.metric("limits_redis_up") == 2)
 
     def get(self, path):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=5) as r:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=30) as r:
                 return r.read().decode()
         except OSError:
             return ""
@@ -115,6 +123,10 @@ budgets:
     def metric(self, name):
         found = re.search(rf"^sluice_{name} (\d+)", self.get("/metrics"), re.M)
         return int(found[1]) if found else -1
+
+    def logged(self, what):
+        with open(self.log) as f:
+            return f.read().count(what)
 
     def budget(self, name):
         return {b["kind"]: b for b in self.budgets(name)}
@@ -126,7 +138,7 @@ budgets:
 
     def stop(self, sig=signal.SIGTERM):
         self.process.send_signal(sig)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 def start_mock():
@@ -168,17 +180,17 @@ class Stream:
         self.status, self.head, self.rest = 0, "", b""
 
     async def open(self):
-        for attempt in range(5):
+        for attempt in range(100):
             try:
                 self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
                 break
             except OSError:
-                if attempt == 4:
+                if attempt == 99:
                     return self
                 await asyncio.sleep(0.2)
         try:
             self.writer.write(self.bytes)
-            self.head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 60)).decode()
+            self.head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 120)).decode()
             self.status = int(self.head.split()[1])
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
             self.status = -1
@@ -264,7 +276,7 @@ async def counts(ports, gateway):
         def settled():
             b = gateway.budget(name)[kind]
             return 0 < b["used"] < b["limit"] and not b["held"]
-        wait_for(f"{kind}: what was not used comes back after the clients left", settled, 10)
+        wait_for(f"{kind}: what was not used comes back after the clients left", settled)
 
 
 async def falls_back(ports, gateway):
@@ -275,15 +287,21 @@ async def falls_back(ports, gateway):
 
     wait_for("and only its budget counts", lambda: all(b["owner"] in ("target:second", "-") or b["used"] == 0
                                                        for b in gateway.budgets("fall")) and
-             any(b["owner"] == "target:second" and b["kind"] == "requests" and b["used"] == 10 for b in gateway.budgets("fall")), 5)
+             any(b["owner"] == "target:second" and b["kind"] == "requests" and b["used"] == 10 for b in gateway.budgets("fall")))
 
 
-async def held(ports, what):
+def at_rest(*gateways):
+    """No request runs: those whose clients left have been noticed."""
+    wait_for("nothing runs", lambda: all(g.metric("requests_active") == 0 for g in gateways))
+
+
+async def held(ports, what, *gateways):
     """Concurrency: cancels give everything back, twice."""
     for turn in (1, 2):
         streams, _ = await exactly(f"{what}, turn {turn}", ports, "m-conc", ENDLESS, n=STREAMS if turn == 1 else FEW,
                                    keep=True)
         await close_all(streams)
+        at_rest(*gateways)
         await asyncio.sleep(0.3)
 
 
@@ -293,7 +311,7 @@ async def one_gateway(folder, mock):
     await counts([g.port], g)
     check(g.budget("wide")["requests"]["used"] == ROOM, "what one budget refuses, the others do not count", g.budget("wide"))
     check(g.metric("budget_overshoot_tokens_total") == 0, "nothing was used beyond what was reserved")
-    await held([g.port], "concurrency")
+    await held([g.port], "concurrency", g)
     await falls_back([g.port], g)
     # A full target is no refusal while another one may answer.
     streams = await storm([g.port], "m-over", ENDLESS, ROOM + 20)
@@ -302,16 +320,17 @@ async def one_gateway(folder, mock):
     check(len(good) == ROOM + 20 and len(second) == 20, "what a target has no room for goes to the next one",
           (len(good), len(second)))
     await close_all(streams)
+    at_rest(g)
     # An answer without an end of its own is cut when the budget is.
     (stream,), _, _ = split(await storm([g.port], "m-open", "say=fox words=13000", 1, limit=None))
     await stream.read()
     check(b"rate_limit_exceeded" in stream.rest and not stream.rest.endswith(b"[DONE]\n\n\r\n0\r\n\r\n"),
           "a stream is cut in its dialect when its budget is exhausted", stream.rest[-300:])
-    wait_for("and that is on disk", lambda: g.budget("open")["tokens"]["used"] > 10000, 5)
+    wait_for("and that is on disk", lambda: g.budget("open")["tokens"]["used"] > 10000)
     check(g.budget("open")["tokens"]["used"] <= 12000, "not a token beyond the budget", g.budget("open"))
     # kill -9: what was used stays, what was held comes back.
     streams, _ = await exactly("concurrency before a crash", [g.port], "m-conc", ENDLESS, n=FEW, keep=True)
-    await asyncio.sleep(0.5)
+    wait_for("what was used is on disk", lambda: g.budget("req")["requests"]["used"] == ROOM)
     g.stop(signal.SIGKILL)
     await close_all(streams)
     g.start()
@@ -320,14 +339,15 @@ async def one_gateway(folder, mock):
     await close_all(streams)
     # Another limit, without a restart: counters stay.
     g.write(ROOM + 7)
+    before = g.logged("config_reloaded")
     g.process.send_signal(signal.SIGHUP)
-    await asyncio.sleep(1)
+    wait_for("the reload is in force", lambda: g.logged("config_reloaded") > before)
     await exactly("requests after a reload with room for 7 more", [g.port], "m-req", room=7, n=50)
     g.stop()
     g.start()
     await exactly("requests after a restart", [g.port], "m-req", room=0, n=50)
     subprocess.run([BUILD + "/sluice", "budgets", "reset", "-c", g.file, "req"], check=True, capture_output=True)
-    await asyncio.sleep(1)
+    wait_for("the gateway knows of the reset", lambda: g.logged("budget_reset") > 0)
     await exactly("requests after a reset", [g.port], "m-req", room=ROOM + 7, n=ROOM + 50)
     check(g.stop() == 0, "the gateway stops cleanly")
 
@@ -346,7 +366,7 @@ async def too_late(g, redis):
     redis.send_signal(signal.SIGCONT)
     check(len(other) == 1 and other[0].status == 503, "while Redis hangs a request is refused", [s.head for s in other])
     check(guard_of(g, other[0]) == "timed_out", "and the guard is on record as timed out", guard_of(g, other[0]))
-    wait_for("the gateway is connected again", lambda: g.metric("limits_redis_up") == 2, 15)
+    wait_for("the gateway is connected again", lambda: g.metric("limits_redis_up") == 2)
 
 
 async def two_gateways(folder, mock):
@@ -358,7 +378,7 @@ async def two_gateways(folder, mock):
     both = [a.port, b.port]
     await counts(both, a)
     check(a.budget("wide")["requests"]["used"] == ROOM, "shared: what one budget refuses, the others do not count")
-    await held(both, "shared concurrency")
+    await held(both, "shared concurrency", a, b)
     await falls_back(both, a)
     # An answer without an end of its own is given one where tokens are counted, and only there.
     for model, capped in (("m-fall", True), ("m-none", False)):
@@ -379,18 +399,19 @@ async def two_gateways(folder, mock):
     # Redis dies with all it knew, while streams run.
     redis.kill()
     redis.wait()
-    await asyncio.sleep(0.3)
+    wait_for("the gateway knows that Redis is away", lambda: b.metric("limits_redis_up") < 2)
     _, _, other = split(await storm([b.port], "m-req", SHORT, 10))
     check(len(other) == 10 and all(s.status == 503 and s.field("retry-after") for s in other),
           "while Redis is away requests are refused with 503 and retry-after", [s.head for s in other][:1])
     check(guard_of(b, other[0]) == "failed", "and the guard is on record as failed", guard_of(b, other[0]))
     check(all(s.status == 200 for s in await storm([b.port], "m-none", SHORT, 5)), "but those without a budget are not")
     redis = start_redis(folder, port)
-    wait_for("the gateway is connected again", lambda: b.metric("limits_redis_up") == 2, 15)
+    wait_for("the gateway is connected again", lambda: b.metric("limits_redis_up") == 2)
     await asyncio.sleep(0.3)
     await exactly("what was used is known after Redis lost it", [b.port], "m-req", room=0, n=50)
     await exactly("what runs is held after Redis lost it", [b.port], "m-conc", ENDLESS, room=0, n=20)
     await close_all(streams + more)
+    at_rest(b)
     await asyncio.sleep(0.5)
     a.start()
     streams, _ = await exactly("shared concurrency after all that", [a.port, b.port], "m-conc", ENDLESS, n=FEW,
@@ -428,10 +449,10 @@ async def liars(folder, mock):
     port, liar = free_port(), Liar()
     server = await asyncio.start_server(liar.take, "127.0.0.1", port)
     g = Gateway(folder, "lied-to", mock, port)
-    g.text = g.text.replace("timeout: 2s", "timeout: 100ms")
+    g.text = g.text.replace("timeout: 5s", "timeout: 100ms")
     g.write(ROOM)
     g.process = subprocess.Popen([BUILD + "/sluice", "serve", "-c", g.file], stdout=open(g.log, "a"), stderr=subprocess.STDOUT)
-    statuses, end = set(), time.time() + 40
+    statuses, end = set(), time.time() + 120
     while (liar.met <= len(Liar.WAYS) or statuses != {503}) and time.time() < end:
         statuses |= {s.status for s in await storm([g.port], "m-req", SHORT, 2)} - {0}
         await asyncio.sleep(0.1)

@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import sys
+import threading
 import time
 
 import complaints_wire
@@ -135,7 +136,7 @@ def test_complaint_10_nobody_sees_text_before_the_guard(w):
         at = next(i for i, e in enumerate(events) if LEAKED_KEY.encode() in e)
         w.up.play = stream(*events[:at + 1], 0.1, *events[at + 1:])
         conn = wire.open_stream(w.port, d, "hi", w.keys["blocked"], RAW[d])
-        _, data = wire.arrivals(conn, 5)
+        data = wire.read_stream(conn)
         conn.close()
         check(b"Take" in data and LEAKED_KEY[:6].encode() not in data and b"error" in data and b"more." not in data,
               f"10: {d}: not a letter of a blocked value went out", data[-500:])
@@ -247,9 +248,8 @@ def leaves(w, d, number, steps, until, what):
     else:
         time.sleep(0.1)
     conn.close()
-    gone = time.time()
-    wait_for(f"{number}: {d}: {what}: the provider is let go", lambda: w.up.left, 2)
-    check(w.up.left and w.up.left[0] - gone < 1, f"{number}: {d}: {what}: at once", w.up.left)
+    # It would stay for minutes, and the gateway would wait for it as long.
+    wait_for(f"{number}: {d}: {what}: the provider is let go", lambda: w.up.left)
     done = lambda: [r for r in w.spool_records() if r["metadata"]["uid"] not in before
                     and r["metadata"]["event_code"] == "ai.request.completed"]
     got = wait_for(f"{number}: {d}: {what}: a record", done, 3)
@@ -275,14 +275,15 @@ def test_complaint_21_partial_stream_is_on_record(w):
 
 
 def test_complaint_22_no_further_target_for_a_client_that_left(w):
-    w.up.play, w.up.left = [0.5, answer(503, {"error": {"message": "later"}})], []
+    w.up.play, w.up.left, before = [threading.Event(), answer(503, {"error": {"message": "later"}})], [], len(w.up.asked)
 
     def leave():
         path, headers, body = request_of("chat", "hi", w.keys["plain"], True, model="gpt-next")
         with socket.create_connection(("127.0.0.1", w.port), 5) as s:
             wire.send(s, path, headers, body)
-            time.sleep(0.15)
-        time.sleep(0.8)
+            wait_for("22: asked", lambda: len(w.up.asked) > before)
+        wait_for("22: the provider is let go", lambda: w.up.left)
+        time.sleep(0.5)
     _, seen = sent_to_mock(w, leave)
     check(b"#REQ" not in seen and w.up.left, "22: nothing is tried again when the client has left", seen[:300])
     w.up.play = answer(503, {"error": {"message": "later"}})

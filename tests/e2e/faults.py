@@ -17,7 +17,8 @@ from wire import ENDS, request_of
 from world import BUILD, SECRET, check, skip, whole_test
 
 LOAD, CLIENTS = 200, 6  # requests a second; connections for each quarter of them
-SECONDS = 6.0  # a request may take: the timeouts of the targets are 1.5 s, and two of them may follow each other
+# Those are asked of targets that are given up after 1.5 s; all others have a minute, which a machine that stands still does not use up.
+SLOW = ("fault=stall", "drip=40")
 
 # What the mock is told, the statuses that are right before anything was sent, and whether an answer may begin and break off.
 BROKEN = [(f"fault={kind} at={at}", (504,) if kind == "stall" else (502,), at >= 2)
@@ -53,13 +54,9 @@ class Run:
         self.w, self.label, self.n, self.lock, self.bad = w, label, 0, threading.Lock(), []
 
     def ask(self, dialect, text, stream, model):
-        begin = time.time()
         status, fields, raw = self.w.ask(dialect, text, stream, model)
         with self.lock:
             self.n += 1
-            took = time.time() - begin
-            if took > SECONDS:
-                self.bad.append(("too slow", text[-60:], dialect, model, stream, took, status))
         return status, fields, raw
 
     def fail(self, *what):
@@ -67,7 +64,7 @@ class Run:
             self.bad.append(what)
 
     def broken(self, fault, statuses, may_begin, way, stream):
-        dialect, model = way
+        dialect, model = way[0], ("hasty" if fault.startswith(SLOW) else "") + way[1]
         status, fields, raw = self.ask(dialect, f"Key {SECRET} and some words [[mock {fault}]]", stream, model)
         begun = may_begin and status == 200 and not is_whole(dialect, stream, fields, raw)
         if status not in statuses and not begun:
@@ -95,7 +92,7 @@ class Run:
         """A client that goes away at a phase of the answer."""
         dialect, model = way
         path, headers, body = request_of(dialect, "words [[mock say=fox words=40 interval=20 ttft=100]]", self.w.key, True, model=model)
-        c = http.client.HTTPConnection("127.0.0.1", self.w.port, timeout=5)
+        c = http.client.HTTPConnection("127.0.0.1", self.w.port, timeout=60)
         try:
             c.request("POST", path, body, headers)
             with self.lock:
@@ -183,7 +180,7 @@ def main():
     with whole_test(w):
         w.start_mock()
         w.add_bad_servers()
-        w.configure(limits="request_timeout: 30s", more_targets=f"  large: {{ kind: openai, base_url: 'http://127.0.0.1:{w.mock_http}/v1', "
+        w.configure(limits="request_timeout: 2m", more_targets=w.hasty_targets() + f"  large: {{ kind: openai, base_url: 'http://127.0.0.1:{w.mock_http}/v1', "
                     "zone: approved, models: ['large-*'] }\n")
         w.sluice("ca", "init", "-c", w.path("sluice.yaml"))
         w.key = w.new_key("tester")

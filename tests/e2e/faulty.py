@@ -35,15 +35,23 @@ class FaultyWorld(World):
         self.servers.append(p)
         return int(re.findall(r"https=(\d+)", p.stdout.readline())[0])
 
-    def configure(self, limits="", extra="", more_targets="", first_byte="1500ms", audit="", auth="true", spool=""):
+    def target(self, name, kind, url, connect, first_byte):
+        return (f"  {name}: {{ kind: {kind}, base_url: '{url}', models: ['{name}-*'], key: file:{self.path('provider.key')}, "
+                f"ca: {self.path('up-ca.pem')}, zone: approved, max_idle: 4, retries: 0, breaker: {{ failures: 0, error_rate: 0 }}, "
+                f"timeouts: {{ connect: {connect}, first_byte: {first_byte}, idle: {first_byte} }} }}\n")
+
+    def providers(self):
+        return (("gpt", "openai", f"https://localhost:{self.mock_tls}/v1"), ("plain", "openai", f"http://127.0.0.1:{self.mock_http}/v1"),
+                ("claude", "anthropic", f"https://localhost:{self.mock_tls}"), ("gemini", "gemini", f"http://127.0.0.1:{self.mock_http}"))
+
+    def hasty_targets(self):
+        """The same providers once more, which are given up soon when they say nothing."""
+        return "".join(self.target("hasty" + n, k, u, "30s", "1500ms") for n, k, u in self.providers())
+
+    def configure(self, limits="", extra="", more_targets="", first_byte="1m", audit="", auth="true", spool="", connect="30s"):
         self.write_secret("provider.key", "sk-" + "provider-key-of-the-test\n")
-        there = f"key: file:{self.path('provider.key')}, ca: {self.path('up-ca.pem')}, zone: approved, max_idle: 4, " \
-            "retries: 0, breaker: { failures: 0, error_rate: 0 }, " \
-            f"timeouts: {{ connect: 1s, first_byte: {first_byte}, idle: {first_byte} }}"
-        targets = "".join(f"  {n}: {{ kind: {k}, base_url: '{u}', models: ['{n}-*'], {there} }}\n" for n, k, u in (
-            ("gpt", "openai", f"https://localhost:{self.mock_tls}/v1"), ("plain", "openai", f"http://127.0.0.1:{self.mock_http}/v1"),
-            ("claude", "anthropic", f"https://localhost:{self.mock_tls}"), ("gemini", "gemini", f"http://127.0.0.1:{self.mock_http}"),
-            *(self.bad_servers if hasattr(self, "bad_servers") else ())))
+        targets = "".join(self.target(n, k, u, connect, first_byte) for n, k, u in (
+            *self.providers(), *(self.bad_servers if hasattr(self, "bad_servers") else ())))
         routes = "".join(f"  - {{ model: '{n}-*', to: {n} }}\n" for n in re.findall(r"^  (\w+):", targets + more_targets, re.M))
         with open(self.path("sluice.yaml"), "w") as f:
             f.write(f"""
@@ -97,7 +105,7 @@ drain: 5s
         """Waits until no request is in flight and every client's connection is closed."""
         return wait_for("the gateway is at rest", lambda: self.gauge("requests_active") == 0 and self.gauge("connections") == 0, seconds)
 
-    def ask(self, dialect, text, stream=False, model=None, timeout=15, headers=None):
+    def ask(self, dialect, text, stream=False, model=None, timeout=60, headers=None):
         """(status, fields, bytes); status 0 and why when the connection broke before there was an answer."""
         try:
             return ask(self.port, dialect, text, self.key, stream, model=model, timeout=timeout, headers=headers)

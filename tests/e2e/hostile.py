@@ -41,7 +41,7 @@ def request_bytes(key, text, stream=True, model="plain-1"):
     return head.encode() + b"\r\n" + body
 
 
-def exchange(s, data, seconds=8):
+def exchange(s, data, seconds=60):
     """Sends and reads to the end; what came, however it ended."""
     got = b""
     s.settimeout(seconds)
@@ -69,7 +69,7 @@ def post_head(w, length, more=""):
 
 def too_many_connections(w):
     held, told, begin = [connect(w, "127.0.2.1") for _ in range(PER_CLIENT + 20)], [], time.time()
-    while len(told) < 20 and time.time() - begin < 1:
+    while len(told) < 20 and time.time() - begin < 60:
         for s in select.select(held[-60:], [], [], 0.1)[0]:  # two workers take them, in no certain order
             told.append(exchange(s, b""))
             held.remove(s)
@@ -85,14 +85,12 @@ def too_much_memory(w):
     held, statuses = [], []
     for address in range(1, 7):
         for _ in range(3):
-            s = connect(w, f"127.0.3.{address}")
+            s, before = connect(w, f"127.0.3.{address}"), w.gauge("request_memory_bytes")
             s.sendall(post_head(w, 7 << 20) + b"{")
             held.append(s)
-            s.settimeout(0.08)
-            try:
-                statuses.append(int(s.recv(4096)[9:12]))
-            except TimeoutError:
-                statuses.append(100)  # it waits for the rest
+            waits = lambda s=s: bool(select.select([s], [], [], 0.02)[0])
+            wait_for("it is refused or taken", lambda: waits() or w.gauge("request_memory_bytes") > before)
+            statuses.append(int(s.recv(4096)[9:12]) if waits() else 100)  # 100: it waits for the rest
     check(statuses.count(100) == 9 and 429 in statuses and 503 in statuses and set(statuses) == {100, 429, 503},
           "bodies are refused before they are read: 429 for one address, 503 when all is taken", statuses)
     check(w.gauge("request_memory_bytes") > 200 << 20 and w.admin_get("/healthz")[0] == 200, "the admin port answers meanwhile")
@@ -100,7 +98,7 @@ def too_much_memory(w):
     check(status == 200 or (status == 503 and fields.get("retry-after")), "and small requests are served or told to come back", status)
     for s in held:
         s.close()
-    wait_for("memory is given back", lambda: w.gauge("request_memory_bytes") == 0, 5)
+    wait_for("memory is given back", lambda: w.gauge("request_memory_bytes") == 0)
 
 
 def slow_and_odd(w):
@@ -165,7 +163,7 @@ class Crowd:
 
     def read(self):
         """Reads all streams to their end."""
-        poll, by_fd, ended, end = select.epoll(), {s.fileno(): s for s in self.streams}, set(), time.time() + 60
+        poll, by_fd, ended, end = select.epoll(), {s.fileno(): s for s in self.streams}, set(), time.time() + 300
         tails = dict.fromkeys(by_fd, b"")
         for fd in by_fd:
             poll.register(fd, select.EPOLLIN)
@@ -206,7 +204,7 @@ def many_connections(w):
     check(crowd.whole == STREAMS, f"{STREAMS} streams end whole beside {IDLE} idle connections", crowd.whole)
     check(crowd.peak * 1024 < 100 * MEGABYTE, f"{IDLE} idle and {STREAMS} streaming connections take less than 100 MB", f"{crowd.peak} KiB")
     crowd.leave()
-    after, end = w.rss_kb(), time.time() + 8  # memory goes back within seconds
+    after, end = w.rss_kb(), time.time() + 60  # memory goes back
     while after > fresh * 1.10 and time.time() < end:
         time.sleep(0.25)
         after = w.rss_kb()
@@ -220,7 +218,7 @@ def main():
     w = FaultyWorld(tempfile.mkdtemp(prefix="sluice-hostile-"))
     with whole_test(w):
         w.start_mock()
-        w.configure(limits=CAPS + ", header_timeout: 1s, body_timeout: 2s, idle_timeout: 5s", first_byte="20s")
+        w.configure(limits=CAPS + ", header_timeout: 5s, body_timeout: 6s, idle_timeout: 5m", first_byte="5m")
         w.key = w.new_key("tester")
         if not check(w.start() and w.gateway.poll() is None, "the gateway starts", open(w.path("gateway.log")).read()[-800:]):
             return
@@ -229,7 +227,7 @@ def main():
             part(w)
             print(f"{part.__name__}: {time.time() - begin:.1f} s")
         w.stop()
-        w.configure(limits=CAPS, first_byte="20s")
+        w.configure(limits=CAPS + ", idle_timeout: 10m", first_byte="5m")
         w.start()
         if hard < IDLE + 2 * STREAMS + 200:
             skip(f"{hard} descriptors are not enough for {IDLE} idle connections")

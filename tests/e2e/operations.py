@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 
-from world import BUILD, MODEL, SECRET, check, count, finish, free_port, leave, wait_for
+from world import BUILD, MODEL, SECRET, check, count, finish, free_port, leave, skip, wait_for
 
 CLIENTS, STREAMS, STREAM_WORDS = 8, 3, 40
 # Sanitizers keep what was freed for a while, and the model is slow in them.
@@ -385,13 +385,13 @@ targets:
 
 
 def test_drain(g):
-    g.config(0, extra="drain_delay: 2s\ndrain: 20s\n")
+    g.config(0, extra="drain_delay: 4s\ndrain: 60s\n")
     check(g.reload()[0] == 200, "drain_delay is reloaded")
     out, c = [], http.client.HTTPConnection("127.0.0.1", g.port, timeout=30)
 
     def stream():
         s = http.client.HTTPConnection("127.0.0.1", g.port, timeout=60)
-        s.request("POST", "/v1/chat/completions", body_of(True).replace("interval=10", "interval=90"), {"Content-Type": "application/json"})
+        s.request("POST", "/v1/chat/completions", body_of(True).replace("interval=10", "interval=160"), {"Content-Type": "application/json"})
         r = s.getresponse()
         out.append((r.status, r.read()))
 
@@ -403,23 +403,28 @@ def test_drain(g):
     ask()
     t = threading.Thread(target=stream)
     t.start()
-    time.sleep(0.3)
+    wait_for("the stream runs", lambda: re.search(r"^sluice_requests_active [1-9]", g.get("/metrics")[1], re.M))
     g.proc.send_signal(signal.SIGTERM)
     began = time.time()
-    wait_for("not ready at once", lambda: g.get("/readyz")[0] == 503, 1)
-    r = ask()
-    check(r.status == 200 and r.getheader("Connection") == "close" and time.time() - began < 1.8,
-          "served before draining begins, and the connection ends", (r.status, r.getheader("Connection")))
-    time.sleep(max(0, began + 2.4 - time.time()))
-    refused = False
+    wait_for("not ready at once", lambda: g.get("/readyz")[0] == 503)
     try:
-        socket.create_connection(("127.0.0.1", g.port), timeout=5).close()
-    except OSError:
-        refused = True
-    check(refused, "no new connections while it drains")
+        r = ask()
+        check(r.status == 200 and r.getheader("Connection") == "close", "served before draining begins, and the connection ends",
+              (r.status, r.getheader("Connection")))
+    except (OSError, http.client.HTTPException) as e:
+        if check(time.time() - began >= 3.5, "served before draining begins", repr(e)):
+            skip("the machine stood still for all of drain_delay: nothing was asked before draining began")
+
+    def refused():
+        try:
+            socket.create_connection(("127.0.0.1", g.port), timeout=30).close()
+        except OSError:
+            return True
+    wait_for("no new connections while it drains", refused)
+    check(time.time() - began >= 3.9, "and not before", time.time() - began)
     t.join()
     check(out and out[0][0] == 200 and b"data: [DONE]" in out[0][1], "a stream ends within the drain time", out)
-    check(g.proc.wait(30) == 0, "then it exits with 0")
+    check(g.proc.wait(120) == 0, "then it exits with 0")
 
 
 def main(reloads=100):

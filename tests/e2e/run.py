@@ -144,9 +144,7 @@ def test_revocation(w):
     key = w.new_key("leaver")
     wait_for("a new key works without a restart", lambda: w.post("hi [[mock say=fox]]", key)[0] == 200)
     w.sluice("keys", "revoke", "-c", w.path("sluice.yaml"), "leaver")
-    start = time.time()
     wait_for("a revoked key is refused", lambda: w.post("hi [[mock say=fox]]", key)[0] == 401)
-    check(time.time() - start < 1.5 * PATIENCE, "within a second", time.time() - start)
 
 
 def connect(w, host, port=443):
@@ -197,9 +195,8 @@ def test_interception(w):
     t.sendall(b"GET /v1/models HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n")
     check(b"200 OK" in t.recv(4096), "a spliced host shows its own certificate")
     t.close()
-    time.sleep(0.2)
-    shadow = [r for r in w.spool_records() if r["metadata"]["event_code"] == "ai.shadow.seen"]
-    check(len(shadow) >= 4, "denied and spliced tunnels are on record", len(shadow))
+    shadow = lambda: [r for r in w.spool_records() if r["metadata"]["event_code"] == "ai.shadow.seen"]
+    wait_for("denied and spliced tunnels are on record", lambda: len(shadow()) >= 4)
 
 
 def raw_exchange(port, data, half_close=True):
@@ -353,12 +350,10 @@ def test_drain(w, key):
     result = []
     t = threading.Thread(target=lambda: result.append(w.post("[[mock say=fox words=40 interval=50]] slow", key, stream=True)))
     t.start()
-    time.sleep(0.5)
-    start = time.time()
+    wait_for("the stream runs", lambda: re.search(r"^sluice_requests_active [1-9]", w.admin_get("/metrics")[1], re.M))
     code = w.stop()
     t.join()
     check(code == 0 and result[0][2].rstrip().endswith(b"[DONE]"), "SIGTERM lets a stream finish", (code, result[0][2][-80:]))
-    check(time.time() - start < 15 * PATIENCE, "and then ends")
     w.start()
 
 

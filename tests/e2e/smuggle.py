@@ -82,11 +82,11 @@ def exchange(s, data):
 
 
 def direct(w, _):
-    return socket.create_connection(("127.0.0.1", w.port), 5)
+    return socket.create_connection(("127.0.0.1", w.port), 60)
 
 
 def tunnel(w, ctx):
-    s = socket.create_connection(("127.0.0.1", w.proxy), 5)
+    s = socket.create_connection(("127.0.0.1", w.proxy), 60)
     s.sendall(b"CONNECT %b:443 HTTP/1.1\r\nHost: %b:443\r\n\r\n" % (HOST, HOST))
     s.recv(4096)
     return ctx.wrap_socket(s, server_hostname=HOST.decode())
@@ -105,6 +105,11 @@ def run(w, what, connect):
         except (OSError, ssl.SSLError) as e:
             return name, verdict, repr(e).encode()
 
+    def again(case):  # what had no answer in a second, on a machine that stands still now and then
+        s = connect(w, ctx)
+        s.settimeout(60)
+        return case[0], case[1], exchange(s, aimed(case[2], case[1]))
+
     def all_of(wanted):
         with concurrent.futures.ThreadPoolExecutor(24) as pool:
             return list(pool.map(one, [c for c in cases() if c[1] == wanted and c[0] not in OURS]))
@@ -114,6 +119,8 @@ def run(w, what, connect):
     check(len(rejects) > 300 and not taken, f"{what}: all {len(rejects)} must-reject requests are refused", (len(taken), taken[:5]))
     check(w.received().count(b"#REQ") == before, f"{what}: nothing was forwarded", w.received().count(b"#REQ") - before)
     accepts = all_of("accept")
+    by_name = {c[0]: c for c in cases() if c[1] == "accept"}
+    accepts = [a if a[2].startswith(b"HTTP/1.1 ") else again(by_name[a[0]]) for a in accepts]
     refused = [(n, got[:300]) for n, _, got in accepts if b"malformed_request" in got[:600] or not got.startswith(b"HTTP/1.1 ")]
     check(len(accepts) > 10 and not refused, f"{what}: all {len(accepts)} must-accept requests are taken", (len(refused), refused[:5]))
     print(f"{what}: {len(rejects)} refused, {len(accepts)} taken", flush=True)

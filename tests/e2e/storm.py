@@ -157,7 +157,7 @@ def main():
     w = FaultyWorld(work, "sluice-fault", {"SLUICE_FAULT": work + "/plan", "ASAN_OPTIONS": options, "UBSAN_OPTIONS": "print_stacktrace=1"})
     with whole_test(w):
         w.start_mock()
-        w.configure(limits="header_timeout: 2s, body_timeout: 3s, idle_timeout: 10s, request_timeout: 8s")
+        w.configure(limits="header_timeout: 2s, body_timeout: 3s, idle_timeout: 10s, request_timeout: 8s", first_byte="1500ms", connect="1s")
         w.sluice("ca", "init", "-c", w.path("sluice.yaml"))
         with open(w.path("ca.pem"), "w") as f:
             f.write(w.sluice("ca", "export", "-c", w.path("sluice.yaml")))

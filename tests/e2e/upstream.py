@@ -1,6 +1,6 @@
 """A provider that sends the bytes it is told to, when it is told to: what the mock provider is too well-behaved for.
 
-An answer is a list of steps: bytes are sent, a number waits so many seconds, LEAVE waits until the gateway closes. Behind the
+An answer is a list of steps: bytes are sent, a number waits so many seconds, LEAVE waits until the gateway closes, an Event until the test sets it. Behind the
 last step the connection is closed."""
 import json
 import re
@@ -131,7 +131,7 @@ class Upstream:
         try:
             with s:
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                s.settimeout(10)
+                s.settimeout(120)
                 data = b""
                 while b"\r\n\r\n" not in data:
                     part = s.recv(65536)
@@ -152,7 +152,13 @@ class Upstream:
             if isinstance(one, bytes):
                 s.sendall(one)
                 continue
-            end = time.time() + (10 if one is LEAVE else one)
+            if isinstance(one, threading.Event):
+                while not one.is_set():
+                    if select.select([s], [], [], 0.01)[0] and s.recv(65536) == b"":
+                        self.left.append(time.time())
+                        return
+                continue
+            end = time.time() + (600 if one is LEAVE else one)
             while time.time() < end:
                 if select.select([s], [], [], max(0, end - time.time()))[0] and s.recv(65536) == b"":
                     self.left.append(time.time())

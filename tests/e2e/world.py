@@ -74,10 +74,18 @@ def whole_test(w, *also):
         finish()
 
 
+held = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that is kept for whoever the test starts there: it is bound until the test ends, nobody listens, and a server that
+    sets SO_REUSEADDR may."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    s.bind(("127.0.0.1", 0))
+    held.append(s)
+    return s.getsockname()[1]
 
 
 def wait_for(what, fn, seconds=30, pause=0.02):
@@ -220,7 +228,7 @@ drain: 20s
 
     def admin_get(self, path):
         try:
-            c = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5 * PATIENCE)
+            c = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=30 * PATIENCE)
             c.request("GET", path)
             r = c.getresponse()
             return r.status, r.read().decode()

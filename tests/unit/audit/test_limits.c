@@ -430,6 +430,12 @@ static void test_open_holds(enum audit_durability d)
         ev.end = AUDIT_END_REFUSED;
         CHECK(audit_emit(r.ch, &ev, NULL, NULL) == GW_OK);
     }
+    for (int i = 0; i < TEST_TURNS; i++, read_back_free(&rb), test_nap()) {
+        rb = read_spool(scratch);
+        if (count_of(&rb, "ai.request.completed", "short") == 200)
+            break;
+    }
+    read_back_free(&rb);
     (void)usleep(1500000);
     rb = read_spool(scratch);
     CHECK(count_of(&rb, "ai.request.decided", "long") == 1);
