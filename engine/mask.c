@@ -510,3 +510,22 @@ void mask_apply(const uint64_t *bits, float *logits, unsigned n)
     for (unsigned i = 0; i < n; i += 64)
         apply_word(bits[i / 64], logits + i, n - i < 64 ? n - i : 64);
 }
+
+void mask_warm(struct mask_cache *c)
+{
+    static const char text[] = "{\"ab\": [\"\\u00e9\\n\u00e9\", -10.25e+3, 0, true, false, null, "
+                               "{\"c\":[]}, {}], \"d\":{\"e\":1}}";
+    const struct engine_format any = {.kind = ENGINE_FORMAT_JSON};
+    struct engine_grammar *g = NULL;
+    uint64_t *bits = calloc(c->n_words + 1, sizeof(*bits));
+    struct matcher *m = NULL;
+
+    if (bits != NULL && engine_grammar_new(&any, &g, NULL) == GW_OK)
+        m = matcher_new(g, false);
+    for (size_t i = 0; m != NULL && i + 1 < sizeof(text); i++)
+        if (!mask_fill(c, m, bits) || !matcher_accept(m, (struct gw_span){text + i, 1}))
+            break;
+    matcher_free(m);
+    engine_grammar_unref(g);
+    free(bits);
+}

@@ -18,6 +18,10 @@ enum { MASK_CACHE_BYTES = 64 << 20 };
 struct mask_cache *mask_cache_new(const struct tok *t);
 void mask_cache_free(struct mask_cache *c); /* c may be NULL */
 
+/* Computes what all grammars have in common ahead: where JSON's strings, numbers, words and brackets begin, go on and
+ * end. Without it the first answer that comes to such a place waits for it. Best effort: on failure less is there. */
+void mask_warm(struct mask_cache *c);
+
 /* Words of a mask: bit i % 64 of word i / 64 is token i. */
 size_t mask_words(const struct mask_cache *c);
 

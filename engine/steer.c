@@ -34,6 +34,7 @@ struct steer_space *steer_space_new(const struct tok *t)
         steer_space_free(sp);
         return NULL;
     }
+    mask_warm(sp->masks);
     return sp;
 }
 

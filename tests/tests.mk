@@ -40,8 +40,9 @@ test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests
 test-long: ## a million requests, a thousand reloads under load, every disguise; forty kills of a broker and of a gateway, a thousand of the spool's writer; ten minutes of random faults under the address sanitizer
 	@packaging/deps.sh build test
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug SAN=address,undefined CUDA=0 BUILD_ROOT=$(BUILD_ROOT) storm-build
-	@$(SUB) test-build
+	@$(SUB) test-build $(BUILD)/tests/bench/grammar_try
 	@tests/stages.sh 'soak=python3 tests/e2e/soak.py $(BUILD) $(CACHE) $(MODEL)' 'smuggle=$(SMUGGLE) all' 'reloads=python3 tests/e2e/operations.py $(BUILD) $(CACHE) $(MODEL) 1000' \
+	  'grammar=$(CACHE)/venv*/bin/python tests/bench/grammar.py $(BUILD) 2000' \
 	  'kills=AUDIT_KILLS=500 $(BUILD)/tests/unit/audit/test_crash' 'trips=$(BUILD)/tests/unit/proxy/test_round_trip all' 'kafka=SLUICE_LONG=1 $(KAFKA)' 'ledger=$(LEDGER) 20' \
 	  'storm=python3 tests/e2e/storm.py $(BUILD_ROOT)/debug-address-undefined $(CACHE) $(MODEL) 600'
 
@@ -81,11 +82,22 @@ bench: ## the gateway beside nginx and HAProxy, the engine beside the memory ban
 	@packaging/deps.sh bench
 	@$(SUB) all $(BENCHBIN) $(BUILD)/mock-provider
 	@$(BUILD)/sluice models pull --dir models
-	@PEERS=$(PEERS) tests/bench/engine.sh $(BUILD) $(CACHE) $(MODEL)
 	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 	@PEERS=$(PEERS) python3 tests/bench/gateway.py $(BUILD) --cache $(CACHE)
 	@tests/bench/accounts.py $(BUILD)
-	@$(MAKE) --no-print-directory bench-dlp bench-audit
+	@$(MAKE) --no-print-directory bench-engine bench-dlp bench-audit
+
+RANDOM_MODEL := $(CACHE)/qwen3-0.6b-q4_0.gguf
+$(RANDOM_MODEL):
+	@mkdir -p $(@D)
+	@python3 tests/bench/make_model.py $@
+
+bench-engine: $(RANDOM_MODEL) ## the engine beside the memory bandwidth, and beside llama.cpp and ik_llama.cpp (PEERS=1 builds them); what a format costs a token
+	@$(SUB) all $(BENCHBIN)
+	@$(BUILD)/sluice models pull --dir models
+	@PEERS=$(PEERS) python3 tests/bench/engine.py $(BUILD) --cache $(CACHE) $(BENCHFLAGS) $(MODEL) $(RANDOM_MODEL)
+	@$(BUILD)/tests/bench/bench_mask $(firstword $(wildcard ../shared/models/vocab/ggml-vocab-qwen2.gguf) $(MODEL))
+	@python3 tests/bench/latency.py $(BUILD) $(MODEL)
 
 bench-dlp: ## the scanner beside Hyperscan or Vectorscan, RE2 and PCRE2 on the same rules
 	@packaging/deps.sh bench
@@ -95,4 +107,4 @@ bench-dlp: ## the scanner beside Hyperscan or Vectorscan, RE2 and PCRE2 on the s
 bench-audit: ## the ledger: what a decision waits for, records/s to disk and to a real Kafka broker, verifying and asking
 	@$(SUB) all $(BUILD)/tests/bench/bench_audit
 	@tests/bench/audit.py $(BUILD) $(BENCHFLAGS)
-.PHONY: bench bench-dlp bench-audit
+.PHONY: bench bench-engine bench-dlp bench-audit
