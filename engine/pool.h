@@ -33,6 +33,10 @@ void pool_run(struct pool *p, void (*fn)(void *ctx, unsigned thread), void *ctx)
 /* Waits until every thread of the running job has come here. Only inside fn, by all threads. */
 void pool_barrier(struct pool *p);
 
+/* The calling thread computes for long stretches: whoever sleeps most of the time, as an event loop does, goes first when
+ * it wakes. For each thread of a pool, its caller too. */
+void pool_yield(void);
+
 /* Hands out 0, 1, 2, ... to the threads of a job; set to 0 before the job. */
 static inline unsigned pool_take(atomic_uint *counter)
 {

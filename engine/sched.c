@@ -139,6 +139,7 @@ static void *sched_main(void *arg)
 {
     struct sched *s = arg;
 
+    pool_yield();
     while (take_cmds(s)) {
         sched_sweep(s);
         sched_admit(s);
