@@ -203,4 +203,4 @@ FORCE:
 .SECONDARY:
 .DELETE_ON_ERROR:
 
--include $(ALLOBJ:.o=.d) $(MOCK:%.c=$(BUILD)/%.d) $(UNIT:%.c=$(BUILD)/%.d) $(RESRC:%.re=$(BUILD)/gen/%.c.d)
+-include $(ALLOBJ:.o=.d) $(wildcard $(BUILD)/tests/bench/*.d) $(MOCK:%.c=$(BUILD)/%.d) $(UNIT:%.c=$(BUILD)/%.d) $(RESRC:%.re=$(BUILD)/gen/%.c.d)

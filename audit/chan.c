@@ -79,6 +79,7 @@ static bool put_late(struct audit_chan *ch)
         if (spool_failing(ch->slot))
             return false;
         /* A copy: spool_put() adds to it, also when it fails. */
+        spool_settle(ch->slot);
         gw_buf_clear(&ch->buf);
         gw_buf_add(&ch->buf, gw_buf_span(&item->buf));
         if (!gw_buf_ok(&ch->buf) ||
@@ -237,6 +238,7 @@ static enum gw_status put_now(struct audit_chan *ch, const struct audit_event *e
 
     if (spool_failing(ch->slot))
         return GW_EIO;
+    spool_settle(ch->slot); /* of the record that stands in the buffer */
     core_begin(&ch->buf);
     event_write(&a->src, ev, &ch->buf);
     if (!gw_buf_ok(&ch->buf))

@@ -97,7 +97,9 @@ struct spool_slot {
     struct spool_link last; /* of the last record that was taken; the next one names it */
     struct spool_link
         kept; /* of the last durable one: where the chain goes on when a write fails */
-    int fd;   /* -1: no open segment */
+    struct gw_span
+        owed; /* process: the last record, while last is not made of it yet (spool_settle()); borrowed */
+    int fd;                     /* -1: no open segment */
     uint64_t segno, last_segno; /* open one; highest ever used */
     uint64_t written, synced;   /* offsets in the open segment */
     uint64_t fd_at;             /* where write() goes on: records in a window moved nothing */
@@ -215,9 +217,13 @@ enum { SPOOL_MIN_BUFFER_BYTES = SPOOL_MAX_PAYLOAD_BYTES + (32 << 10) };
 /* Takes a record: buf holds SPOOL_FRAME_BYTES of room and then JSON that ends with `"sequence":`; the
  * link to the record before, the sequence, the closing braces and the frame are filled in. buf->len + SPOOL_TAIL_BYTES is reserved
  * before; what is not used is given back, on failure all of it. process: it is written when this
- * returns GW_OK. disk: it is kept until spool_flush(). GW_EIO: cannot be written (process, or a slot
+ * returns GW_OK, and the buffer of a record that opens a request stays borrowed until spool_settle(). disk: it is kept until spool_flush(). GW_EIO: cannot be written (process, or a slot
  * that failed a moment ago); GW_ELIMIT: too long; GW_ENOMEM. */
 enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct spool_entry *e);
+
+/* process: makes up for what spool_put() leaves for later, so that a request does not wait for it: the fingerprint of the record
+ * that opened it. The next spool_put() does it, too. Before the buffer changes or goes. Thread: the slot's. */
+void spool_settle(struct spool_slot *s);
 
 /* True while a slot waits after a failure. Thread: the slot's. */
 bool spool_failing(const struct spool_slot *s);

@@ -381,11 +381,20 @@ static bool finish(struct spool_slot *s, struct gw_buf *buf, const struct spool_
 }
 
 /* The record that was taken is the one that the next one names, and a leaf of the tree. */
-static void note_print(struct spool_slot *s, const struct gw_buf *buf)
+static void note_print(struct spool_slot *s, struct gw_span record, uint64_t seq)
 {
-    spool_link_of(payload_of(buf), &s->last);
+    spool_link_of(record, &s->last);
     if (s->prints != NULL)
-        print_ring_put(s->prints, s->next_seq, s->last.print);
+        print_ring_put(s->prints, seq, s->last.print);
+}
+
+void spool_settle(struct spool_slot *s)
+{
+    if (s->owed.ptr == NULL)
+        return;
+    note_print(s, s->owed, s->next_seq - 1);
+    s->kept = s->last;
+    s->owed = (struct gw_span){NULL, 0};
 }
 
 static enum gw_status put_written(struct spool_slot *s, const struct gw_buf *buf,
@@ -405,9 +414,10 @@ static enum gw_status put_written(struct spool_slot *s, const struct gw_buf *buf
         return GW_EIO;
     }
     note_success(s);
-    note_print(s, buf);
-    s->kept = s->last;
+    s->owed = payload_of(buf);
     s->next_seq++;
+    if (!e->opens) /* nobody waits: the buffer is the caller's again */
+        spool_settle(s);
     count(s, 1, buf->len, e->time_ms);
     track(s, e);
     atomic_store(&s->durable, spool_pos_make(s->segno, s->written));
@@ -426,6 +436,7 @@ enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct 
     struct spool *sp = s->sp;
     size_t reserved = buf->len + SPOOL_TAIL_BYTES;
 
+    spool_settle(s);
     if (spool_failing(s) || !finish(s, buf, e)) {
         spool_unreserve(sp, reserved);
         return spool_failing(s) ? GW_EIO : gw_buf_ok(buf) ? GW_ELIMIT : GW_ENOMEM;
@@ -446,7 +457,7 @@ enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct 
     }
     if (s->unsynced.len > s->most_unsynced)
         s->most_unsynced = s->unsynced.len;
-    note_print(s, buf);
+    note_print(s, payload_of(buf), s->next_seq);
     s->next_seq++;
     s->seg_last_ms = e->time_ms > s->seg_last_ms ? e->time_ms : s->seg_last_ms;
     track(s, e);
