@@ -13,6 +13,7 @@ import conversation
 import costs
 import dialects
 import identity
+import local_models
 import matrix
 import operations
 import reliability
@@ -25,7 +26,7 @@ QUICK = THREADS or "--quick" in sys.argv
 PARTS = {"operations": lambda: operations.main(20 if QUICK else 100)}
 if not THREADS:
     PARTS |= {"actions": actions.main, "matrix": lambda: matrix.main(10 if QUICK else 1), "complaints": complaints.main, "costs": costs.main,
-              "conversation": conversation.main, "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main, "witness": witness.main}
+              "conversation": conversation.main, "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main, "local_models": local_models.main, "witness": witness.main}
 
 for name, part in PARTS.items():
     began = time.time()
