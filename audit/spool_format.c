@@ -120,6 +120,13 @@ enum spool_frame spool_frame_decode(const unsigned char *bytes, size_t n, struct
     return SPOOL_FRAME_OK;
 }
 
+size_t spool_frame_claims(const unsigned char head[SPOOL_FRAME_BYTES])
+{
+    size_t len = get32(head + 8);
+
+    return len <= SPOOL_MAX_PAYLOAD_BYTES ? SPOOL_FRAME_BYTES + len : 0;
+}
+
 void spool_print(struct gw_span payload, unsigned char out[SPOOL_PRINT_BYTES])
 {
     gw_sha256_pair((struct gw_span){"", 1}, payload, out);

@@ -86,6 +86,9 @@ enum spool_frame {
 enum spool_frame spool_frame_decode(const unsigned char *bytes, size_t n, struct spool_rec *out,
                                     size_t *n_used, size_t *n_need);
 
+/* The length, frame included, that the head of a record claims; 0 when no record is so long. */
+size_t spool_frame_claims(const unsigned char head[SPOOL_FRAME_BYTES]);
+
 /* The fingerprint of a record: SHA-256(0x00 || payload), the RFC 9162 leaf hash. */
 void spool_print(struct gw_span payload, unsigned char out[SPOOL_PRINT_BYTES]);
 

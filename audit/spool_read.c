@@ -151,33 +151,57 @@ void spool_reader_fini(struct spool_reader *r)
     *r = SPOOL_READER_CLOSED;
 }
 
-/* True when what follows is room that was allocated ahead (spool_window.h): it begins with zeroes where a record has its magic, which is
- * stored last, and holds no record. */
-static bool is_room(struct spool_reader *r)
+/* Where the last byte stands that is not zero, behind from; from: there is none. *found: a whole magic stands behind from, too.
+ * False: the file cannot be read. */
+static bool look_behind(struct spool_reader *r, uint64_t from, uint64_t *last, bool *found)
 {
-    static const unsigned char magic[] = {0xFF, 'S', 'R', 0x01}, none[sizeof(magic)] = {0};
-    uint64_t at = r->off;
+    static const unsigned char magic[] = {0xFF, 'S', 'R', 0x01};
+    uint64_t at = from;
 
-    if ((r->header.flags & SPOOL_FLAG_PROCESS) == 0 ||
-        r->len - (size_t)(at - r->at) < sizeof(none) ||
-        memcmp(r->buf + (at - r->at), none, sizeof(none)) != 0)
-        return false;
-    for (;;) { /* chunks overlap by less than a magic */
+    *last = from;
+    for (*found = false; !*found;) { /* chunks overlap by less than a magic */
+        const unsigned char *p;
         size_t n;
 
         if (!fill(r, at, CHUNK_BYTES))
             return false;
         n = r->len - (size_t)(at - r->at);
         if (n < sizeof(magic))
-            return true;
-        if (memmem(r->buf + (at - r->at), n, magic, sizeof(magic)) != NULL)
-            return false;
-        at += n - (sizeof(magic) - 1);
+            break;
+        p = r->buf + (at - r->at);
+        *found = memmem(p + (at == from), n - (at == from), magic, sizeof(magic)) != NULL;
+        while (n > sizeof(magic) && p[n - 1] == 0)
+            n--;
+        if (p[n - 1] != 0)
+            *last = at + n - 1;
+        at += r->len - (size_t)(at - r->at) - (sizeof(magic) - 1);
     }
+    return true;
 }
 
-/* The same; fresh: nothing is judged by what an earlier read found behind the record before. */
-static enum spool_read read_next(struct spool_reader *r, struct spool_rec *rec, bool fresh)
+/* True when what follows is room that was allocated ahead (spool_window.h) and holds no record, but perhaps the beginning of one that was
+ * confirmed to nobody: a store that was cut short has not put the magic in front, write() has not come to the end, where
+ * every record has a brace and not a zero. */
+static bool is_room(struct spool_reader *r)
+{
+    static const unsigned char none[4] = {0};
+    const uint64_t from = r->off;
+    size_t claims = SPOOL_FRAME_BYTES;
+    bool found, stored;
+    uint64_t last;
+
+    if ((r->header.flags & SPOOL_FLAG_PROCESS) == 0 ||
+        r->len - (size_t)(from - r->at) < SPOOL_FRAME_BYTES)
+        return false;
+    stored = memcmp(r->buf + (from - r->at), none, sizeof(none)) == 0;
+    if (!stored)
+        claims = spool_frame_claims(r->buf + (from - r->at));
+    return look_behind(r, from, &last, &found) && !found &&
+           (stored || (claims != 0 && last + 1 < from + claims));
+}
+
+/* What stands at r->off, as the bytes that were read say. */
+static enum spool_read read_frame(struct spool_reader *r, struct spool_rec *rec)
 {
     size_t need = SPOOL_FRAME_BYTES, used = 0;
 
@@ -194,12 +218,7 @@ static enum spool_read read_next(struct spool_reader *r, struct spool_rec *rec, 
             r->off += used;
             return SPOOL_READ_REC;
         case SPOOL_FRAME_BAD:
-            if (fresh)
-                return is_room(r) ? SPOOL_READ_END : SPOOL_READ_BAD;
-            fresh = true;
-            r->len = 0;
-            need = SPOOL_FRAME_BYTES;
-            break;
+            return SPOOL_READ_BAD;
         case SPOOL_FRAME_SHORT:
             if (have < asked)
                 return SPOOL_READ_TORN;
@@ -210,7 +229,13 @@ static enum spool_read read_next(struct spool_reader *r, struct spool_rec *rec, 
 
 enum spool_read spool_reader_next(struct spool_reader *r, struct spool_rec *rec)
 {
-    return read_next(r, rec, false);
+    enum spool_read got = read_frame(r, rec);
+
+    if (got != SPOOL_READ_BAD)
+        return got;
+    r->len = 0; /* what an earlier read found here may be a record by now */
+    got = read_frame(r, rec);
+    return got == SPOOL_READ_BAD && is_room(r) ? SPOOL_READ_END : got;
 }
 
 uint64_t spool_reader_resync(struct spool_reader *r)
@@ -234,7 +259,7 @@ uint64_t spool_reader_resync(struct spool_reader *r)
         }
         here = r->off = r->at + (uint64_t)(p - r->buf);
         tries++;
-        if (read_next(r, &rec, true) == SPOOL_READ_REC) {
+        if (read_frame(r, &rec) == SPOOL_READ_REC) {
             r->off = here;
             return here - from;
         }

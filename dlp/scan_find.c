@@ -431,7 +431,7 @@ void scan_find(struct scan_leaf *x)
     const struct prefilter *f = x->is_long ? &x->rules->long_filter : &x->rules->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     struct prefilter_places *places = &x->s->places;
-    size_t done = x->from, end = x->from;
+    size_t done = x->from, end = done;
 
     x->filter = f;
     for (size_t from = x->from;

@@ -118,8 +118,9 @@ static bool finish(struct cutter *c, struct gw_span text, unsigned *n)
 bool wordpiece_encode(const struct wordpiece *wp, struct gw_span text, int32_t *ids, unsigned max,
                       unsigned *n)
 {
-    struct cutter c = {.wp = wp, .ids = ids, .max = max - 1}; /* room for the last one */
+    struct cutter c = {.wp = wp, .max = max - 1}; /* room for the last one */
 
+    c.ids = ids;
     put(&c, wp->first);
     return finish(&c, text, n);
 }
@@ -127,7 +128,8 @@ bool wordpiece_encode(const struct wordpiece *wp, struct gw_span text, int32_t *
 bool wordpiece_append(const struct wordpiece *wp, struct gw_span text, int32_t *ids, unsigned have,
                       unsigned max, unsigned *n)
 {
-    struct cutter c = {.wp = wp, .ids = ids, .n = have, .max = max - 1};
+    struct cutter c = {.wp = wp, .n = have, .max = max - 1};
 
+    c.ids = ids;
     return have < max && finish(&c, text, n);
 }

@@ -174,11 +174,30 @@ static bool without_process_flag(unsigned char *file, unsigned char *behind)
     return true;
 }
 
+static size_t cut_at;
+
 /* Killed while it stored a record: all of it but its magic is there. */
 static bool unfinished_record(unsigned char *file, unsigned char *behind)
 {
     memcpy(behind + 4, file + SPOOL_HEADER_BYTES + 4, 600);
     return false;
+}
+
+/* Killed while write() copied it into the room: its beginning is there. */
+static bool cut_record(unsigned char *file, unsigned char *behind)
+{
+    memcpy(behind, file + SPOOL_HEADER_BYTES, cut_at);
+    return false;
+}
+
+/* A record that was whole and is damaged: its end is there. */
+static bool damaged_record(unsigned char *file, unsigned char *behind)
+{
+    size_t n = spool_frame_claims(file + SPOOL_HEADER_BYTES);
+
+    memcpy(behind, file + SPOOL_HEADER_BYTES, n);
+    behind[n - 10] ^= 1;
+    return true;
 }
 
 static bool record_behind_room(unsigned char *file, unsigned char *behind)
@@ -313,6 +332,9 @@ int main(void)
     test_behind(zeroes_of_another_boot);
     test_behind(without_process_flag);
     test_behind(unfinished_record);
+    for (cut_at = 1; cut_at < 600; cut_at += cut_at < 40 ? 1 : 97)
+        test_behind(cut_record);
+    test_behind(damaged_record);
     test_behind(record_behind_room);
     test_behind(garbage);
     test_quarantine();
