@@ -46,8 +46,7 @@ static void date_of(int64_t day, int *year, int *month, int *mday)
 /* Without gmtime_r(), which takes a lock, and printf(): several are in every record of a request. */
 void gw_clock_rfc3339(int64_t wall_ms, char out[GW_RFC3339_BYTES])
 {
-    const int64_t day_ms = 86400000, first_day = -719528,
-                  end_day = 2932897; /* years 0, 10000 */
+    const int64_t day_ms = 86400000, first_day = -719528, end_day = 2932897; /* years 0, 10000 */
     int64_t day = wall_ms / day_ms - (wall_ms % day_ms < 0);
     int year, month, mday, ms = (int)(wall_ms - day * day_ms);
     char *at = out;

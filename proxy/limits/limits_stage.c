@@ -83,10 +83,10 @@ static enum gw_status add_hold(const struct limits_req *lr, const struct router_
     return GW_OK;
 }
 
-/* How many counters a request can have. */
+/* Room for the counters that a request can have. */
 static size_t limits_of_budgets(const struct proxy_config *cfg)
 {
-    size_t n = 0;
+    size_t n = 1; /* an array of nothing may be NULL */
 
     for (unsigned i = 0; i < cfg->n_budgets; i++)
         for (unsigned k = 0; k < ROUTER_BUDGET_KINDS; k++)
