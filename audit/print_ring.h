@@ -1,5 +1,5 @@
 /* audit/print_ring.h - fingerprints of the newest records of a slot, so that the sealer need not hash again what the writer has
- * hashed. One thread puts, one takes; a fingerprint that was overwritten meanwhile is simply not there. */
+ * hashed. They are told by their sequence, so they are of one chain. One thread puts, one takes; a fingerprint that was overwritten meanwhile is simply not there. */
 #ifndef AUDIT_PRINT_RING_H
 #define AUDIT_PRINT_RING_H
 

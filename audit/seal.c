@@ -203,6 +203,13 @@ static bool begin_segment(struct seal *se, struct sealed *s, uint64_t seq)
     return true;
 }
 
+/* The writer's fingerprints are of its own chain; what an earlier start left may be of another, with the same sequences. */
+static bool is_in_ring(const struct sealed *s, uint64_t seq, unsigned char print[SPOOL_PRINT_BYTES])
+{
+    return s->slot->prints != NULL && strcmp(s->feed.chain, s->slot->chain) == 0 &&
+           print_ring_get(s->slot->prints, seq, print);
+}
+
 /* Takes new records into the tree until it is time to sign. False: something could not be written. */
 static bool read_on(struct seal *se, struct sealed *s)
 {
@@ -216,7 +223,7 @@ static bool read_on(struct seal *se, struct sealed *s)
             feed_unread(&s->feed, &rec);
             return false;
         }
-        if (s->slot->prints == NULL || !print_ring_get(s->slot->prints, rec.seq, leaf.bytes))
+        if (!is_in_ring(s, rec.seq, leaf.bytes))
             spool_print(rec.payload, leaf.bytes);
         merkle_add(&s->tree, &leaf);
         s->pending[s->n_pending++] = leaf;

@@ -2,6 +2,7 @@
  * restarted, from before there were checkpoints - is never accused. */
 #include <sys/wait.h>
 
+#include <dirent.h>
 #include <signal.h>
 
 #include "audit/note.h"
@@ -189,6 +190,44 @@ static void test_crashes(enum audit_durability d)
     teardown();
 }
 
+/* Bytes that no record begins with, behind the newest segment of the slot that a channel writes to. */
+static void damage_end(void)
+{
+    char newest[64] = "", path[700];
+    DIR *d = opendir(scratch);
+    FILE *f;
+
+    for (struct dirent *de; d != NULL && (de = readdir(d)) != NULL;)
+        if (strncmp(de->d_name, "s001-", 5) == 0 && strstr(de->d_name, ".seg") != NULL &&
+            strcmp(de->d_name, newest) > 0)
+            (void)snprintf(newest, sizeof(newest), "%.63s", de->d_name);
+    if (d != NULL)
+        (void)closedir(d);
+    (void)snprintf(path, sizeof(path), "%s/%s", scratch, newest);
+    f = fopen(path, "a");
+    if (CHECK(newest[0] != '\0' && f != NULL)) {
+        for (int i = 0; i < 300; i++)
+            (void)fputc('x', f);
+        (void)fclose(f);
+    }
+}
+
+/* A chain whose end is damaged is given up, and sealed while the next one is written, with the same sequences. */
+static void test_chain_given_up(void)
+{
+    struct audit_config cfg = sealed_config(AUDIT_DURABILITY_PROCESS);
+
+    setup();
+    cfg.seal_key = NULL;
+    write_requests(&cfg, "r", 100, NULL);
+    damage_end();
+    cfg.seal_key = key_path;
+    write_requests(&cfg, "s", 200, NULL);
+    EXPECT(scratch, AUDIT_GAP);
+    CHECK(strstr(said, "ALTERED") == NULL && strstr(said, "damaged_segment") != NULL);
+    teardown();
+}
+
 /* A spool from before there were checkpoints: sealed from its first record on, at the next start. */
 static void test_upgrade(void)
 {
@@ -285,5 +324,6 @@ int main(void)
     }
     test_rotation();
     test_upgrade();
+    test_chain_given_up();
     return test_done();
 }
