@@ -123,8 +123,10 @@ static enum gw_status check_manifest(const char *path, const char *digest,
         return gw_fail(err, GW_EDENIED,
                        "%s has no manifest that one of models.trusted_keys signed%s%s", path,
                        m.signer[0] == '\0' ? "" : ", but one of ", m.signer);
-    gw_log(GW_LOG_WARN, "model_unsigned", "target=%s path=\"%s\" sha256=%s signer=%s", t->name,
-           path, digest, m.signer[0] == '\0' ? "-" : m.signer);
+    /* Who trusts nobody's key has not asked for signatures. */
+    gw_log(cfg->models.trusted_keys.n != 0 ? GW_LOG_WARN : GW_LOG_INFO, "model_unsigned",
+           "target=%s path=\"%s\" sha256=%s signer=%s", t->name, path, digest,
+           m.signer[0] == '\0' ? "-" : m.signer);
     return GW_OK;
 }
 
