@@ -33,6 +33,20 @@ static SSL_CTX *new_ctx(const SSL_METHOD *method)
     return ctx;
 }
 
+/* OpenSSL reads the extensions of a certificate when it first meets it, under a lock, and many loops meet those of the store. Here
+ * nobody waits yet. */
+static void read_extensions(SSL_CTX *ctx)
+{
+    STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(SSL_CTX_get_cert_store(ctx));
+
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+        X509 *cert = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+
+        if (cert != NULL)
+            (void)X509_check_purpose(cert, -1, 0);
+    }
+}
+
 enum gw_status tls_client_ctx(const char *ca, struct ssl_ctx_st **out, struct gw_err *err)
 {
     SSL_CTX *ctx = new_ctx(TLS_client_method());
@@ -48,6 +62,7 @@ enum gw_status tls_client_ctx(const char *ca, struct ssl_ctx_st **out, struct gw
         return openssl_fail(err, GW_EIO, "cannot read trusted certificates",
                             ca[0] == '\0' ? "of the system" : ca);
     }
+    read_extensions(ctx);
     *out = ctx;
     return GW_OK;
 }
@@ -94,6 +109,7 @@ enum gw_status tls_server_clients(struct ssl_ctx_st *ctx, const char *ca, const 
             return openssl_fail(err, GW_EIO, "cannot read the revocation lists", crl);
         (void)X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
     }
+    read_extensions(ctx);
     (void)SSL_CTX_set_purpose(ctx, X509_PURPOSE_SSL_CLIENT);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                        NULL);
