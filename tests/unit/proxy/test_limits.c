@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "proxy/config/config.h"
+#include "proxy/limits/ledger_name.h"
 #include "proxy/limits/limits_script.h"
 #include "proxy/redis/redis_wire.h"
 #include "proxy/store/limits_db.h"
@@ -473,11 +474,33 @@ static void test_fields(void)
     free(req);
 }
 
+/* The words in counters' names are those that the commands and the configuration use. */
+static void test_names(void)
+{
+    static const char *const pers[ROUTER_PER_COUNT] = {"all",  "key",   "user",
+                                                       "team", "model", "target"};
+
+    for (unsigned k = 0; k < ROUTER_BUDGET_KINDS; k++) {
+        for (unsigned per = 0; per < ROUTER_PER_COUNT; per++) {
+            const struct router_budget b = {.name = "b", .per = (enum router_budget_per)per};
+            struct ledger_name name;
+            char want[64];
+
+            ledger_name_of(&b, (enum router_budget_kind)k, GW_SPAN("ann"), &name);
+            (void)snprintf(want, sizeof(want), "b|%s|%s%s",
+                           router_budget_kind_name((enum router_budget_kind)k), pers[per],
+                           per == ROUTER_PER_ALL ? "" : ":ann");
+            CHECK(strcmp(name.text, want) == 0 && name.len == strlen(want));
+        }
+    }
+}
+
 int main(void)
 {
     if (mkdtemp(dir) == NULL)
         return 1;
     (void)snprintf(path, sizeof(path), "%s/limits.db", dir);
+    test_names();
     test_threads();
     (void)unlink(path);
     test_restart();
