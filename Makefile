@@ -15,16 +15,8 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 
-# ---- CUDA: found when present, and said so ----------------------------------------------
-NVCC ?= $(realpath $(firstword $(wildcard $(BUILD_ROOT)/cuda-toolkit/nvidia/cu13/bin/nvcc) \
-          $(shell command -v nvcc 2>/dev/null)))
-ifeq ($(CUDA),auto)
-override CUDA := $(if $(NVCC),1,0)
-endif
-CUSRC := $(if $(filter 1,$(CUDA)),$(wildcard kernels/*.cu))
-
 # ---- flags ------------------------------------------------------------------------------
-BUILD := $(BUILD_ROOT)/$(MODE)$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(CUSRC),-cuda)
+BUILD := $(BUILD_ROOT)/$(MODE)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual \
         -Wcast-align -Wpointer-arith -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes \
@@ -41,6 +33,10 @@ CFLAGS   += -std=c11 $(OPT_$(MODE)) -fPIE -fvisibility=hidden -fno-omit-frame-po
             $(WARN) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldl -lpthread -lm
+
+# ---- CUDA: found when present, and said so ----------------------------------------------
+.DEFAULT_GOAL := all
+include kernels/cuda.mk
 
 # ---- sources: one archive a folder, linked in the order of the dependency law --------------
 FOLDERS := proxy dlp router engine audit kernels base
@@ -95,7 +91,7 @@ $(BUILD)/mock-provider: $(MOCK:%.c=$(BUILD)/%.o) $(call libs_of,proxy)
 define FOLDER_RULES
 $(BUILD)/lib/$(1).a: $$(call obj_of,$(1))
 	@mkdir -p $$(@D) && echo "AR    $$@"
-	@rm -f $$@ && $$(AR) rcs $$@ $$^
+	@rm -f $$@ && $$(AR) rcs $$@ $$(filter %.o,$$^)
 endef
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
@@ -113,14 +109,10 @@ $(BUILD)/gen/%.c: %.re
 # ---- the rules that are compiled in: YAML -> dlp's compiler -> re2c -> C ---------------------
 include dlp/rules.mk
 
-# ---- CUDA -----------------------------------------------------------------------------------
-include kernels/cuda.mk
-
 # Rebuilds everything when a flag changes, and only then.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || \
-	  { echo '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@; echo "CUDA  $(CUDA_FOUND)"; }
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@
 
 $(foreach f,$(FOLDERS),$(eval $(call FOLDER_RULES,$(f))))
 

@@ -8,6 +8,7 @@
 #ifndef KERNELS_QUANT_H
 #define KERNELS_QUANT_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -143,20 +144,20 @@ struct kern_block_nvfp4 {
  * bits of exponent, one of mantissa). */
 extern const int8_t kern_iq4_values[16], kern_fp4_values[16];
 
-_Static_assert(sizeof(struct kern_block_q4_0) == 18, "Q4_0");
-_Static_assert(sizeof(struct kern_block_q5_1) == 24, "Q5_1");
-_Static_assert(sizeof(struct kern_block_q2_k) == 84, "Q2_K");
-_Static_assert(sizeof(struct kern_block_q3_k) == 110, "Q3_K");
-_Static_assert(sizeof(struct kern_block_q5_k) == 176, "Q5_K");
-_Static_assert(sizeof(struct kern_block_iq4_nl) == 18, "IQ4_NL");
-_Static_assert(sizeof(struct kern_block_iq4_xs) == 136, "IQ4_XS");
-_Static_assert(sizeof(struct kern_block_mxfp4) == 17, "MXFP4");
-_Static_assert(sizeof(struct kern_block_nvfp4) == 36, "NVFP4");
-_Static_assert(sizeof(struct kern_block_q4_1) == 20, "Q4_1");
-_Static_assert(sizeof(struct kern_block_q5_0) == 22, "Q5_0");
-_Static_assert(sizeof(struct kern_block_q8_0) == 34, "Q8_0");
-_Static_assert(sizeof(struct kern_block_q4_k) == 144, "Q4_K");
-_Static_assert(sizeof(struct kern_block_q6_k) == 210, "Q6_K");
+static_assert(sizeof(struct kern_block_q4_0) == 18, "Q4_0");
+static_assert(sizeof(struct kern_block_q5_1) == 24, "Q5_1");
+static_assert(sizeof(struct kern_block_q2_k) == 84, "Q2_K");
+static_assert(sizeof(struct kern_block_q3_k) == 110, "Q3_K");
+static_assert(sizeof(struct kern_block_q5_k) == 176, "Q5_K");
+static_assert(sizeof(struct kern_block_iq4_nl) == 18, "IQ4_NL");
+static_assert(sizeof(struct kern_block_iq4_xs) == 136, "IQ4_XS");
+static_assert(sizeof(struct kern_block_mxfp4) == 17, "MXFP4");
+static_assert(sizeof(struct kern_block_nvfp4) == 36, "NVFP4");
+static_assert(sizeof(struct kern_block_q4_1) == 20, "Q4_1");
+static_assert(sizeof(struct kern_block_q5_0) == 22, "Q5_0");
+static_assert(sizeof(struct kern_block_q8_0) == 34, "Q8_0");
+static_assert(sizeof(struct kern_block_q4_k) == 144, "Q4_K");
+static_assert(sizeof(struct kern_block_q6_k) == 210, "Q6_K");
 
 struct kern_type_info {
     const char *name;     /* "Q4_K" */
