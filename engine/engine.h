@@ -78,6 +78,9 @@ struct engine_stats {
     uint64_t kv_used_tokens; /* on pages of running sequences */
     uint64_t kv_idle_tokens; /* on pages that are kept for prefixes only, and can be taken back */
     uint64_t kv_total_tokens;
+    uint64_t mask_hits,
+        mask_misses;     /* places of formats whose tokens were known, or had to be found */
+    uint64_t mask_bytes; /* of what is known, at most MASK_CACHE_BYTES */
 };
 void engine_stats(struct engine *e, struct engine_stats *out);
 
@@ -140,6 +143,18 @@ struct engine_grammar;
 enum gw_status engine_grammar_new(const struct engine_format *format, struct engine_grammar **out,
                                   struct gw_err *err);
 void engine_grammar_unref(struct engine_grammar *g); /* g may be NULL */
+
+/* The same, but what was made of an equal format for the same scope (whose request it is) may be given again: grammars are
+ * kept in bounded memory for all engines of the process (engine/grammar_cache.h). Thread: any. */
+enum gw_status engine_grammar_get(const struct engine_format *format, struct gw_span scope,
+                                  struct engine_grammar **out, struct gw_err *err);
+struct engine_grammar_stats {
+    uint64_t hits,
+        misses;       /* of engine_grammar_get; a format that cannot be made is a miss each time */
+    uint64_t dropped; /* to make room */
+    uint64_t kept, bytes; /* now */
+};
+void engine_grammar_stats(struct engine_grammar_stats *out);
 
 struct engine_params {
     unsigned max_tokens;                       /* 0: what fits into the context */

@@ -2,6 +2,7 @@
 #include "engine/mask.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,7 @@ struct mask_cache {
     bool failed; /* out of memory for crossings */
     struct local *buckets[BUCKETS], *newest, *oldest;
     size_t bytes;
+    atomic_ullong n_hits, n_misses, bytes_seen; /* for mask_cache_stats */
 };
 
 static bool find_ends(struct mask_cache *c)
@@ -106,6 +108,18 @@ void mask_cache_free(struct mask_cache *c)
     free(c->crossings);
     free(c->wide);
     free(c);
+}
+
+void mask_cache_stats(const struct mask_cache *c, struct mask_stats *out)
+{
+    *out = (struct mask_stats){atomic_load_explicit(&c->n_hits, memory_order_relaxed),
+                               atomic_load_explicit(&c->n_misses, memory_order_relaxed),
+                               atomic_load_explicit(&c->bytes_seen, memory_order_relaxed)};
+}
+
+static void count(atomic_ullong *n)
+{
+    atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
 }
 
 size_t mask_words(const struct mask_cache *c)
@@ -385,6 +399,7 @@ static const struct local *get_local(struct mask_cache *c, struct matcher *m,
     for (l = *bucket; l != NULL; l = l->next_bucket)
         if (l->uid == key.uid && memcmp(&l->frame, &key.frame, sizeof(l->frame)) == 0)
             break;
+    count(l != NULL ? &c->n_hits : &c->n_misses);
     if (l != NULL) {
         unlink_local(c, l);
     } else {
@@ -398,6 +413,7 @@ static const struct local *get_local(struct mask_cache *c, struct matcher *m,
     make_newest(c, l);
     while (c->bytes > MASK_CACHE_BYTES && c->oldest != l)
         drop_oldest(c);
+    atomic_store_explicit(&c->bytes_seen, c->bytes, memory_order_relaxed);
     return l;
 }
 

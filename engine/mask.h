@@ -22,6 +22,12 @@ void mask_cache_free(struct mask_cache *c); /* c may be NULL */
  * end. Without it the first answer that comes to such a place waits for it. Best effort: on failure less is there. */
 void mask_warm(struct mask_cache *c);
 
+/* Looks so far: places whose tokens were known, and those that were walked; bytes that are kept. Thread: any. */
+struct mask_stats {
+    uint64_t hits, misses, bytes;
+};
+void mask_cache_stats(const struct mask_cache *c, struct mask_stats *out);
+
 /* Words of a mask: bit i % 64 of word i / 64 is token i. */
 size_t mask_words(const struct mask_cache *c);
 

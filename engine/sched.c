@@ -325,7 +325,9 @@ enum gw_status sched_bench(struct sched *s, unsigned prompt, unsigned decode,
 void sched_stats(struct sched *s, struct engine_stats *out)
 {
     unsigned unfinished = atomic_load(&s->n_unfinished), running = atomic_load(&s->n_running_seen);
+    struct mask_stats masks;
 
+    steer_space_stats(s->steer_space, &masks);
     *out = (struct engine_stats){
         .prompt_tokens = atomic_load(&s->prompt_tokens),
         .cached_tokens = atomic_load(&s->cached_tokens),
@@ -341,6 +343,9 @@ void sched_stats(struct sched *s, struct engine_stats *out)
         .kv_used_tokens = atomic_load(&s->kv_used_tokens),
         .kv_idle_tokens = atomic_load(&s->kv_idle_tokens),
         .kv_total_tokens = kvcache_total_tokens(s->kv),
+        .mask_hits = masks.hits,
+        .mask_misses = masks.misses,
+        .mask_bytes = masks.bytes,
     };
 }
 

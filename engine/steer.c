@@ -47,6 +47,11 @@ void steer_space_free(struct steer_space *sp)
     free(sp);
 }
 
+void steer_space_stats(const struct steer_space *sp, struct mask_stats *out)
+{
+    mask_cache_stats(sp->masks, out);
+}
+
 struct steer *steer_new(struct steer_space *sp, struct engine_grammar *g)
 {
     struct steer *s = calloc(1, sizeof(*s));

@@ -11,6 +11,9 @@ struct steer_space;
 struct steer_space *steer_space_new(const struct tok *t); /* NULL: out of memory */
 void steer_space_free(struct steer_space *sp);            /* sp may be NULL */
 
+/* What is known of formats so far. Thread: any. */
+void steer_space_stats(const struct steer_space *sp, struct mask_stats *out);
+
 struct steer;
 /* At the beginning of an answer. NULL: out of memory. */
 struct steer *steer_new(struct steer_space *sp, struct engine_grammar *g);

@@ -268,6 +268,12 @@ static void engines(const struct setup *s, struct gw_buf *out)
          offsetof(struct engine_stats, rejected)},
         {"engine_parked_total", "counter", "Times a request lost its slot for a while.",
          offsetof(struct engine_stats, parked)},
+        {"engine_mask_hits_total", "counter", "Places of formats whose tokens were known.",
+         offsetof(struct engine_stats, mask_hits)},
+        {"engine_mask_misses_total", "counter", "Places of formats whose tokens were looked for.",
+         offsetof(struct engine_stats, mask_misses)},
+        {"engine_mask_bytes", "gauge", "Memory of what is known of formats.",
+         offsetof(struct engine_stats, mask_bytes)},
         {"engine_kv_used_tokens", "gauge", "KV cache in use.",
          offsetof(struct engine_stats, kv_used_tokens)},
         {"engine_kv_idle_tokens", "gauge", "KV cache kept for prefixes only.",
@@ -288,6 +294,21 @@ static void engines(const struct setup *s, struct gw_buf *out)
                      *(const uint64_t *)(const void *)((const char *)&st + counters[c].offset));
         }
     }
+}
+
+static void formats(struct gw_buf *out)
+{
+    struct engine_grammar_stats st;
+
+    engine_grammar_stats(&st);
+    one(out, "engine_formats_hits_total", "counter", "Required formats that had been made before.",
+        st.hits);
+    one(out, "engine_formats_misses_total", "counter", "Required formats that were made.",
+        st.misses);
+    one(out, "engine_formats_dropped_total", "counter",
+        "Formats that were forgotten to make room for others.", st.dropped);
+    one(out, "engine_formats_kept", "gauge", "Formats that are kept.", st.kept);
+    one(out, "engine_formats_bytes", "gauge", "Memory of the formats that are kept.", st.bytes);
 }
 
 static void reloads(const struct server *s, struct gw_buf *out)
@@ -350,6 +371,7 @@ void metrics_text(struct server *s, struct gw_buf *out)
     audit(s, out);
     metrics_sinks_text(s, out);
     engines(setup, out);
+    formats(out);
     allowlist(setup, out);
     server_setup_done(s, setup);
     limits_metrics(s->limits, out);

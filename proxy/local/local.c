@@ -72,20 +72,33 @@ bool local_serves(const struct setup *s, unsigned target, enum endpoint_kind kin
 
 /* ---- starting --------------------------------------------------------------------------- */
 
+/* Whose prefixes and formats it may share: its owner's, by a hash when the name is long. */
+static struct gw_span tenant_of(const struct req *req, unsigned char hash[GW_SHA256_BYTES])
+{
+    struct gw_span owner = req->who.owner;
+
+    if (owner.len <= ENGINE_MAX_TENANT_BYTES)
+        return owner;
+    gw_sha256(owner, hash);
+    return (struct gw_span){(const char *)hash, GW_SHA256_BYTES};
+}
+
 /* What the model gets: as it was asked, or read anew when policy edits for the local model too (scope: always). */
 static enum gw_status read_asked(struct req *req, struct local_request *out, struct gw_err *err)
 {
     struct api_request edited = {
         .dialect = req->ep.dialect, .model = req->asked.model, .stream = req->asked.stream};
+    unsigned char hash[GW_SHA256_BYTES];
+    const struct gw_span tenant = tenant_of(req, hash);
     const struct gw_json_node *root;
     struct gw_json_node *tree;
 
     if (!req->edited)
-        return local_read(&req->asked, req->arena, out, &req->error_param, err);
+        return local_read(&req->asked, tenant, req->arena, out, &req->error_param, err);
     GW_TRY(gw_json_tree(req->w->json, req->arena, req_out_body(req), NULL, &tree, err));
     root = req->asked.counting ? count_tokens_request(req->ep.dialect, tree) : tree;
     GW_TRY(api_read_request(req->ep.dialect, root, req->arena, &edited, &req->error_param, err));
-    return local_read(&edited, req->arena, out, &req->error_param, err);
+    return local_read(&edited, tenant, req->arena, out, &req->error_param, err);
 }
 
 static enum gw_status on_block(void *ctx, const struct api_event *ev);
@@ -136,17 +149,6 @@ static struct attempt *attempt_new(struct req *req, unsigned target,
         return a;
     attempt_free(a);
     return NULL;
-}
-
-/* Whose prefixes it may share: its owner's, by a hash when the name is long. */
-static struct gw_span tenant_of(const struct req *req, unsigned char hash[GW_SHA256_BYTES])
-{
-    struct gw_span owner = req->who.owner;
-
-    if (owner.len <= ENGINE_MAX_TENANT_BYTES)
-        return owner;
-    gw_sha256(owner, hash);
-    return (struct gw_span){(const char *)hash, GW_SHA256_BYTES};
 }
 
 /* All of them or none. */

@@ -45,8 +45,10 @@ struct local_request {
     unsigned n_tools;
     bool single; /* at most one call */
 };
-enum gw_status local_read(const struct api_request *asked, struct gw_arena *arena,
-                          struct local_request *out, const char **param, struct gw_err *err);
+/* tenant: whose request it is, as in engine_params. */
+enum gw_status local_read(const struct api_request *asked, struct gw_span tenant,
+                          struct gw_arena *arena, struct local_request *out, const char **param,
+                          struct gw_err *err);
 /* GW_EINVAL: a bias is of a token that the model has not. */
 enum gw_status local_check_biases(const struct local_request *local, const struct engine *e,
                                   const char **param, struct gw_err *err);

@@ -52,8 +52,8 @@ static bool tools_format(const struct api_request *asked, const struct local_req
 }
 
 enum gw_status local_format(const struct api_request *asked, const struct local_request *local,
-                            struct gw_arena *arena, struct engine_grammar **out, const char **param,
-                            struct gw_err *err)
+                            struct gw_span tenant, struct gw_arena *arena,
+                            struct engine_grammar **out, const char **param, struct gw_err *err)
 {
     struct engine_format format = {.kind = asked->format == API_FORMAT_JSON ? ENGINE_FORMAT_JSON
                                                                             : ENGINE_FORMAT_SCHEMA,
@@ -72,7 +72,7 @@ enum gw_status local_format(const struct api_request *asked, const struct local_
         return gw_fail(err, GW_EINVAL, "response_format has no schema");
     if (calls && !tools_format(asked, local, arena, &format))
         return gw_fail(err, GW_ENOMEM, "out of memory");
-    st = engine_grammar_new(&format, out, err);
+    st = engine_grammar_get(&format, tenant, out, err);
     if (st == GW_OK)
         *param = NULL;
     return st == GW_EPARSE || st == GW_ELIMIT ? gw_fail(err, GW_EINVAL, "%s", err->text) : st;

@@ -252,8 +252,9 @@ static enum gw_status stop_behind_call(const struct reading *r, struct local_req
     return GW_OK;
 }
 
-enum gw_status local_read(const struct api_request *asked, struct gw_arena *arena,
-                          struct local_request *out, const char **param, struct gw_err *err)
+enum gw_status local_read(const struct api_request *asked, struct gw_span tenant,
+                          struct gw_arena *arena, struct local_request *out, const char **param,
+                          struct gw_err *err)
 {
     const struct reading r = {asked, arena, param, err};
     struct local_request read = {0};
@@ -266,7 +267,7 @@ enum gw_status local_read(const struct api_request *asked, struct gw_arena *aren
     GW_TRY(read_numbers(&r, &read));
     GW_TRY(read_biases(&r, &read));
     GW_TRY(stop_behind_call(&r, &read));
-    GW_TRY(local_format(asked, &read, arena, &read.params.grammar, param, err));
+    GW_TRY(local_format(asked, &read, tenant, arena, &read.params.grammar, param, err));
     *out = read;
     return GW_OK;
 }

@@ -24,7 +24,7 @@ static enum gw_status read_body(enum api_dialect d, const char *body)
     if (gw_json_tree(json, arena, gw_span_str(body), NULL, &root, &err) != GW_OK ||
         api_read_request(d, root, arena, &asked, &param, &err) != GW_OK)
         return GW_EPARSE;
-    return local_read(&asked, arena, &local, &param, &err);
+    return local_read(&asked, GW_SPAN("somebody"), arena, &local, &param, &err);
 }
 
 static enum gw_status chat(const char *members)
