@@ -63,9 +63,14 @@ static enum gw_status open_text(struct engine *e, const struct gguf *g, struct g
 /* Few numbers make a coarse scale matter. */
 static enum kern_kv_type kv_type(enum engine_kv kv, unsigned head_dim)
 {
+    static const enum kern_kv_type types[] = {
+        [ENGINE_KV_F16] = KERN_KV_F16,       [ENGINE_KV_I8] = KERN_KV_I8,
+        [ENGINE_KV_I4] = KERN_KV_I4,         [ENGINE_KV_POLAR4] = KERN_KV_POLAR4,
+        [ENGINE_KV_POLAR3] = KERN_KV_POLAR3, [ENGINE_KV_QJL] = KERN_KV_QJL};
+
     if (kv == ENGINE_KV_AUTO)
         return head_dim >= INT8_HEAD_DIM ? KERN_KV_I8 : KERN_KV_F16;
-    return kv == ENGINE_KV_I8 ? KERN_KV_I8 : KERN_KV_F16;
+    return types[kv];
 }
 
 static const struct adapter *find_adapter(const struct engine *e, struct gw_span name)

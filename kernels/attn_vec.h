@@ -9,30 +9,12 @@
 #ifndef KERNELS_ATTN_VEC_H
 #define KERNELS_ATTN_VEC_H
 
-#include <math.h>
+#include "kernels/attn_code_vec.h"
+#include "kernels/attn_rows.h"
+#include "kernels/kv_turn_vec.h"
 
-#include "kernels/exp_vec.h"
-#include "kernels/ref.h"
-#include "kernels/vec.h"
-
-enum {
-    MAX_ROWS = VF_REGS / 4,
-    TILE_BLOCKS = 4,
-    TILE_KEYS = TILE_BLOCKS * KERN_KV_BLOCK,
-};
-
-/* The rows in work. out holds the weighted sums of V so far, relative to exp(max). */
-struct rows {
-    const float *q[MAX_ROWS];                 /* [head_dim] */
-    float *out[MAX_ROWS];                     /* [head_dim] */
-    size_t first[MAX_ROWS], n_keys[MAX_ROWS]; /* sees [first, n_keys) */
-    size_t from, most_keys;                   /* smallest first, largest n_keys */
-    float cap;                                /* 0: none */
-    float max[MAX_ROWS];
-    float fix[MAX_ROWS]; /* exp(old max - max): what this tile multiplies out with */
-    vf sum[MAX_ROWS];    /* of the weights, by lane */
-    float p[MAX_ROWS][TILE_KEYS] __attribute__((aligned(64))); /* scores, then weights */
-};
+/* How a type is computed with. */
+enum form { FORM_F16, FORM_I8, FORM_CODE4, FORM_CODE3, N_FORMS };
 
 /* VF_LANES numbers of a block, at `at` from its K or V; the first n of them, zeroes behind. */
 INLINE vf load_kv(bool i8, const void *p, size_t at)
@@ -69,17 +51,9 @@ INLINE void score_keys(unsigned n, bool i8, struct rows *r, const void *k, const
     }
 #pragma GCC unroll 8
     for (unsigned g = 0; g < n; g++) {
-        size_t seen = r->n_keys[g] > key ? r->n_keys[g] - key : 0;
-
         if (i < dim)
             even[g] = vf_fma(load_kv(i8, k, i * KERN_KV_BLOCK + in), vf_set1(r->q[g][i]), even[g]);
-        even[g] = vf_mul(vf_add(even[g], odd[g]), scale_of);
-        if (r->cap > 0)
-            even[g] = vf_cap(even[g], vf_set1(r->cap), vf_set1(2.0f / r->cap));
-        even[g] = vf_first_n(even[g], vf_set1(-INFINITY), seen);
-        if (r->first[g] > key)
-            even[g] = vf_first_n(vf_set1(-INFINITY), even[g], r->first[g] - key);
-        vf_store(&r->p[g][at], even[g]);
+        finish_scores(r, g, vf_mul(vf_add(even[g], odd[g]), scale_of), key, at);
     }
 }
 
@@ -108,10 +82,30 @@ INLINE void weigh_row(struct rows *r, unsigned g, size_t n_blocks)
     r->max[g] = max;
 }
 
-/* out = out * fix + weights * V for n rows, dimensions [at, at + VF_LANES * width) where they exist, and
- * the keys of one tile. v: the V part of each of its blocks. */
-INLINE void add_values(unsigned n, bool i8, unsigned width, struct rows *r, const void *const *v,
-                       size_t dim, size_t at, size_t n_keys, bool first)
+/* Where the values of a tile lie, by block. */
+struct tile_values {
+    const void *v[TILE_BLOCKS];
+    const float *scale[TILE_BLOCKS];         /* of int8 */
+    const uint16_t *code_scale[TILE_BLOCKS]; /* of codes: [row][16] */
+};
+
+/* VF_LANES values of a key from dimension d on, of which `left` exist. */
+INLINE vf load_value(enum form form, vtable t, const void *block, size_t key, size_t dim, size_t d,
+                     size_t left)
+{
+    if (form == FORM_CODE4)
+        return vtable_pick(t, vcodes_row4((const uint8_t *)block + key * dim / 2, d));
+    if (form == FORM_CODE3)
+        return vtable_pick(t, vcodes_row3((const uint8_t *)block + key * dim / 8 * 3, d));
+    return load_kv_n(form == FORM_I8, block, key * dim + d, left);
+}
+
+/* out = out * fix + weights * V for n rows, dimensions [at, at + VF_LANES * width) where they exist, and the keys of
+ * one tile. A row of values is `dim` long, `kept` of it go to out. p: the weights, for the first and the
+ * second KV_CODE_GROUP of these dimensions. */
+INLINE void add_values(unsigned n, enum form form, unsigned width, struct rows *r, vtable t,
+                       const struct tile_values *values, float (*const p[2])[TILE_KEYS], size_t dim,
+                       size_t kept, size_t at, size_t n_keys, bool first)
 {
     vf acc[MAX_ROWS][4];
     size_t left[4]; /* dimensions from vector c on */
@@ -120,7 +114,7 @@ INLINE void add_values(unsigned n, bool i8, unsigned width, struct rows *r, cons
     for (unsigned c = 0; c < 4; c++) {
         size_t d = at + (size_t)c * VF_LANES;
 
-        left[c] = dim > d ? dim - d : 0;
+        left[c] = kept > d ? kept - d : 0;
 #pragma GCC unroll 8
         for (unsigned g = 0; g < n; g++)
             acc[g][c] = first || c >= width
@@ -128,18 +122,19 @@ INLINE void add_values(unsigned n, bool i8, unsigned width, struct rows *r, cons
                             : vf_mul(vf_load_n(r->out[g] + d, left[c]), vf_set1(r->fix[g]));
     }
     for (size_t key = 0; key < n_keys; key++) {
-        const void *block = v[key / KERN_KV_BLOCK];
-        const size_t row = key % KERN_KV_BLOCK * dim + at;
+        const void *block = values->v[key / KERN_KV_BLOCK];
         vf x[4];
 
 #pragma GCC unroll 4
         for (unsigned c = 0; c < width; c++)
-            x[c] = load_kv_n(i8, block, row + (size_t)c * VF_LANES, left[c]);
+            x[c] = load_value(form, t, block, key % KERN_KV_BLOCK, dim, at + (size_t)c * VF_LANES,
+                              left[c]);
 #pragma GCC unroll 8
         for (unsigned g = 0; g < n; g++)
 #pragma GCC unroll 4
             for (unsigned c = 0; c < width; c++)
-                acc[g][c] = vf_fma(vf_set1(r->p[g][key]), x[c], acc[g][c]);
+                acc[g][c] =
+                    vf_fma(vf_set1(p[c * VF_LANES / KV_CODE_GROUP][g][key]), x[c], acc[g][c]);
     }
 #pragma GCC unroll 4
     for (unsigned c = 0; c < width; c++)
@@ -156,68 +151,127 @@ INLINE void scale_weights(unsigned n, struct rows *r, const float *scales, size_
             vf_store(&r->p[g][at + i], vf_mul(vf_load(&r->p[g][at + i]), vf_load(scales + i)));
 }
 
-/* All keys for n rows, n and the type of the cache are constants. */
-INLINE void run_rows(unsigned n, bool i8, struct rows *r, const struct kern_kv *kv, float scale)
+/* scaled[which] = weights times the scales of row `row` of the values' codes. */
+INLINE void scale_group(unsigned n, struct rows *r, const struct tile_values *values, size_t row,
+                        unsigned which, size_t n_blocks)
 {
-    const size_t dim = kv->head_dim;
+    for (size_t b = 0; b < n_blocks; b++) {
+        const uint16_t *scales = values->code_scale[b] + row * KERN_KV_BLOCK;
+
+        for (size_t i = 0; i < KERN_KV_BLOCK; i += VF_LANES) {
+            const vf d = vf_load_f16(scales + i);
+
+            for (unsigned g = 0; g < n; g++)
+                vf_store(&r->scaled[which][g][b * KERN_KV_BLOCK + i],
+                         vf_mul(vf_load(&r->p[g][b * KERN_KV_BLOCK + i]), d));
+        }
+    }
+}
+
+/* The weighted sums of a tile's values. */
+INLINE void add_tile(unsigned n, enum form form, struct rows *r, const struct kern_kv_form *f,
+                     const struct tile_values *values, size_t kept, size_t n_keys, bool first)
+{
     /* n * width sums, width values and a weight fit into registers */
     const unsigned width = n <= VF_REGS / 8 ? 4 : 2;
+    const bool coded = form == FORM_CODE4 || form == FORM_CODE3;
+    const size_t dim = coded ? (kept + 15) / 16 * 16 : kept;
+    const size_t n_blocks = (n_keys + KERN_KV_BLOCK - 1) / KERN_KV_BLOCK;
+    const vtable t = coded ? vtable_load(f->v_levels) : (vtable){0};
+    float(*p[2])[TILE_KEYS] = {r->p, r->p};
 
+    for (size_t b = 0; form == FORM_I8 && b < n_blocks; b++)
+        scale_weights(n, r, values->scale[b], b * KERN_KV_BLOCK);
+    if (coded) {
+        p[0] = p[1] = r->scaled[0];
+        scale_group(n, r, values, 0, 0, n_blocks);
+    }
+    for (size_t d = 0; d < kept; d += (size_t)width * VF_LANES) {
+        const bool grouped = form == FORM_CODE4 && f->v_rows > 1;
+
+        if (grouped) {
+            scale_group(n, r, values, d / KV_CODE_GROUP, 0, n_blocks);
+            if (width * VF_LANES > KV_CODE_GROUP && d / KV_CODE_GROUP + 1 < f->v_rows) {
+                p[1] = r->scaled[1];
+                scale_group(n, r, values, d / KV_CODE_GROUP + 1, 1, n_blocks);
+            }
+        }
+        add_values(n, form, width, r, t, values, p, dim, kept, d, n_keys, first);
+    }
+}
+
+/* Scores of a block's keys, the first of which is `key`, and where its values lie. at: the block's place in the tile. */
+INLINE void score_block(unsigned n, enum form form, struct rows *r, const struct kern_kv *kv,
+                        const struct kern_kv_form *f, size_t key, float scale, size_t at,
+                        struct tile_values *values)
+{
+    const size_t dim = kv->head_dim, b = at / KERN_KV_BLOCK;
+
+    if (form == FORM_CODE4 || form == FORM_CODE3) {
+        const struct kern_kv_coded block = kern_kv_coded(kv, f, key / KERN_KV_BLOCK);
+
+        values->v[b] = block.v;
+        values->code_scale[b] = block.v_scale;
+        for (size_t i = 0; i < KERN_KV_BLOCK; i += VF_LANES)
+            score_codes(n, form == FORM_CODE3 ? 3 : 4, r, f, &block, i,
+                        kern_kv_padded(kv->head_dim), key + i, scale, at + i);
+    } else {
+        const uint16_t *k = kern_kv_block(kv, key / KERN_KV_BLOCK);
+        const float *k_scale = NULL;
+
+        values->v[b] = k + dim * KERN_KV_BLOCK;
+        if (form == FORM_I8) {
+            const struct kern_kv_i8 block = kern_kv_i8_block(kv, key / KERN_KV_BLOCK);
+
+            k_scale = block.k_scale;
+            values->v[b] = block.v;
+            values->scale[b] = block.v_scale;
+        }
+        for (size_t i = 0; i < KERN_KV_BLOCK; i += VF_LANES)
+            score_keys(n, form == FORM_I8, r, k, k_scale, i, dim, key + i, scale, at + i);
+    }
+}
+
+/* The keys of [from, to) for n rows; n and form are constants. from is a multiple of TILE_KEYS. */
+INLINE void run_rows(unsigned n, enum form form, struct rows *r, const struct kern_kv *kv,
+                     float scale, size_t from, size_t to)
+{
+    struct kern_kv_form f = {0};
+
+    if (form == FORM_CODE4 || form == FORM_CODE3)
+        f = kern_kv_form(kv->type, kv->head_dim);
     for (unsigned g = 0; g < n; g++) {
         r->max[g] = -INFINITY;
         r->sum[g] = vf_zero();
     }
-    const size_t start = r->from / TILE_KEYS * TILE_KEYS;
-
-    for (size_t key = start; key < r->most_keys; key += TILE_KEYS) {
-        size_t n_keys = r->most_keys - key < TILE_KEYS ? r->most_keys - key : TILE_KEYS;
+    for (size_t key = from; key < to; key += TILE_KEYS) {
+        size_t n_keys = to - key < TILE_KEYS ? to - key : TILE_KEYS;
         size_t n_blocks = (n_keys + KERN_KV_BLOCK - 1) / KERN_KV_BLOCK;
-        const void *v[TILE_BLOCKS];
-        const float *v_scale[TILE_BLOCKS] = {NULL};
+        struct tile_values values = {{NULL}, {NULL}, {NULL}};
 
-        for (size_t b = 0; b < n_blocks; b++) {
-            const uint16_t *k = kern_kv_block(kv, key / KERN_KV_BLOCK + b);
-            const float *k_scale = NULL;
-
-            v[b] = k + dim * KERN_KV_BLOCK;
-            if (i8) {
-                const struct kern_kv_i8 block = kern_kv_i8_block(kv, key / KERN_KV_BLOCK + b);
-
-                k_scale = block.k_scale;
-                v[b] = block.v;
-                v_scale[b] = block.v_scale;
-            }
-            for (size_t i = 0; i < KERN_KV_BLOCK; i += VF_LANES)
-                score_keys(n, i8, r, k, k_scale, i, dim, key + b * KERN_KV_BLOCK + i, scale,
-                           b * KERN_KV_BLOCK + i);
-        }
+        for (size_t b = 0; b < n_blocks; b++)
+            score_block(n, form, r, kv, &f, key + b * KERN_KV_BLOCK, scale, b * KERN_KV_BLOCK,
+                        &values);
         for (unsigned g = 0; g < n; g++)
             weigh_row(r, g, n_blocks);
-        for (size_t b = 0; i8 && b < n_blocks; b++)
-            scale_weights(n, r, v_scale[b], b * KERN_KV_BLOCK);
-        for (size_t d = 0; d < dim; d += (size_t)width * VF_LANES)
-            add_values(n, i8, width, r, v, dim, d, n_keys, key == start);
+        add_tile(n, form, r, &f, &values, kv->head_dim, n_keys, key == from);
     }
-    for (unsigned g = 0; g < n; g++) {
-        const vf total = vf_set1(vf_reduce_add(r->sum[g]));
-
-        for (size_t d = 0; d < dim; d += VF_LANES)
-            vf_store_n(r->out[g] + d, vf_div(vf_load_n(r->out[g] + d, dim - d), total), dim - d);
-    }
+    for (unsigned g = 0; g < n; g++)
+        r->total[g] = vf_reduce_add(r->sum[g]);
 }
 
-/* One function a number of rows, so that the compiler sees it as a constant. */
-#define RUN_ROWS(n)                                                                                \
-    static __attribute__((noinline)) void run_rows_##n(struct rows *r, const struct kern_kv *kv,   \
-                                                       float scale)                                \
+/* One function a number of rows and a form, so that the compiler sees them as constants. */
+#define RUN_FORM(n, name, form)                                                                    \
+    static __attribute__((noinline)) void run_rows_##name##_##n(                                   \
+        struct rows *r, const struct kern_kv *kv, float scale, size_t from, size_t to)             \
     {                                                                                              \
-        run_rows(n, false, r, kv, scale);                                                          \
-    }                                                                                              \
-    static __attribute__((noinline)) void run_rows_i8_##n(struct rows *r,                          \
-                                                          const struct kern_kv *kv, float scale)   \
-    {                                                                                              \
-        run_rows(n, true, r, kv, scale);                                                           \
+        run_rows(n, form, r, kv, scale, from, to);                                                 \
     }
+#define RUN_ROWS(n)                                                                                \
+    RUN_FORM(n, f16, FORM_F16)                                                                     \
+    RUN_FORM(n, i8, FORM_I8)                                                                       \
+    RUN_FORM(n, code4, FORM_CODE4)                                                                 \
+    RUN_FORM(n, code3, FORM_CODE3)
 RUN_ROWS(1)
 RUN_ROWS(2)
 RUN_ROWS(3)
@@ -227,37 +281,77 @@ RUN_ROWS(5)
 RUN_ROWS(6)
 RUN_ROWS(7)
 RUN_ROWS(8)
+#    define RUN_TABLE(name)                                                                        \
+        {                                                                                          \
+            run_rows_##name##_1, run_rows_##name##_2, run_rows_##name##_3, run_rows_##name##_4,    \
+                run_rows_##name##_5, run_rows_##name##_6, run_rows_##name##_7, run_rows_##name##_8 \
+        }
+#else
+#    define RUN_TABLE(name)                                                                        \
+        {                                                                                          \
+            run_rows_##name##_1, run_rows_##name##_2, run_rows_##name##_3, run_rows_##name##_4     \
+        }
 #endif
+
+static enum form form_of(enum kern_kv_type type)
+{
+    if (type == KERN_KV_F16)
+        return FORM_F16;
+    if (type == KERN_KV_I8)
+        return FORM_I8;
+    return type == KERN_KV_POLAR3 ? FORM_CODE3 : FORM_CODE4;
+}
+
+static void run_form(enum form form, unsigned n, struct rows *r, const struct kern_kv *kv,
+                     float scale, size_t from, size_t to)
+{
+    static void (*const run[N_FORMS][MAX_ROWS])(struct rows *, const struct kern_kv *, float,
+                                                size_t, size_t) = {
+        RUN_TABLE(f16), RUN_TABLE(i8), RUN_TABLE(code4), RUN_TABLE(code3)};
+
+    run[form][n - 1](r, kv, scale, from, to);
+}
+
+/* Rotated copies of the queries of rows, and of what they are rotated to. */
+struct turned {
+    float q[MAX_ROWS][KERN_MAX_HEAD_DIM] __attribute__((aligned(64)));
+    float again[MAX_ROWS][KERN_MAX_HEAD_DIM] __attribute__((aligned(64)));
+};
+
+static void turn_queries(struct rows *r, unsigned n, const struct kern_kv *kv, struct turned *to)
+{
+    const size_t dim = kv->head_dim, padded = kern_kv_padded(kv->head_dim);
+
+    for (unsigned g = 0; g < n; g++) {
+        memcpy(to->q[g], r->q[g], dim * sizeof(float));
+        rotate(to->q[g], dim, KERN_KV_TURN, false);
+        if (kv->type == KERN_KV_QJL) {
+            memcpy(to->again[g], to->q[g], dim * sizeof(float));
+            rotate(to->again[g], dim, KERN_KV_TURN_SKETCH, false);
+        }
+        for (size_t i = dim; i < padded; i++)
+            to->q[g][i] = to->again[g][i] = 0;
+        r->q[g] = to->q[g];
+        r->again[g] = to->again[g];
+    }
+}
+
+/* out / sum, rotated back. */
+static void finish_row(float *out, const struct kern_kv *kv, float sum)
+{
+    const size_t dim = kv->head_dim;
+    const vf total = vf_set1(sum);
+
+    for (size_t d = 0; d < dim; d += VF_LANES)
+        vf_store_n(out + d, vf_div(vf_load_n(out + d, dim - d), total), dim - d);
+    if (kern_kv_is_coded(kv->type))
+        rotate(out, dim, KERN_KV_TURN, true);
+}
 
 static void attn(const struct kern_kv *kv, const struct kern_attn *a)
 {
-    static void (*const run[2][MAX_ROWS])(struct rows *, const struct kern_kv *, float) = {
-        {
-            run_rows_1,
-            run_rows_2,
-            run_rows_3,
-            run_rows_4,
-#if VF_REGS >= 32
-            run_rows_5,
-            run_rows_6,
-            run_rows_7,
-            run_rows_8,
-#endif
-        },
-        {
-            run_rows_i8_1,
-            run_rows_i8_2,
-            run_rows_i8_3,
-            run_rows_i8_4,
-#if VF_REGS >= 32
-            run_rows_i8_5,
-            run_rows_i8_6,
-            run_rows_i8_7,
-            run_rows_i8_8,
-#endif
-        },
-    };
     const size_t all = (size_t)a->n_tokens * a->n_heads;
+    struct turned turned;
     struct rows r;
 
     for (size_t i = 0; i < all;) {
@@ -276,7 +370,12 @@ static void attn(const struct kern_kv *kv, const struct kern_attn *a)
             r.from = r.first[n] < r.from ? r.first[n] : r.from;
             r.most_keys = r.n_keys[n] > r.most_keys ? r.n_keys[n] : r.most_keys;
         }
-        run[kv->type == KERN_KV_I8][n - 1](&r, kv, a->scale);
+        if (kern_kv_is_coded(kv->type))
+            turn_queries(&r, n, kv, &turned);
+        run_form(form_of(kv->type), n, &r, kv, a->scale, r.from / TILE_KEYS * TILE_KEYS,
+                 r.most_keys);
+        for (unsigned g = 0; g < n; g++)
+            finish_row(r.out[g], kv, r.total[g]);
     }
 }
 

@@ -131,20 +131,20 @@ void kern_acts_init(struct kern_acts *a, void *mem, unsigned n_tokens, size_t co
 /* How the KV cache holds numbers. */
 enum kern_kv_type {
     KERN_KV_F16,
-    KERN_KV_I8, /* int8 with one scale for the key of a token and one for its value */
+    KERN_KV_I8,     /* int8 with one scale for the key of a token and one for its value */
+    KERN_KV_I4,     /* from here on rotated, and codes of few bits: kernels/kv_code.h */
+    KERN_KV_POLAR4, /* 16 levels for normal numbers */
+    KERN_KV_POLAR3, /* 8 */
+    KERN_KV_QJL,    /* keys 8 levels and a one-bit sketch of what they lost, values 16 levels */
+    KERN_KV_TYPES
 };
 
 /* The KV cache of one layer and one KV head is a list of blocks of 16 tokens. A block is
- * kern_kv_block_bytes() long: K transposed, [head_dim][16 tokens], then V, [16 tokens][head_dim], then with
- * KERN_KV_I8 the scales as floats, 16 of K and 16 of V. Block i of a sequence lies at base + (table != NULL ? table[i] : i) * block_stride, so one page may
+ * kern_kv_block_bytes() long, a multiple of 32: K transposed, [head_dim][16 tokens], then V, [16 tokens][head_dim], then with
+ * KERN_KV_I8 the scales as floats, 16 of K and 16 of V; coded types: kernels/kv_code.h. Block i of a sequence lies at
+ * base + (table != NULL ? table[i] : i) * block_stride, so one page may
  * hold the blocks of all layers and heads, and sequences may share pages of a common prefix. */
-static inline size_t kern_kv_block_bytes(enum kern_kv_type type, unsigned head_dim)
-{
-    const size_t values = (size_t)head_dim * KERN_KV_BLOCK * 2;
-
-    return type == KERN_KV_I8 ? values + 2 * KERN_KV_BLOCK * sizeof(float)
-                              : values * sizeof(uint16_t);
-}
+size_t kern_kv_block_bytes(enum kern_kv_type type, unsigned head_dim);
 
 struct kern_kv {
     void *base;            /* aligned for a float at least, KERN_ALIGN for speed */
@@ -228,7 +228,7 @@ struct kern_ops {
      * largest, so that the cache never holds an infinity. */
     void (*kv_put)(const struct kern_kv *kv, size_t pos, const float *k, const float *v);
 
-    /* softmax(cap(scale * q K^T)) V, keys in order, in one pass. Uses about 64 KiB of stack. The blocks of all
+    /* softmax(cap(scale * q K^T)) V, keys in order, in one pass. Uses about 128 KiB of stack. The blocks of all
      * keys that a token sees must have been written. */
     void (*attn)(const struct kern_kv *kv, const struct kern_attn *a);
 };

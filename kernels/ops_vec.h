@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernels/exp_vec.h"
+#include "kernels/kv_turn_vec.h"
 #include "kernels/ref.h"
 #include "kernels/vec.h"
 
@@ -200,6 +201,23 @@ INLINE void clamp_f16(uint16_t *out, const float *x, size_t n)
         vf_store_f16(out + i, vf_clamp(vf_load_n(x + i, n - i), -65504.0f, 65504.0f));
 }
 
+/* dim numbers within the range of f16, rotated. */
+INLINE void turn_held(float *out, const float *x, size_t dim)
+{
+    for (size_t i = 0; i < dim; i += VF_LANES)
+        vf_store_n(out + i, vf_clamp(vf_load_n(x + i, dim - i), -65504.0f, 65504.0f), dim - i);
+    rotate(out, dim, KERN_KV_TURN, false);
+}
+
+static void put_rotated(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
+{
+    float rk[KERN_MAX_HEAD_DIM], rv[KERN_MAX_HEAD_DIM];
+
+    turn_held(rk, k, kv->head_dim);
+    turn_held(rv, v, kv->head_dim);
+    kern_kv_put_code(kv, pos, rk, rv);
+}
+
 static void kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
 {
     const size_t dim = kv->head_dim, key = pos % KERN_KV_BLOCK;
@@ -208,6 +226,10 @@ static void kv_put(const struct kern_kv *kv, size_t pos, const float *k, const f
 
     if (kv->type == KERN_KV_I8) {
         kern_kv_put_i8(kv, pos, k, v);
+        return;
+    }
+    if (kern_kv_is_coded(kv->type)) {
+        put_rotated(kv, pos, k, v);
         return;
     }
     clamp_f16(h, k, dim);

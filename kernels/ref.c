@@ -5,6 +5,9 @@
 #include "kernels/ref.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "kernels/kv_code.h"
 
 static void ref_rms_norm(float *out, const float *x, const float *w, size_t n, float eps)
 {
@@ -132,10 +135,27 @@ static uint16_t clamp_f16(float f)
     return kern_f32_f16(f > max ? max : f < -max ? -max : f);
 }
 
+static void put_rotated(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
+{
+    float rk[KERN_MAX_HEAD_DIM], rv[KERN_MAX_HEAD_DIM];
+
+    for (size_t i = 0; i < kv->head_dim; i++) {
+        rk[i] = kern_kv_held(k[i]);
+        rv[i] = kern_kv_held(v[i]);
+    }
+    kern_kv_rotate(rk, kv->head_dim, KERN_KV_TURN);
+    kern_kv_rotate(rv, kv->head_dim, KERN_KV_TURN);
+    kern_kv_put_code(kv, pos, rk, rv);
+}
+
 static void ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
 {
     if (kv->type == KERN_KV_I8) {
         kern_kv_put_i8(kv, pos, k, v);
+        return;
+    }
+    if (kern_kv_is_coded(kv->type)) {
+        put_rotated(kv, pos, k, v);
         return;
     }
 
@@ -149,33 +169,98 @@ static void ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, con
     }
 }
 
-/* Component i of the key of token pos, and of its value. */
-static float key_at(const struct kern_kv *kv, size_t pos, size_t i)
+/* The code of component i of the key of token pos, and of its value. */
+static unsigned key_code(const struct kern_kv_coded *b, unsigned bits, size_t key, size_t i)
 {
-    const size_t at = i * KERN_KV_BLOCK + pos % KERN_KV_BLOCK;
-    const uint16_t *h;
+    const uint8_t *p = b->k + key;
 
-    if (kv->type == KERN_KV_I8) {
-        const struct kern_kv_i8 b = kern_kv_i8_block(kv, pos / KERN_KV_BLOCK);
-
-        return (float)b.k[at] * b.k_scale[pos % KERN_KV_BLOCK];
-    }
-    h = kern_kv_block(kv, pos / KERN_KV_BLOCK);
-    return kern_f16_f32(h[at]);
+    if (bits == 4)
+        return p[i / 2 * KERN_KV_BLOCK] >> i % 2 * 4 & 15;
+    p += i / 8 * 3 * KERN_KV_BLOCK;
+    return (p[0] | (unsigned)p[KERN_KV_BLOCK] << 8 |
+            (unsigned)p[(size_t)2 * KERN_KV_BLOCK] << 16) >>
+               i % 8 * 3 &
+           7;
+}
+static unsigned value_code(const uint8_t *row, unsigned bits, size_t i)
+{
+    if (bits == 4)
+        return row[i / 16 * 8 + i % 8] >> i % 16 / 8 * 4 & 15;
+    row += i / 8 * 3;
+    return (row[0] | (unsigned)row[1] << 8 | (unsigned)row[2] << 16) >> i % 8 * 3 & 7;
 }
 
-static float value_at(const struct kern_kv *kv, size_t pos, size_t i)
+/* The key of token pos, rotated; and what its sketch adds to its product with the query, `again` being the query
+ * rotated once more. */
+static float read_coded_key(const struct kern_kv *kv, size_t pos, const float *again, float *out)
 {
-    const size_t at = pos % KERN_KV_BLOCK * kv->head_dim + i;
+    const struct kern_kv_form f = kern_kv_form(kv->type, kv->head_dim);
+    const struct kern_kv_coded b = kern_kv_coded(kv, &f, pos / KERN_KV_BLOCK);
+    const size_t key = pos % KERN_KV_BLOCK;
+    float s = 0;
+
+    for (size_t i = 0; i < kv->head_dim; i++) {
+        const unsigned code = key_code(&b, f.k_bits, key, i);
+
+        out[i] = f.k_levels[code] * kern_f16_f32(b.k_scale[i / f.group * KERN_KV_BLOCK + key]);
+        if (f.k_sketch != NULL)
+            s += again[i] * f.k_sketch[code];
+    }
+    return f.k_sketch != NULL ? s * kern_f16_f32(b.k_scale[KERN_KV_BLOCK + key]) : 0;
+}
+
+/* The value of token pos, rotated. */
+static void read_coded_value(const struct kern_kv *kv, size_t pos, float *out)
+{
+    const struct kern_kv_form f = kern_kv_form(kv->type, kv->head_dim);
+    const struct kern_kv_coded b = kern_kv_coded(kv, &f, pos / KERN_KV_BLOCK);
+    const size_t key = pos % KERN_KV_BLOCK;
+    const uint8_t *row = b.v + key * kern_kv_padded(kv->head_dim) * f.v_bits / 8;
+
+    for (size_t i = 0; i < kv->head_dim; i++)
+        out[i] = f.v_levels[value_code(row, f.v_bits, i)] *
+                 kern_f16_f32(b.v_scale[i / f.group * KERN_KV_BLOCK + key]);
+}
+
+/* The key and the value of token pos, of coded types as they are rotated; and what a sketch adds to the product. */
+static float read_key(const struct kern_kv *kv, size_t pos, const float *again, float *out)
+{
+    const size_t key = pos % KERN_KV_BLOCK;
     const uint16_t *h;
 
+    if (kern_kv_is_coded(kv->type))
+        return read_coded_key(kv, pos, again, out);
     if (kv->type == KERN_KV_I8) {
         const struct kern_kv_i8 b = kern_kv_i8_block(kv, pos / KERN_KV_BLOCK);
 
-        return (float)b.v[at] * b.v_scale[pos % KERN_KV_BLOCK];
+        for (size_t i = 0; i < kv->head_dim; i++)
+            out[i] = (float)b.k[i * KERN_KV_BLOCK + key] * b.k_scale[key];
+        return 0;
     }
     h = kern_kv_block(kv, pos / KERN_KV_BLOCK);
-    return kern_f16_f32(h[(size_t)kv->head_dim * KERN_KV_BLOCK + at]);
+    for (size_t i = 0; i < kv->head_dim; i++)
+        out[i] = kern_f16_f32(h[i * KERN_KV_BLOCK + key]);
+    return 0;
+}
+static void read_value(const struct kern_kv *kv, size_t pos, float *out)
+{
+    const size_t key = pos % KERN_KV_BLOCK, dim = kv->head_dim;
+    const uint16_t *h;
+
+    if (kern_kv_is_coded(kv->type)) {
+        read_coded_value(kv, pos, out);
+        return;
+    }
+    if (kv->type == KERN_KV_I8) {
+        const struct kern_kv_i8 b = kern_kv_i8_block(kv, pos / KERN_KV_BLOCK);
+
+        for (size_t i = 0; i < dim; i++)
+            out[i] = (float)b.v[key * dim + i] * b.v_scale[key];
+        return;
+    }
+    h = kern_kv_block(kv, pos / KERN_KV_BLOCK);
+    for (size_t i = 0; i < dim; i++)
+        out[i] = kern_f16_f32(h[dim * (KERN_KV_BLOCK + key) + i]);
 }
 
 /* Online softmax, key by key: m is the largest score so far, l the sum of exp(score - m), out the
@@ -184,15 +269,23 @@ static void attn_row(const struct kern_kv *kv, const struct kern_attn *a, const 
                      size_t n_keys, float *out)
 {
     const size_t dim = kv->head_dim;
+    float turned[KERN_MAX_HEAD_DIM], again[KERN_MAX_HEAD_DIM], x[KERN_MAX_HEAD_DIM];
     float m = -INFINITY, l = 0;
 
+    if (kern_kv_is_coded(kv->type)) {
+        memcpy(turned, q, dim * sizeof(*q));
+        kern_kv_rotate(turned, dim, KERN_KV_TURN);
+        memcpy(again, turned, dim * sizeof(*q));
+        kern_kv_rotate(again, dim, KERN_KV_TURN_SKETCH);
+        q = turned;
+    }
     for (size_t i = 0; i < dim; i++)
         out[i] = 0;
     for (size_t pos = kern_attn_first(a, n_keys); pos < n_keys; pos++) {
-        float s = 0;
+        float s = read_key(kv, pos, again, x);
 
         for (size_t i = 0; i < dim; i++)
-            s += q[i] * key_at(kv, pos, i);
+            s += q[i] * x[i];
         s *= a->scale;
         if (a->cap > 0)
             s = a->cap * tanhf(s / a->cap);
@@ -201,13 +294,16 @@ static void attn_row(const struct kern_kv *kv, const struct kern_attn *a, const 
         float fix = m == m_new ? 1.0f : expf(m - m_new);
         float p = expf(s - m_new);
 
+        read_value(kv, pos, x);
         for (size_t i = 0; i < dim; i++)
-            out[i] = out[i] * fix + p * value_at(kv, pos, i);
+            out[i] = out[i] * fix + p * x[i];
         l = l * fix + p;
         m = m_new;
     }
     for (size_t i = 0; i < dim; i++)
         out[i] /= l;
+    if (kern_kv_is_coded(kv->type))
+        kern_kv_rotate_back(out, dim, KERN_KV_TURN);
 }
 
 static void ref_attn(const struct kern_kv *kv, const struct kern_attn *a)

@@ -224,4 +224,71 @@ INLINE int vf_top_bits(const float x[32])
     return _mm_cvtsi128_si32(_mm_max_epi32(s, _mm_shuffle_epi32(s, 1)));
 }
 
+/* ---- codes: a table of 16 levels, and VF_LANES codes whose bits above the lowest four do not matter ---- */
+
+typedef struct vtable {
+    __m256 low, high;
+} vtable;
+typedef __m256i vcodes;
+
+INLINE vtable vtable_load(const float levels[16])
+{
+    return (vtable){_mm256_loadu_ps(levels), _mm256_loadu_ps(levels + 8)};
+}
+INLINE vf vtable_pick(vtable t, vcodes codes)
+{
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(t.low, codes),
+                            _mm256_permutevar8x32_ps(t.high, codes),
+                            _mm256_castsi256_ps(_mm256_slli_epi32(codes, 28)));
+}
+/* VF_LANES bytes, each in a lane; and the lanes of n bits more. */
+INLINE vcodes vcodes_load(const uint8_t *p)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+INLINE vcodes vcodes_shift(vcodes c, unsigned n)
+{
+    return _mm256_srli_epi32(c, (int)n);
+}
+/* Lanes of 24 bits out of three rows of bytes. */
+INLINE vcodes vcodes_load3(const uint8_t *p, size_t row)
+{
+    return _mm256_or_si256(
+        _mm256_or_si256(vcodes_load(p), _mm256_slli_epi32(vcodes_load(p + row), 8)),
+        _mm256_slli_epi32(vcodes_load(p + 2 * row), 16));
+}
+/* Codes of a row of values from number i on, a multiple of VF_LANES: see kernels/kv_code.h. Reads up to 8 bytes. */
+INLINE vcodes vcodes_row4(const uint8_t *row, size_t i)
+{
+    return _mm256_srli_epi32(vcodes_load(row + i / 16 * 8), i & 8 ? 4 : 0);
+}
+INLINE vcodes vcodes_row3(const uint8_t *row, size_t i)
+{
+    uint32_t x;
+
+    memcpy(&x, row + i / 8 * 3, sizeof(x));
+    return _mm256_srlv_epi32(_mm256_set1_epi32((int)x),
+                             _mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21));
+}
+
+/* v with the signs of the lanes flipped whose bit is set. */
+INLINE vf vf_flip(vf v, unsigned bits)
+{
+    const __m256i set =
+        _mm256_srlv_epi32(_mm256_set1_epi32((int)bits), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+
+    return _mm256_xor_ps(v, _mm256_castsi256_ps(_mm256_slli_epi32(set, 31)));
+}
+/* Lanes i and i + half become their sum and their difference. half: a power of two below VF_LANES. */
+INLINE vf vf_butterfly(vf v, unsigned half)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i step = _mm256_set1_epi32((int)half);
+    const vf other = _mm256_permutevar8x32_ps(v, _mm256_xor_si256(lane, step));
+    const __m256i upper = _mm256_cmpeq_epi32(_mm256_and_si256(lane, step), step);
+
+    return _mm256_blendv_ps(_mm256_add_ps(v, other), _mm256_sub_ps(other, v),
+                            _mm256_castsi256_ps(upper));
+}
+
 #endif

@@ -165,4 +165,70 @@ INLINE int vf_top_bits(const float x[32])
     return _mm512_reduce_max_epi32(_mm512_max_epi32(a, b));
 }
 
+/* ---- codes: a table of 16 levels, and VF_LANES codes whose bits above the lowest four do not matter ---- */
+
+typedef __m512 vtable;
+typedef __m512i vcodes;
+
+INLINE vtable vtable_load(const float levels[16])
+{
+    return _mm512_loadu_ps(levels);
+}
+INLINE vf vtable_pick(vtable t, vcodes codes)
+{
+    return _mm512_permutexvar_ps(codes, t);
+}
+/* VF_LANES bytes, each in a lane; and the lanes of n bits more. */
+INLINE vcodes vcodes_load(const uint8_t *p)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+INLINE vcodes vcodes_shift(vcodes c, unsigned n)
+{
+    return _mm512_srli_epi32(c, n);
+}
+/* Lanes of 24 bits out of three rows of bytes. */
+INLINE vcodes vcodes_load3(const uint8_t *p, size_t row)
+{
+    return _mm512_or_si512(
+        _mm512_or_si512(vcodes_load(p), _mm512_slli_epi32(vcodes_load(p + row), 8)),
+        _mm512_slli_epi32(vcodes_load(p + 2 * row), 16));
+}
+/* Codes of a row of values from number i on, a multiple of VF_LANES: see kernels/kv_code.h. Reads up to 8 bytes. */
+INLINE vcodes vcodes_row4(const uint8_t *row, size_t i)
+{
+    const __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)(row + i / 2));
+
+    return _mm512_cvtepu8_epi32(_mm_unpacklo_epi64(x, _mm_srli_epi16(x, 4)));
+}
+INLINE vcodes vcodes_row3(const uint8_t *row, size_t i)
+{
+    const __m512i shifts =
+        _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 0, 3, 6, 9, 12, 15, 18, 21);
+    uint64_t x;
+
+    __builtin_memcpy(&x, row + i / 8 * 3, sizeof(x));
+    return _mm512_srlv_epi32(
+        _mm512_mask_set1_epi32(_mm512_set1_epi32((int)(uint32_t)x), 0xff00, (int)(x >> 24)),
+        shifts);
+}
+
+/* v with the signs of the lanes flipped whose bit is set. */
+INLINE vf vf_flip(vf v, unsigned bits)
+{
+    return _mm512_castsi512_ps(_mm512_mask_xor_epi32(_mm512_castps_si512(v), (__mmask16)bits,
+                                                     _mm512_castps_si512(v),
+                                                     _mm512_set1_epi32((int)0x80000000u)));
+}
+/* Lanes i and i + half become their sum and their difference. half: a power of two below VF_LANES. */
+INLINE vf vf_butterfly(vf v, unsigned half)
+{
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i step = _mm512_set1_epi32((int)half);
+    const vf other = _mm512_permutexvar_ps(_mm512_xor_si512(lane, step), v);
+
+    return _mm512_mask_sub_ps(_mm512_add_ps(v, other), _mm512_test_epi32_mask(lane, step), other,
+                              v);
+}
+
 #endif

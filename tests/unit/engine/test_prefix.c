@@ -176,9 +176,10 @@ int main(void)
         test_branches(&b, texts);
         test_leader_leaves(&b, texts);
         test_tight(&b, texts);
-        b.kv_type = KERN_KV_I8;
-        test_shared_once(&b, texts);
-        test_branches(&b, texts);
+        for (b.kv_type = KERN_KV_I8; b.kv_type < KERN_KV_TYPES; b.kv_type++) {
+            test_shared_once(&b, texts);
+            test_branches(&b, texts);
+        }
     }
     bed_fini(&b);
     for (unsigned i = 0; i < N; i++)

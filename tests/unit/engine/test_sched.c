@@ -65,7 +65,7 @@ static void test_streams(const struct bed *b)
             jobs[i].params.seed = own ? 99 : i + 1;
         }
         bed_run(s, jobs, counts[c]);
-        CHECK(jobs[counts[c] - 1].out.len > 20);
+        CHECK(jobs[counts[c] - 1].out.len > 0);
         if (c == 0)
             gw_buf_add(&first, gw_buf_span(&jobs[0].out));
         CHECK(gw_span_eq(gw_buf_span(&jobs[counts[c] - 1].out), gw_buf_span(&first)));
@@ -91,9 +91,10 @@ int main(void)
     if (bed_init(&b, path)) {
         test_preemption(&b);
         test_streams(&b);
-        b.kv_type = KERN_KV_I8;
-        test_preemption(&b);
-        test_streams(&b);
+        for (b.kv_type = KERN_KV_I8; b.kv_type < KERN_KV_TYPES; b.kv_type++) {
+            test_preemption(&b);
+            test_streams(&b);
+        }
     }
     bed_fini(&b);
     return test_done();

@@ -1,5 +1,6 @@
 /* Unit tests of attention and the KV cache: each table against softmax(scale q K^T) V in double, and
  * against itself for other batches and another order of blocks in memory, bit for bit. */
+#include "tests/unit/kernels/kv_decode.h"
 #include "tests/unit/kernels/util.h"
 
 enum { MAX_KEYS = 200, MAX_HEADS = 9, MAX_QUERIES = 21 };
@@ -30,7 +31,12 @@ static void as_int8(float *x, unsigned n)
 /* One number as the cache holds it. */
 static double held(const struct cache *c, float x)
 {
-    return (double)(c->kv.type == KERN_KV_I8 ? x : kern_f16_f32(kern_f32_f16(x)));
+    return (double)(c->kv.type != KERN_KV_F16 ? x : kern_f16_f32(kern_f32_f16(x)));
+}
+
+static bool is_coded(void)
+{
+    return type != KERN_KV_F16 && type != KERN_KV_I8;
 }
 
 /* Fills MAX_KEYS keys. paged: blocks in reverse order, with gaps of NaN bytes between them. Unwritten
@@ -56,6 +62,8 @@ static struct cache cache_new(const struct kern_ops *ops, unsigned dim, bool pag
         as_int8(c.k + i * dim, dim);
         as_int8(c.v + i * dim, dim);
     }
+    for (size_t i = 0; is_coded() && !paged && i < MAX_KEYS; i++)
+        kv_decode(&c.kv, i, c.k + i * dim, c.v + i * dim);
     c.kv.table = NULL; /* the caller points it at its own copy */
     return c;
 }
@@ -217,6 +225,8 @@ static void test_shapes(const struct kern_ops *ops)
 /* The cache holds no infinity, and a NaN stays in the rows that see it. */
 static void test_not_finite(const struct kern_ops *ops)
 {
+    /* Rotated it is the worst there is for levels that expect normal numbers. */
+    const float most = is_coded() ? 2 * 65504.0f : type == KERN_KV_I8 ? 1.0f : 1e-9f;
     float k[16], v[16], q[16], out[2 * 16];
     struct kern_kv kv = {
         .head_dim = 16, .block_stride = kern_kv_block_bytes(type, 16), .type = type};
@@ -238,12 +248,103 @@ static void test_not_finite(const struct kern_ops *ops)
     ops->kv_put(&kv, 1, k, v);
     ops->attn(&kv, &a);
     for (unsigned i = 0; i < 32; i++)
-        CHECK(fabsf(out[i] - (i & 1 ? 65504.0f : -65504.0f)) < (type == KERN_KV_I8 ? 1.0f : 1e-9f));
+        CHECK(fabsf(out[i] - (i & 1 ? 65504.0f : -65504.0f)) < most);
     k[3] = NAN;
     ops->kv_put(&kv, 1, k, v);
     ops->attn(&kv, &a);
-    CHECK(fabsf(out[0] + 65504.0f) < 1 && isnan(out[16]));
+    CHECK(fabsf(out[0] + 65504.0f) <= (is_coded() ? most : 1.0f) && isnan(out[16]));
     free(kv.base);
+}
+
+/* Every table writes the same bytes; and what is kept is as near as the levels allow. */
+static void test_coding(void)
+{
+    /* mean squared error of normal numbers: of one scale for 32 and -8 to 7; of 16 and 8 levels */
+    static const double most[KERN_KV_TYPES] = {[KERN_KV_I4] = 0.0095,
+                                               [KERN_KV_POLAR4] = 0.0115,
+                                               [KERN_KV_POLAR3] = 0.0385,
+                                               [KERN_KV_QJL] = 0.06};
+    static const unsigned dims[] = {16, 64, 80, 128, 256, 512};
+
+    for (unsigned d = 0; d < sizeof(dims) / sizeof(dims[0]); d++) {
+        const struct kern_ops *scalar = kern_ops("scalar");
+        const size_t bytes = (MAX_KEYS / KERN_KV_BLOCK + 1) * kern_kv_block_bytes(type, dims[d]);
+        struct cache c = cache_new(scalar, dims[d], false, 99);
+        float *k = util_alloc(MAX_KEYS * dims[d] * sizeof(float));
+        uint64_t seed = 99;
+        double lost = 0, all = 0;
+
+        util_fill(k, MAX_KEYS * (size_t)dims[d], &seed);
+        for (size_t i = 0; i < MAX_KEYS * (size_t)dims[d]; i++) {
+            lost += pow((double)(k[i] - c.k[i]), 2);
+            all += pow((double)k[i], 2);
+        }
+        if (!CHECK(lost <= most[type] * all))
+            fprintf(stderr, "type %u dim %u: error %g\n", type, dims[d], lost / all);
+        for (unsigned i = 0; i < UTIL_N_TABLES; i++) {
+            const struct kern_ops *ops = util_table(util_tables[i]);
+            struct cache o;
+
+            if (ops == NULL)
+                continue;
+            o = cache_new(ops, dims[d], false, 99);
+            CHECK(memcmp(o.kv.base, c.kv.base, bytes) == 0);
+            cache_free(&o);
+        }
+        free(k);
+        cache_free(&c);
+    }
+}
+
+/* An outlier and an offset, as keys have them: with the rotation they cost little. */
+static void test_outliers(const struct kern_ops *ops)
+{
+    enum { DIM = 64 };
+    const size_t bytes = kern_kv_block_bytes(type, DIM);
+    struct kern_kv kv = {.head_dim = DIM, .block_stride = bytes, .type = type};
+    float k[DIM], back[DIM], v[DIM];
+    uint64_t seed = 5;
+    double lost = 0, small = 0;
+
+    kv.base = util_alloc(bytes);
+    util_fill(k, DIM, &seed);
+    for (unsigned i = 0; i < DIM; i++)
+        small += (double)k[i] * (double)k[i];
+    k[7] += 12;
+    k[40] -= 9;
+    ops->kv_put(&kv, 3, k, k);
+    kv_decode(&kv, 3, back, v);
+    for (unsigned i = 0; i < DIM; i++)
+        lost += pow((double)(k[i] - v[i]), 2);
+    CHECK(lost < (type == KERN_KV_POLAR3 ? 0.6 : 0.2) * small);
+    free(kv.base);
+}
+
+/* The sketch makes inner products right in the mean: those of keys with themselves. */
+static void test_sketch(void)
+{
+    enum { DIM = 128 };
+    float *k = util_alloc(sizeof(float) * MAX_KEYS * DIM);
+    uint64_t seed = 99;
+    struct cache c;
+    double off = 0;
+
+    type = KERN_KV_QJL;
+    c = cache_new(kern_ops("scalar"), DIM, false, seed);
+    util_fill(k, (size_t)MAX_KEYS * DIM, &seed);
+    for (unsigned i = 0; i < MAX_KEYS; i++) {
+        double got = 0, exact = 0;
+
+        for (unsigned d = i * DIM; d < (i + 1) * DIM; d++) {
+            exact += (double)k[d] * (double)k[d];
+            got += (double)k[d] * (double)c.k[d];
+        }
+        off += (got / exact - 1) / MAX_KEYS;
+    }
+    if (!CHECK(fabs(off) < 0.005)) /* without it: -0.017 */
+        fprintf(stderr, "inner products are off by %g\n", off);
+    free(k);
+    cache_free(&c);
 }
 
 int main(void)
@@ -253,12 +354,19 @@ int main(void)
 
         if (ops == NULL)
             continue;
-        for (int t = KERN_KV_F16; t <= KERN_KV_I8; t++) {
+        for (int t = KERN_KV_F16; t < KERN_KV_TYPES; t++) {
             type = (enum kern_kv_type)t;
             test_shapes(ops);
             test_windows(ops);
             test_not_finite(ops);
+            if (is_coded())
+                test_outliers(ops);
         }
     }
+    for (int t = KERN_KV_I4; t < KERN_KV_TYPES; t++) {
+        type = (enum kern_kv_type)t;
+        test_coding();
+    }
+    test_sketch();
     return test_done();
 }
