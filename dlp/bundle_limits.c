@@ -43,13 +43,46 @@ static bool build_filters(struct dlp_rules *r)
     return ok;
 }
 
+/* Does each match of the pattern begin with a digit, or with what stands in front of a number? */
+static bool begins_number(const struct bundle *b, uint32_t pattern)
+{
+    static const struct bundle_set number = {{0, 0x03ff0900, 0, 0, 0, 0, 0, 0}}; /* 0-9 ( + */
+    const struct bundle_set *first = &b->sets[b->patterns[pattern].first];
+
+    for (unsigned w = 0; w < 8; w++)
+        if ((first->w[w] & ~number.w[w]) != 0)
+            return false;
+    return true;
+}
+
+/* False: out of memory. */
+static bool set_no_numbers(struct dlp_rules *r)
+{
+    const struct bundle *b = r->b;
+    bool *other = calloc(b->n_rules + 1, sizeof(*other));
+
+    if (other == NULL)
+        return false;
+    for (uint32_t p = 0; p < b->n_patterns; p++)
+        if (b->rules[b->patterns[p].rule].n_checks == 0 || !begins_number(b, p))
+            other[b->patterns[p].rule] = true;
+    for (uint32_t p = 0; p < b->n_patterns; p++)
+        if (other[b->patterns[p].rule])
+            r->no_numbers[p / 64] |= UINT64_C(1) << (p % 64);
+    free(other);
+    return true;
+}
+
 bool bundle_limits_init(struct dlp_rules *r)
 {
     const struct bundle *b = r->b;
     size_t n_words = (b->n_patterns + 63) / 64;
 
-    r->dead_words = calloc(n_words * BUNDLE_LIMITS + 1, sizeof(*r->dead_words));
+    r->dead_words = calloc(n_words * (BUNDLE_LIMITS + 1) + 1, sizeof(*r->dead_words));
     if (r->dead_words == NULL)
+        return false;
+    r->no_numbers = r->dead_words + n_words * BUNDLE_LIMITS;
+    if (!set_no_numbers(r))
         return false;
     for (unsigned i = 0; i < BUNDLE_LIMITS; i++)
         r->dead[i] = r->dead_words + i * n_words;

@@ -137,6 +137,10 @@ void scan_ring_clear(struct scan_ring *r); /* forgets everything: after a scan t
 /* Scans one text and leaves its findings, resolved and in order, at s->found[first..n_found). */
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,
                          struct gw_span key, uint32_t leaf, unsigned report_from);
+/* The same with the rules of numbers alone. */
+enum gw_status scan_numbers(struct dlp_scanner *s, const struct dlp_rules *rules,
+                            struct gw_span text, struct gw_span key, uint32_t leaf,
+                            unsigned report_from);
 
 /* Makes s fit for rules. GW_ENOMEM. */
 enum gw_status scan_prepare(struct dlp_scanner *s, const struct dlp_rules *rules);

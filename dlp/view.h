@@ -25,8 +25,8 @@ enum {
 
 enum {
     VIEW_UNIT_MAX = 8, /* bytes that one unit writes at most */
-    VIEW_BEFORE = 512, /* bytes of the source that are written in front of a unit that matters */
-    VIEW_AFTER = 2048, /* and behind it */
+    VIEW_BEFORE = 512, /* view_walk.before and behind of most */
+    VIEW_BEHIND = 2048,
     VIEW_MARK_EVERY = 256, /* bytes of the source between two marks at most */
     VIEW_BLOB_MIN = 24,    /* digits of a stretch of base64 or hex */
     VIEW_BLOB_BEFORE = 96, /* bytes of text around a decoded stretch */
@@ -36,6 +36,8 @@ enum {
 /* One way to walk over a text. */
 struct view_walk {
     enum dlp_view view;
+    /* Bytes of the source that are written in front of a unit that matters, and behind where it begins. */
+    size_t before, behind;
     /* The place at `at` or behind it of the next unit that is worth a view, and where to go on looking; the text's length
      * when there is none. Linear over ascending calls. */
     size_t (*next)(struct gw_span text, size_t at, size_t *resume);

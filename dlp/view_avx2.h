@@ -41,17 +41,63 @@ static inline __m256i view_marks_avx2(__m256i v)
                              _mm256_broadcastsi128_si256(high));
 }
 
-static inline uint32_t view_digits_avx2(__m256i v)
-{
-    return (uint32_t)_mm256_movemask_epi8(view_marks_avx2(v));
-}
-
 static inline uint32_t view_escapes_avx2(__m256i v)
 {
     __m256i marks = _mm256_and_si256(
         view_marks_avx2(v), _mm256_set1_epi8(VIEW_MARK_UPPER_ESCAPE | VIEW_MARK_BACKSLASH));
 
     return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(marks, _mm256_setzero_si256()));
+}
+
+static inline __m256i view_equal_avx2(__m256i v, char c)
+{
+    return _mm256_cmpeq_epi8(v, _mm256_set1_epi8(c));
+}
+
+/* Bytes above one and below another, which are ASCII. */
+static inline __m256i view_between_avx2(__m256i v, char above, char below)
+{
+    return _mm256_and_si256(_mm256_cmpgt_epi8(v, _mm256_set1_epi8(above)),
+                            _mm256_cmpgt_epi8(_mm256_set1_epi8(below), v));
+}
+
+/* x u U, which stand behind a backslash. */
+static inline __m256i view_letter_avx2(__m256i v)
+{
+    return _mm256_or_si256(view_equal_avx2(v, 'x'),
+                           view_equal_avx2(_mm256_or_si256(v, _mm256_set1_epi8(0x20)), 'u'));
+}
+
+/* view_is_said() of each byte of v, which stands at p, and the two behind it. */
+static inline uint32_t view_said_avx2(__m256i v, const char *p)
+{
+    __m256i next = _mm256_loadu_si256((const void *)(p + 1)),
+            third = _mm256_loadu_si256((const void *)(p + 2));
+    __m256i lower = _mm256_or_si256(next, _mm256_set1_epi8(0x20));
+    __m256i hex = _mm256_or_si256(view_between_avx2(lower, 'a' - 1, 'g'),
+                                  view_between_avx2(next, '0' - 1, '9' + 1));
+    __m256i name =
+        _mm256_or_si256(view_between_avx2(lower, 'a' - 1, 'z' + 1), view_equal_avx2(next, '#'));
+    __m256i two =
+        _mm256_and_si256(view_equal_avx2(next, '\\'),
+                         _mm256_or_si256(view_letter_avx2(third), view_equal_avx2(third, '\\')));
+    __m256i slash =
+        _mm256_and_si256(view_equal_avx2(v, '\\'), _mm256_or_si256(view_letter_avx2(next), two));
+    __m256i amp = _mm256_and_si256(view_equal_avx2(v, '&'), name);
+    __m256i percent = _mm256_and_si256(view_equal_avx2(v, '%'), hex);
+
+    return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(amp, slash), percent));
+}
+
+/* Equals signs and view_is_quoted() of the byte behind them. */
+static inline uint32_t view_quoted_avx2(__m256i v, __m256i next)
+{
+    __m256i digit = _mm256_or_si256(view_between_avx2(next, '0' - 1, '9' + 1),
+                                    view_between_avx2(next, 'A' - 1, 'F' + 1));
+    __m256i end = _mm256_or_si256(view_equal_avx2(next, '\n'), view_equal_avx2(next, '\r'));
+
+    return (uint32_t)_mm256_movemask_epi8(
+        _mm256_and_si256(view_equal_avx2(v, '='), _mm256_or_si256(digit, end)));
 }
 
 /* Which are digits of base64, of both alphabets. */

@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "dlp/view.h"
 #include "dlp/view_find.h"
+#include "dlp/view_stretch.h"
 
 /* ---- finding stretches ------------------------------------------------------------------- */
 
@@ -98,54 +99,18 @@ bool view_blob_next(struct gw_span text, size_t at, size_t *start, size_t *end, 
 
 /* ---- decoding ---------------------------------------------------------------------------- */
 
-enum { NO = 64 }; /* no digit */
-
-/* What a digit of base64 says, of both alphabets. */
-/* clang-format off */
-static const uint8_t values[256] = {
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 62, NO, 62, NO, 63,
-    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, NO, NO, NO, NO, NO, NO,
-    NO,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,
-    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, NO, NO, NO, NO, 63,
-    NO, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
-    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-};
-/* clang-format on */
-
-static unsigned hex_value(char c)
-{
-    if ((view_kind(c) & VIEW_KIND_HEX) == 0)
-        return NO;
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a' + 10);
-}
-
-static unsigned value_of(char c, bool hex)
-{
-    return hex ? hex_value(c) : values[(unsigned char)c];
-}
-
-/* The next digit from *i on; NO: there are no more. A backslash is the first half of a line break that is written as an escape. */
+/* The next digit from *i on; VIEW_NO_DIGIT: there are no more. A backslash is the first half of a line break that is written as an escape. */
 static inline unsigned next_digit(struct gw_span s, size_t *i, bool hex)
 {
     while (*i < s.len) {
         char c = s.ptr[(*i)++];
-        unsigned d = value_of(c, hex);
+        unsigned d = view_digit(c, hex);
 
-        if (d != NO)
+        if (d != VIEW_NO_DIGIT)
             return d;
         *i += c == '\\';
     }
-    return NO;
+    return VIEW_NO_DIGIT;
 }
 
 /* Writes what n digits say, and returns how many bytes that is: of base64 digits left over as many as are whole. */
@@ -185,7 +150,7 @@ static void decode(struct gw_span s, bool hex, unsigned skip, size_t left, struc
         for (n = 0; n < GROUP; n++) {
             unsigned d = next_digit(s, &i, hex);
 
-            if (d == NO)
+            if (d == VIEW_NO_DIGIT)
                 break;
             digits[n] = (uint8_t)d;
         }
@@ -264,7 +229,6 @@ static void cut_off(struct gw_buf *b, size_t len)
  * left out. */
 static void keep_texts(struct gw_buf *b, size_t from)
 {
-    enum { SHORTEST = 20 };
     struct gw_span bytes = gw_span_from(gw_buf_span(b), from);
     size_t first = from, w = from;
 
@@ -272,7 +236,7 @@ static void keep_texts(struct gw_buf *b, size_t from)
         cut_off(b, move_text(b, from, b->len, w));
         return;
     }
-    for (size_t at = from; from + SHORTEST <= b->len; from = at + 1) {
+    for (size_t at = from; from + VIEW_SHORTEST <= b->len; from = at + 1) {
         unsigned n = 1;
         size_t visible = 0;
 
@@ -280,7 +244,7 @@ static void keep_texts(struct gw_buf *b, size_t from)
             n = text_char(b->ptr + at, b->len - at);
             visible += n != 0 && b->ptr[at] != '\0';
         }
-        if (visible < SHORTEST)
+        if (visible < VIEW_SHORTEST)
             continue;
         if (w > first)
             b->ptr[w++] = '\n'; /* where a byte stood that is no text */
@@ -299,7 +263,7 @@ static unsigned find_phase(struct gw_span s, bool hex)
     for (size_t i = 0; n < sizeof(digits); n++) {
         unsigned d = next_digit(s, &i, hex);
 
-        if (d == NO)
+        if (d == VIEW_NO_DIGIT)
             break;
         digits[n] = (uint8_t)d;
     }
@@ -392,6 +356,8 @@ static bool write_blob(struct view_text *v, size_t start, size_t end, bool hex, 
     uint16_t after = last == NULL ? 0 : last->after;
     enum dlp_view view = DLP_VIEW_BASE64;
 
+    if (view_says_nothing((struct gw_span){v->src.ptr + start, end - start}, hex))
+        return true;
     write_before(v, start);
     b.out_start = (uint32_t)v->out.len;
     if (!add_decoded((struct gw_span){v->src.ptr + start, end - start}, hex, max, v->src.len - end,

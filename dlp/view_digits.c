@@ -107,30 +107,6 @@ const char *view_spelled_word(unsigned i)
     return i < sizeof(words) / sizeof(words[0]) ? words[i].text : NULL;
 }
 
-/* The second letters of the words of each letter, as bits of their low five. */
-static bool may_spell(char first, char second)
-{
-    static const uint32_t seconds[] = {
-        ['a' & 31] = 1U << ('c' & 31),
-        ['c' & 31] = 1U << ('e' & 31) | 1U << ('i' & 31) | 1U << ('u' & 31),
-        ['d' & 31] = 1U << ('e' & 31) | 1U << ('o' & 31) | 1U << ('r' & 31) | 1U << ('u' & 31),
-        ['e' & 31] = 1U << ('e' & 31) | 1U << ('i' & 31),
-        ['f' & 31] = 1U << ('i' & 31) | 1U << ('o' & 31) | 1U << ('u' & 31) | 1U << ('\xC3' & 31),
-        ['h' & 31] = 1U << ('u' & 31),
-        ['n' & 31] = 1U << ('e' & 31) | 1U << ('i' & 31) | 1U << ('o' & 31) | 1U << ('u' & 31),
-        ['o' & 31] = 1U << ('c' & 31) | 1U << ('i' & 31) | 1U << ('n' & 31) | 1U << ('t' & 31),
-        ['q' & 31] = 1U << ('u' & 31),
-        ['s' & 31] = 1U << ('e' & 31) | 1U << ('i' & 31),
-        ['t' & 31] = 1U << ('h' & 31) | 1U << ('r' & 31) | 1U << ('w' & 31),
-        ['u' & 31] = 1U << ('m' & 31) | 1U << ('n' & 31),
-        ['v' & 31] = 1U << ('i' & 31),
-        ['z' & 31] = 1U << ('e' & 31) | 1U << ('w' & 31) | 1U << ('\xC3' & 31),
-        [31] = 0,
-    };
-
-    return first == '\xC3' || (seconds[first & 31] >> (second & 31) & 1) != 0;
-}
-
 int view_spelled(struct gw_span text, size_t at, unsigned *len)
 {
     enum { LONGEST = 7 };
@@ -142,7 +118,7 @@ int view_spelled(struct gw_span text, size_t at, unsigned *len)
     unsigned letter;
 
     if (((c < 'a' || c > 'z') && text.ptr[at] != '\xC3') || at + 1 >= text.len ||
-        !may_spell(text.ptr[at], text.ptr[at + 1]))
+        (text.ptr[at] != '\xC3' && !view_may_spell(text.ptr[at], text.ptr[at + 1])))
         return -1;
     letter = text.ptr[at] == '\xC3' ? 26 : (unsigned)(c - 'a');
     if (first[letter] == first[letter + 1])
@@ -301,39 +277,11 @@ static bool is_ordinary(const struct row *r)
            r->groups <= 5 && r->digits <= 12;
 }
 
-/* A separator of one byte. */
-static bool is_sign(char c)
-{
-    return c == ' ' || c == '.' || c == '-' || c == '/' || c == '_' || c == ',';
-}
-
-/* May there be a digit, or a word for one, behind separators at `at`? Cheaper than to look. */
-static bool may_go_on(struct gw_span text, size_t at)
-{
-    size_t from = at;
-
-    while (at < text.len && at - from < SEPARATORS && is_sign(text.ptr[at]))
-        at++;
-    if (at == text.len)
-        return false;
-    if (is_digit(text.ptr[at]))
-        return at > from;
-    if ((unsigned char)text.ptr[at] >= 0x80)
-        return true;
-    return at > from && is_letter(text.ptr[at]) && at + 1 < text.len &&
-           may_spell(text.ptr[at], text.ptr[at + 1]);
-}
-
 static size_t next_row(struct gw_span text, size_t at, size_t *resume)
 {
-    for (at = view_find_digit(text, at, text.len); at < text.len;
-         at = view_find_digit(text, at, text.len)) {
-        struct row r = {.end = at};
+    for (at = view_find_row(text, at); at < text.len; at = view_find_row(text, at)) {
+        struct row r = read_row(text, at);
 
-        while (r.end < text.len && is_digit(text.ptr[r.end]))
-            r.end++;
-        if (may_go_on(text, r.end))
-            r = read_row(text, at);
         if (r.digits >= LEAST && r.digits <= MOST && r.groups > 1 && !is_ordinary(&r) &&
             (at == 0 || !is_letter(text.ptr[at - 1])) &&
             (r.end == text.len || !is_letter(text.ptr[r.end]))) {
@@ -399,8 +347,8 @@ static bool is_plain(struct gw_span text, size_t at)
         return false;
     if (is_letter(c))
         return (at > 0 && is_letter(text.ptr[at - 1])) || at + 1 >= text.len ||
-               !may_spell(c, text.ptr[at + 1]);
-    return !behind || !is_sign(c) || !may_go_on(text, at);
+               !view_may_spell(c, text.ptr[at + 1]);
+    return !behind || !view_is_sign(c) || view_goes_on(text, at) == VIEW_GOES_NOT;
 }
 
 static size_t plain_digits(struct gw_span text, size_t at, size_t to)
@@ -412,6 +360,9 @@ static size_t plain_digits(struct gw_span text, size_t at, size_t to)
     return end - at;
 }
 
-const struct view_walk view_walk_digits = {DLP_VIEW_DIGITS, next_row, step_digits, plain_digits};
-const struct view_walk view_walk_spelled = {DLP_VIEW_DIGITS, next_spelled, step_digits,
-                                            plain_digits};
+/* A number is no longer than its row; what is around it is only asked for context words. */
+enum { AROUND = 256 };
+const struct view_walk view_walk_digits = {DLP_VIEW_DIGITS, AROUND,      AROUND,
+                                           next_row,        step_digits, plain_digits};
+const struct view_walk view_walk_spelled = {DLP_VIEW_DIGITS, AROUND,      AROUND,
+                                            next_spelled,    step_digits, plain_digits};

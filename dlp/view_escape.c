@@ -285,8 +285,8 @@ static size_t plain_escape(struct gw_span text, size_t at, size_t to)
     return view_find_escape(text, at, to) - at;
 }
 
-const struct view_walk view_walk_escape = {DLP_VIEW_PERCENT, next_escape, step_escape,
-                                           plain_escape};
+const struct view_walk view_walk_escape = {DLP_VIEW_PERCENT, VIEW_BEFORE, VIEW_BEHIND,
+                                           next_escape,      step_escape, plain_escape};
 
 /* ---- quoted-printable -------------------------------------------------------------------- */
 
@@ -356,4 +356,5 @@ static size_t plain_quoted(struct gw_span text, size_t at, size_t to)
     return find_equals(text, at, to) - at;
 }
 
-const struct view_walk view_walk_quoted = {DLP_VIEW_QUOTED, next_quoted, step_quoted, plain_quoted};
+const struct view_walk view_walk_quoted = {DLP_VIEW_QUOTED, VIEW_BEFORE, VIEW_BEHIND,
+                                           next_quoted,     step_quoted, plain_quoted};

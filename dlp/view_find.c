@@ -55,6 +55,95 @@ static size_t find_run(const char *p, size_t at, size_t n)
     return n;
 }
 
+/* ---- rows of digits ----------------------------------------------------------------------- */
+
+enum {
+    SIGNS = 3, /* between two digits */
+    /* Letters whose words have the same second letters, or nearly. */
+    H_Q = 1 << 0,
+    E_S = 1 << 1,
+    C = 1 << 2,
+    N_F = 1 << 3,
+    D = 1 << 4,
+    A_O = 1 << 5,
+    T = 1 << 6,
+    U_V_Z = 1 << 7,
+};
+
+const uint8_t view_spell_first[32] = {
+    ['h' & 31] = H_Q, ['q' & 31] = H_Q,   ['e' & 31] = E_S,   ['s' & 31] = E_S,   ['c' & 31] = C,
+    ['n' & 31] = N_F, ['f' & 31] = N_F,   ['d' & 31] = D,     ['a' & 31] = A_O,   ['o' & 31] = A_O,
+    ['t' & 31] = T,   ['u' & 31] = U_V_Z, ['v' & 31] = U_V_Z, ['z' & 31] = U_V_Z,
+};
+/* The low bits of 'c' are those of the first byte of an accented letter, too. */
+const uint8_t view_spell_second[32] = {
+    ['c' & 31] = A_O | N_F | U_V_Z,
+    ['e' & 31] = E_S | C | N_F | D | U_V_Z,
+    ['h' & 31] = T,
+    ['i' & 31] = E_S | C | N_F | A_O | U_V_Z,
+    ['m' & 31] = U_V_Z,
+    ['n' & 31] = A_O | U_V_Z,
+    ['o' & 31] = N_F | D,
+    ['r' & 31] = D | T,
+    ['t' & 31] = A_O,
+    ['u' & 31] = H_Q | C | N_F | D,
+    ['w' & 31] = T | U_V_Z,
+};
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+enum view_goes view_goes_on(struct gw_span text, size_t at)
+{
+    size_t from = at;
+
+    while (at < text.len && at - from < SIGNS && view_is_sign(text.ptr[at]))
+        at++;
+    if (at == text.len)
+        return VIEW_GOES_NOT;
+    if ((unsigned char)text.ptr[at] >= 0x80)
+        return VIEW_GOES_ODD;
+    if (at == from)
+        return VIEW_GOES_NOT;
+    if (is_digit(text.ptr[at]))
+        return VIEW_GOES_DIGIT;
+    return (text.ptr[at] & 0x40) != 0 && at + 1 < text.len &&
+                   view_may_spell(text.ptr[at], text.ptr[at + 1])
+               ? VIEW_GOES_ODD
+               : VIEW_GOES_NOT;
+}
+
+bool view_goes_twice(struct gw_span text, size_t at)
+{
+    while (view_is_sign(text.ptr[at]))
+        at++;
+    while (at < text.len && is_digit(text.ptr[at]))
+        at++;
+    return view_goes_on(text, at) != VIEW_GOES_NOT;
+}
+
+static size_t find_row(struct gw_span text, size_t at)
+{
+    while (at < text.len) {
+        enum view_goes goes;
+        size_t end;
+
+        at = find_kind(text.ptr, at, text.len, VIEW_KIND_DIGIT);
+        end = at;
+        while (end < text.len && is_digit(text.ptr[end]))
+            end++;
+        goes = view_goes_on(text, end);
+        if (goes == VIEW_GOES_ODD || (goes == VIEW_GOES_DIGIT && view_goes_twice(text, end)))
+            return at;
+        at = end;
+    }
+    return text.len;
+}
+
+/* ---- which way ---------------------------------------------------------------------------- */
+
 /* Short texts are not worth the call. */
 static bool is_simd(size_t n)
 {
@@ -64,12 +153,6 @@ static bool is_simd(size_t n)
     (void)n;
     return false;
 #endif
-}
-
-size_t view_find_digit(struct gw_span text, size_t at, size_t to)
-{
-    return is_simd(to - at) ? view_find_digit_avx2(text.ptr, at, to)
-                            : find_kind(text.ptr, at, to, VIEW_KIND_DIGIT);
 }
 
 size_t view_find_escape(struct gw_span text, size_t at, size_t to)
@@ -84,7 +167,8 @@ size_t view_find_said(struct gw_span text, size_t at)
         return view_find_said_avx2(text.ptr, at, text.len);
     for (; at + 1 < text.len; at++)
         if ((view_kind(text.ptr[at]) & VIEW_KIND_ESCAPE) != 0 &&
-            view_is_said(text.ptr[at], text.ptr[at + 1]))
+            view_is_said(text.ptr[at], text.ptr[at + 1],
+                         at + 2 < text.len ? text.ptr[at + 2] : '\0'))
             return at;
     return text.len;
 }
@@ -93,4 +177,9 @@ size_t view_find_run(struct gw_span text, size_t at)
 {
     return is_simd(text.len - at) ? view_find_run_avx2(text.ptr, at, text.len)
                                   : find_run(text.ptr, at, text.len);
+}
+
+size_t view_find_row(struct gw_span text, size_t at)
+{
+    return is_simd(text.len - at) ? view_find_row_avx2(text.ptr, at, text.len) : find_row(text, at);
 }

@@ -3,6 +3,7 @@
 #ifndef DLP_VIEW_FIND_H
 #define DLP_VIEW_FIND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,33 +28,67 @@ static inline unsigned view_kind(char c)
     return view_kinds[(unsigned char)c];
 }
 
-/* The first decimal digit of text[at, to), or what begins an escape; `to` when there is none. */
-size_t view_find_digit(struct gw_span text, size_t at, size_t to);
+/* The first byte of text[at, to) that begins an escape; `to` when there is none. */
 size_t view_find_escape(struct gw_span text, size_t at, size_t to);
 
-/* The first byte of text[at, ...) that may begin an escape, as far as the byte behind it tells; the text's length when there is
+/* The first byte of text[at, ...) that may begin an escape, as far as the two bytes behind it tell; the text's length when there is
  * none. */
 size_t view_find_said(struct gw_span text, size_t at);
 
-/* May the byte behind % & or a backslash belong to an escape? */
-static inline bool view_is_said(char sign, char next)
+/* May the two bytes behind % & or a backslash belong to an escape? NUL: beyond the text. */
+static inline bool view_is_said(char sign, char next, char third)
 {
     char lower = (char)(next | 0x20);
 
+    /* Of several backslashes all but the last may be doubled. */
+    if (sign == '\\' && next == '\\')
+        return third == 'x' || (third | 0x20) == 'u' || third == '\\';
     if (sign == '\\')
-        return next == 'x' || lower == 'u' || next == '\\';
+        return next == 'x' || lower == 'u';
     if (sign == '&' && lower >= 'a' && lower <= 'z')
         return true;
     return sign == '&' ? next == '#' : (view_kind(next) & VIEW_KIND_HEX) != 0;
+}
+
+/* Behind a digit of which a number may go on: up to three signs and another digit, or what may be a word for one, or a character
+ * beyond ASCII. `at` is behind the digit. */
+enum view_goes { VIEW_GOES_NOT, VIEW_GOES_DIGIT, VIEW_GOES_ODD };
+enum view_goes view_goes_on(struct gw_span text, size_t at);
+
+/* Where digits stand, at `at` or behind it, behind which a number may go on twice, or in an odd way; the text's length when there are
+ * none. */
+size_t view_find_row(struct gw_span text, size_t at);
+
+/* Signs between the digits of a number: bytes of them. */
+static inline bool view_is_sign(char c)
+{
+    return c == ' ' || c == '.' || c == '-' || c == '/' || c == '_' || c == ',';
+}
+
+/* Which pairs of letters words for digits begin with: pairs with a bit in common, by the low five bits of each. */
+extern const uint8_t view_spell_first[32], view_spell_second[32];
+
+static inline bool view_may_spell(char first, char second)
+{
+    return (view_spell_first[first & 31] & view_spell_second[second & 31]) != 0;
+}
+
+/* May the byte behind an equals sign belong to quoted-printable? */
+static inline bool view_is_quoted(char next)
+{
+    return (next >= '0' && next <= '9') || (next >= 'A' && next <= 'F') || next == '\n' ||
+           next == '\r';
 }
 
 /* Where the next VIEW_BLOB_MIN digits of base64 in a row begin, `at` or behind it; the text's length when there are none. */
 size_t view_find_run(struct gw_span text, size_t at);
 
 /* The same from whole rows on with AVX2; bytes, and their number. */
-size_t view_find_digit_avx2(const char *p, size_t at, size_t to);
 size_t view_find_escape_avx2(const char *p, size_t at, size_t to);
 size_t view_find_said_avx2(const char *p, size_t at, size_t n);
 size_t view_find_run_avx2(const char *p, size_t at, size_t n);
+size_t view_find_row_avx2(const char *p, size_t at, size_t n);
+/* Does a number go on behind the digits that begin behind the signs at `at`? As view_goes_on() said. */
+bool view_goes_twice(struct gw_span text, size_t at);
 
 #endif

@@ -123,21 +123,6 @@ static bool overlaps_surer(const struct dlp_finding *known, unsigned n, const st
     return false;
 }
 
-/* A rule of numbers: each of its matches begins with a digit or a sign of one, and something checks it. */
-static bool is_number_rule(const struct dlp_rules *rules, uint32_t rule)
-{
-    static const struct bundle_set number = {{0, 0x03ff0900, 0, 0, 0, 0, 0, 0}}; /* 0-9 ( + */
-    const struct bundle *b = rules->b;
-
-    if (b->rules[rule].n_checks == 0)
-        return false;
-    for (unsigned i = 0; i < b->n_patterns; i++)
-        for (unsigned w = 0; b->patterns[i].rule == rule && w < 8; w++)
-            if ((b->sets[b->patterns[i].first].w[w] & ~number.w[w]) != 0)
-                return false;
-    return true;
-}
-
 static bool is_all_digits(struct gw_span text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -176,8 +161,7 @@ static bool judge_digits(const struct leaf_views *l, const struct view_text *v,
     enum dlp_view in;
     uint32_t start, end;
 
-    if (f->confidence < l->report_from + DIGITS_COST || !is_all_digits(text) ||
-        !is_number_rule(l->rules, f->rule))
+    if (f->confidence < l->report_from + DIGITS_COST || !is_all_digits(text))
         return false;
     (void)view_map(v, f->start, f->end, &start, &end, &in);
     src.len = end;
@@ -216,9 +200,11 @@ static bool take_back(const struct leaf_views *l, struct dlp_finding *f, unsigne
 static enum gw_status scan_view(const struct leaf_views *l)
 {
     struct dlp_scanner *s = l->s;
-    struct gw_span text = gw_buf_span(&s->views.chain[l->depth - 1].out);
+    const struct view_text *top = &s->views.chain[l->depth - 1];
+    bool is_digits = top->walk != NULL && top->walk->view == DLP_VIEW_DIGITS;
     unsigned before = s->n_found, kept = before;
-    enum gw_status st = scan_text(s, l->rules, text, l->key, l->leaf, l->report_from);
+    enum gw_status st = (is_digits ? scan_numbers : scan_text)(s, l->rules, gw_buf_span(&top->out),
+                                                               l->key, l->leaf, l->report_from);
 
     if (st == GW_ELIMIT) {
         s->views.cut |= DLP_CUT_WORK;

@@ -1,7 +1,8 @@
 /* dlp/view_test.c - what a text may hold, found out at next to no cost (view_test of view.h). Any thread.
  *
  * One pass gathers the bytes that begin an escape, those beyond ASCII, whether digits stand close together, and long runs of
- * digits of base64. Seven spelled digits cover a place of every SPELL_EVERY, so only those are looked at. */
+ * digits of base64. Seven spelled digits cover a place of every SPELL_EVERY and three bytes behind it, so only
+ * those are looked at. */
 #include "dlp/view_test.h"
 
 #include <pthread.h>
@@ -10,7 +11,7 @@
 #include "dlp/view.h"
 #include "dlp/view_find.h"
 
-enum { SPELL_EVERY = 27, SPELL_LEAST = SPELL_EVERY + 8 };
+enum { SPELL_EVERY = 26, SPELL_LEAST = SPELL_EVERY + 9 };
 
 static bool is_letter(char c)
 {
@@ -28,7 +29,12 @@ unsigned view_test_bytes(const char *p, size_t n)
         for (size_t i = at; i < end; i++) {
             unsigned kind = view_kind(p[i]);
 
-            kinds |= kind;
+            kinds |= kind & ~(unsigned)(VIEW_KIND_ESCAPE | VIEW_KIND_EQUALS);
+            if (i + 1 < n && (kind & VIEW_KIND_ESCAPE) != 0 &&
+                view_is_said(p[i], p[i + 1], i + 2 < n ? p[i + 2] : '\0'))
+                kinds |= VIEW_KIND_ESCAPE;
+            if (i + 1 < n && (kind & VIEW_KIND_EQUALS) != 0 && view_is_quoted(p[i + 1]))
+                kinds |= VIEW_KIND_EQUALS;
             digits += (kind & VIEW_KIND_DIGIT) != 0;
             run = (kind & VIEW_KIND_BASE64) != 0 ? run + 1 : 0;
             may |= run == VIEW_BLOB_MIN ? VIEW_MAY_BLOB : 0;
@@ -96,6 +102,13 @@ static unsigned trigram(const char *p)
            (unsigned)folded[(unsigned char)p[1]] << 5 | folded[(unsigned char)p[2]];
 }
 
+static unsigned known_trigram(const char *p)
+{
+    unsigned t = trigram(p);
+
+    return trigrams[t / 32] >> (t % 32) & 1;
+}
+
 static void add_trigrams(const char *text, size_t n)
 {
     for (; n >= 3; n--, text++)
@@ -132,12 +145,10 @@ static bool may_spell(struct gw_span text)
     if (text.len < SPELL_LEAST)
         return false;
     (void)pthread_once(&trigrams_once, make_trigrams);
-    for (size_t at = SPELL_EVERY - 1; at + 3 <= text.len; at += SPELL_EVERY) {
-        unsigned t = trigram(text.ptr + at);
-
-        if ((trigrams[t / 32] >> (t % 32) & 1) != 0 && spells(text, at))
+    for (size_t at = SPELL_EVERY - 1; at + 4 <= text.len; at += SPELL_EVERY)
+        if ((known_trigram(text.ptr + at) & known_trigram(text.ptr + at + 1)) != 0 &&
+            spells(text, at))
             return true;
-    }
     return false;
 }
 

@@ -6,35 +6,41 @@
 
 /* What the rows so far said. */
 struct seen {
-    __m256i all, marks; /* bits of any byte */
+    __m256i all; /* bits of any byte */
     unsigned may;
 };
-
-/* Takes one row, and returns which of its bytes are digits of base64. */
-static inline uint32_t take_row(struct seen *s, const char *p)
-{
-    __m256i v = _mm256_loadu_si256((const void *)p), marks = view_marks_avx2(v);
-
-    s->all = _mm256_or_si256(s->all, v);
-    s->marks = _mm256_or_si256(s->marks, marks);
-    if (__builtin_popcount((unsigned)_mm256_movemask_epi8(marks)) >= VIEW_TEST_DIGITS)
-        s->may |= VIEW_MAY_DIGIT;
-    return view_base64_avx2(v);
-}
 
 static inline bool has_mark(__m256i marks, int bits)
 {
     return !_mm256_testz_si256(marks, _mm256_set1_epi8((char)bits));
 }
 
+/* Takes one row, behind which two bytes can be read, and returns which of its bytes are digits of base64. */
+static inline uint32_t take_row(struct seen *s, const char *p)
+{
+    enum { SIGNS = VIEW_MARK_UPPER_ESCAPE | VIEW_MARK_BACKSLASH | VIEW_MARK_EQUALS };
+    __m256i v = _mm256_loadu_si256((const void *)p), marks = view_marks_avx2(v);
+
+    s->all = _mm256_or_si256(s->all, v);
+    if (has_mark(marks, SIGNS)) {
+        __m256i next = _mm256_loadu_si256((const void *)(p + 1));
+
+        s->may |= view_said_avx2(v, p) != 0 ? VIEW_MAY_ESCAPE : 0;
+        s->may |= view_quoted_avx2(v, next) != 0 ? VIEW_MAY_QUOTE : 0;
+    }
+    if (__builtin_popcount((unsigned)_mm256_movemask_epi8(marks)) >= VIEW_TEST_DIGITS)
+        s->may |= VIEW_MAY_DIGIT;
+    return view_base64_avx2(v);
+}
+
 unsigned view_test_bytes_avx2(const char *p, size_t n)
 {
     enum { BLOCK = 64 };
-    struct seen s = {.all = _mm256_setzero_si256(), .marks = _mm256_setzero_si256()};
+    struct seen s = {.all = _mm256_setzero_si256()};
     unsigned before = 0;
 
     for (size_t at = 0; at < n; at += BLOCK) {
-        char tail[BLOCK];
+        char tail[BLOCK + 2];
         const char *row = p + at;
         uint64_t digits;
 
@@ -51,7 +57,5 @@ unsigned view_test_bytes_avx2(const char *p, size_t n)
         }
     }
     s.may |= _mm256_movemask_epi8(s.all) != 0 ? VIEW_MAY_FOLD : 0;
-    s.may |= has_mark(s.marks, VIEW_MARK_UPPER_ESCAPE | VIEW_MARK_BACKSLASH) ? VIEW_MAY_ESCAPE : 0;
-    s.may |= has_mark(s.marks, VIEW_MARK_EQUALS) ? VIEW_MAY_QUOTE : 0;
     return s.may;
 }

@@ -46,10 +46,11 @@ static bool is_space(char c)
 }
 
 /* Where the surroundings of a unit begin: at a blank when there is one near, so that no token looks like two. */
-static size_t begin_before(struct gw_span text, size_t at, size_t done)
+static size_t begin_before(const struct view_walk *walk, struct gw_span text, size_t at,
+                           size_t done)
 {
     enum { FURTHER = 128 };
-    size_t from = at - done > VIEW_BEFORE ? at - VIEW_BEFORE : done, blank = from;
+    size_t from = at - done > walk->before ? at - walk->before : done, blank = from;
 
     while (blank > done && from - blank < FURTHER && !is_space(text.ptr[blank - 1]))
         blank--;
@@ -61,10 +62,10 @@ static size_t begin_before(struct gw_span text, size_t at, size_t done)
 }
 
 /* Where the surroundings of a unit end, likewise. */
-static size_t end_behind(struct gw_span text, size_t at)
+static size_t end_behind(const struct view_walk *walk, struct gw_span text, size_t at)
 {
     enum { FURTHER = 128 };
-    size_t to = text.len - at > VIEW_AFTER ? at + VIEW_AFTER : text.len, blank = to;
+    size_t to = text.len - at > walk->behind ? at + walk->behind : text.len, blank = to;
 
     while (blank < text.len && blank - to < FURTHER && !is_space(text.ptr[blank]))
         blank++;
@@ -85,10 +86,10 @@ struct triggers {
 static void pass_triggers(const struct view_text *v, struct triggers *t, size_t at)
 {
     while (t->at <= at && t->at < v->src.len) {
-        t->end = end_behind(v->src, t->at);
+        t->end = end_behind(v->walk, v->src, t->at);
         t->at = v->walk->next(v->src, t->resume > at ? t->resume : at + 1, &t->resume);
     }
-    if (t->at < v->src.len && t->at <= t->end + VIEW_BEFORE && t->at >= t->end)
+    if (t->at < v->src.len && t->at <= t->end + v->walk->before && t->at >= t->end)
         t->end = t->at + 1;
 }
 
@@ -146,7 +147,7 @@ bool view_make_walked(struct view_text *v, const struct view_walk *walk, struct 
     v->walk = walk;
     t.at = walk->next(src, 0, &t.resume);
     while (t.at < src.len && gw_buf_ok(&v->out) && !v->cut) {
-        size_t from = begin_before(src, t.at > done ? t.at : done, done);
+        size_t from = begin_before(walk, src, t.at > done ? t.at : done, done);
 
         if (v->out.len > 0)
             gw_buf_addc(&v->out, '\n');

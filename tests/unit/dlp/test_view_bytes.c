@@ -3,27 +3,26 @@
 
 #include "dlp/view.h"
 #include "dlp/view_find.h"
+#include "dlp/view_stretch.h"
 #include "dlp/view_test.h"
 #include "tests/test.h"
 
 /* The two ways to look at bytes say the same, and the finders what a look at each byte says. */
 static void check_bytes(struct gw_span text, size_t at)
 {
-    size_t digit = at, escape = at, said = at, run = at, in_row = 0;
+    size_t escape = at, said = at, run = at, in_row = 0;
 
-    while (digit < text.len && (view_kind(text.ptr[digit]) & VIEW_KIND_DIGIT) == 0)
-        digit++;
     while (escape < text.len && (view_kind(text.ptr[escape]) & VIEW_KIND_ESCAPE) == 0)
         escape++;
     for (; run < text.len && in_row < VIEW_BLOB_MIN; run++)
         in_row = (view_kind(text.ptr[run]) & VIEW_KIND_BASE64) != 0 ? in_row + 1 : 0;
     run = in_row == VIEW_BLOB_MIN ? run - in_row : text.len;
-    CHECK(digit == view_find_digit(text, at, text.len));
     CHECK(escape == view_find_escape(text, at, text.len));
     CHECK(run == view_find_run(text, at));
     while (said < text.len &&
            (said + 1 == text.len || (view_kind(text.ptr[said]) & VIEW_KIND_ESCAPE) == 0 ||
-            !view_is_said(text.ptr[said], text.ptr[said + 1])))
+            !view_is_said(text.ptr[said], text.ptr[said + 1],
+                          said + 2 < text.len ? text.ptr[said + 2] : 0)))
         said++;
     CHECK(said == view_find_said(text, at));
     if (__builtin_cpu_supports("avx2"))
@@ -48,6 +47,131 @@ static void test_bytes(void)
         }
         check_bytes((struct gw_span){text, n}, n == 0 ? 0 : round / sizeof(text) % n);
     }
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* What view_find_row() says, run by run. */
+static size_t find_row(struct gw_span text, size_t at)
+{
+    for (size_t end; at < text.len; at = end) {
+        enum view_goes goes;
+
+        while (at < text.len && !is_digit(text.ptr[at]))
+            at++;
+        for (end = at; end < text.len && is_digit(text.ptr[end]);)
+            end++;
+        goes = end == at ? VIEW_GOES_NOT : view_goes_on(text, end);
+        if (goes == VIEW_GOES_DIGIT) {
+            size_t next = end;
+
+            while (!is_digit(text.ptr[next]))
+                next++;
+            while (next < text.len && is_digit(text.ptr[next]))
+                next++;
+            goes = view_goes_on(text, next);
+        }
+        if (goes != VIEW_GOES_NOT)
+            return at;
+    }
+    return text.len;
+}
+
+/* Rows of numbers are found wherever they begin, and where the text ends in them. */
+static void test_rows(void)
+{
+    static const char *const parts[] = {"1",    "42", " ",          "-",  ". ",   ", ",
+                                        "e",    "un", "t",          "th", "one ", "\xc2\xa0",
+                                        "the ", "a ", "and so on ", "\n"};
+    char text[400];
+    unsigned r = 7, rows = 0;
+
+    for (unsigned round = 0; round < 20000; round++) {
+        size_t n = 0, most = round % 300 + 1;
+
+        while (n < most) {
+            const char *part = parts[(r = r * 1103515245 + 12345) >> 16 & 15];
+
+            /* Mostly letters, so that rows stand alone. */
+            if (round % 3 != 0 && (r >> 24) % 4 != 0)
+                part = "x";
+            memcpy(text + n, part, strlen(part));
+            n += strlen(part);
+        }
+        for (size_t at = 0; at < most; at += 1 + most / 5) {
+            size_t row = find_row((struct gw_span){text, most}, at);
+
+            rows += row < most;
+            CHECK(view_find_row((struct gw_span){text, most}, at) == row);
+        }
+    }
+    CHECK(rows > 10000);
+}
+
+/* Digits that say bytes, in base64 or in hex. */
+static size_t encode(const unsigned char *bytes, size_t n, bool hex, char *out)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *w = out;
+    unsigned held = 0, bits = 0, width = hex ? 4 : 6;
+
+    for (size_t i = 0; i < n; i++) {
+        held = held << 8 | bytes[i];
+        for (bits += 8; bits >= width; bits -= width) {
+            unsigned d = held >> (bits - width) & ((1u << width) - 1);
+
+            *w++ = hex ? "0123456789abcdef"[d] : alphabet[d];
+        }
+    }
+    if (bits > 0)
+        *w++ = alphabet[held << (width - bits) & 63];
+    return (size_t)(w - out);
+}
+
+/* A text among random bytes is never passed, whatever digits stand in front of it; and both ways to look at bytes say the same. */
+static void test_stretches(void)
+{
+    unsigned char bytes[192];
+    char text[400];
+    unsigned r = 3, nothing = 0;
+
+    for (unsigned round = 0; round < 40000; round++) {
+        bool hex = round % 5 == 0;
+        size_t front = (round / 5) % 4, n = 18 + round % (hex ? 100 : 160), len;
+        size_t at = round % (n - 17), of_text = round % 2 == 0 ? 0 : round % 3 == 0 ? n - at : 21;
+        uint8_t digits[VIEW_FEW_DIGITS + VIEW_PAD] = {0};
+        uint64_t one[VIEW_BAD_WORDS], other[VIEW_BAD_WORDS];
+
+        for (size_t i = 0; i < n; i++) {
+            r = r * 1103515245 + 12345;
+            bytes[i] = (unsigned char)(r >> 16);
+            if (i >= at && i < at + of_text)
+                bytes[i] = (unsigned char)(' ' + (r >> 16) % 95);
+        }
+        memcpy(text, "4fc", front);
+        len = front + encode(bytes, n, hex, text + front);
+        if (len > VIEW_FEW_DIGITS)
+            continue;
+        for (size_t i = 0; i < len; i++)
+            digits[i] = (uint8_t)view_digit(text[i], hex);
+        view_bad_bytes(digits, (unsigned)len, hex, one);
+        if (__builtin_cpu_supports("avx2")) {
+            view_bad_bytes_avx2(digits, (unsigned)len, hex, other);
+            CHECK(memcmp(one, other, sizeof(one)) == 0);
+        }
+        if (view_says_nothing((struct gw_span){text, len}, hex)) {
+            bool is_whole = of_text > 0 && at == 0 && of_text == n;
+
+            nothing++;
+            /* Decoded from the first digit on, it stands where it was put. */
+            CHECK(!is_whole && (front != 0 || of_text < 21 || at + of_text > n));
+        }
+    }
+    CHECK(nothing > 1000);
 }
 
 /* What digits' view takes for plain bytes are units of one byte that write themselves, and words for digits are none. */
@@ -104,6 +228,8 @@ static void test_kinds(void)
 int main(void)
 {
     test_bytes();
+    test_rows();
+    test_stretches();
     test_plain();
     test_kinds();
     return test_done();
