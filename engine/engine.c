@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "engine/chat.h"
+#include "engine/device.h"
 #include "engine/gguf.h"
 #include "engine/hf.h"
 #include "engine/lora.h"
 #include "engine/model.h"
+#include "engine/model_repack.h"
 #include "engine/pool.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
@@ -39,6 +41,8 @@ struct engine {
     struct chat *chat;
     struct pool *p;
     struct sched *s;
+    struct device *device; /* NULL: the CPU computes all */
+    char device_words[160];
     struct adapter {
         char *name;
         struct lora *lora;
@@ -107,6 +111,47 @@ static enum gw_status open_adapters(struct engine *e, const struct engine_config
     return GW_OK;
 }
 
+/* Adapters are computed on the CPU. */
+static enum gw_status wanted_device(const struct engine_config *cfg, struct device_spec *spec,
+                                    struct gw_err *err)
+{
+    GW_TRY(device_parse(cfg->device, spec, err));
+    if (cfg->n_adapters == 0)
+        return GW_OK;
+    if (spec->kind == DEVICE_CUDA)
+        return gw_fail(err, GW_EUNSUPPORTED,
+                       "a model with adapters is computed on the CPU: device cpu or auto");
+    spec->kind = DEVICE_CPU;
+    return GW_OK;
+}
+
+/* Brings layers to the device, if one is wanted, and makes the others ready for the CPU. */
+static enum gw_status use_device(struct engine *e, const struct device_spec *spec,
+                                 const struct engine_config *cfg, const struct kern_ops *ops,
+                                 unsigned seqs, struct gw_err *err)
+{
+    const struct device_limits limits = {
+        .max_tokens = seqs > SCHED_STEP_TOKENS ? seqs : SCHED_STEP_TOKENS,
+        .max_rows = seqs > SCHED_DRAFT_ROWS ? seqs : SCHED_DRAFT_ROWS,
+        .max_seqs = seqs,
+        .max_context = e->max_context,
+        .n_ids = tok_n_vocab(e->tok),
+        .kv_type = kv_type(cfg->kv, e->m.head_dim),
+    };
+    struct gw_err why = {0};
+    enum gw_status st;
+
+    if (!device_wanted(spec))
+        return GW_OK;
+    st = device_open(spec, &e->m, &limits, &e->device, &why);
+    if (st != GW_OK)
+        return gw_fail(err, st, "%s", why.text);
+    (void)snprintf(e->device_words, sizeof(e->device_words), "%.159s",
+                   e->device != NULL ? e->device->words : why.text);
+    return model_repack(&e->m, ops, e->p,
+                        e->device != NULL ? e->device->first_layer : e->m.n_layers, err);
+}
+
 static enum gw_status start(struct engine *e, const struct engine_config *cfg, const struct gguf *g,
                             struct gw_err *err)
 {
@@ -114,6 +159,7 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
     unsigned seqs = cfg->max_seqs == 0 ? DEFAULT_SEQS : cfg->max_seqs;
     unsigned queued = cfg->max_queued == 0 ? DEFAULT_QUEUED : cfg->max_queued;
     unsigned max_rank = 0;
+    struct device_spec spec;
     struct sched_config sc;
 
     if (ops == NULL)
@@ -122,15 +168,20 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
     if (seqs > MAX_SEQS || queued > MAX_QUEUED)
         return gw_fail(err, GW_EINVAL, "at most %d sequences and %d waiting requests are possible",
                        MAX_SEQS, MAX_QUEUED);
+    GW_TRY(wanted_device(cfg, &spec, err));
     GW_TRY(pool_new(pool_choose_threads(cfg->threads), &e->p, err));
-    GW_TRY(model_load(&e->m, g, ops, e->p, cfg->progress, cfg->progress_ctx, err));
+    /* A device takes the file's layout. */
+    GW_TRY(model_load(&e->m, g, device_wanted(&spec) ? kern_ops("scalar") : ops, e->p,
+                      cfg->progress, cfg->progress_ctx, err));
     GW_TRY(open_adapters(e, cfg, &max_rank, err));
     GW_TRY(open_text(e, g, err));
     e->max_context = cfg->max_context == 0 ? DEFAULT_CONTEXT : cfg->max_context;
     if (e->max_context > e->m.max_context)
         e->max_context = e->m.max_context;
     e->max_unfinished = seqs + queued;
+    GW_TRY(use_device(e, &spec, cfg, ops, seqs, err));
     sc = (struct sched_config){.m = &e->m,
+                               .device = e->device,
                                .tok = e->tok,
                                .chat = e->chat,
                                .p = e->p,
@@ -171,6 +222,7 @@ void engine_close(struct engine *e)
     if (e == NULL)
         return;
     sched_free(e->s);
+    device_close(e->device);
     chat_free(e->chat);
     tok_free(e->tok);
     for (unsigned i = 0; i < e->n_adapters; i++) {
@@ -217,7 +269,23 @@ void engine_info(const struct engine *e, struct engine_info *out)
 {
     describe(e, out);
     out->kv_bytes = sched_kv_bytes(e->s);
+    (void)snprintf(out->device, sizeof(out->device), "%s", e->device_words);
     out->threads = pool_n_threads(e->p);
+}
+
+void engine_device(const struct engine *e, struct engine_device *out)
+{
+    *out = (struct engine_device){0};
+    if (e->device != NULL)
+        device_health(e->device, out);
+}
+
+enum gw_status engine_check_device(const char *device, struct gw_err *err)
+{
+    struct device_spec spec;
+
+    GW_TRY(device_parse(device, &spec, err));
+    return device_check(&spec, err);
 }
 
 void engine_stats(struct engine *e, struct engine_stats *out)

@@ -46,6 +46,7 @@ struct engine_config {
     unsigned max_seqs;                     /* sequences at once; 0: 8 */
     unsigned max_queued;                   /* waiting requests; 0: 64 */
     enum engine_kv kv;
+    const char *device;  /* NULL, "auto", "cpu", "cuda:0,1"; see device.h */
     bool no_drafts;      /* answers are the same with and without; for comparing speed */
     const char *kernels; /* NULL: best; "scalar", "avx2", "avx512": at most that, for tests */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* bytes loaded; may be NULL */
@@ -65,11 +66,35 @@ void engine_close(struct engine *e);
 struct engine_info {
     char name[64], arch[32], quant[32]; /* "SmolLM2 135M Instruct", "llama", "Q4_1" */
     char kernels[160];                  /* chosen kernel per tensor type, for people */
+    char device[160]; /* which GPUs compute how many layers, or why none does; "" on the CPU */
     uint64_t file_bytes, n_params, kv_bytes;
     unsigned n_vocab, n_layers, n_embd, max_context, threads, n_adapters;
     char warning[160]; /* e.g. unknown pre-tokenizer or template: fallback used */
 };
 void engine_info(const struct engine *e, struct engine_info *out);
+
+/* A GPU that computes layers. What its driver does not tell is 0, and known is false when it tells nothing. */
+enum { ENGINE_MAX_GPUS = 8 };
+struct engine_gpu {
+    char name[64];
+    unsigned number; /* as the driver counts */
+    bool known, throttled;
+    unsigned sm_mhz, mem_mhz, celsius,
+        percent;          /* clocks; temperature; share of time in which it computes */
+    double watts, joules; /* now; since its driver was loaded */
+    uint64_t bytes, used_bytes, ecc_errors;
+};
+struct engine_device {
+    unsigned n_layers, n_gpus; /* 0: the CPU computes all */
+    struct engine_gpu gpus[ENGINE_MAX_GPUS];
+};
+
+/* What the GPUs do now: about a millisecond each. Thread: any, but no event loop. */
+void engine_device(const struct engine *e, struct engine_device *out);
+
+/* Whether "device" of engine_config is well-formed, and whether there is such a device: GW_EINVAL, GW_EUNSUPPORTED, with words that say what is
+ * missing. Thread: any. */
+enum gw_status engine_check_device(const char *device, struct gw_err *err);
 
 struct engine_stats {
     uint64_t prompt_tokens; /* computed */

@@ -131,6 +131,7 @@ enum gw_status forward_new(const struct model *m, const struct kvcache *kv, stru
     f->m = m;
     f->kv = kv;
     f->p = p;
+    f->n_layers = m->n_layers;
     f->max_tokens = max_tokens;
     f->max_logits = max_logits;
     f->max_context = max_context;
@@ -175,9 +176,20 @@ unsigned forward_max_tokens(const struct forward *f)
     return f->max_tokens;
 }
 
+void forward_use_device(struct forward *f, struct device *d)
+{
+    f->device = d;
+    f->n_layers = d->first_layer;
+}
+
+const char *forward_error(const struct forward *f)
+{
+    return f->why.text;
+}
+
 float *forward_logits(const struct forward *f, unsigned row)
 {
-    return f->logits + (size_t)row * f->m->n_vocab;
+    return (f->device != NULL ? f->device->logits : f->logits) + (size_t)row * f->m->n_vocab;
 }
 
 /* ---- plan ------------------------------------------------------------------------------- */
@@ -276,8 +288,31 @@ static void plan(struct forward *f, struct forward_run *runs, unsigned n_runs)
         atomic_store_explicit(&f->counters[i], 0, memory_order_relaxed);
 }
 
-void forward_step(struct forward *f, struct forward_run *runs, unsigned n_runs)
+/* What the device makes of the stream as the layers here left it. */
+static enum gw_status finish_on_device(struct forward *f)
 {
+    const bool alone = pool_n_threads(f->p) > 1 && f->n_tokens <= FORWARD_ALONE_TOKENS;
+    const struct device_step step = {
+        .runs = f->runs,
+        .n_runs = f->n_runs,
+        .n_tokens = f->n_tokens,
+        .n_rows = f->n_logits,
+        .row_token = f->row_token,
+        .x = alone ? f->alone[0].x : f->shared.x,
+    };
+
+    GW_TRY(device_step(f->device, &step, &f->why));
+    for (unsigned i = 0; i < f->n_runs; i++)
+        if (f->runs[i].n_logits != 0)
+            f->runs[i].picked = f->device->picked[f->runs[i].logits_row];
+    return GW_OK;
+}
+
+enum gw_status forward_step(struct forward *f, struct forward_run *runs, unsigned n_runs)
+{
+    for (unsigned i = 0; i < n_runs; i++)
+        runs[i].picked = -1;
     plan(f, runs, n_runs);
     pool_run(f->p, forward_layers, f);
+    return f->device == NULL ? GW_OK : finish_on_device(f);
 }

@@ -13,6 +13,8 @@
 #include "engine/model.h"
 #include "engine/pool.h"
 
+struct device;
+struct device_pick;
 struct forward;
 
 /* Consecutive tokens of one sequence. The cache must hold room for all of them (kvcache_reserve). */
@@ -24,6 +26,9 @@ struct forward_run {
     unsigned pos;            /* of tokens[0] in the sequence */
     unsigned n_logits;       /* logits are wanted for the last n_logits tokens */
     unsigned logits_row;     /* set by forward_step: row of the first of them */
+    /* Not NULL: the device may pick the token of the only row of logits, and then there are none. */
+    const struct device_pick *pick;
+    int32_t picked; /* set by forward_step; -1: nothing was picked, the logits are there */
 };
 
 /* Memory for steps of at most max_tokens tokens with max_logits rows of logits, contexts of at most
@@ -37,11 +42,18 @@ void forward_free(struct forward *f); /* f may be NULL */
 /* Takes room for steps with adapters of ranks up to max_rank. Once, before the first of them. GW_ENOMEM. */
 enum gw_status forward_allow_adapters(struct forward *f, unsigned max_rank, struct gw_err *err);
 
+/* From now on d computes its layers and the logits; it must outlive f. Before the first step. */
+void forward_use_device(struct forward *f, struct device *d);
+
 unsigned forward_max_tokens(const struct forward *f);
 
 /* Computes the step: writes the cache of every token and the logits that are wanted. Runs belong to
- * different sequences; the sums of n_tokens and of n_logits keep within the limits. */
-void forward_step(struct forward *f, struct forward_run *runs, unsigned n_runs);
+ * different sequences; the sums of n_tokens and of n_logits keep within the limits. Fails only with a device: GW_EIO,
+ * GW_ENOMEM, and nothing of the step may be used; forward_error says why. */
+enum gw_status forward_step(struct forward *f, struct forward_run *runs, unsigned n_runs);
+
+/* Why the last step failed. Valid until the next one. */
+const char *forward_error(const struct forward *f);
 
 /* Row of n_vocab logits of the last step. The caller may write on it. */
 float *forward_logits(const struct forward *f, unsigned row);

@@ -356,11 +356,11 @@ void forward_layers(void *ctx, unsigned thread)
 
     worker_init(&w, f, thread);
     look_up(&w);
-    for (unsigned i = 0; i < w.m->n_layers; i++, counters += FORWARD_PHASES) {
+    for (unsigned i = 0; i < f->n_layers; i++, counters += FORWARD_PHASES) {
         w.layer = i;
         attention_half(&w, &w.m->layers[i], i, counters);
         ffn_half(&w, &w.m->layers[i], counters);
     }
-    if (f->n_logits != 0)
+    if (f->n_logits != 0 && f->device == NULL)
         compute_logits(&w, counters);
 }

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "engine/device.h"
 #include "engine/forward.h"
 
 /* Steps of up to this many tokens are prepared (norms, quantizing) by every thread on its own: that
@@ -79,6 +80,9 @@ struct forward {
     const struct model *m;
     const struct kvcache *kv;
     struct pool *p;
+    struct device *device; /* NULL: everything is computed here */
+    struct gw_err why;     /* of the last step that failed there */
+    unsigned n_layers;     /* that are computed here: the first ones */
     unsigned max_tokens, max_logits, max_context;
     unsigned n_att, n_kv, n_qkv; /* values a token: queries, keys, all three */
 

@@ -43,7 +43,7 @@ enum gw_status kvcache_new(const struct kvcache_shape *shape, struct kvcache **o
         return gw_fail(err, GW_ELIMIT, "a KV cache of %u tokens does not fit into memory",
                        shape->n_tokens);
     }
-    kv->mem = hugemem_new(bytes);
+    kv->mem = hugemem_new(bytes != 0 ? bytes : 1);
     kv->free_bits = calloc(kv->n_pages / 64 + 1, sizeof(*kv->free_bits));
     kv->holders = calloc((size_t)kv->n_pages + 1, sizeof(*kv->holders));
     if (kv->mem == NULL || kv->free_bits == NULL || kv->holders == NULL) {
@@ -61,7 +61,7 @@ void kvcache_free(struct kvcache *kv)
     if (kv == NULL)
         return;
     if (kv->mem != NULL)
-        hugemem_free(kv->mem, kv->page_bytes * kv->n_pages);
+        hugemem_free(kv->mem, kv->page_bytes != 0 ? kv->page_bytes * kv->n_pages : 1);
     free(kv->free_bits);
     free(kv->holders);
     free(kv);
@@ -154,6 +154,8 @@ static enum gw_status need_list(const struct kvcache *kv, struct kvcache_seq *s)
 static void copy_page(const struct kvcache *kv, uint32_t to, uint32_t from)
 {
     memcpy(kv->mem + to * kv->page_bytes, kv->mem + from * kv->page_bytes, kv->page_bytes);
+    if (kv->shape.copy != NULL)
+        kv->shape.copy(kv->shape.copy_ctx, to, from);
 }
 
 enum gw_status kvcache_reserve_from(struct kvcache *kv, struct kvcache_seq *s, unsigned from,

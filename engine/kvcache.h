@@ -33,6 +33,9 @@ struct kvcache_shape {
     unsigned n_tokens;       /* in all, rounded up to pages */
     unsigned max_seq_tokens; /* of one sequence, at most n_tokens */
     enum kern_kv_type type;
+    /* Somebody else holds pages of the same numbers, and copies one when this does; or NULL. n_layers may then be 0. */
+    void (*copy)(void *ctx, uint32_t to, uint32_t from);
+    void *copy_ctx;
 };
 
 /* GW_ELIMIT: the size overflows; GW_ENOMEM. On success *out is the caller's (kvcache_free). */

@@ -213,6 +213,7 @@ enum gw_status model_load(struct model *m, const struct gguf *g, const struct ke
 void model_fini(struct model *m)
 {
     hugemem_free(m->weights, m->weights_bytes);
+    hugemem_free(m->repacked, m->repacked_bytes);
     for (unsigned i = 0; i < MODEL_ROPES; i++)
         free(m->ropes[i].freqs);
     free(m->rope_long.freqs);

@@ -69,6 +69,8 @@ struct model {
     const struct kern_ops *ops;
     void *weights; /* one huge-page-advised mapping */
     size_t weights_bytes;
+    void *repacked; /* likewise: see model_repack.h, or NULL */
+    size_t repacked_bytes;
 };
 
 /* Fills what can be known without weights; checks everything that loading would. *m is zeroed first and

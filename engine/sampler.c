@@ -10,12 +10,16 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "engine/device.h"
 
 enum { BUCKETS = 1024 };
 
 /* What lies further below the largest (after the temperature) has less than 1e-12 of its probability:
  * even a million of them do not matter. */
 static const float REACH = 28.0f;
+
+/* Below it the largest is taken: 1 / less could overflow. */
+static const float LEAST_TEMPERATURE = 1e-6f;
 
 struct seen {
     int32_t id; /* -1: free */
@@ -259,7 +263,7 @@ static unsigned last_bucket(const struct engine_params *p, const struct sampler_
     return last;
 }
 
-/* Fills sp->heap with the tokens that the cuts may leave, as a heap. Returns the mass of the others. */
+/* Fills sp->heap with the tokens that the cuts may leave, by id. Returns the mass of the others. */
 static double collect(const struct sampler *s, struct sampler_space *sp, const float *logits,
                       unsigned n_vocab, float top)
 {
@@ -277,8 +281,6 @@ static double collect(const struct sampler *s, struct sampler_space *sp, const f
         if (distance <= REACH && distance <= least && bucket_of(distance) <= last)
             sp->heap[sp->n++] = (struct candidate){-distance, (int32_t)i};
     }
-    for (unsigned i = sp->n / 2; i-- > 0;)
-        sift_down(sp->heap, sp->n, i);
     return s->params.min_p > 0 ? 0 : rest;
 }
 
@@ -309,6 +311,26 @@ static double draw(struct sampler *s)
     return (double)(z >> 11) * 0x1p-53;
 }
 
+bool sampler_describe(const struct sampler *s, struct device_pick *out)
+{
+    struct sampler next = {.rng = s->rng};
+
+    if (s->seen != NULL || s->params.n_bias != 0)
+        return false;
+    *out = (struct device_pick){.temperature = s->params.temperature,
+                                .top_p = s->params.top_p,
+                                .min_p = s->params.min_p,
+                                .top_k = s->params.top_k,
+                                .random = draw(&next)};
+    return true;
+}
+
+void sampler_drew(struct sampler *s)
+{
+    if (s->params.temperature > LEAST_TEMPERATURE)
+        (void)draw(s);
+}
+
 /* Draws from the candidates in order of likelihood, the k most likely of which (all when k is 0) count,
  * cut to mass top_p. */
 static int32_t draw_sorted(struct sampler *s, struct sampler_space *sp, double total)
@@ -317,6 +339,8 @@ static int32_t draw_sorted(struct sampler *s, struct sampler_space *sp, double t
     unsigned k = p->top_k != 0 && p->top_k < sp->n ? p->top_k : sp->n, n_kept = 0;
     double mass = 0, at;
 
+    for (unsigned i = sp->n / 2; i-- > 0;)
+        sift_down(sp->heap, sp->n, i);
     if (p->top_k != 0) { /* top_p is a share of what top_k left */
         total = 0;
         for (unsigned i = 0; i < k; i++)
@@ -348,7 +372,7 @@ int32_t sampler_pick(struct sampler *s, struct sampler_space *sp, float *logits,
     top = largest(logits, n_vocab);
     if (top < 0)
         return 0;
-    if (!(p->temperature > 1e-6f) || isinf(logits[top])) /* 1 / less could overflow */
+    if (!(p->temperature > LEAST_TEMPERATURE) || isinf(logits[top]))
         return top;
     total = collect(s, sp, logits, n_vocab, logits[top]);
     for (unsigned i = 0; i < sp->n; i++)

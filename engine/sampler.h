@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "engine/engine.h"
 
+struct device_pick;
 struct sampler;
 
 /* Memory for vocabularies of n_vocab tokens that samplers of one thread share. NULL: out of memory. */
@@ -30,6 +31,12 @@ void sampler_free(struct sampler *s); /* s may be NULL */
 
 /* Tells the sampler about a token of the prompt (repeat penalty) or of the answer (all penalties). */
 void sampler_accept(struct sampler *s, int32_t id, bool generated);
+
+/* What a device needs to pick as sampler_pick would, the next draw's random number with it. False: penalties or biases, which are applied
+ * here. */
+bool sampler_describe(const struct sampler *s, struct device_pick *out);
+/* A device picked: its random number is used up. */
+void sampler_drew(struct sampler *s);
 
 /* Picks from logits[n_vocab], which are changed. */
 int32_t sampler_pick(struct sampler *s, struct sampler_space *sp, float *logits, unsigned n_vocab);

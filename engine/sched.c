@@ -11,7 +11,7 @@
 #include "engine/sched_private.h"
 
 enum {
-    STEP_TOKENS = 256,
+    STEP_TOKENS = SCHED_STEP_TOKENS,
     /* How often the prompts that wait may fill the cache: a longer line would be minutes. */
     MAX_FILLS = 8
 };
@@ -154,17 +154,47 @@ static void *sched_main(void *arg)
 
 /* ---- set-up and calls from outside ------------------------------------------------------ */
 
+/* Tokens that the pages of a device can hold; with layers on both sides the fewer of both. */
+static uint64_t fit_device(struct device *d, const struct kvcache_shape *shape, uint64_t tokens)
+{
+    const uint64_t there = device_room(d) / device_token_bytes(d);
+
+    return shape->n_layers == 0 || there < tokens ? there : tokens;
+}
+
+/* Takes the pages: fewer where a device has no room for all. */
+static enum gw_status make_pages(struct sched *s, struct kvcache_shape *shape, struct gw_err *err)
+{
+    const struct sched_config *cfg = &s->cfg;
+    enum gw_status st = GW_OK;
+
+    if (cfg->device != NULL) {
+        shape->copy = device_copy_page;
+        shape->copy_ctx = cfg->device;
+        for (;;) {
+            st = device_start(cfg->device, shape->n_tokens / KERN_KV_BLOCK + 1, err);
+            if (st != GW_ENOMEM || shape->n_tokens / 2 < cfg->max_context)
+                break;
+            shape->n_tokens /= 2;
+        }
+    }
+    return st == GW_OK ? kvcache_new(shape, &s->kv, err) : st;
+}
+
 static enum gw_status make_memory(struct sched *s, struct gw_err *err)
 {
     struct sched_config *cfg = &s->cfg;
-    struct kvcache_shape shape = {.n_layers = cfg->m->n_layers,
+    struct kvcache_shape shape = {.n_layers = cfg->device != NULL ? cfg->device->first_layer
+                                                                  : cfg->m->n_layers,
                                   .n_kv_heads = cfg->m->n_kv_heads,
                                   .head_dim = cfg->m->head_dim,
                                   .max_seq_tokens = cfg->max_context,
                                   .type = cfg->kv_type};
     uint64_t budget = cfg->m->weights_bytes / 2 > KV_BYTES ? cfg->m->weights_bytes / 2 : KV_BYTES;
-    uint64_t tokens = budget / kvcache_token_bytes(&shape);
+    uint64_t tokens = shape.n_layers == 0 ? 0 : budget / kvcache_token_bytes(&shape);
 
+    if (cfg->device != NULL)
+        tokens = fit_device(cfg->device, &shape, tokens);
     if (cfg->kv_tokens != 0)
         tokens = cfg->kv_tokens;
     if (tokens > (uint64_t)cfg->max_context * cfg->max_seqs)
@@ -172,11 +202,13 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
     /* One page more: who writes on a shared one holds both for a moment. */
     shape.n_tokens =
         (tokens < cfg->max_context ? cfg->max_context : (unsigned)tokens) + KERN_KV_BLOCK;
-    GW_TRY(kvcache_new(&shape, &s->kv, err));
+    GW_TRY(make_pages(s, &shape, err));
     GW_TRY(forward_new(cfg->m, s->kv, cfg->p,
                        cfg->max_seqs > STEP_TOKENS ? cfg->max_seqs : STEP_TOKENS,
                        cfg->max_seqs > SCHED_DRAFT_ROWS ? cfg->max_seqs : SCHED_DRAFT_ROWS,
                        cfg->max_context, &s->forward, err));
+    if (cfg->device != NULL)
+        forward_use_device(s->forward, cfg->device);
     if (cfg->max_rank != 0)
         GW_TRY(forward_allow_adapters(s->forward, cfg->max_rank, err));
     if (cfg->max_seqs > forward_max_tokens(s->forward))
@@ -189,11 +221,12 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
     s->cmds = gw_queue_new((size_t)cfg->max_seqs + cfg->max_queued + 1, sizeof(struct sched_cmd));
     s->seqs = calloc(cfg->max_seqs, sizeof(*s->seqs));
     s->runs = calloc(cfg->max_seqs, sizeof(*s->runs));
+    s->picks = calloc(cfg->max_seqs, sizeof(*s->picks));
     s->run_seqs = calloc(cfg->max_seqs, sizeof(struct seq *));
     s->by_age = calloc(cfg->max_seqs, sizeof(struct seq *));
     if (s->tree == NULL || s->line == NULL || s->space == NULL || s->steer_space == NULL ||
         s->probs_space == NULL || s->cmds == NULL || s->seqs == NULL || s->runs == NULL ||
-        s->run_seqs == NULL || s->by_age == NULL)
+        s->picks == NULL || s->run_seqs == NULL || s->by_age == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the scheduler");
     return GW_OK;
 }
@@ -250,6 +283,7 @@ void sched_free(struct sched *s)
     kvcache_free(s->kv);
     free(s->seqs);
     free(s->runs);
+    free(s->picks);
     free((void *)s->run_seqs);
     free((void *)s->by_age);
     free(s);
@@ -351,5 +385,8 @@ void sched_stats(struct sched *s, struct engine_stats *out)
 
 uint64_t sched_kv_bytes(const struct sched *s)
 {
-    return kvcache_bytes(s->kv);
+    const struct device *d = s->cfg.device;
+
+    return kvcache_bytes(s->kv) +
+           (d == NULL ? 0 : device_token_bytes(d) * kvcache_total_tokens(s->kv));
 }

@@ -23,8 +23,14 @@
 
 struct sched;
 
+enum {
+    SCHED_STEP_TOKENS = 256, /* of a step, where there are fewer sequences */
+    SCHED_DRAFT_ROWS = 8, /* tokens of a step with guesses: up to there more of them cost little */
+};
+
 struct sched_config {
     const struct model *m;
+    struct device *device; /* NULL: all layers are computed on the CPU */
     const struct tok *tok;
     const struct chat *chat;
     struct pool *p;

@@ -3,7 +3,8 @@
 #include "engine/sched_private.h"
 
 /* Feeds n made-up ids after pos; the logits of the last are kept. */
-static void prefill(struct sched *s, const struct kvcache_seq *kv, const int32_t *ids, unsigned n)
+static enum gw_status prefill(struct sched *s, const struct kvcache_seq *kv, const int32_t *ids,
+                              unsigned n)
 {
     struct forward_run run = {.seq = kv};
     unsigned step = forward_max_tokens(s->forward);
@@ -13,11 +14,13 @@ static void prefill(struct sched *s, const struct kvcache_seq *kv, const int32_t
         run.n_tokens = n - i < step ? n - i : step;
         run.pos = i;
         run.n_logits = i + run.n_tokens == n;
-        forward_step(s->forward, &run, 1);
+        GW_TRY(forward_step(s->forward, &run, 1));
     }
+    return GW_OK;
 }
 
-static void decode(struct sched *s, const struct kvcache_seq *kv, unsigned pos, unsigned n)
+static enum gw_status decode(struct sched *s, const struct kvcache_seq *kv, unsigned pos,
+                             unsigned n)
 {
     const struct model *m = s->cfg.m;
 
@@ -26,8 +29,9 @@ static void decode(struct sched *s, const struct kvcache_seq *kv, unsigned pos, 
         struct forward_run run = {
             .seq = kv, .tokens = &id, .n_tokens = 1, .pos = pos + i, .n_logits = 1};
 
-        forward_step(s->forward, &run, 1);
+        GW_TRY(forward_step(s->forward, &run, 1));
     }
+    return GW_OK;
 }
 
 static double rate(unsigned n, uint64_t ns)
@@ -38,7 +42,10 @@ static double rate(unsigned n, uint64_t ns)
 enum gw_status sched_run_bench(struct sched *s, const struct sched_job *job)
 {
     const struct model *m = s->cfg.m;
-    struct kvcache_shape shape = {m->n_layers, m->n_kv_heads, m->head_dim, 0, 0, s->cfg.kv_type};
+    struct kvcache_shape shape = {.n_layers = m->n_layers,
+                                  .n_kv_heads = m->n_kv_heads,
+                                  .head_dim = m->head_dim,
+                                  .type = s->cfg.kv_type};
     struct kvcache_seq kv = {0};
     struct tok_ids ids = {0};
     enum gw_status st;
@@ -54,12 +61,18 @@ enum gw_status sched_run_bench(struct sched *s, const struct sched_job *job)
         goto out;
     }
     /* The first touch of weights and buffers is not what is measured. */
-    prefill(s, &kv, ids.ids, job->prompt < 32 ? job->prompt : 32);
+    st = prefill(s, &kv, ids.ids, job->prompt < 32 ? job->prompt : 32);
     t0 = gw_clock_ns();
-    prefill(s, &kv, ids.ids, job->prompt);
+    if (st == GW_OK)
+        st = prefill(s, &kv, ids.ids, job->prompt);
     t1 = gw_clock_ns();
-    decode(s, &kv, job->prompt, job->decode);
+    if (st == GW_OK)
+        st = decode(s, &kv, job->prompt, job->decode);
     t2 = gw_clock_ns();
+    if (st != GW_OK) {
+        st = gw_fail(job->err, st, "%s", forward_error(s->forward));
+        goto out;
+    }
     b.prefill_tokens_per_s = rate(job->prompt, t1 - t0);
     b.decode_tokens_per_s = rate(job->decode, t2 - t1);
     b.bytes_per_token =

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "engine/answer.h"
+#include "engine/device.h"
 #include "engine/forward.h"
 #include "engine/kvcache.h"
 #include "engine/line.h"
@@ -17,8 +18,7 @@
 #include "engine/steer.h"
 
 enum {
-    SCHED_MAX_DRAFT = 4,  /* guessed tokens of a sequence in a step */
-    SCHED_DRAFT_ROWS = 8, /* tokens of a step with guesses: up to there more of them cost little */
+    SCHED_MAX_DRAFT = 4, /* guessed tokens of a sequence in a step */
 };
 
 /* A running sequence. */
@@ -80,10 +80,11 @@ struct sched {
     pthread_mutex_t job_lock;
     pthread_cond_t job_done;
 
-    struct seq *seqs;         /* [max_seqs] */
-    struct forward_run *runs; /* [max_seqs] */
-    struct seq **run_seqs;    /* [max_seqs]: whose run it is */
-    struct seq **by_age;      /* [max_seqs] */
+    struct seq *seqs;          /* [max_seqs] */
+    struct forward_run *runs;  /* [max_seqs] */
+    struct device_pick *picks; /* [max_seqs]: of runs, for a device */
+    struct seq **run_seqs;     /* [max_seqs]: whose run it is */
+    struct seq **by_age;       /* [max_seqs] */
     unsigned n_running;
     uint64_t token_ns; /* a prompt's token takes, lately; 0: not known yet */
     uint64_t next_age;

@@ -297,8 +297,8 @@ static void note_prob(const struct sched *s, struct seq *q, int32_t id)
         probs_take(q->probs, s->probs_space, id, piece.len, skips);
 }
 
-/* Picks a token from a row of logits and takes it. False: q has ended. *id gets it. */
-static bool sample_row(struct sched *s, struct seq *q, unsigned row, int32_t *id)
+/* Picks a token from a row of logits, unless a device did (picked), and takes it. False: q has ended. *id gets it. */
+static bool sample_row(struct sched *s, struct seq *q, unsigned row, int32_t picked, int32_t *id)
 {
     unsigned n_model = s->cfg.m->n_vocab, n_tok = tok_n_vocab(s->cfg.tok);
     float *logits = forward_logits(s->forward, row);
@@ -311,7 +311,12 @@ static bool sample_row(struct sched *s, struct seq *q, unsigned row, int32_t *id
                   "no token of the model continues the answer's format");
         return false;
     }
-    *id = sampler_pick(q->sampler, s->space, logits, n_tok);
+    if (picked >= 0) {
+        *id = picked;
+        sampler_drew(q->sampler);
+    } else {
+        *id = sampler_pick(q->sampler, s->space, logits, n_tok);
+    }
     if (q->probs != NULL)
         note_prob(s, q, *id);
     return take_token(s, q, *id);
@@ -329,7 +334,7 @@ static void sample(struct sched *s, struct seq *q, const struct forward_run *run
         atomic_fetch_add_explicit(&s->cached_tokens, q->n_hit, memory_order_relaxed);
     }
     for (;;) {
-        if (!sample_row(s, q, run->logits_row + n_taken, &id))
+        if (!sample_row(s, q, run->logits_row + n_taken, run->picked, &id))
             return;
         if (n_taken == q->n_draft || id != q->fed[1 + n_taken])
             break;
@@ -343,16 +348,36 @@ static void sample(struct sched *s, struct seq *q, const struct forward_run *run
         take_forced(s, q);
 }
 
+/* Lets a device pick what nothing on the CPU has a say in. */
+static void offer_picks(struct sched *s, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const struct seq *q = s->run_seqs[i];
+
+        s->runs[i].pick = NULL;
+        if (s->cfg.device != NULL && s->runs[i].n_logits == 1 && q->steer == NULL &&
+            q->probs == NULL && sampler_describe(q->sampler, &s->picks[i]))
+            s->runs[i].pick = &s->picks[i];
+    }
+}
+
 void sched_step(struct sched *s)
 {
     unsigned n = plan(s), n_tokens = 0;
+    enum gw_status st;
     uint64_t t0 = gw_clock_ns();
 
     if (n == 0)
         return;
     for (unsigned i = 0; i < n; i++)
         n_tokens += s->runs[i].n_tokens;
-    forward_step(s->forward, s->runs, n);
+    offer_picks(s, n);
+    st = forward_step(s->forward, s->runs, n);
+    if (st != GW_OK) {
+        for (unsigned i = 0; i < n; i++)
+            sched_end(s, s->run_seqs[i], ENGINE_FINISH_ERROR, st, forward_error(s->forward));
+        return;
+    }
     note_time(s, n_tokens, gw_clock_ns() - t0);
     for (unsigned i = 0; i < n; i++) {
         struct seq *q = s->run_seqs[i];

@@ -222,6 +222,14 @@ void kern_cuda_soft_cap(struct kern_cuda *c, float *x, size_t n, float cap);
 void kern_cuda_route(struct kern_cuda *c, const float *router, unsigned n_tokens,
                      unsigned n_experts, unsigned n_used, int32_t *chosen, float *weight);
 
+/* out[i][cols] = x[index[i] / div][cols]; index: device. */
+void kern_cuda_gather(struct kern_cuda *c, float *out, const float *x, const int32_t *index,
+                      unsigned n_rows, unsigned div, size_t cols);
+
+/* x[token][cols] += sum over u of weight[token][u] * y[token][u][cols], in the order of u. */
+void kern_cuda_combine(struct kern_cuda *c, float *x, const float *y, const float *weight,
+                       unsigned n_tokens, unsigned n_used, size_t cols);
+
 /* ---- keys and values (cuda_kv.cu) --------------------------------------------------------- */
 
 enum { KERN_CUDA_PAGE = 16 }; /* tokens in a page, as KERN_KV_BLOCK */
@@ -312,7 +320,7 @@ struct kern_cuda_pick {
     float temperature; /* 0: the largest */
     float top_p, min_p;
     unsigned top_k;                    /* 0: all */
-    float random;                      /* in [0, 1): which of what is left */
+    double random;                     /* in [0, 1): which of what is left */
     float repeat, frequency, presence; /* penalties; 1, 0, 0: none */
     int32_t bias_first, n_biases;      /* in `biases` */
     int32_t history_first, n_history;  /* in `history` */
@@ -326,20 +334,17 @@ struct kern_cuda_count { /* how often a sequence has a token, and how often it w
     uint32_t seen, generated;
 };
 struct kern_cuda_sample {
-    float *logits; /* [row][n_vocab]; changed */
-    unsigned n_rows, n_vocab;
+    float *logits; /* [row][stride]; changed */
+    size_t stride;
+    unsigned n_rows, n_vocab;              /* ids below n_vocab may be picked */
     const struct kern_cuda_pick *pick;     /* [row] */
     const struct kern_cuda_bias *biases;   /* NULL: none */
     const struct kern_cuda_count *history; /* NULL: none */
     const uint32_t *mask; /* [row][(n_vocab + 31) / 32], bit set: allowed; NULL: all */
-    int32_t *out;         /* [row]; -1: no token was allowed or a number */
-    float *logprob;       /* [row]: of the token in the raw logits, or NULL */
+    int32_t *
+        out; /* [row]; -1: no token was allowed or a number; -2: the cuts leave more tokens than are looked at here */
 };
 void kern_cuda_sample(struct kern_cuda *c, const struct kern_cuda_sample *s);
-
-/* The k largest of each row, in order, with their log probabilities: ids[row][k], logprobs[row][k]. k <= 64. */
-void kern_cuda_top(struct kern_cuda *c, const float *logits, unsigned n_rows, unsigned n_vocab,
-                   unsigned k, int32_t *ids, float *logprobs);
 
 /* ---- several devices (cuda_peer.cu) --------------------------------------------------------- */
 

@@ -353,6 +353,30 @@ void kern_cuda_route(struct kern_cuda *c, const float *router, unsigned n_tokens
     (void)weight;
 }
 
+void kern_cuda_gather(struct kern_cuda *c, float *out, const float *x, const int32_t *index,
+                      unsigned n_rows, unsigned div, size_t cols)
+{
+    (void)c;
+    (void)out;
+    (void)x;
+    (void)index;
+    (void)n_rows;
+    (void)div;
+    (void)cols;
+}
+
+void kern_cuda_combine(struct kern_cuda *c, float *x, const float *y, const float *weight,
+                       unsigned n_tokens, unsigned n_used, size_t cols)
+{
+    (void)c;
+    (void)x;
+    (void)y;
+    (void)weight;
+    (void)n_tokens;
+    (void)n_used;
+    (void)cols;
+}
+
 size_t kern_cuda_kv_block_bytes(enum kern_cuda_kv_type type, unsigned head_dim)
 {
     (void)type;
@@ -404,18 +428,6 @@ void kern_cuda_sample(struct kern_cuda *c, const struct kern_cuda_sample *s)
 {
     (void)c;
     (void)s;
-}
-
-void kern_cuda_top(struct kern_cuda *c, const float *logits, unsigned n_rows, unsigned n_vocab,
-                   unsigned k, int32_t *ids, float *logprobs)
-{
-    (void)c;
-    (void)logits;
-    (void)n_rows;
-    (void)n_vocab;
-    (void)k;
-    (void)ids;
-    (void)logprobs;
 }
 
 enum gw_status kern_cuda_all_reduce(struct kern_cuda *const *c, float *const *x, unsigned n_devices,

@@ -188,7 +188,11 @@ static void test_against_lists(uint64_t seed)
 
 static void test_limits(void)
 {
-    const struct kvcache_shape huge = {UINT32_MAX, 64, 128, UINT32_MAX, UINT32_MAX, KERN_KV_F16};
+    const struct kvcache_shape huge = {.n_layers = UINT32_MAX,
+                                       .n_kv_heads = 64,
+                                       .head_dim = 128,
+                                       .n_tokens = UINT32_MAX,
+                                       .max_seq_tokens = UINT32_MAX};
     struct kvcache *kv = NULL;
     struct kvcache_seq s = {0}, t = {0};
 

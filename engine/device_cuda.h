@@ -1,0 +1,120 @@
+/* engine/device_cuda.h - private: what is on the GPUs. Shared by device_cuda.c (where things go), device_cuda_load.c (weights) and
+ * device_cuda_step.c (the computation). */
+#ifndef ENGINE_DEVICE_CUDA_H
+#define ENGINE_DEVICE_CUDA_H
+
+#include "engine/device.h"
+#include "engine/forward.h"
+#include "kernels/cuda.h"
+
+enum {
+    CUDA_GRAPHS = 16,     /* recorded steps that are kept */
+    CUDA_MAX_COPIES = 64, /* copies of pages between two steps that go together */
+    CUDA_SHARED_PAGES =
+        16 /* fewer shared pages are not worth a pass of their own: a split of kernels/cuda_attn.cu */
+};
+
+struct cuda_expert {
+    struct kern_cuda_matrix *gate, *up, *down;
+};
+
+/* A layer's weights; vectors are device pointers or NULL. */
+struct cuda_layer {
+    struct kern_cuda_matrix *q, *k, *v, *o, *gate, *up, *down, *router;
+    struct cuda_expert *experts; /* [n_experts], or NULL */
+    const float *attn_norm, *ffn_norm, *attn_post, *ffn_post, *q_norm, *k_norm;
+    const float *q_bias, *k_bias, *v_bias;
+};
+
+/* Device addresses of what changes from step to step: one upload. */
+struct cuda_meta {
+    int32_t *pos, *seq, *seq_first, *shared, *rows;
+    uint32_t *pages, *copies;
+    struct kern_cuda_pick *picks;
+    char *base; /* all of it */
+    size_t bytes;
+};
+
+/* Memory of a step, device pointers. */
+struct cuda_work {
+    float *x, *y;                          /* [token][n_embd] */
+    float *qkv, *att;                      /* [token][n_qkv], [token][n_att] */
+    float *gate, *up;                      /* [token or place][n_ff] */
+    float *row_x, *row_y;                  /* [row][n_embd]: what logits are wanted of */
+    float *logits;                         /* [row][n_vocab] */
+    float *router, *weight;                /* [token][n_experts], [token][n_used] */
+    int32_t *chosen, *token_of, *place_of; /* [token][n_used]; [place]; [token][n_used] */
+    float *xn;                             /* [token][n_embd]: x after a norm */
+    float *in, *out;                       /* [place][n_embd]: of experts */
+    void *acts_embd, *acts_att, *acts_ff, *acts_row, *acts_in; /* memory of kern_cuda_acts */
+    int32_t *picked;                                           /* [row] */
+    char *base;                                                /* all of it */
+    size_t bytes;
+};
+
+struct cuda_graph {
+    struct kern_cuda_graph *g;                     /* NULL: seen once, or free */
+    unsigned n_tokens, n_rows, max_keys, n_shared; /* what it is of */
+    bool picks;
+    uint64_t used; /* when, for the oldest to go */
+};
+
+/* One GPU and its layers [from, to). */
+struct cuda_part {
+    unsigned number, from, to;
+    struct kern_cuda *c;
+    struct kern_cuda_info info;
+    struct cuda_layer *layers;       /* [to - from] */
+    struct kern_cuda_matrix *output; /* the last part's */
+    const float *output_norm;
+    const float *rope_cos[MODEL_ROPES], *rope_sin[MODEL_ROPES];
+    struct kern_cuda_buf **bufs; /* everything that was taken, n_bufs of them */
+    size_t n_bufs, max_bufs;
+    struct kern_cuda_buf *meta_buf, *work_buf, *kv_buf;
+    struct cuda_meta meta;
+    struct cuda_work work;
+    struct kern_cuda_kv kv;
+};
+
+struct device_cuda {
+    struct device base; /* first: the engine's pointer is to it */
+    struct cuda_part parts[DEVICE_MAX_PARTS];
+    unsigned n_parts;
+    unsigned n_att, n_kv, n_qkv, max_pages; /* values a token; pages of the longest sequence */
+    bool fine;                              /* 16 bits of an activation */
+    enum kern_cuda_kv_type kv_type;
+    char *host; /* page-locked: cuda_meta's twin */
+    struct cuda_meta host_meta;
+    float *host_x;                     /* [token][n_embd] */
+    int32_t *host_chosen, *host_index; /* [place], twice [place]: of experts */
+    struct cuda_graph graphs[CUDA_GRAPHS];
+    uint64_t n_steps;
+    unsigned n_copies;     /* in host_meta.copies, not yet made */
+    enum gw_status failed; /* D2 */
+    struct gw_err why;
+};
+
+/* Brings the weights of layers [p->from, p->to) and, to the last part, of the output. GW_ENOMEM, GW_EIO. */
+enum gw_status device_cuda_load(struct device_cuda *d, struct cuda_part *p, bool last,
+                                struct gw_err *err);
+void device_cuda_unload(struct cuda_part *p, unsigned n_experts);
+
+/* Device memory that lives as long as the part. */
+enum gw_status device_cuda_take(struct cuda_part *p, size_t bytes, struct kern_cuda_buf **out,
+                                struct gw_err *err);
+
+/* Why layer i of m cannot be computed on a GPU, or NULL. */
+const char *device_cuda_refuses(const struct model *m, unsigned i);
+/* Bytes of its weights there. */
+uint64_t device_cuda_layer_bytes(const struct model *m, unsigned i);
+
+/* Lays out meta data and work over mem; NULL: only counts. */
+void device_cuda_lay_meta(const struct device_cuda *d, void *mem, struct cuda_meta *out);
+void device_cuda_lay_work(const struct device_cuda *d, void *mem, bool last, struct cuda_work *out);
+
+enum gw_status device_cuda_step(struct device *base, const struct device_step *s,
+                                struct gw_err *err);
+/* Makes the copies that wait. */
+void device_cuda_flush(struct device_cuda *d);
+
+#endif
