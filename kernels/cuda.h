@@ -159,13 +159,10 @@ void kern_cuda_matrix_free(struct kern_cuda_matrix *m);
 struct kern_cuda_acts {
     unsigned n_tokens;
     size_t cols; /* a multiple of 32 */
-    bool
-        fine; /* x = d * (256 q + r), else d * q: fine costs twice the arithmetic, no more weight bytes */
+    bool fine;      /* x = d * (256 q + r), else d * q: twice the arithmetic, no more weight bytes */
     const float *x; /* [token][cols]; may be NULL when only the integers are used */
     int8_t *q, *r;  /* [token][cols]; r NULL unless fine */
     float *d, *ds;  /* [token][cols / 32]: the scale; the scale times the sum of the integers */
-    uint16_t *
-        h; /* [token][cols]: x as bfloat16 bits, what F16 and BF16 matrices are multiplied with above 8 tokens */
 };
 
 /* Bytes of device memory for kern_cuda_acts_init; 0 when the size overflows. */
@@ -175,7 +172,7 @@ size_t kern_cuda_acts_bytes(unsigned max_tokens, size_t cols, bool fine);
 void kern_cuda_acts_init(struct kern_cuda_acts *a, void *mem, unsigned n_tokens, size_t cols,
                          bool fine, const float *x);
 
-/* Fills q, r, d, ds and h from x. */
+/* Fills q, r, d and ds from x. F16 and BF16 matrices need x only. */
 void kern_cuda_quantize(struct kern_cuda *c, const struct kern_cuda_acts *a);
 
 /* ---- products (cuda_gemv.cu, cuda_gemm.cu) ----------------------------------------------- */
@@ -206,7 +203,7 @@ void kern_cuda_rows(struct kern_cuda *c, const struct kern_cuda_matrix *m, const
 void kern_cuda_rms_norm(struct kern_cuda *c, float *out, const float *x, const float *w,
                         unsigned n_tokens, size_t n, float eps);
 
-/* x += y (y NULL: nothing is added; y_norm not NULL: rms_norm(y) * y_norm is added instead of y), then a's integers and h are those of
+/* x += y (y NULL: nothing is added; y_norm not NULL: rms_norm(y) * y_norm is added instead of y), then a's integers are those of
  * rms_norm(x) * w. a->x is not read, and written when it is not NULL. x, y: [token][a->cols]. */
 void kern_cuda_add_norm_quantize(struct kern_cuda *c, float *x, const float *y, const float *y_norm,
                                  const float *w, float eps, const struct kern_cuda_acts *a);

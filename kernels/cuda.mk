@@ -64,9 +64,30 @@ $(BUILD)/cuda-in: FORCE
 	@echo '$(CUDA_FOUND) $(CUSRC)' | cmp -s - $@ || { echo '$(CUDA_FOUND) $(CUSRC)' >$@; echo 'CUDA  $(CUDA_FOUND)'; }
 $(BUILD)/lib/kernels.a: $(BUILD)/cuda-in
 
+# The same files compiled for the host, where threads are fibers (tests/simt): what the unit tests run.
+SIMT_OBJ := $(patsubst kernels/%.cu,$(BUILD)/simt/%.o,$(wildcard kernels/*.cu)) $(BUILD)/simt/simt.o $(BUILD)/simt/simt_host.o
+SIMT_FLAGS = -std=c++17 -O2 -g -ffp-contract=off -fno-exceptions -fno-rtti -fno-threadsafe-statics -fPIE -Wall -Wextra -Wno-unknown-pragmas -Werror -Itests/simt -I. \
+  $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+$(BUILD)/simt/%.o: kernels/%.cu $(BUILD)/flags
+	@mkdir -p $(@D) && echo "CXX   $<"
+	@$(CXX) $(SIMT_FLAGS) -MMD -MP -x c++ -c -o $@ $<
+$(BUILD)/simt/%.o: tests/simt/%.cc $(BUILD)/flags
+	@mkdir -p $(@D) && echo "CXX   $<"
+	@$(CXX) $(SIMT_FLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/lib/simt.a: $(SIMT_OBJ)
+	@mkdir -p $(@D) && echo "AR    $@"
+	@rm -f $@ && $(AR) rcs $@ $^
+# Tests of that name have an emulated device: simt.a stands before the stub or the CUDA files of kernels.a.
+$(BUILD)/tests/unit/kernels/test_cuda%: $(BUILD)/tests/unit/kernels/test_cuda%.o $(BUILD)/lib/simt.a $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
+	@echo "LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/tests/unit/engine/test_device%: $(BUILD)/tests/unit/engine/test_device%.o $(BUILD)/lib/engine.a $(BUILD)/lib/simt.a $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
+	@echo "LD    $@"
+	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LDLIBS)
+
 cuda-toolkit: ## get a CUDA compiler (104 MB of Python packages, no root) into the user's cache
 	@rm -rf '$(CUDA_KIT)' '$(CUDA_KIT).new' && mkdir -p '$(dir $(CUDA_KIT))'
 	@python3 -m pip install -q --no-deps --no-compile --target '$(CUDA_KIT).new' $(CUDA_PIP) && mv '$(CUDA_KIT).new' '$(CUDA_KIT)'
 	@echo "CUDA  $(CUDA_KIT)"
 .PHONY: cuda-toolkit
--include $(CUSRC:%.cu=$(BUILD)/%.cu.o.d)
+-include $(CUSRC:%.cu=$(BUILD)/%.cu.o.d) $(SIMT_OBJ:.o=.d)

@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The `type` field of a GGUF tensor. Only what this project computes with has a name here. */
 enum kern_type {
     KERN_TYPE_F32 = 0,
@@ -195,5 +199,9 @@ static inline void kern_q4_k_scale(const uint8_t s[12], unsigned g, uint8_t *sc,
         *mn = (uint8_t)((s[i + 8] >> 4) | ((s[i + 4] >> 6) << 4));
     }
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -41,6 +41,7 @@ test_() {
     program kcat kcat
     program redis-server redis-server
     program clang clang
+    program g++ g++ # the CUDA kernels on an emulated device
     # The runtime of the sanitizers belongs to clang's version.
     version=$(clang --version 2>/dev/null | sed -n 's/.*version \([0-9]*\).*/\1/p' | head -n 1)
     [ -n "$version" ] || version=$(apt-cache show clang 2>/dev/null | sed -n 's/^Depends:.*clang-\([0-9]*\).*/\1/p' | head -n 1)

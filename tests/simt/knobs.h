@@ -1,0 +1,26 @@
+/* tests/simt/knobs.h - what a test in C may turn on the emulated device. */
+#ifndef TESTS_SIMT_KNOBS_H
+#define TESTS_SIMT_KNOBS_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the driver answers: 0, 35 (none, or too old) or 100 (no device). */
+void simt_set_driver(int code);
+/* Bytes that allocations may hold in all (4 GiB), and hold now. */
+void simt_set_memory(size_t bytes);
+size_t simt_memory_used(void);
+/* The order in which threads take turns: 0 forwards, 1 backwards, else shuffled by this number. A kernel whose result depends on it
+ * lacks a barrier. */
+void simt_set_order(unsigned order);
+/* Kernels launched so far. */
+unsigned long simt_launched(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,261 @@
+// tests/simt/simt.cc - runs the blocks of a kernel on the host: see cuda_runtime.h.
+//
+// Each thread of a block has a stack and runs until it meets others (a barrier, a shuffle), then the next one does. When a
+// whole turn moved nobody, the kernel waits for threads that will never come: the test ends and says so.
+#include <stdio.h>
+
+#include <cuda_runtime.h>
+
+struct simt_place *simt_here;
+unsigned simt_order;
+unsigned long simt_launches, simt_threads;
+
+namespace
+{
+
+enum { STACK = 128 * 1024, MAX_THREADS = 1024, MAX_COPIES = 256 };
+enum { SHARED_MAX = 228 * 1024 };
+
+struct meeting {
+    unsigned came, turn;
+};
+struct copy {
+    void *to;
+    const void *from;
+    bool real;
+    unsigned group;
+};
+struct fiber {
+    struct simt_place place; // first: simt_here points here
+    void *sp;
+    const unsigned *waits_for; // the turn of a meeting
+    unsigned turn;
+    bool done, parity;
+    unsigned warp, lane;
+    copy copies[MAX_COPIES];
+    unsigned n_copies, group;
+};
+struct warp {
+    struct meeting m;
+    unsigned alive;
+    alignas(64) char slots[2][32 * SIMT_SLOT];
+};
+
+fiber *fibers;
+char *stacks;
+warp warps[MAX_THREADS / 32];
+meeting block;
+unsigned alive, n_threads;
+alignas(128) char dynamic[SHARED_MAX];
+size_t dynamic_bytes;
+void *main_sp;
+void (*the_body)(void *);
+void *the_ctx;
+
+fiber *self()
+{
+    return reinterpret_cast<fiber *>(simt_here);
+}
+
+// Saves what a call must keep, changes the stack and takes up what was saved there.
+extern "C" void simt_switch(void **save, void *to);
+asm(".text\n.type simt_switch,@function\nsimt_switch:\n"
+    "  pushq %rbp\n  pushq %rbx\n  pushq %r12\n  pushq %r13\n  pushq %r14\n  pushq %r15\n"
+    "  movq %rsp, (%rdi)\n  movq %rsi, %rsp\n"
+    "  popq %r15\n  popq %r14\n  popq %r13\n  popq %r12\n  popq %rbx\n  popq %rbp\n  ret\n"
+    ".size simt_switch,.-simt_switch\n");
+
+void next_turn(meeting *m, unsigned expected)
+{
+    if (m->came == expected && expected != 0) {
+        m->came = 0;
+        m->turn++;
+    }
+}
+
+void wait_at(meeting *m, unsigned expected)
+{
+    fiber *f = self();
+    const unsigned turn = m->turn;
+
+    m->came++;
+    next_turn(m, expected);
+    if (m->turn != turn)
+        return;
+    f->waits_for = &m->turn;
+    f->turn = turn;
+    simt_switch(&f->sp, main_sp);
+}
+
+void finish_copies(fiber *f, unsigned newest)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < f->n_copies; i++) {
+        const copy c = f->copies[i];
+
+        if (c.group + newest >= f->group) {
+            f->copies[kept++] = c;
+        } else if (c.real) {
+            memcpy(c.to, c.from, 16);
+        } else {
+            memset(c.to, 0, 16);
+        }
+    }
+    f->n_copies = kept;
+}
+
+void entry()
+{
+    the_body(the_ctx);
+    fiber *f = self();
+    void *gone;
+
+    f->done = true;
+    alive--;
+    warps[f->warp].alive--;
+    next_turn(&warps[f->warp].m, warps[f->warp].alive);
+    next_turn(&block, alive);
+    simt_switch(&gone, main_sp);
+}
+
+void start(fiber *f, char *stack)
+{
+    void **sp = reinterpret_cast<void **>(stack + STACK) - 2;
+
+    sp[0] = reinterpret_cast<void *>(entry);
+    sp[1] = nullptr;
+    f->sp = sp - 6;
+    f->waits_for = nullptr;
+    f->done = f->parity = false;
+    f->n_copies = f->group = 0;
+}
+
+// A number from 0 to n - 1 for each i, none twice: the order of turns.
+unsigned turn_of(unsigned i, unsigned n)
+{
+    unsigned step = 7919;
+
+    if (simt_order == 0)
+        return i;
+    if (simt_order == 1)
+        return n - 1 - i;
+    while (n % 2 == 0 ? step % 2 == 0 : n % step == 0)
+        step++;
+    for (unsigned d = 3; d <= n && d < step; d += 2)
+        if (n % d == 0 && step % d == 0)
+            return n - 1 - i;
+    return (unsigned)(((unsigned long)i * step + simt_order) % n);
+}
+
+void run_block()
+{
+    for (unsigned left = n_threads; left > 0;) {
+        unsigned moved = 0;
+
+        for (unsigned i = 0; i < n_threads; i++) {
+            fiber *f = &fibers[turn_of(i, n_threads)];
+
+            if (f->done || (f->waits_for != nullptr && *f->waits_for == f->turn))
+                continue;
+            f->waits_for = nullptr;
+            simt_here = &f->place;
+            simt_switch(&main_sp, f->sp);
+            moved++;
+            left -= f->done;
+        }
+        if (moved == 0)
+            simt_die("threads wait for others that will not come");
+    }
+}
+
+} // namespace
+
+void simt_die(const char *why)
+{
+    fprintf(stderr, "simt: %s\n", why);
+    fflush(NULL);
+    _Exit(3);
+}
+
+void *simt_shared()
+{
+    return dynamic;
+}
+
+void simt_sync()
+{
+    wait_at(&block, alive);
+}
+
+const void *simt_meet(const void *mine, size_t bytes)
+{
+    fiber *f = self();
+    warp *w = &warps[f->warp];
+    char *slots = w->slots[f->parity];
+
+    f->parity = !f->parity;
+    if (bytes != 0)
+        memcpy(slots + f->lane * SIMT_SLOT, mine, bytes);
+    wait_at(&w->m, w->alive);
+    return slots;
+}
+
+void simt_copy16(void *to, const void *from, bool real)
+{
+    fiber *f = self();
+
+    if (static_cast<char *>(to) < dynamic || static_cast<char *>(to) + 16 > dynamic + dynamic_bytes)
+        simt_die("an asynchronous copy does not go into the shared memory");
+    if (f->n_copies == MAX_COPIES)
+        simt_die("too many asynchronous copies");
+    memset(to, 0xee, 16);
+    f->copies[f->n_copies++] = {to, from, real, f->group};
+}
+
+void simt_copy_commit()
+{
+    self()->group++;
+}
+
+void simt_copy_wait(unsigned newest)
+{
+    finish_copies(self(), newest);
+}
+
+void simt_run(dim3 grid, dim3 dims, size_t shared, void (*body)(void *), void *ctx)
+{
+    n_threads = dims.x * dims.y * dims.z;
+    if (n_threads == 0 || n_threads > MAX_THREADS || shared > SHARED_MAX)
+        simt_die("a launch that no device takes");
+    if (fibers == nullptr) {
+        fibers = static_cast<fiber *>(calloc(MAX_THREADS, sizeof(fiber)));
+        stacks = static_cast<char *>(aligned_alloc(4096, (size_t)MAX_THREADS * STACK));
+    }
+    if (fibers == nullptr || stacks == nullptr)
+        simt_die("out of memory");
+    simt_launches++;
+    the_body = body;
+    the_ctx = ctx;
+    dynamic_bytes = shared;
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) {
+                memset(dynamic, 0xee, shared);
+                memset(warps, 0, sizeof(warps));
+                block = {0, 0};
+                alive = n_threads;
+                simt_threads += n_threads;
+                for (unsigned i = 0; i < n_threads; i++) {
+                    fiber *f = &fibers[i];
+
+                    f->place = {dim3(i % dims.x, i / dims.x % dims.y, i / dims.x / dims.y),
+                                dim3(x, y, z), dims, grid};
+                    f->warp = i / 32;
+                    f->lane = i % 32;
+                    warps[f->warp].alive++;
+                    start(f, stacks + (size_t)i * STACK);
+                }
+                run_block();
+            }
+}

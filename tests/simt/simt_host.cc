@@ -1,0 +1,327 @@
+// tests/simt/simt_host.cc - the runtime of simt_host.h.
+#include <stdio.h>
+#include <time.h>
+
+#include <cuda_runtime.h>
+
+#include "knobs.h"
+
+struct simt_op { // of a graph
+    void (*run)(simt_op *);
+    simt_op *next;
+    dim3 grid, block;
+    size_t shared, bytes;
+    void (*body)(void *);
+    void *to;
+    const void *from;
+    int value;
+    alignas(16) char ctx[1024];
+};
+struct simt_graph {
+    simt_op *first, **last;
+    unsigned owners;
+};
+struct simt_stream {
+    simt_graph *recording;
+};
+struct simt_event {
+    struct timespec at;
+};
+
+cudaError_t simt_driver = cudaSuccess;
+int simt_devices = 1;
+size_t simt_memory = (size_t)1 << 32, simt_used;
+
+namespace
+{
+struct block {
+    size_t bytes, unused[31]; // 256: what follows is aligned as the device does it
+};
+
+cudaError_t take(void **p, size_t bytes)
+{
+    block *b;
+
+    if (bytes > simt_memory || simt_used > simt_memory - bytes)
+        return cudaErrorMemoryAllocation;
+    b = static_cast<block *>(aligned_alloc(256, sizeof(block) + (bytes + 255) / 256 * 256));
+    if (b == nullptr)
+        return cudaErrorMemoryAllocation;
+    b->bytes = bytes;
+    simt_used += bytes;
+    memset(static_cast<void *>(b + 1), 0xee, bytes);
+    *p = b + 1;
+    return cudaSuccess;
+}
+
+cudaError_t give(void *p)
+{
+    if (p != nullptr) {
+        block *b = static_cast<block *>(p) - 1;
+
+        simt_used -= b->bytes;
+        free(b);
+    }
+    return cudaSuccess;
+}
+
+void run_kernel(simt_op *o)
+{
+    simt_run(o->grid, o->block, o->shared, o->body, o->ctx);
+}
+void run_copy(simt_op *o)
+{
+    memmove(o->to, o->from, o->bytes);
+}
+void run_set(simt_op *o)
+{
+    memset(o->to, o->value, o->bytes);
+}
+
+cudaError_t queue(cudaStream_t s, simt_op *o)
+{
+    simt_op *kept;
+
+    if (s == nullptr || s->recording == nullptr) {
+        o->run(o);
+        return cudaSuccess;
+    }
+    kept = static_cast<simt_op *>(malloc(sizeof(*kept)));
+    if (kept == nullptr)
+        return cudaErrorMemoryAllocation;
+    *kept = *o;
+    kept->next = nullptr;
+    *s->recording->last = kept;
+    s->recording->last = &kept->next;
+    return cudaSuccess;
+}
+} // namespace
+
+cudaError_t simt_queue(cudaStream_t s, dim3 grid, dim3 dims, size_t shared, void (*body)(void *),
+                       const void *ctx, size_t bytes)
+{
+    simt_op o = {};
+
+    if (bytes > sizeof(o.ctx))
+        return cudaErrorInvalidValue;
+    o.run = run_kernel;
+    o.grid = grid;
+    o.block = dims;
+    o.shared = shared;
+    o.body = body;
+    memcpy(o.ctx, ctx, bytes);
+    return queue(s, &o);
+}
+
+cudaError_t cudaGetDeviceCount(int *n)
+{
+    *n = simt_driver == cudaSuccess ? simt_devices : 0;
+    return simt_driver;
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
+{
+    memset(p, 0, sizeof(*p));
+    snprintf(p->name, sizeof(p->name), "emulated device %d", device);
+    p->totalGlobalMem = simt_memory;
+    p->major = 8;
+    p->multiProcessorCount = 4;
+    p->l2CacheSize = 1 << 20;
+    return device < simt_devices ? cudaSuccess : cudaErrorInvalidValue;
+}
+cudaError_t cudaDeviceGetPCIBusId(char *bus, int n, int device)
+{
+    snprintf(bus, (size_t)n, "0000:%02x:00.0", device);
+    return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device)
+{
+    return device < simt_devices ? cudaSuccess : cudaErrorInvalidValue;
+}
+cudaError_t cudaMemGetInfo(size_t *left, size_t *total)
+{
+    *left = simt_memory - simt_used;
+    *total = simt_memory;
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int)
+{
+    *pool = 1;
+    return cudaSuccess;
+}
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void *)
+{
+    return cudaSuccess;
+}
+cudaError_t cudaMallocAsync(void **p, size_t bytes, cudaStream_t s)
+{
+    return s != nullptr && s->recording != nullptr ? cudaErrorStreamCaptureUnsupported
+                                                   : take(p, bytes);
+}
+cudaError_t cudaFreeAsync(void *p, cudaStream_t)
+{
+    return give(p);
+}
+cudaError_t cudaHostAlloc(void **p, size_t bytes, unsigned)
+{
+    return take(p, bytes);
+}
+cudaError_t cudaFreeHost(void *p)
+{
+    return give(p);
+}
+cudaError_t cudaHostGetDevicePointer(void **d, void *h, unsigned)
+{
+    *d = h;
+    return cudaSuccess;
+}
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind,
+                            cudaStream_t s)
+{
+    simt_op o = {};
+
+    o.run = run_copy;
+    o.to = to;
+    o.from = from;
+    o.bytes = bytes;
+    return queue(s, &o);
+}
+cudaError_t cudaMemcpyPeerAsync(void *to, int, const void *from, int, size_t bytes, cudaStream_t s)
+{
+    return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s);
+}
+cudaError_t cudaMemsetAsync(void *to, int v, size_t bytes, cudaStream_t s)
+{
+    simt_op o = {};
+
+    o.run = run_set;
+    o.to = to;
+    o.value = v;
+    o.bytes = bytes;
+    return queue(s, &o);
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned)
+{
+    *s = static_cast<cudaStream_t>(calloc(1, sizeof(**s)));
+    return *s != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t s)
+{
+    free(s);
+    return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t s)
+{
+    return s->recording != nullptr ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned)
+{
+    return cudaSuccess;
+}
+cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode)
+{
+    simt_graph *g = static_cast<simt_graph *>(calloc(1, sizeof(*g)));
+
+    if (g == nullptr)
+        return cudaErrorMemoryAllocation;
+    g->last = &g->first;
+    g->owners = 1;
+    s->recording = g;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g)
+{
+    *g = s->recording;
+    s->recording = nullptr;
+    return *g != nullptr ? cudaSuccess : cudaErrorInvalidValue;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *x, cudaGraph_t g, unsigned long long)
+{
+    *x = g;
+    g->owners++;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t)
+{
+    for (simt_op *o = x->first; o != nullptr; o = o->next)
+        o->run(o);
+    return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t g)
+{
+    if (g != nullptr && --g->owners == 0) {
+        for (simt_op *o = g->first, *next; o != nullptr; o = next) {
+            next = o->next;
+            free(o);
+        }
+        free(g);
+    }
+    return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t x)
+{
+    return cudaGraphDestroy(x);
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned)
+{
+    *e = static_cast<cudaEvent_t>(calloc(1, sizeof(**e)));
+    return *e != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t e)
+{
+    free(e);
+    return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t)
+{
+    clock_gettime(CLOCK_MONOTONIC, &e->at);
+    return cudaSuccess;
+}
+cudaError_t cudaEventQuery(cudaEvent_t)
+{
+    return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t)
+{
+    return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
+{
+    *ms = (float)(to->at.tv_sec - from->at.tv_sec) * 1e3f +
+          (float)(to->at.tv_nsec - from->at.tv_nsec) * 1e-6f;
+    return cudaSuccess;
+}
+cudaError_t cudaFuncSetAttribute(const void *, cudaFuncAttribute, int v)
+{
+    return v <= 227 * 1024 ? cudaSuccess : cudaErrorInvalidValue;
+}
+cudaError_t cudaGetLastError()
+{
+    return cudaSuccess;
+}
+const char *cudaGetErrorString(cudaError_t e)
+{
+    return e == cudaErrorMemoryAllocation ? "out of memory"
+           : e == cudaSuccess             ? "no error"
+                                          : "emulated failure";
+}
+
+void simt_set_driver(int code)
+{
+    simt_driver = (cudaError_t)code;
+}
+void simt_set_memory(size_t bytes)
+{
+    simt_memory = bytes;
+}
+size_t simt_memory_used()
+{
+    return simt_used;
+}
+void simt_set_order(unsigned order)
+{
+    simt_order = order;
+}
+unsigned long simt_launched()
+{
+    return simt_launches;
+}
