@@ -12,6 +12,7 @@
 #include "engine/device.h"
 #include "engine/gguf.h"
 #include "engine/hf.h"
+#include "engine/kvcache.h"
 #include "engine/lora.h"
 #include "engine/model.h"
 #include "engine/model_repack.h"
@@ -48,6 +49,7 @@ struct engine {
         struct lora *lora;
     } * adapters;
     unsigned n_adapters;
+    enum kern_kv_type *layer_types; /* NULL: all are alike */
     unsigned max_context, max_unfinished;
     atomic_ullong next_id;
 };
@@ -70,7 +72,8 @@ static enum kern_kv_type kv_type(enum engine_kv kv, unsigned head_dim)
     static const enum kern_kv_type types[] = {
         [ENGINE_KV_F16] = KERN_KV_F16,       [ENGINE_KV_I8] = KERN_KV_I8,
         [ENGINE_KV_I4] = KERN_KV_I4,         [ENGINE_KV_POLAR4] = KERN_KV_POLAR4,
-        [ENGINE_KV_POLAR3] = KERN_KV_POLAR3, [ENGINE_KV_QJL] = KERN_KV_QJL};
+        [ENGINE_KV_POLAR3] = KERN_KV_POLAR3, [ENGINE_KV_QJL] = KERN_KV_QJL,
+        [ENGINE_KV_ADAPTIVE] = KERN_KV_I4};
 
     if (kv == ENGINE_KV_AUTO)
         return head_dim >= INT8_HEAD_DIM ? KERN_KV_I8 : KERN_KV_F16;
@@ -179,6 +182,12 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
     if (e->max_context > e->m.max_context)
         e->max_context = e->m.max_context;
     e->max_unfinished = seqs + queued;
+    if (cfg->kv == ENGINE_KV_ADAPTIVE) {
+        e->layer_types = calloc(e->m.n_layers, sizeof(*e->layer_types));
+        if (e->layer_types == NULL)
+            return gw_fail(err, GW_ENOMEM, "out of memory for the KV cache");
+        kvcache_adapt(e->m.n_layers, e->layer_types);
+    }
     GW_TRY(use_device(e, &spec, cfg, ops, seqs, err));
     sc = (struct sched_config){.m = &e->m,
                                .device = e->device,
@@ -190,7 +199,8 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
                                .max_queued = queued,
                                .max_rank = max_rank,
                                .no_drafts = cfg->no_drafts,
-                               .kv_type = kv_type(cfg->kv, e->m.head_dim)};
+                               .kv_type = kv_type(cfg->kv, e->m.head_dim),
+                               .layer_types = e->layer_types};
     return sched_new(&sc, &e->s, err);
 }
 
@@ -232,6 +242,7 @@ void engine_close(struct engine *e)
     free(e->adapters);
     model_fini(&e->m);
     pool_free(e->p);
+    free(e->layer_types);
     free(e);
 }
 

@@ -27,6 +27,7 @@ enum engine_kv {
     ENGINE_KV_POLAR4,
     ENGINE_KV_POLAR3,
     ENGINE_KV_QJL,
+    ENGINE_KV_ADAPTIVE, /* int8 in the first layers, int4 in the others */
 };
 
 /* A LoRA adapter: a GGUF file (general.type = adapter), or a folder as PEFT writes it. */

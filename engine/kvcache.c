@@ -9,12 +9,18 @@
 struct kvcache {
     struct kvcache_shape shape;
     char *mem; /* [page][layer][kv_head][block] */
-    size_t block_bytes, page_bytes;
+    struct layer {
+        enum kern_kv_type type;
+        size_t at, block_bytes; /* of its first block within a page, and of each */
+    } * layers;
+    size_t page_bytes;
     uint64_t *free_bits; /* bit p % 64 of word p / 64: page p is free */
     uint32_t *holders;   /* [page]: twice the number of sequences, plus IN_TREE */
     unsigned n_pages, n_free, n_idle, max_seq_pages;
     unsigned first_word; /* no word before this one has a free page */
 };
+
+enum { MAX_LAYERS = 65536 };
 
 /* A page's count: the tree adds IN_TREE, each sequence that holds it IN_SEQ. */
 enum { IN_TREE = 1, IN_SEQ = 2 };
@@ -22,6 +28,41 @@ enum { IN_TREE = 1, IN_SEQ = 2 };
 static unsigned pages_for(unsigned n_tokens)
 {
     return n_tokens / KERN_KV_BLOCK + (n_tokens % KERN_KV_BLOCK != 0);
+}
+
+/* Where the layers' blocks lie within a page; false: the size overflows. */
+static bool lay_out(struct kvcache *kv)
+{
+    const struct kvcache_shape *s = &kv->shape;
+
+    for (unsigned i = 0; i < s->n_layers; i++) {
+        struct layer *l = &kv->layers[i];
+        size_t bytes;
+
+        l->type = kvcache_layer_type(s, i);
+        l->block_bytes = kern_kv_block_bytes(l->type, s->head_dim);
+        l->at = kv->page_bytes;
+        if (__builtin_mul_overflow(l->block_bytes, (size_t)s->n_kv_heads, &bytes) ||
+            __builtin_add_overflow(kv->page_bytes, bytes, &kv->page_bytes))
+            return false;
+    }
+    return true;
+}
+
+void kvcache_adapt(unsigned n_layers, enum kern_kv_type *out)
+{
+    for (unsigned i = 0; i < n_layers; i++)
+        out[i] = i < (n_layers + 5) / 6 ? KERN_KV_I8 : KERN_KV_I4;
+}
+
+uint64_t kvcache_token_bytes(const struct kvcache_shape *shape)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < shape->n_layers; i++)
+        bytes += (uint64_t)shape->n_kv_heads *
+                 kern_kv_block_bytes(kvcache_layer_type(shape, i), shape->head_dim);
+    return bytes / KERN_KV_BLOCK;
 }
 
 enum gw_status kvcache_new(const struct kvcache_shape *shape, struct kvcache **out,
@@ -35,14 +76,18 @@ enum gw_status kvcache_new(const struct kvcache_shape *shape, struct kvcache **o
     kv->shape = *shape;
     kv->n_pages = kv->n_free = pages_for(shape->n_tokens);
     kv->max_seq_pages = pages_for(shape->max_seq_tokens);
-    kv->block_bytes = kern_kv_block_bytes(shape->type, shape->head_dim);
-    if (__builtin_mul_overflow(kv->block_bytes, (size_t)shape->n_layers * shape->n_kv_heads,
-                               &kv->page_bytes) ||
-        __builtin_mul_overflow(kv->page_bytes, (size_t)kv->n_pages, &bytes)) {
+    if (shape->n_layers <= MAX_LAYERS)
+        kv->layers = calloc((size_t)shape->n_layers + 1, sizeof(*kv->layers));
+    if (kv->layers == NULL) {
+        kvcache_free(kv);
+        return gw_fail(err, GW_ENOMEM, "out of memory for the KV cache");
+    }
+    if (!lay_out(kv) || __builtin_mul_overflow(kv->page_bytes, (size_t)kv->n_pages, &bytes)) {
         kvcache_free(kv);
         return gw_fail(err, GW_ELIMIT, "a KV cache of %u tokens does not fit into memory",
                        shape->n_tokens);
     }
+    kv->shape.layer_types = NULL; /* the caller's */
     kv->mem = hugemem_new(bytes != 0 ? bytes : 1);
     kv->free_bits = calloc(kv->n_pages / 64 + 1, sizeof(*kv->free_bits));
     kv->holders = calloc((size_t)kv->n_pages + 1, sizeof(*kv->holders));
@@ -62,6 +107,7 @@ void kvcache_free(struct kvcache *kv)
         return;
     if (kv->mem != NULL)
         hugemem_free(kv->mem, kv->page_bytes != 0 ? kv->page_bytes * kv->n_pages : 1);
+    free(kv->layers);
     free(kv->free_bits);
     free(kv->holders);
     free(kv);
@@ -217,13 +263,13 @@ void kvcache_release(struct kvcache *kv, struct kvcache_seq *s)
 struct kern_kv kvcache_view(const struct kvcache *kv, const struct kvcache_seq *s, unsigned layer,
                             unsigned kv_head)
 {
-    size_t block = (size_t)layer * kv->shape.n_kv_heads + kv_head;
+    const struct layer *l = &kv->layers[layer];
 
-    return (struct kern_kv){.base = kv->mem + block * kv->block_bytes,
+    return (struct kern_kv){.base = kv->mem + l->at + kv_head * l->block_bytes,
                             .table = s->pages,
                             .block_stride = kv->page_bytes,
                             .head_dim = kv->shape.head_dim,
-                            .type = kv->shape.type};
+                            .type = l->type};
 }
 
 /* ---- numbers ----------------------------------------------------------------------------- */

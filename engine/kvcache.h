@@ -33,10 +33,23 @@ struct kvcache_shape {
     unsigned n_tokens;       /* in all, rounded up to pages */
     unsigned max_seq_tokens; /* of one sequence, at most n_tokens */
     enum kern_kv_type type;
+    const enum kern_kv_type
+        *layer_types; /* [n_layers], borrowed by the call; NULL: all are of `type` */
     /* Somebody else holds pages of the same numbers, and copies one when this does; or NULL. n_layers may then be 0. */
     void (*copy)(void *ctx, uint32_t to, uint32_t from);
     void *copy_ctx;
 };
+
+/* The type of a layer. */
+static inline enum kern_kv_type kvcache_layer_type(const struct kvcache_shape *shape,
+                                                   unsigned layer)
+{
+    return shape->layer_types != NULL ? shape->layer_types[layer] : shape->type;
+}
+
+/* Types by layer for kv "adaptive": int8 for the first sixth of the layers, where 4 bits cost most, int4 for the
+ * others. The table of the measurement that says so is in docs/engine.md. out: [n_layers]. */
+void kvcache_adapt(unsigned n_layers, enum kern_kv_type *out);
 
 /* GW_ELIMIT: the size overflows; GW_ENOMEM. On success *out is the caller's (kvcache_free). */
 enum gw_status kvcache_new(const struct kvcache_shape *shape, struct kvcache **out,
@@ -91,11 +104,7 @@ unsigned kvcache_used_tokens(const struct kvcache *kv); /* on pages that sequenc
 unsigned kvcache_total_tokens(const struct kvcache *kv);
 uint64_t kvcache_bytes(const struct kvcache *kv);
 
-/* Bytes a token takes with this shape. */
-static inline uint64_t kvcache_token_bytes(const struct kvcache_shape *shape)
-{
-    return (uint64_t)shape->n_layers * shape->n_kv_heads *
-           kern_kv_block_bytes(shape->type, shape->head_dim) / KERN_KV_BLOCK;
-}
+/* Bytes a token takes with this shape, in pages that are full. */
+uint64_t kvcache_token_bytes(const struct kvcache_shape *shape);
 
 #endif

@@ -189,7 +189,8 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
                                   .n_kv_heads = cfg->m->n_kv_heads,
                                   .head_dim = cfg->m->head_dim,
                                   .max_seq_tokens = cfg->max_context,
-                                  .type = cfg->kv_type};
+                                  .type = cfg->kv_type,
+                                  .layer_types = cfg->layer_types};
     uint64_t budget = cfg->m->weights_bytes / 2 > KV_BYTES ? cfg->m->weights_bytes / 2 : KV_BYTES;
     uint64_t tokens = shape.n_layers == 0 ? 0 : budget / kvcache_token_bytes(&shape);
 

@@ -36,9 +36,10 @@ struct sched_config {
     struct pool *p;
     unsigned max_context, max_seqs, max_queued; /* above 0 */
     enum kern_kv_type kv_type;
-    unsigned max_rank;  /* of adapters; 0: there are none */
-    bool no_drafts;     /* no guessing (sched_draft.c) */
-    unsigned kv_tokens; /* 0: what memory allows; at least max_context is taken */
+    const enum kern_kv_type *layer_types; /* of each layer, or NULL: all are of kv_type */
+    unsigned max_rank;                    /* of adapters; 0: there are none */
+    bool no_drafts;                       /* no guessing (sched_draft.c) */
+    unsigned kv_tokens;                   /* 0: what memory allows; at least max_context is taken */
 };
 
 /* Takes the memory of cache and steps and starts the thread. All that cfg points to must outlive *out.

@@ -45,7 +45,8 @@ enum gw_status sched_run_bench(struct sched *s, const struct sched_job *job)
     struct kvcache_shape shape = {.n_layers = m->n_layers,
                                   .n_kv_heads = m->n_kv_heads,
                                   .head_dim = m->head_dim,
-                                  .type = s->cfg.kv_type};
+                                  .type = s->cfg.kv_type,
+                                  .layer_types = s->cfg.layer_types};
     struct kvcache_seq kv = {0};
     struct tok_ids ids = {0};
     enum gw_status st;

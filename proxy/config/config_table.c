@@ -27,7 +27,8 @@
 static const char *const kinds[] = {"engine", "openai", "anthropic", "gemini",
                                     "azure",  "vertex", "bedrock",   NULL};
 static const char *const apis[] = {"chat", "completions", "responses", "embeddings", "other", NULL};
-static const char *const kvs[] = {"auto", "f16", "int8", "int4", "polar4", "polar3", "qjl", NULL};
+static const char *const kvs[] = {"auto",   "f16", "int8",     "int4", "polar4",
+                                  "polar3", "qjl", "adaptive", NULL};
 static const char *const servers[] = {"any", "vllm", "sglang", "tgi", "triton", "llama.cpp", NULL};
 static const char *const conflicts[] = {"reroute", "refuse", NULL};
 static const char *const scopes[] = {"leaving", "always", NULL};
@@ -103,7 +104,7 @@ const struct config_key config_keys[] = {
 {"targets.*.max_context", CONFIG_UINT, TARGET(max_context), "0", 0, 1 << 20, NULL, "engine: tokens a conversation; 0: the model's own, at most 8,192."},
 {"targets.*.max_seqs", CONFIG_UINT, TARGET(max_seqs), "0", 0, 1024, NULL, "engine: conversations at once; 0: 8."},
 {"targets.*.kv", CONFIG_ENUM, TARGET(kv), "auto", 0, 0, kvs,
- "engine: how keys and values are kept (docs/engine.md): `int8`, `f16` (twice the memory), `auto`: int8 where the model's heads are large enough for it; or rotated and with fewer bits, at a cost that is measured there: `int4`, `polar4`, `polar3`, `qjl`."},
+ "engine: how keys and values are kept (docs/engine.md): `int8`, `f16` (twice the memory), `auto`: int8 where the model's heads are large enough for it; or rotated and with fewer bits, at a cost that is measured there: `int4`, `polar4`, `polar3`, `qjl`, `adaptive`."},
 {"targets.*.adapters", CONFIG_PAIRS, TARGET(adapters), NULL, 0, 0, NULL,
  "engine: `name: file` of LoRA adapters of the model, GGUF files or PEFT folders, found as `model` is (docs/models.md). A request chooses one by its model's name: `name`, `TARGET:name`, or any model's with `:name` behind it."},
 {"targets.*.base_url", CONFIG_URL, TARGET(base_url), NULL, 0, 0, NULL, "servers: where it is. openai: required, up to and with the version, `https://api.openai.com/v1`. azure: required, `https://NAME.openai.azure.com`. The others know theirs; this key is for private endpoints."},

@@ -16,6 +16,7 @@ struct bed {
     struct tok *tok;
     struct chat *chat;
     enum kern_kv_type kv_type; /* of schedulers */
+    const enum kern_kv_type *layer_types;
 };
 
 static inline bool bed_init(struct bed *b, const char *path)
@@ -51,6 +52,7 @@ static inline struct sched *bed_sched(const struct bed *b, unsigned context, uns
                                      .max_seqs = seqs,
                                      .max_queued = 64,
                                      .kv_type = b->kv_type,
+                                     .layer_types = b->layer_types,
                                      .kv_tokens = kv_tokens};
     struct sched *s = NULL;
 

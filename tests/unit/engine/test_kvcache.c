@@ -186,6 +186,52 @@ static void test_against_lists(uint64_t seed)
     kvcache_free(b.kv);
 }
 
+/* Layers of different types: their blocks do not overlap, and a page is as long as all of them. */
+static void test_layer_types(void)
+{
+    enum { HEADS = 3, HEAD_DIM = 64, LAYERS_MIXED = 7 };
+    enum kern_kv_type layers[LAYERS_MIXED];
+    struct kvcache_shape shape = {.n_layers = LAYERS_MIXED,
+                                  .n_kv_heads = HEADS,
+                                  .head_dim = HEAD_DIM,
+                                  .n_tokens = 64,
+                                  .max_seq_tokens = 64,
+                                  .layer_types = layers};
+    struct kvcache_seq s = {0};
+    struct kvcache *kv = NULL;
+    const char *end;
+    uint64_t all;
+
+    kvcache_adapt(LAYERS_MIXED, layers);
+    CHECK(layers[0] == KERN_KV_I8 && layers[1] == KERN_KV_I8 && layers[2] == KERN_KV_I4 &&
+          layers[6] == KERN_KV_I4);
+    if (!CHECK(kvcache_new(&shape, &kv, NULL) == GW_OK) ||
+        !CHECK(kvcache_reserve(kv, &s, 64) == GW_OK))
+        return;
+    end = kvcache_view(kv, &s, 0, 0).base;
+    for (unsigned l = 0; l < LAYERS_MIXED; l++) {
+        for (unsigned h = 0; h < HEADS; h++) {
+            struct kern_kv v = kvcache_view(kv, &s, l, h);
+
+            CHECK(v.type == layers[l] && v.base == end);
+            end += kern_kv_block_bytes(layers[l], HEAD_DIM);
+        }
+    }
+    all = kvcache_bytes(kv);
+    CHECK(all == 4 * HEADS *
+                     (2 * kern_kv_block_bytes(KERN_KV_I8, HEAD_DIM) +
+                      5 * kern_kv_block_bytes(KERN_KV_I4, HEAD_DIM)));
+    CHECK(all == 64 * kvcache_token_bytes(&shape));
+    kvcache_release(kv, &s);
+    kvcache_free(kv);
+    /* 256, 136, 72, 68, 52 and 70 bytes a head and token */
+    for (int t = 0; t < KERN_KV_TYPES; t++) {
+        static const unsigned bytes[KERN_KV_TYPES] = {256, 136, 72, 68, 52, 70};
+
+        CHECK(kern_kv_block_bytes((enum kern_kv_type)t, HEAD_DIM) == KERN_KV_BLOCK * bytes[t]);
+    }
+}
+
 static void test_limits(void)
 {
     const struct kvcache_shape huge = {.n_layers = UINT32_MAX,
@@ -223,5 +269,6 @@ int main(void)
     for (uint64_t seed = 1; seed <= 4; seed++)
         test_against_lists(seed);
     test_limits();
+    test_layer_types();
     return test_done();
 }

@@ -6,7 +6,8 @@
 #include "tests/test.h"
 #include "tests/unit/engine/rig.h"
 
-enum { MAX_TOKENS = 192 };
+enum { MAX_TOKENS = 192, MAX_PLAN = 64 };
+static bool show_layers; /* asked for */
 
 struct loss {
     double mean, worst; /* of the divergence, nats */
@@ -14,14 +15,15 @@ struct loss {
 };
 
 /* The rig again, with another type of cache. */
-static bool set_type(struct rig *r, enum kern_kv_type type)
+static bool set_types(struct rig *r, enum kern_kv_type type, const enum kern_kv_type *layers)
 {
     const struct kvcache_shape shape = {.n_layers = r->m.n_layers,
                                         .n_kv_heads = r->m.n_kv_heads,
                                         .head_dim = r->m.head_dim,
                                         .n_tokens = RIG_CONTEXT,
                                         .max_seq_tokens = RIG_CONTEXT,
-                                        .type = type};
+                                        .type = type,
+                                        .layer_types = layers};
 
     forward_free(r->f);
     kvcache_free(r->kv);
@@ -29,6 +31,11 @@ static bool set_type(struct rig *r, enum kern_kv_type type)
     r->kv = NULL;
     return kvcache_new(&shape, &r->kv, NULL) == GW_OK &&
            forward_new(&r->m, r->kv, r->p, RIG_STEP, RIG_STEP, RIG_CONTEXT, &r->f, NULL) == GW_OK;
+}
+
+static bool set_type(struct rig *r, enum kern_kv_type type)
+{
+    return set_types(r, type, NULL);
 }
 
 /* Log-probabilities of every vocabulary entry behind every token: out[n][n_vocab]. */
@@ -130,20 +137,80 @@ static unsigned token_bytes(const struct rig *r, enum kern_kv_type type)
     return (unsigned)kvcache_token_bytes(&shape);
 }
 
-static void test_types(struct rig *r, const int32_t *ids, unsigned n, float *exact, float *small,
-                       const struct bound bounds[N_TYPES])
+/* Returns the mean loss of int4. */
+static double test_types(struct rig *r, const int32_t *ids, unsigned n, float *exact, float *small,
+                         const struct bound bounds[N_TYPES])
 {
+    double int4 = 0;
+
     printf("%-8s %6u bytes a token\n", "f16", token_bytes(r, KERN_KV_F16));
     for (unsigned i = 0; i < N_TYPES; i++) {
         struct loss l;
 
         if (!CHECK(set_type(r, types[i].type)) || !read_all(r, ids, n, small))
-            return;
+            return 0;
         l = compare(r, exact, small, n);
+        int4 = types[i].type == KERN_KV_I4 ? l.mean : int4;
         printf("%-8s %6u bytes a token: mean %.5f, worst %.4f nats, %.1f %% the same choice\n",
                types[i].name, token_bytes(r, types[i].type), l.mean, l.worst, 100 * l.same);
         CHECK(l.mean < bounds[i].mean && l.mean > 0 && l.same >= bounds[i].same);
     }
+    return int4;
+}
+
+/* How much each layer minds: all but one with f16. */
+static void test_layers(struct rig *r, const int32_t *ids, unsigned n, float *exact, float *small)
+{
+    for (unsigned i = 0; i < r->m.n_layers; i++) {
+        enum kern_kv_type layers[MAX_PLAN] = {KERN_KV_F16};
+        struct loss l;
+
+        layers[i] = KERN_KV_I4;
+        if (!CHECK(set_types(r, KERN_KV_F16, layers)) || !read_all(r, ids, n, small))
+            return;
+        l = compare(r, exact, small, n);
+        printf("layer %2u as int4: mean %.5f\n", i, l.mean);
+    }
+}
+
+static void show_plan(struct rig *r, const char *name, const enum kern_kv_type *layers,
+                      const int32_t *ids, unsigned n, const float *exact, float *small,
+                      struct loss *l)
+{
+    const struct kvcache_shape shape = {.n_layers = r->m.n_layers,
+                                        .n_kv_heads = r->m.n_kv_heads,
+                                        .head_dim = r->m.head_dim,
+                                        .layer_types = layers};
+
+    if (!CHECK(set_types(r, KERN_KV_F16, layers)) || !read_all(r, ids, n, small))
+        return;
+    *l = compare(r, exact, small, n);
+    printf("%-24s %6u bytes a token: mean %.5f, worst %.4f nats, %.1f %% the same choice\n", name,
+           (unsigned)kvcache_token_bytes(&shape), l->mean, l->worst, 100 * l->same);
+}
+
+/* What "adaptive" takes, and what other plans of the same size would cost. */
+static void test_adaptive(struct rig *r, const int32_t *ids, unsigned n, const float *exact,
+                          float *small, double all_int4)
+{
+    const unsigned layers = r->m.n_layers, some = (layers + 5) / 6;
+    enum kern_kv_type plan[MAX_PLAN];
+    struct loss chosen = {0}, other = {0};
+
+    kvcache_adapt(layers, plan);
+    show_plan(r, "adaptive", plan, ids, n, exact, small, &chosen);
+    CHECK(chosen.mean > 0 && chosen.mean < all_int4);
+    if (!show_layers)
+        return;
+    for (unsigned i = 0; i < layers; i++)
+        plan[i] = i >= layers - some ? KERN_KV_I8 : KERN_KV_I4;
+    show_plan(r, "the last sixth int8", plan, ids, n, exact, small, &other);
+    for (unsigned i = 0; i < layers; i++)
+        plan[i] = i < some / 2 || i >= layers - (some - some / 2) ? KERN_KV_I8 : KERN_KV_I4;
+    show_plan(r, "both ends int8", plan, ids, n, exact, small, &other);
+    for (unsigned i = 0; i < layers; i++)
+        plan[i] = i % 6 == 3 ? KERN_KV_I8 : KERN_KV_I4;
+    show_plan(r, "every sixth int8", plan, ids, n, exact, small, &other);
 }
 
 static void test_loss(const char *path, const struct bound bounds[N_TYPES])
@@ -158,21 +225,26 @@ static void test_loss(const char *path, const struct bound bounds[N_TYPES])
         return;
     }
     n = read_text(path, ids);
-    if (!CHECK(n > 100) || !CHECK(rig_init(&r, path, NULL, 2, NULL) == GW_OK))
+    if (!CHECK(n > 100) || !CHECK(rig_init(&r, path, NULL, 2, NULL) == GW_OK) ||
+        !CHECK(r.m.n_layers <= MAX_PLAN))
         return;
     exact = malloc((size_t)n * r.m.n_vocab * sizeof(*exact));
     small = malloc((size_t)n * r.m.n_vocab * sizeof(*small));
     if (CHECK(exact != NULL && small != NULL) && read_all(&r, ids, n, exact)) {
         printf("%s, %u tokens, against f16:\n", path, n);
-        test_types(&r, ids, n, exact, small, bounds);
+        test_adaptive(&r, ids, n, exact, small, test_types(&r, ids, n, exact, small, bounds));
+        if (show_layers)
+            test_layers(&r, ids, n, exact, small);
     }
     free(exact);
     free(small);
     rig_fini(&r);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    show_layers = argc > 1 && strcmp(argv[1], "layers") == 0;
+
     /* Heads of 8 numbers that were never trained on such text: far from what is in use. */
     static const struct bound stories[N_TYPES] = {
         {0.02, 0.9}, {1, 0.4}, {1.6, 0.25}, {3, 0.15}, {2, 0.2}};

@@ -190,7 +190,11 @@ static void test_against_list(uint64_t seed, bool evict)
 /* The least recently used goes first, and never what a sequence holds. */
 static void test_order(void)
 {
-    const struct kvcache_shape shape = {1, 1, 2, POOL_TOKENS, MAX_TOKENS, KERN_KV_F16};
+    const struct kvcache_shape shape = {.n_layers = 1,
+                                        .n_kv_heads = 1,
+                                        .head_dim = 2,
+                                        .n_tokens = POOL_TOKENS,
+                                        .max_seq_tokens = MAX_TOKENS};
     struct kvcache *kv = NULL;
     struct kvcache_seq s[3] = {{0}}, again = {0};
     struct radix *t;

@@ -81,6 +81,7 @@ int main(void)
 {
     char why[256] = "the model generator failed", path[PATH_MAX + 64];
     const char *models = rig_models(why);
+    enum kern_kv_type layers[64];
     struct bed b = {0};
 
     if (models == NULL) {
@@ -95,6 +96,10 @@ int main(void)
             test_preemption(&b);
             test_streams(&b);
         }
+        kvcache_adapt(b.m.n_layers, layers);
+        b.layer_types = layers;
+        test_preemption(&b);
+        test_streams(&b);
     }
     bed_fini(&b);
     return test_done();

@@ -242,6 +242,8 @@ static void test_every_error_names_its_place(void)
         {"targets: { a: { kind: openai, base_url: https://x } }", "targets.a: needs `zone`"},
         {"targets: { a: { kind: openai, base_url: https://x, zone: process } }",
          "not in this process"},
+        {"targets: { a: { kind: engine, model: m, kv: int2 } }",
+         "targets.a.kv: must be auto, f16, int8, int4, polar4, polar3, qjl or adaptive"},
         {"targets: { a: { kind: engine, model: m, zone: private } }",
          "its zone can only be process"},
         {"targets: { a: { kind: engine, model: m, base_url: https://x } }",
