@@ -114,16 +114,16 @@ static enum gw_status open_adapters(struct engine *e, const struct engine_config
     return GW_OK;
 }
 
-/* Adapters are computed on the CPU. */
+/* Adapters, and layers whose types differ, are computed on the CPU. */
 static enum gw_status wanted_device(const struct engine_config *cfg, struct device_spec *spec,
                                     struct gw_err *err)
 {
     GW_TRY(device_parse(cfg->device, spec, err));
-    if (cfg->n_adapters == 0)
+    if (cfg->n_adapters == 0 && cfg->kv != ENGINE_KV_ADAPTIVE)
         return GW_OK;
     if (spec->kind == DEVICE_CUDA)
-        return gw_fail(err, GW_EUNSUPPORTED,
-                       "a model with adapters is computed on the CPU: device cpu or auto");
+        return gw_fail(err, GW_EUNSUPPORTED, "%s is computed on the CPU: device cpu or auto",
+                       cfg->n_adapters != 0 ? "a model with adapters" : "a model with kv adaptive");
     spec->kind = DEVICE_CPU;
     return GW_OK;
 }
