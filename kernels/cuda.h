@@ -159,7 +159,7 @@ void kern_cuda_matrix_free(struct kern_cuda_matrix *m);
 struct kern_cuda_acts {
     unsigned n_tokens;
     size_t cols; /* a multiple of 32 */
-    bool fine;      /* x = d * (256 q + r), else d * q: twice the arithmetic, no more weight bytes */
+    bool fine;   /* x = d * (256 q + r), else d * q: twice the arithmetic, no more weight bytes */
     const float *x; /* [token][cols]; may be NULL when only the integers are used */
     int8_t *q, *r;  /* [token][cols]; r NULL unless fine */
     float *d, *ds;  /* [token][cols / 32]: the scale; the scale times the sum of the integers */

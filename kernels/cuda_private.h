@@ -49,9 +49,13 @@ static void kern_cuda_run(struct kern_cuda *c, const char *what, void (*kernel)(
         kern_cuda_note(c, ptx_launch(kernel, grid, block, shared, c->stream, args...), what);
 }
 
+/* What a product does with what is there: replaces it, adds to it, or multiplies the gate's function of it. */
+enum kern_cuda_into { KERN_CUDA_SET, KERN_CUDA_ADD, KERN_CUDA_MUL_SILU, KERN_CUDA_MUL_GELU };
+
 /* kern_cuda_matmul for more than KERN_CUDA_GEMV_TOKENS tokens (cuda_gemm.cu). */
-void kern_cuda_gemm(struct kern_cuda *c, const struct kern_cuda_matrix *w, const struct kern_cuda_acts *a,
-                    float *out, size_t out_stride, bool add);
+void kern_cuda_gemm(struct kern_cuda *c, const struct kern_cuda_matrix *w,
+                    const struct kern_cuda_acts *a, float *out, size_t out_stride,
+                    enum kern_cuda_into into);
 
 static inline unsigned kern_cuda_div_up(size_t n, size_t by)
 {

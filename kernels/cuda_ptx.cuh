@@ -129,6 +129,14 @@ DEV void ptx_copy16(void *shared, const void *global, bool real)
                  "l"(global), "r"(real ? 16 : 0)
                  : "memory");
 }
+/* 4 bytes, likewise; both aligned to 4. */
+DEV void ptx_copy4(void *shared, const void *global, bool real)
+{
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(
+                     (uint32_t)__cvta_generic_to_shared(shared)),
+                 "l"(global), "r"(real ? 4 : 0)
+                 : "memory");
+}
 DEV void ptx_copy_commit()
 {
     asm volatile("cp.async.commit_group;" ::: "memory");

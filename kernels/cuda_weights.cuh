@@ -7,7 +7,7 @@
 #define KERNELS_CUDA_WEIGHTS_CUH
 
 #include "kernels/cuda_dev.cuh"
-#include "kernels/cuda_repack.h"
+#include "kernels/cuda_private.h"
 
 /* What a lane holds of a chunk. */
 template <int TYPE> struct wchunk {
@@ -156,6 +156,17 @@ DEV void wchunk_scales(const struct wchunk<TYPE> &w, float (&s)[2][2], float (&m
     }
 }
 
+/* See enum kern_cuda_into. */
+DEV void dev_into(float *o, float v, int into)
+{
+    if (into == KERN_CUDA_SET)
+        *o = v;
+    else if (into == KERN_CUDA_ADD)
+        *o += v;
+    else
+        *o = (into == KERN_CUDA_MUL_GELU ? dev_gelu(*o) : dev_silu(*o)) * v;
+}
+
 /* One weight; slow. */
 template <int TYPE>
 DEV float dev_weight_of(const uint8_t *data, const struct cuda_layout &l, size_t row, size_t col)
@@ -223,5 +234,26 @@ DEV float dev_weight(const uint8_t *data, const struct cuda_layout &l, size_t ro
         return dev_weight_of<KERN_TYPE_BF16>(data, l, row, col);
     }
 }
+
+/* return f<TYPE>(...) for the type of a matrix. */
+#define KERN_CUDA_FOR_TYPE(type, f, ...)                                                           \
+    switch ((int)(type)) {                                                                         \
+    case KERN_TYPE_Q4_0:                                                                           \
+        return f<KERN_TYPE_Q4_0>(__VA_ARGS__);                                                     \
+    case KERN_TYPE_Q4_1:                                                                           \
+        return f<KERN_TYPE_Q4_1>(__VA_ARGS__);                                                     \
+    case KERN_TYPE_Q8_0:                                                                           \
+        return f<KERN_TYPE_Q8_0>(__VA_ARGS__);                                                     \
+    case KERN_TYPE_Q4_K:                                                                           \
+        return f<KERN_TYPE_Q4_K>(__VA_ARGS__);                                                     \
+    case KERN_TYPE_Q5_K:                                                                           \
+        return f<KERN_TYPE_Q5_K>(__VA_ARGS__);                                                     \
+    case KERN_TYPE_Q6_K:                                                                           \
+        return f<KERN_TYPE_Q6_K>(__VA_ARGS__);                                                     \
+    case KERN_TYPE_F16:                                                                            \
+        return f<KERN_TYPE_F16>(__VA_ARGS__);                                                      \
+    default:                                                                                       \
+        return f<KERN_TYPE_BF16>(__VA_ARGS__);                                                     \
+    }
 
 #endif

@@ -84,7 +84,7 @@ void *simt_shared(void); /* the block's dynamic shared memory */
 const void *simt_meet(const void *mine,
                       size_t bytes); /* [32][64]: what each lane of the warp gave */
 void simt_sync(void);
-void simt_copy16(void *to, const void *from, bool real);
+void simt_copy(void *to, const void *from, unsigned bytes, bool real);
 void simt_copy_commit(void);
 void simt_copy_wait(unsigned newest);
 [[noreturn]] void simt_die(const char *why);

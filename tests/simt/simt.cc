@@ -22,6 +22,7 @@ struct meeting {
 struct copy {
     void *to;
     const void *from;
+    unsigned bytes;
     bool real;
     unsigned group;
 };
@@ -97,9 +98,9 @@ void finish_copies(fiber *f, unsigned newest)
         if (c.group + newest >= f->group) {
             f->copies[kept++] = c;
         } else if (c.real) {
-            memcpy(c.to, c.from, 16);
+            memcpy(c.to, c.from, c.bytes);
         } else {
-            memset(c.to, 0, 16);
+            memset(c.to, 0, c.bytes);
         }
     }
     f->n_copies = kept;
@@ -201,16 +202,17 @@ const void *simt_meet(const void *mine, size_t bytes)
     return slots;
 }
 
-void simt_copy16(void *to, const void *from, bool real)
+void simt_copy(void *to, const void *from, unsigned bytes, bool real)
 {
     fiber *f = self();
 
-    if (static_cast<char *>(to) < dynamic || static_cast<char *>(to) + 16 > dynamic + dynamic_bytes)
+    if (static_cast<char *>(to) < dynamic ||
+        static_cast<char *>(to) + bytes > dynamic + dynamic_bytes)
         simt_die("an asynchronous copy does not go into the shared memory");
     if (f->n_copies == MAX_COPIES)
         simt_die("too many asynchronous copies");
-    memset(to, 0xee, 16);
-    f->copies[f->n_copies++] = {to, from, real, f->group};
+    memset(to, 0xee, bytes);
+    f->copies[f->n_copies++] = {to, from, bytes, real, f->group};
 }
 
 void simt_copy_commit()

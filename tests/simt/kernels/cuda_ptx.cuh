@@ -141,7 +141,13 @@ DEV void ptx_copy16(void *shared, const void *global, bool real)
 {
     simt_aligned(shared, 16);
     simt_aligned(global, 16);
-    simt_copy16(shared, global, real);
+    simt_copy(shared, global, 16, real);
+}
+DEV void ptx_copy4(void *shared, const void *global, bool real)
+{
+    simt_aligned(shared, 4);
+    simt_aligned(global, 4);
+    simt_copy(shared, global, 4, real);
 }
 DEV void ptx_copy_commit()
 {

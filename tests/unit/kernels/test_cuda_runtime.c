@@ -1,4 +1,4 @@
-/* tests/unit/kernels/test_cuda.c - the GPU's runtime, layout and inputs of products on the emulated device (tests/simt): the
+/* tests/unit/kernels/test_cuda_runtime.c - the GPU's runtime, layout and inputs of products on the emulated device (tests/simt): the
  * sources are those of the device. */
 #include "kernels/cuda.h"
 #include "kernels/cuda_nvml.h"

@@ -1,0 +1,253 @@
+/* tests/unit/kernels/test_cuda_matmul.c - the GPU's products, run on the emulated device, against the scalar table: all types, tails of
+ * rows, columns and tokens, 8 and 16 bits of activations, every order of threads. */
+#include "kernels/cuda.h"
+#include "tests/simt/knobs.h"
+#include "tests/unit/kernels/util.h"
+
+static const enum kern_type types[] = {
+    KERN_TYPE_Q4_0, KERN_TYPE_Q4_1, KERN_TYPE_Q8_0, KERN_TYPE_Q4_K,
+    KERN_TYPE_Q5_K, KERN_TYPE_Q6_K, KERN_TYPE_F16,  KERN_TYPE_BF16,
+};
+enum { N_TYPES = sizeof(types) / sizeof(types[0]), STRIDE = 3 };
+
+static struct kern_cuda *dev;
+
+static void *device(size_t bytes, const void *from, struct kern_cuda_buf **b)
+{
+    struct gw_err err = {0};
+
+    CHECK(kern_cuda_buf_new(dev, bytes, b, &err) == GW_OK);
+    if (from != NULL)
+        CHECK(kern_cuda_upload(*b, 0, from, bytes, &err) == GW_OK);
+    return kern_cuda_at(*b, 0);
+}
+
+/* A product's operands in both places, and what it must be. */
+struct product {
+    enum kern_type type;
+    size_t rows, cols, stride;
+    unsigned n;
+    bool fine;
+    uint8_t *gguf;
+    float *x, *want, *size; /* size: the sum of |w x| */
+    struct kern_cuda_matrix *w;
+    struct kern_cuda_buf *bx, *ba, *bo;
+    struct kern_cuda_acts a;
+};
+
+static void reference(const struct product *p, const uint8_t *gguf, float *want, float *size)
+{
+    const struct kern_ops *ops = kern_ops_exact("scalar");
+    const enum kern_acts_form form = p->fine ? KERN_ACTS_FINE : KERN_ACTS_COARSE;
+    void *mem = util_alloc(kern_acts_bytes(p->n, p->cols, form));
+    float *row = util_alloc(p->cols * 4);
+    struct kern_acts acts;
+    struct kern_matrix m;
+    struct gw_err err = {0};
+    size_t row_bytes = 0;
+
+    CHECK(kern_matrix_pack(ops, p->type, p->rows, p->cols, gguf, NULL, &m, &err) == GW_OK);
+    kern_acts_init(&acts, mem, p->n, p->cols, form, p->x, p->cols);
+    ops->quantize(&acts, 0, p->n);
+    ops->matmul(&m, &acts, p->n, want, p->stride, 0, p->rows);
+    CHECK(kern_row_bytes(p->type, p->cols, &row_bytes));
+    for (size_t r = 0; r < p->rows; r++) {
+        kern_row_f32(p->type, gguf + r * row_bytes, p->cols, row);
+        for (unsigned t = 0; t < p->n; t++) {
+            double sum = 0;
+
+            for (size_t k = 0; k < p->cols; k++)
+                sum += fabs((double)row[k] * (double)p->x[t * p->cols + k]);
+            size[t * p->stride + r] = (float)sum;
+        }
+    }
+    free(mem);
+    free(row);
+}
+
+static void product_make(struct product *p, enum kern_type type, size_t rows, size_t cols,
+                         unsigned n, bool fine)
+{
+    uint64_t seed = rows * 7 + cols * 3 + n + (unsigned)type;
+    const size_t bytes = kern_cuda_acts_bytes(n, cols, fine);
+    struct gw_err err = {0};
+
+    *p = (struct product){
+        .type = type, .rows = rows, .cols = cols, .stride = rows + STRIDE, .n = n, .fine = fine};
+    p->gguf = util_matrix(type, rows, cols, &seed);
+    p->x = util_alloc(n * cols * 4);
+    p->want = util_alloc(n * p->stride * 4);
+    p->size = util_alloc(n * p->stride * 4);
+    util_fill(p->x, n * cols, &seed);
+    /* What 16 bits hold, so that rounding to them is not what is compared. */
+    for (size_t i = 0; !kern_type_info(type)->quantized && i < n * cols; i++) {
+        uint32_t u;
+
+        memcpy(&u, &p->x[i], 4);
+        u &= 0xffff0000u;
+        memcpy(&p->x[i], &u, 4);
+    }
+    reference(p, p->gguf, p->want, p->size);
+    CHECK(kern_cuda_matrix_new(dev, type, rows, cols, p->gguf, false, &p->w, &err) == GW_OK);
+    kern_cuda_acts_init(&p->a, device(bytes, NULL, &p->ba), n, cols, fine,
+                        device(n * cols * 4, p->x, &p->bx));
+    kern_cuda_quantize(dev, &p->a);
+    device(n * p->stride * 4, NULL, &p->bo);
+}
+
+static void product_free(struct product *p)
+{
+    kern_cuda_matrix_free(p->w);
+    kern_cuda_buf_free(p->bx);
+    kern_cuda_buf_free(p->ba);
+    kern_cuda_buf_free(p->bo);
+    free(p->gguf);
+    free(p->x);
+    free(p->want);
+    free(p->size);
+}
+
+static void fetch(const struct kern_cuda_buf *b, float *to)
+{
+    struct gw_err err = {0};
+
+    CHECK(kern_cuda_download(b, 0, to, kern_cuda_buf_bytes(b), &err) == GW_OK);
+    CHECK(kern_cuda_sync(dev, &err) == GW_OK);
+}
+
+static void test_matmul(enum kern_type type, size_t rows, size_t cols, unsigned n, bool fine)
+{
+    struct product p;
+    float *got, *again;
+    size_t wrong = 0, bytes;
+
+    product_make(&p, type, rows, cols, n, fine);
+    bytes = n * p.stride * 4;
+    got = util_alloc(bytes);
+    again = util_alloc(bytes);
+    for (unsigned order = 0; order < 2; order++) {
+        float *to = order == 0 ? got : again;
+
+        simt_set_order(order == 0 ? 0 : 1 + n + (unsigned)rows);
+        kern_cuda_zero(dev, kern_cuda_at(p.bo, 0), bytes);
+        kern_cuda_matmul(dev, p.w, &p.a, kern_cuda_at(p.bo, 0), p.stride, false);
+        fetch(p.bo, to);
+    }
+    simt_set_order(0);
+    CHECK(memcmp(got, again, bytes) == 0);
+    for (unsigned t = 0; t < n; t++) {
+        for (size_t r = 0; r < rows; r++) {
+            const size_t i = t * p.stride + r;
+
+            wrong += !(fabsf(got[i] - p.want[i]) <= KERN_TOL_MATMUL * p.size[i] + 1e-30f);
+        }
+        for (size_t r = rows; r < p.stride; r++) /* what is between the tokens is not ours */
+            wrong += got[t * p.stride + r] != 0;
+    }
+    kern_cuda_matmul(dev, p.w, &p.a, kern_cuda_at(p.bo, 0), p.stride, true);
+    fetch(p.bo, again);
+    for (unsigned t = 0; t < n; t++)
+        for (size_t r = 0; r < rows; r++)
+            wrong += again[t * p.stride + r] != 2 * got[t * p.stride + r];
+    if (!CHECK(wrong == 0))
+        printf("%s %zu x %zu, %u tokens, fine %d: %zu wrong\n", kern_type_info(type)->name, rows,
+               cols, n, fine, wrong);
+    free(got);
+    free(again);
+    product_free(&p);
+}
+
+/* A token's result is the same bits alone and with seven others. */
+static void test_company(enum kern_type type, bool fine)
+{
+    struct product p;
+    float eight[8 * 43], one[43];
+    unsigned differ = 0;
+
+    product_make(&p, type, 40, 512, 8, fine);
+    kern_cuda_matmul(dev, p.w, &p.a, kern_cuda_at(p.bo, 0), p.stride, false);
+    fetch(p.bo, eight);
+    for (unsigned t = 0; t < 8; t++) {
+        struct kern_cuda_buf *ba = NULL, *bo = NULL;
+        struct kern_cuda_acts a;
+
+        kern_cuda_acts_init(&a, device(kern_cuda_acts_bytes(1, 512, fine), NULL, &ba), 1, 512, fine,
+                            p.a.x + t * 512);
+        kern_cuda_quantize(dev, &a);
+        kern_cuda_matmul(dev, p.w, &a, device(sizeof(one), NULL, &bo), p.stride, false);
+        fetch(bo, one);
+        differ += memcmp(one, eight + t * p.stride, 40 * 4) != 0;
+        kern_cuda_buf_free(ba);
+        kern_cuda_buf_free(bo);
+    }
+    CHECK(differ == 0);
+    product_free(&p);
+}
+
+static void test_gate_up(enum kern_type type, unsigned n, bool gelu)
+{
+    const struct kern_ops *ops = kern_ops_exact("scalar");
+    struct product p;
+    struct kern_cuda_matrix *up = NULL;
+    struct gw_err err = {0};
+    uint64_t seed = n;
+    const size_t rows = 40, cols = 256;
+    uint8_t *gguf = util_matrix(type, rows, cols, &seed);
+    float *want = util_alloc(n * 43 * 4), *size = util_alloc(n * 43 * 4),
+          *got = util_alloc(n * 43 * 4);
+    unsigned wrong = 0;
+
+    product_make(&p, type, rows, cols, n, false);
+    reference(&p, gguf, want, size);
+    CHECK(kern_cuda_matrix_new(dev, type, rows, cols, gguf, false, &up, &err) == GW_OK);
+    kern_cuda_gate_up(dev, p.w, up, &p.a, gelu ? KERN_CUDA_GELU : KERN_CUDA_SILU,
+                      kern_cuda_at(p.bo, 0));
+    fetch(p.bo, got);
+    for (unsigned t = 0; t < n; t++) {
+        float *g = p.want + t * p.stride, *u = want + t * p.stride;
+
+        for (size_t r = 0; r < rows; r++) /* the most that an error of one of the factors makes */
+            size[t * p.stride + r] = 2 * KERN_TOL_MATMUL *
+                                     (p.size[t * p.stride + r] * (fabsf(u[r]) + 1) +
+                                      size[t * p.stride + r] * (fabsf(g[r]) + 1));
+        (gelu ? ops->gelu_mul : ops->silu_mul)(g, g, u, rows);
+        for (size_t r = 0; r < rows; r++)
+            wrong += !(fabsf(got[t * rows + r] - g[r]) <= size[t * p.stride + r]);
+    }
+    if (!CHECK(wrong == 0))
+        printf("gate and up, %s, %u tokens: %u wrong\n", kern_type_info(type)->name, n, wrong);
+    kern_cuda_matrix_free(up);
+    product_free(&p);
+    free(gguf);
+    free(want);
+    free(size);
+    free(got);
+}
+
+int main(void)
+{
+    struct gw_err err = {0};
+
+    if (!CHECK(kern_cuda_open(0, &dev, NULL, &err) == GW_OK))
+        return test_done();
+    for (unsigned i = 0; i < N_TYPES; i++) {
+        const enum kern_type t = types[i];
+        const size_t block = kern_type_info(t)->block_elems;
+        const size_t odd = block == 256 ? 768 : 160;
+
+        for (unsigned fine = 0; fine < 2; fine++) {
+            test_matmul(t, 1, block < 32 ? 32 : block, 1, fine == 1);
+            test_matmul(t, 41, odd, 3, fine == 1);
+            test_matmul(t, 32, block == 256 ? 2304 : 2112, 8,
+                        fine == 1); /* more chunks than warps times what is under way */
+            test_matmul(t, 41, odd, 9, fine == 1);
+            test_matmul(t, 130, block == 256 ? 512 : 352, 70, fine == 1);
+            test_company(t, fine == 1);
+        }
+        test_gate_up(t, 5, i % 2 == 0);
+        test_gate_up(t, 10, i % 2 == 1);
+    }
+    kern_cuda_close(dev);
+    CHECK(simt_memory_used() == 0);
+    return test_done();
+}
