@@ -120,7 +120,7 @@ DEV float dev_silu(float g)
 }
 DEV float dev_gelu(float g)
 {
-    return g * 0.5f * (1.0f + tanhf(0.7978845608028654f * (g + 0.044715f * g * g * g)));
+    return g / (1.0f + expf(-2.0f * 0.7978845608f * (g + 0.044715f * g * g * g)));
 }
 
 #endif
