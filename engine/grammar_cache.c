@@ -45,6 +45,8 @@ struct grammar_cache *grammar_cache_new(size_t max_bytes)
 
 static void entry_free(struct entry *e)
 {
+    if (e == NULL)
+        return;
     engine_grammar_unref(e->g);
     free(e);
 }
@@ -139,25 +141,21 @@ static struct engine_grammar *find(struct grammar_cache *c, const unsigned char 
     return NULL;
 }
 
-/* Takes out what must go to have room again: a list by older. */
+/* Takes out the oldest while there is too much; NULL: there is not. */
 static struct entry *take_oldest(struct grammar_cache *c)
 {
-    struct entry *gone = NULL;
+    struct entry *e = c->bytes > c->max_bytes ? c->oldest : NULL, **at;
 
-    while (c->bytes > c->max_bytes && c->oldest != NULL) {
-        struct entry *e = c->oldest, **at = bucket_of(c, e->key);
-
-        while (*at != e)
-            at = &(*at)->next_bucket;
-        *at = e->next_bucket;
-        unlink_entry(c, e);
-        c->bytes -= e->bytes;
-        c->n--;
-        c->dropped++;
-        e->older = gone;
-        gone = e;
-    }
-    return gone;
+    if (e == NULL)
+        return NULL;
+    for (at = bucket_of(c, e->key); *at != e; at = &(*at)->next_bucket)
+        continue;
+    *at = e->next_bucket;
+    unlink_entry(c, e);
+    c->bytes -= e->bytes;
+    c->n--;
+    c->dropped++;
+    return e;
 }
 
 /* ---- asking ---------------------------------------------------------------------------------------------- */
@@ -172,7 +170,7 @@ static size_t bytes_of(const struct engine_grammar *g)
 /* Keeps *g, or replaces it by one that another thread has made meanwhile. */
 static void keep(struct grammar_cache *c, const unsigned char *key, struct engine_grammar **g)
 {
-    struct entry *e = NULL, *gone = NULL;
+    struct entry *e = NULL, *old = NULL;
     struct engine_grammar *other;
     size_t bytes = bytes_of(*g);
 
@@ -193,7 +191,6 @@ static void keep(struct grammar_cache *c, const unsigned char *key, struct engin
         make_newest(c, e);
         c->bytes += bytes;
         c->n++;
-        gone = take_oldest(c);
     }
     (void)pthread_mutex_unlock(&c->lock);
     if (other != NULL) {
@@ -201,11 +198,12 @@ static void keep(struct grammar_cache *c, const unsigned char *key, struct engin
         engine_grammar_unref(*g);
         *g = other;
     }
-    while (gone != NULL) {
-        e = gone;
-        gone = e->older;
-        entry_free(e);
-    }
+    do {
+        entry_free(old); /* without the lock: its memory is wiped */
+        (void)pthread_mutex_lock(&c->lock);
+        old = take_oldest(c);
+        (void)pthread_mutex_unlock(&c->lock);
+    } while (old != NULL);
 }
 
 enum gw_status grammar_cache_get(struct grammar_cache *c, const struct engine_format *format,

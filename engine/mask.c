@@ -12,7 +12,11 @@ enum {
     BUCKETS = 4096,
     SPARSE = 32, /* below 1 / SPARSE of the vocabulary a list is smaller */
     WIDE = 64,   /* nodes of a part of the tree that is walked where it is */
+    MIN_LOOP = 4 /* nodes that are worth asking whether they need to be walked */
 };
+
+/* Of what is known about loops: broken characters are no loop, so their bit can tell what was looked at. */
+#define LOOKED TRIE_BROKEN
 
 /* What may come on top of one frame. */
 struct local {
@@ -74,7 +78,8 @@ struct mask_cache *mask_cache_new(const struct tok *t)
     c->t = t;
     c->n_words = (tok_n_vocab(t) + 63u) / 64;
     c->scratch = calloc(c->n_words + 1, sizeof(*c->scratch));
-    if (c->scratch == NULL || !find_ends(c) || trie_of_vocab(t, &c->trie) != GW_OK) {
+    if (c->scratch == NULL || !find_ends(c) || trie_of_vocab(t, &c->trie) != GW_OK ||
+        trie_measure(&c->trie) != GW_OK) {
         mask_cache_free(c);
         return NULL;
     }
@@ -205,6 +210,67 @@ static bool move(const struct engine_grammar *g, const struct grammar_state *bas
     return true;
 }
 
+/* Whether `more` bytes of a character, the first of them from lo to hi, lead from `at` to `to`, by one way. */
+static bool ends_char(const struct dfa *d, unsigned at, unsigned to, unsigned more, unsigned lo,
+                      unsigned hi)
+{
+    for (; more != 0; more--, lo = 0x80, hi = 0xBF) {
+        uint16_t next = dfa_next(d, at, (unsigned char)lo);
+
+        for (unsigned b = lo; b <= hi; b++)
+            if (dfa_next(d, at, (unsigned char)b) != next)
+                return false;
+        if (next == DFA_DEAD)
+            return false;
+        at = next;
+    }
+    return at == to;
+}
+
+/* Whether every character outside of ASCII leads from a state to itself. */
+static bool loops_chars(const struct dfa *d, unsigned state)
+{
+    for (unsigned b = 0xC2; b <= 0xF4; b++) {
+        uint16_t next = dfa_next(d, state, (unsigned char)b);
+        unsigned more = b < 0xE0 ? 1 : b < 0xF0 ? 2 : 3;
+        unsigned lo = b == 0xE0 ? 0xA0 : b == 0xF0 ? 0x90 : 0x80;
+        unsigned hi = b == 0xED ? 0x9F : b == 0xF4 ? 0x8F : 0xBF;
+
+        if (next == DFA_DEAD || !ends_char(d, next, state, more, lo, hi))
+            return false;
+    }
+    return true;
+}
+
+/* Groups of bytes that lead from a state to itself. */
+static uint64_t loops_of(const struct dfa *d, unsigned state)
+{
+    uint64_t leaves = loops_chars(d, state) ? 0 : TRIE_CHARS;
+
+    for (unsigned b = 0; b < 0x80; b++)
+        if (dfa_next(d, state, (unsigned char)b) != state)
+            leaves |= trie_group((uint8_t)b);
+    return ~leaves;
+}
+
+/* Whether all that is below a node fits and leaves the automaton where it is. */
+static bool loops(const struct trie *t, uint32_t at, const struct grammar_state *s, uint64_t loops,
+                  const struct place *p)
+{
+    if ((t->below[at] & ~loops) != 0 || (s->accept && !s->last))
+        return false;
+    return !s->counted || p->left == GRAMMAR_NO_LIMIT || p->left >= t->height[at];
+}
+
+static void set_below(const struct trie *t, uint32_t at, uint64_t *bits)
+{
+    uint32_t end = t->nodes[at].end;
+    uint32_t last = end < t->n_nodes ? t->nodes[end].first_id : t->n_ids;
+
+    for (uint32_t i = t->nodes[at].first_id; i < last; i++)
+        bits[(uint32_t)t->ids[i] / 64] |= UINT64_C(1) << (uint32_t)t->ids[i] % 64;
+}
+
 /* The frame is in an automaton: its table alone says what fits, as long as its rule is not left. */
 static void walk_dfa(struct mask_cache *c, const struct engine_grammar *g,
                      const struct matcher_frame *f)
@@ -213,20 +279,35 @@ static void walk_dfa(struct mask_cache *c, const struct engine_grammar *g,
     const struct dfa *d = &g->dfas[s->a];
     const struct trie *t = &c->trie;
     struct place places[TRIE_MAX_DEPTH + 1];
+    uint64_t *known = calloc(d->n_states, sizeof(*known)); /* 0: not yet */
 
+    if (known == NULL) {
+        c->failed = true;
+        return;
+    }
     places[0] = (struct place){(uint16_t)s->b, f->need, f->left};
     for (uint32_t i = 1; i < t->n_nodes;) {
         const struct trie_node *node = &t->nodes[i];
+        struct place *p = &places[node->depth];
 
-        if (!move(g, base, d, &places[node->depth - 1], node->byte, &places[node->depth])) {
+        if (!move(g, base, d, p - 1, node->byte, p)) {
+            i = node->end;
+            continue;
+        }
+        if (node->end - i > MIN_LOOP && known[p->state] == 0)
+            known[p->state] = loops_of(d, p->state) | LOOKED;
+        if (node->end - i > MIN_LOOP &&
+            loops(t, i, &base[p->state], known[p->state] & ~LOOKED, p)) {
+            set_below(t, i, c->scratch);
             i = node->end;
             continue;
         }
         set_ids(t, node, c->scratch);
-        if (base[places[node->depth].state].accept && !base[places[node->depth].state].last)
+        if (base[p->state].accept && !base[p->state].last)
             cross(c, i);
         i++;
     }
+    free(known);
 }
 
 static void walk_any(struct mask_cache *c, struct matcher *m, const struct matcher_frame *f)
@@ -497,34 +578,6 @@ bool mask_fill(struct mask_cache *c, struct matcher *m, uint64_t *bits)
         for (size_t i = 0; i < c->n_ends; i++)
             bits[(uint32_t)c->ends[i] / 64] |= UINT64_C(1) << (uint32_t)c->ends[i] % 64;
     return !m->failed;
-}
-
-/* Logits of one word of the mask, n of them: the fewer of both kinds are touched one by one. */
-static void apply_word(uint64_t word, float *z, unsigned n)
-{
-    const float least = -INFINITY;
-    uint64_t all = n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
-    float kept[64] = {0};
-    unsigned k = 0;
-
-    if (__builtin_popcountll(word) > 24) {
-        for (uint64_t out = ~word & all; out != 0; out &= out - 1)
-            z[__builtin_ctzll(out)] = least;
-        return;
-    }
-    for (uint64_t in = word & all; in != 0; in &= in - 1)
-        kept[k++] = z[__builtin_ctzll(in)];
-    for (unsigned i = 0; i < n; i++)
-        z[i] = least;
-    k = 0;
-    for (uint64_t in = word & all; in != 0; in &= in - 1)
-        z[__builtin_ctzll(in)] = kept[k++];
-}
-
-void mask_apply(const uint64_t *bits, float *logits, unsigned n)
-{
-    for (unsigned i = 0; i < n; i += 64)
-        apply_word(bits[i / 64], logits + i, n - i < 64 ? n - i : 64);
 }
 
 void mask_warm(struct mask_cache *c)

@@ -35,7 +35,4 @@ size_t mask_words(const struct mask_cache *c);
  * False: m failed (too many ways to read the answer), or out of memory. */
 bool mask_fill(struct mask_cache *c, struct matcher *m, uint64_t *bits);
 
-/* Makes the logits of all tokens whose bit is not set -INFINITY. */
-void mask_apply(const uint64_t *bits, float *logits, unsigned n);
-
 #endif

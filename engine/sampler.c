@@ -40,6 +40,7 @@ struct candidate {
 
 struct sampler_space {
     struct candidate *heap;
+    float *few; /* logits of those that may be picked, when they are listed */
     unsigned n_vocab, n;
     unsigned counts[BUCKETS];
 };
@@ -52,8 +53,9 @@ struct sampler_space *sampler_space_new(unsigned n_vocab)
         return NULL;
     sp->n_vocab = n_vocab;
     sp->heap = calloc(n_vocab, sizeof(*sp->heap));
-    if (sp->heap == NULL) {
-        free(sp);
+    sp->few = calloc(n_vocab, sizeof(*sp->few));
+    if (sp->heap == NULL || sp->few == NULL) {
+        sampler_space_free(sp);
         return NULL;
     }
     return sp;
@@ -64,6 +66,7 @@ void sampler_space_free(struct sampler_space *sp)
     if (sp == NULL)
         return;
     free(sp->heap);
+    free(sp->few);
     free(sp);
 }
 
@@ -361,15 +364,14 @@ static int32_t draw_sorted(struct sampler *s, struct sampler_space *sp, double t
     return sp->heap[sp->n - n_kept].id;
 }
 
-int32_t sampler_pick(struct sampler *s, struct sampler_space *sp, float *logits, unsigned n_vocab)
+/* Index of the one that is picked. */
+static int32_t pick(struct sampler *s, struct sampler_space *sp, const float *logits,
+                    unsigned n_vocab)
 {
     const struct engine_params *p = &s->params;
     double total = 0, at;
-    int32_t top;
+    int32_t top = largest(logits, n_vocab);
 
-    add_biases(p, logits, n_vocab);
-    penalize(s, logits, n_vocab);
-    top = largest(logits, n_vocab);
     if (top < 0)
         return 0;
     if (!(p->temperature > LEAST_TEMPERATURE) || isinf(logits[top]))
@@ -386,4 +388,21 @@ int32_t sampler_pick(struct sampler *s, struct sampler_space *sp, float *logits,
             return sp->heap[i].id;
     }
     return sp->heap[sp->n - 1].id;
+}
+
+int32_t sampler_pick_of(struct sampler *s, struct sampler_space *sp, float *logits,
+                        unsigned n_vocab, const int32_t *ids, unsigned n_ids)
+{
+    add_biases(&s->params, logits, n_vocab);
+    penalize(s, logits, n_vocab);
+    if (ids == NULL || n_ids == 0)
+        return pick(s, sp, logits, n_vocab);
+    for (unsigned i = 0; i < n_ids; i++)
+        sp->few[i] = logits[ids[i]];
+    return ids[pick(s, sp, sp->few, n_ids)];
+}
+
+int32_t sampler_pick(struct sampler *s, struct sampler_space *sp, float *logits, unsigned n_vocab)
+{
+    return sampler_pick_of(s, sp, logits, n_vocab, NULL, 0);
 }

@@ -41,4 +41,9 @@ void sampler_drew(struct sampler *s);
 /* Picks from logits[n_vocab], which are changed. */
 int32_t sampler_pick(struct sampler *s, struct sampler_space *sp, float *logits, unsigned n_vocab);
 
+/* The same when only n_ids tokens may be picked: what it would be if the logits of all others were -INFINITY, without looking at
+ * them. ids: ascending, each below n_vocab; NULL: all may. */
+int32_t sampler_pick_of(struct sampler *s, struct sampler_space *sp, float *logits,
+                        unsigned n_vocab, const int32_t *ids, unsigned n_ids);
+
 #endif

@@ -217,7 +217,7 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
     s->tree = radix_new(s->kv);
     s->line = line_new();
     s->space = sampler_space_new(cfg->m->n_vocab);
-    s->steer_space = steer_space_new(cfg->tok);
+    s->steer_space = steer_space_new(cfg->tok, cfg->m->ops);
     s->probs_space = probs_space_new(cfg->m->n_vocab);
     s->cmds = gw_queue_new((size_t)cfg->max_seqs + cfg->max_queued + 1, sizeof(struct sched_cmd));
     s->seqs = calloc(cfg->max_seqs, sizeof(*s->seqs));

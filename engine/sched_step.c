@@ -302,11 +302,13 @@ static bool sample_row(struct sched *s, struct seq *q, unsigned row, int32_t pic
 {
     unsigned n_model = s->cfg.m->n_vocab, n_tok = tok_n_vocab(s->cfg.tok);
     float *logits = forward_logits(s->forward, row);
+    const int32_t *ids = NULL;
+    unsigned n_ids = 0;
 
     n_tok = n_tok < n_model ? n_tok : n_model; /* rows behind the vocabulary's end are padding */
     if (q->probs != NULL)
         probs_keep(s->probs_space, logits, n_tok);
-    if (q->steer != NULL && !steer_logits(q->steer, logits, n_tok)) {
+    if (q->steer != NULL && !steer_logits(q->steer, logits, n_tok, &ids, &n_ids)) {
         sched_end(s, q, ENGINE_FINISH_ERROR, GW_ELIMIT,
                   "no token of the model continues the answer's format");
         return false;
@@ -315,7 +317,7 @@ static bool sample_row(struct sched *s, struct seq *q, unsigned row, int32_t pic
         *id = picked;
         sampler_drew(q->sampler);
     } else {
-        *id = sampler_pick(q->sampler, s->space, logits, n_tok);
+        *id = sampler_pick_of(q->sampler, s->space, logits, n_tok, ids, n_ids);
     }
     if (q->probs != NULL)
         note_prob(s, q, *id);

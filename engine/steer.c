@@ -12,7 +12,9 @@ enum {
 struct steer_space {
     const struct tok *t;
     struct mask_cache *masks;
+    const struct kern_ops *ops;
     uint64_t *bits;
+    int32_t *ids; /* room for a list */
 };
 
 struct steer {
@@ -20,17 +22,19 @@ struct steer {
     struct matcher *m;
 };
 
-struct steer_space *steer_space_new(const struct tok *t)
+struct steer_space *steer_space_new(const struct tok *t, const struct kern_ops *ops)
 {
     struct steer_space *sp = calloc(1, sizeof(*sp));
 
     if (sp == NULL)
         return NULL;
     sp->t = t;
+    sp->ops = ops;
+    sp->ids = calloc(tok_n_vocab(t) / STEER_FEW + 1, sizeof(*sp->ids));
     sp->masks = mask_cache_new(t);
     if (sp->masks != NULL)
         sp->bits = calloc(mask_words(sp->masks) + 1, sizeof(*sp->bits));
-    if (sp->bits == NULL) {
+    if (sp->bits == NULL || sp->ids == NULL) {
         steer_space_free(sp);
         return NULL;
     }
@@ -44,6 +48,7 @@ void steer_space_free(struct steer_space *sp)
         return;
     mask_cache_free(sp->masks);
     free(sp->bits);
+    free(sp->ids);
     free(sp);
 }
 
@@ -75,18 +80,17 @@ void steer_free(struct steer *s)
     free(s);
 }
 
-bool steer_logits(struct steer *s, float *logits, unsigned n)
+bool steer_logits(struct steer *s, float *logits, unsigned n, const int32_t **ids, unsigned *n_ids)
 {
-    uint64_t any = 0, *bits = s->sp->bits;
+    const struct steer_space *sp = s->sp;
+    size_t few;
 
-    if (!mask_fill(s->sp->masks, s->m, bits))
+    if (!mask_fill(sp->masks, s->m, sp->bits))
         return false;
-    for (size_t w = 0; w < mask_words(s->sp->masks); w++)
-        any |= bits[w];
-    if (any == 0)
-        return false;
-    mask_apply(bits, logits, n);
-    return true;
+    few = sp->ops->mask(logits, sp->bits, n, sp->ids, tok_n_vocab(sp->t) / STEER_FEW);
+    *ids = few == KERN_MASK_MANY ? NULL : sp->ids;
+    *n_ids = few == KERN_MASK_MANY ? 0 : (unsigned)few;
+    return few != 0;
 }
 
 enum steer_next steer_take(struct steer *s, int32_t id)

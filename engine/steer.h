@@ -5,11 +5,12 @@
 #define ENGINE_STEER_H
 
 #include "engine/mask.h"
+#include "kernels/kernels.h"
 
-/* Shared by the sequences of a scheduler. */
+/* Shared by the sequences of a scheduler. ops and t must outlive it. NULL: out of memory. */
 struct steer_space;
-struct steer_space *steer_space_new(const struct tok *t); /* NULL: out of memory */
-void steer_space_free(struct steer_space *sp);            /* sp may be NULL */
+struct steer_space *steer_space_new(const struct tok *t, const struct kern_ops *ops);
+void steer_space_free(struct steer_space *sp); /* sp may be NULL */
 
 /* What is known of formats so far. Thread: any. */
 void steer_space_stats(const struct steer_space *sp, struct mask_stats *out);
@@ -19,9 +20,12 @@ struct steer;
 struct steer *steer_new(struct steer_space *sp, struct engine_grammar *g);
 void steer_free(struct steer *s); /* s may be NULL */
 
-/* Leaves the logits[n] of tokens that may come as they are; the others become -INFINITY. False: there is none, since the
- * answer can be read in too many ways, the vocabulary lacks a byte, or memory ran out. */
-bool steer_logits(struct steer *s, float *logits, unsigned n);
+/* What may be drawn. Of many tokens: all whose logit is not -INFINITY, which those of the others in logits[n] become, and *ids
+ * is NULL. Of few (less than 1 / STEER_FEW of them): *ids lists n_ids of them, ascending, and logits stay; the list is good until the next
+ * call for any sequence of the space. False: there is none, since the answer can be read in too many ways, the vocabulary
+ * lacks a byte, or memory ran out. */
+enum { STEER_FEW = 8 };
+bool steer_logits(struct steer *s, float *logits, unsigned n, const int32_t **ids, unsigned *n_ids);
 
 enum steer_next { STEER_ON, STEER_OVER, STEER_FAILED };
 /* A token came. OVER: the answer is complete and nothing can follow. */

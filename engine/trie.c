@@ -57,13 +57,12 @@ static void fill(struct trie *t, const struct trie_entry *e, size_t n)
         for (; depth < e[i].bytes.len; depth++) {
             path[depth + 1] = t->n_nodes;
             t->nodes[t->n_nodes++] = (struct trie_node){.byte = (uint8_t)e[i].bytes.ptr[depth],
-                                                        .depth = (uint8_t)(depth + 1)};
+                                                        .depth = (uint8_t)(depth + 1),
+                                                        .first_id = t->n_ids};
         }
         if (depth > t->max_depth)
             t->max_depth = (unsigned)depth;
         last = &t->nodes[path[depth]];
-        if (last->n_ids == 0)
-            last->first_id = t->n_ids;
         if (last->n_ids != UINT16_MAX) {
             last->n_ids++;
             t->ids[t->n_ids++] = e[i].id;
@@ -115,8 +114,93 @@ enum gw_status trie_of_vocab(const struct tok *t, struct trie *out)
     return st;
 }
 
+uint64_t trie_group(uint8_t byte)
+{
+    static const char own[] = " \t\n\"\\,.";
+    unsigned group = 63; /* other ASCII */
+    const char *at;
+
+    if (byte >= 0x80)
+        return TRIE_CHARS;
+    if (byte >= 'a' && byte <= 'z')
+        group = byte - (unsigned)'a';
+    else if (byte >= 'A' && byte <= 'Z')
+        group = 26 + byte - (unsigned)'A';
+    else if (byte >= '0' && byte <= '9')
+        group = 53;
+    else if (byte < 0x20 && byte != '\n' && byte != '\t')
+        group = 54;
+    else if ((at = memchr(own, byte, sizeof(own) - 1)) != NULL)
+        group = 55 + (unsigned)(at - own);
+    return UINT64_C(1) << group;
+}
+
+/* Where a reader of UTF-8 is: `more` bytes of a character are missing, the next of them from lo to hi. */
+struct reader {
+    uint8_t more, lo, hi;
+    bool bad;
+};
+
+static struct reader read_byte(struct reader r, uint8_t byte)
+{
+    const struct reader bad = {.bad = true};
+
+    if (r.bad || (r.more != 0 && (byte < r.lo || byte > r.hi)))
+        return bad;
+    if (r.more != 0)
+        return (struct reader){(uint8_t)(r.more - 1), 0x80, 0xBF, false};
+    if (byte < 0x80)
+        return (struct reader){0};
+    if (byte < 0xC2 || byte > 0xF4)
+        return bad;
+    if (byte < 0xE0)
+        return (struct reader){1, 0x80, 0xBF, false};
+    if (byte < 0xF0)
+        return (struct reader){2, byte == 0xE0 ? 0xA0 : 0x80, byte == 0xED ? 0x9F : 0xBF, false};
+    return (struct reader){3, byte == 0xF0 ? 0x90 : 0x80, byte == 0xF4 ? 0x8F : 0xBF, false};
+}
+
+enum gw_status trie_measure(struct trie *t)
+{
+    uint64_t *below = calloc(t->n_nodes, sizeof(*below));
+    uint8_t *height = calloc(t->n_nodes, sizeof(*height));
+    uint32_t *parent = calloc(t->n_nodes, sizeof(*parent));
+    struct reader *at = calloc(t->n_nodes, sizeof(*at));
+    uint32_t path[TRIE_MAX_DEPTH + 1] = {0};
+
+    if (below == NULL || height == NULL || parent == NULL || at == NULL) {
+        free(below);
+        free(height);
+        free(parent);
+        free(at);
+        return GW_ENOMEM;
+    }
+    for (uint32_t i = 1; i < t->n_nodes; i++) {
+        parent[i] = path[t->nodes[i].depth - 1];
+        path[t->nodes[i].depth] = i;
+        at[i] = read_byte(at[parent[i]], t->nodes[i].byte);
+    }
+    for (uint32_t i = t->n_nodes; i-- > 1;) { /* children stand behind their parents */
+        uint32_t up = parent[i];
+
+        below[up] |= below[i] | (at[i].bad ? TRIE_BROKEN : trie_group(t->nodes[i].byte));
+        if (height[up] < height[i] + 1)
+            height[up] = (uint8_t)(height[i] + 1);
+    }
+    for (uint32_t i = 1; i < t->n_nodes; i++)
+        if (at[i].bad || at[i].more != 0)
+            below[i] |= TRIE_BROKEN;
+    free(parent);
+    free(at);
+    t->below = below;
+    t->height = height;
+    return GW_OK;
+}
+
 void trie_fini(struct trie *t)
 {
+    free(t->below);
+    free(t->height);
     free(t->nodes);
     free(t->ids);
     *t = (struct trie){0};

@@ -175,6 +175,9 @@ enum kern_rope {
     KERN_ROPE_NEOX, /* rotates pairs (i, i + n_rot / 2): qwen */
 };
 
+/* More than a list takes, see `mask`. */
+#define KERN_MASK_MANY SIZE_MAX
+
 struct kern_ops {
     const char *name; /* "scalar", "avx2", "avx512" */
     enum kern_layout layout;
@@ -223,6 +226,11 @@ struct kern_ops {
     /* Index of the largest value, the first of equals; NaN is never chosen; 0 when there is no other.
      * n >= 1. */
     size_t (*argmax)(const float *x, size_t n);
+
+    /* What may be drawn from the row x[n], where bit i % 64 of bits[i / 64] says whether entry i may. At most max_ids may: their
+     * numbers, ascending, go into ids, x stays, and the result is how many. More: the others become -INFINITY, the
+     * result is KERN_MASK_MANY, and ids stays. */
+    size_t (*mask)(float *x, const uint64_t *bits, size_t n, int32_t *ids, size_t max_ids);
 
     /* Writes the key and the value of token pos into its block; values beyond f16 are clamped to its
      * largest, so that the cache never holds an infinity. */

@@ -4,6 +4,16 @@
 
 #include "kernels/ops_vec.h"
 
+static void drop_word(float *x, uint64_t word)
+{
+    const __m512 least = _mm512_set1_ps(-INFINITY);
+
+    for (unsigned i = 0; i < 4; i++)
+        _mm512_mask_storeu_ps(x + (size_t)16 * i, (__mmask16)(~word >> 16 * i), least);
+}
+
+#include "kernels/mask_vec.h"
+
 const struct kern_ops kern_avx512_ops = {
     .name = "avx512",
     .layout = KERN_LAYOUT_PANEL,
@@ -19,6 +29,7 @@ const struct kern_ops kern_avx512_ops = {
     .add = add,
     .softmax = softmax,
     .argmax = kern_ref_argmax,
+    .mask = mask,
     .kv_put = kv_put,
     .attn = kern_avx512_attn,
 };

@@ -148,6 +148,23 @@ static void put_rotated(const struct kern_kv *kv, size_t pos, const float *k, co
     kern_kv_put_code(kv, pos, rk, rv);
 }
 
+static size_t ref_mask(float *x, const uint64_t *bits, size_t n, int32_t *ids, size_t max_ids)
+{
+    size_t count = 0, at = 0;
+
+    for (size_t i = 0; i < n; i++)
+        count += bits[i / 64] >> i % 64 & 1;
+    for (size_t i = 0; i < n; i++) {
+        bool may = (bits[i / 64] >> i % 64 & 1) != 0;
+
+        if (count <= max_ids && may)
+            ids[at++] = (int32_t)i;
+        if (count > max_ids && !may)
+            x[i] = -INFINITY;
+    }
+    return count <= max_ids ? count : KERN_MASK_MANY;
+}
+
 static void ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
 {
     if (kv->type == KERN_KV_I8) {
@@ -329,6 +346,7 @@ const struct kern_ops kern_scalar_ops = {
     .add = ref_add,
     .softmax = ref_softmax,
     .argmax = kern_ref_argmax,
+    .mask = ref_mask,
     .kv_put = ref_kv_put,
     .attn = ref_attn,
 };

@@ -100,8 +100,9 @@ static struct engine_grammar *get_number(struct grammar_cache *c, unsigned i)
     const struct engine_format f = {.kind = ENGINE_FORMAT_SCHEMA, .text = {text, 0}};
     struct engine_format own = f;
 
-    own.text.len = (size_t)snprintf(
-        text, sizeof(text), "{\"type\":\"object\",\"properties\":{\"n%u\":{\"type\":\"string\"}}}", i);
+    own.text.len =
+        (size_t)snprintf(text, sizeof(text),
+                         "{\"type\":\"object\",\"properties\":{\"n%u\":{\"type\":\"string\"}}}", i);
     return get(c, &own, "one");
 }
 

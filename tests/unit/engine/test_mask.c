@@ -10,6 +10,18 @@
 #include "tests/test.h"
 #include "tests/unit/engine/vocab_make.h"
 
+enum { MADE = 250 };
+
+static unsigned rnd(unsigned n)
+{
+    static uint64_t state = 88172645463325252u;
+
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (unsigned)(state >> 33) % n;
+}
+
 /* Every byte, pieces of JSON that cross its borders, and an end. */
 static struct tok *make_tok(void)
 {
@@ -22,7 +34,23 @@ static struct tok *make_tok(void)
         "  ",          ", ",           "\xc3\xa9", "\xf0\x9f", "\x98\x80\"", "<tool", "_call>",
         "<tool_call>", "</tool_call>", "1}",       "2,",       "3]",         "\"]",   "\"a\"",
         "\":1",        "a\":",         "b\",\"a",  "yes",      "no",         " y"};
-    static char bytes[256][8];
+    /* Letters, characters of every length, and pieces of them, at random: whole parts of the tree fit or do not. */
+    static const char *const parts[] = {"a",
+                                        "b",
+                                        "n",
+                                        " ",
+                                        "0",
+                                        "\xc3\xa9",
+                                        "\xe4\xb8\xad",
+                                        "\xf0\x9f\x98\x80",
+                                        "\"",
+                                        "\n",
+                                        "\xc3",
+                                        "\xe4\xb8",
+                                        "\x98",
+                                        "\x80\x80",
+                                        "<"};
+    static char bytes[256][8], made[MADE][32];
     struct vocab v = {.model = "llama", .bos = -1, .eos = 2, .add_bos = 0};
     struct gw_err err;
     struct tok *t;
@@ -36,6 +64,14 @@ static struct tok *make_tok(void)
     }
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         (void)vocab_add(&v, words[i], 4, -1);
+    for (unsigned i = 0; i < MADE; i++) {
+        size_t at = 0;
+
+        for (unsigned k = 2 + rnd(4); k != 0; k--) /* rarely a broken one */
+            at += (size_t)snprintf(made[i] + at, sizeof(made[i]) - at, "%s",
+                                   parts[rnd(i % 4 == 0 ? sizeof(parts) / sizeof(parts[0]) : 8)]);
+        (void)vocab_add(&v, made[i], 4, -1);
+    }
     t = vocab_tok(&v, &err);
     if (t == NULL)
         fprintf(stderr, "%s\n", err.text);
@@ -65,16 +101,6 @@ static bool fits(const struct tok *t, struct matcher *m, int32_t id)
     for (size_t i = 0; i < piece.len && set != MATCHER_DEAD; i++)
         set = matcher_step(m, set, (unsigned char)piece.ptr[i]);
     return set != MATCHER_DEAD;
-}
-
-static unsigned rnd(unsigned n)
-{
-    static uint64_t state = 88172645463325252u;
-
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (unsigned)(state >> 33) % n;
 }
 
 /* Draws an answer: at each step the mask is compared with trials. Closing is favoured after a while. Returns its length. */
@@ -155,6 +181,29 @@ static void test_masks(const struct tok *t)
     mask_cache_free(c);
 }
 
+static void test_regexes(const struct tok *t)
+{
+    static const char *const texts[] = {"[^<>]*", "[a-z \xc3\xa9]+<?[^\"]{3,}",
+                                        "([ab]|\xe4\xb8\xad)*0", "(.|\n)*",
+                                        "[\xc3\xa0-\xf0\x9f\x98\x80"
+                                        "a]{2,9}n*"};
+    struct mask_cache *c = mask_cache_new(t);
+    size_t all = 0;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        const struct engine_format f = {.kind = ENGINE_FORMAT_REGEX, .text = gw_span_str(texts[i])};
+        struct engine_grammar *g = make(&f);
+
+        if (!CHECK(g != NULL))
+            continue;
+        for (unsigned k = 0; k < TEST_DRAWS(12); k++)
+            all += draw(t, c, g, 40);
+        engine_grammar_unref(g);
+    }
+    CHECK(all > 500);
+    mask_cache_free(c);
+}
+
 static void test_calls(const struct tok *t)
 {
     const struct engine_format_tool tool = {GW_SPAN("abc"), GW_SPAN("")};
@@ -172,28 +221,27 @@ static void test_calls(const struct tok *t)
     mask_cache_free(c);
 }
 
-/* Logits of what does not fit are -INFINITY, the others as they were; forced tokens say what must come. */
+/* Few that fit are listed, and logits stay as they were; of many, the others become -INFINITY; forced tokens say what must come. */
 static void test_steer(const struct tok *t)
 {
     const struct engine_format f = {.kind = ENGINE_FORMAT_SCHEMA,
                                     .text = GW_SPAN("{\"const\":{\"name\":\"abcxyz\"}}"),
                                     .ordered = true};
     struct engine_grammar *g = make(&f);
-    struct steer_space *sp = steer_space_new(t);
+    struct steer_space *sp = steer_space_new(t, kern_ops(NULL));
     struct steer *s = steer_new(sp, g);
     unsigned n = tok_n_vocab(t), n_left = 0;
     struct tok_ids ids = {0};
     float *z = calloc(n, sizeof(*z));
     enum steer_next next = STEER_ON;
+    const int32_t *few = NULL;
 
     for (unsigned i = 0; i < n; i++)
         z[i] = (float)i;
-    CHECK(steer_logits(s, z, n));
-    for (unsigned i = 0; i < n; i++) {
-        CHECK(isinf(z[i]) || z[i] == (float)i);
-        n_left += !isinf(z[i]);
-    }
+    CHECK(steer_logits(s, z, n, &few, &n_left) && few != NULL);
     CHECK(n_left > 0 && n_left < 12);
+    for (unsigned i = 0; i < n; i++)
+        CHECK(z[i] == (float)i);
     for (const char *p = "{\"name\""; *p != '\0'; p++)
         next = steer_take(s, 3 + (unsigned char)*p);
     CHECK(next == STEER_ON && steer_forced(s, &ids) == GW_OK && ids.n == 0); /* a gap may come */
@@ -216,6 +264,7 @@ int main(void)
 
     if (CHECK(t != NULL)) {
         test_masks(t);
+        test_regexes(t);
         test_calls(t);
         test_steer(t);
     }

@@ -212,6 +212,53 @@ static void test_ranges(void)
     CHECK(sampler_check(&p, &err) == GW_EINVAL);
 }
 
+/* A list of ids picks as if all other logits were -INFINITY: the same tokens of the same draws, penalties and biases included. */
+static void test_listed(void)
+{
+    enum { MANY = 500 };
+    static const struct engine_bias bias[] = {{3, 4.0f}, {44, 6.0f}, {45, -50.0f}};
+    struct sampler_space *sp = sampler_space_new(MANY);
+    float z[MANY], y[MANY];
+    int32_t ids[MANY];
+
+    for (unsigned k = 0; k < 60; k++) {
+        struct engine_params p = {.temperature = k % 3 == 0 ? 0 : 0.7f + (float)(k % 7),
+                                  .top_p = k % 2 == 0 ? 1 : 0.8f,
+                                  .min_p = k % 5 == 0 ? 0.1f : 0,
+                                  .top_k = k % 4 == 0 ? 5 : 0,
+                                  .repeat_penalty = k % 3 == 1 ? 1.3f : 1,
+                                  .frequency_penalty = k % 3 == 2 ? 0.5f : 0,
+                                  .seed = k + 1,
+                                  .bias = bias,
+                                  .n_bias = k % 2 == 0 ? 3 : 0};
+        struct sampler *a = sampler_new(&p, 100), *b = sampler_new(&p, 100);
+        unsigned n = 0, wrong = 0;
+
+        for (unsigned i = k % 3; i < MANY; i += 1 + (i * 7 + k) % 11)
+            ids[n++] = (int32_t)i;
+        for (unsigned step = 0; step < 20; step++) {
+            unsigned at = 0;
+            int32_t id;
+
+            for (unsigned i = 0; i < MANY; i++) {
+                z[i] = y[i] = (float)((i * 31 + step * 17 + k) % 23) * 0.4f;
+                if (at < n && ids[at] == (int32_t)i)
+                    at++;
+                else
+                    y[i] = -INFINITY;
+            }
+            id = sampler_pick(a, sp, y, MANY);
+            wrong += id != sampler_pick_of(b, sp, z, MANY, ids, n);
+            sampler_accept(a, id, true);
+            sampler_accept(b, id, true);
+        }
+        CHECK(wrong == 0);
+        sampler_free(a);
+        sampler_free(b);
+    }
+    sampler_space_free(sp);
+}
+
 int main(void)
 {
     test_distribution();
@@ -219,5 +266,6 @@ int main(void)
     test_penalties();
     test_odd_numbers();
     test_ranges();
+    test_listed();
     return test_done();
 }

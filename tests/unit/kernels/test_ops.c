@@ -198,6 +198,44 @@ static void test_argmax(const struct kern_ops *ops)
     }
 }
 
+/* Around the limit of the list, with bits behind the end that do not count. */
+static void test_mask(const struct kern_ops *ops)
+{
+    enum { N = 333, LIMIT = 40 };
+    static const unsigned lengths[] = {0, 1, 7, 63, 64, 65, 128, 200, N};
+    float x[N + 64];
+    uint64_t bits[(N + 63) / 64 + 1];
+    int32_t ids[LIMIT];
+    uint64_t state = 7;
+
+    for (unsigned k = 0; k < 8 * sizeof(lengths) / sizeof(lengths[0]); k++) {
+        unsigned n = lengths[k / 8], count = 0, wrong = 0;
+        size_t got;
+
+        for (unsigned w = 0; w < sizeof(bits) / sizeof(bits[0]); w++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            bits[w] = k % 8 == 0   ? 0
+                      : k % 8 == 1 ? UINT64_MAX
+                      : k % 8 < 5  ? state & state << 13 & state << 29
+                                   : state | state << 17;
+        }
+        for (unsigned i = 0; i < N + 64; i++)
+            x[i] = (float)i;
+        for (unsigned i = 0; i < n; i++)
+            count += bits[i / 64] >> i % 64 & 1;
+        got = ops->mask(x, bits, n, ids, LIMIT);
+        CHECK(got == (count > LIMIT ? KERN_MASK_MANY : count));
+        for (unsigned i = 0, at = 0; i < N + 64; i++) {
+            bool may = i >= n || (bits[i / 64] >> i % 64 & 1) != 0;
+
+            wrong += count > LIMIT && !may ? !isinf(x[i]) || x[i] > 0 : x[i] != (float)i;
+            if (count <= LIMIT && i < n && may)
+                wrong += ids[at++] != (int32_t)i;
+        }
+        CHECK(wrong == 0);
+    }
+}
+
 /* Infinities, NaN and extremes do not crash, and spoil only what they must. */
 static void test_not_finite(const struct kern_ops *ops)
 {
@@ -247,6 +285,7 @@ static void test_table(const struct kern_ops *ops)
     }
     test_rope(ops);
     test_argmax(ops);
+    test_mask(ops);
     test_not_finite(ops);
 }
 
