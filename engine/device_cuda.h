@@ -21,6 +21,7 @@ struct cuda_expert {
 /* A layer's weights; vectors are device pointers or NULL. */
 struct cuda_layer {
     struct kern_cuda_matrix *q, *k, *v, *o, *gate, *up, *down, *router;
+    const float *router_f32;     /* instead of router, where that is of floats */
     struct cuda_expert *experts; /* [n_experts], or NULL */
     const float *attn_norm, *ffn_norm, *attn_post, *ffn_post, *q_norm, *k_norm;
     const float *q_bias, *k_bias, *v_bias;

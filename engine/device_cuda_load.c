@@ -20,7 +20,7 @@ static bool each_matrix(const struct model *m, const struct model_layer *l,
     for (size_t i = 0; l->experts == NULL && i < sizeof(dense) / sizeof(dense[0]); i++)
         if (!f(dense[i], ctx))
             return false;
-    if (l->experts != NULL && !f(&l->router, ctx))
+    if (l->experts != NULL && l->router.type != KERN_TYPE_F32 && !f(&l->router, ctx))
         return false;
     for (unsigned e = 0; l->experts != NULL && e < m->n_experts; e++)
         if (!f(&l->experts[e].gate, ctx) || !f(&l->experts[e].up, ctx) ||
@@ -111,7 +111,11 @@ static enum gw_status bring_experts(struct cuda_part *p, const struct model *m,
     out->experts = calloc(m->n_experts, sizeof(*out->experts));
     if (out->experts == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for a device");
-    GW_TRY(bring(p, &l->router, &out->router, err));
+    if (l->router.type == KERN_TYPE_F32)
+        GW_TRY(bring_vector(p, l->router.data, l->router.rows * l->router.cols, &out->router_f32,
+                            err));
+    else
+        GW_TRY(bring(p, &l->router, &out->router, err));
     for (unsigned e = 0; e < m->n_experts; e++) {
         GW_TRY(bring(p, &l->experts[e].gate, &out->experts[e].gate, err));
         GW_TRY(bring(p, &l->experts[e].up, &out->experts[e].up, err));

@@ -283,7 +283,10 @@ static enum gw_status experts_half(struct run *r, struct cuda_part *p, unsigned 
     struct kern_cuda_acts a = add_and_norm(r, p, l->ffn_norm), in, ff;
     unsigned first[512 + 1];
 
-    kern_cuda_matmul(p->c, l->router, &a, w->router, m->n_experts, false);
+    if (l->router_f32 != NULL)
+        kern_cuda_matmul_f32(p->c, w->router, l->router_f32, w->xn, n, m->n_experts, m->n_embd);
+    else
+        kern_cuda_matmul(p->c, l->router, &a, w->router, m->n_experts, false);
     kern_cuda_route(p->c, w->router, n, m->n_experts, m->n_used, w->chosen, w->weight);
     GW_TRY(
         kern_cuda_download(p->work_buf, (size_t)((char *)w->chosen - w->base), chosen, bytes, err));

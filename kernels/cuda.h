@@ -227,6 +227,10 @@ void kern_cuda_gather(struct kern_cuda *c, float *out, const float *x, const int
 void kern_cuda_combine(struct kern_cuda *c, float *x, const float *y, const float *weight,
                        unsigned n_tokens, unsigned n_used, size_t cols);
 
+/* out[token][rows] = w[rows][cols] x[token][cols], all floats: the routers of experts, which are small. */
+void kern_cuda_matmul_f32(struct kern_cuda *c, float *out, const float *w, const float *x,
+                          unsigned n_tokens, unsigned rows, size_t cols);
+
 /* ---- keys and values (cuda_kv.cu) --------------------------------------------------------- */
 
 enum { KERN_CUDA_PAGE = 16 }; /* tokens in a page, as KERN_KV_BLOCK */
@@ -344,11 +348,6 @@ struct kern_cuda_sample {
 void kern_cuda_sample(struct kern_cuda *c, const struct kern_cuda_sample *s);
 
 /* ---- several devices (cuda_peer.cu) --------------------------------------------------------- */
-
-/* x[n] of every context becomes the sum over all of them: the part of tensor parallelism that talks. Through NCCL when it is there, else by
- * copies through the first device. x: device pointers, one a context. GW_EIO, GW_ENOMEM. */
-enum gw_status kern_cuda_all_reduce(struct kern_cuda *const *c, float *const *x, unsigned n_devices,
-                                    size_t n, struct gw_err *err);
 
 /* Copies between devices, in the order of both streams: layers that follow each other on different devices. */
 void kern_cuda_peer_copy(struct kern_cuda *to, void *dst, struct kern_cuda *from, const void *src,

@@ -98,6 +98,19 @@ static __global__ void gather_kernel(float *out, const float *x, const int32_t *
         out[blockIdx.y * cols + i] = x[from / div * cols + i];
 }
 
+/* A warp a row and token. w: [rows][cols]; x: [token][cols]; out: [token][rows]. */
+static __global__ void matmul_f32_kernel(float *out, const float *w, const float *x, unsigned rows,
+                                         size_t cols)
+{
+    float sum = 0;
+
+    for (size_t i = dev_lane(); i < cols; i += WARP)
+        sum = fmaf(w[blockIdx.x * cols + i], x[blockIdx.y * cols + i], sum);
+    sum = dev_warp_sum(sum);
+    if (dev_lane() == 0)
+        out[blockIdx.y * (size_t)rows + blockIdx.x] = sum;
+}
+
 /* ---- experts ---------------------------------------------------------------------------- */
 
 /* A warp a token: takes the largest that is left, n_used times, the first of equals first. router: [token][n_experts]. */
@@ -222,6 +235,14 @@ void kern_cuda_gather(struct kern_cuda *c, float *out, const float *x, const int
     if (n_rows != 0)
         kern_cuda_run(c, "gather", gather_kernel, map_rows(cols, n_rows), dim3(MAP_THREADS), 0, out,
                       x, index, div, cols);
+}
+
+void kern_cuda_matmul_f32(struct kern_cuda *c, float *out, const float *w, const float *x,
+                          unsigned n_tokens, unsigned rows, size_t cols)
+{
+    if (n_tokens != 0)
+        kern_cuda_run(c, "product of floats", matmul_f32_kernel, dim3(rows, n_tokens), dim3(WARP),
+                      0, out, w, x, rows, cols);
 }
 
 void kern_cuda_route(struct kern_cuda *c, const float *router, unsigned n_tokens,

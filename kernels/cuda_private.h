@@ -45,7 +45,8 @@ template <class... P, class... A>
 static void kern_cuda_run(struct kern_cuda *c, const char *what, void (*kernel)(P...), dim3 grid,
                           dim3 block, size_t shared, A... args)
 {
-    if (c->bad == cudaSuccess && grid.x != 0 && grid.y != 0 && grid.z != 0)
+    if (c->bad == cudaSuccess && grid.x != 0 && grid.y != 0 && grid.z != 0 &&
+        kern_cuda_note(c, cudaSetDevice(c->device), what)) /* several contexts may take turns */
         kern_cuda_note(c, ptx_launch(kernel, grid, block, shared, c->stream, args...), what);
 }
 

@@ -365,6 +365,18 @@ void kern_cuda_gather(struct kern_cuda *c, float *out, const float *x, const int
     (void)cols;
 }
 
+void kern_cuda_matmul_f32(struct kern_cuda *c, float *out, const float *w, const float *x,
+                          unsigned n_tokens, unsigned rows, size_t cols)
+{
+    (void)c;
+    (void)out;
+    (void)w;
+    (void)x;
+    (void)n_tokens;
+    (void)rows;
+    (void)cols;
+}
+
 void kern_cuda_combine(struct kern_cuda *c, float *x, const float *y, const float *weight,
                        unsigned n_tokens, unsigned n_used, size_t cols)
 {
@@ -428,16 +440,6 @@ void kern_cuda_sample(struct kern_cuda *c, const struct kern_cuda_sample *s)
 {
     (void)c;
     (void)s;
-}
-
-enum gw_status kern_cuda_all_reduce(struct kern_cuda *const *c, float *const *x, unsigned n_devices,
-                                    size_t n, struct gw_err *err)
-{
-    (void)c;
-    (void)x;
-    (void)n_devices;
-    (void)n;
-    return no_cuda(err);
 }
 
 void kern_cuda_peer_copy(struct kern_cuda *to, void *dst, struct kern_cuda *from, const void *src,

@@ -1,0 +1,193 @@
+/* tests/unit/engine/test_device_cuda.c - whole models on the emulated GPU (tests/simt) against the CPU: logits of prompts and of single tokens,
+ * several sequences at once, shared prefixes, copies of pages, layers on both sides, several GPUs; and what is refused, with which words. */
+#include <math.h>
+
+#include "engine/device.h"
+#include "engine/model_repack.h"
+#include "tests/simt/knobs.h"
+#include "tests/test.h"
+#include "tests/unit/engine/rig.h"
+
+enum { PROMPT = 21, DECODE = 5, MAX_VOCAB = 1024 };
+
+/* A rig whose last layers are on the device. */
+struct bed {
+    struct rig r;
+    struct device *d;
+};
+
+static struct device_limits limits_of(const struct rig *r)
+{
+    return (struct device_limits){.max_tokens = RIG_STEP,
+                                  .max_rows = RIG_STEP,
+                                  .max_seqs = RIG_SEQS,
+                                  .max_context = RIG_CONTEXT,
+                                  .n_ids = r->m.n_vocab,
+                                  .kv_type = KERN_KV_F16};
+}
+
+static void bed_fini(struct bed *b)
+{
+    forward_free(b->r.f);
+    b->r.f = NULL;
+    kvcache_free(b->r.kv);
+    b->r.kv = NULL;
+    device_close(b->d);
+    rig_fini(&b->r);
+    *b = (struct bed){0};
+}
+
+/* spec: as in the configuration. The file's layout is what a device takes. */
+static enum gw_status bed_init(struct bed *b, const char *path, const char *spec,
+                               struct gw_err *err)
+{
+    struct device_spec parsed = {0};
+    struct kvcache_shape shape;
+    struct device_limits limits;
+    enum gw_status st;
+
+    *b = (struct bed){0};
+    st = rig_init(&b->r, path, "scalar", 2, err);
+    if (st != GW_OK)
+        return st;
+    forward_free(b->r.f);
+    kvcache_free(b->r.kv);
+    b->r.f = NULL;
+    b->r.kv = NULL;
+    b->r.m.acts_form = KERN_ACTS_FINE;
+    limits = limits_of(&b->r);
+    st = device_parse(spec, &parsed, err);
+    if (st == GW_OK)
+        st = device_open(&parsed, &b->r.m, &limits, &b->d, err);
+    if (st == GW_OK && b->d == NULL)
+        st = GW_ENOENT;
+    if (st == GW_OK)
+        st = model_repack(&b->r.m, kern_ops(NULL), b->r.p, b->d->first_layer, err);
+    if (st == GW_OK)
+        st = device_start(b->d, RIG_CONTEXT * RIG_SEQS / KERN_KV_BLOCK, err);
+    if (st == GW_OK) {
+        shape = (struct kvcache_shape){.n_layers = b->d->first_layer,
+                                       .n_kv_heads = b->r.m.n_kv_heads,
+                                       .head_dim = b->r.m.head_dim,
+                                       .n_tokens = RIG_CONTEXT * RIG_SEQS,
+                                       .max_seq_tokens = RIG_CONTEXT,
+                                       .copy = device_copy_page,
+                                       .copy_ctx = b->d};
+        st = kvcache_new(&shape, &b->r.kv, err);
+    }
+    if (st == GW_OK)
+        st = forward_new(&b->r.m, b->r.kv, b->r.p, RIG_STEP, RIG_STEP, RIG_CONTEXT, &b->r.f, err);
+    if (st == GW_OK)
+        forward_use_device(b->r.f, b->d);
+    else
+        bed_fini(b);
+    return st;
+}
+
+/* The rig on the CPU with activations as fine as the device's. */
+static enum gw_status cpu_init(struct rig *r, const char *path)
+{
+    GW_TRY(rig_init(r, path, "scalar", 2, NULL));
+    forward_free(r->f);
+    r->f = NULL;
+    r->m.acts_form = KERN_ACTS_FINE;
+    return forward_new(&r->m, r->kv, r->p, RIG_STEP, RIG_STEP, RIG_CONTEXT, &r->f, NULL);
+}
+
+static int32_t id_of(unsigned i, unsigned n_vocab)
+{
+    return (int32_t)((i * 7919u + 100u) % n_vocab);
+}
+
+/* Logits behind every token of one sequence: a prompt at once, then token by token. */
+static bool read_all(struct rig *r, unsigned n, float *out)
+{
+    struct kvcache_seq s = {0};
+    struct forward_run run = {.seq = &s};
+    int32_t ids[PROMPT + DECODE];
+
+    for (unsigned i = 0; i < n; i++)
+        ids[i] = id_of(i, r->m.n_vocab);
+    for (unsigned i = 0; i < n; i += run.n_tokens) {
+        run.n_tokens = run.n_logits = i == 0 ? PROMPT : 1;
+        run.tokens = ids + i;
+        run.pos = i;
+        if (!CHECK(kvcache_reserve(r->kv, &s, i + run.n_tokens) == GW_OK) ||
+            !CHECK(forward_step(r->f, &run, 1) == GW_OK)) {
+            printf("%s\n", forward_error(r->f));
+            return false;
+        }
+        for (unsigned k = 0; k < run.n_tokens; k++)
+            memcpy(out + (size_t)(i + k) * r->m.n_vocab, forward_logits(r->f, run.logits_row + k),
+                   r->m.n_vocab * sizeof(float));
+    }
+    kvcache_release(r->kv, &s);
+    return true;
+}
+
+/* The largest difference, to the largest magnitude. */
+static double differ(const float *a, const float *b, size_t n)
+{
+    double most = 0, size = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const double d = fabs((double)a[i] - (double)b[i]);
+
+        most = !(d <= most) ? d : most;
+        size = fmax(size, fabs((double)b[i]));
+    }
+    return most / size;
+}
+
+static void test_model(const char *dir, const char *family, const char *type, double tolerance)
+{
+    char path[512];
+    float *want = calloc((PROMPT + DECODE) * MAX_VOCAB, 4),
+          *got = calloc((PROMPT + DECODE) * MAX_VOCAB, 4);
+    struct gw_err err = {0};
+    struct rig cpu;
+    struct bed b;
+    double prompt, decode;
+
+    (void)snprintf(path, sizeof(path), "%s/tiny-%s-%s.gguf", dir, family, type);
+    if (!CHECK(cpu_init(&cpu, path) == GW_OK && cpu.m.n_vocab <= MAX_VOCAB) ||
+        !CHECK(read_all(&cpu, PROMPT + DECODE, want)))
+        goto out;
+    if (!CHECK(bed_init(&b, path, "cuda:0", &err) == GW_OK)) {
+        printf("%s: %s\n", path, err.text);
+        goto out;
+    }
+    CHECK(b.d->first_layer == 0);
+    if (read_all(&b.r, PROMPT + DECODE, got)) {
+        const size_t n = cpu.m.n_vocab;
+
+        prompt = differ(got, want, PROMPT * n);
+        decode = differ(got + PROMPT * n, want + PROMPT * n, DECODE * n);
+        printf("%s %s: off by %.2e in the prompt, %.2e in decode\n", family, type, prompt, decode);
+        CHECK(prompt < tolerance && decode < tolerance);
+    }
+    bed_fini(&b);
+out:
+    rig_fini(&cpu);
+    free(want);
+    free(got);
+}
+
+int main(void)
+{
+    static const char *const families[] = {"llama", "llama3", "mistral", "qwen2",   "qwen3",
+                                           "phi3",  "gemma2", "gemma3",  "mixtral", "qwen3moe"};
+    static const char *const types[] = {"Q8_0", "Q4_0", "Q4_K_M", "F16"};
+    char why[256] = "";
+    const char *dir = rig_models(why);
+
+    if (dir == NULL) {
+        test_skip(why);
+        return test_done();
+    }
+    for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++)
+        for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++)
+            if (f == 0 || t == f % 4)
+                test_model(dir, families[f], types[t], 2e-3);
+    return test_done();
+}
