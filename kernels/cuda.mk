@@ -86,8 +86,17 @@ $(BUILD)/tests/unit/engine/test_device%: $(BUILD)/tests/unit/engine/test_device%
 	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LDLIBS)
 
 cuda-toolkit: ## get a CUDA compiler (104 MB of Python packages, no root) into the user's cache
-	@rm -rf '$(CUDA_KIT)' '$(CUDA_KIT).new' && mkdir -p '$(dir $(CUDA_KIT))'
-	@python3 -m pip install -q --no-deps --no-compile --target '$(CUDA_KIT).new' $(CUDA_PIP) && mv '$(CUDA_KIT).new' '$(CUDA_KIT)'
-	@echo "CUDA  $(CUDA_KIT)"
-.PHONY: cuda-toolkit
+	@if [ -n '$(HAVE_CUDA)' ]; then echo 'CUDA  $(CUDA_FOUND)'; else \
+	  rm -rf '$(CUDA_KIT)' '$(CUDA_KIT).new' && mkdir -p '$(dir $(CUDA_KIT))' && \
+	  python3 -m pip install -q --no-deps --no-compile --target '$(CUDA_KIT).new' $(CUDA_PIP) && mv '$(CUDA_KIT).new' '$(CUDA_KIT)' && \
+	  echo 'CUDA  $(CUDA_KIT)'; fi
+CUDA_DUMP = $(or $(wildcard $(dir $(NVCC))cuobjdump),$(shell command -v cuobjdump))
+CUDA_SEEN = PATH=$(dir $(CUDA_DUMP)):$$PATH python3 tests/lint/cuda.py $(CUDA_VER) $(CUDA_DUMP)
+cuda-check: $(CUSRC:%.cu=$(BUILD)/%.cu.o) $(BUILD)/sluice ## compile and link the CUDA kernels; their registers, memory and instructions against the table; the binary starts without a GPU
+	@$(if $(CUSRC),,echo "SKIP  CUDA: $(CUDA_FOUND)"; echo "0 passed, 0 failed, 1 skipped"; exit 0;) \
+	  $(if $(CUDA_DUMP),,echo "FAIL  there is no cuobjdump beside $(NVCC)"; echo "0 passed, 1 failed"; exit 1;) \
+	  $(BUILD)/sluice --version && $(CUDA_SEEN) $(CUSRC:%.cu=$(BUILD)/%.cu.o)
+cuda-table: $(CUSRC:%.cu=$(BUILD)/%.cu.o) ## write kernels/cuda_resources.txt anew
+	@$(CUDA_SEEN) --write $^
+.PHONY: cuda-toolkit cuda-check cuda-table
 -include $(CUSRC:%.cu=$(BUILD)/%.cu.o.d) $(SIMT_OBJ:.o=.d)

@@ -108,3 +108,34 @@ bench-audit: ## the ledger: what a decision waits for, records/s to disk and to 
 	@$(SUB) all $(BUILD)/tests/bench/bench_audit
 	@tests/bench/audit.py $(BUILD) $(BENCHFLAGS)
 .PHONY: bench bench-engine bench-dlp bench-audit
+
+# ---- on a machine with a GPU -----------------------------------------------------------------
+# The unit tests of the kernels and of the engine's device, linked with the real kernels; the workbench. Everything from a fresh
+# copy of the tree, in a few minutes; without a GPU they say so.
+GPU_TESTS := $(patsubst tests/unit/kernels/%.c,$(BUILD)/gpu/%,$(wildcard tests/unit/kernels/test_cuda_*.c)) \
+             $(patsubst tests/unit/engine/%.c,$(BUILD)/gpu/%,$(wildcard tests/unit/engine/test_device_*.c))
+GPU_OBJ := $(BUILD)/tests/bench/gpu/knobs.o
+$(BUILD)/gpu/test_cuda_%: $(BUILD)/tests/unit/kernels/test_cuda_%.o $(GPU_OBJ) $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
+	@mkdir -p $(@D) && echo "LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
+$(BUILD)/gpu/test_device_%: $(BUILD)/tests/unit/engine/test_device_%.o $(GPU_OBJ) $(BUILD)/lib/engine.a $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
+	@mkdir -p $(@D) && echo "LD    $@"
+	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
+$(BUILD)/gpu/peak.o: tests/bench/gpu/peak.cu $(BUILD)/cuda-flags
+	@mkdir -p $(@D) && echo "NVCC  $<"
+	@$(NVCC) $(NVFLAGS) -c -o $@ $< >$@.log 2>&1 || { cat $@.log; exit 1; }
+$(BUILD)/gpu/gpu: $(BUILD)/tests/bench/gpu/gpu.o $(BUILD)/gpu/peak.o $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
+	@mkdir -p $(@D) && echo "LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
+gpu-build: $(GPU_TESTS) $(BUILD)/gpu/gpu
+# A GPU shows itself before anything is built for it.
+GPU_THERE = ls /dev/nvidia[0-9]* /dev/dxg >/dev/null 2>&1
+GPU_MAKE = packaging/deps.sh build && $(MAKE) --no-print-directory -s cuda-toolkit && $(MAKE) --no-print-directory -j$(JOBS) CUDA=1 BUILD_ROOT=$(BUILD_ROOT)
+GPU_NONE = { echo "SKIP  no GPU: there is no NVIDIA device on this machine"; echo "0 passed, 0 failed, 1 skipped"; }
+
+gpu-test: ## the kernels' tests on this machine's GPU, with compute-sanitizer where it is installed; without a GPU: says so
+	@if ! $(GPU_THERE); then $(GPU_NONE); else $(GPU_MAKE) gpu-build && tests/bench/gpu/run.sh $(BUILD)/gpu $(notdir $(GPU_TESTS)); fi
+
+gpu-bench: ## what the GPU's products achieve of its memory's and tensor cores' speed, measured in the same run; without a GPU: says so
+	@if ! $(GPU_THERE); then $(GPU_NONE); else $(GPU_MAKE) $(BUILD)/gpu/gpu && $(BUILD)/gpu/gpu; fi
+.PHONY: gpu-build gpu-test gpu-bench

@@ -247,5 +247,5 @@ template <class T> static inline T atomicCAS(T *p, T was, T v)
     return old;
 }
 
-#include "simt_host.h"
+#include "tests/simt/simt_host.h"
 #endif

@@ -2,11 +2,15 @@
 #ifndef TESTS_SIMT_KNOBS_H
 #define TESTS_SIMT_KNOBS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Does the test run on the emulated device? Else on a real one, and the rest does nothing (tests/bench/gpu/knobs.c). */
+bool simt_is_here(void);
 
 /* What the driver answers: 0, 35 (none, or too old) or 100 (no device). */
 void simt_set_driver(int code);

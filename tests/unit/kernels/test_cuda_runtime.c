@@ -18,7 +18,7 @@ static void test_drivers(void)
     struct kern_cuda_health h = {.sm_mhz = 7};
     struct gw_err err = {0};
 
-    for (int code = 35; code <= 100; code += 65) {
+    for (int code = 35; simt_is_here() && code <= 100; code += 65) {
         simt_set_driver(code);
         CHECK(kern_cuda_count() == 0);
         CHECK(strstr(kern_cuda_reason(), "NVIDIA") != NULL);
@@ -26,8 +26,9 @@ static void test_drivers(void)
         CHECK(kern_cuda_health(0, &h, &err) == GW_EUNSUPPORTED);
     }
     simt_set_driver(0);
-    CHECK(kern_cuda_count() == 1 && kern_cuda_reason()[0] == '\0');
-    CHECK(kern_cuda_open(1, &c, NULL, &err) == GW_EUNSUPPORTED && c == NULL);
+    CHECK(kern_cuda_count() >= 1 && kern_cuda_reason()[0] == '\0');
+    CHECK(kern_cuda_open(kern_cuda_count(), &c, NULL, &err) == GW_EUNSUPPORTED && c == NULL);
+    h.sm_mhz = 7;
     CHECK(cuda_nvml_health("no:such:bus", &h, &err) == GW_EUNSUPPORTED && h.sm_mhz == 7);
 }
 
@@ -234,7 +235,8 @@ int main(void)
     test_drivers();
     if (!CHECK(kern_cuda_open(0, &c, &info, &err) == GW_OK))
         return test_done();
-    CHECK(info.runs && info.major == 8 && strstr(info.name, "emulated") != NULL);
+    CHECK(info.runs && info.major >= 8 &&
+          (strstr(info.name, "emulated") != NULL) == simt_is_here());
     test_memory(c);
     test_graphs(c);
     test_layouts(c);

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""What the compiler made of the CUDA kernels, without a GPU: registers, shared and local memory and tensor-core instructions of every
+kernel on every architecture, compared with kernels/cuda_resources.txt.
+
+usage: tests/lint/cuda.py NVCC-VERSION CUOBJDUMP [--write] OBJECT...
+A line of the table: kernel, then for each architecture registers/shared bytes/tensor-core instructions. The numbers belong to one
+compiler: with another the table is not compared, but no kernel may use local memory, and those that multiply must show their instructions.
+Ends with "N passed, N failed"."""
+
+import re
+import subprocess
+import sys
+
+TABLE = "kernels/cuda_resources.txt"
+ARCHES = ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120"]
+# The kernels whose speed is that of the tensor cores, and their instruction's name in SASS.
+MUST = {"gemm_ints_kernel": "IMMA", "gemm_floats_kernel": "HMMA"}
+
+
+def run(*args):
+    return subprocess.run(args, check=True, capture_output=True, text=True).stdout
+
+
+def names(mangled):
+    """Mangled to readable: gemv_kernel<2, false>. No return type, no arguments."""
+    out = subprocess.run(["c++filt"], input="\n".join(mangled), check=True, capture_output=True, text=True).stdout
+    readable = {}
+    for m, line in zip(mangled, out.splitlines()):
+        line = re.sub(r"^(static )?void ", "", line)
+        depth, end = 0, len(line)
+        for i, ch in enumerate(line):
+            depth += (ch == "<") - (ch == ">")
+            if ch == "(" and depth == 0:
+                end = i
+                break
+        readable[m] = re.sub(r"\([a-z ]+\)", "", line[:end]).replace("_INTERNAL_", "")
+    return readable
+
+
+def look(cuobjdump, objects):
+    found, local = {}, []
+    for obj in objects:
+        for arch in ARCHES:
+            usage = run(cuobjdump, "-res-usage", "-arch", arch, obj)
+            for name, reg, stack, shared, loc in re.findall(
+                    r"Function ([^\s:]+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)", usage):
+                found.setdefault(name, {})[arch] = [int(reg), int(shared), 0]
+                if int(loc) or int(stack):
+                    local.append((name, arch, max(int(loc), int(stack))))
+            name = None
+            for line in run(cuobjdump, "--dump-sass", "-arch", arch, obj).splitlines():
+                at = re.search(r"Function : (\S+)", line)
+                if at:
+                    name = at.group(1)
+                elif name in found and re.search(r"\b(I|H|Q|O)G?MMA[.\s]", line):
+                    found[name][arch][2] += 1
+    return found, local
+
+
+def main():
+    version, cuobjdump = sys.argv[1:3]
+    write = "--write" in sys.argv
+    found, local = look(cuobjdump, [a for a in sys.argv[3:] if a != "--write"])
+    readable = names(sorted(found))
+    lines = ["# nvcc %s; %s: registers/shared bytes/tensor-core instructions. make cuda-table writes this." % (version, " ".join(ARCHES))]
+    for name in sorted(found, key=lambda n: readable[n]):
+        lines.append("%s %s" % (readable[name].replace(" ", ""), " ".join(
+            "%d/%d/%d" % tuple(found[name][a]) if a in found[name] else "-" for a in ARCHES)))
+    if write:
+        with open(TABLE, "w", encoding="ascii") as f:
+            f.write("\n".join(lines) + "\n")
+        print("wrote %s: %d kernels" % (TABLE, len(lines) - 1))
+        return 0
+
+    passed = failed = 0
+
+    def check(ok, what):
+        nonlocal passed, failed
+        passed, failed = passed + bool(ok), failed + (not ok)
+        if not ok:
+            print("FAIL  " + what)
+
+    check(found, "no kernels in the objects")
+    for name, arch, n in local:
+        check(False, "%s on %s keeps %d bytes in local memory" % (readable[name], arch, n))
+    for name in found:
+        for kernel, what in MUST.items():
+            if kernel in name:
+                for arch in ARCHES[:4]: # the names of newer chips' instructions are not settled in SASS
+                    check(found[name].get(arch, [0, 0, 0])[2] > 0, "%s on %s shows no %s" % (readable[name], arch, what))
+    with open(TABLE, encoding="ascii") as f:
+        want = f.read().splitlines()
+    if want[0] != lines[0]:
+        print("SKIP  the table was made by another compiler: %s" % want[0])
+    else:
+        old, new = (dict(x.split(" ", 1) for x in l[1:]) for l in (want, lines))
+        for k in sorted(set(old) | set(new)):
+            check(old.get(k) == new.get(k), "%s: %s, the table has %s (make cuda-table, and look at the difference)" %
+                  (k, new.get(k), old.get(k)))
+    print("%d passed, %d failed" % (passed, failed))
+    return failed != 0
+
+
+sys.exit(main())
