@@ -5,14 +5,12 @@
 static bool finds(struct dlp_scanner *s, struct dlp_rules *r, uint32_t rule, struct gw_span text,
                   enum gw_status *st)
 {
-    const struct dlp_leaf leaf = {.text = text};
-
     *st = scan_prepare(s, r);
     s->only_rule = rule + 1;
     if (*st == GW_OK)
         *st = scan_text(s, r, text, (struct gw_span){NULL, 0}, 0, 40);
     if (*st == GW_OK)
-        *st = scan_count(s, r, &leaf, 40);
+        *st = scan_count(s, r, NULL, text, 40);
     s->only_rule = 0;
     return s->n_found > 0;
 }

@@ -149,7 +149,7 @@ enum dlp_leaf_kind {
     DLP_LEAF_NUMBER, /* a number's characters as they stand */
     DLP_LEAF_TEXT,   /* the whole input, when it is not JSON (a query string, a multipart part) */
     DLP_LEAF_JOINED, /* adjacent string leaves joined, so that splitting hides nothing; not editable
-                        itself: its findings map to the parts */
+                        itself: its findings map to the parts. They are made while a document is scanned */
 };
 
 /* One piece of text as the reader at the other end will see it. */
@@ -159,7 +159,6 @@ struct dlp_leaf {
     enum dlp_leaf_kind kind : 8;
     unsigned nesting : 8;        /* 0: in the body; 1: in JSON inside a string of the body; ... */
     uint32_t raw_start, raw_end; /* the leaf's bytes in the body, without quotes */
-    uint32_t parent;             /* index into dlp_doc_path's nodes; private */
 };
 
 struct dlp_doc;
@@ -168,15 +167,17 @@ struct dlp_doc;
 enum { DLP_NUMBER_MIN = 9 };
 
 struct dlp_doc_limits {
-    unsigned max_depth;  /* 0: 64 */
-    unsigned max_keys;   /* 0: 10,000 */
-    unsigned max_leaves; /* 0: 200,000 */
+    unsigned max_depth; /* 0: 64 */
+    unsigned max_keys;  /* 0: 10,000 */
     unsigned
-        min_number; /* bytes: shorter numbers are no leaves, so that arrays of tokens cost no memory. 0: all are */
+        max_leaves; /* 0: 200,000. Of the body itself; JSON in a string that brings more than that is only a string */
+    unsigned
+        min_number; /* bytes: shorter numbers are no leaves, so that arrays of tokens cost no time. 0: all are */
 };
 
 /* Parses a JSON body into leaves. body must outlive the document; the document lives in arena. A string
- * that itself is a JSON object or array (tool arguments) yields its inner leaves as well as itself.
+ * that itself is a JSON object or array (tool arguments) yields its inner leaves as well as itself, behind itself.
+ * It takes a byte or two a leaf, at most some 0.7 of the body.
  * limits may be NULL. GW_EPARSE, GW_ELIMIT, GW_ENOMEM. */
 enum gw_status dlp_doc_parse_json(struct gw_arena *arena, struct gw_span body,
                                   const struct dlp_doc_limits *limits, struct dlp_doc **out,
@@ -191,7 +192,8 @@ enum gw_status dlp_doc_parse_answer(struct gw_arena *arena, struct gw_span body,
 enum gw_status dlp_doc_parse_text(struct gw_arena *arena, struct gw_span text,
                                   struct dlp_doc **out);
 
-const struct dlp_leaf *dlp_doc_leaves(const struct dlp_doc *doc, unsigned *n);
+/* The leaf of a finding that was reported. Its text and key live as long as the document. */
+struct dlp_leaf dlp_doc_leaf(const struct dlp_doc *doc, uint32_t leaf);
 /* Appends the JSON pointer (RFC 6901) of the leaf, "/messages/0/content"; array indexes as numbers,
  * object keys longer than 40 bytes or not plain words as "*" (they may be data). */
 void dlp_doc_pointer(const struct dlp_doc *doc, unsigned leaf, struct gw_buf *out);

@@ -1,219 +1,164 @@
-/* dlp/doc.c - turns a body into leaves (dlp.h, doc.h).
+/* dlp/doc.c - turns a body into the tape of a document (dlp.h, doc.h, doc_tape.h).
  *
- * The body is tokenized once; then the list of leaves is its own work list: each string that looks like
- * JSON is tokenized in turn and its leaves are appended, so nesting costs no recursion. A string that
+ * The body is tokenized once. A string that looks like JSON is decoded and tokenized as soon as it is met, and so are strings in
+ * there: a list of texts, no recursion. All of them are in one buffer, since what is in a string is decoded onto it. A string that
  * only looks like JSON, or exceeds a limit inside, stays the plain string leaf that it is anyway. */
 #include "dlp/doc.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "dlp/doc_tape.h"
 
-enum { DEFAULT_LEAVES = 200000, FIRST_CAP = 32, INDEX_MAX = 0x7FFFFFFF };
+enum { DEFAULT_LEAVES = 200000, DEFAULT_DEPTH = 64 };
 
-/* An open container. Its path nodes are made when the first leaf below it needs them: a body of a
- * million empty arrays makes none. */
-struct frame {
-    uint32_t node;   /* of the container; DLP_NONE: not made yet */
-    uint32_t member; /* of the current member or element; DLP_NONE: not made yet */
-    uint32_t index;  /* of the current element */
-    bool object;
-    uint32_t key;        /* of the current member: its leaf */
-    struct gw_span name; /* nearest enclosing member name, for elements and keys */
+/* A text that is being tokenized. */
+struct text {
+    struct gw_json *json;
+    struct gw_span span;
+    uint32_t read, body; /* the same place in the span and in the body */
+    unsigned box;        /* its own */
+    uint16_t used;       /* of the page, behind its string */
+    uint64_t text_bytes; /* of the document, before */
 };
 
 struct builder {
-    struct dlp_doc *doc;
-    struct gw_json *json;
-    struct frame *frames; /* frames[0] is no container: it holds the text's root */
-    unsigned depth;
+    struct dlp_writer w;
+    struct text texts[DLP_MAX_NESTING + 1];
+    unsigned level;   /* of the text that is being tokenized */
+    uint32_t n_outer; /* leaves of the body itself */
     unsigned max_leaves, min_number;
-    /* The text being tokenized: */
-    struct gw_span text;
-    uint32_t outer; /* the leaf that holds it; DLP_NONE: it is the body */
-    unsigned nesting;
+    struct gw_json_limits inner;
+    struct gw_buf decoded; /* of the string in the body that is being tokenized */
 };
 
-/* ---- growing lists in the arena ---------------------------------------------------------- */
+/* ---- places in the body ------------------------------------------------------------------ */
 
-/* How much a list of cap elements grows to. */
-static unsigned next_cap(unsigned cap)
+/* The place in the body of the place in the text, which is not before the last one that was asked for. *escaped is set when there is
+ * a backslash in between. */
+static uint32_t to_body(struct builder *b, size_t off, bool *escaped)
 {
-    enum { LONG = 1024 };
+    struct text *t = &b->texts[b->level];
+    const char *body = b->w.doc->body.ptr;
 
-    if (cap == 0)
-        return FIRST_CAP;
-    return cap < LONG ? cap * 2 : cap + cap / 2;
-}
+    if (b->level == 0)
+        return (uint32_t)off;
+    while (t->read < off) {
+        size_t n = dlp_map_plain(body + t->body, off - t->read);
+        const char *p = body + t->body + n;
+        char out[4];
 
-bool dlp_doc_add_leaf(struct dlp_doc *doc, const struct dlp_leaf *leaf,
-                      const struct dlp_source *src)
-{
-    if (doc->n_leaves == doc->cap_leaves) {
-        size_t old = doc->cap_leaves, cap = next_cap(doc->cap_leaves);
-        void *leaves = gw_arena_grow(doc->arena, doc->leaves, old * sizeof(*doc->leaves),
-                                     cap * sizeof(*doc->leaves));
-        void *sources = leaves == NULL
-                            ? NULL
-                            : gw_arena_grow(doc->arena, doc->sources, old * sizeof(*doc->sources),
-                                            cap * sizeof(*doc->sources));
-
-        doc->leaves = leaves == NULL ? doc->leaves : leaves;
-        if (sources == NULL)
-            return false;
-        doc->sources = sources;
-        doc->cap_leaves = (unsigned)cap;
+        t->read += (uint32_t)n;
+        if (t->read < off) {
+            *escaped = true;
+            t->read += dlp_map_step(&p, b->level, out);
+        }
+        t->body = (uint32_t)(p - body);
     }
-    doc->leaves[doc->n_leaves] = *leaf;
-    doc->sources[doc->n_leaves] = *src;
-    doc->n_leaves++;
-    return true;
-}
-
-static uint32_t add_node(struct dlp_doc *doc, const struct dlp_node *node)
-{
-    if (doc->n_nodes == doc->cap_nodes) {
-        size_t cap = next_cap(doc->cap_nodes);
-        void *nodes = gw_arena_grow(doc->arena, doc->nodes, doc->cap_nodes * sizeof(*doc->nodes),
-                                    cap * sizeof(*doc->nodes));
-
-        if (nodes == NULL)
-            return DLP_NONE;
-        doc->nodes = nodes;
-        doc->cap_nodes = (unsigned)cap;
-    }
-    doc->nodes[doc->n_nodes] = *node;
-    return doc->n_nodes++;
-}
-
-/* ---- paths ------------------------------------------------------------------------------- */
-
-/* Makes the path node of the current member of the innermost container, and those above it. */
-static uint32_t current_node(struct builder *b)
-{
-    unsigned d = b->depth;
-
-    while (d > 0 && b->frames[d].node == DLP_NONE)
-        d--;
-    for (;; d++) {
-        struct frame *f = &b->frames[d];
-
-        if (f->member == DLP_NONE)
-            f->member = add_node(
-                b->doc, &(struct dlp_node){.parent = f->node,
-                                           .index = (f->object ? f->key : f->index) & INDEX_MAX,
-                                           .element = !f->object});
-        if (f->member == DLP_NONE || d == b->depth)
-            return f->member;
-        b->frames[d + 1].node = f->member;
-    }
-}
-
-static struct gw_span current_name(const struct builder *b)
-{
-    const struct frame *f = &b->frames[b->depth];
-
-    return f->object ? b->doc->leaves[f->key].text : f->name;
-}
-
-static void open_container(struct builder *b, bool object)
-{
-    struct gw_span name = current_name(b);
-
-    b->frames[++b->depth] =
-        (struct frame){.node = DLP_NONE, .member = DLP_NONE, .object = object, .name = name};
-}
-
-/* A value has ended: the next one in an array is another element. */
-static void value_done(struct builder *b)
-{
-    struct frame *f = &b->frames[b->depth];
-
-    if (b->depth == 0 || f->object)
-        return;
-    f->index++;
-    f->member = DLP_NONE;
+    return t->body;
 }
 
 /* ---- leaves ------------------------------------------------------------------------------ */
 
-static enum gw_status add_token(struct builder *b, const struct gw_json_tok *tok,
-                                struct gw_err *err)
-{
-    struct dlp_doc *doc = b->doc;
-    struct frame *f = &b->frames[b->depth];
-    struct dlp_source src = {.outer = b->outer,
-                             .at = (uint32_t)(tok->raw.ptr - b->text.ptr),
-                             .len = (uint32_t)tok->raw.len};
-    struct dlp_leaf leaf = {.text = tok->raw, .nesting = b->nesting & DLP_MAX_NESTING};
-    enum gw_status st = GW_OK;
+/* A token and its place. */
+struct place {
+    const struct gw_json_tok *tok;
+    uint32_t start, end;
+    bool escaped;
+};
 
-    if (doc->n_leaves >= b->max_leaves)
+static struct place place_of(struct builder *b, const struct gw_json_tok *tok)
+{
+    size_t at = (size_t)(tok->raw.ptr - b->texts[b->level].span.ptr);
+    struct place p = {.tok = tok};
+
+    p.start = to_body(b, at, &p.escaped);
+    p.escaped = b->level == 0 && tok->escaped;
+    p.end = to_body(b, at + tok->raw.len, &p.escaped);
+    return p;
+}
+
+static unsigned put_number(uint8_t *out, uint32_t n)
+{
+    unsigned len = 0;
+
+    for (; n >= 0x80; n >>= 7)
+        out[len++] = (uint8_t)(n | 0x80);
+    out[len++] = (uint8_t)n;
+    return len;
+}
+
+static enum gw_status no_memory(const struct builder *b, struct gw_err *err)
+{
+    return gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", b->w.doc->body.len);
+}
+
+static enum gw_status add_leaf(struct builder *b, enum dlp_op kind, const struct place *p,
+                               struct gw_err *err)
+{
+    uint32_t gap = p->start - b->w.at, len = p->end - p->start;
+    uint32_t least = gap < DLP_OP_GAP_MOST ? gap : DLP_OP_GAP_MOST;
+    uint8_t op[DLP_OP_BYTES];
+    unsigned n = 1;
+
+    if ((b->level == 0 ? b->n_outer : b->w.n_leaves) >= b->max_leaves)
         return gw_fail(err, GW_ELIMIT, "JSON: more than %u strings, keys and numbers",
                        b->max_leaves);
-    if (tok->escaped)
-        st = dlp_map_decode(doc->arena, tok->raw, &src.way, &leaf.text);
-    if (tok->type == GW_JSON_KEY) {
-        leaf.kind = DLP_LEAF_KEY;
-        leaf.key = f->name;
-        f->key = doc->n_leaves;
-        f->member = DLP_NONE;
-    } else {
-        leaf.kind = tok->type == GW_JSON_NUMBER ? DLP_LEAF_NUMBER : DLP_LEAF_STRING;
-        leaf.key = current_name(b);
-    }
-    leaf.parent = current_node(b);
-    /* Of all of it; the body's own needs no map. */
-    dlp_map_to_body(doc, src.outer, src.at, src.at + src.len, &leaf.raw_start, &leaf.raw_end);
-    if (st != GW_OK || leaf.parent == DLP_NONE || !dlp_doc_add_leaf(doc, &leaf, &src))
-        return gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", doc->body.len);
+    op[0] =
+        (uint8_t)((unsigned)kind | (p->escaped ? DLP_OP_ESCAPED : 0) | least << DLP_OP_GAP_SHIFT);
+    if (least == DLP_OP_GAP_MOST)
+        n += put_number(op + n, gap);
+    n += put_number(op + n, len);
+    if (!dlp_write(&b->w, op, n))
+        return no_memory(b, err);
+    b->w.at = p->end;
+    b->w.n_leaves++;
+    b->n_outer += b->level == 0;
+    if (kind != DLP_OP_NUMBER || len >= DLP_NUMBER_MIN)
+        b->w.doc->text_bytes += len;
     return GW_OK;
 }
 
-/* Tokenizes b->text and appends its leaves. root: the path node of the text itself; name: the member
- * name around it. */
-static enum gw_status take_text(struct builder *b, uint32_t root, struct gw_span name,
-                                const struct gw_json_limits *limits, struct gw_err *err)
+/* Whether a token says the word. */
+static bool says(const struct gw_json_tok *tok, const char *word)
 {
-    struct gw_json_tok tok;
+    enum { LONGEST = 9 * 6 };
+    char out[LONGEST];
 
-    b->depth = 0;
-    b->frames[0] = (struct frame){.node = root, .member = root, .name = name};
-    gw_json_start(b->json, b->text, limits);
-    for (;;) {
-        switch (gw_json_next(b->json, &tok)) {
-        case GW_JSON_END:
-            return GW_OK;
-        case GW_JSON_ERROR:
-            return gw_json_error(b->json, err);
-        case GW_JSON_OBJECT_BEGIN:
-        case GW_JSON_ARRAY_BEGIN:
-            open_container(b, tok.type == GW_JSON_OBJECT_BEGIN);
-            break;
-        case GW_JSON_OBJECT_END:
-        case GW_JSON_ARRAY_END:
-            b->depth--;
-            value_done(b);
-            break;
-        case GW_JSON_KEY:
-            GW_TRY(add_token(b, &tok, err));
-            break;
-        case GW_JSON_NUMBER:
-            if (tok.raw.len >= b->min_number)
-                GW_TRY(add_token(b, &tok, err));
-            value_done(b);
-            break;
-        case GW_JSON_STRING:
-            GW_TRY(add_token(b, &tok, err));
-            value_done(b);
-            break;
-        case GW_JSON_TRUE:
-        case GW_JSON_FALSE:
-        case GW_JSON_NULL:
-            value_done(b);
-            break;
+    if (!tok->escaped)
+        return gw_span_is(tok->raw, word);
+    return tok->raw.len <= LONGEST &&
+           gw_span_is((struct gw_span){out, dlp_map_unescape(tok->raw, out)}, word);
+}
+
+static enum gw_status add_key(struct builder *b, const struct gw_json_tok *tok, struct gw_err *err)
+{
+    struct dlp_open_box *box = &b->w.boxes[b->w.depth];
+    struct place p = place_of(b, tok);
+
+    GW_TRY(add_leaf(b, DLP_OP_KEY, &p, err));
+    box->at = p.start;
+    box->len = p.end - p.start;
+    box->escaped = p.escaped;
+    box->is_role = says(tok, "role");
+    return GW_OK;
+}
+
+/* Notes who speaks in the innermost object. */
+static void note_role(struct builder *b, const struct gw_json_tok *tok)
+{
+    static const char *const names[DLP_ROLES] = {[1] = "user",   [2] = "assistant", [3] = "model",
+                                                 [4] = "system", [5] = "developer", [6] = "tool"};
+    struct dlp_open_box *box = &b->w.boxes[b->w.depth];
+
+    if (box->kind != DLP_BOX_OBJECT || !box->is_role)
+        return;
+    for (unsigned k = 1; k < DLP_ROLES; k++)
+        if (says(tok, names[k])) {
+            *box->op = (uint8_t)(DLP_OP_OBJECT | k << DLP_OP_SHIFT);
+            b->w.doc->n_role[k]++;
         }
-    }
 }
 
 /* ---- JSON inside strings ----------------------------------------------------------------- */
@@ -233,92 +178,256 @@ static bool looks_like_json(struct gw_span s)
                          (s.ptr[0] == '[' && s.ptr[s.len - 1] == ']'));
 }
 
-/* Opens every string that is JSON, those found inside as well. All attempts of one level together read
- * at most the body's length, so the work is bounded by DLP_MAX_NESTING times that. Duplicate keys are
- * no reason to look away here: nobody says that the reader at the other end refuses them. */
-static enum gw_status take_nested(struct builder *b, const struct gw_json_limits *limits,
-                                  struct gw_err *err)
+/* Whether the first character that says something opens a container: without it there is no need to decode. */
+static bool may_be_json(const struct gw_json_tok *tok)
 {
-    struct gw_json_limits inner = {
-        .max_depth = limits->max_depth, .max_keys = b->max_leaves, .allow_duplicate_keys = true};
-    struct dlp_doc *doc = b->doc;
+    const char *p = tok->raw.ptr, *end = p + tok->raw.len;
 
-    for (uint32_t i = 0; i < doc->n_leaves; i++) {
-        struct dlp_leaf leaf = doc->leaves[i];
-        unsigned n_leaves = doc->n_leaves, n_nodes = doc->n_nodes;
-        enum gw_status st;
+    while (p < end) {
+        char c[4] = {*p};
 
-        if (leaf.kind != DLP_LEAF_STRING || leaf.nesting >= DLP_MAX_NESTING ||
-            !looks_like_json(leaf.text))
-            continue;
-        b->text = leaf.text;
-        b->outer = i;
-        b->nesting = leaf.nesting + 1;
-        st = take_text(b, leaf.parent, leaf.key, &inner, err);
-        if (st == GW_ENOMEM)
-            return st;
-        if (st != GW_OK) {
-            doc->n_leaves = n_leaves;
-            doc->n_nodes = n_nodes;
-            continue;
-        }
-        doc->sources[i].first_inner = n_leaves;
-        doc->sources[i].n_inner = doc->n_leaves - n_leaves;
+        if (*p == '\\')
+            (void)gw_json_unescape(&p, c);
+        else
+            p++;
+        if (!is_space(c[0]))
+            return c[0] == '{' || c[0] == '[';
     }
+    return false;
+}
+
+/* What the string says, in the buffer when it is escaped. {NULL, 0} with a non-empty string: out of memory. */
+static struct gw_span decode(struct builder *b, const struct gw_json_tok *tok)
+{
+    struct gw_span raw = tok->raw;
+    char *to;
+
+    if (!tok->escaped)
+        return raw;
+    if (b->level == 0) {
+        gw_buf_clear(&b->decoded);
+        if (!gw_buf_reserve_exact(&b->decoded, raw.len))
+            return (struct gw_span){NULL, 0};
+        b->decoded.len = raw.len; /* all of it is wiped */
+        to = b->decoded.ptr;
+    } else { /* a text in which something is escaped is in the buffer, and what was tokenized is of no use there */
+        to = b->decoded.ptr + (raw.ptr - b->decoded.ptr);
+    }
+    return (struct gw_span){to, dlp_map_unescape(raw, to)};
+}
+
+/* Opens a string that is JSON, whose leaf was just appended. Duplicate keys are no reason to look away here: nobody says that the
+ * reader at the other end refuses them. *opened: it is one, its tokens come next. */
+static enum gw_status open_text(struct builder *b, const struct place *p, bool *opened,
+                                struct gw_err *err)
+{
+    struct gw_span span;
+    struct text *t;
+    struct dlp_open_box box = {.kind = DLP_BOX_TEXT,
+                               .at = b->w.n_leaves - 1,
+                               .len = p->end,
+                               .state = DLP_NO_STATE,
+                               .op = b->w.last,
+                               .page = b->w.doc->n_pages - 1,
+                               .first_leaf = b->w.n_leaves};
+
+    *opened = false;
+    if (b->level == DLP_MAX_NESTING || !may_be_json(p->tok))
+        return GW_OK;
+    span = decode(b, p->tok);
+    if (span.ptr == NULL)
+        return no_memory(b, err);
+    if (!looks_like_json(span))
+        return GW_OK;
+    t = &b->texts[++b->level];
+    if (t->json == NULL)
+        t->json = gw_json_new();
+    if (t->json == NULL || !dlp_write_box(&b->w, &box))
+        return no_memory(b, err);
+    t->span = span;
+    t->read = 0;
+    t->body = b->w.at = p->start;
+    t->box = b->w.depth;
+    t->used = b->w.doc->pages[box.page]->used;
+    t->text_bytes = b->w.doc->text_bytes;
+    b->w.last = NULL;
+    gw_json_start(t->json, span, &b->inner);
+    *opened = true;
     return GW_OK;
+}
+
+/* The innermost text has ended, or turns out to be none of JSON: then nothing of it stays. */
+static bool close_text(struct builder *b, bool is_json)
+{
+    const struct text *t = &b->texts[b->level--];
+    const struct dlp_open_box *box = &b->w.boxes[t->box];
+
+    b->w.at = box->len;
+    if (is_json && b->w.n_leaves != box->first_leaf) {
+        if (!dlp_write_count(&b->w, DLP_OP_CLOSE))
+            return false;
+        *box->op |= DLP_OP_OPENED;
+    } else {
+        b->w.depth = t->box;
+        dlp_write_rewind(&b->w, box->page, t->used);
+        b->w.n_leaves = box->first_leaf;
+        b->w.doc->text_bytes = t->text_bytes;
+        b->w.last = NULL;
+    }
+    b->w.depth = t->box - 1;
+    b->w.boxes[b->w.depth].state = DLP_NO_STATE;
+    return dlp_write_value_done(&b->w, false);
+}
+
+/* ---- tokens ------------------------------------------------------------------------------ */
+
+static enum gw_status add_string(struct builder *b, const struct gw_json_tok *tok,
+                                 struct gw_err *err)
+{
+    struct place p = place_of(b, tok);
+    bool opened;
+
+    GW_TRY(add_leaf(b, DLP_OP_STRING, &p, err));
+    note_role(b, tok);
+    GW_TRY(open_text(b, &p, &opened, err));
+    return opened || dlp_write_value_done(&b->w, false) ? GW_OK : no_memory(b, err);
+}
+
+static enum gw_status add_number(struct builder *b, const struct gw_json_tok *tok,
+                                 struct gw_err *err)
+{
+    bool skipped = tok->raw.len < b->min_number;
+    struct place p;
+
+    if (!skipped) {
+        p = place_of(b, tok);
+        GW_TRY(add_leaf(b, DLP_OP_NUMBER, &p, err));
+    }
+    return dlp_write_value_done(&b->w, skipped) ? GW_OK : no_memory(b, err);
+}
+
+static enum gw_status take_token(struct builder *b, const struct gw_json_tok *tok,
+                                 struct gw_err *err)
+{
+    bool ok = true;
+
+    switch (tok->type) {
+    case GW_JSON_OBJECT_BEGIN:
+    case GW_JSON_ARRAY_BEGIN:
+        ok = dlp_write_open(&b->w,
+                            tok->type == GW_JSON_OBJECT_BEGIN ? DLP_BOX_OBJECT : DLP_BOX_ARRAY);
+        break;
+    case GW_JSON_OBJECT_END:
+    case GW_JSON_ARRAY_END:
+        ok = dlp_write_close(&b->w);
+        break;
+    case GW_JSON_KEY:
+        return add_key(b, tok, err);
+    case GW_JSON_NUMBER:
+        return add_number(b, tok, err);
+    case GW_JSON_STRING:
+        return add_string(b, tok, err);
+    case GW_JSON_TRUE:
+    case GW_JSON_FALSE:
+    case GW_JSON_NULL:
+    case GW_JSON_END:
+    case GW_JSON_ERROR:
+        ok = dlp_write_value_done(&b->w, true);
+        break;
+    }
+    return ok ? GW_OK : no_memory(b, err);
+}
+
+/* Tokenizes the body and all strings in it. All attempts of one level together read at most the body's length, so the work is
+ * bounded by DLP_MAX_NESTING times that. */
+static enum gw_status take_all(struct builder *b, struct gw_err *err)
+{
+    for (;;) {
+        struct text *t = &b->texts[b->level];
+        struct gw_json_tok tok;
+        enum gw_status st = GW_OK;
+
+        gw_json_next(t->json, &tok);
+        if (tok.type == GW_JSON_END && b->level == 0)
+            return GW_OK;
+        if (tok.type == GW_JSON_ERROR)
+            st = gw_json_error(t->json, b->level == 0 ? err : NULL);
+        else if (tok.type != GW_JSON_END)
+            st = take_token(b, &tok, err);
+        if (st == GW_OK && tok.type != GW_JSON_END)
+            continue;
+        if (st == GW_ENOMEM || b->level == 0)
+            return st;
+        if (!close_text(b, st == GW_OK))
+            return no_memory(b, err);
+    }
 }
 
 /* ---- the public calls -------------------------------------------------------------------- */
 
-static enum gw_status too_long(size_t len, struct gw_err *err)
+static struct dlp_doc *new_doc(struct gw_arena *arena, struct gw_span body)
 {
-    return gw_fail(err, GW_ELIMIT, "a body of %zu bytes is too long to scan (4 GiB)", len);
+    struct dlp_doc *doc = gw_arena_alloc(arena, sizeof(*doc));
+
+    if (doc == NULL)
+        return NULL;
+    doc->arena = arena;
+    doc->body = body.ptr == NULL ? GW_SPAN("") : body;
+    doc->kept = dlp_kept_new(arena);
+    return doc->kept == NULL ? NULL : doc;
+}
+
+static enum gw_status build(struct builder *b, struct gw_err *err)
+{
+    struct gw_json_limits outer = b->inner;
+    enum gw_status st;
+
+    b->inner.max_keys = b->max_leaves;
+    b->inner.allow_duplicate_keys = true;
+    b->w.boxes = b->w.few;
+    b->w.cap_boxes = DLP_FEW_BOXES;
+    b->w.few[0] = (struct dlp_open_box){.kind = DLP_BOX_TEXT,
+                                        .at = DLP_NONE,
+                                        .len = (uint32_t)b->w.doc->body.len,
+                                        .state = DLP_NO_STATE};
+    b->texts[0] = (struct text){.json = gw_json_new(), .span = b->w.doc->body};
+    if (b->texts[0].json == NULL || !dlp_write_page(&b->w)) {
+        st = no_memory(b, err);
+    } else {
+        gw_json_start(b->texts[0].json, b->w.doc->body, &outer);
+        st = take_all(b, err);
+    }
+    b->w.doc->first_joined = b->w.n_leaves;
+    for (unsigned i = 0; i <= DLP_MAX_NESTING; i++)
+        gw_json_free(b->texts[i].json);
+    if (b->w.boxes != b->w.few)
+        free(b->w.boxes); /* offsets only */
+    gw_buf_fini(&b->decoded);
+    return st;
 }
 
 enum gw_status dlp_doc_parse(struct gw_arena *arena, struct gw_span body,
                              const struct dlp_parse *how, struct dlp_doc **out, struct gw_err *err)
 {
     const struct dlp_doc_limits *limits = how->limits;
-    struct gw_json_limits outer = {.allow_duplicate_keys = how->allow_duplicate_keys};
-    struct builder b = {.max_leaves = DEFAULT_LEAVES, .outer = DLP_NONE, .text = body};
-    struct dlp_doc *doc;
-    enum gw_status st;
-    uint32_t root;
+    struct builder b = {.max_leaves = DEFAULT_LEAVES, .w.doc = new_doc(arena, body)};
 
     if (body.len >= UINT32_MAX)
-        return too_long(body.len, err);
+        return gw_fail(err, GW_ELIMIT, "a body of %zu bytes is too long to scan (4 GiB)", body.len);
+    if (b.w.doc == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", body.len);
+    b.inner.allow_duplicate_keys = how->allow_duplicate_keys;
     if (limits != NULL) {
-        outer.max_depth = limits->max_depth;
-        outer.max_keys = limits->max_keys;
+        b.inner.max_depth = limits->max_depth;
+        b.inner.max_keys = limits->max_keys;
         b.min_number = limits->min_number;
         if (limits->max_leaves != 0)
             b.max_leaves = limits->max_leaves;
     }
-    if (outer.max_depth == 0)
-        outer.max_depth = 64;
-    doc = gw_arena_alloc(arena, sizeof(*doc));
-    b.frames = gw_arena_array(arena, (size_t)outer.max_depth + 1, sizeof(*b.frames));
-    b.json = gw_json_new();
-    if (doc == NULL || b.frames == NULL || b.json == NULL) {
-        gw_json_free(b.json);
-        return gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", body.len);
-    }
-    doc->arena = arena;
-    doc->body = body;
-    b.doc = doc;
-    root = add_node(doc, &(struct dlp_node){.parent = DLP_NONE});
-    st = root == DLP_NONE
-             ? gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", body.len)
-             : take_text(&b, root, (struct gw_span){NULL, 0}, &outer, err);
-    if (st == GW_OK)
-        st = take_nested(&b, &outer, err);
-    gw_json_free(b.json);
-    if (st != GW_OK)
-        return st;
-    doc->first_joined = doc->n_leaves;
-    if (!how->no_joined && dlp_doc_join(doc) != GW_OK)
-        return gw_fail(err, GW_ENOMEM, "out of memory for a body of %zu bytes", body.len);
-    *out = doc;
+    if (b.inner.max_depth == 0)
+        b.inner.max_depth = DEFAULT_DEPTH;
+    GW_TRY(build(&b, err));
+    *out = b.w.doc;
     return GW_OK;
 }
 
@@ -339,91 +448,22 @@ enum gw_status dlp_doc_parse_answer(struct gw_arena *arena, struct gw_span body,
                          NULL);
 }
 
-uint32_t dlp_doc_inner_at(const struct dlp_doc *doc, uint32_t leaf, uint32_t raw_start,
-                          uint32_t raw_end)
-{
-    uint32_t first = doc->sources[leaf].first_inner;
-    uint32_t lo = first, hi = first + doc->sources[leaf].n_inner;
-
-    /* The last one that starts at or before raw_start. */
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-
-        if (doc->leaves[mid].raw_start <= raw_start)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo > first && doc->leaves[lo - 1].raw_end >= raw_end ? lo - 1 : DLP_NONE;
-}
-
 enum gw_status dlp_doc_parse_text(struct gw_arena *arena, struct gw_span text, struct dlp_doc **out)
 {
-    struct dlp_doc *doc = gw_arena_alloc(arena, sizeof(*doc));
-    struct dlp_source src = {.outer = DLP_NONE, .len = (uint32_t)text.len};
-    struct dlp_leaf leaf = {.text = text, .kind = DLP_LEAF_TEXT, .raw_end = (uint32_t)text.len};
+    const struct gw_json_tok tok = {.raw = text};
+    struct builder b = {.max_leaves = 1, .w.doc = new_doc(arena, text)};
+    struct place p = {.tok = &tok, .end = (uint32_t)text.len};
 
-    if (doc == NULL || text.len >= UINT32_MAX)
+    if (b.w.doc == NULL || text.len >= UINT32_MAX)
         return GW_ENOMEM;
-    doc->arena = arena;
-    doc->body = text;
-    leaf.parent = add_node(doc, &(struct dlp_node){.parent = DLP_NONE});
-    if (leaf.parent == DLP_NONE || !dlp_doc_add_leaf(doc, &leaf, &src))
+    b.w.boxes = b.w.few;
+    b.w.few[0] = (struct dlp_open_box){
+        .kind = DLP_BOX_TEXT, .at = DLP_NONE, .len = (uint32_t)text.len, .state = DLP_NO_STATE};
+    if (!dlp_write_page(&b.w))
         return GW_ENOMEM;
-    doc->first_joined = doc->n_leaves;
-    *out = doc;
+    GW_TRY(add_leaf(&b, DLP_OP_STRING, &p, NULL));
+    b.w.doc->is_text = true;
+    b.w.doc->first_joined = 1;
+    *out = b.w.doc;
     return GW_OK;
-}
-
-const struct dlp_leaf *dlp_doc_leaves(const struct dlp_doc *doc, unsigned *n)
-{
-    *n = doc->n_leaves;
-    return doc->leaves;
-}
-
-/* A key that can be shown: a word as people name members. Many digits or capitals are how keys and
- * tokens look, which as a member name are data. */
-static bool is_plain_word(struct gw_span key)
-{
-    unsigned digits = 0, capitals = 0;
-
-    if (key.len == 0 || key.len > 40)
-        return false;
-    for (size_t i = 0; i < key.len; i++) {
-        char c = key.ptr[i];
-
-        if (c >= '0' && c <= '9' && i != 0)
-            digits++;
-        else if (c >= 'A' && c <= 'Z')
-            capitals++;
-        else if (!(c >= 'a' && c <= 'z') && c != '_' && c != '-')
-            return false;
-    }
-    return digits <= 2 && capitals <= 6;
-}
-
-void dlp_doc_pointer(const struct dlp_doc *doc, unsigned leaf, struct gw_buf *out)
-{
-    uint32_t chain[(DLP_MAX_NESTING + 1) * 64], n = 0;
-    uint32_t node = doc->leaves[leaf].parent;
-
-    /* Deeper than the default limit allows, the upper part of the path gives way to a star. */
-    for (; doc->nodes[node].parent != DLP_NONE; node = doc->nodes[node].parent) {
-        if (n == sizeof(chain) / sizeof(chain[0])) {
-            gw_buf_adds(out, "/*");
-            break;
-        }
-        chain[n++] = node;
-    }
-    while (n > 0) {
-        const struct dlp_node *d = &doc->nodes[chain[--n]];
-
-        gw_buf_addc(out, '/');
-        if (d->element)
-            gw_buf_addu(out, d->index);
-        else if (is_plain_word(doc->leaves[d->index].text))
-            gw_buf_add(out, doc->leaves[d->index].text);
-        else
-            gw_buf_addc(out, '*');
-    }
 }

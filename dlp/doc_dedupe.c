@@ -86,15 +86,17 @@ static bool looks_like_more(struct gw_span text)
     return text.len >= LONG_WORD || (text.len >= WORD && digits + humps > 0);
 }
 
-/* Rules (1) and (2). Ordinary findings that a joined one replaces are dropped with it. */
-static bool joined_is_duplicate(const struct dlp_doc *doc, const struct dlp_finding *f,
-                                const struct place *places, unsigned n, bool *drop)
+/* Rules (1) and (2). Ordinary findings that a joined one replaces are dropped with it. GW_ENOMEM. */
+static enum gw_status judge_joined(const struct dlp_doc *doc, const struct dlp_finding *f,
+                                   const struct place *places, unsigned n, bool *drop,
+                                   bool *is_duplicate)
 {
-    const struct dlp_way *way = doc->sources[f->leaf].way;
+    const struct dlp_joined *way = dlp_doc_joined(doc, f->leaf);
     uint32_t first = dlp_doc_part_at(way, f->start), i = first;
     const struct place *inside = NULL; /* of the first part with a known value */
     bool more = false;
 
+    *is_duplicate = true;
     for (; i < way->n_parts && way->parts[i].at < f->end; i++) {
         const struct dlp_part *p = &way->parts[i];
         uint32_t start = f->start > p->at ? f->start - p->at : 0;
@@ -102,58 +104,78 @@ static bool joined_is_duplicate(const struct dlp_doc *doc, const struct dlp_find
         uint32_t raw_start, raw_end;
         const struct place *k;
 
-        dlp_map_to_body(doc, p->leaf, p->start + start, p->start + end, &raw_start, &raw_end);
+        if (!dlp_map_to_body(doc, p->leaf, p->start + start, p->start + end, &raw_start, &raw_end))
+            return GW_ENOMEM;
         k = known(places, n, f->rule, raw_start, raw_end);
         if (k == NULL)
-            more = more || looks_like_more((struct gw_span){
-                               doc->leaves[f->leaf].text.ptr + p->at + start, end - start});
+            more = more ||
+                   looks_like_more((struct gw_span){way->text.ptr + p->at + start, end - start});
         else if (k->start < raw_start || k->end > raw_end)
-            return true; /* it reaches further than the joined one */
+            return GW_OK; /* it reaches further than the joined one */
         else if (inside == NULL)
             inside = k;
     }
     if (i == first + 1 || (inside != NULL && !more))
-        return true;
+        return GW_OK;
     if (inside != NULL)
         drop[inside->finding] = true;
-    return false;
+    *is_duplicate = false;
+    return GW_OK;
+}
+
+/* The places of the findings on ordinary leaves. */
+static enum gw_status take_places(const struct dlp_doc *doc, const struct dlp_finding *findings,
+                                  unsigned n, struct place *places, unsigned *n_places)
+{
+    *n_places = 0;
+    for (unsigned i = 0; i < n; i++) {
+        const struct dlp_finding *f = &findings[i];
+        struct place *p = &places[*n_places];
+
+        if (f->leaf >= doc->first_joined)
+            continue;
+        *p = (struct place){.rule = f->rule, .finding = i};
+        if (!dlp_map_to_body(doc, f->leaf, f->start, f->end, &p->start, &p->end))
+            return GW_ENOMEM;
+        p->nesting = dlp_doc_place(doc, f->leaf).nesting;
+        ++*n_places;
+    }
+    return GW_OK;
+}
+
+static enum gw_status mark(const struct dlp_doc *doc, const struct dlp_finding *findings,
+                           unsigned n, struct place *places, bool *drop)
+{
+    unsigned n_places;
+
+    GW_TRY(take_places(doc, findings, n, places, &n_places));
+    qsort(places, n_places, sizeof(*places), by_rule_and_start);
+    n_places = drop_outer(places, n_places, drop);
+    for (unsigned i = 0; i < n; i++)
+        if (findings[i].leaf >= doc->first_joined)
+            GW_TRY(judge_joined(doc, &findings[i], places, n_places, drop, &drop[i]));
+    return GW_OK;
 }
 
 enum gw_status dlp_doc_dedupe(const struct dlp_doc *doc, struct dlp_finding *findings, unsigned *n)
 {
     struct place *places;
+    enum gw_status st = GW_ENOMEM;
+    unsigned kept = 0;
     bool *drop;
-    unsigned n_places = 0, kept = 0;
 
     if (*n == 0 || (*n == 1 && findings[0].leaf < doc->first_joined))
         return GW_OK;
     places = calloc(*n, sizeof(*places));
     drop = calloc(*n, sizeof(*drop));
-    if (places == NULL || drop == NULL) {
-        free(places);
-        free(drop);
-        return GW_ENOMEM;
-    }
-    for (unsigned i = 0; i < *n; i++) {
-        const struct dlp_finding *f = &findings[i];
-        struct place *p = &places[n_places];
-
-        if (f->leaf >= doc->first_joined)
-            continue;
-        *p = (struct place){.rule = f->rule, .finding = i, .nesting = doc->leaves[f->leaf].nesting};
-        dlp_map_to_body(doc, f->leaf, f->start, f->end, &p->start, &p->end);
-        n_places++;
-    }
-    qsort(places, n_places, sizeof(*places), by_rule_and_start);
-    n_places = drop_outer(places, n_places, drop);
-    for (unsigned i = 0; i < *n; i++)
-        if (findings[i].leaf >= doc->first_joined)
-            drop[i] = joined_is_duplicate(doc, &findings[i], places, n_places, drop);
-    for (unsigned i = 0; i < *n; i++)
+    if (places != NULL && drop != NULL)
+        st = mark(doc, findings, *n, places, drop);
+    for (unsigned i = 0; i < *n && st == GW_OK; i++)
         if (!drop[i])
             findings[kept++] = findings[i];
-    *n = kept;
+    if (st == GW_OK)
+        *n = kept;
     free(places);
     free(drop);
-    return GW_OK;
+    return st;
 }

@@ -1,359 +1,298 @@
-/* dlp/doc_join.c - JOINED leaves (doc.h).
+/* dlp/doc_join.c - JOINED leaves (doc.h), while a cursor goes along the tape.
  *
- * Path nodes that differ only in array indexes are one class. String leaves of one class are chained in
- * document order, and the surroundings of each cut between two of them are joined. So are those of one speaker, over what others
- * say in between. Work and memory are linear in the document. */
+ * String leaves of one class of paths are a chain, in the order of the document, and so are those of a class that one speaker says.
+ * The surroundings of each cut between two of a chain are joined. A chain's text is told as soon as it ends, and when it gets long:
+ * then its end stays, for what goes over that place. The first leaf of a chain is looked up again when a second one comes, unless
+ * it is long, since many classes have but one. Work is linear in the document. */
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/digest.h"
-#include "base/siphash.h"
 #include "dlp/doc.h"
 
-/* ---- classes of paths -------------------------------------------------------------------- */
-
-struct classes {
-    const struct dlp_doc *doc;
-    uint32_t *of_node; /* class of each node; 0: not inside an array */
-    uint32_t *first;   /* the first node of each class; class 0 is none */
-    uint32_t *slots;   /* classes by hash; 0: free */
-    uint32_t n;        /* classes, with 0; there are few, however many nodes */
-    size_t mask;
-    uint64_t seed[2];
+enum {
+    WINDOW_BYTES = 32 << 10, /* a text that is joined is told at this length */
+    WINDOW_PARTS = 2048,     /* or when it has so many parts */
+    OVERLAP_BYTES = 4 << 10, /* of its end stay: what patterns reach */
+    OVERLAP_PARTS = 512,
 };
 
-enum { FIRST_SLOTS = 64 }; /* half of them may be used */
-
-/* Two nodes are one class when they are the same step from one class of parents. The parent itself
- * stands for its class where that is outside of all arrays. */
-static uint64_t parent_class(const struct classes *c, const struct dlp_node *n)
-{
-    uint32_t p = c->of_node[n->parent];
-
-    return p != 0 ? p : (uint64_t)1 << 32 | n->parent;
-}
-
-static struct gw_span key_of(const struct classes *c, const struct dlp_node *n)
-{
-    return n->element ? (struct gw_span){NULL, 0} : c->doc->leaves[n->index].text;
-}
-
-/* The slot of the node's class, or the free one that it belongs into. */
-static size_t slot_of(const struct classes *c, uint32_t node)
-{
-    const struct dlp_node *n = &c->doc->nodes[node];
-    uint64_t parent = parent_class(c, n);
-    struct gw_sip sip = gw_sip_start(c->seed);
-    size_t i;
-
-    gw_sip_add(&sip, (struct gw_span){(const char *)&parent, sizeof(parent)});
-    gw_sip_byte(&sip, n->element);
-    gw_sip_add(&sip, key_of(c, n));
-    for (i = (size_t)gw_sip_end(&sip) & c->mask; c->slots[i] != 0; i = (i + 1) & c->mask) {
-        const struct dlp_node *o = &c->doc->nodes[c->first[c->slots[i]]];
-
-        if (parent_class(c, o) == parent && o->element == n->element &&
-            gw_span_eq(key_of(c, o), key_of(c, n)))
-            break;
-    }
-    return i;
-}
-
-/* Makes room for twice as many classes. False when out of memory. */
-static bool grow_classes(struct classes *c)
-{
-    struct gw_arena *arena = c->doc->arena;
-    size_t n_slots = c->mask == 0 ? FIRST_SLOTS : (c->mask + 1) * 2, half = n_slots / 2;
-    size_t old = c->first == NULL ? 0 : c->n;
-    uint32_t *first =
-        gw_arena_grow(arena, c->first, old * sizeof(*first), (half + 1) * sizeof(*first));
-
-    c->slots = gw_arena_array(arena, n_slots, sizeof(*c->slots));
-    if (first == NULL || c->slots == NULL)
-        return false;
-    c->first = first;
-    c->mask = n_slots - 1;
-    for (uint32_t i = 1; i < c->n; i++)
-        c->slots[slot_of(c, c->first[i])] = i;
-    return true;
-}
-
-/* The node's class, a new one when there is none; 0: out of memory. */
-static uint32_t intern(struct classes *c, uint32_t node)
-{
-    size_t slot;
-
-    if ((size_t)c->n * 2 > c->mask && !grow_classes(c))
-        return 0;
-    slot = slot_of(c, node);
-    if (c->slots[slot] == 0) {
-        c->slots[slot] = c->n;
-        c->first[c->n++] = node;
-    }
-    return c->slots[slot];
-}
-
-/* Fills of_node. Returns false when out of memory. */
-static bool classify(struct classes *c)
-{
-    const struct dlp_doc *doc = c->doc;
-
-    c->of_node = gw_arena_array(doc->arena, doc->n_nodes, sizeof(*c->of_node));
-    if (c->of_node == NULL)
-        return false;
-    c->n = 1;
-    gw_random_seed(c->seed, sizeof(c->seed));
-    for (uint32_t i = 0; i < doc->n_nodes; i++) {
-        const struct dlp_node *n = &doc->nodes[i];
-
-        if (n->parent == DLP_NONE || (!n->element && c->of_node[n->parent] == 0))
-            continue;
-        c->of_node[i] = intern(c, i);
-        if (c->of_node[i] == 0)
-            return false;
-    }
-    return true;
-}
-
-/* ---- joining ----------------------------------------------------------------------------- */
-
-/* One class' string leaves, chained. */
+/* The slices of one chain, until they are told. */
 struct chain {
-    uint32_t head, tail; /* leaves */
-    uint32_t count;
+    struct dlp_part *parts;
+    uint32_t n_parts, cap_parts;
+    uint32_t known; /* bytes in front that were told with others */
+    uint32_t last;  /* leaf */
+    struct gw_buf text;
+    struct gw_span key; /* in the body or in the arena */
 };
 
-/* Who speaks, of each node: an index of the known roles; 0: nobody knows. n: how often each does. */
-enum { ROLES = 7 };
-struct roles {
-    uint8_t *of_node;
-    unsigned n[ROLES];
+/* A class of paths, or one and a speaker. */
+struct entry {
+    uint64_t id;    /* 0: free */
+    uint32_t leaf;  /* its only one so far */
+    uint32_t chain; /* plus 1; 0: none yet */
 };
 
-/* The slices of one class while they are cut; flushed into a leaf at each gap. */
-struct joiner {
-    struct dlp_doc *doc;
-    struct dlp_part *parts; /* of the current joined leaf */
-    uint32_t n_parts, len;
+struct dlp_joiner {
+    const struct dlp_doc *doc;
+    dlp_join_fn fn;
+    void *ctx;
+    struct entry *entries;
+    uint32_t n_entries;
+    size_t mask;
+    struct chain *chains;
+    uint32_t n_chains, cap_chains;
+    struct dlp_cursor back; /* for the first leaves of chains */
+    bool speakers;          /* there are at least two */
 };
+
+struct dlp_joiner *dlp_joiner_new(const struct dlp_doc *doc, dlp_join_fn fn, void *ctx)
+{
+    struct dlp_joiner *j = calloc(1, sizeof(*j));
+    unsigned n = 0;
+
+    if (j == NULL)
+        return NULL;
+    j->doc = doc;
+    j->fn = fn;
+    j->ctx = ctx;
+    for (unsigned k = 1; k < DLP_ROLES; k++)
+        n += doc->n_role[k] > 0;
+    j->speakers = n >= 2;
+    return j;
+}
+
+void dlp_joiner_free(struct dlp_joiner *j)
+{
+    if (j == NULL)
+        return;
+    for (uint32_t i = 0; i < j->n_chains; i++) {
+        free(j->chains[i].parts); /* offsets only */
+        gw_buf_fini(&j->chains[i].text);
+    }
+    free(j->chains); /* spans only */
+    free(j->entries);
+    if (j->back.doc != NULL)
+        dlp_cursor_fini(&j->back);
+    free(j); /* what held text is wiped */
+}
+
+/* ---- chains ------------------------------------------------------------------------------ */
+
+static struct entry *slot_of(const struct dlp_joiner *j, uint64_t id)
+{
+    size_t i = (size_t)(id >> 1) & j->mask;
+
+    while (j->entries[i].id != 0 && j->entries[i].id != id)
+        i = (i + 1) & j->mask;
+    return &j->entries[i];
+}
+
+/* Makes room for one more: at most three quarters are used. */
+static bool grow_entries(struct dlp_joiner *j)
+{
+    enum { FIRST = 16 };
+    struct entry *old = j->entries;
+    size_t n_old = old == NULL ? 0 : j->mask + 1, n = n_old == 0 ? FIRST : n_old * 2;
+
+    if (j->n_entries + 1 < n_old - n_old / 4)
+        return true;
+    j->entries = calloc(n, sizeof(*j->entries));
+    if (j->entries == NULL) {
+        j->entries = old;
+        return false;
+    }
+    j->mask = n - 1;
+    for (size_t i = 0; i < n_old; i++)
+        if (old[i].id != 0)
+            *slot_of(j, old[i].id) = old[i];
+    free(old); /* numbers only */
+    return true;
+}
+
+static struct chain *add_chain(struct dlp_joiner *j, struct entry *e)
+{
+    enum { FIRST = 4 };
+
+    if (j->n_chains == j->cap_chains) {
+        uint32_t cap = j->cap_chains == 0 ? FIRST : j->cap_chains + j->cap_chains / 2;
+        struct chain *more = realloc(j->chains, cap * sizeof(*more));
+
+        if (more == NULL)
+            return NULL;
+        j->chains = more;
+        j->cap_chains = cap;
+    }
+    j->chains[j->n_chains++] = (struct chain){.last = DLP_NONE};
+    e->chain = j->n_chains;
+    return &j->chains[j->n_chains - 1];
+}
 
 static bool is_tail_byte(char c)
 {
     return ((unsigned char)c & 0xC0) == 0x80;
 }
 
-static void add_part(struct joiner *j, uint32_t leaf, size_t start, size_t end)
+static bool add_part(struct chain *ch, uint32_t leaf, struct gw_span text, size_t start, size_t end)
 {
-    j->parts[j->n_parts++] = (struct dlp_part){
-        .leaf = leaf, .start = (uint32_t)start, .at = j->len, .len = (uint32_t)(end - start)};
-    j->len += (uint32_t)(end - start);
-}
+    if (ch->n_parts == ch->cap_parts) {
+        uint32_t cap = ch->cap_parts == 0 ? 2 : ch->cap_parts * 2;
+        struct dlp_part *more = realloc(ch->parts, cap * sizeof(*more));
 
-/* Ends the current joined leaf. False when out of memory. */
-static bool flush(struct joiner *j)
-{
-    struct dlp_doc *doc = j->doc;
-    struct dlp_source src = {.outer = DLP_NONE};
-    struct dlp_way *way;
-    struct dlp_leaf leaf = {.kind = DLP_LEAF_JOINED};
-    const struct dlp_leaf *first, *last;
-    char *text;
-
-    if (j->n_parts >= 2 && j->len >= DLP_JOIN_MIN) {
-        text = gw_arena_alloc(doc->arena, (size_t)j->len + 1);
-        way = gw_arena_alloc(doc->arena, sizeof(*way));
-        if (text == NULL || way == NULL)
+        if (more == NULL)
             return false;
-        *way = (struct dlp_way){.parts = j->parts, .n_parts = j->n_parts};
-        src.way = way;
-        for (uint32_t i = 0; i < j->n_parts; i++) {
-            const struct dlp_part *p = &j->parts[i];
-
-            memcpy(text + p->at, doc->leaves[p->leaf].text.ptr + p->start, p->len);
-        }
-        first = &doc->leaves[j->parts[0].leaf];
-        last = &doc->leaves[j->parts[j->n_parts - 1].leaf];
-        leaf.text = (struct gw_span){text, j->len};
-        leaf.key = first->key;
-        leaf.raw_start = first->raw_start;
-        leaf.raw_end = last->raw_end;
-        leaf.parent = first->parent;
-        leaf.nesting = first->nesting;
-        if (!dlp_doc_add_leaf(doc, &leaf, &src))
-            return false;
-        j->parts += j->n_parts;
+        ch->parts = more;
+        ch->cap_parts = cap;
     }
-    j->n_parts = 0;
-    j->len = 0;
-    return true;
+    ch->parts[ch->n_parts++] = (struct dlp_part){.leaf = leaf,
+                                                 .start = (uint32_t)start,
+                                                 .at = (uint32_t)ch->text.len,
+                                                 .len = (uint32_t)(end - start)};
+    gw_buf_add(&ch->text, (struct gw_span){text.ptr + start, end - start});
+    return gw_buf_ok(&ch->text);
 }
 
-/* Joins the leaves of a chain. known: the chain that was joined already, in which some are neighbours, too; NULL: none. */
-static bool join_chain(struct joiner *j, const struct chain *chain, const uint32_t *next,
-                       const uint32_t *known, size_t reach)
+/* Tells what there is of the chain. */
+static enum gw_status tell(struct dlp_joiner *j, const struct chain *ch)
 {
-    for (uint32_t i = chain->head, last = DLP_NONE; i != DLP_NONE; last = i, i = next[i]) {
-        struct gw_span t = j->doc->leaves[i].text;
-        size_t head = reach, tail;
+    const struct dlp_joined joined = {.text = gw_buf_span(&ch->text),
+                                      .key = ch->key,
+                                      .parts = ch->parts,
+                                      .n_parts = ch->n_parts,
+                                      .known = ch->known};
 
-        if (known != NULL && last != DLP_NONE && known[last] == i && !flush(j))
-            return false;
-        if (t.len <= 2 * reach) {
-            add_part(j, i, 0, t.len);
-            continue;
-        }
-        /* Only the two ends of a long text, cut between characters. */
-        tail = t.len - reach;
-        while (is_tail_byte(t.ptr[head]))
-            head--;
-        while (is_tail_byte(t.ptr[tail]))
-            tail++;
-        if (j->n_parts != 0)
-            add_part(j, i, 0, head);
-        if (!flush(j))
-            return false;
-        add_part(j, i, tail, t.len);
-    }
-    return flush(j);
-}
-
-/* Chains the string leaves that say something by class, all or those of one speaker. next[leaf] is the next one of its chain.
- * Returns how many leaves have company. */
-static unsigned chain_up(const struct classes *c, const struct roles *r, unsigned role,
-                         struct chain *chains, uint32_t *next)
-{
-    const struct dlp_doc *doc = c->doc;
-    unsigned n = 0;
-
-    for (uint32_t i = 0; i < doc->first_joined; i++) {
-        const struct dlp_leaf *leaf = &doc->leaves[i];
-        uint32_t class_ = c->of_node[leaf->parent];
-        struct chain *ch = &chains[class_];
-
-        next[i] = DLP_NONE;
-        if (leaf->kind != DLP_LEAF_STRING || class_ == 0 || leaf->text.len == 0 ||
-            (role != 0 && r->of_node[leaf->parent] != role))
-            continue;
-        if (ch->count++ == 0) {
-            ch->head = i;
-        } else {
-            next[ch->tail] = i;
-            n += ch->count == 2 ? 2 : 1;
-        }
-        ch->tail = i;
-    }
-    return n;
-}
-
-/* Joins all chains of one kind. */
-static enum gw_status join_all(struct joiner *j, const struct classes *c,
-                               const struct chain *chains, const uint32_t *next,
-                               const uint32_t *known, unsigned n, size_t reach)
-{
-    if (n == 0)
+    if (ch->n_parts < 2 || ch->text.len < DLP_JOIN_MIN || ch->known == ch->text.len)
         return GW_OK;
-    j->parts = gw_arena_array(j->doc->arena, (size_t)n * 2, sizeof(*j->parts));
-    if (j->parts == NULL)
+    return j->fn(j->ctx, &joined);
+}
+
+/* Tells it, and begins anew. */
+static enum gw_status flush(struct dlp_joiner *j, struct chain *ch)
+{
+    enum gw_status st = tell(j, ch);
+
+    ch->n_parts = 0;
+    ch->known = 0;
+    gw_buf_clear(&ch->text);
+    return st;
+}
+
+/* Tells a chain that has become long, and keeps its end. */
+static enum gw_status flush_window(struct dlp_joiner *j, struct chain *ch)
+{
+    uint32_t first = ch->n_parts, at;
+
+    if (ch->n_parts < WINDOW_PARTS && ch->text.len < WINDOW_BYTES)
+        return GW_OK;
+    GW_TRY(tell(j, ch));
+    while (first > 1 && ch->n_parts - first < OVERLAP_PARTS &&
+           ch->text.len - ch->parts[first - 1].at < OVERLAP_BYTES)
+        first--;
+    at = ch->parts[first].at;
+    ch->n_parts -= first;
+    memmove(ch->parts, ch->parts + first, ch->n_parts * sizeof(*ch->parts));
+    for (uint32_t i = 0; i < ch->n_parts; i++)
+        ch->parts[i].at -= at;
+    gw_buf_drop(&ch->text, at);
+    ch->known = (uint32_t)ch->text.len;
+    return GW_OK;
+}
+
+/* Puts a leaf behind the others of the chain. */
+static enum gw_status add_to(struct dlp_joiner *j, struct chain *ch, uint32_t leaf,
+                             struct gw_span t, size_t reach)
+{
+    size_t head = reach, tail;
+
+    ch->last = leaf;
+    if (t.len <= 2 * reach)
+        return add_part(ch, leaf, t, 0, t.len) ? flush_window(j, ch) : GW_ENOMEM;
+    /* Only the two ends of a long text, cut between characters. */
+    tail = t.len - reach;
+    while (is_tail_byte(t.ptr[head]))
+        head--;
+    while (is_tail_byte(t.ptr[tail]))
+        tail++;
+    if (ch->n_parts != 0 && !add_part(ch, leaf, t, 0, head))
         return GW_ENOMEM;
-    /* Classes are numbered by their first nodes, so this order is the document's. */
-    for (uint32_t i = 1; i < c->n; i++)
-        if (chains[i].count >= 2 && !join_chain(j, &chains[i], next, known, reach))
+    GW_TRY(flush(j, ch));
+    return add_part(ch, leaf, t, tail, t.len) ? GW_OK : GW_ENOMEM;
+}
+
+/* The text of the first leaf of a chain again. */
+static enum gw_status add_first(struct dlp_joiner *j, struct chain *ch, uint32_t leaf, size_t reach)
+{
+    struct dlp_leaf l;
+
+    if (j->back.doc == NULL && !dlp_cursor_init(&j->back, j->doc, false)) {
+        j->back.doc = NULL;
+        return GW_ENOMEM;
+    }
+    dlp_cursor_seek(&j->back, leaf);
+    return dlp_cursor_leaf(&j->back, &l) ? add_to(j, ch, leaf, l.text, reach) : GW_ENOMEM;
+}
+
+/* Takes the leaf into the chain of that name. *before: the one before it in there. known: the one before it in a chain that is told
+ * already, with which it is no neighbour here; DLP_NONE. */
+static enum gw_status take(struct dlp_joiner *j, uint64_t id, const struct dlp_cursor *c,
+                           const struct dlp_leaf *leaf, size_t reach, uint32_t known,
+                           uint32_t *before)
+{
+    struct entry *e;
+    struct chain *ch;
+
+    if (!grow_entries(j))
+        return GW_ENOMEM;
+    e = slot_of(j, id);
+    *before = DLP_NONE;
+    if (e->id == 0) {
+        *e = (struct entry){.id = id, .leaf = c->leaf};
+        j->n_entries++;
+        if (leaf->text.len <= 2 * reach)
+            return GW_OK;
+    }
+    ch = e->chain == 0 ? add_chain(j, e) : &j->chains[e->chain - 1];
+    if (ch == NULL)
+        return GW_ENOMEM;
+    if (ch->last == DLP_NONE) {
+        ch->key = leaf->key;
+        if (leaf->key.ptr == c->name.ptr && leaf->key.len != 0)
+            ch->key = gw_arena_copy(j->doc->arena, leaf->key);
+        if (ch->key.ptr == NULL && leaf->key.len != 0)
             return GW_ENOMEM;
-    return GW_OK;
-}
-
-/* ---- speakers ---------------------------------------------------------------------------- */
-
-/* Who says what a leaf says: members "role" beside or above it. */
-static enum gw_status read_roles(const struct dlp_doc *doc, struct roles *r)
-{
-    static const char *const names[ROLES] = {[1] = "user",   [2] = "assistant", [3] = "model",
-                                             [4] = "system", [5] = "developer", [6] = "tool"};
-
-    r->of_node = gw_arena_array(doc->arena, doc->n_nodes, sizeof(*r->of_node));
-    if (r->of_node == NULL)
-        return GW_ENOMEM;
-    for (uint32_t i = 0; i < doc->first_joined; i++) {
-        const struct dlp_leaf *leaf = &doc->leaves[i];
-        const struct dlp_node *node = &doc->nodes[leaf->parent];
-
-        if (leaf->kind != DLP_LEAF_STRING || node->element || node->parent == DLP_NONE ||
-            !gw_span_is(doc->leaves[node->index].text, "role"))
-            continue;
-        for (unsigned k = 1; k < ROLES; k++)
-            if (gw_span_is(leaf->text, names[k])) {
-                r->of_node[node->parent] = (uint8_t)k;
-                r->n[k]++;
-            }
+        if (e->leaf != c->leaf)
+            GW_TRY(add_first(j, ch, e->leaf, reach));
     }
-    for (uint32_t i = 1; i < doc->n_nodes; i++)
-        if (r->of_node[i] == 0)
-            r->of_node[i] = r->of_node[doc->nodes[i].parent];
+    *before = ch->last;
+    if (known != DLP_NONE && known == ch->last)
+        GW_TRY(flush(j, ch));
+    return add_to(j, ch, c->leaf, leaf->text, reach);
+}
+
+enum gw_status dlp_joiner_add(struct dlp_joiner *j, struct dlp_cursor *c,
+                              const struct dlp_leaf *leaf)
+{
+    uint64_t class_;
+    unsigned role;
+    uint32_t before;
+
+    if (leaf->kind != DLP_LEAF_STRING || leaf->text.len == 0)
+        return GW_OK;
+    class_ = dlp_cursor_class(c);
+    if (class_ == 0)
+        return GW_OK;
+    GW_TRY(take(j, class_, c, leaf, DLP_JOIN_REACH, DLP_NONE, &before));
+    role = j->speakers ? dlp_cursor_role(c) : 0;
+    if (role == 0 || j->doc->n_role[role] < 2)
+        return GW_OK;
+    /* A class is odd: with a speaker it is another number than any without. */
+    class_ = (class_ + role * UINT64_C(0x9E3779B97F4A7C15)) & ~UINT64_C(1);
+    return take(j, class_ == 0 ? 2 : class_, c, leaf, DLP_JOIN_TURNS, before, &before);
+}
+
+enum gw_status dlp_joiner_end(struct dlp_joiner *j)
+{
+    for (uint32_t i = 0; i < j->n_chains; i++)
+        GW_TRY(flush(j, &j->chains[i]));
     return GW_OK;
-}
-
-/* Joins what each speaker says, where another one came in between. */
-static enum gw_status join_speakers(struct joiner *j, const struct classes *c, struct chain *chains,
-                                    const uint32_t *known)
-{
-    struct dlp_doc *doc = j->doc;
-    struct roles r = {.of_node = NULL};
-    unsigned speakers = 0;
-    uint32_t *next;
-
-    GW_TRY(read_roles(doc, &r));
-    for (unsigned k = 1; k < ROLES; k++)
-        speakers += r.n[k] > 0;
-    if (speakers < 2)
-        return GW_OK;
-    next = gw_arena_array(doc->arena, doc->first_joined, sizeof(*next));
-    if (next == NULL)
-        return GW_ENOMEM;
-    for (unsigned k = 1; k < ROLES; k++) {
-        unsigned n;
-
-        if (r.n[k] < 2)
-            continue;
-        memset(chains, 0, c->n * sizeof(*chains));
-        n = chain_up(c, &r, k, chains, next);
-        GW_TRY(join_all(j, c, chains, next, known, n, DLP_JOIN_TURNS));
-    }
-    return GW_OK;
-}
-
-enum gw_status dlp_doc_join(struct dlp_doc *doc)
-{
-    struct classes c = {.doc = doc};
-    struct joiner j = {.doc = doc};
-    struct chain *chains;
-    uint32_t *next;
-    unsigned n;
-
-    if (doc->n_leaves < 2)
-        return GW_OK;
-    if (!classify(&c))
-        return GW_ENOMEM;
-    chains = gw_arena_array(doc->arena, c.n, sizeof(*chains));
-    next = gw_arena_array(doc->arena, doc->n_leaves, sizeof(*next));
-    if (chains == NULL || next == NULL)
-        return GW_ENOMEM;
-    n = chain_up(&c, NULL, 0, chains, next);
-    if (n == 0)
-        return GW_OK;
-    GW_TRY(join_all(&j, &c, chains, next, NULL, n, DLP_JOIN_REACH));
-    return join_speakers(&j, &c, chains, next);
-}
-
-uint32_t dlp_doc_part_at(const struct dlp_way *way, uint32_t at)
-{
-    uint32_t lo = 0, hi = way->n_parts;
-
-    while (hi - lo > 1) {
-        uint32_t mid = lo + (hi - lo) / 2;
-
-        if (way->parts[mid].at <= at)
-            lo = mid;
-        else
-            hi = mid;
-    }
-    return lo;
 }

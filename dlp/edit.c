@@ -153,42 +153,47 @@ static bool is_word_byte(char c)
 /* Sets the raw range of the slice of an ordinary leaf: the whole of a key or a number, else the slice
  * widened to whole characters (an escape is one character, so that no escape is cut either). A slice of
  * a string that is JSON goes to the leaf in there that holds it: its escaping, and its quotes if it is a
- * number, are then right. */
-static void place(const struct editor *ed, struct edit *e, uint32_t start, uint32_t end)
+ * number, are then right. False when out of memory. */
+static bool place(const struct editor *ed, struct edit *e, uint32_t start, uint32_t end)
 {
-    const struct dlp_leaf *l = &ed->doc->leaves[e->leaf];
+    struct dlp_leaf l;
 
-    if (l->kind == DLP_LEAF_KEY || l->kind == DLP_LEAF_NUMBER) {
+    if (!dlp_doc_leaf_at(ed->doc, e->leaf, &l))
+        return false;
+    if (l.kind == DLP_LEAF_KEY || l.kind == DLP_LEAF_NUMBER) {
         start = 0;
-        end = (uint32_t)l->text.len;
-    } else if (l->kind == DLP_LEAF_STRING) {
-        while (start > 0 && is_tail_byte(l->text.ptr[start]))
+        end = (uint32_t)l.text.len;
+    } else if (l.kind == DLP_LEAF_STRING) {
+        while (start > 0 && is_tail_byte(l.text.ptr[start]))
             start--;
-        while (end < l->text.len && is_tail_byte(l->text.ptr[end]))
+        while (end < l.text.len && is_tail_byte(l.text.ptr[end]))
             end++;
     }
-    dlp_map_to_body(ed->doc, e->leaf, start, end, &e->raw_start, &e->raw_end);
+    if (!dlp_map_to_body(ed->doc, e->leaf, start, end, &e->raw_start, &e->raw_end))
+        return false;
     for (;;) {
         uint32_t in = dlp_doc_inner_at(ed->doc, e->leaf, e->raw_start, e->raw_end);
 
         if (in == DLP_NONE)
-            return;
+            return true;
         e->leaf = in;
-        l = &ed->doc->leaves[in];
-        if (l->kind == DLP_LEAF_KEY || l->kind == DLP_LEAF_NUMBER) {
-            e->raw_start = l->raw_start;
-            e->raw_end = l->raw_end;
-        } else { /* what was found as it stands outside may begin inside an escape of the inside */
-            dlp_map_from_body(ed->doc, in, e->raw_start, e->raw_end, &start, &end);
-            dlp_map_to_body(ed->doc, in, start, end, &e->raw_start, &e->raw_end);
+        l = dlp_doc_place(ed->doc, in);
+        if (l.kind == DLP_LEAF_KEY || l.kind == DLP_LEAF_NUMBER) {
+            e->raw_start = l.raw_start;
+            e->raw_end = l.raw_end;
+        } else if (
+            !dlp_map_from_body(ed->doc, in, e->raw_start, e->raw_end, &start, &end) ||
+            /* what was found as it stands outside may begin inside an escape of the inside */
+            !dlp_map_to_body(ed->doc, in, start, end, &e->raw_start, &e->raw_end)) {
+            return false;
         }
     }
 }
 
 static bool add_joined(struct editor *ed, const struct dlp_finding *f, struct edit e)
 {
-    const struct dlp_way *way = ed->doc->sources[f->leaf].way;
-    struct gw_span text = ed->doc->leaves[f->leaf].text;
+    const struct dlp_joined *way = dlp_doc_joined(ed->doc, f->leaf);
+    struct gw_span text = way->text;
     uint32_t end = f->end;
 
     while (end < text.len && is_tail_byte(text.ptr[end]))
@@ -205,8 +210,7 @@ static bool add_joined(struct editor *ed, const struct dlp_finding *f, struct ed
         e.rest = e.tail || p->at + p->len >= end
                      ? (struct gw_span){NULL, 0}
                      : (struct gw_span){text.ptr + p->at + p->len, end - p->at - p->len};
-        place(ed, &e, p->start + from, p->start + to);
-        if (!add_edit(ed, &e))
+        if (!place(ed, &e, p->start + from, p->start + to) || !add_edit(ed, &e))
             return false;
     }
     return true;
@@ -215,20 +219,21 @@ static bool add_joined(struct editor *ed, const struct dlp_finding *f, struct ed
 static bool add_finding(struct editor *ed, const struct dlp_finding *f, enum gw_action action,
                         uint8_t style)
 {
-    const struct dlp_leaf *l = &ed->doc->leaves[f->leaf];
+    struct dlp_leaf l;
     struct edit e = {.leaf = f->leaf,
                      .rule = f->rule,
                      .action = action,
                      .style = style,
                      .confidence = f->confidence};
 
-    if (f->start >= f->end || f->end > l->text.len ||
-        dlp_is_placeholder(ed->rules, (struct gw_span){l->text.ptr + f->start, f->end - f->start}))
+    if (!dlp_doc_leaf_at(ed->doc, f->leaf, &l))
+        return false;
+    if (f->start >= f->end || f->end > l.text.len ||
+        dlp_is_placeholder(ed->rules, (struct gw_span){l.text.ptr + f->start, f->end - f->start}))
         return true;
-    if (l->kind == DLP_LEAF_JOINED)
+    if (l.kind == DLP_LEAF_JOINED)
         return add_joined(ed, f, e);
-    place(ed, &e, f->start, f->end);
-    return add_edit(ed, &e);
+    return place(ed, &e, f->start, f->end) && add_edit(ed, &e);
 }
 
 static int by_start(const void *a, const void *b)
@@ -247,8 +252,9 @@ struct group {
     uint32_t tail_end;   /* up to here it belongs to a head elsewhere, and is only removed */
     struct edit winner;
     struct gw_span rest;
-    uint32_t leaf; /* the innermost one that holds the range */
-    bool touches;  /* another one ends where it begins, or begins where it ends */
+    uint32_t leaf;    /* the innermost one that holds the range */
+    unsigned nesting; /* of that */
+    bool touches;     /* another one ends where it begins, or begins where it ends */
 };
 
 /* Strictest action, then longest, then most certain. */
@@ -286,11 +292,11 @@ static size_t take_group(const struct editor *ed, size_t i, struct group *g)
     }
     /* Leaves of one body nest or are disjoint, so one of the group's holds all of it. */
     for (size_t k = first; k < i; k++) {
-        const struct dlp_leaf *l = &ed->doc->leaves[ed->edits[k].leaf];
+        const struct dlp_leaf l = dlp_doc_place(ed->doc, ed->edits[k].leaf);
 
-        if (l->raw_start <= g->start && l->raw_end >= g->end &&
-            (!chosen || l->nesting > ed->doc->leaves[g->leaf].nesting)) {
+        if (l.raw_start <= g->start && l.raw_end >= g->end && (!chosen || l.nesting > g->nesting)) {
             g->leaf = ed->edits[k].leaf;
+            g->nesting = l.nesting;
             chosen = true;
         }
     }
@@ -304,17 +310,19 @@ struct stand_in {
 };
 
 /* A stand-in of the value's shape, where it can be told from what is around it: false, and st, else. */
-static bool put_shape(struct editor *ed, const struct group *g, struct gw_span value,
-                      struct stand_in *out, enum gw_status *st)
+static bool put_shape(struct editor *ed, const struct group *g, const struct dlp_leaf *l,
+                      struct gw_span value, struct stand_in *out, enum gw_status *st)
 {
-    const struct dlp_leaf *l = &ed->doc->leaves[g->leaf];
     struct gw_span placeholder;
     uint32_t start, end;
 
     if (g->winner.style != DLP_STYLE_SHAPE || g->touches || g->rest.len != 0 ||
         g->tail_end > g->start || (l->kind == DLP_LEAF_NUMBER && !dlp_vault_is_number(value)))
         return false;
-    dlp_map_from_body(ed->doc, g->leaf, g->start, g->end, &start, &end);
+    if (!dlp_map_from_body(ed->doc, g->leaf, g->start, g->end, &start, &end)) {
+        *st = GW_ENOMEM;
+        return false;
+    }
     if ((start > 0 && is_word_byte(l->text.ptr[start - 1])) ||
         (end < l->text.len && is_word_byte(l->text.ptr[end])))
         return false;
@@ -331,15 +339,15 @@ static bool put_shape(struct editor *ed, const struct group *g, struct gw_span v
     return true;
 }
 
-static enum gw_status put_token(struct editor *ed, const struct group *g, struct gw_span value,
-                                struct stand_in *out)
+static enum gw_status put_token(struct editor *ed, const struct group *g, const struct dlp_leaf *l,
+                                struct gw_span value, struct stand_in *out)
 {
     struct gw_span placeholder;
     enum gw_status st = GW_OK;
 
     if (ed->vault == NULL)
         return GW_EINVAL;
-    if (put_shape(ed, g, value, out, &st) || st != GW_OK)
+    if (put_shape(ed, g, l, value, out, &st) || st != GW_OK)
         return st;
     GW_TRY(dlp_vault_put(ed->vault, dlp_rules_info(ed->rules, g->winner.rule)->type, value,
                          &placeholder));
@@ -348,14 +356,15 @@ static enum gw_status put_token(struct editor *ed, const struct group *g, struct
 }
 
 /* Appends what stands for the value. */
-static enum gw_status replacement(struct editor *ed, const struct group *g, struct gw_span value,
+static enum gw_status replacement(struct editor *ed, const struct group *g,
+                                  const struct dlp_leaf *l, struct gw_span value,
                                   struct stand_in *out)
 {
     const struct dlp_rule_info *info = dlp_rules_info(ed->rules, g->winner.rule);
-    bool key = ed->doc->leaves[g->leaf].kind == DLP_LEAF_KEY;
+    bool key = l->kind == DLP_LEAF_KEY;
 
     if (g->winner.action == GW_ACTION_TOKENIZE) {
-        GW_TRY(put_token(ed, g, value, out));
+        GW_TRY(put_token(ed, g, l, value, out));
     } else if (g->winner.action == GW_ACTION_MASK && !key) {
         dlp_mask(&out->text, value, info->class_ == GW_CLASS_SECRET);
     } else {
@@ -387,7 +396,7 @@ static bool write_in_leaf(struct editor *ed, const struct dlp_leaf *l, const str
 
 static enum gw_status apply_group(struct editor *ed, const struct group *g)
 {
-    const struct dlp_leaf *l = &ed->doc->leaves[g->leaf];
+    struct dlp_leaf l;
     struct gw_buf value = {0};
     struct stand_in with = {.number = false};
     enum gw_status st = GW_OK;
@@ -397,11 +406,13 @@ static enum gw_status apply_group(struct editor *ed, const struct group *g)
     ed->copied = g->end;
     if (g->tail_end >= g->end)
         return GW_OK;
-    dlp_map_from_body(ed->doc, g->leaf, g->tail_end, g->end, &start, &end);
-    gw_buf_add(&value, (struct gw_span){l->text.ptr + start, end - start});
+    if (!dlp_map_from_body(ed->doc, g->leaf, g->tail_end, g->end, &start, &end) ||
+        !dlp_doc_leaf_at(ed->doc, g->leaf, &l))
+        return GW_ENOMEM;
+    gw_buf_add(&value, (struct gw_span){l.text.ptr + start, end - start});
     gw_buf_add(&value, g->rest);
-    st = gw_buf_ok(&value) ? replacement(ed, g, gw_buf_span(&value), &with) : GW_ENOMEM;
-    if (st == GW_OK && !write_in_leaf(ed, l, &with))
+    st = gw_buf_ok(&value) ? replacement(ed, g, &l, gw_buf_span(&value), &with) : GW_ENOMEM;
+    if (st == GW_OK && !write_in_leaf(ed, &l, &with))
         st = GW_ENOMEM;
     gw_buf_fini(&value);
     gw_buf_fini(&with.text);

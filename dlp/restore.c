@@ -364,7 +364,7 @@ enum gw_status dlp_restorer_finish(struct dlp_restorer *r, struct gw_buf *out)
 /* A placeholder in the body. */
 struct hit {
     uint32_t raw_start, raw_end;
-    uint32_t leaf;
+    unsigned nesting; /* of its leaf */
     unsigned entry;
 };
 
@@ -390,20 +390,21 @@ static bool add_hit(struct hits *h, const struct hit *hit)
 
 /* Finds the placeholders of one leaf, but for those in a leaf inside it, which is searched itself and
  * knows the right depth of escaping. */
-static bool find_in_leaf(const struct dlp_doc *doc, uint32_t leaf, const struct dlp_vault *v,
-                         struct hits *hits)
+static bool find_in_leaf(const struct dlp_doc *doc, uint32_t i, const struct dlp_leaf *leaf,
+                         const struct dlp_vault *v, struct hits *hits)
 {
-    struct gw_span text = doc->leaves[leaf].text;
+    struct gw_span text = leaf->text;
     struct matcher m = {.v = v};
-    struct hit hit = {.leaf = leaf};
+    struct hit hit = {.nesting = leaf->nesting};
     size_t at = 0;
 
     matcher_reset(&m);
     while (find(&m, text, &at, true) == FOUND_ENTRY) {
-        dlp_map_to_body(doc, leaf, (uint32_t)at, (uint32_t)at + m.complete_n, &hit.raw_start,
-                        &hit.raw_end);
+        if (!dlp_map_to_body(doc, i, (uint32_t)at, (uint32_t)at + m.complete_n, &hit.raw_start,
+                             &hit.raw_end))
+            return false;
         hit.entry = m.entry;
-        if (dlp_doc_inner_at(doc, leaf, hit.raw_start, hit.raw_end) == DLP_NONE &&
+        if (dlp_doc_inner_at(doc, i, hit.raw_start, hit.raw_end) == DLP_NONE &&
             !add_hit(hits, &hit))
             return false;
         pass_entry(&m, &at);
@@ -412,12 +413,10 @@ static bool find_in_leaf(const struct dlp_doc *doc, uint32_t leaf, const struct 
 }
 
 /* A number is a stand-in as a whole, and only of a number. */
-static bool find_number(const struct dlp_doc *doc, uint32_t leaf, const struct dlp_vault *v,
-                        struct hits *hits)
+static bool find_number(const struct dlp_leaf *l, const struct dlp_vault *v, struct hits *hits)
 {
-    const struct dlp_leaf *l = &doc->leaves[leaf];
     struct matcher m = {.v = v};
-    struct hit hit = {.raw_start = l->raw_start, .raw_end = l->raw_end, .leaf = leaf};
+    struct hit hit = {.raw_start = l->raw_start, .raw_end = l->raw_end, .nesting = l->nesting};
     size_t at = 0;
 
     matcher_reset(&m);
@@ -460,13 +459,19 @@ static enum gw_status restore_doc(const struct dlp_doc *doc, const struct dlp_va
     struct hits hits = {0};
     uint32_t copied = 0;
     unsigned count = 0;
-    bool ok = true;
+    struct dlp_cursor c;
+    bool ok = dlp_cursor_init(&c, doc, false);
 
-    for (uint32_t i = 0; i < doc->n_leaves && ok; i++)
-        if (doc->leaves[i].kind != DLP_LEAF_NUMBER)
-            ok = find_in_leaf(doc, i, v, &hits);
-        else if (dlp_vault_has_numbers(v))
-            ok = find_number(doc, i, v, &hits);
+    while (ok && dlp_cursor_next(&c)) {
+        struct dlp_leaf leaf;
+
+        ok = dlp_cursor_leaf(&c, &leaf);
+        if (ok && leaf.kind != DLP_LEAF_NUMBER)
+            ok = find_in_leaf(doc, c.leaf, &leaf, v, &hits);
+        else if (ok && dlp_vault_has_numbers(v))
+            ok = find_number(&leaf, v, &hits);
+    }
+    dlp_cursor_fini(&c);
     if (hits.n > 1)
         qsort(hits.list, hits.n, sizeof(*hits.list), by_start);
     leave_kept(doc, &hits, kept, n_kept);
@@ -476,7 +481,7 @@ static enum gw_status restore_doc(const struct dlp_doc *doc, const struct dlp_va
         if (h->raw_start < copied)
             continue;
         gw_buf_add(out, (struct gw_span){doc->body.ptr + copied, h->raw_start - copied});
-        ok = dlp_escape(out, dlp_vault_at(v, h->entry)->value, doc->leaves[h->leaf].nesting + 1);
+        ok = dlp_escape(out, dlp_vault_at(v, h->entry)->value, h->nesting + 1);
         copied = h->raw_end;
         count++;
     }
@@ -499,18 +504,17 @@ enum gw_status dlp_restore_json_but(const struct dlp_vault *v, struct gw_span bo
                                     const struct gw_span *kept, unsigned n_kept, struct gw_buf *out,
                                     unsigned *n_restored)
 {
-    /* Leaves and nodes cost at most some 200 bytes a value, of at least 2 bytes. */
-    enum { PER_BYTE = 128, BASE = 1 << 20 };
+    /* A leaf takes a few bytes, one in which something is found some hundred. */
+    enum { PER_BYTE = 16, BASE = 1 << 20 };
     const struct dlp_doc_limits limits = {.max_keys = 1000000, .max_leaves = 1000000};
     struct gw_arena *arena = gw_arena_new(body.len * PER_BYTE + BASE);
     struct dlp_doc *doc;
     enum gw_status st = GW_ENOMEM;
 
     if (arena != NULL)
-        st = dlp_doc_parse(
-            arena, body,
-            &(struct dlp_parse){.limits = &limits, .allow_duplicate_keys = true, .no_joined = true},
-            &doc, NULL);
+        st = dlp_doc_parse(arena, body,
+                           &(struct dlp_parse){.limits = &limits, .allow_duplicate_keys = true},
+                           &doc, NULL);
     if (st == GW_OK)
         st = restore_doc(doc, v, kept, n_kept, out, n_restored);
     gw_arena_free(arena);

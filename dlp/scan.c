@@ -335,46 +335,140 @@ enum gw_status scan_numbers(struct dlp_scanner *s, const struct dlp_rules *rules
     return scan_one(&x);
 }
 
+/* ---- documents -------------------------------------------------------------------------- */
+
+/* A scan of one. */
+struct scan_doc {
+    struct dlp_scanner *s;
+    const struct dlp_rules *rules;
+    const struct dlp_doc *doc;
+    unsigned report_from, max_findings;
+    uint64_t bytes;
+    unsigned looked; /* leaves, since the clock was looked at */
+};
+
 /* Short numbers are no identifiers. */
 static bool is_scanned(const struct dlp_leaf *leaf)
 {
     return leaf->kind != DLP_LEAF_NUMBER || leaf->text.len >= DLP_NUMBER_MIN;
 }
 
-/* Scans one leaf and what it may hide. */
-static enum gw_status scan_leaf(struct dlp_scanner *s, const struct dlp_rules *rules,
-                                const struct dlp_doc *doc, uint32_t i, unsigned report_from)
+/* Scans leaf number i and what it may hide. opened: it is JSON, of which each string is a leaf. */
+static enum gw_status scan_leaf(struct scan_doc *d, const struct dlp_leaf *leaf, uint32_t i,
+                                bool opened)
 {
-    const struct dlp_leaf *leaf = &doc->leaves[i];
-    bool *clean = scan_known(s, rules, leaf->text);
+    struct dlp_scanner *s = d->s;
+    bool *clean = scan_known(s, d->rules, leaf->text);
     unsigned first = s->n_found;
 
+    d->bytes += leaf->text.len;
     if (clean != NULL && *clean)
         return GW_OK;
     s->n_hits = 0;
-    GW_TRY(scan_text(s, rules, leaf->text, leaf->key, i, report_from));
-    /* JSON in a string: each string in there is a leaf. */
-    if (doc->sources[i].n_inner != 0)
+    GW_TRY(scan_text(s, d->rules, leaf->text, leaf->key, i, d->report_from));
+    if (opened)
         return GW_OK;
-    GW_TRY(view_scan_leaf(s, rules, leaf->text, leaf->key, i, report_from, first));
+    GW_TRY(view_scan_leaf(s, d->rules, leaf->text, leaf->key, i, d->report_from, first));
     if (clean != NULL)
         *clean = s->n_hits == 0 && s->only_rule == 0;
     return GW_OK;
 }
 
-static enum gw_status scan_leaves(struct dlp_scanner *s, const struct dlp_rules *rules,
-                                  const struct dlp_doc *doc, unsigned report_from,
-                                  unsigned max_findings)
+/* Between two leaves. */
+static enum gw_status go_on(struct scan_doc *d)
 {
-    for (unsigned i = 0; i < doc->n_leaves; i++) {
-        if (is_scanned(&doc->leaves[i]))
-            GW_TRY(scan_leaf(s, rules, doc, i, report_from));
-        if (i % LEAVES_A_LOOK == LEAVES_A_LOOK - 1 && is_late(s))
+    if (++d->looked == LEAVES_A_LOOK) {
+        d->looked = 0;
+        if (is_late(d->s))
             return GW_ETIMEDOUT;
-        /* Some will turn out to be the same bytes in a string and in the JSON inside it. */
-        if (s->n_found / 4 > max_findings)
-            return GW_ELIMIT;
     }
+    /* Some will turn out to be the same bytes in a string and in the JSON inside it. */
+    return d->s->n_found / 4 > d->max_findings ? GW_ELIMIT : GW_OK;
+}
+
+static enum gw_status scan_joined(void *ctx, const struct dlp_joined *joined)
+{
+    struct scan_doc *d = ctx;
+    struct dlp_scanner *s = d->s;
+    const struct dlp_leaf leaf = {
+        .text = joined->text, .key = joined->key, .kind = DLP_LEAF_JOINED};
+    unsigned first = s->n_found, kept = first;
+
+    GW_TRY(scan_leaf(d, &leaf, dlp_doc_count(d->doc), false));
+    for (unsigned i = first; i < s->n_found; i++)
+        if (s->found[i].end > joined->known)
+            s->found[kept++] = s->found[i];
+    s->n_found = kept;
+    if (kept > first)
+        GW_TRY(dlp_doc_keep_joined(d->doc, joined));
+    return go_on(d);
+}
+
+static enum gw_status scan_leaves(struct scan_doc *d, struct dlp_cursor *c, struct dlp_joiner *j)
+{
+    while (dlp_cursor_next(c)) {
+        struct dlp_leaf leaf;
+
+        if (!dlp_cursor_leaf(c, &leaf))
+            return GW_ENOMEM;
+        if (is_scanned(&leaf))
+            GW_TRY(scan_leaf(d, &leaf, c->leaf, c->opened));
+        GW_TRY(go_on(d));
+        if (j != NULL)
+            GW_TRY(dlp_joiner_add(j, c, &leaf));
+    }
+    return j == NULL ? GW_OK : dlp_joiner_end(j);
+}
+
+/* Puts the findings on joined leaves behind the others; those were found in between. */
+static enum gw_status put_joined_last(struct dlp_scanner *s, const struct dlp_doc *doc)
+{
+    unsigned n = 0, kept = 0;
+    struct dlp_finding *joined;
+
+    for (unsigned i = 0; i < s->n_found; i++)
+        n += s->found[i].leaf >= doc->first_joined;
+    if (n == 0)
+        return GW_OK;
+    joined = malloc(n * sizeof(*joined));
+    if (joined == NULL)
+        return GW_ENOMEM;
+    n = 0;
+    for (unsigned i = 0; i < s->n_found; i++)
+        if (s->found[i].leaf >= doc->first_joined)
+            joined[n++] = s->found[i];
+        else
+            s->found[kept++] = s->found[i];
+    memcpy(s->found + kept, joined, n * sizeof(*joined));
+    free(joined);
+    return GW_OK;
+}
+
+/* Scans all leaves, and joined ones as soon as they are complete. */
+static enum gw_status scan_all_leaves(struct scan_doc *d)
+{
+    struct dlp_joiner *j = NULL;
+    struct dlp_cursor c;
+    enum gw_status st = GW_ENOMEM;
+
+    if (d->doc->first_joined > 1)
+        j = dlp_joiner_new(d->doc, scan_joined, d);
+    if (dlp_cursor_init(&c, d->doc, j != NULL) && (j != NULL || d->doc->first_joined <= 1))
+        st = scan_leaves(d, &c, j);
+    dlp_cursor_fini(&c);
+    dlp_joiner_free(j);
+    return st == GW_OK ? put_joined_last(d->s, d->doc) : st;
+}
+
+/* The leaves of what is reported can be asked for without fail. */
+static enum gw_status keep_leaves(const struct dlp_doc *doc, const struct dlp_report *r)
+{
+    struct dlp_leaf leaf;
+
+    for (unsigned i = 0; i < r->n_findings; i++)
+        if ((i == 0 || r->findings[i].leaf != r->findings[i - 1].leaf) &&
+            !dlp_doc_leaf_at(doc, r->findings[i].leaf, &leaf))
+            return GW_ENOMEM;
     return GW_OK;
 }
 
@@ -382,27 +476,31 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
                         const struct dlp_doc *doc, struct gw_arena *arena,
                         const struct dlp_scan_limits *limits, struct dlp_report *report)
 {
-    unsigned report_from =
-        limits == NULL || limits->report_from == 0 ? DEFAULT_REPORT_FROM : limits->report_from;
-    unsigned max_findings =
-        limits == NULL || limits->max_findings == 0 ? DEFAULT_MAX_FINDINGS : limits->max_findings;
+    struct scan_doc d = {
+        .s = s,
+        .rules = rules,
+        .doc = doc,
+        .report_from =
+            limits == NULL || limits->report_from == 0 ? DEFAULT_REPORT_FROM : limits->report_from,
+        .max_findings = limits == NULL || limits->max_findings == 0 ? DEFAULT_MAX_FINDINGS
+                                                                    : limits->max_findings,
+    };
     struct dlp_report r = {.findings = NULL};
     enum gw_status st = GW_OK;
 
     GW_TRY(scan_prepare(s, rules));
     s->alternatives = limits != NULL && limits->alternatives;
     s->deadline_ns = limits == NULL ? 0 : limits->deadline_ns;
-    for (unsigned i = 0; i < doc->n_leaves; i++)
-        r.scanned_bytes += is_scanned(&doc->leaves[i]) ? doc->leaves[i].text.len : 0;
-    view_scan_begin(&s->views, r.scanned_bytes);
-    st = scan_leaves(s, rules, doc, report_from, max_findings);
+    view_scan_begin(&s->views, doc->text_bytes);
+    st = scan_all_leaves(&d);
     view_scan_end(&s->views);
     s->deadline_ns = 0;
     GW_TRY(st);
     GW_TRY(dlp_doc_dedupe(doc, s->found, &s->n_found));
-    GW_TRY(scan_count(s, rules, doc->leaves, report_from));
-    if (s->n_found > max_findings)
+    GW_TRY(scan_count(s, rules, doc, (struct gw_span){NULL, 0}, d.report_from));
+    if (s->n_found > d.max_findings)
         return GW_ELIMIT;
+    r.scanned_bytes = d.bytes;
     r.view_bytes = s->views.view_bytes;
     r.cut = s->views.cut;
     r.n_findings = s->n_found;
@@ -411,6 +509,7 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
         return GW_ENOMEM;
     if (s->n_found > 0)
         memcpy(r.findings, s->found, s->n_found * sizeof(*r.findings));
+    GW_TRY(keep_leaves(doc, &r));
     *report = r;
     return GW_OK;
 }

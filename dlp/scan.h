@@ -168,9 +168,10 @@ const struct bundle_text *scan_find_word_in(const struct scan_leaf *x, size_t fr
 /* Where it is noted that no pattern has a match in this text, which is one that many bodies hold; NULL: it is none of them. */
 bool *scan_known(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text);
 
-/* Drops findings of rules that want more or fewer values than there are, and adds steps. leaves: of the document. GW_ENOMEM. */
+/* Drops findings of rules that want more or fewer values than there are, and adds steps. doc: the document; NULL: the findings are
+ * all in text. GW_ENOMEM. */
 enum gw_status scan_count(struct dlp_scanner *s, const struct dlp_rules *rules,
-                          const struct dlp_leaf *leaves, unsigned report_from);
+                          const struct dlp_doc *doc, struct gw_span text, unsigned report_from);
 
 /* What is said of the match that is being judged; e is not NULL. */
 void scan_explain_part(struct scan_explain *e, const char *what, struct gw_span detail, int points);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dlp/doc.h"
 #include "dlp/scan.h"
 
 /* One finding of a rule that counts. */
@@ -58,9 +59,10 @@ static void settle(struct dlp_finding *found, const struct bundle_rule *r, const
 }
 
 enum gw_status scan_count(struct dlp_scanner *s, const struct dlp_rules *rules,
-                          const struct dlp_leaf *leaves, unsigned report_from)
+                          const struct dlp_doc *doc, struct gw_span text, unsigned report_from)
 {
     struct item *items = NULL;
+    struct dlp_leaf leaf = {.text = text};
     unsigned n = 0, kept = 0;
 
     if (!rules->has_counts || s->n_found == 0)
@@ -71,9 +73,13 @@ enum gw_status scan_count(struct dlp_scanner *s, const struct dlp_rules *rules,
     for (unsigned i = 0; i < s->n_found; i++) {
         const struct dlp_finding *f = &s->found[i];
 
-        if (counts(&rules->b->rules[f->rule]))
-            items[n++] =
-                (struct item){{leaves[f->leaf].text.ptr + f->start, f->end - f->start}, f->rule, i};
+        if (!counts(&rules->b->rules[f->rule]))
+            continue;
+        if (doc != NULL && !dlp_doc_leaf_at(doc, f->leaf, &leaf)) {
+            free(items);
+            return GW_ENOMEM;
+        }
+        items[n++] = (struct item){{leaf.text.ptr + f->start, f->end - f->start}, f->rule, i};
     }
     if (n > 1)
         qsort(items, n, sizeof(*items), by_value);

@@ -254,10 +254,19 @@ bool dlp_vault_is_number(struct gw_span s)
     return s.len == 1 || (s.len > 1 && s.ptr[0] != '0');
 }
 
-static void avoid_doc(struct dlp_vault *v, const struct dlp_doc *doc)
+static enum gw_status avoid_doc(struct dlp_vault *v, const struct dlp_doc *doc)
 {
-    for (unsigned i = 0; i < doc->first_joined; i++)
-        dlp_words_add(&v->avoid, doc->leaves[i].text);
+    struct dlp_cursor c;
+    struct dlp_leaf leaf;
+    bool ok = dlp_cursor_init(&c, doc, false);
+
+    while (ok && dlp_cursor_next(&c)) {
+        ok = dlp_cursor_leaf(&c, &leaf);
+        if (ok)
+            dlp_words_add(&v->avoid, leaf.text);
+    }
+    dlp_cursor_fini(&c);
+    return ok ? GW_OK : GW_ENOMEM;
 }
 
 enum gw_status dlp_vault_avoid(struct dlp_vault *v, const struct dlp_doc *const *docs, unsigned n)
@@ -275,7 +284,7 @@ enum gw_status dlp_vault_avoid(struct dlp_vault *v, const struct dlp_doc *const 
         return GW_ENOMEM;
     v->days = 1 + ((unsigned)mac[0] << 8 | mac[1]) % TEN_YEARS;
     for (unsigned i = 0; i < n; i++)
-        avoid_doc(v, docs[i]);
+        GW_TRY(avoid_doc(v, docs[i]));
     return GW_OK;
 }
 

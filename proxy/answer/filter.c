@@ -149,27 +149,24 @@ struct answer {
 
 static struct gw_span value_of(const struct dlp_doc *doc, const struct dlp_finding *found)
 {
-    unsigned n = 0;
-    const struct dlp_leaf *leaf = &dlp_doc_leaves(doc, &n)[found->leaf];
-
-    return (struct gw_span){leaf->text.ptr + found->start, found->end - found->start};
+    return (struct gw_span){dlp_doc_leaf(doc, found->leaf).text.ptr + found->start,
+                            found->end - found->start};
 }
 
 /* Does the finding stand in a text that must not change? A joined leaf has no place; its name tells enough. */
 static bool is_kept(const struct answer *a, const struct dlp_doc *doc,
                     const struct dlp_finding *found, bool *opaque)
 {
-    unsigned n = 0;
-    const struct dlp_leaf *leaf = &dlp_doc_leaves(doc, &n)[found->leaf];
+    const struct dlp_leaf leaf = dlp_doc_leaf(doc, found->leaf);
 
     *opaque = false;
     if (a->kept.n == 0)
         return false;
-    if (leaf->kind != DLP_LEAF_JOINED)
-        return filter_is_signed(&a->kept, a->body.ptr + leaf->raw_start, opaque);
-    *opaque = gw_span_is(leaf->key, "signature") || gw_span_is(leaf->key, "thoughtSignature") ||
-              gw_span_is(leaf->key, "encrypted_content");
-    return *opaque || gw_span_is(leaf->key, "thinking");
+    if (leaf.kind != DLP_LEAF_JOINED)
+        return filter_is_signed(&a->kept, a->body.ptr + leaf.raw_start, opaque);
+    *opaque = gw_span_is(leaf.key, "signature") || gw_span_is(leaf.key, "thoughtSignature") ||
+              gw_span_is(leaf.key, "encrypted_content");
+    return *opaque || gw_span_is(leaf.key, "thinking");
 }
 
 /* Asks about every finding. GW_EDENIED: one blocks; *edits: one changes the text. */

@@ -80,17 +80,16 @@ static void locate(const struct dlp_leaf *leaf, const struct dlp_finding *f, siz
 static void report(struct cmd_dlp_scanner *s, struct part *p, const struct dlp_doc *doc,
                    const struct dlp_finding *f)
 {
-    unsigned n = 0;
-    const struct dlp_leaf *leaf = &dlp_doc_leaves(doc, &n)[f->leaf];
+    const struct dlp_leaf leaf = dlp_doc_leaf(doc, f->leaf);
     struct cmd_dlp_finding out = {.file = p->name,
                                   .rule = f->rule,
                                   .confidence = f->confidence,
                                   .view = f->view,
-                                  .value = {leaf->text.ptr + f->start, f->end - f->start}};
+                                  .value = {leaf.text.ptr + f->start, f->end - f->start}};
     struct place place = p->place;
     size_t start, end;
 
-    locate(leaf, f, &start, &end);
+    locate(&leaf, f, &start, &end);
     if (start < p->from || start >= p->to || f->confidence < s->min_confidence)
         return;
     /* Leaves come in the order of the text by and large; a joined one goes back. */
@@ -103,7 +102,7 @@ static void report(struct cmd_dlp_scanner *s, struct part *p, const struct dlp_d
     out.column = place.column;
     out.start = p->base + start;
     out.end = p->base + end;
-    if (leaf->kind != DLP_LEAF_TEXT) {
+    if (leaf.kind != DLP_LEAF_TEXT) {
         gw_buf_clear(&s->path);
         dlp_doc_pointer(doc, f->leaf, &s->path);
         out.path = gw_buf_span(&s->path);

@@ -165,12 +165,11 @@ static enum gw_status read_document(struct gw_arena *arena, struct gw_span body,
 static enum router_field field_of(const struct cmd_policy_result *r, unsigned i,
                                   const struct roles *roles)
 {
-    unsigned n;
-    const struct dlp_leaf *leaf = &dlp_doc_leaves(r->doc, &n)[r->report.findings[i].leaf];
+    const struct dlp_leaf leaf = dlp_doc_leaf(r->doc, r->report.findings[i].leaf);
 
-    if (leaf->kind == DLP_LEAF_KEY)
+    if (leaf.kind == DLP_LEAF_KEY)
         return ROUTER_FIELD_KEY;
-    return roles == NULL ? ROUTER_FIELD_USER : roles_at(roles, r->body.ptr + leaf->raw_start);
+    return roles == NULL ? ROUTER_FIELD_USER : roles_at(roles, r->body.ptr + leaf.raw_start);
 }
 
 /* The entry of the allowlist that takes finding i away, or NULL. */
@@ -180,10 +179,9 @@ static const struct proxy_config_allow *look_up(const struct cmd_policy_result *
     const struct dlp_finding *found = &r->report.findings[i];
     const struct proxy_config_allow *allowed = NULL;
     struct gw_buf pointer = {0};
-    unsigned n;
-    const struct dlp_leaf *leaf = &dlp_doc_leaves(r->doc, &n)[found->leaf];
+    const struct dlp_leaf leaf = dlp_doc_leaf(r->doc, found->leaf);
     struct allow_finding f = {
-        .value = {leaf->text.ptr + found->start, found->end - found->start},
+        .value = {leaf.text.ptr + found->start, found->end - found->start},
         .rule = rule,
         .who = &r->who,
         .now_ms = r->in.now_ms,

@@ -26,12 +26,11 @@ static void put_masked(struct gw_buf *b, struct gw_span v)
 static struct gw_span value_of(const struct cmd_policy_result *r, unsigned i)
 {
     const struct dlp_finding *f = &r->report.findings[i];
-    unsigned n;
-    const struct dlp_leaf *leaf = &dlp_doc_leaves(r->doc, &n)[f->leaf];
+    const struct dlp_leaf leaf = dlp_doc_leaf(r->doc, f->leaf);
 
-    if (f->leaf >= n || f->end > leaf->text.len || f->start > f->end)
+    if (f->end > leaf.text.len || f->start > f->end)
         return (struct gw_span){NULL, 0};
-    return (struct gw_span){leaf->text.ptr + f->start, f->end - f->start};
+    return (struct gw_span){leaf.text.ptr + f->start, f->end - f->start};
 }
 
 /* Does the edit reach the text? Only when it leaves the process, or always. */

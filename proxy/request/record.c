@@ -168,12 +168,11 @@ static void emit_finding(struct req *req, const struct req_piece *p, const struc
     struct audit_event ev = {.kind = AUDIT_FINDING};
     struct shown shown = {.mac = ""};
     struct gw_buf pointer = {0};
-    unsigned n;
 
     fill_finding(
         req, f->rule,
-        (struct gw_span){dlp_doc_leaves(doc, &n)[f->leaf].text.ptr + f->start, f->end - f->start},
-        &shown, &ev);
+        (struct gw_span){dlp_doc_leaf(doc, f->leaf).text.ptr + f->start, f->end - f->start}, &shown,
+        &ev);
     if (p->fixed != NULL)
         gw_buf_adds(&pointer, p->fixed);
     else

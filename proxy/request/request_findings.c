@@ -48,16 +48,13 @@ static const struct proxy_config_allow *look_up(const struct req *req, const str
 static void add_findings(struct req *req, const struct req_piece *p, const struct roles *roles)
 {
     const struct dlp_rules *rules = req->setup->rules;
-    unsigned n_leaves;
-    const struct dlp_leaf *leaves =
-        p->report.n_findings == 0 ? NULL : dlp_doc_leaves(p->doc, &n_leaves);
 
     for (unsigned i = 0; i < p->report.n_findings; i++) {
         const struct dlp_finding *found = &p->report.findings[i];
         const struct dlp_rule_info *info = dlp_rules_info(rules, found->rule);
-        const struct dlp_leaf *leaf = &leaves[found->leaf];
+        const struct dlp_leaf leaf = dlp_doc_leaf(p->doc, found->leaf);
         const struct proxy_config_allow *allowed =
-            look_up(req, p, found, leaf, gw_span_str(info->id));
+            look_up(req, p, found, &leaf, gw_span_str(info->id));
 
         req->allowed[req->n_findings] = allowed;
         req->n_allowed += allowed != NULL;
@@ -66,7 +63,7 @@ static void add_findings(struct req *req, const struct req_piece *p, const struc
             .class_ = info->class_,
             .severity = info->severity,
             .confidence = found->confidence,
-            .field = field_of(p, leaf, roles),
+            .field = field_of(p, &leaf, roles),
             .view = found->view,
             .monitored = info->mode == DLP_MODE_MONITOR,
             .allowed = allowed != NULL,

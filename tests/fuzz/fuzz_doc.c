@@ -4,18 +4,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dlp/doc.h"
 #include "dlp/vault.h"
+#include "tests/unit/dlp/doc_help.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { CHOICES = 16, FINDINGS = 4 };
 
-static void check_leaves(const struct dlp_doc *doc)
+static void check_leaves(struct dlp_doc *doc)
 {
     unsigned n;
-    const struct dlp_leaf *l = dlp_doc_leaves(doc, &n);
+    const struct dlp_leaf *l = doc_help_all(doc, &n);
+    struct dlp_cursor c;
+    struct dlp_leaf again;
 
+    /* One after another they are what they are by number. */
+    if (l == NULL || !dlp_cursor_init(&c, doc, false))
+        abort();
+    while (dlp_cursor_next(&c))
+        if (!dlp_cursor_leaf(&c, &again) || !gw_span_eq(again.text, l[c.leaf].text) ||
+            again.raw_start != l[c.leaf].raw_start || again.raw_end != l[c.leaf].raw_end ||
+            again.kind != l[c.leaf].kind || again.nesting != l[c.leaf].nesting)
+            abort();
+    dlp_cursor_fini(&c);
     for (unsigned i = 0; i < n; i++) {
         uint32_t start = 0, end = (uint32_t)l[i].text.len, raw_start, raw_end;
 
@@ -23,10 +34,12 @@ static void check_leaves(const struct dlp_doc *doc)
             abort();
         if (l[i].kind == DLP_LEAF_JOINED)
             continue;
-        dlp_map_to_body(doc, i, start, end, &raw_start, &raw_end);
+        if (!dlp_map_to_body(doc, i, start, end, &raw_start, &raw_end))
+            abort();
         if (raw_start != l[i].raw_start || raw_end != l[i].raw_end)
             abort();
-        dlp_map_from_body(doc, i, raw_start, raw_end, &start, &end);
+        if (!dlp_map_from_body(doc, i, raw_start, raw_end, &start, &end))
+            abort();
         if (start != 0 || end != l[i].text.len)
             abort();
     }
@@ -36,7 +49,7 @@ static unsigned choose(const uint8_t *choice, const struct dlp_doc *doc, struct 
                        enum gw_action *actions)
 {
     unsigned n_rules = dlp_rules_count(dlp_rules_builtin()), n_leaves, n = 0;
-    const struct dlp_leaf *l = dlp_doc_leaves(doc, &n_leaves);
+    const struct dlp_leaf *l = doc_help_leaves(doc, &n_leaves);
 
     for (unsigned i = 0; i < FINDINGS && n_leaves != 0; i++, choice += 4) {
         uint32_t leaf = (choice[0] + 256u * choice[1]) % n_leaves;

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dlp/doc.h"
 #include "tests/test.h"
+#include "tests/unit/dlp/doc_help.h"
 
 enum { R_SECRET, R_EMAIL, R_CARD, R_NAME, R_COUNT };
 
@@ -38,6 +38,8 @@ enum { MAX_FINDINGS = 64 };
 struct scene {
     struct gw_arena *arena;
     struct dlp_doc *doc;
+    struct dlp_leaf *leaves; /* of doc, all */
+    unsigned n_leaves;
     struct dlp_finding findings[MAX_FINDINGS];
     enum gw_action actions[MAX_FINDINGS];
     struct dlp_report report;
@@ -53,6 +55,7 @@ static void scene_open(struct scene *s, struct gw_span body)
     s->report.findings = s->findings;
     if (!CHECK(dlp_doc_parse_json(s->arena, body, NULL, &s->doc, NULL) == GW_OK))
         exit(1);
+    s->leaves = doc_help_all(s->doc, &s->n_leaves);
 }
 
 static void scene_close(struct scene *s)
@@ -84,8 +87,8 @@ static unsigned scene_find(struct scene *s, enum dlp_leaf_kind kind, unsigned ne
     size_t len = strlen(text);
     unsigned n = 0;
 
-    for (uint32_t i = 0; i < s->doc->n_leaves; i++) {
-        const struct dlp_leaf *l = &s->doc->leaves[i];
+    for (uint32_t i = 0; i < s->n_leaves; i++) {
+        const struct dlp_leaf *l = &s->leaves[i];
 
         if (l->kind != kind || l->nesting != nesting)
             continue;

@@ -210,6 +210,7 @@ static void test_text_leaf(void)
 
     scene_open(&s, GW_SPAN("0"));
     CHECK(dlp_doc_parse_text(s.arena, GW_SPAN("q=\"AKIA1\"\n"), &s.doc) == GW_OK);
+    s.leaves = doc_help_all(s.doc, &s.n_leaves);
     scene_find(&s, DLP_LEAF_TEXT, 0, "AKIA1", R_SECRET, GW_ACTION_REDACT);
     CHECK(scene_edit(&s) == GW_OK);
     CHECK(gw_span_is(gw_buf_span(&s.out), "q=\"DLP_AWS_ACCESS_KEY_REDACTED\"\n"));
@@ -271,8 +272,8 @@ static void test_random(void)
         gw_buf_adds(&body, "] , \"last\":null}");
         scene_open(&s, gw_buf_span(&body));
         for (int i = 0; i < 4; i++) {
-            uint32_t leaf = rnd(s.doc->n_leaves);
-            const struct dlp_leaf *l = &s.doc->leaves[leaf];
+            uint32_t leaf = rnd(s.n_leaves);
+            const struct dlp_leaf *l = &s.leaves[leaf];
             uint32_t a, b;
 
             if (l->text.len == 0)

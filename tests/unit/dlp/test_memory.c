@@ -172,6 +172,113 @@ static void make_findings(struct gw_buf *b)
             "another one that looks just like it, and then one more, as people do it in tables. ");
 }
 
+/* ---- structure --------------------------------------------------------------------------- */
+
+/* An array of these. */
+static void array_of(struct gw_buf *b, const char *element, size_t bytes)
+{
+    gw_buf_adds(b, "{\"input\":[");
+    repeat(b, element, bytes);
+    gw_buf_adds(b, "0]}");
+}
+
+static void make_empty(struct gw_buf *b)
+{
+    array_of(b, "\"\",", 3 * 190000);
+}
+
+static void make_tiny_escapes(struct gw_buf *b)
+{
+    array_of(b, "\"\\n\",", 5 * 190000);
+}
+
+static void make_arrays(struct gw_buf *b)
+{
+    array_of(b, "[\"a\"],", 6 * 190000);
+}
+
+static void make_deep_arrays(struct gw_buf *b)
+{
+    array_of(
+        b,
+        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"a\"]]]]]]]]]]]]]]]]]]]]]]]"
+        "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]],",
+        BODY / 2);
+}
+
+/* As many keys as a request may have, each in an object of its own. */
+static void make_deep_objects(struct gw_buf *b)
+{
+    array_of(b,
+             "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{"
+             "\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{"
+             "\"a\":\"b\"}}}}}}}}}}}}}}}}}}}}}}}}},",
+             152 * 390);
+}
+
+static void make_keys(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{");
+    for (unsigned i = 0; i < 9900; i++)
+        gw_buf_printf(b, "\"k%u\":\"v\",", i);
+    gw_buf_adds(b, "\"end\":0}");
+}
+
+static void make_small_objects(struct gw_buf *b)
+{
+    array_of(b, "{\"a\":\"b\"},", 10 * 9900);
+}
+
+static void make_messages(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{\"messages\":[");
+    repeat(b, "{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\"},",
+           65 * 2400);
+    gw_buf_adds(b, "{}]}");
+}
+
+static void make_tool_calls(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{\"messages\":[");
+    repeat(b,
+           "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\","
+           "\"function\":{"
+           "\"name\":\"find\",\"arguments\":\"{\\\"query\\\":\\\"some words that somebody looks "
+           "for\\\",\\\"places\\\":[\\\"here\\\",\\\"there\\\"],\\\"first\\\":10}\"}}]},{\"role\":"
+           "\"tool\",\"content\":\"{\\\"found\\\":[{\\\"title\\\":\\\"one\\\",\\\"text\\\":"
+           "\\\"what it says\\\\nin two lines\\\"}]}\"},",
+           300000);
+    gw_buf_adds(b, "{}]}");
+}
+
+static void make_json_strings(struct gw_buf *b)
+{
+    array_of(b, "\"[\\\"a\\\"]\",", 10 * 90000);
+}
+
+/* JSON in a string is not held to a number of keys. Each is in company of one other. */
+static void make_classes(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{\"input\":\"[");
+    for (unsigned twice = 0; twice < 2; twice++) {
+        gw_buf_adds(b, "{");
+        for (unsigned i = 0; i < 20000; i++)
+            gw_buf_printf(b, "\\\"k%u\\\":\\\"v\\\",", i);
+        gw_buf_adds(b, "\\\"end\\\":0},");
+    }
+    gw_buf_adds(b, "0]\"}");
+}
+
+/* Two long texts with escapes in one chain. */
+static void make_two(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{\"messages\":[{\"role\":\"user\",\"content\":\"");
+    repeat(b, "\\u00e4 and some words\\n", BODY);
+    gw_buf_adds(b, "\"},{\"role\":\"user\",\"content\":\"");
+    repeat(b, "\\u00e4 and some words\\n", BODY);
+    gw_buf_adds(b, "\"}]}");
+}
+
 /* ---- measuring --------------------------------------------------------------------------- */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -269,12 +376,25 @@ static const struct {
 
     {"gzip with wrong lengths", make_lying_gzip, 2},
     {"many findings", make_findings, 2},
-    /* Each level of JSON in a string is a text of its own. */
-    {"JSON in JSON in JSON", make_nested, 3.2},
-    /* Some 130 bytes a string or long number, of which there may be 200,000. */
-    {"many parts", make_parts, 2.8},
-    {"an embedding", make_embedding, 9},
-    {"tiny strings", make_tiny, 35},
+    {"JSON in JSON in JSON", make_nested, 2},
+    {"many parts", make_parts, 2},
+    {"an embedding", make_embedding, 2},
+
+    {"tiny strings", make_tiny, 2},
+    {"empty strings", make_empty, 2},
+    {"tiny strings with escapes", make_tiny_escapes, 2},
+    {"arrays of one string", make_arrays, 2},
+    {"deep arrays", make_deep_arrays, 2},
+    {"tiny JSON in strings", make_json_strings, 2},
+    {"two long texts", make_two, 2},
+    /* The tokenizer's table of keys, of which there may be 10,000: a megabyte. */
+    {"deep objects", make_deep_objects, 18},
+    {"many keys", make_keys, 9},
+    {"small objects", make_small_objects, 11},
+    {"tiny messages", make_messages, 7},
+    {"tool calls", make_tool_calls, 5},
+    /* Each is a chain of its own. */
+    {"many classes of paths", make_classes, 15},
 };
 
 static void test_peak(void)

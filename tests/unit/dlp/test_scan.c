@@ -344,12 +344,9 @@ static enum gw_status scan_body(const char *body, const struct dlp_scan_limits *
     struct dlp_scanner *s = dlp_scanner_new();
     struct dlp_doc *doc = NULL;
     struct dlp_report report = {.n_findings = 77, .scanned_bytes = 77};
-    const struct dlp_leaf *leaves = NULL;
-    unsigned n = 0;
     enum gw_status st = GW_OK;
 
     CHECK(dlp_doc_parse_json(arena, gw_span_str(body), NULL, &doc, NULL) == GW_OK);
-    leaves = dlp_doc_leaves(doc, &n);
     st = dlp_scan(s, golden, doc, arena, limits, &report);
     gw_buf_clear(out);
     gw_buf_adds(out, "");
@@ -360,7 +357,7 @@ static enum gw_status scan_body(const char *body, const struct dlp_scan_limits *
             gw_buf_printf(out, "%s:", dlp_rules_info(golden, f->rule)->id);
             dlp_doc_pointer(doc, f->leaf, out);
             gw_buf_printf(out, ":%.*s:%u\n", (int)(f->end - f->start),
-                          leaves[f->leaf].text.ptr + f->start, f->confidence);
+                          dlp_doc_leaf(doc, f->leaf).text.ptr + f->start, f->confidence);
         }
     } else {
         CHECK(report.n_findings == 77);

@@ -9,6 +9,7 @@
 #include "dlp/vault.h"
 #include "dlp/words.h"
 #include "tests/test.h"
+#include "tests/unit/dlp/doc_help.h"
 
 static struct dlp_rule_info rules[] = {
     {.id = "email", .type = "EMAIL", .class_ = GW_CLASS_PII},
@@ -303,7 +304,7 @@ static void write_body(struct trip *t, struct gw_buf values[], unsigned n)
 static void find_all(struct trip *t, struct gw_span value, unsigned rule)
 {
     unsigned n;
-    const struct dlp_leaf *leaves = dlp_doc_leaves(t->doc, &n);
+    const struct dlp_leaf *leaves = doc_help_leaves(t->doc, &n);
 
     for (unsigned i = 0; i < n; i++) {
         if (leaves[i].kind == DLP_LEAF_JOINED)
@@ -350,7 +351,7 @@ static void feed_in_pieces(const struct dlp_vault *v, unsigned nesting, struct g
 static struct gw_span leaf_of(const struct dlp_doc *doc, const char *key)
 {
     unsigned n;
-    const struct dlp_leaf *leaves = dlp_doc_leaves(doc, &n);
+    const struct dlp_leaf *leaves = doc_help_leaves(doc, &n);
 
     for (unsigned i = 0; i < n; i++)
         if (leaves[i].kind == DLP_LEAF_STRING && leaves[i].nesting == 0 &&

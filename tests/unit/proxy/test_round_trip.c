@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/json_tree.h"
+#include "tests/unit/dlp/doc_help.h"
 #include "tests/unit/proxy/restream_help.h"
 
 enum { MAX_STREAMED = 1500, MAX_FINDINGS = 2000 };
@@ -38,7 +39,7 @@ static void make_body(struct gw_span text, struct gw_buf *out)
 static struct gw_span member_of(const struct dlp_doc *doc, const char *key_name)
 {
     unsigned n;
-    const struct dlp_leaf *leaves = dlp_doc_leaves(doc, &n);
+    const struct dlp_leaf *leaves = doc_help_leaves(doc, &n);
 
     for (unsigned i = 0; i < n; i++)
         if (leaves[i].kind == DLP_LEAF_STRING && leaves[i].nesting == 0 &&
@@ -54,12 +55,10 @@ static struct gw_span member_of(const struct dlp_doc *doc, const char *key_name)
 static bool stands_unfound(const struct dlp_doc *after, struct gw_span value,
                            const struct dlp_report *again)
 {
-    unsigned n;
-    const struct dlp_leaf *leaves = dlp_doc_leaves(after, &n);
-
     for (unsigned i = 0; i < again->n_findings; i++) {
         const struct dlp_finding *f = &again->findings[i];
-        const struct gw_span left = {leaves[f->leaf].text.ptr + f->start, f->end - f->start};
+        const struct gw_span left = {dlp_doc_leaf(after, f->leaf).text.ptr + f->start,
+                                     f->end - f->start};
 
         if (memmem(left.ptr, left.len, value.ptr, value.len) != NULL)
             return false;
@@ -70,7 +69,7 @@ static bool stands_unfound(const struct dlp_doc *after, struct gw_span value,
 static bool has_text(const struct dlp_doc *doc, struct gw_span value)
 {
     unsigned n;
-    const struct dlp_leaf *leaves = dlp_doc_leaves(doc, &n);
+    const struct dlp_leaf *leaves = doc_help_leaves(doc, &n);
 
     for (unsigned i = 0; i < n; i++)
         if (leaves[i].kind != DLP_LEAF_JOINED &&
@@ -84,15 +83,13 @@ static bool has_text(const struct dlp_doc *doc, struct gw_span value)
 static bool is_clean(const struct dlp_doc *doc, const struct dlp_report *report,
                      const struct dlp_doc *after, struct gw_arena *arena)
 {
-    unsigned n;
-    const struct dlp_leaf *leaves = dlp_doc_leaves(doc, &n);
     struct dlp_report again = {0};
 
     if (!CHECK(dlp_scan(scanner, rules, after, arena, NULL, &again) == GW_OK))
         return false;
     for (unsigned i = 0; i < report->n_findings; i++) {
         const struct dlp_finding *f = &report->findings[i];
-        struct gw_span value = {leaves[f->leaf].text.ptr + f->start, f->end - f->start};
+        struct gw_span value = {dlp_doc_leaf(doc, f->leaf).text.ptr + f->start, f->end - f->start};
 
         if (f->confidence >= 60 && value.len >= 8 && has_text(after, value) &&
             !stands_unfound(after, value, &again)) {
