@@ -296,6 +296,64 @@ static void engines(const struct setup *s, struct gw_buf *out)
     }
 }
 
+enum { GPU_TARGETS = 16 };
+
+/* What the GPUs do that compute layers, by target and number. */
+static void gpus(const struct setup *s, struct gw_buf *out)
+{
+    static const char *const heads[][3] = {
+        {"engine_gpu_layers", "gauge", "Layers of the model that GPUs compute."},
+        {"engine_gpu_sm_hertz", "gauge", "Clock of the GPU's processors."},
+        {"engine_gpu_memory_hertz", "gauge", "Clock of its memory."},
+        {"engine_gpu_throttled", "gauge", "1 while something holds its clocks down."},
+        {"engine_gpu_celsius", "gauge", "Its temperature."},
+        {"engine_gpu_busy_ratio", "gauge", "Share of time in which it computed."},
+        {"engine_gpu_watts", "gauge", "What it takes now."},
+        {"engine_gpu_joules_total", "counter", "What it took since its driver was loaded."},
+        {"engine_gpu_memory_bytes", "gauge", "Its memory."},
+        {"engine_gpu_memory_used_bytes", "gauge", "What of it all processes use."},
+        {"engine_gpu_ecc_errors_total", "counter", "Errors of its memory that were not corrected."},
+    };
+    enum { HEADS = sizeof(heads) / sizeof(heads[0]) };
+    struct engine_device all[GPU_TARGETS];
+    unsigned n = 0;
+    const char *names[GPU_TARGETS];
+
+    for (unsigned i = 0; i < s->cfg->n_targets && n < GPU_TARGETS; i++) {
+        if (s->engines[i] == NULL)
+            continue;
+        engine_device(s->engines[i], &all[n]);
+        names[n] = s->cfg->targets[i].name;
+        n += all[n].n_gpus != 0;
+    }
+    for (unsigned h = 0; n != 0 && h < HEADS; h++) {
+        metrics_head(out, heads[h][0], heads[h][1], heads[h][2]);
+        for (unsigned i = 0; i < n; i++) {
+            for (unsigned k = 0; k < (h == 0 ? 1 : all[i].n_gpus); k++) {
+                const struct engine_gpu *g = &all[i].gpus[k];
+                const double values[HEADS] = {all[i].n_layers,
+                                              1e6 * g->sm_mhz,
+                                              1e6 * g->mem_mhz,
+                                              g->throttled,
+                                              g->celsius,
+                                              g->percent / 100.0,
+                                              g->watts,
+                                              g->joules,
+                                              (double)g->bytes,
+                                              (double)g->used_bytes,
+                                              (double)g->ecc_errors};
+
+                if (h == 0)
+                    gw_buf_printf(out, "sluice_%s{target=\"%s\"} %.0f\n", heads[h][0], names[i],
+                                  values[h]);
+                else if (g->known)
+                    gw_buf_printf(out, "sluice_%s{target=\"%s\",gpu=\"%u\"} %.15g\n", heads[h][0],
+                                  names[i], g->number, values[h]);
+            }
+        }
+    }
+}
+
 static void formats(struct gw_buf *out)
 {
     struct engine_grammar_stats st;
@@ -371,6 +429,7 @@ void metrics_text(struct server *s, struct gw_buf *out)
     audit(s, out);
     metrics_sinks_text(s, out);
     engines(setup, out);
+    gpus(setup, out);
     formats(out);
     allowlist(setup, out);
     server_setup_done(s, setup);

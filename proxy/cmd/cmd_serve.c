@@ -9,6 +9,7 @@
 #include <event2/event.h>
 
 #include "base/log.h"
+#include "engine/engine.h"
 #include "proxy/admin/admin.h"
 #include "proxy/cli.h"
 #include "proxy/cmd/cmd.h"
@@ -273,9 +274,25 @@ out:
     return status;
 }
 
+/* Whether the GPUs that targets name are there. */
+static void check_devices(const struct proxy_config *cfg, unsigned *n_errors)
+{
+    for (unsigned i = 0; i < cfg->n_targets; i++) {
+        const struct proxy_config_target *t = &cfg->targets[i];
+        struct gw_err err = {0};
+
+        if (t->kind != PROXY_TARGET_ENGINE || t->device == NULL ||
+            engine_check_device(t->device, &err) == GW_OK)
+            continue;
+        (void)gw_fail_prefix(&err, "targets.%s.device", t->name);
+        report(n_errors, false, err.text);
+    }
+}
+
 static int check(const struct proxy_config *cfg, unsigned n_errors, const struct options *o)
 {
     (void)proxy_config_check_files(cfg, report, &n_errors);
+    check_devices(cfg, &n_errors);
     if (n_errors != 0)
         return cli_fail("serve", 1, "%s: %u problems", cfg->file, n_errors);
     if (o->probe)

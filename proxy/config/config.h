@@ -155,6 +155,7 @@ struct proxy_config_target {
                           configuration, then in models_dir */
     unsigned threads, max_context, max_seqs; /* 0: the engine's default */
     unsigned kv;                             /* enum engine_kv */
+    const char *device;                      /* see engine_config */
     struct proxy_config_pairs
         adapters; /* from: "TARGET:NAME", as records and answers say it; to: the path, looked for
                                            as model's */

@@ -105,6 +105,8 @@ const struct config_key config_keys[] = {
 {"targets.*.max_seqs", CONFIG_UINT, TARGET(max_seqs), "0", 0, 1024, NULL, "engine: conversations at once; 0: 8."},
 {"targets.*.kv", CONFIG_ENUM, TARGET(kv), "auto", 0, 0, kvs,
  "engine: how keys and values are kept (docs/engine.md): `int8`, `f16` (twice the memory), `auto`: int8 where the model's heads are large enough for it; or rotated and with fewer bits, at a cost that is measured there: `int4`, `polar4`, `polar3`, `qjl`, `adaptive`."},
+{"targets.*.device", CONFIG_STRING, TARGET(device), "auto", 0, 0, NULL,
+ "engine: what computes the model's layers: `cpu`; `cuda:0`, a GPU by its number, or several, `cuda:0,1`, each a part of the layers; `auto`: all GPUs that are there, else the CPU. Layers that do not fit stay on the CPU (docs/gpu.md)."},
 {"targets.*.adapters", CONFIG_PAIRS, TARGET(adapters), NULL, 0, 0, NULL,
  "engine: `name: file` of LoRA adapters of the model, GGUF files or PEFT folders, found as `model` is (docs/models.md). A request chooses one by its model's name: `name`, `TARGET:name`, or any model's with `:name` behind it."},
 {"targets.*.base_url", CONFIG_URL, TARGET(base_url), NULL, 0, 0, NULL, "servers: where it is. openai: required, up to and with the version, `https://api.openai.com/v1`. azure: required, `https://NAME.openai.azure.com`. The others know theirs; this key is for private endpoints."},

@@ -16,6 +16,12 @@ static void on_load(void *ctx, uint64_t done, uint64_t total)
     cli_progress(ctx, done, total);
 }
 
+/* Targets that no file names have no keys. */
+static const char *device_of(const struct proxy_config_target *t)
+{
+    return t->device != NULL ? t->device : "auto";
+}
+
 static enum gw_status open_engine(struct setup_model *m, const struct proxy_config_target *t,
                                   bool progress, struct gw_err *err)
 {
@@ -29,6 +35,7 @@ static enum gw_status open_engine(struct setup_model *m, const struct proxy_conf
         .max_context = t->max_context,
         .max_seqs = t->max_seqs,
         .kv = (enum engine_kv)t->kv,
+        .device = device_of(t),
         .progress = progress ? on_load : NULL,
         .progress_ctx = label,
     };
@@ -45,9 +52,9 @@ static enum gw_status open_engine(struct setup_model *m, const struct proxy_conf
     gw_log(
         GW_LOG_INFO, "model_loaded",
         "target=%s name=\"%s\" arch=%s quant=%s threads=%u context=%u adapters=%u kernels=\"%s\" "
-        "warning=\"%s\"",
+        "device=\"%s\" warning=\"%s\"",
         t->name, info.name, info.arch, info.quant, info.threads, info.max_context, info.n_adapters,
-        info.kernels, info.warning);
+        info.kernels, info.device, info.warning);
     return GW_OK;
 }
 
@@ -156,11 +163,13 @@ enum gw_status setup_model_open(const struct proxy_config_target *t, const struc
     if (m != NULL) {
         m->path = strdup(t->model);
         m->adapters = print_adapters(t);
+        m->device = strdup(device_of(t));
     }
-    if (m == NULL || m->path == NULL || m->adapters == NULL) {
+    if (m == NULL || m->path == NULL || m->adapters == NULL || m->device == NULL) {
         if (m != NULL) {
             free(m->path);
             free(m->adapters);
+            free(m->device);
         }
         free(m);
         return gw_fail(err, GW_ENOMEM, "out of memory");
@@ -206,9 +215,10 @@ bool setup_model_suits(const struct setup_model *m, const struct proxy_config_ta
 
     return m != NULL && t->kind == PROXY_TARGET_ENGINE && strcmp(m->path, t->model) == 0 &&
            m->threads == t->threads && m->max_context == t->max_context &&
-           m->max_seqs == t->max_seqs && m->kv == t->kv && stat(t->model, &now) == 0 &&
-           now.st_dev == m->file.st_dev && now.st_ino == m->file.st_ino &&
-           now.st_size == m->file.st_size && now.st_mtim.tv_sec == m->file.st_mtim.tv_sec &&
+           m->max_seqs == t->max_seqs && m->kv == t->kv && strcmp(m->device, device_of(t)) == 0 &&
+           stat(t->model, &now) == 0 && now.st_dev == m->file.st_dev &&
+           now.st_ino == m->file.st_ino && now.st_size == m->file.st_size &&
+           now.st_mtim.tv_sec == m->file.st_mtim.tv_sec &&
            now.st_mtim.tv_nsec == m->file.st_mtim.tv_nsec && has_adapters(m, t);
 }
 
@@ -226,5 +236,6 @@ void setup_model_unref(struct setup_model *m)
     engine_embedder_close(m->embedder);
     free(m->path);
     free(m->adapters);
+    free(m->device);
     free(m);
 }
