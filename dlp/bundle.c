@@ -31,6 +31,7 @@ static void free_rules(struct dlp_rules *r)
     free(r->asks_random);
     free(r->lift);
     free(r->dead_words);
+    free(r->numbers);
     free(r->match);
     native_free(r->native);
     if (r->owned.object != NULL)

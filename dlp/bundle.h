@@ -97,9 +97,9 @@ struct dlp_rules {
     /* The same for texts of BUNDLE_LONG_TEXT bytes and more: without the patterns that are dead in these. */
     struct prefilter long_filter;
     uint64_t *dead_words, *dead[BUNDLE_LIMITS]; /* bundle_dead() */
-    /* A bit for each pattern whose rule is none of numbers: in one, each match begins with a digit or a sign of one, and something
-     * checks it. */
-    uint64_t *no_numbers;
+    /* The patterns of rules of numbers: each match begins with a digit or a sign of one, and something checks it. */
+    uint32_t *numbers;
+    unsigned n_numbers;
     unsigned look_behind; /* bytes in front of a match that its judgement may look at */
     unsigned max_run;     /* longest run that is looked for */
     atomic_uint refs;

@@ -56,19 +56,22 @@ static bool begins_number(const struct bundle *b, uint32_t pattern)
 }
 
 /* False: out of memory. */
-static bool set_no_numbers(struct dlp_rules *r)
+static bool list_numbers(struct dlp_rules *r)
 {
     const struct bundle *b = r->b;
     bool *other = calloc(b->n_rules + 1, sizeof(*other));
 
-    if (other == NULL)
+    r->numbers = calloc(b->n_patterns + 1, sizeof(*r->numbers));
+    if (other == NULL || r->numbers == NULL) {
+        free(other);
         return false;
+    }
     for (uint32_t p = 0; p < b->n_patterns; p++)
         if (b->rules[b->patterns[p].rule].n_checks == 0 || !begins_number(b, p))
             other[b->patterns[p].rule] = true;
     for (uint32_t p = 0; p < b->n_patterns; p++)
-        if (other[b->patterns[p].rule])
-            r->no_numbers[p / 64] |= UINT64_C(1) << (p % 64);
+        if (!other[b->patterns[p].rule])
+            r->numbers[r->n_numbers++] = p;
     free(other);
     return true;
 }
@@ -78,11 +81,8 @@ bool bundle_limits_init(struct dlp_rules *r)
     const struct bundle *b = r->b;
     size_t n_words = (b->n_patterns + 63) / 64;
 
-    r->dead_words = calloc(n_words * (BUNDLE_LIMITS + 1) + 1, sizeof(*r->dead_words));
-    if (r->dead_words == NULL)
-        return false;
-    r->no_numbers = r->dead_words + n_words * BUNDLE_LIMITS;
-    if (!set_no_numbers(r))
+    r->dead_words = calloc(n_words * BUNDLE_LIMITS + 1, sizeof(*r->dead_words));
+    if (r->dead_words == NULL || !list_numbers(r))
         return false;
     for (unsigned i = 0; i < BUNDLE_LIMITS; i++)
         r->dead[i] = r->dead_words + i * n_words;

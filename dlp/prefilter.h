@@ -135,6 +135,7 @@ struct prefilter {
     prefilter_find_fn *find;
     prefilter_starts_fn *allowed;
     struct prefilter_index literals[PREFILTER_LENGTHS];
+    bool is_asked[PREFILTER_KINDS]; /* some bucket of the kind accepts something */
     /* Buckets: bit b of bucket[kind][place][byte]: bucket b accepts byte there; for SIMD by seven bits or by nibbles. */
     uint8_t bucket[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][256];
     _Alignas(64) uint8_t seven[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][128];
@@ -158,7 +159,7 @@ struct prefilter {
     uint32_t *
         run_limits; /* of each: how long a run can be that a match begins with and does not leave; UINT32_MAX: any */
     struct prefilter_runs *run_groups;
-    unsigned n_runs, n_run_groups;
+    unsigned n_runs, n_run_groups, least_run; /* the last: bytes of the shortest */
     /* Those that begin where a word does stand first, and of each byte, a bit a group: which of their sets have it. Bits of groups that
      * begin where any word does, and of all. */
     unsigned n_word_groups, shortest_run,

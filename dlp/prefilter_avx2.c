@@ -22,6 +22,8 @@ static inline uint32_t accepted(const struct prefilter *f, enum prefilter_kind k
 {
     __m256i all = _mm256_set1_epi8(-1);
 
+    if (!f->is_asked[kind])
+        return 0;
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
         all = _mm256_and_si256(
             all, _mm256_and_si256(_mm256_shuffle_epi8(table(f->low[kind][place]), lo[place]),

@@ -60,6 +60,8 @@ static inline __mmask64 accepted(const struct prefilter *f, enum prefilter_kind 
 {
     __m512i r[BUNDLE_WINDOW_BYTES];
 
+    if (!f->is_asked[kind])
+        return 0;
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
         r[place] = _mm512_permutex2var_epi8(_mm512_load_si512(f->seven[kind][place]), v[place],
                                             _mm512_load_si512(f->seven[kind][place] + 64));

@@ -281,6 +281,8 @@ static bool fill_buckets(struct prefilter *f, enum prefilter_kind kind, unsigned
                     f->bucket[kind + bucket[i] / 8][place][byte] |= (uint8_t)(1u << bucket[i] % 8);
     for (unsigned k = 0; k < n_kinds; k++)
         split_tables(f, kind + k);
+    for (unsigned i = 0; i < n && ok; i++)
+        f->is_asked[kind + bucket[i] / 8] = true;
     free(bucket);
     return ok;
 }

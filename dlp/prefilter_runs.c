@@ -80,7 +80,9 @@ static void fill_run_bits(struct prefilter *f, const struct bundle *b)
         f->n_word_groups++;
     for (unsigned i = 0; i < f->n_runs; i++)
         f->run_limits[i] = run_limit(b, &b->runs[f->runs[i]]);
-    f->shortest_run = UINT_MAX;
+    f->shortest_run = f->least_run = UINT_MAX;
+    for (unsigned i = 0; i < f->n_runs; i++)
+        f->least_run = b->runs[f->runs[i]].n < f->least_run ? b->runs[f->runs[i]].n : f->least_run;
     for (unsigned i = 0; i < f->n_word_groups && i < PREFILTER_RUN_BITS; i++) {
         const struct prefilter_runs *group = &f->run_groups[i];
         uint64_t bit = UINT64_C(1) << i;

@@ -294,35 +294,8 @@ enum gw_status scan_growing(struct scan_leaf *x)
     return x->st;
 }
 
-/* Scans x->text with the patterns that are not dead. */
-static enum gw_status scan_one(struct scan_leaf *x)
-{
-    struct dlp_scanner *s = x->s;
-    unsigned first = s->n_found;
-
-    if (x->text.len > UINT32_MAX - PREFILTER_CHUNK)
-        return GW_ELIMIT;
-    x->to = x->text.len;
-    scan_begin(s);
-    scan_all(x);
-    if (x->st != GW_OK || s->n_found - first < 2)
-        return x->st;
-    return scan_resolve(s, first);
-}
-
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,
                          struct gw_span key, uint32_t leaf, unsigned report_from)
-{
-    struct scan_leaf x = {
-        .s = s, .rules = rules, .text = text, .key = key, .leaf = leaf, .report_from = report_from};
-
-    scan_set_dead(&x, text.len);
-    return scan_one(&x);
-}
-
-enum gw_status scan_numbers(struct dlp_scanner *s, const struct dlp_rules *rules,
-                            struct gw_span text, struct gw_span key, uint32_t leaf,
-                            unsigned report_from)
 {
     struct scan_leaf x = {.s = s,
                           .rules = rules,
@@ -330,9 +303,48 @@ enum gw_status scan_numbers(struct dlp_scanner *s, const struct dlp_rules *rules
                           .key = key,
                           .leaf = leaf,
                           .report_from = report_from,
-                          .dead = rules->no_numbers};
+                          .to = text.len};
+    unsigned first = s->n_found;
 
-    return scan_one(&x);
+    if (text.len > UINT32_MAX - PREFILTER_CHUNK)
+        return GW_ELIMIT;
+    scan_set_dead(&x, text.len);
+    scan_begin(s);
+    scan_all(&x);
+    if (x.st != GW_OK || s->n_found - first < 2)
+        return x.st;
+    return scan_resolve(s, first);
+}
+
+enum gw_status scan_numbers(struct dlp_scanner *s, const struct dlp_rules *rules,
+                            struct gw_span text, struct gw_span key, uint32_t leaf,
+                            unsigned report_from, const uint32_t *places, size_t n)
+{
+    enum { SIGNS = 2 };
+    struct scan_leaf x = {.s = s,
+                          .rules = rules,
+                          .filter = &rules->filter,
+                          .text = text,
+                          .key = key,
+                          .leaf = leaf,
+                          .report_from = report_from,
+                          .to = text.len};
+    unsigned first = s->n_found;
+    size_t done = 0;
+
+    if (text.len > UINT32_MAX - PREFILTER_CHUNK)
+        return GW_ELIMIT;
+    scan_begin(s);
+    for (size_t i = 0; i < n && x.st == GW_OK; i++) {
+        size_t at = places[i] > SIGNS ? places[i] - SIGNS : 0;
+
+        for (at = at > done ? at : done; at <= places[i]; at++)
+            scan_numbers_at(&x, at);
+        done = at;
+    }
+    if (x.st != GW_OK || s->n_found - first < 2)
+        return x.st;
+    return scan_resolve(s, first);
 }
 
 /* ---- documents -------------------------------------------------------------------------- */

@@ -126,6 +126,8 @@ void scan_all(struct scan_leaf *x);
 void scan_set_dead(struct scan_leaf *x, size_t len);
 /* Tries pattern at byte `at`. */
 void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at);
+/* Tries the patterns of rules of numbers at `at` whose matches may begin with the bytes there. x->filter is set. */
+void scan_numbers_at(struct scan_leaf *x, size_t at);
 /* Notes that pattern is to be tried at `at`, once, if what all of its matches have is there. */
 void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at);
 /* Tries everything that waits at starts in [from, to). */
@@ -137,10 +139,10 @@ void scan_ring_clear(struct scan_ring *r); /* forgets everything: after a scan t
 /* Scans one text and leaves its findings, resolved and in order, at s->found[first..n_found). */
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,
                          struct gw_span key, uint32_t leaf, unsigned report_from);
-/* The same with the rules of numbers alone. */
+/* The same with the rules of numbers alone, and only what begins at one of n places, which ascend, or a sign or two in front. */
 enum gw_status scan_numbers(struct dlp_scanner *s, const struct dlp_rules *rules,
                             struct gw_span text, struct gw_span key, uint32_t leaf,
-                            unsigned report_from);
+                            unsigned report_from, const uint32_t *places, size_t n);
 
 /* Makes s fit for rules. GW_ENOMEM. */
 enum gw_status scan_prepare(struct dlp_scanner *s, const struct dlp_rules *rules);

@@ -52,23 +52,38 @@ static bool head_fits(const struct bundle *b, const uint32_t head[BUNDLE_HEAD_BY
     return k == BUNDLE_HEAD_BYTES;
 }
 
-/* Notes pattern at `at` when its first bytes fit. */
-static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
+/* Can a match of pattern begin with the bytes at p? */
+static bool pattern_fits(const struct scan_leaf *x, uint32_t pattern, const unsigned char *p)
 {
     const struct prefilter *f = x->filter;
-    unsigned char tail[BUNDLE_HEAD_BYTES];
-    const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
     uint32_t first = f->first_head[pattern];
     uint64_t head[2];
 
     memcpy(head, p, sizeof(head));
-    for (uint32_t i = first; i < f->first_head[pattern + 1]; i++) {
+    for (uint32_t i = first; i < f->first_head[pattern + 1]; i++)
         if (prefilter_head_fits(&f->heads[i], head) &&
-            head_fits(x->rules->b, x->rules->b->patterns[pattern].head[i - first], p)) {
-            scan_push(x, pattern, at);
-            return;
-        }
-    }
+            head_fits(x->rules->b, x->rules->b->patterns[pattern].head[i - first], p))
+            return true;
+    return false;
+}
+
+/* Notes pattern at `at` when its first bytes fit. */
+static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    unsigned char tail[BUNDLE_HEAD_BYTES];
+
+    if (pattern_fits(x, pattern, bytes_at(x, at, sizeof(tail), tail)))
+        scan_push(x, pattern, at);
+}
+
+void scan_numbers_at(struct scan_leaf *x, size_t at)
+{
+    unsigned char tail[BUNDLE_HEAD_BYTES];
+    const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
+
+    for (unsigned i = 0; i < x->rules->n_numbers && x->st == GW_OK; i++)
+        if (pattern_fits(x, x->rules->numbers[i], p))
+            scan_try(x, x->rules->numbers[i], at);
 }
 
 /* Where the word that ends at `at` begins; at itself when none does. Places ascend by and large, so the
@@ -350,6 +365,8 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
 
     while (end < most && is_token(text[end]))
         end++;
+    if (end - from < f->least_run)
+        return;
     for (size_t at = from; at < to && x->st == GW_OK; at++) {
         bool at_token;
 

@@ -38,6 +38,8 @@ struct view_walk {
     enum dlp_view view;
     /* Bytes of the source that are written in front of a unit that matters, and behind where it begins. */
     size_t before, behind;
+    bool
+        alone; /* nothing counts but what begins where such a unit does, or a sign or two in front */
     /* The place at `at` or behind it of the next unit that is worth a view, and where to go on looking; the text's length
      * when there is none. Linear over ascending calls. */
     size_t (*next)(struct gw_span text, size_t at, size_t *resume);
@@ -65,7 +67,9 @@ struct view_blob {
 struct view_text {
     struct gw_span src; /* borrowed */
     struct gw_buf out;
-    struct gw_buf places;         /* struct view_mark, or struct view_blob when walk is NULL */
+    struct gw_buf places; /* struct view_mark, or struct view_blob when walk is NULL */
+    struct gw_buf
+        units; /* uint32_t: where in out those that matter begin, of a walk that is alone */
     const struct view_walk *walk; /* NULL: blobs */
     bool cut;                     /* more than max_bytes would have come out */
 };

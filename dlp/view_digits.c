@@ -361,8 +361,8 @@ static size_t plain_digits(struct gw_span text, size_t at, size_t to)
 }
 
 /* A number is no longer than its row; what is around it is only asked for context words. */
-enum { AROUND = 256 };
-const struct view_walk view_walk_digits = {DLP_VIEW_DIGITS, AROUND,      AROUND,
+enum { AROUND = 128 };
+const struct view_walk view_walk_digits = {DLP_VIEW_DIGITS, AROUND,      AROUND,      true,
                                            next_row,        step_digits, plain_digits};
-const struct view_walk view_walk_spelled = {DLP_VIEW_DIGITS, AROUND,      AROUND,
+const struct view_walk view_walk_spelled = {DLP_VIEW_DIGITS, AROUND,      AROUND,      true,
                                             next_spelled,    step_digits, plain_digits};

@@ -285,7 +285,7 @@ static size_t plain_escape(struct gw_span text, size_t at, size_t to)
     return view_find_escape(text, at, to) - at;
 }
 
-const struct view_walk view_walk_escape = {DLP_VIEW_PERCENT, VIEW_BEFORE, VIEW_BEHIND,
+const struct view_walk view_walk_escape = {DLP_VIEW_PERCENT, VIEW_BEFORE, VIEW_BEHIND, false,
                                            next_escape,      step_escape, plain_escape};
 
 /* ---- quoted-printable -------------------------------------------------------------------- */
@@ -356,5 +356,5 @@ static size_t plain_quoted(struct gw_span text, size_t at, size_t to)
     return find_equals(text, at, to) - at;
 }
 
-const struct view_walk view_walk_quoted = {DLP_VIEW_QUOTED, VIEW_BEFORE, VIEW_BEHIND,
+const struct view_walk view_walk_quoted = {DLP_VIEW_QUOTED, VIEW_BEFORE, VIEW_BEHIND, false,
                                            next_quoted,     step_quoted, plain_quoted};

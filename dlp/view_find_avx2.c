@@ -168,10 +168,12 @@ static inline unsigned first_end(struct gw_span text, size_t at, uint64_t ends, 
 
 size_t view_find_row_avx2(const char *p, size_t at, size_t n)
 {
+    struct row_bits now, then = {0, 0, 0};
+    bool is_read = false; /* then is what the block at base is */
+
     for (size_t base = at; base < n; base += ROW_BLOCK) {
         char tail[2 * ROW_BLOCK + 1];
         const char *row = p + base;
-        struct row_bits now, then;
         uint64_t ends, odd;
         unsigned bit;
 
@@ -180,8 +182,9 @@ size_t view_find_row_avx2(const char *p, size_t at, size_t n)
             memcpy(tail, row, n - base);
             row = tail;
         }
-        now = row_bits_of(row);
-        if (now.digits == 0)
+        now = is_read ? then : row_bits_of(row);
+        is_read = now.digits != 0;
+        if (!is_read)
             continue;
         then = row_bits_of(row + ROW_BLOCK);
         ends = ends_of(row, &now, &then, &odd);

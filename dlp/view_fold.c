@@ -195,7 +195,7 @@ static size_t plain_fold(struct gw_span text, size_t at, size_t to)
     return find_high(text, at, to) - at;
 }
 
-const struct view_walk view_walk_fold = {DLP_VIEW_FOLDED, VIEW_BEFORE, VIEW_BEHIND,
+const struct view_walk view_walk_fold = {DLP_VIEW_FOLDED, VIEW_BEFORE, VIEW_BEHIND, false,
                                          next_fold,       step_fold,   plain_fold};
 
 /* ---- tags: text that nobody sees --------------------------------------------------------- */
@@ -243,5 +243,5 @@ static size_t no_plain(struct gw_span text, size_t at, size_t to)
     return 0;
 }
 
-const struct view_walk view_walk_tags = {DLP_VIEW_INVISIBLE, VIEW_BEFORE, VIEW_BEHIND,
+const struct view_walk view_walk_tags = {DLP_VIEW_INVISIBLE, VIEW_BEFORE, VIEW_BEHIND, false,
                                          next_tag,           step_tag,    no_plain};

@@ -201,10 +201,14 @@ static enum gw_status scan_view(const struct leaf_views *l)
 {
     struct dlp_scanner *s = l->s;
     const struct view_text *top = &s->views.chain[l->depth - 1];
-    bool is_digits = top->walk != NULL && top->walk->view == DLP_VIEW_DIGITS;
+    struct gw_span text = gw_buf_span(&top->out);
+    const uint32_t *units = (const void *)top->units.ptr;
+    size_t n_units = top->units.len / sizeof(*units);
     unsigned before = s->n_found, kept = before;
-    enum gw_status st = (is_digits ? scan_numbers : scan_text)(s, l->rules, gw_buf_span(&top->out),
-                                                               l->key, l->leaf, l->report_from);
+    enum gw_status st =
+        top->walk != NULL && top->walk->alone
+            ? scan_numbers(s, l->rules, text, l->key, l->leaf, l->report_from, units, n_units)
+            : scan_text(s, l->rules, text, l->key, l->leaf, l->report_from);
 
     if (st == GW_ELIMIT) {
         s->views.cut |= DLP_CUT_WORK;

@@ -1,7 +1,7 @@
 /* dlp/view_test.c - what a text may hold, found out at next to no cost (view_test of view.h). Any thread.
  *
  * One pass gathers the bytes that begin an escape, those beyond ASCII, whether digits stand close together, and long runs of
- * digits of base64. Seven spelled digits cover a place of every SPELL_EVERY and three bytes behind it, so only
+ * digits of base64. Seven spelled digits cover a place of every SPELL_EVERY and four bytes behind it, so only
  * those are looked at. */
 #include "dlp/view_test.h"
 
@@ -11,7 +11,7 @@
 #include "dlp/view.h"
 #include "dlp/view_find.h"
 
-enum { SPELL_EVERY = 26, SPELL_LEAST = SPELL_EVERY + 9 };
+enum { SPELL_EVERY = 25, SPELL_LEAST = SPELL_EVERY + 10 };
 
 static bool is_letter(char c)
 {
@@ -72,6 +72,8 @@ static bool spells(struct gw_span text, size_t at)
 static unsigned test_bytes(struct gw_span text)
 {
 #if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw"))
+        return view_test_bytes_avx512(text.ptr, text.len);
     if (__builtin_cpu_supports("avx2"))
         return view_test_bytes_avx2(text.ptr, text.len);
 #endif
@@ -145,8 +147,8 @@ static bool may_spell(struct gw_span text)
     if (text.len < SPELL_LEAST)
         return false;
     (void)pthread_once(&trigrams_once, make_trigrams);
-    for (size_t at = SPELL_EVERY - 1; at + 4 <= text.len; at += SPELL_EVERY)
-        if ((known_trigram(text.ptr + at) & known_trigram(text.ptr + at + 1)) != 0 &&
+    for (size_t at = SPELL_EVERY - 1; at + 5 <= text.len; at += SPELL_EVERY)
+        if ((known_trigram(text.ptr + at) & known_trigram(text.ptr + at + 2)) != 0 &&
             spells(text, at))
             return true;
     return false;

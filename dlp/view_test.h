@@ -1,4 +1,4 @@
-/* dlp/view_test.h - the part of view_test() that looks at every byte, in C and for AVX2. Private to dlp/view_test*.c. */
+/* dlp/view_test.h - the part of view_test() that looks at every byte, in C, for AVX2 and for AVX-512. Private to dlp/view_test*.c. */
 #ifndef DLP_VIEW_TEST_H
 #define DLP_VIEW_TEST_H
 
@@ -10,8 +10,9 @@ enum {
         4, /* in a row of bytes: a number that was taken apart has no fewer in one of its rows */
 };
 
-/* All of view_test() but VIEW_MAY_SPELL of n bytes; both give the same. */
+/* All of view_test() but VIEW_MAY_SPELL of n bytes; all give the same. */
 unsigned view_test_bytes(const char *p, size_t n);
 unsigned view_test_bytes_avx2(const char *p, size_t n);
+unsigned view_test_bytes_avx512(const char *p, size_t n);
 
 #endif

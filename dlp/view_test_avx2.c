@@ -4,10 +4,13 @@
 #include "dlp/view_avx2.h"
 #include "dlp/view_test.h"
 
+enum { ESCAPES = VIEW_MARK_UPPER_ESCAPE | VIEW_MARK_BACKSLASH };
+
 /* What the rows so far said. */
 struct seen {
     __m256i all; /* bits of any byte */
     unsigned may;
+    int signs; /* marks that may still say something new */
 };
 
 static inline bool has_mark(__m256i marks, int bits)
@@ -18,15 +21,17 @@ static inline bool has_mark(__m256i marks, int bits)
 /* Takes one row, behind which two bytes can be read, and returns which of its bytes are digits of base64. */
 static inline uint32_t take_row(struct seen *s, const char *p)
 {
-    enum { SIGNS = VIEW_MARK_UPPER_ESCAPE | VIEW_MARK_BACKSLASH | VIEW_MARK_EQUALS };
     __m256i v = _mm256_loadu_si256((const void *)p), marks = view_marks_avx2(v);
 
     s->all = _mm256_or_si256(s->all, v);
-    if (has_mark(marks, SIGNS)) {
-        __m256i next = _mm256_loadu_si256((const void *)(p + 1));
-
-        s->may |= view_said_avx2(v, p) != 0 ? VIEW_MAY_ESCAPE : 0;
-        s->may |= view_quoted_avx2(v, next) != 0 ? VIEW_MAY_QUOTE : 0;
+    if (has_mark(marks, s->signs)) {
+        if ((s->may & VIEW_MAY_ESCAPE) == 0 && view_said_avx2(v, p) != 0)
+            s->may |= VIEW_MAY_ESCAPE;
+        if ((s->may & VIEW_MAY_QUOTE) == 0 &&
+            view_quoted_avx2(v, _mm256_loadu_si256((const void *)(p + 1))) != 0)
+            s->may |= VIEW_MAY_QUOTE;
+        s->signs = ((s->may & VIEW_MAY_ESCAPE) == 0 ? ESCAPES : 0) |
+                   ((s->may & VIEW_MAY_QUOTE) == 0 ? VIEW_MARK_EQUALS : 0);
     }
     if (__builtin_popcount((unsigned)_mm256_movemask_epi8(marks)) >= VIEW_TEST_DIGITS)
         s->may |= VIEW_MAY_DIGIT;
@@ -36,7 +41,7 @@ static inline uint32_t take_row(struct seen *s, const char *p)
 unsigned view_test_bytes_avx2(const char *p, size_t n)
 {
     enum { BLOCK = 64 };
-    struct seen s = {.all = _mm256_setzero_si256()};
+    struct seen s = {.all = _mm256_setzero_si256(), .signs = ESCAPES | VIEW_MARK_EQUALS};
     unsigned before = 0;
 
     for (size_t at = 0; at < n; at += BLOCK) {

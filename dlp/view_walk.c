@@ -7,6 +7,7 @@ void view_clear(struct view_text *v)
 {
     gw_buf_clear(&v->out);
     gw_buf_clear(&v->places);
+    gw_buf_clear(&v->units);
     v->walk = NULL;
     v->cut = false;
 }
@@ -15,6 +16,7 @@ void view_fini(struct view_text *v)
 {
     gw_buf_fini(&v->out);
     gw_buf_fini(&v->places);
+    gw_buf_fini(&v->units);
 }
 
 bool view_reserve(struct gw_buf *out, size_t n, size_t left)
@@ -83,9 +85,13 @@ struct triggers {
 };
 
 /* Passes the units that matter up to `at`. */
-static void pass_triggers(const struct view_text *v, struct triggers *t, size_t at)
+static void pass_triggers(struct view_text *v, struct triggers *t, size_t at)
 {
     while (t->at <= at && t->at < v->src.len) {
+        uint32_t out = (uint32_t)v->out.len;
+
+        if (v->walk->alone && t->at == at)
+            gw_buf_add(&v->units, (struct gw_span){(const char *)&out, sizeof(out)});
         t->end = end_behind(v->walk, v->src, t->at);
         t->at = v->walk->next(v->src, t->resume > at ? t->resume : at + 1, &t->resume);
     }
@@ -153,7 +159,7 @@ bool view_make_walked(struct view_text *v, const struct view_walk *walk, struct 
             gw_buf_addc(&v->out, '\n');
         done = write_region(v, from, &t, max_bytes);
     }
-    return gw_buf_ok(&v->out) && gw_buf_ok(&v->places);
+    return gw_buf_ok(&v->out) && gw_buf_ok(&v->places) && gw_buf_ok(&v->units);
 }
 
 /* ---- the way back ------------------------------------------------------------------------ */

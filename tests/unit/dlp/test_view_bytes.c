@@ -27,6 +27,8 @@ static void check_bytes(struct gw_span text, size_t at)
     CHECK(said == view_find_said(text, at));
     if (__builtin_cpu_supports("avx2"))
         CHECK(view_test_bytes(text.ptr, text.len) == view_test_bytes_avx2(text.ptr, text.len));
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw"))
+        CHECK(view_test_bytes(text.ptr, text.len) == view_test_bytes_avx512(text.ptr, text.len));
 }
 
 static void test_bytes(void)
