@@ -16,6 +16,9 @@ enum {
 /* Scratch memory beyond the size of the model itself. */
 #define SPARE_BYTES ((size_t)128 << 20)
 
+/* Memory for attention that is split, at most: what does not fit is computed by whole heads. */
+#define SPLIT_BYTES ((size_t)32 << 20)
+
 /* ---- memory ----------------------------------------------------------------------------- */
 
 /* Hands out aligned pieces of mem; with mem NULL it only counts. */
@@ -94,6 +97,24 @@ static size_t n_counters(const struct model *m)
     return (size_t)m->n_layers * FORWARD_PHASES + 1;
 }
 
+/* Room for the tokens of the steps that are split, see plan(). */
+static void carve_split(struct carver *c, struct forward *f)
+{
+    struct forward_split *s = &f->split;
+    const unsigned n_threads = pool_n_threads(f->p);
+    size_t spans, room;
+
+    s->max_spans = f->max_context / KERN_ATTN_SPAN + 1;
+    room = SPLIT_BYTES / ((size_t)s->max_spans * f->n_att * sizeof(float));
+    s->max_tokens = n_threads > 1 ? 2 * n_threads : 0;
+    s->max_tokens = s->max_tokens < f->max_tokens ? s->max_tokens : f->max_tokens;
+    s->max_tokens = s->max_tokens < room ? s->max_tokens : (unsigned)room;
+    spans = (size_t)s->max_tokens * s->max_spans;
+    s->out = carve(c, spans * f->n_att, sizeof(float));
+    s->parts = carve(c, spans * f->m->n_heads, sizeof(*s->parts));
+    s->done = carve(c, (size_t)s->max_tokens * f->m->n_kv_heads, sizeof(*s->done));
+}
+
 /* Lays everything out; called once to count and once to place. */
 static void carve_all(struct carver *c, struct forward *f)
 {
@@ -115,7 +136,10 @@ static void carve_all(struct carver *c, struct forward *f)
     f->token_pos = carve(c, n, sizeof(*f->token_pos));
     f->token_run = carve(c, n, sizeof(*f->token_run));
     f->row_token = carve(c, f->max_logits, sizeof(*f->row_token));
-    f->items = carve(c, n * m->n_heads, sizeof(*f->items));
+    carve_split(c, f);
+    f->items =
+        carve(c, n * m->n_heads + (size_t)f->split.max_tokens * f->split.max_spans * m->n_kv_heads,
+              sizeof(*f->items));
     f->counters = carve(c, n_counters(m), sizeof(*f->counters));
 }
 
@@ -235,10 +259,21 @@ static void add_decode_items(struct forward *f, unsigned run, unsigned token, un
 
             if (end > part_end)
                 end = part_end;
-            add_item(f, (struct forward_item){run, token, 1, head, end - head});
+            add_item(f, (struct forward_item){run, token, 1, head, end - head, 0, 0});
             head = end;
         }
     }
+}
+
+/* One token with many keys: spans of them, for all heads that share them. */
+static void add_split_items(struct forward *f, unsigned run, unsigned token, unsigned n_keys,
+                            unsigned split)
+{
+    unsigned group = f->m->n_heads / f->m->n_kv_heads;
+
+    for (unsigned span = 0; span * KERN_ATTN_SPAN < n_keys; span++)
+        for (unsigned h = 0; h < f->m->n_heads; h += group)
+            add_item(f, (struct forward_item){run, token, 1, h, group, span, split + 1});
 }
 
 /* Many tokens: tiles, the later ones first, because they see more keys and take longer. */
@@ -250,14 +285,14 @@ static void add_prefill_items(struct forward *f, unsigned run, unsigned token, u
         unsigned from = (end - 1) / ATTN_TILE_TOKENS * ATTN_TILE_TOKENS;
 
         for (unsigned h = 0; h < f->m->n_heads; h += group)
-            add_item(f, (struct forward_item){run, token + from, end - from, h, group});
+            add_item(f, (struct forward_item){run, token + from, end - from, h, group, 0, 0});
         end = from;
     }
 }
 
 static void plan(struct forward *f, struct forward_run *runs, unsigned n_runs)
 {
-    unsigned t = 0, row = 0, n_threads = pool_n_threads(f->p);
+    unsigned t = 0, row = 0, n_split = 0, n_threads = pool_n_threads(f->p);
     /* With enough sequences whole KV heads keep all threads busy. */
     unsigned n_parts = n_runs >= 2 * n_threads ? f->m->n_kv_heads : n_threads;
 
@@ -267,7 +302,9 @@ static void plan(struct forward *f, struct forward_run *runs, unsigned n_runs)
     for (unsigned r = 0; r < n_runs; r++) {
         struct forward_run *run = &runs[r];
 
-        if (run->n_tokens == 1)
+        if (run->n_tokens == 1 && run->pos >= KERN_ATTN_SPAN && n_split < f->split.max_tokens)
+            add_split_items(f, r, t, run->pos + 1, n_split++);
+        else if (run->n_tokens == 1)
             add_decode_items(f, r, t, n_parts);
         else
             add_prefill_items(f, r, t, run->n_tokens);

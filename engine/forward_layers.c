@@ -168,6 +168,29 @@ static void store(const struct forward_worker *w, const struct model_layer *l, u
             store_head(w, l, layer, t, h);
 }
 
+/* A span of keys for a token; who is the last of its spans joins them. */
+static void attend_span(const struct forward_worker *w, const struct forward_item *it,
+                        const struct kern_kv *kv, const struct kern_attn *a)
+{
+    const struct forward *f = w->f;
+    const unsigned heads = w->m->n_heads, group = heads / w->m->n_kv_heads, token = it->split - 1;
+    const unsigned first = kern_attn_first_span(a), last = kern_attn_last_span(a);
+    const size_t spans = (size_t)token * f->split.max_spans;
+    float *out = f->split.out + spans * f->n_att + (size_t)it->head * w->m->head_dim;
+    struct kern_attn_part *parts = f->split.parts + spans * heads + it->head;
+    atomic_uint *done = &f->split.done[token * w->m->n_kv_heads + it->head / group];
+
+    if (it->span < first) /* behind the layer's window */
+        return;
+    w->ops->attn_part(kv, a, it->span, out + (size_t)it->span * f->n_att,
+                      parts + (size_t)it->span * heads);
+    if (atomic_fetch_add_explicit(done, 1, memory_order_acq_rel) != last - first)
+        return;
+    atomic_store_explicit(done, 0,
+                          memory_order_relaxed); /* the next layer's meet is before its use */
+    w->ops->attn_join(kv, a, out, f->n_att, parts, heads);
+}
+
 static void attend(const struct forward_worker *w, const struct model_layer *l, unsigned layer,
                    atomic_uint *counter)
 {
@@ -190,7 +213,10 @@ static void attend(const struct forward_worker *w, const struct model_layer *l, 
             .cap = w->m->attn_cap,
         };
 
-        w->ops->attn(&kv, &a);
+        if (it->split != 0)
+            attend_span(w, it, &kv, &a);
+        else
+            w->ops->attn(&kv, &a);
     }
 }
 

@@ -74,6 +74,17 @@ struct forward_moe {
 struct forward_item {
     unsigned run, token, n_tokens; /* token: in the step */
     unsigned head, n_heads;
+    unsigned span; /* of keys, which is all that is computed, */
+    unsigned
+        split; /* when this is not 0: one more than the number of the token among those that are split */
+};
+
+/* Tokens whose attention is cut into spans of keys, so that all threads share a long context: kernels/kernels.h. */
+struct forward_split {
+    unsigned max_tokens, max_spans;
+    float *out;                   /* [token][span][head][head_dim] */
+    struct kern_attn_part *parts; /* [token][span][head] */
+    atomic_uint *done;            /* [token][KV head]: spans that are computed; 0 between layers */
 };
 
 struct forward {
@@ -98,6 +109,7 @@ struct forward {
     unsigned rope_done;
     struct forward_moe moe;
     struct forward_lora lora;
+    struct forward_split split;
 
     /* the step */
     struct forward_run *runs;

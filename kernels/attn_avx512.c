@@ -9,6 +9,19 @@ void kern_avx512_attn(const struct kern_kv *kv, const struct kern_attn *a)
     attn(kv, a);
 }
 
+void kern_avx512_attn_part(const struct kern_kv *kv, const struct kern_attn *a, unsigned span,
+                           float *out, struct kern_attn_part *parts)
+{
+    attn_part(kv, a, span, out, parts);
+}
+
+void kern_avx512_attn_join(const struct kern_kv *kv, const struct kern_attn *a, const float *outs,
+                           size_t out_stride, const struct kern_attn_part *parts,
+                           size_t part_stride)
+{
+    attn_join(kv, a, outs, out_stride, parts, part_stride);
+}
+
 void kern_avx512_matmul_float(const struct kern_matrix *w, const struct kern_acts *x,
                               unsigned n_tokens, float *out, size_t out_stride, size_t row_from,
                               size_t row_to)

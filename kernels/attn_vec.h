@@ -1,6 +1,8 @@
 /* kernels/attn_vec.h - private template: attention with online softmax over blocks of 16 keys, f16 or
  * int8, on vectors of VF_LANES floats. Pure; any thread.
  *
+ * Keys come in spans of KERN_ATTN_SPAN, each with sums of its own, which are joined in order.
+ *
  * A row is one query head of one token. Up to MAX_ROWS rows go over the keys together, so that each byte
  * of K and V is read and converted once for all of them. Keys come in tiles of 64, counted from key 0
  * whatever the rows: that and the per-row order of operations make a row's result independent of its
@@ -348,6 +350,83 @@ static void finish_row(float *out, const struct kern_kv *kv, float sum)
         rotate(out, dim, KERN_KV_TURN, true);
 }
 
+/* out and *all become what they are with one more span. */
+static void join_row(float *out, struct kern_attn_part *all, const float *more,
+                     struct kern_attn_part part, size_t dim, bool is_first)
+{
+    const float max = part.max > all->max ? part.max : all->max;
+    vf fix, p;
+
+    if (is_first) {
+        memcpy(out, more, dim * sizeof(*out));
+        *all = part;
+        return;
+    }
+    fix = vf_exp(vf_set1(all->max - max));
+    p = vf_exp(vf_set1(part.max - max));
+    for (size_t d = 0; d < dim; d += VF_LANES)
+        vf_store_n(
+            out + d,
+            vf_fma(vf_load_n(more + d, dim - d), p, vf_mul(vf_load_n(out + d, dim - d), fix)),
+            dim - d);
+    all->max = max;
+    vf_store_n(&all->sum, vf_fma(vf_set1(part.sum), p, vf_mul(vf_set1(all->sum), fix)), 1);
+}
+
+/* The keys of span `span` for n rows: weighted sums to more[row], relative to what r then holds. */
+static void run_span(struct rows *r, unsigned n, const struct kern_kv *kv, float scale, size_t span)
+{
+    const size_t start = span * KERN_ATTN_SPAN, end = start + KERN_ATTN_SPAN;
+    const size_t from = r->from / TILE_KEYS * TILE_KEYS;
+
+    run_form(form_of(kv->type), n, r, kv, scale, from > start ? from : start,
+             r->most_keys < end ? r->most_keys : end);
+}
+
+/* All keys for n rows. */
+static void run_spans(struct rows *r, unsigned n, const struct kern_kv *kv, float scale)
+{
+    struct kern_attn_part all[MAX_ROWS];
+    float more[MAX_ROWS][KERN_MAX_HEAD_DIM] __attribute__((aligned(64)));
+    float *out[MAX_ROWS];
+
+    for (unsigned g = 0; g < n; g++) {
+        out[g] = r->out[g];
+        r->out[g] = more[g];
+        all[g] = (struct kern_attn_part){-INFINITY, 0};
+    }
+    for (size_t span = r->from / KERN_ATTN_SPAN; span * KERN_ATTN_SPAN < r->most_keys; span++) {
+        run_span(r, n, kv, scale, span);
+        for (unsigned g = 0; g < n; g++)
+            if (r->n_keys[g] > span * KERN_ATTN_SPAN && r->first[g] / KERN_ATTN_SPAN <= span)
+                join_row(out[g], &all[g], more[g], (struct kern_attn_part){r->max[g], r->total[g]},
+                         kv->head_dim, r->first[g] / KERN_ATTN_SPAN == span);
+    }
+    for (unsigned g = 0; g < n; g++) {
+        r->out[g] = out[g];
+        r->total[g] = all[g].sum;
+    }
+}
+
+/* Row n of those in work: head h of token t. */
+static void add_row(struct rows *r, unsigned n, const struct kern_kv *kv, const struct kern_attn *a,
+                    size_t t, size_t h)
+{
+    r->q[n] = a->q + t * a->q_stride + h * kv->head_dim;
+    r->out[n] = a->out + t * a->out_stride + h * kv->head_dim;
+    r->n_keys[n] = a->n_keys + t;
+    r->first[n] = kern_attn_first(a, r->n_keys[n]);
+    r->from = r->first[n] < r->from ? r->first[n] : r->from;
+    r->most_keys = r->n_keys[n] > r->most_keys ? r->n_keys[n] : r->most_keys;
+}
+
+static void clear_rows(struct rows *r, const struct kern_attn *a)
+{
+    r->most_keys = 0;
+    r->from = SIZE_MAX;
+    r->cap = a->cap;
+}
+
 static void attn(const struct kern_kv *kv, const struct kern_attn *a)
 {
     const size_t all = (size_t)a->n_tokens * a->n_heads;
@@ -357,25 +436,56 @@ static void attn(const struct kern_kv *kv, const struct kern_attn *a)
     for (size_t i = 0; i < all;) {
         unsigned n = 0;
 
-        r.most_keys = 0;
-        r.from = SIZE_MAX;
-        r.cap = a->cap;
-        for (; n < MAX_ROWS && i < all; n++, i++) {
-            size_t t = i / a->n_heads, h = i % a->n_heads;
+        clear_rows(&r, a);
+        for (; n < MAX_ROWS && i < all; n++, i++)
+            add_row(&r, n, kv, a, i / a->n_heads, i % a->n_heads);
+        if (kern_kv_is_coded(kv->type))
+            turn_queries(&r, n, kv, &turned);
+        if (r.most_keys <= KERN_ATTN_SPAN)
+            run_span(&r, n, kv, a->scale, 0);
+        else
+            run_spans(&r, n, kv, a->scale);
+        for (unsigned g = 0; g < n; g++)
+            finish_row(r.out[g], kv, r.total[g]);
+    }
+}
 
-            r.q[n] = a->q + t * a->q_stride + h * kv->head_dim;
-            r.out[n] = a->out + t * a->out_stride + h * kv->head_dim;
-            r.n_keys[n] = a->n_keys + t;
-            r.first[n] = kern_attn_first(a, r.n_keys[n]);
-            r.from = r.first[n] < r.from ? r.first[n] : r.from;
-            r.most_keys = r.n_keys[n] > r.most_keys ? r.n_keys[n] : r.most_keys;
+static void attn_part(const struct kern_kv *kv, const struct kern_attn *a, unsigned span,
+                      float *out, struct kern_attn_part *parts)
+{
+    struct turned turned;
+    struct rows r;
+
+    for (size_t h = 0; h < a->n_heads;) {
+        const size_t first = h;
+        unsigned n = 0;
+
+        clear_rows(&r, a);
+        for (; n < MAX_ROWS && h < a->n_heads; n++, h++) {
+            add_row(&r, n, kv, a, 0, h);
+            r.out[n] = out + h * kv->head_dim;
         }
         if (kern_kv_is_coded(kv->type))
             turn_queries(&r, n, kv, &turned);
-        run_form(form_of(kv->type), n, &r, kv, a->scale, r.from / TILE_KEYS * TILE_KEYS,
-                 r.most_keys);
+        run_span(&r, n, kv, a->scale, span);
         for (unsigned g = 0; g < n; g++)
-            finish_row(r.out[g], kv, r.total[g]);
+            parts[first + g] = (struct kern_attn_part){r.max[g], r.total[g]};
+    }
+}
+
+static void attn_join(const struct kern_kv *kv, const struct kern_attn *a, const float *outs,
+                      size_t out_stride, const struct kern_attn_part *parts, size_t part_stride)
+{
+    const unsigned first = kern_attn_first_span(a), last = kern_attn_last_span(a);
+
+    for (size_t h = 0; h < a->n_heads; h++) {
+        float *out = a->out + h * kv->head_dim;
+        struct kern_attn_part all = {-INFINITY, 0};
+
+        for (size_t s = first; s <= last; s++)
+            join_row(out, &all, outs + s * out_stride + h * kv->head_dim,
+                     parts[s * part_stride + h], kv->head_dim, s == first);
+        finish_row(out, kv, all.sum);
     }
 }
 

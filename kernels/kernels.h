@@ -168,6 +168,23 @@ struct kern_attn {
     float cap;       /* scores become cap * tanh(score / cap); 0: they stay */
 };
 
+/* A long context is attended to in spans of so many keys, counted from key 0: each gives a weighted sum relative to its
+ * own largest score, and they are joined in order. So spans may be computed anywhere, with the same result. */
+enum { KERN_ATTN_SPAN = 512 };
+struct kern_attn_part {
+    float max, sum; /* the largest score of the span, and the sum of exp(score - max) */
+};
+
+/* The spans with keys that the token of a (n_tokens 1) sees: first to last. */
+static inline unsigned kern_attn_first_span(const struct kern_attn *a)
+{
+    return (a->window != 0 && a->n_keys > a->window ? a->n_keys - a->window : 0) / KERN_ATTN_SPAN;
+}
+static inline unsigned kern_attn_last_span(const struct kern_attn *a)
+{
+    return (a->n_keys - 1) / KERN_ATTN_SPAN;
+}
+
 /* ---- the table -------------------------------------------------------------------------- */
 
 enum kern_rope {
@@ -239,6 +256,16 @@ struct kern_ops {
     /* softmax(cap(scale * q K^T)) V, keys in order, in one pass. Uses about 128 KiB of stack. The blocks of all
      * keys that a token sees must have been written. */
     void (*attn)(const struct kern_kv *kv, const struct kern_attn *a);
+
+    /* One span of the same for one token (a->n_tokens is 1), between its first and its last span: the
+     * weighted sum of head h to out + h * head_dim, parts[h] what it is relative to. a->out is not written. */
+    void (*attn_part)(const struct kern_kv *kv, const struct kern_attn *a, unsigned span,
+                      float *out, struct kern_attn_part *parts);
+
+    /* Joins the spans of a token: head h of span s is at outs + s * out_stride + h * head_dim and
+     * parts + s * part_stride + h. The bits are those of attn. */
+    void (*attn_join)(const struct kern_kv *kv, const struct kern_attn *a, const float *outs,
+                      size_t out_stride, const struct kern_attn_part *parts, size_t part_stride);
 };
 
 /* Returns the best table that this CPU runs and that is at most `level`: "scalar", "avx2" or "avx512";

@@ -38,4 +38,6 @@ const struct kern_ops kern_avx2_ops = {
     .mask = mask,
     .kv_put = kv_put,
     .attn = kern_avx2_attn,
+    .attn_part = kern_avx2_attn_part,
+    .attn_join = kern_avx2_attn_join,
 };

@@ -32,4 +32,6 @@ const struct kern_ops kern_avx512_ops = {
     .mask = mask,
     .kv_put = kv_put,
     .attn = kern_avx512_attn,
+    .attn_part = kern_avx512_attn_part,
+    .attn_join = kern_avx512_attn_join,
 };

@@ -280,47 +280,99 @@ static void read_value(const struct kern_kv *kv, size_t pos, float *out)
         out[i] = kern_f16_f32(h[dim * (KERN_KV_BLOCK + key) + i]);
 }
 
-/* Online softmax, key by key: m is the largest score so far, l the sum of exp(score - m), out the
- * weighted sum of the values on the same scale. */
-static void attn_row(const struct kern_kv *kv, const struct kern_attn *a, const float *q,
-                     size_t n_keys, float *out)
+/* The query of a row as the cache's type wants it. */
+struct query {
+    float q[KERN_MAX_HEAD_DIM], again[KERN_MAX_HEAD_DIM];
+};
+
+static void take_query(const struct kern_kv *kv, const float *q, struct query *out)
 {
     const size_t dim = kv->head_dim;
-    float turned[KERN_MAX_HEAD_DIM], again[KERN_MAX_HEAD_DIM], x[KERN_MAX_HEAD_DIM];
-    float m = -INFINITY, l = 0;
 
-    if (kern_kv_is_coded(kv->type)) {
-        memcpy(turned, q, dim * sizeof(*q));
-        kern_kv_rotate(turned, dim, KERN_KV_TURN);
-        memcpy(again, turned, dim * sizeof(*q));
-        kern_kv_rotate(again, dim, KERN_KV_TURN_SKETCH);
-        q = turned;
-    }
+    memcpy(out->q, q, dim * sizeof(*q));
+    if (!kern_kv_is_coded(kv->type))
+        return;
+    kern_kv_rotate(out->q, dim, KERN_KV_TURN);
+    memcpy(out->again, out->q, dim * sizeof(*q));
+    kern_kv_rotate(out->again, dim, KERN_KV_TURN_SKETCH);
+}
+
+/* Online softmax over keys [from, to), key by key: max is the largest score so far, sum that of
+ * exp(score - max), out the weighted sum of the values on the same scale. */
+static struct kern_attn_part span_row(const struct kern_kv *kv, const struct kern_attn *a,
+                                      const struct query *q, size_t from, size_t to, float *out)
+{
+    const size_t dim = kv->head_dim;
+    struct kern_attn_part part = {-INFINITY, 0};
+    float x[KERN_MAX_HEAD_DIM];
+
     for (size_t i = 0; i < dim; i++)
         out[i] = 0;
-    for (size_t pos = kern_attn_first(a, n_keys); pos < n_keys; pos++) {
-        float s = read_key(kv, pos, again, x);
+    for (size_t pos = from; pos < to; pos++) {
+        float s = read_key(kv, pos, q->again, x);
 
         for (size_t i = 0; i < dim; i++)
-            s += q[i] * x[i];
+            s += q->q[i] * x[i];
         s *= a->scale;
         if (a->cap > 0)
             s = a->cap * tanhf(s / a->cap);
 
-        float m_new = s > m ? s : m;
-        float fix = m == m_new ? 1.0f : expf(m - m_new);
+        float m_new = s > part.max ? s : part.max;
+        float fix = part.max == m_new ? 1.0f : expf(part.max - m_new);
         float p = expf(s - m_new);
 
         read_value(kv, pos, x);
         for (size_t i = 0; i < dim; i++)
             out[i] = out[i] * fix + p * x[i];
-        l = l * fix + p;
-        m = m_new;
+        part.sum = part.sum * fix + p;
+        part.max = m_new;
+    }
+    return part;
+}
+
+/* out and *all become what they are with one more span. */
+static void join_row(float *out, struct kern_attn_part *all, const float *more,
+                     struct kern_attn_part part, size_t dim, bool is_first)
+{
+    const float max = part.max > all->max ? part.max : all->max;
+    const float fix = expf(all->max - max), p = expf(part.max - max);
+
+    if (is_first) {
+        memcpy(out, more, dim * sizeof(*out));
+        *all = part;
+        return;
     }
     for (size_t i = 0; i < dim; i++)
-        out[i] /= l;
+        out[i] = out[i] * fix + p * more[i];
+    *all = (struct kern_attn_part){max, all->sum * fix + part.sum * p};
+}
+
+static void finish_row(const struct kern_kv *kv, float *out, float sum)
+{
+    for (size_t i = 0; i < kv->head_dim; i++)
+        out[i] /= sum;
     if (kern_kv_is_coded(kv->type))
-        kern_kv_rotate_back(out, dim, KERN_KV_TURN);
+        kern_kv_rotate_back(out, kv->head_dim, KERN_KV_TURN);
+}
+
+static void attn_row(const struct kern_kv *kv, const struct kern_attn *a, const float *q,
+                     size_t n_keys, float *out)
+{
+    const size_t first = kern_attn_first(a, n_keys);
+    struct kern_attn_part all = {-INFINITY, 0};
+    float more[KERN_MAX_HEAD_DIM];
+    struct query query;
+
+    take_query(kv, q, &query);
+    for (size_t from = first, to; from < n_keys; from = to) {
+        struct kern_attn_part part;
+
+        to = (from / KERN_ATTN_SPAN + 1) * KERN_ATTN_SPAN;
+        to = to < n_keys ? to : n_keys;
+        part = span_row(kv, a, &query, from, to, more);
+        join_row(out, &all, more, part, kv->head_dim, from == first);
+    }
+    finish_row(kv, out, all.sum);
 }
 
 static void ref_attn(const struct kern_kv *kv, const struct kern_attn *a)
@@ -329,6 +381,37 @@ static void ref_attn(const struct kern_kv *kv, const struct kern_attn *a)
         for (size_t h = 0; h < a->n_heads; h++)
             attn_row(kv, a, a->q + t * a->q_stride + h * kv->head_dim, a->n_keys + t,
                      a->out + t * a->out_stride + h * kv->head_dim);
+}
+
+static void ref_attn_part(const struct kern_kv *kv, const struct kern_attn *a, unsigned span,
+                          float *out, struct kern_attn_part *parts)
+{
+    const size_t first = kern_attn_first(a, a->n_keys), start = (size_t)span * KERN_ATTN_SPAN;
+    const size_t end = start + KERN_ATTN_SPAN;
+
+    for (size_t h = 0; h < a->n_heads; h++) {
+        struct query query;
+
+        take_query(kv, a->q + h * kv->head_dim, &query);
+        parts[h] = span_row(kv, a, &query, start > first ? start : first,
+                            end < a->n_keys ? end : a->n_keys, out + h * kv->head_dim);
+    }
+}
+
+static void ref_attn_join(const struct kern_kv *kv, const struct kern_attn *a, const float *outs,
+                          size_t out_stride, const struct kern_attn_part *parts, size_t part_stride)
+{
+    const unsigned first = kern_attn_first_span(a), last = kern_attn_last_span(a);
+
+    for (size_t h = 0; h < a->n_heads; h++) {
+        float *out = a->out + h * kv->head_dim;
+        struct kern_attn_part all = {-INFINITY, 0};
+
+        for (size_t s = first; s <= last; s++)
+            join_row(out, &all, outs + s * out_stride + h * kv->head_dim,
+                     parts[s * part_stride + h], kv->head_dim, s == first);
+        finish_row(kv, out, all.sum);
+    }
 }
 
 const struct kern_ops kern_scalar_ops = {
@@ -349,4 +432,6 @@ const struct kern_ops kern_scalar_ops = {
     .mask = ref_mask,
     .kv_put = ref_kv_put,
     .attn = ref_attn,
+    .attn_part = ref_attn_part,
+    .attn_join = ref_attn_join,
 };

@@ -3,10 +3,11 @@
 #include "tests/unit/kernels/kv_decode.h"
 #include "tests/unit/kernels/util.h"
 
-enum { MAX_KEYS = 200, MAX_HEADS = 9, MAX_QUERIES = 21 };
+enum { MAX_KEYS = 1200, MAX_HEADS = 9, MAX_QUERIES = 21 };
 
 /* Of the caches in work. */
 static enum kern_kv_type type;
+static unsigned n_filled = 208; /* of MAX_KEYS */
 
 struct cache {
     struct kern_kv kv;
@@ -39,7 +40,7 @@ static bool is_coded(void)
     return type != KERN_KV_F16 && type != KERN_KV_I8;
 }
 
-/* Fills MAX_KEYS keys. paged: blocks in reverse order, with gaps of NaN bytes between them. Unwritten
+/* Fills n_filled keys. paged: blocks in reverse order, with gaps of NaN bytes between them. Unwritten
  * keys of the last block hold NaN too: nothing may read them into a result. */
 static struct cache cache_new(const struct kern_ops *ops, unsigned dim, bool paged, uint64_t seed)
 {
@@ -56,13 +57,13 @@ static struct cache cache_new(const struct kern_ops *ops, unsigned dim, bool pag
     util_fill(c.k, MAX_KEYS * (size_t)dim, &seed);
     util_fill(c.v, MAX_KEYS * (size_t)dim, &seed);
     c.kv.table = paged ? c.table : NULL;
-    for (size_t i = 0; i < MAX_KEYS; i++)
+    for (size_t i = 0; i < n_filled; i++)
         ops->kv_put(&c.kv, i, c.k + i * dim, c.v + i * dim);
-    for (size_t i = 0; type == KERN_KV_I8 && i < MAX_KEYS; i++) {
+    for (size_t i = 0; type == KERN_KV_I8 && i < n_filled; i++) {
         as_int8(c.k + i * dim, dim);
         as_int8(c.v + i * dim, dim);
     }
-    for (size_t i = 0; is_coded() && !paged && i < MAX_KEYS; i++)
+    for (size_t i = 0; is_coded() && !paged && i < n_filled; i++)
         kv_decode(&c.kv, i, c.k + i * dim, c.v + i * dim);
     c.kv.table = NULL; /* the caller points it at its own copy */
     return c;
@@ -189,6 +190,51 @@ static void check_seen(const struct kern_ops *ops, unsigned dim, unsigned n_head
     free(one);
 }
 
+/* The same by spans, computed in another order, is the same bits as at once. */
+static void test_spans(const struct kern_ops *ops)
+{
+    enum { DIM_SPANS = 80, HEADS = 9, SPANS = 3, STRIDE = HEADS * DIM_SPANS };
+    static const unsigned keys[] = {1, 512, 513, 1024, 1100}, windows[] = {0, 70, 600};
+    struct cache c = cache_new(ops, DIM_SPANS, true, 3);
+    float q[STRIDE], out[STRIDE], joined[STRIDE], outs[SPANS * STRIDE];
+    struct kern_attn_part parts[SPANS * HEADS];
+    uint64_t seed = 8;
+
+    c.kv.table = c.table;
+    util_fill(q, STRIDE, &seed);
+    for (unsigned i = 0; i < 15; i++) {
+        struct kern_attn a = {.q = q,
+                              .out = out,
+                              .q_stride = STRIDE,
+                              .out_stride = STRIDE,
+                              .n_tokens = 1,
+                              .n_heads = HEADS,
+                              .n_keys = keys[i % 5],
+                              .scale = 0.3f,
+                              .window = windows[i / 5]};
+
+        ops->attn(&c.kv, &a);
+        a.out = joined;
+        memset(outs, 0xff, sizeof(outs));
+        memset(parts, 0xff, sizeof(parts));
+        for (unsigned s = kern_attn_last_span(&a) + 1; s-- > kern_attn_first_span(&a);) {
+            for (unsigned h = 0; h < HEADS; h += 3) {
+                struct kern_attn some = a;
+
+                some.q = q + (size_t)h * DIM_SPANS;
+                some.out = NULL;
+                some.n_heads = 3;
+                ops->attn_part(&c.kv, &some, s, outs + (size_t)s * STRIDE + (size_t)h * DIM_SPANS,
+                               parts + (size_t)s * HEADS + h);
+            }
+        }
+        ops->attn_join(&c.kv, &a, outs, STRIDE, parts, HEADS);
+        if (!CHECK(memcmp(out, joined, sizeof(out)) == 0))
+            fprintf(stderr, "%s %u keys, window %u\n", ops->name, a.n_keys, a.window);
+    }
+    cache_free(&c);
+}
+
 static void check_attn(const struct kern_ops *ops, unsigned dim, unsigned n_heads,
                        unsigned n_tokens, unsigned n_keys, float scale)
 {
@@ -275,7 +321,7 @@ static void test_coding(void)
         double lost = 0, all = 0;
 
         util_fill(k, MAX_KEYS * (size_t)dims[d], &seed);
-        for (size_t i = 0; i < MAX_KEYS * (size_t)dims[d]; i++) {
+        for (size_t i = 0; i < n_filled * (size_t)dims[d]; i++) {
             lost += pow((double)(k[i] - c.k[i]), 2);
             all += pow((double)k[i], 2);
         }
@@ -332,14 +378,14 @@ static void test_sketch(void)
     type = KERN_KV_QJL;
     c = cache_new(kern_ops("scalar"), DIM, false, seed);
     util_fill(k, (size_t)MAX_KEYS * DIM, &seed);
-    for (unsigned i = 0; i < MAX_KEYS; i++) {
+    for (unsigned i = 0; i < n_filled; i++) {
         double got = 0, exact = 0;
 
         for (unsigned d = i * DIM; d < (i + 1) * DIM; d++) {
             exact += (double)k[d] * (double)k[d];
             got += (double)k[d] * (double)c.k[d];
         }
-        off += (got / exact - 1) / MAX_KEYS;
+        off += (got / exact - 1) / n_filled;
     }
     if (!CHECK(fabs(off) < 0.005)) /* without it: -0.017 */
         fprintf(stderr, "inner products are off by %g\n", off);
@@ -359,6 +405,12 @@ int main(void)
             test_shapes(ops);
             test_windows(ops);
             test_not_finite(ops);
+            n_filled = MAX_KEYS;
+            test_spans(ops);
+            check_seen(ops, 64, 3, 5, 1023, 0.125f, 0, 0);
+            check_seen(ops, 64, 2, MAX_QUERIES, 505, 0.125f, 0, 3.0f);
+            check_seen(ops, 20, 3, MAX_QUERIES, 1020, 0.2f, 700, 0);
+            n_filled = 208;
             if (is_coded())
                 test_outliers(ops);
         }
