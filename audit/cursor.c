@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit/le.h"
 #include "base/buf.h"
 #include "base/digest.h"
 
@@ -20,39 +21,24 @@ enum {
     NAME_BYTES = SPOOL_SINK_NAME_BYTES + 8,
 };
 
-static void add_le(struct gw_buf *b, uint64_t v, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        gw_buf_addc(b, (char)(unsigned char)(v >> (8 * i)));
-}
-
-static uint64_t get_le(const unsigned char *p, unsigned bytes)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < bytes; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
 static size_t parse(const unsigned char *p, size_t n, struct cursor_entry *entries, size_t max)
 {
     size_t count;
 
-    if (n < HEAD_BYTES + 4 || memcmp(p, "SLUICECU", 8) != 0 || get_le(p + 8, 4) != VERSION)
+    if (n < HEAD_BYTES + 4 || memcmp(p, "SLUICECU", 8) != 0 || le_get(p + 8, 4) != VERSION)
         return 0;
-    count = (size_t)get_le(p + 12, 4);
+    count = (size_t)le_get(p + 12, 4);
     if (count > (n - HEAD_BYTES - 4) / ENTRY_BYTES || n != HEAD_BYTES + count * ENTRY_BYTES + 4 ||
-        gw_crc32c(0, (struct gw_span){(const char *)p, n - 4}) != get_le(p + n - 4, 4))
+        gw_crc32c(0, (struct gw_span){(const char *)p, n - 4}) != le_get(p + n - 4, 4))
         return 0;
     if (count > max)
         count = max;
     for (size_t i = 0; i < count; i++) {
         const unsigned char *e = p + HEAD_BYTES + i * ENTRY_BYTES;
 
-        entries[i].slot = (unsigned)get_le(e, 4);
-        entries[i].segno = get_le(e + 8, 8);
-        entries[i].seq = get_le(e + 16, 8);
+        entries[i].slot = (unsigned)le_get(e, 4);
+        entries[i].segno = le_get(e + 8, 8);
+        entries[i].seq = le_get(e + 16, 8);
         memcpy(entries[i].chain, e + 24, SPOOL_CHAIN_BYTES);
         entries[i].chain[SPOOL_CHAIN_BYTES - 1] = '\0';
     }
@@ -129,15 +115,15 @@ enum gw_status cursor_save(int dirfd, const char *sink, const struct cursor_entr
     enum gw_status st = GW_OK;
 
     gw_buf_adds(&b, "SLUICECU");
-    add_le(&b, VERSION, 4);
-    add_le(&b, n, 4);
+    le_add(&b, VERSION, 4);
+    le_add(&b, n, 4);
     for (size_t i = 0; i < n; i++) {
-        add_le(&b, entries[i].slot, 8);
-        add_le(&b, entries[i].segno, 8);
-        add_le(&b, entries[i].seq, 8);
+        le_add(&b, entries[i].slot, 8);
+        le_add(&b, entries[i].segno, 8);
+        le_add(&b, entries[i].seq, 8);
         gw_buf_add(&b, (struct gw_span){entries[i].chain, SPOOL_CHAIN_BYTES});
     }
-    add_le(&b, gw_crc32c(0, gw_buf_span(&b)), 4);
+    le_add(&b, gw_crc32c(0, gw_buf_span(&b)), 4);
     if (!gw_buf_ok(&b))
         st = gw_fail(err, GW_ENOMEM, "audit cursor: out of memory");
     else if (!store(dirfd, sink, &b))

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit/le.h"
 #include "base/digest.h"
 
 enum {
@@ -19,21 +20,6 @@ enum {
     ENTRY_BYTES = 8 * NUMBERS,
     MAX_ENTRIES = 1 << 20, /* 56 MiB: more segments than that are read anew */
 };
-
-static void put(struct gw_buf *b, uint64_t v, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        gw_buf_addc(b, (char)(unsigned char)(v >> (8 * i)));
-}
-
-static uint64_t get(const unsigned char *p, unsigned bytes)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < bytes; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
 
 static uint64_t changed_ns(const struct stat *st)
 {
@@ -46,11 +32,11 @@ static void parse(const unsigned char *p, size_t n, struct spool_index *out)
 {
     size_t count;
 
-    if (n < HEAD_BYTES + 4 || memcmp(p, "SLUICEIX", 8) != 0 || get(p + 8, 4) != VERSION)
+    if (n < HEAD_BYTES + 4 || memcmp(p, "SLUICEIX", 8) != 0 || le_get(p + 8, 4) != VERSION)
         return;
-    count = (size_t)get(p + 12, 4);
+    count = (size_t)le_get(p + 12, 4);
     if (count > MAX_ENTRIES || n != HEAD_BYTES + count * ENTRY_BYTES + 4 ||
-        gw_crc32c(0, (struct gw_span){(const char *)p, n - 4}) != get(p + n - 4, 4))
+        gw_crc32c(0, (struct gw_span){(const char *)p, n - 4}) != le_get(p + n - 4, 4))
         return;
     out->entries = count == 0 ? NULL : calloc(count, sizeof(*out->entries));
     if (out->entries == NULL)
@@ -60,8 +46,8 @@ static void parse(const unsigned char *p, size_t n, struct spool_index *out)
         const unsigned char *e = p + HEAD_BYTES + i * ENTRY_BYTES;
 
         out->entries[i] = (struct spool_index_entry){
-            get(e, 8),      get(e + 8, 8),  get(e + 16, 8),         get(e + 24, 8),
-            get(e + 32, 8), get(e + 40, 8), (int64_t)get(e + 48, 8)};
+            le_get(e, 8),      le_get(e + 8, 8),  le_get(e + 16, 8),         le_get(e + 24, 8),
+            le_get(e + 32, 8), le_get(e + 40, 8), (int64_t)le_get(e + 48, 8)};
     }
 }
 
@@ -143,13 +129,13 @@ static void add_entry(struct gw_buf *b, int dirfd, unsigned slot, struct spool_s
         }
         seg->changed_ns = changed_ns(&st);
     }
-    put(b, slot, 8);
-    put(b, seg->segno, 8);
-    put(b, seg->bytes, 8);
-    put(b, seg->changed_ns, 8);
-    put(b, seg->records, 8);
-    put(b, seg->last_seq, 8);
-    put(b, (uint64_t)seg->last_ms, 8);
+    le_add(b, slot, 8);
+    le_add(b, seg->segno, 8);
+    le_add(b, seg->bytes, 8);
+    le_add(b, seg->changed_ns, 8);
+    le_add(b, seg->records, 8);
+    le_add(b, seg->last_seq, 8);
+    le_add(b, (uint64_t)seg->last_ms, 8);
 }
 
 /* Replaces the file; a failure leaves the old one, or none. */
@@ -173,8 +159,8 @@ void spool_index_save(struct spool *sp)
     uint32_t crc;
 
     gw_buf_adds(&b, "SLUICEIX");
-    put(&b, VERSION, 4);
-    put(&b, 0, 4); /* the count, below */
+    le_add(&b, VERSION, 4);
+    le_add(&b, 0, 4); /* the count, below */
     (void)pthread_mutex_lock(&sp->lock);
     for (unsigned i = 0; i < sp->n_slots; i++)
         for (size_t k = 0; k < sp->slots[i].n_segs; k++)
@@ -187,7 +173,7 @@ void spool_index_save(struct spool *sp)
         for (unsigned i = 0; i < 4; i++)
             b.ptr[12 + i] = (char)(unsigned char)(n >> (8 * i));
         crc = gw_crc32c(0, gw_buf_span(&b));
-        put(&b, crc, 4);
+        le_add(&b, crc, 4);
         if (gw_buf_ok(&b) && n <= MAX_ENTRIES && crc != sp->index_crc) {
             sp->index_crc = crc;
             store(sp->dirfd, &b);
