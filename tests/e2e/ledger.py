@@ -119,6 +119,10 @@ class LedgerWorld(FaultyWorld):
     def records(self):
         return [json.loads(x) for x in self.sluice("audit", "tail", "--spool", self.spool, "--json", "-n", "0").splitlines() if x.startswith("{")]
 
+    def sealed(self):
+        """How many records the newest checkpoints cover."""
+        return sum(int(n) for n in re.findall(r"(?m)^[^\n]+\+\d+\n(\d+)\n", self.sluice("audit", "head", "--spool", self.spool)))
+
     def segments(self):
         return sorted(f for f in os.listdir(self.spool) if f.endswith(".seg"))
 
@@ -254,7 +258,7 @@ def test_flips(w):
     w.case("flips", "disk")
     w.up()
     ids = w.load(0.5)
-    time.sleep(1.2)  # a checkpoint over all of it
+    wait_for("flips: a checkpoint over all of it", lambda: w.sealed() == len(w.records()), 30)
     w.kill()
     w.check_verify(0, "INTACT")
     segment = w.segments()[0]
