@@ -1,6 +1,7 @@
 /* audit/audit.c - opening, closing, figures. Owns the spool, the writer thread and the sender. */
 #include "audit/audit.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,6 +153,14 @@ static enum gw_status open_readers(struct audit *a, const struct audit_config *c
     return st;
 }
 
+/* More than one: else the writer would look out on the core that the record is made on. */
+static bool has_cores(void)
+{
+    cpu_set_t cores;
+
+    return sched_getaffinity(0, sizeof(cores), &cores) == 0 && CPU_COUNT(&cores) > 1;
+}
+
 enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, struct gw_err *err)
 {
     enum gw_status st = check(cfg, err);
@@ -169,6 +178,7 @@ enum gw_status audit_open(const struct audit_config *cfg, struct audit **out, st
     (void)pthread_mutex_init(&a->lock, NULL);
     a->on_full = cfg->on_full;
     a->process = cfg->durability == AUDIT_DURABILITY_PROCESS;
+    a->looks_out = !a->process && has_cores();
     a->n_channels = cfg->n_channels;
     a->payload = cfg->payload;
     st = prepare(a, cfg, err);

@@ -322,6 +322,11 @@ typedef void (*audit_done_fn)(void *ctx, enum gw_status st);
 enum gw_status audit_chan_open(struct audit *a, struct audit_chan **out, struct gw_err *err);
 void audit_chan_close(struct audit_chan *ch); /* no callback comes afterwards */
 
+/* Announces a decided record that will follow within some tens of microseconds, so that the thread that has to write it wakes
+ * meanwhile: it looks out for the record for 50 us at most, and when none comes sleeps again. disk; else nothing. A call costs less than
+ * a microsecond, or where that thread sleeps what waking it costs. Never blocks. Thread: the channel's. */
+void audit_expect(struct audit_chan *ch);
+
 /* Hands one event over, never blocks. done may be NULL (COMPLETED and FINDING need not wait: order is
  * kept, so whatever is durable later makes them durable too). done may run before this returns (process
  * durability). GW_EAGAIN: queue full; GW_ELIMIT: spool at its cap (on_full: reject); GW_EIO: the spool

@@ -3,6 +3,7 @@
  * process: the channel's thread writes the record itself, done runs before audit_emit returns.
  * disk: the record goes through a->queue to the writer, its result comes back through ch->done; the
  * channel never has more in flight than ch->done holds, so that a result always finds room. */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -302,12 +303,25 @@ static enum gw_status push(struct audit_chan *ch, struct core_item *item, bool m
     return GW_OK;
 }
 
+void audit_expect(struct audit_chan *ch)
+{
+    struct audit *a = ch->a;
+
+    if (!a->looks_out)
+        return;
+    atomic_store(&a->expected_cpu, sched_getcpu());
+    atomic_store(&a->expected_ns, gw_clock_ns());
+    if (atomic_exchange(&a->asleep, false))
+        core_wake_writer(a);
+}
+
 static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event *ev,
                                 audit_done_fn done, void *ctx)
 {
     struct audit *a = ch->a;
     struct core_item *item;
     enum gw_status st;
+    bool opens;
 
     if (done != NULL && ch->in_flight == CORE_CHAN_ITEMS)
         return GW_EAGAIN;
@@ -325,7 +339,8 @@ static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event 
     event_write(&a->src, ev, &item->buf);
     st = gw_buf_ok(&item->buf) ? GW_OK : GW_ENOMEM;
     /* Its end needs room from now on, however far behind the writer is. */
-    if (item->entry.opens)
+    opens = item->entry.opens;
+    if (opens)
         atomic_fetch_add(&a->spool->n_coming, 1);
     if (st == GW_OK &&
         !core_reserve(a, &a->full[0], item->buf.len + SPOOL_TAIL_BYTES, core_room(ev)))
@@ -334,6 +349,8 @@ static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event 
         size_t reserved = item->buf.len + SPOOL_TAIL_BYTES;
 
         st = push(ch, item, ev->ends_decided);
+        if (opens) /* behind the push: whoever sees it finds the record */
+            atomic_store(&a->expected_ns, 0);
         if (st != GW_OK)
             spool_unreserve(a->spool, reserved);
         else if (done != NULL)
@@ -341,7 +358,7 @@ static enum gw_status emit_disk(struct audit_chan *ch, const struct audit_event 
     }
     if (st == GW_OK)
         return GW_OK; /* item is the writer's */
-    if (item->entry.opens)
+    if (opens)
         atomic_fetch_sub(&a->spool->n_coming, 1);
     item_free(item);
     return st;

@@ -87,6 +87,11 @@ struct audit {
     atomic_uint_fast64_t rejected;
 
     struct gw_queue *queue; /* struct core_item * */
+    bool looks_out;         /* disk, with a core to spare: the writer heeds audit_expect() */
+    atomic_uint_fast64_t
+        expected_ns; /* when a record was announced that has not come, by gw_clock_ns(); 0: none */
+    atomic_int expected_cpu; /* where it will be made */
+    atomic_bool asleep; /* the writer sleeps, or is about to: then it looks at expected_ns again */
     pthread_t writer;
     bool writer_runs;
 

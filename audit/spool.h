@@ -98,8 +98,8 @@ struct spool_slot {
     struct spool_link
         kept; /* of the last durable one: where the chain goes on when a write fails */
     struct gw_span
-        owed; /* process: the last record, while last is not made of it yet (spool_settle()); borrowed */
-    int fd;                     /* -1: no open segment */
+        owed; /* the last record, while last is not made of it yet (spool_settle()); borrowed; disk: of unsynced */
+    int fd;   /* -1: no open segment */
     uint64_t segno, last_segno; /* open one; highest ever used */
     uint64_t written, synced;   /* offsets in the open segment */
     uint64_t fd_at;             /* where write() goes on: records in a window moved nothing */
@@ -108,6 +108,7 @@ struct spool_slot {
     int64_t seg_last_ms;
     bool dir_dirty;           /* a new file name is not synced yet */
     struct gw_buf unsynced;   /* disk: frames since the last good sync, kept for re-appending */
+    bool spent;               /* disk: all of unsynced is durable, and goes with spool_settle() */
     size_t most_unsynced;     /* disk: bytes that were in unsynced, at most, since spool_slim() */
     size_t unwritten;         /* disk: where in unsynced the part begins that no write saw */
     uint64_t unsynced_first;  /* sequence of the first frame in unsynced */
@@ -221,8 +222,9 @@ enum { SPOOL_MIN_BUFFER_BYTES = SPOOL_MAX_PAYLOAD_BYTES + (32 << 10) };
  * that failed a moment ago); GW_ELIMIT: too long; GW_ENOMEM. */
 enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct spool_entry *e);
 
-/* process: makes up for what spool_put() leaves for later, so that a request does not wait for it: the fingerprint of the record
- * that opened it. The next spool_put() does it, too. Before the buffer changes or goes. Thread: the slot's. */
+/* Makes up for what was left for later, so that a request does not wait for it: the fingerprint of the last record (process:
+ * where it opened a request), and emptying the buffer behind spool_flush_first(). The next spool_put() does it, too. process:
+ * before the buffer of that record changes or goes. Thread: the slot's. */
 void spool_settle(struct spool_slot *s);
 
 /* True while a slot waits after a failure. Thread: the slot's. */
@@ -247,6 +249,9 @@ void spool_forget(struct spool_slot *s, struct gw_span id);
 /* disk: writes what was put, and with sync makes it durable. On GW_EIO all that was put since the last
  * sync is lost and counted in s->lost. */
 enum gw_status spool_flush(struct spool_slot *s, bool sync);
+
+/* The same, so far as somebody waits for it: spool_settle() is to follow. */
+enum gw_status spool_flush_first(struct spool_slot *s, bool sync);
 
 /* Both: makes the open segment durable on the disk now (at the end, when idle). */
 enum gw_status spool_sync(struct spool_slot *s);

@@ -390,11 +390,15 @@ static void note_print(struct spool_slot *s, struct gw_span record, uint64_t seq
 
 void spool_settle(struct spool_slot *s)
 {
-    if (s->owed.ptr == NULL)
-        return;
-    note_print(s, s->owed, s->next_seq - 1);
-    s->kept = s->last;
+    if (s->owed.ptr != NULL)
+        note_print(s, s->owed, s->next_seq - 1);
     s->owed = (struct gw_span){NULL, 0};
+    if (!s->sp->process && !s->spent)
+        return;
+    s->kept = s->last;
+    gw_buf_clear(&s->unsynced);
+    s->unwritten = 0;
+    s->spent = false;
 }
 
 static enum gw_status put_written(struct spool_slot *s, const struct gw_buf *buf,
@@ -457,7 +461,8 @@ enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct 
     }
     if (s->unsynced.len > s->most_unsynced)
         s->most_unsynced = s->unsynced.len;
-    note_print(s, payload_of(buf), s->next_seq);
+    s->owed =
+        gw_span_from(gw_buf_span(&s->unsynced), s->unsynced.len - buf->len + SPOOL_FRAME_BYTES);
     s->next_seq++;
     s->seg_last_ms = e->time_ms > s->seg_last_ms ? e->time_ms : s->seg_last_ms;
     track(s, e);
@@ -466,8 +471,10 @@ enum gw_status spool_put(struct spool_slot *s, struct gw_buf *buf, const struct 
 
 bool spool_holds(struct spool_slot *s, size_t n)
 {
-    bool ok = gw_buf_reserve(&s->unsynced, n);
+    bool ok;
 
+    spool_settle(s); /* the buffer may move */
+    ok = gw_buf_reserve(&s->unsynced, n);
     s->unsynced.failed = false; /* it keeps what it had before the failed growth */
     return ok;
 }
@@ -516,11 +523,13 @@ void spool_slim(struct spool_slot *s)
     s->most_unsynced = 0;
 }
 
-enum gw_status spool_flush(struct spool_slot *s, bool sync)
+enum gw_status spool_flush_first(struct spool_slot *s, bool sync)
 {
     uint64_t n = s->next_seq - s->unsynced_first;
     bool ok;
 
+    if (s->spent)
+        spool_settle(s);
     if (s->unsynced.len == 0)
         return GW_OK;
     ok = flush_once(s, sync);
@@ -535,18 +544,25 @@ enum gw_status spool_flush(struct spool_slot *s, bool sync)
         spool_unreserve(s->sp, s->unsynced.len);
         gw_buf_clear(&s->unsynced);
         s->unwritten = 0;
+        s->owed = (struct gw_span){NULL, 0};
         s->last = s->kept;
         return GW_EIO;
     }
     note_success(s);
     if (!sync)
         return GW_OK;
-    s->kept = s->last;
     count(s, n, s->unsynced.len, s->seg_last_ms);
-    gw_buf_clear(&s->unsynced);
-    s->unwritten = 0;
+    s->spent = true;
     atomic_store(&s->durable, spool_pos_make(s->segno, s->written));
     return GW_OK;
+}
+
+enum gw_status spool_flush(struct spool_slot *s, bool sync)
+{
+    enum gw_status st = spool_flush_first(s, sync);
+
+    spool_settle(s);
+    return st;
 }
 
 enum gw_status spool_sync(struct spool_slot *s)

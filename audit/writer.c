@@ -5,6 +5,7 @@
  * at once and ride along with the next sync, at the latest after a second.
  * both: keeps the spool. Sleeps when there is nothing to do. */
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,8 @@ enum {
     MAX_BATCH = 1024,             /* records */
     MAX_UNSYNCED_BYTES = 4 << 20, /* then it is synced although nobody waits */
     IDLE_SYNC_MS = 1000,
-    SLIM_MS = 1000, /* without a record: then a large buffer is given back */
+    LOOK_OUT_NS = 50000, /* for a record that was announced */
+    SLIM_MS = 1000,      /* without a record: then a large buffer is given back */
 };
 
 struct batch {
@@ -42,7 +44,6 @@ static void answer(struct audit *a, struct core_item *item, enum gw_status st)
     /* Has room: the channel has no more in flight than the queue holds. */
     if (item->done != NULL)
         (void)gw_queue_push(item->ch->done, &d);
-    item_free(item);
 }
 
 static void flush(struct audit *a, struct batch *b, bool sync)
@@ -52,11 +53,16 @@ static void flush(struct audit *a, struct batch *b, bool sync)
 
     if (sync)
         payload_sync(a->payload); /* a record that needs a key comes after it */
-    st = spool_flush(s, sync);
+    st = spool_flush_first(s, sync);
 
     atomic_store(&a->refusing, spool_failing(s));
     for (size_t i = 0; i < b->n; i++)
         answer(a, b->items[i], st);
+    if (b->n != 0)
+        (void)sched_yield(); /* who was waiting may be on this core: it goes first */
+    spool_settle(s);
+    for (size_t i = 0; i < b->n; i++)
+        item_free(b->items[i]);
     b->n = 0;
     if (st == GW_OK && sync)
         core_wake_sinks(a);
@@ -72,12 +78,14 @@ static void take(struct audit *a, struct batch *b, struct core_item *item)
         !spool_holds(s, item->buf.len + SPOOL_TAIL_BYTES))
         flush(a, b, true);
     st = spool_put(s, &item->buf, &item->entry);
-    if (st != GW_OK)
+    if (st != GW_OK) {
         answer(a, item, st);
-    else if (item->done != NULL || item->entry.opens)
-        b->items[b->n++] = item;
-    else
         item_free(item);
+    } else if (item->done != NULL || item->entry.opens) {
+        b->items[b->n++] = item;
+    } else {
+        item_free(item);
+    }
     if (opens) /* spool_put() has counted it, or there is none */
         atomic_fetch_sub(&a->spool->n_coming, 1);
 }
@@ -127,6 +135,50 @@ static void tend(struct audit *a, struct batch *b, uint64_t *kept_ns)
     }
 }
 
+/* True while a record is announced that has not come, and is worth looking out for. */
+static bool is_expected(struct audit *a)
+{
+    uint_fast64_t since = atomic_load(&a->expected_ns);
+
+    if (since == 0)
+        return false;
+    /* On the core where it is made this thread would be in its way. */
+    if (gw_clock_ns() <= since + LOOK_OUT_NS && atomic_load(&a->expected_cpu) != sched_getcpu())
+        return true;
+    (void)atomic_compare_exchange_strong(&a->expected_ns, &since, 0); /* else: announced anew */
+    return false;
+}
+
+/* A microsecond, or until an announced record has come. */
+static void spin(struct audit *a)
+{
+    uint64_t until = gw_clock_ns() + 1000;
+
+    while (atomic_load(&a->expected_ns) != 0 && gw_clock_ns() < until)
+        continue;
+}
+
+/* Waits until there is something to do. Waking takes longer than a record needs to be made, so that audit_expect() wakes this thread
+ * ahead; it must not sleep again before the record comes. */
+static enum gw_status next(struct audit *a, struct core_item **item)
+{
+    enum gw_status st;
+
+    for (;;) {
+        st = gw_queue_pop(a->queue, item);
+        if (st == GW_OK)
+            return st;
+        atomic_store(&a->asleep, true);
+        if (!is_expected(a)) /* looked at after asleep is set: one that comes now wakes us */
+            break;
+        atomic_store(&a->asleep, false);
+        spin(a);
+    }
+    st = gw_queue_wait(a->queue, item, nap_ms(a));
+    atomic_store(&a->asleep, false);
+    return st;
+}
+
 void *core_writer_run(void *arg)
 {
     struct audit *a = arg;
@@ -135,7 +187,7 @@ void *core_writer_run(void *arg)
 
     for (;;) {
         struct core_item *item = NULL;
-        enum gw_status st = gw_queue_wait(a->queue, &item, nap_ms(a));
+        enum gw_status st = next(a, &item);
         bool sync = false;
 
         if (st == GW_ECANCELED)

@@ -1,17 +1,20 @@
 /* tests/bench/bench_audit.c - what the ledger costs: a decision, a record, an outage, catching up.
  *
- * usage: bench_audit decided SPOOL disk|process SECONDS PER_SECOND
+ * usage: bench_audit decided SPOOL disk|process SECONDS PER_SECOND [SCAN_US]
  *        bench_audit spool   SPOOL disk|process RECORDS [BROKERS TOPIC]
  *        bench_audit deliver SPOOL disk|process BROKERS TOPIC
  *
  * Each prints one JSON object; tests/bench/audit.py runs them and says what they mean. Records are requests' own
  * (decided, completed in turn), of 2 KB in the spool, sealed every 10 s as a gateway does by default. `decided` is open loop: what a request waits from audit_emit() to the
- * answer on its own thread, beside the fdatasync calls of the same file in the same run. `spool` writes as fast as it goes,
+ * answer on its own thread, beside the fdatasync calls of the same file in the same run. With SCAN_US it is announced so long before
+ * (audit_expect()), as a gateway does when it begins to scan a request; without, it comes as a surprise. Printed beside it are the
+ * steps of a wait: from audit_emit() to the write, the write, the sync, and from its end to the answer. `spool` writes as fast as it goes,
  * with brokers that nobody needs to reach. `deliver` opens what lies there and waits until all of it is acknowledged. */
 #include <sys/resource.h>
 
 #include <inttypes.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +39,8 @@ struct samples {
     float us[MAX_SAMPLES];
     unsigned n;
 };
-static struct samples waits, syncs;
+static struct samples waits, syncs, befores, writes, backs;
+static atomic_uint_fast64_t emitted_ns, synced_ns; /* of the request that waits */
 
 static void sample(struct samples *s, uint64_t since_ns)
 {
@@ -66,7 +70,21 @@ static int timed_sync(int fd)
 
     sample(&syncs,
            began); /* one thread syncs at a time: the writer, or the keeper that it also is */
+    atomic_store(&synced_ns, gw_clock_ns());
     return rc;
+}
+
+static ssize_t timed_write(int fd, const void *bytes, size_t n)
+{
+    uint64_t began = gw_clock_ns(), emitted = atomic_exchange(&emitted_ns, 0);
+    ssize_t done = write(fd, bytes, n);
+
+    if (emitted == 0) /* not what a request waits for */
+        return done;
+    sample(&writes, began);
+    if (befores.n < MAX_SAMPLES)
+        befores.us[befores.n++] = (float)(began - emitted) / 1000;
+    return done;
 }
 
 /* Processor time of the process and of the calling thread, seconds. */
@@ -246,6 +264,8 @@ static void on_decided(void *ctx, enum gw_status st)
     if (st != GW_OK)
         die("a record was not durable");
     sample(&waits, w->since_ns);
+    if (atomic_load(&synced_ns) != 0)
+        sample(&backs, atomic_exchange(&synced_ns, 0));
     --*w->outstanding;
     w->since_ns = 0;
 }
@@ -260,19 +280,29 @@ static void serve(struct audit_chan *ch, uint64_t until_ns)
         audit_chan_dispatch(ch);
 }
 
-static void run_decided(struct bench *b, double seconds, unsigned per_second)
+/* What a request does between its announcement and its decision. */
+static void scan(struct audit_chan *ch, unsigned us)
+{
+    uint64_t until = gw_clock_ns() + us * 1000ull;
+
+    if (us == 0)
+        return;
+    audit_expect(ch);
+    while (gw_clock_ns() < until)
+        continue;
+}
+
+static void run_decided(struct bench *b, double seconds, unsigned per_second, unsigned scan_us)
 {
     enum { RING = 8192 };
     static struct waiting ring[RING];
     static char ids[RING][GW_ULID_BYTES];
     unsigned n = (unsigned)(seconds * per_second), outstanding = 0;
     uint64_t began;
-    double p50, p99, sync;
-
     start(b);
     pad(b->a, b->ch);
     began = gw_clock_ns();
-    waits.n = syncs.n = 0;
+    waits.n = syncs.n = befores.n = writes.n = backs.n = 0;
     for (unsigned i = 0; i < n; i++) {
         uint64_t due = began + (uint64_t)i * GW_NS_PER_SEC / per_second;
         struct waiting *w = &ring[i % RING];
@@ -284,7 +314,9 @@ static void run_decided(struct bench *b, double seconds, unsigned per_second)
             die("the disk does not follow");
         gw_ulid(ids[i % RING]);
         ev = decided_of(ids[i % RING]);
+        scan(b->ch, scan_us);
         *w = (struct waiting){gw_clock_ns(), &outstanding};
+        atomic_store(&emitted_ns, w->since_ns);
         outstanding++;
         if (audit_emit(b->ch, &ev, on_decided, w) != GW_OK)
             die("a record was refused");
@@ -296,10 +328,10 @@ static void run_decided(struct bench *b, double seconds, unsigned per_second)
     while (outstanding != 0)
         serve(b->ch, gw_clock_ns() + GW_NS_PER_MS);
     stop(b);
-    p50 = percentile(&waits, 0.5), p99 = percentile(&waits, 0.99);
-    sync = percentile(&syncs, 0.5);
-    printf("{\"requests\":%u,\"p50_us\":%.1f,\"p99_us\":%.1f,\"syncs\":%u,\"sync_p50_us\":%.1f}\n",
-           n, p50, p99, syncs.n, sync);
+    printf("{\"requests\":%u,\"p50_us\":%.1f,\"p99_us\":%.1f,\"syncs\":%u,\"sync_p50_us\":%.1f,"
+           "\"to_write_us\":%.1f,\"write_us\":%.1f,\"back_us\":%.1f}\n",
+           n, percentile(&waits, 0.5), percentile(&waits, 0.99), syncs.n, percentile(&syncs, 0.5),
+           percentile(&befores, 0.5), percentile(&writes, 0.5), percentile(&backs, 0.5));
 }
 
 static void run_spool(struct bench *b, uint64_t records)
@@ -394,7 +426,7 @@ int main(int argc, char **argv)
                               .max_spool_bytes = 64ull << 30,
                               .retain_seconds = 3600,
                               .n_channels = 1}};
-    const char *brokers;
+    const char *brokers = NULL;
     char *key;
 
     if (argc < 5)
@@ -408,11 +440,16 @@ int main(int argc, char **argv)
         die("out of memory");
     b.cfg.seal_key = key;
     spool_io.fdatasync = timed_sync;
-    brokers = strcmp(argv[1], "deliver") == 0 ? argv[4] : argc > 6 ? argv[5] : NULL;
+    spool_io.write = timed_write;
+    if (strcmp(argv[1], "deliver") == 0)
+        brokers = argv[4];
+    else if (strcmp(argv[1], "spool") == 0 && argc > 6)
+        brokers = argv[5];
     b.cfg.kafka_brokers = brokers;
     b.cfg.kafka_topic = argv[argc - 1];
-    if (strcmp(argv[1], "decided") == 0 && argc == 6)
-        run_decided(&b, strtod(argv[4], NULL), (unsigned)strtoul(argv[5], NULL, 10));
+    if (strcmp(argv[1], "decided") == 0 && (argc == 6 || argc == 7))
+        run_decided(&b, strtod(argv[4], NULL), (unsigned)strtoul(argv[5], NULL, 10),
+                    argc == 7 ? (unsigned)strtoul(argv[6], NULL, 10) : 0);
     else if (strcmp(argv[1], "spool") == 0)
         run_spool(&b, strtoull(argv[4], NULL, 10));
     else if (strcmp(argv[1], "deliver") == 0 && argc == 6)
