@@ -26,7 +26,9 @@ static enum gw_status render(const struct chat *c, const struct engine_message *
                              unsigned n_messages, bool add_generation_prompt,
                              struct chat_prompt *out, struct gw_err *err)
 {
-    struct jinja_input in = {messages, n_messages, add_generation_prompt, {NULL, 0}, {NULL, 0}};
+    struct jinja_input in = {.messages = messages,
+                             .n_messages = n_messages,
+                             .add_generation_prompt = add_generation_prompt};
     struct chat_sink sink = {0};
     enum gw_status st = GW_OK;
 

@@ -1,36 +1,61 @@
 /* engine/chat_eval.c - computes the expressions of a chat template.
  *
- * Recursion follows the tree, whose depth the parser bounded. The first failure sticks in struct jrun and
+ * Recursion follows the tree and the macros, and is counted (JRUN_MAX_DEPTH). The first failure sticks in struct jrun and
  * everything after it returns at once. One rendering, one thread. */
 #include "engine/chat_eval.h"
 
+#include <math.h>
+#include <stdlib.h>
+
 /* ---- names ------------------------------------------------------------------------------------ */
 
-static struct jval *find_name(struct jrun *r, struct gw_span name)
+struct jframe *jframe_new(struct jrun *r, struct jframe *parent)
 {
-    for (struct jscope *s = r->scope; s != NULL && jrun_work(r, 1); s = s->next)
-        if (!s->border && gw_span_eq(s->name, name))
-            return &s->value;
+    struct jframe *f = jrun_alloc(r, 1, sizeof(*f));
+
+    if (f != NULL)
+        f->parent = parent;
+    return f;
+}
+
+void jframe_set(struct jrun *r, struct jframe *f, struct gw_span name, struct jval value)
+{
+    struct jname *n = f == NULL ? NULL : f->names;
+
+    while (n != NULL && jrun_work(r, 1) && !gw_span_eq(n->name, name))
+        n = n->next;
+    if (n == NULL && f != NULL && (n = jrun_alloc(r, 1, sizeof(*n))) != NULL) {
+        n->name = name;
+        n->next = f->names;
+        f->names = n;
+    }
+    if (n != NULL)
+        n->value = value;
+}
+
+static const struct jval *find_name(struct jrun *r, struct gw_span name)
+{
+    for (const struct jframe *f = r->frame; f != NULL; f = f->parent)
+        for (const struct jname *n = f->names; n != NULL && jrun_work(r, 1); n = n->next)
+            if (gw_span_eq(n->name, name))
+                return &n->value;
     return NULL;
 }
 
 static struct jval eval_name(struct jrun *r, const struct jinja_node *n)
 {
-    static const char *const functions[] = {"raise_exception", "namespace", "range", "dict"};
-    struct gw_span name = n->text;
-    const struct jval *found = find_name(r, name);
+    const struct jval *found = find_name(r, n->text);
 
     if (found != NULL)
         return *found;
-    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
-        if (gw_span_is(name, functions[i]))
-            return (struct jval){.type = JVAL_FUNCTION, .string = {name.ptr, NULL, name.len}};
+    if (jinja_is_function(n->text))
+        return (struct jval){.type = JVAL_FUNCTION, .string = {n->text.ptr, NULL, n->text.len}};
     return jval_undefined;
 }
 
-/* ---- functions ----------------------------------------------------------------------------------- */
+/* ---- expressions ---------------------------------------------------------------------------------- */
 
-static void eval_args(struct jrun *r, const struct jinja_node *n, struct jinja_args *out)
+void jinja_args(struct jrun *r, const struct jinja_node *n, struct jinja_args *out)
 {
     for (out->n = 0; n != NULL && r->status == GW_OK; n = n->next) {
         if (out->n == JINJA_MAX_ARGS) {
@@ -44,101 +69,14 @@ static void eval_args(struct jrun *r, const struct jinja_node *n, struct jinja_a
     }
 }
 
-/* range(stop), range(start, stop), range(start, stop, step) */
-static struct jval range(struct jrun *r, const struct jinja_args *args)
-{
-    int64_t n[3] = {0, 0, 1}, count = 0;
-    bool fits = args->n >= 1 && args->n <= 3;
-
-    for (unsigned i = 0; i < args->n && fits; i++) {
-        fits = args->values[i].type == JVAL_INT && args->values[i].number <= INT32_MAX &&
-               args->values[i].number >= -INT32_MAX;
-        n[args->n == 1 ? 1 : i] = args->values[i].number;
-    }
-    if (fits && n[2] > 0 && n[1] > n[0])
-        count = (n[1] - n[0] + n[2] - 1) / n[2];
-    else if (fits && n[2] < 0 && n[0] > n[1])
-        count = (n[0] - n[1] - n[2] - 1) / -n[2];
-    if (!fits || n[2] == 0 || count > 100000) {
-        jrun_fail(r, GW_EUNSUPPORTED, "range() takes one to three small numbers");
-        return jval_undefined;
-    }
-    struct jval out = jval_list(r, (size_t)count);
-    for (int64_t i = 0; r->status == GW_OK && i < count; i++)
-        out.list->items[i] = jval_int(n[0] + i * n[2]);
-    return out;
-}
-
-static struct jval new_dict(struct jrun *r, const struct jinja_args *args)
-{
-    struct jval out = jval_dict(r);
-
-    for (unsigned i = 0; i < args->n && r->status == GW_OK; i++)
-        if (args->names[i].len > 0)
-            jdict_set(r, out.dict, (struct jstr){args->names[i].ptr, NULL, args->names[i].len},
-                      args->values[i]);
-    return out;
-}
-
-/* The template refuses the conversation. Its words reach the caller, cut and cleaned; a message's text
- * never does. */
-static void raise(struct jrun *r, struct jval words)
-{
-    char text[160] = "no reason given";
-
-    if (r->status != GW_OK)
-        return;
-    if (words.type == JVAL_STRING && !jstr_is_user(words.string)) {
-        size_t n = words.string.len < sizeof(text) - 1 ? words.string.len : sizeof(text) - 1;
-
-        for (size_t i = 0; i < n; i++) {
-            char c = words.string.ptr[i];
-
-            text[i] = '?';
-            if (c >= ' ' && c <= '~')
-                text[i] = c;
-        }
-        text[n] = '\0';
-    }
-    r->status =
-        gw_fail(r->err, GW_EINVAL, "the model's chat template refuses the messages: %s", text);
-}
-
-static struct jval eval_call(struct jrun *r, const struct jinja_node *n)
-{
-    struct jinja_args args;
-    struct jval f;
-
-    if (n->a->kind == JINJA_ATTR) {
-        struct jval object = jinja_eval(r, n->a->a);
-
-        eval_args(r, n->b, &args);
-        return r->status == GW_OK ? jinja_method(r, n->a->text, object, &args) : jval_undefined;
-    }
-    f = jinja_eval(r, n->a);
-    eval_args(r, n->b, &args);
-    if (r->status != GW_OK)
-        return jval_undefined;
-    r->line = n->line;
-    if (f.type != JVAL_FUNCTION)
-        jrun_fail(r, GW_EUNSUPPORTED, "a function is not supported");
-    else if (gw_span_is(jstr_span(f.string), "range"))
-        return range(r, &args);
-    else if (gw_span_is(jstr_span(f.string), "raise_exception"))
-        raise(r, jinja_arg(&args, 0, NULL));
-    else
-        return new_dict(r, &args);
-    return jval_undefined;
-}
-
-/* ---- expressions ---------------------------------------------------------------------------------- */
-
 static struct jval list_concat(struct jrun *r, const struct jlist *a, const struct jlist *b)
 {
     struct jval out = jval_list(r, a->n + b->n);
 
     for (size_t i = 0; r->status == GW_OK && i < out.list->n; i++)
         out.list->items[i] = i < a->n ? a->items[i] : b->items[i - a->n];
+    if (r->status == GW_OK)
+        out.list->tuple = a->tuple;
     return out;
 }
 
@@ -154,8 +92,16 @@ static struct jval arithmetic(struct jrun *r, enum jinja_op op, int64_t a, int64
         overflow = __builtin_sub_overflow(a, b, &out);
     } else if (op == JINJA_OP_MUL) {
         overflow = __builtin_mul_overflow(a, b, &out);
-    } else if (b == 0 || b == -1) {
-        overflow = true; /* -1 would overflow for the least number */
+    } else if (op == JINJA_OP_POWER) {
+        out = 1;
+        overflow = b < 0 || b > 64;
+        for (int64_t i = 0; i < b && !overflow; i++)
+            overflow = __builtin_mul_overflow(out, a, &out);
+    } else if (b == 0) {
+        overflow = true;
+    } else if (b == -1) {
+        overflow = __builtin_sub_overflow((int64_t)0, a, &out); /* of the least number */
+        out = op == JINJA_OP_MOD ? 0 : out;
     } else {
         int64_t rest = a % b;
         bool adjust = rest != 0 && (rest < 0) != (b < 0);
@@ -167,14 +113,86 @@ static struct jval arithmetic(struct jrun *r, enum jinja_op op, int64_t a, int64
     return jval_int(out);
 }
 
-static struct jval eval_sum(struct jrun *r, enum jinja_op op, struct jval a, struct jval b)
+/* Division of any kind by something that is not 0. */
+static double divided(enum jinja_op op, double a, double b)
 {
-    if (a.type == JVAL_INT && b.type == JVAL_INT)
+    double rest;
+
+    if (op == JINJA_OP_FRACTION)
+        return a / b;
+    rest = fmod(a, b);
+    if (rest != 0 && (rest < 0) != (b < 0))
+        rest += b;
+    rest = rest == 0 ? copysign(0, b) : rest;
+    return op == JINJA_OP_MOD ? rest : floor((a - rest) / b + 0.5);
+}
+
+static struct jval real_arithmetic(struct jrun *r, enum jinja_op op, double a, double b)
+{
+    if (op == JINJA_OP_ADD)
+        return jval_float(a + b);
+    if (op == JINJA_OP_SUB)
+        return jval_float(a - b);
+    if (op == JINJA_OP_MUL)
+        return jval_float(a * b);
+    if (op == JINJA_OP_POWER)
+        return jval_float(pow(a, b));
+    if (b != 0)
+        return jval_float(divided(op, a, b));
+    jrun_fail(r, GW_EUNSUPPORTED, "a calculation has no result");
+    return jval_undefined;
+}
+
+/* A string or list, times over. */
+static struct jval repeated(struct jrun *r, struct jval what, int64_t times)
+{
+    struct jbuild text = {0};
+    struct jval out = what;
+
+    if (what.type == JVAL_STRING) {
+        for (int64_t i = 0; i < times && what.string.len != 0 && r->status == GW_OK; i++)
+            jbuild_add(r, &text, what.string);
+        return jval_string(jbuild_done(&text));
+    }
+    size_t n = what.list->n;
+    if (times < 0 || n == 0)
+        times = 0;
+    if (times > 100000 || n * (size_t)times > 100000) {
+        jrun_fail(r, GW_ELIMIT, "a list is too long");
+        return out;
+    }
+    out = jval_list(r, n * (size_t)times);
+    for (size_t i = 0; r->status == GW_OK && i < out.list->n; i++)
+        out.list->items[i] = what.list->items[i % n];
+    return out;
+}
+
+static bool is_row(struct jval v)
+{
+    return v.type == JVAL_STRING || v.type == JVAL_LIST;
+}
+
+struct jval jinja_calculate(struct jrun *r, enum jinja_op op, struct jval a, struct jval b)
+{
+    double x = 0, y = 0;
+
+    if (a.type == JVAL_BOOL)
+        a = jval_int(a.boolean);
+    if (b.type == JVAL_BOOL)
+        b = jval_int(b.boolean);
+    if (a.type == JVAL_INT && b.type == JVAL_INT && op != JINJA_OP_FRACTION)
         return arithmetic(r, op, a.number, b.number);
+    if (jval_real(a, &x) && jval_real(b, &y))
+        return real_arithmetic(r, op, x, y);
     if (op == JINJA_OP_ADD && a.type == JVAL_STRING && b.type == JVAL_STRING)
         return jval_string(jstr_concat(r, a.string, b.string));
-    if (op == JINJA_OP_ADD && a.type == JVAL_LIST && b.type == JVAL_LIST)
+    if (op == JINJA_OP_ADD && a.type == JVAL_LIST && b.type == JVAL_LIST &&
+        a.list->tuple == b.list->tuple)
         return list_concat(r, a.list, b.list);
+    if (op == JINJA_OP_MUL && is_row(a) && b.type == JVAL_INT)
+        return repeated(r, a, b.number);
+    if (op == JINJA_OP_MUL && is_row(b) && a.type == JVAL_INT)
+        return repeated(r, b, a.number);
     jrun_fail(r, GW_EUNSUPPORTED, "an operator does not fit its values");
     return jval_undefined;
 }
@@ -209,9 +227,11 @@ static struct jval eval_binary(struct jrun *r, const struct jinja_node *n)
     case JINJA_OP_SUB:
     case JINJA_OP_MUL:
     case JINJA_OP_DIV:
+    case JINJA_OP_FRACTION:
     case JINJA_OP_MOD:
+    case JINJA_OP_POWER:
     default:
-        return eval_sum(r, n->op, a, b);
+        return jinja_calculate(r, n->op, a, b);
     }
 }
 
@@ -223,6 +243,8 @@ static struct jval eval_list(struct jrun *r, const struct jinja_node *n)
     for (const struct jinja_node *i = n->a; i != NULL; i = i->next)
         count++;
     out = jval_list(r, count);
+    if (r->status == GW_OK)
+        out.list->tuple = n->number != 0;
     count = 0;
     for (const struct jinja_node *i = n->a; i != NULL && r->status == GW_OK; i = i->next)
         out.list->items[count++] = jinja_eval(r, i);
@@ -259,7 +281,7 @@ static struct jval eval_filter(struct jrun *r, const struct jinja_node *n)
     struct jinja_args args;
     struct jval value = jinja_eval(r, n->a);
 
-    eval_args(r, n->b, &args);
+    jinja_args(r, n->b, &args);
     if (r->status != GW_OK)
         return jval_undefined;
     r->line = n->line;
@@ -281,9 +303,11 @@ static struct jval eval_negate(struct jrun *r, const struct jinja_node *n)
 {
     struct jval value = jinja_eval(r, n->a);
 
-    if (value.type != JVAL_INT && r->status == GW_OK)
-        jrun_fail(r, GW_EUNSUPPORTED, "only numbers can be negated");
-    return arithmetic(r, JINJA_OP_SUB, 0, value.type == JVAL_INT ? value.number : 0);
+    if (r->status != GW_OK)
+        return jval_undefined;
+    if (value.type == JVAL_FLOAT)
+        return jval_float(-value.real);
+    return jinja_calculate(r, JINJA_OP_SUB, jval_int(0), value);
 }
 
 static struct jval eval_string(struct jrun *r, const struct jinja_node *n)
@@ -296,6 +320,23 @@ static struct jval eval_int(struct jrun *r, const struct jinja_node *n)
 {
     (void)r;
     return jval_int(n->number);
+}
+
+static struct jval eval_float(struct jrun *r, const struct jinja_node *n)
+{
+    (void)r;
+    return jval_float(strtod(n->text.ptr, NULL)); /* the parser put a NUL behind it */
+}
+
+static struct jval eval_captured(struct jrun *r, const struct jinja_node *n)
+{
+    (void)n;
+    return jval_string(r->captured);
+}
+
+static struct jval eval_call(struct jrun *r, const struct jinja_node *n)
+{
+    return jinja_call(r, n, NULL);
 }
 
 static struct jval eval_bool(struct jrun *r, const struct jinja_node *n)
@@ -359,6 +400,8 @@ struct jval jinja_eval(struct jrun *r, const struct jinja_node *n)
     static evaluator *const evaluators[] = {
         [JINJA_STRING] = eval_string,
         [JINJA_INT] = eval_int,
+        [JINJA_FLOAT] = eval_float,
+        [JINJA_CAPTURED] = eval_captured,
         [JINJA_BOOL] = eval_bool,
         [JINJA_NONE] = eval_none,
         [JINJA_NAME] = eval_name,
@@ -380,10 +423,12 @@ struct jval jinja_eval(struct jrun *r, const struct jinja_node *n)
     evaluator *f =
         n->kind < sizeof(evaluators) / sizeof(evaluators[0]) ? evaluators[n->kind] : NULL;
 
-    if (!jrun_work(r, 1))
-        return jval_undefined;
-    if (f != NULL)
-        return f(r, n);
-    jrun_fail(r, GW_EUNSUPPORTED, "a statement stands where a value is expected");
-    return jval_undefined;
+    struct jval out = jval_undefined;
+
+    if (f == NULL)
+        jrun_fail(r, GW_EUNSUPPORTED, "a statement stands where a value is expected");
+    if (jrun_enter(r) && f != NULL)
+        out = f(r, n);
+    r->depth--;
+    return out;
 }

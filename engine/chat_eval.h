@@ -5,18 +5,21 @@
 #include "engine/chat_jinja.h"
 #include "engine/chat_value.h"
 
-/* Names in force, newest first: a loop puts its own in front and takes them away again. */
-struct jscope {
-    struct gw_span name;
-    struct jval value;
-    struct jscope *next;
-    bool border; /* nothing: marks where the names of a loop end */
-};
+/* Names. A new frame sees those of its parent, the frame at hand; the caller restores r->frame. NULL frames are failures. */
+struct jframe *jframe_new(struct jrun *r, struct jframe *parent);
+void jframe_set(struct jrun *r, struct jframe *f, struct gw_span name, struct jval value);
+
+/* How a list of statements ended. */
+enum jinja_flow { JINJA_FLOW_NEXT, JINJA_FLOW_BREAK, JINJA_FLOW_CONTINUE };
+enum jinja_flow jinja_run(struct jrun *r, const struct jinja_node *statements);
+/* The same with a frame of its own, and its output in *out. */
+enum jinja_flow jinja_run_captured(struct jrun *r, const struct jinja_node *statements,
+                                   struct jstr *out);
 
 /* Computes an expression; undefined after a failure. */
 struct jval jinja_eval(struct jrun *r, const struct jinja_node *n);
 
-enum { JINJA_MAX_ARGS = 8 };
+enum { JINJA_MAX_ARGS = 16 };
 
 struct jinja_args {
     struct jval values[JINJA_MAX_ARGS];
@@ -26,6 +29,17 @@ struct jinja_args {
 
 /* The argument at a place, or of a name; undefined when it was not given. name may be NULL. */
 struct jval jinja_arg(const struct jinja_args *args, unsigned place, const char *name);
+
+/* Fills out; r fails when there are too many. */
+void jinja_args(struct jrun *r, const struct jinja_node *n, struct jinja_args *out);
+
+/* object.name(args) or f(args), for a node that is a call. caller may be NULL: an argument that is named "caller". */
+struct jval jinja_call(struct jrun *r, const struct jinja_node *n, const struct jval *caller);
+/* Whether there is a global function of that name. */
+bool jinja_is_function(struct gw_span name);
+
+/* a op b: + - * / // % ** of numbers, + and * of strings and lists. */
+struct jval jinja_calculate(struct jrun *r, enum jinja_op op, struct jval a, struct jval b);
 
 /* value | name(args). Unknown names fail here and not in jinja_parse(): templates are full of branches for
  * tools that a conversation never takes. The same holds for methods and tests. */

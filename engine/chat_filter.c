@@ -1,10 +1,11 @@
-/* engine/chat_filter.c - the filters, methods and tests of chat templates.
- *
- * Tables of names and functions; see chat_value.h V1 for the marks that strings carry. */
-#include "base/utf8.h"
-#include "engine/chat_eval.h"
+/* engine/chat_filter.c - the filters, methods and tests of chat templates: arguments, tables, and what fits values of any
+ * type. See chat_value.h V1 for the marks that strings carry. */
+#include "engine/chat_filter.h"
 
-typedef struct jval function(struct jrun *r, struct jval value, const struct jinja_args *args);
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- arguments ------------------------------------------------------------------------------ */
 
 struct jval jinja_arg(const struct jinja_args *args, unsigned place, const char *name)
 {
@@ -14,165 +15,31 @@ struct jval jinja_arg(const struct jinja_args *args, unsigned place, const char 
     return jval_undefined;
 }
 
-static struct gw_span text_arg(struct jrun *r, const struct jinja_args *args, unsigned place)
+struct gw_span jinja_text_arg(struct jrun *r, const struct jinja_args *args, unsigned place,
+                              const char *name)
 {
-    struct jval v = jinja_arg(args, place, NULL);
+    struct jval v = jinja_arg(args, place, name);
 
     if (v.type != JVAL_STRING && v.type != JVAL_UNDEFINED && v.type != JVAL_NONE)
         jrun_fail(r, GW_EUNSUPPORTED, "a function needs a string");
-    return v.type == JVAL_STRING ? jstr_span(v.string) : (struct gw_span){NULL, 0};
-}
-
-/* value as a string; anything else fails. */
-static struct jstr need_string(struct jrun *r, struct jval v)
-{
-    if (v.type == JVAL_STRING && jrun_work(r, v.string.len / 16))
-        return v.string;
     if (v.type != JVAL_STRING)
-        jrun_fail(r, GW_EUNSUPPORTED, "a function needs a string");
-    return (struct jstr){NULL, NULL, 0};
+        return (struct gw_span){NULL, 0};
+    return (struct gw_span){v.string.ptr == NULL ? "" : v.string.ptr, v.string.len};
 }
 
-/* ---- strings ------------------------------------------------------------------------------------ */
-
-static struct jval strip(struct jrun *r, struct jval v, const struct jinja_args *args)
+int64_t jinja_int_arg(struct jrun *r, const struct jinja_args *args, unsigned place,
+                      const char *name, int64_t otherwise)
 {
-    return jval_string(jstr_trim(need_string(r, v), text_arg(r, args, 0), true, true));
+    struct jval v = jinja_arg(args, place, name);
+
+    if (v.type == JVAL_UNDEFINED || v.type == JVAL_NONE)
+        return otherwise;
+    if (v.type != JVAL_INT)
+        jrun_fail(r, GW_EUNSUPPORTED, "a function needs a whole number");
+    return v.type == JVAL_INT ? v.number : otherwise;
 }
 
-static struct jval strip_left(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    return jval_string(jstr_trim(need_string(r, v), text_arg(r, args, 0), true, false));
-}
-
-static struct jval strip_right(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    return jval_string(jstr_trim(need_string(r, v), text_arg(r, args, 0), false, true));
-}
-
-/* A copy of s with ASCII letters changed: to upper case where upper(i) says so, else to lower. */
-static struct jval change_case(struct jrun *r, struct jstr s, bool first_upper, bool rest_upper)
-{
-    char *p = jrun_alloc(r, s.len, 1);
-
-    for (size_t i = 0; p != NULL && i < s.len; i++) {
-        bool upper_case = i == 0 ? first_upper : rest_upper;
-
-        p[i] = gw_ascii_lower(s.ptr[i]);
-        if (upper_case && p[i] >= 'a' && p[i] <= 'z')
-            p[i] = (char)(p[i] - 'a' + 'A');
-    }
-    return p == NULL ? jval_undefined : jval_string((struct jstr){p, s.user, s.len});
-}
-
-static struct jval upper(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    (void)args;
-    return change_case(r, need_string(r, v), true, true);
-}
-
-static struct jval lower(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    (void)args;
-    return change_case(r, need_string(r, v), false, false);
-}
-
-static struct jval capitalize(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    (void)args;
-    return change_case(r, need_string(r, v), true, false);
-}
-
-static struct jval starts_with(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    return jval_bool(gw_span_starts(jstr_span(need_string(r, v)), text_arg(r, args, 0)));
-}
-
-static struct jval ends_with(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    return jval_bool(gw_span_ends(jstr_span(need_string(r, v)), text_arg(r, args, 0)));
-}
-
-/* Where part stands in s from `from` on, or s.len. part is not empty. */
-static size_t find(struct jstr s, size_t from, struct gw_span part)
-{
-    const char *p = from >= s.len ? NULL : memmem(s.ptr + from, s.len - from, part.ptr, part.len);
-
-    return p == NULL ? s.len : (size_t)(p - s.ptr);
-}
-
-static size_t count(struct jstr s, struct gw_span part)
-{
-    size_t n = 0;
-
-    for (size_t at = find(s, 0, part); at < s.len; at = find(s, at + part.len, part))
-        n++;
-    return n;
-}
-
-static struct jval split(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    struct jstr s = need_string(r, v);
-    struct gw_span by = text_arg(r, args, 0);
-    struct jval limit = jinja_arg(args, 1, "maxsplit");
-    size_t from = 0;
-
-    if (by.len == 0) {
-        jrun_fail(r, GW_EUNSUPPORTED, "split() needs a separator");
-        return jval_undefined;
-    }
-    size_t n = count(s, by);
-    if (limit.type == JVAL_INT && limit.number >= 0 && (uint64_t)limit.number < n)
-        n = (size_t)limit.number;
-    struct jval out = jval_list(r, n + 1);
-    for (size_t i = 0; i <= n && r->status == GW_OK; i++) {
-        size_t to = i == n ? s.len : find(s, from, by);
-
-        out.list->items[i] = jval_string(jstr_sub(s, from, to));
-        from = to + by.len;
-    }
-    return out;
-}
-
-static struct jval replace(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    struct jstr s = need_string(r, v);
-    struct gw_span old = text_arg(r, args, 0);
-    struct jval new = jinja_arg(args, 1, NULL);
-    size_t n = 0, from = 0;
-
-    if (old.len == 0 || new.type != JVAL_STRING || args->n > 2) {
-        jrun_fail(r, GW_EUNSUPPORTED, "replace() needs two strings, the first not empty");
-        return jval_undefined;
-    }
-    size_t times = count(s, old), len = s.len - times * old.len;
-    if (times > 0 && new.string.len > (SIZE_MAX / 2 - len) / times) {
-        jrun_fail(r, GW_ELIMIT, "replace() makes too long a string");
-        return jval_undefined;
-    }
-    len += times * new.string.len;
-    char *ptr = jrun_alloc(r, len, 1);
-    unsigned char *user = jrun_alloc(r, len, 1);
-    while (r->status == GW_OK && from < s.len) {
-        size_t at = find(s, from, old);
-
-        memcpy(ptr + n, s.ptr + from, at - from);
-        if (s.user != NULL)
-            memcpy(user + n, s.user + from, at - from);
-        n += at - from;
-        if (at == s.len)
-            break;
-        if (new.string.len > 0)
-            memcpy(ptr + n, new.string.ptr, new.string.len);
-        if (new.string.user != NULL &&new.string.len > 0)
-            memcpy(user + n, new.string.user, new.string.len);
-        n += new.string.len;
-        from = at + old.len;
-    }
-    return r->status == GW_OK ? jval_string((struct jstr){ptr, user, n}) : jval_undefined;
-}
-
-/* ---- values of any type ---------------------------------------------------------------------------- */
+/* ---- values of any type --------------------------------------------------------------------- */
 
 static struct jval length(struct jrun *r, struct jval v, const struct jinja_args *args)
 {
@@ -184,37 +51,67 @@ static struct jval length(struct jrun *r, struct jval v, const struct jinja_args
     return jval_int(n);
 }
 
-static struct jval to_string(struct jrun *r, struct jval v, const struct jinja_args *args)
+/* The whole text as a number; false when it is none. */
+static bool parse_number(struct jrun *r, struct jstr s, double *real, int64_t *whole,
+                         bool *is_whole)
 {
-    (void)args;
-    return jval_string(jval_text(r, v));
+    struct gw_span text;
+    char *end = NULL;
+
+    s = jstr_trim(s, (struct gw_span){NULL, 0}, true, true);
+    if (s.len == 0 || s.len > 300 ||
+        (s.ptr[0] != '\0' && strchr("+-.0123456789", s.ptr[0]) == NULL) ||
+        memmem(s.ptr, s.len, "x", 1) != NULL || memmem(s.ptr, s.len, "X", 1) != NULL)
+        return false;
+    text = gw_arena_copy(r->arena, jstr_span(s)); /* ends with a NUL */
+    if (text.ptr == NULL) {
+        jrun_fail(r, GW_ELIMIT, "the template needs too much memory");
+        return false;
+    }
+    *whole = s.len <= 18 ? strtoll(text.ptr, &end, 10) : 0;
+    *is_whole = end != NULL && end == text.ptr + s.len;
+    if (*is_whole)
+        return true;
+    *real = strtod(text.ptr, &end);
+    return end == text.ptr + s.len;
 }
 
-static struct jval to_number(struct jrun *r, struct jval v, const struct jinja_args *args)
+static struct jval to_int(struct jrun *r, struct jval v, const struct jinja_args *args)
 {
-    int64_t n = 0;
-    bool negative = false;
+    struct jval otherwise = jinja_arg(args, 0, "default");
+    double real = 0;
+    int64_t whole = 0;
+    bool is_whole = false, ok = false;
 
-    (void)args;
     if (v.type == JVAL_INT || v.type == JVAL_BOOL)
         return jval_int(v.type == JVAL_INT ? v.number : v.boolean);
-    struct jstr s = jstr_trim(need_string(r, v), (struct gw_span){NULL, 0}, true, true);
-    for (size_t i = 0; i < s.len; i++) {
-        if (i == 0 && s.len > 1 && s.ptr[0] == '-')
-            negative = true;
-        else if (s.ptr[i] < '0' || s.ptr[i] > '9' || n > INT32_MAX)
-            return jval_int(0);
-        else
-            n = n * 10 + (s.ptr[i] - '0');
-    }
-    return jval_int(negative ? -n : n);
+    if (v.type == JVAL_UNDEFINED)
+        jrun_fail(r, GW_EUNSUPPORTED, "something undefined is no number");
+    if (v.type == JVAL_FLOAT)
+        ok = true, real = v.real;
+    else if (v.type == JVAL_STRING)
+        ok = parse_number(r, v.string, &real, &whole, &is_whole);
+    if (ok && is_whole)
+        return jval_int(whole);
+    if (ok && fabs(real) < 9e18)
+        return jval_int((int64_t)real);
+    return otherwise.type == JVAL_UNDEFINED ? jval_int(0) : otherwise;
 }
 
-static struct jval same(struct jrun *r, struct jval v, const struct jinja_args *args)
+static struct jval to_float(struct jrun *r, struct jval v, const struct jinja_args *args)
 {
-    (void)r;
-    (void)args;
-    return v;
+    struct jval otherwise = jinja_arg(args, 0, "default");
+    double real = 0;
+    int64_t whole = 0;
+    bool is_whole = false;
+
+    if (v.type == JVAL_UNDEFINED)
+        jrun_fail(r, GW_EUNSUPPORTED, "something undefined is no number");
+    if (jval_real(v, &real))
+        return jval_float(real);
+    if (v.type == JVAL_STRING && parse_number(r, v.string, &real, &whole, &is_whole))
+        return jval_float(is_whole ? (double)whole : real);
+    return otherwise.type == JVAL_UNDEFINED ? jval_float(0) : otherwise;
 }
 
 static struct jval or_default(struct jrun *r, struct jval v, const struct jinja_args *args)
@@ -225,212 +122,104 @@ static struct jval or_default(struct jrun *r, struct jval v, const struct jinja_
     if (v.type != JVAL_UNDEFINED && (!falsy_too || jval_truth(v)))
         return v;
     struct jval other = jinja_arg(args, 0, "default_value");
-    return other.type == JVAL_UNDEFINED ? jval_template((struct gw_span){NULL, 0}) : other;
+    return args->n == 0 ? jval_template((struct gw_span){NULL, 0}) : other;
 }
 
-/* ---- lists and dicts --------------------------------------------------------------------------------- */
-
-static struct jval to_list(struct jrun *r, struct jval v, const struct jinja_args *args)
+static struct jval attr(struct jrun *r, struct jval v, const struct jinja_args *args)
 {
-    const struct jlist *l = jval_iterate(r, v);
-    struct jval out = jval_list(r, l->n);
-
-    (void)args;
-    for (size_t i = 0; i < l->n && r->status == GW_OK; i++)
-        out.list->items[i] = l->items[i];
-    return out;
+    return jval_member(r, v, jinja_text_arg(r, args, 0, "name"));
 }
 
-static struct jval reverse(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    const struct jlist *l = jval_iterate(r, v);
-    struct jval out = jval_list(r, l->n);
-
-    (void)args;
-    for (size_t i = 0; i < l->n && r->status == GW_OK; i++)
-        out.list->items[i] = l->items[l->n - 1 - i];
-    return out;
-}
-
-static struct jval first(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    const struct jlist *l = jval_iterate(r, v);
-
-    (void)args;
-    return l->n == 0 ? jval_undefined : l->items[0];
-}
-
-static struct jval last(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    const struct jlist *l = jval_iterate(r, v);
-
-    (void)args;
-    return l->n == 0 ? jval_undefined : l->items[l->n - 1];
-}
-
-static struct jval join(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    const struct jlist *l = jval_iterate(r, v);
-    struct jval by = jinja_arg(args, 0, "d");
-    struct jstr out = {NULL, NULL, 0};
-
-    for (size_t i = 0; i < l->n && r->status == GW_OK; i++) {
-        if (i > 0 && by.type == JVAL_STRING)
-            out = jstr_concat(r, out, by.string);
-        out = jstr_concat(r, out, jval_text(r, l->items[i]));
-    }
-    return jval_string(out);
-}
-
-/* The items whose member passes a test: selectattr('role', 'equalto', 'user'). */
-static struct jval select_attr(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    const struct jlist *l = jval_iterate(r, v);
-    struct gw_span name = text_arg(r, args, 0), test = text_arg(r, args, 1);
-    struct jval out = jval_list(r, l->n);
-    size_t kept = 0;
-
-    for (size_t i = 0; i < l->n && r->status == GW_OK; i++) {
-        struct jval member = jval_member(r, l->items[i], name);
-
-        if (test.len == 0 ? jval_truth(member)
-                          : jinja_test(r, test, member, jinja_arg(args, 2, NULL)))
-            out.list->items[kept++] = l->items[i];
-    }
-    if (r->status != GW_OK)
-        return jval_undefined;
-    out.list->n = kept;
-    return out;
-}
-
-static const struct jdict *need_dict(struct jrun *r, struct jval v)
-{
-    static const struct jdict nothing = {NULL, NULL, 0};
-
-    if (v.type == JVAL_DICT && jrun_work(r, v.dict->n))
-        return v.dict;
-    jrun_fail(r, GW_EUNSUPPORTED, "a function needs a dict");
-    return &nothing;
-}
-
-static struct jval items(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    const struct jdict *d = need_dict(r, v);
-    struct jval out = jval_list(r, d->n);
-    size_t i = 0;
-
-    (void)args;
-    for (const struct jentry *e = d->first; e != NULL && r->status == GW_OK; e = e->next) {
-        struct jval pair = jval_list(r, 2);
-
-        if (r->status != GW_OK)
-            break;
-        pair.list->items[0] = jval_string(e->key);
-        pair.list->items[1] = e->value;
-        out.list->items[i++] = pair;
-    }
-    return out;
-}
-
-static struct jval values(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    const struct jdict *d = need_dict(r, v);
-    struct jval out = jval_list(r, d->n);
-    size_t i = 0;
-
-    (void)args;
-    for (const struct jentry *e = d->first; e != NULL && r->status == GW_OK; e = e->next)
-        out.list->items[i++] = e->value;
-    return out;
-}
-
-static struct jval get(struct jrun *r, struct jval v, const struct jinja_args *args)
-{
-    const struct jval *found = jdict_get(need_dict(r, v), text_arg(r, args, 0));
-    struct jval other = jinja_arg(args, 1, NULL);
-
-    if (found != NULL)
-        return *found;
-    if (other.type == JVAL_UNDEFINED)
-        other.type = JVAL_NONE;
-    return other;
-}
-
+/* tojson(ensure_ascii, indent, separators, sort_keys): the order of the reference environment. */
 static struct jval to_json(struct jrun *r, struct jval v, const struct jinja_args *args)
 {
-    if (args->n > 0)
-        jrun_fail(r, GW_EUNSUPPORTED, "tojson takes no arguments here");
-    return jval_string(jval_json(r, v));
+    struct jval indent = jinja_arg(args, 1, "indent"), between = jinja_arg(args, 2, "separators");
+    struct jbuild blanks = {0};
+    struct jjson how = {
+        .pretty = indent.type != JVAL_UNDEFINED && indent.type != JVAL_NONE,
+        .ascii = jval_truth(jinja_arg(args, 0, "ensure_ascii")),
+        .sorted = jval_truth(jinja_arg(args, 3, "sort_keys")),
+        .key = jstr_of(": "),
+    };
+
+    how.item = jstr_of(how.pretty ? "," : ", ");
+    if (between.type == JVAL_LIST && between.list->n == 2 &&
+        between.list->items[0].type == JVAL_STRING && between.list->items[1].type == JVAL_STRING) {
+        how.item = between.list->items[0].string;
+        how.key = between.list->items[1].string;
+    }
+    if (indent.type == JVAL_STRING)
+        how.indent = indent.string;
+    for (int64_t i = 0; indent.type == JVAL_INT && i < indent.number && r->status == GW_OK; i++)
+        jbuild_addc(r, &blanks, ' ');
+    if (indent.type == JVAL_INT)
+        how.indent = jbuild_done(&blanks);
+    return jval_string(jval_json(r, v, &how));
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------ */
-
-struct entry {
-    const char *name;
-    function *f;
-};
-
-static const struct entry filters[] = {
-    {"trim", strip},         {"upper", upper},
-    {"lower", lower},        {"capitalize", capitalize},
-    {"replace", replace},    {"length", length},
-    {"count", length},       {"string", to_string},
-    {"int", to_number},      {"safe", same},
-    {"default", or_default}, {"d", or_default},
-    {"list", to_list},       {"reverse", reverse},
-    {"first", first},        {"last", last},
-    {"join", join},          {"items", items},
-    {"tojson", to_json},     {"selectattr", select_attr},
-};
-
-static const struct entry methods[] = {
-    {"strip", strip},
-    {"lstrip", strip_left},
-    {"rstrip", strip_right},
-    {"upper", upper},
-    {"lower", lower},
-    {"capitalize", capitalize},
-    {"startswith", starts_with},
-    {"endswith", ends_with},
-    {"split", split},
-    {"replace", replace},
-    {"items", items},
-    {"keys", to_list},
-    {"values", values},
-    {"get", get},
-};
-
-static function *look_up(const struct entry *table, size_t n, struct gw_span name)
+/* loop.cycle('a', 'b') */
+static struct jval cycle(struct jrun *r, struct jval v, const struct jinja_args *args)
 {
-    for (size_t i = 0; i < n; i++)
-        if (gw_span_is(name, table[i].name))
-            return table[i].f;
+    if (args->n != 0)
+        return args->values[v.loop->index % args->n];
+    jrun_fail(r, GW_EUNSUPPORTED, "cycle() needs values");
+    return jval_undefined;
+}
+
+/* ---- tables --------------------------------------------------------------------------------- */
+
+static const struct jinja_entry value_filters[] = {
+    {"length", length},  {"count", length},       {"int", to_int},
+    {"float", to_float}, {"default", or_default}, {"d", or_default},
+    {"tojson", to_json}, {"attr", attr},          {NULL, NULL},
+};
+
+static const struct jinja_entry loop_methods[] = {{"cycle", cycle}, {NULL, NULL}};
+
+static jinja_function *look_up(const struct jinja_entry *table, struct gw_span name)
+{
+    for (; table->name != NULL; table++)
+        if (gw_span_is(name, table->name))
+            return table->f;
     return NULL;
 }
 
 struct jval jinja_filter(struct jrun *r, struct gw_span name, struct jval value,
                          const struct jinja_args *args)
 {
-    function *f = look_up(filters, sizeof(filters) / sizeof(filters[0]), name);
+    jinja_function *f = look_up(jinja_string_filters, name);
 
-    if (f != NULL)
-        return f(r, value, args);
-    jrun_fail(r, GW_EUNSUPPORTED, "a filter is not supported");
-    return jval_undefined;
+    if (f != NULL) {
+        value = jval_string(jval_text(r, value));
+        (void)jrun_work(r, value.string.len / 16);
+    } else {
+        f = look_up(jinja_list_filters, name);
+        f = f != NULL ? f : look_up(value_filters, name);
+    }
+    if (f == NULL)
+        jrun_fail(r, GW_EUNSUPPORTED, "a filter is not supported");
+    return r->status == GW_OK && f != NULL ? f(r, value, args) : jval_undefined;
 }
 
 struct jval jinja_method(struct jrun *r, struct gw_span name, struct jval value,
                          const struct jinja_args *args)
 {
-    function *f = look_up(methods, sizeof(methods) / sizeof(methods[0]), name);
+    jinja_function *f = NULL;
 
-    if (f != NULL)
-        return f(r, value, args);
-    jrun_fail(r, GW_EUNSUPPORTED, "a method is not supported");
-    return jval_undefined;
+    if (value.type == JVAL_STRING)
+        f = look_up(jinja_string_methods, name);
+    else if (value.type == JVAL_DICT)
+        f = look_up(jinja_dict_methods, name);
+    else if (value.type == JVAL_LOOP)
+        f = look_up(loop_methods, name);
+    if (f == NULL)
+        jrun_fail(r, GW_EUNSUPPORTED, "a method is not supported");
+    if (value.type == JVAL_STRING)
+        (void)jrun_work(r, value.string.len / 16);
+    return r->status == GW_OK && f != NULL ? f(r, value, args) : jval_undefined;
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------- */
+/* ---- tests ---------------------------------------------------------------------------------- */
 
 enum test_kind {
     TEST_DEFINED,
@@ -438,15 +227,27 @@ enum test_kind {
     TEST_NONE,
     TEST_STRING,
     TEST_NUMBER,
+    TEST_INTEGER,
+    TEST_FLOAT,
     TEST_BOOLEAN,
     TEST_TRUE,
     TEST_FALSE,
     TEST_MAPPING,
     TEST_SEQUENCE,
+    TEST_CALLABLE,
     TEST_ODD,
     TEST_EVEN,
-    TEST_EQUAL,
+    TEST_DIVISIBLE,
+    TEST_SAME,
+    TEST_EQ,
+    TEST_NE,
+    TEST_LT,
+    TEST_LE,
+    TEST_GT,
+    TEST_GE,
     TEST_IN,
+    TEST_LOWER,
+    TEST_UPPER,
     TEST_COUNT
 };
 
@@ -459,18 +260,37 @@ static const struct {
     {"none", TEST_NONE},
     {"string", TEST_STRING},
     {"number", TEST_NUMBER},
-    {"integer", TEST_NUMBER},
+    {"integer", TEST_INTEGER},
+    {"float", TEST_FLOAT},
     {"boolean", TEST_BOOLEAN},
     {"true", TEST_TRUE},
     {"false", TEST_FALSE},
     {"mapping", TEST_MAPPING},
     {"sequence", TEST_SEQUENCE},
     {"iterable", TEST_SEQUENCE},
+    {"callable", TEST_CALLABLE},
     {"odd", TEST_ODD},
     {"even", TEST_EVEN},
-    {"equalto", TEST_EQUAL},
-    {"eq", TEST_EQUAL},
+    {"divisibleby", TEST_DIVISIBLE},
+    {"sameas", TEST_SAME},
+    {"equalto", TEST_EQ},
+    {"eq", TEST_EQ},
+    {"==", TEST_EQ},
+    {"ne", TEST_NE},
+    {"!=", TEST_NE},
+    {"lt", TEST_LT},
+    {"lessthan", TEST_LT},
+    {"<", TEST_LT},
+    {"le", TEST_LE},
+    {"<=", TEST_LE},
+    {"gt", TEST_GT},
+    {"greaterthan", TEST_GT},
+    {">", TEST_GT},
+    {"ge", TEST_GE},
+    {">=", TEST_GE},
     {"in", TEST_IN},
+    {"lower", TEST_LOWER},
+    {"upper", TEST_UPPER},
 };
 
 static enum test_kind test_of(struct gw_span name)
@@ -481,9 +301,41 @@ static enum test_kind test_of(struct gw_span name)
     return TEST_COUNT;
 }
 
-bool jinja_test(struct jrun *r, struct gw_span name, struct jval v, struct jval argument)
+/* Whether v % by is 0, or 1. For odd numbers below 0 the rest is 1, too: it has the divisor's sign. */
+static bool leaves(struct jrun *r, struct jval v, struct jval by, bool one)
 {
-    switch (test_of(name)) {
+    double n = 0, of = 0;
+
+    if (jval_real(v, &n) && jval_real(by, &of) && of != 0)
+        return fabs(fmod(n, of)) == one;
+    jrun_fail(r, GW_EUNSUPPORTED, "a test needs a number");
+    return false;
+}
+
+/* Whether there are letters, all of them of that case (ASCII). */
+static bool has_case(struct jrun *r, struct jval v, char first, char other)
+{
+    struct jstr s = jval_text(r, v);
+    bool any = false, none = true;
+
+    for (size_t i = 0; i < s.len && jrun_work(r, i % 16 == 0); i++) {
+        any = any || (s.ptr[i] >= first && s.ptr[i] <= first + 25);
+        none = none && (s.ptr[i] < other || s.ptr[i] > other + 25);
+    }
+    return any && none;
+}
+
+/* The very same object: of what templates have, constants and references. */
+static bool is_same(struct jrun *r, struct jval a, struct jval b)
+{
+    if (a.type != b.type)
+        return false;
+    return a.type == JVAL_LIST || a.type == JVAL_DICT ? a.list == b.list : jval_equal(r, a, b);
+}
+
+static bool of_type(enum test_kind kind, struct jval v)
+{
+    switch ((int)kind) {
     case TEST_DEFINED:
         return v.type != JVAL_UNDEFINED;
     case TEST_UNDEFINED:
@@ -493,7 +345,11 @@ bool jinja_test(struct jrun *r, struct gw_span name, struct jval v, struct jval 
     case TEST_STRING:
         return v.type == JVAL_STRING;
     case TEST_NUMBER:
+        return v.type == JVAL_INT || v.type == JVAL_FLOAT || v.type == JVAL_BOOL;
+    case TEST_INTEGER:
         return v.type == JVAL_INT;
+    case TEST_FLOAT:
+        return v.type == JVAL_FLOAT;
     case TEST_BOOLEAN:
         return v.type == JVAL_BOOL;
     case TEST_TRUE:
@@ -501,19 +357,49 @@ bool jinja_test(struct jrun *r, struct gw_span name, struct jval v, struct jval 
     case TEST_FALSE:
         return v.type == JVAL_BOOL && !v.boolean;
     case TEST_MAPPING:
-        return v.type == JVAL_DICT;
+        return v.type == JVAL_DICT && !v.dict->is_namespace;
     case TEST_SEQUENCE:
-        return v.type == JVAL_LIST || v.type == JVAL_STRING || v.type == JVAL_DICT;
+        return v.type == JVAL_LIST || v.type == JVAL_STRING || v.type == JVAL_UNDEFINED ||
+               (v.type == JVAL_DICT && !v.dict->is_namespace);
+    case TEST_CALLABLE:
+    default:
+        return v.type == JVAL_FUNCTION || v.type == JVAL_METHOD || v.type == JVAL_MACRO ||
+               v.type == JVAL_UNDEFINED;
+    }
+}
+
+bool jinja_test(struct jrun *r, struct gw_span name, struct jval v, struct jval argument)
+{
+    enum test_kind kind = test_of(name);
+
+    if (kind <= TEST_CALLABLE)
+        return of_type(kind, v);
+    switch ((int)kind) {
     case TEST_ODD:
     case TEST_EVEN:
-        if (v.type != JVAL_INT)
-            jrun_fail(r, GW_EUNSUPPORTED, "odd and even need a number");
-        return (v.number % 2 != 0) == (test_of(name) == TEST_ODD);
-    case TEST_EQUAL:
+        return leaves(r, v, jval_int(2), kind == TEST_ODD);
+    case TEST_DIVISIBLE:
+        return leaves(r, v, argument, 0);
+    case TEST_SAME:
+        return is_same(r, v, argument);
+    case TEST_EQ:
         return jval_equal(r, v, argument);
+    case TEST_NE:
+        return !jval_equal(r, v, argument);
+    case TEST_LT:
+        return jval_compare(r, v, argument) < 0;
+    case TEST_LE:
+        return jval_compare(r, v, argument) <= 0;
+    case TEST_GT:
+        return jval_compare(r, v, argument) > 0;
+    case TEST_GE:
+        return jval_compare(r, v, argument) >= 0;
     case TEST_IN:
         return jval_in(r, v, argument);
-    case TEST_COUNT:
+    case TEST_LOWER:
+        return has_case(r, v, 'a', 'A');
+    case TEST_UPPER:
+        return has_case(r, v, 'A', 'a');
     default:
         jrun_fail(r, GW_EUNSUPPORTED, "a test is not supported");
         return false;

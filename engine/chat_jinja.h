@@ -1,9 +1,11 @@
-/* engine/chat_jinja.h - the part of Jinja that chat templates of plain conversations use.
+/* engine/chat_jinja.h - the part of Jinja that chat templates use.
  *
  * A template is parsed once into a tree and rendered for each prompt. It comes from a model file, so it
  * is bounded: size, nodes and nesting when parsed; work, memory and output when rendered. What is not
  * understood is refused when parsed (GW_EUNSUPPORTED), so that a fallback can be chosen at once.
- * Macros, imports, floats and the filters that only tool templates need are left out on purpose.
+ * The reference is the environment that models' makers test with: Jinja2, sandboxed, trim_blocks and lstrip_blocks on,
+ * break and continue, tojson, strftime_now and raise_exception. Left out on purpose: inheritance, imports, recursive loops,
+ * escaping (safe returns what it got), changes of case beyond ASCII.
  * A parsed template is immutable: any number of threads may render it. Private to engine/chat*. */
 #ifndef ENGINE_CHAT_JINJA_H
 #define ENGINE_CHAT_JINJA_H
@@ -21,7 +23,7 @@
 enum {
     JINJA_MAX_TEMPLATE_BYTES = 256 << 10,
     JINJA_MAX_NODES = 20000,
-    JINJA_MAX_DEPTH = 48,              /* nested tags and parentheses */
+    JINJA_MAX_DEPTH = 64,              /* nested tags and parentheses */
     JINJA_MAX_WORK = 20 * 1000 * 1000, /* nodes evaluated, and bytes handled / 16 */
 };
 
@@ -33,6 +35,9 @@ struct jinja_input {
     unsigned n_messages;
     bool add_generation_prompt;
     struct gw_span bos, eos; /* texts of the tokens, or empty */
+    struct gw_span
+        vars; /* a JSON object whose members are names, too; or empty. Its strings are user text */
+    int64_t now; /* s since 1970 for strftime_now(); 0: the clock */
 };
 
 /* Parses text, which is copied. GW_EPARSE, GW_EUNSUPPORTED: the message has the line; GW_ELIMIT,
@@ -55,16 +60,23 @@ enum jinja_kind {
     JINJA_IF,     /* a: condition, b: body, c: else (a list; elif is an if in it) */
     JINJA_FOR,    /* text: variable, a: names after the first (NAME nodes), b: body, c: else,
                         d: iterable, e: condition or NULL */
-    JINJA_SET,    /* a: target (NAME or ATTR), b: value; or c: body of a block set */
+    JINJA_SET,    /* a: target (NAME, ATTR, or a LIST of them), b: value; or c: body of a block set,
+                        and b: filters around CAPTURED, or NULL */
+    JINJA_MACRO,  /* text: name, a: parameters (NAME, a: default or NULL), b: body */
+    JINJA_WITH,   /* a: names (KEYWORD), b: body */
+    JINJA_FILTERED,   /* a: filters around CAPTURED, b: body */
+    JINJA_CALL_BLOCK, /* a: call, b: a MACRO without a name */
     JINJA_BREAK,
     JINJA_CONTINUE,
     /* Expressions. */
-    JINJA_STRING, /* text */
-    JINJA_INT,    /* number */
-    JINJA_BOOL,   /* number */
+    JINJA_STRING,   /* text */
+    JINJA_INT,      /* number */
+    JINJA_FLOAT,    /* text */
+    JINJA_CAPTURED, /* what the block around it gathered */
+    JINJA_BOOL,     /* number */
     JINJA_NONE,
     JINJA_NAME,      /* text */
-    JINJA_LIST,      /* a: items through next; tuples too */
+    JINJA_LIST,      /* a: items through next; number: it is a tuple */
     JINJA_DICT,      /* a: keys through next; each key's b is its value */
     JINJA_ATTR,      /* a: object, text: name */
     JINJA_INDEX,     /* a: object, b: index */
@@ -86,7 +98,9 @@ enum jinja_op {
     JINJA_OP_SUB,
     JINJA_OP_MUL,
     JINJA_OP_DIV, /* floor division */
+    JINJA_OP_FRACTION,
     JINJA_OP_MOD,
+    JINJA_OP_POWER,
     JINJA_OP_CONCAT,
     JINJA_OP_EQ,
     JINJA_OP_NE,

@@ -97,7 +97,7 @@ static bool skip_comment(struct lexer *l)
     for (const char *p = l->p + 2; p + 1 < l->end; p++) {
         if (p[0] == '#' && p[1] == '}') {
             l->strip_next = p[-1] == '-' && p - 1 >= l->p + 2;
-            l->drop_newline = true;
+            l->drop_newline = p[-1] != '+' || p - 1 < l->p + 2;
             l->at_line_start = false;
             advance(l, p + 2);
             return true;
@@ -111,8 +111,58 @@ static struct lex_token token(enum lex_type type, const char *p, size_t len, uns
     return (struct lex_token){type, {p, len}, line};
 }
 
+/* "{%" at p, a wish, and the word alone: where the "-%}" or "%}" behind it begins; else NULL. */
+static const char *tag_of(const struct lexer *l, const char *p, const char *word)
+{
+    size_t n = strlen(word);
+
+    p += 2;
+    if (p < l->end && (*p == '-' || *p == '+'))
+        p++;
+    while (p < l->end && is_space(*p))
+        p++;
+    if ((size_t)(l->end - p) < n || memcmp(p, word, n) != 0)
+        return NULL;
+    p += n;
+    while (p < l->end && is_space(*p))
+        p++;
+    if (l->end - p >= 3 && (*p == '-' || *p == '+') && p[1] == '%' && p[2] == '}')
+        return p;
+    return l->end - p >= 2 && p[0] == '%' && p[1] == '}' ? p : NULL;
+}
+
+/* Moves behind the tag that ends at `close`, and remembers what it asks for. */
+static void leave_tag(struct lexer *l, const char *close, bool drop_newline)
+{
+    l->strip_next = *close == '-';
+    l->drop_newline = drop_newline && *close != '+';
+    l->at_line_start = false;
+    advance(l, close + (*close == '%' ? 2 : 3));
+}
+
+/* The text between {% raw %}, which ends at `close`, and {% endraw %}. */
+static struct lex_token raw_text(struct lexer *l, const char *close)
+{
+    struct lex_token t = token(LEX_ERROR, l->p, 2, l->line);
+
+    leave_tag(l, close, false);
+    trim_after(l);
+    t.text.ptr = l->p;
+    for (const char *p = l->p; l->end - p >= 2; p++) {
+        if (p[0] != '{' || p[1] != '%' || (close = tag_of(l, p, "endraw")) == NULL)
+            continue;
+        t.type = LEX_TEXT;
+        t.text.len = (size_t)(trim_before(l, l->p, p) - l->p);
+        leave_tag(l, close, true);
+        break;
+    }
+    return t;
+}
+
 static struct lex_token next_text(struct lexer *l)
 {
+    const char *close;
+
     trim_after(l);
     const char *begin = l->p, *tag = find_tag(l, begin);
     struct lex_token t = token(LEX_TEXT, begin, 0, l->line);
@@ -125,6 +175,8 @@ static struct lex_token next_text(struct lexer *l)
         return token(LEX_END, l->p, 0, l->line);
     if (l->p[1] == '#')
         return skip_comment(l) ? t : token(LEX_ERROR, l->p, 2, l->line);
+    if (l->p[1] == '%' && (close = tag_of(l, l->p, "raw")) != NULL)
+        return raw_text(l, close);
     t = token(l->p[1] == '{' ? LEX_OUTPUT_OPEN : LEX_TAG_OPEN, l->p, 2, l->line);
     l->closing = l->p[1] == '{' ? '}' : '%';
     l->at_line_start = false;
@@ -162,6 +214,32 @@ static struct lex_token next_string(struct lexer *l)
     return token(LEX_ERROR, l->p, 1, line);
 }
 
+/* Where the number at p ends: digits, and unless a dot stands before it a fraction and an exponent. */
+static const char *number_end(const struct lexer *l)
+{
+    const char *p = l->p, *q;
+
+    while (p < l->end && (is_digit(*p) || (*p == '_' && l->end - p >= 2 && is_digit(p[1]))))
+        p++;
+    if (l->p[-1] == '.') /* a[0].1: there is a tag's beginning before it */
+        return p;
+    if (l->end - p >= 2 && p[0] == '.' && is_digit(p[1]))
+        for (p++; p < l->end && is_digit(*p);)
+            p++;
+    q = p;
+    if (q < l->end && (*q == 'e' || *q == 'E')) {
+        q++;
+        if (q < l->end && (*q == '+' || *q == '-'))
+            q++;
+        if (q < l->end && is_digit(*q)) {
+            while (q < l->end && is_digit(*q))
+                q++;
+            p = q;
+        }
+    }
+    return p;
+}
+
 static struct lex_token next_word(struct lexer *l)
 {
     const char *begin = l->p, *p = begin;
@@ -172,8 +250,7 @@ static struct lex_token next_word(struct lexer *l)
             p++;
         type = LEX_NAME;
     } else if (is_digit(*p)) {
-        while (p < l->end && is_digit(*p))
-            p++;
+        p = number_end(l);
         type = LEX_NUMBER;
     } else if (p + 1 < l->end && ((p[1] == '=' && is_one_of(p[0], "=!<>")) ||
                                   (p[0] == p[1] && (p[0] == '/' || p[0] == '*')))) {

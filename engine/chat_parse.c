@@ -155,6 +155,7 @@ static struct jinja_node *for_tag(struct parser *p)
 {
     static const char *const until[] = {"else", "endfor", NULL};
     struct jinja_node *n = parse_node(p, JINJA_FOR), *more = NULL, **tail = &more, *other = NULL;
+    bool parentheses = parse_take_symbol(p, "(");
     struct jinja_node *first = parse_name(p);
 
     if (!parse_enter(p))
@@ -163,6 +164,8 @@ static struct jinja_node *for_tag(struct parser *p)
         *tail = parse_name(p);
         tail = &(*tail)->next;
     }
+    if (parentheses)
+        parse_expect_symbol(p, ")");
     if (!parse_take_word(p, "in"))
         parse_fail(p, GW_EPARSE, "\"in\" is expected in a for tag");
     struct jinja_node *iterable = parse_operators(p);
@@ -190,28 +193,83 @@ static struct jinja_node *for_tag(struct parser *p)
     return n;
 }
 
-static struct jinja_node *set_tag(struct parser *p)
+/* "| filter | filter" behind what a block gathers; NULL: none. */
+static struct jinja_node *filters_of_block(struct parser *p)
 {
-    static const char *const until[] = {"endset", NULL};
-    struct jinja_node *n = parse_node(p, JINJA_SET), *target = parse_target(p), *value = NULL;
-    struct jinja_node *body = NULL;
+    if (!parse_is_symbol(p, "|"))
+        return NULL;
+    return parse_filters(p, parse_node(p, JINJA_CAPTURED));
+}
 
+/* A block's body up to its end tag, which may repeat its name. */
+static struct jinja_node *body_until(struct parser *p, const char *word)
+{
+    const char *const until[] = {word, NULL};
+    unsigned loops = p->loops;
+    struct jinja_node *body;
+
+    expect_close(p);
+    body = statements(p, until);
+    p->loops = loops;
+    if (!parse_take_word(p, word))
+        parse_fail(p, GW_EPARSE, "a block is not closed by its end tag");
+    if (p->now.type == LEX_NAME)
+        parse_next(p);
+    expect_close(p);
+    return body;
+}
+
+static void check_target(struct parser *p, const struct jinja_node *target)
+{
     if (p->status == GW_OK && target->kind != JINJA_NAME && target->kind != JINJA_ATTR)
         parse_fail(p, GW_EUNSUPPORTED, "only names and attributes can be set");
+}
+
+/* The names before "=": one, or several with commas. */
+static struct jinja_node *targets(struct parser *p)
+{
+    struct jinja_node *first = parse_target(p), *list, **tail = &first->next;
+
+    check_target(p, first);
+    if (!parse_is_symbol(p, ",") || p->status != GW_OK)
+        return first;
+    list = parse_node(p, JINJA_LIST);
+    if (list == p->empty)
+        return first;
+    list->a = first;
+    while (p->status == GW_OK && parse_take_symbol(p, ",")) {
+        struct jinja_node *next = parse_target(p);
+
+        check_target(p, next);
+        if (next == p->empty)
+            break;
+        *tail = next;
+        tail = &next->next;
+    }
+    return list;
+}
+
+static struct jinja_node *set_tag(struct parser *p)
+{
+    struct jinja_node *n = parse_node(p, JINJA_SET), *target = targets(p), *value = NULL;
+    struct jinja_node *body = NULL;
+    bool block = false;
+
     if (!parse_enter(p))
         return p->empty;
     if (parse_take_symbol(p, "=")) {
-        value = parse_expression(p);
+        value = parse_tuple(p);
         expect_close(p);
     } else {
-        expect_close(p);
-        body = statements(p, until);
-        expect_end(p, "endset");
+        block = true;
+        value = filters_of_block(p);
+        body = body_until(p, "endset");
     }
     if (n != p->empty) {
         n->a = target;
         n->b = value;
         n->c = body;
+        n->number = block;
     }
     p->depth--;
     return n;
@@ -227,21 +285,123 @@ static struct jinja_node *jump_tag(struct parser *p, enum jinja_kind kind)
     return n;
 }
 
-/* A macro is parsed and forgotten: plain conversations do not call any, and a call fails. */
-static void macro_tag(struct parser *p)
+/* "(a, b=1)": NAME nodes, defaults behind them. */
+static struct jinja_node *parameters(struct parser *p)
 {
-    static const char *const until[] = {"endmacro", NULL};
+    struct jinja_node *first = NULL, **tail = &first;
 
-    (void)parse_expression(p);
-    if (!parse_enter(p))
-        return;
-    expect_close(p);
-    (void)statements(p, until);
-    expect_end(p, "endmacro");
-    p->depth--;
+    parse_expect_symbol(p, "(");
+    while (p->status == GW_OK && !parse_is_symbol(p, ")")) {
+        struct jinja_node *name = parse_name(p),
+                          *value = parse_take_symbol(p, "=") ? parse_expression(p) : NULL;
+
+        if (name == p->empty)
+            break;
+        name->a = value;
+        *tail = name;
+        tail = &name->next;
+        if (!parse_take_symbol(p, ","))
+            break;
+    }
+    parse_expect_symbol(p, ")");
+    return first;
 }
 
-/* A tag whose name is at hand; NULL for tags that make nothing. */
+static struct jinja_node *macro_tag(struct parser *p)
+{
+    struct jinja_node *n = parse_node(p, JINJA_MACRO), *names, *body;
+    unsigned loops = p->loops;
+
+    if (p->now.type != LEX_NAME)
+        parse_fail(p, GW_EPARSE, "a macro needs a name");
+    parse_next(p);
+    names = parameters(p);
+    if (!parse_enter(p))
+        return p->empty;
+    p->loops = 0;
+    body = body_until(p, "endmacro");
+    p->loops = loops;
+    if (n != p->empty) {
+        n->a = names;
+        n->b = body;
+    }
+    p->depth--;
+    return n;
+}
+
+/* {% call(a, b) macro(...) %} */
+static struct jinja_node *call_tag(struct parser *p)
+{
+    struct jinja_node *n = parse_node(p, JINJA_CALL_BLOCK), *caller = parse_node(p, JINJA_MACRO);
+    struct jinja_node *names = parse_is_symbol(p, "(") ? parameters(p) : NULL, *call, *body;
+    unsigned loops = p->loops;
+
+    call = parse_expression(p);
+    if (p->status == GW_OK && call->kind != JINJA_CALL)
+        parse_fail(p, GW_EPARSE, "a call tag needs a call");
+    if (!parse_enter(p))
+        return p->empty;
+    p->loops = 0;
+    body = body_until(p, "endcall");
+    p->loops = loops;
+    if (p->status == GW_OK) {
+        caller->text = (struct gw_span){NULL, 0};
+        caller->a = names;
+        caller->b = body;
+        n->a = call;
+        n->b = caller;
+    }
+    p->depth--;
+    return n;
+}
+
+static struct jinja_node *filter_tag(struct parser *p)
+{
+    struct jinja_node *n = parse_node(p, JINJA_FILTERED);
+    struct jinja_node *filters = parse_first_filter(p, parse_node(p, JINJA_CAPTURED)), *body;
+
+    if (!parse_enter(p))
+        return p->empty;
+    body = body_until(p, "endfilter");
+    if (n != p->empty) {
+        n->a = filters;
+        n->b = body;
+    }
+    p->depth--;
+    return n;
+}
+
+/* {% with a = 1, b = 2 %}; and {% generation %}, which only marks what an assistant said, for training. */
+static struct jinja_node *with_tag(struct parser *p, const char *end)
+{
+    struct jinja_node *n = parse_node(p, JINJA_WITH), *first = NULL, **tail = &first, *body;
+
+    while (p->status == GW_OK && p->now.type == LEX_NAME) {
+        struct jinja_node *name = parse_node(p, JINJA_KEYWORD);
+
+        parse_next(p);
+        parse_expect_symbol(p, "=");
+        struct jinja_node *value = parse_expression(p);
+        if (name == p->empty)
+            break;
+        name->a = value;
+        *tail = name;
+        tail = &name->next;
+        if (!parse_take_symbol(p, ","))
+            break;
+    }
+    if (!parse_enter(p))
+        return p->empty;
+    body = body_until(p, end);
+    if (n != p->empty) {
+        n->a = first;
+        n->b = body;
+    }
+    p->depth--;
+    return n;
+}
+
+/* A tag whose name is at hand. */
 static struct jinja_node *tag(struct parser *p)
 {
     if (parse_take_word(p, "if"))
@@ -254,15 +414,16 @@ static struct jinja_node *tag(struct parser *p)
         return jump_tag(p, JINJA_BREAK);
     if (parse_take_word(p, "continue"))
         return jump_tag(p, JINJA_CONTINUE);
-    if (parse_take_word(p, "macro")) {
-        macro_tag(p);
-        return NULL;
-    }
-    /* These only mark what an assistant said, for training. */
-    if (parse_take_word(p, "generation") || parse_take_word(p, "endgeneration")) {
-        expect_close(p);
-        return NULL;
-    }
+    if (parse_take_word(p, "macro"))
+        return macro_tag(p);
+    if (parse_take_word(p, "call"))
+        return call_tag(p);
+    if (parse_take_word(p, "filter"))
+        return filter_tag(p);
+    if (parse_take_word(p, "with"))
+        return with_tag(p, "endwith");
+    if (parse_take_word(p, "generation"))
+        return with_tag(p, "endgeneration");
     parse_fail(p, GW_EUNSUPPORTED, "this tag is not supported");
     return NULL;
 }
@@ -289,7 +450,7 @@ static struct jinja_node *statements(struct parser *p, const char *const *until)
             parse_next(p);
         } else if (p->now.type == LEX_OUTPUT_OPEN) {
             parse_next(p);
-            n = parse_wrap(p, JINJA_OUTPUT, parse_expression(p), NULL);
+            n = parse_wrap(p, JINJA_OUTPUT, parse_tuple(p), NULL);
             expect_close(p);
         } else {
             parse_next(p);

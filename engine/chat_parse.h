@@ -49,4 +49,11 @@ struct jinja_node *parse_operators(struct parser *p);
 /* A whole expression, with a if b else c. */
 struct jinja_node *parse_expression(struct parser *p);
 
+/* The same, or several with commas between them: a tuple. */
+struct jinja_node *parse_tuple(struct parser *p);
+
+/* "| name(args)" any number of times behind value; and the first one without its bar. */
+struct jinja_node *parse_filters(struct parser *p, struct jinja_node *value);
+struct jinja_node *parse_first_filter(struct parser *p, struct jinja_node *value);
+
 #endif

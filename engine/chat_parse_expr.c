@@ -3,8 +3,6 @@
 #include "base/utf8.h"
 #include "engine/chat_parse.h"
 
-static struct jinja_node *unary(struct parser *p);
-
 static struct jinja_node *binary(struct parser *p, enum jinja_op op, struct jinja_node *a,
                                  struct jinja_node *b)
 {
@@ -100,12 +98,27 @@ static struct jinja_node *string(struct parser *p)
     return n;
 }
 
-static struct jinja_node *integer(struct parser *p)
+static struct jinja_node *number(struct parser *p)
 {
     struct jinja_node *n = parse_node(p, JINJA_INT);
     int64_t value = 0;
 
+    if (memchr(p->now.text.ptr, '.', p->now.text.len) != NULL ||
+        memchr(p->now.text.ptr, 'e', p->now.text.len) != NULL ||
+        memchr(p->now.text.ptr, 'E', p->now.text.len) != NULL) {
+        if (n != p->empty) {
+            n->kind = JINJA_FLOAT;
+            n->text = gw_arena_copy(p->j->arena, p->now.text); /* with a NUL behind it */
+            if (n->text.ptr == NULL)
+                parse_fail(p, GW_ENOMEM, "out of memory");
+        }
+        parse_next(p);
+        return n;
+    }
+
     for (size_t i = 0; i < p->now.text.len; i++) {
+        if (p->now.text.ptr[i] == '_') /* 1_000 */
+            continue;
         value = value * 10 + (p->now.text.ptr[i] - '0');
         if (value > INT32_MAX) {
             parse_fail(p, GW_EUNSUPPORTED, "a number is too large");
@@ -159,6 +172,8 @@ static struct jinja_node *parentheses(struct parser *p)
     struct jinja_node *list = parse_node(p, JINJA_LIST), *first;
 
     parse_next(p);
+    if (list != p->empty)
+        list->number = 1;
     if (parse_take_symbol(p, ")"))
         return list;
     first = parse_expression(p);
@@ -201,7 +216,7 @@ static struct jinja_node *primary(struct parser *p)
     if (p->now.type == LEX_STRING)
         return string(p);
     if (p->now.type == LEX_NUMBER)
-        return integer(p);
+        return number(p);
     if (parse_is_symbol(p, "("))
         return parentheses(p);
     if (parse_is_symbol(p, "{"))
@@ -350,6 +365,18 @@ struct jinja_node *parse_target(struct parser *p)
     return postfix(p, primary(p));
 }
 
+struct jinja_node *parse_filters(struct parser *p, struct jinja_node *value)
+{
+    while (p->status == GW_OK && parse_take_symbol(p, "|"))
+        value = filter(p, value);
+    return value;
+}
+
+struct jinja_node *parse_first_filter(struct parser *p, struct jinja_node *value)
+{
+    return parse_filters(p, filter(p, value));
+}
+
 static struct jinja_node *filters_and_tests(struct parser *p, struct jinja_node *value)
 {
     while (p->status == GW_OK) {
@@ -365,33 +392,50 @@ static struct jinja_node *filters_and_tests(struct parser *p, struct jinja_node 
 
 /* ---- operators, loosest last ---------------------------------------------------------------------- */
 
-static struct jinja_node *unary(struct parser *p)
+/* -x, +x, or x with what follows it; a sign binds closer than filters do. */
+static struct jinja_node *signed_value(struct parser *p)
 {
     struct jinja_node *n;
 
     if (!parse_enter(p))
         return p->empty;
     if (parse_take_symbol(p, "-"))
-        n = parse_wrap(p, JINJA_NEGATE, unary(p), NULL);
+        n = parse_wrap(p, JINJA_NEGATE, signed_value(p), NULL);
+    else if (parse_take_symbol(p, "+"))
+        n = signed_value(p);
     else
-        n = filters_and_tests(p, postfix(p, primary(p)));
+        n = primary(p);
     p->depth--;
+    return postfix(p, n);
+}
+
+static struct jinja_node *unary(struct parser *p)
+{
+    return filters_and_tests(p, signed_value(p));
+}
+
+static struct jinja_node *power(struct parser *p)
+{
+    struct jinja_node *n = unary(p);
+
+    while (parse_take_symbol(p, "**"))
+        n = binary(p, JINJA_OP_POWER, n, unary(p));
     return n;
 }
 
 static struct jinja_node *product(struct parser *p)
 {
-    struct jinja_node *n = unary(p);
+    struct jinja_node *n = power(p);
 
     while (p->status == GW_OK) {
         if (parse_take_symbol(p, "*"))
-            n = binary(p, JINJA_OP_MUL, n, unary(p));
+            n = binary(p, JINJA_OP_MUL, n, power(p));
         else if (parse_take_symbol(p, "//"))
-            n = binary(p, JINJA_OP_DIV, n, unary(p));
+            n = binary(p, JINJA_OP_DIV, n, power(p));
+        else if (parse_take_symbol(p, "/"))
+            n = binary(p, JINJA_OP_FRACTION, n, power(p));
         else if (parse_take_symbol(p, "%"))
-            n = binary(p, JINJA_OP_MOD, n, unary(p));
-        else if (parse_is_symbol(p, "/") || parse_is_symbol(p, "**"))
-            parse_fail(p, GW_EUNSUPPORTED, "fractions and powers are not supported");
+            n = binary(p, JINJA_OP_MOD, n, power(p));
         else
             break;
     }
@@ -449,17 +493,19 @@ static bool comparison_op(struct parser *p, enum jinja_op *op)
     return true;
 }
 
+/* a < b, and a < b < c as (a < b) and (b < c): values have no side effects. */
 static struct jinja_node *comparison(struct parser *p)
 {
-    struct jinja_node *n = sum(p);
+    struct jinja_node *left = sum(p), *out = NULL;
     enum jinja_op op;
 
-    if (!comparison_op(p, &op))
-        return n;
-    n = binary(p, op, n, sum(p));
-    if (p->status == GW_OK && comparison_op(p, &op))
-        parse_fail(p, GW_EUNSUPPORTED, "chained comparisons are not supported");
-    return n;
+    while (p->status == GW_OK && comparison_op(p, &op)) {
+        struct jinja_node *right = sum(p), *one = binary(p, op, left, right);
+
+        out = out == NULL ? one : parse_wrap(p, JINJA_AND, out, one);
+        left = right;
+    }
+    return out == NULL ? left : out;
 }
 
 static struct jinja_node *negation(struct parser *p)
@@ -509,4 +555,26 @@ struct jinja_node *parse_expression(struct parser *p)
     }
     p->depth--;
     return n;
+}
+
+struct jinja_node *parse_tuple(struct parser *p)
+{
+    struct jinja_node *first = parse_expression(p), *list, **tail = &first->next;
+
+    if (!parse_is_symbol(p, ",") || p->status != GW_OK)
+        return first;
+    list = parse_node(p, JINJA_LIST);
+    if (list == p->empty)
+        return first;
+    list->a = first;
+    list->number = 1;
+    while (parse_take_symbol(p, ",") && p->now.type != LEX_CLOSE && p->status == GW_OK) {
+        struct jinja_node *next = parse_expression(p);
+
+        if (next == p->empty)
+            break;
+        *tail = next;
+        tail = &next->next;
+    }
+    return list;
 }

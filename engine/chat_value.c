@@ -1,8 +1,6 @@
 /* engine/chat_value.c - strings with marks, lists and dicts. See chat_value.h. */
 #include "engine/chat_value.h"
 
-#include <stdio.h>
-
 #include "base/utf8.h"
 #include "engine/unicode.h"
 
@@ -36,6 +34,13 @@ void *jrun_alloc(struct jrun *r, size_t n, size_t size)
     return p;
 }
 
+bool jrun_enter(struct jrun *r)
+{
+    if (++r->depth > JRUN_MAX_DEPTH)
+        jrun_fail(r, GW_ELIMIT, "the template nests too deeply");
+    return jrun_work(r, 1);
+}
+
 /* ---- making values --------------------------------------------------------------------------- */
 
 struct jval jval_bool(bool b)
@@ -46,6 +51,11 @@ struct jval jval_bool(bool b)
 struct jval jval_int(int64_t number)
 {
     return (struct jval){.type = JVAL_INT, .number = number};
+}
+
+struct jval jval_float(double number)
+{
+    return (struct jval){.type = JVAL_FLOAT, .real = number};
 }
 
 struct jval jval_template(struct gw_span text)
@@ -146,7 +156,12 @@ struct jstr jstr_concat(struct jrun *r, struct jstr a, struct jstr b)
     return (struct jstr){ptr, user, a.len + b.len};
 }
 
-static size_t char_length(struct jstr s, size_t at)
+struct jstr jstr_of(const char *s)
+{
+    return (struct jstr){s, NULL, strlen(s)};
+}
+
+size_t jstr_char(struct jstr s, size_t at)
 {
     uint32_t cp;
     size_t n = gw_utf8_decode(s.ptr + at, s.len - at, &cp);
@@ -154,16 +169,19 @@ static size_t char_length(struct jstr s, size_t at)
     return n == 0 ? 1 : n;
 }
 
+size_t jstr_space(struct jstr s, size_t at)
+{
+    uint32_t cp = 0;
+    size_t len = gw_utf8_decode(s.ptr + at, s.len - at, &cp);
+
+    return len != 0 && (unicode_class(cp) == UNICODE_SPACE || (cp >= 0x1C && cp <= 0x1F)) ? len : 0;
+}
+
 static bool is_trimmed(struct jstr s, size_t at, size_t len, struct gw_span set)
 {
-    if (set.len == 0) {
-        uint32_t cp = 0;
-
-        /* What Python's strip() takes away. */
-        return gw_utf8_decode(s.ptr + at, len, &cp) == len &&
-               (unicode_class(cp) == UNICODE_SPACE || (cp >= 0x1C && cp <= 0x1F));
-    }
-    return memmem(set.ptr, set.len, s.ptr + at, len) != NULL;
+    if (set.ptr == NULL)
+        return jstr_space((struct jstr){s.ptr, NULL, at + len}, at) == len;
+    return set.len != 0 && memmem(set.ptr, set.len, s.ptr + at, len) != NULL;
 }
 
 struct jstr jstr_trim(struct jstr s, struct gw_span set, bool left, bool right)
@@ -171,7 +189,7 @@ struct jstr jstr_trim(struct jstr s, struct gw_span set, bool left, bool right)
     size_t from = 0, to = s.len;
 
     while (left && from < to) {
-        size_t n = char_length(s, from);
+        size_t n = jstr_char(s, from);
 
         if (!is_trimmed(s, from, n, set))
             break;
@@ -182,7 +200,7 @@ struct jstr jstr_trim(struct jstr s, struct gw_span set, bool left, bool right)
 
         while (at > from && to - at < 4 && ((unsigned char)s.ptr[at] & 0xC0) == 0x80)
             at--;
-        if (at + char_length(s, at) != to)
+        if (at + jstr_char(s, at) != to)
             at = to - 1;
         if (!is_trimmed(s, at, to - at, set))
             break;
@@ -195,7 +213,7 @@ size_t jstr_chars(struct jstr s)
 {
     size_t n = 0;
 
-    for (size_t at = 0; at < s.len; at += char_length(s, at))
+    for (size_t at = 0; at < s.len; at += jstr_char(s, at))
         n++;
     return n;
 }
@@ -205,7 +223,7 @@ size_t jstr_offset(struct jstr s, size_t i)
     size_t at = 0;
 
     for (; i > 0 && at < s.len; i--)
-        at += char_length(s, at);
+        at += jstr_char(s, at);
     return at;
 }
 
@@ -229,14 +247,18 @@ bool jval_truth(struct jval v)
         return v.boolean;
     case JVAL_INT:
         return v.number != 0;
+    case JVAL_FLOAT:
+        return v.real != 0;
     case JVAL_STRING:
         return v.string.len > 0;
     case JVAL_LIST:
         return v.list->n > 0;
     case JVAL_DICT:
-        return v.dict->n > 0;
+        return v.dict->n > 0 || v.dict->is_namespace;
     case JVAL_LOOP:
     case JVAL_FUNCTION:
+    case JVAL_METHOD:
+    case JVAL_MACRO:
         return true;
     case JVAL_UNDEFINED:
     case JVAL_NONE:
@@ -256,37 +278,79 @@ static bool as_number(struct jval v, int64_t *out)
     return true;
 }
 
+bool jval_real(struct jval v, double *out)
+{
+    int64_t i;
+
+    if (v.type == JVAL_FLOAT)
+        *out = v.real;
+    else if (as_number(v, &i))
+        *out = (double)i;
+    else
+        return false;
+    return true;
+}
+
+static bool equal_lists(struct jrun *r, const struct jlist *a, const struct jlist *b)
+{
+    bool same = a->n == b->n && a->tuple == b->tuple;
+
+    for (size_t i = 0; same && i < a->n; i++)
+        same = jval_equal(r, a->items[i], b->items[i]);
+    return same;
+}
+
+static bool equal_dicts(struct jrun *r, const struct jdict *a, const struct jdict *b)
+{
+    bool same = a->n == b->n && a->is_namespace == b->is_namespace && (!a->is_namespace || a == b);
+
+    for (const struct jentry *e = a->first; same && e != NULL && jrun_work(r, b->n); e = e->next) {
+        const struct jval *other = jdict_get(b, jstr_span(e->key));
+
+        same = other != NULL && jval_equal(r, e->value, *other);
+    }
+    return same;
+}
+
 bool jval_equal(struct jrun *r, struct jval a, struct jval b)
 {
-    int64_t x, y;
+    int64_t i, k;
+    double x, y;
+    bool same = false;
 
-    if (as_number(a, &x) && as_number(b, &y))
+    if (as_number(a, &i) && as_number(b, &k))
+        return i == k;
+    if (jval_real(a, &x) && jval_real(b, &y))
         return x == y;
     if (a.type != b.type)
         return false;
     if (a.type == JVAL_STRING)
         return jrun_work(r, a.string.len / 16) &&
                gw_span_eq(jstr_span(a.string), jstr_span(b.string));
-    if (a.type == JVAL_LIST || a.type == JVAL_DICT) {
-        if ((a.type == JVAL_LIST ? a.list->n : a.dict->n) == 0)
-            return (b.type == JVAL_LIST ? b.list->n : b.dict->n) == 0;
-        jrun_fail(r, GW_EUNSUPPORTED, "lists and dicts cannot be compared here");
-    }
-    return a.type == JVAL_NONE || a.type == JVAL_UNDEFINED;
+    if (a.type != JVAL_LIST && a.type != JVAL_DICT)
+        return a.type == JVAL_NONE || a.type == JVAL_UNDEFINED;
+    if (jrun_enter(r))
+        same =
+            a.type == JVAL_LIST ? equal_lists(r, a.list, b.list) : equal_dicts(r, a.dict, b.dict);
+    r->depth--;
+    return same;
 }
 
 int jval_compare(struct jrun *r, struct jval a, struct jval b)
 {
-    int64_t x, y;
+    int64_t i, k;
+    double x, y;
 
-    if (as_number(a, &x) && as_number(b, &y))
+    if (as_number(a, &i) && as_number(b, &k))
+        return (i > k) - (i < k);
+    if (jval_real(a, &x) && jval_real(b, &y))
         return (x > y) - (x < y);
     if (a.type != JVAL_STRING || b.type != JVAL_STRING) {
         jrun_fail(r, GW_EUNSUPPORTED, "these values have no order");
         return 0;
     }
     size_t n = a.string.len < b.string.len ? a.string.len : b.string.len;
-    int order = n == 0 ? 0 : memcmp(a.string.ptr, b.string.ptr, n);
+    int order = n == 0 || !jrun_work(r, n / 16) ? 0 : memcmp(a.string.ptr, b.string.ptr, n);
     if (order != 0)
         return order;
     return (a.string.len > b.string.len) - (a.string.len < b.string.len);
@@ -299,6 +363,8 @@ bool jval_in(struct jrun *r, struct jval needle, struct jval hay)
                (needle.string.len == 0 ||
                 (hay.string.len > 0 && memmem(hay.string.ptr, hay.string.len, needle.string.ptr,
                                               needle.string.len) != NULL));
+    if (hay.type == JVAL_UNDEFINED)
+        return false;
     if (hay.type == JVAL_DICT)
         return needle.type == JVAL_STRING && jrun_work(r, hay.dict->n) &&
                jdict_get(hay.dict, jstr_span(needle.string)) != NULL;
@@ -310,39 +376,6 @@ bool jval_in(struct jrun *r, struct jval needle, struct jval hay)
         if (jval_equal(r, needle, hay.list->items[i]))
             return true;
     return false;
-}
-
-static struct jstr number_text(struct jrun *r, int64_t number)
-{
-    char *p = jrun_alloc(r, 24, 1);
-
-    if (p == NULL)
-        return (struct jstr){NULL, NULL, 0};
-    return (struct jstr){p, NULL, (size_t)snprintf(p, 24, "%lld", (long long)number)};
-}
-
-struct jstr jval_text(struct jrun *r, struct jval v)
-{
-    switch (v.type) {
-    case JVAL_STRING:
-        return v.string;
-    case JVAL_INT:
-        return number_text(r, v.number);
-    case JVAL_BOOL:
-        return v.boolean ? (struct jstr){"True", NULL, 4} : (struct jstr){"False", NULL, 5};
-    case JVAL_NONE:
-        return (struct jstr){"None", NULL, 4};
-    case JVAL_LIST:
-    case JVAL_DICT:
-    case JVAL_LOOP:
-    case JVAL_FUNCTION:
-        jrun_fail(r, GW_EUNSUPPORTED, "a list, dict or function cannot be printed");
-        break;
-    case JVAL_UNDEFINED:
-    default:
-        break;
-    }
-    return (struct jstr){NULL, NULL, 0};
 }
 
 /* ---- members ---------------------------------------------------------------------------------------- */
@@ -372,28 +405,68 @@ static struct jval loop_member(const struct jloop *l, struct gw_span name)
     return jval_undefined;
 }
 
-struct jval jval_member(struct jrun *r, struct jval object, struct gw_span name)
+/* Whether Python's values of this type have a method of that name that the sandbox gives away. */
+static bool is_method(struct jval object, struct gw_span name)
 {
-    const struct jval *found;
+    static const char *const of_dicts[] = {"items", "keys",     "values", "get",
+                                           "copy",  "fromkeys", NULL};
+    static const char *const of_lists[] = {"index", "count", "copy", NULL};
+    static const char *const of_strings[] = {
+        "strip",      "lstrip",       "rstrip",       "upper",      "lower",
+        "capitalize", "title",        "startswith",   "endswith",   "split",
+        "rsplit",     "splitlines",   "replace",      "find",       "rfind",
+        "index",      "rindex",       "count",        "join",       "format",
+        "isdigit",    "isalpha",      "isalnum",      "isspace",    "isupper",
+        "islower",    "removeprefix", "removesuffix", "partition",  "rpartition",
+        "encode",     "center",       "ljust",        "rjust",      "zfill",
+        "swapcase",   "casefold",     "translate",    "expandtabs", NULL};
+    const char *const *names = of_strings;
 
-    switch (object.type) {
-    case JVAL_DICT:
-        found = jrun_work(r, object.dict->n) ? jdict_get(object.dict, name) : NULL;
-        return found == NULL ? jval_undefined : *found;
-    case JVAL_LOOP:
+    if (object.type == JVAL_DICT && !object.dict->is_namespace)
+        names = of_dicts;
+    else if (object.type == JVAL_LIST)
+        names = of_lists;
+    else if (object.type != JVAL_STRING)
+        return false;
+    while (*names != NULL && !gw_span_is(name, *names))
+        names++;
+    return *names != NULL;
+}
+
+static struct jval method(struct jrun *r, struct jval object, struct gw_span name)
+{
+    struct jbound *b = jrun_alloc(r, 1, sizeof(*b));
+
+    if (b == NULL)
+        return jval_undefined;
+    *b = (struct jbound){object, name};
+    return (struct jval){.type = JVAL_METHOD, .bound = b};
+}
+
+/* The entry of a dict, else its method, or the other way round. */
+static struct jval look_up(struct jrun *r, struct jval object, struct gw_span name,
+                           bool entry_first)
+{
+    const struct jval *found = NULL;
+
+    if (object.type == JVAL_LOOP)
         return loop_member(object.loop, name);
-    case JVAL_UNDEFINED:
+    if (object.type == JVAL_UNDEFINED) {
         jrun_fail(r, GW_EUNSUPPORTED, "a member of something undefined is asked for");
         return jval_undefined;
-    case JVAL_NONE:
-    case JVAL_BOOL:
-    case JVAL_INT:
-    case JVAL_STRING:
-    case JVAL_LIST:
-    case JVAL_FUNCTION:
-    default:
-        return jval_undefined;
     }
+    if (!entry_first && is_method(object, name))
+        return method(r, object, name);
+    if (object.type == JVAL_DICT && jrun_work(r, object.dict->n))
+        found = jdict_get(object.dict, name);
+    if (found != NULL)
+        return *found;
+    return is_method(object, name) ? method(r, object, name) : jval_undefined;
+}
+
+struct jval jval_member(struct jrun *r, struct jval object, struct gw_span name)
+{
+    return look_up(r, object, name, false);
 }
 
 struct jval jval_index(struct jrun *r, struct jval object, struct jval index)
@@ -401,11 +474,11 @@ struct jval jval_index(struct jrun *r, struct jval object, struct jval index)
     int64_t i;
 
     if (index.type == JVAL_STRING)
-        return jval_member(r, object, jstr_span(index.string));
-    if (!as_number(index, &i) || (object.type != JVAL_LIST && object.type != JVAL_STRING)) {
-        jrun_fail(r, GW_EUNSUPPORTED, "this value cannot be indexed so");
+        return look_up(r, object, jstr_span(index.string), true);
+    if (object.type == JVAL_UNDEFINED)
+        jrun_fail(r, GW_EUNSUPPORTED, "a member of something undefined is asked for");
+    if (!as_number(index, &i) || (object.type != JVAL_LIST && object.type != JVAL_STRING))
         return jval_undefined;
-    }
     int64_t n = jval_length(r, object);
     if (i < 0)
         i += n;
@@ -414,7 +487,7 @@ struct jval jval_index(struct jrun *r, struct jval object, struct jval index)
     if (object.type == JVAL_LIST)
         return object.list->items[i];
     size_t at = jstr_offset(object.string, (size_t)i);
-    return jval_string(jstr_sub(object.string, at, at + char_length(object.string, at)));
+    return jval_string(jstr_sub(object.string, at, at + jstr_char(object.string, at)));
 }
 
 /* A bound of a slice, counted from the end when negative, kept within [low, high]. */
@@ -444,6 +517,8 @@ static struct jval list_slice(struct jrun *r, const struct jlist *l, int64_t fro
     else if (step < 0 && from > to)
         count = (from - to - step - 1) / -step;
     struct jval out = jval_list(r, (size_t)count);
+    if (r->status == GW_OK)
+        out.list->tuple = l->tuple;
     for (int64_t i = from; n < count && r->status == GW_OK; i += step)
         out.list->items[n++] = l->items[i];
     return out;
@@ -454,7 +529,12 @@ struct jval jval_slice(struct jrun *r, struct jval object, struct jval start, st
 {
     int64_t by = 1, n = jval_length(r, object);
 
-    if (step.type != JVAL_UNDEFINED && (!as_number(step, &by) || by == 0 || by < -INT32_MAX)) {
+    if (object.type == JVAL_UNDEFINED)
+        jrun_fail(r, GW_EUNSUPPORTED, "a part of something undefined is asked for");
+    if (object.type != JVAL_LIST && object.type != JVAL_STRING)
+        return jval_undefined;
+    if (step.type != JVAL_UNDEFINED && step.type != JVAL_NONE &&
+        (!as_number(step, &by) || by == 0 || by < -INT32_MAX)) {
         jrun_fail(r, GW_EUNSUPPORTED, "a slice has a wrong step");
         return jval_undefined;
     }
@@ -465,20 +545,21 @@ struct jval jval_slice(struct jrun *r, struct jval object, struct jval start, st
         return jval_undefined;
     if (object.type == JVAL_LIST)
         return list_slice(r, object.list, from, to, by);
-    if (object.type == JVAL_STRING && by == 1) {
-        struct jstr s = object.string;
-
+    struct jstr s = object.string;
+    if (by == 1)
         return jval_string(jstr_sub(s, jstr_offset(s, (size_t)from), jstr_offset(s, (size_t)to)));
-    }
-    jrun_fail(r, GW_EUNSUPPORTED, "this value cannot be sliced so");
-    return jval_undefined;
+    struct jval picked = list_slice(r, jval_iterate(r, object), from, to, by);
+    struct jbuild out = {0};
+    for (size_t i = 0; r->status == GW_OK && i < picked.list->n; i++)
+        jbuild_add(r, &out, picked.list->items[i].string);
+    return jval_string(jbuild_done(&out));
 }
 
 /* ---- iteration ---------------------------------------------------------------------------------------- */
 
 const struct jlist *jval_iterate(struct jrun *r, struct jval v)
 {
-    static const struct jlist nothing = {NULL, 0};
+    static const struct jlist nothing = {NULL, 0, false};
     struct jval out;
     size_t i = 0;
 
@@ -499,7 +580,7 @@ const struct jlist *jval_iterate(struct jrun *r, struct jval v)
         return out.list;
     }
     for (size_t at = 0; at < v.string.len; i++) {
-        size_t len = char_length(v.string, at);
+        size_t len = jstr_char(v.string, at);
 
         out.list->items[i] = jval_string(jstr_sub(v.string, at, at + len));
         at += len;

@@ -31,7 +31,7 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	  --two 'e2e=$(E2E)' 'parts=$(PARTS)' 'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' \
 	  $(if $(SAN),,'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'sinks=$(SINKS)' 'smuggle=$(SMUGGLE)' 'privacy=$(PRIVACY)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
 
-test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
+test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(BUILD)/tests/bench/chat_try $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models
 	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 .PHONY: test test-build

@@ -17,6 +17,7 @@ import local_models
 import matrix
 import operations
 import reliability
+import templates
 import witness
 from world import check, finish
 
@@ -26,7 +27,7 @@ QUICK = THREADS or "--quick" in sys.argv
 PARTS = {"operations": lambda: operations.main(20 if QUICK else 100)}
 if not THREADS:
     PARTS |= {"actions": actions.main, "matrix": lambda: matrix.main(10 if QUICK else 1), "complaints": complaints.main, "costs": costs.main,
-              "conversation": conversation.main, "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main, "local_models": local_models.main, "witness": witness.main}
+              "conversation": conversation.main, "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main, "local_models": local_models.main, "templates": templates.main, "witness": witness.main}
 
 for name, part in PARTS.items():
     began = time.time()

@@ -16,7 +16,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         {{"assistant", 9}, {"\x01</think>\x01", 10}},
         {{"user", 4}, {"\x01", 1}},
     };
-    struct jinja_input in = {messages, 4, true, {"<s>", 3}, {"</s>", 4}};
+    struct jinja_input in = {.messages = messages,
+                             .n_messages = 4,
+                             .add_generation_prompt = true,
+                             .bos = {"<s>", 3},
+                             .eos = {"</s>", 4}};
     struct gw_span text = {(const char *)data, size};
     struct chat_sink sink = {0};
     struct jinja *j = NULL;

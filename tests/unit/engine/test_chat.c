@@ -23,7 +23,11 @@ static const struct engine_message talk[] = {
 /* Renders template over talk; user text comes out between ^ and $. */
 static enum gw_status render(const char *template, struct gw_buf *out, struct gw_err *err)
 {
-    struct jinja_input in = {talk, 4, true, GW_SPAN("<s>"), GW_SPAN("</s>")};
+    struct jinja_input in = {.messages = talk,
+                             .n_messages = 4,
+                             .add_generation_prompt = true,
+                             .bos = GW_SPAN("<s>"),
+                             .eos = GW_SPAN("</s>")};
     struct chat_sink sink = {0};
     struct jinja *j = NULL;
     enum gw_status st = jinja_parse(gw_span_str(template), &j, err);
@@ -131,6 +135,14 @@ static void test_user_text_stays_user_text(void)
                   "role=^user$;content=^Bye$;"));
     CHECK(renders("{{ [messages[3].content, 'x'] | join('<s>') }}", "^Bye$<s>x"));
     CHECK(renders("{% set a = messages[3].content %}{{ a[1:] + eos_token }}", "^ye$</s>"));
+    CHECK(renders("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(messages[3].content) | upper }}",
+                  "<^BYE$>"));
+    CHECK(renders("{% set b %}<s>{{ messages[3].content }}{% endset %}{{ b[::-1] }}", "^eyB$>s<"));
+    CHECK(renders("{{ [messages[3].content] }}{{ messages[3].content * 2 }}", "['^Bye$']^ByeBye$"));
+    CHECK(renders("{{ ['<s>', messages[3].content]|map('lower')|join('|') }}", "<s>|^bye$"));
+    CHECK(renders("{{ (messages[3].content ~ '\\n<s>') | indent(1) }}", "^Bye$\n <s>"));
+    CHECK(renders("{{ messages[3].content.partition('y') }}", "('^B$', '^y$', '^e$')"));
+    CHECK(renders("{{ {messages[3].content: 1} }}{{ '<s>' | tojson }}", "{'^Bye$': 1}\"<s>\""));
 }
 
 static void test_errors_are_told(void)
@@ -143,8 +155,8 @@ static void test_errors_are_told(void)
     CHECK(fails("{{ x.y }}", GW_EUNSUPPORTED, "undefined"));
     CHECK(fails("{{ 1 | frobnicate }}", GW_EUNSUPPORTED, "filter"));
     CHECK(fails("{% include 'x' %}", GW_EUNSUPPORTED, "tag"));
-    CHECK(fails("{{ strftime_now('%d') }}", GW_EUNSUPPORTED, "function"));
-    CHECK(fails("{{ 1 / 2 }}{{ 2 ** 3 }}", GW_EUNSUPPORTED, "fractions"));
+    CHECK(fails("{{ now('%d') }}", GW_EUNSUPPORTED, "function"));
+    CHECK(fails("{{ 1 / 0 }}", GW_EUNSUPPORTED, "no result"));
     CHECK(fails("{{ 'a' + 1 }}", GW_EUNSUPPORTED, "operator"));
     CHECK(fails("{% endif %}", GW_EUNSUPPORTED, "tag"));
     CHECK(fails("{% break %}", GW_EPARSE, "outside"));
@@ -167,7 +179,28 @@ static void test_bounds(void)
         fails("{% set n = namespace(s='0123456789') %}{% for i in range(17) %}"
               "{% set n.s = n.s + n.s %}{% endfor %}{% for i in range(99) %}{{ n.s }}{% endfor %}",
               GW_ELIMIT, "too long"));
-    CHECK(fails("{% set n = namespace() %}{% set n.n = n %}{{ n | tojson }}", GW_ELIMIT, "nested"));
+    CHECK(fails("{% set n = namespace() %}{% set n.n = [n] %}{{ n }}", GW_ELIMIT, "nests"));
+    CHECK(fails(
+        "{% set n = namespace(l=[]) %}{% for i in range(99) %}{% set n.l = [n.l] %}{% endfor %}"
+        "{{ n.l | tojson }}",
+        GW_ELIMIT, "nested"));
+    CHECK(fails("{% macro f(a) %}{{ f([a]) }}{% endmacro %}{{ f(1) }}", GW_ELIMIT, "nests"));
+    CHECK(fails("{% macro f(a) %}{{ a }}{% call f(a) %}{% endcall %}{% endmacro %}{{ f(1) }}",
+                GW_ELIMIT, "nests"));
+    CHECK(fails("{{ 'x' * 99999999 }}", GW_ELIMIT, "too"));
+    CHECK(fails("{{ [1] * 99999999 }}", GW_ELIMIT, "too long"));
+    CHECK(fails("{{ [1] | tojson(indent=1999999999) }}", GW_ELIMIT, "too"));
+    CHECK(fails("{{ 'x' | indent(1999999999, true) }}", GW_ELIMIT, "too"));
+    for (int i = 0; i < 5000; i++)
+        gw_buf_adds(&deep, i == 0 ? "{{ 1" : " + 1");
+    gw_buf_adds(&deep, " }}");
+    CHECK(fails(deep.ptr, GW_ELIMIT, "nests"));
+    gw_buf_clear(&deep);
+    for (int i = 0; i < 5000; i++)
+        gw_buf_adds(&deep, i == 0 ? "{{ 'a'" : "|trim");
+    gw_buf_adds(&deep, " }}");
+    CHECK(fails(deep.ptr, GW_ELIMIT, "nests"));
+    gw_buf_clear(&deep);
     for (int i = 0; i < 5000; i++)
         gw_buf_adds(&deep, "{{ ((((((((((");
     CHECK(fails(deep.ptr, GW_ELIMIT, "deep"));
