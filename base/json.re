@@ -45,7 +45,7 @@ enum lexeme {
 };
 
 struct frame {
-    uint64_t serial; /* 0: an array */
+    uint32_t object; /* gw_json_keys_open(); 0: an array */
 };
 
 struct gw_json {
@@ -215,7 +215,7 @@ void gw_json_start(struct gw_json *j, struct gw_span text, const struct gw_json_
     j->state = WANT_VALUE;
     j->depth = 0;
     j->n_keys = 0;
-    gw_json_keys_start(&j->keys);
+    gw_json_keys_start(&j->keys, (const char *)j->text, text.len);
     j->code = GW_OK;
     j->what = "";
     j->where = 0;
@@ -304,7 +304,7 @@ static enum gw_json_type take_key(struct gw_json *j, const unsigned char *open,
     j->n_keys++;
     if (j->limits.allow_duplicate_keys)
         return GW_JSON_KEY;
-    st = gw_json_keys_add(&j->keys, j->frames[j->depth - 1].serial, tok->raw, tok->escaped);
+    st = gw_json_keys_add(&j->keys, j->frames[j->depth - 1].object, tok->raw, tok->escaped);
     if (st == GW_EEXIST)
         return fail_at(j, open, GW_EPARSE, "the object has this key already");
     if (st != GW_OK)
@@ -327,7 +327,7 @@ static enum gw_json_type push(struct gw_json *j, enum lexeme lexeme, struct gw_j
         j->frames = frames;
         j->frames_cap = cap;
     }
-    j->frames[j->depth++].serial = object ? gw_json_keys_object(&j->keys) : 0;
+    j->frames[j->depth++].object = object ? gw_json_keys_open(&j->keys) : 0;
     j->state = object ? WANT_FIRST_KEY : WANT_FIRST_VALUE;
     tok->depth = j->depth;
     return tok->type = object ? GW_JSON_OBJECT_BEGIN : GW_JSON_ARRAY_BEGIN;
@@ -341,6 +341,8 @@ static void after_value(struct gw_json *j)
 static enum gw_json_type pop(struct gw_json *j, enum gw_json_type type, struct gw_json_tok *tok)
 {
     tok->depth = j->depth--;
+    if (type == GW_JSON_OBJECT_END)
+        gw_json_keys_close(&j->keys, j->frames[j->depth].object);
     after_value(j);
     return tok->type = type;
 }
@@ -384,7 +386,7 @@ static enum gw_json_type take_value(struct gw_json *j, const unsigned char *star
 static enum gw_json_type step(struct gw_json *j, const unsigned char *start, enum lexeme lexeme,
                               struct gw_json_tok *tok)
 {
-    bool object = j->depth != 0 && j->frames[j->depth - 1].serial != 0;
+    bool object = j->depth != 0 && j->frames[j->depth - 1].object != 0;
 
     switch (j->state) {
     case WANT_FIRST_VALUE:

@@ -8,13 +8,11 @@
 #include "base/json.h"
 #include "base/siphash.h"
 
-enum { FIRST_SLOTS = 64 };
+enum { FIRST_SLOTS = 64, FIRST_KEYS = 16 };
 
-struct gw_json_slot {
-    uint64_t serial; /* of the object that holds the key; below first_serial: free */
-    uint64_t hash;
-    struct gw_span raw;
-    bool escaped;
+struct gw_json_key {
+    uint32_t at;   /* of the first byte behind the quote, in the text */
+    uint32_t hash; /* of what it says */
 };
 
 /* The decoded bytes of a key, one at a time, without memory. */
@@ -42,7 +40,7 @@ static int bytes_next(struct bytes *b)
     return (unsigned char)b->pending[0];
 }
 
-static uint64_t key_hash(const struct gw_json_keys *k, struct gw_span raw, bool escaped)
+static uint32_t key_hash(const struct gw_json_keys *k, struct gw_span raw, bool escaped)
 {
     struct gw_sip sip = gw_sip_start(k->seed);
     struct bytes b = bytes_of(raw);
@@ -52,18 +50,24 @@ static uint64_t key_hash(const struct gw_json_keys *k, struct gw_span raw, bool 
     else
         for (int c; (c = bytes_next(&b)) >= 0;)
             gw_sip_byte(&sip, (unsigned char)c);
-    return gw_sip_end(&sip);
+    return (uint32_t)gw_sip_end(&sip);
 }
 
-static bool same_key(struct gw_span a, bool a_escaped, struct gw_span b, bool b_escaped)
+/* Whether the key in the list is what raw says. */
+static bool same_key(const struct gw_json_keys *k, const struct gw_json_key *key,
+                     struct gw_span raw, bool escaped)
 {
+    const char *end = k->text + key->at;
     struct bytes x, y;
     int c;
 
-    if (!a_escaped && !b_escaped)
-        return gw_span_eq(a, b);
-    x = bytes_of(a);
-    y = bytes_of(b);
+    if (!escaped && raw.len < k->len - key->at && memcmp(end, raw.ptr, raw.len) == 0 &&
+        end[raw.len] == '"')
+        return true;
+    while (*end != '"')
+        end += *end == '\\' ? 2 : 1;
+    x = bytes_of((struct gw_span){k->text + key->at, (size_t)(end - k->text) - key->at});
+    y = bytes_of(raw);
     do {
         c = bytes_next(&x);
         if (c != bytes_next(&y))
@@ -72,38 +76,47 @@ static bool same_key(struct gw_span a, bool a_escaped, struct gw_span b, bool b_
     return true;
 }
 
-/* The slot that holds the key, or the free one where it belongs. */
-static struct gw_json_slot *find_slot(const struct gw_json_keys *k, const struct gw_json_slot *key)
+static size_t first_slot(const struct gw_json_keys *k, uint32_t hash)
 {
-    size_t i = (size_t)(key->hash + key->serial * UINT64_C(0x9E3779B97F4A7C15)) & (k->n_slots - 1);
+    return hash & (k->n_slots - 1);
+}
 
-    for (;; i = (i + 1) & (k->n_slots - 1)) {
-        struct gw_json_slot *s = &k->slots[i];
-
-        if (s->serial < k->first_serial)
-            return s;
-        if (s->serial == key->serial && s->hash == key->hash &&
-            same_key(s->raw, s->escaped, key->raw, key->escaped))
-            return s;
-    }
+static size_t next_slot(const struct gw_json_keys *k, size_t i)
+{
+    return (i + 1) & (k->n_slots - 1);
 }
 
 static bool grow_slots(struct gw_json_keys *k)
 {
-    struct gw_json_slot *old = k->slots;
-    size_t n_old = k->n_slots;
+    size_t n = k->n_slots == 0 ? FIRST_SLOTS : k->n_slots * 2;
 
-    k->n_slots = n_old == 0 ? FIRST_SLOTS : n_old * 2;
-    k->slots = calloc(k->n_slots, sizeof(*k->slots));
+    free(k->slots); /* it is made again of the list */
+    k->n_slots = 0;
+    k->slots = calloc(n, sizeof(*k->slots));
     if (k->slots == NULL) {
-        k->slots = old;
-        k->n_slots = n_old;
+        k->n_keys = 0;
         return false;
     }
-    for (size_t i = 0; i < n_old; i++)
-        if (old[i].serial >= k->first_serial)
-            *find_slot(k, &old[i]) = old[i];
-    free(old);
+    k->n_slots = n;
+    for (uint32_t i = 0; i < k->n_keys; i++) {
+        size_t at = first_slot(k, k->keys[i].hash);
+
+        while (k->slots[at] != 0)
+            at = next_slot(k, at);
+        k->slots[at] = i + 1;
+    }
+    return true;
+}
+
+static bool grow_keys(struct gw_json_keys *k)
+{
+    uint32_t cap = k->cap_keys == 0 ? FIRST_KEYS : k->cap_keys + k->cap_keys / 2;
+    struct gw_json_key *more = realloc(k->keys, cap * sizeof(*more));
+
+    if (more == NULL)
+        return false;
+    k->keys = more;
+    k->cap_keys = cap;
     return true;
 }
 
@@ -111,40 +124,66 @@ static bool grow_slots(struct gw_json_keys *k)
 
 void gw_json_keys_init(struct gw_json_keys *k)
 {
-    *k = (struct gw_json_keys){.next_serial = 1, .first_serial = 1}; /* a fresh slot holds 0 */
+    *k = (struct gw_json_keys){.text = NULL};
     gw_random_seed(k->seed, sizeof(k->seed));
 }
 
 void gw_json_keys_fini(struct gw_json_keys *k)
 {
+    free(k->keys); /* places and hashes only */
     free(k->slots);
+    k->keys = NULL;
     k->slots = NULL;
 }
 
-void gw_json_keys_start(struct gw_json_keys *k)
+void gw_json_keys_start(struct gw_json_keys *k, const char *text, size_t len)
 {
-    k->first_serial = k->next_serial;
-    k->n_used = 0;
+    k->text = text;
+    k->len = len;
+    if (k->n_keys != 0) /* the last text did not come to its end */
+        memset(k->slots, 0, k->n_slots * sizeof(*k->slots));
+    k->n_keys = 0;
 }
 
-uint64_t gw_json_keys_object(struct gw_json_keys *k)
+uint32_t gw_json_keys_open(struct gw_json_keys *k)
 {
-    return k->next_serial++;
+    return k->n_keys + 1;
 }
 
-enum gw_status gw_json_keys_add(struct gw_json_keys *k, uint64_t object, struct gw_span raw,
+/* The last ones in are the first ones out, so none of those that stay was put behind one that goes. */
+void gw_json_keys_close(struct gw_json_keys *k, uint32_t object)
+{
+    while (k->n_keys >= object) {
+        size_t at = first_slot(k, k->keys[k->n_keys - 1].hash);
+
+        while (k->slots[at] != k->n_keys)
+            at = next_slot(k, at);
+        k->slots[at] = 0;
+        k->n_keys--;
+    }
+}
+
+enum gw_status gw_json_keys_add(struct gw_json_keys *k, uint32_t object, struct gw_span raw,
                                 bool escaped)
 {
-    struct gw_json_slot key = {.serial = object, .raw = raw, .escaped = escaped};
-    struct gw_json_slot *s;
+    size_t place = (size_t)(raw.ptr - k->text), at;
+    uint32_t hash;
 
-    if (k->n_used >= k->n_slots / 4 * 3 && !grow_slots(k))
+    if (place > UINT32_MAX)
+        return GW_ELIMIT;
+    if (k->n_keys >= k->n_slots / 4 * 3 && !grow_slots(k))
         return GW_ENOMEM;
-    key.hash = key_hash(k, raw, escaped);
-    s = find_slot(k, &key);
-    if (s->serial >= k->first_serial)
-        return GW_EEXIST;
-    *s = key;
-    k->n_used++;
+    if (k->n_keys == k->cap_keys && !grow_keys(k))
+        return GW_ENOMEM;
+    /* The same word in objects around it has another hash, or a chain of them would be walked at each level. */
+    hash = key_hash(k, raw, escaped) + object * UINT32_C(0x9E3779B9);
+    for (at = first_slot(k, hash); k->slots[at] != 0; at = next_slot(k, at)) {
+        uint32_t i = k->slots[at] - 1;
+
+        if (i + 1 >= object && k->keys[i].hash == hash && same_key(k, &k->keys[i], raw, escaped))
+            return GW_EEXIST;
+    }
+    k->keys[k->n_keys++] = (struct gw_json_key){(uint32_t)place, hash};
+    k->slots[at] = k->n_keys;
     return GW_OK;
 }

@@ -1,9 +1,9 @@
 /* base/json_keys.h - the keys seen in the open objects of one JSON text; private to base/json*.
  *
- * All objects share one hash table. An entry belongs to the object whose serial number it holds; serials
- * only rise, also from text to text, so that nothing is ever cleared: an entry older than this text is
- * free. The hash is keyed (SipHash-1-3), so that a client cannot aim for collisions. Keys are compared
- * decoded; their bytes stay in the text. One thread at a time. */
+ * All objects share one list and one hash table over it. What an object has in there is given back when it ends, so there are never
+ * more keys than the open objects have, whatever a text has in all. A key is 8 bytes of the list and up to 8 of the table. The hash is
+ * keyed (SipHash-1-3), so that a client cannot aim for collisions. Keys are compared decoded; their bytes stay in the text. One
+ * thread at a time. */
 #ifndef BASE_JSON_KEYS_H
 #define BASE_JSON_KEYS_H
 
@@ -14,27 +14,33 @@
 #include "base/err.h"
 #include "base/span.h"
 
-struct gw_json_slot;
+struct gw_json_key;
 
 struct gw_json_keys {
-    struct gw_json_slot *slots; /* a power of two of them, at most 3/4 in use; NULL at first */
-    size_t n_slots, n_used;     /* n_used: entries of this text */
-    uint64_t next_serial, first_serial;
+    const char *text;
+    size_t len;               /* of the text */
+    struct gw_json_key *keys; /* of the open objects, the innermost one's last */
+    uint32_t n_keys, cap_keys;
+    uint32_t
+        *slots; /* a power of two of them, at most 3/4 in use: index of a key, plus 1; 0: free */
+    size_t n_slots; /* 0 at first */
     uint64_t seed[2];
 };
 
 void gw_json_keys_init(struct gw_json_keys *k);
 void gw_json_keys_fini(struct gw_json_keys *k);
 
-/* Forgets every key: a new text starts. */
-void gw_json_keys_start(struct gw_json_keys *k);
+/* Forgets every key: a new text starts, of less than 4 GiB. */
+void gw_json_keys_start(struct gw_json_keys *k, const char *text, size_t len);
 
-/* A serial number, never 0, for an object that begins. */
-uint64_t gw_json_keys_object(struct gw_json_keys *k);
+/* A number, never 0, for an object that begins. */
+uint32_t gw_json_keys_open(struct gw_json_keys *k);
+/* The innermost object ends. */
+void gw_json_keys_close(struct gw_json_keys *k, uint32_t object);
 
-/* Adds a key, as it stands in the text without quotes, to the object. GW_EEXIST: it has a key of this
- * decoded value; GW_ENOMEM. */
-enum gw_status gw_json_keys_add(struct gw_json_keys *k, uint64_t object, struct gw_span raw,
+/* Adds a key, as it stands in the text without quotes, to the innermost object. GW_EEXIST: it has a key of this
+ * decoded value; GW_ENOMEM; GW_ELIMIT: the text is too long. */
+enum gw_status gw_json_keys_add(struct gw_json_keys *k, uint32_t object, struct gw_span raw,
                                 bool escaped);
 
 #endif

@@ -10,8 +10,8 @@
 #include "dlp/doc.h"
 
 enum {
-    WINDOW_BYTES = 32 << 10, /* a text that is joined is told at this length */
-    WINDOW_PARTS = 2048,     /* or when it has so many parts */
+    WINDOW_BYTES = 16 << 10, /* a text that is joined is told at this length */
+    WINDOW_PARTS = 1024,     /* or when it has so many parts */
     OVERLAP_BYTES = 4 << 10, /* of its end stay: what patterns reach */
     OVERLAP_PARTS = 512,
 };
@@ -135,8 +135,10 @@ static bool is_tail_byte(char c)
 
 static bool add_part(struct chain *ch, uint32_t leaf, struct gw_span text, size_t start, size_t end)
 {
+    enum { SHORT = 15 };
+
     if (ch->n_parts == ch->cap_parts) {
-        uint32_t cap = ch->cap_parts == 0 ? 2 : ch->cap_parts * 2;
+        uint32_t cap = ch->cap_parts == 0 ? 2 : ch->cap_parts + ch->cap_parts / 2;
         struct dlp_part *more = realloc(ch->parts, cap * sizeof(*more));
 
         if (more == NULL)
@@ -148,6 +150,9 @@ static bool add_part(struct chain *ch, uint32_t leaf, struct gw_span text, size_
                                                  .start = (uint32_t)start,
                                                  .at = (uint32_t)ch->text.len,
                                                  .len = (uint32_t)(end - start)};
+    /* Many have but two short ones. */
+    if (ch->text.cap == 0)
+        (void)gw_buf_reserve_exact(&ch->text, end - start < SHORT ? SHORT : 2 * (end - start));
     gw_buf_add(&ch->text, (struct gw_span){text.ptr + start, end - start});
     return gw_buf_ok(&ch->text);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "tests/test.h"
 
@@ -152,6 +153,61 @@ static void test_duplicates(void)
     CHECK(run("{\"a\":{\"b\":1},\"b\":1}") == GW_OK);
     CHECK(run("{\"a\\u0000\":1,\"a\":1}") == GW_OK);
     CHECK(run_limits(GW_SPAN("{\"a\":1,\"a\":3}"), &allow, NULL) == GW_OK);
+}
+
+static uint32_t seed = 99;
+
+static uint32_t rnd(uint32_t n)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (seed >> 8) % n;
+}
+
+/* An object of objects, with keys of 64 words in any spelling; now and then one comes twice, which sets *twice. */
+static void random_object(struct gw_buf *b, unsigned depth, bool *twice)
+{
+    uint64_t used = 0;
+
+    gw_buf_addc(b, '{');
+    for (uint32_t i = 0, n = rnd(40); i < n; i++) {
+        uint32_t id = rnd(64);
+        char word[8];
+
+        while ((used >> id & 1) != 0 && rnd(500) != 0)
+            id = rnd(64);
+        *twice |= (used >> id & 1) != 0;
+        used |= (uint64_t)1 << id;
+        snprintf(word, sizeof(word), "k%u", id);
+        gw_buf_adds(b, i == 0 ? "\"" : ",\"");
+        for (const char *p = word; *p != '\0'; p++)
+            if (rnd(5) == 0)
+                gw_buf_printf(b, "\\u%04x", (unsigned)*p);
+            else
+                gw_buf_addc(b, *p);
+        gw_buf_adds(b, "\":");
+        if (depth < 5 && rnd(6) == 0)
+            random_object(b, depth + 1, twice);
+        else
+            gw_buf_adds(b, rnd(2) == 0 ? "[{\"k1\":1},{\"k1\":2}]" : "0");
+    }
+    gw_buf_addc(b, '}');
+}
+
+static void test_random_duplicates(void)
+{
+    static const struct gw_json_limits many = {.max_keys = 1000000};
+    unsigned n[2] = {0, 0};
+
+    for (unsigned i = 0; i < 400; i++) {
+        struct gw_buf b = {0};
+        bool twice = false;
+
+        random_object(&b, 0, &twice);
+        CHECK(run_limits(gw_buf_span(&b), &many, NULL) == (twice ? GW_EPARSE : GW_OK));
+        n[twice]++;
+        gw_buf_fini(&b);
+    }
+    CHECK(n[0] > 50 && n[1] > 50);
 }
 
 static void test_limits(void)
@@ -393,6 +449,7 @@ int main(void)
     test_skip_container();
     test_decode();
     test_duplicates();
+    test_random_duplicates();
     test_limits();
     test_errors();
     test_utf8();
