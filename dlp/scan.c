@@ -406,6 +406,7 @@ static enum gw_status scan_joined(void *ctx, const struct dlp_joined *joined)
         .text = joined->text, .key = joined->key, .kind = DLP_LEAF_JOINED};
     unsigned first = s->n_found, kept = first;
 
+    view_scan_more(&s->views, joined->text.len);
     GW_TRY(scan_leaf(d, &leaf, dlp_doc_count(d->doc), false));
     for (unsigned i = first; i < s->n_found; i++)
         if (s->found[i].end > joined->known)

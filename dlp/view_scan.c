@@ -57,6 +57,11 @@ void view_scan_begin(struct view_scan *vs, uint64_t text_bytes)
     vs->cut = 0;
 }
 
+void view_scan_more(struct view_scan *vs, uint64_t text_bytes)
+{
+    vs->left += text_bytes * PER_BYTE;
+}
+
 void view_scan_end(struct view_scan *vs)
 {
     for (unsigned i = 0; i < VIEW_CHAIN; i++)

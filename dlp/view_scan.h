@@ -19,6 +19,8 @@ struct dlp_rules;
 
 /* Begins a scan of text_bytes in all. */
 void view_scan_begin(struct view_scan *vs, uint64_t text_bytes);
+/* There is more text than was said. */
+void view_scan_more(struct view_scan *vs, uint64_t text_bytes);
 /* Ends it: wipes, gives back much memory. */
 void view_scan_end(struct view_scan *vs);
 void view_scan_fini(struct view_scan *vs);
