@@ -155,8 +155,8 @@ static struct jval repeated(struct jrun *r, struct jval what, int64_t times)
         return jval_string(jbuild_done(&text));
     }
     size_t n = what.list->n;
-    if (times < 0 || n == 0)
-        times = 0;
+    if (times <= 0 || n == 0)
+        return jval_slice(r, what, jval_int(0), jval_int(0), jval_undefined);
     if (times > 100000 || n * (size_t)times > 100000) {
         jrun_fail(r, GW_ELIMIT, "a list is too long");
         return out;
