@@ -217,6 +217,7 @@ static unsigned find_says(const struct chat *c, struct gw_span template)
                                "begin\xEF\xBD\x9C>"},
         {ENGINE_SAYS_PHI, "<|tool_call|>"},
         {ENGINE_SAYS_PHI, "functools"},
+        {ENGINE_SAYS_GEMMA, "<start_function_call>"},
         {ENGINE_SAYS_THINK, "<think>"},
     };
     unsigned says = opens_thoughts(c) ? ENGINE_SAYS_THINKING : 0;

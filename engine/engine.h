@@ -285,6 +285,7 @@ enum {
     ENGINE_SAYS_PHI = 8,       /* functools[, <|tool_call|> */
     ENGINE_SAYS_THINK = 16,    /* an answer may begin with <think> */
     ENGINE_SAYS_THINKING = 32, /* a prompt ends with it */
+    ENGINE_SAYS_GEMMA = 64,    /* <start_function_call> */
 };
 unsigned engine_says(const struct engine *e);
 

@@ -16,6 +16,9 @@
 #define FUNCTOOLS   "functools["
 #define PHI_BEGIN   "<|tool_call|>"
 #define PHI_END     "<|/tool_call|>"
+#define GEMMA_BEGIN "<start_function_call>"
+#define GEMMA_END   "<end_function_call>"
+#define GEMMA_QUOTE "<escape>"
 
 /* ---- one object ---------------------------------------------------------------------------- */
 
@@ -121,6 +124,7 @@ const char *local_calls_marker(unsigned forms, struct gw_span text, bool *whole)
         {ENGINE_SAYS_LLAMA, PYTHON_TAG},     {ENGINE_SAYS_MISTRAL, TOOL_CALLS},
         {ENGINE_SAYS_DEEPSEEK, CALLS_BEGIN}, {ENGINE_SAYS_DEEPSEEK, CALL_BEGIN},
         {ENGINE_SAYS_PHI, FUNCTOOLS},        {ENGINE_SAYS_PHI, PHI_BEGIN},
+        {ENGINE_SAYS_GEMMA, GEMMA_BEGIN},
     };
 
     for (size_t i = 0; i < sizeof(markers) / sizeof(markers[0]); i++) {
@@ -303,8 +307,133 @@ static bool read_deepseek(struct reading *r)
     return true;
 }
 
+/* ---- FunctionGemma's values: bare keys, strings between GEMMA_QUOTE, else as JSON ------------- */
+
+enum { GEMMA_MAX_DEPTH = 16 };
+
+/* JSON in what is left of mem. It takes at most twice the bytes of what it is made of: a key gets two quotes for its colon and
+ * its value, a character of a string one backslash. */
+struct rewriting {
+    struct reading *r;
+    char *out;
+    size_t n;
+};
+
+static void put(struct rewriting *w, char c)
+{
+    w->out[w->n++] = c;
+}
+
+static bool put_text(struct rewriting *w, struct gw_span text)
+{
+    static const char from[] = "\"\\\n\r\t", to[] = "\"\\nrt";
+
+    put(w, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        const char *known = memchr(from, text.ptr[i], sizeof(from) - 1);
+
+        if (known == NULL && (unsigned char)text.ptr[i] < 0x20)
+            return false;
+        if (known != NULL)
+            put(w, '\\');
+        put(w, known != NULL ? to[known - from] : text.ptr[i]);
+    }
+    put(w, '"');
+    return true;
+}
+
+static bool put_quoted(struct rewriting *w)
+{
+    struct gw_span rest = gw_span_from(w->r->text, w->r->at), text = rest;
+    const char *end =
+        rest.len == 0 ? NULL : memmem(rest.ptr, rest.len, GEMMA_QUOTE, sizeof(GEMMA_QUOTE) - 1);
+
+    if (end == NULL)
+        return false;
+    text.len = (size_t)(end - rest.ptr);
+    w->r->at += text.len + sizeof(GEMMA_QUOTE) - 1;
+    return put_text(w, text);
+}
+
+static bool put_value(struct rewriting *w, unsigned depth);
+
+/* Behind the opening bracket. */
+static bool put_members(struct rewriting *w, unsigned depth, char open)
+{
+    const char *close = open == '{' ? "}" : "]";
+    bool any = false;
+
+    put(w, open);
+    skip_space(w->r);
+    while (!take(w->r, close)) {
+        if (any && !take(w->r, ","))
+            return false;
+        if (any)
+            put(w, ',');
+        any = true;
+        if (open == '{') {
+            struct gw_span key = take_until(w->r, ":{}[],<");
+
+            if (key.len == 0 || !take(w->r, ":") || !put_text(w, key))
+                return false;
+            put(w, ':');
+        }
+        if (!put_value(w, depth + 1))
+            return false;
+        skip_space(w->r);
+    }
+    put(w, *close);
+    return true;
+}
+
+static bool put_value(struct rewriting *w, unsigned depth)
+{
+    struct gw_span word;
+
+    skip_space(w->r);
+    if (depth > GEMMA_MAX_DEPTH)
+        return false;
+    if (take(w->r, GEMMA_QUOTE))
+        return put_quoted(w);
+    if (take(w->r, "{"))
+        return put_members(w, depth, '{');
+    if (take(w->r, "["))
+        return put_members(w, depth, '[');
+    word = take_until(w->r, ",{}[]:<");
+    memcpy(w->out + w->n, word.ptr, word.len);
+    w->n += word.len;
+    return word.len != 0;
+}
+
+/* Behind the first GEMMA_BEGIN. */
+static bool read_gemma(struct reading *r)
+{
+    struct rewriting w = {.r = r, .out = r->mem};
+
+    do {
+        struct local_call call = {NULL, {w.out + w.n, 0}};
+        size_t from = w.n;
+
+        skip_space(r);
+        if (!take(r, "call:"))
+            return false;
+        call.tool = find_tool(r->tools, r->n_tools, take_until(r, "{<"));
+        if (!take(r, "{") || !put_members(&w, 0, '{'))
+            return false;
+        call.arguments.len = w.n - from;
+        if (!api_is_object(call.arguments) || !add(r, call))
+            return false;
+        skip_space(r);
+        (void)take(r, GEMMA_END);
+        skip_space(r);
+    } while (take(r, GEMMA_BEGIN));
+    return true;
+}
+
 static bool read_any(struct reading *r)
 {
+    if (take(r, GEMMA_BEGIN))
+        return read_gemma(r);
     if (take(r, CALLS_BEGIN)) {
         skip_space(r);
         return take(r, CALL_BEGIN) && read_deepseek(r);

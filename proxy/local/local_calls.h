@@ -8,6 +8,7 @@
  *   Mistral    [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...]     or   [TOOL_CALLS]name[ARGS]{...}[TOOL_CALLS]...
  *   DeepSeek   <|tool_calls_begin|><|tool_call_begin|>function<|tool_sep|>name, a line end, {...} in a fence of JSON,
  *              <|tool_call_end|>...<|tool_calls_end|>                    or   ...name<|tool_sep|>{...}...
+ *   Gemma      <start_function_call>call:name{key:<escape>text<escape>,n:1}<end_function_call>...
  *   Phi 4      functools[{...}]                                          or   <|tool_call|>[{...}]<|/tool_call|>
  *
  * (DeepSeek's bars and underscores are U+FF5C and U+2581.) These are the forms of the models' own templates and cards. */
@@ -31,7 +32,7 @@ enum { LOCAL_CALLS_MAX = 128 };
 /* The marker of one of the forms (ENGINE_SAYS_..., engine.h) that text is or begins like; *whole says which of the two. NULL: none. */
 const char *local_calls_marker(unsigned forms, struct gw_span text, bool *whole);
 
-/* Reads an answer's end, from its marker on: 0 when it is not calls of tools all the way. mem has room for text. */
+/* Reads an answer's end, from its marker on: 0 when it is not calls of tools all the way. mem has room for twice the text. */
 unsigned local_calls_read(struct gw_json *json, const struct api_tool *tools, unsigned n_tools,
                           struct gw_span text, char *mem, struct local_call out[LOCAL_CALLS_MAX]);
 

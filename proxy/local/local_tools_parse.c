@@ -355,7 +355,7 @@ static enum gw_status give_calls(struct local_parse *p, bool *given)
 {
     struct gw_span text = gw_buf_span(&p->front.held);
     struct local_call *calls = calloc(LOCAL_CALLS_MAX, sizeof(*calls));
-    char *mem = malloc(text.len + 1);
+    char *mem = malloc(2 * text.len + 1);
     enum gw_status st = calls == NULL || mem == NULL ? GW_ENOMEM : GW_OK;
     unsigned n = 0;
 

@@ -353,7 +353,28 @@ static void test_forms(void)
               BOTH));
     CHECK(gives("<|tool_call|>[{'name':'f','arguments':{'a':1}}]<|/tool_call|>", F_CALL "1"));
     CHECK(stays_text("functools are nice") && stays_text("functools[1]"));
-    says = ENGINE_SAYS_MISTRAL | ENGINE_SAYS_LLAMA | ENGINE_SAYS_DEEPSEEK | ENGINE_SAYS_PHI;
+    says = ENGINE_SAYS_GEMMA;
+    CHECK(gives("<start_function_call>call:f{a:1}<end_function_call>", F_CALL "1"));
+    CHECK(gives("<start_function_call>call:f{a:1}<end_function_call><start_function_call>call:get."
+                "it{b:[2]}",
+                BOTH));
+    CHECK(gives(
+        "So: <start_function_call>call:f{ s : <escape>a, {b}: \"c\\n<escape>, "
+        "l:[<escape><escape>,1.5,"
+        "{k:true}], o:{n:null}, e:{} }<end_function_call>",
+        "0.0:text[ So:  ] 0.1:tool(call_ID_0,f)[ {'s':'a, {b}: \\\"c\\\\n','l':['',1.5,{'k':true}],"
+        "'o':{'n':null},'e':{}} ] 1"));
+    CHECK(stays_text("<start_function_call>call:g{a:1}<end_function_call>"));
+    CHECK(stays_text("<start_function_call>call:f{a:1") && stays_text("<start_function_call>f{}"));
+    CHECK(stays_text("<start_function_call>call:f{a:b}") &&
+          stays_text("<start_function_call>call:f{a}"));
+    CHECK(stays_text("<start_function_call>call:f{a:<escape>b}") &&
+          stays_text("<start_fun <start_"));
+    CHECK(stays_text("<start_function_call>call:f{a:1,a:2}") &&
+          stays_text("<start_function_call>call:f{,}"));
+    CHECK(stays_text("<start_function_call>call:f{a:[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}"));
+    says = ENGINE_SAYS_MISTRAL | ENGINE_SAYS_LLAMA | ENGINE_SAYS_DEEPSEEK | ENGINE_SAYS_PHI |
+           ENGINE_SAYS_GEMMA;
     CHECK(stays_text("All of it is <text> [as] {it} is, functional."));
     n_tools = 0; /* nobody asked for calls */
     CHECK(stays_text("[TOOL_CALLS][{'name':'f','arguments':{'a':1}}]"));
