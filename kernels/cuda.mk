@@ -92,10 +92,10 @@ cuda-toolkit: ## get a CUDA compiler (104 MB of Python packages, no root) into t
 	  echo 'CUDA  $(CUDA_KIT)'; fi
 CUDA_DUMP = $(or $(wildcard $(dir $(NVCC))cuobjdump),$(shell command -v cuobjdump))
 CUDA_SEEN = PATH=$(dir $(CUDA_DUMP)):$$PATH python3 tests/lint/cuda.py $(CUDA_VER) $(CUDA_DUMP)
-cuda-check: $(CUSRC:%.cu=$(BUILD)/%.cu.o) $(BUILD)/sluice ## compile and link the CUDA kernels; their registers, memory and instructions against the table; the binary starts without a GPU
+cuda-check: $(if $(CUSRC),$(CUSRC:%.cu=$(BUILD)/%.cu.o) $(BUILD)/sluice gpu-build) ## compile and link the CUDA kernels; their registers, memory and instructions against the table; the binary starts without a GPU
 	@$(if $(CUSRC),,echo "SKIP  CUDA: $(CUDA_FOUND)"; echo "0 passed, 0 failed, 1 skipped"; exit 0;) \
 	  $(if $(CUDA_DUMP),,echo "FAIL  there is no cuobjdump beside $(NVCC)"; echo "0 passed, 1 failed"; exit 1;) \
-	  $(BUILD)/sluice --version && $(CUDA_SEEN) $(CUSRC:%.cu=$(BUILD)/%.cu.o)
+	  $(BUILD)/sluice --version && { $(BUILD)/gpu/gpu probe; [ $$? -le 1 ]; } && $(CUDA_SEEN) $(CUSRC:%.cu=$(BUILD)/%.cu.o)
 cuda-table: $(CUSRC:%.cu=$(BUILD)/%.cu.o) ## write kernels/cuda_resources.txt anew
 	@$(CUDA_SEEN) --write $^
 .PHONY: cuda-toolkit cuda-check cuda-table

@@ -7,11 +7,14 @@ A line of the table: kernel, then for each architecture registers/shared bytes/t
 compiler: with another the table is not compared, but no kernel may use local memory, and those that multiply must show their instructions.
 Ends with "N passed, N failed"."""
 
+import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 TABLE = "kernels/cuda_resources.txt"
+JOBS = int(os.environ.get("JOBS", os.cpu_count() or 1))
 ARCHES = ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120"]
 # The kernels whose speed is that of the tensor cores, and their instruction's name in SASS.
 MUST = {"gemm_ints_kernel": "IMMA", "gemm_floats_kernel": "HMMA"}
@@ -37,23 +40,31 @@ def names(mangled):
     return readable
 
 
+def look_at(cuobjdump, obj, arch):
+    """Of one object on one architecture: name -> [registers, shared, instructions, local bytes]."""
+    found = {}
+    for name, reg, stack, shared, local in re.findall(
+            r"Function ([^\s:]+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)",
+            run(cuobjdump, "-res-usage", "-arch", arch, obj)):
+        found[name] = [int(reg), int(shared), 0, max(int(local), int(stack))]
+    name = None
+    for line in run(cuobjdump, "--dump-sass", "-arch", arch, obj).splitlines() if found else ():
+        if "Function : " in line:
+            name = line.split("Function : ")[1].strip()
+        elif "MMA" in line and name in found and re.search(r"\b[A-Z]*MMA[.\s]", line):
+            found[name][2] += 1
+    return found
+
+
 def look(cuobjdump, objects):
     found, local = {}, []
-    for obj in objects:
-        for arch in ARCHES:
-            usage = run(cuobjdump, "-res-usage", "-arch", arch, obj)
-            for name, reg, stack, shared, loc in re.findall(
-                    r"Function ([^\s:]+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)", usage):
-                found.setdefault(name, {})[arch] = [int(reg), int(shared), 0]
-                if int(loc) or int(stack):
-                    local.append((name, arch, max(int(loc), int(stack))))
-            name = None
-            for line in run(cuobjdump, "--dump-sass", "-arch", arch, obj).splitlines():
-                at = re.search(r"Function : (\S+)", line)
-                if at:
-                    name = at.group(1)
-                elif name in found and re.search(r"\b(I|H|Q|O)G?MMA[.\s]", line):
-                    found[name][arch][2] += 1
+    todo = [(obj, arch) for obj in objects for arch in ARCHES]
+    with ThreadPoolExecutor(max_workers=JOBS) as pool:
+        for (_, arch), seen in zip(todo, pool.map(lambda t: look_at(cuobjdump, *t), todo)):
+            for name, (reg, shared, mma, loc) in seen.items():
+                found.setdefault(name, {})[arch] = [reg, shared, mma]
+                if loc:
+                    local.append((name, arch, loc))
     return found, local
 
 
