@@ -334,9 +334,12 @@ static bool put_text(struct rewriting *w, struct gw_span text)
 
         if (known == NULL && (unsigned char)text.ptr[i] < 0x20)
             return false;
-        if (known != NULL)
+        if (known != NULL) {
             put(w, '\\');
-        put(w, known != NULL ? to[known - from] : text.ptr[i]);
+            put(w, to[known - from]);
+        } else {
+            put(w, text.ptr[i]);
+        }
     }
     put(w, '"');
     return true;
