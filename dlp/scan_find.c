@@ -261,26 +261,56 @@ static void find_starts(struct scan_leaf *x, uint64_t places, size_t from)
 
 /* ---- runs --------------------------------------------------------------------------------- */
 
-/* Notes a run that stands at every place of [from, to). Where its match has to begin with a word, only places at their distance from
- * the beginning of one are looked at: deep inside a word there are none. */
+/* Notes a run that stands at every place of [from, to), from all of which its match begins at one distance. Where that has to be a word's
+ * beginning, only places at that distance from one are looked at: deep inside a word there are none. */
+static void offer_fixed_run(struct scan_leaf *x, const struct bundle_target *t, size_t from,
+                            size_t to)
+{
+    bool word = prefilter_at_word(&x->rules->b->patterns[t->pattern]);
+
+    for (size_t at = from < t->min ? t->min : from; at < to && x->st == GW_OK; at++) {
+        size_t start = at - t->min;
+
+        if (word && start > 0 && is_word((unsigned char)x->text.ptr[start - 1]))
+            continue;
+        x->work++;
+        offer(x, t->pattern, start);
+    }
+}
+
+/* The same when the distance may be any of some: each start once, with the first place that it can have. */
 static void offer_run(struct scan_leaf *x, const struct bundle_run *run, size_t from, size_t to)
 {
     const struct bundle_target *t = &run->target;
-    bool word = prefilter_at_word(&x->rules->b->patterns[t->pattern]);
-    size_t start = from > t->max ? from - t->max : 0; /* where a word begins */
+    const struct bundle_pattern *p = &x->rules->b->patterns[t->pattern];
+    const struct bundle_set *between = &x->rules->b->sets[t->between];
+    const struct bundle_set *first = &x->rules->b->sets[p->first];
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    size_t start = from, least = from > t->max ? from - t->max : 0, done;
+    bool word = prefilter_at_word(p);
 
-    for (size_t at = from; at < to && x->st == GW_OK; at++) {
-        if (word) {
-            if (at > t->max && start < at - t->max)
-                start = at - t->max;
-            while (start + t->min < to && start > 0 &&
-                   is_word((unsigned char)x->text.ptr[start - 1]))
-                start++;
-            at = start + t->min > at ? start + t->min : at;
-            if (at >= to)
-                return;
+    if (from >= to || scan_is_dead(x, t->pattern))
+        return;
+    if (t->min == t->max) {
+        offer_fixed_run(x, t, from, to);
+        return;
+    }
+    while (start > least && set_has(between, text[start - 1]))
+        start--;
+    x->work += (to - start) / 4;
+    /* text[start, done) may stand between. */
+    for (done = from; start + t->min < to && x->st == GW_OK; start++) {
+        size_t at = start + t->min > from ? start + t->min : from;
+
+        done = done > start ? done : start;
+        while (done < at && set_has(between, text[done]))
+            done++;
+        if (done < at) {
+            start = done; /* nothing goes over this byte */
+            continue;
         }
-        offer_target(x, t, at);
+        if (set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])))
+            offer(x, t->pattern, start);
     }
 }
 
