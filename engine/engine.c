@@ -42,7 +42,8 @@ struct engine {
     struct chat *chat;
     struct pool *p;
     struct sched *s;
-    struct device *device; /* NULL: the CPU computes all */
+    struct drafter *drafter; /* NULL: there is no draft model */
+    struct device *device;   /* NULL: the CPU computes all */
     char device_words[160];
     struct adapter {
         char *name;
@@ -155,6 +156,20 @@ static enum gw_status use_device(struct engine *e, const struct device_spec *spe
                         e->device != NULL ? e->device->first_layer : e->m.n_layers, err);
 }
 
+/* The draft model, if one is named. */
+static enum gw_status open_drafter(struct engine *e, const struct engine_config *cfg,
+                                   const struct kern_ops *ops, unsigned seqs, struct gw_err *err)
+{
+    const struct drafter_config dc = {.path = cfg->draft_path,
+                                      .ops = ops,
+                                      .p = e->p,
+                                      .tok = e->tok,
+                                      .max_context = e->max_context,
+                                      .max_seqs = seqs};
+
+    return cfg->draft_path == NULL ? GW_OK : drafter_open(&dc, &e->drafter, err);
+}
+
 static enum gw_status start(struct engine *e, const struct engine_config *cfg, const struct gguf *g,
                             struct gw_err *err)
 {
@@ -189,6 +204,7 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
         kvcache_adapt(e->m.n_layers, e->layer_types);
     }
     GW_TRY(use_device(e, &spec, cfg, ops, seqs, err));
+    GW_TRY(open_drafter(e, cfg, ops, seqs, err));
     sc = (struct sched_config){.m = &e->m,
                                .device = e->device,
                                .tok = e->tok,
@@ -198,6 +214,7 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
                                .max_seqs = seqs,
                                .max_queued = queued,
                                .max_rank = max_rank,
+                               .drafter = e->drafter,
                                .no_drafts = cfg->no_drafts,
                                .kv_type = kv_type(cfg->kv, e->m.head_dim),
                                .layer_types = e->layer_types};
@@ -232,6 +249,7 @@ void engine_close(struct engine *e)
     if (e == NULL)
         return;
     sched_free(e->s);
+    drafter_close(e->drafter);
     device_close(e->device);
     chat_free(e->chat);
     tok_free(e->tok);

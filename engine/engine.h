@@ -47,8 +47,10 @@ struct engine_config {
     unsigned max_seqs;                     /* sequences at once; 0: 8 */
     unsigned max_queued;                   /* waiting requests; 0: 64 */
     enum engine_kv kv;
-    const char *device;  /* NULL, "auto", "cpu", "cuda:0,1"; see device.h */
-    bool no_drafts;      /* answers are the same with and without; for comparing speed */
+    const char *device; /* NULL, "auto", "cpu", "cuda:0,1"; see device.h */
+    const char
+        *draft_path; /* a smaller model with the same vocabulary that guesses tokens; NULL: none */
+    bool no_drafts;  /* answers are the same with and without; for comparing speed */
     const char *kernels; /* NULL: best; "scalar", "avx2", "avx512": at most that, for tests */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* bytes loaded; may be NULL */
     void *progress_ctx;
@@ -101,7 +103,8 @@ struct engine_stats {
     uint64_t prompt_tokens; /* computed */
     uint64_t cached_tokens; /* of prompts, taken from the cache instead */
     uint64_t completion_tokens, requests, rejected, canceled;
-    uint64_t draft_tokens, draft_taken; /* guessed, and of those right */
+    uint64_t draft_tokens, draft_taken;             /* guessed, and of those right */
+    uint64_t draft_model_tokens, draft_model_taken; /* of them, by the draft model */
     uint64_t
         parked; /* times a running request lost its slot to a higher priority or another tenant */
     unsigned running, queued;

@@ -51,6 +51,7 @@ void sched_end(struct sched *s, struct seq *q, enum engine_finish finish, enum g
     sched_forget(s, q->r);
     sched_publish(s, q);
     kvcache_release(s->kv, &q->kv);
+    drafter_release(s->cfg.drafter, &q->own);
     radix_leave(s->tree, q->root);
     tok_ids_fini(&q->ids);
     sampler_free(q->sampler);
@@ -67,6 +68,7 @@ void sched_preempt(struct sched *s, struct seq *q)
 {
     sched_publish(s, q);
     kvcache_release(s->kv, &q->kv);
+    drafter_release(s->cfg.drafter, &q->own);
     q->n_cached = 0;
     q->begun = false;
     q->sent_back = true;
@@ -373,6 +375,8 @@ void sched_stats(struct sched *s, struct engine_stats *out)
         .parked = atomic_load(&s->n_parked),
         .draft_tokens = atomic_load(&s->draft_tokens),
         .draft_taken = atomic_load(&s->draft_taken),
+        .draft_model_tokens = atomic_load(&s->draft_model_tokens),
+        .draft_model_taken = atomic_load(&s->draft_model_taken),
         .running = running,
         .queued = unfinished > running ? unfinished - running : 0,
         .kv_used_tokens = atomic_load(&s->kv_used_tokens),
@@ -388,6 +392,6 @@ uint64_t sched_kv_bytes(const struct sched *s)
 {
     const struct device *d = s->cfg.device;
 
-    return kvcache_bytes(s->kv) +
+    return kvcache_bytes(s->kv) + drafter_bytes(s->cfg.drafter) +
            (d == NULL ? 0 : device_token_bytes(d) * kvcache_total_tokens(s->kv));
 }

@@ -15,6 +15,7 @@
 #define ENGINE_SCHED_H
 
 #include "engine/chat.h"
+#include "engine/drafter.h"
 #include "engine/engine.h"
 #include "engine/model.h"
 #include "engine/pool.h"
@@ -38,7 +39,9 @@ struct sched_config {
     enum kern_kv_type kv_type;
     const enum kern_kv_type *layer_types; /* of each layer, or NULL: all are of kv_type */
     unsigned max_rank;                    /* of adapters; 0: there are none */
+    struct drafter *drafter;              /* guesses tokens (sched_draft.c); NULL: there is none */
     bool no_drafts;                       /* no guessing (sched_draft.c) */
+    bool eager_drafts;                    /* the draft model guesses whatever it costs; for tests */
     unsigned kv_tokens;                   /* 0: what memory allows; at least max_context is taken */
 };
 

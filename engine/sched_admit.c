@@ -230,6 +230,7 @@ static void start(struct sched *s, struct seq *q, struct request *r)
                       .start_ns = gw_clock_ns(),
                       .root = root,
                       .taken = 128,
+                      .model_taken = 128,
                       .sampler = sampler,
                       .steer = steer,
                       .probs = probs};

@@ -1,10 +1,12 @@
-/* engine/sched_draft.c - guessing the next tokens of an answer from what the sequence holds already (prompt
- * lookup): where its last three or two tokens stood before, what followed them then may follow again. The
+/* engine/sched_draft.c - guessing the next tokens of an answer: from what the sequence holds already (prompt
+ * lookup), where its last three or two tokens stood before, what followed them then may follow again; or by a draft model
+ * (drafter.h), where one was named and its guesses save more time than they take, by what was measured lately. The
  * guesses are computed in the same step as the token before them, which costs little while a step waits for
  * memory, and each is taken only when the sampler picks that very token from the logits before it. So the
  * answer is the same with and without. See sched_step.c. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "engine/sched_private.h"
 
 enum {
@@ -54,21 +56,52 @@ static unsigned room_for(const struct sched *s, const struct seq *q, unsigned n_
     return most;
 }
 
+/* Would a sequence's share of the steps that guesses of the draft model save outweigh the time to make them? */
+static bool pays(const struct sched *s, const struct seq *q, unsigned n_single)
+{
+    return s->cfg.eager_drafts || s->guess_ns == 0 || s->single_ns == 0 ||
+           (uint64_t)q->model_taken * s->single_ns / n_single > 256 * s->guess_ns;
+}
+
+/* Guesses of the draft model. */
+static unsigned ask_model(struct sched *s, struct seq *q, unsigned most, int32_t *out)
+{
+    uint64_t t0 = gw_clock_ns(), each;
+    unsigned n = drafter_guess(s->cfg.drafter, &q->own, q->ids.ids, (unsigned)q->ids.n, most, out);
+
+    if (n != 0) {
+        each = (gw_clock_ns() - t0) / n;
+        s->guess_ns = s->guess_ns == 0 ? each + 1 : (7 * s->guess_ns + each) / 8 + 1;
+    }
+    return n;
+}
+
 unsigned sched_draft(struct sched *s, struct seq *q, unsigned n_single)
 {
-    unsigned most = room_for(s, q, n_single), n = 0;
+    unsigned most = room_for(s, q, n_single), n = 0, n_model = 0;
+    bool again = q->n_sampled % PAUSE == 0;
+    int32_t own[SCHED_MAX_DRAFT];
 
     q->n_draft = 0;
     /* A format may force tokens behind each one, which no guess foresees. */
     if (s->cfg.no_drafts || q->steer != NULL || q->n_sampled == 0 || most == 0)
         return 0;
-    if (q->taken < LOW_TAKEN && q->n_sampled % PAUSE != 0)
-        return 0;
-    for (unsigned len = LONGEST; n == 0 && len >= SHORTEST; len--)
-        n = look_up(&q->ids, len, q->fed + 1, most);
+    if (q->taken >= LOW_TAKEN || again)
+        for (unsigned len = LONGEST; n == 0 && len >= SHORTEST; len--)
+            n = look_up(&q->ids, len, q->fed + 1, most);
+    if (s->cfg.drafter != NULL && (n == 0 || s->cfg.eager_drafts || q->model_taken > q->taken) &&
+        (pays(s, q, n_single) || again))
+        n_model = ask_model(s, q, most, own);
+    q->by_model = n_model != 0;
+    if (q->by_model) {
+        memcpy(q->fed + 1, own, n_model * sizeof(*own));
+        n = n_model;
+    }
     /* Nobody loses a page for a guess. */
     while (n != 0 && kvcache_missing(s->kv, &q->kv, q->n_cached, q->n_cached + 1 + n) != 0)
         n--;
+    if (q->by_model && n == 0)
+        drafter_keep(s->cfg.drafter, &q->own, (unsigned)q->ids.n);
     q->fed[0] = q->ids.ids[q->n_cached];
     q->n_draft = n;
     return n;
@@ -76,12 +109,19 @@ unsigned sched_draft(struct sched *s, struct seq *q, unsigned n_single)
 
 void sched_drafted(struct sched *s, struct seq *q, unsigned n_taken)
 {
+    int *taken = q->by_model ? &q->model_taken : &q->taken;
+
     if (q->n_draft == 0)
         return;
     /* A mean over about the last eight steps. */
-    q->taken += (int)(n_taken * 256 / q->n_draft - (unsigned)q->taken) / 8;
+    *taken += ((int)(n_taken * 256 / q->n_draft) - *taken) / 8;
     atomic_fetch_add_explicit(&s->draft_tokens, q->n_draft, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->draft_taken, n_taken, memory_order_relaxed);
+    if (q->by_model) {
+        atomic_fetch_add_explicit(&s->draft_model_tokens, q->n_draft, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->draft_model_taken, n_taken, memory_order_relaxed);
+        drafter_keep(s->cfg.drafter, &q->own, q->n_cached);
+    }
     kvcache_truncate(s->kv, &q->kv, q->n_cached);
     q->n_draft = 0;
 }

@@ -40,8 +40,11 @@ struct seq {
     struct seq *leader;      /* computes tokens [0, n_common) of this one too; NULL: nobody */
     uint64_t leader_age;     /* whether it is still the same */
     unsigned n_common;
-    unsigned n_draft; /* guessed tokens that are fed behind the last one in this step */
-    int taken;        /* of 256 guesses, lately */
+    unsigned n_draft;       /* guessed tokens that are fed behind the last one in this step */
+    bool by_model;          /* the draft model made them */
+    int taken;              /* of 256 guesses of prompt lookup, lately */
+    int model_taken;        /* of 256 of the draft model */
+    struct drafter_seq own; /* what the draft model holds */
     int32_t fed[1 + SCHED_MAX_DRAFT]; /* the last token and the guesses */
     struct sampler *sampler;
     struct steer *steer; /* NULL: any text */
@@ -87,6 +90,8 @@ struct sched {
     struct seq **by_age;       /* [max_seqs] */
     unsigned n_running;
     uint64_t token_ns; /* a prompt's token takes, lately; 0: not known yet */
+    uint64_t single_ns,
+        guess_ns; /* a step of single tokens, and a guess of the draft model; lately */
     uint64_t next_age;
     struct line *line; /* those that wait, and what each tenant had */
 
@@ -95,7 +100,7 @@ struct sched {
     atomic_bool quit;
     atomic_uint n_running_seen, kv_used_tokens, kv_idle_tokens;
     atomic_ullong prompt_tokens, cached_tokens, completion_tokens, n_requests, n_rejected,
-        n_canceled, n_parked, draft_tokens, draft_taken;
+        n_canceled, n_parked, draft_tokens, draft_taken, draft_model_tokens, draft_model_taken;
 };
 
 /* r, which was pushed, waits. */

@@ -33,8 +33,10 @@ static void note_time(struct sched *s, unsigned n, uint64_t ns)
 {
     uint64_t each = ns / n;
 
-    if (n < MIN_CHUNK) /* most of its time is reading the weights */
+    if (n < MIN_CHUNK) { /* most of its time is reading the weights */
+        s->single_ns = s->single_ns == 0 ? ns + 1 : (7 * s->single_ns + ns) / 8 + 1;
         return;
+    }
     s->token_ns = s->token_ns == 0 ? each + 1 : (7 * s->token_ns + each) / 8 + 1;
 }
 

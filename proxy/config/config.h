@@ -153,6 +153,7 @@ struct proxy_config_target {
     /* engine */
     const char *model; /* path of the GGUF file. A relative one was looked for beside the
                           configuration, then in models_dir */
+    const char *draft; /* path of the draft model, found likewise; "": none */
     unsigned threads, max_context, max_seqs; /* 0: the engine's default */
     unsigned kv;                             /* enum engine_kv */
     const char *device;                      /* see engine_config */

@@ -281,10 +281,13 @@ unsigned proxy_config_check_files(const struct proxy_config *cfg, proxy_config_r
 
         (void)snprintf(key, sizeof(key), "targets.%s.%s", t->name,
                        t->kind == PROXY_TARGET_ENGINE ? "model" : "ca");
-        if (t->kind == PROXY_TARGET_ENGINE)
+        if (t->kind == PROXY_TARGET_ENGINE) {
             need_file(&fc, key, t->model, "get it with `sluice models pull`");
-        else
+            (void)snprintf(key, sizeof(key), "targets.%s.draft", t->name);
+            need_file(&fc, key, t->draft, "get it with `sluice models pull`");
+        } else {
             need_file(&fc, key, t->ca, "");
+        }
     }
     need_file(&fc, "listen.tls.cert", cfg->listen.tls_cert, "");
     need_file(&fc, "listen.tls.key", cfg->listen.tls_key, "");

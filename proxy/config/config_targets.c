@@ -43,6 +43,7 @@ static void check_owners(struct config_load *l, const struct proxy_config_target
         {"key", WITH_KEY, t->key.source[0] != '\0'},
         {"keys", WITH_KEY, t->keys.n != 0},
         {"adapters", KIND(ENGINE), t->adapters.n != 0},
+        {"draft", KIND(ENGINE), t->draft[0] != '\0'},
         {"apis", KIND(OPENAI) | KIND(AZURE), t->apis != 0},
         {"deployments", KIND(AZURE), t->deployments.n != 0},
         {"api_version", KIND(AZURE), t->api_version[0] != '\0'},
@@ -206,6 +207,8 @@ static void check_engine(struct config_load *l, struct proxy_config_target *t)
         config_complain(l, false, t, "an engine needs `model`, a GGUF file");
     else
         t->model = find_model(l, t->model);
+    if (t->draft[0] != '\0')
+        t->draft = find_model(l, t->draft);
     if (t->zone != 0 && t->zone != GW_ZONE_PROCESS)
         config_complain(l, false, t,
                         "an engine runs in this process: its zone "

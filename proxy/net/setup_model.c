@@ -29,6 +29,7 @@ static enum gw_status open_engine(struct setup_model *m, const struct proxy_conf
     struct engine_adapter adapters[ENGINE_MAX_ADAPTERS];
     const struct engine_config cfg = {
         .model_path = t->model,
+        .draft_path = t->draft[0] == '\0' ? NULL : t->draft,
         .adapters = adapters,
         .n_adapters = t->adapters.n,
         .threads = t->threads,
@@ -72,21 +73,26 @@ static enum gw_status open_embedder(struct setup_model *m, const struct proxy_co
     return GW_OK;
 }
 
-/* What tells adapters apart: names, places, and the files as they are now. NULL: out of memory. */
+static void print_file(struct gw_buf *out, const char *name, const char *path)
+{
+    struct stat st = {.st_size = -1};
+
+    (void)stat(path, &st);
+    gw_buf_printf(out, "%s\n%s\n%ju %ju %jd %jd.%09ld\n", name, path, (uintmax_t)st.st_dev,
+                  (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec,
+                  st.st_mtim.tv_nsec);
+}
+
+/* What tells adapters and draft models apart: names, places, and the files as they are now. NULL: out of memory. */
 static char *print_adapters(const struct proxy_config_target *t)
 {
     struct gw_buf out = {0};
 
     gw_buf_adds(&out, "");
-    for (unsigned i = 0; i < t->adapters.n; i++) {
-        const struct proxy_config_pair *p = &t->adapters.items[i];
-        struct stat st = {.st_size = -1};
-
-        (void)stat(p->to.ptr, &st);
-        gw_buf_printf(&out, "%s\n%s\n%ju %ju %jd %jd.%09ld\n", p->from.ptr, p->to.ptr,
-                      (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (intmax_t)st.st_size,
-                      (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-    }
+    for (unsigned i = 0; i < t->adapters.n; i++)
+        print_file(&out, t->adapters.items[i].from.ptr, t->adapters.items[i].to.ptr);
+    if (t->draft[0] != '\0')
+        print_file(&out, "", t->draft);
     gw_buf_addc(&out, '\0');
     if (gw_buf_ok(&out))
         return out.ptr;
@@ -137,21 +143,26 @@ static enum gw_status check_manifest(const char *path, const char *digest,
     return GW_OK;
 }
 
-/* What the model is, and that it and its adapters may be opened. */
+/* That what belongs to the model may be opened. */
+static enum gw_status check_part(const char *path, const struct proxy_config_target *t,
+                                 const struct proxy_config *cfg, struct gw_err *err)
+{
+    char digest[GW_SHA256_HEX_BYTES];
+    struct model_manifest m;
+
+    GW_TRY(model_digest(path, cfg->state_dir, digest, err));
+    return check_manifest(path, digest, t, cfg, &m, err);
+}
+
+/* What the model is, and that it, its adapters and its draft model may be opened. */
 static enum gw_status identify(struct setup_model *m, const struct proxy_config_target *t,
                                const struct proxy_config *cfg, struct gw_err *err)
 {
     GW_TRY(model_digest(t->model, cfg->state_dir, m->digest, err));
     GW_TRY(check_manifest(t->model, m->digest, t, cfg, &m->manifest, err));
-    for (unsigned i = 0; i < t->adapters.n; i++) {
-        const char *path = t->adapters.items[i].to.ptr;
-        char digest[GW_SHA256_HEX_BYTES];
-        struct model_manifest of_adapter;
-
-        GW_TRY(model_digest(path, cfg->state_dir, digest, err));
-        GW_TRY(check_manifest(path, digest, t, cfg, &of_adapter, err));
-    }
-    return GW_OK;
+    for (unsigned i = 0; i < t->adapters.n; i++)
+        GW_TRY(check_part(t->adapters.items[i].to.ptr, t, cfg, err));
+    return t->draft[0] == '\0' ? GW_OK : check_part(t->draft, t, cfg, err);
 }
 
 enum gw_status setup_model_open(const struct proxy_config_target *t, const struct proxy_config *cfg,
@@ -184,8 +195,9 @@ enum gw_status setup_model_open(const struct proxy_config_target *t, const struc
     switch (engine_kind(t->model)) {
     case ENGINE_KIND_EMBED:
     case ENGINE_KIND_RERANK:
-        st = t->adapters.n != 0
-                 ? gw_fail(err, GW_EUNSUPPORTED, "adapters are for chat models, which this is not")
+        st = t->adapters.n != 0 || t->draft[0] != '\0'
+                 ? gw_fail(err, GW_EUNSUPPORTED,
+                           "adapters and draft models are for chat models, which this is not")
                  : open_embedder(m, t, err);
         break;
     case ENGINE_KIND_ADAPTER:

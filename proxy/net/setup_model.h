@@ -20,7 +20,7 @@ struct setup_model {
         *embedder; /* vectors or scores; which it is, the model's own words say (engine_kind) */
     char *path;
     char *device;     /* as the configuration names it */
-    char *adapters;   /* what tells the target's adapters apart from others */
+    char *adapters;   /* what tells the target's adapters and draft model apart from others */
     struct stat file; /* as it was opened: a file that was replaced is another model */
     char digest[GW_SHA256_HEX_BYTES]; /* of its bytes (model_digest.h) */
     struct model_manifest manifest;   /* who vouches for it, or empty */
