@@ -51,7 +51,7 @@ def look_at(cuobjdump, obj, arch):
     for line in run(cuobjdump, "--dump-sass", "-arch", arch, obj).splitlines() if found else ():
         if "Function : " in line:
             name = line.split("Function : ")[1].strip()
-        elif "MMA" in line and name in found and re.search(r"\b[A-Z]*MMA[.\s]", line):
+        elif name in found and "MMA" in line and re.search(r"\b[HIQO]G?MMA[.\s]", line):
             found[name][2] += 1
     return found
 
