@@ -46,7 +46,7 @@ void device_cuda_lay_meta(const struct device_cuda *d, void *mem, struct cuda_me
     out->shared = carve(&c, 3 * (size_t)l->max_seqs, sizeof(int32_t));
     out->rows = carve(&c, l->max_rows, sizeof(int32_t));
     out->picks = carve(&c, l->max_rows, sizeof(*out->picks));
-    out->copies = carve(&c, 2 * CUDA_MAX_COPIES, sizeof(uint32_t));
+    out->copies = carve(&c, (size_t)2 * CUDA_MAX_COPIES, sizeof(uint32_t));
     out->pages = carve(&c, (size_t)l->max_seqs * d->max_pages, sizeof(uint32_t));
     out->bytes = c.at;
 }
@@ -124,8 +124,8 @@ static uint64_t capacity(const struct device_cuda *d, const struct cuda_part *p)
 static void place(struct device_cuda *d)
 {
     const struct model *m = d->base.m;
-    uint64_t room[DEVICE_MAX_PARTS], used = 0, all = 0, rooms = 0;
-    unsigned p = d->n_parts - 1, i = m->n_layers;
+    uint64_t room[DEVICE_MAX_PARTS] = {0}, used = 0, all = 0, rooms = 0;
+    unsigned p = d->n_parts == 0 ? 0 : d->n_parts - 1, i = m->n_layers;
 
     for (unsigned k = 0; k < d->n_parts; k++)
         rooms += room[k] = capacity(d, &d->parts[k]);
@@ -398,16 +398,16 @@ static enum gw_status cuda_start(struct device *base, unsigned n_pages, struct g
 static void cuda_copy_page(struct device *base, uint32_t to, uint32_t from)
 {
     struct device_cuda *d = self(base);
-    uint32_t *pairs = d->host_meta.copies;
+    uint32_t *pairs = d->host_meta.copies, *pair;
     bool busy = d->n_copies == CUDA_MAX_COPIES;
 
-    for (unsigned i = 0; i < d->n_copies; i++)
+    for (size_t i = 0; i < d->n_copies; i++)
         busy = busy || pairs[2 * i + 1] == from || pairs[2 * i] == to || pairs[2 * i + 1] == to;
     if (busy)
         device_cuda_flush(d);
-    pairs[2 * d->n_copies] = from;
-    pairs[2 * d->n_copies + 1] = to;
-    d->n_copies++;
+    pair = pairs + (size_t)2 * d->n_copies++;
+    pair[0] = from;
+    pair[1] = to;
 }
 
 static void cuda_health(const struct device *base, struct engine_device *out)

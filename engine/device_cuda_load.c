@@ -86,7 +86,7 @@ enum gw_status device_cuda_take(struct cuda_part *p, size_t bytes, struct kern_c
 static enum gw_status bring_vector(struct cuda_part *p, const float *x, size_t n, const float **out,
                                    struct gw_err *err)
 {
-    struct kern_cuda_buf *b;
+    struct kern_cuda_buf *b = NULL;
 
     if (x == NULL)
         return GW_OK;
@@ -175,7 +175,8 @@ static enum gw_status bring_rope(struct device_cuda *d, struct cuda_part *p, uns
         return gw_fail(err, GW_ENOMEM, "out of memory for a device");
     for (unsigned sine = 0; sine < 2 && st == GW_OK; sine++) {
         for (size_t k = 0; k < n; k++) {
-            const double angle = (double)(k / half) * r->freqs[k % half];
+            const size_t pos = k / half;
+            const double angle = (double)pos * r->freqs[k % half];
 
             table[k] = (float)((sine ? sin(angle) : cos(angle)) * (double)r->scale);
         }

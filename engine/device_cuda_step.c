@@ -45,10 +45,11 @@ static unsigned find_shared(const struct device_step *s, int32_t *shared)
             pages = same;
         }
         if (end - i > 1) {
-            shared[3 * n] = (int32_t)i;
-            shared[3 * n + 1] = (int32_t)(end - i);
-            shared[3 * n + 2] = (int32_t)pages;
-            n++;
+            int32_t *group = shared + (size_t)3 * n++;
+
+            group[0] = (int32_t)i;
+            group[1] = (int32_t)(end - i);
+            group[2] = (int32_t)pages;
         }
         i = end;
     }
@@ -470,36 +471,48 @@ static enum gw_status fetch_row(struct run *r, const struct cuda_part *p, unsign
     return kern_cuda_download(p->work_buf, at, r->d->base.logits + row * n, n * sizeof(float), err);
 }
 
+/* Brings the logits of rows that nothing was picked from: those of runs without a pick, or (again) those whose pick was left to
+ * the CPU. *n counts them. */
+static enum gw_status fetch_rows(struct run *r, const struct cuda_part *p, bool again, unsigned *n,
+                                 struct gw_err *err)
+{
+    int32_t *picked = r->d->base.picked;
+
+    for (unsigned i = 0, row = 0; i < r->s->n_runs; i++) {
+        const struct forward_run *run = &r->s->runs[i];
+
+        for (unsigned k = 0; k < run->n_logits; k++, row++) {
+            if ((run->pick != NULL) != again || (again && picked[row] >= 0))
+                continue;
+            picked[row] = -1;
+            (*n)++;
+            GW_TRY(fetch_row(r, p, row, err));
+        }
+    }
+    return GW_OK;
+}
+
+static enum gw_status sync_all(struct device_cuda *d, struct gw_err *err)
+{
+    for (unsigned i = 0; i < d->n_parts; i++)
+        GW_TRY(kern_cuda_sync(d->parts[i].c, err));
+    return GW_OK;
+}
+
 /* Brings what was picked; of the other rows, and of those that could not be picked from, the logits. */
 static enum gw_status fetch(struct run *r, struct gw_err *err)
 {
     struct device_cuda *d = r->d;
     const struct cuda_part *p = &d->parts[d->n_parts - 1];
-    bool again = false;
+    unsigned n = 0;
 
-    for (unsigned row = 0; row < r->n_rows; row++)
-        d->base.picked[row] = -1;
     if (r->picks)
         GW_TRY(kern_cuda_download(p->work_buf, (size_t)((char *)p->work.picked - p->work.base),
                                   d->base.picked, r->n_rows * sizeof(int32_t), err));
-    for (unsigned i = 0, row = 0; i < r->s->n_runs; row += r->s->runs[i++].n_logits)
-        for (unsigned k = 0; r->s->runs[i].pick == NULL && k < r->s->runs[i].n_logits; k++)
-            GW_TRY(fetch_row(r, p, row + k, err));
-    for (unsigned i = 0; i < d->n_parts; i++)
-        GW_TRY(kern_cuda_sync(d->parts[i].c, err));
-    for (unsigned i = 0, row = 0; i < r->s->n_runs; row += r->s->runs[i++].n_logits) {
-        const struct forward_run *run = &r->s->runs[i];
-
-        if (run->pick == NULL) {
-            for (unsigned k = 0; k < run->n_logits; k++)
-                d->base.picked[row + k] = -1;
-        } else if (d->base.picked[row] < 0) {
-            d->base.picked[row] = -1;
-            again = true;
-            GW_TRY(fetch_row(r, p, row, err));
-        }
-    }
-    return again ? kern_cuda_sync(p->c, err) : GW_OK;
+    GW_TRY(sync_all(d, err));
+    GW_TRY(fetch_rows(r, p, false, &n, err));
+    GW_TRY(fetch_rows(r, p, true, &n, err));
+    return n != 0 ? kern_cuda_sync(p->c, err) : GW_OK;
 }
 
 void device_cuda_flush(struct device_cuda *d)

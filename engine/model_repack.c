@@ -90,23 +90,51 @@ static enum gw_status repack(struct visit *v, struct kern_matrix *w)
     return drop(v, &old);
 }
 
+static enum gw_status each_expert(struct visit *v, struct model_expert *x,
+                                  enum gw_status (*f)(struct visit *v, struct kern_matrix *w))
+{
+    GW_TRY(f(v, &x->gate));
+    GW_TRY(f(v, &x->up));
+    return f(v, &x->down);
+}
+
+static enum gw_status each_of(struct visit *v, struct model_layer *l,
+                              enum gw_status (*f)(struct visit *v, struct kern_matrix *w))
+{
+    struct kern_matrix *all[] = {&l->q,    &l->k,  &l->v,    &l->o,
+                                 &l->gate, &l->up, &l->down, &l->router};
+
+    for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++)
+        if (all[k]->data != NULL)
+            GW_TRY(f(v, all[k]));
+    for (unsigned e = 0; l->experts != NULL && e < v->m->n_experts; e++)
+        GW_TRY(each_expert(v, &l->experts[e], f));
+    return GW_OK;
+}
+
 static enum gw_status each(struct visit *v, unsigned from, unsigned to,
                            enum gw_status (*f)(struct visit *v, struct kern_matrix *w))
 {
-    for (unsigned i = from; i < to; i++) {
-        struct model_layer *l = &v->m->layers[i];
-        struct kern_matrix *all[] = {&l->q,    &l->k,  &l->v,    &l->o,
-                                     &l->gate, &l->up, &l->down, &l->router};
+    for (unsigned i = from; i < to; i++)
+        GW_TRY(each_of(v, &v->m->layers[i], f));
+    return GW_OK;
+}
 
-        for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++)
-            if (all[k]->data != NULL)
-                GW_TRY(f(v, all[k]));
-        for (unsigned e = 0; l->experts != NULL && e < v->m->n_experts; e++) {
-            GW_TRY(f(v, &l->experts[e].gate));
-            GW_TRY(f(v, &l->experts[e].up));
-            GW_TRY(f(v, &l->experts[e].down));
-        }
-    }
+/* Takes the memory that the packed matrices need. */
+static enum gw_status take_memory(struct visit *v, unsigned n_layers, bool output)
+{
+    struct model *m = v->m;
+
+    GW_TRY(each(v, 0, n_layers, count));
+    if (output)
+        GW_TRY(count(v, &m->output));
+    if (v->at == 0)
+        return GW_OK;
+    m->repacked = hugemem_new(v->at);
+    if (m->repacked == NULL)
+        return gw_fail(v->err, GW_ENOMEM, "out of memory for %zu MiB of weights", v->at >> 20);
+    m->repacked_bytes = v->at;
+    v->at = 0;
     return GW_OK;
 }
 
@@ -116,24 +144,11 @@ enum gw_status model_repack(struct model *m, const struct kern_ops *ops, struct 
     struct visit v = {.m = m, .ops = ops, .p = p, .err = err};
     const bool output = n_layers == m->n_layers, tied = m->embedding.data == m->output.data;
 
-    GW_TRY(each(&v, 0, n_layers, count));
-    if (output)
-        GW_TRY(count(&v, &m->output));
-    if (v.at != 0) {
-        m->repacked = hugemem_new(v.at);
-        if (m->repacked == NULL)
-            return gw_fail(err, GW_ENOMEM, "out of memory for %zu MiB of weights", v.at >> 20);
-        m->repacked_bytes = v.at;
-        v.at = 0;
-    }
+    GW_TRY(take_memory(&v, n_layers, output));
     GW_TRY(each(&v, 0, n_layers, repack));
-    if (output) {
-        GW_TRY(repack(&v, &m->output));
-        if (tied)
-            m->embedding = m->output;
-    } else {
-        GW_TRY(drop(&v, &m->output));
-    }
+    GW_TRY(output ? repack(&v, &m->output) : drop(&v, &m->output));
+    if (output && tied)
+        m->embedding = m->output;
     GW_TRY(each(&v, n_layers, m->n_layers, drop));
     m->ops = ops;
     (void)snprintf(m->kernels, sizeof(m->kernels), "%s%s", n_layers == 0 ? "" : "CPU: ",
