@@ -170,54 +170,66 @@ static enum gw_status open_drafter(struct engine *e, const struct engine_config 
     return cfg->draft_path == NULL ? GW_OK : drafter_open(&dc, &e->drafter, err);
 }
 
+/* Its limits in tokens and requests, and what each layer keeps of a token. */
+static enum gw_status set_limits(struct engine *e, const struct engine_config *cfg,
+                                 struct sched_config *sc, struct gw_err *err)
+{
+    sc->max_context = cfg->max_context == 0 ? DEFAULT_CONTEXT : cfg->max_context;
+    if (sc->max_context > e->m.max_context)
+        sc->max_context = e->m.max_context;
+    e->max_context = sc->max_context;
+    e->max_unfinished = sc->max_seqs + sc->max_queued;
+    sc->kv_type = kv_type(cfg->kv, e->m.head_dim);
+    if (cfg->kv != ENGINE_KV_ADAPTIVE)
+        return GW_OK;
+    e->layer_types = calloc(e->m.n_layers, sizeof(*e->layer_types));
+    if (e->layer_types == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the KV cache");
+    kvcache_adapt(e->m.n_layers, e->layer_types);
+    sc->layer_types = e->layer_types;
+    return GW_OK;
+}
+
+/* Its threads, its weights in the layout of ops, and what it knows of text. */
+static enum gw_status open_parts(struct engine *e, const struct engine_config *cfg,
+                                 const struct gguf *g, const struct kern_ops *ops,
+                                 struct gw_err *err)
+{
+    GW_TRY(pool_new(pool_choose_threads(cfg->threads), &e->p, err));
+    GW_TRY(model_load(&e->m, g, ops, e->p, cfg->progress, cfg->progress_ctx, err));
+    return open_text(e, g, err);
+}
+
 static enum gw_status start(struct engine *e, const struct engine_config *cfg, const struct gguf *g,
                             struct gw_err *err)
 {
     const struct kern_ops *ops = kern_ops(cfg->kernels);
-    unsigned seqs = cfg->max_seqs == 0 ? DEFAULT_SEQS : cfg->max_seqs;
-    unsigned queued = cfg->max_queued == 0 ? DEFAULT_QUEUED : cfg->max_queued;
-    unsigned max_rank = 0;
+    struct sched_config sc = {
+        .m = &e->m,
+        .max_seqs = cfg->max_seqs == 0 ? DEFAULT_SEQS : cfg->max_seqs,
+        .max_queued = cfg->max_queued == 0 ? DEFAULT_QUEUED : cfg->max_queued,
+        .no_drafts = cfg->no_drafts,
+    };
     struct device_spec spec;
-    struct sched_config sc;
 
     if (ops == NULL)
         return gw_fail(err, GW_EINVAL, "kernels %s: scalar, avx2 and avx512 are known",
                        cfg->kernels);
-    if (seqs > MAX_SEQS || queued > MAX_QUEUED)
+    if (sc.max_seqs > MAX_SEQS || sc.max_queued > MAX_QUEUED)
         return gw_fail(err, GW_EINVAL, "at most %d sequences and %d waiting requests are possible",
                        MAX_SEQS, MAX_QUEUED);
     GW_TRY(wanted_device(cfg, &spec, err));
-    GW_TRY(pool_new(pool_choose_threads(cfg->threads), &e->p, err));
     /* A device takes the file's layout. */
-    GW_TRY(model_load(&e->m, g, device_wanted(&spec) ? kern_ops("scalar") : ops, e->p,
-                      cfg->progress, cfg->progress_ctx, err));
-    GW_TRY(open_adapters(e, cfg, &max_rank, err));
-    GW_TRY(open_text(e, g, err));
-    e->max_context = cfg->max_context == 0 ? DEFAULT_CONTEXT : cfg->max_context;
-    if (e->max_context > e->m.max_context)
-        e->max_context = e->m.max_context;
-    e->max_unfinished = seqs + queued;
-    if (cfg->kv == ENGINE_KV_ADAPTIVE) {
-        e->layer_types = calloc(e->m.n_layers, sizeof(*e->layer_types));
-        if (e->layer_types == NULL)
-            return gw_fail(err, GW_ENOMEM, "out of memory for the KV cache");
-        kvcache_adapt(e->m.n_layers, e->layer_types);
-    }
-    GW_TRY(use_device(e, &spec, cfg, ops, seqs, err));
-    GW_TRY(open_drafter(e, cfg, ops, seqs, err));
-    sc = (struct sched_config){.m = &e->m,
-                               .device = e->device,
-                               .tok = e->tok,
-                               .chat = e->chat,
-                               .p = e->p,
-                               .max_context = e->max_context,
-                               .max_seqs = seqs,
-                               .max_queued = queued,
-                               .max_rank = max_rank,
-                               .drafter = e->drafter,
-                               .no_drafts = cfg->no_drafts,
-                               .kv_type = kv_type(cfg->kv, e->m.head_dim),
-                               .layer_types = e->layer_types};
+    GW_TRY(open_parts(e, cfg, g, device_wanted(&spec) ? kern_ops("scalar") : ops, err));
+    GW_TRY(open_adapters(e, cfg, &sc.max_rank, err));
+    GW_TRY(set_limits(e, cfg, &sc, err));
+    GW_TRY(use_device(e, &spec, cfg, ops, sc.max_seqs, err));
+    GW_TRY(open_drafter(e, cfg, ops, sc.max_seqs, err));
+    sc.device = e->device;
+    sc.tok = e->tok;
+    sc.chat = e->chat;
+    sc.p = e->p;
+    sc.drafter = e->drafter;
     return sched_new(&sc, &e->s, err);
 }
 
