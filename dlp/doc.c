@@ -124,12 +124,15 @@ static enum gw_status add_leaf(struct builder *b, enum dlp_op kind, const struct
 static bool says(const struct gw_json_tok *tok, const char *word)
 {
     enum { LONGEST = 9 * 6 };
-    char out[LONGEST];
+    char out[LONGEST] = {0};
+    struct gw_span said = {out, 0};
 
     if (!tok->escaped)
         return gw_span_is(tok->raw, word);
-    return tok->raw.len <= LONGEST &&
-           gw_span_is((struct gw_span){out, dlp_map_unescape(tok->raw, out)}, word);
+    if (tok->raw.len > LONGEST)
+        return false;
+    said.len = dlp_map_unescape(tok->raw, out);
+    return gw_span_is(said, word);
 }
 
 static enum gw_status add_key(struct builder *b, const struct gw_json_tok *tok, struct gw_err *err)

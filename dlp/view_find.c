@@ -167,8 +167,7 @@ size_t view_find_said(struct gw_span text, size_t at)
         return view_find_said_avx2(text.ptr, at, text.len);
     for (; at + 1 < text.len; at++)
         if ((view_kind(text.ptr[at]) & VIEW_KIND_ESCAPE) != 0 &&
-            view_is_said(text.ptr[at], text.ptr[at + 1],
-                         at + 2 < text.len ? text.ptr[at + 2] : '\0'))
+            view_is_said(text.ptr + at, text.len - at))
             return at;
     return text.len;
 }

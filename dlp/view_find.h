@@ -35,10 +35,17 @@ size_t view_find_escape(struct gw_span text, size_t at, size_t to);
  * none. */
 size_t view_find_said(struct gw_span text, size_t at);
 
-/* May the two bytes behind % & or a backslash belong to an escape? NUL: beyond the text. */
-static inline bool view_is_said(char sign, char next, char third)
+/* May the two bytes behind % & or a backslash at p belong to an escape? left: bytes of the text from p on. */
+static inline bool view_is_said(const char *p, size_t left)
 {
-    char lower = (char)(next | 0x20);
+    const char sign = *p;
+    char next = 0, third = 0, lower;
+
+    if (left > 1)
+        next = p[1];
+    if (left > 2)
+        third = p[2];
+    lower = (char)(next | 0x20);
 
     /* Of several backslashes all but the last may be doubled. */
     if (sign == '\\' && next == '\\')

@@ -30,7 +30,7 @@ size_t view_find_said_avx2(const char *p, size_t at, size_t n)
     }
     for (; at + 1 < n; at++)
         if ((view_kind(p[at]) & VIEW_KIND_ESCAPE) != 0 &&
-            view_is_said(p[at], p[at + 1], at + 2 < n ? p[at + 2] : '\0'))
+            view_is_said(p + at, n - at))
             return at;
     return n;
 }

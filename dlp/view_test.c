@@ -18,6 +18,18 @@ static bool is_letter(char c)
     return ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (unsigned char)c >= 0x80;
 }
 
+/* What the byte at p is, with `left` bytes of the text from it on: bits of view_kinds, of signs only those that may begin something. */
+static unsigned kind_at(const char *p, size_t left)
+{
+    unsigned kind = view_kind(*p);
+
+    if ((kind & VIEW_KIND_ESCAPE) != 0 && (left == 1 || !view_is_said(p, left)))
+        kind &= ~(unsigned)VIEW_KIND_ESCAPE;
+    if ((kind & VIEW_KIND_EQUALS) != 0 && (left == 1 || !view_is_quoted(p[1])))
+        kind &= ~(unsigned)VIEW_KIND_EQUALS;
+    return kind;
+}
+
 unsigned view_test_bytes(const char *p, size_t n)
 {
     unsigned may = 0, kinds = 0, run = 0;
@@ -27,14 +39,9 @@ unsigned view_test_bytes(const char *p, size_t n)
         unsigned digits = 0;
 
         for (size_t i = at; i < end; i++) {
-            unsigned kind = view_kind(p[i]);
+            unsigned kind = kind_at(p + i, n - i);
 
-            kinds |= kind & ~(unsigned)(VIEW_KIND_ESCAPE | VIEW_KIND_EQUALS);
-            if (i + 1 < n && (kind & VIEW_KIND_ESCAPE) != 0 &&
-                view_is_said(p[i], p[i + 1], i + 2 < n ? p[i + 2] : '\0'))
-                kinds |= VIEW_KIND_ESCAPE;
-            if (i + 1 < n && (kind & VIEW_KIND_EQUALS) != 0 && view_is_quoted(p[i + 1]))
-                kinds |= VIEW_KIND_EQUALS;
+            kinds |= kind;
             digits += (kind & VIEW_KIND_DIGIT) != 0;
             run = (kind & VIEW_KIND_BASE64) != 0 ? run + 1 : 0;
             may |= run == VIEW_BLOB_MIN ? VIEW_MAY_BLOB : 0;

@@ -137,19 +137,21 @@ static void put_halves(const struct place *p, const uint8_t *row)
     for (unsigned c = 0; c < 32; c++) {
         const unsigned lane = 4 * p->g + c % 8 / 2, j = p->up + 2 * (c / 8 % 2);
 
-        memcpy(at + c / 16 * 512 + lane * 16 + j * 4 + c % 2 * 2, row + 2 * c, 2);
+        memcpy(at + (size_t)(c / 16 * 512 + lane * 16 + j * 4 + c % 2 * 2), row + (size_t)2 * c, 2);
     }
 }
 
 /* Where the scales of these 32 columns are, `bytes` a row. */
 static uint8_t *scale_at(const struct place *p, unsigned bytes)
 {
-    return p->tile + p->l->scales + ((p->chunk * 2 + p->half) * 16 + p->g * 2 + p->up) * bytes;
+    return p->tile + p->l->scales +
+           ((size_t)(p->chunk * 2 + p->half) * 16 + (size_t)p->g * 2 + p->up) * bytes;
 }
 
 static void put_super(const struct place *p, uint16_t d, uint16_t dmin)
 {
-    uint8_t *at = p->tile + p->l->supers + (p->chunk / 4 * 16 + p->g * 2 + p->up) * 4;
+    uint8_t *at =
+        p->tile + p->l->supers + ((size_t)p->chunk / 4 * 16 + (size_t)p->g * 2 + p->up) * 4;
 
     put_16(at, d);
     put_16(at + 2, dmin);
