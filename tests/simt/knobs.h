@@ -14,6 +14,8 @@ bool simt_is_here(void);
 
 /* What the driver answers: 0, 35 (none, or too old) or 100 (no device). */
 void simt_set_driver(int code);
+/* How many devices there are; one at first. */
+void simt_set_devices(int n);
 /* Bytes that allocations may hold in all (4 GiB), and hold now. */
 void simt_set_memory(size_t bytes);
 size_t simt_memory_used(void);

@@ -313,6 +313,10 @@ void simt_set_driver(int code)
 {
     simt_driver = (cudaError_t)code;
 }
+void simt_set_devices(int n)
+{
+    simt_devices = n;
+}
 void simt_set_memory(size_t bytes)
 {
     simt_memory = bytes;

@@ -9,6 +9,10 @@ void simt_set_driver(int code)
 {
     (void)code;
 }
+void simt_set_devices(int n)
+{
+    (void)n;
+}
 void simt_set_memory(size_t bytes)
 {
     (void)bytes;
