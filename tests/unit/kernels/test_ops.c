@@ -222,7 +222,7 @@ static void test_mask(const struct kern_ops *ops)
         for (unsigned i = 0; i < N + 64; i++)
             x[i] = (float)i;
         for (unsigned i = 0; i < n; i++)
-            count += bits[i / 64] >> i % 64 & 1;
+            count += (unsigned)(bits[i / 64] >> i % 64 & 1);
         got = ops->mask(x, bits, n, ids, LIMIT);
         CHECK(got == (count > LIMIT ? KERN_MASK_MANY : count));
         for (unsigned i = 0, at = 0; i < N + 64; i++) {
