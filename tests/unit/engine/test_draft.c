@@ -177,14 +177,15 @@ int main(void)
     }
     (void)snprintf(path, sizeof(path), "%s/tiny-qwen2-Q8_0.gguf", models);
     if (bed_init(&b, path)) {
+        test_same(&b, 0.4f, true);
+        test_drafter(&b, path, true);
+#ifndef __SANITIZE_THREAD__ /* the threads do the same for each */
         test_same(&b, 0, false);
         test_same(&b, 0, true);
-        test_same(&b, 0.4f, false);
         test_same(&b, 1.2f, true);
-        (void)snprintf(path, sizeof(path), "%s/tiny-qwen2-Q8_0.gguf", models);
-        test_drafter(&b, path, true);
         (void)snprintf(path, sizeof(path), "%s/tiny-qwen3-Q8_0.gguf", models);
         test_drafter(&b, path, false);
+#endif
         (void)snprintf(path, sizeof(path), "%s/tiny-llama-Q8_0.gguf", models);
         test_other_words(&b, path);
     }
