@@ -29,8 +29,7 @@ size_t view_find_said_avx2(const char *p, size_t at, size_t n)
             return at + (size_t)__builtin_ctz(places);
     }
     for (; at + 1 < n; at++)
-        if ((view_kind(p[at]) & VIEW_KIND_ESCAPE) != 0 &&
-            view_is_said(p + at, n - at))
+        if ((view_kind(p[at]) & VIEW_KIND_ESCAPE) != 0 && view_is_said(p + at, n - at))
             return at;
     return n;
 }
