@@ -116,6 +116,7 @@ static enum gw_status prepare(struct audit *a, const struct audit_config *cfg, s
     a->used = calloc(cfg->n_channels, sizeof(*a->used));
     if (a->queue == NULL || a->full == NULL || a->used == NULL)
         return gw_fail(err, GW_ENOMEM, "audit: out of memory");
+    gw_queue_silence(a->queue); /* the writer waits in it */
     return core_start(a, err);
 }
 

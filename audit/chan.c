@@ -307,7 +307,8 @@ void audit_expect(struct audit_chan *ch)
 {
     struct audit *a = ch->a;
 
-    if (!a->looks_out)
+    /* Where it last ran it will mostly run again: on this core it would only be in the way. */
+    if (!a->looks_out || atomic_load(&a->writer_cpu) == sched_getcpu())
         return;
     atomic_store(&a->expected_cpu, sched_getcpu());
     atomic_store(&a->expected_ns, gw_clock_ns());

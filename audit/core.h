@@ -91,6 +91,7 @@ struct audit {
     atomic_uint_fast64_t
         expected_ns; /* when a record was announced that has not come, by gw_clock_ns(); 0: none */
     atomic_int expected_cpu; /* where it will be made */
+    atomic_int writer_cpu;   /* where the writer went to sleep */
     atomic_bool asleep; /* the writer sleeps, or is about to: then it looks at expected_ns again */
     pthread_t writer;
     bool writer_runs;

@@ -174,6 +174,7 @@ static enum gw_status next(struct audit *a, struct core_item **item)
         atomic_store(&a->asleep, false);
         spin(a);
     }
+    atomic_store(&a->writer_cpu, sched_getcpu());
     st = gw_queue_wait(a->queue, item, nap_ms(a));
     atomic_store(&a->asleep, false);
     return st;

@@ -44,6 +44,12 @@ struct gw_queue *gw_queue_new(size_t capacity, size_t item_bytes)
     return q;
 }
 
+void gw_queue_silence(struct gw_queue *q)
+{
+    (void)close(q->fd);
+    q->fd = -1;
+}
+
 void gw_queue_free(struct gw_queue *q)
 {
     if (q == NULL)
@@ -60,14 +66,14 @@ static void ring_bell(struct gw_queue *q)
 {
     const uint64_t one = 1;
 
-    while (write(q->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+    while (q->fd >= 0 && write(q->fd, &one, sizeof(one)) < 0 && errno == EINTR)
         continue;
 }
 
 enum gw_status gw_queue_push(struct gw_queue *q, const void *item)
 {
     enum gw_status st = GW_OK;
-    bool was_empty = false;
+    bool was_empty = false, is_awaited = false;
 
     (void)pthread_mutex_lock(&q->lock);
     if (q->closed) {
@@ -79,10 +85,12 @@ enum gw_status gw_queue_push(struct gw_queue *q, const void *item)
 
         memcpy(q->items + at * q->item_bytes, item, q->item_bytes);
         was_empty = q->len++ == 0;
-        if (q->waiters != 0)
-            (void)pthread_cond_signal(&q->nonempty);
+        is_awaited = q->waiters != 0;
     }
     (void)pthread_mutex_unlock(&q->lock);
+    /* Who is woken finds the lock free. */
+    if (is_awaited)
+        (void)pthread_cond_signal(&q->nonempty);
     if (was_empty)
         ring_bell(q);
     return st;

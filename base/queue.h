@@ -22,6 +22,9 @@ struct gw_queue *gw_queue_new(size_t capacity, size_t item_bytes);
 /* Frees the queue and closes its descriptor; items still inside are dropped. q may be NULL. */
 void gw_queue_free(struct gw_queue *q);
 
+/* Gives the eventfd back: all readers use gw_queue_wait() or gw_queue_pop(), and senders save a system call. Before q is shared. */
+void gw_queue_silence(struct gw_queue *q);
+
 /* Copies *item in. Returns GW_OK; GW_EAGAIN when full; GW_ECANCELED after gw_queue_close(). */
 enum gw_status gw_queue_push(struct gw_queue *q, const void *item);
 
