@@ -191,11 +191,10 @@ def full_disk(w, durability, disk):
     w.up()
     c = Clients(w)
     time.sleep(0.4)
-    with open(disk + "/ballast", "wb") as f:
+    with open(disk + "/ballast", "wb", buffering=0) as f:  # nothing is left to write when it is closed
         try:
-            while True:
-                f.write(bytes(1 << 16))
-                f.flush()
+            while f.write(bytes(1 << 16)):
+                pass
         except OSError:
             pass
     wait_for("requests are refused", lambda: len(c.refused) > 20, 20)
