@@ -55,11 +55,6 @@ enum gw_status device_parse(const char *text, struct device_spec *out, struct gw
     return GW_OK;
 }
 
-const char *device_reason(void)
-{
-    return device_cuda_ops.reason();
-}
-
 bool device_wanted(const struct device_spec *spec)
 {
     return spec->kind == DEVICE_CUDA || (spec->kind == DEVICE_AUTO && device_cuda_ops.count() != 0);

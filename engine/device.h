@@ -116,9 +116,6 @@ enum gw_status device_step(struct device *d, const struct device_step *s, struct
 /* What it is doing now. Thread: any. Takes about a millisecond. */
 void device_health(const struct device *d, struct engine_device *out);
 
-/* Why there is none, or how many there are: for people. Thread: any. */
-const char *device_reason(void);
-
 extern const struct device_ops device_cuda_ops;
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef KERNELS_CUDA_PTX_CUH
 #define KERNELS_CUDA_PTX_CUH
 
-#include <cuda_runtime.h>
+#include "tests/simt/cuda_runtime.h"
 
 #define DEV                     static inline __attribute__((unused))
 #define KERN_SHARED(type, name) type *name = static_cast<type *>(simt_shared())

@@ -1,5 +1,5 @@
 /* Unit tests of the small operations of every table, against plain double arithmetic; and of what is not
- * in a table: the bandwidth probe and the CUDA stub. */
+ * in a table: the bandwidth probe, and what a build without CUDA answers. */
 #include "kernels/cuda.h"
 #include "tests/unit/kernels/util.h"
 
