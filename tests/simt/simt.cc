@@ -4,7 +4,7 @@
 // whole turn moved nobody, the kernel waits for threads that will never come: the test ends and says so.
 #include <stdio.h>
 
-#include <cuda_runtime.h>
+#include "tests/simt/cuda_runtime.h"
 
 struct simt_place *simt_here;
 unsigned simt_order;

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include <cuda_runtime.h>
+#include "tests/simt/cuda_runtime.h"
 
 #include "tests/simt/knobs.h"
 
