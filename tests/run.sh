@@ -22,7 +22,7 @@ for t in "$@"; do
     n=$((n + 1)) name=${t##*/}
     rc=$(cat "$dir/$n.rc")
     last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$dir/$n.out" | tail -n 1)
-    bad=$(grep -E '^[^ ]+:[0-9]+: failed: ' "$dir/$n.out" | head -n 20)
+    bad=$(grep -E '^[^ ]+:[0-9]+: failed: |runtime error: |^SUMMARY: ' "$dir/$n.out" | head -n 20)
     if [ -z "$last" ] || [ "$rc" -gt 1 ]; then
         failed=$((failed + 1))
         said="$said

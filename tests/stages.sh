@@ -17,7 +17,7 @@ tell() { # NAME LOG EXIT-STATUS START: what a stage came to
         echo "0 1 0" >>"$sums"
     fi
     [ -z "$line" ] || printf '%s\n' "$line" | tr -dc '0-9 \n' >>"$sums"
-    grep -E '^(\[[a-z0-9]+\] )*FAIL |: failed: |runtime error: |Sanitizer: ' "$2" | sed "s/^/[$1] /" >>"$bad"
+    grep -E '^(\[[a-z0-9]+\] )*FAIL |: failed: |runtime error: |Sanitizer: |SUMMARY: ' "$2" | sed "s/^/[$1] /" >>"$bad"
     echo "== $1 took $((SECONDS - $4)) s"
 }
 

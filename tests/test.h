@@ -2,21 +2,22 @@
 #ifndef TESTS_TEST_H
 #define TESTS_TEST_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
 
-static int test_passed, test_failed, test_skipped;
+static atomic_int test_passed, test_failed, test_skipped; /* any thread checks */
 
 #define CHECK(cond) test_check((cond), #cond, __FILE__, __LINE__)
 
 static inline bool test_check(bool ok, const char *what, const char *file, int line)
 {
     if (ok) {
-        test_passed++;
+        (void)atomic_fetch_add_explicit(&test_passed, 1, memory_order_relaxed);
         return true;
     }
-    test_failed++;
+    (void)atomic_fetch_add_explicit(&test_failed, 1, memory_order_relaxed);
     fprintf(stderr, "%s:%d: failed: %s\n", file, line, what);
     return false;
 }
@@ -24,7 +25,7 @@ static inline bool test_check(bool ok, const char *what, const char *file, int l
 /* Counts a test that cannot run here and says why. */
 static inline void test_skip(const char *why)
 {
-    test_skipped++;
+    (void)atomic_fetch_add_explicit(&test_skipped, 1, memory_order_relaxed);
     printf("SKIP  %s\n", why);
 }
 
