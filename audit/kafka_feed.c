@@ -42,13 +42,33 @@ static uint64_t find_segment(struct feed *f, uint64_t from)
     return found;
 }
 
+/* Lets the reader of segment segno look at durable bytes only: what stands behind them a failed write may take back, and a
+ * reader that has it in its buffer already would send a record that the ledger calls lost. */
+static void bound(struct feed *f, uint64_t segno, spool_pos durable)
+{
+    struct spool_slot *s = f->slot;
+    const struct spool_seg *seg;
+
+    f->bounded = segno < durable >> 32;
+    f->r.until = durable & 0xFFFFFFFFu;
+    if (!f->bounded)
+        return;
+    (void)pthread_mutex_lock(&s->sp->lock);
+    seg = spool_seg_of(s, segno);
+    f->r.until = seg != NULL ? seg->bytes : 0; /* final: writing is at a later one */
+    (void)pthread_mutex_unlock(&s->sp->lock);
+}
+
 /* Opens the segment and notices when a new chain begins with it. */
-static bool open_segment(struct feed *f, uint64_t segno)
+static bool open_segment(struct feed *f, uint64_t segno, spool_pos durable)
 {
     struct gw_err err;
-    enum gw_status st = spool_reader_open(&f->r, f->slot->sp->dirfd, f->slot->index, segno, &err);
-    bool opened = st == GW_OK || st == GW_ECORRUPT;
+    enum gw_status st;
+    bool opened;
 
+    bound(f, segno, durable);
+    st = spool_reader_open(&f->r, f->slot->sp->dirfd, f->slot->index, segno, &err);
+    opened = st == GW_OK || st == GW_ECORRUPT;
     if (f->mark != NULL && opened)
         atomic_store(&f->mark->reading, segno);
     if (f->mark != NULL)
@@ -70,7 +90,7 @@ static bool open_from(struct feed *f, uint64_t from, spool_pos durable)
     uint64_t segno = find_segment(f, from);
 
     if (segno != 0 && segno << 32 <= durable)
-        return open_segment(f, segno);
+        return open_segment(f, segno, durable);
     if (f->mark != NULL)
         atomic_store(&f->mark->opening, 0);
     return false;
@@ -107,13 +127,11 @@ bool feed_next(struct feed *f, struct spool_rec *rec)
 
         if (spool_pos_make(f->r.segno, at) >= durable)
             return false;
+        if (!f->bounded)
+            bound(f, f->r.segno, durable);
         got = spool_reader_next(&f->r, rec);
         switch (got) {
         case SPOOL_READ_REC:
-            if (spool_pos_make(f->r.segno, f->r.off) > durable) {
-                f->r.off = at;
-                return false;
-            }
             if (rec->seq <= f->last_seq)
                 continue; /* sent already, or written twice around a failed write */
             f->last_seq = rec->seq;

@@ -26,6 +26,7 @@ struct feed {
     struct spool_mark *mark; /* of the sink in it; NULL: FEED_NO_SINK */
     struct spool_reader r;
     bool placed;       /* r stands where reading goes on */
+    bool bounded;      /* r.until is where its segment ends for good */
     uint64_t last_seq; /* of the last record read in the chain of r */
     char chain[SPOOL_CHAIN_BYTES];
 

@@ -78,6 +78,8 @@ enum gw_status spool_list(int dirfd, struct spool_file **out, size_t *n_out, str
  * when reading fails. */
 static bool fill(struct spool_reader *r, uint64_t off, size_t want)
 {
+    size_t room;
+
     if (off >= r->at && off + want <= r->at + r->len)
         return true;
     if (want > r->cap) {
@@ -91,8 +93,11 @@ static bool fill(struct spool_reader *r, uint64_t off, size_t want)
     }
     r->at = off;
     r->len = 0;
-    while (r->len < r->cap) {
-        ssize_t n = pread(r->fd, r->buf + r->len, r->cap - r->len, (off_t)(off + r->len));
+    room = r->until == 0 || r->until > off + r->cap ? r->cap
+           : r->until > off                         ? (size_t)(r->until - off)
+                                                    : 0;
+    while (r->len < room) {
+        ssize_t n = pread(r->fd, r->buf + r->len, room - r->len, (off_t)(off + r->len));
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -238,6 +243,15 @@ enum spool_read spool_reader_next(struct spool_reader *r, struct spool_rec *rec)
     return got == SPOOL_READ_BAD && is_room(r) ? SPOOL_READ_END : got;
 }
 
+/* Where the file ends, as far as it is looked at; 0: the system does not say. */
+static uint64_t end_of(const struct spool_reader *r)
+{
+    struct stat st;
+    uint64_t end = fstat(r->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+
+    return r->until != 0 && r->until < end ? r->until : end;
+}
+
 uint64_t spool_reader_resync(struct spool_reader *r)
 {
     /* Each try can cost a checksum over 256 KiB; a file made of false beginnings must not take hours. */
@@ -265,11 +279,8 @@ uint64_t spool_reader_resync(struct spool_reader *r)
         }
         r->off = here;
     }
-    {
-        struct stat st;
-
-        r->off =
-            fstat(r->fd, &st) == 0 && (uint64_t)st.st_size > from ? (uint64_t)st.st_size : from;
-    }
+    r->off = end_of(r);
+    if (r->off < from)
+        r->off = from;
     return r->off - from;
 }

@@ -25,7 +25,8 @@ enum gw_status spool_list(int dirfd, struct spool_file **out, size_t *n, struct 
 struct spool_reader {
     int fd;
     uint64_t segno;
-    uint64_t off; /* of the next record */
+    uint64_t off;   /* of the next record */
+    uint64_t until; /* no byte from there on is looked at; 0: all that the file has */
     struct spool_header header;
     unsigned char *buf;
     size_t cap, len; /* of buf; len bytes of the file from at on */
@@ -35,7 +36,7 @@ struct spool_reader {
 #define SPOOL_READER_CLOSED ((struct spool_reader){.fd = -1})
 
 /* Opens a segment and checks its header; the reader stands at the first record. Closes what was open
- * before, keeps the buffer. GW_ENOENT; GW_EUNSUPPORTED with the version in the message; GW_EIO,
+ * before, keeps the buffer and `until`. GW_ENOENT; GW_EUNSUPPORTED with the version in the message; GW_EIO,
  * GW_ENOMEM; GW_ECORRUPT for a damaged header: the reader stands where the first record should be, with
  * only the number in r->header. */
 enum gw_status spool_reader_open(struct spool_reader *r, int dirfd, unsigned slot, uint64_t segno,
