@@ -13,7 +13,8 @@
  *   spool/dead-letter.jsonl    records that Kafka refuses for good
  *   spool/dead-letter.NAME.jsonl   the same of another sink
  *
- * Invariants: (S1) bytes before a slot's `durable` position never change; (S2) a segment that failed a
+ * Invariants: (S1) bytes before a slot's `durable` position never change; those behind it may be taken back by a failed write, and
+ * who passes records on never looks at them (kafka_feed.h); (S2) a segment that failed a
  * write or a sync is never written again; (S3) segments of a slot are deleted oldest first, never
  * the newest, never one at or behind which a decided request is still open; (S4)
  * used_bytes counts every byte of records, quarantine and dead letters, and is at most max_bytes; beyond it an open segment has

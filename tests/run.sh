@@ -5,9 +5,11 @@
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 one() { # N PROGRAM: its output to $dir/N.out, its exit status to $dir/N.rc; then both are told
+    local start=$SECONDS took
     timeout "${TEST_TIMEOUT:-600}" "$2" >"$dir/$1.out" 2>&1 </dev/null
     echo $? >"$dir/$1.rc"
-    flock "$dir" sh -c 'echo "TEST  $1"; grep -vE "^[0-9]+ passed, [0-9]+ failed|^$" "$2"' sh "${2##*/}" "$dir/$1.out"
+    took=$((SECONDS - start))
+    flock "$dir" sh -c 'echo "TEST  $1"; grep -vE "^[0-9]+ passed, [0-9]+ failed|^$" "$2"' sh "${2##*/}$([ $took -lt 10 ] || echo " ($took s)")" "$dir/$1.out"
 }
 n=0
 for t in "$@"; do

@@ -190,7 +190,7 @@ def full_disk(w, durability, disk):
     w.case("full-" + durability, durability, spool=disk + "/spool")
     w.up()
     c = Clients(w)
-    time.sleep(0.4)
+    time.sleep(random.uniform(0.2, 0.7))  # the end of the disk may come between any two calls
     with open(disk + "/ballast", "wb", buffering=0) as f:  # nothing is left to write when it is closed
         try:
             while f.write(bytes(1 << 16)):
@@ -356,9 +356,9 @@ def main():
         w.broker("start")
         w.configure()
         w.key = w.new_key("tester")
-        parts = [(test_kills, "disk"), (test_full_disk, "process"), (test_cursor,), (test_flips,), (test_oversized,), (test_clock,)]
+        parts = [(test_kills, "disk"), (test_full_disk, "process"), (test_full_disk, "disk"), (test_cursor,), (test_flips,), (test_oversized,), (test_clock,)]
         if KILLS > 3:
-            parts += [(test_kills, "process"), (test_full_disk, "disk")]
+            parts.append((test_kills, "process"))
         for part, *args in (p for p in parts if not sys.argv[5:] or p[0].__name__ in sys.argv[5:]):
             began = time.time()
             part(w, *args)
