@@ -218,6 +218,8 @@ static unsigned find_says(const struct chat *c, struct gw_span template)
         {ENGINE_SAYS_PHI, "<|tool_call|>"},
         {ENGINE_SAYS_PHI, "functools"},
         {ENGINE_SAYS_GEMMA, "<start_function_call>"},
+        {ENGINE_SAYS_PYTHON, "<start_of_turn>"}, /* Gemma 2 and 3 */
+        {ENGINE_SAYS_PYTHON, "<|python_tag|>"},  /* Llama 3.2 */
         {ENGINE_SAYS_THINK, "<think>"},
     };
     unsigned says = opens_thoughts(c) ? ENGINE_SAYS_THINKING : 0;

@@ -289,6 +289,7 @@ enum {
     ENGINE_SAYS_THINK = 16,    /* an answer may begin with <think> */
     ENGINE_SAYS_THINKING = 32, /* a prompt ends with it */
     ENGINE_SAYS_GEMMA = 64,    /* <start_function_call> */
+    ENGINE_SAYS_PYTHON = 128,  /* calls as Python in a fence "tool_code", or as a list of calls */
 };
 unsigned engine_says(const struct engine *e);
 

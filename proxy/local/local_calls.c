@@ -3,6 +3,7 @@
 
 #include "engine/engine.h"
 #include "proxy/api/api_private.h"
+#include "proxy/local/local_python.h"
 
 #define BAR         "\xEF\xBD\x9C"
 #define BLOCK       "\xE2\x96\x81"
@@ -124,7 +125,7 @@ const char *local_calls_marker(unsigned forms, struct gw_span text, bool *whole)
         {ENGINE_SAYS_LLAMA, PYTHON_TAG},     {ENGINE_SAYS_MISTRAL, TOOL_CALLS},
         {ENGINE_SAYS_DEEPSEEK, CALLS_BEGIN}, {ENGINE_SAYS_DEEPSEEK, CALL_BEGIN},
         {ENGINE_SAYS_PHI, FUNCTOOLS},        {ENGINE_SAYS_PHI, PHI_BEGIN},
-        {ENGINE_SAYS_GEMMA, GEMMA_BEGIN},
+        {ENGINE_SAYS_GEMMA, GEMMA_BEGIN},    {ENGINE_SAYS_PYTHON, LOCAL_PYTHON_BEGIN},
     };
 
     for (size_t i = 0; i < sizeof(markers) / sizeof(markers[0]); i++) {
@@ -433,8 +434,40 @@ static bool read_gemma(struct reading *r)
     return true;
 }
 
+/* ---- Python ----------------------------------------------------------------------------------- */
+
+static bool add_python(void *ctx, struct gw_span name, struct gw_span arguments)
+{
+    struct reading *r = ctx;
+
+    return api_is_object(arguments) &&
+           add(r, (struct local_call){find_tool(r->tools, r->n_tools, name), arguments});
+}
+
+/* A list of calls, or what stands behind LOCAL_PYTHON_BEGIN. */
+static bool read_python(struct reading *r, bool list)
+{
+    struct local_python p = {
+        .text = r->text, .at = r->at, .out = r->mem, .fn = add_python, .ctx = r};
+    bool ok = list ? local_python_list(&p) : local_python_block(&p);
+
+    for (r->at = p.at; ok; r->at = p.at) {
+        skip_space(r);
+        if (!take(r, LOCAL_PYTHON_BEGIN))
+            break;
+        p.at = r->at;
+        ok = local_python_block(&p);
+    }
+    return ok;
+}
+
 static bool read_any(struct reading *r)
 {
+    if (take(r, LOCAL_PYTHON_BEGIN))
+        return read_python(r, false);
+    if (r->at < r->text.len && r->text.ptr[r->at] == '[' &&
+        !gw_span_starts(gw_span_from(r->text, r->at), GW_SPAN(TOOL_CALLS)))
+        return read_python(r, true);
     if (take(r, GEMMA_BEGIN))
         return read_gemma(r);
     if (take(r, CALLS_BEGIN)) {

@@ -9,6 +9,7 @@
  *   DeepSeek   <|tool_calls_begin|><|tool_call_begin|>function<|tool_sep|>name, a line end, {...} in a fence of JSON,
  *              <|tool_call_end|>...<|tool_calls_end|>                    or   ...name<|tool_sep|>{...}...
  *   Gemma      <start_function_call>call:name{key:<escape>text<escape>,n:1}<end_function_call>...
+ *   Gemma 2, 3 a fence "tool_code" of Python, [f(a=1), g()] (Llama 3.2, too): local_python.h
  *   Phi 4      functools[{...}]                                          or   <|tool_call|>[{...}]<|/tool_call|>
  *
  * (DeepSeek's bars and underscores are U+FF5C and U+2581.) These are the forms of the models' own templates and cards. */

@@ -75,5 +75,7 @@ enum gw_status local_format(const struct api_request *asked, const struct local_
     st = engine_grammar_get(&format, tenant, out, err);
     if (st == GW_OK)
         *param = NULL;
-    return st == GW_EPARSE || st == GW_ELIMIT ? gw_fail(err, GW_EINVAL, "%s", err->text) : st;
+    if (st == GW_ELIMIT) /* another target may take more */
+        return gw_fail(err, GW_EUNSUPPORTED, "%s", err->text);
+    return st == GW_EPARSE ? gw_fail(err, GW_EINVAL, "%s", err->text) : st;
 }

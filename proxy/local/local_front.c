@@ -3,6 +3,7 @@
 
 #include "engine/engine.h"
 #include "proxy/local/local_calls.h"
+#include "proxy/local/local_python.h"
 #include "proxy/local/local_tools.h"
 
 #define THINK     "<think>"
@@ -135,6 +136,11 @@ static bool may_be_marker(struct local_front *f)
     bool whole = false;
 
     if (local_calls_marker(f->forms, held, &whole) != NULL) {
+        if (whole)
+            f->state = FRONT_CALLS;
+        return true;
+    }
+    if ((f->forms & ENGINE_SAYS_PYTHON) != 0 && !f->any && local_python_may_be_list(held, &whole)) {
         if (whole)
             f->state = FRONT_CALLS;
         return true;

@@ -79,9 +79,11 @@ static enum gw_status read_options(struct req *req, const struct gw_json_node *r
     const struct gw_json_node *back = given(root, "return_documents");
     const uint64_t top_n = gw_json_uint(top, 0);
 
-    if (given(root, "rank_fields") != NULL)
-        return local_embed_bad(req, "rank_fields", "is not supported: documents are their text",
-                               err);
+    if (given(root, "rank_fields") != NULL) {
+        req->error_param = "rank_fields";
+        return gw_fail(err, GW_EUNSUPPORTED,
+                       "the local model does not support rank_fields: documents are their text");
+    }
     if (top != NULL && top_n == 0)
         return local_embed_bad(req, "top_n", "must be a number above 0", err);
     if (back != NULL && back->type != GW_JSON_TRUE && back->type != GW_JSON_FALSE)

@@ -58,6 +58,7 @@ enum req_outcome attempt_outcome(enum req_failure failure)
     case REQ_FAIL_CALL:
     case REQ_FAIL_LIMIT:
     case REQ_FAIL_UNSUPPORTED:
+    case REQ_FAIL_INVALID:
         return REQ_OUT_NOT_MADE;
     case REQ_FAIL_UPSTREAM:
     case REQ_FAIL_DOWN:

@@ -268,6 +268,7 @@ enum req_failure {
     REQ_FAIL_TOO_LONG,    /* 400: the prompt does not fit the model */
     REQ_FAIL_LIMIT,       /* 429: a budget of the target has no room */
     REQ_FAIL_UNSUPPORTED, /* 400: a parameter that this target cannot honour */
+    REQ_FAIL_INVALID,     /* 400: a parameter that is wrong, as this target sees it */
 };
 void req_on_error(struct req *req, enum req_failure failure, const char *why);
 

@@ -82,6 +82,7 @@ void req_remedy_of_failure(const struct req *req, enum req_failure failure, stru
     case REQ_FAIL_TOO_LONG:
     case REQ_FAIL_LIMIT:
     case REQ_FAIL_UNSUPPORTED:
+    case REQ_FAIL_INVALID:
     default:
         out->next = true;
         return;

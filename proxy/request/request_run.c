@@ -97,7 +97,9 @@ static enum req_failure failure_of_start(enum gw_status st)
         return REQ_FAIL_BUSY;
     if (st == GW_ENOENT)
         return REQ_FAIL_DOWN;
-    return st == GW_EUNSUPPORTED || st == GW_EINVAL ? REQ_FAIL_UNSUPPORTED : REQ_FAIL_UPSTREAM;
+    if (st == GW_EINVAL)
+        return REQ_FAIL_INVALID;
+    return st == GW_EUNSUPPORTED ? REQ_FAIL_UNSUPPORTED : REQ_FAIL_UPSTREAM;
 }
 
 void req_start(struct req *req)
@@ -464,6 +466,10 @@ static void refuse_failure(struct req *req, enum req_failure failure, const char
     case REQ_FAIL_UNSUPPORTED:
         req_refuse(req, 400, "invalid_request_error", "unsupported_parameter", 0, AUDIT_END_REFUSED,
                    "%s, and policy allows no other target for this request.", why);
+        return;
+    case REQ_FAIL_INVALID:
+        req_refuse(req, 400, "invalid_request_error", "invalid_value", 0, AUDIT_END_REFUSED, "%s.",
+                   why);
         return;
     case REQ_FAIL_UPSTREAM:
     case REQ_FAIL_NOT_SENT:

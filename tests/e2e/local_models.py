@@ -135,14 +135,18 @@ def test_rerank(w, key):
           "a score depends on query and document alone, also of objects with a text", turned)
     status, got = rerank(documents=DOCS[:1] + ["the " * 80])
     check(status == 400 and "1" in got["error"]["message"], "a document that does not fit is named by its index", (status, got))
-    status, got = rerank(documents=[])
-    check(status == 400, "no documents: nothing to rank", (status, got))
+    for more, param in (({"documents": []}, "documents"), ({"documents": "the sea"}, "documents"), ({"documents": ["a", ""]}, "documents"), ({"query": ""}, "query"), ({"top_n": 0}, "top_n")):
+        status, got = rerank(**more)
+        check(status == 400 and (got["error"]["code"], got["error"]["param"]) == ("invalid_value", param) and got["error"]["message"].startswith(param + " "),
+              f"a wrong {param} is named as a wrong value", (more, status, got))
+    status, got = rerank(rank_fields=["text"])
+    check(status == 400 and (got["error"]["code"], got["error"]["param"]) == ("unsupported_parameter", "rank_fields"), "what is not built in is named, too", (status, got))
     status, got = rerank(documents=["the sea", f"the key is {SECRET} ."])
     check(status == 403 and "/documents/1" in json.dumps(got) and SECRET not in json.dumps(got), "a secret in a document is found, and named by its place", (status, got))
     status, got = call(w, key, "POST", "/v1/rerank", {"model": "local", "query": "a", "documents": ["b"]})
     check(status == 404, "a chat model ranks nothing", (status, got))
     ends = lambda: [r["unmapped"] for r in w.spool_records() if r["metadata"]["event_code"] == "ai.request.completed"]
-    wait_for("every rerank is on record", lambda: len(ends()) >= 7)
+    wait_for("every rerank is on record", lambda: len(ends()) >= 12)
 
 
 # ---- adapters -------------------------------------------------------------------------------------

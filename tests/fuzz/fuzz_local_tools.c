@@ -104,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     says = ((data[0] & 0x10) != 0 ? ENGINE_SAYS_LLAMA | ENGINE_SAYS_PHI | ENGINE_SAYS_GEMMA : 0) |
-           ((data[0] & 0x20) != 0 ? ENGINE_SAYS_MISTRAL : 0) |
+           ((data[0] & 0x20) != 0 ? ENGINE_SAYS_MISTRAL | ENGINE_SAYS_PYTHON : 0) |
            ((data[0] & 0x40) != 0 ? ENGINE_SAYS_DEEPSEEK : 0) |
            ((data[0] & 0x80) != 0 ? ENGINE_SAYS_THINK : 0);
     text = (struct gw_span){(const char *)data + 1, size - 1};
