@@ -8,10 +8,25 @@
 #include "kernels/ref.h"
 #include "kernels/vec.h"
 
+/* Tables with products of bytes use them for int8 (kernels/attn_i8_vec.h). */
+#ifdef __AVX512VNNI__
+#    include "kernels/dot_avx512.h"
+#    define VF_DOT 1
+#else
+#    define VF_DOT 0
+#endif
+
 enum {
     MAX_ROWS = VF_REGS / 4,
     TILE_BLOCKS = 4,
     TILE_KEYS = TILE_BLOCKS * KERN_KV_BLOCK,
+    ROW_DIGITS = 3,
+};
+
+/* Of numbers as integers in bytes: number = integer * step; NaN where one of them is not finite. */
+struct row_scale {
+    float step;
+    int32_t start[ROW_DIGITS]; /* of queries: -128 times the sum of each digit */
 };
 
 /* The rows in work. out holds the weighted sums of V so far in this span, relative to exp(max). */
@@ -29,6 +44,13 @@ struct rows {
     float p[MAX_ROWS][TILE_KEYS] __attribute__((aligned(64))); /* scores, then weights */
     float scaled[2][MAX_ROWS][TILE_KEYS]
         __attribute__((aligned(64))); /* weights times scales of groups of values */
+#if VF_DOT
+    struct row_scale q_scale[MAX_ROWS],
+        p_scale[MAX_ROWS]; /* int8: of q, and of p times the values' scales */
+    /* [16 numbers][ROW_DIGITS and one unused][16], the highest digit first */
+    uint8_t q_digits[MAX_ROWS][4 * KERN_MAX_HEAD_DIM] __attribute__((aligned(64)));
+    uint8_t p_digits[MAX_ROWS][4 * TILE_KEYS] __attribute__((aligned(64)));
+#endif
 };
 
 /* Scores of row g against VF_LANES keys, of which the first has number `key`: capped, hidden where the row does not

@@ -13,6 +13,9 @@
 
 #include "kernels/attn_code_vec.h"
 #include "kernels/attn_rows.h"
+#if VF_DOT
+#    include "kernels/attn_i8_vec.h"
+#endif
 #include "kernels/kv_turn_vec.h"
 
 /* How a type is computed with. */
@@ -182,6 +185,12 @@ INLINE void add_tile(unsigned n, enum form form, struct rows *r, const struct ke
     const vtable t = coded ? vtable_load(f->v_levels) : (vtable){0};
     float(*p[2])[TILE_KEYS] = {r->p, r->p};
 
+#if VF_DOT
+    if (form == FORM_I8) {
+        add_tile_i8(n, r, values->v, values->scale, kept, n_keys, first);
+        return;
+    }
+#endif
     for (size_t b = 0; form == FORM_I8 && b < n_blocks; b++)
         scale_weights(n, r, values->scale[b], b * KERN_KV_BLOCK);
     if (coded) {
@@ -228,6 +237,11 @@ INLINE void score_block(unsigned n, enum form form, struct rows *r, const struct
             k_scale = block.k_scale;
             values->v[b] = block.v;
             values->scale[b] = block.v_scale;
+#if VF_DOT
+            for (size_t i = 0; i < KERN_KV_BLOCK; i += VF_LANES)
+                score_keys_i8(n, r, &block, i, dim, key + i, scale, at + i);
+            return;
+#endif
         }
         for (size_t i = 0; i < KERN_KV_BLOCK; i += VF_LANES)
             score_keys(n, form == FORM_I8, r, k, k_scale, i, dim, key + i, scale, at + i);
@@ -242,6 +256,10 @@ INLINE void run_rows(unsigned n, enum form form, struct rows *r, const struct ke
 
     if (form == FORM_CODE4 || form == FORM_CODE3)
         f = kern_kv_form(kv->type, kv->head_dim);
+#if VF_DOT
+    if (form == FORM_I8)
+        prepare_queries(n, r, kv->head_dim);
+#endif
     for (unsigned g = 0; g < n; g++) {
         r->max[g] = -INFINITY;
         r->sum[g] = vf_zero();

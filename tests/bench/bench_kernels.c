@@ -227,10 +227,12 @@ static void bench_type(const struct kern_ops *ops, uint32_t type, enum kern_acts
 }
 
 /* Decode over 2,048 keys, 8 KV heads of 2 query heads; then prefill of 256 tokens on one of them. */
-static void bench_attn(const struct kern_ops *ops)
+static void bench_attn(const struct kern_ops *ops, enum kern_kv_type type)
 {
     enum { KEYS = 2048, DIM = 128, HEADS = 2, KV_HEADS = 8, TOKENS = 256 };
-    struct kern_kv kv = {.head_dim = DIM, .block_stride = kern_kv_block_bytes(KERN_KV_F16, DIM)};
+    const char *name = type == KERN_KV_I8 ? "int8" : "f16";
+    struct kern_kv kv = {
+        .head_dim = DIM, .block_stride = kern_kv_block_bytes(type, DIM), .type = type};
     size_t head_bytes = KEYS / KERN_KV_BLOCK * kv.block_stride;
     char *cache = bench_alloc(head_bytes * KV_HEADS); /* zeros: the speed is the same */
     float *q = bench_alloc(TOKENS * HEADS * DIM * sizeof(float));
@@ -255,8 +257,8 @@ static void bench_attn(const struct kern_ops *ops)
         took = gw_clock_ns() - start;
         best = took < best ? took : best;
     }
-    printf("%-7s attention, decode, 1 thread, 2048 keys x 8: %.2f GB/s\n", ops->name,
-           (double)head_bytes * KV_HEADS / (double)best);
+    printf("%-7s %-4s attention, decode, 1 thread, 2048 keys x 8: %.2f GB/s, %.1f us\n", ops->name,
+           name, (double)head_bytes * KV_HEADS / (double)best, (double)best * 1e-3);
     a.n_tokens = TOKENS;
     a.n_keys = KEYS - TOKENS;
     best = UINT64_MAX;
@@ -267,8 +269,8 @@ static void bench_attn(const struct kern_ops *ops)
         took = gw_clock_ns() - start;
         best = took < best ? took : best;
     }
-    printf("%-7s attention, prefill, 1 thread, 256 tokens on 2048 keys: %.1f GFLOP/s\n", ops->name,
-           4.0 * TOKENS * HEADS * DIM * (KEYS - TOKENS / 2.0) / (double)best);
+    printf("%-7s %-4s attention, prefill, 1 thread, 256 tokens on 2048 keys: %.1f GFLOP/s\n",
+           ops->name, name, 4.0 * TOKENS * HEADS * DIM * (KEYS - TOKENS / 2.0) / (double)best);
     free(cache);
     free(q);
     free(out);
@@ -301,7 +303,8 @@ int main(int argc, char **argv)
             if (kern_type_info(types[t])->quantized)
                 bench_type(ops, types[t], KERN_ACTS_FINE, read_gb);
         }
-        bench_attn(ops);
+        bench_attn(ops, KERN_KV_F16);
+        bench_attn(ops, KERN_KV_I8);
     }
     return 0;
 }
