@@ -208,6 +208,7 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
         .m = &e->m,
         .max_seqs = cfg->max_seqs == 0 ? DEFAULT_SEQS : cfg->max_seqs,
         .max_queued = cfg->max_queued == 0 ? DEFAULT_QUEUED : cfg->max_queued,
+        .prefixes = cfg->prefixes,
         .no_drafts = cfg->no_drafts,
     };
     struct device_spec spec;

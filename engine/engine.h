@@ -30,6 +30,13 @@ enum engine_kv {
     ENGINE_KV_ADAPTIVE, /* int8 in the first layers, int4 in the others */
 };
 
+/* What is done with the keys and values of requests that have ended. Answers are the same in any case. */
+enum engine_prefixes {
+    ENGINE_PREFIXES_LRU,     /* kept for others; when pages are short the longest unused go first */
+    ENGINE_PREFIXES_PREDICT, /* those first that are least likely to be used again */
+    ENGINE_PREFIXES_OFF,     /* not kept, and nothing is shared */
+};
+
 /* A LoRA adapter: a GGUF file (general.type = adapter), or a folder as PEFT writes it. */
 struct engine_adapter {
     const char *name; /* what requests call it, not empty */
@@ -47,6 +54,7 @@ struct engine_config {
     unsigned max_seqs;                     /* sequences at once; 0: 8 */
     unsigned max_queued;                   /* waiting requests; 0: 64 */
     enum engine_kv kv;
+    enum engine_prefixes prefixes;
     const char *device; /* NULL, "auto", "cpu", "cuda:0,1"; see device.h */
     const char
         *draft_path; /* a smaller model with the same vocabulary that guesses tokens; NULL: none */
@@ -111,6 +119,9 @@ struct engine_stats {
     uint64_t kv_used_tokens; /* on pages of running sequences */
     uint64_t kv_idle_tokens; /* on pages that are kept for prefixes only, and can be taken back */
     uint64_t kv_total_tokens;
+    uint64_t evicted_tokens; /* on pages that were kept for prefixes and taken back */
+    uint64_t missed_tokens;  /* of them, computed again soon; known with ENGINE_PREFIXES_PREDICT */
+    uint64_t copied_tokens;  /* on shared pages that were copied before somebody wrote there */
     uint64_t mask_hits,
         mask_misses;     /* places of formats whose tokens were known, or had to be found */
     uint64_t mask_bytes; /* of what is known, at most MASK_CACHE_BYTES */

@@ -18,6 +18,7 @@ struct kvcache {
     uint32_t *holders;   /* [page]: twice the number of sequences, plus IN_TREE */
     unsigned n_pages, n_free, n_idle, max_seq_pages;
     unsigned first_word; /* no word before this one has a free page */
+    uint64_t n_copied;   /* pages, ever */
 };
 
 enum { MAX_LAYERS = 65536 };
@@ -221,6 +222,7 @@ enum gw_status kvcache_reserve_from(struct kvcache *kv, struct kvcache_seq *s, u
             continue;
         s->pages[i] = take_page(kv);
         copy_page(kv, s->pages[i], old);
+        kv->n_copied++;
         give_page(kv, old);
     }
     while (s->n_pages < want)
@@ -297,4 +299,9 @@ unsigned kvcache_total_tokens(const struct kvcache *kv)
 uint64_t kvcache_bytes(const struct kvcache *kv)
 {
     return (uint64_t)kv->page_bytes * kv->n_pages;
+}
+
+uint64_t kvcache_copied_tokens(const struct kvcache *kv)
+{
+    return kv->n_copied * KERN_KV_BLOCK;
 }

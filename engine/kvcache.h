@@ -102,6 +102,7 @@ unsigned kvcache_free_tokens(const struct kvcache *kv); /* on free pages */
 unsigned kvcache_idle_tokens(const struct kvcache *kv); /* on pages that only the tree holds */
 unsigned kvcache_used_tokens(const struct kvcache *kv); /* on pages that sequences hold */
 unsigned kvcache_total_tokens(const struct kvcache *kv);
+uint64_t kvcache_copied_tokens(const struct kvcache *kv); /* on pages that were copied, ever */
 uint64_t kvcache_bytes(const struct kvcache *kv);
 
 /* Bytes a token takes with this shape, in pages that are full. */

@@ -4,18 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/reuse.h"
+
 struct node {
     struct node *parent;    /* NULL: the root's own, which has no page */
     struct node **children; /* by their tokens */
     unsigned n_children, room;
     uint32_t page;
-    struct node *newer, *older; /* the list of use */
+    struct node *newer, *older; /* the list of its rank */
+    uint64_t rank;
+    uint64_t maker, user; /* requests: that made it; the youngest that used it */
+    uint64_t print;       /* of all ids up to its end */
+    struct reuse_class c;
+    struct radix_root *root;
     int32_t ids[KERN_KV_BLOCK];
 };
 
 struct radix_root {
     struct node top;
     struct radix_root *next;
+    struct reuse_odds odds;
     unsigned n_users;
     size_t len;
     char name[];
@@ -24,32 +32,59 @@ struct radix_root {
 struct radix {
     struct kvcache *kv;
     struct radix_root *roots;
-    struct node *newest, *oldest;
+    struct list {
+        struct node *newest, *oldest; /* used */
+    } lists[REUSE_MAX_GAIN + 1];      /* by rank, modulo their number (T4) */
+    uint64_t floor;                   /* the rank of the last one that went */
+    struct reuse *reuse;              /* NULL: nothing is predicted, and all ranks are 0 */
+    uint64_t n_evicted, n_missed;
     unsigned n_nodes;
 };
 
-/* ---- the list of use -------------------------------------------------------------------- */
+/* ---- ranks ------------------------------------------------------------------------------ */
 
-static void unlink_use(struct radix *t, struct node *x)
+static struct list *list_of(struct radix *t, uint64_t rank)
 {
-    *(x->newer != NULL ? &x->newer->older : &t->newest) = x->older;
-    *(x->older != NULL ? &x->older->newer : &t->oldest) = x->newer;
+    return &t->lists[rank % (REUSE_MAX_GAIN + 1)];
 }
 
-static void put_newest(struct radix *t, struct node *x)
+static void take_out(struct radix *t, struct node *x)
 {
+    struct list *l = list_of(t, x->rank);
+
+    *(x->newer != NULL ? &x->newer->older : &l->newest) = x->older;
+    *(x->older != NULL ? &x->older->newer : &l->oldest) = x->newer;
+}
+
+static void put_newest(struct radix *t, struct node *x, uint64_t rank)
+{
+    struct list *l = list_of(t, rank);
+
+    x->rank = rank;
     x->newer = NULL;
-    x->older = t->newest;
-    *(t->newest != NULL ? &t->newest->newer : &t->oldest) = x;
-    t->newest = x;
+    x->older = l->newest;
+    *(l->newest != NULL ? &l->newest->newer : &l->oldest) = x;
+    l->newest = x;
+}
+
+static uint64_t rank_now(const struct radix *t, const struct node *x)
+{
+    return t->reuse == NULL ? 0 : t->floor + reuse_gain(t->reuse, &x->root->odds, x->c);
 }
 
 /* x and all above it were used: in the end x's ancestors stand before it (T3). */
 static void touch(struct radix *t, struct node *x)
 {
+    uint64_t least = 0;
+
     for (; x->parent != NULL; x = x->parent) {
-        unlink_use(t, x);
-        put_newest(t, x);
+        uint64_t rank = rank_now(t, x);
+
+        if (x->n_children != 0 && x->rank > rank)
+            rank = x->rank; /* its other children's may be as high */
+        least = rank > least ? rank : least;
+        take_out(t, x);
+        put_newest(t, x, least);
     }
 }
 
@@ -111,8 +146,37 @@ static struct node *nearest(const struct node *x, const int32_t *ids, unsigned n
     return best;
 }
 
-/* Adds a child for the tokens, whose keys are on `page`. NULL: out of memory. */
-static struct node *add_child(struct radix *t, struct node *x, const int32_t *ids, uint32_t page)
+/* How often the conversation has come back that request `who` goes on with behind x. */
+static uint8_t turn_behind(const struct node *x, uint64_t who)
+{
+    if (x->parent == NULL)
+        return REUSE_FRESH;
+    if (x->maker == who)
+        return x->c.turn;
+    if (x->n_children != 0)
+        return REUSE_BRANCH;
+    if (x->c.turn < REUSE_GOES_ON)
+        return REUSE_GOES_ON;
+    return x->c.turn + 1 < REUSE_TURNS ? (uint8_t)(x->c.turn + 1) : x->c.turn;
+}
+
+/* y, a child of x that `who` makes, gets its class. */
+static void classify(struct radix *t, struct node *y, const struct node *x, uint64_t who)
+{
+    struct radix_root *root = y->root;
+
+    y->maker = y->user = who;
+    if (t->reuse == NULL)
+        return;
+    y->c.turn = turn_behind(x, who);
+    y->print = reuse_print(x->parent != NULL ? x->print : reuse_seed(root->name, root->len), y->ids,
+                           KERN_KV_BLOCK);
+    t->n_missed += reuse_made(t->reuse, &root->odds, &y->c, y->print);
+}
+
+/* Adds a child for the tokens, whose keys are on `page`, which request `who` has made. NULL: out of memory. */
+static struct node *add_child(struct radix *t, struct radix_root *root, struct node *x,
+                              uint64_t who, const int32_t *ids, uint32_t page)
 {
     unsigned at = place(x, ids, KERN_KV_BLOCK);
     struct node *y;
@@ -131,12 +195,14 @@ static struct node *add_child(struct radix *t, struct node *x, const int32_t *id
         return NULL;
     y->parent = x;
     y->page = page;
+    y->root = root;
     memcpy(y->ids, ids, sizeof(y->ids));
+    classify(t, y, x, who);
     memmove((void *)&x->children[at + 1], (void *)&x->children[at],
             (x->n_children - at) * sizeof(struct node *));
     x->children[at] = y;
     x->n_children++;
-    put_newest(t, y);
+    put_newest(t, y, rank_now(t, y));
     t->n_nodes++;
     kvcache_keep(t->kv, page);
     return y;
@@ -151,7 +217,7 @@ static void remove_leaf(struct radix *t, struct node *y)
     x->n_children--;
     memmove((void *)&x->children[at], (void *)&x->children[at + 1],
             (x->n_children - at) * sizeof(struct node *));
-    unlink_use(t, y);
+    take_out(t, y);
     t->n_nodes--;
     kvcache_drop(t->kv, y->page);
     free((void *)y->children);
@@ -178,24 +244,45 @@ static void drop_roots(struct radix *t)
     }
 }
 
-struct radix *radix_new(struct kvcache *kv)
+struct radix *radix_new(struct kvcache *kv, bool predict)
 {
     struct radix *t = calloc(1, sizeof(*t));
 
+    if (t != NULL && predict) {
+        t->reuse = reuse_new(kvcache_total_tokens(kv) / KERN_KV_BLOCK);
+        if (t->reuse == NULL) {
+            free(t);
+            return NULL;
+        }
+    }
     if (t != NULL)
         t->kv = kv;
     return t;
+}
+
+/* Frees what is below x, the last leaf first. */
+static void remove_below(struct radix *t, struct node *top)
+{
+    struct node *x = top;
+
+    for (;;) {
+        while (x->n_children != 0)
+            x = x->children[x->n_children - 1];
+        if (x == top)
+            return;
+        x = x->parent;
+        remove_leaf(t, x->children[x->n_children - 1]);
+    }
 }
 
 void radix_free(struct radix *t)
 {
     if (t == NULL)
         return;
-    for (struct node *x = t->oldest, *newer; x != NULL; x = newer) {
-        newer = x->newer;
-        remove_leaf(t, x);
-    }
+    for (struct radix_root *root = t->roots; root != NULL; root = root->next)
+        remove_below(t, &root->top);
     drop_roots(t);
+    reuse_free(t->reuse);
     free(t);
 }
 
@@ -275,8 +362,17 @@ unsigned radix_attach(struct radix *t, struct radix_root *root, const int32_t *i
     return done;
 }
 
-void radix_publish(struct radix *t, struct radix_root *root, const int32_t *ids, unsigned n,
-                   struct kvcache_seq *s)
+/* Request `who` needed x, and an older one has made it. */
+static void note_use(struct radix *t, struct node *x, uint64_t who)
+{
+    if (t->reuse == NULL || x->user >= who)
+        return;
+    x->user = who;
+    reuse_used(t->reuse, &x->root->odds, &x->c);
+}
+
+void radix_publish(struct radix *t, struct radix_root *root, uint64_t who, const int32_t *ids,
+                   unsigned n, struct kvcache_seq *s)
 {
     struct node *x = &root->top;
 
@@ -285,30 +381,54 @@ void radix_publish(struct radix *t, struct radix_root *root, const int32_t *ids,
         struct node *y = child(x, page_ids);
 
         if (y == NULL)
-            y = add_child(t, x, page_ids, s->pages[i]);
+            y = add_child(t, root, x, who, page_ids, s->pages[i]);
         else
             (void)take(t->kv, s, i, y->page); /* there is a list: nothing can fail */
         if (y == NULL)
             break;
+        note_use(t, y, who);
         x = y;
     }
     touch(t, x);
 }
 
-unsigned radix_evict(struct radix *t, unsigned n_pages)
+static void evict_leaf(struct radix *t, struct node *x)
 {
-    struct node *x = t->oldest;
+    if (t->reuse != NULL)
+        reuse_forgot(t->reuse, &x->root->odds, x->c, x->print);
+    t->floor = x->rank;
+    remove_leaf(t, x);
+}
+
+/* Frees up to n_pages of those with that rank. What cannot go now is needed now: it gets the rank `last`. */
+static unsigned evict_rank(struct radix *t, uint64_t rank, uint64_t last, unsigned n_pages)
+{
+    struct node *x = list_of(t, rank)->oldest;
     unsigned n = 0;
 
     while (x != NULL && n < n_pages) {
         struct node *newer = x->newer;
 
         if (x->n_children == 0 && kvcache_is_idle(t->kv, x->page)) {
-            remove_leaf(t, x);
+            evict_leaf(t, x);
             n++;
+        } else if (rank != last) {
+            take_out(t, x);
+            put_newest(t, x, last);
         }
         x = newer;
     }
+    return n;
+}
+
+unsigned radix_evict(struct radix *t, unsigned n_pages)
+{
+    const uint64_t first = t->floor, last = t->reuse == NULL ? first : first + REUSE_MAX_GAIN;
+    unsigned n = 0;
+
+    for (uint64_t rank = first; rank <= last && n < n_pages; rank++)
+        n += evict_rank(t, rank, last, n_pages - n);
+    t->n_evicted += n;
     if (n != 0)
         drop_roots(t);
     return n;
@@ -317,4 +437,14 @@ unsigned radix_evict(struct radix *t, unsigned n_pages)
 unsigned radix_n_pages(const struct radix *t)
 {
     return t->n_nodes;
+}
+
+uint64_t radix_n_evicted(const struct radix *t)
+{
+    return t->n_evicted;
+}
+
+uint64_t radix_n_missed(const struct radix *t)
+{
+    return t->n_missed;
 }

@@ -9,12 +9,18 @@
  * and values may be shared is the caller's name: an adapter changes them, and between tenants the time that a
  * shared prefix saves would tell one what another asked. Each name is a root of its own.
  *
+ * When pages are short, idle ones go: the longest unused first, or, where the tree predicts, those first whose next use is
+ * least likely (GreedyDual: a use gives a page the rank of the last one that went plus its chance of another use, reuse.h; the
+ * lowest rank goes, so chances count as long as it takes the ranks of others to rise that far).
+ *
  * Invariants: (T1) a node's page is held by the tree and full; (T2) who holds a node's page as part of its
- * path holds the pages of all nodes above, so an idle page has only idle ones below; (T3) in the list of
- * use a node stands before its children, so the last idle one is a leaf. Thread: the scheduler's. */
+ * path holds the pages of all nodes above, so an idle page has only idle ones below; (T3) a node's rank is not below its
+ * children's, and in the list of a rank it stands before them, so of the idle ones a leaf goes first; (T4) ranks are at least
+ * the last one's that went, and at most REUSE_MAX_GAIN above it. Thread: the scheduler's. */
 #ifndef ENGINE_RADIX_H
 #define ENGINE_RADIX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/span.h"
@@ -23,8 +29,8 @@
 struct radix;
 struct radix_root;
 
-/* kv must outlive the tree. NULL: out of memory. */
-struct radix *radix_new(struct kvcache *kv);
+/* kv must outlive the tree. predict: what goes first is predicted, see above. NULL: out of memory. */
+struct radix *radix_new(struct kvcache *kv, bool predict);
 void radix_free(
     struct radix *t); /* gives all pages back; t may be NULL; no root is entered any more */
 
@@ -41,13 +47,18 @@ unsigned radix_attach(struct radix *t, struct radix_root *root, const int32_t *i
                       struct kvcache_seq *s, unsigned have);
 
 /* Puts the full pages of s, whose keys are those of ids[0..n), into the tree. Where the tree has a page for
- * the same tokens already, s gets that one and gives its own back. Out of memory: fewer are put. */
-void radix_publish(struct radix *t, struct radix_root *root, const int32_t *ids, unsigned n,
-                   struct kvcache_seq *s);
+ * the same tokens already, s gets that one and gives its own back. who: a number of the request, above 0 and those of earlier
+ * ones; a page counts as used once for each. Out of memory: fewer are put. */
+void radix_publish(struct radix *t, struct radix_root *root, uint64_t who, const int32_t *ids,
+                   unsigned n, struct kvcache_seq *s);
 
-/* Frees up to n_pages idle pages, least recently used first. Returns how many. */
+/* Frees up to n_pages idle pages. Returns how many. */
 unsigned radix_evict(struct radix *t, unsigned n_pages);
 
 unsigned radix_n_pages(const struct radix *t);
+
+/* Pages that radix_evict freed; and of them those that were made again soon, as far as is known (only where the tree predicts). */
+uint64_t radix_n_evicted(const struct radix *t);
+uint64_t radix_n_missed(const struct radix *t);
 
 #endif

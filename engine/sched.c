@@ -119,6 +119,11 @@ static void publish(struct sched *s)
     atomic_store_explicit(&s->n_running_seen, s->n_running, memory_order_relaxed);
     atomic_store_explicit(&s->kv_used_tokens, kvcache_used_tokens(s->kv), memory_order_relaxed);
     atomic_store_explicit(&s->kv_idle_tokens, kvcache_idle_tokens(s->kv), memory_order_relaxed);
+    atomic_store_explicit(&s->evicted_tokens, radix_n_evicted(s->tree) * KERN_KV_BLOCK,
+                          memory_order_relaxed);
+    atomic_store_explicit(&s->missed_tokens, radix_n_missed(s->tree) * KERN_KV_BLOCK,
+                          memory_order_relaxed);
+    atomic_store_explicit(&s->copied_tokens, kvcache_copied_tokens(s->kv), memory_order_relaxed);
 }
 
 static void end_all(struct sched *s)
@@ -216,7 +221,7 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
         GW_TRY(forward_allow_adapters(s->forward, cfg->max_rank, err));
     if (cfg->max_seqs > forward_max_tokens(s->forward))
         cfg->max_seqs = forward_max_tokens(s->forward);
-    s->tree = radix_new(s->kv);
+    s->tree = radix_new(s->kv, cfg->prefixes == ENGINE_PREFIXES_PREDICT);
     s->line = line_new();
     s->space = sampler_space_new(cfg->m->n_vocab);
     s->steer_space = steer_space_new(cfg->tok, cfg->m->ops);
@@ -382,6 +387,9 @@ void sched_stats(struct sched *s, struct engine_stats *out)
         .kv_used_tokens = atomic_load(&s->kv_used_tokens),
         .kv_idle_tokens = atomic_load(&s->kv_idle_tokens),
         .kv_total_tokens = kvcache_total_tokens(s->kv),
+        .evicted_tokens = atomic_load(&s->evicted_tokens),
+        .missed_tokens = atomic_load(&s->missed_tokens),
+        .copied_tokens = atomic_load(&s->copied_tokens),
         .mask_hits = masks.hits,
         .mask_misses = masks.misses,
         .mask_bytes = masks.bytes,

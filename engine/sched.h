@@ -40,9 +40,10 @@ struct sched_config {
     const enum kern_kv_type *layer_types; /* of each layer, or NULL: all are of kv_type */
     unsigned max_rank;                    /* of adapters; 0: there are none */
     struct drafter *drafter;              /* guesses tokens (sched_draft.c); NULL: there is none */
-    bool no_drafts;                       /* no guessing (sched_draft.c) */
-    bool eager_drafts;                    /* the draft model guesses whatever it costs; for tests */
-    unsigned kv_tokens;                   /* 0: what memory allows; at least max_context is taken */
+    enum engine_prefixes prefixes;
+    bool no_drafts;     /* no guessing (sched_draft.c) */
+    bool eager_drafts;  /* the draft model guesses whatever it costs; for tests */
+    unsigned kv_tokens; /* 0: what memory allows; at least max_context is taken */
 };
 
 /* Takes the memory of cache and steps and starts the thread. All that cfg points to must outlive *out.

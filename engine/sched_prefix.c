@@ -83,6 +83,8 @@ void sched_attach(struct sched *s, struct seq *q)
 {
     unsigned before = q->n_cached;
 
+    if (s->cfg.prefixes == ENGINE_PREFIXES_OFF)
+        return;
     if (q->ids.n > 1)
         q->n_cached = radix_attach(s->tree, q->root, q->ids.ids, most_shared(q), &q->kv, before);
     count_hit(q, before);
@@ -108,5 +110,6 @@ bool sched_follows(struct sched *s, struct seq *q)
 
 void sched_publish(struct sched *s, struct seq *q)
 {
-    radix_publish(s->tree, q->root, q->ids.ids, q->n_cached, &q->kv);
+    if (s->cfg.prefixes != ENGINE_PREFIXES_OFF)
+        radix_publish(s->tree, q->root, q->age + 1, q->ids.ids, q->n_cached, &q->kv);
 }

@@ -99,6 +99,7 @@ struct sched {
     atomic_ullong wanted_tokens; /* of the prompts that wait, estimated */
     atomic_bool quit;
     atomic_uint n_running_seen, kv_used_tokens, kv_idle_tokens;
+    atomic_ullong evicted_tokens, missed_tokens, copied_tokens;
     atomic_ullong prompt_tokens, cached_tokens, completion_tokens, n_requests, n_rejected,
         n_canceled, n_parked, draft_tokens, draft_taken, draft_model_tokens, draft_model_taken;
 };

@@ -288,6 +288,12 @@ static void engines(const struct setup *s, struct gw_buf *out)
          offsetof(struct engine_stats, kv_idle_tokens)},
         {"engine_kv_total_tokens", "gauge", "KV cache in all.",
          offsetof(struct engine_stats, kv_total_tokens)},
+        {"engine_kv_evicted_tokens_total", "counter", "Kept for prefixes, and taken back.",
+         offsetof(struct engine_stats, evicted_tokens)},
+        {"engine_kv_missed_tokens_total", "counter", "Of them, those computed again soon.",
+         offsetof(struct engine_stats, missed_tokens)},
+        {"engine_kv_copied_tokens_total", "counter", "Shared, and copied before a write.",
+         offsetof(struct engine_stats, copied_tokens)},
     };
 
     for (size_t c = 0; c < sizeof(counters) / sizeof(counters[0]); c++) {

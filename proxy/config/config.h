@@ -156,6 +156,7 @@ struct proxy_config_target {
     const char *draft; /* path of the draft model, found likewise; "": none */
     unsigned threads, max_context, max_seqs; /* 0: the engine's default */
     unsigned kv;                             /* enum engine_kv */
+    unsigned prefixes;                       /* enum engine_prefixes */
     const char *device;                      /* see engine_config */
     struct proxy_config_pairs
         adapters; /* from: "TARGET:NAME", as records and answers say it; to: the path, looked for

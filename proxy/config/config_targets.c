@@ -44,6 +44,7 @@ static void check_owners(struct config_load *l, const struct proxy_config_target
         {"keys", WITH_KEY, t->keys.n != 0},
         {"adapters", KIND(ENGINE), t->adapters.n != 0},
         {"draft", KIND(ENGINE), t->draft[0] != '\0'},
+        {"prefixes", KIND(ENGINE), t->prefixes != 0},
         {"apis", KIND(OPENAI) | KIND(AZURE), t->apis != 0},
         {"deployments", KIND(AZURE), t->deployments.n != 0},
         {"api_version", KIND(AZURE), t->api_version[0] != '\0'},

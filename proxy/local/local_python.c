@@ -91,9 +91,12 @@ static bool put_byte(struct local_python *p, char c)
 
     if (known == NULL && (unsigned char)c < 0x20)
         return false;
-    if (known != NULL)
+    if (known == NULL) {
+        put(p, c);
+    } else {
         put(p, '\\');
-    put(p, known != NULL ? to[known - from] : c);
+        put(p, to[known - from]);
+    }
     return true;
 }
 
@@ -220,11 +223,12 @@ static bool put_until(struct local_python *p, const char *quote, bool raw)
 
 static bool begins_string(const struct local_python *p)
 {
-    struct gw_span rest = gw_span_from(p->text, p->at);
-    char c = rest.len != 0 ? rest.ptr[0] : '\0';
+    struct local_python behind = *p;
+    int c = peek(p);
 
+    behind.at++;
     if (c == 'r' || c == 'R' || c == 'u' || c == 'U')
-        c = rest.len > 1 ? rest.ptr[1] : '\0';
+        c = peek(&behind);
     return c == '"' || c == '\'';
 }
 

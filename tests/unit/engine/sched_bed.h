@@ -17,6 +17,7 @@ struct bed {
     struct chat *chat;
     enum kern_kv_type kv_type; /* of schedulers */
     const enum kern_kv_type *layer_types;
+    enum engine_prefixes prefixes;
 };
 
 static inline bool bed_init(struct bed *b, const char *path)
@@ -53,6 +54,7 @@ static inline struct sched *bed_sched(const struct bed *b, unsigned context, uns
                                      .max_queued = 64,
                                      .kv_type = b->kv_type,
                                      .layer_types = b->layer_types,
+                                     .prefixes = b->prefixes,
                                      .kv_tokens = kv_tokens};
     struct sched *s = NULL;
 

@@ -158,6 +158,51 @@ static void test_tight(const struct bed *b, char *const *texts)
     sched_free(apart);
 }
 
+/* Twice the texts with 1, 4 and 16 at a time, with room for few, by prediction and with nothing kept: the same answers. */
+static void test_kinds(struct bed *b, char *const *texts)
+{
+#ifdef __SANITIZE_THREAD__
+    static const unsigned seqs[] = {4};
+#else
+    static const unsigned seqs[] = {1, 4, 16};
+#endif
+    struct sched *apart = bed_sched(b, 512, 1, 0);
+    struct job alone[N];
+
+    make_jobs(alone, texts, NULL);
+    bed_run(apart, alone, N);
+    for (b->prefixes = ENGINE_PREFIXES_PREDICT; b->prefixes <= ENGINE_PREFIXES_OFF; b->prefixes++)
+        for (size_t i = 0; i < sizeof(seqs) / sizeof(seqs[0]); i++) {
+            static const char *const tenants[N] = {"a", "a", "b", "a", "b", "a", "a", "b"};
+            struct sched *s = bed_sched(b, 512, seqs[i], 768);
+            struct job jobs[2 * N];
+            struct engine_stats st;
+            uint64_t all = 0;
+
+            make_jobs(jobs, texts, tenants);
+            make_jobs(jobs + N, texts, tenants);
+            bed_run(s, jobs, 2 * N);
+            check_same(jobs, alone, N);
+            check_same(jobs + N, alone, N);
+            for (unsigned k = 0; k < 2 * N; k++) {
+                CHECK(jobs[k].end.status == GW_OK);
+                CHECK(b->prefixes != ENGINE_PREFIXES_OFF || jobs[k].end.cached_tokens == 0);
+                all += jobs[k].end.prompt_tokens;
+            }
+            st = bed_settle(s);
+            if (b->prefixes == ENGINE_PREFIXES_OFF)
+                CHECK(st.kv_idle_tokens == 0 && st.evicted_tokens == 0 && st.missed_tokens == 0 &&
+                      st.copied_tokens == 0 && st.cached_tokens == 0 && st.prompt_tokens >= all);
+            else
+                CHECK(st.evicted_tokens != 0 && st.cached_tokens != 0);
+            bed_clear(jobs, 2 * N);
+            sched_free(s);
+        }
+    b->prefixes = ENGINE_PREFIXES_LRU;
+    bed_clear(alone, N);
+    sched_free(apart);
+}
+
 int main(void)
 {
     char why[256] = "the model generator failed", path[PATH_MAX + 64], *texts[N];
@@ -176,6 +221,7 @@ int main(void)
         test_branches(&b, texts);
         test_leader_leaves(&b, texts);
         test_tight(&b, texts);
+        test_kinds(&b, texts);
 #ifndef __SANITIZE_THREAD__ /* the threads do the same for each */
         for (b.kv_type = KERN_KV_I8; b.kv_type < KERN_KV_TYPES; b.kv_type++) {
             test_shared_once(&b, texts);

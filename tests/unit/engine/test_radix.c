@@ -17,6 +17,7 @@ struct kept {
 struct running {
     bool on;
     unsigned name, n;
+    uint64_t who;
     int32_t ids[MAX_TOKENS];
     struct kvcache_seq kv;
 };
@@ -28,7 +29,7 @@ struct bed {
     struct running seqs[N_SEQS];
     struct kept *kept;
     unsigned n_kept;
-    uint64_t state;
+    uint64_t state, who; /* who: the last one that began */
 };
 
 static unsigned draw(struct bed *b, unsigned n)
@@ -95,6 +96,7 @@ static void begin(struct bed *b, struct running *r, bool may_evict)
     unsigned got, want;
 
     *r = (struct running){.on = true, .name = draw(b, N_NAMES), .n = 1 + draw(b, MAX_TOKENS)};
+    r->who = ++b->who;
     draw_ids(b, r->ids, r->n);
     got = radix_attach(b->t, b->roots[r->name], r->ids, r->n, &r->kv, 0);
     want = best(b, r->name, r->ids, r->n);
@@ -122,7 +124,7 @@ static void publish(struct bed *b, struct running *r)
     unsigned n = 1 + draw(b, r->n);
     struct kept *k = &b->kept[b->n_kept];
 
-    radix_publish(b->t, b->roots[r->name], r->ids, n, &r->kv);
+    radix_publish(b->t, b->roots[r->name], r->who, r->ids, n, &r->kv);
     if (n < KERN_KV_BLOCK || b->n_kept == MAX_KEPT)
         return;
     k->name = r->name;
@@ -143,7 +145,7 @@ static void check_running(const struct bed *b)
 }
 
 /* evict: the pool is small enough that pages are taken back. */
-static void test_against_list(uint64_t seed, bool evict)
+static void test_against_list(uint64_t seed, bool evict, bool predict)
 {
     const struct kvcache_shape shape = {.n_layers = 1,
                                         .n_kv_heads = 1,
@@ -156,7 +158,7 @@ static void test_against_list(uint64_t seed, bool evict)
 
     if (!CHECK(b.kept != NULL && kvcache_new(&shape, &b.kv, NULL) == GW_OK))
         return;
-    b.t = radix_new(b.kv);
+    b.t = radix_new(b.kv, predict);
     for (unsigned i = 0; i < N_NAMES; i++)
         b.roots[i] = radix_enter(b.t, gw_span_str(names[i]));
     for (int turn = 0; turn < TEST_DRAWS(800); turn++) {
@@ -203,13 +205,13 @@ static void test_order(void)
 
     if (!CHECK(kvcache_new(&shape, &kv, NULL) == GW_OK))
         return;
-    t = radix_new(kv);
+    t = radix_new(kv, false);
     root = radix_enter(t, GW_SPAN("tenant"));
     for (int i = 0; i < 3; i++) {
         for (int k = 0; k < 32; k++)
             ids[i][k] = 100 * i + k;
         CHECK(kvcache_reserve(kv, &s[i], 32) == GW_OK);
-        radix_publish(t, root, ids[i], 32, &s[i]);
+        radix_publish(t, root, (uint64_t)i + 1, ids[i], 32, &s[i]);
     }
     CHECK(radix_n_pages(t) == 6 && radix_evict(t, 6) == 0);
     for (int i = 0; i < 3; i++)
@@ -230,13 +232,83 @@ static void test_order(void)
     kvcache_free(kv);
 }
 
+/* A sequence of n ids from `from` on, published as request `who` and given back. */
+static void leave(struct radix *t, struct kvcache *kv, struct radix_root *root, uint64_t who,
+                  int32_t from)
+{
+    struct kvcache_seq s = {0};
+    int32_t ids[32];
+    unsigned got;
+
+    for (int k = 0; k < 32; k++)
+        ids[k] = from + k;
+    got = radix_attach(t, root, ids, 32, &s, 0);
+    while (kvcache_reserve_from(kv, &s, got, 32) == GW_EAGAIN)
+        if (!CHECK(radix_evict(t, 1) == 1))
+            break;
+    radix_publish(t, root, who, ids, 32, &s);
+    kvcache_release(kv, &s);
+}
+
+static bool has(struct radix *t, struct kvcache *kv, struct radix_root *root, int32_t from)
+{
+    struct kvcache_seq s = {0};
+    int32_t ids[32];
+    unsigned got;
+
+    for (int k = 0; k < 32; k++)
+        ids[k] = from + k;
+    got = radix_attach(t, root, ids, 32, &s, 0);
+    kvcache_release(kv, &s);
+    return got == 32;
+}
+
+/* What was used before outlives a flood of what nobody asks for again; what was forgotten wrongly is noted; a tenant whose
+ * prompts never come back is known by it. */
+static void test_predicted(void)
+{
+    const struct kvcache_shape shape = {.n_layers = 1,
+                                        .n_kv_heads = 1,
+                                        .head_dim = 2,
+                                        .n_tokens = 320,
+                                        .max_seq_tokens = MAX_TOKENS};
+    struct kvcache *kv = NULL;
+    struct radix *t;
+    struct radix_root *chat, *batch;
+    uint64_t who = 0;
+
+    if (!CHECK(kvcache_new(&shape, &kv, NULL) == GW_OK))
+        return;
+    t = radix_new(kv, true);
+    chat = radix_enter(t, GW_SPAN("chat"));
+    batch = radix_enter(t, GW_SPAN("batch"));
+    for (int i = 0; i < 300; i++) {
+        leave(t, kv, batch, ++who, 1000 + 32 * i);
+        if (i >= 100 && i < 106) /* when it is known what comes of prompts of `batch` */
+            leave(t, kv, chat, ++who, 0);
+    }
+    CHECK(has(t, kv, chat, 0));
+    CHECK(!has(t, kv, batch, 1000) && has(t, kv, batch, 1000 + 32 * 299));
+    CHECK(radix_n_missed(t) == 0 && radix_n_evicted(t) > 300);
+    leave(t, kv, batch, ++who, 1000 + 32 * 290); /* it was taken back not long ago */
+    CHECK(radix_n_missed(t) == 2);
+    radix_leave(t, chat);
+    radix_leave(t, batch);
+    CHECK(radix_evict(t, UINT32_MAX) != 0 && radix_n_pages(t) == 0);
+    radix_free(t);
+    kvcache_free(kv);
+}
+
 int main(void)
 {
     for (uint64_t seed = 1; seed <= 6; seed++) {
-        test_against_list(seed, false);
-        test_against_list(seed, true);
+        for (int predict = 0; predict < 2; predict++) {
+            test_against_list(seed, false, predict != 0);
+            test_against_list(seed, true, predict != 0);
+        }
     }
     test_order();
+    test_predicted();
     radix_free(NULL);
     return test_done();
 }
