@@ -274,6 +274,7 @@ static void check_fallback(const char *template, const char *const *specials, co
 
     if (rig_open(&r, template, specials)) {
         CHECK(strcmp(chat_family(r.c), family) == 0 && strstr(chat_warning(r.c), family) != NULL);
+        CHECK(((chat_says(r.c) & ENGINE_SAYS_PYTHON) != 0) == (strcmp(family, "gemma") == 0));
         CHECK(prompt_is(&r, talk, 2, want));
     }
     rig_close(&r);
