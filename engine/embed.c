@@ -128,7 +128,7 @@ enum gw_status engine_embedder_open(const struct engine_embed_config *cfg,
 
     if (e == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the embedder");
-    st = ops == NULL ? gw_fail(err, GW_EINVAL, "kernels %s: scalar, avx2 and avx512 are known",
+    st = ops == NULL ? gw_fail(err, GW_EINVAL, "kernels %s: scalar, avx2, avx512 and amx are known",
                                cfg->kernels)
                      : load(e, cfg->model_path, ops, err);
     if (st == GW_OK)

@@ -214,7 +214,7 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
     struct device_spec spec;
 
     if (ops == NULL)
-        return gw_fail(err, GW_EINVAL, "kernels %s: scalar, avx2 and avx512 are known",
+        return gw_fail(err, GW_EINVAL, "kernels %s: scalar, avx2, avx512 and amx are known",
                        cfg->kernels);
     if (sc.max_seqs > MAX_SEQS || sc.max_queued > MAX_QUEUED)
         return gw_fail(err, GW_EINVAL, "at most %d sequences and %d waiting requests are possible",

@@ -59,7 +59,7 @@ struct engine_config {
     const char
         *draft_path; /* a smaller model with the same vocabulary that guesses tokens; NULL: none */
     bool no_drafts;  /* answers are the same with and without; for comparing speed */
-    const char *kernels; /* NULL: best; "scalar", "avx2", "avx512": at most that, for tests */
+    const char *kernels; /* NULL: best; "scalar", "avx2", "avx512", "amx": at most that, for tests */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* bytes loaded; may be NULL */
     void *progress_ctx;
 };

@@ -1,6 +1,7 @@
 /* kernels/dispatch.c - looks at the CPU once and hands out the best table. Thread: any. */
 #include <string.h>
 
+#include "kernels/amx.h"
 #include "kernels/ref.h"
 
 struct level {
@@ -28,11 +29,17 @@ static bool runs_avx512(void)
            __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
 }
 
+static bool runs_amx(void)
+{
+    return runs_avx512() && kern_amx_allowed();
+}
+
 /* In ascending order. */
 static const struct level levels[] = {
     {&kern_scalar_ops, runs_always},
     {&kern_avx2_ops, runs_avx2},
     {&kern_avx512_ops, runs_avx512},
+    {&kern_amx_ops, runs_amx},
 };
 enum { N_LEVELS = sizeof(levels) / sizeof(levels[0]) };
 
@@ -65,7 +72,9 @@ const char *kern_ops_describe(const struct kern_ops *ops, uint32_t type)
         return "unsupported";
     if (ops->layout == KERN_LAYOUT_GGUF)
         return info->quantized ? "scalar int8" : "scalar float";
+    if (ops == &kern_amx_ops && (info->quantized || type == KERN_TYPE_BF16))
+        return info->quantized ? "amx tdpbsud" : "amx tdpbf16ps";
     if (!info->quantized)
-        return strcmp(ops->name, "avx512") == 0 ? "avx512 fma" : "avx2 fma";
-    return strcmp(ops->name, "avx512") == 0 ? "avx512 vpdpbusd" : "avx2 vpmaddubsw";
+        return ops == &kern_avx2_ops ? "avx2 fma" : "avx512 fma";
+    return ops == &kern_avx2_ops ? "avx2 vpmaddubsw" : "avx512 vpdpbusd";
 }

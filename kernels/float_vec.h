@@ -1,5 +1,5 @@
 /* kernels/float_vec.h - private template: matrix product of F32, F16 and BF16 weights with float
- * activations, on panels of 16 rows: [column][16]. Pure; any thread.
+ * activations, on panels of 16 rows: [column][16], BF16 in pairs of columns. Pure; any thread.
  *
  * Each output is two sums, over even and over odd columns, so that enough fused multiply-adds are in
  * flight even for one token; they are added at the end. */
@@ -25,7 +25,8 @@ INLINE vf load_column(enum kern_type type, const void *panel, size_t k, unsigned
         return vf_load((const float *)panel + at);
     if (type == KERN_TYPE_F16)
         return vf_load_f16((const uint16_t *)panel + at);
-    return vf_load_bf16((const uint16_t *)panel + at);
+    return vf_load_bf16((const uint16_t *)panel + k / 2 * 2 * PANEL_ROWS + (size_t)i * 2 * VF_LANES,
+                        k % 2 != 0);
 }
 
 /* sum[t][i] += column k of the panel * x[t][k] for n tokens. */

@@ -196,7 +196,7 @@ enum kern_rope {
 #define KERN_MASK_MANY SIZE_MAX
 
 struct kern_ops {
-    const char *name; /* "scalar", "avx2", "avx512" */
+    const char *name; /* "scalar", "avx2", "avx512", "amx" */
     enum kern_layout layout;
 
     /* Fills the integers of tokens [from, to) of a. Every table gives the same bytes. */
@@ -268,8 +268,8 @@ struct kern_ops {
                       size_t out_stride, const struct kern_attn_part *parts, size_t part_stride);
 };
 
-/* Returns the best table that this CPU runs and that is at most `level`: "scalar", "avx2" or "avx512";
- * NULL or "": the best. Returns NULL for another word. The CPU is looked at once. Thread: any. */
+/* Returns the best table that this CPU runs and that is at most `level`: "scalar", "avx2", "avx512" or
+ * "amx"; NULL or "": the best. Returns NULL for another word. The CPU is looked at once. Thread: any. */
 const struct kern_ops *kern_ops(const char *level);
 
 /* The table of exactly that name, NULL when this CPU cannot run it. For tests. */

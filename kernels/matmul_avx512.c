@@ -48,15 +48,6 @@ INLINE __m512i broadcast4(const int8_t *p)
     return _mm512_set1_epi32(v);
 }
 
-/* -offset * (sum of activations) in all lanes. */
-INLINE __m512i start_sum(enum kern_type type, int half, const struct kern_act_block *x)
-{
-    if (has_min(type))
-        return _mm512_setzero_si512();
-    return _mm512_slli_epi32(_mm512_set1_epi32(has_halves(type) ? x->nsum16[half] : x->nsum),
-                             offset_bits(type));
-}
-
 /* sum[p][t] += vectors [from, to) of n_panels tiles times the codes of n tokens: exact, 16 rows at once.
  * Each broadcast of activations serves all panels, and the sums take turns: loads and latency, not
  * multipliers, are what is scarce. a: one plane of the activations of the tile's columns, tokens
@@ -149,18 +140,9 @@ INLINE void dot_tile(enum kern_type type, bool fine, unsigned n_panels, unsigned
     for (unsigned t = 0; t < n; t++)
 #pragma GCC unroll 2
         for (unsigned p = 0; p < n_panels; p++) {
-            const struct kern_act_block *x = in->x + t * in->stride;
             __m512 *o = &f[p * MAX_GROUP + t];
 
-            *o = _mm512_fmadd_ps(v[p][t], _mm512_set1_ps(x->d), *o);
-            if (has_half_min(type)) {
-                *o = _mm512_fnmadd_ps(tile_min(&w[p], 0),
-                                      _mm512_set1_ps(x->d * (float)x->nsum16[0]), *o);
-                *o = _mm512_fnmadd_ps(tile_min(&w[p], 1),
-                                      _mm512_set1_ps(x->d * (float)x->nsum16[1]), *o);
-            } else if (has_min(type)) {
-                *o = _mm512_fmadd_ps(tile_min(&w[p], 0), _mm512_set1_ps(x->ds), *o);
-            }
+            *o = add_product(type, v[p][t], &w[p], in->x + t * in->stride, *o);
         }
 }
 

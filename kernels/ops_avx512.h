@@ -1,4 +1,4 @@
-/* kernels/ops_avx512.h - private: the functions of the table "avx512". Contracts are in kernels.h. */
+/* kernels/ops_avx512.h - private: the functions of the tables "avx512" and "amx". Contracts are in kernels.h. */
 #ifndef KERNELS_OPS_AVX512_H
 #define KERNELS_OPS_AVX512_H
 
@@ -6,6 +6,8 @@
 
 void kern_avx512_matmul(const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens,
                         float *out, size_t out_stride, size_t row_from, size_t row_to);
+void kern_amx_matmul(const struct kern_matrix *w, const struct kern_acts *x, unsigned n_tokens,
+                     float *out, size_t out_stride, size_t row_from, size_t row_to);
 void kern_avx512_matmul_float(const struct kern_matrix *w, const struct kern_acts *x,
                               unsigned n_tokens, float *out, size_t out_stride, size_t row_from,
                               size_t row_to);

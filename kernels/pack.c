@@ -28,6 +28,8 @@ size_t panel_bytes(enum kern_type type, size_t cols)
         [KERN_TYPE_NVFP4] = 2 * sizeof(struct tile_nvfp4),
     };
 
+    if (type == KERN_TYPE_BF16)
+        cols += cols % 2;
     return cols / kern_type_info(type)->block_elems * bytes[type];
 }
 
@@ -240,6 +242,12 @@ static void pack_float(const char *row, size_t cols, size_t width, char *panel, 
         memcpy(panel + (k * PANEL_ROWS + r) * width, row + k * width, width);
 }
 
+static void pack_pairs(const uint16_t *row, size_t cols, uint16_t *panel, size_t r)
+{
+    for (size_t k = 0; k < cols; k++)
+        panel[k / 2 * 2 * PANEL_ROWS + 2 * r + k % 2] = row[k];
+}
+
 static void pack_row(const struct kern_matrix *m, const char *row, char *panel, size_t r)
 {
     void *to = panel;
@@ -251,8 +259,10 @@ static void pack_row(const struct kern_matrix *m, const char *row, char *panel, 
         pack_float(row, m->cols, 4, panel, r);
         break;
     case KERN_TYPE_F16:
-    case KERN_TYPE_BF16:
         pack_float(row, m->cols, 2, panel, r);
+        break;
+    case KERN_TYPE_BF16:
+        pack_pairs(from, m->cols, to, r);
         break;
     case KERN_TYPE_Q4_0:
     case KERN_TYPE_IQ4_NL: /* the same fields */

@@ -10,7 +10,8 @@
  * in planes: `lo` holds vectors 0..3 in the low and 4..7 in the high nibbles. Scales are those of the
  * file, one per row, in row order; nothing is rounded.
  *
- * Float types: [column][16 rows], cols columns, no tiles. */
+ * F32, F16: [column][16 rows], cols columns, no tiles. BF16: [pair of columns][16 rows][2], zeroes beyond the last
+ * column: what a product of pairs wants, and a float is a shift or a mask away from its lane. */
 #ifndef KERNELS_PANEL_H
 #define KERNELS_PANEL_H
 

@@ -6,7 +6,7 @@
 
 #include "kernels/kernels.h"
 
-extern const struct kern_ops kern_scalar_ops, kern_avx2_ops, kern_avx512_ops;
+extern const struct kern_ops kern_scalar_ops, kern_avx2_ops, kern_avx512_ops, kern_amx_ops;
 
 /* A block of activations whose largest is below this counts as zeros: 127 / largest would overflow. */
 static const float kern_min_amax = 1e-30f;

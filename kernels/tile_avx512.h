@@ -1,5 +1,5 @@
 /* kernels/tile_avx512.h - private: how one tile of 16 rows x 32 columns becomes 8 vectors of unsigned
- * bytes and its scales, for AVX-512. Included by matmul_avx512.c only; layouts are in kernels/panel.h. */
+ * bytes and its scales, for AVX-512. Included by matmul_*avx512.c only; layouts are in kernels/panel.h. */
 #ifndef KERNELS_TILE_AVX512_H
 #define KERNELS_TILE_AVX512_H
 
@@ -264,6 +264,29 @@ INLINE __m512 tile_scale(const struct tile *t, int half)
 INLINE __m512 tile_min(const struct tile *t, int half)
 {
     return t->wide != NULL ? _mm512_load_ps(t->wide->m[half]) : t->m[half];
+}
+
+/* -offset * (sum of activations) in all lanes. */
+INLINE __m512i start_sum(enum kern_type type, int half, const struct kern_act_block *x)
+{
+    if (has_min(type))
+        return _mm512_setzero_si512();
+    return _mm512_slli_epi32(_mm512_set1_epi32(has_halves(type) ? x->nsum16[half] : x->nsum),
+                             offset_bits(type));
+}
+
+/* f plus the product of a row of the tile and a token: v is the scaled sum of codes * activations. */
+INLINE __m512 add_product(enum kern_type type, __m512 v, const struct tile *w,
+                          const struct kern_act_block *x, __m512 f)
+{
+    f = _mm512_fmadd_ps(v, _mm512_set1_ps(x->d), f);
+    if (has_half_min(type)) {
+        f = _mm512_fnmadd_ps(tile_min(w, 0), _mm512_set1_ps(x->d * (float)x->nsum16[0]), f);
+        f = _mm512_fnmadd_ps(tile_min(w, 1), _mm512_set1_ps(x->d * (float)x->nsum16[1]), f);
+    } else if (has_min(type)) {
+        f = _mm512_fmadd_ps(tile_min(w, 0), _mm512_set1_ps(x->ds), f);
+    }
+    return f;
 }
 
 #endif

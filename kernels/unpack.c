@@ -162,8 +162,12 @@ static void row_of_panel(const struct kern_matrix *m, const char *panel, size_t 
     struct codes_block t;
 
     if (!kern_type_info(m->type)->quantized) {
-        for (size_t k = 0; k < m->cols; k++)
-            kern_row_f32(m->type, panel + (k * PANEL_ROWS + r) * width, 1, dst + k);
+        for (size_t k = 0; k < m->cols; k++) {
+            const size_t at = m->type == KERN_TYPE_BF16 ? (k / 2 * PANEL_ROWS + r) * 2 + k % 2
+                                                        : k * PANEL_ROWS + r;
+
+            kern_row_f32(m->type, panel + at * width, 1, dst + k);
+        }
         return;
     }
     for (size_t i = 0; i < m->cols / KERN_BLOCK; i++, dst += KERN_BLOCK) {

@@ -4,6 +4,7 @@
 #define KERNELS_VEC_AVX2_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -88,11 +89,13 @@ INLINE void vf_store_f16(uint16_t *p, vf v)
     _mm_storeu_si128((__m128i *)(void *)p,
                      _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-INLINE vf vf_load_bf16(const uint16_t *p)
+/* The first or the second of pairs. */
+INLINE vf vf_load_bf16(const uint16_t *p, bool second)
 {
-    __m128i h = _mm_loadu_si128((const __m128i *)(const void *)p);
+    const __m256i pairs = _mm256_loadu_si256((const __m256i *)(const void *)p);
 
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+    return _mm256_castsi256_ps(second ? _mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000u))
+                                      : _mm256_slli_epi32(pairs, 16));
 }
 
 INLINE vf vf_add(vf a, vf b)

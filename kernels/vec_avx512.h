@@ -4,6 +4,7 @@
 #define KERNELS_VEC_AVX512_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -72,11 +73,13 @@ INLINE void vf_store_f16(uint16_t *p, vf v)
     _mm256_storeu_si256((__m256i *)(void *)p,
                         _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-INLINE vf vf_load_bf16(const uint16_t *p)
+/* The first or the second of pairs. */
+INLINE vf vf_load_bf16(const uint16_t *p, bool second)
 {
-    __m256i h = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    const __m512i pairs = _mm512_loadu_si512(p);
 
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+    return _mm512_castsi512_ps(second ? _mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000u))
+                                      : _mm512_slli_epi32(pairs, 16));
 }
 
 INLINE vf vf_add(vf a, vf b)

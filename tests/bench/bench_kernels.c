@@ -278,7 +278,7 @@ static void bench_attn(const struct kern_ops *ops, enum kern_kv_type type)
 
 int main(int argc, char **argv)
 {
-    static const char *const tables[] = {"scalar", "avx2", "avx512"};
+    static const char *const tables[] = {"scalar", "avx2", "avx512", "amx"};
     static const uint32_t types[] = {
         KERN_TYPE_Q4_0, KERN_TYPE_Q4_1, KERN_TYPE_Q5_0, KERN_TYPE_Q8_0, KERN_TYPE_Q4_K,
         KERN_TYPE_Q6_K, KERN_TYPE_F16,  KERN_TYPE_BF16, KERN_TYPE_F32,
