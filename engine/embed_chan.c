@@ -70,10 +70,11 @@ void embed_req_post(struct embed_req *r, const struct engine_embed_event *done)
         r->done = *done;
         r->done.ctx = r->ctx;
         r->listed = taken = true;
-        (void)gw_queue_push(r->chan->ready, &r); /* never full: E3 */
     }
     (void)pthread_mutex_unlock(&r->chan->lock);
-    if (!taken)
+    if (taken) /* without the lock: the event loop that wakes wants it */
+        (void)gw_queue_push(r->chan->ready, &r); /* never full: E3 */
+    else
         free(done->vectors);
 }
 

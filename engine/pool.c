@@ -12,22 +12,22 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/slice.h"
 #include "engine/cpus.h"
 
 /* Pauses before sleeping: about 20 to 50 us, longer than the threads of one phase differ and shorter
  * than anybody notices. */
 enum { SPINS = 1000 };
 
-/* Of a compute thread: a lower weight, and a longer slice than others have, so that one of theirs interrupts it when it
- * wakes (Linux 6.12 and later; older ones go by the weight). */
-enum { NICE = 5, SLICE_NS = 100000000 };
+/* Of a compute thread: a lower weight, and a slice that is longer than that of a thread which answers. Not by much: who wakes
+ * when it has just had more than its share waits for the end of the slice, not for the end of its debt. */
+enum { NICE = 5, SLICE_NS = 3000000 };
 
 struct event {
     _Alignas(64) atomic_uint value;
@@ -96,16 +96,7 @@ void pool_barrier(struct pool *p)
 
 void pool_yield(void)
 {
-    /* struct sched_attr of linux/sched/types.h, which newer headers of libc declare too. */
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } attr = {.size = sizeof(attr), .policy = SCHED_OTHER, .nice = NICE, .runtime = SLICE_NS};
-
-    (void)syscall(SYS_sched_setattr, 0, &attr, 0); /* refused: it computes all the same */
+    gw_slice_set(NICE, SLICE_NS);
 }
 
 static void *helper_main(void *arg)

@@ -122,55 +122,65 @@ void request_unref(struct request *r)
 
 /* ---- outbox ----------------------------------------------------------------------------- */
 
-/* Ends a change of the outbox: the channel hears of it once. Called with the lock. */
-static void list(struct request *r)
+/* Begins a change of the outbox; false: nobody wants it any more. With the lock either way. */
+static bool outbox_open(const struct request *r)
 {
-    if (r->listed)
-        return;
-    r->listed = true;
-    (void)gw_queue_push(r->chan->ready, &r); /* never full: R3 */
+    (void)pthread_mutex_lock(&r->chan->lock);
+    return !request_is_canceled(r);
+}
+
+/* Ends it; what changed is said to the channel once. The bell is rung without the lock: the event loop goes first when it
+ * wakes, perhaps on this CPU, and would find the lock with a thread that has no CPU. The scheduler's reference keeps r. */
+static void outbox_close(struct request *r, bool changed)
+{
+    const bool news = changed && !r->listed;
+
+    r->listed = r->listed || changed;
+    (void)pthread_mutex_unlock(&r->chan->lock);
+    if (news)
+        (void)gw_queue_push(r->chan->ready, &r); /* never full: R3 */
 }
 
 void request_post_start(struct request *r, unsigned prompt_tokens, unsigned cached_tokens,
                         uint64_t prefill_ns)
 {
-    (void)pthread_mutex_lock(&r->chan->lock);
-    if (!request_is_canceled(r)) {
+    const bool wanted = outbox_open(r);
+
+    if (wanted) {
         r->start = (struct engine_event){.type = ENGINE_EVENT_START,
                                          .ctx = r->ctx,
                                          .prompt_tokens = prompt_tokens,
                                          .cached_tokens = cached_tokens,
                                          .prefill_ns = prefill_ns};
         r->has_start = true;
-        list(r);
     }
-    (void)pthread_mutex_unlock(&r->chan->lock);
+    outbox_close(r, wanted);
 }
 
 void request_post_text(struct request *r, struct gw_buf *text, struct gw_buf *tokens)
 {
-    (void)pthread_mutex_lock(&r->chan->lock);
-    if (!request_is_canceled(r)) {
+    const bool wanted = outbox_open(r);
+
+    if (wanted) {
         gw_buf_add(&r->text, gw_buf_span(text));
         gw_buf_add(&r->tokens, gw_buf_span(tokens));
-        list(r);
     }
-    (void)pthread_mutex_unlock(&r->chan->lock);
+    outbox_close(r, wanted);
     gw_buf_clear(text);
     gw_buf_clear(tokens);
 }
 
 void request_post_done(struct request *r, const struct engine_event *done)
 {
-    (void)pthread_mutex_lock(&r->chan->lock);
-    if (!request_is_canceled(r)) {
+    const bool wanted = outbox_open(r);
+
+    if (wanted) {
         r->done = *done;
         r->done.type = ENGINE_EVENT_DONE;
         r->done.ctx = r->ctx;
         r->has_done = true;
-        list(r);
     }
-    (void)pthread_mutex_unlock(&r->chan->lock);
+    outbox_close(r, wanted);
 }
 
 /* Takes the next event of r; false when there is none (then r is not listed any more). With the lock. */

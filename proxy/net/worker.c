@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 #include "base/log.h"
+#include "base/slice.h"
 #include "proxy/cache/cache_redis.h"
 #include "proxy/limits/limits.h"
 #include "proxy/net/accept.h"
@@ -23,6 +24,9 @@
 #include "proxy/net/upstream.h"
 
 enum { SWITCH_AGAIN_MS = 100 };
+
+/* What a loop asks for at a stretch: its turns are shorter, and it interrupts whoever has a longer slice. */
+enum { SLICE_NS = 500000 };
 
 /* ---- other threads ------------------------------------------------------------------------ */
 
@@ -195,6 +199,7 @@ static void *run(void *ctx)
 {
     struct worker *w = ctx;
 
+    gw_slice_set_only(SLICE_NS);
     (void)event_base_loop(w->base, EVLOOP_NO_EXIT_ON_EMPTY);
     atomic_fetch_sub(&w->server->n_running, 1);
     return NULL;
