@@ -209,28 +209,46 @@ static enum gw_status bind_words(struct binder *w)
     return GW_OK;
 }
 
-/* Position embeddings take in that of the token type: no text has another than 0, but for a document, which has 1. */
+/* The token types of the model; rows 0: it has none. */
+static enum gw_status find_types(struct binder *w, struct bert_tensor *types)
+{
+    make_name(w, w->source->names->types, "weight");
+    if (!w->source->get(w->source->ctx, w->name, types)) {
+        *types = (struct bert_tensor){.data = NULL};
+        return GW_OK;
+    }
+    GW_TRY(find(w, ANY_ROWS, w->b->n_embd, types));
+    if (types->rows > w->b->n_positions)
+        return gw_fail(w->err, GW_EPARSE, "tensor %s has %llu token types", w->name,
+                       (unsigned long long)types->rows);
+    return GW_OK;
+}
+
+/* Position embeddings take in that of the token type: no text has another than 0, but for a document, which has 1 where the
+ * model knows it. */
 static enum gw_status bind_positions(struct binder *w)
 {
     struct bert *b = w->b;
-    const size_t d = b->n_embd, n = b->n_positions, n_types = w->source->head ? 2 : 1;
+    const size_t d = b->n_embd, n = b->n_positions, n_unused = w->source->n_unused;
+    size_t n_types;
     struct bert_tensor types = {.data = NULL}, t = {.data = NULL};
     char *at = NULL, *type = NULL;
 
-    make_name(w, w->source->names->types, "weight");
-    GW_TRY(find(w, ANY_ROWS, d, &types));
-    if (types.rows < n_types || types.rows > n)
-        return gw_fail(w->err, GW_EPARSE, "tensor %s has %llu token types", w->name,
-                       (unsigned long long)types.rows);
+    GW_TRY(find_types(w, &types));
+    b->two_types = w->source->head && types.rows >= 2;
+    n_types = b->two_types ? 2 : 1;
     make_name(w, w->source->names->positions, "weight");
-    GW_TRY(find(w, n, d, &t));
+    GW_TRY(find(w, n_unused + n, d, &t));
     GW_TRY(take(w, n_types * n * d, sizeof(float), &at));
     GW_TRY(take(w, n_types * d, sizeof(float), &type));
     b->n_params += (n + types.rows) * d;
+    t.data += n_unused * (t.bytes / t.rows);
     if (at != NULL && type != NULL) {
         float *out = (float *)(void *)at;
 
-        to_floats(&types, n_types * d, (float *)(void *)type);
+        memset(type, 0, n_types * d * sizeof(float));
+        if (types.rows != 0)
+            to_floats(&types, n_types * d, (float *)(void *)type);
         for (size_t k = 0; k < n_types; k++) {
             to_floats(&t, n * d, out + k * n * d);
             for (size_t i = 0; i < n; i++)
@@ -241,6 +259,12 @@ static enum gw_status bind_positions(struct binder *w)
     return GW_OK;
 }
 
+static void make_dense_name(struct binder *w, const char *what)
+{
+    (void)snprintf(w->name, sizeof(w->name), "%s%s.%s",
+                   w->source->bare_head ? "" : w->source->prefix, w->source->names->dense, what);
+}
+
 static enum gw_status bind_head(struct binder *w)
 {
     struct bert_head *h = &w->b->head;
@@ -248,10 +272,10 @@ static enum gw_status bind_head(struct binder *w)
     struct bert_tensor t;
     const float *bias = NULL;
 
-    make_name(w, w->source->names->dense, "weight");
+    make_dense_name(w, "weight");
     if (w->source->get(w->source->ctx, w->name, &t)) {
         GW_TRY(bind_floats(w, d, d, &h->dense));
-        make_name(w, w->source->names->dense, "bias");
+        make_dense_name(w, "bias");
         GW_TRY(bind_floats(w, 0, d, &h->dense_bias));
     }
     (void)snprintf(w->name, sizeof(w->name), "%s.weight", w->source->names->out);
@@ -317,6 +341,16 @@ static const struct bert_names folder_names = {
     .out = "classifier",
 };
 
+/* XLM-RoBERTa's are the same but for the head. */
+static struct bert_names roberta_names(void)
+{
+    struct bert_names names = folder_names;
+
+    names.dense = "classifier.dense";
+    names.out = "classifier.out_proj";
+    return names;
+}
+
 static uint32_t type_of(struct gw_span dtype)
 {
     static const struct {
@@ -350,20 +384,27 @@ static bool get_of_folder(void *ctx, const char *name, struct bert_tensor *out)
 enum gw_status bert_load(struct bert *b, const char *folder, const struct kern_ops *ops,
                          struct gw_err *err)
 {
-    struct bert_source source = {
-        .names = &folder_names, .prefix = "", .get = get_of_folder, .head = false};
+    const struct bert_names roberta = roberta_names();
+    struct bert_folder f = {.head = false};
+    struct bert_source source = {.names = &folder_names, .prefix = "", .get = get_of_folder};
     struct safetensors *s = NULL;
     char path[FOLDER_PATH_BYTES];
     enum gw_status st;
 
     *b = (struct bert){.ops = ops};
-    GW_TRY(bert_read_config(b, folder, &source.head, err));
+    GW_TRY(bert_read_config(b, folder, &f, err));
     GW_TRY(folder_path(folder, "model.safetensors", path, err));
     GW_TRY(safetensors_open(path, &s, err));
     source.ctx = s;
+    source.head = f.head;
+    source.n_unused = f.n_unused;
     source.file_bytes = safetensors_file_bytes(s);
+    if (f.roberta) {
+        source.names = &roberta;
+        source.bare_head = true;
+    }
     if (safetensors_get(s, "embeddings.word_embeddings.weight") == NULL)
-        source.prefix = "bert.";
+        source.prefix = f.roberta ? "roberta." : "bert.";
     st = bert_bind(b, &source, err);
     safetensors_close(s);
     if (st != GW_OK)

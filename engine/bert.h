@@ -1,4 +1,4 @@
-/* engine/bert.h - a BERT encoder: token ids to one vector a text, or, with a classification head, a query and a
+/* engine/bert.h - a BERT or XLM-RoBERTa encoder: token ids to one vector a text, or, with a classification head, a query and a
  * document to one number (a cross-encoder, which reranks).
  *
  * A model is a GGUF file, or a folder as sentence-transformers writes it: config.json, model.safetensors and, when
@@ -43,7 +43,8 @@ struct bert {
     const char *words; /* [n_vocab][n_embd] of word_type */
     size_t word_bytes; /* of a row */
     const float *
-        positions; /* [2][n_positions][n_embd], token types 0 and 1 added; without a head type 0 only */
+        positions; /* [2][n_positions][n_embd], token types 0 and 1 added; type 0 only without two_types */
+    bool two_types; /* a document's tokens have type 1; not where there is no head, or one type */
     enum bert_pool pool;
     struct bert_head head;
     bool quantized; /* some matrices take inputs in integers */

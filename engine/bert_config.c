@@ -11,7 +11,7 @@ enum { MAX_FILE_BYTES = 1 << 20, MAX_TREE_BYTES = 8 << 20 };
 /* One file while it is read. */
 struct reader {
     struct bert *b;
-    bool head;
+    struct bert_folder *f;
     const char *folder, *name;
     struct gw_json *json;
     struct gw_arena *arena;
@@ -84,7 +84,8 @@ static bool classifies(const struct gw_json_node *root)
 
     for (const struct gw_json_node *m = gw_json_is(list, GW_JSON_ARRAY_BEGIN) ? list->child : NULL;
          m != NULL; m = m->next)
-        if (gw_json_text_is(m, "BertForSequenceClassification"))
+        if (gw_json_text_is(m, "BertForSequenceClassification") ||
+            gw_json_text_is(m, "XLMRobertaForSequenceClassification"))
             return true;
     return false;
 }
@@ -93,14 +94,41 @@ static enum gw_status check_kind(struct reader *r)
 {
     const struct gw_json_node *position = gw_json_get(r->root, "position_embedding_type");
 
-    r->head = classifies(r->root);
-
-    if (!gw_json_text_is(gw_json_get(r->root, "model_type"), "bert"))
-        return unsupported(r, "this model_type", "bert is");
+    r->f->head = classifies(r->root);
+    r->f->roberta = gw_json_text_is(gw_json_get(r->root, "model_type"), "xlm-roberta");
+    if (!r->f->roberta && !gw_json_text_is(gw_json_get(r->root, "model_type"), "bert"))
+        return unsupported(r, "this model_type", "bert and xlm-roberta are");
     if (!gw_json_text_is(gw_json_get(r->root, "hidden_act"), "gelu"))
         return unsupported(r, "this hidden_act", "gelu is");
     if (position != NULL && !gw_json_text_is(position, "absolute"))
         return unsupported(r, "this position_embedding_type", "absolute is");
+    return GW_OK;
+}
+
+/* A text's positions begin behind the number of the padding token. */
+static enum gw_status read_unused(struct reader *r)
+{
+    const uint64_t padding = gw_json_uint(gw_json_get(r->root, "pad_token_id"), 1);
+
+    if (padding >= BERT_MAX_PADDING)
+        return gw_fail(r->err, GW_EPARSE, "%s: pad_token_id is not a number below %d", r->name,
+                       BERT_MAX_PADDING);
+    r->f->n_unused = (unsigned)padding + 1;
+    return GW_OK;
+}
+
+static enum gw_status read_positions(struct reader *r)
+{
+    struct bert *b = r->b;
+
+    if (r->f->roberta)
+        GW_TRY(read_unused(r));
+    GW_TRY(
+        need(r, "max_position_embeddings", BERT_MAX_POSITIONS + r->f->n_unused, &b->n_positions));
+    if (b->n_positions < r->f->n_unused + BERT_MIN_TOKENS)
+        return gw_fail(r->err, GW_EPARSE, "%s: there are no positions for a text", r->name);
+    b->n_positions -= r->f->n_unused;
+    b->max_tokens = b->n_positions;
     return GW_OK;
 }
 
@@ -114,14 +142,11 @@ static enum gw_status read_sizes(struct reader *r)
     GW_TRY(need(r, "num_hidden_layers", BERT_MAX_LAYERS, &b->n_layers));
     GW_TRY(need(r, "num_attention_heads", BERT_MAX_EMBD, &b->n_heads));
     GW_TRY(need(r, "intermediate_size", BERT_MAX_FF, &b->n_ff));
-    GW_TRY(need(r, "max_position_embeddings", BERT_MAX_POSITIONS, &b->n_positions));
+    GW_TRY(read_positions(r));
     if (b->n_embd % b->n_heads != 0 || b->n_embd / b->n_heads > BERT_MAX_HEAD_DIM)
         return gw_fail(r->err, GW_EPARSE, "%s: %u numbers cannot be %u heads of at most %d",
                        r->name, b->n_embd, b->n_heads, BERT_MAX_HEAD_DIM);
     b->head_dim = b->n_embd / b->n_heads;
-    if (b->n_positions < BERT_MIN_TOKENS)
-        return gw_fail(r->err, GW_EPARSE, "%s: there are no positions for a text", r->name);
-    b->max_tokens = b->n_positions;
     return read_eps(r);
 }
 
@@ -159,30 +184,30 @@ static enum gw_status read_length(struct reader *r)
 }
 
 static enum gw_status read_file(struct bert *b, const char *folder, const char *name, bool optional,
-                                enum gw_status (*use)(struct reader *r), bool *head,
+                                enum gw_status (*use)(struct reader *r), struct bert_folder *f,
                                 struct gw_err *err)
 {
-    struct reader r = {.b = b, .head = *head, .folder = folder, .name = name, .err = err};
+    struct reader r = {.b = b, .f = f, .folder = folder, .name = name, .err = err};
     enum gw_status st = read_json(&r);
 
     if (st == GW_OK)
         st = use(&r);
     else if (st == GW_ENOENT && optional)
         st = GW_OK;
-    *head = r.head;
     reader_fini(&r);
     return st;
 }
 
-enum gw_status bert_read_config(struct bert *b, const char *folder, bool *head, struct gw_err *err)
+enum gw_status bert_read_config(struct bert *b, const char *folder, struct bert_folder *f,
+                                struct gw_err *err)
 {
     struct gw_err local = {0};
 
     err = err != NULL ? err : &local;
-    *head = false;
-    GW_TRY(read_file(b, folder, "config.json", false, read_sizes, head, err));
-    if (*head)
+    *f = (struct bert_folder){.head = false};
+    GW_TRY(read_file(b, folder, "config.json", false, read_sizes, f, err));
+    if (f->head)
         return GW_OK;
-    GW_TRY(read_file(b, folder, "1_Pooling/config.json", true, read_pooling, head, err));
-    return read_file(b, folder, "sentence_bert_config.json", true, read_length, head, err);
+    GW_TRY(read_file(b, folder, "1_Pooling/config.json", true, read_pooling, f, err));
+    return read_file(b, folder, "sentence_bert_config.json", true, read_length, f, err);
 }

@@ -13,8 +13,9 @@ enum {
     BERT_MAX_EMBD = 8192,
     BERT_MAX_HEAD_DIM = 256,
     BERT_MAX_FF = 1 << 16,
-    BERT_MAX_POSITIONS = 2048,
-    BERT_MIN_TOKENS = 2 /* of a text: the two special ones */
+    BERT_MAX_POSITIONS = 8192,
+    BERT_MAX_PADDING = 1024, /* the padding token's id, where positions begin behind it */
+    BERT_MIN_TOKENS = 2      /* of a text: the two special ones */
 };
 
 /* One tensor of a file, of a row of rows. */
@@ -39,15 +40,25 @@ struct bert_names {
 /* A file's tensors by name. */
 struct bert_source {
     const struct bert_names *names;
-    const char *prefix; /* of every name but the head's out: "" or "bert." */
+    const char *prefix; /* of every name but the head's out: "", "bert." or "roberta." */
+    bool bare_head;     /* the head's dense has no prefix either */
+    unsigned n_unused;  /* positions in front that no token of a text has */
     bool (*get)(void *ctx, const char *name, struct bert_tensor *out);
     void *ctx;
     bool head; /* the model must have one */
     uint64_t file_bytes;
 };
 
-/* Reads the folder's configuration: sizes and limits of *b, and whether there must be a head. */
-enum gw_status bert_read_config(struct bert *b, const char *folder, bool *head, struct gw_err *err);
+/* What a folder's configuration says beside sizes and limits. */
+struct bert_folder {
+    bool head;         /* there must be one */
+    bool roberta;      /* XLM-RoBERTa: its names, and its positions */
+    unsigned n_unused; /* as in bert_source */
+};
+
+/* Reads the folder's configuration: sizes and limits of *b, and *f. */
+enum gw_status bert_read_config(struct bert *b, const char *folder, struct bert_folder *f,
+                                struct gw_err *err);
 
 /* Takes memory and binds every tensor; *b has its sizes. After a failure bert_fini frees what there is. */
 enum gw_status bert_bind(struct bert *b, const struct bert_source *source, struct gw_err *err);

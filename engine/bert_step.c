@@ -291,7 +291,7 @@ static void look_up(const struct worker *w, struct kern_acts *acts)
     for (size_t t = w->from; t < w->to; t++) {
         const struct bert_run *run = &w->s->runs[w->s->texts[t]];
         const size_t at = t - run->first;
-        const size_t type = b->head.out != NULL && at >= run->n_query ? 1 : 0;
+        const size_t type = b->two_types && at >= run->n_query ? 1 : 0;
         float *x = w->s->x + t * d;
 
         kern_row_f32(b->word_type, b->words + (size_t)run->ids[at] * b->word_bytes, d, x);

@@ -50,7 +50,7 @@ static enum gw_status load_folder(struct engine_embedder *e, const char *path,
 
     GW_TRY(bert_load(&e->b, path, ops, err));
     GW_TRY(folder_read(path, "tokenizer.json", MAX_TOKENIZER_BYTES, &json, err));
-    st = wordpiece_open(gw_buf_span(&json), &e->wp, err);
+    st = pieces_open(gw_buf_span(&json), &e->pieces, err);
     gw_buf_fini(&json);
     return st;
 }
@@ -64,7 +64,7 @@ static enum gw_status load_file(struct engine_embedder *e, const char *path,
     GW_TRY(gguf_open(path, &g, err));
     st = bert_load_gguf(&e->b, g, ops, err);
     if (st == GW_OK)
-        st = wordpiece_open_gguf(g, &e->wp, err);
+        st = pieces_open_gguf(g, &e->pieces, err);
     gguf_close(g);
     return st;
 }
@@ -80,9 +80,9 @@ static enum gw_status load(struct engine_embedder *e, const char *path, const st
         GW_TRY(load_file(e, path, ops, err));
     else
         GW_TRY(load_folder(e, path, ops, err));
-    if (wordpiece_n_vocab(e->wp) > e->b.n_vocab)
+    if (pieces_n_vocab(&e->pieces) > e->b.n_vocab)
         return gw_fail(err, GW_EPARSE, "the tokenizer has %u tokens, the model %u",
-                       wordpiece_n_vocab(e->wp), e->b.n_vocab);
+                       pieces_n_vocab(&e->pieces), e->b.n_vocab);
     e->max_tokens = e->b.max_tokens;
     e->n_dims = embed_reranks(e) ? 1 : e->b.n_embd;
     return GW_OK;
@@ -156,7 +156,7 @@ void engine_embedder_close(struct engine_embedder *e)
     free(e->runs);
     bert_space_free(e->space);
     pool_free(e->p);
-    wordpiece_free(e->wp);
+    pieces_fini(&e->pieces);
     bert_fini(&e->b);
     free(e);
 }

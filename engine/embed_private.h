@@ -14,8 +14,8 @@
 #include "base/queue.h"
 #include "engine/bert.h"
 #include "engine/engine.h"
+#include "engine/pieces.h"
 #include "engine/pool.h"
-#include "engine/wordpiece.h"
 
 /* A text has two special tokens. */
 enum { EMBED_MIN_TOKENS = 2 };
@@ -60,7 +60,7 @@ struct engine_embed_chan {
 struct engine_embedder {
     char name[64];
     struct bert b;
-    struct wordpiece *wp;
+    struct pieces pieces;
     struct pool *p;
     struct bert_space *space;
     struct gw_queue *cmds; /* of struct embed_req * */

@@ -69,8 +69,8 @@ static enum gw_status make_memory(const struct engine_embedder *e, struct embed_
 {
     size_t n = 0;
 
-    for (unsigned i = 0; i < r->n_texts; i++) { /* no byte makes more than one token */
-        size_t most = r->texts[i].len + r->query.len + EMBED_MIN_TOKENS + 1;
+    for (unsigned i = 0; i < r->n_texts; i++) {
+        size_t most = pieces_room(&e->pieces, r->texts[i].len + r->query.len) + EMBED_MIN_TOKENS;
 
         n += most < e->max_tokens ? most : e->max_tokens;
     }
@@ -83,22 +83,22 @@ static enum gw_status make_memory(const struct engine_embedder *e, struct embed_
     return GW_OK;
 }
 
-/* Text i as at most max tokens at ids; a reranker's has the query's in front, which text 0 encodes for all. False:
- * they are more. */
-static bool encode_text(const struct engine_embedder *e, struct embed_req *r, unsigned i,
-                        int32_t *ids, unsigned max, unsigned *n)
+/* Text i as at most max tokens at ids; a reranker's has the query's in front, which text 0 encodes for all. GW_ELIMIT:
+ * they are more; GW_ENOMEM. */
+static enum gw_status encode_text(const struct engine_embedder *e, struct embed_req *r, unsigned i,
+                                  int32_t *ids, unsigned max, unsigned *n)
 {
     if (max < EMBED_MIN_TOKENS)
-        return false;
+        return GW_ELIMIT;
     if (!embed_reranks(e))
-        return wordpiece_encode(e->wp, r->texts[i], ids, max, n);
-    if (i == 0 && !wordpiece_encode(e->wp, r->query, ids, max, &r->n_query))
-        return false;
+        return pieces_encode(&e->pieces, r->texts[i], ids, 0, max, n);
+    if (i == 0)
+        GW_TRY(pieces_encode(&e->pieces, r->query, ids, 0, max, &r->n_query));
     if (r->n_query >= max)
-        return false;
+        return GW_ELIMIT;
     if (i != 0)
         memcpy(ids, r->ids, r->n_query * sizeof(*ids));
-    return wordpiece_append(e->wp, r->texts[i], ids, r->n_query, max, n);
+    return pieces_encode(&e->pieces, r->texts[i], ids, r->n_query, max, n);
 }
 
 /* The texts as tokens. GW_ELIMIT names the text that is too long. */
@@ -111,10 +111,14 @@ static enum gw_status encode(const struct engine_embedder *e, struct embed_req *
     for (unsigned i = 0; i < r->n_texts && !embed_req_is_canceled(r); i++) {
         unsigned n = 0, max = e->max_tokens;
         bool short_of_room = room - at < max;
+        enum gw_status st;
 
         if (short_of_room)
             max = (unsigned)(room - at);
-        if (!encode_text(e, r, i, r->ids + at, max, &n)) {
+        st = encode_text(e, r, i, r->ids + at, max, &n);
+        if (st == GW_ENOMEM)
+            return gw_fail(err, st, "out of memory for the request");
+        if (st != GW_OK) {
             if (short_of_room && room == ENGINE_EMBED_MAX_TOKENS)
                 return gw_fail(err, GW_ELIMIT,
                                "the texts have more than %d tokens together; text %u is the first "
@@ -262,6 +266,7 @@ void *embed_work(void *arg)
     struct engine_embedder *e = arg;
     struct embed_req *r;
 
+    pool_yield();
     while (take_requests(e)) {
         sweep(e);
         step(e);

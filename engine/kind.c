@@ -37,10 +37,12 @@ static enum engine_kind kind_of_folder(const char *path)
         if (hf_json_read(path, "config.json", &config, &err) == GW_OK) {
             type = gw_json_get(config.root, "model_type");
             list = gw_json_get(config.root, "architectures");
-            if (gw_json_is(type, GW_JSON_STRING) && !gw_json_text_is(type, "bert"))
+            if (gw_json_is(type, GW_JSON_STRING) && !gw_json_text_is(type, "bert") &&
+                !gw_json_text_is(type, "xlm-roberta"))
                 kind = ENGINE_KIND_CHAT;
             else if (gw_json_is(list, GW_JSON_ARRAY_BEGIN) &&
-                     gw_json_text_is(list->child, "BertForSequenceClassification"))
+                     (gw_json_text_is(list->child, "BertForSequenceClassification") ||
+                      gw_json_text_is(list->child, "XLMRobertaForSequenceClassification")))
                 kind = ENGINE_KIND_RERANK;
         }
     }

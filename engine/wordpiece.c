@@ -32,11 +32,11 @@ static int32_t longest_piece(const struct cutter *c, size_t *at)
     int32_t id = -1;
 
     for (size_t i = *at; i < c->n_bytes; i++) {
-        node = wordpiece_step(wp, node, (unsigned char)c->word[i]);
-        if (node == WORDPIECE_NONE)
+        node = bytetree_step(&wp->tree, node, (unsigned char)c->word[i]);
+        if (node == BYTETREE_NONE)
             break;
-        if (wp->ids[node] >= 0) {
-            id = wp->ids[node];
+        if (wp->tree.ids[node] >= 0) {
+            id = wp->tree.ids[node];
             *at = i + 1;
         }
     }

@@ -14,14 +14,16 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/json_tree.h"
 #include "base/span.h"
 
 struct gguf;
 struct wordpiece;
 
-/* Reads the text of a tokenizer.json, which nobody vouched for; it may go away afterwards. GW_EPARSE;
- * GW_EUNSUPPORTED: another kind of tokenizer (cased, or not WordPiece); GW_ELIMIT; GW_ENOMEM. */
-enum gw_status wordpiece_open(struct gw_span json_text, struct wordpiece **out, struct gw_err *err);
+/* Out of a tokenizer.json that was read (its root; names are decoded into the arena), which nobody vouched for and which may go
+ * away afterwards. GW_EPARSE; GW_EUNSUPPORTED: another kind of tokenizer (cased, or not WordPiece); GW_ELIMIT; GW_ENOMEM. */
+enum gw_status wordpiece_open(const struct gw_json_node *root, struct gw_arena *arena,
+                              struct wordpiece **out, struct gw_err *err);
 /* Reads the vocabulary of a GGUF file, which may be closed afterwards. Errors as above. */
 enum gw_status wordpiece_open_gguf(const struct gguf *g, struct wordpiece **out,
                                    struct gw_err *err);

@@ -23,9 +23,9 @@ static enum gw_status measure(struct wordpiece *wp, const struct gguf_array *pie
     wp->n_vocab = (unsigned)pieces->n;
     for (size_t i = 0; i < pieces->n; i++)
         bytes += gguf_array_next_str(pieces, &at).len;
-    if (bytes > WORDPIECE_MAX_PIECE_BYTES)
+    if (bytes > BYTETREE_MAX_BYTES)
         return gw_fail(err, GW_ELIMIT, "GGUF: the tokens are longer than %d bytes",
-                       WORDPIECE_MAX_PIECE_BYTES);
+                       BYTETREE_MAX_BYTES);
     *n_bytes = bytes;
     return GW_OK;
 }
@@ -87,15 +87,15 @@ static enum gw_status read_vocab(struct wordpiece *wp, const struct gguf *g, str
     GW_TRY(check_kind(g, err));
     GW_TRY(gguf_array(g, "tokenizer.ggml.tokens", GGUF_STRING, &pieces, err));
     GW_TRY(measure(wp, &pieces, &n_bytes, err));
-    GW_TRY(wordpiece_tree_new(wp, n_bytes, err));
+    GW_TRY(bytetree_init(&wp->tree, n_bytes, WORDPIECE_N_ROOTS, err));
     for (size_t i = 0; i < pieces.n; i++) {
         const struct gw_span piece = gguf_array_next_str(&pieces, &at);
 
         if (gw_span_starts(piece, GW_SPAN(WORD_START)))
-            wordpiece_tree_add(wp, WORDPIECE_BEGIN, gw_span_from(piece, sizeof(WORD_START) - 1),
-                               (int32_t)i);
+            bytetree_add(&wp->tree, WORDPIECE_BEGIN, gw_span_from(piece, sizeof(WORD_START) - 1),
+                         (int32_t)i);
         else
-            wordpiece_tree_add(wp, WORDPIECE_INSIDE, piece, (int32_t)i);
+            bytetree_add(&wp->tree, WORDPIECE_INSIDE, piece, (int32_t)i);
     }
     wp->max_chars = MAX_CHARS;
     GW_TRY(need_id(g, &pieces, first, "[CLS]", &wp->first, err));

@@ -1,11 +1,9 @@
-/* engine/wordpiece_vocab.c - reads tokenizer.json and builds the tree of pieces. See wordpiece.h. */
+/* engine/wordpiece_vocab.c - the pieces out of a tokenizer.json. See wordpiece.h. */
 #include <stdlib.h>
 
 #include "base/json_tree.h"
 #include "engine/wordpiece.h"
 #include "engine/wordpiece_private.h"
-
-enum { MAX_JSON_NODES_BYTES = 128 << 20, MAX_KEYS = 600000, MIN_SLOT_BITS = 8 };
 
 struct reader {
     struct wordpiece *wp;
@@ -13,42 +11,6 @@ struct reader {
     const struct gw_json_node *root;
     struct gw_err *err;
 };
-
-/* ---- the tree ---------------------------------------------------------------------------- */
-
-enum gw_status wordpiece_tree_new(struct wordpiece *wp, size_t n_bytes, struct gw_err *err)
-{
-    wp->slot_bits = MIN_SLOT_BITS;
-    while (((size_t)1 << wp->slot_bits) < 2 * n_bytes)
-        wp->slot_bits++;
-    wp->slots = calloc((size_t)1 << wp->slot_bits, sizeof(*wp->slots));
-    wp->ids = malloc((n_bytes + WORDPIECE_FIRST_NODE) * sizeof(*wp->ids));
-    if (wp->slots == NULL || wp->ids == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory for the vocabulary");
-    for (size_t i = 0; i < n_bytes + WORDPIECE_FIRST_NODE; i++)
-        wp->ids[i] = -1;
-    wp->n_nodes = WORDPIECE_FIRST_NODE;
-    return GW_OK;
-}
-
-void wordpiece_tree_add(struct wordpiece *wp, uint32_t root, struct gw_span piece, int32_t id)
-{
-    uint32_t node = root;
-
-    if (piece.len == 0)
-        return;
-    for (size_t i = 0; i < piece.len; i++) {
-        uint32_t key = node << 8 | (unsigned char)piece.ptr[i];
-        struct wordpiece_edge *edge = wordpiece_slot(wp, key);
-
-        if (edge->from_byte == 0)
-            *edge = (struct wordpiece_edge){key, wp->n_nodes++};
-        node = edge->to;
-    }
-    wp->ids[node] = id;
-}
-
-/* ---- tokenizer.json ------------------------------------------------------------------------ */
 
 static enum gw_status unsupported(const struct reader *r, const char *what)
 {
@@ -104,9 +66,9 @@ static enum gw_status measure(const struct reader *r, const struct gw_json_node 
         if (id >= r->wp->n_vocab)
             r->wp->n_vocab = (unsigned)id + 1;
         bytes += piece->key.len;
-        if (bytes > WORDPIECE_MAX_PIECE_BYTES)
+        if (bytes > BYTETREE_MAX_BYTES)
             return gw_fail(r->err, GW_ELIMIT, "tokenizer.json: the pieces are longer than %d bytes",
-                           WORDPIECE_MAX_PIECE_BYTES);
+                           BYTETREE_MAX_BYTES);
     }
     *n_bytes = bytes;
     return GW_OK;
@@ -139,48 +101,38 @@ static enum gw_status read_vocab(const struct reader *r)
                        WORDPIECE_MAX_CHARS);
     r->wp->max_chars = (unsigned)max_chars;
     GW_TRY(measure(r, vocab, &n_bytes));
-    GW_TRY(wordpiece_tree_new(r->wp, n_bytes, r->err));
+    GW_TRY(bytetree_init(&r->wp->tree, n_bytes, WORDPIECE_N_ROOTS, r->err));
     for (const struct gw_json_node *piece = vocab->child; piece != NULL; piece = piece->next) {
         struct gw_span name = gw_json_name(piece, r->arena);
 
         if (name.ptr == NULL)
             return gw_fail(r->err, GW_ENOMEM, "out of memory for the vocabulary");
         if (gw_span_starts(name, GW_SPAN("##")))
-            wordpiece_tree_add(r->wp, WORDPIECE_INSIDE, gw_span_from(name, 2),
-                               (int32_t)gw_json_uint(piece, 0));
+            bytetree_add(&r->wp->tree, WORDPIECE_INSIDE, gw_span_from(name, 2),
+                         (int32_t)gw_json_uint(piece, 0));
         else
-            wordpiece_tree_add(r->wp, WORDPIECE_BEGIN, name, (int32_t)gw_json_uint(piece, 0));
+            bytetree_add(&r->wp->tree, WORDPIECE_BEGIN, name, (int32_t)gw_json_uint(piece, 0));
     }
     GW_TRY(need_id(r, vocab, "[CLS]", &r->wp->first));
     GW_TRY(need_id(r, vocab, "[SEP]", &r->wp->last));
     return need_id(r, vocab, "[UNK]", &r->wp->unknown);
 }
 
-static enum gw_status read_all(struct reader *r, struct gw_json *json, struct gw_span text)
-{
-    const struct gw_json_limits limits = {.max_keys = MAX_KEYS};
-    struct gw_json_node *root = NULL;
-
-    if (r->wp == NULL || r->arena == NULL || json == NULL)
-        return gw_fail(r->err, GW_ENOMEM, "out of memory for the vocabulary");
-    if (gw_json_tree(json, r->arena, text, &limits, &root, r->err) != GW_OK)
-        return gw_fail_prefix(r->err, "tokenizer.json");
-    r->root = root;
-    GW_TRY(check_kind(r));
-    return read_vocab(r);
-}
-
-enum gw_status wordpiece_open(struct gw_span json_text, struct wordpiece **out, struct gw_err *err)
+enum gw_status wordpiece_open(const struct gw_json_node *root, struct gw_arena *arena,
+                              struct wordpiece **out, struct gw_err *err)
 {
     struct gw_err local = {0};
     struct reader r = {.wp = calloc(1, sizeof(struct wordpiece)),
-                       .arena = gw_arena_new(MAX_JSON_NODES_BYTES),
+                       .arena = arena,
+                       .root = root,
                        .err = err != NULL ? err : &local};
-    struct gw_json *json = gw_json_new();
-    enum gw_status st = read_all(&r, json, json_text);
+    enum gw_status st;
 
-    gw_json_free(json);
-    gw_arena_free(r.arena);
+    if (r.wp == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the vocabulary");
+    st = check_kind(&r);
+    if (st == GW_OK)
+        st = read_vocab(&r);
     if (st != GW_OK) {
         wordpiece_free(r.wp);
         return st;
@@ -193,8 +145,7 @@ void wordpiece_free(struct wordpiece *wp)
 {
     if (wp == NULL)
         return;
-    free(wp->slots);
-    free(wp->ids);
+    bytetree_fini(&wp->tree);
     free(wp);
 }
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/wordpiece.h"
 #include "tests/unit/engine/bert_make.h"
+#include "tests/unit/engine/tokenizer_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         text = (struct gw_span){nul + 1, size - json.len - 1};
     if (json.len == 0)
         json = gw_span_str(bm_tokenizer);
-    if (wordpiece_open(json, &wp, NULL) != GW_OK)
+    if (open_text(json, &wp, NULL, NULL) != GW_OK)
         return 0;
     check(wp, text);
     wordpiece_free(wp);

@@ -7,10 +7,10 @@
 
 #include "engine/engine.h"
 #include "engine/folder.h"
-#include "engine/wordpiece.h"
 #include "kernels/kernels.h"
 #include "tests/test.h"
 #include "tests/unit/engine/rows.h"
+#include "tests/unit/engine/tokenizer_text.h"
 
 #define MODEL "models/all-minilm-l6-v2"
 
@@ -100,7 +100,7 @@ static void test_ids(void)
     struct gw_err err = {0};
 
     CHECK(folder_read(MODEL, "tokenizer.json", 1 << 24, &json, &err) == GW_OK);
-    if (!CHECK(wordpiece_open(gw_buf_span(&json), &wp, &err) == GW_OK)) {
+    if (!CHECK(open_text(gw_buf_span(&json), &wp, NULL, &err) == GW_OK)) {
         fprintf(stderr, "%s\n", err.text);
         gw_buf_fini(&json);
         return;

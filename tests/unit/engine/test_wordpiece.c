@@ -5,8 +5,8 @@
 
 #include "base/buf.h"
 #include "engine/fold.h"
-#include "engine/wordpiece.h"
 #include "tests/test.h"
+#include "tests/unit/engine/tokenizer_text.h"
 
 #define KIND                                                                                       \
     "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,"                             \
@@ -66,7 +66,7 @@ static struct wordpiece *open_small(unsigned max_chars)
     struct gw_err err = {GW_OK, ""};
 
     make_json(&b, max_chars);
-    if (!CHECK(wordpiece_open(gw_buf_span(&b), &wp, &err) == GW_OK))
+    if (!CHECK(open_text(gw_buf_span(&b), &wp, NULL, &err) == GW_OK))
         fprintf(stderr, "%s\n", err.text);
     gw_buf_fini(&b);
     return wp;
@@ -233,7 +233,7 @@ static enum gw_status opens(const char *json)
 {
     struct wordpiece *wp = NULL;
     struct gw_err err = {GW_OK, ""};
-    enum gw_status st = wordpiece_open(gw_span_str(json), &wp, &err);
+    enum gw_status st = open_text(gw_span_str(json), &wp, NULL, &err);
 
     CHECK((st == GW_OK) == (wp != NULL) && st == err.code);
     wordpiece_free(wp);
@@ -278,7 +278,7 @@ static void test_cut_files(void)
 
         memcpy(copy, b.ptr, n);
         copy = realloc(copy, n == 0 ? 1 : n);
-        CHECK(wordpiece_open((struct gw_span){copy, n}, &wp, NULL) != GW_OK && wp == NULL);
+        CHECK(open_text((struct gw_span){copy, n}, &wp, NULL, NULL) != GW_OK && wp == NULL);
         free(copy);
     }
     gw_buf_fini(&b);
