@@ -27,7 +27,7 @@ enum {
     PREFILTER_LIT_CELLS = 4096,
     PREFILTER_LIT_ROOM = 1 << 13, /* elements of prefilter_index.common */
     PREFILTER_BLOOMS = 3,
-    PREFILTER_ROW_WORDS = 8, /* rows of starts are a multiple of that */
+    PREFILTER_ROW_WORDS = 8, /* rows of starts are a multiple of that, or a word */
     /* What an element of prefilter_places.literal is made of: which lengths of literal it may be, and the place. */
     PREFILTER_PLACE = (1 << 13) - 1,
     PREFILTER_IS_FOUR = 1 << 13,
@@ -299,6 +299,18 @@ static inline const uint64_t *prefilter_start_row(const struct prefilter *f, uns
                                                   unsigned char byte)
 {
     return f->start_rows + (size_t)place * f->n_classes * f->start_words + f->row_of[byte];
+}
+
+/* Which starts the BUNDLE_HEAD_BYTES at p allow, where rows are a word. */
+static inline uint64_t prefilter_starts_one(const struct prefilter *f, const unsigned char *p)
+{
+    uint64_t alive = UINT64_MAX;
+
+    for (unsigned k = 0; k < BUNDLE_HEAD_BYTES / 2; k++)
+        alive &= *prefilter_start_row(f, k, p[k]);
+    for (unsigned k = BUNDLE_HEAD_BYTES / 2; k < BUNDLE_HEAD_BYTES && alive != 0; k++)
+        alive &= *prefilter_start_row(f, k, p[k]);
+    return alive;
 }
 
 /* Can the target's window stand between these bytes? */

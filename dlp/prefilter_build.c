@@ -363,8 +363,9 @@ static bool fill_starts(struct prefilter *f, const struct bundle *b)
     struct bundle_set(*sets)[BUNDLE_WINDOW_BYTES] = calloc(f->n_starts + 1, sizeof(*sets));
     bool ok;
 
-    f->start_words = (f->n_starts + 64 * PREFILTER_ROW_WORDS - 1) / (64 * PREFILTER_ROW_WORDS) *
-                     PREFILTER_ROW_WORDS;
+    f->start_words = f->n_starts <= 64 ? f->n_starts != 0
+                                       : (f->n_starts + 64 * PREFILTER_ROW_WORDS - 1) /
+                                             (64 * PREFILTER_ROW_WORDS) * PREFILTER_ROW_WORDS;
     if (sets == NULL || !make_classes(f, b)) {
         free(sets);
         return false;

@@ -9,8 +9,6 @@
 #include "dlp/rulec_anchor.h"
 #include "dlp/scan.h"
 
-enum { TOKEN_RUN = RULEC_MIN_RUN };
-
 static bool is_word(unsigned char c)
 {
     return (prefilter_flags[c] & 1) != 0;
@@ -249,6 +247,10 @@ static void find_starts(struct scan_leaf *x, uint64_t places, size_t from)
         const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
 
         x->work++;
+        if (f->start_words == 1) {
+            push_all(x, 0, prefilter_starts_one(f, p), at);
+            continue;
+        }
         for (unsigned first = 0; first < f->start_words; first += PREFILTER_ROW_WORDS) {
             uint64_t alive[PREFILTER_ROW_WORDS];
 
@@ -412,13 +414,13 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
         find_runs(x, &f->run_groups[i], from, to, end);
 }
 
-/* The bytes of tokens behind the chunk, as far as a run that begins in it asks. */
+/* The bytes of tokens behind the chunk, as far as the first 64. */
 static uint64_t tokens_behind(const struct scan_leaf *x, size_t to)
 {
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     uint64_t bits = 0;
 
-    for (size_t i = 0; i < TOKEN_RUN && to + i < x->text.len; i++)
+    for (size_t i = 0; i < 64 && to + i < x->text.len; i++)
         bits |= (uint64_t)is_token(text[to + i]) << i;
     return bits;
 }
@@ -431,38 +433,47 @@ static size_t token_end(const struct scan_leaf *x, size_t at, size_t to)
     return at;
 }
 
-/* Finds tokens of TOKEN_RUN bytes and more that have a part in the chunk. One that began before it counts anew from here:
+/* Which of the first 64 bits, high being those behind them, are the first of n in a row: from RULEC_MIN_RUN to 64. */
+static inline uint64_t first_of(uint64_t low, uint64_t high, unsigned n)
+{
+    for (unsigned k = 1; k < RULEC_MIN_RUN; k *= 2) {
+        low &= low >> k | high << (64 - k);
+        high &= high >> k;
+    }
+    /* Mostly there is none left. */
+    for (unsigned done = RULEC_MIN_RUN, k; done < n && low != 0; done += k) {
+        k = n - done < done ? n - done : done;
+        low &= low >> k | high << (64 - k);
+        high &= high >> k;
+    }
+    return low;
+}
+
+/* Finds tokens that are long enough for the shortest run and have a part in the chunk. One that began before it counts anew from here:
  * the starts in front were looked at with the chunk before. */
 static void find_tokens(struct scan_leaf *x, const struct prefilter_places *places, size_t from,
                         size_t to)
 {
-    size_t n_blocks = (to - from + 63) / 64;
-    uint64_t before = 0;
+    size_t n_blocks = (to - from + 63) / 64, last = to - from - (n_blocks - 1) * 64;
+    unsigned least = x->filter->least_run < 64 ? x->filter->least_run : 64;
+    uint64_t before = 0, behind = tokens_behind(x, to);
 
     for (size_t i = 0; i < n_blocks && x->st == GW_OK; i++) {
-        uint64_t low = places->token[i], high = 0;
-        size_t filled = to - from - i * 64;
+        uint64_t low = places->token[i], high = behind, starts;
 
         if (i + 1 < n_blocks)
             high = places->token[i + 1];
-        if (filled < 64 + TOKEN_RUN) {
-            uint64_t behind = tokens_behind(x, to);
-
-            if (filled < 64) {
-                low |= behind << filled;
-                high = behind >> (64 - filled);
-            } else {
-                high |= behind << (filled - 64);
-            }
+        if (i + 2 == n_blocks && last < 64)
+            high |= behind << last;
+        if (i + 1 == n_blocks && last < 64) {
+            low |= behind << last;
+            high = behind >> (64 - last);
         }
-        for (unsigned k = 1; k < TOKEN_RUN; k *= 2) {
-            low &= low >> k | high << (64 - k);
-            high &= high >> k;
-        }
-        if (filled < 64)
-            low &= (UINT64_C(1) << filled) - 1;
+        low = first_of(low, high, least);
+        if (i + 1 == n_blocks && last < 64)
+            low &= (UINT64_C(1) << last) - 1;
         /* Bits of one run stand together: the first of each is where it begins. */
-        for (uint64_t starts = low & ~(low << 1 | before); starts != 0; starts &= starts - 1) {
+        for (starts = low & ~(low << 1 | before); starts != 0; starts &= starts - 1) {
             size_t at = from + i * 64 + (size_t)__builtin_ctzll(starts);
 
             find_token(x, at, token_end(x, at, to));

@@ -1,6 +1,6 @@
 /* dlp/view.h - other forms of a text in which a value may hide, each with the way back to the text. Private to dlp.
  *
- * view_test() asks cheaply what a text may hold; only then views are made. A walked view goes over its source unit by unit
+ * view_test() asks cheaply what a text may hold, and where (view_marks.h); only then views are made. A walked view goes over its source unit by unit
  * (a character, an escape) and writes what each says; only the surroundings of units that matter are written, apart from
  * each other by a newline. A blob view holds what each encoded stretch decodes to, between a little of the text around it.
  * A view may be the source of another. view.c goes through all of them and keeps the budgets.
@@ -12,15 +12,17 @@
 #define DLP_VIEW_H
 
 #include "dlp/dlp.h"
+#include "dlp/view_marks.h"
 
 /* What a text may hold: bits of view_test(). */
 enum {
-    VIEW_MAY_FOLD = 1 << 0,   /* bytes beyond ASCII */
-    VIEW_MAY_ESCAPE = 1 << 1, /* %XX, &...;, \u */
-    VIEW_MAY_QUOTE = 1 << 2,  /* =XX */
+    VIEW_MAY_FOLD = 1 << 0,   /* bytes beyond ASCII in words that look made up */
+    VIEW_MAY_ESCAPE = 1 << 1, /* %XX, &...;, \u that hide something */
+    VIEW_MAY_QUOTE = 1 << 2,  /* =XX, twice */
     VIEW_MAY_BLOB = 1 << 3,   /* a long run of base64 or hex digits */
-    VIEW_MAY_DIGIT = 1 << 4,  /* several digits close together */
+    VIEW_MAY_DIGIT = 1 << 4,  /* a number that was taken apart */
     VIEW_MAY_SPELL = 1 << 5,  /* digits as words */
+    VIEW_MAY_TAG = 1 << 6,    /* what nobody sees */
 };
 
 enum {
@@ -41,8 +43,8 @@ struct view_walk {
     bool
         alone; /* nothing counts but what begins where such a unit does, or a sign or two in front */
     /* The place at `at` or behind it of the next unit that is worth a view, and where to go on looking; the text's length
-     * when there is none. Linear over ascending calls. */
-    size_t (*next)(struct gw_span text, size_t at, size_t *resume);
+     * when there is none. marks: of the text; NULL: nothing is known. Linear over ascending calls. */
+    size_t (*next)(struct gw_span text, const struct view_marks *marks, size_t at, size_t *resume);
     /* Writes what the unit at `at` says and returns how many bytes it is, at least 1. Depends on the text around `at` only. */
     unsigned (*step)(struct gw_span text, size_t at, char out[VIEW_UNIT_MAX], unsigned *n);
     /* How many bytes from `at` on, below `to`, are surely units of one byte that write themselves. */
@@ -65,7 +67,8 @@ struct view_blob {
 
 /* A view that was made. Zeroes are an empty one; reused for the next after view_clear(). */
 struct view_text {
-    struct gw_span src; /* borrowed */
+    struct gw_span src;             /* borrowed */
+    const struct view_marks *marks; /* of src, while the view is made; NULL: nothing is known */
     struct gw_buf out;
     struct gw_buf places; /* struct view_mark, or struct view_blob when walk is NULL */
     struct gw_buf
@@ -81,13 +84,12 @@ void view_fini(struct view_text *v);  /* wipes */
  * memory. */
 bool view_reserve(struct gw_buf *out, size_t n, size_t left);
 
-/* What text may hold. */
-unsigned view_test(struct gw_span text);
-
-/* Make a view of src with at most max_bytes; an empty out says that there is nothing in it. False: out of memory. */
+/* Make a view of src with at most max_bytes; an empty out says that there is nothing in it. marks: what view_test() found in src; NULL:
+ * nothing is known. False: out of memory. */
 bool view_make_walked(struct view_text *v, const struct view_walk *walk, struct gw_span src,
-                      size_t max_bytes);
-bool view_make_blobs(struct view_text *v, struct gw_span src, size_t max_bytes);
+                      const struct view_marks *marks, size_t max_bytes);
+bool view_make_blobs(struct view_text *v, struct gw_span src, const struct view_marks *marks,
+                     size_t max_bytes);
 
 /* The range of the source that wrote out[start, end), not empty. False when it says what the source says there. *view: in
  * which form it was. */
@@ -101,7 +103,8 @@ const char *view_spelled_word(unsigned i); /* the i-th such word; NULL: there ar
 /* ---- decoders ---------------------------------------------------------------------------- */
 
 /* The next stretch of base64 or hex at `at` or behind it: sets [*start, *end) and returns true. *hex: only hex digits. */
-bool view_blob_next(struct gw_span text, size_t at, size_t *start, size_t *end, bool *hex);
+bool view_blob_next(struct gw_span text, const struct view_marks *marks, size_t at, size_t *start,
+                    size_t *end, bool *hex);
 
 /* Puts what gzip or zlib data at the end of b, from `from` on, inflate to in their place, at most max bytes; *cut when there is more.
  * Returns false, and b is as it was, when they are neither, or out of memory; broken data give what came before. */

@@ -83,18 +83,44 @@ static size_t padding_end(struct gw_span text, size_t at)
     return at;
 }
 
-bool view_blob_next(struct gw_span text, size_t at, size_t *start, size_t *end, bool *hex)
+/* The stretch whose run begins at `from`. */
+static size_t blob_end(struct gw_span text, size_t from, bool *hex)
 {
-    size_t from = view_find_run(text, at), to;
     bool h = true;
+    size_t to = run_end(text, from, &h), end = padding_end(text, stretch_end(text, from, to, &h));
+
+    *hex = h;
+    return end;
+}
+
+bool view_blob_next(struct gw_span text, const struct view_marks *marks, size_t at, size_t *start,
+                    size_t *end, bool *hex)
+{
+    size_t from = view_find_run(text, view_marks_from(marks, VIEW_MARK_RUN, at, text.len));
 
     if (from == text.len)
         return false;
-    to = run_end(text, from, &h);
     *start = from;
-    *end = padding_end(text, stretch_end(text, from, to, &h));
-    *hex = h;
+    *end = blob_end(text, from, hex);
     return true;
+}
+
+size_t view_stretch_at(struct gw_span text, size_t at, bool *worth)
+{
+    bool hex = false;
+    size_t end = 0;
+
+#if defined(__x86_64__)
+    if (view_has_avx512()) {
+        end = view_run_says_nothing_avx512(text.ptr + at, text.len - at);
+        *worth = false;
+        if (end != 0)
+            return at + end;
+    }
+#endif
+    end = blob_end(text, at, &hex);
+    *worth = !view_says_nothing((struct gw_span){text.ptr + at, end - at}, hex);
+    return end;
 }
 
 /* ---- decoding ---------------------------------------------------------------------------- */
@@ -375,14 +401,15 @@ static bool write_blob(struct view_text *v, size_t start, size_t end, bool hex, 
     return gw_buf_ok(&v->out) && gw_buf_ok(&v->places);
 }
 
-bool view_make_blobs(struct view_text *v, struct gw_span src, size_t max_bytes)
+bool view_make_blobs(struct view_text *v, struct gw_span src, const struct view_marks *marks,
+                     size_t max_bytes)
 {
     size_t at = 0, start = 0, end = 0;
     bool hex = false, ok = true;
 
     view_clear(v);
     v->src = src;
-    while (ok && view_blob_next(src, at, &start, &end, &hex)) {
+    while (ok && view_blob_next(src, marks, at, &start, &end, &hex)) {
         if (v->out.len >= max_bytes) {
             v->cut = true;
             break;

@@ -277,27 +277,54 @@ static bool is_ordinary(const struct row *r)
            r->groups <= 5 && r->digits <= 12;
 }
 
-static size_t next_row(struct gw_span text, size_t at, size_t *resume)
+size_t view_row_at(struct gw_span text, size_t at, bool *worth)
 {
-    for (at = view_find_row(text, at); at < text.len; at = view_find_row(text, at)) {
-        struct row r = read_row(text, at);
+    struct row r = read_row(text, at);
 
-        if (r.digits >= LEAST && r.digits <= MOST && r.groups > 1 && !is_ordinary(&r) &&
-            (at == 0 || !is_letter(text.ptr[at - 1])) &&
-            (r.end == text.len || !is_letter(text.ptr[r.end]))) {
-            *resume = r.end;
+    *worth = r.digits >= LEAST && r.digits <= MOST && r.groups > 1 && !is_ordinary(&r) &&
+             (at == 0 || !is_letter(text.ptr[at - 1])) &&
+             (r.end == text.len || !is_letter(text.ptr[r.end]));
+    return r.end;
+}
+
+bool view_row_goes_on(struct gw_span text, size_t at)
+{
+    unsigned between, len = 0;
+
+    if ((unsigned char)text.ptr[at] < 0x80 && view_goes_on(text, at) != VIEW_GOES_ODD)
+        return false;
+    between = separators_at(text, at);
+    return between > 0 && digit_at(text, at + between, &len) >= 0;
+}
+
+static size_t find_row(struct gw_span text, const struct view_marks *marks, size_t at)
+{
+    return view_find_row(text, view_marks_from(marks, VIEW_MARK_ROW, at, text.len));
+}
+
+static size_t next_row(struct gw_span text, const struct view_marks *marks, size_t at,
+                       size_t *resume)
+{
+    for (at = find_row(text, marks, at); at < text.len; at = find_row(text, marks, at)) {
+        bool worth;
+        size_t end = view_row_at(text, at, &worth);
+
+        if (worth) {
+            *resume = end;
             return at;
         }
-        at = r.end < text.len ? r.end + 1 : text.len;
+        at = end;
     }
     *resume = text.len;
     return text.len;
 }
 
-static size_t next_spelled(struct gw_span text, size_t at, size_t *resume)
+static size_t next_spelled(struct gw_span text, const struct view_marks *marks, size_t at,
+                           size_t *resume)
 {
     unsigned len = 0;
 
+    (void)marks; /* a row may begin anywhere in front of what is listed */
     for (; at < text.len; at++) {
         struct row r;
 

@@ -223,16 +223,31 @@ static bool matters(struct gw_span text, size_t at, const struct escape *e)
     }
 }
 
-static size_t next_escape(struct gw_span text, size_t at, size_t *resume)
+unsigned view_escape_at(struct gw_span text, size_t at, bool *worth)
 {
-    for (at = view_find_said(text, at); at < text.len; at = view_find_said(text, at)) {
-        struct escape e = read_escape(text, at);
+    struct escape e = read_escape(text, at);
 
-        if (matters(text, at, &e)) {
-            *resume = at + e.len;
+    *worth = matters(text, at, &e);
+    return e.len;
+}
+
+static size_t find_said(struct gw_span text, const struct view_marks *marks, size_t at)
+{
+    return view_find_said(text, view_marks_from(marks, VIEW_MARK_ESCAPE, at, text.len));
+}
+
+static size_t next_escape(struct gw_span text, const struct view_marks *marks, size_t at,
+                          size_t *resume)
+{
+    for (at = find_said(text, marks, at); at < text.len; at = find_said(text, marks, at)) {
+        bool worth;
+        unsigned len = view_escape_at(text, at, &worth);
+
+        if (worth) {
+            *resume = at + len;
             return at;
         }
-        at += e.len == 0 ? 1 : e.len;
+        at += len == 0 ? 1 : len;
     }
     *resume = text.len;
     return text.len;
@@ -315,23 +330,36 @@ static size_t find_equals(struct gw_span text, size_t at, size_t to)
     return p == NULL ? to : (size_t)(p - text.ptr);
 }
 
-/* Two of them with few bytes between: one alone is more often an address' "a=10" or the end of some base64. */
-static size_t next_quoted(struct gw_span text, size_t at, size_t *resume)
+unsigned view_quoted_at(struct gw_span text, size_t at, bool *worth)
 {
-    enum { CLOSE = 80 };
+    int cp;
+    unsigned len = read_quoted(text, at, &cp);
+
+    *worth = len != 0 && (cp < 0 || cp == '=' || cp >= ' ');
+    return len;
+}
+
+/* The next equals sign that may be worth something. */
+static size_t find_quoted(struct gw_span text, const struct view_marks *marks, size_t at)
+{
+    return find_equals(text, view_marks_from(marks, VIEW_MARK_QUOTED, at, text.len), text.len);
+}
+
+/* Two of them with few bytes between: one alone is more often an address' "a=10" or the end of some base64. */
+static size_t next_quoted(struct gw_span text, const struct view_marks *marks, size_t at,
+                          size_t *resume)
+{
     size_t before = SIZE_MAX;
 
-    for (at = find_equals(text, at, text.len); at < text.len;
-         at = find_equals(text, at, text.len)) {
-        int cp;
-        unsigned len = read_quoted(text, at, &cp);
-        bool says = len != 0 && (cp < 0 || cp == '=' || cp >= ' ');
+    for (at = find_quoted(text, marks, at); at < text.len; at = find_quoted(text, marks, at)) {
+        bool worth;
+        unsigned len = view_quoted_at(text, at, &worth);
 
-        if (says && before != SIZE_MAX && at - before <= CLOSE) {
+        if (worth && before != SIZE_MAX && at - before <= VIEW_QUOTED_CLOSE) {
             *resume = at + len;
             return before;
         }
-        if (says)
+        if (worth)
             before = at;
         at += len == 0 ? 1 : len;
     }

@@ -23,6 +23,15 @@ extern const uint8_t view_kinds[256];
 
 enum { VIEW_FIND_ROW = 32 };
 
+#if defined(__x86_64__)
+/* Has the machine what the variants for AVX-512 need? */
+static inline bool view_has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("bmi2");
+}
+#endif
+
 static inline unsigned view_kind(char c)
 {
     return view_kinds[(unsigned char)c];

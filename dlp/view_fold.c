@@ -161,13 +161,28 @@ static size_t find_high(struct gw_span text, size_t at, size_t to)
     return at;
 }
 
-static size_t next_fold(struct gw_span text, size_t at, size_t *resume)
+size_t view_word_at(struct gw_span text, size_t at, bool *worth)
 {
-    for (at = find_high(text, at, text.len); at < text.len; at = find_high(text, at, text.len)) {
-        size_t end = 0;
-        struct word w = read_word(text, at, &end);
+    size_t end = 0;
+    struct word w = read_word(text, at, &end);
 
-        if (is_worth(&w)) {
+    *worth = is_worth(&w);
+    return end;
+}
+
+static size_t next_high(struct gw_span text, const struct view_marks *marks, size_t at)
+{
+    return find_high(text, view_marks_from(marks, VIEW_MARK_FOLD, at, text.len), text.len);
+}
+
+static size_t next_fold(struct gw_span text, const struct view_marks *marks, size_t at,
+                        size_t *resume)
+{
+    for (at = next_high(text, marks, at); at < text.len; at = next_high(text, marks, at)) {
+        bool worth;
+        size_t end = view_word_at(text, at, &worth);
+
+        if (worth) {
             *resume = end;
             return at;
         }
@@ -200,8 +215,10 @@ const struct view_walk view_walk_fold = {DLP_VIEW_FOLDED, VIEW_BEFORE, VIEW_BEHI
 
 /* ---- tags: text that nobody sees --------------------------------------------------------- */
 
-static size_t next_tag(struct gw_span text, size_t at, size_t *resume)
+static size_t next_tag(struct gw_span text, const struct view_marks *marks, size_t at,
+                       size_t *resume)
 {
+    (void)marks;
     for (; at + 4 <= text.len; at++) {
         const char *p = memchr(text.ptr + at, 0xF3, text.len - at);
         uint32_t cp = 0;

@@ -41,7 +41,7 @@ static const struct {
     bool decodes;                 /* counts as a decoder */
     bool last;                    /* has no views of its own */
 } kinds[KIND_END] = {
-    [KIND_TAGS] = {&view_walk_tags, VIEW_MAY_FOLD, false, true},
+    [KIND_TAGS] = {&view_walk_tags, VIEW_MAY_TAG, false, true},
     [KIND_QUOTED] = {&view_walk_quoted, VIEW_MAY_QUOTE, true, false},
     [KIND_ESCAPE] = {&view_walk_escape, VIEW_MAY_ESCAPE, true, false},
     [KIND_FOLD] = {&view_walk_fold, VIEW_MAY_FOLD, false, false},
@@ -69,10 +69,14 @@ void view_scan_end(struct view_scan *vs)
             view_fini(&vs->chain[i]);
         else
             view_clear(&vs->chain[i]);
+    for (unsigned i = 0; i <= VIEW_CHAIN; i++)
+        view_marks_trim(&vs->marks[i]);
 }
 
 void view_scan_fini(struct view_scan *vs)
 {
+    for (unsigned i = 0; i <= VIEW_CHAIN; i++)
+        view_marks_fini(&vs->marks[i]);
     for (unsigned i = 0; i < VIEW_CHAIN; i++)
         view_fini(&vs->chain[i]);
 }
@@ -171,7 +175,7 @@ static bool judge_digits(const struct leaf_views *l, const struct view_text *v,
     (void)view_map(v, f->start, f->end, &start, &end, &in);
     src.len = end;
     /* Rows that are written as usual are taken together, too, where they are near. */
-    if (v->walk->next(src, start, &resume) != start)
+    if (v->walk->next(src, NULL, start, &resume) != start)
         return false;
     f->confidence = (uint8_t)(f->confidence - DIGITS_COST);
     return true;
@@ -242,8 +246,9 @@ static enum gw_status make_view(struct leaf_views *l, const struct level *lv, en
     size_t max = vs->left < l->room ? (size_t)vs->left : l->room;
 
     *made = false;
-    if (!(kinds[kind].walk == NULL ? view_make_blobs(v, lv->text, max)
-                                   : view_make_walked(v, kinds[kind].walk, lv->text, max)))
+    if (!(kinds[kind].walk == NULL
+              ? view_make_blobs(v, lv->text, &vs->marks[l->depth], max)
+              : view_make_walked(v, kinds[kind].walk, lv->text, &vs->marks[l->depth], max)))
         return GW_ENOMEM;
     if (v->cut)
         vs->cut |= DLP_CUT_BYTES;
@@ -291,7 +296,7 @@ static enum gw_status next_view(struct leaf_views *l, struct level *levels)
     }
     levels[l->depth] = (struct level){.text = gw_buf_span(&l->s->views.chain[l->depth - 1].out),
                                       .decoders = lv->decoders + kinds[kind].decodes};
-    levels[l->depth].may = view_test(levels[l->depth].text);
+    levels[l->depth].may = view_test(levels[l->depth].text, &l->s->views.marks[l->depth]);
     return GW_OK;
 }
 
@@ -299,7 +304,8 @@ enum gw_status view_scan_leaf(struct dlp_scanner *s, const struct dlp_rules *rul
                               struct gw_span text, struct gw_span key, uint32_t leaf,
                               unsigned report_from, unsigned first)
 {
-    struct level levels[VIEW_CHAIN + 1] = {{.text = text, .may = view_test(text)}};
+    struct level levels[VIEW_CHAIN + 1] = {
+        {.text = text, .may = view_test(text, &s->views.marks[0])}};
     struct leaf_views l = {.s = s,
                            .rules = rules,
                            .key = key,

@@ -9,7 +9,8 @@ enum { VIEW_CHAIN = 6 }; /* views of views */
 /* The part of a scanner that makes views. Zeroes are an empty one. */
 struct view_scan {
     struct view_text chain[VIEW_CHAIN];
-    uint64_t left; /* bytes that views may still have in this scan */
+    struct view_marks marks[VIEW_CHAIN + 1]; /* of the leaf, and of each view in the chain */
+    uint64_t left;                           /* bytes that views may still have in this scan */
     uint64_t view_bytes;
     uint32_t cut; /* enum dlp_cut */
 };

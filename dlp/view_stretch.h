@@ -29,6 +29,10 @@ static inline unsigned view_digit(char c, bool hex)
  * this is much cheaper than to decode it. */
 bool view_says_nothing(struct gw_span stretch, bool hex);
 
+/* Is it plain that the run of base64 at p, with `left` bytes of the text from p on, is all of its stretch, which says nothing? Its
+ * digits; 0: that is not plain. */
+size_t view_run_says_nothing_avx512(const char *p, size_t left);
+
 /* Which of the bytes that n digits say are part of no character of text, whatever is around them: bit k % 64 of bad[k / 64]. Bits
  * behind the last byte are set. n is at most VIEW_FEW_DIGITS; behind the digits VIEW_PAD bytes can be read. */
 enum { VIEW_PAD = 32 };

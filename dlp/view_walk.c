@@ -9,6 +9,7 @@ void view_clear(struct view_text *v)
     gw_buf_clear(&v->places);
     gw_buf_clear(&v->units);
     v->walk = NULL;
+    v->marks = NULL;
     v->cut = false;
 }
 
@@ -93,7 +94,7 @@ static void pass_triggers(struct view_text *v, struct triggers *t, size_t at)
         if (v->walk->alone && t->at == at)
             gw_buf_add(&v->units, (struct gw_span){(const char *)&out, sizeof(out)});
         t->end = end_behind(v->walk, v->src, t->at);
-        t->at = v->walk->next(v->src, t->resume > at ? t->resume : at + 1, &t->resume);
+        t->at = v->walk->next(v->src, v->marks, t->resume > at ? t->resume : at + 1, &t->resume);
     }
     if (t->at < v->src.len && t->at <= t->end + v->walk->before && t->at >= t->end)
         t->end = t->at + 1;
@@ -143,7 +144,7 @@ static size_t write_region(struct view_text *v, size_t at, struct triggers *t, s
 }
 
 bool view_make_walked(struct view_text *v, const struct view_walk *walk, struct gw_span src,
-                      size_t max_bytes)
+                      const struct view_marks *marks, size_t max_bytes)
 {
     struct triggers t = {.at = 0};
     size_t done = 0;
@@ -151,7 +152,8 @@ bool view_make_walked(struct view_text *v, const struct view_walk *walk, struct 
     view_clear(v);
     v->src = src;
     v->walk = walk;
-    t.at = walk->next(src, 0, &t.resume);
+    v->marks = marks;
+    t.at = walk->next(src, marks, 0, &t.resume);
     while (t.at < src.len && gw_buf_ok(&v->out) && !v->cut) {
         size_t from = begin_before(walk, src, t.at > done ? t.at : done, done);
 

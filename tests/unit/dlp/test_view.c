@@ -513,10 +513,10 @@ static void test_maps(void)
                 gw_buf_adds(&text, bits[(r >> 16) % (sizeof(bits) / sizeof(bits[0]))]);
         }
         for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++) {
-            CHECK(view_make_walked(&v, walks[i], gw_buf_span(&text), SIZE_MAX));
+            CHECK(view_make_walked(&v, walks[i], gw_buf_span(&text), NULL, SIZE_MAX));
             check_map(&v);
         }
-        CHECK(view_make_blobs(&v, gw_buf_span(&text), SIZE_MAX));
+        CHECK(view_make_blobs(&v, gw_buf_span(&text), NULL, SIZE_MAX));
         check_map(&v);
     }
     view_fini(&v);

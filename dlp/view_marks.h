@@ -1,0 +1,90 @@
+/* dlp/view_marks.h - where in a text something stands that a view may be about, found in one pass. Private to dlp/view*.c.
+ *
+ * 64 bytes at a time are told apart by classes, a bit each; what may begin a view is decided on these bits, so most blocks cost a few
+ * instructions, and only what is left is read byte by byte. The places found are hints: in front of the next one there is nothing.
+ * Pure but for the lists; any thread. */
+#ifndef DLP_VIEW_MARKS_H
+#define DLP_VIEW_MARKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+/* Classes of bytes. */
+enum view_class {
+    VIEW_CLASS_DIGIT,
+    VIEW_CLASS_SIGN,   /* view_is_sign() */
+    VIEW_CLASS_BASE64, /* digits of both alphabets */
+    VIEW_CLASS_BACKSLASH,
+    VIEW_CLASS_PERCENT, /* % & */
+    VIEW_CLASS_EQUALS,
+    VIEW_CLASS_LETTER, /* x u U #, behind a backslash or & */
+    VIEW_CLASS_HIGH,   /* beyond ASCII */
+    VIEW_CLASSES
+};
+
+/* Of 64 bytes, a bit each. */
+struct view_block {
+    uint64_t of[VIEW_CLASSES];
+};
+
+enum { VIEW_BLOCK = 64 };
+
+/* The classes of the n bytes at p, as n_blocks blocks; where there are no bytes there are no bits. All give the same. */
+void view_classes(const char *p, size_t n, struct view_block *out, unsigned n_blocks);
+void view_classes_avx2(const char *p, size_t n, struct view_block *out, unsigned n_blocks);
+void view_classes_avx512(const char *p, size_t n, struct view_block *out, unsigned n_blocks);
+
+/* Bits of each byte of ASCII but VIEW_CLASS_HIGH. */
+extern const uint8_t view_class_of[128];
+
+/* What is listed. */
+enum view_mark_kind {
+    VIEW_MARK_QUOTED, /* =XX that may not be alone */
+    VIEW_MARK_ESCAPE, /* escapes that hide something */
+    VIEW_MARK_FOLD,   /* first bytes beyond ASCII of words that look made up */
+    VIEW_MARK_ROW,    /* numbers that were taken apart */
+    VIEW_MARK_RUN,    /* VIEW_BLOB_MIN digits of base64 whose stretch may say something */
+    VIEW_MARKS
+};
+
+/* Places of one kind, ascending. */
+struct view_list {
+    uint32_t *at;
+    unsigned n, cap;
+    size_t upto; /* nothing is said of what is behind */
+};
+
+/* Of a text. Zeroes are those of no text. Release with view_marks_fini(). */
+struct view_marks {
+    struct view_list list[VIEW_MARKS];
+};
+void view_marks_fini(struct view_marks *m);
+void view_marks_trim(struct view_marks *m); /* gives back much memory */
+
+/* Fills in m, and returns what the text may hold: bits of enum VIEW_MAY_* in view.h. */
+unsigned view_test(struct gw_span text, struct view_marks *m);
+
+/* The first place at `at` or behind it in front of which nothing of the kind is; len when there is none. m may be NULL: nothing is known. */
+size_t view_marks_from(const struct view_marks *m, enum view_mark_kind kind, size_t at, size_t len);
+
+/* ---- what is asked at a place, by those who walk ------------------------------------------- */
+
+/* Where the row of numbers at `at` ends; *worth: it is one that a view is made for. */
+size_t view_row_at(struct gw_span text, size_t at, bool *worth);
+/* Does the row go on at `at`, behind its digits, with a character beyond ASCII or a word? */
+bool view_row_goes_on(struct gw_span text, size_t at);
+/* Bytes of the escape at `at`, 0: it is none; *worth: it hides something. */
+unsigned view_escape_at(struct gw_span text, size_t at, bool *worth);
+/* The same for what an equals sign begins. */
+unsigned view_quoted_at(struct gw_span text, size_t at, bool *worth);
+/* Where the stretch ends whose run of base64 begins at `at`; *worth: it may say something. */
+size_t view_stretch_at(struct gw_span text, size_t at, bool *worth);
+/* Where the word ends that holds the first byte beyond ASCII at `at`; *worth: it looks made up. */
+size_t view_word_at(struct gw_span text, size_t at, bool *worth);
+
+enum { VIEW_QUOTED_CLOSE = 80 }; /* bytes between two escapes of quoted-printable, at most */
+
+#endif

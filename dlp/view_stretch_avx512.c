@@ -1,0 +1,124 @@
+/* dlp/view_stretch_avx512.c - view_run_says_nothing() with AVX-512: a run of up to 63 digits at once. Any thread. */
+#include "dlp/view_stretch.h"
+
+#if defined(__x86_64__)
+#    include <immintrin.h>
+
+#    include "dlp/view.h"
+
+enum { LANES = 64, PHASES = 4 };
+
+/* Lane i is i + n. */
+static inline __m512i lanes_from(unsigned n)
+{
+    const __m512i iota = _mm512_set_epi8(
+        63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41,
+        40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18,
+        17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+
+    return _mm512_add_epi8(iota, _mm512_set1_epi8((char)n));
+}
+
+/* 48 bytes of 64 digits. */
+static inline __m512i pack(__m512i digits)
+{
+    const __m512i order = _mm512_set_epi8(
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 60, 61, 62, 56, 57, 58, 52, 53, 54, 48, 49,
+        50, 44, 45, 46, 40, 41, 42, 36, 37, 38, 32, 33, 34, 28, 29, 30, 24, 25, 26, 20, 21, 22, 16,
+        17, 18, 12, 13, 14, 8, 9, 10, 4, 5, 6, 0, 1, 2);
+    __m512i pairs = _mm512_maddubs_epi16(digits, _mm512_set1_epi32(0x01400140));
+
+    return _mm512_permutexvar_epi8(order, _mm512_madd_epi16(pairs, _mm512_set1_epi32(0x00011000)));
+}
+
+static inline __mmask64 below(__m512i v, unsigned char n)
+{
+    return _mm512_cmplt_epu8_mask(v, _mm512_set1_epi8((char)n));
+}
+
+/* Which bytes are part of no character of text: view_bad_bytes(). */
+static inline uint64_t bad_of(__m512i v)
+{
+    __mmask64 high = _mm512_movepi8_mask(v), tail = high & below(v, 0xC0);
+    __mmask64 space = below(_mm512_sub_epi8(v, _mm512_set1_epi8(9)), 5),
+              nul = _mm512_testn_epi8_mask(v, v);
+    __mmask64 control =
+        (below(v, ' ') & ~space & ~nul) | _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(0x7F));
+    __mmask64 never = (high & ~tail & below(v, 0xC2)) | (high & ~below(v, 0xF5));
+
+    return control | never | (tail & ~(high << 1));
+}
+
+/* May VIEW_SHORTEST characters of text stand in a row in n bytes, or nearly all of them be text? */
+static inline bool may_hold_text(uint64_t bad, unsigned n)
+{
+    uint64_t good = ~bad & ((UINT64_C(1) << n) - 1);
+
+    if ((n - (unsigned)__builtin_popcountll(good)) * 10 <= n)
+        return true;
+    _Static_assert(VIEW_SHORTEST == 20, "the steps below");
+    good &= good >> 1;
+    good &= good >> 2;
+    good &= good >> 4;
+    good &= good >> 8;
+    good &= good >> 4;
+    return good != 0;
+}
+
+/* May decoding begin where these n bytes do? As view_stretch.c has it. */
+static inline bool may_begin(__m512i bytes, unsigned n, uint64_t bad)
+{
+    enum { LOOKED_AT = 36, CUT = 3, LEAST = 8 };
+    unsigned last = n < LOOKED_AT ? n : LOOKED_AT;
+    uint64_t first = (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(bytes));
+
+    if (n >= LEAST && view_is_gzip((struct gw_span){(const char *)&first, sizeof(first)}))
+        return true;
+    return last <= CUT || (bad & ((UINT64_C(1) << (last - CUT)) - 1)) == 0;
+}
+
+/* Most are given away by their first byte: neither text nor what gzip and zlib begin with. */
+static inline bool may_begin_byte(unsigned char c)
+{
+    return c == 0x1F || (c & 0x8F) == 8 ||
+           (c < 0x80 ? (view_kind((char)c) & VIEW_KIND_CONTROL) == 0 : c >= 0xC2 && c <= 0xF4);
+}
+
+size_t view_run_says_nothing_avx512(const char *p, size_t left)
+{
+    const __m512i low = _mm512_loadu_si512(view_base64),
+                  high = _mm512_loadu_si512(view_base64 + LANES);
+    __mmask64 there = left >= LANES ? UINT64_MAX : (UINT64_C(1) << left) - 1, is_digit;
+    __m512i v = _mm512_maskz_loadu_epi8(there, p), digits, bytes,
+            lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
+    uint64_t bad, in, hex;
+    unsigned n;
+
+    digits = _mm512_permutex2var_epi8(low, v, high);
+    is_digit = below(digits, VIEW_NO_DIGIT) & ~_mm512_movepi8_mask(v) & there;
+    if (is_digit == UINT64_MAX)
+        return 0;
+    n = (unsigned)__builtin_ctzll(~is_digit);
+    in = (UINT64_C(1) << n) - 1;
+    hex = below(_mm512_sub_epi8(v, _mm512_set1_epi8('0')), 10) |
+          below(_mm512_sub_epi8(lower, _mm512_set1_epi8('a')), 6);
+    /* Of hex, and where another line may follow, more has to be known. */
+    if (n < VIEW_BLOB_MIN || (in & ~hex) == 0 ||
+        (n < left && (p[n] == '\n' || p[n] == '\r' || p[n] == '\\')))
+        return 0;
+    digits = _mm512_maskz_mov_epi8(in, digits);
+    bytes = pack(digits);
+    bad = bad_of(bytes);
+    if (may_begin(bytes, n * 3 / 4, bad) || may_hold_text(bad, n * 3 / 4))
+        return 0;
+    for (unsigned phase = 1; phase < PHASES; phase++) {
+        digits = _mm512_maskz_mov_epi8(in >> 1, _mm512_permutexvar_epi8(lanes_from(1), digits));
+        in >>= 1;
+        bytes = pack(digits);
+        if (may_begin_byte((unsigned char)_mm_cvtsi128_si32(_mm512_castsi512_si128(bytes))) &&
+            may_begin(bytes, (n - phase) * 3 / 4, bad_of(bytes)))
+            return 0;
+    }
+    return n;
+}
+#endif
