@@ -126,13 +126,14 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
                            : _mm512_maskz_loadu_epi8(mask_of(len - i > place ? len - i - place : 0),
                                                      text + i + place);
         beyond = _mm512_movepi8_mask(v[0]);
-        flags = _mm512_permutex2var_epi8(t.flags[0], v[0], t.flags[1]);
-        classes = _mm512_permutex2var_epi8(t.classes[0], v[0], t.classes[1]);
+        /* Bytes beyond ASCII have none. */
+        flags = _mm512_maskz_permutex2var_epi8(~beyond, t.flags[0], v[0], t.flags[1]);
+        classes = _mm512_maskz_permutex2var_epi8(~beyond, t.classes[0], v[0], t.classes[1]);
         for (unsigned k = 0; k < PREFILTER_CLASSES; k++)
             out->class[block][k] =
-                _mm512_test_epi8_mask(classes, _mm512_set1_epi8((char)(1u << k))) & ~beyond;
-        word = _mm512_test_epi8_mask(flags, _mm512_set1_epi8(1)) & ~beyond;
-        out->token[block] = _mm512_test_epi8_mask(flags, _mm512_set1_epi8(2)) & ~beyond & valid;
+                _mm512_test_epi8_mask(classes, _mm512_set1_epi8((char)(1u << k)));
+        word = _mm512_test_epi8_mask(flags, _mm512_set1_epi8(1));
+        out->token[block] = _mm512_test_epi8_mask(flags, _mm512_set1_epi8(2)) & valid;
         out->wide[block] =
             (accepted(f, PREFILTER_WIDE, v) | accepted(f, PREFILTER_WIDER, v)) & valid;
         out->start[block] = (accepted(f, PREFILTER_START, v) | accepted(f, PREFILTER_STARTER, v)) &

@@ -436,17 +436,17 @@ static size_t token_end(const struct scan_leaf *x, size_t at, size_t to)
 /* Which of the first 64 bits, high being those behind them, are the first of n in a row: from RULEC_MIN_RUN to 64. */
 static inline uint64_t first_of(uint64_t low, uint64_t high, unsigned n)
 {
+    unsigned more = n - RULEC_MIN_RUN < RULEC_MIN_RUN ? n - RULEC_MIN_RUN : RULEC_MIN_RUN,
+             rest = n - RULEC_MIN_RUN - more;
+
     for (unsigned k = 1; k < RULEC_MIN_RUN; k *= 2) {
         low &= low >> k | high << (64 - k);
         high &= high >> k;
     }
-    /* Mostly there is none left. */
-    for (unsigned done = RULEC_MIN_RUN, k; done < n && low != 0; done += k) {
-        k = n - done < done ? n - done : done;
-        low &= low >> k | high << (64 - k);
-        high &= high >> k;
-    }
-    return low;
+    /* No branch: whether some are left is hard to guess. Shifts of 0 keep all. */
+    low &= low >> more | high << 1 << (63 - more);
+    high &= high >> more;
+    return low & (low >> rest | high << 1 << (63 - rest));
 }
 
 /* Finds tokens that are long enough for the shortest run and have a part in the chunk. One that began before it counts anew from here:
@@ -455,7 +455,8 @@ static void find_tokens(struct scan_leaf *x, const struct prefilter_places *plac
                         size_t to)
 {
     size_t n_blocks = (to - from + 63) / 64, last = to - from - (n_blocks - 1) * 64;
-    unsigned least = x->filter->least_run < 64 ? x->filter->least_run : 64;
+    unsigned shortest = x->filter->least_run > RULEC_MIN_RUN ? x->filter->least_run : RULEC_MIN_RUN,
+             least = shortest < 64 ? shortest : 64;
     uint64_t before = 0, behind = tokens_behind(x, to);
 
     for (size_t i = 0; i < n_blocks && x->st == GW_OK; i++) {

@@ -1,7 +1,7 @@
 /* dlp/view.h - other forms of a text in which a value may hide, each with the way back to the text. Private to dlp.
  *
- * view_test() asks cheaply what a text may hold, and where (view_marks.h); only then views are made. A walked view goes over its source unit by unit
- * (a character, an escape) and writes what each says; only the surroundings of units that matter are written, apart from
+ * view_test() asks cheaply what a text may hold, and where (view_marks.h); only then views are made. A walked view goes over its
+ * source unit by unit (a character, an escape) and writes what each says; only the surroundings of units that matter are written, apart from
  * each other by a newline. A blob view holds what each encoded stretch decodes to, between a little of the text around it.
  * A view may be the source of another. view.c goes through all of them and keeps the budgets.
  *

@@ -89,17 +89,6 @@ static inline uint32_t view_said_avx2(__m256i v, const char *p)
     return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(amp, slash), percent));
 }
 
-/* Equals signs and view_is_quoted() of the byte behind them. */
-static inline uint32_t view_quoted_avx2(__m256i v, __m256i next)
-{
-    __m256i digit = _mm256_or_si256(view_between_avx2(next, '0' - 1, '9' + 1),
-                                    view_between_avx2(next, 'A' - 1, 'F' + 1));
-    __m256i end = _mm256_or_si256(view_equal_avx2(next, '\n'), view_equal_avx2(next, '\r'));
-
-    return (uint32_t)_mm256_movemask_epi8(
-        _mm256_and_si256(view_equal_avx2(v, '='), _mm256_or_si256(digit, end)));
-}
-
 /* Which are digits of base64, of both alphabets. */
 static inline uint32_t view_base64_avx2(__m256i v)
 {

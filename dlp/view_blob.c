@@ -119,6 +119,13 @@ size_t view_stretch_at(struct gw_span text, size_t at, bool *worth)
     }
 #endif
     end = blob_end(text, at, &hex);
+#if defined(__x86_64__)
+    if (!hex && view_has_avx512() &&
+        view_lines_say_nothing_avx512((struct gw_span){text.ptr + at, end - at})) {
+        *worth = false;
+        return end;
+    }
+#endif
     *worth = !view_says_nothing((struct gw_span){text.ptr + at, end - at}, hex);
     return end;
 }

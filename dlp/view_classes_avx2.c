@@ -1,13 +1,13 @@
-/* dlp/view_classes_avx2.c - view_classes() with AVX2: 32 bytes a step, each byte's classes by its nibbles. Any thread. */
+/* dlp/view_classes_avx2.c - view_bits() with AVX2: 32 bytes a step, each byte's classes by its nibbles. Any thread. */
 #include <string.h>
 
-#include "dlp/view_marks.h"
+#include "dlp/view_bits.h"
 
 #if defined(__x86_64__)
 #    include "dlp/view_avx2.h"
 
-/* Adds the bits of 32 bytes. */
-static inline void add(__m256i v, unsigned shift, struct view_block *out)
+/* Adds the bits of 32 bytes to word i. */
+static inline void add(__m256i v, unsigned i, unsigned shift, struct view_words *out)
 {
     enum {
         UPPER_ESCAPE = 1,
@@ -30,33 +30,55 @@ static inline void add(__m256i v, unsigned shift, struct view_block *out)
 
     /* A bit of found becomes the upper one of its byte. */
 #    define MASK(bits) ((uint64_t)(uint32_t)_mm256_movemask_epi8(bits) << shift)
-    out->of[VIEW_CLASS_DIGIT] |= MASK(_mm256_slli_epi16(found, 4));
-    out->of[VIEW_CLASS_SIGN] |=
+    out->of[VIEW_CLASS_DIGIT][i] |= MASK(_mm256_slli_epi16(found, 4));
+    out->of[VIEW_CLASS_SIGN][i] |=
         MASK(_mm256_or_si256(_mm256_slli_epi16(found, 3), _mm256_slli_epi16(found, 2)));
-    out->of[VIEW_CLASS_BASE64] |= (uint64_t)view_base64_avx2(v) << shift;
-    out->of[VIEW_CLASS_BACKSLASH] |= MASK(_mm256_slli_epi16(found, 6));
-    out->of[VIEW_CLASS_PERCENT] |= MASK(_mm256_slli_epi16(found, 7));
-    out->of[VIEW_CLASS_EQUALS] |= MASK(_mm256_slli_epi16(found, 5));
-    out->of[VIEW_CLASS_LETTER] |= MASK(_mm256_or_si256(letter, _mm256_slli_epi16(found, 1)));
-    out->of[VIEW_CLASS_HIGH] |= MASK(v);
+    out->of[VIEW_CLASS_BASE64][i] |= (uint64_t)view_base64_avx2(v) << shift;
+    out->of[VIEW_CLASS_BACKSLASH][i] |= MASK(_mm256_slli_epi16(found, 6));
+    out->of[VIEW_CLASS_PERCENT][i] |= MASK(_mm256_slli_epi16(found, 7));
+    out->of[VIEW_CLASS_EQUALS][i] |= MASK(_mm256_slli_epi16(found, 5));
+    out->of[VIEW_CLASS_LETTER][i] |= MASK(_mm256_or_si256(letter, _mm256_slli_epi16(found, 1)));
+    out->of[VIEW_CLASS_HIGH][i] |= MASK(v);
 #    undef MASK
 }
 
-void view_classes_avx2(const char *p, size_t n, struct view_block *out, unsigned n_blocks)
+/* Which of n words are not 0. */
+static inline uint64_t any_of(const uint64_t *w, unsigned n)
+{
+    uint64_t any = 0;
+
+    for (unsigned i = 0; i < n; i += 4) {
+        __m256i none =
+            _mm256_cmpeq_epi64(_mm256_load_si256((const void *)&w[i]), _mm256_setzero_si256());
+
+        any |= (uint64_t)(~(unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(none)) & 15) << i;
+    }
+    return any;
+}
+
+void view_bits_avx2(struct gw_span text, size_t from, struct view_bits *out)
 {
     enum { HALF = VIEW_BLOCK / 2 };
+    struct view_words words;
+    size_t first = from == 0 ? 0 : from - VIEW_BLOCK, end = from + VIEW_CHUNK + 2 * VIEW_BLOCK;
+    const unsigned filled = view_words_begin(&words, text.len, from);
 
-    memset(out, 0, n_blocks * sizeof(*out));
-    for (size_t at = 0; at < n && at / VIEW_BLOCK < n_blocks; at += HALF) {
+    for (unsigned k = 0; k < VIEW_CLASSES; k++)
+        memset(words.of[k], 0, filled * sizeof(words.of[k][0]));
+    end = end < text.len ? end : text.len;
+    for (size_t at = first; at < end; at += HALF) {
         char tail[HALF] = {0};
-        const char *row = p + at;
+        const char *row = text.ptr + at;
 
-        if (n - at < sizeof(tail)) {
-            memcpy(tail, row, n - at);
+        if (end - at < sizeof(tail)) {
+            memcpy(tail, row, end - at);
             row = tail;
         }
-        add(_mm256_loadu_si256((const void *)row), (unsigned)(at % VIEW_BLOCK),
-            &out[at / VIEW_BLOCK]);
+        add(_mm256_loadu_si256((const void *)row),
+            (unsigned)((at + VIEW_BLOCK - from) / VIEW_BLOCK), at % VIEW_BLOCK, &words);
     }
+    view_bits_of(&words, out);
+    for (unsigned k = 0; k < VIEW_MARK_BITS; k++)
+        out->any[k] = any_of(out->at[k], words.n);
 }
 #endif

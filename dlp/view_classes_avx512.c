@@ -1,26 +1,39 @@
-/* dlp/view_classes_avx512.c - view_classes() with AVX-512: 64 bytes a step, each byte's classes from a table of 128. Any thread. */
-#include "dlp/view_marks.h"
+/* dlp/view_classes_avx512.c - view_bits() with AVX-512: 64 bytes a step, each byte's classes from a table of 128. Any thread. */
+#include "dlp/view_bits.h"
 
 #if defined(__x86_64__)
 #    include <immintrin.h>
 
-void view_classes_avx512(const char *p, size_t n, struct view_block *out, unsigned n_blocks)
+void view_bits_avx512(struct gw_span text, size_t from, struct view_bits *out)
 {
     const __m512i low = _mm512_loadu_si512(view_class_of),
                   high = _mm512_loadu_si512(view_class_of + 64);
+    struct view_words words;
+    const unsigned filled = view_words_begin(&words, text.len, from);
 
-    for (unsigned i = 0; i < n_blocks; i++) {
-        size_t at = (size_t)i * VIEW_BLOCK, left = at < n ? n - at : 0;
-        __m512i v = left >= VIEW_BLOCK ? _mm512_loadu_si512(p + at)
-                                       : _mm512_maskz_loadu_epi8((UINT64_C(1) << left) - 1, p + at);
+    for (unsigned i = 0; i < filled; i++) {
+        size_t at =
+            from + (size_t)i * VIEW_BLOCK - VIEW_BLOCK; /* wraps where nothing is in front */
+        size_t left = at < text.len ? text.len - at : 0;
+        __m512i v = left >= VIEW_BLOCK ? _mm512_loadu_si512(text.ptr + at)
+                                       : _mm512_maskz_loadu_epi8((UINT64_C(1) << left) - 1,
+                                                                 text.ptr + (left == 0 ? 0 : at));
         __mmask64 beyond = _mm512_movepi8_mask(v);
         /* Bytes beyond ASCII have no other class. */
-        __m512i classes = _mm512_permutex2var_epi8(
-            low, _mm512_mask_mov_epi8(v, beyond, _mm512_setzero_si512()), high);
+        __m512i classes = _mm512_maskz_permutex2var_epi8(~beyond, low, v, high);
 
         for (unsigned k = 0; k < VIEW_CLASS_HIGH; k++)
-            out[i].of[k] = _mm512_test_epi8_mask(classes, _mm512_set1_epi8((char)(1u << k)));
-        out[i].of[VIEW_CLASS_HIGH] = beyond;
+            words.of[k][i] = _mm512_test_epi8_mask(classes, _mm512_set1_epi8((char)(1u << k)));
+        words.of[VIEW_CLASS_HIGH][i] = beyond;
+    }
+    view_bits_of(&words, out);
+    for (unsigned k = 0; k < VIEW_MARK_BITS; k++) {
+        out->any[k] = 0;
+        for (unsigned i = 0; i < words.n; i += VIEW_STEP) {
+            __m512i w = _mm512_load_si512(&out->at[k][i]);
+
+            out->any[k] |= (uint64_t)_mm512_test_epi64_mask(w, w) << i;
+        }
     }
 }
 #endif

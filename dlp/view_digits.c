@@ -229,6 +229,18 @@ static unsigned sign_of(char c)
     }
 }
 
+/* Signs between two digits at `at`, when a digit stands behind them; 0: none. *over: nothing of a row stands behind them. */
+static unsigned signs_at(struct gw_span text, size_t at, bool *over)
+{
+    unsigned n = 0;
+
+    while (at + n < text.len && n < SEPARATORS && view_is_sign(text.ptr[at + n]))
+        n++;
+    *over = at + n == text.len || (!is_letter(text.ptr[at + n]) && !is_digit(text.ptr[at + n])) ||
+            (n == 0 && (unsigned char)text.ptr[at] < 0x80);
+    return !*over && is_digit(text.ptr[at + n]) ? n : 0;
+}
+
 static struct row read_row(struct gw_span text, size_t at)
 {
     struct row r = {.end = at};
@@ -236,6 +248,7 @@ static struct row read_row(struct gw_span text, size_t at)
 
     for (;;) {
         unsigned between, next = 0, n = 0;
+        bool over;
 
         while (r.end < text.len && is_digit(text.ptr[r.end])) {
             r.end++;
@@ -250,9 +263,14 @@ static struct row read_row(struct gw_span text, size_t at)
             r.sizes[r.groups] = n;
         r.groups++;
         r.digits += n;
-        between = separators_at(text, r.end);
-        if (between == 0 || digit_at(text, r.end + between, &next) < 0)
+        between = signs_at(text, r.end, &over);
+        if (over)
             return r;
+        if (between == 0) {
+            between = separators_at(text, r.end);
+            if (between == 0 || digit_at(text, r.end + between, &next) < 0)
+                return r;
+        }
         r.signs |= sign_of(text.ptr[r.end]);
         r.end += between;
     }
@@ -285,6 +303,22 @@ size_t view_row_at(struct gw_span text, size_t at, bool *worth)
              (at == 0 || !is_letter(text.ptr[at - 1])) &&
              (r.end == text.len || !is_letter(text.ptr[r.end]));
     return r.end;
+}
+
+size_t view_row_start(struct gw_span text, size_t at)
+{
+    for (;;) {
+        size_t from = at;
+
+        while (at > 0 && is_digit(text.ptr[at - 1]))
+            at--;
+        from = at;
+        while (from > 0 && at - from < SEPARATORS && view_is_sign(text.ptr[from - 1]))
+            from--;
+        if (from == at || from == 0 || !is_digit(text.ptr[from - 1]))
+            return at;
+        at = from - 1;
+    }
 }
 
 bool view_row_goes_on(struct gw_span text, size_t at)
@@ -382,8 +416,18 @@ static size_t plain_digits(struct gw_span text, size_t at, size_t to)
 {
     size_t end = at;
 
-    while (end < to && is_plain(text, end))
+    while (end < to && is_plain(text, end)) {
+        bool begins = is_letter(text.ptr[end]) && (end == 0 || !is_letter(text.ptr[end - 1]));
+
         end++;
+        if (!begins)
+            continue;
+        /* A word that is no digit, and a sign behind it. */
+        while (end < to && (unsigned char)text.ptr[end] < 0x80 && is_letter(text.ptr[end]))
+            end++;
+        if (end < to && view_is_sign(text.ptr[end]))
+            end++;
+    }
     return end - at;
 }
 

@@ -25,21 +25,6 @@ enum view_class {
     VIEW_CLASSES
 };
 
-/* Of 64 bytes, a bit each. */
-struct view_block {
-    uint64_t of[VIEW_CLASSES];
-};
-
-enum { VIEW_BLOCK = 64 };
-
-/* The classes of the n bytes at p, as n_blocks blocks; where there are no bytes there are no bits. All give the same. */
-void view_classes(const char *p, size_t n, struct view_block *out, unsigned n_blocks);
-void view_classes_avx2(const char *p, size_t n, struct view_block *out, unsigned n_blocks);
-void view_classes_avx512(const char *p, size_t n, struct view_block *out, unsigned n_blocks);
-
-/* Bits of each byte of ASCII but VIEW_CLASS_HIGH. */
-extern const uint8_t view_class_of[128];
-
 /* What is listed. */
 enum view_mark_kind {
     VIEW_MARK_QUOTED, /* =XX that may not be alone */
@@ -47,8 +32,33 @@ enum view_mark_kind {
     VIEW_MARK_FOLD,   /* first bytes beyond ASCII of words that look made up */
     VIEW_MARK_ROW,    /* numbers that were taken apart */
     VIEW_MARK_RUN,    /* VIEW_BLOB_MIN digits of base64 whose stretch may say something */
-    VIEW_MARKS
+    VIEW_MARKS,
+    VIEW_MARK_ODD =
+        VIEW_MARKS, /* in bits only: digits behind which a row may go on with something else */
+    VIEW_MARK_BITS
 };
+
+enum {
+    VIEW_BLOCK = 64, /* bytes, a bit each */
+    VIEW_CHUNK_BLOCKS = 64,
+    VIEW_CHUNK = VIEW_CHUNK_BLOCKS * VIEW_BLOCK,
+    VIEW_ROW_MIN =
+        11, /* bytes of a row worth a view, with its signs: nine digits in three groups */
+};
+
+/* Of a chunk: where something of a kind may be, as far as classes tell, a bit for each byte; and a bit for each block that has one. */
+struct view_bits {
+    _Alignas(64) uint64_t at[VIEW_MARK_BITS][VIEW_CHUNK_BLOCKS];
+    uint64_t any[VIEW_MARK_BITS];
+};
+
+/* Those of the chunk that begins at `from`, a multiple of VIEW_CHUNK, below the text's length. All give the same. */
+void view_bits(struct gw_span text, size_t from, struct view_bits *out);
+void view_bits_avx2(struct gw_span text, size_t from, struct view_bits *out);
+void view_bits_avx512(struct gw_span text, size_t from, struct view_bits *out);
+
+/* Bits of each byte of ASCII but VIEW_CLASS_HIGH. */
+extern const uint8_t view_class_of[128];
 
 /* Places of one kind, ascending. */
 struct view_list {
@@ -74,6 +84,8 @@ size_t view_marks_from(const struct view_marks *m, enum view_mark_kind kind, siz
 
 /* Where the row of numbers at `at` ends; *worth: it is one that a view is made for. */
 size_t view_row_at(struct gw_span text, size_t at, bool *worth);
+/* Where the row begins that the digit at `at` ends, as far as digits and signs tell. */
+size_t view_row_start(struct gw_span text, size_t at);
 /* Does the row go on at `at`, behind its digits, with a character beyond ASCII or a word? */
 bool view_row_goes_on(struct gw_span text, size_t at);
 /* Bytes of the escape at `at`, 0: it is none; *worth: it hides something. */

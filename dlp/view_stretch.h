@@ -33,6 +33,9 @@ bool view_says_nothing(struct gw_span stretch, bool hex);
  * digits; 0: that is not plain. */
 size_t view_run_says_nothing_avx512(const char *p, size_t left);
 
+/* Is view_says_nothing() plain of a short stretch of base64, which may have several lines? */
+bool view_lines_say_nothing_avx512(struct gw_span stretch);
+
 /* Which of the bytes that n digits say are part of no character of text, whatever is around them: bit k % 64 of bad[k / 64]. Bits
  * behind the last byte are set. n is at most VIEW_FEW_DIGITS; behind the digits VIEW_PAD bytes can be read. */
 enum { VIEW_PAD = 32 };

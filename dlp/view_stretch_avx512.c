@@ -1,4 +1,4 @@
-/* dlp/view_stretch_avx512.c - view_run_says_nothing() with AVX-512: a run of up to 63 digits at once. Any thread. */
+/* dlp/view_stretch_avx512.c - stretches of up to 63 digits of base64 with AVX-512, at once. Any thread. */
 #include "dlp/view_stretch.h"
 
 #if defined(__x86_64__)
@@ -84,41 +84,73 @@ static inline bool may_begin_byte(unsigned char c)
            (c < 0x80 ? (view_kind((char)c) & VIEW_KIND_CONTROL) == 0 : c >= 0xC2 && c <= 0xF4);
 }
 
-size_t view_run_says_nothing_avx512(const char *p, size_t left)
+/* What the bytes at p say as digits of base64, and which of them are some: at most 64, of a text that has `left`. */
+static inline __m512i digits_at(const char *p, size_t left, __mmask64 *is_digit, __m512i *v)
 {
     const __m512i low = _mm512_loadu_si512(view_base64),
                   high = _mm512_loadu_si512(view_base64 + LANES);
-    __mmask64 there = left >= LANES ? UINT64_MAX : (UINT64_C(1) << left) - 1, is_digit;
-    __m512i v = _mm512_maskz_loadu_epi8(there, p), digits, bytes,
-            lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
-    uint64_t bad, in, hex;
+    __mmask64 there = left >= LANES ? UINT64_MAX : (UINT64_C(1) << left) - 1;
+    __m512i digits;
+
+    *v = _mm512_maskz_loadu_epi8(there, p);
+    digits = _mm512_permutex2var_epi8(low, *v, high);
+    *is_digit = below(digits, VIEW_NO_DIGIT) & ~_mm512_movepi8_mask(*v) & there;
+    return digits;
+}
+
+/* view_says_nothing() of n digits, fewer than 64; beyond they are 0. */
+static inline bool says_nothing(__m512i digits, unsigned n)
+{
+    __m512i bytes = pack(digits);
+    uint64_t bad = bad_of(bytes);
+
+    if (may_begin(bytes, n * 3 / 4, bad) || may_hold_text(bad, n * 3 / 4))
+        return false;
+    for (unsigned phase = 1; phase < PHASES; phase++) {
+        /* The lanes behind the last are 0, and so is what comes around. */
+        digits = _mm512_maskz_permutexvar_epi8(UINT64_MAX >> 1, lanes_from(1), digits);
+        bytes = pack(digits);
+        if (may_begin_byte((unsigned char)_mm_cvtsi128_si32(_mm512_castsi512_si128(bytes))) &&
+            may_begin(bytes, (n - phase) * 3 / 4, bad_of(bytes)))
+            return false;
+    }
+    return true;
+}
+
+size_t view_run_says_nothing_avx512(const char *p, size_t left)
+{
+    __m512i v, lower, digits;
+    __mmask64 is_digit;
+    uint64_t in, hex;
     unsigned n;
 
-    digits = _mm512_permutex2var_epi8(low, v, high);
-    is_digit = below(digits, VIEW_NO_DIGIT) & ~_mm512_movepi8_mask(v) & there;
+    digits = digits_at(p, left, &is_digit, &v);
     if (is_digit == UINT64_MAX)
         return 0;
     n = (unsigned)__builtin_ctzll(~is_digit);
     in = (UINT64_C(1) << n) - 1;
+    lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
     hex = below(_mm512_sub_epi8(v, _mm512_set1_epi8('0')), 10) |
           below(_mm512_sub_epi8(lower, _mm512_set1_epi8('a')), 6);
     /* Of hex, and where another line may follow, more has to be known. */
     if (n < VIEW_BLOB_MIN || (in & ~hex) == 0 ||
         (n < left && (p[n] == '\n' || p[n] == '\r' || p[n] == '\\')))
         return 0;
-    digits = _mm512_maskz_mov_epi8(in, digits);
-    bytes = pack(digits);
-    bad = bad_of(bytes);
-    if (may_begin(bytes, n * 3 / 4, bad) || may_hold_text(bad, n * 3 / 4))
-        return 0;
-    for (unsigned phase = 1; phase < PHASES; phase++) {
-        digits = _mm512_maskz_mov_epi8(in >> 1, _mm512_permutexvar_epi8(lanes_from(1), digits));
-        in >>= 1;
-        bytes = pack(digits);
-        if (may_begin_byte((unsigned char)_mm_cvtsi128_si32(_mm512_castsi512_si128(bytes))) &&
-            may_begin(bytes, (n - phase) * 3 / 4, bad_of(bytes)))
-            return 0;
-    }
-    return n;
+    return says_nothing(_mm512_maskz_mov_epi8(in, digits), n) ? n : 0;
+}
+
+bool view_lines_say_nothing_avx512(struct gw_span stretch)
+{
+    __mmask64 is_digit;
+    __m512i v, digits;
+    unsigned n;
+
+    if (stretch.len > LANES)
+        return false;
+    digits = digits_at(stretch.ptr, stretch.len, &is_digit, &v);
+    n = (unsigned)__builtin_popcountll(is_digit);
+    return n >= VIEW_BLOB_MIN && n < LANES &&
+           _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\\')) == 0 &&
+           says_nothing(_mm512_maskz_compress_epi8(is_digit, digits), n);
 }
 #endif

@@ -6,27 +6,21 @@
 #include "dlp/view_stretch.h"
 #include "tests/test.h"
 
-/* All ways to tell bytes apart by classes say what their table does. */
-static void check_classes(const char *p, size_t n)
+/* All ways to find bits say the same. */
+static void check_bits(struct gw_span text)
 {
-    enum { BLOCKS = 5 };
-    struct view_block one[BLOCKS], other[BLOCKS];
+    static struct view_bits one, other;
 
-    view_classes(p, n, one, BLOCKS);
-    for (size_t i = 0; i < (size_t)BLOCKS * VIEW_BLOCK; i++)
-        for (unsigned k = 0; k < VIEW_CLASSES; k++) {
-            unsigned char c = i < n ? (unsigned char)p[i] : 0;
-            unsigned of = c >= 0x80 ? 1u << VIEW_CLASS_HIGH : i < n ? view_class_of[c] : 0;
-
-            CHECK((one[i / VIEW_BLOCK].of[k] >> (i % VIEW_BLOCK) & 1) == (of >> k & 1));
+    for (size_t from = 0; from < text.len; from += VIEW_CHUNK) {
+        view_bits(text, from, &one);
+        if (__builtin_cpu_supports("avx2")) {
+            view_bits_avx2(text, from, &other);
+            CHECK(memcmp(&one, &other, sizeof(one)) == 0);
         }
-    if (__builtin_cpu_supports("avx2")) {
-        view_classes_avx2(p, n, other, BLOCKS);
-        CHECK(memcmp(one, other, sizeof(one)) == 0);
-    }
-    if (view_has_avx512()) {
-        view_classes_avx512(p, n, other, BLOCKS);
-        CHECK(memcmp(one, other, sizeof(one)) == 0);
+        if (view_has_avx512()) {
+            view_bits_avx512(text, from, &other);
+            CHECK(memcmp(&one, &other, sizeof(one)) == 0);
+        }
     }
 }
 
@@ -47,7 +41,7 @@ static void check_bytes(struct gw_span text, size_t at)
             !view_is_said(text.ptr + said, text.len - said)))
         said++;
     CHECK(said == view_find_said(text, at));
-    check_classes(text.ptr, text.len);
+    check_bits(text);
 }
 
 static void test_bytes(void)
@@ -158,7 +152,7 @@ static void test_stretches(void)
 {
     unsigned char bytes[192];
     char text[400];
-    unsigned r = 3, nothing = 0, at_once = 0;
+    unsigned r = 3, nothing = 0, at_once = 0, in_lines = 0;
 
     for (unsigned round = 0; round < 40000; round++) {
         bool hex = round % 5 == 0;
@@ -189,7 +183,20 @@ static void test_stretches(void)
 
             CHECK(run == 0 ||
                   (run == len && view_says_nothing((struct gw_span){text, len}, false)));
+            CHECK(run == 0 || view_lines_say_nothing_avx512((struct gw_span){text, len}));
             at_once += run != 0;
+        }
+        if (!hex && view_has_avx512() && len > 40 && len < VIEW_BLOCK) {
+            /* The same digits in two lines. */
+            char lines[VIEW_BLOCK + 1];
+            bool nothing_at_once;
+
+            memcpy(lines, text, 30);
+            lines[30] = '\n';
+            memcpy(lines + 31, text + 30, len - 30);
+            nothing_at_once = view_lines_say_nothing_avx512((struct gw_span){lines, len + 1});
+            CHECK(!nothing_at_once || view_says_nothing((struct gw_span){lines, len + 1}, false));
+            in_lines += nothing_at_once;
         }
         if (view_says_nothing((struct gw_span){text, len}, hex)) {
             bool is_whole = of_text > 0 && at == 0 && of_text == n;
@@ -199,7 +206,7 @@ static void test_stretches(void)
             CHECK(!is_whole && (front != 0 || of_text < 21 || at + of_text > n));
         }
     }
-    CHECK(nothing > 1000 && (at_once > 500 || !view_has_avx512()));
+    CHECK(nothing > 1000 && ((at_once > 500 && in_lines > 100) || !view_has_avx512()));
 }
 
 /* What digits' view takes for plain bytes are units of one byte that write themselves, and words for digits are none. */
@@ -210,6 +217,7 @@ static void test_plain(void)
                                         "zw", "\xa9", "x",  "\xc2\xa0", "une "};
     struct gw_buf text = {0};
     unsigned r = 1, len;
+    size_t longest = 0;
 
     for (unsigned i = 0; i < 20000; i++) {
         const char *word = view_spelled_word(i % 97);
@@ -224,10 +232,14 @@ static void test_plain(void)
         char unit[VIEW_UNIT_MAX] = {0};
         unsigned n = 0;
 
-        if (view_walk_digits.plain(whole, at, at + 1) == 1)
-            CHECK(view_walk_digits.step(whole, at, unit, &n) == 1 && n == 1 &&
-                  unit[0] == text.ptr[at]);
+        size_t plain = view_walk_digits.plain(whole, at, at + 40 < text.len ? at + 40 : text.len);
+
+        for (size_t i = at; i < at + plain; i++)
+            CHECK(view_walk_digits.step(whole, i, unit, &n) == 1 && n == 1 &&
+                  unit[0] == text.ptr[i]);
+        longest = plain > longest ? plain : longest;
     }
+    CHECK(longest > 20);
     for (unsigned i = 0; view_spelled_word(i) != NULL; i++)
         CHECK(view_spelled(gw_span_str(view_spelled_word(i)), 0, &len) >= 0 &&
               len == strlen(view_spelled_word(i)));

@@ -106,7 +106,7 @@ static void test_random(void)
     unsigned r = 1, made = 0;
 
     for (unsigned round = 0; round < 6000; round++) {
-        size_t most = round % 100 == 0 ? 9000 : round % 700;
+        size_t most = round % 20 == 0 ? 9000 : round % 700;
         unsigned first = round % PARTS, n = round % 4 == 0 ? PARTS : 2 + round % 7;
 
         gw_buf_clear(&text);
