@@ -197,6 +197,25 @@ void kern_cuda_gate_up(struct kern_cuda *c, const struct kern_cuda_matrix *gate,
 void kern_cuda_rows(struct kern_cuda *c, const struct kern_cuda_matrix *m, const int32_t *ids,
                     unsigned n, float scale, float *out);
 
+/* ---- adapters (cuda_lora.cu) --------------------------------------------------------------- */
+
+/* What one adapter adds to one product; device pointers. */
+struct kern_cuda_lora {
+    const float *a, *b; /* [rank][cols], [rows][rank] */
+    unsigned rank;      /* 0: nothing */
+};
+/* What all adapters may add to one product. */
+struct kern_cuda_loras {
+    const struct kern_cuda_lora *parts; /* device: [adapter] */
+    unsigned max_rank;                  /* of them all; 0: nothing is done */
+    const int32_t *of;                  /* device: [n_tokens], the token's adapter; -1: none */
+    float *low;                         /* device: memory for [n_tokens][max_rank] */
+};
+
+/* out[token][row] += b (a x[token]), for tokens that have an adapter. x: [token][cols]. A token's result does not depend on the others. */
+void kern_cuda_lora(struct kern_cuda *c, const struct kern_cuda_loras *l, const float *x,
+                    unsigned n_tokens, size_t rows, size_t cols, float *out, size_t out_stride);
+
 /* ---- norms, rope, activation (cuda_ops.cu) ------------------------------------------------ */
 
 /* out[token][n] = rms_norm of x[token][n]; w[n] or NULL; out may be x. */
@@ -239,15 +258,17 @@ enum kern_cuda_kv_type {
     KERN_CUDA_KV_F16,
     KERN_CUDA_KV_I8, /* int8, one float scale for the key of a token and one for its value, as KERN_KV_I8 */
     KERN_CUDA_KV_FP8, /* e4m3, scales likewise */
-    KERN_CUDA_KV_Q4, /* 4 bits after a Hadamard rotation of the head, scales per 32 values; head_dim a power of two >= 32 */
+    KERN_CUDA_KV_Q4, /* the codes and scales of KERN_KV_I4: 4 bits of a head that was rotated, a scale of 16 bits per 32 values */
 };
 
 /* The pages of all sequences. A page holds KERN_CUDA_PAGE tokens of all layers and KV heads. The block of (page, layer, head) lies at
  * base + page * page_bytes + (layer * n_kv_heads + head) * kern_cuda_kv_block_bytes(): K [16][head_dim], then V [16][head_dim],
- * both token by token, then the scales as floats: K's, then V's, [16] each, with Q4 [16][head_dim / 32] each. */
+ * both token by token, then the scales: K's, then V's, [16] floats each, with Q4 [16][head_dim / 32, rounded up] halfs each. */
 struct kern_cuda_kv {
-    void *base; /* device, aligned to 16; or the device's address of page-locked memory */
+    void *base; /* device, aligned to 16 */
     size_t page_bytes;
+    void *host; /* the device's address of page-locked memory, or NULL: pages from n_pages on, */
+    uint32_t n_pages;              /* which the device reads and writes over the bus */
     unsigned n_kv_heads, head_dim; /* head_dim: a multiple of 8, at most 256 */
     enum kern_cuda_kv_type type;
 };

@@ -84,6 +84,9 @@ $(BUILD)/tests/unit/kernels/test_cuda%: $(BUILD)/tests/unit/kernels/test_cuda%.o
 $(BUILD)/tests/unit/engine/test_device%: $(BUILD)/tests/unit/engine/test_device%.o $(BUILD)/lib/engine.a $(BUILD)/lib/simt.a $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
 	@echo "LD    $@"
 	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LDLIBS)
+$(BUILD)/tests/unit/proxy/test_device%: $(BUILD)/tests/unit/proxy/test_device%.o $(addprefix $(BUILD)/lib/,proxy.a dlp.a router.a engine.a audit.a simt.a kernels.a base.a)
+	@echo "LD    $@"
+	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LDLIBS)
 
 cuda-toolkit: ## get a CUDA compiler (104 MB of Python packages, no root) into the user's cache
 	@if [ -n '$(HAVE_CUDA)' ]; then echo 'CUDA  $(CUDA_FOUND)'; else \

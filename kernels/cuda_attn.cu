@@ -216,7 +216,7 @@ static __global__ void __launch_bounds__(ROWS *KERN_CUDA_PAGE, 1) attn_kernel(st
     __syncthreads();
     if (g.kv.type == KERN_CUDA_KV_Q4)
         for (unsigned r = t / 32; r < ROWS; r += THREADS / 32)
-            cuda_rotate(s.q + r * hd, hd, t % 32);
+            cuda_rotate(s.q + r * hd, hd, false, t % 32);
     for (unsigned r = 0; r < n_rows; r += heads)
         if (s.pos[r] >= 0) {
             low = min(low, first_key(g, s.pos[r]));
@@ -329,7 +329,7 @@ static __global__ void __launch_bounds__(ROWS *KERN_CUDA_PAGE, 1) attn_kernel(st
     __syncthreads();
     if (g.kv.type == KERN_CUDA_KV_Q4)
         for (unsigned r = t / 32; r < n_rows; r += THREADS / 32)
-            cuda_rotate(s.q + r * hd, hd, t % 32);
+            cuda_rotate(s.q + r * hd, hd, true, t % 32);
     __syncthreads();
 #pragma unroll 1
     for (unsigned i = t; i < n_rows * hd; i += THREADS)
@@ -361,7 +361,7 @@ static __global__ void merge_kernel(struct attn_args g)
         row[t] = whole.sum > 0 ? all / whole.sum : all * whole.sum;
     __syncthreads();
     if (g.kv.type == KERN_CUDA_KV_Q4 && t < 32)
-        cuda_rotate(row, hd, t);
+        cuda_rotate(row, hd, true, t);
     __syncthreads();
     if (t < hd)
         g.a.out[token * g.a.out_stride + head * (size_t)hd + t] = row[t];

@@ -26,6 +26,29 @@ static __device__ float magnitude(const float *x, unsigned n, unsigned lane)
     return dev_warp_max(bad ? 1.0f : 0.0f) > 0 ? NAN : most;
 }
 
+/* Group g of x[n], which was rotated: its number of largest magnitude, the first of equals, becomes -8; see code_groups of kernels/kv_code.c. */
+static __device__ void put_group(const struct cuda_kv_row &r, unsigned g, const float *x,
+                                 unsigned n, unsigned lane)
+{
+    const unsigned i = g * CUDA_KV_GROUP + lane;
+    const float v = i < n ? x[i] : 0.0f, size = fabsf(v);
+    const bool bad = dev_warp_max(isnan(v) ? 1.0f : 0.0f) > 0;
+    const float most = dev_warp_max(isnan(v) ? 0.0f : size);
+    const float first = dev_warp_max(size == most ? 32.0f - (float)lane : 0.0f); /* 32: lane 0 */
+    const float top = __shfl_sync(WARP_ALL, v, bad ? 0 : 32 - (int)first);
+    const uint16_t scale = ptx_f32_f16(held(bad ? NAN : top / -8.0f));
+    const float d = ptx_f16_f32(scale);
+    const float inverse = d != 0 && fabsf(1.0f / d) < INFINITY ? 1.0f / d : 0.0f;
+    const float at = rintf(v * inverse) + 8.0f;
+    const unsigned code = at > 15.0f ? 15u : at > 0.0f ? (unsigned)at : 0u; /* no number: 0 */
+    const unsigned next = __shfl_xor_sync(WARP_ALL, code, 1);
+
+    if (lane == 0)
+        r.halfs[g] = scale;
+    if (lane % 2 == 0 && i < n)
+        r.values[i / 2] = (unsigned char)(code | next << 4);
+}
+
 /* Writes x[n], which a warp shares and may spoil, to a row of a page. */
 static __device__ void put_row(enum kern_cuda_kv_type type, const struct cuda_kv_row &r, float *x,
                                unsigned n, unsigned lane)
@@ -36,21 +59,11 @@ static __device__ void put_row(enum kern_cuda_kv_type type, const struct cuda_kv
         return;
     }
     if (type == KERN_CUDA_KV_Q4) {
-        cuda_rotate(x, n, lane);
-        for (unsigned g = 0; g < n / CUDA_KV_GROUP; g++) {
-            const float d = magnitude(x + g * CUDA_KV_GROUP, CUDA_KV_GROUP, lane) / 7.0f;
-            const float inverse = d > 0 && 1.0f / d < INFINITY ? 1.0f / d : 0;
-
-            if (lane == 0)
-                r.scale[g] = d;
-            if (lane < CUDA_KV_GROUP / 2) {
-                const unsigned i = g * CUDA_KV_GROUP + 2 * lane;
-                const int a = inverse > 0 ? __float2int_rn(held(x[i]) * inverse) : 0;
-                const int b = inverse > 0 ? __float2int_rn(held(x[i + 1]) * inverse) : 0;
-
-                r.values[i / 2] = (unsigned char)((a + 8) | (b + 8) << 4);
-            }
-        }
+        for (unsigned i = lane; i < n; i += 32)
+            x[i] = held(x[i]);
+        cuda_rotate(x, n, false, lane);
+        for (unsigned g = 0; g * CUDA_KV_GROUP < n; g++)
+            put_group(r, g, x, n, lane);
         return;
     }
 
@@ -148,13 +161,13 @@ static __global__ void qkv_kernel(struct kern_cuda_kv kv, unsigned layer, struct
 }
 
 /* pairs[n][2]: blockIdx.y. A page is a multiple of 16 bytes. */
-static __global__ void copy_kernel(unsigned char *base, size_t page_bytes, const uint32_t *pairs)
+static __global__ void copy_kernel(struct kern_cuda_kv kv, const uint32_t *pairs)
 {
     const size_t i = (blockIdx.x * (size_t)COPY_THREADS + threadIdx.x) * 16;
     const uint32_t from = pairs[2 * blockIdx.y], to = pairs[2 * blockIdx.y + 1];
 
-    if (i < page_bytes)
-        *(uint4 *)(base + to * page_bytes + i) = *(const uint4 *)(base + from * page_bytes + i);
+    if (i < kv.page_bytes)
+        *(uint4 *)(cuda_kv_page(kv, to) + i) = *(const uint4 *)(cuda_kv_page(kv, from) + i);
 }
 
 /* ---- launchers -------------------------------------------------------------------------- */
@@ -162,8 +175,6 @@ static __global__ void copy_kernel(unsigned char *base, size_t page_bytes, const
 size_t kern_cuda_kv_block_bytes(enum kern_cuda_kv_type type, unsigned head_dim)
 {
     if (head_dim == 0 || head_dim % 8 != 0 || head_dim > MAX_HEAD)
-        return 0;
-    if (type == KERN_CUDA_KV_Q4 && (head_dim < CUDA_KV_GROUP || (head_dim & (head_dim - 1)) != 0))
         return 0;
     return cuda_kv_bytes(type, head_dim);
 }
@@ -185,5 +196,5 @@ void kern_cuda_kv_copy(struct kern_cuda *c, const struct kern_cuda_kv *kv, const
 
     if (n != 0)
         kern_cuda_run(c, "copy of pages", copy_kernel, dim3((unsigned)pieces, n),
-                      dim3(COPY_THREADS), 0, (unsigned char *)kv->base, kv->page_bytes, pairs);
+                      dim3(COPY_THREADS), 0, *kv, pairs);
 }

@@ -445,6 +445,19 @@ void kern_cuda_sample(struct kern_cuda *c, const struct kern_cuda_sample *s)
     (void)s;
 }
 
+void kern_cuda_lora(struct kern_cuda *c, const struct kern_cuda_loras *l, const float *x,
+                    unsigned n_tokens, size_t rows, size_t cols, float *out, size_t out_stride)
+{
+    (void)c;
+    (void)l;
+    (void)x;
+    (void)n_tokens;
+    (void)rows;
+    (void)cols;
+    (void)out;
+    (void)out_stride;
+}
+
 void kern_cuda_peer_copy(struct kern_cuda *to, void *dst, struct kern_cuda *from, const void *src,
                          size_t bytes)
 {
