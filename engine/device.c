@@ -55,6 +55,11 @@ enum gw_status device_parse(const char *text, struct device_spec *out, struct gw
     return GW_OK;
 }
 
+bool device_has_kv(enum kern_kv_type type)
+{
+    return type == KERN_KV_F16 || type == KERN_KV_I8 || type == KERN_KV_I4;
+}
+
 bool device_wanted(const struct device_spec *spec)
 {
     return spec->kind == DEVICE_CUDA || (spec->kind == DEVICE_AUTO && device_cuda_ops.count() != 0);
@@ -136,6 +141,11 @@ void device_copy_page(void *ctx, uint32_t to, uint32_t from)
 enum gw_status device_step(struct device *d, const struct device_step *s, struct gw_err *err)
 {
     return d->ops->step(d, s, err);
+}
+
+enum gw_status device_cost(struct device *d, struct engine_cost *out, struct gw_err *err)
+{
+    return d->ops->cost(d, out, err);
 }
 
 void device_health(const struct device *d, struct engine_device *out)

@@ -2,7 +2,8 @@
  *
  * The scheduler, the pages and the tree of prefixes are the same with and without one: kvcache.h hands out page numbers, and a device
  * keeps the pages of those numbers in its own memory. A device computes the model's last layers and the logits; layers before `first_layer`,
- * which did not fit, stay on the CPU (forward.c), and so do their keys and values.
+ * which did not fit, stay on the CPU (forward.c), and so do their keys and values. Pages that a device has no room for lie in the host's memory,
+ * where it reads them.
  *
  *   device_parse -> device_open (weights go there) -> device_start (pages, memory of steps) -> device_step, any number -> device_close
  *
@@ -17,6 +18,7 @@
 #include "base/err.h"
 #include "engine/engine.h"
 #include "engine/kvcache.h"
+#include "engine/lora.h"
 #include "engine/model.h"
 
 struct device;
@@ -40,6 +42,10 @@ struct device_limits {
     unsigned max_seqs, max_context;
     unsigned n_ids; /* of the vocabulary: ids below it may be picked */
     enum kern_kv_type kv_type;
+    const enum kern_kv_type
+        *layer_types;    /* [n_layers], as long as the device; NULL: all are of kv_type */
+    unsigned n_adapters; /* that runs may name: */
+    const struct lora *adapters[ENGINE_MAX_ADAPTERS]; /* they live longer than the device */
 };
 
 /* A row whose token the device may pick itself; see engine/sampler.h for what the numbers mean. */
@@ -68,6 +74,7 @@ struct device_ops {
     enum gw_status (*start)(struct device *d, unsigned n_pages, struct gw_err *err);
     enum gw_status (*step)(struct device *d, const struct device_step *s, struct gw_err *err);
     void (*copy_page)(struct device *d, uint32_t to, uint32_t from);
+    enum gw_status (*cost)(struct device *d, struct engine_cost *out, struct gw_err *err);
     void (*health)(const struct device *d, struct engine_device *out);
     void (*close)(struct device *d);
 };
@@ -78,10 +85,14 @@ struct device {
     struct device_limits limits;
     unsigned first_layer; /* layers from here on are here; n_layers: none */
     uint64_t token_bytes; /* of keys and values, here */
+    unsigned far_tokens;  /* whose pages lie in the host's memory, once it was started */
     char words[160];      /* where what is, for people */
     float *logits;        /* [row][n_vocab] of the last step */
     int32_t *picked;      /* [row]: what was picked; -1: take the logits */
 };
+
+/* Whether devices keep keys and values of this type. */
+bool device_has_kv(enum kern_kv_type type);
 
 /* Whether the devices that spec names are there. GW_EUNSUPPORTED, with words for people. Thread: any. */
 enum gw_status device_check(const struct device_spec *spec, struct gw_err *err);
@@ -98,13 +109,13 @@ enum gw_status device_open(const struct device_spec *spec, const struct model *m
                            struct gw_err *err);
 void device_close(struct device *d); /* d may be NULL */
 
-/* Bytes that pages may take. */
+/* Bytes that pages may take there. */
 uint64_t device_room(struct device *d);
 
 /* Bytes that a token's keys and values take there. */
 uint64_t device_token_bytes(const struct device *d);
 
-/* Takes the memory of n_pages pages and of steps. GW_ENOMEM, and then it may be called again with fewer pages. */
+/* Takes the memory of n_pages pages and of steps; pages that do not fit lie in the host's memory. GW_ENOMEM, and then it may be called again with fewer pages. */
 enum gw_status device_start(struct device *d, unsigned n_pages, struct gw_err *err);
 
 /* Page `to` becomes a copy of `from`, before the next step. ctx: struct device; see kvcache_shape.copy. */
@@ -112,6 +123,9 @@ void device_copy_page(void *ctx, uint32_t to, uint32_t from);
 
 /* Computes the layers and the logits of a step, or what is picked from them. GW_EIO, GW_ENOMEM: the device failed. */
 enum gw_status device_step(struct device *d, const struct device_step *s, struct gw_err *err);
+
+/* Times attention to pages there and in the host's memory: out->gpu_kv_s, host_kv_s. Before the first request. GW_EIO. */
+enum gw_status device_cost(struct device *d, struct engine_cost *out, struct gw_err *err);
 
 /* What it is doing now. Thread: any. Takes about a millisecond. */
 void device_health(const struct device *d, struct engine_device *out);

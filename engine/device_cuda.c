@@ -47,6 +47,8 @@ void device_cuda_lay_meta(const struct device_cuda *d, void *mem, struct cuda_me
     out->rows = carve(&c, l->max_rows, sizeof(int32_t));
     out->picks = carve(&c, l->max_rows, sizeof(*out->picks));
     out->copies = carve(&c, (size_t)2 * CUDA_MAX_COPIES, sizeof(uint32_t));
+    if (l->n_adapters != 0)
+        out->adapter = carve(&c, l->max_tokens, sizeof(int32_t));
     out->pages = carve(&c, (size_t)l->max_seqs * d->max_pages, sizeof(uint32_t));
     out->bytes = c.at;
 }
@@ -61,6 +63,7 @@ void device_cuda_lay_work(const struct device_cuda *d, void *mem, bool last, str
     const struct model *m = d->base.m;
     const size_t n = d->base.limits.max_tokens, rows = d->base.limits.max_rows;
     const size_t places = m->n_experts == 0 ? n : n * m->n_used, f = sizeof(float);
+    const unsigned rank = device_cuda_max_rank(&d->base.limits);
     struct carver c = {mem, 0};
 
     *out = (struct cuda_work){.base = mem};
@@ -71,6 +74,8 @@ void device_cuda_lay_work(const struct device_cuda *d, void *mem, bool last, str
     out->att = carve(&c, n * d->n_att, f);
     out->gate = carve(&c, places * m->n_ff, f);
     out->up = carve(&c, places * m->n_ff, f);
+    if (rank != 0)
+        out->low = carve(&c, n * rank, f);
     out->acts_embd = carve_acts(&c, d, n, m->n_embd);
     out->acts_att = carve_acts(&c, d, n, d->n_att);
     out->acts_ff = carve_acts(&c, d, places, m->n_ff);
@@ -96,11 +101,37 @@ void device_cuda_lay_work(const struct device_cuda *d, void *mem, bool last, str
 
 /* ---- where layers go ------------------------------------------------------------------------ */
 
-/* What a layer's keys and values take for the longest sequence alone. */
-static uint64_t kv_bytes(const struct device_cuda *d)
+/* How a layer's keys and values are kept: as on the CPU. */
+static enum kern_cuda_kv_type kv_type(const struct device_cuda *d, unsigned layer)
 {
-    return (uint64_t)(d->max_pages + 1) * d->base.m->n_kv_heads *
-           kern_cuda_kv_block_bytes(d->kv_type, d->base.m->head_dim);
+    const struct device_limits *l = &d->base.limits;
+    const enum kern_kv_type type = l->layer_types != NULL ? l->layer_types[layer] : l->kv_type;
+
+    return type == KERN_KV_F16  ? KERN_CUDA_KV_F16
+           : type == KERN_KV_I4 ? KERN_CUDA_KV_Q4
+                                : KERN_CUDA_KV_I8;
+}
+
+/* Bytes of a page of layers [from, to). */
+static uint64_t page_bytes(const struct device_cuda *d, unsigned from, unsigned to)
+{
+    const struct model *m = d->base.m;
+    uint64_t bytes = 0;
+
+    for (unsigned i = from; i < to; i++)
+        bytes += (uint64_t)m->n_kv_heads * kern_cuda_kv_block_bytes(kv_type(d, i), m->head_dim);
+    return bytes;
+}
+
+/* What a layer wants: its weights, what adapters add to them, and the keys and values of the longest sequence alone; those of a very long one need
+ * not all be there. */
+static uint64_t wanted_bytes(const struct device_cuda *d, unsigned layer)
+{
+    const unsigned pages = d->max_pages < CUDA_NEAR_PAGES ? d->max_pages : CUDA_NEAR_PAGES;
+
+    return device_cuda_layer_bytes(d->base.m, layer) +
+           device_cuda_adapter_bytes(&d->base.limits, layer) +
+           (pages + 2) * page_bytes(d, layer, layer + 1);
 }
 
 /* Bytes of a GPU that weights and pages may take. */
@@ -130,12 +161,12 @@ static void place(struct device_cuda *d)
     for (unsigned k = 0; k < d->n_parts; k++)
         rooms += room[k] = capacity(d, &d->parts[k]);
     for (unsigned k = 0; k < m->n_layers; k++)
-        all += device_cuda_layer_bytes(m, k) + kv_bytes(d);
+        all += wanted_bytes(d, k);
     used = device_cuda_layer_bytes(m, m->n_layers);
     all += used;
     d->parts[p].to = d->parts[p].from = i;
     while (i > 0 && used <= room[p]) {
-        const uint64_t need = device_cuda_layer_bytes(m, i - 1) + kv_bytes(d);
+        const uint64_t need = wanted_bytes(d, i - 1);
         const uint64_t share =
             rooms == 0 ? 0 : (uint64_t)((double)all / (double)rooms * (double)room[p]);
 
@@ -197,12 +228,6 @@ static void cuda_close(struct device *base)
     free(d);
 }
 
-/* Pages on a GPU hold what the CPU's would, or what is nearest to it. */
-static enum kern_cuda_kv_type type_of(enum kern_kv_type type)
-{
-    return type == KERN_KV_F16 ? KERN_CUDA_KV_F16 : KERN_CUDA_KV_I8;
-}
-
 static enum gw_status open_parts(struct device_cuda *d, const struct device_spec *spec,
                                  struct gw_err *err)
 {
@@ -237,8 +262,13 @@ static enum gw_status check_model(const struct device_cuda *d, struct gw_err *er
 {
     const struct model *m = d->base.m;
     const char *refused = device_cuda_refuses(m, m->n_layers);
+    unsigned changes = 0;
 
-    if (kern_cuda_kv_block_bytes(d->kv_type, m->head_dim) == 0)
+    for (unsigned i = 0; i < m->n_layers; i++)
+        changes += i != 0 && kv_type(d, i) != kv_type(d, i - 1);
+    if (!device_has_kv(d->base.limits.kv_type) || changes > 1)
+        return gw_fail(err, GW_EUNSUPPORTED, "this type of kv is not built in for GPUs");
+    if (page_bytes(d, 0, 1) == 0 || page_bytes(d, m->n_layers - 1, m->n_layers) == 0)
         return gw_fail(err, GW_EUNSUPPORTED, "heads of %u numbers are not built in for GPUs",
                        m->head_dim);
     if (m->n_embd % 32 != 0 || d->n_att % 32 != 0 || m->n_ff % 32 != 0 || m->n_experts > 512 ||
@@ -264,8 +294,7 @@ static enum gw_status fill(struct device_cuda *d, const struct device_spec *spec
         return gw_fail(err, GW_ENOMEM, "the GPU has no room for one layer of the model");
     for (unsigned i = 0; i < d->n_parts; i++)
         GW_TRY(device_cuda_load(d, &d->parts[i], i + 1 == d->n_parts, err));
-    d->base.token_bytes = (uint64_t)(m->n_layers - d->base.first_layer) * m->n_kv_heads *
-                          kern_cuda_kv_block_bytes(d->kv_type, m->head_dim) / KERN_CUDA_PAGE;
+    d->base.token_bytes = page_bytes(d, d->base.first_layer, m->n_layers) / KERN_CUDA_PAGE;
     describe(d);
     return GW_OK;
 }
@@ -288,7 +317,6 @@ static enum gw_status cuda_open(const struct device_spec *spec, const struct mod
     d->n_qkv = d->n_att + 2 * d->n_kv;
     d->max_pages = (limits->max_context + KERN_CUDA_PAGE - 1) / KERN_CUDA_PAGE;
     d->fine = m->acts_form != KERN_ACTS_COARSE;
-    d->kv_type = type_of(limits->kv_type);
     st = fill(d, spec, err);
     if (st != GW_OK) {
         cuda_close(&d->base);
@@ -300,26 +328,75 @@ static enum gw_status cuda_open(const struct device_spec *spec, const struct mod
 
 /* ---- pages and steps ------------------------------------------------------------------------ */
 
-/* What pages may take: the least of all GPUs, as all hold the same page numbers. */
+/* Pages of its layers that a GPU has room for. */
+static uint64_t room_of(const struct device_cuda *d, const struct cuda_part *p, bool last)
+{
+    const uint64_t bytes = capacity(d, p), page = page_bytes(d, p->from, p->to);
+    uint64_t used = last ? device_cuda_layer_bytes(d->base.m, d->base.m->n_layers) : 0;
+
+    for (unsigned k = p->from; k < p->to; k++)
+        used +=
+            device_cuda_layer_bytes(d->base.m, k) + device_cuda_adapter_bytes(&d->base.limits, k);
+    return page == 0 || bytes < used ? 0 : (bytes - used) / page; /* 0: a GPU without layers */
+}
+
+/* What pages may take: as many as the GPU with the least room has, as all hold the same page numbers. */
 static uint64_t cuda_room(struct device *base)
 {
     struct device_cuda *d = self(base);
-    const unsigned n = base->m->n_layers - base->first_layer;
-    uint64_t least = UINT64_MAX;
+    uint64_t least = UINT32_MAX;
 
     for (unsigned i = 0; i < d->n_parts; i++) {
-        const struct cuda_part *p = &d->parts[i];
-        uint64_t bytes = capacity(d, p), used = 0;
+        const uint64_t pages = room_of(d, &d->parts[i], i + 1 == d->n_parts);
 
-        for (unsigned k = p->from; k < p->to; k++)
-            used += device_cuda_layer_bytes(base->m, k);
-        if (i + 1 == d->n_parts)
-            used += device_cuda_layer_bytes(base->m, base->m->n_layers);
-        bytes = bytes > used ? bytes - used : 0;
-        bytes = bytes / (p->to - p->from) * n; /* as if it held all layers */
-        least = bytes < least ? bytes : least;
+        least = pages < least ? pages : least;
     }
-    return least;
+    return least * page_bytes(d, base->first_layer, base->m->n_layers);
+}
+
+/* Pages on the GPU, and in the host's memory what it has no room for. Fewer than one long sequence needs are not enough: then the host holds more. */
+static enum gw_status take_pages(struct device_cuda *d, struct cuda_part *p, bool last,
+                                 unsigned n_pages, struct gw_err *err)
+{
+    const uint64_t page = page_bytes(d, p->from, p->to), room = room_of(d, p, last);
+    uint64_t here = room < n_pages ? room : n_pages;
+    enum gw_status st = GW_OK;
+
+    for (; p->kv_buf == NULL; here /= 2) {
+        st = device_cuda_take(p, here * page, &p->kv_buf, err);
+        p->n_pages = (uint32_t)here;
+        if (st != GW_OK && (st != GW_ENOMEM || here == 0 || n_pages > d->max_pages + 2))
+            return st;
+    }
+    p->n_far = n_pages > p->n_pages ? n_pages - p->n_pages : 0;
+    return p->n_far == 0 || p->kv_host != NULL
+               ? GW_OK
+               : kern_cuda_host_new(p->c, p->n_far * page, &p->kv_host, err);
+}
+
+/* Where the layers' keys and values lie in a page. */
+static void lay_pages(const struct device_cuda *d, struct cuda_part *p)
+{
+    const struct model *m = d->base.m;
+    char *here = kern_cuda_at(p->kv_buf, 0);
+    char *far = p->kv_host == NULL ? NULL : kern_cuda_host_at(p->c, p->kv_host);
+
+    for (p->kv_split = 1; p->from + p->kv_split < p->to; p->kv_split++)
+        if (kv_type(d, p->from + p->kv_split) != kv_type(d, p->from))
+            break;
+    for (unsigned i = 0; i < 2; i++) {
+        const unsigned first =
+            i == 0 || p->from + p->kv_split == p->to ? p->from : p->from + p->kv_split;
+        const size_t before = page_bytes(d, p->from, first);
+
+        p->kv[i] = (struct kern_cuda_kv){.base = here + before,
+                                         .host = far == NULL ? NULL : far + before,
+                                         .n_pages = p->n_pages,
+                                         .page_bytes = page_bytes(d, p->from, p->to),
+                                         .n_kv_heads = m->n_kv_heads,
+                                         .head_dim = m->head_dim,
+                                         .type = kv_type(d, first)};
+    }
 }
 
 static enum gw_status start_part(struct device_cuda *d, struct cuda_part *p, bool last,
@@ -327,9 +404,6 @@ static enum gw_status start_part(struct device_cuda *d, struct cuda_part *p, boo
 {
     const struct model *m = d->base.m;
     const struct device_limits *l = &d->base.limits;
-    const size_t page = (size_t)(p->to - p->from) * m->n_kv_heads *
-                        kern_cuda_kv_block_bytes(d->kv_type, m->head_dim);
-    size_t bytes;
 
     if (p->meta_buf == NULL) {
         device_cuda_lay_meta(d, NULL, &p->meta);
@@ -345,16 +419,8 @@ static enum gw_status start_part(struct device_cuda *d, struct cuda_part *p, boo
             kern_cuda_attn_scratch(p->c, l->max_tokens, l->max_context, m->n_heads, m->head_dim),
             err));
     }
-    if (p->kv_buf == NULL) {
-        if (__builtin_mul_overflow(page, (size_t)n_pages, &bytes))
-            return gw_fail(err, GW_ENOMEM, "a KV cache of %u pages does not fit", n_pages);
-        GW_TRY(device_cuda_take(p, bytes, &p->kv_buf, err));
-        p->kv = (struct kern_cuda_kv){.base = kern_cuda_at(p->kv_buf, 0),
-                                      .page_bytes = page,
-                                      .n_kv_heads = m->n_kv_heads,
-                                      .head_dim = m->head_dim,
-                                      .type = d->kv_type};
-    }
+    GW_TRY(take_pages(d, p, last, n_pages, err));
+    lay_pages(d, p);
     return GW_OK;
 }
 
@@ -391,6 +457,10 @@ static enum gw_status cuda_start(struct device *base, unsigned n_pages, struct g
     GW_TRY(start_host(d, err));
     for (unsigned i = 0; i < d->n_parts; i++)
         GW_TRY(start_part(d, &d->parts[i], i + 1 == d->n_parts, n_pages, err));
+    base->far_tokens = 0;
+    for (unsigned i = 0; i < d->n_parts; i++)
+        if (d->parts[i].n_far * KERN_CUDA_PAGE > base->far_tokens)
+            base->far_tokens = d->parts[i].n_far * KERN_CUDA_PAGE;
     return GW_OK;
 }
 
@@ -445,6 +515,7 @@ const struct device_ops device_cuda_ops = {
     .start = cuda_start,
     .step = device_cuda_step,
     .copy_page = cuda_copy_page,
+    .cost = device_cuda_cost,
     .health = cuda_health,
     .close = cuda_close,
 };

@@ -11,11 +11,19 @@ enum {
     CUDA_GRAPHS = 16,     /* recorded steps that are kept */
     CUDA_MAX_COPIES = 64, /* copies of pages between two steps that go together */
     CUDA_SHARED_PAGES =
-        16 /* fewer shared pages are not worth a pass of their own: a split of kernels/cuda_attn.cu */
+        16, /* fewer shared pages are not worth a pass of their own: a split of kernels/cuda_attn.cu */
+    CUDA_NEAR_PAGES =
+        256 /* of a long context that a GPU keeps itself before layers go to the CPU */
 };
 
 struct cuda_expert {
     struct kern_cuda_matrix *gate, *up, *down;
+};
+
+/* What adapters add to a product: [adapter] on the device. */
+struct cuda_loras {
+    const struct kern_cuda_lora *parts;
+    unsigned max_rank; /* 0: nothing */
 };
 
 /* A layer's weights; vectors are device pointers or NULL. */
@@ -25,11 +33,13 @@ struct cuda_layer {
     struct cuda_expert *experts; /* [n_experts], or NULL */
     const float *attn_norm, *ffn_norm, *attn_post, *ffn_post, *q_norm, *k_norm;
     const float *q_bias, *k_bias, *v_bias;
+    struct cuda_loras loras[LORA_KINDS];
 };
 
 /* Device addresses of what changes from step to step: one upload. */
 struct cuda_meta {
     int32_t *pos, *seq, *seq_first, *shared, *rows;
+    int32_t *adapter; /* [token]: -1: none */
     uint32_t *pages, *copies;
     struct kern_cuda_pick *picks;
     char *base; /* all of it */
@@ -47,6 +57,7 @@ struct cuda_work {
     int32_t *chosen, *token_of, *place_of; /* [token][n_used]; [place]; [token][n_used] */
     float *xn;                             /* [token][n_embd]: x after a norm */
     float *in, *out;                       /* [place][n_embd]: of experts */
+    float *low;                            /* [token][max_rank]: of adapters */
     void *acts_embd, *acts_att, *acts_ff, *acts_row, *acts_in; /* memory of kern_cuda_acts */
     int32_t *picked;                                           /* [row] */
     char *base;                                                /* all of it */
@@ -56,7 +67,7 @@ struct cuda_work {
 struct cuda_graph {
     struct kern_cuda_graph *g;                     /* NULL: seen once, or free */
     unsigned n_tokens, n_rows, max_keys, n_shared; /* what it is of */
-    bool picks;
+    bool picks, adapts;
     uint64_t used; /* when, for the oldest to go */
 };
 
@@ -74,7 +85,11 @@ struct cuda_part {
     struct kern_cuda_buf *meta_buf, *work_buf, *kv_buf;
     struct cuda_meta meta;
     struct cuda_work work;
-    struct kern_cuda_kv kv;
+    /* Pages. Layers [from, from + kv_split) are of one type, the others of another one, and a page holds both. */
+    struct kern_cuda_kv kv[2];
+    unsigned kv_split;
+    uint32_t n_pages, n_far; /* here; in the host's memory: */
+    void *kv_host;
 };
 
 struct device_cuda {
@@ -83,8 +98,7 @@ struct device_cuda {
     unsigned n_parts;
     unsigned n_att, n_kv, n_qkv, max_pages; /* values a token; pages of the longest sequence */
     bool fine;                              /* 16 bits of an activation */
-    enum kern_cuda_kv_type kv_type;
-    char *host; /* page-locked: cuda_meta's twin */
+    char *host;                             /* page-locked: cuda_meta's twin */
     struct cuda_meta host_meta;
     float *host_x;                     /* [token][n_embd] */
     int32_t *host_chosen, *host_index; /* [place], twice [place]: of experts */
@@ -99,6 +113,33 @@ struct device_cuda {
 enum gw_status device_cuda_load(struct device_cuda *d, struct cuda_part *p, bool last,
                                 struct gw_err *err);
 void device_cuda_unload(struct cuda_part *p, unsigned n_experts);
+
+/* n floats on the device; *out is unchanged when x is NULL. */
+enum gw_status device_cuda_bring(struct cuda_part *p, const float *x, size_t n, const float **out,
+                                 struct gw_err *err);
+
+/* Adapters (device_cuda_lora.c): those of a layer go to the GPU; how many bytes; which token of a step has which, and whether any has one; what they
+ * add to a product of x, whose floats must be there. */
+enum gw_status device_cuda_load_adapters(struct device_cuda *d, struct cuda_part *p, unsigned layer,
+                                         struct gw_err *err);
+uint64_t device_cuda_adapter_bytes(const struct device_limits *l, unsigned layer);
+unsigned device_cuda_max_rank(const struct device_limits *l);
+bool device_cuda_note_adapters(const struct device_limits *l, const struct device_step *s,
+                               int32_t *of);
+void device_cuda_adapt(struct cuda_part *p, unsigned layer, enum lora_kind kind,
+                       const struct kern_cuda_acts *x, size_t rows, float *out, size_t stride);
+
+/* Keys and values of a layer, and which of theirs it is. */
+static inline const struct kern_cuda_kv *device_cuda_kv(const struct cuda_part *p, unsigned layer,
+                                                        unsigned *of_kv)
+{
+    const bool second = layer - p->from >= p->kv_split;
+
+    *of_kv = layer - p->from - (second ? p->kv_split : 0);
+    return &p->kv[second];
+}
+
+enum gw_status device_cuda_cost(struct device *base, struct engine_cost *out, struct gw_err *err);
 
 /* Device memory that lives as long as the part. */
 enum gw_status device_cuda_take(struct cuda_part *p, size_t bytes, struct kern_cuda_buf **out,

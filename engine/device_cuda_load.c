@@ -82,9 +82,8 @@ enum gw_status device_cuda_take(struct cuda_part *p, size_t bytes, struct kern_c
     return GW_OK;
 }
 
-/* n floats on the device; *out is NULL when x is. */
-static enum gw_status bring_vector(struct cuda_part *p, const float *x, size_t n, const float **out,
-                                   struct gw_err *err)
+enum gw_status device_cuda_bring(struct cuda_part *p, const float *x, size_t n, const float **out,
+                                 struct gw_err *err)
 {
     struct kern_cuda_buf *b = NULL;
 
@@ -112,8 +111,8 @@ static enum gw_status bring_experts(struct cuda_part *p, const struct model *m,
     if (out->experts == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for a device");
     if (l->router.type == KERN_TYPE_F32)
-        GW_TRY(bring_vector(p, l->router.data, l->router.rows * l->router.cols, &out->router_f32,
-                            err));
+        GW_TRY(device_cuda_bring(p, l->router.data, l->router.rows * l->router.cols,
+                                 &out->router_f32, err));
     else
         GW_TRY(bring(p, &l->router, &out->router, err));
     for (unsigned e = 0; e < m->n_experts; e++) {
@@ -143,7 +142,8 @@ static enum gw_status bring_layer(struct device_cuda *d, struct cuda_part *p, un
     };
 
     for (size_t k = 0; k < sizeof(vectors) / sizeof(vectors[0]); k++)
-        GW_TRY(bring_vector(p, vectors[k].x, vectors[k].n, vectors[k].out, err));
+        GW_TRY(device_cuda_bring(p, vectors[k].x, vectors[k].n, vectors[k].out, err));
+    GW_TRY(device_cuda_load_adapters(d, p, i, err));
     GW_TRY(bring(p, &l->q, &out->q, err));
     GW_TRY(bring(p, &l->k, &out->k, err));
     GW_TRY(bring(p, &l->v, &out->v, err));
@@ -180,7 +180,7 @@ static enum gw_status bring_rope(struct device_cuda *d, struct cuda_part *p, uns
 
             table[k] = (float)((sine ? sin(angle) : cos(angle)) * (double)r->scale);
         }
-        st = bring_vector(p, table, n, sine ? &p->rope_sin[i] : &p->rope_cos[i], err);
+        st = device_cuda_bring(p, table, n, sine ? &p->rope_sin[i] : &p->rope_cos[i], err);
     }
     free(table);
     return st;
@@ -200,7 +200,7 @@ enum gw_status device_cuda_load(struct device_cuda *d, struct cuda_part *p, bool
         GW_TRY(bring_rope(d, p, i, err));
     if (!last)
         return kern_cuda_sync(p->c, err);
-    GW_TRY(bring_vector(p, m->output_norm, m->n_embd, &p->output_norm, err));
+    GW_TRY(device_cuda_bring(p, m->output_norm, m->n_embd, &p->output_norm, err));
     GW_TRY(bring(p, &m->output, &p->output, err));
     return kern_cuda_sync(p->c, err);
 }
@@ -228,6 +228,7 @@ void device_cuda_unload(struct cuda_part *p, unsigned n_experts)
     for (size_t i = 0; i < p->n_bufs; i++)
         kern_cuda_buf_free(p->bufs[i]);
     free((void *)p->bufs);
+    kern_cuda_host_free(p->c, p->kv_host);
     kern_cuda_close(p->c);
     *p = (struct cuda_part){0};
 }

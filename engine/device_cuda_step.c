@@ -13,6 +13,7 @@ struct run {
     struct kern_cuda_step k; /* its pointers are one part's */
     unsigned n_rows;
     bool picks;                  /* some rows' tokens are picked here */
+    bool adapts;                 /* some tokens have an adapter */
     const float *add, *add_norm; /* what waits to be added to x, and its norm; or NULL */
 };
 
@@ -119,6 +120,7 @@ static void note_step(struct run *r)
                                    .n_shared =
                                        s->n_tokens == s->n_runs ? find_shared(s, m->shared) : 0};
     note_picks(r);
+    r->adapts = device_cuda_note_adapters(&d->base.limits, s, m->adapter);
 }
 
 static void point_at(struct run *r, const struct cuda_meta *m)
@@ -158,12 +160,24 @@ static void wait_to_add(struct run *r, const float *y, const float *norm)
     r->add_norm = norm;
 }
 
+/* out = w x, and what adapters add to it. The floats of x are there. */
+static void multiply(const struct run *r, struct cuda_part *p, unsigned i, enum lora_kind kind,
+                     const struct kern_cuda_matrix *w, const struct kern_cuda_acts *x, size_t rows,
+                     float *out, size_t stride)
+{
+    kern_cuda_matmul(p->c, w, x, out, stride, false);
+    if (r->adapts)
+        device_cuda_adapt(p, i, kind, x, rows, out, stride);
+}
+
 static void attention_half(struct run *r, struct cuda_part *p, unsigned i)
 {
     const struct device_cuda *d = r->d;
     const struct model *m = d->base.m;
     const struct model_layer *ml = &m->layers[i];
     const struct cuda_layer *l = &p->layers[i - p->from];
+    unsigned of_kv;
+    const struct kern_cuda_kv *kv = device_cuda_kv(p, i, &of_kv);
     struct cuda_work *w = &p->work;
     struct kern_cuda_acts a = add_and_norm(r, p, l->attn_norm);
     const struct kern_cuda_qkv qkv = {
@@ -191,14 +205,14 @@ static void attention_half(struct run *r, struct cuda_part *p, unsigned i)
         .window = ml->window,
     };
 
-    kern_cuda_matmul(p->c, l->q, &a, w->qkv, d->n_qkv, false);
-    kern_cuda_matmul(p->c, l->k, &a, w->qkv + d->n_att, d->n_qkv, false);
-    kern_cuda_matmul(p->c, l->v, &a, w->qkv + d->n_att + d->n_kv, d->n_qkv, false);
-    kern_cuda_qkv_write(p->c, &p->kv, i - p->from, &r->k, &qkv);
-    kern_cuda_attn(p->c, &p->kv, i - p->from, &r->k, &attn);
+    multiply(r, p, i, LORA_Q, l->q, &a, d->n_att, w->qkv, d->n_qkv);
+    multiply(r, p, i, LORA_K, l->k, &a, d->n_kv, w->qkv + d->n_att, d->n_qkv);
+    multiply(r, p, i, LORA_V, l->v, &a, d->n_kv, w->qkv + d->n_att + d->n_kv, d->n_qkv);
+    kern_cuda_qkv_write(p->c, kv, of_kv, &r->k, &qkv);
+    kern_cuda_attn(p->c, kv, of_kv, &r->k, &attn);
     a = acts(r, w->acts_att, r->k.n_tokens, d->n_att, w->att);
     kern_cuda_quantize(p->c, &a);
-    kern_cuda_matmul(p->c, l->o, &a, w->y, m->n_embd, false);
+    multiply(r, p, i, LORA_O, l->o, &a, m->n_embd, w->y, m->n_embd);
     wait_to_add(r, w->y, l->attn_post);
 }
 
@@ -227,10 +241,18 @@ static void dense_half(struct run *r, struct cuda_part *p, unsigned i)
     struct cuda_work *w = &p->work;
     struct kern_cuda_acts a = add_and_norm(r, p, l->ffn_norm);
 
-    gate_up(r, p, l->gate, l->up, &a, ml->gate.type == ml->up.type, w->gate, w->up);
+    if (r->adapts) {
+        const enum kern_cuda_gate f = m->gelu ? KERN_CUDA_GELU : KERN_CUDA_SILU;
+
+        multiply(r, p, i, LORA_GATE, l->gate, &a, m->n_ff, w->gate, m->n_ff);
+        multiply(r, p, i, LORA_UP, l->up, &a, m->n_ff, w->up, m->n_ff);
+        kern_cuda_gate_mul(p->c, w->gate, w->gate, w->up, (size_t)a.n_tokens * m->n_ff, f);
+    } else {
+        gate_up(r, p, l->gate, l->up, &a, ml->gate.type == ml->up.type, w->gate, w->up);
+    }
     a = acts(r, w->acts_ff, r->k.n_tokens, m->n_ff, w->gate);
     kern_cuda_quantize(p->c, &a);
-    kern_cuda_matmul(p->c, l->down, &a, w->y, m->n_embd, false);
+    multiply(r, p, i, LORA_DOWN, l->down, &a, m->n_embd, w->y, m->n_embd);
     wait_to_add(r, w->y, l->ffn_post);
 }
 
@@ -381,7 +403,7 @@ static void hand_over(struct run *r, struct cuda_part *from, struct cuda_part *t
 static bool is_of(const struct cuda_graph *g, const struct run *r)
 {
     return g->n_tokens == r->k.n_tokens && g->n_rows == r->n_rows && g->max_keys == r->k.max_keys &&
-           g->n_shared == r->k.n_shared && g->picks == r->picks;
+           g->n_shared == r->k.n_shared && g->picks == r->picks && g->adapts == r->adapts;
 }
 
 /* The graph for a step, or the place of the one that was not used for longest. */
@@ -421,6 +443,7 @@ static enum gw_status replay(struct run *r, struct cuda_part *p, struct gw_err *
                                  .max_keys = r->k.max_keys,
                                  .n_shared = r->k.n_shared,
                                  .picks = r->picks,
+                                 .adapts = r->adapts,
                                  .used = d->n_steps};
         return launch_all(r, p, err);
     }
@@ -524,7 +547,7 @@ void device_cuda_flush(struct device_cuda *d)
         /* A failure stays in the context. */
         (void)kern_cuda_upload(p->meta_buf, at, d->host_meta.copies,
                                2 * sizeof(uint32_t) * d->n_copies, NULL);
-        kern_cuda_kv_copy(p->c, &p->kv, p->meta.copies, d->n_copies);
+        kern_cuda_kv_copy(p->c, &p->kv[0], p->meta.copies, d->n_copies);
         (void)kern_cuda_sync(p->c, NULL);
     }
     d->n_copies = 0;

@@ -115,17 +115,34 @@ static enum gw_status open_adapters(struct engine *e, const struct engine_config
     return GW_OK;
 }
 
-/* Adapters, and layers whose types differ, are computed on the CPU. */
-static enum gw_status wanted_device(const struct engine_config *cfg, struct device_spec *spec,
-                                    struct gw_err *err)
+/* Whether a device keeps keys and values so: GW_EUNSUPPORTED. */
+static enum gw_status check_device_kv(enum engine_kv kv, struct gw_err *err)
 {
-    GW_TRY(device_parse(cfg->device, spec, err));
-    if (cfg->n_adapters == 0 && cfg->kv != ENGINE_KV_ADAPTIVE)
+    static const char *const names[] = {
+        [ENGINE_KV_POLAR4] = "polar4", [ENGINE_KV_POLAR3] = "polar3", [ENGINE_KV_QJL] = "qjl"};
+
+    if (device_has_kv(kv_type(kv, INT8_HEAD_DIM)))
         return GW_OK;
+    return gw_fail(
+        err, GW_EUNSUPPORTED,
+        "kv %s is not built in for GPUs, which keep f16, int8, int4 and adaptive: take one of "
+        "those, or device cpu",
+        names[kv]);
+}
+
+/* What nobody asked for by name must not keep a model from being served: the CPU then, and device_words says why. */
+static enum gw_status wanted_device(struct engine *e, const struct engine_config *cfg,
+                                    struct device_spec *spec, struct gw_err *err)
+{
+    struct gw_err why = {0};
+
+    GW_TRY(device_parse(cfg->device, spec, err));
     if (spec->kind == DEVICE_CUDA)
-        return gw_fail(err, GW_EUNSUPPORTED, "%s is computed on the CPU: device cpu or auto",
-                       cfg->n_adapters != 0 ? "a model with adapters" : "a model with kv adaptive");
-    spec->kind = DEVICE_CPU;
+        return check_device_kv(cfg->kv, err);
+    if (device_wanted(spec) && check_device_kv(cfg->kv, &why) != GW_OK) {
+        spec->kind = DEVICE_CPU;
+        (void)snprintf(e->device_words, sizeof(e->device_words), "%.159s", why.text);
+    }
     return GW_OK;
 }
 
@@ -134,26 +151,33 @@ static enum gw_status use_device(struct engine *e, const struct device_spec *spe
                                  const struct engine_config *cfg, const struct kern_ops *ops,
                                  unsigned seqs, struct gw_err *err)
 {
-    const struct device_limits limits = {
+    struct device_limits limits = {
         .max_tokens = seqs > SCHED_STEP_TOKENS ? seqs : SCHED_STEP_TOKENS,
         .max_rows = seqs > SCHED_DRAFT_ROWS ? seqs : SCHED_DRAFT_ROWS,
         .max_seqs = seqs,
         .max_context = e->max_context,
         .n_ids = tok_n_vocab(e->tok),
         .kv_type = kv_type(cfg->kv, e->m.head_dim),
+        .layer_types = e->layer_types,
+        .n_adapters = e->n_adapters,
     };
     struct gw_err why = {0};
     enum gw_status st;
+    unsigned first;
 
     if (!device_wanted(spec))
         return GW_OK;
+    for (unsigned i = 0; i < e->n_adapters; i++)
+        limits.adapters[i] = e->adapters[i].lora;
     st = device_open(spec, &e->m, &limits, &e->device, &why);
     if (st != GW_OK)
         return gw_fail(err, st, "%s", why.text);
     (void)snprintf(e->device_words, sizeof(e->device_words), "%.159s",
                    e->device != NULL ? e->device->words : why.text);
-    return model_repack(&e->m, ops, e->p,
-                        e->device != NULL ? e->device->first_layer : e->m.n_layers, err);
+    first = e->device != NULL ? e->device->first_layer : e->m.n_layers;
+    for (unsigned i = 0; i < e->n_adapters; i++)
+        GW_TRY(lora_repack(e->adapters[i].lora, ops, first, err));
+    return model_repack(&e->m, ops, e->p, first, err);
 }
 
 /* The draft model, if one is named. */
@@ -219,7 +243,7 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
     if (sc.max_seqs > MAX_SEQS || sc.max_queued > MAX_QUEUED)
         return gw_fail(err, GW_EINVAL, "at most %d sequences and %d waiting requests are possible",
                        MAX_SEQS, MAX_QUEUED);
-    GW_TRY(wanted_device(cfg, &spec, err));
+    GW_TRY(wanted_device(e, cfg, &spec, err));
     /* A device takes the file's layout. */
     GW_TRY(open_parts(e, cfg, g, device_wanted(&spec) ? kern_ops("scalar") : ops, err));
     GW_TRY(open_adapters(e, cfg, &sc.max_rank, err));
@@ -317,16 +341,19 @@ void engine_info(const struct engine *e, struct engine_info *out)
 
 void engine_device(const struct engine *e, struct engine_device *out)
 {
-    *out = (struct engine_device){0};
+    *out = (struct engine_device){.failed = sched_is_lost(e->s)};
+    sched_cost(e->s, &out->cost);
     if (e->device != NULL)
         device_health(e->device, out);
 }
 
-enum gw_status engine_check_device(const char *device, struct gw_err *err)
+enum gw_status engine_check_device(const char *device, enum engine_kv kv, struct gw_err *err)
 {
     struct device_spec spec;
 
     GW_TRY(device_parse(device, &spec, err));
+    if (spec.kind == DEVICE_CUDA)
+        GW_TRY(check_device_kv(kv, err));
     return device_check(&spec, err);
 }
 

@@ -95,17 +95,26 @@ struct engine_gpu {
     double watts, joules; /* now; since its driver was loaded */
     uint64_t bytes, used_bytes, ecc_errors;
 };
+/* What it costs that a GPU has no room for all: seconds of one token, measured once at the start. Zeroes where there is nothing such. */
+struct engine_cost {
+    unsigned host_layers;             /* on the CPU */
+    unsigned host_kv_tokens;          /* whose keys and values lie in the host's memory */
+    double host_layer_s, gpu_layer_s; /* a layer there, and here with its share of the output */
+    double host_kv_s, gpu_kv_s;       /* to attend to a token of context there, and here */
+};
 struct engine_device {
+    struct engine_cost cost;
     unsigned n_layers, n_gpus; /* 0: the CPU computes all */
+    bool failed;               /* a GPU did, and every request is refused until the next start */
     struct engine_gpu gpus[ENGINE_MAX_GPUS];
 };
 
 /* What the GPUs do now: about a millisecond each. Thread: any, but no event loop. */
 void engine_device(const struct engine *e, struct engine_device *out);
 
-/* Whether "device" of engine_config is well-formed, and whether there is such a device: GW_EINVAL, GW_EUNSUPPORTED, with words that say what is
- * missing. Thread: any. */
-enum gw_status engine_check_device(const char *device, struct gw_err *err);
+/* Whether "device" of engine_config is well-formed, whether there is such a device, and whether it keeps keys and values as "kv" says: GW_EINVAL,
+ * GW_EUNSUPPORTED, with words that say what is missing and what to do. Thread: any. */
+enum gw_status engine_check_device(const char *device, enum engine_kv kv, struct gw_err *err);
 
 struct engine_stats {
     uint64_t prompt_tokens; /* computed */

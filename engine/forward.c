@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "engine/forward_private.h"
 #include "engine/hugemem.h"
 
@@ -345,11 +346,34 @@ static enum gw_status finish_on_device(struct forward *f)
     return GW_OK;
 }
 
+/* Both sides are timed: sched_cost.c. */
+static enum gw_status step_with_device(struct forward *f, struct forward_run *runs, unsigned n_runs)
+{
+    const uint64_t t0 = gw_clock_ns();
+    enum gw_status st;
+
+    plan(f, runs, n_runs);
+    pool_run(f->p, forward_layers, f);
+    f->host_ns = gw_clock_ns() - t0;
+    st = finish_on_device(f);
+    f->device_ns = gw_clock_ns() - t0 - f->host_ns;
+    return st;
+}
+
+void forward_times(const struct forward *f, uint64_t *host, uint64_t *there)
+{
+    *host = f->host_ns;
+    *there = f->device_ns;
+}
+
 enum gw_status forward_step(struct forward *f, struct forward_run *runs, unsigned n_runs)
 {
     for (unsigned i = 0; i < n_runs; i++)
         runs[i].picked = -1;
-    plan(f, runs, n_runs);
-    pool_run(f->p, forward_layers, f);
-    return f->device == NULL ? GW_OK : finish_on_device(f);
+    if (f->device == NULL) {
+        plan(f, runs, n_runs);
+        pool_run(f->p, forward_layers, f);
+        return GW_OK;
+    }
+    return step_with_device(f, runs, n_runs);
 }

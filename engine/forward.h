@@ -52,6 +52,9 @@ unsigned forward_max_tokens(const struct forward *f);
  * GW_ENOMEM, and nothing of the step may be used; forward_error says why. */
 enum gw_status forward_step(struct forward *f, struct forward_run *runs, unsigned n_runs);
 
+/* How long the last step took here and on the device, ns; only with a device. */
+void forward_times(const struct forward *f, uint64_t *host, uint64_t *there);
+
 /* Why the last step failed. Valid until the next one. */
 const char *forward_error(const struct forward *f);
 

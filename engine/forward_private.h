@@ -91,9 +91,10 @@ struct forward {
     const struct model *m;
     const struct kvcache *kv;
     struct pool *p;
-    struct device *device; /* NULL: everything is computed here */
-    struct gw_err why;     /* of the last step that failed there */
-    unsigned n_layers;     /* that are computed here: the first ones */
+    struct device *device;       /* NULL: everything is computed here */
+    struct gw_err why;           /* of the last step that failed there */
+    uint64_t host_ns, device_ns; /* of the last step; only with a device */
+    unsigned n_layers;           /* that are computed here: the first ones */
     unsigned max_tokens, max_logits, max_context;
     unsigned n_att, n_kv, n_qkv; /* values a token: queries, keys, all three */
 

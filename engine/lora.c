@@ -271,6 +271,54 @@ enum gw_status lora_open(const char *path, const struct model *m, struct lora **
     return GW_OK;
 }
 
+/* One matrix, at mem + *at when mem is not NULL; *at counts on. */
+static enum gw_status repack_matrix(const struct kern_ops *ops, struct kern_matrix *w, char *mem,
+                                    size_t *at, struct gw_err *err)
+{
+    const size_t floats = w->rows * w->cols * sizeof(float);
+    size_t bytes = 0;
+
+    GW_TRY(kern_matrix_packed_bytes(ops, w->type, w->rows, w->cols, &bytes, err));
+    if (mem != NULL && bytes == 0)
+        w->data = memcpy(mem + *at, w->data, floats);
+    else if (mem != NULL)
+        GW_TRY(kern_matrix_pack(ops, w->type, w->rows, w->cols, w->data, mem + *at, w, err));
+    *at += ((bytes == 0 ? floats : bytes) + KERN_ALIGN - 1) / KERN_ALIGN * KERN_ALIGN;
+    return GW_OK;
+}
+
+static enum gw_status repack_layers(struct lora *l, const struct kern_ops *ops, unsigned n_layers,
+                                    char *mem, size_t *at, struct gw_err *err)
+{
+    for (unsigned i = 0; i < n_layers; i++)
+        for (unsigned kind = LORA_NONE + 1; kind < LORA_KINDS; kind++) {
+            struct lora_part *part = &l->layers[i].parts[kind];
+
+            if (part->rank == 0)
+                continue;
+            GW_TRY(repack_matrix(ops, &part->a, mem, at, err));
+            GW_TRY(repack_matrix(ops, &part->b, mem, at, err));
+        }
+    return GW_OK;
+}
+
+enum gw_status lora_repack(struct lora *l, const struct kern_ops *ops, unsigned n_layers,
+                           struct gw_err *err)
+{
+    size_t bytes = 0, at = 0;
+    void *mem;
+
+    GW_TRY(repack_layers(l, ops, n_layers, NULL, &bytes, err));
+    mem = hugemem_new(bytes + KERN_ALIGN);
+    if (mem == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for %zu MB of an adapter", bytes >> 20);
+    GW_TRY(repack_layers(l, ops, n_layers, mem, &at, err)); /* its sizes were checked above */
+    hugemem_free(l->mem, l->mem_bytes);
+    l->mem = mem;
+    l->mem_bytes = bytes + KERN_ALIGN;
+    return GW_OK;
+}
+
 void lora_free(struct lora *l)
 {
     if (l == NULL)

@@ -51,4 +51,9 @@ enum gw_status lora_open(const char *path, const struct model *m, struct lora **
                          struct gw_err *err);
 void lora_free(struct lora *l); /* may be NULL */
 
+/* Arranges the parts of layers [0, n_layers) for ops and forgets the numbers of the others, which are elsewhere by now: their ranks and shapes stay.
+ * l was opened with a table whose layout is the file's. GW_ENOMEM: l is unchanged. */
+enum gw_status lora_repack(struct lora *l, const struct kern_ops *ops, unsigned n_layers,
+                           struct gw_err *err);
+
 #endif

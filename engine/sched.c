@@ -252,6 +252,8 @@ enum gw_status sched_new(const struct sched_config *cfg, struct sched **out, str
     (void)pthread_cond_init(&s->job_done, NULL);
     s->cfg = *cfg;
     st = make_memory(s, err);
+    if (st == GW_OK && cfg->device != NULL)
+        st = sched_measure(s, &s->cost, err);
     if (st != GW_OK) {
         sched_free(s);
         return st;
@@ -324,6 +326,9 @@ enum gw_status sched_push(struct sched *s, struct request *r, struct gw_err *err
     uint64_t wanted;
     enum gw_status st;
 
+    if (atomic_load(&s->is_lost))
+        return gw_fail(err, GW_ENOENT, "%s; it computes again after a restart of the gateway",
+                       s->lost);
     r->want_tokens = (unsigned)want;
     atomic_fetch_add(&s->n_unfinished, 1);
     wanted = atomic_fetch_add(&s->wanted_tokens, want) + want;
@@ -394,6 +399,16 @@ void sched_stats(struct sched *s, struct engine_stats *out)
         .mask_misses = masks.misses,
         .mask_bytes = masks.bytes,
     };
+}
+
+void sched_cost(const struct sched *s, struct engine_cost *out)
+{
+    *out = s->cost;
+}
+
+bool sched_is_lost(const struct sched *s)
+{
+    return atomic_load(&s->is_lost);
 }
 
 uint64_t sched_kv_bytes(const struct sched *s)

@@ -53,12 +53,18 @@ enum gw_status sched_new(const struct sched_config *cfg, struct sched **out, str
 void sched_free(struct sched *s);
 
 /* Takes over one reference of r on GW_OK. GW_EAGAIN, with the reason in err: max_seqs + max_queued requests
- * are unfinished, or the prompts that wait would fill the cache too often. Thread: any. */
+ * are unfinished, or the prompts that wait would fill the cache too often. GW_ENOENT: the device failed. Thread: any. */
 enum gw_status sched_push(struct sched *s, struct request *r, struct gw_err *err);
 
 /* Runs engine_bench on the scheduler's thread and waits for it. GW_EAGAIN when it is not idle. */
 enum gw_status sched_bench(struct sched *s, unsigned prompt, unsigned decode,
                            struct engine_bench *out, struct gw_err *err);
+
+/* What it costs that a device had no room for all. Thread: any. */
+void sched_cost(const struct sched *s, struct engine_cost *out);
+
+/* Whether the device failed, so that nothing is computed any more. Thread: any. */
+bool sched_is_lost(const struct sched *s);
 
 void sched_stats(struct sched *s, struct engine_stats *out);
 uint64_t sched_kv_bytes(const struct sched *s);

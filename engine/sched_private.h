@@ -98,6 +98,10 @@ struct sched {
     atomic_uint n_unfinished;    /* pushed and not ended */
     atomic_ullong wanted_tokens; /* of the prompts that wait, estimated */
     atomic_bool quit;
+    atomic_bool
+        is_lost; /* the device failed, and nothing can be computed any more; written once, after */
+    char lost[160];          /* why */
+    struct engine_cost cost; /* of what a device had no room for; since the start */
     atomic_uint n_running_seen, kv_used_tokens, kv_idle_tokens;
     atomic_ullong evicted_tokens, missed_tokens, copied_tokens;
     atomic_ullong prompt_tokens, cached_tokens, completion_tokens, n_requests, n_rejected,
@@ -132,6 +136,8 @@ void sched_publish(struct sched *s, struct seq *q);
 unsigned sched_draft(struct sched *s, struct seq *q, unsigned n_single);
 /* n_taken of them were right, and are in q: gives the others' room back. */
 void sched_drafted(struct sched *s, struct seq *q, unsigned n_taken);
+/* What layers and pages cost that a device had no room for; before the thread starts. GW_EIO, GW_ENOMEM. */
+enum gw_status sched_measure(struct sched *s, struct engine_cost *out, struct gw_err *err);
 /* One step over what runs. */
 void sched_step(struct sched *s);
 /* Does the job on an idle scheduler. */

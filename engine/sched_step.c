@@ -3,6 +3,8 @@
  * Every sequence that has one token to feed gets its place first; what is left of the step is shared by
  * the prompts in equal parts, so a long one delays nobody for longer than a step. Pages are given by age:
  * the oldest may take those of the youngest, so the oldest always ends. */
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "engine/sched_private.h"
 
@@ -365,6 +367,18 @@ static void offer_picks(struct sched *s, unsigned n)
     }
 }
 
+/* Only a device fails. Who was in the step, and who waits, is told; nobody else comes in (sched_push). */
+static void step_failed(struct sched *s, unsigned n, enum gw_status st)
+{
+    if (!atomic_load(&s->is_lost)) {
+        (void)snprintf(s->lost, sizeof(s->lost), "%.159s", forward_error(s->forward));
+        atomic_store(&s->is_lost, true);
+    }
+    for (unsigned i = 0; i < n; i++)
+        sched_end(s, s->run_seqs[i], ENGINE_FINISH_ERROR, st, s->lost);
+    sched_refuse_waiting(s, st, s->lost);
+}
+
 void sched_step(struct sched *s)
 {
     unsigned n = plan(s), n_tokens = 0;
@@ -378,8 +392,7 @@ void sched_step(struct sched *s)
     offer_picks(s, n);
     st = forward_step(s->forward, s->runs, n);
     if (st != GW_OK) {
-        for (unsigned i = 0; i < n; i++)
-            sched_end(s, s->run_seqs[i], ENGINE_FINISH_ERROR, st, forward_error(s->forward));
+        step_failed(s, n, st);
         return;
     }
     note_time(s, n_tokens, gw_clock_ns() - t0);

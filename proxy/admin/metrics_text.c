@@ -312,6 +312,35 @@ static void engines(const struct setup *s, struct gw_buf *out)
 
 enum { GPU_TARGETS = 16 };
 
+/* What it costs that GPUs have no room for all; see engine_cost. */
+static void gpu_costs(const struct engine_device *all, const char *const *names, unsigned n,
+                      struct gw_buf *out)
+{
+    static const char *const heads[][2] = {
+        {"engine_gpu_failed", "1: a GPU failed, and the target refuses all until the next start."},
+        {"engine_host_layers", "Layers on the CPU, because GPUs have no room for them."},
+        {"engine_host_layer_seconds", "What such a layer takes of a token, measured at the start."},
+        {"engine_gpu_layer_seconds", "What a layer on a GPU takes of a token."},
+        {"engine_host_kv_tokens", "Tokens of the KV cache that lie in the host's memory."},
+        {"engine_host_kv_token_seconds",
+         "What such a token takes of each token that is written behind it."},
+        {"engine_gpu_kv_token_seconds", "The same of a token in a GPU's memory."},
+    };
+    enum { HEADS = sizeof(heads) / sizeof(heads[0]) };
+
+    for (unsigned h = 0; n != 0 && h < HEADS; h++) {
+        metrics_head(out, heads[h][0], "gauge", heads[h][1]);
+        for (unsigned i = 0; i < n; i++) {
+            const struct engine_cost *c = &all[i].cost;
+            const double values[HEADS] = {all[i].failed,  c->host_layers,    c->host_layer_s,
+                                          c->gpu_layer_s, c->host_kv_tokens, c->host_kv_s,
+                                          c->gpu_kv_s};
+
+            gw_buf_printf(out, "sluice_%s{target=\"%s\"} %.9g\n", heads[h][0], names[i], values[h]);
+        }
+    }
+}
+
 /* What the GPUs do that compute layers, by target and number. */
 static void gpus(const struct setup *s, struct gw_buf *out)
 {
@@ -366,6 +395,7 @@ static void gpus(const struct setup *s, struct gw_buf *out)
             }
         }
     }
+    gpu_costs(all, names, n, out);
 }
 
 static void formats(struct gw_buf *out)

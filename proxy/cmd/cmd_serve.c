@@ -282,7 +282,7 @@ static void check_devices(const struct proxy_config *cfg, unsigned *n_errors)
         struct gw_err err = {0};
 
         if (t->kind != PROXY_TARGET_ENGINE || t->device == NULL ||
-            engine_check_device(t->device, &err) == GW_OK)
+            engine_check_device(t->device, (enum engine_kv)t->kv, &err) == GW_OK)
             continue;
         (void)gw_fail_prefix(&err, "targets.%s.device", t->name);
         report(n_errors, false, err.text);

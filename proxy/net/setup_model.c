@@ -22,6 +22,30 @@ static const char *device_of(const struct proxy_config_target *t)
     return t->device != NULL ? t->device : "auto";
 }
 
+/* What it costs that a GPU has no room for all of a model, and what would change that. */
+static void log_cost(const struct setup_model *m, const struct proxy_config_target *t)
+{
+    struct engine_device d;
+
+    engine_device(m->engine, &d);
+    if (d.cost.host_layers != 0)
+        gw_log(
+            GW_LOG_WARN, "layers_on_cpu",
+            "target=%s layers=%u of=%u layer_us=%.1f gpu_layer_us=%.1f token_ms=%.2f "
+            "advice=\"fewer bits a weight, an int4 kv, a smaller max_context or one more GPU bring "
+            "them to the GPU\"",
+            t->name, d.cost.host_layers, d.cost.host_layers + d.n_layers, 1e6 * d.cost.host_layer_s,
+            1e6 * d.cost.gpu_layer_s,
+            1e3 * (d.cost.host_layers * d.cost.host_layer_s + d.n_layers * d.cost.gpu_layer_s));
+    if (d.cost.host_kv_tokens != 0)
+        gw_log(
+            GW_LOG_WARN, "kv_on_host",
+            "target=%s tokens=%u us_per_1k=%.1f gpu_us_per_1k=%.1f advice=\"contexts that the GPU "
+            "has no room for are read over the bus: an int4 kv, a smaller max_context or one "
+            "more GPU avoid it\"",
+            t->name, d.cost.host_kv_tokens, 1e9 * d.cost.host_kv_s, 1e9 * d.cost.gpu_kv_s);
+}
+
 static enum gw_status open_engine(struct setup_model *m, const struct proxy_config_target *t,
                                   bool progress, struct gw_err *err)
 {
@@ -57,6 +81,7 @@ static enum gw_status open_engine(struct setup_model *m, const struct proxy_conf
         "device=\"%s\" warning=\"%s\"",
         t->name, info.name, info.arch, info.quant, info.threads, info.max_context, info.n_adapters,
         info.kernels, info.device, info.warning);
+    log_cost(m, t);
     return GW_OK;
 }
 

@@ -476,7 +476,9 @@ static void refuse_failure(struct req *req, enum req_failure failure, const char
     case REQ_FAIL_CALL:
     default:
         req_refuse(req, 502, "server_error", "upstream_error", 0, AUDIT_END_UPSTREAM_ERROR,
-                   "The model could not be reached: %s.", why);
+                   req->backend == &backend_engine ? "The local model failed: %s."
+                                                   : "The model could not be reached: %s.",
+                   why);
         return;
     }
 }

@@ -19,6 +19,8 @@ void simt_set_devices(int n);
 /* Bytes that allocations may hold in all (4 GiB), and hold now. */
 void simt_set_memory(size_t bytes);
 size_t simt_memory_used(void);
+/* The launch behind the next n fails, and every one after it, as on a device that is lost; 0: none fails any more. */
+void simt_fail_after(unsigned long n);
 /* The order in which threads take turns: 0 forwards, 1 backwards, else shuffled by this number. A kernel whose result depends on it
  * lacks a barrier. */
 void simt_set_order(unsigned order);

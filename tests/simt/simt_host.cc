@@ -31,6 +31,7 @@ struct simt_event {
 cudaError_t simt_driver = cudaSuccess;
 int simt_devices = 1;
 size_t simt_memory = (size_t)1 << 32, simt_used;
+static unsigned long fail_at; // launches from this number on fail; 0: none
 
 namespace
 {
@@ -97,6 +98,13 @@ cudaError_t queue(cudaStream_t s, simt_op *o)
 }
 } // namespace
 
+static bool is_lost()
+{
+    const unsigned long at = __atomic_load_n(&fail_at, __ATOMIC_RELAXED);
+
+    return at != 0 && simt_launched() >= at;
+}
+
 cudaError_t simt_queue(cudaStream_t s, dim3 grid, dim3 dims, size_t shared, void (*body)(void *),
                        const void *ctx, size_t bytes)
 {
@@ -104,6 +112,8 @@ cudaError_t simt_queue(cudaStream_t s, dim3 grid, dim3 dims, size_t shared, void
 
     if (bytes > sizeof(o.ctx))
         return cudaErrorInvalidValue;
+    if (is_lost())
+        return cudaErrorLaunchFailure;
     o.run = run_kernel;
     o.grid = grid;
     o.block = dims;
@@ -242,8 +252,11 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *x, cudaGraph_t g, unsigned lon
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t)
 {
-    for (simt_op *o = x->first; o != nullptr; o = o->next)
+    for (simt_op *o = x->first; o != nullptr; o = o->next) {
+        if (is_lost())
+            return cudaErrorLaunchFailure;
         o->run(o);
+    }
     return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t g)
@@ -324,6 +337,10 @@ void simt_set_memory(size_t bytes)
 size_t simt_memory_used()
 {
     return simt_used;
+}
+void simt_fail_after(unsigned long n)
+{
+    __atomic_store_n(&fail_at, n == 0 ? 0 : simt_launched() + n, __ATOMIC_RELAXED);
 }
 void simt_set_order(unsigned order)
 {

@@ -21,6 +21,10 @@ size_t simt_memory_used(void)
 {
     return 0;
 }
+void simt_fail_after(unsigned long n)
+{
+    (void)n;
+}
 void simt_set_order(unsigned order)
 {
     (void)order;

@@ -1,103 +1,6 @@
 /* tests/unit/engine/test_device_cuda.c - whole models on the emulated GPU (tests/simt) against the CPU: logits of prompts and of single tokens,
  * several sequences at once, shared prefixes, copies of pages, layers on both sides, several GPUs; and what is refused, with which words. */
-#include <math.h>
-
-#include "engine/device.h"
-#include "engine/model_repack.h"
-#include "tests/simt/knobs.h"
-#include "tests/test.h"
-#include "tests/unit/engine/rig.h"
-
-enum { PROMPT = 21, DECODE = 5, MAX_VOCAB = 1024 };
-
-/* A rig whose last layers are on the device. */
-struct bed {
-    struct rig r;
-    struct device *d;
-};
-
-static struct device_limits limits_of(const struct rig *r)
-{
-    return (struct device_limits){.max_tokens = RIG_STEP,
-                                  .max_rows = RIG_STEP,
-                                  .max_seqs = RIG_SEQS,
-                                  .max_context = RIG_CONTEXT,
-                                  .n_ids = r->m.n_vocab,
-                                  .kv_type = KERN_KV_F16};
-}
-
-static void bed_fini(struct bed *b)
-{
-    forward_free(b->r.f);
-    b->r.f = NULL;
-    kvcache_free(b->r.kv);
-    b->r.kv = NULL;
-    device_close(b->d);
-    rig_fini(&b->r);
-    *b = (struct bed){0};
-}
-
-/* spec: as in the configuration. The file's layout is what a device takes. */
-static enum gw_status bed_init(struct bed *b, const char *path, const char *spec,
-                               struct gw_err *err)
-{
-    struct device_spec parsed = {0};
-    struct kvcache_shape shape;
-    struct device_limits limits;
-    enum gw_status st;
-
-    *b = (struct bed){0};
-    st = rig_init(&b->r, path, "scalar", 2, err);
-    if (st != GW_OK)
-        return st;
-    forward_free(b->r.f);
-    kvcache_free(b->r.kv);
-    b->r.f = NULL;
-    b->r.kv = NULL;
-    b->r.m.acts_form = KERN_ACTS_FINE;
-    limits = limits_of(&b->r);
-    st = device_parse(spec, &parsed, err);
-    if (st == GW_OK)
-        st = device_open(&parsed, &b->r.m, &limits, &b->d, err);
-    if (st == GW_OK && b->d == NULL)
-        st = GW_ENOENT;
-    if (st == GW_OK)
-        st = model_repack(&b->r.m, kern_ops(NULL), b->r.p, b->d->first_layer, err);
-    if (st == GW_OK)
-        st = device_start(b->d, RIG_CONTEXT * RIG_SEQS / KERN_KV_BLOCK, err);
-    if (st == GW_OK) {
-        shape = (struct kvcache_shape){.n_layers = b->d->first_layer,
-                                       .n_kv_heads = b->r.m.n_kv_heads,
-                                       .head_dim = b->r.m.head_dim,
-                                       .n_tokens = RIG_CONTEXT * RIG_SEQS,
-                                       .max_seq_tokens = RIG_CONTEXT,
-                                       .copy = device_copy_page,
-                                       .copy_ctx = b->d};
-        st = kvcache_new(&shape, &b->r.kv, err);
-    }
-    if (st == GW_OK)
-        st = forward_new(&b->r.m, b->r.kv, b->r.p, RIG_STEP, RIG_STEP, RIG_CONTEXT, &b->r.f, err);
-    if (st == GW_OK)
-        forward_use_device(b->r.f, b->d);
-    else
-        bed_fini(b);
-    return st;
-}
-
-/* The rig on the CPU with activations as fine as the device's. */
-static enum gw_status cpu_init(struct rig *r, const char *path)
-{
-    GW_TRY(rig_init(r, path, "scalar", 2, NULL));
-    forward_free(r->f);
-    r->f = NULL;
-    r->m.acts_form = KERN_ACTS_FINE;
-    return forward_new(&r->m, r->kv, r->p, RIG_STEP, RIG_STEP, RIG_CONTEXT, &r->f, NULL);
-}
-
-static int32_t id_of(unsigned i, unsigned n_vocab)
-{
-    return (int32_t)((i * 7919u + 100u) % n_vocab);
-}
+#include "tests/unit/engine/device_bed.h"
 
 /* Logits behind every token of one sequence: a prompt at once, then token by token. */
 static bool read_all(struct rig *r, unsigned n, float *out)
@@ -123,20 +26,6 @@ static bool read_all(struct rig *r, unsigned n, float *out)
     }
     kvcache_release(r->kv, &s);
     return true;
-}
-
-/* The largest difference, to the largest magnitude. */
-static double differ(const float *a, const float *b, size_t n)
-{
-    double most = 0, size = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        const double d = fabs((double)a[i] - (double)b[i]);
-
-        most = !(d <= most) ? d : most;
-        size = fmax(size, fabs((double)b[i]));
-    }
-    return most / size;
 }
 
 static void test_model(const char *dir, const char *family, const char *type, double tolerance)
@@ -174,47 +63,6 @@ out:
 }
 
 /* ---- company, prefixes, forks --------------------------------------------------------------- */
-
-enum { SHARED = 272, SEQS = 4, TAIL = 3 };
-
-/* One sequence of SHARED tokens whose pages others take over, too; each of SEQS then gets TAIL tokens of its own, all in one step a token. The
- * last one begins inside the shared pages and so copies one. Logits behind each of the tails' tokens: out[SEQS][TAIL][n_vocab]. */
-static bool read_shared(struct rig *r, float *out)
-{
-    struct kvcache_seq seqs[SEQS] = {{0}};
-    struct forward_run runs[SEQS];
-    int32_t ids[SHARED], next[SEQS];
-    bool ok = true;
-
-    for (unsigned i = 0; i < SHARED; i++)
-        ids[i] = id_of(i, r->m.n_vocab);
-    ok = CHECK(kvcache_reserve(r->kv, &seqs[0], SHARED) == GW_OK);
-    for (unsigned i = 0; ok && i < SHARED; i += 34) {
-        runs[0] =
-            (struct forward_run){.seq = &seqs[0], .tokens = ids + i, .n_tokens = 34, .pos = i};
-        ok = CHECK(forward_step(r->f, runs, 1) == GW_OK);
-    }
-    for (unsigned s = 1; ok && s < SEQS; s++)
-        for (unsigned i = 0; i < SHARED / KERN_KV_BLOCK; i++)
-            ok = CHECK(kvcache_put(r->kv, &seqs[s], i, seqs[0].pages[i]) == GW_OK) && ok;
-    for (unsigned t = 0; ok && t < TAIL; t++) {
-        for (unsigned s = 0; s < SEQS; s++) {
-            const unsigned pos = SHARED + t - (s == SEQS - 1 ? 5 : 0);
-
-            next[s] = id_of(1000 + 10 * s + t, r->m.n_vocab);
-            ok = CHECK(kvcache_reserve_from(r->kv, &seqs[s], pos, pos + 1) == GW_OK) && ok;
-            runs[s] = (struct forward_run){
-                .seq = &seqs[s], .tokens = &next[s], .n_tokens = 1, .pos = pos, .n_logits = 1};
-        }
-        ok = ok && CHECK(forward_step(r->f, runs, SEQS) == GW_OK);
-        for (unsigned s = 0; ok && s < SEQS; s++)
-            memcpy(out + (size_t)(s * TAIL + t) * r->m.n_vocab,
-                   forward_logits(r->f, runs[s].logits_row), r->m.n_vocab * sizeof(float));
-    }
-    for (unsigned s = 0; s < SEQS; s++)
-        kvcache_release(r->kv, &seqs[s]);
-    return ok;
-}
 
 static void test_shared(const char *path)
 {
@@ -323,9 +171,9 @@ static void test_words(const char *path)
     if (!simt_is_here())
         return;
     simt_set_driver(100);
-    CHECK(engine_check_device("cuda:0", &err) == GW_EUNSUPPORTED &&
+    CHECK(engine_check_device("cuda:0", ENGINE_KV_AUTO, &err) == GW_EUNSUPPORTED &&
           strstr(err.text, "there is no GPU") != NULL);
-    CHECK(engine_check_device("auto", NULL) == GW_OK);
+    CHECK(engine_check_device("auto", ENGINE_KV_QJL, NULL) == GW_OK);
     CHECK(bed_init(&b, path, "auto", &err) == GW_ENOENT); /* the CPU, then */
     simt_set_driver(0);
 }
