@@ -158,6 +158,7 @@ struct prefilter {
     uint32_t *runs;
     uint32_t *
         run_limits; /* of each: how long a run can be that a match begins with and does not leave; UINT32_MAX: any */
+    bool *run_is_all; /* of each: a match is the whole run, and nothing else */
     struct prefilter_runs *run_groups;
     unsigned n_runs, n_run_groups, least_run; /* the last: bytes of the shortest */
     /* Those that begin where a word does stand first, and of each byte, a bit a group: which of their sets have it. Bits of groups that

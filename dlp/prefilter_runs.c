@@ -73,13 +73,49 @@ static uint32_t run_limit(const struct bundle *b, const struct bundle_run *run)
     return p->longest;
 }
 
+/* The pattern's text: patterns of a rule stand together, in order. */
+static struct gw_span text_of(const struct bundle *b, uint32_t pattern)
+{
+    const struct bundle_rule *rule = &b->rules[b->patterns[pattern].rule];
+    uint32_t first = pattern;
+
+    while (first > 0 && b->patterns[first - 1].rule == b->patterns[pattern].rule)
+        first--;
+    if (pattern - first >= rule->n_patterns)
+        return (struct gw_span){NULL, 0};
+    return (struct gw_span){rule->patterns[pattern - first].ptr,
+                            rule->patterns[pattern - first].len};
+}
+
+/* Is the pattern `[set]{n,m}` and no more, between boundaries that no byte of its set is? Then a match is the whole run. */
+static bool is_all(const struct bundle *b, const struct bundle_run *run)
+{
+    struct gw_span text = text_of(b, run->target.pattern);
+    const char *close = text.len == 0 ? NULL : memchr(text.ptr, ']', text.len);
+    size_t at;
+
+    if (close == NULL || text.ptr[0] != '[' || text.ptr[1] == '^' ||
+        memchr(text.ptr, '\\', text.len) != NULL || prefilter_is_anywhere(b, run) ||
+        run_limit(b, run) == UINT32_MAX)
+        return false;
+    at = (size_t)(close - text.ptr) + 1;
+    if (at + 1 >= text.len || text.ptr[at] != '{' || text.ptr[text.len - 1] != '}')
+        return false;
+    for (at++; at + 1 < text.len; at++)
+        if (text.ptr[at] != ',' && (text.ptr[at] < '0' || text.ptr[at] > '9'))
+            return false;
+    return true;
+}
+
 /* Fills in what is asked of all groups at words at once. */
 static void fill_run_bits(struct prefilter *f, const struct bundle *b)
 {
     while (f->n_word_groups < f->n_run_groups && !f->run_groups[f->n_word_groups].anywhere)
         f->n_word_groups++;
-    for (unsigned i = 0; i < f->n_runs; i++)
+    for (unsigned i = 0; i < f->n_runs; i++) {
         f->run_limits[i] = run_limit(b, &b->runs[f->runs[i]]);
+        f->run_is_all[i] = is_all(b, &b->runs[f->runs[i]]);
+    }
     f->shortest_run = f->least_run = UINT_MAX;
     for (unsigned i = 0; i < f->n_runs; i++)
         f->least_run = b->runs[f->runs[i]].n < f->least_run ? b->runs[f->runs[i]].n : f->least_run;

@@ -90,7 +90,7 @@ static double byte_frequency(unsigned b)
         return .16;
     if (b == '\n')
         return .02;
-    if (b != '\0' && b < 128 && strchr(".,-_()\"'=/:;*<>", (int)b) != NULL)
+    if (b != '\0' && b < 128 && strchr(".,-_()\"'=/:;*<>\\", (int)b) != NULL)
         return .006;
     return b >= 128 ? .0004 : .0006;
 }

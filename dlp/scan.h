@@ -151,6 +151,9 @@ enum gw_status scan_prepare(struct dlp_scanner *s, const struct dlp_rules *rules
  * and its span where a near says what is to be reported. Its steps are added to x->work. */
 bool scan_judge(struct scan_leaf *x, struct scan_match *m);
 
+/* Does text[start, end) read like words? */
+bool scan_is_wordy(struct scan_leaf *x, size_t start, size_t end);
+
 /* Finds near's pattern beside m, the nearest one: its span, which is all of it without a group. Adds to x->work. */
 bool scan_near(struct scan_leaf *x, const struct bundle_near *near, const struct scan_match *m,
                size_t *start, size_t *end);

@@ -340,15 +340,39 @@ static void find_runs(struct scan_leaf *x, const struct prefilter_runs *group, s
     }
 }
 
+/* Is run i, of which n bytes at least are at `at`, of a rule that wants random tokens, and are these words? Most identifiers are; it is
+ * what scan_judge() would say. */
+static bool is_words(struct scan_leaf *x, uint32_t i, size_t at, size_t n)
+{
+    const struct bundle *b = x->rules->b;
+    const struct bundle_run *run = &b->runs[x->filter->runs[i]];
+    const struct bundle_set *set = &b->sets[run->set];
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    size_t end = at + n;
+    uint32_t rule = b->patterns[run->target.pattern].rule;
+
+    if (!x->filter->run_is_all[i] || !x->rules->asks_random[rule] || b->rules[rule].n_nears > 0 ||
+        x->growing || x->s->explain != NULL)
+        return false;
+    while (end < x->text.len && set_has(set, text[end]))
+        end++;
+    return scan_is_wordy(x, at, end);
+}
+
 /* Notes at `at`, where a word begins, the runs of a group that begin their match there, where n bytes of its set are. */
 static void offer_runs(struct scan_leaf *x, const struct prefilter_runs *group, size_t at, size_t n)
 {
     const struct bundle *b = x->rules->b;
     const uint32_t *runs = x->filter->runs, *limits = x->filter->run_limits;
 
-    for (uint32_t i = group->first; i < group->end && b->runs[runs[i]].n <= n; i++)
-        if (n <= limits[i])
+    for (uint32_t i = group->first; i < group->end && b->runs[runs[i]].n <= n; i++) {
+        if (n > limits[i])
+            continue;
+        if (is_words(x, i, at, n))
+            x->s->n_hits++;
+        else
             offer(x, b->runs[runs[i]].target.pattern, at);
+    }
 }
 
 /* The same for one group after another. */

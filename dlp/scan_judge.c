@@ -123,14 +123,14 @@ static bool add_nears(struct scan_leaf *x, struct scan_match *m, int *sum)
 }
 
 /* Several rules match one token, one after the other: the last verdict is remembered. */
-static bool is_wordy(struct scan_leaf *x, const struct scan_match *m)
+bool scan_is_wordy(struct scan_leaf *x, size_t start, size_t end)
 {
     struct scan_wordy *w = &x->s->wordy;
 
-    if (w->epoch != x->s->epoch || w->start != m->start || w->end != m->end)
+    if (w->epoch != x->s->epoch || w->start != start || w->end != end)
         *w = (struct scan_wordy){
-            x->s->epoch, m->start, m->end,
-            dlp_validate_is_wordy((struct gw_span){x->text.ptr + m->start, m->end - m->start})};
+            x->s->epoch, start, end,
+            dlp_validate_is_wordy((struct gw_span){x->text.ptr + start, end - start})};
     return w->wordy;
 }
 
@@ -169,7 +169,7 @@ bool scan_judge(struct scan_leaf *x, struct scan_match *m)
         return end(x, m, "its length");
     if (is_rejected(x->rules, r, (struct gw_span){x->text.ptr + m->start, m->end - m->start}))
         return end(x, m, "a reject list");
-    if (x->rules->asks_random[m->rule] && is_wordy(x, m))
+    if (x->rules->asks_random[m->rule] && scan_is_wordy(x, m->start, m->end))
         return end(x, m, "random");
     if (!add_contexts(x, m, true, &around))
         return end(x, m, "a required context is not there");
