@@ -3,7 +3,8 @@
  * String leaves of one class of paths are a chain, in the order of the document, and so are those of a class that one speaker says.
  * The surroundings of each cut between two of a chain are joined. A chain's text is told as soon as it ends, and when it gets long:
  * then its end stays, for what goes over that place. The first leaf of a chain is looked up again when a second one comes, unless
- * it is long, since many classes have but one. Work is linear in the document. */
+ * it is long, since many classes have but one. When chains take more than a part of the body all are told and given up: of each the last
+ * leaf is known, which is looked up again when another one comes. Work is linear in the document. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@ enum {
     WINDOW_PARTS = 1024,     /* or when it has so many parts */
     OVERLAP_BYTES = 4 << 10, /* of its end stay: what patterns reach */
     OVERLAP_PARTS = 512,
+    CHAIN_BYTES = 256,      /* what a short chain takes, roughly */
+    LEAST_CHAINS = 1 << 10, /* are kept, however short the body is */
 };
 
 /* The slices of one chain, until they are told. */
@@ -29,7 +32,7 @@ struct chain {
 /* A class of paths, or one and a speaker. */
 struct entry {
     uint64_t id;    /* 0: free */
-    uint32_t leaf;  /* its only one so far */
+    uint32_t leaf;  /* its only one so far, or the last one of a chain that was given up */
     uint32_t chain; /* plus 1; 0: none yet */
 };
 
@@ -41,7 +44,7 @@ struct dlp_joiner {
     uint32_t n_entries;
     size_t mask;
     struct chain *chains;
-    uint32_t n_chains, cap_chains;
+    uint32_t n_chains, cap_chains, most_chains;
     struct dlp_cursor back; /* for the first leaves of chains */
     bool speakers;          /* there are at least two */
 };
@@ -59,17 +62,26 @@ struct dlp_joiner *dlp_joiner_new(const struct dlp_doc *doc, dlp_join_fn fn, voi
     for (unsigned k = 1; k < DLP_ROLES; k++)
         n += doc->n_role[k] > 0;
     j->speakers = n >= 2;
+    j->most_chains = (uint32_t)(doc->body.len / CHAIN_BYTES / 4);
+    if (j->most_chains < LEAST_CHAINS)
+        j->most_chains = LEAST_CHAINS;
     return j;
+}
+
+static void drop_chains(struct dlp_joiner *j)
+{
+    for (uint32_t i = 0; i < j->n_chains; i++) {
+        free(j->chains[i].parts); /* offsets only */
+        gw_buf_fini(&j->chains[i].text);
+    }
+    j->n_chains = 0;
 }
 
 void dlp_joiner_free(struct dlp_joiner *j)
 {
     if (j == NULL)
         return;
-    for (uint32_t i = 0; i < j->n_chains; i++) {
-        free(j->chains[i].parts); /* offsets only */
-        gw_buf_fini(&j->chains[i].text);
-    }
+    drop_chains(j);
     free(j->chains); /* spans only */
     free(j->entries);
     if (j->back.doc != NULL)
@@ -237,6 +249,20 @@ static enum gw_status add_first(struct dlp_joiner *j, struct chain *ch, uint32_t
     return dlp_cursor_leaf(&j->back, &l) ? add_to(j, ch, leaf, l.text, reach) : GW_ENOMEM;
 }
 
+/* Tells all chains and gives them up. */
+static enum gw_status give_up(struct dlp_joiner *j)
+{
+    GW_TRY(dlp_joiner_end(j));
+    for (size_t i = 0; i <= j->mask; i++) {
+        if (j->entries[i].chain == 0)
+            continue;
+        j->entries[i].leaf = j->chains[j->entries[i].chain - 1].last;
+        j->entries[i].chain = 0;
+    }
+    drop_chains(j);
+    return GW_OK;
+}
+
 /* Takes the leaf into the chain of that name. *before: the one before it in there. known: the one before it in a chain that is told
  * already, with which it is no neighbour here; DLP_NONE. */
 static enum gw_status take(struct dlp_joiner *j, uint64_t id, const struct dlp_cursor *c,
@@ -248,6 +274,8 @@ static enum gw_status take(struct dlp_joiner *j, uint64_t id, const struct dlp_c
 
     if (!grow_entries(j))
         return GW_ENOMEM;
+    if (j->n_chains >= j->most_chains)
+        GW_TRY(give_up(j));
     e = slot_of(j, id);
     *before = DLP_NONE;
     if (e->id == 0) {

@@ -340,23 +340,24 @@ static void find_runs(struct scan_leaf *x, const struct prefilter_runs *group, s
     }
 }
 
-/* Is run i, of which n bytes at least are at `at`, of a rule that wants random tokens, and are these words? Most identifiers are; it is
- * what scan_judge() would say. */
+/* Is run i, of which n bytes at least are at `at`, of a rule that wants random tokens, and are these words, or too many? Most identifiers
+ * are; it is what scan_judge() would say. */
 static bool is_words(struct scan_leaf *x, uint32_t i, size_t at, size_t n)
 {
     const struct bundle *b = x->rules->b;
     const struct bundle_run *run = &b->runs[x->filter->runs[i]];
     const struct bundle_set *set = &b->sets[run->set];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
-    size_t end = at + n;
+    size_t end = at + n, most = x->filter->run_limits[i];
     uint32_t rule = b->patterns[run->target.pattern].rule;
 
     if (!x->filter->run_is_all[i] || !x->rules->asks_random[rule] || b->rules[rule].n_nears > 0 ||
         x->growing || x->s->explain != NULL)
         return false;
-    while (end < x->text.len && set_has(set, text[end]))
+    while (end < x->text.len && end - at <= most && set_has(set, text[end]))
         end++;
-    return scan_is_wordy(x, at, end);
+    x->work += end - at;
+    return end - at > most || scan_is_wordy(x, at, end);
 }
 
 /* Notes at `at`, where a word begins, the runs of a group that begin their match there, where n bytes of its set are. */
