@@ -152,7 +152,7 @@ endef
 $(foreach f,$(FOLDERS),$(eval $(call UNIT_RULES,$(f))))
 
 # What ThreadSanitizer has to look at: the tests in which threads run. The others would only be slower.
-THREADED := tests/unit/audit/% tests/unit/base/test_base.c $(addprefix tests/unit/engine/test_,pool.c sched.c draft.c prefix.c fair.c engine.c embed.c flash.c grammar_cache.c) \
+THREADED := tests/unit/audit/% tests/unit/base/test_base.c $(addprefix tests/unit/engine/test_,pool.c sched.c draft.c medusa.c prefix.c fair.c engine.c embed.c flash.c grammar_cache.c) \
             $(addprefix tests/unit/proxy/test_,cache.c gateway.c limits.c reload.c metrics.c access_log.c store.c provider_token.c fetch.c certs.c)
 UNIT_RUN := $(if $(filter thread,$(SAN)),$(filter $(THREADED),$(UNIT)),$(UNIT))
 

@@ -43,6 +43,7 @@ struct engine {
     struct pool *p;
     struct sched *s;
     struct drafter *drafter; /* NULL: there is no draft model */
+    struct medusa *medusa;   /* NULL: there are no heads */
     struct device *device;   /* NULL: the CPU computes all */
     char device_words[160];
     struct adapter {
@@ -130,6 +131,15 @@ static enum gw_status check_device_kv(enum engine_kv kv, struct gw_err *err)
         names[kv]);
 }
 
+/* What a device does not do: GW_EUNSUPPORTED. Heads guess from what the CPU has of the last layer. */
+static enum gw_status check_device_wishes(const struct engine_config *cfg, struct gw_err *err)
+{
+    if (cfg->medusa_path != NULL)
+        return gw_fail(err, GW_EUNSUPPORTED,
+                       "a model with Medusa heads is computed on the CPU: device cpu or auto");
+    return check_device_kv(cfg->kv, err);
+}
+
 /* What nobody asked for by name must not keep a model from being served: the CPU then, and device_words says why. */
 static enum gw_status wanted_device(struct engine *e, const struct engine_config *cfg,
                                     struct device_spec *spec, struct gw_err *err)
@@ -138,8 +148,8 @@ static enum gw_status wanted_device(struct engine *e, const struct engine_config
 
     GW_TRY(device_parse(cfg->device, spec, err));
     if (spec->kind == DEVICE_CUDA)
-        return check_device_kv(cfg->kv, err);
-    if (device_wanted(spec) && check_device_kv(cfg->kv, &why) != GW_OK) {
+        return check_device_wishes(cfg, err);
+    if (device_wanted(spec) && check_device_wishes(cfg, &why) != GW_OK) {
         spec->kind = DEVICE_CPU;
         (void)snprintf(e->device_words, sizeof(e->device_words), "%.159s", why.text);
     }
@@ -180,9 +190,9 @@ static enum gw_status use_device(struct engine *e, const struct device_spec *spe
     return model_repack(&e->m, ops, e->p, first, err);
 }
 
-/* The draft model, if one is named. */
-static enum gw_status open_drafter(struct engine *e, const struct engine_config *cfg,
-                                   const struct kern_ops *ops, unsigned seqs, struct gw_err *err)
+/* The draft model or the heads, if they are named. */
+static enum gw_status open_guessers(struct engine *e, const struct engine_config *cfg,
+                                    const struct kern_ops *ops, unsigned seqs, struct gw_err *err)
 {
     const struct drafter_config dc = {.path = cfg->draft_path,
                                       .ops = ops,
@@ -191,6 +201,13 @@ static enum gw_status open_drafter(struct engine *e, const struct engine_config 
                                       .max_context = e->max_context,
                                       .max_seqs = seqs};
 
+    const struct medusa_config mc = {
+        .path = cfg->medusa_path, .m = &e->m, .p = e->p, .n_ids = tok_n_vocab(e->tok)};
+
+    if (cfg->draft_path != NULL && cfg->medusa_path != NULL)
+        return gw_fail(err, GW_EINVAL, "a draft model and Medusa heads both guess: name one");
+    if (cfg->medusa_path != NULL)
+        return medusa_open(&mc, &e->medusa, err);
     return cfg->draft_path == NULL ? GW_OK : drafter_open(&dc, &e->drafter, err);
 }
 
@@ -249,12 +266,13 @@ static enum gw_status start(struct engine *e, const struct engine_config *cfg, c
     GW_TRY(open_adapters(e, cfg, &sc.max_rank, err));
     GW_TRY(set_limits(e, cfg, &sc, err));
     GW_TRY(use_device(e, &spec, cfg, ops, sc.max_seqs, err));
-    GW_TRY(open_drafter(e, cfg, ops, sc.max_seqs, err));
+    GW_TRY(open_guessers(e, cfg, ops, sc.max_seqs, err));
     sc.device = e->device;
     sc.tok = e->tok;
     sc.chat = e->chat;
     sc.p = e->p;
     sc.drafter = e->drafter;
+    sc.medusa = e->medusa;
     return sched_new(&sc, &e->s, err);
 }
 
@@ -287,6 +305,7 @@ void engine_close(struct engine *e)
         return;
     sched_free(e->s);
     drafter_close(e->drafter);
+    medusa_close(e->medusa);
     device_close(e->device);
     chat_free(e->chat);
     tok_free(e->tok);

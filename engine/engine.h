@@ -58,8 +58,10 @@ struct engine_config {
     const char *device; /* NULL, "auto", "cpu", "cuda:0,1"; see device.h */
     const char
         *draft_path; /* a smaller model with the same vocabulary that guesses tokens; NULL: none */
-    bool no_drafts;  /* answers are the same with and without; for comparing speed */
-    const char *kernels; /* NULL: best; "scalar", "avx2", "avx512", "amx": at most that, for tests */
+    const char *medusa_path; /* a folder of heads that guess tokens, instead; NULL: none */
+    bool no_drafts;          /* answers are the same with and without; for comparing speed */
+    const char
+        *kernels; /* NULL: best; "scalar", "avx2", "avx512", "amx": at most that, for tests */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* bytes loaded; may be NULL */
     void *progress_ctx;
 };
@@ -120,8 +122,9 @@ struct engine_stats {
     uint64_t prompt_tokens; /* computed */
     uint64_t cached_tokens; /* of prompts, taken from the cache instead */
     uint64_t completion_tokens, requests, rejected, canceled;
-    uint64_t draft_tokens, draft_taken;             /* guessed, and of those right */
-    uint64_t draft_model_tokens, draft_model_taken; /* of them, by the draft model */
+    uint64_t draft_tokens, draft_taken;               /* guessed, and of those right */
+    uint64_t draft_model_tokens, draft_model_taken;   /* of them, by the draft model */
+    uint64_t draft_medusa_tokens, draft_medusa_taken; /* of them, by Medusa heads */
     uint64_t
         parked; /* times a running request lost its slot to a higher priority or another tenant */
     unsigned running, queued;
@@ -330,6 +333,10 @@ struct engine_bench {
     double read_gb_per_s;          /* memory bandwidth measured in this run */
     double decode_bandwidth_share; /* bytes read per token * rate / read_gb_per_s */
     uint64_t bytes_per_token;
+    /* With Medusa heads, and a decode of more tokens than there are heads; else 0: */
+    unsigned n_heads;
+    double guess_ms;  /* a guess of all of them */
+    double wide_step; /* a step that checks it, over one without */
 };
 /* Times a prompt and a decode on an idle engine; blocks. */
 enum gw_status engine_bench(struct engine *e, unsigned prompt, unsigned decode,
@@ -368,6 +375,7 @@ enum engine_kind {
     ENGINE_KIND_EMBED,
     ENGINE_KIND_RERANK,
     ENGINE_KIND_ADAPTER, /* changes to another model's weights (LoRA) */
+    ENGINE_KIND_MEDUSA,  /* heads that guess for another model */
 };
 
 /* Looks at the file's keys or at the folder's configuration only. Blocks. */
@@ -385,6 +393,18 @@ struct engine_adapter_info {
 /* Checks a file or folder as far as is possible without the model. Errors as engine_open. */
 enum gw_status engine_adapter_inspect(const char *path, struct engine_adapter_info *out,
                                       struct gw_err *err);
+
+/* What the files of Medusa heads say, without their model. */
+struct engine_medusa_info {
+    uint64_t file_bytes;
+    unsigned n_heads, n_blocks; /* residual blocks of each */
+    unsigned n_outputs;         /* heads with an output matrix of their own */
+    uint64_t n_embd;            /* width of the model that they are for */
+};
+
+/* Checks the folder as far as is possible without the model. Errors as engine_open. */
+enum gw_status engine_medusa_inspect(const char *path, struct engine_medusa_info *out,
+                                     struct gw_err *err);
 
 /* ---- embeddings -------------------------------------------------------------------------- */
 

@@ -217,6 +217,19 @@ float *forward_logits(const struct forward *f, unsigned row)
     return (f->device != NULL ? f->device->logits : f->logits) + (size_t)row * f->m->n_vocab;
 }
 
+/* Few tokens are prepared by every thread on its own. */
+static bool is_alone(const struct forward *f)
+{
+    return pool_n_threads(f->p) > 1 && f->n_tokens <= FORWARD_ALONE_TOKENS;
+}
+
+const float *forward_hidden(const struct forward *f, unsigned row)
+{
+    const struct forward_prep *b = is_alone(f) ? &f->alone[0] : &f->shared;
+
+    return f->device != NULL ? NULL : b->xn + (size_t)row * f->m->n_embd;
+}
+
 /* ---- plan ------------------------------------------------------------------------------- */
 
 /* Angles are computed per position in double: products carried along drift at long contexts. */
@@ -329,14 +342,13 @@ static void plan(struct forward *f, struct forward_run *runs, unsigned n_runs)
 /* What the device makes of the stream as the layers here left it. */
 static enum gw_status finish_on_device(struct forward *f)
 {
-    const bool alone = pool_n_threads(f->p) > 1 && f->n_tokens <= FORWARD_ALONE_TOKENS;
     const struct device_step step = {
         .runs = f->runs,
         .n_runs = f->n_runs,
         .n_tokens = f->n_tokens,
         .n_rows = f->n_logits,
         .row_token = f->row_token,
-        .x = alone ? f->alone[0].x : f->shared.x,
+        .x = is_alone(f) ? f->alone[0].x : f->shared.x,
     };
 
     GW_TRY(device_step(f->device, &step, &f->why));

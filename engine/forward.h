@@ -61,4 +61,8 @@ const char *forward_error(const struct forward *f);
 /* Row of n_vocab logits of the last step. The caller may write on it. */
 float *forward_logits(const struct forward *f, unsigned row);
 
+/* What that row of logits was computed from: n_embd values, the stream behind the last norm. NULL when a device computed it. Valid until the
+ * next step. */
+const float *forward_hidden(const struct forward *f, unsigned row);
+
 #endif

@@ -2,9 +2,11 @@
 #include <sys/stat.h>
 
 #include "engine/engine.h"
+#include "engine/folder.h"
 #include "engine/gguf.h"
 #include "engine/hf.h"
 #include "engine/hf_private.h"
+#include "engine/medusa_private.h"
 
 static enum engine_kind kind_of_file(const char *path)
 {
@@ -22,6 +24,14 @@ static enum engine_kind kind_of_file(const char *path)
     return kind;
 }
 
+static bool has_heads(const char *path)
+{
+    char inside[FOLDER_PATH_BYTES];
+    struct stat st;
+
+    return folder_path(path, MEDUSA_FILE, inside, NULL) == GW_OK && stat(inside, &st) == 0;
+}
+
 /* A folder whose config.json cannot be read is left to the encoder, whose errors say what is missing. */
 static enum engine_kind kind_of_folder(const char *path)
 {
@@ -30,6 +40,8 @@ static enum engine_kind kind_of_folder(const char *path)
     enum engine_kind kind = ENGINE_KIND_EMBED;
     struct gw_err err;
 
+    if (has_heads(path))
+        return ENGINE_KIND_MEDUSA;
     if (hf_json_read(path, "adapter_config.json", &config, &err) == GW_OK) {
         kind = ENGINE_KIND_ADAPTER;
     } else {

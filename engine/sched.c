@@ -70,6 +70,7 @@ void sched_preempt(struct sched *s, struct seq *q)
     kvcache_release(s->kv, &q->kv);
     drafter_release(s->cfg.drafter, &q->own);
     q->n_cached = 0;
+    q->hidden_of = 0;
     q->begun = false;
     q->sent_back = true;
     q->leader = NULL;
@@ -232,9 +233,11 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
     s->picks = calloc(cfg->max_seqs, sizeof(*s->picks));
     s->run_seqs = calloc(cfg->max_seqs, sizeof(struct seq *));
     s->by_age = calloc(cfg->max_seqs, sizeof(struct seq *));
+    s->hidden = calloc(cfg->medusa == NULL ? 1 : cfg->max_seqs,
+                       cfg->medusa == NULL ? 1 : cfg->m->n_embd * sizeof(*s->hidden));
     if (s->tree == NULL || s->line == NULL || s->space == NULL || s->steer_space == NULL ||
         s->probs_space == NULL || s->cmds == NULL || s->seqs == NULL || s->runs == NULL ||
-        s->picks == NULL || s->run_seqs == NULL || s->by_age == NULL)
+        s->picks == NULL || s->run_seqs == NULL || s->by_age == NULL || s->hidden == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the scheduler");
     return GW_OK;
 }
@@ -296,6 +299,7 @@ void sched_free(struct sched *s)
     free(s->picks);
     free((void *)s->run_seqs);
     free((void *)s->by_age);
+    free(s->hidden);
     free(s);
 }
 
@@ -387,6 +391,8 @@ void sched_stats(struct sched *s, struct engine_stats *out)
         .draft_taken = atomic_load(&s->draft_taken),
         .draft_model_tokens = atomic_load(&s->draft_model_tokens),
         .draft_model_taken = atomic_load(&s->draft_model_taken),
+        .draft_medusa_tokens = atomic_load(&s->draft_medusa_tokens),
+        .draft_medusa_taken = atomic_load(&s->draft_medusa_taken),
         .running = running,
         .queued = unfinished > running ? unfinished - running : 0,
         .kv_used_tokens = atomic_load(&s->kv_used_tokens),

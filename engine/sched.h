@@ -17,6 +17,7 @@
 #include "engine/chat.h"
 #include "engine/drafter.h"
 #include "engine/engine.h"
+#include "engine/medusa.h"
 #include "engine/model.h"
 #include "engine/pool.h"
 #include "engine/request.h"
@@ -40,9 +41,10 @@ struct sched_config {
     const enum kern_kv_type *layer_types; /* of each layer, or NULL: all are of kv_type */
     unsigned max_rank;                    /* of adapters; 0: there are none */
     struct drafter *drafter;              /* guesses tokens (sched_draft.c); NULL: there is none */
+    struct medusa *medusa;                /* likewise, where there is no drafter and no device */
     enum engine_prefixes prefixes;
     bool no_drafts;     /* no guessing (sched_draft.c) */
-    bool eager_drafts;  /* the draft model guesses whatever it costs; for tests */
+    bool eager_drafts;  /* models and heads guess whatever it costs; for tests */
     unsigned kv_tokens; /* 0: what memory allows; at least max_context is taken */
 };
 

@@ -34,6 +34,34 @@ static enum gw_status decode(struct sched *s, const struct kvcache_seq *kv, unsi
     return GW_OK;
 }
 
+enum { GUESSES = 16 /* that are timed */ };
+
+/* Times guesses of all heads and the steps that check them, on positions from pos on, where decode was. */
+static enum gw_status guess(struct sched *s, const struct kvcache_seq *kv, unsigned pos,
+                            uint64_t single_ns, struct engine_bench *b)
+{
+    const unsigned n = medusa_n_heads(s->cfg.medusa);
+    int32_t ids[1 + MEDUSA_MAX_USED] = {1};
+    struct forward_run run = {
+        .seq = kv, .tokens = ids, .n_tokens = 1 + n, .pos = pos, .n_logits = 1 + n};
+    uint64_t guess_ns = 0, step_ns = 0;
+
+    for (unsigned i = 0; i < GUESSES; i++) {
+        const uint64_t t0 = gw_clock_ns();
+        uint64_t t1;
+
+        medusa_guess(s->cfg.medusa, forward_hidden(s->forward, 0), n, ids + 1);
+        t1 = gw_clock_ns();
+        guess_ns += t1 - t0;
+        GW_TRY(forward_step(s->forward, &run, 1));
+        step_ns += gw_clock_ns() - t1;
+    }
+    b->n_heads = n;
+    b->guess_ms = (double)guess_ns / GUESSES / 1e6;
+    b->wide_step = single_ns == 0 ? 0 : (double)step_ns / GUESSES / (double)single_ns;
+    return GW_OK;
+}
+
 static double rate(unsigned n, uint64_t ns)
 {
     return ns == 0 ? 0 : (double)n * (double)GW_NS_PER_SEC / (double)ns;
@@ -70,6 +98,8 @@ enum gw_status sched_run_bench(struct sched *s, const struct sched_job *job)
     if (st == GW_OK)
         st = decode(s, &kv, job->prompt, job->decode);
     t2 = gw_clock_ns();
+    if (st == GW_OK && s->cfg.medusa != NULL && job->decode > MEDUSA_MAX_USED)
+        st = guess(s, &kv, job->prompt, (t2 - t1) / job->decode, &b);
     if (st != GW_OK) {
         st = gw_fail(job->err, st, "%s", forward_error(s->forward));
         goto out;

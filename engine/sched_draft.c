@@ -1,6 +1,6 @@
 /* engine/sched_draft.c - guessing the next tokens of an answer: from what the sequence holds already (prompt
  * lookup), where its last three or two tokens stood before, what followed them then may follow again; or by a draft model
- * (drafter.h), where one was named and its guesses save more time than they take, by what was measured lately. The
+ * (drafter.h) or Medusa heads (sched_heads.c), where they were named and their guesses save more time than they take, by what was measured lately. The
  * guesses are computed in the same step as the token before them, which costs little while a step waits for
  * memory, and each is taken only when the sampler picks that very token from the logits before it. So the
  * answer is the same with and without. See sched_step.c. */
@@ -76,48 +76,62 @@ static unsigned ask_model(struct sched *s, struct seq *q, unsigned most, int32_t
     return n;
 }
 
+/* Guesses of what was named, where there is nothing or less to hope for from the n that were looked up. */
+static unsigned ask(struct sched *s, struct seq *q, unsigned n_single, unsigned most, unsigned n,
+                    int32_t *out)
+{
+    if (n != 0 && !s->cfg.eager_drafts && q->model_taken <= q->taken)
+        return 0;
+    if (s->cfg.medusa != NULL)
+        return sched_ask_heads(s, q, n_single, most, out);
+    if (s->cfg.drafter != NULL && (pays(s, q, n_single) || q->n_sampled % PAUSE == 0))
+        return ask_model(s, q, most, out);
+    return 0;
+}
+
 unsigned sched_draft(struct sched *s, struct seq *q, unsigned n_single)
 {
-    unsigned most = room_for(s, q, n_single), n = 0, n_model = 0;
-    bool again = q->n_sampled % PAUSE == 0;
+    unsigned most = room_for(s, q, n_single), n = 0, n_asked;
     int32_t own[SCHED_MAX_DRAFT];
 
     q->n_draft = 0;
+    q->draft_by = BY_LOOKUP;
     /* A format may force tokens behind each one, which no guess foresees. */
     if (s->cfg.no_drafts || q->steer != NULL || q->n_sampled == 0 || most == 0)
         return 0;
-    if (q->taken >= LOW_TAKEN || again)
+    if (q->taken >= LOW_TAKEN || q->n_sampled % PAUSE == 0)
         for (unsigned len = LONGEST; n == 0 && len >= SHORTEST; len--)
             n = look_up(&q->ids, len, q->fed + 1, most);
-    if (s->cfg.drafter != NULL && (n == 0 || s->cfg.eager_drafts || q->model_taken > q->taken) &&
-        (pays(s, q, n_single) || again))
-        n_model = ask_model(s, q, most, own);
-    q->by_model = n_model != 0;
-    if (q->by_model) {
-        memcpy(q->fed + 1, own, n_model * sizeof(*own));
-        n = n_model;
+    n_asked = ask(s, q, n_single, most, n, own);
+    if (n_asked != 0) {
+        q->draft_by = s->cfg.medusa != NULL ? BY_HEADS : BY_MODEL;
+        memcpy(q->fed + 1, own, n_asked * sizeof(*own));
+        n = n_asked;
     }
     /* Nobody loses a page for a guess. */
     while (n != 0 && kvcache_missing(s->kv, &q->kv, q->n_cached, q->n_cached + 1 + n) != 0)
         n--;
-    if (q->by_model && n == 0)
+    if (q->draft_by == BY_MODEL && n == 0)
         drafter_keep(s->cfg.drafter, &q->own, (unsigned)q->ids.n);
     q->fed[0] = q->ids.ids[q->n_cached];
     q->n_draft = n;
     return n;
 }
 
-void sched_drafted(struct sched *s, struct seq *q, unsigned n_taken)
+void sched_drafted(struct sched *s, struct seq *q, unsigned n_taken, unsigned row)
 {
-    int *taken = q->by_model ? &q->model_taken : &q->taken;
+    int *taken = q->draft_by == BY_LOOKUP ? &q->taken : &q->model_taken;
 
+    sched_keep_hidden(s, q, row);
     if (q->n_draft == 0)
         return;
     /* A mean over about the last eight steps. */
     *taken += ((int)(n_taken * 256 / q->n_draft) - *taken) / 8;
     atomic_fetch_add_explicit(&s->draft_tokens, q->n_draft, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->draft_taken, n_taken, memory_order_relaxed);
-    if (q->by_model) {
+    if (q->draft_by == BY_HEADS)
+        sched_heads_drafted(s, q, n_taken);
+    if (q->draft_by == BY_MODEL) {
         atomic_fetch_add_explicit(&s->draft_model_tokens, q->n_draft, memory_order_relaxed);
         atomic_fetch_add_explicit(&s->draft_model_taken, n_taken, memory_order_relaxed);
         drafter_keep(s->cfg.drafter, &q->own, q->n_cached);

@@ -1,5 +1,5 @@
 /* engine/sched_private.h - the scheduler's state, shared by sched.c (thread, set-up), sched_admit.c (slots), sched_step.c
- * (steps and sampling), sched_prefix.c (what need not be computed) and sched_bench.c. All of it belongs to the scheduler's thread, except what is
+ * (steps and sampling), sched_draft.c and sched_heads.c (guesses), sched_prefix.c (what need not be computed) and sched_bench.c. All of it belongs to the scheduler's thread, except what is
  * atomic. */
 #ifndef ENGINE_SCHED_PRIVATE_H
 #define ENGINE_SCHED_PRIVATE_H
@@ -40,11 +40,15 @@ struct seq {
     struct seq *leader;      /* computes tokens [0, n_common) of this one too; NULL: nobody */
     uint64_t leader_age;     /* whether it is still the same */
     unsigned n_common;
-    unsigned n_draft;       /* guessed tokens that are fed behind the last one in this step */
-    bool by_model;          /* the draft model made them */
-    int taken;              /* of 256 guesses of prompt lookup, lately */
-    int model_taken;        /* of 256 of the draft model */
-    struct drafter_seq own; /* what the draft model holds */
+    unsigned n_draft; /* guessed tokens that are fed behind the last one in this step */
+    enum { BY_LOOKUP, BY_MODEL, BY_HEADS } draft_by; /* who made them */
+    int taken;                                       /* of 256 guesses of prompt lookup, lately */
+    int model_taken; /* of 256 of the draft model, or of the heads */
+    float head_missed
+        [MEDUSA_MAX_USED]; /* share of a head's guesses that were wrong behind right ones, lately */
+    bool head_known;       /* head_missed was begun with what others had */
+    size_t hidden_of; /* s->hidden has what the id before that one was drawn from; 0: it has not */
+    struct drafter_seq own;           /* what the draft model holds */
     int32_t fed[1 + SCHED_MAX_DRAFT]; /* the last token and the guesses */
     struct sampler *sampler;
     struct steer *steer; /* NULL: any text */
@@ -88,10 +92,14 @@ struct sched {
     struct device_pick *picks; /* [max_seqs]: of runs, for a device */
     struct seq **run_seqs;     /* [max_seqs]: whose run it is */
     struct seq **by_age;       /* [max_seqs] */
+    float *hidden;             /* [max_seqs][n_embd], with heads */
     unsigned n_running;
     uint64_t token_ns; /* a prompt's token takes, lately; 0: not known yet */
     uint64_t single_ns,
         guess_ns; /* a step of single tokens, and a guess of the draft model; lately */
+    /* A step of so many tokens, and the guesses of so many heads; lately; 0: not known yet. */
+    uint64_t width_ns[SCHED_DRAFT_ROWS + 1], heads_ns[MEDUSA_MAX_USED + 1];
+    float head_missed[MEDUSA_MAX_USED]; /* as of a sequence, of all of them */
     uint64_t next_age;
     struct line *line; /* those that wait, and what each tenant had */
 
@@ -105,7 +113,8 @@ struct sched {
     atomic_uint n_running_seen, kv_used_tokens, kv_idle_tokens;
     atomic_ullong evicted_tokens, missed_tokens, copied_tokens;
     atomic_ullong prompt_tokens, cached_tokens, completion_tokens, n_requests, n_rejected,
-        n_canceled, n_parked, draft_tokens, draft_taken, draft_model_tokens, draft_model_taken;
+        n_canceled, n_parked, draft_tokens, draft_taken, draft_model_tokens, draft_model_taken,
+        draft_medusa_tokens, draft_medusa_taken;
 };
 
 /* r, which was pushed, waits. */
@@ -134,8 +143,18 @@ void sched_publish(struct sched *s, struct seq *q);
 /* Guesses what follows q's one token to feed, in a step of n_single such sequences and no prompt: q->fed and
  * q->n_draft. Returns how many. */
 unsigned sched_draft(struct sched *s, struct seq *q, unsigned n_single);
-/* n_taken of them were right, and are in q: gives the others' room back. */
-void sched_drafted(struct sched *s, struct seq *q, unsigned n_taken);
+/* n_taken of them were right, and are in q: gives the others' room back. row: of the logits that q's last token was drawn from. */
+void sched_drafted(struct sched *s, struct seq *q, unsigned n_taken, unsigned row);
+/* Guesses of the heads, at most `most`, as many as are worth their time now. Returns how many. */
+unsigned sched_ask_heads(struct sched *s, struct seq *q, unsigned n_single, unsigned most,
+                         int32_t *out);
+/* How many of them give the most tokens a second when n_single sequences take part, each with as many. */
+unsigned sched_heads_worth(const struct sched *s, const struct seq *q, unsigned n_single,
+                           unsigned most);
+/* n_taken of q's guesses, which the heads made, were right. */
+void sched_heads_drafted(struct sched *s, struct seq *q, unsigned n_taken);
+/* Keeps what q's last token was drawn from for the heads. */
+void sched_keep_hidden(struct sched *s, struct seq *q, unsigned row);
 /* What layers and pages cost that a device had no room for; before the thread starts. GW_EIO, GW_ENOMEM. */
 enum gw_status sched_measure(struct sched *s, struct engine_cost *out, struct gw_err *err);
 /* One step over what runs. */

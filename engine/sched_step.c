@@ -35,6 +35,8 @@ static void note_time(struct sched *s, unsigned n, uint64_t ns)
 {
     uint64_t each = ns / n;
 
+    if (n <= SCHED_DRAFT_ROWS)
+        s->width_ns[n] = s->width_ns[n] == 0 ? ns + 1 : (7 * s->width_ns[n] + ns) / 8 + 1;
     if (n < MIN_CHUNK) { /* most of its time is reading the weights */
         s->single_ns = s->single_ns == 0 ? ns + 1 : (7 * s->single_ns + ns) / 8 + 1;
         return;
@@ -348,7 +350,7 @@ static void sample(struct sched *s, struct seq *q, const struct forward_run *run
         q->n_cached++; /* the guess was fed, so its keys are there */
     }
     line_charge(&q->r->place, n_taken);
-    sched_drafted(s, q, n_taken);
+    sched_drafted(s, q, n_taken, run->logits_row + n_taken);
     /* Forced tokens have no logits, and do not heed biases. */
     if (q->steer != NULL && q->probs == NULL && q->r->params.n_bias == 0)
         take_forced(s, q);

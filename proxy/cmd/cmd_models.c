@@ -28,7 +28,9 @@ static const char help[] =
     "       sluice models inspect MODEL [--json]\n"
     "       sluice models run     MODEL [-p PROMPT] [--system TEXT] [--max-tokens N]\n"
     "                             [--temperature T] [--seed N] [--threads N]\n"
+    "                             [--draft MODEL | --medusa HEADS]\n"
     "       sluice models bench   MODEL [--threads N] [--prompt N] [--decode N] [--json]\n"
+    "                             [--medusa HEADS]\n"
     "       sluice models quantize MODEL -o FILE [--type TYPE] [--threads N]\n"
     "       sluice models sign    MODEL --key FILE [--new-key] [--source TEXT]\n"
     "\n"
@@ -44,9 +46,12 @@ static const char help[] =
     "verify   compares a file with --sha256, or with the note FILE.sha256 that pull left; a "
     "folder\n"
     "         that pull made, with what it should hold\n"
-    "inspect  reads the metadata of a model or a LoRA adapter without loading it\n"
-    "run      answers one prompt (-p, or standard input) on standard output\n"
-    "bench    times a prompt and an answer\n"
+    "inspect  reads the metadata of a model or a LoRA adapter, or of Medusa heads, without loading "
+    "it\n"
+    "run      answers one prompt (-p, or standard input) on standard output; a smaller model "
+    "or\n"
+    "         Medusa heads may guess tokens, which changes its speed and nothing else\n"
+    "bench    times a prompt and an answer, and what the heads take for their guesses\n"
     "quantize writes the model again with fewer bits a weight; TYPE is F16, BF16, Q8_0, Q4_0, "
     "Q4_1,\n"
     "         Q5_0, Q5_1, Q4_K_S, Q4_K_M (the default), Q5_K_S, Q5_K_M or Q6_K\n"
@@ -129,7 +134,8 @@ enum gw_status models_dir(const char *flag, char out[MODELS_PATH_BYTES], struct 
 static bool is_model_folder(const char *path)
 {
     static const char *const names[] = {"/model.safetensors", "/model.safetensors.index.json",
-                                        "/adapter_model.safetensors"};
+                                        "/adapter_model.safetensors",
+                                        "/medusa_lm_head.safetensors"};
     char inside[MODELS_PATH_BYTES];
     struct stat st;
 

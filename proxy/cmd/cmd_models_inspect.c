@@ -1,6 +1,7 @@
 /* proxy/cmd/cmd_models_inspect.c - sluice models inspect: what a model's or an adapter's file says of itself. See
  * cmd_models.h. */
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,6 +43,21 @@ static enum gw_status inspect_adapter(const char *path, struct engine_info *out,
     return GW_OK;
 }
 
+/* Medusa heads, likewise. */
+static enum gw_status inspect_heads(const char *path, struct engine_info *out, struct gw_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    struct engine_medusa_info h;
+
+    GW_TRY(engine_medusa_inspect(path, &h, err));
+    *out =
+        (struct engine_info){.file_bytes = h.file_bytes, .n_layers = h.n_blocks, .arch = "medusa"};
+    out->n_embd = h.n_embd <= UINT_MAX ? (unsigned)h.n_embd : 0;
+    (void)snprintf(out->name, sizeof(out->name), "%.63s", slash == NULL ? path : slash + 1);
+    (void)snprintf(out->quant, sizeof(out->quant), "%u heads", h.n_heads);
+    return GW_OK;
+}
+
 enum gw_status models_inspect_any(const char *path, struct engine_info *out, struct gw_err *err)
 {
     const enum engine_kind kind = engine_kind(path);
@@ -50,6 +66,8 @@ enum gw_status models_inspect_any(const char *path, struct engine_info *out, str
         return inspect_encoder(path, out, err);
     if (kind == ENGINE_KIND_ADAPTER)
         return inspect_adapter(path, out, err);
+    if (kind == ENGINE_KIND_MEDUSA)
+        return inspect_heads(path, out, err);
     return engine_inspect(path, out, err);
 }
 

@@ -28,6 +28,8 @@ enum {
     OPT_DECODE,
     OPT_JSON,
     OPT_KERNELS,
+    OPT_DRAFT,
+    OPT_MEDUSA,
 };
 
 static const struct option options[] = {
@@ -41,12 +43,14 @@ static const struct option options[] = {
     {"decode", required_argument, NULL, OPT_DECODE},
     {"json", no_argument, NULL, OPT_JSON},
     {"kernels", required_argument, NULL, OPT_KERNELS},
+    {"draft", required_argument, NULL, OPT_DRAFT},
+    {"medusa", required_argument, NULL, OPT_MEDUSA},
     {NULL, 0, NULL, 0},
 };
 
 /* Both commands' lines; n_prompt and n_decode are bench's, the rest run's. */
 struct arguments {
-    const char *model, *dir, *prompt, *system, *kernels;
+    const char *model, *dir, *prompt, *system, *kernels, *draft, *medusa;
     unsigned long threads, max_tokens, seed, n_prompt, n_decode;
     float temperature;
     bool json;
@@ -93,6 +97,12 @@ static bool take_option(struct arguments *a, int c, bool bench)
     case OPT_KERNELS:
         a->kernels = optarg;
         return true;
+    case OPT_DRAFT:
+        a->draft = optarg;
+        return !bench;
+    case OPT_MEDUSA:
+        a->medusa = optarg;
+        return true;
     default:
         return false;
     }
@@ -127,8 +137,10 @@ static void show_load(void *ctx, uint64_t done, uint64_t total)
 
 static enum gw_status open_model(const struct arguments *a, struct engine **out, struct gw_err *err)
 {
-    char path[MODELS_PATH_BYTES];
+    char path[MODELS_PATH_BYTES], guesser[MODELS_PATH_BYTES];
     struct engine_config cfg = {.model_path = path,
+                                .draft_path = a->draft != NULL ? guesser : NULL,
+                                .medusa_path = a->medusa != NULL ? guesser : NULL,
                                 .threads = (unsigned)a->threads,
                                 .max_seqs = 1,
                                 .kernels = a->kernels,
@@ -137,7 +149,11 @@ static enum gw_status open_model(const struct arguments *a, struct engine **out,
     /* A benchmark needs room for exactly what it measures. */
     if (a->n_prompt > 0)
         cfg.max_context = (unsigned)(a->n_prompt + a->n_decode + 1);
+    if (a->draft != NULL && a->medusa != NULL)
+        return gw_fail(err, GW_EINVAL, "--draft and --medusa both guess: name one of them");
     GW_TRY(models_find(a->model, a->dir, path, err));
+    if (a->draft != NULL || a->medusa != NULL)
+        GW_TRY(models_find(a->draft != NULL ? a->draft : a->medusa, a->dir, guesser, err));
     return engine_open(&cfg, out, err);
 }
 
@@ -270,9 +286,13 @@ static void print_json(const struct arguments *a, const struct engine_info *info
                   info->threads, a->n_prompt, a->n_decode, b->prefill_tokens_per_s,
                   b->decode_tokens_per_s);
     gw_buf_add_json_str(&out, gw_span_str(info->kernels));
-    gw_buf_printf(
-        &out, ",\"bandwidth_share\":%.3f,\"read_gb_per_s\":%.2f,\"bytes_per_token\":%llu}\n",
-        b->decode_bandwidth_share, b->read_gb_per_s, (unsigned long long)b->bytes_per_token);
+    gw_buf_printf(&out, ",\"bandwidth_share\":%.3f,\"read_gb_per_s\":%.2f,\"bytes_per_token\":%llu",
+                  b->decode_bandwidth_share, b->read_gb_per_s,
+                  (unsigned long long)b->bytes_per_token);
+    if (b->n_heads != 0)
+        gw_buf_printf(&out, ",\"heads\":%u,\"guess_ms\":%.3f,\"wide_step\":%.3f", b->n_heads,
+                      b->guess_ms, b->wide_step);
+    gw_buf_adds(&out, "}\n");
     (void)fwrite(out.ptr, 1, out.len, stdout);
     gw_buf_fini(&out);
 }
@@ -286,6 +306,10 @@ static void print_text(const struct arguments *a, const struct engine_info *info
     printf("decode   %10.1f tokens/s (%lu tokens)\n", b->decode_tokens_per_s, a->n_decode);
     printf("memory   %10.1f GB/s read, decode uses %.0f %% of it (%.1f MB a token)\n",
            b->read_gb_per_s, b->decode_bandwidth_share * 100, (double)b->bytes_per_token / 1e6);
+    if (b->n_heads != 0)
+        printf("heads    %10.2f ms a guess of %u tokens; a step that checks it takes %.2f times "
+               "one without\n",
+               b->guess_ms, b->n_heads, b->wide_step);
 }
 
 int models_bench(int argc, char **argv)

@@ -151,9 +151,10 @@ struct proxy_config_target {
     enum gw_zone zone;
     struct proxy_config_list models; /* globs; none: every model */
     /* engine */
-    const char *model; /* path of the GGUF file. A relative one was looked for beside the
+    const char *model;  /* path of the GGUF file. A relative one was looked for beside the
                           configuration, then in models_dir */
-    const char *draft; /* path of the draft model, found likewise; "": none */
+    const char *draft;  /* path of the draft model, found likewise; "": none */
+    const char *medusa; /* path of the folder of Medusa heads, found likewise; "": none */
     unsigned threads, max_context, max_seqs; /* 0: the engine's default */
     unsigned kv;                             /* enum engine_kv */
     unsigned prefixes;                       /* enum engine_prefixes */

@@ -233,6 +233,21 @@ static void need_file(struct file_check *fc, const char *key, const char *path, 
         missing(fc, key, path, hint);
 }
 
+/* The folder of an engine's Medusa heads, and what must be in it. */
+static void need_heads(struct file_check *fc, const struct proxy_config_target *t)
+{
+    char key[100], path[4096];
+
+    (void)snprintf(key, sizeof(key), "targets.%s.medusa", t->name);
+    if (t->medusa[0] == '\0')
+        return;
+    if (snprintf(path, sizeof(path), "%s/medusa_lm_head.safetensors", t->medusa) >=
+            (int)sizeof(path) ||
+        access(path, R_OK) != 0)
+        missing(fc, key, t->medusa,
+                "it is a folder with medusa_lm_head.safetensors (docs/engine.md)");
+}
+
 /* A folder or file that is there must be writable; one that is not needs a parent that is. */
 static void need_folder(struct file_check *fc, const char *key, const char *path)
 {
@@ -285,6 +300,7 @@ unsigned proxy_config_check_files(const struct proxy_config *cfg, proxy_config_r
             need_file(&fc, key, t->model, "get it with `sluice models pull`");
             (void)snprintf(key, sizeof(key), "targets.%s.draft", t->name);
             need_file(&fc, key, t->draft, "get it with `sluice models pull`");
+            need_heads(&fc, t);
         } else {
             need_file(&fc, key, t->ca, "");
         }

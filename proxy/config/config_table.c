@@ -103,6 +103,8 @@ const struct config_key config_keys[] = {
  "engine: the GGUF file or the folder of a chat model, an embedding model or a reranker. A relative path is looked for beside the configuration, then in models_dir."},
 {"targets.*.draft", CONFIG_PATH, TARGET(draft), "", 0, 0, NULL,
  "engine: a smaller chat model with the same vocabulary, found as `model` is. It guesses tokens that the model checks (docs/engine.md); answers are the same with and without."},
+{"targets.*.medusa", CONFIG_PATH, TARGET(medusa), "", 0, 0, NULL,
+ "engine: a folder of Medusa heads of the model (`medusa_lm_head.safetensors`), found as `model` is, instead of `draft`. They guess tokens that the model checks (docs/engine.md); answers are the same with and without."},
 {"targets.*.threads", CONFIG_UINT, TARGET(threads), "0", 0, 1024, NULL, "engine: compute threads; 0: as many as the process may use."},
 {"targets.*.max_context", CONFIG_UINT, TARGET(max_context), "0", 0, 1 << 20, NULL, "engine: tokens a conversation; 0: the model's own, at most 8,192."},
 {"targets.*.max_seqs", CONFIG_UINT, TARGET(max_seqs), "0", 0, 1024, NULL, "engine: conversations at once; 0: 8."},

@@ -44,6 +44,7 @@ static void check_owners(struct config_load *l, const struct proxy_config_target
         {"keys", WITH_KEY, t->keys.n != 0},
         {"adapters", KIND(ENGINE), t->adapters.n != 0},
         {"draft", KIND(ENGINE), t->draft[0] != '\0'},
+        {"medusa", KIND(ENGINE), t->medusa[0] != '\0'},
         {"prefixes", KIND(ENGINE), t->prefixes != 0},
         {"apis", KIND(OPENAI) | KIND(AZURE), t->apis != 0},
         {"deployments", KIND(AZURE), t->deployments.n != 0},
@@ -210,6 +211,11 @@ static void check_engine(struct config_load *l, struct proxy_config_target *t)
         t->model = find_model(l, t->model);
     if (t->draft[0] != '\0')
         t->draft = find_model(l, t->draft);
+    if (t->medusa[0] != '\0')
+        t->medusa = find_model(l, t->medusa);
+    if (t->draft[0] != '\0' && t->medusa[0] != '\0')
+        config_complain(l, false, t,
+                        "`draft` and `medusa` are two ways to guess tokens: name one of them");
     if (t->zone != 0 && t->zone != GW_ZONE_PROCESS)
         config_complain(l, false, t,
                         "an engine runs in this process: its zone "

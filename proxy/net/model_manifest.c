@@ -175,10 +175,11 @@ static void add_member(struct gw_buf *out, const char *name, const char *value)
     gw_buf_add_json_str(out, gw_span_str(value));
 }
 
-/* What inspecting says; an adapter has less. */
+/* What inspecting says; adapters and heads have less. */
 static enum gw_status inspect(const char *path, struct engine_info *out, struct gw_err *err)
 {
     struct engine_adapter_info a;
+    struct engine_medusa_info h;
     struct engine_embed_info e;
 
     switch (engine_kind(path)) {
@@ -193,6 +194,10 @@ static enum gw_status inspect(const char *path, struct engine_info *out, struct 
         GW_TRY(engine_adapter_inspect(path, &a, err));
         *out = (struct engine_info){.file_bytes = a.file_bytes};
         memcpy(out->arch, a.arch, sizeof(out->arch));
+        return GW_OK;
+    case ENGINE_KIND_MEDUSA:
+        GW_TRY(engine_medusa_inspect(path, &h, err));
+        *out = (struct engine_info){.file_bytes = h.file_bytes, .arch = "medusa"};
         return GW_OK;
     case ENGINE_KIND_CHAT:
     default:

@@ -54,6 +54,7 @@ static enum gw_status open_engine(struct setup_model *m, const struct proxy_conf
     const struct engine_config cfg = {
         .model_path = t->model,
         .draft_path = t->draft[0] == '\0' ? NULL : t->draft,
+        .medusa_path = t->medusa[0] == '\0' ? NULL : t->medusa,
         .adapters = adapters,
         .n_adapters = t->adapters.n,
         .threads = t->threads,
@@ -109,7 +110,22 @@ static void print_file(struct gw_buf *out, const char *name, const char *path)
                   st.st_mtim.tv_nsec);
 }
 
-/* What tells adapters and draft models apart: names, places, and the files as they are now. NULL: out of memory. */
+/* The heads' own files: a folder does not look changed when they are. */
+static void print_heads(struct gw_buf *out, const char *path)
+{
+    static const char *const names[] = {"config.json", "medusa_lm_head.safetensors"};
+    struct gw_buf file = {0};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        gw_buf_clear(&file);
+        gw_buf_printf(&file, "%s/%s", path, names[i]);
+        if (gw_buf_ok(&file))
+            print_file(out, "", file.ptr);
+    }
+    gw_buf_fini(&file);
+}
+
+/* What tells adapters, draft models and heads apart: names, places, and the files as they are now. NULL: out of memory. */
 static char *print_adapters(const struct proxy_config_target *t)
 {
     struct gw_buf out = {0};
@@ -119,6 +135,8 @@ static char *print_adapters(const struct proxy_config_target *t)
         print_file(&out, t->adapters.items[i].from.ptr, t->adapters.items[i].to.ptr);
     if (t->draft[0] != '\0')
         print_file(&out, "", t->draft);
+    if (t->medusa[0] != '\0')
+        print_heads(&out, t->medusa);
     gw_buf_addc(&out, '\0');
     if (gw_buf_ok(&out))
         return out.ptr;
@@ -180,7 +198,7 @@ static enum gw_status check_part(const char *path, const struct proxy_config_tar
     return check_manifest(path, digest, t, cfg, &m, err);
 }
 
-/* What the model is, and that it, its adapters and its draft model may be opened. */
+/* What the model is, and that it, its adapters and what guesses for it may be opened. */
 static enum gw_status identify(struct setup_model *m, const struct proxy_config_target *t,
                                const struct proxy_config *cfg, struct gw_err *err)
 {
@@ -188,6 +206,8 @@ static enum gw_status identify(struct setup_model *m, const struct proxy_config_
     GW_TRY(check_manifest(t->model, m->digest, t, cfg, &m->manifest, err));
     for (unsigned i = 0; i < t->adapters.n; i++)
         GW_TRY(check_part(t->adapters.items[i].to.ptr, t, cfg, err));
+    if (t->medusa[0] != '\0')
+        GW_TRY(check_part(t->medusa, t, cfg, err));
     return t->draft[0] == '\0' ? GW_OK : check_part(t->draft, t, cfg, err);
 }
 
@@ -222,15 +242,22 @@ enum gw_status setup_model_open(const struct proxy_config_target *t, const struc
     switch (engine_kind(t->model)) {
     case ENGINE_KIND_EMBED:
     case ENGINE_KIND_RERANK:
-        st = t->adapters.n != 0 || t->draft[0] != '\0'
+        st = t->adapters.n != 0 || t->draft[0] != '\0' || t->medusa[0] != '\0'
                  ? gw_fail(err, GW_EUNSUPPORTED,
-                           "adapters and draft models are for chat models, which this is not")
+                           "adapters, draft models and Medusa heads are for chat models, which "
+                           "this is not")
                  : open_embedder(m, t, err);
         break;
     case ENGINE_KIND_ADAPTER:
         st = gw_fail(err, GW_EINVAL,
                      "%s is a LoRA adapter: name the model it changes as model:, "
                      "and the adapter below adapters:",
+                     t->model);
+        break;
+    case ENGINE_KIND_MEDUSA:
+        st = gw_fail(err, GW_EINVAL,
+                     "%s are Medusa heads: name the model they guess for as model:, and the heads "
+                     "as medusa:",
                      t->model);
         break;
     case ENGINE_KIND_CHAT:

@@ -66,7 +66,8 @@ static inline struct sched *bed_sched(const struct bed *b, unsigned context, uns
 struct job {
     const char *text, *tenant; /* tenant: NULL is none */
     struct engine_params params;
-    unsigned cancel_after; /* events; 0: never. The job then counts as done. */
+    const struct lora *lora; /* NULL: none; needs a scheduler with room for its rank */
+    unsigned cancel_after;   /* events; 0: never. The job then counts as done. */
     struct engine_chan *ch;
     struct request *r;
     struct gw_buf out;
@@ -91,6 +92,8 @@ static inline enum gw_status bed_try(struct sched *s, struct engine_chan *ch, st
     j->r = request_new(ch, &m, 1, &j->params, 1 << 20);
     j->r->id = id;
     j->r->ctx = j;
+    j->r->lora = j->lora;
+    j->r->lora_id = j->lora != NULL;
     CHECK(request_chan_add(ch, j->r));
     return sched_push(s, j->r, err);
 }
@@ -110,6 +113,7 @@ static inline void bed_take(struct engine_event *ev)
     if (ev->type == ENGINE_EVENT_TEXT) {
         gw_buf_add(&j->out, gw_buf_span(&ev->text));
         gw_buf_fini(&ev->text);
+        gw_buf_fini(&ev->tokens);
         j->n_text++;
     }
     if (ev->type == ENGINE_EVENT_DONE) {

@@ -114,6 +114,8 @@ static void test_refusals(void)
         {"kind: gemini, zone: approved, api_version: v1", "`api_version` does not go with kind"},
         {"kind: engine, model: m, credentials: env:T_KEY", "`credentials` does not go with kind"},
         {"kind: engine, model: m, key: env:T_KEY", "`key` does not go with kind engine"},
+        {"kind: engine, model: m, draft: d, medusa: h", "`draft` and `medusa` are two ways"},
+        {"kind: anthropic, zone: approved, medusa: h", "`medusa` does not go with kind anthropic"},
         {"kind: bedrock, zone: approved, access_key: env:T_KEY, secret_key: env:T_KEY",
          "kind bedrock needs `region`"},
         {"kind: bedrock, zone: approved, region: 'x/../y', key: env:T_KEY",
