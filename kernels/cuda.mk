@@ -65,8 +65,8 @@ $(BUILD)/cuda-in: FORCE
 $(BUILD)/lib/kernels.a: $(BUILD)/cuda-in
 
 # The same files compiled for the host, where threads are fibers (tests/simt): what the unit tests run.
-SIMT_OBJ := $(patsubst kernels/%.cu,$(BUILD)/simt/%.o,$(wildcard kernels/*.cu)) $(BUILD)/simt/simt.o $(BUILD)/simt/simt_host.o
-SIMT_FLAGS = -std=c++17 -O2 -g -ffp-contract=off -fno-strict-aliasing -fno-exceptions -fno-rtti -fno-threadsafe-statics -fPIE -Wall -Wextra -Wno-unknown-pragmas -Werror -Itests/simt -I. \
+SIMT_OBJ := $(patsubst kernels/%.cu,$(BUILD)/simt/%.o,$(wildcard kernels/*.cu)) $(BUILD)/simt/simt.o $(BUILD)/simt/simt_host.o $(BUILD)/simt/simt_hopper.o
+SIMT_FLAGS = -std=c++17 -O2 -g -ffp-contract=off -fno-strict-aliasing -fno-exceptions -fno-rtti -fno-threadsafe-statics -fPIE -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi -Werror -Itests/simt -I. \
   $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 $(BUILD)/simt/%.o: kernels/%.cu $(BUILD)/flags
 	@mkdir -p $(@D) && echo "CXX   $<"

@@ -275,5 +275,7 @@ void kern_cuda_gemm(struct kern_cuda *c, const struct kern_cuda_matrix *w,
                     const struct kern_cuda_acts *a, float *out, size_t out_stride,
                     enum kern_cuda_into into)
 {
+    if (kern_cuda_wgmma(c, w, a, out, out_stride, into))
+        return;
     KERN_CUDA_FOR_TYPE(w->l.type, gemm, c, w, *a, out, out_stride, into)
 }

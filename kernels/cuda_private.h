@@ -21,6 +21,7 @@ struct kern_cuda {
     void *stage[2];        /* page-locked pieces through which uploads go, in turns */
     cudaEvent_t staged[2]; /* when a piece may be filled again */
     unsigned turn;
+    void *tensor_encode; /* the driver's cuTensorMapEncodeTiled; NULL: not compute capability 9.0 */
 };
 
 enum { KERN_CUDA_STAGE = 8 << 20 }; /* bytes of a piece */
@@ -58,7 +59,13 @@ void kern_cuda_gemm(struct kern_cuda *c, const struct kern_cuda_matrix *w,
                     const struct kern_cuda_acts *a, float *out, size_t out_stride,
                     enum kern_cuda_into into);
 
-static inline unsigned kern_cuda_div_up(size_t n, size_t by)
+/* The same with the instructions of compute capability 9.0 (cuda_wgmma.cu). Returns false, nothing launched, on other devices and for
+ * matrices in the host's memory. */
+bool kern_cuda_wgmma(struct kern_cuda *c, const struct kern_cuda_matrix *w,
+                     const struct kern_cuda_acts *a, float *out, size_t out_stride,
+                     enum kern_cuda_into into);
+
+static inline __host__ __device__ unsigned kern_cuda_div_up(size_t n, size_t by)
 {
     return (unsigned)((n + by - 1) / by);
 }

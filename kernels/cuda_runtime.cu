@@ -93,6 +93,21 @@ static bool open_parts(struct kern_cuda *c, cudaError_t *e)
            (*e = cudaHostAlloc(&c->stage[1], KERN_CUDA_STAGE, 0)) == cudaSuccess;
 }
 
+/* The driver's maker of tensors for the copy engine, asked for here so that the binary links no driver library. NULL: the device's
+ * instructions are not those of 9.0, or the driver is too old. */
+static void *tensor_encode(const struct kern_cuda *c)
+{
+    enum cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
+    void *f = NULL;
+
+    if (c->major != 9 || c->minor != 0)
+        return NULL;
+    if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000, cudaEnableDefault,
+                                         &found) != cudaSuccess)
+        (void)cudaGetLastError();
+    return found == cudaDriverEntryPointSuccess ? f : NULL;
+}
+
 enum gw_status kern_cuda_open(unsigned device, struct kern_cuda **out, struct kern_cuda_info *info,
                               struct gw_err *err)
 {
@@ -124,6 +139,7 @@ enum gw_status kern_cuda_open(unsigned device, struct kern_cuda **out, struct ke
         kern_cuda_close(c);
         return st;
     }
+    c->tensor_encode = tensor_encode(c);
     (void)cudaMemGetInfo(&left, &all);
     if (info != NULL) {
         memset(info, 0, sizeof(*info));

@@ -31,8 +31,8 @@ template <int TYPE> struct wchunk {
     uint32_t high[HIGH + 1], scale[SCALES + 1], super[SUPERS ? 2 : 1];
 };
 
-/* tile: of l; chunk < l.n_chunks. */
-template <int TYPE>
+/* tile: of l, in global memory or (SHARED) a copy in shared memory; chunk < l.n_chunks. */
+template <int TYPE, bool SHARED = false>
 DEV void wchunk_load(struct wchunk<TYPE> &w, const uint8_t *tile, const struct cuda_layout &l,
                      size_t chunk)
 {
@@ -42,9 +42,13 @@ DEV void wchunk_load(struct wchunk<TYPE> &w, const uint8_t *tile, const struct c
 
 #pragma unroll
     for (int i = 0; i < W::CODES; i++)
-        w.code[i] = ptx_load_once(code + i * 512);
-    if constexpr (W::HIGH == 1)
-        w.high[0] = ptx_load_once4(tile + l.high + chunk * 128 + lane * 4);
+        w.code[i] = SHARED ? *reinterpret_cast<const uint4 *>(code + i * 512)
+                           : ptx_load_once(code + i * 512);
+    if constexpr (W::HIGH == 1) {
+        const uint8_t *high = tile + l.high + chunk * 128 + lane * 4;
+
+        w.high[0] = SHARED ? *reinterpret_cast<const uint32_t *>(high) : ptx_load_once4(high);
+    }
     if constexpr (W::HIGH == 2) {
         const uint2 h = *reinterpret_cast<const uint2 *>(tile + l.high + chunk * 256 + lane * 8);
 

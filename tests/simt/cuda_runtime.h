@@ -21,6 +21,7 @@
 #define __shared__      static
 #define __align__(n)    __attribute__((aligned(n)))
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 struct dim3 {
     unsigned x, y, z;
@@ -84,6 +85,11 @@ void *simt_shared(void); /* the block's dynamic shared memory */
 const void *simt_meet(const void *mine,
                       size_t bytes); /* [32][64]: what each lane of the warp gave */
 void simt_sync(void);
+/* The address of a place in the block's shared memory, as instructions take it, and back (NULL: there is none). */
+uint32_t simt_shared_address(const void *p);
+void *simt_shared_at(uint32_t address);
+void simt_poll(void); /* lets the others run: what this thread waits for is not there yet */
+void simt_stir(void); /* something that others may poll for has changed */
 void simt_copy(void *to, const void *from, unsigned bytes, bool real);
 void simt_copy_commit(void);
 void simt_copy_wait(unsigned newest);

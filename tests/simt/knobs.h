@@ -16,6 +16,8 @@ bool simt_is_here(void);
 void simt_set_driver(int code);
 /* How many devices there are; one at first. */
 void simt_set_devices(int n);
+/* Compute capability of devices that are opened from now on; 8.0 at first. */
+void simt_set_capability(int major, int minor);
 /* Bytes that allocations may hold in all (4 GiB), and hold now. */
 void simt_set_memory(size_t bytes);
 size_t simt_memory_used(void);

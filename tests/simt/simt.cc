@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "tests/simt/cuda_runtime.h"
+#include "tests/simt/simt_hopper.h"
 
 struct simt_place *simt_here;
 unsigned simt_order;
@@ -14,7 +15,7 @@ namespace
 {
 
 enum { STACK = 128 * 1024, MAX_THREADS = 1024, MAX_COPIES = 256 };
-enum { SHARED_MAX = 228 * 1024 };
+enum { SHARED_MAX = 228 * 1024, SHARED_BASE = 1024 + 128 };
 
 struct meeting {
     unsigned came, turn;
@@ -31,7 +32,7 @@ struct fiber {
     void *sp;
     const unsigned *waits_for; // the turn of a meeting
     unsigned turn;
-    bool done, parity;
+    bool done, parity, polls;
     unsigned warp, lane;
     copy copies[MAX_COPIES];
     unsigned n_copies, group;
@@ -47,7 +48,10 @@ char *stacks;
 warp warps[MAX_THREADS / 32];
 meeting block;
 unsigned alive, n_threads;
-alignas(128) char dynamic[SHARED_MAX];
+// Addresses of shared memory are places in here; dynamic memory begins at one that is aligned as kernels ask for and no better.
+alignas(1024) char shared_memory[SHARED_BASE + SHARED_MAX];
+char *const dynamic = shared_memory + SHARED_BASE;
+unsigned long stirs; // how often somebody's waiting came to an end
 size_t dynamic_bytes;
 void *main_sp;
 void (*the_body)(void *);
@@ -128,7 +132,7 @@ void start(fiber *f, char *stack)
     sp[1] = nullptr;
     f->sp = sp - 6;
     f->waits_for = nullptr;
-    f->done = f->parity = false;
+    f->done = f->parity = f->polls = false;
     f->n_copies = f->group = 0;
 }
 
@@ -152,6 +156,7 @@ unsigned turn_of(unsigned i, unsigned n)
 void run_block()
 {
     for (unsigned left = n_threads; left > 0;) {
+        const unsigned long before = stirs;
         unsigned moved = 0;
 
         for (unsigned i = 0; i < n_threads; i++) {
@@ -160,12 +165,13 @@ void run_block()
             if (f->done || (f->waits_for != nullptr && *f->waits_for == f->turn))
                 continue;
             f->waits_for = nullptr;
+            f->polls = false;
             simt_here = &f->place;
             simt_switch(&main_sp, f->sp);
-            moved++;
+            moved += !f->polls;
             left -= f->done;
         }
-        if (moved == 0)
+        if (moved == 0 && stirs == before && !simt_hopper_late())
             simt_die("threads wait for others that will not come");
     }
 }
@@ -182,6 +188,35 @@ void simt_die(const char *why)
 void *simt_shared()
 {
     return dynamic;
+}
+
+uint32_t simt_shared_address(const void *p)
+{
+    const char *c = static_cast<const char *>(p);
+
+    if (c < shared_memory || c >= dynamic + dynamic_bytes)
+        simt_die("an address that is not in the block's shared memory");
+    return (uint32_t)(c - shared_memory);
+}
+
+void *simt_shared_at(uint32_t address)
+{
+    return address >= SHARED_BASE && address < SHARED_BASE + dynamic_bytes
+               ? shared_memory + address
+               : nullptr;
+}
+
+void simt_poll()
+{
+    fiber *f = self();
+
+    f->polls = true;
+    simt_switch(&f->sp, main_sp);
+}
+
+void simt_stir()
+{
+    stirs++;
 }
 
 void simt_sync()
@@ -244,6 +279,7 @@ void simt_run(dim3 grid, dim3 dims, size_t shared, void (*body)(void *), void *c
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
                 memset(dynamic, 0xee, shared);
+                simt_hopper_begin();
                 memset(warps, 0, sizeof(warps));
                 block = {0, 0};
                 alive = n_threads;
@@ -259,5 +295,6 @@ void simt_run(dim3 grid, dim3 dims, size_t shared, void (*body)(void *), void *c
                     start(f, stacks + (size_t)i * STACK);
                 }
                 run_block();
+                simt_hopper_end();
             }
 }

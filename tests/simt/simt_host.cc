@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "tests/simt/cuda_runtime.h"
+#include "tests/simt/simt_hopper.h"
 
 #include "tests/simt/knobs.h"
 
@@ -15,7 +16,7 @@ struct simt_op { // of a graph
     void *to;
     const void *from;
     int value;
-    alignas(16) char ctx[1024];
+    alignas(64) char ctx[1024];
 };
 struct simt_graph {
     simt_op *first, **last;
@@ -29,7 +30,7 @@ struct simt_event {
 };
 
 cudaError_t simt_driver = cudaSuccess;
-int simt_devices = 1;
+int simt_devices = 1, simt_major = 8, simt_minor;
 size_t simt_memory = (size_t)1 << 32, simt_used;
 static unsigned long fail_at; // launches from this number on fail; 0: none
 
@@ -87,7 +88,7 @@ cudaError_t queue(cudaStream_t s, simt_op *o)
         o->run(o);
         return cudaSuccess;
     }
-    kept = static_cast<simt_op *>(malloc(sizeof(*kept)));
+    kept = static_cast<simt_op *>(aligned_alloc(alignof(simt_op), sizeof(*kept)));
     if (kept == nullptr)
         return cudaErrorMemoryAllocation;
     *kept = *o;
@@ -133,7 +134,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
     memset(p, 0, sizeof(*p));
     snprintf(p->name, sizeof(p->name), "emulated device %d", device);
     p->totalGlobalMem = simt_memory;
-    p->major = 8;
+    p->major = simt_major;
+    p->minor = simt_minor;
     p->multiProcessorCount = 4;
     p->l2CacheSize = 1 << 20;
     return device < simt_devices ? cudaSuccess : cudaErrorInvalidValue;
@@ -307,6 +309,16 @@ cudaError_t cudaFuncSetAttribute(const void *, cudaFuncAttribute, int v)
 {
     return v <= 227 * 1024 ? cudaSuccess : cudaErrorInvalidValue;
 }
+cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **f, unsigned,
+                                             unsigned long long,
+                                             cudaDriverEntryPointQueryResult *found)
+{
+    const bool known = strcmp(name, "cuTensorMapEncodeTiled") == 0;
+
+    *f = known ? reinterpret_cast<void *>(simt_tensor_encode) : nullptr;
+    *found = known ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
+    return cudaSuccess;
+}
 cudaError_t cudaGetLastError()
 {
     return cudaSuccess;
@@ -329,6 +341,11 @@ void simt_set_driver(int code)
 void simt_set_devices(int n)
 {
     simt_devices = n;
+}
+void simt_set_capability(int major, int minor)
+{
+    simt_major = major;
+    simt_minor = minor;
 }
 void simt_set_memory(size_t bytes)
 {

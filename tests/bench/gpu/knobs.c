@@ -13,6 +13,11 @@ void simt_set_devices(int n)
 {
     (void)n;
 }
+void simt_set_capability(int major, int minor)
+{
+    (void)major;
+    (void)minor;
+}
 void simt_set_memory(size_t bytes)
 {
     (void)bytes;

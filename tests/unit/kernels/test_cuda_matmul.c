@@ -1,5 +1,5 @@
 /* tests/unit/kernels/test_cuda_matmul.c - the GPU's products, run on the emulated device, against the scalar table: all types, tails of
- * rows, columns and tokens, 8 and 16 bits of activations, every order of threads. */
+ * rows, columns and tokens, 8 and 16 bits of activations, every order of threads; with the instructions of 8.0 and of 9.0. */
 #include "kernels/cuda.h"
 #include "tests/simt/knobs.h"
 #include "tests/unit/kernels/util.h"
@@ -125,16 +125,17 @@ static void test_matmul(enum kern_type type, size_t rows, size_t cols, unsigned 
     bytes = n * p.stride * 4;
     got = util_alloc(bytes);
     again = util_alloc(bytes);
-    for (unsigned order = 0; order < 2; order++) {
+    for (unsigned order = 0; order < 3; order++) {
         float *to = order == 0 ? got : again;
 
-        simt_set_order(order == 0 ? 0 : 1 + n + (unsigned)rows);
+        simt_set_order(order < 2 ? order : 1 + n + (unsigned)rows);
         kern_cuda_zero(dev, kern_cuda_at(p.bo, 0), bytes);
         kern_cuda_matmul(dev, p.w, &p.a, kern_cuda_at(p.bo, 0), p.stride, false);
         fetch(p.bo, to);
+        if (order > 0)
+            CHECK(memcmp(got, again, bytes) == 0);
     }
     simt_set_order(0);
-    CHECK(memcmp(got, again, bytes) == 0);
     for (unsigned t = 0; t < n; t++) {
         for (size_t r = 0; r < rows; r++) {
             const size_t i = t * p.stride + r;
@@ -224,6 +225,44 @@ static void test_gate_up(enum kern_type type, unsigned n, bool gelu)
     free(got);
 }
 
+/* Products with many tokens on compute capability 9.0: other instructions, and the bits of the others where sums are integers. */
+static void test_hopper(enum kern_type type, bool fine)
+{
+    const size_t block = kern_type_info(type)->block_elems;
+    struct gw_err err = {0};
+    struct product p;
+    float *old, *got;
+    size_t bytes;
+
+    simt_set_capability(9, 0);
+    CHECK(kern_cuda_open(0, &dev, NULL, &err) == GW_OK);
+    test_matmul(type, 41, block == 256 ? 256 : 32, 9, fine);
+    test_matmul(type, 130, block == 256 ? 768 : 1120, 70, fine);
+    test_matmul(type, 300, block == 256 ? 256 : 96, 140, fine);
+    product_make(&p, type, 70, 768, 20, fine);
+    bytes = p.n * p.stride * 4;
+    old = util_alloc(bytes);
+    got = util_alloc(bytes);
+    kern_cuda_zero(dev, kern_cuda_at(p.bo, 0), bytes);
+    kern_cuda_matmul(dev, p.w, &p.a, kern_cuda_at(p.bo, 0), p.stride, false);
+    fetch(p.bo, got);
+    product_free(&p);
+    kern_cuda_close(dev);
+
+    simt_set_capability(8, 0);
+    CHECK(kern_cuda_open(0, &dev, NULL, &err) == GW_OK);
+    product_make(&p, type, 70, 768, 20, fine);
+    kern_cuda_zero(dev, kern_cuda_at(p.bo, 0), bytes);
+    kern_cuda_matmul(dev, p.w, &p.a, kern_cuda_at(p.bo, 0), p.stride, false);
+    fetch(p.bo, old);
+    if (kern_type_info(type)->quantized)
+        CHECK(memcmp(old, got, bytes) == 0);
+    product_free(&p);
+    kern_cuda_close(dev);
+    free(old);
+    free(got);
+}
+
 int main(void)
 {
     struct gw_err err = {0};
@@ -248,6 +287,9 @@ int main(void)
         test_gate_up(t, 10, i % 2 == 1);
     }
     kern_cuda_close(dev);
+    for (unsigned i = 0; i < N_TYPES; i++)
+        for (unsigned fine = 0; fine < (kern_type_info(types[i])->quantized ? 2 : 1); fine++)
+            test_hopper(types[i], fine == 1);
     CHECK(simt_memory_used() == 0);
     return test_done();
 }
