@@ -152,6 +152,13 @@ enum gw_status kern_cuda_matrix_new(struct kern_cuda *c, uint32_t type, uint64_t
                                     struct kern_cuda_matrix **out, struct gw_err *err);
 void kern_cuda_matrix_free(struct kern_cuda_matrix *m);
 
+/* The same as e4m3: 8 bits a weight, and a power of two for 128 columns of a row, by which its largest is between 224 and 448. Any type that
+ * kern_row_f32 knows. On compute capability 9.0 products of more than KERN_CUDA_GEMV_TOKENS tokens round activations to e4m3 too, with
+ * a scale for 128 columns of a token; elsewhere to bf16. They take a.x, not its integers. GW_EUNSUPPORTED, GW_EINVAL, GW_ELIMIT, GW_ENOMEM. */
+enum gw_status kern_cuda_matrix_new_e4m3(struct kern_cuda *c, uint32_t type, uint64_t rows,
+                                         uint64_t cols, const void *gguf,
+                                         struct kern_cuda_matrix **out, struct gw_err *err);
+
 /* ---- activations ------------------------------------------------------------------------ */
 
 /* The inputs of products, a value: n_tokens rows of cols floats at x and, for quantized matrices, the same as integers with a

@@ -3,7 +3,7 @@
  * A block does 128 rows and 64 tokens, a warp 32 rows of them. Weights need no shared memory: they lie in the order of the fragments and go
  * from memory to registers; blocks of the same rows run next to each other and find them in the second cache. Activations
  * come through shared memory in a ring of STAGES chunks of 64 columns. Quantized: integers, scaled after every 32 columns like
- * the CPU's. Float matrices: activations are rounded to the weights' 16-bit type on their way in.
+ * the CPU's. Float matrices: activations are rounded to the weights' 16-bit type on their way in; e4m3 becomes bf16, which holds it.
  * A lane is 4g + t: rows g and g + 8, tokens 8n + 2t and 8n + 2t + 1 of the sums. */
 #include "kernels/cuda_private.h"
 #include "kernels/cuda_weights.cuh"
@@ -205,6 +205,26 @@ DEV void gemm_round(uint16_t (*to)[TOKEN_HALVES], const kern_cuda_acts &a, size_
     }
 }
 
+/* Step k (16 columns) of a chunk as the fragment of the 16-bit product. Of e4m3 a lane holds columns 4t to 4t + 3 and calls them 2t, 2t + 1,
+ * 8 + 2t, 9 + 2t: the order of a sum's columns is free as long as both sides have the same. */
+template <int TYPE> DEV void gemm_fragment(const wchunk<TYPE> &w, int k, uint32_t (&f)[4])
+{
+    if constexpr (wchunk<TYPE>::E4M3) {
+#pragma unroll
+        for (int up = 0; up < 2; up++) {
+            const uint32_t v = dev_word(w.code[k / 2], up + k % 2 * 2);
+            const float s = __uint_as_float(w.scale[up]); /* a power of two */
+
+            f[up] = ptx_pack_bf16(s * dev_e4m3_f32(v), s * dev_e4m3_f32(v >> 8));
+            f[2 + up] = ptx_pack_bf16(s * dev_e4m3_f32(v >> 16), s * dev_e4m3_f32(v >> 24));
+        }
+    } else {
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+            f[j] = dev_word(w.code[k], j);
+    }
+}
+
 /* As above; a.x: [token][cols]. */
 template <int TYPE>
 static __global__ void __launch_bounds__(GEMM_THREADS, 2)
@@ -226,24 +246,28 @@ static __global__ void __launch_bounds__(GEMM_THREADS, 2)
         gemm_round<TYPE>(x[chunk % 2], a, token, chunk);
         __syncthreads(); /* who writes on this half next has passed here once more */
 #pragma unroll
-        for (int k = 0; k < 4; k++)
+        for (int k = 0; k < 4; k++) {
+            uint32_t f[GEMM_TILES][4];
+
+#pragma unroll
+            for (int m = 0; m < GEMM_TILES; m++)
+                gemm_fragment<TYPE>(w[m], k, f[m]);
 #pragma unroll
             for (int n = 0; n < GEMM_N; n++) {
-                const uint16_t *b = &x[chunk % 2][n * 8 + g][k * 16 + 2 * t];
+                constexpr int APART = wchunk<TYPE>::E4M3 ? 2 : 8;
+                const uint16_t *b = &x[chunk % 2][n * 8 + g][k * 16 + (APART == 2 ? 4 : 2) * t];
                 const uint32_t b0 = *reinterpret_cast<const uint32_t *>(b);
-                const uint32_t b1 = *reinterpret_cast<const uint32_t *>(b + 8);
+                const uint32_t b1 = *reinterpret_cast<const uint32_t *>(b + APART);
 
 #pragma unroll
                 for (int m = 0; m < GEMM_TILES; m++) {
-                    const uint4 v = w[m].code[k];
-                    const uint32_t f[4] = {v.x, v.y, v.z, v.w};
-
                     if constexpr (TYPE == KERN_TYPE_F16)
-                        ptx_mma_f16(acc[m][n], f, b0, b1);
+                        ptx_mma_f16(acc[m][n], f[m], b0, b1);
                     else
-                        ptx_mma_bf16(acc[m][n], f, b0, b1);
+                        ptx_mma_bf16(acc[m][n], f[m], b0, b1);
                 }
             }
+        }
     }
     gemm_write(acc, out, out_stride, into, tile * CUDA_TILE_ROWS, token, l.rows, a.n_tokens);
 }
@@ -258,7 +282,7 @@ static void gemm(struct kern_cuda *c, const kern_cuda_matrix *w, const kern_cuda
     const dim3 grid(kern_cuda_div_up(a.n_tokens, GEMM_TOKENS),
                     kern_cuda_div_up(w->l.n_tiles, GEMM_WARPS * GEMM_TILES));
 
-    if constexpr (wchunk<TYPE>::FLOATS)
+    if constexpr (wchunk<TYPE>::PLAIN)
         kern_cuda_run(c, "a product", gemm_floats_kernel<TYPE>, grid, dim3(GEMM_THREADS), 0,
                       w->data, w->l, a, out, out_stride, into);
     else if (a.fine)

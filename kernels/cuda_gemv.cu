@@ -3,7 +3,7 @@
  * A block does 16 rows: its warps take the chunks of 64 columns in turns, several chunks on their way at once, and their sums
  * meet in shared memory, in the order of the warps. Quantized weights go through the integer tensor cores: 8 tokens are exactly
  * one fragment, and one token costs what eight do, memory's time. So a token's result has one order of operations,
- * whichever others are in the step. Float weights are multiplied in floats.
+ * whichever others are in the step. Float and e4m3 weights are multiplied in floats.
  * A lane is 4g + t: rows g and g + 8; in fragments columns 4t and on, and tokens 2t and 2t + 1 of the sums. */
 #include "kernels/cuda_private.h"
 #include "kernels/cuda_weights.cuh"
@@ -146,17 +146,79 @@ DEV void gemv_floats(float (&sums)[2][TOKENS], const uint8_t *tile, const cuda_l
         }
 }
 
+/* The same for e4m3. */
+template <int TOKENS>
+DEV void gemv_e4m3(float (&sums)[2][TOKENS], const uint8_t *tile, const cuda_layout &l,
+                   const kern_cuda_acts &a)
+{
+    constexpr int AHEAD = TOKENS == 1 ? 2 : 1; /* what registers suffice for on every chip */
+    const unsigned t = dev_lane() % 4;
+
+    for (size_t first = dev_warp(); first < l.n_chunks; first += GEMV_WARPS * AHEAD) {
+        wchunk<CUDA_E4M3> w[AHEAD];
+
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++)
+            if (first + i * GEMV_WARPS < l.n_chunks)
+                wchunk_load(w[i], tile, l, first + i * GEMV_WARPS);
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++)
+#pragma unroll
+            for (int k = 0; k < 4; k++) { /* four columns: 16 k + 4 t */
+                const size_t col = (first + i * GEMV_WARPS) * CUDA_CHUNK + k * 16 + 4 * t;
+
+                if (col >= l.cols)
+                    continue;
+#pragma unroll
+                for (int n = 0; n < TOKENS; n++) {
+                    if ((unsigned)n >= a.n_tokens)
+                        continue;
+                    const float4 x = *reinterpret_cast<const float4 *>(a.x + n * a.cols + col);
+
+#pragma unroll
+                    for (int up = 0; up < 2; up++) {
+                        const uint32_t v = dev_word(w[i].code[k / 2], up + k % 2 * 2);
+                        float p = dev_e4m3_f32(v) * x.x;
+
+                        p = fmaf(dev_e4m3_f32(v >> 8), x.y, p);
+                        p = fmaf(dev_e4m3_f32(v >> 16), x.z, p);
+                        p = fmaf(dev_e4m3_f32(v >> 24), x.w, p);
+                        sums[up][n] = fmaf(__uint_as_float(w[i].scale[up]), p, sums[up][n]);
+                    }
+                }
+            }
+    }
+#pragma unroll
+    for (int up = 0; up < 2; up++)
+#pragma unroll
+        for (int n = 0; n < TOKENS; n++) {
+            sums[up][n] += __shfl_xor_sync(WARP_ALL, sums[up][n], 1);
+            sums[up][n] += __shfl_xor_sync(WARP_ALL, sums[up][n], 2);
+        }
+}
+
+/* Either. */
+template <int TYPE, int TOKENS>
+DEV void gemv_plain(float (&sums)[2][TOKENS], const uint8_t *tile, const cuda_layout &l,
+                    const kern_cuda_acts &a)
+{
+    if constexpr (TYPE == CUDA_E4M3)
+        gemv_e4m3<TOKENS>(sums, tile, l, a);
+    else
+        gemv_floats<TYPE, TOKENS>(sums, tile, l, a);
+}
+
 /* What all warps found of a tile, [16 rows][8 tokens] of this warp at mine. */
 template <int TYPE, bool FINE>
 DEV void gemv_tile(float *mine, const uint8_t *tile, const cuda_layout &l, const kern_cuda_acts &a)
 {
     const unsigned lane = dev_lane(), g = lane / 4, t = lane % 4;
 
-    if constexpr (wchunk<TYPE>::FLOATS) {
+    if constexpr (wchunk<TYPE>::PLAIN) {
         if (a.n_tokens == 1) {
             float sums[2][1] = {{0}, {0}};
 
-            gemv_floats<TYPE, 1>(sums, tile, l, a);
+            gemv_plain<TYPE, 1>(sums, tile, l, a);
             if (t == 0) {
                 mine[g * GEMV_TOKENS] = sums[0][0];
                 mine[(g + 8) * GEMV_TOKENS] = sums[1][0];
@@ -164,7 +226,7 @@ DEV void gemv_tile(float *mine, const uint8_t *tile, const cuda_layout &l, const
         } else {
             float sums[2][GEMV_TOKENS] = {{0}, {0}};
 
-            gemv_floats<TYPE, GEMV_TOKENS>(sums, tile, l, a);
+            gemv_plain<TYPE, GEMV_TOKENS>(sums, tile, l, a);
             if (t == 0)
 #pragma unroll
                 for (int n = 0; n < GEMV_TOKENS; n++) {
@@ -239,11 +301,11 @@ static void gemv(struct kern_cuda *c, const kern_cuda_matrix *w, const kern_cuda
 {
     const dim3 grid((unsigned)w->l.n_tiles), block(GEMV_WARPS * WARP);
 
-    if (wchunk<TYPE>::FLOATS || !a.fine)
+    if (wchunk<TYPE>::PLAIN || !a.fine)
         kern_cuda_run(c, "a product", gemv_kernel<TYPE, false>, grid, block, 0, w->data, w->l, a,
                       out, out_stride, into);
     else
-        kern_cuda_run(c, "a product", gemv_kernel<TYPE, !wchunk<TYPE>::FLOATS>, grid, block, 0,
+        kern_cuda_run(c, "a product", gemv_kernel<TYPE, !wchunk<TYPE>::PLAIN>, grid, block, 0,
                       w->data, w->l, a, out, out_stride, into);
 }
 
@@ -251,13 +313,15 @@ template <int TYPE>
 static void gate_up(struct kern_cuda *c, const kern_cuda_matrix *gate, const kern_cuda_matrix *up,
                     const kern_cuda_acts &a, bool gelu, float *out)
 {
-    const dim3 grid((unsigned)gate->l.n_tiles), block(GEMV_WARPS * WARP);
+    [[maybe_unused]] const dim3 grid((unsigned)gate->l.n_tiles), block(GEMV_WARPS * WARP);
 
-    if (wchunk<TYPE>::FLOATS || !a.fine)
+    if constexpr (wchunk<TYPE>::E4M3) /* two products: see kern_cuda_gate_up */
+        return;
+    else if (wchunk<TYPE>::PLAIN || !a.fine)
         kern_cuda_run(c, "gate and up", gate_up_kernel<TYPE, false>, grid, block, 0, gate->data,
                       up->data, gate->l, a, gelu, out);
     else
-        kern_cuda_run(c, "gate and up", gate_up_kernel<TYPE, !wchunk<TYPE>::FLOATS>, grid, block, 0,
+        kern_cuda_run(c, "gate and up", gate_up_kernel<TYPE, !wchunk<TYPE>::PLAIN>, grid, block, 0,
                       gate->data, up->data, gate->l, a, gelu, out);
 }
 
@@ -294,7 +358,8 @@ void kern_cuda_gate_up(struct kern_cuda *c, const struct kern_cuda_matrix *gate,
                        const struct kern_cuda_matrix *up, const struct kern_cuda_acts *a,
                        enum kern_cuda_gate f, float *out)
 {
-    if (a->n_tokens <= GEMV_TOKENS && gate->l.type == up->l.type) {
+    /* e4m3 twice in a kernel is more than its registers hold. */
+    if (a->n_tokens <= GEMV_TOKENS && gate->l.type == up->l.type && gate->l.type != CUDA_E4M3) {
         few_gated(c, gate, up, *a, f == KERN_CUDA_GELU, out);
         return;
     }

@@ -12,9 +12,9 @@
 
 /* Code for sm_90a is being compiled; elsewhere the kernels that use this header are empty and are not launched. */
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define KERN_HOPPER 1
+#    define KERN_HOPPER 1
 #else
-#define KERN_HOPPER 0
+#    define KERN_HOPPER 0
 #endif
 #define KERN_TENSOR const __grid_constant__ CUtensorMap
 
@@ -24,7 +24,7 @@ DEV uint32_t ptx_shared(const void *p)
     return (uint32_t)__cvta_generic_to_shared(p);
 }
 
-/* ---- barriers in shared memory: 9.7.13.15 ------------------------------------------------- */
+/* ---- barriers in shared memory (mbarrier) -------------------------------------------- */
 
 /* A phase ends when `count` threads arrived and as many bytes came as were announced. One thread; ptx_barrier_seen, then
  * __syncthreads, before another uses it. */
@@ -62,7 +62,7 @@ DEV void ptx_barrier_wait(uint64_t *b, unsigned parity)
                  : "memory");
 }
 
-/* ---- copies behind the threads' back: 9.7.9.25 --------------------------------------------- */
+/* ---- copies behind the threads' back (cp.async.bulk) ------------------------------- */
 
 /* Bytes (a multiple of 16) from global to shared memory, both aligned to 16; b hears of them. One thread. */
 DEV void ptx_bulk(void *shared, const void *global, unsigned bytes, uint64_t *b)
@@ -81,7 +81,7 @@ DEV void ptx_tensor(void *shared, const CUtensorMap *m, unsigned x, unsigned y, 
                  : "memory");
 }
 
-/* ---- products of a warpgroup: 9.7.15 ------------------------------------------------------- */
+/* ---- products of a warpgroup (9.7.15) ------------------------------------------------ */
 
 /* Before the first product, and between any change of registers and the product that uses them. */
 DEV void ptx_wgmma_fence()
@@ -100,42 +100,42 @@ template <int N> DEV void ptx_wgmma_wait()
 /* The compiler moves no use of d over this. Behind a wait, and before a fence. */
 template <int N> DEV void ptx_wgmma_hold(int (&d)[N])
 {
-#pragma unroll
+#    pragma unroll
     for (int i = 0; i < N; i++)
         asm volatile("" : "+r"(d[i])::"memory");
 }
 template <int N> DEV void ptx_wgmma_hold(float (&d)[N])
 {
-#pragma unroll
+#    pragma unroll
     for (int i = 0; i < N; i++)
         asm volatile("" : "+f"(d[i])::"memory");
 }
 
-#define PTX_4(c, i)  c(d[i]), c(d[(i) + 1]), c(d[(i) + 2]), c(d[(i) + 3])
-#define PTX_16(c, i) PTX_4(c, i), PTX_4(c, (i) + 4), PTX_4(c, (i) + 8), PTX_4(c, (i) + 12)
-#define PTX_32(c)    PTX_16(c, 0), PTX_16(c, 16)
-#define PTX_64(c)    PTX_32(c), PTX_16(c, 32), PTX_16(c, 48)
-#define PTX_D32                                                                                    \
-    "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"                                      \
-    "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}"
-#define PTX_D64                                                                                    \
-    "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"                                      \
-    "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"                             \
-    "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"                             \
-    "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}"
+#    define PTX_4(c, i)  c(d[i]), c(d[(i) + 1]), c(d[(i) + 2]), c(d[(i) + 3])
+#    define PTX_16(c, i) PTX_4(c, i), PTX_4(c, (i) + 4), PTX_4(c, (i) + 8), PTX_4(c, (i) + 12)
+#    define PTX_32(c)    PTX_16(c, 0), PTX_16(c, 16)
+#    define PTX_64(c)    PTX_32(c), PTX_16(c, 32), PTX_16(c, 48)
+#    define PTX_D32                                                                                \
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"                                  \
+        "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}"
+#    define PTX_D64                                                                                \
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"                                  \
+        "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"                         \
+        "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"                         \
+        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}"
 /* One product: `tail` is what stands behind the predicate. */
-#define PTX_WGMMA_32(shape, how, tail)                                                             \
-    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %37, 0;\n"                                  \
-                 "wgmma.mma_async.sync.aligned." shape " " PTX_D32                                 \
-                 ", {%32,%33,%34,%35}, %36, add" tail ";\n}"                                       \
-                 : PTX_32(how)                                                                     \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(ADD))
-#define PTX_WGMMA_64(shape, how, tail)                                                             \
-    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %69, 0;\n"                                  \
-                 "wgmma.mma_async.sync.aligned." shape " " PTX_D64                                 \
-                 ", {%64,%65,%66,%67}, %68, add" tail ";\n}"                                       \
-                 : PTX_64(how)                                                                     \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(ADD))
+#    define PTX_WGMMA_32(shape, how, tail)                                                         \
+        asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %37, 0;\n"                              \
+                     "wgmma.mma_async.sync.aligned." shape " " PTX_D32                             \
+                     ", {%32,%33,%34,%35}, %36, add" tail ";\n}"                                   \
+                     : PTX_32(how)                                                                 \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(ADD))
+#    define PTX_WGMMA_64(shape, how, tail)                                                         \
+        asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %69, 0;\n"                              \
+                     "wgmma.mma_async.sync.aligned." shape " " PTX_D64                             \
+                     ", {%64,%65,%66,%67}, %68, add" tail ";\n}"                                   \
+                     : PTX_64(how)                                                                 \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(ADD))
 
 /* d[64][64 or 128] = a[64][32] b[32][..], plus d with ADD, int8: warp w of the group has rows 16w to 16w + 15, a as in ptx_mma_s8,
  * d[4n + i] as its d[i] for columns 8n..; b: a descriptor of b in shared memory, column by column (9.7.15.5.1.2). Done at the wait. */
@@ -177,7 +177,7 @@ template <bool ADD> DEV void ptx_wgmma_e4m3(float (&d)[64], const uint32_t (&a)[
         PTX_WGMMA_64("m64n128k32.f32.e4m3.e4m3", "=f", ", 1, 1");
 }
 
-/* Gives registers of each thread back to the block, or takes them (9.7.19.5): a whole warpgroup. */
+/* Gives registers of each thread back to the block, or takes them (setmaxnreg): a whole warpgroup. */
 template <int N> DEV void ptx_registers_less()
 {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N));

@@ -1,9 +1,11 @@
 /* kernels/cuda_repack.c - weight matrices into the device's layout; on the host, so it is tested without one. */
 #include "kernels/cuda_repack.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/codes.h"
+#include "kernels/kernels.h"
 
 /* Bytes of a chunk in each part, and of four chunks in the last. */
 struct parts {
@@ -35,6 +37,9 @@ static bool parts_of(uint32_t type, struct parts *p)
     case KERN_TYPE_BF16:
         *p = (struct parts){2048, 0, 0, 0};
         return true;
+    case CUDA_E4M3:
+        *p = (struct parts){1024, 0, 32, 0};
+        return true;
     default:
         return false;
     }
@@ -51,14 +56,17 @@ bool cuda_layout_make(uint32_t type, uint64_t rows, uint64_t cols, struct cuda_l
     struct cuda_layout o = {0};
     struct parts p;
 
-    if (info == NULL || !parts_of(type, &p) || rows == 0 || cols == 0 || cols % KERN_BLOCK != 0 ||
-        cols % info->block_elems != 0 || cols > CUDA_TILE_MAX)
+    if ((info == NULL && type != CUDA_E4M3) || !parts_of(type, &p) || rows == 0 || cols == 0 ||
+        cols % KERN_BLOCK != 0 || (info != NULL && cols % info->block_elems != 0) ||
+        cols > CUDA_TILE_MAX)
         return false;
-    o.type = (enum kern_type)type;
+    o.type = type;
     o.rows = (size_t)rows;
     o.cols = (size_t)cols;
     o.n_tiles = (size_t)(rows / CUDA_TILE_ROWS + (rows % CUDA_TILE_ROWS != 0));
     o.n_chunks = (o.cols + CUDA_CHUNK - 1) / CUDA_CHUNK;
+    if (type == CUDA_E4M3)
+        o.n_chunks += o.n_chunks % 2;
     o.high = aligned(o.n_chunks * p.codes);
     o.scales = o.high + aligned(o.n_chunks * p.high);
     o.supers = o.scales + aligned(o.n_chunks * p.scales);
@@ -236,7 +244,7 @@ void cuda_repack_tile(const struct cuda_layout *l, const void *gguf, size_t tile
     size_t row_bytes = 0;
 
     memset(dst, 0, l->tile_bytes);
-    if (!kern_row_bytes(l->type, l->cols, &row_bytes))
+    if (!kern_row_bytes((enum kern_type)l->type, l->cols, &row_bytes))
         return;
     for (unsigned r = 0; r < CUDA_TILE_ROWS && tile * CUDA_TILE_ROWS + r < l->rows; r++) {
         const uint8_t *row = (const uint8_t *)gguf + (tile * CUDA_TILE_ROWS + r) * row_bytes;
@@ -246,5 +254,76 @@ void cuda_repack_tile(const struct cuda_layout *l, const void *gguf, size_t tile
 
             put_block(&p, row, i);
         }
+    }
+}
+
+/* ---- e4m3 ----------------------------------------------------------------------------------- */
+
+/* To nearest even; |f| <= 448 or not a number. */
+static int8_t e4m3_of(float f)
+{
+    const unsigned sign = signbit(f) ? 0x80 : 0;
+    const float a = fabsf(f);
+    unsigned code = 0x7f;
+    int e = 0;
+
+    if (a <= 448.0f) {
+        (void)frexpf(a, &e); /* a is below 2^e: codes are 2^(e - 4) apart, from 2^-6 down 2^-9 */
+        if (a == 0 || e < -5)
+            e = -5;
+        /* in units of 2^(e - 4), 8 to 16: the exponent's place counts 8 of them; below 2^-6 it is 0 */
+        code = (unsigned)lrintf(ldexpf(a, 4 - e)) + 8 * (unsigned)(e + 5);
+    }
+    return (int8_t)(uint8_t)(sign | code);
+}
+
+/* The power of two that brings the largest of n weights between 224 and 448; not a number when one of them is none. */
+static float e4m3_scale(const float *w, size_t n)
+{
+    float most = 0, f;
+    int e = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(w[i]))
+            return NAN;
+        most = fabsf(w[i]) > most ? fabsf(w[i]) : most;
+    }
+    if (most == 0)
+        return 1;
+    f = frexpf(most, &e); /* most = f 2^e, f of [0.5, 1): 448 is 0.875 of 2^9 */
+    e = f <= 0.875f ? e - 9 : e - 8;
+    return ldexpf(1, e < -100 ? -100 : e);
+}
+
+/* A row of floats into row g + 8 up of a tile. */
+static void put_e4m3(const struct cuda_layout *l, const float *row, unsigned g, unsigned up,
+                     uint8_t *tile)
+{
+    for (size_t at = 0; at < l->cols; at += KERN_BLOCK) {
+        const struct place p = {l, tile, g, up, at / CUDA_CHUNK, at / KERN_BLOCK % 2};
+        const size_t from = at - at % CUDA_E4M3_BLOCK, left = l->cols - from;
+        const float scale = e4m3_scale(row + from, left < CUDA_E4M3_BLOCK ? left : CUDA_E4M3_BLOCK);
+        int8_t q[KERN_BLOCK];
+
+        for (unsigned k = 0; k < KERN_BLOCK; k++)
+            q[k] = e4m3_of(row[at + k] / scale);
+        put_bytes(&p, q);
+        memcpy(tile + l->scales + from / CUDA_E4M3_BLOCK * 64 + ((size_t)g * 2 + up) * 4, &scale,
+               4);
+    }
+}
+
+void cuda_repack_tile_e4m3(const struct cuda_layout *l, uint32_t type, const void *gguf,
+                           size_t tile, float *row, void *dst)
+{
+    size_t row_bytes = 0;
+
+    memset(dst, 0, l->tile_bytes);
+    if (!kern_row_bytes((enum kern_type)type, l->cols, &row_bytes))
+        return;
+    for (unsigned r = 0; r < CUDA_TILE_ROWS && tile * CUDA_TILE_ROWS + r < l->rows; r++) {
+        kern_row_f32((enum kern_type)type,
+                     (const uint8_t *)gguf + (tile * CUDA_TILE_ROWS + r) * row_bytes, l->cols, row);
+        put_e4m3(l, row, r % 8, r / 8, dst);
     }
 }

@@ -229,6 +229,19 @@ enum gw_status kern_cuda_matrix_new(struct kern_cuda *c, uint32_t type, uint64_t
     return no_cuda(err);
 }
 
+enum gw_status kern_cuda_matrix_new_e4m3(struct kern_cuda *c, uint32_t type, uint64_t rows,
+                                         uint64_t cols, const void *gguf,
+                                         struct kern_cuda_matrix **out, struct gw_err *err)
+{
+    (void)c;
+    (void)type;
+    (void)rows;
+    (void)cols;
+    (void)gguf;
+    (void)out;
+    return no_cuda(err);
+}
+
 void kern_cuda_matrix_free(struct kern_cuda_matrix *m)
 {
     (void)m;

@@ -12,18 +12,21 @@
 /* What a lane holds of a chunk. */
 template <int TYPE> struct wchunk {
     static constexpr bool FLOATS = TYPE == KERN_TYPE_F16 || TYPE == KERN_TYPE_BF16;
+    static constexpr bool E4M3 = TYPE == CUDA_E4M3;
+    static constexpr bool PLAIN = FLOATS || E4M3; /* multiplied by floats, not by integers */
     static constexpr bool SUPERS =
         TYPE == KERN_TYPE_Q4_K || TYPE == KERN_TYPE_Q5_K || TYPE == KERN_TYPE_Q6_K;
     static constexpr bool MINS =
         TYPE == KERN_TYPE_Q4_1 || TYPE == KERN_TYPE_Q4_K || TYPE == KERN_TYPE_Q5_K;
     static constexpr bool HALVES = TYPE == KERN_TYPE_Q6_K; /* a scale per 16 columns */
-    static constexpr int CODES = FLOATS ? 4 : TYPE == KERN_TYPE_Q8_0 ? 2 : 1;
+    static constexpr int CODES = FLOATS ? 4 : E4M3 || TYPE == KERN_TYPE_Q8_0 ? 2 : 1;
     static constexpr int HIGH = TYPE == KERN_TYPE_Q5_K ? 1 : TYPE == KERN_TYPE_Q6_K ? 2 : 0;
     static constexpr int SCALES = FLOATS                   ? 0
+                                  : E4M3                   ? 1
                                   : TYPE == KERN_TYPE_Q4_1 ? 4
                                                            : 2; /* words of both steps */
     static constexpr int AHEAD = FLOATS ? 2
-                                 : TYPE == KERN_TYPE_Q8_0
+                                 : E4M3 || TYPE == KERN_TYPE_Q8_0
                                      ? 3
                                      : 4; /* chunks a warp of a vector product has under way */
 
@@ -68,6 +71,12 @@ DEV void wchunk_load(struct wchunk<TYPE> &w, const uint8_t *tile, const struct c
         w.scale[1] = s[g].y;
         w.scale[2] = s[8 + g].x;
         w.scale[3] = s[8 + g].y;
+    }
+    if constexpr (W::E4M3) {
+        const uint2 *s = reinterpret_cast<const uint2 *>(tile + l.scales + chunk / 2 * 64);
+
+        w.scale[0] = s[g].x;
+        w.scale[1] = s[g].y;
     }
     if constexpr (W::SUPERS) {
         const uint2 *s = reinterpret_cast<const uint2 *>(tile + l.supers + chunk / 4 * 64);
@@ -188,6 +197,11 @@ DEV float dev_weight_of(const uint8_t *data, const struct cuda_layout &l, size_t
         return TYPE == KERN_TYPE_F16 ? ptx_f16_f32(v) : dev_bf16_f32(v);
     } else {
         const unsigned lane = 4 * g + col % 16 / 4, j = up + 2 * (col / 16 % 2), b = col % 4;
+
+        if constexpr (W::E4M3)
+            return dev_e4m3_f32(tile[chunk * 1024 + half * 512 + lane * 16 + j * 4 + b]) *
+                   *reinterpret_cast<const float *>(tile + l.scales + chunk / 2 * 64 + g * 8 +
+                                                    up * 4);
         const uint8_t *s =
             tile + l.scales + ((chunk * 2 + half) * 16 + g * 2 + up) * (W::SCALES == 4 ? 4 : 2);
         const uint16_t *s16 = reinterpret_cast<const uint16_t *>(s);
@@ -234,6 +248,8 @@ DEV float dev_weight(const uint8_t *data, const struct cuda_layout &l, size_t ro
         return dev_weight_of<KERN_TYPE_Q6_K>(data, l, row, col);
     case KERN_TYPE_F16:
         return dev_weight_of<KERN_TYPE_F16>(data, l, row, col);
+    case CUDA_E4M3:
+        return dev_weight_of<CUDA_E4M3>(data, l, row, col);
     default:
         return dev_weight_of<KERN_TYPE_BF16>(data, l, row, col);
     }
@@ -256,6 +272,8 @@ DEV float dev_weight(const uint8_t *data, const struct cuda_layout &l, size_t ro
         return f<KERN_TYPE_Q6_K>(__VA_ARGS__);                                                     \
     case KERN_TYPE_F16:                                                                            \
         return f<KERN_TYPE_F16>(__VA_ARGS__);                                                      \
+    case CUDA_E4M3:                                                                                \
+        return f<CUDA_E4M3>(__VA_ARGS__);                                                          \
     default:                                                                                       \
         return f<KERN_TYPE_BF16>(__VA_ARGS__);                                                     \
     }

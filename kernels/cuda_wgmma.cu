@@ -1,170 +1,17 @@
 /* kernels/cuda_wgmma.cu - products with many tokens on compute capability 9.0: what cuda_gemm.cu does elsewhere.
  *
- * A block does 128 rows (256 of 16-bit matrices) and 128 tokens (64 with fine activations): one warp fetches, two warpgroups
+ * A block does 128 rows (256 of float and e4m3 matrices) and 128 tokens (64 with fine activations): one warp fetches, two warpgroups
  * multiply. Stages of 128 bytes of each token go through a ring in shared memory; a stage is full when the copy engine brought what
  * was announced, and free when all eight warps have read it. Activations come as boxes of a tensor map, in 128-byte rows that the
  * engine swizzles and wgmma reads; weights as runs of their tiles, whose pieces are fragments that go through registers.
  *
  * Quantized matrices: int8 products of 32 columns, exact, then scaled and added like those of cuda_gemm.cu: the same bits. Float matrices:
- * activations are rounded to 16 bits first, and a sum stays in the tensor cores.
+ * activations are rounded to 16 bits first, and a sum stays in the tensor cores. e4m3: activations are rounded to it first, with a scale for 128
+ * columns of a token; sums of 128 columns are scaled and added in floats, since those of the tensor cores are shorter.
  * A lane is 4g + t: rows g and g + 8, tokens 8n + 2t and 8n + 2t + 1 of the sums. */
-#include "kernels/cuda_hopper.cuh"
-#include "kernels/cuda_private.h"
-#include "kernels/cuda_weights.cuh"
-
-enum {
-    WG_GROUPS = 2, /* warpgroups that multiply, of 64 rows a tile */
-    WG_WARPS = 4 * WG_GROUPS,
-    WG_THREADS = (1 + WG_GROUPS) * 4 * WARP,
-    WG_STAGES = 4,
-    WG_ROW = 128, /* bytes of a token in a stage */
-    WG_ALIGN = 1024,
-    WG_REGISTERS_FETCH = 40,
-    WG_REGISTERS = 232, /* 128 threads with 40 and 256 with 232: what 384 with 168 began with */
-};
-
-/* The shape of a product. */
-template <int TYPE, bool FINE> struct wg {
-    using W = wchunk<TYPE>;
-    static constexpr int N = FINE ? 64 : 128; /* tokens of a block */
-    static constexpr int TILES = W::FLOATS ? 2 : 1;
-    static constexpr int CHUNKS = W::FLOATS ? 1 : 2; /* of a stage */
-    static constexpr int ROW_TILES = WG_WARPS * TILES;
-    /* Bytes of a tile's chunk, and of its parts in a stage. */
-    static constexpr unsigned CODE = W::CODES * 512;
-    static constexpr unsigned HIGH = W::HIGH * 128;
-    static constexpr unsigned SCALE = W::SCALES * 32;
-    static constexpr unsigned SUPER = W::SUPERS ? 64 : 0;
-    static constexpr unsigned AT_HIGH = CHUNKS * CODE;
-    static constexpr unsigned AT_SCALE = AT_HIGH + CHUNKS * HIGH;
-    static constexpr unsigned AT_SUPER = AT_SCALE + CHUNKS * SCALE;
-    static constexpr unsigned TILE = AT_SUPER + SUPER;
-    static constexpr unsigned TOKENS = N * WG_ROW; /* bytes of the tokens */
-    /* Scales of the tokens: d [4][N], then ds [4][N] for types with minima. */
-    static constexpr unsigned FACTORS = W::FLOATS ? 0 : (W::MINS ? 8 : 4) * N;
-    static constexpr unsigned AT_FACTORS = TOKENS * (FINE ? 2 : 1);
-    static constexpr unsigned AT_WEIGHTS = AT_FACTORS + FACTORS * 4;
-    static constexpr unsigned STAGE =
-        (AT_WEIGHTS + ROW_TILES * TILE + WG_ALIGN - 1) / WG_ALIGN * WG_ALIGN;
-    static constexpr unsigned SHARED = WG_ALIGN + WG_STAGES * STAGE + 2 * WG_STAGES * 8;
-    static_assert(SHARED <= 227 * 1024, "a block has no more");
-};
+#include "kernels/cuda_wgmma.cuh"
 
 #if KERN_HOPPER
-/* The ring of a block. */
-struct wg_ring {
-    uint8_t *stages;
-    uint64_t *full, *empty; /* [WG_STAGES] each, behind the stages */
-};
-
-DEV struct wg_ring wg_ring_at(uint8_t *shared, unsigned stage_bytes)
-{
-    struct wg_ring r;
-
-    r.stages = shared + (WG_ALIGN - ptx_shared(shared) % WG_ALIGN) % WG_ALIGN;
-    r.full = reinterpret_cast<uint64_t *>(r.stages + WG_STAGES * stage_bytes);
-    r.empty = r.full + WG_STAGES;
-    if (threadIdx.x == 0) {
-        for (unsigned i = 0; i < WG_STAGES; i++) {
-            ptx_barrier_init(&r.full[i], 1);
-            ptx_barrier_init(&r.empty[i], WG_WARPS);
-        }
-        ptx_barrier_seen();
-    }
-    __syncthreads();
-    return r;
-}
-
-/* Tokens of a stage as the second operand of a product: 32 bytes of each from `shared` on. What ptx_tensor lays down with
- * CU_TENSOR_MAP_SWIZZLE_128B at multiples of 1024: address, and stride between 8 rows, in units of 16 bytes; 1 in bits 62 and 63. The
- * next 32 bytes: 2 more. */
-DEV uint64_t wg_rows(const uint8_t *shared)
-{
-    return (uint64_t)((ptx_shared(shared) & 0x3ffff) >> 4) | (uint64_t)1 << 16 |
-           (uint64_t)(8 * WG_ROW >> 4) << 32 | (uint64_t)1 << 62;
-}
-
-/* One part of the tiles of a stage: tile i of it by lane i. */
-DEV void wg_fetch_part(uint8_t *to, unsigned tile_bytes, const uint8_t *from,
-                       const struct cuda_layout &l, size_t tile, unsigned n_tiles, unsigned bytes,
-                       uint64_t *full)
-{
-    const unsigned i = dev_lane();
-
-    if (bytes != 0 && i < n_tiles) {
-        const size_t real = tile + i < l.n_tiles ? tile + i : l.n_tiles - 1;
-
-        ptx_bulk(to + i * tile_bytes, from + real * l.tile_bytes, bytes, full);
-    }
-}
-
-/* The warp that fetches. factors: [stage][block of tokens][FACTORS]. */
-template <int TYPE, bool FINE>
-DEV void wg_fetch(const struct wg_ring &r, const CUtensorMap &q, const CUtensorMap &rest,
-                  const float *factors, const uint8_t *data, const struct cuda_layout &l)
-{
-    using S = wg<TYPE, FINE>;
-    const size_t tile = (size_t)blockIdx.y * S::ROW_TILES;
-    const unsigned n = kern_cuda_div_up(l.n_chunks, S::CHUNKS);
-
-    for (unsigned i = 0; i < n; i++) {
-        const unsigned at = i % WG_STAGES;
-        const size_t chunk = (size_t)i * S::CHUNKS;
-        const unsigned chunks =
-            l.n_chunks - chunk < S::CHUNKS ? (unsigned)(l.n_chunks - chunk) : S::CHUNKS;
-        uint8_t *st = r.stages + at * S::STAGE, *w = st + S::AT_WEIGHTS;
-        uint64_t *full = &r.full[at];
-
-        ptx_barrier_wait(&r.empty[at], i / WG_STAGES % 2 ^ 1);
-        if (dev_lane() == 0) {
-            ptx_barrier_expect(full, S::AT_WEIGHTS +
-                                         S::ROW_TILES *
-                                             (chunks * (S::CODE + S::HIGH + S::SCALE) + S::SUPER));
-            ptx_tensor(st, &q, i * (S::W::FLOATS ? WG_ROW / 2 : WG_ROW), blockIdx.x * S::N, full);
-            if constexpr (FINE)
-                ptx_tensor(st + S::TOKENS, &rest, i * WG_ROW, blockIdx.x * S::N, full);
-            if constexpr (S::FACTORS != 0)
-                ptx_bulk(st + S::AT_FACTORS,
-                         factors + ((size_t)i * gridDim.x + blockIdx.x) * S::FACTORS,
-                         S::FACTORS * 4, full);
-        }
-        __syncwarp();
-        wg_fetch_part(w, S::TILE, data + chunk * S::CODE, l, tile, S::ROW_TILES, chunks * S::CODE,
-                      full);
-        wg_fetch_part(w + S::AT_HIGH, S::TILE, data + l.high + chunk * S::HIGH, l, tile,
-                      S::ROW_TILES, chunks * S::HIGH, full);
-        wg_fetch_part(w + S::AT_SCALE, S::TILE, data + l.scales + chunk * S::SCALE, l, tile,
-                      S::ROW_TILES, chunks * S::SCALE, full);
-        wg_fetch_part(w + S::AT_SUPER, S::TILE, data + l.supers + chunk / 4 * S::SUPER, l, tile,
-                      S::ROW_TILES, S::SUPER, full);
-    }
-}
-
-/* This warp has read a stage. */
-DEV void wg_free(const struct wg_ring &r, unsigned stage)
-{
-    __syncwarp();
-    if (dev_lane() == 0)
-        ptx_barrier_arrive(&r.empty[stage]);
-}
-
-/* Writes a warp's sums: 16 rows from `row` on, N tokens from `token` on. */
-template <int N>
-DEV void wg_write(const float (&acc)[N / 2], float *out, size_t out_stride,
-                  enum kern_cuda_into into, size_t row, size_t token, size_t rows, size_t n_tokens)
-{
-    const unsigned g = dev_lane() / 4, t = dev_lane() % 4;
-
-#pragma unroll
-    for (int i = 0; i < N / 2; i++) {
-        const size_t r = row + g + i / 2 % 2 * 8;
-        const size_t k = token + i / 4 * 8 + 2 * t + i % 2;
-
-        if (r < rows && k < n_tokens)
-            dev_into(out + k * out_stride + r, acc[i], into);
-    }
-}
-
 /* acc += step HALF of the chunk w times the tokens of a stage: q, rest where the step's 32 columns are; d, ds: [N]. */
 template <int TYPE, bool FINE, int HALF>
 DEV void wg_step(float (&acc)[wg<TYPE, FINE>::N / 2], const wchunk<TYPE> &w, uint64_t q,
@@ -181,8 +28,7 @@ DEV void wg_step(float (&acc)[wg<TYPE, FINE>::N / 2], const wchunk<TYPE> &w, uin
 #pragma unroll
     for (int k = 0; k < (S::W::HALVES ? 2 : 1); k++) {
         /* 16 columns only: the others are multiplied by zeros */
-        const uint32_t a[4] = {S::W::HALVES && k == 1 ? 0 : c[0],
-                               S::W::HALVES && k == 1 ? 0 : c[1],
+        const uint32_t a[4] = {S::W::HALVES && k == 1 ? 0 : c[0], S::W::HALVES && k == 1 ? 0 : c[1],
                                S::W::HALVES && k == 0 ? 0 : c[2],
                                S::W::HALVES && k == 0 ? 0 : c[3]};
 
@@ -254,12 +100,10 @@ static __global__ void __launch_bounds__(WG_THREADS, 1)
         const uint64_t rows = wg_rows(st), rest = wg_rows(st + S::TOKENS);
 
         ptx_barrier_wait(&ring.full[at], i / WG_STAGES % 2);
-#pragma unroll
-        for (unsigned c = 0; c < S::CHUNKS; c++) {
+#pragma unroll 1
+        for (unsigned c = 0; c < S::CHUNKS && i * S::CHUNKS + c < l.n_chunks; c++) {
             wchunk<TYPE> w;
 
-            if (i * S::CHUNKS + c >= l.n_chunks) /* was not fetched */
-                break;
             wchunk_load<TYPE, true>(w, st + S::AT_WEIGHTS + warp * S::TILE, in, c);
             wg_step<TYPE, FINE, 0>(acc, w, rows + 4 * c, rest + 4 * c, d + 2 * c * S::N,
                                    d + (4 + 2 * c) * S::N);
@@ -336,6 +180,80 @@ static __global__ void __launch_bounds__(WG_THREADS, 1)
 #endif
 }
 
+/* q: tokens as e4m3, as tensors of wg_ints_kernel; factors: [stage][block of tokens][128]; the rest as above. */
+static __global__ void __launch_bounds__(WG_THREADS, 1)
+    wg_e4m3_kernel(KERN_TENSOR q, const float *factors, const uint8_t *data, struct cuda_layout l,
+                   unsigned n_tokens, float *out, size_t out_stride, enum kern_cuda_into into)
+{
+#if KERN_HOPPER
+    using S = wg<CUDA_E4M3, false>;
+    KERN_SHARED(uint8_t, shared);
+    const struct wg_ring ring = wg_ring_at(shared, S::STAGE);
+    const unsigned group = dev_warp() / 4;
+
+    if (group == 0) {
+        ptx_registers_less<WG_REGISTERS_FETCH>();
+        if (dev_warp() == 0)
+            wg_fetch<CUDA_E4M3, false>(ring, q, q, factors, data, l);
+        return;
+    }
+    ptx_registers_more<WG_REGISTERS>();
+
+    const unsigned warp = dev_warp() - 4, t = dev_lane() % 4;
+    struct cuda_layout in = {}; /* of a tile in a stage */
+    float acc[S::TILES][S::N / 2] = {};
+
+    in.scales = S::AT_SCALE;
+    for (unsigned i = 0; i * S::CHUNKS < l.n_chunks; i++) {
+        const unsigned at = i % WG_STAGES;
+        const uint8_t *st = ring.stages + at * S::STAGE;
+        const float *d = reinterpret_cast<const float *>(st + S::AT_FACTORS);
+        const uint64_t rows = wg_rows(st);
+
+        ptx_barrier_wait(&ring.full[at], i / WG_STAGES % 2);
+#pragma unroll
+        for (int m = 0; m < S::TILES; m++) {
+            wchunk<CUDA_E4M3> w[S::CHUNKS];
+            float sum[S::N / 2];
+
+#pragma unroll
+            for (int c = 0; c < S::CHUNKS; c++)
+                wchunk_load<CUDA_E4M3, true>(
+                    w[c], st + S::AT_WEIGHTS + (m * WG_WARPS + warp) * S::TILE, in, c);
+            ptx_wgmma_fence();
+#pragma unroll
+            for (int k = 0; k < 4; k++) {
+                const uint4 v = w[k / 2].code[k % 2];
+                const uint32_t a[4] = {v.x, v.y, v.z, v.w};
+
+                if (k == 0)
+                    ptx_wgmma_e4m3<false>(sum, a, rows);
+                else
+                    ptx_wgmma_e4m3<true>(sum, a, rows + 2 * k);
+            }
+            ptx_wgmma_commit();
+            ptx_wgmma_wait<0>();
+            ptx_wgmma_hold(sum);
+#pragma unroll
+            for (int n = 0; n < S::N / 8; n++) {
+                const float2 dn = *reinterpret_cast<const float2 *>(d + n * 8 + 2 * t);
+
+#pragma unroll
+                for (int j = 0; j < 4; j++)
+                    acc[m][4 * n + j] += __uint_as_float(w[0].scale[j / 2]) *
+                                         (j % 2 == 0 ? dn.x : dn.y) * sum[4 * n + j];
+            }
+        }
+        wg_free(ring, at);
+    }
+#pragma unroll
+    for (int m = 0; m < S::TILES; m++)
+        wg_write<S::N>(acc[m], out, out_stride, into,
+                       ((size_t)blockIdx.y * S::ROW_TILES + m * WG_WARPS + warp) * CUDA_TILE_ROWS,
+                       (size_t)blockIdx.x * S::N, l.rows, n_tokens);
+#endif
+}
+
 /* ---- what goes before ---------------------------------------------------------------------- */
 
 enum { WG_BEFORE = 256 };
@@ -347,13 +265,14 @@ static __global__ void __launch_bounds__(WG_BEFORE)
                       unsigned n_token_blocks, size_t total)
 {
     const size_t at = (size_t)blockIdx.x * WG_BEFORE + threadIdx.x;
-    const size_t record = at / n_factors, block = record / n_token_blocks * 4 + at % n_factors / n % 4;
+    const size_t record = at / n_factors,
+                 block = record / n_token_blocks * 4 + at % n_factors / n % 4;
     const size_t token = record % n_token_blocks * n + at % n;
     const float *from = at % n_factors < 4 * (size_t)n ? a.d : a.ds;
 
     if (at < total)
-        to[at] = token < a.n_tokens && block < a.cols / 32 ? from[token * (a.cols / 32) + block]
-                                                           : 0.0f;
+        to[at] =
+            token < a.n_tokens && block < a.cols / 32 ? from[token * (a.cols / 32) + block] : 0.0f;
 }
 
 /* to[i] = x[i] in 16 bits; n4: quarters of the values. */
@@ -376,6 +295,39 @@ static __global__ void __launch_bounds__(WG_BEFORE)
     } else {
         to[i] = make_uint2(ptx_pack_bf16(v.x, v.y), ptx_pack_bf16(v.z, v.w));
     }
+}
+
+/* x: [token][cols] to q as e4m3 and factors[block of 128 columns][padded]: a warp does 128 columns of a token, blockIdx.y; of one that is only
+ * padding it writes the factor, 0. */
+static __global__ void __launch_bounds__(WG_BEFORE)
+    wg_to_e4m3_kernel(uint32_t *q, float *factors, const float *x, unsigned n_tokens,
+                      unsigned n_padded, size_t cols)
+{
+    const size_t block = (size_t)blockIdx.x * (WG_BEFORE / WARP) + dev_warp(), token = blockIdx.y;
+    const size_t col = block * CUDA_E4M3_BLOCK + dev_lane() * 4;
+    const bool real = token < n_tokens && col < cols;
+    float4 v = {0, 0, 0, 0};
+
+    if (block * CUDA_E4M3_BLOCK >= cols)
+        return;
+    if (real)
+        v = *reinterpret_cast<const float4 *>(x + token * cols + col);
+
+    const float amax =
+        dev_warp_max(fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w))));
+    const bool finite =
+        __all_sync(WARP_ALL, isfinite(v.x) && isfinite(v.y) && isfinite(v.z) && isfinite(v.w)) != 0;
+    const float inverse = finite && amax >= 1e-30f ? 448.0f / amax : 0.0f;
+
+    if (real)
+        q[(token * cols + col) / 4] =
+            inverse > 0 ? dev_f32_e4m3(v.x * inverse) | dev_f32_e4m3(v.y * inverse) << 8 |
+                              dev_f32_e4m3(v.z * inverse) << 16 | dev_f32_e4m3(v.w * inverse) << 24
+                        : 0;
+    if (dev_lane() == 0)
+        factors[block * n_padded + token] = !finite       ? __uint_as_float(0x7fc00000u)
+                                            : inverse > 0 ? amax / 448.0f
+                                                          : 0.0f;
 }
 
 /* ---- launchers ----------------------------------------------------------------------------- */
@@ -410,8 +362,7 @@ static void wg_ints(struct kern_cuda *c, const kern_cuda_matrix *w, const kern_c
 {
     using S = wg<TYPE, FINE>;
     const unsigned blocks = kern_cuda_div_up(a.n_tokens, S::N);
-    const size_t total =
-        (size_t)kern_cuda_div_up(w->l.n_chunks, S::CHUNKS) * blocks * S::FACTORS;
+    const size_t total = (size_t)kern_cuda_div_up(w->l.n_chunks, S::CHUNKS) * blocks * S::FACTORS;
     float *factors = static_cast<float *>(kern_cuda_scratch(c, total * sizeof(float)));
     CUtensorMap q, r;
 
@@ -440,17 +391,42 @@ static void wg_floats(struct kern_cuda *c, const kern_cuda_matrix *w, const kern
     kern_cuda_run(c, "rounding activations", wg_round_kernel<TYPE>,
                   dim3(kern_cuda_div_up(n / 4, WG_BEFORE)), dim3(WG_BEFORE), 0, x,
                   reinterpret_cast<const float4 *>(a.x), n / 4);
-    kern_cuda_run(c, "a product", wg_floats_kernel<TYPE>,
-                  dim3(kern_cuda_div_up(a.n_tokens, S::N),
-                       kern_cuda_div_up(w->l.n_tiles, S::ROW_TILES)),
-                  dim3(WG_THREADS), S::SHARED, m, w->data, w->l, a.n_tokens, out, out_stride, into);
+    kern_cuda_run(
+        c, "a product", wg_floats_kernel<TYPE>,
+        dim3(kern_cuda_div_up(a.n_tokens, S::N), kern_cuda_div_up(w->l.n_tiles, S::ROW_TILES)),
+        dim3(WG_THREADS), S::SHARED, m, w->data, w->l, a.n_tokens, out, out_stride, into);
+}
+
+static void wg_e4m3(struct kern_cuda *c, const kern_cuda_matrix *w, const kern_cuda_acts &a,
+                    float *out, size_t out_stride, enum kern_cuda_into into)
+{
+    using S = wg<CUDA_E4M3, false>;
+    const unsigned blocks = kern_cuda_div_up(a.n_tokens, S::N);
+    const unsigned stages = kern_cuda_div_up(a.cols, CUDA_E4M3_BLOCK);
+    const size_t codes = (a.n_tokens * a.cols + 255) / 256 * 256;
+    uint8_t *q = static_cast<uint8_t *>(
+        kern_cuda_scratch(c, codes + (size_t)stages * blocks * S::FACTORS * sizeof(float)));
+    float *factors = reinterpret_cast<float *>(q + codes);
+    CUtensorMap m;
+
+    if (q == NULL || !wg_tensor(c, &m, q, 1, a.cols, a.n_tokens, S::N))
+        return;
+    kern_cuda_run(c, "rounding activations", wg_to_e4m3_kernel,
+                  dim3(kern_cuda_div_up(stages, WG_BEFORE / WARP), blocks * S::N), dim3(WG_BEFORE),
+                  0, reinterpret_cast<uint32_t *>(q), factors, a.x, a.n_tokens, blocks * S::N,
+                  a.cols);
+    kern_cuda_run(c, "a product", wg_e4m3_kernel,
+                  dim3(blocks, kern_cuda_div_up(w->l.n_tiles, S::ROW_TILES)), dim3(WG_THREADS),
+                  S::SHARED, m, factors, w->data, w->l, a.n_tokens, out, out_stride, into);
 }
 
 template <int TYPE>
 static void wg_any(struct kern_cuda *c, const kern_cuda_matrix *w, const kern_cuda_acts &a,
                    float *out, size_t out_stride, enum kern_cuda_into into)
 {
-    if constexpr (wchunk<TYPE>::FLOATS)
+    if constexpr (wchunk<TYPE>::E4M3)
+        wg_e4m3(c, w, a, out, out_stride, into);
+    else if constexpr (wchunk<TYPE>::FLOATS)
         wg_floats<TYPE>(c, w, a, out, out_stride, into);
     else if (a.fine)
         wg_ints<TYPE, true>(c, w, a, out, out_stride, into);

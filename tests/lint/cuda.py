@@ -16,8 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 TABLE = "kernels/cuda_resources.txt"
 JOBS = int(os.environ.get("JOBS", os.cpu_count() or 1))
 ARCHES = ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120"]
-# The kernels whose speed is that of the tensor cores, and their instruction's name in SASS.
-MUST = {"gemm_ints_kernel": "IMMA", "gemm_floats_kernel": "HMMA"}
+# The kernels whose speed is that of the tensor cores, and what SASS must show of them: products, and copies by the copy engine (of a tensor,
+# of bytes). The names of newer chips' instructions are not settled in SASS.
+OLD, HOPPER = ARCHES[:4], ["sm_90a"]
+MUST = {
+    "gemm_ints_kernel": (OLD, ["IMMA"]),
+    "gemm_floats_kernel": (OLD, ["HMMA"]),
+    "wg_ints_kernel": (HOPPER, ["IGMMA", "UTMALDG", "UBLKCP"]),
+    "wg_floats_kernel": (HOPPER, ["HGMMA", "UTMALDG", "UBLKCP"]),
+    "wg_e4m3_kernel": (HOPPER, ["QGMMA", "UTMALDG", "UBLKCP"]),
+}
+SHOWN = {what for _, names_of in MUST.values() for what in names_of}
 
 
 def run(*args):
@@ -41,37 +50,42 @@ def names(mangled):
 
 
 def look_at(cuobjdump, obj, arch):
-    """Of one object on one architecture: name -> [registers, shared, instructions, local bytes]."""
+    """Of one object on one architecture: name -> [registers, shared, instructions, local bytes, which of SHOWN]."""
     found = {}
     for name, reg, stack, shared, local in re.findall(
             r"Function ([^\s:]+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)",
             run(cuobjdump, "-res-usage", "-arch", arch, obj)):
-        found[name] = [int(reg), int(shared), 0, max(int(local), int(stack))]
+        found[name] = [int(reg), int(shared), 0, max(int(local), int(stack)), set()]
     name = None
     for line in run(cuobjdump, "--dump-sass", "-arch", arch, obj).splitlines() if found else ():
         if "Function : " in line:
             name = line.split("Function : ")[1].strip()
-        elif name in found and "MMA" in line and re.search(r"\b[HIQO]G?MMA[.\s]", line):
-            found[name][2] += 1
+        elif name in found:
+            op = re.search(r"\b([A-Z]+)[.\s]", line.split("*/", 1)[-1])
+            if op and op.group(1) in SHOWN:
+                found[name][4].add(op.group(1))
+            if "MMA" in line and re.search(r"\b[HIQO]G?MMA[.\s]", line):
+                found[name][2] += 1
     return found
 
 
 def look(cuobjdump, objects):
-    found, local = {}, []
+    found, local, shown = {}, [], {}
     todo = [(obj, arch) for obj in objects for arch in ARCHES]
     with ThreadPoolExecutor(max_workers=JOBS) as pool:
         for (_, arch), seen in zip(todo, pool.map(lambda t: look_at(cuobjdump, *t), todo)):
-            for name, (reg, shared, mma, loc) in seen.items():
+            for name, (reg, shared, mma, loc, ops) in seen.items():
+                shown[name, arch] = ops
                 found.setdefault(name, {})[arch] = [reg, shared, mma]
                 if loc:
                     local.append((name, arch, loc))
-    return found, local
+    return found, local, shown
 
 
 def main():
     version, cuobjdump = sys.argv[1:3]
     write = "--write" in sys.argv
-    found, local = look(cuobjdump, [a for a in sys.argv[3:] if a != "--write"])
+    found, local, shown = look(cuobjdump, [a for a in sys.argv[3:] if a != "--write"])
     readable = names(sorted(found))
     lines = ["# nvcc %s; %s: registers/shared bytes/tensor-core instructions. make cuda-table writes this." % (version, " ".join(ARCHES))]
     for name in sorted(found, key=lambda n: readable[n]):
@@ -95,10 +109,13 @@ def main():
     for name, arch, n in local:
         check(False, "%s on %s keeps %d bytes in local memory" % (readable[name], arch, n))
     for name in found:
-        for kernel, what in MUST.items():
+        for kernel, (arches, ops) in MUST.items():
             if kernel in name:
-                for arch in ARCHES[:4]: # the names of newer chips' instructions are not settled in SASS
-                    check(found[name].get(arch, [0, 0, 0])[2] > 0, "%s on %s shows no %s" % (readable[name], arch, what))
+                for arch in arches:
+                    for what in ops:
+                        check(what in shown.get((name, arch), ()), "%s on %s shows no %s" % (readable[name], arch, what))
+    for kernel in MUST:
+        check(any(kernel in name for name in found), "there is no %s" % kernel)
     with open(TABLE, encoding="ascii") as f:
         want = f.read().splitlines()
     if want[0] != lines[0]:

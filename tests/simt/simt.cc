@@ -201,9 +201,8 @@ uint32_t simt_shared_address(const void *p)
 
 void *simt_shared_at(uint32_t address)
 {
-    return address >= SHARED_BASE && address < SHARED_BASE + dynamic_bytes
-               ? shared_memory + address
-               : nullptr;
+    return address >= SHARED_BASE && address < SHARED_BASE + dynamic_bytes ? shared_memory + address
+                                                                           : nullptr;
 }
 
 void simt_poll()

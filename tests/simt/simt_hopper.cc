@@ -8,7 +8,7 @@ namespace
 
 enum { MAX_BARRIERS = 64, MAX_FLIGHT = 1024, MAX_PRODUCTS = 32, MAX_SUMS = 8, MAX_THREADS = 1024 };
 
-// 9.7.13.15.1: the phase, the arrivals that it still waits for and that the next will, the bytes that are still to come.
+// mbarrier, contents of the object: the phase, the arrivals that it still waits for and that the next will, the bytes that are still to come.
 struct barrier {
     uint64_t *at;
     unsigned phase, pending, expected;
@@ -67,7 +67,7 @@ barrier *find(uint64_t *b)
     simt_die("a barrier that was not made");
 }
 
-// 9.7.13.15.4: a phase is over when nobody is awaited and no byte; the next begins at once.
+// mbarrier, phase completion: a phase is over when nobody is awaited and no byte; the next begins at once.
 void over(barrier *b)
 {
     if (b->pending == 0 && b->bytes == 0) {
@@ -104,8 +104,8 @@ void queue(const flight &f)
     flights[n_flights++] = f;
 }
 
-// 5.5.3 tiled mode, 5.5.6 swizzle: in 128-byte rows of 16-byte pieces, a piece goes to its number xor the row's, modulo 8,
-// rows counted from a multiple of 1024 bytes of shared memory. Elements outside of the tensor are zeros (5.5.3.2).
+// Tensors, tiled mode, 128B swizzle: in 128-byte rows of 16-byte pieces, a piece goes to its number xor the row's, modulo 8,
+// rows counted from a multiple of 1024 bytes of shared memory. Elements outside of the tensor are zeros (out-of-boundary access).
 void bring_tensor(const flight &f)
 {
     const tensor &t = f.t;
@@ -150,6 +150,9 @@ void row_of(uint64_t desc, unsigned r, unsigned char *to)
         simt_die("a swizzle that is not emulated");
     if ((desc >> 49 & 7) != 0)
         simt_die("a base offset that is not emulated");
+    if (start / 128 % 8 != 0)
+        simt_die("a base offset of 0 means that the pattern of the swizzle begins at a multiple of "
+                 "1024");
     for (unsigned i = 0; i < 2; i++) {
         const uint32_t plain = start + r / 8 * stride + r % 8 * 128 + i * 16;
 
@@ -318,7 +321,7 @@ void simt_hopper_end()
             simt_die("a block ended before its products");
 }
 
-// 9.7.15.7.1. That registers were changed since cannot be seen here: it is asked for once after every wait.
+// wgmma.fence. That registers were changed since cannot be seen here: it is asked for once after every wait.
 void simt_wgmma_fence()
 {
     (void)simt_meet(nullptr, 0);
@@ -420,8 +423,7 @@ CUresult simt_tensor_encode(CUtensorMap *m, CUtensorMapDataType type, cuuint32_t
         if (dims[i] == 0 || dims[i] > (uint64_t)1 << 32 || box[i] == 0 || box[i] > 256 ||
             step[i] != 1)
             return CUDA_ERROR_INVALID_VALUE;
-    if (box[0] * elem % 16 != 0 ||
-        (swizzle == CU_TENSOR_MAP_SWIZZLE_128B && box[0] * elem > 128) ||
+    if (box[0] * elem % 16 != 0 || (swizzle == CU_TENSOR_MAP_SWIZZLE_128B && box[0] * elem > 128) ||
         (swizzle != CU_TENSOR_MAP_SWIZZLE_128B && swizzle != CU_TENSOR_MAP_SWIZZLE_NONE))
         return CUDA_ERROR_INVALID_VALUE;
     memset(m, 0, sizeof(*m));

@@ -1,5 +1,5 @@
 /* tests/simt/simt_hopper.h - what compute capability 9.0 does beside the threads: barriers in shared memory, the copy engine, and
- * products of a warpgroup. Written from PTX ISA 9.2 (section numbers) and the driver API's cuTensorMapEncodeTiled, not from
+ * products of a warpgroup. Written from PTX ISA 9.2 (sections by title or number) and the driver API's cuTensorMapEncodeTiled, not from
  * the kernels.
  *
  * Everything happens as late as the manual allows: a copy when no thread of the block can go on without one, a product at the

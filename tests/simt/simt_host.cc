@@ -3,9 +3,8 @@
 #include <time.h>
 
 #include "tests/simt/cuda_runtime.h"
-#include "tests/simt/simt_hopper.h"
-
 #include "tests/simt/knobs.h"
+#include "tests/simt/simt_hopper.h"
 
 struct simt_op { // of a graph
     void (*run)(simt_op *);

@@ -76,11 +76,11 @@ DEV void ptx_wgmma_e4m3(float (&d)[N], const uint32_t (&a)[4], uint64_t b)
 
 template <int N> DEV void ptx_registers_less()
 {
-    static_assert(N >= 24 && N <= 256 && N % 8 == 0, "9.7.19.5");
+    static_assert(N >= 24 && N <= 256 && N % 8 == 0, "setmaxnreg takes no other");
 }
 template <int N> DEV void ptx_registers_more()
 {
-    static_assert(N >= 24 && N <= 256 && N % 8 == 0, "9.7.19.5");
+    static_assert(N >= 24 && N <= 256 && N % 8 == 0, "setmaxnreg takes no other");
 }
 
 #endif

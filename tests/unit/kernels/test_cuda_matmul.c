@@ -263,6 +263,145 @@ static void test_hopper(enum kern_type type, bool fine)
     free(got);
 }
 
+/* e4m3 by search: the value of a code, the code nearest to a value (of two, the even one), a value rounded to what a code holds. */
+static float code_value(unsigned code)
+{
+    const int e = (int)(code >> 3 & 15), m = (int)(code & 7);
+    const float f = e == 0 ? ldexpf((float)m, -9) : ldexpf(1 + (float)m / 8, e - 7);
+
+    return code & 128 ? -f : f;
+}
+
+static float rounded(float f)
+{
+    unsigned best = 0;
+
+    for (unsigned c = 1; c < 127; c++) {
+        const float now = fabsf(code_value(c) - fabsf(f)), was = fabsf(code_value(best) - fabsf(f));
+
+        if (now < was || (now == was && c % 2 == 0))
+            best = c;
+    }
+    return copysignf(code_value(best), f);
+}
+
+/* The largest magnitude of n values. */
+static float largest(const float *x, size_t n)
+{
+    float most = 0;
+
+    for (size_t i = 0; i < n; i++)
+        most = fmaxf(most, fabsf(x[i]));
+    return most;
+}
+
+/* Weights of any type as e4m3: what the two roundings leave, multiplied in doubles. hopper: activations are rounded too. */
+static void test_e4m3(enum kern_type type, size_t rows, size_t cols, unsigned n, bool hopper)
+{
+    struct gw_err err = {0};
+    struct kern_cuda_matrix *w = NULL;
+    struct product p;
+    float *row, *got, *again, *x;
+    size_t row_bytes = 0, wrong = 0;
+
+    product_make(&p, type, rows, cols, n, false);
+    row = util_alloc(cols * 4);
+    x = util_alloc(n * cols * 4);
+    got = util_alloc(n * p.stride * 4);
+    again = util_alloc(n * p.stride * 4);
+    CHECK(kern_row_bytes(type, cols, &row_bytes));
+    for (size_t i = 0; i < n * cols; i++) { /* bf16: what the other devices round to */
+        uint32_t u;
+
+        memcpy(&u, &p.x[i], 4);
+        u &= 0xffff0000u;
+        memcpy(&p.x[i], &u, 4);
+    }
+    CHECK(kern_cuda_upload(p.bx, 0, p.x, n * cols * 4, &err) == GW_OK);
+    memcpy(x, p.x, n * cols * 4);
+    for (size_t i = 0; hopper && n > KERN_CUDA_GEMV_TOKENS && i < n * cols;) {
+        const size_t in = i % cols, len = cols - in < 128 ? cols - in : 128;
+        const float most = largest(x + i, len);
+
+        for (const size_t end = i + len; i < end; i++)
+            x[i] = most == 0 ? 0 : rounded(x[i] * (448.0f / most)) * (most / 448.0f);
+    }
+    for (size_t r = 0; r < rows; r++) {
+        kern_row_f32(type, p.gguf + r * row_bytes, cols, row);
+        for (size_t i = 0; i < cols;) {
+            const size_t len = cols - i < 128 ? cols - i : 128;
+            const float most = largest(row + i, len);
+            float scale = 1;
+
+            while (most > 0 && most / scale > 448)
+                scale *= 2;
+            while (most > 0 && most / scale <= 224)
+                scale /= 2;
+            for (const size_t end = i + len; i < end; i++)
+                row[i] = rounded(row[i] / scale) * scale;
+        }
+        for (unsigned t = 0; t < n; t++) {
+            double sum = 0, size = 0;
+
+            for (size_t k = 0; k < cols; k++) {
+                sum += (double)row[k] * (double)x[t * cols + k];
+                size += fabs((double)row[k] * (double)x[t * cols + k]);
+            }
+            p.want[t * p.stride + r] = (float)sum;
+            p.size[t * p.stride + r] = (float)size;
+        }
+    }
+    CHECK(kern_cuda_matrix_new_e4m3(dev, type, rows, cols, p.gguf, &w, &err) == GW_OK);
+    for (unsigned order = 0; order < 3; order++) {
+        simt_set_order(order < 2 ? order : 5 + n);
+        kern_cuda_zero(dev, kern_cuda_at(p.bo, 0), n * p.stride * 4);
+        kern_cuda_matmul(dev, w, &p.a, kern_cuda_at(p.bo, 0), p.stride, false);
+        fetch(p.bo, order == 0 ? got : again);
+        if (order > 0)
+            CHECK(memcmp(got, again, n * p.stride * 4) == 0);
+    }
+    simt_set_order(0);
+    for (size_t i = 0; i < n * p.stride; i++)
+        wrong += i % p.stride < rows
+                     ? !(fabsf(got[i] - p.want[i]) <= KERN_TOL_MATMUL * p.size[i] + 1e-30f)
+                     : got[i] != 0;
+    if (!CHECK(wrong == 0))
+        printf("%s as e4m3, %zu x %zu, %u tokens, 9.0 %d: %zu wrong\n", kern_type_info(type)->name,
+               rows, cols, n, hopper, wrong);
+    if (n == 1) { /* a row of it: what was uploaded */
+        const int32_t id = (int32_t)rows - 1;
+        struct kern_cuda_buf *bi = NULL, *br = NULL;
+
+        kern_cuda_rows(dev, w, device(4, &id, &bi), 1, 1, device(cols * 4, NULL, &br));
+        fetch(br, x);
+        CHECK(memcmp(x, row, cols * 4) == 0);
+        kern_cuda_buf_free(bi);
+        kern_cuda_buf_free(br);
+    }
+    kern_cuda_matrix_free(w);
+    product_free(&p);
+    free(row);
+    free(x);
+    free(got);
+    free(again);
+}
+
+static void test_e4m3_shapes(int major)
+{
+    struct kern_cuda_info info = {0};
+    struct gw_err err = {0};
+    bool hopper;
+
+    simt_set_capability(major, 0);
+    CHECK(kern_cuda_open(0, &dev, &info, &err) == GW_OK);
+    hopper = info.major == 9 && info.minor == 0; /* a real device is what it is */
+    test_e4m3(KERN_TYPE_F16, 41, 160, 1, hopper);
+    test_e4m3(KERN_TYPE_Q4_K, 20, 2304, 8, hopper);
+    test_e4m3(KERN_TYPE_F16, 41, 160, 9, hopper);
+    test_e4m3(KERN_TYPE_BF16, 300, 864, 140, hopper);
+    kern_cuda_close(dev);
+}
+
 int main(void)
 {
     struct gw_err err = {0};
@@ -290,6 +429,8 @@ int main(void)
     for (unsigned i = 0; i < N_TYPES; i++)
         for (unsigned fine = 0; fine < (kern_type_info(types[i])->quantized ? 2 : 1); fine++)
             test_hopper(types[i], fine == 1);
+    test_e4m3_shapes(8);
+    test_e4m3_shapes(9);
     CHECK(simt_memory_used() == 0);
     return test_done();
 }
