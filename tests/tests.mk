@@ -136,6 +136,6 @@ GPU_NONE = { echo "SKIP  no GPU: there is no NVIDIA device on this machine"; ech
 gpu-test: ## the kernels' tests on this machine's GPU, with compute-sanitizer where it is installed; without a GPU: says so
 	@if ! $(GPU_THERE); then $(GPU_NONE); else $(GPU_MAKE) gpu-build && tests/bench/gpu/run.sh $(BUILD)/gpu $(notdir $(GPU_TESTS)); fi
 
-gpu-bench: ## what the GPU's products achieve of its memory's and tensor cores' speed, measured in the same run; without a GPU: says so
-	@if ! $(GPU_THERE); then $(GPU_NONE); else $(GPU_MAKE) $(BUILD)/gpu/gpu && $(BUILD)/gpu/gpu; fi
+gpu-bench: ## what the GPU's products achieve of its memory's and tensor cores' speed, measured in the same run, and tokens/s of made models; without a GPU: says so
+	@if ! $(GPU_THERE); then $(GPU_NONE); else $(GPU_MAKE) $(BUILD)/gpu/gpu $(BUILD)/sluice $(RANDOM_MODEL) && $(BUILD)/gpu/gpu && tests/bench/gpu/models.sh $(BUILD) $(RANDOM_MODEL); fi
 .PHONY: gpu-build gpu-test gpu-bench
