@@ -51,7 +51,8 @@ static void add(const char *p, size_t n, unsigned i, unsigned shift, struct view
 void view_bits(struct gw_span text, size_t from, struct view_bits *out)
 {
     struct view_words words;
-    size_t first = from == 0 ? 0 : from - VIEW_BLOCK, end = from + VIEW_CHUNK + 2 * VIEW_BLOCK;
+    size_t first = from == 0 ? 0 : from - VIEW_BLOCK,
+           end = from + VIEW_CHUNK + (size_t)2 * VIEW_BLOCK;
     const unsigned filled = view_words_begin(&words, text.len, from);
 
     for (unsigned k = 0; k < VIEW_CLASSES; k++)

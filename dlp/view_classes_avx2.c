@@ -60,7 +60,8 @@ void view_bits_avx2(struct gw_span text, size_t from, struct view_bits *out)
 {
     enum { HALF = VIEW_BLOCK / 2 };
     struct view_words words;
-    size_t first = from == 0 ? 0 : from - VIEW_BLOCK, end = from + VIEW_CHUNK + 2 * VIEW_BLOCK;
+    size_t first = from == 0 ? 0 : from - VIEW_BLOCK,
+           end = from + VIEW_CHUNK + (size_t)2 * VIEW_BLOCK;
     const unsigned filled = view_words_begin(&words, text.len, from);
 
     for (unsigned k = 0; k < VIEW_CLASSES; k++)

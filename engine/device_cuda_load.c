@@ -123,12 +123,12 @@ static enum gw_status bring_experts(struct cuda_part *p, const struct model *m,
     return GW_OK;
 }
 
-static enum gw_status bring_layer(struct device_cuda *d, struct cuda_part *p, unsigned i,
-                                  struct gw_err *err)
+/* Norms and biases. */
+static enum gw_status bring_vectors(struct device_cuda *d, struct cuda_part *p,
+                                    const struct model_layer *l, struct cuda_layer *out,
+                                    struct gw_err *err)
 {
     const struct model *m = d->base.m;
-    const struct model_layer *l = &m->layers[i];
-    struct cuda_layer *out = &p->layers[i - p->from];
     const struct {
         const float *x;
         size_t n;
@@ -143,6 +143,17 @@ static enum gw_status bring_layer(struct device_cuda *d, struct cuda_part *p, un
 
     for (size_t k = 0; k < sizeof(vectors) / sizeof(vectors[0]); k++)
         GW_TRY(device_cuda_bring(p, vectors[k].x, vectors[k].n, vectors[k].out, err));
+    return GW_OK;
+}
+
+static enum gw_status bring_layer(struct device_cuda *d, struct cuda_part *p, unsigned i,
+                                  struct gw_err *err)
+{
+    const struct model *m = d->base.m;
+    const struct model_layer *l = &m->layers[i];
+    struct cuda_layer *out = &p->layers[i - p->from];
+
+    GW_TRY(bring_vectors(d, p, l, out, err));
     GW_TRY(device_cuda_load_adapters(d, p, i, err));
     GW_TRY(bring(p, &l->q, &out->q, err));
     GW_TRY(bring(p, &l->k, &out->k, err));

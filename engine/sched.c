@@ -189,6 +189,31 @@ static enum gw_status make_pages(struct sched *s, struct kvcache_shape *shape, s
     return st == GW_OK ? kvcache_new(shape, &s->kv, err) : st;
 }
 
+/* What the scheduler keeps of its sequences and steps. */
+static enum gw_status make_lists(struct sched *s, struct gw_err *err)
+{
+    const struct sched_config *cfg = &s->cfg;
+
+    s->tree = radix_new(s->kv, cfg->prefixes == ENGINE_PREFIXES_PREDICT);
+    s->line = line_new();
+    s->space = sampler_space_new(cfg->m->n_vocab);
+    s->steer_space = steer_space_new(cfg->tok, cfg->m->ops);
+    s->probs_space = probs_space_new(cfg->m->n_vocab);
+    s->cmds = gw_queue_new((size_t)cfg->max_seqs + cfg->max_queued + 1, sizeof(struct sched_cmd));
+    s->seqs = calloc(cfg->max_seqs, sizeof(*s->seqs));
+    s->runs = calloc(cfg->max_seqs, sizeof(*s->runs));
+    s->picks = calloc(cfg->max_seqs, sizeof(*s->picks));
+    s->run_seqs = calloc(cfg->max_seqs, sizeof(struct seq *));
+    s->by_age = calloc(cfg->max_seqs, sizeof(struct seq *));
+    s->hidden = calloc(cfg->medusa == NULL ? 1 : cfg->max_seqs,
+                       cfg->medusa == NULL ? 1 : cfg->m->n_embd * sizeof(*s->hidden));
+    if (s->tree == NULL || s->line == NULL || s->space == NULL || s->steer_space == NULL ||
+        s->probs_space == NULL || s->cmds == NULL || s->seqs == NULL || s->runs == NULL ||
+        s->picks == NULL || s->run_seqs == NULL || s->by_age == NULL || s->hidden == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for the scheduler");
+    return GW_OK;
+}
+
 static enum gw_status make_memory(struct sched *s, struct gw_err *err)
 {
     struct sched_config *cfg = &s->cfg;
@@ -222,24 +247,7 @@ static enum gw_status make_memory(struct sched *s, struct gw_err *err)
         GW_TRY(forward_allow_adapters(s->forward, cfg->max_rank, err));
     if (cfg->max_seqs > forward_max_tokens(s->forward))
         cfg->max_seqs = forward_max_tokens(s->forward);
-    s->tree = radix_new(s->kv, cfg->prefixes == ENGINE_PREFIXES_PREDICT);
-    s->line = line_new();
-    s->space = sampler_space_new(cfg->m->n_vocab);
-    s->steer_space = steer_space_new(cfg->tok, cfg->m->ops);
-    s->probs_space = probs_space_new(cfg->m->n_vocab);
-    s->cmds = gw_queue_new((size_t)cfg->max_seqs + cfg->max_queued + 1, sizeof(struct sched_cmd));
-    s->seqs = calloc(cfg->max_seqs, sizeof(*s->seqs));
-    s->runs = calloc(cfg->max_seqs, sizeof(*s->runs));
-    s->picks = calloc(cfg->max_seqs, sizeof(*s->picks));
-    s->run_seqs = calloc(cfg->max_seqs, sizeof(struct seq *));
-    s->by_age = calloc(cfg->max_seqs, sizeof(struct seq *));
-    s->hidden = calloc(cfg->medusa == NULL ? 1 : cfg->max_seqs,
-                       cfg->medusa == NULL ? 1 : cfg->m->n_embd * sizeof(*s->hidden));
-    if (s->tree == NULL || s->line == NULL || s->space == NULL || s->steer_space == NULL ||
-        s->probs_space == NULL || s->cmds == NULL || s->seqs == NULL || s->runs == NULL ||
-        s->picks == NULL || s->run_seqs == NULL || s->by_age == NULL || s->hidden == NULL)
-        return gw_fail(err, GW_ENOMEM, "out of memory for the scheduler");
-    return GW_OK;
+    return make_lists(s, err);
 }
 
 enum gw_status sched_new(const struct sched_config *cfg, struct sched **out, struct gw_err *err)
