@@ -73,15 +73,14 @@ void dlp_cursor_start(struct dlp_cursor *c, const struct dlp_doc *doc, struct dl
 
 bool dlp_cursor_init(struct dlp_cursor *c, const struct dlp_doc *doc, bool classes)
 {
-    struct dlp_frame *frames = c->few;
+    const bool deep = doc->max_depth >= DLP_FEW_FRAMES;
+    struct dlp_frame *many = deep ? calloc((size_t)doc->max_depth + 1, sizeof(*many)) : NULL;
 
-    if (doc->max_depth >= DLP_FEW_FRAMES)
-        frames = calloc((size_t)doc->max_depth + 1, sizeof(*c->frames));
-    dlp_cursor_start(c, doc, frames == NULL ? c->few : frames);
+    dlp_cursor_start(c, doc, many != NULL ? many : c->few);
     c->classes = classes;
     if (classes)
         gw_random_seed(c->seed, sizeof(c->seed));
-    return frames != NULL;
+    return !deep || many != NULL;
 }
 
 void dlp_cursor_fini(struct dlp_cursor *c)
