@@ -161,6 +161,7 @@ static void test_lost_in_stream(void)
     simt_fail_after(answer / 2);
     CHECK(ask(true, 12) == 200);
     CHECK(strstr(got, "the GPU failed: ") != NULL && strstr(got, "[DONE]") == NULL);
+    CHECK(records_become(1, "\"status_code\":\"200\"", "\"status_detail\":\"the GPU failed: "));
     simt_fail_after(0);
 }
 
