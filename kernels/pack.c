@@ -242,10 +242,11 @@ static void pack_float(const char *row, size_t cols, size_t width, char *panel, 
         memcpy(panel + (k * PANEL_ROWS + r) * width, row + k * width, width);
 }
 
-static void pack_pairs(const uint16_t *row, size_t cols, uint16_t *panel, size_t r)
+/* row: at any byte: a safetensors file aligns nothing. */
+static void pack_pairs(const char *row, size_t cols, uint16_t *panel, size_t r)
 {
     for (size_t k = 0; k < cols; k++)
-        panel[k / 2 * 2 * PANEL_ROWS + 2 * r + k % 2] = row[k];
+        memcpy(&panel[k / 2 * 2 * PANEL_ROWS + 2 * r + k % 2], row + 2 * k, 2);
 }
 
 static void pack_row(const struct kern_matrix *m, const char *row, char *panel, size_t r)
@@ -262,7 +263,7 @@ static void pack_row(const struct kern_matrix *m, const char *row, char *panel, 
         pack_float(row, m->cols, 2, panel, r);
         break;
     case KERN_TYPE_BF16:
-        pack_pairs(from, m->cols, to, r);
+        pack_pairs(row, m->cols, to, r);
         break;
     case KERN_TYPE_Q4_0:
     case KERN_TYPE_IQ4_NL: /* the same fields */
