@@ -118,6 +118,14 @@ void engine_device(const struct engine *e, struct engine_device *out);
  * GW_EUNSUPPORTED, with words that say what is missing and what to do. Thread: any. */
 enum gw_status engine_check_device(const char *device, enum engine_kv kv, struct gw_err *err);
 
+/* How much a step takes at once: one pass over the weights for all of it. */
+enum { ENGINE_STEP_BUCKETS = 12 };
+struct engine_steps {
+    uint64_t n, requests, tokens; /* steps, and what they had in all */
+    /* [i]: steps of more than half of 1 << i and at most that; larger ones are in n alone */
+    uint64_t by_requests[ENGINE_STEP_BUCKETS], by_tokens[ENGINE_STEP_BUCKETS];
+};
+
 struct engine_stats {
     uint64_t prompt_tokens; /* computed */
     uint64_t cached_tokens; /* of prompts, taken from the cache instead */
@@ -137,6 +145,7 @@ struct engine_stats {
     uint64_t mask_hits,
         mask_misses;     /* places of formats whose tokens were known, or had to be found */
     uint64_t mask_bytes; /* of what is known, at most MASK_CACHE_BYTES */
+    struct engine_steps steps;
 };
 void engine_stats(struct engine *e, struct engine_stats *out);
 

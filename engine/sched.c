@@ -413,6 +413,13 @@ void sched_stats(struct sched *s, struct engine_stats *out)
         .mask_misses = masks.misses,
         .mask_bytes = masks.bytes,
     };
+    for (unsigned i = 0; i < ENGINE_STEP_BUCKETS; i++) {
+        out->steps.by_requests[i] = atomic_load(&s->by_requests[i]);
+        out->steps.by_tokens[i] = atomic_load(&s->by_tokens[i]);
+    }
+    out->steps.requests = atomic_load(&s->step_requests);
+    out->steps.tokens = atomic_load(&s->step_tokens);
+    out->steps.n = atomic_load(&s->n_steps); /* last: no less than the buckets have */
 }
 
 void sched_cost(const struct sched *s, struct engine_cost *out)

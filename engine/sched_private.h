@@ -115,6 +115,8 @@ struct sched {
     atomic_ullong prompt_tokens, cached_tokens, completion_tokens, n_requests, n_rejected,
         n_canceled, n_parked, draft_tokens, draft_taken, draft_model_tokens, draft_model_taken,
         draft_medusa_tokens, draft_medusa_taken;
+    atomic_ullong n_steps, step_requests, step_tokens; /* struct engine_steps */
+    atomic_ullong by_requests[ENGINE_STEP_BUCKETS], by_tokens[ENGINE_STEP_BUCKETS];
 };
 
 /* r, which was pushed, waits. */

@@ -381,6 +381,23 @@ static void step_failed(struct sched *s, unsigned n, enum gw_status st)
     sched_refuse_waiting(s, st, s->lost);
 }
 
+static void count_in(atomic_ullong buckets[ENGINE_STEP_BUCKETS], unsigned v)
+{
+    unsigned i = v <= 1 ? 0 : 32 - (unsigned)__builtin_clz(v - 1);
+
+    if (i < ENGINE_STEP_BUCKETS)
+        atomic_fetch_add_explicit(&buckets[i], 1, memory_order_relaxed);
+}
+
+static void count_step(struct sched *s, unsigned n_requests, unsigned n_tokens)
+{
+    atomic_fetch_add_explicit(&s->n_steps, 1, memory_order_relaxed); /* first: see sched_stats() */
+    atomic_fetch_add_explicit(&s->step_requests, n_requests, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->step_tokens, n_tokens, memory_order_relaxed);
+    count_in(s->by_requests, n_requests);
+    count_in(s->by_tokens, n_tokens);
+}
+
 void sched_step(struct sched *s)
 {
     unsigned n = plan(s), n_tokens = 0;
@@ -398,6 +415,7 @@ void sched_step(struct sched *s)
         return;
     }
     note_time(s, n_tokens, gw_clock_ns() - t0);
+    count_step(s, n, n_tokens);
     for (unsigned i = 0; i < n; i++) {
         struct seq *q = s->run_seqs[i];
         const struct forward_run *run = &s->runs[i];

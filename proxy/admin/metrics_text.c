@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "proxy/admin/metrics_cost.h"
+#include "proxy/admin/metrics_engine.h"
 #include "proxy/admin/metrics_health.h"
 #include "proxy/admin/metrics_sinks.h"
 #include "proxy/limits/limits.h"
@@ -42,15 +43,15 @@ void metrics_head(struct gw_buf *out, const char *name, const char *type, const 
     gw_buf_printf(out, "# HELP sluice_%s %s\n# TYPE sluice_%s %s\n", name, help, name, type);
 }
 
-static void one(struct gw_buf *out, const char *name, const char *type, const char *help,
-                uint64_t v)
+void metrics_one(struct gw_buf *out, const char *name, const char *type, const char *help,
+                 uint64_t v)
 {
     metrics_head(out, name, type, help);
     gw_buf_printf(out, "sluice_%s %llu\n", name, (unsigned long long)v);
 }
 
-static void labelled(struct gw_buf *out, const char *name, const char *label, const char *value,
-                     uint64_t v)
+void metrics_labelled(struct gw_buf *out, const char *name, const char *label, const char *value,
+                      uint64_t v)
 {
     gw_buf_printf(out, "sluice_%s{%s=\"%s\"} %llu\n", name, label, value, (unsigned long long)v);
 }
@@ -144,8 +145,8 @@ static void by_action(const struct server *s, struct gw_buf *out, const char *na
 {
     metrics_head(out, name, "counter", help);
     for (unsigned i = 0; i < GW_ACTION_COUNT; i++)
-        labelled(out, name, "action", gw_action_name((enum gw_action)i),
-                 metrics_sum(s, offset + i * sizeof(uint64_t)));
+        metrics_labelled(out, name, "action", gw_action_name((enum gw_action)i),
+                         metrics_sum(s, offset + i * sizeof(uint64_t)));
 }
 
 static void requests(const struct server *s, struct gw_buf *out)
@@ -155,8 +156,8 @@ static void requests(const struct server *s, struct gw_buf *out)
 
     metrics_head(out, "requests_total", "counter", "Requests answered, by status class.");
     for (unsigned i = 1; i < 6; i++)
-        labelled(out, "requests_total", "status", classes[i],
-                 metrics_sum(s, offsetof(struct metrics, requests) + i * sizeof(uint64_t)));
+        metrics_labelled(out, "requests_total", "status", classes[i],
+                         metrics_sum(s, offsetof(struct metrics, requests) + i * sizeof(uint64_t)));
     by_action(s, out, "decisions_total", "Decisions, by the strictest action.",
               offsetof(struct metrics, actions));
     by_action(
@@ -168,48 +169,52 @@ static void requests(const struct server *s, struct gw_buf *out)
               offsetof(struct metrics, simulated));
     metrics_head(out, "findings_total", "counter", "Findings, by class.");
     for (unsigned i = 0; i < GW_CLASS_COUNT; i++)
-        labelled(out, "findings_total", "class", gw_class_name((enum gw_class)i),
-                 metrics_sum(s, offsetof(struct metrics, findings) + i * sizeof(uint64_t)));
+        metrics_labelled(out, "findings_total", "class", gw_class_name((enum gw_class)i),
+                         metrics_sum(s, offsetof(struct metrics, findings) + i * sizeof(uint64_t)));
     metrics_head(out, "answers_total", "counter", "Answers begun, by the zone that gave them.");
     for (unsigned i = 0; i < 3; i++)
-        labelled(out, "answers_total", "zone", zones[i],
-                 metrics_sum(s, offsetof(struct metrics, zones) + i * sizeof(uint64_t)));
-    one(out, "blocked_total", "counter", "Requests that policy blocked.", SUM(blocked));
-    one(out, "allowlisted_total", "counter", "Findings that an allowlist took away.",
-        SUM(allowlisted));
-    one(out, "justified_total", "counter", "Requests that a reason let pass.", SUM(justified));
-    one(out, "rerouted_total", "counter", "Requests that policy moved.", SUM(rerouted));
-    one(out, "restored_total", "counter", "Placeholders put back into answers.", SUM(restored));
-    one(out, "client_aborts_total", "counter", "Clients that left early.", SUM(client_aborts));
-    one(out, "upstream_errors_total", "counter", "Failed attempts.", SUM(upstream_errors));
-    one(out, "upstream_connects_total", "counter", "Connections made.", SUM(upstream_connects));
+        metrics_labelled(out, "answers_total", "zone", zones[i],
+                         metrics_sum(s, offsetof(struct metrics, zones) + i * sizeof(uint64_t)));
+    metrics_one(out, "blocked_total", "counter", "Requests that policy blocked.", SUM(blocked));
+    metrics_one(out, "allowlisted_total", "counter", "Findings that an allowlist took away.",
+                SUM(allowlisted));
+    metrics_one(out, "justified_total", "counter", "Requests that a reason let pass.",
+                SUM(justified));
+    metrics_one(out, "rerouted_total", "counter", "Requests that policy moved.", SUM(rerouted));
+    metrics_one(out, "restored_total", "counter", "Placeholders put back into answers.",
+                SUM(restored));
+    metrics_one(out, "client_aborts_total", "counter", "Clients that left early.",
+                SUM(client_aborts));
+    metrics_one(out, "upstream_errors_total", "counter", "Failed attempts.", SUM(upstream_errors));
+    metrics_one(out, "upstream_connects_total", "counter", "Connections made.",
+                SUM(upstream_connects));
 }
 
 static void traffic(const struct server *s, struct gw_buf *out)
 {
-    one(out, "request_bytes_total", "counter", "Body bytes received.", SUM(bytes_in));
-    one(out, "response_bytes_total", "counter", "Body bytes sent.", SUM(bytes_out));
-    one(out, "dlp_bytes_total", "counter", "Decoded text scanned.", SUM(dlp_bytes));
-    one(out, "dlp_view_bytes_total", "counter", "Text decoded from it and scanned.",
-        SUM(dlp_view_bytes));
-    one(out, "dlp_cut_total", "counter", "Requests with more encoded text than is decoded.",
-        SUM(dlp_cut));
+    metrics_one(out, "request_bytes_total", "counter", "Body bytes received.", SUM(bytes_in));
+    metrics_one(out, "response_bytes_total", "counter", "Body bytes sent.", SUM(bytes_out));
+    metrics_one(out, "dlp_bytes_total", "counter", "Decoded text scanned.", SUM(dlp_bytes));
+    metrics_one(out, "dlp_view_bytes_total", "counter", "Text decoded from it and scanned.",
+                SUM(dlp_view_bytes));
+    metrics_one(out, "dlp_cut_total", "counter", "Requests with more encoded text than is decoded.",
+                SUM(dlp_cut));
     metrics_head(out, "dlp_seconds_total", "counter", "Time spent scanning.");
     gw_buf_printf(out, "sluice_dlp_seconds_total %.6f\n", (double)SUM(dlp_ns) / 1e9);
-    one(out, "connections", "gauge", "Client connections.", SUM(conns));
-    one(out, "connections_refused_total", "counter", "Connections beyond a cap.",
-        SUM(conns_refused));
-    one(out, "request_memory_bytes", "gauge", "Memory taken for requests.",
-        clients_memory(s->clients));
-    one(out, "request_memory_refused_total", "counter", "Requests beyond a cap of memory.",
-        SUM(memory_refused));
-    one(out, "loop_reserve_blocks", "gauge", "Blocks of the loops' reserve in use.",
-        loop_memory_used());
-    one(out, "requests_active", "gauge", "Requests in flight.", SUM(active));
+    metrics_one(out, "connections", "gauge", "Client connections.", SUM(conns));
+    metrics_one(out, "connections_refused_total", "counter", "Connections beyond a cap.",
+                SUM(conns_refused));
+    metrics_one(out, "request_memory_bytes", "gauge", "Memory taken for requests.",
+                clients_memory(s->clients));
+    metrics_one(out, "request_memory_refused_total", "counter", "Requests beyond a cap of memory.",
+                SUM(memory_refused));
+    metrics_one(out, "loop_reserve_blocks", "gauge", "Blocks of the loops' reserve in use.",
+                loop_memory_used());
+    metrics_one(out, "requests_active", "gauge", "Requests in flight.", SUM(active));
     metrics_head(out, "tunnels_total", "counter", "CONNECTs, by what became of them.");
-    labelled(out, "tunnels_total", "mode", "deny", SUM(connects_denied));
-    labelled(out, "tunnels_total", "mode", "splice", SUM(connects_spliced));
-    labelled(out, "tunnels_total", "mode", "bump", SUM(connects_bumped));
+    metrics_labelled(out, "tunnels_total", "mode", "deny", SUM(connects_denied));
+    metrics_labelled(out, "tunnels_total", "mode", "splice", SUM(connects_spliced));
+    metrics_labelled(out, "tunnels_total", "mode", "bump", SUM(connects_bumped));
 }
 
 static void audit(const struct server *s, struct gw_buf *out)
@@ -217,204 +222,39 @@ static void audit(const struct server *s, struct gw_buf *out)
     struct audit_stats a;
 
     audit_stats(s->audit, &a);
-    one(out, "audit_records_total", "counter", "Records written.", a.records);
-    one(out, "audit_syncs_total", "counter", "Syncs of the spool.", a.syncs);
-    one(out, "audit_rejected_total", "counter", "Events refused: spool full or broken.",
-        a.rejected);
-    one(out, "audit_spool_bytes", "gauge", "Size of the spool.", a.spool_bytes);
-    one(out, "audit_spool_max_bytes", "gauge", "Its cap.", a.spool_max_bytes);
-    one(out, "audit_writable", "gauge", "1 when the spool can be written.", a.writable);
-    one(out, "audit_delivered_total", "counter", "Records Kafka acknowledged.", a.delivered);
-    one(out, "audit_undelivered", "gauge", "Records Kafka has not acknowledged.", a.undelivered);
+    metrics_one(out, "audit_records_total", "counter", "Records written.", a.records);
+    metrics_one(out, "audit_syncs_total", "counter", "Syncs of the spool.", a.syncs);
+    metrics_one(out, "audit_rejected_total", "counter", "Events refused: spool full or broken.",
+                a.rejected);
+    metrics_one(out, "audit_spool_bytes", "gauge", "Size of the spool.", a.spool_bytes);
+    metrics_one(out, "audit_spool_max_bytes", "gauge", "Its cap.", a.spool_max_bytes);
+    metrics_one(out, "audit_writable", "gauge", "1 when the spool can be written.", a.writable);
+    metrics_one(out, "audit_delivered_total", "counter", "Records Kafka acknowledged.",
+                a.delivered);
+    metrics_one(out, "audit_undelivered", "gauge", "Records Kafka has not acknowledged.",
+                a.undelivered);
     metrics_head(out, "audit_oldest_undelivered_seconds", "gauge", "Age of the oldest of them.");
     gw_buf_printf(out, "sluice_audit_oldest_undelivered_seconds %.3f\n",
                   (double)a.oldest_undelivered_ms / 1e3);
-    one(out, "audit_producer_restarts_total", "counter", "Kafka producers made again.",
-        a.producer_restarts);
-    one(out, "audit_dead_letters_total", "counter", "Records Kafka will never take.",
-        a.dead_letters);
-    one(out, "audit_kafka_up", "gauge", "1 when a broker is reachable (0 also without Kafka).",
-        a.kafka_up);
-    one(out, "audit_checkpoints_total", "counter", "Checkpoints signed.", a.checkpoints);
+    metrics_one(out, "audit_producer_restarts_total", "counter", "Kafka producers made again.",
+                a.producer_restarts);
+    metrics_one(out, "audit_dead_letters_total", "counter", "Records Kafka will never take.",
+                a.dead_letters);
+    metrics_one(out, "audit_kafka_up", "gauge",
+                "1 when a broker is reachable (0 also without Kafka).", a.kafka_up);
+    metrics_one(out, "audit_checkpoints_total", "counter", "Checkpoints signed.", a.checkpoints);
     metrics_head(out, "audit_last_checkpoint_timestamp_seconds", "gauge",
                  "When the newest was signed.");
     gw_buf_printf(out, "sluice_audit_last_checkpoint_timestamp_seconds %.3f\n",
                   (double)a.last_checkpoint_ms / 1e3);
-    one(out, "audit_checkpoints_delivered_total", "counter", "Checkpoints that their topic has.",
-        a.checkpoints_delivered);
-    one(out, "audit_cosigned_total", "counter", "Checkpoints that the witness has cosigned.",
-        a.cosigned);
-    one(out, "audit_witness_failing", "gauge", "1 when he could not be asked, or refused.",
-        a.witness_failing);
-    one(out, "audit_checkpoint_failing", "gauge", "1 when the last could not be written.",
-        a.seal_failing);
-}
-
-static void engines(const struct setup *s, struct gw_buf *out)
-{
-    static const struct {
-        const char *name, *type, *help;
-        size_t offset;
-    } counters[] = {
-        {"engine_prompt_tokens_total", "counter", "Prompt tokens computed.",
-         offsetof(struct engine_stats, prompt_tokens)},
-        {"engine_cached_tokens_total", "counter", "Prompt tokens found in the KV cache.",
-         offsetof(struct engine_stats, cached_tokens)},
-        {"engine_completion_tokens_total", "counter", "Tokens generated.",
-         offsetof(struct engine_stats, completion_tokens)},
-        {"engine_requests_total", "counter", "Requests taken.",
-         offsetof(struct engine_stats, requests)},
-        {"engine_rejected_total", "counter", "Requests refused: queue full.",
-         offsetof(struct engine_stats, rejected)},
-        {"engine_parked_total", "counter", "Times a request lost its slot for a while.",
-         offsetof(struct engine_stats, parked)},
-        {"engine_draft_tokens_total", "counter", "Tokens that were guessed.",
-         offsetof(struct engine_stats, draft_tokens)},
-        {"engine_draft_taken_total", "counter", "Of them, those that were right.",
-         offsetof(struct engine_stats, draft_taken)},
-        {"engine_draft_model_tokens_total", "counter", "Of the guessed: by the draft model.",
-         offsetof(struct engine_stats, draft_model_tokens)},
-        {"engine_draft_model_taken_total", "counter", "Of them, those that were right.",
-         offsetof(struct engine_stats, draft_model_taken)},
-        {"engine_draft_medusa_tokens_total", "counter", "Of the guessed: by Medusa heads.",
-         offsetof(struct engine_stats, draft_medusa_tokens)},
-        {"engine_draft_medusa_taken_total", "counter", "Of them, those that were right.",
-         offsetof(struct engine_stats, draft_medusa_taken)},
-        {"engine_mask_hits_total", "counter", "Places of formats whose tokens were known.",
-         offsetof(struct engine_stats, mask_hits)},
-        {"engine_mask_misses_total", "counter", "Places of formats whose tokens were looked for.",
-         offsetof(struct engine_stats, mask_misses)},
-        {"engine_mask_bytes", "gauge", "Memory of what is known of formats.",
-         offsetof(struct engine_stats, mask_bytes)},
-        {"engine_kv_used_tokens", "gauge", "KV cache in use.",
-         offsetof(struct engine_stats, kv_used_tokens)},
-        {"engine_kv_idle_tokens", "gauge", "KV cache kept for prefixes only.",
-         offsetof(struct engine_stats, kv_idle_tokens)},
-        {"engine_kv_total_tokens", "gauge", "KV cache in all.",
-         offsetof(struct engine_stats, kv_total_tokens)},
-        {"engine_kv_evicted_tokens_total", "counter", "Kept for prefixes, and taken back.",
-         offsetof(struct engine_stats, evicted_tokens)},
-        {"engine_kv_missed_tokens_total", "counter", "Of them, those computed again soon.",
-         offsetof(struct engine_stats, missed_tokens)},
-        {"engine_kv_copied_tokens_total", "counter", "Shared, and copied before a write.",
-         offsetof(struct engine_stats, copied_tokens)},
-    };
-
-    for (size_t c = 0; c < sizeof(counters) / sizeof(counters[0]); c++) {
-        metrics_head(out, counters[c].name, counters[c].type, counters[c].help);
-        for (unsigned i = 0; i < s->cfg->n_targets; i++) {
-            struct engine_stats st;
-
-            if (s->engines[i] == NULL)
-                continue;
-            engine_stats(s->engines[i], &st);
-            labelled(out, counters[c].name, "target", s->cfg->targets[i].name,
-                     *(const uint64_t *)(const void *)((const char *)&st + counters[c].offset));
-        }
-    }
-}
-
-enum { GPU_TARGETS = 16 };
-
-/* What it costs that GPUs have no room for all; see engine_cost. */
-static void gpu_costs(const struct engine_device *all, const char *const *names, unsigned n,
-                      struct gw_buf *out)
-{
-    static const char *const heads[][2] = {
-        {"engine_gpu_failed", "1: a GPU failed, and the target refuses all until the next start."},
-        {"engine_host_layers", "Layers on the CPU, because GPUs have no room for them."},
-        {"engine_host_layer_seconds", "What such a layer takes of a token, measured at the start."},
-        {"engine_gpu_layer_seconds", "What a layer on a GPU takes of a token."},
-        {"engine_host_kv_tokens", "Tokens of the KV cache that lie in the host's memory."},
-        {"engine_host_kv_token_seconds",
-         "What such a token takes of each token that is written behind it."},
-        {"engine_gpu_kv_token_seconds", "The same of a token in a GPU's memory."},
-    };
-    enum { HEADS = sizeof(heads) / sizeof(heads[0]) };
-
-    for (unsigned h = 0; n != 0 && h < HEADS; h++) {
-        metrics_head(out, heads[h][0], "gauge", heads[h][1]);
-        for (unsigned i = 0; i < n; i++) {
-            const struct engine_cost *c = &all[i].cost;
-            const double values[HEADS] = {all[i].failed,  c->host_layers,    c->host_layer_s,
-                                          c->gpu_layer_s, c->host_kv_tokens, c->host_kv_s,
-                                          c->gpu_kv_s};
-
-            gw_buf_printf(out, "sluice_%s{target=\"%s\"} %.9g\n", heads[h][0], names[i], values[h]);
-        }
-    }
-}
-
-/* What the GPUs do that compute layers, by target and number. */
-static void gpus(const struct setup *s, struct gw_buf *out)
-{
-    static const char *const heads[][3] = {
-        {"engine_gpu_layers", "gauge", "Layers of the model that GPUs compute."},
-        {"engine_gpu_sm_hertz", "gauge", "Clock of the GPU's processors."},
-        {"engine_gpu_memory_hertz", "gauge", "Clock of its memory."},
-        {"engine_gpu_throttled", "gauge", "1 while something holds its clocks down."},
-        {"engine_gpu_celsius", "gauge", "Its temperature."},
-        {"engine_gpu_busy_ratio", "gauge", "Share of time in which it computed."},
-        {"engine_gpu_watts", "gauge", "What it takes now."},
-        {"engine_gpu_joules_total", "counter", "What it took since its driver was loaded."},
-        {"engine_gpu_memory_bytes", "gauge", "Its memory."},
-        {"engine_gpu_memory_used_bytes", "gauge", "What of it all processes use."},
-        {"engine_gpu_ecc_errors_total", "counter", "Errors of its memory that were not corrected."},
-    };
-    enum { HEADS = sizeof(heads) / sizeof(heads[0]) };
-    struct engine_device all[GPU_TARGETS];
-    unsigned n = 0;
-    const char *names[GPU_TARGETS];
-
-    for (unsigned i = 0; i < s->cfg->n_targets && n < GPU_TARGETS; i++) {
-        if (s->engines[i] == NULL)
-            continue;
-        engine_device(s->engines[i], &all[n]);
-        names[n] = s->cfg->targets[i].name;
-        n += all[n].n_gpus != 0;
-    }
-    for (unsigned h = 0; n != 0 && h < HEADS; h++) {
-        metrics_head(out, heads[h][0], heads[h][1], heads[h][2]);
-        for (unsigned i = 0; i < n; i++) {
-            for (unsigned k = 0; k < (h == 0 ? 1 : all[i].n_gpus); k++) {
-                const struct engine_gpu *g = &all[i].gpus[k];
-                const double values[HEADS] = {all[i].n_layers,
-                                              1e6 * g->sm_mhz,
-                                              1e6 * g->mem_mhz,
-                                              g->throttled,
-                                              g->celsius,
-                                              g->percent / 100.0,
-                                              g->watts,
-                                              g->joules,
-                                              (double)g->bytes,
-                                              (double)g->used_bytes,
-                                              (double)g->ecc_errors};
-
-                if (h == 0)
-                    gw_buf_printf(out, "sluice_%s{target=\"%s\"} %.0f\n", heads[h][0], names[i],
-                                  values[h]);
-                else if (g->known)
-                    gw_buf_printf(out, "sluice_%s{target=\"%s\",gpu=\"%u\"} %.15g\n", heads[h][0],
-                                  names[i], g->number, values[h]);
-            }
-        }
-    }
-    gpu_costs(all, names, n, out);
-}
-
-static void formats(struct gw_buf *out)
-{
-    struct engine_grammar_stats st;
-
-    engine_grammar_stats(&st);
-    one(out, "engine_formats_hits_total", "counter", "Required formats that had been made before.",
-        st.hits);
-    one(out, "engine_formats_misses_total", "counter", "Required formats that were made.",
-        st.misses);
-    one(out, "engine_formats_dropped_total", "counter",
-        "Formats that were forgotten to make room for others.", st.dropped);
-    one(out, "engine_formats_kept", "gauge", "Formats that are kept.", st.kept);
-    one(out, "engine_formats_bytes", "gauge", "Memory of the formats that are kept.", st.bytes);
+    metrics_one(out, "audit_checkpoints_delivered_total", "counter",
+                "Checkpoints that their topic has.", a.checkpoints_delivered);
+    metrics_one(out, "audit_cosigned_total", "counter",
+                "Checkpoints that the witness has cosigned.", a.cosigned);
+    metrics_one(out, "audit_witness_failing", "gauge", "1 when he could not be asked, or refused.",
+                a.witness_failing);
+    metrics_one(out, "audit_checkpoint_failing", "gauge", "1 when the last could not be written.",
+                a.seal_failing);
 }
 
 static void reloads(const struct server *s, struct gw_buf *out)
@@ -423,10 +263,10 @@ static void reloads(const struct server *s, struct gw_buf *out)
 
     keeper_stats(s->keeper, &k);
     metrics_head(out, "config_reloads_total", "counter", "Reloads, by what became of them.");
-    labelled(out, "config_reloads_total", "result", "ok", k.ok);
-    labelled(out, "config_reloads_total", "result", "refused", k.refused);
-    one(out, "config_last_reload_ok", "gauge",
-        "1 when the last reload was applied, or there was none.", k.last_ok);
+    metrics_labelled(out, "config_reloads_total", "result", "ok", k.ok);
+    metrics_labelled(out, "config_reloads_total", "result", "refused", k.refused);
+    metrics_one(out, "config_last_reload_ok", "gauge",
+                "1 when the last reload was applied, or there was none.", k.last_ok);
     metrics_head(out, "config_last_reload_timestamp_seconds", "gauge", "When that was; 0: never.");
     gw_buf_printf(out, "sluice_config_last_reload_timestamp_seconds %.3f\n",
                   (double)k.last_ms / 1e3);
@@ -439,11 +279,11 @@ static void rules(const struct server *s, const struct setup *setup, struct gw_b
     rule_builds_stats(s->rule_builds, &b);
     metrics_head(out, "rules_builds_total", "counter",
                  "Rule sets compiled in the background, by what became of them.");
-    labelled(out, "rules_builds_total", "result", "ok", b.ok);
-    labelled(out, "rules_builds_total", "result", "failed", b.failed);
-    one(out, "rules_interpreted_patterns", "gauge",
-        "Patterns of the rules in use that have no native matcher.",
-        dlp_rules_interpreted(setup->rules));
+    metrics_labelled(out, "rules_builds_total", "result", "ok", b.ok);
+    metrics_labelled(out, "rules_builds_total", "result", "failed", b.failed);
+    metrics_one(out, "rules_interpreted_patterns", "gauge",
+                "Patterns of the rules in use that have no native matcher.",
+                dlp_rules_interpreted(setup->rules));
 }
 
 static void allowlist(const struct setup *s, struct gw_buf *out)
@@ -451,9 +291,10 @@ static void allowlist(const struct setup *s, struct gw_buf *out)
     unsigned soon, ended;
 
     proxy_config_allow_ends(s->cfg, gw_clock_wall_ms(), &soon, &ended);
-    one(out, "allowlist_entries", "gauge", "Entries of the allowlist.", s->cfg->allow.n);
-    one(out, "allowlist_ending", "gauge", "Of them: those that end within 14 days.", soon);
-    one(out, "allowlist_ended", "gauge", "Of them: those that have ended and do nothing.", ended);
+    metrics_one(out, "allowlist_entries", "gauge", "Entries of the allowlist.", s->cfg->allow.n);
+    metrics_one(out, "allowlist_ending", "gauge", "Of them: those that end within 14 days.", soon);
+    metrics_one(out, "allowlist_ended", "gauge", "Of them: those that have ended and do nothing.",
+                ended);
 }
 
 void metrics_text(struct server *s, struct gw_buf *out)
@@ -476,14 +317,12 @@ void metrics_text(struct server *s, struct gw_buf *out)
     metrics_health_text(s, out);
     audit(s, out);
     metrics_sinks_text(s, out);
-    engines(setup, out);
-    gpus(setup, out);
-    formats(out);
+    metrics_engine_text(s, setup, out);
     allowlist(setup, out);
     server_setup_done(s, setup);
     limits_metrics(s->limits, out);
     proxy_store_stats(s->store, &store);
-    one(out, "keys", "gauge", "Virtual keys known.", store.n_keys);
+    metrics_one(out, "keys", "gauge", "Virtual keys known.", store.n_keys);
 }
 
 /* The line without the "_total" of the family that it describes. */

@@ -9,6 +9,13 @@ struct server;
 /* The two lines in front of a family; name without "sluice_". */
 void metrics_head(struct gw_buf *out, const char *name, const char *type, const char *help);
 
+/* A family of one number. */
+void metrics_one(struct gw_buf *out, const char *name, const char *type, const char *help,
+                 uint64_t v);
+/* A line of a family, with one label; value is written as it is. */
+void metrics_labelled(struct gw_buf *out, const char *name, const char *label, const char *value,
+                      uint64_t v);
+
 /* The sum over all workers of the counter at that offset of struct metrics. */
 uint64_t metrics_sum(const struct server *s, size_t offset);
 

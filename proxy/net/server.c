@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/energy.h"
 #include "base/log.h"
 #include "proxy/cache/cache.h"
 #include "proxy/dirs.h"
@@ -188,6 +189,7 @@ enum gw_status server_open(struct proxy_config *cfg, const char *path, bool prog
     }
     (void)pthread_mutex_init(&s->lock, NULL);
     s->start_ns = gw_clock_ns();
+    s->energy = gw_energy_open(NULL);
     st = open_config(s, cfg, progress, err);
     if (st == GW_OK)
         st = open_clients(s, err);
@@ -283,6 +285,7 @@ void server_close(struct server *s)
     limits_close(s->limits);
     proxy_store_close(s->store);
     metrics_names_free(s->target_names);
+    gw_energy_close(s->energy);
     explicit_bzero(s->hmac_key, sizeof(s->hmac_key));
     (void)pthread_mutex_destroy(&s->lock);
     free(s);

@@ -65,6 +65,7 @@ struct server {
     struct clients *clients;    /* who is connected, and memory held for requests */
     uint64_t half_memory;       /* limits.max_memory when it is not set */
     uint64_t start_ns;
+    struct gw_energy *energy; /* NULL: nothing here tells what the processors take */
 };
 
 struct worker {

@@ -174,6 +174,23 @@ def test_adapters(w, key):
     wait_for("records name the adapter", lambda: "local:first" in codes() and "local:second" in codes())
 
 
+def test_batches(w):
+    """/metrics says how large the steps were that the nine requests took together."""
+    text = w.admin_get("/metrics")[1]
+
+    def value(name):
+        found = re.search(rf"^sluice_engine_batch_{re.escape(name)} (\d+)$", text, re.M)
+        return int(found[1]) if found else -1
+
+    for what in ("requests", "tokens"):
+        steps = [value(f'{what}_bucket{{target="local",le="{1 << i}"}}') for i in range(12)]
+        n, total = value(f'{what}_count{{target="local"}}'), value(f'{what}_sum{{target="local"}}')
+        check(0 < n <= total and -1 not in steps and steps == sorted(steps) and steps[-1] == n == value(f'{what}_bucket{{target="local",le="+Inf"}}'),
+              f"metrics have a histogram of {what} a step", (steps, n, total))
+        if what == "requests":
+            check(steps[0] < n, "and some step had several requests", steps)
+
+
 # ---- manifests ------------------------------------------------------------------------------------
 
 def refuses(w, *words):
@@ -225,6 +242,7 @@ def main():
         if w.start():
             test_rerank(w, key)
             test_adapters(w, key)
+            test_batches(w)
         w.stop()
         test_signed(w)
     finally:

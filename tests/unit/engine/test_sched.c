@@ -44,6 +44,29 @@ static void test_preemption(const struct bed *b)
 }
 
 /* One request among 0, 3 and 15 others of different lengths: the same bytes. */
+/* Steps are counted by what they had in them. */
+static void check_steps(struct sched *s, unsigned n_streams)
+{
+    struct engine_stats st;
+    uint64_t by_requests = 0, by_tokens = 0;
+
+    if (s == NULL)
+        return;
+    sched_stats(s, &st);
+    for (unsigned i = 0; i < ENGINE_STEP_BUCKETS; i++) {
+        by_requests += st.steps.by_requests[i];
+        by_tokens += st.steps.by_tokens[i];
+    }
+    CHECK(st.steps.n != 0 && by_requests == st.steps.n && by_tokens == st.steps.n);
+    CHECK(st.steps.requests >= st.steps.n && st.steps.tokens >= st.steps.requests);
+    CHECK(st.steps.tokens >= st.prompt_tokens);
+    if (n_streams == 1)
+        CHECK(st.steps.by_requests[0] == st.steps.n && st.steps.requests == st.steps.n);
+    else /* many at once: some step has at least three, and none more than there are */
+        CHECK(st.steps.requests <= n_streams * st.steps.n &&
+              st.steps.by_requests[0] + st.steps.by_requests[1] < st.steps.n);
+}
+
 static void test_streams(const struct bed *b)
 {
     static const unsigned counts[] = {1, 4, 16};
@@ -66,6 +89,7 @@ static void test_streams(const struct bed *b)
         }
         bed_run(s, jobs, counts[c]);
         CHECK(jobs[counts[c] - 1].out.len > 0);
+        check_steps(s, counts[c]);
         if (c == 0)
             gw_buf_add(&first, gw_buf_span(&jobs[0].out));
         CHECK(gw_span_eq(gw_buf_span(&jobs[counts[c] - 1].out), gw_buf_span(&first)));

@@ -1,5 +1,7 @@
 /* Tests of /metrics: what a gateway that has answered says is read by strict parsers of both text formats.
  * Rules: Prometheus' exposition formats, and OpenMetrics 1.0. */
+#include <sys/stat.h>
+
 #include <ctype.h>
 #include <math.h>
 #include <signal.h>
@@ -8,10 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/energy.h"
 #include "base/log.h"
 #include "proxy/admin/metrics_text.h"
 #include "proxy/net/metrics.h"
 #include "proxy/net/server.h"
+#include "proxy/net/worker.h"
 #include "tests/net.h"
 #include "tests/test.h"
 #include "tests/unit/proxy/gateway_up.h"
@@ -293,10 +297,40 @@ static bool is_counted(void)
     return is;
 }
 
+static void write_file(const char *folder, const char *name, const char *text)
+{
+    char path[256];
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    f = fopen(path, "w");
+    if (CHECK(f != NULL)) {
+        (void)fputs(text, f);
+        (void)fclose(f);
+    }
+}
+
+/* A machine whose processor says what it takes. */
+static void add_energy(void)
+{
+    char root[128], zone[160];
+
+    (void)snprintf(root, sizeof(root), "%s/powercap", dir);
+    (void)snprintf(zone, sizeof(zone), "%s/intel-rapl:0", root);
+    CHECK(mkdir(root, 0700) == 0 && mkdir(zone, 0700) == 0);
+    write_file(zone, "name", "package-0\n");
+    write_file(zone, "max_energy_range_uj", "262143328850\n");
+    write_file(zone, "energy_uj", "1000000\n");
+    gw_energy_close(server->energy);
+    server->energy = gw_energy_open(root);
+    write_file(zone, "energy_uj", "3500000\n");
+}
+
 static void test_text(void)
 {
     struct gw_buf text = {0}, open = {0};
 
+    add_energy();
     metrics_text(server, &text);
     CHECK(gw_buf_ok(&text));
     CHECK(read_all(gw_buf_span(&text), false) == 0);
@@ -309,6 +343,7 @@ static void test_text(void)
     CHECK(says("sluice_target_seconds_count{target=\"up\"} 20"));
     CHECK(says("sluice_target_first_byte_seconds_bucket{target=\"up\",le=\"+Inf\"} 20"));
     CHECK(says("sluice_config_reloads_total{result=\"refused\"} 0"));
+    CHECK(says("sluice_cpu_joules_total{zone=\"package-0\"} 2.500000"));
     metrics_openmetrics(gw_buf_span(&text), &open);
     CHECK(read_all(gw_buf_span(&open), true) == 0);
     CHECK(says("sluice_requests_total{status=\"2xx\"} 20"));
