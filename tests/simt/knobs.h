@@ -28,6 +28,8 @@ void simt_fail_after(unsigned long n);
 void simt_set_order(unsigned order);
 /* Kernels launched so far. */
 unsigned long simt_launched(void);
+/* Products of a warpgroup that were asked for so far, by each thread of it: what only compute capability 9.0 has. */
+unsigned long simt_warpgroup_products(void);
 
 #ifdef __cplusplus
 }

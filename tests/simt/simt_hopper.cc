@@ -214,6 +214,8 @@ void do_product(thread *t, const product &p)
 
 } // namespace
 
+unsigned long simt_wgmmas;
+
 void simt_barrier_init(uint64_t *b, unsigned count)
 {
     if (count == 0 || count >= 1u << 20 || (uintptr_t)b % 8 != 0 || n_barriers == MAX_BARRIERS)
@@ -356,6 +358,7 @@ void simt_wgmma(simt_kind kind, void *d, unsigned n, const uint32_t a[4], uint64
         memset(d, 0xee, n / 2 * 4);
     }
     t->sums[s].open++;
+    simt_wgmmas++;
 
     product *p = &t->products[t->n_products++];
 

@@ -26,6 +26,7 @@ void simt_wgmma(enum simt_kind kind, void *d, unsigned n, const uint32_t a[4], u
                 bool add);
 void simt_wgmma_commit(void);
 void simt_wgmma_wait(unsigned newest);
+extern unsigned long simt_wgmmas; /* asked for so far */
 
 /* cuTensorMapEncodeTiled. */
 CUresult simt_tensor_encode(CUtensorMap *m, CUtensorMapDataType type, cuuint32_t rank, void *base,

@@ -366,3 +366,7 @@ unsigned long simt_launched()
 {
     return simt_launches;
 }
+unsigned long simt_warpgroup_products()
+{
+    return simt_wgmmas;
+}

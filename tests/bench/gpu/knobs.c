@@ -38,3 +38,7 @@ unsigned long simt_launched(void)
 {
     return 0;
 }
+unsigned long simt_warpgroup_products(void)
+{
+    return 0;
+}
