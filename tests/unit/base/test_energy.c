@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/energy.h"
+#include "tests/files.h"
 #include "tests/test.h"
 
 static char root[] = "/tmp/sluice-energy-XXXXXX";
@@ -101,13 +102,10 @@ static void test_zones(void)
 
 int main(void)
 {
-    char command[PATH_MAX];
-
     if (mkdtemp(root) == NULL)
         return 1;
     test_nothing();
     test_zones();
-    (void)snprintf(command, sizeof(command), "rm -rf %s", root);
-    CHECK(system(command) == 0);
+    CHECK(test_remove_tree(root));
     return test_done();
 }

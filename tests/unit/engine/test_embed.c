@@ -1,12 +1,12 @@
 /* tests/unit/engine/test_embed.c - the embedder on small random models: vectors, limits, cancelling, damage. */
 #include <sys/stat.h>
 
-#include <ftw.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "tests/files.h"
 #include "tests/test.h"
 #include "tests/unit/engine/bert_make.h"
 
@@ -439,13 +439,6 @@ static void test_not_finite(void)
     gw_buf_fini(&file);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *place)
-{
-    (void)st;
-    (void)place;
-    return type == FTW_DP ? rmdir(path) : unlink(path);
-}
-
 static void test_types(void)
 {
     static const char *const types[] = {"F32", "F16", "BF16"};
@@ -485,6 +478,6 @@ int main(void)
     test_wrong_opens();
     test_not_finite();
     bm_free(&model);
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

@@ -1,8 +1,8 @@
 /* tests/unit/engine/test_lora.c - adapters: against weights that they were added to, in a batch, in the cache of
  * prefixes, and hostile ones. */
-#include <ftw.h>
 
 #include "engine/lora.h"
+#include "tests/files.h"
 #include "tests/unit/engine/lora_make.h"
 #include "tests/unit/engine/sched_bed.h"
 
@@ -431,12 +431,6 @@ static void test_hostile(void)
     rig_fini(&r);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
 int main(void)
 {
     static const char *const levels[] = {"scalar", "avx2", "avx512"};
@@ -467,6 +461,6 @@ int main(void)
     test_hostile();
     lm_adapter_fini(&wide);
     lm_adapter_fini(&narrow);
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

@@ -2,12 +2,12 @@
  * plain arithmetic; what is refused. */
 #include <sys/stat.h>
 
-#include <ftw.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include "engine/engine.h"
 #include "engine/gguf_write.h"
+#include "tests/files.h"
 #include "tests/test.h"
 #include "tests/unit/engine/bert_make.h"
 
@@ -218,12 +218,6 @@ static void test_limits(void)
     CHECK(engine_kind(file) == ENGINE_KIND_RERANK && engine_kind(dir) == ENGINE_KIND_RERANK);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
 int main(void)
 {
     static const char *const levels[] = {"scalar", "avx2", "avx512"};
@@ -242,6 +236,6 @@ int main(void)
     }
     test_limits();
     bm_free(&model);
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

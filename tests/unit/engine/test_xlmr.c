@@ -2,7 +2,6 @@
  * a folder and as a GGUF file, and vectors; text to numbers, so the tokenizer's part is in it. */
 #include <sys/stat.h>
 
-#include <ftw.h>
 #include <math.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/folder.h"
 #include "kernels/kernels.h"
+#include "tests/files.h"
 #include "tests/test.h"
 #include "tests/unit/engine/hex.h"
 
@@ -162,12 +162,6 @@ static void test_length(const char *model)
     engine_embedder_close(e);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
 int main(void)
 {
     static const char *const levels[] = {"scalar", "avx2", "avx512"};
@@ -186,6 +180,6 @@ int main(void)
         check_file(embedder, levels[i], "vectors.txt", false);
     }
     test_length(embedder);
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

@@ -11,6 +11,7 @@
 #include "base/json_tree.h"
 #include "base/log.h"
 #include "proxy/net/server.h"
+#include "tests/files.h"
 #include "tests/net.h"
 #include "tests/test.h"
 #include "tests/unit/proxy/gateway_up.h"
@@ -153,7 +154,6 @@ static void test_log(unsigned n_requests)
 int main(void)
 {
     pthread_t up;
-    char rm[128];
     unsigned n;
     int fd;
 
@@ -176,7 +176,6 @@ int main(void)
     (void)pthread_join(up, NULL);
     (void)close(up_fd);
     (void)close(fd);
-    (void)snprintf(rm, sizeof(rm), "rm -rf %s", dir);
-    CHECK(system(rm) == 0);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

@@ -11,6 +11,7 @@
 #include "proxy/tls/ca.h"
 #include "proxy/tls/tls.h"
 #include "proxy/tls/x509.h"
+#include "tests/files.h"
 #include "tests/test.h"
 
 static char dir[] = "/tmp/sluice-certs-XXXXXX";
@@ -137,13 +138,10 @@ static void test_contexts(void)
 
 int main(void)
 {
-    char rm[128];
-
     if (!CHECK(mkdtemp(dir) != NULL))
         return test_done();
     test_ca();
     test_contexts();
-    (void)snprintf(rm, sizeof(rm), "rm -rf %s", dir);
-    CHECK(system(rm) == 0);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

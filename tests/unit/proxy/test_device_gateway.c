@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "engine/engine.h"
 #include "proxy/net/server.h"
+#include "tests/files.h"
 #include "tests/net.h"
 #include "tests/simt/knobs.h"
 #include "tests/test.h"
@@ -174,7 +175,7 @@ static void stop(void)
 
 int main(void)
 {
-    char why[256] = "", rm[128];
+    char why[256] = "";
     const char *models = rig_models(why);
 
     (void)signal(SIGPIPE, SIG_IGN);
@@ -193,7 +194,6 @@ int main(void)
         test_lost_in_stream();
         stop();
     }
-    (void)snprintf(rm, sizeof(rm), "rm -rf %s", dir);
-    CHECK(system(rm) == 0);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/net/server.h"
+#include "tests/files.h"
 #include "tests/net.h"
 #include "tests/test.h"
 #include "tests/unit/proxy/gateway_up.h"
@@ -451,8 +452,6 @@ static void test_stop(void)
 int main(void)
 {
     pthread_t up;
-    char rm[128];
-
     (void)signal(SIGPIPE, SIG_IGN);
     gw_log_set_level(GW_LOG_ERROR);
     up_fd = listen_any(&up_port);
@@ -481,7 +480,6 @@ int main(void)
     (void)shutdown(up_fd, SHUT_RDWR);
     (void)pthread_join(up, NULL);
     (void)close(up_fd);
-    (void)snprintf(rm, sizeof(rm), "rm -rf %s", dir);
-    CHECK(system(rm) == 0);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

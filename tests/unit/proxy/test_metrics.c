@@ -16,6 +16,7 @@
 #include "proxy/net/metrics.h"
 #include "proxy/net/server.h"
 #include "proxy/net/worker.h"
+#include "tests/files.h"
 #include "tests/net.h"
 #include "tests/test.h"
 #include "tests/unit/proxy/gateway_up.h"
@@ -382,8 +383,6 @@ static void test_names(void)
 int main(void)
 {
     pthread_t up;
-    char rm[128];
-
     (void)signal(SIGPIPE, SIG_IGN);
     gw_log_set_level(GW_LOG_ERROR);
     test_the_parser();
@@ -403,7 +402,6 @@ int main(void)
     (void)shutdown(up_fd, SHUT_RDWR);
     (void)pthread_join(up, NULL);
     (void)close(up_fd);
-    (void)snprintf(rm, sizeof(rm), "rm -rf %s", dir);
-    CHECK(system(rm) == 0);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

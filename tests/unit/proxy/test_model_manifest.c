@@ -1,5 +1,4 @@
 /* tests/unit/proxy/test_model_manifest.c - manifests of models: written, read, and every byte of one changed. */
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "engine/engine.h"
 #include "proxy/net/model_digest.h"
 #include "proxy/net/model_manifest.h"
+#include "tests/files.h"
 #include "tests/test.h"
 #include "tests/unit/engine/lora_make.h"
 
@@ -92,12 +92,6 @@ static void test_changed(void)
     CHECK(read_it(digest) == GW_ELIMIT);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
 int main(void)
 {
     if (!CHECK(mkdtemp(dir) != NULL))
@@ -107,6 +101,6 @@ int main(void)
     CHECK(lm_model(model, NULL) && model_digest(model, dir, digest, NULL) == GW_OK);
     test_signed();
     test_changed();
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

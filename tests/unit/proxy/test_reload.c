@@ -18,6 +18,7 @@
 #include "dlp/dlp.h"
 #include "proxy/config/config.h"
 #include "proxy/net/server.h"
+#include "tests/files.h"
 #include "tests/net.h"
 #include "tests/test.h"
 
@@ -561,8 +562,6 @@ static void test_rules(bool object)
 int main(void)
 {
     pthread_t ups[2];
-    char rm[128];
-
     (void)signal(SIGPIPE, SIG_IGN);
     gw_log_set_level(GW_LOG_ERROR);
     if (!CHECK(mkdtemp(dir) != NULL))
@@ -592,7 +591,6 @@ int main(void)
         (void)pthread_join(ups[i], NULL);
         (void)close(up_fds[i]);
     }
-    (void)snprintf(rm, sizeof(rm), "rm -rf %s", dir);
-    CHECK(system(rm) == 0);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "proxy/store/store.h"
+#include "tests/files.h"
 #include "tests/test.h"
 
 static const struct proxy_actor by = {"os:test", "cli", NULL};
@@ -473,8 +474,6 @@ static void test_times(void)
 
 int main(int argc, char **argv)
 {
-    char command[100];
-
     arena = gw_arena_new((size_t)1 << 20);
     if (argc == 3)
         return make_elsewhere(argv[1], argv[2]);
@@ -491,7 +490,6 @@ int main(int argc, char **argv)
     test_other_processes();
     test_times();
     gw_arena_free(arena);
-    (void)snprintf(command, sizeof(command), "rm -rf %s", dir);
-    CHECK(system(command) == 0); /* NOLINT: our own folder */
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

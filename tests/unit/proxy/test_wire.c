@@ -16,6 +16,7 @@
 #include "proxy/net/wire.h"
 #include "proxy/tls/ca.h"
 #include "proxy/tls/tls.h"
+#include "tests/files.h"
 #include "tests/test.h"
 
 enum { IN_HIGH = 32 * 1024, OUT_LOW = 4096, BIG = 3 * 1024 * 1024 + 17 };
@@ -348,7 +349,7 @@ int main(void)
 {
     static const size_t chunks[] = {1, 2, 3, 5, 21, 22, 100, 1460, 65536};
     struct gw_err err;
-    char path[160], rm[160];
+    char path[160];
 
     base = event_base_new();
     CHECK(mkdtemp(dir) != NULL && base != NULL);
@@ -371,7 +372,6 @@ int main(void)
     leaf_mint_close(mint);
     tls_ctx_free(client_ctx);
     event_base_free(base);
-    (void)snprintf(rm, sizeof(rm), "rm -rf %s", dir);
-    CHECK(system(rm) == 0);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }
