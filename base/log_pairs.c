@@ -1,7 +1,9 @@
 /* base/log_pairs.c - see log_pairs.h. Its own reading of the format, so that no value can pass for a key. Thread: any. */
 #include "base/log_pairs.h"
 
+#include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 struct args {
@@ -110,6 +112,23 @@ static void number_of(struct log_line *l, const struct conversion *c, bool is_si
     number(l, s < 0, s < 0 ? 0 - (uint64_t)s : (uint64_t)s, c->width);
 }
 
+/* Up to nine digits behind the point, or 17 in all where it is very large. False, and "-": it is no number. */
+static bool fraction_of(struct log_line *l, const struct conversion *c, struct args *a)
+{
+    const double v = va_arg(a->ap, double);
+    const long digits = c->precision < 0 ? 6 : c->precision > 9 ? 9 : c->precision;
+    char text[40];
+    const int n = !isfinite(v)      ? 0
+                  : fabs(v) >= 1e15 ? snprintf(text, sizeof(text), "%.16e", v)
+                                    : snprintf(text, sizeof(text), "%.*f", (int)digits, v);
+
+    if (n <= 0)
+        add(l, "-", 1);
+    else
+        add(l, text, (size_t)n);
+    return n > 0;
+}
+
 static void text_of(struct log_line *l, const struct conversion *c, bool quoted, struct args *a)
 {
     const char *text = va_arg(a->ap, const char *);
@@ -144,6 +163,9 @@ static const char *convert(struct log_line *l, const char *fmt, bool quoted, boo
     case 'd':
     case 'u':
         number_of(l, &c, *fmt == 'd', a);
+        break;
+    case 'f':
+        *is_number = fraction_of(l, &c, a);
         break;
     case 's':
         text_of(l, &c, quoted, a);

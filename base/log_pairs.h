@@ -19,7 +19,7 @@ void log_line_add(struct log_line *l, const char *text);
 
 /* Appends the pairs that fmt and its arguments make: ` key=value key="value"`, or `,"key":"value","n":1`. The keys and the
  * quotes are the format's alone: whatever an argument holds stays inside its value, escaped. Conversions: %s %.*s %.Ns %c
- * %d %u %lld %llu %ld %lu %zu %0Nu and their like; no others. */
+ * %d %u %lld %llu %ld %lu %zu %0Nu and their like, %.Nf (what is no finite number becomes -); no others. */
 void log_pairs(struct log_line *l, const char *fmt, va_list ap);
 
 #endif

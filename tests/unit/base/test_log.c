@@ -1,4 +1,5 @@
 /* Tests of log lines: both forms, and that no value can pass for anything else. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,12 @@ static void test_text(void)
     CAPTURE(gw_log(GW_LOG_INFO, "x", "a=\"%s\" b=%lld c=%c", "\xC3\xA9 \xFF\xC0\x80\xED\xA0\x80",
                    -9223372036854775807LL - 1, 'q'));
     CHECK(strcmp(text(), "info x a=\"\xC3\xA9 ??????\" b=-9223372036854775808 c=q\n") == 0);
+    CAPTURE(gw_log(GW_LOG_INFO, "x", "a=%.1f b=%.2f c=%.0f d=%f e=%.1f f=\"%.3f ms\" g=%d", 2.25,
+                   -0.004, 7.5e8, 0.5, -1e300, 1234.5678, 9));
+    CHECK(strcmp(text(), "info x a=2.2 b=-0.00 c=750000000 d=0.500000 e=-1.0000000000000001e+300 "
+                         "f=\"1234.568 ms\" g=9\n") == 0);
+    CAPTURE(gw_log(GW_LOG_INFO, "x", "a=%.1f b=%.1f c=%d", (double)NAN, -(double)INFINITY, 3));
+    CHECK(strcmp(text(), "info x a=- b=- c=3\n") == 0);
     CAPTURE(gw_log(GW_LOG_DEBUG, "x", "a=%d", 1));
     CHECK(line[0] == '\0');
 }
@@ -91,6 +98,9 @@ static void test_json(void)
     CHECK(member_is(root, "why", "a \"b\", \"status\":500}?{\\"));
     CHECK(member_is(root, "mixed", "v3"));
     CHECK(gw_json_uint(gw_json_get(root, "status"), 0) == 200);
+    CAPTURE(gw_log(GW_LOG_INFO, "x", "us=%.1f bad=%.1f n=%u", 12.34, (double)NAN, 4U));
+    (void)parse();
+    CHECK(strstr(line, "\"us\":12.3,\"bad\":\"-\",\"n\":4") != NULL);
     /* Cut wherever it is: still one object, and the pairs behind are left out whole. */
     memset(big, 'x', 4999);
     big[4999] = '\0';
