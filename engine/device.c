@@ -57,7 +57,7 @@ enum gw_status device_parse(const char *text, struct device_spec *out, struct gw
 
 bool device_has_kv(enum kern_kv_type type)
 {
-    return type == KERN_KV_F16 || type == KERN_KV_I8 || type == KERN_KV_I4;
+    return type == KERN_KV_F16 || type == KERN_KV_I8 || type == KERN_KV_FP8 || type == KERN_KV_I4;
 }
 
 bool device_wanted(const struct device_spec *spec)

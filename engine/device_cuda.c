@@ -107,9 +107,10 @@ static enum kern_cuda_kv_type kv_type(const struct device_cuda *d, unsigned laye
     const struct device_limits *l = &d->base.limits;
     const enum kern_kv_type type = l->layer_types != NULL ? l->layer_types[layer] : l->kv_type;
 
-    return type == KERN_KV_F16  ? KERN_CUDA_KV_F16
-           : type == KERN_KV_I4 ? KERN_CUDA_KV_Q4
-                                : KERN_CUDA_KV_I8;
+    return type == KERN_KV_F16   ? KERN_CUDA_KV_F16
+           : type == KERN_KV_I4  ? KERN_CUDA_KV_Q4
+           : type == KERN_KV_FP8 ? KERN_CUDA_KV_FP8
+                                 : KERN_CUDA_KV_I8;
 }
 
 /* Bytes of a page of layers [from, to). */

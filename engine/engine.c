@@ -73,9 +73,9 @@ static enum kern_kv_type kv_type(enum engine_kv kv, unsigned head_dim)
 {
     static const enum kern_kv_type types[] = {
         [ENGINE_KV_F16] = KERN_KV_F16,       [ENGINE_KV_I8] = KERN_KV_I8,
-        [ENGINE_KV_I4] = KERN_KV_I4,         [ENGINE_KV_POLAR4] = KERN_KV_POLAR4,
-        [ENGINE_KV_POLAR3] = KERN_KV_POLAR3, [ENGINE_KV_QJL] = KERN_KV_QJL,
-        [ENGINE_KV_ADAPTIVE] = KERN_KV_I4};
+        [ENGINE_KV_FP8] = KERN_KV_FP8,       [ENGINE_KV_I4] = KERN_KV_I4,
+        [ENGINE_KV_POLAR4] = KERN_KV_POLAR4, [ENGINE_KV_POLAR3] = KERN_KV_POLAR3,
+        [ENGINE_KV_QJL] = KERN_KV_QJL,       [ENGINE_KV_ADAPTIVE] = KERN_KV_I4};
 
     if (kv == ENGINE_KV_AUTO)
         return head_dim >= INT8_HEAD_DIM ? KERN_KV_I8 : KERN_KV_F16;
@@ -126,8 +126,8 @@ static enum gw_status check_device_kv(enum engine_kv kv, struct gw_err *err)
         return GW_OK;
     return gw_fail(
         err, GW_EUNSUPPORTED,
-        "kv %s is not built in for GPUs, which keep f16, int8, int4 and adaptive: take one of "
-        "those, or device cpu",
+        "kv %s is not built in for GPUs, which keep f16, int8, fp8, int4 and adaptive: take one "
+        "of those, or device cpu",
         names[kv]);
 }
 

@@ -23,6 +23,7 @@ enum engine_kv {
     ENGINE_KV_AUTO, /* int8, where heads have 64 numbers or more; else f16 */
     ENGINE_KV_F16,
     ENGINE_KV_I8, /* half the memory; see docs/engine.md for what it and the others cost */
+    ENGINE_KV_FP8,
     ENGINE_KV_I4, /* from here on rotated: kernels/kv_code.h */
     ENGINE_KV_POLAR4,
     ENGINE_KV_POLAR3,

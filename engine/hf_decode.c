@@ -6,7 +6,6 @@
  * 0 2 4 6 1 3 5 7; w = (q - z) s. Groups of whole blocks in order are Q4_0 when every zero is 8, exactly, and Q4_1
  * with the minimum -z s rounded to binary16 otherwise; all else becomes F16. FP8: E4M3 times a scale, as F16. Pure;
  * any thread. */
-#include <math.h>
 #include <string.h>
 
 #include "engine/hf_private.h"
@@ -203,17 +202,6 @@ static void four_to_floats(const struct hf *h, const struct hf_tensor *t, uint64
 
 /* ---- FP8 ----------------------------------------------------------------------------------------------- */
 
-/* E4M3: four bits of exponent with bias 7, three of mantissa; no infinities, the largest code is NaN. */
-static float fp8_value(uint8_t b)
-{
-    const int e = b >> 3 & 15, m = b & 7;
-    const float v = e == 0 ? ldexpf((float)m, -9) : ldexpf((float)(8 + m), e - 10);
-
-    if ((b & 0x7f) == 0x7f)
-        return NAN;
-    return b & 0x80 ? -v : v;
-}
-
 static enum gw_status plan_fp8(const struct hf *h, struct hf_tensor *t)
 {
     uint64_t a, b;
@@ -248,7 +236,7 @@ static void fp8_to_floats(const struct hf *h, const struct hf_tensor *t, uint64_
 
         if (n != 1 && n != t->rows)
             at = out / h->block[0] * t->scales->dims[1] + i / h->block[1];
-        row[i] = fp8_value(q[i]) * get_float(t->scales, at);
+        row[i] = kern_e4m3_f32(q[i]) * get_float(t->scales, at);
     }
 }
 

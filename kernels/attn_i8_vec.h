@@ -82,7 +82,7 @@ INLINE void prepare_queries(unsigned n, struct rows *r, size_t dim)
 
 /* Scores of n rows against VF_LANES keys of a block, those from `in` on, as score_keys of attn_vec.h. The last
  * dimensions are read in fours: behind K lies V, and the digits there are 0. */
-INLINE void score_keys_i8(unsigned n, struct rows *r, const struct kern_kv_i8 *block, size_t in,
+INLINE void score_keys_i8(unsigned n, struct rows *r, const struct kern_kv_byte *block, size_t in,
                           size_t dim, size_t key, float scale, size_t at)
 {
     const vf scale_of = vf_mul(vf_load(block->k_scale + in), vf_set1(scale));

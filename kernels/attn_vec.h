@@ -1,5 +1,5 @@
-/* kernels/attn_vec.h - private template: attention with online softmax over blocks of 16 keys, f16 or
- * int8, on vectors of VF_LANES floats. Pure; any thread.
+/* kernels/attn_vec.h - private template: attention with online softmax over blocks of 16 keys, f16, int8
+ * or e4m3, on vectors of VF_LANES floats. Pure; any thread.
  *
  * Keys come in spans of KERN_ATTN_SPAN, each with sums of its own, which are joined in order.
  *
@@ -19,25 +19,42 @@
 #include "kernels/kv_turn_vec.h"
 
 /* How a type is computed with. */
-enum form { FORM_F16, FORM_I8, FORM_CODE4, FORM_CODE3, N_FORMS };
+enum form { FORM_F16, FORM_I8, FORM_FP8, FORM_CODE4, FORM_CODE3, N_FORMS };
 
-/* VF_LANES numbers of a block, at `at` from its K or V; the first n of them, zeroes behind. */
-INLINE vf load_kv(bool i8, const void *p, size_t at)
+/* VF_LANES numbers of a block, at `at` from its K or V; the first n of them, zeroes behind. Times scale_unit(form)
+ * they are codes. */
+INLINE vf load_kv(enum form form, const void *p, size_t at)
 {
-    return i8 ? vf_load_i8((const int8_t *)p + at) : vf_load_f16((const uint16_t *)p + at);
+    if (form == FORM_FP8)
+        return vf_load_e4m3((const uint8_t *)p + at);
+    return form == FORM_I8 ? vf_load_i8((const int8_t *)p + at)
+                           : vf_load_f16((const uint16_t *)p + at);
 }
-INLINE vf load_kv_n(bool i8, const void *p, size_t at, size_t n)
+INLINE vf load_kv_n(enum form form, const void *p, size_t at, size_t n)
 {
-    return i8 ? vf_load_i8_n((const int8_t *)p + at, n)
-              : vf_load_f16_n((const uint16_t *)p + at, n);
+    if (form == FORM_FP8)
+        return vf_load_e4m3_n((const uint8_t *)p + at, n);
+    return form == FORM_I8 ? vf_load_i8_n((const int8_t *)p + at, n)
+                           : vf_load_f16_n((const uint16_t *)p + at, n);
+}
+INLINE float scale_unit(enum form form)
+{
+    return form == FORM_FP8 ? 256.0f : 1.0f;
+}
+INLINE bool is_byte(enum form form)
+{
+    return form == FORM_I8 || form == FORM_FP8;
 }
 
 /* Scores of n rows against VF_LANES keys, those from key `in` of a block on: column k[i * 16 + in] is
- * dimension i, scales (of int8) are theirs. The first has number `key`; they go to p[.][at]. */
-INLINE void score_keys(unsigned n, bool i8, struct rows *r, const void *k, const float *scales,
-                       size_t in, size_t dim, size_t key, float scale, size_t at)
+ * dimension i, scales (of bytes) are theirs. The first has number `key`; they go to p[.][at]. */
+INLINE void score_keys(unsigned n, enum form form, struct rows *r, const void *k,
+                       const float *scales, size_t in, size_t dim, size_t key, float scale,
+                       size_t at)
 {
-    const vf scale_of = i8 ? vf_mul(vf_load(scales + in), vf_set1(scale)) : vf_set1(scale);
+    const vf scale_of = is_byte(form)
+                            ? vf_mul(vf_load(scales + in), vf_set1(scale * scale_unit(form)))
+                            : vf_set1(scale);
     vf even[MAX_ROWS], odd[MAX_ROWS];
     size_t i = 0;
 
@@ -45,8 +62,8 @@ INLINE void score_keys(unsigned n, bool i8, struct rows *r, const void *k, const
     for (unsigned g = 0; g < n; g++)
         even[g] = odd[g] = vf_zero();
     for (; i + 2 <= dim; i += 2) {
-        vf k0 = load_kv(i8, k, i * KERN_KV_BLOCK + in);
-        vf k1 = load_kv(i8, k, (i + 1) * KERN_KV_BLOCK + in);
+        vf k0 = load_kv(form, k, i * KERN_KV_BLOCK + in);
+        vf k1 = load_kv(form, k, (i + 1) * KERN_KV_BLOCK + in);
 
 #pragma GCC unroll 8
         for (unsigned g = 0; g < n; g++) {
@@ -57,7 +74,8 @@ INLINE void score_keys(unsigned n, bool i8, struct rows *r, const void *k, const
 #pragma GCC unroll 8
     for (unsigned g = 0; g < n; g++) {
         if (i < dim)
-            even[g] = vf_fma(load_kv(i8, k, i * KERN_KV_BLOCK + in), vf_set1(r->q[g][i]), even[g]);
+            even[g] =
+                vf_fma(load_kv(form, k, i * KERN_KV_BLOCK + in), vf_set1(r->q[g][i]), even[g]);
         finish_scores(r, g, vf_mul(vf_add(even[g], odd[g]), scale_of), key, at);
     }
 }
@@ -90,7 +108,7 @@ INLINE void weigh_row(struct rows *r, unsigned g, size_t n_blocks)
 /* Where the values of a tile lie, by block. */
 struct tile_values {
     const void *v[TILE_BLOCKS];
-    const float *scale[TILE_BLOCKS];         /* of int8 */
+    const float *scale[TILE_BLOCKS];         /* of bytes */
     const uint16_t *code_scale[TILE_BLOCKS]; /* of codes: [row][16] */
 };
 
@@ -102,7 +120,7 @@ INLINE vf load_value(enum form form, vtable t, const void *block, size_t key, si
         return vtable_pick(t, vcodes_row4((const uint8_t *)block + key * dim / 2, d));
     if (form == FORM_CODE3)
         return vtable_pick(t, vcodes_row3((const uint8_t *)block + key * dim / 8 * 3, d));
-    return load_kv_n(form == FORM_I8, block, key * dim + d, left);
+    return load_kv_n(form, block, key * dim + d, left);
 }
 
 /* out = out * fix + weights * V for n rows, dimensions [at, at + VF_LANES * width) where they exist, and the keys of
@@ -148,12 +166,13 @@ INLINE void add_values(unsigned n, enum form form, unsigned width, struct rows *
             vf_store_n(r->out[g] + at + (size_t)c * VF_LANES, acc[g][c], left[c]);
 }
 
-/* Multiplies the weights of a block's keys by the scales of their values (int8). */
-INLINE void scale_weights(unsigned n, struct rows *r, const float *scales, size_t at)
+/* Multiplies the weights of a block's keys by the scales of their values (bytes). */
+INLINE void scale_weights(unsigned n, struct rows *r, const float *scales, float unit, size_t at)
 {
     for (unsigned g = 0; g < n; g++)
         for (size_t i = 0; i < KERN_KV_BLOCK; i += VF_LANES)
-            vf_store(&r->p[g][at + i], vf_mul(vf_load(&r->p[g][at + i]), vf_load(scales + i)));
+            vf_store(&r->p[g][at + i],
+                     vf_mul(vf_load(&r->p[g][at + i]), vf_mul(vf_load(scales + i), vf_set1(unit))));
 }
 
 /* scaled[which] = weights times the scales of row `row` of the values' codes. */
@@ -191,8 +210,8 @@ INLINE void add_tile(unsigned n, enum form form, struct rows *r, const struct ke
         return;
     }
 #endif
-    for (size_t b = 0; form == FORM_I8 && b < n_blocks; b++)
-        scale_weights(n, r, values->scale[b], b * KERN_KV_BLOCK);
+    for (size_t b = 0; is_byte(form) && b < n_blocks; b++)
+        scale_weights(n, r, values->scale[b], scale_unit(form), b * KERN_KV_BLOCK);
     if (coded) {
         p[0] = p[1] = r->scaled[0];
         scale_group(n, r, values, 0, 0, n_blocks);
@@ -231,20 +250,22 @@ INLINE void score_block(unsigned n, enum form form, struct rows *r, const struct
         const float *k_scale = NULL;
 
         values->v[b] = k + dim * KERN_KV_BLOCK;
-        if (form == FORM_I8) {
-            const struct kern_kv_i8 block = kern_kv_i8_block(kv, key / KERN_KV_BLOCK);
+        if (is_byte(form)) {
+            const struct kern_kv_byte block = kern_kv_byte_block(kv, key / KERN_KV_BLOCK);
 
             k_scale = block.k_scale;
             values->v[b] = block.v;
             values->scale[b] = block.v_scale;
 #if VF_DOT
-            for (size_t i = 0; i < KERN_KV_BLOCK; i += VF_LANES)
-                score_keys_i8(n, r, &block, i, dim, key + i, scale, at + i);
-            return;
+            if (form == FORM_I8) {
+                for (size_t i = 0; i < KERN_KV_BLOCK; i += VF_LANES)
+                    score_keys_i8(n, r, &block, i, dim, key + i, scale, at + i);
+                return;
+            }
 #endif
         }
         for (size_t i = 0; i < KERN_KV_BLOCK; i += VF_LANES)
-            score_keys(n, form == FORM_I8, r, k, k_scale, i, dim, key + i, scale, at + i);
+            score_keys(n, form, r, k, k_scale, i, dim, key + i, scale, at + i);
     }
 }
 
@@ -290,6 +311,7 @@ INLINE void run_rows(unsigned n, enum form form, struct rows *r, const struct ke
 #define RUN_ROWS(n)                                                                                \
     RUN_FORM(n, f16, FORM_F16)                                                                     \
     RUN_FORM(n, i8, FORM_I8)                                                                       \
+    RUN_FORM(n, fp8, FORM_FP8)                                                                     \
     RUN_FORM(n, code4, FORM_CODE4)                                                                 \
     RUN_FORM(n, code3, FORM_CODE3)
 RUN_ROWS(1)
@@ -319,6 +341,8 @@ static enum form form_of(enum kern_kv_type type)
         return FORM_F16;
     if (type == KERN_KV_I8)
         return FORM_I8;
+    if (type == KERN_KV_FP8)
+        return FORM_FP8;
     return type == KERN_KV_POLAR3 ? FORM_CODE3 : FORM_CODE4;
 }
 
@@ -327,7 +351,7 @@ static void run_form(enum form form, unsigned n, struct rows *r, const struct ke
 {
     static void (*const run[N_FORMS][MAX_ROWS])(struct rows *, const struct kern_kv *, float,
                                                 size_t, size_t) = {
-        RUN_TABLE(f16), RUN_TABLE(i8), RUN_TABLE(code4), RUN_TABLE(code3)};
+        RUN_TABLE(f16), RUN_TABLE(i8), RUN_TABLE(fp8), RUN_TABLE(code4), RUN_TABLE(code3)};
 
     run[form][n - 1](r, kv, scale, from, to);
 }

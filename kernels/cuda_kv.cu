@@ -1,7 +1,7 @@
 /* kernels/cuda_kv.cu - what happens to queries, keys and values between their product and attention: biases, norms of heads,
  * rope, and the write to pages, in one launch; and copies of whole pages.
  *
- * A warp does a head of a token. Numbers are rounded as the CPU rounds them (kernels/ref.c, kernels/kv_i8.c). */
+ * A warp does a head of a token. Numbers are rounded as the CPU rounds them (kernels/ref.c, kernels/kv_byte.c). */
 #include "kernels/cuda_kv.cuh"
 
 enum { QKV_WARPS = 4, MAX_HEAD = 256, COPY_THREADS = 256 };

@@ -132,6 +132,7 @@ void kern_acts_init(struct kern_acts *a, void *mem, unsigned n_tokens, size_t co
 enum kern_kv_type {
     KERN_KV_F16,
     KERN_KV_I8,     /* int8 with one scale for the key of a token and one for its value */
+    KERN_KV_FP8,    /* e4m3 (4 bits of exponent, 3 of mantissa, largest 448), scales likewise */
     KERN_KV_I4,     /* from here on rotated, and codes of few bits: kernels/kv_code.h */
     KERN_KV_POLAR4, /* 16 levels for normal numbers */
     KERN_KV_POLAR3, /* 8 */
@@ -141,7 +142,7 @@ enum kern_kv_type {
 
 /* The KV cache of one layer and one KV head is a list of blocks of 16 tokens. A block is
  * kern_kv_block_bytes() long, a multiple of 32: K transposed, [head_dim][16 tokens], then V, [16 tokens][head_dim], then with
- * KERN_KV_I8 the scales as floats, 16 of K and 16 of V; coded types: kernels/kv_code.h. Block i of a sequence lies at
+ * KERN_KV_I8 and KERN_KV_FP8 the scales as floats, 16 of K and 16 of V; coded types: kernels/kv_code.h. Block i of a sequence lies at
  * base + (table != NULL ? table[i] : i) * block_stride, so one page may
  * hold the blocks of all layers and heads, and sequences may share pages of a common prefix. */
 size_t kern_kv_block_bytes(enum kern_kv_type type, unsigned head_dim);
@@ -291,6 +292,9 @@ void kern_matrix_row_f32(const struct kern_matrix *m, size_t row, float *dst);
 /* binary16 and bfloat16 to float, exact; float to binary16, to nearest even, overflow to infinity. */
 float kern_f16_f32(uint16_t h);
 uint16_t kern_f32_f16(float f);
+
+/* e4m3 to float, exact: bias 7, no infinities, 0x7f and 0xff are NaN. */
+float kern_e4m3_f32(uint8_t code);
 static inline float kern_bf16_f32(uint16_t h)
 {
     union {

@@ -44,7 +44,7 @@ size_t kern_kv_block_bytes(enum kern_kv_type type, unsigned head_dim)
 
     if (type == KERN_KV_F16)
         return values * sizeof(uint16_t);
-    if (type == KERN_KV_I8)
+    if (kern_kv_is_byte(type))
         return values + sizeof(float) * KERN_KV_BLOCK * 2;
     f = kern_kv_form(type, head_dim);
     return kern_kv_padded(head_dim) * KERN_KV_BLOCK * (f.k_bits + f.v_bits) / 8 +

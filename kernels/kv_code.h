@@ -36,7 +36,7 @@ struct kern_kv_form {
     const float *k_sketch;            /* [16], the sign that bit 3 means, or NULL */
 };
 
-/* type is not KERN_KV_F16 nor KERN_KV_I8. */
+/* type is one of which kern_kv_is_coded is true. */
 struct kern_kv_form kern_kv_form(enum kern_kv_type type, unsigned head_dim);
 
 static inline bool kern_kv_is_coded(enum kern_kv_type type)

@@ -224,8 +224,8 @@ static void kv_put(const struct kern_kv *kv, size_t pos, const float *k, const f
     uint16_t *block = kern_kv_block(kv, pos / KERN_KV_BLOCK);
     uint16_t h[KERN_MAX_HEAD_DIM + VF_LANES];
 
-    if (kv->type == KERN_KV_I8) {
-        kern_kv_put_i8(kv, pos, k, v);
+    if (kern_kv_is_byte(kv->type)) {
+        kern_kv_put_byte(kv, pos, k, v);
         return;
     }
     if (kern_kv_is_coded(kv->type)) {

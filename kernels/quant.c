@@ -1,6 +1,7 @@
 /* kernels/quant.c - facts about the block formats, and rows of weights as floats. Pure; any thread. */
 #include "kernels/quant.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/codes.h"
@@ -68,6 +69,14 @@ float kern_f16_f32(uint16_t h)
     }
     v.u |= sign;
     return v.f;
+}
+
+float kern_e4m3_f32(uint8_t code)
+{
+    /* as binary16 it has the same fields, and a bias that is 8 more */
+    const uint16_t h = (uint16_t)((code & 0x80u) << 8 | (code & 0x7fu) << 7);
+
+    return (code & 0x7f) == 0x7f ? NAN : kern_f16_f32(h) * 256.0f;
 }
 
 uint16_t kern_f32_f16(float f)

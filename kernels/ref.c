@@ -167,8 +167,8 @@ static size_t ref_mask(float *x, const uint64_t *bits, size_t n, int32_t *ids, s
 
 static void ref_kv_put(const struct kern_kv *kv, size_t pos, const float *k, const float *v)
 {
-    if (kv->type == KERN_KV_I8) {
-        kern_kv_put_i8(kv, pos, k, v);
+    if (kern_kv_is_byte(kv->type)) {
+        kern_kv_put_byte(kv, pos, k, v);
         return;
     }
     if (kern_kv_is_coded(kv->type)) {
@@ -239,6 +239,12 @@ static void read_coded_value(const struct kern_kv *kv, size_t pos, float *out)
                  kern_f16_f32(b.v_scale[i / f.group * KERN_KV_BLOCK + key]);
 }
 
+/* What a byte stands for. */
+static float byte_value(enum kern_kv_type type, int8_t code)
+{
+    return type == KERN_KV_FP8 ? kern_e4m3_f32((uint8_t)code) : (float)code;
+}
+
 /* The key and the value of token pos, of coded types as they are rotated; and what a sketch adds to the product. */
 static float read_key(const struct kern_kv *kv, size_t pos, const float *again, float *out)
 {
@@ -247,11 +253,11 @@ static float read_key(const struct kern_kv *kv, size_t pos, const float *again, 
 
     if (kern_kv_is_coded(kv->type))
         return read_coded_key(kv, pos, again, out);
-    if (kv->type == KERN_KV_I8) {
-        const struct kern_kv_i8 b = kern_kv_i8_block(kv, pos / KERN_KV_BLOCK);
+    if (kern_kv_is_byte(kv->type)) {
+        const struct kern_kv_byte b = kern_kv_byte_block(kv, pos / KERN_KV_BLOCK);
 
         for (size_t i = 0; i < kv->head_dim; i++)
-            out[i] = (float)b.k[i * KERN_KV_BLOCK + key] * b.k_scale[key];
+            out[i] = byte_value(kv->type, b.k[i * KERN_KV_BLOCK + key]) * b.k_scale[key];
         return 0;
     }
     h = kern_kv_block(kv, pos / KERN_KV_BLOCK);
@@ -268,11 +274,11 @@ static void read_value(const struct kern_kv *kv, size_t pos, float *out)
         read_coded_value(kv, pos, out);
         return;
     }
-    if (kv->type == KERN_KV_I8) {
-        const struct kern_kv_i8 b = kern_kv_i8_block(kv, pos / KERN_KV_BLOCK);
+    if (kern_kv_is_byte(kv->type)) {
+        const struct kern_kv_byte b = kern_kv_byte_block(kv, pos / KERN_KV_BLOCK);
 
         for (size_t i = 0; i < dim; i++)
-            out[i] = (float)b.v[key * dim + i] * b.v_scale[key];
+            out[i] = byte_value(kv->type, b.v[key * dim + i]) * b.v_scale[key];
         return;
     }
     h = kern_kv_block(kv, pos / KERN_KV_BLOCK);

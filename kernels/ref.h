@@ -67,19 +67,25 @@ static inline void *kern_kv_block(const struct kern_kv *kv, size_t i_block)
     return (char *)kv->base + n * kv->block_stride;
 }
 
-/* A block of KERN_KV_I8. */
-struct kern_kv_i8 {
+/* A block of KERN_KV_I8, or of KERN_KV_FP8, whose codes are e4m3. */
+struct kern_kv_byte {
     int8_t *k, *v;            /* [head_dim][16], [16][head_dim] */
     float *k_scale, *v_scale; /* [16] */
 };
-static inline struct kern_kv_i8 kern_kv_i8_block(const struct kern_kv *kv, size_t i_block)
+static inline struct kern_kv_byte kern_kv_byte_block(const struct kern_kv *kv, size_t i_block)
 {
     int8_t *k = kern_kv_block(kv, i_block);
     int8_t *v = k + (size_t)kv->head_dim * KERN_KV_BLOCK;
     float *scales = (float *)(void *)(v + (size_t)kv->head_dim * KERN_KV_BLOCK);
 
-    return (struct kern_kv_i8){k, v, scales, scales + KERN_KV_BLOCK};
+    return (struct kern_kv_byte){k, v, scales, scales + KERN_KV_BLOCK};
 }
-void kern_kv_put_i8(const struct kern_kv *kv, size_t pos, const float *k, const float *v);
+void kern_kv_put_byte(const struct kern_kv *kv, size_t pos, const float *k, const float *v);
+
+/* Whether keys and values of this type are bytes with a scale for each. */
+static inline bool kern_kv_is_byte(enum kern_kv_type type)
+{
+    return type == KERN_KV_I8 || type == KERN_KV_FP8;
+}
 
 #endif

@@ -27,8 +27,8 @@
 static const char *const kinds[] = {"engine", "openai", "anthropic", "gemini",
                                     "azure",  "vertex", "bedrock",   NULL};
 static const char *const apis[] = {"chat", "completions", "responses", "embeddings", "other", NULL};
-static const char *const kvs[] = {"auto",   "f16", "int8",     "int4", "polar4",
-                                  "polar3", "qjl", "adaptive", NULL};
+static const char *const kvs[] = {"auto",   "f16",    "int8", "fp8",      "int4",
+                                  "polar4", "polar3", "qjl",  "adaptive", NULL};
 static const char *const prefixes[] = {"lru", "predict", "off", NULL};
 static const char *const servers[] = {"any", "vllm", "sglang", "tgi", "triton", "llama.cpp", NULL};
 static const char *const conflicts[] = {"reroute", "refuse", NULL};
@@ -109,7 +109,7 @@ const struct config_key config_keys[] = {
 {"targets.*.max_context", CONFIG_UINT, TARGET(max_context), "0", 0, 1 << 20, NULL, "engine: tokens a conversation; 0: the model's own, at most 8,192."},
 {"targets.*.max_seqs", CONFIG_UINT, TARGET(max_seqs), "0", 0, 1024, NULL, "engine: conversations at once; 0: 8."},
 {"targets.*.kv", CONFIG_ENUM, TARGET(kv), "auto", 0, 0, kvs,
- "engine: how keys and values are kept (docs/engine.md): `int8`, `f16` (twice the memory), `auto`: int8 where the model's heads are large enough for it; or rotated and with fewer bits, at a cost that is measured there: `int4`, `polar4`, `polar3`, `qjl`, `adaptive`."},
+ "engine: how keys and values are kept (docs/engine.md): `int8`, `f16` (twice the memory), `auto`: int8 where the model's heads are large enough for it; `fp8` (the bytes of int8, and a little further off); or rotated and with fewer bits, at a cost that is measured there: `int4`, `polar4`, `polar3`, `qjl`, `adaptive`."},
 {"targets.*.prefixes", CONFIG_ENUM, TARGET(prefixes), "lru", 0, 0, prefixes,
  "engine: which keys and values of ended requests go first when memory for them is short (docs/engine.md): `lru`: the longest unused; `predict`: the least likely to be used again, learned from what was. `off`: none are kept and none are shared, every prompt is computed as a whole."},
 {"targets.*.device", CONFIG_STRING, TARGET(device), "auto", 0, 0, NULL,

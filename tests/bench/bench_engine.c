@@ -1,7 +1,7 @@
 /* tests/bench/bench_engine.c - the steps of the engine, timed one case at a time as llama.cpp's own bench does it: made-up
  * ids, no sampling. For tests/bench/engine.py, which runs it in turn with others.
  *
- * usage: bench_engine MODEL THREADS [f16|i8|int4|polar4|polar3|qjl]
+ * usage: bench_engine MODEL THREADS [f16|i8|fp8|int4|polar4|polar3|qjl]
  * Reads words from standard input and answers each with a line:
  *   place  what the two first CPUs are to each other right now: one-way delay in ns of a cache line between them, and the
  *          arithmetic of both over that of one (1.0: they are one core)
@@ -287,7 +287,7 @@ static void open_bed(struct bed *b, const char *path, unsigned threads, enum ker
 
 static enum kern_kv_type kv_type(const char *name)
 {
-    static const char *const names[KERN_KV_TYPES] = {"f16",    "i8",     "int4",
+    static const char *const names[KERN_KV_TYPES] = {"f16",    "i8",     "fp8", "int4",
                                                      "polar4", "polar3", "qjl"};
 
     for (int t = 0; t < KERN_KV_TYPES; t++)
@@ -303,7 +303,7 @@ int main(int argc, char **argv)
     char word[16];
 
     if (argc < 3)
-        die("usage: bench_engine MODEL THREADS [f16|i8|int4|polar4|polar3|qjl]");
+        die("usage: bench_engine MODEL THREADS [f16|i8|fp8|int4|polar4|polar3|qjl]");
     open_bed(&b, argv[1], (unsigned)strtoul(argv[2], NULL, 10),
              argc > 3 ? kv_type(argv[3]) : KERN_KV_I8);
     (void)prompt(&b); /* the first touch of weights and buffers is not what is measured */

@@ -49,6 +49,7 @@ static void test_kv_refused(const char *path)
           strstr(err.text, "polar4") != NULL && strstr(err.text, "int4") != NULL &&
           strstr(err.text, "device cpu") != NULL);
     CHECK(engine_check_device("cuda:0", ENGINE_KV_I4, NULL) == GW_OK &&
+          engine_check_device("cuda:0", ENGINE_KV_FP8, NULL) == GW_OK &&
           engine_check_device("cuda:0", ENGINE_KV_ADAPTIVE, NULL) == GW_OK &&
           engine_check_device("auto", ENGINE_KV_QJL, NULL) == GW_OK);
     CHECK(bed_init_kind(&b, path, "cuda:0", &(struct bed_kind){.type = KERN_KV_QJL}, &err) ==
@@ -284,6 +285,8 @@ int main(void)
     } kinds[] = {
         {"llama3", "int4", {.type = KERN_KV_I4}},
         {"gemma2", "int4", {.type = KERN_KV_I4}},
+        {"llama3", "fp8", {.type = KERN_KV_FP8}},
+        {"gemma2", "fp8", {.type = KERN_KV_FP8}},
         {"llama3", "adaptive", {.type = KERN_KV_I4, .layer_types = mixed}},
     };
     char why[256] = "", path[512];

@@ -29,6 +29,45 @@ static void as_int8(float *x, unsigned n)
     }
 }
 
+/* The nearest number of e4m3, to even codes: of 3 bits behind the first one, and no finer than 2^-9. */
+static float nearest_e4m3(float x)
+{
+    const double a = fabs((double)x);
+    const double step = a < 0.015625 ? 1.0 / 512 : exp2(floor(log2(a)) - 3);
+    const double near = rint(a / step) * step;
+
+    return copysignf((float)(near > 448 ? 448 : near), x);
+}
+
+/* What n numbers are with one scale and e4m3: by its definition. */
+static void as_fp8(float *x, unsigned n)
+{
+    float most = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        most = fmaxf(most, fabsf(x[i]));
+    for (unsigned i = 0; i < n; i++) {
+        const float d = most / 448.0f;
+
+        x[i] = most == 0 ? 0 : nearest_e4m3(x[i] * (1.0f / d)) * d;
+    }
+}
+
+/* Every code is read as its definition says. */
+static void test_e4m3(void)
+{
+    for (unsigned code = 0; code < 256; code++) {
+        const unsigned e = code >> 3 & 15, m = code & 7;
+        const double v = e == 0 ? m / 512.0 : (1 + m / 8.0) * exp2((double)e - 7);
+        const float got = kern_e4m3_f32((uint8_t)code);
+
+        if ((code & 127) == 127)
+            CHECK(isnan(got));
+        else
+            CHECK((double)got == (code & 128 ? -v : v) && (signbit(got) != 0) == (code >= 128));
+    }
+}
+
 /* One number as the cache holds it. */
 static double held(const struct cache *c, float x)
 {
@@ -37,7 +76,7 @@ static double held(const struct cache *c, float x)
 
 static bool is_coded(void)
 {
-    return type != KERN_KV_F16 && type != KERN_KV_I8;
+    return type >= KERN_KV_I4;
 }
 
 /* Fills n_filled keys. paged: blocks in reverse order, with gaps of NaN bytes between them. Unwritten
@@ -62,6 +101,10 @@ static struct cache cache_new(const struct kern_ops *ops, unsigned dim, bool pag
     for (size_t i = 0; type == KERN_KV_I8 && i < n_filled; i++) {
         as_int8(c.k + i * dim, dim);
         as_int8(c.v + i * dim, dim);
+    }
+    for (size_t i = 0; type == KERN_KV_FP8 && i < n_filled; i++) {
+        as_fp8(c.k + i * dim, dim);
+        as_fp8(c.v + i * dim, dim);
     }
     for (size_t i = 0; is_coded() && !paged && i < n_filled; i++)
         kv_decode(&c.kv, i, c.k + i * dim, c.v + i * dim);
@@ -272,7 +315,7 @@ static void test_shapes(const struct kern_ops *ops)
 static void test_not_finite(const struct kern_ops *ops)
 {
     /* Rotated it is the worst there is for levels that expect normal numbers. */
-    const float most = is_coded() ? 2 * 65504.0f : type == KERN_KV_I8 ? 1.0f : 1e-9f;
+    const float most = is_coded() ? 2 * 65504.0f : type == KERN_KV_F16 ? 1e-9f : 1.0f;
     float k[16], v[16], q[16], out[2 * 16];
     struct kern_kv kv = {
         .head_dim = 16, .block_stride = kern_kv_block_bytes(type, 16), .type = type};
@@ -305,11 +348,11 @@ static void test_not_finite(const struct kern_ops *ops)
 /* Every table writes the same bytes; and what is kept is as near as the levels allow. */
 static void test_coding(void)
 {
-    /* mean squared error of normal numbers: of one scale for 32 and -8 to 7; of 16 and 8 levels */
-    static const double most[KERN_KV_TYPES] = {[KERN_KV_I4] = 0.0095,
-                                               [KERN_KV_POLAR4] = 0.0115,
-                                               [KERN_KV_POLAR3] = 0.0385,
-                                               [KERN_KV_QJL] = 0.06};
+    /* mean squared error of normal numbers: of steps that the largest of 512 makes; of 1/16 to 1/8 of each; of one scale for 32
+     * and -8 to 7; of 16 and 8 levels */
+    static const double most[KERN_KV_TYPES] = {
+        [KERN_KV_I8] = 0.0008,     [KERN_KV_FP8] = 0.0009,    [KERN_KV_I4] = 0.0095,
+        [KERN_KV_POLAR4] = 0.0115, [KERN_KV_POLAR3] = 0.0385, [KERN_KV_QJL] = 0.06};
     static const unsigned dims[] = {16, 64, 80, 128, 256, 512};
 
     for (unsigned d = 0; d < sizeof(dims) / sizeof(dims[0]); d++) {
@@ -415,10 +458,11 @@ int main(void)
                 test_outliers(ops);
         }
     }
-    for (int t = KERN_KV_I4; t < KERN_KV_TYPES; t++) {
+    for (int t = KERN_KV_I8; t < KERN_KV_TYPES; t++) {
         type = (enum kern_kv_type)t;
         test_coding();
     }
     test_sketch();
+    test_e4m3();
     return test_done();
 }

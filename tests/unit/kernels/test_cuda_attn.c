@@ -83,9 +83,10 @@ static void compute(struct bed *b)
     const struct shape *s = b->s;
     const unsigned group = s->n_heads / s->n_kv, hd = s->hd;
 
-    b->cache.type = s->type == KERN_CUDA_KV_I8   ? KERN_KV_I8
-                    : s->type == KERN_CUDA_KV_Q4 ? KERN_KV_I4
-                                                 : KERN_KV_F16;
+    b->cache.type = s->type == KERN_CUDA_KV_I8    ? KERN_KV_I8
+                    : s->type == KERN_CUDA_KV_FP8 ? KERN_KV_FP8
+                    : s->type == KERN_CUDA_KV_Q4  ? KERN_KV_I4
+                                                  : KERN_KV_F16;
     b->cache.head_dim = hd;
     b->cache.block_stride = s->n_kv * kern_kv_block_bytes(b->cache.type, hd);
     b->cache.base = util_alloc(b->n_pages * b->cache.block_stride);
@@ -362,6 +363,100 @@ static void test_shape(struct kern_cuda *c, const struct shape *s, float toleran
     close_bed(&b);
 }
 
+/* Numbers that a row of keys or values may hold, by the row's number: normal ones, all zeros, none but tiny ones, halves of
+ * steps around every code of e4m3, beyond the range of f16, infinity, no number. */
+static void odd_row(float *x, unsigned n, unsigned row, uint64_t *seed)
+{
+    util_fill(x, n, seed);
+    for (unsigned i = 0; i < n; i++) {
+        switch (row % 8) {
+        case 1:
+            x[i] = i % 2 == 0 ? 0.0f : -0.0f;
+            break;
+        case 2:
+            x[i] *= 1e-40f;
+            break;
+        case 3: /* the largest is 448, so the scale is 1 */
+            x[i] = i == 0 ? 448.0f : ldexpf((float)(i % 64) / 2, (int)(i / 64) * 3 - 9);
+            break;
+        case 4:
+            x[i] = i == 0 ? -448.0f : ldexpf((float)(16 + i % 32) / 32, (int)(i % 19) - 10);
+            break;
+        case 5:
+            x[i] *= 1e6f;
+            break;
+        default:
+            break;
+        }
+    }
+    if (row % 8 >= 6)
+        x[n / 2] = row % 8 == 6 ? INFINITY : NAN;
+}
+
+/* A page of keys and values that nothing turns: codes and scales are those of the CPU, bit for bit. */
+static void test_codes(struct kern_cuda *c, enum kern_cuda_kv_type type, unsigned hd)
+{
+    const enum kern_kv_type cpu = type == KERN_CUDA_KV_FP8 ? KERN_KV_FP8 : KERN_KV_I8;
+    const size_t bytes = kern_kv_block_bytes(cpu, hd);
+    struct kern_kv want = {.head_dim = hd, .type = cpu, .block_stride = bytes};
+    float *qkv = util_alloc(16 * 3 * (size_t)hd * 4);
+    int32_t meta[16 + 16 + 2 + 1] = {0}; /* positions, sequences, where these begin, their page */
+    unsigned char *got = util_alloc(bytes);
+    struct kern_cuda_buf *d_qkv, *d_meta, *d_kv = put(c, NULL, bytes);
+    struct kern_cuda_step step = {.n_tokens = 16, .n_seqs = 1, .max_pages = 1, .max_keys = 16};
+    size_t wrong = 0;
+    uint64_t seed = hd;
+
+    CHECK(kern_cuda_kv_block_bytes(type, hd) == bytes);
+    want.base = util_alloc(bytes);
+    for (unsigned t = 0; t < 16; t++) {
+        float *k = qkv + (3 * (size_t)t + 1) * hd, *v = k + hd;
+
+        util_fill(k - hd, hd, &seed);
+        odd_row(k, hd, t, &seed);
+        odd_row(v, hd, t / 2 + 3, &seed);
+        meta[t] = (int32_t)t;
+        kern_ops_exact("scalar")->kv_put(&want, t, k, v);
+    }
+    meta[33] = 16;
+    d_qkv = put(c, qkv, 16 * 3 * (size_t)hd * 4);
+    d_meta = put(c, meta, sizeof(meta));
+    step.pos = kern_cuda_at(d_meta, 0);
+    step.seq = step.pos + 16;
+    step.seq_first = step.pos + 32;
+    step.pages = (const uint32_t *)(const void *)(step.pos + 34);
+    kern_cuda_qkv_write(c,
+                        &(struct kern_cuda_kv){.base = kern_cuda_at(d_kv, 0),
+                                               .page_bytes = bytes,
+                                               .n_kv_heads = 1,
+                                               .head_dim = hd,
+                                               .type = type},
+                        0, &step, &(struct kern_cuda_qkv){.qkv = at(d_qkv, 0), .n_heads = 1});
+    CHECK(kern_cuda_download(d_kv, 0, got, bytes, NULL) == GW_OK &&
+          kern_cuda_sync(c, NULL) == GW_OK);
+    for (size_t i = 0; i < 16 * (size_t)hd; i++) { /* keys lie by dimension on the CPU */
+        const unsigned char *w = want.base;
+
+        wrong += got[i] != w[i % hd * 16 + i / hd];
+        wrong += got[16 * hd + i] != w[16 * hd + i];
+    }
+    for (size_t i = 0; i < 32; i++) {
+        float a, b;
+
+        memcpy(&a, got + 32 * hd + 4 * i, 4);
+        memcpy(&b, (const char *)want.base + 32 * hd + 4 * i, 4);
+        wrong += isnan(b) ? isnan(a) == 0 : memcmp(&a, &b, 4) != 0;
+    }
+    if (!CHECK(wrong == 0))
+        printf("type %d, heads of %u: %zu codes and scales differ\n", (int)type, hd, wrong);
+    kern_cuda_buf_free(d_qkv);
+    kern_cuda_buf_free(d_meta);
+    kern_cuda_buf_free(d_kv);
+    free(want.base);
+    free(qkv);
+    free(got);
+}
+
 /* A page becomes another one, and nothing else changes. */
 static void test_copy(struct kern_cuda *c)
 {
@@ -440,9 +535,16 @@ int main(void)
         {4, 2, 32, 32, 2, {530, 260}, .window = 300, .cap = 5, .type = KERN_CUDA_KV_Q4},
         {4, 2, 32, 32, 3, {530, 515, 540}, .shared = 32, .type = KERN_CUDA_KV_Q4},
     };
-    /* Fewer bits, against a cache of 16: what rounding costs. */
-    static const struct shape coarse[] = {
+    /* e4m3: the same code as int8 in attention, but for the reading of rows; splits, windows, prefixes. */
+    static const struct shape fp8[] = {
         {4, 2, 64, 64, 2, {40, 300}, .type = KERN_CUDA_KV_FP8},
+        {4, 1, 128, 128, 1, {40}, .neox = true, .norm = true, .type = KERN_CUDA_KV_FP8},
+        {2, 2, 96, 96, 1, {18}, .neox = true, .bias = true, .type = KERN_CUDA_KV_FP8},
+        {6, 2, 40, 8, 2, {33, 16}, .type = KERN_CUDA_KV_FP8},
+        {1, 1, 8, 8, 3, {1, 15, 17}, .type = KERN_CUDA_KV_FP8},
+        {2, 1, 256, 128, 1, {19}, .type = KERN_CUDA_KV_FP8},
+        {4, 2, 32, 32, 2, {530, 260}, .window = 300, .cap = 5, .type = KERN_CUDA_KV_FP8},
+        {4, 2, 32, 32, 3, {530, 515, 540}, .shared = 32, .type = KERN_CUDA_KV_FP8},
     };
     struct kern_cuda *c = NULL;
 
@@ -452,12 +554,18 @@ int main(void)
         simt_set_order((unsigned)i % 3);
         test_shape(c, &shapes[i], KERN_TOL_ATTN);
     }
-    for (size_t i = 0; i < sizeof(coarse) / sizeof(coarse[0]); i++)
-        test_shape(c, &coarse[i], 0.08f);
     /* Where a GPU fuses a product and a sum of rope, a number at the border of two codes gets the other one. */
+    for (size_t i = 0; i < sizeof(fp8) / sizeof(fp8[0]); i++) {
+        simt_set_order((unsigned)i % 3);
+        test_shape(c, &fp8[i], simt_is_here() ? KERN_TOL_ATTN : 0.07f);
+    }
     for (size_t i = 0; i < sizeof(rotated) / sizeof(rotated[0]); i++) {
         simt_set_order((unsigned)i % 3);
         test_shape(c, &rotated[i], simt_is_here() ? KERN_TOL_ATTN : 0.02f);
+    }
+    for (unsigned hd = 8; hd <= 256; hd *= 2) {
+        test_codes(c, KERN_CUDA_KV_I8, hd);
+        test_codes(c, KERN_CUDA_KV_FP8, hd);
     }
     test_copy(c);
     test_sizes();

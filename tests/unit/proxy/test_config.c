@@ -243,7 +243,7 @@ static void test_every_error_names_its_place(void)
         {"targets: { a: { kind: openai, base_url: https://x, zone: process } }",
          "not in this process"},
         {"targets: { a: { kind: engine, model: m, kv: int2 } }",
-         "targets.a.kv: must be auto, f16, int8, int4, polar4, polar3, qjl or adaptive"},
+         "targets.a.kv: must be auto, f16, int8, fp8, int4, polar4, polar3, qjl or adaptive"},
         {"targets: { a: { kind: engine, model: m, prefixes: fifo } }",
          "targets.a.prefixes: must be lru, predict or off"},
         {"targets: { a: { kind: openai, zone: approved, base_url: https://x/v1, prefixes: off } }",
