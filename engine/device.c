@@ -86,7 +86,8 @@ enum gw_status device_open(const struct device_spec *spec, const struct model *m
                            const struct device_limits *limits, struct device **out,
                            struct gw_err *err)
 {
-    const struct device_ops *ops = &device_cuda_ops;
+    const struct device_ops *ops =
+        spec->tensors && spec->n_parts > 1 ? &device_tensor_ops : &device_cuda_ops;
     struct device_spec wanted = *spec;
     struct device *d = NULL;
     enum gw_status st;

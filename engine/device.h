@@ -31,6 +31,7 @@ struct device_spec {
     enum { DEVICE_CPU, DEVICE_AUTO, DEVICE_CUDA } kind;
     unsigned n_parts; /* DEVICE_CUDA: at least 1; DEVICE_AUTO: 0, all there are */
     unsigned parts[DEVICE_MAX_PARTS];
+    bool tensors; /* all of them share each layer, else each has layers of its own */
 };
 
 /* Reads "cpu", "auto" (NULL and "" too), "cuda", "cuda:0" or "cuda:0,1". GW_EINVAL: something else; *out is unchanged. Thread: any. */
@@ -97,6 +98,11 @@ bool device_has_kv(enum kern_kv_type type);
 /* Whether the devices that spec names are there. GW_EUNSUPPORTED, with words for people. Thread: any. */
 enum gw_status device_check(const struct device_spec *spec, struct gw_err *err);
 
+/* Whether the GPUs of spec, which share tensors, can each have a share of m, as far as m is known (model_inspect). GW_EUNSUPPORTED, with words that say what
+ * to do instead. Thread: any. */
+enum gw_status device_check_split(const struct device_spec *spec, const struct model *m,
+                                  unsigned n_adapters, struct gw_err *err);
+
 /* Whether device_open would look for a device. Thread: any. */
 bool device_wanted(const struct device_spec *spec);
 
@@ -130,6 +136,7 @@ enum gw_status device_cost(struct device *d, struct engine_cost *out, struct gw_
 /* What it is doing now. Thread: any. Takes about a millisecond. */
 void device_health(const struct device *d, struct engine_device *out);
 
-extern const struct device_ops device_cuda_ops;
+/* NVIDIA's GPUs; the same, sharing each layer. */
+extern const struct device_ops device_cuda_ops, device_tensor_ops;
 
 #endif

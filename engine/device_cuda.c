@@ -152,8 +152,8 @@ static uint64_t capacity(const struct device_cuda *d, const struct cuda_part *p)
     return p->info.free_bytes > fixed ? p->info.free_bytes - fixed : 0;
 }
 
-/* Gives layers to the GPUs, the last ones first, to each as many as its memory's share. */
-static void place(struct device_cuda *d)
+/* The last ones first, to each GPU as many as its memory's share. */
+void device_cuda_place(struct device_cuda *d)
 {
     const struct model *m = d->base.m;
     uint64_t room[DEVICE_MAX_PARTS] = {0}, used = 0, all = 0, rooms = 0;
@@ -282,43 +282,66 @@ static enum gw_status check_model(const struct device_cuda *d, struct gw_err *er
     return GW_OK;
 }
 
-static enum gw_status fill(struct device_cuda *d, const struct device_spec *spec,
-                           struct gw_err *err)
+enum gw_status device_cuda_find(struct device_cuda *d, const struct device_spec *spec,
+                                struct gw_err *err)
+{
+    GW_TRY(open_parts(d, spec, err));
+    return check_model(d, err);
+}
+
+/* Does part i have the output? */
+static bool has_output(const struct device_cuda *d, unsigned i)
+{
+    return !d->headless && i + 1 == d->n_parts;
+}
+
+enum gw_status device_cuda_fill(struct device_cuda *d, struct gw_err *err)
 {
     const struct model *m = d->base.m;
 
-    GW_TRY(open_parts(d, spec, err));
-    GW_TRY(check_model(d, err));
-    place(d);
     drop_empty(d);
     if (d->n_parts == 0)
         return gw_fail(err, GW_ENOMEM, "the GPU has no room for one layer of the model");
     for (unsigned i = 0; i < d->n_parts; i++)
-        GW_TRY(device_cuda_load(d, &d->parts[i], i + 1 == d->n_parts, err));
+        GW_TRY(device_cuda_load(d, &d->parts[i], has_output(d, i), err));
     d->base.token_bytes = page_bytes(d, d->base.first_layer, m->n_layers) / KERN_CUDA_PAGE;
     describe(d);
     return GW_OK;
+}
+
+struct device_cuda *device_cuda_new(const struct model *m, const struct device_limits *limits)
+{
+    struct device_cuda *d = calloc(1, sizeof(*d));
+
+    if (d == NULL)
+        return NULL;
+    d->base.ops = &device_cuda_ops;
+    d->base.m = m;
+    d->base.limits = *limits;
+    d->base.first_layer = m->n_layers;
+    d->n_shares = 1;
+    d->n_att = m->n_heads * m->head_dim;
+    d->n_kv = m->n_kv_heads * m->head_dim;
+    d->n_qkv = d->n_att + 2 * d->n_kv;
+    d->max_pages = (limits->max_context + KERN_CUDA_PAGE - 1) / KERN_CUDA_PAGE;
+    d->fine = m->acts_form != KERN_ACTS_COARSE;
+    return d;
 }
 
 static enum gw_status cuda_open(const struct device_spec *spec, const struct model *m,
                                 const struct device_limits *limits, struct device **out,
                                 struct gw_err *err)
 {
-    struct device_cuda *d = calloc(1, sizeof(*d));
+    struct device_cuda *d = device_cuda_new(m, limits);
     enum gw_status st;
 
     if (d == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for a device");
-    d->base.ops = &device_cuda_ops;
-    d->base.m = m;
-    d->base.limits = *limits;
-    d->base.first_layer = m->n_layers;
-    d->n_att = m->n_heads * m->head_dim;
-    d->n_kv = m->n_kv_heads * m->head_dim;
-    d->n_qkv = d->n_att + 2 * d->n_kv;
-    d->max_pages = (limits->max_context + KERN_CUDA_PAGE - 1) / KERN_CUDA_PAGE;
-    d->fine = m->acts_form != KERN_ACTS_COARSE;
-    st = fill(d, spec, err);
+    st = device_cuda_find(d, spec, err);
+    if (st == GW_OK) {
+        device_cuda_place(d);
+        st = device_cuda_fill(d, err);
+    }
     if (st != GW_OK) {
         cuda_close(&d->base);
         return st;
@@ -348,7 +371,7 @@ static uint64_t cuda_room(struct device *base)
     uint64_t least = UINT32_MAX;
 
     for (unsigned i = 0; i < d->n_parts; i++) {
-        const uint64_t pages = room_of(d, &d->parts[i], i + 1 == d->n_parts);
+        const uint64_t pages = room_of(d, &d->parts[i], has_output(d, i));
 
         least = pages < least ? pages : least;
     }
@@ -457,7 +480,7 @@ static enum gw_status cuda_start(struct device *base, unsigned n_pages, struct g
 
     GW_TRY(start_host(d, err));
     for (unsigned i = 0; i < d->n_parts; i++)
-        GW_TRY(start_part(d, &d->parts[i], i + 1 == d->n_parts, n_pages, err));
+        GW_TRY(start_part(d, &d->parts[i], has_output(d, i), n_pages, err));
     base->far_tokens = 0;
     for (unsigned i = 0; i < d->n_parts; i++)
         if (d->parts[i].n_far * KERN_CUDA_PAGE > base->far_tokens)

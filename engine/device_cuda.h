@@ -1,5 +1,5 @@
-/* engine/device_cuda.h - private: what is on the GPUs. Shared by device_cuda.c (where things go), device_cuda_load.c (weights) and
- * device_cuda_step.c (the computation). */
+/* engine/device_cuda.h - private: what is on the GPUs. Shared by device_cuda.c (where things go), device_cuda_load.c (weights),
+ * device_cuda_step.c (the computation) and device_cuda_tensor.c (GPUs that share each layer). */
 #ifndef ENGINE_DEVICE_CUDA_H
 #define ENGINE_DEVICE_CUDA_H
 
@@ -96,6 +96,8 @@ struct device_cuda {
     struct device base; /* first: the engine's pointer is to it */
     struct cuda_part parts[DEVICE_MAX_PARTS];
     unsigned n_parts;
+    unsigned n_shares; /* GPUs that share each layer, one of which this is; 1: it has whole ones */
+    bool headless;     /* another one of them has the output */
     unsigned n_att, n_kv, n_qkv, max_pages; /* values a token; pages of the longest sequence */
     bool fine;                              /* 16 bits of an activation */
     char *host;                             /* page-locked: cuda_meta's twin */
@@ -141,6 +143,14 @@ static inline const struct kern_cuda_kv *device_cuda_kv(const struct cuda_part *
 
 enum gw_status device_cuda_cost(struct device *base, struct engine_cost *out, struct gw_err *err);
 
+/* Opening in its steps: GPUs are found that can compute the model; which layers go there (base.first_layer); what they need is brought. NULL: out of memory. What
+ * was opened goes with device_close, after a failure too; m lives as long. GW_EUNSUPPORTED, GW_ENOMEM, GW_EIO. */
+struct device_cuda *device_cuda_new(const struct model *m, const struct device_limits *limits);
+enum gw_status device_cuda_find(struct device_cuda *d, const struct device_spec *spec,
+                                struct gw_err *err);
+void device_cuda_place(struct device_cuda *d);
+enum gw_status device_cuda_fill(struct device_cuda *d, struct gw_err *err);
+
 /* Device memory that lives as long as the part. */
 enum gw_status device_cuda_take(struct cuda_part *p, size_t bytes, struct kern_cuda_buf **out,
                                 struct gw_err *err);
@@ -154,9 +164,30 @@ uint64_t device_cuda_layer_bytes(const struct model *m, unsigned i);
 void device_cuda_lay_meta(const struct device_cuda *d, void *mem, struct cuda_meta *out);
 void device_cuda_lay_work(const struct device_cuda *d, void *mem, bool last, struct cuda_work *out);
 
+/* A step on its way. */
+struct cuda_run {
+    struct device_cuda *d;
+    const struct device_step *s;
+    struct kern_cuda_step k; /* its pointers are one part's */
+    unsigned n_rows;
+    bool picks;                  /* some rows' tokens are picked here */
+    bool adapts;                 /* some tokens have an adapter */
+    const float *add, *add_norm; /* what waits to be added to x, and its norm; or NULL */
+};
+
+/* The pieces of a step, in their order. Fills the page-locked twin of what the GPUs read; sends it and the stream to the first part; layer i's attention;
+ * its other half, without experts; logits[row] = cap(output(norm(x + what waits))) and what is picked from them; brings what was picked and, of the other
+ * rows and those that could not be picked from, the logits. */
+void device_cuda_note(struct cuda_run *r);
+enum gw_status device_cuda_send(struct cuda_run *r, struct gw_err *err);
+void device_cuda_attend(struct cuda_run *r, struct cuda_part *p, unsigned i);
+void device_cuda_feed(struct cuda_run *r, struct cuda_part *p, unsigned i);
+void device_cuda_logits(struct cuda_run *r, struct cuda_part *p);
+enum gw_status device_cuda_fetch(struct cuda_run *r, struct gw_err *err);
+
 enum gw_status device_cuda_step(struct device *base, const struct device_step *s,
                                 struct gw_err *err);
-/* Makes the copies that wait. */
+/* Makes the copies of pages that wait. */
 void device_cuda_flush(struct device_cuda *d);
 
 #endif

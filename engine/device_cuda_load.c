@@ -101,6 +101,30 @@ static enum gw_status bring(struct cuda_part *p, const struct kern_matrix *w,
     return kern_cuda_matrix_new(p->c, w->type, w->rows, w->cols, w->data, false, out, err);
 }
 
+/* A matrix whose columns are shared by GPUs: w->data is where this one's begin in the first row, and rows are as long as in the file. */
+static enum gw_status bring_columns(const struct device_cuda *d, struct cuda_part *p,
+                                    const struct kern_matrix *w, struct kern_cuda_matrix **out,
+                                    struct gw_err *err)
+{
+    size_t row = 0, mine = 0;
+    enum gw_status st;
+    char *rows;
+
+    if (d->n_shares == 1)
+        return bring(p, w, out, err);
+    if (!kern_row_bytes(w->type, w->cols, &mine) ||
+        !kern_row_bytes(w->type, w->cols * d->n_shares, &row))
+        return gw_fail(err, GW_EINVAL, "a matrix of %zu columns cannot be shared", w->cols);
+    rows = malloc(w->rows * mine);
+    if (rows == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for a device");
+    for (size_t i = 0; i < w->rows; i++)
+        memcpy(rows + i * mine, (const char *)w->data + i * row, mine);
+    st = kern_cuda_matrix_new(p->c, w->type, w->rows, w->cols, rows, false, out, err);
+    free(rows);
+    return st;
+}
+
 /* ---- layers --------------------------------------------------------------------------------- */
 
 static enum gw_status bring_experts(struct cuda_part *p, const struct model *m,
@@ -158,12 +182,12 @@ static enum gw_status bring_layer(struct device_cuda *d, struct cuda_part *p, un
     GW_TRY(bring(p, &l->q, &out->q, err));
     GW_TRY(bring(p, &l->k, &out->k, err));
     GW_TRY(bring(p, &l->v, &out->v, err));
-    GW_TRY(bring(p, &l->o, &out->o, err));
+    GW_TRY(bring_columns(d, p, &l->o, &out->o, err));
     if (l->experts != NULL)
         return bring_experts(p, m, l, out, err);
     GW_TRY(bring(p, &l->gate, &out->gate, err));
     GW_TRY(bring(p, &l->up, &out->up, err));
-    return bring(p, &l->down, &out->down, err);
+    return bring_columns(d, p, &l->down, &out->down, err);
 }
 
 /* Cosines and sines of all positions, as forward.c computes them. */

@@ -6,17 +6,6 @@
 
 #include "engine/device_cuda.h"
 
-/* A step on its way. */
-struct run {
-    struct device_cuda *d;
-    const struct device_step *s;
-    struct kern_cuda_step k; /* its pointers are one part's */
-    unsigned n_rows;
-    bool picks;                  /* some rows' tokens are picked here */
-    bool adapts;                 /* some tokens have an adapter */
-    const float *add, *add_norm; /* what waits to be added to x, and its norm; or NULL */
-};
-
 /* ---- what changes --------------------------------------------------------------------------- */
 
 /* Pages that two sequences begin with. */
@@ -68,7 +57,7 @@ static unsigned round_keys(const struct device_cuda *d, unsigned keys)
     return n < most ? n : most;
 }
 
-static void note_picks(struct run *r)
+static void note_picks(struct cuda_run *r)
 {
     for (unsigned i = 0, row = 0; i < r->s->n_runs; row += r->s->runs[i++].n_logits) {
         const struct device_pick *p = r->s->runs[i].pick;
@@ -89,8 +78,7 @@ static void note_picks(struct run *r)
     }
 }
 
-/* Fills the page-locked twin of what the GPUs read. */
-static void note_step(struct run *r)
+void device_cuda_note(struct cuda_run *r)
 {
     struct device_cuda *d = r->d;
     const struct device_step *s = r->s;
@@ -123,7 +111,7 @@ static void note_step(struct run *r)
     r->adapts = device_cuda_note_adapters(&d->base.limits, s, m->adapter);
 }
 
-static void point_at(struct run *r, const struct cuda_meta *m)
+static void point_at(struct cuda_run *r, const struct cuda_meta *m)
 {
     r->k.pos = m->pos;
     r->k.seq = m->seq;
@@ -134,7 +122,7 @@ static void point_at(struct run *r, const struct cuda_meta *m)
 
 /* ---- layers --------------------------------------------------------------------------------- */
 
-static struct kern_cuda_acts acts(const struct run *r, void *mem, unsigned n, size_t cols,
+static struct kern_cuda_acts acts(const struct cuda_run *r, void *mem, unsigned n, size_t cols,
                                   const float *x)
 {
     struct kern_cuda_acts a;
@@ -144,7 +132,8 @@ static struct kern_cuda_acts acts(const struct run *r, void *mem, unsigned n, si
 }
 
 /* xn = norm(x += what waits), and its integers. */
-static struct kern_cuda_acts add_and_norm(struct run *r, struct cuda_part *p, const float *norm)
+static struct kern_cuda_acts add_and_norm(struct cuda_run *r, struct cuda_part *p,
+                                          const float *norm)
 {
     const struct model *m = r->d->base.m;
     struct kern_cuda_acts a = acts(r, p->work.acts_embd, r->k.n_tokens, m->n_embd, p->work.xn);
@@ -154,14 +143,14 @@ static struct kern_cuda_acts add_and_norm(struct run *r, struct cuda_part *p, co
     return a;
 }
 
-static void wait_to_add(struct run *r, const float *y, const float *norm)
+static void wait_to_add(struct cuda_run *r, const float *y, const float *norm)
 {
     r->add = y;
     r->add_norm = norm;
 }
 
 /* out = w x, and what adapters add to it. The floats of x are there. */
-static void multiply(const struct run *r, struct cuda_part *p, unsigned i, enum lora_kind kind,
+static void multiply(const struct cuda_run *r, struct cuda_part *p, unsigned i, enum lora_kind kind,
                      const struct kern_cuda_matrix *w, const struct kern_cuda_acts *x, size_t rows,
                      float *out, size_t stride)
 {
@@ -170,7 +159,7 @@ static void multiply(const struct run *r, struct cuda_part *p, unsigned i, enum 
         device_cuda_adapt(p, i, kind, x, rows, out, stride);
 }
 
-static void attention_half(struct run *r, struct cuda_part *p, unsigned i)
+void device_cuda_attend(struct cuda_run *r, struct cuda_part *p, unsigned i)
 {
     const struct device_cuda *d = r->d;
     const struct model *m = d->base.m;
@@ -217,7 +206,7 @@ static void attention_half(struct run *r, struct cuda_part *p, unsigned i)
 }
 
 /* gate = function(gate x) * (up x), of n tokens. */
-static void gate_up(struct run *r, struct cuda_part *p, const struct kern_cuda_matrix *gate,
+static void gate_up(struct cuda_run *r, struct cuda_part *p, const struct kern_cuda_matrix *gate,
                     const struct kern_cuda_matrix *up, const struct kern_cuda_acts *a, bool alike,
                     float *gate_out, float *up_out)
 {
@@ -233,7 +222,7 @@ static void gate_up(struct run *r, struct cuda_part *p, const struct kern_cuda_m
     kern_cuda_gate_mul(p->c, gate_out, gate_out, up_out, (size_t)a->n_tokens * m->n_ff, f);
 }
 
-static void dense_half(struct run *r, struct cuda_part *p, unsigned i)
+void device_cuda_feed(struct cuda_run *r, struct cuda_part *p, unsigned i)
 {
     const struct model *m = r->d->base.m;
     const struct model_layer *ml = &m->layers[i];
@@ -292,7 +281,7 @@ static void sort_places(const struct model *m, const int32_t *chosen, unsigned n
 }
 
 /* Who goes where comes back to the host, which launches each expert that has tokens. */
-static enum gw_status experts_half(struct run *r, struct cuda_part *p, unsigned i,
+static enum gw_status experts_half(struct cuda_run *r, struct cuda_part *p, unsigned i,
                                    struct gw_err *err)
 {
     const struct device_cuda *d = r->d;
@@ -348,20 +337,19 @@ static enum gw_status experts_half(struct run *r, struct cuda_part *p, unsigned 
 
 /* ---- the step ------------------------------------------------------------------------------- */
 
-static enum gw_status layers(struct run *r, struct cuda_part *p, struct gw_err *err)
+static enum gw_status layers(struct cuda_run *r, struct cuda_part *p, struct gw_err *err)
 {
     for (unsigned i = p->from; i < p->to; i++) {
-        attention_half(r, p, i);
+        device_cuda_attend(r, p, i);
         if (p->layers[i - p->from].experts != NULL)
             GW_TRY(experts_half(r, p, i, err));
         else
-            dense_half(r, p, i);
+            device_cuda_feed(r, p, i);
     }
     return GW_OK;
 }
 
-/* logits[row] = cap(output(norm(x + what waits))), and what is picked from them. */
-static void logits(struct run *r, struct cuda_part *p)
+void device_cuda_logits(struct cuda_run *r, struct cuda_part *p)
 {
     const struct model *m = r->d->base.m;
     struct cuda_work *w = &p->work;
@@ -386,7 +374,7 @@ static void logits(struct run *r, struct cuda_part *p)
 }
 
 /* The stream goes on from one GPU to the next. */
-static void hand_over(struct run *r, struct cuda_part *from, struct cuda_part *to)
+static void hand_over(struct cuda_run *r, struct cuda_part *from, struct cuda_part *to)
 {
     const struct model *m = r->d->base.m;
     const size_t n = (size_t)r->k.n_tokens * m->n_embd;
@@ -400,14 +388,14 @@ static void hand_over(struct run *r, struct cuda_part *from, struct cuda_part *t
     kern_cuda_peer_copy(to->c, to->work.x, from->c, from->work.x, n * sizeof(float));
 }
 
-static bool is_of(const struct cuda_graph *g, const struct run *r)
+static bool is_of(const struct cuda_graph *g, const struct cuda_run *r)
 {
     return g->n_tokens == r->k.n_tokens && g->n_rows == r->n_rows && g->max_keys == r->k.max_keys &&
            g->n_shared == r->k.n_shared && g->picks == r->picks && g->adapts == r->adapts;
 }
 
 /* The graph for a step, or the place of the one that was not used for longest. */
-static struct cuda_graph *find_graph(struct device_cuda *d, const struct run *r)
+static struct cuda_graph *find_graph(struct device_cuda *d, const struct cuda_run *r)
 {
     struct cuda_graph *oldest = &d->graphs[0];
 
@@ -420,17 +408,17 @@ static struct cuda_graph *find_graph(struct device_cuda *d, const struct run *r)
     return oldest;
 }
 
-static enum gw_status launch_all(struct run *r, struct cuda_part *p, struct gw_err *err)
+static enum gw_status launch_all(struct cuda_run *r, struct cuda_part *p, struct gw_err *err)
 {
     GW_TRY(layers(r, p, err));
     if (r->n_rows != 0)
-        logits(r, p);
+        device_cuda_logits(r, p);
     return GW_OK;
 }
 
 /* A step of the one GPU there is whose shape may recur: launched when it comes first, which takes what scratch it needs; recorded when it
  * comes again; then replayed. */
-static enum gw_status replay(struct run *r, struct cuda_part *p, struct gw_err *err)
+static enum gw_status replay(struct cuda_run *r, struct cuda_part *p, struct gw_err *err)
 {
     struct device_cuda *d = r->d;
     struct cuda_graph *g = find_graph(d, r);
@@ -458,7 +446,7 @@ static enum gw_status replay(struct run *r, struct cuda_part *p, struct gw_err *
     return GW_OK;
 }
 
-static enum gw_status launch(struct run *r, struct gw_err *err)
+enum gw_status device_cuda_send(struct cuda_run *r, struct gw_err *err)
 {
     struct device_cuda *d = r->d;
     const size_t x_bytes = (size_t)r->k.n_tokens * d->base.m->n_embd * sizeof(float);
@@ -471,6 +459,15 @@ static enum gw_status launch(struct run *r, struct gw_err *err)
     GW_TRY(kern_cuda_upload(p->work_buf, (size_t)((char *)p->work.x - p->work.base), d->host_x,
                             x_bytes, err));
     point_at(r, &p->meta);
+    return GW_OK;
+}
+
+static enum gw_status launch(struct cuda_run *r, struct gw_err *err)
+{
+    struct device_cuda *d = r->d;
+    struct cuda_part *p = &d->parts[0];
+
+    GW_TRY(device_cuda_send(r, err));
     if (d->n_parts == 1 && d->base.m->n_experts == 0 && r->k.n_tokens == r->k.n_seqs)
         return replay(r, p, err);
     for (unsigned i = 0; i < d->n_parts; i++) {
@@ -481,11 +478,11 @@ static enum gw_status launch(struct run *r, struct gw_err *err)
             hand_over(r, p, p + 1);
     }
     if (r->n_rows != 0)
-        logits(r, p);
+        device_cuda_logits(r, p);
     return GW_OK;
 }
 
-static enum gw_status fetch_row(struct run *r, const struct cuda_part *p, unsigned row,
+static enum gw_status fetch_row(struct cuda_run *r, const struct cuda_part *p, unsigned row,
                                 struct gw_err *err)
 {
     const size_t n = r->d->base.m->n_vocab;
@@ -496,8 +493,8 @@ static enum gw_status fetch_row(struct run *r, const struct cuda_part *p, unsign
 
 /* Brings the logits of rows that nothing was picked from: those of runs without a pick, or (again) those whose pick was left to
  * the CPU. *n counts them. */
-static enum gw_status fetch_rows(struct run *r, const struct cuda_part *p, bool again, unsigned *n,
-                                 struct gw_err *err)
+static enum gw_status fetch_rows(struct cuda_run *r, const struct cuda_part *p, bool again,
+                                 unsigned *n, struct gw_err *err)
 {
     int32_t *picked = r->d->base.picked;
 
@@ -522,8 +519,7 @@ static enum gw_status sync_all(struct device_cuda *d, struct gw_err *err)
     return GW_OK;
 }
 
-/* Brings what was picked; of the other rows, and of those that could not be picked from, the logits. */
-static enum gw_status fetch(struct run *r, struct gw_err *err)
+enum gw_status device_cuda_fetch(struct cuda_run *r, struct gw_err *err)
 {
     struct device_cuda *d = r->d;
     const struct cuda_part *p = &d->parts[d->n_parts - 1];
@@ -557,16 +553,16 @@ enum gw_status device_cuda_step(struct device *base, const struct device_step *s
                                 struct gw_err *err)
 {
     struct device_cuda *d = (struct device_cuda *)(void *)base;
-    struct run r = {.d = d, .s = s, .n_rows = s->n_rows};
+    struct cuda_run r = {.d = d, .s = s, .n_rows = s->n_rows};
     struct gw_err why = {0};
     enum gw_status st = d->failed;
 
     if (st == GW_OK) {
         d->n_steps++;
-        note_step(&r);
+        device_cuda_note(&r);
         st = launch(&r, &why);
         if (st == GW_OK)
-            st = fetch(&r, &why);
+            st = device_cuda_fetch(&r, &why);
         if (st != GW_OK) {
             d->failed = st;
             d->why = why;

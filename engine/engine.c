@@ -140,6 +140,17 @@ static enum gw_status check_device_wishes(const struct engine_config *cfg, struc
     return check_device_kv(cfg->kv, err);
 }
 
+/* How several GPUs share a model. */
+static enum gw_status note_split(struct device_spec *spec, enum engine_split split,
+                                 struct gw_err *err)
+{
+    spec->tensors = split == ENGINE_SPLIT_TENSORS;
+    if (spec->tensors && (spec->kind != DEVICE_CUDA || spec->n_parts < 2))
+        return gw_fail(err, GW_EINVAL,
+                       "tensors are shared by several GPUs that `device` names: cuda:0,1");
+    return GW_OK;
+}
+
 /* What nobody asked for by name must not keep a model from being served: the CPU then, and device_words says why. */
 static enum gw_status wanted_device(struct engine *e, const struct engine_config *cfg,
                                     struct device_spec *spec, struct gw_err *err)
@@ -147,6 +158,7 @@ static enum gw_status wanted_device(struct engine *e, const struct engine_config
     struct gw_err why = {0};
 
     GW_TRY(device_parse(cfg->device, spec, err));
+    GW_TRY(note_split(spec, cfg->split, err));
     if (spec->kind == DEVICE_CUDA)
         return check_device_wishes(cfg, err);
     if (device_wanted(spec) && check_device_wishes(cfg, &why) != GW_OK) {
@@ -374,6 +386,27 @@ enum gw_status engine_check_device(const char *device, enum engine_kv kv, struct
     if (spec.kind == DEVICE_CUDA)
         GW_TRY(check_device_kv(kv, err));
     return device_check(&spec, err);
+}
+
+enum gw_status engine_check_split(const struct engine_config *cfg, struct gw_err *err)
+{
+    struct device_spec spec;
+    struct gguf *g = NULL;
+    struct model m = {0};
+    enum gw_status st;
+
+    if (cfg->split != ENGINE_SPLIT_TENSORS)
+        return GW_OK;
+    GW_TRY(device_parse(cfg->device, &spec, err));
+    GW_TRY(note_split(&spec, cfg->split, err));
+    if (hf_open_any(cfg->model_path, false, &g, NULL) != GW_OK)
+        return GW_OK;
+    st = model_inspect(&m, g, kern_ops(NULL), NULL) == GW_OK
+             ? device_check_split(&spec, &m, cfg->n_adapters, err)
+             : GW_OK;
+    model_fini(&m);
+    gguf_close(g);
+    return st;
 }
 
 void engine_stats(struct engine *e, struct engine_stats *out)

@@ -46,6 +46,9 @@ struct engine_adapter {
 
 enum { ENGINE_MAX_ADAPTERS = 256 };
 
+/* What each of several GPUs has: layers of its own, or a share of each layer. */
+enum engine_split { ENGINE_SPLIT_LAYERS, ENGINE_SPLIT_TENSORS };
+
 struct engine_config {
     const char *model_path;
     const struct engine_adapter *adapters; /* all are loaded; each request chooses one or none */
@@ -57,6 +60,7 @@ struct engine_config {
     enum engine_kv kv;
     enum engine_prefixes prefixes;
     const char *device; /* NULL, "auto", "cpu", "cuda:0,1"; see device.h */
+    enum engine_split split;
     const char
         *draft_path; /* a smaller model with the same vocabulary that guesses tokens; NULL: none */
     const char *medusa_path; /* a folder of heads that guess tokens, instead; NULL: none */
@@ -118,6 +122,10 @@ void engine_device(const struct engine *e, struct engine_device *out);
 /* Whether "device" of engine_config is well-formed, whether there is such a device, and whether it keeps keys and values as "kv" says: GW_EINVAL,
  * GW_EUNSUPPORTED, with words that say what is missing and what to do. Thread: any. */
 enum gw_status engine_check_device(const char *device, enum engine_kv kv, struct gw_err *err);
+
+/* Whether GPUs can be given parts of the model as "split" of engine_config says: its "device", "n_adapters", and the shape of the model at "model_path" where that can
+ * be read (what cannot be read is engine_open's to refuse). GW_EINVAL, GW_EUNSUPPORTED, with words that say what to do. Thread: any; reads the file's head. */
+enum gw_status engine_check_split(const struct engine_config *cfg, struct gw_err *err);
 
 /* How much a step takes at once: one pass over the weights for all of it. */
 enum { ENGINE_STEP_BUCKETS = 12 };

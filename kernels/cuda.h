@@ -381,6 +381,27 @@ void kern_cuda_sample(struct kern_cuda *c, const struct kern_cuda_sample *s);
 void kern_cuda_peer_copy(struct kern_cuda *to, void *dst, struct kern_cuda *from, const void *src,
                          size_t bytes);
 
+/* Devices that add up what each of them has computed: layers that are split by tensors. */
+struct kern_cuda_group;
+
+enum { KERN_CUDA_GROUP = 8 }; /* devices at most */
+
+/* Joins n (2 to KERN_CUDA_GROUP) contexts on different devices for sums of at most max_floats numbers, and takes the memory for that. The contexts must
+ * live longer, and belong to the same thread. GW_EINVAL, GW_ENOMEM, GW_EIO; *out is unchanged on failure. Free with kern_cuda_group_free (NULL allowed). */
+enum gw_status kern_cuda_group_new(struct kern_cuda *const *c, unsigned n, size_t max_floats,
+                                   struct kern_cuda_group **out, struct gw_err *err);
+void kern_cuda_group_free(struct kern_cuda_group *g);
+
+/* x[i] of every context i becomes x[0] + x[1] + ..., in stream order of all; device pointers, [n_floats]. Each device adds in that order, so all have the
+ * same bits, in every run and however many numbers there are. */
+void kern_cuda_group_sum(struct kern_cuda_group *g, float *const *x, size_t n_floats);
+
+/* kern_cuda_sync of all its contexts. Once one has failed the others are not waited for: GW_EIO, GW_ENOMEM. */
+enum gw_status kern_cuda_group_sync(struct kern_cuda_group *g, struct gw_err *err);
+
+/* Device memory that is free now. GW_EIO. */
+enum gw_status kern_cuda_free_bytes(struct kern_cuda *c, uint64_t *out, struct gw_err *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,4 +1,6 @@
-/* kernels/cuda_peer.cu - between devices: the stream of a model whose layers lie on several. */
+/* kernels/cuda_peer.cu - between devices: the stream of a model whose layers lie on several, and sums over devices that share a layer. */
+#include <sched.h>
+
 #include "kernels/cuda_private.h"
 
 /* The copy is queued on the device that has the source, behind what computes it; the other one waits for it. */
@@ -10,8 +12,9 @@ void kern_cuda_peer_copy(struct kern_cuda *to, void *dst, struct kern_cuda *from
     if (from->bad != cudaSuccess || to->bad != cudaSuccess)
         return;
     (void)cudaSetDevice(from->device);
-    if (!kern_cuda_note(from, cudaMemcpyPeerAsync(dst, to->device, src, from->device, bytes, from->stream),
-                        "copying to another device") ||
+    if (!kern_cuda_note(
+            from, cudaMemcpyPeerAsync(dst, to->device, src, from->device, bytes, from->stream),
+            "copying to another device") ||
         !kern_cuda_note(from, cudaEventCreateWithFlags(&done, cudaEventDisableTiming),
                         "copying to another device"))
         return;
@@ -19,4 +22,106 @@ void kern_cuda_peer_copy(struct kern_cuda *to, void *dst, struct kern_cuda *from
     (void)cudaSetDevice(to->device);
     (void)kern_cuda_note(to, cudaStreamWaitEvent(to->stream, done, 0), "waiting for a device");
     (void)cudaEventDestroy(done); /* the driver keeps it as long as somebody waits for it */
+}
+
+/* ---- sums over devices ---------------------------------------------------------------------- */
+
+/* What the others send lies in slots, [turn][other device][max_floats]. There are two turns: a device that sends its third sum has waited for what the others
+ * sent with the second one, which they did behind their additions of the first. */
+struct kern_cuda_group {
+    struct kern_cuda *c[KERN_CUDA_GROUP];
+    struct kern_cuda_buf *slots[KERN_CUDA_GROUP];
+    unsigned n, turn;
+    size_t max_floats;
+};
+
+enum gw_status kern_cuda_group_new(struct kern_cuda *const *c, unsigned n, size_t max_floats,
+                                   struct kern_cuda_group **out, struct gw_err *err)
+{
+    struct kern_cuda_group *g;
+    enum gw_status st = GW_OK;
+
+    if (n < 2 || n > KERN_CUDA_GROUP ||
+        max_floats > SIZE_MAX / (2 * KERN_CUDA_GROUP * sizeof(float)))
+        return gw_fail(err, GW_EINVAL, "a group of %u GPUs: 2 to %d are possible", n,
+                       KERN_CUDA_GROUP);
+    g = static_cast<struct kern_cuda_group *>(calloc(1, sizeof(*g)));
+    if (g == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory");
+    g->n = n;
+    g->max_floats = max_floats;
+    for (unsigned i = 0; i < n && st == GW_OK; i++) {
+        g->c[i] = c[i];
+        st = kern_cuda_buf_new(c[i], 2 * (n - 1) * max_floats * sizeof(float), &g->slots[i], err);
+        if (st == GW_OK)
+            st = kern_cuda_sync(c[i], err);
+    }
+    if (st != GW_OK) {
+        kern_cuda_group_free(g);
+        return st;
+    }
+    *out = g;
+    return GW_OK;
+}
+
+void kern_cuda_group_free(struct kern_cuda_group *g)
+{
+    for (unsigned i = 0; g != NULL && i < g->n; i++)
+        kern_cuda_buf_free(g->slots[i]);
+    free(g);
+}
+
+/* Where device `to` has what `from` sent. */
+static float *slot(const struct kern_cuda_group *g, unsigned to, unsigned from)
+{
+    const size_t i = g->turn * (g->n - 1) + (from < to ? from : from - 1);
+
+    return static_cast<float *>(kern_cuda_at(g->slots[to], i * g->max_floats * sizeof(float)));
+}
+
+/* x = what came from the devices before `to`, in their order, + x + what came from those behind it. */
+static void add_up(struct kern_cuda_group *g, unsigned to, float *x, size_t n_floats)
+{
+    for (unsigned from = 1; from < to; from++)
+        kern_cuda_add(g->c[to], slot(g, to, 0), slot(g, to, from), n_floats);
+    if (to != 0)
+        kern_cuda_add(g->c[to], x, slot(g, to, 0), n_floats);
+    for (unsigned from = to + 1; from < g->n; from++)
+        kern_cuda_add(g->c[to], x, slot(g, to, from), n_floats);
+}
+
+void kern_cuda_group_sum(struct kern_cuda_group *g, float *const *x, size_t n_floats)
+{
+    for (unsigned to = 0; to < g->n; to++)
+        for (unsigned from = 0; from < g->n; from++)
+            if (from != to)
+                kern_cuda_peer_copy(g->c[to], slot(g, to, from), g->c[from], x[from],
+                                    n_floats * sizeof(float));
+    for (unsigned to = 0; to < g->n; to++)
+        add_up(g, to, x[to], n_floats);
+    g->turn ^= 1;
+}
+
+/* Waits by asking: a stream may wait for a device that is lost. */
+enum gw_status kern_cuda_group_sync(struct kern_cuda_group *g, struct gw_err *err)
+{
+    unsigned busy = g->n;
+
+    while (busy != 0) {
+        busy = 0;
+        for (unsigned i = 0; i < g->n; i++) {
+            const cudaError_t e =
+                g->c[i]->bad == cudaSuccess ? cudaStreamQuery(g->c[i]->stream) : g->c[i]->bad;
+
+            if (e == cudaErrorNotReady) {
+                (void)cudaGetLastError();
+                busy++;
+            } else if (!kern_cuda_note(g->c[i], e, "what was queued")) {
+                return kern_cuda_tell(g->c[i], err);
+            }
+        }
+        if (busy != 0)
+            (void)sched_yield();
+    }
+    return GW_OK;
 }

@@ -37,6 +37,9 @@ struct kern_cuda_matrix {
 /* Remembers the first failure. Returns whether e is none. */
 bool kern_cuda_note(struct kern_cuda *c, cudaError_t e, const char *what);
 
+/* The first failure in words; GW_OK: none. */
+enum gw_status kern_cuda_tell(const struct kern_cuda *c, struct gw_err *err);
+
 /* Scratch for one operation, aligned to 256; the next operation may overwrite it once it runs (stream order). NULL: there is no
  * memory, which is remembered; the launcher then returns. */
 void *kern_cuda_scratch(struct kern_cuda *c, size_t bytes);

@@ -344,9 +344,22 @@ enum gw_status kern_cuda_reserve(struct kern_cuda *c, size_t bytes, struct gw_er
     return e == cudaSuccess ? GW_OK : fail(err, e, "scratch");
 }
 
+enum gw_status kern_cuda_free_bytes(struct kern_cuda *c, uint64_t *out, struct gw_err *err)
+{
+    size_t left = 0, all = 0;
+    cudaError_t e;
+
+    (void)cudaSetDevice(c->device);
+    e = cudaMemGetInfo(&left, &all);
+    if (e != cudaSuccess)
+        return fail(err, e, "the size of its memory");
+    *out = left;
+    return GW_OK;
+}
+
 /* ---- streams, events, graphs ---------------------------------------------------------------- */
 
-static enum gw_status tell(const struct kern_cuda *c, struct gw_err *err)
+enum gw_status kern_cuda_tell(const struct kern_cuda *c, struct gw_err *err)
 {
     if (c->bad == cudaSuccess)
         return GW_OK;
@@ -358,7 +371,7 @@ static enum gw_status tell(const struct kern_cuda *c, struct gw_err *err)
 enum gw_status kern_cuda_sync(struct kern_cuda *c, struct gw_err *err)
 {
     kern_cuda_note(c, cudaStreamSynchronize(c->stream), "what was queued");
-    return tell(c, err);
+    return kern_cuda_tell(c, err);
 }
 
 enum gw_status kern_cuda_event_new(struct kern_cuda *c, struct kern_cuda_event **out,
@@ -418,7 +431,7 @@ enum gw_status kern_cuda_graph_begin(struct kern_cuda *c, struct gw_err *err)
 {
     cudaError_t e;
 
-    GW_TRY(tell(c, err));
+    GW_TRY(kern_cuda_tell(c, err));
     (void)cudaSetDevice(c->device);
     e = cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal);
     if (e != cudaSuccess)
@@ -433,7 +446,7 @@ enum gw_status kern_cuda_graph_end(struct kern_cuda *c, struct kern_cuda_graph *
     struct kern_cuda_graph *r = static_cast<struct kern_cuda_graph *>(calloc(1, sizeof(*r)));
     cudaGraph_t g = NULL;
     cudaError_t e = cudaStreamEndCapture(c->stream, &g);
-    enum gw_status st = tell(c, err);
+    enum gw_status st = kern_cuda_tell(c, err);
 
     c->recording = false;
     c->bad = cudaSuccess; /* what failed while nothing ran has harmed nothing */

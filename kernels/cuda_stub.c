@@ -480,4 +480,39 @@ void kern_cuda_peer_copy(struct kern_cuda *to, void *dst, struct kern_cuda *from
     (void)src;
     (void)bytes;
 }
+
+enum gw_status kern_cuda_group_new(struct kern_cuda *const *c, unsigned n, size_t max_floats,
+                                   struct kern_cuda_group **out, struct gw_err *err)
+{
+    (void)c;
+    (void)n;
+    (void)max_floats;
+    (void)out;
+    return no_cuda(err);
+}
+
+void kern_cuda_group_free(struct kern_cuda_group *g)
+{
+    (void)g;
+}
+
+void kern_cuda_group_sum(struct kern_cuda_group *g, float *const *x, size_t n_floats)
+{
+    (void)g;
+    (void)x;
+    (void)n_floats;
+}
+
+enum gw_status kern_cuda_group_sync(struct kern_cuda_group *g, struct gw_err *err)
+{
+    (void)g;
+    return no_cuda(err);
+}
+
+enum gw_status kern_cuda_free_bytes(struct kern_cuda *c, uint64_t *out, struct gw_err *err)
+{
+    (void)c;
+    (void)out;
+    return no_cuda(err);
+}
 // NOLINTEND(readability-non-const-parameter)

@@ -274,18 +274,27 @@ out:
     return status;
 }
 
-/* Whether the GPUs that targets name are there. */
+/* Whether the GPUs that targets name are there, and can share the model as it is said. */
 static void check_devices(const struct proxy_config *cfg, unsigned *n_errors)
 {
     for (unsigned i = 0; i < cfg->n_targets; i++) {
         const struct proxy_config_target *t = &cfg->targets[i];
+        const struct engine_config ec = {.model_path = t->model,
+                                         .n_adapters = t->adapters.n,
+                                         .device = t->device,
+                                         .split = (enum engine_split)t->split};
         struct gw_err err = {0};
 
-        if (t->kind != PROXY_TARGET_ENGINE || t->device == NULL ||
-            engine_check_device(t->device, (enum engine_kv)t->kv, &err) == GW_OK)
+        if (t->kind != PROXY_TARGET_ENGINE || t->device == NULL)
             continue;
-        (void)gw_fail_prefix(&err, "targets.%s.device", t->name);
-        report(n_errors, false, err.text);
+        if (engine_check_device(t->device, (enum engine_kv)t->kv, &err) != GW_OK) {
+            (void)gw_fail_prefix(&err, "targets.%s.device", t->name);
+            report(n_errors, false, err.text);
+        }
+        if (engine_check_split(&ec, &err) != GW_OK) {
+            (void)gw_fail_prefix(&err, "targets.%s.split", t->name);
+            report(n_errors, false, err.text);
+        }
     }
 }
 

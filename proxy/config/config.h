@@ -159,6 +159,7 @@ struct proxy_config_target {
     unsigned kv;                             /* enum engine_kv */
     unsigned prefixes;                       /* enum engine_prefixes */
     const char *device;                      /* see engine_config */
+    unsigned split;                          /* enum engine_split */
     struct proxy_config_pairs
         adapters; /* from: "TARGET:NAME", as records and answers say it; to: the path, looked for
                                            as model's */

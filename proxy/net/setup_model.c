@@ -63,6 +63,7 @@ static enum gw_status open_engine(struct setup_model *m, const struct proxy_conf
         .kv = (enum engine_kv)t->kv,
         .prefixes = (enum engine_prefixes)t->prefixes,
         .device = device_of(t),
+        .split = (enum engine_split)t->split,
         .progress = progress ? on_load : NULL,
         .progress_ctx = label,
     };
@@ -237,6 +238,7 @@ enum gw_status setup_model_open(const struct proxy_config_target *t, const struc
     m->max_seqs = t->max_seqs;
     m->kv = t->kv;
     m->prefixes = t->prefixes;
+    m->split = t->split;
     /* What cannot be looked at cannot be opened either, and that says why. */
     (void)stat(t->model, &m->file);
     switch (engine_kind(t->model)) {
@@ -282,9 +284,10 @@ bool setup_model_suits(const struct setup_model *m, const struct proxy_config_ta
     return m != NULL && t->kind == PROXY_TARGET_ENGINE && strcmp(m->path, t->model) == 0 &&
            m->threads == t->threads && m->max_context == t->max_context &&
            m->max_seqs == t->max_seqs && m->kv == t->kv && m->prefixes == t->prefixes &&
-           strcmp(m->device, device_of(t)) == 0 && stat(t->model, &now) == 0 &&
-           now.st_dev == m->file.st_dev && now.st_ino == m->file.st_ino &&
-           now.st_size == m->file.st_size && now.st_mtim.tv_sec == m->file.st_mtim.tv_sec &&
+           m->split == t->split && strcmp(m->device, device_of(t)) == 0 &&
+           stat(t->model, &now) == 0 && now.st_dev == m->file.st_dev &&
+           now.st_ino == m->file.st_ino && now.st_size == m->file.st_size &&
+           now.st_mtim.tv_sec == m->file.st_mtim.tv_sec &&
            now.st_mtim.tv_nsec == m->file.st_mtim.tv_nsec && has_adapters(m, t);
 }
 

@@ -14,11 +14,11 @@ bool simt_is_here(void);
 
 /* What the driver answers: 0, 35 (none, or too old) or 100 (no device). */
 void simt_set_driver(int code);
-/* How many devices there are; one at first. */
+/* How many devices there are; one at first, at most eight. */
 void simt_set_devices(int n);
 /* Compute capability of devices that are opened from now on; 8.0 at first. */
 void simt_set_capability(int major, int minor);
-/* Bytes that allocations may hold in all (4 GiB), and hold now. */
+/* Bytes that allocations may hold on each device (4 GiB), and hold now on all. */
 void simt_set_memory(size_t bytes);
 size_t simt_memory_used(void);
 /* The launch behind the next n fails, and every one after it, as on a device that is lost; 0: none fails any more. */

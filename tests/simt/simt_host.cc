@@ -30,26 +30,29 @@ struct simt_event {
 
 cudaError_t simt_driver = cudaSuccess;
 int simt_devices = 1, simt_major = 8, simt_minor;
-size_t simt_memory = (size_t)1 << 32, simt_used;
+size_t simt_memory = (size_t)1 << 32, simt_used[SIMT_DEVICES];
+static thread_local int current; // device of this thread
 static unsigned long fail_at; // launches from this number on fail; 0: none
 
 namespace
 {
 struct block {
-    size_t bytes, unused[31]; // 256: what follows is aligned as the device does it
+    size_t bytes, unused[30]; // 256: what follows is aligned as the device does it
+    int device;
 };
 
 cudaError_t take(void **p, size_t bytes)
 {
     block *b;
 
-    if (bytes > simt_memory || simt_used > simt_memory - bytes)
+    if (bytes > simt_memory || simt_used[current] > simt_memory - bytes)
         return cudaErrorMemoryAllocation;
     b = static_cast<block *>(aligned_alloc(256, sizeof(block) + (bytes + 255) / 256 * 256));
     if (b == nullptr)
         return cudaErrorMemoryAllocation;
     b->bytes = bytes;
-    simt_used += bytes;
+    b->device = current;
+    simt_used[current] += bytes;
     memset(static_cast<void *>(b + 1), 0xee, bytes);
     *p = b + 1;
     return cudaSuccess;
@@ -60,7 +63,7 @@ cudaError_t give(void *p)
     if (p != nullptr) {
         block *b = static_cast<block *>(p) - 1;
 
-        simt_used -= b->bytes;
+        simt_used[b->device] -= b->bytes;
         free(b);
     }
     return cudaSuccess;
@@ -146,11 +149,14 @@ cudaError_t cudaDeviceGetPCIBusId(char *bus, int n, int device)
 }
 cudaError_t cudaSetDevice(int device)
 {
-    return device < simt_devices ? cudaSuccess : cudaErrorInvalidValue;
+    if (device >= simt_devices)
+        return cudaErrorInvalidValue;
+    current = device;
+    return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t *left, size_t *total)
 {
-    *left = simt_memory - simt_used;
+    *left = simt_memory - simt_used[current];
     *total = simt_memory;
     return cudaSuccess;
 }
@@ -223,6 +229,10 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 cudaError_t cudaStreamSynchronize(cudaStream_t s)
 {
     return s->recording != nullptr ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+}
+cudaError_t cudaStreamQuery(cudaStream_t s)
+{
+    return cudaStreamSynchronize(s);
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned)
 {
@@ -339,7 +349,8 @@ void simt_set_driver(int code)
 }
 void simt_set_devices(int n)
 {
-    simt_devices = n;
+    simt_devices = n < SIMT_DEVICES ? n : SIMT_DEVICES;
+    current = 0;
 }
 void simt_set_capability(int major, int minor)
 {
@@ -352,7 +363,11 @@ void simt_set_memory(size_t bytes)
 }
 size_t simt_memory_used()
 {
-    return simt_used;
+    size_t n = 0;
+
+    for (int i = 0; i < SIMT_DEVICES; i++)
+        n += simt_used[i];
+    return n;
 }
 void simt_fail_after(unsigned long n)
 {

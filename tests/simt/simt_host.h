@@ -46,10 +46,11 @@ struct cudaDeviceProp {
     int major, minor, multiProcessorCount, l2CacheSize;
 };
 
-/* For tests: what the device count answers; bytes that allocations may hold in all; what they hold. */
+/* For tests: what the device count answers; how many there are. */
 extern cudaError_t simt_driver;
 extern int simt_devices;
-extern size_t simt_memory, simt_used;
+enum { SIMT_DEVICES = 8 };
+extern size_t simt_memory, simt_used[SIMT_DEVICES]; // bytes of a device: that it has, in use
 
 cudaError_t simt_queue(cudaStream_t s, dim3 grid, dim3 block, size_t shared, void (*body)(void *),
                        const void *ctx, size_t bytes);
@@ -74,6 +75,7 @@ cudaError_t cudaMemsetAsync(void *to, int v, size_t bytes, cudaStream_t s);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t s);
 cudaError_t cudaStreamSynchronize(cudaStream_t s);
+cudaError_t cudaStreamQuery(cudaStream_t s);
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned flags);
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode m);
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g);

@@ -47,6 +47,7 @@ struct bed_kind {
     const enum kern_kv_type *layer_types;
     struct lora *adapters[2];
     unsigned n_adapters;
+    bool tensors; /* GPUs share each layer */
 };
 
 /* spec: as in the configuration. The file's layout is what a device takes. */
@@ -74,6 +75,7 @@ static inline enum gw_status bed_init_kind(struct bed *b, const char *path, cons
     for (unsigned i = 0; i < kind->n_adapters; i++)
         limits.adapters[i] = kind->adapters[i];
     st = device_parse(spec, &parsed, err);
+    parsed.tensors = kind->tensors;
     if (st == GW_OK)
         st = device_open(&parsed, &b->r.m, &limits, &b->d, err);
     if (st == GW_OK && b->d == NULL)

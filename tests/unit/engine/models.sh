@@ -9,7 +9,7 @@ gen=$1 dir=$2
 mkdir -p "$dir"
 exec 9>"$dir/lock"
 flock 9
-[ ! -e "$dir/all" ] || exit 0
+[ ! -e "$dir/all" ] || [ ! -e "$dir/wide" ] || exit 0
 command -v python3 >/dev/null || { echo "no python3"; exit 77; }
 py=python3
 if ! $py -c 'import numpy' 2>/dev/null; then
@@ -19,6 +19,21 @@ if ! $py -c 'import numpy' 2>/dev/null; then
             { echo "numpy is missing and cannot be installed"; exit 77; }
     fi
 fi
+# For several GPUs: two KV heads or four, and columns that can be shared in blocks of 256.
+wide() { # NAME PRESET OPTIONS
+    name=$1 preset=$2
+    shift 2
+    for t in Q8_0 Q4_K_M; do
+        $py "$gen" --preset tiny-$preset --type $t --exact "$@" -o "$dir/wide-$name-$t.gguf" 2>/dev/null
+    done
+}
+if [ ! -e "$dir/wide" ]; then
+    wide llama3 llama3 --layers 1 --d 1024 --ff 1024 --heads 8 --kv 4
+    wide mistral mistral --d 512 --ff 1024 --heads 8 --kv 2
+    wide gemma3 gemma3 --kv 2
+    : >"$dir/wide"
+fi
+[ ! -e "$dir/all" ] || exit 0
 for p in llama llama3 mistral qwen2 qwen3 phi3 gemma2 gemma3 mixtral qwen3moe bert; do
     for t in F32 F16 Q8_0 Q4_0 Q4_K_M; do
         $py "$gen" --preset tiny-$p --type $t --exact -o "$dir/tiny-$p-$t.gguf" 2>/dev/null

@@ -1,5 +1,5 @@
-/* tests/unit/engine/test_device_engine.c - the whole engine on the emulated GPU: answers of several requests at once, drawn and greedy, are those of
- * the CPU; and what is picked on the GPU from given logits is what the CPU's sampler picks. */
+/* tests/unit/engine/test_device_engine.c - the whole engine on an emulated GPU, and on two that share tensors: answers of several requests at once, drawn
+ * and greedy, are those of the CPU; and what is picked on the GPU from given logits is what the CPU's sampler picks. */
 #include <math.h>
 #include <poll.h>
 
@@ -48,18 +48,21 @@ static void take_all(struct engine_chan *ch, struct result *r, unsigned n)
         CHECK(r[i].is_done && r[i].done.status == GW_OK);
 }
 
-/* Several requests at once, some with equal beginnings. */
+/* Several requests at once, some with equal beginnings. Two GPUs share tensors. */
 static bool answer(const char *path, const char *device, struct result r[REQUESTS])
 {
     static const char *const texts[REQUESTS] = {"Tell me a story about a fox.",
                                                 "Tell me a story about a bear.", "Hi",
                                                 "Count to ten, and back again.", "Hi"};
+    const unsigned n_gpus = strcmp(device, "cpu") == 0 ? 0 : strchr(device, ',') != NULL ? 2 : 1;
     const struct engine_config cfg = {.model_path = path,
                                       .threads = 2,
                                       .max_context = 512,
                                       .max_seqs = 3,
                                       .kv = ENGINE_KV_F16,
-                                      .device = device};
+                                      .device = device,
+                                      .split =
+                                          n_gpus > 1 ? ENGINE_SPLIT_TENSORS : ENGINE_SPLIT_LAYERS};
     struct engine_info info;
     struct engine_device gpus;
     struct engine *e = NULL;
@@ -73,8 +76,9 @@ static bool answer(const char *path, const char *device, struct result r[REQUEST
     engine_info(e, &info);
     engine_device(e, &gpus);
     printf("%s: %s\n", device, info.device);
-    CHECK((info.device[0] != '\0') == (strcmp(device, "cpu") != 0));
-    CHECK(gpus.n_gpus == (strcmp(device, "cpu") != 0));
+    CHECK((info.device[0] != '\0') == (n_gpus != 0));
+    CHECK((strstr(info.device, "shared by tensors") != NULL) == (n_gpus > 1));
+    CHECK(gpus.n_gpus == n_gpus);
     ch = engine_chan_new(e);
     for (unsigned i = 0; i < REQUESTS; i++) {
         const struct engine_message m = {GW_SPAN("user"), gw_span_str(texts[i])};
@@ -96,12 +100,12 @@ static bool answer(const char *path, const char *device, struct result r[REQUEST
 
 /* Of models with weights of 16 bits: quantized activations are finer on the GPU than the CPU's, whose small blocks keep 8 bits, and a random
  * model's choices turn on that. */
-static void test_answers(const char *path)
+static void test_answers(const char *path, const char *device)
 {
     struct result cpu[REQUESTS] = {0}, gpu[REQUESTS] = {0};
     unsigned same = 0;
 
-    if (answer(path, "cpu", cpu) && answer(path, "cuda:0", gpu))
+    if (answer(path, "cpu", cpu) && answer(path, device, gpu))
         for (unsigned i = 0; i < REQUESTS; i++)
             same += gw_span_eq(gw_buf_span(&cpu[i].text), gw_buf_span(&gpu[i].text));
     printf("%u of %d answers are the CPU's\n", same, REQUESTS);
@@ -217,8 +221,12 @@ int main(void)
         return test_done();
     }
     (void)snprintf(path, sizeof(path), "%s/tiny-llama3-F16.gguf", dir);
-    test_answers(path);
+    test_answers(path, "cuda:0");
+    if (simt_is_here()) {
+        simt_set_devices(2);
+        test_answers(path, "cuda:0,1");
+    }
     (void)snprintf(path, sizeof(path), "%s/tiny-qwen3-F16.gguf", dir);
-    test_answers(path);
+    test_answers(path, "cuda:0");
     return test_done();
 }
