@@ -88,7 +88,7 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
 
     for (size_t block = from; block < to; block += 64) {
         size_t end = to - block < 64 ? to : block + 64;
-        uint64_t wide = 0, start = 0, token = 0;
+        uint64_t wide = 0, start = 0, starter = 0, token = 0;
 
         for (size_t i = block; i < end; i++) {
             unsigned char tail[BUNDLE_WINDOW_BYTES] = {0};
@@ -102,19 +102,29 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
             known = has_known_hash(f, p) ? prefilter_literal(f, prefilter_key(text, i, len)) : 0;
             out->literal[n] = (uint16_t)((i - from) | known);
             n += known != 0;
-            wide |= (uint64_t)(prefilter_buckets(f, PREFILTER_WIDE, p) != 0) << (i - block);
+            wide |= (uint64_t)((prefilter_buckets(f, PREFILTER_WIDE, p) |
+                                prefilter_buckets(f, PREFILTER_WIDER, p)) != 0)
+                    << (i - block);
             token |= (uint64_t)(flags >> 1) << (i - block);
             /* Where the word before this byte is over, or none was, one begins or another byte stands. */
-            if (before == 0)
+            if (before == 0) {
                 start |= (uint64_t)(prefilter_buckets(f, PREFILTER_START, p) != 0) << (i - block);
+                starter |= (uint64_t)(prefilter_buckets(f, PREFILTER_STARTER, p) != 0)
+                           << (i - block);
+            }
             before = flags & 1;
         }
         find_classes(text + block, end - block, out->class[(block - from) / 64]);
+        out->near[(block - from) / 64] = 0;
+        for (unsigned left = f->near; left != 0; left &= left - 1)
+            out->near[(block - from) / 64] |= out->class[(block - from) / 64][__builtin_ctz(left)];
         out->wide[(block - from) / 64] = wide;
         out->start[(block - from) / 64] = start;
+        out->starter[(block - from) / 64] = starter;
         out->token[(block - from) / 64] = token;
     }
     out->n_literal = n;
+    prefilter_keep_near(out, to - from);
 }
 
 bool prefilter_starts_scalar(const struct prefilter *f, const unsigned char *p, unsigned first,

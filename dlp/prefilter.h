@@ -33,6 +33,7 @@ enum {
     PREFILTER_IS_FOUR = 1 << 13,
     PREFILTER_IS_THREE = 1 << 14,
     PREFILTER_LIT_BEFORE = 2,
+    PREFILTER_NEAR = 12, /* bytes that are looked at for what a start of PREFILTER_START has near */
 };
 _Static_assert((int)PREFILTER_CHUNK + (int)PREFILTER_SLACK <= (int)PREFILTER_PLACE, "places");
 
@@ -53,8 +54,8 @@ enum {
 enum prefilter_kind {
     PREFILTER_WIDE,
     PREFILTER_WIDER,
-    PREFILTER_START,
-    PREFILTER_STARTER,
+    PREFILTER_START,   /* starts with some class of byte among their first PREFILTER_NEAR */
+    PREFILTER_STARTER, /* other starts */
     PREFILTER_KINDS
 };
 
@@ -67,6 +68,9 @@ struct prefilter_places {
     unsigned n_literal;
     uint64_t wide[PREFILTER_BLOCKS];
     uint64_t start[PREFILTER_BLOCKS];
+    /* Scratch of the find functions: starts of PREFILTER_STARTER, and bytes of the classes that those of PREFILTER_START have near. */
+    uint64_t starter[PREFILTER_BLOCKS];
+    uint64_t near[PREFILTER_BLOCKS + 1];
     uint64_t token[PREFILTER_BLOCKS]; /* bytes [A-Za-z0-9_+/=-], which long tokens are made of */
     uint64_t class[PREFILTER_BLOCKS + 1][PREFILTER_CLASSES]; /* bytes of each class */
 };
@@ -151,6 +155,7 @@ struct prefilter {
     unsigned n_starts, start_words, n_classes;
     uint8_t class_of[256];
     uint32_t row_of[256]; /* where the row of a byte's class begins */
+    uint8_t near;         /* classes of which all starts of PREFILTER_START have a byte near */
     /* Targets of those that are looked for by windows: window i has [first_target[i], first_target[i + 1]). */
     struct bundle_target *targets;
     uint32_t *first_target;
@@ -239,17 +244,15 @@ static inline uint64_t prefilter_key(const unsigned char *text, size_t at, size_
     return key;
 }
 
-/* The buckets of the kind, PREFILTER_WIDE or PREFILTER_START, and of the one behind it that accept the four bytes at p. */
+/* The buckets of the kind that accept the four bytes at p. */
 static inline unsigned prefilter_buckets(const struct prefilter *f, enum prefilter_kind kind,
                                          const unsigned char *p)
 {
-    unsigned first = f->bucket[kind][0][p[0]], second = f->bucket[kind + 1][0][p[0]];
+    unsigned found = f->bucket[kind][0][p[0]];
 
-    for (unsigned place = 1; place < BUNDLE_WINDOW_BYTES; place++) {
-        first &= f->bucket[kind][place][p[place]];
-        second &= f->bucket[kind + 1][place][p[place]];
-    }
-    return first | second;
+    for (unsigned place = 1; place < BUNDLE_WINDOW_BYTES; place++)
+        found &= f->bucket[kind][place][p[place]];
+    return found;
 }
 
 /* The coefficients of the linear hashes, one for each of the four bytes; none looks at the bit that letters' case is. Filter i is
@@ -300,6 +303,33 @@ static inline const uint64_t *prefilter_start_row(const struct prefilter *f, uns
                                                   unsigned char byte)
 {
     return f->start_rows + (size_t)place * f->n_classes * f->start_words + f->row_of[byte];
+}
+
+/* For find functions: joins the starts of both kinds in n bytes; of PREFILTER_START those stay that have what they need near, as far as
+ * these bytes say. A loop over words that can be vectorized. */
+static inline void prefilter_keep_near(struct prefilter_places *places, size_t n)
+{
+    enum { STEP = 8 };
+    const size_t blocks = (n + 63) / 64;
+
+    _Static_assert(PREFILTER_NEAR == 12 && PREFILTER_BLOCKS % STEP == 0, "the steps below");
+    /* What is behind these bytes may be anything. */
+    places->near[blocks] = UINT64_MAX;
+    if (n % 64 != 0)
+        places->near[blocks - 1] |= UINT64_MAX << (n % 64);
+    for (size_t from = 0; from < blocks; from += STEP)
+        for (size_t i = from; i < from + STEP; i++) {
+            uint64_t low = places->near[i], high = places->near[i + 1];
+
+            low |= low >> 1 | high << 63;
+            high |= high >> 1;
+            low |= low >> 2 | high << 62;
+            high |= high >> 2;
+            low |= low >> 4 | high << 60;
+            high |= high >> 4;
+            low |= low >> 4 | high << 60;
+            places->start[i] = (places->start[i] & low) | places->starter[i];
+        }
 }
 
 /* Which starts the BUNDLE_HEAD_BYTES at p allow, where rows are a word. */

@@ -71,9 +71,10 @@ static inline struct masks classes(__m256i v)
     };
 }
 
-/* Adds the bits of 32 bytes, whose nibbles these are: each class is made of some upper nibbles with some lower ones. */
-static inline void find_classes(__m256i lo, __m256i hi, unsigned shift,
-                                uint64_t out[PREFILTER_CLASSES])
+/* Adds the bits of 32 bytes, whose nibbles these are: each class is made of some upper nibbles with some lower ones. Returns those of the
+ * classes `near`. */
+static inline uint32_t find_classes(__m256i lo, __m256i hi, unsigned shift, __m256i near,
+                                    uint64_t out[PREFILTER_CLASSES])
 {
     enum {
         D = PREFILTER_DIGIT,
@@ -93,6 +94,8 @@ static inline void find_classes(__m256i lo, __m256i hi, unsigned shift,
     for (unsigned k = 0; k < PREFILTER_CLASSES; k++)
         out[k] |= (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(class, (int)(7 - k)))
                   << shift;
+    return ~(uint32_t)_mm256_movemask_epi8(
+        _mm256_cmpeq_epi8(_mm256_and_si256(class, near), _mm256_setzero_si256()));
 }
 
 /* Whether the bit of each hash is set, in bit 31 of its lane. */
@@ -141,7 +144,7 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
         size_t word = (i - from) / 64, shift = (i - from) % 64;
         __m256i lo[BUNDLE_WINDOW_BYTES], hi[BUNDLE_WINDOW_BYTES];
         struct masks m;
-        uint32_t start = 0, wide = 0;
+        uint32_t start = 0, starter = 0, wide = 0, near = 0;
 
         if (len - i < READ) {
             memset(tail, 0, sizeof(tail));
@@ -155,23 +158,30 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
             hi[place] = _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
         }
         m = classes(_mm256_loadu_si256((const __m256i *)(const void *)p));
-        start = accepted(f, PREFILTER_START, lo, hi) | accepted(f, PREFILTER_STARTER, lo, hi);
-        start = exact(f, PREFILTER_START, start & ~(m.word << 1 | before), p);
+        start = accepted(f, PREFILTER_START, lo, hi) & ~(m.word << 1 | before);
+        starter = accepted(f, PREFILTER_STARTER, lo, hi) & ~(m.word << 1 | before);
+        start = exact(f, PREFILTER_START, start, p);
+        starter = exact(f, PREFILTER_STARTER, starter, p);
         before = m.word >> 31;
         if (shift == 0)
             memset(out->class[word], 0, sizeof(out->class[word]));
-        find_classes(lo[0], hi[0], (unsigned)shift, out->class[word]);
+        near = find_classes(lo[0], hi[0], (unsigned)shift, _mm256_set1_epi8((char)f->near),
+                            out->class[word]);
         if (shift == 0)
-            out->wide[word] = out->start[word] = out->token[word] = 0;
-        wide = accepted(f, PREFILTER_WIDE, lo, hi) | accepted(f, PREFILTER_WIDER, lo, hi);
-        wide = exact(f, PREFILTER_WIDE, wide, p);
+            out->near[word] = out->wide[word] = out->start[word] = out->starter[word] =
+                out->token[word] = 0;
+        wide = exact(f, PREFILTER_WIDE, accepted(f, PREFILTER_WIDE, lo, hi), p) |
+               exact(f, PREFILTER_WIDER, accepted(f, PREFILTER_WIDER, lo, hi), p);
         out->wide[word] |= (uint64_t)(wide & valid) << shift;
+        out->near[word] |= (uint64_t)near << shift;
         out->start[word] |= (uint64_t)(start & valid) << shift;
+        out->starter[word] |= (uint64_t)(starter & valid) << shift;
         out->token[word] |= (uint64_t)(m.token & valid) << shift;
         for (uint32_t bits = literals(f, p) & valid; bits != 0; bits &= bits - 1)
             out->literal[n++] = (uint16_t)(i - from + (unsigned)__builtin_ctz(bits));
     }
     out->n_literal = n;
+    prefilter_keep_near(out, to - from);
     prefilter_keep_known(f, text, from, len, out);
 }
 

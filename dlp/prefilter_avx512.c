@@ -11,7 +11,19 @@
 /* What stays in registers. */
 struct tables {
     __m512i linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES], flags[2], classes[2], bit_of;
+    __m512i diagonal, by_bit; /* of masks_of() */
 };
+
+/* Eight masks of 64 bits: bit b of each of 64 bytes. An affine map whose matrix is eight bytes and whose arguments are the single bits
+ * transposes them, the last byte first; another one puts that right. */
+static inline __m512i masks_of(const struct tables *t, __m512i v)
+{
+    __m512i columns = _mm512_gf2p8affine_epi64_epi8(
+        _mm512_gf2p8affine_epi64_epi8(t->diagonal, v, 0), t->diagonal, 0);
+
+    _Static_assert(PREFILTER_CLASSES == 8, "a bit of a byte each");
+    return _mm512_permutexvar_epi8(t->by_bit, columns);
+}
 
 /* A hash of the first three bytes at each place, and of all four. */
 static inline __m512i hash(const struct tables *t, unsigned which,
@@ -102,6 +114,11 @@ static inline void load_tables(struct tables *t)
     t->flags[1] = _mm512_loadu_si512(prefilter_flags + 64);
     t->classes[0] = _mm512_loadu_si512(prefilter_classes);
     t->classes[1] = _mm512_loadu_si512(prefilter_classes + 64);
+    t->diagonal = _mm512_set1_epi64((long long)UINT64_C(0x8040201008040201));
+    t->by_bit = _mm512_set_epi8(63, 55, 47, 39, 31, 23, 15, 7, 62, 54, 46, 38, 30, 22, 14, 6, 61,
+                                53, 45, 37, 29, 21, 13, 5, 60, 52, 44, 36, 28, 20, 12, 4, 59, 51,
+                                43, 35, 27, 19, 11, 3, 58, 50, 42, 34, 26, 18, 10, 2, 57, 49, 41,
+                                33, 25, 17, 9, 1, 56, 48, 40, 32, 24, 16, 8, 0);
     t->bit_of = _mm512_broadcast_i32x4(
         _mm_set_epi8(0, 0, 0, 0, 0, 0, 0, 0, (char)128, 64, 32, 16, 8, 4, 2, 1));
 }
@@ -110,6 +127,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
                            size_t to, size_t len, struct prefilter_places *out)
 {
     uint64_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
+    const __m512i near = _mm512_set1_epi8((char)f->near);
     struct tables t;
     unsigned n = 0;
 
@@ -117,7 +135,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
     for (size_t i = from; i < to; i += 64) {
         __m512i v[BUNDLE_WINDOW_BYTES], h[PREFILTER_BLOOMS], three[PREFILTER_BLOOMS], flags,
             classes;
-        __mmask64 valid = mask_of(to - i), beyond, word, literal;
+        __mmask64 valid = mask_of(to - i), beyond, word, begin, literal;
         size_t block = (i - from) / 64;
 
         for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
@@ -129,15 +147,15 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         /* Bytes beyond ASCII have none. */
         flags = _mm512_maskz_permutex2var_epi8(~beyond, t.flags[0], v[0], t.flags[1]);
         classes = _mm512_maskz_permutex2var_epi8(~beyond, t.classes[0], v[0], t.classes[1]);
-        for (unsigned k = 0; k < PREFILTER_CLASSES; k++)
-            out->class[block][k] =
-                _mm512_test_epi8_mask(classes, _mm512_set1_epi8((char)(1u << k)));
-        word = _mm512_test_epi8_mask(flags, _mm512_set1_epi8(1));
-        out->token[block] = _mm512_test_epi8_mask(flags, _mm512_set1_epi8(2)) & valid;
+        _mm512_storeu_si512(out->class[block], masks_of(&t, classes));
+        out->near[block] = _mm512_test_epi8_mask(classes, near);
+        word = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 7));
+        out->token[block] = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 6)) & valid;
         out->wide[block] =
             (accepted(f, PREFILTER_WIDE, v) | accepted(f, PREFILTER_WIDER, v)) & valid;
-        out->start[block] = (accepted(f, PREFILTER_START, v) | accepted(f, PREFILTER_STARTER, v)) &
-                            ~(word << 1 | before) & valid;
+        begin = ~(word << 1 | before) & valid;
+        out->start[block] = accepted(f, PREFILTER_START, v) & begin;
+        out->starter[block] = accepted(f, PREFILTER_STARTER, v) & begin;
         before = word >> 63;
         for (unsigned which = 0; which < PREFILTER_BLOOMS; which++)
             h[which] = hash(&t, which, v, &three[which]);
@@ -147,6 +165,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         n = append(out->literal, n, literal, (unsigned)(i - from));
     }
     out->n_literal = n;
+    prefilter_keep_near(out, to - from);
     prefilter_keep_known(f, text, from, len, out);
 }
 

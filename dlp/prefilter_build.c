@@ -358,18 +358,36 @@ static bool make_classes(struct prefilter *f, const struct bundle *b)
     return seen != NULL;
 }
 
-static bool fill_starts(struct prefilter *f, const struct bundle *b)
+/* Fills in the buckets of the starts that have something near, or of the others. */
+static bool fill_start_kind(struct prefilter *f, const struct bundle *b, bool near)
 {
     struct bundle_set(*sets)[BUNDLE_WINDOW_BYTES] = calloc(f->n_starts + 1, sizeof(*sets));
+    unsigned n = 0;
     bool ok;
 
+    for (unsigned i = 0; i < f->n_starts && sets != NULL; i++) {
+        const struct prefilter_need *need = &f->needs[f->starts[i].pattern];
+
+        if (near != (need->need != 0 && need->within <= PREFILTER_NEAR))
+            continue;
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+            sets[n][place] = b->sets[start_set(f, b, i, place)];
+        n++;
+        f->near |= near ? need->need : 0;
+    }
+    ok = sets != NULL && fill_buckets(f, near ? PREFILTER_START : PREFILTER_STARTER, 1,
+                                      (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets, n);
+    free(sets);
+    return ok;
+}
+
+static bool fill_starts(struct prefilter *f, const struct bundle *b)
+{
     f->start_words = f->n_starts <= 64 ? f->n_starts != 0
                                        : (f->n_starts + 64 * PREFILTER_ROW_WORDS - 1) /
                                              (64 * PREFILTER_ROW_WORDS) * PREFILTER_ROW_WORDS;
-    if (sets == NULL || !make_classes(f, b)) {
-        free(sets);
+    if (!make_classes(f, b))
         return false;
-    }
     for (unsigned byte = 0; byte < 256; byte++)
         f->row_of[byte] = f->class_of[byte] * f->start_words;
     f->start_rows = calloc((size_t)BUNDLE_HEAD_BYTES * f->n_classes * f->start_words + 1,
@@ -378,8 +396,6 @@ static bool fill_starts(struct prefilter *f, const struct bundle *b)
         for (unsigned place = 0; place < BUNDLE_HEAD_BYTES; place++) {
             const struct bundle_set *s = &b->sets[start_set(f, b, i, place)];
 
-            if (place < BUNDLE_WINDOW_BYTES)
-                sets[i][place] = *s;
             for (unsigned byte = 0; byte < 256; byte++)
                 if (rx_set_has(s, byte))
                     f->start_rows[((size_t)place * f->n_classes + f->class_of[byte]) *
@@ -387,11 +403,7 @@ static bool fill_starts(struct prefilter *f, const struct bundle *b)
                                   i / 64] |= UINT64_C(1) << (i % 64);
         }
     }
-    ok = f->start_rows != NULL &&
-         fill_buckets(f, PREFILTER_START, 2, (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets,
-                      f->n_starts);
-    free(sets);
-    return ok;
+    return f->start_rows != NULL && fill_start_kind(f, b, true) && fill_start_kind(f, b, false);
 }
 
 /* ---- kinds ------------------------------------------------------------------------------- */

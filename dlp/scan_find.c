@@ -474,6 +474,22 @@ static inline uint64_t first_of(uint64_t low, uint64_t high, unsigned n)
     return low & (low >> rest | high << 1 << (63 - rest));
 }
 
+/* Can n in a row begin among the first 64 bits, high being those behind them? Such a row has all bits of some of the bytes that it goes
+ * over: mostly none has. */
+static inline bool may_begin_row(uint64_t low, uint64_t high, unsigned n)
+{
+    const uint64_t upper = UINT64_C(0x8080808080808080), ones = UINT64_C(0x0101010101010101);
+    uint64_t full = ((low & ~upper) + ones) & low & upper,
+             behind = ((high & ~upper) + ones) & high & upper;
+
+    _Static_assert(RULEC_MIN_RUN >= 15, "it goes over a whole byte");
+    if (n >= 31) { /* over three */
+        full &= (full >> 8 | behind << 56) & (full >> 16 | behind << 48);
+        behind &= behind >> 8 & behind >> 16;
+    }
+    return (full | (behind & 0xff)) != 0;
+}
+
 /* Finds tokens that are long enough for the shortest run and have a part in the chunk. One that began before it counts anew from here:
  * the starts in front were looked at with the chunk before. */
 static void find_tokens(struct scan_leaf *x, const struct prefilter_places *places, size_t from,
@@ -495,7 +511,7 @@ static void find_tokens(struct scan_leaf *x, const struct prefilter_places *plac
             low |= behind << last;
             high = behind >> (64 - last);
         }
-        low = first_of(low, high, least);
+        low = may_begin_row(low, high, least) ? first_of(low, high, least) : 0;
         if (i + 1 == n_blocks && last < 64)
             low &= (UINT64_C(1) << last) - 1;
         /* Bits of one run stand together: the first of each is where it begins. */

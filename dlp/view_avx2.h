@@ -68,6 +68,17 @@ static inline __m256i view_letter_avx2(__m256i v)
                            view_equal_avx2(_mm256_or_si256(v, _mm256_set1_epi8(0x20)), 'u'));
 }
 
+/* The entry of a table of 32 for the low five bits of each byte. */
+static inline __m256i view_by_five_avx2(const uint8_t table[32], __m256i v)
+{
+    __m256i low = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)table)),
+            high = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)(table + 16))),
+            nibble = _mm256_and_si256(v, _mm256_set1_epi8(15));
+
+    return _mm256_blendv_epi8(_mm256_shuffle_epi8(low, nibble), _mm256_shuffle_epi8(high, nibble),
+                              _mm256_slli_epi16(v, 3));
+}
+
 /* view_is_said() of each byte of v, which stands at p, and the two behind it. */
 static inline uint32_t view_said_avx2(__m256i v, const char *p)
 {

@@ -50,31 +50,32 @@ static inline void view_keep(uint64_t *low, uint64_t *high, unsigned k)
     *high &= *high >> k;
 }
 
-/* Which of the first 64 bits, high being those behind them, are the first of VIEW_BLOB_MIN in a row, or of VIEW_ROW_MIN. Shifts are
- * constants, so that loops over words can be vectorized. */
-static inline uint64_t view_first_of(uint64_t low, uint64_t high, bool blobs)
+/* Which of the first 64 bits, high being those behind them, are the first of VIEW_BLOB_MIN in a row, of VIEW_SPELL_MIN, or of
+ * VIEW_ROW_MIN. Shifts are constants, so that loops over words can be vectorized. */
+static inline uint64_t view_first_of(uint64_t low, uint64_t high, unsigned least)
 {
-    _Static_assert(VIEW_ROW_MIN == 11 && VIEW_BLOB_MIN == 24, "the steps below");
+    _Static_assert(VIEW_ROW_MIN == 11 && VIEW_SPELL_MIN == 20 && VIEW_BLOB_MIN == 24,
+                   "the steps below");
     view_keep(&low, &high, 1);
     view_keep(&low, &high, 2);
     view_keep(&low, &high, 4);
-    if (blobs) {
-        view_keep(&low, &high, 8);
-        view_keep(&low, &high, 8);
-    } else {
+    if (least == VIEW_ROW_MIN) {
         view_keep(&low, &high, 3);
+        return low;
     }
+    view_keep(&low, &high, 8);
+    view_keep(&low, &high, least == VIEW_BLOB_MIN ? 8 : 4);
     return low;
 }
 
 /* Where ones in a row begin in the words of the chunk. */
-static inline void view_runs_of(const uint64_t *w, unsigned n, bool blobs, uint64_t *begin)
+static inline void view_runs_of(const uint64_t *w, unsigned n, unsigned least, uint64_t *begin)
 {
     uint64_t runs[VIEW_WORDS];
 
-    runs[0] = view_first_of(w[0], w[1], blobs);
+    runs[0] = view_first_of(w[0], w[1], least);
     for (unsigned i = 1; i <= n; i++)
-        runs[i] = view_first_of(w[i], w[i + 1], blobs);
+        runs[i] = view_first_of(w[i], w[i + 1], least);
     for (unsigned i = 0; i < n; i++)
         begin[i] = runs[i + 1] & ~view_earlier(runs, i + 1);
 }
@@ -152,14 +153,62 @@ static inline void view_said_of(const struct view_words *words, struct view_bits
     }
 }
 
+/* Do VIEW_SPELL_WORDS words begin in the row that begins at bit `at` of word i? Behind the words that are there, they may. */
+static inline bool view_has_words(const uint64_t *row, const uint64_t *begins, unsigned n,
+                                  unsigned i, unsigned at)
+{
+    uint64_t from = UINT64_MAX << at;
+    unsigned found = 0;
+
+    for (; i < n; i++, from = UINT64_MAX) {
+        uint64_t over = ~row[i] & from;
+
+        /* All in front of the first bit that is not in the row; without any, all. */
+        found += (unsigned)__builtin_popcountll(begins[i] & from & ~over & (over - 1));
+        if (found >= VIEW_SPELL_WORDS)
+            return true;
+        if (over != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Where rows begin of words that may be spelled digits, with digits and signs between them. */
+static inline void view_spells_of(const struct view_words *words, uint64_t begin[VIEW_CHUNK_BLOCKS])
+{
+    const uint64_t *alpha = words->of[VIEW_CLASS_ALPHA], *high = words->of[VIEW_CLASS_HIGH],
+                   *digits = words->of[VIEW_CLASS_DIGIT], *signs = words->of[VIEW_CLASS_SIGN],
+                   *spell = words->of[VIEW_CLASS_SPELL];
+    uint64_t letters[VIEW_ALL_WORDS], begins[VIEW_ALL_WORDS], row[VIEW_ALL_WORDS];
+    const unsigned n = words->n + VIEW_STEP;
+
+    letters[0] = alpha[0] | high[0];
+    for (unsigned i = 1; i < n; i++)
+        letters[i] = alpha[i] | high[i];
+    /* Of the first word only the end is asked for. */
+    begins[0] = letters[0] & ~(letters[0] << 1);
+    row[0] = (letters[0] & ~(begins[0] & alpha[0] & ~spell[0])) | digits[0] | signs[0];
+    for (unsigned i = 1; i < n; i++)
+        begins[i] = letters[i] & ~view_earlier(letters, i);
+    for (unsigned i = 1; i < n; i++)
+        row[i] = (letters[i] & ~(begins[i] & alpha[i] & ~spell[i])) | digits[i] | signs[i];
+    row[n] = 0;
+    view_runs_of(row, words->n, VIEW_SPELL_MIN, begin);
+    for (unsigned i = 0; i < words->n; i++)
+        for (uint64_t left = begin[i]; left != 0; left &= left - 1)
+            if (!view_has_words(row, begins, words->n + 2, i + 1, (unsigned)__builtin_ctzll(left)))
+                begin[i] &= ~(left & -left);
+}
+
 static inline void view_bits_of(const struct view_words *words, struct view_bits *out)
 {
     uint64_t row[VIEW_ALL_WORDS];
 
-    view_runs_of(words->of[VIEW_CLASS_BASE64], words->n, true, out->at[VIEW_MARK_RUN]);
+    view_runs_of(words->of[VIEW_CLASS_BASE64], words->n, VIEW_BLOB_MIN, out->at[VIEW_MARK_RUN]);
     view_rows_of(words, row);
-    view_runs_of(row, words->n, false, out->at[VIEW_MARK_ROW]);
+    view_runs_of(row, words->n, VIEW_ROW_MIN, out->at[VIEW_MARK_ROW]);
     view_odd_of(words, out->at[VIEW_MARK_ODD]);
+    view_spells_of(words, out->at[VIEW_MARK_SPELL]);
     view_said_of(words, out);
 }
 

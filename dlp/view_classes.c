@@ -2,12 +2,14 @@
 #include <string.h>
 
 #include "dlp/view_bits.h"
+#include "dlp/view_find.h"
 
 enum {
     D = 1 << VIEW_CLASS_DIGIT | 1 << VIEW_CLASS_BASE64,
     S = 1 << VIEW_CLASS_SIGN,
-    B = 1 << VIEW_CLASS_BASE64,
-    SB = S | B,
+    O = 1 << VIEW_CLASS_BASE64,
+    B = 1 << VIEW_CLASS_BASE64 | 1 << VIEW_CLASS_ALPHA,
+    SB = S | O,
     K = 1 << VIEW_CLASS_BACKSLASH,
     P = 1 << VIEW_CLASS_PERCENT,
     E = 1 << VIEW_CLASS_EQUALS,
@@ -19,7 +21,7 @@ enum {
 const uint8_t view_class_of[128] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    S, 0, 0, L, 0, P, P, 0, 0, 0, 0, B, S, SB, S, SB,
+    S, 0, 0, L, 0, P, P, 0, 0, 0, 0, O, S, SB, S, SB,
     D, D, D, D, D, D, D, D, D, D, 0, 0, 0, E, 0, 0,
     0, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B,
     B, B, B, B, B, LB, B, B, B, B, B, 0, K, 0, 0, SB,
@@ -40,11 +42,26 @@ static void add(const char *p, size_t n, unsigned i, unsigned shift, struct view
         of[k] = k < n && of[k] < 0x80 ? view_class_of[of[k]] : 0;
     memcpy(&all, of, sizeof(all));
     /* The multiplication gathers the low bits of eight bytes in the upper byte. */
-    for (unsigned k = 0; k < VIEW_CLASSES; k++) {
+    for (unsigned k = 0; k <= VIEW_CLASS_HIGH; k++) {
         uint64_t bits = k == VIEW_CLASS_HIGH ? high >> 7 : all >> k;
 
         words->of[k][i] |=
             ((bits & UINT64_C(0x0101010101010101)) * UINT64_C(0x0102040810204080) >> 56) << shift;
+    }
+}
+
+/* Fills in, of each word's beginning in block i, whose first byte is text[at], VIEW_CLASS_SPELL. */
+static void add_spell(struct gw_span text, size_t at, unsigned i, struct view_words *words)
+{
+    const uint64_t *alpha = words->of[VIEW_CLASS_ALPHA];
+    uint64_t begins = alpha[i] & ~(alpha[i] << 1 | (i == 0 ? 0 : alpha[i - 1] >> (VIEW_BLOCK - 1)));
+
+    words->of[VIEW_CLASS_SPELL][i] = 0;
+    for (; begins != 0; begins &= begins - 1) {
+        size_t first = at + (size_t)__builtin_ctzll(begins);
+
+        if (first + 1 < text.len && view_may_spell(text.ptr[first], text.ptr[first + 1]))
+            words->of[VIEW_CLASS_SPELL][i] |= begins & -begins;
     }
 }
 
@@ -61,6 +78,8 @@ void view_bits(struct gw_span text, size_t from, struct view_bits *out)
     for (size_t at = first; at < end; at += 8)
         add(text.ptr + at, end - at < 8 ? end - at : 8,
             (unsigned)((at + VIEW_BLOCK - from) / VIEW_BLOCK), at % VIEW_BLOCK, &words);
+    for (unsigned i = from == 0 ? 1 : 0; i < filled; i++)
+        add_spell(text, from + (size_t)i * VIEW_BLOCK - VIEW_BLOCK, i, &words);
     view_bits_of(&words, out);
     for (unsigned k = 0; k < VIEW_MARK_BITS; k++) {
         out->any[k] = 0;

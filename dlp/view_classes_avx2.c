@@ -5,9 +5,10 @@
 
 #if defined(__x86_64__)
 #    include "dlp/view_avx2.h"
+#    include "dlp/view_find.h"
 
-/* Adds the bits of 32 bytes to word i. */
-static inline void add(__m256i v, unsigned i, unsigned shift, struct view_words *out)
+/* Adds the bits of 32 bytes, which another one each stands behind, to word i. */
+static inline void add(__m256i v, __m256i next, unsigned i, unsigned shift, struct view_words *out)
 {
     enum {
         UPPER_ESCAPE = 1,
@@ -26,7 +27,9 @@ static inline void add(__m256i v, unsigned i, unsigned shift, struct view_words 
                                        BACKSLASH | IN_5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     __m256i found = view_nibbles_avx2(v, _mm256_broadcastsi128_si256(low),
                                       _mm256_broadcastsi128_si256(high)),
-            letter = view_letter_avx2(v);
+            letter = view_letter_avx2(v),
+            common = _mm256_and_si256(view_by_five_avx2(view_spell_first, v),
+                                      view_by_five_avx2(view_spell_second, next));
 
     /* A bit of found becomes the upper one of its byte. */
 #    define MASK(bits) ((uint64_t)(uint32_t)_mm256_movemask_epi8(bits) << shift)
@@ -38,7 +41,11 @@ static inline void add(__m256i v, unsigned i, unsigned shift, struct view_words 
     out->of[VIEW_CLASS_PERCENT][i] |= MASK(_mm256_slli_epi16(found, 7));
     out->of[VIEW_CLASS_EQUALS][i] |= MASK(_mm256_slli_epi16(found, 5));
     out->of[VIEW_CLASS_LETTER][i] |= MASK(_mm256_or_si256(letter, _mm256_slli_epi16(found, 1)));
+    out->of[VIEW_CLASS_ALPHA][i] |=
+        MASK(view_between_avx2(_mm256_or_si256(v, _mm256_set1_epi8(0x20)), 'a' - 1, 'z' + 1));
     out->of[VIEW_CLASS_HIGH][i] |= MASK(v);
+    out->of[VIEW_CLASS_SPELL][i] |= MASK(_mm256_andnot_si256(
+        _mm256_cmpeq_epi8(common, _mm256_setzero_si256()), _mm256_set1_epi8(-1)));
 #    undef MASK
 }
 
@@ -68,14 +75,14 @@ void view_bits_avx2(struct gw_span text, size_t from, struct view_bits *out)
         memset(words.of[k], 0, filled * sizeof(words.of[k][0]));
     end = end < text.len ? end : text.len;
     for (size_t at = first; at < end; at += HALF) {
-        char tail[HALF] = {0};
+        char tail[HALF + 1] = {0};
         const char *row = text.ptr + at;
 
-        if (end - at < sizeof(tail)) {
-            memcpy(tail, row, end - at);
+        if (text.len - at < sizeof(tail)) {
+            memcpy(tail, row, text.len - at);
             row = tail;
         }
-        add(_mm256_loadu_si256((const void *)row),
+        add(_mm256_loadu_si256((const void *)row), _mm256_loadu_si256((const void *)(row + 1)),
             (unsigned)((at + VIEW_BLOCK - from) / VIEW_BLOCK), at % VIEW_BLOCK, &words);
     }
     view_bits_of(&words, out);

@@ -12,7 +12,6 @@ enum {
     LEAST =
         9, /* digits of the shortest number that somebody would take apart, and of the longest */
     MOST = 19,
-    LEAST_WORDS = 7,
     SEPARATORS = 3, /* characters between two digits */
 };
 
@@ -368,7 +367,7 @@ static size_t next_spelled(struct gw_span text, const struct view_marks *marks, 
             continue;
         }
         r = read_row(text, at);
-        if (r.words >= LEAST_WORDS) {
+        if (r.words >= VIEW_SPELL_WORDS) {
             *resume = r.end;
             return at;
         }

@@ -96,23 +96,12 @@ static inline struct row_bits row_bits_of(const char *p)
         mask_of_two(signs_of(a), signs_of(b)), mask_of_two(a, b)};
 }
 
-/* The entry of a table of 32 for the low five bits of each byte. */
-static inline __m256i by_five(const uint8_t table[32], __m256i v)
-{
-    __m256i low = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)table)),
-            high = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)(table + 16))),
-            nibble = _mm256_and_si256(v, _mm256_set1_epi8(15));
-
-    return _mm256_blendv_epi8(_mm256_shuffle_epi8(low, nibble), _mm256_shuffle_epi8(high, nibble),
-                              _mm256_slli_epi16(v, 3));
-}
-
 static inline __m256i spells_32(const char *p)
 {
     __m256i v = _mm256_loadu_si256((const void *)p),
             next = _mm256_loadu_si256((const void *)(p + 1)),
-            common =
-                _mm256_and_si256(by_five(view_spell_first, v), by_five(view_spell_second, next)),
+            common = _mm256_and_si256(view_by_five_avx2(view_spell_first, v),
+                                      view_by_five_avx2(view_spell_second, next)),
             letter = _mm256_cmpgt_epi8(v, _mm256_set1_epi8(0x3F));
 
     return _mm256_andnot_si256(_mm256_cmpeq_epi8(common, _mm256_setzero_si256()), letter);

@@ -61,6 +61,7 @@ struct pass {
     struct view_marks *marks;
     size_t resume[VIEW_MARKS]; /* where each kind goes on */
     size_t quoted;             /* the last one; SIZE_MAX: none */
+    bool spells;               /* a row of words for digits was seen */
 };
 
 /* Notes a place. */
@@ -148,6 +149,11 @@ static void take_word(struct pass *ps, size_t at)
     ps->resume[VIEW_MARK_FOLD] = view_word_at(ps->text, at, &worth);
     if (worth)
         mark(ps, VIEW_MARK_FOLD, at);
+}
+
+static void take_spelled(struct pass *ps, size_t at)
+{
+    ps->spells = ps->spells || view_spells_row(ps->text, at);
 }
 
 /* ---- all of it ----------------------------------------------------------------------------- */
@@ -240,9 +246,10 @@ unsigned view_test(struct gw_span text, struct view_marks *m)
         take_all(&ps, from, &bits, VIEW_MARK_ESCAPE, take_escape);
         take_all(&ps, from, &bits, VIEW_MARK_QUOTED, take_quoted);
         take_all(&ps, from, &bits, VIEW_MARK_FOLD, take_word);
+        take_all(&ps, from, &bits, VIEW_MARK_SPELL, take_spelled);
     }
     may = may_hold(&ps);
-    if (view_may_spell_row(text))
+    if (ps.spells)
         may |= VIEW_MAY_SPELL;
     /* What nobody sees begins with this byte. */
     if (high != 0 && memchr(text.ptr, 0xF3, text.len) != NULL)

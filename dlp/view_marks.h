@@ -21,7 +21,9 @@ enum view_class {
     VIEW_CLASS_PERCENT, /* % & */
     VIEW_CLASS_EQUALS,
     VIEW_CLASS_LETTER, /* x u U #, behind a backslash or & */
+    VIEW_CLASS_ALPHA,  /* A-Z a-z */
     VIEW_CLASS_HIGH,   /* beyond ASCII */
+    VIEW_CLASS_SPELL, /* where a word begins with it: one that may be a digit's, view_may_spell() with the next byte */
     VIEW_CLASSES
 };
 
@@ -34,7 +36,8 @@ enum view_mark_kind {
     VIEW_MARK_RUN,    /* VIEW_BLOB_MIN digits of base64 whose stretch may say something */
     VIEW_MARKS,
     VIEW_MARK_ODD =
-        VIEW_MARKS, /* in bits only: digits behind which a row may go on with something else */
+        VIEW_MARKS,  /* in bits only: digits behind which a row may go on with something else, */
+    VIEW_MARK_SPELL, /* and where a row begins in which words for digits may stand */
     VIEW_MARK_BITS
 };
 
@@ -44,6 +47,8 @@ enum {
     VIEW_CHUNK = VIEW_CHUNK_BLOCKS * VIEW_BLOCK,
     VIEW_ROW_MIN =
         11, /* bytes of a row worth a view, with its signs: nine digits in three groups */
+    VIEW_SPELL_WORDS = 7, /* words for digits in a row that are worth a view, */
+    VIEW_SPELL_MIN = 20,  /* and its bytes, with what is between them */
 };
 
 /* Of a chunk: where something of a kind may be, as far as classes tell, a bit for each byte; and a bit for each block that has one. */
@@ -57,7 +62,7 @@ void view_bits(struct gw_span text, size_t from, struct view_bits *out);
 void view_bits_avx2(struct gw_span text, size_t from, struct view_bits *out);
 void view_bits_avx512(struct gw_span text, size_t from, struct view_bits *out);
 
-/* Bits of each byte of ASCII but VIEW_CLASS_HIGH. */
+/* Bits of each byte of ASCII, of the classes in front of VIEW_CLASS_HIGH. */
 extern const uint8_t view_class_of[128];
 
 /* Places of one kind, ascending. */

@@ -270,6 +270,8 @@ static void test_kinds(void)
         CHECK((view_class_of[c] >> VIEW_CLASS_BACKSLASH & 1) == (c == '\\'));
         CHECK((view_class_of[c] >> VIEW_CLASS_PERCENT & 1) == (c == '%' || c == '&'));
         CHECK((view_class_of[c] >> VIEW_CLASS_EQUALS & 1) == (c == '='));
+        CHECK((view_class_of[c] >> VIEW_CLASS_ALPHA & 1) ==
+              ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'));
         CHECK((view_class_of[c] >> VIEW_CLASS_LETTER & 1) ==
               (c == 'x' || c == 'u' || c == 'U' || c == '#'));
     }
