@@ -253,6 +253,7 @@ int main(int argc, char **argv)
                                                   {0.1, 0.75},  {0.5, 0.5},  {0.2, 0.65}};
 
     test_loss(RIG_SHARED "/stories260K/stories260K-F32.gguf", stories);
-    test_loss("models/smollm2-135m-instruct-q4_1.gguf", smollm2);
+    if (TEST_DRAWS(4) == 4) /* sanitizers have seen the same code with the small one */
+        test_loss("models/smollm2-135m-instruct-q4_1.gguf", smollm2);
     return test_done();
 }
