@@ -68,7 +68,8 @@ struct kern_cuda_health {
     uint64_t bytes, used_bytes;    /* memory, by all processes */
     uint64_t ecc_errors;           /* uncorrected, since the driver was loaded */
     unsigned long long
-        throttle; /* reasons why clocks are held down, bits as NVML has them; 0: none */
+        throttle;    /* reasons why clocks are held down, bits as NVML has them; 0: none */
+    char driver[32]; /* its version, "580.95.05"; "": not known */
 };
 
 /* Numbers that the driver does not know are 0. GW_EUNSUPPORTED: no such device or no library. Takes about a millisecond;

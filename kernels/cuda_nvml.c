@@ -26,6 +26,7 @@ static struct {
     int (*memory)(void *device, struct memory *out);
     int (*ecc)(void *device, int kind, int counter, unsigned long long *n);
     int (*throttle)(void *device, unsigned long long *reasons);
+    int (*driver)(char *version, unsigned bytes);
     bool ready;
 } nvml;
 
@@ -45,6 +46,7 @@ static void open_library(void)
         {offsetof(__typeof__(nvml), memory), "nvmlDeviceGetMemoryInfo"},
         {offsetof(__typeof__(nvml), ecc), "nvmlDeviceGetTotalEccErrors"},
         {offsetof(__typeof__(nvml), throttle), "nvmlDeviceGetCurrentClocksThrottleReasons"},
+        {offsetof(__typeof__(nvml), driver), "nvmlSystemGetDriverVersion"},
     };
     void *lib = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
 
@@ -95,6 +97,8 @@ enum gw_status cuda_nvml_health(const char *bus, struct kern_cuda_health *out, s
         h.ecc_errors = big;
     if (nvml.throttle != NULL)
         (void)nvml.throttle(device, &h.throttle);
+    if (nvml.driver != NULL && nvml.driver(h.driver, sizeof(h.driver)) != 0)
+        h.driver[0] = '\0';
     *out = h;
     return GW_OK;
 }

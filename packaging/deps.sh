@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs what is missing, and nothing else: packaging/deps.sh build|test|lint|bench...
+# Installs what is missing, and nothing else: packaging/deps.sh build|test|lint|bench|gpu...
 # On Debian 12 and Ubuntu 24.04 with apt (through sudo when not root); elsewhere it prints the list and stops.
 # What is there already, from whatever source, is left alone, so a second run needs no network.
+# packaging/deps.sh --list GROUP...: prints what is missing, and installs nothing.
 set -eu
 
 missing=""
@@ -69,6 +70,19 @@ bench() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv
 }
 
+# The kernels, the engine and what they stand on, for a machine that only has to run them on its GPU.
+gpu() {
+    program gcc gcc
+    program g++ g++
+    program make make
+    program pkg-config pkg-config
+    program re2c re2c
+    program python3 python3
+    [ -f /usr/include/stdlib.h ] || need libc6-dev
+    library libcrypto libssl-dev
+    library yaml-0.1 libyaml-dev
+}
+
 install_missing() {
     if ! command -v apt-get >/dev/null 2>&1; then
         echo "This system has no apt. Install the equivalents of these Debian packages, then run make again:" >&2
@@ -90,7 +104,9 @@ install_missing() {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
 
-[ $# -gt 0 ] || { echo "usage: packaging/deps.sh build|test|lint|bench ..." >&2; exit 2; }
+only_list=""
+[ "${1:-}" != --list ] || { only_list=1; shift; }
+[ $# -gt 0 ] || { echo "usage: packaging/deps.sh [--list] build|test|lint|bench|gpu ..." >&2; exit 2; }
 collect() {
     missing=""
     for group in "$@"; do
@@ -99,10 +115,12 @@ collect() {
         test) test_ ;;
         lint) lint ;;
         bench) bench ;;
+        gpu) gpu ;;
         *) echo "packaging/deps.sh: there is no group $group" >&2; exit 2 ;;
         esac
     done
 }
 collect "$@"
+[ -z "$only_list" ] || { echo "${missing# }"; exit 0; }
 [ -z "$missing" ] || { command -v apt-get >/dev/null 2>&1 && [ -z "$(ls /var/lib/apt/lists/*Packages* 2>/dev/null)" ] &&
     [ "$(id -u)" -eq 0 ] && apt-get update -qq && collect "$@"; [ -z "$missing" ] || install_missing; }

@@ -5,6 +5,8 @@
 # Exit status 0: all there; 77: cannot be made here (the reason is printed); else: an error.
 set -eu
 gen=$1 dir=$2
+[ -r "$gen" ] || gen=shared/models/gen_models.py # in the tree, on a machine that has nothing beside it
+[ -r "$gen" ] || [ ! -e "$dir/all" ] || exit 0   # or the models were brought themselves
 [ -r "$gen" ] || { echo "no $gen"; exit 77; }
 mkdir -p "$dir"
 exec 9>"$dir/lock"

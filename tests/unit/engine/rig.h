@@ -80,9 +80,15 @@ static inline const char *rig_models(char why[256])
 
     if (n <= 0)
         return NULL;
-    exe[n] = '\0'; /* ROOT/VARIANT/tests/unit/engine/NAME */
-    for (int i = 0; i < 5; i++)
+    exe[n] = '\0'; /* ROOT/VARIANT/tests/unit/engine/NAME, ROOT/VARIANT/gpu/NAME */
+    for (const char *last = strrchr(exe, '/');
+         strncmp(last, "/release", 8) != 0 && strncmp(last, "/debug", 6) != 0;) {
         (void)dirname(exe);
+        last = strrchr(exe, '/');
+        if (last == NULL || last == exe)
+            return NULL;
+    }
+    (void)dirname(exe);
     (void)snprintf(dir, sizeof(dir), "%.*s/test-models", PATH_MAX - 32, exe);
     (void)snprintf(cmd, sizeof(cmd), "tests/unit/engine/models.sh '%s/gen_models.py' '%s'",
                    RIG_SHARED, dir);

@@ -292,9 +292,10 @@ static enum gw_status cost_with(const char *path, size_t memory, struct engine_d
 static size_t find_memory(const char *path, bool (*is)(const struct engine_cost *c),
                           bool (*is_less)(const struct engine_cost *c))
 {
-    size_t low = 0, high = (size_t)1 << 30;
+    size_t low = (size_t)384 << 20,
+           high = low + ((size_t)64 << 20); /* what a GPU spares, and more than all */
 
-    for (unsigned i = 0; i < 32; i++) {
+    for (unsigned i = 0; i < 24; i++) {
         const size_t mid = low + (high - low) / 2;
         struct engine_device d = {0};
 
@@ -332,9 +333,8 @@ static void test_room_for_all(const char *path)
     CHECK(memcmp(&d.cost, &none, sizeof(none)) == 0);
 }
 
-static void test_layers_on_host(const char *path)
+static void test_layers_on_host(const char *path, size_t memory)
 {
-    const size_t memory = find_memory(path, has_host_layers, never);
     struct engine_device d = {0};
 
     if (!CHECK(memory != 0) || !CHECK(cost_with(path, memory, &d, NULL) == GW_OK))
@@ -346,9 +346,8 @@ static void test_layers_on_host(const char *path)
 }
 
 /* By the real clock: both sides take time. */
-static void test_real_times(const char *path)
+static void test_real_times(const char *path, size_t memory)
 {
-    const size_t memory = find_memory(path, has_host_layers, never);
     struct engine *e = NULL;
     struct engine_device d = {0};
 
@@ -361,16 +360,16 @@ static void test_real_times(const char *path)
 
 /* Attention is launched once a layer and pass, or twice where parts of keys meet: as often for pages here as for as many there. A model of twice the
  * layers pays twice for a token of context. */
-static void test_pages_on_host(void)
+static void test_pages_on_host(size_t *memory)
 {
     double host[2] = {0}, gpu[2] = {0};
 
-    for (unsigned i = 0; i < 2; i++) {
-        const char *path = model_of(LAYERS << i);
-        const size_t memory = find_memory(path, has_far_pages, has_host_layers);
+    for (unsigned i = 0; i < 2; i++) { /* the smaller one's memory is left in *memory */
+        const char *path = model_of(LAYERS << (1 - i));
         struct engine_device d = {0};
 
-        if (!CHECK(memory != 0) || !CHECK(cost_with(path, memory, &d, NULL) == GW_OK))
+        *memory = find_memory(path, has_far_pages, has_host_layers);
+        if (!CHECK(*memory != 0) || !CHECK(cost_with(path, *memory, &d, NULL) == GW_OK))
             return;
         printf("%u layers, %u tokens on the host: %.3g s a token of context, %.3g on the GPU\n",
                d.n_layers, d.cost.host_kv_tokens, d.cost.host_kv_s, d.cost.gpu_kv_s);
@@ -384,9 +383,8 @@ static void test_pages_on_host(void)
 }
 
 /* A device that is lost while it is timed, at any launch: no start, the driver's words, and nothing is left behind. */
-static void test_lost_while_timed(const char *path)
+static void test_lost_while_timed(const char *path, size_t memory)
 {
-    const size_t memory = find_memory(path, has_far_pages, has_host_layers);
     struct engine_device d = {0};
     unsigned long before = simt_launched(), n;
     unsigned failed = 0;
@@ -417,12 +415,15 @@ int main(void)
     test_made_up();
     /* A real GPU has as much memory as it has, and fails when it likes. */
     if (simt_is_here()) {
+        size_t memory;
+
         (void)snprintf(path, sizeof(path), "%s", model_of(LAYERS));
         test_room_for_all(path);
-        test_layers_on_host(path);
-        test_real_times(path);
-        test_pages_on_host();
-        test_lost_while_timed(path);
+        memory = find_memory(path, has_host_layers, never);
+        test_layers_on_host(path, memory);
+        test_real_times(path, memory);
+        test_pages_on_host(&memory);
+        test_lost_while_timed(path, memory);
         simt_set_memory((size_t)1 << 32);
     }
     (void)snprintf(rm, sizeof(rm), "rm -rf %s", dir);

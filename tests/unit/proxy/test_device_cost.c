@@ -58,9 +58,10 @@ static bool cost_with(size_t memory, struct engine_device *out)
 /* So little memory that some layers stay on the CPU, or (pages) that only pages lie on the host; 0: there is none such. */
 static size_t find_memory(bool pages)
 {
-    size_t low = 0, high = (size_t)1 << 30;
+    size_t low = (size_t)384 << 20,
+           high = low + ((size_t)64 << 20); /* what a GPU spares, and more than all */
 
-    for (unsigned i = 0; i < 32; i++) {
+    for (unsigned i = 0; i < 24; i++) {
         const size_t mid = low + (high - low) / 2;
         struct engine_device d = {0};
 
