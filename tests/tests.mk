@@ -27,9 +27,9 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@packaging/deps.sh build test
 	@$(SUB) test-build
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
-	  $(if $(WITH_ASAN),'storm=$(STORM) 60') \
-	  --two 'e2e=$(E2E)' 'parts=$(PARTS)' 'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' \
-	  $(if $(SAN),,'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'sinks=$(SINKS)' 'smuggle=$(SMUGGLE)' 'privacy=$(PRIVACY)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
+	  $(if $(WITH_ASAN),'storm=$(STORM) 40') \
+	  --three 'e2e=$(E2E)' $(if $(SAN),,'privacy=$(PRIVACY)') 'parts=$(PARTS)' 'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' \
+	  $(if $(SAN),,'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'sinks=$(SINKS)' 'smuggle=$(SMUGGLE)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
 
 test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(BUILD)/tests/bench/chat_try $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models

@@ -13,7 +13,7 @@ FZ_CHOSEN := $(if $(FUZZ_ONLY),$(filter $(FUZZ_ONLY),$(FZ_NAMES)),$(FZ_NAMES))
 FZ_CSRC   := $(filter-out $(MAIN) $(TOOLS),$(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c)))
 FZ_OBJ    := $(FZ_CSRC:%.c=$(FZ)/%.o) $(RESRC:%.re=$(FZ)/gen/%.o) $(FZ)/gen/dlp/builtin.o
 FZ_SAN    := address,undefined
-FZ_CFLAGS := -std=c11 -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -w \
+FZ_CFLAGS := -std=c11 -O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -w \
              -fsanitize=fuzzer-no-link,$(FZ_SAN)
 FZ_LDFLAGS := -fsanitize=fuzzer,$(FZ_SAN) -rdynamic
 

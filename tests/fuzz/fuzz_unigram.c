@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/unigram.h"
 #include "tests/unit/engine/tokenizer_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/wordpiece.h"
 #include "tests/unit/engine/bert_make.h"
 #include "tests/unit/engine/tokenizer_text.h"
 
