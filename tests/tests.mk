@@ -18,6 +18,8 @@ LEDGER := python3 tests/e2e/ledger.py $(BUILD) $(CACHE) $(MODEL)
 KAFKA  := BUILD_ROOT=$(BUILD_ROOT) tests/e2e/kafka/test_kafka.sh
 PRIVACY := python3 tests/e2e/privacy.py $(BUILD) $(CACHE) $(MODEL)
 STORM  := python3 tests/e2e/storm.py $(BUILD) $(CACHE) $(MODEL)
+GPU_BENCH := gpu engine make_model
+GPUBENCH := python3 tests/bench/gpu/test_bench.py $(BUILD)/simt/bench
 WITH_ASAN := $(findstring address,$(SAN))
 
 # libevent and librdkafka are not instrumented: tests/tsan.supp says what is left out because of that.
@@ -29,9 +31,9 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
 	  $(if $(WITH_ASAN),'storm=$(STORM) 40') \
 	  --three 'e2e=$(E2E)' $(if $(SAN),,'privacy=$(PRIVACY)') 'parts=$(PARTS)' 'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' \
-	  $(if $(SAN),,'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'sinks=$(SINKS)' 'smuggle=$(SMUGGLE)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
+	  $(if $(SAN),,'gpu-bench=$(GPUBENCH)' 'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'sinks=$(SINKS)' 'smuggle=$(SMUGGLE)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
 
-test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(BUILD)/tests/bench/chat_try $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
+test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(BUILD)/tests/bench/chat_try $(if $(SAN),,$(GPU_BENCH:%=$(BUILD)/simt/bench/%)) $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
 	@$(BUILD)/sluice models pull --dir models
 	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
 .PHONY: test test-build
@@ -121,21 +123,34 @@ $(BUILD)/gpu/test_cuda_%: $(BUILD)/tests/unit/kernels/test_cuda_%.o $(GPU_OBJ) $
 $(BUILD)/gpu/test_device_%: $(BUILD)/tests/unit/engine/test_device_%.o $(GPU_OBJ) $(BUILD)/lib/engine.a $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
 	@mkdir -p $(@D) && echo "LD    $@"
 	@$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
+# The programs of the benchmark, with the real kernels, and with the emulated device for its test.
+$(BUILD)/gpu/engine $(BUILD)/gpu/make_model: $(BUILD)/gpu/%: $(BUILD)/tests/bench/gpu/%.o $(BUILD)/lib/engine.a $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
+	@mkdir -p $(@D) && echo "LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
+$(BUILD)/simt/bench/%: $(BUILD)/tests/bench/gpu/%.o $(BUILD)/lib/engine.a $(BUILD)/simt/peak.o $(BUILD)/lib/simt.a $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
+	@mkdir -p $(@D) && echo "LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/simt/peak.o: tests/bench/gpu/peak.cu $(BUILD)/flags
+	@mkdir -p $(@D) && echo "CXX   $<"
+	@$(CXX) $(SIMT_FLAGS) -MMD -MP -x c++ -c -o $@ $<
 $(BUILD)/gpu/peak.o: tests/bench/gpu/peak.cu $(BUILD)/cuda-flags
 	@mkdir -p $(@D) && echo "NVCC  $<"
 	@$(NVCC) $(NVFLAGS) -c -o $@ $< >$@.log 2>&1 || { cat $@.log; exit 1; }
-$(BUILD)/gpu/gpu: $(BUILD)/tests/bench/gpu/gpu.o $(BUILD)/gpu/peak.o $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
+$(BUILD)/gpu/gpu: $(BUILD)/tests/bench/gpu/gpu.o $(GPU_OBJ) $(BUILD)/gpu/peak.o $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
 	@mkdir -p $(@D) && echo "LD    $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(CUDA_LIBS) $(LDLIBS)
-gpu-build: $(GPU_TESTS) $(BUILD)/gpu/gpu
+gpu-test-build: $(GPU_TESTS) $(BUILD)/gpu/gpu
+gpu-bench-build: $(GPU_BENCH:%=$(BUILD)/gpu/%)
+gpu-build: gpu-test-build gpu-bench-build
 # A GPU shows itself before anything is built for it.
 GPU_THERE = ls /dev/nvidia[0-9]* /dev/dxg >/dev/null 2>&1
-GPU_MAKE = packaging/deps.sh build && $(MAKE) --no-print-directory -s cuda-toolkit && $(MAKE) --no-print-directory -j$(JOBS) CUDA=1 BUILD_ROOT=$(BUILD_ROOT)
 GPU_NONE = { echo "SKIP  no GPU: there is no NVIDIA device on this machine"; echo "0 passed, 0 failed, 1 skipped"; }
+GPU_GO = if ! $(GPU_THERE); then $(GPU_NONE); else tests/bench/gpu/go.sh $(1) $(BUILD_ROOT) $(BUILD) $(JOBS)
 
-gpu-test: ## the kernels' tests on this machine's GPU, with compute-sanitizer where it is installed; without a GPU: says so
-	@if ! $(GPU_THERE); then $(GPU_NONE); else $(GPU_MAKE) gpu-build && tests/bench/gpu/run.sh $(BUILD)/gpu $(notdir $(GPU_TESTS)); fi
+gpu-test: ## the kernels' tests on this machine's GPU, with compute-sanitizer where it is installed, in 8 minutes; without a GPU: says so
+	@$(call GPU_GO,test) $(notdir $(GPU_TESTS)); fi
 
-gpu-bench: ## what the GPU's products achieve of its memory's and tensor cores' speed, measured in the same run, and tokens/s of made models; without a GPU: says so
-	@if ! $(GPU_THERE); then $(GPU_NONE); else $(GPU_MAKE) $(BUILD)/gpu/gpu $(BUILD)/sluice $(RANDOM_MODEL) && $(BUILD)/gpu/gpu && tests/bench/gpu/models.sh $(BUILD) $(RANDOM_MODEL); fi
-.PHONY: gpu-build gpu-test gpu-bench
+gpu-bench: ## models of 8B on this machine's GPU beside llama.cpp, its products beside its own limits, in 8 minutes (GPUBENCHFLAGS: tests/bench/gpu/bench.py --help); without a GPU: says so
+	@$(call GPU_GO,bench); fi
+export GPUBENCHFLAGS
+.PHONY: gpu-test-build gpu-bench-build gpu-build gpu-test gpu-bench

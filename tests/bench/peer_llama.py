@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""llama.cpp or ik_llama.cpp on a file, by llama-bench's method: random ids, no sampling. For tests/bench/engine.py.
+"""llama.cpp or ik_llama.cpp on a file, by llama-bench's method: random ids, no sampling. For tests/bench/engine.py and tests/bench/gpu/bench.py.
 
 usage: peer_llama.py llama|plain|ik MODEL THREADS      llama: weights repacked at load, the default; plain: not
+       peer_llama.py gpu MODEL THREADS PROMPT DECODE STREAMS BEHIND EACH      all layers on the GPU; words of tests/bench/gpu/engine.c
 Reads the words of bench_engine.c from standard input and answers each with a line. Flash attention and f16 keys and values, as
 both have it by default or at their best. The packages llama-cpp-python and ik-llama-cpp-python find their libraries; another one is
 named by LLAMA_CPP_LIB_PATH (a folder) or IK_LLAMA_CPP_LIB_PATH (a file)."""
@@ -10,6 +11,7 @@ import sys
 import time
 
 kind, path, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+n_prompt, n_decode, n_streams, n_behind, n_each = (int(x) for x in sys.argv[4:9]) if kind == "gpu" else (512, 128, 16, 128, 32)
 if kind == "ik":
     from ik_llama_cpp import _ctypes_api as L
     from ik_llama_cpp._ctypes_api import _lib as lib
@@ -20,7 +22,11 @@ else:
 L.llama_backend_init()
 mp = L.llama_model_default_params()
 mp.n_gpu_layers = 0
-if kind == "ik":
+if kind == "gpu":
+    if not L.llama_supports_gpu_offload():
+        sys.exit("this llama.cpp was built without a GPU")
+    mp.n_gpu_layers = 999
+elif kind == "ik":
     mp.use_mmap, mp.repack_tensors = False, True
 else:
     mp.load_mode, mp.use_extra_bufts = L.LLAMA_LOAD_MODE_NONE, kind == "llama"
@@ -40,7 +46,7 @@ def context(n_ctx, n_seqs, unified):
 
 one = context(4096, 17, True)
 # Streams that share nothing are faster apart, where there is a choice.
-many = context(4096, 16, False) if kind != "ik" else one
+many = one if kind == "ik" else context(n_streams * (n_behind + n_each + 32) if kind == "gpu" else 4096, n_streams, False)
 ctx = one
 n_vocab = L.llama_vocab_n_tokens(L.llama_model_get_vocab(model))
 batch = L.llama_batch_init(2048, 0, 1)
@@ -58,6 +64,12 @@ def add(pos, seq, logits):
     batch.n_tokens = i + 1
     batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = next_id(), pos, 1, logits
     batch.seq_id[i][0] = seq
+
+
+def settle():
+    """A GPU's step goes on behind the call; a token is chosen only when it is over."""
+    if kind == "gpu":
+        L.llama_synchronize(ctx)
 
 
 def decode():
@@ -93,8 +105,9 @@ def feed(seq, n):
 def prompt():
     clear()
     t = time.perf_counter()
-    feed(0, 512)
-    return 512 / (time.perf_counter() - t)
+    feed(0, n_prompt)
+    settle()
+    return n_prompt / (time.perf_counter() - t)
 
 
 def streams(n_seqs, behind, n):
@@ -103,11 +116,13 @@ def streams(n_seqs, behind, n):
     clear()
     for s in range(n_seqs if behind else 0):
         feed(s, behind)
+    settle()
     t = time.perf_counter()
     for i in range(n):
         for s in range(n_seqs):
             add(behind + i, s, True)
         decode()
+        settle()
     t = time.perf_counter() - t
     ctx = one
     return n_seqs * n / t
@@ -133,6 +148,8 @@ def crowd(cold):
 
 cases = {"pp": prompt, "tg": lambda: streams(1, 0, 128), "d2k": lambda: streams(1, 2048, 32), "b16": lambda: streams(16, 128, 32),
          "sh": lambda: crowd(False), "shc": lambda: crowd(True)}
+if kind == "gpu":
+    cases = {"pp": prompt, "tg": lambda: streams(1, 0, n_decode), "many": lambda: streams(n_streams, n_behind, n_each)}
 out = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what the libraries print is no answer
 prompt()

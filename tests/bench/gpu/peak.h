@@ -8,9 +8,9 @@
 extern "C" {
 #endif
 
-/* Queues products of fragments that are in registers: int8 or bfloat16, by the instructions of kernels/cuda_ptx.cuh. sink: device pointer, 4
- * bytes. Returns how many multiplications and additions they are. */
-double peak_run(struct kern_cuda *c, bool ints, void *sink);
+/* Queues products of fragments that are in registers: int8 or bfloat16, by the instructions of kernels/cuda_ptx.cuh, so many turns of each warp.
+ * sink: device pointer, 4 bytes. Returns how many multiplications and additions they are. */
+double peak_run(struct kern_cuda *c, bool ints, int turns, void *sink);
 
 #ifdef __cplusplus
 }
