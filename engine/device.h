@@ -43,6 +43,7 @@ struct device_limits {
     unsigned max_seqs, max_context;
     unsigned n_ids; /* of the vocabulary: ids below it may be picked */
     enum kern_kv_type kv_type;
+    bool fp8_weights; /* matrices become e4m3 there, where they can */
     const enum kern_kv_type
         *layer_types;    /* [n_layers], as long as the device; NULL: all are of kv_type */
     unsigned n_adapters; /* that runs may name: */

@@ -130,7 +130,7 @@ static uint64_t wanted_bytes(const struct device_cuda *d, unsigned layer)
 {
     const unsigned pages = d->max_pages < CUDA_NEAR_PAGES ? d->max_pages : CUDA_NEAR_PAGES;
 
-    return device_cuda_layer_bytes(d->base.m, layer) +
+    return device_cuda_layer_bytes(&d->base, layer) +
            device_cuda_adapter_bytes(&d->base.limits, layer) +
            (pages + 2) * page_bytes(d, layer, layer + 1);
 }
@@ -163,7 +163,7 @@ void device_cuda_place(struct device_cuda *d)
         rooms += room[k] = capacity(d, &d->parts[k]);
     for (unsigned k = 0; k < m->n_layers; k++)
         all += wanted_bytes(d, k);
-    used = device_cuda_layer_bytes(m, m->n_layers);
+    used = device_cuda_layer_bytes(&d->base, m->n_layers);
     all += used;
     d->parts[p].to = d->parts[p].from = i;
     while (i > 0 && used <= room[p]) {
@@ -171,7 +171,7 @@ void device_cuda_place(struct device_cuda *d)
         const uint64_t share =
             rooms == 0 ? 0 : (uint64_t)((double)all / (double)rooms * (double)room[p]);
 
-        if (device_cuda_refuses(m, i - 1) != NULL)
+        if (device_cuda_refuses(&d->base, i - 1) != NULL)
             break;
         if (used + need > room[p] || (p > 0 && used >= share)) {
             if (p == 0)
@@ -255,14 +255,14 @@ static void describe(struct device_cuda *d)
         at += len > 0 ? (size_t)len : 0;
     }
     if (at < sizeof(d->base.words))
-        (void)snprintf(d->base.words + at, sizeof(d->base.words) - at, ": %u of %u layers",
-                       n - first, n);
+        (void)snprintf(d->base.words + at, sizeof(d->base.words) - at, ": %u of %u layers%s",
+                       n - first, n, d->base.limits.fp8_weights ? ", weights fp8" : "");
 }
 
 static enum gw_status check_model(const struct device_cuda *d, struct gw_err *err)
 {
     const struct model *m = d->base.m;
-    const char *refused = device_cuda_refuses(m, m->n_layers);
+    const char *refused = device_cuda_refuses(&d->base, m->n_layers);
     unsigned changes = 0;
 
     for (unsigned i = 0; i < m->n_layers; i++)
@@ -276,7 +276,7 @@ static enum gw_status check_model(const struct device_cuda *d, struct gw_err *er
         m->n_used > 32)
         return gw_fail(err, GW_EUNSUPPORTED, "the model's shape is not built in for GPUs");
     if (refused == NULL && m->n_layers != 0)
-        refused = device_cuda_refuses(m, m->n_layers - 1);
+        refused = device_cuda_refuses(&d->base, m->n_layers - 1);
     if (refused != NULL)
         return gw_fail(err, GW_EUNSUPPORTED, "not built in for GPUs: %s", refused);
     return GW_OK;
@@ -356,11 +356,11 @@ static enum gw_status cuda_open(const struct device_spec *spec, const struct mod
 static uint64_t room_of(const struct device_cuda *d, const struct cuda_part *p, bool last)
 {
     const uint64_t bytes = capacity(d, p), page = page_bytes(d, p->from, p->to);
-    uint64_t used = last ? device_cuda_layer_bytes(d->base.m, d->base.m->n_layers) : 0;
+    uint64_t used = last ? device_cuda_layer_bytes(&d->base, d->base.m->n_layers) : 0;
 
     for (unsigned k = p->from; k < p->to; k++)
         used +=
-            device_cuda_layer_bytes(d->base.m, k) + device_cuda_adapter_bytes(&d->base.limits, k);
+            device_cuda_layer_bytes(&d->base, k) + device_cuda_adapter_bytes(&d->base.limits, k);
     return page == 0 || bytes < used ? 0 : (bytes - used) / page; /* 0: a GPU without layers */
 }
 

@@ -156,9 +156,9 @@ enum gw_status device_cuda_take(struct cuda_part *p, size_t bytes, struct kern_c
                                 struct gw_err *err);
 
 /* Why layer i of m cannot be computed on a GPU, or NULL. */
-const char *device_cuda_refuses(const struct model *m, unsigned i);
+const char *device_cuda_refuses(const struct device *d, unsigned i);
 /* Bytes of its weights there. */
-uint64_t device_cuda_layer_bytes(const struct model *m, unsigned i);
+uint64_t device_cuda_layer_bytes(const struct device *d, unsigned i);
 
 /* Lays out meta data and work over mem; NULL: only counts. */
 void device_cuda_lay_meta(const struct device_cuda *d, void *mem, struct cuda_meta *out);

@@ -7,7 +7,7 @@
 
 /* ---- what fits a GPU ----------------------------------------------------------------------- */
 
-/* Calls f for each matrix of layer l. */
+/* Calls f for each matrix of layer l but its router. */
 static bool each_matrix(const struct model *m, const struct model_layer *l,
                         bool (*f)(const struct kern_matrix *w, void *ctx), void *ctx)
 {
@@ -20,8 +20,6 @@ static bool each_matrix(const struct model *m, const struct model_layer *l,
     for (size_t i = 0; l->experts == NULL && i < sizeof(dense) / sizeof(dense[0]); i++)
         if (!f(dense[i], ctx))
             return false;
-    if (l->experts != NULL && l->router.type != KERN_TYPE_F32 && !f(&l->router, ctx))
-        return false;
     for (unsigned e = 0; l->experts != NULL && e < m->n_experts; e++)
         if (!f(&l->experts[e].gate, ctx) || !f(&l->experts[e].up, ctx) ||
             !f(&l->experts[e].down, ctx))
@@ -29,34 +27,71 @@ static bool each_matrix(const struct model *m, const struct model_layer *l,
     return true;
 }
 
+/* Whether a matrix becomes e4m3. Routers do not: they are small, and the smallest error of theirs may choose another expert. */
+static bool becomes_e4m3(const struct device_limits *l, const struct kern_matrix *w)
+{
+    return l->fp8_weights && kern_cuda_matrix_e4m3_bytes(w->type, w->rows, w->cols) != 0;
+}
+
+/* 0: it cannot be there. */
+static uint64_t matrix_bytes(const struct device_limits *l, const struct kern_matrix *w)
+{
+    return becomes_e4m3(l, w) ? kern_cuda_matrix_e4m3_bytes(w->type, w->rows, w->cols)
+                              : kern_cuda_matrix_bytes(w->type, w->rows, w->cols);
+}
+
+static uint64_t router_bytes(const struct model_layer *l)
+{
+    return kern_cuda_matrix_bytes(l->router.type, l->router.rows, l->router.cols);
+}
+
+struct total {
+    const struct device_limits *limits;
+    uint64_t bytes;
+};
+
 static bool is_possible(const struct kern_matrix *w, void *ctx)
 {
-    (void)ctx;
-    return kern_cuda_matrix_bytes(w->type, w->rows, w->cols) != 0;
+    const struct total *t = ctx;
+
+    return matrix_bytes(t->limits, w) != 0;
 }
 
 static bool add_bytes(const struct kern_matrix *w, void *ctx)
 {
-    *(uint64_t *)ctx += kern_cuda_matrix_bytes(w->type, w->rows, w->cols);
+    struct total *t = ctx;
+
+    t->bytes += matrix_bytes(t->limits, w);
     return true;
 }
 
-const char *device_cuda_refuses(const struct model *m, unsigned i)
+const char *device_cuda_refuses(const struct device *d, unsigned i)
 {
+    const struct model *m = d->m;
+    const struct model_layer *l;
+    struct total t = {&d->limits, 0};
+
     if (i == m->n_layers)
-        return is_possible(&m->output, NULL) ? NULL : "the type of its output matrix";
-    return each_matrix(m, &m->layers[i], is_possible, NULL) ? NULL : "the types of its matrices";
+        return is_possible(&m->output, &t) ? NULL : "the type of its output matrix";
+    l = &m->layers[i];
+    if (l->experts != NULL && l->router.type != KERN_TYPE_F32 && router_bytes(l) == 0)
+        return "the types of its matrices";
+    return each_matrix(m, l, is_possible, &t) ? NULL : "the types of its matrices";
 }
 
-uint64_t device_cuda_layer_bytes(const struct model *m, unsigned i)
+uint64_t device_cuda_layer_bytes(const struct device *d, unsigned i)
 {
-    uint64_t bytes = 0;
+    const struct model *m = d->m;
+    struct total t = {&d->limits, 0};
 
-    if (i == m->n_layers)
-        (void)add_bytes(&m->output, &bytes);
-    else
-        (void)each_matrix(m, &m->layers[i], add_bytes, &bytes);
-    return bytes;
+    if (i == m->n_layers) {
+        (void)add_bytes(&m->output, &t);
+        return t.bytes;
+    }
+    if (m->layers[i].experts != NULL && m->layers[i].router.type != KERN_TYPE_F32)
+        t.bytes += router_bytes(&m->layers[i]);
+    (void)each_matrix(m, &m->layers[i], add_bytes, &t);
+    return t.bytes;
 }
 
 /* ---- taking memory -------------------------------------------------------------------------- */
@@ -95,10 +130,19 @@ enum gw_status device_cuda_bring(struct cuda_part *p, const float *x, size_t n, 
     return GW_OK;
 }
 
-static enum gw_status bring(struct cuda_part *p, const struct kern_matrix *w,
-                            struct kern_cuda_matrix **out, struct gw_err *err)
+static enum gw_status bring_as_stored(struct cuda_part *p, const struct kern_matrix *w,
+                                      struct kern_cuda_matrix **out, struct gw_err *err)
 {
     return kern_cuda_matrix_new(p->c, w->type, w->rows, w->cols, w->data, false, out, err);
+}
+
+static enum gw_status bring(const struct device_cuda *d, struct cuda_part *p,
+                            const struct kern_matrix *w, struct kern_cuda_matrix **out,
+                            struct gw_err *err)
+{
+    if (becomes_e4m3(&d->base.limits, w))
+        return kern_cuda_matrix_new_e4m3(p->c, w->type, w->rows, w->cols, w->data, out, err);
+    return bring_as_stored(p, w, out, err);
 }
 
 /* A matrix whose columns are shared by GPUs: w->data is where this one's begin in the first row, and rows are as long as in the file. */
@@ -106,12 +150,13 @@ static enum gw_status bring_columns(const struct device_cuda *d, struct cuda_par
                                     const struct kern_matrix *w, struct kern_cuda_matrix **out,
                                     struct gw_err *err)
 {
+    struct kern_matrix part = *w;
     size_t row = 0, mine = 0;
     enum gw_status st;
     char *rows;
 
     if (d->n_shares == 1)
-        return bring(p, w, out, err);
+        return bring(d, p, w, out, err);
     if (!kern_row_bytes(w->type, w->cols, &mine) ||
         !kern_row_bytes(w->type, w->cols * d->n_shares, &row))
         return gw_fail(err, GW_EINVAL, "a matrix of %zu columns cannot be shared", w->cols);
@@ -120,17 +165,20 @@ static enum gw_status bring_columns(const struct device_cuda *d, struct cuda_par
         return gw_fail(err, GW_ENOMEM, "out of memory for a device");
     for (size_t i = 0; i < w->rows; i++)
         memcpy(rows + i * mine, (const char *)w->data + i * row, mine);
-    st = kern_cuda_matrix_new(p->c, w->type, w->rows, w->cols, rows, false, out, err);
+    part.data = rows;
+    st = bring(d, p, &part, out, err);
     free(rows);
     return st;
 }
 
 /* ---- layers --------------------------------------------------------------------------------- */
 
-static enum gw_status bring_experts(struct cuda_part *p, const struct model *m,
+static enum gw_status bring_experts(const struct device_cuda *d, struct cuda_part *p,
                                     const struct model_layer *l, struct cuda_layer *out,
                                     struct gw_err *err)
 {
+    const struct model *m = d->base.m;
+
     out->experts = calloc(m->n_experts, sizeof(*out->experts));
     if (out->experts == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for a device");
@@ -138,11 +186,11 @@ static enum gw_status bring_experts(struct cuda_part *p, const struct model *m,
         GW_TRY(device_cuda_bring(p, l->router.data, l->router.rows * l->router.cols,
                                  &out->router_f32, err));
     else
-        GW_TRY(bring(p, &l->router, &out->router, err));
+        GW_TRY(bring_as_stored(p, &l->router, &out->router, err));
     for (unsigned e = 0; e < m->n_experts; e++) {
-        GW_TRY(bring(p, &l->experts[e].gate, &out->experts[e].gate, err));
-        GW_TRY(bring(p, &l->experts[e].up, &out->experts[e].up, err));
-        GW_TRY(bring(p, &l->experts[e].down, &out->experts[e].down, err));
+        GW_TRY(bring(d, p, &l->experts[e].gate, &out->experts[e].gate, err));
+        GW_TRY(bring(d, p, &l->experts[e].up, &out->experts[e].up, err));
+        GW_TRY(bring(d, p, &l->experts[e].down, &out->experts[e].down, err));
     }
     return GW_OK;
 }
@@ -179,14 +227,14 @@ static enum gw_status bring_layer(struct device_cuda *d, struct cuda_part *p, un
 
     GW_TRY(bring_vectors(d, p, l, out, err));
     GW_TRY(device_cuda_load_adapters(d, p, i, err));
-    GW_TRY(bring(p, &l->q, &out->q, err));
-    GW_TRY(bring(p, &l->k, &out->k, err));
-    GW_TRY(bring(p, &l->v, &out->v, err));
+    GW_TRY(bring(d, p, &l->q, &out->q, err));
+    GW_TRY(bring(d, p, &l->k, &out->k, err));
+    GW_TRY(bring(d, p, &l->v, &out->v, err));
     GW_TRY(bring_columns(d, p, &l->o, &out->o, err));
     if (l->experts != NULL)
-        return bring_experts(p, m, l, out, err);
-    GW_TRY(bring(p, &l->gate, &out->gate, err));
-    GW_TRY(bring(p, &l->up, &out->up, err));
+        return bring_experts(d, p, l, out, err);
+    GW_TRY(bring(d, p, &l->gate, &out->gate, err));
+    GW_TRY(bring(d, p, &l->up, &out->up, err));
     return bring_columns(d, p, &l->down, &out->down, err);
 }
 
@@ -236,7 +284,7 @@ enum gw_status device_cuda_load(struct device_cuda *d, struct cuda_part *p, bool
     if (!last)
         return kern_cuda_sync(p->c, err);
     GW_TRY(device_cuda_bring(p, m->output_norm, m->n_embd, &p->output_norm, err));
-    GW_TRY(bring(p, &m->output, &p->output, err));
+    GW_TRY(bring(d, p, &m->output, &p->output, err));
     return kern_cuda_sync(p->c, err);
 }
 

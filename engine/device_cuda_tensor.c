@@ -221,8 +221,9 @@ static void describe(struct device_tensor *t)
         at += len > 0 ? (size_t)len : 0;
     }
     (void)snprintf(t->base.words, sizeof(t->base.words),
-                   "%s (cuda:%s): %u of %u layers, shared by tensors",
-                   t->shares[0].d->parts[0].info.name, numbers, n - first, n);
+                   "%s (cuda:%s): %u of %u layers, shared by tensors%s",
+                   t->shares[0].d->parts[0].info.name, numbers, n - first, n,
+                   t->base.limits.fp8_weights ? ", weights fp8" : "");
 }
 
 static enum gw_status open_all(struct device_tensor *t, const struct device_spec *spec,

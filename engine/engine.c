@@ -131,6 +131,17 @@ static enum gw_status check_device_kv(enum engine_kv kv, struct gw_err *err)
         names[kv]);
 }
 
+/* fp8 weights where the CPU computes by name: GW_EUNSUPPORTED. */
+static enum gw_status check_cpu_weights(const struct device_spec *spec, enum engine_weights weights,
+                                        struct gw_err *err)
+{
+    if (spec->kind != DEVICE_CPU || weights == ENGINE_WEIGHTS_AS_STORED)
+        return GW_OK;
+    return gw_fail(err, GW_EUNSUPPORTED,
+                   "weights fp8 is built in for GPUs only: device cuda or auto, or weights "
+                   "as_stored");
+}
+
 /* What a device does not do: GW_EUNSUPPORTED. Heads guess from what the CPU has of the last layer. */
 static enum gw_status check_device_wishes(const struct engine_config *cfg, struct gw_err *err)
 {
@@ -151,6 +162,18 @@ static enum gw_status note_split(struct device_spec *spec, enum engine_split spl
     return GW_OK;
 }
 
+static const char no_gpu_for_fp8[] =
+    "weights fp8 is for GPUs, and there is none: the CPU computes with the weights as stored";
+
+/* Notes why the CPU computes although there are GPUs. */
+static void say_why_cpu(struct engine *e, const struct engine_config *cfg, const char *why)
+{
+    const char *more = cfg->weights == ENGINE_WEIGHTS_FP8 ? "; its weights are as stored" : "";
+
+    (void)snprintf(e->device_words, sizeof(e->device_words), "%.*s%s",
+                   (int)(sizeof(e->device_words) - 1 - strlen(more)), why, more);
+}
+
 /* What nobody asked for by name must not keep a model from being served: the CPU then, and device_words says why. */
 static enum gw_status wanted_device(struct engine *e, const struct engine_config *cfg,
                                     struct device_spec *spec, struct gw_err *err)
@@ -159,11 +182,14 @@ static enum gw_status wanted_device(struct engine *e, const struct engine_config
 
     GW_TRY(device_parse(cfg->device, spec, err));
     GW_TRY(note_split(spec, cfg->split, err));
+    GW_TRY(check_cpu_weights(spec, cfg->weights, err));
     if (spec->kind == DEVICE_CUDA)
         return check_device_wishes(cfg, err);
+    if (!device_wanted(spec) && cfg->weights == ENGINE_WEIGHTS_FP8)
+        (void)snprintf(e->device_words, sizeof(e->device_words), "%s", no_gpu_for_fp8);
     if (device_wanted(spec) && check_device_wishes(cfg, &why) != GW_OK) {
         spec->kind = DEVICE_CPU;
-        (void)snprintf(e->device_words, sizeof(e->device_words), "%.159s", why.text);
+        say_why_cpu(e, cfg, why.text);
     }
     return GW_OK;
 }
@@ -181,6 +207,7 @@ static enum gw_status use_device(struct engine *e, const struct device_spec *spe
         .n_ids = tok_n_vocab(e->tok),
         .kv_type = kv_type(cfg->kv, e->m.head_dim),
         .layer_types = e->layer_types,
+        .fp8_weights = cfg->weights == ENGINE_WEIGHTS_FP8,
         .n_adapters = e->n_adapters,
     };
     struct gw_err why = {0};
@@ -194,8 +221,10 @@ static enum gw_status use_device(struct engine *e, const struct device_spec *spe
     st = device_open(spec, &e->m, &limits, &e->device, &why);
     if (st != GW_OK)
         return gw_fail(err, st, "%s", why.text);
-    (void)snprintf(e->device_words, sizeof(e->device_words), "%.159s",
-                   e->device != NULL ? e->device->words : why.text);
+    if (e->device != NULL)
+        (void)snprintf(e->device_words, sizeof(e->device_words), "%s", e->device->words);
+    else
+        say_why_cpu(e, cfg, why.text);
     first = e->device != NULL ? e->device->first_layer : e->m.n_layers;
     for (unsigned i = 0; i < e->n_adapters; i++)
         GW_TRY(lora_repack(e->adapters[i].lora, ops, first, err));
@@ -378,14 +407,19 @@ void engine_device(const struct engine *e, struct engine_device *out)
         device_health(e->device, out);
 }
 
-enum gw_status engine_check_device(const char *device, enum engine_kv kv, struct gw_err *err)
+enum gw_status engine_check_device(const struct engine_config *cfg, const char **note,
+                                   struct gw_err *err)
 {
     struct device_spec spec;
 
-    GW_TRY(device_parse(device, &spec, err));
+    GW_TRY(device_parse(cfg->device, &spec, err));
+    GW_TRY(check_cpu_weights(&spec, cfg->weights, err));
     if (spec.kind == DEVICE_CUDA)
-        GW_TRY(check_device_kv(kv, err));
-    return device_check(&spec, err);
+        GW_TRY(check_device_kv(cfg->kv, err));
+    GW_TRY(device_check(&spec, err));
+    if (note != NULL)
+        *note = cfg->weights == ENGINE_WEIGHTS_FP8 && !device_wanted(&spec) ? no_gpu_for_fp8 : NULL;
+    return GW_OK;
 }
 
 enum gw_status engine_check_split(const struct engine_config *cfg, struct gw_err *err)

@@ -38,6 +38,12 @@ enum engine_prefixes {
     ENGINE_PREFIXES_OFF,     /* not kept, and nothing is shared */
 };
 
+/* How a GPU keeps a model's matrices. */
+enum engine_weights {
+    ENGINE_WEIGHTS_AS_STORED,
+    ENGINE_WEIGHTS_FP8, /* e4m3, whatever they are stored as: kern_cuda_matrix_new_e4m3 */
+};
+
 /* A LoRA adapter: a GGUF file (general.type = adapter), or a folder as PEFT writes it. */
 struct engine_adapter {
     const char *name; /* what requests call it, not empty */
@@ -59,7 +65,8 @@ struct engine_config {
     unsigned max_queued;                   /* waiting requests; 0: 64 */
     enum engine_kv kv;
     enum engine_prefixes prefixes;
-    const char *device; /* NULL, "auto", "cpu", "cuda:0,1"; see device.h */
+    enum engine_weights weights; /* of layers that GPUs compute; the CPU's are as stored */
+    const char *device;          /* NULL, "auto", "cpu", "cuda:0,1"; see device.h */
     enum engine_split split;
     const char
         *draft_path; /* a smaller model with the same vocabulary that guesses tokens; NULL: none */
@@ -119,9 +126,11 @@ struct engine_device {
 /* What the GPUs do now: about a millisecond each. Thread: any, but no event loop. */
 void engine_device(const struct engine *e, struct engine_device *out);
 
-/* Whether "device" of engine_config is well-formed, whether there is such a device, and whether it keeps keys and values as "kv" says: GW_EINVAL,
- * GW_EUNSUPPORTED, with words that say what is missing and what to do. Thread: any. */
-enum gw_status engine_check_device(const char *device, enum engine_kv kv, struct gw_err *err);
+/* Whether device of cfg is well-formed, whether there is such a device, and whether it keeps keys, values and weights as kv and weights say; nothing
+ * else of cfg is looked at. GW_EINVAL, GW_EUNSUPPORTED, with words that say what is missing and what to do. *note (may be NULL): NULL, or what of it
+ * will not be had although the model can be served, static words. Thread: any. */
+enum gw_status engine_check_device(const struct engine_config *cfg, const char **note,
+                                   struct gw_err *err);
 
 /* Whether GPUs can be given parts of the model as "split" of engine_config says: its "device", "n_adapters", and the shape of the model at "model_path" where that can
  * be read (what cannot be read is engine_open's to refuse). GW_EINVAL, GW_EUNSUPPORTED, with words that say what to do. Thread: any; reads the file's head. */

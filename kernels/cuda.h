@@ -160,6 +160,9 @@ enum gw_status kern_cuda_matrix_new_e4m3(struct kern_cuda *c, uint32_t type, uin
                                          uint64_t cols, const void *gguf,
                                          struct kern_cuda_matrix **out, struct gw_err *err);
 
+/* Bytes on the device of such a matrix; 0 when it cannot be one. Thread: any. */
+size_t kern_cuda_matrix_e4m3_bytes(uint32_t type, uint64_t rows, uint64_t cols);
+
 /* ---- activations ------------------------------------------------------------------------ */
 
 /* The inputs of products, a value: n_tokens rows of cols floats at x and, for quantized matrices, the same as integers with a

@@ -17,6 +17,17 @@ size_t kern_cuda_matrix_bytes(uint32_t type, uint64_t rows, uint64_t cols)
                                                                        : 0;
 }
 
+size_t kern_cuda_matrix_e4m3_bytes(uint32_t type, uint64_t rows, uint64_t cols)
+{
+    const struct kern_type_info *info = kern_type_info(type);
+    struct cuda_layout l;
+
+    return info != NULL && cols % info->block_elems == 0 &&
+                   cuda_layout_make(CUDA_E4M3, rows, cols, &l)
+               ? l.n_tiles * l.tile_bytes
+               : 0;
+}
+
 static enum gw_status fill_host(struct kern_cuda_matrix *m, const void *gguf, struct gw_err *err)
 {
     struct kern_cuda *c = m->c;

@@ -281,15 +281,22 @@ static void check_devices(const struct proxy_config *cfg, unsigned *n_errors)
         const struct proxy_config_target *t = &cfg->targets[i];
         const struct engine_config ec = {.model_path = t->model,
                                          .n_adapters = t->adapters.n,
+                                         .kv = (enum engine_kv)t->kv,
+                                         .weights = (enum engine_weights)t->weights,
                                          .device = t->device,
                                          .split = (enum engine_split)t->split};
+        const char *note = NULL;
         struct gw_err err = {0};
+        bool fits;
 
         if (t->kind != PROXY_TARGET_ENGINE || t->device == NULL)
             continue;
-        if (engine_check_device(t->device, (enum engine_kv)t->kv, &err) != GW_OK) {
+        fits = engine_check_device(&ec, &note, &err) == GW_OK;
+        if (fits && note != NULL)
+            (void)gw_fail(&err, GW_OK, "%s", note);
+        if (!fits || note != NULL) {
             (void)gw_fail_prefix(&err, "targets.%s.device", t->name);
-            report(n_errors, false, err.text);
+            report(n_errors, fits, err.text);
         }
         if (engine_check_split(&ec, &err) != GW_OK) {
             (void)gw_fail_prefix(&err, "targets.%s.split", t->name);

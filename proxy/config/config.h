@@ -158,6 +158,7 @@ struct proxy_config_target {
     unsigned threads, max_context, max_seqs; /* 0: the engine's default */
     unsigned kv;                             /* enum engine_kv */
     unsigned prefixes;                       /* enum engine_prefixes */
+    unsigned weights;                        /* enum engine_weights */
     const char *device;                      /* see engine_config */
     unsigned split;                          /* enum engine_split */
     struct proxy_config_pairs

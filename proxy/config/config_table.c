@@ -30,6 +30,7 @@ static const char *const apis[] = {"chat", "completions", "responses", "embeddin
 static const char *const kvs[] = {"auto",   "f16",    "int8", "fp8",      "int4",
                                   "polar4", "polar3", "qjl",  "adaptive", NULL};
 static const char *const splits[] = {"layers", "tensors", NULL};
+static const char *const weights[] = {"as_stored", "fp8", NULL};
 static const char *const prefixes[] = {"lru", "predict", "off", NULL};
 static const char *const servers[] = {"any", "vllm", "sglang", "tgi", "triton", "llama.cpp", NULL};
 static const char *const conflicts[] = {"reroute", "refuse", NULL};
@@ -117,6 +118,8 @@ const struct config_key config_keys[] = {
  "engine: what computes the model's layers: `cpu`; `cuda:0`, a GPU by its number, or several, `cuda:0,1`, each a part of the layers; `auto`: all GPUs that are there, else the CPU. Layers that do not fit stay on the CPU (docs/gpu.md)."},
 {"targets.*.split", CONFIG_ENUM, TARGET(split), "layers", 0, 0, splits,
  "engine: what each of several GPUs has: `layers`: some of the layers, which is for models that one has no room for; `tensors`: a share of each layer, so that they work at once (docs/gpu.md)."},
+{"targets.*.weights", CONFIG_ENUM, TARGET(weights), "as_stored", 0, 0, weights,
+ "engine: how GPUs keep the model's matrices: `as_stored`; `fp8`: as e4m3, 8 bits a weight whatever the file has, for FP8 tensor cores and for types that GPUs do not multiply otherwise (docs/gpu.md). For GPUs only."},
 {"targets.*.adapters", CONFIG_PAIRS, TARGET(adapters), NULL, 0, 0, NULL,
  "engine: `name: file` of LoRA adapters of the model, GGUF files or PEFT folders, found as `model` is (docs/models.md). A request chooses one by its model's name: `name`, `TARGET:name`, or any model's with `:name` behind it."},
 {"targets.*.base_url", CONFIG_URL, TARGET(base_url), NULL, 0, 0, NULL, "servers: where it is. openai: required, up to and with the version, `https://api.openai.com/v1`. azure: required, `https://NAME.openai.azure.com`. The others know theirs; this key is for private endpoints."},

@@ -47,6 +47,7 @@ static void check_owners(struct config_load *l, const struct proxy_config_target
         {"medusa", KIND(ENGINE), t->medusa[0] != '\0'},
         {"prefixes", KIND(ENGINE), t->prefixes != 0},
         {"split", KIND(ENGINE), t->split != 0},
+        {"weights", KIND(ENGINE), t->weights != 0},
         {"apis", KIND(OPENAI) | KIND(AZURE), t->apis != 0},
         {"deployments", KIND(AZURE), t->deployments.n != 0},
         {"api_version", KIND(AZURE), t->api_version[0] != '\0'},

@@ -62,6 +62,7 @@ static enum gw_status open_engine(struct setup_model *m, const struct proxy_conf
         .max_seqs = t->max_seqs,
         .kv = (enum engine_kv)t->kv,
         .prefixes = (enum engine_prefixes)t->prefixes,
+        .weights = (enum engine_weights)t->weights,
         .device = device_of(t),
         .split = (enum engine_split)t->split,
         .progress = progress ? on_load : NULL,
@@ -239,15 +240,16 @@ enum gw_status setup_model_open(const struct proxy_config_target *t, const struc
     m->kv = t->kv;
     m->prefixes = t->prefixes;
     m->split = t->split;
+    m->weights = t->weights;
     /* What cannot be looked at cannot be opened either, and that says why. */
     (void)stat(t->model, &m->file);
     switch (engine_kind(t->model)) {
     case ENGINE_KIND_EMBED:
     case ENGINE_KIND_RERANK:
-        st = t->adapters.n != 0 || t->draft[0] != '\0' || t->medusa[0] != '\0'
+        st = t->adapters.n != 0 || t->draft[0] != '\0' || t->medusa[0] != '\0' || t->weights != 0
                  ? gw_fail(err, GW_EUNSUPPORTED,
-                           "adapters, draft models and Medusa heads are for chat models, which "
-                           "this is not")
+                           "adapters, draft models, Medusa heads and weights fp8 are for chat "
+                           "models, which this is not")
                  : open_embedder(m, t, err);
         break;
     case ENGINE_KIND_ADAPTER:
@@ -284,10 +286,10 @@ bool setup_model_suits(const struct setup_model *m, const struct proxy_config_ta
     return m != NULL && t->kind == PROXY_TARGET_ENGINE && strcmp(m->path, t->model) == 0 &&
            m->threads == t->threads && m->max_context == t->max_context &&
            m->max_seqs == t->max_seqs && m->kv == t->kv && m->prefixes == t->prefixes &&
-           m->split == t->split && strcmp(m->device, device_of(t)) == 0 &&
-           stat(t->model, &now) == 0 && now.st_dev == m->file.st_dev &&
-           now.st_ino == m->file.st_ino && now.st_size == m->file.st_size &&
-           now.st_mtim.tv_sec == m->file.st_mtim.tv_sec &&
+           m->weights == t->weights && m->split == t->split &&
+           strcmp(m->device, device_of(t)) == 0 && stat(t->model, &now) == 0 &&
+           now.st_dev == m->file.st_dev && now.st_ino == m->file.st_ino &&
+           now.st_size == m->file.st_size && now.st_mtim.tv_sec == m->file.st_mtim.tv_sec &&
            now.st_mtim.tv_nsec == m->file.st_mtim.tv_nsec && has_adapters(m, t);
 }
 

@@ -24,7 +24,7 @@ struct setup_model {
     struct stat file; /* as it was opened: a file that was replaced is another model */
     char digest[GW_SHA256_HEX_BYTES]; /* of its bytes (model_digest.h) */
     struct model_manifest manifest;   /* who vouches for it, or empty */
-    unsigned threads, max_context, max_seqs, kv, prefixes, split;
+    unsigned threads, max_context, max_seqs, kv, prefixes, weights, split;
     atomic_uint refs;
 };
 

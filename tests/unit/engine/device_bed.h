@@ -47,8 +47,14 @@ struct bed_kind {
     const enum kern_kv_type *layer_types;
     struct lora *adapters[2];
     unsigned n_adapters;
-    bool tensors; /* GPUs share each layer */
+    bool tensors;     /* GPUs share each layer */
+    bool fp8_weights; /* on the device */
 };
+
+static inline enum gw_status check_device(const char *device, enum engine_kv kv, struct gw_err *err)
+{
+    return engine_check_device(&(struct engine_config){.device = device, .kv = kv}, NULL, err);
+}
 
 /* spec: as in the configuration. The file's layout is what a device takes. */
 static inline enum gw_status bed_init_kind(struct bed *b, const char *path, const char *spec,
@@ -72,6 +78,7 @@ static inline enum gw_status bed_init_kind(struct bed *b, const char *path, cons
     limits.kv_type = kind->type;
     limits.layer_types = kind->layer_types;
     limits.n_adapters = kind->n_adapters;
+    limits.fp8_weights = kind->fp8_weights;
     for (unsigned i = 0; i < kind->n_adapters; i++)
         limits.adapters[i] = kind->adapters[i];
     st = device_parse(spec, &parsed, err);

@@ -111,9 +111,9 @@ static void test_words(const char *path)
     if (!simt_is_here())
         return;
     simt_set_driver(100);
-    CHECK(engine_check_device("cuda:0", ENGINE_KV_AUTO, &err) == GW_EUNSUPPORTED &&
+    CHECK(check_device("cuda:0", ENGINE_KV_AUTO, &err) == GW_EUNSUPPORTED &&
           strstr(err.text, "there is no GPU") != NULL);
-    CHECK(engine_check_device("auto", ENGINE_KV_QJL, NULL) == GW_OK);
+    CHECK(check_device("auto", ENGINE_KV_QJL, NULL) == GW_OK);
     CHECK(bed_init(&b, path, "auto", &err) == GW_ENOENT); /* the CPU, then */
     simt_set_driver(0);
 }

@@ -45,13 +45,13 @@ static void test_kv_refused(const char *path)
     struct gw_err err = {0};
     struct bed b;
 
-    CHECK(engine_check_device("cuda:0", ENGINE_KV_POLAR4, &err) == GW_EUNSUPPORTED &&
+    CHECK(check_device("cuda:0", ENGINE_KV_POLAR4, &err) == GW_EUNSUPPORTED &&
           strstr(err.text, "polar4") != NULL && strstr(err.text, "int4") != NULL &&
           strstr(err.text, "device cpu") != NULL);
-    CHECK(engine_check_device("cuda:0", ENGINE_KV_I4, NULL) == GW_OK &&
-          engine_check_device("cuda:0", ENGINE_KV_FP8, NULL) == GW_OK &&
-          engine_check_device("cuda:0", ENGINE_KV_ADAPTIVE, NULL) == GW_OK &&
-          engine_check_device("auto", ENGINE_KV_QJL, NULL) == GW_OK);
+    CHECK(check_device("cuda:0", ENGINE_KV_I4, NULL) == GW_OK &&
+          check_device("cuda:0", ENGINE_KV_FP8, NULL) == GW_OK &&
+          check_device("cuda:0", ENGINE_KV_ADAPTIVE, NULL) == GW_OK &&
+          check_device("auto", ENGINE_KV_QJL, NULL) == GW_OK);
     CHECK(bed_init_kind(&b, path, "cuda:0", &(struct bed_kind){.type = KERN_KV_QJL}, &err) ==
           GW_EUNSUPPORTED);
 }
