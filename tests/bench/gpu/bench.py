@@ -92,16 +92,18 @@ def peer_command(args, path):
         return shlex.split(args.peer) + ["gpu", path, "0"] + sizes, None
     if args.peer == "none":
         return None, "not asked for"
-    python = os.path.join("build", "cache", "llama", "bin", "python")
-    python = python if os.path.exists(python) else sys.executable
-    try:
-        found = subprocess.run([python, "-c", "import llama_cpp; print(llama_cpp.llama_supports_gpu_offload())"], capture_output=True, text=True, check=False, timeout=60)
-    except subprocess.TimeoutExpired:
-        return None, "asking Python for llama_cpp takes longer than a minute"
-    if found.returncode != 0:
-        return None, "Python cannot import llama_cpp (the package llama-cpp-python, built with CUDA)"
-    if "True" not in found.stdout:
-        return None, "the llama_cpp that is there was built without a GPU"
+    why = "Python cannot import llama_cpp (the package llama-cpp-python, built with CUDA)"
+    for python in (os.path.join("build", "cache", "llama", "bin", "python"), sys.executable):
+        try:
+            found = subprocess.run([python, "-c", "import llama_cpp; print(llama_cpp.llama_supports_gpu_offload())"], capture_output=True, text=True, check=False, timeout=60)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if found.returncode == 0 and "True" in found.stdout:
+            break
+        if found.returncode == 0:
+            why = "the llama_cpp that is there was built without a GPU"
+    else:
+        return None, why
     return [python, os.path.join(HERE, "..", "peer_llama.py"), "gpu", path, str(args.threads or os.cpu_count() or 1)] + sizes, None
 
 

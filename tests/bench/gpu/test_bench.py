@@ -3,6 +3,7 @@
 code, and the whole program at tiny sizes on the emulated device (tests/simt), beside a made-up llama.cpp.
 
 usage: tests/bench/gpu/test_bench.py PROGRAMS      PROGRAMS: gpu, engine and make_model, linked with the emulated device"""
+import argparse
 import contextlib
 import io
 import json
@@ -18,6 +19,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+import bench as bench_py  # noqa: E402
 import report  # noqa: E402
 from runner import Budget, Failed, Runner  # noqa: E402
 
@@ -189,6 +191,8 @@ def test_go(tmp):
     r = go("bench")
     check(r.returncode == 0 and "-j4 CUDA=1 CUDA_SM=90a gpu-bench-build\nbuilt in " in r.stdout, f"built for what is there: {r}")
     check(re.search(r"bench build/release/gpu --started \d+ --rounds 1\n", r.stdout) is not None, f"with its options: {r}")
+    r = go("bench", GPUBENCHFLAGS="--budget 5")
+    check(re.search(r"bench build/release/gpu --started \d+ --budget 5\n", r.stdout) is not None, f"another time: {r}")
     r = go("test", CAPS="8.7\\n9.0\\n")
     check("CUDA_SM" not in r.stdout and "gpu-test-build" in r.stdout and re.search(r"run build/release/gpu test_a \d+\n", r.stdout) is not None, f"an unknown one: all: {r}")
     script(os.path.join(tree, "build/release/gpu/gpu"), "#!/bin/sh\n")
@@ -410,6 +414,19 @@ def test_peer(tmp):
     check(r.returncode == 0 and len(r.stdout.split()) == 3 and "layers 999" in r.stderr, f"three answers: {r}")
     r = run(False)
     check(r.returncode == 1 and "built without a GPU" in r.stderr, f"no GPU: {r}")
+    args = argparse.Namespace(prompt=512, decode=16, streams=64, behind=1000, each=64, threads=3, peer="auto")
+    here = os.getcwd()
+    os.chdir(tmp)  # no environment of the project's own there
+    os.environ["PYTHONPATH"] = tmp
+    check(bench_py.peer_command(args, "m.gguf") == (None, "the llama_cpp that is there was built without a GPU"), "one that is of no use")
+    run(True)
+    command, why = bench_py.peer_command(args, "m.gguf")
+    check(why is None and command[0] == sys.executable and command[2:] == ["gpu", "m.gguf", "3", "512", "16", "64", "1000", "64"], f"one that is: {command}")
+    script(os.path.join(tmp, "llama_cpp.py"), "raise ImportError\n")
+    command, why = bench_py.peer_command(args, "m.gguf")
+    check(command is None and "cannot import llama_cpp" in why, f"none: {why}")
+    del os.environ["PYTHONPATH"]
+    os.chdir(here)
 
 
 def main():
