@@ -221,8 +221,9 @@ static void describe(struct device_tensor *t)
         at += len > 0 ? (size_t)len : 0;
     }
     (void)snprintf(t->base.words, sizeof(t->base.words),
-                   "%s (cuda:%s): %u of %u layers, shared by tensors%s",
+                   "%s (cuda:%s): %u of %u layers, shared by tensors (%s)%s",
                    t->shares[0].d->parts[0].info.name, numbers, n - first, n,
+                   kern_cuda_group_way(t->group),
                    t->base.limits.fp8_weights ? ", weights fp8" : "");
 }
 

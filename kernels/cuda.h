@@ -390,14 +390,17 @@ struct kern_cuda_group;
 
 enum { KERN_CUDA_GROUP = 8 }; /* devices at most */
 
-/* Joins n (2 to KERN_CUDA_GROUP) contexts on different devices for sums of at most max_floats numbers, and takes the memory for that. The contexts must
- * live longer, and belong to the same thread. GW_EINVAL, GW_ENOMEM, GW_EIO; *out is unchanged on failure. Free with kern_cuda_group_free (NULL allowed). */
+/* Joins n (2 to KERN_CUDA_GROUP) contexts on different devices for sums of at most max_floats numbers, and takes the memory for that: through NCCL where
+ * libnccl.so.2 can be opened, else by copies. The contexts must live longer, and belong to the same thread. GW_EINVAL, GW_ENOMEM, GW_EIO; *out is unchanged on failure. Free with kern_cuda_group_free (NULL allowed). */
 enum gw_status kern_cuda_group_new(struct kern_cuda *const *c, unsigned n, size_t max_floats,
                                    struct kern_cuda_group **out, struct gw_err *err);
 void kern_cuda_group_free(struct kern_cuda_group *g);
 
-/* x[i] of every context i becomes x[0] + x[1] + ..., in stream order of all; device pointers, [n_floats]. Each device adds in that order, so all have the
- * same bits, in every run and however many numbers there are. */
+/* What makes the sums, for people: "NCCL 2.27.3", "copies", "copies, as NCCL failed: ...". Lives as long as g. */
+const char *kern_cuda_group_way(const struct kern_cuda_group *g);
+
+/* x[i] of every context i becomes x[0] + x[1] + ..., in stream order of all; device pointers, [n_floats]. By copies each device adds in that order, so all
+ * have the same bits, in every run and however many numbers there are; of more than two devices NCCL chooses the order by the size. */
 void kern_cuda_group_sum(struct kern_cuda_group *g, float *const *x, size_t n_floats);
 
 /* kern_cuda_sync of all its contexts. Once one has failed the others are not waited for: GW_EIO, GW_ENOMEM. */

@@ -26,6 +26,9 @@ void simt_fail_after(unsigned long n);
 /* The order in which threads take turns: 0 forwards, 1 backwards, else shuffled by this number. A kernel whose result depends on it
  * lacks a barrier. */
 void simt_set_order(unsigned order);
+/* Streams that are made from now on do nothing before somebody waits for one; then each does as much as events let it before another one does anything: 1: the
+ * one that was made first, 2: the last one; 0: they do everything at once. A result that depends on it lacks an event. One thread only. */
+void simt_set_late(unsigned order);
 /* Kernels launched so far. */
 unsigned long simt_launched(void);
 /* Products of a warpgroup that were asked for so far, by each thread of it: what only compute capability 9.0 has. */

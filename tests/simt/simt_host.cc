@@ -6,7 +6,11 @@
 #include "tests/simt/knobs.h"
 #include "tests/simt/simt_hopper.h"
 
-struct simt_op { // of a graph
+struct simt_mark { // an event, recorded once
+    unsigned owners;
+    bool passed;
+};
+struct simt_op { // of a graph, or of a stream that is late
     void (*run)(simt_op *);
     simt_op *next;
     dim3 grid, block;
@@ -15,6 +19,9 @@ struct simt_op { // of a graph
     void *to;
     const void *from;
     int value;
+    simt_mark *mark;
+    bool waits; // for the mark, or else passes it
+    void *kept; // goes with it
     alignas(64) char ctx[1024];
 };
 struct simt_graph {
@@ -23,23 +30,31 @@ struct simt_graph {
 };
 struct simt_stream {
     simt_graph *recording;
+    simt_op *first, **last; // what is late; last NULL: it does everything at once
+    simt_stream *next;
 };
 struct simt_event {
     struct timespec at;
+    simt_mark *mark;
 };
 
 cudaError_t simt_driver = cudaSuccess;
 int simt_devices = 1, simt_major = 8, simt_minor;
 size_t simt_memory = (size_t)1 << 32, simt_used[SIMT_DEVICES];
 static thread_local int current; // device of this thread
-static unsigned long fail_at; // launches from this number on fail; 0: none
+static unsigned late;            // simt_set_late
+static simt_stream *streams;     // that are late; the last one that was made is the first
+static unsigned long fail_at;    // launches from this number on fail; 0: none
 
 namespace
 {
 struct block {
-    size_t bytes, unused[30]; // 256: what follows is aligned as the device does it
+    size_t bytes;
+    block *next; // of those that are page-locked
     int device;
+    char unused[236]; // 256: what follows is aligned as the device does it
 };
+block *locked; // only while streams are late
 
 cudaError_t take(void **p, size_t bytes)
 {
@@ -56,6 +71,19 @@ cudaError_t take(void **p, size_t bytes)
     memset(static_cast<void *>(b + 1), 0xee, bytes);
     *p = b + 1;
     return cudaSuccess;
+}
+
+bool is_locked(const void *p)
+{
+    const char *at = static_cast<const char *>(p);
+
+    for (const block *b = locked; b != nullptr; b = b->next) {
+        const char *from = reinterpret_cast<const char *>(b + 1);
+
+        if (at >= from && at < from + b->bytes)
+            return true;
+    }
+    return false;
 }
 
 cudaError_t give(void *p)
@@ -82,22 +110,77 @@ void run_set(simt_op *o)
     memset(o->to, o->value, o->bytes);
 }
 
-cudaError_t queue(cudaStream_t s, simt_op *o)
+void drop(simt_mark *m)
 {
-    simt_op *kept;
+    if (m != nullptr && --m->owners == 0)
+        free(m);
+}
 
-    if (s == nullptr || s->recording == nullptr) {
-        o->run(o);
-        return cudaSuccess;
+void run_mark(simt_op *o)
+{
+    o->mark->passed = true;
+}
+
+void run_nothing(simt_op *)
+{
+}
+
+// The stream that may go on and is preferred: the one made first, or the last one.
+simt_stream *next_stream()
+{
+    simt_stream *found = nullptr;
+
+    for (simt_stream *s = streams; s != nullptr; s = s->next) {
+        if (s->first == nullptr || (s->first->waits && !s->first->mark->passed))
+            continue;
+        found = s;
+        if (late == 2)
+            break;
     }
-    kept = static_cast<simt_op *>(aligned_alloc(alignof(simt_op), sizeof(*kept)));
+    return found;
+}
+
+// Does what is late, always for the preferred stream if it can: it runs ahead as far as marks let it.
+void catch_up()
+{
+    for (simt_stream *s = next_stream(); s != nullptr; s = next_stream()) {
+        simt_op *o = s->first;
+
+        s->first = o->next;
+        if (s->first == nullptr)
+            s->last = &s->first;
+        o->run(o);
+        drop(o->mark);
+        free(o->kept);
+        free(o);
+    }
+    for (simt_stream *s = streams; s != nullptr; s = s->next)
+        if (s->first != nullptr)
+            abort(); // it waits for what nobody does
+}
+
+cudaError_t append(simt_op **&last, const simt_op *o)
+{
+    simt_op *kept = static_cast<simt_op *>(aligned_alloc(alignof(simt_op), sizeof(*kept)));
+
     if (kept == nullptr)
         return cudaErrorMemoryAllocation;
     *kept = *o;
     kept->next = nullptr;
-    *s->recording->last = kept;
-    s->recording->last = &kept->next;
+    *last = kept;
+    last = &kept->next;
     return cudaSuccess;
+}
+
+cudaError_t queue(cudaStream_t s, simt_op *o)
+{
+    if (s != nullptr && s->recording == nullptr && s->last != nullptr)
+        return append(s->last, o);
+    if (s == nullptr || s->recording == nullptr) {
+        o->run(o);
+        return cudaSuccess;
+    }
+    return append(s->recording->last, o);
 }
 } // namespace
 
@@ -176,14 +259,29 @@ cudaError_t cudaMallocAsync(void **p, size_t bytes, cudaStream_t s)
 }
 cudaError_t cudaFreeAsync(void *p, cudaStream_t)
 {
+    catch_up();
     return give(p);
 }
 cudaError_t cudaHostAlloc(void **p, size_t bytes, unsigned)
 {
-    return take(p, bytes);
+    const cudaError_t e = take(p, bytes);
+
+    if (e == cudaSuccess && late != 0) {
+        block *b = static_cast<block *>(*p) - 1;
+
+        b->next = locked;
+        locked = b;
+    }
+    return e;
 }
 cudaError_t cudaFreeHost(void *p)
 {
+    catch_up();
+    for (block **b = &locked; *b != nullptr; b = &(*b)->next)
+        if (*b + 1 == p) {
+            *b = (*b)->next;
+            break;
+        }
     return give(p);
 }
 cudaError_t cudaHostGetDevicePointer(void **d, void *h, unsigned)
@@ -191,10 +289,17 @@ cudaError_t cudaHostGetDevicePointer(void **d, void *h, unsigned)
     *d = h;
     return cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind,
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t s)
 {
     simt_op o = {};
+
+    if (kind == cudaMemcpyHostToDevice && s->last != nullptr && !is_locked(from)) {
+        o.kept = malloc(bytes + 1);
+        if (o.kept == nullptr)
+            return cudaErrorMemoryAllocation;
+        from = memcpy(o.kept, from, bytes);
+    }
 
     o.run = run_copy;
     o.to = to;
@@ -219,24 +324,46 @@ cudaError_t cudaMemsetAsync(void *to, int v, size_t bytes, cudaStream_t s)
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned)
 {
     *s = static_cast<cudaStream_t>(calloc(1, sizeof(**s)));
-    return *s != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
+    if (*s == nullptr)
+        return cudaErrorMemoryAllocation;
+    if (late != 0) {
+        (*s)->last = &(*s)->first;
+        (*s)->next = streams;
+        streams = *s;
+    }
+    return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t s)
 {
+    catch_up();
+    for (simt_stream **p = &streams; *p != nullptr; p = &(*p)->next)
+        if (*p == s) {
+            *p = s->next;
+            break;
+        }
     free(s);
     return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t s)
 {
+    catch_up();
     return s->recording != nullptr ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
 cudaError_t cudaStreamQuery(cudaStream_t s)
 {
     return cudaStreamSynchronize(s);
 }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned)
+cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
 {
-    return cudaSuccess;
+    simt_op o = {};
+
+    if (s->last == nullptr || e->mark == nullptr)
+        return cudaSuccess;
+    o.run = run_nothing;
+    o.waits = true;
+    o.mark = e->mark;
+    e->mark->owners++;
+    return queue(s, &o);
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode)
 {
@@ -263,6 +390,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *x, cudaGraph_t g, unsigned lon
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t)
 {
+    catch_up();
     for (simt_op *o = x->first; o != nullptr; o = o->next) {
         if (is_lost())
             return cudaErrorLaunchFailure;
@@ -292,20 +420,34 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned)
 }
 cudaError_t cudaEventDestroy(cudaEvent_t e)
 {
+    drop(e->mark);
     free(e);
     return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t)
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 {
+    simt_op o = {};
+
     clock_gettime(CLOCK_MONOTONIC, &e->at);
-    return cudaSuccess;
+    if (s->last == nullptr)
+        return cudaSuccess;
+    drop(e->mark);
+    e->mark = static_cast<simt_mark *>(calloc(1, sizeof(*e->mark)));
+    if (e->mark == nullptr)
+        return cudaErrorMemoryAllocation;
+    e->mark->owners = 2;
+    o.run = run_mark;
+    o.mark = e->mark;
+    return queue(s, &o);
 }
 cudaError_t cudaEventQuery(cudaEvent_t)
 {
+    catch_up();
     return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t)
 {
+    catch_up();
     return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
@@ -372,6 +514,10 @@ size_t simt_memory_used()
 void simt_fail_after(unsigned long n)
 {
     __atomic_store_n(&fail_at, n == 0 ? 0 : simt_launched() + n, __ATOMIC_RELAXED);
+}
+void simt_set_late(unsigned order)
+{
+    late = order;
 }
 void simt_set_order(unsigned order)
 {

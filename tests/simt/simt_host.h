@@ -1,5 +1,5 @@
 /* tests/simt/simt_host.h - the part of the CUDA runtime that the kernels' files use, over ordinary memory. A stream does at once what
- * it is given, or keeps it while it records a graph. */
+ * it is given, or keeps it while it records a graph, or (simt_set_late) until somebody waits. */
 #ifndef TESTS_SIMT_HOST_H
 #define TESTS_SIMT_HOST_H
 
@@ -12,6 +12,7 @@ enum cudaError_t {
     cudaErrorNotReady = 600,
     cudaErrorLaunchFailure = 719,
     cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorUnknown = 999,
 };
 enum cudaMemcpyKind {
     cudaMemcpyHostToDevice = 1,

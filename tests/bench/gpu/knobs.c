@@ -30,6 +30,10 @@ void simt_fail_after(unsigned long n)
 {
     (void)n;
 }
+void simt_set_late(unsigned order)
+{
+    (void)order;
+}
 void simt_set_order(unsigned order)
 {
     (void)order;

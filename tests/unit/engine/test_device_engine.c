@@ -8,6 +8,7 @@
 #include "engine/sampler.h"
 #include "kernels/cuda.h"
 #include "tests/simt/knobs.h"
+#include "tests/simt/nccl.h"
 #include "tests/test.h"
 #include "tests/unit/engine/rig.h"
 
@@ -223,6 +224,7 @@ int main(void)
     (void)snprintf(path, sizeof(path), "%s/tiny-llama3-F16.gguf", dir);
     test_answers(path, "cuda:0");
     if (simt_is_here()) {
+        CHECK(fake_nccl_open() != NULL); /* off, and no other one is found */
         simt_set_devices(2);
         test_answers(path, "cuda:0,1");
     }

@@ -1,5 +1,7 @@
 /* tests/unit/engine/test_device_tensor.c - whole models whose layers are shared by several emulated GPUs, against the CPU: every family, two GPUs and four,
  * keys and values of few bits, prefixes, pages in the host's memory, too little memory, a GPU that fails; and what is refused, with which words. */
+#include "kernels/cuda.h"
+#include "tests/simt/nccl.h"
 #include "tests/unit/engine/device_logits.h"
 
 /* The place of the largest. */
@@ -54,6 +56,28 @@ static void test_share(const char *dir, const char *file, const char *gpus, doub
     CHECK(simt_memory_used() == 0);
 out:
     rig_fini(&cpu);
+    free(want);
+    free(got);
+}
+
+/* GPUs that run ahead of each other as far as they may: the bits stay the same. */
+static void test_late(const char *path, const char *gpus)
+{
+    enum { ALL = (PROMPT + DECODE) * MAX_VOCAB };
+    float *want = calloc(ALL, 4), *got = calloc(ALL, 4);
+
+    for (unsigned late = 0; late <= 2; late++) {
+        struct bed b;
+
+        simt_set_late(late);
+        if (CHECK(open_tensors(&b, path, gpus, NULL))) {
+            if (read_all(&b.r, PROMPT + DECODE, late == 0 ? want : got))
+                CHECK(late == 0 || memcmp(want, got, ALL * sizeof(float)) == 0);
+            bed_fini(&b);
+        }
+    }
+    simt_set_late(0);
+    CHECK(simt_memory_used() == 0);
     free(want);
     free(got);
 }
@@ -178,6 +202,45 @@ static void test_failure(const char *path)
     CHECK(simt_memory_used() == 0);
 }
 
+/* The same through NCCL, of which the tests have their own; and what happens when it fails. */
+static void test_nccl(const char *dir, struct fake_nccl *nccl)
+{
+    const int32_t ids[3] = {1, 2, 3};
+    struct kvcache_seq s = {0};
+    struct forward_run run = {.seq = &s, .tokens = ids, .n_tokens = 3, .n_logits = 1};
+    char path[512];
+    struct bed b;
+
+    (void)snprintf(path, sizeof(path), "%s/tiny-llama3-Q8_0.gguf", dir);
+    CHECK(nccl->sums == 0);
+    nccl->mode = FAKE_NCCL_WORKS;
+    if (CHECK(open_tensors(&b, path, "cuda:0,1", NULL))) {
+        CHECK(strstr(b.d->words, "(NCCL 2.99.1)") != NULL && nccl->joined == 2);
+        bed_fini(&b);
+    }
+    test_share(dir, "tiny-llama3-Q8_0", "cuda:0,1", 2e-3);
+    test_share(dir, "tiny-llama3-Q8_0", "cuda:2,0,1,3", 2e-3);
+    CHECK(nccl->sums > 4u * (1 + DECODE) && nccl->joined == 0 && nccl->aborted == 0);
+    nccl->mode = FAKE_NCCL_FAILS;
+    nccl->sums = 0;
+    if (CHECK(open_tensors(&b, path, "cuda:0,1", NULL)) &&
+        CHECK(kvcache_reserve(b.r.kv, &s, 3) == GW_OK)) {
+        CHECK(forward_step(b.r.f, &run, 1) == GW_OK); /* four sums, and the one at the start */
+        CHECK(forward_step(b.r.f, &run, 1) == GW_EIO);
+        CHECK(strstr(forward_error(b.r.f), "NCCL: emulated failure") != NULL);
+        CHECK(nccl->aborted == 2 && nccl->joined == 0);
+        CHECK(forward_step(b.r.f, &run, 1) == GW_EIO);
+        kvcache_release(b.r.kv, &s);
+        bed_fini(&b);
+    }
+    nccl->mode = FAKE_NCCL_OFF;
+    if (CHECK(open_tensors(&b, path, "cuda:0,1", NULL))) {
+        CHECK(strstr(b.d->words, "(copies, as NCCL failed: emulated failure)") != NULL);
+        bed_fini(&b);
+    }
+    CHECK(simt_memory_used() == 0);
+}
+
 static void refused(const char *dir, const char *file, const char *gpus, const char *words)
 {
     struct gw_err err = {0};
@@ -241,25 +304,38 @@ int main(void)
     static const char *const four[] = {"tiny-llama3-Q8_0", "tiny-phi3-F16", "wide-llama3-Q4_K_M"};
     char why[256] = "", path[512];
     const char *dir = rig_models(why);
+    struct fake_nccl *nccl = NULL;
+    unsigned n_gpus;
 
-    if (dir == NULL || !simt_is_here()) {
-        test_skip(dir == NULL ? why : "a real machine has as many devices as it has");
+    /* On the emulated devices sums are made by copies at first: NCCL is there and off. */
+    if (simt_is_here()) {
+        simt_set_devices(4);
+        nccl = fake_nccl_open();
+    }
+    n_gpus = kern_cuda_count();
+    if (dir == NULL || n_gpus < 2) {
+        test_skip(dir == NULL ? why : "there is one GPU, and tensors are for several");
         return test_done();
     }
-    simt_set_devices(4);
     for (size_t i = 0; i < sizeof(two) / sizeof(two[0]); i++)
         test_share(dir, two[i], "cuda:0,1", 2e-3);
-    for (size_t i = 0; i < sizeof(four) / sizeof(four[0]); i++)
+    for (size_t i = 0; n_gpus >= 4 && i < sizeof(four) / sizeof(four[0]); i++)
         test_share(dir, four[i], "cuda:0,1,2,3", 2e-3);
     (void)snprintf(path, sizeof(path), "%s/tiny-llama3-Q8_0.gguf", dir);
     test_shared(path, (struct bed_kind){.type = KERN_KV_F16}, "f16");
     test_shared(path, (struct bed_kind){.type = KERN_KV_I4, .layer_types = mixed}, "adaptive");
-    test_little_memory(path);
-    test_failure(path);
-    refused(dir, "tiny-llama3-Q8_0", "cuda:0,1,2", "4 KV heads cannot be shared by 3 GPUs");
     refused(dir, "tiny-mistral-Q8_0", "cuda:0,1", "1 KV heads cannot be shared by 2 GPUs");
     refused(dir, "tiny-llama3-Q4_K_M", "cuda:0,1", "in blocks of 256");
     refused(dir, "tiny-mixtral-Q8_0", "cuda:0,1", "experts");
     check_split(dir);
+    /* A real machine has as many devices and as much memory as it has. */
+    if (!simt_is_here() || !CHECK(nccl != NULL))
+        return test_done();
+    refused(dir, "tiny-llama3-Q8_0", "cuda:0,1,2", "4 KV heads cannot be shared by 3 GPUs");
+    test_late(path, "cuda:0,1");
+    test_late(path, "cuda:0,1,2,3");
+    test_little_memory(path);
+    test_failure(path);
+    test_nccl(dir, nccl);
     return test_done();
 }
