@@ -267,6 +267,8 @@ static void test_made_up(void)
 
 /* ---- the emulated GPU ----------------------------------------------------------------------- */
 
+enum { HERE_LAYERS = 2 };
+
 static enum gw_status open_on(const char *path, size_t memory, struct engine **out,
                               struct gw_err *err)
 {
@@ -339,7 +341,7 @@ static void test_room_for_all(const char *path)
     struct engine_device d = {0};
 
     CHECK(cost_with(path, (size_t)1 << 32, &d, NULL) == GW_OK);
-    CHECK(d.n_gpus == 1 && d.n_layers == LAYERS);
+    CHECK(d.n_gpus == 1 && d.n_layers == HERE_LAYERS);
     CHECK(memcmp(&d.cost, &none, sizeof(none)) == 0);
 }
 
@@ -351,7 +353,7 @@ static void test_layers_on_host(const char *path, size_t memory)
         return;
     printf("%u layers on the CPU, %u on the GPU: %.3g of it a layer\n", d.cost.host_layers,
            d.n_layers, d.cost.gpu_layer_s);
-    CHECK(d.cost.host_layers + d.n_layers == LAYERS && d.n_layers != 0);
+    CHECK(d.cost.host_layers + d.n_layers == HERE_LAYERS && d.n_layers != 0);
     CHECK(d.cost.gpu_layer_s > 0 && d.cost.host_layer_s == 0); /* the CPU launches nothing */
 }
 
@@ -368,14 +370,14 @@ static void test_real_times(const char *path, size_t memory)
     engine_close(e);
 }
 
-/* Attention is launched once a layer and pass, or twice where parts of keys meet: as often for pages here as for as many there. A model of twice the
- * layers pays twice for a token of context. */
+/* Attention is launched as often for each layer, however many keys there are: the time of a pass, in launches, is that of a layer times the layers, and
+ * what is said of a token of context is its share of the keys that were timed, at most TIMED_KEYS. */
 static void test_pages_on_host(size_t *memory)
 {
     double host[2] = {0}, gpu[2] = {0};
 
     for (unsigned i = 0; i < 2; i++) { /* the smaller one's memory is left in *memory */
-        const char *path = model_of(LAYERS << (1 - i));
+        const char *path = model_of(HERE_LAYERS << (1 - i));
         struct engine_device d = {0};
 
         *memory = find_memory(path, has_far_pages, has_host_layers);
@@ -385,8 +387,8 @@ static void test_pages_on_host(size_t *memory)
                d.n_layers, d.cost.host_kv_tokens, d.cost.host_kv_s, d.cost.gpu_kv_s);
         CHECK(d.cost.host_layers == 0 && d.cost.host_layer_s == 0 && d.cost.host_kv_tokens > 256);
         CHECK(d.cost.host_kv_s > 0 && d.cost.gpu_kv_s > 0);
-        host[i] = d.cost.host_kv_s * (d.cost.host_kv_tokens < 1024 ? d.cost.host_kv_tokens : 1024) /
-                  d.n_layers;
+        host[i] = d.cost.host_kv_s / d.n_layers *
+                  (d.cost.host_kv_tokens < TIMED_KEYS ? d.cost.host_kv_tokens : TIMED_KEYS);
         gpu[i] = d.cost.gpu_kv_s;
     }
     CHECK(is_near(host[0], host[1]) && gpu[0] > 0 && gpu[1] > 0);
@@ -402,7 +404,7 @@ static void test_lost_while_timed(const char *path, size_t memory)
     if (!CHECK(memory != 0) || !CHECK(cost_with(path, memory, &d, NULL) == GW_OK))
         return;
     n = simt_launched() - before;
-    for (unsigned long at = 1; at < n; at += n / 12 + 1) {
+    for (unsigned long at = 1; at < n; at += n / TEST_DRAWS(12) + 1) {
         struct gw_err err = {0};
 
         simt_fail_after(at);
@@ -412,7 +414,7 @@ static void test_lost_while_timed(const char *path, size_t memory)
         failed++;
     }
     printf("lost at %u of %lu launches of the start\n", failed, n);
-    CHECK(failed > 5 && cost_with(path, memory, &d, NULL) == GW_OK);
+    CHECK(failed >= 3 && cost_with(path, memory, &d, NULL) == GW_OK);
 }
 
 int main(void)
@@ -427,7 +429,7 @@ int main(void)
     if (simt_is_here()) {
         size_t memory;
 
-        (void)snprintf(path, sizeof(path), "%s", model_of(LAYERS));
+        (void)snprintf(path, sizeof(path), "%s", model_of(HERE_LAYERS));
         test_room_for_all(path);
         memory = find_memory(path, has_host_layers, never);
         test_layers_on_host(path, memory);

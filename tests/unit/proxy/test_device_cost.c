@@ -15,7 +15,7 @@
 #include "tests/test.h"
 #include "tests/unit/engine/gguf_make.h"
 
-enum { LAYERS = 4, CONTEXT = 8192 };
+enum { LAYERS = 2, CONTEXT = 8192 };
 
 static char dir[] = "/tmp/sluice-cost-XXXXXX";
 static char model[64];
