@@ -135,6 +135,7 @@ static struct block tensor_block(uint32_t type)
         [30] = {0, 1, 2},   /* BF16 */
         [39] = {5, 1, 17},  /* MXFP4 */
         [40] = {6, 1, 36},  /* NVFP4 */
+        [63] = {7, 1, 132}, /* E4M3: no file's, but of folders in memory */
     };
 
     return type < sizeof(blocks) / sizeof(blocks[0]) ? blocks[type] : (struct block){0, 0, 0};

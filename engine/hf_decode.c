@@ -4,8 +4,8 @@
  * [in / group][out / 8], packed along out; w = (q - z - 1) s, or (q - z) s in its second format; g_idx [in] names
  * the group of each input. AWQ: qweight [in][out / 8], zeros likewise, nibble i of a word holding column
  * 0 2 4 6 1 3 5 7; w = (q - z) s. Groups of whole blocks in order are Q4_0 when every zero is 8, exactly, and Q4_1
- * with the minimum -z s rounded to binary16 otherwise; all else becomes F16. FP8: E4M3 times a scale, as F16. Pure;
- * any thread. */
+ * with the minimum -z s rounded to binary16 otherwise; all else becomes F16. FP8: E4M3
+ * with its scale, where 128 columns of a row have one; else times it, as F16. Pure; any thread. */
 #include <string.h>
 
 #include "engine/hf_private.h"
@@ -217,26 +217,47 @@ static enum gw_status plan_fp8(const struct hf *h, struct hf_tensor *t)
         t->scales = hf_find(h, t->stem, "weight_scale");
     if (t->scales == NULL || !float_type(t->scales, &type))
         return bad_part(h, t, "weight_scale");
+    if (t->cols % KERN_E4M3_BLOCK == 0)
+        t->type = KERN_TYPE_E4M3;
     if (n_values(t->scales) == 1 || n_values(t->scales) == t->rows)
         return GW_OK;
     if (h->block[0] == 0 || h->block[1] == 0)
         return bad_part(h, t, "weight_scale");
+    if (h->block[1] % KERN_E4M3_BLOCK != 0)
+        t->type = KERN_TYPE_F16;
     a = (t->rows + h->block[0] - 1) / h->block[0];
     b = (t->cols + h->block[1] - 1) / h->block[1];
     return has_dims(t->scales, a, b) ? GW_OK : bad_part(h, t, "weight_scale_inv");
 }
 
-static void fp8_to_floats(const struct hf *h, const struct hf_tensor *t, uint64_t out, float *row)
+/* The scale of a weight. */
+static float fp8_scale(const struct hf *h, const struct hf_tensor *t, uint64_t out, uint64_t col)
 {
     const uint64_t n = n_values(t->scales);
+    uint64_t at = n == 1 ? 0 : out;
+
+    if (n != 1 && n != t->rows)
+        at = out / h->block[0] * t->scales->dims[1] + col / h->block[1];
+    return get_float(t->scales, at);
+}
+
+static void fp8_to_floats(const struct hf *h, const struct hf_tensor *t, uint64_t out, float *row)
+{
     const unsigned char *q = (const unsigned char *)t->data->data + out * t->cols;
 
-    for (uint64_t i = 0; i < t->cols; i++) {
-        uint64_t at = n == 1 ? 0 : out;
+    for (uint64_t i = 0; i < t->cols; i++)
+        row[i] = kern_e4m3_f32(q[i]) * fp8_scale(h, t, out, i);
+}
 
-        if (n != 1 && n != t->rows)
-            at = out / h->block[0] * t->scales->dims[1] + i / h->block[1];
-        row[i] = kern_e4m3_f32(q[i]) * get_float(t->scales, at);
+static void fp8_to_blocks(const struct hf *h, const struct hf_tensor *t, uint64_t out, char *dst)
+{
+    const char *q = (const char *)t->data->data + out * t->cols;
+
+    for (uint64_t i = 0; i < t->cols; i += KERN_E4M3_BLOCK, dst += sizeof(struct kern_block_e4m3)) {
+        struct kern_block_e4m3 b = {.d = fp8_scale(h, t, out, i)};
+
+        memcpy(b.q, q + i, sizeof(b.q));
+        memcpy(dst, &b, sizeof(b));
     }
 }
 
@@ -295,6 +316,10 @@ void hf_decode(const struct hf *h, const struct hf_tensor *t, float *row, char *
 
         if (t->type == KERN_TYPE_Q4_0 || t->type == KERN_TYPE_Q4_1) {
             four_to_blocks(h, t, from, dst);
+            continue;
+        }
+        if (t->type == KERN_TYPE_E4M3) {
+            fp8_to_blocks(h, t, from, dst);
             continue;
         }
         if (t->format == HF_PLAIN)

@@ -139,7 +139,7 @@ void kern_cuda_graph_free(struct kern_cuda_graph *g); /* g may be NULL */
 
 /* ---- matrices --------------------------------------------------------------------------- */
 
-/* Can a matrix of this type be multiplied here? Q4_0, Q4_1, Q8_0, Q4_K, Q5_K, Q6_K, F16, BF16. */
+/* Can a matrix of this type be multiplied here? Q4_0, Q4_1, Q8_0, Q4_K, Q5_K, Q6_K, F16, BF16, E4M3. */
 bool kern_cuda_has_type(uint32_t type);
 
 /* Bytes on the device of such a matrix; 0 when it cannot be one. Columns are a multiple of 32 for all types. Thread: any. */
@@ -147,14 +147,14 @@ size_t kern_cuda_matrix_bytes(uint32_t type, uint64_t rows, uint64_t cols);
 
 /* Uploads a matrix in GGUF layout (kernels/quant.h) and arranges it for the device (kernels/cuda_repack.h), through page-locked pieces:
  * gguf may go once this returned. GW_EUNSUPPORTED: type; GW_EINVAL: no rows, or columns not a multiple of the block or of 32; GW_ELIMIT; GW_ENOMEM.
- * on_host: keep it in page-locked memory, read over the bus. Free with kern_cuda_matrix_free (NULL allowed). */
+ * on_host: keep it in page-locked memory, read over the bus; not of E4M3. Free with kern_cuda_matrix_free (NULL allowed). */
 enum gw_status kern_cuda_matrix_new(struct kern_cuda *c, uint32_t type, uint64_t rows,
                                     uint64_t cols, const void *gguf, bool on_host,
                                     struct kern_cuda_matrix **out, struct gw_err *err);
 void kern_cuda_matrix_free(struct kern_cuda_matrix *m);
 
-/* The same as e4m3: 8 bits a weight, and a power of two for 128 columns of a row, by which its largest is between 224 and 448. Any type that
- * kern_row_f32 knows. On compute capability 9.0 products of more than KERN_CUDA_GEMV_TOKENS tokens round activations to e4m3 too, with
+/* The same as e4m3: 8 bits a weight, and a power of two for 128 columns of a row, by which its largest is between 224 and 448; of
+ * E4M3 codes and scales as they are. Any type that kern_row_f32 knows. On compute capability 9.0 products of more than KERN_CUDA_GEMV_TOKENS tokens round activations to e4m3 too, with
  * a scale for 128 columns of a token; elsewhere to bf16. They take a.x, not its integers. GW_EUNSUPPORTED, GW_EINVAL, GW_ELIMIT, GW_ENOMEM. */
 enum gw_status kern_cuda_matrix_new_e4m3(struct kern_cuda *c, uint32_t type, uint64_t rows,
                                          uint64_t cols, const void *gguf,

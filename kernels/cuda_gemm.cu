@@ -213,7 +213,7 @@ template <int TYPE> DEV void gemm_fragment(const wchunk<TYPE> &w, int k, uint32_
 #pragma unroll
         for (int up = 0; up < 2; up++) {
             const uint32_t v = dev_word(w.code[k / 2], up + k % 2 * 2);
-            const float s = __uint_as_float(w.scale[up]); /* a power of two */
+            const float s = __uint_as_float(w.scale[up]); /* a power of two, but of FP8 that was stored: bf16 rounds it then */
 
             f[up] = ptx_pack_bf16(s * dev_e4m3_f32(v), s * dev_e4m3_f32(v >> 8));
             f[2 + up] = ptx_pack_bf16(s * dev_e4m3_f32(v >> 16), s * dev_e4m3_f32(v >> 24));

@@ -6,13 +6,16 @@ bool kern_cuda_has_type(uint32_t type)
 {
     struct cuda_layout l;
 
-    return type != CUDA_E4M3 && cuda_layout_make(type, 1, KERN_SUPER, &l);
+    return type == KERN_TYPE_E4M3 ||
+           (type != CUDA_E4M3 && cuda_layout_make(type, 1, KERN_SUPER, &l));
 }
 
 size_t kern_cuda_matrix_bytes(uint32_t type, uint64_t rows, uint64_t cols)
 {
     struct cuda_layout l;
 
+    if (type == KERN_TYPE_E4M3)
+        return kern_cuda_matrix_e4m3_bytes(type, rows, cols);
     return type != CUDA_E4M3 && cuda_layout_make(type, rows, cols, &l) ? l.n_tiles * l.tile_bytes
                                                                        : 0;
 }
@@ -89,7 +92,9 @@ enum gw_status kern_cuda_matrix_new(struct kern_cuda *c, uint32_t type, uint64_t
     struct cuda_layout l;
     enum gw_status st;
 
-    if (!kern_cuda_has_type(type))
+    if (type == KERN_TYPE_E4M3 && !on_host)
+        return kern_cuda_matrix_new_e4m3(c, type, rows, cols, gguf, out, err);
+    if (!kern_cuda_has_type(type) || type == KERN_TYPE_E4M3)
         return gw_fail(err, GW_EUNSUPPORTED, "the GPU's kernels cannot compute with type %u", type);
     if (rows == 0 || cols == 0 || cols % KERN_BLOCK != 0 || cols % info->block_elems != 0)
         return gw_fail(err, GW_EINVAL, "a matrix of %llu rows and %llu columns of %s",

@@ -313,6 +313,29 @@ static void put_e4m3(const struct cuda_layout *l, const float *row, unsigned g, 
     }
 }
 
+/* The same from blocks that are e4m3 already: codes and scales as they are. NaN is none of the device's codes: such a block's scale is. */
+static void put_stored(const struct cuda_layout *l, const uint8_t *row, unsigned g, unsigned up,
+                       uint8_t *tile)
+{
+    for (size_t at = 0; at < l->cols; at += KERN_E4M3_BLOCK) {
+        struct kern_block_e4m3 b;
+
+        memcpy(&b, row + at / KERN_E4M3_BLOCK * sizeof(b), sizeof(b));
+        for (size_t i = 0; i < KERN_E4M3_BLOCK; i += KERN_BLOCK) {
+            const size_t k = at + i;
+            const struct place p = {l, tile, g, up, k / CUDA_CHUNK, k / KERN_BLOCK % 2};
+            int8_t q[KERN_BLOCK];
+
+            memcpy(q, b.q + i, sizeof(q));
+            put_bytes(&p, q);
+        }
+        for (size_t i = 0; i < KERN_E4M3_BLOCK; i++)
+            b.d = (b.q[i] & 0x7f) == 0x7f ? NAN : b.d;
+        memcpy(tile + l->scales + at / KERN_E4M3_BLOCK * 64 + ((size_t)g * 2 + up) * 4, &b.d,
+               sizeof(b.d));
+    }
+}
+
 void cuda_repack_tile_e4m3(const struct cuda_layout *l, uint32_t type, const void *gguf,
                            size_t tile, float *row, void *dst)
 {
@@ -322,8 +345,13 @@ void cuda_repack_tile_e4m3(const struct cuda_layout *l, uint32_t type, const voi
     if (!kern_row_bytes((enum kern_type)type, l->cols, &row_bytes))
         return;
     for (unsigned r = 0; r < CUDA_TILE_ROWS && tile * CUDA_TILE_ROWS + r < l->rows; r++) {
-        kern_row_f32((enum kern_type)type,
-                     (const uint8_t *)gguf + (tile * CUDA_TILE_ROWS + r) * row_bytes, l->cols, row);
+        const uint8_t *from = (const uint8_t *)gguf + (tile * CUDA_TILE_ROWS + r) * row_bytes;
+
+        if (type == KERN_TYPE_E4M3) {
+            put_stored(l, from, r % 8, r / 8, dst);
+            continue;
+        }
+        kern_row_f32((enum kern_type)type, from, l->cols, row);
         put_e4m3(l, row, r % 8, r / 8, dst);
     }
 }

@@ -50,7 +50,8 @@ enum kern_layout {
 /* A weight matrix ready for matmul: out[row] = sum over col of w[row][col] * x[col]. A value type; data
  * belongs to who provided it and must outlive the matrix. */
 struct kern_matrix {
-    enum kern_type type;
+    enum kern_type type;   /* as it lies there */
+    enum kern_type stored; /* as the file has it: E4M3 is packed as F16, all else alike */
     enum kern_layout layout;
     size_t rows; /* outputs; GGUF dims[1] */
     size_t cols; /* inputs; GGUF dims[0], a multiple of the type's block */

@@ -26,6 +26,12 @@ static enum gw_status check_shape(uint32_t type, uint64_t rows, uint64_t cols, s
     return GW_OK;
 }
 
+/* What a panel of that type is. */
+static enum kern_type packed_type(uint32_t type)
+{
+    return type == KERN_TYPE_E4M3 ? KERN_TYPE_F16 : (enum kern_type)type;
+}
+
 enum gw_status kern_matrix_packed_bytes(const struct kern_ops *ops, uint32_t type, uint64_t rows,
                                         uint64_t cols, size_t *bytes, struct gw_err *err)
 {
@@ -33,7 +39,7 @@ enum gw_status kern_matrix_packed_bytes(const struct kern_ops *ops, uint32_t typ
     if (ops->layout == KERN_LAYOUT_GGUF)
         *bytes = 0;
     else
-        *bytes = (rows + PANEL_ROWS - 1) / PANEL_ROWS * panel_bytes((enum kern_type)type, cols);
+        *bytes = (rows + PANEL_ROWS - 1) / PANEL_ROWS * panel_bytes(packed_type(type), cols);
     return GW_OK;
 }
 
@@ -43,7 +49,8 @@ enum gw_status kern_matrix_init(const struct kern_ops *ops, uint32_t type, uint6
 {
     GW_TRY(check_shape(type, rows, cols, err));
     *m = (struct kern_matrix){
-        .type = (enum kern_type)type,
+        .type = ops->layout == KERN_LAYOUT_GGUF ? (enum kern_type)type : packed_type(type),
+        .stored = (enum kern_type)type,
         .layout = ops->layout,
         .rows = rows,
         .cols = cols,

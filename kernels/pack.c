@@ -4,6 +4,7 @@
 
 #include "kernels/codes.h"
 #include "kernels/panel.h"
+#include "kernels/ref.h"
 
 size_t panel_bytes(enum kern_type type, size_t cols)
 {
@@ -249,18 +250,36 @@ static void pack_pairs(const char *row, size_t cols, uint16_t *panel, size_t r)
         memcpy(&panel[k / 2 * 2 * PANEL_ROWS + 2 * r + k % 2], row + 2 * k, 2);
 }
 
+/* As F16. */
+static void pack_e4m3(const char *row, size_t cols, char *panel, size_t r)
+{
+    float v[KERN_E4M3_BLOCK];
+
+    for (size_t k = 0; k < cols; k++) {
+        uint16_t h;
+
+        if (k % KERN_E4M3_BLOCK == 0)
+            kern_e4m3_part(row, k, KERN_E4M3_BLOCK, v);
+        h = kern_f32_f16(v[k % KERN_E4M3_BLOCK]);
+        memcpy(panel + (k * PANEL_ROWS + r) * sizeof(h), &h, sizeof(h));
+    }
+}
+
 static void pack_row(const struct kern_matrix *m, const char *row, char *panel, size_t r)
 {
     void *to = panel;
     const void *from = row;
     size_t n = m->cols / KERN_BLOCK, n_super = m->cols / KERN_SUPER;
 
-    switch (m->type) {
+    switch (m->stored) {
     case KERN_TYPE_F32:
         pack_float(row, m->cols, 4, panel, r);
         break;
     case KERN_TYPE_F16:
         pack_float(row, m->cols, 2, panel, r);
+        break;
+    case KERN_TYPE_E4M3:
+        pack_e4m3(row, m->cols, panel, r);
         break;
     case KERN_TYPE_BF16:
         pack_pairs(row, m->cols, to, r);
@@ -311,7 +330,7 @@ static void pack_row(const struct kern_matrix *m, const char *row, char *panel, 
 void panel_pack(const struct kern_matrix *m, const char *gguf, char *dst, size_t row_from,
                 size_t row_to)
 {
-    const struct kern_type_info *info = kern_type_info(m->type);
+    const struct kern_type_info *info = kern_type_info(m->stored);
     const size_t row_bytes = m->cols / info->block_elems * info->block_bytes;
     const size_t bytes = panel_bytes(m->type, m->cols);
 

@@ -6,6 +6,7 @@
 
 #include "kernels/codes.h"
 #include "kernels/kernels.h"
+#include "kernels/ref.h"
 
 const struct kern_type_info *kern_type_info(uint32_t type)
 {
@@ -26,6 +27,7 @@ const struct kern_type_info *kern_type_info(uint32_t type)
         [KERN_TYPE_IQ4_XS] = {"IQ4_XS", KERN_SUPER, sizeof(struct kern_block_iq4_xs), true},
         [KERN_TYPE_BF16] = {"BF16", 1, 2, false},
         [KERN_TYPE_MXFP4] = {"MXFP4", KERN_BLOCK, sizeof(struct kern_block_mxfp4), true},
+        [KERN_TYPE_E4M3] = {"FP8", KERN_E4M3_BLOCK, sizeof(struct kern_block_e4m3), false},
         [KERN_TYPE_NVFP4] = {"NVFP4", KERN_NVFP4_BLOCK, sizeof(struct kern_block_nvfp4), true},
     };
 
@@ -123,12 +125,25 @@ static void row_16(const uint8_t *src, size_t n, float *dst, bool bf16)
     }
 }
 
+void kern_e4m3_part(const void *row, size_t from, size_t n, float *dst)
+{
+    struct kern_block_e4m3 b = {0};
+
+    for (size_t i = from; i < from + n; i++) {
+        if (i == from || i % KERN_E4M3_BLOCK == 0)
+            memcpy(&b, (const char *)row + i / KERN_E4M3_BLOCK * sizeof(b), sizeof(b));
+        dst[i - from] = kern_f16_f32(kern_f32_f16(b.d * kern_e4m3_f32(b.q[i % KERN_E4M3_BLOCK])));
+    }
+}
+
 void kern_row_f32(enum kern_type type, const void *src, size_t n, float *dst)
 {
     if (type == KERN_TYPE_F32)
         memcpy(dst, src, n * sizeof(*dst));
     else if (type == KERN_TYPE_F16 || type == KERN_TYPE_BF16)
         row_16(src, n, dst, type == KERN_TYPE_BF16);
+    else if (type == KERN_TYPE_E4M3)
+        kern_e4m3_part(src, 0, n, dst);
     else
         row_quantized(type, src, n, dst);
 }

@@ -36,10 +36,12 @@ enum kern_type {
     KERN_TYPE_BF16 = 30,
     KERN_TYPE_MXFP4 = 39,
     KERN_TYPE_NVFP4 = 40,
+    KERN_TYPE_E4M3 =
+        63, /* of no GGUF file but ours in memory: FP8 of folders (engine/hf_decode.c) */
 };
 
-/* Weights a block, a super-block, a block of NVFP4. */
-enum { KERN_BLOCK = 32, KERN_SUPER = 256, KERN_NVFP4_BLOCK = 64 };
+/* Weights a block, a super-block, a block of NVFP4, of E4M3. */
+enum { KERN_BLOCK = 32, KERN_SUPER = 256, KERN_NVFP4_BLOCK = 64, KERN_E4M3_BLOCK = 128 };
 
 /* w = d * (q - 8); qs[j]: low nibble weight j, high nibble weight j + 16 */
 struct kern_block_q4_0 {
@@ -144,6 +146,12 @@ struct kern_block_nvfp4 {
     uint8_t qs[32];
 };
 
+/* w = d * e4m3(q), rounded to binary16 where the CPU computes; GPUs take d and q as they are */
+struct kern_block_e4m3 {
+    float d;
+    uint8_t q[128];
+};
+
 /* What the 16 codes of IQ4_NL and IQ4_XS stand for, and twice what those of MXFP4 and NVFP4 do (a sign, two
  * bits of exponent, one of mantissa). */
 extern const int8_t kern_iq4_values[16], kern_fp4_values[16];
@@ -157,6 +165,7 @@ static_assert(sizeof(struct kern_block_iq4_nl) == 18, "IQ4_NL");
 static_assert(sizeof(struct kern_block_iq4_xs) == 136, "IQ4_XS");
 static_assert(sizeof(struct kern_block_mxfp4) == 17, "MXFP4");
 static_assert(sizeof(struct kern_block_nvfp4) == 36, "NVFP4");
+static_assert(sizeof(struct kern_block_e4m3) == 132, "E4M3");
 static_assert(sizeof(struct kern_block_q4_1) == 20, "Q4_1");
 static_assert(sizeof(struct kern_block_q5_0) == 22, "Q5_0");
 static_assert(sizeof(struct kern_block_q8_0) == 34, "Q8_0");

@@ -53,6 +53,9 @@ void kern_ref_rope(float *x, unsigned n_heads, unsigned head_dim, unsigned n_rot
                    const float *sin, enum kern_rope style);
 size_t kern_ref_argmax(const float *x, size_t n);
 
+/* Weights [from, from + n) of a row of KERN_TYPE_E4M3. */
+void kern_e4m3_part(const void *row, size_t from, size_t n, float *dst);
+
 /* The first key that a token sees of its n_keys. */
 static inline size_t kern_attn_first(const struct kern_attn *a, size_t n_keys)
 {

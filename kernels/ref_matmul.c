@@ -118,7 +118,10 @@ static void row_float(const struct kern_matrix *w, const char *row, const struct
     for (size_t k = 0; k < w->cols; k += KERN_BLOCK) {
         size_t n = w->cols - k < KERN_BLOCK ? w->cols - k : KERN_BLOCK;
 
-        kern_row_f32(w->type, row + k * width, n, v);
+        if (w->type == KERN_TYPE_E4M3)
+            kern_e4m3_part(row, k, n, v);
+        else
+            kern_row_f32(w->type, row + k * width, n, v);
         for (size_t t = 0; t < n_tokens; t++) {
             const float *xt = x->x + t * x->x_stride + k;
             float sum = out[t * out_stride];

@@ -1,5 +1,6 @@
 /* tests/unit/engine/test_device_weights.c - models whose matrices become e4m3 on the emulated GPU (tests/simt), against the CPU computing with what
  * is left of the weights: rounded here, by the definition of e4m3, and multiplied as floats. */
+#include "engine/gguf_write.h"
 #include "tests/unit/engine/device_bed.h"
 
 enum { TOKENS = PROMPT + DECODE, MAX_MATRICES = 256, BLOCK = 128 };
@@ -199,6 +200,122 @@ static void test_shared(const char *path)
     free(got);
 }
 
+/* ---- weights that are stored as FP8 --------------------------------------------------------- */
+
+/* A row as a folder may have it: for 128 columns a scale that is no power of two. */
+static void store_row(const float *row, size_t cols, struct gw_buf *out)
+{
+    for (size_t from = 0; from < cols; from += BLOCK) {
+        struct kern_block_e4m3 b = {0};
+        float most = 0;
+
+        for (size_t i = from; i < from + BLOCK; i++)
+            most = fmaxf(most, fabsf(row[i]));
+        b.d = most > 0 ? most / 448 : 1;
+        for (size_t i = from; i < from + BLOCK; i++) {
+            unsigned best = 0;
+
+            for (unsigned code = 1; code < 127; code++)
+                if (fabsf(kern_e4m3_f32((uint8_t)code) - fabsf(row[i]) / b.d) <
+                    fabsf(kern_e4m3_f32((uint8_t)best) - fabsf(row[i]) / b.d))
+                    best = code;
+            b.q[i - from] = (uint8_t)(best | (row[i] < 0 ? 0x80 : 0));
+        }
+        gw_buf_add(out, (struct gw_span){(const char *)&b, sizeof(b)});
+    }
+}
+
+static bool becomes_fp8(const struct gguf_tensor *t)
+{
+    return t->n_dims == 2 && t->dims[0] % BLOCK == 0 && !gw_span_is(t->name, "token_embd.weight");
+}
+
+static bool skip_none(struct gw_span key)
+{
+    (void)key;
+    return false;
+}
+
+/* The model at `from` with its matrices as FP8, as hf.c makes it of a folder. */
+static bool make_fp8(const char *from, const char *to)
+{
+    struct gguf_writer w = {.failed = false};
+    struct gw_buf head = {0}, data = {0};
+    struct gguf *g = NULL;
+    unsigned n = 0;
+    FILE *f = fopen(to, "wb");
+    bool ok = CHECK(f != NULL && gguf_open(from, &g, NULL) == GW_OK);
+
+    if (ok)
+        gguf_write_copy(&w, g, skip_none);
+    for (size_t i = 0; ok && i < gguf_n_tensors(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+        float *row = malloc(t->dims[0] * sizeof(*row));
+
+        (void)gguf_write_tensor(&w, t->name, becomes_fp8(t) ? (uint32_t)KERN_TYPE_E4M3 : t->type,
+                                t->n_dims, t->dims);
+        for (size_t r = 0; becomes_fp8(t) && r < t->dims[1]; r++) {
+            kern_row_f32((enum kern_type)t->type,
+                         (const char *)t->data + r * (t->bytes / t->dims[1]), t->dims[0], row);
+            store_row(row, t->dims[0], &data);
+        }
+        n += becomes_fp8(t);
+        if (!becomes_fp8(t))
+            gw_buf_add(&data, (struct gw_span){t->data, t->bytes});
+        while (data.len % GGUF_WRITE_ALIGNMENT != 0)
+            gw_buf_addc(&data, 0);
+        free(row);
+    }
+    gguf_write_head(&w, &head);
+    ok = ok && CHECK(gguf_write_ok(&w) && gw_buf_ok(&head) && gw_buf_ok(&data) && n >= 7) &&
+         CHECK(fwrite(head.ptr, 1, head.len, f) == head.len &&
+               fwrite(data.ptr, 1, data.len, f) == data.len);
+    gw_buf_fini(&head);
+    gw_buf_fini(&data);
+    gguf_write_fini(&w);
+    gguf_close(g);
+    return f != NULL && fclose(f) == 0 && ok;
+}
+
+/* Codes and scales are kept: what the device computes is off by no more than the CPU's rounding of weights to binary16, and each table of the CPU agrees. */
+static void test_stored(const char *dir)
+{
+    const struct bed_kind kind = {.type = KERN_KV_F16};
+    const size_t n = (size_t)TOKENS * MAX_VOCAB;
+    float *want = calloc(n, 4), *got = calloc(n, 4), *table = calloc(n, 4);
+    char path[512], made[] = "/tmp/test_device_weights_XXXXXX";
+    const int fd = mkstemp(made);
+    struct rig cpu;
+    struct bed b;
+
+    (void)snprintf(path, sizeof(path), "%s/wide-llama3-Q8_0.gguf", dir);
+    if (CHECK(fd >= 0) && make_fp8(path, made) && CHECK(cpu_init(&cpu, made) == GW_OK) &&
+        CHECK(cpu.m.n_vocab <= MAX_VOCAB && cpu.m.layers[0].q.type == KERN_TYPE_E4M3)) {
+        const size_t of = (size_t)TOKENS * cpu.m.n_vocab;
+
+        CHECK(read_all(&cpu, 5, want));
+        rig_fini(&cpu);
+        if (CHECK(rig_init(&cpu, made, NULL, 2, NULL) == GW_OK) && read_all(&cpu, 5, table)) {
+            printf("stored as fp8: tables of the CPU are off by %.2e\n", differ(table, want, of));
+            CHECK(differ(table, want, of) <
+                  1e-2); /* the output is Q8_0, and its activations coarser there */
+        }
+        simt_set_capability(8, 0);
+        if (CHECK(bed_init_kind(&b, made, "cuda:0", &kind, NULL) == GW_OK)) {
+            CHECK(b.d->first_layer == 0 && read_all(&b.r, 5, got));
+            printf("stored as fp8, on 8.0: off by %.2e\n", differ(got, want, of));
+            CHECK(differ(got, want, of) < 2e-3);
+            bed_fini(&b);
+        }
+        rig_fini(&cpu);
+    }
+    (void)close(fd);
+    (void)unlink(made);
+    free(want);
+    free(got);
+    free(table);
+}
+
 /* Where fp8 weights are refused, and where only said to be missing. */
 static void test_refused(void)
 {
@@ -294,6 +411,7 @@ int main(void)
     simt_set_capability(8, 0);
     (void)snprintf(path, sizeof(path), "%s/tiny-llama3-Q8_0.gguf", dir);
     test_engine(path);
+    test_stored(dir);
     if (simt_is_here()) {
         simt_set_devices(2);
         test_shared(path);

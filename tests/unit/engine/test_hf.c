@@ -10,9 +10,9 @@
 #include "engine/tokenizer.h"
 #include "tests/test.h"
 
-enum { D = 64, FF = 96, HEADS = 2, KV = 1, DIM = 32, VOCAB = 264, GROUP = 32 };
+enum { D = 128, FF = 256, HEADS = 2, KV = 1, DIM = 64, VOCAB = 264, GROUP = 32 };
 
-enum form { PLAIN, GPTQ, GPTQ_V2, GPTQ_ZEROS, GPTQ_ORDER, AWQ, FP8, FP8_BLOCKS };
+enum form { PLAIN, GPTQ, GPTQ_V2, GPTQ_ZEROS, GPTQ_ORDER, AWQ, FP8, FP8_BLOCKS, FP8_WIDE };
 
 /* A file while it is made. */
 struct st {
@@ -121,12 +121,13 @@ static void put_eight(struct st *s, const char *stem, struct linear *l, enum for
     static const uint8_t codes[8] = {0x00, 0x38, 0x40, 0x44, 0x48, 0x4a, 0x4c, 0x4e};
     static uint8_t q[FF * FF];
     static float scales[FF * FF];
-    const unsigned rows = (l->out + 15) / 16, cols = (l->in + 31) / 32;
+    const unsigned wide = form == FP8_WIDE ? 128 : 32;
+    const unsigned rows = (l->out + 15) / 16, cols = (l->in + wide - 1) / wide;
     char name[128];
 
     for (unsigned o = 0; o < l->out; o++)
         for (unsigned i = 0; i < l->in; i++) {
-            const int v = l->q[o * l->in + i] % 8, at = (int)(o / 16 * cols + i / 32);
+            const int v = l->q[o * l->in + i] % 8, at = (int)(o / 16 * cols + i / wide);
             const bool minus = l->q[o * l->in + i] >= 8;
 
             scales[form == FP8 ? 0 : at] = ldexpf(1, form == FP8 ? -5 : -4 - at % 3);
@@ -223,7 +224,8 @@ static void write_config(const char *dir, enum form form)
         ",\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":32,"
         "\"version\":\"gemm\"}",
         ",\"quantization_config\":{\"quant_method\":\"fp8\"}",
-        ",\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[16,32]}"};
+        ",\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[16,32]}",
+        ",\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[16,128]}"};
     struct gw_buf b = {0};
 
     gw_buf_printf(&b,
@@ -402,8 +404,9 @@ int main(void)
     test_form(GPTQ_ZEROS, KERN_TYPE_Q4_1, 1e-3);
     test_form(GPTQ_ORDER, KERN_TYPE_F16, 1e-3);
     test_form(AWQ, KERN_TYPE_Q4_1, 1e-3);
-    test_form(FP8, KERN_TYPE_F16, 0);
+    test_form(FP8, KERN_TYPE_E4M3, 0);
     test_form(FP8_BLOCKS, KERN_TYPE_F16, 0);
+    test_form(FP8_WIDE, KERN_TYPE_E4M3, 0);
     test_refusals();
     return test_done();
 }

@@ -295,6 +295,22 @@ static float largest(const float *x, size_t n)
     return most;
 }
 
+/* A row of E4M3 as it is stored. bf16: what the tensor cores of other devices than Hopper's make of it. */
+static void stored_row(const uint8_t *from, size_t cols, bool bf16, float *row)
+{
+    struct kern_block_e4m3 b;
+
+    for (size_t i = 0; i < cols; i++) {
+        uint32_t u;
+
+        memcpy(&b, from + i / 128 * sizeof(b), sizeof(b));
+        row[i] = b.d * code_value(b.q[i % 128]);
+        memcpy(&u, &row[i], 4);
+        u = bf16 ? (u + 0x7fff + (u >> 16 & 1)) & 0xffff0000u : u;
+        memcpy(&row[i], &u, 4);
+    }
+}
+
 /* Weights of any type as e4m3: what the two roundings leave, multiplied in doubles. hopper: activations are rounded too. */
 static void test_e4m3(enum kern_type type, size_t rows, size_t cols, unsigned n, bool hopper)
 {
@@ -328,7 +344,9 @@ static void test_e4m3(enum kern_type type, size_t rows, size_t cols, unsigned n,
     }
     for (size_t r = 0; r < rows; r++) {
         kern_row_f32(type, p.gguf + r * row_bytes, cols, row);
-        for (size_t i = 0; i < cols;) {
+        if (type == KERN_TYPE_E4M3)
+            stored_row(p.gguf + r * row_bytes, cols, !hopper && n > KERN_CUDA_GEMV_TOKENS, row);
+        for (size_t i = type == KERN_TYPE_E4M3 ? cols : 0; i < cols;) {
             const size_t len = cols - i < 128 ? cols - i : 128;
             const float most = largest(row + i, len);
             float scale = 1;
@@ -399,6 +417,8 @@ static void test_e4m3_shapes(int major)
     test_e4m3(KERN_TYPE_Q4_K, 20, 2304, 8, hopper);
     test_e4m3(KERN_TYPE_F16, 41, 160, 9, hopper);
     test_e4m3(KERN_TYPE_BF16, 300, 864, 140, hopper);
+    test_e4m3(KERN_TYPE_E4M3, 41, 384, 1, hopper);
+    test_e4m3(KERN_TYPE_E4M3, 130, 640, 37, hopper);
     kern_cuda_close(dev);
 }
 

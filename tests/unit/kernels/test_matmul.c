@@ -472,8 +472,11 @@ static void test_tiles(const struct kern_ops *amx)
     const struct kern_ops *avx512 = kern_ops_exact("avx512");
     uint64_t seed = 17;
 
-    for (unsigned t = 2; t < UTIL_N_TYPES; t++) { /* from BF16 on */
+    for (unsigned t = 2; t < UTIL_N_TYPES; t++) { /* from BF16 on; E4M3 is packed as F16 */
         const unsigned long before = amx_state.done;
+
+        if (util_types[t] == KERN_TYPE_E4M3)
+            continue;
 
         for (int form = KERN_ACTS_COARSE; form <= KERN_ACTS_FINE; form++) {
             struct problem p = problem_new(util_types[t], 33, 768, &seed);

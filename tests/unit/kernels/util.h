@@ -14,7 +14,7 @@ static const enum kern_type util_types[] = {
     KERN_TYPE_F32,   KERN_TYPE_F16,   KERN_TYPE_BF16, KERN_TYPE_Q8_0,   KERN_TYPE_Q4_0,
     KERN_TYPE_Q4_1,  KERN_TYPE_Q5_0,  KERN_TYPE_Q4_K, KERN_TYPE_Q6_K,   KERN_TYPE_Q5_1,
     KERN_TYPE_Q2_K,  KERN_TYPE_Q3_K,  KERN_TYPE_Q5_K, KERN_TYPE_IQ4_NL, KERN_TYPE_IQ4_XS,
-    KERN_TYPE_MXFP4, KERN_TYPE_NVFP4,
+    KERN_TYPE_MXFP4, KERN_TYPE_NVFP4, KERN_TYPE_E4M3,
 };
 enum { UTIL_N_TYPES = sizeof(util_types) / sizeof(util_types[0]) };
 
@@ -83,6 +83,14 @@ static inline void util_scales(enum kern_type type, uint8_t *b, uint16_t d, uint
         for (unsigned i = 0; i < 4; i++)
             b[i] = (uint8_t)(16 + b[i] % 32);
         break;
+    case KERN_TYPE_E4M3: { /* d is about 1/64 */
+        const float f = kern_f16_f32(d);
+
+        memcpy(b, &f, sizeof(f));
+        for (unsigned i = 4; i < 132; i++)
+            b[i] = (uint8_t)((b[i] & 0x7f) == 0x7f ? 0x42 : b[i]);
+        break;
+    }
     case KERN_TYPE_Q6_K:
         util_put16(b + 208, d);
         break;
