@@ -38,19 +38,11 @@ static inline bool has_known_hash(const struct prefilter *f, const unsigned char
 void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
                           size_t len, struct prefilter_places *places)
 {
-    unsigned kept = 0, n = places->n_literal, i = 0;
+    unsigned kept = 0;
     uint16_t *at = places->literal;
 
-    /* Two rounds without branches: which places are kept is hard to guess, and the second round's table is the larger one. */
-    for (; i < n && from + at[i] + BUNDLE_WINDOW_BYTES <= len; i++) {
-        at[kept] = at[i];
-        kept += has_known_hash(f, text + from + at[i]);
-    }
-    for (; i < n; i++)
-        at[kept++] = at[i];
-    n = kept;
-    kept = 0;
-    for (i = 0; i < n; i++) {
+    /* No branch: which places are kept is hard to guess. */
+    for (unsigned i = 0; i < places->n_literal; i++) {
         unsigned flags = prefilter_literal(f, prefilter_key(text, from + at[i], len));
 
         at[kept] = (uint16_t)(at[i] | flags);
@@ -88,12 +80,12 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
 
     for (size_t block = from; block < to; block += 64) {
         size_t end = to - block < 64 ? to : block + 64;
-        uint64_t wide = 0, start = 0, starter = 0, token = 0;
+        uint64_t wide = 0, start = 0, digit = 0, colon = 0, token = 0;
 
         for (size_t i = block; i < end; i++) {
             unsigned char tail[BUNDLE_WINDOW_BYTES] = {0};
             const unsigned char *p = text + i;
-            unsigned flags = prefilter_flags[*p], known;
+            unsigned flags = prefilter_flags[*p], known, by;
 
             if (len - i < sizeof(tail)) {
                 memcpy(tail, p, len - i);
@@ -102,25 +94,29 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
             known = has_known_hash(f, p) ? prefilter_literal(f, prefilter_key(text, i, len)) : 0;
             out->literal[n] = (uint16_t)((i - from) | known);
             n += known != 0;
-            wide |= (uint64_t)((prefilter_buckets(f, PREFILTER_WIDE, p) |
+            by = prefilter_buckets(f, PREFILTER_START, p);
+            wide |= (uint64_t)(((by & PREFILTER_BY_WIDE) | prefilter_buckets(f, PREFILTER_WIDE, p) |
                                 prefilter_buckets(f, PREFILTER_WIDER, p)) != 0)
                     << (i - block);
             token |= (uint64_t)(flags >> 1) << (i - block);
             /* Where the word before this byte is over, or none was, one begins or another byte stands. */
             if (before == 0) {
-                start |= (uint64_t)(prefilter_buckets(f, PREFILTER_START, p) != 0) << (i - block);
-                starter |= (uint64_t)(prefilter_buckets(f, PREFILTER_STARTER, p) != 0)
-                           << (i - block);
+                digit |= (uint64_t)((by & PREFILTER_BY_DIGIT) != 0) << (i - block);
+                colon |= (uint64_t)((by & PREFILTER_BY_COLON) != 0) << (i - block);
+                start |= (uint64_t)(((by & PREFILTER_BY_OTHER) |
+                                     prefilter_buckets(f, PREFILTER_STARTER, p)) != 0)
+                         << (i - block);
             }
             before = flags & 1;
         }
         find_classes(text + block, end - block, out->class[(block - from) / 64]);
-        out->near[(block - from) / 64] = 0;
-        for (unsigned left = f->near; left != 0; left &= left - 1)
-            out->near[(block - from) / 64] |= out->class[(block - from) / 64][__builtin_ctz(left)];
+        _Static_assert(PREFILTER_DIGIT == 1 << 0 && PREFILTER_COLON == 1 << 1, "the first two");
         out->wide[(block - from) / 64] = wide;
         out->start[(block - from) / 64] = start;
-        out->starter[(block - from) / 64] = starter;
+        out->by_digit[(block - from) / 64] = digit;
+        out->by_colon[(block - from) / 64] = colon;
+        out->digit[(block - from) / 64] = out->class[(block - from) / 64][0];
+        out->colon[(block - from) / 64] = out->class[(block - from) / 64][1];
         out->token[(block - from) / 64] = token;
     }
     out->n_literal = n;

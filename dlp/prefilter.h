@@ -4,7 +4,8 @@
  *   literals  windows that begin with four bytes, case aside, or with three: a hash of these;
  *   wide      other windows (`@` and a letter): a set of buckets for each of the four places;
  *   starts    patterns of digits and capitals that begin where a word does: the same buckets for their first four bytes, but
- *             only where a word begins; then all of their first sixteen bytes at once, a bit a pattern;
+ *             only where a word begins and, for most, a digit or a colon is near; then all of their first sixteen bytes at once, a
+ *             bit a pattern;
  *   runs      long tokens.
  * A find function goes over the text once and gives the places of each kind; its tests may accept more, never less, and
  * prefilter_lit(), prefilter_wide_row() and prefilter_start_row() then say exactly which windows and patterns. Immutable
@@ -33,7 +34,9 @@ enum {
     PREFILTER_IS_FOUR = 1 << 13,
     PREFILTER_IS_THREE = 1 << 14,
     PREFILTER_LIT_BEFORE = 2,
-    PREFILTER_NEAR = 12, /* bytes that are looked at for what a start of PREFILTER_START has near */
+    PREFILTER_NEAR_DIGIT =
+        12, /* bytes that are looked at for the digit or the colon that some starts have near */
+    PREFILTER_NEAR_COLON = 6,
 };
 _Static_assert((int)PREFILTER_CHUNK + (int)PREFILTER_SLACK <= (int)PREFILTER_PLACE, "places");
 
@@ -54,9 +57,17 @@ enum {
 enum prefilter_kind {
     PREFILTER_WIDE,
     PREFILTER_WIDER,
-    PREFILTER_START,   /* starts with some class of byte among their first PREFILTER_NEAR */
-    PREFILTER_STARTER, /* other starts */
+    PREFILTER_START,
+    PREFILTER_STARTER,
     PREFILTER_KINDS
+};
+
+/* What the buckets of PREFILTER_START are for; all of PREFILTER_STARTER are for other starts. */
+enum {
+    PREFILTER_BY_DIGIT = 0x07, /* starts with a digit near, */
+    PREFILTER_BY_COLON = 0x08, /* a colon, */
+    PREFILTER_BY_WIDE = 0x10,  /* wide windows when they are few, */
+    PREFILTER_BY_OTHER = 0xE0, /* other starts */
 };
 
 struct prefilter;
@@ -68,9 +79,9 @@ struct prefilter_places {
     unsigned n_literal;
     uint64_t wide[PREFILTER_BLOCKS];
     uint64_t start[PREFILTER_BLOCKS];
-    /* Scratch of the find functions: starts of PREFILTER_STARTER, and bytes of the classes that those of PREFILTER_START have near. */
-    uint64_t starter[PREFILTER_BLOCKS];
-    uint64_t near[PREFILTER_BLOCKS + 1];
+    /* Scratch of the find functions: starts with something near, and where that is. */
+    uint64_t by_digit[PREFILTER_BLOCKS], by_colon[PREFILTER_BLOCKS];
+    uint64_t digit[PREFILTER_BLOCKS + 1], colon[PREFILTER_BLOCKS + 1];
     uint64_t token[PREFILTER_BLOCKS]; /* bytes [A-Za-z0-9_+/=-], which long tokens are made of */
     uint64_t class[PREFILTER_BLOCKS + 1][PREFILTER_CLASSES]; /* bytes of each class */
 };
@@ -140,6 +151,7 @@ struct prefilter {
     prefilter_starts_fn *allowed;
     struct prefilter_index literals[PREFILTER_LENGTHS];
     bool is_asked[PREFILTER_KINDS]; /* some bucket of the kind accepts something */
+    bool few_wide;                  /* wide windows have a bucket of PREFILTER_START */
     /* Buckets: bit b of bucket[kind][place][byte]: bucket b accepts byte there; for SIMD by seven bits or by nibbles. */
     uint8_t bucket[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][256];
     _Alignas(64) uint8_t seven[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][128];
@@ -155,7 +167,6 @@ struct prefilter {
     unsigned n_starts, start_words, n_classes;
     uint8_t class_of[256];
     uint32_t row_of[256]; /* where the row of a byte's class begins */
-    uint8_t near;         /* classes of which all starts of PREFILTER_START have a byte near */
     /* Targets of those that are looked for by windows: window i has [first_target[i], first_target[i + 1]). */
     struct bundle_target *targets;
     uint32_t *first_target;
@@ -275,6 +286,11 @@ static inline bool prefilter_at_word(const struct bundle_pattern *p)
 bool prefilter_is_anywhere(const struct bundle *b, const struct bundle_run *run);
 void prefilter_group_runs(struct prefilter *f, const struct bundle *b);
 
+/* For prefilter_init: spreads n quadruples of sets over n_buckets buckets from the first-th one on, counted over all kinds. False when out
+ * of memory. */
+bool prefilter_fill_buckets(struct prefilter *f, unsigned first, unsigned n_buckets,
+                            const struct bundle_set (*sets)[BUNDLE_WINDOW_BYTES], unsigned n);
+
 /* Builds the tables, without the patterns that skipped[pattern] names; false when out of memory. Release with prefilter_fini. */
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped);
 void prefilter_fini(struct prefilter *f);
@@ -305,31 +321,41 @@ static inline const uint64_t *prefilter_start_row(const struct prefilter *f, uns
     return f->start_rows + (size_t)place * f->n_classes * f->start_words + f->row_of[byte];
 }
 
-/* For find functions: joins the starts of both kinds in n bytes; of PREFILTER_START those stay that have what they need near, as far as
- * these bytes say. A loop over words that can be vectorized. */
+/* For find functions: adds to the starts in n bytes those by a digit or a colon that have it near, as far as these bytes say. A loop over
+ * words that can be vectorized. */
 static inline void prefilter_keep_near(struct prefilter_places *places, size_t n)
 {
     enum { STEP = 8 };
     const size_t blocks = (n + 63) / 64;
 
-    _Static_assert(PREFILTER_NEAR == 12 && PREFILTER_BLOCKS % STEP == 0, "the steps below");
+    _Static_assert(PREFILTER_NEAR_DIGIT == 12 && PREFILTER_NEAR_COLON == 6, "the steps below");
+    _Static_assert(PREFILTER_BLOCKS % STEP == 0, "whole steps");
     /* What is behind these bytes may be anything. */
-    places->near[blocks] = UINT64_MAX;
-    if (n % 64 != 0)
-        places->near[blocks - 1] |= UINT64_MAX << (n % 64);
-    for (size_t from = 0; from < blocks; from += STEP)
+    places->digit[blocks] = places->colon[blocks] = UINT64_MAX;
+    if (n % 64 != 0) {
+        places->digit[blocks - 1] |= UINT64_MAX << (n % 64);
+        places->colon[blocks - 1] |= UINT64_MAX << (n % 64);
+    }
+    for (size_t from = 0; from < blocks; from += STEP) {
         for (size_t i = from; i < from + STEP; i++) {
-            uint64_t low = places->near[i], high = places->near[i + 1];
+            uint64_t digit = places->digit[i], behind = places->digit[i + 1],
+                     colon = places->colon[i], then = places->colon[i + 1];
 
-            low |= low >> 1 | high << 63;
-            high |= high >> 1;
-            low |= low >> 2 | high << 62;
-            high |= high >> 2;
-            low |= low >> 4 | high << 60;
-            high |= high >> 4;
-            low |= low >> 4 | high << 60;
-            places->start[i] = (places->start[i] & low) | places->starter[i];
+            digit |= digit >> 1 | behind << 63;
+            behind |= behind >> 1;
+            colon |= colon >> 1 | then << 63;
+            then |= then >> 1;
+            digit |= digit >> 2 | behind << 62;
+            behind |= behind >> 2;
+            colon |= colon >> 2 | then << 62;
+            then |= then >> 2;
+            digit |= digit >> 4 | behind << 60;
+            behind |= behind >> 4;
+            colon |= colon >> 2 | then << 62;
+            digit |= digit >> 4 | behind << 60;
+            places->start[i] |= (places->by_digit[i] & digit) | (places->by_colon[i] & colon);
         }
+    }
 }
 
 /* Which starts the BUNDLE_HEAD_BYTES at p allow, where rows are a word. */

@@ -15,20 +15,33 @@ static inline __m256i table(const uint8_t bytes[16])
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)bytes));
 }
 
-/* One bit for each of 32 places whose four bytes some bucket of the kind accepts; lo and hi are nibbles at each place. */
-static inline uint32_t accepted(const struct prefilter *f, enum prefilter_kind kind,
-                                const __m256i lo[BUNDLE_WINDOW_BYTES],
-                                const __m256i hi[BUNDLE_WINDOW_BYTES])
+/* The buckets of the kind that accept the four bytes at each of 32 places; lo and hi are nibbles at each place. */
+static inline __m256i buckets(const struct prefilter *f, enum prefilter_kind kind,
+                              const __m256i lo[BUNDLE_WINDOW_BYTES],
+                              const __m256i hi[BUNDLE_WINDOW_BYTES])
 {
     __m256i all = _mm256_set1_epi8(-1);
 
     if (!f->is_asked[kind])
-        return 0;
+        return _mm256_setzero_si256();
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
         all = _mm256_and_si256(
             all, _mm256_and_si256(_mm256_shuffle_epi8(table(f->low[kind][place]), lo[place]),
                                   _mm256_shuffle_epi8(table(f->high[kind][place]), hi[place])));
-    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(all, _mm256_setzero_si256()));
+    return all;
+}
+
+/* One bit for each place that has one. */
+static inline uint32_t some(__m256i of)
+{
+    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(of, _mm256_setzero_si256()));
+}
+
+static inline uint32_t accepted(const struct prefilter *f, enum prefilter_kind kind,
+                                const __m256i lo[BUNDLE_WINDOW_BYTES],
+                                const __m256i hi[BUNDLE_WINDOW_BYTES])
+{
+    return some(buckets(f, kind, lo, hi));
 }
 
 /* Nibbles say yes where a byte has the low one of some and the high one of others: bytes themselves are asked where one did. */
@@ -44,6 +57,32 @@ static inline uint32_t exact(const struct prefilter *f, enum prefilter_kind kind
             kept |= left & -left;
     }
     return kept;
+}
+
+/* Places of PREFILTER_START by what they are for. */
+struct starts {
+    uint32_t digit, colon, wide, other;
+};
+
+/* The same for these, whose buckets nibbles say: of places where words begin, and of those of windows. */
+static inline struct starts exact_starts(const struct prefilter *f, __m256i of, uint32_t begin,
+                                         const unsigned char *p)
+{
+    struct starts s = {0, 0, 0, 0};
+    uint32_t places = some(of) & begin;
+
+    if (f->few_wide)
+        places |= some(_mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_WIDE)));
+    for (uint32_t left = places; left != 0; left &= left - 1) {
+        unsigned by = prefilter_buckets(f, PREFILTER_START, p + __builtin_ctz(left));
+        uint32_t bit = left & -left;
+
+        s.digit |= (by & PREFILTER_BY_DIGIT) != 0 ? bit : 0;
+        s.colon |= (by & PREFILTER_BY_COLON) != 0 ? bit : 0;
+        s.wide |= (by & PREFILTER_BY_WIDE) != 0 ? bit : 0;
+        s.other |= (by & PREFILTER_BY_OTHER) != 0 ? bit : 0;
+    }
+    return (struct starts){s.digit & begin, s.colon & begin, s.wide, s.other & begin};
 }
 
 /* Which of 32 bytes are in words, and in tokens. */
@@ -71,10 +110,9 @@ static inline struct masks classes(__m256i v)
     };
 }
 
-/* Adds the bits of 32 bytes, whose nibbles these are: each class is made of some upper nibbles with some lower ones. Returns those of the
- * classes `near`. */
-static inline uint32_t find_classes(__m256i lo, __m256i hi, unsigned shift, __m256i near,
-                                    uint64_t out[PREFILTER_CLASSES])
+/* Adds the bits of 32 bytes, whose nibbles these are: each class is made of some upper nibbles with some lower ones. */
+static inline void find_classes(__m256i lo, __m256i hi, unsigned shift,
+                                uint64_t out[PREFILTER_CLASSES])
 {
     enum {
         D = PREFILTER_DIGIT,
@@ -94,8 +132,6 @@ static inline uint32_t find_classes(__m256i lo, __m256i hi, unsigned shift, __m2
     for (unsigned k = 0; k < PREFILTER_CLASSES; k++)
         out[k] |= (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(class, (int)(7 - k)))
                   << shift;
-    return ~(uint32_t)_mm256_movemask_epi8(
-        _mm256_cmpeq_epi8(_mm256_and_si256(class, near), _mm256_setzero_si256()));
 }
 
 /* Whether the bit of each hash is set, in bit 31 of its lane. */
@@ -144,7 +180,8 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
         size_t word = (i - from) / 64, shift = (i - from) % 64;
         __m256i lo[BUNDLE_WINDOW_BYTES], hi[BUNDLE_WINDOW_BYTES];
         struct masks m;
-        uint32_t start = 0, starter = 0, wide = 0, near = 0;
+        struct starts s;
+        uint32_t begin = 0, wide = 0;
 
         if (len - i < READ) {
             memset(tail, 0, sizeof(tail));
@@ -158,24 +195,24 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
             hi[place] = _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
         }
         m = classes(_mm256_loadu_si256((const __m256i *)(const void *)p));
-        start = accepted(f, PREFILTER_START, lo, hi) & ~(m.word << 1 | before);
-        starter = accepted(f, PREFILTER_STARTER, lo, hi) & ~(m.word << 1 | before);
-        start = exact(f, PREFILTER_START, start, p);
-        starter = exact(f, PREFILTER_STARTER, starter, p);
+        begin = ~(m.word << 1 | before) & valid;
+        s = exact_starts(f, buckets(f, PREFILTER_START, lo, hi), begin, p);
+        s.other |= exact(f, PREFILTER_STARTER, accepted(f, PREFILTER_STARTER, lo, hi) & begin, p);
         before = m.word >> 31;
         if (shift == 0)
             memset(out->class[word], 0, sizeof(out->class[word]));
-        near = find_classes(lo[0], hi[0], (unsigned)shift, _mm256_set1_epi8((char)f->near),
-                            out->class[word]);
+        find_classes(lo[0], hi[0], (unsigned)shift, out->class[word]);
         if (shift == 0)
-            out->near[word] = out->wide[word] = out->start[word] = out->starter[word] =
-                out->token[word] = 0;
-        wide = exact(f, PREFILTER_WIDE, accepted(f, PREFILTER_WIDE, lo, hi), p) |
+            out->wide[word] = out->start[word] = out->token[word] = out->by_digit[word] =
+                out->by_colon[word] = 0;
+        wide = s.wide | exact(f, PREFILTER_WIDE, accepted(f, PREFILTER_WIDE, lo, hi), p) |
                exact(f, PREFILTER_WIDER, accepted(f, PREFILTER_WIDER, lo, hi), p);
         out->wide[word] |= (uint64_t)(wide & valid) << shift;
-        out->near[word] |= (uint64_t)near << shift;
-        out->start[word] |= (uint64_t)(start & valid) << shift;
-        out->starter[word] |= (uint64_t)(starter & valid) << shift;
+        out->start[word] |= (uint64_t)s.other << shift;
+        out->by_digit[word] |= (uint64_t)s.digit << shift;
+        out->by_colon[word] |= (uint64_t)s.colon << shift;
+        out->digit[word] = out->class[word][0];
+        out->colon[word] = out->class[word][1];
         out->token[word] |= (uint64_t)(m.token & valid) << shift;
         for (uint32_t bits = literals(f, p) & valid; bits != 0; bits &= bits - 1)
             out->literal[n++] = (uint16_t)(i - from + (unsigned)__builtin_ctz(bits));

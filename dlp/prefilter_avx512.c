@@ -66,18 +66,24 @@ static inline __mmask64 known(const struct tables *t, const struct prefilter_ind
     return found;
 }
 
-/* Which places have four bytes that a bucket of the kind accepts. */
-static inline __mmask64 accepted(const struct prefilter *f, enum prefilter_kind kind,
-                                 const __m512i v[BUNDLE_WINDOW_BYTES])
+/* The buckets of the kind that accept the four bytes at each place. */
+static inline __m512i accepted(const struct prefilter *f, enum prefilter_kind kind,
+                               const __m512i v[BUNDLE_WINDOW_BYTES])
 {
     __m512i r[BUNDLE_WINDOW_BYTES];
 
     if (!f->is_asked[kind])
-        return 0;
+        return _mm512_setzero_si512();
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
         r[place] = _mm512_permutex2var_epi8(_mm512_load_si512(f->seven[kind][place]), v[place],
                                             _mm512_load_si512(f->seven[kind][place] + 64));
-    return _mm512_test_epi8_mask(_mm512_ternarylogic_epi64(r[0], r[1], r[2], 0x80), r[3]);
+    return _mm512_and_si512(_mm512_ternarylogic_epi64(r[0], r[1], r[2], 0x80), r[3]);
+}
+
+/* Which places have one of some bits. */
+static inline __mmask64 has(__m512i bits, unsigned some)
+{
+    return _mm512_test_epi8_mask(bits, _mm512_set1_epi8((char)some));
 }
 
 static inline __mmask64 mask_of(size_t n)
@@ -123,18 +129,57 @@ static inline void load_tables(struct tables *t)
         _mm_set_epi8(0, 0, 0, 0, 0, 0, 0, 0, (char)128, 64, 32, 16, 8, 4, 2, 1));
 }
 
+/* Keeps of n places from `from` on those whose hash of some length is known, or that are too near the end to tell; sixteen a step. The
+ * filters, which ask less of memory, leave three times as many. */
+static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text, size_t from,
+                            size_t len, uint16_t *at, unsigned n)
+{
+    enum { LANES = 16 };
+    const __m512i factor = _mm512_set1_epi32((int)0x9E3779B1u), low = _mm512_set1_epi32(31);
+    const void *fours = f->literals[PREFILTER_FOUR].hashes,
+               *threes = f->literals[PREFILTER_THREE].hashes;
+    size_t left = len - from;
+    /* Places behind which four bytes are, plus 1. */
+    __m512i inside =
+        _mm512_set1_epi32(left < BUNDLE_WINDOW_BYTES   ? 0
+                          : left > 2 * PREFILTER_PLACE ? 2 * PREFILTER_PLACE
+                                                       : (int)left - BUNDLE_WINDOW_BYTES + 1);
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < n; i += LANES) {
+        __m256i places = _mm256_loadu_si256((const void *)(at + i));
+        __m512i place = _mm512_cvtepu16_epi32(places), key, four, three, found;
+        __mmask16 valid = (__mmask16)(n - i < LANES ? (1u << (n - i)) - 1 : 0xFFFFu),
+                  asked = _mm512_mask_cmplt_epi32_mask(valid, place, inside), known;
+
+        key = _mm512_or_si512(_mm512_mask_i32gather_epi32(_mm512_setzero_si512(), asked, place,
+                                                          (const void *)(text + from), 1),
+                              _mm512_set1_epi8(0x20));
+        four = _mm512_srli_epi32(_mm512_mullo_epi32(key, factor), 16);
+        three = _mm512_srli_epi32(_mm512_mullo_epi32(_mm512_slli_epi32(key, 8), factor), 16);
+        found = _mm512_or_si512(
+            _mm512_srlv_epi32(_mm512_i32gather_epi32(_mm512_srli_epi32(four, 5), fours, 4),
+                              _mm512_and_si512(four, low)),
+            _mm512_srlv_epi32(_mm512_i32gather_epi32(_mm512_srli_epi32(three, 5), threes, 4),
+                              _mm512_and_si512(three, low)));
+        known = (__mmask16)((_mm512_test_epi32_mask(found, _mm512_set1_epi32(1)) | ~asked) & valid);
+        _mm256_storeu_si256((void *)(at + kept), _mm256_maskz_compress_epi16(known, places));
+        kept += (unsigned)__builtin_popcount(known);
+    }
+    return kept;
+}
+
 void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {
     uint64_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
-    const __m512i near = _mm512_set1_epi8((char)f->near);
     struct tables t;
     unsigned n = 0;
 
     load_tables(&t);
     for (size_t i = from; i < to; i += 64) {
         __m512i v[BUNDLE_WINDOW_BYTES], h[PREFILTER_BLOOMS], three[PREFILTER_BLOOMS], flags,
-            classes;
+            classes, by;
         __mmask64 valid = mask_of(to - i), beyond, word, begin, literal;
         size_t block = (i - from) / 64;
 
@@ -148,14 +193,21 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         flags = _mm512_maskz_permutex2var_epi8(~beyond, t.flags[0], v[0], t.flags[1]);
         classes = _mm512_maskz_permutex2var_epi8(~beyond, t.classes[0], v[0], t.classes[1]);
         _mm512_storeu_si512(out->class[block], masks_of(&t, classes));
-        out->near[block] = _mm512_test_epi8_mask(classes, near);
+        out->digit[block] = has(classes, PREFILTER_DIGIT);
+        out->colon[block] = has(classes, PREFILTER_COLON);
         word = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 7));
         out->token[block] = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 6)) & valid;
-        out->wide[block] =
-            (accepted(f, PREFILTER_WIDE, v) | accepted(f, PREFILTER_WIDER, v)) & valid;
         begin = ~(word << 1 | before) & valid;
-        out->start[block] = accepted(f, PREFILTER_START, v) & begin;
-        out->starter[block] = accepted(f, PREFILTER_STARTER, v) & begin;
+        by = accepted(f, PREFILTER_START, v);
+        out->by_digit[block] = has(by, PREFILTER_BY_DIGIT) & begin;
+        out->by_colon[block] = has(by, PREFILTER_BY_COLON) & begin;
+        out->start[block] =
+            (has(by, PREFILTER_BY_OTHER) | has(accepted(f, PREFILTER_STARTER, v), 0xFF)) & begin;
+        out->wide[block] =
+            (has(by, PREFILTER_BY_WIDE) |
+             has(_mm512_or_si512(accepted(f, PREFILTER_WIDE, v), accepted(f, PREFILTER_WIDER, v)),
+                 0xFF)) &
+            valid;
         before = word >> 63;
         for (unsigned which = 0; which < PREFILTER_BLOOMS; which++)
             h[which] = hash(&t, which, v, &three[which]);
@@ -164,7 +216,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
                   valid;
         n = append(out->literal, n, literal, (unsigned)(i - from));
     }
-    out->n_literal = n;
+    out->n_literal = keep_hashes(f, text, from, len, out->literal, n);
     prefilter_keep_near(out, to - from);
     prefilter_keep_known(f, text, from, len, out);
 }

@@ -11,6 +11,13 @@ enum {
     FEW_LITS = 128,        /* so many leave the first Bloom filter empty enough, */
     SOME_LITS = 512,       /* and so many two of them */
     MAX_LITS = UINT16_MAX, /* more spellings than a cell's index can count become wide */
+    FEW_WIDE = 2,          /* windows that need no buckets of their own kinds */
+    FEW_OTHER = 6,         /* starts for which three buckets will do */
+    /* PREFILTER_BY_*, counted over all kinds. */
+    DIGIT_BUCKET = 8 * PREFILTER_START,
+    COLON_BUCKET = DIGIT_BUCKET + 3,
+    WIDE_BUCKET,
+    OTHER_BUCKET,
 };
 
 /* Words begin at one byte in six. A start costs a look at the rows, which all patterns share, so one that is seldom costs next to
@@ -252,40 +259,7 @@ static void index_lits(struct prefilter_index *literals, enum prefilter_length l
         literals->n <= FEW_LITS ? 1 : (literals->n <= SOME_LITS ? 2 : PREFILTER_BLOOMS);
 }
 
-/* ---- buckets ----------------------------------------------------------------------------- */
-
-static void split_tables(struct prefilter *f, enum prefilter_kind kind)
-{
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-        for (unsigned byte = 0; byte < 256; byte++) {
-            uint8_t bits = f->bucket[kind][place][byte];
-
-            f->seven[kind][place][byte & 127] |= bits;
-            f->low[kind][place][byte & 15] |= bits;
-            f->high[kind][place][byte >> 4] |= bits;
-        }
-    }
-}
-
-/* Spreads n quadruples of sets over the buckets of n_kinds kinds. */
-static bool fill_buckets(struct prefilter *f, enum prefilter_kind kind, unsigned n_kinds,
-                         const struct bundle_set (*sets)[BUNDLE_WINDOW_BYTES], unsigned n)
-{
-    unsigned *bucket = calloc(n + 1, sizeof(*bucket));
-    bool ok = bucket != NULL && rulec_buckets(sets, n, 8 * n_kinds, bucket) == GW_OK;
-
-    for (unsigned i = 0; i < n && ok; i++)
-        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-            for (unsigned byte = 0; byte < 256; byte++)
-                if (rx_set_has(&sets[i][place], byte))
-                    f->bucket[kind + bucket[i] / 8][place][byte] |= (uint8_t)(1u << bucket[i] % 8);
-    for (unsigned k = 0; k < n_kinds; k++)
-        split_tables(f, kind + k);
-    for (unsigned i = 0; i < n && ok; i++)
-        f->is_asked[kind + bucket[i] / 8] = true;
-    free(bucket);
-    return ok;
-}
+/* ---- wide windows ---------------------------------------------------------------------- */
 
 static bool fill_wide(struct prefilter *f, const struct bundle *b)
 {
@@ -308,8 +282,10 @@ static bool fill_wide(struct prefilter *f, const struct bundle *b)
                         UINT64_C(1) << (i % 64);
         }
     }
-    ok = fill_buckets(f, PREFILTER_WIDE, 2, (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets,
-                      f->n_wide);
+    f->few_wide = f->n_wide <= FEW_WIDE;
+    ok = prefilter_fill_buckets(f, f->few_wide ? WIDE_BUCKET : 8 * PREFILTER_WIDE,
+                                f->few_wide ? 1 : 16,
+                                (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets, f->n_wide);
     free(sets);
     return ok;
 }
@@ -358,25 +334,40 @@ static bool make_classes(struct prefilter *f, const struct bundle *b)
     return seen != NULL;
 }
 
-/* Fills in the buckets of the starts that have something near, or of the others. */
-static bool fill_start_kind(struct prefilter *f, const struct bundle *b, bool near)
+/* The class that a start has near, as far as places are told by it; 0: none. */
+static unsigned near_class(const struct prefilter *f, unsigned start)
+{
+    const struct prefilter_need *need = &f->needs[f->starts[start].pattern];
+
+    return (need->need == PREFILTER_DIGIT && need->within <= PREFILTER_NEAR_DIGIT) ||
+                   (need->need == PREFILTER_COLON && need->within <= PREFILTER_NEAR_COLON)
+               ? need->need
+               : 0;
+}
+
+/* Fills in the buckets of the starts that have this class near, or none of the classes. */
+static bool fill_start_buckets(struct prefilter *f, const struct bundle *b, unsigned class)
 {
     struct bundle_set(*sets)[BUNDLE_WINDOW_BYTES] = calloc(f->n_starts + 1, sizeof(*sets));
-    unsigned n = 0;
+    unsigned first = OTHER_BUCKET, n_buckets = 11, n = 0;
     bool ok;
 
     for (unsigned i = 0; i < f->n_starts && sets != NULL; i++) {
-        const struct prefilter_need *need = &f->needs[f->starts[i].pattern];
-
-        if (near != (need->need != 0 && need->within <= PREFILTER_NEAR))
+        if (near_class(f, i) != class)
             continue;
         for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
             sets[n][place] = b->sets[start_set(f, b, i, place)];
         n++;
-        f->near |= near ? need->need : 0;
     }
-    ok = sets != NULL && fill_buckets(f, near ? PREFILTER_START : PREFILTER_STARTER, 1,
-                                      (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets, n);
+    if (class != 0) {
+        first = class == PREFILTER_DIGIT ? DIGIT_BUCKET : COLON_BUCKET;
+        n_buckets = class == PREFILTER_DIGIT ? 3 : 1;
+    } else if (n <= FEW_OTHER) {
+        n_buckets = 3;
+    }
+    ok = sets != NULL &&
+         prefilter_fill_buckets(f, first, n_buckets,
+                                (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets, n);
     free(sets);
     return ok;
 }
@@ -403,7 +394,8 @@ static bool fill_starts(struct prefilter *f, const struct bundle *b)
                                   i / 64] |= UINT64_C(1) << (i % 64);
         }
     }
-    return f->start_rows != NULL && fill_start_kind(f, b, true) && fill_start_kind(f, b, false);
+    return f->start_rows != NULL && fill_start_buckets(f, b, PREFILTER_DIGIT) &&
+           fill_start_buckets(f, b, PREFILTER_COLON) && fill_start_buckets(f, b, 0);
 }
 
 /* ---- kinds ------------------------------------------------------------------------------- */

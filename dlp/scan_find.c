@@ -401,7 +401,7 @@ static void find_all_runs_at(struct scan_leaf *x, uint64_t alive, size_t at, siz
     if (f->all_runs == 0 || end < least)
         return;
     end = end - at <= f->longest_run ? end : at + f->longest_run + 1;
-    for (; i < least; i++)
+    for (; i < least && alive != 0; i++)
         alive &= f->run_bits[text[i]];
     for (; alive != 0; i++) {
         uint64_t next = i < end ? alive & f->run_bits[text[i]] : 0;
