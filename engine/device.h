@@ -102,7 +102,7 @@ enum gw_status device_check(const struct device_spec *spec, struct gw_err *err);
 /* Whether the GPUs of spec, which share tensors, can each have a share of m, as far as m is known (model_inspect). GW_EUNSUPPORTED, with words that say what
  * to do instead. Thread: any. */
 enum gw_status device_check_split(const struct device_spec *spec, const struct model *m,
-                                  unsigned n_adapters, struct gw_err *err);
+                                  struct gw_err *err);
 
 /* Whether device_open would look for a device. Thread: any. */
 bool device_wanted(const struct device_spec *spec);

@@ -292,7 +292,7 @@ enum gw_status device_cuda_find(struct device_cuda *d, const struct device_spec 
 /* Does part i have the output? */
 static bool has_output(const struct device_cuda *d, unsigned i)
 {
-    return !d->headless && i + 1 == d->n_parts;
+    return d->share == 0 && i + 1 == d->n_parts;
 }
 
 enum gw_status device_cuda_fill(struct device_cuda *d, struct gw_err *err)

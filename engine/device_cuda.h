@@ -96,8 +96,8 @@ struct device_cuda {
     struct device base; /* first: the engine's pointer is to it */
     struct cuda_part parts[DEVICE_MAX_PARTS];
     unsigned n_parts;
-    unsigned n_shares; /* GPUs that share each layer, one of which this is; 1: it has whole ones */
-    bool headless;     /* another one of them has the output */
+    unsigned n_shares; /* GPUs that share each layer; 1: this one has whole ones */
+    unsigned share;    /* which of them this is; the first has the output */
     unsigned n_att, n_kv, n_qkv, max_pages; /* values a token; pages of the longest sequence */
     bool fine;                              /* 16 bits of an activation */
     char *host;                             /* page-locked: cuda_meta's twin */

@@ -1,20 +1,48 @@
 /* engine/device_cuda_lora.c - adapters on GPUs: their numbers lie there from the start, and a step says which token has which. What an adapter adds is
  * computed for all tokens of a step at once (kernels/cuda_lora.cu), so a step holds any mixture of them, and a recorded one serves any other. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/device_cuda.h"
 
-/* Numbers of one part, on the device. */
-static enum gw_status bring_part(struct cuda_part *p, const struct lora_part *part,
-                                 struct kern_cuda_lora *out, struct gw_err *err)
+/* This GPU's share of the columns of a. */
+static enum gw_status bring_columns(const struct device_cuda *d, struct cuda_part *p,
+                                    const struct kern_matrix *a, const float **out,
+                                    struct gw_err *err)
 {
-    const struct kern_matrix *from[] = {&part->a, &part->b};
-    const float **to[] = {&out->a, &out->b};
+    const size_t mine = a->cols / d->n_shares;
+    float *rows = malloc(a->rows * mine * sizeof(*rows));
+    enum gw_status st;
+
+    if (rows == NULL)
+        return gw_fail(err, GW_ENOMEM, "out of memory for a device");
+    for (size_t i = 0; i < a->rows; i++)
+        memcpy(rows + i * mine, (const float *)a->data + i * a->cols + d->share * mine,
+               mine * sizeof(*rows));
+    st = device_cuda_bring(p, rows, a->rows * mine, out, err);
+    free(rows);
+    return st;
+}
+
+/* Numbers of one part, on the device. GPUs that share a layer have of each matrix what goes with their share of the weights: where that is columns, what they add is a
+ * part of the sum, too. */
+static enum gw_status bring_part(const struct device_cuda *d, struct cuda_part *p, unsigned kind,
+                                 const struct lora_part *part, struct kern_cuda_lora *out,
+                                 struct gw_err *err)
+{
+    const struct kern_matrix *a = &part->a, *b = &part->b;
+    const size_t rows = b->rows / d->n_shares;
 
     out->rank = part->rank;
-    for (size_t i = 0; part->rank != 0 && i < sizeof(from) / sizeof(from[0]); i++)
-        GW_TRY(device_cuda_bring(p, from[i]->data, from[i]->rows * from[i]->cols, to[i], err));
-    return GW_OK;
+    if (part->rank == 0)
+        return GW_OK;
+    if (d->n_shares > 1 && (kind == LORA_O || kind == LORA_DOWN)) {
+        GW_TRY(bring_columns(d, p, a, &out->a, err));
+        return device_cuda_bring(p, b->data, b->rows * b->cols, &out->b, err);
+    }
+    GW_TRY(device_cuda_bring(p, a->data, a->rows * a->cols, &out->a, err));
+    return device_cuda_bring(p, (const float *)b->data + d->share * rows * b->cols, rows * b->cols,
+                             &out->b, err);
 }
 
 static enum gw_status bring_kind(struct device_cuda *d, struct cuda_part *p, unsigned layer,
@@ -28,7 +56,7 @@ static enum gw_status bring_kind(struct device_cuda *d, struct cuda_part *p, uns
     for (unsigned i = 0; i < l->n_adapters; i++) {
         const struct lora_part *part = &l->adapters[i]->layers[layer].parts[kind];
 
-        GW_TRY(bring_part(p, part, &parts[i], err));
+        GW_TRY(bring_part(d, p, kind, part, &parts[i], err));
         out->max_rank = part->rank > out->max_rank ? part->rank : out->max_rank;
     }
     if (out->max_rank == 0)

@@ -51,7 +51,7 @@ static enum gw_status check_columns(const struct kern_matrix *w, const char *nam
 }
 
 enum gw_status device_check_split(const struct device_spec *spec, const struct model *m,
-                                  unsigned n_adapters, struct gw_err *err)
+                                  struct gw_err *err)
 {
     const unsigned n = spec->n_parts;
 
@@ -63,9 +63,6 @@ enum gw_status device_check_split(const struct device_spec *spec, const struct m
     if (m->n_experts != 0)
         return gw_fail(err, GW_EUNSUPPORTED,
                        "experts are not shared by tensors: take split: layers");
-    if (n_adapters != 0)
-        return gw_fail(err, GW_EUNSUPPORTED,
-                       "adapters are not shared by tensors: take split: layers");
     for (unsigned i = 0; i < m->n_layers; i++) {
         GW_TRY(check_columns(&m->layers[i].o, "o", i, n, err));
         GW_TRY(check_columns(&m->layers[i].down, "down", i, n, err));
@@ -165,7 +162,7 @@ static enum gw_status open_shares(struct device_tensor *t, const struct device_s
             return gw_fail(err, GW_ENOMEM, "out of memory for a device");
         GW_TRY(device_cuda_find(s->d, &one, err));
         s->d->n_shares = spec->n_parts;
-        s->d->headless = t->n != 0;
+        s->d->share = t->n;
     }
     return GW_OK;
 }
@@ -230,7 +227,7 @@ static void describe(struct device_tensor *t)
 static enum gw_status open_all(struct device_tensor *t, const struct device_spec *spec,
                                struct gw_err *err)
 {
-    GW_TRY(device_check_split(spec, t->base.m, t->base.limits.n_adapters, err));
+    GW_TRY(device_check_split(spec, t->base.m, err));
     GW_TRY(open_shares(t, spec, err));
     GW_TRY(join(t, err));
     GW_TRY(fill(t, err));

@@ -435,9 +435,8 @@ enum gw_status engine_check_split(const struct engine_config *cfg, struct gw_err
     GW_TRY(note_split(&spec, cfg->split, err));
     if (hf_open_any(cfg->model_path, false, &g, NULL) != GW_OK)
         return GW_OK;
-    st = model_inspect(&m, g, kern_ops(NULL), NULL) == GW_OK
-             ? device_check_split(&spec, &m, cfg->n_adapters, err)
-             : GW_OK;
+    st = model_inspect(&m, g, kern_ops(NULL), NULL) == GW_OK ? device_check_split(&spec, &m, err)
+                                                             : GW_OK;
     model_fini(&m);
     gguf_close(g);
     return st;

@@ -132,7 +132,7 @@ void engine_device(const struct engine *e, struct engine_device *out);
 enum gw_status engine_check_device(const struct engine_config *cfg, const char **note,
                                    struct gw_err *err);
 
-/* Whether GPUs can be given parts of the model as "split" of engine_config says: its "device", "n_adapters", and the shape of the model at "model_path" where that can
+/* Whether GPUs can be given parts of the model as "split" of engine_config says: its "device", and the shape of the model at "model_path" where that can
  * be read (what cannot be read is engine_open's to refuse). GW_EINVAL, GW_EUNSUPPORTED, with words that say what to do. Thread: any; reads the file's head. */
 enum gw_status engine_check_split(const struct engine_config *cfg, struct gw_err *err);
 

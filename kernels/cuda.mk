@@ -81,7 +81,7 @@ $(BUILD)/lib/simt.a: $(SIMT_OBJ)
 $(BUILD)/simt/libnccl.so.2: tests/simt/nccl.c tests/simt/nccl.h $(BUILD)/flags
 	@mkdir -p $(@D) && echo "LD    $@"
 	@$(CC) -std=c11 -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -I. -fPIC -shared -Wl,-soname,libnccl.so.2 -o $@ $<
-$(BUILD)/tests/unit/engine/test_device_tensor $(BUILD)/tests/unit/engine/test_device_engine: | $(BUILD)/simt/libnccl.so.2
+$(addprefix $(BUILD)/tests/unit/engine/test_device_,tensor engine kinds): | $(BUILD)/simt/libnccl.so.2
 # Tests of that name have an emulated device: simt.a stands before the stub or the CUDA files of kernels.a.
 $(BUILD)/tests/unit/kernels/test_cuda%: $(BUILD)/tests/unit/kernels/test_cuda%.o $(BUILD)/lib/simt.a $(BUILD)/lib/kernels.a $(BUILD)/lib/base.a
 	@echo "LD    $@"

@@ -280,7 +280,6 @@ static void check_devices(const struct proxy_config *cfg, unsigned *n_errors)
     for (unsigned i = 0; i < cfg->n_targets; i++) {
         const struct proxy_config_target *t = &cfg->targets[i];
         const struct engine_config ec = {.model_path = t->model,
-                                         .n_adapters = t->adapters.n,
                                          .kv = (enum engine_kv)t->kv,
                                          .weights = (enum engine_weights)t->weights,
                                          .device = t->device,

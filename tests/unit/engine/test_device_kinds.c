@@ -1,5 +1,6 @@
 /* tests/unit/engine/test_device_kinds.c - models on the emulated GPU (tests/simt) against the CPU, in other ways than plain: keys and values of few
  * bits, adapters, and pages in the host's memory. */
+#include "tests/simt/nccl.h"
 #include "tests/unit/engine/device_bed.h"
 
 /* ---- keys and values of few bits ------------------------------------------------------------ */
@@ -177,12 +178,15 @@ static enum gw_status init_split(struct bed *b, const char *path, struct bed_kin
     return GW_ENOENT;
 }
 
-static void test_adapters(const char *dir, const char *file, bool split)
+/* On both sides, on the GPU, or shared by the GPUs that are named. */
+static void test_adapters(const char *dir, const char *file, const char *gpus)
 {
     const size_t n = (size_t)3 * DECODE * MAX_VOCAB;
+    const bool split = gpus == NULL;
     float *want = calloc(n, 4), *got = calloc(n, 4), *alone = calloc(n, 4);
     struct lora *theirs[2] = {NULL};
-    struct bed_kind kind = {.type = KERN_KV_F16, .n_adapters = 2};
+    struct bed_kind kind = {
+        .type = KERN_KV_F16, .n_adapters = 2, .tensors = !split && strchr(gpus, ',') != NULL};
     char path[512];
     struct rig cpu;
     struct bed b;
@@ -194,7 +198,7 @@ static void test_adapters(const char *dir, const char *file, bool split)
     make_pair(kind.adapters, &cpu.m, cpu.m.n_experts != 0);
     if (read_adapted(&cpu, theirs, false, want) &&
         CHECK((split ? init_split(&b, path, &kind, &cpu.m)
-                     : bed_init_kind(&b, path, "cuda:0", &kind, NULL)) == GW_OK)) {
+                     : bed_init_kind(&b, path, gpus, &kind, NULL)) == GW_OK)) {
         const size_t v = cpu.m.n_vocab, of = (size_t)DECODE * v;
 
         if (read_adapted(&b.r, kind.adapters, false, got) &&
@@ -300,12 +304,16 @@ int main(void)
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         test_kv(dir, kinds[i].family, &kinds[i].kind, kinds[i].name);
     test_kv_refused(path);
-    test_adapters(dir, "llama3-Q8_0", false);
-    test_adapters(dir, "gemma2-Q4_K_M", false);
-    test_adapters(dir, "mixtral-F16", false);
+    test_adapters(dir, "llama3-Q8_0", "cuda:0");
+    test_adapters(dir, "gemma2-Q4_K_M", "cuda:0");
+    test_adapters(dir, "mixtral-F16", "cuda:0");
     if (simt_is_here()) {
         test_far_pages(path);
-        test_adapters(dir, "llama3-Q8_0", true);
+        test_adapters(dir, "llama3-Q8_0", NULL);
+        CHECK(fake_nccl_open() != NULL); /* off, and no other one is found */
+        simt_set_devices(4);
+        test_adapters(dir, "llama3-Q8_0", "cuda:0,1,2,3");
+        test_adapters(dir, "qwen2-F16", "cuda:0,1");
     }
     return test_done();
 }

@@ -262,28 +262,24 @@ static void check_split(const char *dir)
 {
     static const struct {
         const char *device, *file;
-        unsigned n_adapters;
         enum gw_status st;
         const char *words;
     } all[] = {
-        {"cuda:0,1", "tiny-llama3-Q8_0", 0, GW_OK, ""},
-        {"cuda:0,1", "there-is-none", 0, GW_OK, ""}, /* said elsewhere */
-        {"cuda:0", "tiny-llama3-Q8_0", 0, GW_EINVAL, "several GPUs"},
-        {"auto", "tiny-llama3-Q8_0", 0, GW_EINVAL, "cuda:0,1"},
-        {"cpu", "tiny-llama3-Q8_0", 0, GW_EINVAL, "cuda:0,1"},
-        {"cuda:0,1,2", "tiny-llama3-Q8_0", 0, GW_EUNSUPPORTED, "4 KV heads"},
-        {"cuda:0,1", "tiny-gemma3-Q8_0", 0, GW_EUNSUPPORTED, "1 KV heads"},
-        {"cuda:0,1", "tiny-mixtral-Q8_0", 0, GW_EUNSUPPORTED, "experts"},
-        {"cuda:0,1", "tiny-llama3-Q8_0", 1, GW_EUNSUPPORTED, "adapters"},
+        {"cuda:0,1", "tiny-llama3-Q8_0", GW_OK, ""},
+        {"cuda:0,1", "there-is-none", GW_OK, ""}, /* said elsewhere */
+        {"cuda:0", "tiny-llama3-Q8_0", GW_EINVAL, "several GPUs"},
+        {"auto", "tiny-llama3-Q8_0", GW_EINVAL, "cuda:0,1"},
+        {"cpu", "tiny-llama3-Q8_0", GW_EINVAL, "cuda:0,1"},
+        {"cuda:0,1,2", "tiny-llama3-Q8_0", GW_EUNSUPPORTED, "4 KV heads"},
+        {"cuda:0,1", "tiny-gemma3-Q8_0", GW_EUNSUPPORTED, "1 KV heads"},
+        {"cuda:0,1", "tiny-mixtral-Q8_0", GW_EUNSUPPORTED, "experts"},
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         struct gw_err err = {0};
         char path[512];
-        struct engine_config cfg = {.model_path = path,
-                                    .device = all[i].device,
-                                    .n_adapters = all[i].n_adapters,
-                                    .split = ENGINE_SPLIT_TENSORS};
+        struct engine_config cfg = {
+            .model_path = path, .device = all[i].device, .split = ENGINE_SPLIT_TENSORS};
 
         (void)snprintf(path, sizeof(path), "%s/%s.gguf", dir, all[i].file);
         if (!CHECK(engine_check_split(&cfg, &err) == all[i].st &&
