@@ -32,9 +32,12 @@ static inline void test_skip(const char *why)
 /* How many random cases to take of n: a quarter where sanitizers make each slow; the code that they look at is reached as well. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #    define TEST_DRAWS(n) ((n) / 4)
+enum { TEST_STEP = 3 };
 #else
 #    define TEST_DRAWS(n) (n)
+enum { TEST_STEP = 1 };
 #endif
+/* TEST_STEP: the same for a list of cases that go much the same way, such as models on the emulated device: every third. */
 
 /* Waits for what comes sooner or later, in another thread or process. Its end is a number of turns, a minute of them at least, so
  * that a machine that stands still does not use them up. What is waited for is to be checked behind it. */

@@ -7,6 +7,7 @@
 
 #include "engine/device.h"
 #include "engine/sched_private.h"
+#include "tests/files.h"
 #include "tests/simt/knobs.h"
 #include "tests/unit/engine/gguf_make.h"
 #include "tests/unit/engine/sched_bed.h"
@@ -419,7 +420,6 @@ static void test_lost_while_timed(const char *path, size_t memory)
 
 int main(void)
 {
-    char rm[64];
     char path[64];
 
     if (!CHECK(mkdtemp(dir) != NULL))
@@ -438,7 +438,6 @@ int main(void)
         test_lost_while_timed(path, memory);
         simt_set_memory((size_t)1 << 32);
     }
-    (void)snprintf(rm, sizeof(rm), "rm -rf %s", dir);
-    CHECK(system(rm) == 0);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

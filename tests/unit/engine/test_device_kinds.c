@@ -293,6 +293,7 @@ int main(void)
         {"gemma2", "fp8", {.type = KERN_KV_FP8}},
         {"llama3", "adaptive", {.type = KERN_KV_I4, .layer_types = mixed}},
     };
+    static const char *const adapted[] = {"llama3-Q8_0", "gemma2-Q4_K_M", "mixtral-F16"};
     char why[256] = "", path[512];
     const char *dir = rig_models(why);
 
@@ -301,18 +302,18 @@ int main(void)
         return test_done();
     }
     (void)snprintf(path, sizeof(path), "%s/tiny-llama3-Q8_0.gguf", dir);
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i += TEST_STEP)
         test_kv(dir, kinds[i].family, &kinds[i].kind, kinds[i].name);
     test_kv_refused(path);
-    test_adapters(dir, "llama3-Q8_0", "cuda:0");
-    test_adapters(dir, "gemma2-Q4_K_M", "cuda:0");
-    test_adapters(dir, "mixtral-F16", "cuda:0");
+    for (size_t i = 0; i < sizeof(adapted) / sizeof(adapted[0]); i += TEST_STEP)
+        test_adapters(dir, adapted[i], "cuda:0");
     if (simt_is_here()) {
         test_far_pages(path);
         test_adapters(dir, "llama3-Q8_0", NULL);
         CHECK(fake_nccl_open() != NULL); /* off, and no other one is found */
         simt_set_devices(4);
-        test_adapters(dir, "llama3-Q8_0", "cuda:0,1,2,3");
+        if (TEST_STEP == 1)
+            test_adapters(dir, "llama3-Q8_0", "cuda:0,1,2,3");
         test_adapters(dir, "qwen2-F16", "cuda:0,1");
     }
     return test_done();

@@ -313,9 +313,9 @@ int main(void)
         test_skip(dir == NULL ? why : "there is one GPU, and tensors are for several");
         return test_done();
     }
-    for (size_t i = 0; i < sizeof(two) / sizeof(two[0]); i++)
+    for (size_t i = 0; i < sizeof(two) / sizeof(two[0]); i += TEST_STEP)
         test_share(dir, two[i], "cuda:0,1", 2e-3);
-    for (size_t i = 0; n_gpus >= 4 && i < sizeof(four) / sizeof(four[0]); i++)
+    for (size_t i = 0; n_gpus >= 4 && i < sizeof(four) / sizeof(four[0]); i += TEST_STEP)
         test_share(dir, four[i], "cuda:0,1,2,3", 2e-3);
     (void)snprintf(path, sizeof(path), "%s/tiny-llama3-Q8_0.gguf", dir);
     test_shared(path, (struct bed_kind){.type = KERN_KV_F16}, "f16");

@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "proxy/admin/metrics_text.h"
 #include "proxy/net/server.h"
+#include "tests/files.h"
 #include "tests/net.h"
 #include "tests/simt/knobs.h"
 #include "tests/test.h"
@@ -246,8 +247,6 @@ static void test_lost(void)
 
 int main(void)
 {
-    char rm[128];
-
     (void)signal(SIGPIPE, SIG_IGN);
     gw_log_set_level(GW_LOG_ERROR);
     if (!CHECK(mkdtemp(dir) != NULL))
@@ -258,7 +257,6 @@ int main(void)
     test_room_for_all();
     test_lost();
     simt_set_memory((size_t)1 << 32);
-    (void)snprintf(rm, sizeof(rm), "rm -rf %s", dir);
-    CHECK(system(rm) == 0);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }
