@@ -63,7 +63,7 @@ static void put_row(enum kern_kv_type type, int8_t *out, size_t step, float *sca
     for (size_t i = 0; i < n; i++) {
         const float code = inverse > 0 ? held(x[i]) * inverse : 0.0f;
 
-        out[i * step] = type == KERN_KV_FP8 ? round_e4m3(code) : round_i8(code);
+        out[i * step] = (int8_t)(type == KERN_KV_FP8 ? round_e4m3(code) : round_i8(code));
     }
 }
 
