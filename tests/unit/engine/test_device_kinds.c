@@ -293,6 +293,8 @@ int main(void)
         {"gemma2", "fp8", {.type = KERN_KV_FP8}},
         {"llama3", "adaptive", {.type = KERN_KV_I4, .layer_types = mixed}},
     };
+    static const char *const shared[][2] = {{"qwen2-F16", "cuda:0,1"},
+                                            {"llama3-Q8_0", "cuda:0,1,2,3"}};
     static const char *const adapted[] = {"llama3-Q8_0", "gemma2-Q4_K_M", "mixtral-F16"};
     char why[256] = "", path[512];
     const char *dir = rig_models(why);
@@ -312,9 +314,8 @@ int main(void)
         test_adapters(dir, "llama3-Q8_0", NULL);
         CHECK(fake_nccl_open() != NULL); /* off, and no other one is found */
         simt_set_devices(4);
-        if (TEST_STEP == 1)
-            test_adapters(dir, "llama3-Q8_0", "cuda:0,1,2,3");
-        test_adapters(dir, "qwen2-F16", "cuda:0,1");
+        for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i += TEST_STEP)
+            test_adapters(dir, shared[i][0], shared[i][1]);
     }
     return test_done();
 }

@@ -318,7 +318,8 @@ int main(void)
     for (size_t i = 0; n_gpus >= 4 && i < sizeof(four) / sizeof(four[0]); i += TEST_STEP)
         test_share(dir, four[i], "cuda:0,1,2,3", 2e-3);
     (void)snprintf(path, sizeof(path), "%s/tiny-llama3-Q8_0.gguf", dir);
-    test_shared(path, (struct bed_kind){.type = KERN_KV_F16}, "f16");
+    if (TEST_STEP == 1)
+        test_shared(path, (struct bed_kind){.type = KERN_KV_F16}, "f16");
     test_shared(path, (struct bed_kind){.type = KERN_KV_I4, .layer_types = mixed}, "adaptive");
     refused(dir, "tiny-mistral-Q8_0", "cuda:0,1", "1 KV heads cannot be shared by 2 GPUs");
     refused(dir, "tiny-llama3-Q4_K_M", "cuda:0,1", "in blocks of 256");
@@ -329,7 +330,8 @@ int main(void)
         return test_done();
     refused(dir, "tiny-llama3-Q8_0", "cuda:0,1,2", "4 KV heads cannot be shared by 3 GPUs");
     test_late(path, "cuda:0,1");
-    test_late(path, "cuda:0,1,2,3");
+    if (TEST_STEP == 1)
+        test_late(path, "cuda:0,1,2,3");
     test_little_memory(path);
     test_failure(path);
     test_nccl(dir, nccl);

@@ -433,7 +433,7 @@ int main(void)
         const size_t block = kern_type_info(t)->block_elems;
         const size_t odd = block == 256 ? 768 : 160;
 
-        for (unsigned fine = 0; fine < 2; fine++) {
+        for (unsigned fine = i % TEST_STEP % 2; fine < 2; fine += TEST_STEP) {
             test_matmul(t, 1, block < 32 ? 32 : block, 1, fine == 1);
             test_matmul(t, 41, odd, 3, fine == 1);
             test_matmul(t, 32, block == 256 ? 2304 : 2112, 8,
