@@ -14,6 +14,10 @@
 #include "proxy/request/attempts.h"
 #include "proxy/request/request_private.h"
 
+enum {
+    LOOP_TICK_MS = 10, /* a timer may end so much early: its clock is CLOCK_MONOTONIC_COARSE */
+};
+
 /* ---- what may help ------------------------------------------------------------------------ */
 
 /* A request that may have been carried out, and must not be twice: it makes something (a file, a batch), and nobody knows
@@ -178,6 +182,7 @@ static bool try_later(struct req *req, const struct req_remedy *r)
     if (ms < 0 || !may_spend(req, r))
         return false;
     req_cancel_attempt(req);
+    ms += LOOP_TICK_MS;
     tv = (struct timeval){ms / 1000, (ms % 1000) * 1000};
     req->wait = evtimer_new(req->w->base, on_wait_over, req);
     if (req->wait == NULL || evtimer_add(req->wait, &tv) != 0) {
