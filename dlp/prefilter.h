@@ -177,6 +177,8 @@ struct prefilter {
     bool *run_is_all; /* of each: a match is the whole run, and nothing else */
     struct prefilter_runs *run_groups;
     unsigned n_runs, n_run_groups, least_run; /* the last: bytes of the shortest */
+    unsigned
+        run_reach; /* how far a run is behind the beginning of its match at most, where there is but one distance */
     /* Those that begin where a word does stand first, and of each byte, a bit a group: which of their sets have it. Bits of groups that
      * begin where any word does, and of all. */
     unsigned n_word_groups, shortest_run,

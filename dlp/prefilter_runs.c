@@ -117,8 +117,14 @@ static void fill_run_bits(struct prefilter *f, const struct bundle *b)
         f->run_is_all[i] = is_all(b, &b->runs[f->runs[i]]);
     }
     f->shortest_run = f->least_run = UINT_MAX;
-    for (unsigned i = 0; i < f->n_runs; i++)
-        f->least_run = b->runs[f->runs[i]].n < f->least_run ? b->runs[f->runs[i]].n : f->least_run;
+    for (unsigned i = 0; i < f->n_runs; i++) {
+        const struct bundle_run *run = &b->runs[f->runs[i]];
+
+        f->least_run = run->n < f->least_run ? run->n : f->least_run;
+        if (run->target.min == run->target.max && run->target.max > f->run_reach &&
+            run->target.max <= RULEC_MAX_OFFSET)
+            f->run_reach = run->target.max;
+    }
     for (unsigned i = 0; i < f->n_word_groups && i < PREFILTER_RUN_BITS; i++) {
         const struct prefilter_runs *group = &f->run_groups[i];
         uint64_t bit = UINT64_C(1) << i;

@@ -1,6 +1,6 @@
 /* dlp/scan.h - one thread's scanner. Private to dlp.
  *
- * scan.c finds matches (prefilter, matcher, boundaries) with scan_find.c and scan_ring.c, scan_judge.c decides what they are worth
+ * scan.c finds matches (prefilter, matcher, boundaries) with scan_find.c, scan_runs.c (long tokens) and scan_ring.c, scan_judge.c decides what they are worth
  * (length, validators, the sum) with scan_list.c (values that are none), scan_word.c (context words) and scan_near.c
  * (second patterns), scan_overlap.c keeps the strongest where they overlap, scan_known.c knows strings that need no look,
  * scan_grow.c says of a text that grows what is known of it already, with scan_heads.c (what can begin with given bytes). */
@@ -9,6 +9,7 @@
 
 #include "dlp/author.h"
 #include "dlp/bundle.h"
+#include "dlp/rulec_anchor.h"
 #include "dlp/view_scan.h"
 
 /* Where a rule goes on after its last finding in the leaf numbered epoch. */
@@ -130,11 +131,27 @@ void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at);
 void scan_numbers_at(struct scan_leaf *x, size_t at);
 /* Notes that pattern is to be tried at `at`, once, if what all of its matches have is there. */
 void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at);
+/* The same when the first bytes of its matches may be there; x->filter is set. */
+void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at);
 /* Tries everything that waits at starts in [from, to). */
 void scan_flush(struct scan_leaf *x, size_t from, size_t to);
 struct scan_ring *scan_ring_new(void);     /* NULL when out of memory */
 void scan_ring_free(struct scan_ring *r);  /* r may be NULL */
 void scan_ring_clear(struct scan_ring *r); /* forgets everything: after a scan that was given up */
+
+/* Where words can begin in a chunk and a little in front of it, ascending. */
+struct scan_words {
+    size_t base;
+    unsigned n;
+    uint16_t at[PREFILTER_CHUNK + RULEC_MAX_OFFSET]; /* counted from base */
+};
+
+/* Lists those in [from, to). */
+void scan_words_in(const struct scan_leaf *x, size_t from, size_t to, struct scan_words *words);
+/* Notes the runs of a group that is not looked for at words alone, at the places of a token in [from, to); the token goes on to end,
+ * and words are those from the filter's run_reach in front of it on. */
+void scan_runs_anywhere(struct scan_leaf *x, const struct prefilter_runs *group,
+                        const struct scan_words *words, size_t from, size_t to, size_t end);
 
 /* Scans one text and leaves its findings, resolved and in order, at s->found[first..n_found). */
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,

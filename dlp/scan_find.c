@@ -65,8 +65,7 @@ static bool pattern_fits(const struct scan_leaf *x, uint32_t pattern, const unsi
     return false;
 }
 
-/* Notes pattern at `at` when its first bytes fit. */
-static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
+void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     unsigned char tail[BUNDLE_HEAD_BYTES];
 
@@ -120,7 +119,7 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
     if (t->min == t->max) {
         start = at - t->min;
         if (!word || start == 0 || !is_word(text[start - 1]))
-            offer(x, t->pattern, start);
+            scan_offer(x, t->pattern, start);
         return;
     }
     /* Deep inside a long word no start can be at a boundary. */
@@ -131,7 +130,7 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
     x->work += (at - start) / 4;
     for (; start + t->min <= at; start++)
         if (set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])))
-            offer(x, t->pattern, start);
+            scan_offer(x, t->pattern, start);
 }
 
 /* The bytes around a window at `at`, in the text or, near its ends, in copy with zeroes. */
@@ -263,83 +262,6 @@ static void find_starts(struct scan_leaf *x, uint64_t places, size_t from)
 
 /* ---- runs --------------------------------------------------------------------------------- */
 
-/* Notes a run that stands at every place of [from, to), from all of which its match begins at one distance. Where that has to be a word's
- * beginning, only places at that distance from one are looked at: deep inside a word there are none. */
-static void offer_fixed_run(struct scan_leaf *x, const struct bundle_target *t, size_t from,
-                            size_t to)
-{
-    bool word = prefilter_at_word(&x->rules->b->patterns[t->pattern]);
-
-    for (size_t at = from < t->min ? t->min : from; at < to && x->st == GW_OK; at++) {
-        size_t start = at - t->min;
-
-        if (word && start > 0 && is_word((unsigned char)x->text.ptr[start - 1]))
-            continue;
-        x->work++;
-        offer(x, t->pattern, start);
-    }
-}
-
-/* The same when the distance may be any of some: each start once, with the first place that it can have. */
-static void offer_run(struct scan_leaf *x, const struct bundle_run *run, size_t from, size_t to)
-{
-    const struct bundle_target *t = &run->target;
-    const struct bundle_pattern *p = &x->rules->b->patterns[t->pattern];
-    const struct bundle_set *between = &x->rules->b->sets[t->between];
-    const struct bundle_set *first = &x->rules->b->sets[p->first];
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-    size_t start = from, least = from > t->max ? from - t->max : 0, done;
-    bool word = prefilter_at_word(p);
-
-    if (from >= to || scan_is_dead(x, t->pattern))
-        return;
-    if (t->min == t->max) {
-        offer_fixed_run(x, t, from, to);
-        return;
-    }
-    while (start > least && set_has(between, text[start - 1]))
-        start--;
-    x->work += (to - start) / 4;
-    /* text[start, done) may stand between. */
-    for (done = from; start + t->min < to && x->st == GW_OK; start++) {
-        size_t at = start + t->min > from ? start + t->min : from;
-
-        done = done > start ? done : start;
-        while (done < at && set_has(between, text[done]))
-            done++;
-        if (done < at) {
-            start = done; /* nothing goes over this byte */
-            continue;
-        }
-        if (set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])))
-            offer(x, t->pattern, start);
-    }
-}
-
-/* Notes the runs of a group at every place of the token in [from, to) where they can be; the token goes on to end. */
-static void find_runs(struct scan_leaf *x, const struct prefilter_runs *group, size_t from,
-                      size_t to, size_t end)
-{
-    const struct bundle *b = x->rules->b;
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-    const struct bundle_set *set = &b->sets[group->set];
-    size_t least = b->runs[x->filter->runs[group->first]].n;
-
-    for (size_t start = from; start < to && start + least <= end && x->st == GW_OK;) {
-        size_t stop = start;
-
-        while (stop < end && set_has(set, text[stop]))
-            stop++;
-        for (uint32_t i = group->first; i < group->end; i++) {
-            const struct bundle_run *run = &b->runs[x->filter->runs[i]];
-            size_t last = stop - start < run->n ? start : stop - run->n + 1;
-
-            offer_run(x, run, start, last < to ? last : to);
-        }
-        start = stop + 1;
-    }
-}
-
 /* Is run i, of which n bytes at least are at `at`, of a rule that wants random tokens, and are these words, or too many? Most identifiers
  * are; it is what scan_judge() would say. */
 static bool is_words(struct scan_leaf *x, uint32_t i, size_t at, size_t n)
@@ -372,7 +294,7 @@ static void offer_runs(struct scan_leaf *x, const struct prefilter_runs *group, 
         if (is_words(x, i, at, n))
             x->s->n_hits++;
         else
-            offer(x, b->runs[runs[i]].target.pattern, at);
+            scan_offer(x, b->runs[runs[i]].target.pattern, at);
     }
 }
 
@@ -417,6 +339,7 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
 {
     const struct prefilter *f = x->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
+    struct scan_words words;
     size_t end = to,
            most = to + x->rules->max_run < x->text.len ? to + x->rules->max_run : x->text.len;
 
@@ -424,10 +347,12 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
         end++;
     if (end - from < f->least_run)
         return;
-    for (size_t at = from; at < to && x->st == GW_OK; at++) {
+    scan_words_in(x, from > f->run_reach ? from - f->run_reach : 0, to, &words);
+    for (unsigned k = 0; k < words.n && x->st == GW_OK; k++) {
+        size_t at = words.base + words.at[k];
         bool at_token;
 
-        if (at > 0 && is_word(text[at - 1]))
+        if (at < from)
             continue;
         at_token = scan_boundary_before(RULEC_BOUNDARY_TOKEN, x->text, at);
         find_all_runs_at(x, at_token ? f->all_runs : f->word_runs, at, end);
@@ -435,8 +360,8 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
             if (at_token || !f->run_groups[i].at_token)
                 find_runs_at(x, &f->run_groups[i], at, end);
     }
-    for (unsigned i = f->n_word_groups; i < f->n_run_groups; i++)
-        find_runs(x, &f->run_groups[i], from, to, end);
+    for (unsigned i = f->n_word_groups; i < f->n_run_groups && x->st == GW_OK; i++)
+        scan_runs_anywhere(x, &f->run_groups[i], &words, from, to, end);
 }
 
 /* The bytes of tokens behind the chunk, as far as the first 64. */
