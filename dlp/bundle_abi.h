@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 8, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16, BUNDLE_HEADS = 8 };
+enum { BUNDLE_ABI = 9, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16, BUNDLE_HEADS = 8 };
 /* Bytes around a window that are compared, and how many of them stand in front of it. */
 enum { BUNDLE_AROUND_BYTES = 16, BUNDLE_AROUND_BEFORE = 6 };
 
@@ -117,6 +117,7 @@ struct bundle_pattern {
     uint32_t longest; /* bytes that its matches have at most, however far it reads; 0: any number */
     /* One of the first `within` bytes of every match is of one of these classes, bits of prefilter_classes; 0: nothing is known. */
     uint32_t need, within;
+    uint64_t lengths; /* bit n: a match may have n bytes; the last bit: that many or more */
     /* Indexes of the sets of bytes that can stand at each place from the start of a match on; NUL: the text's end, too. A match
      * begins as one of the heads says: alternatives have little in common. */
     uint32_t n_heads;

@@ -82,7 +82,8 @@ struct prefilter_places {
     /* Scratch of the find functions: starts with something near, and where that is. */
     uint64_t by_digit[PREFILTER_BLOCKS], by_colon[PREFILTER_BLOCKS];
     uint64_t digit[PREFILTER_BLOCKS + 1], colon[PREFILTER_BLOCKS + 1];
-    uint64_t token[PREFILTER_BLOCKS]; /* bytes [A-Za-z0-9_+/=-], which long tokens are made of */
+    /* Bytes [A-Za-z0-9_+/=-], which long tokens are made of; the last is scan_find()'s. */
+    uint64_t token[PREFILTER_BLOCKS + 1];
     uint64_t class[PREFILTER_BLOCKS + 1][PREFILTER_CLASSES]; /* bytes of each class */
 };
 
@@ -128,15 +129,17 @@ struct prefilter_head {
     uint64_t value[2], mask[2];
 };
 
-/* One head of a pattern. */
+/* One head of a pattern; lengths: as in its prefilter_need. */
 struct prefilter_start {
     uint32_t pattern, head;
+    uint64_t lengths;
 };
 
 enum { PREFILTER_RUN_BITS = 64 };
 
-/* need and within of a pattern. */
+/* need and within of a pattern, and its lengths where a match has to end with a token; all bits elsewhere. */
 struct prefilter_need {
+    uint64_t lengths;
     uint8_t need, within;
 };
 

@@ -456,7 +456,7 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
         is_start[p] = !skipped[p] && wide[p] > 0 && prefilter_at_word(&b->patterns[p]) &&
                       ((windows[p] && cost < SELDOM) || cost < START_GAIN * wide[p]);
         for (uint32_t i = 0; is_start[p] && i < b->patterns[p].n_heads; i++)
-            f->starts[f->n_starts++] = (struct prefilter_start){p, i};
+            f->starts[f->n_starts++] = (struct prefilter_start){p, i, f->needs[p].lengths};
     }
     free(wide);
     free(windows);
@@ -468,9 +468,13 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
 static bool fill_needs(struct prefilter *f, const struct bundle *b)
 {
     f->needs = calloc(b->n_patterns + 1, sizeof(*f->needs));
-    for (uint32_t i = 0; i < b->n_patterns && f->needs != NULL; i++)
+    for (uint32_t i = 0; i < b->n_patterns && f->needs != NULL; i++) {
+        const struct bundle_pattern *p = &b->patterns[i];
+
         f->needs[i] =
-            (struct prefilter_need){(uint8_t)b->patterns[i].need, (uint8_t)b->patterns[i].within};
+            (struct prefilter_need){p->after == RULEC_BOUNDARY_TOKEN ? p->lengths : UINT64_MAX,
+                                    (uint8_t)p->need, (uint8_t)p->within};
+    }
     return f->needs != NULL;
 }
 

@@ -1,4 +1,4 @@
-/* dlp/rulec_head.c - which bytes can stand at each of the first places of a match.
+/* dlp/rulec_head.c - which bytes can stand at each of the first places of a match, and how long it can be.
  *
  * Offsets are bits of a mask, the last one standing for all beyond: a node takes the offsets it can begin at and says at which
  * it can end. Each offset is taken once a node and repeat, so the work is bounded; a pattern that would still take too long gets
@@ -135,4 +135,64 @@ unsigned rx_heads(const struct rx_node *n, enum rulec_boundary after,
         fill(&h, n, after);
     }
     return n_heads;
+}
+
+/* ---- lengths ------------------------------------------------------------------------------ */
+
+enum { LONGEST = 63, MAX_LENGTH_WORK = 20000 };
+
+static uint64_t ends_of(const struct rx_node *n, uint64_t at, unsigned *work);
+
+static uint64_t ends_of_repeat(const struct rx_node *n, uint64_t at, unsigned *work)
+{
+    uint64_t ends = 0, done = 0;
+    int least = n->min > LONGEST + 1 ? LONGEST + 1 : n->min;
+
+    for (int i = 0; i < least && at != 0; i++)
+        at = ends_of(n->kid, at, work);
+    ends = at;
+    for (int i = n->min; (n->max == RX_INFINITE || i < n->max) && (at & ~done) != 0; i++) {
+        uint64_t now = at & ~done;
+
+        done |= now;
+        at = ends_of(n->kid, now, work);
+        ends |= at;
+    }
+    return ends;
+}
+
+/* Where n can end that begins at the offsets of at. */
+static uint64_t ends_of(const struct rx_node *n, uint64_t at,
+                        unsigned *work) // NOLINT(misc-no-recursion)
+{
+    uint64_t ends = 0;
+
+    if (++*work > MAX_LENGTH_WORK)
+        return UINT64_MAX;
+    switch (n->kind) {
+    case RX_EMPTY:
+        return at;
+    case RX_SET:
+        return at << 1 | (at & UINT64_C(1) << LONGEST);
+    case RX_ALT:
+        for (const struct rx_node *k = n->kid; k != NULL; k = k->next)
+            ends |= ends_of(k, at, work);
+        return ends;
+    case RX_REPEAT:
+        return ends_of_repeat(n, at, work);
+    case RX_CAT:
+    case RX_SECRET:
+        for (const struct rx_node *k = n->kid; k != NULL; k = k->next)
+            at = ends_of(k, at, work);
+        return at;
+    }
+    return UINT64_MAX;
+}
+
+uint64_t rx_lengths(const struct rx_node *n)
+{
+    unsigned work = 0;
+    uint64_t ends = ends_of(n, 1, &work);
+
+    return work > MAX_LENGTH_WORK ? UINT64_MAX : ends;
 }

@@ -58,6 +58,9 @@ unsigned rx_heads(const struct rx_node *n, enum rulec_boundary after,
  * 0: none. */
 uint32_t rx_need(const struct rx_node *n, uint32_t *within);
 
+/* How long a match can be: bit n for n bytes, bit 63 for 63 and more. Never less than what is so. */
+uint64_t rx_lengths(const struct rx_node *n);
+
 /* Shortest and longest match in bytes; *max is RX_INFINITE without a bound. */
 void rx_width(const struct rx_node *n, long *min, long *max);
 

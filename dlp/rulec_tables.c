@@ -202,6 +202,7 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     rx_width(p.root, &min, &max);
     row.longest = max > 0 && max < UINT16_MAX ? (uint32_t)max : 0;
     row.need = rx_need(p.root, &row.within);
+    row.lengths = rx_lengths(p.root);
     row.n_heads = rx_heads(p.root, p.after, head);
     for (unsigned i = 0; i < row.n_heads; i++)
         for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)

@@ -65,11 +65,24 @@ static bool pattern_fits(const struct scan_leaf *x, uint32_t pattern, const unsi
     return false;
 }
 
+/* Where a match from `at` on could end with a token, a bit for each length as in struct prefilter_need. What is behind the text may be
+ * any byte, and so may what the chunk does not say. */
+static inline uint64_t ends_at(const struct scan_leaf *x, size_t at)
+{
+    size_t place = at - x->chunk, block = place / 64, bit = place % 64;
+    const uint64_t *token = x->s->places.token;
+
+    if (place >= x->chunk_end - x->chunk) /* in front of it, too */
+        return UINT64_MAX;
+    return ~(token[block] >> bit | token[block + 1] << 1 << (63 - bit)) | UINT64_C(1) << 63;
+}
+
 void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     unsigned char tail[BUNDLE_HEAD_BYTES];
 
-    if (pattern_fits(x, pattern, bytes_at(x, at, sizeof(tail), tail)))
+    if ((x->filter->needs[pattern].lengths & ends_at(x, at)) != 0 &&
+        pattern_fits(x, pattern, bytes_at(x, at, sizeof(tail), tail)))
         scan_push(x, pattern, at);
 }
 
@@ -226,13 +239,18 @@ static void find_wide(struct scan_leaf *x, uint64_t places, size_t from)
 
 /* ---- starts ------------------------------------------------------------------------------- */
 
-/* Notes at `at` the starts of a word of the rows. */
+/* Notes at `at` the starts of a word of the rows whose matches can end where a token does. */
 static inline void push_all(struct scan_leaf *x, unsigned word, uint64_t bits, size_t at)
 {
     const struct prefilter_start *starts = x->filter->starts + (size_t)word * 64;
+    uint64_t ends = bits == 0 ? 0 : ends_at(x, at);
 
-    for (; bits != 0; bits &= bits - 1)
-        scan_push(x, starts[__builtin_ctzll(bits)].pattern, at);
+    for (; bits != 0; bits &= bits - 1) {
+        const struct prefilter_start *s = &starts[__builtin_ctzll(bits)];
+
+        if ((s->lengths & ends) != 0)
+            scan_push(x, s->pattern, at);
+    }
 }
 
 /* Notes the patterns that sixteen bytes at a word's beginning allow. */
@@ -364,15 +382,18 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
         scan_runs_anywhere(x, &f->run_groups[i], &words, from, to, end);
 }
 
-/* The bytes of tokens behind the chunk, as far as the first 64. */
-static uint64_t tokens_behind(const struct scan_leaf *x, size_t to)
+/* Adds to the bytes of tokens those of the 64 bytes behind the chunk, n bytes. */
+static void add_tokens_behind(const struct scan_leaf *x, struct prefilter_places *places, size_t n)
 {
     const unsigned char *text = (const unsigned char *)x->text.ptr;
+    size_t blocks = (n + 63) / 64, last = n - (blocks - 1) * 64;
     uint64_t bits = 0;
 
-    for (size_t i = 0; i < 64 && to + i < x->text.len; i++)
-        bits |= (uint64_t)is_token(text[to + i]) << i;
-    return bits;
+    for (size_t i = 0; i < 64 && x->chunk_end + i < x->text.len; i++)
+        bits |= (uint64_t)is_token(text[x->chunk_end + i]) << i;
+    if (last < 64)
+        places->token[blocks - 1] |= bits << last;
+    places->token[blocks] = last < 64 ? bits >> (64 - last) : bits;
 }
 
 /* Where the token that holds `at` ends, or the chunk. */
@@ -423,19 +444,11 @@ static void find_tokens(struct scan_leaf *x, const struct prefilter_places *plac
     size_t n_blocks = (to - from + 63) / 64, last = to - from - (n_blocks - 1) * 64;
     unsigned shortest = x->filter->least_run > RULEC_MIN_RUN ? x->filter->least_run : RULEC_MIN_RUN,
              least = shortest < 64 ? shortest : 64;
-    uint64_t before = 0, behind = tokens_behind(x, to);
+    uint64_t before = 0;
 
     for (size_t i = 0; i < n_blocks && x->st == GW_OK; i++) {
-        uint64_t low = places->token[i], high = behind, starts;
+        uint64_t low = places->token[i], high = places->token[i + 1], starts;
 
-        if (i + 1 < n_blocks)
-            high = places->token[i + 1];
-        if (i + 2 == n_blocks && last < 64)
-            high |= behind << last;
-        if (i + 1 == n_blocks && last < 64) {
-            low |= behind << last;
-            high = behind >> (64 - last);
-        }
         low = may_begin_row(low, high, least) ? first_of(low, high, least) : 0;
         if (i + 1 == n_blocks && last < 64)
             low &= (UINT64_C(1) << last) - 1;
@@ -470,6 +483,7 @@ void scan_find(struct scan_leaf *x)
         memset(places->class[(end - from + 63) / 64], 0, sizeof(places->class[0]));
         x->chunk = from;
         x->chunk_end = end;
+        add_tokens_behind(x, places, end - from);
         find_literals(x, places, from);
         for (size_t i = 0; i * 64 < end - from; i++) {
             find_wide(x, places->wide[i], from + i * 64);

@@ -404,6 +404,32 @@ static void test_work(void)
     gw_arena_free(arena);
 }
 
+static uint64_t lengths_of(struct gw_arena *arena, struct gw_span pattern)
+{
+    struct rx_pattern p = {.root = NULL};
+    struct gw_err err;
+
+    CHECK(rx_parse(arena, pattern, false, RULEC_BOUNDARY_TOKEN, &p, &err) == GW_OK);
+    return rx_lengths(p.root);
+}
+
+/* How long a match can be. */
+static void test_lengths(void)
+{
+    const uint64_t more = UINT64_C(1) << 63;
+    struct gw_arena *arena = gw_arena_new(1 << 20);
+
+    CHECK(lengths_of(arena, GW_SPAN("[0-9]{3}-?[0-9]{2}-?[0-9]{4}")) == 0xE00);
+    CHECK(lengths_of(arena, GW_SPAN("a(?:bc|def|[0-9]{7})?")) == 0x11A);
+    CHECK(lengths_of(arena, GW_SPAN("(?<secret>(?:ab){2,3})c")) == 0xA0);
+    CHECK(lengths_of(arena, GW_SPAN("[a-z]{61}")) == UINT64_C(1) << 61);
+    CHECK(lengths_of(arena, GW_SPAN("[a-z]{62,64}")) == (more | UINT64_C(1) << 62));
+    CHECK(lengths_of(arena, GW_SPAN("[a-z]{900}")) == more);
+    CHECK(lengths_of(arena, GW_SPAN("x[0-9]+")) == UINT64_MAX << 2);
+    CHECK(lengths_of(arena, GW_SPAN("(?:abc)+")) == (0x9249249249249248 | more));
+    gw_arena_free(arena);
+}
+
 /* The first places of a match: what stands there, what the boundary allows behind it, and anything further on. */
 static void test_heads(void)
 {
@@ -488,6 +514,7 @@ int main(void)
 
     test_refusals();
     test_work();
+    test_lengths();
     test_heads();
     test_needs();
     make_subjects(&yaml);
