@@ -135,6 +135,34 @@ struct prefilter_start {
     uint64_t lengths;
 };
 
+/* A first test for literals of both lengths where they are few: buckets of those whose bytes are alike, eight a group. A bit for each bucket
+ * that has some byte at a place, by what is left of the byte: six bits without case, or its five lower ones. And of two bytes, as bits
+ * of enum prefilter_pair, what can stand where they do. */
+enum { PREFILTER_SIEVE_GROUPS = 3 };
+struct prefilter_sieve {
+    _Alignas(64) uint8_t six[PREFILTER_SIEVE_GROUPS][BUNDLE_WINDOW_BYTES][64];
+    _Alignas(32) uint8_t five[PREFILTER_SIEVE_GROUPS][BUNDLE_WINDOW_BYTES][2]
+                             [32]; /* 16 entries twice, then those of bit 4 */
+    bool is_made;                  /* the literals are few */
+    uint8_t *pairs;                /* by the first byte and 256 times the second */
+};
+
+/* What two bytes may be: those of a literal at its first places, the second ones, the last ones; of a start's first bucket's, of a wide
+ * window's. */
+enum prefilter_pair {
+    PREFILTER_PAIR_FIRST = 1 << 0,
+    PREFILTER_PAIR_SECOND = 1 << 1,
+    PREFILTER_PAIR_THIRD = 1 << 2,
+    PREFILTER_PAIR_START = 1 << 3,
+    PREFILTER_PAIR_WIDE = 1 << 4,
+};
+
+/* The six bits of a byte: letters of either case are one. */
+static inline unsigned prefilter_six(unsigned byte)
+{
+    return byte & ~(byte >> 1 & 0x20) & 63;
+}
+
 enum { PREFILTER_RUN_BITS = 64 };
 
 /* need and within of a pattern, and its lengths where a match has to end with a token; all bits elsewhere. */
@@ -153,13 +181,14 @@ struct prefilter {
     prefilter_find_fn *find;
     prefilter_starts_fn *allowed;
     struct prefilter_index literals[PREFILTER_LENGTHS];
+    struct prefilter_sieve sieve;
     bool is_asked[PREFILTER_KINDS]; /* some bucket of the kind accepts something */
     bool few_wide;                  /* wide windows have a bucket of PREFILTER_START */
     /* Buckets: bit b of bucket[kind][place][byte]: bucket b accepts byte there; for SIMD by seven bits or by nibbles. */
     uint8_t bucket[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][256];
     _Alignas(64) uint8_t seven[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][128];
-    uint8_t low[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][16];
-    uint8_t high[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][16];
+    _Alignas(32) uint8_t low[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][32]; /* 16 entries, twice */
+    _Alignas(32) uint8_t high[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][32];
     /* Wide windows, and for each place and byte a row of bits: which of them accept it. */
     uint32_t *wide;
     uint64_t *wide_rows;
@@ -295,6 +324,9 @@ void prefilter_group_runs(struct prefilter *f, const struct bundle *b);
  * of memory. */
 bool prefilter_fill_buckets(struct prefilter *f, unsigned first, unsigned n_buckets,
                             const struct bundle_set (*sets)[BUNDLE_WINDOW_BYTES], unsigned n);
+
+/* For prefilter_init, when literals and buckets are there: false when out of memory. */
+bool prefilter_fill_sieve(struct prefilter *f);
 
 /* Builds the tables, without the patterns that skipped[pattern] names; false when out of memory. Release with prefilter_fini. */
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped);

@@ -10,9 +10,14 @@
 
 enum { STEP = 32, READ = STEP + 8 };
 
-static inline __m256i table(const uint8_t bytes[16])
+static inline __m256i twice(const uint8_t bytes[16])
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)bytes));
+}
+
+static inline __m256i table(const uint8_t bytes[32])
+{
+    return _mm256_load_si256((const __m256i *)(const void *)bytes);
 }
 
 /* The buckets of the kind that accept the four bytes at each of 32 places; lo and hi are nibbles at each place. */
@@ -44,45 +49,27 @@ static inline uint32_t accepted(const struct prefilter *f, enum prefilter_kind k
     return some(buckets(f, kind, lo, hi));
 }
 
-/* Nibbles say yes where a byte has the low one of some and the high one of others: bytes themselves are asked where one did. */
-static inline uint32_t exact(const struct prefilter *f, enum prefilter_kind kind, uint32_t places,
-                             const unsigned char *p)
+/* Nibbles say yes where a byte has the low one of some and the high one of others: bytes themselves are asked where one did, as `some`
+ * buckets of one kind and all of another one. */
+static inline uint64_t exact(const struct prefilter *f, enum prefilter_kind kind, unsigned some_of,
+                             enum prefilter_kind other, uint64_t places, const unsigned char *text,
+                             size_t len)
 {
-    uint32_t kept = 0;
+    uint64_t kept = 0;
 
-    for (uint32_t left = places; left != 0; left &= left - 1) {
-        const unsigned char *at = p + __builtin_ctz(left);
+    for (uint64_t left = places; left != 0; left &= left - 1) {
+        size_t at = (size_t)__builtin_ctzll(left);
+        unsigned char tail[BUNDLE_WINDOW_BYTES] = {0};
+        const unsigned char *p = text + at;
 
-        if (prefilter_buckets(f, kind, at) != 0)
+        if (len - at < sizeof(tail)) {
+            memcpy(tail, p, len - at);
+            p = tail;
+        }
+        if (((prefilter_buckets(f, kind, p) & some_of) | prefilter_buckets(f, other, p)) != 0)
             kept |= left & -left;
     }
     return kept;
-}
-
-/* Places of PREFILTER_START by what they are for. */
-struct starts {
-    uint32_t digit, colon, wide, other;
-};
-
-/* The same for these, whose buckets nibbles say: of places where words begin, and of those of windows. */
-static inline struct starts exact_starts(const struct prefilter *f, __m256i of, uint32_t begin,
-                                         const unsigned char *p)
-{
-    struct starts s = {0, 0, 0, 0};
-    uint32_t places = some(of) & begin;
-
-    if (f->few_wide)
-        places |= some(_mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_WIDE)));
-    for (uint32_t left = places; left != 0; left &= left - 1) {
-        unsigned by = prefilter_buckets(f, PREFILTER_START, p + __builtin_ctz(left));
-        uint32_t bit = left & -left;
-
-        s.digit |= (by & PREFILTER_BY_DIGIT) != 0 ? bit : 0;
-        s.colon |= (by & PREFILTER_BY_COLON) != 0 ? bit : 0;
-        s.wide |= (by & PREFILTER_BY_WIDE) != 0 ? bit : 0;
-        s.other |= (by & PREFILTER_BY_OTHER) != 0 ? bit : 0;
-    }
-    return (struct starts){s.digit & begin, s.colon & begin, s.wide, s.other & begin};
 }
 
 /* Which of 32 bytes are in words, and in tokens. */
@@ -110,8 +97,9 @@ static inline struct masks classes(__m256i v)
     };
 }
 
-/* Adds the bits of 32 bytes, whose nibbles these are: each class is made of some upper nibbles with some lower ones. */
-static inline void find_classes(__m256i lo, __m256i hi, unsigned shift,
+/* Writes the bits of 32 bytes, whose nibbles these are, as half of each mask: each class is made of some upper nibbles with some lower
+ * ones. */
+static inline void find_classes(__m256i lo, __m256i hi, unsigned half,
                                 uint64_t out[PREFILTER_CLASSES])
 {
     enum {
@@ -127,11 +115,13 @@ static inline void find_classes(__m256i lo, __m256i hi, unsigned shift,
     static const uint8_t low[16] = {D | A, D, D | Q, D, D, D, D, D | Q, D | R, D, C, S, L, E, 0, 0},
                          high[16] = {0, 0, Q | R, D | C | E | L, A, S, 0, S};
     __m256i class =
-        _mm256_and_si256(_mm256_shuffle_epi8(table(low), lo), _mm256_shuffle_epi8(table(high), hi));
+        _mm256_and_si256(_mm256_shuffle_epi8(twice(low), lo), _mm256_shuffle_epi8(twice(high), hi));
 
-    for (unsigned k = 0; k < PREFILTER_CLASSES; k++)
-        out[k] |= (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(class, (int)(7 - k)))
-                  << shift;
+    for (unsigned k = 0; k < PREFILTER_CLASSES; k++) {
+        uint32_t bits = (uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(class, (int)(7 - k)));
+
+        memcpy((unsigned char *)&out[k] + half * sizeof(bits), &bits, sizeof(bits));
+    }
 }
 
 /* Whether the bit of each hash is set, in bit 31 of its lane. */
@@ -167,58 +157,161 @@ static inline uint32_t literals(const struct prefilter *f, const unsigned char *
     return found;
 }
 
+/* One bit for each of 32 places that has four bytes of some bucket of literals; v are the bytes from each place on. */
+static inline uint32_t sieved(const struct prefilter_sieve *s, const __m256i v[BUNDLE_WINDOW_BYTES])
+{
+    __m256i even[BUNDLE_WINDOW_BYTES], odd[BUNDLE_WINDOW_BYTES], found = _mm256_setzero_si256();
+
+    /* Bit 4 chooses the half of a table: a shuffle gives nothing where the upper bit is set. */
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
+        even[place] = _mm256_or_si256(
+            _mm256_and_si256(v[place], _mm256_set1_epi8(15)),
+            _mm256_and_si256(_mm256_slli_epi16(v[place], 3), _mm256_set1_epi8((char)0x80)));
+        odd[place] = _mm256_xor_si256(even[place], _mm256_set1_epi8((char)0x80));
+    }
+    for (unsigned g = 0; g < PREFILTER_SIEVE_GROUPS; g++) {
+        __m256i all = _mm256_set1_epi8(-1);
+
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+            all = _mm256_and_si256(
+                all, _mm256_or_si256(_mm256_shuffle_epi8(table(s->five[g][place][0]), even[place]),
+                                     _mm256_shuffle_epi8(table(s->five[g][place][1]), odd[place])));
+        found = _mm256_or_si256(found, all);
+    }
+    return some(found);
+}
+
+/* Appends the places of mask, which begin at `at`; returns how many there are now. */
+static inline unsigned append(uint16_t *out, unsigned n, uint64_t mask, unsigned at)
+{
+    enum { MOSTLY = 6 };
+    const unsigned more = (unsigned)__builtin_popcountll(mask);
+
+    /* No branch for the first ones: how many there are is hard to guess. */
+    for (unsigned k = 0; k < MOSTLY; k++, mask &= mask - 1)
+        out[n + k] = (uint16_t)(at + (mask == 0 ? 0 : (unsigned)__builtin_ctzll(mask)));
+    for (unsigned k = MOSTLY; mask != 0; k++, mask &= mask - 1)
+        out[n + k] = (uint16_t)(at + (unsigned)__builtin_ctzll(mask));
+    return n + more;
+}
+
+/* Keeps of n places from `from` on those whose hash of some length is known, or that are too near the end to tell. */
+static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text, size_t from,
+                            size_t len, uint16_t *at, unsigned n)
+{
+    unsigned kept = 0, i = 0;
+
+    /* No branch: which places are kept is hard to guess. */
+    for (; i < n && from + at[i] + BUNDLE_WINDOW_BYTES <= len; i++) {
+        const unsigned char *p = text + from + at[i];
+        bool four = prefilter_hash_known(&f->literals[PREFILTER_FOUR],
+                                         prefilter_hash(PREFILTER_FOUR, p)),
+             three = prefilter_hash_known(&f->literals[PREFILTER_THREE],
+                                          prefilter_hash(PREFILTER_THREE, p));
+
+        at[kept] = at[i];
+        kept += four | three;
+    }
+    for (; i < n; i++)
+        at[kept++] = at[i];
+    return kept;
+}
+
+/* What nibbles and five bits say of 64 places, a bit each: where buckets accept, and literals may be. */
+struct step {
+    uint64_t word, token, literal, by_digit, by_colon, start, wide;
+};
+
+/* Which places have one of some bits, of 32 from `shift` on. */
+static inline uint64_t has(__m256i of, unsigned bits, unsigned shift)
+{
+    return (uint64_t)some(_mm256_and_si256(of, _mm256_set1_epi8((char)bits))) << shift;
+}
+
+/* Adds 32 of them; READ bytes of p are read. */
+static inline __attribute__((always_inline)) void find_half(const struct prefilter *f,
+                                                            const unsigned char *p, unsigned half,
+                                                            struct step *s,
+                                                            uint64_t class[PREFILTER_CLASSES])
+{
+    const unsigned shift = half * STEP;
+    __m256i v[BUNDLE_WINDOW_BYTES], lo[BUNDLE_WINDOW_BYTES], hi[BUNDLE_WINDOW_BYTES], of;
+    struct masks m;
+
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
+        v[place] = _mm256_loadu_si256((const __m256i *)(const void *)(p + place));
+        lo[place] = _mm256_and_si256(v[place], _mm256_set1_epi8(15));
+        hi[place] = _mm256_and_si256(_mm256_srli_epi16(v[place], 4), _mm256_set1_epi8(15));
+    }
+    m = classes(v[0]);
+    s->word |= (uint64_t)m.word << shift;
+    s->token |= (uint64_t)m.token << shift;
+    find_classes(lo[0], hi[0], half, class);
+    of = buckets(f, PREFILTER_START, lo, hi);
+    s->by_digit |= has(of, PREFILTER_BY_DIGIT, shift);
+    s->by_colon |= has(of, PREFILTER_BY_COLON, shift);
+    s->start |=
+        has(_mm256_or_si256(_mm256_and_si256(of, _mm256_set1_epi8((char)PREFILTER_BY_OTHER)),
+                            buckets(f, PREFILTER_STARTER, lo, hi)),
+            0xFF, shift);
+    s->wide |= has(_mm256_or_si256(_mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_WIDE)),
+                                   _mm256_or_si256(buckets(f, PREFILTER_WIDE, lo, hi),
+                                                   buckets(f, PREFILTER_WIDER, lo, hi))),
+                   0xFF, shift);
+    s->literal |= (uint64_t)(f->sieve.is_made ? sieved(&f->sieve, v) : literals(f, p)) << shift;
+}
+
+/* Asks bytes themselves at the places that nibbles gave. */
+static void keep_exact(const struct prefilter *f, const unsigned char *text, size_t from, size_t to,
+                       size_t len, struct prefilter_places *places)
+{
+    for (size_t i = from; i < to; i += 64) {
+        uint64_t *start = &places->start[(i - from) / 64], *wide = &places->wide[(i - from) / 64];
+
+        if (*start != 0)
+            *start = exact(f, PREFILTER_START, (unsigned)PREFILTER_BY_WIDE ^ 0xFF,
+                           PREFILTER_STARTER, *start, text + i, len - i);
+        if (*wide != 0)
+            *wide = exact(f, PREFILTER_START, PREFILTER_BY_WIDE, PREFILTER_WIDE, *wide, text + i,
+                          len - i) |
+                    exact(f, PREFILTER_WIDER, 0xFF, PREFILTER_WIDER, *wide, text + i, len - i);
+    }
+}
+
 void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,
                          size_t to, size_t len, struct prefilter_places *out)
 {
-    uint32_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
-    unsigned char tail[READ];
+    uint64_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
+    unsigned char tail[STEP + READ];
     unsigned n = 0;
 
-    for (size_t i = from; i < to; i += STEP) {
+    for (size_t i = from; i < to; i += (size_t)2 * STEP) {
         const unsigned char *p = text + i;
-        uint32_t valid = to - i < STEP ? (UINT32_C(1) << (to - i)) - 1 : UINT32_MAX;
-        size_t word = (i - from) / 64, shift = (i - from) % 64;
-        __m256i lo[BUNDLE_WINDOW_BYTES], hi[BUNDLE_WINDOW_BYTES];
-        struct masks m;
-        struct starts s;
-        uint32_t begin = 0, wide = 0;
+        uint64_t valid = to - i < 64 ? (UINT64_C(1) << (to - i)) - 1 : UINT64_MAX, begin;
+        size_t block = (i - from) / 64;
+        struct step found = {0};
 
-        if (len - i < READ) {
+        if (len - i < sizeof(tail)) {
             memset(tail, 0, sizeof(tail));
             memcpy(tail, p, len - i);
             p = tail;
         }
-        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(p + place));
-
-            lo[place] = _mm256_and_si256(v, _mm256_set1_epi8(15));
-            hi[place] = _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
-        }
-        m = classes(_mm256_loadu_si256((const __m256i *)(const void *)p));
-        begin = ~(m.word << 1 | before) & valid;
-        s = exact_starts(f, buckets(f, PREFILTER_START, lo, hi), begin, p);
-        s.other |= exact(f, PREFILTER_STARTER, accepted(f, PREFILTER_STARTER, lo, hi) & begin, p);
-        before = m.word >> 31;
-        if (shift == 0)
-            memset(out->class[word], 0, sizeof(out->class[word]));
-        find_classes(lo[0], hi[0], (unsigned)shift, out->class[word]);
-        if (shift == 0)
-            out->wide[word] = out->start[word] = out->token[word] = out->by_digit[word] =
-                out->by_colon[word] = 0;
-        wide = s.wide | exact(f, PREFILTER_WIDE, accepted(f, PREFILTER_WIDE, lo, hi), p) |
-               exact(f, PREFILTER_WIDER, accepted(f, PREFILTER_WIDER, lo, hi), p);
-        out->wide[word] |= (uint64_t)(wide & valid) << shift;
-        out->start[word] |= (uint64_t)s.other << shift;
-        out->by_digit[word] |= (uint64_t)s.digit << shift;
-        out->by_colon[word] |= (uint64_t)s.colon << shift;
-        out->digit[word] = out->class[word][0];
-        out->colon[word] = out->class[word][1];
-        out->token[word] |= (uint64_t)(m.token & valid) << shift;
-        for (uint32_t bits = literals(f, p) & valid; bits != 0; bits &= bits - 1)
-            out->literal[n++] = (uint16_t)(i - from + (unsigned)__builtin_ctz(bits));
+        find_half(f, p, 0, &found, out->class[block]);
+        find_half(f, p + STEP, 1, &found, out->class[block]);
+        begin = ~(found.word << 1 | before) & valid;
+        before = found.word >> 63;
+        out->by_digit[block] = found.by_digit & begin;
+        out->by_colon[block] = found.by_colon & begin;
+        out->start[block] = found.start & begin;
+        out->wide[block] = found.wide & valid;
+        out->digit[block] = out->class[block][0];
+        out->colon[block] = out->class[block][1];
+        out->token[block] = found.token & valid;
+        n = append(out->literal, n, found.literal & valid, (unsigned)(i - from));
     }
-    out->n_literal = n;
+    out->n_literal = f->sieve.is_made ? keep_hashes(f, text, from, len, out->literal, n) : n;
     prefilter_keep_near(out, to - from);
+    keep_exact(f, text, from, to, len, out);
     prefilter_keep_known(f, text, from, len, out);
 }
 
@@ -253,6 +346,76 @@ bool prefilter_starts_avx2(const struct prefilter *f, const unsigned char *p, un
                            uint64_t alive[PREFILTER_ROW_WORDS])
 {
     return prefilter_starts_scalar(f, p, first, alive);
+}
+
+/* One bit for each of 32 places that has four bytes of some bucket of literals; v are the bytes from each place on. */
+static inline uint32_t sieved(const struct prefilter_sieve *s, const __m256i v[BUNDLE_WINDOW_BYTES])
+{
+    __m256i even[BUNDLE_WINDOW_BYTES], odd[BUNDLE_WINDOW_BYTES], found = _mm256_setzero_si256();
+
+    /* Bit 4 chooses the half of a table: a shuffle gives nothing where the upper bit is set. */
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
+        even[place] = _mm256_or_si256(
+            _mm256_and_si256(v[place], _mm256_set1_epi8(15)),
+            _mm256_and_si256(_mm256_slli_epi16(v[place], 3), _mm256_set1_epi8((char)0x80)));
+        odd[place] = _mm256_xor_si256(even[place], _mm256_set1_epi8((char)0x80));
+    }
+    for (unsigned g = 0; g < PREFILTER_SIEVE_GROUPS; g++) {
+        __m256i all = _mm256_set1_epi8(-1);
+
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+            all = _mm256_and_si256(
+                all, _mm256_or_si256(_mm256_shuffle_epi8(table(s->five[g][place][0]), even[place]),
+                                     _mm256_shuffle_epi8(table(s->five[g][place][1]), odd[place])));
+        found = _mm256_or_si256(found, all);
+    }
+    return some(found);
+}
+
+/* Appends the places of mask, which begin at `at`; returns how many there are now. */
+static inline unsigned append(uint16_t *out, unsigned n, uint32_t mask, unsigned at)
+{
+    enum { MOSTLY = 6 };
+    const unsigned more = (unsigned)__builtin_popcount(mask);
+
+    /* No branch for the first ones: how many there are is hard to guess. */
+    for (unsigned k = 0; k < MOSTLY; k++, mask &= mask - 1)
+        out[n + k] = (uint16_t)(at + (unsigned)__builtin_ctzll(mask | UINT64_C(1) << 32));
+    for (unsigned k = MOSTLY; mask != 0; k++, mask &= mask - 1)
+        out[n + k] = (uint16_t)(at + (unsigned)__builtin_ctz(mask));
+    return n + more;
+}
+
+/* Keeps of n places from `from` on those whose hash of some length is known, or that are too near the end to tell; eight a step. */
+static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text, size_t from,
+                            size_t len, uint16_t *at, unsigned n)
+{
+    enum { LANES = 8 };
+    const __m256i factor = _mm256_set1_epi32((int)0x9E3779B1u);
+    unsigned kept = 0, i = 0;
+
+    /* Eight places ascend: the last one tells whether four bytes are behind all. */
+    for (; n - i >= LANES && from + at[i + LANES - 1] + BUNDLE_WINDOW_BYTES <= len; i += LANES) {
+        __m256i place = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(at + i))), key, four,
+                three;
+        unsigned known;
+
+        key = _mm256_or_si256(
+            _mm256_i32gather_epi32((const int *)(const void *)(text + from), place, 1),
+            _mm256_set1_epi8(0x20));
+        four = _mm256_srli_epi32(_mm256_mullo_epi32(key, factor), 16);
+        three = _mm256_srli_epi32(_mm256_mullo_epi32(_mm256_slli_epi32(key, 8), factor), 16);
+        known = (unsigned)_mm256_movemask_ps(
+            _mm256_castsi256_ps(_mm256_or_si256(has_hash(&f->literals[PREFILTER_FOUR], four),
+                                                has_hash(&f->literals[PREFILTER_THREE], three))));
+        for (unsigned k = 0; k < LANES; k++) {
+            at[kept] = at[i + k];
+            kept += known >> k & 1;
+        }
+    }
+    for (; i < n; i++)
+        at[kept++] = at[i];
+    return kept;
 }
 
 void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,

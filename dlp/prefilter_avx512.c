@@ -66,6 +66,38 @@ static inline __mmask64 known(const struct tables *t, const struct prefilter_ind
     return found;
 }
 
+/* Which places have four bytes of some bucket of literals. */
+static inline __mmask64 sieved(const struct prefilter_sieve *s,
+                               const __m512i v[BUNDLE_WINDOW_BYTES])
+{
+    __m512i six[BUNDLE_WINDOW_BYTES], found = _mm512_setzero_si512();
+
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) /* v & ~(v >> 1 & 0x20) */
+        six[place] = _mm512_ternarylogic_epi64(v[place], _mm512_srli_epi16(v[place], 1),
+                                               _mm512_set1_epi8(0x20), 0x70);
+    for (unsigned g = 0; g < PREFILTER_SIEVE_GROUPS; g++) {
+        __m512i r[BUNDLE_WINDOW_BYTES];
+
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+            r[place] = _mm512_permutexvar_epi8(six[place], _mm512_load_si512(s->six[g][place]));
+        r[0] = _mm512_ternarylogic_epi64(r[0], r[1], r[2], 0x80);
+        found = _mm512_ternarylogic_epi64(found, r[0], r[3], 0xF8); /* found | (r[0] & r[3]) */
+    }
+    return _mm512_test_epi8_mask(found, found);
+}
+
+/* Which places have the hashes of some literal, as far as linear ones tell. */
+static inline __mmask64 hashed(const struct tables *t, const struct prefilter *f,
+                               const __m512i v[BUNDLE_WINDOW_BYTES])
+{
+    __m512i h[PREFILTER_BLOOMS], three[PREFILTER_BLOOMS];
+
+    for (unsigned which = 0; which < PREFILTER_BLOOMS; which++)
+        h[which] = hash(t, which, v, &three[which]);
+    return known(t, &f->literals[PREFILTER_FOUR], h) |
+           known(t, &f->literals[PREFILTER_THREE], three);
+}
+
 /* The buckets of the kind that accept the four bytes at each place. */
 static inline __m512i accepted(const struct prefilter *f, enum prefilter_kind kind,
                                const __m512i v[BUNDLE_WINDOW_BYTES])
@@ -178,8 +210,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
 
     load_tables(&t);
     for (size_t i = from; i < to; i += 64) {
-        __m512i v[BUNDLE_WINDOW_BYTES], h[PREFILTER_BLOOMS], three[PREFILTER_BLOOMS], flags,
-            classes, by;
+        __m512i v[BUNDLE_WINDOW_BYTES], flags, classes, by;
         __mmask64 valid = mask_of(to - i), beyond, word, begin, literal;
         size_t block = (i - from) / 64;
 
@@ -209,11 +240,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
                  0xFF)) &
             valid;
         before = word >> 63;
-        for (unsigned which = 0; which < PREFILTER_BLOOMS; which++)
-            h[which] = hash(&t, which, v, &three[which]);
-        literal = (known(&t, &f->literals[PREFILTER_FOUR], h) |
-                   known(&t, &f->literals[PREFILTER_THREE], three)) &
-                  valid;
+        literal = (f->sieve.is_made ? sieved(&f->sieve, v) : hashed(&t, f, v)) & valid;
         n = append(out->literal, n, literal, (unsigned)(i - from));
     }
     out->n_literal = keep_hashes(f, text, from, len, out->literal, n);

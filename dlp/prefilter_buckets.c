@@ -11,8 +11,10 @@ static void split_tables(struct prefilter *f, enum prefilter_kind kind)
             uint8_t bits = f->bucket[kind][place][byte];
 
             f->seven[kind][place][byte & 127] |= bits;
-            f->low[kind][place][byte & 15] |= bits;
-            f->high[kind][place][byte >> 4] |= bits;
+            for (unsigned half = 0; half < 32; half += 16) {
+                f->low[kind][place][half + (byte & 15)] |= bits;
+                f->high[kind][place][half + (byte >> 4)] |= bits;
+            }
         }
     }
 }

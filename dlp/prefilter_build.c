@@ -552,7 +552,7 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *ski
         goto out;
     copy_targets(f, b, skipped, is_start);
     sort_windows(f, b);
-    ok = fill_wide(f, b) && fill_starts(f, b);
+    ok = fill_wide(f, b) && fill_starts(f, b) && prefilter_fill_sieve(f);
 out:
     free(is_start);
     if (!ok)
@@ -575,6 +575,7 @@ void prefilter_fini(struct prefilter *f)
     free(f->run_groups);
     free(f->wide);
     free(f->wide_rows);
+    free(f->sieve.pairs);
     for (unsigned k = 0; k < PREFILTER_LENGTHS; k++)
         free(f->literals[k].lits);
     memset(f, 0, sizeof(*f));
