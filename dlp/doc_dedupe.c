@@ -157,6 +157,29 @@ static enum gw_status mark(const struct dlp_doc *doc, const struct dlp_finding *
     return GW_OK;
 }
 
+/* Are all of them on ordinary leaves that are nested alike? Then none says what another one says. */
+static bool are_level(const struct dlp_doc *doc, const struct dlp_finding *findings, unsigned n)
+{
+    unsigned nesting = 0;
+    bool is_known = false;
+
+    for (unsigned i = 0; i < n; i++)
+        if (findings[i].leaf >= doc->first_joined)
+            return false;
+    for (unsigned i = 1; i < n; i++) {
+        if (findings[i].leaf == findings[i - 1].leaf)
+            continue;
+        if (!is_known && !dlp_doc_keep(doc))
+            return false;
+        if (!is_known)
+            nesting = dlp_doc_place(doc, findings[i - 1].leaf).nesting;
+        is_known = true;
+        if (dlp_doc_place(doc, findings[i].leaf).nesting != nesting)
+            return false;
+    }
+    return true;
+}
+
 enum gw_status dlp_doc_dedupe(const struct dlp_doc *doc, struct dlp_finding *findings, unsigned *n)
 {
     struct place *places;
@@ -164,7 +187,7 @@ enum gw_status dlp_doc_dedupe(const struct dlp_doc *doc, struct dlp_finding *fin
     unsigned kept = 0;
     bool *drop;
 
-    if (*n == 0 || (*n == 1 && findings[0].leaf < doc->first_joined))
+    if (are_level(doc, findings, *n))
         return GW_OK;
     places = calloc(*n, sizeof(*places));
     drop = calloc(*n, sizeof(*drop));

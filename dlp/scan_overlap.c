@@ -5,7 +5,10 @@
 
 #include "dlp/scan.h"
 
-enum { MAX_ALTERNATIVES = 64 }; /* looked back at for one of the same rule */
+enum {
+    MAX_ALTERNATIVES = 64, /* looked back at for one of the same rule */
+    MAX_STEPS = 4096,      /* of an insertion */
+};
 
 static int by_strength(const void *a, const void *b)
 {
@@ -19,6 +22,13 @@ static int by_strength(const void *a, const void *b)
     if (x->start != y->start)
         return x->start < y->start ? -1 : 1;
     return x->rule < y->rule ? -1 : x->rule > y->rule;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct dlp_finding *x = a, *y = b;
+
+    return x->start < y->start ? -1 : x->start > y->start;
 }
 
 /* Where f belongs among n findings that are sorted and do not overlap. */
@@ -72,9 +82,65 @@ static void add_alternatives(struct dlp_scanner *s, unsigned first, unsigned n)
     s->n_found = first + n_all;
 }
 
+/* Sorts by start, in a few steps where nearly all are in order as they are. Findings at one start keep theirs. */
+static void sort_by_start(struct dlp_finding *f, unsigned n)
+{
+    unsigned steps = 0;
+
+    for (unsigned i = 1; i < n; i++) {
+        struct dlp_finding one = f[i];
+        unsigned k = i;
+
+        for (; k > 0 && f[k - 1].start > one.start; k--, steps++)
+            f[k] = f[k - 1];
+        f[k] = one;
+        if (steps > MAX_STEPS) {
+            qsort(f, n, sizeof(*f), by_start);
+            return;
+        }
+    }
+}
+
+/* Of n findings, of which each overlaps one in front of it, keeps the strongest that do not overlap, in order; returns how many. */
+static unsigned keep_strongest(struct dlp_finding *kept, unsigned n, struct dlp_finding *order)
+{
+    unsigned n_kept = 0;
+
+    memcpy(order, kept, n * sizeof(*kept));
+    qsort(order, n, sizeof(*order), by_strength);
+    for (unsigned i = 0; i < n; i++) {
+        const struct dlp_finding *f = &order[i];
+        unsigned at = place_of(kept, n_kept, f);
+
+        if ((at > 0 && kept[at - 1].end > f->start) || (at < n_kept && kept[at].start < f->end))
+            continue;
+        memmove(kept + at + 1, kept + at, (n_kept - at) * sizeof(*kept));
+        kept[at] = *f;
+        n_kept++;
+    }
+    return n_kept;
+}
+
+/* The same for n findings in order, of which most overlap none. */
+static unsigned keep_apart(struct dlp_finding *f, unsigned n, struct dlp_finding *order)
+{
+    unsigned n_kept = 0;
+
+    for (unsigned i = 0, more; i < n; i += more) {
+        uint32_t end = f[i].end;
+
+        for (more = 1; i + more < n && f[i + more].start < end; more++)
+            end = f[i + more].end > end ? f[i + more].end : end;
+        if (n_kept != i)
+            memmove(f + n_kept, f + i, more * sizeof(*f));
+        n_kept += more == 1 ? 1 : keep_strongest(f + n_kept, more, order);
+    }
+    return n_kept;
+}
+
 enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first)
 {
-    unsigned n = s->n_found - first, n_kept = 0;
+    unsigned n = s->n_found - first;
     struct dlp_finding *kept = s->found + first;
 
     if (n > s->cap_order) {
@@ -85,20 +151,12 @@ enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first)
         s->order = grown;
         s->cap_order = s->cap_found;
     }
-    memcpy(s->order, kept, n * sizeof(*kept));
-    qsort(s->order, n, sizeof(*s->order), by_strength);
-    for (unsigned i = 0; i < n; i++) {
-        const struct dlp_finding *f = &s->order[i];
-        unsigned at = place_of(kept, n_kept, f);
-
-        if ((at > 0 && kept[at - 1].end > f->start) || (at < n_kept && kept[at].start < f->end))
-            continue;
-        memmove(kept + at + 1, kept + at, (n_kept - at) * sizeof(*kept));
-        kept[at] = *f;
-        n_kept++;
-    }
-    s->n_found = first + n_kept;
-    if (s->alternatives)
+    if (s->alternatives) {
+        s->n_found = first + keep_strongest(kept, n, s->order);
         add_alternatives(s, first, n);
+        return GW_OK;
+    }
+    sort_by_start(kept, n);
+    s->n_found = first + keep_apart(kept, n, s->order);
     return GW_OK;
 }
