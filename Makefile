@@ -180,6 +180,7 @@ lint: ## format, layers, clang-tidy, cppcheck
 	@echo clang-format && clang-format --dry-run --Werror $(CHECKED)
 	@echo layers && awk -f tests/lint/layers.awk $(CHECKED) $(RESRC) $(wildcard kernels/*.cu kernels/*.cuh)
 	@echo tree && tests/lint/tree.sh
+	@echo portable && CC="$(CC)" tests/lint/portable.sh
 	@echo clang-tidy && printf '%s\n' $(filter-out $(TIDY_SKIP) tests/%,$(filter %.c,$(CHECKED))) | \
 	  xargs -P $(shell nproc) -n 1 sh -c 'clang-tidy --quiet "$$@" -- $(CPPFLAGS) -DSLUICE_VERSION=\"$(VERSION)\" -std=c11 -mavx2 -mfma -mf16c -mbmi2 $(TIDY_DEPTH) 2>/dev/null || exit 255' tidy
 	@echo cppcheck && cppcheck --quiet -j $(shell nproc) --enable=warning,performance,portability --inline-suppr --std=c11 \
