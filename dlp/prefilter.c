@@ -28,13 +28,6 @@ const uint8_t prefilter_flags[256] = {
 #undef W
 #undef T
 
-/* Is the hash of some length known of the four bytes at p? */
-static inline bool has_known_hash(const struct prefilter *f, const unsigned char *p)
-{
-    return prefilter_hash_known(&f->literals[PREFILTER_FOUR], prefilter_hash(PREFILTER_FOUR, p)) |
-           prefilter_hash_known(&f->literals[PREFILTER_THREE], prefilter_hash(PREFILTER_THREE, p));
-}
-
 void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
                           size_t len, struct prefilter_places *places)
 {
@@ -51,76 +44,226 @@ void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, 
     places->n_literal = kept;
 }
 
-/* Fills in the bits of n bytes, at most 64, from p on. */
-static void find_classes(const unsigned char *p, size_t n, uint64_t out[PREFILTER_CLASSES])
-{
-    memset(out, 0, PREFILTER_CLASSES * sizeof(*out));
-    for (size_t i = 0; i < n; i += 8) {
-        unsigned char of[8] = {0};
-        size_t most = n - i < 8 ? n - i : 8;
-        uint64_t all;
+/* ---- eight bytes a step ------------------------------------------------------------------- */
 
-        for (size_t k = 0; k < most; k++)
-            of[k] = prefilter_classes[p[i + k]];
-        memcpy(&all, of, sizeof(all));
-        if (all == 0)
-            continue;
-        /* The multiplication gathers the low bits of eight bytes in the upper byte. */
-        for (unsigned k = 0; k < PREFILTER_CLASSES; k++)
-            out[k] |=
-                ((all >> k & UINT64_C(0x0101010101010101)) * UINT64_C(0x0102040810204080) >> 56)
-                << i;
+enum { STEP = 8 };
+#define LOW_BITS UINT64_C(0x0101010101010101)
+
+/* Puts a bit each of eight bytes in front of those of the eight before, which go on as the next lower byte: the multiplication gathers
+ * them in the upper one. */
+static inline uint64_t gather(uint64_t mask, uint64_t bytes)
+{
+    return mask >> 8 |
+           ((bytes & LOW_BITS) * UINT64_C(0x0102040810204080) & UINT64_C(0xFF00000000000000));
+}
+
+/* What tables say of each byte of a chunk. Loaded much later than stored: a load of bytes that were just stored one by one waits. */
+struct said {
+    uint8_t pairs[PREFILTER_CHUNK + 2 * STEP]; /* of two bytes each: enum prefilter_pair */
+    uint8_t kinds[PREFILTER_CHUNK];
+};
+
+/* What said.kinds says: prefilter_flags, and classes. */
+enum { KIND_WORD = 1 << 0, KIND_TOKEN = 1 << 1, KIND_DIGIT = 1 << 2, KIND_OTHER = 1 << 3 };
+
+#define W (KIND_WORD | KIND_TOKEN)
+#define D (W | KIND_DIGIT)
+#define O KIND_OTHER
+static const uint8_t kind_of[256] = {
+    ['0'] = D,          ['1'] = D,          ['2'] = D,
+    ['3'] = D,          ['4'] = D,          ['5'] = D,
+    ['6'] = D,          ['7'] = D,          ['8'] = D,
+    ['9'] = D,          ['A'] = W,          ['B'] = W,
+    ['C'] = W,          ['D'] = W,          ['E'] = W,
+    ['F'] = W,          ['G'] = W,          ['H'] = W,
+    ['I'] = W,          ['J'] = W,          ['K'] = W,
+    ['L'] = W,          ['M'] = W,          ['N'] = W,
+    ['O'] = W,          ['P'] = W,          ['Q'] = W,
+    ['R'] = W,          ['S'] = W,          ['T'] = W,
+    ['U'] = W,          ['V'] = W,          ['W'] = W,
+    ['X'] = W,          ['Y'] = W,          ['Z'] = W,
+    ['a'] = W,          ['b'] = W,          ['c'] = W,
+    ['d'] = W,          ['e'] = W,          ['f'] = W,
+    ['g'] = W,          ['h'] = W,          ['i'] = W,
+    ['j'] = W,          ['k'] = W,          ['l'] = W,
+    ['m'] = W,          ['n'] = W,          ['o'] = W,
+    ['p'] = W,          ['q'] = W,          ['r'] = W,
+    ['s'] = W,          ['t'] = W,          ['u'] = W,
+    ['v'] = W,          ['w'] = W,          ['x'] = W,
+    ['y'] = W,          ['z'] = W,          ['_'] = W,
+    ['+'] = KIND_TOKEN, ['/'] = KIND_TOKEN, ['='] = KIND_TOKEN | O,
+    ['-'] = KIND_TOKEN, [':'] = O,          ['@'] = O,
+    ['<'] = O,          ['"'] = O,          ['\''] = O,
+    ['('] = O,          ['['] = O,          ['{'] = O,
+};
+#undef W
+#undef D
+#undef O
+
+/* Asks the tables about [from, to), and about the two bytes behind it; behind text[0, len) there are zeroes. */
+static void ask_tables(const struct prefilter *f, const unsigned char *text, size_t from, size_t to,
+                       size_t len, struct said *said)
+{
+    enum { BEHIND = BUNDLE_WINDOW_BYTES - 2 };
+    const uint8_t *table = f->sieve.pairs;
+    const unsigned char *p = text + from;
+    size_t n = to - from, blocks = (n + 63) / 64 * 64,
+           inside = len - from > n + BEHIND ? n + BEHIND : len - from - 1, i = 0;
+
+    for (; i + STEP <= inside; i += STEP)
+        for (unsigned k = 0; k < STEP; k++) {
+            uint16_t two;
+
+            memcpy(&two, p + i + k, sizeof(two));
+            said->pairs[i + k] = table[two];
+        }
+    for (; i < inside; i++)
+        said->pairs[i] = table[p[i] | (unsigned)p[i + 1] << 8];
+    for (; i < n + BEHIND; i++)
+        said->pairs[i] = table[i == inside ? p[i] : 0];
+    memset(said->pairs + i, 0, blocks + 2 * STEP - i);
+    for (i = 0; i + STEP <= n; i += STEP)
+        for (unsigned k = 0; k < STEP; k++)
+            said->kinds[i + k] = kind_of[p[i + k]];
+    for (; i < n; i++)
+        said->kinds[i] = kind_of[p[i]];
+    memset(said->kinds + i, 0, blocks - i);
+}
+
+/* Where literals may begin in n bytes. */
+static unsigned find_pairs(const uint8_t *pairs, size_t n, uint16_t *out)
+{
+    unsigned found = 0;
+
+    for (size_t i = 0; i < n; i += STEP) {
+        uint64_t first, second, third, left;
+
+        memcpy(&first, pairs + i, sizeof(first));
+        memcpy(&second, pairs + i + 1, sizeof(second));
+        memcpy(&third, pairs + i + 2, sizeof(third));
+        _Static_assert(PREFILTER_PAIR_FIRST == 1 && PREFILTER_PAIR_SECOND == 2 &&
+                           PREFILTER_PAIR_THIRD == 4,
+                       "a bit further each");
+        for (left = first & second >> 1 & third >> 2 & LOW_BITS; left != 0; left &= left - 1)
+            out[found++] = (uint16_t)(i + (unsigned)__builtin_ctzll(left) / 8);
     }
+    while (found > 0 && out[found - 1] >= n)
+        found--;
+    return found;
+}
+
+/* Fills in the classes of a block of n bytes, of whose kinds are `any`. */
+static void find_classes(const unsigned char *p, size_t n, const uint8_t kinds[64], uint64_t any,
+                         uint64_t class[PREFILTER_CLASSES])
+{
+    uint64_t digit = 0;
+
+    memset(class, 0, PREFILTER_CLASSES * sizeof(*class));
+    _Static_assert(PREFILTER_DIGIT == 1 << 0 && PREFILTER_COLON == 1 << 1, "the first two");
+    if ((any & LOW_BITS * KIND_DIGIT) != 0) {
+        for (unsigned i = 0; i < 64; i += STEP) {
+            uint64_t k;
+
+            memcpy(&k, kinds + i, sizeof(k));
+            digit = gather(digit, k >> 2);
+        }
+        class[0] = digit;
+    }
+    if ((any & LOW_BITS * KIND_OTHER) == 0)
+        return;
+    for (unsigned i = 0; i < n; i += STEP) {
+        uint64_t k;
+
+        memcpy(&k, kinds + i, sizeof(k));
+        for (k &= LOW_BITS * KIND_OTHER; k != 0; k &= k - 1) {
+            unsigned at = i + (unsigned)__builtin_ctzll(k) / 8;
+
+            class[__builtin_ctz(prefilter_classes[p[at]])] |= UINT64_C(1) << at;
+        }
+    }
+}
+
+/* The first bytes of text[at, ...), with zeroes behind its end. */
+static inline const unsigned char *window_at(const unsigned char *text, size_t at, size_t len,
+                                             unsigned char tail[BUNDLE_WINDOW_BYTES])
+{
+    if (len - at >= BUNDLE_WINDOW_BYTES)
+        return text + at;
+    memset(tail, 0, BUNDLE_WINDOW_BYTES);
+    memcpy(tail, text + at, len - at);
+    return tail;
+}
+
+/* Asks the buckets at places of a block that pairs allow: of starts where a word begins, and of wide windows. */
+static void find_windows(const struct prefilter *f, const unsigned char *text, size_t from,
+                         size_t len, uint64_t begin, uint64_t windows, size_t block,
+                         struct prefilter_places *out)
+{
+    uint64_t wide = 0, start = 0, digit = 0, colon = 0;
+
+    for (uint64_t left = begin | windows; left != 0; left &= left - 1) {
+        unsigned char tail[BUNDLE_WINDOW_BYTES];
+        const unsigned char *p =
+            window_at(text, from + block * 64 + (size_t)__builtin_ctzll(left), len, tail);
+        unsigned by = prefilter_buckets(f, PREFILTER_START, p);
+        uint64_t bit = left & -left;
+
+        if (((by & PREFILTER_BY_WIDE) | prefilter_buckets(f, PREFILTER_WIDE, p) |
+             prefilter_buckets(f, PREFILTER_WIDER, p)) != 0)
+            wide |= bit;
+        if ((begin & bit) == 0)
+            continue;
+        digit |= (by & PREFILTER_BY_DIGIT) != 0 ? bit : 0;
+        colon |= (by & PREFILTER_BY_COLON) != 0 ? bit : 0;
+        start |=
+            ((by & PREFILTER_BY_OTHER) | prefilter_buckets(f, PREFILTER_STARTER, p)) != 0 ? bit : 0;
+    }
+    out->wide[block] = wide;
+    out->start[block] = start;
+    out->by_digit[block] = digit;
+    out->by_colon[block] = colon;
 }
 
 void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {
-    unsigned n = 0, before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
+    struct said said;
+    uint64_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
 
-    for (size_t block = from; block < to; block += 64) {
-        size_t end = to - block < 64 ? to : block + 64;
-        uint64_t wide = 0, start = 0, digit = 0, colon = 0, token = 0;
+    out->n_literal = 0;
+    if (from >= to)
+        return;
+    ask_tables(f, text, from, to, len, &said);
+    for (size_t block = 0; block * 64 < to - from; block++) {
+        size_t at = from + block * 64, n = to - at < 64 ? to - at : 64;
+        uint64_t word = 0, token = 0, starts = 0, windows = 0, any = 0,
+                 valid = n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
 
-        for (size_t i = block; i < end; i++) {
-            unsigned char tail[BUNDLE_WINDOW_BYTES] = {0};
-            const unsigned char *p = text + i;
-            unsigned flags = prefilter_flags[*p], known, by;
+        for (unsigned i = 0; i < 64; i += STEP) {
+            uint64_t k, pair;
 
-            if (len - i < sizeof(tail)) {
-                memcpy(tail, p, len - i);
-                p = tail;
-            }
-            known = has_known_hash(f, p) ? prefilter_literal(f, prefilter_key(text, i, len)) : 0;
-            out->literal[n] = (uint16_t)((i - from) | known);
-            n += known != 0;
-            by = prefilter_buckets(f, PREFILTER_START, p);
-            wide |= (uint64_t)(((by & PREFILTER_BY_WIDE) | prefilter_buckets(f, PREFILTER_WIDE, p) |
-                                prefilter_buckets(f, PREFILTER_WIDER, p)) != 0)
-                    << (i - block);
-            token |= (uint64_t)(flags >> 1) << (i - block);
-            /* Where the word before this byte is over, or none was, one begins or another byte stands. */
-            if (before == 0) {
-                digit |= (uint64_t)((by & PREFILTER_BY_DIGIT) != 0) << (i - block);
-                colon |= (uint64_t)((by & PREFILTER_BY_COLON) != 0) << (i - block);
-                start |= (uint64_t)(((by & PREFILTER_BY_OTHER) |
-                                     prefilter_buckets(f, PREFILTER_STARTER, p)) != 0)
-                         << (i - block);
-            }
-            before = flags & 1;
+            memcpy(&k, said.kinds + block * 64 + i, sizeof(k));
+            memcpy(&pair, said.pairs + block * 64 + i, sizeof(pair));
+            any |= k;
+            _Static_assert(PREFILTER_PAIR_START == 1 << 3 && PREFILTER_PAIR_WIDE == 1 << 4,
+                           "shifts");
+            word = gather(word, k);
+            token = gather(token, k >> 1);
+            starts = gather(starts, pair >> 3);
+            windows = gather(windows, pair >> 4);
         }
-        find_classes(text + block, end - block, out->class[(block - from) / 64]);
-        _Static_assert(PREFILTER_DIGIT == 1 << 0 && PREFILTER_COLON == 1 << 1, "the first two");
-        out->wide[(block - from) / 64] = wide;
-        out->start[(block - from) / 64] = start;
-        out->by_digit[(block - from) / 64] = digit;
-        out->by_colon[(block - from) / 64] = colon;
-        out->digit[(block - from) / 64] = out->class[(block - from) / 64][0];
-        out->colon[(block - from) / 64] = out->class[(block - from) / 64][1];
-        out->token[(block - from) / 64] = token;
+        find_classes(text + at, n, said.kinds + block * 64, any, out->class[block]);
+        /* Where the word before a byte is over, or none was, one begins or another byte stands. */
+        find_windows(f, text, from, len, starts & ~(word << 1 | before) & valid, windows & valid,
+                     block, out);
+        before = word >> 63;
+        out->digit[block] = out->class[block][0];
+        out->colon[block] = out->class[block][1];
+        out->token[block] = token & valid;
     }
-    out->n_literal = n;
+    out->n_literal = find_pairs(said.pairs, to - from, out->literal);
     prefilter_keep_near(out, to - from);
+    prefilter_keep_known(f, text, from, len, out);
 }
 
 bool prefilter_starts_scalar(const struct prefilter *f, const unsigned char *p, unsigned first,

@@ -71,6 +71,7 @@ static void check_find(const struct prefilter *f, prefilter_find_fn *find,
         next = place + 1;
     }
     CHECK(memcmp(want.token, got.token, (len - from + 63) / 64 * 8) == 0);
+    CHECK(memcmp(want.class, got.class, (len - from + 63) / 64 * sizeof(want.class[0])) == 0);
     check_bits(want.wide, got.wide, len - from);
     check_bits(want.start, got.start, len - from);
 }
