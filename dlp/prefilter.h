@@ -129,10 +129,12 @@ struct prefilter_head {
     uint64_t value[2], mask[2];
 };
 
-/* One head of a pattern; lengths: as in its prefilter_need. */
+/* One head of a pattern. lengths, need and within: as in its prefilter_need, need only where the head does not say it. */
 struct prefilter_start {
-    uint32_t pattern, head;
     uint64_t lengths;
+    uint32_t pattern;
+    uint8_t head, need, within;
+    bool at_token; /* a match begins where a token does, not at any word */
 };
 
 /* A first test for literals of both lengths where they are few: buckets of those whose bytes are alike, eight a group. A bit for each bucket

@@ -423,6 +423,24 @@ static double window_cost(const struct bundle *b, const struct bundle_window *w)
     return rulec_window_cost((const struct bundle_set *)sets);
 }
 
+static struct prefilter_start start_of(const struct prefilter *f, const struct bundle *b,
+                                       uint32_t pattern, unsigned head)
+{
+    const struct bundle_pattern *p = &b->patterns[pattern];
+    const struct prefilter_need *need = &f->needs[pattern];
+    bool is_said = true;
+
+    for (unsigned byte = 0; byte < 256 && need->need != 0; byte++)
+        is_said = is_said && (!rx_set_has(&b->sets[p->head[head][0]], byte) ||
+                              (prefilter_classes[byte] & need->need) != 0);
+    return (struct prefilter_start){.lengths = need->lengths,
+                                    .pattern = pattern,
+                                    .head = (uint8_t)head,
+                                    .need = is_said ? 0 : need->need,
+                                    .within = need->within,
+                                    .at_token = p->before == RULEC_BOUNDARY_TOKEN};
+}
+
 /* A pattern with windows that are no literals, or a run somewhere, is looked for by its start instead, where that can be and is seldom
  * enough. */
 static bool choose_starts(struct prefilter *f, const struct bundle *b, const bool *skipped,
@@ -456,7 +474,7 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
         is_start[p] = !skipped[p] && wide[p] > 0 && prefilter_at_word(&b->patterns[p]) &&
                       ((windows[p] && cost < SELDOM) || cost < START_GAIN * wide[p]);
         for (uint32_t i = 0; is_start[p] && i < b->patterns[p].n_heads; i++)
-            f->starts[f->n_starts++] = (struct prefilter_start){p, i, f->needs[p].lengths};
+            f->starts[f->n_starts++] = start_of(f, b, p, i);
     }
     free(wide);
     free(windows);

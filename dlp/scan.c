@@ -89,6 +89,26 @@ bool scan_boundary_before(uint32_t kind, struct gw_span text, size_t at)
     return kind == RULEC_BOUNDARY_WORD || (c != '-' && c != '/' && c != '+' && c != '.');
 }
 
+unsigned scan_boundaries_before(struct gw_span text, size_t at)
+{
+    enum {
+        NONE = 1 << RULEC_BOUNDARY_NONE,
+        WORD = 1 << RULEC_BOUNDARY_WORD,
+        TOKEN = 1 << RULEC_BOUNDARY_TOKEN,
+        LINE = 1 << RULEC_BOUNDARY_LINE,
+    };
+    unsigned char c = 0;
+
+    if (at == 0)
+        return NONE | WORD | TOKEN | LINE;
+    c = (unsigned char)text.ptr[at - 1];
+    if (is_word(c))
+        return NONE;
+    if (c == '-' || c == '/' || c == '+' || c == '.')
+        return NONE | WORD;
+    return NONE | WORD | TOKEN | (c == '\n' ? LINE : 0);
+}
+
 bool scan_boundary_after(uint32_t kind, struct gw_span text, size_t at)
 {
     unsigned char c = 0;
@@ -139,17 +159,26 @@ static bool is_late(const struct dlp_scanner *s)
     return s->deadline_ns != 0 && gw_clock_ns() >= s->deadline_ns;
 }
 
-/* Counts steps, and gives up a text that takes too many of them, or too long. */
-static void add_work(struct scan_leaf *x, uint64_t steps)
+/* Gives up a text that took too many steps, or too long; else says at how many to look again. */
+static void look_at_work(struct scan_leaf *x)
 {
-    const uint64_t looks = x->work / WORK_A_LOOK;
-    const uint64_t per_byte = x->growing ? WORK_PER_GROWING : WORK_PER_BYTE;
+    const uint64_t per_byte = x->growing ? WORK_PER_GROWING : WORK_PER_BYTE,
+                   most = WORK_FREE + (uint64_t)x->text.len * per_byte,
+                   next = x->work - x->work % WORK_A_LOOK + WORK_A_LOOK;
 
-    x->work += steps;
-    if (x->work > WORK_FREE + (uint64_t)x->text.len * per_byte)
+    if (x->work > most)
         x->st = GW_ELIMIT;
-    else if (x->work / WORK_A_LOOK != looks && is_late(x->s))
+    else if (x->work >= WORK_A_LOOK && is_late(x->s))
         x->st = GW_ETIMEDOUT;
+    x->look_at = next <= most ? next : most + 1;
+}
+
+/* Counts steps. */
+static inline void add_work(struct scan_leaf *x, uint64_t steps)
+{
+    x->work += steps;
+    if (x->work >= x->look_at)
+        look_at_work(x);
 }
 
 /* Judges the match m of pattern p at byte `at`. */
@@ -207,15 +236,22 @@ static void run_measured(struct scan_leaf *x, uint32_t pattern, size_t at)
 void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     const struct bundle *b = x->rules->b;
-    const struct bundle_pattern *p = &b->patterns[pattern];
-    const struct scan_state *state = &x->s->state[p->rule];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
 
-    if (scan_is_dead(x, pattern) || !set_has(&b->sets[p->first], text[at]) ||
+    if (!scan_is_dead(x, pattern) && set_has(&b->sets[b->patterns[pattern].first], text[at]) &&
+        at >= x->from && at < x->to)
+        scan_try_waiting(x, pattern, at, scan_boundaries_before(x->text, at));
+}
+
+void scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned before)
+{
+    const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
+    const struct scan_state *state = &x->s->state[p->rule];
+
+    if ((before >> p->before & 1) == 0 ||
+        (!x->growing && state->epoch == x->s->epoch && at < state->next) ||
         (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
-        (x->s->only != NULL && !x->s->only[p->rule]) ||
-        (!x->growing && state->epoch == x->s->epoch && at < state->next) || at < x->from ||
-        at >= x->to || !scan_boundary_before(p->before, x->text, at))
+        (x->s->only != NULL && !x->s->only[p->rule]))
         return;
     if (x->s->costs != NULL)
         run_measured(x, pattern, at);

@@ -106,6 +106,7 @@ struct scan_leaf {
     const uint64_t *dead;    /* patterns that find nothing in this text, a bit each; NULL: none */
     bool is_long;  /* those that find nothing in a text of BUNDLE_LONG_TEXT bytes are among them */
     uint64_t work; /* bytes that matchers looked at, and what validators cost */
+    uint64_t look_at;  /* so much work is looked at */
     size_t word_start; /* where the word before word_end begins */
     size_t word_end;   /* the last place that was asked about */
     enum gw_status st;
@@ -127,12 +128,18 @@ void scan_all(struct scan_leaf *x);
 void scan_set_dead(struct scan_leaf *x, size_t len);
 /* Tries pattern at byte `at`. */
 void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at);
+/* The same for a start that scan_push() took. before: scan_boundaries_before() of it. */
+void scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned before);
 /* Tries the patterns of rules of numbers at `at` whose matches may begin with the bytes there. x->filter is set. */
 void scan_numbers_at(struct scan_leaf *x, size_t at);
 /* Notes that pattern is to be tried at `at`, once, if what all of its matches have is there. */
 void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at);
 /* The same when the first bytes of its matches may be there; x->filter is set. */
 void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at);
+/* The same at `at`, where a word begins, for the starts of bits: those whose matches can end where ends says, and that may begin there.
+ * at_token: a token begins there. */
+void scan_push_starts(struct scan_leaf *x, const struct prefilter_start *starts, uint64_t bits,
+                      uint64_t ends, bool at_token, size_t at);
 /* Tries everything that waits at starts in [from, to). */
 void scan_flush(struct scan_leaf *x, size_t from, size_t to);
 struct scan_ring *scan_ring_new(void);     /* NULL when out of memory */
@@ -208,6 +215,9 @@ enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first);
 /* Boundaries as the rule compiler defines them: may a match begin or end at `at`? */
 bool scan_boundary_before(uint32_t kind, struct gw_span text, size_t at);
 bool scan_boundary_after(uint32_t kind, struct gw_span text, size_t at);
+
+/* Bit k: boundary k holds in front of `at`. */
+unsigned scan_boundaries_before(struct gw_span text, size_t at);
 
 /* Begins to look at a text, which may have changed since: forgets what s remembers of its bytes. */
 void scan_begin(struct dlp_scanner *s);

@@ -242,15 +242,9 @@ static void find_wide(struct scan_leaf *x, uint64_t places, size_t from)
 /* Notes at `at` the starts of a word of the rows whose matches can end where a token does. */
 static inline void push_all(struct scan_leaf *x, unsigned word, uint64_t bits, size_t at)
 {
-    const struct prefilter_start *starts = x->filter->starts + (size_t)word * 64;
-    uint64_t ends = bits == 0 ? 0 : ends_at(x, at);
-
-    for (; bits != 0; bits &= bits - 1) {
-        const struct prefilter_start *s = &starts[__builtin_ctzll(bits)];
-
-        if ((s->lengths & ends) != 0)
-            scan_push(x, s->pattern, at);
-    }
+    if (bits != 0)
+        scan_push_starts(x, x->filter->starts + (size_t)word * 64, bits, ends_at(x, at),
+                         scan_boundary_before(RULEC_BOUNDARY_TOKEN, x->text, at), at);
 }
 
 /* Notes the patterns that sixteen bytes at a word's beginning allow. */

@@ -39,14 +39,8 @@ void scan_ring_free(struct scan_ring *r)
 }
 
 /* A node, or NO_NODE with x->st set. */
-static uint32_t take_node(struct scan_leaf *x, struct scan_ring *r)
+static uint32_t new_node(struct scan_leaf *x, struct scan_ring *r)
 {
-    uint32_t node = r->free_node;
-
-    if (node != NO_NODE) {
-        r->free_node = r->nodes[node].next;
-        return node;
-    }
     if (r->n_nodes == r->cap_nodes) {
         uint32_t cap = r->cap_nodes == 0 ? 256 : r->cap_nodes * 2;
         struct node *grown = cap > MAX_NODES ? NULL : realloc(r->nodes, cap * sizeof(*grown));
@@ -61,66 +55,94 @@ static uint32_t take_node(struct scan_leaf *x, struct scan_ring *r)
     return r->n_nodes++;
 }
 
-/* Is what every match of the pattern has near its beginning there? As far as the chunk says. */
-static inline bool has_need(const struct scan_leaf *x, uint32_t pattern, size_t at)
+/* The same, one that was used before if there is any. */
+static inline uint32_t take_node(struct scan_leaf *x, struct scan_ring *r)
 {
-    struct prefilter_need need = x->filter->needs[pattern];
+    uint32_t node = r->free_node;
+
+    if (node == NO_NODE)
+        return new_node(x, r);
+    r->free_node = r->nodes[node].next;
+    return node;
+}
+
+/* Is there a byte of one of the classes among the `within` bytes from `at` on? As far as the chunk says. */
+static inline bool has_near(const struct scan_leaf *x, unsigned classes, unsigned within, size_t at)
+{
     size_t place = at - x->chunk, block = place / 64, bit = place % 64;
     const struct prefilter_places *places = &x->s->places;
     uint64_t found = 0;
 
-    if (need.need == 0 || at < x->chunk ||
-        (at + need.within > x->chunk_end &&
-         (x->chunk_end < x->text.len || (x->growing && !x->ended))))
+    if (classes == 0 || at < x->chunk ||
+        (at + within > x->chunk_end && (x->chunk_end < x->text.len || (x->growing && !x->ended))))
         return true;
-    for (unsigned left = need.need; left != 0; left &= left - 1) {
+    for (unsigned left = classes; left != 0; left &= left - 1) {
         unsigned k = (unsigned)__builtin_ctz(left);
 
         found |= places->class[block][k] >> bit;
-        found |= bit == 0 ? 0 : places->class[block + 1][k] << (64 - bit);
+        found |= places->class[block + 1][k] << 1 << (63 - bit);
     }
-    return (found << (64 - need.within)) != 0;
+    return (found << (64 - within)) != 0;
 }
 
-void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at)
+/* Adds pattern to the list of a start, once. */
+static inline void add(struct scan_leaf *x, struct scan_ring *r, size_t at, uint32_t pattern)
 {
-    struct scan_ring *r = x->s->ring;
-    uint32_t slot = at % SCAN_RING, node = NO_NODE, prev = NO_NODE;
+    uint32_t slot = at % SCAN_RING, node, prev = NO_NODE, next = NO_NODE;
     bool used = (r->used[slot / 64] >> (slot % 64) & 1) != 0;
 
-    if (at < x->from || at >= x->to || scan_is_dead(x, pattern) || !has_need(x, pattern, at))
-        return;
     if (used && r->nodes[r->last[slot]].pattern < pattern) {
         prev = r->last[slot];
     } else if (used) {
-        uint32_t i = r->first[slot];
-
-        for (; r->nodes[i].pattern < pattern; i = r->nodes[i].next)
-            prev = i;
-        if (r->nodes[i].pattern == pattern)
+        for (next = r->first[slot]; r->nodes[next].pattern < pattern; next = r->nodes[next].next)
+            prev = next;
+        if (r->nodes[next].pattern == pattern)
             return;
     }
     node = take_node(x, r);
     if (node == NO_NODE)
         return;
-    r->nodes[node].pattern = pattern;
-    r->nodes[node].next = !used ? NO_NODE : prev == NO_NODE ? r->first[slot] : r->nodes[prev].next;
+    r->nodes[node] = (struct node){pattern, next};
     if (prev != NO_NODE)
         r->nodes[prev].next = node;
     else
         r->first[slot] = node;
-    if (r->nodes[node].next == NO_NODE)
+    if (next == NO_NODE)
         r->last[slot] = node;
     r->used[slot / 64] |= UINT64_C(1) << (slot % 64);
+}
+
+void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    struct prefilter_need need = x->filter->needs[pattern];
+
+    if (at >= x->from && at < x->to && !scan_is_dead(x, pattern) &&
+        has_near(x, need.need, need.within, at))
+        add(x, x->s->ring, at, pattern);
+}
+
+void scan_push_starts(struct scan_leaf *x, const struct prefilter_start *starts, uint64_t bits,
+                      uint64_t ends, bool at_token, size_t at)
+{
+    if (at < x->from || at >= x->to)
+        return;
+    for (; bits != 0; bits &= bits - 1) {
+        const struct prefilter_start *s = &starts[__builtin_ctzll(bits)];
+
+        if ((s->lengths & ends) != 0 && (at_token || !s->at_token) &&
+            !scan_is_dead(x, s->pattern) && has_near(x, s->need, s->within, at))
+            add(x, x->s->ring, at, s->pattern);
+    }
 }
 
 /* Tries what waits at one start, and frees its nodes. */
 static void try_start(struct scan_leaf *x, struct scan_ring *r, size_t at)
 {
     uint32_t slot = at % SCAN_RING;
+    unsigned before = scan_boundaries_before(x->text, at);
 
     for (uint32_t i = r->first[slot]; i != NO_NODE && x->st == GW_OK; i = r->nodes[i].next)
-        scan_try(x, r->nodes[i].pattern, at);
+        scan_try_waiting(x, r->nodes[i].pattern, at, before);
     r->nodes[r->last[slot]].next = r->free_node;
     r->free_node = r->first[slot];
 }
