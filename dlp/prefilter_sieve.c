@@ -7,38 +7,41 @@
 /* More literals would fill the buckets: hashes say more. */
 enum { MAX_SIEVED = 512 };
 
-/* What a spelling of a literal has at each of its places, letters in either case, as the tests tell them; any byte where it has none. */
-static void sets_of(const struct prefilter_lit *lit, enum prefilter_length length,
-                    struct bundle_set sets[BUNDLE_WINDOW_BYTES])
+/* What a spelling of a literal has at a place: the bytes that are value where mask is set; any byte where it has none. */
+struct place {
+    unsigned value, mask;
+};
+
+static struct place place_of(const struct prefilter_lit *lit, enum prefilter_length length,
+                             unsigned place)
 {
-    unsigned known = length == PREFILTER_THREE ? 3 : BUNDLE_WINDOW_BYTES;
+    unsigned known = length == PREFILTER_THREE ? 3 : BUNDLE_WINDOW_BYTES,
+             shift = 8 * (PREFILTER_LIT_BEFORE + place),
+             mask = place < known ? (unsigned)(lit->mask >> shift) & 0xff : 0;
 
-    memset(sets, 0, BUNDLE_WINDOW_BYTES * sizeof(*sets));
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-        unsigned shift = 8 * (PREFILTER_LIT_BEFORE + place),
-                 mask = place < known ? (unsigned)(lit->mask >> shift) & 0xff : 0,
-                 value = (unsigned)(lit->value >> shift) & mask;
-
-        for (unsigned byte = 0; byte < 256; byte++) {
-            unsigned twin = (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z' ? byte ^ 0x20 : byte;
-
-            if ((byte & mask) == value || (twin & mask) == value)
-                sets[place].w[byte >> 5] |= UINT32_C(1) << (byte & 31);
-        }
-    }
+    return (struct place){(unsigned)(lit->value >> shift) & mask, mask};
 }
 
-/* The sets of all literals, as many as *n says; NULL when out of memory. Release with free(). */
-static struct bundle_set (*all_sets(const struct prefilter *f, unsigned *n))[BUNDLE_WINDOW_BYTES]
+/* The next byte of a place behind `byte`; 256: there are no more. The first one is its value. */
+static unsigned next_byte(struct place p, unsigned byte)
 {
-    unsigned most = f->literals[PREFILTER_FOUR].n + f->literals[PREFILTER_THREE].n;
-    struct bundle_set(*sets)[BUNDLE_WINDOW_BYTES] = calloc((size_t)most + 1, sizeof(*sets));
+    unsigned any = ~p.mask & 0xff, next = (((byte & any) | p.mask) + 1) & any;
 
-    *n = 0;
-    for (unsigned length = 0; length < PREFILTER_LENGTHS && sets != NULL; length++)
-        for (unsigned i = 0; i < f->literals[length].n; i++)
-            sets_of(&f->literals[length].lits[i], length, sets[(*n)++]);
-    return sets;
+    return next == 0 ? 256 : next | p.value;
+}
+
+/* The bytes of a place, letters in either case, as the tests tell them. */
+static struct bundle_set set_of(struct place p)
+{
+    struct bundle_set s = {{0}};
+
+    for (unsigned byte = p.value; byte < 256; byte = next_byte(p, byte)) {
+        unsigned twin = (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z' ? byte ^ 0x20 : byte;
+
+        s.w[byte >> 5] |= UINT32_C(1) << (byte & 31);
+        s.w[twin >> 5] |= UINT32_C(1) << (twin & 31);
+    }
+    return s;
 }
 
 /* Adds one literal's bytes to its bucket. */
@@ -56,29 +59,37 @@ static void add_to_bucket(struct prefilter_sieve *s, const struct bundle_set *se
             }
 }
 
-static bool fill_groups(struct prefilter_sieve *s,
-                        const struct bundle_set (*sets)[BUNDLE_WINDOW_BYTES], unsigned n)
+/* Fills in the buckets of n literals; false when out of memory. */
+static bool fill_groups(struct prefilter *f, unsigned n)
 {
-    unsigned *bucket = calloc((size_t)n + 1, sizeof(*bucket));
-    bool ok = bucket != NULL && rulec_buckets(sets, n, 8 * PREFILTER_SIEVE_GROUPS, bucket) == GW_OK;
+    struct bundle_set(*sets)[BUNDLE_WINDOW_BYTES] = calloc((size_t)n + 1, sizeof(*sets));
+    unsigned *bucket = calloc((size_t)n + 1, sizeof(*bucket)), k = 0;
+    bool ok = sets != NULL && bucket != NULL;
 
+    for (unsigned length = 0; length < PREFILTER_LENGTHS && ok; length++)
+        for (unsigned i = 0; i < f->literals[length].n; i++, k++)
+            for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+                sets[k][place] = set_of(place_of(&f->literals[length].lits[i], length, place));
+    ok = ok && rulec_buckets((const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets, n,
+                             8 * PREFILTER_SIEVE_GROUPS, bucket) == GW_OK;
     for (unsigned i = 0; i < n && ok; i++)
-        add_to_bucket(s, sets[i], bucket[i]);
-    s->is_made = ok;
+        add_to_bucket(&f->sieve, sets[i], bucket[i]);
+    f->sieve.is_made = ok;
     free(bucket);
+    free(sets);
     return ok;
 }
 
-/* Notes the pairs that two sets make, as `bit`. */
-static void add_pairs(uint8_t *pairs, const struct bundle_set *first,
-                      const struct bundle_set *second, unsigned bit)
+/* Notes the pairs of a literal. */
+static void add_pairs(uint8_t *pairs, const struct prefilter_lit *lit, enum prefilter_length length)
 {
-    for (unsigned b = 0; b < 256; b++) {
-        if (!rx_set_has(second, b))
-            continue;
-        for (unsigned a = 0; a < 256; a++)
-            if (rx_set_has(first, a))
-                pairs[b << 8 | a] |= (uint8_t)bit;
+    for (unsigned place = 0; place + 1 < BUNDLE_WINDOW_BYTES; place++) {
+        struct place first = place_of(lit, length, place),
+                     second = place_of(lit, length, place + 1);
+
+        for (unsigned b = second.value; b < 256; b = next_byte(second, b))
+            for (unsigned a = first.value; a < 256; a = next_byte(first, a))
+                pairs[b << 8 | a] |= (uint8_t)(PREFILTER_PAIR_FIRST << place);
     }
 }
 
@@ -86,39 +97,29 @@ static void add_pairs(uint8_t *pairs, const struct bundle_set *first,
 static void add_bucket_pairs(const struct prefilter *f, enum prefilter_kind kind, unsigned some,
                              unsigned bit)
 {
-    for (unsigned b = 0; b < 256; b++)
-        for (unsigned a = 0; a < 256; a++)
-            if ((f->bucket[kind][0][a] & f->bucket[kind][1][b] & some) != 0)
+    for (unsigned b = 0; b < 256; b++) {
+        unsigned second = f->bucket[kind][1][b] & some;
+
+        for (unsigned a = 0; a < 256 && second != 0; a++)
+            if ((f->bucket[kind][0][a] & second) != 0)
                 f->sieve.pairs[b << 8 | a] |= (uint8_t)bit;
+    }
 }
 
-static void fill_pairs(struct prefilter *f, const struct bundle_set (*sets)[BUNDLE_WINDOW_BYTES],
-                       unsigned n)
+bool prefilter_fill_sieve(struct prefilter *f)
 {
-    for (unsigned i = 0; i < n; i++)
-        for (unsigned place = 0; place + 1 < BUNDLE_WINDOW_BYTES; place++)
-            add_pairs(f->sieve.pairs, &sets[i][place], &sets[i][place + 1],
-                      PREFILTER_PAIR_FIRST << place);
+    unsigned n = f->literals[PREFILTER_FOUR].n + f->literals[PREFILTER_THREE].n;
+
+    f->sieve.pairs = calloc((size_t)256 * 256, 1);
+    if (f->sieve.pairs == NULL)
+        return false;
+    for (unsigned length = 0; length < PREFILTER_LENGTHS; length++)
+        for (unsigned i = 0; i < f->literals[length].n; i++)
+            add_pairs(f->sieve.pairs, &f->literals[length].lits[i], length);
     add_bucket_pairs(f, PREFILTER_START, (unsigned)PREFILTER_BY_WIDE ^ 0xff, PREFILTER_PAIR_START);
     add_bucket_pairs(f, PREFILTER_STARTER, 0xff, PREFILTER_PAIR_START);
     add_bucket_pairs(f, PREFILTER_START, PREFILTER_BY_WIDE, PREFILTER_PAIR_WIDE);
     add_bucket_pairs(f, PREFILTER_WIDE, 0xff, PREFILTER_PAIR_WIDE);
     add_bucket_pairs(f, PREFILTER_WIDER, 0xff, PREFILTER_PAIR_WIDE);
-}
-
-bool prefilter_fill_sieve(struct prefilter *f)
-{
-    unsigned n;
-    struct bundle_set(*sets)[BUNDLE_WINDOW_BYTES] = all_sets(f, &n);
-    bool ok;
-
-    f->sieve.pairs = calloc((size_t)256 * 256, 1);
-    ok = sets != NULL && f->sieve.pairs != NULL;
-    if (ok) {
-        fill_pairs(f, (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets, n);
-        ok = n > MAX_SIEVED ||
-             fill_groups(&f->sieve, (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets, n);
-    }
-    free(sets);
-    return ok;
+    return n > MAX_SIEVED || fill_groups(f, n);
 }
