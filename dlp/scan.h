@@ -132,10 +132,10 @@ void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at);
 void scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned before);
 /* Tries the patterns of rules of numbers at `at` whose matches may begin with the bytes there. x->filter is set. */
 void scan_numbers_at(struct scan_leaf *x, size_t at);
+/* Can a match of the pattern begin with the bytes at `at`? x->filter is set. */
+bool scan_fits(const struct scan_leaf *x, uint32_t pattern, size_t at);
 /* Notes that pattern is to be tried at `at`, once, if what all of its matches have is there. */
 void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at);
-/* The same when the first bytes of its matches may be there; x->filter is set. */
-void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at);
 /* The same at `at`, where a word begins, for the starts of bits: those whose matches can end where ends says, and that may begin there.
  * at_token: a token begins there. */
 void scan_push_starts(struct scan_leaf *x, const struct prefilter_start *starts, uint64_t bits,

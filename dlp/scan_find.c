@@ -77,12 +77,18 @@ static inline uint64_t ends_at(const struct scan_leaf *x, size_t at)
     return ~(token[block] >> bit | token[block + 1] << 1 << (63 - bit)) | UINT64_C(1) << 63;
 }
 
-void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at)
+bool scan_fits(const struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     unsigned char tail[BUNDLE_HEAD_BYTES];
 
-    if ((x->filter->needs[pattern].lengths & ends_at(x, at)) != 0 &&
-        pattern_fits(x, pattern, bytes_at(x, at, sizeof(tail), tail)))
+    return (x->filter->needs[pattern].lengths & ends_at(x, at)) != 0 &&
+           pattern_fits(x, pattern, bytes_at(x, at, sizeof(tail), tail));
+}
+
+/* Notes pattern at `at` when its first bytes fit. */
+static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    if (scan_fits(x, pattern, at))
         scan_push(x, pattern, at);
 }
 
@@ -132,7 +138,7 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
     if (t->min == t->max) {
         start = at - t->min;
         if (!word || start == 0 || !is_word(text[start - 1]))
-            scan_offer(x, t->pattern, start);
+            offer(x, t->pattern, start);
         return;
     }
     /* Deep inside a long word no start can be at a boundary. */
@@ -143,7 +149,7 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
     x->work += (at - start) / 4;
     for (; start + t->min <= at; start++)
         if (set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])))
-            scan_offer(x, t->pattern, start);
+            offer(x, t->pattern, start);
 }
 
 /* The bytes around a window at `at`, in the text or, near its ends, in copy with zeroes. */
@@ -306,7 +312,7 @@ static void offer_runs(struct scan_leaf *x, const struct prefilter_runs *group, 
         if (is_words(x, i, at, n))
             x->s->n_hits++;
         else
-            scan_offer(x, b->runs[runs[i]].target.pattern, at);
+            offer(x, b->runs[runs[i]].target.pattern, at);
     }
 }
 

@@ -71,8 +71,9 @@ static void offer_fixed(struct scan_leaf *x, const struct bundle_run *run,
     if (!prefilter_at_word(p)) {
         x->work += (to - start) / 4;
         for (; start < to && x->st == GW_OK; start++)
-            if (set_has(first, text[start]) && stands(x, set, &s, start + t->min, run->n, end))
-                scan_offer(x, t->pattern, start);
+            if (set_has(first, text[start]) && scan_fits(x, t->pattern, start) &&
+                stands(x, set, &s, start + t->min, run->n, end))
+                scan_push(x, t->pattern, start);
         return;
     }
     for (unsigned i = 0; i < words->n && x->st == GW_OK; i++) {
@@ -81,8 +82,8 @@ static void offer_fixed(struct scan_leaf *x, const struct bundle_run *run,
         if (at < start || at >= to || !set_has(first, text[at]))
             continue;
         x->work++;
-        if (stands(x, set, &s, at + t->min, run->n, end))
-            scan_offer(x, t->pattern, at);
+        if (scan_fits(x, t->pattern, at) && stands(x, set, &s, at + t->min, run->n, end))
+            scan_push(x, t->pattern, at);
     }
 }
 
@@ -114,8 +115,9 @@ static void offer_any(struct scan_leaf *x, const struct bundle_run *run, size_t 
             start = done; /* nothing goes over this byte */
             continue;
         }
-        if (set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])))
-            scan_offer(x, t->pattern, start);
+        if (set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])) &&
+            scan_fits(x, t->pattern, start))
+            scan_push(x, t->pattern, start);
     }
 }
 
