@@ -28,6 +28,8 @@ static void free_rules(struct dlp_rules *r)
     free(r->keys);
     free(r->lists);
     free(r->word_heads);
+    free(r->blooms);
+    free(r->bloom_tables);
     free(r->asks_random);
     free(r->lift);
     free(r->dead_words);
@@ -286,6 +288,10 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     measure_runs(r);
     set_look_behind(r);
     fill_info(r);
+    if (!bundle_blooms_init(r, n_contexts)) {
+        st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
+        goto fail;
+    }
     st = find_validators(r, err);
     if (st != GW_OK)
         goto fail;

@@ -33,6 +33,17 @@ struct bundle_slots {
 void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n,
                        bool literal, struct bundle_word_head **heads);
 
+/* What the words of a context begin with, as a Bloom filter that 64 places can be asked of at once: under prefilter_linear_hash() of as
+ * many bytes as a word's head has. It is made where AVX-512 may ask. */
+enum { BUNDLE_BLOOM_BYTES = 128, BUNDLE_MANY_WORDS = 64 };
+struct bundle_bloom {
+    unsigned
+        lengths; /* bit n: some word's head has n bytes; below two such a word may begin anywhere */
+    unsigned
+        n; /* tables of BUNDLE_BLOOM_BYTES: table i is under hash i, which tells the byte, and the next one, the bit */
+    const uint8_t *tables;
+};
+
 /* What all words of all contexts begin with, so that places at which none stands are passed once for all rules: Bloom filters of
  * their first four, three, two bytes or of one, as many of them as stand in texts as they are written. */
 struct bundle_heads {
@@ -88,6 +99,8 @@ struct dlp_rules {
     unsigned *first_context;                 /* of each rule, into words and keys */
     struct bundle_slots *words, *keys;       /* of all rules' contexts, in order */
     struct bundle_heads heads;               /* of all words */
+    struct bundle_bloom *blooms;             /* of all rules' contexts, in order */
+    uint8_t *bloom_tables;                   /* what these point into */
     struct bundle_slots *lists;              /* of each list's words */
     bool *asks_random;                       /* of each rule: `random` is one of its validators */
     struct bundle_word_head *word_heads;     /* what all of these point into */
@@ -115,6 +128,9 @@ struct dlp_rules {
  * owned by the caller (dlp_rules_unref), and *owned (or NULL) by it. */
 enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *owned,
                            struct dlp_rules **out, struct gw_err *err);
+
+/* Fills r->blooms from r->words; false when out of memory. */
+bool bundle_blooms_init(struct dlp_rules *r, unsigned n_contexts);
 
 /* Fills r->dead and builds the filters; false when out of memory. */
 bool bundle_limits_init(struct dlp_rules *r);

@@ -321,6 +321,7 @@ void prefilter_choose(struct prefilter *f, enum prefilter_level level)
     static prefilter_starts_fn *const allowed[] = {prefilter_starts_scalar, prefilter_starts_avx2,
                                                    prefilter_starts_avx512};
 
+    f->level = level;
     f->find = find[level];
     f->allowed = allowed[level];
 }

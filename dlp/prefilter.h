@@ -179,7 +179,10 @@ struct prefilter_runs {
     bool anywhere, at_token; /* see enum bundle_run_kind; only where a token begins */
 };
 
+enum prefilter_level { PREFILTER_SCALAR, PREFILTER_AVX2, PREFILTER_AVX512 };
+
 struct prefilter {
+    enum prefilter_level level;
     prefilter_find_fn *find;
     prefilter_starts_fn *allowed;
     struct prefilter_index literals[PREFILTER_LENGTHS];
@@ -306,6 +309,9 @@ static inline unsigned prefilter_buckets(const struct prefilter *f, enum prefilt
  * asked with hash i and some bits of the next one. */
 extern const uint64_t prefilter_linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES];
 
+/* Hash `which` of the first n bytes at p, at most BUNDLE_WINDOW_BYTES. */
+uint8_t prefilter_linear_hash(unsigned which, unsigned n, const unsigned char *p);
+
 /* [A-Za-z0-9_] and [A-Za-z0-9_+/=-] of each byte: bits 0 and 1. */
 extern const uint8_t prefilter_flags[256];
 
@@ -340,7 +346,6 @@ prefilter_find_fn prefilter_find_scalar, prefilter_find_avx2, prefilter_find_avx
 void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
                           size_t len, struct prefilter_places *places);
 prefilter_starts_fn prefilter_starts_scalar, prefilter_starts_avx2, prefilter_starts_avx512;
-enum prefilter_level { PREFILTER_SCALAR, PREFILTER_AVX2, PREFILTER_AVX512 };
 enum prefilter_level prefilter_best(void); /* that the machine has */
 void prefilter_choose(struct prefilter *f, enum prefilter_level level);
 bool prefilter_has_avx2(void);

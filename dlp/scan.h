@@ -189,10 +189,16 @@ bool scan_list_has(const struct dlp_rules *r, uint32_t list, struct gw_span valu
 const struct bundle_text *scan_find_word(struct gw_span text, size_t from, size_t to,
                                          const struct bundle_text *words,
                                          const struct bundle_slots *slots);
-/* The same in the leaf's text, of which it remembers where words begin. */
+/* The same in the leaf's text, where context, counted over all rules, has these words. */
 const struct bundle_text *scan_find_word_in(const struct scan_leaf *x, size_t from, size_t to,
-                                            const struct bundle_text *words,
-                                            const struct bundle_slots *slots);
+                                            uint32_t context, const struct bundle_text *words);
+/* For scan_find_word_in: of the places from `at` on, at most 64, and below `to`, a bit each: where a word can begin that the filter has.
+ * The text ends at len. */
+uint64_t scan_word_places_avx512(const struct bundle_bloom *b, const unsigned char *text, size_t at,
+                                 size_t to, size_t len);
+/* The first of heads[i, end) that these bytes, each with 0x20 set, begin with; end: none. */
+unsigned scan_word_head_avx512(const struct bundle_word_head *heads, unsigned i, unsigned end,
+                               uint32_t head);
 
 /* Where it is noted that no pattern has a match in this text, which is one that many bodies hold; NULL: it is none of them. */
 bool *scan_known(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text);

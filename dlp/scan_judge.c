@@ -40,9 +40,9 @@ static const struct bundle_text *find_context(const struct scan_leaf *x, const s
     const struct bundle_text *found = NULL;
 
     if (c->n_words > 0)
-        found = scan_find_word_in(x, from, m->start, c->words, words);
+        found = scan_find_word_in(x, from, m->start, index, c->words);
     if (c->n_words > 0 && found == NULL)
-        found = scan_find_word_in(x, m->end, to, c->words, words);
+        found = scan_find_word_in(x, m->end, to, index, c->words);
     if (found != NULL || x->key.len == 0)
         return found;
     if (c->n_words > 0)

@@ -51,6 +51,18 @@ static bool word_at(struct gw_span text, size_t at, const struct bundle_text *wo
     return word_ends(t, text.len, at);
 }
 
+/* The first four bytes at `at`, each with 0x20 set; those behind the text are like spaces. */
+static inline uint32_t head_at(struct gw_span text, size_t at)
+{
+    uint32_t head = 0;
+
+    if (text.len - at >= sizeof(head))
+        memcpy(&head, text.ptr + at, sizeof(head));
+    else
+        memcpy(&head, text.ptr + at, text.len - at);
+    return head | 0x20202020u;
+}
+
 /* The word of the list that stands at `at`, where one may begin, or NULL. */
 static const struct bundle_text *word_of(struct gw_span text, size_t at,
                                          const struct bundle_text *words,
@@ -59,16 +71,31 @@ static const struct bundle_text *word_of(struct gw_span text, size_t at,
     const unsigned char *t = (const unsigned char *)text.ptr;
     unsigned slot = t[at] & 31; /* of both cases */
     unsigned second = at + 1 < text.len ? t[at + 1] & 31 : 0;
-    uint32_t head = 0;
+    uint32_t head;
 
     if ((slots->pair[slot] >> second & 1) == 0)
         return NULL;
-    memcpy(&head, t + at, text.len - at < sizeof(head) ? text.len - at : sizeof(head));
-    head |= 0x20202020u;
+    head = head_at(text, at);
     for (unsigned i = slots->first[slot]; i < slots->first[slot + 1]; i++)
         if (((head ^ slots->heads[i].value) & slots->heads[i].mask) == 0 &&
             word_at(text, at, &words[i]))
             return &words[i];
+    return NULL;
+}
+
+/* The same where the machine has AVX-512. */
+static const struct bundle_text *word_of_wide(struct gw_span text, size_t at,
+                                              const struct bundle_text *words,
+                                              const struct bundle_slots *slots)
+{
+    uint32_t head = head_at(text, at);
+    unsigned slot = head & 31, end = slots->first[slot + 1];
+
+    for (unsigned i = slots->first[slot]; i < end; i++) {
+        i = scan_word_head_avx512(slots->heads, i, end, head);
+        if (i < end && word_at(text, at, &words[i]))
+            return &words[i];
+    }
     return NULL;
 }
 
@@ -141,35 +168,55 @@ static uint64_t known_in(const struct scan_leaf *x, size_t at, uint64_t places)
     return known;
 }
 
-const struct bundle_text *scan_find_word_in(const struct scan_leaf *x, size_t from, size_t to,
-                                            const struct bundle_text *words,
-                                            const struct bundle_slots *slots)
+/* Of the block of 64 bytes that begins at base, where words can begin, for a text that ends at `to`. */
+static uint64_t known_places(const struct scan_leaf *x, size_t base, size_t to)
 {
     struct scan_starts *known = &x->s->starts;
-    struct gw_span text = {x->text.ptr, to};
+    size_t block = base / 64, slot = block % SCAN_STARTS;
 
-    for (size_t at = from; at < to;) {
-        size_t block = at / 64, base = block * 64, slot = block % SCAN_STARTS;
-        uint64_t bits;
+    if (known->epoch[slot] != x->s->epoch || known->block[slot] != block || known->end[slot] < to) {
+        known->mask[slot] = known_in(x, base, starts_in(x->text, base));
+        known->end[slot] = x->text.len - base < LOOKED_AT ? x->text.len : SIZE_MAX;
+        known->epoch[slot] = x->s->epoch;
+        known->block[slot] = (uint32_t)block;
+    }
+    return known->mask[slot];
+}
 
-        if (known->epoch[slot] != x->s->epoch || known->block[slot] != block ||
-            known->end[slot] < to) {
-            known->mask[slot] = known_in(x, base, starts_in(x->text, base));
-            known->end[slot] = x->text.len - base < LOOKED_AT ? x->text.len : SIZE_MAX;
-            known->epoch[slot] = x->s->epoch;
-            known->block[slot] = (uint32_t)block;
-        }
-        bits = known->mask[slot] >> (at - base) << (at - base);
+/* scan_find_word_in() where the machine has AVX-512: it remembers nothing. */
+static const struct bundle_text *find_wide(const struct scan_leaf *x, size_t from, size_t to,
+                                           uint32_t context, const struct bundle_text *words)
+{
+    const struct gw_span text = {x->text.ptr, to};
+    const struct bundle_text *found = NULL;
+
+    for (size_t at = from; at < to && found == NULL; at += 64) {
+        uint64_t bits = scan_word_places_avx512(
+            &x->rules->blooms[context], (const unsigned char *)x->text.ptr, at, to, x->text.len);
+
+        for (; bits != 0 && found == NULL; bits &= bits - 1)
+            found = word_of_wide(text, at + (size_t)__builtin_ctzll(bits), words,
+                                 &x->rules->words[context]);
+    }
+    return found;
+}
+
+const struct bundle_text *scan_find_word_in(const struct scan_leaf *x, size_t from, size_t to,
+                                            uint32_t context, const struct bundle_text *words)
+{
+    const struct gw_span text = {x->text.ptr, to};
+    const struct bundle_text *found = NULL;
+
+    if (x->rules->filter.level == PREFILTER_AVX512)
+        return find_wide(x, from, to, context, words);
+    for (size_t at = from, base = at / 64 * 64; at < to && found == NULL; at = base += 64) {
+        uint64_t bits = known_places(x, base, to) >> (at - base) << (at - base);
+
         if (to - base < 64)
             bits &= (UINT64_C(1) << (to - base)) - 1;
-        for (; bits != 0; bits &= bits - 1) {
-            const struct bundle_text *found =
-                word_of(text, base + (size_t)__builtin_ctzll(bits), words, slots);
-
-            if (found != NULL)
-                return found;
-        }
-        at = base + 64;
+        for (; bits != 0 && found == NULL; bits &= bits - 1)
+            found = word_of(text, base + (size_t)__builtin_ctzll(bits), words,
+                            &x->rules->words[context]);
     }
-    return NULL;
+    return found;
 }

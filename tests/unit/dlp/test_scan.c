@@ -439,6 +439,78 @@ static void test_words(void)
     }
 }
 
+/* Text of words of the contexts, pieces of them, other cases and joints, bytes beyond ASCII. Returns its length. */
+static size_t draw_words(const struct bundle *b, char *out, size_t size)
+{
+    static const char glue[] = "  _-.\n9Zx\xc3\xa9";
+    size_t len = 0;
+
+    while (len + 80 < size) {
+        const struct bundle_rule *rule = &b->rules[random_below(b->n_rules)];
+        const struct bundle_context *c;
+        const struct bundle_text *word;
+        size_t n;
+
+        if (rule->n_contexts == 0)
+            continue;
+        c = &rule->contexts[random_below(rule->n_contexts)];
+        if (c->n_words == 0)
+            continue;
+        word = &c->words[random_below(c->n_words)];
+        n = random_below(4) == 0 ? random_below(word->len + 1) : word->len;
+        for (size_t i = 0; i < n && len + 8 < size; i++) {
+            char letter = word->ptr[i];
+
+            if (letter >= 'a' && letter <= 'z' && random_below(8) == 0)
+                letter = (char)(letter - 'a' + 'A');
+            out[len++] = letter;
+        }
+        out[len++] = glue[random_below(sizeof(glue) - 1)];
+    }
+    return len;
+}
+
+/* In a leaf's text, at every level, the word is found that a look at each place finds. */
+static void test_words_in(struct dlp_rules *rules)
+{
+    const enum prefilter_level best = prefilter_best();
+    struct dlp_scanner *s = dlp_scanner_new();
+    const struct bundle *b = rules->b;
+    unsigned n_found = 0;
+
+    CHECK(scan_prepare(s, rules) == GW_OK);
+    for (unsigned draw = 0; draw < TEST_DRAWS(200); draw++) {
+        char drawn[480], *text;
+        size_t len = draw_words(b, drawn, 80 + random_below(sizeof(drawn) - 80));
+        struct scan_leaf x = {.s = s, .rules = rules};
+
+        text = malloc(len + 1 - (len > 0)); /* to the byte, for AddressSanitizer */
+        memcpy(text, drawn, len);
+        x.text = (struct gw_span){text, len};
+        scan_begin(s);
+        for (unsigned rule = 0; rule < b->n_rules; rule++) {
+            for (unsigned k = 0; k < b->rules[rule].n_contexts; k++) {
+                const struct bundle_context *c = &b->rules[rule].contexts[k];
+                uint32_t context = rules->first_context[rule] + k;
+                size_t from = random_below((unsigned)len + 1),
+                       to = from + random_below((unsigned)(len - from) + 1);
+                const struct bundle_text *want =
+                    scan_find_word(x.text, from, to, c->words, &rules->words[context]);
+
+                n_found += want != NULL;
+                for (unsigned level = PREFILTER_SCALAR; level <= (unsigned)best; level++) {
+                    prefilter_choose(&rules->filter, (enum prefilter_level)level);
+                    CHECK(scan_find_word_in(&x, from, to, context, c->words) == want);
+                }
+            }
+        }
+        free(text);
+    }
+    CHECK(n_found > 100);
+    prefilter_choose(&rules->filter, best);
+    dlp_scanner_free(s);
+}
+
 /* A document that takes longer than it may is given up within a leaf and between two, and the next one is scanned as ever. */
 static void test_deadline(void)
 {
@@ -489,6 +561,7 @@ int main(void)
     test_alone();
     test_hostile(dlp_rules_builtin(), "built-in rules");
     test_words();
+    test_words_in(dlp_rules_builtin());
     if (have_tools()) {
         golden = build_rules("tests/golden/rules", work_path("golden.so"));
     } else {
