@@ -1,5 +1,5 @@
 /* dlp/view_bits.h - where views may begin in 64 blocks of 64 bytes, in bits (view_marks.h). Private to dlp/view_classes*.c, each of which
- * compiles it for its instructions: loops over words, which are vectorized. */
+ * compiles it for its instructions: words are taken by as many as a register holds. */
 #ifndef DLP_VIEW_BITS_H
 #define DLP_VIEW_BITS_H
 
@@ -8,8 +8,29 @@
 #include "dlp/view.h"
 #include "dlp/view_marks.h"
 
-/* Loops over words take so many a step. */
-enum { VIEW_STEP = 8 };
+/* Words of a register; loops over words take VIEW_STEP or less a step. */
+#if defined(__AVX512F__)
+typedef uint64_t view_lanes __attribute__((vector_size(64)));
+#elif defined(__AVX2__)
+typedef uint64_t view_lanes __attribute__((vector_size(32)));
+#else
+typedef uint64_t view_lanes __attribute__((vector_size(16)));
+#endif
+enum { VIEW_STEP = 8, VIEW_LANES = sizeof(view_lanes) / sizeof(uint64_t) };
+
+static inline view_lanes view_load(const uint64_t *w)
+{
+    view_lanes v;
+
+    memcpy(&v, w, sizeof(v));
+    return v;
+}
+
+static inline void view_store(uint64_t *w, view_lanes v)
+{
+    memcpy(w, &v, sizeof(v));
+}
+
 /* Classes of a chunk; a block in front of it, and two behind and what fills up a step. */
 enum { VIEW_WORDS = 1 + VIEW_CHUNK_BLOCKS + VIEW_STEP, VIEW_ALL_WORDS = VIEW_WORDS + 1 };
 struct view_words {
@@ -32,28 +53,29 @@ static inline unsigned view_words_begin(struct view_words *words, size_t len, si
     return filled;
 }
 
-/* Bits n places behind those of word i, and one in front. */
-static inline uint64_t view_later(const uint64_t *w, unsigned i, unsigned n)
+/* Bits n places behind those of the words at w, and in front of them. */
+static inline view_lanes view_later(const uint64_t *w, unsigned n)
 {
-    return w[i] >> n | w[i + 1] << (VIEW_BLOCK - n);
+    return view_load(w) >> n | view_load(w + 1) << (VIEW_BLOCK - n);
 }
 
-static inline uint64_t view_earlier(const uint64_t *w, unsigned i)
+static inline view_lanes view_before(const uint64_t *w, unsigned n)
 {
-    return w[i] << 1 | w[i - 1] >> (VIEW_BLOCK - 1);
+    return view_load(w) << n | view_load(w - 1) >> (VIEW_BLOCK - n);
 }
 
 /* Leaves the bits of low, high being those behind them, that have another one k places behind. */
-static inline void view_keep(uint64_t *low, uint64_t *high, unsigned k)
+static inline void view_keep(view_lanes *low, view_lanes *high, unsigned k)
 {
     *low &= *low >> k | *high << (VIEW_BLOCK - k);
     *high &= *high >> k;
 }
 
-/* Which of the first 64 bits, high being those behind them, are the first of VIEW_BLOB_MIN in a row, of VIEW_SPELL_MIN, or of
- * VIEW_ROW_MIN. Shifts are constants, so that loops over words can be vectorized. */
-static inline uint64_t view_first_of(uint64_t low, uint64_t high, unsigned least)
+/* Which bits of the words at w are the first of VIEW_BLOB_MIN in a row, of VIEW_SPELL_MIN, or of VIEW_ROW_MIN. */
+static inline view_lanes view_first_of(const uint64_t *w, unsigned least)
 {
+    view_lanes low = view_load(w), high = view_load(w + 1);
+
     _Static_assert(VIEW_ROW_MIN == 11 && VIEW_SPELL_MIN == 20 && VIEW_BLOB_MIN == 24,
                    "the steps below");
     view_keep(&low, &high, 1);
@@ -73,62 +95,55 @@ static inline void view_runs_of(const uint64_t *w, unsigned n, unsigned least, u
 {
     uint64_t runs[VIEW_WORDS];
 
-    runs[0] = view_first_of(w[0], w[1], least);
-    for (unsigned i = 1; i <= n; i++)
-        runs[i] = view_first_of(w[i], w[i + 1], least);
-    for (unsigned i = 0; i < n; i++)
-        begin[i] = runs[i + 1] & ~view_earlier(runs, i + 1);
+    for (unsigned i = 0; i <= n; i += VIEW_LANES)
+        view_store(&runs[i], view_first_of(&w[i], least));
+    for (unsigned i = 0; i < n; i += VIEW_LANES)
+        view_store(&begin[i], view_load(&runs[i + 1]) & ~view_before(&runs[i + 1], 1));
 }
 
 /* Digits, and signs between them, three at most in a row; of the first word only the end is right. */
 static inline void view_rows_of(const struct view_words *words, uint64_t row[VIEW_ALL_WORDS])
 {
     const uint64_t *digits = words->of[VIEW_CLASS_DIGIT], *signs = words->of[VIEW_CLASS_SIGN];
-    /* Signs that are the first, second and third behind a digit, and the last and last but one before the next. */
-    uint64_t first[VIEW_WORDS], second[VIEW_WORDS], third[VIEW_WORDS], last[VIEW_ALL_WORDS],
-        but_one[VIEW_ALL_WORDS];
-    const unsigned n = words->n + VIEW_STEP;
 
-    first[0] = signs[0] & digits[0] << 1;
-    second[0] = signs[0] & first[0] << 1;
-    third[0] = signs[0] & second[0] << 1;
-    for (unsigned i = 1; i <= n; i++)
-        first[i] = signs[i] & view_earlier(digits, i);
-    for (unsigned i = 1; i <= n; i++)
-        second[i] = signs[i] & view_earlier(first, i);
-    for (unsigned i = 1; i <= n; i++)
-        third[i] = signs[i] & view_earlier(second, i);
-    for (unsigned i = 0; i < n; i++)
-        last[i] = signs[i] & view_later(digits, i, 1);
-    last[n] = 0; /* there is no text, or nobody asks */
-    for (unsigned i = 0; i < n; i++)
-        but_one[i] = signs[i] & view_later(last, i, 1);
-    but_one[n] = 0;
-    for (unsigned i = 0; i < n; i++) {
-        uint64_t but_two = signs[i] & view_later(but_one, i, 1);
+    /* Asked for is its last bit, with those behind it: whether a digit comes then, these say. */
+    row[0] = digits[0];
+    for (unsigned n = 1; n <= 3; n++)
+        row[0] |= row[0] << 1 & signs[0];
+    for (unsigned i = 1; i <= words->n + 1; i += VIEW_LANES) {
+        view_lanes d = view_load(&digits[i]), s = view_load(&signs[i]);
+        /* Signs with one in front, and two; behind. */
+        view_lanes s1 = s & view_before(&signs[i], 1), s2 = s1 & view_before(&signs[i], 2),
+                   t1 = s & view_later(&signs[i], 1), t2 = t1 & view_later(&signs[i], 2);
+        /* Those that are the first, second and third behind a digit, and the last ones before the next. */
+        view_lanes first = s & view_before(&digits[i], 1), second = s1 & view_before(&digits[i], 2),
+                   third = s2 & view_before(&digits[i], 3), last = s & view_later(&digits[i], 1),
+                   but_one = last | (t1 & view_later(&digits[i], 2)),
+                   but_two = but_one | (t2 & view_later(&digits[i], 3));
 
-        row[i] = digits[i] | (first[i] & (last[i] | but_one[i] | but_two)) |
-                 (second[i] & (last[i] | but_one[i])) | (third[i] & last[i]);
+        view_store(&row[i], d | (first & but_two) | (second & but_one) | (third & last));
     }
-    row[n] = 0;
 }
 
 /* Last digits behind which, after up to three signs, a letter or a character beyond ASCII stands. */
 static inline void view_odd_of(const struct view_words *words, uint64_t odd[VIEW_CHUNK_BLOCKS])
 {
     const uint64_t *digits = words->of[VIEW_CLASS_DIGIT], *signs = words->of[VIEW_CLASS_SIGN],
-                   *high = words->of[VIEW_CLASS_HIGH];
-    uint64_t other[VIEW_WORDS];
+                   *high = words->of[VIEW_CLASS_HIGH], *base64 = words->of[VIEW_CLASS_BASE64];
 
-    for (unsigned i = 0; i < words->n + VIEW_STEP; i++)
-        other[i] = high[i] | (words->of[VIEW_CLASS_BASE64][i] & ~digits[i] & ~signs[i]);
-    for (unsigned i = 0; i < words->n; i++) {
-        uint64_t ends = digits[i + 1] & ~view_later(digits, i + 1, 1),
-                 one = ends & view_later(signs, i + 1, 1), two = one & view_later(signs, i + 1, 2),
-                 three = two & view_later(signs, i + 1, 3);
+    for (unsigned i = 1; i <= words->n; i += VIEW_LANES) {
+        view_lanes ends = view_load(&digits[i]) & ~view_later(&digits[i], 1),
+                   one = ends & view_later(&signs[i], 1), two = one & view_later(&signs[i], 2),
+                   three = two & view_later(&signs[i], 3),
+                   now = view_load(&high[i]) |
+                         (view_load(&base64[i]) & ~view_load(&digits[i]) & ~view_load(&signs[i])),
+                   then = view_load(&high[i + 1]) |
+                          (view_load(&base64[i + 1]) & ~view_load(&digits[i + 1]) &
+                           ~view_load(&signs[i + 1]));
 
-        odd[i] = (ends & view_later(high, i + 1, 1)) | (one & view_later(other, i + 1, 2)) |
-                 (two & view_later(other, i + 1, 3)) | (three & view_later(other, i + 1, 4));
+        view_store(&odd[i - 1], (ends & view_later(&high[i], 1)) | (one & (now >> 2 | then << 62)) |
+                                    (two & (now >> 3 | then << 61)) |
+                                    (three & (now >> 4 | then << 60)));
     }
 }
 
@@ -138,18 +153,19 @@ static inline void view_said_of(const struct view_words *words, struct view_bits
     const uint64_t *slash = words->of[VIEW_CLASS_BACKSLASH],
                    *percent = words->of[VIEW_CLASS_PERCENT], *letter = words->of[VIEW_CLASS_LETTER],
                    *base64 = words->of[VIEW_CLASS_BASE64], *equals = words->of[VIEW_CLASS_EQUALS],
-                   *signs = words->of[VIEW_CLASS_SIGN];
+                   *signs = words->of[VIEW_CLASS_SIGN], *high = words->of[VIEW_CLASS_HIGH];
 
-    for (unsigned i = 0; i < words->n; i++) {
-        uint64_t letters = view_later(letter, i + 1, 1),
-                 doubled = view_later(slash, i + 1, 1) &
-                           (view_later(letter, i + 1, 2) | view_later(slash, i + 1, 2));
+    for (unsigned i = 1; i <= words->n; i += VIEW_LANES) {
+        view_lanes letters = view_later(&letter[i], 1),
+                   doubled = view_later(&slash[i], 1) &
+                             (view_later(&letter[i], 2) | view_later(&slash[i], 2));
 
-        out->at[VIEW_MARK_ESCAPE][i] = (slash[i + 1] & (letters | doubled)) |
-                                       (percent[i + 1] & (letters | view_later(base64, i + 1, 1)));
-        out->at[VIEW_MARK_QUOTED][i] =
-            equals[i + 1] & ~view_later(signs, i + 1, 1) & ~view_later(equals, i + 1, 1);
-        out->at[VIEW_MARK_FOLD][i] = words->of[VIEW_CLASS_HIGH][i + 1];
+        view_store(&out->at[VIEW_MARK_ESCAPE][i - 1],
+                   (view_load(&slash[i]) & (letters | doubled)) |
+                       (view_load(&percent[i]) & (letters | view_later(&base64[i], 1))));
+        view_store(&out->at[VIEW_MARK_QUOTED][i - 1],
+                   view_load(&equals[i]) & ~view_later(&signs[i], 1) & ~view_later(&equals[i], 1));
+        view_store(&out->at[VIEW_MARK_FOLD][i - 1], view_load(&high[i]));
     }
 }
 
@@ -157,12 +173,15 @@ static inline void view_said_of(const struct view_words *words, struct view_bits
 static inline bool view_has_words(const uint64_t *row, const uint64_t *begins, unsigned n,
                                   unsigned i, unsigned at)
 {
-    uint64_t from = UINT64_MAX << at;
-    unsigned found = 0;
+    /* The 64 bits from there on: most rows end among them. */
+    uint64_t over = ~(row[i] >> at | row[i + 1] << 1 << (63 - at)),
+             here = begins[i] >> at | begins[i + 1] << 1 << (63 - at), from = UINT64_MAX << at;
+    unsigned found = (unsigned)__builtin_popcountll(here & ~over & (over - 1));
 
-    for (; i < n; i++, from = UINT64_MAX) {
-        uint64_t over = ~row[i] & from;
-
+    if (found >= VIEW_SPELL_WORDS || over != 0)
+        return found >= VIEW_SPELL_WORDS;
+    for (found = 0; i < n; i++, from = UINT64_MAX) {
+        over = ~row[i] & from;
         /* All in front of the first bit that is not in the row; without any, all. */
         found += (unsigned)__builtin_popcountll(begins[i] & from & ~over & (over - 1));
         if (found >= VIEW_SPELL_WORDS)
@@ -179,20 +198,20 @@ static inline void view_spells_of(const struct view_words *words, uint64_t begin
     const uint64_t *alpha = words->of[VIEW_CLASS_ALPHA], *high = words->of[VIEW_CLASS_HIGH],
                    *digits = words->of[VIEW_CLASS_DIGIT], *signs = words->of[VIEW_CLASS_SIGN],
                    *spell = words->of[VIEW_CLASS_SPELL];
-    uint64_t letters[VIEW_ALL_WORDS], begins[VIEW_ALL_WORDS], row[VIEW_ALL_WORDS];
-    const unsigned n = words->n + VIEW_STEP;
+    uint64_t begins[VIEW_ALL_WORDS], row[VIEW_ALL_WORDS];
 
-    letters[0] = alpha[0] | high[0];
-    for (unsigned i = 1; i < n; i++)
-        letters[i] = alpha[i] | high[i];
     /* Of the first word only the end is asked for. */
-    begins[0] = letters[0] & ~(letters[0] << 1);
-    row[0] = (letters[0] & ~(begins[0] & alpha[0] & ~spell[0])) | digits[0] | signs[0];
-    for (unsigned i = 1; i < n; i++)
-        begins[i] = letters[i] & ~view_earlier(letters, i);
-    for (unsigned i = 1; i < n; i++)
-        row[i] = (letters[i] & ~(begins[i] & alpha[i] & ~spell[i])) | digits[i] | signs[i];
-    row[n] = 0;
+    begins[0] = alpha[0] | high[0];
+    begins[0] &= ~(begins[0] << 1);
+    row[0] = ((alpha[0] | high[0]) & ~(begins[0] & alpha[0] & ~spell[0])) | digits[0] | signs[0];
+    for (unsigned i = 1; i <= words->n + 1; i += VIEW_LANES) {
+        view_lanes a = view_load(&alpha[i]), letters = a | view_load(&high[i]),
+                   begin_here = letters & ~(view_before(&alpha[i], 1) | view_before(&high[i], 1));
+
+        view_store(&begins[i], begin_here);
+        view_store(&row[i], (letters & ~(begin_here & a & ~view_load(&spell[i]))) |
+                                view_load(&digits[i]) | view_load(&signs[i]));
+    }
     view_runs_of(row, words->n, VIEW_SPELL_MIN, begin);
     for (unsigned i = 0; i < words->n; i++)
         for (uint64_t left = begin[i]; left != 0; left &= left - 1)

@@ -5,6 +5,53 @@
 #if defined(__x86_64__)
 #    include <immintrin.h>
 
+/* Eight masks of 64 bits: bit b of each of 64 bytes. An affine map whose matrix is eight bytes and whose arguments are the single bits
+ * transposes them, the last byte first; another one puts that right. */
+static inline __m512i masks_of(__m512i v)
+{
+    const __m512i diagonal = _mm512_set1_epi64((long long)UINT64_C(0x8040201008040201)),
+                  by_bit =
+                      _mm512_set_epi8(63, 55, 47, 39, 31, 23, 15, 7, 62, 54, 46, 38, 30, 22, 14, 6,
+                                      61, 53, 45, 37, 29, 21, 13, 5, 60, 52, 44, 36, 28, 20, 12, 4,
+                                      59, 51, 43, 35, 27, 19, 11, 3, 58, 50, 42, 34, 26, 18, 10, 2,
+                                      57, 49, 41, 33, 25, 17, 9, 1, 56, 48, 40, 32, 24, 16, 8, 0);
+    __m512i columns =
+        _mm512_gf2p8affine_epi64_epi8(_mm512_gf2p8affine_epi64_epi8(diagonal, v, 0), diagonal, 0);
+
+    return _mm512_permutexvar_epi8(by_bit, columns);
+}
+
+/* Exchanges rows and columns of eight words. */
+static inline void transpose(__m512i m[8])
+{
+    __m512i pairs[8], fours[8];
+
+    for (unsigned i = 0; i < 8; i += 2) {
+        pairs[i] = _mm512_unpacklo_epi64(m[i], m[i + 1]);
+        pairs[i + 1] = _mm512_unpackhi_epi64(m[i], m[i + 1]);
+    }
+    for (unsigned i = 0; i < 8; i += 4)
+        for (unsigned k = 0; k < 2; k++) {
+            fours[i + k] = _mm512_shuffle_i64x2(pairs[i + k], pairs[i + k + 2], 0x88);
+            fours[i + k + 2] = _mm512_shuffle_i64x2(pairs[i + k], pairs[i + k + 2], 0xDD);
+        }
+    /* A row of fours is of columns 0 and 4, or of others by two, of four rows each. */
+    for (unsigned k = 0; k < 4; k++) {
+        m[k] = _mm512_shuffle_i64x2(fours[k], fours[k + 4], 0x88);
+        m[k + 4] = _mm512_shuffle_i64x2(fours[k], fours[k + 4], 0xDD);
+    }
+}
+
+/* The bytes of the text from `at` on, which wraps where nothing is there; zeroes behind its end. */
+static inline __m512i bytes_at(struct gw_span text, size_t at)
+{
+    size_t left = at < text.len ? text.len - at : 0;
+
+    return left >= VIEW_BLOCK ? _mm512_loadu_si512(text.ptr + at)
+                              : _mm512_maskz_loadu_epi8((UINT64_C(1) << left) - 1,
+                                                        text.ptr + (left == 0 ? 0 : at));
+}
+
 void view_bits_avx512(struct gw_span text, size_t from, struct view_bits *out)
 {
     const __m512i low = _mm512_loadu_si512(view_class_of),
@@ -16,27 +63,24 @@ void view_bits_avx512(struct gw_span text, size_t from, struct view_bits *out)
     struct view_words words;
     const unsigned filled = view_words_begin(&words, text.len, from);
 
-    for (unsigned i = 0; i < filled; i++) {
-        size_t at =
-            from + (size_t)i * VIEW_BLOCK - VIEW_BLOCK; /* wraps where nothing is in front */
-        size_t left = at < text.len ? text.len - at : 0;
-        __m512i v = left >= VIEW_BLOCK ? _mm512_loadu_si512(text.ptr + at)
-                                       : _mm512_maskz_loadu_epi8((UINT64_C(1) << left) - 1,
-                                                                 text.ptr + (left == 0 ? 0 : at));
-        __m512i next =
-            left > VIEW_BLOCK
-                ? _mm512_loadu_si512(text.ptr + at + 1)
-                : _mm512_maskz_loadu_epi8(left == 0 ? 0 : (UINT64_C(1) << (left - 1)) - 1,
-                                          text.ptr + (left == 0 ? 0 : at + 1));
-        __mmask64 beyond = _mm512_movepi8_mask(v);
-        /* Bytes beyond ASCII have no other class. */
-        __m512i classes = _mm512_maskz_permutex2var_epi8(~beyond, low, v, high);
+    _Static_assert(VIEW_CLASS_HIGH == 8, "a bit of a byte for each class in front of it");
+    for (unsigned i = 0; i < filled; i += 8) {
+        __m512i masks[8];
 
+        for (unsigned k = 0; k < 8; k++) {
+            size_t at = from + (size_t)(i + k) * VIEW_BLOCK - VIEW_BLOCK;
+            __m512i v = bytes_at(text, at), next = bytes_at(text, at + 1);
+            __mmask64 beyond = _mm512_movepi8_mask(v);
+
+            /* Bytes beyond ASCII have no other class. */
+            masks[k] = masks_of(_mm512_maskz_permutex2var_epi8(~beyond, low, v, high));
+            words.of[VIEW_CLASS_HIGH][i + k] = beyond;
+            words.of[VIEW_CLASS_SPELL][i + k] = _mm512_test_epi8_mask(
+                _mm512_permutexvar_epi8(v, first), _mm512_permutexvar_epi8(next, second));
+        }
+        transpose(masks);
         for (unsigned k = 0; k < VIEW_CLASS_HIGH; k++)
-            words.of[k][i] = _mm512_test_epi8_mask(classes, _mm512_set1_epi8((char)(1u << k)));
-        words.of[VIEW_CLASS_HIGH][i] = beyond;
-        words.of[VIEW_CLASS_SPELL][i] = _mm512_test_epi8_mask(
-            _mm512_permutexvar_epi8(v, first), _mm512_permutexvar_epi8(next, second));
+            _mm512_storeu_si512(&words.of[k][i], masks[k]);
     }
     view_bits_of(&words, out);
     for (unsigned k = 0; k < VIEW_MARK_BITS; k++) {

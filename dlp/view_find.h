@@ -28,7 +28,8 @@ enum { VIEW_FIND_ROW = 32 };
 static inline bool view_has_avx512(void)
 {
     return __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2");
+           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("gfni") &&
+           __builtin_cpu_supports("bmi2");
 }
 #endif
 
