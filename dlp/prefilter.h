@@ -324,6 +324,10 @@ static inline bool prefilter_at_word(const struct bundle_pattern *p)
     return p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
 }
 
+/* For prefilter_init: what is known of the starts of a head; f->needs are there. */
+struct prefilter_start prefilter_start_of(const struct prefilter *f, const struct bundle *b,
+                                          uint32_t pattern, unsigned head);
+
 /* For prefilter_init: can the run stand elsewhere than at the beginning of its match, which is a word's? Sorts f->runs into groups. */
 bool prefilter_is_anywhere(const struct bundle *b, const struct bundle_run *run);
 void prefilter_group_runs(struct prefilter *f, const struct bundle *b);

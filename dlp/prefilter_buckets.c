@@ -39,3 +39,21 @@ bool prefilter_fill_buckets(struct prefilter *f, unsigned first, unsigned n_buck
     free(bucket);
     return ok;
 }
+
+struct prefilter_start prefilter_start_of(const struct prefilter *f, const struct bundle *b,
+                                          uint32_t pattern, unsigned head)
+{
+    const struct bundle_pattern *p = &b->patterns[pattern];
+    const struct prefilter_need *need = &f->needs[pattern];
+    bool is_said = true;
+
+    for (unsigned byte = 0; byte < 256 && need->need != 0; byte++)
+        is_said = is_said && (!rx_set_has(&b->sets[p->head[head][0]], byte) ||
+                              (prefilter_classes[byte] & need->need) != 0);
+    return (struct prefilter_start){.lengths = need->lengths,
+                                    .pattern = pattern,
+                                    .head = (uint8_t)head,
+                                    .need = is_said ? 0 : need->need,
+                                    .within = need->within,
+                                    .at_token = p->before == RULEC_BOUNDARY_TOKEN};
+}

@@ -407,8 +407,13 @@ static double start_cost(const struct bundle *b, uint32_t pattern)
     double cost = 0;
 
     for (unsigned i = 0; i < b->patterns[pattern].n_heads; i++) {
+        const uint32_t *head = b->patterns[pattern].head[i];
+
+        if (i > 0 && memcmp(head, b->patterns[pattern].head[i - 1],
+                            sizeof(*head) * BUNDLE_WINDOW_BYTES) == 0)
+            continue; /* they differ further on */
         for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-            sets[place] = b->sets[b->patterns[pattern].head[i][place]];
+            sets[place] = b->sets[head[place]];
         cost += rulec_window_cost((const struct bundle_set *)sets) * WORD_STARTS;
     }
     return cost;
@@ -421,24 +426,6 @@ static double window_cost(const struct bundle *b, const struct bundle_window *w)
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
         sets[place] = b->sets[w->set[place]];
     return rulec_window_cost((const struct bundle_set *)sets);
-}
-
-static struct prefilter_start start_of(const struct prefilter *f, const struct bundle *b,
-                                       uint32_t pattern, unsigned head)
-{
-    const struct bundle_pattern *p = &b->patterns[pattern];
-    const struct prefilter_need *need = &f->needs[pattern];
-    bool is_said = true;
-
-    for (unsigned byte = 0; byte < 256 && need->need != 0; byte++)
-        is_said = is_said && (!rx_set_has(&b->sets[p->head[head][0]], byte) ||
-                              (prefilter_classes[byte] & need->need) != 0);
-    return (struct prefilter_start){.lengths = need->lengths,
-                                    .pattern = pattern,
-                                    .head = (uint8_t)head,
-                                    .need = is_said ? 0 : need->need,
-                                    .within = need->within,
-                                    .at_token = p->before == RULEC_BOUNDARY_TOKEN};
 }
 
 /* A pattern with windows that are no literals, or a run somewhere, is looked for by its start instead, where that can be and is seldom
@@ -474,7 +461,7 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
         is_start[p] = !skipped[p] && wide[p] > 0 && prefilter_at_word(&b->patterns[p]) &&
                       ((windows[p] && cost < SELDOM) || cost < START_GAIN * wide[p]);
         for (uint32_t i = 0; is_start[p] && i < b->patterns[p].n_heads; i++)
-            f->starts[f->n_starts++] = start_of(f, b, p, i);
+            f->starts[f->n_starts++] = prefilter_start_of(f, b, p, i);
     }
     free(wide);
     free(windows);

@@ -117,26 +117,6 @@ static const struct rx_node *first_alt(const struct rx_node *n)
     return n != NULL && n->kind == RX_ALT ? n : NULL;
 }
 
-unsigned rx_heads(const struct rx_node *n, enum rulec_boundary after,
-                  struct bundle_set out[BUNDLE_HEADS][BUNDLE_HEAD_BYTES])
-{
-    const struct rx_node *alt = first_alt(n);
-    unsigned n_kids = 0, n_heads;
-
-    for (const struct rx_node *k = alt == NULL ? NULL : alt->kid; k != NULL; k = k->next)
-        n_kids++;
-    n_heads = n_kids == 0 ? 1 : (n_kids < BUNDLE_HEADS ? n_kids : BUNDLE_HEADS);
-    for (unsigned i = 0; i < n_heads; i++) {
-        struct head h = {.set = out[i],
-                         .alt = alt,
-                         .from = i * n_kids / n_heads,
-                         .to = (i + 1) * n_kids / n_heads};
-
-        fill(&h, n, after);
-    }
-    return n_heads;
-}
-
 /* ---- lengths ------------------------------------------------------------------------------ */
 
 enum { LONGEST = 63, MAX_LENGTH_WORK = 20000 };
@@ -195,4 +175,117 @@ uint64_t rx_lengths(const struct rx_node *n)
     uint64_t ends = ends_of(n, 1, &work);
 
     return work > MAX_LENGTH_WORK ? UINT64_MAX : ends;
+}
+
+/* ---- heads of matches of one length ------------------------------------------------------- */
+
+/* Adds the bytes of n, where it begins at some offset of `at` and ends at some of `ends`; returns those where it can begin. */
+static uint64_t between(struct head *h, const struct rx_node *n, uint64_t at, uint64_t ends);
+
+static uint64_t between_kids(struct head *h, const struct rx_node *kid, uint64_t at, uint64_t ends)
+{
+    unsigned work = 0;
+
+    if (kid == NULL || at == 0)
+        return at & ends;
+    ends = between_kids(h, kid->next, ends_of(kid, at, &work), ends);
+    return between(h, kid, at, ends);
+}
+
+/* The same for a repeat that was gone through `round` times. */
+static uint64_t between_rounds(struct head *h, const struct rx_node *n, int round, uint64_t at,
+                               uint64_t ends)
+{
+    uint64_t from = round >= n->min ? at & ends : 0;
+    unsigned work = 0;
+
+    if (at == 0 || round > LONGEST || (n->max != RX_INFINITE && round >= n->max))
+        return from;
+    ends = between_rounds(h, n, round + 1, ends_of(n->kid, at, &work), ends);
+    return from | between(h, n->kid, at, ends);
+}
+
+static uint64_t between(struct head *h, const struct rx_node *n, uint64_t at,
+                        uint64_t ends) // NOLINT(misc-no-recursion)
+{
+    uint64_t from = 0;
+
+    if (++h->work > MAX_HEAD_WORK)
+        return at;
+    switch (n->kind) {
+    case RX_EMPTY:
+        return at & ends;
+    case RX_SET:
+        from = at & ends >> 1;
+        for (uint64_t bits = from & ((UINT64_C(1) << BEYOND) - 1); bits != 0; bits &= bits - 1)
+            rx_set_join(&h->set[__builtin_ctzll(bits)], &n->set);
+        return from;
+    case RX_ALT:
+        for (const struct rx_node *k = n->kid; k != NULL; k = k->next)
+            from |= between(h, k, at, ends);
+        return from;
+    case RX_REPEAT:
+        return between_rounds(h, n, 0, at, ends);
+    case RX_CAT:
+    case RX_SECRET:
+        return between_kids(h, n->kid, at, ends);
+    }
+    return at;
+}
+
+/* Numbers are told from each other by how long they are: a head for each length, when they are few. 0: they are not, or it is no number. */
+static unsigned heads_by_length(const struct rx_node *n, enum rulec_boundary after,
+                                struct bundle_set out[BUNDLE_HEADS][BUNDLE_HEAD_BYTES])
+{
+    static const struct bundle_set digits = {{0, 0x03ff0000, 0, 0, 0, 0, 0, 0}};
+    uint64_t lengths = rx_lengths(n);
+    struct bundle_set first = {{0}}, next;
+    unsigned n_heads = 0;
+
+    rx_first(n, &first);
+    for (unsigned i = 0; i < 8; i++)
+        if ((first.w[i] & ~digits.w[i]) != 0)
+            return 0;
+    if (after == RULEC_BOUNDARY_NONE || (lengths >> LONGEST & 1) != 0 ||
+        __builtin_popcountll(lengths) < 2 || __builtin_popcountll(lengths) > BUNDLE_HEADS)
+        return 0;
+    behind(after, &next);
+    for (; lengths != 0; lengths &= lengths - 1) {
+        unsigned length = (unsigned)__builtin_ctzll(lengths);
+        struct head h = {.set = out[n_heads++]};
+
+        memset(h.set, 0, sizeof(*h.set) * BUNDLE_HEAD_BYTES);
+        (void)between(&h, n, 1, UINT64_C(1) << length);
+        if (h.work > MAX_HEAD_WORK)
+            return 0;
+        for (unsigned i = length; i < BUNDLE_HEAD_BYTES; i++)
+            h.set[i] = next;
+        if (length + 1 < BUNDLE_HEAD_BYTES)
+            memset(&h.set[length + 1], 0xff, sizeof(next) * (BUNDLE_HEAD_BYTES - length - 1));
+    }
+    return n_heads;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+unsigned rx_heads(const struct rx_node *n, enum rulec_boundary after,
+                  struct bundle_set out[BUNDLE_HEADS][BUNDLE_HEAD_BYTES])
+{
+    const struct rx_node *alt = first_alt(n);
+    unsigned n_kids = 0, n_heads = heads_by_length(n, after, out);
+
+    if (n_heads != 0)
+        return n_heads;
+    for (const struct rx_node *k = alt == NULL ? NULL : alt->kid; k != NULL; k = k->next)
+        n_kids++;
+    n_heads = n_kids == 0 ? 1 : (n_kids < BUNDLE_HEADS ? n_kids : BUNDLE_HEADS);
+    for (unsigned i = 0; i < n_heads; i++) {
+        struct head h = {.set = out[i],
+                         .alt = alt,
+                         .from = i * n_kids / n_heads,
+                         .to = (i + 1) * n_kids / n_heads};
+
+        fill(&h, n, after);
+    }
+    return n_heads;
 }

@@ -49,7 +49,8 @@ void rx_all(const struct rx_node *n, struct bundle_set *out);
 
 /* What can stand at each place from the start of a match on, NUL for the end of the text too; behind the shortest match that
  * includes what `after` allows there, and further behind anything. Never less than what is so, sometimes more. One head for each of
- * the alternatives that n begins with, neighbours together where there are many: every match begins as one of them says.
+ * the alternatives that n begins with, neighbours together where there are many; for a number that has a few lengths, one for each of
+ * these: every match begins as one of them says.
  * Returns how many, at least 1. */
 unsigned rx_heads(const struct rx_node *n, enum rulec_boundary after,
                   struct bundle_set out[BUNDLE_HEADS][BUNDLE_HEAD_BYTES]);

@@ -451,6 +451,18 @@ static void test_heads(void)
     CHECK(rx_set_has(&head[2], 'a') && rx_set_has(&head[2], '.') && !rx_set_has(&head[2], 'b'));
     CHECK(rx_set_has(&head[3], 'b') && rx_set_has(&head[3], '\n') && !rx_set_has(&head[3], ' '));
     /* Alternatives have a head each; of nine, neighbours share one. */
+    /* Of a number, those of each length. */
+    CHECK(rx_parse(arena, GW_SPAN("[0-9]{3}-?[0-9]{2}(?<secret>-?[0-9]{4})"), false,
+                   RULEC_BOUNDARY_TOKEN, &p, &err) == GW_OK);
+    CHECK(rx_heads(p.root, p.after, heads) == 3);
+    for (unsigned i = 0; i < 9; i++)
+        CHECK(rx_set_has(&heads[0][i], '5') && !rx_set_has(&heads[0][i], '-') &&
+              rx_set_has(&heads[2][i], '-') == (i == 3 || i == 6) &&
+              rx_set_has(&heads[2][i], '5') == (i != 3 && i != 6) &&
+              rx_set_has(&heads[1][i], '-') == (i == 3 || i == 5));
+    for (unsigned i = 0; i < 3; i++)
+        CHECK(!rx_set_has(&heads[i][9 + i], '5') && rx_set_has(&heads[i][9 + i], ' ') &&
+              rx_set_has(&heads[i][9 + i], 0) && rx_set_has(&heads[i][10 + i], '5'));
     CHECK(rx_parse(arena, GW_SPAN("(?:ab|[0-9]x)z"), false, RULEC_BOUNDARY_WORD, &p, &err) ==
           GW_OK);
     CHECK(rx_heads(p.root, p.after, heads) == 2);
