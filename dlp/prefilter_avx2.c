@@ -20,6 +20,14 @@ static inline __m256i table(const uint8_t bytes[32])
     return _mm256_load_si256((const __m256i *)(const void *)bytes);
 }
 
+/* Writes the upper bits of 32 bytes as that half of a mask; masks are read much later, as a load of two stores would wait. */
+static inline void put(uint64_t *masks, size_t half, __m256i v)
+{
+    uint32_t bits = (uint32_t)_mm256_movemask_epi8(v);
+
+    memcpy((unsigned char *)masks + half * sizeof(bits), &bits, sizeof(bits));
+}
+
 /* The buckets of the kind that accept the four bytes at each of 32 places; lo and hi are nibbles at each place. */
 static inline __m256i buckets(const struct prefilter *f, enum prefilter_kind kind,
                               const __m256i lo[BUNDLE_WINDOW_BYTES],
@@ -36,17 +44,10 @@ static inline __m256i buckets(const struct prefilter *f, enum prefilter_kind kin
     return all;
 }
 
-/* One bit for each place that has one. */
-static inline uint32_t some(__m256i of)
+/* All bits of the places that have some. */
+static inline __m256i some(__m256i of)
 {
-    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(of, _mm256_setzero_si256()));
-}
-
-static inline uint32_t accepted(const struct prefilter *f, enum prefilter_kind kind,
-                                const __m256i lo[BUNDLE_WINDOW_BYTES],
-                                const __m256i hi[BUNDLE_WINDOW_BYTES])
-{
-    return some(buckets(f, kind, lo, hi));
+    return _mm256_xor_si256(_mm256_cmpeq_epi8(of, _mm256_setzero_si256()), _mm256_set1_epi8(-1));
 }
 
 /* Nibbles say yes where a byte has the low one of some and the high one of others: bytes themselves are asked where one did, as `some`
@@ -72,35 +73,32 @@ static inline uint64_t exact(const struct prefilter *f, enum prefilter_kind kind
     return kept;
 }
 
-/* Which of 32 bytes are in words, and in tokens. */
-struct masks {
-    uint32_t word, token;
-};
-
-static inline struct masks classes(__m256i v)
+/* Writes which of 32 bytes, whose nibbles these are, words and tokens are made of: upper nibbles with lower ones. */
+static inline void put_tokens(__m256i lo, __m256i hi, size_t half, uint64_t *word, uint64_t *token)
 {
-    __m256i lower = _mm256_or_si256(v, _mm256_set1_epi8(0x20));
-    __m256i letter = _mm256_and_si256(_mm256_cmpgt_epi8(lower, _mm256_set1_epi8('a' - 1)),
-                                      _mm256_cmpgt_epi8(_mm256_set1_epi8('z' + 1), lower));
-    __m256i digit = _mm256_and_si256(_mm256_cmpgt_epi8(v, _mm256_set1_epi8('0' - 1)),
-                                     _mm256_cmpgt_epi8(_mm256_set1_epi8('9' + 1), v));
-    __m256i word = _mm256_or_si256(_mm256_or_si256(letter, digit),
-                                   _mm256_cmpeq_epi8(v, _mm256_set1_epi8('_')));
-    __m256i more = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi8(v, _mm256_set1_epi8('+')),
-                                                   _mm256_cmpeq_epi8(v, _mm256_set1_epi8('-'))),
-                                   _mm256_or_si256(_mm256_cmpeq_epi8(v, _mm256_set1_epi8('/')),
-                                                   _mm256_cmpeq_epi8(v, _mm256_set1_epi8('='))));
+    enum { IN_3 = 1, IN_4 = 2, IN_5 = 4, UNDERSCORE = 8, SIGN = 16, EQUALS = 32, WORD = 15 };
+    enum { F = IN_4, T = IN_3 | IN_4 | IN_5 };
+    static const uint8_t low[16] = {IN_3 | IN_5, T,
+                                    T,           T,
+                                    T,           T,
+                                    T,           T,
+                                    T,           T,
+                                    F | IN_5,    F | SIGN,
+                                    F,           F | SIGN | EQUALS,
+                                    F,           F | SIGN | UNDERSCORE},
+                         high[16] = {0,    0,   SIGN, IN_3 | EQUALS, IN_4, IN_5 | UNDERSCORE,
+                                     IN_4, IN_5};
+    __m256i found =
+        _mm256_and_si256(_mm256_shuffle_epi8(twice(low), lo), _mm256_shuffle_epi8(twice(high), hi));
 
-    return (struct masks){
-        (uint32_t)_mm256_movemask_epi8(word),
-        (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(word, more)),
-    };
+    put(token, half, _mm256_cmpgt_epi8(found, _mm256_setzero_si256()));
+    put(word, half,
+        _mm256_cmpgt_epi8(_mm256_and_si256(found, _mm256_set1_epi8(WORD)), _mm256_setzero_si256()));
 }
 
 /* Writes the bits of 32 bytes, whose nibbles these are, as half of each mask: each class is made of some upper nibbles with some lower
  * ones. */
-static inline void find_classes(__m256i lo, __m256i hi, unsigned half,
-                                uint64_t out[PREFILTER_CLASSES])
+static inline void put_classes(__m256i lo, __m256i hi, size_t half, uint64_t out[PREFILTER_CLASSES])
 {
     enum {
         D = PREFILTER_DIGIT,
@@ -117,11 +115,8 @@ static inline void find_classes(__m256i lo, __m256i hi, unsigned half,
     __m256i class =
         _mm256_and_si256(_mm256_shuffle_epi8(twice(low), lo), _mm256_shuffle_epi8(twice(high), hi));
 
-    for (unsigned k = 0; k < PREFILTER_CLASSES; k++) {
-        uint32_t bits = (uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(class, (int)(7 - k)));
-
-        memcpy((unsigned char *)&out[k] + half * sizeof(bits), &bits, sizeof(bits));
-    }
+    for (unsigned k = 0; k < PREFILTER_CLASSES; k++)
+        put(&out[k], half, _mm256_slli_epi16(class, (int)(7 - k)));
 }
 
 /* Whether the bit of each hash is set, in bit 31 of its lane. */
@@ -157,108 +152,104 @@ static inline uint32_t literals(const struct prefilter *f, const unsigned char *
     return found;
 }
 
-/* One bit for each of 32 places that has four bytes of some bucket of literals; v are the bytes from each place on. */
-static inline uint32_t sieved(const struct prefilter_sieve *s, const __m256i v[BUNDLE_WINDOW_BYTES])
+/* All bits of those of 32 places that have four bytes of some bucket of literals; v are the bytes from each place on, lo their lower
+ * nibbles. */
+static inline __m256i sieved(const struct prefilter_sieve *s, const __m256i v[BUNDLE_WINDOW_BYTES],
+                             const __m256i lo[BUNDLE_WINDOW_BYTES])
 {
-    __m256i even[BUNDLE_WINDOW_BYTES], odd[BUNDLE_WINDOW_BYTES], found = _mm256_setzero_si256();
+    const __m256i upper = _mm256_set1_epi8((char)0x80);
+    __m256i all[PREFILTER_SIEVE_GROUPS], found = _mm256_setzero_si256();
 
-    /* Bit 4 chooses the half of a table: a shuffle gives nothing where the upper bit is set. */
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-        even[place] = _mm256_or_si256(
-            _mm256_and_si256(v[place], _mm256_set1_epi8(15)),
-            _mm256_and_si256(_mm256_slli_epi16(v[place], 3), _mm256_set1_epi8((char)0x80)));
-        odd[place] = _mm256_xor_si256(even[place], _mm256_set1_epi8((char)0x80));
-    }
-    for (unsigned g = 0; g < PREFILTER_SIEVE_GROUPS; g++) {
-        __m256i all = _mm256_set1_epi8(-1);
+        /* Bit 4 chooses the half of a table: a shuffle gives nothing where the upper bit is set. */
+        __m256i even = _mm256_or_si256(lo[place],
+                                       _mm256_and_si256(_mm256_slli_epi16(v[place], 3), upper)),
+                odd = _mm256_xor_si256(even, upper);
 
-        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-            all = _mm256_and_si256(
-                all, _mm256_or_si256(_mm256_shuffle_epi8(table(s->five[g][place][0]), even[place]),
-                                     _mm256_shuffle_epi8(table(s->five[g][place][1]), odd[place])));
-        found = _mm256_or_si256(found, all);
+        for (unsigned g = 0; g < PREFILTER_SIEVE_GROUPS; g++) {
+            __m256i of = _mm256_or_si256(_mm256_shuffle_epi8(table(s->five[g][place][0]), even),
+                                         _mm256_shuffle_epi8(table(s->five[g][place][1]), odd));
+
+            all[g] = place == 0 ? of : _mm256_and_si256(all[g], of);
+        }
     }
+    for (unsigned g = 0; g < PREFILTER_SIEVE_GROUPS; g++)
+        found = _mm256_or_si256(found, all[g]);
     return some(found);
 }
 
-/* Appends the places of mask, which begin at `at`; returns how many there are now. */
-static inline unsigned append(uint16_t *out, unsigned n, uint64_t mask, unsigned at)
+/* Appends the places of mask, of a block that begins at text[at], whose hash of some length is known, or that are too near the end to tell;
+ * block: bytes from the chunk's beginning on. Returns how many there are now. */
+static inline unsigned append_known(const struct prefilter *f, const unsigned char *text, size_t at,
+                                    size_t len, uint64_t mask, unsigned block, uint16_t *out,
+                                    unsigned n)
 {
-    enum { MOSTLY = 6 };
-    const unsigned more = (unsigned)__builtin_popcountll(mask);
+    for (; mask != 0; mask &= mask - 1) {
+        unsigned place = (unsigned)__builtin_ctzll(mask);
+        bool known = true;
 
-    /* No branch for the first ones: how many there are is hard to guess. */
-    for (unsigned k = 0; k < MOSTLY; k++, mask &= mask - 1)
-        out[n + k] = (uint16_t)(at + (mask == 0 ? 0 : (unsigned)__builtin_ctzll(mask)));
-    for (unsigned k = MOSTLY; mask != 0; k++, mask &= mask - 1)
-        out[n + k] = (uint16_t)(at + (unsigned)__builtin_ctzll(mask));
-    return n + more;
-}
+        if (len - at >= place + BUNDLE_WINDOW_BYTES) {
+            const unsigned char *p = text + at + place;
 
-/* Keeps of n places from `from` on those whose hash of some length is known, or that are too near the end to tell. */
-static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text, size_t from,
-                            size_t len, uint16_t *at, unsigned n)
-{
-    unsigned kept = 0, i = 0;
-
-    /* No branch: which places are kept is hard to guess. */
-    for (; i < n && from + at[i] + BUNDLE_WINDOW_BYTES <= len; i++) {
-        const unsigned char *p = text + from + at[i];
-        bool four = prefilter_hash_known(&f->literals[PREFILTER_FOUR],
-                                         prefilter_hash(PREFILTER_FOUR, p)),
-             three = prefilter_hash_known(&f->literals[PREFILTER_THREE],
-                                          prefilter_hash(PREFILTER_THREE, p));
-
-        at[kept] = at[i];
-        kept += four | three;
+            known = prefilter_hash_known(&f->literals[PREFILTER_FOUR],
+                                         prefilter_hash(PREFILTER_FOUR, p)) |
+                    prefilter_hash_known(&f->literals[PREFILTER_THREE],
+                                         prefilter_hash(PREFILTER_THREE, p));
+        }
+        /* No branch: which places are kept is hard to guess. */
+        out[n] = (uint16_t)(block + place);
+        n += known;
     }
-    for (; i < n; i++)
-        at[kept++] = at[i];
-    return kept;
+    return n;
 }
 
-/* What nibbles and five bits say of 64 places, a bit each: where buckets accept, and literals may be. */
-struct step {
-    uint64_t word, token, literal, by_digit, by_colon, start, wide;
+/* The same of places whose hashes are known. */
+static inline unsigned append(uint16_t *out, unsigned n, uint64_t mask, unsigned block)
+{
+    for (; mask != 0; mask &= mask - 1)
+        out[n++] = (uint16_t)(block + (unsigned)__builtin_ctzll(mask));
+    return n;
+}
+
+/* What is not asked for behind this file, of a chunk. */
+struct masks {
+    uint64_t word[PREFILTER_BLOCKS], literal[PREFILTER_BLOCKS];
 };
 
-/* Which places have one of some bits, of 32 from `shift` on. */
-static inline uint64_t has(__m256i of, unsigned bits, unsigned shift)
+/* Writes what nibbles and five bits say of 32 places; READ bytes of p are read. */
+static inline void find_half(const struct prefilter *f, const unsigned char *p, size_t half,
+                             struct masks *m, struct prefilter_places *out)
 {
-    return (uint64_t)some(_mm256_and_si256(of, _mm256_set1_epi8((char)bits))) << shift;
-}
-
-/* Adds 32 of them; READ bytes of p are read. */
-static inline __attribute__((always_inline)) void find_half(const struct prefilter *f,
-                                                            const unsigned char *p, unsigned half,
-                                                            struct step *s,
-                                                            uint64_t class[PREFILTER_CLASSES])
-{
-    const unsigned shift = half * STEP;
-    __m256i v[BUNDLE_WINDOW_BYTES], lo[BUNDLE_WINDOW_BYTES], hi[BUNDLE_WINDOW_BYTES], of;
-    struct masks m;
+    __m256i v[BUNDLE_WINDOW_BYTES], lo[BUNDLE_WINDOW_BYTES], hi[BUNDLE_WINDOW_BYTES], of, other,
+        wide;
 
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
         v[place] = _mm256_loadu_si256((const __m256i *)(const void *)(p + place));
         lo[place] = _mm256_and_si256(v[place], _mm256_set1_epi8(15));
         hi[place] = _mm256_and_si256(_mm256_srli_epi16(v[place], 4), _mm256_set1_epi8(15));
     }
-    m = classes(v[0]);
-    s->word |= (uint64_t)m.word << shift;
-    s->token |= (uint64_t)m.token << shift;
-    find_classes(lo[0], hi[0], half, class);
+    put_tokens(lo[0], hi[0], half, m->word, out->token);
+    put_classes(lo[0], hi[0], half % 2, out->class[half / 2]);
     of = buckets(f, PREFILTER_START, lo, hi);
-    s->by_digit |= has(of, PREFILTER_BY_DIGIT, shift);
-    s->by_colon |= has(of, PREFILTER_BY_COLON, shift);
-    s->start |=
-        has(_mm256_or_si256(_mm256_and_si256(of, _mm256_set1_epi8((char)PREFILTER_BY_OTHER)),
-                            buckets(f, PREFILTER_STARTER, lo, hi)),
-            0xFF, shift);
-    s->wide |= has(_mm256_or_si256(_mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_WIDE)),
-                                   _mm256_or_si256(buckets(f, PREFILTER_WIDE, lo, hi),
-                                                   buckets(f, PREFILTER_WIDER, lo, hi))),
-                   0xFF, shift);
-    s->literal |= (uint64_t)(f->sieve.is_made ? sieved(&f->sieve, v) : literals(f, p)) << shift;
+    _Static_assert(PREFILTER_BY_COLON == 1 << 3, "the shift below");
+    put(out->by_digit, half, some(_mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_DIGIT))));
+    put(out->by_colon, half, _mm256_slli_epi16(of, 4));
+    other = _mm256_and_si256(of, _mm256_set1_epi8((char)PREFILTER_BY_OTHER));
+    if (f->is_asked[PREFILTER_STARTER])
+        other = _mm256_or_si256(other, buckets(f, PREFILTER_STARTER, lo, hi));
+    put(out->start, half, some(other));
+    wide = _mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_WIDE));
+    if (f->is_asked[PREFILTER_WIDE] || f->is_asked[PREFILTER_WIDER])
+        wide = _mm256_or_si256(wide, _mm256_or_si256(buckets(f, PREFILTER_WIDE, lo, hi),
+                                                     buckets(f, PREFILTER_WIDER, lo, hi)));
+    put(out->wide, half, some(wide));
+    if (f->sieve.is_made) {
+        put(m->literal, half, sieved(&f->sieve, v, lo));
+    } else {
+        uint32_t bits = literals(f, p);
+
+        memcpy((unsigned char *)m->literal + half * sizeof(bits), &bits, sizeof(bits));
+    }
 }
 
 /* Asks bytes themselves at the places that nibbles gave. */
@@ -282,34 +273,40 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
                          size_t to, size_t len, struct prefilter_places *out)
 {
     uint64_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
-    unsigned char tail[STEP + READ];
+    unsigned char tail[READ];
+    struct masks m;
+    size_t blocks = (to - from + 63) / 64;
     unsigned n = 0;
 
-    for (size_t i = from; i < to; i += (size_t)2 * STEP) {
-        const unsigned char *p = text + i;
-        uint64_t valid = to - i < 64 ? (UINT64_C(1) << (to - i)) - 1 : UINT64_MAX, begin;
-        size_t block = (i - from) / 64;
-        struct step found = {0};
+    for (size_t half = 0; half < 2 * blocks; half++) {
+        size_t at = from + half * STEP, left = at < len ? len - at : 0;
+        const unsigned char *p = text + at;
 
-        if (len - i < sizeof(tail)) {
+        if (left < sizeof(tail)) {
             memset(tail, 0, sizeof(tail));
-            memcpy(tail, p, len - i);
+            memcpy(tail, text + len - left, left);
             p = tail;
         }
-        find_half(f, p, 0, &found, out->class[block]);
-        find_half(f, p + STEP, 1, &found, out->class[block]);
-        begin = ~(found.word << 1 | before) & valid;
-        before = found.word >> 63;
-        out->by_digit[block] = found.by_digit & begin;
-        out->by_colon[block] = found.by_colon & begin;
-        out->start[block] = found.start & begin;
-        out->wide[block] = found.wide & valid;
-        out->digit[block] = out->class[block][0];
-        out->colon[block] = out->class[block][1];
-        out->token[block] = found.token & valid;
-        n = append(out->literal, n, found.literal & valid, (unsigned)(i - from));
+        find_half(f, p, half, &m, out);
     }
-    out->n_literal = f->sieve.is_made ? keep_hashes(f, text, from, len, out->literal, n) : n;
+    for (size_t i = 0; i < blocks; i++) {
+        size_t left = to - from - i * 64;
+        uint64_t valid = left < 64 ? (UINT64_C(1) << left) - 1 : UINT64_MAX,
+                 begin = ~(m.word[i] << 1 | before) & valid;
+
+        before = m.word[i] >> 63;
+        out->by_digit[i] &= begin;
+        out->by_colon[i] &= begin;
+        out->start[i] &= begin;
+        out->wide[i] &= valid;
+        out->token[i] &= valid;
+        out->digit[i] = out->class[i][0];
+        out->colon[i] = out->class[i][1];
+        n = f->sieve.is_made ? append_known(f, text, from + i * 64, len, m.literal[i] & valid,
+                                            (unsigned)i * 64, out->literal, n)
+                             : append(out->literal, n, m.literal[i] & valid, (unsigned)i * 64);
+    }
+    out->n_literal = n;
     prefilter_keep_near(out, to - from);
     keep_exact(f, text, from, to, len, out);
     prefilter_keep_known(f, text, from, len, out);
