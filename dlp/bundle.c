@@ -29,7 +29,7 @@ static void free_rules(struct dlp_rules *r)
     free(r->lists);
     free(r->word_heads);
     free(r->blooms);
-    free(r->bloom_tables);
+    free(r->bloom_banks);
     free(r->asks_random);
     free(r->lift);
     free(r->dead_words);

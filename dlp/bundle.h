@@ -33,16 +33,28 @@ struct bundle_slots {
 void bundle_slots_init(struct bundle_slots *slots, const struct bundle_text *words, unsigned n,
                        bool literal, struct bundle_word_head **heads);
 
-/* What the words of a context begin with, as a Bloom filter that 64 places can be asked of at once: under prefilter_linear_hash() of as
- * many bytes as a word's head has. It is made where AVX-512 may ask. */
-enum { BUNDLE_BLOOM_BYTES = 128, BUNDLE_MANY_WORDS = 64 };
-struct bundle_bloom {
-    unsigned
-        lengths; /* bit n: some word's head has n bytes; below two such a word may begin anywhere */
-    unsigned
-        n; /* tables of BUNDLE_BLOOM_BYTES: table i is under hash i, which tells the byte, and the next one, the bit */
-    const uint8_t *tables;
+/* What the words of a context begin with, as Bloom filters that 64 places can be asked of at once: under hashes of the first 2, 3, 4 or 6
+ * bytes that stand in texts as they are written, as many as a word has (bundle_bloom_hash()). They are made for AVX-512. */
+enum {
+    BUNDLE_BLOOM_WORD = 6, /* bytes of a word that are hashed at most */
+    BUNDLE_BLOOM_BANK =
+        128, /* bytes: low bits of one hash tell the byte, those of the next one the bit; */
+    BUNDLE_BLOOM_BANKS = 4,   /* the upper bits of both tell the bank, where there are that many */
+    BUNDLE_BLOOM_MANY = 64,   /* words; with more there are two filters of four banks: */
+    BUNDLE_BLOOM_FILTERS = 2, /* hashes 0 and 1, and 1 and 2 */
 };
+struct bundle_bloom {
+    unsigned lengths; /* bit n: some word has n bytes hashed; below two: it may begin anywhere */
+    bool many;
+    const uint8_t *banks;
+};
+
+/* The coefficients of hash `which` for the byte at place, below BUNDLE_BLOOM_WORD. */
+static inline uint64_t bundle_bloom_linear(unsigned which, unsigned place)
+{
+    return prefilter_linear[(which + place / BUNDLE_WINDOW_BYTES) % PREFILTER_BLOOMS]
+                           [place % BUNDLE_WINDOW_BYTES];
+}
 
 /* What all words of all contexts begin with, so that places at which none stands are passed once for all rules: Bloom filters of
  * their first four, three, two bytes or of one, as many of them as stand in texts as they are written. */
@@ -100,7 +112,7 @@ struct dlp_rules {
     struct bundle_slots *words, *keys;       /* of all rules' contexts, in order */
     struct bundle_heads heads;               /* of all words */
     struct bundle_bloom *blooms;             /* of all rules' contexts, in order */
-    uint8_t *bloom_tables;                   /* what these point into */
+    uint8_t *bloom_banks;                    /* what these point into */
     struct bundle_slots *lists;              /* of each list's words */
     bool *asks_random;                       /* of each rule: `random` is one of its validators */
     struct bundle_word_head *word_heads;     /* what all of these point into */

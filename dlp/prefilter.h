@@ -309,8 +309,8 @@ static inline unsigned prefilter_buckets(const struct prefilter *f, enum prefilt
  * asked with hash i and some bits of the next one. */
 extern const uint64_t prefilter_linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES];
 
-/* Hash `which` of the first n bytes at p, at most BUNDLE_WINDOW_BYTES. */
-uint8_t prefilter_linear_hash(unsigned which, unsigned n, const unsigned char *p);
+/* What a byte adds to a hash with these coefficients. */
+uint8_t prefilter_linear_byte(uint64_t coefficients, unsigned char byte);
 
 /* [A-Za-z0-9_] and [A-Za-z0-9_+/=-] of each byte: bits 0 and 1. */
 extern const uint8_t prefilter_flags[256];

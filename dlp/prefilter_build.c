@@ -115,16 +115,22 @@ static unsigned spell_literal(const struct bundle *b, const struct bundle_window
     return spell_window(b, w, PREFILTER_THREE, out);
 }
 
-uint8_t prefilter_linear_hash(unsigned which, unsigned n, const unsigned char *p)
+uint8_t prefilter_linear_byte(uint64_t coefficients, unsigned char byte)
 {
     unsigned h = 0;
 
-    for (unsigned place = 0; place < n; place++)
-        for (unsigned bit = 0; bit < 8; bit++)
-            h ^=
-                (unsigned)__builtin_parity(
-                    (unsigned)(prefilter_linear[which][place] >> (8 * (7 - bit)) & 0xff) & p[place])
-                << bit;
+    for (unsigned bit = 0; bit < 8; bit++)
+        h |= (unsigned)__builtin_parity((unsigned)(coefficients >> (8 * (7 - bit)) & 0xff) & byte)
+             << bit;
+    return (uint8_t)h;
+}
+
+static uint8_t linear(unsigned which, enum prefilter_length length, const unsigned char *p)
+{
+    unsigned h = 0, known = length == PREFILTER_THREE ? 3 : BUNDLE_WINDOW_BYTES;
+
+    for (unsigned place = 0; place < known; place++)
+        h ^= prefilter_linear_byte(prefilter_linear[which][place], p[place]);
     return (uint8_t)h;
 }
 
@@ -171,7 +177,7 @@ static void add_lit(struct prefilter *f, enum prefilter_length length, uint32_t 
         lit_of(f, value, mask, f->first_target[window], f->first_target[window + 1]);
     to->hashes[hash >> 6] |= UINT64_C(1) << (hash & 63);
     for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
-        h[i] = prefilter_linear_hash(i, length == PREFILTER_THREE ? 3 : 4, bytes);
+        h[i] = linear(i, length, bytes);
     for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
         add_bloom(to->bloom[i], h[i], h[(i + 1) % PREFILTER_BLOOMS]);
 }
