@@ -172,6 +172,10 @@ static void take_leaf(struct dlp_cursor *c, uint8_t op)
 
 bool dlp_cursor_next(struct dlp_cursor *c)
 {
+    enum { KEEP_BYTES = 64 << 10 }; /* of a text, for the next one */
+
+    if (c->text.cap > KEEP_BYTES)
+        gw_buf_fini(&c->text);
     if (c->then == THEN_ENTER)
         enter_string(c);
     else if (c->then == THEN_NEXT)

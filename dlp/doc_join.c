@@ -17,6 +17,8 @@ enum {
     OVERLAP_PARTS = 512,
     CHAIN_BYTES = 256,      /* what a short chain takes, roughly */
     LEAST_CHAINS = 1 << 10, /* are kept, however short the body is */
+    TAG_BITS = 35,
+    AT_MOST = (1 << 28) - 1,
 };
 
 /* The slices of one chain, until they are told. */
@@ -25,24 +27,26 @@ struct chain {
     uint32_t n_parts, cap_parts;
     uint32_t known; /* bytes in front that were told with others */
     uint32_t last;  /* leaf */
+    uint64_t tag;   /* of its entry */
     struct gw_buf text;
     struct gw_span key; /* in the body or in the arena */
 };
 
-/* A class of paths, or one and a speaker. */
+/* A class of paths, or one and a speaker. A body may have one for each ten of its bytes, so of its number there are 35 bits: two of
+ * 20,000 are the same in one of 170 such bodies, in none that somebody can choose, and then are joined as one. */
 struct entry {
-    uint64_t id;    /* 0: free */
-    uint32_t leaf;  /* its only one so far, or the last one of a chain that was given up */
-    uint32_t chain; /* plus 1; 0: none yet */
+    uint64_t tag : 35; /* 0: free */
+    uint64_t is_chain : 1;
+    uint64_t
+        at : 28; /* index of the chain; or the leaf: the only one so far, or the last one of a chain that was given up */
 };
 
 struct dlp_joiner {
     const struct dlp_doc *doc;
     dlp_join_fn fn;
     void *ctx;
-    struct entry *entries;
-    uint32_t n_entries;
-    size_t mask;
+    struct entry *entries; /* ascending by tag, none in front of its home */
+    size_t n_entries, n_homes, room;
     struct chain *chains;
     uint32_t n_chains, cap_chains, most_chains;
     struct dlp_cursor back; /* for the first leaves of chains */
@@ -91,35 +95,93 @@ void dlp_joiner_free(struct dlp_joiner *j)
 
 /* ---- chains ------------------------------------------------------------------------------ */
 
-static struct entry *slot_of(const struct dlp_joiner *j, uint64_t id)
+/* The home of a tag ascends with it. */
+static size_t home_of(const struct dlp_joiner *j, uint64_t tag)
 {
-    size_t i = (size_t)(id >> 1) & j->mask;
-
-    while (j->entries[i].id != 0 && j->entries[i].id != id)
-        i = (i + 1) & j->mask;
-    return &j->entries[i];
+    return (size_t)(tag * j->n_homes >> TAG_BITS);
 }
 
-/* Makes room for one more: at most three quarters are used. */
+/* Where the tag's entry is, or belongs; room: behind all. */
+static size_t slot_of(const struct dlp_joiner *j, uint64_t tag)
+{
+    size_t i = home_of(j, tag);
+
+    while (i < j->room && j->entries[i].tag != 0 && j->entries[i].tag < tag)
+        i++;
+    return i;
+}
+
+/* Puts all entries at the end, and then as near to their homes as they can be. False: not all have a place. */
+static bool spread(struct dlp_joiner *j, size_t n_old)
+{
+    size_t packed = j->room, next = 0;
+
+    for (size_t i = n_old; i-- > 0;)
+        if (j->entries[i].tag != 0) {
+            struct entry e = j->entries[i];
+
+            j->entries[i] = (struct entry){.tag = 0};
+            j->entries[--packed] = e;
+        }
+    for (; packed < j->room; packed++) {
+        struct entry e = j->entries[packed];
+        size_t home = home_of(j, e.tag);
+
+        next = next > home ? next : home;
+        if (next > packed)
+            return false;
+        j->entries[packed] = (struct entry){.tag = 0};
+        j->entries[next++] = e;
+    }
+    return true;
+}
+
+/* Makes the table larger where it stands. False: out of memory. */
 static bool grow_entries(struct dlp_joiner *j)
 {
-    enum { FIRST = 16 };
-    struct entry *old = j->entries;
-    size_t n_old = old == NULL ? 0 : j->mask + 1, n = n_old == 0 ? FIRST : n_old * 2;
+    enum { FIRST = 16, LARGE = 4096, SLACK = 64 };
 
-    if (j->n_entries + 1 < n_old - n_old / 4)
-        return true;
-    j->entries = calloc(n, sizeof(*j->entries));
-    if (j->entries == NULL) {
-        j->entries = old;
-        return false;
+    do {
+        size_t n = j->n_homes == 0      ? FIRST
+                   : j->n_homes < LARGE ? j->n_homes * 2
+                                        : j->n_homes + j->n_homes / 4,
+               room = n + n / 16 + (n < LARGE ? FIRST : SLACK), n_old = j->room;
+        struct entry *more = realloc(j->entries, room * sizeof(*more));
+
+        if (more == NULL)
+            return false;
+        memset(more + n_old, 0, (room - n_old) * sizeof(*more));
+        j->entries = more;
+        j->n_homes = n;
+        j->room = room;
+        if (spread(j, n_old))
+            return true;
+    } while (true);
+}
+
+/* The entry of the tag; *made: it is new. NULL: out of memory. */
+static struct entry *take_entry(struct dlp_joiner *j, uint64_t tag, bool *made)
+{
+    size_t i, end;
+
+    if (j->n_entries + 1 > j->n_homes - j->n_homes / 8 && !grow_entries(j))
+        return NULL;
+    for (;;) {
+        i = end = slot_of(j, tag);
+        *made = i == j->room || j->entries[i].tag != tag;
+        if (!*made)
+            return &j->entries[i];
+        while (end < j->room && j->entries[end].tag != 0)
+            end++;
+        if (end < j->room)
+            break;
+        if (!grow_entries(j))
+            return NULL;
     }
-    j->mask = n - 1;
-    for (size_t i = 0; i < n_old; i++)
-        if (old[i].id != 0)
-            *slot_of(j, old[i].id) = old[i];
-    free(old); /* numbers only */
-    return true;
+    memmove(j->entries + i + 1, j->entries + i, (end - i) * sizeof(*j->entries));
+    j->entries[i] = (struct entry){.tag = tag & UINT64_MAX >> (64 - TAG_BITS)};
+    j->n_entries++;
+    return &j->entries[i];
 }
 
 static struct chain *add_chain(struct dlp_joiner *j, struct entry *e)
@@ -135,9 +197,10 @@ static struct chain *add_chain(struct dlp_joiner *j, struct entry *e)
         j->chains = more;
         j->cap_chains = cap;
     }
-    j->chains[j->n_chains++] = (struct chain){.last = DLP_NONE};
-    e->chain = j->n_chains;
-    return &j->chains[j->n_chains - 1];
+    j->chains[j->n_chains] = (struct chain){.last = DLP_NONE, .tag = e->tag};
+    e->is_chain = true;
+    e->at = j->n_chains & AT_MOST;
+    return &j->chains[j->n_chains++];
 }
 
 static bool is_tail_byte(char c)
@@ -253,14 +316,27 @@ static enum gw_status add_first(struct dlp_joiner *j, struct chain *ch, uint32_t
 static enum gw_status give_up(struct dlp_joiner *j)
 {
     GW_TRY(dlp_joiner_end(j));
-    for (size_t i = 0; i <= j->mask; i++) {
-        if (j->entries[i].chain == 0)
-            continue;
-        j->entries[i].leaf = j->chains[j->entries[i].chain - 1].last;
-        j->entries[i].chain = 0;
+    for (uint32_t i = 0; i < j->n_chains; i++) {
+        struct entry *e = &j->entries[slot_of(j, j->chains[i].tag)];
+
+        e->is_chain = false;
+        e->at = j->chains[i].last & AT_MOST;
     }
     drop_chains(j);
     return GW_OK;
+}
+
+/* Begins the chain, to which a leaf of that key comes: with the leaf before it; DLP_NONE: there is none. */
+static enum gw_status begin_chain(struct dlp_joiner *j, struct chain *ch,
+                                  const struct dlp_cursor *c, struct gw_span key, uint32_t before,
+                                  size_t reach)
+{
+    ch->key = key;
+    if (key.ptr == c->name.ptr && key.len != 0)
+        ch->key = gw_arena_copy(j->doc->arena, key);
+    if (ch->key.ptr == NULL && key.len != 0)
+        return GW_ENOMEM;
+    return before == DLP_NONE ? GW_OK : add_first(j, ch, before, reach);
 }
 
 /* Takes the leaf into the chain of that name. *before: the one before it in there. known: the one before it in a chain that is told
@@ -271,31 +347,29 @@ static enum gw_status take(struct dlp_joiner *j, uint64_t id, const struct dlp_c
 {
     struct entry *e;
     struct chain *ch;
+    uint64_t tag = id >> (64 - TAG_BITS);
+    uint32_t first;
+    bool made;
 
-    if (!grow_entries(j))
-        return GW_ENOMEM;
+    if (c->leaf > AT_MOST)
+        return GW_ELIMIT;
     if (j->n_chains >= j->most_chains)
         GW_TRY(give_up(j));
-    e = slot_of(j, id);
+    e = take_entry(j, tag == 0 ? 1 : tag, &made);
+    if (e == NULL)
+        return GW_ENOMEM;
     *before = DLP_NONE;
-    if (e->id == 0) {
-        *e = (struct entry){.id = id, .leaf = c->leaf};
-        j->n_entries++;
+    if (made) {
+        e->at = c->leaf & AT_MOST;
         if (leaf->text.len <= 2 * reach)
             return GW_OK;
     }
-    ch = e->chain == 0 ? add_chain(j, e) : &j->chains[e->chain - 1];
+    first = made ? DLP_NONE : e->at;
+    ch = e->is_chain ? &j->chains[e->at] : add_chain(j, e);
     if (ch == NULL)
         return GW_ENOMEM;
-    if (ch->last == DLP_NONE) {
-        ch->key = leaf->key;
-        if (leaf->key.ptr == c->name.ptr && leaf->key.len != 0)
-            ch->key = gw_arena_copy(j->doc->arena, leaf->key);
-        if (ch->key.ptr == NULL && leaf->key.len != 0)
-            return GW_ENOMEM;
-        if (e->leaf != c->leaf)
-            GW_TRY(add_first(j, ch, e->leaf, reach));
-    }
+    if (ch->last == DLP_NONE)
+        GW_TRY(begin_chain(j, ch, c, leaf->key, first, reach));
     *before = ch->last;
     if (known != DLP_NONE && known == ch->last)
         GW_TRY(flush(j, ch));
@@ -318,9 +392,8 @@ enum gw_status dlp_joiner_add(struct dlp_joiner *j, struct dlp_cursor *c,
     role = j->speakers ? dlp_cursor_role(c) : 0;
     if (role == 0 || j->doc->n_role[role] < 2)
         return GW_OK;
-    /* A class is odd: with a speaker it is another number than any without. */
-    class_ = (class_ + role * UINT64_C(0x9E3779B97F4A7C15)) & ~UINT64_C(1);
-    return take(j, class_ == 0 ? 2 : class_, c, leaf, DLP_JOIN_TURNS, before, &before);
+    class_ += role * UINT64_C(0x9E3779B97F4A7C15);
+    return take(j, class_, c, leaf, DLP_JOIN_TURNS, before, &before);
 }
 
 enum gw_status dlp_joiner_end(struct dlp_joiner *j)

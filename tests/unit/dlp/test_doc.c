@@ -460,6 +460,42 @@ static void test_floods(void)
     gw_buf_fini(&b);
 }
 
+/* More paths than chains are kept for, each of two leaves: each pair is joined. */
+static void test_paths(void)
+{
+    enum { PATHS = 15000 };
+    struct gw_buf b = {0};
+    const struct dlp_doc *doc;
+    unsigned n_pairs = 0, n_leaf;
+
+    gw_buf_adds(&b, "[\"[");
+    for (unsigned side = 0; side < 2; side++)
+        for (unsigned i = 0; i < PATHS; i++)
+            gw_buf_printf(&b, "%s\\\"k%u\\\":\\\"%s%u\\\"%s", i == 0 ? "{" : ",", i,
+                          side == 0 ? "left " : " right ", i,
+                          i + 1 < PATHS ? ""
+                          : side == 0   ? "},"
+                                        : "}");
+    gw_buf_adds(&b, "]\"]");
+    doc = parse(gw_buf_span(&b));
+    n_leaf = doc->first_joined;
+    CHECK(n_leaf == 4 * PATHS + 1);
+    for (unsigned i = n_leaf; i < n_leaves; i++) {
+        const struct dlp_joined *w = dlp_doc_joined(doc, i);
+        struct gw_buf both = {0};
+
+        if (w->n_parts != 2)
+            continue;
+        gw_buf_printf(&both, "left %u right %u", (w->parts[0].leaf - 2) / 2,
+                      (w->parts[0].leaf - 2) / 2);
+        n_pairs += gw_span_eq(w->text, gw_buf_span(&both));
+        gw_buf_fini(&both);
+    }
+    /* Two paths may have one number by chance, once in 300 times; more of them, never. */
+    CHECK(n_pairs <= PATHS && n_pairs + 4 >= PATHS);
+    gw_buf_fini(&b);
+}
+
 /* Bytes of a document for each byte of a body: messages of n bytes, with an escape every few words or without any. */
 static double bytes_per_byte(size_t body_len, size_t n, bool escapes)
 {
@@ -514,6 +550,7 @@ int main(void)
     test_covered();
     test_text();
     test_floods();
+    test_paths();
     test_memory();
     gw_arena_free(arena);
     return test_done();

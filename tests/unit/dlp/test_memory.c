@@ -269,6 +269,48 @@ static void make_classes(struct gw_buf *b)
     gw_buf_adds(b, "0]\"}");
 }
 
+/* As many as a request may have in a string: objects of objects, whose keys have a letter. A path for each eleven bytes, and each is there
+ * so often. */
+static void add_short_paths(struct gw_buf *b, unsigned times, unsigned outer)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+    for (unsigned t = 0; t < times; t++)
+        for (const char *x = letters; x < letters + outer; x++) {
+            gw_buf_printf(b, "{\\\"%c\\\":{", *x);
+            for (const char *y = letters; *y != '\0'; y++) {
+                gw_buf_printf(b, "\\\"%c\\\":{", *y);
+                for (const char *z = letters; *z != '\0'; z++)
+                    gw_buf_printf(b, "\\\"%c\\\":\\\"v\\\"%s", *z, z[1] == '\0' ? "}" : ",");
+                gw_buf_adds(b, y[1] == '\0' ? "}}," : ",");
+            }
+        }
+}
+
+static void make_short_paths(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{\"input\":\"[");
+    add_short_paths(b, 1, 24);
+    gw_buf_adds(b, "0]\"}");
+}
+
+static void make_short_paths_twice(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{\"input\":\"[");
+    add_short_paths(b, 2, 12);
+    gw_buf_adds(b, "0]\"}");
+}
+
+/* The same, said by two speakers. */
+static void make_said_paths(struct gw_buf *b)
+{
+    gw_buf_adds(b, "{\"messages\":[{\"role\":\"user\",\"content\":\"[");
+    add_short_paths(b, 1, 12);
+    gw_buf_adds(b, "0]\"},{\"role\":\"assistant\",\"content\":\"[");
+    add_short_paths(b, 1, 12);
+    gw_buf_adds(b, "0]\"}]}");
+}
+
 /* Two long texts with escapes in one chain. */
 static void make_two(struct gw_buf *b)
 {
@@ -393,7 +435,10 @@ static const struct {
     {"tiny messages", make_messages, 2},
     {"tool calls", make_tool_calls, 2},
     /* Each would be a chain of its own; they are numbers in a table that grows. */
-    {"many classes of paths", make_classes, 3},
+    {"many classes of paths", make_classes, 2},
+    {"short paths", make_short_paths, 2},
+    {"short paths twice", make_short_paths_twice, 2},
+    {"short paths of two speakers", make_said_paths, 2},
 };
 
 static void test_peak(void)
