@@ -409,11 +409,24 @@ static inline void prefilter_keep_near(struct prefilter_places *places, size_t n
 /* Which starts the BUNDLE_HEAD_BYTES at p allow, where rows are a word. */
 static inline uint64_t prefilter_starts_one(const struct prefilter *f, const unsigned char *p)
 {
+    enum { STEP = 8 };
+    const uint64_t *row = f->start_rows;
+    const size_t classes = f->n_classes;
     uint64_t alive = UINT64_MAX;
 
-    /* No branch: how far it takes is hard to guess. */
-    for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)
-        alive &= *prefilter_start_row(f, k, p[k]);
+    _Static_assert(BUNDLE_HEAD_BYTES % STEP == 0, "whole steps");
+    /* No branch for each: how far it takes is hard to guess. A row's place is that of its class. */
+    for (unsigned k = 0; k < BUNDLE_HEAD_BYTES && alive != 0; k += STEP, row += STEP * classes) {
+        uint64_t first = row[f->class_of[p[k]]] & row[classes + f->class_of[p[k + 1]]],
+                 second = row[2 * classes + f->class_of[p[k + 2]]] &
+                          row[3 * classes + f->class_of[p[k + 3]]],
+                 third = row[4 * classes + f->class_of[p[k + 4]]] &
+                         row[5 * classes + f->class_of[p[k + 5]]],
+                 fourth = row[6 * classes + f->class_of[p[k + 6]]] &
+                          row[7 * classes + f->class_of[p[k + 7]]];
+
+        alive &= first & second & third & fourth;
+    }
     return alive;
 }
 
