@@ -100,8 +100,8 @@ static inline uint32_t view_said_avx2(__m256i v, const char *p)
     return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(amp, slash), percent));
 }
 
-/* Which are digits of base64, of both alphabets. */
-static inline uint32_t view_base64_avx2(__m256i v)
+/* All bits of those that are digits of base64, of both alphabets. */
+static inline __m256i view_base64_bytes_avx2(__m256i v)
 {
     enum { SIGN = 1, DIGIT = 2, A_TO_O = 4, P_LINE = 8, P_TO_Z = 16 };
     enum { ALL = DIGIT | A_TO_O | P_LINE | P_TO_Z, P = A_TO_O | P_LINE | P_TO_Z };
@@ -113,7 +113,12 @@ static inline uint32_t view_base64_avx2(__m256i v)
     __m256i found =
         view_nibbles_avx2(v, _mm256_broadcastsi128_si256(low), _mm256_broadcastsi128_si256(high));
 
-    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(found, _mm256_setzero_si256()));
+    return _mm256_cmpgt_epi8(found, _mm256_setzero_si256());
+}
+
+static inline uint32_t view_base64_avx2(__m256i v)
+{
+    return (uint32_t)_mm256_movemask_epi8(view_base64_bytes_avx2(v));
 }
 
 enum { VIEW_NO_RUN = 64 };

@@ -7,8 +7,16 @@
 #    include "dlp/view_avx2.h"
 #    include "dlp/view_find.h"
 
-/* Adds the bits of 32 bytes, which another one each stands behind, to word i. */
-static inline void add(__m256i v, __m256i next, unsigned i, unsigned shift, struct view_words *out)
+/* Writes the upper bits of 32 bytes as that half of a row of words, which are read much later: a load of two stores would wait. */
+static inline void put(uint64_t *words, unsigned half, __m256i v)
+{
+    uint32_t bits = (uint32_t)_mm256_movemask_epi8(v);
+
+    memcpy((unsigned char *)words + half * sizeof(bits), &bits, sizeof(bits));
+}
+
+/* Writes what 32 bytes are, which another one each stands behind. */
+static inline void put_all(__m256i v, __m256i next, unsigned half, struct view_words *out)
 {
     enum {
         UPPER_ESCAPE = 1,
@@ -32,21 +40,19 @@ static inline void add(__m256i v, __m256i next, unsigned i, unsigned shift, stru
                                       view_by_five_avx2(view_spell_second, next));
 
     /* A bit of found becomes the upper one of its byte. */
-#    define MASK(bits) ((uint64_t)(uint32_t)_mm256_movemask_epi8(bits) << shift)
-    out->of[VIEW_CLASS_DIGIT][i] |= MASK(_mm256_slli_epi16(found, 4));
-    out->of[VIEW_CLASS_SIGN][i] |=
-        MASK(_mm256_or_si256(_mm256_slli_epi16(found, 3), _mm256_slli_epi16(found, 2)));
-    out->of[VIEW_CLASS_BASE64][i] |= (uint64_t)view_base64_avx2(v) << shift;
-    out->of[VIEW_CLASS_BACKSLASH][i] |= MASK(_mm256_slli_epi16(found, 6));
-    out->of[VIEW_CLASS_PERCENT][i] |= MASK(_mm256_slli_epi16(found, 7));
-    out->of[VIEW_CLASS_EQUALS][i] |= MASK(_mm256_slli_epi16(found, 5));
-    out->of[VIEW_CLASS_LETTER][i] |= MASK(_mm256_or_si256(letter, _mm256_slli_epi16(found, 1)));
-    out->of[VIEW_CLASS_ALPHA][i] |=
-        MASK(view_between_avx2(_mm256_or_si256(v, _mm256_set1_epi8(0x20)), 'a' - 1, 'z' + 1));
-    out->of[VIEW_CLASS_HIGH][i] |= MASK(v);
-    out->of[VIEW_CLASS_SPELL][i] |= MASK(_mm256_andnot_si256(
-        _mm256_cmpeq_epi8(common, _mm256_setzero_si256()), _mm256_set1_epi8(-1)));
-#    undef MASK
+    put(out->of[VIEW_CLASS_DIGIT], half, _mm256_slli_epi16(found, 4));
+    put(out->of[VIEW_CLASS_SIGN], half,
+        _mm256_or_si256(_mm256_slli_epi16(found, 3), _mm256_slli_epi16(found, 2)));
+    put(out->of[VIEW_CLASS_BASE64], half, view_base64_bytes_avx2(v));
+    put(out->of[VIEW_CLASS_BACKSLASH], half, _mm256_slli_epi16(found, 6));
+    put(out->of[VIEW_CLASS_PERCENT], half, _mm256_slli_epi16(found, 7));
+    put(out->of[VIEW_CLASS_EQUALS], half, _mm256_slli_epi16(found, 5));
+    put(out->of[VIEW_CLASS_LETTER], half, _mm256_or_si256(letter, _mm256_slli_epi16(found, 1)));
+    put(out->of[VIEW_CLASS_ALPHA], half,
+        view_between_avx2(_mm256_or_si256(v, _mm256_set1_epi8(0x20)), 'a' - 1, 'z' + 1));
+    put(out->of[VIEW_CLASS_HIGH], half, v);
+    put(out->of[VIEW_CLASS_SPELL], half,
+        _mm256_xor_si256(_mm256_cmpeq_epi8(common, _mm256_setzero_si256()), _mm256_set1_epi8(-1)));
 }
 
 /* Which of n words are not 0. */
@@ -67,23 +73,21 @@ void view_bits_avx2(struct gw_span text, size_t from, struct view_bits *out)
 {
     enum { HALF = VIEW_BLOCK / 2 };
     struct view_words words;
-    size_t first = from == 0 ? 0 : from - VIEW_BLOCK,
-           end = from + VIEW_CHUNK + (size_t)2 * VIEW_BLOCK;
     const unsigned filled = view_words_begin(&words, text.len, from);
 
-    for (unsigned k = 0; k < VIEW_CLASSES; k++)
-        memset(words.of[k], 0, filled * sizeof(words.of[k][0]));
-    end = end < text.len ? end : text.len;
-    for (size_t at = first; at < end; at += HALF) {
+    for (unsigned half = 0; half < 2 * filled; half++) {
+        /* Wraps where nothing is in front. */
+        size_t at = from + (size_t)half * HALF - VIEW_BLOCK,
+               left = at < text.len ? text.len - at : 0;
         char tail[HALF + 1] = {0};
-        const char *row = text.ptr + at;
+        const char *row = tail;
 
-        if (text.len - at < sizeof(tail)) {
-            memcpy(tail, row, text.len - at);
-            row = tail;
-        }
-        add(_mm256_loadu_si256((const void *)row), _mm256_loadu_si256((const void *)(row + 1)),
-            (unsigned)((at + VIEW_BLOCK - from) / VIEW_BLOCK), at % VIEW_BLOCK, &words);
+        if (left > HALF)
+            row = text.ptr + at;
+        else if (left > 0)
+            memcpy(tail, text.ptr + at, left);
+        put_all(_mm256_loadu_si256((const void *)row), _mm256_loadu_si256((const void *)(row + 1)),
+                half, &words);
     }
     view_bits_of(&words, out);
     for (unsigned k = 0; k < VIEW_MARK_BITS; k++)
