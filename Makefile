@@ -74,7 +74,7 @@ $(BUILD)/%avx2.o: private CFLAGS += -mavx2 -mfma -mf16c -mbmi -mbmi2 -O3
 $(BUILD)/%avx512.o: private CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi \
                               -mavx2 -mfma -mf16c -mbmi -mbmi2 -O3 -mprefer-vector-width=512
 $(BUILD)/dlp/%avx512.o: private CFLAGS += -mavx512vbmi2 -mgfni
-$(BUILD)/dlp/prefilter.o: private CFLAGS += -O3
+$(BUILD)/dlp/prefilter.o $(BUILD)/dlp/view_classes.o: private CFLAGS += -O3
 # ThreadSanitizer does not look into them, which took nine tenths of its time: they know nothing of threads, and are told what is theirs by what it
 # does look into. That no two threads write one place, test_flash and test_sched show by comparing bits.
 ifeq ($(SAN),thread)

@@ -18,7 +18,7 @@ enum {
 };
 
 /* clang-format off */
-const uint8_t view_class_of[128] = {
+const uint8_t view_class_of[256] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     S, 0, 0, L, 0, P, P, 0, 0, 0, 0, O, S, SB, S, SB,
@@ -30,60 +30,109 @@ const uint8_t view_class_of[128] = {
 };
 /* clang-format on */
 
-/* Adds what the n bytes at p are, at most 8, to word i from bit `shift` on. */
-static void add(const char *p, size_t n, unsigned i, unsigned shift, struct view_words *words)
+enum { EIGHT = 8 };
+#define LOW_BITS UINT64_C(0x0101010101010101)
+
+/* Of a chunk, of the block in front of it, and of two behind. Loaded much later than stored: a load of bytes that were just stored one by one
+ * waits. */
+struct said {
+    uint8_t of[VIEW_ALL_WORDS * VIEW_BLOCK];
+};
+
+/* One bit of each of 64 bytes; the multiplication gathers those of eight in the upper byte. */
+static uint64_t bits_of(const uint8_t *p, unsigned bit)
 {
-    unsigned char of[8] = {0};
-    uint64_t all, high;
+    uint64_t mask = 0;
 
-    memcpy(of, p, n);
-    memcpy(&high, of, sizeof(high));
-    for (size_t k = 0; k < sizeof(of); k++)
-        of[k] = k < n && of[k] < 0x80 ? view_class_of[of[k]] : 0;
-    memcpy(&all, of, sizeof(all));
-    /* The multiplication gathers the low bits of eight bytes in the upper byte. */
-    for (unsigned k = 0; k <= VIEW_CLASS_HIGH; k++) {
-        uint64_t bits = k == VIEW_CLASS_HIGH ? high >> 7 : all >> k;
+    for (unsigned i = 0; i < VIEW_BLOCK; i += EIGHT) {
+        uint64_t bytes;
 
-        words->of[k][i] |=
-            ((bits & UINT64_C(0x0101010101010101)) * UINT64_C(0x0102040810204080) >> 56) << shift;
+        memcpy(&bytes, p + i, sizeof(bytes));
+        mask = mask >> 8 | ((bytes >> bit & LOW_BITS) * UINT64_C(0x0102040810204080) &
+                            UINT64_C(0xFF00000000000000));
     }
+    return mask;
+}
+
+/* The bits that some of 64 bytes have. */
+static uint64_t any_of(const uint8_t *p)
+{
+    uint64_t any = 0;
+
+    for (unsigned i = 0; i < VIEW_BLOCK; i += EIGHT) {
+        uint64_t bytes;
+
+        memcpy(&bytes, p + i, sizeof(bytes));
+        any |= bytes;
+    }
+    return any;
+}
+
+/* Fills in what block i is, p being what its bytes are, and block itself those bytes, of which there are n. */
+static void fill_block(const uint8_t *p, const char *block, size_t n, unsigned i,
+                       struct view_words *words)
+{
+    uint64_t any = any_of(p);
+    uint8_t copy[VIEW_BLOCK] = {0};
+    const uint8_t *bytes = (const uint8_t *)block;
+
+    for (unsigned k = 0; k < VIEW_CLASS_HIGH; k++)
+        words->of[k][i] = (any >> k & LOW_BITS) != 0 ? bits_of(p, k) : 0;
+    if (n < VIEW_BLOCK) {
+        memcpy(copy, block, n);
+        bytes = copy;
+    }
+    words->of[VIEW_CLASS_HIGH][i] = (any_of(bytes) >> 7 & LOW_BITS) != 0 ? bits_of(bytes, 7) : 0;
 }
 
 /* Fills in, of each word's beginning in block i, whose first byte is text[at], VIEW_CLASS_SPELL. */
 static void add_spell(struct gw_span text, size_t at, unsigned i, struct view_words *words)
 {
     const uint64_t *alpha = words->of[VIEW_CLASS_ALPHA];
-    uint64_t begins = alpha[i] & ~(alpha[i] << 1 | (i == 0 ? 0 : alpha[i - 1] >> (VIEW_BLOCK - 1)));
+    uint64_t begins = alpha[i] & ~(alpha[i] << 1 | (i == 0 ? 0 : alpha[i - 1] >> (VIEW_BLOCK - 1))),
+             spell = 0;
 
-    words->of[VIEW_CLASS_SPELL][i] = 0;
+    /* No branch: which words are of the kind is hard to guess. */
     for (; begins != 0; begins &= begins - 1) {
-        size_t first = at + (size_t)__builtin_ctzll(begins);
+        unsigned bit = (unsigned)__builtin_ctzll(begins);
+        size_t first = at + bit, next = first + 1 < text.len ? first + 1 : first;
 
-        if (first + 1 < text.len && view_may_spell(text.ptr[first], text.ptr[first + 1]))
-            words->of[VIEW_CLASS_SPELL][i] |= begins & -begins;
+        spell |= (uint64_t)(view_may_spell(text.ptr[first], text.ptr[next]) & (next > first))
+                 << bit;
     }
+    words->of[VIEW_CLASS_SPELL][i] = spell;
 }
 
 void view_bits(struct gw_span text, size_t from, struct view_bits *out)
 {
     struct view_words words;
-    size_t first = from == 0 ? 0 : from - VIEW_BLOCK,
-           end = from + VIEW_CHUNK + (size_t)2 * VIEW_BLOCK;
-    const unsigned filled = view_words_begin(&words, text.len, from);
+    struct said said;
+    const unsigned filled = view_words_begin(&words, text.len, from),
+                   first = from == 0 ? 1 : 0; /* nothing is in front of the text */
+    const size_t begin = from + (size_t)first * VIEW_BLOCK - VIEW_BLOCK;
+    size_t n = (size_t)(filled - first) * VIEW_BLOCK, i = 0;
+    uint8_t *of = said.of + (size_t)first * VIEW_BLOCK;
 
-    for (unsigned k = 0; k < VIEW_CLASSES; k++)
-        memset(words.of[k], 0, filled * sizeof(words.of[k][0]));
-    end = end < text.len ? end : text.len;
-    for (size_t at = first; at < end; at += 8)
-        add(text.ptr + at, end - at < 8 ? end - at : 8,
-            (unsigned)((at + VIEW_BLOCK - from) / VIEW_BLOCK), at % VIEW_BLOCK, &words);
-    for (unsigned i = from == 0 ? 1 : 0; i < filled; i++)
-        add_spell(text, from + (size_t)i * VIEW_BLOCK - VIEW_BLOCK, i, &words);
+    n = n < text.len - begin ? n : text.len - begin;
+    for (; i + EIGHT <= n; i += EIGHT)
+        for (unsigned k = 0; k < EIGHT; k++)
+            of[i + k] = view_class_of[(unsigned char)text.ptr[begin + i + k]];
+    for (; i < n; i++)
+        of[i] = view_class_of[(unsigned char)text.ptr[begin + i]];
+    memset(of + n, 0, (size_t)(filled - first) * VIEW_BLOCK - n);
+    for (unsigned k = 0; k < VIEW_CLASSES && first != 0; k++)
+        words.of[k][0] = 0;
+    for (unsigned block = first; block < filled; block++) {
+        size_t at = from + (size_t)block * VIEW_BLOCK - VIEW_BLOCK, left = text.len - at;
+
+        fill_block(said.of + (size_t)block * VIEW_BLOCK, text.ptr + at,
+                   left < VIEW_BLOCK ? left : VIEW_BLOCK, block, &words);
+        add_spell(text, at, block, &words);
+    }
     view_bits_of(&words, out);
     for (unsigned k = 0; k < VIEW_MARK_BITS; k++) {
         out->any[k] = 0;
-        for (unsigned i = 0; i < words.n; i++)
-            out->any[k] |= (uint64_t)(out->at[k][i] != 0) << i;
+        for (unsigned block = 0; block < words.n; block++)
+            out->any[k] |= (uint64_t)(out->at[k][block] != 0) << block;
     }
 }

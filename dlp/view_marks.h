@@ -62,8 +62,8 @@ void view_bits(struct gw_span text, size_t from, struct view_bits *out);
 void view_bits_avx2(struct gw_span text, size_t from, struct view_bits *out);
 void view_bits_avx512(struct gw_span text, size_t from, struct view_bits *out);
 
-/* Bits of each byte of ASCII, of the classes in front of VIEW_CLASS_HIGH. */
-extern const uint8_t view_class_of[128];
+/* Bits of each byte, of the classes in front of VIEW_CLASS_HIGH; none beyond ASCII. */
+extern const uint8_t view_class_of[256];
 
 /* Places of one kind, ascending. */
 struct view_list {
