@@ -3,22 +3,51 @@
  * id() drops what the system refuses; id_soft() only lowers it, for systems whose numbers are often
  * quoted with a wrong check digit; id_any() asks every system of a kind, which is much too weak for
  * running text (every tenth number passes some system) and good for a number that stands alone. The
- * systems stand in validate_ids_*.c by region. No state; any thread. */
+ * systems stand in validate_ids_*.c by region. No state but where their names are; any thread. */
 #include "dlp/validate_ids.h"
 
+#include <pthread.h>
 #include <string.h>
 
 static const struct dlp_id_scheme *const tables[] = {
     dlp_ids_europe_west, dlp_ids_europe_east,    dlp_ids_americas, dlp_ids_asia_pacific,
     dlp_ids_world,       dlp_ids_company_europe, dlp_ids_codes};
 
+/* Where the names of all tables are: a rule asks for its own at each match. */
+enum { SLOTS = 1024 };
+static const struct dlp_id_scheme *slots[SLOTS];
+static pthread_once_t slots_once = PTHREAD_ONCE_INIT;
+
+static unsigned slot_of(struct gw_span name)
+{
+    uint32_t h = 0x811C9DC5u;
+
+    for (size_t i = 0; i < name.len; i++)
+        h = (h ^ (unsigned char)name.ptr[i]) * 0x01000193u;
+    return (h ^ h >> 15) % SLOTS;
+}
+
+static void fill_slots(void)
+{
+    for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
+        for (const struct dlp_id_scheme *s = tables[t]; s->name != NULL; s++) {
+            unsigned at = slot_of(gw_span_str(s->name));
+
+            while (slots[at] != NULL)
+                at = (at + 1) % SLOTS;
+            slots[at] = s;
+        }
+    }
+}
+
 static const struct dlp_id_scheme *find_scheme(struct gw_span name)
 {
-    for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
-        for (const struct dlp_id_scheme *s = tables[t]; s->name != NULL; s++)
-            if (name.len >= 2 && memcmp(name.ptr, s->name, 2) == 0 && gw_span_is(name, s->name))
-                return s;
-    return NULL;
+    unsigned at = slot_of(name);
+
+    (void)pthread_once(&slots_once, fill_slots);
+    while (slots[at] != NULL && !gw_span_is(name, slots[at]->name))
+        at = (at + 1) % SLOTS;
+    return slots[at];
 }
 
 bool dlp_id_known(struct gw_span name)
