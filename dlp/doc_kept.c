@@ -218,24 +218,36 @@ bool dlp_map_from_body(const struct dlp_doc *doc, uint32_t leaf, uint32_t raw_st
 static struct gw_span unescape(const struct dlp_doc *doc, uint32_t start, uint32_t end,
                                unsigned escaped)
 {
-    const char *p = doc->body.ptr + start;
+    const char *p = doc->body.ptr + start, *stop = doc->body.ptr + end;
     struct gw_span text = {p, end - start};
     char *out, tmp[4];
 
     /* How long it becomes is known before there is memory for it. */
     text.len = 0;
-    while (p < doc->body.ptr + end)
-        text.len += dlp_map_step(&p, escaped, tmp);
+    while (p < stop) {
+        size_t n = dlp_map_plain(p, (size_t)(stop - p));
+
+        p += n;
+        text.len += n;
+        if (p < stop)
+            text.len += dlp_map_step(&p, escaped, tmp);
+    }
     out = gw_arena_alloc(doc->arena, text.len + 1);
     if (out == NULL)
         return (struct gw_span){NULL, 0};
     text.ptr = out;
     p = doc->body.ptr + start;
-    while (p < doc->body.ptr + end) {
-        unsigned n = dlp_map_step(&p, escaped, tmp);
+    while (p < stop) {
+        size_t n = dlp_map_plain(p, (size_t)(stop - p));
 
-        memcpy(out, tmp, n);
+        memcpy(out, p, n);
+        p += n;
         out += n;
+        if (p < stop) {
+            n = dlp_map_step(&p, escaped, tmp);
+            memcpy(out, tmp, n);
+            out += n;
+        }
     }
     return text;
 }

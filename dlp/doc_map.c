@@ -88,10 +88,12 @@ unsigned dlp_map_step(const char **p, unsigned escaped, char out[4])
     const char *from = esc;
     unsigned n, want = 2;
 
-    if (escaped == 0) {
+    if (escaped == 0 || (escaped == 1 && **p != '\\')) {
         out[0] = *(*p)++;
         return 1;
     }
+    if (escaped == 1)
+        return gw_json_unescape(p, out);
     n = dlp_map_step(p, escaped - 1, out);
     if (n != 1 || out[0] != '\\')
         return n;

@@ -22,16 +22,31 @@ static bool is_open_key(struct gw_span key)
     return false;
 }
 
-/* Characters of words in [from, to); stops behind max. */
+/* Does a character of a word begin with this byte? */
+static inline unsigned begins_character(unsigned char c)
+{
+    return (unsigned)((unsigned char)((c | 0x20) - 'a') < 26) |
+           (unsigned)((unsigned char)(c - '0') < 10) | (unsigned)(c >= 0xC0);
+}
+
+/* Characters of words in [from, to); it stops somewhere behind max. */
 static unsigned count(const struct dlp_validate_in *in, size_t from, size_t to, unsigned max)
 {
+    enum { BLOCK = 32 };
+    const unsigned char *text = (const unsigned char *)in->text.ptr;
     unsigned n = 0;
+    size_t i = from;
 
-    for (size_t i = from; i < to && n <= max; i++) {
-        unsigned char c = (unsigned char)in->text.ptr[i];
+    for (; to - i >= BLOCK && n <= max; i += BLOCK) {
+        unsigned char of = 0;
 
-        n += dlp_is_alnum((char)c) || c >= 0xC0;
+        /* Without branches, so that the compiler does many at once. */
+        for (unsigned k = 0; k < BLOCK; k++)
+            of = (unsigned char)(of + begins_character(text[i + k]));
+        n += of;
     }
+    for (; i < to && n <= max; i++)
+        n += begins_character(text[i]);
     return n;
 }
 
