@@ -86,6 +86,15 @@ struct dlp_scanner {
     struct scan_wordy wordy;
     struct scan_known known;
     unsigned n_hits; /* matches of the leaf and its views so far, whatever they are worth */
+    unsigned most;   /* findings apart from each other that a text may have; 0: any number */
+};
+
+/* The findings of a text so far in heaps, each of which overlaps no other. Of a heap one finding stays at least, if none of its rules
+ * counts values. */
+struct scan_heaps {
+    unsigned n;      /* those of which one stays */
+    bool is_kept;    /* the last one is among them */
+    size_t from, to; /* the last one */
 };
 
 /* What stays the same while one leaf is scanned. */
@@ -109,6 +118,7 @@ struct scan_leaf {
     uint64_t look_at;  /* so much work is looked at */
     size_t word_start; /* where the word before word_end begins */
     size_t word_end;   /* the last place that was asked about */
+    struct scan_heaps heaps;
     enum gw_status st;
 };
 
@@ -203,6 +213,8 @@ unsigned scan_word_head_avx512(const struct bundle_word_head *heads, unsigned i,
 /* Where it is noted that no pattern has a match in this text, which is one that many bodies hold; NULL: it is none of them. */
 bool *scan_known(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text);
 
+/* Does what a finding of the rule is worth depend on how many values there are? */
+bool scan_counts(const struct bundle_rule *r);
 /* Drops findings of rules that want more or fewer values than there are, and adds steps. doc: the document; NULL: the findings are
  * all in text. GW_ENOMEM. */
 enum gw_status scan_count(struct dlp_scanner *s, const struct dlp_rules *rules,
@@ -213,6 +225,8 @@ void scan_explain_part(struct scan_explain *e, const char *what, struct gw_span 
 /* The match is judged: dropped says why it is none, or NULL. x->s->explain is not NULL. */
 void scan_explain_end(struct scan_leaf *x, const struct scan_match *m, const char *dropped);
 
+/* Adds the next finding of the text to x->heaps; more than s->most are too many: sets x->st. */
+void scan_count_apart(struct scan_leaf *x, const struct dlp_finding *f);
 /* Keeps the strongest of overlapping findings from s->found[first] on, sorted by start. GW_ENOMEM. */
 enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first);
 

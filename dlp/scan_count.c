@@ -11,7 +11,7 @@ struct item {
     uint32_t rule, finding;
 };
 
-static bool counts(const struct bundle_rule *r)
+bool scan_counts(const struct bundle_rule *r)
 {
     return r->min_count > 1 || r->max_count != UINT32_MAX || r->n_steps > 0;
 }
@@ -73,7 +73,7 @@ enum gw_status scan_count(struct dlp_scanner *s, const struct dlp_rules *rules,
     for (unsigned i = 0; i < s->n_found; i++) {
         const struct dlp_finding *f = &s->found[i];
 
-        if (!counts(&rules->b->rules[f->rule]))
+        if (!scan_counts(&rules->b->rules[f->rule]))
             continue;
         if (doc != NULL && !dlp_doc_leaf_at(doc, f->leaf, &leaf)) {
             free(items);

@@ -160,3 +160,23 @@ enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first)
     s->n_found = first + keep_apart(kept, n, s->order);
     return GW_OK;
 }
+
+void scan_count_apart(struct scan_leaf *x, const struct dlp_finding *f)
+{
+    struct scan_heaps *h = &x->heaps;
+    const bool is_kept = !scan_counts(&x->rules->b->rules[f->rule]);
+
+    if (f->start >= h->to) {
+        *h = (struct scan_heaps){h->n + is_kept, is_kept, f->start, f->end};
+    } else {
+        /* It may begin in front of others: a heap has a byte at least, so no more than there are bytes between become one. */
+        size_t fewer = (f->start < h->from ? h->from - f->start : 0) + (h->is_kept && !is_kept);
+
+        h->n -= h->n < fewer ? h->n : (unsigned)fewer;
+        h->is_kept = h->is_kept && is_kept;
+        h->from = f->start < h->from ? f->start : h->from;
+        h->to = f->end > h->to ? f->end : h->to;
+    }
+    if (x->s->most != 0 && h->n > x->s->most)
+        x->st = GW_ELIMIT;
+}

@@ -77,7 +77,8 @@ enum stage_result stage_scan(struct req *req)
     }
     req_refuse(req, 503, "server_error", "dlp_failed", 0, AUDIT_END_REFUSED,
                "The request could not be checked for sensitive data, so it was not sent (%s).",
-               gw_status_name(st));
+               st == GW_ELIMIT ? "more of it looks like such data than one request may hold"
+                               : gw_status_name(st));
     return DONE;
 }
 

@@ -57,11 +57,29 @@ static bool same(const struct dlp_finding *a, const struct dlp_finding *b)
            a->confidence == b->confidence;
 }
 
+/* Rule 2 counts its values: none may be left of it. */
+static const struct bundle_rule counting[] = {{.max_count = UINT32_MAX},
+                                              {.max_count = UINT32_MAX},
+                                              {.min_count = 2, .max_count = UINT32_MAX}};
+static const struct bundle bundle = {.rules = counting, .n_rules = 3};
+static const struct dlp_rules rules = {.b = &bundle};
+
+/* How many are left at least, as is said while they come. */
+static unsigned count_apart(struct dlp_scanner *s, const struct dlp_finding *f, unsigned n)
+{
+    struct scan_leaf x = {.s = s, .rules = &rules};
+
+    for (unsigned i = 0; i < n; i++)
+        scan_count_apart(&x, &f[i]);
+    CHECK(x.st == GW_OK);
+    return x.heaps.n;
+}
+
 /* One finding in front of those that are resolved stays as it is. */
 static void test_random(struct dlp_scanner *s, unsigned room, bool in_order)
 {
     struct dlp_finding all[MOST], copy[MOST], kept[MOST];
-    unsigned n = 2 + draw(MOST - 2), n_kept;
+    unsigned n = 2 + draw(MOST - 2), n_kept, n_sure = 0;
     uint32_t at = 0;
 
     for (unsigned i = 0; i < n; i++) {
@@ -71,6 +89,9 @@ static void test_random(struct dlp_scanner *s, unsigned room, bool in_order)
         copy[i] = all[i];
     }
     n_kept = reference(copy, n, kept);
+    for (unsigned i = 0; i < n_kept; i++)
+        n_sure += kept[i].rule != 2;
+    CHECK(count_apart(s, all, n) <= n_sure);
     s->found[0] = (struct dlp_finding){.rule = 77, .start = 3, .end = 9};
     memcpy(s->found + 1, all, n * sizeof(*all));
     s->n_found = 1 + n;
@@ -88,6 +109,7 @@ static void test_reversed(struct dlp_scanner *s, unsigned n)
     CHECK(scan_resolve(s, 0) == GW_OK && s->n_found == n);
     for (unsigned i = 0; i < n; i++)
         CHECK(s->found[i].start == 4 * (i + 1));
+    CHECK(count_apart(s, s->found, n) == n);
 }
 
 int main(void)

@@ -378,6 +378,22 @@ static void check_body(const char *body, const char *want)
     gw_buf_fini(&out);
 }
 
+/* A text ends when it has too many findings, and not before: those that overlap are one. */
+static void check_most(void)
+{
+    struct gw_buf b = {NULL, 0, 0, false}, out = b;
+
+    gw_buf_adds(&b, "{\"a\":\"");
+    for (unsigned i = 0; i < 300; i++)
+        gw_buf_printf(&b, "t_passwd=jane%u@corp.example, b%u@corp.example; ", i, i);
+    gw_buf_adds(&b, "\"}");
+    CHECK(scan_body(b.ptr, &(struct dlp_scan_limits){.max_findings = 600}, &out) == GW_OK);
+    CHECK(scan_body(b.ptr, &(struct dlp_scan_limits){.max_findings = 599}, &out) == GW_ELIMIT);
+    CHECK(scan_body(b.ptr, &(struct dlp_scan_limits){.max_findings = 99}, &out) == GW_ELIMIT);
+    gw_buf_fini(&b);
+    gw_buf_fini(&out);
+}
+
 static void test_documents(void)
 {
     static const char many[] = "{\"a\":\"a@b.co a@b.co a@b.co\"}";
@@ -396,6 +412,7 @@ static void test_documents(void)
                "t-mail:/a:jane@corp.example:70\n"); /* the stronger of two that overlap */
     CHECK(scan_body(many, &(struct dlp_scan_limits){.max_findings = 3}, &out) == GW_OK);
     CHECK(scan_body(many, &(struct dlp_scan_limits){.max_findings = 2}, &out) == GW_ELIMIT);
+    check_most();
     CHECK(scan_body(many, &(struct dlp_scan_limits){.report_from = 71}, &out) == GW_OK &&
           out.len == 0);
     gw_buf_fini(&out);
