@@ -92,4 +92,43 @@ void view_bits_avx512(struct gw_span text, size_t from, struct view_bits *out)
         }
     }
 }
+
+size_t view_find_unplain_avx512(struct gw_span text, size_t at, size_t to)
+{
+    const __m512i low = _mm512_loadu_si512(view_class_of),
+                  high = _mm512_loadu_si512(view_class_of + 64);
+    const __m512i first =
+                      _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)view_spell_first)),
+                  second =
+                      _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)view_spell_second));
+    const __m512i alphas = _mm512_set1_epi8((char)(1u << VIEW_CLASS_ALPHA)),
+                  digits = _mm512_set1_epi8((char)(1u << VIEW_CLASS_DIGIT)),
+                  signs = _mm512_set1_epi8((char)(1u << VIEW_CLASS_SIGN));
+    const unsigned char front = at == 0 ? 0 : (unsigned char)text.ptr[at - 1];
+    uint64_t digit_before = view_class_of[front] >> VIEW_CLASS_DIGIT & 1,
+             alpha_before = (view_class_of[front] >> VIEW_CLASS_ALPHA & 1) | front >> 7,
+             inside = alpha_before; /* the word that goes on began in front of `at` */
+
+    for (; at < to; at += VIEW_BLOCK) {
+        __m512i v = bytes_at(text, at), next = bytes_at(text, at + 1);
+        __mmask64 beyond = _mm512_movepi8_mask(v);
+        __m512i class = _mm512_maskz_permutex2var_epi8(~beyond, low, v, high);
+        uint64_t alpha = _mm512_test_epi8_mask(class, alphas),
+                 digit = _mm512_test_epi8_mask(class, digits),
+                 sign = _mm512_test_epi8_mask(class, signs),
+                 spell = _mm512_test_epi8_mask(_mm512_permutexvar_epi8(v, first),
+                                               _mm512_permutexvar_epi8(next, second)),
+                 behind = digit << 1 | digit_before | (~alpha & (alpha + inside)),
+                 odd = beyond | (alpha & ~(alpha << 1 | alpha_before) & spell) | (sign & behind);
+
+        if (to - at < VIEW_BLOCK)
+            odd &= (UINT64_C(1) << (to - at)) - 1;
+        if (odd != 0)
+            return at + (size_t)__builtin_ctzll(odd);
+        inside &= alpha == UINT64_MAX;
+        alpha_before = alpha >> 63;
+        digit_before = digit >> 63;
+    }
+    return to;
+}
 #endif

@@ -415,6 +415,16 @@ static size_t plain_digits(struct gw_span text, size_t at, size_t to)
 {
     size_t end = at;
 
+#if defined(__x86_64__)
+    if (view_has_avx512()) {
+        for (; end < to; end++) {
+            end = view_find_unplain_avx512(text, end, to);
+            if (end == to || !is_plain(text, end))
+                break;
+        }
+        return end - at;
+    }
+#endif
     while (end < to && is_plain(text, end)) {
         bool begins = is_letter(text.ptr[end]) && (end == 0 || !is_letter(text.ptr[end - 1]));
 

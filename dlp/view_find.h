@@ -90,6 +90,10 @@ static inline bool view_may_spell(char first, char second)
     return (view_spell_first[first & 31] & view_spell_second[second & 31]) != 0;
 }
 
+/* With AVX-512: the first byte of text[at, to) that, as far as its neighbours tell, may begin a word for a digit, is a sign behind a digit or
+ * behind the word that began in front of `at`, or is beyond ASCII; `to` when there is none. */
+size_t view_find_unplain_avx512(struct gw_span text, size_t at, size_t to);
+
 /* May the byte behind an equals sign belong to quoted-printable? */
 static inline bool view_is_quoted(char next)
 {
