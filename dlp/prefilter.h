@@ -212,10 +212,13 @@ struct prefilter {
     uint32_t *
         run_limits; /* of each: how long a run can be that a match begins with and does not leave; UINT32_MAX: any */
     bool *run_is_all; /* of each: a match is the whole run, and nothing else */
+    bool *
+        run_is_first; /* of each: in front of it stands a byte that is in no token, so it begins where a token does */
     struct prefilter_runs *run_groups;
     unsigned n_runs, n_run_groups, least_run; /* the last: bytes of the shortest */
-    unsigned
-        run_reach; /* how far a run is behind the beginning of its match at most, where there is but one distance */
+    /* How far a run is behind the beginning of its match at most, where there is but one distance and that is not told by the token's
+     * beginning; bytes of the shortest such run. */
+    unsigned run_reach, reach_least;
     /* Those that begin where a word does stand first, and of each byte, a bit a group: which of their sets have it. Bits of groups that
      * begin where any word does, and of all. */
     unsigned n_word_groups, shortest_run,

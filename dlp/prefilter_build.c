@@ -544,10 +544,11 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
     f->runs = calloc(b->n_runs + 1, sizeof(*f->runs));
     f->run_limits = calloc(b->n_runs + 1, sizeof(*f->run_limits));
     f->run_is_all = calloc(b->n_runs + 1, sizeof(*f->run_is_all));
+    f->run_is_first = calloc(b->n_runs + 1, sizeof(*f->run_is_first));
     f->run_groups = calloc(b->n_runs + 1, sizeof(*f->run_groups));
     f->wide = calloc(b->n_windows + 1, sizeof(*f->wide));
     return f->starts != NULL && f->targets != NULL && f->first_target != NULL && f->runs != NULL &&
-           f->run_limits != NULL && f->run_is_all != NULL && f->run_groups != NULL &&
+           f->run_limits != NULL && f->run_is_all != NULL && f->run_is_first != NULL && f->run_groups != NULL &&
            f->wide != NULL;
 }
 
@@ -583,6 +584,7 @@ void prefilter_fini(struct prefilter *f)
     free(f->runs);
     free(f->run_limits);
     free(f->run_is_all);
+    free(f->run_is_first);
     free(f->run_groups);
     free(f->wide);
     free(f->wide_rows);

@@ -107,6 +107,21 @@ static bool is_all(const struct bundle *b, const struct bundle_run *run)
     return true;
 }
 
+/* Has every match a byte in front of the run that no token has? */
+static bool is_first(const struct bundle *b, const struct bundle_run *run)
+{
+    const struct bundle_pattern *p = &b->patterns[run->target.pattern];
+    const unsigned place = run->target.min - 1;
+
+    if (run->target.min != run->target.max || run->target.min == 0 || place >= BUNDLE_HEAD_BYTES)
+        return false;
+    for (uint32_t i = 0; i < p->n_heads; i++)
+        for (unsigned byte = 0; byte < 256; byte++)
+            if ((prefilter_flags[byte] & 2) != 0 && rx_set_has(&b->sets[p->head[i][place]], byte))
+                return false;
+    return true;
+}
+
 /* Fills in what is asked of all groups at words at once. */
 static void fill_run_bits(struct prefilter *f, const struct bundle *b)
 {
@@ -115,15 +130,18 @@ static void fill_run_bits(struct prefilter *f, const struct bundle *b)
     for (unsigned i = 0; i < f->n_runs; i++) {
         f->run_limits[i] = run_limit(b, &b->runs[f->runs[i]]);
         f->run_is_all[i] = is_all(b, &b->runs[f->runs[i]]);
+        f->run_is_first[i] = is_first(b, &b->runs[f->runs[i]]);
     }
-    f->shortest_run = f->least_run = UINT_MAX;
+    f->shortest_run = f->least_run = f->reach_least = UINT_MAX;
     for (unsigned i = 0; i < f->n_runs; i++) {
         const struct bundle_run *run = &b->runs[f->runs[i]];
 
         f->least_run = run->n < f->least_run ? run->n : f->least_run;
-        if (run->target.min == run->target.max && run->target.max > f->run_reach &&
-            run->target.max <= RULEC_MAX_OFFSET)
-            f->run_reach = run->target.max;
+        if (run->target.min == run->target.max && run->target.max > 0 && !f->run_is_first[i] &&
+            run->target.max <= RULEC_MAX_OFFSET) {
+            f->run_reach = run->target.max > f->run_reach ? run->target.max : f->run_reach;
+            f->reach_least = run->n < f->reach_least ? run->n : f->reach_least;
+        }
     }
     for (unsigned i = 0; i < f->n_word_groups && i < PREFILTER_RUN_BITS; i++) {
         const struct prefilter_runs *group = &f->run_groups[i];

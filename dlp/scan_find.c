@@ -358,14 +358,16 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
     const struct prefilter *f = x->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     struct scan_words words;
-    size_t end = to,
-           most = to + x->rules->max_run < x->text.len ? to + x->rules->max_run : x->text.len;
+    size_t reach,
+        end = to,
+        most = to + x->rules->max_run < x->text.len ? to + x->rules->max_run : x->text.len;
 
     while (end < most && is_token(text[end]))
         end++;
     if (end - from < f->least_run)
         return;
-    scan_words_in(x, from > f->run_reach ? from - f->run_reach : 0, to, &words);
+    reach = end - from < f->reach_least ? 0 : f->run_reach;
+    scan_words_in(x, from > reach ? from - reach : 0, to, &words);
     for (unsigned k = 0; k < words.n && x->st == GW_OK; k++) {
         size_t at = words.base + words.at[k];
         bool at_token;

@@ -53,6 +53,20 @@ static bool stands(const struct scan_leaf *x, const struct bundle_set *set, stru
     return s->to - at >= n;
 }
 
+/* Notes a run that can only begin where the token does that is from `from` on. */
+static void offer_first(struct scan_leaf *x, const struct bundle_run *run, size_t from, size_t end)
+{
+    const struct bundle_target *t = &run->target;
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    struct stretch s = {SIZE_MAX, SIZE_MAX, false};
+
+    x->work++;
+    if (from >= t->min && (prefilter_flags[text[from - 1]] & 2) == 0 &&
+        scan_fits(x, t->pattern, from - t->min) &&
+        stands(x, &x->rules->b->sets[run->set], &s, from, run->n, end))
+        scan_push(x, t->pattern, from - t->min);
+}
+
 /* Notes a run with its match's beginning at one distance in front. */
 static void offer_fixed(struct scan_leaf *x, const struct bundle_run *run,
                         const struct scan_words *words, size_t from, size_t to, size_t end)
@@ -147,7 +161,9 @@ void scan_runs_anywhere(struct scan_leaf *x, const struct prefilter_runs *group,
 
         if (end - from < run->n || scan_is_dead(x, run->target.pattern))
             continue;
-        if (run->target.min == run->target.max)
+        if (x->filter->run_is_first[i])
+            offer_first(x, run, from, end);
+        else if (run->target.min == run->target.max)
             offer_fixed(x, run, words, from, to, end);
         else
             find_any(x, run, from, to, end);

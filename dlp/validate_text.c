@@ -145,12 +145,19 @@ double dlp_val_wordiness(struct gw_span s)
 
     /* No branch: what stands next is hard to guess. */
     for (size_t i = 0; i < s.len; i++) {
-        char a = s.ptr[i], b = i + 1 < s.len ? s.ptr[i + 1] : ' ';
-        unsigned at = (unsigned char)((a | 0x20) - 'a'), next = (unsigned char)((b | 0x20) - 'a');
-        unsigned is_letter = at < 26, both = is_letter & (next < 26);
+        char a = s.ptr[i], b = ' ';
+        unsigned at, next, is_letter, both, hump, pair, digit;
+
+        if (i + 1 < s.len)
+            b = s.ptr[i + 1];
+        at = (unsigned char)((a | 0x20) - 'a');
+        next = (unsigned char)((b | 0x20) - 'a');
+        is_letter = at < 26;
+        both = is_letter & (next < 26);
         /* A new word begins, if the last was one. */
-        unsigned hump = both & ((a & 0x20) != 0) & ((b & 0x20) == 0);
-        unsigned pair = both & (hump ^ 1), digit = (unsigned char)(b - '0') < 10;
+        hump = both & ((a & 0x20) != 0) & ((b & 0x20) == 0);
+        pair = both & (hump ^ 1);
+        digit = (unsigned char)(b - '0') < 10;
 
         letters += is_letter;
         run = (run + 1) & (0 - is_letter);
