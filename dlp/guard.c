@@ -177,13 +177,13 @@ static void sweep(struct dlp_guard *g)
         qsort(s->matches, s->n_matches, sizeof(*s->matches), by_start);
     for (unsigned i = 0; i < g->next.n; i++)
         s->state[g->next.items[i].rule] =
-            (struct scan_state){s->epoch, (uint32_t)g->next.items[i].next};
+            (struct scan_state){.epoch = s->epoch, .next = (uint32_t)g->next.items[i].next};
     for (unsigned i = 0; i < s->n_matches; i++) {
         struct scan_state *state = &s->state[s->matches[i].rule];
 
         if (state->epoch == s->epoch && s->matches[i].match_start < state->next)
             continue;
-        *state = (struct scan_state){s->epoch, (uint32_t)s->matches[i].match_end};
+        *state = (struct scan_state){.epoch = s->epoch, .next = (uint32_t)s->matches[i].match_end};
         s->matches[n++] = s->matches[i];
     }
     s->n_matches = n;

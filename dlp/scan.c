@@ -202,7 +202,8 @@ static void take_match(struct scan_leaf *x, const struct bundle_pattern *p, size
                                               .confidence = found.confidence}))
         return;
     scan_count_apart(x, &x->s->found[x->s->n_found - 1]);
-    x->s->state[p->rule] = (struct scan_state){x->s->epoch, (uint32_t)(at + m->len)};
+    x->s->state[p->rule] =
+        (struct scan_state){.epoch = x->s->epoch, .next = (uint32_t)(at + m->len)};
 }
 
 /* Runs the matcher of pattern at byte `at`, where it may begin, and judges its match; true when there is one. */

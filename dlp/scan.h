@@ -12,9 +12,11 @@
 #include "dlp/rulec_anchor.h"
 #include "dlp/view_scan.h"
 
-/* Where a rule goes on after its last finding in the leaf numbered epoch. */
+/* Where a rule goes on after its last finding in the leaf numbered epoch; and the last match of it that was worth nothing, in the leaf
+ * numbered refused: its patterns may match the same bytes one after the other. */
 struct scan_state {
     uint32_t epoch, next;
+    uint32_t refused, match_start, match_end, start, end;
 };
 
 /* A match of a rule; bytes of the text. */

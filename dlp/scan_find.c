@@ -245,12 +245,17 @@ static void find_wide(struct scan_leaf *x, uint64_t places, size_t from)
 
 /* ---- starts ------------------------------------------------------------------------------- */
 
-/* Notes at `at` the starts of a word of the rows whose matches can end where a token does. */
-static inline void push_all(struct scan_leaf *x, unsigned word, uint64_t bits, size_t at)
+/* Notes at `at` the starts of n words of the rows from the first-th on whose matches can end where a token does. */
+static inline void push_all(struct scan_leaf *x, unsigned first, const uint64_t *alive, unsigned n,
+                            size_t at)
 {
-    if (bits != 0)
-        scan_push_starts(x, x->filter->starts + (size_t)word * 64, bits, ends_at(x, at),
-                         scan_boundary_before(RULEC_BOUNDARY_TOKEN, x->text, at), at);
+    const uint64_t ends = ends_at(x, at);
+    const bool at_token = scan_boundary_before(RULEC_BOUNDARY_TOKEN, x->text, at);
+
+    for (unsigned k = 0; k < n; k++)
+        if (alive[k] != 0)
+            scan_push_starts(x, x->filter->starts + (size_t)(first + k) * 64, alive[k], ends,
+                             at_token, at);
 }
 
 /* Notes the patterns that sixteen bytes at a word's beginning allow. */
@@ -265,15 +270,17 @@ static void find_starts(struct scan_leaf *x, uint64_t places, size_t from)
 
         x->work++;
         if (f->start_words == 1) {
-            push_all(x, 0, prefilter_starts_one(f, p), at);
+            uint64_t alive = prefilter_starts_one(f, p);
+
+            if (alive != 0)
+                push_all(x, 0, &alive, 1, at);
             continue;
         }
         for (unsigned first = 0; first < f->start_words; first += PREFILTER_ROW_WORDS) {
             uint64_t alive[PREFILTER_ROW_WORDS];
 
-            for (unsigned k = 0, n = f->allowed(f, p, first, alive) ? PREFILTER_ROW_WORDS : 0;
-                 k < n; k++)
-                push_all(x, first + k, alive[k], at);
+            if (f->allowed(f, p, first, alive))
+                push_all(x, first, alive, PREFILTER_ROW_WORDS, at);
         }
     }
 }

@@ -155,7 +155,7 @@ static const char *add_checks(struct scan_leaf *x, const struct scan_match *m, i
     return NULL;
 }
 
-bool scan_judge(struct scan_leaf *x, struct scan_match *m)
+static bool judge(struct scan_leaf *x, struct scan_match *m)
 {
     const struct bundle_rule *r = &x->rules->b->rules[m->rule];
     int sum = (int)r->confidence, around = 0;
@@ -184,4 +184,33 @@ bool scan_judge(struct scan_leaf *x, struct scan_match *m)
     if (m->confidence + (x->growing ? 0u : x->rules->lift[m->rule]) < x->report_from)
         return end(x, m, "its confidence");
     return end(x, m, NULL);
+}
+
+/* Is this what the rule was just told is worth nothing? Who asks why is told each time. */
+static bool was_refused(const struct scan_leaf *x, const struct scan_match *m)
+{
+    const struct scan_state *s = &x->s->state[m->rule];
+
+    return s->refused == x->s->epoch && s->start == m->start && s->end == m->end &&
+           s->match_start == m->match_start && s->match_end == m->match_end &&
+           x->s->explain == NULL;
+}
+
+bool scan_judge(struct scan_leaf *x, struct scan_match *m)
+{
+    struct scan_state *s = &x->s->state[m->rule];
+    const struct scan_match asked = *m;
+
+    if (x->growing)
+        return judge(x, m);
+    if (was_refused(x, m))
+        return false;
+    if (judge(x, m))
+        return true;
+    s->refused = x->s->epoch;
+    s->match_start = (uint32_t)asked.match_start;
+    s->match_end = (uint32_t)asked.match_end;
+    s->start = (uint32_t)asked.start;
+    s->end = (uint32_t)asked.end;
+    return false;
 }
