@@ -328,6 +328,10 @@ static void bench_file(char *arg, struct run *runs, unsigned n, double seconds, 
     if (size_at != NULL)
         *size_at = '\0';
     cut(&m, text, len < max_bytes ? len : max_bytes, size);
+    if (m.n == 0) {
+        fprintf(stderr, "%s: shorter than a message\n", arg);
+        exit(1);
+    }
     measure(runs, n, &m, seconds);
     for (unsigned i = 0; i < n; i++)
         print(&runs[i], arg, size);

@@ -3,6 +3,7 @@
 make(folder, size) writes and returns {name: path}: prose (man pages, READMEs, licences), code (C, Python, Perl, shell), chat (bodies of chat requests made
 of both, one a line, as clients write them), table (a CSV in which every line holds a name, an e-mail address, a phone number, a card, identifiers: the
 worst text that is real), and the texts that are made to keep a scanner busy. The same machine gives the same bytes."""
+import base64
 import gzip
 import json
 import os
@@ -88,6 +89,18 @@ def hostile(size):
     rnd = random.Random(4)
     fill = lambda piece: (piece * (size // len(piece) + 1))[:size]
     b64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+    def draw(piece):
+        """Pieces until there are enough bytes; not all are ASCII."""
+        out, total = [], 0
+        while total < size:
+            out.append(piece())
+            total += len(out[-1].encode())
+        return "".join(out)
+
+    any_of = lambda letters, least, most: "".join(rnd.choice(letters) for _ in range(rnd.randint(least, most)))
+    names = "password secret token api_key ssn iban account card passport order invoice session client key".split()
+    starts = ["sk_live_", "ghp_", "AKIA", "xoxb-", "glpat-", "eyJ", "https://", "DE", "+49", "SG.", "npm_", "key-", "password=", "secret: ", "token", "pat."]
     return {
         "digits": "".join(rnd.choice("0123456789") for _ in range(size)),
         "zeros": "0" * size,
@@ -106,6 +119,18 @@ def hostile(size):
         "private keys": fill("-----BEGIN RSA PRIVATE KEY-----\n"),
         "underscores": "_" * size,
         "letters": "a" * size,
+        "empty assignments": fill("API_KEY=\nSECRET_TOKEN=\n"),
+        "small base64": draw(lambda: base64.b64encode(any_of("abcdefgh 0123456789@.", 18, 18).encode()).decode() + " "),
+        "base64 of words": draw(lambda: base64.b64encode(" ".join(rnd.choice(names) for _ in range(4)).encode()).decode() + " "),
+        "hidden words": fill("p\u200bassword s\u200becret "),
+        "two scripts": fill("\u0430bc password s\u0435cret= "),
+        "full width": draw(lambda: rnd.choice("abcdefgh password=0123") if rnd.random() < .5 else chr(0xFF21 + rnd.randrange(26))),
+        "beginnings": draw(lambda: rnd.choice(starts) + rnd.choice(["", " ", "_", "-", ": ", "="])),
+        "percent": draw(lambda: f"%{rnd.randrange(32, 127):02x}"),
+        "quoted-printable": draw(lambda: f"={rnd.randrange(32, 127):02X}"),
+        "tokens": draw(lambda: any_of(b64[:62], 16, 22) + " "),
+        "named tokens": draw(lambda: rnd.choice(names) + "=" + any_of(b64[:62], 16, 44) + " "),
+        "digests": draw(lambda: f"{rnd.getrandbits(128):032x} "),
     }
 
 
