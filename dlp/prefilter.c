@@ -121,7 +121,7 @@ static void ask_tables(const struct prefilter *f, const unsigned char *text, siz
         said->pairs[i] = table[p[i] | (unsigned)p[i + 1] << 8];
     for (; i < n + BEHIND; i++)
         said->pairs[i] = table[i == inside ? p[i] : 0];
-    memset(said->pairs + i, 0, blocks + 2 * STEP - i);
+    memset(said->pairs + i, 0, blocks + (size_t)2 * STEP - i);
     for (i = 0; i + STEP <= n; i += STEP)
         for (unsigned k = 0; k < STEP; k++)
             said->kinds[i + k] = kind_of[p[i + k]];

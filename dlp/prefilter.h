@@ -1,7 +1,7 @@
 /* dlp/prefilter.h - finds the places in a text where a match may be. Private to dlp.
  *
  * What a rule set looks for comes in four kinds, each with the cheapest test that tells most:
- *   literals  windows that begin with four bytes, case aside, or with three: a hash of these;
+ *   literals  windows that begin with four bytes, case aside, or with three: a hash of these, behind buckets where they are few;
  *   wide      other windows (`@` and a letter): a set of buckets for each of the four places;
  *   starts    patterns of digits and capitals that begin where a word does: the same buckets for their first four bytes, but
  *             only where a word begins and, for most, a digit or a colon is near; then all of their first sixteen bytes at once, a

@@ -1,6 +1,6 @@
 /* dlp/prefilter_avx2.c - the filter, 32 bytes a step: a byte's buckets are those of its low nibble that are also those of its
- * high nibble. Accepts a little more than the scalar version, never less. Literals are hashed
- * eight at a time, their bits gathered. */
+ * high nibble. Accepts a little more than the scalar version, never less. Few literals are told by their bytes' five lower bits, and hashed
+ * where these fit; many are hashed eight at a time, their bits gathered. */
 #include <string.h>
 
 #include "dlp/prefilter.h"
@@ -191,10 +191,12 @@ static inline unsigned append_known(const struct prefilter *f, const unsigned ch
         if (len - at >= place + BUNDLE_WINDOW_BYTES) {
             const unsigned char *p = text + at + place;
 
-            known = prefilter_hash_known(&f->literals[PREFILTER_FOUR],
-                                         prefilter_hash(PREFILTER_FOUR, p)) |
-                    prefilter_hash_known(&f->literals[PREFILTER_THREE],
-                                         prefilter_hash(PREFILTER_THREE, p));
+            bool four = prefilter_hash_known(&f->literals[PREFILTER_FOUR],
+                                             prefilter_hash(PREFILTER_FOUR, p)),
+                 three = prefilter_hash_known(&f->literals[PREFILTER_THREE],
+                                              prefilter_hash(PREFILTER_THREE, p));
+
+            known = ((unsigned)four | three) != 0;
         }
         /* No branch: which places are kept is hard to guess. */
         out[n] = (uint16_t)(block + place);
@@ -274,7 +276,7 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
 {
     uint64_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
     unsigned char tail[READ];
-    struct masks m;
+    struct masks m = {.word = {0}};
     size_t blocks = (to - from + 63) / 64;
     unsigned n = 0;
 
