@@ -255,7 +255,7 @@ bool prefilter_starts_avx512(const struct prefilter *f, const unsigned char *p, 
 
     for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++) {
         left = _mm512_and_si512(left, _mm512_loadu_si512(prefilter_start_row(f, k, p[k]) + first));
-        if (k % 4 == 3 && _mm512_test_epi64_mask(left, left) == 0)
+        if (k % 8 == 7 && _mm512_test_epi64_mask(left, left) == 0)
             return false;
     }
     _mm512_storeu_si512(alive, left);

@@ -548,8 +548,8 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
     f->run_groups = calloc(b->n_runs + 1, sizeof(*f->run_groups));
     f->wide = calloc(b->n_windows + 1, sizeof(*f->wide));
     return f->starts != NULL && f->targets != NULL && f->first_target != NULL && f->runs != NULL &&
-           f->run_limits != NULL && f->run_is_all != NULL && f->run_is_first != NULL && f->run_groups != NULL &&
-           f->wide != NULL;
+           f->run_limits != NULL && f->run_is_all != NULL && f->run_is_first != NULL &&
+           f->run_groups != NULL && f->wide != NULL;
 }
 
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped)

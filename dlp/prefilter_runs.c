@@ -122,17 +122,15 @@ static bool is_first(const struct bundle *b, const struct bundle_run *run)
     return true;
 }
 
-/* Fills in what is asked of all groups at words at once. */
-static void fill_run_bits(struct prefilter *f, const struct bundle *b)
+/* Fills in what is known of each run, and of all. */
+static void measure_runs(struct prefilter *f, const struct bundle *b)
 {
-    while (f->n_word_groups < f->n_run_groups && !f->run_groups[f->n_word_groups].anywhere)
-        f->n_word_groups++;
     for (unsigned i = 0; i < f->n_runs; i++) {
         f->run_limits[i] = run_limit(b, &b->runs[f->runs[i]]);
         f->run_is_all[i] = is_all(b, &b->runs[f->runs[i]]);
         f->run_is_first[i] = is_first(b, &b->runs[f->runs[i]]);
     }
-    f->shortest_run = f->least_run = f->reach_least = UINT_MAX;
+    f->least_run = f->reach_least = UINT_MAX;
     for (unsigned i = 0; i < f->n_runs; i++) {
         const struct bundle_run *run = &b->runs[f->runs[i]];
 
@@ -143,6 +141,14 @@ static void fill_run_bits(struct prefilter *f, const struct bundle *b)
             f->reach_least = run->n < f->reach_least ? run->n : f->reach_least;
         }
     }
+}
+
+/* Fills in what is asked of all groups at words at once. */
+static void fill_run_bits(struct prefilter *f, const struct bundle *b)
+{
+    while (f->n_word_groups < f->n_run_groups && !f->run_groups[f->n_word_groups].anywhere)
+        f->n_word_groups++;
+    f->shortest_run = UINT_MAX;
     for (unsigned i = 0; i < f->n_word_groups && i < PREFILTER_RUN_BITS; i++) {
         const struct prefilter_runs *group = &f->run_groups[i];
         uint64_t bit = UINT64_C(1) << i;
@@ -163,5 +169,6 @@ void prefilter_group_runs(struct prefilter *f, const struct bundle *b)
     if (f->n_runs == 0)
         return;
     make_groups(f, b);
+    measure_runs(f, b);
     fill_run_bits(f, b);
 }

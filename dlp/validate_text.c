@@ -140,33 +140,30 @@ double dlp_val_wordiness(struct gw_span s)
 {
     unsigned common = 0;
     unsigned pairs = 0;
-    unsigned letters = 0;
-    unsigned run = 0; /* letters since the last thing that is none, or the last hump */
+    size_t letters = 0;
+    size_t run = 0; /* letters since the last thing that is none, or the last hump */
 
-    /* No branch: what stands next is hard to guess. */
     for (size_t i = 0; i < s.len; i++) {
-        char a = s.ptr[i], b = ' ';
-        unsigned at, next, is_letter, both, hump, pair, digit;
+        char a = s.ptr[i];
+        char b = ' ';
 
         if (i + 1 < s.len)
             b = s.ptr[i + 1];
-        at = (unsigned char)((a | 0x20) - 'a');
-        next = (unsigned char)((b | 0x20) - 'a');
-        is_letter = at < 26;
-        both = is_letter & (next < 26);
-        /* A new word begins, if the last was one. */
-        hump = both & ((a & 0x20) != 0) & ((b & 0x20) == 0);
-        pair = both & (hump ^ 1);
-        digit = (unsigned char)(b - '0') < 10;
-
-        letters += is_letter;
-        run = (run + 1) & (0 - is_letter);
-        /* k3y: no word ends so soon */
-        pairs += pair | (hump & (run < 3)) | ((both ^ 1) & digit & (run - 1 < 2));
-        common += pair & (common_pairs[at & (0 - is_letter)] >> (next & 31));
-        run &= hump - 1;
+        letters += dlp_is_alpha(a);
+        run = dlp_is_alpha(a) ? run + 1 : 0;
+        if (!dlp_is_alpha(a) || !dlp_is_alpha(b)) {
+            pairs += run > 0 && run < 3 && dlp_is_digit(b); /* k3y: no word ends so soon */
+            continue;
+        }
+        if (dlp_is_lower(a) && dlp_is_upper(b)) { /* a new word begins, if the last was one */
+            pairs += run < 3;
+            run = 0;
+            continue;
+        }
+        pairs++;
+        common += (common_pairs[gw_ascii_lower(a) - 'a'] >> (gw_ascii_lower(b) - 'a')) & 1u;
     }
-    if (pairs == 0 || (size_t)letters * 2 < s.len)
+    if (pairs == 0 || letters * 2 < s.len)
         return 0;
     return (double)common / (double)pairs;
 }
