@@ -202,4 +202,4 @@ FORCE:
 .SECONDARY:
 .DELETE_ON_ERROR:
 
--include $(ALLOBJ:.o=.d) $(wildcard $(BUILD)/tests/bench/*.d) $(MOCK:%.c=$(BUILD)/%.d) $(UNIT:%.c=$(BUILD)/%.d) $(RESRC:%.re=$(BUILD)/gen/%.c.d)
+-include $(ALLOBJ:.o=.d) $(wildcard $(BUILD)/tests/bench/*.d $(BUILD)/tests/bench/*/*.d) $(MOCK:%.c=$(BUILD)/%.d) $(UNIT:%.c=$(BUILD)/%.d) $(RESRC:%.re=$(BUILD)/gen/%.c.d)
