@@ -105,30 +105,39 @@ static int by_start(const void *a, const void *b)
     return x->rule < y->rule ? -1 : x->rule > y->rule;
 }
 
-/* Does one of n findings, sorted by rule and start, of f's rule overlap f? */
-static bool is_known(const struct dlp_finding *known, unsigned n, const struct dlp_finding *f)
+/* Of findings [from, n), sorted by rule and start, the first that is of a later rule or starts at `start` or behind it. */
+static unsigned first_behind(const struct dlp_finding *known, unsigned from, unsigned n,
+                             uint32_t rule, uint32_t start)
 {
-    unsigned lo = 0, hi = n;
+    while (from < n) {
+        unsigned mid = from + (n - from) / 2;
 
-    /* The first that is of a later rule or starts behind f. */
-    while (lo < hi) {
-        unsigned mid = lo + (hi - lo) / 2;
-
-        if (known[mid].rule < f->rule || (known[mid].rule == f->rule && known[mid].start < f->end))
-            lo = mid + 1;
+        if (known[mid].rule < rule || (known[mid].rule == rule && known[mid].start < start))
+            from = mid + 1;
         else
-            hi = mid;
+            n = mid;
     }
-    return lo > 0 && known[lo - 1].rule == f->rule && known[lo - 1].end > f->start;
+    return from;
 }
 
-/* Does one of n findings overlap f that is as sure? */
+/* Does one of n findings, sorted by rule and start, of f's rule overlap f? Those of one rule overlap no other. */
+static bool is_known(const struct dlp_finding *known, unsigned n, const struct dlp_finding *f)
+{
+    unsigned at = first_behind(known, 0, n, f->rule, f->end);
+
+    return at > 0 && known[at - 1].rule == f->rule && known[at - 1].end > f->start;
+}
+
+/* Does one of n findings, sorted the same way, overlap f that is as sure? */
 static bool overlaps_surer(const struct dlp_finding *known, unsigned n, const struct dlp_finding *f)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (known[i].start < f->end && known[i].end > f->start &&
-            known[i].confidence >= f->confidence)
-            return true;
+    for (unsigned first = 0, at; first < n;
+         first = first_behind(known, at, n, known[first].rule, UINT32_MAX)) {
+        at = first_behind(known, first, n, known[first].rule, f->end);
+        for (unsigned i = at; i > first && known[i - 1].end > f->start; i--)
+            if (known[i - 1].confidence >= f->confidence)
+                return true;
+    }
     return false;
 }
 
