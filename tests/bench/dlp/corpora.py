@@ -131,6 +131,7 @@ def hostile(size):
         "tokens": draw(lambda: any_of(b64[:62], 16, 22) + " "),
         "named tokens": draw(lambda: rnd.choice(names) + "=" + any_of(b64[:62], 16, 44) + " "),
         "digests": draw(lambda: f"{rnd.getrandbits(128):032x} "),
+        "hidden passwords": draw(lambda: " pass\u200bword=" + any_of(b64[:62], 12, 12)),
     }
 
 
