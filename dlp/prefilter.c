@@ -1,6 +1,6 @@
 /* dlp/prefilter.c - the scalar version of the filter, which is its specification, and the choice of a version.
  * Thread: any. */
-#include "dlp/prefilter.h"
+#include "dlp/prefilter_bits.h"
 
 /* Random matrices; no row looks at bit 0x20 of a byte (gf2p8affineqb makes bit i of its result with row 7 - i). */
 const uint64_t prefilter_linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES] = {
@@ -224,6 +224,16 @@ static void find_windows(const struct prefilter *f, const unsigned char *text, s
     out->by_colon[block] = colon;
 }
 
+/* Which of the 64 bytes from `at` on tokens are made of. */
+static uint64_t tokens_behind(const unsigned char *text, size_t at, size_t len)
+{
+    uint64_t bits = 0;
+
+    for (unsigned i = 0; i < 64 && at + i < len; i++)
+        bits |= (uint64_t)(prefilter_flags[text[at + i]] >> 1 & 1) << i;
+    return bits;
+}
+
 void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {
@@ -231,7 +241,9 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
     uint64_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
 
     out->n_literal = 0;
-    if (from >= to)
+    out->busy = out->rows = 0;
+    out->token[(to - from + 63) / 64] = tokens_behind(text, to, len);
+    if (from == to)
         return;
     ask_tables(f, text, from, to, len, &said);
     for (size_t block = 0; block * 64 < to - from; block++) {
@@ -262,7 +274,7 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
         out->token[block] = token & valid;
     }
     out->n_literal = find_pairs(said.pairs, to - from, out->literal);
-    prefilter_keep_near(out, to - from);
+    prefilter_sum_up(f, out, to - from);
     prefilter_keep_known(f, text, from, len, out);
 }
 

@@ -79,15 +79,18 @@ struct prefilter_places {
     unsigned n_literal;
     uint64_t wide[PREFILTER_BLOCKS];
     uint64_t start[PREFILTER_BLOCKS];
+    uint64_t busy; /* bit i: word i of wide or of start may have some bits; */
+    uint64_t rows; /* in word i of token a row of prefilter.least_row bytes begins or goes on */
     /* Scratch of the find functions: starts with something near, and where that is. */
     uint64_t by_digit[PREFILTER_BLOCKS], by_colon[PREFILTER_BLOCKS];
     uint64_t digit[PREFILTER_BLOCKS + 1], colon[PREFILTER_BLOCKS + 1];
-    /* Bytes [A-Za-z0-9_+/=-], which long tokens are made of; the last is scan_find()'s. */
+    /* Bytes [A-Za-z0-9_+/=-], which long tokens are made of; in one more word those of the 64 bytes behind `to`. */
     uint64_t token[PREFILTER_BLOCKS + 1];
     uint64_t class[PREFILTER_BLOCKS + 1][PREFILTER_CLASSES]; /* bytes of each class */
 };
 
-/* to - from is at most PREFILTER_CHUNK. Bytes at len and beyond count as NUL and are not read; what is at from - 1 is. */
+/* `to` is len, or to - from a multiple of 64; to - from is at most PREFILTER_CHUNK. Bytes at len and beyond count as NUL and are not
+ * read; what is at from - 1 is. */
 typedef void prefilter_find_fn(const struct prefilter *f, const unsigned char *text, size_t from,
                                size_t to, size_t len, struct prefilter_places *out);
 
@@ -216,6 +219,7 @@ struct prefilter {
         run_is_first; /* of each: in front of it stands a byte that is in no token, so it begins where a token does */
     struct prefilter_runs *run_groups;
     unsigned n_runs, n_run_groups, least_run; /* the last: bytes of the shortest */
+    unsigned least_row; /* the same, RULEC_MIN_RUN at least and 64 at most; 0: there are none */
     /* How far a run is behind the beginning of its match at most, where there is but one distance and that is not told by the token's
      * beginning; bytes of the shortest such run. */
     unsigned run_reach, reach_least;
@@ -370,43 +374,6 @@ static inline const uint64_t *prefilter_start_row(const struct prefilter *f, uns
                                                   unsigned char byte)
 {
     return f->start_rows + (size_t)place * f->n_classes * f->start_words + f->row_of[byte];
-}
-
-/* For find functions: adds to the starts in n bytes those by a digit or a colon that have it near, as far as these bytes say. A loop over
- * words that can be vectorized. */
-static inline void prefilter_keep_near(struct prefilter_places *places, size_t n)
-{
-    enum { STEP = 8 };
-    const size_t blocks = (n + 63) / 64;
-
-    _Static_assert(PREFILTER_NEAR_DIGIT == 12 && PREFILTER_NEAR_COLON == 6, "the steps below");
-    _Static_assert(PREFILTER_BLOCKS % STEP == 0, "whole steps");
-    /* What is behind these bytes may be anything. */
-    places->digit[blocks] = places->colon[blocks] = UINT64_MAX;
-    if (n % 64 != 0) {
-        places->digit[blocks - 1] |= UINT64_MAX << (n % 64);
-        places->colon[blocks - 1] |= UINT64_MAX << (n % 64);
-    }
-    for (size_t from = 0; from < blocks; from += STEP) {
-        for (size_t i = from; i < from + STEP; i++) {
-            uint64_t digit = places->digit[i], behind = places->digit[i + 1],
-                     colon = places->colon[i], then = places->colon[i + 1];
-
-            digit |= digit >> 1 | behind << 63;
-            behind |= behind >> 1;
-            colon |= colon >> 1 | then << 63;
-            then |= then >> 1;
-            digit |= digit >> 2 | behind << 62;
-            behind |= behind >> 2;
-            colon |= colon >> 2 | then << 62;
-            then |= then >> 2;
-            digit |= digit >> 4 | behind << 60;
-            behind |= behind >> 4;
-            colon |= colon >> 2 | then << 62;
-            digit |= digit >> 4 | behind << 60;
-            places->start[i] |= (places->by_digit[i] & digit) | (places->by_colon[i] & colon);
-        }
-    }
 }
 
 /* Which starts the BUNDLE_HEAD_BYTES at p allow, where rows are a word. */

@@ -3,7 +3,7 @@
  * where these fit; many are hashed eight at a time, their bits gathered. */
 #include <string.h>
 
-#include "dlp/prefilter.h"
+#include "dlp/prefilter_bits.h"
 
 #if defined(__x86_64__)
 #    include <immintrin.h>
@@ -94,6 +94,16 @@ static inline void put_tokens(__m256i lo, __m256i hi, size_t half, uint64_t *wor
     put(token, half, _mm256_cmpgt_epi8(found, _mm256_setzero_si256()));
     put(word, half,
         _mm256_cmpgt_epi8(_mm256_and_si256(found, _mm256_set1_epi8(WORD)), _mm256_setzero_si256()));
+}
+
+/* The same of the 32 bytes at p. */
+static inline void put_tokens_at(const unsigned char *p, size_t half, uint64_t *word,
+                                 uint64_t *token)
+{
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p), low = _mm256_set1_epi8(15);
+
+    put_tokens(_mm256_and_si256(v, low), _mm256_and_si256(_mm256_srli_epi16(v, 4), low), half, word,
+               token);
 }
 
 /* Writes the bits of 32 bytes, whose nibbles these are, as half of each mask: each class is made of some upper nibbles with some lower
@@ -215,7 +225,7 @@ static inline unsigned append(uint16_t *out, unsigned n, uint64_t mask, unsigned
 
 /* What is not asked for behind this file, of a chunk. */
 struct masks {
-    uint64_t word[PREFILTER_BLOCKS], literal[PREFILTER_BLOCKS];
+    uint64_t word[PREFILTER_BLOCKS + 1], literal[PREFILTER_BLOCKS];
 };
 
 /* Writes what nibbles and five bits say of 32 places; READ bytes of p are read. */
@@ -255,11 +265,12 @@ static inline void find_half(const struct prefilter *f, const unsigned char *p, 
 }
 
 /* Asks bytes themselves at the places that nibbles gave. */
-static void keep_exact(const struct prefilter *f, const unsigned char *text, size_t from, size_t to,
+static void keep_exact(const struct prefilter *f, const unsigned char *text, size_t from,
                        size_t len, struct prefilter_places *places)
 {
-    for (size_t i = from; i < to; i += 64) {
-        uint64_t *start = &places->start[(i - from) / 64], *wide = &places->wide[(i - from) / 64];
+    for (uint64_t busy = places->busy; busy != 0; busy &= busy - 1) {
+        size_t block = (size_t)__builtin_ctzll(busy), i = from + block * 64;
+        uint64_t *start = &places->start[block], *wide = &places->wide[block];
 
         if (*start != 0)
             *start = exact(f, PREFILTER_START, (unsigned)PREFILTER_BY_WIDE ^ 0xFF,
@@ -271,6 +282,19 @@ static void keep_exact(const struct prefilter *f, const unsigned char *text, siz
     }
 }
 
+/* READ bytes at `at`, in the text or, near its end, in tail with zeroes behind. */
+static inline const unsigned char *half_at(const unsigned char *text, size_t at, size_t len,
+                                           unsigned char tail[READ])
+{
+    size_t left = at < len ? len - at : 0;
+
+    if (left >= READ)
+        return text + at;
+    memset(tail, 0, READ);
+    memcpy(tail, text + len - left, left);
+    return tail;
+}
+
 void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,
                          size_t to, size_t len, struct prefilter_places *out)
 {
@@ -280,17 +304,10 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
     size_t blocks = (to - from + 63) / 64;
     unsigned n = 0;
 
-    for (size_t half = 0; half < 2 * blocks; half++) {
-        size_t at = from + half * STEP, left = at < len ? len - at : 0;
-        const unsigned char *p = text + at;
-
-        if (left < sizeof(tail)) {
-            memset(tail, 0, sizeof(tail));
-            memcpy(tail, text + len - left, left);
-            p = tail;
-        }
-        find_half(f, p, half, &m, out);
-    }
+    for (size_t half = 0; half < 2 * blocks; half++)
+        find_half(f, half_at(text, from + half * STEP, len, tail), half, &m, out);
+    for (size_t half = 2 * blocks; half < 2 * blocks + 2; half++)
+        put_tokens_at(half_at(text, from + half * STEP, len, tail), half, m.word, out->token);
     for (size_t i = 0; i < blocks; i++) {
         size_t left = to - from - i * 64;
         uint64_t valid = left < 64 ? (UINT64_C(1) << left) - 1 : UINT64_MAX,
@@ -309,8 +326,8 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
                              : append(out->literal, n, m.literal[i] & valid, (unsigned)i * 64);
     }
     out->n_literal = n;
-    prefilter_keep_near(out, to - from);
-    keep_exact(f, text, from, to, len, out);
+    prefilter_sum_up(f, out, to - from);
+    keep_exact(f, text, from, len, out);
     prefilter_keep_known(f, text, from, len, out);
 }
 

@@ -3,7 +3,7 @@
  * Literals: where they are few, vpermb looks up 24 buckets by six bits of a byte. Otherwise gf2p8affineqb makes two hashes of the four bytes at
  * each of 64 places, vpermi2b looks them up in Bloom filters of 4,096 bits. The places that are left are hashed, sixteen at a time. Other buckets and classes are looked up by seven bits of a byte,
  * so bytes from 0x80 on share their entries with others: that accepts more, never less. */
-#include "dlp/prefilter.h"
+#include "dlp/prefilter_bits.h"
 
 #if defined(__x86_64__)
 #    include <immintrin.h>
@@ -201,6 +201,15 @@ static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text
     return kept;
 }
 
+/* Which of the 64 bytes from `at` on tokens are made of. */
+static inline uint64_t tokens_behind(const struct tables *t, const unsigned char *text, size_t at,
+                                     size_t len)
+{
+    __m512i v = _mm512_maskz_loadu_epi8(mask_of(len - at), text + at);
+
+    return has(_mm512_permutex2var_epi8(t->flags[0], v, t->flags[1]), 2) & ~_mm512_movepi8_mask(v);
+}
+
 void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {
@@ -243,8 +252,9 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         literal = (f->sieve.is_made ? sieved(&f->sieve, v) : hashed(&t, f, v)) & valid;
         n = append(out->literal, n, literal, (unsigned)(i - from));
     }
+    out->token[(to - from + 63) / 64] = tokens_behind(&t, text, to, len);
     out->n_literal = keep_hashes(f, text, from, len, out->literal, n);
-    prefilter_keep_near(out, to - from);
+    prefilter_sum_up(f, out, to - from);
     prefilter_keep_known(f, text, from, len, out);
 }
 

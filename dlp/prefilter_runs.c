@@ -141,6 +141,9 @@ static void measure_runs(struct prefilter *f, const struct bundle *b)
             f->reach_least = run->n < f->reach_least ? run->n : f->reach_least;
         }
     }
+    f->least_row = f->least_run < RULEC_MIN_RUN ? RULEC_MIN_RUN : f->least_run;
+    if (f->least_row > 64)
+        f->least_row = 64;
 }
 
 /* Fills in what is asked of all groups at words at once. */

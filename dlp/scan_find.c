@@ -391,20 +391,6 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
         scan_runs_anywhere(x, &f->run_groups[i], &words, from, to, end);
 }
 
-/* Adds to the bytes of tokens those of the 64 bytes behind the chunk, n bytes. */
-static void add_tokens_behind(const struct scan_leaf *x, struct prefilter_places *places, size_t n)
-{
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-    size_t blocks = (n + 63) / 64, last = n - (blocks - 1) * 64;
-    uint64_t bits = 0;
-
-    for (size_t i = 0; i < 64 && x->chunk_end + i < x->text.len; i++)
-        bits |= (uint64_t)is_token(text[x->chunk_end + i]) << i;
-    if (last < 64)
-        places->token[blocks - 1] |= bits << last;
-    places->token[blocks] = last < 64 ? bits >> (64 - last) : bits;
-}
-
 /* Where the token that holds `at` ends, or the chunk. */
 static size_t token_end(const struct scan_leaf *x, size_t at, size_t to)
 {
@@ -429,40 +415,24 @@ static inline uint64_t first_of(uint64_t low, uint64_t high, unsigned n)
     return low & (low >> rest | high << 1 << (63 - rest));
 }
 
-/* Can n in a row begin among the first 64 bits, high being those behind them? Such a row has all bits of some of the bytes that it goes
- * over: mostly none has. */
-static inline bool may_begin_row(uint64_t low, uint64_t high, unsigned n)
-{
-    const uint64_t upper = UINT64_C(0x8080808080808080), ones = UINT64_C(0x0101010101010101);
-    uint64_t full = ((low & ~upper) + ones) & low & upper,
-             behind = ((high & ~upper) + ones) & high & upper;
-
-    _Static_assert(RULEC_MIN_RUN >= 15, "it goes over a whole byte");
-    if (n >= 31) { /* over three */
-        full &= (full >> 8 | behind << 56) & (full >> 16 | behind << 48);
-        behind &= behind >> 8 & behind >> 16;
-    }
-    return (full | (behind & 0xff)) != 0;
-}
-
 /* Finds tokens that are long enough for the shortest run and have a part in the chunk. One that began before it counts anew from here:
  * the starts in front were looked at with the chunk before. */
 static void find_tokens(struct scan_leaf *x, const struct prefilter_places *places, size_t from,
                         size_t to)
 {
-    size_t n_blocks = (to - from + 63) / 64, last = to - from - (n_blocks - 1) * 64;
-    unsigned shortest = x->filter->least_run > RULEC_MIN_RUN ? x->filter->least_run : RULEC_MIN_RUN,
-             least = shortest < 64 ? shortest : 64;
-    uint64_t before = 0;
+    size_t last = (to - from - 1) / 64;
+    uint64_t before = 0; /* block i - 1 ends in such a row */
 
-    for (size_t i = 0; i < n_blocks && x->st == GW_OK; i++) {
-        uint64_t low = places->token[i], high = places->token[i + 1], starts;
+    for (uint64_t rows = places->rows; rows != 0 && x->st == GW_OK; rows &= rows - 1) {
+        size_t i = (size_t)__builtin_ctzll(rows);
+        uint64_t low = first_of(places->token[i], places->token[i + 1], x->filter->least_row);
 
-        low = may_begin_row(low, high, least) ? first_of(low, high, least) : 0;
-        if (i + 1 == n_blocks && last < 64)
-            low &= (UINT64_C(1) << last) - 1;
+        if (i == 0 || (places->rows >> (i - 1) & 1) == 0)
+            before = 0;
+        if (i == last)
+            low &= UINT64_MAX >> (63 - (to - from - 1) % 64);
         /* Bits of one run stand together: the first of each is where it begins. */
-        for (starts = low & ~(low << 1 | before); starts != 0; starts &= starts - 1) {
+        for (uint64_t starts = low & ~(low << 1 | before); starts != 0; starts &= starts - 1) {
             size_t at = from + i * 64 + (size_t)__builtin_ctzll(starts);
 
             find_token(x, at, token_end(x, at, to));
@@ -492,14 +462,14 @@ void scan_find(struct scan_leaf *x)
         memset(places->class[(end - from + 63) / 64], 0, sizeof(places->class[0]));
         x->chunk = from;
         x->chunk_end = end;
-        add_tokens_behind(x, places, end - from);
         find_literals(x, places, from);
-        for (size_t i = 0; i * 64 < end - from; i++) {
+        for (uint64_t busy = places->busy; busy != 0; busy &= busy - 1) {
+            size_t i = (size_t)__builtin_ctzll(busy);
+
             find_wide(x, places->wide[i], from + i * 64);
             find_starts(x, places->start[i], from + i * 64);
         }
-        if (f->n_runs != 0)
-            find_tokens(x, places, from, end);
+        find_tokens(x, places, from, end);
         scan_flush(x, done, settled);
         done = settled;
     }

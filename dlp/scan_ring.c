@@ -7,7 +7,10 @@
 enum {
     MAX_NODES = 1 << 20,
     NO_NODE = UINT32_MAX,
+    GROUP = 64 * 64, /* starts that a word of scan_ring.some is about */
+    GROUPS = SCAN_RING / GROUP,
 };
+_Static_assert((int)SCAN_RING % (int)GROUP == 0, "whole groups");
 
 /* A pattern to try at a start; lists ascend by pattern. */
 struct node {
@@ -15,7 +18,8 @@ struct node {
 };
 
 struct scan_ring {
-    uint64_t used[SCAN_RING / 64]; /* which starts have a list */
+    uint64_t used[SCAN_RING / 64]; /* which starts have a list, */
+    uint64_t some[GROUPS];         /* and which words of `used` may have a bit */
     uint32_t first[SCAN_RING], last[SCAN_RING];
     struct node *nodes;
     uint32_t n_nodes, cap_nodes, free_node; /* free_node: a list, or NO_NODE */
@@ -110,6 +114,7 @@ static inline void add(struct scan_leaf *x, struct scan_ring *r, size_t at, uint
     if (next == NO_NODE)
         r->last[slot] = node;
     r->used[slot / 64] |= UINT64_C(1) << (slot % 64);
+    r->some[slot / GROUP] |= UINT64_C(1) << (slot / 64 % 64);
 }
 
 void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at)
@@ -147,27 +152,46 @@ static void try_start(struct scan_leaf *x, struct scan_ring *r, size_t at)
     r->free_node = r->first[slot];
 }
 
+/* The same for all starts in [from, to), which a word of r->used has. */
+static void try_word(struct scan_leaf *x, struct scan_ring *r, size_t from, size_t to)
+{
+    uint32_t slot = from % SCAN_RING, bit = slot % 64;
+    uint64_t *word = &r->used[slot / 64], left = *word >> bit << bit;
+    size_t base = from - bit;
+
+    if (to - base < 64)
+        left &= (UINT64_C(1) << (to - base)) - 1;
+    *word &= ~left;
+    if (*word == 0)
+        r->some[slot / GROUP] &= ~(UINT64_C(1) << (slot / 64 % 64));
+    for (; left != 0 && x->st == GW_OK; left &= left - 1)
+        try_start(x, r, base + (size_t)__builtin_ctzll(left));
+}
+
 void scan_flush(struct scan_leaf *x, size_t from, size_t to)
 {
     struct scan_ring *r = x->s->ring;
 
     for (size_t at = from; at < to && x->st == GW_OK;) {
-        uint32_t slot = at % SCAN_RING, bit = slot % 64;
-        uint64_t *word = &r->used[slot / 64], left = *word >> bit << bit;
-        size_t base = at - bit;
+        size_t group = at - at % GROUP, word = at % GROUP / 64;
+        uint64_t some = r->some[at % SCAN_RING / GROUP] >> word << word;
 
-        if (to - base < 64)
-            left &= (UINT64_C(1) << (to - base)) - 1;
-        *word &= ~left;
-        for (; left != 0 && x->st == GW_OK; left &= left - 1)
-            try_start(x, r, base + (size_t)__builtin_ctzll(left));
-        at = base + 64;
+        if (some == 0) {
+            at = group + GROUP;
+            continue;
+        }
+        word = (size_t)__builtin_ctzll(some);
+        at = at > group + word * 64 ? at : group + word * 64;
+        if (at < to)
+            try_word(x, r, at, to);
+        at = group + (word + 1) * 64;
     }
 }
 
 void scan_ring_clear(struct scan_ring *r)
 {
     memset(r->used, 0, sizeof(r->used));
+    memset(r->some, 0, sizeof(r->some));
     r->n_nodes = 0;
     r->free_node = NO_NODE;
 }

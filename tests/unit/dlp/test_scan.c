@@ -44,15 +44,46 @@ static bool has_literal(const struct prefilter *f, const unsigned char *text, si
     return false;
 }
 
+/* Blocks with places are busy; those are in rows in which as many bytes of tokens begin, or go on, as the shortest run has; behind the last
+ * one stands what is behind `to`. */
+static void check_blocks(const struct prefilter *f, const unsigned char *text, size_t from,
+                         size_t to, size_t len, const struct prefilter_places *got)
+{
+    size_t row = 0; /* bytes of tokens from `at` on */
+    uint64_t rows = 0, behind = 0;
+
+    for (size_t at = to + 64 < len ? to + 64 : len; at-- > from;) {
+        bool is_token = (prefilter_flags[text[at]] & 2) != 0;
+
+        row = is_token ? row + 1 : 0;
+        if (at >= to)
+            behind |= (uint64_t)is_token << (at - to);
+        else if (f->least_row > 0 && row >= f->least_row)
+            rows |= UINT64_C(1) << (at - from) / 64;
+    }
+    CHECK(got->rows == rows);
+    CHECK(got->token[(to - from + 63) / 64] == behind);
+    for (size_t i = 0; i < PREFILTER_BLOCKS; i++)
+        CHECK(i * 64 < to - from ? (got->wide[i] | got->start[i]) == 0 || (got->busy >> i & 1) != 0
+                                 : (got->busy >> i & 1) == 0);
+}
+
 static void check_find(const struct prefilter *f, prefilter_find_fn *find,
                        const unsigned char *text, size_t len)
 {
     static struct prefilter_places want, got;
-    size_t from = len > 100 ? random_below(100) : 0;
+    size_t from = len > 100 ? random_below(100) : 0, to = from + (len - from) / 64 / 2 * 64;
     unsigned k = 0;
 
+    prefilter_find_scalar(f, text, from, to, len, &want);
+    find(f, text, from, to, len, &got);
+    check_blocks(f, text, from, to, len, &want);
+    check_blocks(f, text, from, to, len, &got);
+    check_bits(want.start, got.start, to - from);
     prefilter_find_scalar(f, text, from, len, len, &want);
     find(f, text, from, len, len, &got);
+    check_blocks(f, text, from, len, len, &want);
+    check_blocks(f, text, from, len, len, &got);
     for (unsigned i = 0; i < want.n_literal; i++) {
         unsigned place = want.literal[i] & PREFILTER_PLACE;
 
