@@ -8,9 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 9, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16, BUNDLE_HEADS = 8 };
+enum { BUNDLE_ABI = 10, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16, BUNDLE_HEADS = 8 };
 /* Bytes around a window that are compared, and how many of them stand in front of it. */
 enum { BUNDLE_AROUND_BYTES = 16, BUNDLE_AROUND_BEFORE = 6 };
+
+/* Bytes behind the name that a match begins with. */
+enum { BUNDLE_NAME_BYTES = 4 };
 
 /* 256 bits: byte b is in the set when bit b % 32 of word b / 32 is set. */
 struct bundle_set {
@@ -118,6 +121,9 @@ struct bundle_pattern {
     /* One of the first `within` bytes of every match is of one of these classes, bits of prefilter_classes; 0: nothing is known. */
     uint32_t need, within;
     uint64_t lengths; /* bit n: a match may have n bytes; the last bit: that many or more */
+    /* Every match begins with name_max bytes of names at most, [A-Za-z0-9_.-], and what follows them is of these sets, by index; where
+     * the match has ended anything is. UINT32_MAX: any number. */
+    uint32_t name_max, behind_name[BUNDLE_NAME_BYTES];
     /* Indexes of the sets of bytes that can stand at each place from the start of a match on; NUL: the text's end, too. A match
      * begins as one of the heads says: alternatives have little in common. */
     uint32_t n_heads;

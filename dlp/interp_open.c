@@ -92,6 +92,8 @@ static bool add_patterns(struct opening *x, const struct part *part, uint32_t fr
         for (unsigned h = 0; h < own.n_heads; h++)
             for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)
                 own.head[h][k] = own_set(x, b, own.head[h][k]);
+        for (unsigned k = 0; k < BUNDLE_NAME_BYTES; k++)
+            own.behind_name[k] = own_set(x, b, own.behind_name[k]);
         ok = emit_add_pattern(&x->t, &own);
     }
     return ok;

@@ -170,11 +170,16 @@ static inline unsigned prefilter_six(unsigned byte)
 
 enum { PREFILTER_RUN_BITS = 64 };
 
-/* need and within of a pattern, and its lengths where a match has to end with a token; all bits elsewhere. */
+/* need and within of a pattern, and its lengths where a match has to end with a token; all bits elsewhere. What stands behind the name that
+ * its matches begin with is that of prefilter.names[name]; name_max: bytes of it at most, UINT16_MAX: any number. */
 struct prefilter_need {
     uint64_t lengths;
-    uint8_t need, within;
+    uint8_t need, within, name;
+    uint16_t name_max;
 };
+
+/* Ways in which something follows a name, a bit each; the last one stands for anything. */
+enum { PREFILTER_NAMES = 64, PREFILTER_ANY_NAME = PREFILTER_NAMES - 1 };
 
 /* runs[first .. end): of one set and kind. */
 struct prefilter_runs {
@@ -228,7 +233,8 @@ struct prefilter {
     unsigned n_word_groups, shortest_run,
         longest_run; /* of these; the last two of those with a bit */
     uint64_t run_bits[256], word_runs, all_runs;
-    struct prefilter_need *needs; /* of each pattern */
+    struct prefilter_need *needs;                 /* of each pattern */
+    uint64_t behind_name[BUNDLE_NAME_BYTES][256]; /* of each byte there: the ways that allow it */
     /* Heads of each pattern: pattern i has [first_head[i], first_head[i + 1]). */
     struct prefilter_head *heads;
     uint32_t *first_head;
@@ -343,6 +349,9 @@ void prefilter_group_runs(struct prefilter *f, const struct bundle *b);
  * of memory. */
 bool prefilter_fill_buckets(struct prefilter *f, unsigned first, unsigned n_buckets,
                             const struct bundle_set (*sets)[BUNDLE_WINDOW_BYTES], unsigned n);
+
+/* For prefilter_init: fills f->needs and f->behind_name; false when out of memory. */
+bool prefilter_fill_needs(struct prefilter *f, const struct bundle *b);
 
 /* For prefilter_init, when literals and buckets are there: false when out of memory. */
 bool prefilter_fill_sieve(struct prefilter *f);

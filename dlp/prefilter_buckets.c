@@ -1,5 +1,6 @@
 /* dlp/prefilter_buckets.c - fills the filter's buckets of bytes (prefilter.h). Thread: any; the tables are written here only. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "dlp/prefilter.h"
 #include "dlp/rulec_anchor.h"
@@ -56,4 +57,111 @@ struct prefilter_start prefilter_start_of(const struct prefilter *f, const struc
                                     .need = is_said ? 0 : need->need,
                                     .within = need->within,
                                     .at_token = p->before == RULEC_BOUNDARY_TOKEN};
+}
+
+/* ---- needs -------------------------------------------------------------------------------- */
+
+enum { SHORT_NAME = 12 }; /* bytes: the heads of a pattern say what follows them */
+
+/* A way in which something follows a name. */
+struct way {
+    const uint32_t *sets;
+    unsigned targets;
+};
+
+/* How many windows lead to each pattern; NULL when out of memory. */
+static unsigned *count_targets(const struct bundle *b)
+{
+    unsigned *n = calloc(b->n_patterns + 1, sizeof(*n));
+
+    for (uint32_t i = 0; i < b->n_targets && n != NULL; i++)
+        n[b->targets[i].pattern]++;
+    return n;
+}
+
+static bool asks_for_name(const struct bundle *b, const struct bundle_pattern *p)
+{
+    struct bundle_set anything;
+
+    memset(&anything, 0xff, sizeof(anything));
+    return p->name_max > SHORT_NAME &&
+           memcmp(&b->sets[p->behind_name[0]], &anything, sizeof(anything)) != 0;
+}
+
+/* The way of a pattern among n; n: it is none of them. */
+static unsigned way_of(const struct way *ways, unsigned n, const struct bundle_pattern *p)
+{
+    unsigned i = 0;
+
+    while (i < n && memcmp(ways[i].sets, p->behind_name, sizeof(p->behind_name)) != 0)
+        i++;
+    return i;
+}
+
+static int by_targets(const void *a, const void *b)
+{
+    const struct way *x = a, *y = b;
+
+    return x->targets < y->targets ? 1 : -(x->targets > y->targets);
+}
+
+/* The ways of all patterns that ask for one, those that most windows lead to first; returns how many. */
+static unsigned list_ways(const struct bundle *b, const unsigned *targets, struct way *ways)
+{
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < b->n_patterns; i++) {
+        const struct bundle_pattern *p = &b->patterns[i];
+        unsigned way = asks_for_name(b, p) && targets[i] != 0 ? way_of(ways, n, p) : n;
+
+        if (way == n && (!asks_for_name(b, p) || targets[i] == 0))
+            continue;
+        if (way == n)
+            ways[n++] = (struct way){p->behind_name, 0};
+        ways[way].targets += targets[i];
+    }
+    qsort(ways, n, sizeof(*ways), by_targets);
+    return n < PREFILTER_ANY_NAME ? n : PREFILTER_ANY_NAME;
+}
+
+/* Fills f->behind_name and ways, and says how many they are. */
+static bool fill_names(struct prefilter *f, const struct bundle *b, struct way *ways, unsigned *n)
+{
+    unsigned *targets = count_targets(b);
+
+    if (targets == NULL)
+        return false;
+    *n = list_ways(b, targets, ways);
+    free(targets);
+    for (unsigned k = 0; k < BUNDLE_NAME_BYTES; k++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            f->behind_name[k][byte] = UINT64_C(1) << PREFILTER_ANY_NAME;
+            for (unsigned i = 0; i < *n; i++)
+                f->behind_name[k][byte] |= (uint64_t)rx_set_has(&b->sets[ways[i].sets[k]], byte)
+                                           << i;
+        }
+    }
+    return true;
+}
+
+bool prefilter_fill_needs(struct prefilter *f, const struct bundle *b)
+{
+    struct way *ways = calloc(b->n_patterns + 1, sizeof(*ways));
+    unsigned n = 0;
+    bool ok = ways != NULL && fill_names(f, b, ways, &n);
+
+    f->needs = calloc(b->n_patterns + 1, sizeof(*f->needs));
+    for (uint32_t i = 0; i < b->n_patterns && f->needs != NULL && ok; i++) {
+        const struct bundle_pattern *p = &b->patterns[i];
+        unsigned way = asks_for_name(b, p) ? way_of(ways, n, p) : n;
+
+        f->needs[i] = (struct prefilter_need){
+            .lengths = p->after == RULEC_BOUNDARY_TOKEN ? p->lengths : UINT64_MAX,
+            .need = (uint8_t)p->need,
+            .within = (uint8_t)p->within,
+            .name = (uint8_t)(way < n ? way : PREFILTER_ANY_NAME),
+            .name_max = p->name_max < UINT16_MAX ? (uint16_t)p->name_max : UINT16_MAX};
+    }
+    free(ways);
+    return ok && f->needs != NULL;
 }

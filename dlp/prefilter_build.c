@@ -476,19 +476,6 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
 
 /* ---- all of it --------------------------------------------------------------------------- */
 
-static bool fill_needs(struct prefilter *f, const struct bundle *b)
-{
-    f->needs = calloc(b->n_patterns + 1, sizeof(*f->needs));
-    for (uint32_t i = 0; i < b->n_patterns && f->needs != NULL; i++) {
-        const struct bundle_pattern *p = &b->patterns[i];
-
-        f->needs[i] =
-            (struct prefilter_need){p->after == RULEC_BOUNDARY_TOKEN ? p->lengths : UINT64_MAX,
-                                    (uint8_t)p->need, (uint8_t)p->within};
-    }
-    return f->needs != NULL;
-}
-
 /* Copies the targets that are not looked for by their start, nor skipped. */
 static void copy_targets(struct prefilter *f, const struct bundle *b, const bool *skipped,
                          const bool *is_start)
@@ -558,7 +545,7 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *ski
 
     memset(f, 0, sizeof(*f));
     prefilter_choose(f, prefilter_best());
-    if (is_start == NULL || !allocate(f, b) || !fill_heads(f, b) || !fill_needs(f, b))
+    if (is_start == NULL || !allocate(f, b) || !fill_heads(f, b) || !prefilter_fill_needs(f, b))
         goto out;
     if (!choose_starts(f, b, skipped, is_start))
         goto out;

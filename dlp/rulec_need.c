@@ -1,7 +1,10 @@
-/* dlp/rulec_need.c - which kind of byte every match has near its beginning.
+/* dlp/rulec_need.c - which kind of byte every match has near its beginning, and what it has behind the name that it begins with.
  *
  * A start that has sixteen likely bytes is told from most others by what has to follow within the next sixty: a plate's digit, an
- * address's colon. Thread: any. */
+ * address's colon. And many rules look for a name to which something is given: what stands behind the name tells most names in a text
+ * from these. Thread: any. */
+#include <string.h>
+
 #include "dlp/prefilter.h"
 #include "dlp/rulec_regex.h"
 
@@ -16,6 +19,9 @@ const uint8_t prefilter_classes[256] = {
 };
 
 enum { MOST = 64, NEVER = -1, FAR = 1 << 20 };
+
+/* Beside the classes of prefilter_classes: the bytes that no name has. */
+enum { NO_NAME = 1 << PREFILTER_CLASSES };
 
 /* Of the strings of a node: those that have a byte of the class have the first one among their first `with` bytes; those that have none
  * are `without` bytes at most. NEVER: there are none of the kind. */
@@ -38,6 +44,13 @@ static struct reach behind(struct reach a, struct reach b)
     return (struct reach){most(a.with, sum(a.without, b.with)), sum(a.without, b.without)};
 }
 
+static bool is_name(unsigned byte)
+{
+    static const struct bundle_set name = {{0, 0x03ff6000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
+
+    return rx_set_has(&name, byte);
+}
+
 static struct reach of_set(const struct bundle_set *s, unsigned class)
 {
     struct reach r = {NEVER, NEVER};
@@ -45,7 +58,7 @@ static struct reach of_set(const struct bundle_set *s, unsigned class)
     for (unsigned byte = 0; byte < 256; byte++) {
         if (!rx_set_has(s, byte))
             continue;
-        if ((prefilter_classes[byte] & class) != 0)
+        if (((prefilter_classes[byte] | (is_name(byte) ? 0u : (unsigned)NO_NAME)) & class) != 0)
             r.with = 1;
         else
             r.without = 1;
@@ -121,4 +134,101 @@ uint32_t rx_need(const struct rx_node *n, uint32_t *within)
         }
     }
     return best;
+}
+
+/* ---- behind a name ------------------------------------------------------------------------ */
+
+enum { BEHIND = BUNDLE_NAME_BYTES, MAX_WORK = 100000 };
+
+/* Where a match can be is a bit each: in the name, and so many bytes behind it, the last one for all further ones. */
+struct behind {
+    struct bundle_set *set; /* of each place behind the name */
+    unsigned work;
+};
+
+static unsigned step_set(const struct behind *h, const struct bundle_set *s, unsigned at)
+{
+    const unsigned all = (1U << (BEHIND + 1)) - 1;
+    unsigned ends = (at & ~1U) << 1 & all;
+
+    for (unsigned k = 1; k < BEHIND; k++)
+        if ((at >> k & 1) != 0)
+            rx_set_join(&h->set[k], s);
+    for (unsigned byte = 0; byte < 256 && (at & 1) != 0; byte++) {
+        if (!rx_set_has(s, byte))
+            continue;
+        if (is_name(byte)) {
+            ends |= 1;
+        } else {
+            rx_set_add(&h->set[0], byte);
+            ends |= 2;
+        }
+    }
+    return ends | (at & 1U << BEHIND);
+}
+
+static unsigned walk_behind(struct behind *h, const struct rx_node *n, unsigned at);
+
+static unsigned repeat_behind(struct behind *h, const struct rx_node *n, unsigned at)
+{
+    const int enough = 2 * (BEHIND + 1); /* rounds: further ones change nothing */
+    unsigned ends, done = 0;
+
+    for (int i = 0; i < n->min && i < enough; i++)
+        at = walk_behind(h, n->kid, at);
+    ends = at;
+    for (int i = n->min; (n->max == RX_INFINITE || i < n->max) && (at & ~done) != 0; i++) {
+        unsigned now = at & ~done;
+
+        done |= now;
+        at = walk_behind(h, n->kid, now);
+        ends |= at;
+    }
+    return ends;
+}
+
+/* Adds the bytes of n, which begins where `at` says; returns where it can end. */
+static unsigned walk_behind(struct behind *h, const struct rx_node *n,
+                            unsigned at) // NOLINT(misc-no-recursion)
+{
+    unsigned ends = 0;
+
+    if (++h->work > MAX_WORK)
+        return at;
+    switch (n->kind) {
+    case RX_EMPTY:
+        return at;
+    case RX_SET:
+        return step_set(h, &n->set, at);
+    case RX_REPEAT:
+        return repeat_behind(h, n, at);
+    case RX_ALT:
+        for (const struct rx_node *k = n->kid; k != NULL; k = k->next)
+            ends |= walk_behind(h, k, at);
+        return ends;
+    case RX_CAT:
+    case RX_SECRET:
+        for (const struct rx_node *k = n->kid; k != NULL; k = k->next)
+            at = walk_behind(h, k, at);
+        return at;
+    }
+    return at;
+}
+
+uint32_t rx_behind_name(const struct rx_node *n, struct bundle_set out[BUNDLE_NAME_BYTES])
+{
+    struct behind h = {.set = out};
+    int with = walk(n, NO_NAME).with;
+    unsigned ends;
+    bool ended;
+
+    memset(out, 0, sizeof(*out) * BEHIND);
+    ends = walk_behind(&h, n, 1);
+    ended = (ends & 1) != 0 || h.work > MAX_WORK;
+    for (unsigned k = 0; k < BEHIND; k++) {
+        ended = ended || (k > 0 && (ends >> k & 1) != 0);
+        if (ended)
+            memset(&out[k], 0xff, sizeof(out[k]));
+    }
+    return (ends & 1) != 0 || h.work > MAX_WORK || with >= FAR ? UINT32_MAX : (uint32_t)with - 1;
 }

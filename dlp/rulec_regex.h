@@ -59,6 +59,10 @@ unsigned rx_heads(const struct rx_node *n, enum rulec_boundary after,
  * 0: none. */
 uint32_t rx_need(const struct rx_node *n, uint32_t *within);
 
+/* What can stand behind the bytes of names that a match begins with, none or more, NUL for the end of the text too; returns how many these
+ * are at most, UINT32_MAX when any number, and when a match may have no other bytes. */
+uint32_t rx_behind_name(const struct rx_node *n, struct bundle_set out[BUNDLE_NAME_BYTES]);
+
 /* How long a match can be: bit n for n bytes, bit 63 for 63 and more. Never less than what is so. */
 uint64_t rx_lengths(const struct rx_node *n);
 

@@ -183,7 +183,8 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     struct rx_chain *chains = NULL;
     struct rulec_anchor *anchors = NULL;
     struct bundle_pattern row = {.rule = rule, .reach = reach_of(r), .first_memo = t->n_memos};
-    struct bundle_set first = {{0}}, head[BUNDLE_HEADS][BUNDLE_HEAD_BYTES];
+    struct bundle_set first = {{0}}, head[BUNDLE_HEADS][BUNDLE_HEAD_BYTES],
+                      behind[BUNDLE_NAME_BYTES];
     unsigned n_chains = 0, n_anchors = 0, n_memos = 0;
     long min = 0, max = 0;
 
@@ -203,6 +204,9 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     row.longest = max > 0 && max < UINT16_MAX ? (uint32_t)max : 0;
     row.need = rx_need(p.root, &row.within);
     row.lengths = rx_lengths(p.root);
+    row.name_max = rx_behind_name(p.root, behind);
+    for (unsigned k = 0; k < BUNDLE_NAME_BYTES; k++)
+        row.behind_name[k] = emit_set(&t->sets, &behind[k]);
     row.n_heads = rx_heads(p.root, p.after, head);
     for (unsigned i = 0; i < row.n_heads; i++)
         for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)

@@ -100,6 +100,12 @@ struct scan_heaps {
     size_t from, to; /* the last one */
 };
 
+/* text[from, to) are bytes of names in a row, and the one at `to` is none; alive: what may follow, as bits of prefilter.behind_name. */
+struct scan_name {
+    size_t from, to;
+    uint64_t alive;
+};
+
 /* What stays the same while one leaf is scanned. */
 struct scan_leaf {
     struct dlp_scanner *s;
@@ -118,9 +124,10 @@ struct scan_leaf {
     const uint64_t *dead;    /* patterns that find nothing in this text, a bit each; NULL: none */
     bool is_long;  /* those that find nothing in a text of BUNDLE_LONG_TEXT bytes are among them */
     uint64_t work; /* bytes that matchers looked at, and what validators cost */
-    uint64_t look_at;  /* so much work is looked at */
-    size_t word_start; /* where the word before word_end begins */
-    size_t word_end;   /* the last place that was asked about */
+    uint64_t look_at;          /* so much work is looked at */
+    size_t word_start;         /* where the word before word_end begins */
+    size_t word_end;           /* the last place that was asked about */
+    struct scan_name names[2]; /* the last ones, and those that go furthest */
     struct scan_heaps heaps;
     enum gw_status st;
 };

@@ -85,10 +85,73 @@ bool scan_fits(const struct scan_leaf *x, uint32_t pattern, size_t at)
            pattern_fits(x, pattern, bytes_at(x, at, sizeof(tail), tail));
 }
 
+/* ---- names -------------------------------------------------------------------------------- */
+
+/* [A-Za-z0-9_.-], as rx_behind_name() has it. */
+static inline bool is_name(unsigned char c)
+{
+    static const struct bundle_set name = {{0, 0x03ff6000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
+
+    return set_has(&name, c);
+}
+
+/* What may follow a name that ends at `to`. */
+static uint64_t alive_behind(const struct scan_leaf *x, size_t to)
+{
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    uint64_t alive = UINT64_MAX;
+
+    for (unsigned k = 0; k < BUNDLE_NAME_BYTES; k++) {
+        if (to + k < x->text.len)
+            alive &= x->filter->behind_name[k][text[to + k]];
+        else if (!x->growing || x->ended)
+            alive &= x->filter->behind_name[k][0];
+    }
+    return alive;
+}
+
+/* The name that goes on at `at`. Many starts stand in one: each is read once, but for those that end soon behind a start. */
+static const struct scan_name *name_at(struct scan_leaf *x, size_t at)
+{
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    struct scan_name *n = x->names, *further;
+    size_t to = at;
+
+    if (at >= n->from && at <= n->to)
+        return n;
+    n++;
+    if (at >= n->from && at <= n->to)
+        return n;
+    further = &x->names[x->names[1].to > x->names[0].to];
+    while (to < x->text.len && is_name(text[to]) && to != further->from)
+        to++;
+    x->work += to - at;
+    if (to == further->from) {
+        further->from = at;
+        return further;
+    }
+    n = &x->names[further == x->names];
+    *n = (struct scan_name){at, to, alive_behind(x, to)};
+    return n;
+}
+
+/* Can what stands behind the name at `at` do so in a match of the pattern? */
+static inline bool name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    const struct prefilter_need *need = &x->filter->needs[pattern];
+    const struct scan_name *n;
+
+    if (need->name == PREFILTER_ANY_NAME)
+        return true;
+    n = name_at(x, at);
+    return (n->alive >> need->name & 1) != 0 &&
+           (n->to - at <= need->name_max || need->name_max == UINT16_MAX);
+}
+
 /* Notes pattern at `at` when its first bytes fit. */
 static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
-    if (scan_fits(x, pattern, at))
+    if (name_fits(x, pattern, at) && scan_fits(x, pattern, at))
         scan_push(x, pattern, at);
 }
 
@@ -451,6 +514,7 @@ void scan_find(struct scan_leaf *x)
     size_t done = x->from, end = done;
 
     x->filter = f;
+    x->names[0] = x->names[1] = (struct scan_name){.from = SIZE_MAX};
     for (size_t from = x->from;
          from < x->text.len && from < x->to + RULEC_MAX_OFFSET && x->st == GW_OK; from = end) {
         size_t settled;
