@@ -45,6 +45,14 @@ struct scan_starts {
     uint64_t mask[SCAN_STARTS];
 };
 
+/* Where windows were from which the starts in front were gone through, of some targets: those in front of the last one need not be gone
+ * through again. */
+enum { SCAN_WALKS = 64 };
+struct scan_walk {
+    uint32_t find, target; /* number of the scan_find(), index */
+    size_t at;
+};
+
 /* Whether the last span that was asked about reads like words. */
 struct scan_wordy {
     uint32_t epoch;
@@ -86,6 +94,8 @@ struct dlp_scanner {
     struct prefilter_places places;
     struct scan_ring *ring;
     struct scan_starts starts;
+    struct scan_walk walks[SCAN_WALKS];
+    uint32_t finds; /* scan_find(): so many */
     struct scan_wordy wordy;
     struct scan_known known;
     unsigned n_hits; /* matches of the leaf and its views so far, whatever they are worth */

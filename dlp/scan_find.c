@@ -185,6 +185,18 @@ static size_t word_start(struct scan_leaf *x, size_t at)
     return start;
 }
 
+/* The first start from which no window of the target further in front led to the one at `at`; `least` is the first of all. */
+static size_t walked(struct scan_leaf *x, const struct bundle_target *t, size_t at, size_t least)
+{
+    uint32_t target = (uint32_t)(t - x->filter->targets);
+    struct scan_walk *w = &x->s->walks[target % SCAN_WALKS];
+
+    if (w->find == x->s->finds && w->target == target && w->at <= at && w->at + 1 - t->min > least)
+        least = w->at + 1 - t->min;
+    *w = (struct scan_walk){x->s->finds, target, at};
+    return least;
+}
+
 /* Offers every start from which target's anchor can stand at `at`. */
 static void offer_target(struct scan_leaf *x, const struct bundle_target *t, size_t at)
 {
@@ -207,6 +219,7 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
     /* Deep inside a long word no start can be at a boundary. */
     if (word && word_start(x, at) < least)
         return;
+    least = walked(x, t, at, least);
     while (start > least && set_has(between, text[start - 1]))
         start--;
     x->work += (at - start) / 4;
@@ -514,6 +527,10 @@ void scan_find(struct scan_leaf *x)
     size_t done = x->from, end = done;
 
     x->filter = f;
+    if (++x->s->finds == 0) { /* wrapped: an old walk would look new */
+        memset(x->s->walks, 0, sizeof(x->s->walks));
+        x->s->finds = 1;
+    }
     x->names[0] = x->names[1] = (struct scan_name){.from = SIZE_MAX};
     for (size_t from = x->from;
          from < x->text.len && from < x->to + RULEC_MAX_OFFSET && x->st == GW_OK; from = end) {
