@@ -30,6 +30,7 @@ static void free_rules(struct dlp_rules *r)
     free(r->word_heads);
     free(r->blooms);
     free(r->bloom_banks);
+    bundle_sleep_fini(&r->sleep);
     free(r->asks_random);
     free(r->lift);
     free(r->dead_words);
@@ -288,7 +289,7 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     measure_runs(r);
     set_look_behind(r);
     fill_info(r);
-    if (!bundle_blooms_init(r, n_contexts)) {
+    if (!bundle_blooms_init(r, n_contexts) || !bundle_sleep_init(r, count_words(b))) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;
     }

@@ -56,6 +56,10 @@ static inline uint64_t bundle_bloom_linear(unsigned which, unsigned place)
                            [place % BUNDLE_WINDOW_BYTES];
 }
 
+/* Adds n bytes that a word begins with to the filter, which has these banks. */
+void bundle_bloom_add(const struct bundle_bloom *bloom, uint8_t *banks, const unsigned char *bytes,
+                      unsigned n);
+
 /* What all words of all contexts begin with, so that places at which none stands are passed once for all rules: Bloom filters of
  * their first four, three, two bytes or of one, as many of them as stand in texts as they are written. */
 struct bundle_heads {
@@ -81,6 +85,47 @@ static inline bool bundle_heads_have(const struct bundle_heads *h, uint32_t head
              bundle_head_has(h->two, bundle_head_bit(head, 2, 13)) |
              bundle_head_has(h->one, head & 0xFF)) &
             1) != 0;
+}
+
+/* Rules that sleep where no word of a context stands that they require (dlp/scan_sleep.c). */
+enum {
+    BUNDLE_SLEEPERS = 128,
+    BUNDLE_SLEEP_LEAST = 2, /* bytes of a word's beginning that are hashed, */
+    BUNDLE_SLEEP_MOST = 4,  /* as many as stand in texts as they are written */
+    BUNDLE_SLEEP_CELLS = 1 << 12,
+    BUNDLE_SLEEP_BANKS = 2 + BUNDLE_BLOOM_FILTERS * BUNDLE_BLOOM_BANKS,
+};
+
+struct bundle_sleeper {
+    const struct bundle_context *context; /* of the rule */
+    uint32_t rule;
+    /* A word of the context counts for matches that begin in so many bytes in front of where it begins, or behind. */
+    uint32_t ahead, back;
+};
+
+/* What wakes one: eight bytes with 0x20 set, masked, are value. */
+struct bundle_stir {
+    uint64_t value, mask;
+    uint16_t cell;
+    uint8_t sleeper;
+};
+
+struct bundle_sleep {
+    unsigned n, n_stirs;
+    uint32_t ahead, back; /* the greatest ones */
+    struct bundle_sleeper of[BUNDLE_SLEEPERS];
+    uint8_t *sleeper_of;       /* of each pattern, plus 1; 0: it never sleeps */
+    struct bundle_stir *stirs; /* those of cell c are [first[c], first[c + 1]) */
+    uint16_t *first;
+    uint64_t known[BUNDLE_SLEEP_CELLS / 64];           /* cells with any */
+    struct bundle_bloom blooms[BUNDLE_SLEEP_MOST + 1]; /* for each number of bytes */
+    uint8_t *banks;                                    /* what these point into */
+};
+
+/* Where what begins with n bytes is, each with 0x20 set; the first is the low one. */
+static inline uint32_t bundle_sleep_cell(uint32_t head, unsigned n)
+{
+    return bundle_head_bit(head, n, 12);
 }
 
 enum {
@@ -113,11 +158,12 @@ struct dlp_rules {
     struct bundle_heads heads;               /* of all words */
     struct bundle_bloom *blooms;             /* of all rules' contexts, in order */
     uint8_t *bloom_banks;                    /* what these point into */
-    struct bundle_slots *lists;              /* of each list's words */
-    bool *asks_random;                       /* of each rule: `random` is one of its validators */
-    struct bundle_word_head *word_heads;     /* what all of these point into */
-    unsigned char *lift;                     /* points that steps may add, of each rule */
-    bool has_counts;                         /* some rule has a count or steps */
+    struct bundle_sleep sleep;
+    struct bundle_slots *lists;          /* of each list's words */
+    bool *asks_random;                   /* of each rule: `random` is one of its validators */
+    struct bundle_word_head *word_heads; /* what all of these point into */
+    unsigned char *lift;                 /* points that steps may add, of each rule */
+    bool has_counts;                     /* some rule has a count or steps */
     struct prefilter filter;
     /* The same for texts of BUNDLE_LONG_TEXT bytes and more: without the patterns that are dead in these. */
     struct prefilter long_filter;
@@ -143,6 +189,10 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
 
 /* Fills r->blooms from r->words; false when out of memory. */
 bool bundle_blooms_init(struct dlp_rules *r, unsigned n_contexts);
+
+/* Fills r->sleep from r->words, which have n words at most; false when out of memory. */
+bool bundle_sleep_init(struct dlp_rules *r, size_t n);
+void bundle_sleep_fini(struct bundle_sleep *s);
 
 /* Fills r->dead and builds the filters; false when out of memory. */
 bool bundle_limits_init(struct dlp_rules *r);

@@ -21,15 +21,14 @@ static unsigned hashed(const struct bundle_text *word)
     return n == 5 ? 4 : n;
 }
 
-static void add_word(const struct bundle_bloom *bloom, uint8_t *banks,
-                     const struct bundle_text *word, unsigned n)
+void bundle_bloom_add(const struct bundle_bloom *bloom, uint8_t *banks, const unsigned char *bytes,
+                      unsigned n)
 {
     uint8_t h[PREFILTER_BLOOMS] = {0};
 
     for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
         for (unsigned place = 0; place < n; place++)
-            h[i] ^= prefilter_linear_byte(bundle_bloom_linear(i, place),
-                                          (unsigned char)word->ptr[place]);
+            h[i] ^= prefilter_linear_byte(bundle_bloom_linear(i, place), bytes[place]);
     for (unsigned i = 0; i < (bloom->many ? BUNDLE_BLOOM_FILTERS : 1u); i++) {
         unsigned a = h[i], b = h[i + 1], bank = bloom->many ? (b >> 7) * 2 + (a >> 7) : 0;
 
@@ -51,7 +50,7 @@ static void fill(struct bundle_bloom *bloom, uint8_t *banks, const struct bundle
 
         bloom->lengths |= 1u << n;
         if (n >= 2)
-            add_word(bloom, banks, &c->words[i], n);
+            bundle_bloom_add(bloom, banks, (const unsigned char *)c->words[i].ptr, n);
     }
 }
 

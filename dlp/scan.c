@@ -349,6 +349,7 @@ enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, s
     if (text.len > UINT32_MAX - PREFILTER_CHUNK)
         return GW_ELIMIT;
     scan_set_dead(&x, text.len);
+    scan_sleep_begin(&x);
     scan_begin(s);
     scan_all(&x);
     if (x.st != GW_OK || s->n_found - first < 2)

@@ -53,6 +53,19 @@ struct scan_walk {
     size_t at;
 };
 
+/* Which sleepers (struct bundle_sleep) are awake in each block of the chunk, and anywhere below a key: that of the last text. */
+enum { SCAN_AWAKE_WORDS = BUNDLE_SLEEPERS / 64 };
+struct scan_awake {
+    uint64_t blocks[PREFILTER_BLOCKS][SCAN_AWAKE_WORDS];
+    uint64_t by_key[SCAN_AWAKE_WORDS];
+    unsigned n_idle; /* of the chunk: tries that were for nothing, or were left out as such */
+    uint8_t
+        done[BUNDLE_SLEEPERS]; /* of each, in front of which block all that are awake are known */
+    uint64_t serial;           /* of the rules; 0: of none */
+    size_t key_len;
+    char key[32];
+};
+
 /* Whether the last span that was asked about reads like words. */
 struct scan_wordy {
     uint32_t epoch;
@@ -97,6 +110,7 @@ struct dlp_scanner {
     struct scan_walk walks[SCAN_WALKS];
     uint32_t finds; /* scan_find(): so many */
     struct scan_wordy wordy;
+    struct scan_awake awake;
     struct scan_known known;
     unsigned n_hits; /* matches of the leaf and its views so far, whatever they are worth */
     unsigned most;   /* findings apart from each other that a text may have; 0: any number */
@@ -122,16 +136,18 @@ struct scan_leaf {
     const struct dlp_rules *rules;
     const struct prefilter *filter; /* scan_find sets it */
     struct gw_span text, key;
-    uint32_t leaf;           /* index */
-    unsigned report_from;    /* confidence */
-    size_t from, to;         /* only matches that begin in [from, to) are looked for */
-    size_t chunk, chunk_end; /* what s->places is about */
-    bool growing;            /* matches go to s->matches */
-    bool ended;              /* growing: no more text comes */
-    size_t floor;            /* growing: no span begins in front of it */
-    size_t live;             /* growing: the first live start that was found; SIZE_MAX: none */
-    uint32_t live_pattern;   /* the pattern that is live there */
-    const uint64_t *dead;    /* patterns that find nothing in this text, a bit each; NULL: none */
+    uint32_t leaf;             /* index */
+    unsigned report_from;      /* confidence */
+    size_t from, to;           /* only matches that begin in [from, to) are looked for */
+    size_t chunk, chunk_end;   /* what s->places is about */
+    bool growing;              /* matches go to s->matches */
+    bool ended;                /* growing: no more text comes */
+    size_t floor;              /* growing: no span begins in front of it */
+    size_t live;               /* growing: the first live start that was found; SIZE_MAX: none */
+    uint32_t live_pattern;     /* the pattern that is live there */
+    const uint64_t *dead;      /* patterns that find nothing in this text, a bit each; NULL: none */
+    bool can_sleep;            /* rules may sleep */
+    const uint8_t *sleeper_of; /* as in struct bundle_sleep; NULL: none sleeps in this chunk */
     bool is_long;  /* those that find nothing in a text of BUNDLE_LONG_TEXT bytes are among them */
     uint64_t work; /* bytes that matchers looked at, and what validators cost */
     uint64_t look_at;          /* so much work is looked at */
@@ -146,6 +162,22 @@ struct scan_leaf {
 static inline bool scan_is_dead(const struct scan_leaf *x, uint32_t pattern)
 {
     return x->dead != NULL && (x->dead[pattern >> 6] >> (pattern & 63) & 1) != 0;
+}
+
+/* Sleeps the pattern's rule at `at`? As far as the chunk says. */
+static inline bool scan_sleeps(const struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    size_t block = (at - x->chunk) / 64;
+    unsigned sleeper;
+
+    if (x->sleeper_of == NULL || block >= PREFILTER_BLOCKS) /* in front of it, too */
+        return false;
+    sleeper = x->sleeper_of[pattern];
+    if (sleeper == 0 ||
+        (x->s->awake.blocks[block][(sleeper - 1) / 64] >> ((sleeper - 1) % 64) & 1) != 0)
+        return false;
+    x->s->awake.n_idle++;
+    return true;
 }
 
 /* Finds the starts that are worth a try from x->from on and tries them, each start once, ascending, and at one start each
@@ -222,6 +254,15 @@ const struct bundle_text *scan_find_word(struct gw_span text, size_t from, size_
 /* The same in the leaf's text, where context, counted over all rules, has these words. */
 const struct bundle_text *scan_find_word_in(const struct scan_leaf *x, size_t from, size_t to,
                                             uint32_t context, const struct bundle_text *words);
+/* Where words can begin in 64 bytes from `at` on, a bit each. */
+uint64_t scan_word_starts(struct gw_span text, size_t at);
+/* The same, only words that begin as one of the filters says, which are by their numbers of bytes. The text ends at len. */
+uint64_t scan_word_begins_avx512(const struct bundle_bloom blooms[BUNDLE_SLEEP_MOST + 1],
+                                 const unsigned char *text, size_t at, size_t len);
+/* Says whether rules may sleep in x, which is whole. */
+void scan_sleep_begin(struct scan_leaf *x);
+/* At the beginning of a chunk: says whether rules sleep in it, and wakes those that have a word near. */
+void scan_wake(struct scan_leaf *x);
 /* For scan_find_word_in: of the places from `at` on, at most 64, and below `to`, a bit each: where a word can begin that the filter has.
  * The text ends at len. */
 uint64_t scan_word_places_avx512(const struct bundle_bloom *b, const unsigned char *text, size_t at,

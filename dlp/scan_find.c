@@ -212,7 +212,8 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
         return;
     if (t->min == t->max) {
         start = at - t->min;
-        if (!word || start == 0 || !is_word(text[start - 1]))
+        if (!scan_sleeps(x, t->pattern, start) &&
+            (!word || start == 0 || !is_word(text[start - 1])))
             offer(x, t->pattern, start);
         return;
     }
@@ -390,7 +391,7 @@ static void offer_runs(struct scan_leaf *x, const struct prefilter_runs *group, 
     const uint32_t *runs = x->filter->runs, *limits = x->filter->run_limits;
 
     for (uint32_t i = group->first; i < group->end && b->runs[runs[i]].n <= n; i++) {
-        if (n > limits[i])
+        if (n > limits[i] || scan_sleeps(x, b->runs[runs[i]].target.pattern, at))
             continue;
         if (is_words(x, i, at, n))
             x->s->n_hits++;
@@ -543,6 +544,8 @@ void scan_find(struct scan_leaf *x)
         memset(places->class[(end - from + 63) / 64], 0, sizeof(places->class[0]));
         x->chunk = from;
         x->chunk_end = end;
+        if (x->can_sleep)
+            scan_wake(x);
         find_literals(x, places, from);
         for (uint64_t busy = places->busy; busy != 0; busy &= busy - 1) {
             size_t i = (size_t)__builtin_ctzll(busy);

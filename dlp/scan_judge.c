@@ -171,8 +171,10 @@ static bool judge(struct scan_leaf *x, struct scan_match *m)
         return end(x, m, "a reject list");
     if (x->rules->asks_random[m->rule] && scan_is_wordy(x, m->start, m->end))
         return end(x, m, "random");
-    if (!add_contexts(x, m, true, &around))
+    if (!add_contexts(x, m, true, &around)) {
+        x->s->awake.n_idle++;
         return end(x, m, "a required context is not there");
+    }
     /* Values that are gone when the next one comes cannot be counted. */
     if (x->growing && r->min_count > 1)
         return end(x, m, "its count");

@@ -122,7 +122,7 @@ void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at)
     struct prefilter_need need = x->filter->needs[pattern];
 
     if (at >= x->from && at < x->to && !scan_is_dead(x, pattern) &&
-        has_near(x, need.need, need.within, at))
+        has_near(x, need.need, need.within, at) && !scan_sleeps(x, pattern, at))
         add(x, x->s->ring, at, pattern);
 }
 
@@ -135,7 +135,8 @@ void scan_push_starts(struct scan_leaf *x, const struct prefilter_start *starts,
         const struct prefilter_start *s = &starts[__builtin_ctzll(bits)];
 
         if ((s->lengths & ends) != 0 && (at_token || !s->at_token) &&
-            !scan_is_dead(x, s->pattern) && has_near(x, s->need, s->within, at))
+            !scan_sleeps(x, s->pattern, at) && !scan_is_dead(x, s->pattern) &&
+            has_near(x, s->need, s->within, at))
             add(x, x->s->ring, at, s->pattern);
     }
 }

@@ -113,8 +113,7 @@ const struct bundle_text *scan_find_word(struct gw_span text, size_t from, size_
     return found;
 }
 
-/* Where words can begin in 64 bytes from `at` on, a bit each. */
-static uint64_t starts_in(struct gw_span text, size_t at)
+uint64_t scan_word_starts(struct gw_span text, size_t at)
 {
     const unsigned char *t = (const unsigned char *)text.ptr + at;
     size_t n = text.len - at < 64 ? text.len - at : 64;
@@ -175,7 +174,7 @@ static uint64_t known_places(const struct scan_leaf *x, size_t base, size_t to)
     size_t block = base / 64, slot = block % SCAN_STARTS;
 
     if (known->epoch[slot] != x->s->epoch || known->block[slot] != block || known->end[slot] < to) {
-        known->mask[slot] = known_in(x, base, starts_in(x->text, base));
+        known->mask[slot] = known_in(x, base, scan_word_starts(x->text, base));
         known->end[slot] = x->text.len - base < LOOKED_AT ? x->text.len : SIZE_MAX;
         known->epoch[slot] = x->s->epoch;
         known->block[slot] = (uint32_t)block;

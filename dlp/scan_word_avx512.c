@@ -104,6 +104,28 @@ uint64_t scan_word_places_avx512(const struct bundle_bloom *b, const unsigned ch
                              : hashed(b, text, at, len, 2));
 }
 
+uint64_t scan_word_begins_avx512(const struct bundle_bloom blooms[BUNDLE_SLEEP_MOST + 1],
+                                 const unsigned char *text, size_t at, size_t len)
+{
+    __m512i before =
+        at > 0 ? load(text, at - 1, len) : _mm512_maskz_loadu_epi8(mask_of(len) << 1, text - 1);
+    __m512i v = load(text, at, len), h[PREFILTER_BLOOMS];
+    __mmask64 starts = starts_in(before, v) & mask_of(len - at), found = 0;
+
+    for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
+        h[i] = _mm512_gf2p8affine_epi64_epi8(
+            v, _mm512_set1_epi64((long long)bundle_bloom_linear(i, 0)), 0);
+    for (unsigned place = 1; place < BUNDLE_SLEEP_MOST; place++) {
+        v = load(text, at + place, len);
+        for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
+            h[i] = _mm512_xor_si512(
+                h[i], _mm512_gf2p8affine_epi64_epi8(
+                          v, _mm512_set1_epi64((long long)bundle_bloom_linear(i, place)), 0));
+        found |= known(&blooms[place + 1], h);
+    }
+    return starts & found;
+}
+
 unsigned scan_word_head_avx512(const struct bundle_word_head *heads, unsigned i, unsigned end,
                                uint32_t head)
 {
@@ -123,6 +145,13 @@ unsigned scan_word_head_avx512(const struct bundle_word_head *heads, unsigned i,
     return end;
 }
 #else
+uint64_t scan_word_begins_avx512(const struct bundle_bloom blooms[BUNDLE_SLEEP_MOST + 1],
+                                 const unsigned char *text, size_t at, size_t len)
+{
+    (void)blooms, (void)text;
+    return len - at >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << (len - at)) - 1;
+}
+
 unsigned scan_word_head_avx512(const struct bundle_word_head *heads, unsigned i, unsigned end,
                                uint32_t head)
 {
