@@ -112,10 +112,12 @@ size_t view_stretch_at(struct gw_span text, size_t at, bool *worth)
 
 #if defined(__x86_64__)
     if (view_has_avx512()) {
-        end = view_run_says_nothing_avx512(text.ptr + at, text.len - at);
+        bool is_hex = false;
+
+        end = at + view_run_says_nothing_avx512(text.ptr + at, text.len - at);
         *worth = false;
-        if (end != 0)
-            return at + end;
+        if (end != at && stretch_end(text, at, end, &is_hex) == end)
+            return end;
     }
 #endif
     end = blob_end(text, at, &hex);

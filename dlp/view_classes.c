@@ -88,17 +88,17 @@ static void fill_block(const uint8_t *p, const char *block, size_t n, unsigned i
 /* Fills in, of each word's beginning in block i, whose first byte is text[at], VIEW_CLASS_SPELL. */
 static void add_spell(struct gw_span text, size_t at, unsigned i, struct view_words *words)
 {
-    const uint64_t *alpha = words->of[VIEW_CLASS_ALPHA];
-    uint64_t begins = alpha[i] & ~(alpha[i] << 1 | (i == 0 ? 0 : alpha[i - 1] >> (VIEW_BLOCK - 1))),
+    const uint64_t *alpha = words->of[VIEW_CLASS_ALPHA], *high = words->of[VIEW_CLASS_HIGH];
+    uint64_t letters = alpha[i] | high[i],
+             begins = letters & ~(letters << 1 | (alpha[i - 1] | high[i - 1]) >> (VIEW_BLOCK - 1)),
              spell = 0;
 
     /* No branch: which words are of the kind is hard to guess. */
     for (; begins != 0; begins &= begins - 1) {
         unsigned bit = (unsigned)__builtin_ctzll(begins);
-        size_t first = at + bit, next = first + 1 < text.len ? first + 1 : first;
+        size_t first = at + bit;
 
-        spell |= (uint64_t)(view_may_spell(text.ptr[first], text.ptr[next]) & (next > first))
-                 << bit;
+        spell |= (uint64_t)view_may_be_spelled(text.ptr + first, text.len - first) << bit;
     }
     words->of[VIEW_CLASS_SPELL][i] = spell;
 }
@@ -107,7 +107,7 @@ void view_bits(struct gw_span text, size_t from, struct view_bits *out)
 {
     struct view_words words;
     struct said said;
-    const unsigned filled = view_words_begin(&words, text.len, from),
+    const unsigned front = VIEW_FIRST - 1, filled = view_words_begin(&words, text.len, from),
                    first = from == 0 ? 1 : 0; /* nothing is in front of the text */
     const size_t begin = from + (size_t)first * VIEW_BLOCK - VIEW_BLOCK;
     size_t n = (size_t)(filled - first) * VIEW_BLOCK, i = 0;
@@ -121,18 +121,13 @@ void view_bits(struct gw_span text, size_t from, struct view_bits *out)
         of[i] = view_class_of[(unsigned char)text.ptr[begin + i]];
     memset(of + n, 0, (size_t)(filled - first) * VIEW_BLOCK - n);
     for (unsigned k = 0; k < VIEW_CLASSES && first != 0; k++)
-        words.of[k][0] = 0;
+        words.of[k][front] = 0;
     for (unsigned block = first; block < filled; block++) {
         size_t at = from + (size_t)block * VIEW_BLOCK - VIEW_BLOCK, left = text.len - at;
 
         fill_block(said.of + (size_t)block * VIEW_BLOCK, text.ptr + at,
-                   left < VIEW_BLOCK ? left : VIEW_BLOCK, block, &words);
-        add_spell(text, at, block, &words);
+                   left < VIEW_BLOCK ? left : VIEW_BLOCK, front + block, &words);
+        add_spell(text, at, front + block, &words);
     }
     view_bits_of(&words, out);
-    for (unsigned k = 0; k < VIEW_MARK_BITS; k++) {
-        out->any[k] = 0;
-        for (unsigned block = 0; block < words.n; block++)
-            out->any[k] |= (uint64_t)(out->at[k][block] != 0) << block;
-    }
 }

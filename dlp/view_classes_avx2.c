@@ -15,8 +15,9 @@ static inline void put(uint64_t *words, unsigned half, __m256i v)
     memcpy((unsigned char *)words + half * sizeof(bits), &bits, sizeof(bits));
 }
 
-/* Writes what 32 bytes are, which another one each stands behind. */
-static inline void put_all(__m256i v, __m256i next, unsigned half, struct view_words *out)
+/* Writes what 32 bytes are, behind each of which the others stand. */
+static inline void put_all(__m256i v, __m256i next, __m256i third, unsigned half,
+                           struct view_words *out)
 {
     enum {
         UPPER_ESCAPE = 1,
@@ -36,8 +37,9 @@ static inline void put_all(__m256i v, __m256i next, unsigned half, struct view_w
     __m256i found = view_nibbles_avx2(v, _mm256_broadcastsi128_si256(low),
                                       _mm256_broadcastsi128_si256(high)),
             letter = view_letter_avx2(v),
-            common = _mm256_and_si256(view_by_five_avx2(view_spell_first, v),
-                                      view_by_five_avx2(view_spell_second, next));
+            common = _mm256_and_si256(_mm256_and_si256(view_by_five_avx2(view_spell_first, v),
+                                                       view_by_five_avx2(view_spell_second, next)),
+                                      view_by_five_avx2(view_spell_third, third));
 
     /* A bit of found becomes the upper one of its byte. */
     put(out->of[VIEW_CLASS_DIGIT], half, _mm256_slli_epi16(found, 4));
@@ -55,20 +57,6 @@ static inline void put_all(__m256i v, __m256i next, unsigned half, struct view_w
         _mm256_xor_si256(_mm256_cmpeq_epi8(common, _mm256_setzero_si256()), _mm256_set1_epi8(-1)));
 }
 
-/* Which of n words are not 0. */
-static inline uint64_t any_of(const uint64_t *w, unsigned n)
-{
-    uint64_t any = 0;
-
-    for (unsigned i = 0; i < n; i += 4) {
-        __m256i none =
-            _mm256_cmpeq_epi64(_mm256_load_si256((const void *)&w[i]), _mm256_setzero_si256());
-
-        any |= (uint64_t)(~(unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(none)) & 15) << i;
-    }
-    return any;
-}
-
 void view_bits_avx2(struct gw_span text, size_t from, struct view_bits *out)
 {
     enum { HALF = VIEW_BLOCK / 2 };
@@ -79,18 +67,16 @@ void view_bits_avx2(struct gw_span text, size_t from, struct view_bits *out)
         /* Wraps where nothing is in front. */
         size_t at = from + (size_t)half * HALF - VIEW_BLOCK,
                left = at < text.len ? text.len - at : 0;
-        char tail[HALF + 1] = {0};
+        char tail[HALF + 2] = {0};
         const char *row = tail;
 
-        if (left > HALF)
+        if (left > HALF + 1)
             row = text.ptr + at;
         else if (left > 0)
             memcpy(tail, text.ptr + at, left);
         put_all(_mm256_loadu_si256((const void *)row), _mm256_loadu_si256((const void *)(row + 1)),
-                half, &words);
+                _mm256_loadu_si256((const void *)(row + 2)), half + 2 * (VIEW_FIRST - 1), &words);
     }
     view_bits_of(&words, out);
-    for (unsigned k = 0; k < VIEW_MARK_BITS; k++)
-        out->any[k] = any_of(out->at[k], words.n);
 }
 #endif

@@ -52,55 +52,76 @@ static inline __m512i bytes_at(struct gw_span text, size_t at)
                                                         text.ptr + (left == 0 ? 0 : at));
 }
 
-void view_bits_avx512(struct gw_span text, size_t from, struct view_bits *out)
+/* What tells words for digits from others: view_may_be_spelled() of each byte, with the two behind it. */
+struct spells {
+    __m512i first, second, third;
+};
+
+static inline struct spells spells_load(void)
+{
+    return (struct spells){
+        _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)view_spell_first)),
+        _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)view_spell_second)),
+        _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)view_spell_third))};
+}
+
+static inline uint64_t spells_of(const struct spells *s, __m512i v, __m512i next, __m512i third)
+{
+    return _mm512_test_epi8_mask(_mm512_and_si512(_mm512_permutexvar_epi8(v, s->first),
+                                                  _mm512_permutexvar_epi8(next, s->second)),
+                                 _mm512_permutexvar_epi8(third, s->third));
+}
+
+/* Fills in the classes of eight blocks from the text's byte `at` on, which wraps where nothing is there. whole: all of them, and two bytes
+ * behind, are there. */
+static inline void fill_eight(struct gw_span text, size_t at, bool whole, const struct spells *s,
+                              struct view_words *words, unsigned i)
 {
     const __m512i low = _mm512_loadu_si512(view_class_of),
                   high = _mm512_loadu_si512(view_class_of + 64);
-    const __m512i first =
-                      _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)view_spell_first)),
-                  second =
-                      _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)view_spell_second));
+    __m512i masks[8];
+
+    _Static_assert(VIEW_CLASS_HIGH == 8, "a bit of a byte for each class in front of it");
+    for (unsigned k = 0; k < 8; k++, at += VIEW_BLOCK) {
+        __m512i v, next, third;
+        __mmask64 beyond;
+
+        v = whole ? _mm512_loadu_si512(text.ptr + at) : bytes_at(text, at);
+        next = whole ? _mm512_loadu_si512(text.ptr + at + 1) : bytes_at(text, at + 1);
+        third = whole ? _mm512_loadu_si512(text.ptr + at + 2) : bytes_at(text, at + 2);
+        beyond = _mm512_movepi8_mask(v);
+        /* Bytes beyond ASCII have no other class. */
+        masks[k] = masks_of(_mm512_maskz_permutex2var_epi8(~beyond, low, v, high));
+        words->of[VIEW_CLASS_HIGH][i + k] = beyond;
+        words->of[VIEW_CLASS_SPELL][i + k] = spells_of(s, v, next, third);
+    }
+    transpose(masks);
+    for (unsigned k = 0; k < VIEW_CLASS_HIGH; k++)
+        _mm512_storeu_si512(&words->of[k][i], masks[k]);
+}
+
+void view_bits_avx512(struct gw_span text, size_t from, struct view_bits *out)
+{
+    const struct spells s = spells_load();
     struct view_words words;
     const unsigned filled = view_words_begin(&words, text.len, from);
 
-    _Static_assert(VIEW_CLASS_HIGH == 8, "a bit of a byte for each class in front of it");
     for (unsigned i = 0; i < filled; i += 8) {
-        __m512i masks[8];
+        size_t at = from + (size_t)i * VIEW_BLOCK - VIEW_BLOCK;
 
-        for (unsigned k = 0; k < 8; k++) {
-            size_t at = from + (size_t)(i + k) * VIEW_BLOCK - VIEW_BLOCK;
-            __m512i v = bytes_at(text, at), next = bytes_at(text, at + 1);
-            __mmask64 beyond = _mm512_movepi8_mask(v);
-
-            /* Bytes beyond ASCII have no other class. */
-            masks[k] = masks_of(_mm512_maskz_permutex2var_epi8(~beyond, low, v, high));
-            words.of[VIEW_CLASS_HIGH][i + k] = beyond;
-            words.of[VIEW_CLASS_SPELL][i + k] = _mm512_test_epi8_mask(
-                _mm512_permutexvar_epi8(v, first), _mm512_permutexvar_epi8(next, second));
-        }
-        transpose(masks);
-        for (unsigned k = 0; k < VIEW_CLASS_HIGH; k++)
-            _mm512_storeu_si512(&words.of[k][i], masks[k]);
+        if (at < text.len && text.len - at >= (size_t)8 * VIEW_BLOCK + 2)
+            fill_eight(text, at, true, &s, &words, VIEW_FIRST - 1 + i);
+        else
+            fill_eight(text, at, false, &s, &words, VIEW_FIRST - 1 + i);
     }
     view_bits_of(&words, out);
-    for (unsigned k = 0; k < VIEW_MARK_BITS; k++) {
-        out->any[k] = 0;
-        for (unsigned i = 0; i < words.n; i += VIEW_STEP) {
-            __m512i w = _mm512_load_si512(&out->at[k][i]);
-
-            out->any[k] |= (uint64_t)_mm512_test_epi64_mask(w, w) << i;
-        }
-    }
 }
 
 size_t view_find_unplain_avx512(struct gw_span text, size_t at, size_t to)
 {
     const __m512i low = _mm512_loadu_si512(view_class_of),
                   high = _mm512_loadu_si512(view_class_of + 64);
-    const __m512i first =
-                      _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)view_spell_first)),
-                  second =
-                      _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)view_spell_second));
+    const struct spells s = spells_load();
     const __m512i alphas = _mm512_set1_epi8((char)(1u << VIEW_CLASS_ALPHA)),
                   digits = _mm512_set1_epi8((char)(1u << VIEW_CLASS_DIGIT)),
                   signs = _mm512_set1_epi8((char)(1u << VIEW_CLASS_SIGN));
@@ -110,14 +131,13 @@ size_t view_find_unplain_avx512(struct gw_span text, size_t at, size_t to)
              inside = alpha_before; /* the word that goes on began in front of `at` */
 
     for (; at < to; at += VIEW_BLOCK) {
-        __m512i v = bytes_at(text, at), next = bytes_at(text, at + 1);
+        __m512i v = bytes_at(text, at);
         __mmask64 beyond = _mm512_movepi8_mask(v);
         __m512i class = _mm512_maskz_permutex2var_epi8(~beyond, low, v, high);
         uint64_t alpha = _mm512_test_epi8_mask(class, alphas),
                  digit = _mm512_test_epi8_mask(class, digits),
                  sign = _mm512_test_epi8_mask(class, signs),
-                 spell = _mm512_test_epi8_mask(_mm512_permutexvar_epi8(v, first),
-                                               _mm512_permutexvar_epi8(next, second)),
+                 spell = spells_of(&s, v, bytes_at(text, at + 1), bytes_at(text, at + 2)),
                  behind = digit << 1 | digit_before | (~alpha & (alpha + inside)),
                  odd = beyond | (alpha & ~(alpha << 1 | alpha_before) & spell) | (sign & behind);
 

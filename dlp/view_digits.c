@@ -117,7 +117,7 @@ int view_spelled(struct gw_span text, size_t at, unsigned *len)
     unsigned letter;
 
     if (((c < 'a' || c > 'z') && text.ptr[at] != '\xC3') || at + 1 >= text.len ||
-        (text.ptr[at] != '\xC3' && !view_may_spell(text.ptr[at], text.ptr[at + 1])))
+        (text.ptr[at] != '\xC3' && !view_may_be_spelled(text.ptr + at, text.len - at)))
         return -1;
     letter = text.ptr[at] == '\xC3' ? 26 : (unsigned)(c - 'a');
     if (first[letter] == first[letter + 1])
@@ -304,6 +304,14 @@ size_t view_row_at(struct gw_span text, size_t at, bool *worth)
     return r.end;
 }
 
+unsigned view_row_words(struct gw_span text, size_t at, size_t *end)
+{
+    struct row r = read_row(text, at);
+
+    *end = r.end;
+    return r.words;
+}
+
 size_t view_row_start(struct gw_span text, size_t at)
 {
     for (;;) {
@@ -318,6 +326,15 @@ size_t view_row_start(struct gw_span text, size_t at)
             return at;
         at = from - 1;
     }
+}
+
+size_t view_digit_before(struct gw_span text, size_t at)
+{
+    size_t end = at;
+
+    while (end > 0 && at - end < SEPARATORS && view_is_sign(text.ptr[end - 1]))
+        end--;
+    return end > 0 && is_digit(text.ptr[end - 1]) ? end : 0;
 }
 
 bool view_row_goes_on(struct gw_span text, size_t at)
@@ -406,8 +423,8 @@ static bool is_plain(struct gw_span text, size_t at)
     if ((unsigned char)c >= 0x80)
         return false;
     if (is_letter(c))
-        return (at > 0 && is_letter(text.ptr[at - 1])) || at + 1 >= text.len ||
-               !view_may_spell(c, text.ptr[at + 1]);
+        return (at > 0 && is_letter(text.ptr[at - 1])) ||
+               !view_may_be_spelled(text.ptr + at, text.len - at);
     return !behind || !view_is_sign(c) || view_goes_on(text, at) == VIEW_GOES_NOT;
 }
 

@@ -83,7 +83,7 @@ static struct escape read_named(struct gw_span text, size_t at)
     if (rest.len == 0 || gw_ascii_lower(rest.ptr[0]) < 'a' || gw_ascii_lower(rest.ptr[0]) > 'z')
         return (struct escape){.len = 0};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (gw_span_starts(rest, gw_span_str(names[i].name)))
+        if (names[i].name[0] == rest.ptr[0] && gw_span_starts(rest, gw_span_str(names[i].name)))
             return (struct escape){.len = 1 + (unsigned)strlen(names[i].name),
                                    .cp = (unsigned char)names[i].c};
     return (struct escape){.len = 0};

@@ -59,35 +59,69 @@ static size_t find_run(const char *p, size_t at, size_t n)
 
 enum {
     SIGNS = 3, /* between two digits */
-    /* Letters whose words have the same second letters, or nearly. */
-    H_Q = 1 << 0,
-    E_S = 1 << 1,
-    C = 1 << 2,
-    N_F = 1 << 3,
-    D = 1 << 4,
-    A_O = 1 << 5,
-    T = 1 << 6,
-    U_V_Z = 1 << 7,
+};
+
+/* Groups of words for digits, named after one each: a bit that the first three letters have in common. Behind a word of two letters anything
+ * stands. The low bits of 'c' and 'i' are those of bytes of accented letters, too. */
+enum {
+    DOS = 1 << 0,
+    CERO = 1 << 1,
+    ONE = 1 << 2,
+    SIX = 1 << 3,
+    CINCO = 1 << 4,
+    ACHT = 1 << 5,
+    DEUX = 1 << 6,
+    UN = 1 << 7,
 };
 
 const uint8_t view_spell_first[32] = {
-    ['h' & 31] = H_Q, ['q' & 31] = H_Q,   ['e' & 31] = E_S,   ['s' & 31] = E_S,   ['c' & 31] = C,
-    ['n' & 31] = N_F, ['f' & 31] = N_F,   ['d' & 31] = D,     ['a' & 31] = A_O,   ['o' & 31] = A_O,
-    ['t' & 31] = T,   ['u' & 31] = U_V_Z, ['v' & 31] = U_V_Z, ['z' & 31] = U_V_Z,
+    ['a' & 31] = ACHT,        ['c' & 31] = CERO | CINCO,      ['d' & 31] = DOS | DEUX,
+    ['e' & 31] = CINCO,       ['f' & 31] = DOS | CERO | ACHT, ['h' & 31] = ACHT,
+    ['n' & 31] = DOS | CINCO, ['o' & 31] = ONE | SIX | ACHT,  ['q' & 31] = CINCO,
+    ['s' & 31] = SIX,         ['t' & 31] = CERO | ONE,        ['u' & 31] = UN,
+    ['v' & 31] = SIX,         ['z' & 31] = ACHT | UN,
 };
-/* The low bits of 'c' are those of the first byte of an accented letter, too. */
 const uint8_t view_spell_second[32] = {
-    ['c' & 31] = A_O | N_F | U_V_Z,
-    ['e' & 31] = E_S | C | N_F | D | U_V_Z,
-    ['h' & 31] = T,
-    ['i' & 31] = E_S | C | N_F | A_O | U_V_Z,
-    ['m' & 31] = U_V_Z,
-    ['n' & 31] = A_O | U_V_Z,
-    ['o' & 31] = N_F | D,
-    ['r' & 31] = D | T,
-    ['t' & 31] = A_O,
-    ['u' & 31] = H_Q | C | N_F | D,
-    ['w' & 31] = T | U_V_Z,
+    ['c' & 31] = CERO | ACHT, ['e' & 31] = CERO | SIX | CINCO | DEUX | UN,
+    ['h' & 31] = CERO,        ['i' & 31] = SIX | CINCO | ACHT,
+    ['m' & 31] = UN,          ['n' & 31] = ONE | UN,
+    ['o' & 31] = DOS | DEUX,  ['r' & 31] = ONE | DEUX,
+    ['t' & 31] = ONE,         ['u' & 31] = DOS | CINCO | ACHT,
+    ['w' & 31] = ONE | UN,
+};
+const uint8_t view_spell_third[32] = {
+    UN,
+    CINCO | UN,                  /* a */
+    UN,                          /* b */
+    ONE | SIX | CINCO | UN,      /* c */
+    UN,                          /* d */
+    DOS | ONE | SIX | DEUX | UN, /* e */
+    UN,                          /* f */
+    CINCO | UN,                  /* g */
+    ACHT | UN,                   /* h */
+    SIX | ACHT | DEUX | UN,      /* i */
+    SIX | UN,                    /* j */
+    UN,                          /* k */
+    CINCO | UN,                  /* l */
+    UN,                          /* m */
+    CINCO | UN,                  /* n */
+    ONE | UN,                    /* o */
+    SIX | UN,                    /* p */
+    UN,                          /* q */
+    CERO | UN,                   /* r */
+    DOS | UN,                    /* s */
+    ONE | SIX | UN,              /* t */
+    DOS | CINCO | DEUX | UN,     /* u */
+    DOS | SIX | ACHT | UN,       /* v */
+    UN,                          /* w */
+    SIX | UN,                    /* x */
+    UN,                          /* y */
+    UN,                          /* z */
+    UN,
+    CERO | UN,
+    UN,
+    UN,
+    UN,
 };
 
 static bool is_digit(char c)

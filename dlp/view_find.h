@@ -82,12 +82,22 @@ static inline bool view_is_sign(char c)
     return c == ' ' || c == '.' || c == '-' || c == '/' || c == '_' || c == ',';
 }
 
-/* Which pairs of letters words for digits begin with: pairs with a bit in common, by the low five bits of each. */
-extern const uint8_t view_spell_first[32], view_spell_second[32];
+/* Which letters words for digits begin with: those that have a bit in common, by the low five bits of each. */
+extern const uint8_t view_spell_first[32], view_spell_second[32], view_spell_third[32];
 
+/* As far as two letters tell. */
 static inline bool view_may_spell(char first, char second)
 {
     return (view_spell_first[first & 31] & view_spell_second[second & 31]) != 0;
+}
+
+/* The same of the word at p, of a text that has `left` bytes from there on. */
+static inline bool view_may_be_spelled(const char *p, size_t left)
+{
+    const char third = left > 2 ? p[2] : 0;
+
+    return left > 1 && (view_spell_first[p[0] & 31] & view_spell_second[p[1] & 31] &
+                        view_spell_third[third & 31]) != 0;
 }
 
 /* With AVX-512: the first byte of text[at, to) that, as far as its neighbours tell, may begin a word for a digit, is a sign behind a digit or

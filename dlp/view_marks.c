@@ -61,7 +61,9 @@ struct pass {
     struct view_marks *marks;
     size_t resume[VIEW_MARKS]; /* where each kind goes on */
     size_t quoted;             /* the last one; SIZE_MAX: none */
-    bool spells;               /* a row of words for digits was seen */
+    size_t worded,
+        numbered; /* no row of words for digits begins in front, without digits and with */
+    bool spells;  /* one was seen */
 };
 
 /* Notes a place. */
@@ -151,11 +153,6 @@ static void take_word(struct pass *ps, size_t at)
         mark(ps, VIEW_MARK_FOLD, at);
 }
 
-static void take_spelled(struct pass *ps, size_t at)
-{
-    ps->spells = ps->spells || view_spells_row(ps->text, at);
-}
-
 /* ---- all of it ----------------------------------------------------------------------------- */
 
 /* Takes all places of a kind in a chunk. */
@@ -171,8 +168,35 @@ static inline void take_all(struct pass *ps, size_t from, const struct view_bits
     }
 }
 
-/* Turns places behind which a row goes on in an odd way into where these rows begin. A row in front of the chunk is taken at once:
- * those that begin there are taken already. */
+/* Looks at the blocks of a chunk in which words for digits are close. */
+static void take_words(struct pass *ps, size_t from, const struct view_bits *bits)
+{
+    for (uint64_t any = bits->any[VIEW_MARK_SPELL]; any != 0 && !ps->spells; any &= any - 1) {
+        const unsigned block = (unsigned)__builtin_ctzll(any);
+        const size_t at = from + (size_t)block * VIEW_BLOCK,
+                     begin = at < VIEW_SPELL_MOST ? 0 : at - VIEW_SPELL_MOST;
+        unsigned n = 0, len = 0;
+
+        for (uint64_t left = bits->at[VIEW_MARK_SPELL][block]; left != 0; left &= left - 1)
+            n += view_spelled(ps->text, at + (size_t)__builtin_ctzll(left), &len) >= 0;
+        if (n >= VIEW_SPELL_CLOSE)
+            ps->spells = view_spells_row(ps->text, begin < ps->worded ? ps->worded : begin,
+                                         at + VIEW_BLOCK, &ps->worded);
+    }
+}
+
+/* A row of digits that begins at `start` goes on in an odd way behind `end`: do words for digits? */
+static void take_words_at(struct pass *ps, size_t start, size_t end)
+{
+    size_t from =
+        start < ps->numbered ? ps->numbered : view_spell_begin(ps->text, start, ps->numbered);
+
+    if (!ps->spells)
+        ps->spells = view_spells_row(ps->text, from, end, &ps->numbered);
+}
+
+/* Turns places at which a row may go on in an odd way into where these rows begin. A row in front of the chunk is taken at once: those
+ * that begin there are taken already. */
 static void find_odd(struct pass *ps, size_t from, struct view_bits *bits)
 {
     for (uint64_t any = bits->any[VIEW_MARK_ODD]; any != 0; any &= any - 1) {
@@ -180,11 +204,12 @@ static void find_odd(struct pass *ps, size_t from, struct view_bits *bits)
         size_t at = from + (size_t)block * VIEW_BLOCK;
 
         for (uint64_t left = bits->at[VIEW_MARK_ODD][block]; left != 0; left &= left - 1) {
-            size_t end = at + (size_t)__builtin_ctzll(left), start;
+            size_t end = view_digit_before(ps->text, at + (size_t)__builtin_ctzll(left)), start;
 
-            if (!view_row_goes_on(ps->text, end + 1))
+            if (end == 0 || !view_row_goes_on(ps->text, end))
                 continue;
-            start = view_row_start(ps->text, end);
+            start = view_row_start(ps->text, end - 1);
+            take_words_at(ps, start, end);
             if (start < from) {
                 take_row(ps, start);
                 continue;
@@ -246,7 +271,7 @@ unsigned view_test(struct gw_span text, struct view_marks *m)
         take_all(&ps, from, &bits, VIEW_MARK_ESCAPE, take_escape);
         take_all(&ps, from, &bits, VIEW_MARK_QUOTED, take_quoted);
         take_all(&ps, from, &bits, VIEW_MARK_FOLD, take_word);
-        take_all(&ps, from, &bits, VIEW_MARK_SPELL, take_spelled);
+        take_words(&ps, from, &bits);
     }
     may = may_hold(&ps);
     if (ps.spells)

@@ -23,7 +23,7 @@ enum view_class {
     VIEW_CLASS_LETTER, /* x u U #, behind a backslash or & */
     VIEW_CLASS_ALPHA,  /* A-Z a-z */
     VIEW_CLASS_HIGH,   /* beyond ASCII */
-    VIEW_CLASS_SPELL, /* where a word begins with it: one that may be a digit's, view_may_spell() with the next byte */
+    VIEW_CLASS_SPELL, /* where a word begins with it: one that may be a digit's, view_may_be_spelled() */
     VIEW_CLASSES
 };
 
@@ -36,8 +36,8 @@ enum view_mark_kind {
     VIEW_MARK_RUN,    /* VIEW_BLOB_MIN digits of base64 whose stretch may say something */
     VIEW_MARKS,
     VIEW_MARK_ODD =
-        VIEW_MARKS,  /* in bits only: digits behind which a row may go on with something else, */
-    VIEW_MARK_SPELL, /* and where a row begins in which words for digits may stand */
+        VIEW_MARKS,  /* in bits only: what may be a word or a separator with which a row goes on, */
+    VIEW_MARK_SPELL, /* and words that may be digits; any: where VIEW_SPELL_CLOSE are in a block */
     VIEW_MARK_BITS
 };
 
@@ -47,8 +47,11 @@ enum {
     VIEW_CHUNK = VIEW_CHUNK_BLOCKS * VIEW_BLOCK,
     VIEW_ROW_MIN =
         11, /* bytes of a row worth a view, with its signs: nine digits in three groups */
+    VIEW_ROW_CLOSE = 5,   /* of its digits in one block: nine stand in two */
     VIEW_SPELL_WORDS = 7, /* words for digits in a row that are worth a view, */
-    VIEW_SPELL_MIN = 20,  /* and its bytes, with what is between them */
+    VIEW_SPELL_CLOSE =
+        3, /* and of these in one block: without digits between them, all are in three */
+    VIEW_SPELL_MOST = 128, /* bytes of such a row, up to its last word */
 };
 
 /* Of a chunk: where something of a kind may be, as far as classes tell, a bit for each byte; and a bit for each block that has one. */
@@ -91,6 +94,10 @@ size_t view_marks_from(const struct view_marks *m, enum view_mark_kind kind, siz
 size_t view_row_at(struct gw_span text, size_t at, bool *worth);
 /* Where the row begins that the digit at `at` ends, as far as digits and signs tell. */
 size_t view_row_start(struct gw_span text, size_t at);
+/* Words for digits in the row at `at`, and where it ends. */
+unsigned view_row_words(struct gw_span text, size_t at, size_t *end);
+/* Where the digits end behind which `at` is, with up to three signs between; 0: there are none. */
+size_t view_digit_before(struct gw_span text, size_t at);
 /* Does the row go on at `at`, behind its digits, with a character beyond ASCII or a word? */
 bool view_row_goes_on(struct gw_span text, size_t at);
 /* Bytes of the escape at `at`, 0: it is none; *worth: it hides something. */

@@ -6,8 +6,11 @@
 
 #include "base/span.h"
 
-/* Do VIEW_SPELL_WORDS words for digits stand behind each other, with nothing but digits and signs between them, in the row that begins at
- * `at`, as bits tell (VIEW_MARK_SPELL)? It ends with what is no letter, digit or sign, or a word that cannot be one. */
-bool view_spells_row(struct gw_span text, size_t at);
+/* Does a row of VIEW_SPELL_WORDS words for digits, with separators and digits between them, begin in [from, to)? *done, where nothing was
+ * found: no row begins in front of it and ends behind it. */
+bool view_spells_row(struct gw_span text, size_t from, size_t to, size_t *done);
+
+/* Where a row that holds what is at `at` may begin, at `least` or behind it; it may begin later. */
+size_t view_spell_begin(struct gw_span text, size_t at, size_t least);
 
 #endif

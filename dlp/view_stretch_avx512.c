@@ -98,12 +98,38 @@ static inline __m512i digits_at(const char *p, size_t left, __mmask64 *is_digit,
     return digits;
 }
 
-/* view_says_nothing() of n digits, fewer than 64; beyond they are 0. */
+/* Is it plain from the first bytes that decoding cannot begin with any of the first digits? There are VIEW_BLOB_MIN or more. */
+static inline bool begin_badly(__m512i digits)
+{
+    /* Of each phase 16 digits, which are 12 bytes. */
+    const __m512i phases = _mm512_set_epi64(
+        0x1211100F0E0D0C0B, 0x0A09080706050403, 0x11100F0E0D0C0B0A, 0x0908070605040302,
+        0x100F0E0D0C0B0A09, 0x0807060504030201, 0x0F0E0D0C0B0A0908, 0x0706050403020100);
+    const __m512i order = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1));
+    const uint64_t firsts = UINT64_C(0x0001000100010001);
+    __m512i pairs = _mm512_maddubs_epi16(_mm512_permutexvar_epi8(phases, digits),
+                                         _mm512_set1_epi32(0x01400140)),
+            bytes =
+                _mm512_shuffle_epi8(_mm512_madd_epi16(pairs, _mm512_set1_epi32(0x00011000)), order);
+    uint64_t zlib = _mm512_cmpeq_epi8_mask(_mm512_and_si512(bytes, _mm512_set1_epi8((char)0x8F)),
+                                           _mm512_set1_epi8(8)),
+             gzip = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(0x1F));
+
+    _Static_assert(VIEW_BLOB_MIN == 24, "may_begin() looks at 12 bytes of each phase, or more");
+    /* Those without a bad byte do not carry. */
+    return ((zlib | gzip) & firsts) == 0 &&
+           ((bad_of(bytes) + firsts * 0x7FFF) & firsts << 15) == firsts << 15;
+}
+
+/* view_says_nothing() of n digits, VIEW_BLOB_MIN or more and fewer than 64; beyond they are 0. */
 static inline bool says_nothing(__m512i digits, unsigned n)
 {
     __m512i bytes = pack(digits);
     uint64_t bad = bad_of(bytes);
 
+    if (begin_badly(digits))
+        return !may_hold_text(bad, n * 3 / 4);
     if (may_begin(bytes, n * 3 / 4, bad) || may_hold_text(bad, n * 3 / 4))
         return false;
     for (unsigned phase = 1; phase < PHASES; phase++) {
@@ -132,9 +158,8 @@ size_t view_run_says_nothing_avx512(const char *p, size_t left)
     lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
     hex = below(_mm512_sub_epi8(v, _mm512_set1_epi8('0')), 10) |
           below(_mm512_sub_epi8(lower, _mm512_set1_epi8('a')), 6);
-    /* Of hex, and where another line may follow, more has to be known. */
-    if (n < VIEW_BLOB_MIN || (in & ~hex) == 0 ||
-        (n < left && (p[n] == '\n' || p[n] == '\r' || p[n] == '\\')))
+    /* Of hex more has to be known. */
+    if (n < VIEW_BLOB_MIN || (in & ~hex) == 0)
         return 0;
     return says_nothing(_mm512_maskz_mov_epi8(in, digits), n) ? n : 0;
 }
