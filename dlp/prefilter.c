@@ -13,20 +13,24 @@ const uint64_t prefilter_linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES] = {
 };
 
 #define W 3 /* of words and tokens */
+#define D 7 /* a digit, too */
 #define T 2 /* of tokens only */
+#define C 8 /* a colon */
 const uint8_t prefilter_flags[256] = {
-    ['0'] = W, ['1'] = W, ['2'] = W, ['3'] = W, ['4'] = W, ['5'] = W, ['6'] = W, ['7'] = W,
-    ['8'] = W, ['9'] = W, ['A'] = W, ['B'] = W, ['C'] = W, ['D'] = W, ['E'] = W, ['F'] = W,
+    ['0'] = D, ['1'] = D, ['2'] = D, ['3'] = D, ['4'] = D, ['5'] = D, ['6'] = D, ['7'] = D,
+    ['8'] = D, ['9'] = D, ['A'] = W, ['B'] = W, ['C'] = W, ['D'] = W, ['E'] = W, ['F'] = W,
     ['G'] = W, ['H'] = W, ['I'] = W, ['J'] = W, ['K'] = W, ['L'] = W, ['M'] = W, ['N'] = W,
     ['O'] = W, ['P'] = W, ['Q'] = W, ['R'] = W, ['S'] = W, ['T'] = W, ['U'] = W, ['V'] = W,
     ['W'] = W, ['X'] = W, ['Y'] = W, ['Z'] = W, ['a'] = W, ['b'] = W, ['c'] = W, ['d'] = W,
     ['e'] = W, ['f'] = W, ['g'] = W, ['h'] = W, ['i'] = W, ['j'] = W, ['k'] = W, ['l'] = W,
     ['m'] = W, ['n'] = W, ['o'] = W, ['p'] = W, ['q'] = W, ['r'] = W, ['s'] = W, ['t'] = W,
     ['u'] = W, ['v'] = W, ['w'] = W, ['x'] = W, ['y'] = W, ['z'] = W, ['_'] = W, ['+'] = T,
-    ['/'] = T, ['='] = T, ['-'] = T,
+    ['/'] = T, ['='] = T, ['-'] = T, [':'] = C,
 };
 #undef W
+#undef D
 #undef T
+#undef C
 
 void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
                           size_t len, struct prefilter_places *places)
@@ -60,45 +64,8 @@ static inline uint64_t gather(uint64_t mask, uint64_t bytes)
 /* What tables say of each byte of a chunk. Loaded much later than stored: a load of bytes that were just stored one by one waits. */
 struct said {
     uint8_t pairs[PREFILTER_CHUNK + 2 * STEP]; /* of two bytes each: enum prefilter_pair */
-    uint8_t kinds[PREFILTER_CHUNK];
+    uint8_t flags[PREFILTER_CHUNK];            /* prefilter_flags */
 };
-
-/* What said.kinds says: prefilter_flags, and classes. */
-enum { KIND_WORD = 1 << 0, KIND_TOKEN = 1 << 1, KIND_DIGIT = 1 << 2, KIND_OTHER = 1 << 3 };
-
-#define W (KIND_WORD | KIND_TOKEN)
-#define D (W | KIND_DIGIT)
-#define O KIND_OTHER
-static const uint8_t kind_of[256] = {
-    ['0'] = D,          ['1'] = D,          ['2'] = D,
-    ['3'] = D,          ['4'] = D,          ['5'] = D,
-    ['6'] = D,          ['7'] = D,          ['8'] = D,
-    ['9'] = D,          ['A'] = W,          ['B'] = W,
-    ['C'] = W,          ['D'] = W,          ['E'] = W,
-    ['F'] = W,          ['G'] = W,          ['H'] = W,
-    ['I'] = W,          ['J'] = W,          ['K'] = W,
-    ['L'] = W,          ['M'] = W,          ['N'] = W,
-    ['O'] = W,          ['P'] = W,          ['Q'] = W,
-    ['R'] = W,          ['S'] = W,          ['T'] = W,
-    ['U'] = W,          ['V'] = W,          ['W'] = W,
-    ['X'] = W,          ['Y'] = W,          ['Z'] = W,
-    ['a'] = W,          ['b'] = W,          ['c'] = W,
-    ['d'] = W,          ['e'] = W,          ['f'] = W,
-    ['g'] = W,          ['h'] = W,          ['i'] = W,
-    ['j'] = W,          ['k'] = W,          ['l'] = W,
-    ['m'] = W,          ['n'] = W,          ['o'] = W,
-    ['p'] = W,          ['q'] = W,          ['r'] = W,
-    ['s'] = W,          ['t'] = W,          ['u'] = W,
-    ['v'] = W,          ['w'] = W,          ['x'] = W,
-    ['y'] = W,          ['z'] = W,          ['_'] = W,
-    ['+'] = KIND_TOKEN, ['/'] = KIND_TOKEN, ['='] = KIND_TOKEN | O,
-    ['-'] = KIND_TOKEN, [':'] = O,          ['@'] = O,
-    ['<'] = O,          ['"'] = O,          ['\''] = O,
-    ['('] = O,          ['['] = O,          ['{'] = O,
-};
-#undef W
-#undef D
-#undef O
 
 /* Asks the tables about [from, to), and about the two bytes behind it; behind text[0, len) there are zeroes. */
 static void ask_tables(const struct prefilter *f, const unsigned char *text, size_t from, size_t to,
@@ -124,10 +91,10 @@ static void ask_tables(const struct prefilter *f, const unsigned char *text, siz
     memset(said->pairs + i, 0, blocks + (size_t)2 * STEP - i);
     for (i = 0; i + STEP <= n; i += STEP)
         for (unsigned k = 0; k < STEP; k++)
-            said->kinds[i + k] = kind_of[p[i + k]];
+            said->flags[i + k] = prefilter_flags[p[i + k]];
     for (; i < n; i++)
-        said->kinds[i] = kind_of[p[i]];
-    memset(said->kinds + i, 0, blocks - i);
+        said->flags[i] = prefilter_flags[p[i]];
+    memset(said->flags + i, 0, blocks - i);
 }
 
 /* Where literals may begin in n bytes. */
@@ -152,35 +119,20 @@ static unsigned find_pairs(const uint8_t *pairs, size_t n, uint16_t *out)
     return found;
 }
 
-/* Fills in the classes of a block of n bytes, of whose kinds are `any`. */
-static void find_classes(const unsigned char *p, size_t n, const uint8_t kinds[64], uint64_t any,
-                         uint64_t class[PREFILTER_CLASSES])
+/* Which of 64 bytes have the flag of that bit; any: all of their flags. */
+static inline uint64_t flag_of(const uint8_t flags[64], uint64_t any, unsigned bit)
 {
-    uint64_t digit = 0;
+    uint64_t mask = 0;
 
-    memset(class, 0, PREFILTER_CLASSES * sizeof(*class));
-    _Static_assert(PREFILTER_DIGIT == 1 << 0 && PREFILTER_COLON == 1 << 1, "the first two");
-    if ((any & LOW_BITS * KIND_DIGIT) != 0) {
-        for (unsigned i = 0; i < 64; i += STEP) {
-            uint64_t k;
-
-            memcpy(&k, kinds + i, sizeof(k));
-            digit = gather(digit, k >> 2);
-        }
-        class[0] = digit;
-    }
-    if ((any & LOW_BITS * KIND_OTHER) == 0)
-        return;
-    for (unsigned i = 0; i < n; i += STEP) {
+    if ((any & LOW_BITS << bit) == 0)
+        return 0;
+    for (unsigned i = 0; i < 64; i += STEP) {
         uint64_t k;
 
-        memcpy(&k, kinds + i, sizeof(k));
-        for (k &= LOW_BITS * KIND_OTHER; k != 0; k &= k - 1) {
-            unsigned at = i + (unsigned)__builtin_ctzll(k) / 8;
-
-            class[__builtin_ctz(prefilter_classes[p[at]])] |= UINT64_C(1) << at;
-        }
+        memcpy(&k, flags + i, sizeof(k));
+        mask = gather(mask, k >> bit);
     }
+    return mask;
 }
 
 /* The first bytes of text[at, ...), with zeroes behind its end. */
@@ -254,7 +206,7 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
         for (unsigned i = 0; i < 64; i += STEP) {
             uint64_t k, pair;
 
-            memcpy(&k, said.kinds + block * 64 + i, sizeof(k));
+            memcpy(&k, said.flags + block * 64 + i, sizeof(k));
             memcpy(&pair, said.pairs + block * 64 + i, sizeof(pair));
             any |= k;
             _Static_assert(PREFILTER_PAIR_START == 1 << 3 && PREFILTER_PAIR_WIDE == 1 << 4,
@@ -264,13 +216,12 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
             starts = gather(starts, pair >> 3);
             windows = gather(windows, pair >> 4);
         }
-        find_classes(text + at, n, said.kinds + block * 64, any, out->class[block]);
         /* Where the word before a byte is over, or none was, one begins or another byte stands. */
         find_windows(f, text, from, len, starts & ~(word << 1 | before) & valid, windows & valid,
                      block, out);
         before = word >> 63;
-        out->digit[block] = out->class[block][0];
-        out->colon[block] = out->class[block][1];
+        out->digit[block] = flag_of(said.flags + block * 64, any, 2);
+        out->colon[block] = flag_of(said.flags + block * 64, any, 3);
         out->token[block] = token & valid;
     }
     out->n_literal = find_pairs(said.pairs, to - from, out->literal);
@@ -278,13 +229,13 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
     prefilter_keep_known(f, text, from, len, out);
 }
 
-bool prefilter_starts_scalar(const struct prefilter *f, const unsigned char *p, unsigned first,
-                             uint64_t alive[PREFILTER_ROW_WORDS])
+bool prefilter_starts_scalar(const struct prefilter *f, const unsigned char *p, unsigned near,
+                             unsigned first, uint64_t alive[PREFILTER_ROW_WORDS])
 {
     uint64_t any = 1;
 
-    memcpy(alive, prefilter_start_row(f, 0, p[0]) + first, PREFILTER_ROW_WORDS * sizeof(*alive));
-    for (unsigned k = 1; k < BUNDLE_HEAD_BYTES && any != 0; k++) {
+    memcpy(alive, prefilter_near_row(f, near) + first, PREFILTER_ROW_WORDS * sizeof(*alive));
+    for (unsigned k = 0; k < BUNDLE_HEAD_BYTES && any != 0; k++) {
         const uint64_t *row = prefilter_start_row(f, k, p[k]) + first;
 
         any = 0;
@@ -292,6 +243,15 @@ bool prefilter_starts_scalar(const struct prefilter *f, const unsigned char *p, 
             any |= alive[i] &= row[i];
     }
     return any != 0;
+}
+
+bool prefilter_near_scalar(const unsigned char *p, size_t n, unsigned classes)
+{
+    size_t i = 0;
+
+    while (i < n && (prefilter_classes[p[i]] & classes) == 0)
+        i++;
+    return i < n;
 }
 
 #if defined(__x86_64__)
@@ -336,4 +296,5 @@ void prefilter_choose(struct prefilter *f, enum prefilter_level level)
     f->level = level;
     f->find = find[level];
     f->allowed = allowed[level];
+    f->near = level == PREFILTER_AVX512 ? prefilter_near_avx512 : prefilter_near_scalar;
 }

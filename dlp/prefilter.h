@@ -47,10 +47,11 @@ enum {
     PREFILTER_EQUALS = 1 << 2,
     PREFILTER_AT = 1 << 3,
     PREFILTER_LESS = 1 << 4,
-    PREFILTER_QUOTE = 1 << 5,  /* " ' */
-    PREFILTER_ROUND = 1 << 6,  /* ( */
-    PREFILTER_SQUARE = 1 << 7, /* [ { */
+    PREFILTER_QUOTE = 1 << 5,                                  /* " ' */
+    PREFILTER_ROUND = 1 << 6,                                  /* ( */
+    PREFILTER_SQUARE = 1 << 7,                                 /* [ { */
     PREFILTER_CLASSES = 8,
+    PREFILTER_NEARS = (PREFILTER_DIGIT | PREFILTER_COLON) + 1, /* what starts are told by */
 };
 
 /* Where buckets are, eight each: wide windows and starts have two kinds. */
@@ -81,12 +82,12 @@ struct prefilter_places {
     uint64_t start[PREFILTER_BLOCKS];
     uint64_t busy; /* bit i: word i of wide or of start may have some bits; */
     uint64_t rows; /* in word i of token a row of prefilter.least_row bytes begins or goes on */
-    /* Scratch of the find functions: starts with something near, and where that is. */
-    uint64_t by_digit[PREFILTER_BLOCKS], by_colon[PREFILTER_BLOCKS];
+    /* Where a digit or a colon is near, as far as these bytes say. */
     uint64_t digit[PREFILTER_BLOCKS + 1], colon[PREFILTER_BLOCKS + 1];
+    /* Scratch of the find functions: starts with something near. */
+    uint64_t by_digit[PREFILTER_BLOCKS], by_colon[PREFILTER_BLOCKS];
     /* Bytes [A-Za-z0-9_+/=-], which long tokens are made of; in one more word those of the 64 bytes behind `to`. */
     uint64_t token[PREFILTER_BLOCKS + 1];
-    uint64_t class[PREFILTER_BLOCKS + 1][PREFILTER_CLASSES]; /* bytes of each class */
 };
 
 /* `to` is len, or to - from a multiple of 64; to - from is at most PREFILTER_CHUNK. Bytes at len and beyond count as NUL and are not
@@ -94,10 +95,13 @@ struct prefilter_places {
 typedef void prefilter_find_fn(const struct prefilter *f, const unsigned char *text, size_t from,
                                size_t to, size_t len, struct prefilter_places *out);
 
-/* Which starts of the rows' words [first, first + PREFILTER_ROW_WORDS) the BUNDLE_HEAD_BYTES at p allow. False: none, and alive may
- * be anything. */
-typedef bool prefilter_starts_fn(const struct prefilter *f, const unsigned char *p, unsigned first,
-                                 uint64_t alive[PREFILTER_ROW_WORDS]);
+/* Which starts of the rows' words [first, first + PREFILTER_ROW_WORDS) the BUNDLE_HEAD_BYTES at p allow, and what is near: PREFILTER_DIGIT,
+ * PREFILTER_COLON. False: none, and alive may be anything. */
+typedef bool prefilter_starts_fn(const struct prefilter *f, const unsigned char *p, unsigned near,
+                                 unsigned first, uint64_t alive[PREFILTER_ROW_WORDS]);
+
+/* Is there a byte of one of the classes among n bytes at p, 64 at most? */
+typedef bool prefilter_near_fn(const unsigned char *p, size_t n, unsigned classes);
 
 /* One spelling of a literal window: the eight bytes from PREFILTER_LIT_BEFORE in front of the place on, masked, are value: the
  * literal's, and what all of its targets have in common around it. These are [first, end). */
@@ -193,6 +197,7 @@ struct prefilter {
     enum prefilter_level level;
     prefilter_find_fn *find;
     prefilter_starts_fn *allowed;
+    prefilter_near_fn *near;
     struct prefilter_index literals[PREFILTER_LENGTHS];
     struct prefilter_sieve sieve;
     bool is_asked[PREFILTER_KINDS]; /* some bucket of the kind accepts something */
@@ -206,7 +211,7 @@ struct prefilter {
     uint32_t *wide;
     uint64_t *wide_rows;
     unsigned n_wide, wide_words;
-    /* Heads of patterns that are looked for where a word begins, and their rows by place and class of byte. */
+    /* Heads of patterns that are looked for where a word begins, and their rows by place and class of byte; then those by what is near. */
     struct prefilter_start *starts;
     uint64_t *start_rows;
     unsigned n_starts, start_words, n_classes;
@@ -325,7 +330,7 @@ extern const uint64_t prefilter_linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES];
 /* What a byte adds to a hash with these coefficients. */
 uint8_t prefilter_linear_byte(uint64_t coefficients, unsigned char byte);
 
-/* [A-Za-z0-9_] and [A-Za-z0-9_+/=-] of each byte: bits 0 and 1. */
+/* [A-Za-z0-9_], [A-Za-z0-9_+/=-], [0-9] and `:` of each byte: bits 0 to 3. */
 extern const uint8_t prefilter_flags[256];
 
 /* The class of each byte; 0: none. Stands in rulec_need.c, since the rule compiler comes without the filter. */
@@ -340,6 +345,11 @@ static inline bool prefilter_at_word(const struct bundle_pattern *p)
 /* For prefilter_init: what is known of the starts of a head; f->needs are there. */
 struct prefilter_start prefilter_start_of(const struct prefilter *f, const struct bundle *b,
                                           uint32_t pattern, unsigned head);
+
+/* For prefilter_init, when f->needs and f->starts are there: the class that a start has near, as far as places are told by it; 0: none. Fills
+ * in the rows by what is near. */
+unsigned prefilter_near_class(const struct prefilter *f, unsigned start);
+void prefilter_fill_nears(struct prefilter *f);
 
 /* For prefilter_init: can the run stand elsewhere than at the beginning of its match, which is a word's? Sorts f->runs into groups. */
 bool prefilter_is_anywhere(const struct bundle *b, const struct bundle_run *run);
@@ -366,6 +376,7 @@ prefilter_find_fn prefilter_find_scalar, prefilter_find_avx2, prefilter_find_avx
 void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
                           size_t len, struct prefilter_places *places);
 prefilter_starts_fn prefilter_starts_scalar, prefilter_starts_avx2, prefilter_starts_avx512;
+prefilter_near_fn prefilter_near_scalar, prefilter_near_avx512;
 enum prefilter_level prefilter_best(void); /* that the machine has */
 void prefilter_choose(struct prefilter *f, enum prefilter_level level);
 bool prefilter_has_avx2(void);
@@ -385,13 +396,20 @@ static inline const uint64_t *prefilter_start_row(const struct prefilter *f, uns
     return f->start_rows + (size_t)place * f->n_classes * f->start_words + f->row_of[byte];
 }
 
-/* Which starts the BUNDLE_HEAD_BYTES at p allow, where rows are a word. */
-static inline uint64_t prefilter_starts_one(const struct prefilter *f, const unsigned char *p)
+/* The row of starts that can be where this is near. */
+static inline const uint64_t *prefilter_near_row(const struct prefilter *f, unsigned near)
+{
+    return f->start_rows + ((size_t)BUNDLE_HEAD_BYTES * f->n_classes + near) * f->start_words;
+}
+
+/* Which starts the BUNDLE_HEAD_BYTES at p and what is near allow, where rows are a word. */
+static inline uint64_t prefilter_starts_one(const struct prefilter *f, const unsigned char *p,
+                                            unsigned near)
 {
     enum { STEP = 8 };
     const uint64_t *row = f->start_rows;
     const size_t classes = f->n_classes;
-    uint64_t alive = UINT64_MAX;
+    uint64_t alive = *prefilter_near_row(f, near);
 
     _Static_assert(BUNDLE_HEAD_BYTES % STEP == 0, "whole steps");
     /* No branch for each: how far it takes is hard to guess. A row's place is that of its class. */

@@ -73,60 +73,52 @@ static inline uint64_t exact(const struct prefilter *f, enum prefilter_kind kind
     return kept;
 }
 
-/* Writes which of 32 bytes, whose nibbles these are, words and tokens are made of: upper nibbles with lower ones. */
-static inline void put_tokens(__m256i lo, __m256i hi, size_t half, uint64_t *word, uint64_t *token)
+/* Writes which of 32 bytes, whose nibbles these are, words and tokens are made of, digits and colons: upper nibbles with lower ones. */
+static inline void put_flags(__m256i lo, __m256i hi, size_t half, uint64_t *word,
+                             struct prefilter_places *out)
 {
-    enum { IN_3 = 1, IN_4 = 2, IN_5 = 4, UNDERSCORE = 8, SIGN = 16, EQUALS = 32, WORD = 15 };
+    enum { IN_3 = 1, IN_4 = 2, IN_5 = 4, UNDERSCORE = 8, SIGN = 16, EQUALS = 32, COLON = 64 };
+    enum { WORD = IN_3 | IN_4 | IN_5 | UNDERSCORE, TOKEN = WORD | SIGN | EQUALS };
     enum { F = IN_4, T = IN_3 | IN_4 | IN_5 };
-    static const uint8_t low[16] = {IN_3 | IN_5, T,
-                                    T,           T,
-                                    T,           T,
-                                    T,           T,
-                                    T,           T,
-                                    F | IN_5,    F | SIGN,
-                                    F,           F | SIGN | EQUALS,
-                                    F,           F | SIGN | UNDERSCORE},
-                         high[16] = {0,    0,   SIGN, IN_3 | EQUALS, IN_4, IN_5 | UNDERSCORE,
-                                     IN_4, IN_5};
+    static const uint8_t low[16] = {IN_3 | IN_5,
+                                    T,
+                                    T,
+                                    T,
+                                    T,
+                                    T,
+                                    T,
+                                    T,
+                                    T,
+                                    T,
+                                    F | IN_5 | COLON,
+                                    F | SIGN,
+                                    F,
+                                    F | SIGN | EQUALS,
+                                    F,
+                                    F | SIGN | UNDERSCORE},
+                         high[16] = {
+                             0,    0,   SIGN, IN_3 | EQUALS | COLON, IN_4, IN_5 | UNDERSCORE,
+                             IN_4, IN_5};
+    const __m256i none = _mm256_setzero_si256();
     __m256i found =
         _mm256_and_si256(_mm256_shuffle_epi8(twice(low), lo), _mm256_shuffle_epi8(twice(high), hi));
 
-    put(token, half, _mm256_cmpgt_epi8(found, _mm256_setzero_si256()));
-    put(word, half,
-        _mm256_cmpgt_epi8(_mm256_and_si256(found, _mm256_set1_epi8(WORD)), _mm256_setzero_si256()));
+    put(out->token, half,
+        _mm256_cmpgt_epi8(_mm256_and_si256(found, _mm256_set1_epi8(TOKEN)), none));
+    put(word, half, _mm256_cmpgt_epi8(_mm256_and_si256(found, _mm256_set1_epi8(WORD)), none));
+    _Static_assert(IN_3 == 1 << 0 && COLON == 1 << 6, "the shifts: of upper nibble 3 only digits");
+    put(out->digit, half, _mm256_slli_epi16(found, 7));
+    put(out->colon, half, _mm256_slli_epi16(found, 1));
 }
 
 /* The same of the 32 bytes at p. */
-static inline void put_tokens_at(const unsigned char *p, size_t half, uint64_t *word,
-                                 uint64_t *token)
+static inline void put_flags_at(const unsigned char *p, size_t half, uint64_t *word,
+                                struct prefilter_places *out)
 {
     __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p), low = _mm256_set1_epi8(15);
 
-    put_tokens(_mm256_and_si256(v, low), _mm256_and_si256(_mm256_srli_epi16(v, 4), low), half, word,
-               token);
-}
-
-/* Writes the bits of 32 bytes, whose nibbles these are, as half of each mask: each class is made of some upper nibbles with some lower
- * ones. */
-static inline void put_classes(__m256i lo, __m256i hi, size_t half, uint64_t out[PREFILTER_CLASSES])
-{
-    enum {
-        D = PREFILTER_DIGIT,
-        C = PREFILTER_COLON,
-        E = PREFILTER_EQUALS,
-        A = PREFILTER_AT,
-        L = PREFILTER_LESS,
-        Q = PREFILTER_QUOTE,
-        R = PREFILTER_ROUND,
-        S = PREFILTER_SQUARE,
-    };
-    static const uint8_t low[16] = {D | A, D, D | Q, D, D, D, D, D | Q, D | R, D, C, S, L, E, 0, 0},
-                         high[16] = {0, 0, Q | R, D | C | E | L, A, S, 0, S};
-    __m256i class =
-        _mm256_and_si256(_mm256_shuffle_epi8(twice(low), lo), _mm256_shuffle_epi8(twice(high), hi));
-
-    for (unsigned k = 0; k < PREFILTER_CLASSES; k++)
-        put(&out[k], half, _mm256_slli_epi16(class, (int)(7 - k)));
+    put_flags(_mm256_and_si256(v, low), _mm256_and_si256(_mm256_srli_epi16(v, 4), low), half, word,
+              out);
 }
 
 /* Whether the bit of each hash is set, in bit 31 of its lane. */
@@ -240,8 +232,7 @@ static inline void find_half(const struct prefilter *f, const unsigned char *p, 
         lo[place] = _mm256_and_si256(v[place], _mm256_set1_epi8(15));
         hi[place] = _mm256_and_si256(_mm256_srli_epi16(v[place], 4), _mm256_set1_epi8(15));
     }
-    put_tokens(lo[0], hi[0], half, m->word, out->token);
-    put_classes(lo[0], hi[0], half % 2, out->class[half / 2]);
+    put_flags(lo[0], hi[0], half, m->word, out);
     of = buckets(f, PREFILTER_START, lo, hi);
     _Static_assert(PREFILTER_BY_COLON == 1 << 3, "the shift below");
     put(out->by_digit, half, some(_mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_DIGIT))));
@@ -307,7 +298,7 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
     for (size_t half = 0; half < 2 * blocks; half++)
         find_half(f, half_at(text, from + half * STEP, len, tail), half, &m, out);
     for (size_t half = 2 * blocks; half < 2 * blocks + 2; half++)
-        put_tokens_at(half_at(text, from + half * STEP, len, tail), half, m.word, out->token);
+        put_flags_at(half_at(text, from + half * STEP, len, tail), half, m.word, out);
     for (size_t i = 0; i < blocks; i++) {
         size_t left = to - from - i * 64;
         uint64_t valid = left < 64 ? (UINT64_C(1) << left) - 1 : UINT64_MAX,
@@ -319,8 +310,6 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
         out->start[i] &= begin;
         out->wide[i] &= valid;
         out->token[i] &= valid;
-        out->digit[i] = out->class[i][0];
-        out->colon[i] = out->class[i][1];
         n = f->sieve.is_made ? append_known(f, text, from + i * 64, len, m.literal[i] & valid,
                                             (unsigned)i * 64, out->literal, n)
                              : append(out->literal, n, m.literal[i] & valid, (unsigned)i * 64);
@@ -336,10 +325,11 @@ static inline __m256i words(const uint64_t *row)
     return _mm256_loadu_si256((const __m256i *)(const void *)row);
 }
 
-bool prefilter_starts_avx2(const struct prefilter *f, const unsigned char *p, unsigned first,
-                           uint64_t alive[PREFILTER_ROW_WORDS])
+bool prefilter_starts_avx2(const struct prefilter *f, const unsigned char *p, unsigned near,
+                           unsigned first, uint64_t alive[PREFILTER_ROW_WORDS])
 {
-    __m256i low = _mm256_set1_epi8(-1), high = low;
+    const uint64_t *nears = prefilter_near_row(f, near) + first;
+    __m256i low = words(nears), high = words(nears + 4);
 
     for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++) {
         const uint64_t *row = prefilter_start_row(f, k, p[k]) + first;
@@ -358,10 +348,10 @@ bool prefilter_starts_avx2(const struct prefilter *f, const unsigned char *p, un
     return true;
 }
 #else
-bool prefilter_starts_avx2(const struct prefilter *f, const unsigned char *p, unsigned first,
-                           uint64_t alive[PREFILTER_ROW_WORDS])
+bool prefilter_starts_avx2(const struct prefilter *f, const unsigned char *p, unsigned near,
+                           unsigned first, uint64_t alive[PREFILTER_ROW_WORDS])
 {
-    return prefilter_starts_scalar(f, p, first, alive);
+    return prefilter_starts_scalar(f, p, near, first, alive);
 }
 
 void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,

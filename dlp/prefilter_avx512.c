@@ -10,20 +10,8 @@
 
 /* What stays in registers. */
 struct tables {
-    __m512i linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES], flags[2], classes[2], bit_of;
-    __m512i diagonal, by_bit; /* of masks_of() */
+    __m512i linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES], flags[2], bit_of;
 };
-
-/* Eight masks of 64 bits: bit b of each of 64 bytes. An affine map whose matrix is eight bytes and whose arguments are the single bits
- * transposes them, the last byte first; another one puts that right. */
-static inline __m512i masks_of(const struct tables *t, __m512i v)
-{
-    __m512i columns = _mm512_gf2p8affine_epi64_epi8(
-        _mm512_gf2p8affine_epi64_epi8(t->diagonal, v, 0), t->diagonal, 0);
-
-    _Static_assert(PREFILTER_CLASSES == 8, "a bit of a byte each");
-    return _mm512_permutexvar_epi8(t->by_bit, columns);
-}
 
 /* A hash of the first three bytes at each place, and of all four. */
 static inline __m512i hash(const struct tables *t, unsigned which,
@@ -150,13 +138,6 @@ static inline void load_tables(struct tables *t)
             t->linear[which][place] = _mm512_set1_epi64((long long)prefilter_linear[which][place]);
     t->flags[0] = _mm512_loadu_si512(prefilter_flags);
     t->flags[1] = _mm512_loadu_si512(prefilter_flags + 64);
-    t->classes[0] = _mm512_loadu_si512(prefilter_classes);
-    t->classes[1] = _mm512_loadu_si512(prefilter_classes + 64);
-    t->diagonal = _mm512_set1_epi64((long long)UINT64_C(0x8040201008040201));
-    t->by_bit = _mm512_set_epi8(63, 55, 47, 39, 31, 23, 15, 7, 62, 54, 46, 38, 30, 22, 14, 6, 61,
-                                53, 45, 37, 29, 21, 13, 5, 60, 52, 44, 36, 28, 20, 12, 4, 59, 51,
-                                43, 35, 27, 19, 11, 3, 58, 50, 42, 34, 26, 18, 10, 2, 57, 49, 41,
-                                33, 25, 17, 9, 1, 56, 48, 40, 32, 24, 16, 8, 0);
     t->bit_of = _mm512_broadcast_i32x4(
         _mm_set_epi8(0, 0, 0, 0, 0, 0, 0, 0, (char)128, 64, 32, 16, 8, 4, 2, 1));
 }
@@ -219,7 +200,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
 
     load_tables(&t);
     for (size_t i = from; i < to; i += 64) {
-        __m512i v[BUNDLE_WINDOW_BYTES], flags, classes, by;
+        __m512i v[BUNDLE_WINDOW_BYTES], flags, by;
         __mmask64 valid = mask_of(to - i), beyond, word, begin, literal;
         size_t block = (i - from) / 64;
 
@@ -231,10 +212,8 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         beyond = _mm512_movepi8_mask(v[0]);
         /* Bytes beyond ASCII have none. */
         flags = _mm512_maskz_permutex2var_epi8(~beyond, t.flags[0], v[0], t.flags[1]);
-        classes = _mm512_maskz_permutex2var_epi8(~beyond, t.classes[0], v[0], t.classes[1]);
-        _mm512_storeu_si512(out->class[block], masks_of(&t, classes));
-        out->digit[block] = has(classes, PREFILTER_DIGIT);
-        out->colon[block] = has(classes, PREFILTER_COLON);
+        out->digit[block] = has(flags, 1 << 2);
+        out->colon[block] = has(flags, 1 << 3);
         word = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 7));
         out->token[block] = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 6)) & valid;
         begin = ~(word << 1 | before) & valid;
@@ -258,10 +237,10 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
     prefilter_keep_known(f, text, from, len, out);
 }
 
-bool prefilter_starts_avx512(const struct prefilter *f, const unsigned char *p, unsigned first,
-                             uint64_t alive[PREFILTER_ROW_WORDS])
+bool prefilter_starts_avx512(const struct prefilter *f, const unsigned char *p, unsigned near,
+                             unsigned first, uint64_t alive[PREFILTER_ROW_WORDS])
 {
-    __m512i left = _mm512_set1_epi8(-1);
+    __m512i left = _mm512_loadu_si512(prefilter_near_row(f, near) + first);
 
     for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++) {
         left = _mm512_and_si512(left, _mm512_loadu_si512(prefilter_start_row(f, k, p[k]) + first));
@@ -271,11 +250,26 @@ bool prefilter_starts_avx512(const struct prefilter *f, const unsigned char *p, 
     _mm512_storeu_si512(alive, left);
     return true;
 }
-#else
-bool prefilter_starts_avx512(const struct prefilter *f, const unsigned char *p, unsigned first,
-                             uint64_t alive[PREFILTER_ROW_WORDS])
+
+bool prefilter_near_avx512(const unsigned char *p, size_t n, unsigned classes)
 {
-    return prefilter_starts_scalar(f, p, first, alive);
+    __m512i v = _mm512_maskz_loadu_epi8(mask_of(n), p),
+            found = _mm512_maskz_permutex2var_epi8(~_mm512_movepi8_mask(v),
+                                                   _mm512_loadu_si512(prefilter_classes), v,
+                                                   _mm512_loadu_si512(prefilter_classes + 64));
+
+    return has(found, classes) != 0;
+}
+#else
+bool prefilter_near_avx512(const unsigned char *p, size_t n, unsigned classes)
+{
+    return prefilter_near_scalar(p, n, classes);
+}
+
+bool prefilter_starts_avx512(const struct prefilter *f, const unsigned char *p, unsigned near,
+                             unsigned first, uint64_t alive[PREFILTER_ROW_WORDS])
+{
+    return prefilter_starts_scalar(f, p, near, first, alive);
 }
 
 void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,

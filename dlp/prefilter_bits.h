@@ -25,6 +25,11 @@ static inline prefilter_lanes prefilter_load(const uint64_t *w)
     return v;
 }
 
+static inline void prefilter_store(uint64_t *w, prefilter_lanes v)
+{
+    memcpy(w, &v, sizeof(v));
+}
+
 /* Bits that have one at most n places behind; `high` are the bits behind `low`, and both go on to the next step. */
 static inline void prefilter_spread(prefilter_lanes *low, prefilter_lanes *high, unsigned n)
 {
@@ -112,12 +117,15 @@ static inline void prefilter_sum_up(const struct prefilter *f, struct prefilter_
         bits[k] = UINT64_C(1) << k;
     busy = rows = bits ^ bits;
     for (size_t i = 0; i < blocks; i += PREFILTER_LANES, bits <<= PREFILTER_LANES) {
-        prefilter_lanes start =
-            prefilter_load(&places->start[i]) |
-            (prefilter_load(&places->by_digit[i]) & prefilter_digits_near(&places->digit[i])) |
-            (prefilter_load(&places->by_colon[i]) & prefilter_colons_near(&places->colon[i]));
+        prefilter_lanes digit = prefilter_digits_near(&places->digit[i]),
+                        colon = prefilter_colons_near(&places->colon[i]),
+                        start = prefilter_load(&places->start[i]) |
+                                (prefilter_load(&places->by_digit[i]) & digit) |
+                                (prefilter_load(&places->by_colon[i]) & colon);
 
-        memcpy(&places->start[i], &start, sizeof(start));
+        prefilter_store(&places->digit[i], digit);
+        prefilter_store(&places->colon[i], colon);
+        prefilter_store(&places->start[i], start);
         busy |= prefilter_bits_of(start | prefilter_load(&places->wide[i]), bits);
         if (f->least_row != 0)
             rows |= prefilter_bits_of(prefilter_first_of(&places->token[i], f->least_row), bits);

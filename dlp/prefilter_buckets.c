@@ -59,6 +59,26 @@ struct prefilter_start prefilter_start_of(const struct prefilter *f, const struc
                                     .at_token = p->before == RULEC_BOUNDARY_TOKEN};
 }
 
+unsigned prefilter_near_class(const struct prefilter *f, unsigned start)
+{
+    const struct prefilter_need *need = &f->needs[f->starts[start].pattern];
+
+    return (need->need == PREFILTER_DIGIT && need->within <= PREFILTER_NEAR_DIGIT) ||
+                   (need->need == PREFILTER_COLON && need->within <= PREFILTER_NEAR_COLON)
+               ? need->need
+               : 0;
+}
+
+void prefilter_fill_nears(struct prefilter *f)
+{
+    uint64_t *rows = f->start_rows + (size_t)BUNDLE_HEAD_BYTES * f->n_classes * f->start_words;
+
+    for (unsigned near = 0; near < PREFILTER_NEARS; near++, rows += f->start_words)
+        for (unsigned i = 0; i < f->n_starts; i++)
+            if ((prefilter_near_class(f, i) & ~near) == 0)
+                rows[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
 /* ---- needs -------------------------------------------------------------------------------- */
 
 enum { SHORT_NAME = 12 }; /* bytes: the heads of a pattern say what follows them */

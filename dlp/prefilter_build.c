@@ -340,17 +340,6 @@ static bool make_classes(struct prefilter *f, const struct bundle *b)
     return seen != NULL;
 }
 
-/* The class that a start has near, as far as places are told by it; 0: none. */
-static unsigned near_class(const struct prefilter *f, unsigned start)
-{
-    const struct prefilter_need *need = &f->needs[f->starts[start].pattern];
-
-    return (need->need == PREFILTER_DIGIT && need->within <= PREFILTER_NEAR_DIGIT) ||
-                   (need->need == PREFILTER_COLON && need->within <= PREFILTER_NEAR_COLON)
-               ? need->need
-               : 0;
-}
-
 /* Fills in the buckets of the starts that have this class near, or none of the classes. */
 static bool fill_start_buckets(struct prefilter *f, const struct bundle *b, unsigned class)
 {
@@ -359,7 +348,7 @@ static bool fill_start_buckets(struct prefilter *f, const struct bundle *b, unsi
     bool ok;
 
     for (unsigned i = 0; i < f->n_starts && sets != NULL; i++) {
-        if (near_class(f, i) != class)
+        if (prefilter_near_class(f, i) != class)
             continue;
         for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
             sets[n][place] = b->sets[start_set(f, b, i, place)];
@@ -387,8 +376,9 @@ static bool fill_starts(struct prefilter *f, const struct bundle *b)
         return false;
     for (unsigned byte = 0; byte < 256; byte++)
         f->row_of[byte] = f->class_of[byte] * f->start_words;
-    f->start_rows = calloc((size_t)BUNDLE_HEAD_BYTES * f->n_classes * f->start_words + 1,
-                           sizeof(*f->start_rows));
+    f->start_rows =
+        calloc(((size_t)BUNDLE_HEAD_BYTES * f->n_classes + PREFILTER_NEARS) * f->start_words + 1,
+               sizeof(*f->start_rows));
     for (unsigned i = 0; i < f->n_starts && f->start_rows != NULL; i++) {
         for (unsigned place = 0; place < BUNDLE_HEAD_BYTES; place++) {
             const struct bundle_set *s = &b->sets[start_set(f, b, i, place)];
@@ -400,6 +390,8 @@ static bool fill_starts(struct prefilter *f, const struct bundle *b)
                                   i / 64] |= UINT64_C(1) << (i % 64);
         }
     }
+    if (f->start_rows != NULL)
+        prefilter_fill_nears(f);
     return f->start_rows != NULL && fill_start_buckets(f, b, PREFILTER_DIGIT) &&
            fill_start_buckets(f, b, PREFILTER_COLON) && fill_start_buckets(f, b, 0);
 }

@@ -335,19 +335,23 @@ static inline void push_all(struct scan_leaf *x, unsigned first, const uint64_t 
                              at_token, at);
 }
 
-/* Notes the patterns that sixteen bytes at a word's beginning allow. */
-static void find_starts(struct scan_leaf *x, uint64_t places, size_t from)
+/* Notes the patterns that sixteen bytes at a word's beginning and what is near allow, at the places of block i, which is at `from`. */
+static void find_starts(struct scan_leaf *x, const struct prefilter_places *places, size_t i,
+                        size_t from)
 {
     const struct prefilter *f = x->filter;
 
-    for (; places != 0 && x->st == GW_OK; places &= places - 1) {
-        size_t at = from + (size_t)__builtin_ctzll(places);
+    for (uint64_t left = places->start[i]; left != 0 && x->st == GW_OK; left &= left - 1) {
+        unsigned bit = (unsigned)__builtin_ctzll(left),
+                 near = (unsigned)((places->digit[i] >> bit & 1) * PREFILTER_DIGIT +
+                                   (places->colon[i] >> bit & 1) * PREFILTER_COLON);
+        size_t at = from + bit;
         unsigned char tail[BUNDLE_HEAD_BYTES];
         const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
 
         x->work++;
         if (f->start_words == 1) {
-            uint64_t alive = prefilter_starts_one(f, p);
+            uint64_t alive = prefilter_starts_one(f, p, near);
 
             if (alive != 0)
                 push_all(x, 0, &alive, 1, at);
@@ -356,7 +360,7 @@ static void find_starts(struct scan_leaf *x, uint64_t places, size_t from)
         for (unsigned first = 0; first < f->start_words; first += PREFILTER_ROW_WORDS) {
             uint64_t alive[PREFILTER_ROW_WORDS];
 
-            if (f->allowed(f, p, first, alive))
+            if (f->allowed(f, p, near, first, alive))
                 push_all(x, first, alive, PREFILTER_ROW_WORDS, at);
         }
     }
@@ -540,8 +544,6 @@ void scan_find(struct scan_leaf *x)
         end = x->text.len - from < PREFILTER_CHUNK ? x->text.len : from + PREFILTER_CHUNK;
         settled = end == x->text.len ? end : end - RULEC_MAX_OFFSET;
         f->find(f, text, from, end, x->text.len, places);
-        /* Behind the last block there is nothing, or nobody asks. */
-        memset(places->class[(end - from + 63) / 64], 0, sizeof(places->class[0]));
         x->chunk = from;
         x->chunk_end = end;
         if (x->can_sleep)
@@ -551,7 +553,7 @@ void scan_find(struct scan_leaf *x)
             size_t i = (size_t)__builtin_ctzll(busy);
 
             find_wide(x, places->wide[i], from + i * 64);
-            find_starts(x, places->start[i], from + i * 64);
+            find_starts(x, places, i, from + i * 64);
         }
         find_tokens(x, places, from, end);
         scan_flush(x, done, settled);

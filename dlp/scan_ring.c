@@ -70,23 +70,13 @@ static inline uint32_t take_node(struct scan_leaf *x, struct scan_ring *r)
     return node;
 }
 
-/* Is there a byte of one of the classes among the `within` bytes from `at` on? As far as the chunk says. */
+/* Is there a byte of one of the classes among the `within` bytes from `at` on, or may there be one when more text comes? */
 static inline bool has_near(const struct scan_leaf *x, unsigned classes, unsigned within, size_t at)
 {
-    size_t place = at - x->chunk, block = place / 64, bit = place % 64;
-    const struct prefilter_places *places = &x->s->places;
-    uint64_t found = 0;
+    size_t n = x->text.len - at < within ? x->text.len - at : within;
 
-    if (classes == 0 || at < x->chunk ||
-        (at + within > x->chunk_end && (x->chunk_end < x->text.len || (x->growing && !x->ended))))
-        return true;
-    for (unsigned left = classes; left != 0; left &= left - 1) {
-        unsigned k = (unsigned)__builtin_ctz(left);
-
-        found |= places->class[block][k] >> bit;
-        found |= places->class[block + 1][k] << 1 << (63 - bit);
-    }
-    return (found << (64 - within)) != 0;
+    return classes == 0 || (n < within && x->growing && !x->ended) ||
+           x->filter->near((const unsigned char *)x->text.ptr + at, n, classes);
 }
 
 /* Adds pattern to the list of a start, once. */
