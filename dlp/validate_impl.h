@@ -160,11 +160,33 @@ double dlp_val_wordiness(struct gw_span s);
 
 /* Case-insensitive search. */
 bool dlp_val_contains(struct gw_span s, const char *lower_needle);
-/* Does any of n needles stand in it? */
-bool dlp_val_contains_any(struct gw_span s, const char *const *lower_needles, size_t n);
 
 /* How many bytes stand in runs of four and more that count up or down (abcd, 4321, qwerty). */
 size_t dlp_val_sequential(struct gw_span s);
+
+/* ---- helpers (validate_words.c) ------------------------------------------------------------- */
+
+/* Lists of words, without case. A value is one of the words of the first ones; those of DLP_WORDS_INSIDE and behind have two bytes or more
+ * and stand in it. */
+enum dlp_words {
+    DLP_WORDS_ABOUT,       /* names: the value is not the secret but something about it */
+    DLP_WORDS_PLAIN,       /* names of things that end with "key" or "token" and are no secret */
+    DLP_WORDS_STRONG,      /* names of what is a secret */
+    DLP_WORDS_NO_PASSWORD, /* what stands where a password would */
+    DLP_WORDS_SAMPLE_PAIR, /* passwords behind a user in examples */
+    DLP_WORDS_SAMPLE_URL,  /* passwords in addresses of examples */
+    DLP_WORDS_INSIDE,
+    DLP_WORDS_HASH = DLP_WORDS_INSIDE, /* what a value is called that is a hash */
+    DLP_WORDS_REFERENCE, /* references to where the secret is kept, and pieces of programs */
+    DLP_WORDS_TEMPLATE,  /* holes of templates, and what hides a value */
+    DLP_WORDS_MADE_UP,   /* what documentation writes in place of a secret */
+    DLP_WORDS
+};
+
+/* Is s a word of a list in front of DLP_WORDS_INSIDE? */
+bool dlp_val_is_word(enum dlp_words list, struct gw_span s);
+/* Does a word of one of the other lists stand in s? */
+bool dlp_val_has_word(enum dlp_words list, struct gw_span s);
 
 /* ---- helpers (validate_name.c) ------------------------------------------------------------- */
 

@@ -51,106 +51,6 @@ static unsigned split(struct gw_span name, struct gw_span *words)
     return n;
 }
 
-static bool is_word_of(struct gw_span s, const char *const *words, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (gw_span_eq_nocase(s, gw_span_str(words[i])))
-            return true;
-    return false;
-}
-#define IS_WORD_OF(s, words) is_word_of((s), (words), sizeof(words) / sizeof((words)[0]))
-
-/* The value is not the secret but something about it. */
-static bool is_about(struct gw_span last)
-{
-    static const char *const words[] = {
-        "name",        "names",
-        "file",        "filename",
-        "path",        "dir",
-        "directory",   "url",
-        "uri",         "endpoint",
-        "host",        "hostname",
-        "type",        "types",
-        "size",        "len",
-        "length",      "ttl",
-        "expires",     "expiry",
-        "expiration",  "lifetime",
-        "timeout",     "age",
-        "format",      "algorithm",
-        "alg",         "version",
-        "hash",        "sha",
-        "sha1",        "sha256",
-        "sha512",      "md5",
-        "digest",      "checksum",
-        "integrity",   "fingerprint",
-        "class",       "count",
-        "index",       "idx",
-        "label",       "title",
-        "description", "desc",
-        "prefix",      "suffix",
-        "header",      "headers",
-        "field",       "fields",
-        "param",       "params",
-        "column",      "map",
-        "store",       "alias",
-        "arn",         "ref",
-        "template",    "pattern",
-        "regex",       "message",
-        "msg",         "error",
-        "status",      "provider",
-        "issuer",      "scope",
-        "scopes",      "mode",
-        "method",      "policy",
-        "usage",       "function",
-        "handler",     "callback",
-        "listener",    "event",
-        "events",      "code_challenge",
-        "commit",      "revision",
-        "etag",        "guid",
-        "position",    "offset",
-        "order",       "color",
-        "icon",        "image",
-        "style",       "selector",
-        "binding",     "press",
-        "down",        "up",
-    };
-
-    return IS_WORD_OF(last, words);
-}
-
-/* Names of things that end with "key" or "token" and are no secret. */
-static bool is_plain(struct gw_span word)
-{
-    static const char *const words[] = {
-        "public",   "pub",       "publishable", "cache",
-        "primary",  "foreign",   "sort",        "partition",
-        "object",   "index",     "lookup",      "map",
-        "dict",     "hash",      "i18n",        "translation",
-        "message",  "label",     "menu",        "shortcut",
-        "hot",      "keyboard",  "storage",     "registry",
-        "config",   "setting",   "settings",    "meta",
-        "metadata", "next",      "page",        "continuation",
-        "cursor",   "sync",      "lexer",       "parser",
-        "bos",      "eos",       "pad",         "unk",
-        "mask",     "special",   "stop",        "csrfmiddlewaretoken",
-        "author",   "authors",   "composite",   "unique",
-        "trusted",  "host",      "known",       "signedby",
-        "signer",   "recaptcha", "site",        "idempotency",
-    };
-
-    return IS_WORD_OF(word, words);
-}
-
-static bool is_strong(struct gw_span word)
-{
-    static const char *const words[] = {
-        "secret",     "secrets",     "password",  "passwd",       "pwd",       "private",
-        "credential", "credentials", "secretkey", "clientsecret", "appsecret", "privatekey",
-    };
-
-    return IS_WORD_OF(word, words);
-}
-
 int dlp_val_name_score(const struct dlp_validate_in *in)
 {
     struct gw_span words[MAX_WORDS];
@@ -159,15 +59,15 @@ int dlp_val_name_score(const struct dlp_validate_in *in)
 
     if (n == 0)
         return 0;
-    if (is_about(words[n - 1]))
+    if (dlp_val_is_word(DLP_WORDS_ABOUT, words[n - 1]))
         return DLP_VALIDATE_REJECT;
     for (unsigned i = 0; i < n; i++)
-        if (is_strong(words[i]))
+        if (dlp_val_is_word(DLP_WORDS_STRONG, words[i]))
             score = 6;
     if (gw_span_eq_nocase(words[n - 1], GW_SPAN("id")))
         return -18;
     for (unsigned i = 0; i + 1 < n && score == 0; i++)
-        if (is_plain(words[i]))
+        if (dlp_val_is_word(DLP_WORDS_PLAIN, words[i]))
             return -30;
     return score;
 }
@@ -189,11 +89,6 @@ static bool is_checksum_line(const struct dlp_validate_in *in)
 /* sha256:..., integrity="..., commit ...: right in front of the value, within a few words. */
 bool dlp_val_is_called_hash(const struct dlp_validate_in *in)
 {
-    static const char *const names[] = {
-        "sha1", "sha256",   "sha-256",  "sha384",  "sha512",      "sha-512",
-        "md5",  "checksum", "digest",   "commit",  "fingerprint", "integrity",
-        "etag", "revision", "build-id", "buildid",
-    };
     size_t from = in->start > 24 ? in->start - 24 : 0;
     struct gw_span before = {in->text.ptr + from, in->start - from};
     const char *nl = before.len > 0 ? memrchr(before.ptr, '\n', before.len) : NULL;
@@ -202,8 +97,5 @@ bool dlp_val_is_called_hash(const struct dlp_validate_in *in)
         return true;
     if (nl != NULL)
         before = gw_span_from(before, (size_t)(nl + 1 - before.ptr));
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (dlp_val_contains(before, names[i]))
-            return true;
-    return false;
+    return dlp_val_has_word(DLP_WORDS_HASH, before);
 }

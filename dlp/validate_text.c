@@ -77,52 +77,32 @@ bool dlp_val_contains(struct gw_span s, const char *lower_needle)
     }
 }
 
-enum { PAIR_BITS = 1024 };
-
-static unsigned pair(char a, char b)
-{
-    return ((unsigned)(unsigned char)gw_ascii_lower(a) * 37 +
-            (unsigned)(unsigned char)gw_ascii_lower(b)) %
-           PAIR_BITS;
-}
-
-bool dlp_val_contains_any(struct gw_span s, const char *const *lower_needles, size_t n)
-{
-    uint64_t pairs[PAIR_BITS / 64] = {0}; /* that stand in s: most needles have one that does not */
-
-    for (size_t i = 1; i < s.len; i++) {
-        unsigned bit = pair(s.ptr[i - 1], s.ptr[i]);
-
-        pairs[bit / 64] |= UINT64_C(1) << (bit % 64);
-    }
-    for (size_t i = 0; i < n; i++) {
-        const char *needle = lower_needles[i];
-        size_t k = 0;
-
-        for (; needle[k] != '\0' && needle[k + 1] != '\0'; k++) {
-            unsigned bit = pair(needle[k], needle[k + 1]);
-
-            if ((pairs[bit / 64] >> (bit % 64) & 1) == 0)
-                break;
-        }
-        if ((needle[k] == '\0' || needle[k + 1] == '\0') && dlp_val_contains(s, needle))
-            return true;
-    }
-    return false;
-}
-
 double dlp_val_entropy(struct gw_span s)
 {
+    enum { FEW = 8 };
     unsigned count[256] = {0};
-    double h = 0;
+    uint64_t seen[4] = {0};
+    double known[FEW] = {0}, h = 0; /* known: of a byte that stands so often in s */
 
-    for (size_t i = 0; i < s.len; i++)
-        count[(unsigned char)s.ptr[i]]++;
-    for (unsigned i = 0; i < 256; i++) {
-        if (count[i] > 0) {
-            double p = (double)count[i] / (double)s.len;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char byte = (unsigned char)s.ptr[i];
 
-            h -= p * log2(p);
+        count[byte]++;
+        seen[byte / 64] |= UINT64_C(1) << (byte % 64);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        for (uint64_t left = seen[i]; left != 0; left &= left - 1) {
+            unsigned n = count[i * 64 + (unsigned)__builtin_ctzll(left)];
+
+            if (n >= FEW || known[n] == 0) {
+                double p = (double)n / (double)s.len, of = p * log2(p);
+
+                if (n < FEW)
+                    known[n] = of;
+                h -= of;
+            } else {
+                h -= known[n];
+            }
         }
     }
     return h;
@@ -185,10 +165,6 @@ static bool has_braced_name(struct gw_span s)
 
 static bool has_template_mark(struct gw_span s)
 {
-    static const char *const marks[] = {"${", "{{",           "}}",          "$(", "%(",
-                                        "<%", "****",         "....",        "@@", "%s",
-                                        "#{", "\xE2\x80\xA2", "\xE2\x80\xA6"};
-
     if (s.len > 1 && (s.ptr[0] == '<' || s.ptr[0] == '[') &&
         (s.ptr[s.len - 1] == '>' || s.ptr[s.len - 1] == ']'))
         return true;
@@ -196,23 +172,7 @@ static bool has_template_mark(struct gw_span s)
         return true;
     if (gw_span_ends(s, GW_SPAN("...")) || has_braced_name(s))
         return true;
-    return dlp_val_contains_any(s, marks, sizeof(marks) / sizeof(marks[0]));
-}
-
-static bool has_placeholder_word(struct gw_span s)
-{
-    static const char *const words[] = {
-        "example",    "xxxx",       "changeme",  "change_me", "change-me",   "placeholder",
-        "your_",      "your-",      "yourtoken", "yourapi",   "yoursecret",  "yourpass",
-        "yourkey",    "youraccess", "insert_",   "insert-",   "redacted",    "replace_",
-        "replace-",   "replaceme",  "goes_here", "goes-here", "goeshere",    "keyhere",
-        "tokenhere",  "_here",      "-here",     "enter_",    "put_your",    "to_be_",
-        "undefined",  "not_real",   "notreal",   "my_secret", "mysecret",    "my-secret",
-        "my_token",   "my-token",   "my_api",    "my-api",    "some_secret", "some-secret",
-        "stringhere", "secrethere", "dummy",     "foobar",    "test_test",   "randomstring",
-    };
-
-    return dlp_val_contains_any(s, words, sizeof(words) / sizeof(words[0]));
+    return dlp_val_has_word(DLP_WORDS_TEMPLATE, s);
 }
 
 static unsigned distinct_bytes(struct gw_span s)
@@ -231,10 +191,13 @@ static unsigned distinct_bytes(struct gw_span s)
 static size_t keyboard_bytes(struct gw_span s)
 {
     static const char rows[] = "qwertyuiop asdfghjkl zxcvbnm";
+    static const uint8_t place[26] = {11, 25, 23, 13, 2, 14, 15, 16, 7,  17, 18, 19, 27,
+                                      26, 8,  9,  0,  3, 12, 4,  6,  24, 1,  22, 5,  21};
     size_t total = 0;
 
     for (size_t i = 0; i < s.len;) {
-        const char *at = dlp_is_alpha(s.ptr[i]) ? strchr(rows, gw_ascii_lower(s.ptr[i])) : NULL;
+        const char *at =
+            dlp_is_alpha(s.ptr[i]) ? rows + place[gw_ascii_lower(s.ptr[i]) - 'a'] : NULL;
         size_t run = 0;
 
         while (at != NULL && i + run < s.len && at[run] != '\0' && at[run] != ' ' &&
@@ -288,7 +251,7 @@ size_t dlp_val_sequential(struct gw_span s)
 
 bool dlp_val_is_placeholder(struct gw_span s)
 {
-    if (s.len == 0 || has_template_mark(s) || has_placeholder_word(s))
+    if (s.len == 0 || has_template_mark(s) || dlp_val_has_word(DLP_WORDS_MADE_UP, s))
         return true;
     return s.len >= 6 && distinct_bytes(s) <= 2;
 }

@@ -8,15 +8,6 @@
 
 #include "dlp/validate_impl.h"
 
-static bool is_one_of(struct gw_span s, const char *const *words, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (gw_span_eq_nocase(s, gw_span_str(words[i])))
-            return true;
-    return false;
-}
-#define IS_ONE_OF(s, words) is_one_of((s), (words), sizeof(words) / sizeof((words)[0]))
-
 struct shape {
     size_t lower, upper, digit, other;
     size_t high; /* of other: bytes of letters beyond ASCII */
@@ -70,15 +61,6 @@ static bool is_odd_hex(struct gw_span s, struct shape sh)
 /* References to where the secret is kept, and pieces of programs. */
 static bool is_reference(struct gw_span s)
 {
-    static const char *const marks[] = {
-        "process.env", "os.environ", "os.getenv", "getenv",    "env.",     "env[",
-        "secrets.",    "vault:",     "arn:aws",   "ssm:",      "config.",  "settings.",
-        "config[",     "params[",    "args.",     "options.",  "self.",    "this.",
-        "request.",    "req.",       "props.",    "state.",    "->",       "::",
-        "=>",          "()",         "file://",   "input(",    "getpass",  "prompt(",
-        "data[",       "enc(",       "!vault",    "secretref", "keyvault", "credentials(",
-    };
-
     if (s.len > 0 &&
         (s.ptr[0] == '$' || s.ptr[0] == '&' || s.ptr[0] == '*' || s.ptr[0] == '@' ||
          s.ptr[0] == '%') &&
@@ -89,7 +71,7 @@ static bool is_reference(struct gw_span s)
         if (sh.digit == 0 || s.ptr[1] == '{' || s.ptr[1] == '(')
             return true;
     }
-    return dlp_val_contains_any(s, marks, sizeof(marks) / sizeof(marks[0]));
+    return dlp_val_has_word(DLP_WORDS_REFERENCE, s);
 }
 
 /* getpwnam(argv[1]), read_file(path) */
@@ -101,25 +83,36 @@ static bool is_call(struct gw_span s)
            dlp_val_wordiness((struct gw_span){s.ptr, (size_t)(open - s.ptr)}) > 0.5;
 }
 
-/* Paths, addresses, file names. */
-static bool is_place(struct gw_span s)
+/* Does it end as the name of a file or a host does? */
+static bool has_tail(struct gw_span s)
 {
+    enum { SHORTEST = 2, LONGEST = 5 };
     static const char *const tails[] = {".pem", ".key", ".json", ".yaml", ".yml",  ".txt", ".crt",
                                         ".cer", ".p12", ".pfx",  ".jks",  ".conf", ".ini", ".env",
                                         ".py",  ".js",  ".ts",   ".go",   ".java", ".rb",  ".php",
                                         ".h",   ".c",   ".xml",  ".html", ".md",   ".com", ".org"};
+
+    for (size_t n = SHORTEST; n <= LONGEST && n <= s.len; n++)
+        for (size_t i = 0; s.ptr[s.len - n] == '.' && i < sizeof(tails) / sizeof(tails[0]); i++)
+            if (gw_span_ends(s, gw_span_str(tails[i])))
+                return true;
+    return false;
+}
+
+/* Paths, addresses, file names. */
+static bool is_place(struct gw_span s)
+{
     unsigned slashes = 0;
 
     for (size_t i = 0; i < s.len; i++)
         slashes += s.ptr[i] == '/' || s.ptr[i] == '\\';
-    if (dlp_val_contains(s, "://") || gw_span_starts(s, GW_SPAN("./")) ||
+    if ((slashes > 1 && dlp_val_contains(s, "://")) || gw_span_starts(s, GW_SPAN("./")) ||
         gw_span_starts(s, GW_SPAN("../")) || gw_span_starts(s, GW_SPAN("~/")))
         return true;
     if (s.ptr[0] == '/' && (slashes > 1 || dlp_val_wordiness(s) > 0.7))
         return true;
-    for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++)
-        if (gw_span_ends(s, gw_span_str(tails[i])))
-            return true;
+    if (has_tail(s))
+        return true;
     return slashes > 1 && dlp_val_wordiness(s) > 0.7;
 }
 
@@ -168,8 +161,7 @@ int dlp_validate_secret_value(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
     struct shape sh = shape_of(s);
-    double h = dlp_val_entropy(s);
-    double wordy = dlp_val_wordiness(s);
+    double wordy;
     bool in_quotes = quoted(in) || is_env_line(in);
     int score = dlp_val_name_score(in);
 
@@ -184,8 +176,9 @@ int dlp_validate_secret_value(const struct dlp_validate_in *in)
         return DLP_VALIDATE_REJECT;
     if (sh.lower + sh.upper == 0)
         return sh.other == 0 && s.len >= 16 ? -15 : DLP_VALIDATE_REJECT;
-    if (h < 0.62 * __builtin_log2((double)s.len + 1))
+    if (dlp_val_entropy(s) < 0.62 * __builtin_log2((double)s.len + 1))
         return DLP_VALIDATE_REJECT;
+    wordy = dlp_val_wordiness(s);
     if (sh.digit == 0)
         score -= wordy > 0.5 ? 35 : 15;
     else if (wordy > 0.75 && sh.digit * 5 < s.len)
@@ -205,134 +198,7 @@ int dlp_validate_secret_value(const struct dlp_validate_in *in)
 
 static bool is_not_a_password(struct gw_span s)
 {
-    static const char *const words[] = {
-        "true",
-        "false",
-        "null",
-        "none",
-        "nil",
-        "undefined",
-        "required",
-        "optional",
-        "string",
-        "str",
-        "text",
-        "bytes",
-        "int",
-        "bool",
-        "boolean",
-        "password",
-        "passwd",
-        "passphrase",
-        "pwd",
-        "pass",
-        "secret",
-        "input",
-        "hidden",
-        "prompt",
-        "empty",
-        "default",
-        "username",
-        "user",
-        "yes",
-        "no",
-        "auto",
-        "disabled",
-        "enabled",
-        "never",
-        "always",
-        "the",
-        "a",
-        "an",
-        "is",
-        "for",
-        "and",
-        "or",
-        "not",
-        "if",
-        "with",
-        "from",
-        "in",
-        "to",
-        "of",
-        "that",
-        "this",
-        "when",
-        "plaintext",
-        "encrypted",
-        "hashed",
-        "unset",
-        "invalid",
-        "missing",
-        "incorrect",
-        "wrong",
-        "expired",
-        "value",
-        "field",
-        "label",
-        "type",
-        "name",
-        "key",
-        "token",
-        "nullable",
-        "unknown",
-        "forgot",
-        "reset",
-        "confirm",
-        "new",
-        "old",
-        "current",
-        "show",
-        "hide",
-        "char",
-        "varchar",
-        "object",
-        "any",
-        "const",
-        "public",
-        "private",
-        "static",
-        "return",
-        "import",
-        "function",
-        "self",
-        "n/a",
-        "prohibit-password",
-        "without-password",
-        "password:",
-        "passwort",
-        "kennwort",
-        "contraseña",
-        "senha",
-        "wachtwoord",
-        "salasana",
-        "heslo",
-        "parola",
-        "lösenord",
-        "obligatoire",
-        "foobared",
-        "credentials",
-        "credential",
-        "login",
-        "email",
-        "authentication",
-        "md",
-        "file",
-        "scram-sha-256",
-        "_md5",
-        "utf8",
-        "utf-8",
-        "latin1",
-        "base64",
-        "sha256",
-        "sha-256",
-        "md5-crypt",
-        "sha512",
-        "md5",
-        "bcrypt",
-    };
-
-    return IS_ONE_OF(s, words);
+    return dlp_val_is_word(DLP_WORDS_NO_PASSWORD, s);
 }
 
 /* Without the brackets and quotes around it. */
@@ -435,11 +301,6 @@ int dlp_validate_prose_password(const struct dlp_validate_in *in)
 /* user:password in one span, as curl -u takes it, with quotes around either or both. */
 int dlp_validate_user_pair(const struct dlp_validate_in *in)
 {
-    static const char *const samples[] = {
-        "password",  "passwd",   "pass",    "pwd",        "secret", "token",
-        "apitoken",  "apikey",   "api_key", "key",        "test",   "yyy",
-        "xxx",       "admin",    "user",    "root",       "guest",  "changeme",
-        "api_token", "userpass", "mypass",  "mypassword", "pw",     "elastic"};
     struct gw_span s = dlp_val_span(in);
     const char *colon = memchr(s.ptr, ':', s.len);
     struct gw_span user, password;
@@ -459,7 +320,7 @@ int dlp_validate_user_pair(const struct dlp_validate_in *in)
     if (password.len < 3 || dlp_val_is_placeholder(password) || is_reference(password) ||
         password.ptr[0] == '$' || password.ptr[0] == '<' || password.ptr[0] == '[')
         return DLP_VALIDATE_REJECT;
-    if (IS_ONE_OF(password, samples))
+    if (dlp_val_is_word(DLP_WORDS_SAMPLE_PAIR, password))
         return -35;
     return gw_span_eq_nocase(password, user) && password.ptr != user.ptr ? -35 : 0;
 }
@@ -467,9 +328,6 @@ int dlp_validate_user_pair(const struct dlp_validate_in *in)
 /* user:PASSWORD@host in a URL. */
 int dlp_validate_url_password(const struct dlp_validate_in *in)
 {
-    static const char *const samples[] = {"password", "passwd", "pass",  "pwd",   "secret", "pw",
-                                          "user",     "token",  "admin", "guest", "test",   "xxx",
-                                          "username", "p4ss",   "key",   "root",  "foo",    "bar"};
     struct gw_span s = dlp_val_span(in);
     struct gw_span rest = gw_span_from(in->text, in->end);
     struct shape sh = shape_of(s);
@@ -484,7 +342,7 @@ int dlp_validate_url_password(const struct dlp_validate_in *in)
                   gw_span_starts(rest, GW_SPAN("@server"));
     if (bare(s).len < s.len && is_not_a_password(bare(s)))
         return DLP_VALIDATE_REJECT; /* ftp://[[user][:pass]@] */
-    if (IS_ONE_OF(s, samples) || is_not_a_password(s))
+    if (dlp_val_is_word(DLP_WORDS_SAMPLE_URL, s) || is_not_a_password(s))
         return -35;
     if (sample_host)
         return -30;

@@ -194,6 +194,8 @@ static void test_text(void)
 static void test_values(void)
 {
     /* Samples of documentation are told, low; a table of checksums is nothing. */
+    CHECK(!accepts("not_placeholder", "k9x7_HERE") && accepts("not_placeholder", "k9x7_HER"));
+    CHECK(!accepts("not_placeholder", "Goes-Here9") && !accepts("not_placeholder", "9{{k7x"));
     CHECK(judge("not_placeholder", 0, NULL, "xoxb-abcdefghijklmnop") < 0);
     CHECK(judge("not_placeholder", 0, NULL, "a1b2c3d4e5f6g7h8") < 0);
     CHECK(judge("not_placeholder", 0, NULL, "T00EXAMPLE1/B00EXAMPLE1/x7Qm2") == -45);
