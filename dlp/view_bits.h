@@ -59,15 +59,26 @@ static inline unsigned view_words_begin(struct view_words *words, size_t len, si
     return filled;
 }
 
+/* The bits of low from n on, and behind them those of high; n is from 1 to 63. */
+static inline view_lanes view_shift(view_lanes low, view_lanes high, unsigned n)
+{
+#if defined(__AVX512VBMI2__)
+    return (view_lanes)_mm512_shrdv_epi64((__m512i)low, (__m512i)high,
+                                          _mm512_set1_epi64((long long)n));
+#else
+    return low >> n | high << (VIEW_BLOCK - n);
+#endif
+}
+
 /* Bits n places behind those of the words at w, and in front of them. */
 static inline view_lanes view_later(const uint64_t *w, unsigned n)
 {
-    return view_load(w) >> n | view_load(w + 1) << (VIEW_BLOCK - n);
+    return view_shift(view_load(w), view_load(w + 1), n);
 }
 
 static inline view_lanes view_before(const uint64_t *w, unsigned n)
 {
-    return view_load(w) << n | view_load(w - 1) >> (VIEW_BLOCK - n);
+    return view_shift(view_load(w - 1), view_load(w), VIEW_BLOCK - n);
 }
 
 /* Which words are not 0, a bit each. */
@@ -86,16 +97,18 @@ static inline uint64_t view_any(view_lanes v)
     return any;
 }
 
-/* Bits but the lowest of each word; of as many as a class must have in a block, the lowest are taken away. */
-static inline view_lanes view_but_one(view_lanes v)
+/* Words that have n bits or more, not as 0; the rest as 0. */
+static inline view_lanes view_close(view_lanes v, unsigned n)
 {
-    return v & (v - 1);
+    while (--n > 0)
+        v &= v - 1;
+    return v;
 }
 
 /* Leaves the bits of low, high being those behind them, that have another one k places behind. */
 static inline void view_keep(view_lanes *low, view_lanes *high, unsigned k)
 {
-    *low &= *low >> k | *high << (VIEW_BLOCK - k);
+    *low &= view_shift(*low, *high, k);
     *high &= *high >> k;
 }
 
@@ -136,19 +149,15 @@ static inline view_lanes view_row_of(const struct view_words *words, unsigned i)
 static inline view_lanes view_rows_at(const struct view_words *words, unsigned i)
 {
     const uint64_t *digits = &words->of[VIEW_CLASS_DIGIT][i];
-    view_lanes few = view_load(digits), next = view_load(digits + 1), low, high, before;
+    view_lanes few = view_close(view_load(digits), VIEW_ROW_CLOSE), low, high, before;
 
-    for (unsigned k = 1; k < VIEW_ROW_CLOSE; k++) {
-        few = view_but_one(few);
-        next = view_but_one(next);
-    }
-    few |= next;
-    if (view_any(few) == 0)
+    /* Mostly there are none, in the one behind the last block either. */
+    if ((view_any(few) | (digits[VIEW_LANES] & (digits[VIEW_LANES] - 1))) == 0)
         return few;
+    few |= view_close(view_load(digits + 1), VIEW_ROW_CLOSE);
     low = view_row_of(words, i);
     high = view_row_of(words, i + 1);
-    before = view_row_of(words, i - 1);
-    before = low << 1 | before >> (VIEW_BLOCK - 1);
+    before = view_shift(view_row_of(words, i - 1), low, VIEW_BLOCK - 1);
     _Static_assert(VIEW_ROW_MIN == 11, "the steps below");
     view_keep(&low, &high, 1);
     view_keep(&low, &high, 2);
@@ -178,7 +187,7 @@ static inline view_lanes view_spells_at(const struct view_words *words, unsigned
     view_lanes letters = view_load(alpha) | view_load(high);
 
     return letters & view_load(&words->of[VIEW_CLASS_SPELL][i]) &
-           ~(letters << 1 | (view_load(alpha - 1) | view_load(high - 1)) >> (VIEW_BLOCK - 1));
+           ~view_shift(view_load(alpha - 1) | view_load(high - 1), letters, VIEW_BLOCK - 1);
 }
 
 /* What may begin an escape. */
@@ -226,9 +235,7 @@ static inline void view_bits_of(const struct view_words *words, struct view_bits
         view_put(out, VIEW_MARK_QUOTED, i, view_quoted_in(words, at));
         view_put(out, VIEW_MARK_FOLD, i, view_load(&words->of[VIEW_CLASS_HIGH][at]));
         view_store(&out->at[VIEW_MARK_SPELL][i], spells);
-        for (unsigned k = 1; k < VIEW_SPELL_CLOSE; k++)
-            spells = view_but_one(spells);
-        out->any[VIEW_MARK_SPELL] |= view_any(spells) << i;
+        out->any[VIEW_MARK_SPELL] |= view_any(view_close(spells, VIEW_SPELL_CLOSE)) << i;
     }
 }
 

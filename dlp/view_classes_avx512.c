@@ -72,29 +72,44 @@ static inline uint64_t spells_of(const struct spells *s, __m512i v, __m512i next
                                  _mm512_permutexvar_epi8(third, s->third));
 }
 
-/* Fills in the classes of eight blocks from the text's byte `at` on, which wraps where nothing is there. whole: all of them, and two bytes
- * behind, are there. */
-static inline void fill_eight(struct gw_span text, size_t at, bool whole, const struct spells *s,
-                              struct view_words *words, unsigned i)
+/* Fills in the classes of block i that are no bit of view_class_of, the block being the text's bytes from `at` on; returns the others, a word
+ * each. whole: all of it, and two bytes behind, are there. */
+static inline __m512i fill_block(struct gw_span text, size_t at, bool whole, const struct spells *s,
+                                 struct view_words *words, unsigned i)
 {
     const __m512i low = _mm512_loadu_si512(view_class_of),
                   high = _mm512_loadu_si512(view_class_of + 64);
-    __m512i masks[8];
+    __m512i v = whole ? _mm512_loadu_si512(text.ptr + at) : bytes_at(text, at),
+            next = whole ? _mm512_loadu_si512(text.ptr + at + 1) : bytes_at(text, at + 1),
+            third = whole ? _mm512_loadu_si512(text.ptr + at + 2) : bytes_at(text, at + 2);
+    __mmask64 beyond = _mm512_movepi8_mask(v);
 
     _Static_assert(VIEW_CLASS_HIGH == 8, "a bit of a byte for each class in front of it");
-    for (unsigned k = 0; k < 8; k++, at += VIEW_BLOCK) {
-        __m512i v, next, third;
-        __mmask64 beyond;
+    words->of[VIEW_CLASS_HIGH][i] = beyond;
+    words->of[VIEW_CLASS_SPELL][i] = spells_of(s, v, next, third);
+    /* Bytes beyond ASCII have no other class. */
+    return masks_of(_mm512_maskz_permutex2var_epi8(~beyond, low, v, high));
+}
 
-        v = whole ? _mm512_loadu_si512(text.ptr + at) : bytes_at(text, at);
-        next = whole ? _mm512_loadu_si512(text.ptr + at + 1) : bytes_at(text, at + 1);
-        third = whole ? _mm512_loadu_si512(text.ptr + at + 2) : bytes_at(text, at + 2);
-        beyond = _mm512_movepi8_mask(v);
-        /* Bytes beyond ASCII have no other class. */
-        masks[k] = masks_of(_mm512_maskz_permutex2var_epi8(~beyond, low, v, high));
-        words->of[VIEW_CLASS_HIGH][i + k] = beyond;
-        words->of[VIEW_CLASS_SPELL][i + k] = spells_of(s, v, next, third);
-    }
+/* Fills in block i. */
+static void fill_one(struct gw_span text, size_t at, const struct spells *s,
+                     struct view_words *words, unsigned i)
+{
+    uint64_t masks[8];
+
+    _mm512_storeu_si512(masks, fill_block(text, at, false, s, words, i));
+    for (unsigned k = 0; k < VIEW_CLASS_HIGH; k++)
+        words->of[k][i] = masks[k];
+}
+
+/* Fills in eight blocks from i on. */
+static inline void fill_eight(struct gw_span text, size_t at, bool whole, const struct spells *s,
+                              struct view_words *words, unsigned i)
+{
+    __m512i masks[8];
+
+    for (unsigned k = 0; k < 8; k++)
+        masks[k] = fill_block(text, at + (size_t)k * VIEW_BLOCK, whole, s, words, i + k);
     transpose(masks);
     for (unsigned k = 0; k < VIEW_CLASS_HIGH; k++)
         _mm512_storeu_si512(&words->of[k][i], masks[k]);
@@ -104,16 +119,20 @@ void view_bits_avx512(struct gw_span text, size_t from, struct view_bits *out)
 {
     const struct spells s = spells_load();
     struct view_words words;
-    const unsigned filled = view_words_begin(&words, text.len, from);
+    unsigned filled = view_words_begin(&words, text.len, from), i = 1;
 
-    for (unsigned i = 0; i < filled; i += 8) {
+    /* Those in front wrap where nothing is. */
+    fill_one(text, from - VIEW_BLOCK, &s, &words, VIEW_FIRST - 1);
+    for (; i < filled && i <= words.n; i += 8) {
         size_t at = from + (size_t)i * VIEW_BLOCK - VIEW_BLOCK;
 
-        if (at < text.len && text.len - at >= (size_t)8 * VIEW_BLOCK + 2)
+        if (text.len - at >= (size_t)8 * VIEW_BLOCK + 2)
             fill_eight(text, at, true, &s, &words, VIEW_FIRST - 1 + i);
         else
             fill_eight(text, at, false, &s, &words, VIEW_FIRST - 1 + i);
     }
+    for (; i < filled; i++)
+        fill_one(text, from + (size_t)i * VIEW_BLOCK - VIEW_BLOCK, &s, &words, VIEW_FIRST - 1 + i);
     view_bits_of(&words, out);
 }
 

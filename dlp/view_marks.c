@@ -175,9 +175,11 @@ static void take_words(struct pass *ps, size_t from, const struct view_bits *bit
         const unsigned block = (unsigned)__builtin_ctzll(any);
         const size_t at = from + (size_t)block * VIEW_BLOCK,
                      begin = at < VIEW_SPELL_MOST ? 0 : at - VIEW_SPELL_MOST;
+        uint64_t left = bits->at[VIEW_MARK_SPELL][block];
         unsigned n = 0, len = 0;
 
-        for (uint64_t left = bits->at[VIEW_MARK_SPELL][block]; left != 0; left &= left - 1)
+        for (int more = __builtin_popcountll(left);
+             n + (unsigned)more >= VIEW_SPELL_CLOSE && more > 0; more--, left &= left - 1)
             n += view_spelled(ps->text, at + (size_t)__builtin_ctzll(left), &len) >= 0;
         if (n >= VIEW_SPELL_CLOSE)
             ps->spells = view_spells_row(ps->text, begin < ps->worded ? ps->worded : begin,

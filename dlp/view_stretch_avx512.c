@@ -36,17 +36,25 @@ static inline __mmask64 below(__m512i v, unsigned char n)
     return _mm512_cmplt_epu8_mask(v, _mm512_set1_epi8((char)n));
 }
 
-/* Which bytes are part of no character of text: view_bad_bytes(). */
+/* Which bytes are part of no character of text: view_bad_bytes(). By their nibbles, and what stands in front. */
 static inline uint64_t bad_of(__m512i v)
 {
-    __mmask64 high = _mm512_movepi8_mask(v), tail = high & below(v, 0xC0);
-    __mmask64 space = below(_mm512_sub_epi8(v, _mm512_set1_epi8(9)), 5),
-              nul = _mm512_testn_epi8_mask(v, v);
-    __mmask64 control =
-        (below(v, ' ') & ~space & ~nul) | _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(0x7F));
-    __mmask64 never = (high & ~tail & below(v, 0xC2)) | (high & ~below(v, 0xF5));
+    enum { IN_0 = 1, IN_1 = 2, IN_7 = 4, IN_C = 8, IN_F = 16 };
+    const __m512i low = _mm512_broadcast_i32x4(_mm_setr_epi8(
+                      IN_1 | IN_C, IN_0 | IN_1 | IN_C, IN_0 | IN_1, IN_0 | IN_1, IN_0 | IN_1,
+                      IN_0 | IN_1 | IN_F, IN_0 | IN_1 | IN_F, IN_0 | IN_1 | IN_F,
+                      IN_0 | IN_1 | IN_F, IN_1 | IN_F, IN_1 | IN_F, IN_1 | IN_F, IN_1 | IN_F,
+                      IN_1 | IN_F, IN_0 | IN_1 | IN_F, IN_0 | IN_1 | IN_7 | IN_F)),
+                  high = _mm512_broadcast_i32x4(
+                      _mm_setr_epi8(IN_0, IN_1, 0, 0, 0, 0, 0, IN_7, 0, 0, 0, 0, IN_C, 0, 0, IN_F));
+    const __m512i nibble = _mm512_set1_epi8(15);
+    uint64_t never = _mm512_test_epi8_mask(
+                 _mm512_shuffle_epi8(low, _mm512_and_si512(v, nibble)),
+                 _mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble))),
+             tail = _mm512_cmplt_epi8_mask(v, _mm512_set1_epi8((char)0xC0)),
+             beyond = _mm512_movepi8_mask(v);
 
-    return control | never | (tail & ~(high << 1));
+    return never | (tail & ~(beyond << 1));
 }
 
 /* May VIEW_SHORTEST characters of text stand in a row in n bytes, or nearly all of them be text? */
@@ -122,6 +130,14 @@ static inline bool begin_badly(__m512i digits)
            ((bad_of(bytes) + firsts * 0x7FFF) & firsts << 15) == firsts << 15;
 }
 
+/* Which digits of base64 are digits of hex. */
+static inline uint64_t hex_of(__m512i v)
+{
+    return _mm512_mask_cmple_epi8_mask(_mm512_cmpgt_epi8_mask(v, _mm512_set1_epi8('/')),
+                                       _mm512_or_si512(v, _mm512_set1_epi8(0x20)),
+                                       _mm512_set1_epi8('f'));
+}
+
 /* view_says_nothing() of n digits, VIEW_BLOB_MIN or more and fewer than 64; beyond they are 0. */
 static inline bool says_nothing(__m512i digits, unsigned n)
 {
@@ -145,9 +161,9 @@ static inline bool says_nothing(__m512i digits, unsigned n)
 
 size_t view_run_says_nothing_avx512(const char *p, size_t left)
 {
-    __m512i v, lower, digits;
+    __m512i v, digits;
     __mmask64 is_digit;
-    uint64_t in, hex;
+    uint64_t in;
     unsigned n;
 
     digits = digits_at(p, left, &is_digit, &v);
@@ -155,11 +171,8 @@ size_t view_run_says_nothing_avx512(const char *p, size_t left)
         return 0;
     n = (unsigned)__builtin_ctzll(~is_digit);
     in = (UINT64_C(1) << n) - 1;
-    lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
-    hex = below(_mm512_sub_epi8(v, _mm512_set1_epi8('0')), 10) |
-          below(_mm512_sub_epi8(lower, _mm512_set1_epi8('a')), 6);
     /* Of hex more has to be known. */
-    if (n < VIEW_BLOB_MIN || (in & ~hex) == 0)
+    if (n < VIEW_BLOB_MIN || (in & ~hex_of(v)) == 0)
         return 0;
     return says_nothing(_mm512_maskz_mov_epi8(in, digits), n) ? n : 0;
 }
