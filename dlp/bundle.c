@@ -19,7 +19,8 @@ static void free_rules(struct dlp_rules *r)
     if (r == NULL)
         return;
     prefilter_fini(&r->filter);
-    prefilter_fini(&r->long_filter);
+    for (unsigned i = 0; i < BUNDLE_LONG_TEXTS; i++)
+        prefilter_fini(&r->long_filters[i]);
     free(r->info);
     free(r->validators);
     free(r->first_validator);

@@ -129,9 +129,12 @@ static inline uint32_t bundle_sleep_cell(uint32_t head, unsigned n)
 }
 
 enum {
-    BUNDLE_LIMITS = 8,      /* lengths of text from which on some patterns are dead */
-    BUNDLE_LONG_TEXT = 513, /* bytes, just above one of these */
+    BUNDLE_LIMITS = 8,     /* lengths of text from which on some patterns are dead */
+    BUNDLE_LONG_TEXTS = 2, /* those from which on texts have a filter of their own */
 };
+
+/* Bytes, each just above one of the limits. */
+extern const size_t bundle_long_texts[BUNDLE_LONG_TEXTS];
 
 /* What a set keeps for its bundle; each may be NULL. */
 struct bundle_owned {
@@ -165,8 +168,8 @@ struct dlp_rules {
     unsigned char *lift;                 /* points that steps may add, of each rule */
     bool has_counts;                     /* some rule has a count or steps */
     struct prefilter filter;
-    /* The same for texts of BUNDLE_LONG_TEXT bytes and more: without the patterns that are dead in these. */
-    struct prefilter long_filter;
+    /* The same for texts of bundle_long_texts[] bytes and more: without the patterns that are dead in these. */
+    struct prefilter long_filters[BUNDLE_LONG_TEXTS];
     uint64_t *dead_words, *dead[BUNDLE_LIMITS]; /* bundle_dead() */
     /* The patterns of rules of numbers: each match begins with a digit or a sign of one, and something checks it. */
     uint32_t *numbers;

@@ -7,11 +7,14 @@
 
 static const size_t longest[BUNDLE_LIMITS] = {64, 128, 192, 256, 512, 1024, 2048, 8192};
 
-/* The longest text in which the rule can find something. */
-static size_t limit_of(const struct dlp_rules *r, unsigned rule, size_t reach)
+const size_t bundle_long_texts[BUNDLE_LONG_TEXTS] = {513, 2049};
+
+/* The longest text in which the pattern can find something. */
+static size_t limit_of(const struct dlp_rules *r, const struct bundle_pattern *p)
 {
-    const struct bundle_rule *b = &r->b->rules[rule];
-    size_t span = b->max_len < reach ? b->max_len : reach, least = SIZE_MAX;
+    const struct bundle_rule *b = &r->b->rules[p->rule];
+    size_t most = p->longest != 0 && p->longest < p->reach ? p->longest : p->reach,
+           span = b->max_len < most ? b->max_len : most, least = SIZE_MAX;
 
     for (unsigned i = 0; i < b->n_nears; i++)
         if (b->nears[i].has_secret != 0) /* what is reported may be longer than the match */
@@ -26,19 +29,22 @@ static size_t limit_of(const struct dlp_rules *r, unsigned rule, size_t reach)
     return least;
 }
 
-/* The filter for texts of any length, and the one without the patterns that are dead in long ones. */
+/* The filter for texts of any length, and those without the patterns that are dead in long ones. */
 static bool build_filters(struct dlp_rules *r)
 {
     const struct bundle *b = r->b;
-    const uint64_t *dead = bundle_dead(r, BUNDLE_LONG_TEXT);
     bool *skipped = calloc(b->n_patterns + 1, sizeof(*skipped)), ok;
 
     if (skipped == NULL)
         return false;
     ok = prefilter_init(&r->filter, b, skipped);
-    for (uint32_t i = 0; i < b->n_patterns; i++)
-        skipped[i] = (dead[i / 64] >> (i % 64) & 1) != 0;
-    ok = ok && prefilter_init(&r->long_filter, b, skipped);
+    for (unsigned k = 0; k < BUNDLE_LONG_TEXTS && ok; k++) {
+        const uint64_t *dead = bundle_dead(r, bundle_long_texts[k]);
+
+        for (uint32_t i = 0; i < b->n_patterns; i++)
+            skipped[i] = (dead[i / 64] >> (i % 64) & 1) != 0;
+        ok = prefilter_init(&r->long_filters[k], b, skipped);
+    }
     free(skipped);
     return ok;
 }
@@ -87,7 +93,7 @@ bool bundle_limits_init(struct dlp_rules *r)
     for (unsigned i = 0; i < BUNDLE_LIMITS; i++)
         r->dead[i] = r->dead_words + i * n_words;
     for (unsigned p = 0; p < b->n_patterns; p++) {
-        size_t limit = limit_of(r, b->patterns[p].rule, b->patterns[p].reach);
+        size_t limit = limit_of(r, &b->patterns[p]);
 
         for (unsigned i = 0; i < BUNDLE_LIMITS; i++)
             if (limit <= longest[i])

@@ -321,7 +321,9 @@ void scan_set_dead(struct scan_leaf *x, size_t len)
     if (x->s->explain != NULL || x->s->every_byte)
         return;
     x->dead = bundle_dead(x->rules, len);
-    x->is_long = x->dead != NULL && len >= BUNDLE_LONG_TEXT;
+    x->n_long = 0;
+    while (x->n_long < BUNDLE_LONG_TEXTS && len >= bundle_long_texts[x->n_long])
+        x->n_long++;
 }
 
 enum gw_status scan_growing(struct scan_leaf *x)

@@ -148,8 +148,8 @@ struct scan_leaf {
     const uint64_t *dead;      /* patterns that find nothing in this text, a bit each; NULL: none */
     bool can_sleep;            /* rules may sleep */
     const uint8_t *sleeper_of; /* as in struct bundle_sleep; NULL: none sleeps in this chunk */
-    bool is_long;  /* those that find nothing in a text of BUNDLE_LONG_TEXT bytes are among them */
-    uint64_t work; /* bytes that matchers looked at, and what validators cost */
+    unsigned n_long;           /* of bundle_long_texts, those that the text reaches */
+    uint64_t work;             /* bytes that matchers looked at, and what validators cost */
     uint64_t look_at;          /* so much work is looked at */
     size_t word_start;         /* where the word before word_end begins */
     size_t word_end;           /* the last place that was asked about */

@@ -526,7 +526,8 @@ static void find_tokens(struct scan_leaf *x, const struct prefilter_places *plac
 
 void scan_find(struct scan_leaf *x)
 {
-    const struct prefilter *f = x->is_long ? &x->rules->long_filter : &x->rules->filter;
+    const struct prefilter *f =
+        x->n_long > 0 ? &x->rules->long_filters[x->n_long - 1] : &x->rules->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     struct prefilter_places *places = &x->s->places;
     size_t done = x->from, end = done;

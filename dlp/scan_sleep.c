@@ -43,7 +43,7 @@ static void ask_key(const struct scan_leaf *x)
 void scan_sleep_begin(struct scan_leaf *x)
 {
     if (x->growing || x->s->explain != NULL || x->s->every_byte || x->rules->sleep.n == 0 ||
-        x->text.len < BUNDLE_LONG_TEXT)
+        x->text.len < bundle_long_texts[0])
         return;
     x->can_sleep = true;
     ask_key(x);

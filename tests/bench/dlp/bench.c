@@ -67,7 +67,8 @@ static void ours_close(void *engine)
 static void use_level(const struct ours *o)
 {
     prefilter_choose(&rules->filter, o->level);
-    prefilter_choose(&rules->long_filter, o->level);
+    for (unsigned i = 0; i < BUNDLE_LONG_TEXTS; i++)
+        prefilter_choose(&rules->long_filters[i], o->level);
 }
 
 static size_t scan_doc(struct ours *o, const struct dlp_doc *doc)

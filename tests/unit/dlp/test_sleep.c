@@ -119,7 +119,8 @@ int main(void)
         make_text(r->b, &t);
         for (unsigned level = PREFILTER_SCALAR; level <= (unsigned)best; level++) {
             prefilter_choose(&r->filter, (enum prefilter_level)level);
-            prefilter_choose(&r->long_filter, (enum prefilter_level)level);
+            for (unsigned k = 0; k < BUNDLE_LONG_TEXTS; k++)
+                prefilter_choose(&r->long_filters[k], (enum prefilter_level)level);
             n_found += check_text(s, awake, r, &t, gw_span_str(keys[i % 6]));
             n_idle += s->awake.n_idle;
         }
@@ -127,7 +128,8 @@ int main(void)
     /* Rules slept, and many did not. */
     CHECK(n_found > 1000 && n_idle > 1000);
     prefilter_choose(&r->filter, best);
-    prefilter_choose(&r->long_filter, best);
+    for (unsigned k = 0; k < BUNDLE_LONG_TEXTS; k++)
+        prefilter_choose(&r->long_filters[k], best);
     dlp_scanner_free(s);
     dlp_scanner_free(awake);
     return test_done();
