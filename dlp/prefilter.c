@@ -40,7 +40,8 @@ void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, 
 
     /* No branch: which places are kept is hard to guess. */
     for (unsigned i = 0; i < places->n_literal; i++) {
-        unsigned flags = prefilter_literal(f, prefilter_key(text, from + at[i], len));
+        unsigned flags = prefilter_literal(f, prefilter_key(text, from + at[i], len),
+                                           places->begin[at[i] / 64] >> (at[i] % 64));
 
         at[kept] = (uint16_t)(at[i] | flags);
         kept += flags != 0;
@@ -200,7 +201,7 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
     ask_tables(f, text, from, to, len, &said);
     for (size_t block = 0; block * 64 < to - from; block++) {
         size_t at = from + block * 64, n = to - at < 64 ? to - at : 64;
-        uint64_t word = 0, token = 0, starts = 0, windows = 0, any = 0,
+        uint64_t word = 0, token = 0, starts = 0, windows = 0, any = 0, begin,
                  valid = n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
 
         for (unsigned i = 0; i < 64; i += STEP) {
@@ -217,8 +218,9 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
             windows = gather(windows, pair >> 4);
         }
         /* Where the word before a byte is over, or none was, one begins or another byte stands. */
-        find_windows(f, text, from, len, starts & ~(word << 1 | before) & valid, windows & valid,
-                     block, out);
+        begin = ~(word << 1 | before) & valid;
+        find_windows(f, text, from, len, starts & begin, windows & valid, block, out);
+        out->begin[block] = begin;
         before = word >> 63;
         out->digit[block] = flag_of(said.flags + block * 64, any, 2);
         out->colon[block] = flag_of(said.flags + block * 64, any, 3);

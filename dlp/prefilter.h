@@ -88,6 +88,7 @@ struct prefilter_places {
     uint64_t by_digit[PREFILTER_BLOCKS], by_colon[PREFILTER_BLOCKS];
     /* Bytes [A-Za-z0-9_+/=-], which long tokens are made of; in one more word those of the 64 bytes behind `to`. */
     uint64_t token[PREFILTER_BLOCKS + 1];
+    uint64_t begin[PREFILTER_BLOCKS]; /* where a word begins or a byte is none of a word's */
 };
 
 /* `to` is len, or to - from a multiple of 64; to - from is at most PREFILTER_CHUNK. Bytes at len and beyond count as NUL and are not
@@ -125,6 +126,8 @@ struct prefilter_index {
     _Alignas(64) uint8_t bloom[PREFILTER_BLOOMS][4][128];
     uint64_t hashes[1 << 10];
     struct prefilter_common common[PREFILTER_LIT_ROOM];
+    uint64_t
+        at_word[PREFILTER_LIT_ROOM / 64]; /* a bit each: all of them stand where a word begins */
     uint16_t first[PREFILTER_LIT_CELLS + 1];
     struct prefilter_lit *lits;
     unsigned n;
@@ -265,13 +268,18 @@ static inline bool prefilter_hash_known(const struct prefilter_index *literals, 
     return (literals->hashes[hash >> 6] >> (hash & 63) & 1) != 0;
 }
 
-static inline bool prefilter_fits_common(const struct prefilter_common *c, uint64_t key)
+static inline bool prefilter_fits_common(const struct prefilter_index *literals, uint32_t hash,
+                                         uint64_t key, uint64_t begin)
 {
-    return (key & c->mask) == c->value;
+    const struct prefilter_common *c = &literals->common[hash >> 3];
+
+    return ((key & c->mask) == c->value) &
+           ((~(literals->at_word[hash >> 9] >> (hash >> 3 & 63)) | begin) & 1);
 }
 
-/* Which lengths of literal there can be, as flags; 0: none. key: the eight bytes from PREFILTER_LIT_BEFORE in front of it on. */
-static inline unsigned prefilter_literal(const struct prefilter *f, uint64_t key)
+/* Which lengths of literal there can be, as flags; 0: none. key: the eight bytes from PREFILTER_LIT_BEFORE in front of it on; begin, its
+ * lowest bit: a word can begin there. */
+static inline unsigned prefilter_literal(const struct prefilter *f, uint64_t key, uint64_t begin)
 {
     const struct prefilter_index *fours = &f->literals[PREFILTER_FOUR],
                                  *threes = &f->literals[PREFILTER_THREE];
@@ -283,11 +291,11 @@ static inline unsigned prefilter_literal(const struct prefilter *f, uint64_t key
 
     /* Mostly one of them; the tables are large, and both are seldom in the cache. */
     if (is_four & is_three) {
-        is_four = prefilter_fits_common(&fours->common[four >> 3], key);
-        is_three = prefilter_fits_common(&threes->common[three >> 3], key);
+        is_four = prefilter_fits_common(fours, four, key, begin);
+        is_three = prefilter_fits_common(threes, three, key, begin);
     } else {
-        bool fits = prefilter_fits_common(
-            is_four ? &fours->common[four >> 3] : &threes->common[three >> 3], key);
+        bool fits =
+            prefilter_fits_common(is_four ? fours : threes, is_four ? four : three, key, begin);
 
         is_four &= fits;
         is_three &= fits;

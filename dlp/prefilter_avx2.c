@@ -305,6 +305,7 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
                  begin = ~(m.word[i] << 1 | before) & valid;
 
         before = m.word[i] >> 63;
+        out->begin[i] = begin;
         out->by_digit[i] &= begin;
         out->by_colon[i] &= begin;
         out->start[i] &= begin;

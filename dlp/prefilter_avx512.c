@@ -217,6 +217,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         word = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 7));
         out->token[block] = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 6)) & valid;
         begin = ~(word << 1 | before) & valid;
+        out->begin[block] = begin;
         by = accepted(f, PREFILTER_START, v);
         out->by_digit[block] = has(by, PREFILTER_BY_DIGIT) & begin;
         out->by_colon[block] = has(by, PREFILTER_BY_COLON) & begin;

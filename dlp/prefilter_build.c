@@ -227,9 +227,20 @@ static int by_cell(const void *a, const void *b, void *ctx)
     return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Fills in what spellings have in common whose hashes are near. */
-static void fill_common(struct prefilter_index *literals, enum prefilter_length length)
+/* Do all targets of the literal begin with it, and where a word does? */
+static bool is_at_word(const struct prefilter *f, const struct bundle *b,
+                       const struct prefilter_lit *lit)
 {
+    for (uint32_t i = lit->first; i < lit->end; i++)
+        if (f->targets[i].max > 0 || !prefilter_at_word(&b->patterns[f->targets[i].pattern]))
+            return false;
+    return true;
+}
+
+/* Fills in what spellings have in common whose hashes are near. */
+static void fill_common(struct prefilter *f, const struct bundle *b, enum prefilter_length length)
+{
+    struct prefilter_index *literals = &f->literals[length];
     bool seen[PREFILTER_LIT_ROOM] = {false};
 
     for (unsigned i = 0; i < literals->n; i++) {
@@ -241,16 +252,21 @@ static void fill_common(struct prefilter_index *literals, enum prefilter_length 
         memcpy(bytes, &value, sizeof(bytes));
         place = prefilter_hash(length, bytes) >> 3;
         c = &literals->common[place];
-        if (!seen[place])
+        if (!seen[place]) {
             *c = (struct prefilter_common){lit->value, lit->mask};
+            literals->at_word[place / 64] |= UINT64_C(1) << (place % 64);
+        }
+        if (!is_at_word(f, b, lit))
+            literals->at_word[place / 64] &= ~(UINT64_C(1) << (place % 64));
         c->mask &= lit->mask & ~(lit->value ^ c->value);
         c->value &= c->mask;
         seen[place] = true;
     }
 }
 
-static void index_lits(struct prefilter_index *literals, enum prefilter_length length)
+static void index_lits(struct prefilter *f, const struct bundle *b, enum prefilter_length length)
 {
+    struct prefilter_index *literals = &f->literals[length];
     unsigned i = 0;
 
     if (literals->n != 0)
@@ -260,7 +276,7 @@ static void index_lits(struct prefilter_index *literals, enum prefilter_length l
         while (i < literals->n && cell_of(length, first_bytes(&literals->lits[i])) == cell)
             i++;
     }
-    fill_common(literals, length);
+    fill_common(f, b, length);
     literals->n_blooms =
         literals->n <= FEW_LITS ? 1 : (literals->n <= SOME_LITS ? 2 : PREFILTER_BLOOMS);
 }
@@ -498,7 +514,7 @@ static void sort_windows(struct prefilter *f, const struct bundle *b)
         if (f->first_target[i] != f->first_target[i + 1] && !add_literal(f, b, i))
             f->wide[f->n_wide++] = i;
     for (unsigned k = 0; k < PREFILTER_LENGTHS; k++)
-        index_lits(&f->literals[k], k);
+        index_lits(f, b, k);
 }
 
 static bool allocate(struct prefilter *f, const struct bundle *b)

@@ -393,14 +393,18 @@ static void offer_runs(struct scan_leaf *x, const struct prefilter_runs *group, 
 {
     const struct bundle *b = x->rules->b;
     const uint32_t *runs = x->filter->runs, *limits = x->filter->run_limits;
+    const uint64_t ends = ends_at(x, at);
 
     for (uint32_t i = group->first; i < group->end && b->runs[runs[i]].n <= n; i++) {
-        if (n > limits[i] || scan_sleeps(x, b->runs[runs[i]].target.pattern, at))
+        uint32_t pattern = b->runs[runs[i]].target.pattern;
+
+        if (n > limits[i] || (x->filter->needs[pattern].lengths & ends) == 0 ||
+            scan_sleeps(x, pattern, at))
             continue;
         if (is_words(x, i, at, n))
             x->s->n_hits++;
         else
-            offer(x, b->runs[runs[i]].target.pattern, at);
+            offer(x, pattern, at);
     }
 }
 
@@ -450,8 +454,9 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
         end = to,
         most = to + x->rules->max_run < x->text.len ? to + x->rules->max_run : x->text.len;
 
-    while (end < most && is_token(text[end]))
-        end++;
+    if (to == x->chunk_end)
+        while (end < most && is_token(text[end]))
+            end++;
     if (end - from < f->least_run)
         return;
     reach = end - from < f->reach_least ? 0 : f->run_reach;
@@ -472,12 +477,19 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
         scan_runs_anywhere(x, &f->run_groups[i], &words, from, to, end);
 }
 
-/* Where the token that holds `at` ends, or the chunk. */
+/* Where the token that holds `at` ends, or the chunk at `to`. */
 static size_t token_end(const struct scan_leaf *x, size_t at, size_t to)
 {
-    while (at < to && is_token((unsigned char)x->text.ptr[at]))
-        at++;
-    return at;
+    const uint64_t *token = x->s->places.token;
+    size_t block = (at - x->chunk) / 64, bit = (at - x->chunk) % 64, end;
+    uint64_t left = ~token[block] >> bit << bit;
+
+    while (left == 0 && (block + 1) * 64 < to - x->chunk)
+        left = ~token[++block];
+    if (left == 0)
+        return to;
+    end = x->chunk + block * 64 + (size_t)__builtin_ctzll(left);
+    return end < to ? end : to;
 }
 
 /* Which of the first 64 bits, high being those behind them, are the first of n in a row: from RULEC_MIN_RUN to 64. */

@@ -19,15 +19,23 @@ static bool is_word(unsigned char c)
 void scan_words_in(const struct scan_leaf *x, size_t from, size_t to, struct scan_words *words)
 {
     const unsigned char *text = (const unsigned char *)x->text.ptr;
+    const uint64_t *begin = x->s->places.begin;
     unsigned n = 0;
+    size_t at = from;
 
     words->base = from;
-    if (from == 0 && to > 0)
-        words->at[n++] = 0;
-    /* No branch: where words are is hard to guess. */
-    for (size_t at = from == 0 ? 1 : from; at < to; at++) {
-        words->at[n] = (uint16_t)(at - from);
-        n += !is_word(text[at - 1]);
+    for (; at < to && at < x->chunk; at++)
+        if (at == 0 || !is_word(text[at - 1]))
+            words->at[n++] = (uint16_t)(at - from);
+    while (at < to) {
+        size_t block = (at - x->chunk) / 64, bit = (at - x->chunk) % 64;
+        uint64_t left = begin[block] >> bit;
+
+        if (to - at < 64)
+            left &= (UINT64_C(1) << (to - at)) - 1;
+        for (; left != 0; left &= left - 1)
+            words->at[n++] = (uint16_t)(at - from + (size_t)__builtin_ctzll(left));
+        at += 64 - bit;
     }
     words->n = n;
 }
