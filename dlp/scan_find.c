@@ -110,19 +110,14 @@ static uint64_t alive_behind(const struct scan_leaf *x, size_t to)
     return alive;
 }
 
-/* The name that goes on at `at`. Many starts stand in one: each is read once, but for those that end soon behind a start. */
-static const struct scan_name *name_at(struct scan_leaf *x, size_t at)
+/* The name that goes on at `at` and is none of the last ones. Many starts stand in one: each is read once, but for those that end soon
+ * behind a start. */
+static const struct scan_name *read_name(struct scan_leaf *x, size_t at)
 {
     const unsigned char *text = (const unsigned char *)x->text.ptr;
-    struct scan_name *n = x->names, *further;
+    struct scan_name *further = &x->names[x->names[1].to > x->names[0].to], *n;
     size_t to = at;
 
-    if (at >= n->from && at <= n->to)
-        return n;
-    n++;
-    if (at >= n->from && at <= n->to)
-        return n;
-    further = &x->names[x->names[1].to > x->names[0].to];
     while (to < x->text.len && is_name(text[to]) && to != further->from)
         to++;
     x->work += to - at;
@@ -133,6 +128,14 @@ static const struct scan_name *name_at(struct scan_leaf *x, size_t at)
     n = &x->names[further == x->names];
     *n = (struct scan_name){at, to, alive_behind(x, to)};
     return n;
+}
+
+static inline const struct scan_name *name_at(struct scan_leaf *x, size_t at)
+{
+    for (unsigned i = 0; i < 2; i++)
+        if (at >= x->names[i].from && at <= x->names[i].to)
+            return &x->names[i];
+    return read_name(x, at);
 }
 
 /* Can what stands behind the name at `at` do so in a match of the pattern? */
@@ -197,26 +200,17 @@ static size_t walked(struct scan_leaf *x, const struct bundle_target *t, size_t 
     return least;
 }
 
-/* Offers every start from which target's anchor can stand at `at`. */
-static void offer_target(struct scan_leaf *x, const struct bundle_target *t, size_t at)
+/* Offers every start from which the anchor of a target whose distance is not fixed can stand at `at`. */
+static void offer_any(struct scan_leaf *x, const struct bundle_target *t, size_t at)
 {
-    const struct bundle_pattern *p = &x->rules->b->patterns[t->pattern];
     const struct bundle_set *between = &x->rules->b->sets[t->between];
-    const struct bundle_set *first = &x->rules->b->sets[p->first];
+    const struct bundle_set *first = &x->rules->b->sets[x->rules->b->patterns[t->pattern].first];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     size_t start = at, least = at > t->max ? at - t->max : 0;
     bool word = prefilter_at_word(&x->rules->b->patterns[t->pattern]);
 
-    x->work++;
     if (at < t->min || scan_is_dead(x, t->pattern))
         return;
-    if (t->min == t->max) {
-        start = at - t->min;
-        if (!scan_sleeps(x, t->pattern, start) &&
-            (!word || start == 0 || !is_word(text[start - 1])))
-            offer(x, t->pattern, start);
-        return;
-    }
     /* Deep inside a long word no start can be at a boundary. */
     if (word && word_start(x, at) < least)
         return;
@@ -227,6 +221,18 @@ static void offer_target(struct scan_leaf *x, const struct bundle_target *t, siz
     for (; start + t->min <= at; start++)
         if (set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])))
             offer(x, t->pattern, start);
+}
+
+/* The same for a target with but one distance: most have. */
+static inline void offer_fixed(struct scan_leaf *x, const struct bundle_target *t, size_t at)
+{
+    size_t start = at - t->min;
+
+    if (at >= t->min && name_fits(x, t->pattern, start) && !scan_is_dead(x, t->pattern) &&
+        (!prefilter_at_word(&x->rules->b->patterns[t->pattern]) || start == 0 ||
+         !is_word((unsigned char)x->text.ptr[start - 1])) &&
+        scan_fits(x, t->pattern, start))
+        scan_push(x, t->pattern, start);
 }
 
 /* The bytes around a window at `at`, in the text or, near its ends, in copy with zeroes. */
@@ -249,9 +255,17 @@ static inline const unsigned char *bytes_around(const struct scan_leaf *x, size_
 static inline void offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end,
                                  const uint64_t around[2], size_t at)
 {
-    for (; i < end; i++)
-        if (prefilter_around_fits(&x->filter->targets[i], around))
-            offer_target(x, &x->filter->targets[i], at);
+    const struct bundle_target *t = &x->filter->targets[i], *last = &x->filter->targets[end];
+
+    for (; t < last; t++) {
+        if (!prefilter_around_fits(t, around))
+            continue;
+        x->work++;
+        if (t->min == t->max)
+            offer_fixed(x, t, at);
+        else
+            offer_any(x, t, at);
+    }
 }
 
 /* Offers what a literal of that length at `at` is the anchor of. */
