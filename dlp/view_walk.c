@@ -88,15 +88,20 @@ struct triggers {
 /* Passes the units that matter up to `at`. */
 static void pass_triggers(struct view_text *v, struct triggers *t, size_t at)
 {
-    while (t->at <= at && t->at < v->src.len) {
-        uint32_t out = (uint32_t)v->out.len;
+    enum { LONGEST = 64 }; /* bytes of a unit, and more */
+    const size_t len = v->src.len;
 
-        if (v->walk->alone && t->at == at)
+    while (t->at <= at && t->at < len) {
+        uint32_t out = (uint32_t)v->out.len;
+        size_t unit = t->at, least = len - unit > v->walk->behind ? unit + v->walk->behind : len;
+
+        if (v->walk->alone && unit == at)
             gw_buf_add(&v->units, (struct gw_span){(const char *)&out, sizeof(out)});
-        t->end = end_behind(v->walk, v->src, t->at);
         t->at = v->walk->next(v->src, v->marks, t->resume > at ? t->resume : at + 1, &t->resume);
+        /* When another one begins in front of the end, that one's counts. */
+        t->end = t->at < len && t->at + LONGEST < least ? least : end_behind(v->walk, v->src, unit);
     }
-    if (t->at < v->src.len && t->at <= t->end + v->walk->before && t->at >= t->end)
+    if (t->at < len && t->at <= t->end + v->walk->before && t->at >= t->end)
         t->end = t->at + 1;
 }
 
