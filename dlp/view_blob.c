@@ -112,12 +112,13 @@ size_t view_stretch_at(struct gw_span text, size_t at, bool *worth)
 
 #if defined(__x86_64__)
     if (view_has_avx512()) {
-        bool is_hex = false;
+        bool is_hex = false, nothing = false;
 
-        end = at + view_run_says_nothing_avx512(text.ptr + at, text.len - at);
-        *worth = false;
-        if (end != at && stretch_end(text, at, end, &is_hex) == end)
+        end = at + view_run_avx512(text.ptr + at, text.len - at, &nothing);
+        if (end != at && stretch_end(text, at, end, &is_hex) == end) {
+            *worth = !nothing;
             return end;
+        }
     }
 #endif
     end = blob_end(text, at, &hex);
@@ -168,6 +169,27 @@ static size_t pack(const uint8_t *digits, size_t n, bool hex, char *out)
     return (size_t)(w - out);
 }
 
+/* Writes what groups of digits of base64 say that stand together from *i on. Returns where they end. */
+static char *decode_groups(struct gw_span s, size_t *i, bool hex, char *w)
+{
+    size_t at = *i;
+
+    for (; !hex && s.len - at >= 4; at += 4, w += 3) {
+        unsigned a = view_base64[(unsigned char)s.ptr[at]],
+                 b = view_base64[(unsigned char)s.ptr[at + 1]],
+                 c = view_base64[(unsigned char)s.ptr[at + 2]],
+                 d = view_base64[(unsigned char)s.ptr[at + 3]];
+
+        if (((a | b | c | d) & VIEW_NO_DIGIT) != 0)
+            break;
+        w[0] = (char)(a << 2 | b >> 4);
+        w[1] = (char)(b << 4 | c >> 2);
+        w[2] = (char)(c << 6 | d);
+    }
+    *i = at;
+    return w;
+}
+
 /* Appends what the digits of a stretch say, from the skip-th digit on. left: see view_reserve(). */
 static void decode(struct gw_span s, bool hex, unsigned skip, size_t left, struct gw_buf *out)
 {
@@ -182,6 +204,7 @@ static void decode(struct gw_span s, bool hex, unsigned skip, size_t left, struc
     for (; skip > 0; skip--)
         (void)next_digit(s, &i, hex);
     while (n == GROUP) {
+        w = decode_groups(s, &i, hex, w);
         for (n = 0; n < GROUP; n++) {
             unsigned d = next_digit(s, &i, hex);
 
@@ -198,7 +221,7 @@ static void decode(struct gw_span s, bool hex, unsigned skip, size_t left, struc
 /* ---- text or not ------------------------------------------------------------------------- */
 
 /* Bytes of the character of text at p, 0: it is none. NUL counts as text here: UTF-16. */
-static unsigned text_char(const char *p, size_t left)
+static inline unsigned text_char(const char *p, size_t left)
 {
     unsigned kind = view_kind(*p);
     uint32_t cp = 0;
@@ -381,6 +404,12 @@ static void write_behind(struct view_text *v)
     gw_buf_add(&v->out, (struct gw_span){v->src.ptr + last->src_end, last->after});
 }
 
+/* Is the stretch known to be worth a look, as the marks say? */
+static bool is_marked(const struct view_marks *marks, size_t start)
+{
+    return marks != NULL && start < marks->list[VIEW_MARK_RUN].upto;
+}
+
 /* Writes one stretch when something is in it. */
 static bool write_blob(struct view_text *v, size_t start, size_t end, bool hex, size_t max_bytes)
 {
@@ -391,7 +420,8 @@ static bool write_blob(struct view_text *v, size_t start, size_t end, bool hex, 
     uint16_t after = last == NULL ? 0 : last->after;
     enum dlp_view view = DLP_VIEW_BASE64;
 
-    if (view_says_nothing((struct gw_span){v->src.ptr + start, end - start}, hex))
+    if (!is_marked(v->marks, start) &&
+        view_says_nothing((struct gw_span){v->src.ptr + start, end - start}, hex))
         return true;
     write_before(v, start);
     b.out_start = (uint32_t)v->out.len;
@@ -418,6 +448,7 @@ bool view_make_blobs(struct view_text *v, struct gw_span src, const struct view_
 
     view_clear(v);
     v->src = src;
+    v->marks = marks;
     while (ok && view_blob_next(src, marks, at, &start, &end, &hex)) {
         if (v->out.len >= max_bytes) {
             v->cut = true;

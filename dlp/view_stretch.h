@@ -29,9 +29,9 @@ static inline unsigned view_digit(char c, bool hex)
  * this is much cheaper than to decode it. */
 bool view_says_nothing(struct gw_span stretch, bool hex);
 
-/* Is it plain that the run of base64 at p, with `left` bytes of the text from p on, says nothing if it is all of its stretch? Its digits; 0:
- * that is not plain. */
-size_t view_run_says_nothing_avx512(const char *p, size_t left);
+/* Digits of the run of base64 at p, with `left` bytes of the text from p on; 0 when it is too long for this, too short or hex. *nothing:
+ * view_says_nothing() of a stretch that is this run. */
+size_t view_run_avx512(const char *p, size_t left, bool *nothing);
 
 /* Is view_says_nothing() plain of a short stretch of base64, which may have several lines? */
 bool view_lines_say_nothing_avx512(struct gw_span stretch);

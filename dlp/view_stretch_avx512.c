@@ -159,7 +159,7 @@ static inline bool says_nothing(__m512i digits, unsigned n)
     return true;
 }
 
-size_t view_run_says_nothing_avx512(const char *p, size_t left)
+size_t view_run_avx512(const char *p, size_t left, bool *nothing)
 {
     __m512i v, digits;
     __mmask64 is_digit;
@@ -174,7 +174,8 @@ size_t view_run_says_nothing_avx512(const char *p, size_t left)
     /* Of hex more has to be known. */
     if (n < VIEW_BLOB_MIN || (in & ~hex_of(v)) == 0)
         return 0;
-    return says_nothing(_mm512_maskz_mov_epi8(in, digits), n) ? n : 0;
+    *nothing = says_nothing(_mm512_maskz_mov_epi8(in, digits), n);
+    return n;
 }
 
 bool view_lines_say_nothing_avx512(struct gw_span stretch)
