@@ -191,17 +191,18 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
                            size_t to, size_t len, struct prefilter_places *out)
 {
     struct said said;
-    uint64_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
+    uint64_t words[1 + PREFILTER_BLOCKS];
 
     out->n_literal = 0;
     out->busy = out->rows = 0;
     out->token[(to - from + 63) / 64] = tokens_behind(text, to, len);
     if (from == to)
         return;
+    words[0] = prefilter_word_before(text, from);
     ask_tables(f, text, from, to, len, &said);
     for (size_t block = 0; block * 64 < to - from; block++) {
-        size_t at = from + block * 64, n = to - at < 64 ? to - at : 64;
-        uint64_t word = 0, token = 0, starts = 0, windows = 0, any = 0, begin,
+        size_t n = to - from - block * 64;
+        uint64_t word = 0, token = 0, starts = 0, windows = 0, any = 0,
                  valid = n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
 
         for (unsigned i = 0; i < 64; i += STEP) {
@@ -217,17 +218,15 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
             starts = gather(starts, pair >> 3);
             windows = gather(windows, pair >> 4);
         }
-        /* Where the word before a byte is over, or none was, one begins or another byte stands. */
-        begin = ~(word << 1 | before) & valid;
-        find_windows(f, text, from, len, starts & begin, windows & valid, block, out);
-        out->begin[block] = begin;
-        before = word >> 63;
+        find_windows(f, text, from, len, starts & ~(word << 1 | words[block] >> 63) & valid,
+                     windows & valid, block, out);
+        words[block + 1] = word;
         out->digit[block] = flag_of(said.flags + block * 64, any, 2);
         out->colon[block] = flag_of(said.flags + block * 64, any, 3);
-        out->token[block] = token & valid;
+        out->token[block] = token;
     }
     out->n_literal = find_pairs(said.pairs, to - from, out->literal);
-    prefilter_sum_up(f, out, to - from);
+    prefilter_sum_up(f, words, to - from, out);
     prefilter_keep_known(f, text, from, len, out);
 }
 

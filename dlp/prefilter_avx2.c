@@ -50,29 +50,6 @@ static inline __m256i some(__m256i of)
     return _mm256_xor_si256(_mm256_cmpeq_epi8(of, _mm256_setzero_si256()), _mm256_set1_epi8(-1));
 }
 
-/* Nibbles say yes where a byte has the low one of some and the high one of others: bytes themselves are asked where one did, as `some`
- * buckets of one kind and all of another one. */
-static inline uint64_t exact(const struct prefilter *f, enum prefilter_kind kind, unsigned some_of,
-                             enum prefilter_kind other, uint64_t places, const unsigned char *text,
-                             size_t len)
-{
-    uint64_t kept = 0;
-
-    for (uint64_t left = places; left != 0; left &= left - 1) {
-        size_t at = (size_t)__builtin_ctzll(left);
-        unsigned char tail[BUNDLE_WINDOW_BYTES] = {0};
-        const unsigned char *p = text + at;
-
-        if (len - at < sizeof(tail)) {
-            memcpy(tail, p, len - at);
-            p = tail;
-        }
-        if (((prefilter_buckets(f, kind, p) & some_of) | prefilter_buckets(f, other, p)) != 0)
-            kept |= left & -left;
-    }
-    return kept;
-}
-
 /* Writes which of 32 bytes, whose nibbles these are, words and tokens are made of, digits and colons: upper nibbles with lower ones. */
 static inline void put_flags(__m256i lo, __m256i hi, size_t half, uint64_t *word,
                              struct prefilter_places *out)
@@ -180,44 +157,24 @@ static inline __m256i sieved(const struct prefilter_sieve *s, const __m256i v[BU
     return some(found);
 }
 
-/* Appends the places of mask, of a block that begins at text[at], whose hash of some length is known, or that are too near the end to tell;
- * block: bytes from the chunk's beginning on. Returns how many there are now. */
-static inline unsigned append_known(const struct prefilter *f, const unsigned char *text, size_t at,
-                                    size_t len, uint64_t mask, unsigned block, uint16_t *out,
-                                    unsigned n)
-{
-    for (; mask != 0; mask &= mask - 1) {
-        unsigned place = (unsigned)__builtin_ctzll(mask);
-        bool known = true;
-
-        if (len - at >= place + BUNDLE_WINDOW_BYTES) {
-            const unsigned char *p = text + at + place;
-
-            bool four = prefilter_hash_known(&f->literals[PREFILTER_FOUR],
-                                             prefilter_hash(PREFILTER_FOUR, p)),
-                 three = prefilter_hash_known(&f->literals[PREFILTER_THREE],
-                                              prefilter_hash(PREFILTER_THREE, p));
-
-            known = ((unsigned)four | three) != 0;
-        }
-        /* No branch: which places are kept is hard to guess. */
-        out[n] = (uint16_t)(block + place);
-        n += known;
-    }
-    return n;
-}
-
-/* The same of places whose hashes are known. */
+/* Appends the places of mask, of a block that is so many bytes behind the chunk's beginning; returns how many there are now. Four at a time,
+ * since how many a block has is hard to guess: what is behind the last one is written again. */
 static inline unsigned append(uint16_t *out, unsigned n, uint64_t mask, unsigned block)
 {
-    for (; mask != 0; mask &= mask - 1)
-        out[n++] = (uint16_t)(block + (unsigned)__builtin_ctzll(mask));
-    return n;
+    enum { AT_ONCE = 4 };
+    const unsigned end = n + (unsigned)__builtin_popcountll(mask);
+
+    do {
+        for (unsigned k = 0; k < AT_ONCE; k++, mask &= mask - 1)
+            out[n + k] = (uint16_t)(block + (unsigned)_tzcnt_u64(mask));
+        n += AT_ONCE;
+    } while (n < end);
+    return end;
 }
 
 /* What is not asked for behind this file, of a chunk. */
 struct masks {
-    uint64_t word[PREFILTER_BLOCKS + 1], literal[PREFILTER_BLOCKS];
+    uint64_t word[1 + PREFILTER_BLOCKS + 1], literal[PREFILTER_BLOCKS];
 };
 
 /* Writes what nibbles and five bits say of 32 places; READ bytes of p are read. */
@@ -232,7 +189,7 @@ static inline void find_half(const struct prefilter *f, const unsigned char *p, 
         lo[place] = _mm256_and_si256(v[place], _mm256_set1_epi8(15));
         hi[place] = _mm256_and_si256(_mm256_srli_epi16(v[place], 4), _mm256_set1_epi8(15));
     }
-    put_flags(lo[0], hi[0], half, m->word, out);
+    put_flags(lo[0], hi[0], half, m->word + 1, out);
     of = buckets(f, PREFILTER_START, lo, hi);
     _Static_assert(PREFILTER_BY_COLON == 1 << 3, "the shift below");
     put(out->by_digit, half, some(_mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_DIGIT))));
@@ -255,21 +212,28 @@ static inline void find_half(const struct prefilter *f, const unsigned char *p, 
     }
 }
 
-/* Asks bytes themselves at the places that nibbles gave. */
-static void keep_exact(const struct prefilter *f, const unsigned char *text, size_t from,
-                       size_t len, struct prefilter_places *places)
+/* Nibbles say yes where a byte has the low one of some and the high one of others: of wide windows, which are looked up in many rows, bytes
+ * themselves are asked. */
+static void keep_wide(const struct prefilter *f, const unsigned char *text, size_t from, size_t len,
+                      struct prefilter_places *places)
 {
     for (uint64_t busy = places->busy; busy != 0; busy &= busy - 1) {
-        size_t block = (size_t)__builtin_ctzll(busy), i = from + block * 64;
-        uint64_t *start = &places->start[block], *wide = &places->wide[block];
+        size_t block = (size_t)__builtin_ctzll(busy);
 
-        if (*start != 0)
-            *start = exact(f, PREFILTER_START, (unsigned)PREFILTER_BY_WIDE ^ 0xFF,
-                           PREFILTER_STARTER, *start, text + i, len - i);
-        if (*wide != 0)
-            *wide = exact(f, PREFILTER_START, PREFILTER_BY_WIDE, PREFILTER_WIDE, *wide, text + i,
-                          len - i) |
-                    exact(f, PREFILTER_WIDER, 0xFF, PREFILTER_WIDER, *wide, text + i, len - i);
+        for (uint64_t left = places->wide[block]; left != 0; left &= left - 1) {
+            size_t at = from + block * 64 + (size_t)__builtin_ctzll(left);
+            unsigned char tail[BUNDLE_WINDOW_BYTES] = {0};
+            const unsigned char *p = text + at;
+
+            if (len - at < sizeof(tail)) {
+                memcpy(tail, p, len - at);
+                p = tail;
+            }
+            if (((prefilter_buckets(f, PREFILTER_START, p) & PREFILTER_BY_WIDE) |
+                 prefilter_buckets(f, PREFILTER_WIDE, p) |
+                 prefilter_buckets(f, PREFILTER_WIDER, p)) == 0)
+                places->wide[block] &= ~(left & -left);
+        }
     }
 }
 
@@ -289,35 +253,23 @@ static inline const unsigned char *half_at(const unsigned char *text, size_t at,
 void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, size_t from,
                          size_t to, size_t len, struct prefilter_places *out)
 {
-    uint64_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
     unsigned char tail[READ];
-    struct masks m = {.word = {0}};
+    struct masks m;
     size_t blocks = (to - from + 63) / 64;
     unsigned n = 0;
 
+    m.word[0] = prefilter_word_before(text, from);
     for (size_t half = 0; half < 2 * blocks; half++)
         find_half(f, half_at(text, from + half * STEP, len, tail), half, &m, out);
     for (size_t half = 2 * blocks; half < 2 * blocks + 2; half++)
-        put_flags_at(half_at(text, from + half * STEP, len, tail), half, m.word, out);
-    for (size_t i = 0; i < blocks; i++) {
-        size_t left = to - from - i * 64;
-        uint64_t valid = left < 64 ? (UINT64_C(1) << left) - 1 : UINT64_MAX,
-                 begin = ~(m.word[i] << 1 | before) & valid;
-
-        before = m.word[i] >> 63;
-        out->begin[i] = begin;
-        out->by_digit[i] &= begin;
-        out->by_colon[i] &= begin;
-        out->start[i] &= begin;
-        out->wide[i] &= valid;
-        out->token[i] &= valid;
-        n = f->sieve.is_made ? append_known(f, text, from + i * 64, len, m.literal[i] & valid,
-                                            (unsigned)i * 64, out->literal, n)
-                             : append(out->literal, n, m.literal[i] & valid, (unsigned)i * 64);
-    }
+        put_flags_at(half_at(text, from + half * STEP, len, tail), half, m.word + 1, out);
+    if ((to - from) % 64 != 0)
+        m.literal[blocks - 1] &= (UINT64_C(1) << ((to - from) % 64)) - 1;
+    for (size_t i = 0; i < blocks; i++)
+        n = append(out->literal, n, m.literal[i], (unsigned)i * 64);
     out->n_literal = n;
-    prefilter_sum_up(f, out, to - from);
-    keep_exact(f, text, from, len, out);
+    prefilter_sum_up(f, m.word, to - from, out);
+    keep_wide(f, text, from, len, out);
     prefilter_keep_known(f, text, from, len, out);
 }
 

@@ -92,8 +92,6 @@ static inline __m512i accepted(const struct prefilter *f, enum prefilter_kind ki
 {
     __m512i r[BUNDLE_WINDOW_BYTES];
 
-    if (!f->is_asked[kind])
-        return _mm512_setzero_si512();
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
         r[place] = _mm512_permutex2var_epi8(_mm512_load_si512(f->seven[kind][place]), v[place],
                                             _mm512_load_si512(f->seven[kind][place] + 64));
@@ -182,6 +180,12 @@ static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text
     return kept;
 }
 
+/* The flags of each byte; bytes beyond ASCII have none. */
+static inline __m512i flags_of(const struct tables *t, __m512i v)
+{
+    return _mm512_maskz_permutex2var_epi8(~_mm512_movepi8_mask(v), t->flags[0], v, t->flags[1]);
+}
+
 /* Which of the 64 bytes from `at` on tokens are made of. */
 static inline uint64_t tokens_behind(const struct tables *t, const unsigned char *text, size_t at,
                                      size_t len)
@@ -194,47 +198,47 @@ static inline uint64_t tokens_behind(const struct tables *t, const unsigned char
 void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {
-    uint64_t before = from > 0 ? prefilter_flags[text[from - 1]] & 1u : 0;
+    uint64_t word[1 + PREFILTER_BLOCKS];
     struct tables t;
     unsigned n = 0;
 
     load_tables(&t);
+    word[0] = prefilter_word_before(text, from);
     for (size_t i = from; i < to; i += 64) {
-        __m512i v[BUNDLE_WINDOW_BYTES], flags, by;
-        __mmask64 valid = mask_of(to - i), beyond, word, begin, literal;
+        __m512i v[BUNDLE_WINDOW_BYTES], flags, by, wide;
         size_t block = (i - from) / 64;
+        __mmask64 literal;
 
         for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
             v[place] = len - i >= 64 + BUNDLE_WINDOW_BYTES
                            ? _mm512_loadu_si512(text + i + place)
                            : _mm512_maskz_loadu_epi8(mask_of(len - i > place ? len - i - place : 0),
                                                      text + i + place);
-        beyond = _mm512_movepi8_mask(v[0]);
-        /* Bytes beyond ASCII have none. */
-        flags = _mm512_maskz_permutex2var_epi8(~beyond, t.flags[0], v[0], t.flags[1]);
+        flags = flags_of(&t, v[0]);
         out->digit[block] = has(flags, 1 << 2);
         out->colon[block] = has(flags, 1 << 3);
-        word = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 7));
-        out->token[block] = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 6)) & valid;
-        begin = ~(word << 1 | before) & valid;
-        out->begin[block] = begin;
+        word[1 + block] = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 7));
+        out->token[block] = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 6));
         by = accepted(f, PREFILTER_START, v);
-        out->by_digit[block] = has(by, PREFILTER_BY_DIGIT) & begin;
-        out->by_colon[block] = has(by, PREFILTER_BY_COLON) & begin;
-        out->start[block] =
-            (has(by, PREFILTER_BY_OTHER) | has(accepted(f, PREFILTER_STARTER, v), 0xFF)) & begin;
-        out->wide[block] =
-            (has(by, PREFILTER_BY_WIDE) |
-             has(_mm512_or_si512(accepted(f, PREFILTER_WIDE, v), accepted(f, PREFILTER_WIDER, v)),
-                 0xFF)) &
-            valid;
-        before = word >> 63;
-        literal = (f->sieve.is_made ? sieved(&f->sieve, v) : hashed(&t, f, v)) & valid;
+        out->by_digit[block] = has(by, PREFILTER_BY_DIGIT);
+        out->by_colon[block] = has(by, PREFILTER_BY_COLON);
+        out->start[block] = has(by, PREFILTER_BY_OTHER);
+        if (f->is_asked[PREFILTER_STARTER])
+            out->start[block] |= has(accepted(f, PREFILTER_STARTER, v), 0xFF);
+        wide = _mm512_and_si512(by, _mm512_set1_epi8(PREFILTER_BY_WIDE));
+        if (f->is_asked[PREFILTER_WIDE])
+            wide = _mm512_or_si512(wide, accepted(f, PREFILTER_WIDE, v));
+        if (f->is_asked[PREFILTER_WIDER])
+            wide = _mm512_or_si512(wide, accepted(f, PREFILTER_WIDER, v));
+        out->wide[block] = has(wide, 0xFF);
+        literal = f->sieve.is_made ? sieved(&f->sieve, v) : hashed(&t, f, v);
+        if (to - i < 64)
+            literal &= mask_of(to - i);
         n = append(out->literal, n, literal, (unsigned)(i - from));
     }
     out->token[(to - from + 63) / 64] = tokens_behind(&t, text, to, len);
     out->n_literal = keep_hashes(f, text, from, len, out->literal, n);
-    prefilter_sum_up(f, out, to - from);
+    prefilter_sum_up(f, word, to - from, out);
     prefilter_keep_known(f, text, from, len, out);
 }
 

@@ -94,42 +94,65 @@ static inline uint64_t prefilter_all_of(prefilter_lanes words)
     return all;
 }
 
-/* For find functions, when the masks of n bytes are there: adds to the starts those by a digit or a colon that have it near, as far as these
- * bytes say, and sets busy and rows. */
-static inline void prefilter_sum_up(const struct prefilter *f, struct prefilter_places *places,
-                                    size_t n)
+/* For prefilter_sum_up: of the 64 bytes in front of `from` the last one, as a bit of words. */
+static inline uint64_t prefilter_word_before(const unsigned char *text, size_t from)
+{
+    return from > 0 ? (uint64_t)(prefilter_flags[text[from - 1]] & 1) << 63 : 0;
+}
+
+/* For prefilter_sum_up: behind n bytes there are no places, and digits and colons may be. */
+static inline void prefilter_end(struct prefilter_places *places, size_t n)
+{
+    const size_t last = (n - 1) / 64;
+    const uint64_t valid = UINT64_MAX >> (63 - (n - 1) % 64);
+
+    places->by_digit[last] &= valid;
+    places->by_colon[last] &= valid;
+    places->start[last] &= valid;
+    places->wide[last] &= valid;
+    places->token[last] &= valid;
+    places->digit[last] |= ~valid;
+    places->colon[last] |= ~valid;
+    places->digit[last + 1] = places->colon[last + 1] = UINT64_MAX;
+}
+
+/* For find functions, when the masks of n bytes are there: leaves only places that are below n, and starts only where a word begins; adds to
+ * the starts those by a digit or a colon that have it near, as far as these bytes say; and sets busy and rows. word: bytes of words, behind a
+ * mask of those in front of these bytes. */
+static inline void prefilter_sum_up(const struct prefilter *f, const uint64_t *word, size_t n,
+                                    struct prefilter_places *places)
 {
     const size_t blocks = (n + 63) / 64;
     const uint64_t valid = blocks < PREFILTER_BLOCKS ? (UINT64_C(1) << blocks) - 1 : UINT64_MAX;
     prefilter_lanes bits, busy, rows;
 
-    if (n == 0) {
-        places->busy = places->rows = 0;
+    places->busy = places->rows = 0;
+    if (n == 0)
         return;
-    }
-    /* What is behind these bytes may be anything. */
-    places->digit[blocks] = places->colon[blocks] = UINT64_MAX;
-    if (n % 64 != 0) {
-        places->digit[blocks - 1] |= UINT64_MAX << (n % 64);
-        places->colon[blocks - 1] |= UINT64_MAX << (n % 64);
-    }
+    prefilter_end(places, n);
     for (unsigned k = 0; k < PREFILTER_LANES; k++)
         bits[k] = UINT64_C(1) << k;
     busy = rows = bits ^ bits;
     for (size_t i = 0; i < blocks; i += PREFILTER_LANES, bits <<= PREFILTER_LANES) {
+        /* Where the word before a byte is over, or none was, one begins or another byte stands. */
         prefilter_lanes digit = prefilter_digits_near(&places->digit[i]),
                         colon = prefilter_colons_near(&places->colon[i]),
+                        begin =
+                            ~(prefilter_load(&word[i + 1]) << 1 | prefilter_load(&word[i]) >> 63),
                         start = prefilter_load(&places->start[i]) |
                                 (prefilter_load(&places->by_digit[i]) & digit) |
                                 (prefilter_load(&places->by_colon[i]) & colon);
 
+        start &= begin;
         prefilter_store(&places->digit[i], digit);
         prefilter_store(&places->colon[i], colon);
+        prefilter_store(&places->begin[i], begin);
         prefilter_store(&places->start[i], start);
         busy |= prefilter_bits_of(start | prefilter_load(&places->wide[i]), bits);
         if (f->least_row != 0)
             rows |= prefilter_bits_of(prefilter_first_of(&places->token[i], f->least_row), bits);
     }
+    places->begin[blocks - 1] &= UINT64_MAX >> (63 - (n - 1) % 64);
     places->busy = prefilter_all_of(busy) & valid;
     places->rows = prefilter_all_of(rows) & valid;
 }
