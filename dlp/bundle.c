@@ -36,6 +36,7 @@ static void free_rules(struct dlp_rules *r)
     free(r->lift);
     free(r->dead_words);
     free(r->numbers);
+    free(r->plain);
     free(r->match);
     native_free(r->native);
     if (r->owned.object != NULL)
@@ -204,8 +205,13 @@ static enum gw_status find_validators(struct dlp_rules *r, struct gw_err *err)
 
         r->first_validator[i] = n;
         for (unsigned k = 0; k < rule->n_checks; k++) {
-            r->validators[n] = dlp_validator_find(rule->checks[k].name);
-            if (r->validators[n] == NULL)
+            const struct bundle_check *c = &rule->checks[k];
+            struct gw_span str = gw_span_str(c->str);
+
+            r->validators[n] = (struct bundle_checker){dlp_validator_find(c->name), str, NULL};
+            if (strcmp(c->name, "id") == 0 || strcmp(c->name, "id_soft") == 0)
+                r->validators[n].scheme = dlp_id_scheme_find(str);
+            if (r->validators[n].v == NULL)
                 return gw_fail(
                     err, GW_EUNSUPPORTED,
                     "rule %s: this program has no validator %s; rebuild the rules with it",
@@ -244,6 +250,24 @@ static void set_look_behind(struct dlp_rules *r)
     r->look_behind += 1; /* whether a word begins there */
 }
 
+/* Of rules whose matches are asked a validator first: what it says of plain digits can be asked before there is a match. */
+static void find_plain(struct dlp_rules *r)
+{
+    for (uint32_t i = 0; i < r->b->n_patterns; i++) {
+        const struct bundle_pattern *p = &r->b->patterns[i];
+        const struct bundle_rule *rule = &r->b->rules[p->rule];
+        const char *name = rule->n_checks > 0 ? rule->checks[0].name : "";
+        bool ends_apart = p->after == RULEC_BOUNDARY_WORD || p->after == RULEC_BOUNDARY_TOKEN;
+
+        if (p->is_part != 0 || p->longest == 0 || rule->n_nears > 0 || rule->n_checks == 0 ||
+            rule->checks[0].has_steps != 0)
+            continue;
+        r->plain[i].is_card = strcmp(name, "card") == 0;
+        if (ends_apart && strcmp(name, "id") == 0)
+            r->plain[i].scheme = r->validators[r->first_validator[p->rule]].scheme;
+    }
+}
+
 enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *owned,
                            struct dlp_rules **out, struct gw_err *err)
 {
@@ -269,7 +293,7 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
         n_contexts += b->rules[i].n_contexts;
     }
     r->info = calloc(b->n_rules + 1, sizeof(*r->info));
-    r->validators = calloc(n_checks + 1, sizeof(void *));
+    r->validators = calloc(n_checks + 1, sizeof(*r->validators));
     r->first_validator = calloc(b->n_rules + 1, sizeof(*r->first_validator));
     r->first_context = calloc(b->n_rules + 1, sizeof(*r->first_context));
     r->words = calloc(n_contexts + 1, sizeof(*r->words));
@@ -278,10 +302,11 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     r->asks_random = calloc(b->n_rules + 1, sizeof(*r->asks_random));
     r->word_heads = calloc(count_words(b) + 1, sizeof(*r->word_heads));
     r->lift = calloc(b->n_rules + 1, 1);
+    r->plain = calloc(b->n_patterns + 1, sizeof(*r->plain));
     r->match = calloc(b->n_patterns + b->n_near_patterns + 1, sizeof(*r->match));
     if (r->match == NULL || r->first_context == NULL || r->words == NULL || r->keys == NULL ||
-        r->lists == NULL || r->lift == NULL || r->info == NULL || r->validators == NULL ||
-        r->first_validator == NULL || !bundle_limits_init(r)) {
+        r->lists == NULL || r->plain == NULL || r->lift == NULL || r->info == NULL ||
+        r->validators == NULL || r->first_validator == NULL || !bundle_limits_init(r)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;
     }
@@ -299,6 +324,7 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
         goto fail;
     if (owned != NULL)
         r->owned = *owned;
+    find_plain(r);
     *out = r;
     return GW_OK;
 fail:

@@ -136,6 +136,12 @@ enum {
 /* Bytes, each just above one of the limits. */
 extern const size_t bundle_long_texts[BUNDLE_LONG_TEXTS];
 
+/* What the first validator is of the matches of a pattern that are nothing but digits, all of those that stand together; at most one. */
+struct bundle_plain {
+    const struct dlp_id_scheme *scheme; /* id() */
+    bool is_card;                       /* card, which wants no digits beside a match */
+};
+
 /* What a set keeps for its bundle; each may be NULL. */
 struct bundle_owned {
     void *object;                          /* dlopen handle */
@@ -150,17 +156,24 @@ struct bundle_owned {
 
 typedef _Atomic(bundle_match_fn *) bundle_matcher;
 
+/* A validator with what it is given. */
+struct bundle_checker {
+    const struct dlp_validator *v;
+    struct gw_span str;
+    const struct dlp_id_scheme *scheme; /* that str names; NULL: none */
+};
+
 struct dlp_rules {
     const struct bundle *b;
-    uint64_t serial;                         /* no other set of this process has it */
-    struct dlp_rule_info *info;              /* of each rule */
-    const struct dlp_validator **validators; /* of all rules' checks, in order */
-    unsigned *first_validator;               /* of each rule, into validators */
-    unsigned *first_context;                 /* of each rule, into words and keys */
-    struct bundle_slots *words, *keys;       /* of all rules' contexts, in order */
-    struct bundle_heads heads;               /* of all words */
-    struct bundle_bloom *blooms;             /* of all rules' contexts, in order */
-    uint8_t *bloom_banks;                    /* what these point into */
+    uint64_t serial;                   /* no other set of this process has it */
+    struct dlp_rule_info *info;        /* of each rule */
+    struct bundle_checker *validators; /* of all rules' checks, in order */
+    unsigned *first_validator;         /* of each rule, into validators */
+    unsigned *first_context;           /* of each rule, into words and keys */
+    struct bundle_slots *words, *keys; /* of all rules' contexts, in order */
+    struct bundle_heads heads;         /* of all words */
+    struct bundle_bloom *blooms;       /* of all rules' contexts, in order */
+    uint8_t *bloom_banks;              /* what these point into */
     struct bundle_sleep sleep;
     struct bundle_slots *lists;          /* of each list's words */
     bool *asks_random;                   /* of each rule: `random` is one of its validators */
@@ -174,8 +187,9 @@ struct dlp_rules {
     /* The patterns of rules of numbers: each match begins with a digit or a sign of one, and something checks it. */
     uint32_t *numbers;
     unsigned n_numbers;
-    unsigned look_behind; /* bytes in front of a match that its judgement may look at */
-    unsigned max_run;     /* longest run that is looked for */
+    struct bundle_plain *plain; /* of each pattern */
+    unsigned look_behind;       /* bytes in front of a match that its judgement may look at */
+    unsigned max_run;           /* longest run that is looked for */
     atomic_uint refs;
     bool forever; /* the rules that are built in */
     /* Of each pattern; NULL: the interpreter runs its program. Set once, to one that finds the same (dlp/native.c), while

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 10, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16, BUNDLE_HEADS = 8 };
+enum { BUNDLE_ABI = 11, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16, BUNDLE_HEADS = 8 };
 /* Bytes around a window that are compared, and how many of them stand in front of it. */
 enum { BUNDLE_AROUND_BYTES = 16, BUNDLE_AROUND_BEFORE = 6 };
 
@@ -118,6 +118,8 @@ struct bundle_pattern {
     uint32_t reach;         /* bytes that a match can have at most */
     uint32_t first_memo;    /* index of its first struct bundle_memo */
     uint32_t longest; /* bytes that its matches have at most, however far it reads; 0: any number */
+    uint32_t holds;   /* index of the set of all bytes that a match can have */
+    uint32_t is_part; /* a part of a match is reported, not all of it */
     /* One of the first `within` bytes of every match is of one of these classes, bits of prefilter_classes; 0: nothing is known. */
     uint32_t need, within;
     uint64_t lengths; /* bit n: a match may have n bytes; the last bit: that many or more */

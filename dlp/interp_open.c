@@ -88,6 +88,7 @@ static bool add_patterns(struct opening *x, const struct part *part, uint32_t fr
         if (own.rule == UINT32_MAX)
             continue;
         own.first = own_set(x, b, own.first);
+        own.holds = own_set(x, b, own.holds);
         own.first_memo += part->first_memo;
         for (unsigned h = 0; h < own.n_heads; h++)
             for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)

@@ -37,9 +37,10 @@ static void put_patterns(struct gw_buf *out, const struct emit_tables *t)
     for (unsigned i = 0; i < t->n_patterns; i++) {
         const struct bundle_pattern *p = &t->patterns[i];
 
-        gw_buf_printf(out, "    {m%u, %u, %u, %u, %u, %u, %u, %u, %u, %u, 0x%llx, %uu, {", i,
-                      p->rule, p->first, p->before, p->after, p->reach, p->first_memo, p->longest,
-                      p->need, p->within, (unsigned long long)p->lengths, p->name_max);
+        gw_buf_printf(out, "    {m%u, %u, %u, %u, %u, %u, %u, %u, %u, %u, %u, %u, 0x%llx, %uu, {",
+                      i, p->rule, p->first, p->before, p->after, p->reach, p->first_memo,
+                      p->longest, p->holds, p->is_part, p->need, p->within,
+                      (unsigned long long)p->lengths, p->name_max);
         for (unsigned k = 0; k < BUNDLE_NAME_BYTES; k++)
             gw_buf_printf(out, "%u,", p->behind_name[k]);
         gw_buf_printf(out, "}, %u, {", p->n_heads);

@@ -93,6 +93,7 @@ static bool copy_pattern(struct emit_tables *t, const struct emit_earlier *e, ui
     row.match = NULL;
     row.rule = rule;
     row.first = emit_set(&t->sets, &b->sets[row.first]);
+    row.holds = emit_set(&t->sets, &b->sets[row.holds]);
     for (unsigned k = 0; k < BUNDLE_NAME_BYTES; k++)
         row.behind_name[k] = emit_set(&t->sets, &b->sets[row.behind_name[k]]);
     for (unsigned i = 0; i < row.n_heads; i++)

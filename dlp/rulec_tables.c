@@ -183,7 +183,7 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     struct rx_chain *chains = NULL;
     struct rulec_anchor *anchors = NULL;
     struct bundle_pattern row = {.rule = rule, .reach = reach_of(r), .first_memo = t->n_memos};
-    struct bundle_set first = {{0}}, head[BUNDLE_HEADS][BUNDLE_HEAD_BYTES],
+    struct bundle_set first = {{0}}, holds = {{0}}, head[BUNDLE_HEADS][BUNDLE_HEAD_BYTES],
                       behind[BUNDLE_NAME_BYTES];
     unsigned n_chains = 0, n_anchors = 0, n_memos = 0;
     long min = 0, max = 0;
@@ -198,6 +198,9 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
         GW_TRY(add_program(t, chains, n_chains, err));
     rx_first(p.root, &first);
     row.first = emit_set(&t->sets, &first);
+    rx_all(p.root, &holds);
+    row.holds = emit_set(&t->sets, &holds);
+    row.is_part = rx_has(p.root, RX_SECRET);
     row.before = p.before;
     row.after = p.after;
     rx_width(p.root, &min, &max);

@@ -352,6 +352,8 @@ enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, s
         return GW_ELIMIT;
     scan_set_dead(&x, text.len);
     scan_sleep_begin(&x);
+    if (s->explain == NULL && !s->every_byte)
+        x.plain = rules->plain;
     scan_begin(s);
     scan_all(&x);
     if (x.st != GW_OK || s->n_found - first < 2)

@@ -136,17 +136,19 @@ struct scan_leaf {
     const struct dlp_rules *rules;
     const struct prefilter *filter; /* scan_find sets it */
     struct gw_span text, key;
-    uint32_t leaf;             /* index */
-    unsigned report_from;      /* confidence */
-    size_t from, to;           /* only matches that begin in [from, to) are looked for */
-    size_t chunk, chunk_end;   /* what s->places is about */
-    bool growing;              /* matches go to s->matches */
-    bool ended;                /* growing: no more text comes */
-    size_t floor;              /* growing: no span begins in front of it */
-    size_t live;               /* growing: the first live start that was found; SIZE_MAX: none */
-    uint32_t live_pattern;     /* the pattern that is live there */
-    const uint64_t *dead;      /* patterns that find nothing in this text, a bit each; NULL: none */
-    bool can_sleep;            /* rules may sleep */
+    uint32_t leaf;           /* index */
+    unsigned report_from;    /* confidence */
+    size_t from, to;         /* only matches that begin in [from, to) are looked for */
+    size_t chunk, chunk_end; /* what s->places is about */
+    bool growing;            /* matches go to s->matches */
+    bool ended;              /* growing: no more text comes */
+    size_t floor;            /* growing: no span begins in front of it */
+    size_t live;             /* growing: the first live start that was found; SIZE_MAX: none */
+    uint32_t live_pattern;   /* the pattern that is live there */
+    const uint64_t *dead;    /* patterns that find nothing in this text, a bit each; NULL: none */
+    const struct bundle_plain *plain; /* of each pattern; NULL: it is not asked */
+    struct dlp_digits digits;         /* the last ones that were asked about */
+    bool can_sleep;                   /* rules may sleep */
     const uint8_t *sleeper_of; /* as in struct bundle_sleep; NULL: none sleeps in this chunk */
     unsigned n_long;           /* of bundle_long_texts, those that the text reaches */
     uint64_t work;             /* bytes that matchers looked at, and what validators cost */
@@ -232,6 +234,11 @@ enum gw_status scan_numbers(struct dlp_scanner *s, const struct dlp_rules *rules
 
 /* Makes s fit for rules. GW_ENOMEM. */
 enum gw_status scan_prepare(struct dlp_scanner *s, const struct dlp_rules *rules);
+
+/* Is it known of digits at `at` that a match of the pattern there would be refused? It says so only where x->plain is set. */
+bool scan_is_refused(struct scan_leaf *x, uint32_t pattern, size_t at);
+/* Would validators reject a match of the rule that is [start, end), and all of it? Its steps are added to x->work. */
+bool scan_is_rejected(struct scan_leaf *x, uint32_t rule, size_t start, size_t end);
 
 /* What a match is worth: false when it is none (length, reject lists, validators, contexts, nears). Sets its confidence,
  * and its span where a near says what is to be reported. Its steps are added to x->work. */

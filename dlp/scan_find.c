@@ -154,7 +154,7 @@ static inline bool name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
 /* Notes pattern at `at` when its first bytes fit. */
 static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
-    if (name_fits(x, pattern, at) && scan_fits(x, pattern, at))
+    if (!scan_is_refused(x, pattern, at) && name_fits(x, pattern, at) && scan_fits(x, pattern, at))
         scan_push(x, pattern, at);
 }
 

@@ -80,15 +80,16 @@ static bool add_contexts(struct scan_leaf *x, const struct scan_match *m, bool r
 static int run_check(const struct scan_leaf *x, const struct scan_match *m, unsigned i)
 {
     const struct bundle_check *c = &x->rules->b->rules[m->rule].checks[i];
-    const struct dlp_validator *v = x->rules->validators[x->rules->first_validator[m->rule] + i];
-    int points = v->validate(&(struct dlp_validate_in){.text = x->text,
-                                                       .start = m->start,
-                                                       .end = m->end,
-                                                       .match_start = m->match_start,
-                                                       .match_end = m->match_end,
-                                                       .key = x->key,
-                                                       .num = c->num,
-                                                       .str = gw_span_str(c->str)});
+    const struct bundle_checker *v = &x->rules->validators[x->rules->first_validator[m->rule] + i];
+    int points = v->v->validate(&(struct dlp_validate_in){.text = x->text,
+                                                          .start = m->start,
+                                                          .end = m->end,
+                                                          .match_start = m->match_start,
+                                                          .match_end = m->match_end,
+                                                          .key = x->key,
+                                                          .num = c->num,
+                                                          .str = v->str,
+                                                          .scheme = v->scheme});
 
     if (c->has_steps != 0)
         points = points == DLP_VALIDATE_REJECT || points < 0 ? c->bad : c->ok;
@@ -153,6 +154,16 @@ static const char *add_checks(struct scan_leaf *x, const struct scan_match *m, i
         *sum += points;
     }
     return NULL;
+}
+
+bool scan_is_rejected(struct scan_leaf *x, uint32_t rule, size_t start, size_t end)
+{
+    const struct bundle_rule *r = &x->rules->b->rules[rule];
+    const struct scan_match m = {
+        .rule = rule, .match_start = start, .match_end = end, .start = start, .end = end};
+    int sum = 0;
+
+    return end - start < r->min_len || end - start > r->max_len || add_checks(x, &m, &sum) != NULL;
 }
 
 static bool judge(struct scan_leaf *x, struct scan_match *m)

@@ -126,7 +126,7 @@ void scan_push_starts(struct scan_leaf *x, const struct prefilter_start *starts,
 
         if ((s->lengths & ends) != 0 && (at_token || !s->at_token) &&
             !scan_sleeps(x, s->pattern, at) && !scan_is_dead(x, s->pattern) &&
-            has_near(x, s->need, s->within, at))
+            has_near(x, s->need, s->within, at) && !scan_is_refused(x, s->pattern, at))
             add(x, x->s->ring, at, s->pattern);
     }
 }

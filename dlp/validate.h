@@ -15,6 +15,8 @@
 
 #include "base/span.h"
 
+struct dlp_id_scheme;
+
 /* What a validator is asked about. */
 struct dlp_validate_in {
     struct gw_span text; /* the whole text of the leaf */
@@ -24,6 +26,8 @@ struct dlp_validate_in {
     struct gw_span key;  /* decoded name of the JSON member the text stands in, or empty */
     double num;          /* the rule's numeric argument, or the validator's default */
     struct gw_span str;  /* the rule's string argument, or empty */
+    const struct dlp_id_scheme
+        *scheme; /* the number system that str names; NULL: it is looked up */
 };
 
 /* The finding is dropped. Any other return value is added to the finding's confidence, and the sum is
@@ -58,6 +62,23 @@ size_t dlp_validate_most_besides(const char *name, double num);
  * versions: compiled rules name validators, they do not number them. */
 const struct dlp_validator *dlp_validator_at(unsigned i);
 unsigned dlp_validator_count(void);
+
+/* The number system of that name; NULL when there is none. The answer is static. */
+const struct dlp_id_scheme *dlp_id_scheme_find(struct gw_span name);
+
+/* A number of plain digits, as far as all number systems ask the same of it. */
+enum { DLP_DIGITS_MAX = 32 };
+struct dlp_digits {
+    const char *text;
+    size_t n;                            /* more than DLP_DIGITS_MAX: no system has as many */
+    unsigned char value[DLP_DIGITS_MAX]; /* of each digit */
+    bool same;                           /* all are the same */
+};
+
+/* Fills in *out of n digits; text is borrowed. */
+void dlp_digits_read(struct gw_span text, struct dlp_digits *out);
+/* What id() says of them. */
+bool dlp_id_has_digits(const struct dlp_id_scheme *scheme, const struct dlp_digits *digits);
 
 /* The number systems (`id(NAME)`) that accept a value: writes up to max static names and returns how many. Several do for
  * most numbers that any accepts. */

@@ -40,7 +40,7 @@ static void fill_slots(void)
     }
 }
 
-static const struct dlp_id_scheme *find_scheme(struct gw_span name)
+const struct dlp_id_scheme *dlp_id_scheme_find(struct gw_span name)
 {
     unsigned at = slot_of(name);
 
@@ -52,7 +52,7 @@ static const struct dlp_id_scheme *find_scheme(struct gw_span name)
 
 bool dlp_id_known(struct gw_span name)
 {
-    return find_scheme(name) != NULL;
+    return dlp_id_scheme_find(name) != NULL;
 }
 
 /* 000000000 passes most checksums. */
@@ -99,7 +99,8 @@ static bool scheme_ok(const struct dlp_id_scheme *scheme, const char *s, size_t 
 
 static bool id_ok(const struct dlp_validate_in *in)
 {
-    const struct dlp_id_scheme *scheme = find_scheme(in->str);
+    const struct dlp_id_scheme *scheme =
+        in->scheme != NULL ? in->scheme : dlp_id_scheme_find(in->str);
     char s[DLP_ID_MAX];
     size_t n = dlp_val_compact(dlp_val_span(in), s, sizeof(s));
 
@@ -114,6 +115,26 @@ int dlp_validate_id(const struct dlp_validate_in *in)
 int dlp_validate_id_soft(const struct dlp_validate_in *in)
 {
     return id_ok(in) ? 0 : -35;
+}
+
+void dlp_digits_read(struct gw_span text, struct dlp_digits *out)
+{
+    *out = (struct dlp_digits){.text = text.ptr, .n = text.len, .same = true};
+    for (size_t i = 0; i < text.len && i < DLP_DIGITS_MAX; i++) {
+        out->value[i] = (unsigned char)(text.ptr[i] - '0');
+        out->same = out->same && text.ptr[i] == text.ptr[0];
+    }
+}
+
+bool dlp_id_has_digits(const struct dlp_id_scheme *scheme, const struct dlp_digits *digits)
+{
+    struct dlp_id x = {.s = digits->text, .n = digits->n, .digits = true};
+
+    _Static_assert((int)DLP_ID_MAX == (int)DLP_DIGITS_MAX, "as many as a scheme has");
+    if (x.n < scheme->min || x.n > scheme->max || (scheme->digits_only && digits->same))
+        return false;
+    memcpy(x.d, digits->value, sizeof(x.d));
+    return scheme->ok(&x);
 }
 
 /* ---- any system of a kind ---------------------------------------------------------------------- */

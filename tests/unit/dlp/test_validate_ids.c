@@ -1,5 +1,6 @@
 /* Every number system with a check digit: a number drawn for it passes, and of all numbers that differ in one digit
  * no more pass than the system's own rule cannot tell apart. */
+#include <stdint.h>
 #include <string.h>
 
 #include "dlp/validate.h"
@@ -165,6 +166,29 @@ static bool passes(const char *scheme, const char *text)
     return dlp_validator_find("id")->validate(&in) == 0;
 }
 
+/* Of plain digits, as many as any system has and more, a system says the same whoever reads them. */
+static void check_plain(const char *scheme)
+{
+    const struct dlp_id_scheme *found = dlp_id_scheme_find(gw_span_str(scheme));
+    uint32_t state = 1;
+
+    CHECK(found != NULL);
+    for (unsigned i = 0; i < 4000 && found != NULL; i++) {
+        char text[40];
+        size_t n = 1 + i % (DLP_DIGITS_MAX + 3);
+        struct dlp_digits digits;
+
+        for (size_t k = 0; k < n; k++) {
+            state = state * 1664525u + 1013904223u;
+            text[k] = (char)('0' + (i % 50 == 0 ? 7 : (state >> 8) % 10));
+        }
+        text[n] = '\0';
+        dlp_digits_read(gw_span_str(text), &digits);
+        if (!CHECK(dlp_id_has_digits(found, &digits) == passes(scheme, text)))
+            fprintf(stderr, "  %s: %s\n", scheme, text);
+    }
+}
+
 static void check_system(unsigned i, unsigned *all, unsigned *all_accepted)
 {
     char text[64];
@@ -219,6 +243,9 @@ int main(void)
 
     for (unsigned i = 0; i < N_SYSTEMS; i++)
         check_system(i, &all, &accepted);
+    for (unsigned i = 0; i < N_SYSTEMS; i++)
+        check_plain(systems[i].scheme);
+    CHECK(dlp_id_scheme_find(gw_span_str("xx_nothing")) == NULL);
     check_any();
     printf("%d systems, %u one-digit changes, %u accepted\n", (int)N_SYSTEMS, all, accepted);
     CHECK(accepted * 100 <= all);

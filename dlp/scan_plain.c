@@ -1,0 +1,51 @@
+/* dlp/scan_plain.c - numbers of plain digits, which nothing separates: dozens of number systems have as many. What a match there would be is
+ * known without a matcher, so their checksums are asked first, and nine of ten need no more. Thread: the scanner's. */
+#include "dlp/scan.h"
+
+static bool is_digit(unsigned char c)
+{
+    return (unsigned char)(c - '0') < 10;
+}
+
+static bool set_has(const struct bundle_set *s, unsigned char b)
+{
+    return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
+}
+
+/* The digits at `at`, or one more of them than a number system can have. */
+static const struct dlp_digits *digits_at(struct scan_leaf *x, size_t at)
+{
+    const char *text = x->text.ptr + at;
+    const size_t most =
+        x->text.len - at <= DLP_DIGITS_MAX ? x->text.len - at : (size_t)DLP_DIGITS_MAX + 1;
+    size_t n = 0;
+
+    if (x->digits.text == text)
+        return &x->digits;
+    while (n < most && is_digit((unsigned char)text[n]))
+        n++;
+    dlp_digits_read((struct gw_span){text, n}, &x->digits);
+    return &x->digits;
+}
+
+bool scan_is_refused(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    const struct bundle_plain *plain = x->plain == NULL ? NULL : &x->plain[pattern];
+    const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    const struct dlp_digits *digits;
+
+    if (plain == NULL || (plain->scheme == NULL && !plain->is_card) || !is_digit(text[at]))
+        return false;
+    if (plain->is_card && at > 0 && is_digit(text[at - 1]))
+        return true;
+    digits = digits_at(x, at);
+    if (digits->n <= DLP_DIGITS_MAX && at + digits->n < x->text.len &&
+        set_has(&x->rules->b->sets[p->holds], text[at + digits->n]))
+        return false;
+    if (digits->n > DLP_DIGITS_MAX)
+        return p->longest <= DLP_DIGITS_MAX;
+    x->work += digits->n;
+    return plain->scheme != NULL ? !dlp_id_has_digits(plain->scheme, digits)
+                                 : scan_is_rejected(x, p->rule, at, at + digits->n);
+}
