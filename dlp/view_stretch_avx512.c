@@ -6,7 +6,7 @@
 
 #    include "dlp/view.h"
 
-enum { LANES = 64, PHASES = 4 };
+enum { LANES = 64 };
 
 /* Lane i is i + n. */
 static inline __m512i lanes_from(unsigned n)
@@ -85,13 +85,6 @@ static inline bool may_begin(__m512i bytes, unsigned n, uint64_t bad)
     return last <= CUT || (bad & ((UINT64_C(1) << (last - CUT)) - 1)) == 0;
 }
 
-/* Most are given away by their first byte: neither text nor what gzip and zlib begin with. */
-static inline bool may_begin_byte(unsigned char c)
-{
-    return c == 0x1F || (c & 0x8F) == 8 ||
-           (c < 0x80 ? (view_kind((char)c) & VIEW_KIND_CONTROL) == 0 : c >= 0xC2 && c <= 0xF4);
-}
-
 /* What the bytes at p say as digits of base64, and which of them are some: at most 64, of a text that has `left`. */
 static inline __m512i digits_at(const char *p, size_t left, __mmask64 *is_digit, __m512i *v)
 {
@@ -106,8 +99,8 @@ static inline __m512i digits_at(const char *p, size_t left, __mmask64 *is_digit,
     return digits;
 }
 
-/* Is it plain from the first bytes that decoding cannot begin with any of the first digits? There are VIEW_BLOB_MIN or more. */
-static inline bool begin_badly(__m512i digits)
+/* With which of the first four digits decoding may begin, as far as twelve bytes tell, bit 16 n for digit n. There are VIEW_BLOB_MIN or more. */
+static inline uint64_t may_begin_with(__m512i digits)
 {
     /* Of each phase 16 digits, which are 12 bytes. */
     const __m512i phases = _mm512_set_epi64(
@@ -125,9 +118,8 @@ static inline bool begin_badly(__m512i digits)
              gzip = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(0x1F));
 
     _Static_assert(VIEW_BLOB_MIN == 24, "may_begin() looks at 12 bytes of each phase, or more");
-    /* Those without a bad byte do not carry. */
-    return ((zlib | gzip) & firsts) == 0 &&
-           ((bad_of(bytes) + firsts * 0x7FFF) & firsts << 15) == firsts << 15;
+    /* Where none is bad nothing is carried into the last bit of the sixteen. */
+    return ((zlib | gzip) | ~(bad_of(bytes) + firsts * 0x7FFF) >> 15) & firsts;
 }
 
 /* Which digits of base64 are digits of hex. */
@@ -141,19 +133,15 @@ static inline uint64_t hex_of(__m512i v)
 /* view_says_nothing() of n digits, VIEW_BLOB_MIN or more and fewer than 64; beyond they are 0. */
 static inline bool says_nothing(__m512i digits, unsigned n)
 {
-    __m512i bytes = pack(digits);
-    uint64_t bad = bad_of(bytes);
-
-    if (begin_badly(digits))
-        return !may_hold_text(bad, n * 3 / 4);
-    if (may_begin(bytes, n * 3 / 4, bad) || may_hold_text(bad, n * 3 / 4))
+    if (may_hold_text(bad_of(pack(digits)), n * 3 / 4))
         return false;
-    for (unsigned phase = 1; phase < PHASES; phase++) {
+    for (uint64_t left = may_begin_with(digits); left != 0; left &= left - 1) {
+        const unsigned phase = (unsigned)__builtin_ctzll(left) / 16;
         /* The lanes behind the last are 0, and so is what comes around. */
-        digits = _mm512_maskz_permutexvar_epi8(UINT64_MAX >> 1, lanes_from(1), digits);
-        bytes = pack(digits);
-        if (may_begin_byte((unsigned char)_mm_cvtsi128_si32(_mm512_castsi512_si128(bytes))) &&
-            may_begin(bytes, (n - phase) * 3 / 4, bad_of(bytes)))
+        __m512i bytes =
+            pack(_mm512_maskz_permutexvar_epi8(UINT64_MAX >> phase, lanes_from(phase), digits));
+
+        if (may_begin(bytes, (n - phase) * 3 / 4, bad_of(bytes)))
             return false;
     }
     return true;
