@@ -124,6 +124,14 @@ struct scan_heaps {
     size_t from, to; /* the last one */
 };
 
+/* [A-Za-z0-9_.-], as rx_behind_name() has it. */
+static inline bool scan_is_name(unsigned char c)
+{
+    static const struct bundle_set name = {{0, 0x03ff6000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
+
+    return (name.w[c >> 5] >> (c & 31) & 1u) != 0;
+}
+
 /* text[from, to) are bytes of names in a row, and the one at `to` is none; alive: what may follow, as bits of prefilter.behind_name. */
 struct scan_name {
     size_t from, to;
@@ -329,14 +337,21 @@ void scan_heads_free(struct scan_heads *h); /* h may be NULL */
 
 /* How far it was told what the bytes from a start on leave. */
 struct scan_possible {
-    uint32_t words; /* of its rows, in which something is left */
+    uint64_t words; /* of its rows, in which something is left */
     unsigned word, bit;
 };
 
+/* How far a name was read; closed: there it ends. */
+struct scan_end {
+    size_t to;
+    bool closed;
+};
+
 /* The first start in [at, to) where the bytes of text, as many as there are, leave a pattern possible that is not dead, and in *out
- * what they leave, as long as nothing else is asked; `to` when there is none. tier: which ones are dead, see bundle_tier(). */
+ * what they leave, as long as nothing else is asked; `to` when there is none. tier: which ones are dead, see bundle_tier(). *end: of the
+ * last start of this text that was asked about; first {at, false}. */
 size_t scan_heads_next(const struct scan_heads *h, unsigned tier, struct gw_span text, size_t at,
-                       size_t to, struct scan_possible *out);
+                       size_t to, struct scan_end *end, struct scan_possible *out);
 
 /* The next of these patterns, in no order; one may come again. False: that was all. */
 bool scan_heads_pattern(const struct scan_heads *h, struct scan_possible *p, uint32_t *pattern);

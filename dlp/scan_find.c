@@ -87,14 +87,6 @@ bool scan_fits(const struct scan_leaf *x, uint32_t pattern, size_t at)
 
 /* ---- names -------------------------------------------------------------------------------- */
 
-/* [A-Za-z0-9_.-], as rx_behind_name() has it. */
-static inline bool is_name(unsigned char c)
-{
-    static const struct bundle_set name = {{0, 0x03ff6000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
-
-    return set_has(&name, c);
-}
-
 /* What may follow a name that ends at `to`. */
 static uint64_t alive_behind(const struct scan_leaf *x, size_t to)
 {
@@ -118,7 +110,7 @@ static const struct scan_name *read_name(struct scan_leaf *x, size_t at)
     struct scan_name *further = &x->names[x->names[1].to > x->names[0].to], *n;
     size_t to = at;
 
-    while (to < x->text.len && is_name(text[to]) && to != further->from)
+    while (to < x->text.len && scan_is_name(text[to]) && to != further->from)
         to++;
     x->work += to - at;
     if (to == further->from) {

@@ -129,6 +129,8 @@ static void forget_live(struct scan_leaf *x)
  * tells what is dead. */
 static void walk(struct scan_leaf *x, const struct scan_heads *h, size_t at)
 {
+    struct scan_end end = {at, false};
+
     x->from = at;
     while (at < x->text.len && x->live == SIZE_MAX && x->st == GW_OK) {
         struct scan_possible possible;
@@ -138,7 +140,7 @@ static void walk(struct scan_leaf *x, const struct scan_heads *h, size_t at)
 
         scan_set_dead(x, at + 1);
         to = to < x->text.len ? to : x->text.len;
-        at = scan_heads_next(h, x->dead == NULL ? 0 : tier, x->text, at, to, &possible);
+        at = scan_heads_next(h, x->dead == NULL ? 0 : tier, x->text, at, to, &end, &possible);
         if (at == to)
             continue;
         while (x->live == SIZE_MAX && x->st == GW_OK && scan_heads_pattern(h, &possible, &pattern))

@@ -1,8 +1,9 @@
 /* dlp/scan_heads.c - which patterns can have a match that begins with given bytes, all at once. Thread: the scanner's.
  *
  * A growing text asks of every start which patterns are still possible there. A pattern says which bytes can stand at each of
- * the first places of its matches (its heads): for each place and byte there is a row of bits, one a head, and a start's rows are
- * taken together, of those words of the rows that the first four bytes leave. Made when it is first asked. */
+ * the first places of its matches (its heads), and behind the name that they begin with: for each place and byte there is a row of bits,
+ * one a head, and a start's rows are taken together, of those words of the rows that the first four bytes and the two behind the name
+ * leave. Made when it is first asked. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,10 +14,12 @@
 
 enum {
     PLACES = BUNDLE_HEAD_BYTES,
+    ALL_PLACES = PLACES + BUNDLE_NAME_BYTES, /* and those behind a name */
+    LONG_NAME = 64,                          /* bytes: what is behind it is not looked at */
     BYTES = 256,
     TIERS = BUNDLE_LIMITS + 1,
     KINDS = 3,
-    LAST_BIT = 31,
+    LAST_BIT = 63,
     AROUND = BUNDLE_AROUND_BYTES - BUNDLE_AROUND_BEFORE,
 };
 
@@ -48,9 +51,9 @@ struct scan_heads {
     uint64_t *begin; /* of each tier and enum before: the heads that can begin there */
     uint64_t *alive; /* what the last start leaves, of the words that it names */
     /* Which words of rows have any such head (the last bit stands for all beyond): by the classes of the first and second byte, of the
-     * third and fourth; by tier and enum before. */
-    uint32_t *first, *third;
-    uint32_t begins[TIERS][BEFORES];
+     * third and fourth; by the length of a name, PLACES for longer ones, and the class behind it; by tier and enum before. */
+    uint64_t *first, *third, *behind;
+    uint64_t begins[TIERS][BEFORES];
     struct scan_spans spans; /* scan_heads_tail() */
 };
 
@@ -64,6 +67,7 @@ void scan_heads_free(struct scan_heads *h)
     free(h->alive);
     free(h->first);
     free(h->third);
+    free(h->behind);
     free(h);
 }
 
@@ -105,6 +109,13 @@ static bool fill_classes(struct scan_heads *h, const struct bundle *b)
                 split_classes(h, &b->sets[set]);
             seen[set] = true;
         }
+        for (unsigned k = 0; k < BUNDLE_NAME_BYTES; k++) {
+            uint32_t set = b->patterns[p].behind_name[k];
+
+            if (!seen[set])
+                split_classes(h, &b->sets[set]);
+            seen[set] = true;
+        }
     }
     for (unsigned byte = 0; byte < BYTES; byte++)
         h->one_of[h->class_of[byte]] = (uint8_t)byte;
@@ -114,13 +125,13 @@ static bool fill_classes(struct scan_heads *h, const struct bundle *b)
 
 static uint64_t *row_of(const struct scan_heads *h, unsigned word, unsigned place, unsigned class_)
 {
-    return h->rows + ((size_t)word * PLACES + place) * h->n_classes + class_;
+    return h->rows + ((size_t)word * ALL_PLACES + place) * h->n_classes + class_;
 }
 
 /* The bit that stands for a word of a row. */
-static uint32_t word_bit(unsigned word)
+static uint64_t word_bit(unsigned word)
 {
-    return UINT32_C(1) << (word < LAST_BIT ? word : LAST_BIT);
+    return UINT64_C(1) << (word < LAST_BIT ? word : LAST_BIT);
 }
 
 /* How often text has the first bytes of such a head: a few kinds, the commonest first. */
@@ -163,8 +174,10 @@ static void fill_head(struct scan_heads *h, const struct dlp_rules *r, uint32_t 
             begin_of(h, k / BEFORES, k % BEFORES)[i / 64] |= bit;
             h->begins[k / BEFORES][k % BEFORES] |= word_bit(i / 64);
         }
-    for (unsigned place = 0; place < PLACES; place++) {
-        const struct bundle_set *s = &b->sets[b->patterns[p].head[head][place]];
+    for (unsigned place = 0; place < ALL_PLACES; place++) {
+        const struct bundle_set *s =
+            &b->sets[place < PLACES ? b->patterns[p].head[head][place]
+                                    : b->patterns[p].behind_name[place - PLACES]];
 
         for (unsigned c = 0; c < h->n_classes; c++)
             if (set_has(s, h->one_of[c]))
@@ -172,38 +185,83 @@ static void fill_head(struct scan_heads *h, const struct dlp_rules *r, uint32_t 
     }
 }
 
-/* Enters the heads of one kind from number i on; returns the next number. */
-static unsigned fill_kind(struct scan_heads *h, const struct dlp_rules *r, unsigned kind,
-                          bool in_word, unsigned i)
-{
-    const struct bundle *b = r->b;
+/* A head on its way to its number. */
+struct ordered {
+    uint32_t pattern, order; /* order: what comes first */
+    uint8_t head, bytes[BUNDLE_WINDOW_BYTES];
+};
 
-    for (uint32_t p = 0; p < b->n_patterns; p++)
-        for (unsigned k = 0; k < b->patterns[p].n_heads; k++)
-            if ((b->patterns[p].before == RULEC_BOUNDARY_NONE) == in_word &&
-                kind_of(b, p, k) == kind)
-                fill_head(h, r, p, k, i++);
-    return i;
+static int by_order(const void *a, const void *b)
+{
+    const struct ordered *x = a, *y = b;
+    int bytes = memcmp(x->bytes, y->bytes, sizeof(x->bytes));
+
+    if (x->order != y->order)
+        return x->order < y->order ? -1 : 1;
+    if (bytes != 0)
+        return bytes;
+    return x->pattern < y->pattern ? -1 : x->pattern > y->pattern;
 }
 
-static void fill_heads(struct scan_heads *h, const struct dlp_rules *r)
+/* The lowest byte of a set. */
+static uint8_t lowest(const struct bundle_set *s)
 {
+    unsigned byte = 0;
+
+    while (byte < BYTES - 1 && !set_has(s, byte))
+        byte++;
+    return (uint8_t)byte;
+}
+
+static struct ordered ordered_head(const struct bundle *b, uint32_t pattern, unsigned head)
+{
+    bool in_word = b->patterns[pattern].before == RULEC_BOUNDARY_NONE;
+    struct ordered o = {
+        pattern, (in_word ? 0 : KINDS) + kind_of(b, pattern, head), (uint8_t)head, {0}};
+
+    for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++)
+        o.bytes[k] = lowest(&b->sets[b->patterns[pattern].head[head][k]]);
+    return o;
+}
+
+/* Enters all heads, those that begin alike side by side: so what four bytes leave stands in few words. n: how many they are. False when out
+ * of memory. */
+static bool fill_heads(struct scan_heads *h, const struct dlp_rules *r, size_t n)
+{
+    struct ordered *all = calloc(n + 1, sizeof(*all));
+    const struct bundle *b = r->b;
     unsigned i = 0;
 
-    for (unsigned kind = 0; kind < KINDS; kind++)
-        i = fill_kind(h, r, kind, true, i);
-    for (unsigned kind = 0; kind < KINDS; kind++)
-        i = fill_kind(h, r, kind, false, i);
+    for (uint32_t p = 0; p < b->n_patterns && all != NULL; p++)
+        for (unsigned k = 0; k < b->patterns[p].n_heads; k++)
+            all[i++] = ordered_head(b, p, k);
+    if (all == NULL)
+        return false;
+    qsort(all, n, sizeof(*all), by_order);
+    for (i = 0; i < n; i++)
+        fill_head(h, r, all[i].pattern, all[i].head, i);
+    free(all);
+    return true;
 }
 
 /* Fills the table of the classes of two bytes at such a place. */
-static void fill_pairs(const struct scan_heads *h, unsigned place, uint32_t *pairs)
+static void fill_pairs(const struct scan_heads *h, unsigned place, uint64_t *pairs)
 {
     for (unsigned w = 0; w < h->n_words; w++)
         for (unsigned c0 = 0; c0 < h->n_classes; c0++)
             for (unsigned c1 = 0; c1 < h->n_classes; c1++)
                 if ((*row_of(h, w, place, c0) & *row_of(h, w, place + 1, c1)) != 0)
                     pairs[c0 * h->n_classes + c1] |= word_bit(w);
+}
+
+/* Fills the table of names and what is behind them. */
+static void fill_behind(const struct scan_heads *h)
+{
+    for (unsigned w = 0; w < h->n_words; w++)
+        for (unsigned len = 0; len <= PLACES; len++)
+            for (unsigned c = 0; c < h->n_classes; c++)
+                if ((*row_of(h, w, len, c) & *row_of(h, w, PLACES, c)) != 0)
+                    h->behind[len * h->n_classes + c] |= word_bit(w);
 }
 
 static enum before before_of(unsigned char c)
@@ -270,19 +328,22 @@ static bool fill(struct scan_heads *h, const struct dlp_rules *r)
         n += b->patterns[p].n_heads;
     h->n_words = (unsigned)((n + 63) / 64);
     h->pattern_of = calloc(n + 1, sizeof(*h->pattern_of));
-    h->rows = calloc((size_t)PLACES * h->n_classes * h->n_words + 1, sizeof(*h->rows));
+    h->rows = calloc((size_t)ALL_PLACES * h->n_classes * h->n_words + 1, sizeof(*h->rows));
     h->begin = calloc((size_t)TIERS * BEFORES * h->n_words + 1, sizeof(*h->begin));
     h->alive = calloc(h->n_words + 1, sizeof(*h->alive));
     h->first = calloc((size_t)h->n_classes * h->n_classes, sizeof(*h->first));
     h->third = calloc((size_t)h->n_classes * h->n_classes, sizeof(*h->third));
+    h->behind = calloc((size_t)(PLACES + 1) * h->n_classes, sizeof(*h->behind));
     if (h->pattern_of == NULL || h->rows == NULL || h->begin == NULL || h->alive == NULL ||
-        h->first == NULL || h->third == NULL)
+        h->first == NULL || h->third == NULL || h->behind == NULL)
         return false;
     for (unsigned byte = 0; byte < BYTES; byte++)
         h->before_of[byte] = (uint8_t)before_of((unsigned char)byte);
-    fill_heads(h, r);
+    if (!fill_heads(h, r, n))
+        return false;
     fill_pairs(h, 0, h->first);
     fill_pairs(h, 2, h->third);
+    fill_behind(h);
     fill_spans(&h->spans, r);
     return true;
 }
@@ -306,39 +367,62 @@ struct scan_heads *scan_heads_get(struct dlp_scanner *s, const struct dlp_rules 
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
-/* Fills word w of h->alive with what the n bytes at p leave, n at most PLACES; false: nothing. */
+/* What is known of a start's bytes: n of them, at most PLACES, and of those behind its name, at most BUNDLE_NAME_BYTES. */
+struct bytes {
+    const unsigned char *p, *behind;
+    unsigned n, n_behind, name; /* name: of how many bytes it is, PLACES for longer ones */
+};
+
+/* Fills word w of h->alive with what these bytes leave; false: nothing. */
 static inline bool read_head(const struct scan_heads *h, const uint64_t *begin, unsigned w,
-                             const unsigned char *p, size_t n)
+                             const struct bytes *b)
 {
     const uint64_t *row = row_of(h, w, 0, 0);
     uint64_t left = begin[w];
 
-    for (size_t k = 0; k < n && left != 0; k++, row += h->n_classes)
-        left &= row[h->class_of[p[k]]];
+    /* What ends the name tells most. */
+    if (b->n_behind > 0)
+        left &= *row_of(h, w, b->name, h->class_of[b->behind[0]]);
+    for (unsigned k = 0; k < b->n && left != 0; k++, row += h->n_classes)
+        left &= row[h->class_of[b->p[k]]];
+    row = row_of(h, w, PLACES, 0);
+    for (unsigned k = 0; k < b->n_behind && left != 0; k++, row += h->n_classes)
+        left &= row[h->class_of[b->behind[k]]];
     h->alive[w] = left;
     return left != 0;
 }
 
-/* What the n bytes at p leave of such words; the words in which something is left. */
-static inline uint32_t read_heads(const struct scan_heads *h, const uint64_t *begin, uint32_t words,
-                                  const unsigned char *p, size_t n)
+/* What these bytes leave of such words; the words in which something is left. */
+static inline uint64_t read_heads(const struct scan_heads *h, const uint64_t *begin, uint64_t words,
+                                  const struct bytes *b)
 {
-    uint32_t left = 0;
+    uint64_t left = 0;
 
-    for (uint32_t bits = words; bits != 0; bits &= bits - 1) {
-        unsigned w = (unsigned)__builtin_ctz(bits);
+    for (uint64_t bits = words; bits != 0; bits &= bits - 1) {
+        unsigned w = (unsigned)__builtin_ctzll(bits);
 
-        if (read_head(h, begin, w, p, n))
+        if (read_head(h, begin, w, b))
             left |= word_bit(w);
         for (; w >= LAST_BIT && w + 1 < h->n_words; w++)
-            if (read_head(h, begin, w + 1, p, n))
+            if (read_head(h, begin, w + 1, b))
                 left |= word_bit(w + 1);
     }
     return left;
 }
 
+/* Goes on to the end of the name at `at`, as far as one looks; starts ascend, so each byte is read once. */
+static inline void read_name(struct scan_end *end, struct gw_span text, size_t at)
+{
+    if (end->to < at)
+        *end = (struct scan_end){at, false};
+    while (!end->closed && end->to < text.len && end->to - at < LONG_NAME) {
+        end->closed = !scan_is_name((unsigned char)text.ptr[end->to]);
+        end->to += !end->closed;
+    }
+}
+
 size_t scan_heads_next(const struct scan_heads *h, unsigned tier, struct gw_span text, size_t at,
-                       size_t to, struct scan_possible *out)
+                       size_t to, struct scan_end *end, struct scan_possible *out)
 {
     const unsigned char *p = (const unsigned char *)text.ptr;
     unsigned before = at == 0 ? BEFORE_LINE : h->before_of[p[at - 1]];
@@ -346,7 +430,8 @@ size_t scan_heads_next(const struct scan_heads *h, unsigned tier, struct gw_span
     for (; at < to; before = h->before_of[p[at++]]) {
         const uint8_t *class_of = h->class_of;
         size_t left = text.len - at;
-        uint32_t words = h->begins[tier][before];
+        uint64_t words = h->begins[tier][before];
+        struct bytes b = {.p = p + at, .n = left < PLACES ? (unsigned)left : PLACES};
 
         if (left >= 2)
             words &= h->first[class_of[p[at]] * h->n_classes + class_of[p[at + 1]]];
@@ -354,8 +439,16 @@ size_t scan_heads_next(const struct scan_heads *h, unsigned tier, struct gw_span
             words &= h->third[class_of[p[at + 2]] * h->n_classes + class_of[p[at + 3]]];
         if (words == 0)
             continue;
-        words =
-            read_heads(h, begin_of(h, tier, before), words, p + at, left < PLACES ? left : PLACES);
+        read_name(end, text, at);
+        if (end->closed) {
+            size_t name = end->to - at, behind = text.len - end->to;
+
+            b.behind = p + end->to;
+            b.n_behind = behind < BUNDLE_NAME_BYTES ? (unsigned)behind : BUNDLE_NAME_BYTES;
+            b.name = name < PLACES ? (unsigned)name : PLACES;
+            words &= h->behind[b.name * h->n_classes + class_of[*b.behind]];
+        }
+        words = words == 0 ? 0 : read_heads(h, begin_of(h, tier, before), words, &b);
         if (words != 0) {
             *out = (struct scan_possible){.words = words};
             return at;
