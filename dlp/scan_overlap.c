@@ -8,6 +8,7 @@
 enum {
     MAX_ALTERNATIVES = 64, /* looked back at for one of the same rule */
     MAX_STEPS = 4096,      /* of an insertion */
+    FEW = 64,              /* findings that overlap, of which each is inserted where it belongs */
 };
 
 static int by_strength(const void *a, const void *b)
@@ -101,13 +102,12 @@ static void sort_by_start(struct dlp_finding *f, unsigned n)
     }
 }
 
-/* Of n findings, of which each overlaps one in front of it, keeps the strongest that do not overlap, in order; returns how many. */
-static unsigned keep_strongest(struct dlp_finding *kept, unsigned n, struct dlp_finding *order)
+/* Of n findings in order of their strength keeps those that overlap no stronger one, in order. Returns how many. */
+static unsigned insert_strongest(struct dlp_finding *kept, unsigned n,
+                                 const struct dlp_finding *order)
 {
     unsigned n_kept = 0;
 
-    memcpy(order, kept, n * sizeof(*kept));
-    qsort(order, n, sizeof(*order), by_strength);
     for (unsigned i = 0; i < n; i++) {
         const struct dlp_finding *f = &order[i];
         unsigned at = place_of(kept, n_kept, f);
@@ -121,26 +121,79 @@ static unsigned keep_strongest(struct dlp_finding *kept, unsigned n, struct dlp_
     return n_kept;
 }
 
-/* The same for n findings in order, of which most overlap none. */
-static unsigned keep_apart(struct dlp_finding *f, unsigned n, struct dlp_finding *order)
+/* Takes the bits [from, to), at least one, if none of them is taken. */
+static bool take(uint64_t *map, size_t from, size_t to)
 {
-    unsigned n_kept = 0;
+    const uint64_t first = UINT64_MAX << (from % 64), last = UINT64_MAX >> (63 - (to - 1) % 64);
+    const size_t begin = from / 64, end = (to - 1) / 64;
 
+    for (size_t w = begin; w <= end; w++)
+        if ((map[w] & (w == begin ? first : UINT64_MAX) & (w == end ? last : UINT64_MAX)) != 0)
+            return false;
+    for (size_t w = begin; w <= end; w++)
+        map[w] |= (w == begin ? first : UINT64_MAX) & (w == end ? last : UINT64_MAX);
+    return true;
+}
+
+/* The same for many: the bytes that are taken are noted, a bit each, since insertions would take as many steps as there are pairs. False
+ * when out of memory. */
+static bool map_strongest(struct dlp_finding *kept, unsigned n, const struct dlp_finding *order,
+                          unsigned *n_kept)
+{
+    uint32_t from = UINT32_MAX, to = 0;
+    uint64_t *map;
+
+    for (unsigned i = 0; i < n; i++) {
+        from = order[i].start < from ? order[i].start : from;
+        to = order[i].end > to ? order[i].end : to;
+    }
+    map = calloc(((size_t)to - from) / 64 + 1, sizeof(*map));
+    if (map == NULL)
+        return false;
+    *n_kept = 0;
+    for (unsigned i = 0; i < n; i++)
+        if (take(map, order[i].start - from, order[i].end - from))
+            kept[(*n_kept)++] = order[i];
+    free(map);
+    qsort(kept, *n_kept, sizeof(*kept), by_start);
+    return true;
+}
+
+/* Of n findings keeps the strongest that do not overlap, in order, and says how many. False when out of memory. */
+static bool keep_strongest(struct dlp_finding *kept, unsigned n, struct dlp_finding *order,
+                           unsigned *n_kept)
+{
+    memcpy(order, kept, n * sizeof(*kept));
+    qsort(order, n, sizeof(*order), by_strength);
+    if (n > FEW)
+        return map_strongest(kept, n, order, n_kept);
+    *n_kept = insert_strongest(kept, n, order);
+    return true;
+}
+
+/* The same for n findings in order, of which most overlap none. */
+static bool keep_apart(struct dlp_finding *f, unsigned n, struct dlp_finding *order,
+                       unsigned *n_kept)
+{
+    *n_kept = 0;
     for (unsigned i = 0, more; i < n; i += more) {
         uint32_t end = f[i].end;
+        unsigned kept = 1;
 
         for (more = 1; i + more < n && f[i + more].start < end; more++)
             end = f[i + more].end > end ? f[i + more].end : end;
-        if (n_kept != i)
-            memmove(f + n_kept, f + i, more * sizeof(*f));
-        n_kept += more == 1 ? 1 : keep_strongest(f + n_kept, more, order);
+        if (*n_kept != i)
+            memmove(f + *n_kept, f + i, more * sizeof(*f));
+        if (more > 1 && !keep_strongest(f + *n_kept, more, order, &kept))
+            return false;
+        *n_kept += kept;
     }
-    return n_kept;
+    return true;
 }
 
 enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first)
 {
-    unsigned n = s->n_found - first;
+    unsigned n = s->n_found - first, n_kept = 0;
     struct dlp_finding *kept = s->found + first;
 
     if (n > s->cap_order) {
@@ -152,12 +205,16 @@ enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first)
         s->cap_order = s->cap_found;
     }
     if (s->alternatives) {
-        s->n_found = first + keep_strongest(kept, n, s->order);
+        if (n > 0 && !keep_strongest(kept, n, s->order, &n_kept))
+            return GW_ENOMEM;
+        s->n_found = first + n_kept;
         add_alternatives(s, first, n);
         return GW_OK;
     }
     sort_by_start(kept, n);
-    s->n_found = first + keep_apart(kept, n, s->order);
+    if (!keep_apart(kept, n, s->order, &n_kept))
+        return GW_ENOMEM;
+    s->n_found = first + n_kept;
     return GW_OK;
 }
 

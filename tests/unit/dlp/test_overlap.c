@@ -112,9 +112,30 @@ static void test_reversed(struct dlp_scanner *s, unsigned n)
     CHECK(count_apart(s, s->found, n) == n);
 }
 
+/* A chain in which each overlaps the next ones: those of a text that is made so. The strong ones stand between the weak ones. */
+static void test_chain(struct dlp_scanner *s, unsigned n, struct dlp_finding *copy,
+                       struct dlp_finding *kept)
+{
+    uint32_t at = 9;
+    unsigned n_kept;
+
+    for (unsigned i = 0; i < n; i++) {
+        s->found[i] = (struct dlp_finding){
+            .rule = i % 2, .start = at, .end = at + 60 + draw(200), .confidence = (uint8_t)draw(3)};
+        at += 1 + draw(59);
+        copy[i] = s->found[i];
+    }
+    n_kept = reference(copy, n, kept);
+    s->n_found = n;
+    CHECK(scan_resolve(s, 0) == GW_OK && s->n_found == n_kept);
+    for (unsigned i = 0; i < n_kept && s->n_found == n_kept; i++)
+        CHECK(same(&s->found[i], &kept[i]));
+}
+
 int main(void)
 {
     enum { N = 1000 };
+    static struct dlp_finding copy[N], kept[N];
     struct dlp_scanner *s = dlp_scanner_new();
 
     s->found = calloc(N, sizeof(*s->found));
@@ -122,6 +143,8 @@ int main(void)
     for (unsigned i = 0; i < ROUNDS; i++)
         test_random(s, 1 + i % 9, i % 2 == 0);
     test_reversed(s, N);
+    for (unsigned i = 0; i < 20; i++)
+        test_chain(s, 60 + i * 40, copy, kept);
     dlp_scanner_free(s);
     return test_done();
 }
