@@ -108,25 +108,30 @@ static inline __m256i has_hash(const struct prefilter_index *literals, __m256i h
         word, _mm256_andnot_si256(hash, _mm256_set1_epi32(31))); /* by 31 - hash % 32 */
 }
 
+/* Whether a literal of some length has the hash of the four bytes of each lane, in bit 31. */
+static inline __m256i has_literal(const struct prefilter *f, __m256i four_bytes)
+{
+    const __m256i factor = _mm256_set1_epi32((int)0x9E3779B1u),
+                  key = _mm256_or_si256(four_bytes, _mm256_set1_epi8(0x20));
+    __m256i four = _mm256_srli_epi32(_mm256_mullo_epi32(key, factor), 16),
+            three = _mm256_srli_epi32(_mm256_mullo_epi32(_mm256_slli_epi32(key, 8), factor), 16);
+
+    return _mm256_or_si256(has_hash(&f->literals[PREFILTER_FOUR], four),
+                           has_hash(&f->literals[PREFILTER_THREE], three));
+}
+
 /* One bit for each of the 32 places at p where the hash of a literal is (prefilter_hash()); READ bytes are read. */
 static inline uint32_t literals(const struct prefilter *f, const unsigned char *p)
 {
     const __m256i fours = _mm256_setr_epi8(0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6, 4, 5, 6,
                                            7, 5, 6, 7, 8, 6, 7, 8, 9, 7, 8, 9, 10);
-    const __m256i factor = _mm256_set1_epi32((int)0x9E3779B1u);
     uint32_t found = 0;
 
     for (unsigned k = 0; k < STEP; k += 8) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(p + k));
-        __m256i key = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), fours), four, three;
+        __m256i key = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), fours);
 
-        key = _mm256_or_si256(key, _mm256_set1_epi8(0x20));
-        four = _mm256_srli_epi32(_mm256_mullo_epi32(key, factor), 16);
-        three = _mm256_srli_epi32(_mm256_mullo_epi32(_mm256_slli_epi32(key, 8), factor), 16);
-        found |= (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(
-                     _mm256_or_si256(has_hash(&f->literals[PREFILTER_FOUR], four),
-                                     has_hash(&f->literals[PREFILTER_THREE], three))))
-                 << k;
+        found |= (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(has_literal(f, key))) << k;
     }
     return found;
 }
@@ -170,6 +175,40 @@ static inline unsigned append(uint16_t *out, unsigned n, uint64_t mask, unsigned
         n += AT_ONCE;
     } while (n < end);
     return end;
+}
+
+/* Keeps of n places from `from` on those where the hash of a literal is, or that are too near the end to tell; returns how many. */
+static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text, size_t from,
+                            size_t len, uint16_t *at, unsigned n)
+{
+    enum { LANES = 8 };
+    const __m256i iota = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    size_t left = len - from;
+    /* Places behind which four bytes are, plus 1. */
+    __m256i inside =
+        _mm256_set1_epi32(left < BUNDLE_WINDOW_BYTES   ? 0
+                          : left > 2 * PREFILTER_PLACE ? 2 * PREFILTER_PLACE
+                                                       : (int)left - BUNDLE_WINDOW_BYTES + 1);
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < n; i += LANES) {
+        __m256i place =
+                    _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(at + i))),
+                valid = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n - i)), iota),
+                asked = _mm256_and_si256(_mm256_cmpgt_epi32(inside, place), valid),
+                key = _mm256_mask_i32gather_epi32(_mm256_setzero_si256(),
+                                                  (const int *)(const void *)(text + from), place,
+                                                  asked, 1),
+                keep = _mm256_blendv_epi8(valid, has_literal(f, key), asked);
+        unsigned bits = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(keep));
+
+        /* No branch: which places are kept is hard to guess. */
+        for (unsigned k = 0; k < LANES; k++, bits >>= 1) {
+            at[kept] = at[i + k];
+            kept += bits & 1;
+        }
+    }
+    return kept;
 }
 
 /* What is not asked for behind this file, of a chunk. */
@@ -267,7 +306,7 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
         m.literal[blocks - 1] &= (UINT64_C(1) << ((to - from) % 64)) - 1;
     for (size_t i = 0; i < blocks; i++)
         n = append(out->literal, n, m.literal[i], (unsigned)i * 64);
-    out->n_literal = n;
+    out->n_literal = f->sieve.is_made ? keep_hashes(f, text, from, len, out->literal, n) : n;
     prefilter_sum_up(f, m.word, to - from, out);
     keep_wide(f, text, from, len, out);
     prefilter_keep_known(f, text, from, len, out);
