@@ -210,22 +210,15 @@ struct row {
         signs; /* kinds of separator between groups, a bit each: dot, dash, slash, blank, others */
 };
 
+/* Of characters from the blank to the slash: the kind. */
+static const uint8_t sign_kinds[16] = {[0] = 8, 32, 32, 32, 32, 32, 32, 32,
+                                       32,      32, 32, 32, 16, 2,  1,  4};
+
 static unsigned sign_of(char c)
 {
-    switch (c) {
-    case '.':
-        return 1;
-    case '-':
-        return 2;
-    case '/':
-        return 4;
-    case ' ':
-        return 8;
-    case ',':
-        return 16;
-    default:
-        return 32;
-    }
+    const unsigned place = (unsigned char)(c - ' ');
+
+    return place < sizeof(sign_kinds) ? sign_kinds[place] : 32;
 }
 
 /* Signs between two digits at `at`, when a digit stands behind them; 0: none. *over: nothing of a row stands behind them. */
@@ -243,36 +236,45 @@ static unsigned signs_at(struct gw_span text, size_t at, bool *over)
 static struct row read_row(struct gw_span text, size_t at)
 {
     struct row r = {.end = at};
-    unsigned len = 0;
+    /* What most of the time goes to is not read back from memory. */
+    unsigned len = 0, digits = 0, groups = 0, signs = 0;
+    size_t end = at;
 
     for (;;) {
-        unsigned between, next = 0, n = 0;
+        size_t from = end;
+        unsigned between, next = 0, n;
         bool over;
 
-        while (r.end < text.len && is_digit(text.ptr[r.end])) {
-            r.end++;
-            n++;
-        }
-        if (n == 0 && digit_at(text, r.end, &len) >= 0) {
-            r.end += len;
+        while (end < text.len && is_digit(text.ptr[end]))
+            end++;
+        n = (unsigned)(end - from);
+        if (n == 0 && digit_at(text, end, &len) >= 0) {
+            end += len;
             r.words++;
             n = 1;
         }
-        if (r.groups < sizeof(r.sizes) / sizeof(r.sizes[0]))
-            r.sizes[r.groups] = n;
-        r.groups++;
-        r.digits += n;
-        between = signs_at(text, r.end, &over);
-        if (over)
-            return r;
-        if (between == 0) {
-            between = separators_at(text, r.end);
-            if (between == 0 || digit_at(text, r.end + between, &next) < 0)
-                return r;
+        if (groups < sizeof(r.sizes) / sizeof(r.sizes[0]))
+            r.sizes[groups] = n;
+        groups++;
+        digits += n;
+        /* Mostly one sign and a digit, */
+        if (text.len - end >= 2 && view_is_sign(text.ptr[end]) && is_digit(text.ptr[end + 1])) {
+            between = 1;
+        } else { /* or anything that signs_at() and separators_at() know. */
+            between = signs_at(text, end, &over);
+            if (!over && between == 0)
+                between = separators_at(text, end);
+            if (over || between == 0 || digit_at(text, end + between, &next) < 0)
+                break;
         }
-        r.signs |= sign_of(text.ptr[r.end]);
-        r.end += between;
+        signs |= sign_of(text.ptr[end]);
+        end += between;
     }
+    r.end = end;
+    r.digits = digits;
+    r.groups = groups;
+    r.signs = signs;
+    return r;
 }
 
 /* A decimal, a number with thousands, a card, a date, a version, an address: what numbers with separators mostly are. */
