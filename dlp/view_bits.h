@@ -36,27 +36,30 @@ static inline void view_store(uint64_t *w, view_lanes v)
 }
 
 /* Classes of a chunk, from VIEW_FIRST on; a block in front of it, and two behind and what fills up a step. */
-enum { VIEW_FIRST = 8, VIEW_ALL_WORDS = VIEW_FIRST + VIEW_CHUNK_BLOCKS + VIEW_STEP };
+enum { VIEW_FIRST = 8, VIEW_ALL_WORDS = VIEW_FIRST + VIEW_CHUNK_BLOCKS + 2 * VIEW_STEP };
 struct view_words {
     _Alignas(64) uint64_t of[VIEW_CLASSES][VIEW_ALL_WORDS];
     unsigned n; /* words of the chunk in which a text is, a multiple of VIEW_STEP */
 };
 
-/* Makes room for what the text has in the chunk at `from`: zeroes behind. Returns how many words it has, with the one in front and at most two
- * behind. */
+/* Says how many words the chunk at `from` has, and returns how many of them have text, with the one in front and at most two behind. */
 static inline unsigned view_words_begin(struct view_words *words, size_t len, size_t from)
 {
     const size_t blocks = (len - from + VIEW_BLOCK - 1) / VIEW_BLOCK;
-    unsigned n = blocks < VIEW_CHUNK_BLOCKS ? (unsigned)blocks : VIEW_CHUNK_BLOCKS,
-             filled = 1 + (blocks < n + 2 ? (unsigned)blocks : n + 2);
+    unsigned n = blocks < VIEW_CHUNK_BLOCKS ? (unsigned)blocks : VIEW_CHUNK_BLOCKS;
 
     words->n = (n + VIEW_STEP - 1) / VIEW_STEP * VIEW_STEP;
+    return 1 + (blocks < n + 2 ? (unsigned)blocks : n + 2);
+}
+
+/* Makes those from i on zeroes, to the last that is asked for, and those in front of all that are filled. */
+static inline void view_words_clear(struct view_words *words, unsigned i)
+{
     for (unsigned k = 0; k < VIEW_CLASSES; k++) {
-        words->of[k][VIEW_FIRST - 2] = 0;
-        memset(&words->of[k][VIEW_FIRST - 1 + filled], 0,
-               (words->n + VIEW_STEP + 1 - filled) * sizeof(words->of[k][0]));
+        words->of[k][VIEW_FIRST - 2] = words->of[k][VIEW_FIRST - 1] = 0;
+        for (unsigned at = i; at < VIEW_FIRST + words->n + VIEW_STEP; at += VIEW_LANES)
+            view_store(&words->of[k][at], (view_lanes){0});
     }
-    return filled;
 }
 
 /* The bits of low from n on, and behind them those of high; n is from 1 to 63. */

@@ -120,8 +120,7 @@ void view_bits(struct gw_span text, size_t from, struct view_bits *out)
     for (; i < n; i++)
         of[i] = view_class_of[(unsigned char)text.ptr[begin + i]];
     memset(of + n, 0, (size_t)(filled - first) * VIEW_BLOCK - n);
-    for (unsigned k = 0; k < VIEW_CLASSES && first != 0; k++)
-        words.of[k][front] = 0;
+    view_words_clear(&words, front + filled);
     for (unsigned block = first; block < filled; block++) {
         size_t at = from + (size_t)block * VIEW_BLOCK - VIEW_BLOCK, left = text.len - at;
 

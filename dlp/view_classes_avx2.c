@@ -63,6 +63,7 @@ void view_bits_avx2(struct gw_span text, size_t from, struct view_bits *out)
     struct view_words words;
     const unsigned filled = view_words_begin(&words, text.len, from);
 
+    view_words_clear(&words, VIEW_FIRST - 1 + filled);
     for (unsigned half = 0; half < 2 * filled; half++) {
         /* Wraps where nothing is in front. */
         size_t at = from + (size_t)half * HALF - VIEW_BLOCK,

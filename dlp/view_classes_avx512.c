@@ -117,13 +117,16 @@ static inline void fill_eight(struct gw_span text, size_t at, bool whole, const 
 
 void view_bits_avx512(struct gw_span text, size_t from, struct view_bits *out)
 {
+    enum { FEW = 4 }; /* words that are not worth those of eight blocks */
     const struct spells s = spells_load();
     struct view_words words;
     unsigned filled = view_words_begin(&words, text.len, from), i = 1;
 
-    /* Those in front wrap where nothing is. */
-    fill_one(text, from - VIEW_BLOCK, &s, &words, VIEW_FIRST - 1);
-    for (; i < filled && i <= words.n; i += 8) {
+    /* All that is not filled in below. */
+    view_words_clear(&words, VIEW_FIRST + (filled <= FEW ? 0 : words.n));
+    if (from > 0)
+        fill_one(text, from - VIEW_BLOCK, &s, &words, VIEW_FIRST - 1);
+    for (; filled > FEW && i < filled && i <= words.n; i += 8) {
         size_t at = from + (size_t)i * VIEW_BLOCK - VIEW_BLOCK;
 
         if (text.len - at >= (size_t)8 * VIEW_BLOCK + 2)

@@ -253,6 +253,21 @@ static unsigned may_hold(const struct pass *ps)
     return found;
 }
 
+/* Is it plain that a short text holds nothing? */
+static bool is_plain(struct gw_span text)
+{
+    enum { SPECIAL = 1 << VIEW_CLASS_BACKSLASH | 1 << VIEW_CLASS_PERCENT | 1 << VIEW_CLASS_EQUALS };
+    unsigned digits = 0, any = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+
+        any |= view_class_of[c] | (unsigned)(c >> 7) << VIEW_CLASS_HIGH;
+        digits += view_class_of[c] >> VIEW_CLASS_DIGIT & 1;
+    }
+    return (any & (SPECIAL | 1 << VIEW_CLASS_HIGH)) == 0 && digits < VIEW_ROW_CLOSE;
+}
+
 unsigned view_test(struct gw_span text, struct view_marks *m)
 {
     struct pass ps = {.text = text, .marks = m, .quoted = SIZE_MAX};
@@ -264,6 +279,8 @@ unsigned view_test(struct gw_span text, struct view_marks *m)
         m->list[i].n = 0;
         m->list[i].upto = SIZE_MAX;
     }
+    if (text.len <= VIEW_SHORT && is_plain(text))
+        return 0;
     for (size_t from = 0; from < text.len; from += VIEW_CHUNK) {
         find_bits(text, from, &bits);
         high |= bits.any[VIEW_MARK_FOLD];

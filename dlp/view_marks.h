@@ -47,7 +47,9 @@ enum {
     VIEW_CHUNK = VIEW_CHUNK_BLOCKS * VIEW_BLOCK,
     VIEW_ROW_MIN =
         11, /* bytes of a row worth a view, with its signs: nine digits in three groups */
-    VIEW_ROW_CLOSE = 5,   /* of its digits in one block: nine stand in two */
+    VIEW_ROW_CLOSE = 5, /* of its digits in one block: nine stand in two */
+    VIEW_SHORT =
+        18, /* bytes: no room for a run, for words in a row, or for words and fewer digits */
     VIEW_SPELL_WORDS = 7, /* words for digits in a row that are worth a view, */
     VIEW_SPELL_CLOSE =
         3, /* and of these in one block: without digits between them, all are in three */

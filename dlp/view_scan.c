@@ -55,6 +55,7 @@ void view_scan_begin(struct view_scan *vs, uint64_t text_bytes)
     vs->left = text_bytes * PER_BYTE + FREE_BYTES;
     vs->view_bytes = 0;
     vs->cut = 0;
+    vs->used = 0;
 }
 
 void view_scan_more(struct view_scan *vs, uint64_t text_bytes)
@@ -64,12 +65,12 @@ void view_scan_more(struct view_scan *vs, uint64_t text_bytes)
 
 void view_scan_end(struct view_scan *vs)
 {
-    for (unsigned i = 0; i < VIEW_CHAIN; i++)
+    for (unsigned i = 0; i < vs->used; i++)
         if (vs->chain[i].out.cap + vs->chain[i].places.cap > KEEP_BYTES)
             view_fini(&vs->chain[i]);
         else
             view_clear(&vs->chain[i]);
-    for (unsigned i = 0; i <= VIEW_CHAIN; i++)
+    for (unsigned i = 0; i <= vs->used; i++)
         view_marks_trim(&vs->marks[i]);
 }
 
@@ -255,6 +256,7 @@ static enum gw_status make_view(struct leaf_views *l, const struct level *lv, en
     size_t max = vs->left < l->room ? (size_t)vs->left : l->room;
 
     *made = false;
+    vs->used = vs->used <= l->depth ? l->depth + 1 : vs->used;
     if (!(kinds[kind].walk == NULL
               ? view_make_blobs(v, lv->text, &vs->marks[l->depth], max)
               : view_make_walked(v, kinds[kind].walk, lv->text, &vs->marks[l->depth], max)))

@@ -12,7 +12,8 @@ struct view_scan {
     struct view_marks marks[VIEW_CHAIN + 1]; /* of the leaf, and of each view in the chain */
     uint64_t left;                           /* bytes that views may still have in this scan */
     uint64_t view_bytes;
-    uint32_t cut; /* enum dlp_cut */
+    uint32_t cut;  /* enum dlp_cut */
+    unsigned used; /* of the chain, since the scan began */
 };
 
 struct dlp_scanner;
