@@ -16,32 +16,24 @@ static unsigned hex4(const unsigned char *p)
     return v;
 }
 
+/* What a backslash and the letter or sign c say. No branch: which one comes is hard to guess. */
+static char short_escape(unsigned char c)
+{
+    static const char letters[256] = {
+        ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t',
+    };
+
+    return (char)(letters[c] | (c & -(letters[c] == 0)));
+}
+
 unsigned gw_json_unescape(const char **p, char out[4])
 {
     const unsigned char *s = (const unsigned char *)*p + 1;
     uint32_t cp;
 
     *p += 2;
-    switch (*s) {
-    case 'b':
-        out[0] = '\b';
-        return 1;
-    case 'f':
-        out[0] = '\f';
-        return 1;
-    case 'n':
-        out[0] = '\n';
-        return 1;
-    case 'r':
-        out[0] = '\r';
-        return 1;
-    case 't':
-        out[0] = '\t';
-        return 1;
-    case 'u':
-        break;
-    default:
-        out[0] = (char)*s;
+    if (*s != 'u') {
+        out[0] = short_escape(*s);
         return 1;
     }
     cp = hex4(s + 1);
