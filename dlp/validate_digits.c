@@ -87,7 +87,7 @@ bool dlp_digits_trivial(const unsigned char *d, size_t n)
     bool up = true;
     bool down = true;
 
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = 1; i < n && (same || up || down); i++) {
         same = same && d[i] == d[0];
         up = up && d[i] == (d[i - 1] + 1) % 10;
         down = down && d[i] == (d[i - 1] + 9) % 10;
