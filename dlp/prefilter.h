@@ -134,9 +134,11 @@ struct prefilter_index {
     unsigned n_blooms; /* how many are worth asking */
 };
 
-/* The first sixteen bytes of a match, as far as bits tell: a necessary condition that costs a compare. */
+/* The first sixteen bytes of a match, as far as bits tell: a necessary condition that costs a compare. unsaid: at which places the set tells
+ * more than that, and enough to be worth a look. */
 struct prefilter_head {
     uint64_t value[2], mask[2];
+    uint16_t unsaid;
 };
 
 /* One head of a pattern. lengths, need and within: as in its prefilter_need, need only where the head does not say it. */
@@ -368,7 +370,9 @@ void prefilter_group_runs(struct prefilter *f, const struct bundle *b);
 bool prefilter_fill_buckets(struct prefilter *f, unsigned first, unsigned n_buckets,
                             const struct bundle_set (*sets)[BUNDLE_WINDOW_BYTES], unsigned n);
 
-/* For prefilter_init: fills f->needs and f->behind_name; false when out of memory. */
+/* For prefilter_init: fills f->heads; false when out of memory. */
+bool prefilter_fill_heads(struct prefilter *f, const struct bundle *b);
+/* The same for f->needs and f->behind_name. */
 bool prefilter_fill_needs(struct prefilter *f, const struct bundle *b);
 
 /* For prefilter_init, when literals and buckets are there: false when out of memory. */

@@ -1,4 +1,4 @@
-/* dlp/prefilter_buckets.c - fills the filter's buckets of bytes (prefilter.h). Thread: any; the tables are written here only. */
+/* dlp/prefilter_buckets.c - fills the filter's buckets of bytes, and what it knows of patterns before they are tried (prefilter.h). Thread: any; the tables are written here only. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +77,51 @@ void prefilter_fill_nears(struct prefilter *f)
         for (unsigned i = 0; i < f->n_starts; i++)
             if ((prefilter_near_class(f, i) & ~near) == 0)
                 rows[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+/* ---- heads ------------------------------------------------------------------------------- */
+
+/* A set that holds more of a text's bytes tells too little to be asked. */
+static const double TELLING = 0.7;
+
+static void fill_head(struct prefilter_head *h, const struct bundle *b,
+                      const uint32_t sets[BUNDLE_HEAD_BYTES])
+{
+    uint8_t value[BUNDLE_HEAD_BYTES], mask[BUNDLE_HEAD_BYTES];
+    unsigned unsaid = 0;
+
+    for (unsigned i = 0; i < BUNDLE_HEAD_BYTES; i++) {
+        const struct bundle_set *s = &b->sets[sets[i]];
+        int n = 0;
+
+        mask[i] = rulec_common_bits(s, &value[i]);
+        value[i] &= mask[i];
+        for (unsigned k = 0; k < 8; k++)
+            n += __builtin_popcount(s->w[k]);
+        if (n != 1 << (8 - __builtin_popcount(mask[i])) && rulec_set_frequency(s) < TELLING)
+            unsaid |= 1u << i;
+    }
+    h->unsaid = (uint16_t)unsaid;
+    memcpy(h->value, value, sizeof(value));
+    memcpy(h->mask, mask, sizeof(mask));
+}
+
+bool prefilter_fill_heads(struct prefilter *f, const struct bundle *b)
+{
+    unsigned n = 0;
+
+    f->first_head = calloc(b->n_patterns + 2, sizeof(*f->first_head));
+    for (uint32_t i = 0; i < b->n_patterns && f->first_head != NULL; i++) {
+        n += b->patterns[i].n_heads;
+        f->first_head[i + 1] = n;
+    }
+    f->heads = calloc(n + 1, sizeof(*f->heads));
+    if (f->first_head == NULL || f->heads == NULL)
+        return false;
+    for (uint32_t i = 0; i < b->n_patterns; i++)
+        for (unsigned k = 0; k < b->patterns[i].n_heads; k++)
+            fill_head(&f->heads[f->first_head[i] + k], b, b->patterns[i].head[k]);
+    return true;
 }
 
 /* ---- needs -------------------------------------------------------------------------------- */

@@ -24,40 +24,6 @@ enum {
  * nothing; otherwise it has to be worth what the windows cost. */
 static const double WORD_STARTS = 0.17, SELDOM = 0.002, START_GAIN = 4, RUN_COST = 2e-4;
 
-/* ---- heads ------------------------------------------------------------------------------- */
-
-static void fill_head(struct prefilter_head *h, const struct bundle *b,
-                      const uint32_t sets[BUNDLE_HEAD_BYTES])
-{
-    uint8_t value[BUNDLE_HEAD_BYTES], mask[BUNDLE_HEAD_BYTES];
-
-    for (unsigned i = 0; i < BUNDLE_HEAD_BYTES; i++) {
-        mask[i] = rulec_common_bits(&b->sets[sets[i]], &value[i]);
-        value[i] &= mask[i];
-    }
-    memcpy(h->value, value, sizeof(value));
-    memcpy(h->mask, mask, sizeof(mask));
-}
-
-/* False when out of memory. */
-static bool fill_heads(struct prefilter *f, const struct bundle *b)
-{
-    unsigned n = 0;
-
-    f->first_head = calloc(b->n_patterns + 2, sizeof(*f->first_head));
-    for (uint32_t i = 0; i < b->n_patterns && f->first_head != NULL; i++) {
-        n += b->patterns[i].n_heads;
-        f->first_head[i + 1] = n;
-    }
-    f->heads = calloc(n + 1, sizeof(*f->heads));
-    if (f->first_head == NULL || f->heads == NULL)
-        return false;
-    for (uint32_t i = 0; i < b->n_patterns; i++)
-        for (unsigned k = 0; k < b->patterns[i].n_heads; k++)
-            fill_head(&f->heads[f->first_head[i] + k], b, b->patterns[i].head[k]);
-    return true;
-}
-
 /* ---- literals ---------------------------------------------------------------------------- */
 
 /* The ways to write one place of a literal window: bytes that differ in case only are one. */
@@ -553,7 +519,8 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *ski
 
     memset(f, 0, sizeof(*f));
     prefilter_choose(f, prefilter_best());
-    if (is_start == NULL || !allocate(f, b) || !fill_heads(f, b) || !prefilter_fill_needs(f, b))
+    if (is_start == NULL || !allocate(f, b) || !prefilter_fill_heads(f, b) ||
+        !prefilter_fill_needs(f, b))
         goto out;
     if (!choose_starts(f, b, skipped, is_start))
         goto out;

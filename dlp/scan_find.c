@@ -39,15 +39,17 @@ static const unsigned char *bytes_at(const struct scan_leaf *x, size_t at, size_
     return tail;
 }
 
-/* Can a match begin with these bytes? */
-static bool head_fits(const struct bundle *b, const uint32_t head[BUNDLE_HEAD_BYTES],
-                      const unsigned char *p)
+/* Can a match begin with these bytes, as far as the given places say? */
+static inline bool head_fits(const struct bundle *b, const uint32_t head[BUNDLE_HEAD_BYTES],
+                             const unsigned char *p, unsigned places)
 {
-    unsigned k = 0;
+    for (; places != 0; places &= places - 1) {
+        unsigned k = (unsigned)__builtin_ctz(places);
 
-    while (k < BUNDLE_HEAD_BYTES && set_has(&b->sets[head[k]], p[k]))
-        k++;
-    return k == BUNDLE_HEAD_BYTES;
+        if (!set_has(&b->sets[head[k]], p[k]))
+            return false;
+    }
+    return true;
 }
 
 /* Can a match of pattern begin with the bytes at p? */
@@ -60,7 +62,8 @@ static bool pattern_fits(const struct scan_leaf *x, uint32_t pattern, const unsi
     memcpy(head, p, sizeof(head));
     for (uint32_t i = first; i < f->first_head[pattern + 1]; i++)
         if (prefilter_head_fits(&f->heads[i], head) &&
-            head_fits(x->rules->b, x->rules->b->patterns[pattern].head[i - first], p))
+            head_fits(x->rules->b, x->rules->b->patterns[pattern].head[i - first], p,
+                      f->heads[i].unsaid))
             return true;
     return false;
 }
