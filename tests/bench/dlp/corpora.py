@@ -99,8 +99,13 @@ def hostile(size):
         return "".join(out)
 
     any_of = lambda letters, least, most: "".join(rnd.choice(letters) for _ in range(rnd.randint(least, most)))
+    keys = "_KEY _TOKEN _SECRET PASSWORD _URL".split()
+    accounts, words_of_pass = ["user", "login", "account", "username"], ["pass", "pw", "password", "secret"]
+    heads_of_line = ["Authorization: Bearer ", "Authorization: Basic ", "Cookie: a=", "X-Api-Key: ", "Set-Cookie: s="]
+    samples = ["your_passwor", "chang3me", "examp1e", "${PASSWOR", "<passwor", "xxx-xx", "process.en", "REDACTE"]
     names = "password secret token api_key ssn iban account card passport order invoice session client key".split()
     starts = ["sk_live_", "ghp_", "AKIA", "xoxb-", "glpat-", "eyJ", "https://", "DE", "+49", "SG.", "npm_", "key-", "password=", "secret: ", "token", "pat."]
+    quarter = lambda text: text[:size // 4]  # a whole one has more findings than a request may, and is given up
     return {
         "digits": "".join(rnd.choice("0123456789") for _ in range(size)),
         "zeros": "0" * size,
@@ -132,6 +137,14 @@ def hostile(size):
         "named tokens": draw(lambda: rnd.choice(names) + "=" + any_of(b64[:62], 16, 44) + " "),
         "digests": draw(lambda: f"{rnd.getrandbits(128):032x} "),
         "hidden passwords": draw(lambda: " pass\u200bword=" + any_of(b64[:62], 12, 12)),
+        "variables": quarter(draw(lambda: any_of("ABCDEFGHIJ_", 3, 14) + rnd.choice(keys) + "=" + any_of(b64[:62], 0, 24) + "\n")),
+        "accounts": quarter(draw(lambda: rnd.choice(accounts) + rnd.choice(["=", ": ", " "]) + any_of(b64[:62], 2, 20) + rnd.choice([" ", "; ", ", "])
+                                       + rnd.choice(words_of_pass) + rnd.choice(["", "=", ": "]))),
+        "headers": quarter(draw(lambda: rnd.choice(heads_of_line) + any_of(b64[:62] + "._-=", 4, 30) + rnd.choice(["\n", "; "]))),
+        "nearly samples": quarter(draw(lambda: rnd.choice(["password=", "api_key: ", "secret=\""]) + rnd.choice(samples) + any_of(b64[:62], 2, 6)
+                                             + rnd.choice(["\n", "\" "]))),
+        "words equals": draw(lambda: any_of(b64[:52], 1, 9) + "="),
+        "elements": fill("<password a=\""),
     }
 
 

@@ -110,7 +110,7 @@ def main():
                 lines.append(line)
             print(f"{'### ' if MARKDOWN else ''}{name}, messages of 10 KB, MB/s" + ("\n" if MARKDOWN else ""))
             table(["", "prose", "code", "chat JSON", "PII table", "cycles a byte, prose", "patterns refused"], lines)
-        hostile = [f"{name[8:]}:{1 << 20 if name != 'hostile/leaves' else 0}:{path}" for name, path in texts.items() if name.startswith("hostile/")]
+        hostile = [f"{name[8:]}:{min(1 << 20, os.path.getsize(path)) if name != 'hostile/leaves' else 0}:{path}" for name, path in texts.items() if name.startswith("hostile/")]
         rows = bench(["Sluice"], "builtin", ROOT + "/rules", [h for h in hostile if not h.startswith("leaves")], "0.1")
         rows += bench(["Sluice, body"], "builtin", ROOT + "/rules", [h for h in hostile if h.startswith("leaves")], "0.1")
         everything += [dict(row, rules="hostile") for row in rows]
