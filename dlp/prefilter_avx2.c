@@ -54,8 +54,8 @@ static inline __m256i some(__m256i of)
 static inline void put_flags(__m256i lo, __m256i hi, size_t half, uint64_t *word,
                              struct prefilter_places *out)
 {
-    enum { IN_3 = 1, IN_4 = 2, IN_5 = 4, UNDERSCORE = 8, SIGN = 16, EQUALS = 32, COLON = 64 };
-    enum { WORD = IN_3 | IN_4 | IN_5 | UNDERSCORE, TOKEN = WORD | SIGN | EQUALS };
+    enum { IN_3 = 1, IN_4 = 2, IN_5 = 4, UNDERSCORE = 8, SIGN = 16, EQUALS = 32, COLON = 128 };
+    enum { WORD = IN_3 | IN_4 | IN_5 | UNDERSCORE };
     enum { F = IN_4, T = IN_3 | IN_4 | IN_5 };
     static const uint8_t low[16] = {IN_3 | IN_5,
                                     T,
@@ -80,12 +80,12 @@ static inline void put_flags(__m256i lo, __m256i hi, size_t half, uint64_t *word
     __m256i found =
         _mm256_and_si256(_mm256_shuffle_epi8(twice(low), lo), _mm256_shuffle_epi8(twice(high), hi));
 
-    put(out->token, half,
-        _mm256_cmpgt_epi8(_mm256_and_si256(found, _mm256_set1_epi8(TOKEN)), none));
+    /* A colon is below zero. */
+    put(out->token, half, _mm256_cmpgt_epi8(found, none));
     put(word, half, _mm256_cmpgt_epi8(_mm256_and_si256(found, _mm256_set1_epi8(WORD)), none));
-    _Static_assert(IN_3 == 1 << 0 && COLON == 1 << 6, "the shifts: of upper nibble 3 only digits");
+    _Static_assert(IN_3 == 1 << 0, "the shift: of upper nibble 3 only digits");
     put(out->digit, half, _mm256_slli_epi16(found, 7));
-    put(out->colon, half, _mm256_slli_epi16(found, 1));
+    put(out->colon, half, found);
 }
 
 /* The same of the 32 bytes at p. */
@@ -230,18 +230,20 @@ static inline void find_half(const struct prefilter *f, const unsigned char *p, 
     }
     put_flags(lo[0], hi[0], half, m->word + 1, out);
     of = buckets(f, PREFILTER_START, lo, hi);
-    _Static_assert(PREFILTER_BY_COLON == 1 << 3, "the shift below");
-    put(out->by_digit, half, some(_mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_DIGIT))));
+    _Static_assert(PREFILTER_BY_COLON == 1 << 3 && PREFILTER_BY_WIDE == 1 << 4, "the shifts below");
+    put(out->by_digit, half,
+        _mm256_cmpgt_epi8(_mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_DIGIT)),
+                          _mm256_setzero_si256()));
     put(out->by_colon, half, _mm256_slli_epi16(of, 4));
     other = _mm256_and_si256(of, _mm256_set1_epi8((char)PREFILTER_BY_OTHER));
     if (f->is_asked[PREFILTER_STARTER])
         other = _mm256_or_si256(other, buckets(f, PREFILTER_STARTER, lo, hi));
     put(out->start, half, some(other));
-    wide = _mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_WIDE));
+    wide = _mm256_slli_epi16(of, 3);
     if (f->is_asked[PREFILTER_WIDE] || f->is_asked[PREFILTER_WIDER])
-        wide = _mm256_or_si256(wide, _mm256_or_si256(buckets(f, PREFILTER_WIDE, lo, hi),
-                                                     buckets(f, PREFILTER_WIDER, lo, hi)));
-    put(out->wide, half, some(wide));
+        wide = _mm256_or_si256(wide, some(_mm256_or_si256(buckets(f, PREFILTER_WIDE, lo, hi),
+                                                          buckets(f, PREFILTER_WIDER, lo, hi))));
+    put(out->wide, half, wide);
     if (f->sieve.is_made) {
         put(m->literal, half, sieved(&f->sieve, v, lo));
     } else {

@@ -6,6 +6,10 @@
 #include "dlp/prefilter.h"
 #include "dlp/rulec_anchor.h"
 
+#if defined(__AVX512VBMI2__)
+#    include <immintrin.h>
+#endif
+
 /* Words of a register. */
 #if defined(__AVX512F__)
 typedef uint64_t prefilter_lanes __attribute__((vector_size(64)));
@@ -30,10 +34,21 @@ static inline void prefilter_store(uint64_t *w, prefilter_lanes v)
     memcpy(w, &v, sizeof(v));
 }
 
+/* The bits n places behind those of `low`, below 64, `high` being those behind these. */
+static inline prefilter_lanes prefilter_later(prefilter_lanes low, prefilter_lanes high, unsigned n)
+{
+#if defined(__AVX512VBMI2__)
+    return (prefilter_lanes)_mm512_shrdv_epi64((__m512i)low, (__m512i)high,
+                                               _mm512_set1_epi64((long long)n));
+#else
+    return n == 0 ? low : low >> n | high << (64 - n);
+#endif
+}
+
 /* Bits that have one at most n places behind; `high` are the bits behind `low`, and both go on to the next step. */
 static inline void prefilter_spread(prefilter_lanes *low, prefilter_lanes *high, unsigned n)
 {
-    *low |= *low >> n | *high << (64 - n);
+    *low |= prefilter_later(*low, *high, n);
     *high |= *high >> n;
 }
 
@@ -69,13 +84,12 @@ static inline prefilter_lanes prefilter_first_of(const uint64_t *w, unsigned n)
     prefilter_lanes low = prefilter_load(w), high = prefilter_load(w + 1);
 
     for (unsigned k = 1; k < RULEC_MIN_RUN; k *= 2) {
-        low &= low >> k | high << (64 - k);
+        low &= prefilter_later(low, high, k);
         high &= high >> k;
     }
-    /* Shifts of 0 keep all. */
-    low &= low >> more | high << 1 << (63 - more);
+    low &= prefilter_later(low, high, more);
     high &= high >> more;
-    return low & (low >> rest | high << 1 << (63 - rest));
+    return low & prefilter_later(low, high, rest);
 }
 
 /* Those of the bits, one a word, whose word has some. */
