@@ -2,7 +2,8 @@
 
 make(folder, size) writes and returns {name: path}: prose (man pages, READMEs, licences), code (C, Python, Perl, shell), chat (bodies of chat requests made
 of both, one a line, as clients write them), table (a CSV in which every line holds a name, an e-mail address, a phone number, a card, identifiers: the
-worst text that is real), and the texts that are made to keep a scanner busy. The same machine gives the same bytes."""
+worst text that is real), orders (a CSV of numbers that are nobody's, by date, amount, address and number of ten or twelve digits, which dozens of
+number systems have), and the texts that are made to keep a scanner busy. The same machine gives the same bytes."""
 import base64
 import gzip
 import json
@@ -84,6 +85,20 @@ def table(size):
     return "".join(out)
 
 
+def orders(size):
+    rnd, out, total = random.Random(5), ["order,placed,shipped,amount,currency,ip,session,sku,quantity,tracking,version,status\n"], 0
+    while total < size:
+        line = (f"{rnd.randrange(10**9, 10**10)},2026-{rnd.randrange(1, 13):02d}-{rnd.randrange(1, 29):02d}T{rnd.randrange(24):02d}:{rnd.randrange(60):02d}:"
+                f"{rnd.randrange(60):02d}Z,{rnd.randrange(1, 29):02d}/{rnd.randrange(1, 13):02d}/2026,{rnd.randrange(10**5) / 100:.2f},{rnd.choice(('EUR', 'USD', 'GBP'))},"
+                f"10.{rnd.randrange(256)}.{rnd.randrange(256)}.{rnd.randrange(256)},"
+                f"{rnd.getrandbits(32):08x}-{rnd.getrandbits(16):04x}-4{rnd.getrandbits(12):03x}-a{rnd.getrandbits(12):03x}-{rnd.getrandbits(48):012x},"
+                f"{rnd.choice('ABCDEFGH')}{rnd.choice('KLMNOP')}-{rnd.randrange(10**5):05d}-{rnd.randrange(100):02d},{rnd.randrange(1, 200)},"
+                f"{rnd.randrange(10**11, 10**12)},{rnd.randrange(9)}.{rnd.randrange(20)}.{rnd.randrange(40)},{rnd.choice(('paid', 'open', 'sent'))}\n")
+        out.append(line)
+        total += len(line)
+    return "".join(out)
+
+
 def hostile(size):
     """Texts that are made to keep filters and matchers busy."""
     rnd = random.Random(4)
@@ -158,7 +173,7 @@ def make(folder, size=4 << 20):
     prose = collect(PROSE, lambda name: not name.endswith((".png", ".html", ".jpg", ".svg")), size)
     code = collect(CODE, lambda name: name.endswith(SUFFIXES), size)
     out = {}
-    for name, text in ({"prose": "\n".join(prose), "code": "\n".join(code), "chat": chat(prose, code, size), "table": table(size)}
+    for name, text in ({"prose": "\n".join(prose), "code": "\n".join(code), "chat": chat(prose, code, size), "table": table(size), "orders": orders(size)}
                        | {"hostile/" + k: v for k, v in hostile(1 << 20).items()} | {"hostile/leaves": leaves(100000)}).items():
         path = os.path.join(folder, name.replace("/", "-").replace(" ", "-") + ".txt")
         with open(path, "w", encoding="utf-8") as f:

@@ -81,7 +81,7 @@ def main():
     try:
         texts = corpora.make(work + "/texts")
         sets = {"100 rules": subset(work), "all rules": ("builtin", ROOT + "/rules")}
-        files = [f"{name}:10240:{texts[name]}" for name in ("prose", "code", "chat", "table")]
+        files = [f"{name}:10240:{texts[name]}" for name in ("prose", "code", "chat", "table", "orders")]
         got, everything = {}, []
         for name, (rules, folder) in sets.items():
             rows = bench(OURS + (OTHERS if PEERS else []), rules, folder, files)
@@ -101,7 +101,7 @@ def main():
             lines = []
             for engine in OURS + (OTHERS if PEERS else []):
                 line = [engine]
-                for text in ("prose", "code", "chat", "table"):
+                for text in ("prose", "code", "chat", "table", "orders"):
                     row = got.get((name, engine, text))
                     line.append("-" if row is None else f"{row['mb_s']:,.1f}")
                 row = got.get((name, engine, "prose"))
@@ -109,7 +109,7 @@ def main():
                 line += ["-" if row is None else f"{clock / row['mb_s']:,.2f}", "-" if row is None else str(row["refused"])]
                 lines.append(line)
             print(f"{'### ' if MARKDOWN else ''}{name}, messages of 10 KB, MB/s" + ("\n" if MARKDOWN else ""))
-            table(["", "prose", "code", "chat JSON", "PII table", "cycles a byte, prose", "patterns refused"], lines)
+            table(["", "prose", "code", "chat JSON", "PII table", "orders", "cycles a byte, prose", "patterns refused"], lines)
         hostile = [f"{name[8:]}:{min(1 << 20, os.path.getsize(path)) if name != 'hostile/leaves' else 0}:{path}" for name, path in texts.items() if name.startswith("hostile/")]
         rows = bench(["Sluice"], "builtin", ROOT + "/rules", [h for h in hostile if not h.startswith("leaves")], "0.1")
         rows += bench(["Sluice, body"], "builtin", ROOT + "/rules", [h for h in hostile if h.startswith("leaves")], "0.1")
