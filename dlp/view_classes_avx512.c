@@ -156,12 +156,17 @@ size_t view_find_unplain_avx512(struct gw_span text, size_t at, size_t to)
         __m512i v = bytes_at(text, at);
         __mmask64 beyond = _mm512_movepi8_mask(v);
         __m512i class = _mm512_maskz_permutex2var_epi8(~beyond, low, v, high);
-        uint64_t alpha = _mm512_test_epi8_mask(class, alphas),
-                 digit = _mm512_test_epi8_mask(class, digits),
-                 sign = _mm512_test_epi8_mask(class, signs),
-                 spell = spells_of(&s, v, bytes_at(text, at + 1), bytes_at(text, at + 2)),
-                 behind = digit << 1 | digit_before | (~alpha & (alpha + inside)),
-                 odd = beyond | (alpha & ~(alpha << 1 | alpha_before) & spell) | (sign & behind);
+        uint64_t
+            alpha = _mm512_test_epi8_mask(class, alphas),
+            digit = _mm512_test_epi8_mask(class, digits),
+            sign = _mm512_test_epi8_mask(class, signs),
+            spell = spells_of(&s, v, bytes_at(text, at + 1), bytes_at(text, at + 2)),
+            behind = digit << 1 | digit_before | (~alpha & (alpha + inside)),
+            /* Signs with which a number may go on, up to three; it is not known of the last ones here. */
+            goes = digit | beyond | (alpha & spell),
+            joins = sign & (goes >> 1 | (sign >> 1 & (goes >> 2 | (sign >> 2 & goes >> 3))) |
+                            UINT64_C(7) << 61),
+            odd = beyond | (alpha & ~(alpha << 1 | alpha_before) & spell) | (joins & behind);
 
         if (to - at < VIEW_BLOCK)
             odd &= (UINT64_C(1) << (to - at)) - 1;

@@ -357,6 +357,12 @@ static size_t find_row(struct gw_span text, const struct view_marks *marks, size
 static size_t next_row(struct gw_span text, const struct view_marks *marks, size_t at,
                        size_t *resume)
 {
+    size_t listed = view_marks_from(marks, VIEW_MARK_ROW, at, text.len);
+
+    if (view_marks_has(marks, VIEW_MARK_ROW, listed, text.len)) {
+        *resume = listed + 1;
+        return listed;
+    }
     for (at = find_row(text, marks, at); at < text.len; at = find_row(text, marks, at)) {
         bool worth;
         size_t end = view_row_at(text, at, &worth);

@@ -239,6 +239,12 @@ static size_t find_said(struct gw_span text, const struct view_marks *marks, siz
 static size_t next_escape(struct gw_span text, const struct view_marks *marks, size_t at,
                           size_t *resume)
 {
+    size_t listed = view_marks_from(marks, VIEW_MARK_ESCAPE, at, text.len);
+
+    if (view_marks_has(marks, VIEW_MARK_ESCAPE, listed, text.len)) {
+        *resume = listed + 1;
+        return listed;
+    }
     for (at = find_said(text, marks, at); at < text.len; at = find_said(text, marks, at)) {
         bool worth;
         unsigned len = view_escape_at(text, at, &worth);

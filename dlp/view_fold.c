@@ -178,6 +178,12 @@ static size_t next_high(struct gw_span text, const struct view_marks *marks, siz
 static size_t next_fold(struct gw_span text, const struct view_marks *marks, size_t at,
                         size_t *resume)
 {
+    size_t listed = view_marks_from(marks, VIEW_MARK_FOLD, at, text.len);
+
+    if (view_marks_has(marks, VIEW_MARK_FOLD, listed, text.len)) {
+        *resume = listed + 1;
+        return listed;
+    }
     for (at = next_high(text, marks, at); at < text.len; at = next_high(text, marks, at)) {
         bool worth;
         size_t end = view_word_at(text, at, &worth);

@@ -89,6 +89,12 @@ unsigned view_test(struct gw_span text, struct view_marks *m);
 
 /* The first place at `at` or behind it in front of which nothing of the kind is; len when there is none. m may be NULL: nothing is known. */
 size_t view_marks_from(const struct view_marks *m, enum view_mark_kind kind, size_t at, size_t len);
+/* Is `at`, which view_marks_from() said, a place of the list? Then it is worth a view, and the next one is the next of the list. */
+static inline bool view_marks_has(const struct view_marks *m, enum view_mark_kind kind, size_t at,
+                                  size_t len)
+{
+    return m != NULL && at < m->list[kind].upto && at < len;
+}
 
 /* ---- what is asked at a place, by those who walk ------------------------------------------- */
 
