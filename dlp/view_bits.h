@@ -196,24 +196,23 @@ static inline view_lanes view_spells_at(const struct view_words *words, unsigned
 /* What may begin an escape. */
 static inline view_lanes view_escapes_at(const struct view_words *words, unsigned i)
 {
-    const uint64_t *slash = &words->of[VIEW_CLASS_BACKSLASH][i],
-                   *percent = &words->of[VIEW_CLASS_PERCENT][i],
+    const uint64_t *slash = &words->of[VIEW_CLASS_SLASH][i],
                    *letter = &words->of[VIEW_CLASS_LETTER][i],
                    *base64 = &words->of[VIEW_CLASS_BASE64][i];
-    view_lanes letters = view_later(letter, 1),
+    view_lanes slashes = view_load(slash), percent = view_load(&words->of[VIEW_CLASS_PERCENT][i]),
+               letters = view_later(letter, 1),
                doubled = view_later(slash, 1) & (view_later(letter, 2) | view_later(slash, 2));
 
-    return (view_load(slash) & (letters | doubled)) |
-           (view_load(percent) & (letters | view_later(base64, 1)));
+    return (slashes & ~percent & (letters | doubled)) |
+           (percent & ~slashes & (letters | view_later(base64, 1)));
 }
 
 /* Equals signs that may begin one. */
 static inline view_lanes view_quoted_in(const struct view_words *words, unsigned i)
 {
-    const uint64_t *equals = &words->of[VIEW_CLASS_EQUALS][i];
-
-    return view_load(equals) & ~view_later(&words->of[VIEW_CLASS_SIGN][i], 1) &
-           ~view_later(equals, 1);
+    return view_load(&words->of[VIEW_CLASS_SLASH][i]) &
+           view_load(&words->of[VIEW_CLASS_PERCENT][i]) &
+           view_later(&words->of[VIEW_CLASS_QUOTED][i], 1);
 }
 
 /* Notes the places of a kind in the words from i on. */

@@ -5,25 +5,27 @@
 #include "dlp/view_find.h"
 
 enum {
-    D = 1 << VIEW_CLASS_DIGIT | 1 << VIEW_CLASS_BASE64,
+    Q = 1 << VIEW_CLASS_QUOTED,
+    D = 1 << VIEW_CLASS_DIGIT | 1 << VIEW_CLASS_BASE64 | Q,
     S = 1 << VIEW_CLASS_SIGN,
     O = 1 << VIEW_CLASS_BASE64,
     B = 1 << VIEW_CLASS_BASE64 | 1 << VIEW_CLASS_ALPHA,
+    QB = Q | B,
     SB = S | O,
-    K = 1 << VIEW_CLASS_BACKSLASH,
+    K = 1 << VIEW_CLASS_SLASH,
     P = 1 << VIEW_CLASS_PERCENT,
-    E = 1 << VIEW_CLASS_EQUALS,
+    E = K | P,
     L = 1 << VIEW_CLASS_LETTER,
     LB = L | B,
 };
 
 /* clang-format off */
 const uint8_t view_class_of[256] = {
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, Q, Q, Q, Q, Q, Q, 0, 0, 0, Q, 0, 0, Q, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     S, 0, 0, L, 0, P, P, 0, 0, 0, 0, O, S, SB, S, SB,
     D, D, D, D, D, D, D, D, D, D, 0, 0, 0, E, 0, 0,
-    0, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B,
+    0, QB, QB, QB, QB, QB, QB, B, B, B, QB, B, B, QB, B, B,
     B, B, B, B, B, LB, B, B, B, B, B, 0, K, 0, 0, SB,
     0, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B,
     B, B, B, B, B, LB, B, B, LB, B, B, 0, 0, 0, 0, 0,

@@ -26,14 +26,16 @@ static inline void put_all(__m256i v, __m256i next, __m256i third, unsigned half
         DIGIT = 8,
         IN_2 = 16,
         IN_5 = 32,
-        HASH = 64
+        HASH = 64,
+        QUOTED = -128 /* of capitals and controls */
     };
-    const __m128i low =
-                      _mm_setr_epi8(DIGIT | IN_2, DIGIT, DIGIT, DIGIT | HASH, DIGIT,
-                                    DIGIT | UPPER_ESCAPE, DIGIT | UPPER_ESCAPE, DIGIT, DIGIT, DIGIT,
-                                    0, 0, BACKSLASH | IN_2, EQUALS | IN_2, IN_2, IN_2 | IN_5),
-                  high = _mm_setr_epi8(0, 0, UPPER_ESCAPE | IN_2 | HASH, DIGIT | EQUALS, 0,
-                                       BACKSLASH | IN_5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m128i low = _mm_setr_epi8(DIGIT | IN_2, DIGIT | QUOTED, DIGIT | QUOTED,
+                                      DIGIT | HASH | QUOTED, DIGIT | QUOTED,
+                                      DIGIT | UPPER_ESCAPE | QUOTED, DIGIT | UPPER_ESCAPE | QUOTED,
+                                      DIGIT, DIGIT, DIGIT, QUOTED, 0, BACKSLASH | IN_2,
+                                      EQUALS | IN_2 | QUOTED, IN_2, IN_2 | IN_5),
+                  high = _mm_setr_epi8(QUOTED, 0, UPPER_ESCAPE | IN_2 | HASH, DIGIT | EQUALS,
+                                       QUOTED, BACKSLASH | IN_5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     __m256i found = view_nibbles_avx2(v, _mm256_broadcastsi128_si256(low),
                                       _mm256_broadcastsi128_si256(high)),
             letter = view_letter_avx2(v),
@@ -46,9 +48,11 @@ static inline void put_all(__m256i v, __m256i next, __m256i third, unsigned half
     put(out->of[VIEW_CLASS_SIGN], half,
         _mm256_or_si256(_mm256_slli_epi16(found, 3), _mm256_slli_epi16(found, 2)));
     put(out->of[VIEW_CLASS_BASE64], half, view_base64_bytes_avx2(v));
-    put(out->of[VIEW_CLASS_BACKSLASH], half, _mm256_slli_epi16(found, 6));
-    put(out->of[VIEW_CLASS_PERCENT], half, _mm256_slli_epi16(found, 7));
-    put(out->of[VIEW_CLASS_EQUALS], half, _mm256_slli_epi16(found, 5));
+    put(out->of[VIEW_CLASS_SLASH], half,
+        _mm256_or_si256(_mm256_slli_epi16(found, 6), _mm256_slli_epi16(found, 5)));
+    put(out->of[VIEW_CLASS_PERCENT], half,
+        _mm256_or_si256(_mm256_slli_epi16(found, 7), _mm256_slli_epi16(found, 5)));
+    put(out->of[VIEW_CLASS_QUOTED], half, _mm256_or_si256(_mm256_slli_epi16(found, 4), found));
     put(out->of[VIEW_CLASS_LETTER], half, _mm256_or_si256(letter, _mm256_slli_epi16(found, 1)));
     put(out->of[VIEW_CLASS_ALPHA], half,
         view_between_avx2(_mm256_or_si256(v, _mm256_set1_epi8(0x20)), 'a' - 1, 'z' + 1));

@@ -256,7 +256,7 @@ static unsigned may_hold(const struct pass *ps)
 /* Is it plain that a short text holds nothing? */
 static bool is_plain(struct gw_span text)
 {
-    enum { SPECIAL = 1 << VIEW_CLASS_BACKSLASH | 1 << VIEW_CLASS_PERCENT | 1 << VIEW_CLASS_EQUALS };
+    enum { SPECIAL = 1 << VIEW_CLASS_SLASH | 1 << VIEW_CLASS_PERCENT | 1 << VIEW_CLASS_HIGH };
     unsigned digits = 0, any = 0;
 
     for (size_t i = 0; i < text.len; i++) {
@@ -265,7 +265,7 @@ static bool is_plain(struct gw_span text)
         any |= view_class_of[c] | (unsigned)(c >> 7) << VIEW_CLASS_HIGH;
         digits += view_class_of[c] >> VIEW_CLASS_DIGIT & 1;
     }
-    return (any & (SPECIAL | 1 << VIEW_CLASS_HIGH)) == 0 && digits < VIEW_ROW_CLOSE;
+    return (any & SPECIAL) == 0 && digits < VIEW_ROW_CLOSE;
 }
 
 unsigned view_test(struct gw_span text, struct view_marks *m)

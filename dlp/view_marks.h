@@ -15,11 +15,11 @@
 /* Classes of bytes. */
 enum view_class {
     VIEW_CLASS_DIGIT,
-    VIEW_CLASS_SIGN,   /* view_is_sign() */
-    VIEW_CLASS_BASE64, /* digits of both alphabets */
-    VIEW_CLASS_BACKSLASH,
-    VIEW_CLASS_PERCENT, /* % & */
-    VIEW_CLASS_EQUALS,
+    VIEW_CLASS_SIGN,    /* view_is_sign() */
+    VIEW_CLASS_BASE64,  /* digits of both alphabets */
+    VIEW_CLASS_SLASH,   /* backslash, and = */
+    VIEW_CLASS_PERCENT, /* % &, and = */
+    VIEW_CLASS_QUOTED, /* may stand behind an equals sign that begins an escape: digits, A-F, line breaks, and a few that are rare there */
     VIEW_CLASS_LETTER, /* x u U #, behind a backslash or & */
     VIEW_CLASS_ALPHA,  /* A-Z a-z */
     VIEW_CLASS_HIGH,   /* beyond ASCII */

@@ -286,9 +286,9 @@ static void test_kinds(void)
         CHECK((view_class_of[c] >> VIEW_CLASS_DIGIT & 1) == digit);
         CHECK((view_class_of[c] >> VIEW_CLASS_SIGN & 1) == view_is_sign((char)c));
         CHECK((view_class_of[c] >> VIEW_CLASS_BASE64 & 1) == (kind & VIEW_KIND_BASE64));
-        CHECK((view_class_of[c] >> VIEW_CLASS_BACKSLASH & 1) == (c == '\\'));
-        CHECK((view_class_of[c] >> VIEW_CLASS_PERCENT & 1) == (c == '%' || c == '&'));
-        CHECK((view_class_of[c] >> VIEW_CLASS_EQUALS & 1) == (c == '='));
+        CHECK((view_class_of[c] >> VIEW_CLASS_SLASH & 1) == (c == '\\' || c == '='));
+        CHECK((view_class_of[c] >> VIEW_CLASS_PERCENT & 1) == (c == '%' || c == '&' || c == '='));
+        CHECK(!view_is_quoted((char)c) || (view_class_of[c] >> VIEW_CLASS_QUOTED & 1) != 0);
         CHECK((view_class_of[c] >> VIEW_CLASS_ALPHA & 1) ==
               ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'));
         CHECK((view_class_of[c] >> VIEW_CLASS_LETTER & 1) ==
