@@ -47,9 +47,9 @@ enum {
     PREFILTER_EQUALS = 1 << 2,
     PREFILTER_AT = 1 << 3,
     PREFILTER_LESS = 1 << 4,
-    PREFILTER_QUOTE = 1 << 5,                                  /* " ' */
-    PREFILTER_ROUND = 1 << 6,                                  /* ( */
-    PREFILTER_SQUARE = 1 << 7,                                 /* [ { */
+    PREFILTER_QUOTE = 1 << 5,  /* " ' */
+    PREFILTER_ROUND = 1 << 6,  /* ( */
+    PREFILTER_SQUARE = 1 << 7, /* [ { */
     PREFILTER_CLASSES = 8,
     PREFILTER_NEARS = (PREFILTER_DIGIT | PREFILTER_COLON) + 1, /* what starts are told by */
 };
@@ -190,9 +190,19 @@ struct prefilter_need {
 /* Ways in which something follows a name, a bit each; the last one stands for anything. */
 enum { PREFILTER_NAMES = 64, PREFILTER_ANY_NAME = PREFILTER_NAMES - 1 };
 
-/* runs[first .. end): of one set and kind. */
+/* What is asked of a run of n bytes, which stands together: bundle_run has a line of the cache for each. */
+struct prefilter_run {
+    uint32_t index, n, pattern;
+    /* How long a run can be that a match begins with and does not leave; UINT32_MAX: any. */
+    uint32_t limit;
+    bool is_all; /* a match is the whole run, and nothing else */
+    bool
+        is_first; /* in front of it stands a byte that is in no token, so it begins where a token does */
+};
+
+/* runs[first .. end): of one set and kind; least and most: n of the shortest and the longest. */
 struct prefilter_runs {
-    uint32_t first, end, set;
+    uint32_t first, end, set, least, most;
     bool anywhere, at_token; /* see enum bundle_run_kind; only where a token begins */
 };
 
@@ -226,12 +236,7 @@ struct prefilter {
     struct bundle_target *targets;
     uint32_t *first_target;
     /* Runs of patterns that nothing else finds, in groups that can be at the same places; in each the shortest first. */
-    uint32_t *runs;
-    uint32_t *
-        run_limits; /* of each: how long a run can be that a match begins with and does not leave; UINT32_MAX: any */
-    bool *run_is_all; /* of each: a match is the whole run, and nothing else */
-    bool *
-        run_is_first; /* of each: in front of it stands a byte that is in no token, so it begins where a token does */
+    struct prefilter_run *runs;
     struct prefilter_runs *run_groups;
     unsigned n_runs, n_run_groups, least_run; /* the last: bytes of the shortest */
     unsigned least_row; /* the same, RULEC_MIN_RUN at least and 64 at most; 0: there are none */

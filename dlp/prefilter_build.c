@@ -470,7 +470,8 @@ static void copy_targets(struct prefilter *f, const struct bundle *b, const bool
     f->first_target[b->n_windows] = n;
     for (unsigned i = 0; i < b->n_runs; i++)
         if (!is_start[b->runs[i].target.pattern] && !skipped[b->runs[i].target.pattern])
-            f->runs[f->n_runs++] = i;
+            f->runs[f->n_runs++] = (struct prefilter_run){
+                .index = i, .n = b->runs[i].n, .pattern = b->runs[i].target.pattern};
     prefilter_group_runs(f, b);
 }
 
@@ -503,13 +504,9 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
     f->targets = calloc(b->n_targets + 1, sizeof(*f->targets));
     f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));
     f->runs = calloc(b->n_runs + 1, sizeof(*f->runs));
-    f->run_limits = calloc(b->n_runs + 1, sizeof(*f->run_limits));
-    f->run_is_all = calloc(b->n_runs + 1, sizeof(*f->run_is_all));
-    f->run_is_first = calloc(b->n_runs + 1, sizeof(*f->run_is_first));
     f->run_groups = calloc(b->n_runs + 1, sizeof(*f->run_groups));
     f->wide = calloc(b->n_windows + 1, sizeof(*f->wide));
     return f->starts != NULL && f->targets != NULL && f->first_target != NULL && f->runs != NULL &&
-           f->run_limits != NULL && f->run_is_all != NULL && f->run_is_first != NULL &&
            f->run_groups != NULL && f->wide != NULL;
 }
 
@@ -544,9 +541,6 @@ void prefilter_fini(struct prefilter *f)
     free(f->first_target);
     free(f->needs);
     free(f->runs);
-    free(f->run_limits);
-    free(f->run_is_all);
-    free(f->run_is_first);
     free(f->run_groups);
     free(f->wide);
     free(f->wide_rows);

@@ -20,8 +20,8 @@ static bool is_at_token(const struct bundle *b, const struct bundle_run *run)
 static int by_group(const void *a, const void *b, void *ctx)
 {
     const struct bundle *bundle = *(const struct bundle *const *)ctx;
-    const struct bundle_run *x = &bundle->runs[*(const uint32_t *)a],
-                            *y = &bundle->runs[*(const uint32_t *)b];
+    const struct bundle_run *x = &bundle->runs[((const struct prefilter_run *)a)->index],
+                            *y = &bundle->runs[((const struct prefilter_run *)b)->index];
     int kind_x = prefilter_is_anywhere(bundle, x) * 2 + is_at_token(bundle, x),
         kind_y = prefilter_is_anywhere(bundle, y) * 2 + is_at_token(bundle, y);
 
@@ -43,18 +43,22 @@ static void make_groups(struct prefilter *f, const struct bundle *b)
 {
     qsort_r(f->runs, f->n_runs, sizeof(*f->runs), by_group, &b);
     for (uint32_t i = 0; i < f->n_runs; i++) {
-        const struct bundle_run *run = &b->runs[f->runs[i]];
+        const struct bundle_run *run = &b->runs[f->runs[i].index];
         struct prefilter_runs group = {.first = i,
                                        .end = i + 1,
                                        .set = run->set,
+                                       .least = run->n,
+                                       .most = run->n,
                                        .anywhere = prefilter_is_anywhere(b, run),
                                        .at_token = is_at_token(b, run)};
         unsigned n = f->n_run_groups;
 
-        if (n > 0 && is_same(&f->run_groups[n - 1], &group))
+        if (n > 0 && is_same(&f->run_groups[n - 1], &group)) {
             f->run_groups[n - 1].end = group.end;
-        else
+            f->run_groups[n - 1].most = group.most;
+        } else {
             f->run_groups[f->n_run_groups++] = group;
+        }
     }
 }
 
@@ -126,16 +130,16 @@ static bool is_first(const struct bundle *b, const struct bundle_run *run)
 static void measure_runs(struct prefilter *f, const struct bundle *b)
 {
     for (unsigned i = 0; i < f->n_runs; i++) {
-        f->run_limits[i] = run_limit(b, &b->runs[f->runs[i]]);
-        f->run_is_all[i] = is_all(b, &b->runs[f->runs[i]]);
-        f->run_is_first[i] = is_first(b, &b->runs[f->runs[i]]);
+        f->runs[i].limit = run_limit(b, &b->runs[f->runs[i].index]);
+        f->runs[i].is_all = is_all(b, &b->runs[f->runs[i].index]);
+        f->runs[i].is_first = is_first(b, &b->runs[f->runs[i].index]);
     }
     f->least_run = f->reach_least = UINT_MAX;
     for (unsigned i = 0; i < f->n_runs; i++) {
-        const struct bundle_run *run = &b->runs[f->runs[i]];
+        const struct bundle_run *run = &b->runs[f->runs[i].index];
 
         f->least_run = run->n < f->least_run ? run->n : f->least_run;
-        if (run->target.min == run->target.max && run->target.max > 0 && !f->run_is_first[i] &&
+        if (run->target.min == run->target.max && run->target.max > 0 && !f->runs[i].is_first &&
             run->target.max <= RULEC_MAX_OFFSET) {
             f->run_reach = run->target.max > f->run_reach ? run->target.max : f->run_reach;
             f->reach_least = run->n < f->reach_least ? run->n : f->reach_least;
@@ -155,15 +159,13 @@ static void fill_run_bits(struct prefilter *f, const struct bundle *b)
     for (unsigned i = 0; i < f->n_word_groups && i < PREFILTER_RUN_BITS; i++) {
         const struct prefilter_runs *group = &f->run_groups[i];
         uint64_t bit = UINT64_C(1) << i;
-        unsigned least = b->runs[f->runs[group->first]].n,
-                 most = b->runs[f->runs[group->end - 1]].n;
 
         for (unsigned byte = 0; byte < 256; byte++)
             f->run_bits[byte] |= rx_set_has(&b->sets[group->set], byte) ? bit : 0;
         f->all_runs |= bit;
         f->word_runs |= group->at_token ? 0 : bit;
-        f->shortest_run = least < f->shortest_run ? least : f->shortest_run;
-        f->longest_run = most > f->longest_run ? most : f->longest_run;
+        f->shortest_run = group->least < f->shortest_run ? group->least : f->shortest_run;
+        f->longest_run = group->most > f->longest_run ? group->most : f->longest_run;
     }
 }
 

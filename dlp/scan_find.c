@@ -377,19 +377,19 @@ static void find_starts(struct scan_leaf *x, const struct prefilter_places *plac
 
 /* ---- runs --------------------------------------------------------------------------------- */
 
-/* Is run i, of which n bytes at least are at `at`, of a rule that wants random tokens, and are these words, or too many? Most identifiers
+/* Is the run of a set, of which n bytes at least are at `at`, of a rule that wants random tokens, and are these words, or too many? Most identifiers
  * are; it is what scan_judge() would say. */
-static bool is_words(struct scan_leaf *x, uint32_t i, size_t at, size_t n)
+static bool is_words(struct scan_leaf *x, const struct prefilter_run *run, uint32_t in, size_t at,
+                     size_t n)
 {
     const struct bundle *b = x->rules->b;
-    const struct bundle_run *run = &b->runs[x->filter->runs[i]];
-    const struct bundle_set *set = &b->sets[run->set];
+    const struct bundle_set *set = &b->sets[in];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
-    size_t end = at + n, most = x->filter->run_limits[i];
-    uint32_t rule = b->patterns[run->target.pattern].rule;
+    size_t end = at + n, most = run->limit;
+    uint32_t rule = b->patterns[run->pattern].rule;
 
-    if (!x->filter->run_is_all[i] || !x->rules->asks_random[rule] || b->rules[rule].n_nears > 0 ||
-        x->growing || x->s->explain != NULL)
+    if (!run->is_all || !x->rules->asks_random[rule] || b->rules[rule].n_nears > 0 || x->growing ||
+        x->s->explain != NULL)
         return false;
     while (end < x->text.len && end - at <= most && set_has(set, text[end]))
         end++;
@@ -400,20 +400,18 @@ static bool is_words(struct scan_leaf *x, uint32_t i, size_t at, size_t n)
 /* Notes at `at`, where a word begins, the runs of a group that begin their match there, where n bytes of its set are. */
 static void offer_runs(struct scan_leaf *x, const struct prefilter_runs *group, size_t at, size_t n)
 {
-    const struct bundle *b = x->rules->b;
-    const uint32_t *runs = x->filter->runs, *limits = x->filter->run_limits;
     const uint64_t ends = ends_at(x, at);
 
-    for (uint32_t i = group->first; i < group->end && b->runs[runs[i]].n <= n; i++) {
-        uint32_t pattern = b->runs[runs[i]].target.pattern;
+    for (uint32_t i = group->first; i < group->end && x->filter->runs[i].n <= n; i++) {
+        const struct prefilter_run *run = &x->filter->runs[i];
 
-        if (n > limits[i] || (x->filter->needs[pattern].lengths & ends) == 0 ||
-            scan_sleeps(x, pattern, at))
+        if (n > run->limit || (x->filter->needs[run->pattern].lengths & ends) == 0 ||
+            scan_sleeps(x, run->pattern, at))
             continue;
-        if (is_words(x, i, at, n))
+        if (is_words(x, run, group->set, at, n))
             x->s->n_hits++;
         else
-            offer(x, pattern, at);
+            offer(x, run->pattern, at);
     }
 }
 
@@ -424,7 +422,7 @@ static void find_runs_at(struct scan_leaf *x, const struct prefilter_runs *group
     const struct bundle *b = x->rules->b;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     const struct bundle_set *set = &b->sets[group->set];
-    size_t longest = b->runs[x->filter->runs[group->end - 1]].n + 1, stop = at;
+    size_t longest = group->most + 1, stop = at;
 
     end = end - at < longest ? end : at + longest;
     while (stop < end && set_has(set, text[stop]))
@@ -447,8 +445,12 @@ static void find_all_runs_at(struct scan_leaf *x, uint64_t alive, size_t at, siz
     for (; alive != 0; i++) {
         uint64_t next = i < end ? alive & f->run_bits[text[i]] : 0;
 
-        for (uint64_t gone = alive & ~next; gone != 0; gone &= gone - 1)
-            offer_runs(x, &f->run_groups[__builtin_ctzll(gone)], at, i - at);
+        for (uint64_t gone = alive & ~next; gone != 0; gone &= gone - 1) {
+            const struct prefilter_runs *group = &f->run_groups[__builtin_ctzll(gone)];
+
+            if (i - at >= group->least)
+                offer_runs(x, group, at, i - at);
+        }
         alive = next;
     }
 }
@@ -483,7 +485,8 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
                 find_runs_at(x, &f->run_groups[i], at, end);
     }
     for (unsigned i = f->n_word_groups; i < f->n_run_groups && x->st == GW_OK; i++)
-        scan_runs_anywhere(x, &f->run_groups[i], &words, from, to, end);
+        if (end - from >= f->run_groups[i].least)
+            scan_runs_anywhere(x, &f->run_groups[i], &words, from, to, end);
 }
 
 /* Where the token that holds `at` ends, or the chunk at `to`. */

@@ -304,7 +304,7 @@ static void fill_spans(struct scan_spans *l, const struct dlp_rules *rules)
     for (uint32_t i = 0; i < f->first_target[b->n_windows]; i++)
         add_span(l, &b->sets[f->targets[i].between], f->targets[i].max + AROUND);
     for (uint32_t i = 0; i < f->n_runs; i++) {
-        const struct bundle_run *run = &b->runs[f->runs[i]];
+        const struct bundle_run *run = &b->runs[f->runs[i].index];
         struct bundle_set set = b->sets[run->target.between];
 
         rx_set_join(&set, &b->sets[run->set]);

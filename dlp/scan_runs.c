@@ -165,11 +165,12 @@ void scan_runs_anywhere(struct scan_leaf *x, const struct prefilter_runs *group,
                         const struct scan_words *words, size_t from, size_t to, size_t end)
 {
     for (uint32_t i = group->first; i < group->end && x->st == GW_OK; i++) {
-        const struct bundle_run *run = &x->rules->b->runs[x->filter->runs[i]];
+        const struct prefilter_run *known = &x->filter->runs[i];
+        const struct bundle_run *run = &x->rules->b->runs[known->index];
 
-        if (end - from < run->n || scan_is_dead(x, run->target.pattern))
+        if (end - from < known->n || scan_is_dead(x, known->pattern))
             continue;
-        if (x->filter->run_is_first[i])
+        if (known->is_first)
             offer_first(x, run, from, end);
         else if (run->target.min == run->target.max)
             offer_fixed(x, run, words, from, to, end);
