@@ -25,7 +25,6 @@ enum {
     PREFILTER_CHUNK = 4096,
     PREFILTER_BLOCKS = PREFILTER_CHUNK / 64,
     PREFILTER_SLACK = 64,
-    PREFILTER_LIT_CELLS = 4096,
     PREFILTER_LIT_ROOM = 1 << 13, /* elements of prefilter_index.common */
     PREFILTER_BLOOMS = 3,
     PREFILTER_ROW_WORDS = 8, /* rows of starts are a multiple of that, or a word */
@@ -114,12 +113,15 @@ struct prefilter_lit {
 /* Lengths of literals. */
 enum prefilter_length { PREFILTER_FOUR, PREFILTER_THREE, PREFILTER_LENGTHS };
 
-/* What the eight bytes of all spellings have in common whose hashes have the same upper 13 bits: mostly there is one. */
+/* What the eight bytes of all spellings have in common whose hashes have the same upper 13 bits. Mostly there is one: then n is 0, and its
+ * targets are [first, first + n_targets). Else they are n from first on. */
 struct prefilter_common {
     uint64_t value, mask;
+    uint32_t first;
+    uint16_t n, n_targets;
 };
 
-/* Literals of one length: a bit for each 16-bit hash, and the spellings in order of its upper 12 bits. */
+/* Literals of one length: a bit for each 16-bit hash, and the spellings in order of its upper 13 bits. */
 struct prefilter_index {
     /* The same as the bits, as Bloom filters of 4,096 bits under hashes that are linear over GF(2), which 64 bytes can be asked of at
      * once. */
@@ -128,7 +130,6 @@ struct prefilter_index {
     struct prefilter_common common[PREFILTER_LIT_ROOM];
     uint64_t
         at_word[PREFILTER_LIT_ROOM / 64]; /* a bit each: all of them stand where a word begins */
-    uint16_t first[PREFILTER_LIT_CELLS + 1];
     struct prefilter_lit *lits;
     unsigned n;
     unsigned n_blooms; /* how many are worth asking */

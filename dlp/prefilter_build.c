@@ -179,7 +179,7 @@ static uint32_t cell_of(enum prefilter_length length, uint32_t value)
     unsigned char bytes[BUNDLE_WINDOW_BYTES];
 
     memcpy(bytes, &value, sizeof(bytes));
-    return prefilter_hash(length, bytes) >> 4;
+    return prefilter_hash(length, bytes) >> 3;
 }
 
 static int by_cell(const void *a, const void *b, void *ctx)
@@ -203,46 +203,48 @@ static bool is_at_word(const struct prefilter *f, const struct bundle *b,
     return true;
 }
 
-/* Fills in what spellings have in common whose hashes are near. */
-static void fill_common(struct prefilter *f, const struct bundle *b, enum prefilter_length length)
+/* Fills in what the spellings [first, end) have in common, whose hashes are near. */
+static void fill_common(struct prefilter *f, const struct bundle *b, enum prefilter_length length,
+                        uint32_t first, uint32_t end)
 {
     struct prefilter_index *literals = &f->literals[length];
-    bool seen[PREFILTER_LIT_ROOM] = {false};
+    const struct prefilter_lit *lits = literals->lits;
+    const uint32_t cell = cell_of(length, first_bytes(&lits[first]));
+    struct prefilter_common c = {
+        .value = lits[first].value, .mask = lits[first].mask, .first = first};
+    uint32_t n_targets = lits[first].end - lits[first].first;
+    bool at_word = true;
 
-    for (unsigned i = 0; i < literals->n; i++) {
-        const struct prefilter_lit *lit = &literals->lits[i];
-        uint32_t value = first_bytes(lit), place;
-        unsigned char bytes[BUNDLE_WINDOW_BYTES];
-        struct prefilter_common *c;
-
-        memcpy(bytes, &value, sizeof(bytes));
-        place = prefilter_hash(length, bytes) >> 3;
-        c = &literals->common[place];
-        if (!seen[place]) {
-            *c = (struct prefilter_common){lit->value, lit->mask};
-            literals->at_word[place / 64] |= UINT64_C(1) << (place % 64);
-        }
-        if (!is_at_word(f, b, lit))
-            literals->at_word[place / 64] &= ~(UINT64_C(1) << (place % 64));
-        c->mask &= lit->mask & ~(lit->value ^ c->value);
-        c->value &= c->mask;
-        seen[place] = true;
+    for (uint32_t i = first; i < end; i++) {
+        c.mask &= lits[i].mask & ~(lits[i].value ^ c.value);
+        c.value &= c.mask;
+        at_word = at_word && is_at_word(f, b, &lits[i]);
     }
+    c.n = (uint16_t)(end - first);
+    if (c.n == 1 && n_targets <= UINT16_MAX) {
+        c.n = 0;
+        c.first = lits[first].first;
+        c.n_targets = (uint16_t)n_targets;
+    }
+    literals->common[cell] = c;
+    if (at_word)
+        literals->at_word[cell / 64] |= UINT64_C(1) << (cell % 64);
 }
 
 static void index_lits(struct prefilter *f, const struct bundle *b, enum prefilter_length length)
 {
     struct prefilter_index *literals = &f->literals[length];
-    unsigned i = 0;
+    const struct prefilter_lit *lits = literals->lits;
 
     if (literals->n != 0)
         qsort_r(literals->lits, literals->n, sizeof(*literals->lits), by_cell, &length);
-    for (uint32_t cell = 0; cell <= PREFILTER_LIT_CELLS; cell++) {
-        literals->first[cell] = (uint16_t)i;
-        while (i < literals->n && cell_of(length, first_bytes(&literals->lits[i])) == cell)
-            i++;
+    for (uint32_t i = 0, end; i < literals->n; i = end) {
+        const uint32_t cell = cell_of(length, first_bytes(&lits[i]));
+
+        for (end = i + 1; end < literals->n && cell_of(length, first_bytes(&lits[end])) == cell;)
+            end++;
+        fill_common(f, b, length, i, end);
     }
-    fill_common(f, b, length);
     literals->n_blooms =
         literals->n <= FEW_LITS ? 1 : (literals->n <= SOME_LITS ? 2 : PREFILTER_BLOOMS);
 }

@@ -268,12 +268,16 @@ static inline void find_literal(struct scan_leaf *x, enum prefilter_length lengt
                                 const unsigned char *bytes, const uint64_t around[2])
 {
     const struct prefilter_index *literals = &x->filter->literals[length];
-    uint32_t cell = prefilter_hash(length, bytes + BUNDLE_AROUND_BEFORE) >> 4;
+    const struct prefilter_common *c =
+        &literals->common[prefilter_hash(length, bytes + BUNDLE_AROUND_BEFORE) >> 3];
     uint64_t key;
 
+    if (c->n == 0) { /* it was compared with what they have in common, which is all of it */
+        offer_targets(x, c->first, c->first + c->n_targets, around, at);
+        return;
+    }
     memcpy(&key, bytes + BUNDLE_AROUND_BEFORE - PREFILTER_LIT_BEFORE, sizeof(key));
-
-    for (unsigned k = literals->first[cell]; k < literals->first[cell + 1]; k++) {
+    for (unsigned k = c->first; k < c->first + c->n; k++) {
         const struct prefilter_lit *lit = &literals->lits[k];
 
         if ((key & lit->mask) == lit->value)

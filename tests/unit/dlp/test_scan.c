@@ -23,7 +23,7 @@ static void check_bits(const uint64_t *want, const uint64_t *got, size_t len)
     }
 }
 
-/* Some literal window is at text[at]; a hash may say so of other places as well. */
+/* Some literal window is at text[at], where it can be; a hash may say so of other places as well. */
 static bool has_literal(const struct prefilter *f, const unsigned char *text, size_t at, size_t len)
 {
     unsigned char eight[8] = {0};
@@ -35,9 +35,12 @@ static bool has_literal(const struct prefilter *f, const unsigned char *text, si
     memcpy(&key, eight, sizeof(key));
     for (unsigned length = 0; length < PREFILTER_LENGTHS; length++) {
         const struct prefilter_index *literals = &f->literals[length];
-        uint32_t cell = prefilter_hash(length, eight + PREFILTER_LIT_BEFORE) >> 4;
+        uint32_t cell = prefilter_hash(length, eight + PREFILTER_LIT_BEFORE) >> 3;
 
-        for (unsigned i = literals->first[cell]; i < literals->first[cell + 1]; i++)
+        if ((literals->at_word[cell / 64] >> (cell % 64) & 1) != 0 && at > 0 &&
+            (prefilter_flags[text[at - 1]] & 1) != 0)
+            continue;
+        for (unsigned i = 0; i < literals->n; i++)
             if ((key & literals->lits[i].mask) == literals->lits[i].value)
                 return true;
     }
