@@ -58,6 +58,10 @@ static size_t copy_plain(char *w, const char *p, const char *stop)
     return (size_t)(p - from);
 }
 
+/* What a backslash and one other byte say; 0: an escape is longer. */
+static const char short_escapes[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                        ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+
 size_t dlp_map_unescape(struct gw_span raw, char *out)
 {
     const char *p = raw.ptr, *end = raw.ptr;
@@ -70,7 +74,12 @@ size_t dlp_map_unescape(struct gw_span raw, char *out)
 
         w += n;
         p += n;
-        if (p < end) {
+        /* Mostly they are short. */
+        while (end - p > 1 && *p == '\\' && short_escapes[(unsigned char)p[1]] != 0) {
+            *w++ = short_escapes[(unsigned char)p[1]];
+            p += 2;
+        }
+        if (p < end && *p == '\\') {
             char tmp[4];
 
             n = gw_json_unescape(&p, tmp);
