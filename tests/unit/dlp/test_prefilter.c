@@ -1,0 +1,156 @@
+/* The filter: every variant agrees with the scalar one, and reads nothing behind the text. Uses the rules of tests/golden/rules and the
+ * built-in ones. */
+#include "dlp/prefilter.h"
+#include "dlp/rulec.h"
+#include "tests/unit/dlp/rules_help.h"
+
+/* Every place of want is in got. */
+static void check_bits(const uint64_t *want, const uint64_t *got, size_t len)
+{
+    for (size_t i = 0; i * 64 < len; i++) {
+        if (!CHECK((want[i] & ~got[i]) == 0))
+            return;
+        if (len - i * 64 < 64)
+            CHECK(got[i] >> (len - i * 64) == 0);
+    }
+}
+
+/* Some literal window is at text[at], where it can be; a hash may say so of other places as well. */
+static bool has_literal(const struct prefilter *f, const unsigned char *text, size_t at, size_t len)
+{
+    unsigned char eight[8] = {0};
+    uint64_t key;
+
+    for (size_t i = 0; i < sizeof(eight); i++)
+        if (at + i >= PREFILTER_LIT_BEFORE && at + i - PREFILTER_LIT_BEFORE < len)
+            eight[i] = text[at + i - PREFILTER_LIT_BEFORE];
+    memcpy(&key, eight, sizeof(key));
+    for (unsigned length = 0; length < PREFILTER_LENGTHS; length++) {
+        const struct prefilter_index *literals = &f->literals[length];
+        uint32_t cell = prefilter_hash(length, eight + PREFILTER_LIT_BEFORE) >> 3;
+
+        if ((literals->at_word[cell / 64] >> (cell % 64) & 1) != 0 && at > 0 &&
+            (prefilter_flags[text[at - 1]] & 1) != 0)
+            continue;
+        for (unsigned i = 0; i < literals->n; i++)
+            if ((key & literals->lits[i].mask) == literals->lits[i].value)
+                return true;
+    }
+    return false;
+}
+
+/* Blocks with places are busy; those are in rows in which as many bytes of tokens begin, or go on, as the shortest run has; behind the last
+ * one stands what is behind `to`. */
+static void check_blocks(const struct prefilter *f, const unsigned char *text, size_t from,
+                         size_t to, size_t len, const struct prefilter_places *got)
+{
+    size_t row = 0; /* bytes of tokens from `at` on */
+    uint64_t rows = 0, behind = 0;
+
+    for (size_t at = to + 64 < len ? to + 64 : len; at-- > from;) {
+        bool is_token = (prefilter_flags[text[at]] & 2) != 0;
+
+        row = is_token ? row + 1 : 0;
+        if (at >= to)
+            behind |= (uint64_t)is_token << (at - to);
+        else if (f->least_row > 0 && row >= f->least_row)
+            rows |= UINT64_C(1) << (at - from) / 64;
+    }
+    CHECK(got->rows == rows);
+    CHECK(got->token[(to - from + 63) / 64] == behind);
+    for (size_t i = 0; i < PREFILTER_BLOCKS; i++)
+        CHECK(i * 64 < to - from ? (got->wide[i] | got->start[i]) == 0 || (got->busy >> i & 1) != 0
+                                 : (got->busy >> i & 1) == 0);
+}
+
+static void check_find(const struct prefilter *f, prefilter_find_fn *find,
+                       const unsigned char *text, size_t len)
+{
+    static struct prefilter_places want, got;
+    size_t from = len > 100 ? random_below(100) : 0, to = from + (len - from) / 64 / 2 * 64;
+    unsigned k = 0;
+
+    prefilter_find_scalar(f, text, from, to, len, &want);
+    find(f, text, from, to, len, &got);
+    check_blocks(f, text, from, to, len, &want);
+    check_blocks(f, text, from, to, len, &got);
+    check_bits(want.start, got.start, to - from);
+    prefilter_find_scalar(f, text, from, len, len, &want);
+    find(f, text, from, len, len, &got);
+    check_blocks(f, text, from, len, len, &want);
+    check_blocks(f, text, from, len, len, &got);
+    for (unsigned i = 0; i < want.n_literal; i++) {
+        unsigned place = want.literal[i] & PREFILTER_PLACE;
+
+        if (!has_literal(f, text, from + place, len))
+            continue;
+        while (k < got.n_literal && (got.literal[k] & PREFILTER_PLACE) < place)
+            k++;
+        if (!CHECK(k < got.n_literal && (got.literal[k] & want.literal[i]) == want.literal[i]))
+            return;
+    }
+    for (unsigned i = 0, next = 0; i < got.n_literal; i++) {
+        unsigned place = got.literal[i] & PREFILTER_PLACE;
+
+        if (!CHECK(place >= next && place < len - from && got.literal[i] != place))
+            return;
+        next = place + 1;
+    }
+    CHECK(memcmp(want.token, got.token, (len - from + 63) / 64 * 8) == 0);
+    for (size_t i = 0; i < len - from; i++)
+        CHECK((got.begin[i / 64] >> (i % 64) & 1) ==
+              (from + i == 0 || (prefilter_flags[text[from + i - 1]] & 1) == 0));
+    for (unsigned class = 1; class < 256; class *= 2) {
+        size_t at = random_below((unsigned)len + 1),
+               n = len - at < 64 ? len - at : random_below(64) + 1;
+
+        if (find == prefilter_find_avx512)
+            CHECK(prefilter_near_avx512(text + at, n, class) ==
+                  prefilter_near_scalar(text + at, n, class));
+    }
+    check_bits(want.wide, got.wide, len - from);
+    check_bits(want.start, got.start, len - from);
+}
+
+static void test_filter(const struct dlp_rules *r)
+{
+    static const char alphabet[] = "tpx_AKIAghsk-@:/0123456789 etaoin.=";
+
+    for (unsigned round = 0; round < 400; round++) {
+        size_t len = round < 150 ? round : random_below(PREFILTER_CHUNK);
+        unsigned char *text = malloc(len + 1); /* exact but for one byte in front */
+
+        for (size_t i = 0; i < len; i++)
+            text[i + 1] =
+                (unsigned char)(round % 4 == 0
+                                    ? random_below(256)
+                                    : (unsigned)alphabet[random_below(sizeof(alphabet) - 1)]);
+        if (prefilter_has_avx2())
+            check_find(&r->filter, prefilter_find_avx2, text + 1, len);
+        if (prefilter_has_avx512())
+            check_find(&r->filter, prefilter_find_avx512, text + 1, len);
+        free(text);
+    }
+    if (!prefilter_has_avx2())
+        test_skip("no AVX2 on this machine");
+    if (!prefilter_has_avx512())
+        test_skip("no AVX-512 VBMI on this machine");
+}
+
+int main(void)
+{
+    test_filter(dlp_rules_builtin());
+    if (have_tools()) {
+        struct dlp_rules *golden = build_rules("tests/golden/rules", work_path("golden.so"));
+
+        if (golden != NULL) {
+            test_filter(golden);
+            dlp_rules_unref(golden);
+            (void)unlink(work_path("golden.so"));
+            (void)rmdir(work_dir);
+        }
+    } else {
+        test_skip("re2c and cc are needed to compile tests/golden/rules");
+    }
+    return test_done();
+}
