@@ -1,7 +1,7 @@
 /* dlp/prefilter_avx512.c - the filter, 64 bytes a step.
  *
  * Literals: where they are few, vpermb looks up 24 buckets by six bits of a byte. Otherwise gf2p8affineqb makes two hashes of the four bytes at
- * each of 64 places, vpermi2b looks them up in Bloom filters of 4,096 bits. The places that are left are hashed, sixteen at a time. Other buckets and classes are looked up by seven bits of a byte,
+ * each of 64 places, vpermi2b looks them up in Bloom filters of 4,096 bits. The places that are left are hashed, sixteen at a time. Other buckets and flags are looked up by seven bits of a byte,
  * so bytes from 0x80 on share their entries with others: that accepts more, never less. */
 #include "dlp/prefilter_bits.h"
 
