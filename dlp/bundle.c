@@ -36,6 +36,7 @@ static void free_rules(struct dlp_rules *r)
     free(r->lift);
     free(r->dead_words);
     free(r->numbers);
+    free(r->is_number);
     free(r->plain);
     free(r->match);
     native_free(r->native);

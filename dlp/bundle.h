@@ -184,7 +184,9 @@ struct dlp_rules {
     /* The same for texts of bundle_long_texts[] bytes and more: without the patterns that are dead in these. */
     struct prefilter long_filters[BUNDLE_LONG_TEXTS];
     uint64_t *dead_words, *dead[BUNDLE_LIMITS]; /* bundle_dead() */
-    /* The patterns of rules of numbers: each match begins with a digit or a sign of one, and something checks it. */
+    /* Rules of numbers, of which each match begins with a digit or a sign of one, and something checks it: their patterns, of rules of which
+     * all are looked for where words begin; and those of the others. */
+    bool *is_number;
     uint32_t *numbers;
     unsigned n_numbers;
     struct bundle_plain *plain; /* of each pattern */

@@ -61,25 +61,51 @@ static bool begins_number(const struct bundle *b, uint32_t pattern)
     return true;
 }
 
-/* False: out of memory. */
+/* Of each rule: it is none of numbers, or it has a pattern that is looked for elsewhere than where words begin. */
+static void note_others(const struct dlp_rules *r, const bool *is_start, bool *none,
+                        bool *elsewhere)
+{
+    const struct bundle *b = r->b;
+
+    for (uint32_t p = 0; p < b->n_patterns; p++) {
+        uint32_t rule = b->patterns[p].rule;
+
+        if (b->rules[rule].n_checks == 0 || !begins_number(b, p))
+            none[rule] = true;
+        if (!is_start[p])
+            elsewhere[rule] = true;
+    }
+}
+
+/* Sorts out the rules of numbers, when r->filter is there. False: out of memory. */
 static bool list_numbers(struct dlp_rules *r)
 {
     const struct bundle *b = r->b;
-    bool *other = calloc(b->n_rules + 1, sizeof(*other));
+    bool *none = calloc(b->n_rules + 1, sizeof(*none)),
+         *elsewhere = calloc(b->n_rules + 1, sizeof(*elsewhere)),
+         *is_start = calloc(b->n_patterns + 1, sizeof(*is_start));
+    bool ok;
 
     r->numbers = calloc(b->n_patterns + 1, sizeof(*r->numbers));
-    if (other == NULL || r->numbers == NULL) {
-        free(other);
-        return false;
+    r->is_number = calloc(b->n_patterns + 1, sizeof(*r->is_number));
+    ok = none != NULL && elsewhere != NULL && is_start != NULL && r->numbers != NULL &&
+         r->is_number != NULL;
+    if (ok) {
+        for (unsigned i = 0; i < r->filter.n_starts; i++)
+            is_start[r->filter.starts[i].pattern] = true;
+        note_others(r, is_start, none, elsewhere);
     }
-    for (uint32_t p = 0; p < b->n_patterns; p++)
-        if (b->rules[b->patterns[p].rule].n_checks == 0 || !begins_number(b, p))
-            other[b->patterns[p].rule] = true;
-    for (uint32_t p = 0; p < b->n_patterns; p++)
-        if (!other[b->patterns[p].rule])
+    for (uint32_t p = 0; p < b->n_patterns && ok; p++) {
+        if (none[b->patterns[p].rule])
+            continue;
+        r->is_number[p] = !elsewhere[b->patterns[p].rule];
+        if (elsewhere[b->patterns[p].rule])
             r->numbers[r->n_numbers++] = p;
-    free(other);
-    return true;
+    }
+    free(none);
+    free(elsewhere);
+    free(is_start);
+    return ok;
 }
 
 bool bundle_limits_init(struct dlp_rules *r)
@@ -88,7 +114,7 @@ bool bundle_limits_init(struct dlp_rules *r)
     size_t n_words = (b->n_patterns + 63) / 64;
 
     r->dead_words = calloc(n_words * BUNDLE_LIMITS + 1, sizeof(*r->dead_words));
-    if (r->dead_words == NULL || !list_numbers(r))
+    if (r->dead_words == NULL)
         return false;
     for (unsigned i = 0; i < BUNDLE_LIMITS; i++)
         r->dead[i] = r->dead_words + i * n_words;
@@ -99,7 +125,7 @@ bool bundle_limits_init(struct dlp_rules *r)
             if (limit <= longest[i])
                 r->dead[i][p / 64] |= UINT64_C(1) << (p % 64);
     }
-    return build_filters(r);
+    return build_filters(r) && list_numbers(r);
 }
 
 unsigned bundle_tier(size_t len, size_t *to)

@@ -153,16 +153,6 @@ static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
         scan_push(x, pattern, at);
 }
 
-void scan_numbers_at(struct scan_leaf *x, size_t at)
-{
-    unsigned char tail[BUNDLE_HEAD_BYTES];
-    const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
-
-    for (unsigned i = 0; i < x->rules->n_numbers && x->st == GW_OK; i++)
-        if (pattern_fits(x, x->rules->numbers[i], p))
-            scan_try(x, x->rules->numbers[i], at);
-}
-
 /* Where the word that ends at `at` begins; at itself when none does. Places ascend by and large, so the
  * walk back stops where the last one was: linear over a leaf. */
 static size_t word_start(struct scan_leaf *x, size_t at)

@@ -1,5 +1,8 @@
 /* dlp/scan_plain.c - numbers of plain digits, which nothing separates: dozens of number systems have as many. What a match there would be is
- * known without a matcher, so their checksums are asked first, and nine of ten need no more. Thread: the scanner's. */
+ * known without a matcher, so their checksums are asked first, and nine of ten need no more. And what begins at a place where a view says
+ * that a number does. Thread: the scanner's. */
+#include <string.h>
+
 #include "dlp/scan.h"
 
 static bool is_digit(unsigned char c)
@@ -48,4 +51,47 @@ bool scan_is_refused(struct scan_leaf *x, uint32_t pattern, size_t at)
     x->work += digits->n;
     return plain->scheme != NULL ? !dlp_id_has_digits(plain->scheme, digits)
                                  : scan_is_rejected(x, p->rule, at, at + digits->n);
+}
+
+/* Tries at `at` the patterns of numbers among the starts of bits, each once. */
+static void try_numbers(struct scan_leaf *x, const struct prefilter_start *starts, uint64_t bits,
+                        size_t at)
+{
+    uint32_t last = UINT32_MAX;
+
+    for (; bits != 0 && x->st == GW_OK; bits &= bits - 1) {
+        uint32_t pattern = starts[__builtin_ctzll(bits)].pattern;
+
+        if (pattern != last && x->rules->is_number[pattern])
+            scan_try(x, pattern, at);
+        last = pattern;
+    }
+}
+
+void scan_numbers_at(struct scan_leaf *x, size_t at)
+{
+    enum { ANYTHING = PREFILTER_DIGIT | PREFILTER_COLON };
+    const struct prefilter *f = x->filter;
+    unsigned char tail[BUNDLE_HEAD_BYTES];
+    const unsigned char *p = (const unsigned char *)x->text.ptr + at;
+
+    if (x->text.len - at < sizeof(tail)) {
+        memset(tail, 0, sizeof(tail));
+        memcpy(tail, p, x->text.len - at);
+        p = tail;
+    }
+    for (unsigned i = 0; i < x->rules->n_numbers && x->st == GW_OK; i++)
+        if (scan_fits(x, x->rules->numbers[i], at))
+            scan_try(x, x->rules->numbers[i], at);
+    if (f->start_words == 1) {
+        try_numbers(x, f->starts, prefilter_starts_one(f, p, ANYTHING), at);
+        return;
+    }
+    for (unsigned first = 0; first < f->start_words; first += PREFILTER_ROW_WORDS) {
+        uint64_t alive[PREFILTER_ROW_WORDS];
+
+        if (f->allowed(f, p, ANYTHING, first, alive))
+            for (unsigned k = 0; k < PREFILTER_ROW_WORDS; k++)
+                try_numbers(x, f->starts + (size_t)(first + k) * 64, alive[k], at);
+    }
 }
