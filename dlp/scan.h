@@ -2,7 +2,8 @@
  *
  * scan.c finds matches (prefilter, matcher, boundaries) with scan_find.c, scan_runs.c (long tokens) and scan_ring.c,
  * scan_judge.c decides what they are worth (length, validators, the sum) with scan_list.c (values that are none), scan_word.c
- * (context words; scan_word_avx512.c) and scan_near.c (second patterns), scan_overlap.c keeps the strongest where they overlap,
+ * (context words; scan_word_avx512.c) and scan_near.c (second patterns); scan_sleep.c and scan_plain.c say before what would be worth
+ * nothing (no word near that is required, a wrong checksum); scan_overlap.c keeps the strongest where they overlap,
  * scan_known.c knows strings that need no look, scan_grow.c says of a text that grows what is known of it already, with
  * scan_heads.c (what can begin with given bytes). */
 #ifndef DLP_SCAN_H
