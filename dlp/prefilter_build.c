@@ -36,15 +36,18 @@ struct spelling {
 static bool spell(const struct bundle_set *s, struct spelling *out)
 {
     out->n = 0;
-    for (unsigned byte = 0; byte < 256; byte++) {
-        bool twin = rx_set_has(s, byte ^ 0x20);
+    for (unsigned word = 0; word < 8; word++) {
+        for (uint32_t left = s->w[word]; left != 0; left &= left - 1) {
+            unsigned byte = word * 32 + (unsigned)__builtin_ctz(left);
+            bool twin = rx_set_has(s, byte ^ 0x20);
 
-        if (!rx_set_has(s, byte) || (twin && (byte & 0x20) != 0))
-            continue; /* the twin stands for both */
-        if (out->n == MAX_SPELLINGS)
-            return false;
-        out->value[out->n] = (uint8_t)byte;
-        out->mask[out->n++] = twin ? 0xdf : 0xff;
+            if (twin && (byte & 0x20) != 0)
+                continue; /* the twin stands for both */
+            if (out->n == MAX_SPELLINGS)
+                return false;
+            out->value[out->n] = (uint8_t)byte;
+            out->mask[out->n++] = twin ? 0xdf : 0xff;
+        }
     }
     return true;
 }
