@@ -190,11 +190,11 @@ static void take_words(struct pass *ps, size_t from, const struct view_bits *bit
 /* A row of digits that begins at `start` goes on in an odd way behind `end`: do words for digits? */
 static void take_words_at(struct pass *ps, size_t start, size_t end)
 {
-    size_t from =
-        start < ps->numbered ? ps->numbered : view_spell_begin(ps->text, start, ps->numbered);
-
-    if (!ps->spells)
-        ps->spells = view_spells_row(ps->text, from, end, &ps->numbered);
+    if (ps->spells)
+        return; /* it is not looked for any more, so what is in front would be passed again and again */
+    if (start >= ps->numbered)
+        ps->spells = view_spells_row(ps->text, view_spell_begin(ps->text, start, ps->numbered), end,
+                                     &ps->numbered);
 }
 
 /* Turns places at which a row may go on in an odd way into where these rows begin. A row in front of the chunk is taken at once: those

@@ -151,6 +151,7 @@ def hostile(size):
         "tokens": draw(lambda: any_of(b64[:62], 16, 22) + " "),
         "named tokens": draw(lambda: rnd.choice(names) + "=" + any_of(b64[:62], 16, 44) + " "),
         "digests": draw(lambda: f"{rnd.getrandbits(128):032x} "),
+        "spelled digits": fill("1 one "),
         "hidden passwords": draw(lambda: " pass\u200bword=" + any_of(b64[:62], 12, 12)),
         "variables": quarter(draw(lambda: any_of("ABCDEFGHIJ_", 3, 14) + rnd.choice(keys) + "=" + any_of(b64[:62], 0, 24) + "\n")),
         "accounts": quarter(draw(lambda: rnd.choice(accounts) + rnd.choice(["=", ": ", " "]) + any_of(b64[:62], 2, 20) + rnd.choice([" ", "; ", ", "])
