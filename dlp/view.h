@@ -74,6 +74,7 @@ struct view_text {
     struct gw_buf
         units; /* uint32_t: where in out those that matter begin, of a walk that is alone */
     const struct view_walk *walk; /* NULL: blobs */
+    struct view_mark found;       /* the unit that view_map() found last */
     bool cut;                     /* more than max_bytes would have come out */
 };
 
@@ -92,8 +93,8 @@ bool view_make_blobs(struct view_text *v, struct gw_span src, const struct view_
                      size_t max_bytes);
 
 /* The range of the source that wrote out[start, end), not empty. False when it says what the source says there. *view: in
- * which form it was. */
-bool view_map(const struct view_text *v, uint32_t start, uint32_t end, uint32_t *src_start,
+ * which form it was. A range behind the last one costs the way between them. */
+bool view_map(struct view_text *v, uint32_t start, uint32_t end, uint32_t *src_start,
               uint32_t *src_end, enum dlp_view *view);
 
 /* The digit that a word at text[at] says in one of the main languages, and its bytes; -1. No letter is in front or behind. */

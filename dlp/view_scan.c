@@ -170,8 +170,7 @@ struct level {
 };
 
 /* What a finding of the view of digits is worth. False: nothing. */
-static bool judge_digits(const struct leaf_views *l, const struct view_text *v,
-                         struct dlp_finding *f)
+static bool judge_digits(const struct leaf_views *l, struct view_text *v, struct dlp_finding *f)
 {
     struct gw_span text = {v->out.ptr + f->start, f->end - f->start};
 
@@ -194,7 +193,7 @@ static bool judge_digits(const struct leaf_views *l, const struct view_text *v,
 /* Takes f, a finding of the view on top of the chain, back to the leaf. False: it is nothing new. */
 static bool take_back(const struct leaf_views *l, struct dlp_finding *f, unsigned n_known)
 {
-    const struct view_text *chain = l->s->views.chain, *top = &chain[l->depth - 1];
+    struct view_text *chain = l->s->views.chain, *top = &chain[l->depth - 1];
     const struct dlp_finding *known = l->s->found + l->first;
     bool changed = false, walked = top->walk != NULL && top->walk->view != DLP_VIEW_DIGITS;
     enum dlp_view view = DLP_VIEW_PLAIN, in = DLP_VIEW_PLAIN;

@@ -10,6 +10,7 @@ void view_clear(struct view_text *v)
     gw_buf_clear(&v->units);
     v->walk = NULL;
     v->marks = NULL;
+    v->found = (struct view_mark){0, 0};
     v->cut = false;
 }
 
@@ -198,28 +199,37 @@ static enum dlp_view view_of(const struct view_text *v, size_t at)
     return v->src.ptr[at] == '&' ? DLP_VIEW_HTML : DLP_VIEW_ESCAPED;
 }
 
-/* The unit that wrote out[at]: where it begins; *next is behind it. */
-static size_t unit_at(const struct view_text *v, uint32_t at, size_t *next)
-{
-    struct view_mark m = find_mark(v, at);
-    size_t src = m.src, out = m.out;
+/* A unit: [begin, end) in the source, from `out` on in the view. */
+struct unit {
+    size_t begin, end, out;
+};
 
-    for (;;) {
+/* The unit that wrote out[at]. It is looked for from the last mark on, or from the unit that was found last. */
+static struct unit unit_at(const struct view_text *v, uint32_t at)
+{
+    struct view_mark mark = find_mark(v, at),
+                     from = v->found.out > mark.out && v->found.out <= at ? v->found : mark;
+    size_t src = from.src, out = from.out;
+
+    while (src < v->src.len) {
+        size_t wanted = at - out, to = v->src.len - src > wanted ? src + wanted + 1 : v->src.len,
+               plain = v->walk->plain(v->src, src, to);
         char unit[VIEW_UNIT_MAX];
         unsigned n = 0, len;
 
-        if (src >= v->src.len) {
-            *next = v->src.len;
-            return v->src.len;
-        }
+        if (plain > wanted)
+            return (struct unit){src + wanted, src + wanted + 1, at};
+        src += plain;
+        out += plain;
+        if (plain > 0)
+            continue;
         len = v->walk->step(v->src, src, unit, &n);
-        if (out + n > at) {
-            *next = src + len;
-            return src;
-        }
+        if (out + n > at)
+            return (struct unit){src, src + len, out};
         src += len;
         out += n;
     }
+    return (struct unit){v->src.len, v->src.len, out};
 }
 
 /* Invisible characters and marks behind a value belong to it. */
@@ -238,12 +248,15 @@ static size_t behind_hidden(const struct view_text *v, size_t at)
     return at;
 }
 
-static bool map_walked(const struct view_text *v, uint32_t start, uint32_t end, uint32_t *src_start,
+static bool map_walked(struct view_text *v, uint32_t start, uint32_t end, uint32_t *src_start,
                        uint32_t *src_end, enum dlp_view *view)
 {
-    size_t next = 0, from = unit_at(v, start, &next), to = next;
+    struct unit first = unit_at(v, start), last;
+    size_t next, from = first.begin, to;
 
-    (void)unit_at(v, end - 1, &to);
+    v->found = (struct view_mark){(uint32_t)first.begin, (uint32_t)first.out};
+    last = unit_at(v, end - 1);
+    to = last.end;
     *src_start = (uint32_t)from;
     *src_end = (uint32_t)(v->walk == &view_walk_fold ? behind_hidden(v, to) : to);
     *view = v->walk->view;
@@ -312,7 +325,7 @@ static bool map_blobs(const struct view_text *v, uint32_t start, uint32_t end, u
     return decoded;
 }
 
-bool view_map(const struct view_text *v, uint32_t start, uint32_t end, uint32_t *src_start,
+bool view_map(struct view_text *v, uint32_t start, uint32_t end, uint32_t *src_start,
               uint32_t *src_end, enum dlp_view *view)
 {
     return v->walk == NULL ? map_blobs(v, start, end, src_start, src_end, view)

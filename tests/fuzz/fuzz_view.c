@@ -26,7 +26,7 @@ static bool is_same(const struct view_text *a, const struct view_text *b)
            gw_span_eq(gw_buf_span(&a->units), gw_buf_span(&b->units));
 }
 
-static void check_map(const struct view_text *v, size_t max)
+static void check_map(struct view_text *v, size_t max)
 {
     uint32_t last_start = 0, last_end = 0;
 

@@ -460,69 +460,6 @@ static void test_hostile(void)
     }
 }
 
-/* ---- maps -------------------------------------------------------------------------------- */
-
-/* Ranges of a view come from ascending, whole ranges of its source. */
-static void check_map(const struct view_text *v)
-{
-    uint32_t last_start = 0, last_end = 0;
-
-    for (uint32_t at = 0; at + 4 <= v->out.len; at++) {
-        uint32_t start = 0, end = 0;
-        enum dlp_view view = DLP_VIEW_COUNT;
-
-        (void)view_map(v, at, at + 4, &start, &end, &view);
-        if (!CHECK(start <= end && end <= v->src.len && start >= last_start && end >= last_end &&
-                   view < DLP_VIEW_COUNT))
-            return;
-        last_start = start;
-        last_end = end;
-    }
-}
-
-static void test_maps(void)
-{
-    static const struct view_walk *const walks[] = {&view_walk_fold,   &view_walk_tags,
-                                                    &view_walk_escape, &view_walk_quoted,
-                                                    &view_walk_digits, &view_walk_spelled};
-    static const char *const bits[] = {"plain text ",
-                                       "%41%42",
-                                       "&#65;",
-                                       "a\xD0\x90"
-                                       "bc ",
-                                       "\\u0041",
-                                       "=41=42",
-                                       "1-2-3-4-5-6-7-8-9 ",
-                                       "one two one two one two one two ",
-                                       "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo= ",
-                                       "\xF3\xA0\x81\x81",
-                                       "\n",
-                                       "a\xE2\x80\x8B"
-                                       "b\xE2\x80\x8B"
-                                       "c",
-                                       "\xFF\xC3"};
-    struct gw_buf text = {0};
-    struct view_text v = {.cut = false};
-    unsigned r = 1;
-
-    for (unsigned round = 0; round < 20; round++) {
-        gw_buf_clear(&text);
-        while (text.len < 6000) {
-            r = r * 1103515245 + 12345;
-            for (unsigned n = (r >> 8) % 97 == 0 ? 400 : 1; n > 0; n--)
-                gw_buf_adds(&text, bits[(r >> 16) % (sizeof(bits) / sizeof(bits[0]))]);
-        }
-        for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++) {
-            CHECK(view_make_walked(&v, walks[i], gw_buf_span(&text), NULL, SIZE_MAX));
-            check_map(&v);
-        }
-        CHECK(view_make_blobs(&v, gw_buf_span(&text), NULL, SIZE_MAX));
-        check_map(&v);
-    }
-    view_fini(&v);
-    gw_buf_fini(&text);
-}
-
 int main(void)
 {
     scanner = dlp_scanner_new();
@@ -534,7 +471,6 @@ int main(void)
     test_depth();
     test_bomb();
     test_hostile();
-    test_maps();
     dlp_scanner_free(scanner);
     return test_done();
 }
