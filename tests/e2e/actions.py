@@ -235,7 +235,8 @@ def test_feedback_api(w, key):
 def test_time_limit(w, key):
     """dlp.timeout runs out, of a request's scan and of an answer's: what was not scanned does not leave unless configuration says so,
     and the record names the guard that had no time."""
-    large, limit_ms = f"password=aB3dEf6hIj9lMn2pQr5t {MAIL} " * 30000, 20 * PATIENCE
+    # Much to look at and little to find: what has more findings than a request may would end before its time.
+    large, limit_ms = f"{MAIL} " + "\u0430bc password s\u0435cret= " * 100_000, 20 * PATIENCE
 
     def ended(headers):
         rid = headers["x-sluice-request-id"]
