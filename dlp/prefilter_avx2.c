@@ -181,14 +181,13 @@ static inline unsigned append(uint16_t *out, unsigned n, uint64_t mask, unsigned
 static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text, size_t from,
                             size_t len, uint16_t *at, unsigned n)
 {
-    enum { LANES = 8 };
+    enum { LANES = 8, MOST = 2 * PREFILTER_PLACE };
     const __m256i iota = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     size_t left = len - from;
     /* Places behind which four bytes are, plus 1. */
-    __m256i inside =
-        _mm256_set1_epi32(left < BUNDLE_WINDOW_BYTES   ? 0
-                          : left > 2 * PREFILTER_PLACE ? 2 * PREFILTER_PLACE
-                                                       : (int)left - BUNDLE_WINDOW_BYTES + 1);
+    __m256i inside = _mm256_set1_epi32(left < BUNDLE_WINDOW_BYTES ? 0
+                                       : left > MOST              ? (int)MOST
+                                                     : (int)left - BUNDLE_WINDOW_BYTES + 1);
     unsigned kept = 0;
 
     for (unsigned i = 0; i < n; i += LANES) {

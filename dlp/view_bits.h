@@ -5,35 +5,13 @@
 
 #include <string.h>
 
-#if defined(__AVX2__)
-#    include <immintrin.h>
-#endif
-
+#include "dlp/lanes.h"
 #include "dlp/view.h"
 #include "dlp/view_marks.h"
 
-/* Words of a register; loops over words take VIEW_STEP or less a step. */
-#if defined(__AVX512F__)
-typedef uint64_t view_lanes __attribute__((vector_size(64)));
-#elif defined(__AVX2__)
-typedef uint64_t view_lanes __attribute__((vector_size(32)));
-#else
-typedef uint64_t view_lanes __attribute__((vector_size(16)));
-#endif
-enum { VIEW_STEP = 8, VIEW_LANES = sizeof(view_lanes) / sizeof(uint64_t) };
-
-static inline view_lanes view_load(const uint64_t *w)
-{
-    view_lanes v;
-
-    memcpy(&v, w, sizeof(v));
-    return v;
-}
-
-static inline void view_store(uint64_t *w, view_lanes v)
-{
-    memcpy(w, &v, sizeof(v));
-}
+/* Loops over words take so many a step. */
+enum { VIEW_STEP = 8 };
+_Static_assert((int)VIEW_STEP % (int)LANES_WORDS == 0, "whole registers");
 
 /* Classes of a chunk, from VIEW_FIRST on; a block in front of it, and two behind and what fills up a step. */
 enum { VIEW_FIRST = 8, VIEW_ALL_WORDS = VIEW_FIRST + VIEW_CHUNK_BLOCKS + 2 * VIEW_STEP };
@@ -57,51 +35,24 @@ static inline void view_words_clear(struct view_words *words, unsigned i)
 {
     for (unsigned k = 0; k < VIEW_CLASSES; k++) {
         words->of[k][VIEW_FIRST - 2] = words->of[k][VIEW_FIRST - 1] = 0;
-        for (unsigned at = i; at < VIEW_FIRST + words->n + VIEW_STEP; at += VIEW_LANES)
-            view_store(&words->of[k][at], (view_lanes){0});
+        for (unsigned at = i; at < VIEW_FIRST + words->n + VIEW_STEP; at += LANES_WORDS)
+            lanes_store(&words->of[k][at], (lanes){0});
     }
 }
 
-/* The bits of low from n on, and behind them those of high; n is from 1 to 63. */
-static inline view_lanes view_shift(view_lanes low, view_lanes high, unsigned n)
-{
-#if defined(__AVX512VBMI2__)
-    return (view_lanes)_mm512_shrdv_epi64((__m512i)low, (__m512i)high,
-                                          _mm512_set1_epi64((long long)n));
-#else
-    return low >> n | high << (VIEW_BLOCK - n);
-#endif
-}
-
 /* Bits n places behind those of the words at w, and in front of them. */
-static inline view_lanes view_later(const uint64_t *w, unsigned n)
+static inline lanes view_later(const uint64_t *w, unsigned n)
 {
-    return view_shift(view_load(w), view_load(w + 1), n);
+    return lanes_shift(lanes_load(w), lanes_load(w + 1), n);
 }
 
-static inline view_lanes view_before(const uint64_t *w, unsigned n)
+static inline lanes view_before(const uint64_t *w, unsigned n)
 {
-    return view_shift(view_load(w - 1), view_load(w), VIEW_BLOCK - n);
-}
-
-/* Which words are not 0, a bit each. */
-static inline uint64_t view_any(view_lanes v)
-{
-    uint64_t any = 0;
-
-#if defined(__AVX512F__)
-    any = _mm512_test_epi64_mask((__m512i)v, (__m512i)v);
-#elif defined(__AVX2__)
-    any = (unsigned)_mm256_movemask_pd((__m256d)(v == (view_lanes){0})) ^ 15;
-#else
-    for (unsigned i = 0; i < VIEW_LANES; i++)
-        any |= (uint64_t)(v[i] != 0) << i;
-#endif
-    return any;
+    return lanes_shift(lanes_load(w - 1), lanes_load(w), VIEW_BLOCK - n);
 }
 
 /* Words that have n bits or more, not as 0; the rest as 0. */
-static inline view_lanes view_close(view_lanes v, unsigned n)
+static inline lanes view_close(lanes v, unsigned n)
 {
     while (--n > 0)
         v &= v - 1;
@@ -109,17 +60,17 @@ static inline view_lanes view_close(view_lanes v, unsigned n)
 }
 
 /* Leaves the bits of low, high being those behind them, that have another one k places behind. */
-static inline void view_keep(view_lanes *low, view_lanes *high, unsigned k)
+static inline void view_keep(lanes *low, lanes *high, unsigned k)
 {
-    *low &= view_shift(*low, *high, k);
+    *low &= lanes_shift(*low, *high, k);
     *high &= *high >> k;
 }
 
 /* Where VIEW_BLOB_MIN digits of base64 in a row begin. */
-static inline view_lanes view_runs_at(const struct view_words *words, unsigned i)
+static inline lanes view_runs_at(const struct view_words *words, unsigned i)
 {
     const uint64_t *w = &words->of[VIEW_CLASS_BASE64][i];
-    view_lanes low = view_load(w), high = view_load(w + 1);
+    lanes low = lanes_load(w), high = lanes_load(w + 1);
 
     _Static_assert(VIEW_BLOB_MIN == 24, "the steps below");
     view_keep(&low, &high, 1);
@@ -131,52 +82,52 @@ static inline view_lanes view_runs_at(const struct view_words *words, unsigned i
 }
 
 /* Digits, and signs between them, three at most in a row. */
-static inline view_lanes view_row_of(const struct view_words *words, unsigned i)
+static inline lanes view_row_of(const struct view_words *words, unsigned i)
 {
     const uint64_t *digits = &words->of[VIEW_CLASS_DIGIT][i],
                    *signs = &words->of[VIEW_CLASS_SIGN][i];
-    view_lanes d = view_load(digits), s = view_load(signs);
+    lanes d = lanes_load(digits), s = lanes_load(signs);
     /* Signs with one in front, and two; behind. */
-    view_lanes s1 = s & view_before(signs, 1), s2 = s1 & view_before(signs, 2),
-               t1 = s & view_later(signs, 1), t2 = t1 & view_later(signs, 2);
+    lanes s1 = s & view_before(signs, 1), s2 = s1 & view_before(signs, 2),
+          t1 = s & view_later(signs, 1), t2 = t1 & view_later(signs, 2);
     /* Those that are the first, second and third behind a digit, and the last ones before the next. */
-    view_lanes first = s & view_before(digits, 1), second = s1 & view_before(digits, 2),
-               third = s2 & view_before(digits, 3), last = s & view_later(digits, 1),
-               but_one = last | (t1 & view_later(digits, 2)),
-               but_two = but_one | (t2 & view_later(digits, 3));
+    lanes first = s & view_before(digits, 1), second = s1 & view_before(digits, 2),
+          third = s2 & view_before(digits, 3), last = s & view_later(digits, 1),
+          but_one = last | (t1 & view_later(digits, 2)),
+          but_two = but_one | (t2 & view_later(digits, 3));
 
     return d | (first & but_two) | (second & but_one) | (third & last);
 }
 
 /* Where VIEW_ROW_MIN of a row begin, of which VIEW_ROW_CLOSE digits are in this block or the next. */
-static inline view_lanes view_rows_at(const struct view_words *words, unsigned i)
+static inline lanes view_rows_at(const struct view_words *words, unsigned i)
 {
     const uint64_t *digits = &words->of[VIEW_CLASS_DIGIT][i];
-    view_lanes few = view_close(view_load(digits), VIEW_ROW_CLOSE), low, high, before;
+    lanes few = view_close(lanes_load(digits), VIEW_ROW_CLOSE), low, high, before;
 
     /* Mostly there are none, in the one behind the last block either. */
-    if ((view_any(few) | (digits[VIEW_LANES] & (digits[VIEW_LANES] - 1))) == 0)
+    if ((lanes_any(few) | (digits[LANES_WORDS] & (digits[LANES_WORDS] - 1))) == 0)
         return few;
-    few |= view_close(view_load(digits + 1), VIEW_ROW_CLOSE);
+    few |= view_close(lanes_load(digits + 1), VIEW_ROW_CLOSE);
     low = view_row_of(words, i);
     high = view_row_of(words, i + 1);
-    before = view_shift(view_row_of(words, i - 1), low, VIEW_BLOCK - 1);
+    before = lanes_shift(view_row_of(words, i - 1), low, VIEW_BLOCK - 1);
     _Static_assert(VIEW_ROW_MIN == 11, "the steps below");
     view_keep(&low, &high, 1);
     view_keep(&low, &high, 2);
     view_keep(&low, &high, 4);
     view_keep(&low, &high, 3);
-    return low & ~before & (view_lanes)(few != 0);
+    return low & ~before & (lanes)(few != 0);
 }
 
 /* What may be words, and bytes beyond ASCII, two to four places behind a digit; or beyond ASCII, behind one. */
-static inline view_lanes view_odd_at(const struct view_words *words, unsigned i)
+static inline lanes view_odd_at(const struct view_words *words, unsigned i)
 {
     const uint64_t *digits = &words->of[VIEW_CLASS_DIGIT][i],
                    *signs = &words->of[VIEW_CLASS_SIGN][i];
-    view_lanes high = view_load(&words->of[VIEW_CLASS_HIGH][i]),
-               words_at = high | (view_load(&words->of[VIEW_CLASS_ALPHA][i]) &
-                                  view_load(&words->of[VIEW_CLASS_SPELL][i]));
+    lanes high = lanes_load(&words->of[VIEW_CLASS_HIGH][i]),
+          words_at = high | (lanes_load(&words->of[VIEW_CLASS_ALPHA][i]) &
+                             lanes_load(&words->of[VIEW_CLASS_SPELL][i]));
 
     return (high & view_before(digits, 1)) |
            (words_at & view_before(signs, 1) &
@@ -184,60 +135,59 @@ static inline view_lanes view_odd_at(const struct view_words *words, unsigned i)
 }
 
 /* Words that may be digits. */
-static inline view_lanes view_spells_at(const struct view_words *words, unsigned i)
+static inline lanes view_spells_at(const struct view_words *words, unsigned i)
 {
     const uint64_t *alpha = &words->of[VIEW_CLASS_ALPHA][i], *high = &words->of[VIEW_CLASS_HIGH][i];
-    view_lanes letters = view_load(alpha) | view_load(high);
+    lanes letters = lanes_load(alpha) | lanes_load(high);
 
-    return letters & view_load(&words->of[VIEW_CLASS_SPELL][i]) &
-           ~view_shift(view_load(alpha - 1) | view_load(high - 1), letters, VIEW_BLOCK - 1);
+    return letters & lanes_load(&words->of[VIEW_CLASS_SPELL][i]) &
+           ~lanes_shift(lanes_load(alpha - 1) | lanes_load(high - 1), letters, VIEW_BLOCK - 1);
 }
 
 /* What may begin an escape. */
-static inline view_lanes view_escapes_at(const struct view_words *words, unsigned i)
+static inline lanes view_escapes_at(const struct view_words *words, unsigned i)
 {
     const uint64_t *slash = &words->of[VIEW_CLASS_SLASH][i],
                    *letter = &words->of[VIEW_CLASS_LETTER][i],
                    *base64 = &words->of[VIEW_CLASS_BASE64][i];
-    view_lanes slashes = view_load(slash), percent = view_load(&words->of[VIEW_CLASS_PERCENT][i]),
-               letters = view_later(letter, 1),
-               doubled = view_later(slash, 1) & (view_later(letter, 2) | view_later(slash, 2));
+    lanes slashes = lanes_load(slash), percent = lanes_load(&words->of[VIEW_CLASS_PERCENT][i]),
+          letters = view_later(letter, 1),
+          doubled = view_later(slash, 1) & (view_later(letter, 2) | view_later(slash, 2));
 
     return (slashes & ~percent & (letters | doubled)) |
            (percent & ~slashes & (letters | view_later(base64, 1)));
 }
 
 /* Equals signs that may begin one. */
-static inline view_lanes view_quoted_in(const struct view_words *words, unsigned i)
+static inline lanes view_quoted_in(const struct view_words *words, unsigned i)
 {
-    return view_load(&words->of[VIEW_CLASS_SLASH][i]) &
-           view_load(&words->of[VIEW_CLASS_PERCENT][i]) &
+    return lanes_load(&words->of[VIEW_CLASS_SLASH][i]) &
+           lanes_load(&words->of[VIEW_CLASS_PERCENT][i]) &
            view_later(&words->of[VIEW_CLASS_QUOTED][i], 1);
 }
 
 /* Notes the places of a kind in the words from i on. */
-static inline void view_put(struct view_bits *out, enum view_mark_kind kind, unsigned i,
-                            view_lanes v)
+static inline void view_put(struct view_bits *out, enum view_mark_kind kind, unsigned i, lanes v)
 {
-    view_store(&out->at[kind][i], v);
-    out->any[kind] |= view_any(v) << i;
+    lanes_store(&out->at[kind][i], v);
+    out->any[kind] |= lanes_any(v) << i;
 }
 
 static inline void view_bits_of(const struct view_words *words, struct view_bits *out)
 {
     memset(out->any, 0, sizeof(out->any));
-    for (unsigned i = 0; i < words->n; i += VIEW_LANES) {
+    for (unsigned i = 0; i < words->n; i += LANES_WORDS) {
         unsigned at = VIEW_FIRST + i;
-        view_lanes spells = view_spells_at(words, at);
+        lanes spells = view_spells_at(words, at);
 
         view_put(out, VIEW_MARK_RUN, i, view_runs_at(words, at));
         view_put(out, VIEW_MARK_ROW, i, view_rows_at(words, at));
         view_put(out, VIEW_MARK_ODD, i, view_odd_at(words, at));
         view_put(out, VIEW_MARK_ESCAPE, i, view_escapes_at(words, at));
         view_put(out, VIEW_MARK_QUOTED, i, view_quoted_in(words, at));
-        view_put(out, VIEW_MARK_FOLD, i, view_load(&words->of[VIEW_CLASS_HIGH][at]));
-        view_store(&out->at[VIEW_MARK_SPELL][i], spells);
-        out->any[VIEW_MARK_SPELL] |= view_any(view_close(spells, VIEW_SPELL_CLOSE)) << i;
+        view_put(out, VIEW_MARK_FOLD, i, lanes_load(&words->of[VIEW_CLASS_HIGH][at]));
+        lanes_store(&out->at[VIEW_MARK_SPELL][i], spells);
+        out->any[VIEW_MARK_SPELL] |= lanes_any(view_close(spells, VIEW_SPELL_CLOSE)) << i;
     }
 }
 
