@@ -98,17 +98,16 @@ static inline void prefilter_end(struct prefilter_places *places, size_t n)
 static inline void prefilter_sum_up(const struct prefilter *f, const uint64_t *word, size_t n,
                                     struct prefilter_places *places)
 {
+    static const uint64_t ones[] = {1, 2, 4, 8, 16, 32, 64, 128};
     const size_t blocks = (n + 63) / 64;
     const uint64_t valid = blocks < PREFILTER_BLOCKS ? (UINT64_C(1) << blocks) - 1 : UINT64_MAX;
-    lanes bits, busy, rows;
+    lanes bits = lanes_load(ones), busy = bits ^ bits, rows = busy;
 
+    _Static_assert(LANES_WORDS <= sizeof(ones) / sizeof(ones[0]), "a bit a word");
     places->busy = places->rows = 0;
     if (n == 0)
         return;
     prefilter_end(places, n);
-    for (unsigned k = 0; k < LANES_WORDS; k++)
-        bits[k] = UINT64_C(1) << k;
-    busy = rows = bits ^ bits;
     for (size_t i = 0; i < blocks; i += LANES_WORDS, bits <<= LANES_WORDS) {
         /* Where the word before a byte is over, or none was, one begins or another byte stands. */
         lanes digit = prefilter_digits_near(&places->digit[i]),
