@@ -565,6 +565,7 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
     view_scan_begin(&s->views, doc->text_bytes);
     st = scan_all_leaves(&d);
     view_scan_end(&s->views);
+    scan_sleep_end(s);
     s->deadline_ns = 0;
     GW_TRY(st);
     GW_TRY(dlp_doc_dedupe(doc, s->found, &s->n_found));

@@ -49,6 +49,12 @@ void scan_sleep_begin(struct scan_leaf *x)
     ask_key(x);
 }
 
+void scan_sleep_end(struct dlp_scanner *s)
+{
+    s->awake.serial = 0;
+    explicit_bzero(s->awake.key, sizeof(s->awake.key));
+}
+
 /* A word that begins at `at` wakes a sleeper wherever it counts. */
 static void wake(const struct scan_leaf *x, unsigned sleeper, size_t at)
 {

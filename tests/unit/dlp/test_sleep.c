@@ -1,6 +1,7 @@
 /* tests/unit/dlp/test_sleep.c - rules that sleep where no word is near that they require miss nothing: long texts of examples, words of
  * contexts and what looks like them are scanned with and without, at every level. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "dlp/scan.h"
 #include "tests/test.h"
@@ -105,6 +106,31 @@ static unsigned check_text(struct dlp_scanner *s, struct dlp_scanner *awake,
     return s->n_found;
 }
 
+/* A key can be a secret: the scanner remembers it while its document is scanned, and no longer. */
+static void test_forgets(const struct dlp_rules *r)
+{
+    static const char key[] = "correct-horse-battery";
+    struct dlp_scanner *s = dlp_scanner_new();
+    struct gw_arena *arena = gw_arena_new(1 << 24);
+    struct gw_buf body = {0};
+    struct dlp_doc *doc = NULL;
+    struct dlp_report report;
+
+    gw_buf_printf(&body, "{\"%s\":\"", key);
+    while (body.len < SIZE)
+        gw_buf_adds(&body, "call 555 010 9999 or ");
+    gw_buf_adds(&body, "\"}");
+    CHECK(dlp_doc_parse_json(arena, gw_buf_span(&body), NULL, &doc, NULL) == GW_OK);
+    CHECK(scan_prepare(s, r) == GW_OK);
+    CHECK(scan_text(s, r, gw_buf_span(&body), gw_span_str(key), 0, 0) == GW_OK);
+    CHECK(memmem(&s->awake, sizeof(s->awake), key, strlen(key)) != NULL);
+    CHECK(dlp_scan(s, r, doc, arena, NULL, &report) == GW_OK);
+    CHECK(memmem(&s->awake, sizeof(s->awake), key, strlen(key)) == NULL);
+    gw_buf_fini(&body);
+    gw_arena_free(arena);
+    dlp_scanner_free(s);
+}
+
 int main(void)
 {
     static const char *const keys[] = {"", "phone", "content", "date_of_birth", "", "swiftCode"};
@@ -125,6 +151,7 @@ int main(void)
             n_idle += s->awake.n_idle;
         }
     }
+    test_forgets(r);
     /* Rules slept, and many did not. */
     CHECK(n_found > 1000 && n_idle > 1000);
     prefilter_choose(&r->filter, best);
