@@ -118,17 +118,28 @@ static size_t ours_parse(void *engine, const char *text, size_t len)
     return ok;
 }
 
+/* The filter that a scan of so many bytes takes. */
+static const struct prefilter *filter_for(size_t len)
+{
+    const struct prefilter *f = &rules->filter;
+
+    for (unsigned i = 0; i < BUNDLE_LONG_TEXTS && len >= bundle_long_texts[i]; i++)
+        f = &rules->long_filters[i];
+    return f;
+}
+
 static size_t ours_filter(void *engine, const char *text, size_t len)
 {
     struct ours *o = engine;
     struct prefilter_places *places = &o->scanner->places;
+    const struct prefilter *f = filter_for(len);
     size_t n = 0;
 
     use_level(o);
     for (size_t from = 0; from < len; from += PREFILTER_CHUNK) {
         size_t to = len - from < PREFILTER_CHUNK ? len : from + PREFILTER_CHUNK;
 
-        rules->filter.find(&rules->filter, (const unsigned char *)text, from, to, len, places);
+        f->find(f, (const unsigned char *)text, from, to, len, places);
         n += places->n_literal;
         for (size_t i = 0; i * 64 < to - from; i++)
             n += (size_t)(__builtin_popcountll(places->wide[i]) +
