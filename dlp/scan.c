@@ -336,13 +336,21 @@ enum gw_status scan_growing(struct scan_leaf *x)
     return x->st;
 }
 
+/* What a key says of what is below it: its last bytes, since every match of every leaf below may ask. */
+static struct gw_span end_of_key(struct gw_span key)
+{
+    enum { MOST = 128 };
+
+    return key.len <= MOST ? key : (struct gw_span){key.ptr + key.len - MOST, MOST};
+}
+
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,
                          struct gw_span key, uint32_t leaf, unsigned report_from)
 {
     struct scan_leaf x = {.s = s,
                           .rules = rules,
                           .text = text,
-                          .key = key,
+                          .key = end_of_key(key),
                           .leaf = leaf,
                           .report_from = report_from,
                           .to = text.len};
@@ -370,7 +378,7 @@ enum gw_status scan_numbers(struct dlp_scanner *s, const struct dlp_rules *rules
                           .rules = rules,
                           .filter = &rules->filter,
                           .text = text,
-                          .key = key,
+                          .key = end_of_key(key),
                           .leaf = leaf,
                           .report_from = report_from,
                           .to = text.len};
@@ -565,7 +573,6 @@ enum gw_status dlp_scan(struct dlp_scanner *s, const struct dlp_rules *rules,
     view_scan_begin(&s->views, doc->text_bytes);
     st = scan_all_leaves(&d);
     view_scan_end(&s->views);
-    scan_sleep_end(s);
     s->deadline_ns = 0;
     GW_TRY(st);
     GW_TRY(dlp_doc_dedupe(doc, s->found, &s->n_found));

@@ -63,8 +63,8 @@ struct scan_awake {
     uint8_t
         done[BUNDLE_SLEEPERS]; /* of each, in front of which block all that are awake are known */
     uint64_t serial;           /* of the rules; 0: of none */
-    size_t key_len;
-    char key[32];
+    uint64_t secret[2];        /* of key; zeroes: not drawn yet */
+    uint64_t key;              /* a keyed hash of the last key: by_key is its */
 };
 
 /* Whether the last span that was asked about reads like words. */
@@ -277,8 +277,6 @@ uint64_t scan_word_begins_avx512(const struct bundle_bloom blooms[BUNDLE_SLEEP_M
                                  const unsigned char *text, size_t at, size_t len);
 /* Says whether rules may sleep in x, which is whole. */
 void scan_sleep_begin(struct scan_leaf *x);
-/* Forgets the document: the last key is wiped. */
-void scan_sleep_end(struct dlp_scanner *s);
 /* At the beginning of a chunk: says whether rules sleep in it, and wakes those that have a word near. */
 void scan_wake(struct scan_leaf *x);
 /* For scan_find_word_in: of the places from `at` on, at most 64, and below `to`, a bit each: where a word can begin that the filter has.

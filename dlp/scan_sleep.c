@@ -3,6 +3,8 @@
  * matches that were refused for want of one: prose has few, tables of numbers have hundreds a kilobyte. Thread: the scanner's. */
 #include <string.h>
 
+#include "base/digest.h"
+#include "base/siphash.h"
 #include "dlp/scan.h"
 
 enum {
@@ -20,24 +22,27 @@ static bool has_key(const struct dlp_rules *r, const struct bundle_sleeper *s, s
            scan_find_word(key, 0, key.len, s->context->keys, &r->keys[context]) != NULL;
 }
 
-/* Which sleepers a key wakes; the last key is remembered. */
+/* Which sleepers a key wakes. That of the last key is remembered, whose hash is kept and not its bytes: a key can be a secret. */
 static void ask_key(const struct scan_leaf *x)
 {
     const struct bundle_sleep *sleep = &x->rules->sleep;
     struct scan_awake *a = &x->s->awake;
-    const size_t len = x->key.len;
+    struct gw_sip sip;
+    uint64_t key;
 
-    if (a->serial == x->rules->serial && len <= sizeof(a->key) && len == a->key_len &&
-        (len == 0 || memcmp(a->key, x->key.ptr, len) == 0))
+    if ((a->secret[0] | a->secret[1]) == 0)
+        gw_random(a->secret, sizeof(a->secret));
+    sip = gw_sip_start(a->secret);
+    gw_sip_add(&sip, x->key);
+    key = gw_sip_end(&sip);
+    if (a->serial == x->rules->serial && a->key == key)
         return;
     memset(a->by_key, 0, sizeof(a->by_key));
-    for (unsigned i = 0; i < sleep->n && len > 0; i++)
+    for (unsigned i = 0; i < sleep->n && x->key.len > 0; i++)
         if (has_key(x->rules, &sleep->of[i], x->key))
             a->by_key[i / 64] |= UINT64_C(1) << (i % 64);
-    a->serial = len <= sizeof(a->key) ? x->rules->serial : 0;
-    a->key_len = len;
-    if (len > 0 && len <= sizeof(a->key))
-        memcpy(a->key, x->key.ptr, len);
+    a->serial = x->rules->serial;
+    a->key = key;
 }
 
 void scan_sleep_begin(struct scan_leaf *x)
@@ -47,12 +52,6 @@ void scan_sleep_begin(struct scan_leaf *x)
         return;
     x->can_sleep = true;
     ask_key(x);
-}
-
-void scan_sleep_end(struct dlp_scanner *s)
-{
-    s->awake.serial = 0;
-    explicit_bzero(s->awake.key, sizeof(s->awake.key));
 }
 
 /* A word that begins at `at` wakes a sleeper wherever it counts. */
