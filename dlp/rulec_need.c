@@ -44,13 +44,6 @@ static struct reach behind(struct reach a, struct reach b)
     return (struct reach){most(a.with, sum(a.without, b.with)), sum(a.without, b.without)};
 }
 
-static bool is_name(unsigned byte)
-{
-    static const struct bundle_set name = {{0, 0x03ff6000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
-
-    return rx_set_has(&name, byte);
-}
-
 static struct reach of_set(const struct bundle_set *s, unsigned class)
 {
     struct reach r = {NEVER, NEVER};
@@ -58,7 +51,7 @@ static struct reach of_set(const struct bundle_set *s, unsigned class)
     for (unsigned byte = 0; byte < 256; byte++) {
         if (!rx_set_has(s, byte))
             continue;
-        if (((prefilter_classes[byte] | (is_name(byte) ? 0u : (unsigned)NO_NAME)) & class) != 0)
+        if (((prefilter_classes[byte] | (rx_is_name(byte) ? 0u : (unsigned)NO_NAME)) & class) != 0)
             r.with = 1;
         else
             r.without = 1;
@@ -157,7 +150,7 @@ static unsigned step_set(const struct behind *h, const struct bundle_set *s, uns
     for (unsigned byte = 0; byte < 256 && (at & 1) != 0; byte++) {
         if (!rx_set_has(s, byte))
             continue;
-        if (is_name(byte)) {
+        if (rx_is_name(byte)) {
             ends |= 1;
         } else {
             rx_set_add(&h->set[0], byte);

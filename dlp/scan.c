@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "dlp/doc.h"
 #include "dlp/rulec.h"
+#include "dlp/rulec_regex.h"
 
 enum {
     DEFAULT_REPORT_FROM = 40,
@@ -61,17 +62,12 @@ void dlp_scanner_measure(struct dlp_scanner *s, struct dlp_rule_cost *costs)
     s->costs = costs;
 }
 
-static bool set_has(const struct bundle_set *s, unsigned char b)
-{
-    return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
-}
-
 /* [A-Za-z0-9_] */
 static bool is_word(unsigned char c)
 {
     static const struct bundle_set word = {{0, 0x03ff0000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
 
-    return set_has(&word, c);
+    return rx_set_has(&word, c);
 }
 
 /* ---- boundaries ------------------------------------------------------------------------- */
@@ -242,7 +238,7 @@ void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at)
     const struct bundle *b = x->rules->b;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
 
-    if (!scan_is_dead(x, pattern) && set_has(&b->sets[b->patterns[pattern].first], text[at]) &&
+    if (!scan_is_dead(x, pattern) && rx_set_has(&b->sets[b->patterns[pattern].first], text[at]) &&
         at >= x->from && at < x->to)
         scan_try_waiting(x, pattern, at, scan_boundaries_before(x->text, at));
 }

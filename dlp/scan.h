@@ -125,15 +125,7 @@ struct scan_heaps {
     size_t from, to; /* the last one */
 };
 
-/* [A-Za-z0-9_.-], as rx_behind_name() has it. */
-static inline bool scan_is_name(unsigned char c)
-{
-    static const struct bundle_set name = {{0, 0x03ff6000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
-
-    return (name.w[c >> 5] >> (c & 31) & 1u) != 0;
-}
-
-/* text[from, to) are bytes of names in a row, and the one at `to` is none; alive: what may follow, as bits of prefilter.behind_name. */
+/* text[from, to) are bytes of names (rx_is_name) in a row, and the one at `to` is none; alive: what may follow, as bits of prefilter.behind_name. */
 struct scan_name {
     size_t from, to;
     uint64_t alive;

@@ -19,11 +19,6 @@ static bool is_token(unsigned char c)
     return (prefilter_flags[c] & 2) != 0;
 }
 
-static bool set_has(const struct bundle_set *s, unsigned char b)
-{
-    return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
-}
-
 /* ---- windows ------------------------------------------------------------------------------ */
 
 /* n bytes at `at`, in the text or, near its end, in tail with zeroes behind. */
@@ -46,7 +41,7 @@ static inline bool head_fits(const struct bundle *b, const uint32_t head[BUNDLE_
     for (; places != 0; places &= places - 1) {
         unsigned k = (unsigned)__builtin_ctz(places);
 
-        if (!set_has(&b->sets[head[k]], p[k]))
+        if (!rx_set_has(&b->sets[head[k]], p[k]))
             return false;
     }
     return true;
@@ -113,7 +108,7 @@ static const struct scan_name *read_name(struct scan_leaf *x, size_t at)
     struct scan_name *further = &x->names[x->names[1].to > x->names[0].to], *n;
     size_t to = at;
 
-    while (to < x->text.len && scan_is_name(text[to]) && to != further->from)
+    while (to < x->text.len && rx_is_name(text[to]) && to != further->from)
         to++;
     x->work += to - at;
     if (to == further->from) {
@@ -200,11 +195,11 @@ static void offer_any(struct scan_leaf *x, const struct bundle_target *t, size_t
     if (word && word_start(x, at) < least)
         return;
     least = walked(x, t, at, least);
-    while (start > least && set_has(between, text[start - 1]))
+    while (start > least && rx_set_has(between, text[start - 1]))
         start--;
     x->work += (at - start) / 4;
     for (; start + t->min <= at; start++)
-        if (set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])))
+        if (rx_set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])))
             offer(x, t->pattern, start);
 }
 
@@ -385,7 +380,7 @@ static bool is_words(struct scan_leaf *x, const struct prefilter_run *run, uint3
     if (!run->is_all || !x->rules->asks_random[rule] || b->rules[rule].n_nears > 0 || x->growing ||
         x->s->explain != NULL)
         return false;
-    while (end < x->text.len && end - at <= most && set_has(set, text[end]))
+    while (end < x->text.len && end - at <= most && rx_set_has(set, text[end]))
         end++;
     x->work += end - at;
     return end - at > most || scan_is_wordy(x, at, end);
@@ -419,7 +414,7 @@ static void find_runs_at(struct scan_leaf *x, const struct prefilter_runs *group
     size_t longest = group->most + 1, stop = at;
 
     end = end - at < longest ? end : at + longest;
-    while (stop < end && set_has(set, text[stop]))
+    while (stop < end && rx_set_has(set, text[stop]))
         stop++;
     offer_runs(x, group, at, stop - at);
 }

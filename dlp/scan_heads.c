@@ -73,11 +73,6 @@ void scan_heads_free(struct scan_heads *h)
 
 /* ---- tables ------------------------------------------------------------------------------- */
 
-static bool set_has(const struct bundle_set *s, unsigned byte)
-{
-    return (s->w[byte >> 5] >> (byte & 31) & 1u) != 0;
-}
-
 /* Splits the classes of bytes by one more set. */
 static void split_classes(struct scan_heads *h, const struct bundle_set *s)
 {
@@ -86,7 +81,7 @@ static void split_classes(struct scan_heads *h, const struct bundle_set *s)
 
     memset(renamed, -1, sizeof(renamed));
     for (unsigned byte = 0; byte < BYTES; byte++) {
-        int *name = &renamed[h->class_of[byte]][set_has(s, byte)];
+        int *name = &renamed[h->class_of[byte]][rx_set_has(s, byte)];
 
         if (*name < 0)
             *name = (int)n++;
@@ -180,7 +175,7 @@ static void fill_head(struct scan_heads *h, const struct dlp_rules *r, uint32_t 
                                     : b->patterns[p].behind_name[place - PLACES]];
 
         for (unsigned c = 0; c < h->n_classes; c++)
-            if (set_has(s, h->one_of[c]))
+            if (rx_set_has(s, h->one_of[c]))
                 *row_of(h, i / 64, place, c) |= bit;
     }
 }
@@ -208,7 +203,7 @@ static uint8_t lowest(const struct bundle_set *s)
 {
     unsigned byte = 0;
 
-    while (byte < BYTES - 1 && !set_has(s, byte))
+    while (byte < BYTES - 1 && !rx_set_has(s, byte))
         byte++;
     return (uint8_t)byte;
 }
@@ -313,7 +308,7 @@ static void fill_spans(struct scan_spans *l, const struct dlp_rules *rules)
     qsort(l->items, l->n, sizeof(*l->items), by_reach);
     for (unsigned i = 0; i < l->n; i++)
         for (unsigned byte = 0; byte < BYTES; byte++)
-            if (set_has(&l->items[i].set, byte))
+            if (rx_set_has(&l->items[i].set, byte))
                 l->has[byte][i / 64] |= UINT64_C(1) << (i % 64);
 }
 
@@ -416,7 +411,7 @@ static inline void read_name(struct scan_end *end, struct gw_span text, size_t a
     if (end->to < at)
         *end = (struct scan_end){at, false};
     while (!end->closed && end->to < text.len && end->to - at < LONG_NAME) {
-        end->closed = !scan_is_name((unsigned char)text.ptr[end->to]);
+        end->closed = !rx_is_name((unsigned char)text.ptr[end->to]);
         end->to += !end->closed;
     }
 }

@@ -3,16 +3,12 @@
  * that a number does. Thread: the scanner's. */
 #include <string.h>
 
+#include "dlp/rulec_regex.h"
 #include "dlp/scan.h"
 
 static bool is_digit(unsigned char c)
 {
     return (unsigned char)(c - '0') < 10;
-}
-
-static bool set_has(const struct bundle_set *s, unsigned char b)
-{
-    return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
 }
 
 /* The digits at `at`, or one more of them than a number system can have. */
@@ -44,7 +40,7 @@ bool scan_is_refused(struct scan_leaf *x, uint32_t pattern, size_t at)
         return true;
     digits = digits_at(x, at);
     if (digits->n <= DLP_DIGITS_MAX && at + digits->n < x->text.len &&
-        set_has(&x->rules->b->sets[p->holds], text[at + digits->n]))
+        rx_set_has(&x->rules->b->sets[p->holds], text[at + digits->n]))
         return false;
     if (digits->n > DLP_DIGITS_MAX)
         return p->longest <= DLP_DIGITS_MAX;

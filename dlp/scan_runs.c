@@ -4,12 +4,8 @@
  * through and asked for what is known of a match's first bytes, and the run's bytes are looked at last, each once for a run.
  * Thread: the scanner's. */
 #include "dlp/rulec.h"
+#include "dlp/rulec_regex.h"
 #include "dlp/scan.h"
-
-static bool set_has(const struct bundle_set *s, unsigned char b)
-{
-    return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
-}
 
 static bool is_word(unsigned char c)
 {
@@ -55,7 +51,7 @@ static bool stands(const struct scan_leaf *x, const struct bundle_set *set, stru
     if (at < s->from || at > s->to || (s->closed && at == s->to))
         *s = (struct stretch){at, at, false};
     while (!s->closed && s->to < end && s->to < at + n) {
-        s->closed = !set_has(set, text[s->to]);
+        s->closed = !rx_set_has(set, text[s->to]);
         s->to += !s->closed;
     }
     return s->to - at >= n;
@@ -93,7 +89,7 @@ static void offer_fixed(struct scan_leaf *x, const struct bundle_run *run,
     if (!prefilter_at_word(p)) {
         x->work += (to - start) / 4;
         for (; start < to && x->st == GW_OK; start++)
-            if (set_has(first, text[start]) && scan_fits(x, t->pattern, start) &&
+            if (rx_set_has(first, text[start]) && scan_fits(x, t->pattern, start) &&
                 stands(x, set, &s, start + t->min, run->n, end))
                 scan_push(x, t->pattern, start);
         return;
@@ -101,7 +97,7 @@ static void offer_fixed(struct scan_leaf *x, const struct bundle_run *run,
     for (unsigned i = 0; i < words->n && x->st == GW_OK; i++) {
         size_t at = words->base + words->at[i];
 
-        if (at < start || at >= to || !set_has(first, text[at]))
+        if (at < start || at >= to || !rx_set_has(first, text[at]))
             continue;
         x->work++;
         if (scan_fits(x, t->pattern, at) && stands(x, set, &s, at + t->min, run->n, end))
@@ -123,7 +119,7 @@ static void offer_any(struct scan_leaf *x, const struct bundle_run *run, size_t 
 
     if (from >= to)
         return;
-    while (start > least && set_has(between, text[start - 1]))
+    while (start > least && rx_set_has(between, text[start - 1]))
         start--;
     x->work += (to - start) / 4;
     /* text[start, done) may stand between. */
@@ -131,13 +127,13 @@ static void offer_any(struct scan_leaf *x, const struct bundle_run *run, size_t 
         size_t at = start + t->min > from ? start + t->min : from;
 
         done = done > start ? done : start;
-        while (done < at && set_has(between, text[done]))
+        while (done < at && rx_set_has(between, text[done]))
             done++;
         if (done < at) {
             start = done; /* nothing goes over this byte */
             continue;
         }
-        if (set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])) &&
+        if (rx_set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])) &&
             scan_fits(x, t->pattern, start))
             scan_push(x, t->pattern, start);
     }
@@ -153,7 +149,7 @@ static void find_any(struct scan_leaf *x, const struct bundle_run *run, size_t f
     for (size_t start = from; start < to && start + run->n <= end && x->st == GW_OK;) {
         size_t stop = start, last;
 
-        while (stop < end && set_has(set, text[stop]))
+        while (stop < end && rx_set_has(set, text[stop]))
             stop++;
         last = stop - start < run->n ? start : stop - run->n + 1;
         offer_any(x, run, start, last < to ? last : to);

@@ -32,7 +32,7 @@ BEGIN {
     owner["hiredis"]    = "^(proxy/redis/|proxy/cache/cache_redis|proxy/limits/limits_(redis|script)|proxy/cmd/cmd_budgets|proxy/probe/|tests/)"
     owner["curl"]       = "^proxy/(fetch|probe|sink)/"
     owner["zlib"]       = "^(dlp/view_inflate|proxy/(fetch/|http/encoding|provider/provider_aws)|tests/)"
-    owner["cuda"]       = "^kernels/.*\\.cuh?$"
+    owner["cuda"]       = "^(kernels/.*\\.cuh?$|tests/simt/)" # which emulates its device
     owner["immintrin"]  = "(avx2|avx512)\\.[ch]$"
 }
 function complain(why) {
