@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 11, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16, BUNDLE_HEADS = 8 };
+enum { BUNDLE_ABI = 12, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16, BUNDLE_HEADS = 8 };
 /* Bytes around a window that are compared, and how many of them stand in front of it. */
 enum { BUNDLE_AROUND_BYTES = 16, BUNDLE_AROUND_BEFORE = 6 };
 
@@ -137,6 +137,9 @@ struct bundle_target {
     uint32_t pattern;
     uint32_t min, max; /* bytes */
     uint32_t between;  /* index of a set */
+    uint32_t
+        alike; /* of the starts in front of a window a match begins at each or at none, with one end, as far as their first bytes and
+                     * what is in front of them allow it */
     /* The bytes around a window, as far as bits tell: masked they are value, or no match is there. NUL: beyond the text. */
     uint8_t value[BUNDLE_AROUND_BYTES], mask[BUNDLE_AROUND_BYTES];
 };

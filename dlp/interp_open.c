@@ -108,6 +108,7 @@ static bool add_target(struct opening *x, const struct part *part, const struct 
     a->min = t->min;
     a->max = t->max;
     a->between = part->rules->b->sets[t->between];
+    a->alike = t->alike != 0;
     memcpy(a->value, t->value, sizeof(a->value));
     memcpy(a->mask, t->mask, sizeof(a->mask));
     return emit_add_anchor(&x->t, a, part->pattern[t->pattern]);

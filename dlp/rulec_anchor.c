@@ -6,7 +6,6 @@
 #include "dlp/rulec_anchor.h"
 
 #include <float.h>
-#include <pthread.h>
 #include <string.h>
 
 enum {
@@ -26,16 +25,14 @@ static const double SELDOM_GRAM = 5e-5;
 
 enum element_kind { ELEMENT_SET, ELEMENT_GAP, ELEMENT_RUN };
 
-/* Bytes of one kind stand together: a digit is rare, but half of what stands behind one are digits. */
-enum kind { LOWER, UPPER, DIGIT, SPACE, OTHER, KINDS };
-
 struct element {
     enum element_kind kind;
     struct bundle_set set;                /* GAP: what it may hold */
-    double share[KINDS];                  /* SET: of each kind's bytes those in it */
+    double share[RULEC_KINDS];            /* SET: of each kind's bytes those in it */
     uint8_t value, mask;                  /* SET: rulec_common_bits */
     uint8_t folded[MAX_FOLDED], n_folded; /* SET: its bytes without case; 0: more than that */
     long min, max;                        /* GAP: width; RUN: min bytes, and no width */
+    bool is_loop;                         /* GAP: any bytes of its set will do */
 };
 
 struct sequence {
@@ -59,6 +56,7 @@ enum { KNOWN_COSTS = 64 };
 struct finder {
     struct gw_arena *arena;
     struct known_cost costs[KNOWN_COSTS]; /* by the address of the first element */
+    struct bundle_set first;              /* what a match begins with */
     bool failed;                          /* out of memory */
 };
 
@@ -69,84 +67,6 @@ void rulec_token_set(struct bundle_set *out)
         if ((b >= '0' && b <= '9') || (b >= 'A' && b <= 'Z') || (b >= 'a' && b <= 'z') ||
             b == '+' || b == '/' || b == '=' || b == '_' || b == '-')
             rx_set_add(out, b);
-}
-
-/* ---- frequencies ------------------------------------------------------------------------ */
-
-/* How often a byte stands in prose, chat and code, roughly. */
-static double byte_frequency(unsigned b)
-{
-    static const double letters[26] = {.060, .012, .024, .030, .094, .018, .016, .035, .056,
-                                       .003, .008, .034, .022, .054, .060, .018, .002, .050,
-                                       .052, .072, .024, .009, .014, .004, .014, .003};
-
-    if (b >= 'a' && b <= 'z')
-        return letters[b - 'a'];
-    if (b >= 'A' && b <= 'Z')
-        return letters[b - 'A'] * .06 + .0005;
-    if (b >= '0' && b <= '9')
-        return .004;
-    if (b == ' ')
-        return .16;
-    if (b == '\n')
-        return .02;
-    if (b != '\0' && b < 128 && strchr(".,-_()\"'=/:;*<>\\", (int)b) != NULL)
-        return .006;
-    return b >= 128 ? .0004 : .0006;
-}
-
-double rulec_set_frequency(const struct bundle_set *s)
-{
-    double sum = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        for (uint32_t w = s->w[i]; w != 0; w &= w - 1)
-            sum += byte_frequency(i * 32 + (unsigned)__builtin_ctz(w));
-    return sum;
-}
-
-static enum kind kind_of(unsigned b)
-{
-    if (b >= 'a' && b <= 'z')
-        return LOWER;
-    if (b >= 'A' && b <= 'Z')
-        return UPPER;
-    if (b >= '0' && b <= '9')
-        return DIGIT;
-    return b == ' ' || (b >= '\t' && b <= '\r') ? SPACE : OTHER;
-}
-
-/* Frequencies of all bytes and kinds, worked out once: opening rules asks for them a million times. */
-static struct {
-    double of[256], all[KINDS];
-    unsigned char kind[256];
-} known;
-
-static void learn(void)
-{
-    for (unsigned b = 0; b < 256; b++) {
-        known.of[b] = byte_frequency(b);
-        known.kind[b] = (unsigned char)kind_of(b);
-        known.all[known.kind[b]] += known.of[b];
-    }
-}
-
-/* The share of each kind's bytes that are in s. */
-static void kind_shares(const struct bundle_set *s, double share[KINDS])
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    double in[KINDS] = {0};
-
-    (void)pthread_once(&once, learn);
-    for (unsigned i = 0; i < 8; i++) {
-        for (uint32_t w = s->w[i]; w != 0; w &= w - 1) {
-            unsigned b = i * 32 + (unsigned)__builtin_ctz(w);
-
-            in[known.kind[b]] += known.of[b];
-        }
-    }
-    for (unsigned k = 0; k < KINDS; k++)
-        share[k] = in[k] / known.all[k];
 }
 
 /* ---- sequences -------------------------------------------------------------------------- */
@@ -204,7 +124,7 @@ static bool push_set(struct finder *x, struct sequences *all, const struct rx_no
 {
     struct element e = {.kind = ELEMENT_SET, .set = n->set};
 
-    kind_shares(&n->set, e.share);
+    rulec_kind_shares(&n->set, e.share);
     e.mask = rulec_common_bits(&n->set, &e.value);
     fold_set(&e);
     return push(x, all, &e);
@@ -213,7 +133,7 @@ static bool push_set(struct finder *x, struct sequences *all, const struct rx_no
 static bool push_gap(struct finder *x, struct sequences *all, const struct rx_node *n, long min,
                      long max)
 {
-    struct element e = {.kind = ELEMENT_GAP, .min = min, .max = max};
+    struct element e = {.kind = ELEMENT_GAP, .min = min, .max = max, .is_loop = n->kind == RX_SET};
 
     rx_all(n, &e.set);
     return push(x, all, &e);
@@ -343,35 +263,35 @@ static bool expand(struct finder *x, struct sequences *all, const struct rx_node
 static double cost_of(const double *const share[BUNDLE_WINDOW_BYTES])
 {
     /* What stands behind what, in prose and code, roughly. */
-    static const double next[KINDS][KINDS] = {
+    static const double next[RULEC_KINDS][RULEC_KINDS] = {
         {.80, .005, .005, .13, .06}, {.45, .42, .02, .06, .05}, {.05, .02, .55, .13, .25},
         {.62, .12, .05, .10, .11},   {.25, .08, .08, .30, .29},
     };
-    double at[KINDS] = {.66, .05, .02, .17, .10}, cost = 0;
+    double at[RULEC_KINDS] = {.66, .05, .02, .17, .10}, cost = 0;
 
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-        double behind[KINDS] = {0};
+        double behind[RULEC_KINDS] = {0};
 
-        for (unsigned k = 0; k < KINDS; k++) {
+        for (unsigned k = 0; k < RULEC_KINDS; k++) {
             at[k] *= share[place][k];
-            for (unsigned to = 0; to < KINDS; to++)
+            for (unsigned to = 0; to < RULEC_KINDS; to++)
                 behind[to] += at[k] * next[k][to];
         }
         if (place + 1 < BUNDLE_WINDOW_BYTES)
             memcpy(at, behind, sizeof(at));
     }
-    for (unsigned k = 0; k < KINDS; k++)
+    for (unsigned k = 0; k < RULEC_KINDS; k++)
         cost += at[k];
     return cost;
 }
 
 double rulec_window_cost(const struct bundle_set window[BUNDLE_WINDOW_BYTES])
 {
-    double share[BUNDLE_WINDOW_BYTES][KINDS];
+    double share[BUNDLE_WINDOW_BYTES][RULEC_KINDS];
     const double *const of[BUNDLE_WINDOW_BYTES] = {share[0], share[1], share[2], share[3]};
 
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-        kind_shares(&window[place], share[place]);
+        rulec_kind_shares(&window[place], share[place]);
     return cost_of(of);
 }
 
@@ -421,7 +341,7 @@ static double cost_of_grams(const struct element *const e[BUNDLE_WINDOW_BYTES], 
 /* How often text is expected to hold the window that begins at element i, a set. */
 static double window_cost(struct finder *x, const struct sequence *s, unsigned i)
 {
-    static const double everything[KINDS] = {1, 1, 1, 1, 1};
+    static const double everything[RULEC_KINDS] = {1, 1, 1, 1, 1};
     struct known_cost *last = &x->costs[(uintptr_t)s->e[i] / sizeof(struct element) % KNOWN_COSTS];
     const struct element *e[BUNDLE_WINDOW_BYTES] = {NULL};
     const double *share[BUNDLE_WINDOW_BYTES];
@@ -476,6 +396,40 @@ static void look_around(const struct sequence *s, unsigned i, struct rulec_ancho
     }
 }
 
+static bool is_within(const struct bundle_set *a, const struct bundle_set *b)
+{
+    uint32_t more = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        more |= a->w[i] & ~b->w[i];
+    return more == 0;
+}
+
+/* Is what stands in front of element i a row of one set's bytes, of which some may be missing at its beginning, so that all starts in it
+ * are alike? Its last bytes may be fewer ones, which are the same for all starts. */
+static bool is_alike(const struct finder *x, const struct sequence *s, unsigned i)
+{
+    const struct element *loop = NULL;
+    unsigned at = 0;
+
+    for (unsigned k = 0; k < i; k++) {
+        if (s->e[k]->kind == ELEMENT_RUN || (s->e[k]->kind == ELEMENT_GAP && loop != NULL))
+            return false;
+        if (s->e[k]->kind == ELEMENT_GAP)
+            loop = s->e[at = k];
+    }
+    if (loop == NULL || !loop->is_loop)
+        return false;
+    for (unsigned k = 0; k < i; k++) {
+        const struct bundle_set *set = &s->e[k]->set;
+
+        if (!is_within(set, &loop->set) ||
+            (k < at && !is_within(k == 0 ? &x->first : &loop->set, set)))
+            return false;
+    }
+    return true;
+}
+
 /* The cheapest anchor of one sequence; cost DBL_MAX when there is none. */
 static void choose(struct finder *x, const struct sequence *s, struct rulec_anchor *best)
 {
@@ -503,6 +457,7 @@ static void choose(struct finder *x, const struct sequence *s, struct rulec_anch
             *best = (struct rulec_anchor){
                 .min = (unsigned)min, .max = (unsigned)max, .between = between, .cost = cost};
             if (e->kind == ELEMENT_SET) {
+                best->alike = is_alike(x, s, i);
                 window_at(s, i, best);
                 look_around(s, i, best);
             } else {
@@ -521,6 +476,8 @@ static void choose(struct finder *x, const struct sequence *s, struct rulec_anch
 /* Makes a stand for b, too. */
 static void widen(struct rulec_anchor *a, const struct rulec_anchor *b)
 {
+    a->alike = a->alike && b->alike && a->min == b->min && a->max == b->max &&
+               memcmp(&a->between, &b->between, sizeof(a->between)) == 0;
     a->min = a->min < b->min ? a->min : b->min;
     a->max = a->max > b->max ? a->max : b->max;
     rx_set_join(&a->between, &b->between);
@@ -556,6 +513,7 @@ enum gw_status rulec_anchors(struct gw_arena *arena, const struct rx_node *root,
     struct rulec_anchor *anchors = NULL;
     unsigned n = 0;
 
+    rx_first(root, &x.first);
     if (!expand(&x, &all, root))
         return gw_fail(err, GW_ENOMEM, "pattern: out of memory");
     anchors = gw_arena_array(arena, all.n, sizeof(*anchors));

@@ -14,6 +14,7 @@ struct rulec_anchor {
     unsigned run;                               /* bytes of a run; 0: a window */
     unsigned min, max;                          /* bytes in front of it, at least and at most */
     struct bundle_set between;                  /* what those bytes can be */
+    bool alike;                                 /* of struct bundle_target */
     uint8_t value[BUNDLE_AROUND_BYTES], mask[BUNDLE_AROUND_BYTES]; /* of struct bundle_target */
     double cost; /* how often text is expected to hold it, a byte */
 };
@@ -48,6 +49,12 @@ double rulec_gram_rate(const uint8_t gram[BUNDLE_WINDOW_BYTES]);
 
 /* How often a byte of text is expected to be of s; the sum of rough figures, so that it may be a little above 1. */
 double rulec_set_frequency(const struct bundle_set *s);
+
+/* Bytes of one kind stand together: a digit is rare, but half of what stands behind one are digits. */
+enum rulec_kind { RULEC_LOWER, RULEC_UPPER, RULEC_DIGIT, RULEC_SPACE, RULEC_OTHER, RULEC_KINDS };
+
+/* The share of each kind's bytes that are in s, by how often text has them. */
+void rulec_kind_shares(const struct bundle_set *s, double share[RULEC_KINDS]);
 
 /* The bytes that long tokens are made of: runs are looked for in these. */
 void rulec_token_set(struct bundle_set *out);

@@ -57,7 +57,7 @@ static void put_patterns(struct gw_buf *out, const struct emit_tables *t)
 
 static void put_target(struct gw_buf *out, const struct bundle_target *t)
 {
-    gw_buf_printf(out, "{%u, %u, %u, %u, {", t->pattern, t->min, t->max, t->between);
+    gw_buf_printf(out, "{%u, %u, %u, %u, %u, {", t->pattern, t->min, t->max, t->between, t->alike);
     for (unsigned k = 0; k < BUNDLE_AROUND_BYTES; k++)
         gw_buf_printf(out, "%u,", t->value[k]);
     gw_buf_adds(out, "}, {");
@@ -83,13 +83,14 @@ static void put_tables(struct gw_buf *out, const struct emit_tables *t)
         put_target(out, &t->targets[i]);
         gw_buf_adds(out, ",\n");
     }
-    gw_buf_adds(out, "    {0, 0, 0, 0, {0}, {0}}};\nstatic const struct bundle_run runs[] = {\n");
+    gw_buf_adds(out,
+                "    {0, 0, 0, 0, 0, {0}, {0}}};\nstatic const struct bundle_run runs[] = {\n");
     for (unsigned i = 0; i < t->n_runs; i++) {
         gw_buf_printf(out, "    {%u, %u, ", t->runs[i].set, t->runs[i].n);
         put_target(out, &t->runs[i].target);
         gw_buf_adds(out, "},\n");
     }
-    gw_buf_adds(out, "    {0, 0, {0, 0, 0, 0, {0}, {0}}}};\n");
+    gw_buf_adds(out, "    {0, 0, {0, 0, 0, 0, 0, {0}, {0}}}};\n");
 }
 
 /* ---- the whole -------------------------------------------------------------------------- */

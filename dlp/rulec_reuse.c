@@ -64,7 +64,8 @@ static bool copy_anchors(struct emit_tables *t, const struct emit_earlier *e, ui
         const struct emit_earlier_anchor *from = &e->anchors[i];
         struct rulec_anchor a = {.min = from->target->min,
                                  .max = from->target->max,
-                                 .between = b->sets[from->target->between]};
+                                 .between = b->sets[from->target->between],
+                                 .alike = from->target->alike != 0};
 
         memcpy(a.value, from->target->value, sizeof(a.value));
         memcpy(a.mask, from->target->mask, sizeof(a.mask));

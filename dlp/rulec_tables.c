@@ -214,9 +214,12 @@ static enum gw_status compile_pattern(const struct rulec_rule *r, unsigned rule,
     for (unsigned i = 0; i < row.n_heads; i++)
         for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++)
             row.head[i][k] = emit_set(&t->sets, &head[i][k]);
-    for (unsigned k = 0; k < n_anchors; k++)
+    for (unsigned k = 0; k < n_anchors; k++) {
+        /* What a matcher sees ends at its reach, so a later start could have more of a longer match. */
+        anchors[k].alike = anchors[k].alike && row.longest != 0 && row.longest < row.reach;
         if (!emit_add_anchor(t, &anchors[k], t->n_patterns))
             return gw_fail(err, GW_ENOMEM, "out of memory");
+    }
     return emit_add_pattern(t, &row) && !t->sets.failed ? GW_OK
                                                         : gw_fail(err, GW_ENOMEM, "out of memory");
 }
@@ -315,7 +318,8 @@ static struct bundle_target target_of(struct emit_tables *t, const struct emit_a
     struct bundle_target target = {.pattern = a->pattern,
                                    .min = a->a.min,
                                    .max = a->a.max,
-                                   .between = emit_set(&t->sets, &a->a.between)};
+                                   .between = emit_set(&t->sets, &a->a.between),
+                                   .alike = a->a.alike};
 
     memcpy(target.value, a->a.value, sizeof(target.value));
     memcpy(target.mask, a->a.mask, sizeof(target.mask));

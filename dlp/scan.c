@@ -178,8 +178,11 @@ static inline void add_work(struct scan_leaf *x, uint64_t steps)
         look_at_work(x);
 }
 
-/* Judges the match m of pattern p at byte `at`. */
-static void take_match(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
+/* What became of a try. */
+enum outcome { NO_MATCH, REFUSED, TAKEN };
+
+/* Judges the match m of pattern p at byte `at`; true when it is a finding. */
+static bool take_match(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
                        const struct bundle_match *m)
 {
     struct scan_match found = {.rule = p->rule,
@@ -190,20 +193,21 @@ static void take_match(struct scan_leaf *x, const struct bundle_pattern *p, size
 
     if (m->end <= m->start || !scan_boundary_after(p->after, x->text, at + m->len) ||
         !scan_judge(x, &found))
-        return;
+        return false;
     if (!add_finding(x, &(struct dlp_finding){.rule = p->rule,
                                               .leaf = x->leaf,
                                               .start = (uint32_t)found.start,
                                               .end = (uint32_t)found.end,
                                               .confidence = found.confidence}))
-        return;
+        return false;
     scan_count_apart(x, &x->s->found[x->s->n_found - 1]);
     x->s->state[p->rule] =
         (struct scan_state){.epoch = x->s->epoch, .next = (uint32_t)(at + m->len)};
+    return true;
 }
 
-/* Runs the matcher of pattern at byte `at`, where it may begin, and judges its match; true when there is one. */
-static bool run_at(struct scan_leaf *x, uint32_t pattern, size_t at)
+/* Runs the matcher of pattern at byte `at`, where it may begin, and judges its match. */
+static enum outcome run_at(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
@@ -215,22 +219,22 @@ static bool run_at(struct scan_leaf *x, uint32_t pattern, size_t at)
     if (x->growing)
         scan_note(x, pattern, at, &m);
     if (m.len == 0)
-        return false;
+        return NO_MATCH;
     x->s->n_hits++;
-    if (!x->growing)
-        take_match(x, p, at, &m);
-    return true;
+    return !x->growing && take_match(x, p, at, &m) ? TAKEN : REFUSED;
 }
 
 /* The same, with what it costs. */
-static void run_measured(struct scan_leaf *x, uint32_t pattern, size_t at)
+static enum outcome run_measured(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     struct dlp_rule_cost *cost = &x->s->costs[x->rules->b->patterns[pattern].rule];
     uint64_t from = gw_clock_ns();
+    enum outcome outcome = run_at(x, pattern, at);
 
     cost->candidates++;
-    cost->matches += run_at(x, pattern, at);
+    cost->matches += outcome != NO_MATCH;
     cost->ns += gw_clock_ns() - from;
+    return outcome;
 }
 
 void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at)
@@ -240,23 +244,21 @@ void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at)
 
     if (!scan_is_dead(x, pattern) && rx_set_has(&b->sets[b->patterns[pattern].first], text[at]) &&
         at >= x->from && at < x->to)
-        scan_try_waiting(x, pattern, at, scan_boundaries_before(x->text, at));
+        (void)scan_try_waiting(x, pattern, at, scan_boundaries_before(x->text, at));
 }
 
-void scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned before)
+bool scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned before)
 {
     const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
     const struct scan_state *state = &x->s->state[p->rule];
 
     if ((before >> p->before & 1) == 0 ||
-        (!x->growing && state->epoch == x->s->epoch && at < state->next) ||
-        (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
+        (!x->growing && state->epoch == x->s->epoch && at < state->next))
+        return true;
+    if ((x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
         (x->s->only != NULL && !x->s->only[p->rule]))
-        return;
-    if (x->s->costs != NULL)
-        run_measured(x, pattern, at);
-    else
-        (void)run_at(x, pattern, at);
+        return false;
+    return (x->s->costs != NULL ? run_measured(x, pattern, at) : run_at(x, pattern, at)) == REFUSED;
 }
 
 /* ---- leaves ----------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* dlp/scan.h - one thread's scanner. Private to dlp.
  *
- * scan.c finds matches (prefilter, matcher, boundaries) with scan_find.c, scan_runs.c (long tokens) and scan_ring.c,
+ * scan.c finds matches (prefilter, matcher, boundaries) with scan_find.c, scan_walk.c, scan_runs.c (long tokens) and scan_ring.c,
  * scan_judge.c decides what they are worth (length, validators, the sum) with scan_list.c (values that are none), scan_word.c
  * (context words; scan_word_avx512.c) and scan_near.c (second patterns); scan_sleep.c and scan_plain.c say before what would be worth
  * nothing (no word near that is required, a wrong checksum); scan_overlap.c keeps the strongest where they overlap,
@@ -51,7 +51,7 @@ struct scan_starts {
 enum { SCAN_WALKS = 64 };
 struct scan_walk {
     uint32_t find, target; /* number of the scan_find(), index */
-    size_t at;
+    size_t at, from;       /* the last window, 0: none yet; how far one went back from it */
 };
 
 /* Which sleepers (struct bundle_sleep) are awake in each block of the chunk, and anywhere below a key: that of the last text. */
@@ -193,14 +193,30 @@ void scan_all(struct scan_leaf *x);
 void scan_set_dead(struct scan_leaf *x, size_t len);
 /* Tries pattern at byte `at`. */
 void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at);
-/* The same for a start that scan_push() took. before: scan_boundaries_before() of it. */
-void scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned before);
+/* The same for a start that scan_push() took. before: scan_boundaries_before() of it. True when it says nothing of starts that are
+ * alike: it was not tried, or its match is worth nothing. */
+bool scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned before);
 /* Tries the patterns of rules of numbers at `at` whose matches may begin with the bytes there. x->filter is set. */
 void scan_numbers_at(struct scan_leaf *x, size_t at);
 /* Can a match of the pattern begin with the bytes at `at`? x->filter is set. */
 bool scan_fits(const struct scan_leaf *x, uint32_t pattern, size_t at);
-/* Notes that pattern is to be tried at `at`, once, if what all of its matches have is there. */
-void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at);
+/* Can what stands behind the name at `at` do so in a match of the pattern? */
+bool scan_name_fits(struct scan_leaf *x, uint32_t pattern, size_t at);
+/* Notes that pattern is to be tried at `at`, once, if what all of its matches have is there; when that says nothing of the starts behind
+ * it, up to `last`, at the next one, too. */
+void scan_push_first(struct scan_leaf *x, uint32_t pattern, size_t at, size_t last);
+/* The same for one start. */
+static inline void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at)
+{
+    scan_push_first(x, pattern, at, at);
+}
+/* The same when its first bytes fit, too. */
+void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at);
+/* Offers every start from which the window of a target whose distance is not fixed can stand at `at`. */
+void scan_offer_all(struct scan_leaf *x, const struct bundle_target *t, size_t at);
+/* The first start from *start on where a match of the pattern may begin, by its first byte and what is in front of it; false: none up to
+ * `last`. */
+bool scan_next_start(const struct scan_leaf *x, uint32_t pattern, size_t last, size_t *start);
 /* The same at `at`, where a word begins, for the starts of bits: those whose matches can end where ends says, and that may begin there.
  * at_token: a token begins there. */
 void scan_push_starts(struct scan_leaf *x, const struct prefilter_start *starts, uint64_t bits,

@@ -128,8 +128,7 @@ static inline const struct scan_name *name_at(struct scan_leaf *x, size_t at)
     return read_name(x, at);
 }
 
-/* Can what stands behind the name at `at` do so in a match of the pattern? */
-static inline bool name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
+bool scan_name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     const struct prefilter_need *need = &x->filter->needs[pattern];
     const struct scan_name *n;
@@ -141,74 +140,19 @@ static inline bool name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
            (n->to - at <= need->name_max || need->name_max == UINT16_MAX);
 }
 
-/* Notes pattern at `at` when its first bytes fit. */
-static void offer(struct scan_leaf *x, uint32_t pattern, size_t at)
+void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
-    if (!scan_is_refused(x, pattern, at) && name_fits(x, pattern, at) && scan_fits(x, pattern, at))
+    if (!scan_is_refused(x, pattern, at) && scan_name_fits(x, pattern, at) &&
+        scan_fits(x, pattern, at))
         scan_push(x, pattern, at);
 }
 
-/* Where the word that ends at `at` begins; at itself when none does. Places ascend by and large, so the
- * walk back stops where the last one was: linear over a leaf. */
-static size_t word_start(struct scan_leaf *x, size_t at)
-{
-    size_t start = at;
-
-    if (at >= x->word_start && at <= x->word_end)
-        return x->word_start;
-    while (start > 0 && is_word((unsigned char)x->text.ptr[start - 1])) {
-        start--;
-        if (start == x->word_end) {
-            start = x->word_start;
-            break;
-        }
-    }
-    x->word_end = at;
-    x->word_start = start;
-    return start;
-}
-
-/* The first start from which no window of the target further in front led to the one at `at`; `least` is the first of all. */
-static size_t walked(struct scan_leaf *x, const struct bundle_target *t, size_t at, size_t least)
-{
-    uint32_t target = (uint32_t)(t - x->filter->targets);
-    struct scan_walk *w = &x->s->walks[target % SCAN_WALKS];
-
-    if (w->find == x->s->finds && w->target == target && w->at <= at && w->at + 1 - t->min > least)
-        least = w->at + 1 - t->min;
-    *w = (struct scan_walk){x->s->finds, target, at};
-    return least;
-}
-
-/* Offers every start from which the anchor of a target whose distance is not fixed can stand at `at`. */
-static void offer_any(struct scan_leaf *x, const struct bundle_target *t, size_t at)
-{
-    const struct bundle_set *between = &x->rules->b->sets[t->between];
-    const struct bundle_set *first = &x->rules->b->sets[x->rules->b->patterns[t->pattern].first];
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-    size_t start = at, least = at > t->max ? at - t->max : 0;
-    bool word = prefilter_at_word(&x->rules->b->patterns[t->pattern]);
-
-    if (at < t->min || scan_is_dead(x, t->pattern))
-        return;
-    /* Deep inside a long word no start can be at a boundary. */
-    if (word && word_start(x, at) < least)
-        return;
-    least = walked(x, t, at, least);
-    while (start > least && rx_set_has(between, text[start - 1]))
-        start--;
-    x->work += (at - start) / 4;
-    for (; start + t->min <= at; start++)
-        if (rx_set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])))
-            offer(x, t->pattern, start);
-}
-
-/* The same for a target with but one distance: most have. */
+/* Offers the start of a target with but one distance: most have. */
 static inline void offer_fixed(struct scan_leaf *x, const struct bundle_target *t, size_t at)
 {
     size_t start = at - t->min;
 
-    if (at >= t->min && name_fits(x, t->pattern, start) && !scan_is_dead(x, t->pattern) &&
+    if (at >= t->min && scan_name_fits(x, t->pattern, start) && !scan_is_dead(x, t->pattern) &&
         (!prefilter_at_word(&x->rules->b->patterns[t->pattern]) || start == 0 ||
          !is_word((unsigned char)x->text.ptr[start - 1])) &&
         scan_fits(x, t->pattern, start))
@@ -244,7 +188,7 @@ static inline void offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end,
         if (t->min == t->max)
             offer_fixed(x, t, at);
         else
-            offer_any(x, t, at);
+            scan_offer_all(x, t, at);
     }
 }
 
@@ -400,7 +344,7 @@ static void offer_runs(struct scan_leaf *x, const struct prefilter_runs *group, 
         if (is_words(x, run, group->set, at, n))
             x->s->n_hits++;
         else
-            offer(x, run->pattern, at);
+            scan_offer(x, run->pattern, at);
     }
 }
 

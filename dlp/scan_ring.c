@@ -12,9 +12,9 @@ enum {
 };
 _Static_assert((int)SCAN_RING % (int)GROUP == 0, "whole groups");
 
-/* A pattern to try at a start; lists ascend by pattern. */
+/* A pattern to try at a start, and perhaps at the next ones up to the last; lists ascend by pattern. */
 struct node {
-    uint32_t pattern, next;
+    uint32_t pattern, next, last;
 };
 
 struct scan_ring {
@@ -79,8 +79,9 @@ static inline bool has_near(const struct scan_leaf *x, unsigned classes, unsigne
            x->filter->near((const unsigned char *)x->text.ptr + at, n, classes);
 }
 
-/* Adds pattern to the list of a start, once. */
-static inline void add(struct scan_leaf *x, struct scan_ring *r, size_t at, uint32_t pattern)
+/* Adds pattern to the list of a start, once. last: as in struct node. */
+static inline void add(struct scan_leaf *x, struct scan_ring *r, size_t at, uint32_t pattern,
+                       size_t last)
 {
     uint32_t slot = at % SCAN_RING, node, prev = NO_NODE, next = NO_NODE;
     bool used = (r->used[slot / 64] >> (slot % 64) & 1) != 0;
@@ -90,13 +91,16 @@ static inline void add(struct scan_leaf *x, struct scan_ring *r, size_t at, uint
     } else if (used) {
         for (next = r->first[slot]; r->nodes[next].pattern < pattern; next = r->nodes[next].next)
             prev = next;
-        if (r->nodes[next].pattern == pattern)
+        if (r->nodes[next].pattern == pattern) {
+            if (r->nodes[next].last < last)
+                r->nodes[next].last = (uint32_t)last;
             return;
+        }
     }
     node = take_node(x, r);
     if (node == NO_NODE)
         return;
-    r->nodes[node] = (struct node){pattern, next};
+    r->nodes[node] = (struct node){pattern, next, (uint32_t)last};
     if (prev != NO_NODE)
         r->nodes[prev].next = node;
     else
@@ -107,13 +111,13 @@ static inline void add(struct scan_leaf *x, struct scan_ring *r, size_t at, uint
     r->some[slot / GROUP] |= UINT64_C(1) << (slot / 64 % 64);
 }
 
-void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at)
+void scan_push_first(struct scan_leaf *x, uint32_t pattern, size_t at, size_t last)
 {
     struct prefilter_need need = x->filter->needs[pattern];
 
     if (at >= x->from && at < x->to && !scan_is_dead(x, pattern) &&
         has_near(x, need.need, need.within, at) && !scan_sleeps(x, pattern, at))
-        add(x, x->s->ring, at, pattern);
+        add(x, x->s->ring, at, pattern, last);
 }
 
 void scan_push_starts(struct scan_leaf *x, const struct prefilter_start *starts, uint64_t bits,
@@ -127,8 +131,20 @@ void scan_push_starts(struct scan_leaf *x, const struct prefilter_start *starts,
         if ((s->lengths & ends) != 0 && (at_token || !s->at_token) &&
             !scan_sleeps(x, s->pattern, at) && !scan_is_dead(x, s->pattern) &&
             has_near(x, s->need, s->within, at) && !scan_is_refused(x, s->pattern, at))
-            add(x, x->s->ring, at, s->pattern);
+            add(x, x->s->ring, at, s->pattern, at);
     }
+}
+
+/* Notes the pattern at the next of starts that are alike where its rule may have a finding. */
+static void add_next(struct scan_leaf *x, struct scan_ring *r, const struct node *n, size_t at)
+{
+    const struct scan_state *state = &x->s->state[x->rules->b->patterns[n->pattern].rule];
+
+    at++;
+    if (state->epoch == x->s->epoch && state->next > at)
+        at = state->next;
+    if (scan_next_start(x, n->pattern, n->last, &at))
+        add(x, r, at, n->pattern, n->last);
 }
 
 /* Tries what waits at one start, and frees its nodes. */
@@ -137,26 +153,31 @@ static void try_start(struct scan_leaf *x, struct scan_ring *r, size_t at)
     uint32_t slot = at % SCAN_RING;
     unsigned before = scan_boundaries_before(x->text, at);
 
-    for (uint32_t i = r->first[slot]; i != NO_NODE && x->st == GW_OK; i = r->nodes[i].next)
-        scan_try_waiting(x, r->nodes[i].pattern, at, before);
+    for (uint32_t i = r->first[slot]; i != NO_NODE && x->st == GW_OK; i = r->nodes[i].next) {
+        const struct node n = r->nodes[i];
+
+        if (scan_try_waiting(x, n.pattern, at, before) && n.last > at)
+            add_next(x, r, &n, at);
+    }
     r->nodes[r->last[slot]].next = r->free_node;
     r->free_node = r->first[slot];
 }
 
-/* The same for all starts in [from, to), which a word of r->used has. */
+/* The same for all starts in [from, to), which a word of r->used has; trying one may add others behind it. */
 static void try_word(struct scan_leaf *x, struct scan_ring *r, size_t from, size_t to)
 {
     uint32_t slot = from % SCAN_RING, bit = slot % 64;
-    uint64_t *word = &r->used[slot / 64], left = *word >> bit << bit;
+    uint64_t *word = &r->used[slot / 64], asked = UINT64_MAX << bit, left;
     size_t base = from - bit;
 
     if (to - base < 64)
-        left &= (UINT64_C(1) << (to - base)) - 1;
-    *word &= ~left;
+        asked &= (UINT64_C(1) << (to - base)) - 1;
+    while ((left = *word & asked) != 0 && x->st == GW_OK) {
+        *word &= ~(left & -left);
+        try_start(x, r, base + (size_t)__builtin_ctzll(left));
+    }
     if (*word == 0)
         r->some[slot / GROUP] &= ~(UINT64_C(1) << (slot / 64 % 64));
-    for (; left != 0 && x->st == GW_OK; left &= left - 1)
-        try_start(x, r, base + (size_t)__builtin_ctzll(left));
 }
 
 void scan_flush(struct scan_leaf *x, size_t from, size_t to)
