@@ -1,8 +1,8 @@
 /* dlp/validate.c - the registry of validators: a name in a rule file is a function here.
  *
  * The functions live beside it: validate_digits.c (checksums over digits), validate_ids.c and its
- * siblings (identifiers of persons and companies, by country), validate_text.c (entropy, words,
- * placeholders), validate_value.c (is an assigned value a secret), validate_token.c (tokens with
+ * siblings (identifiers of persons and companies, by country), validate_text.c (entropy, words),
+ * validate_sample.c (placeholders), validate_value.c (is an assigned value a secret), validate_token.c (tokens with
  * structure), validate_eip55.c, validate_cloud.c, validate_net.c (addresses, phones, dates), validate_health.c. No state; any thread. */
 #include "dlp/validate.h"
 

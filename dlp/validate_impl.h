@@ -40,6 +40,7 @@
     X(alone_adds, NUMBER, 12, NULL)                                                                \
     X(entropy, NUMBER, 3.0, NULL)                                                                  \
     X(not_placeholder, NONE, 0, NULL)                                                              \
+    X(sample, NONE, 0, NULL)                                                                       \
     X(random, NONE, 0, NULL)                                                                       \
     X(classes, NUMBER, 2, NULL)                                                                    \
     X(secret_value, NONE, 0, NULL)                                                                 \
@@ -51,6 +52,7 @@
     X(base64_prefix, STRING, 0, NULL)                                                              \
     X(base64_json, NONE, 0, NULL)                                                                  \
     X(base64_text, NONE, 0, NULL)                                                                  \
+    X(base64_has, STRING, 0, NULL)                                                                 \
     X(basic_auth, NONE, 0, NULL)                                                                   \
     X(discord_token, NONE, 0, NULL)                                                                \
     X(pem, NONE, 0, NULL)                                                                          \
@@ -152,14 +154,17 @@ size_t dlp_val_compact(struct gw_span s, char *out, size_t max);
 /* Shannon entropy of the bytes, bits per byte. */
 double dlp_val_entropy(struct gw_span s);
 
-/* Does the span look made up for documentation (changeme, XXXX, ${VAR}, <token>, EXAMPLE, 1234567)? */
-bool dlp_val_is_placeholder(struct gw_span s);
-
 /* How much of the span reads like words, 0.0 (random) to 1.0. */
 double dlp_val_wordiness(struct gw_span s);
 
 /* Case-insensitive search. */
 bool dlp_val_contains(struct gw_span s, const char *lower_needle);
+
+
+/* ---- helpers (validate_sample.c) ------------------------------------------------------------ */
+
+/* Does the span look made up for documentation (changeme, XXXX, ${VAR}, <token>, EXAMPLE, 1234567)? */
+bool dlp_val_is_placeholder(struct gw_span s);
 
 /* How many bytes stand in runs of four and more that count up or down (abcd, 4321, qwerty). */
 size_t dlp_val_sequential(struct gw_span s);

@@ -87,6 +87,15 @@ int dlp_validate_base64_json(const struct dlp_validate_in *in)
     return n > 2 && out[0] == '{' && printable(out, n) ? RIGHT_CHECKSUM : WRONG_CHECKSUM;
 }
 
+/* in->str stands somewhere in the first 384 bytes that the span decodes to: a field that the vendor's tokens have. */
+int dlp_validate_base64_has(const struct dlp_validate_in *in)
+{
+    unsigned char out[384];
+    size_t n = dlp_val_base64(dlp_val_span(in), out, sizeof(out));
+
+    return memmem(out, n, in->str.ptr, in->str.len) != NULL ? RIGHT_CHECKSUM : WRONG_CHECKSUM;
+}
+
 int dlp_validate_base64_text(const struct dlp_validate_in *in)
 {
     unsigned char out[96];

@@ -191,6 +191,48 @@ static void test_text(void)
     CHECK(judge("classes", 3, NULL, "abcdef123") == DLP_VALIDATE_REJECT);
 }
 
+/* What somebody made up loses points and is never dropped; what a generator made loses none. */
+static void test_samples(void)
+{
+    static const char *const made_up[] = {"rzp_live_xxxxxxxxxx",
+                                          "sk-abc123xyz-456def789ghij-klmnopqrstuvwx",
+                                          "GR1348941XXXXXXXXXXXXXXXXXXXX",
+                                          "GR134894112312312312312312312",
+                                          "X9y8Z7a6B5c4D3e2F1g0H9i8",
+                                          "5555555dAAAAA7777777CcccCFaaaaaaa",
+                                          "glsa_iNValIdinValiDinvalidinvalidinva_5b582697",
+                                          "ABSKEXAMPLEEXAMPLEEXAMPLEEXAMPLE",
+                                          "${TOKEN}",
+                                          "sha256~_xxxxxx_xxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxx-X",
+                                          "token-that-stands-for-nothing"};
+    static const char *const generated[] = {
+        "tQ7mX2vKp9Lr4ZsB8nYc", "9bb1ea5130be3cd3933d258a1868ced1",
+        "wJ4rK/0cAAAAAAAAAAAAAAAA1pZ8vQ3xTn5LmB7s", "00000000d41d8cd98f00b204e9800998",
+        "4f2a-9c31-77d0-b8e5-103f"};
+    uint64_t state = 88172645463325252U;
+    unsigned taken = 0;
+
+    for (unsigned i = 0; i < sizeof(made_up) / sizeof(made_up[0]); i++)
+        CHECK(judge("sample", 0, NULL, made_up[i]) <= -35 && accepts("sample", made_up[i]));
+    for (unsigned i = 0; i < sizeof(generated) / sizeof(generated[0]); i++)
+        CHECK(judge("sample", 0, NULL, generated[i]) == 0);
+    /* Of 100,000 random tokens one or two may look counted. */
+    for (unsigned n = 0; n < 100000; n++) {
+        static const char digits[] =
+            "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        char token[33] = "";
+
+        for (unsigned i = 0; i < 32; i++) {
+            state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+            token[i] = digits[(state >> 20) % (n % 2 == 0 ? 16 : 62)];
+        }
+        taken += judge("sample", 0, NULL, token) != 0;
+    }
+    CHECK(taken <= 2);
+    CHECK(judge("base64_has", 0, "id", "eyJrIjoiaFE3IiwibiI6ImEiLCJpZCI6MX0=") > 0);
+    CHECK(judge("base64_has", 0, "id", "eyJrIjoiaFE3IiwidCI6ImEifQ==") < 0);
+}
+
 static void test_values(void)
 {
     /* Samples of documentation are told, low; a table of checksums is nothing. */
@@ -200,6 +242,7 @@ static void test_values(void)
     CHECK(judge("not_placeholder", 0, NULL, "a1b2c3d4e5f6g7h8") < 0);
     CHECK(judge("not_placeholder", 0, NULL, "T00EXAMPLE1/B00EXAMPLE1/x7Qm2") == -45);
     CHECK(judge("not_placeholder", 0, NULL, "qwertyuiopasdf") < 0);
+    test_samples();
     CHECK(!accepts("random", "x\n[9bb1ea5130be3cd3933d258a1868ced1]  usr/lib/libz.so\n"));
     CHECK(!accepts("random", "sha1: [9bb1ea5130be3cd3933d258a1868ced1a9f3c2d4]"));
     CHECK(accepts("random", "square [R9EngWSNdeN18fleY42FIxOgEyvR6MbH]"));
