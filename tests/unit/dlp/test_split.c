@@ -13,9 +13,9 @@
 
 /* A token whose first half is one by itself. */
 #define OPEN1                                                                                      \
-    "xoxb-681951734383-"                                                                           \
-    "4056667460"
-#define OPEN2 "669-3Za9sRck4bMtwK5yDUKi0dqr"
+    "hvs.Zk3Qm9vT2xLr8"                                                                            \
+    "BnYc4WpE6Hs1Kd5Jf"
+#define OPEN2 "0Gt3Ru7-Lw8sRck4bMtwK5yDUKi0dqr"
 
 static struct dlp_scanner *scanner;
 
