@@ -1,12 +1,14 @@
 /* dlp/rulec_match.c - writes one pattern's matcher: its automata for re2c, and the function that runs
  * the chains. Thread: one at a time per set. */
 #include <limits.h>
+#include <string.h>
 
 #include "dlp/rulec_emit.h"
 
 /* What is being written. */
 struct writer {
-    struct gw_buf *out;
+    struct gw_buf *out; /* automata, then the function */
+    struct gw_buf body; /* of the function */
     struct emit_sets *sets;
     unsigned pattern;
     unsigned automaton; /* number of the next one */
@@ -84,41 +86,100 @@ static void put_run(struct writer *w, const struct rx_step *s)
     unsigned max = s->max == RX_INFINITE ? UINT_MAX : (unsigned)s->max;
 
     if (s->all_lengths)
-        gw_buf_printf(w->out, "        l%u = p;\n", w->loops);
-    gw_buf_printf(w->out, "        if ((p = %s(p, lim, &sets[%u], %du, %uu, m",
+        gw_buf_printf(&w->body, "        l%u = p;\n", w->loops);
+    gw_buf_printf(&w->body, "        if ((p = %s(p, lim, &sets[%u], %du, %uu, m",
                   is_long ? "bundle_long_run" : "bundle_run", emit_set(w->sets, &s->set), s->min,
                   max);
     if (is_long)
-        gw_buf_printf(w->out, ", &m->memo[%d]", s->memo);
-    gw_buf_adds(w->out, ")) == NULL)\n            continue;\n");
+        gw_buf_printf(&w->body, ", &m->memo[%d]", s->memo);
+    gw_buf_adds(&w->body, ")) == NULL)\n            continue;\n");
     if (s->all_lengths) {
-        gw_buf_printf(w->out, "        for (h%u = p; h%u - l%u >= %d; h%u--) {\n        p = h%u;\n",
+        gw_buf_printf(&w->body,
+                      "        for (h%u = p; h%u - l%u >= %d; h%u--) {\n        p = h%u;\n",
                       w->loops, w->loops, w->loops, s->min, w->loops, w->loops);
         w->loops++;
     }
 }
 
-static void put_chain(struct writer *w, const struct rx_chain *c)
+/* ---- chains ------------------------------------------------------------------------------ */
+
+static bool same_tree(const struct rx_node *a, const struct rx_node *b)
 {
-    gw_buf_adds(w->out, "    do {\n        p = a = s;\n");
-    for (unsigned i = 0; i < c->n_steps; i++) {
-        if (i == c->secret_from && i > 0)
-            gw_buf_adds(w->out, "        a = p;\n");
-        if (i == c->secret_to)
-            gw_buf_adds(w->out, "        b = p;\n");
-        if (c->steps[i].dfa == NULL)
-            put_run(w, &c->steps[i]);
-        else
-            gw_buf_printf(w->out,
-                          "        if ((p = d%u_%u(p, lim, m)) == NULL)\n            continue;\n",
-                          w->pattern, w->automaton++);
+    if (a->kind != b->kind || a->min != b->min || a->max != b->max ||
+        memcmp(&a->set, &b->set, sizeof(a->set)) != 0)
+        return false;
+    a = a->kid;
+    b = b->kid;
+    for (; a != NULL && b != NULL; a = a->next, b = b->next)
+        if (!same_tree(a, b))
+            return false;
+    return a == b;
+}
+
+/* Do both chains go on with the same step i? */
+static bool same_step(const struct rx_chain *c, const struct rx_chain *d, unsigned i)
+{
+    const struct rx_step *a = &c->steps[i], *b = &d->steps[i];
+
+    if (i >= c->n_steps || i >= d->n_steps || (a->dfa == NULL) != (b->dfa == NULL) ||
+        (c->secret_from == i) != (d->secret_from == i) ||
+        (c->secret_to == i) != (d->secret_to == i))
+        return false;
+    if (a->dfa != NULL)
+        return same_tree(a->dfa, b->dfa);
+    return a->min == b->min && a->max == b->max && a->all_lengths == b->all_lengths &&
+           memcmp(&a->set, &b->set, sizeof(a->set)) == 0;
+}
+
+static void put_step(struct writer *w, const struct rx_chain *c, unsigned i)
+{
+    if (i == c->secret_from && i > 0)
+        gw_buf_adds(&w->body, "        a = p;\n");
+    if (i == c->secret_to)
+        gw_buf_adds(&w->body, "        b = p;\n");
+    if (c->steps[i].dfa == NULL) {
+        put_run(w, &c->steps[i]);
+        return;
     }
-    if (c->secret_to == c->n_steps)
-        gw_buf_adds(w->out, "        b = p;\n");
-    gw_buf_adds(w->out, "        bundle_keep(m, s, a, b, p);\n");
-    for (; w->loops > 0; w->loops--)
-        gw_buf_adds(w->out, "        }\n");
-    gw_buf_adds(w->out, "    } while (0);\n");
+    put_automaton(w->out, w->pattern, w->automaton, c->steps[i].dfa);
+    gw_buf_printf(&w->body, "        if ((p = d%u_%u(p, lim, m)) == NULL)\n            continue;\n",
+                  w->pattern, w->automaton++);
+}
+
+/* n chains, which have their first `depth` steps in common: neighbours that go on alike do so together, and all in their order, since of
+ * matches of one length the first is kept. */
+static void put_chains(struct writer *w, const struct rx_chain *chains, unsigned n, unsigned depth)
+{
+    unsigned same = 0;
+
+    if (depth > 0 && n > 1)
+        gw_buf_printf(&w->body, "        { const unsigned char *const p%u = p, *const a%u = a;\n",
+                      depth, depth);
+    for (unsigned i = 0; i < n; i += same) {
+        const struct rx_chain *c = &chains[i];
+        unsigned loops = w->loops;
+
+        same = 1;
+        if (c->n_steps == depth) {
+            gw_buf_printf(&w->body, "        %sbundle_keep(m, s, a, b, p);\n",
+                          c->secret_to == c->n_steps ? "b = p;\n        " : "");
+            continue;
+        }
+        while (i + same < n && same_step(c, &chains[i + same], depth))
+            same++;
+        if (depth == 0)
+            gw_buf_adds(&w->body, "    do {\n        p = a = s;\n");
+        else if (n > 1)
+            gw_buf_printf(&w->body, "    do {\n        p = p%u; a = a%u;\n", depth, depth);
+        put_step(w, c, depth);
+        put_chains(w, c, same, depth + 1);
+        for (; w->loops > loops; w->loops--)
+            gw_buf_adds(&w->body, "        }\n");
+        if (depth == 0 || n > 1)
+            gw_buf_adds(&w->body, "    } while (0);\n");
+    }
+    if (depth > 0 && n > 1)
+        gw_buf_adds(&w->body, "        }\n");
 }
 
 void emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *chains, unsigned n,
@@ -126,17 +187,14 @@ void emit_matcher(struct gw_buf *out, unsigned pattern, const struct rx_chain *c
 {
     struct writer w = {.out = out, .sets = sets, .pattern = pattern};
 
-    for (unsigned i = 0; i < n; i++)
-        for (unsigned k = 0; k < chains[i].n_steps; k++)
-            if (chains[i].steps[k].dfa != NULL)
-                put_automaton(out, pattern, w.automaton++, chains[i].steps[k].dfa);
+    put_chains(&w, chains, n, 0);
     gw_buf_printf(out,
                   "static void m%u(const unsigned char *s, const unsigned char *lim, struct "
                   "bundle_match *m)\n{\n"
                   "    const unsigned char *p, *a, *b = s, *l0, *l1, *h0, *h1;\n    m->len = 0;\n",
                   pattern);
-    w.automaton = 0;
-    for (unsigned i = 0; i < n; i++)
-        put_chain(&w, &chains[i]);
+    gw_buf_add(out, gw_buf_span(&w.body));
     gw_buf_adds(out, "}\n");
+    out->failed = out->failed || !gw_buf_ok(&w.body);
+    gw_buf_fini(&w.body);
 }
