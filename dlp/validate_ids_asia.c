@@ -143,18 +143,30 @@ static bool jp_corporate(const struct dlp_id *x)
 
 /* Resident registration number: date, century and sex, place. Numbers given since October 2020 are drawn by lot and
  * have no check digit, which a birth before then tells apart (for all but those who changed theirs). */
+static int kr_year(const struct dlp_id *x)
+{
+    static const short century[10] = {1800, 1900, 1900, 2000, 2000, 1900, 1900, 2000, 2000, 1800};
+
+    return century[x->d[6]] + dlp_id_two(x, 0);
+}
+
+/* Who registered since then, of whatever age, has what follows the century by lot. */
+static bool kr_rrn_lot(const struct dlp_id *x)
+{
+    return dlp_date_ok(kr_year(x), dlp_id_two(x, 2), dlp_id_two(x, 4));
+}
+
 static bool kr_rrn(const struct dlp_id *x)
 {
     static const signed char w[12] = {2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5};
-    static const short century[10] = {1800, 1900, 1900, 2000, 2000, 1900, 1900, 2000, 2000, 1800};
-    int year = century[x->d[6]] + dlp_id_two(x, 0);
-    int month = dlp_id_two(x, 2);
+    bool foreign = x->d[6] >= 5 && x->d[6] <= 8; /* their check is two more */
+    int year = kr_year(x), rest = dlp_weigh(x->d, w, 12) % 11;
 
-    if (!dlp_date_ok(year, month, dlp_id_two(x, 4)))
+    if (!kr_rrn_lot(x))
         return false;
-    if (year > 2020 || (year == 2020 && month >= 10))
+    if (year > 2020 || (year == 2020 && dlp_id_two(x, 2) >= 10))
         return true;
-    return (11 - dlp_weigh(x->d, w, 12) % 11) % 10 == x->d[12];
+    return (11 - rest) % 10 == x->d[12] || (foreign && (13 - rest) % 10 == x->d[12]);
 }
 
 static bool kr_brn(const struct dlp_id *x)
@@ -334,6 +346,7 @@ const struct dlp_id_scheme dlp_ids_asia_pacific[] = {
     {"jp_mynumber", DLP_ID_PERSON, 12, 12, true, jp_mynumber},
     {"jp_corporate", DLP_ID_COMPANY, 13, 13, true, jp_corporate},
     {"kr_rrn", DLP_ID_PERSON, 13, 13, true, kr_rrn},
+    {"kr_rrn_lot", DLP_ID_WEAK, 13, 13, true, kr_rrn_lot},
     {"kr_brn", DLP_ID_COMPANY, 10, 10, true, kr_brn},
     {"sg_nric", DLP_ID_PERSON, 9, 9, false, sg_nric},
     {"th_id", DLP_ID_PERSON, 13, 13, true, th_id},

@@ -164,6 +164,14 @@ static bool de_fuehrerschein(const struct dlp_id *x)
     return x->s[9] == (sum % 11 == 10 ? 'X' : (char)('0' + sum % 11));
 }
 
+/* Physician number: six digits, their check under weights 4 and 9, two of the specialty. */
+static bool de_lanr(const struct dlp_id *x)
+{
+    static const signed char w[6] = {4, 9, 4, 9, 4, 9};
+
+    return (10 - dlp_weigh(x->d, w, 6) % 10) % 10 == x->d[6] && dlp_id_two(x, 7) > 0;
+}
+
 static bool de_vat(const struct dlp_id *x)
 {
     return x->d[0] != 0 && dlp_mod11_10_ok(x->d, 9);
@@ -280,9 +288,12 @@ static bool es_letter(unsigned long long number, char letter)
     return letter == "TRWAGMYFPDXBNJZSQVHLCKE"[number % 23];
 }
 
+/* Eight digits and a letter; a leading zero is often left out. */
 static bool es_dni(const struct dlp_id *x)
 {
-    return dlp_id_digits(x, 0, 8) && es_letter(dlp_id_number(x, 0, 8), x->s[8]);
+    size_t n = x->n - 1;
+
+    return dlp_id_digits(x, 0, n) && es_letter(dlp_id_number(x, 0, n), x->s[n]);
 }
 
 /* Foreigner's number: X, Y, Z stand for 0, 1, 2. */
@@ -406,7 +417,7 @@ static bool se_personnummer(const struct dlp_id *x)
     size_t at = x->n == 12 ? 2 : 0;
     int day = dlp_id_two(x, at + 4);
 
-    if (x->n == 11 || (at == 2 && dlp_id_two(x, 0) != 19 && dlp_id_two(x, 0) != 20))
+    if (x->n == 11 || (at == 2 && (dlp_id_two(x, 0) < 18 || dlp_id_two(x, 0) > 20)))
         return false;
     return dlp_id_date(dlp_id_two(x, at), dlp_id_two(x, at + 2), day > 60 ? day - 60 : day) &&
            dlp_luhn_ok(x->d + at, 10);
@@ -468,6 +479,7 @@ const struct dlp_id_scheme dlp_ids_europe_west[] = {
     {"de_kvnr", DLP_ID_PERSON, 10, 10, false, de_kvnr},
     {"de_perso", DLP_ID_PERSON, 10, 10, false, de_perso},
     {"de_fuehrerschein", DLP_ID_PERSON, 11, 11, false, de_fuehrerschein},
+    {"de_lanr", DLP_ID_PERSON, 9, 9, true, de_lanr},
     {"de_vat", DLP_ID_COMPANY, 9, 9, true, de_vat},
     {"at_svnr", DLP_ID_PERSON, 10, 10, true, at_svnr},
     {"ch_ahv", DLP_ID_PERSON, 13, 13, true, ch_ahv},
@@ -480,7 +492,7 @@ const struct dlp_id_scheme dlp_ids_europe_west[] = {
     {"be_nrn", DLP_ID_PERSON, 11, 11, true, be_nrn},
     {"be_vat", DLP_ID_COMPANY, 9, 10, true, be_vat},
     {"nl_bsn", DLP_ID_PERSON, 9, 9, true, nl_bsn},
-    {"es_dni", DLP_ID_PERSON, 9, 9, false, es_dni},
+    {"es_dni", DLP_ID_PERSON, 8, 9, false, es_dni},
     {"es_nie", DLP_ID_PERSON, 9, 9, false, es_nie},
     {"es_nif", DLP_ID_PERSON, 9, 11, false, es_nif},
     {"es_cif", DLP_ID_COMPANY, 9, 9, false, es_cif},

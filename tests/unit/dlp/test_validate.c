@@ -308,6 +308,12 @@ static void test_ids(void)
             fprintf(stderr, "  %s: %u of %u\n", good[i][0], caught, tried);
     }
     CHECK(!id("us_ssn", "000-12-3456") && !id("us_ssn", "078-05-1120"));
+    CHECK(id("de_lanr", "472193101") && !id("de_lanr", "472193201") && !id("de_lanr", "472193100"));
+    CHECK(id("es_dni", "5436231C") && !id("es_dni", "5436231D"));
+    CHECK(id("se_personnummer", "18900411-9807") && !id("se_personnummer", "17900411-9807"));
+    /* A foreigner's check is two more than a citizen's; drawn by lot it is none. */
+    CHECK(id("kr_rrn", "850714-5120386") && !id("kr_rrn", "850714-5120385"));
+    CHECK(id("kr_rrn_lot", "850714-5120385") && !id("kr_rrn_lot", "850732-5120386"));
     CHECK(judge("id_soft", 0, "in_gstin", "27AAPFU0939F1ZV") == 0);
     CHECK(judge("id_soft", 0, "in_gstin", "27AAPFU0939F1ZX") < 0);
 }
