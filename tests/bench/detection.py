@@ -29,6 +29,7 @@ ASKED = {
     "presidio_research_synth_dataset_v2": (None, "micro", None, "Presidio at home 46.4"),
     "stdnum": (None, "micro", None, "Presidio 85.5"),
     "phones": (None, "micro", None, "Presidio 99.2"),
+    "trufflehog": (None, "micro", None, "-"),
     "llm_guard_tests": (None, "micro", None, "-"),
 }
 

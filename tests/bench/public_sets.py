@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""Makes the whole public sets of test cases out of clones of the tools that they belong to, for tests/bench/detection.py --cases.
+
+usage: tests/bench/public_sets.py CLONES OUT
+
+CLONES holds work trees of any of: gitleaks, noseyparker, titus, trufflehog, CredSweeper, presidio; those that are absent are left out.
+Each becomes OUT/NAME.jsonl ({"id", "text", "expect", "not_expect"}; offsets count characters). gitleaks makes its secrets from patterns
+when its configuration is generated, so its generator is built (with go) and run in a copy, once, and its secrets differ from run to run.
+Nothing of the sets is kept in this repository: they are other people's work, and their strings are not what rules are built from."""
+import ast
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+GO_STRING = r'"(?:[^"\\\n]|\\.)*"|`[^`]*`'
+
+
+def write(out, name, cases):
+    with open(os.path.join(out, name + ".jsonl"), "w", encoding="utf-8") as f:
+        for i, case in enumerate(cases):
+            f.write(json.dumps(dict(case, id=f"{name}/{i}")) + "\n")
+    print(f"{name}: {sum(len(c['expect']) for c in cases)} expected, {sum(bool(c.get('not_expect')) for c in cases)} negative cases")
+
+
+def yaml_rules(folder):
+    """Nosey Parker and Titus: examples and negative examples of each rule."""
+    import yaml  # only these two need it
+    for path in sorted(glob.glob(folder + "/**/*.y*ml", recursive=True)):
+        if "/rules/" not in path:
+            continue
+        with open(path, encoding="utf-8") as f:
+            rules = (yaml.safe_load(f) or {}).get("rules", [])
+        for rule in rules:
+            yield from ({"text": text, "expect": [{"type": rule["id"]}]} for text in rule.get("examples") or [])
+            yield from ({"text": text, "expect": [], "not_expect": [rule["id"]]} for text in rule.get("negative_examples") or [])
+
+
+DUMP = """
+func dumpCases(id string, tp, fp []string) {
+	f, _ := os.OpenFile(os.Getenv("CASES"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0644)
+	b, _ := json.Marshal(map[string]any{"rule": id, "tp": tp, "fp": fp})
+	f.Write(append(b, 10))
+	f.Close()
+}
+"""
+
+
+def gitleaks(folder):
+    """Its validator of rules is told to write down what it is given, and its generator is run."""
+    with tempfile.TemporaryDirectory() as work:
+        shutil.copytree(folder, work + "/g", ignore=shutil.ignore_patterns(".git"))
+        path = work + "/g/cmd/generate/config/utils/validate.go"
+        with open(path) as f:
+            text = f.read()
+        head = "func Validate(rule config.Rule, truePositives []string, falsePositives []string) *config.Rule {\n"
+        text = text.replace("import (\n", 'import (\n\t"encoding/json"\n\t"os"\n', 1)
+        text = text.replace(head, DUMP + head + "\tdumpCases(rule.RuleID, truePositives, falsePositives)\n", 1)
+        with open(path, "w") as f:
+            f.write(text)
+        subprocess.run(["go", "run", "./cmd/generate/config", work + "/unused.toml"], cwd=work + "/g", check=False,
+                       env=dict(os.environ, CASES=work + "/cases", GOFLAGS="-mod=mod"), stderr=subprocess.DEVNULL)
+        with open(work + "/cases") as f:
+            for rule in map(json.loads, f):
+                yield from ({"text": t, "expect": [{"type": rule["rule"]}]} for t in dict.fromkeys(rule["tp"] or []))
+                yield from ({"text": t, "expect": [], "not_expect": [rule["rule"]]} for t in rule["fp"] or [])
+
+
+def credsweeper(folder):
+    """The samples that are text, with what its own test expects to be found in them."""
+    found = {}
+    with open(folder + "/tests/data/output.json") as f:
+        for item in json.load(f):
+            for line in item["line_data_list"]:
+                found.setdefault(os.path.basename(line["path"]), []).append((item["rule"], line))
+    for name, items in sorted(found.items()):
+        try:
+            with open(os.path.join(folder, "tests/samples", name), encoding="utf-8", newline="") as f:
+                text = f.read().replace("\r\n", "\n")
+        except (OSError, UnicodeDecodeError):
+            continue
+        starts, expect = [0] + [m.end() for m in re.finditer("\n", text)], []
+        for rule, line in items:
+            if not line["value"] or line["line_num"] > len(starts):
+                continue
+            at = text.find(line["value"], starts[line["line_num"] - 1])
+            if at >= 0:
+                expect.append({"type": rule, "start": at, "end": at + len(line["value"])})
+        if expect:
+            yield {"text": text, "expect": expect}
+
+
+def presidio(folder):
+    """The tables of its recognizers' tests: a text, how much is found in it, and where; not of those that are language models."""
+    models = ("spacy", "stanza", "transformers", "gliner", "huggingface", "lm_", "medical_ner", "langextract", "ahds", "azure")
+    for path in sorted(glob.glob(folder + "/presidio-analyzer/tests/test_*_recognizer.py")):
+        if any(m in os.path.basename(path) for m in models):
+            continue
+        with open(path, encoding="utf-8") as f:
+            source = f.read()
+        entity = re.search(r'def entit(?:ies|y)\(.*?\):\s*(?:"""[^"]*""")?\s*return \[?"([A-Z_0-9]+)"', source)
+        if entity is None:
+            continue
+        for node in ast.walk(ast.parse(source)):
+            if not (isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "parametrize" and len(node.args) == 2):
+                continue
+            for row in getattr(node.args[1], "elts", []):
+                try:
+                    row = ast.literal_eval(row)
+                except ValueError:
+                    continue
+                if not (isinstance(row, tuple) and len(row) > 1 and isinstance(row[0], str) and type(row[1]) is int):
+                    continue
+                where = [x for x in row[2:] if isinstance(x, tuple)][:1]
+                spans = [s for s in (where[0] if where and where[0] and isinstance(where[0][0], tuple) else where)
+                         if len(s) == 2 and all(type(x) is int for x in s)]
+                if row[1] == 0:
+                    yield {"text": row[0], "expect": [], "not_expect": [entity[1]]}
+                else:
+                    yield {"text": row[0], "expect": [{"type": entity[1], "start": a, "end": b} for a, b in spans] or [{"type": entity[1]}]}
+
+
+def go_split(text, by):
+    """Splits a Go expression where `by` stands outside of strings and brackets."""
+    parts, depth, i = [""], 0, 0
+    while i < len(text):
+        string = re.compile(GO_STRING).match(text, i)
+        if string:
+            parts[-1] += string[0]
+            i = string.end()
+            continue
+        depth += (text[i] in "([{") - (text[i] in ")]}")
+        if depth < 0:
+            break
+        if text[i] == by and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += text[i]
+        i += 1
+    return [p.strip() for p in parts if p.strip()]
+
+
+def go_value(text, names):
+    """A Go expression of strings; ValueError when it is something else."""
+    parts = go_split(text, "+")
+    if len(parts) > 1:
+        return "".join(go_value(p, names) for p in parts)
+    text = text.strip()
+    if re.fullmatch(GO_STRING, text):
+        return text[1:-1] if text[0] == "`" else json.loads(re.sub(r"\\x(..)", r"\\u00\1", text))
+    call = re.fullmatch(r"fmt\.Sprintf\((.*)\)", text, re.S)
+    if call:
+        form, *values = go_split(call[1], ",")
+        values = iter([go_value(v, names) for v in values])
+        return re.sub("%[svq]", lambda m: json.dumps(next(values)) if m[0] == "%q" else next(values), go_value(form, names))
+    part = re.fullmatch(r"(\w+)(?:\[(\d*):(\d*)\])?", text)
+    if part is None or part[1] not in names:
+        raise ValueError(text)
+    return names[part[1]][int(part[2] or 0):int(part[3]) if part[3] else None]
+
+
+def trufflehog(folder):
+    """The tables of its detectors' tests, as far as they are made of strings. Of a value that a detector joins the longest part counts."""
+    for path in sorted(glob.glob(folder + "/pkg/detectors/**/*_test.go", recursive=True)):
+        if "integration" in path:
+            continue
+        with open(path, encoding="utf-8") as f:
+            source = f.read()
+        names, detector = {}, path.split("/pkg/detectors/")[1].rsplit("/", 1)[0]
+        for m in re.finditer(r"(?m)^\s*(?:var |const )?(\w+)\s*(?:string)?\s*:?=\s*((?:" + GO_STRING + r"|[^\n]*\+[^\n]*))\s*$", source):
+            try:
+                names.setdefault(m[1], go_value(m[2], names))
+            except (ValueError, StopIteration):
+                pass
+        for m in re.finditer(r"\{\s*name:\s*(?:" + GO_STRING + r"),\s*input:\s*", source):
+            fields = go_split(source[m.end():m.end() + 8000], ",")
+            want = next((x[5:].strip() for x in fields[1:] if x.startswith("want:")), None)
+            try:
+                text = go_value(fields[0], names)
+                values = [] if want == "nil" else [go_value(v, names) for v in go_split(re.fullmatch(r"\[\]string\{(.*)\}", want, re.S)[1], ",")]
+            except (ValueError, StopIteration, TypeError):
+                continue
+            parts = [p for v in values for p in [v] + re.split("[:;|]", v) if len(p) >= 6 and p in text]
+            if not values:
+                yield {"text": text, "expect": [], "not_expect": [detector]}
+            elif parts:
+                part = max(parts, key=len)
+                yield {"text": text, "expect": [{"type": detector, "start": text.index(part), "end": text.index(part) + len(part)}]}
+
+
+SETS = {
+    "gitleaks": ("gitleaks_rules", gitleaks),
+    "noseyparker": ("noseyparker_rules", yaml_rules),
+    "titus": ("titus_rules", yaml_rules),
+    "CredSweeper": ("credsweeper_samples", credsweeper),
+    "presidio": ("presidio_recognizers", presidio),
+    "trufflehog": ("trufflehog", trufflehog),
+}
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    os.makedirs(sys.argv[2], exist_ok=True)
+    for folder, (name, cases) in SETS.items():
+        path = os.path.join(sys.argv[1], folder)
+        if os.path.isdir(path):
+            write(sys.argv[2], name, list(cases(path)))
+        else:
+            print(f"SKIP  {name}: {path} is absent")
+
+
+main()
