@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BUNDLE_ABI = 12, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16, BUNDLE_HEADS = 8 };
+enum { BUNDLE_ABI = 13, BUNDLE_WINDOW_BYTES = 4, BUNDLE_HEAD_BYTES = 16, BUNDLE_HEADS = 8 };
 /* Bytes around a window that are compared, and how many of them stand in front of it. */
 enum { BUNDLE_AROUND_BYTES = 16, BUNDLE_AROUND_BEFORE = 6 };
 
@@ -132,6 +132,17 @@ struct bundle_pattern {
     uint32_t head[BUNDLE_HEADS][BUNDLE_HEAD_BYTES];
 };
 
+/* What every match has behind a window: in each part at most `most` bytes of skip, then n bytes of run. All but the last part's sets have no
+ * byte in common, so it is known where the next part begins. */
+enum { BUNDLE_SEQUEL_PARTS = 2, BUNDLE_SEQUEL_FAR = 64 };
+struct bundle_sequel {
+    uint32_t n_parts; /* 0: nothing is known */
+    struct {
+        uint32_t skip, run; /* indexes of sets */
+        uint32_t most, n;   /* most: above BUNDLE_SEQUEL_FAR: any number */
+    } part[BUNDLE_SEQUEL_PARTS];
+};
+
 /* How far in front of a window or run a match can begin, and what may stand between. */
 struct bundle_target {
     uint32_t pattern;
@@ -140,6 +151,8 @@ struct bundle_target {
     uint32_t
         alike; /* of the starts in front of a window a match begins at each or at none, with one end, as far as their first bytes and
                      * what is in front of them allow it */
+    uint32_t sequel,
+        sequel_at; /* of a window: an index, and at how many bytes from its beginning it begins */
     /* The bytes around a window, as far as bits tell: masked they are value, or no match is there. NUL: beyond the text. */
     uint8_t value[BUNDLE_AROUND_BYTES], mask[BUNDLE_AROUND_BYTES];
 };
@@ -159,13 +172,14 @@ struct bundle_run {
 struct bundle {
     uint32_t abi, size; /* BUNDLE_ABI, sizeof(struct bundle) */
     const char *digest; /* of the sources, 64 hex digits */
-    uint32_t n_rules, n_patterns, n_sets, n_windows, n_targets, n_runs, n_memos;
+    uint32_t n_rules, n_patterns, n_sets, n_windows, n_targets, n_sequels, n_runs, n_memos;
     uint32_t n_near_patterns, n_lists;
     const struct bundle_rule *rules;
     const struct bundle_pattern *patterns; /* n_patterns, then n_near_patterns */
     const struct bundle_set *sets;
     const struct bundle_window *windows;
     const struct bundle_target *targets;
+    const struct bundle_sequel *sequels;
     const struct bundle_run *runs;
     const struct bundle_list *lists;
 };

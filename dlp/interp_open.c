@@ -109,6 +109,8 @@ static bool add_target(struct opening *x, const struct part *part, const struct 
     a->max = t->max;
     a->between = part->rules->b->sets[t->between];
     a->alike = t->alike != 0;
+    if (a->run == 0)
+        rulec_sequel_read(part->rules->b, t, &a->sequel);
     memcpy(a->value, t->value, sizeof(a->value));
     memcpy(a->mask, t->mask, sizeof(a->mask));
     return emit_add_anchor(&x->t, a, part->pattern[t->pattern]);
@@ -330,6 +332,7 @@ static enum gw_status make_bundle(struct opening *x, struct bundle **out,
                          .n_sets = t->sets.n,
                          .n_windows = t->n_windows,
                          .n_targets = t->n_targets,
+                         .n_sequels = t->n_sequels,
                          .n_runs = t->n_runs,
                          .n_memos = t->n_memos,
                          .n_near_patterns = t->n_patterns - t->n_anchored,
@@ -340,6 +343,7 @@ static enum gw_status make_bundle(struct opening *x, struct bundle **out,
                          .sets = copy(x->arena, t->sets.set, t->sets.n * sizeof(*t->sets.set)),
                          .windows = t->windows,
                          .targets = t->targets,
+                         .sequels = t->sequels,
                          .runs = t->runs,
                          .lists = x->lists};
     *out = b;

@@ -73,7 +73,7 @@
  *
  * What the compiler makes of it: rulec_yaml.c reads rules, rulec_regex.c makes a tree of byte sets,
  * rulec_nfa.c answers questions on determinism, rulec_chain.c cuts a pattern into steps of which re2c
- * or a counted loop can do one each, rulec_anchor.c finds what the prefilter can look for, rulec_emit.c
+ * or a counted loop can do one each, rulec_choice.c finds what the prefilter can look for, rulec_emit.c
  * writes C with re2c blocks. All memory is the set's arena. Thread: one at a time per set. */
 #ifndef DLP_RULEC_H
 #define DLP_RULEC_H

@@ -9,6 +9,15 @@
 
 enum { RULEC_MAX_OFFSET = 256, RULEC_MIN_RUN = 16, RULEC_MAX_ANCHORS = 1024 };
 
+/* struct bundle_sequel with its sets; `at`: bytes from the window's beginning on. */
+struct rulec_sequel {
+    unsigned at, n_parts;
+    struct rulec_sequel_part {
+        struct bundle_set skip, run;
+        unsigned most, n;
+    } part[BUNDLE_SEQUEL_PARTS];
+};
+
 struct rulec_anchor {
     struct bundle_set set[BUNDLE_WINDOW_BYTES]; /* window; a run has set[0] */
     unsigned run;                               /* bytes of a run; 0: a window */
@@ -16,6 +25,7 @@ struct rulec_anchor {
     struct bundle_set between;                  /* what those bytes can be */
     bool alike;                                 /* of struct bundle_target */
     uint8_t value[BUNDLE_AROUND_BYTES], mask[BUNDLE_AROUND_BYTES]; /* of struct bundle_target */
+    struct rulec_sequel sequel;                                    /* of a window */
     double cost; /* how often text is expected to hold it, a byte */
 };
 
@@ -23,6 +33,10 @@ struct rulec_anchor {
  * far from the start; GW_ENOMEM. */
 enum gw_status rulec_anchors(struct gw_arena *arena, const struct rx_node *root,
                              struct rulec_anchor **out, unsigned *n_out, struct gw_err *err);
+
+/* The sequel of a target. */
+void rulec_sequel_read(const struct bundle *b, const struct bundle_target *t,
+                       struct rulec_sequel *out);
 
 /* Spreads n windows over at most n_buckets buckets so that the union of each bucket's sets stays rare.
  * GW_ENOMEM. */

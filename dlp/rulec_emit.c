@@ -57,13 +57,27 @@ static void put_patterns(struct gw_buf *out, const struct emit_tables *t)
 
 static void put_target(struct gw_buf *out, const struct bundle_target *t)
 {
-    gw_buf_printf(out, "{%u, %u, %u, %u, %u, {", t->pattern, t->min, t->max, t->between, t->alike);
+    gw_buf_printf(out, "{%u, %u, %u, %u, %u, %u, %u, {", t->pattern, t->min, t->max, t->between,
+                  t->alike, t->sequel, t->sequel_at);
     for (unsigned k = 0; k < BUNDLE_AROUND_BYTES; k++)
         gw_buf_printf(out, "%u,", t->value[k]);
     gw_buf_adds(out, "}, {");
     for (unsigned k = 0; k < BUNDLE_AROUND_BYTES; k++)
         gw_buf_printf(out, "%u,", t->mask[k]);
     gw_buf_adds(out, "}}");
+}
+
+static void put_sequels(struct gw_buf *out, const struct emit_tables *t)
+{
+    for (unsigned i = 0; i < t->n_sequels; i++) {
+        const struct bundle_sequel *s = &t->sequels[i];
+
+        gw_buf_printf(out, "    {%u, {", s->n_parts);
+        for (unsigned k = 0; k < BUNDLE_SEQUEL_PARTS; k++)
+            gw_buf_printf(out, "{%u, %u, %u, %u},", s->part[k].skip, s->part[k].run,
+                          s->part[k].most, s->part[k].n);
+        gw_buf_adds(out, "}},\n");
+    }
 }
 
 static void put_tables(struct gw_buf *out, const struct emit_tables *t)
@@ -83,14 +97,17 @@ static void put_tables(struct gw_buf *out, const struct emit_tables *t)
         put_target(out, &t->targets[i]);
         gw_buf_adds(out, ",\n");
     }
-    gw_buf_adds(out,
-                "    {0, 0, 0, 0, 0, {0}, {0}}};\nstatic const struct bundle_run runs[] = {\n");
+    gw_buf_adds(
+        out,
+        "    {0, 0, 0, 0, 0, 0, 0, {0}, {0}}};\nstatic const struct bundle_sequel sequels[] = {\n");
+    put_sequels(out, t);
+    gw_buf_adds(out, "    {0, {{0, 0, 0, 0}}}};\nstatic const struct bundle_run runs[] = {\n");
     for (unsigned i = 0; i < t->n_runs; i++) {
         gw_buf_printf(out, "    {%u, %u, ", t->runs[i].set, t->runs[i].n);
         put_target(out, &t->runs[i].target);
         gw_buf_adds(out, "},\n");
     }
-    gw_buf_adds(out, "    {0, 0, {0, 0, 0, 0, 0, {0}, {0}}}};\n");
+    gw_buf_adds(out, "    {0, 0, {0, 0, 0, 0, 0, 0, 0, {0}, {0}}}};\n");
 }
 
 /* ---- the whole -------------------------------------------------------------------------- */
@@ -115,10 +132,10 @@ static void put_bundle(struct gw_buf *out, const struct rulec_set *set, const ch
                   symbol, symbol);
     emit_put_string(out, gw_span_str(set->digest));
     gw_buf_printf(out,
-                  ",\n    %u, %u, %u, %u, %u, %u, %u, %u, %u,\n"
-                  "    rules, patterns, sets, windows, targets, runs, lists};\n",
-                  set->n_rules, t->n_anchored, t->sets.n, t->n_windows, t->n_targets, t->n_runs,
-                  t->n_memos, t->n_patterns - t->n_anchored, set->n_lists);
+                  ",\n    %u, %u, %u, %u, %u, %u, %u, %u, %u, %u,\n"
+                  "    rules, patterns, sets, windows, targets, sequels, runs, lists};\n",
+                  set->n_rules, t->n_anchored, t->sets.n, t->n_windows, t->n_targets, t->n_sequels,
+                  t->n_runs, t->n_memos, t->n_patterns - t->n_anchored, set->n_lists);
 }
 
 void emit_put_prelude(struct gw_buf *out, const struct emit_sets *sets)

@@ -56,8 +56,9 @@ struct emit_tables {
     /* Known after emit_finish: */
     struct bundle_window *windows;
     struct bundle_target *targets;
+    struct bundle_sequel *sequels;
     struct bundle_run *runs;
-    unsigned n_windows, n_targets, n_runs;
+    unsigned n_windows, n_targets, n_sequels, n_runs;
 };
 
 void emit_tables_fini(struct emit_tables *t);

@@ -73,6 +73,8 @@ static bool copy_anchors(struct emit_tables *t, const struct emit_earlier *e, ui
             a.run = from->run->n;
             a.set[0] = b->sets[from->run->set];
         }
+        if (from->window != NULL)
+            rulec_sequel_read(b, from->target, &a.sequel);
         for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES && from->window != NULL; k++)
             a.set[k] = b->sets[from->window->set[k]];
         ok = emit_add_anchor(t, &a, t->n_patterns);

@@ -313,6 +313,25 @@ static bool same_window(const struct emit_anchor *a, const struct emit_anchor *b
     return a->a.run == 0 && b->a.run == 0 && memcmp(a->a.set, b->a.set, sizeof(a->a.set)) == 0;
 }
 
+/* The index of a sequel. Neighbours often have the same, so it is looked for among the last ones. */
+static uint32_t sequel_of(struct emit_tables *t, const struct rulec_sequel *s)
+{
+    enum { LOOK = 64 };
+    struct bundle_sequel own = {.n_parts = s->n_parts};
+
+    for (unsigned k = 0; k < s->n_parts; k++) {
+        own.part[k].skip = emit_set(&t->sets, &s->part[k].skip);
+        own.part[k].run = emit_set(&t->sets, &s->part[k].run);
+        own.part[k].most = s->part[k].most;
+        own.part[k].n = s->part[k].n;
+    }
+    for (unsigned i = t->n_sequels; i > 0 && i + LOOK > t->n_sequels; i--)
+        if (memcmp(&t->sequels[i - 1], &own, sizeof(own)) == 0)
+            return i - 1;
+    t->sequels[t->n_sequels] = own;
+    return t->n_sequels++;
+}
+
 static struct bundle_target target_of(struct emit_tables *t, const struct emit_anchor *a)
 {
     struct bundle_target target = {.pattern = a->pattern,
@@ -321,6 +340,10 @@ static struct bundle_target target_of(struct emit_tables *t, const struct emit_a
                                    .between = emit_set(&t->sets, &a->a.between),
                                    .alike = a->a.alike};
 
+    if (a->a.run == 0) {
+        target.sequel = sequel_of(t, &a->a.sequel);
+        target.sequel_at = a->a.sequel.at;
+    }
     memcpy(target.value, a->a.value, sizeof(target.value));
     memcpy(target.mask, a->a.mask, sizeof(target.mask));
     return target;
@@ -358,8 +381,9 @@ enum gw_status emit_finish(struct emit_tables *t, struct gw_err *err)
 {
     t->windows = gw_arena_array(t->arena, t->n_anchors, sizeof(*t->windows));
     t->targets = gw_arena_array(t->arena, t->n_anchors, sizeof(*t->targets));
+    t->sequels = gw_arena_array(t->arena, t->n_anchors, sizeof(*t->sequels));
     t->runs = gw_arena_array(t->arena, t->n_anchors, sizeof(*t->runs));
-    if (t->windows == NULL || t->targets == NULL || t->runs == NULL)
+    if (t->windows == NULL || t->targets == NULL || t->sequels == NULL || t->runs == NULL)
         return gw_fail(err, GW_ENOMEM, "out of memory for the rules' tables");
     if (t->n_anchors != 0) /* a set of no rules has no array to sort */
         qsort(t->anchors, t->n_anchors, sizeof(*t->anchors), by_window);

@@ -1,6 +1,7 @@
 /* dlp/scan.h - one thread's scanner. Private to dlp.
  *
- * scan.c finds matches (prefilter, matcher, boundaries) with scan_find.c, scan_walk.c, scan_runs.c (long tokens) and scan_ring.c,
+ * scan.c finds matches (prefilter, matcher, boundaries) with scan_find.c, scan_sequel.c, scan_walk.c, scan_runs.c (long tokens) and
+ * scan_ring.c,
  * scan_judge.c decides what they are worth (length, validators, the sum) with scan_list.c (values that are none), scan_word.c
  * (context words; scan_word_avx512.c) and scan_near.c (second patterns); scan_sleep.c and scan_plain.c say before what would be worth
  * nothing (no word near that is required, a wrong checksum); scan_overlap.c keeps the strongest where they overlap,
@@ -157,6 +158,9 @@ struct scan_leaf {
     size_t word_start;         /* where the word before word_end begins */
     size_t word_end;           /* the last place that was asked about */
     struct scan_name names[2]; /* the last ones, and those that go furthest */
+    uint32_t sequel;           /* the last one that was asked about, */
+    bool sequel_fits;
+    size_t sequel_at; /* and where */
     struct scan_heaps heaps;
     enum gw_status st;
 };
@@ -200,6 +204,8 @@ bool scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned
 void scan_numbers_at(struct scan_leaf *x, size_t at);
 /* Can a match of the pattern begin with the bytes at `at`? x->filter is set. */
 bool scan_fits(const struct scan_leaf *x, uint32_t pattern, size_t at);
+/* Can what follows a window, from `at` on, do so in a match of a target with that sequel? */
+bool scan_sequel_fits(struct scan_leaf *x, uint32_t sequel, size_t at);
 /* Can what stands behind the name at `at` do so in a match of the pattern? */
 bool scan_name_fits(struct scan_leaf *x, uint32_t pattern, size_t at);
 /* Notes that pattern is to be tried at `at`, once, if what all of its matches have is there; when that says nothing of the starts behind

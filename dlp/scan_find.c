@@ -182,7 +182,7 @@ static inline void offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end,
     const struct bundle_target *t = &x->filter->targets[i], *last = &x->filter->targets[end];
 
     for (; t < last; t++) {
-        if (!prefilter_around_fits(t, around))
+        if (!prefilter_around_fits(t, around) || !scan_sequel_fits(x, t->sequel, at + t->sequel_at))
             continue;
         x->work++;
         if (t->min == t->max)
@@ -495,6 +495,7 @@ void scan_find(struct scan_leaf *x)
         x->s->finds = 1;
     }
     x->names[0] = x->names[1] = (struct scan_name){.from = SIZE_MAX};
+    x->sequel_at = SIZE_MAX;
     for (size_t from = x->from;
          from < x->text.len && from < x->to + RULEC_MAX_OFFSET && x->st == GW_OK; from = end) {
         size_t settled;

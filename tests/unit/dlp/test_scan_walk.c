@@ -74,7 +74,7 @@ static void test_texts(struct dlp_scanner *s, struct dlp_rules *r)
 static void test_tries(struct dlp_scanner *s, struct dlp_rules *r)
 {
     struct dlp_rule_cost costs[16] = {{0}};
-    struct gw_span text = GW_SPAN("abcabcabc@bb.com abcabcabc@bb.co");
+    struct gw_span text = GW_SPAN("abcabcabc@bb.com abcabcabc@bb.moc");
 
     CHECK(dlp_rules_count(r) <= 16 && scan_prepare(s, r) == GW_OK);
     dlp_scanner_measure(s, costs);
