@@ -255,7 +255,8 @@ bool scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned
     if ((before >> p->before & 1) == 0 ||
         (!x->growing && state->epoch == x->s->epoch && at < state->next))
         return true;
-    if ((x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
+    if (at >= x->to || /* a start in front of it is live since it was noted */
+        (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
         (x->s->only != NULL && !x->s->only[p->rule]))
         return false;
     return (x->s->costs != NULL ? run_measured(x, pattern, at) : run_at(x, pattern, at)) == REFUSED;
