@@ -146,8 +146,9 @@ struct prefilter_head {
 struct prefilter_start {
     uint64_t lengths;
     uint32_t pattern;
-    uint8_t head, need, within;
-    bool at_token; /* a match begins where a token does, not at any word */
+    uint8_t need, within, name; /* of struct prefilter_need */
+    uint8_t head : 7;
+    bool at_token : 1; /* a match begins where a token does, not at any word */
 };
 
 /* A first test for literals of both lengths where they are few: buckets of those whose bytes are alike, eight a group. A bit for each bucket
