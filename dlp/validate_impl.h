@@ -36,6 +36,7 @@
     X(id_soft, STRING, 0, dlp_id_known)                                                            \
     X(id_any, STRING, 0, dlp_id_kind_known)                                                        \
     X(eic, NONE, 0, NULL)                                                                          \
+    X(plate_de, NONE, 0, NULL)                                                                     \
     X(alone, NUMBER, 3, NULL)                                                                      \
     X(alone_adds, NUMBER, 12, NULL)                                                                \
     X(entropy, NUMBER, 3.0, NULL)                                                                  \
@@ -156,10 +157,6 @@ double dlp_val_entropy(struct gw_span s);
 
 /* How much of the span reads like words, 0.0 (random) to 1.0. */
 double dlp_val_wordiness(struct gw_span s);
-/* What reads more like words than that is no random token. */
-#define DLP_VAL_WORDY 0.55
-/* The pairs of letters that words have (dlp/validate_text.c). */
-extern const uint8_t dlp_val_pair_bits[128];
 
 /* Case-insensitive search. */
 bool dlp_val_contains(struct gw_span s, const char *lower_needle);
