@@ -161,7 +161,6 @@ double dlp_val_wordiness(struct gw_span s);
 /* Case-insensitive search. */
 bool dlp_val_contains(struct gw_span s, const char *lower_needle);
 
-
 /* ---- helpers (validate_sample.c) ------------------------------------------------------------ */
 
 /* Does the span look made up for documentation (changeme, XXXX, ${VAR}, <token>, EXAMPLE, 1234567)? */
