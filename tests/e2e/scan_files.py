@@ -12,7 +12,7 @@ import tempfile
 from world import BUILD, check, finish, leave, skip
 
 SLUICE = BUILD + "/sluice"
-AWS = "AKIA" + "Z7QWERTYUIOPASDF"  # looks live, is nobody's
+AWS = "AKIA" + "Z7RTLQ4MNXVB2KWE"  # looks live, is nobody's
 
 
 def run(*args, cwd, data=None):
