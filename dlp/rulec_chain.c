@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { MAX_ITEMS = 64, MAX_BRANCHES = 64, UNROLL = 8, MAX_ALL_LENGTHS = 512 };
+enum { MAX_ITEMS = 128, MAX_BRANCHES = 64, UNROLL = 8, MAX_ALL_LENGTHS = 512 };
 
 /* What all automata of a pattern may cost, also those that are joined and made anew: tenths of a second, and sixteen times what
  * the largest pattern of the built-in rules takes. */

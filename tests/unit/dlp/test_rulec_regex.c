@@ -346,7 +346,14 @@ static const struct {
     {"[a-z]{1,40}z[-z]{1,4[a-z]{1,40}z[-z]{1,4000}zkey",
      "too large"}, /* of few states, each of many positions */
     {"(?:(?:(?:){60000}){60000}){60000}key", "too large"}, /* of none, and yet endless */
-    {"key[a-z]{0,40}(?<secret>[a-f]+)", NULL},             /* tried in all lengths */
+    {"https://[a-z]+\\.office\\.example/hooks/[0-9a-f]{32}@[0-9a-f]{32}/Incoming/of/one/tenant/"
+     "[0-9a-f]{32}/and/one/owner",
+     NULL}, /* an address may be long */
+    {"https://[a-z]+\\.office\\.example/hooks/of/one/tenant/[0-9a-f]{32}/and/of/one/owner/in/the/"
+     "department/that/orders/what/is/"
+     "printed/in/the/house/on/the/left/side",
+     "too many parts"},
+    {"key[a-z]{0,40}(?<secret>[a-f]+)", NULL}, /* tried in all lengths */
     {"[\\w.-]{0,40}key=(?<secret>\\S{8,})", NULL},
     {"\\bghp_\\w{36}\\b", NULL},
     {"^(?:abcd|efgh)$", NULL},
