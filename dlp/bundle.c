@@ -34,6 +34,7 @@ static void free_rules(struct dlp_rules *r)
     bundle_sleep_fini(&r->sleep);
     free(r->asks_random);
     free(r->lift);
+    free(r->tries);
     free(r->dead_words);
     free(r->numbers);
     free(r->is_number);
@@ -142,11 +143,35 @@ static bool asks_random(const struct bundle_rule *rule)
     return false;
 }
 
+static bool is_counted(const struct bundle_rule *rule)
+{
+    return rule->min_count > 1 || rule->max_count != UINT32_MAX || rule->n_steps > 0;
+}
+
+static void fill_tries(struct dlp_rules *r)
+{
+    for (unsigned i = 0; i < r->b->n_patterns; i++) {
+        const struct bundle_pattern *p = &r->b->patterns[i];
+        const struct bundle_rule *rule = &r->b->rules[p->rule];
+
+        r->tries[i] = (struct bundle_try){
+            .rule = p->rule,
+            .reach = p->reach,
+            .first_memo = p->first_memo,
+            .before = (uint8_t)p->before,
+            .after = (uint8_t)p->after,
+            .confidence = (uint8_t)rule->confidence,
+            .takes_all = rule->n_checks + rule->n_contexts + rule->n_nears + rule->n_lists == 0 &&
+                         rule->min_len <= 1 && rule->max_len == UINT32_MAX,
+            .counts = is_counted(rule)};
+    }
+}
+
 static void note_counts(struct dlp_rules *r, unsigned i)
 {
     const struct bundle_rule *rule = &r->b->rules[i];
 
-    if (rule->min_count > 1 || rule->max_count != UINT32_MAX || rule->n_steps > 0)
+    if (is_counted(rule))
         r->has_counts = true;
     for (unsigned k = 0; k < rule->n_steps; k++)
         if (rule->steps[k].boost > r->lift[i])
@@ -304,15 +329,18 @@ enum gw_status bundle_open(const struct bundle *b, const struct bundle_owned *ow
     r->word_heads = calloc(count_words(b) + 1, sizeof(*r->word_heads));
     r->lift = calloc(b->n_rules + 1, 1);
     r->plain = calloc(b->n_patterns + 1, sizeof(*r->plain));
+    r->tries = calloc(b->n_patterns + 1, sizeof(*r->tries));
     r->match = calloc(b->n_patterns + b->n_near_patterns + 1, sizeof(*r->match));
     if (r->match == NULL || r->first_context == NULL || r->words == NULL || r->keys == NULL ||
-        r->lists == NULL || r->plain == NULL || r->lift == NULL || r->info == NULL ||
-        r->validators == NULL || r->first_validator == NULL || !bundle_limits_init(r)) {
+        r->lists == NULL || r->plain == NULL || r->tries == NULL || r->lift == NULL ||
+        r->info == NULL || r->validators == NULL || r->first_validator == NULL ||
+        !bundle_limits_init(r)) {
         st = gw_fail(err, GW_ENOMEM, "out of memory for the rules");
         goto fail;
     }
     for (unsigned i = 0; i < b->n_patterns + b->n_near_patterns; i++)
         atomic_init(&r->match[i], b->patterns[i].match);
+    fill_tries(r);
     measure_runs(r);
     set_look_behind(r);
     fill_info(r);

@@ -156,6 +156,15 @@ struct bundle_owned {
 
 typedef _Atomic(bundle_match_fn *) bundle_matcher;
 
+/* What is asked of a pattern for each try, side by side. */
+struct bundle_try {
+    uint32_t rule, reach, first_memo; /* of struct bundle_pattern */
+    uint8_t before, after;
+    uint8_t confidence;
+    bool takes_all; /* every match is a finding of that confidence: nothing judges it */
+    bool counts;    /* what a finding is worth depends on how many values there are */
+};
+
 /* A validator with what it is given. */
 struct bundle_checker {
     const struct dlp_validator *v;
@@ -190,6 +199,7 @@ struct dlp_rules {
     uint32_t *numbers;
     unsigned n_numbers;
     struct bundle_plain *plain; /* of each pattern */
+    struct bundle_try *tries;   /* of each pattern */
     unsigned look_behind;       /* bytes in front of a match that its judgement may look at */
     unsigned max_run;           /* longest run that is looked for */
     atomic_uint refs;

@@ -187,13 +187,27 @@ static uint64_t tokens_behind(const unsigned char *text, size_t at, size_t len)
     return bits;
 }
 
+/* Lists the starts. */
+static unsigned list_starts(struct prefilter_places *places)
+{
+    unsigned n = 0;
+
+    for (uint64_t busy = places->busy; busy != 0; busy &= busy - 1) {
+        unsigned block = (unsigned)__builtin_ctzll(busy);
+
+        for (uint64_t left = places->start[block]; left != 0; left &= left - 1)
+            places->start_at[n++] = (uint16_t)(block * 64 + (unsigned)__builtin_ctzll(left));
+    }
+    return n;
+}
+
 void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {
     struct said said;
     uint64_t words[1 + PREFILTER_BLOCKS];
 
-    out->n_literal = 0;
+    out->n_literal = out->n_start = 0;
     out->busy = out->rows = 0;
     out->token[(to - from + 63) / 64] = tokens_behind(text, to, len);
     if (from == to)
@@ -228,6 +242,8 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
     out->n_literal = find_pairs(said.pairs, to - from, out->literal);
     prefilter_sum_up(f, words, to - from, out);
     prefilter_keep_known(f, text, from, len, out);
+    if (f->start_words == 1)
+        prefilter_keep_starts(f, text, from, len, list_starts(out), out);
 }
 
 bool prefilter_starts_scalar(const struct prefilter *f, const unsigned char *p, unsigned near,

@@ -88,6 +88,11 @@ struct prefilter_places {
     /* Bytes [A-Za-z0-9_+/=-], which long tokens are made of; in one more word those of the 64 bytes behind `to`. */
     uint64_t token[PREFILTER_BLOCKS + 1];
     uint64_t begin[PREFILTER_BLOCKS]; /* where a word begins or a byte is none of a word's */
+    /* Where rows of starts are a word: at which of the starts, counted from `from`, something is left by their first bytes and what is
+     * near, and what. */
+    uint16_t start_at[PREFILTER_CHUNK + PREFILTER_SLACK];
+    uint64_t start_left[PREFILTER_CHUNK];
+    unsigned n_start;
 };
 
 /* `to` is len, or to - from a multiple of 64; to - from is at most PREFILTER_CHUNK. Bytes at len and beyond count as NUL and are not
@@ -146,8 +151,9 @@ struct prefilter_head {
 struct prefilter_start {
     uint64_t lengths;
     uint32_t pattern;
-    uint8_t head, need, within;
-    bool at_token; /* a match begins where a token does, not at any word */
+    uint8_t need, within, name; /* of struct prefilter_need */
+    uint8_t head : 7;
+    bool at_token : 1; /* a match begins where a token does, not at any word */
 };
 
 /* A first test for literals of both lengths where they are few: buckets of those whose bytes are alike, eight a group. A bit for each bucket
@@ -420,29 +426,32 @@ static inline const uint64_t *prefilter_near_row(const struct prefilter *f, unsi
     return f->start_rows + ((size_t)BUNDLE_HEAD_BYTES * f->n_classes + near) * f->start_words;
 }
 
-/* Which starts the BUNDLE_HEAD_BYTES at p and what is near allow, where rows are a word. */
+/* Which of the starts in left the bytes at p allow from place `first` on, PREFILTER_START_STEP of them; rows are a word, and each byte is
+ * a class. */
+enum { PREFILTER_START_STEP = 8 };
+static inline uint64_t prefilter_starts_left(const uint64_t *rows, const unsigned char *p,
+                                             unsigned first, uint64_t left)
+{
+    for (unsigned k = first; k < first + PREFILTER_START_STEP; k++)
+        left &= rows[k * 256 + p[k]];
+    return left;
+}
+
+/* Which starts the BUNDLE_HEAD_BYTES at p and what is near allow; the same. */
 static inline uint64_t prefilter_starts_one(const struct prefilter *f, const unsigned char *p,
                                             unsigned near)
 {
-    enum { STEP = 8 };
-    const uint64_t *row = f->start_rows;
-    const size_t classes = f->n_classes;
-    uint64_t alive = *prefilter_near_row(f, near);
+    uint64_t left = prefilter_starts_left(f->start_rows, p, 0, *prefilter_near_row(f, near));
 
-    _Static_assert(BUNDLE_HEAD_BYTES % STEP == 0, "whole steps");
-    /* No branch for each: how far it takes is hard to guess. A row's place is that of its class. */
-    for (unsigned k = 0; k < BUNDLE_HEAD_BYTES && alive != 0; k += STEP, row += STEP * classes) {
-        uint64_t first = row[f->class_of[p[k]]] & row[classes + f->class_of[p[k + 1]]],
-                 second = row[2 * classes + f->class_of[p[k + 2]]] &
-                          row[3 * classes + f->class_of[p[k + 3]]],
-                 third = row[4 * classes + f->class_of[p[k + 4]]] &
-                         row[5 * classes + f->class_of[p[k + 5]]],
-                 fourth = row[6 * classes + f->class_of[p[k + 6]]] &
-                          row[7 * classes + f->class_of[p[k + 7]]];
+    _Static_assert((int)BUNDLE_HEAD_BYTES == 2 * (int)PREFILTER_START_STEP, "two steps");
+    return left == 0 ? 0 : prefilter_starts_left(f->start_rows, p, PREFILTER_START_STEP, left);
+}
 
-        alive &= first & second & third & fourth;
-    }
-    return alive;
+/* What is near the place `at` of a chunk. */
+static inline unsigned prefilter_near_at(const struct prefilter_places *places, unsigned at)
+{
+    return (unsigned)((places->digit[at / 64] >> (at % 64) & 1) * PREFILTER_DIGIT +
+                      (places->colon[at / 64] >> (at % 64) & 1) * PREFILTER_COLON);
 }
 
 /* Can the target's window stand between these bytes? */

@@ -311,6 +311,15 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
     prefilter_sum_up(f, m.word, to - from, out);
     keep_wide(f, text, from, len, out);
     prefilter_keep_known(f, text, from, len, out);
+    if (f->start_words != 1)
+        return;
+    n = 0;
+    for (uint64_t busy = out->busy; busy != 0; busy &= busy - 1) {
+        unsigned block = (unsigned)__builtin_ctzll(busy);
+
+        n = append(out->start_at, n, out->start[block], block * 64);
+    }
+    prefilter_keep_starts(f, text, from, len, n, out);
 }
 
 static inline __m256i words(const uint64_t *row)

@@ -240,6 +240,15 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
     out->n_literal = keep_hashes(f, text, from, len, out->literal, n);
     prefilter_sum_up(f, word, to - from, out);
     prefilter_keep_known(f, text, from, len, out);
+    if (f->start_words != 1)
+        return;
+    n = 0;
+    for (uint64_t busy = out->busy; busy != 0; busy &= busy - 1) {
+        unsigned block = (unsigned)__builtin_ctzll(busy);
+
+        n = append(out->start_at, n, out->start[block], block * 64);
+    }
+    prefilter_keep_starts(f, text, from, len, n, out);
 }
 
 bool prefilter_starts_avx512(const struct prefilter *f, const unsigned char *p, unsigned near,

@@ -53,7 +53,8 @@ struct prefilter_start prefilter_start_of(const struct prefilter *f, const struc
                               (prefilter_classes[byte] & need->need) != 0);
     return (struct prefilter_start){.lengths = need->lengths,
                                     .pattern = pattern,
-                                    .head = (uint8_t)head,
+                                    .head = head & 0x7F,
+                                    .name = need->name,
                                     .need = is_said ? 0 : need->need,
                                     .within = need->within,
                                     .at_token = p->before == RULEC_BOUNDARY_TOKEN};

@@ -309,10 +309,18 @@ static void split_classes(struct prefilter *f, const struct bundle_set *s)
     f->n_classes = n;
 }
 
+/* Rows that are a word are by bytes themselves: they are few enough. */
 static bool make_classes(struct prefilter *f, const struct bundle *b)
 {
-    bool *seen = calloc(b->n_sets + 1, sizeof(*seen));
+    bool *seen = NULL;
 
+    if (f->start_words <= 1) {
+        for (unsigned byte = 0; byte < 256; byte++)
+            f->class_of[byte] = (uint8_t)byte;
+        f->n_classes = 256;
+        return true;
+    }
+    seen = calloc(b->n_sets + 1, sizeof(*seen));
     f->n_classes = 1;
     for (unsigned i = 0; i < f->n_starts && seen != NULL; i++) {
         for (unsigned place = 0; place < BUNDLE_HEAD_BYTES; place++) {

@@ -62,68 +62,6 @@ void dlp_scanner_measure(struct dlp_scanner *s, struct dlp_rule_cost *costs)
     s->costs = costs;
 }
 
-/* [A-Za-z0-9_] */
-static bool is_word(unsigned char c)
-{
-    static const struct bundle_set word = {{0, 0x03ff0000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
-
-    return rx_set_has(&word, c);
-}
-
-/* ---- boundaries ------------------------------------------------------------------------- */
-
-bool scan_boundary_before(uint32_t kind, struct gw_span text, size_t at)
-{
-    unsigned char c = 0;
-
-    if (kind == RULEC_BOUNDARY_NONE || at == 0)
-        return true;
-    c = (unsigned char)text.ptr[at - 1];
-    if (kind == RULEC_BOUNDARY_LINE)
-        return c == '\n';
-    if (is_word(c))
-        return false;
-    return kind == RULEC_BOUNDARY_WORD || (c != '-' && c != '/' && c != '+' && c != '.');
-}
-
-unsigned scan_boundaries_before(struct gw_span text, size_t at)
-{
-    enum {
-        NONE = 1 << RULEC_BOUNDARY_NONE,
-        WORD = 1 << RULEC_BOUNDARY_WORD,
-        TOKEN = 1 << RULEC_BOUNDARY_TOKEN,
-        LINE = 1 << RULEC_BOUNDARY_LINE,
-    };
-    unsigned char c = 0;
-
-    if (at == 0)
-        return NONE | WORD | TOKEN | LINE;
-    c = (unsigned char)text.ptr[at - 1];
-    if (is_word(c))
-        return NONE;
-    if (c == '-' || c == '/' || c == '+' || c == '.')
-        return NONE | WORD;
-    return NONE | WORD | TOKEN | (c == '\n' ? LINE : 0);
-}
-
-bool scan_boundary_after(uint32_t kind, struct gw_span text, size_t at)
-{
-    unsigned char c = 0;
-
-    if (kind == RULEC_BOUNDARY_NONE || at == text.len)
-        return true;
-    c = (unsigned char)text.ptr[at];
-    if (kind == RULEC_BOUNDARY_LINE)
-        return c == '\n' || (c == '\r' && at + 1 < text.len && text.ptr[at + 1] == '\n');
-    if (is_word(c))
-        return false;
-    if (kind == RULEC_BOUNDARY_WORD)
-        return true;
-    if (c == '.')
-        return at + 1 == text.len || !is_word((unsigned char)text.ptr[at + 1]);
-    return c != '-' && c != '/' && c != '+' && c != '=';
-}
-
 /* ---- one match -------------------------------------------------------------------------- */
 
 static bool add_finding(struct scan_leaf *x, const struct dlp_finding *f)
@@ -181,27 +119,40 @@ static inline void add_work(struct scan_leaf *x, uint64_t steps)
 /* What became of a try. */
 enum outcome { NO_MATCH, REFUSED, TAKEN };
 
-/* Judges the match m of pattern p at byte `at`; true when it is a finding. */
-static bool take_match(struct scan_leaf *x, const struct bundle_pattern *p, size_t at,
-                       const struct bundle_match *m)
+/* Judges a match of a rule that does not take all; true when it is a finding, which f becomes. */
+static bool judge_match(struct scan_leaf *x, size_t at, const struct bundle_match *m,
+                        struct dlp_finding *f)
 {
-    struct scan_match found = {.rule = p->rule,
+    struct scan_match found = {.rule = f->rule,
                                .match_start = at,
                                .match_end = at + m->len,
-                               .start = at + m->start,
-                               .end = at + m->end};
+                               .start = f->start,
+                               .end = f->end};
 
-    if (m->end <= m->start || !scan_boundary_after(p->after, x->text, at + m->len) ||
-        !scan_judge(x, &found))
+    if (!scan_judge(x, &found))
         return false;
-    if (!add_finding(x, &(struct dlp_finding){.rule = p->rule,
-                                              .leaf = x->leaf,
-                                              .start = (uint32_t)found.start,
-                                              .end = (uint32_t)found.end,
-                                              .confidence = found.confidence}))
+    f->start = (uint32_t)found.start;
+    f->end = (uint32_t)found.end;
+    f->confidence = found.confidence;
+    return true;
+}
+
+/* Judges the match m of a pattern at byte `at`; true when it is a finding. */
+static bool take_match(struct scan_leaf *x, const struct bundle_try *t, size_t at,
+                       const struct bundle_match *m)
+{
+    struct dlp_finding f = {.rule = t->rule,
+                            .leaf = x->leaf,
+                            .start = (uint32_t)at + m->start,
+                            .end = (uint32_t)at + m->end,
+                            .confidence = t->confidence};
+    bool is_sure = t->takes_all && t->confidence >= x->report_from && x->s->explain == NULL;
+
+    if (m->end <= m->start || !scan_boundary_after(t->after, x->text, at + m->len) ||
+        (!is_sure && !judge_match(x, at, m, &f)) || !add_finding(x, &f))
         return false;
-    scan_count_apart(x, &x->s->found[x->s->n_found - 1]);
-    x->s->state[p->rule] =
+    scan_count_apart(x, &f, t->counts);
+    x->s->state[t->rule] =
         (struct scan_state){.epoch = x->s->epoch, .next = (uint32_t)(at + m->len)};
     return true;
 }
@@ -209,19 +160,19 @@ static bool take_match(struct scan_leaf *x, const struct bundle_pattern *p, size
 /* Runs the matcher of pattern at byte `at`, where it may begin, and judges its match. */
 static enum outcome run_at(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
-    const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
+    const struct bundle_try *t = &x->rules->tries[pattern];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     size_t left = x->text.len - at;
-    struct bundle_match m = {.len = 0, .epoch = x->s->epoch, .memo = x->s->memo + p->first_memo};
+    struct bundle_match m = {.len = 0, .epoch = x->s->epoch, .memo = x->s->memo + t->first_memo};
 
-    bundle_match(x->rules, pattern, text + at, text + at + (left < p->reach ? left : p->reach), &m);
+    bundle_match(x->rules, pattern, text + at, text + at + (left < t->reach ? left : t->reach), &m);
     add_work(x, m.work);
     if (x->growing)
         scan_note(x, pattern, at, &m);
     if (m.len == 0)
         return NO_MATCH;
     x->s->n_hits++;
-    return !x->growing && take_match(x, p, at, &m) ? TAKEN : REFUSED;
+    return !x->growing && take_match(x, t, at, &m) ? TAKEN : REFUSED;
 }
 
 /* The same, with what it costs. */
@@ -249,15 +200,15 @@ void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at)
 
 bool scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned before)
 {
-    const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
-    const struct scan_state *state = &x->s->state[p->rule];
+    const struct bundle_try *t = &x->rules->tries[pattern];
+    const struct scan_state *state = &x->s->state[t->rule];
 
-    if ((before >> p->before & 1) == 0 ||
+    if ((before >> t->before & 1) == 0 ||
         (!x->growing && state->epoch == x->s->epoch && at < state->next))
         return true;
     if (at >= x->to || /* a start in front of it is live since it was noted */
-        (x->s->only_rule != 0 && x->s->only_rule != p->rule + 1) ||
-        (x->s->only != NULL && !x->s->only[p->rule]))
+        (x->s->only_rule != 0 && x->s->only_rule != t->rule + 1) ||
+        (x->s->only != NULL && !x->s->only[t->rule]))
         return false;
     return (x->s->costs != NULL ? run_measured(x, pattern, at) : run_at(x, pattern, at)) == REFUSED;
 }

@@ -1,8 +1,7 @@
 /* dlp/scan.h - one thread's scanner. Private to dlp.
  *
- * scan.c finds matches (prefilter, matcher, boundaries) with scan_find.c, scan_sequel.c, scan_walk.c, scan_runs.c (long tokens) and
- * scan_ring.c,
- * scan_judge.c decides what they are worth (length, validators, the sum) with scan_list.c (values that are none), scan_word.c
+ * scan.c finds matches (prefilter, matcher) with scan_boundary.c, scan_find.c, scan_sequel.c, scan_walk.c, scan_runs.c (long tokens) and
+ * scan_ring.c, scan_judge.c decides what they are worth (length, validators, the sum) with scan_list.c (values that are none), scan_word.c
  * (context words; scan_word_avx512.c) and scan_near.c (second patterns); scan_sleep.c and scan_plain.c say before what would be worth
  * nothing (no word near that is required, a wrong checksum); scan_overlap.c keeps the strongest where they overlap,
  * scan_known.c knows strings that need no look, scan_grow.c says of a text that grows what is known of it already, with
@@ -316,8 +315,8 @@ void scan_explain_part(struct scan_explain *e, const char *what, struct gw_span 
 /* The match is judged: dropped says why it is none, or NULL. x->s->explain is not NULL. */
 void scan_explain_end(struct scan_leaf *x, const struct scan_match *m, const char *dropped);
 
-/* Adds the next finding of the text to x->heaps; more than s->most are too many: sets x->st. */
-void scan_count_apart(struct scan_leaf *x, const struct dlp_finding *f);
+/* Adds the next finding of the text to x->heaps; more than s->most are too many: sets x->st. counts: scan_counts() of its rule. */
+void scan_count_apart(struct scan_leaf *x, const struct dlp_finding *f, bool counts);
 /* Keeps the strongest of overlapping findings from s->found[first] on, sorted by start. GW_ENOMEM. */
 enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first);
 

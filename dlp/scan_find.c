@@ -277,7 +277,8 @@ static inline void push_all(struct scan_leaf *x, unsigned first, const uint64_t 
                              at_token, at);
 }
 
-/* Notes the patterns that sixteen bytes at a word's beginning and what is near allow, at the places of block i, which is at `from`. */
+/* Notes the patterns that sixteen bytes at a word's beginning and what is near allow, at the places of block i, which is at `from`: where
+ * rows are more than a word. */
 static void find_starts(struct scan_leaf *x, const struct prefilter_places *places, size_t i,
                         size_t from)
 {
@@ -285,20 +286,12 @@ static void find_starts(struct scan_leaf *x, const struct prefilter_places *plac
 
     for (uint64_t left = places->start[i]; left != 0 && x->st == GW_OK; left &= left - 1) {
         unsigned bit = (unsigned)__builtin_ctzll(left),
-                 near = (unsigned)((places->digit[i] >> bit & 1) * PREFILTER_DIGIT +
-                                   (places->colon[i] >> bit & 1) * PREFILTER_COLON);
+                 near = prefilter_near_at(places, (unsigned)i * 64 + bit);
         size_t at = from + bit;
         unsigned char tail[BUNDLE_HEAD_BYTES];
         const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
 
         x->work++;
-        if (f->start_words == 1) {
-            uint64_t alive = prefilter_starts_one(f, p, near);
-
-            if (alive != 0)
-                push_all(x, 0, &alive, 1, at);
-            continue;
-        }
         for (unsigned first = 0; first < f->start_words; first += PREFILTER_ROW_WORDS) {
             uint64_t alive[PREFILTER_ROW_WORDS];
 
@@ -306,6 +299,13 @@ static void find_starts(struct scan_leaf *x, const struct prefilter_places *plac
                 push_all(x, first, alive, PREFILTER_ROW_WORDS, at);
         }
     }
+}
+
+/* The same where they are one, and the filter asked for it. */
+static void find_left(struct scan_leaf *x, const struct prefilter_places *places, size_t from)
+{
+    for (unsigned i = 0; i < places->n_start && x->st == GW_OK; i++)
+        push_all(x, 0, &places->start_left[i], 1, from + places->start_at[i]);
 }
 
 /* ---- runs --------------------------------------------------------------------------------- */
@@ -512,8 +512,11 @@ void scan_find(struct scan_leaf *x)
             size_t i = (size_t)__builtin_ctzll(busy);
 
             find_wide(x, places->wide[i], from + i * 64);
-            find_starts(x, places, i, from + i * 64);
+            if (f->start_words > 1)
+                find_starts(x, places, i, from + i * 64);
         }
+        if (f->start_words == 1)
+            find_left(x, places, from);
         find_tokens(x, places, from, end);
         scan_flush(x, done, settled);
         done = settled;

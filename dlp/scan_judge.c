@@ -127,11 +127,14 @@ static bool add_nears(struct scan_leaf *x, struct scan_match *m, int *sum)
 bool scan_is_wordy(struct scan_leaf *x, size_t start, size_t end)
 {
     struct scan_wordy *w = &x->s->wordy;
+    const struct gw_span token = {x->text.ptr + start, end - start};
 
     if (w->epoch != x->s->epoch || w->start != start || w->end != end)
-        *w = (struct scan_wordy){
-            x->s->epoch, start, end,
-            dlp_validate_is_wordy((struct gw_span){x->text.ptr + start, end - start})};
+        *w = (struct scan_wordy){x->s->epoch, start, end,
+                                 x->rules->filter.level == PREFILTER_AVX512 && token.len > 0 &&
+                                         token.len <= 64
+                                     ? dlp_validate_is_wordy_avx512(token)
+                                     : dlp_validate_is_wordy(token)};
     return w->wordy;
 }
 

@@ -32,6 +32,15 @@ static int by_start(const void *a, const void *b)
     return x->start < y->start ? -1 : x->start > y->start;
 }
 
+/* Are they in order, and does none overlap another? */
+static bool are_apart(const struct dlp_finding *f, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++)
+        if (f[i].start < f[i - 1].end)
+            return false;
+    return true;
+}
+
 /* Where f belongs among n findings that are sorted and do not overlap. */
 static unsigned place_of(const struct dlp_finding *kept, unsigned n, const struct dlp_finding *f)
 {
@@ -211,6 +220,8 @@ enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first)
         add_alternatives(s, first, n);
         return GW_OK;
     }
+    if (are_apart(kept, n))
+        return GW_OK;
     sort_by_start(kept, n);
     if (!keep_apart(kept, n, s->order, &n_kept))
         return GW_ENOMEM;
@@ -218,10 +229,10 @@ enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first)
     return GW_OK;
 }
 
-void scan_count_apart(struct scan_leaf *x, const struct dlp_finding *f)
+void scan_count_apart(struct scan_leaf *x, const struct dlp_finding *f, bool counts)
 {
     struct scan_heaps *h = &x->heaps;
-    const bool is_kept = !scan_counts(&x->rules->b->rules[f->rule]);
+    const bool is_kept = !counts;
 
     if (f->start >= h->to) {
         *h = (struct scan_heaps){h->n + is_kept, is_kept, f->start, f->end};

@@ -17,10 +17,15 @@ struct node {
     uint32_t pattern, next, last;
 };
 
+/* Of a start: indexes of nodes. */
+struct list {
+    uint32_t first, last;
+};
+
 struct scan_ring {
     uint64_t used[SCAN_RING / 64]; /* which starts have a list, */
     uint64_t some[GROUPS];         /* and which words of `used` may have a bit */
-    uint32_t first[SCAN_RING], last[SCAN_RING];
+    struct list lists[SCAN_RING];
     struct node *nodes;
     uint32_t n_nodes, cap_nodes, free_node; /* free_node: a list, or NO_NODE */
 };
@@ -84,12 +89,14 @@ static inline void add(struct scan_leaf *x, struct scan_ring *r, size_t at, uint
                        size_t last)
 {
     uint32_t slot = at % SCAN_RING, node, prev = NO_NODE, next = NO_NODE;
-    bool used = (r->used[slot / 64] >> (slot % 64) & 1) != 0;
+    struct list *l = &r->lists[slot];
+    uint64_t *word = &r->used[slot / 64], bit = UINT64_C(1) << (slot % 64);
+    bool used = (*word & bit) != 0;
 
-    if (used && r->nodes[r->last[slot]].pattern < pattern) {
-        prev = r->last[slot];
+    if (used && r->nodes[l->last].pattern < pattern) {
+        prev = l->last;
     } else if (used) {
-        for (next = r->first[slot]; r->nodes[next].pattern < pattern; next = r->nodes[next].next)
+        for (next = l->first; r->nodes[next].pattern < pattern; next = r->nodes[next].next)
             prev = next;
         if (r->nodes[next].pattern == pattern) {
             if (r->nodes[next].last < last)
@@ -104,10 +111,10 @@ static inline void add(struct scan_leaf *x, struct scan_ring *r, size_t at, uint
     if (prev != NO_NODE)
         r->nodes[prev].next = node;
     else
-        r->first[slot] = node;
+        l->first = node;
     if (next == NO_NODE)
-        r->last[slot] = node;
-    r->used[slot / 64] |= UINT64_C(1) << (slot % 64);
+        l->last = node;
+    *word |= bit;
     r->some[slot / GROUP] |= UINT64_C(1) << (slot / 64 % 64);
 }
 
@@ -130,7 +137,9 @@ void scan_push_starts(struct scan_leaf *x, const struct prefilter_start *starts,
 
         if ((s->lengths & ends) != 0 && (at_token || !s->at_token) &&
             !scan_sleeps(x, s->pattern, at) && !scan_is_dead(x, s->pattern) &&
-            has_near(x, s->need, s->within, at) && !scan_is_refused(x, s->pattern, at))
+            has_near(x, s->need, s->within, at) &&
+            (s->name == PREFILTER_ANY_NAME || scan_name_fits(x, s->pattern, at)) &&
+            !scan_is_refused(x, s->pattern, at))
             add(x, x->s->ring, at, s->pattern, at);
     }
 }
@@ -153,14 +162,14 @@ static void try_start(struct scan_leaf *x, struct scan_ring *r, size_t at)
     uint32_t slot = at % SCAN_RING;
     unsigned before = scan_boundaries_before(x->text, at);
 
-    for (uint32_t i = r->first[slot]; i != NO_NODE && x->st == GW_OK; i = r->nodes[i].next) {
+    for (uint32_t i = r->lists[slot].first; i != NO_NODE && x->st == GW_OK; i = r->nodes[i].next) {
         const struct node n = r->nodes[i];
 
         if (scan_try_waiting(x, n.pattern, at, before) && n.last > at)
             add_next(x, r, &n, at);
     }
-    r->nodes[r->last[slot]].next = r->free_node;
-    r->free_node = r->first[slot];
+    r->nodes[r->lists[slot].last].next = r->free_node;
+    r->free_node = r->lists[slot].first;
 }
 
 /* The same for all starts in [from, to), which a word of r->used has; trying one may add others behind it. */

@@ -66,6 +66,7 @@ static void offer_first(struct scan_leaf *x, const struct bundle_run *run, size_
 
     x->work++;
     if (from >= t->min && (prefilter_flags[text[from - 1]] & 2) == 0 &&
+        rx_set_has(&x->rules->b->sets[t->between], text[from - 1]) &&
         scan_fits(x, t->pattern, from - t->min) &&
         stands(x, &x->rules->b->sets[run->set], &s, from, run->n, end))
         scan_push(x, t->pattern, from - t->min);

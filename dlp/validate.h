@@ -54,6 +54,8 @@ const struct dlp_validator *dlp_validator_find(const char *name);
 
 /* True when `random` rejects the span for being words, or for having no letter: the cheap part of its verdict. */
 bool dlp_validate_is_wordy(struct gw_span s);
+/* The same of 1 to 64 bytes where the machine has AVX-512. */
+bool dlp_validate_is_wordy_avx512(struct gw_span s);
 
 /* How many bytes a text can have besides the span for the validator not to reject it; SIZE_MAX: any. num as in dlp_validate_in. */
 size_t dlp_validate_most_besides(const char *name, double num);

@@ -157,6 +157,10 @@ double dlp_val_entropy(struct gw_span s);
 
 /* How much of the span reads like words, 0.0 (random) to 1.0. */
 double dlp_val_wordiness(struct gw_span s);
+/* What reads more like words than that is no random token. */
+#define DLP_VAL_WORDY 0.55
+/* The pairs of letters that words have (dlp/validate_text.c). */
+extern const uint8_t dlp_val_pair_bits[128];
 
 /* Case-insensitive search. */
 bool dlp_val_contains(struct gw_span s, const char *lower_needle);

@@ -17,14 +17,18 @@ static struct ledger *ledger;
 /* One ledger for all inputs: it is the answers that are looked at, not what they add up to. */
 static bool open_ledger(void)
 {
-    char path[64];
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    char path[64], file[80];
 
     if (ledger != NULL)
         return true;
     (void)snprintf(path, sizeof(path), "/tmp/fuzz-redis-%d.db", (int)getpid());
     if (ledger_open(path, &ledger, NULL) != GW_OK)
         return false;
-    (void)unlink(path);
+    for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        (void)snprintf(file, sizeof(file), "%s%s", path, ends[i]);
+        (void)unlink(file);
+    }
     return true;
 }
 

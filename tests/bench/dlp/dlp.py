@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The scanner beside Hyperscan (or Vectorscan), RE2 and PCRE2's JIT on the same rules, in one run.
 
-usage: tests/bench/dlp/dlp.py BUILD-DIR [--seconds S] [--markdown] [--json FILE] [--no-peers]
+usage: tests/bench/dlp/dlp.py BUILD-DIR [--seconds S] [--markdown] [--json FILE] [--no-peers] [--also NAME=RULES]...
 
 One thread. The engines take turns on each text; of each the best pass counts, by the thread's own CPU time, so that other work on the
 machine matters as far as it takes caches and memory. Messages of 10 KB; `chat, whole` are whole bodies, parsed and then scanned.
-`100 rules`: 80 of credentials and 20 of personal data, spread over the built-in ones; `all`: the built-in ones.
+`100 rules`: 80 of credentials and 20 of personal data, spread over the built-in ones; `all`: the built-in ones. --also measures other
+rules besides: a folder of ours, gitleaks' configuration (.toml), or lines of an id, a pattern and keywords apart by tabs (.tsv).
 `clock` is an addition a byte: cycles a byte are its figure over another's."""
 import json
 import os
@@ -57,6 +58,25 @@ def subset(work):
     return work + "/s100.so", folder
 
 
+def imported(work, name, path):
+    """Rules of others as `sluice rules import` carries them over, built; (shared object, folder)."""
+    folder = path
+    if path.endswith(".tsv"):
+        with open(path, encoding="utf-8") as f, open(f"{work}/{name}.toml", "w", encoding="utf-8") as out:
+            for line in f:
+                rule, pattern, keywords = line.rstrip("\n").split("\t")
+                out.write(f"[[rules]]\nid = {json.dumps(rule)}\nregex = '''{pattern}'''\n")
+                out.write(f"keywords = {json.dumps(keywords.split(','))}\n" if keywords else "")
+        path = f"{work}/{name}.toml"
+    if path.endswith(".toml"):
+        folder = f"{work}/{name}"
+        subprocess.run([BUILD + "/sluice", "rules", "import", "gitleaks", path, "-o", folder], check=True, stdout=subprocess.DEVNULL)
+    made = subprocess.run([BUILD + "/sluice", "rules", "build", "-o", f"{work}/{name}.so", folder], capture_output=True, text=True)
+    if made.returncode:
+        sys.exit(f"{name} does not build: " + made.stderr + made.stdout)
+    return f"{work}/{name}.so", folder
+
+
 def bench(engines, rules, folder, files, seconds=SECONDS):
     out = subprocess.run([BENCH, "--seconds", seconds, "--engines", ";".join(engines), rules, folder] + files, capture_output=True, text=True)
     if out.returncode:
@@ -81,6 +101,10 @@ def main():
     try:
         texts = corpora.make(work + "/texts")
         sets = {"100 rules": subset(work), "all rules": ("builtin", ROOT + "/rules")}
+        for i, word in enumerate(sys.argv):
+            if word == "--also":
+                name, path = sys.argv[i + 1].split("=", 1)
+                sets[name] = imported(work, name.replace(" ", "-"), path)
         files = [f"{name}:10240:{texts[name]}" for name in ("prose", "code", "chat", "table", "orders")]
         got, everything = {}, []
         for name, (rules, folder) in sets.items():
@@ -116,7 +140,7 @@ def main():
         everything += [dict(row, rules="hostile") for row in rows]
         print(f"{'### ' if MARKDOWN else ''}Texts made to be slow, all rules, messages of 1 MB" + ("\n" if MARKDOWN else ""))
         table(["", "MB/s", ""], [[r["text"], f"{r['mb_s']:,.1f}", "given up" if r["found"] >= 1000000 else ""] for r in rows])
-        goals(got, rows)
+        goals(got, rows, [name for name in sets if name != "all rules"])
         print(f"{'### ' if MARKDOWN else ''}Answers that grow, all rules" + ("\n" if MARKDOWN else ""), flush=True)
         subprocess.run([BUILD + "/tests/bench/bench_guard"] + [texts[t] for t in ("prose", "code", "chat")], check=True)
         if "--json" in sys.argv:
@@ -126,13 +150,14 @@ def main():
         shutil.rmtree(work, ignore_errors=True)
 
 
-def goals(got, hostile):
+def goals(got, hostile, against_peers):
     rate = lambda rules, engine, text: got[rules, engine, text]["mb_s"] if (rules, engine, text) in got else None
     lines = []
     for text in ("prose", "code", "chat"):
         lines.append((f"{text}, 100 rules", 1200, rate("100 rules", "Sluice", text)))
-        if PEERS and rate("100 rules", "Hyperscan", text):
-            lines.append((f"{text}, 100 rules, over Hyperscan", 5, rate("100 rules", "Sluice", text) / rate("100 rules", "Hyperscan", text)))
+        for name in against_peers if PEERS else []:
+            if rate(name, "Hyperscan", text):
+                lines.append((f"{text}, {name}, over Hyperscan", 5, rate(name, "Sluice", text) / rate(name, "Hyperscan", text)))
         lines.append((f"{text}, all rules", 800, rate("all rules", "Sluice", text)))
         lines.append((f"{text}, 100 rules, AVX2", 600, rate("100 rules", "Sluice, AVX2", text)))
         lines.append((f"{text}, 100 rules, scalar", 250, rate("100 rules", "Sluice, scalar", text)))

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "dlp/bundle.h"
 #include "dlp/rulec_regex.h"
+#include "tests/files.h"
 #include "tests/test.h"
 
 /* xorshift64*: the same numbers in every run. */
@@ -25,7 +26,12 @@ static unsigned random_below(unsigned n)
 
 static char work_dir[] = "/tmp/sluice-test-XXXXXX";
 
-/* A path inside this test's own folder, which is made at the first call. */
+static inline void remove_work_dir(void)
+{
+    (void)test_remove_tree(work_dir);
+}
+
+/* A path inside this test's own folder, which is made at the first call and removed at the end. */
 static inline const char *work_path(const char *name)
 {
     static char path[4][128];
@@ -33,7 +39,7 @@ static inline const char *work_path(const char *name)
     static bool made;
 
     if (!made)
-        made = CHECK(mkdtemp(work_dir) != NULL);
+        made = CHECK(mkdtemp(work_dir) != NULL && atexit(remove_work_dir) == 0);
     turn = (turn + 1) % 4;
     (void)snprintf(path[turn], sizeof(path[turn]), "%s/%s", work_dir, name);
     return path[turn];

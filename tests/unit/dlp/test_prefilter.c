@@ -63,6 +63,30 @@ static void check_blocks(const struct prefilter *f, const unsigned char *text, s
                                  : (got->busy >> i & 1) == 0);
 }
 
+static size_t n_listed; /* by check_starts() */
+
+/* Where a word begins, and rows that are a word leave something, is listed with what they leave. */
+static void check_starts(const struct prefilter *f, const unsigned char *text, size_t from,
+                         size_t to, size_t len, const struct prefilter_places *got)
+{
+    unsigned n = 0;
+
+    for (size_t at = from; f->start_words == 1 && at < to; at++) {
+        unsigned char head[BUNDLE_HEAD_BYTES] = {0};
+        uint64_t left;
+
+        memcpy(head, text + at, len - at < sizeof(head) ? len - at : sizeof(head));
+        left = prefilter_starts_one(f, head, prefilter_near_at(got, (unsigned)(at - from)));
+        if (left == 0 || (at > 0 && (prefilter_flags[text[at - 1]] & 1) != 0))
+            continue;
+        if (!CHECK(n < got->n_start && got->start_at[n] == at - from && got->start_left[n] == left))
+            return;
+        n++;
+    }
+    CHECK(f->start_words != 1 || n == got->n_start);
+    n_listed += n;
+}
+
 static void check_find(const struct prefilter *f, prefilter_find_fn *find,
                        const unsigned char *text, size_t len)
 {
@@ -74,11 +98,15 @@ static void check_find(const struct prefilter *f, prefilter_find_fn *find,
     find(f, text, from, to, len, &got);
     check_blocks(f, text, from, to, len, &want);
     check_blocks(f, text, from, to, len, &got);
+    check_starts(f, text, from, to, len, &want);
+    check_starts(f, text, from, to, len, &got);
     check_bits(want.start, got.start, to - from);
     prefilter_find_scalar(f, text, from, len, len, &want);
     find(f, text, from, len, len, &got);
     check_blocks(f, text, from, len, len, &want);
     check_blocks(f, text, from, len, len, &got);
+    check_starts(f, text, from, len, len, &want);
+    check_starts(f, text, from, len, len, &got);
     for (unsigned i = 0; i < want.n_literal; i++) {
         unsigned place = want.literal[i] & PREFILTER_PLACE;
 
@@ -137,12 +165,38 @@ static void test_filter(const struct dlp_rules *r)
         test_skip("no AVX-512 VBMI on this machine");
 }
 
+/* Rules whose starts are told by a word, and which the texts have. */
+static void test_starts(void)
+{
+    const char *yaml = work_path("starts.yaml");
+    struct dlp_rules *r;
+
+    write_text(
+        yaml,
+        "- id: number-pair\n  title: A pair\n  severity: low\n  confidence: 60\n  class: pii\n  "
+        "pattern: '[0-9]{1,2}-[0-9]{1,2}'\n"
+        "  boundary: word\n  match: ['a 12-34 b']\n"
+        "- id: number-word\n  title: A word\n  severity: low\n  confidence: 60\n  class: pii\n  "
+        "pattern: '[0-9][a-z]{1,3}[:.]'\n"
+        "  boundary: word\n  match: ['a 1to: b']\n");
+    r = build_rules(yaml, work_path("starts.so"));
+    if (r == NULL)
+        return;
+    n_listed = 0;
+    test_filter(r);
+    CHECK(n_listed > 1000);
+    dlp_rules_unref(r);
+    (void)unlink(work_path("starts.yaml"));
+    (void)unlink(work_path("starts.so"));
+}
+
 int main(void)
 {
     test_filter(dlp_rules_builtin());
     if (have_tools()) {
         struct dlp_rules *golden = build_rules("tests/golden/rules", work_path("golden.so"));
 
+        test_starts();
         if (golden != NULL) {
             test_filter(golden);
             dlp_rules_unref(golden);

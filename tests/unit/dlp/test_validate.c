@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "dlp/prefilter.h"
 #include "dlp/validate.h"
 #include "tests/test.h"
 
@@ -345,8 +346,41 @@ static void test_every_validator_on_odd_input(void)
     CHECK(true);
 }
 
+/* Tokens of words, humps, digits and signs, of each length: 64 bytes at once say what they say one by one. */
+static void test_wordy_at_once(void)
+{
+    static const char *const pieces[] = {"the", "Of", "in",       "X",  "getName", "HTTP",
+                                         "q",   "_",  "-",        "zx", "tion",    "Er",
+                                         "jK",  "1",  "\xc3\xa9", "@",  "[",       "`"};
+    unsigned long state = 1, n_wordy = 0, n_other = 0;
+
+    if (!prefilter_has_avx512())
+        return;
+    for (unsigned round = 0; round < 20000; round++) {
+        char token[128];
+        size_t len = 0, want = 1 + round % 64;
+
+        while (len < want) {
+            const char *piece = NULL;
+
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            piece =
+                pieces[(state >> 33) % (round % 3 == 0 ? 11 : sizeof(pieces) / sizeof(*pieces))];
+            memcpy(token + len, piece, strlen(piece));
+            len += strlen(piece);
+        }
+        if (!CHECK(dlp_validate_is_wordy_avx512((struct gw_span){token, want}) ==
+                   dlp_validate_is_wordy((struct gw_span){token, want})))
+            return;
+        n_wordy += dlp_validate_is_wordy((struct gw_span){token, want});
+        n_other += !dlp_validate_is_wordy((struct gw_span){token, want});
+    }
+    CHECK(n_wordy > 1000 && n_other > 1000);
+}
+
 int main(void)
 {
+    test_wordy_at_once();
     test_registry();
     test_checksums();
     test_cards_and_accounts();

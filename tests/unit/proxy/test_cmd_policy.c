@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "proxy/cmd/cmd.h"
+#include "tests/files.h"
 #include "tests/test.h"
 
 static char dir[] = "/tmp/test_cmd_XXXXXX", conf[64], out_path[64], out[20000];
@@ -162,5 +163,6 @@ int main(void)
     test_keys();
     (void)snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
     CHECK(system(cmd) == 0);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "proxy/net/model_digest.h"
+#include "tests/files.h"
 #include "tests/test.h"
 
 static char dir[] = "/tmp/sluice-digest-XXXXXX";
@@ -107,5 +108,6 @@ int main(void)
     test_folder();
     (void)snprintf(command, sizeof(command), "rm -r %s", dir);
     CHECK(system(command) == 0); /* NOLINT: a test */
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

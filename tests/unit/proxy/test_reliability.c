@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "proxy/config/config.h"
 #include "proxy/net/server.h"
+#include "tests/files.h"
 #include "tests/net.h"
 #include "tests/test.h"
 #include "tests/unit/proxy/sick_servers.h"
@@ -584,5 +585,6 @@ int main(void)
         return test_done();
     test_deadline_of_the_whole();
     stop();
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "proxy/store/store.h"
+#include "tests/files.h"
 #include "tests/test.h"
 
 static const struct proxy_actor by = {"os:test", "cli", NULL};
@@ -397,5 +398,6 @@ int main(void)
     test_threads();
     (void)snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
     CHECK(system(cmd) == 0);
+    CHECK(test_remove_tree(dir));
     return test_done();
 }

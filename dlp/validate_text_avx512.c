@@ -1,0 +1,57 @@
+/* dlp/validate_text_avx512.c - whether a token reads like words, 64 bytes at once. What it says is what dlp_validate_is_wordy() does
+ * (dlp/validate_text.c). No state; any thread. */
+#include "dlp/validate_impl.h"
+
+#if defined(__x86_64__)
+#    include <immintrin.h>
+
+/* Which bytes are in [from, from + n). */
+static inline __mmask64 within(__m512i v, char from, int n)
+{
+    return _mm512_cmplt_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8(from)),
+                                  _mm512_set1_epi8((char)n));
+}
+
+/* Which pairs of letters are common; places with others may say anything. */
+static inline __mmask64 common_in(__m512i first, __m512i second)
+{
+    const __m512i bits = _mm512_broadcast_i32x4(
+        _mm_set_epi8(0, 0, 0, 0, 0, 0, 0, 0, (char)128, 64, 32, 16, 8, 4, 2, 1));
+    const __m512i a = _mm512_and_si512(first, _mm512_set1_epi8(31)),
+                  b = _mm512_and_si512(second, _mm512_set1_epi8(31)),
+                  /* The letter chooses the row, and two bits of the second one which byte of it. */
+        index = _mm512_or_si512(a, _mm512_slli_epi16(_mm512_and_si512(b, _mm512_set1_epi8(24)), 2));
+
+    return _mm512_test_epi8_mask(
+        _mm512_permutex2var_epi8(_mm512_load_si512(dlp_val_pair_bits), index,
+                                 _mm512_load_si512(dlp_val_pair_bits + 64)),
+        _mm512_shuffle_epi8(bits, _mm512_and_si512(b, _mm512_set1_epi8(7))));
+}
+
+bool dlp_validate_is_wordy_avx512(struct gw_span s)
+{
+    const __mmask64 valid = ~UINT64_C(0) >> (64 - s.len);
+    const __m512i v = _mm512_maskz_loadu_epi8(valid, s.ptr),
+                  next = _mm512_maskz_loadu_epi8(valid >> 1, s.ptr + 1);
+    const __mmask64
+        letter = within(_mm512_or_si512(v, _mm512_set1_epi8(0x20)), 'a', 26),
+        upper = within(v, 'A', 26), pair = letter & letter >> 1, hump = pair & ~upper & upper >> 1,
+        plain = pair & ~hump,
+        /* Where letters begin behind something else or behind a hump, and those behind these. */
+        first = letter & ~((letter & ~hump) << 1), second = first << 1 & letter & ~first;
+    unsigned letters = (unsigned)__builtin_popcountll(letter), pairs;
+
+    if (letters == 0)
+        return true;
+    if (within(v, '0', 10) != 0 || letters * 2 < s.len)
+        return false;
+    pairs = (unsigned)(__builtin_popcountll(plain) + __builtin_popcountll(hump & (first | second)));
+    return pairs != 0 &&
+           (double)__builtin_popcountll(plain & common_in(v, next)) / (double)pairs > DLP_VAL_WORDY;
+}
+#else
+bool dlp_validate_is_wordy_avx512(struct gw_span s)
+{
+    return dlp_validate_is_wordy(s);
+}
+#endif
