@@ -94,6 +94,9 @@ static void test_cards_and_accounts(void)
           0); /* no letter in reach */
     CHECK(judge("card", 0, NULL, "4a20 [5858 4420 3120 2241] 6c0a") == -30);
     CHECK(judge("card", 0, NULL, "card [4111111111111111] and more") == 0);
+    CHECK(judge("card", 0, NULL, "code points [5575 5576 5577 5578] 5579") ==
+          -30); /* sorted, not drawn */
+    CHECK(judge("card", 0, NULL, "[4109 7966 7970 7971]") == -30);
     CHECK(accepts("iban", "GB82 WEST 1234 5698 7654 32"));
     CHECK(accepts("iban", "NO9386011117947"));
     CHECK(!accepts("iban", "GB82 WEST 1234 5698 7654 33"));
