@@ -20,6 +20,46 @@ static bool has_braced_name(struct gw_span s)
     return n > 0;
 }
 
+/* ${NAME}, ${NAME:-...}, or cut behind that; what stands behind "${" is `rest`. */
+static bool is_variable(struct gw_span rest)
+{
+    static const char ends[] = "}{:-+?#%/[,( |!=~^@";
+    size_t n = 0;
+
+    while (n < rest.len && (dlp_is_alnum(rest.ptr[n]) || rest.ptr[n] == '_' || rest.ptr[n] == '.'))
+        n++;
+    return n == rest.len || memchr(ends, rest.ptr[n], sizeof(ends) - 1) != NULL;
+}
+
+/* {{ name }}, or cut behind that; what stands behind "{{" is `rest`. Other braces than its own it does not hold. */
+static bool is_expression(struct gw_span rest)
+{
+    size_t n = 0;
+
+    while (n < rest.len && rest.ptr[n] != '{' && rest.ptr[n] != '}')
+        n++;
+    return n == rest.len || (rest.ptr[n] == '}' && (n + 1 == rest.len || rest.ptr[n + 1] == '}'));
+}
+
+/* A hole between braces. Braces alone are none: passwords hold them, too. */
+static bool has_hole(struct gw_span s)
+{
+    const char *open = memchr(s.ptr, '{', s.len);
+    const char *close = memchr(s.ptr, '}', s.len);
+
+    if (open == NULL)
+        return close != NULL && close + 1 < s.ptr + s.len && close[1] == '}';
+    for (size_t i = (size_t)(open - s.ptr); i < s.len; i++) {
+        if (s.ptr[i] != '{')
+            continue;
+        if (i > 0 && s.ptr[i - 1] == '$' && is_variable(gw_span_from(s, i + 1)))
+            return true;
+        if (i + 1 < s.len && s.ptr[i + 1] == '{' && is_expression(gw_span_from(s, i + 2)))
+            return true;
+    }
+    return false;
+}
+
 static bool has_template_mark(struct gw_span s)
 {
     if (s.len > 1 && (s.ptr[0] == '<' || s.ptr[0] == '[') &&
@@ -27,7 +67,7 @@ static bool has_template_mark(struct gw_span s)
         return true;
     if (s.len > 2 && s.ptr[0] == '%' && s.ptr[s.len - 1] == '%')
         return true;
-    if (gw_span_ends(s, GW_SPAN("...")) || has_braced_name(s))
+    if (gw_span_ends(s, GW_SPAN("...")) || has_braced_name(s) || has_hole(s))
         return true;
     return dlp_val_has_word(DLP_WORDS_TEMPLATE, s);
 }

@@ -325,6 +325,20 @@ int dlp_validate_user_pair(const struct dlp_validate_in *in)
     return gw_span_eq_nocase(password, user) && password.ptr != user.ptr ? -35 : 0;
 }
 
+/* mysql://mysql:mysql@..., or 1111: who set it up did not mean it as a secret. */
+static bool is_careless(const struct dlp_validate_in *in, struct gw_span s)
+{
+    size_t same = 0;
+
+    for (size_t i = 1; i < s.len; i++)
+        same += s.ptr[i] == s.ptr[0];
+    if (same + 1 == s.len)
+        return true;
+    return in->start > s.len + 1 && in->text.ptr[in->start - 1] == ':' &&
+           in->text.ptr[in->start - s.len - 2] == '/' &&
+           memcmp(in->text.ptr + in->start - s.len - 1, s.ptr, s.len) == 0;
+}
+
 /* user:PASSWORD@host in a URL. */
 int dlp_validate_url_password(const struct dlp_validate_in *in)
 {
@@ -342,7 +356,7 @@ int dlp_validate_url_password(const struct dlp_validate_in *in)
                   gw_span_starts(rest, GW_SPAN("@server"));
     if (bare(s).len < s.len && is_not_a_password(bare(s)))
         return DLP_VALIDATE_REJECT; /* ftp://[[user][:pass]@] */
-    if (dlp_val_is_word(DLP_WORDS_SAMPLE_URL, s) || is_not_a_password(s))
+    if (dlp_val_is_word(DLP_WORDS_SAMPLE_URL, s) || is_not_a_password(s) || is_careless(in, s))
         return -35;
     if (sample_host)
         return -30;

@@ -189,8 +189,7 @@ static const char *const reference[MOST_INSIDE + 1] = {
     "=>",          "()",         "file://",   "input(",    "getpass",  "prompt(",
     "data[",       "enc(",       "!vault",    "secretref", "keyvault", "credentials("};
 static const char *const template[MOST_INSIDE + 1] = {
-    "${",   "{{", "}}", "$(", "%(",           "<%",          "****",
-    "....", "@@", "%s", "#{", "\xE2\x80\xA2", "\xE2\x80\xA6"};
+    "$(", "%(", "<%", "****", "....", "@@", "%s", "#{", "\xE2\x80\xA2", "\xE2\x80\xA6"};
 static const char *const made_up[MOST_INSIDE + 1] = {
     "example",    "xxxx",       "changeme",  "change_me", "change-me",   "placeholder",
     "your_",      "your-",      "yourtoken", "yourapi",   "yoursecret",  "yourpass",

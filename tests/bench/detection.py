@@ -31,6 +31,14 @@ ASKED = {
     "phones": (None, "micro", None, "Presidio 99.2"),
     "trufflehog": (None, "micro", None, "-"),
     "llm_guard_tests": (None, "micro", None, "-"),
+    "betterleaks_rules": (None, "micro", None, "-"),
+    "kingfisher_rules": (None, "micro", None, "-"),
+    "osv_scalibr": (None, "micro", None, "-"),
+    "secretlint": (None, "micro", None, "-"),
+    "detect_secrets": (None, "micro", None, "-"),
+    "whispers": (None, "micro", None, "-"),
+    "presidio_research": (None, "micro", None, "-"),
+    "scrubadub": (None, "micro", None, "-"),
 }
 
 

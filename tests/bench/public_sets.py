@@ -3,8 +3,8 @@
 
 usage: tests/bench/public_sets.py CLONES OUT
 
-CLONES holds work trees of any of: gitleaks, noseyparker, titus, trufflehog, CredSweeper, presidio; those that are absent are left out.
-Each becomes OUT/NAME.jsonl ({"id", "text", "expect", "not_expect"}; offsets count characters). gitleaks makes its secrets from patterns
+CLONES holds work trees of any of: gitleaks, betterleaks, noseyparker, titus, kingfisher, trufflehog, CredSweeper, osv-scalibr, secretlint,
+detect-secrets, whispers, presidio, presidio-research, scrubadub; those that are absent are left out. Each becomes OUT/NAME.jsonl ({"id", "text", "expect", "not_expect"}; offsets count characters). gitleaks makes its secrets from patterns
 when its configuration is generated, so its generator is built (with go) and run in a copy, once, and its secrets differ from run to run.
 Nothing of the sets is kept in this repository: they are other people's work, and their strings are not what rules are built from."""
 import ast
@@ -28,8 +28,8 @@ def write(out, name, cases):
 
 
 def yaml_rules(folder):
-    """Nosey Parker and Titus: examples and negative examples of each rule."""
-    import yaml  # only these two need it
+    """Nosey Parker, Titus and Kingfisher: examples and negative examples of each rule."""
+    import yaml  # only these need it
     for path in sorted(glob.glob(folder + "/**/*.y*ml", recursive=True)):
         if "/rules/" not in path:
             continue
@@ -192,13 +192,208 @@ def trufflehog(folder):
                 yield {"text": text, "expect": [{"type": detector, "start": text.index(part), "end": text.index(part) + len(part)}]}
 
 
+def secret_of(text, start, value):
+    """Where the secret stands: of a URL with a password in it the password."""
+    url = re.match(r".*?://[^:/@\s]*:([^\s/]+)@|.*?://([^:/@\s]+)(?::x-oauth-basic)?@", value)
+    a, b = (url.span(1) if url[1] else url.span(2)) if url else (0, len(value))
+    return {"start": start + a, "end": start + b}
+
+
+def scalibr(folder):
+    """The tables of the tests of its secret detectors (veles), as far as they are made of strings: what is wanted stands in the input."""
+    for path in sorted(glob.glob(folder + "/veles/secrets/**/*_test.go", recursive=True)):
+        with open(path, encoding="utf-8") as f:
+            source = f.read()
+        names, detector = {}, os.path.basename(os.path.dirname(path))
+        for m in re.finditer(r"(?m)^\s*(?:var |const )?(\w+)\s*(?:string)?\s*:?=\s*((?:" + GO_STRING + r"|[^\n]*\+[^\n]*))\s*$", source):
+            try:
+                names.setdefault(m[1], go_value(m[2], names))
+            except (ValueError, StopIteration):
+                pass
+        for m in re.finditer(r"\{\s*name:\s*(?:" + GO_STRING + r"),\s*(?=input:|in:)", source):
+            fields = dict(x.split(":", 1) for x in go_split(source[m.end():m.end() + 8000], ",") if re.match(r"\w+:", x))
+            want = (fields.get("want") or fields.get("expected") or "nil").strip()
+            try:
+                text = go_value(fields.get("input", fields.get("in", "")), names)
+            except (ValueError, StopIteration):
+                continue
+            if want == "nil" or re.fullmatch(r"[^{]*\{\s*\}", want):
+                test = re.findall(r"(?m)^func (Test\w+)", source[:m.start()])[-1:]
+                named = any(k in fields for k in ("want", "expected")) or "egative" in "".join(test)
+                if named and text and detector != "gcpsak" and "checksum" not in m[0]:
+                    yield {"text": text, "expect": [], "not_expect": [detector]}
+                continue
+            values = []
+            for part in re.findall(GO_STRING + r"|\b\w+\b", want):
+                try:
+                    values.append(go_value(part, names))
+                except (ValueError, StopIteration):
+                    pass
+            values = sorted({v for v in values if len(v) >= 6 and v in text}, key=len, reverse=True)
+            if values:
+                yield {"text": text, "expect": [dict(secret_of(text, text.index(values[0]), values[0]), type=detector)]}
+
+
+def secretlint(folder):
+    """The snapshots of its rules: an input, and where messages point. Those with options of their own are left out."""
+    seen = set()
+    for path in sorted(glob.glob(folder + "/packages/@secretlint/*/test/snapshots/*/output.json")):
+        rule, name = path.split("/@secretlint/")[1].split("/")[0].removeprefix("secretlint-rule-"), os.path.basename(os.path.dirname(path))
+        if rule in ("pattern", "filter-comments", "example", "no-homedir", "no-dotenv", "internal-test-cjs", "internal-test-esm"):
+            continue
+        with open(path, encoding="utf-8") as f:
+            output = json.load(f)
+        text, messages = output.get("sourceContent", ""), output.get("messages", [])
+        expect = []
+        for m in messages:  # a range is not always where the secret stands, what a message quotes is
+            quoted = [v for v in m.get("data", {}).values() if isinstance(v, str) and len(v) >= 6 and v in text]
+            value = max(quoted, key=len, default=text[slice(*m["range"])])
+            at = text.find(value, m["range"][0])
+            if m["type"] == "message" and value:
+                expect.append(dict(secret_of(text, at if at >= 0 else text.index(value), value), type=rule))
+        configured = os.path.exists(os.path.join(os.path.dirname(path), ".secretlintrc.json")) and not expect
+        if not text or text in seen or configured or len(text) > 100000 or name.startswith("options"):
+            continue
+        seen.add(text)
+        if expect:
+            yield {"text": text, "expect": expect}
+        elif not messages:
+            yield {"text": text, "expect": [], "not_expect": [rule]}
+
+
+def py_value(node, names):
+    """A Python expression of strings, numbers and collections; ValueError when it is something else."""
+    see = lambda n: py_value(n, names)
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in names:
+        return names[node.id]
+    if isinstance(node, (ast.Tuple, ast.List)):
+        items = []
+        for n in node.elts:
+            try:
+                items.append(see(n))
+            except ValueError:
+                if isinstance(node, ast.Tuple):
+                    raise
+        return tuple(items) if isinstance(node, ast.Tuple) else items
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(see(v.value if isinstance(v, ast.FormattedValue) else v)) for v in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Mult)):
+        left, right = see(node.left), see(node.right)
+        return left + right if isinstance(node.op, ast.Add) else left * right
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+        return see(node.func.value).format(*map(see, node.args), **{k.arg: see(k.value) for k in node.keywords})
+    raise ValueError(ast.dump(node))
+
+
+def detect_secrets(folder):
+    """The tables of its plugins' tests: a line, and whether (or which) secret is found in it; not of those that ask for entropy alone.
+    A line that one kind of file flags and another does not is no negative."""
+    cases = {}
+    for path in sorted(glob.glob(folder + "/tests/plugins/*_test.py")):
+        plugin = os.path.basename(path).removesuffix("_test.py")
+        if plugin in ("base", "high_entropy_strings", "ip_public"):
+            continue
+        with open(path, encoding="utf-8") as f:
+            tree = ast.parse(f.read())
+        names, tables = {}, []
+        for node in ast.walk(tree):
+            try:
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    names[node.targets[0].id] = py_value(node.value, names)
+                    if node.targets[0].id.endswith("_CASES"):
+                        tables.append(names[node.targets[0].id])
+            except (ValueError, TypeError):
+                pass
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "parametrize" and len(node.args) == 2:
+                try:
+                    tables.append(py_value(node.args[1], names))
+                except (ValueError, TypeError):
+                    pass
+        for row in (row for table in tables for row in table):
+            text, found = row[:2] if isinstance(row, tuple) and len(row) > 1 else (row, True)
+            if not isinstance(text, str) or not (found is None or isinstance(found, (bool, str, list))) or text in cases and not found:
+                continue
+            found = found[0] if isinstance(found, list) and found else found
+            expect = {"type": plugin}
+            if isinstance(found, str) and found in text:
+                expect.update(start=text.index(found), end=text.index(found) + len(found))
+            cases[text] = {"text": text, "expect": [expect]} if found else {"text": text, "expect": [], "not_expect": [plugin]}
+    yield from cases.values()
+
+
+def whispers(folder):
+    """Its fixtures: every value that its tests find says that it is hardcoded, and in some files none is."""
+    with open(folder + "/tests/unit/test_secrets.py", encoding="utf-8") as f:
+        counts = dict(re.findall(r'\("([^"]+)", (\d+)\)', f.read()))
+    for name, count in sorted(counts.items()):
+        try:
+            with open(os.path.join(folder, "tests/fixtures", name), encoding="utf-8") as f:
+                text = f.read()
+        except (OSError, UnicodeDecodeError):
+            continue
+        spans = [m.span() for m in re.finditer(r"[^\s\"'`<>=,;:()\\]*hardcoded[^\s\"'`<>,;()\\]*", text, re.I)]
+        if int(count) == 0:
+            yield {"text": text, "expect": [], "not_expect": [name]}
+        elif len(spans) == int(count):
+            yield {"text": text, "expect": [{"type": name, "start": a, "end": b} for a, b in spans]}
+
+
+def presidio_research(folder):
+    """The sentences of both its generated sets, and of what they hold that which has a form: no names, places, titles and dates."""
+    forms = ("CREDIT_CARD", "IBAN_CODE", "EMAIL_ADDRESS", "PHONE_NUMBER", "US_SSN", "IP_ADDRESS", "US_DRIVER_LICENSE")
+    for path in ("data/synth_dataset_v2.json", "tests/data/generated_large.json"):
+        with open(os.path.join(folder, path), encoding="utf-8") as f:
+            rows = json.load(f)
+        for row in rows:
+            expect = [{"type": s["entity_type"], "start": s["start_position"], "end": s["end_position"]}
+                      for s in row["spans"] if s["entity_type"] in forms]
+            if expect:
+                yield {"text": row["full_text"], "expect": expect}
+            elif all(s["entity_type"] in ("GPE", "LOCATION", "ORGANIZATION", "NRP") for s in row["spans"]):
+                yield {"text": row["full_text"], "expect": [], "not_expect": ["PII"]}
+
+
+def scrubadub(folder):
+    """The docstrings of its tests: a text before and after, where what is found is {{NAMED}}; of these what has a form, or is a password."""
+    forms = ("CREDENTIAL", "USERNAME", "PASSWORD", "CREDIT_CARD", "EMAIL", "PHONE", "SOCIAL_SECURITY_NUMBER", "NATIONAL_INSURANCE_NUMBER",
+             "TAX_REFERENCE_NUMBER", "DRIVERS_LICENCE")
+    for path in sorted(glob.glob(folder + "/tests/test_detector_*.py")):
+        with open(path, encoding="utf-8") as f:
+            tree = ast.parse(f.read())
+        for node in ast.walk(tree):
+            doc = ast.get_docstring(node, clean=False) if isinstance(node, ast.FunctionDef) else None
+            if not doc or "BEFORE:" not in doc or "AFTER:" not in doc:
+                continue
+            before, after = (x.strip() for x in doc.split("BEFORE:")[1].split("AFTER:"))
+            parts = re.split(r"\{\{([A-Z_]+)(?:-\d+)?\}\}", after)
+            got = re.fullmatch("(.+?)".join(map(re.escape, parts[::2])), before, re.S)
+            if before == after:
+                yield {"text": before, "expect": [], "not_expect": [os.path.basename(path)]}
+            elif got:
+                expect = [{"type": kind, "start": got.start(i + 1), "end": got.end(i + 1)}
+                          for i, kind in enumerate(parts[1::2]) if kind in forms and kind != "USERNAME"]
+                if expect:
+                    yield {"text": before, "expect": expect}
+
+
 SETS = {
     "gitleaks": ("gitleaks_rules", gitleaks),
+    "betterleaks": ("betterleaks_rules", gitleaks),
     "noseyparker": ("noseyparker_rules", yaml_rules),
     "titus": ("titus_rules", yaml_rules),
+    "kingfisher": ("kingfisher_rules", yaml_rules),
     "CredSweeper": ("credsweeper_samples", credsweeper),
     "presidio": ("presidio_recognizers", presidio),
+    "presidio-research": ("presidio_research", presidio_research),
+    "scrubadub": ("scrubadub", scrubadub),
     "trufflehog": ("trufflehog", trufflehog),
+    "osv-scalibr": ("osv_scalibr", scalibr),
+    "secretlint": ("secretlint", secretlint),
+    "detect-secrets": ("detect_secrets", detect_secrets),
+    "whispers": ("whispers", whispers),
 }
 
 

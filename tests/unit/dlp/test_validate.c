@@ -241,6 +241,10 @@ static void test_values(void)
 {
     /* Samples of documentation are told, low; a table of checksums is nothing. */
     CHECK(!accepts("not_placeholder", "k9x7_HERE") && accepts("not_placeholder", "k9x7_HER"));
+    CHECK(!accepts("not_placeholder", "k7${a.b_C1}x") && !accepts("not_placeholder", "k7${A:-b}"));
+    CHECK(!accepts("not_placeholder", "k7${A") && !accepts("not_placeholder", "x7}} k9"));
+    CHECK(!accepts("not_placeholder", "k7{{ a | b('c') }}x"));
+    CHECK(accepts("not_placeholder", "k7{{a}9)q${z)w") && accepts("not_placeholder", "k7${a)9}"));
     CHECK(!accepts("not_placeholder", "Goes-Here9") && !accepts("not_placeholder", "9{{k7x"));
     CHECK(judge("not_placeholder", 0, NULL, "xoxb-abcdefghijklmnop") < 0);
     CHECK(judge("not_placeholder", 0, NULL, "a1b2c3d4e5f6g7h8") < 0);
@@ -269,6 +273,9 @@ static void test_values(void)
     CHECK(!accepts("url_password", "https://u:[${PASS}]@host") &&
           judge("url_password", 0, NULL, "https://u:[password]@host") < 0);
     CHECK(judge("url_password", 0, NULL, "https://u:[q9LmT2xv]@git.acme.test") == 0);
+    CHECK(judge("url_password", 0, NULL, "https://q9Lm:[q9Lm]@db.acme.test") < 0 &&
+          judge("url_password", 0, NULL, "https://q9Lm:[q9Ln]@db.acme.test") == 0 &&
+          judge("url_password", 0, NULL, "https://u:[7777]@db.acme.test") < 0);
     CHECK(judge("code_shape", 3, NULL, "int f(void)\n{\n    return 1;\n}\n") > 0);
     CHECK(judge("code_shape", 3, NULL, "a line\nand another\n") == DLP_VALIDATE_REJECT);
 }
