@@ -271,6 +271,15 @@ bool prefilter_near_scalar(const unsigned char *p, size_t n, unsigned classes)
     return i < n;
 }
 
+uint64_t prefilter_members_scalar(const struct bundle_set *set, const unsigned char *p, size_t n)
+{
+    uint64_t found = 0;
+
+    for (size_t i = 0; i < n; i++)
+        found |= (uint64_t)(set->w[p[i] >> 5] >> (p[i] & 31) & 1) << i;
+    return found;
+}
+
 #if defined(__x86_64__)
 bool prefilter_has_avx2(void)
 {
@@ -309,9 +318,12 @@ void prefilter_choose(struct prefilter *f, enum prefilter_level level)
                                               prefilter_find_avx512};
     static prefilter_starts_fn *const allowed[] = {prefilter_starts_scalar, prefilter_starts_avx2,
                                                    prefilter_starts_avx512};
+    static prefilter_members_fn *const members[] = {
+        prefilter_members_scalar, prefilter_members_avx2, prefilter_members_avx512};
 
     f->level = level;
     f->find = find[level];
     f->allowed = allowed[level];
+    f->members = members[level];
     f->near = level == PREFILTER_AVX512 ? prefilter_near_avx512 : prefilter_near_scalar;
 }

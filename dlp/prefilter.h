@@ -108,6 +108,10 @@ typedef bool prefilter_starts_fn(const struct prefilter *f, const unsigned char 
 /* Is there a byte of one of the classes among n bytes at p, 64 at most? */
 typedef bool prefilter_near_fn(const unsigned char *p, size_t n, unsigned classes);
 
+/* Which of n bytes at p, 64 at most, are of the set: a bit each, 0 behind them. */
+typedef uint64_t prefilter_members_fn(const struct bundle_set *set, const unsigned char *p,
+                                      size_t n);
+
 /* One spelling of a literal window: the eight bytes from PREFILTER_LIT_BEFORE in front of the place on, masked, are value: the
  * literal's, and what all of its targets have in common around it. These are [first, end). */
 struct prefilter_lit {
@@ -220,6 +224,7 @@ struct prefilter {
     prefilter_find_fn *find;
     prefilter_starts_fn *allowed;
     prefilter_near_fn *near;
+    prefilter_members_fn *members;
     struct prefilter_index literals[PREFILTER_LENGTHS];
     struct prefilter_sieve sieve;
     bool is_asked[PREFILTER_KINDS]; /* some bucket of the kind accepts something */
@@ -401,6 +406,7 @@ void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, 
                           size_t len, struct prefilter_places *places);
 prefilter_starts_fn prefilter_starts_scalar, prefilter_starts_avx2, prefilter_starts_avx512;
 prefilter_near_fn prefilter_near_scalar, prefilter_near_avx512;
+prefilter_members_fn prefilter_members_scalar, prefilter_members_avx2, prefilter_members_avx512;
 enum prefilter_level prefilter_best(void); /* that the machine has */
 void prefilter_choose(struct prefilter *f, enum prefilter_level level);
 bool prefilter_has_avx2(void);

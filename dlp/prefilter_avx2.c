@@ -349,7 +349,40 @@ bool prefilter_starts_avx2(const struct prefilter *f, const unsigned char *p, un
     _mm256_storeu_si256((__m256i *)(void *)(alive + 4), high);
     return true;
 }
+
+/* Which of 32 bytes at p are of the set whose halves these are: a byte's lower seven bits say where its bit is, the upper one in which half. */
+static inline uint32_t members(__m256i low, __m256i high, const unsigned char *p)
+{
+    const __m256i bits = _mm256_set1_epi64x((long long)0x8040201008040201),
+                  v = _mm256_loadu_si256((const __m256i *)(const void *)p),
+                  at = _mm256_and_si256(_mm256_srli_epi16(v, 3), _mm256_set1_epi8(15)),
+                  bit = _mm256_shuffle_epi8(bits, _mm256_and_si256(v, _mm256_set1_epi8(7))),
+                  has = _mm256_blendv_epi8(_mm256_shuffle_epi8(low, at),
+                                           _mm256_shuffle_epi8(high, at), v);
+
+    return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_and_si256(has, bit), bit));
+}
+
+uint64_t prefilter_members_avx2(const struct bundle_set *set, const unsigned char *p, size_t n)
+{
+    const uint8_t *w = (const uint8_t *)set->w;
+    const __m256i low = twice(w), high = twice(w + 16);
+    unsigned char copy[64];
+    uint64_t found;
+
+    if (n < 64)
+        p = memcpy(copy, p, n);
+    found = members(low, high, p);
+    if (n > 32)
+        found |= (uint64_t)members(low, high, p + 32) << 32;
+    return n < 64 ? found & ((UINT64_C(1) << n) - 1) : found;
+}
 #else
+uint64_t prefilter_members_avx2(const struct bundle_set *set, const unsigned char *p, size_t n)
+{
+    return prefilter_members_scalar(set, p, n);
+}
+
 bool prefilter_starts_avx2(const struct prefilter *f, const unsigned char *p, unsigned near,
                            unsigned first, uint64_t alive[PREFILTER_ROW_WORDS])
 {

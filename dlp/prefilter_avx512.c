@@ -274,7 +274,24 @@ bool prefilter_near_avx512(const unsigned char *p, size_t n, unsigned classes)
 
     return has(found, classes) != 0;
 }
+
+/* A set is 32 bytes: which one is said by the upper five bits of a byte, its bit by the lower three. vpermb sees no other bits, since either table
+ * repeats itself. */
+uint64_t prefilter_members_avx512(const struct bundle_set *set, const unsigned char *p, size_t n)
+{
+    __m512i v = _mm512_maskz_loadu_epi8(mask_of(n), p),
+            bits = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)set->w)),
+            bit = _mm512_permutexvar_epi8(v, _mm512_set1_epi64((long long)0x8040201008040201));
+
+    return _mm512_mask_test_epi8_mask(mask_of(n),
+                                      _mm512_permutexvar_epi8(_mm512_srli_epi16(v, 3), bits), bit);
+}
 #else
+uint64_t prefilter_members_avx512(const struct bundle_set *set, const unsigned char *p, size_t n)
+{
+    return prefilter_members_scalar(set, p, n);
+}
+
 bool prefilter_near_avx512(const unsigned char *p, size_t n, unsigned classes)
 {
     return prefilter_near_scalar(p, n, classes);

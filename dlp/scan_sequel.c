@@ -2,24 +2,50 @@
 #include "dlp/rulec_regex.h"
 #include "dlp/scan.h"
 
+/* Bytes that are looked at one by one, since most rows end within FEW and most runs stand within SOME; behind them it is WORD at a time. */
+enum { FEW = 8, SOME = 24, WORD = 64 };
+
 /* Where the bytes of the set in a row that begin at `at` end, at most `most` further. */
-static inline size_t end_of(const unsigned char *text, size_t len, size_t at, size_t most,
+static inline size_t end_of(const struct scan_leaf *x, size_t at, size_t most,
                             const struct bundle_set *set)
 {
-    size_t end = len - at < most ? len : at + most;
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    size_t left = x->text.len - at, end = at + (left < most ? left : most),
+           few = end - at < FEW ? end : at + FEW;
 
-    while (at < end && rx_set_has(set, text[at]))
-        at++;
+    for (; at < few; at++)
+        if (!rx_set_has(set, text[at]))
+            return at;
+    while (at < end) {
+        size_t n = end - at < WORD ? end - at : WORD;
+        uint64_t others = ~x->filter->members(set, text + at, n);
+
+        if (others != 0)
+            return at + (size_t)__builtin_ctzll(others);
+        at += WORD;
+    }
     return at;
 }
 
-/* Can n bytes of the set in a row begin in [from, to]? What is behind the text is of the set if it goes on. */
-static bool has_run(const unsigned char *text, size_t len, size_t from, size_t to, uint32_t n,
-                    const struct bundle_set *set, bool goes_on)
+/* Which of the WORD bytes from `at` on are of the set; what is behind the text is if it goes on. */
+static inline uint64_t members_at(const struct scan_leaf *x, size_t at,
+                                  const struct bundle_set *set, bool goes_on)
 {
+    size_t left = at < x->text.len ? x->text.len - at : 0, n = left < WORD ? left : WORD;
+    uint64_t found =
+        n > 0 ? x->filter->members(set, (const unsigned char *)x->text.ptr + at, n) : 0;
+
+    return goes_on && n < WORD ? found | UINT64_MAX << n : found;
+}
+
+/* Can n bytes of the set in a row begin in [from, to]? Byte by byte. */
+static bool has_short_run(const struct scan_leaf *x, size_t from, size_t to, uint32_t n,
+                          const struct bundle_set *set, bool goes_on)
+{
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
     size_t first = from;
 
-    for (size_t at = from; at < len && first <= to; at++) {
+    for (size_t at = from; at < x->text.len && first <= to; at++) {
         if (!rx_set_has(set, text[at]))
             first = at + 1;
         else if (at + 1 - first >= n)
@@ -28,26 +54,47 @@ static bool has_run(const unsigned char *text, size_t len, size_t from, size_t t
     return first <= to && goes_on;
 }
 
+/* The same. Neither to - from nor n is above BUNDLE_SEQUEL_FAR. */
+static bool has_run(const struct scan_leaf *x, size_t from, size_t to, uint32_t n,
+                    const struct bundle_set *set, bool goes_on)
+{
+    uint64_t low, high = 0;
+    const size_t last = to - from;
+
+    _Static_assert((int)BUNDLE_SEQUEL_FAR == (int)WORD, "two words hold all");
+    if (last + n <= SOME)
+        return has_short_run(x, from, to, n, set, goes_on);
+    low = members_at(x, from, set, goes_on);
+    if (last + n > WORD)
+        high = members_at(x, from + WORD, set, goes_on);
+    /* Bits that so many others follow, twice as many a step. */
+    for (uint32_t row = 1; row < n;) {
+        uint32_t more = row < n - row ? row : n - row;
+
+        low &= low >> more | high << (WORD - more);
+        high &= high >> more;
+        row += more;
+    }
+    return last < WORD ? low << (WORD - 1 - last) != 0 : (low | (high & 1)) != 0;
+}
+
 static bool fits(struct scan_leaf *x, const struct bundle_sequel *q, size_t at)
 {
     const struct bundle_set *sets = x->rules->b->sets;
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
     const size_t len = x->text.len;
     const bool goes_on = x->growing && !x->ended;
 
     for (unsigned k = 0; k < q->n_parts && at < len; k++) {
-        const struct bundle_set *skip = &sets[q->part[k].skip], *run = &sets[q->part[k].run];
         const uint32_t n = q->part[k].n, most = q->part[k].most;
-        size_t from = at, to = end_of(text, len, at, BUNDLE_SEQUEL_FAR + 1, skip);
+        size_t from = at, to = most == 0 ? at : end_of(x, at, most, &sets[q->part[k].skip]);
 
         x->work += (to - at) / 4;
-        if (to - from > BUNDLE_SEQUEL_FAR && most > BUNDLE_SEQUEL_FAR)
+        if (to - from > BUNDLE_SEQUEL_FAR)
             return true;
         if (k + 1 == q->n_parts) /* the run may begin in what could be skipped */
-            return has_run(text, len, from, to - from > most ? from + most : to, n, run, goes_on);
-        if (to - from > most)
-            return false;
-        at = end_of(text, len, to, n, run);
+            return has_run(x, from, to, n, &sets[q->part[k].run], goes_on);
+        /* Where more could be skipped, no run begins. */
+        at = end_of(x, to, n, &sets[q->part[k].run]);
         if (at < len && at - to < n)
             return false;
     }

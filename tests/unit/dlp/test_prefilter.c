@@ -140,6 +140,31 @@ static void check_find(const struct prefilter *f, prefilter_find_fn *find,
     check_bits(want.start, got.start, len - from);
 }
 
+/* Every variant says of each byte whether it is of the set, and reads none behind them. */
+static void check_members(void)
+{
+    prefilter_members_fn *const all[] = {prefilter_members_scalar,
+                                         prefilter_has_avx2() ? prefilter_members_avx2 : NULL,
+                                         prefilter_has_avx512() ? prefilter_members_avx512 : NULL};
+
+    for (unsigned round = 0; round < 20000; round++) {
+        size_t n = random_below(65);
+        unsigned char *p = malloc(n + 1), *text = p + 1; /* exact but for one byte in front */
+        struct bundle_set set = {{0}};
+        uint64_t want = 0;
+
+        for (unsigned i = 0; i < 8; i++)
+            set.w[i] = random_below(1u << 16) | random_below(1u << 16) << 16;
+        for (size_t i = 0; i < n; i++) {
+            text[i] = (unsigned char)random_below(256);
+            want |= (uint64_t)((set.w[text[i] / 32] >> (text[i] % 32) & 1) != 0) << i;
+        }
+        for (unsigned k = 0; k < sizeof(all) / sizeof(all[0]); k++)
+            CHECK(all[k] == NULL || all[k](&set, text, n) == want);
+        free(p);
+    }
+}
+
 static void test_filter(const struct dlp_rules *r)
 {
     static const char alphabet[] = "tpx_AKIAghsk-@:/0123456789 etaoin.=";
@@ -192,6 +217,7 @@ static void test_starts(void)
 
 int main(void)
 {
+    check_members();
     test_filter(dlp_rules_builtin());
     if (have_tools()) {
         struct dlp_rules *golden = build_rules("tests/golden/rules", work_path("golden.so"));
