@@ -51,7 +51,8 @@ void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, 
 
 /* ---- eight bytes a step ------------------------------------------------------------------- */
 
-enum { STEP = 8 };
+enum { STEP = 8, RUN_BIT = 4 };
+_Static_assert(PREFILTER_IN_RUN == 1 << RUN_BIT, "a bit");
 #define LOW_BITS UINT64_C(0x0101010101010101)
 
 /* Puts a bit each of eight bytes in front of those of the eight before, which go on as the next lower byte: the multiplication gathers
@@ -92,9 +93,9 @@ static void ask_tables(const struct prefilter *f, const unsigned char *text, siz
     memset(said->pairs + i, 0, blocks + (size_t)2 * STEP - i);
     for (i = 0; i + STEP <= n; i += STEP)
         for (unsigned k = 0; k < STEP; k++)
-            said->flags[i + k] = prefilter_flags[p[i + k]];
+            said->flags[i + k] = f->flags[p[i + k]];
     for (; i < n; i++)
-        said->flags[i] = prefilter_flags[p[i]];
+        said->flags[i] = f->flags[p[i]];
     memset(said->flags + i, 0, blocks - i);
 }
 
@@ -177,14 +178,15 @@ static void find_windows(const struct prefilter *f, const unsigned char *text, s
     out->by_colon[block] = colon;
 }
 
-/* Which of the 64 bytes from `at` on tokens are made of. */
-static uint64_t tokens_behind(const unsigned char *text, size_t at, size_t len)
+/* Which of the 64 bytes from `at` on tokens and runs are made of. */
+static void put_behind(const struct prefilter *f, const unsigned char *text, size_t at, size_t len,
+                       uint64_t *token, uint64_t *run)
 {
-    uint64_t bits = 0;
-
-    for (unsigned i = 0; i < 64 && at + i < len; i++)
-        bits |= (uint64_t)(prefilter_flags[text[at + i]] >> 1 & 1) << i;
-    return bits;
+    *token = *run = 0;
+    for (unsigned i = 0; i < 64 && at + i < len; i++) {
+        *token |= (uint64_t)(f->flags[text[at + i]] >> 1 & 1) << i;
+        *run |= (uint64_t)(f->flags[text[at + i]] >> RUN_BIT & 1) << i;
+    }
 }
 
 /* Lists the starts. */
@@ -209,7 +211,8 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
 
     out->n_literal = out->n_start = 0;
     out->busy = out->rows = 0;
-    out->token[(to - from + 63) / 64] = tokens_behind(text, to, len);
+    put_behind(f, text, to, len, &out->token[(to - from + 63) / 64],
+               &out->run[(to - from + 63) / 64]);
     if (from == to)
         return;
     words[0] = prefilter_word_before(text, from);
@@ -238,6 +241,8 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
         out->digit[block] = flag_of(said.flags + block * 64, any, 2);
         out->colon[block] = flag_of(said.flags + block * 64, any, 3);
         out->token[block] = token;
+        if (!f->run_is_token)
+            out->run[block] = flag_of(said.flags + block * 64, any, RUN_BIT);
     }
     out->n_literal = find_pairs(said.pairs, to - from, out->literal);
     prefilter_sum_up(f, words, to - from, out);

@@ -80,13 +80,16 @@ struct prefilter_places {
     uint64_t wide[PREFILTER_BLOCKS];
     uint64_t start[PREFILTER_BLOCKS];
     uint64_t busy; /* bit i: word i of wide or of start may have some bits; */
-    uint64_t rows; /* in word i of token a row of prefilter.least_row bytes begins or goes on */
+    uint64_t
+        rows; /* in word i of the bytes of runs a row of prefilter.least_row begins or goes on */
     /* Where a digit or a colon is near, as far as these bytes say. */
     uint64_t digit[PREFILTER_BLOCKS + 1], colon[PREFILTER_BLOCKS + 1];
     /* Scratch of the find functions: starts with something near. */
     uint64_t by_digit[PREFILTER_BLOCKS], by_colon[PREFILTER_BLOCKS];
     /* Bytes [A-Za-z0-9_+/=-], which long tokens are made of; in one more word those of the 64 bytes behind `to`. */
     uint64_t token[PREFILTER_BLOCKS + 1];
+    /* The same of those that runs are made of, unless these are all of them: see prefilter_run_bytes(). */
+    uint64_t run[PREFILTER_BLOCKS + 1];
     uint64_t begin[PREFILTER_BLOCKS]; /* where a word begins or a byte is none of a word's */
     /* Where rows of starts are a word: at which of the starts, counted from `from`, something is left by their first bytes and what is
      * near, and what. */
@@ -255,6 +258,10 @@ struct prefilter {
     /* How far a run is behind the beginning of its match at most, where there is but one distance and that is not told by the token's
      * beginning; bytes of the shortest such run. */
     unsigned run_reach, reach_least;
+    /* prefilter_flags, and PREFILTER_IN_RUN: some run's set has the byte; of a lower nibble, a bit for each upper one that it has so. */
+    _Alignas(64) uint8_t flags[256];
+    uint8_t in_run[16];
+    bool run_is_token; /* runs are made of all bytes that tokens are, or there are none */
     /* Those that begin where a word does stand first, and of each byte, a bit a group: which of their sets have it. Bits of groups that
      * begin where any word does, and of all. */
     unsigned n_word_groups, shortest_run,
@@ -266,6 +273,13 @@ struct prefilter {
     struct prefilter_head *heads;
     uint32_t *first_head;
 };
+
+/* Which bytes of a chunk runs are made of. */
+static inline const uint64_t *prefilter_run_bytes(const struct prefilter *f,
+                                                  const struct prefilter_places *places)
+{
+    return f->run_is_token ? places->token : places->run;
+}
 
 /* 16 bits of hash of the first of four bytes, which have no case. */
 static inline uint32_t prefilter_hash_of(enum prefilter_length length, uint32_t bytes)
@@ -359,6 +373,7 @@ uint8_t prefilter_linear_byte(uint64_t coefficients, unsigned char byte);
 
 /* [A-Za-z0-9_], [A-Za-z0-9_+/=-], [0-9] and `:` of each byte: bits 0 to 3. */
 extern const uint8_t prefilter_flags[256];
+enum { PREFILTER_IN_RUN = 1 << 4 }; /* of prefilter.flags */
 
 /* The class of each byte; 0: none. Stands in rulec_need.c, since the rule compiler comes without the filter. */
 extern const uint8_t prefilter_classes[256];

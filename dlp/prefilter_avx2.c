@@ -88,14 +88,26 @@ static inline void put_flags(__m256i lo, __m256i hi, size_t half, uint64_t *word
     put(out->colon, half, found);
 }
 
-/* The same of the 32 bytes at p. */
-static inline void put_flags_at(const unsigned char *p, size_t half, uint64_t *word,
-                                struct prefilter_places *out)
+/* The same of which runs are made of. */
+static inline void put_runs(const struct prefilter *f, __m256i lo, __m256i hi, size_t half,
+                            struct prefilter_places *out)
 {
-    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p), low = _mm256_set1_epi8(15);
+    static const uint8_t bit_of[16] = {1, 2, 4, 8, 16, 32, 64, 128};
 
-    put_flags(_mm256_and_si256(v, low), _mm256_and_si256(_mm256_srli_epi16(v, 4), low), half, word,
-              out);
+    put(out->run, half,
+        some(_mm256_and_si256(_mm256_shuffle_epi8(twice(f->in_run), lo),
+                              _mm256_shuffle_epi8(twice(bit_of), hi))));
+}
+
+/* The same of the 32 bytes at p. */
+static inline void put_flags_at(const struct prefilter *f, const unsigned char *p, size_t half,
+                                uint64_t *word, struct prefilter_places *out)
+{
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p), low = _mm256_set1_epi8(15),
+            lo = _mm256_and_si256(v, low), hi = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
+
+    put_flags(lo, hi, half, word, out);
+    put_runs(f, lo, hi, half, out);
 }
 
 /* Whether the bit of each hash is set, in bit 31 of its lane. */
@@ -228,6 +240,8 @@ static inline void find_half(const struct prefilter *f, const unsigned char *p, 
         hi[place] = _mm256_and_si256(_mm256_srli_epi16(v[place], 4), _mm256_set1_epi8(15));
     }
     put_flags(lo[0], hi[0], half, m->word + 1, out);
+    if (!f->run_is_token)
+        put_runs(f, lo[0], hi[0], half, out);
     of = buckets(f, PREFILTER_START, lo, hi);
     _Static_assert(PREFILTER_BY_COLON == 1 << 3 && PREFILTER_BY_WIDE == 1 << 4, "the shifts below");
     put(out->by_digit, half,
@@ -302,7 +316,7 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
     for (size_t half = 0; half < 2 * blocks; half++)
         find_half(f, half_at(text, from + half * STEP, len, tail), half, &m, out);
     for (size_t half = 2 * blocks; half < 2 * blocks + 2; half++)
-        put_flags_at(half_at(text, from + half * STEP, len, tail), half, m.word + 1, out);
+        put_flags_at(f, half_at(text, from + half * STEP, len, tail), half, m.word + 1, out);
     if ((to - from) % 64 != 0)
         m.literal[blocks - 1] &= (UINT64_C(1) << ((to - from) % 64)) - 1;
     for (size_t i = 0; i < blocks; i++)

@@ -129,13 +129,13 @@ static inline unsigned append(uint16_t *out, unsigned n, __mmask64 mask, unsigne
     return n + more;
 }
 
-static inline void load_tables(struct tables *t)
+static inline void load_tables(const struct prefilter *f, struct tables *t)
 {
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
         for (unsigned which = 0; which < PREFILTER_BLOOMS; which++)
             t->linear[which][place] = _mm512_set1_epi64((long long)prefilter_linear[which][place]);
-    t->flags[0] = _mm512_loadu_si512(prefilter_flags);
-    t->flags[1] = _mm512_loadu_si512(prefilter_flags + 64);
+    t->flags[0] = _mm512_load_si512(f->flags);
+    t->flags[1] = _mm512_load_si512(f->flags + 64);
     t->bit_of = _mm512_broadcast_i32x4(
         _mm_set_epi8(0, 0, 0, 0, 0, 0, 0, 0, (char)128, 64, 32, 16, 8, 4, 2, 1));
 }
@@ -186,13 +186,12 @@ static inline __m512i flags_of(const struct tables *t, __m512i v)
     return _mm512_maskz_permutex2var_epi8(~_mm512_movepi8_mask(v), t->flags[0], v, t->flags[1]);
 }
 
-/* Which of the 64 bytes from `at` on tokens are made of. */
-static inline uint64_t tokens_behind(const struct tables *t, const unsigned char *text, size_t at,
-                                     size_t len)
+/* Writes which bytes tokens and runs are made of, whose flags these are. */
+static inline void put_tokens(__m512i flags, uint64_t *token, uint64_t *run)
 {
-    __m512i v = _mm512_maskz_loadu_epi8(mask_of(len - at), text + at);
-
-    return has(_mm512_permutex2var_epi8(t->flags[0], v, t->flags[1]), 2) & ~_mm512_movepi8_mask(v);
+    _Static_assert(PREFILTER_IN_RUN == 1 << 4, "the shift");
+    *token = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 6));
+    *run = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 3));
 }
 
 void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
@@ -202,7 +201,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
     struct tables t;
     unsigned n = 0;
 
-    load_tables(&t);
+    load_tables(f, &t);
     word[0] = prefilter_word_before(text, from);
     for (size_t i = from; i < to; i += 64) {
         __m512i v[BUNDLE_WINDOW_BYTES], flags, by, wide;
@@ -218,7 +217,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         out->digit[block] = has(flags, 1 << 2);
         out->colon[block] = has(flags, 1 << 3);
         word[1 + block] = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 7));
-        out->token[block] = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 6));
+        put_tokens(flags, &out->token[block], &out->run[block]);
         by = accepted(f, PREFILTER_START, v);
         out->by_digit[block] = has(by, PREFILTER_BY_DIGIT);
         out->by_colon[block] = has(by, PREFILTER_BY_COLON);
@@ -236,7 +235,8 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
             literal &= mask_of(to - i);
         n = append(out->literal, n, literal, (unsigned)(i - from));
     }
-    out->token[(to - from + 63) / 64] = tokens_behind(&t, text, to, len);
+    put_tokens(flags_of(&t, _mm512_maskz_loadu_epi8(mask_of(len - to), text + to)),
+               &out->token[(to - from + 63) / 64], &out->run[(to - from + 63) / 64]);
     out->n_literal = keep_hashes(f, text, from, len, out->literal, n);
     prefilter_sum_up(f, word, to - from, out);
     prefilter_keep_known(f, text, from, len, out);

@@ -87,6 +87,7 @@ static inline void prefilter_end(struct prefilter_places *places, size_t n)
     places->start[last] &= valid;
     places->wide[last] &= valid;
     places->token[last] &= valid;
+    places->run[last] &= valid;
     places->digit[last] |= ~valid;
     places->colon[last] |= ~valid;
     places->digit[last + 1] = places->colon[last + 1] = UINT64_MAX;
@@ -100,6 +101,7 @@ static inline void prefilter_sum_up(const struct prefilter *f, const uint64_t *w
 {
     static const uint64_t ones[] = {1, 2, 4, 8, 16, 32, 64, 128};
     const size_t blocks = (n + 63) / 64;
+    const uint64_t *run = prefilter_run_bytes(f, places);
     const uint64_t valid = blocks < PREFILTER_BLOCKS ? (UINT64_C(1) << blocks) - 1 : UINT64_MAX;
     lanes bits = lanes_load(ones), busy = bits ^ bits, rows = busy;
 
@@ -123,7 +125,7 @@ static inline void prefilter_sum_up(const struct prefilter *f, const uint64_t *w
         lanes_store(&places->start[i], start);
         busy |= prefilter_bits_of(start | lanes_load(&places->wide[i]), bits);
         if (f->least_row != 0)
-            rows |= prefilter_bits_of(prefilter_first_of(&places->token[i], f->least_row), bits);
+            rows |= prefilter_bits_of(prefilter_first_of(&run[i], f->least_row), bits);
     }
     places->begin[blocks - 1] &= UINT64_MAX >> (63 - (n - 1) % 64);
     places->busy = prefilter_all_of(busy) & valid;

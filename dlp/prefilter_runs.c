@@ -169,11 +169,28 @@ static void fill_run_bits(struct prefilter *f, const struct bundle *b)
     }
 }
 
+/* Fills in which bytes runs are made of; all are of tokens. */
+static void fill_run_bytes(struct prefilter *f, const struct bundle *b)
+{
+    for (unsigned byte = 0; byte < 128; byte++) {
+        bool in_run = false;
+
+        for (unsigned i = 0; i < f->n_run_groups && !in_run; i++)
+            in_run = rx_set_has(&b->sets[f->run_groups[i].set], byte);
+        f->flags[byte] |= in_run ? PREFILTER_IN_RUN : 0;
+        f->in_run[byte & 15] |= (uint8_t)(in_run << (byte >> 4));
+        f->run_is_token = f->run_is_token && in_run == ((prefilter_flags[byte] & 2) != 0);
+    }
+}
+
 void prefilter_group_runs(struct prefilter *f, const struct bundle *b)
 {
+    memcpy(f->flags, prefilter_flags, sizeof(f->flags));
+    f->run_is_token = true;
     if (f->n_runs == 0)
         return;
     make_groups(f, b);
+    fill_run_bytes(f, b);
     measure_runs(f, b);
     fill_run_bits(f, b);
 }

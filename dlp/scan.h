@@ -241,7 +241,7 @@ struct scan_words {
 
 /* Lists those in [from, to). */
 void scan_words_in(const struct scan_leaf *x, size_t from, size_t to, struct scan_words *words);
-/* Notes the runs of a group that is not looked for at words alone, at the places of a token in [from, to); the token goes on to end,
+/* Notes the runs of a group that is not looked for at words alone, at the places of a row in [from, to); the row goes on to end,
  * and words are those from there on and, where runs are long enough, from the filter's run_reach in front of it. */
 void scan_runs_anywhere(struct scan_leaf *x, const struct prefilter_runs *group,
                         const struct scan_words *words, size_t from, size_t to, size_t end);

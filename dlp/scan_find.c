@@ -14,11 +14,6 @@ static bool is_word(unsigned char c)
     return (prefilter_flags[c] & 1) != 0;
 }
 
-static bool is_token(unsigned char c)
-{
-    return (prefilter_flags[c] & 2) != 0;
-}
-
 /* ---- windows ------------------------------------------------------------------------------ */
 
 /* n bytes at `at`, in the text or, near its end, in tail with zeroes behind. */
@@ -388,8 +383,8 @@ static void find_all_runs_at(struct scan_leaf *x, uint64_t alive, size_t at, siz
     }
 }
 
-/* The part [from, to) of a token. What is behind `to` counts as far as the longest run asks. */
-static void find_token(struct scan_leaf *x, size_t from, size_t to)
+/* The part [from, to) of a row of bytes that runs are made of. What is behind `to` counts as far as the longest run asks. */
+static void find_row(struct scan_leaf *x, size_t from, size_t to)
 {
     const struct prefilter *f = x->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
@@ -399,7 +394,7 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
         most = to + x->rules->max_run < x->text.len ? to + x->rules->max_run : x->text.len;
 
     if (to == x->chunk_end)
-        while (end < most && is_token(text[end]))
+        while (end < most && (f->flags[text[end]] & PREFILTER_IN_RUN) != 0)
             end++;
     if (end - from < f->least_run)
         return;
@@ -422,15 +417,15 @@ static void find_token(struct scan_leaf *x, size_t from, size_t to)
             scan_runs_anywhere(x, &f->run_groups[i], &words, from, to, end);
 }
 
-/* Where the token that holds `at` ends, or the chunk at `to`. */
-static size_t token_end(const struct scan_leaf *x, size_t at, size_t to)
+/* Where the row that holds `at` ends, or the chunk at `to`. */
+static size_t row_end(const struct scan_leaf *x, size_t at, size_t to)
 {
-    const uint64_t *token = x->s->places.token;
+    const uint64_t *run = prefilter_run_bytes(x->filter, &x->s->places);
     size_t block = (at - x->chunk) / 64, bit = (at - x->chunk) % 64, end;
-    uint64_t left = ~token[block] >> bit << bit;
+    uint64_t left = ~run[block] >> bit << bit;
 
     while (left == 0 && (block + 1) * 64 < to - x->chunk)
-        left = ~token[++block];
+        left = ~run[++block];
     if (left == 0)
         return to;
     end = x->chunk + block * 64 + (size_t)__builtin_ctzll(left);
@@ -453,17 +448,18 @@ static inline uint64_t first_of(uint64_t low, uint64_t high, unsigned n)
     return low & (low >> rest | high << 1 << (63 - rest));
 }
 
-/* Finds tokens that are long enough for the shortest run and have a part in the chunk. One that began before it counts anew from here:
+/* Finds rows that are long enough for the shortest run and have a part in the chunk. One that began before it counts anew from here:
  * the starts in front were looked at with the chunk before. */
-static void find_tokens(struct scan_leaf *x, const struct prefilter_places *places, size_t from,
-                        size_t to)
+static void find_rows(struct scan_leaf *x, const struct prefilter_places *places, size_t from,
+                      size_t to)
 {
+    const uint64_t *run = prefilter_run_bytes(x->filter, places);
     size_t last = (to - from - 1) / 64;
     uint64_t before = 0; /* block i - 1 ends in such a row */
 
     for (uint64_t rows = places->rows; rows != 0 && x->st == GW_OK; rows &= rows - 1) {
         size_t i = (size_t)__builtin_ctzll(rows);
-        uint64_t low = first_of(places->token[i], places->token[i + 1], x->filter->least_row);
+        uint64_t low = first_of(run[i], run[i + 1], x->filter->least_row);
 
         if (i == 0 || (places->rows >> (i - 1) & 1) == 0)
             before = 0;
@@ -473,7 +469,7 @@ static void find_tokens(struct scan_leaf *x, const struct prefilter_places *plac
         for (uint64_t starts = low & ~(low << 1 | before); starts != 0; starts &= starts - 1) {
             size_t at = from + i * 64 + (size_t)__builtin_ctzll(starts);
 
-            find_token(x, at, token_end(x, at, to));
+            find_row(x, at, row_end(x, at, to));
         }
         before = low >> 63;
     }
@@ -517,7 +513,7 @@ void scan_find(struct scan_leaf *x)
         }
         if (f->start_words == 1)
             find_left(x, places, from);
-        find_tokens(x, places, from, end);
+        find_rows(x, places, from, end);
         scan_flush(x, done, settled);
         done = settled;
     }

@@ -57,7 +57,7 @@ static bool stands(const struct scan_leaf *x, const struct bundle_set *set, stru
     return s->to - at >= n;
 }
 
-/* Notes a run that can only begin where the token does that is from `from` on. */
+/* Notes a run that can only begin where a token does, and so only at `from`, where the row begins. */
 static void offer_first(struct scan_leaf *x, const struct bundle_run *run, size_t from, size_t end)
 {
     const struct bundle_target *t = &run->target;

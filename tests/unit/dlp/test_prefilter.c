@@ -2,7 +2,10 @@
  * built-in ones. */
 #include "dlp/prefilter.h"
 #include "dlp/rulec.h"
+#include "dlp/rulec_regex.h"
 #include "tests/unit/dlp/rules_help.h"
+
+static const char mixed[] = "tpx_AKIAghsk-@:/0123456789 etaoin.=";
 
 /* Every place of want is in got. */
 static void check_bits(const uint64_t *want, const uint64_t *got, size_t len)
@@ -39,25 +42,28 @@ static bool has_literal(const struct prefilter *f, const unsigned char *text, si
     return false;
 }
 
-/* Blocks with places are busy; those are in rows in which as many bytes of tokens begin, or go on, as the shortest run has; behind the last
+static size_t n_rows; /* by check_blocks() */
+
+/* Blocks with places are busy; those are in rows in which as many bytes of runs begin, or go on, as the shortest run has; behind the last
  * one stands what is behind `to`. */
 static void check_blocks(const struct prefilter *f, const unsigned char *text, size_t from,
                          size_t to, size_t len, const struct prefilter_places *got)
 {
-    size_t row = 0; /* bytes of tokens from `at` on */
+    size_t row = 0; /* bytes of runs from `at` on */
     uint64_t rows = 0, behind = 0;
 
     for (size_t at = to + 64 < len ? to + 64 : len; at-- > from;) {
-        bool is_token = (prefilter_flags[text[at]] & 2) != 0;
+        bool in_run = (f->flags[text[at]] & PREFILTER_IN_RUN) != 0;
 
-        row = is_token ? row + 1 : 0;
+        row = in_run ? row + 1 : 0;
         if (at >= to)
-            behind |= (uint64_t)is_token << (at - to);
+            behind |= (uint64_t)in_run << (at - to);
         else if (f->least_row > 0 && row >= f->least_row)
             rows |= UINT64_C(1) << (at - from) / 64;
     }
     CHECK(got->rows == rows);
-    CHECK(got->token[(to - from + 63) / 64] == behind);
+    CHECK(f->n_runs == 0 || prefilter_run_bytes(f, got)[(to - from + 63) / 64] == behind);
+    n_rows += (size_t)__builtin_popcountll(rows);
     for (size_t i = 0; i < PREFILTER_BLOCKS; i++)
         CHECK(i * 64 < to - from ? (got->wide[i] | got->start[i]) == 0 || (got->busy >> i & 1) != 0
                                  : (got->busy >> i & 1) == 0);
@@ -165,19 +171,18 @@ static void check_members(void)
     }
 }
 
-static void test_filter(const struct dlp_rules *r)
+/* Texts of these bytes, and some of any. */
+static void test_filter(const struct dlp_rules *r, const char *alphabet)
 {
-    static const char alphabet[] = "tpx_AKIAghsk-@:/0123456789 etaoin.=";
+    const unsigned n = (unsigned)strlen(alphabet);
 
     for (unsigned round = 0; round < 400; round++) {
         size_t len = round < 150 ? round : random_below(PREFILTER_CHUNK);
         unsigned char *text = malloc(len + 1); /* exact but for one byte in front */
 
         for (size_t i = 0; i < len; i++)
-            text[i + 1] =
-                (unsigned char)(round % 4 == 0
-                                    ? random_below(256)
-                                    : (unsigned)alphabet[random_below(sizeof(alphabet) - 1)]);
+            text[i + 1] = (unsigned char)(round % 4 == 0 ? random_below(256)
+                                                         : (unsigned)alphabet[random_below(n)]);
         if (prefilter_has_avx2())
             check_find(&r->filter, prefilter_find_avx2, text + 1, len);
         if (prefilter_has_avx512())
@@ -208,23 +213,53 @@ static void test_starts(void)
     if (r == NULL)
         return;
     n_listed = 0;
-    test_filter(r);
+    test_filter(r, mixed);
     CHECK(n_listed > 1000);
     dlp_rules_unref(r);
     (void)unlink(work_path("starts.yaml"));
     (void)unlink(work_path("starts.so"));
 }
 
+/* Runs of some of the bytes that tokens are made of; and every byte of a run's set is known as such. */
+static void test_runs(void)
+{
+    const char *yaml = work_path("runs.yaml");
+    struct dlp_rules *r;
+
+    write_text(yaml,
+               "- id: hex-run\n  title: A run\n  severity: low\n  confidence: 60\n  class: pii\n  "
+               "pattern: '[0-9a-f]{17}'\n"
+               "  boundary: word\n  match: ['a 0123456789abcdef0 b']\n"
+               "- id: any-run\n  title: A run\n  severity: low\n  confidence: 60\n  class: pii\n  "
+               "pattern: '[xyz]{3}[0-9A]{20,30}'\n"
+               "  boundary: none\n  match: ['a xyz0123456789012345678A b']\n");
+    r = build_rules(yaml, work_path("runs.so"));
+    if (r == NULL)
+        return;
+    CHECK(r->filter.n_runs > 0 && !r->filter.run_is_token);
+    for (unsigned i = 0; i < r->filter.n_runs; i++)
+        for (unsigned byte = 0; byte < 256; byte++)
+            CHECK(!rx_set_has(&r->b->sets[r->b->runs[r->filter.runs[i].index].set], byte) ||
+                  (r->filter.flags[byte] & PREFILTER_IN_RUN) != 0);
+    n_rows = 0;
+    test_filter(r, "00112233445566778899aabbccddeeffg_ ");
+    CHECK(n_rows > 1000);
+    dlp_rules_unref(r);
+    (void)unlink(work_path("runs.yaml"));
+    (void)unlink(work_path("runs.so"));
+}
+
 int main(void)
 {
     check_members();
-    test_filter(dlp_rules_builtin());
+    test_filter(dlp_rules_builtin(), mixed);
     if (have_tools()) {
         struct dlp_rules *golden = build_rules("tests/golden/rules", work_path("golden.so"));
 
         test_starts();
+        test_runs();
         if (golden != NULL) {
-            test_filter(golden);
+            test_filter(golden, mixed);
             dlp_rules_unref(golden);
             (void)unlink(work_path("golden.so"));
             (void)rmdir(work_dir);
