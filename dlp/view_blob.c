@@ -26,6 +26,12 @@ static size_t run_end(struct gw_span text, size_t at, bool *hex)
     return at;
 }
 
+/* What lines are moved in with: blanks, and the sign of quoted mail. */
+static bool is_indent(char c)
+{
+    return c == ' ' || c == '\t' || c == '>';
+}
+
 /* The next line of the same stretch, behind a line break (also one that is written as an escape) and some blanks; 0: the
  * stretch ends at `at`. */
 static size_t next_line(struct gw_span text, size_t at)
@@ -44,10 +50,24 @@ static size_t next_line(struct gw_span text, size_t at)
             return 0;
         i++;
     }
-    for (size_t k = 0; k < BLANKS && i < text.len && (text.ptr[i] == ' ' || text.ptr[i] == '\t');
-         k++)
+    for (size_t k = 0; k < BLANKS && i < text.len && is_indent(text.ptr[i]); k++)
         i++;
     return i < text.len && (view_kind(text.ptr[i]) & VIEW_KIND_BASE64) != 0 ? i : 0;
+}
+
+/* A word of ordinary text has neither digits nor capitals inside. */
+static bool is_like_word(struct gw_span s)
+{
+    enum { SHORT = 4 };
+
+    for (size_t i = 0; i < s.len && s.len >= SHORT; i++) {
+        char c = s.ptr[i];
+
+        if ((view_kind(c) & VIEW_KIND_DIGIT) != 0 || c == '+' || c == '/' ||
+            (i > 0 && c >= 'A' && c <= 'Z' && s.ptr[i - 1] >= 'a' && s.ptr[i - 1] <= 'z'))
+            return false;
+    }
+    return true;
 }
 
 /* Goes on over lines while they are full ones, or the last of some. */
@@ -63,8 +83,9 @@ static size_t stretch_end(struct gw_span text, size_t from, size_t to, bool *hex
         if (at == 0)
             break;
         end = run_end(text, at, &h);
-        /* A word of ordinary text is shorter, and has a blank behind it. */
-        if (end - at != line && end < text.len && text.ptr[end] == ' ')
+        /* Ordinary text has a shorter word there, and a blank behind it. */
+        if (end - at != line && end < text.len && text.ptr[end] == ' ' &&
+            is_like_word((struct gw_span){text.ptr + at, end - at}))
             break;
         if (end - at > line)
             break;
@@ -93,6 +114,18 @@ static size_t blob_end(struct gw_span text, size_t from, bool *hex)
     return end;
 }
 
+/* Bytes of what says that hexadecimal digits follow, 0x or x (of \\x), at the start of a run of them; 0: there is nothing of the kind. */
+static size_t hex_mark(struct gw_span text, size_t from)
+{
+    size_t n = text.len - from > 2 && text.ptr[from] == '0' ? 1 : 0;
+    bool hex = true;
+
+    if (text.len - from <= n || (text.ptr[from + n] | 0x20) != 'x')
+        return 0;
+    (void)run_end(text, from + n + 1, &hex);
+    return hex ? n + 1 : 0;
+}
+
 bool view_blob_next(struct gw_span text, const struct view_marks *marks, size_t at, size_t *start,
                     size_t *end, bool *hex)
 {
@@ -100,16 +133,21 @@ bool view_blob_next(struct gw_span text, const struct view_marks *marks, size_t 
 
     if (from == text.len)
         return false;
-    *start = from;
-    *end = blob_end(text, from, hex);
+    *start = from; /* with its mark, which says nothing else */
+    *end = blob_end(text, from + hex_mark(text, from), hex);
     return true;
 }
 
 size_t view_stretch_at(struct gw_span text, size_t at, bool *worth)
 {
     bool hex = false;
-    size_t end = 0;
+    size_t end = 0, mark = hex_mark(text, at);
 
+    if (mark != 0) {
+        end = blob_end(text, at + mark, &hex);
+        *worth = !view_says_nothing((struct gw_span){text.ptr + at + mark, end - at - mark}, hex);
+        return end;
+    }
 #if defined(__x86_64__)
     if (view_has_avx512()) {
         bool is_hex = false, nothing = false;
@@ -414,19 +452,19 @@ static bool is_marked(const struct view_marks *marks, size_t start)
 static bool write_blob(struct view_text *v, size_t start, size_t end, bool hex, size_t max_bytes)
 {
     struct view_blob b = {.src_start = (uint32_t)start, .src_end = (uint32_t)end};
+    size_t first = start + hex_mark(v->src, start);
+    struct gw_span digits = {v->src.ptr + first, end - first};
     struct view_blob *last =
         v->places.len == 0 ? NULL : (void *)(v->places.ptr + v->places.len - sizeof(*last));
     size_t before = v->out.len, max = max_bytes - before;
     uint16_t after = last == NULL ? 0 : last->after;
     enum dlp_view view = DLP_VIEW_BASE64;
 
-    if (!is_marked(v->marks, start) &&
-        view_says_nothing((struct gw_span){v->src.ptr + start, end - start}, hex))
+    if (!is_marked(v->marks, start) && view_says_nothing(digits, hex))
         return true;
     write_before(v, start);
     b.out_start = (uint32_t)v->out.len;
-    if (!add_decoded((struct gw_span){v->src.ptr + start, end - start}, hex, max, v->src.len - end,
-                     &v->out, &view, &v->cut))
+    if (!add_decoded(digits, hex, max, v->src.len - end, &v->out, &view, &v->cut))
         return false;
     if (v->out.len == b.out_start) { /* as if nothing had been there */
         cut_off(&v->out, before);

@@ -201,6 +201,25 @@ static bool percent_follows(struct gw_span text, size_t at)
     return false;
 }
 
+/* Does a word with a digit, long enough to be a number or a token, stand right behind? The escape's own digits would pass for its first. */
+static bool token_follows(struct gw_span text, size_t at)
+{
+    enum { LONG = 9 };
+    size_t end = at;
+    bool digit = false;
+
+    for (; end < text.len && end - at < LONG; end++) {
+        unsigned kind = view_kind(text.ptr[end]);
+
+        if ((kind & VIEW_KIND_BASE64) == 0 && text.ptr[end] != '.')
+            return false;
+        digit = digit || (kind & VIEW_KIND_DIGIT) != 0;
+    }
+    for (; !digit && end < text.len && (view_kind(text.ptr[end]) & VIEW_KIND_BASE64) != 0; end++)
+        digit = (view_kind(text.ptr[end]) & VIEW_KIND_DIGIT) != 0;
+    return digit && end - at >= LONG;
+}
+
 /* Is it one that hides something, not one that has to be there? */
 static bool matters(struct gw_span text, size_t at, const struct escape *e)
 {
@@ -212,9 +231,11 @@ static bool matters(struct gw_span text, size_t at, const struct escape *e)
     case '%':
         /* From 0xCC on a byte begins a character of another script or form. */
         return (e->cp > ' ' && e->cp != '/' && e->cp < 0x7F) || e->cp >= 0xCC ||
-               percent_follows(text, at);
+               percent_follows(text, at) || token_follows(text, at + 3);
     case '&':
-        return e->cp != ' ' && e->cp != '<' && e->cp != '>' && e->cp != '&' &&
+        if (e->cp == '&') /* the sign of another one, escaped once more */
+            return at + e->len < text.len && text.ptr[at + e->len] == '#';
+        return e->cp != ' ' && e->cp != '<' && e->cp != '>' &&
                (e->cp < 0x7F || e->cp == 0xAD || e->cp >= FIRST_OTHER_SCRIPT);
     default:
         return (e->cp >= ' ' && e->cp < 0x7F && e->cp != '<' && e->cp != '>' && e->cp != '&' &&

@@ -26,17 +26,28 @@ static void base64url(struct gw_buf *out, struct gw_span t)
     gw_base64url(out, t);
 }
 
-static void base64_lines(struct gw_buf *out, struct gw_span t)
+/* Lines of 60 digits, with `between` between them. */
+static void lines(struct gw_buf *out, struct gw_span t, const char *between, const char *last)
 {
     enum { LINE = 60 };
     struct gw_buf one = {0};
 
     gw_base64(&one, t);
     for (size_t at = 0; at < one.len; at += LINE) {
-        gw_buf_add(out, (struct gw_span){one.ptr + at, one.len - at < LINE ? one.len - at : LINE});
-        gw_buf_addc(out, '\n');
+        bool more = one.len - at > LINE;
+
+        gw_buf_add(out, (struct gw_span){one.ptr + at, more ? LINE : one.len - at});
+        gw_buf_adds(out, more ? between : last);
     }
     gw_buf_fini(&one);
+}
+static void base64_lines(struct gw_buf *out, struct gw_span t)
+{
+    lines(out, t, "\n", "\n");
+}
+static void base64_quoted(struct gw_buf *out, struct gw_span t)
+{
+    lines(out, t, "\r\n> ", " and more");
 }
 
 static void base64_thrice(struct gw_buf *out, struct gw_span t)
@@ -86,6 +97,11 @@ static void hex(struct gw_buf *out, struct gw_span t)
 {
     for (size_t i = 0; i < t.len; i++)
         gw_buf_printf(out, "%02x", (unsigned)(unsigned char)t.ptr[i]);
+}
+static void hex_marked(struct gw_buf *out, struct gw_span t)
+{
+    gw_buf_adds(out, "0x");
+    hex(out, t);
 }
 static void percent(struct gw_buf *out, struct gw_span t)
 {
@@ -140,6 +156,14 @@ static void put_entity(struct gw_buf *out, uint32_t cp)
 static void entities(struct gw_buf *out, struct gw_span t)
 {
     each(out, t, put_entity);
+}
+static void put_entity_twice(struct gw_buf *out, uint32_t cp)
+{
+    gw_buf_printf(out, "&amp;#%u;", cp);
+}
+static void entities_twice(struct gw_buf *out, struct gw_span t)
+{
+    each(out, t, put_entity_twice);
 }
 static void put_hex_entity(struct gw_buf *out, uint32_t cp)
 {
@@ -307,13 +331,16 @@ static const struct {
     {"base64", gw_base64, false, 950},
     {"base64 without padding, of the other alphabet", base64url, false, 950},
     {"base64 in lines", base64_lines, false, 950},
+    {"base64 in lines of quoted mail", base64_quoted, false, 950},
     {"base64 three times", base64_thrice, false, 950},
     {"base64 of UTF-16", utf16, false, 950},
     {"gzip in base64", gzipped, false, 950},
     {"hex", hex, false, 950},
+    {"hex behind 0x", hex_marked, false, 950},
     {"percent, every byte", percent, false, 950},
     {"percent, as an address needs it", percent_some, false, 950},
     {"HTML entities by number", entities, false, 950},
+    {"HTML entities by number, escaped once more", entities_twice, false, 950},
     {"HTML entities by number in hex", hex_entities, false, 950},
     {"HTML entities by name", html, false, 950},
     {"\\uXXXX", escapes, false, 950},

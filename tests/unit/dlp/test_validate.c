@@ -97,6 +97,9 @@ static void test_cards_and_accounts(void)
     CHECK(judge("card", 0, NULL, "code points [5575 5576 5577 5578] 5579") ==
           -30); /* sorted, not drawn */
     CHECK(judge("card", 0, NULL, "[4109 7966 7970 7971]") == -30);
+    /* Of a rare network or length: only in groups it is as sure. */
+    CHECK(judge("card", 0, NULL, "it was [6759649826438453] then") == -14);
+    CHECK(judge("card", 0, NULL, "it was [6759 6498 2643 8453] then") == 0);
     CHECK(accepts("iban", "GB82 WEST 1234 5698 7654 32"));
     CHECK(accepts("iban", "NO9386011117947"));
     CHECK(!accepts("iban", "GB82 WEST 1234 5698 7654 33"));

@@ -290,6 +290,19 @@ static void test_digits(void)
     check_view("one two and three", "credit-card-number", -1);
 }
 
+/* The digits of an escape are no part of the word behind it. */
+static void test_beside_escape(void)
+{
+    static const char key[] = "AKIA"
+                              "QYLPMN5HHHFPZAM2";
+    char text[128];
+
+    snprintf(text, sizeof(text), "https://wiki.acme.io/find?q=%%20%s&lang=en", key);
+    check_view(text, "aws-access-key-id", DLP_VIEW_PERCENT);
+    snprintf(text, sizeof(text), "https://wiki.acme.io/find?q=%%20words&lang=en&k=%s", key);
+    check_view(text, "aws-access-key-id", DLP_VIEW_PLAIN);
+}
+
 static void test_quiet(void)
 {
     static const char *const texts[] = {
@@ -466,6 +479,7 @@ int main(void)
     test_encodings();
     test_hiding();
     test_digits();
+    test_beside_escape();
     test_quiet();
     test_once();
     test_depth();
