@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/json_keys.h"
+#include "base/json_pass.h"
 
 enum { DEFAULT_DEPTH = 64, DEFAULT_KEYS = 10000, FIRST_FRAMES = 16 };
 
@@ -152,32 +153,6 @@ done:
     return kind;
 }
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "skip_plain() counts from the low byte");
-
-/* Returns the first byte from p on that is a control byte, a quote, a backslash or not ASCII. Eight
- * bytes a step: each term below marks, in the top bit of a byte, what stops the run; the lowest mark is
- * always a true one (a borrow can only disturb bytes above it). */
-static const unsigned char *skip_plain(const unsigned char *p, const unsigned char *lim)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
-
-    while ((size_t)(lim - p) >= sizeof(uint64_t)) {
-        uint64_t w, quote, slash, stop;
-
-        memcpy(&w, p, sizeof(w));
-        quote = w ^ (ones * '"');
-        slash = w ^ (ones * '\\');
-        stop = (w | ((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) |
-                ((slash - ones) & ~slash)) & tops;
-        if (stop != 0)
-            return p + __builtin_ctzll(stop) / 8;
-        p += sizeof(w);
-    }
-    while (p < lim && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\')
-        p++;
-    return p;
-}
-
 /* ---- the tokenizer ---------------------------------------------------------------------- */
 
 struct gw_json *gw_json_new(void)
@@ -243,13 +218,6 @@ static const char *bad_unit(const unsigned char *p, const unsigned char *lim)
     return "not valid UTF-8";
 }
 
-/* Most escapes are one letter or sign; lex_unit() knows all. */
-static bool is_short_escape(const unsigned char *p, const unsigned char *lim)
-{
-    return *p == '\\' && lim - p >= 2 &&
-           (p[1] == 'n' || p[1] == '"' || p[1] == '\\' || p[1] == 't');
-}
-
 /* Takes the rest of a string whose opening quote stands at `open`. */
 static enum gw_json_type take_string(struct gw_json *j, const unsigned char *open,
                                      enum gw_json_type type, struct gw_json_tok *tok)
@@ -258,18 +226,13 @@ static enum gw_json_type take_string(struct gw_json *j, const unsigned char *ope
     bool escaped = false;
 
     for (;;) {
-        const unsigned char *at = skip_plain(p, j->lim);
+        const unsigned char *at = gw_json_pass(p, j->lim, &escaped);
 
         p = at;
         if (p == j->lim)
             return fail_at(j, p, GW_EPARSE, bad_unit(p, j->lim));
         if (*p == '"')
             break;
-        if (is_short_escape(p, j->lim)) {
-            escaped = true;
-            p += 2;
-            continue;
-        }
         switch (lex_unit(&p, j->lim)) {
         case UNIT_END:
         case UNIT_TEXT:

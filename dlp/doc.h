@@ -143,6 +143,11 @@ size_t dlp_map_plain(const char *p, size_t n);
 
 /* Decodes a checked string into out, which has room for raw.len bytes, or is raw.ptr itself. Returns the length. */
 size_t dlp_map_unescape(struct gw_span raw, char *out);
+/* Its variants; the second one only where the machine has the instructions. */
+size_t dlp_map_unescape_scalar(struct gw_span raw, char *out);
+size_t dlp_map_unescape_avx512(struct gw_span raw, char *out);
+/* What a backslash and one other byte say; 0: an escape is longer. */
+extern const char dlp_map_short[256];
 
 /* The bytes of one character, or of a part of one, at *p in the body, which was escaped so many times; moves *p behind it. */
 unsigned dlp_map_step(const char **p, unsigned escaped, char out[4]);

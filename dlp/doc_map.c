@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "dlp/doc.h"
+#include "dlp/prefilter.h"
 
 /* ---- decoding ---------------------------------------------------------------------------- */
 
@@ -58,11 +59,10 @@ static size_t copy_plain(char *w, const char *p, const char *stop)
     return (size_t)(p - from);
 }
 
-/* What a backslash and one other byte say; 0: an escape is longer. */
-static const char short_escapes[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
-                                        ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+const char dlp_map_short[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                 ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
 
-size_t dlp_map_unescape(struct gw_span raw, char *out)
+size_t dlp_map_unescape_scalar(struct gw_span raw, char *out)
 {
     const char *p = raw.ptr, *end = raw.ptr;
     char *w = out;
@@ -75,8 +75,8 @@ size_t dlp_map_unescape(struct gw_span raw, char *out)
         w += n;
         p += n;
         /* Mostly they are short. */
-        while (end - p > 1 && *p == '\\' && short_escapes[(unsigned char)p[1]] != 0) {
-            *w++ = short_escapes[(unsigned char)p[1]];
+        while (end - p > 1 && *p == '\\' && dlp_map_short[(unsigned char)p[1]] != 0) {
+            *w++ = dlp_map_short[(unsigned char)p[1]];
             p += 2;
         }
         if (p < end && *p == '\\') {
@@ -88,6 +88,12 @@ size_t dlp_map_unescape(struct gw_span raw, char *out)
         }
     }
     return (size_t)(w - out);
+}
+
+size_t dlp_map_unescape(struct gw_span raw, char *out)
+{
+    return prefilter_has_avx512() ? dlp_map_unescape_avx512(raw, out)
+                                  : dlp_map_unescape_scalar(raw, out);
 }
 
 unsigned dlp_map_step(const char **p, unsigned escaped, char out[4])

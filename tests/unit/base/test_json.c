@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/json_pass.h"
 #include "tests/test.h"
 
 #define SUITE "../shared/http/json/test_parsing"
@@ -440,6 +441,67 @@ static void test_many_keys(void)
     free(text);
 }
 
+static unsigned draw(unsigned n)
+{
+    static uint64_t state = 88172645463325252u;
+
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (unsigned)(state >> 33) % n;
+}
+
+/* What passing over a string's bytes gives: the same with SIMD as without, and what a step a byte says. */
+static void test_pass(void)
+{
+    static const char *const parts[] = {"a",           "plain words of a text ",
+                                        "\\n",         "\\\"",
+                                        "\\\\",        "\\/",
+                                        "\\t",         "\\b\\f\\r",
+                                        "\\\\\\\\\\n", "\"",
+                                        "\\u00e9",     "\\x",
+                                        "\\",          "\xC3\xA9",
+                                        "\t",          "\x1F",
+                                        "\x7F"};
+    enum { ROUNDS = 60000, MOST = 300, HARMLESS = 9 };
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned char text[MOST + 32], *exact;
+        size_t len = 0, n = draw(MOST), want = 0;
+        unsigned n_parts = draw(8) == 0 ? sizeof(parts) / sizeof(parts[0]) : HARMLESS;
+        bool escaped = false, is_escaped[2] = {false, false};
+
+        while (len < n) {
+            const char *part = parts[draw(n_parts)];
+
+            memcpy(text + len, part, strlen(part));
+            len += strlen(part);
+        }
+        len -= draw(4) == 0 && len > 0; /* ends inside an escape, too */
+        while (want < len && text[want] >= ' ' && text[want] < 0x80 && text[want] != '"') {
+            if (text[want] == '\\') {
+                if (want + 1 == len || memchr("\"\\/bfnrt", text[want + 1], 8) == NULL)
+                    break;
+                escaped = true;
+                want++;
+            }
+            want++;
+        }
+        exact = malloc(len + 1);
+        exact = realloc(exact, len > 0 ? len : 1);
+        memcpy(exact, text, len);
+        CHECK(gw_json_pass_scalar(exact, exact + len, &is_escaped[0]) == exact + want);
+        CHECK(is_escaped[0] == escaped);
+        if (gw_json_has_avx512()) {
+            CHECK(gw_json_pass_avx512(exact, exact + len, &is_escaped[1]) == exact + want);
+            CHECK(is_escaped[1] == escaped);
+        }
+        free(exact);
+    }
+    if (!gw_json_has_avx512())
+        test_skip("no AVX-512 on this machine");
+}
+
 int main(void)
 {
     j = gw_json_new();
@@ -448,6 +510,7 @@ int main(void)
     test_tokens();
     test_skip_container();
     test_decode();
+    test_pass();
     test_duplicates();
     test_random_duplicates();
     test_limits();

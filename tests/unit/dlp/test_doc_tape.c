@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "dlp/prefilter.h"
 #include "tests/test.h"
 #include "tests/unit/dlp/doc_help.h"
 
@@ -251,8 +252,60 @@ static void test_taken_back(void)
     gw_arena_free(arena);
 }
 
+static unsigned draw(unsigned n)
+{
+    static uint64_t state = 88172645463325252u;
+
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (unsigned)(state >> 33) % n;
+}
+
+/* What a string says, written elsewhere and in its own place, is what the tokenizer's decoder makes of it. */
+static void test_unescape(void)
+{
+    static const char *const parts[] = {
+        "a",       "plain words of a text ", "\\n",         "\\\"",     "\\\\",
+        "\\/",     "\\t\\b\\f\\r",           "\\\\\\\\\\n", "\xC3\xA9", "\xE2\x82\xAC",
+        "\\u00e9", "\\ud83d\\ude00",         "\\u0000"};
+    static size_t (*const variants[])(struct gw_span, char *) = {dlp_map_unescape_scalar,
+                                                                 dlp_map_unescape_avx512};
+    enum { ROUNDS = 40000, MOST = 300, SHORT = 10 };
+    const unsigned n_variants = prefilter_has_avx512() ? 2 : 1;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        char text[MOST + 32], want[MOST + 32];
+        size_t len = 0, n = draw(MOST), n_want;
+        unsigned n_parts = draw(3) == 0 ? sizeof(parts) / sizeof(parts[0]) : SHORT;
+
+        while (len < n) {
+            const char *part = parts[draw(n_parts)];
+
+            memcpy(text + len, part, strlen(part));
+            len += strlen(part);
+        }
+        n_want = gw_json_decode((struct gw_span){text, len}, want);
+        for (unsigned k = 0; k < n_variants; k++) {
+            /* In blocks of their own size, so that a sanitizer sees what is read or written behind them. */
+            char *raw = malloc(len > 0 ? len : 1), *out = malloc(len > 0 ? len : 1);
+
+            memcpy(raw, text, len);
+            CHECK(variants[k]((struct gw_span){raw, len}, out) == n_want);
+            CHECK(memcmp(out, want, n_want) == 0 && memcmp(raw, text, len) == 0);
+            CHECK(variants[k]((struct gw_span){raw, len}, raw) == n_want);
+            CHECK(memcmp(raw, want, n_want) == 0);
+            free(raw);
+            free(out);
+        }
+    }
+    if (n_variants == 1)
+        test_skip("no AVX-512 on this machine");
+}
+
 int main(void)
 {
+    test_unescape();
     test_random();
     test_taken_back();
     return test_done();
