@@ -162,15 +162,14 @@ static void find_windows(const struct prefilter *f, const unsigned char *text, s
         unsigned by = prefilter_buckets(f, PREFILTER_START, p);
         uint64_t bit = left & -left;
 
-        if (((by & PREFILTER_BY_WIDE) | prefilter_buckets(f, PREFILTER_WIDE, p) |
+        if (((by & f->by_wide) | prefilter_buckets(f, PREFILTER_WIDE, p) |
              prefilter_buckets(f, PREFILTER_WIDER, p)) != 0)
             wide |= bit;
         if ((begin & bit) == 0)
             continue;
         digit |= (by & PREFILTER_BY_DIGIT) != 0 ? bit : 0;
         colon |= (by & PREFILTER_BY_COLON) != 0 ? bit : 0;
-        start |=
-            ((by & PREFILTER_BY_OTHER) | prefilter_buckets(f, PREFILTER_STARTER, p)) != 0 ? bit : 0;
+        start |= ((by & f->by_other) | prefilter_buckets(f, PREFILTER_STARTER, p)) != 0 ? bit : 0;
     }
     out->wide[block] = wide;
     out->start[block] = start;

@@ -66,8 +66,7 @@ enum prefilter_kind {
 enum {
     PREFILTER_BY_DIGIT = 0x07, /* starts with a digit near, */
     PREFILTER_BY_COLON = 0x08, /* a colon, */
-    PREFILTER_BY_WIDE = 0x10,  /* wide windows when they are few, */
-    PREFILTER_BY_OTHER = 0xE0, /* other starts */
+    PREFILTER_BY_REST = 0xF0,  /* wide windows where they are few, and other starts */
 };
 
 struct prefilter;
@@ -231,7 +230,7 @@ struct prefilter {
     struct prefilter_index literals[PREFILTER_LENGTHS];
     struct prefilter_sieve sieve;
     bool is_asked[PREFILTER_KINDS]; /* some bucket of the kind accepts something */
-    bool few_wide;                  /* wide windows have a bucket of PREFILTER_START */
+    uint8_t by_wide, by_other;      /* of PREFILTER_BY_REST: what is for which of both */
     /* Buckets: bit b of bucket[kind][place][byte]: bucket b accepts byte there; for SIMD by seven bits or by nibbles. */
     uint8_t bucket[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][256];
     _Alignas(64) uint8_t seven[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][128];
@@ -406,6 +405,22 @@ bool prefilter_fill_buckets(struct prefilter *f, unsigned first, unsigned n_buck
 bool prefilter_fill_heads(struct prefilter *f, const struct bundle *b);
 /* The same for f->needs and f->behind_name. */
 bool prefilter_fill_needs(struct prefilter *f, const struct bundle *b);
+
+/* Quadruples of sets, n of them. */
+struct prefilter_quads {
+    struct bundle_set (*sets)[BUNDLE_WINDOW_BYTES];
+    unsigned n;
+};
+
+/* Of the buckets of PREFILTER_BY_REST: how many are for wide windows, the rest being for starts (0: these have kinds of their own); and how
+ * many buckets those starts have, more than the rest: PREFILTER_STARTER is asked, too. */
+struct prefilter_shares {
+    unsigned wide, others;
+};
+
+/* For prefilter_init: what costs least. */
+struct prefilter_shares prefilter_share(const struct prefilter_quads *wide,
+                                        const struct prefilter_quads *others);
 
 /* For prefilter_init, when literals and buckets are there: false when out of memory. */
 bool prefilter_fill_sieve(struct prefilter *f);

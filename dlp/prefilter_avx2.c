@@ -243,20 +243,20 @@ static inline void find_half(const struct prefilter *f, const unsigned char *p, 
     if (!f->run_is_token)
         put_runs(f, lo[0], hi[0], half, out);
     of = buckets(f, PREFILTER_START, lo, hi);
-    _Static_assert(PREFILTER_BY_COLON == 1 << 3 && PREFILTER_BY_WIDE == 1 << 4, "the shifts below");
+    _Static_assert(PREFILTER_BY_COLON == 1 << 3, "the shift below");
     put(out->by_digit, half,
         _mm256_cmpgt_epi8(_mm256_and_si256(of, _mm256_set1_epi8(PREFILTER_BY_DIGIT)),
                           _mm256_setzero_si256()));
     put(out->by_colon, half, _mm256_slli_epi16(of, 4));
-    other = _mm256_and_si256(of, _mm256_set1_epi8((char)PREFILTER_BY_OTHER));
+    other = _mm256_and_si256(of, _mm256_set1_epi8((char)f->by_other));
     if (f->is_asked[PREFILTER_STARTER])
         other = _mm256_or_si256(other, buckets(f, PREFILTER_STARTER, lo, hi));
     put(out->start, half, some(other));
-    wide = _mm256_slli_epi16(of, 3);
+    wide = _mm256_and_si256(of, _mm256_set1_epi8((char)f->by_wide));
     if (f->is_asked[PREFILTER_WIDE] || f->is_asked[PREFILTER_WIDER])
-        wide = _mm256_or_si256(wide, some(_mm256_or_si256(buckets(f, PREFILTER_WIDE, lo, hi),
-                                                          buckets(f, PREFILTER_WIDER, lo, hi))));
-    put(out->wide, half, wide);
+        wide = _mm256_or_si256(wide, _mm256_or_si256(buckets(f, PREFILTER_WIDE, lo, hi),
+                                                     buckets(f, PREFILTER_WIDER, lo, hi)));
+    put(out->wide, half, some(wide));
     if (f->sieve.is_made) {
         put(m->literal, half, sieved(&f->sieve, v, lo));
     } else {
@@ -283,7 +283,7 @@ static void keep_wide(const struct prefilter *f, const unsigned char *text, size
                 memcpy(tail, p, len - at);
                 p = tail;
             }
-            if (((prefilter_buckets(f, PREFILTER_START, p) & PREFILTER_BY_WIDE) |
+            if (((prefilter_buckets(f, PREFILTER_START, p) & f->by_wide) |
                  prefilter_buckets(f, PREFILTER_WIDE, p) |
                  prefilter_buckets(f, PREFILTER_WIDER, p)) == 0)
                 places->wide[block] &= ~(left & -left);

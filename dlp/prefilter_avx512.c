@@ -10,7 +10,7 @@
 
 /* What stays in registers. */
 struct tables {
-    __m512i linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES], flags[2], bit_of;
+    __m512i linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES], flags[2], bit_of, by_wide, by_other;
 };
 
 /* A hash of the first three bytes at each place, and of all four. */
@@ -136,6 +136,8 @@ static inline void load_tables(const struct prefilter *f, struct tables *t)
             t->linear[which][place] = _mm512_set1_epi64((long long)prefilter_linear[which][place]);
     t->flags[0] = _mm512_load_si512(f->flags);
     t->flags[1] = _mm512_load_si512(f->flags + 64);
+    t->by_wide = _mm512_set1_epi8((char)f->by_wide);
+    t->by_other = _mm512_set1_epi8((char)f->by_other);
     t->bit_of = _mm512_broadcast_i32x4(
         _mm_set_epi8(0, 0, 0, 0, 0, 0, 0, 0, (char)128, 64, 32, 16, 8, 4, 2, 1));
 }
@@ -221,10 +223,10 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         by = accepted(f, PREFILTER_START, v);
         out->by_digit[block] = has(by, PREFILTER_BY_DIGIT);
         out->by_colon[block] = has(by, PREFILTER_BY_COLON);
-        out->start[block] = has(by, PREFILTER_BY_OTHER);
+        out->start[block] = _mm512_test_epi8_mask(by, t.by_other);
         if (f->is_asked[PREFILTER_STARTER])
             out->start[block] |= has(accepted(f, PREFILTER_STARTER, v), 0xFF);
-        wide = _mm512_and_si512(by, _mm512_set1_epi8(PREFILTER_BY_WIDE));
+        wide = _mm512_and_si512(by, t.by_wide);
         if (f->is_asked[PREFILTER_WIDE])
             wide = _mm512_or_si512(wide, accepted(f, PREFILTER_WIDE, v));
         if (f->is_asked[PREFILTER_WIDER])

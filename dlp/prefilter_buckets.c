@@ -41,6 +41,61 @@ bool prefilter_fill_buckets(struct prefilter *f, unsigned first, unsigned n_buck
     return ok;
 }
 
+/* ---- who has which ------------------------------------------------------------------------ */
+
+/* In cycles: what four lookups cost a byte; a place of a wide window, and of a start, which stands where a word begins. */
+static const double KIND_COST = 0.12, WIDE_COST = 25, START_COST = 15 * 0.17;
+enum { REST = 4, MOST_SHARED = 32 }; /* so many are more than a few buckets are for */
+
+/* How often text has what some of so many buckets accept, roughly; out of memory counts as often. */
+static double accepted(const struct prefilter_quads *quads, unsigned n_buckets)
+{
+    struct bundle_set all[REST + 8][BUNDLE_WINDOW_BYTES] = {{{{0}}}};
+    unsigned *bucket = calloc(quads->n + 1, sizeof(*bucket));
+    bool ok = bucket != NULL &&
+              rulec_buckets((const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])quads->sets, quads->n,
+                            n_buckets, bucket) == GW_OK;
+    double often = 0;
+
+    for (unsigned i = 0; i < quads->n && ok; i++)
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+            rx_set_join(&all[bucket[i]][place], &quads->sets[i][place]);
+    for (unsigned k = 0; k < n_buckets && k < quads->n && ok; k++)
+        often += rulec_window_cost((const struct bundle_set *)all[k]);
+    free(bucket);
+    return ok ? often : 1;
+}
+
+/* Cycles a byte of starts that have n buckets at most. */
+static double others_cost(const struct prefilter_quads *others, unsigned n)
+{
+    if (others->n == 0)
+        return 0;
+    return n == 0 ? 1 : accepted(others, n) * START_COST + (n > REST ? KIND_COST : 0);
+}
+
+struct prefilter_shares prefilter_share(const struct prefilter_quads *wide,
+                                        const struct prefilter_quads *others)
+{
+    struct prefilter_shares best = {0, REST + 8};
+    bool few_others = others->n <= MOST_SHARED;
+    double least = 0;
+
+    for (unsigned n = 0; n < (wide->n == 0 || wide->n > MOST_SHARED ? 1 : REST + 1); n++) {
+        double cost = n == 0 ? (wide->n == 0 ? 0 : KIND_COST + accepted(wide, 8) * WIDE_COST)
+                             : accepted(wide, n) * WIDE_COST,
+               alone = few_others ? others_cost(others, REST - n) : 1,
+               more = few_others ? others_cost(others, REST - n + 8) : 0;
+
+        cost += alone < more ? alone : more;
+        if (n > 0 && cost >= least)
+            continue;
+        least = cost;
+        best = (struct prefilter_shares){n, REST - n + (alone < more ? 0 : 8)};
+    }
+    return best;
+}
+
 struct prefilter_start prefilter_start_of(const struct prefilter *f, const struct bundle *b,
                                           uint32_t pattern, unsigned head)
 {

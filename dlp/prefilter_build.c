@@ -11,13 +11,10 @@ enum {
     FEW_LITS = 128,        /* so many leave the first Bloom filter empty enough, */
     SOME_LITS = 512,       /* and so many two of them */
     MAX_LITS = UINT16_MAX, /* more spellings than a cell's index can count become wide */
-    FEW_WIDE = 2,          /* windows that need no buckets of their own kinds */
-    FEW_OTHER = 6,         /* starts for which three buckets will do */
     /* PREFILTER_BY_*, counted over all kinds. */
     DIGIT_BUCKET = 8 * PREFILTER_START,
     COLON_BUCKET = DIGIT_BUCKET + 3,
-    WIDE_BUCKET,
-    OTHER_BUCKET,
+    REST_BUCKET,
 };
 
 /* Words begin at one byte in six. A start costs a look at the rows, which all patterns share, so one that is seldom costs next to
@@ -254,33 +251,29 @@ static void index_lits(struct prefilter *f, const struct bundle *b, enum prefilt
 
 /* ---- wide windows ---------------------------------------------------------------------- */
 
-static bool fill_wide(struct prefilter *f, const struct bundle *b)
+/* The sets of all wide windows; none when out of memory. */
+static struct prefilter_quads wide_quads(const struct prefilter *f, const struct bundle *b)
 {
-    struct bundle_set(*sets)[BUNDLE_WINDOW_BYTES] = calloc(f->n_wide + 1, sizeof(*sets));
-    bool ok;
+    struct prefilter_quads quads = {calloc(f->n_wide + 1, sizeof(*quads.sets)), f->n_wide};
 
+    for (unsigned i = 0; i < f->n_wide && quads.sets != NULL; i++)
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+            quads.sets[i][place] = b->sets[b->windows[f->wide[i]].set[place]];
+    return quads;
+}
+
+static bool fill_wide_rows(struct prefilter *f, const struct prefilter_quads *wide)
+{
     f->wide_words = (f->n_wide + 63) / 64;
     f->wide_rows =
         calloc((size_t)BUNDLE_WINDOW_BYTES * 256 * f->wide_words + 1, sizeof(*f->wide_rows));
-    if (sets == NULL || f->wide_rows == NULL) {
-        free(sets);
-        return false;
-    }
-    for (unsigned i = 0; i < f->n_wide; i++) {
-        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) {
-            sets[i][place] = b->sets[b->windows[f->wide[i]].set[place]];
+    for (unsigned i = 0; i < wide->n && f->wide_rows != NULL; i++)
+        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
             for (unsigned byte = 0; byte < 256; byte++)
-                if (rx_set_has(&sets[i][place], byte))
+                if (rx_set_has(&wide->sets[i][place], byte))
                     f->wide_rows[((size_t)place * 256 + byte) * f->wide_words + i / 64] |=
                         UINT64_C(1) << (i % 64);
-        }
-    }
-    f->few_wide = f->n_wide <= FEW_WIDE;
-    ok = prefilter_fill_buckets(f, f->few_wide ? WIDE_BUCKET : 8 * PREFILTER_WIDE,
-                                f->few_wide ? 1 : 16,
-                                (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets, f->n_wide);
-    free(sets);
-    return ok;
+    return f->wide_rows != NULL;
 }
 
 /* ---- starts ------------------------------------------------------------------------------ */
@@ -335,30 +328,55 @@ static bool make_classes(struct prefilter *f, const struct bundle *b)
     return seen != NULL;
 }
 
-/* Fills in the buckets of the starts that have this class near, or none of the classes. */
-static bool fill_start_buckets(struct prefilter *f, const struct bundle *b, unsigned class)
+/* The first four sets of the starts that have this class near, or none of the classes; none when out of memory. */
+static struct prefilter_quads start_quads(const struct prefilter *f, const struct bundle *b,
+                                          unsigned class)
 {
-    struct bundle_set(*sets)[BUNDLE_WINDOW_BYTES] = calloc(f->n_starts + 1, sizeof(*sets));
-    unsigned first = OTHER_BUCKET, n_buckets = 11, n = 0;
-    bool ok;
+    struct prefilter_quads quads = {calloc(f->n_starts + 1, sizeof(*quads.sets)), 0};
 
-    for (unsigned i = 0; i < f->n_starts && sets != NULL; i++) {
+    for (unsigned i = 0; i < f->n_starts && quads.sets != NULL; i++) {
         if (prefilter_near_class(f, i) != class)
             continue;
         for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-            sets[n][place] = b->sets[start_set(f, b, i, place)];
-        n++;
+            quads.sets[quads.n][place] = b->sets[start_set(f, b, i, place)];
+        quads.n++;
     }
-    if (class != 0) {
-        first = class == PREFILTER_DIGIT ? DIGIT_BUCKET : COLON_BUCKET;
-        n_buckets = class == PREFILTER_DIGIT ? 3 : 1;
-    } else if (n <= FEW_OTHER) {
-        n_buckets = 3;
+    return quads;
+}
+
+static bool fill_quads(struct prefilter *f, unsigned first, unsigned n_buckets,
+                       const struct prefilter_quads *quads)
+{
+    return prefilter_fill_buckets(f, first, n_buckets,
+                                  (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])quads->sets,
+                                  quads->n);
+}
+
+/* Fills in the buckets of wide windows and of all starts. */
+static bool fill_buckets(struct prefilter *f, const struct bundle *b)
+{
+    struct prefilter_quads wide = wide_quads(f, b), digits = start_quads(f, b, PREFILTER_DIGIT),
+                           colons = start_quads(f, b, PREFILTER_COLON),
+                           others = start_quads(f, b, 0);
+    bool ok =
+        wide.sets != NULL && digits.sets != NULL && colons.sets != NULL && others.sets != NULL;
+
+    if (ok) {
+        struct prefilter_shares shares = prefilter_share(&wide, &others);
+        unsigned rest = REST_BUCKET + shares.wide;
+
+        f->by_wide = (uint8_t)(((1u << shares.wide) - 1) << REST_BUCKET % 8);
+        f->by_other = PREFILTER_BY_REST & ~f->by_wide;
+        ok = fill_wide_rows(f, &wide) &&
+             fill_quads(f, shares.wide == 0 ? 8 * PREFILTER_WIDE : REST_BUCKET,
+                        shares.wide == 0 ? 16 : shares.wide, &wide) &&
+             fill_quads(f, DIGIT_BUCKET, 3, &digits) && fill_quads(f, COLON_BUCKET, 1, &colons) &&
+             (others.n == 0 || fill_quads(f, rest, shares.others, &others));
     }
-    ok = sets != NULL &&
-         prefilter_fill_buckets(f, first, n_buckets,
-                                (const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets, n);
-    free(sets);
+    free(wide.sets);
+    free(digits.sets);
+    free(colons.sets);
+    free(others.sets);
     return ok;
 }
 
@@ -387,8 +405,7 @@ static bool fill_starts(struct prefilter *f, const struct bundle *b)
     }
     if (f->start_rows != NULL)
         prefilter_fill_nears(f);
-    return f->start_rows != NULL && fill_start_buckets(f, b, PREFILTER_DIGIT) &&
-           fill_start_buckets(f, b, PREFILTER_COLON) && fill_start_buckets(f, b, 0);
+    return f->start_rows != NULL;
 }
 
 /* ---- kinds ------------------------------------------------------------------------------- */
@@ -536,7 +553,7 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *ski
         goto out;
     copy_targets(f, b, skipped, is_start);
     sort_windows(f, b);
-    ok = fill_wide(f, b) && fill_starts(f, b) && prefilter_fill_sieve(f);
+    ok = fill_starts(f, b) && fill_buckets(f, b) && prefilter_fill_sieve(f);
 out:
     free(is_start);
     if (!ok)

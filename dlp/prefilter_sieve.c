@@ -116,9 +116,9 @@ bool prefilter_fill_sieve(struct prefilter *f)
     for (unsigned length = 0; length < PREFILTER_LENGTHS; length++)
         for (unsigned i = 0; i < f->literals[length].n; i++)
             add_pairs(f->sieve.pairs, &f->literals[length].lits[i], length);
-    add_bucket_pairs(f, PREFILTER_START, (unsigned)PREFILTER_BY_WIDE ^ 0xff, PREFILTER_PAIR_START);
+    add_bucket_pairs(f, PREFILTER_START, f->by_wide ^ 0xffu, PREFILTER_PAIR_START);
     add_bucket_pairs(f, PREFILTER_STARTER, 0xff, PREFILTER_PAIR_START);
-    add_bucket_pairs(f, PREFILTER_START, PREFILTER_BY_WIDE, PREFILTER_PAIR_WIDE);
+    add_bucket_pairs(f, PREFILTER_START, f->by_wide, PREFILTER_PAIR_WIDE);
     add_bucket_pairs(f, PREFILTER_WIDE, 0xff, PREFILTER_PAIR_WIDE);
     add_bucket_pairs(f, PREFILTER_WIDER, 0xff, PREFILTER_PAIR_WIDE);
     return n > MAX_SIEVED || fill_groups(f, n);
