@@ -150,7 +150,7 @@ static inline void offer_fixed(struct scan_leaf *x, const struct bundle_target *
     if (at >= t->min && scan_name_fits(x, t->pattern, start) && !scan_is_dead(x, t->pattern) &&
         (!prefilter_at_word(&x->rules->b->patterns[t->pattern]) || start == 0 ||
          !is_word((unsigned char)x->text.ptr[start - 1])) &&
-        scan_fits(x, t->pattern, start))
+        scan_sequel_fits(x, t->sequel, at + t->sequel_at) && scan_fits(x, t->pattern, start))
         scan_push(x, t->pattern, start);
 }
 
@@ -177,12 +177,12 @@ static inline void offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end,
     const struct bundle_target *t = &x->filter->targets[i], *last = &x->filter->targets[end];
 
     for (; t < last; t++) {
-        if (!prefilter_around_fits(t, around) || !scan_sequel_fits(x, t->sequel, at + t->sequel_at))
+        if (!prefilter_around_fits(t, around))
             continue;
         x->work++;
         if (t->min == t->max)
             offer_fixed(x, t, at);
-        else
+        else if (scan_sequel_fits(x, t->sequel, at + t->sequel_at))
             scan_offer_all(x, t, at);
     }
 }
