@@ -93,7 +93,7 @@ static bool add_checkpoints(const struct dlp_doc *doc, const struct dlp_cursor *
     if (cps == NULL)
         return false;
     pin->checkpoints = cps;
-    while (end - p > 0) {
+    while (p < end && mark < end) {
         size_t n;
 
         if (p >= mark) {
@@ -101,10 +101,10 @@ static bool add_checkpoints(const struct dlp_doc *doc, const struct dlp_cursor *
             mark += DLP_CHECKPOINT;
             continue;
         }
-        n = dlp_map_plain(p, (size_t)((mark < end ? mark : end) - p));
+        n = dlp_map_plain(p, (size_t)(mark - p));
         p += n;
         text += (uint32_t)n;
-        if (p < end && p < mark)
+        if (p < mark)
             text += dlp_map_step(&p, escaped, out);
     }
     return true;
@@ -215,6 +215,24 @@ bool dlp_map_from_body(const struct dlp_doc *doc, uint32_t leaf, uint32_t raw_st
 
 /* ---- leaves by number -------------------------------------------------------------------- */
 
+enum { SMALL = 2048 };
+
+/* Decodes SMALL bytes at most. Without text when out of memory. */
+static struct gw_span unescape_small(const struct dlp_doc *doc, struct gw_span raw,
+                                     unsigned escaped)
+{
+    char said[SMALL], *out;
+    size_t n = dlp_map_unescape(raw, said);
+
+    while (--escaped > 0)
+        n = dlp_map_unescape((struct gw_span){said, n}, said);
+    out = gw_arena_alloc(doc->arena, n + 1);
+    if (out != NULL)
+        memcpy(out, said, n);
+    explicit_bzero(said, raw.len);
+    return (struct gw_span){out, out == NULL ? 0 : n};
+}
+
 static struct gw_span unescape(const struct dlp_doc *doc, uint32_t start, uint32_t end,
                                unsigned escaped)
 {
@@ -222,6 +240,8 @@ static struct gw_span unescape(const struct dlp_doc *doc, uint32_t start, uint32
     struct gw_span text = {p, end - start};
     char *out, tmp[4];
 
+    if (text.len <= SMALL)
+        return unescape_small(doc, text, escaped);
     /* How long it becomes is known before there is memory for it. */
     text.len = 0;
     while (p < stop) {
