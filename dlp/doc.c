@@ -71,12 +71,12 @@ struct place {
 static struct place place_of(struct builder *b, const struct gw_json_tok *tok)
 {
     size_t at = (size_t)(tok->raw.ptr - b->texts[b->level].span.ptr);
-    struct place p = {.tok = tok};
+    bool escaped = false;
+    uint32_t start = to_body(b, at, &escaped), end;
 
-    p.start = to_body(b, at, &p.escaped);
-    p.escaped = b->level == 0 && tok->escaped;
-    p.end = to_body(b, at + tok->raw.len, &p.escaped);
-    return p;
+    escaped = b->level == 0 && tok->escaped;
+    end = to_body(b, at + tok->raw.len, &escaped);
+    return (struct place){.tok = tok, .start = start, .end = end, .escaped = escaped};
 }
 
 static unsigned put_number(uint8_t *out, uint32_t n)

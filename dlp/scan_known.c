@@ -83,6 +83,19 @@ static const char *const strings[] = {
     "metadata",
     "prompt",
     "message",
+    /* Names of models. */
+    "gpt-4o",
+    "gpt-4o-mini",
+    "gpt-4.1",
+    "gpt-4.1-mini",
+    "gpt-5",
+    "gpt-5-mini",
+    "claude-opus-4-1",
+    "claude-sonnet-4-5",
+    "claude-haiku-4-5",
+    "gemini-2.5-pro",
+    "gemini-2.5-flash",
+    "mistral-large-latest",
 };
 
 enum { N_STRINGS = sizeof(strings) / sizeof(strings[0]) };
