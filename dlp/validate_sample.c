@@ -107,15 +107,16 @@ static size_t keyboard_bytes(struct gw_span s)
 }
 
 /* One step of a run that counts: +1 or -1, letters without case, 9 before 0, 0 and a before 9, z before a; else 0. */
-static int step_of(char from, char to)
+static inline int step_of(char from, char to)
 {
-    int d = gw_ascii_lower(to) - gw_ascii_lower(from);
+    enum { FAR = 255 }; /* two chars are so far apart at most */
+    static const int8_t steps[2 * FAR + 1] = {
+        [FAR + 1] = 1,          [FAR - 1] = -1,         [FAR + '0' - '9'] = 1,
+        [FAR + '9' - '0'] = -1, [FAR + 'a' - '9'] = 1,  [FAR + '9' - 'a'] = -1,
+        [FAR + 'a' - 'z'] = 1,  [FAR + 'z' - 'a'] = -1,
+    };
 
-    if (d == '0' - '9' || d == 'a' - '9' || d == 'a' - 'z')
-        return 1;
-    if (d == '9' - '0' || d == '9' - 'a' || d == 'z' - 'a')
-        return -1;
-    return d == 1 || d == -1 ? d : 0;
+    return steps[FAR + gw_ascii_lower(to) - gw_ascii_lower(from)];
 }
 
 /* How many bytes stand in two runs woven into one, a1b2c3d4 or a9b8c7d6. */
