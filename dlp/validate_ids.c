@@ -1,6 +1,6 @@
 /* dlp/validate_ids.c - finds a number system by name and asks it: validate: [id(pl_pesel)].
  *
- * id() drops what the system refuses; id_soft() only lowers it, for systems whose numbers are often
+ * id() drops what the system refuses, id_one_of() what all of some refuse; id_soft() only lowers it, for systems whose numbers are often
  * quoted with a wrong check digit; id_any() asks every system of a kind, which is much too weak for
  * running text (every tenth number passes some system) and good for a number that stands alone. The
  * systems stand in validate_ids_*.c by region. No state but where their names are; any thread. */
@@ -110,6 +110,57 @@ static bool id_ok(const struct dlp_validate_in *in)
 int dlp_validate_id(const struct dlp_validate_in *in)
 {
     return id_ok(in) ? 0 : DLP_VALIDATE_REJECT;
+}
+
+/* The name at the start of a list of names with full stops between them; list: what is left of it. */
+static struct gw_span next_name(struct gw_span *list)
+{
+    const char *stop = list->len > 0 ? memchr(list->ptr, '.', list->len) : NULL;
+    struct gw_span name = *list;
+
+    if (stop != NULL)
+        name.len = (size_t)(stop - list->ptr);
+    *list = gw_span_from(*list, stop == NULL ? list->len : name.len + 1);
+    return name;
+}
+
+bool dlp_ids_known(struct gw_span list)
+{
+    bool known = list.len > 0;
+
+    while (known && list.len > 0)
+        known = dlp_id_known(next_name(&list));
+    return known;
+}
+
+/* Does one of the systems of a list accept the span? */
+static bool one_of(const struct dlp_validate_in *in, struct gw_span list)
+{
+    char s[DLP_ID_MAX];
+    size_t n = dlp_val_compact(dlp_val_span(in), s, sizeof(s));
+
+    while (n > 0 && list.len > 0) {
+        const struct dlp_id_scheme *scheme = dlp_id_scheme_find(next_name(&list));
+
+        if (scheme != NULL && scheme_ok(scheme, s, n))
+            return true;
+    }
+    return false;
+}
+
+int dlp_validate_id_one_of(const struct dlp_validate_in *in)
+{
+    return one_of(in, in->str) ? 0 : DLP_VALIDATE_REJECT;
+}
+
+int dlp_validate_vat(const struct dlp_validate_in *in)
+{
+    static const char states[] =
+        "at_uid.be_vat.bg_vat.cy_vat.cz_dic.de_vat.dk_cvr.ee_kmkr.gr_afm.es_nif.es_cif."
+        "fi_ytunnus.fr_tva.hr_oib.hu_anum.ie_vat.it_iva.lt_pvm.lu_tva.lv_pvn.mt_vat.nl_btw."
+        "pl_nip.pt_nif.ro_cui.se_vat.si_ddv.sk_dph";
+
+    return one_of(in, GW_SPAN(states)) ? 0 : DLP_VALIDATE_REJECT;
 }
 
 int dlp_validate_id_soft(const struct dlp_validate_in *in)

@@ -34,6 +34,8 @@
     X(varied_digits, NONE, 0, NULL)                                                                \
     X(id, STRING, 0, dlp_id_known)                                                                 \
     X(id_soft, STRING, 0, dlp_id_known)                                                            \
+    X(id_one_of, STRING, 0, dlp_ids_known)                                                         \
+    X(vat, NONE, 0, NULL)                                                                          \
     X(id_any, STRING, 0, dlp_id_kind_known)                                                        \
     X(eic, NONE, 0, NULL)                                                                          \
     X(plate_de, NONE, 0, NULL)                                                                     \
@@ -85,6 +87,9 @@ DLP_VALIDATORS(DLP_DECLARE)
 
 /* Is this the name of an identifier scheme (`id(pl_pesel)`)? */
 bool dlp_id_known(struct gw_span name);
+
+/* Are these names of schemes, with full stops between them (`id_one_of(be_vat.nl_btw)`)? */
+bool dlp_ids_known(struct gw_span list);
 
 /* Is this a kind of systems (`id_any(person)`)? */
 bool dlp_id_kind_known(struct gw_span name);

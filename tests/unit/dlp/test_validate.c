@@ -338,6 +338,15 @@ static void test_ids(void)
     CHECK(id("kr_rrn_lot", "850714-5120385") && !id("kr_rrn_lot", "850732-5120386"));
     CHECK(judge("id_soft", 0, "in_gstin", "27AAPFU0939F1ZV") == 0);
     CHECK(judge("id_soft", 0, "in_gstin", "27AAPFU0939F1ZX") < 0);
+    CHECK(judge("id_one_of", 0, "be_vat.nl_btw", "0403019261") == 0);
+    CHECK(judge("id_one_of", 0, "nl_btw.be_vat", "BE 0403.019.261") == 0);
+    CHECK(judge("id_one_of", 0, "nl_btw.be_vat", "0403019262") == DLP_VALIDATE_REJECT);
+    CHECK(judge("id_one_of", 0, "nl_btw", "0403019261") == DLP_VALIDATE_REJECT);
+    CHECK(dlp_validator_find("id_one_of")->accepts(GW_SPAN("be_vat.nl_btw")));
+    CHECK(!dlp_validator_find("id_one_of")->accepts(GW_SPAN("be_vat.nl_xyz")));
+    CHECK(!dlp_validator_find("id_one_of")->accepts(GW_SPAN("")));
+    CHECK(accepts("vat", "DE136695976") && !accepts("vat", "DE136695975"));
+    CHECK(accepts("vat", "FR83404833048") && !accepts("vat", "IT83404833048"));
 }
 
 /* No validator may read outside the text or hang on odd bytes: every one on every part of these. */
