@@ -224,14 +224,15 @@ def scalibr(folder):
                     yield {"text": text, "expect": [], "not_expect": [detector]}
                 continue
             values = []
-            for part in re.findall(GO_STRING + r"|\b\w+\b", want):
+            secret = re.sub(r"\b(?:Public\w*|\w*Id|\w*ID):\s*(?:" + GO_STRING + r"|\w+)", "", want)  # unless nothing else is there
+            for part in re.findall(GO_STRING + r"|\b\w+\b", secret) + re.findall(GO_STRING + r"|\b\w+\b", want):
                 try:
                     values.append(go_value(part, names))
                 except (ValueError, StopIteration):
                     pass
-            values = sorted({v for v in values if len(v) >= 6 and v in text}, key=len, reverse=True)
-            if values:
-                yield {"text": text, "expect": [dict(secret_of(text, text.index(values[0]), values[0]), type=detector)]}
+            value = next((v for v in values if len(v) >= 6 and v in text), None)
+            if value is not None:
+                yield {"text": text, "expect": [dict(secret_of(text, text.index(value), value), type=detector)]}
 
 
 def secretlint(folder):
@@ -334,7 +335,7 @@ def whispers(folder):
                 text = f.read()
         except (OSError, UnicodeDecodeError):
             continue
-        spans = [m.span() for m in re.finditer(r"[^\s\"'`<>=,;:()\\]*hardcoded[^\s\"'`<>,;()\\]*", text, re.I)]
+        spans = [m.span() for m in re.finditer(r"[^\s\"'`<>=,;:()/\\]*hardcoded[^\s\"'`<>,;()@&\\]*", text, re.I)]
         if int(count) == 0:
             yield {"text": text, "expect": [], "not_expect": [name]}
         elif len(spans) == int(count):

@@ -276,6 +276,8 @@ static void test_values(void)
     CHECK(!accepts("url_password", "https://u:[${PASS}]@host") &&
           judge("url_password", 0, NULL, "https://u:[password]@host") < 0);
     CHECK(judge("url_password", 0, NULL, "https://u:[q9LmT2xv]@git.acme.test") == 0);
+    CHECK(judge("jwt", 0, NULL, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1LTkzMTcifQ.") > 0 &&
+          judge("jwt", 0, NULL, "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0NTY3ODkwIn0.x") < 0);
     CHECK(judge("url_password", 0, NULL, "https://q9Lm:[q9Lm]@db.acme.test") < 0 &&
           judge("url_password", 0, NULL, "https://q9Lm:[q9Ln]@db.acme.test") == 0 &&
           judge("url_password", 0, NULL, "https://u:[7777]@db.acme.test") < 0);
