@@ -90,11 +90,12 @@ struct dlp_cursor {
     struct dlp_frame *frames; /* frames[0] is the body's text */
     /* The leaf that it stands on. */
     uint32_t leaf; /* its number */
-    uint8_t kind;  /* enum dlp_leaf_kind */
+    uint32_t raw_start;
+    uint8_t kind; /* enum dlp_leaf_kind */
     bool escaped;
-    bool opened; /* leaves of JSON in it follow */
-    uint32_t raw_start, raw_end;
-    uint8_t then;     /* what the next step does first */
+    bool opened;  /* leaves of JSON in it follow */
+    uint8_t then; /* what the next step does first */
+    uint32_t raw_end;
     bool classes;     /* paths are classified */
     uint64_t seed[2]; /* of the classes */
     struct gw_buf text;

@@ -298,23 +298,22 @@ bool dlp_cursor_leaf(struct dlp_cursor *c, struct dlp_leaf *out)
 {
     const struct dlp_frame *f = &c->frames[c->depth];
     uint32_t named = f->box == DLP_BOX_OBJECT && c->kind != DLP_LEAF_KEY ? c->depth : f->named;
-    struct dlp_leaf leaf = {
-        .text = {c->doc->body.ptr + c->raw_start, c->raw_end - c->raw_start},
-        .kind = c->doc->is_text ? DLP_LEAF_TEXT : (enum dlp_leaf_kind)c->kind,
-        .nesting = f->nesting & DLP_MAX_NESTING,
-        .raw_start = c->raw_start,
-        .raw_end = c->raw_end,
-    };
+    const uint32_t start = c->raw_start, end = c->raw_end;
 
+    /* Field by field: a copy of what was just written in smaller pieces waits for it. */
+    out->text.ptr = c->doc->body.ptr + start;
+    out->text.len = end - start;
+    out->key = (struct gw_span){NULL, 0};
+    out->kind = c->doc->is_text ? DLP_LEAF_TEXT : (enum dlp_leaf_kind)c->kind;
+    out->nesting = f->nesting & DLP_MAX_NESTING;
+    out->raw_start = start;
+    out->raw_end = end;
     if (c->escaped) {
-        if (!decode(c, c->raw_start, c->raw_end - c->raw_start, f->nesting + 1U, &c->text))
+        if (!decode(c, start, end - start, f->nesting + 1U, &c->text))
             return false;
-        leaf.text = gw_buf_span(&c->text);
+        out->text = gw_buf_span(&c->text);
     }
-    if (named != DLP_NONE && !name_of(c, &c->frames[named], &leaf.key))
-        return false;
-    *out = leaf;
-    return true;
+    return named == DLP_NONE || name_of(c, &c->frames[named], &out->key);
 }
 
 /* ---- classes of paths -------------------------------------------------------------------- */
