@@ -266,8 +266,8 @@ static inline void find_half(const struct prefilter *f, const unsigned char *p, 
     }
 }
 
-/* Nibbles say yes where a byte has the low one of some and the high one of others: of wide windows, which are looked up in many rows, bytes
- * themselves are asked. */
+/* Nibbles say yes where a byte has the low one of some and the high one of others: of wide windows, where they are looked up in rows of many
+ * words, bytes themselves are asked. */
 static void keep_wide(const struct prefilter *f, const unsigned char *text, size_t from, size_t len,
                       struct prefilter_places *places)
 {
@@ -323,7 +323,8 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
         n = append(out->literal, n, m.literal[i], (unsigned)i * 64);
     out->n_literal = f->sieve.is_made ? keep_hashes(f, text, from, len, out->literal, n) : n;
     prefilter_sum_up(f, m.word, to - from, out);
-    keep_wide(f, text, from, len, out);
+    if (f->wide_words > 1)
+        keep_wide(f, text, from, len, out);
     prefilter_keep_known(f, text, from, len, out);
     if (f->start_words != 1)
         return;

@@ -123,7 +123,7 @@ _Alignas(64) const uint8_t dlp_val_pair_bits[128] = {
 
 static unsigned is_common(char a, char b)
 {
-    return ((unsigned)dlp_val_pair_bits[(a & 31) | (b & 24) << 2] >> (b & 7) & 1) != 0;
+    return (unsigned)dlp_val_pair_bits[(a & 31) | (b & 24) << 2] >> (b & 7) & 1;
 }
 
 double dlp_val_wordiness(struct gw_span s)
