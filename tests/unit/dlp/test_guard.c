@@ -268,7 +268,7 @@ static void test_drawn(void)
         gw_buf_fini(&text);
     }
     CHECK(ok);
-    CHECK(n_found > 400);
+    CHECK(n_found > TEST_DRAWS(400));
 }
 
 /* ---- what is held back ------------------------------------------------------------------------- */
