@@ -131,6 +131,13 @@ struct scan_name {
     uint64_t alive;
 };
 
+/* text[from, to) are bytes of the set in a row. */
+enum { SCAN_ROWS = 8 };
+struct scan_row {
+    uint32_t set;
+    size_t from, to;
+};
+
 /* What stays the same while one leaf is scanned. */
 struct scan_leaf {
     struct dlp_scanner *s;
@@ -157,7 +164,8 @@ struct scan_leaf {
     size_t word_start;         /* where the word before word_end begins */
     size_t word_end;           /* the last place that was asked about */
     struct scan_name names[2]; /* the last ones, and those that go furthest */
-    uint32_t sequel;           /* the last one that was asked about, */
+    struct scan_row rows[SCAN_ROWS]; /* the last one of some sets */
+    uint32_t sequel;                 /* the last one that was asked about, */
     bool sequel_fits;
     size_t sequel_at; /* and where */
     struct scan_heaps heaps;

@@ -305,23 +305,37 @@ static void find_left(struct scan_leaf *x, const struct prefilter_places *places
 
 /* ---- runs --------------------------------------------------------------------------------- */
 
+/* Where the row of the set's bytes ends of which n are at `at`, `most` + 1 bytes behind that at most. Many places stand in one row: each byte is
+ * read once. */
+static size_t row_behind(struct scan_leaf *x, uint32_t set, size_t at, size_t n, size_t most)
+{
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+    struct scan_row *r = &x->rows[set % SCAN_ROWS];
+    size_t known;
+
+    if (r->set != set || at < r->from || at > r->to)
+        *r = (struct scan_row){set, at, at};
+    known = r->to = r->to > at + n ? r->to : at + n;
+    while (r->to < x->text.len && r->to - at <= most &&
+           rx_set_has(&x->rules->b->sets[set], text[r->to]))
+        r->to++;
+    x->work += r->to - known;
+    return r->to;
+}
+
 /* Is the run of a set, of which n bytes at least are at `at`, of a rule that wants random tokens, and are these words, or too many? Most identifiers
  * are; it is what scan_judge() would say. */
 static bool is_words(struct scan_leaf *x, const struct prefilter_run *run, uint32_t in, size_t at,
                      size_t n)
 {
     const struct bundle *b = x->rules->b;
-    const struct bundle_set *set = &b->sets[in];
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-    size_t end = at + n, most = run->limit;
+    size_t end, most = run->limit;
     uint32_t rule = b->patterns[run->pattern].rule;
 
     if (!run->is_all || !x->rules->asks_random[rule] || b->rules[rule].n_nears > 0 || x->growing ||
         x->s->explain != NULL)
         return false;
-    while (end < x->text.len && end - at <= most && rx_set_has(set, text[end]))
-        end++;
-    x->work += end - at;
+    end = row_behind(x, in, at, n, most);
     return end - at > most || scan_is_wordy(x, at, end);
 }
 
@@ -358,8 +372,15 @@ static void find_runs_at(struct scan_leaf *x, const struct prefilter_runs *group
     offer_runs(x, group, at, stop - at);
 }
 
-/* The same for all groups whose bits are in alive. */
-static void find_all_runs_at(struct scan_leaf *x, uint64_t alive, size_t at, size_t end)
+/* text[from, to) are bytes of the sets of all of these groups. */
+struct common_row {
+    uint64_t groups;
+    size_t from, to;
+};
+
+/* The same for all groups whose bits are in alive. row: of a place in front in the same row, and then of this one. */
+static void find_all_runs_at(struct scan_leaf *x, uint64_t alive, size_t at, size_t end,
+                             struct common_row *row)
 {
     const struct prefilter *f = x->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
@@ -368,11 +389,16 @@ static void find_all_runs_at(struct scan_leaf *x, uint64_t alive, size_t at, siz
     if (f->all_runs == 0 || end < least)
         return;
     end = end - at <= f->longest_run ? end : at + f->longest_run + 1;
+    alive &= f->run_bits[text[at]];
+    if (at >= row->from && at < row->to && (alive & ~row->groups) == 0)
+        i = row->to;
     for (; i < least && alive != 0; i++)
         alive &= f->run_bits[text[i]];
     for (; alive != 0; i++) {
         uint64_t next = i < end ? alive & f->run_bits[text[i]] : 0;
 
+        if (i == end)
+            *row = (struct common_row){alive, at, end};
         for (uint64_t gone = alive & ~next; gone != 0; gone &= gone - 1) {
             const struct prefilter_runs *group = &f->run_groups[__builtin_ctzll(gone)];
 
@@ -388,6 +414,7 @@ static void find_row(struct scan_leaf *x, size_t from, size_t to)
 {
     const struct prefilter *f = x->filter;
     const unsigned char *text = (const unsigned char *)x->text.ptr;
+    struct common_row row = {0};
     struct scan_words words;
     size_t reach,
         end = to,
@@ -407,7 +434,7 @@ static void find_row(struct scan_leaf *x, size_t from, size_t to)
         if (at < from)
             continue;
         at_token = scan_boundary_before(RULEC_BOUNDARY_TOKEN, x->text, at);
-        find_all_runs_at(x, at_token ? f->all_runs : f->word_runs, at, end);
+        find_all_runs_at(x, at_token ? f->all_runs : f->word_runs, at, end, &row);
         for (unsigned i = PREFILTER_RUN_BITS; i < f->n_word_groups; i++)
             if (at_token || !f->run_groups[i].at_token)
                 find_runs_at(x, &f->run_groups[i], at, end);

@@ -135,6 +135,60 @@ static void test_names(const struct dlp_rules *r, unsigned rounds)
     dlp_scanner_free(s);
 }
 
+/* Rows of bytes of which tokens are made, where a word begins at each: what one place says of the bytes behind it holds for the next ones, and no
+ * row is given up. */
+static void test_rows(const struct dlp_rules *r, unsigned rounds)
+{
+    enum { LONG = 1 << 17 };
+    static const char *const pieces[] = {"=",
+                                         "=",
+                                         "=-",
+                                         "-=",
+                                         "A=",
+                                         "/+",
+                                         " ",
+                                         "\"",
+                                         "key=",
+                                         "========",
+                                         "bJ4kR9vQ2mX7",
+                                         "=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-",
+                                         "+/",
+                                         "a1=",
+                                         "\n",
+                                         "==",
+                                         "\nsecret=",
+                                         " password: ",
+                                         "kR9vQ2mX7tL1nP5wY8cD3bJ4zR9+Q2mX7tL1nP5w",
+                                         "Zk3-uu71x",
+                                         "5d2c7a91",
+                                         "\napi_key = \""};
+    struct dlp_scanner *s = dlp_scanner_new();
+    struct gw_arena *arena = gw_arena_new(1 << 24);
+    struct dlp_report report = {.findings = NULL};
+    struct dlp_doc *doc = NULL;
+    char *row = malloc(LONG);
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < rounds; i++) {
+        size_t len = 0;
+        char *text =
+            draw_text(pieces, sizeof(pieces) / sizeof(pieces[0]), 1 + random_below(90), &len);
+
+        n += compare(s, r, (struct gw_span){text, len});
+        free(text);
+    }
+    printf("%u texts of rows, %u findings\n", rounds, n);
+    CHECK(n > rounds / 100);
+    memset(row, '=', LONG);
+    dlp_scanner_free(s); /* one that has seen texts lets more rules sleep */
+    s = dlp_scanner_new();
+    CHECK(dlp_doc_parse_text(arena, (struct gw_span){row, LONG}, &doc) == GW_OK &&
+          dlp_scan(s, r, doc, arena, NULL, &report) == GW_OK);
+    free(row);
+    gw_arena_free(arena);
+    dlp_scanner_free(s);
+}
+
 /* Windows that stand close together and lead to the same starts: each start is gone through once, and none is left out. */
 static void test_walks(void)
 {
@@ -234,6 +288,7 @@ int main(void)
 {
     test_behind_name();
     test_walks();
+    test_rows(dlp_rules_builtin(), TEST_DRAWS(1000));
     test_names(dlp_rules_builtin(), TEST_DRAWS(4000));
     return test_done();
 }
