@@ -71,7 +71,7 @@ static bool has_run(const struct scan_leaf *x, size_t from, size_t to, uint32_t 
     for (uint32_t row = 1; row < n;) {
         uint32_t more = row < n - row ? row : n - row;
 
-        low &= low >> more | high << (WORD - more);
+        low &= low >> more | high << 1 << (WORD - 1 - more);
         high &= high >> more;
         row += more;
     }

@@ -146,7 +146,7 @@ int dlp_validate_discord_token(const struct dlp_validate_in *in)
 static bool is_introduction(struct gw_span payload)
 {
     unsigned char out[768];
-    const char *end = memchr(payload.ptr, '.', payload.len);
+    const char *end = payload.len == 0 ? NULL : memchr(payload.ptr, '.', payload.len);
     size_t n = dlp_val_base64(
         end == NULL ? payload : (struct gw_span){payload.ptr, (size_t)(end - payload.ptr)}, out,
         sizeof(out));
