@@ -286,8 +286,32 @@ static bool has_hex_letter(struct gw_span s)
     return letter;
 }
 
+/* Is there a letter in the groups of four hexadecimal digits that stand in a row before or behind `at`? Some are looked at. */
+static bool beside_hex(const struct dlp_validate_in *in, size_t at, bool before)
+{
+    enum { GROUP = 5, GROUPS = 8 };
+    const char *p = in->text.ptr;
+
+    for (unsigned i = 0; i < GROUPS; i++) {
+        struct gw_span group;
+        bool digits = true;
+
+        if (before ? at < GROUP || p[at - 1] != ' ' : in->text.len - at < GROUP || p[at] != ' ')
+            return false;
+        group = (struct gw_span){before ? p + at - GROUP : p + at + 1, GROUP - 1};
+        if (has_hex_letter(group))
+            return true;
+        for (unsigned k = 0; k < GROUP - 1; k++)
+            digits = digits && dlp_is_digit(group.ptr[k]);
+        if (!digits)
+            return false;
+        at = before ? at - GROUP : at + GROUP;
+    }
+    return false;
+}
+
 /* The number is the digits of a hexadecimal value (143c97e2346977536395476e3cb6dc24), or groups of a dump (7370 6c79 2041 6d65):
- * two hexadecimal digits with a letter are glued to it, or a group of four with a letter stands beside its groups. */
+ * two hexadecimal digits with a letter are glued to it, or groups of four with a letter stand beside its groups. */
 static bool in_hex(const struct dlp_validate_in *in)
 {
     const char *p = in->text.ptr;
@@ -297,10 +321,7 @@ static bool in_hex(const struct dlp_validate_in *in)
     if ((left >= 2 && has_hex_letter((struct gw_span){p + in->start - 2, 2})) ||
         (right >= 2 && has_hex_letter((struct gw_span){p + in->end, 2})))
         return true;
-    return groups && ((left >= 5 && p[in->start - 1] == ' ' &&
-                       has_hex_letter((struct gw_span){p + in->start - 5, 4})) ||
-                      (right >= 5 && p[in->end] == ' ' &&
-                       has_hex_letter((struct gw_span){p + in->end + 1, 4})));
+    return groups && (beside_hex(in, in->start, true) || beside_hex(in, in->end, false));
 }
 
 /* Groups of four that count up, as in a sorted list of code points or years: two of three steps are below ten, which of random

@@ -244,11 +244,35 @@ static int judge_bare_word(const struct dlp_validate_in *in, struct gw_span s, s
     return DLP_VALIDATE_REJECT;
 }
 
+/* "\\x02\\x7f": bytes of a protocol. */
+static bool is_bytes(struct gw_span s)
+{
+    for (size_t i = 0; i < s.len; i += 4)
+        if (s.len - i < 4 || s.ptr[i] != '\\' || s.ptr[i + 1] != 'x' ||
+            dlp_hex_value(s.ptr[i + 2]) < 0 || dlp_hex_value(s.ptr[i + 3]) < 0)
+            return false;
+    return true;
+}
+
+/* "my-agent/1.0": a name, its version. */
+static bool is_product(struct gw_span s)
+{
+    const char *slash = memchr(s.ptr, '/', s.len);
+
+    if (slash == NULL || slash == s.ptr || slash + 1 == s.ptr + s.len)
+        return false;
+    for (const char *p = s.ptr; p < s.ptr + s.len; p++)
+        if (p < slash ? !dlp_is_alpha(*p) && *p != '-' && *p != '_'
+                      : p > slash && !dlp_is_digit(*p) && *p != '.')
+            return false;
+    return true;
+}
+
 /* Words, holes, references, constants, markup: nothing that anybody would log in with. */
 static bool is_no_value(struct gw_span s, struct shape sh)
 {
     return is_not_a_password(bare(s)) || dlp_val_is_placeholder(s) || is_reference(s) ||
-           is_constant(s, sh) || gw_span_starts(s, GW_SPAN("&#")) ||
+           is_constant(s, sh) || is_bytes(s) || is_product(s) || gw_span_starts(s, GW_SPAN("&#")) ||
            gw_span_starts(s, GW_SPAN("&lt"));
 }
 

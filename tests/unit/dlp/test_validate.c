@@ -90,8 +90,9 @@ static void test_cards_and_accounts(void)
     CHECK(!accepts("card", "9-[4111111111111111]")); /* a part of a longer number */
     /* Digits of a hash or a dump are rarely one. */
     CHECK(judge("card", 0, NULL, "sum 143c97e[2346977536395476]e3cb6dc24") == -30);
-    CHECK(judge("card", 0, NULL, "2e54 4820 [5858 4420 3120 2241]  .TH") ==
-          0); /* no letter in reach */
+    CHECK(judge("card", 0, NULL, "2e54 4820 [5858 4420 3120 2241]  .TH") == -30);
+    CHECK(judge("card", 0, NULL, "z540 4820 [5858 4420 3120 2241] 11 4a20") == 0);
+    CHECK(judge("card", 0, NULL, "sum 4820 [5858 4420 3120 2241] 4820 4a20") == -30);
     CHECK(judge("card", 0, NULL, "4a20 [5858 4420 3120 2241] 6c0a") == -30);
     CHECK(judge("card", 0, NULL, "card [4111111111111111] and more") == 0);
     CHECK(judge("card", 0, NULL, "code points [5575 5576 5577 5578] 5579") ==
@@ -262,6 +263,10 @@ static void test_values(void)
     CHECK(!accepts("user_pair", "anna:${PASS}") && !accepts("user_pair", "\":\""));
     CHECK(!accepts("password_value", "X_PSK \"[TLS_PSK_WITH_RC4_128_SHA]\""));
     CHECK(!accepts("password_value", "psk: [&#x3C];"));
+    CHECK(!accepts("password_value", "NEGOTIATION_PASSWORD = b\"[\\x02]\""));
+    CHECK(accepts("password_value", "password = b\"[\\x02Zk3-uu71x]\""));
+    CHECK(!accepts("password_value", "Credentials(token, '[my-user-agent/1.0]')"));
+    CHECK(accepts("password_value", "password: '[Zk3uu/71x]'"));
     CHECK(accepts("secret_value", "x = \"[tQ7mX2vKp9Lr4ZsB8nYc]\""));
     CHECK(!accepts("secret_value", "token = [request.token]") &&
           !accepts("secret_value", "token = [getToken]()"));
