@@ -201,6 +201,24 @@ bool dlp_validate_is_wordy(struct gw_span s)
     return letters == 0 || (digits == 0 && dlp_val_wordiness(s) > DLP_VAL_WORDY);
 }
 
+/* Is nearly all of it words that begin with a capital, as names of classes (CloudMessagesV1ProxyConfig)? Of 40 random letters and digits ten are in
+ * what looks like one. */
+static bool is_camel_case(struct gw_span s)
+{
+    size_t in_words = 0;
+
+    for (size_t i = 0; i < s.len;) {
+        size_t end = i + 1;
+
+        while (end < s.len && dlp_is_lower(s.ptr[end]))
+            end++;
+        if (dlp_is_upper(s.ptr[i]) && end - i > 2)
+            in_words += end - i;
+        i = end;
+    }
+    return s.len >= 16 && in_words * 4 >= s.len * 3;
+}
+
 int dlp_validate_random(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
@@ -219,7 +237,7 @@ int dlp_validate_random(const struct dlp_validate_in *in)
         return digits + letters == s.len && letters > 0 && s.len >= 32 ? -30 : DLP_VALIDATE_REJECT;
     if (digits == 0 || letters == 0)
         return dlp_val_wordiness(s) > DLP_VAL_WORDY || letters == 0 ? DLP_VALIDATE_REJECT : -20;
-    if (dlp_val_wordiness(s) > 0.75 && digits * 4 < s.len)
+    if ((dlp_val_wordiness(s) > 0.75 && digits * 4 < s.len) || is_camel_case(s))
         return -45;
     return dlp_val_sequential(s) * 2 > s.len ? -30 : 0;
 }

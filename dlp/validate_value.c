@@ -268,12 +268,22 @@ static bool is_product(struct gw_span s)
     return true;
 }
 
+/* "New password: ": what is said before it is typed. */
+static bool is_prompt(struct gw_span s)
+{
+    const size_t len = s.len;
+
+    while (s.len > 0 && s.ptr[s.len - 1] == ' ')
+        s.len--;
+    return s.len > 0 && s.ptr[s.len - 1] == ':' && memchr(s.ptr, ' ', len) != NULL;
+}
+
 /* Words, holes, references, constants, markup: nothing that anybody would log in with. */
 static bool is_no_value(struct gw_span s, struct shape sh)
 {
     return is_not_a_password(bare(s)) || dlp_val_is_placeholder(s) || is_reference(s) ||
-           is_constant(s, sh) || is_bytes(s) || is_product(s) || gw_span_starts(s, GW_SPAN("&#")) ||
-           gw_span_starts(s, GW_SPAN("&lt"));
+           is_constant(s, sh) || is_bytes(s) || is_product(s) || is_prompt(s) ||
+           gw_span_starts(s, GW_SPAN("&#")) || gw_span_starts(s, GW_SPAN("&lt"));
 }
 
 int dlp_validate_password_value(const struct dlp_validate_in *in)

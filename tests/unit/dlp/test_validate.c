@@ -195,6 +195,9 @@ static void test_text(void)
     CHECK(judge("entropy", 3.0, NULL, "aaaaaaaaaaaaaaaaaaab") == DLP_VALIDATE_REJECT);
     CHECK(judge("random", 0, NULL, "tQ7mX2vKp9Lr4ZsB8nYc") == 0);
     CHECK(!accepts("random", "getCurrentUserName"));
+    CHECK(judge("random", 0, NULL, "class [GoogleCloudGkemulticloudV1AwsProxyConfig](") == -45);
+    CHECK(judge("random", 0, NULL, "[GoogleIamV3alphaSourcePolicyAwsIamPolicy]") == -45);
+    CHECK(judge("random", 0, NULL, "[kIrg00EPQ5mo4ymHftTvpEFisnCYN5iTRsw0j7o2]") == 0);
     CHECK(judge("classes", 3, NULL, "abcDEF123") == 0);
     CHECK(judge("classes", 3, NULL, "abcdef123") == DLP_VALIDATE_REJECT);
 }
@@ -267,6 +270,8 @@ static void test_values(void)
     CHECK(accepts("password_value", "password = b\"[\\x02Zk3-uu71x]\""));
     CHECK(!accepts("password_value", "Credentials(token, '[my-user-agent/1.0]')"));
     CHECK(accepts("password_value", "password: '[Zk3uu/71x]'"));
+    CHECK(!accepts("password_value", "password = ask('[New Password: ]')"));
+    CHECK(accepts("password_value", "password = ask('[Zk3uu71x:]')"));
     CHECK(accepts("secret_value", "x = \"[tQ7mX2vKp9Lr4ZsB8nYc]\""));
     CHECK(!accepts("secret_value", "token = [request.token]") &&
           !accepts("secret_value", "token = [getToken]()"));
