@@ -86,6 +86,20 @@ static bool is_checksum_line(const struct dlp_validate_in *in)
            in->end < in->text.len;
 }
 
+/* The value holds the name of its hash (sha256=47DEQpj8..., of Python's lists of installed files), or Go's stands in front (h1:...). */
+static bool names_its_hash(const struct dlp_validate_in *in)
+{
+    const char *p = in->text.ptr;
+    size_t end = in->start;
+
+    while (end < in->end && end - in->start < 12 && dlp_is_alnum(p[end]))
+        end++;
+    if (end < in->end && (p[end] == '=' || p[end] == '-') &&
+        dlp_val_has_word(DLP_WORDS_HASH, (struct gw_span){p + in->start, end - in->start}))
+        return true;
+    return in->start >= 4 && memcmp(p + in->start - 4, " h1:", 4) == 0;
+}
+
 /* sha256:..., integrity="..., commit ...: right in front of the value, within a few words. */
 bool dlp_val_is_called_hash(const struct dlp_validate_in *in)
 {
@@ -93,7 +107,7 @@ bool dlp_val_is_called_hash(const struct dlp_validate_in *in)
     struct gw_span before = {in->text.ptr + from, in->start - from};
     const char *nl = before.len > 0 ? memrchr(before.ptr, '\n', before.len) : NULL;
 
-    if (is_checksum_line(in))
+    if (is_checksum_line(in) || names_its_hash(in))
         return true;
     if (nl != NULL)
         before = gw_span_from(before, (size_t)(nl + 1 - before.ptr));

@@ -29,6 +29,22 @@ def _pem():
     return "-----BEGIN " + "RSA PRIVATE KEY-----\n" + lines + "\n-----END " + "RSA PRIVATE KEY-----"
 
 
+_BECH32 = "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"
+
+
+def _bech32(prefix, data):
+    """BIP 173: the prefix, 1, the data and six characters of checksum, in capitals."""
+    low = prefix.lower()
+    values = [ord(c) >> 5 for c in low] + [0] + [ord(c) & 31 for c in low] + [_BECH32.index(c) for c in data] + [0] * 6
+    check = 1
+    for v in values:
+        top, check = check >> 25, (check & 0x1ffffff) << 5 ^ v
+        for i, g in enumerate((0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3)):
+            check ^= g if top >> i & 1 else 0
+    check ^= 1
+    return prefix + "1" + data + "".join(_BECH32[check >> 5 * (5 - i) & 31] for i in range(6))
+
+
 def _luhn(digits):
     total = sum(sum(divmod(int(d) * (2 if i % 2 == 0 else 1), 10)) for i, d in enumerate(reversed(digits)))
     return digits + str(-total % 10)
@@ -83,7 +99,7 @@ PLANTED = [
     ("azure-storage", base64.b64encode(bytes(_random.randrange(256) for _ in range(64))).decode(),
      "DefaultEndpointsProtocol=https;AccountName=musterkonto;AccountKey={} now"),
     ("database-url", _any(18), "connect to postgres://berger:{}@db.muster-intern.de:5432/akten now"),
-    ("age", "AGE-SECRET-" + "KEY-1" + _any(58, "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"), "use {} now"),
+    ("age", _bech32("AGE-SECRET-" + "KEY-", _any(58, _BECH32)[:52]), "use {} now"),
     ("password", _any(14) + "!7", "password: {} now"),
     ("mailchimp", _hex(32) + "-us12", "mailchimp api key {} now"),
     ("square", "sq0" + "atp-" + _any(22), "use {} now"),

@@ -260,6 +260,10 @@ static void test_values(void)
     test_samples();
     CHECK(!accepts("random", "x\n[9bb1ea5130be3cd3933d258a1868ced1]  usr/lib/libz.so\n"));
     CHECK(!accepts("random", "sha1: [9bb1ea5130be3cd3933d258a1868ced1a9f3c2d4]"));
+    CHECK(!accepts("random",
+                   "linear/__init__.py,[sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU],0"));
+    CHECK(!accepts("random", "go4.org v0.1.0 h1:[WXkYYcGXyYbGZJ8BmnBhX3vuBYXEcfUxUJJYsRhgs0I]="));
+    CHECK(accepts("random", "key=[ab12-47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU]"));
     CHECK(accepts("random", "square [R9EngWSNdeN18fleY42FIxOgEyvR6MbH]"));
     CHECK(judge("user_pair", 0, NULL, "anna:Hq7-zzL4x") == 0);
     CHECK(judge("user_pair", 0, NULL, "admin:admin") < 0);
