@@ -188,6 +188,12 @@ int dlp_validate_mac(const struct dlp_validate_in *in)
         zero += v == 0;
         ones += v == 15;
     }
+    /* Six bytes of a fingerprint are no address. */
+    if (sep != 0 && ((dlp_val_char(in, in->start - 1) == sep && in->start >= 2 &&
+                      dlp_hex_value(in->text.ptr[in->start - 2]) >= 0) ||
+                     (dlp_val_char(in, in->end) == sep && in->end + 1 < in->text.len &&
+                      dlp_hex_value(in->text.ptr[in->end + 1]) >= 0)))
+        return DLP_VALIDATE_REJECT;
     return n == 12 && zero < 12 && ones < 12 ? 0 : DLP_VALIDATE_REJECT;
 }
 

@@ -219,6 +219,35 @@ static bool is_camel_case(struct gw_span s)
     return s.len >= 16 && in_words * 4 >= s.len * 3;
 }
 
+static bool is_joint(char c)
+{
+    return c == '_' || c == '-' || c == '/' || c == '.';
+}
+
+/* Is it made of words, each with digits behind it at most, as names in programs (__builtin_ia32_andpd512_mask) and paths are, or a name of C++ as
+ * its linker has it (_ZN4x2659WaveFrontE)? A random part between two joints has digits elsewhere, too. */
+static bool is_snake_case(struct gw_span s)
+{
+    unsigned parts = 0;
+
+    if (s.len > 4 && s.ptr[0] == '_' && s.ptr[1] == 'Z' && memchr("NTKS", s.ptr[2], 4) != NULL)
+        return true;
+    for (size_t i = 0; i < s.len; parts++) {
+        size_t from, letters;
+
+        while (i < s.len && is_joint(s.ptr[i]))
+            i++;
+        for (from = i; i < s.len && dlp_is_alpha(s.ptr[i]);)
+            i++;
+        letters = i - from;
+        while (i < s.len && dlp_is_digit(s.ptr[i]))
+            i++;
+        if (letters > 14 || i - from - letters > 4 || (i < s.len && !is_joint(s.ptr[i])))
+            return false;
+    }
+    return s.len >= 16 && parts >= 3;
+}
+
 int dlp_validate_random(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
@@ -237,7 +266,7 @@ int dlp_validate_random(const struct dlp_validate_in *in)
         return digits + letters == s.len && letters > 0 && s.len >= 32 ? -30 : DLP_VALIDATE_REJECT;
     if (digits == 0 || letters == 0)
         return dlp_val_wordiness(s) > DLP_VAL_WORDY || letters == 0 ? DLP_VALIDATE_REJECT : -20;
-    if ((dlp_val_wordiness(s) > 0.75 && digits * 4 < s.len) || is_camel_case(s))
+    if ((dlp_val_wordiness(s) > 0.75 && digits * 4 < s.len) || is_camel_case(s) || is_snake_case(s))
         return -45;
     return dlp_val_sequential(s) * 2 > s.len ? -30 : 0;
 }

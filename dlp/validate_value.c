@@ -244,9 +244,17 @@ static int judge_bare_word(const struct dlp_validate_in *in, struct gw_span s, s
     return DLP_VALIDATE_REJECT;
 }
 
-/* "\\x02\\x7f": bytes of a protocol. */
+/* "\\x02\\x7f", 0x1f: bytes of a protocol, a constant. */
 static bool is_bytes(struct gw_span s)
 {
+    if (s.len > 2 && s.len <= 18 && gw_span_starts(s, GW_SPAN("0x"))) {
+        size_t i = 2;
+
+        while (i < s.len && dlp_hex_value(s.ptr[i]) >= 0)
+            i++;
+        if (i == s.len)
+            return true;
+    }
     for (size_t i = 0; i < s.len; i += 4)
         if (s.len - i < 4 || s.ptr[i] != '\\' || s.ptr[i + 1] != 'x' ||
             dlp_hex_value(s.ptr[i + 2]) < 0 || dlp_hex_value(s.ptr[i + 3]) < 0)

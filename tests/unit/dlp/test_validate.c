@@ -197,6 +197,14 @@ static void test_text(void)
     CHECK(!accepts("random", "getCurrentUserName"));
     CHECK(judge("random", 0, NULL, "class [GoogleCloudGkemulticloudV1AwsProxyConfig](") == -45);
     CHECK(judge("random", 0, NULL, "[GoogleIamV3alphaSourcePolicyAwsIamPolicy]") == -45);
+    CHECK(judge("random", 0, NULL, "return [__builtin_ia32_andpd512_mask](x)") == -45);
+    CHECK(judge("random", 0, NULL, "[amdgcn_buffer_wbinvl1_sc],") == -45);
+    CHECK(judge("random", 0, NULL, "[/usr/share/X11/xkb/keycodes/jolla]\n") == -45);
+    CHECK(judge("random", 0, NULL, " [_ZN10x265_10bit9WaveFrontD1Ev]@Base") == -45);
+    CHECK(judge("random", 0, NULL, "[acme_live_q8Xv2Lw0ZpT5rKd9]") == 0);
+    CHECK(accepts("mac", "ether [3c:22:fb:10:e1:80] up"));
+    CHECK(!accepts("mac", "SHA1 39:4f:f6:[10:e1:80:e8:82:b3]:85:cc"));
+    CHECK(!accepts("mac", "[3c:22:fb:10:e1:80]:85:cc"));
     CHECK(judge("random", 0, NULL, "[kIrg00EPQ5mo4ymHftTvpEFisnCYN5iTRsw0j7o2]") == 0);
     CHECK(judge("classes", 3, NULL, "abcDEF123") == 0);
     CHECK(judge("classes", 3, NULL, "abcdef123") == DLP_VALIDATE_REJECT);
@@ -270,6 +278,7 @@ static void test_values(void)
     CHECK(!accepts("user_pair", "anna:${PASS}") && !accepts("user_pair", "\":\""));
     CHECK(!accepts("password_value", "X_PSK \"[TLS_PSK_WITH_RC4_128_SHA]\""));
     CHECK(!accepts("password_value", "psk: [&#x3C];"));
+    CHECK(!accepts("password_value", "SEGMENT_IS_PASSIVE = [0x01],"));
     CHECK(!accepts("password_value", "NEGOTIATION_PASSWORD = b\"[\\x02]\""));
     CHECK(accepts("password_value", "password = b\"[\\x02Zk3-uu71x]\""));
     CHECK(!accepts("password_value", "Credentials(token, '[my-user-agent/1.0]')"));
