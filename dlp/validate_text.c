@@ -230,7 +230,8 @@ static bool is_snake_case(struct gw_span s)
 {
     unsigned parts = 0;
 
-    if (s.len > 4 && s.ptr[0] == '_' && s.ptr[1] == 'Z' && memchr("NTKS", s.ptr[2], 4) != NULL)
+    if (s.len > 4 && s.ptr[0] == '_' && s.ptr[1] == 'Z' &&
+        (s.ptr[2] == 'N' || s.ptr[2] == 'T' || s.ptr[2] == 'K' || s.ptr[2] == 'S'))
         return true;
     for (size_t i = 0; i < s.len; parts++) {
         size_t from, letters;
