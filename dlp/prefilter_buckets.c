@@ -1,4 +1,5 @@
 /* dlp/prefilter_buckets.c - fills the filter's buckets of bytes, and what it knows of patterns before they are tried (prefilter.h). Thread: any; the tables are written here only. */
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,12 +67,12 @@ static double accepted(const struct prefilter_quads *quads, unsigned n_buckets)
     return ok ? often : 1;
 }
 
-/* Cycles a byte of starts that have n buckets at most. */
+/* Cycles a byte of starts that have n buckets at most; without one they would not be found. */
 static double others_cost(const struct prefilter_quads *others, unsigned n)
 {
     if (others->n == 0)
         return 0;
-    return n == 0 ? 1 : accepted(others, n) * START_COST + (n > REST ? KIND_COST : 0);
+    return n == 0 ? DBL_MAX : accepted(others, n) * START_COST + (n > REST ? KIND_COST : 0);
 }
 
 struct prefilter_shares prefilter_share(const struct prefilter_quads *wide,

@@ -326,11 +326,11 @@ static bool in_hex(const struct dlp_validate_in *in)
 
 /* Groups of four that count up, as in a sorted list of code points or years: two of three steps are below ten, which of random
  * cards three in a million are. */
-static bool groups_count(const struct dlp_validate_in *in, const unsigned char *d)
+static bool groups_count(const struct dlp_validate_in *in, const unsigned char *d, size_t n)
 {
     unsigned steps = 0;
 
-    if (in->end - in->start != 19 || in->text.ptr[in->start + 4] != ' ')
+    if (n != 16 || in->end - in->start != 19 || in->text.ptr[in->start + 4] != ' ')
         return false;
     for (unsigned g = 4; g < 16; g += 4) {
         unsigned a = d[g - 4] * 1000u + d[g - 3] * 100u + d[g - 2] * 10u + d[g - 1];
@@ -364,7 +364,7 @@ int dlp_validate_card(const struct dlp_validate_in *in)
         return DLP_VALIDATE_REJECT;
     /* Twelve and thirteen digits are Maestro and very old Visa cards, and barcodes far more often; airlines' cards
      * begin with 1, as other numbers do. */
-    if (n <= 13 || d[0] == 1 || in_hex(in) || groups_count(in, d))
+    if (n <= 13 || d[0] == 1 || in_hex(in) || groups_count(in, d, n))
         return -30;
     return is_frequent_card(d, n) || in->end - in->start > n ? 0 : -14;
 }

@@ -167,6 +167,20 @@ int dlp_validate_ipv6(const struct dlp_validate_in *in)
     return s.len > 9 && memcmp(s.ptr, "2001:db8:", 9) == 0 ? -25 : 0;
 }
 
+/* Does another byte of the same row stand in front of the span or behind it, as in a fingerprint? "mac:" is none. */
+static bool byte_beside(const struct dlp_validate_in *in, char sep, bool before)
+{
+    const char *p = in->text.ptr;
+    size_t from = before ? in->start - 3 : in->end + 1;
+
+    if (before ? in->start < 3 || p[in->start - 1] != sep
+               : in->text.len - in->end < 3 || p[in->end] != sep)
+        return false;
+    return dlp_hex_value(p[from]) >= 0 && dlp_hex_value(p[from + 1]) >= 0 &&
+           !dlp_is_alnum(before ? (from == 0 ? ' ' : p[from - 1])
+                                : (from + 2 == in->text.len ? ' ' : p[from + 2]));
+}
+
 int dlp_validate_mac(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
@@ -188,11 +202,7 @@ int dlp_validate_mac(const struct dlp_validate_in *in)
         zero += v == 0;
         ones += v == 15;
     }
-    /* Six bytes of a fingerprint are no address. */
-    if (sep != 0 && ((dlp_val_char(in, in->start - 1) == sep && in->start >= 2 &&
-                      dlp_hex_value(in->text.ptr[in->start - 2]) >= 0) ||
-                     (dlp_val_char(in, in->end) == sep && in->end + 1 < in->text.len &&
-                      dlp_hex_value(in->text.ptr[in->end + 1]) >= 0)))
+    if (sep != 0 && (byte_beside(in, sep, true) || byte_beside(in, sep, false)))
         return DLP_VALIDATE_REJECT;
     return n == 12 && zero < 12 && ones < 12 ? 0 : DLP_VALIDATE_REJECT;
 }

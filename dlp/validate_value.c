@@ -244,17 +244,9 @@ static int judge_bare_word(const struct dlp_validate_in *in, struct gw_span s, s
     return DLP_VALIDATE_REJECT;
 }
 
-/* "\\x02\\x7f", 0x1f: bytes of a protocol, a constant. */
+/* "\\x02\\x7f": bytes of a protocol. */
 static bool is_bytes(struct gw_span s)
 {
-    if (s.len > 2 && s.len <= 18 && gw_span_starts(s, GW_SPAN("0x"))) {
-        size_t i = 2;
-
-        while (i < s.len && dlp_hex_value(s.ptr[i]) >= 0)
-            i++;
-        if (i == s.len)
-            return true;
-    }
     for (size_t i = 0; i < s.len; i += 4)
         if (s.len - i < 4 || s.ptr[i] != '\\' || s.ptr[i + 1] != 'x' ||
             dlp_hex_value(s.ptr[i + 2]) < 0 || dlp_hex_value(s.ptr[i + 3]) < 0)
@@ -262,12 +254,22 @@ static bool is_bytes(struct gw_span s)
     return true;
 }
 
+/* 0x1f, in 64 bits. */
+static bool is_number(struct gw_span s)
+{
+    for (size_t i = 2; i < s.len; i++)
+        if (dlp_hex_value(s.ptr[i]) < 0)
+            return false;
+    return s.len > 2 && s.len <= 18 && gw_span_starts(s, GW_SPAN("0x"));
+}
+
 /* "my-agent/1.0": a name, its version. */
 static bool is_product(struct gw_span s)
 {
     const char *slash = memchr(s.ptr, '/', s.len);
 
-    if (slash == NULL || slash == s.ptr || slash + 1 == s.ptr + s.len)
+    if (slash == NULL || slash == s.ptr ||
+        memchr(slash, '.', s.len - (size_t)(slash - s.ptr)) == NULL)
         return false;
     for (const char *p = s.ptr; p < s.ptr + s.len; p++)
         if (p < slash ? !dlp_is_alpha(*p) && *p != '-' && *p != '_'
@@ -301,7 +303,7 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
     bool in_quotes = quoted(in);
     int score = 0;
 
-    if (is_no_value(s, sh))
+    if (is_no_value(s, sh) || (!in_quotes && is_number(s)))
         return DLP_VALIDATE_REJECT;
     if (!in_quotes && (char_after(in) == '(' || char_after(in) == '[' || is_call(s)))
         return DLP_VALIDATE_REJECT;

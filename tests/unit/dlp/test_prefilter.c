@@ -220,6 +220,23 @@ static void test_starts(void)
     (void)unlink(work_path("starts.so"));
 }
 
+/* Starts that nearly every word is one of keep a bucket, however cheap few wide windows would be without. */
+static void test_shares(void)
+{
+    struct bundle_set any[1][BUNDLE_WINDOW_BYTES], rare[1][BUNDLE_WINDOW_BYTES];
+    struct prefilter_quads others = {any, 1}, wide = {rare, 1};
+
+    memset(any, 0xff, sizeof(any));
+    memset(rare, 0, sizeof(rare));
+    for (unsigned k = 0; k < BUNDLE_WINDOW_BYTES; k++)
+        rare[0][k].w[1] = 1;
+    for (wide.n = 0; wide.n < 2; wide.n++) {
+        struct prefilter_shares shares = prefilter_share(&wide, &others);
+
+        CHECK(shares.others > 0 && shares.wide <= 4);
+    }
+}
+
 /* Runs of some of the bytes that tokens are made of; and every byte of a run's set is known as such. */
 static void test_runs(void)
 {
@@ -257,6 +274,7 @@ int main(void)
         struct dlp_rules *golden = build_rules("tests/golden/rules", work_path("golden.so"));
 
         test_starts();
+        test_shares();
         test_runs();
         if (golden != NULL) {
             test_filter(golden, mixed);

@@ -98,6 +98,8 @@ static void test_cards_and_accounts(void)
     CHECK(judge("card", 0, NULL, "code points [5575 5576 5577 5578] 5579") ==
           -30); /* sorted, not drawn */
     CHECK(judge("card", 0, NULL, "[4109 7966 7970 7971]") == -30);
+    CHECK(judge("card", 0, NULL, "[5018 5019 5020 1 12]") !=
+          -30); /* fifteen digits in as many bytes */
     /* Of a rare network or length: only in groups it is as sure. */
     CHECK(judge("card", 0, NULL, "it was [6759649826438453] then") == -14);
     CHECK(judge("card", 0, NULL, "it was [6759 6498 2643 8453] then") == 0);
@@ -205,6 +207,8 @@ static void test_text(void)
     CHECK(accepts("mac", "ether [3c:22:fb:10:e1:80] up"));
     CHECK(!accepts("mac", "SHA1 39:4f:f6:[10:e1:80:e8:82:b3]:85:cc"));
     CHECK(!accepts("mac", "[3c:22:fb:10:e1:80]:85:cc"));
+    CHECK(accepts("mac", "mac:[3c:22:fb:10:e1:80]"));
+    CHECK(accepts("mac", "c:[3c:22:fb:10:e1:80]:bad"));
     CHECK(judge("random", 0, NULL, "[kIrg00EPQ5mo4ymHftTvpEFisnCYN5iTRsw0j7o2]") == 0);
     CHECK(judge("classes", 3, NULL, "abcDEF123") == 0);
     CHECK(judge("classes", 3, NULL, "abcdef123") == DLP_VALIDATE_REJECT);
@@ -279,6 +283,8 @@ static void test_values(void)
     CHECK(!accepts("password_value", "X_PSK \"[TLS_PSK_WITH_RC4_128_SHA]\""));
     CHECK(!accepts("password_value", "psk: [&#x3C];"));
     CHECK(!accepts("password_value", "SEGMENT_IS_PASSIVE = [0x01],"));
+    CHECK(accepts("password_value", "password = \"[0xDEADBEEF12]\""));
+    CHECK(accepts("password_value", "password = \"[hunter/2024]\""));
     CHECK(!accepts("password_value", "NEGOTIATION_PASSWORD = b\"[\\x02]\""));
     CHECK(accepts("password_value", "password = b\"[\\x02Zk3-uu71x]\""));
     CHECK(!accepts("password_value", "Credentials(token, '[my-user-agent/1.0]')"));
