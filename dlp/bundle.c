@@ -143,11 +143,6 @@ static bool asks_random(const struct bundle_rule *rule)
     return false;
 }
 
-static bool is_counted(const struct bundle_rule *rule)
-{
-    return rule->min_count > 1 || rule->max_count != UINT32_MAX || rule->n_steps > 0;
-}
-
 static void fill_tries(struct dlp_rules *r)
 {
     for (unsigned i = 0; i < r->b->n_patterns; i++) {
@@ -163,7 +158,7 @@ static void fill_tries(struct dlp_rules *r)
             .confidence = (uint8_t)rule->confidence,
             .takes_all = rule->n_checks + rule->n_contexts + rule->n_nears + rule->n_lists == 0 &&
                          rule->min_len <= 1 && rule->max_len == UINT32_MAX,
-            .counts = is_counted(rule)};
+            .counts = bundle_counts(rule)};
     }
 }
 
@@ -171,7 +166,7 @@ static void note_counts(struct dlp_rules *r, unsigned i)
 {
     const struct bundle_rule *rule = &r->b->rules[i];
 
-    if (is_counted(rule))
+    if (bundle_counts(rule))
         r->has_counts = true;
     for (unsigned k = 0; k < rule->n_steps; k++)
         if (rule->steps[k].boost > r->lift[i])

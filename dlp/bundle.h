@@ -156,13 +156,19 @@ struct bundle_owned {
 
 typedef _Atomic(bundle_match_fn *) bundle_matcher;
 
+/* Does what a finding of the rule is worth depend on how many values there are? */
+static inline bool bundle_counts(const struct bundle_rule *r)
+{
+    return r->min_count > 1 || r->max_count != UINT32_MAX || r->n_steps > 0;
+}
+
 /* What is asked of a pattern for each try, side by side. */
 struct bundle_try {
     uint32_t rule, reach, first_memo; /* of struct bundle_pattern */
     uint8_t before, after;
     uint8_t confidence;
     bool takes_all; /* every match is a finding of that confidence: nothing judges it */
-    bool counts;    /* what a finding is worth depends on how many values there are */
+    bool counts;    /* bundle_counts() */
 };
 
 /* A validator with what it is given. */

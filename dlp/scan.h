@@ -311,8 +311,6 @@ unsigned scan_word_head_avx512(const struct bundle_word_head *heads, unsigned i,
 /* Where it is noted that no pattern has a match in this text, which is one that many bodies hold; NULL: it is none of them. */
 bool *scan_known(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text);
 
-/* Does what a finding of the rule is worth depend on how many values there are? */
-bool scan_counts(const struct bundle_rule *r);
 /* Drops findings of rules that want more or fewer values than there are, and adds steps. doc: the document; NULL: the findings are
  * all in text. GW_ENOMEM. */
 enum gw_status scan_count(struct dlp_scanner *s, const struct dlp_rules *rules,
@@ -323,7 +321,7 @@ void scan_explain_part(struct scan_explain *e, const char *what, struct gw_span 
 /* The match is judged: dropped says why it is none, or NULL. x->s->explain is not NULL. */
 void scan_explain_end(struct scan_leaf *x, const struct scan_match *m, const char *dropped);
 
-/* Adds the next finding of the text to x->heaps; more than s->most are too many: sets x->st. counts: scan_counts() of its rule. */
+/* Adds the next finding of the text to x->heaps; more than s->most are too many: sets x->st. counts: bundle_counts() of its rule. */
 void scan_count_apart(struct scan_leaf *x, const struct dlp_finding *f, bool counts);
 /* Keeps the strongest of overlapping findings from s->found[first] on, sorted by start. GW_ENOMEM. */
 enum gw_status scan_resolve(struct dlp_scanner *s, unsigned first);

@@ -11,11 +11,6 @@ struct item {
     uint32_t rule, finding;
 };
 
-bool scan_counts(const struct bundle_rule *r)
-{
-    return r->min_count > 1 || r->max_count != UINT32_MAX || r->n_steps > 0;
-}
-
 static int by_value(const void *a, const void *b)
 {
     const struct item *x = a, *y = b;
@@ -73,7 +68,7 @@ enum gw_status scan_count(struct dlp_scanner *s, const struct dlp_rules *rules,
     for (unsigned i = 0; i < s->n_found; i++) {
         const struct dlp_finding *f = &s->found[i];
 
-        if (!scan_counts(&rules->b->rules[f->rule]))
+        if (!bundle_counts(&rules->b->rules[f->rule]))
             continue;
         if (doc != NULL && !dlp_doc_leaf_at(doc, f->leaf, &leaf)) {
             free(items);

@@ -52,6 +52,20 @@ static inline void write_text(const char *path, const char *text)
     CHECK(f != NULL && fwrite(text, 1, strlen(text), f) == strlen(text) && fclose(f) == 0);
 }
 
+/* Opens the rules of a text; NULL after a failed check. */
+static inline struct dlp_rules *open_text(const char *yaml)
+{
+    const char *path = work_path("text.yaml");
+    struct dlp_rules *r = NULL;
+    struct gw_err err = {GW_OK, ""};
+
+    write_text(path, yaml);
+    if (!CHECK(dlp_rules_open(&path, 1, NULL, &r, &err) == GW_OK))
+        fprintf(stderr, "  %s\n%s\n", err.text, yaml);
+    (void)unlink(path);
+    return r;
+}
+
 static inline bool have_tools(void)
 {
     static int known = -1;

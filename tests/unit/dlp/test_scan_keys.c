@@ -87,20 +87,6 @@ static const struct {
      "ID-77 OT-1", "6-10:61 "},
 };
 
-/* Opens the rules of a text; NULL after a failed check. */
-static struct dlp_rules *open_text(const char *yaml)
-{
-    const char *path = work_path("keys.yaml");
-    struct dlp_rules *r = NULL;
-    struct gw_err err = {GW_OK, ""};
-
-    write_text(path, yaml);
-    if (!CHECK(dlp_rules_open(&path, 1, NULL, &r, &err) == GW_OK))
-        fprintf(stderr, "  %s\n%s\n", err.text, yaml);
-    (void)unlink(path);
-    return r;
-}
-
 static void scan(struct dlp_scanner *s, const struct dlp_rules *r, const char *text,
                  struct gw_buf *out)
 {

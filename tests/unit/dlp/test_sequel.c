@@ -27,19 +27,6 @@ static const char text_of_rules[] = RULE("given", GIVEN, "key=abcab;")
                             RULE("own-sign", "key=[a-c=]{1,6}=ab", "key=a=ab")
                                 RULE("open", "pass(wd|word)?[:=]'[^'\\\\n]{2,8}'", "pass='ab'");
 
-static struct dlp_rules *open_rules(const char *yaml)
-{
-    const char *path = work_path("sequel.yaml");
-    struct dlp_rules *r = NULL;
-    struct gw_err err = {GW_OK, ""};
-
-    write_text(path, yaml);
-    if (!CHECK(dlp_rules_open(&path, 1, NULL, &r, &err) == GW_OK))
-        fprintf(stderr, "  %s\n%s\n", err.text, yaml);
-    (void)unlink(path);
-    return r;
-}
-
 static size_t draw_text(char text[MOST + 80])
 {
     static const char *const parts[] = {
@@ -161,7 +148,7 @@ static void test_tries(struct dlp_scanner *s)
         {"abc.key", false},
         {"abc.key (abcabcabc)", false},
     };
-    struct dlp_rules *r = open_rules(RULE("given", GIVEN, "key=abcab;"));
+    struct dlp_rules *r = open_text(RULE("given", GIVEN, "key=abcab;"));
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && r != NULL; i++) {
         struct dlp_rule_cost cost = {.candidates = 0};
@@ -206,7 +193,7 @@ static void test_choice(void)
 
 int main(void)
 {
-    struct dlp_rules *r = open_rules(text_of_rules);
+    struct dlp_rules *r = open_text(text_of_rules);
     struct dlp_scanner *s = dlp_scanner_new();
 
     if (r != NULL) {
