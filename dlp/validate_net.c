@@ -176,9 +176,11 @@ static bool byte_beside(const struct dlp_validate_in *in, char sep, bool before)
     if (before ? in->start < 3 || p[in->start - 1] != sep
                : in->text.len - in->end < 3 || p[in->end] != sep)
         return false;
-    return dlp_hex_value(p[from]) >= 0 && dlp_hex_value(p[from + 1]) >= 0 &&
-           !dlp_is_alnum(before ? (from == 0 ? ' ' : p[from - 1])
-                                : (from + 2 == in->text.len ? ' ' : p[from + 2]));
+    if (dlp_hex_value(p[from]) < 0 || dlp_hex_value(p[from + 1]) < 0)
+        return false;
+    if (before)
+        return from == 0 || !dlp_is_alnum(p[from - 1]);
+    return from + 2 == in->text.len || !dlp_is_alnum(p[from + 2]);
 }
 
 int dlp_validate_mac(const struct dlp_validate_in *in)

@@ -303,9 +303,10 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
     bool in_quotes = quoted(in);
     int score = 0;
 
-    if (is_no_value(s, sh) || (!in_quotes && is_number(s)))
+    if (is_no_value(s, sh))
         return DLP_VALIDATE_REJECT;
-    if (!in_quotes && (char_after(in) == '(' || char_after(in) == '[' || is_call(s)))
+    if (!in_quotes &&
+        (char_after(in) == '(' || char_after(in) == '[' || is_call(s) || is_number(s)))
         return DLP_VALIDATE_REJECT;
     if (sh.lower + sh.upper + sh.digit < 3 || (s.len > 40 && dlp_val_wordiness(s) > 0.8))
         return DLP_VALIDATE_REJECT;
