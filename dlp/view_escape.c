@@ -357,12 +357,38 @@ static size_t find_equals(struct gw_span text, size_t at, size_t to)
     return p == NULL ? to : (size_t)(p - text.ptr);
 }
 
+/* Does a variable of an environment begin at `at`, as in "API_KEY=": capitals with joints? The one in front is empty then, and goes on in
+ * no other line. */
+static bool is_variable(struct gw_span text, size_t at)
+{
+    enum { LONGEST = 64 };
+    size_t end = text.len - at < LONGEST ? text.len : at + LONGEST;
+    bool joint = false;
+
+    for (; at < end && ((text.ptr[at] >= 'A' && text.ptr[at] <= 'Z') || text.ptr[at] == '_'); at++)
+        joint = joint || text.ptr[at] == '_';
+    return joint && at < end && text.ptr[at] == '=';
+}
+
+/* Does an escape hide something? Bytes of characters beyond ASCII stand side by side, and where one escape stands no equals sign is
+ * written as it is: a row of them is a line that somebody drew, and two end some base64. */
+static bool hides(struct gw_span text, size_t at, unsigned len, int cp)
+{
+    const char *p = text.ptr + at;
+
+    if (cp < 0)
+        return (at == 0 || p[-1] != '=') && !is_variable(text, at + len);
+    if (cp >= 0x80)
+        return (at + len < text.len && p[len] == '=') || (at >= len && p[-(int)len] == '=');
+    return cp >= ' ';
+}
+
 unsigned view_quoted_at(struct gw_span text, size_t at, bool *worth)
 {
     int cp;
     unsigned len = read_quoted(text, at, &cp);
 
-    *worth = len != 0 && (cp < 0 || cp == '=' || cp >= ' ');
+    *worth = len != 0 && hides(text, at, len, cp);
     return len;
 }
 

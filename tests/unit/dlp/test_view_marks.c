@@ -144,9 +144,37 @@ static void test_full(void)
     gw_buf_fini(&text);
 }
 
+/* What equals signs of quoted-printable look like, and those that are something else. */
+static void test_quoted(void)
+{
+    static const struct {
+        const char *text;
+        bool is_quoted;
+    } all[] = {
+        {"p=41ss w=6Frd", true},
+        {"4111=\n1111=\n1111", true},
+        {"4111=\r\n1111=41", true},
+        {"=C3=A9t=C3=A9", true},
+        {"caf=C3=\n=A9, th=C3=A9", true},
+        {"a=DEq b=F3q c=99q", false},
+        {"API_KEY=\nSECRET_TOKEN=\nDB_URL=\nX_Y=1\n", false},
+        {"====\n====\n====\n", false},
+        {"YWI==\nYWI==\nYWI==\n", false},
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        struct view_marks marks = {.list = {{.at = NULL}}};
+
+        CHECK(((view_test(gw_span_str(all[i].text), &marks) & VIEW_MAY_QUOTE) != 0) ==
+              all[i].is_quoted);
+        view_marks_fini(&marks);
+    }
+}
+
 int main(void)
 {
     test_random();
     test_full();
+    test_quoted();
     return test_done();
 }
