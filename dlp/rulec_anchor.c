@@ -58,7 +58,7 @@ uint8_t rulec_common_bits(const struct bundle_set *s, uint8_t *value)
     return any == 0 ? 0 : (uint8_t) ~(all ^ any);
 }
 
-/* Fills in the bytes of e's set without case, when they are few. */
+/* Fills in the bytes of e's set without case, when they are few, and how many there are. */
 static void fold_set(struct element *e)
 {
     for (unsigned byte = 0; byte < 256; byte++) {
@@ -66,12 +66,10 @@ static void fold_set(struct element *e)
 
         if (!rx_set_has(&e->set, byte) || (upper && rx_set_has(&e->set, byte | 0x20)))
             continue;
-        if (e->n_folded == RULEC_MAX_FOLDED) {
-            e->n_folded = 0;
-            return;
-        }
-        e->folded[e->n_folded++] = (uint8_t)(upper ? byte | 0x20 : byte);
+        if (e->n_bytes++ < RULEC_MAX_FOLDED)
+            e->folded[e->n_bytes - 1] = (uint8_t)(upper ? byte | 0x20 : byte);
     }
+    e->n_folded = e->n_bytes <= RULEC_MAX_FOLDED ? (uint8_t)e->n_bytes : 0;
 }
 
 static bool push_set(struct finder *x, struct sequences *all, const struct rx_node *n)

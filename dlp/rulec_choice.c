@@ -5,7 +5,10 @@
 
 #include "dlp/rulec_sequence.h"
 
-enum { MAX_SAME = 12 }; /* anchors of one window that are told apart by what is around it */
+enum {
+    MAX_SAME = 12,      /* anchors of one window that are told apart by what is around it */
+    MAX_SPELLINGS = 16, /* of a literal of the filter (prefilter_build.c) */
+};
 
 /* The dearest anchor that is taken: one candidate every fifty bytes. */
 static const double MAX_COST = 0.02;
@@ -13,6 +16,9 @@ static const double MAX_COST = 0.02;
 static const double RUN_COST = 2e-4;
 /* What four characters cost at most that the table of frequent ones does not have. */
 static const double SELDOM_GRAM = 5e-5;
+
+/* What a word costs at most for which a pattern goes without wide windows: these have it looked for at every number. */
+static const double SELDOM_WORD = 1e-4;
 
 /* What a window costs that was asked for last; sequences have most of theirs in common. */
 struct known_cost {
@@ -198,6 +204,27 @@ static bool is_alike(const struct chooser *x, const struct sequence *s, unsigned
     return true;
 }
 
+/* Is what begins at element i a window that is no literal of the filter? These have few spellings of three bytes at least. */
+static bool is_wide(const struct sequence *s, unsigned i)
+{
+    unsigned n = 1;
+
+    if (s->e[i]->kind != ELEMENT_SET)
+        return false;
+    for (unsigned k = i; k < i + BUNDLE_WINDOW_BYTES - 1 && n <= MAX_SPELLINGS; k++)
+        n = k < s->n && s->e[k]->kind == ELEMENT_SET ? n * s->e[k]->n_bytes : MAX_SPELLINGS + 1;
+    return n > MAX_SPELLINGS;
+}
+
+/* Is it one that has few bytes at each place? */
+static bool is_word(const struct sequence *s, unsigned i)
+{
+    for (unsigned k = i; k < i + BUNDLE_WINDOW_BYTES - 1; k++)
+        if (k >= s->n || s->e[k]->kind != ELEMENT_SET || s->e[k]->n_folded == 0)
+            return false;
+    return !is_wide(s, i);
+}
+
 /* What a sequence offers: the window or run that begins at element i. */
 struct offer {
     unsigned i;
@@ -340,19 +367,47 @@ static void drop_choices(struct chooser *x, struct choices *c)
     }
 }
 
+/* The cheapest of what the sequence offers, or of its words, that costs no more than that; false: there is none. */
+static bool find_best(struct chooser *x, const struct sequence *s, bool word, double most,
+                      struct offer *out)
+{
+    struct offer all[RULEC_MAX_ELEMENTS];
+    unsigned n = list_offers(x, s, all);
+
+    out->cost = DBL_MAX;
+    for (unsigned k = 0; k < n; k++)
+        if (all[k].cost < out->cost && (!word || is_word(s, all[k].i)))
+            *out = all[k];
+    return out->cost <= most;
+}
+
+/* Has every sequence a word that is seldom, while the cheapest of one's is a wide window? */
+static bool is_for_words(struct chooser *x, const struct sequences *all)
+{
+    bool wide = false;
+
+    for (unsigned i = 0; i < all->n; i++) {
+        struct offer offer;
+
+        if (!find_best(x, all->s[i], true, SELDOM_WORD, &offer))
+            return false;
+        wide = wide ||
+               (find_best(x, all->s[i], false, MAX_COST, &offer) && is_wide(all->s[i], offer.i));
+    }
+    return wide;
+}
+
 /* Chooses for each sequence; false when one offers nothing that is seldom enough. */
 static bool choose_all(struct chooser *x, struct choices *c)
 {
-    for (unsigned i = 0; i < c->of->n; i++) {
-        struct offer all[RULEC_MAX_ELEMENTS], *best = all;
-        unsigned n = list_offers(x, c->of->s[i], all);
+    const bool word = is_for_words(x, c->of);
 
-        for (unsigned k = 1; k < n; k++)
-            if (all[k].cost < best->cost)
-                best = &all[k];
-        if (n == 0 || best->cost > MAX_COST)
+    for (unsigned i = 0; i < c->of->n; i++) {
+        struct offer best;
+
+        if (!find_best(x, c->of->s[i], word, MAX_COST, &best))
             return false;
-        choose(c, i, best);
+        choose(c, i, &best);
     }
     if (c->of->n > 1)
         drop_choices(x, c);

@@ -19,6 +19,7 @@ struct element {
     double share[RULEC_KINDS];                  /* SET: of each kind's bytes those in it */
     uint8_t value, mask;                        /* SET: rulec_common_bits */
     uint8_t folded[RULEC_MAX_FOLDED], n_folded; /* SET: its bytes without case; 0: more than that */
+    unsigned n_bytes;                           /* SET: bytes without case */
     long min, max;                              /* GAP: width; RUN: min bytes, and no width */
     bool is_loop;                               /* GAP: any bytes of its set will do */
     unsigned n_users, user; /* sequences that have chosen what begins here, and the last of them */

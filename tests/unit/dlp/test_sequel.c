@@ -191,6 +191,23 @@ static void test_choice(void)
     gw_arena_free(arena);
 }
 
+/* Words behind a number are looked for, and not its last digit with a word's beginning, which is seldomer but no literal. */
+static void test_words(void)
+{
+    static const char pattern[] = "[0-9][0-9 x-]{5,22}[0-9][- ]?[-(:](?i:office|work|desk|phone)";
+    struct gw_arena *arena = gw_arena_new(1 << 22);
+    struct rx_pattern p = {.root = NULL};
+    struct rulec_anchor *anchors = NULL;
+    unsigned n = 0;
+    struct gw_err err;
+
+    CHECK(rx_parse(arena, gw_span_str(pattern), false, RULEC_BOUNDARY_NONE, &p, &err) == GW_OK &&
+          rulec_anchors(arena, p.root, &anchors, &n, &err) == GW_OK && n > 0);
+    for (unsigned i = 0; i < n; i++)
+        CHECK(!rx_set_has(&anchors[i].set[0], '7'));
+    gw_arena_free(arena);
+}
+
 int main(void)
 {
     struct dlp_rules *r = open_text(text_of_rules);
@@ -202,6 +219,7 @@ int main(void)
     }
     test_tries(s);
     test_choice();
+    test_words();
     dlp_scanner_free(s);
     dlp_rules_unref(r);
     (void)rmdir(work_dir);
