@@ -163,7 +163,7 @@ struct dlp_leaf {
 
 struct dlp_doc;
 
-/* Shorter JSON numbers are no identifiers: dlp_scan() passes over them. */
+/* Shorter JSON numbers are no identifiers, nor are fractions (a point behind at most four digits): dlp_scan() passes over them. */
 enum { DLP_NUMBER_MIN = 9 };
 
 struct dlp_doc_limits {

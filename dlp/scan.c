@@ -360,12 +360,23 @@ struct scan_doc {
     unsigned report_from, max_findings;
     uint64_t bytes;
     unsigned looked; /* leaves, since the clock was looked at */
+    struct scan_label label;
 };
 
-/* Short numbers are no identifiers. */
+/* A point behind few digits: arrays of numbers, as embeddings are. No identifier is written so, whatever its digits say. */
+static bool is_fraction(struct gw_span number)
+{
+    enum { WHOLE = 4 }; /* digits, or a sign and digits */
+    size_t n = number.len < WHOLE + 1 ? number.len : WHOLE + 1;
+
+    return memchr(number.ptr, '.', n) != NULL;
+}
+
+/* Short numbers and fractions are no identifiers. */
 static bool is_scanned(const struct dlp_leaf *leaf)
 {
-    return leaf->kind != DLP_LEAF_NUMBER || leaf->text.len >= DLP_NUMBER_MIN;
+    return leaf->kind != DLP_LEAF_NUMBER ||
+           (leaf->text.len >= DLP_NUMBER_MIN && !is_fraction(leaf->text));
 }
 
 /* Scans the leaf's text. That of a leaf of the tape ends when it has more findings than all may have; a quarter is for those of which a
@@ -387,6 +398,8 @@ static enum gw_status scan_leaf(struct scan_doc *d, const struct dlp_leaf *leaf,
 {
     struct dlp_scanner *s = d->s;
     bool *clean = scan_known(s, d->rules, leaf->text);
+    struct view_leaf view = {
+        .text = leaf->text, .key = leaf->key, .label = scan_label(&d->label, leaf), .leaf = i};
     unsigned first = s->n_found;
 
     d->bytes += leaf->text.len;
@@ -396,7 +409,7 @@ static enum gw_status scan_leaf(struct scan_doc *d, const struct dlp_leaf *leaf,
     GW_TRY(scan_plain(d, leaf, i));
     if (opened)
         return GW_OK;
-    GW_TRY(view_scan_leaf(s, d->rules, leaf->text, leaf->key, i, d->report_from, first));
+    GW_TRY(view_scan_leaf(s, d->rules, &view, d->report_from, first));
     if (clean != NULL)
         *clean = s->n_hits == 0 && s->only_rule == 0;
     return GW_OK;

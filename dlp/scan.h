@@ -4,7 +4,7 @@
  * scan_ring.c, scan_judge.c decides what they are worth (length, validators, the sum) with scan_list.c (values that are none), scan_word.c
  * (context words; scan_word_avx512.c) and scan_near.c (second patterns); scan_sleep.c and scan_plain.c say before what would be worth
  * nothing (no word near that is required, a wrong checksum); scan_overlap.c keeps the strongest where they overlap,
- * scan_known.c knows strings that need no look, scan_grow.c says of a text that grows what is known of it already, with
+ * scan_known.c knows strings that need no look, scan_label.c what a text is called, scan_grow.c says of a text that grows what is known of it already, with
  * scan_heads.c (what can begin with given bytes). */
 #ifndef DLP_SCAN_H
 #define DLP_SCAN_H
@@ -253,6 +253,17 @@ void scan_words_in(const struct scan_leaf *x, size_t from, size_t to, struct sca
  * and words are those from there on and, where runs are long enough, from the filter's run_reach in front of it. */
 void scan_runs_anywhere(struct scan_leaf *x, const struct prefilter_runs *group,
                         const struct scan_words *words, size_t from, size_t to, size_t end);
+
+/* What the last member said that names the one behind it. Zeroes are nothing. */
+struct scan_label {
+    char name[64];
+    size_t len;
+    const char *last; /* the last key: elements of an array share theirs */
+};
+
+/* What the leaf is called, empty where nothing says so; valid until the next call, and as long as the leaf's key. Leaves come in
+ * order. */
+struct gw_span scan_label(struct scan_label *l, const struct dlp_leaf *leaf);
 
 /* Scans one text and leaves its findings, resolved and in order, at s->found[first..n_found). */
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,

@@ -3,7 +3,7 @@
  * view_test() asks cheaply what a text may hold, and where (view_marks.h); only then views are made. A walked view goes over its
  * source unit by unit (a character, an escape) and writes what each says; only the surroundings of units that matter are written, apart from
  * each other by a newline. A blob view holds what each encoded stretch decodes to, between a little of the text around it.
- * A view may be the source of another. view.c goes through all of them and keeps the budgets.
+ * A labelled view holds values with their names in front. A view may be the source of another. view_scan.c goes through all of them and keeps the budgets.
  *
  * Maps: marks ascend in both offsets. Mapping a range gives the smallest range of the source, in whole units, that wrote
  * it.
@@ -23,6 +23,7 @@ enum {
     VIEW_MAY_DIGIT = 1 << 4,  /* a number that was taken apart */
     VIEW_MAY_SPELL = 1 << 5,  /* digits as words */
     VIEW_MAY_TAG = 1 << 6,    /* what nobody sees */
+    VIEW_MAY_LABEL = 1 << 7,  /* what it is called is known: never of view_test() */
 };
 
 enum {
@@ -65,15 +66,21 @@ struct view_blob {
     uint16_t view;  /* enum dlp_view */
 };
 
+/* A value of the source in a labelled view. */
+struct view_cell {
+    uint32_t src_start, out_start, len;
+};
+
 /* A view that was made. Zeroes are an empty one; reused for the next after view_clear(). */
 struct view_text {
     struct gw_span src;             /* borrowed */
     const struct view_marks *marks; /* of src, while the view is made; NULL: nothing is known */
     struct gw_buf out;
-    struct gw_buf places; /* struct view_mark, or struct view_blob when walk is NULL */
+    struct gw_buf places; /* struct view_mark, or when walk is NULL struct view_blob, or struct view_cell */
     struct gw_buf
         units; /* uint32_t: where in out those that matter begin, of a walk that is alone */
-    const struct view_walk *walk; /* NULL: blobs */
+    const struct view_walk *walk; /* NULL: blobs, or values with labels */
+    bool labelled;
     struct view_mark found;       /* the unit that view_map() found last */
     bool cut;                     /* more than max_bytes would have come out */
 };
@@ -91,6 +98,11 @@ bool view_make_walked(struct view_text *v, const struct view_walk *walk, struct 
                       const struct view_marks *marks, size_t max_bytes);
 bool view_make_blobs(struct view_text *v, struct gw_span src, const struct view_marks *marks,
                      size_t max_bytes);
+
+/* Makes the view of a value with its name in front. False: out of memory. */
+bool view_make_labelled(struct view_text *v, struct gw_span label, struct gw_span value);
+/* The same as view_map() for a labelled view, which says what its source says. False: there is nothing of a value in it. */
+bool view_map_labelled(const struct view_text *v, uint32_t *start, uint32_t *end);
 
 /* The range of the source that wrote out[start, end), not empty. False when it says what the source says there. *view: in
  * which form it was. A range behind the last one costs the way between them. */

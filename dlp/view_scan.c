@@ -25,6 +25,7 @@ enum {
 
 /* The views of a text, in this order. */
 enum kind {
+    KIND_LABELLED,
     KIND_TAGS,
     KIND_QUOTED,
     KIND_ESCAPE,
@@ -36,11 +37,12 @@ enum kind {
 };
 
 static const struct {
-    const struct view_walk *walk; /* NULL: blobs */
+    const struct view_walk *walk; /* NULL: blobs, or it is labelled */
     unsigned may;                 /* bits of view_test() that it needs */
     bool decodes;                 /* counts as a decoder */
     bool last;                    /* has no views of its own */
 } kinds[KIND_END] = {
+    [KIND_LABELLED] = {NULL, VIEW_MAY_LABEL, false, true},
     [KIND_TAGS] = {&view_walk_tags, VIEW_MAY_TAG, false, true},
     [KIND_QUOTED] = {&view_walk_quoted, VIEW_MAY_QUOTE, true, false},
     [KIND_ESCAPE] = {&view_walk_escape, VIEW_MAY_ESCAPE, true, false},
@@ -154,7 +156,7 @@ static bool is_all_digits(struct gw_span text)
 struct leaf_views {
     struct dlp_scanner *s;
     const struct dlp_rules *rules;
-    struct gw_span key;
+    struct gw_span key, label;
     uint32_t leaf;
     unsigned report_from;
     unsigned first; /* of the leaf's findings in s->found */
@@ -190,6 +192,16 @@ static bool judge_digits(const struct leaf_views *l, struct view_text *v, struct
     return true;
 }
 
+/* Takes f, a finding behind a label, back to the leaf, of which it is a plain one. False: it is nothing new. */
+static bool take_labelled(const struct leaf_views *l, struct dlp_finding *f, unsigned n_known)
+{
+    const struct dlp_finding *known = l->s->found + l->first;
+
+    f->view = DLP_VIEW_PLAIN;
+    return view_map_labelled(&l->s->views.chain[0], &f->start, &f->end) &&
+           !is_known(known, n_known, f) && !overlaps_surer(known, n_known, f);
+}
+
 /* Takes f, a finding of the view on top of the chain, back to the leaf. False: it is nothing new. */
 static bool take_back(const struct leaf_views *l, struct dlp_finding *f, unsigned n_known)
 {
@@ -198,6 +210,8 @@ static bool take_back(const struct leaf_views *l, struct dlp_finding *f, unsigne
     bool changed = false, walked = top->walk != NULL && top->walk->view != DLP_VIEW_DIGITS;
     enum dlp_view view = DLP_VIEW_PLAIN, in = DLP_VIEW_PLAIN;
 
+    if (top->labelled)
+        return take_labelled(l, f, n_known);
     if (top->walk != NULL && top->walk->view == DLP_VIEW_DIGITS && !judge_digits(l, top, f))
         return false;
     for (unsigned i = l->depth; i > 0; i--) {
@@ -246,6 +260,19 @@ static enum gw_status scan_view(const struct leaf_views *l)
 
 /* ---- views ------------------------------------------------------------------------------- */
 
+/* Makes the text of the view. False: out of memory. */
+static bool make_text(const struct leaf_views *l, const struct level *lv, enum kind kind,
+                      size_t max)
+{
+    struct view_text *v = &l->s->views.chain[l->depth];
+    const struct view_marks *marks = &l->s->views.marks[l->depth];
+
+    if (kind == KIND_LABELLED)
+        return view_make_labelled(v, l->label, lv->text);
+    return kinds[kind].walk == NULL ? view_make_blobs(v, lv->text, marks, max)
+                                    : view_make_walked(v, kinds[kind].walk, lv->text, marks, max);
+}
+
 /* Makes the view of `kind` of a level on top of the chain and scans it. *made: it is there. */
 static enum gw_status make_view(struct leaf_views *l, const struct level *lv, enum kind kind,
                                 bool *made)
@@ -256,16 +283,17 @@ static enum gw_status make_view(struct leaf_views *l, const struct level *lv, en
 
     *made = false;
     vs->used = vs->used <= l->depth ? l->depth + 1 : vs->used;
-    if (!(kinds[kind].walk == NULL
-              ? view_make_blobs(v, lv->text, &vs->marks[l->depth], max)
-              : view_make_walked(v, kinds[kind].walk, lv->text, &vs->marks[l->depth], max)))
+    if (!make_text(l, lv, kind, max))
         return GW_ENOMEM;
     if (v->cut)
         vs->cut |= DLP_CUT_BYTES;
     if (v->out.len == 0)
         return GW_OK;
-    vs->view_bytes += v->out.len;
-    vs->left -= v->out.len < vs->left ? v->out.len : vs->left;
+    /* A label is no decoder, and leaves that have one are short. */
+    if (kind != KIND_LABELLED) {
+        vs->view_bytes += v->out.len;
+        vs->left -= v->out.len < vs->left ? v->out.len : vs->left;
+    }
     if (lv->decoders + kinds[kind].decodes > MAX_DECODERS) {
         vs->cut |= DLP_CUT_DEPTH;
         return GW_OK;
@@ -311,18 +339,20 @@ static enum gw_status next_view(struct leaf_views *l, struct level *levels)
 }
 
 enum gw_status view_scan_leaf(struct dlp_scanner *s, const struct dlp_rules *rules,
-                              struct gw_span text, struct gw_span key, uint32_t leaf,
-                              unsigned report_from, unsigned first)
+                              const struct view_leaf *leaf, unsigned report_from, unsigned first)
 {
     struct level levels[VIEW_CHAIN + 1] = {
-        {.text = text, .may = view_test(text, &s->views.marks[0])}};
+        {.text = leaf->text,
+         .may = view_test(leaf->text, &s->views.marks[0]) |
+                (leaf->label.len > 0 ? (unsigned)VIEW_MAY_LABEL : 0)}};
     struct leaf_views l = {.s = s,
                            .rules = rules,
-                           .key = key,
-                           .leaf = leaf,
+                           .key = leaf->key,
+                           .label = leaf->label,
+                           .leaf = leaf->leaf,
                            .report_from = report_from,
                            .first = first,
-                           .room = text.len * CHAIN_PER_BYTE + FREE_BYTES};
+                           .room = leaf->text.len * CHAIN_PER_BYTE + FREE_BYTES};
     unsigned before = s->n_found;
 
     if (levels[0].may == 0)

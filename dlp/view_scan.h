@@ -19,6 +19,12 @@ struct view_scan {
 struct dlp_scanner;
 struct dlp_rules;
 
+/* A leaf whose views are scanned: its text, the key above it, what it is called (empty: nobody knows), its number. */
+struct view_leaf {
+    struct gw_span text, key, label;
+    uint32_t leaf;
+};
+
 /* Begins a scan of text_bytes in all. */
 void view_scan_begin(struct view_scan *vs, uint64_t text_bytes);
 /* There is more text than was said. */
@@ -27,10 +33,9 @@ void view_scan_more(struct view_scan *vs, uint64_t text_bytes);
 void view_scan_end(struct view_scan *vs);
 void view_scan_fini(struct view_scan *vs);
 
-/* Scans what a leaf's text may hide. s->found[first..n_found) are the leaf's findings, and grow by those of views; sorted by
+/* Scans what a leaf's text may hide, and it behind its label, which is empty where the leaf has none. s->found[first..n_found) are the leaf's findings, and grow by those of views; sorted by
  * start behind it. GW_ELIMIT, GW_ENOMEM. */
 enum gw_status view_scan_leaf(struct dlp_scanner *s, const struct dlp_rules *rules,
-                              struct gw_span text, struct gw_span key, uint32_t leaf,
-                              unsigned report_from, unsigned first);
+                              const struct view_leaf *leaf, unsigned report_from, unsigned first);
 
 #endif

@@ -9,6 +9,7 @@ void view_clear(struct view_text *v)
     gw_buf_clear(&v->places);
     gw_buf_clear(&v->units);
     v->walk = NULL;
+    v->labelled = false;
     v->marks = NULL;
     v->found = (struct view_mark){0, 0};
     v->cut = false;
