@@ -147,10 +147,12 @@ static inline void offer_fixed(struct scan_leaf *x, const struct bundle_target *
 {
     size_t start = at - t->min;
 
-    if (at >= t->min && scan_name_fits(x, t->pattern, start) && !scan_is_dead(x, t->pattern) &&
+    /* What costs least comes first: a compare of sixteen bytes refuses half, what follows the window most of the others. */
+    if (at >= t->min &&
         (!prefilter_at_word(&x->rules->b->patterns[t->pattern]) || start == 0 ||
          !is_word((unsigned char)x->text.ptr[start - 1])) &&
-        scan_sequel_fits(x, t->sequel, at + t->sequel_at) && scan_fits(x, t->pattern, start))
+        scan_fits(x, t->pattern, start) && !scan_is_dead(x, t->pattern) &&
+        scan_sequel_fits(x, t->sequel, at + t->sequel_at) && scan_name_fits(x, t->pattern, start))
         scan_push(x, t->pattern, start);
 }
 
