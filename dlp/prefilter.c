@@ -32,21 +32,22 @@ const uint8_t prefilter_flags[256] = {
 #undef T
 #undef C
 
-void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
-                          size_t len, struct prefilter_places *places)
+unsigned prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
+                              size_t len, struct prefilter_places *places, unsigned first,
+                              unsigned end, unsigned kept)
 {
-    unsigned kept = 0;
     uint16_t *at = places->literal;
 
     /* No branch: which places are kept is hard to guess. */
-    for (unsigned i = 0; i < places->n_literal; i++) {
-        unsigned flags = prefilter_literal(f, prefilter_key(text, from + at[i], len),
-                                           places->begin[at[i] / 64] >> (at[i] % 64));
+    for (unsigned i = first; i < end; i++) {
+        unsigned place = at[i] & PREFILTER_PLACE,
+                 flags = prefilter_literal(f, prefilter_key(text, from + place, len),
+                                           places->begin[place / 64] >> (place % 64));
 
-        at[kept] = (uint16_t)(at[i] | flags);
+        at[kept] = (uint16_t)(place | flags);
         kept += flags != 0;
     }
-    places->n_literal = kept;
+    return kept;
 }
 
 /* ---- eight bytes a step ------------------------------------------------------------------- */
@@ -245,7 +246,7 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
     }
     out->n_literal = find_pairs(said.pairs, to - from, out->literal);
     prefilter_sum_up(f, words, to - from, out);
-    prefilter_keep_known(f, text, from, len, out);
+    out->n_literal = prefilter_keep_known(f, text, from, len, out, 0, out->n_literal, 0);
     if (f->start_words == 1)
         prefilter_keep_starts(f, text, from, len, list_starts(out), out);
 }

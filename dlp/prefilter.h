@@ -27,7 +27,8 @@ enum {
     PREFILTER_SLACK = 64,
     PREFILTER_LIT_ROOM = 1 << 13, /* elements of prefilter_index.common */
     PREFILTER_BLOOMS = 3,
-    PREFILTER_ROW_WORDS = 8, /* rows of starts are a multiple of that, or a word */
+    PREFILTER_BLOOM_BANKS = 8, /* of 128 bytes; small filters have half of them */
+    PREFILTER_ROW_WORDS = 8,   /* rows of starts are a multiple of that, or a word */
     /* What an element of prefilter_places.literal is made of: which lengths of literal it may be, and the place. */
     PREFILTER_PLACE = (1 << 13) - 1,
     PREFILTER_IS_FOUR = 1 << 13,
@@ -129,21 +130,21 @@ enum prefilter_length { PREFILTER_FOUR, PREFILTER_THREE, PREFILTER_LENGTHS };
 struct prefilter_common {
     uint64_t value, mask;
     uint32_t first;
-    uint16_t n, n_targets;
+    uint16_t n, n_targets : 15;
+    uint16_t at_word : 1; /* all of them stand where a word begins */
 };
 
 /* Literals of one length: a bit for each 16-bit hash, and the spellings in order of its upper 13 bits. */
 struct prefilter_index {
-    /* The same as the bits, as Bloom filters of 4,096 bits under hashes that are linear over GF(2), which 64 bytes can be asked of at
-     * once. */
-    _Alignas(64) uint8_t bloom[PREFILTER_BLOOMS][4][128];
+    /* The same as the bits, as Bloom filters of 4,096 bits, or 8,192, under hashes that are linear over GF(2), which 64 bytes can be
+     * asked of at once. */
+    _Alignas(64) uint8_t bloom[PREFILTER_BLOOMS][PREFILTER_BLOOM_BANKS][128];
     uint64_t hashes[1 << 10];
     struct prefilter_common common[PREFILTER_LIT_ROOM];
-    uint64_t
-        at_word[PREFILTER_LIT_ROOM / 64]; /* a bit each: all of them stand where a word begins */
     struct prefilter_lit *lits;
     unsigned n;
     unsigned n_blooms; /* how many are worth asking */
+    bool has_all_banks;
 };
 
 /* The first sixteen bytes of a match, as far as bits tell: a necessary condition that costs a compare. unsaid: at which places the set tells
@@ -305,8 +306,7 @@ static inline bool prefilter_fits_common(const struct prefilter_index *literals,
 {
     const struct prefilter_common *c = &literals->common[hash >> 3];
 
-    return ((key & c->mask) == c->value) &
-           ((~(literals->at_word[hash >> 9] >> (hash >> 3 & 63)) | begin) & 1);
+    return ((key & c->mask) == c->value) & ((~(uint64_t)c->at_word | begin) & 1);
 }
 
 /* Which lengths of literal there can be, as flags; 0: none. key: the eight bytes from PREFILTER_LIT_BEFORE in front of it on; begin, its
@@ -431,9 +431,11 @@ void prefilter_fini(struct prefilter *f);
 
 /* The variants; the last two only where the machine has the instructions. */
 prefilter_find_fn prefilter_find_scalar, prefilter_find_avx2, prefilter_find_avx512;
-/* Keeps of the literal places from `from` on, which have no flags yet, those where a literal can be. */
-void prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
-                          size_t len, struct prefilter_places *places);
+/* Keeps of the literal places [first, end), which are counted from `from`, those where a literal can be, with their flags, behind so many
+ * that are kept already; returns how many are then. */
+unsigned prefilter_keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
+                              size_t len, struct prefilter_places *places, unsigned first,
+                              unsigned end, unsigned kept);
 prefilter_starts_fn prefilter_starts_scalar, prefilter_starts_avx2, prefilter_starts_avx512;
 prefilter_near_fn prefilter_near_scalar, prefilter_near_avx512;
 prefilter_members_fn prefilter_members_scalar, prefilter_members_avx2, prefilter_members_avx512;

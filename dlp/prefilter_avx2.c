@@ -325,7 +325,7 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
     prefilter_sum_up(f, m.word, to - from, out);
     if (f->wide_words > 1)
         keep_wide(f, text, from, len, out);
-    prefilter_keep_known(f, text, from, len, out);
+    out->n_literal = prefilter_keep_known(f, text, from, len, out, 0, out->n_literal, 0);
     if (f->start_words != 1)
         return;
     n = 0;

@@ -25,32 +25,42 @@ static inline __m512i hash(const struct tables *t, unsigned which,
     return _mm512_xor_si512(*three, h[3]);
 }
 
-/* Which lanes are in one filter: a chooses the byte with the top bit of b, b the bit in it. */
-static inline __mmask64 in_bloom(const struct tables *t, const uint8_t bloom[4][128], __m512i a,
-                                 __m512i b)
+/* The bytes of four banks that the top bits of a and b choose, and the lower ones of a. */
+static inline __m512i in_banks(const uint8_t banks[4][128], __m512i a, __mmask64 ma, __mmask64 mb)
 {
-    __m512i r[4], low, high, bit;
-    __mmask64 ma = _mm512_movepi8_mask(a), mb = _mm512_movepi8_mask(b);
+    __m512i r[4];
 
     for (unsigned k = 0; k < 4; k++)
-        r[k] = _mm512_permutex2var_epi8(_mm512_load_si512(bloom[k]), a,
-                                        _mm512_load_si512(bloom[k] + 64));
-    low = _mm512_mask_mov_epi8(r[0], ma, r[1]);
-    high = _mm512_mask_mov_epi8(r[2], ma, r[3]);
-    bit = _mm512_shuffle_epi8(t->bit_of, _mm512_and_si512(b, _mm512_set1_epi8(7)));
-    return _mm512_test_epi8_mask(_mm512_mask_mov_epi8(low, mb, high), bit);
+        r[k] = _mm512_permutex2var_epi8(_mm512_load_si512(banks[k]), a,
+                                        _mm512_load_si512(banks[k] + 64));
+    return _mm512_mask_mov_epi8(_mm512_mask_mov_epi8(r[0], ma, r[1]), mb,
+                                _mm512_mask_mov_epi8(r[2], ma, r[3]));
+}
+
+/* Which lanes are in filter number i: a hash chooses the byte with the top bits of the two others, the next one the bit in it. */
+static inline __mmask64 in_bloom(const struct tables *t, const struct prefilter_index *literals,
+                                 const __m512i h[PREFILTER_BLOOMS], unsigned i)
+{
+    const __m512i a = h[i], b = h[(i + 1) % PREFILTER_BLOOMS], c = h[(i + 2) % PREFILTER_BLOOMS];
+    const __mmask64 ma = _mm512_movepi8_mask(a), mb = _mm512_movepi8_mask(b);
+    __m512i bytes = in_banks(literals->bloom[i], a, ma, mb);
+
+    if (literals->has_all_banks)
+        bytes = _mm512_mask_mov_epi8(bytes, _mm512_movepi8_mask(c),
+                                     in_banks(literals->bloom[i] + 4, a, ma, mb));
+    return _mm512_test_epi8_mask(
+        bytes, _mm512_shuffle_epi8(t->bit_of, _mm512_and_si512(b, _mm512_set1_epi8(7))));
 }
 
 /* Which lanes are in all filters that are worth asking. */
 static inline __mmask64 known(const struct tables *t, const struct prefilter_index *literals,
                               const __m512i h[PREFILTER_BLOOMS])
 {
-    __mmask64 found = in_bloom(t, literals->bloom[0], h[0], h[1]);
+    __mmask64 found = in_bloom(t, literals, h, 0);
 
-    if (literals->n_blooms > 1)
-        found &= in_bloom(t, literals->bloom[1], h[1], h[2]);
-    if (literals->n_blooms > 2)
-        found &= in_bloom(t, literals->bloom[2], h[2], h[0]);
+    for (unsigned i = 1; i < PREFILTER_BLOOMS; i++)
+        if (i < literals->n_blooms)
+            found &= in_bloom(t, literals, h, i);
     return found;
 }
 
@@ -142,15 +152,25 @@ static inline void load_tables(const struct prefilter *f, struct tables *t)
         _mm_set_epi8(0, 0, 0, 0, 0, 0, 0, 0, (char)128, 64, 32, 16, 8, 4, 2, 1));
 }
 
-/* Keeps of n places from `from` on those whose hash of some length is known, or that are too near the end to tell; sixteen a step. The
- * filters, which ask less of memory, leave three times as many. */
+/* Which of these hashes have their bit. */
+static inline __mmask16 in_bits(const uint64_t *bits, __m512i hash)
+{
+    __m512i word = _mm512_i32gather_epi32(_mm512_srli_epi32(hash, 5), (const void *)bits, 4),
+            bit = _mm512_sllv_epi32(_mm512_set1_epi32(1),
+                                    _mm512_and_si512(hash, _mm512_set1_epi32(31)));
+
+    return _mm512_test_epi32_mask(word, bit);
+}
+
+/* Keeps of n places from `from` on those whose hash of some length is known, and notes of which, or that are too near the end to tell;
+ * sixteen a step. The filters, which ask less of memory, leave twice as many. */
 static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text, size_t from,
                             size_t len, uint16_t *at, unsigned n)
 {
     enum { LANES = 16 };
-    const __m512i factor = _mm512_set1_epi32((int)0x9E3779B1u), low = _mm512_set1_epi32(31);
-    const void *fours = f->literals[PREFILTER_FOUR].hashes,
-               *threes = f->literals[PREFILTER_THREE].hashes;
+    const __m512i factor = _mm512_set1_epi32((int)0x9E3779B1u);
+    const uint64_t *fours = f->literals[PREFILTER_FOUR].hashes,
+                   *threes = f->literals[PREFILTER_THREE].hashes;
     size_t left = len - from;
     /* Places behind which four bytes are, plus 1. */
     __m512i inside =
@@ -161,23 +181,94 @@ static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text
 
     for (unsigned i = 0; i < n; i += LANES) {
         __m256i places = _mm256_loadu_si256((const void *)(at + i));
-        __m512i place = _mm512_cvtepu16_epi32(places), key, four, three, found;
+        __m512i place = _mm512_cvtepu16_epi32(places), key, four, three;
         __mmask16 valid = (__mmask16)(n - i < LANES ? (1u << (n - i)) - 1 : 0xFFFFu),
-                  asked = _mm512_mask_cmplt_epi32_mask(valid, place, inside), known;
+                  asked = _mm512_mask_cmplt_epi32_mask(valid, place, inside), known, is_four,
+                  is_three;
 
         key = _mm512_or_si512(_mm512_mask_i32gather_epi32(_mm512_setzero_si512(), asked, place,
                                                           (const void *)(text + from), 1),
                               _mm512_set1_epi8(0x20));
         four = _mm512_srli_epi32(_mm512_mullo_epi32(key, factor), 16);
         three = _mm512_srli_epi32(_mm512_mullo_epi32(_mm512_slli_epi32(key, 8), factor), 16);
-        found = _mm512_or_si512(
-            _mm512_srlv_epi32(_mm512_i32gather_epi32(_mm512_srli_epi32(four, 5), fours, 4),
-                              _mm512_and_si512(four, low)),
-            _mm512_srlv_epi32(_mm512_i32gather_epi32(_mm512_srli_epi32(three, 5), threes, 4),
-                              _mm512_and_si512(three, low)));
-        known = (__mmask16)((_mm512_test_epi32_mask(found, _mm512_set1_epi32(1)) | ~asked) & valid);
+        is_four = in_bits(fours, four) & asked;
+        is_three = in_bits(threes, three) & asked;
+        known = (__mmask16)((is_four | is_three | ~asked) & valid);
+        places = _mm256_or_si256(places, _mm256_maskz_set1_epi16(is_four, PREFILTER_IS_FOUR));
+        places = _mm256_or_si256(places, _mm256_maskz_set1_epi16(is_three, PREFILTER_IS_THREE));
         _mm256_storeu_si256((void *)(at + kept), _mm256_maskz_compress_epi16(known, places));
         kept += (unsigned)__builtin_popcount(known);
+    }
+    return kept;
+}
+
+/* At which of eight places a literal can be: of three bytes at those of threes, else of four. */
+static inline __mmask8 keep_eight(const struct prefilter *f, const unsigned char *text,
+                                  const uint64_t *begin, __m512i place, __mmask8 threes)
+{
+    const char *tables = (const char *)f->literals + offsetof(struct prefilter_index, common);
+    const __m512i at = _mm512_and_si512(place, _mm512_set1_epi64(PREFILTER_PLACE)),
+                  key = _mm512_i64gather_epi64(at, (const void *)(text - PREFILTER_LIT_BEFORE), 1);
+    __m512i hash, common, differs, begins, said;
+
+    hash =
+        _mm512_or_si512(_mm512_srli_epi64(key, 8 * PREFILTER_LIT_BEFORE), _mm512_set1_epi8(0x20));
+    hash = _mm512_mask_slli_epi64(hash, threes, hash, 8);
+    /* An element is said by the upper 13 bits of the lower half. */
+    hash = _mm512_mul_epu32(hash, _mm512_set1_epi64(0x9E3779B1));
+    hash = _mm512_srli_epi64(_mm512_slli_epi64(hash, 32), 51);
+    _Static_assert(sizeof(struct prefilter_common) == 24, "value, mask, the rest");
+    common =
+        _mm512_add_epi64(_mm512_add_epi64(_mm512_slli_epi64(hash, 4), _mm512_slli_epi64(hash, 3)),
+                         _mm512_maskz_set1_epi64(threes, sizeof(struct prefilter_index)));
+    differs = _mm512_xor_si512(
+        _mm512_and_si512(key, _mm512_i64gather_epi64(common, (const void *)(tables + 8), 1)),
+        _mm512_i64gather_epi64(common, (const void *)tables, 1));
+    said = _mm512_i64gather_epi64(common, (const void *)(tables + 16), 1);
+    begins =
+        _mm512_srlv_epi64(_mm512_i64gather_epi64(_mm512_srli_epi64(at, 6), (const void *)begin, 8),
+                          _mm512_and_si512(at, _mm512_set1_epi64(63)));
+    /* at_word is the uppermost bit of what is said. */
+    return _mm512_testn_epi64_mask(differs, differs) &
+           (__mmask8) ~(_mm512_movepi64_mask(said) &
+                        _mm512_testn_epi64_mask(begins, _mm512_set1_epi64(1)));
+}
+
+/* prefilter_keep_known() of all places that keep_hashes() left, eight a step: the tables are large, so one waits for eight at once. */
+static unsigned keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
+                           size_t len, struct prefilter_places *places)
+{
+    enum { LANES = 8, BEHIND = sizeof(uint64_t) - PREFILTER_LIT_BEFORE };
+    const __m128i four = _mm_set1_epi16(PREFILTER_IS_FOUR),
+                  three = _mm_set1_epi16(PREFILTER_IS_THREE);
+    uint16_t *at = places->literal;
+    unsigned kept = 0, n = places->n_literal, end;
+
+    for (unsigned i = 0; i < n; i = end) {
+        __m128i some = _mm_loadu_si128((const void *)(at + i));
+        __mmask8 fours = _mm_test_epi16_mask(some, four), threes = _mm_test_epi16_mask(some, three),
+                 all = fours ^ threes;
+        __m512i place = _mm512_cvtepu16_epi64(some);
+
+        end = n - i < LANES ? n : i + LANES;
+        if (end - i < LANES || from + (at[i] & PREFILTER_PLACE) < PREFILTER_LIT_BEFORE ||
+            len - from - (at[end - 1] & PREFILTER_PLACE) < BEHIND) {
+            kept = prefilter_keep_known(f, text, from, len, places, i, end, kept);
+            continue;
+        }
+        if (all == 0xFF) { /* one length each */
+            all = keep_eight(f, text + from, places->begin, place, threes);
+            fours &= all;
+            threes &= all;
+        } else {
+            fours &= keep_eight(f, text + from, places->begin, place, 0);
+            threes &= keep_eight(f, text + from, places->begin, place, 0xFF);
+        }
+        some = _mm_or_si128(
+            _mm_and_si128(some, _mm_set1_epi16(PREFILTER_PLACE)),
+            _mm_or_si128(_mm_maskz_mov_epi16(fours, four), _mm_maskz_mov_epi16(threes, three)));
+        _mm_storeu_si128((void *)(at + kept), _mm_maskz_compress_epi16(fours | threes, some));
+        kept += (unsigned)__builtin_popcount(fours | threes);
     }
     return kept;
 }
@@ -241,7 +332,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
                &out->token[(to - from + 63) / 64], &out->run[(to - from + 63) / 64]);
     out->n_literal = keep_hashes(f, text, from, len, out->literal, n);
     prefilter_sum_up(f, word, to - from, out);
-    prefilter_keep_known(f, text, from, len, out);
+    out->n_literal = keep_known(f, text, from, len, out);
     if (f->start_words != 1)
         return;
     n = 0;

@@ -10,6 +10,7 @@ enum {
     MAX_SPELLINGS = 16,    /* of a literal window */
     FEW_LITS = 128,        /* so many leave the first Bloom filter empty enough, */
     SOME_LITS = 512,       /* and so many two of them */
+    FULL_LITS = 1536,      /* more need all banks of each */
     MAX_LITS = UINT16_MAX, /* more spellings than a cell's index can count become wide */
     /* PREFILTER_BY_*, counted over all kinds. */
     DIGIT_BUCKET = 8 * PREFILTER_START,
@@ -100,9 +101,15 @@ static uint8_t linear(unsigned which, enum prefilter_length length, const unsign
     return (uint8_t)h;
 }
 
-static void add_bloom(uint8_t bloom[4][128], unsigned a, unsigned b)
+/* Fills in what the filters are asked for: which bank, which byte of it, which bit. */
+static void add_blooms(struct prefilter_index *to, const uint8_t h[PREFILTER_BLOOMS])
 {
-    bloom[(b >> 7) * 2 + (a >> 7)][a & 127] |= (uint8_t)(1u << (b & 7));
+    for (unsigned i = 0; i < PREFILTER_BLOOMS; i++) {
+        unsigned a = h[i], b = h[(i + 1) % PREFILTER_BLOOMS], c = h[(i + 2) % PREFILTER_BLOOMS],
+                 half = to->has_all_banks ? c >> 7 : 0;
+
+        to->bloom[i][half * 4 + (b >> 7) * 2 + (a >> 7)][a & 127] |= (uint8_t)(1u << (b & 7));
+    }
 }
 
 /* What the bytes around a literal have to be for any target of [first, end). */
@@ -144,8 +151,7 @@ static void add_lit(struct prefilter *f, enum prefilter_length length, uint32_t 
     to->hashes[hash >> 6] |= UINT64_C(1) << (hash & 63);
     for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
         h[i] = linear(i, length, bytes);
-    for (unsigned i = 0; i < PREFILTER_BLOOMS; i++)
-        add_bloom(to->bloom[i], h[i], h[(i + 1) % PREFILTER_BLOOMS]);
+    add_blooms(to, h);
 }
 
 /* False when it is none, or there are too many. */
@@ -221,14 +227,13 @@ static void fill_common(struct prefilter *f, const struct bundle *b, enum prefil
         at_word = at_word && is_at_word(f, b, &lits[i]);
     }
     c.n = (uint16_t)(end - first);
-    if (c.n == 1 && n_targets <= UINT16_MAX) {
+    c.at_word = at_word;
+    if (c.n == 1 && n_targets <= INT16_MAX) {
         c.n = 0;
         c.first = lits[first].first;
-        c.n_targets = (uint16_t)n_targets;
+        c.n_targets = n_targets & INT16_MAX;
     }
     literals->common[cell] = c;
-    if (at_word)
-        literals->at_word[cell / 64] |= UINT64_C(1) << (cell % 64);
 }
 
 static void index_lits(struct prefilter *f, const struct bundle *b, enum prefilter_length length)
@@ -526,6 +531,7 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
         n[length] += more;
     }
     for (unsigned k = 0; k < PREFILTER_LENGTHS; k++) {
+        f->literals[k].has_all_banks = n[k] > FULL_LITS;
         f->literals[k].lits = calloc(n[k] + 1, sizeof(struct prefilter_lit));
         if (f->literals[k].lits == NULL)
             return false;

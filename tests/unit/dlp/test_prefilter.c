@@ -32,7 +32,7 @@ static bool has_literal(const struct prefilter *f, const unsigned char *text, si
         const struct prefilter_index *literals = &f->literals[length];
         uint32_t cell = prefilter_hash(length, eight + PREFILTER_LIT_BEFORE) >> 3;
 
-        if ((literals->at_word[cell / 64] >> (cell % 64) & 1) != 0 && at > 0 &&
+        if (literals->common[cell].at_word != 0 && at > 0 &&
             (prefilter_flags[text[at - 1]] & 1) != 0)
             continue;
         for (unsigned i = 0; i < literals->n; i++)
