@@ -39,6 +39,13 @@ ASKED = {
     "whispers": (None, "micro", None, "-"),
     "presidio_research": (None, "micro", None, "-"),
     "scrubadub": (None, "micro", None, "-"),
+    "semgrep_secrets": (None, "micro", None, "-"),
+    "semgrep_code": (None, "micro", None, "-"),
+    "trivy": (None, "micro", None, "-"),
+    "checkov": (None, "micro", None, "-"),
+    "ripsecrets": (None, "micro", None, "-"),
+    "talisman": (None, "micro", None, "-"),
+    "leaktk": (None, "micro", None, "-"),
 }
 
 

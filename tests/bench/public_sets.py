@@ -4,7 +4,8 @@
 usage: tests/bench/public_sets.py CLONES OUT
 
 CLONES holds work trees of any of: gitleaks, betterleaks, noseyparker, titus, kingfisher, trufflehog, CredSweeper, osv-scalibr, secretlint,
-detect-secrets, whispers, presidio, presidio-research, scrubadub; those that are absent are left out. Each becomes OUT/NAME.jsonl ({"id", "text", "expect", "not_expect"}; offsets count characters). gitleaks makes its secrets from patterns
+detect-secrets, whispers, presidio, presidio-research, scrubadub, semgrep-rules, trivy, checkov, ripsecrets, talisman, patterns (LeakTK's, with its
+submodule); those that are absent are left out. Each becomes OUT/NAME.jsonl ({"id", "text", "expect", "not_expect"}; offsets count characters). gitleaks makes its secrets from patterns
 when its configuration is generated, so its generator is built (with go) and run in a copy, once, and its secrets differ from run to run.
 Nothing of the sets is kept in this repository: they are other people's work, and their strings are not what rules are built from."""
 import ast
@@ -16,6 +17,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+
+import public_sets_secrets
 
 GO_STRING = r'"(?:[^"\\\n]|\\.)*"|`[^`]*`'
 
@@ -408,6 +411,13 @@ def main():
             write(sys.argv[2], name, list(cases(path)))
         else:
             print(f"SKIP  {name}: {path} is absent")
+    for folder, sets in public_sets_secrets.SETS.items():
+        path = os.path.join(sys.argv[1], folder)
+        for name, cases in sets:
+            if os.path.isdir(path):
+                write(sys.argv[2], name, list(cases(path)))
+            else:
+                print(f"SKIP  {name}: {path} is absent")
 
 
 main()
