@@ -46,7 +46,7 @@ def values_of(tree, key):
 
 def semgrep(folder):
     """Its rules of generic secrets, which are regular expressions: where one matches in the line under its annotation, its first group is
-    what must be found, or all of it."""
+    what must be found if it is long enough to be a secret, otherwise anything."""
     import yaml  # only this and LeakTK need it
     for path in sorted(glob.glob(folder + "/generic/secrets/*/*.yaml")):
         patterns = {}
@@ -65,16 +65,15 @@ def semgrep(folder):
                         m = re.search(pattern.replace("(?i)", ""), block, re.I if "(?i)" in pattern else 0)
                     except re.error:
                         continue
-                    if m and "\n" not in block[:m.start()] and m.end() - m.start() < 400:
-                        a, b = m.span(m.lastindex and 1 or 0)
-                        expect.update(start=a, end=b)
+                    if m and m.lastindex and "\n" not in block[:m.start()] and 9 <= len(m[1] or "") < 400:
+                        expect.update(start=m.start(1), end=m.end(1))
                         break
                 yield {"text": block, "expect": [expect]}
 
 
 def semgrep_code(folder):
     """Its rules of credentials in programs of any language: something must be found in the lines under the annotation that hold a literal."""
-    wanted = re.compile(r"(?=.*(hard-?coded?|static|exposed|storage-in-source|in-build-arg|check-secrets|session-secret))"
+    wanted = re.compile(r"(?=.*(hard-?coded?|static|storage-in-source|in-build-arg|check-secrets|session-secret))"
                         r".*(secret|password|credential|token|jwt|passport|config|key|passphrase|auth|hashids)")
     for path in sorted(glob.glob(folder + "/**/*.*", recursive=True)):
         if "/generic/secrets/" in path or path.endswith((".yaml", ".yml")) or ".fixed." in path or os.path.isdir(path):
