@@ -155,6 +155,36 @@ static bool is_quantity(struct gw_span s, struct shape sh)
     return sh.digit > 0 && sh.other == 0 && sh.lower + sh.upper <= 2 && s.len <= 6;
 }
 
+/* What a configuration holds encrypted: eyaml's and SOPS' ENC[...], Jasypt's ENC(...), Spring's {cipher}..., Vault's vault:v1:...,
+ * Maven's {...=}. Without the key it opens nothing, but it is told, low. */
+static bool is_encrypted(struct gw_span s)
+{
+    const char last = s.len > 0 ? s.ptr[s.len - 1] : '\0';
+
+    if (gw_span_starts(s, GW_SPAN("ENC[")) || gw_span_starts(s, GW_SPAN("ENC(")) ||
+        gw_span_starts(s, GW_SPAN("{cipher}")) || gw_span_starts(s, GW_SPAN("vault:v1:")))
+        return true;
+    if (s.len < 14 || s.ptr[0] != '{' || last != '}' || s.ptr[s.len - 2] != '=')
+        return false;
+    for (size_t i = 1; i + 1 < s.len; i++)
+        if (!dlp_is_alnum(s.ptr[i]) && s.ptr[i] != '+' && s.ptr[i] != '/' && s.ptr[i] != '=')
+            return false;
+    return true;
+}
+
+/* The entropy that a generated key has at least. What an alphabet of 16 digits gives ends at 4 bits, of 64 at 6, however long. */
+static double entropy_asked(struct gw_span s)
+{
+    enum { LONG = 64, LONG_HEX = 31 };
+    size_t hex = 0;
+
+    while (hex < s.len && dlp_hex_value(s.ptr[hex]) >= 0)
+        hex++;
+    if (hex == s.len && s.len > LONG_HEX)
+        return 0.62 * __builtin_log2(LONG_HEX + 1.0);
+    return 0.62 * __builtin_log2((double)(s.len < LONG ? s.len : LONG) + 1);
+}
+
 /* ---- keys, tokens, secrets -------------------------------------------------------------------- */
 
 int dlp_validate_secret_value(const struct dlp_validate_in *in)
@@ -176,7 +206,7 @@ int dlp_validate_secret_value(const struct dlp_validate_in *in)
         return DLP_VALIDATE_REJECT;
     if (sh.lower + sh.upper == 0)
         return sh.other == 0 && s.len >= 16 ? -15 : DLP_VALIDATE_REJECT;
-    if (dlp_val_entropy(s) < 0.62 * __builtin_log2((double)s.len + 1))
+    if (dlp_val_entropy(s) < entropy_asked(s))
         return DLP_VALIDATE_REJECT;
     wordy = dlp_val_wordiness(s);
     if (sh.digit == 0)
@@ -191,6 +221,8 @@ int dlp_validate_secret_value(const struct dlp_validate_in *in)
         score -= 25;
     if (is_odd_hex(s, sh))
         score -= 10;
+    if (is_encrypted(s))
+        score -= 40;
     return in_quotes ? score + 5 : score;
 }
 
@@ -322,6 +354,8 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
         score += sh.other > 0 ? 15 : 10;
     if (in_quotes && follows_comma(in) && is_identifier(s, sh)) /* a list of names */
         score -= 25;
+    if (is_encrypted(s))
+        score -= 40;
     return in_quotes ? score + 5 : score;
 }
 
