@@ -1,5 +1,5 @@
 """Sets of test cases of scanners that look for secrets alone, for tests/bench/public_sets.py: semgrep-rules, Trivy, Checkov, ripsecrets,
-Talisman and LeakTK's patterns. None of them had been looked at before the rules of July 2026 to November 2026 were written."""
+Talisman and LeakTK's patterns."""
 import ast
 import glob
 import hashlib
@@ -100,7 +100,8 @@ def trivy(folder):
         if found:
             named[m[1]] = found.groups()
     cases = {}
-    for m in re.finditer(r'inputFilePath:\s*(?:filepath\.Join\("testdata", "([^"]+)"\)|"testdata/([^"]+)"),\n(.*?)(?=\n\t\t\{\n|\n\t\}\n)', source, re.S):
+    test = r'inputFilePath:\s*(?:filepath\.Join\("testdata", "([^"]+)"\)|"testdata/([^"]+)"),\n(.*?)(?=\n\t\t\{\n|\n\t\}\n)'
+    for m in re.finditer(test, source, re.S):
         before = source[:m.start()].rsplit("configPath:", 1)[1]
         if "skip-test.yaml" not in before and '"config.yaml"' not in before:
             continue
@@ -143,7 +144,8 @@ def checkov(folder):
                 if hashlib.sha1(m[1].encode()).hexdigest() in digests:
                     spans.setdefault(m.span(1), os.path.basename(os.path.dirname(path)))
         if "/sanity/secrets/" in path or path.endswith(("/terraform_failed/main.tf", "/cfn/secret.yml")):
-            spans.update({m.span(1): "sanity" for m in re.finditer(r'(?m)^\s*"?\w*(?:pass|secret|key|password)\w*"?\s*[:=]\s*"([^"\n]+)"', text, re.I)})
+            named = r'(?m)^\s*"?\w*(?:pass|secret|key|password)\w*"?\s*[:=]\s*"([^"\n]+)"'
+            spans.update({m.span(1): "sanity" for m in re.finditer(named, text, re.I)})
         if spans:
             yield {"text": text, "expect": [{"type": kind, "start": a, "end": b} for (a, b), kind in sorted(spans.items())]}
         elif "_fp/" in path or "/non_secrets/" in path or "no-false-positive" in path or "/k8s/" in path:

@@ -293,16 +293,18 @@ static void test_values(void)
     CHECK(accepts("password_value", "password = ask('[Zk3uu71x:]')"));
     CHECK(accepts("secret_value", "x = \"[tQ7mX2vKp9Lr4ZsB8nYc]\""));
     /* 128 hexadecimal digits have at most 4 bits each. */
-    CHECK(accepts("secret_value",
-                  "secret_key_base: [3d90f727dcc14992232b9461fac5d31cf2bc184854e0afd90ae67e0ae48f22b6"
-                  "76ee2529c84d4c23bc2a9c7be6eeefcf202b91ccb8d04e7b87a85c852f6784d6]"));
-    CHECK(!accepts("secret_value",
-                   "secret_key_base: [3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d"
-                   "3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d]"));
+    CHECK(
+        accepts("secret_value",
+                "secret_key_base: [3d90f727dcc14992232b9461fac5d31cf2bc184854e0afd90ae67e0ae48f22b6"
+                "76ee2529c84d4c23bc2a9c7be6eeefcf202b91ccb8d04e7b87a85c852f6784d6]"));
+    CHECK(!accepts(
+        "secret_value",
+        "secret_key_base: [3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d"
+        "3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d]"));
     CHECK(judge("password_value", 0, NULL, "{Hq7zzL4xQ82mTw5=}") <= -20 &&
           judge("password_value", 0, NULL, "{Hq7zzL4xQ82mTw5}") > 0);
-    CHECK(judge("secret_value", 0, NULL, "ENC[PKCS7,tUf83Ex0oSbDGa8vaU1h]") < 0 &&
-          judge("secret_value", 0, NULL, "PKCS7,tUf83Ex0oSbDGa8vaU1h]") >= 0);
+    CHECK(judge("secret_value", 0, NULL, "ENC(tUf83Ex0oSbDGa8vaU1hP)") < 0 &&
+          judge("secret_value", 0, NULL, "EMC(tUf83Ex0oSbDGa8vaU1hP)") > 0);
     CHECK(judge("password_value", 0, NULL, "vault:v1:8SDd3WHDOjf7mq69") < -20);
     CHECK(!accepts("secret_value", "token = [request.token]") &&
           !accepts("secret_value", "token = [getToken]()"));
