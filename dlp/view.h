@@ -23,7 +23,6 @@ enum {
     VIEW_MAY_DIGIT = 1 << 4,  /* a number that was taken apart */
     VIEW_MAY_SPELL = 1 << 5,  /* digits as words */
     VIEW_MAY_TAG = 1 << 6,    /* what nobody sees */
-    VIEW_MAY_LABEL = 1 << 7,  /* what it is called is known: never of view_test() */
 };
 
 enum {
@@ -99,8 +98,10 @@ bool view_make_walked(struct view_text *v, const struct view_walk *walk, struct 
 bool view_make_blobs(struct view_text *v, struct gw_span src, const struct view_marks *marks,
                      size_t max_bytes);
 
-/* Makes the view of a value with its name in front. False: out of memory. */
-bool view_make_labelled(struct view_text *v, struct gw_span label, struct gw_span value);
+/* Make a labelled view: of a text, and a value that lies in it with its name in front, ascending. The caller asks gw_buf_ok() of v->out and
+ * v->places at the end. */
+void view_begin_labelled(struct view_text *v, struct gw_span src);
+void view_add_labelled(struct view_text *v, struct gw_span label, struct gw_span value);
 /* The same as view_map() for a labelled view, which says what its source says. False: there is nothing of a value in it. */
 bool view_map_labelled(const struct view_text *v, uint32_t *start, uint32_t *end);
 

@@ -1,4 +1,4 @@
-/* dlp/view_label.c - a value with its name in front, as a line of settings has it: {"password": "..."} is a text that says nothing of
+/* dlp/view_label.c - values with their names in front, as lines of settings have them: of {"password": "..."} the text says nothing of
  * itself, and a rule that wants a name and a value finds none of the two. Pure; any thread. */
 #include <string.h>
 
@@ -15,14 +15,19 @@ static bool needs_quotes(struct gw_span value)
     return false;
 }
 
-bool view_make_labelled(struct view_text *v, struct gw_span label, struct gw_span value)
+void view_begin_labelled(struct view_text *v, struct gw_span src)
+{
+    view_clear(v);
+    v->src = src;
+    v->labelled = true;
+}
+
+void view_add_labelled(struct view_text *v, struct gw_span label, struct gw_span value)
 {
     const bool quoted = needs_quotes(value);
-    struct view_cell cell = {.src_start = 0, .len = (uint32_t)value.len};
+    struct view_cell cell = {.src_start = (uint32_t)(value.ptr - v->src.ptr),
+                             .len = (uint32_t)value.len};
 
-    view_clear(v);
-    v->src = value;
-    v->labelled = true;
     gw_buf_add(&v->out, label);
     gw_buf_adds(&v->out, quoted ? ": \"" : ": ");
     cell.out_start = (uint32_t)v->out.len;
@@ -31,7 +36,6 @@ bool view_make_labelled(struct view_text *v, struct gw_span label, struct gw_spa
         gw_buf_addc(&v->out, '"');
     gw_buf_addc(&v->out, '\n');
     gw_buf_add(&v->places, (struct gw_span){(const char *)&cell, sizeof(cell)});
-    return gw_buf_ok(&v->out) && gw_buf_ok(&v->places);
 }
 
 bool view_map_labelled(const struct view_text *v, uint32_t *start, uint32_t *end)

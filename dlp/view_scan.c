@@ -8,10 +8,12 @@
  * cut off is in the report. */
 #include "dlp/view_scan.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dlp/scan.h"
+#include "dlp/view_sheet.h"
 
 enum {
     MAX_DECODERS = 3,       /* in a chain */
@@ -25,7 +27,6 @@ enum {
 
 /* The views of a text, in this order. */
 enum kind {
-    KIND_LABELLED,
     KIND_TAGS,
     KIND_QUOTED,
     KIND_ESCAPE,
@@ -37,12 +38,11 @@ enum kind {
 };
 
 static const struct {
-    const struct view_walk *walk; /* NULL: blobs, or it is labelled */
+    const struct view_walk *walk; /* NULL: blobs */
     unsigned may;                 /* bits of view_test() that it needs */
     bool decodes;                 /* counts as a decoder */
     bool last;                    /* has no views of its own */
 } kinds[KIND_END] = {
-    [KIND_LABELLED] = {NULL, VIEW_MAY_LABEL, false, true},
     [KIND_TAGS] = {&view_walk_tags, VIEW_MAY_TAG, false, true},
     [KIND_QUOTED] = {&view_walk_quoted, VIEW_MAY_QUOTE, true, false},
     [KIND_ESCAPE] = {&view_walk_escape, VIEW_MAY_ESCAPE, true, false},
@@ -156,7 +156,7 @@ static bool is_all_digits(struct gw_span text)
 struct leaf_views {
     struct dlp_scanner *s;
     const struct dlp_rules *rules;
-    struct gw_span key, label;
+    struct gw_span key;
     uint32_t leaf;
     unsigned report_from;
     unsigned first; /* of the leaf's findings in s->found */
@@ -192,7 +192,7 @@ static bool judge_digits(const struct leaf_views *l, struct view_text *v, struct
     return true;
 }
 
-/* Takes f, a finding behind a label, back to the leaf, of which it is a plain one. False: it is nothing new. */
+/* Takes f, a finding behind a name, back to the leaf, of which it is a plain one. False: it is nothing new. */
 static bool take_labelled(const struct leaf_views *l, struct dlp_finding *f, unsigned n_known)
 {
     const struct dlp_finding *known = l->s->found + l->first;
@@ -260,19 +260,6 @@ static enum gw_status scan_view(const struct leaf_views *l)
 
 /* ---- views ------------------------------------------------------------------------------- */
 
-/* Makes the text of the view. False: out of memory. */
-static bool make_text(const struct leaf_views *l, const struct level *lv, enum kind kind,
-                      size_t max)
-{
-    struct view_text *v = &l->s->views.chain[l->depth];
-    const struct view_marks *marks = &l->s->views.marks[l->depth];
-
-    if (kind == KIND_LABELLED)
-        return view_make_labelled(v, l->label, lv->text);
-    return kinds[kind].walk == NULL ? view_make_blobs(v, lv->text, marks, max)
-                                    : view_make_walked(v, kinds[kind].walk, lv->text, marks, max);
-}
-
 /* Makes the view of `kind` of a level on top of the chain and scans it. *made: it is there. */
 static enum gw_status make_view(struct leaf_views *l, const struct level *lv, enum kind kind,
                                 bool *made)
@@ -283,17 +270,16 @@ static enum gw_status make_view(struct leaf_views *l, const struct level *lv, en
 
     *made = false;
     vs->used = vs->used <= l->depth ? l->depth + 1 : vs->used;
-    if (!make_text(l, lv, kind, max))
+    if (!(kinds[kind].walk == NULL
+              ? view_make_blobs(v, lv->text, &vs->marks[l->depth], max)
+              : view_make_walked(v, kinds[kind].walk, lv->text, &vs->marks[l->depth], max)))
         return GW_ENOMEM;
     if (v->cut)
         vs->cut |= DLP_CUT_BYTES;
     if (v->out.len == 0)
         return GW_OK;
-    /* A label is no decoder, and leaves that have one are short. */
-    if (kind != KIND_LABELLED) {
-        vs->view_bytes += v->out.len;
-        vs->left -= v->out.len < vs->left ? v->out.len : vs->left;
-    }
+    vs->view_bytes += v->out.len;
+    vs->left -= v->out.len < vs->left ? v->out.len : vs->left;
     if (lv->decoders + kinds[kind].decodes > MAX_DECODERS) {
         vs->cut |= DLP_CUT_DEPTH;
         return GW_OK;
@@ -338,25 +324,82 @@ static enum gw_status next_view(struct leaf_views *l, struct level *levels)
     return GW_OK;
 }
 
+/* ---- names ------------------------------------------------------------------------------- */
+
+/* Scans the labelled view that was made in place of the chain's first. It costs no budget: it is made of little at a time. */
+static enum gw_status scan_labelled(struct leaf_views *l)
+{
+    const struct view_text *v = &l->s->views.chain[0];
+    enum gw_status st;
+
+    if (!gw_buf_ok(&v->out) || !gw_buf_ok(&v->places))
+        return GW_ENOMEM;
+    if (v->out.len == 0)
+        return GW_OK;
+    l->depth = 1;
+    st = scan_view(l);
+    l->depth = 0;
+    return st;
+}
+
+/* Scans the columns of a table: those in which the first rows say that it is worth it. */
+static enum gw_status scan_sheet(struct leaf_views *l, struct gw_span text,
+                                 const struct view_sheet *sheet)
+{
+    enum { TRY_ROWS = 32 };
+    struct view_text *v = &l->s->views.chain[0];
+
+    for (unsigned column = 0; column < sheet->n_columns; column++) {
+        unsigned before = l->s->n_found;
+        size_t from = view_make_column(v, text, sheet, column, sheet->from, TRY_ROWS);
+
+        GW_TRY(scan_labelled(l));
+        while (l->s->n_found > before && from < sheet->to) {
+            from = view_make_column(v, text, sheet, column, from, UINT_MAX);
+            GW_TRY(scan_labelled(l));
+        }
+    }
+    return GW_OK;
+}
+
+/* Scans the text behind what it is called, and the tables in it behind their headings. */
+static enum gw_status scan_names(struct leaf_views *l, const struct view_leaf *leaf)
+{
+    struct view_scan *vs = &l->s->views;
+    struct view_sheet sheets[VIEW_SHEETS];
+    unsigned n = view_find_sheets(leaf->text, sheets, VIEW_SHEETS);
+
+    if (n == 0 && leaf->label.len == 0)
+        return GW_OK;
+    vs->used = vs->used == 0 ? 1 : vs->used;
+    if (leaf->label.len > 0) {
+        view_begin_labelled(&vs->chain[0], leaf->text);
+        view_add_labelled(&vs->chain[0], leaf->label, leaf->text);
+        GW_TRY(scan_labelled(l));
+    }
+    for (unsigned i = 0; i < n; i++)
+        GW_TRY(scan_sheet(l, leaf->text, &sheets[i]));
+    return l->s->n_found > l->first + 1 ? scan_resolve(l->s, l->first) : GW_OK;
+}
+
 enum gw_status view_scan_leaf(struct dlp_scanner *s, const struct dlp_rules *rules,
                               const struct view_leaf *leaf, unsigned report_from, unsigned first)
 {
     struct level levels[VIEW_CHAIN + 1] = {
-        {.text = leaf->text,
-         .may = view_test(leaf->text, &s->views.marks[0]) |
-                (leaf->label.len > 0 ? (unsigned)VIEW_MAY_LABEL : 0)}};
+        {.text = leaf->text, .may = view_test(leaf->text, &s->views.marks[0])}};
     struct leaf_views l = {.s = s,
                            .rules = rules,
                            .key = leaf->key,
-                           .label = leaf->label,
                            .leaf = leaf->leaf,
                            .report_from = report_from,
                            .first = first,
                            .room = leaf->text.len * CHAIN_PER_BYTE + FREE_BYTES};
-    unsigned before = s->n_found;
+    unsigned before;
 
+    GW_TRY(scan_names(&l, leaf));
     if (levels[0].may == 0)
         return GW_OK;
+    before = s->n_found;
     for (;;) {
         if (levels[l.depth].next < KIND_END)
             GW_TRY(next_view(&l, levels));

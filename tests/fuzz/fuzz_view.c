@@ -4,6 +4,25 @@
 #include <stdlib.h>
 
 #include "dlp/scan.h"
+#include "dlp/view_sheet.h"
+
+/* Columns of tables: what is in them lies in the text, and each step goes on. */
+static void check_sheets(struct view_text *v, struct gw_span text)
+{
+    struct view_sheet sheets[VIEW_SHEETS];
+    unsigned n = view_find_sheets(text, sheets, VIEW_SHEETS);
+
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned column = 0; column < sheets[i].n_columns; column++)
+            for (size_t from = sheets[i].from, to = from; from < sheets[i].to; from = to) {
+                uint32_t start = 0, end;
+
+                to = view_make_column(v, text, &sheets[i], column, from, 3);
+                end = (uint32_t)v->out.len;
+                must(to > from && to <= text.len);
+                must(end == 0 || (view_map_labelled(v, &start, &end) && end <= text.len));
+            }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -62,6 +81,24 @@ static void check_scan(struct gw_span text)
     gw_arena_free(arena);
 }
 
+/* Columns of tables: what is in them lies in the text, and each step goes on. */
+static void check_sheets(struct view_text *v, struct gw_span text)
+{
+    struct view_sheet sheets[VIEW_SHEETS];
+    unsigned n = view_find_sheets(text, sheets, VIEW_SHEETS);
+
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned column = 0; column < sheets[i].n_columns; column++)
+            for (size_t from = sheets[i].from, to = from; from < sheets[i].to; from = to) {
+                uint32_t start = 0, end;
+
+                to = view_make_column(v, text, &sheets[i], column, from, 3);
+                end = (uint32_t)v->out.len;
+                must(to > from && to <= text.len);
+                must(end == 0 || (view_map_labelled(v, &start, &end) && end <= text.len));
+            }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct view_text v = {.cut = false}, marked = {.cut = false};
@@ -84,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(view_make_blobs(&v, text, NULL, max));
     check_map(&v, max);
     must(view_make_blobs(&marked, text, &marks, max) && is_same(&v, &marked));
+    check_sheets(&v, text);
     view_fini(&v);
     view_fini(&marked);
     view_marks_fini(&marks);
