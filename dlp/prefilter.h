@@ -185,10 +185,10 @@ enum prefilter_pair {
     PREFILTER_PAIR_WIDE = 1 << 4,
 };
 
-/* The six bits of a byte: letters of either case are one. */
+/* The six bits of a byte: letters of either case are one. A linear map, so that one instruction makes it of 64 bytes. */
 static inline unsigned prefilter_six(unsigned byte)
 {
-    return byte & ~(byte >> 1 & 0x20) & 63;
+    return (byte & 0x1f) | (byte >> 1 & 0x20);
 }
 
 enum { PREFILTER_RUN_BITS = 64 };
@@ -464,25 +464,37 @@ static inline const uint64_t *prefilter_near_row(const struct prefilter *f, unsi
     return f->start_rows + ((size_t)BUNDLE_HEAD_BYTES * f->n_classes + near) * f->start_words;
 }
 
-/* Which of the starts in left the bytes at p allow from place `first` on, PREFILTER_START_STEP of them; rows are a word, and each byte is
- * a class. */
-enum { PREFILTER_START_STEP = 8 };
+/* Which of the starts in left the bytes at p allow at the places [from, to); rows are a word, and each byte is a class. */
 static inline uint64_t prefilter_starts_left(const uint64_t *rows, const unsigned char *p,
-                                             unsigned first, uint64_t left)
+                                             unsigned from, unsigned to, uint64_t left)
 {
-    for (unsigned k = first; k < first + PREFILTER_START_STEP; k++)
+    for (unsigned k = from; k < to; k++)
         left &= rows[k * 256 + p[k]];
     return left;
+}
+
+/* The same in two steps: the places behind those that buckets were asked about, which leave one start in eight, and all others. */
+enum { PREFILTER_TELLING = BUNDLE_WINDOW_BYTES, PREFILTER_TOLD = PREFILTER_TELLING + 4 };
+static inline uint64_t prefilter_starts_first(const uint64_t *rows, const unsigned char *p,
+                                              uint64_t left)
+{
+    return prefilter_starts_left(rows, p, PREFILTER_TELLING, PREFILTER_TOLD, left);
+}
+
+static inline uint64_t prefilter_starts_rest(const uint64_t *rows, const unsigned char *p,
+                                             uint64_t left)
+{
+    left = prefilter_starts_left(rows, p, 0, PREFILTER_TELLING, left);
+    return prefilter_starts_left(rows, p, PREFILTER_TOLD, BUNDLE_HEAD_BYTES, left);
 }
 
 /* Which starts the BUNDLE_HEAD_BYTES at p and what is near allow; the same. */
 static inline uint64_t prefilter_starts_one(const struct prefilter *f, const unsigned char *p,
                                             unsigned near)
 {
-    uint64_t left = prefilter_starts_left(f->start_rows, p, 0, *prefilter_near_row(f, near));
+    uint64_t left = prefilter_starts_first(f->start_rows, p, *prefilter_near_row(f, near));
 
-    _Static_assert((int)BUNDLE_HEAD_BYTES == 2 * (int)PREFILTER_START_STEP, "two steps");
-    return left == 0 ? 0 : prefilter_starts_left(f->start_rows, p, PREFILTER_START_STEP, left);
+    return left == 0 ? 0 : prefilter_starts_rest(f->start_rows, p, left);
 }
 
 /* What is near the place `at` of a chunk. */

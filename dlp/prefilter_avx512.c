@@ -70,9 +70,9 @@ static inline __mmask64 sieved(const struct prefilter_sieve *s,
 {
     __m512i six[BUNDLE_WINDOW_BYTES], found = _mm512_setzero_si512();
 
-    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) /* v & ~(v >> 1 & 0x20) */
-        six[place] = _mm512_ternarylogic_epi64(v[place], _mm512_srli_epi16(v[place], 1),
-                                               _mm512_set1_epi8(0x20), 0x70);
+    for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++) /* prefilter_six() */
+        six[place] = _mm512_gf2p8affine_epi64_epi8(
+            v[place], _mm512_set1_epi64((long long)UINT64_C(0x0102040810400000)), 0);
     for (unsigned g = 0; g < PREFILTER_SIEVE_GROUPS; g++) {
         __m512i r[BUNDLE_WINDOW_BYTES];
 
@@ -282,9 +282,8 @@ static inline __m512i flags_of(const struct tables *t, __m512i v)
 /* Writes which bytes tokens and runs are made of, whose flags these are. */
 static inline void put_tokens(__m512i flags, uint64_t *token, uint64_t *run)
 {
-    _Static_assert(PREFILTER_IN_RUN == 1 << 4, "the shift");
-    *token = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 6));
-    *run = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 3));
+    *token = has(flags, 1 << 1);
+    *run = has(flags, PREFILTER_IN_RUN);
 }
 
 void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
@@ -309,7 +308,7 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         flags = flags_of(&t, v[0]);
         out->digit[block] = has(flags, 1 << 2);
         out->colon[block] = has(flags, 1 << 3);
-        word[1 + block] = _mm512_movepi8_mask(_mm512_slli_epi16(flags, 7));
+        word[1 + block] = has(flags, 1 << 0);
         put_tokens(flags, &out->token[block], &out->run[block]);
         by = accepted(f, PREFILTER_START, v);
         out->by_digit[block] = has(by, PREFILTER_BY_DIGIT);

@@ -132,10 +132,10 @@ static inline void prefilter_sum_up(const struct prefilter *f, const uint64_t *w
     places->rows = prefilter_all_of(rows) & valid;
 }
 
-/* Keeps of n starts, which are listed, those of which the bytes from place `first` on leave something; returns how many. No branch: at
- * which something is left is hard to guess. */
+/* Keeps of n starts, which are listed, those of which the first or the other places leave something; returns how many. No branch: at which
+ * something is left is hard to guess. */
 static inline __attribute__((always_inline)) unsigned prefilter_keep_left(
-    const struct prefilter *f, const unsigned char *text, size_t len, unsigned n, unsigned first,
+    const struct prefilter *f, const unsigned char *text, size_t len, unsigned n, bool is_first,
     struct prefilter_places *places)
 {
     const uint64_t *rows = f->start_rows, *nears = prefilter_near_row(f, 0);
@@ -145,14 +145,16 @@ static inline __attribute__((always_inline)) unsigned prefilter_keep_left(
         unsigned at = places->start_at[i];
         unsigned char tail[BUNDLE_HEAD_BYTES];
         const unsigned char *p = text + at;
-        uint64_t left = first == 0 ? nears[prefilter_near_at(places, at)] : places->start_left[i];
+        uint64_t left;
 
         if (len - at < sizeof(tail)) {
             memset(tail, 0, sizeof(tail));
             memcpy(tail, p, len - at);
             p = tail;
         }
-        left = prefilter_starts_left(rows, p, first, left);
+        left = is_first
+                   ? prefilter_starts_first(rows, p, nears[prefilter_near_at(places, at)])
+                   : prefilter_starts_rest(rows, p, places->start_left[i]);
         places->start_at[kept] = (uint16_t)at;
         places->start_left[kept] = left;
         kept += left != 0;
@@ -165,9 +167,8 @@ static inline void prefilter_keep_starts(const struct prefilter *f, const unsign
                                          size_t from, size_t len, unsigned n,
                                          struct prefilter_places *places)
 {
-    n = prefilter_keep_left(f, text + from, len - from, n, 0, places);
-    places->n_start =
-        prefilter_keep_left(f, text + from, len - from, n, PREFILTER_START_STEP, places);
+    n = prefilter_keep_left(f, text + from, len - from, n, true, places);
+    places->n_start = prefilter_keep_left(f, text + from, len - from, n, false, places);
 }
 
 #endif
