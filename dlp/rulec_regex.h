@@ -74,12 +74,17 @@ static inline bool rx_set_has(const struct bundle_set *s, unsigned b)
     return (s->w[b >> 5] >> (b & 31) & 1u) != 0;
 }
 
-/* Is it a byte of names: [A-Za-z0-9_.-]? */
+/* The bytes of names: [A-Za-z0-9_.-]. */
+static inline const struct bundle_set *rx_names(void)
+{
+    static const struct bundle_set names = {{0, 0x03ff6000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
+
+    return &names;
+}
+
 static inline bool rx_is_name(unsigned byte)
 {
-    static const struct bundle_set name = {{0, 0x03ff6000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0}};
-
-    return rx_set_has(&name, byte);
+    return rx_set_has(rx_names(), byte);
 }
 
 static inline void rx_set_add(struct bundle_set *s, unsigned b)

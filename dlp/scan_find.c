@@ -100,16 +100,35 @@ static uint64_t alive_behind(const struct scan_leaf *x, size_t to)
     return alive;
 }
 
+/* Where the name that goes on at `at` ends, not behind stop. */
+static inline size_t name_end(const struct scan_leaf *x, size_t at, size_t stop)
+{
+    enum { WORD = 64 };
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+
+    /* No byte is asked alone: where a name ends is hard to guess. */
+    while (x->filter->level != PREFILTER_SCALAR && at < stop) {
+        size_t n = stop - at < WORD ? stop - at : WORD;
+        uint64_t others = ~x->filter->members(rx_names(), text + at, n);
+
+        if (others != 0 && (size_t)__builtin_ctzll(others) < n)
+            return at + (size_t)__builtin_ctzll(others);
+        at += n;
+    }
+    while (at < stop && rx_is_name(text[at]))
+        at++;
+    return at;
+}
+
 /* The name that goes on at `at` and is none of the last ones. Many starts stand in one: each is read once, but for those that end soon
  * behind a start. */
 static __attribute__((noinline)) const struct scan_name *read_name(struct scan_leaf *x, size_t at)
 {
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
     struct scan_name *further = &x->names[x->names[1].to > x->names[0].to], *n;
-    size_t to = at;
+    size_t to = name_end(x, at,
+                         further->from > at && further->from < x->text.len ? further->from
+                                                                           : x->text.len);
 
-    while (to < x->text.len && rx_is_name(text[to]) && to != further->from)
-        to++;
     x->work += to - at;
     if (to == further->from) {
         further->from = at;

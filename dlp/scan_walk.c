@@ -38,15 +38,34 @@ static struct scan_walk *walk_of(struct scan_leaf *x, const struct bundle_target
     return w;
 }
 
+/* The first of those bytes of the set that stand in a row in front of `at`, not in front of stop. */
+static inline size_t first_of_row(const struct scan_leaf *x, const struct bundle_set *set, size_t at,
+                                  size_t stop)
+{
+    enum { WORD = 64 };
+    const unsigned char *text = (const unsigned char *)x->text.ptr;
+
+    /* No byte is asked alone: where a row begins is hard to guess. */
+    while (x->filter->level != PREFILTER_SCALAR && at > stop) {
+        size_t n = at - stop < WORD ? at - stop : WORD;
+        uint64_t others = ~x->filter->members(set, text + at - n, n) << (WORD - n);
+
+        if (others != 0)
+            return at - (size_t)__builtin_clzll(others);
+        at -= n;
+    }
+    while (at > stop && rx_set_has(set, text[at - 1]))
+        at--;
+    return at;
+}
+
 /* The first byte of those in a row in front of `at` that may stand between a start and the window there; `least`: as far as one looks. Each
  * byte is read once, since windows ascend by and large. */
-static size_t row_start(struct scan_walk *w, const struct bundle_set *between,
-                        const unsigned char *text, size_t at, size_t least)
+static size_t row_start(const struct scan_leaf *x, struct scan_walk *w,
+                        const struct bundle_set *between, size_t at, size_t least)
 {
-    size_t start = at, stop = w->at > least ? w->at : least;
+    size_t start = first_of_row(x, between, at, w->at > least ? w->at : least);
 
-    while (start > stop && rx_set_has(between, text[start - 1]))
-        start--;
     if (start == w->at && start > least)
         start = w->from > least ? w->from : least;
     w->at = at;
@@ -94,7 +113,6 @@ bool scan_next_start(const struct scan_leaf *x, uint32_t pattern, size_t last, s
 void scan_offer_all(struct scan_leaf *x, const struct bundle_target *t, size_t at)
 {
     const struct bundle_set *between = &x->rules->b->sets[t->between];
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
     bool alike = t->alike != 0 && !x->growing;
     size_t start, least = at > t->max ? at - t->max : 0;
     struct scan_walk *w;
@@ -108,7 +126,7 @@ void scan_offer_all(struct scan_leaf *x, const struct bundle_target *t, size_t a
     /* Starts that an earlier window led to were offered then. */
     if (!alike && w->at > 0 && w->at + 1 > least + t->min)
         least = w->at + 1 - t->min;
-    start = row_start(w, between, text, at, least);
+    start = row_start(x, w, between, at, least);
     x->work += (at - start) / 4;
     if (alike)
         offer_first(x, t, start, at);
