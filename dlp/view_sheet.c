@@ -305,17 +305,15 @@ static bool table_at(struct gw_span text, size_t at, size_t *above, struct view_
 unsigned view_find_sheets(struct gw_span text, struct view_sheet *out, unsigned max)
 {
     size_t step = text.len / PLACES < EVERY ? EVERY : text.len / PLACES, above = 0;
+    const size_t window = text.len < WINDOW ? text.len : WINDOW;
     unsigned n = 0;
 
     if (text.len < TABLE)
         return 0;
     for (size_t at = step / 2; at < text.len && n < max; at += step) {
-        size_t from = at + WINDOW <= text.len ? at
-                      : text.len > WINDOW     ? text.len - WINDOW
-                                              : 0;
+        size_t from = at < text.len - window ? at : text.len - window;
 
-        if (at < above ||
-            !looks_like_row(text.ptr + from, text.len < WINDOW ? text.len : (size_t)WINDOW))
+        if (at < above || !looks_like_row(text.ptr + from, window))
             continue;
         n += table_at(text, at, &above, &out[n]);
     }

@@ -60,7 +60,8 @@ static void test_found(void)
         /* An escape in it. */
         {"{\"password\":\"hunt\\u0065r2x9\"}", "generic-password", "/password", "hunter2x9"},
         /* A tool's arguments as an object. */
-        {"{\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"input\":{\"user\":"
+        {"{\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"input\":{"
+         "\"user\":"
          "\"bob\",\"password\":\"hunter2x9\"}}]}]}",
          "generic-password", "/messages/0/content/0/input/password", "hunter2x9"},
         /* The first of an array, and a later one. */

@@ -30,7 +30,8 @@ static unsigned count(const char *text, const char *rule)
     return n;
 }
 
-#define ROWS(a, b, c) "1" a "ann" b "hunter2x9" c "2" a "bob" b "zuR8xKq2" c "3" a "cid" b "Kx77tQ9p" c
+#define ROWS(a, b, c)                                                                              \
+    "1" a "ann" b "hunter2x9" c "2" a "bob" b "zuR8xKq2" c "3" a "cid" b "Kx77tQ9p" c
 
 static void test_forms(void)
 {
@@ -40,7 +41,8 @@ static void test_forms(void)
         "id;user;password\r\n" ROWS(";", ";", "\r\n"),
         "\"id\",\"user\",\"password\"\n\"1\",\"a,b\",\"hunter2x9\"\n\"2\",\"bob\",\"zuR8xKq2\"\n"
         "\"3\",\"\",\"Kx77tQ9p\"\n",
-        "| id | user | password |\n|---|:--|---|\n| 1 | ann | hunter2x9 |\n| 2 | bob | `zuR8xKq2` |\n"
+        "| id | user | password |\n|---|:--|---|\n| 1 | ann | hunter2x9 |\n| 2 | bob | `zuR8xKq2` "
+        "|\n"
         "| 3 | cid | Kx77tQ9p |\n",
         " id | user | password\n----+------+-----------\n  1 | ann  | hunter2x9\n  2 | bob  | "
         "zuR8xKq2\n  3 | cid  | Kx77tQ9p\n(3 rows)\n",
@@ -68,8 +70,7 @@ static void test_long(void)
 
 static void test_quiet(void)
 {
-    CHECK(count("id,user,password\n1,ann,none\n2,bob,********\n3,cid,\n", "generic-password") ==
-          0);
+    CHECK(count("id,user,password\n1,ann,none\n2,bob,********\n3,cid,\n", "generic-password") == 0);
     CHECK(count("if (a, b, password)\nfoo(1, 2, x9);\nbar(3, 4, y7);\nbaz(5, 6, z8);\n",
                 "generic-password") == 0);
     CHECK(count("We looked at it, twice, and then\nroom 12b4c, floor 3, was\nempty 7u8k9, so, "
@@ -80,7 +81,8 @@ static void test_quiet(void)
 /* Every cut of a table, and every place of a byte that means something: it stays inside. */
 static void test_cut(void)
 {
-    static const char table[] = "id,user,password\n1,ann,hunter2x9\n2,\"b,ob\",zuR8xKq2\n3,cid,Kx77t\n";
+    static const char table[] =
+        "id,user,password\n1,ann,hunter2x9\n2,\"b,ob\",zuR8xKq2\n3,cid,Kx77t\n";
     struct view_text v = {.cut = false};
 
     for (size_t len = 0; len < sizeof(table); len++)
