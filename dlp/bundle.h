@@ -156,6 +156,12 @@ struct bundle_owned {
 
 typedef _Atomic(bundle_match_fn *) bundle_matcher;
 
+/* Can a rule of numbers (see struct dlp_rules) have a match that begins with c: a digit, or what stands in front of a number? */
+static inline bool bundle_begins_number(unsigned char c)
+{
+    return (unsigned char)(c - '0') < 10 || c == '(' || c == '+';
+}
+
 /* Does what a finding of the rule is worth depend on how many values there are? */
 static inline bool bundle_counts(const struct bundle_rule *r)
 {

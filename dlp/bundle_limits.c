@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dlp/bundle.h"
+#include "dlp/rulec_regex.h"
 
 static const size_t longest[BUNDLE_LIMITS] = {64, 128, 192, 256, 512, 1024, 2048, 8192};
 
@@ -52,11 +53,10 @@ static bool build_filters(struct dlp_rules *r)
 /* Does each match of the pattern begin with a digit, or with what stands in front of a number? */
 static bool begins_number(const struct bundle *b, uint32_t pattern)
 {
-    static const struct bundle_set number = {{0, 0x03ff0900, 0, 0, 0, 0, 0, 0}}; /* 0-9 ( + */
     const struct bundle_set *first = &b->sets[b->patterns[pattern].first];
 
-    for (unsigned w = 0; w < 8; w++)
-        if ((first->w[w] & ~number.w[w]) != 0)
+    for (unsigned byte = 0; byte < 256; byte++)
+        if (rx_set_has(first, byte) && !bundle_begins_number((unsigned char)byte))
             return false;
     return true;
 }

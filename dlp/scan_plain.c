@@ -71,6 +71,8 @@ void scan_numbers_at(struct scan_leaf *x, size_t at)
     unsigned char tail[BUNDLE_HEAD_BYTES];
     const unsigned char *p = (const unsigned char *)x->text.ptr + at;
 
+    if (!bundle_begins_number(*p))
+        return;
     if (x->text.len - at < sizeof(tail)) {
         memset(tail, 0, sizeof(tail));
         memcpy(tail, p, x->text.len - at);
