@@ -347,12 +347,17 @@ bool prefilter_starts_avx512(const struct prefilter *f, const unsigned char *p, 
                              unsigned first, uint64_t alive[PREFILTER_ROW_WORDS])
 {
     __m512i left = _mm512_loadu_si512(prefilter_near_row(f, near) + first);
+    unsigned k = 0;
 
-    for (unsigned k = 0; k < BUNDLE_HEAD_BYTES; k++) {
+    /* Four bytes leave nothing of most places that the buckets, which are about four bytes as well, let pass. */
+    for (; k < BUNDLE_WINDOW_BYTES; k++)
         left = _mm512_and_si512(left, _mm512_loadu_si512(prefilter_start_row(f, k, p[k]) + first));
-        if (k % 8 == 7 && _mm512_test_epi64_mask(left, left) == 0)
-            return false;
-    }
+    if (_mm512_test_epi64_mask(left, left) == 0)
+        return false;
+    for (; k < BUNDLE_HEAD_BYTES; k++)
+        left = _mm512_and_si512(left, _mm512_loadu_si512(prefilter_start_row(f, k, p[k]) + first));
+    if (_mm512_test_epi64_mask(left, left) == 0)
+        return false;
     _mm512_storeu_si512(alive, left);
     return true;
 }
