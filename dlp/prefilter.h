@@ -154,6 +154,12 @@ struct prefilter_head {
     uint16_t unsaid;
 };
 
+/* The bytes around a target's window, as in struct bundle_target: all that most places are asked, and so apart from the rest. */
+struct prefilter_around {
+    _Alignas(32) uint64_t value[2];
+    uint64_t mask[2];
+};
+
 /* One head of a pattern. lengths, need and within: as in its prefilter_need, need only where the head does not say it. */
 struct prefilter_start {
     uint64_t lengths;
@@ -193,11 +199,12 @@ static inline unsigned prefilter_six(unsigned byte)
 
 enum { PREFILTER_RUN_BITS = 64 };
 
-/* need and within of a pattern, and its lengths where a match has to end with a token; all bits elsewhere. What stands behind the name that
+/* need and within of a pattern, whether it begins where a word does, and its lengths where a match has to end with a token; all bits elsewhere. What stands behind the name that
  * its matches begin with is that of prefilter.names[name]; name_max: bytes of it at most, UINT16_MAX: any number. */
 struct prefilter_need {
     uint64_t lengths;
     uint8_t need, within, name;
+    bool at_word;
     uint16_t name_max;
 };
 
@@ -249,6 +256,7 @@ struct prefilter {
     uint32_t row_of[256]; /* where the row of a byte's class begins */
     /* Targets of those that are looked for by windows: window i has [first_target[i], first_target[i + 1]). */
     struct bundle_target *targets;
+    struct prefilter_around *arounds; /* of each */
     uint32_t *first_target;
     /* Runs of patterns that nothing else finds, in groups that can be at the same places; in each the shortest first. */
     struct prefilter_run *runs;
@@ -504,14 +512,11 @@ static inline unsigned prefilter_near_at(const struct prefilter_places *places, 
                       (places->colon[at / 64] >> (at % 64) & 1) * PREFILTER_COLON);
 }
 
-/* Can the target's window stand between these bytes? */
-static inline bool prefilter_around_fits(const struct bundle_target *t, const uint64_t around[2])
+/* Can a target's window stand between these bytes? */
+static inline bool prefilter_around_fits(const struct prefilter_around *a, const uint64_t around[2])
 {
-    uint64_t value[2], mask[2];
-
-    memcpy(value, t->value, sizeof(value));
-    memcpy(mask, t->mask, sizeof(mask));
-    return (((around[0] & mask[0]) ^ value[0]) | ((around[1] & mask[1]) ^ value[1])) == 0;
+    return (((around[0] & a->mask[0]) ^ a->value[0]) | ((around[1] & a->mask[1]) ^ a->value[1])) ==
+           0;
 }
 
 /* May a match begin with these sixteen bytes? */

@@ -285,6 +285,7 @@ bool prefilter_fill_needs(struct prefilter *f, const struct bundle *b)
             .need = (uint8_t)p->need,
             .within = (uint8_t)p->within,
             .name = (uint8_t)(way < n ? way : PREFILTER_ANY_NAME),
+            .at_word = prefilter_at_word(p),
             .name_max = p->name_max < UINT16_MAX ? (uint16_t)p->name_max : UINT16_MAX};
     }
     free(ways);

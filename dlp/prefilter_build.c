@@ -498,8 +498,12 @@ static void copy_targets(struct prefilter *f, const struct bundle *b, const bool
         for (unsigned k = 0; k < w->n_targets; k++) {
             uint32_t pattern = b->targets[w->first_target + k].pattern;
 
-            if (!is_start[pattern] && !skipped[pattern])
-                f->targets[n++] = b->targets[w->first_target + k];
+            if (is_start[pattern] || skipped[pattern])
+                continue;
+            f->targets[n] = b->targets[w->first_target + k];
+            memcpy(f->arounds[n].value, f->targets[n].value, sizeof(f->arounds[n].value));
+            memcpy(f->arounds[n].mask, f->targets[n].mask, sizeof(f->arounds[n].mask));
+            n++;
         }
     }
     f->first_target[b->n_windows] = n;
@@ -538,12 +542,13 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
     }
     f->starts = calloc((size_t)b->n_patterns * BUNDLE_HEADS + 1, sizeof(*f->starts));
     f->targets = calloc(b->n_targets + 1, sizeof(*f->targets));
+    f->arounds = aligned_alloc(64, (b->n_targets + 2) / 2 * 2 * sizeof(*f->arounds));
     f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));
     f->runs = calloc(b->n_runs + 1, sizeof(*f->runs));
     f->run_groups = calloc(b->n_runs + 1, sizeof(*f->run_groups));
     f->wide = calloc(b->n_windows + 1, sizeof(*f->wide));
-    return f->starts != NULL && f->targets != NULL && f->first_target != NULL && f->runs != NULL &&
-           f->run_groups != NULL && f->wide != NULL;
+    return f->starts != NULL && f->targets != NULL && f->arounds != NULL &&
+           f->first_target != NULL && f->runs != NULL && f->run_groups != NULL && f->wide != NULL;
 }
 
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped)
@@ -574,6 +579,7 @@ void prefilter_fini(struct prefilter *f)
     free(f->starts);
     free(f->start_rows);
     free(f->targets);
+    free(f->arounds);
     free(f->first_target);
     free(f->needs);
     free(f->runs);

@@ -177,7 +177,7 @@ static inline void offer_fixed(struct scan_leaf *x, const struct bundle_target *
 
     /* What costs least comes first: a compare of sixteen bytes refuses half, what follows the window most of the others. */
     if (at >= t->min &&
-        (!prefilter_at_word(&x->rules->b->patterns[t->pattern]) || start == 0 ||
+        (!x->filter->needs[t->pattern].at_word || start == 0 ||
          !is_word((unsigned char)x->text.ptr[start - 1])) &&
         fits(x, t->pattern, start) && !scan_is_dead(x, t->pattern) &&
         scan_sequel_fits(x, t->sequel, at + t->sequel_at) && name_fits(x, t->pattern, start))
@@ -204,10 +204,12 @@ static inline const unsigned char *bytes_around(const struct scan_leaf *x, size_
 static inline void offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end,
                                  const uint64_t around[2], size_t at)
 {
-    const struct bundle_target *t = &x->filter->targets[i], *last = &x->filter->targets[end];
+    const struct prefilter *f = x->filter;
 
-    for (; t < last; t++) {
-        if (!prefilter_around_fits(t, around))
+    for (; i < end; i++) {
+        const struct bundle_target *t = &f->targets[i];
+
+        if (!prefilter_around_fits(&f->arounds[i], around))
             continue;
         x->work++;
         if (t->min == t->max)

@@ -120,7 +120,7 @@ void scan_offer_all(struct scan_leaf *x, const struct bundle_target *t, size_t a
     if (at < t->min || scan_is_dead(x, t->pattern))
         return;
     /* Deep inside a long word no start can be at a boundary. */
-    if (prefilter_at_word(&x->rules->b->patterns[t->pattern]) && word_start(x, at) < least)
+    if (x->filter->needs[t->pattern].at_word && word_start(x, at) < least)
         return;
     w = walk_of(x, t, at);
     /* Starts that an earlier window led to were offered then. */
