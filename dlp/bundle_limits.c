@@ -98,6 +98,7 @@ static bool list_numbers(struct dlp_rules *r)
     for (uint32_t p = 0; p < b->n_patterns && ok; p++) {
         if (none[b->patterns[p].rule])
             continue;
+        r->has_numbers = true;
         r->is_number[p] = !elsewhere[b->patterns[p].rule];
         if (elsewhere[b->patterns[p].rule])
             r->numbers[r->n_numbers++] = p;

@@ -223,6 +223,14 @@ static void find_odd(struct pass *ps, size_t from, struct view_bits *bits)
     }
 }
 
+/* Takes the rows of digits of a chunk, and words for them. */
+static void take_numbers(struct pass *ps, size_t from, struct view_bits *bits)
+{
+    find_odd(ps, from, bits);
+    take_all(ps, from, bits, VIEW_MARK_ROW, take_row);
+    take_words(ps, from, bits);
+}
+
 static void find_bits(struct gw_span text, size_t from, struct view_bits *out)
 {
 #if defined(__x86_64__)
@@ -268,7 +276,7 @@ static bool is_plain(struct gw_span text)
     return (any & SPECIAL) == 0 && digits < VIEW_ROW_CLOSE;
 }
 
-unsigned view_test(struct gw_span text, struct view_marks *m)
+unsigned view_test(struct gw_span text, struct view_marks *m, bool numbers)
 {
     struct pass ps = {.text = text, .marks = m, .quoted = SIZE_MAX};
     struct view_bits bits;
@@ -284,13 +292,12 @@ unsigned view_test(struct gw_span text, struct view_marks *m)
     for (size_t from = 0; from < text.len; from += VIEW_CHUNK) {
         find_bits(text, from, &bits);
         high |= bits.any[VIEW_MARK_FOLD];
-        find_odd(&ps, from, &bits);
         take_all(&ps, from, &bits, VIEW_MARK_RUN, take_run);
-        take_all(&ps, from, &bits, VIEW_MARK_ROW, take_row);
+        if (numbers)
+            take_numbers(&ps, from, &bits);
         take_all(&ps, from, &bits, VIEW_MARK_ESCAPE, take_escape);
         take_all(&ps, from, &bits, VIEW_MARK_QUOTED, take_quoted);
         take_all(&ps, from, &bits, VIEW_MARK_FOLD, take_word);
-        take_words(&ps, from, &bits);
     }
     may = may_hold(&ps);
     if (ps.spells)

@@ -84,8 +84,9 @@ struct view_marks {
 void view_marks_fini(struct view_marks *m);
 void view_marks_trim(struct view_marks *m); /* gives back much memory */
 
-/* Fills in m, and returns what the text may hold: bits of enum VIEW_MAY_* in view.h. */
-unsigned view_test(struct gw_span text, struct view_marks *m);
+/* Fills in m, and returns what the text may hold: bits of enum VIEW_MAY_* in view.h. numbers: some rule would read numbers that are
+ * taken apart or spelled. */
+unsigned view_test(struct gw_span text, struct view_marks *m, bool numbers);
 
 /* The first place at `at` or behind it in front of which nothing of the kind is; len when there is none. m may be NULL: nothing is known. */
 size_t view_marks_from(const struct view_marks *m, enum view_mark_kind kind, size_t at, size_t len);

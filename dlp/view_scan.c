@@ -320,7 +320,8 @@ static enum gw_status next_view(struct leaf_views *l, struct level *levels)
     }
     levels[l->depth] = (struct level){.text = gw_buf_span(&l->s->views.chain[l->depth - 1].out),
                                       .decoders = lv->decoders + kinds[kind].decodes};
-    levels[l->depth].may = view_test(levels[l->depth].text, &l->s->views.marks[l->depth]);
+    levels[l->depth].may =
+        view_test(levels[l->depth].text, &l->s->views.marks[l->depth], l->rules->has_numbers);
     return GW_OK;
 }
 
@@ -386,7 +387,7 @@ enum gw_status view_scan_leaf(struct dlp_scanner *s, const struct dlp_rules *rul
                               const struct view_leaf *leaf, unsigned report_from, unsigned first)
 {
     struct level levels[VIEW_CHAIN + 1] = {
-        {.text = leaf->text, .may = view_test(leaf->text, &s->views.marks[0])}};
+        {.text = leaf->text, .may = view_test(leaf->text, &s->views.marks[0], rules->has_numbers)}};
     struct leaf_views l = {.s = s,
                            .rules = rules,
                            .key = leaf->key,

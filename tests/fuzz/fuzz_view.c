@@ -111,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     max = data[0] < 200 ? SIZE_MAX / 2 : (size_t)(data[0] - 200) * 16;
     text = (struct gw_span){(const char *)data + 1, size - 1};
-    may = view_test(text, &marks);
+    may = view_test(text, &marks, true);
     for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++) {
         must(view_make_walked(&v, walks[i], text, NULL, max));
         check_map(&v, max);

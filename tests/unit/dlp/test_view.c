@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "dlp/scan.h"
 #include "tests/test.h"
+#include "tests/unit/dlp/rules_help.h"
 
 /* In two halves, so that no scanner of this repository takes it for a live one. */
 #define KEY                                                                                        \
@@ -336,6 +337,37 @@ static void test_once(void)
     gw_arena_free(s.arena);
 }
 
+/* Digits that are taken apart make a view where some rule would read it: with a checksum. */
+static void test_rules(void)
+{
+    static const struct {
+        const char *rule;
+        bool view;
+    } cases[] = {
+        {"- {id: n, title: t, class: pii, severity: low, confidence: 80, type: N, boundary: word,\n"
+         "   pattern: '[0-9]{16}', match: [4556737586899855]}\n",
+         false},
+        {"- {id: n, title: t, class: pii, severity: low, confidence: 80, type: N, boundary: word,\n"
+         "   validate: [luhn], pattern: '[0-9]{16}', match: [4556737586899855]}\n",
+         true},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct dlp_rules *r = open_text(cases[i].rule);
+        struct gw_arena *arena = gw_arena_new((size_t)64 << 20);
+        struct dlp_report report = {0};
+        struct dlp_doc *doc = NULL;
+
+        CHECK(r != NULL);
+        CHECK(dlp_doc_parse_text(arena, GW_SPAN("number 45-56737586-89985-5 here"), &doc) == GW_OK);
+        CHECK(r != NULL && dlp_scan(scanner, r, doc, arena, NULL, &report) == GW_OK);
+        CHECK((report.view_bytes > 0) == cases[i].view);
+        CHECK(report.n_findings == cases[i].view);
+        gw_arena_free(arena);
+        dlp_rules_unref(r);
+    }
+}
+
 /* ---- budgets ----------------------------------------------------------------------------- */
 
 static void test_depth(void)
@@ -482,6 +514,7 @@ int main(void)
     test_beside_escape();
     test_quiet();
     test_once();
+    test_rules();
     test_depth();
     test_bomb();
     test_hostile();

@@ -80,7 +80,7 @@ static unsigned check_text(struct gw_span text)
 {
     struct view_marks marks = {.list = {{.at = NULL}}};
     struct view_text plain = {.cut = false}, marked = {.cut = false};
-    unsigned may = view_test(text, &marks), made = 0;
+    unsigned may = view_test(text, &marks, true), made = 0;
 
     for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++) {
         CHECK(view_make_walked(&plain, walks[i].walk, text, NULL, SIZE_MAX));
@@ -165,7 +165,7 @@ static void test_quoted(void)
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         struct view_marks marks = {.list = {{.at = NULL}}};
 
-        CHECK(((view_test(gw_span_str(all[i].text), &marks) & VIEW_MAY_QUOTE) != 0) ==
+        CHECK(((view_test(gw_span_str(all[i].text), &marks, true) & VIEW_MAY_QUOTE) != 0) ==
               all[i].is_quoted);
         view_marks_fini(&marks);
     }
