@@ -46,6 +46,12 @@ ASKED = {
     "ripsecrets": (None, "micro", None, "-"),
     "talisman": (None, "micro", None, "-"),
     "leaktk": (None, "micro", None, "-"),
+    "phileas": (None, "micro", None, "-"),
+    "redact_pii": (None, "micro", None, "-"),
+    "commonregex": (None, "micro", None, "-"),
+    "datadog_validators": (None, "micro", None, "-"),
+    "validator_js": (None, "micro", None, "-"),
+    "faker": (None, "micro", None, "-"),
 }
 
 
