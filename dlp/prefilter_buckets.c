@@ -158,9 +158,6 @@ static void fill_head(struct prefilter_head *h, const struct bundle *b,
         if (n != 1 << (8 - __builtin_popcount(mask[i])) && rulec_set_frequency(s) < TELLING)
             unsaid |= 1u << i;
     }
-    /* Something is asked, since a matcher that runs costs more: rows of one sign pass all masks. */
-    if (unsaid == 0 && mask[0] != 0xFF)
-        unsaid = 1;
     h->unsaid = (uint16_t)unsaid;
     memcpy(h->value, value, sizeof(value));
     memcpy(h->mask, mask, sizeof(mask));

@@ -211,13 +211,6 @@ bool scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned
 void scan_numbers_at(struct scan_leaf *x, size_t at);
 /* Can a match of the pattern begin with the bytes at `at`? x->filter is set. */
 bool scan_fits(const struct scan_leaf *x, uint32_t pattern, size_t at);
-/* Of 64 bytes, which are of the sets of a sequel's parts, a bit each. */
-struct scan_sequel_words {
-    uint64_t run[BUNDLE_SEQUEL_PARTS], skip[BUNDLE_SEQUEL_PARTS];
-};
-void scan_sequel_words_avx512(const struct bundle_set *sets, const struct bundle_sequel *q,
-                              const unsigned char *p, struct scan_sequel_words *words);
-
 /* Can what follows a window, from `at` on, do so in a match of a target with that sequel? */
 bool scan_sequel_fits(struct scan_leaf *x, uint32_t sequel, size_t at);
 /* Can what stands behind the name at `at` do so in a match of the pattern? */

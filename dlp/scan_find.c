@@ -70,17 +70,12 @@ static inline uint64_t ends_at(const struct scan_leaf *x, size_t at)
     return ~(token[block] >> bit | token[block + 1] << 1 << (63 - bit)) | UINT64_C(1) << 63;
 }
 
-static inline bool fits(const struct scan_leaf *x, uint32_t pattern, size_t at)
+bool scan_fits(const struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     unsigned char tail[BUNDLE_HEAD_BYTES];
 
     return (x->filter->needs[pattern].lengths & ends_at(x, at)) != 0 &&
            pattern_fits(x, pattern, bytes_at(x, at, sizeof(tail), tail));
-}
-
-bool scan_fits(const struct scan_leaf *x, uint32_t pattern, size_t at)
-{
-    return fits(x, pattern, at);
 }
 
 /* ---- names -------------------------------------------------------------------------------- */
@@ -122,7 +117,7 @@ static inline size_t name_end(const struct scan_leaf *x, size_t at, size_t stop)
 
 /* The name that goes on at `at` and is none of the last ones. Many starts stand in one: each is read once, but for those that end soon
  * behind a start. */
-static __attribute__((noinline)) const struct scan_name *read_name(struct scan_leaf *x, size_t at)
+static const struct scan_name *read_name(struct scan_leaf *x, size_t at)
 {
     struct scan_name *further = &x->names[x->names[1].to > x->names[0].to], *n;
     size_t to = name_end(x, at,
@@ -147,7 +142,7 @@ static inline const struct scan_name *name_at(struct scan_leaf *x, size_t at)
     return read_name(x, at);
 }
 
-static inline bool name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
+bool scan_name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
     const struct prefilter_need *need = &x->filter->needs[pattern];
     const struct scan_name *n;
@@ -159,14 +154,10 @@ static inline bool name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
            (n->to - at <= need->name_max || need->name_max == UINT16_MAX);
 }
 
-bool scan_name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
-{
-    return name_fits(x, pattern, at);
-}
-
 void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at)
 {
-    if (!scan_is_refused(x, pattern, at) && name_fits(x, pattern, at) && fits(x, pattern, at))
+    if (!scan_is_refused(x, pattern, at) && scan_name_fits(x, pattern, at) &&
+        scan_fits(x, pattern, at))
         scan_push(x, pattern, at);
 }
 
@@ -179,8 +170,8 @@ static inline void offer_fixed(struct scan_leaf *x, const struct bundle_target *
     if (at >= t->min &&
         (!x->filter->needs[t->pattern].at_word || start == 0 ||
          !is_word((unsigned char)x->text.ptr[start - 1])) &&
-        fits(x, t->pattern, start) && !scan_is_dead(x, t->pattern) &&
-        scan_sequel_fits(x, t->sequel, at + t->sequel_at) && name_fits(x, t->pattern, start))
+        scan_fits(x, t->pattern, start) && !scan_is_dead(x, t->pattern) &&
+        scan_sequel_fits(x, t->sequel, at + t->sequel_at) && scan_name_fits(x, t->pattern, start))
         scan_push(x, t->pattern, start);
 }
 

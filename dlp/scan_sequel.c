@@ -90,39 +90,23 @@ static inline uint64_t in_rows(uint64_t bits, uint32_t n)
     return ~gaps;
 }
 
-/* Asks for the members of one part's sets. */
-static void read_part(const struct scan_leaf *x, const struct bundle_sequel *q, unsigned k,
-                      const unsigned char *p, struct scan_sequel_words *words)
-{
-    const struct bundle_set *sets = x->rules->b->sets;
-
-    words->run[k] = x->filter->members(&sets[q->part[k].run], p, WORD);
-    if (q->part[k].most != 0)
-        words->skip[k] = x->filter->members(&sets[q->part[k].skip], p, WORD);
-}
-
 enum answer { NO, YES, UNTOLD };
 
 /* What the WORD bytes from `at` on, all of the text, say: no byte is asked alone, so there is little to guess. */
 static enum answer ask_word(struct scan_leaf *x, const struct bundle_sequel *q, size_t at)
 {
-    const bool at_once = x->filter->level == PREFILTER_AVX512;
+    prefilter_members_fn *members = x->filter->members;
+    const struct bundle_set *sets = x->rules->b->sets;
     const unsigned char *p = (const unsigned char *)x->text.ptr + at;
-    struct scan_sequel_words words;
     unsigned done = 0;
 
-    if (at_once)
-        scan_sequel_words_avx512(x->rules->b->sets, q, p, &words);
     for (unsigned k = 0; k < q->n_parts && done < WORD; k++) {
+        const uint64_t run = members(&sets[q->part[k].run], p, WORD) >> done;
         const uint32_t n = q->part[k].n, most = q->part[k].most;
         unsigned skipped = 0;
-        uint64_t run;
 
-        if (!at_once)
-            read_part(x, q, k, p, &words);
-        run = words.run[k] >> done;
         if (most != 0) {
-            uint64_t others = ~words.skip[k] >> done;
+            uint64_t others = ~members(&sets[q->part[k].skip], p, WORD) >> done;
 
             if (others == 0)
                 return UNTOLD;

@@ -12,7 +12,21 @@ static const char iban_lengths[] =
     "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28EE20EG29ES24"
     "FI18FK18FO18FR27GB22GE22GI23GL18GR27GT28HN28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32"
     "LI21LT20LU20LV21LY25MC27MD24ME22MK19MN20MR27MT31MU30NI28NL18NO15OM23PK24PL28PS29PT25QA29RO24"
-    "RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25SV28TL23TN24TR26UA29VA22VG24XK20YE30";
+    "RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25SV28TL23TN24TR26UA29VA22VG24XK20YE30"
+    /* and of those whose banks write them without being in it */
+    "AO25BF28BJ28CF27CG27CI28CM27CV25DZ26GA27GQ27GW25IR26KM27MA28MG27ML28MZ25NE28SN28TD27TG28";
+
+/* Where the bank is four letters. */
+static const char iban_letter_banks[] = "AZBGBHGBGIIEIQJOKWLCLVMTMUNINLPKPSQAROSCSVVG";
+
+static bool iban_bank_ok(const char *s)
+{
+    for (size_t i = 0; i + 2 <= sizeof(iban_letter_banks) - 1; i += 2)
+        if (memcmp(iban_letter_banks + i, s, 2) == 0)
+            return dlp_is_alpha(s[4]) && dlp_is_alpha(s[5]) && dlp_is_alpha(s[6]) &&
+                   dlp_is_alpha(s[7]);
+    return true;
+}
 
 static unsigned iban_length(const char *cc)
 {
@@ -29,7 +43,8 @@ int dlp_validate_iban(const struct dlp_validate_in *in)
     char turned[40];
     size_t n = dlp_val_compact(dlp_val_span(in), s, sizeof(s));
 
-    if (n < 15 || n != iban_length(s) || !dlp_is_digit(s[2]) || !dlp_is_digit(s[3]))
+    if (n < 15 || n != iban_length(s) || !dlp_is_digit(s[2]) || !dlp_is_digit(s[3]) ||
+        !iban_bank_ok(s))
         return DLP_VALIDATE_REJECT;
     memcpy(turned, s + 4, n - 4);
     memcpy(turned + n - 4, s, 4);

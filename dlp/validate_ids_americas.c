@@ -136,7 +136,7 @@ static bool br_cnpj(const struct dlp_id *whole)
     const struct dlp_id x = dlp_id_behind(whole, "BR");
     int first = 0, second = 0;
 
-    if (x.n != 14 || !dlp_id_digits(&x, 12, 2))
+    if (x.n != 14 || !dlp_id_digits(&x, 12, 2) || memcmp(x.s, "00000000", 8) == 0)
         return false;
     for (size_t i = 0; i < 13; i++) {
         int value = x.s[i] - '0';
@@ -180,6 +180,12 @@ static bool cl_rut(const struct dlp_id *x)
         sum += x->d[x->n - 2 - i] * (2 + (int)(i % 6));
     c = (11 - sum % 11) % 11;
     return x->s[x->n - 1] == (c == 10 ? 'K' : (char)('0' + c));
+}
+
+/* Social security number: office, year of entry, year of birth, serial, Luhn. */
+static bool mx_nss(const struct dlp_id *x)
+{
+    return dlp_luhn_ok(x->d, 11);
 }
 
 static bool co_nit(const struct dlp_id *x)
@@ -245,6 +251,7 @@ const struct dlp_id_scheme dlp_ids_americas[] = {
     {"ca_bc_phn", DLP_ID_PERSON, 10, 10, true, ca_bc_phn},
     {"mx_curp", DLP_ID_PERSON, 18, 18, false, mx_curp},
     {"mx_rfc", DLP_ID_COMPANY, 12, 13, false, mx_rfc},
+    {"mx_nss", DLP_ID_PERSON, 11, 11, true, mx_nss},
     {"do_cedula", DLP_ID_PERSON, 11, 11, true, do_cedula},
     {"do_rnc", DLP_ID_COMPANY, 9, 9, true, do_rnc},
     {"br_cpf", DLP_ID_PERSON, 11, 11, true, br_cpf},

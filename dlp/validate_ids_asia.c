@@ -318,6 +318,29 @@ static bool eg_id(const struct dlp_id *x)
            dlp_date_ok(1700 + x->d[0] * 100 + dlp_id_two(x, 1), dlp_id_two(x, 3), dlp_id_two(x, 5));
 }
 
+/* Iranian national code: weights 10 to 2; a remainder by 11 below two is the check, of others what is left of 11. */
+static bool ir_id(const struct dlp_id *x)
+{
+    static const signed char w[9] = {10, 9, 8, 7, 6, 5, 4, 3, 2};
+    int r = dlp_weigh(x->d, w, 9) % 11;
+
+    return (r < 2 ? r : 11 - r) == x->d[9];
+}
+
+/* Sri Lankan identity card: the year and day of birth (women's days + 500), and a serial; until 2015 two digits of
+ * the year and a letter, V or X. */
+static bool lk_nic(const struct dlp_id *x)
+{
+    size_t at = x->n == 12 ? 4 : 2;
+    int day = (int)dlp_id_number(x, at, 3) % 500;
+
+    if (day < 1 || day > 366 || dlp_id_number(x, at, 3) > 866)
+        return false;
+    if (x->n == 12)
+        return x->digits && (dlp_id_two(x, 0) == 19 || dlp_id_two(x, 0) == 20);
+    return x->n == 10 && x->d[0] != 0 && dlp_id_digits(x, 0, 9) && (x->s[9] == 'V' || x->s[9] == 'X');
+}
+
 static bool ke_pin(const struct dlp_id *x)
 {
     return (x->s[0] == 'A' || x->s[0] == 'P') && dlp_id_digits(x, 1, 9) && !dlp_is_digit(x->s[10]);
@@ -362,6 +385,8 @@ const struct dlp_id_scheme dlp_ids_asia_pacific[] = {
     {"il_id", DLP_ID_PERSON, 9, 9, true, il_id},
     {"za_id", DLP_ID_PERSON, 13, 13, true, za_id},
     {"eg_id", DLP_ID_WEAK, 14, 14, true, eg_id},
+    {"ir_id", DLP_ID_PERSON, 10, 10, true, ir_id},
+    {"lk_nic", DLP_ID_WEAK, 10, 12, false, lk_nic},
     {"ke_pin", DLP_ID_PERSON, 11, 11, false, ke_pin},
     {"gh_tin", DLP_ID_PERSON, 11, 11, false, gh_tin},
     {NULL, DLP_ID_WEAK, 0, 0, false, NULL},

@@ -67,6 +67,13 @@ static bool cz_rc(const struct dlp_id *x)
     return v % 11 % 10 == x->d[9];
 }
 
+/* Birth number from before 1954: nine digits without a check digit. */
+static bool cz_rc_old(const struct dlp_id *x)
+{
+    return dlp_id_two(x, 0) < 54 && dlp_id_number(x, 6, 3) != 0 &&
+           dlp_date_ok(1900 + dlp_id_two(x, 0), dlp_id_two(x, 2) % 50, dlp_id_two(x, 4));
+}
+
 /* Tax number: eight digits of a company, nine or ten of a person. Nine digits that begin with 6 have a check
  * digit of their own; the others are birth numbers from before 1954, a date and three digits. */
 static bool cz_dic(const struct dlp_id *x)
@@ -104,6 +111,18 @@ static bool hu_tax(const struct dlp_id *x)
 }
 
 /* ---- Romania, Bulgaria, the Balkans ------------------------------------------------------------ */
+
+/* Personal identifier: sex and century, birth date, serial, check; the weights turned round in 1997. */
+static bool hu_szemelyi(const struct dlp_id *x)
+{
+    static const signed char old[10] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    static const signed char now[10] = {10, 9, 8, 7, 6, 5, 4, 3, 2, 1};
+    const signed char *w = x->d[0] <= 2 && dlp_id_number(x, 1, 6) < 970101 ? old : now;
+
+    return x->d[0] != 0 && x->d[0] != 9 &&
+           dlp_id_date(dlp_id_two(x, 1), dlp_id_two(x, 3), dlp_id_two(x, 5)) &&
+           dlp_weigh(x->d, w, 10) % 11 == x->d[10];
+}
 
 static bool ro_cnp(const struct dlp_id *x)
 {
@@ -268,6 +287,8 @@ const struct dlp_id_scheme dlp_ids_europe_east[] = {
     {"bg_pnf", DLP_ID_PERSON, 10, 10, true, bg_pnf},
     {"cz_dic", DLP_ID_COMPANY, 8, 10, true, cz_dic},
     {"cz_rc", DLP_ID_PERSON, 10, 10, true, cz_rc},
+    {"cz_rc_old", DLP_ID_WEAK, 9, 9, true, cz_rc_old},
+    {"hu_szemelyi", DLP_ID_PERSON, 11, 11, true, hu_szemelyi},
     {"hu_taj", DLP_ID_PERSON, 9, 9, true, hu_taj},
     {"hu_tax", DLP_ID_PERSON, 10, 10, true, hu_tax},
     {"ro_cnp", DLP_ID_PERSON, 13, 13, true, ro_cnp},

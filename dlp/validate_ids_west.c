@@ -130,12 +130,15 @@ static bool de_svnr(const struct dlp_id *x)
            de_cross_sum(x, 11, w) % 10 == x->d[11];
 }
 
-/* Health insurance number: a letter and nine digits, the last of them the check. */
+/* Health insurance number: a letter and nine digits, the last of them the check; on a card the insurer's nine
+ * and a check digit of all stand behind. */
 static bool de_kvnr(const struct dlp_id *x)
 {
-    static const signed char w[10] = {1, 2, 1, 2, 1, 2, 1, 2, 1, 2};
+    static const signed char w[20] = {1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2};
 
-    return !dlp_is_digit(x->s[0]) && dlp_id_digits(x, 1, 9) &&
+    if (dlp_is_digit(x->s[0]) || !dlp_id_digits(x, 1, x->n - 1))
+        return false;
+    return (x->n == 10 || (x->n == 20 && de_cross_sum(x, 19, w) % 10 == x->d[19])) &&
            de_cross_sum(x, 9, w) % 10 == x->d[9];
 }
 
@@ -281,6 +284,18 @@ static bool nl_bsn(const struct dlp_id *x)
     return dlp_weigh(x->d, w, 9) % 11 == 0;
 }
 
+/* National identification number of a person: the birth date, a serial, and two check digits over these
+ * eleven, Luhn's and Verhoeff's. */
+static bool lu_nin(const struct dlp_id *x)
+{
+    unsigned char d[12];
+
+    memcpy(d, x->d, 11);
+    d[11] = x->d[12];
+    return dlp_date_ok((int)dlp_id_number(x, 0, 4), dlp_id_two(x, 4), dlp_id_two(x, 6)) &&
+           dlp_luhn_ok(x->d, 12) && dlp_verhoeff_ok(d, 12);
+}
+
 /* ---- Spain, Portugal, Italy, Greece ------------------------------------------------------------ */
 
 static bool es_letter(unsigned long long number, char letter)
@@ -331,6 +346,16 @@ static bool es_nif(const struct dlp_id *full)
     return es_dni(&x) || es_nie(&x) || es_cif(&x) ||
            (strchr("KLM", x.s[0]) != NULL && dlp_id_digits(&x, 1, 7) &&
             es_letter(dlp_id_number(&x, 1, 7), x.s[8]));
+}
+
+/* Social security number: province, eight digits (of an employer seven), and what both leave by 97; numbers
+ * below ten millions stand beside the province without their leading zero. */
+static bool es_nuss(const struct dlp_id *x)
+{
+    unsigned long long v = dlp_id_number(x, 2, x->n - 4);
+
+    v = v < 10000000 ? v + dlp_id_number(x, 0, 2) * 10000000 : dlp_id_number(x, 0, x->n - 2);
+    return v % 97 == dlp_id_number(x, x->n - 2, 2);
 }
 
 static bool pt_nif(const struct dlp_id *x)
@@ -476,7 +501,7 @@ const struct dlp_id_scheme dlp_ids_europe_west[] = {
     {"ie_pps", DLP_ID_PERSON, 8, 9, false, ie_pps},
     {"de_steuerid", DLP_ID_PERSON, 11, 11, true, de_steuerid},
     {"de_svnr", DLP_ID_PERSON, 12, 12, false, de_svnr},
-    {"de_kvnr", DLP_ID_PERSON, 10, 10, false, de_kvnr},
+    {"de_kvnr", DLP_ID_PERSON, 10, 20, false, de_kvnr},
     {"de_perso", DLP_ID_PERSON, 10, 10, false, de_perso},
     {"de_fuehrerschein", DLP_ID_PERSON, 11, 11, false, de_fuehrerschein},
     {"de_lanr", DLP_ID_PERSON, 9, 9, true, de_lanr},
@@ -492,6 +517,8 @@ const struct dlp_id_scheme dlp_ids_europe_west[] = {
     {"be_nrn", DLP_ID_PERSON, 11, 11, true, be_nrn},
     {"be_vat", DLP_ID_COMPANY, 9, 10, true, be_vat},
     {"nl_bsn", DLP_ID_PERSON, 9, 9, true, nl_bsn},
+    {"lu_nin", DLP_ID_PERSON, 13, 13, true, lu_nin},
+    {"es_nuss", DLP_ID_PERSON, 11, 12, true, es_nuss},
     {"es_dni", DLP_ID_PERSON, 8, 9, false, es_dni},
     {"es_nie", DLP_ID_PERSON, 9, 9, false, es_nie},
     {"es_nif", DLP_ID_PERSON, 9, 11, false, es_nif},

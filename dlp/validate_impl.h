@@ -162,22 +162,6 @@ double dlp_val_entropy(struct gw_span s);
 
 /* How much of the span reads like words, 0.0 (random) to 1.0. */
 double dlp_val_wordiness(struct gw_span s);
-double dlp_val_wordiness_scalar(struct gw_span s);
-double dlp_val_wordiness_avx512(struct gw_span s); /* dlp_val_is_wide() */
-
-/* May 64 bytes at once be looked at, and is s no longer? What the functions with "avx512" in their names say is what the others do. */
-static inline bool dlp_val_is_wide(struct gw_span s)
-{
-#if defined(__x86_64__)
-    return s.len - 1 < 64 && __builtin_cpu_supports("avx512vbmi") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2") &&
-           __builtin_cpu_supports("gfni") && __builtin_cpu_supports("bmi2");
-#else
-    (void)s;
-    return false;
-#endif
-}
-
 /* What reads more like words than that is no random token. */
 #define DLP_VAL_WORDY 0.55
 /* The pairs of letters that words have (dlp/validate_text.c). */
@@ -193,9 +177,6 @@ bool dlp_val_is_placeholder(struct gw_span s);
 
 /* How many bytes stand in runs of four and more that count up or down (abcd, 4321, qwerty). */
 size_t dlp_val_sequential(struct gw_span s);
-size_t dlp_val_sequential_scalar(struct gw_span s);
-/* May there be any? dlp_val_is_wide(). */
-bool dlp_val_may_count_avx512(struct gw_span s);
 
 /* ---- helpers (validate_words.c) ------------------------------------------------------------- */
 
@@ -220,15 +201,6 @@ enum dlp_words {
 bool dlp_val_is_word(enum dlp_words list, struct gw_span s);
 /* Does a word of one of the other lists stand in s? */
 bool dlp_val_has_word(enum dlp_words list, struct gw_span s);
-bool dlp_val_has_word_scalar(enum dlp_words list, struct gw_span s);
-
-/* Some words: of the n-th byte of each, by its six bits (dlp/validate_words.c), which eighths of the words have it. */
-enum { DLP_WORDS_HEAD = 3 };
-struct dlp_word_heads {
-    _Alignas(64) uint8_t of[DLP_WORDS_HEAD][64];
-};
-/* Where in s one of them may stand, a bit each. dlp_val_is_wide(). */
-uint64_t dlp_val_word_places_avx512(const struct dlp_word_heads *heads, struct gw_span s);
 
 /* ---- helpers (validate_name.c) ------------------------------------------------------------- */
 

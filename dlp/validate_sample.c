@@ -157,14 +157,9 @@ static size_t counting_bytes(struct gw_span s, size_t least)
     return total;
 }
 
-size_t dlp_val_sequential_scalar(struct gw_span s)
-{
-    return keyboard_bytes(s) + woven_bytes(s) + counting_bytes(s, 4);
-}
-
 size_t dlp_val_sequential(struct gw_span s)
 {
-    return dlp_val_is_wide(s) && !dlp_val_may_count_avx512(s) ? 0 : dlp_val_sequential_scalar(s);
+    return keyboard_bytes(s) + woven_bytes(s) + counting_bytes(s, 4);
 }
 
 /* The longest piece that repeats itself every `period` bytes, without case. Zeros, which are AAAA in base64 and 0000 in

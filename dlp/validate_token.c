@@ -360,8 +360,14 @@ int dlp_validate_bech32(const struct dlp_validate_in *in)
     const char *one = memrchr(s.ptr, '1', s.len);
     size_t hrp = one == NULL ? 0 : (size_t)(one - s.ptr);
     uint32_t c = 1;
+    bool small = false;
+    bool capital = false;
 
-    if (hrp == 0 || s.len - hrp < 8)
+    for (size_t i = 0; i < s.len; i++) {
+        small = small || (s.ptr[i] >= 'a' && s.ptr[i] <= 'z');
+        capital = capital || dlp_is_upper(s.ptr[i]);
+    }
+    if (hrp == 0 || s.len - hrp < 8 || (small && capital)) /* of one case, says BIP-173 */
         return DLP_VALIDATE_REJECT;
     for (size_t i = 0; i < hrp; i++)
         c = bech32_step(c, (unsigned char)gw_ascii_lower(s.ptr[i]) >> 5);

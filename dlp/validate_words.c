@@ -217,7 +217,6 @@ static const char *const *const lists[DLP_WORDS] = {
 static uint8_t slots[DLP_WORDS_INSIDE][SLOTS];
 /* Of one whose words may stand in a value: which can have a byte at their first and second place, by its six bits. */
 static uint64_t firsts[DLP_WORDS - DLP_WORDS_INSIDE][2][64];
-static struct dlp_word_heads heads[DLP_WORDS - DLP_WORDS_INSIDE];
 static uint8_t lengths[DLP_WORDS][MOST_WORDS];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -238,15 +237,6 @@ static unsigned six(char c)
     return byte & ~(byte >> 1 & 0x20) & 63;
 }
 
-/* Enters the first bytes of the i-th word; behind a shorter one any byte may stand. */
-static void fill_heads(struct dlp_word_heads *h, struct gw_span word, unsigned i)
-{
-    for (unsigned k = 0; k < DLP_WORDS_HEAD; k++)
-        for (unsigned bits = 0; bits < 64; bits++)
-            if (k >= word.len || bits == six(word.ptr[k]))
-                h->of[k][bits] |= (uint8_t)(1u << i % 8);
-}
-
 static void fill(void)
 {
     for (unsigned list = 0; list < DLP_WORDS; list++) {
@@ -256,7 +246,6 @@ static void fill(void)
 
             lengths[list][i] = (uint8_t)word.len;
             if (list >= DLP_WORDS_INSIDE) {
-                fill_heads(&heads[list - DLP_WORDS_INSIDE], word, i);
                 for (unsigned k = 0; k < 2; k++)
                     firsts[list - DLP_WORDS_INSIDE][k][six(word.ptr[k])] |= UINT64_C(1) << i;
                 continue;
@@ -282,42 +271,23 @@ bool dlp_val_is_word(enum dlp_words list, struct gw_span s)
     return false;
 }
 
-/* Does a word of the list stand at `at`, in front of the last byte? */
-static bool has_word_at(enum dlp_words list, struct gw_span s, size_t at)
-{
-    uint64_t words = firsts[list - DLP_WORDS_INSIDE][0][six(s.ptr[at])] &
-                     firsts[list - DLP_WORDS_INSIDE][1][six(s.ptr[at + 1])];
-
-    for (; words != 0; words &= words - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(words);
-        size_t n = lengths[list][i];
-
-        if (n <= s.len - at &&
-            gw_span_eq_nocase((struct gw_span){s.ptr + at, n}, (struct gw_span){lists[list][i], n}))
-            return true;
-    }
-    return false;
-}
-
-bool dlp_val_has_word_scalar(enum dlp_words list, struct gw_span s)
-{
-    (void)pthread_once(&once, fill);
-    for (size_t at = 0; at + 1 < s.len; at++)
-        if (has_word_at(list, s, at))
-            return true;
-    return false;
-}
-
 bool dlp_val_has_word(enum dlp_words list, struct gw_span s)
 {
-    uint64_t places;
+    const uint64_t *first = firsts[list - DLP_WORDS_INSIDE][0],
+                   *second = firsts[list - DLP_WORDS_INSIDE][1];
 
-    if (!dlp_val_is_wide(s))
-        return dlp_val_has_word_scalar(list, s);
     (void)pthread_once(&once, fill);
-    places = dlp_val_word_places_avx512(&heads[list - DLP_WORDS_INSIDE], s);
-    for (; places != 0; places &= places - 1)
-        if (has_word_at(list, s, (size_t)__builtin_ctzll(places)))
-            return true;
+    for (size_t at = 0; at + 1 < s.len; at++) {
+        uint64_t words = first[six(s.ptr[at])] & second[six(s.ptr[at + 1])];
+
+        for (; words != 0; words &= words - 1) {
+            unsigned i = (unsigned)__builtin_ctzll(words);
+            size_t n = lengths[list][i];
+
+            if (n <= s.len - at && gw_span_eq_nocase((struct gw_span){s.ptr + at, n},
+                                                     (struct gw_span){lists[list][i], n}))
+                return true;
+        }
+    }
     return false;
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "dlp/prefilter.h"
-#include "dlp/validate_impl.h"
+#include "dlp/validate.h"
 #include "tests/test.h"
 
 /* Runs a validator on the part of text between '[' and ']' (which are taken away), or on all of it. */
@@ -106,6 +106,8 @@ static void test_cards_and_accounts(void)
     CHECK(accepts("iban", "GB82 WEST 1234 5698 7654 32"));
     CHECK(accepts("iban", "NO9386011117947"));
     CHECK(!accepts("iban", "GB82 WEST 1234 5698 7654 33"));
+    CHECK(accepts("iban", "IR710570029971601460641001")); /* not in the registry */
+    CHECK(!accepts("iban", "VG46H07Y0223060094359858"));   /* a bank there is four letters */
     CHECK(!accepts("iban", "GB82 WEST 1234 5698 7654 3")); /* length of another country */
     CHECK(accepts("bic", "DEUTDEFF500") && !accepts("bic", "DEUTQQFF"));
     CHECK(accepts("npi", "1234567893") && !accepts("npi", "1234567894"));
@@ -186,6 +188,8 @@ static void test_tokens(void)
     CHECK(!accepts("base58check", "1BoatSLRHtKNngkdXEeobR76b53LETtpyU"));
     CHECK(judge("bech32", 0, NULL, "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4") > 0); /* BIP-173 */
     CHECK(judge("bech32", 0, NULL, "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T5") < 0);
+    CHECK(judge("bech32", 0, NULL, "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7Kv8F3T4") ==
+          DLP_VALIDATE_REJECT); /* of both cases */
     CHECK(!accepts("uuid", "00000000-0000-0000-0000-000000000000"));
 }
 
@@ -445,54 +449,9 @@ static void test_wordy_at_once(void)
     CHECK(n_wordy > 1000 && n_other > 1000);
 }
 
-/* The same of how much reads like words, of what counts and of words that stand in a value. */
-static void test_values_at_once(void)
-{
-    static const char *const pieces[] = {
-        "abcd",  "4321", "a1b2c3", "z9y8x7", "QwErT", "lkjh",    "zxcvb",     "89012", "9abc",
-        "ZAbc",  "9",    "q",      "_",      "-",     "x",       "K7",        "tion",  "Er",
-        "hG",    "$(",   "%s",     "...",    "@@",    "EXAMPLE", "your_",     "chang", "eme",
-        "dummy", "::",   "->",     "Env.",   "=>",    "sha-256", "m\xc3\xa9", "\xff",  "\x80\x81",
-        "()",    "[",    "config", "ssm:",   "MD5",   "diges",   "t",         "xx"};
-    const unsigned n_pieces = sizeof(pieces) / sizeof(*pieces);
-    unsigned long state = 7, n_counting = 0, n_words = 0;
-
-    if (!prefilter_has_avx512())
-        return;
-    for (unsigned round = 0; round < 60000; round++) {
-        char token[128];
-        size_t len = 0, want = 1 + round % 64;
-        struct gw_span s = {token, want};
-
-        while (len < want) {
-            const char *piece = NULL;
-
-            state = state * 6364136223846793005u + 1442695040888963407u;
-            piece = pieces[(state >> 33) % n_pieces];
-            memcpy(token + len, piece, strlen(piece));
-            len += strlen(piece);
-        }
-        if (!CHECK(dlp_val_is_wide(s) &&
-                   dlp_val_wordiness_avx512(s) >= dlp_val_wordiness_scalar(s) &&
-                   dlp_val_wordiness_avx512(s) <= dlp_val_wordiness_scalar(s) &&
-                   dlp_val_sequential(s) == dlp_val_sequential_scalar(s)))
-            return;
-        n_counting += dlp_val_may_count_avx512(s);
-        for (unsigned list = DLP_WORDS_INSIDE; list < DLP_WORDS; list++) {
-            bool has = dlp_val_has_word_scalar((enum dlp_words)list, s);
-
-            if (!CHECK(dlp_val_has_word((enum dlp_words)list, s) == has))
-                return;
-            n_words += has;
-        }
-    }
-    CHECK(n_counting > 1000 && n_counting < 59000 && n_words > 1000);
-}
-
 int main(void)
 {
     test_wordy_at_once();
-    test_values_at_once();
     test_registry();
     test_checksums();
     test_cards_and_accounts();

@@ -59,6 +59,7 @@ static const struct {
     {"es_cif", "D29466703", 0},
     {"es_cups", "ES2395952493614543XD", 0},
     {"es_dni", "55912774G", 0},
+    {"es_nuss", "410271834630", 0},
     {"es_nie", "Z3054181Q", 0},
     {"es_nif", "64074676B", 0},
     {"fi_hetu", "150445-2995", 0},
@@ -78,6 +79,8 @@ static const struct {
     {"gr_afm", "733444265", 0},
     {"gr_amka", "17022610152", 0},
     {"gt_nit", "37460722", 0},
+    {"hu_szemelyi", "27403182753", 0},
+    {"ir_id", "0472183656", 8},
     {"hr_oib", "66164887966", 0},
     {"hu_anum", "31175276", 0},
     {"ie_pps", "9872068G", 0},
@@ -102,6 +105,7 @@ static const struct {
     {"kr_brn", "8373375177", 0},
     {"lei", "QW6O72R37K84JECH7Q72", 0},
     {"lt_pvm", "405034715", 0},
+    {"lu_nin", "1984052731883", 0},
     {"lu_tva", "27292046", 0},
     {"lv_pvn", "75877070531", 0},
     {"ma_ice", "918739730130230", 0},
@@ -112,6 +116,7 @@ static const struct {
     {"mt_vat", "96243434", 0},
     {"mu_nid", "H0109977405348", 0},
     {"mx_curp", "BOXW640503HNERBN56", 6},
+    {"mx_nss", "45908127363", 0},
     {"mz_nuit", "501230758", 0},
     {"nl_bsn", "392492337", 0},
     {"nl_onderwijsnummer", "101988443", 0},
@@ -166,7 +171,25 @@ static bool passes(const char *scheme, const char *text)
     return dlp_validator_find("id")->validate(&in) == 0;
 }
 
-/* Of plain digits, as many as any system has and more, a system says the same whoever reads them. */
+/* Systems whose rule is a date: what they take, and what is no day of theirs. */
+static void check_forms(void)
+{
+    CHECK(!passes("br_cnpj", "00.000.000/0000-00"));
+    CHECK(passes("se_personnummer", "200228+5266")); /* more than a hundred years old */
+    CHECK(passes("fi_hetu", "131052+308T"));
+    CHECK(passes("lk_nic", "853400937V") && passes("lk_nic", "198584000937"));
+    CHECK(!passes("lk_nic", "854900937V") && !passes("lk_nic", "853400937A"));
+    CHECK(!passes("lk_nic", "218534000937") && !passes("lk_nic", "85340093712"));
+    CHECK(passes("cz_rc_old", "490312/718") && passes("cz_rc_old", "495312718"));
+    CHECK(!passes("cz_rc_old", "540312718") && !passes("cz_rc_old", "490312000"));
+    CHECK(passes("hu_szemelyi", "40403182759")); /* the weights since 1997 */
+    CHECK(passes("es_nuss", "415271834633"));    /* a number of ten millions and more */
+    CHECK(passes("de_kvnr", "K482917367") && passes("de_kvnr", "K4829173671084162148"));
+    CHECK(!passes("de_kvnr", "K4829173671084162147"));
+    CHECK(!passes("de_kvnr", "A1234567801")); /* neither ten nor twenty */
+}
+
+/* Of plain digits, as many as any system has/* Of plain digits, as many as any system has and more, a system says the same whoever reads them. */
 static void check_plain(const char *scheme)
 {
     const struct dlp_id_scheme *found = dlp_id_scheme_find(gw_span_str(scheme));
@@ -247,6 +270,7 @@ int main(void)
         check_plain(systems[i].scheme);
     CHECK(dlp_id_scheme_find(gw_span_str("xx_nothing")) == NULL);
     check_any();
+    check_forms();
     printf("%d systems, %u one-digit changes, %u accepted\n", (int)N_SYSTEMS, all, accepted);
     CHECK(accepted * 100 <= all);
     return test_done();
