@@ -161,7 +161,8 @@ def faker(folder):
         labels = dict({"phone_number": PHONE.get(language, "phone"), "iban": "IBAN", "license_plate": PLATE.get(language, "licence plate")}, **labels)
         for method, label in labels.items():
             provider = {"phone_number": "phone_number", "iban": "bank", "license_plate": "automotive"}.get(method)
-            if provider is None or any(p.__provider__ == provider and p.__lang__ == locale for p in make.get_providers()):
+            local = (p for p in make.get_providers() if p.__lang__ == locale)
+            if hasattr(make, method) and (provider is None or any(p.__provider__.endswith("." + provider) for p in local)):
                 rows += [(f"{method} {locale}", label, str(getattr(make, method)()), True) for _ in range(20)]
     for method, label in {"credit_card_number": "credit card", "ean13": "EAN", "mac_address": "MAC address", "ipv6": "IP address",
                           "email": "email", "swift11": "BIC", "vin": "VIN", "aba": "routing number"}.items():
