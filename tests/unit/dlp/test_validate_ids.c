@@ -79,7 +79,7 @@ static const struct {
     {"gr_afm", "733444265", 0},
     {"gr_amka", "17022610152", 0},
     {"gt_nit", "37460722", 0},
-    {"hu_szemelyi", "27403182753", 0},
+    {"hu_szemelyi", "27403182753", 2},
     {"ir_id", "0472183656", 8},
     {"hr_oib", "66164887966", 0},
     {"hu_anum", "31175276", 0},
@@ -189,7 +189,7 @@ static void check_forms(void)
     CHECK(!passes("de_kvnr", "A1234567801")); /* neither ten nor twenty */
 }
 
-/* Of plain digits, as many as any system has/* Of plain digits, as many as any system has and more, a system says the same whoever reads them. */
+/* Of plain digits, as many as any system has and more, a system says the same whoever reads them. */
 static void check_plain(const char *scheme)
 {
     const struct dlp_id_scheme *found = dlp_id_scheme_find(gw_span_str(scheme));
