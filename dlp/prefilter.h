@@ -172,13 +172,15 @@ struct prefilter_start {
 /* A first test for literals of both lengths where they are few: buckets of those whose bytes are alike, eight a group. A bit for each bucket
  * that has some byte at a place, by what is left of the byte: six bits without case, or its five lower ones. And of two bytes, as bits
  * of enum prefilter_pair, what can stand where they do. */
-enum { PREFILTER_SIEVE_GROUPS = 3 };
+enum { PREFILTER_SIEVE_GROUPS = 3, PREFILTER_FEW_GROUPS = 2 };
 struct prefilter_sieve {
     _Alignas(64) uint8_t six[PREFILTER_SIEVE_GROUPS][BUNDLE_WINDOW_BYTES][64];
     _Alignas(32) uint8_t five[PREFILTER_SIEVE_GROUPS][BUNDLE_WINDOW_BYTES][2]
                              [32]; /* 16 entries twice, then those of bit 4 */
-    bool is_made;                  /* the literals are few */
-    uint8_t *pairs;                /* by the first byte and 256 times the second */
+    bool is_made;                  /* the literals are few, */
+    bool
+        is_small; /* and so few that PREFILTER_FEW_GROUPS say nearly as much as all, which have none then */
+    uint8_t *pairs; /* by the first byte and 256 times the second */
 };
 
 /* What two bytes may be: those of a literal at its first places, the second ones, the last ones; of a start's first bucket's, of a wide

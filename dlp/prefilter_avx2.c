@@ -148,10 +148,12 @@ static inline uint32_t literals(const struct prefilter *f, const unsigned char *
     return found;
 }
 
-/* All bits of those of 32 places that have four bytes of some bucket of literals; v are the bytes from each place on, lo their lower
- * nibbles. */
-static inline __m256i sieved(const struct prefilter_sieve *s, const __m256i v[BUNDLE_WINDOW_BYTES],
-                             const __m256i lo[BUNDLE_WINDOW_BYTES])
+/* All bits of those of 32 places that have four bytes of some bucket of literals in so many groups; v are the bytes from each place on, lo
+ * their lower nibbles. */
+static inline __attribute__((always_inline)) __m256i sieved(const struct prefilter_sieve *s,
+                                                            const __m256i v[BUNDLE_WINDOW_BYTES],
+                                                            const __m256i lo[BUNDLE_WINDOW_BYTES],
+                                                            unsigned n_groups)
 {
     const __m256i upper = _mm256_set1_epi8((char)0x80);
     __m256i all[PREFILTER_SIEVE_GROUPS], found = _mm256_setzero_si256();
@@ -162,14 +164,14 @@ static inline __m256i sieved(const struct prefilter_sieve *s, const __m256i v[BU
                                        _mm256_and_si256(_mm256_slli_epi16(v[place], 3), upper)),
                 odd = _mm256_xor_si256(even, upper);
 
-        for (unsigned g = 0; g < PREFILTER_SIEVE_GROUPS; g++) {
+        for (unsigned g = 0; g < n_groups; g++) {
             __m256i of = _mm256_or_si256(_mm256_shuffle_epi8(table(s->five[g][place][0]), even),
                                          _mm256_shuffle_epi8(table(s->five[g][place][1]), odd));
 
             all[g] = place == 0 ? of : _mm256_and_si256(all[g], of);
         }
     }
-    for (unsigned g = 0; g < PREFILTER_SIEVE_GROUPS; g++)
+    for (unsigned g = 0; g < n_groups; g++)
         found = _mm256_or_si256(found, all[g]);
     return some(found);
 }
@@ -258,7 +260,9 @@ static inline void find_half(const struct prefilter *f, const unsigned char *p, 
                                                      buckets(f, PREFILTER_WIDER, lo, hi)));
     put(out->wide, half, some(wide));
     if (f->sieve.is_made) {
-        put(m->literal, half, sieved(&f->sieve, v, lo));
+        put(m->literal, half,
+            f->sieve.is_small ? sieved(&f->sieve, v, lo, PREFILTER_FEW_GROUPS)
+                              : sieved(&f->sieve, v, lo, PREFILTER_SIEVE_GROUPS));
     } else {
         uint32_t bits = literals(f, p);
 

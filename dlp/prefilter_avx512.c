@@ -76,6 +76,8 @@ static inline __mmask64 sieved(const struct prefilter_sieve *s,
     for (unsigned g = 0; g < PREFILTER_SIEVE_GROUPS; g++) {
         __m512i r[BUNDLE_WINDOW_BYTES];
 
+        if (g == PREFILTER_FEW_GROUPS && s->is_small)
+            break;
         for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
             r[place] = _mm512_permutexvar_epi8(six[place], _mm512_load_si512(s->six[g][place]));
         r[0] = _mm512_ternarylogic_epi64(r[0], r[1], r[2], 0x80);

@@ -4,8 +4,9 @@
 #include "dlp/prefilter.h"
 #include "dlp/rulec_anchor.h"
 
-/* More literals would fill the buckets: hashes say more. */
-enum { MAX_SIEVED = 512 };
+/* More literals would fill the buckets: hashes say more. As few as the second number leave a place in a hundred blocks or two more with a
+ * group less, which costs less than to ask that group. */
+enum { MAX_SIEVED = 512, FEW_SIEVED = 192 };
 
 /* What a spelling of a literal has at a place: the bytes that are value where mask is set; any byte where it has none. */
 struct place {
@@ -66,12 +67,15 @@ static bool fill_groups(struct prefilter *f, unsigned n)
     unsigned *bucket = calloc((size_t)n + 1, sizeof(*bucket)), k = 0;
     bool ok = sets != NULL && bucket != NULL;
 
+    f->sieve.is_small = n <= FEW_SIEVED;
     for (unsigned length = 0; length < PREFILTER_LENGTHS && ok; length++)
         for (unsigned i = 0; i < f->literals[length].n; i++, k++)
             for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
                 sets[k][place] = set_of(place_of(&f->literals[length].lits[i], length, place));
-    ok = ok && rulec_buckets((const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets, n,
-                             8 * PREFILTER_SIEVE_GROUPS, bucket) == GW_OK;
+    ok =
+        ok && rulec_buckets((const struct bundle_set(*)[BUNDLE_WINDOW_BYTES])sets, n,
+                            8 * (f->sieve.is_small ? PREFILTER_FEW_GROUPS : PREFILTER_SIEVE_GROUPS),
+                            bucket) == GW_OK;
     for (unsigned i = 0; i < n && ok; i++)
         add_to_bucket(&f->sieve, sets[i], bucket[i]);
     f->sieve.is_made = ok;
