@@ -152,9 +152,8 @@ static inline __attribute__((always_inline)) unsigned prefilter_keep_left(
             memcpy(tail, p, len - at);
             p = tail;
         }
-        left = is_first
-                   ? prefilter_starts_first(rows, p, nears[prefilter_near_at(places, at)])
-                   : prefilter_starts_rest(rows, p, places->start_left[i]);
+        left = is_first ? prefilter_starts_first(rows, p, nears[prefilter_near_at(places, at)])
+                        : prefilter_starts_rest(rows, p, places->start_left[i]);
         places->start_at[kept] = (uint16_t)at;
         places->start_left[kept] = left;
         kept += left != 0;

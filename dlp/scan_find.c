@@ -120,9 +120,8 @@ static inline size_t name_end(const struct scan_leaf *x, size_t at, size_t stop)
 static const struct scan_name *read_name(struct scan_leaf *x, size_t at)
 {
     struct scan_name *further = &x->names[x->names[1].to > x->names[0].to], *n;
-    size_t to = name_end(x, at,
-                         further->from > at && further->from < x->text.len ? further->from
-                                                                           : x->text.len);
+    size_t to = name_end(
+        x, at, further->from > at && further->from < x->text.len ? further->from : x->text.len);
 
     x->work += to - at;
     if (to == further->from) {

@@ -39,8 +39,8 @@ static struct scan_walk *walk_of(struct scan_leaf *x, const struct bundle_target
 }
 
 /* The first of those bytes of the set that stand in a row in front of `at`, not in front of stop. */
-static inline size_t first_of_row(const struct scan_leaf *x, const struct bundle_set *set, size_t at,
-                                  size_t stop)
+static inline size_t first_of_row(const struct scan_leaf *x, const struct bundle_set *set,
+                                  size_t at, size_t stop)
 {
     enum { WORD = 64 };
     const unsigned char *text = (const unsigned char *)x->text.ptr;
