@@ -210,7 +210,7 @@ struct dlp_rules {
     bool *is_number;
     uint32_t *numbers;
     unsigned n_numbers;
-    bool has_numbers; /* some pattern is of a rule of numbers */
+    bool has_numbers;           /* some pattern is of a rule of numbers */
     struct bundle_plain *plain; /* of each pattern */
     struct bundle_try *tries;   /* of each pattern */
     unsigned look_behind;       /* bytes in front of a match that its judgement may look at */

@@ -338,7 +338,8 @@ static bool lk_nic(const struct dlp_id *x)
         return false;
     if (x->n == 12)
         return x->digits && (dlp_id_two(x, 0) == 19 || dlp_id_two(x, 0) == 20);
-    return x->n == 10 && x->d[0] != 0 && dlp_id_digits(x, 0, 9) && (x->s[9] == 'V' || x->s[9] == 'X');
+    return x->n == 10 && x->d[0] != 0 && dlp_id_digits(x, 0, 9) &&
+           (x->s[9] == 'V' || x->s[9] == 'X');
 }
 
 static bool ke_pin(const struct dlp_id *x)

@@ -75,13 +75,14 @@ struct view_text {
     struct gw_span src;             /* borrowed */
     const struct view_marks *marks; /* of src, while the view is made; NULL: nothing is known */
     struct gw_buf out;
-    struct gw_buf places; /* struct view_mark, or when walk is NULL struct view_blob, or struct view_cell */
+    struct gw_buf
+        places; /* struct view_mark, or when walk is NULL struct view_blob, or struct view_cell */
     struct gw_buf
         units; /* uint32_t: where in out those that matter begin, of a walk that is alone */
     const struct view_walk *walk; /* NULL: blobs, or values with labels */
     bool labelled;
-    struct view_mark found;       /* the unit that view_map() found last */
-    bool cut;                     /* more than max_bytes would have come out */
+    struct view_mark found; /* the unit that view_map() found last */
+    bool cut;               /* more than max_bytes would have come out */
 };
 
 void view_clear(struct view_text *v); /* wipes, keeps the memory */

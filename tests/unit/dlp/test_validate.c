@@ -106,7 +106,7 @@ static void test_cards_and_accounts(void)
     CHECK(accepts("iban", "GB82 WEST 1234 5698 7654 32"));
     CHECK(accepts("iban", "NO9386011117947"));
     CHECK(!accepts("iban", "GB82 WEST 1234 5698 7654 33"));
-    CHECK(accepts("iban", "IR710570029971601460641001")); /* not in the registry */
+    CHECK(accepts("iban", "IR710570029971601460641001"));  /* not in the registry */
     CHECK(!accepts("iban", "VG46H07Y0223060094359858"));   /* a bank there is four letters */
     CHECK(!accepts("iban", "GB82 WEST 1234 5698 7654 3")); /* length of another country */
     CHECK(accepts("bic", "DEUTDEFF500") && !accepts("bic", "DEUTQQFF"));
