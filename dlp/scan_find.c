@@ -165,12 +165,12 @@ static inline void offer_fixed(struct scan_leaf *x, const struct bundle_target *
 {
     size_t start = at - t->min;
 
-    /* What costs least comes first: a compare of sixteen bytes refuses half, what follows the window most of the others. */
+    /* What costs least comes first: a compare of sixteen bytes refuses half, the name behind it and what follows the window most of the others. */
     if (at >= t->min &&
         (!x->filter->needs[t->pattern].at_word || start == 0 ||
          !is_word((unsigned char)x->text.ptr[start - 1])) &&
         scan_fits(x, t->pattern, start) && !scan_is_dead(x, t->pattern) &&
-        scan_sequel_fits(x, t->sequel, at + t->sequel_at) && scan_name_fits(x, t->pattern, start))
+        scan_name_fits(x, t->pattern, start) && scan_sequel_fits(x, t->sequel, at + t->sequel_at))
         scan_push(x, t->pattern, start);
 }
 
