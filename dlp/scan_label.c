@@ -92,5 +92,7 @@ struct gw_span scan_label(struct scan_label *l, const struct dlp_leaf *leaf)
         return none;
     if (is_value(leaf->key))
         label = (struct gw_span){l->name, l->len};
+    if (is_name(label)) /* {"Key": "Name", "Value": "web"}: a tag, and nobody's name */
+        return none;
     return label.len <= SHORT || label.len <= TIMES * leaf->text.len ? label : none;
 }

@@ -96,6 +96,7 @@ static void test_quiet(void)
         "{\"name\":\"password\",\"type\":\"string\",\"value\":\"\"}",
         "{\"content\":\"hunter2x9\"}",
         "{\"token\":\"Hello\",\"tokens\":[\"Hello\",\" world\",\"internationally\"]}",
+        "{\"Tags\":[{\"Key\":\"Name\",\"Value\":\"Margaret\"}]}",
         /* The name of a setting is none of the next one. */
         "{\"env\":[{\"name\":\"DB_PASSWORD\"},{\"name\":\"LOGDIR\",\"value\":\"zuR8xKq2\"}]}",
     };
