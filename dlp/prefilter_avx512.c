@@ -175,10 +175,10 @@ static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text
                    *threes = f->literals[PREFILTER_THREE].hashes;
     size_t left = len - from;
     /* Places behind which four bytes are, plus 1. */
-    __m512i inside =
-        _mm512_set1_epi32(left < BUNDLE_WINDOW_BYTES   ? 0
-                          : left > 2 * PREFILTER_PLACE ? 2 * PREFILTER_PLACE
-                                                       : (int)left - BUNDLE_WINDOW_BYTES + 1);
+    __m512i inside = _mm512_set1_epi32(left < BUNDLE_WINDOW_BYTES ? 0
+                                       : left > (size_t)2 * PREFILTER_PLACE
+                                           ? 2 * PREFILTER_PLACE
+                                           : (int)left - BUNDLE_WINDOW_BYTES + 1);
     unsigned kept = 0;
 
     for (unsigned i = 0; i < n; i += LANES) {

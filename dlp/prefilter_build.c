@@ -542,7 +542,7 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
     }
     f->starts = calloc((size_t)b->n_patterns * BUNDLE_HEADS + 1, sizeof(*f->starts));
     f->targets = calloc(b->n_targets + 1, sizeof(*f->targets));
-    f->arounds = aligned_alloc(64, (b->n_targets + 2) / 2 * 2 * sizeof(*f->arounds));
+    f->arounds = aligned_alloc(64, ((size_t)b->n_targets + 2) / 2 * 2 * sizeof(*f->arounds));
     f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));
     f->runs = calloc(b->n_runs + 1, sizeof(*f->runs));
     f->run_groups = calloc(b->n_runs + 1, sizeof(*f->run_groups));

@@ -374,7 +374,7 @@ static bool find_best(struct chooser *x, const struct sequence *s, bool word, do
     struct offer all[RULEC_MAX_ELEMENTS];
     unsigned n = list_offers(x, s, all);
 
-    out->cost = DBL_MAX;
+    *out = (struct offer){.cost = DBL_MAX};
     for (unsigned k = 0; k < n; k++)
         if (all[k].cost < out->cost && (!word || is_word(s, all[k].i)))
             *out = all[k];

@@ -159,12 +159,10 @@ static bool is_quantity(struct gw_span s, struct shape sh)
  * Maven's {...=}. Without the key it opens nothing, but it is told, low. */
 static bool is_encrypted(struct gw_span s)
 {
-    const char last = s.len > 0 ? s.ptr[s.len - 1] : '\0';
-
     if (gw_span_starts(s, GW_SPAN("ENC[")) || gw_span_starts(s, GW_SPAN("ENC(")) ||
         gw_span_starts(s, GW_SPAN("{cipher}")) || gw_span_starts(s, GW_SPAN("vault:v1:")))
         return true;
-    if (s.len < 14 || s.ptr[0] != '{' || last != '}' || s.ptr[s.len - 2] != '=')
+    if (s.len < 14 || s.ptr[0] != '{' || s.ptr[s.len - 1] != '}' || s.ptr[s.len - 2] != '=')
         return false;
     for (size_t i = 1; i + 1 < s.len; i++)
         if (!dlp_is_alnum(s.ptr[i]) && s.ptr[i] != '+' && s.ptr[i] != '/' && s.ptr[i] != '=')
@@ -328,12 +326,28 @@ static bool is_no_value(struct gw_span s, struct shape sh)
            gw_span_starts(s, GW_SPAN("&#")) || gw_span_starts(s, GW_SPAN("&lt"));
 }
 
+/* What speaks for a password, and against it. */
+static int weigh_password(const struct dlp_validate_in *in, struct gw_span s, struct shape sh,
+                          bool in_quotes)
+{
+    int score = in_quotes ? 5 : 0;
+
+    if (sh.digit == 0 && sh.other == 0) /* a word in quotes: perhaps a password, perhaps a label */
+        score -= s.len < 6 ? 35 : 30;
+    else if (sh.lower + sh.upper == 0)
+        score -= 20;
+    if (sh.digit > 0 && sh.lower + sh.upper > 0)
+        score += sh.other > 0 ? 15 : 10;
+    if (in_quotes && follows_comma(in) && is_identifier(s, sh)) /* a list of names */
+        score -= 25;
+    return is_encrypted(s) ? score - 40 : score;
+}
+
 int dlp_validate_password_value(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
     struct shape sh = shape_of(s);
     bool in_quotes = quoted(in);
-    int score = 0;
 
     if (is_no_value(s, sh))
         return DLP_VALIDATE_REJECT;
@@ -346,17 +360,7 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
         return DLP_VALIDATE_REJECT;
     if (!in_quotes && (is_identifier(s, sh) || sh.other * 2 > s.len))
         return judge_bare_word(in, s, sh);
-    if (sh.digit == 0 && sh.other == 0) /* a word in quotes: perhaps a password, perhaps a label */
-        score -= s.len < 6 ? 35 : 30;
-    else if (sh.lower + sh.upper == 0)
-        score -= 20;
-    if (sh.digit > 0 && sh.lower + sh.upper > 0)
-        score += sh.other > 0 ? 15 : 10;
-    if (in_quotes && follows_comma(in) && is_identifier(s, sh)) /* a list of names */
-        score -= 25;
-    if (is_encrypted(s))
-        score -= 40;
-    return in_quotes ? score + 5 : score;
+    return weigh_password(in, s, sh, in_quotes);
 }
 
 /* "my password is hunter2", "pw: Winter2024!": words are sentences, digits and signs are passwords. */

@@ -6,24 +6,6 @@
 #include "dlp/scan.h"
 #include "dlp/view_sheet.h"
 
-/* Columns of tables: what is in them lies in the text, and each step goes on. */
-static void check_sheets(struct view_text *v, struct gw_span text)
-{
-    struct view_sheet sheets[VIEW_SHEETS];
-    unsigned n = view_find_sheets(text, sheets, VIEW_SHEETS);
-
-    for (unsigned i = 0; i < n; i++)
-        for (unsigned column = 0; column < sheets[i].n_columns; column++)
-            for (size_t from = sheets[i].from, to = from; from < sheets[i].to; from = to) {
-                uint32_t start = 0, end;
-
-                to = view_make_column(v, text, &sheets[i], column, from, 3);
-                end = (uint32_t)v->out.len;
-                must(to > from && to <= text.len);
-                must(end == 0 || (view_map_labelled(v, &start, &end) && end <= text.len));
-            }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct view_walk *const walks[] = {&view_walk_fold,   &view_walk_tags,
