@@ -3,7 +3,6 @@
 
 usage: tests/e2e/reliability.py BUILD-DIR CACHE-DIR MODEL [WORD]   (or from parts.py); with WORD only tests whose names hold it"""
 import base64
-import glob
 import json
 import os
 import re
@@ -13,11 +12,11 @@ import tempfile
 import threading
 import time
 
+from suites import made, make_venv
 from upstream import Upstream, answer, aws_message, event, stream
 from wire import ask, post
-from world import BUILD, ROOT, World, check, finish, free_port, leave, skip, wait_for
+from world import BUILD, ROOT, World, check, finish, free_port, leave, wait_for
 
-CACHE = sys.argv[2] if len(sys.argv) > 2 else ""
 OVERLOADED = {"chat": event({"error": {"message": "overloaded", "type": "overloaded_error"}}),
               "anthropic": event({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "error"),
               "gemini": event({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}})}
@@ -79,15 +78,8 @@ audit: {{ spool: {w.path('spool')}, durability: process }}
     return w
 
 
-def python_of_the_sdks():
-    return next(iter(sorted(glob.glob(os.path.join(CACHE, "venv-*", "bin", "python3")))), None)
-
-
 def test_sdks_do_not_see_what_another_attempt_mends(w):
-    py = python_of_the_sdks()
-    if py is None:
-        skip("the SDKs for Python are not there: failures were seen through raw HTTP only")
-        return
+    py = made("venv", "requirements.txt", make_venv) + "/bin/python"
     w.up.play = lambda r: stream(OVERLOADED["anthropic" if b"/v1/messages" in r[0] else "chat"])
     r = subprocess.run([py, os.path.join(ROOT, "tests/e2e/sdk_retries.py"), f"http://127.0.0.1:{w.port}", w.key],
                        capture_output=True, text=True, timeout=300)
