@@ -201,8 +201,9 @@ static inline unsigned prefilter_six(unsigned byte)
 
 enum { PREFILTER_RUN_BITS = 64 };
 
-/* need and within of a pattern, whether it begins where a word does, and its lengths where a match has to end with a token; all bits elsewhere. What stands behind the name that
- * its matches begin with is that of prefilter.names[name]; name_max: bytes of it at most, UINT16_MAX: any number. */
+/* need and within of a pattern, whether it begins where a word does, and its lengths where a match has to end with a token; all bits
+ * elsewhere. What stands behind the name that its matches begin with is that of prefilter.names[name]; name_max: bytes of it at most,
+ * UINT16_MAX: any number. */
 struct prefilter_need {
     uint64_t lengths;
     uint8_t need, within, name;

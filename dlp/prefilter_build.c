@@ -7,7 +7,6 @@
 #include "dlp/rulec_anchor.h"
 
 enum {
-    MAX_SPELLINGS = 16,    /* of a literal window */
     FEW_LITS = 128,        /* so many leave the first Bloom filter empty enough, */
     SOME_LITS = 512,       /* and so many two of them */
     FULL_LITS = 1536,      /* more need all banks of each */
@@ -26,7 +25,7 @@ static const double WORD_STARTS = 0.17, SELDOM = 0.002, START_GAIN = 4, RUN_COST
 
 /* The ways to write one place of a literal window: bytes that differ in case only are one. */
 struct spelling {
-    uint8_t value[MAX_SPELLINGS], mask[MAX_SPELLINGS];
+    uint8_t value[RULEC_MAX_SPELLINGS], mask[RULEC_MAX_SPELLINGS];
     unsigned n;
 };
 
@@ -41,7 +40,7 @@ static bool spell(const struct bundle_set *s, struct spelling *out)
 
             if (twin && (byte & 0x20) != 0)
                 continue; /* the twin stands for both */
-            if (out->n == MAX_SPELLINGS)
+            if (out->n == RULEC_MAX_SPELLINGS)
                 return false;
             out->value[out->n] = (uint8_t)byte;
             out->mask[out->n++] = twin ? 0xdf : 0xff;
@@ -60,7 +59,7 @@ static unsigned spell_window(const struct bundle *b, const struct bundle_window 
         if (!spell(&b->sets[w->set[k]], &out[k]))
             return 0;
         n *= out[k].n;
-        if (n > MAX_SPELLINGS)
+        if (n > RULEC_MAX_SPELLINGS)
             return 0;
     }
     for (unsigned k = known; k < BUNDLE_WINDOW_BYTES; k++)

@@ -7,7 +7,12 @@
 
 #include "dlp/rulec_regex.h"
 
-enum { RULEC_MAX_OFFSET = 256, RULEC_MIN_RUN = 16, RULEC_MAX_ANCHORS = 1024 };
+enum {
+    RULEC_MAX_OFFSET = 256,
+    RULEC_MIN_RUN = 16,
+    RULEC_MAX_ANCHORS = 1024,
+    RULEC_MAX_SPELLINGS = 16, /* of a window that the prefilter looks for as a literal */
+};
 
 /* struct bundle_sequel with its sets; `at`: bytes from the window's beginning on. */
 struct rulec_sequel {

@@ -5,10 +5,7 @@
 
 #include "dlp/rulec_sequence.h"
 
-enum {
-    MAX_SAME = 12,      /* anchors of one window that are told apart by what is around it */
-    MAX_SPELLINGS = 16, /* of a literal of the filter (prefilter_build.c) */
-};
+enum { MAX_SAME = 12 }; /* anchors of one window that are told apart by what is around it */
 
 /* The dearest anchor that is taken: one candidate every fifty bytes. */
 static const double MAX_COST = 0.02;
@@ -211,9 +208,10 @@ static bool is_wide(const struct sequence *s, unsigned i)
 
     if (s->e[i]->kind != ELEMENT_SET)
         return false;
-    for (unsigned k = i; k < i + BUNDLE_WINDOW_BYTES - 1 && n <= MAX_SPELLINGS; k++)
-        n = k < s->n && s->e[k]->kind == ELEMENT_SET ? n * s->e[k]->n_bytes : MAX_SPELLINGS + 1;
-    return n > MAX_SPELLINGS;
+    for (unsigned k = i; k < i + BUNDLE_WINDOW_BYTES - 1 && n <= RULEC_MAX_SPELLINGS; k++)
+        n = k < s->n && s->e[k]->kind == ELEMENT_SET ? n * s->e[k]->n_bytes
+                                                     : RULEC_MAX_SPELLINGS + 1;
+    return n > RULEC_MAX_SPELLINGS;
 }
 
 /* Is it one that has few bytes at each place? */

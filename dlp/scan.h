@@ -4,8 +4,8 @@
  * scan_ring.c, scan_judge.c decides what they are worth (length, validators, the sum) with scan_list.c (values that are none), scan_word.c
  * (context words; scan_word_avx512.c) and scan_near.c (second patterns); scan_sleep.c and scan_plain.c say before what would be worth
  * nothing (no word near that is required, a wrong checksum); scan_overlap.c keeps the strongest where they overlap,
- * scan_known.c knows strings that need no look, scan_label.c what a text is called, scan_grow.c says of a text that grows what is known of it already, with
- * scan_heads.c (what can begin with given bytes). */
+ * scan_known.c knows strings that need no look, scan_label.c what a text is called, scan_grow.c says of a text that grows what is known
+ * of it already, with scan_heads.c (what can begin with given bytes). */
 #ifndef DLP_SCAN_H
 #define DLP_SCAN_H
 
@@ -258,7 +258,8 @@ void scan_runs_anywhere(struct scan_leaf *x, const struct prefilter_runs *group,
 struct scan_label {
     char name[64];
     size_t len;
-    const char *last; /* the last key: elements of an array share theirs */
+    unsigned n_keys; /* since then */
+    bool follows;    /* the last leaf was no key: what comes is a further element of an array */
 };
 
 /* What the leaf is called, empty where nothing says so; valid until the next call, and as long as the leaf's key. Leaves come in

@@ -12,6 +12,7 @@ enum {
     MOST = 512, /* longer ones are no values */
     SHORT = 16, /* bytes of a label that any text may have, and longer ones */
     TIMES = 4,  /* so many times its own bytes */
+    BESIDE = 4, /* keys from a name to its value: further away it is another's */
 };
 
 #define WORD(literal)                                                                              \
@@ -72,26 +73,35 @@ static bool is_short_value(const struct dlp_leaf *leaf, bool follows)
     return memchr(leaf->text.ptr, '\n', leaf->text.len) == NULL;
 }
 
+/* Remembers what a member says that names another one. */
+static void remember(struct scan_label *l, struct gw_span name)
+{
+    l->len = name.len <= sizeof(l->name) ? name.len : 0;
+    l->n_keys = 0;
+    memcpy(l->name, name.ptr, l->len);
+}
+
 struct gw_span scan_label(struct scan_label *l, const struct dlp_leaf *leaf)
 {
     const struct gw_span none = {NULL, 0};
     struct gw_span label = leaf->key;
-    bool follows;
+    bool follows = l->follows;
 
     /* Of JSON in a string the string was scanned, too, and there the names stand. */
-    if (leaf->nesting != 0 || (leaf->kind != DLP_LEAF_STRING && leaf->kind != DLP_LEAF_NUMBER))
+    if (leaf->nesting != 0)
+        return none;
+    l->follows = leaf->kind != DLP_LEAF_KEY;
+    l->n_keys += leaf->kind == DLP_LEAF_KEY;
+    if (leaf->kind != DLP_LEAF_STRING && leaf->kind != DLP_LEAF_NUMBER)
         return none;
     if (is_name(leaf->key)) {
-        l->len = leaf->text.len <= sizeof(l->name) ? leaf->text.len : 0;
-        memcpy(l->name, leaf->text.ptr, l->len);
+        remember(l, leaf->text);
         return none;
     }
-    follows = leaf->key.ptr == l->last;
-    l->last = leaf->key.ptr;
     if (!is_short_value(leaf, follows) || is_open(leaf->key))
         return none;
     if (is_value(leaf->key))
-        label = (struct gw_span){l->name, l->len};
+        label = (struct gw_span){l->name, l->n_keys <= BESIDE ? l->len : 0};
     if (is_name(label)) /* {"Key": "Name", "Value": "web"}: a tag, and nobody's name */
         return none;
     return label.len <= SHORT || label.len <= TIMES * leaf->text.len ? label : none;

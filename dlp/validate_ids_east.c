@@ -110,8 +110,6 @@ static bool hu_tax(const struct dlp_id *x)
     return x->d[0] == 8 && dlp_weigh(x->d, w, 9) % 11 == x->d[9];
 }
 
-/* ---- Romania, Bulgaria, the Balkans ------------------------------------------------------------ */
-
 /* Personal identifier: sex and century, birth date, serial, check; the weights turned round in 1997. */
 static bool hu_szemelyi(const struct dlp_id *x)
 {
@@ -123,6 +121,8 @@ static bool hu_szemelyi(const struct dlp_id *x)
            dlp_id_date(dlp_id_two(x, 1), dlp_id_two(x, 3), dlp_id_two(x, 5)) &&
            dlp_weigh(x->d, w, 10) % 11 == x->d[10];
 }
+
+/* ---- Romania, Bulgaria, the Balkans ------------------------------------------------------------ */
 
 static bool ro_cnp(const struct dlp_id *x)
 {

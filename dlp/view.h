@@ -3,7 +3,8 @@
  * view_test() asks cheaply what a text may hold, and where (view_marks.h); only then views are made. A walked view goes over its
  * source unit by unit (a character, an escape) and writes what each says; only the surroundings of units that matter are written, apart from
  * each other by a newline. A blob view holds what each encoded stretch decodes to, between a little of the text around it.
- * A labelled view holds values with their names in front. A view may be the source of another. view_scan.c goes through all of them and keeps the budgets.
+ * A labelled view holds values with their names in front. A view may be the source of another. view_scan.c goes through all of them and
+ * keeps the budgets.
  *
  * Maps: marks ascend in both offsets. Mapping a range gives the smallest range of the source, in whole units, that wrote
  * it.

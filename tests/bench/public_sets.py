@@ -19,10 +19,9 @@ import subprocess
 import sys
 import tempfile
 
-import public_pii
+import public_sets_pii
 import public_sets_secrets
-
-GO_STRING = r'"(?:[^"\\\n]|\\.)*"|`[^`]*`'
+from public_sets_secrets import GO_STRING
 
 
 def write(out, name, cases):
@@ -168,6 +167,17 @@ def go_value(text, names):
     return names[part[1]][int(part[2] or 0):int(part[3]) if part[3] else None]
 
 
+def go_constants(source):
+    """What is assigned to names, as far as it is made of strings; the first that a name has."""
+    names = {}
+    for m in re.finditer(r"(?m)^\s*(?:var |const )?(\w+)\s*(?:string)?\s*:?=\s*((?:" + GO_STRING + r"|[^\n]*\+[^\n]*))\s*$", source):
+        try:
+            names.setdefault(m[1], go_value(m[2], names))
+        except (ValueError, StopIteration):
+            pass
+    return names
+
+
 def trufflehog(folder):
     """The tables of its detectors' tests, as far as they are made of strings. Of a value that a detector joins the longest part counts."""
     for path in sorted(glob.glob(folder + "/pkg/detectors/**/*_test.go", recursive=True)):
@@ -175,12 +185,7 @@ def trufflehog(folder):
             continue
         with open(path, encoding="utf-8") as f:
             source = f.read()
-        names, detector = {}, path.split("/pkg/detectors/")[1].rsplit("/", 1)[0]
-        for m in re.finditer(r"(?m)^\s*(?:var |const )?(\w+)\s*(?:string)?\s*:?=\s*((?:" + GO_STRING + r"|[^\n]*\+[^\n]*))\s*$", source):
-            try:
-                names.setdefault(m[1], go_value(m[2], names))
-            except (ValueError, StopIteration):
-                pass
+        names, detector = go_constants(source), path.split("/pkg/detectors/")[1].rsplit("/", 1)[0]
         for m in re.finditer(r"\{\s*name:\s*(?:" + GO_STRING + r"),\s*input:\s*", source):
             fields = go_split(source[m.end():m.end() + 8000], ",")
             want = next((x[5:].strip() for x in fields[1:] if x.startswith("want:")), None)
@@ -209,12 +214,7 @@ def scalibr(folder):
     for path in sorted(glob.glob(folder + "/veles/secrets/**/*_test.go", recursive=True)):
         with open(path, encoding="utf-8") as f:
             source = f.read()
-        names, detector = {}, os.path.basename(os.path.dirname(path))
-        for m in re.finditer(r"(?m)^\s*(?:var |const )?(\w+)\s*(?:string)?\s*:?=\s*((?:" + GO_STRING + r"|[^\n]*\+[^\n]*))\s*$", source):
-            try:
-                names.setdefault(m[1], go_value(m[2], names))
-            except (ValueError, StopIteration):
-                pass
+        names, detector = go_constants(source), os.path.basename(os.path.dirname(path))
         for m in re.finditer(r"\{\s*name:\s*(?:" + GO_STRING + r"),\s*(?=input:|in:)", source):
             fields = dict(x.split(":", 1) for x in go_split(source[m.end():m.end() + 8000], ",") if re.match(r"\w+:", x))
             want = (fields.get("want") or fields.get("expected") or "nil").strip()
@@ -385,22 +385,24 @@ def scrubadub(folder):
                     yield {"text": before, "expect": expect}
 
 
+# The name of a set: the folder that it is made of, and how.
 SETS = {
-    "gitleaks": ("gitleaks_rules", gitleaks),
-    "betterleaks": ("betterleaks_rules", gitleaks),
-    "noseyparker": ("noseyparker_rules", yaml_rules),
-    "titus": ("titus_rules", yaml_rules),
-    "kingfisher": ("kingfisher_rules", yaml_rules),
-    "CredSweeper": ("credsweeper_samples", credsweeper),
-    "presidio": ("presidio_recognizers", presidio),
-    "presidio-research": ("presidio_research", presidio_research),
+    "gitleaks_rules": ("gitleaks", gitleaks),
+    "betterleaks_rules": ("betterleaks", gitleaks),
+    "noseyparker_rules": ("noseyparker", yaml_rules),
+    "titus_rules": ("titus", yaml_rules),
+    "kingfisher_rules": ("kingfisher", yaml_rules),
+    "credsweeper_samples": ("CredSweeper", credsweeper),
+    "presidio_recognizers": ("presidio", presidio),
+    "presidio_research": ("presidio-research", presidio_research),
     "scrubadub": ("scrubadub", scrubadub),
     "trufflehog": ("trufflehog", trufflehog),
-    "osv-scalibr": ("osv_scalibr", scalibr),
+    "osv_scalibr": ("osv-scalibr", scalibr),
     "secretlint": ("secretlint", secretlint),
-    "detect-secrets": ("detect_secrets", detect_secrets),
+    "detect_secrets": ("detect-secrets", detect_secrets),
     "whispers": ("whispers", whispers),
-    **public_pii.SETS,
+    **public_sets_secrets.SETS,
+    **public_sets_pii.SETS,
 }
 
 
@@ -408,19 +410,12 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     os.makedirs(sys.argv[2], exist_ok=True)
-    for folder, (name, cases) in SETS.items():
+    for name, (folder, cases) in SETS.items():
         path = os.path.join(sys.argv[1], folder)
         if os.path.isdir(path):
             write(sys.argv[2], name, list(cases(path)))
         else:
             print(f"SKIP  {name}: {path} is absent")
-    for folder, sets in public_sets_secrets.SETS.items():
-        path = os.path.join(sys.argv[1], folder)
-        for name, cases in sets:
-            if os.path.isdir(path):
-                write(sys.argv[2], name, list(cases(path)))
-            else:
-                print(f"SKIP  {name}: {path} is absent")
 
 
 main()

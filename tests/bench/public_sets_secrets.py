@@ -202,10 +202,11 @@ def leaktk(folder):
 
 
 SETS = {
-    "semgrep-rules": [("semgrep_secrets", semgrep), ("semgrep_code", semgrep_code)],
-    "trivy": [("trivy", trivy)],
-    "checkov": [("checkov", checkov)],
-    "ripsecrets": [("ripsecrets", ripsecrets)],
-    "talisman": [("talisman", talisman)],
-    "patterns": [("leaktk", leaktk)],
+    "semgrep_secrets": ("semgrep-rules", semgrep),
+    "semgrep_code": ("semgrep-rules", semgrep_code),
+    "trivy": ("trivy", trivy),
+    "checkov": ("checkov", checkov),
+    "ripsecrets": ("ripsecrets", ripsecrets),
+    "talisman": ("talisman", talisman),
+    "leaktk": ("patterns", leaktk),
 }

@@ -71,6 +71,8 @@ static void test_found(void)
         {"{\"env\":[{\"name\":\"HOME\",\"value\":\"/home/x\"},{\"name\":\"DB_PASSWORD\",\"value\":"
          "\"zuR8xKq2\"}]}",
          "generic-password", "/env/1/value", "zuR8xKq2"},
+        /* The names have escapes. */
+        {"{\"us\\u0065r\":\"bob\",\"cv\\u0076\":\"731\"}", "card-security-code", "/cvv", "731"},
         /* In a string that holds JSON, where it is seen in both, once. */
         {"{\"arguments\":\"{\\\"password\\\":\\\"hunter2x9\\\"}\"}", "generic-password",
          "/arguments/password", "hunter2x9"},
@@ -97,6 +99,9 @@ static void test_quiet(void)
         "{\"content\":\"hunter2x9\"}",
         "{\"token\":\"Hello\",\"tokens\":[\"Hello\",\" world\",\"internationally\"]}",
         "{\"Tags\":[{\"Key\":\"Name\",\"Value\":\"Margaret\"}]}",
+        /* A name far away is another's. */
+        "{\"name\":\"password\",\"in\":\"query\",\"of\":{\"a\":1,\"b\":2},\"c\":3,\"value\":"
+        "\"zuR8xKq2\"}",
         /* The name of a setting is none of the next one. */
         "{\"env\":[{\"name\":\"DB_PASSWORD\"},{\"name\":\"LOGDIR\",\"value\":\"zuR8xKq2\"}]}",
     };

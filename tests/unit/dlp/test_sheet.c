@@ -1,15 +1,14 @@
 /* Values in columns are found by the heading of their column, in every row and as all of the cell; in what spreadsheets, databases and
- * Markdown write; cells that are no values stay. What is no table costs little. */
+ * Markdown write; cells that are no values stay. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "dlp/view_sheet.h"
 #include "tests/test.h"
 
 static struct dlp_scanner *scanner;
 
-/* How many findings of the rule the text has, and that each is `least` bytes at least. */
+/* How many findings of the rule the text has. None overlaps another, and all lie in it. */
 static unsigned count(const char *text, const char *rule)
 {
     struct gw_arena *arena = gw_arena_new(64 << 20);

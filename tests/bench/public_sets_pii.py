@@ -240,9 +240,9 @@ LABELS_FAKER = {
 }
 SETS = {
     "phileas": ("phileas", phileas),
-    "redact-pii": ("redact_pii", redact_pii),
-    "CommonRegex": ("commonregex", commonregex),
-    "dd-sensitive-data-scanner": ("datadog_validators", datadog),
-    "validator.js": ("validator_js", validator_js),
+    "redact_pii": ("redact-pii", redact_pii),
+    "commonregex": ("CommonRegex", commonregex),
+    "datadog_validators": ("dd-sensitive-data-scanner", datadog),
+    "validator_js": ("validator.js", validator_js),
     "faker": ("faker", faker),
 }
