@@ -285,6 +285,31 @@ uint64_t prefilter_members_scalar(const struct bundle_set *set, const unsigned c
     return found;
 }
 
+uint64_t prefilter_fitting_scalar(const struct prefilter_around *a, unsigned n,
+                                  const uint64_t around[2])
+{
+    uint64_t found = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        found |= (uint64_t)prefilter_around_fits(&a[i], around) << i;
+    return found;
+}
+
+uint64_t prefilter_named_scalar(const struct prefilter *f, uint32_t first, uint64_t targets,
+                                uint64_t alive, size_t left)
+{
+    uint64_t found = 0;
+
+    for (uint64_t bits = targets; bits != 0; bits &= bits - 1) {
+        unsigned bit = (unsigned)__builtin_ctzll(bits);
+        uint8_t most = f->name_left[first + bit];
+
+        if ((alive >> f->name_of[first + bit] & 1) != 0 && (left <= most || most == UINT8_MAX))
+            found |= UINT64_C(1) << bit;
+    }
+    return found;
+}
+
 #if defined(__x86_64__)
 bool prefilter_has_avx2(void)
 {
@@ -330,5 +355,7 @@ void prefilter_choose(struct prefilter *f, enum prefilter_level level)
     f->find = find[level];
     f->allowed = allowed[level];
     f->members = members[level];
+    f->fitting = level == PREFILTER_AVX512 ? prefilter_fitting_avx512 : prefilter_fitting_scalar;
+    f->named = level == PREFILTER_AVX512 ? prefilter_named_avx512 : prefilter_named_scalar;
     f->near = level == PREFILTER_AVX512 ? prefilter_near_avx512 : prefilter_near_scalar;
 }

@@ -37,6 +37,7 @@ enum {
     PREFILTER_NEAR_DIGIT =
         12, /* bytes that are looked at for the digit or the colon that some starts have near */
     PREFILTER_NEAR_COLON = 6,
+    PREFILTER_AROUNDS = 64,
 };
 _Static_assert((int)PREFILTER_CHUNK + (int)PREFILTER_SLACK <= (int)PREFILTER_PLACE, "places");
 
@@ -114,6 +115,17 @@ typedef bool prefilter_near_fn(const unsigned char *p, size_t n, unsigned classe
 /* Which of n bytes at p, 64 at most, are of the set: a bit each, 0 behind them. */
 typedef uint64_t prefilter_members_fn(const struct bundle_set *set, const unsigned char *p,
                                       size_t n);
+
+struct prefilter_around;
+
+/* Which of n targets' windows, PREFILTER_AROUNDS at most, can stand between these bytes: a bit each. */
+typedef uint64_t prefilter_fitting_fn(const struct prefilter_around *a, unsigned n,
+                                      const uint64_t around[2]);
+
+/* Of these targets, a bit each from the first-th on: those whose windows can stand so many bytes in front of the end of a name behind
+ * which this is alive (prefilter.behind_name). */
+typedef uint64_t prefilter_named_fn(const struct prefilter *f, uint32_t first, uint64_t targets,
+                                    uint64_t alive, size_t left);
 
 /* One spelling of a literal window: the eight bytes from PREFILTER_LIT_BEFORE in front of the place on, masked, are value: the
  * literal's, and what all of its targets have in common around it. These are [first, end). */
@@ -238,6 +250,8 @@ struct prefilter {
     prefilter_starts_fn *allowed;
     prefilter_near_fn *near;
     prefilter_members_fn *members;
+    prefilter_fitting_fn *fitting;
+    prefilter_named_fn *named;
     struct prefilter_index literals[PREFILTER_LENGTHS];
     struct prefilter_sieve sieve;
     bool is_asked[PREFILTER_KINDS]; /* some bucket of the kind accepts something */
@@ -260,6 +274,9 @@ struct prefilter {
     /* Targets of those that are looked for by windows: window i has [first_target[i], first_target[i + 1]). */
     struct bundle_target *targets;
     struct prefilter_around *arounds; /* of each */
+    /* Of each, where between the start and the window there are bytes of names alone: the way in which its name is followed, and how many
+     * bytes of it there can be from the window on; else PREFILTER_ANY_NAME and UINT8_MAX, which is any number. */
+    uint8_t *name_of, *name_left;
     uint32_t *first_target;
     /* Runs of patterns that nothing else finds, in groups that can be at the same places; in each the shortest first. */
     struct prefilter_run *runs;
@@ -394,6 +411,9 @@ static inline bool prefilter_at_word(const struct bundle_pattern *p)
     return p->before == RULEC_BOUNDARY_WORD || p->before == RULEC_BOUNDARY_TOKEN;
 }
 
+/* For prefilter_init, when f->targets and f->needs are there: what they say of the names in front of windows. */
+void prefilter_fill_named(struct prefilter *f, const struct bundle *b);
+
 /* For prefilter_init: what is known of the starts of a head; f->needs are there. */
 struct prefilter_start prefilter_start_of(const struct prefilter *f, const struct bundle *b,
                                           uint32_t pattern, unsigned head);
@@ -450,6 +470,8 @@ unsigned prefilter_keep_known(const struct prefilter *f, const unsigned char *te
 prefilter_starts_fn prefilter_starts_scalar, prefilter_starts_avx2, prefilter_starts_avx512;
 prefilter_near_fn prefilter_near_scalar, prefilter_near_avx512;
 prefilter_members_fn prefilter_members_scalar, prefilter_members_avx2, prefilter_members_avx512;
+prefilter_fitting_fn prefilter_fitting_scalar, prefilter_fitting_avx512;
+prefilter_named_fn prefilter_named_scalar, prefilter_named_avx512;
 enum prefilter_level prefilter_best(void); /* that the machine has */
 void prefilter_choose(struct prefilter *f, enum prefilter_level level);
 bool prefilter_has_avx2(void);

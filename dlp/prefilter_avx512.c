@@ -8,6 +8,8 @@
 #if defined(__x86_64__)
 #    include <immintrin.h>
 
+#    include "dlp/set_avx512.h"
+
 /* What stays in registers. */
 struct tables {
     __m512i linear[PREFILTER_BLOOMS][BUNDLE_WINDOW_BYTES], flags[2], bit_of, by_wide, by_other;
@@ -374,18 +376,58 @@ bool prefilter_near_avx512(const unsigned char *p, size_t n, unsigned classes)
     return has(found, classes) != 0;
 }
 
-/* A set is 32 bytes: which one is said by the upper five bits of a byte, its bit by the lower three. vpermb sees no other bits, since either table
- * repeats itself. */
 uint64_t prefilter_members_avx512(const struct bundle_set *set, const unsigned char *p, size_t n)
 {
-    __m512i v = _mm512_maskz_loadu_epi8(mask_of(n), p),
-            bits = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)set->w)),
-            bit = _mm512_permutexvar_epi8(v, _mm512_set1_epi64((long long)0x8040201008040201));
+    return set_members_avx512(set, p, n);
+}
 
-    return _mm512_mask_test_epi8_mask(mask_of(n),
-                                      _mm512_permutexvar_epi8(_mm512_srli_epi16(v, 3), bits), bit);
+/* Two targets a step: value and mask of one stand side by side. */
+uint64_t prefilter_fitting_avx512(const struct prefilter_around *a, unsigned n,
+                                  const uint64_t around[2])
+{
+    const __m512i bytes =
+        _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)around));
+    uint64_t found = 0;
+
+    _Static_assert(sizeof(*a) == 32, "two to a register");
+    for (unsigned i = 0; i < n; i += 2) {
+        __m512i v = _mm512_maskz_loadu_epi64(n - i == 1 ? 0x0F : 0xFF, a + i),
+                masks = _mm512_permutex_epi64(v, _MM_SHUFFLE(3, 2, 3, 2));
+        unsigned same = _mm512_testn_epi64_mask(
+            _mm512_set1_epi64(-1), _mm512_xor_si512(_mm512_and_si512(bytes, masks), v));
+
+        same &= same >> 1;
+        found |= (uint64_t)((same & 1) | (same >> 3 & 2)) << i;
+    }
+    return n < 64 ? found & ((UINT64_C(1) << n) - 1) : found;
+}
+
+uint64_t prefilter_named_avx512(const struct prefilter *f, uint32_t first, uint64_t targets,
+                                uint64_t alive, size_t left)
+{
+    __m512i name = _mm512_maskz_loadu_epi8(targets, f->name_of + first),
+            most = _mm512_maskz_loadu_epi8(targets, f->name_left + first),
+            bits = _mm512_permutexvar_epi8(_mm512_srli_epi16(name, 3),
+                                           _mm512_set1_epi64((long long)alive)),
+            bit = _mm512_permutexvar_epi8(name, _mm512_set1_epi64((long long)0x8040201008040201));
+
+    return _mm512_mask_test_epi8_mask(targets, bits, bit) &
+           _mm512_cmpge_epu8_mask(most,
+                                  _mm512_set1_epi8((char)(left < UINT8_MAX ? left : UINT8_MAX)));
 }
 #else
+uint64_t prefilter_named_avx512(const struct prefilter *f, uint32_t first, uint64_t targets,
+                                uint64_t alive, size_t left)
+{
+    return prefilter_named_scalar(f, first, targets, alive, left);
+}
+
+uint64_t prefilter_fitting_avx512(const struct prefilter_around *a, unsigned n,
+                                  const uint64_t around[2])
+{
+    return prefilter_fitting_scalar(a, n, around);
+}
+
 uint64_t prefilter_members_avx512(const struct bundle_set *set, const unsigned char *p, size_t n)
 {
     return prefilter_members_scalar(set, p, n);

@@ -288,3 +288,27 @@ bool prefilter_fill_needs(struct prefilter *f, const struct bundle *b)
     free(ways);
     return ok && f->needs != NULL;
 }
+
+/* Are all bytes of the set bytes of names? */
+static bool is_in_names(const struct bundle_set *s)
+{
+    for (unsigned i = 0; i < sizeof(s->w) / sizeof(s->w[0]); i++)
+        if ((s->w[i] & ~rx_names()->w[i]) != 0)
+            return false;
+    return true;
+}
+
+void prefilter_fill_named(struct prefilter *f, const struct bundle *b)
+{
+    for (uint32_t i = 0; i < f->first_target[b->n_windows]; i++) {
+        const struct bundle_target *t = &f->targets[i];
+        const struct prefilter_need *need = &f->needs[t->pattern];
+        bool is_told = is_in_names(&b->sets[t->between]) && t->min <= need->name_max,
+             is_any = need->name_max == UINT16_MAX || need->name_max - t->min >= UINT8_MAX;
+
+        f->name_of[i] = is_told ? need->name : PREFILTER_ANY_NAME;
+        f->name_left[i] = f->name_of[i] == PREFILTER_ANY_NAME || is_any
+                              ? UINT8_MAX
+                              : (uint8_t)(need->name_max - t->min);
+    }
+}

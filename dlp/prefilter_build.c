@@ -542,12 +542,15 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
     f->starts = calloc((size_t)b->n_patterns * BUNDLE_HEADS + 1, sizeof(*f->starts));
     f->targets = calloc(b->n_targets + 1, sizeof(*f->targets));
     f->arounds = aligned_alloc(64, ((size_t)b->n_targets + 2) / 2 * 2 * sizeof(*f->arounds));
+    f->name_of = calloc(b->n_targets + 1, sizeof(*f->name_of));
+    f->name_left = calloc(b->n_targets + 1, sizeof(*f->name_left));
     f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));
     f->runs = calloc(b->n_runs + 1, sizeof(*f->runs));
     f->run_groups = calloc(b->n_runs + 1, sizeof(*f->run_groups));
     f->wide = calloc(b->n_windows + 1, sizeof(*f->wide));
-    return f->starts != NULL && f->targets != NULL && f->arounds != NULL &&
-           f->first_target != NULL && f->runs != NULL && f->run_groups != NULL && f->wide != NULL;
+    return f->starts != NULL && f->targets != NULL && f->arounds != NULL && f->name_of != NULL &&
+           f->name_left != NULL && f->first_target != NULL && f->runs != NULL &&
+           f->run_groups != NULL && f->wide != NULL;
 }
 
 bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *skipped)
@@ -562,6 +565,7 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *ski
     if (!choose_starts(f, b, skipped, is_start))
         goto out;
     copy_targets(f, b, skipped, is_start);
+    prefilter_fill_named(f, b);
     sort_windows(f, b);
     ok = fill_starts(f, b) && fill_buckets(f, b) && prefilter_fill_sieve(f);
 out:
@@ -579,6 +583,8 @@ void prefilter_fini(struct prefilter *f)
     free(f->start_rows);
     free(f->targets);
     free(f->arounds);
+    free(f->name_of);
+    free(f->name_left);
     free(f->first_target);
     free(f->needs);
     free(f->runs);

@@ -1,6 +1,6 @@
 /* dlp/scan.h - one thread's scanner. Private to dlp.
  *
- * scan.c finds matches (prefilter, matcher) with scan_boundary.c, scan_find.c, scan_sequel.c, scan_walk.c, scan_runs.c (long tokens) and
+ * scan.c finds matches (prefilter, matcher) with scan_boundary.c, scan_find.c, scan_offer.c, scan_sequel.c, scan_walk.c, scan_runs.c (long tokens) and
  * scan_ring.c, scan_judge.c decides what they are worth (length, validators, the sum) with scan_list.c (values that are none), scan_word.c
  * (context words; scan_word_avx512.c) and scan_near.c (second patterns); scan_sleep.c and scan_plain.c say before what would be worth
  * nothing (no word near that is required, a wrong checksum); scan_overlap.c keeps the strongest where they overlap,
@@ -52,6 +52,13 @@ enum { SCAN_WALKS = 64 };
 struct scan_walk {
     uint32_t find, target; /* number of the scan_find(), index */
     size_t at, from;       /* the last window, 0: none yet; how far one went back from it */
+};
+
+/* What was asked of some patterns last: is a window of theirs worth a look, for a match that begins at `start`? */
+enum { SCAN_ASKED = 64 };
+struct scan_asked {
+    uint32_t find, pattern, start; /* find: number of the scan_find() */
+    bool is_open;                  /* its start may be offered, and was not yet */
 };
 
 /* Which sleepers (struct bundle_sleep) are awake in each block of the chunk, and anywhere below a key: that of the last text. */
@@ -109,6 +116,7 @@ struct dlp_scanner {
     struct scan_ring *ring;
     struct scan_starts starts;
     struct scan_walk walks[SCAN_WALKS];
+    struct scan_asked asked[SCAN_ASKED];
     uint32_t finds; /* scan_find(): so many */
     struct scan_wordy wordy;
     struct scan_awake awake;
@@ -209,8 +217,20 @@ void scan_try(struct scan_leaf *x, uint32_t pattern, size_t at);
 bool scan_try_waiting(struct scan_leaf *x, uint32_t pattern, size_t at, unsigned before);
 /* Tries the patterns of rules of numbers at `at` whose matches may begin with the bytes there. x->filter is set. */
 void scan_numbers_at(struct scan_leaf *x, size_t at);
+/* Where a match from `at` on could end with a token, a bit for each length as in struct prefilter_need. What is behind the text may be
+ * any byte, and so may what the chunk does not say. */
+static inline uint64_t scan_ends_at(const struct scan_leaf *x, size_t at)
+{
+    size_t place = at - x->chunk, block = place / 64, bit = place % 64;
+    const uint64_t *token = x->s->places.token;
+
+    if (place >= x->chunk_end - x->chunk) /* in front of it, too */
+        return UINT64_MAX;
+    return ~(token[block] >> bit | token[block + 1] << 1 << (63 - bit)) | UINT64_C(1) << 63;
+}
+
 /* Can a match of the pattern begin with the bytes at `at`? x->filter is set. */
-bool scan_fits(const struct scan_leaf *x, uint32_t pattern, size_t at);
+bool scan_fits(struct scan_leaf *x, uint32_t pattern, size_t at);
 /* Can what follows a window, from `at` on, do so in a match of a target with that sequel? */
 bool scan_sequel_fits(struct scan_leaf *x, uint32_t sequel, size_t at);
 /* Can what stands behind the name at `at` do so in a match of the pattern? */
@@ -225,6 +245,11 @@ static inline void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at)
 }
 /* The same when its first bytes fit, too. */
 void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at);
+/* Offers a target that fits the bytes around its window at `at`. */
+void scan_offer_target(struct scan_leaf *x, const struct bundle_target *t, size_t at);
+/* Offers those of the targets [i, end) that fit; for many of them. */
+void scan_offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end, const uint64_t around[2],
+                        size_t at);
 /* Offers every start from which the window of a target whose distance is not fixed can stand at `at`. */
 void scan_offer_all(struct scan_leaf *x, const struct bundle_target *t, size_t at);
 /* The first start from *start on where a match of the pattern may begin, by its first byte and what is in front of it; false: none up to

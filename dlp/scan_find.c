@@ -9,11 +9,6 @@
 #include "dlp/rulec_anchor.h"
 #include "dlp/scan.h"
 
-static bool is_word(unsigned char c)
-{
-    return (prefilter_flags[c] & 1) != 0;
-}
-
 /* ---- windows ------------------------------------------------------------------------------ */
 
 /* n bytes at `at`, in the text or, near its end, in tail with zeroes behind. */
@@ -27,151 +22,6 @@ static const unsigned char *bytes_at(const struct scan_leaf *x, size_t at, size_
     memset(tail, 0, n);
     memcpy(tail, p, x->text.len - at);
     return tail;
-}
-
-/* Can a match begin with these bytes, as far as the given places say? */
-static inline bool head_fits(const struct bundle *b, const uint32_t head[BUNDLE_HEAD_BYTES],
-                             const unsigned char *p, unsigned places)
-{
-    for (; places != 0; places &= places - 1) {
-        unsigned k = (unsigned)__builtin_ctz(places);
-
-        if (!rx_set_has(&b->sets[head[k]], p[k]))
-            return false;
-    }
-    return true;
-}
-
-/* Can a match of pattern begin with the bytes at p? */
-static bool pattern_fits(const struct scan_leaf *x, uint32_t pattern, const unsigned char *p)
-{
-    const struct prefilter *f = x->filter;
-    uint32_t first = f->first_head[pattern];
-    uint64_t head[2];
-
-    memcpy(head, p, sizeof(head));
-    for (uint32_t i = first; i < f->first_head[pattern + 1]; i++)
-        if (prefilter_head_fits(&f->heads[i], head) &&
-            head_fits(x->rules->b, x->rules->b->patterns[pattern].head[i - first], p,
-                      f->heads[i].unsaid))
-            return true;
-    return false;
-}
-
-/* Where a match from `at` on could end with a token, a bit for each length as in struct prefilter_need. What is behind the text may be
- * any byte, and so may what the chunk does not say. */
-static inline uint64_t ends_at(const struct scan_leaf *x, size_t at)
-{
-    size_t place = at - x->chunk, block = place / 64, bit = place % 64;
-    const uint64_t *token = x->s->places.token;
-
-    if (place >= x->chunk_end - x->chunk) /* in front of it, too */
-        return UINT64_MAX;
-    return ~(token[block] >> bit | token[block + 1] << 1 << (63 - bit)) | UINT64_C(1) << 63;
-}
-
-bool scan_fits(const struct scan_leaf *x, uint32_t pattern, size_t at)
-{
-    unsigned char tail[BUNDLE_HEAD_BYTES];
-
-    return (x->filter->needs[pattern].lengths & ends_at(x, at)) != 0 &&
-           pattern_fits(x, pattern, bytes_at(x, at, sizeof(tail), tail));
-}
-
-/* ---- names -------------------------------------------------------------------------------- */
-
-/* What may follow a name that ends at `to`. */
-static uint64_t alive_behind(const struct scan_leaf *x, size_t to)
-{
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-    uint64_t alive = UINT64_MAX;
-
-    for (unsigned k = 0; k < BUNDLE_NAME_BYTES; k++) {
-        if (to + k < x->text.len)
-            alive &= x->filter->behind_name[k][text[to + k]];
-        else if (!x->growing || x->ended)
-            alive &= x->filter->behind_name[k][0];
-    }
-    return alive;
-}
-
-/* Where the name that goes on at `at` ends, not behind stop. */
-static inline size_t name_end(const struct scan_leaf *x, size_t at, size_t stop)
-{
-    enum { WORD = 64 };
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-
-    /* No byte is asked alone: where a name ends is hard to guess. */
-    while (x->filter->level != PREFILTER_SCALAR && at < stop) {
-        size_t n = stop - at < WORD ? stop - at : WORD;
-        uint64_t others = ~x->filter->members(rx_names(), text + at, n);
-
-        if (others != 0 && (size_t)__builtin_ctzll(others) < n)
-            return at + (size_t)__builtin_ctzll(others);
-        at += n;
-    }
-    while (at < stop && rx_is_name(text[at]))
-        at++;
-    return at;
-}
-
-/* The name that goes on at `at` and is none of the last ones. Many starts stand in one: each is read once, but for those that end soon
- * behind a start. */
-static const struct scan_name *read_name(struct scan_leaf *x, size_t at)
-{
-    struct scan_name *further = &x->names[x->names[1].to > x->names[0].to], *n;
-    size_t to = name_end(
-        x, at, further->from > at && further->from < x->text.len ? further->from : x->text.len);
-
-    x->work += to - at;
-    if (to == further->from) {
-        further->from = at;
-        return further;
-    }
-    n = &x->names[further == x->names];
-    *n = (struct scan_name){at, to, alive_behind(x, to)};
-    return n;
-}
-
-static inline const struct scan_name *name_at(struct scan_leaf *x, size_t at)
-{
-    for (unsigned i = 0; i < 2; i++)
-        if (at >= x->names[i].from && at <= x->names[i].to)
-            return &x->names[i];
-    return read_name(x, at);
-}
-
-bool scan_name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
-{
-    const struct prefilter_need *need = &x->filter->needs[pattern];
-    const struct scan_name *n;
-
-    if (need->name == PREFILTER_ANY_NAME)
-        return true;
-    n = name_at(x, at);
-    return (n->alive >> need->name & 1) != 0 &&
-           (n->to - at <= need->name_max || need->name_max == UINT16_MAX);
-}
-
-void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at)
-{
-    if (!scan_is_refused(x, pattern, at) && scan_name_fits(x, pattern, at) &&
-        scan_fits(x, pattern, at))
-        scan_push(x, pattern, at);
-}
-
-/* Offers the start of a target with but one distance: most have. */
-static inline void offer_fixed(struct scan_leaf *x, const struct bundle_target *t, size_t at)
-{
-    size_t start = at - t->min;
-
-    /* What costs least comes first: a compare of sixteen bytes refuses half, the name behind it and what follows the window most of the others. */
-    if (at >= t->min &&
-        (!x->filter->needs[t->pattern].at_word || start == 0 ||
-         !is_word((unsigned char)x->text.ptr[start - 1])) &&
-        scan_fits(x, t->pattern, start) && !scan_is_dead(x, t->pattern) &&
-        scan_name_fits(x, t->pattern, start) && scan_sequel_fits(x, t->sequel, at + t->sequel_at))
-        scan_push(x, t->pattern, start);
 }
 
 /* The bytes around a window at `at`, in the text or, near its ends, in copy with zeroes. */
@@ -190,23 +40,20 @@ static inline const unsigned char *bytes_around(const struct scan_leaf *x, size_
     return copy;
 }
 
-/* Offers the targets [i, end) that fit the bytes around a window at `at`. */
+/* Offers those of the targets [i, end) that fit the bytes around a window at `at`. */
 static inline void offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end,
                                  const uint64_t around[2], size_t at)
 {
+    enum { FEW = 2 };
     const struct prefilter *f = x->filter;
 
-    for (; i < end; i++) {
-        const struct bundle_target *t = &f->targets[i];
-
-        if (!prefilter_around_fits(&f->arounds[i], around))
-            continue;
-        x->work++;
-        if (t->min == t->max)
-            offer_fixed(x, t, at);
-        else if (scan_sequel_fits(x, t->sequel, at + t->sequel_at))
-            scan_offer_all(x, t, at);
+    if (end - i > FEW) {
+        scan_offer_targets(x, i, end, around, at);
+        return;
     }
+    for (; i < end; i++)
+        if (prefilter_around_fits(&f->arounds[i], around))
+            scan_offer_target(x, &f->targets[i], at);
 }
 
 /* Offers what a literal of that length at `at` is the anchor of. */
@@ -285,7 +132,7 @@ static void find_wide(struct scan_leaf *x, uint64_t places, size_t from)
 static inline void push_all(struct scan_leaf *x, unsigned first, const uint64_t *alive, unsigned n,
                             size_t at)
 {
-    const uint64_t ends = ends_at(x, at);
+    const uint64_t ends = scan_ends_at(x, at);
     const bool at_token = scan_boundary_before(RULEC_BOUNDARY_TOKEN, x->text, at);
 
     for (unsigned k = 0; k < n; k++)
@@ -364,7 +211,7 @@ static bool is_words(struct scan_leaf *x, const struct prefilter_run *run, uint3
 /* Notes at `at`, where a word begins, the runs of a group that begin their match there, where n bytes of its set are. */
 static void offer_runs(struct scan_leaf *x, const struct prefilter_runs *group, size_t at, size_t n)
 {
-    const uint64_t ends = ends_at(x, at);
+    const uint64_t ends = scan_ends_at(x, at);
 
     for (uint32_t i = group->first; i < group->end && x->filter->runs[i].n <= n; i++) {
         const struct prefilter_run *run = &x->filter->runs[i];
@@ -537,6 +384,7 @@ void scan_find(struct scan_leaf *x)
     x->filter = f;
     if (++x->s->finds == 0) { /* wrapped: an old walk would look new */
         memset(x->s->walks, 0, sizeof(x->s->walks));
+        memset(x->s->asked, 0, sizeof(x->s->asked));
         x->s->finds = 1;
     }
     x->names[0] = x->names[1] = (struct scan_name){.from = SIZE_MAX};

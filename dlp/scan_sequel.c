@@ -1,9 +1,10 @@
 /* dlp/scan_sequel.c - asks what stands behind a window, before any start in front of it is. Thread: the scanner's. */
+#include "dlp/scan_sequel.h"
+
 #include "dlp/rulec_regex.h"
-#include "dlp/scan.h"
 
 /* Bytes that are looked at one by one, since most rows end within FEW and most runs stand within SOME; behind them it is WORD at a time. */
-enum { FEW = 8, SOME = 24, WORD = 64 };
+enum { FEW = 8, SOME = 24, WORD = SCAN_SEQUEL_WORD };
 
 /* Where the bytes of the set in a row that begin at `at` end, at most `most` further. */
 static inline size_t end_of(const struct scan_leaf *x, size_t at, size_t most,
@@ -78,56 +79,10 @@ static bool has_run(const struct scan_leaf *x, size_t from, size_t to, uint32_t 
     return last < WORD ? low << (WORD - 1 - last) != 0 : (low | (high & 1)) != 0;
 }
 
-/* Which bits have n - 1 others set behind them; what is behind the last one may be. */
-static inline uint64_t in_rows(uint64_t bits, uint32_t n)
+/* Where the level has no version of its own. */
+static enum scan_answer ask_word(struct scan_leaf *x, const struct bundle_sequel *q, size_t at)
 {
-    uint64_t gaps = ~bits;
-
-    for (uint32_t more, row = 1; row < n && row < WORD; row += more) {
-        more = n - row < row ? n - row : row;
-        gaps |= gaps >> more;
-    }
-    return ~gaps;
-}
-
-enum answer { NO, YES, UNTOLD };
-
-/* What the WORD bytes from `at` on, all of the text, say: no byte is asked alone, so there is little to guess. */
-static enum answer ask_word(struct scan_leaf *x, const struct bundle_sequel *q, size_t at)
-{
-    prefilter_members_fn *members = x->filter->members;
-    const struct bundle_set *sets = x->rules->b->sets;
-    const unsigned char *p = (const unsigned char *)x->text.ptr + at;
-    unsigned done = 0;
-
-    for (unsigned k = 0; k < q->n_parts && done < WORD; k++) {
-        const uint64_t run = members(&sets[q->part[k].run], p, WORD) >> done;
-        const uint32_t n = q->part[k].n, most = q->part[k].most;
-        unsigned skipped = 0;
-
-        if (most != 0) {
-            uint64_t others = ~members(&sets[q->part[k].skip], p, WORD) >> done;
-
-            if (others == 0)
-                return UNTOLD;
-            skipped = (unsigned)__builtin_ctzll(others);
-            x->work += skipped / 4;
-        }
-        if (k + 1 == q->n_parts) { /* the run may begin in what could be skipped */
-            uint64_t starts = in_rows(run | ~(UINT64_MAX >> done), n) &
-                              ((UINT64_C(2) << (skipped < most ? skipped : most)) - 1);
-
-            if (starts == 0)
-                return NO;
-            return done + (unsigned)__builtin_ctzll(starts) + n <= WORD ? YES : UNTOLD;
-        }
-        if (skipped > most)
-            return NO;
-        done += skipped + n;
-        if (done <= WORD && (in_rows(run, n) >> skipped & 1) == 0)
-            return NO;
-    }
-    return UNTOLD;
+    return scan_sequel_ask(x, q, at, x->filter->members);
 }
 
 static bool fits(struct scan_leaf *x, const struct bundle_sequel *q, size_t at)
@@ -156,7 +111,7 @@ static bool fits(struct scan_leaf *x, const struct bundle_sequel *q, size_t at)
 bool scan_sequel_fits(struct scan_leaf *x, uint32_t sequel, size_t at)
 {
     const struct bundle_sequel *q = &x->rules->b->sequels[sequel];
-    enum answer answer = UNTOLD;
+    enum scan_answer answer = SCAN_UNTOLD;
 
     if (q->n_parts == 0)
         return true;
@@ -164,8 +119,9 @@ bool scan_sequel_fits(struct scan_leaf *x, uint32_t sequel, size_t at)
         x->sequel = sequel;
         x->sequel_at = at;
         if (x->filter->level != PREFILTER_SCALAR && x->text.len >= WORD && at <= x->text.len - WORD)
-            answer = ask_word(x, q, at);
-        x->sequel_fits = answer == UNTOLD ? fits(x, q, at) : answer == YES;
+            answer = x->filter->level == PREFILTER_AVX512 ? scan_sequel_ask_avx512(x, q, at)
+                                                          : ask_word(x, q, at);
+        x->sequel_fits = answer == SCAN_UNTOLD ? fits(x, q, at) : answer == SCAN_YES;
     }
     return x->sequel_fits;
 }

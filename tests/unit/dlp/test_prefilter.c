@@ -171,6 +171,34 @@ static void check_members(void)
     }
 }
 
+/* Every variant says the same of what is around a window and of the name that it stands in, for each target of a filter. */
+static void check_targets(const struct prefilter *f, unsigned n_targets)
+{
+    unsigned n_fit = 0, n_named = 0;
+
+    if (!prefilter_has_avx512())
+        return;
+    for (unsigned round = 0; round < 20000; round++) {
+        uint32_t first = random_below(n_targets), of = first + random_below(4);
+        unsigned n = n_targets - first < PREFILTER_AROUNDS ? n_targets - first : PREFILTER_AROUNDS;
+        uint64_t around[2], want, bits = (uint64_t)random_below(1u << 31) << 32, alive;
+        size_t left = random_below(300);
+
+        n = random_below(n) + 1;
+        of = of < n_targets ? of : first;
+        alive = bits = bits | random_below(1u << 31);
+        bits = n < 64 ? bits & ((UINT64_C(1) << n) - 1) : bits;
+        memcpy(around, f->arounds[of].value, sizeof(around));
+        want = prefilter_fitting_scalar(&f->arounds[first], n, around);
+        n_fit += want != 0;
+        CHECK(prefilter_fitting_avx512(&f->arounds[first], n, around) == want);
+        want = prefilter_named_scalar(f, first, bits, alive, left);
+        n_named += want != bits;
+        CHECK(prefilter_named_avx512(f, first, bits, alive, left) == want);
+    }
+    CHECK(n_fit > 1000 && n_named > 100);
+}
+
 /* Texts of these bytes, and some of any. */
 static void test_filter(const struct dlp_rules *r, const char *alphabet)
 {
@@ -269,6 +297,8 @@ static void test_runs(void)
 int main(void)
 {
     check_members();
+    check_targets(&dlp_rules_builtin()->filter,
+                  dlp_rules_builtin()->filter.first_target[dlp_rules_builtin()->b->n_windows]);
     test_filter(dlp_rules_builtin(), mixed);
     if (have_tools()) {
         struct dlp_rules *golden = build_rules("tests/golden/rules", work_path("golden.so"));
