@@ -168,6 +168,17 @@ static bool ar_cbu(const struct dlp_id *x)
            (10 - dlp_weigh(x->d + 8, w2, 13) % 10) % 10 == x->d[21];
 }
 
+/* CLABE: bank and place, account, check digit; each weighted digit counts for its last one. */
+static bool mx_clabe(const struct dlp_id *x)
+{
+    static const unsigned char w[3] = {3, 7, 1};
+    unsigned sum = 0;
+
+    for (size_t i = 0; i < 17; i++)
+        sum += x->d[i] * w[i % 3] % 10u;
+    return (10 - sum % 10) % 10 == x->d[17];
+}
+
 /* RUT: weights 2 to 7 from the right; ten is K. */
 static bool cl_rut(const struct dlp_id *x)
 {
@@ -258,6 +269,7 @@ const struct dlp_id_scheme dlp_ids_americas[] = {
     {"br_cnpj", DLP_ID_COMPANY, 14, 16, false, br_cnpj},
     {"ar_cuit", DLP_ID_PERSON, 11, 11, true, ar_cuit},
     {"ar_cbu", DLP_ID_BANK, 22, 22, true, ar_cbu},
+    {"mx_clabe", DLP_ID_BANK, 18, 18, true, mx_clabe},
     {"cl_rut", DLP_ID_PERSON, 8, 9, false, cl_rut},
     {"co_nit", DLP_ID_COMPANY, 8, 16, true, co_nit},
     {"pe_ruc", DLP_ID_PERSON, 11, 11, true, pe_ruc},

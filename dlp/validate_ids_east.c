@@ -269,6 +269,15 @@ static bool md_idno(const struct dlp_id *x)
     return dlp_weigh(x->d, w, 12) % 10 == x->d[12];
 }
 
+/* Record of a person in the register of Ukraine: a date, a serial, the check digit of travel documents. */
+static bool ua_unzr(const struct dlp_id *x)
+{
+    static const signed char w[12] = {7, 3, 1, 7, 3, 1, 7, 3, 1, 7, 3, 1};
+
+    return dlp_date_ok((int)dlp_id_number(x, 0, 4), dlp_id_two(x, 4), dlp_id_two(x, 6)) &&
+           dlp_weigh(x->d, w, 12) % 10 == x->d[12];
+}
+
 static bool tr_tckn(const struct dlp_id *x)
 {
     int odd = x->d[0] + x->d[2] + x->d[4] + x->d[6] + x->d[8];
@@ -302,6 +311,7 @@ const struct dlp_id_scheme dlp_ids_europe_east[] = {
     {"ru_inn", DLP_ID_COMPANY, 10, 12, true, ru_inn},
     {"ru_snils", DLP_ID_PERSON, 11, 11, true, ru_snils},
     {"ua_rnokpp", DLP_ID_PERSON, 10, 10, true, ua_rnokpp},
+    {"ua_unzr", DLP_ID_PERSON, 13, 13, true, ua_unzr},
     {"kz_iin", DLP_ID_PERSON, 12, 12, true, kz_iin},
     {"md_idno", DLP_ID_PERSON, 13, 13, true, md_idno},
     {"tr_tckn", DLP_ID_PERSON, 11, 11, true, tr_tckn},

@@ -245,10 +245,17 @@ static bool fr_siren(const struct dlp_id *x)
     return dlp_luhn_ok(x->d, x->n);
 }
 
-/* Company number of the establishment: Luhn over the company and over all (La Poste aside). */
+/* Company number of the establishment: Luhn over the company and over all. La Poste has too many of them: the sum of
+ * their digits divides by five. */
 static bool fr_siret(const struct dlp_id *x)
 {
-    return dlp_luhn_ok(x->d, 9) && dlp_luhn_ok(x->d, 14);
+    unsigned sum = 0;
+
+    if (!dlp_luhn_ok(x->d, 9))
+        return false;
+    for (size_t i = 0; i < 14; i++)
+        sum += x->d[i];
+    return dlp_luhn_ok(x->d, 14) || (memcmp(x->s, "356000000", 9) == 0 && sum % 5 == 0);
 }
 
 /* Tax number: ten digits mod 511. */
@@ -436,7 +443,7 @@ static bool gr_amka(const struct dlp_id *x)
 
 /* ---- the North --------------------------------------------------------------------------------- */
 
-/* Personal number: ten digits with Luhn behind an optional century; coordination numbers add 60. */
+/* Personal number: ten digits with Luhn behind an optional century; coordination numbers add 60, serials begin with 001. */
 static bool se_personnummer(const struct dlp_id *x)
 {
     size_t at = x->n == 12 ? 2 : 0;
@@ -444,7 +451,8 @@ static bool se_personnummer(const struct dlp_id *x)
 
     if (x->n == 11 || (at == 2 && (dlp_id_two(x, 0) < 18 || dlp_id_two(x, 0) > 20)))
         return false;
-    return dlp_id_date(dlp_id_two(x, at), dlp_id_two(x, at + 2), day > 60 ? day - 60 : day) &&
+    return memcmp(x->s + at + 6, "000", 3) != 0 &&
+           dlp_id_date(dlp_id_two(x, at), dlp_id_two(x, at + 2), day > 60 ? day - 60 : day) &&
            dlp_luhn_ok(x->d + at, 10);
 }
 

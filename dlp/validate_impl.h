@@ -63,6 +63,8 @@
     X(base58check, NONE, 0, NULL)                                                                  \
     X(base58_bytes, NUMBER, 32, NULL)                                                              \
     X(bech32, NONE, 0, NULL)                                                                       \
+    X(cashaddr, NONE, 0, NULL)                                                                     \
+    X(strkey, NONE, 0, NULL)                                                                       \
     X(eip55, NONE, 0, NULL)                                                                        \
     X(aws_account, NUMBER, 0, NULL)                                                                \
     X(user_pair, NONE, 0, NULL)                                                                    \
@@ -84,6 +86,9 @@
     int dlp_validate_##name(const struct dlp_validate_in *in);
 DLP_VALIDATORS(DLP_DECLARE)
 #undef DLP_DECLARE
+
+/* Of tokens: people paste cut and altered ones, so a wrong checksum lowers and does not drop. */
+enum { WRONG_CHECKSUM = -35, RIGHT_CHECKSUM = 5 };
 
 /* Is this the name of an identifier scheme (`id(pl_pesel)`)? */
 bool dlp_id_known(struct gw_span name);

@@ -92,7 +92,7 @@ struct ipv6_shape {
 static bool read_colons(struct gw_span s, size_t *i, struct ipv6_shape *shape)
 {
     if (*i + 1 < s.len && s.ptr[*i + 1] == ':') {
-        if (shape->gap)
+        if (shape->gap || (*i + 2 < s.len && s.ptr[*i + 2] == ':')) /* a third colon */
             return false;
         shape->gap = true;
         *i += 2;
@@ -160,8 +160,10 @@ int dlp_validate_ipv6(const struct dlp_validate_in *in)
         return -45;
     if (shape.groups < 3 && shape.digits < 6)
         return -25;
-    if (memchr(s.ptr, '.', s.len) != NULL)
-        return mapped_points(s);
+    if (memchr(s.ptr, '.', s.len) != NULL) /* and no fifth number behind them */
+        return dlp_val_char(in, in->end) == '.' && dlp_is_digit(dlp_val_char(in, in->end + 1))
+                   ? DLP_VALIDATE_REJECT
+                   : mapped_points(s);
     if (gw_ascii_lower(s.ptr[0]) == 'f') /* link-local, unique local, multicast */
         return -15;
     return s.len > 9 && memcmp(s.ptr, "2001:db8:", 9) == 0 ? -25 : 0;

@@ -2,15 +2,11 @@
  *
  * Sources: GitHub engineering blog "Behind GitHub's new authentication token formats" (CRC-32 in base62;
  * npm uses the same), RFC 4648 (base64), RFC 7515 and 7519 (JWS, JWT), RFC 7468 and X.690 (PEM, DER),
- * RFC 7617 (Basic), BIP-173 and BIP-350 (bech32), the base58check encoding of Bitcoin, Discord's token
- * layout (the first part is the numeric id). A wrong checksum lowers the confidence, because people paste
+ * RFC 7617 (Basic), Discord's token layout (the first part is the numeric id). A wrong checksum lowers the confidence, because people paste
  * cut and altered tokens; it does not drop the finding. No state; any thread. */
 #include <string.h>
 
-#include "base/digest.h"
 #include "dlp/validate_impl.h"
-
-enum { WRONG_CHECKSUM = -35, RIGHT_CHECKSUM = 5 };
 
 /* ---- base64 --------------------------------------------------------------------------------- */
 
@@ -272,115 +268,4 @@ int dlp_validate_pem(const struct dlp_validate_in *in)
             return 0;
     }
     return -25;
-}
-
-/* ---- base58check and bech32 ------------------------------------------------------------------ */
-
-static bool base58_decode(struct gw_span s, unsigned char *out, size_t n_out)
-{
-    static const char alphabet[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-
-    memset(out, 0, n_out);
-    for (size_t i = 0; i < s.len; i++) {
-        const char *at = s.ptr[i] == '\0' ? NULL : strchr(alphabet, s.ptr[i]);
-        unsigned carry;
-
-        if (at == NULL)
-            return false;
-        carry = (unsigned)(at - alphabet);
-        for (size_t k = n_out; k-- > 0;) {
-            carry += 58u * out[k];
-            out[k] = (unsigned char)(carry & 0xFF);
-            carry >>= 8;
-        }
-        if (carry != 0)
-            return false;
-    }
-    return true;
-}
-
-/* Addresses are 25 bytes, private keys in wallet import format 37 or 38; the last four are the beginning
- * of the double SHA-256 of the rest. */
-int dlp_validate_base58check(const struct dlp_validate_in *in)
-{
-    static const size_t sizes[] = {25, 37, 38};
-    struct gw_span s = dlp_val_span(in);
-
-    for (size_t i = 0; s.len <= 64 && i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        unsigned char raw[38];
-        unsigned char once[GW_SHA256_BYTES];
-        unsigned char hash[GW_SHA256_BYTES];
-        size_t n = sizes[i];
-
-        if (!base58_decode(s, raw, n))
-            continue;
-        gw_sha256((struct gw_span){(const char *)raw, n - 4}, once);
-        gw_sha256((struct gw_span){(const char *)once, sizeof(once)}, hash);
-        if (memcmp(hash, raw + n - 4, 4) == 0)
-            return 0;
-    }
-    return DLP_VALIDATE_REJECT;
-}
-
-/* The value decodes to that many bytes: JFrog's keys to 54, for one. */
-int dlp_validate_base58_bytes(const struct dlp_validate_in *in)
-{
-    enum { MAX = 64 };
-    unsigned char raw[MAX];
-    struct gw_span s = dlp_val_span(in);
-    size_t n = (size_t)in->num, ones = 0;
-
-    if (n == 0 || n > MAX || s.len > (size_t)2 * MAX || !base58_decode(s, raw, n))
-        return WRONG_CHECKSUM;
-    while (ones < s.len && s.ptr[ones] == '1')
-        ones++;
-    /* Each leading 1 is a byte that is 0; without one the first byte is none. */
-    for (size_t i = 0; i < ones && i < n; i++)
-        if (raw[i] != 0)
-            return WRONG_CHECKSUM;
-    return ones < n && raw[ones] != 0 ? RIGHT_CHECKSUM : WRONG_CHECKSUM;
-}
-
-static uint32_t bech32_step(uint32_t c, unsigned v)
-{
-    static const uint32_t gen[5] = {0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3};
-    uint32_t top = c >> 25;
-
-    c = (c & 0x1FFFFFF) << 5 ^ v;
-    for (unsigned i = 0; i < 5; i++)
-        if ((top >> i & 1) != 0)
-            c ^= gen[i];
-    return c;
-}
-
-int dlp_validate_bech32(const struct dlp_validate_in *in)
-{
-    static const char alphabet[] = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
-    struct gw_span s = dlp_val_span(in);
-    const char *one = memrchr(s.ptr, '1', s.len);
-    size_t hrp = one == NULL ? 0 : (size_t)(one - s.ptr);
-    uint32_t c = 1;
-    bool small = false;
-    bool capital = false;
-
-    for (size_t i = 0; i < s.len; i++) {
-        small = small || (s.ptr[i] >= 'a' && s.ptr[i] <= 'z');
-        capital = capital || dlp_is_upper(s.ptr[i]);
-    }
-    if (hrp == 0 || s.len - hrp < 8 || (small && capital)) /* of one case, says BIP-173 */
-        return DLP_VALIDATE_REJECT;
-    for (size_t i = 0; i < hrp; i++)
-        c = bech32_step(c, (unsigned char)gw_ascii_lower(s.ptr[i]) >> 5);
-    c = bech32_step(c, 0);
-    for (size_t i = 0; i < hrp; i++)
-        c = bech32_step(c, (unsigned char)gw_ascii_lower(s.ptr[i]) & 31);
-    for (size_t i = hrp + 1; i < s.len; i++) {
-        char lower = gw_ascii_lower(s.ptr[i]);
-        const char *at = lower == '\0' ? NULL : strchr(alphabet, lower);
-
-        if (at == NULL)
-            return DLP_VALIDATE_REJECT;
-        c = bech32_step(c, (unsigned)(at - alphabet));
-    }
-    return c == 1 || c == 0x2BC830A3 ? RIGHT_CHECKSUM : WRONG_CHECKSUM;
 }

@@ -157,6 +157,7 @@ static void test_network(void)
           !accepts("ipv6", "::ffff:81.2.69.1422"));
     CHECK(judge("ipv4", 0, NULL, "81.2.69.142") == 0 && judge("ipv4", 0, NULL, "0.0.0.0") == -30 &&
           judge("ipv4", 0, NULL, "4.0.11.2") == -25);
+    CHECK(!accepts("ipv6", "2a02:8109:::1778:42:7:1") && accepts("ipv6", "2a02:8109::1778:42:7:1"));
     CHECK(!accepts("ipv6", "1:2:3") && !accepts("ipv6", "a::b::c") && !accepts("ipv6", "12345::1"));
     CHECK(accepts("mac", "3c:22:fb:9a:10:7e") && !accepts("mac", "3c:22-fb:9a:10:7e"));
     CHECK(!accepts("mac", "00:00:00:00:00:00"));
@@ -191,6 +192,41 @@ static void test_tokens(void)
     CHECK(judge("bech32", 0, NULL, "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7Kv8F3T4") ==
           DLP_VALIDATE_REJECT); /* of both cases */
     CHECK(!accepts("uuid", "00000000-0000-0000-0000-000000000000"));
+}
+
+/* Drawn for this: of each encoding a right one, and one with its last letter changed. */
+static void test_coins(void)
+{
+    static const struct {
+        const char *validator, *good, *bad;
+    } cases[] = {
+        {"base58check", "LXs3Tr7pFRAr2WHDj4P4y9sN3tHc8pjurc", "LXs3Tr7pFRAr2WHDj4P4y9sN3tHc8pjurd"},
+        {"base58check", "t1VtrghzBnaWrE54iAEdJeLXtxeUXy5mvtR",
+         "t1VtrghzBnaWrE54iAEdJeLXtxeUXy5mvtS"},
+        {"base58check", "tz1LwtyemxttL9eAhzH5jT2MYfvh6fuXbst1",
+         "tz1LwtyemxttL9eAhzH5jT2MYfvh6fuXbst2"},
+        {"base58check", "r3oofrv1hx8Kd64TUnkQrbxqPnp5YrDfB1", "r3oofrv1hx8Kd64TUnkQrbxqPnp5YrDfB2"},
+        {"cashaddr", "bitcoincash:qx2xkhp20jcnrqv90puh25v2e09ayjwve5pvdapmqw",
+         "bitcoincash:qx2xkhp20jcnrqv90puh25v2e09ayjwve5pvdapmqq"},
+        {"cashaddr", "qx2xkhp20jcnrqv90puh25v2e09ayjwve5pvdapmqw",
+         "qx2xkhp20jcnrqv90puh25v2e09ayjwve5pvdapmqb"},
+        {"strkey", "GB5LS2ED5BVVECMQK6HPCLJRI3WZT6XJIBKRFDL5KG2GGR3TCN2TXR3P",
+         "GB5LS2ED5BVVECMQK6HPCLJRI3WZT6XJIBKRFDL5KG2GGR3TCN2TXR31"},
+        {"strkey", "GB5LS2ED5BVVECMQK6HPCLJRI3WZT6XJIBKRFDL5KG2GGR3TCN2TXR3P",
+         "GB5LS2ED5BVVECMQK6HPCLJRI3WZT6XJIBKRFDL5KG2GGR3TCN2TXR3Q"},
+        {"strkey", "GB5LS2ED5BVVECMQK6HPCLJRI3WZT6XJIBKRFDL5KG2GGR3TCN2TXR3P",
+         "GB5LS2ED5BVVECMQK6HPCLJRI3WZT6XJIBKRFDL5KG2GGR3TCN2TXR3"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        CHECK(accepts(cases[i].validator, cases[i].good) &&
+              !accepts(cases[i].validator, cases[i].bad));
+    /* Of a witness program the version says which checksum it has. */
+    CHECK(judge("bech32", 0, NULL,
+                "bc1p6zgs8m042js4etmndpewzlywxr4pea0vlv0e4sn3p54kd5afhczxac9lgs") > 0);
+    CHECK(judge("bech32", 0, NULL,
+                "bc1p695g84v56590pvjr93dm88cmdjpj6gt32ufskwlshn05een0zs0c4uwhka") < 0);
+    CHECK(judge("bech32", 0, NULL, "cosmos19tw82f69exvduh28qpllgu4nzrwu2zcmpfdd43") > 0);
 }
 
 static void test_text(void)
@@ -458,6 +494,7 @@ int main(void)
     test_owners();
     test_network();
     test_tokens();
+    test_coins();
     test_text();
     test_values();
     test_ids();

@@ -158,6 +158,8 @@ static const struct {
     {"yu_jmbg", "0802959506964", 0},
     {"za_id", "2509074291186", 0},
     {"za_tin", "2590206336", 0},
+    {"ua_unzr", "19840517-48276", 0},
+    {"mx_clabe", "002180047263519086", 0},
 };
 /* clang-format on */
 
@@ -175,7 +177,10 @@ static bool passes(const char *scheme, const char *text)
 static void check_forms(void)
 {
     CHECK(!passes("br_cnpj", "00.000.000/0000-00"));
-    CHECK(passes("se_personnummer", "200228+5266")); /* more than a hundred years old */
+    CHECK(passes("se_personnummer", "200228+5266"));  /* more than a hundred years old */
+    CHECK(!passes("se_personnummer", "150916-0006")); /* serials begin with 001 */
+    CHECK(passes("fr_siret", "35600000048202") &&
+          !passes("fr_siret", "35600000048204")); /* La Poste */
     CHECK(passes("fi_hetu", "131052+308T"));
     CHECK(passes("lk_nic", "853400937V") && passes("lk_nic", "198584000937"));
     CHECK(!passes("lk_nic", "854900937V") && !passes("lk_nic", "853400937A"));
