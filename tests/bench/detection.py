@@ -52,6 +52,13 @@ ASKED = {
     "datadog_validators": (None, "micro", None, "-"),
     "validator_js": (None, "micro", None, "-"),
     "faker": (None, "micro", None, "-"),
+    "stdnum_js": (None, "micro", None, "-"),
+    "datafaker": (None, "micro", None, "-"),
+    "multicoin": (None, "micro", None, "-"),
+    "php_iban": (None, "micro", None, "-"),
+    "commons_validator": (None, "micro", None, "-"),
+    "personnummer": (None, "micro", None, "-"),
+    "phone_matcher": (None, "micro", None, "-"),
 }
 
 

@@ -5,7 +5,8 @@ usage: tests/bench/public_sets.py CLONES OUT
 
 CLONES holds work trees of any of: gitleaks, betterleaks, noseyparker, titus, kingfisher, trufflehog, CredSweeper, osv-scalibr, secretlint,
 detect-secrets, whispers, presidio, presidio-research, scrubadub, semgrep-rules, trivy, checkov, ripsecrets, talisman, patterns (LeakTK's, with its
-submodule), phileas, redact-pii, CommonRegex, dd-sensitive-data-scanner, validator.js, faker; those that are absent are left out. Each becomes
+submodule), phileas, redact-pii, CommonRegex, dd-sensitive-data-scanner, validator.js, faker, stdnum-js, datafaker, php-iban,
+commons-validator, multicoin-address-validator, personnummer-meta (personnummer's meta), libphonenumber; those that are absent are left out. Each becomes
 OUT/NAME.jsonl ({"id", "text", "expect", "not_expect"}; offsets count characters). gitleaks makes its secrets from patterns
 when its configuration is generated, so its generator is built (with go) and run in a copy, once, and its secrets differ from run to run.
 Nothing of the sets is kept in this repository: they are other people's work, and their strings are not what rules are built from."""
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 
+import public_sets_ids
 import public_sets_pii
 import public_sets_secrets
 from public_sets_secrets import GO_STRING
@@ -403,6 +405,7 @@ SETS = {
     "whispers": ("whispers", whispers),
     **public_sets_secrets.SETS,
     **public_sets_pii.SETS,
+    **public_sets_ids.SETS,
 }
 
 
