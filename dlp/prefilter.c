@@ -321,7 +321,7 @@ bool prefilter_has_avx512(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
            __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("gfni") &&
-           prefilter_has_avx2();
+           __builtin_cpu_supports("bmi2") && prefilter_has_avx2();
 }
 #else
 bool prefilter_has_avx2(void)

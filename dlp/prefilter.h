@@ -38,6 +38,7 @@ enum {
         12, /* bytes that are looked at for the digit or the colon that some starts have near */
     PREFILTER_NEAR_COLON = 6,
     PREFILTER_AROUNDS = 64,
+    PREFILTER_AROUNDS_STEP = 8, /* so many behind the last one can be read */
 };
 _Static_assert((int)PREFILTER_CHUNK + (int)PREFILTER_SLACK <= (int)PREFILTER_PLACE, "places");
 

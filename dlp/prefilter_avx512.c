@@ -381,23 +381,39 @@ uint64_t prefilter_members_avx512(const struct bundle_set *set, const unsigned c
     return set_members_avx512(set, p, n);
 }
 
-/* Two targets a step: value and mask of one stand side by side. */
+/* Where the bytes differ from value under mask, of two targets: lanes 0 and 1, and 4 and 5; the others say nothing. */
+static inline __m512i differ(const struct prefilter_around *two, __m512i bytes)
+{
+    __m512i v = _mm512_loadu_si512(two), masks = _mm512_permutex_epi64(v, _MM_SHUFFLE(3, 2, 3, 2));
+
+    return _mm512_xor_si512(_mm512_and_si512(bytes, masks), v);
+}
+
+/* Of four targets: lanes 0, 1, 4 and 5, those of the first, third, second and fourth, are 0 where all bytes are alike. */
+static inline __m512i differ_four(const struct prefilter_around *four, __m512i bytes)
+{
+    __m512i a = differ(four, bytes), b = differ(four + 2, bytes);
+
+    return _mm512_or_si512(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+/* Eight targets a step: value and mask of one stand side by side. */
 uint64_t prefilter_fitting_avx512(const struct prefilter_around *a, unsigned n,
                                   const uint64_t around[2])
 {
+    enum { STEP = PREFILTER_AROUNDS_STEP };
     const __m512i bytes =
         _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)around));
     uint64_t found = 0;
 
     _Static_assert(sizeof(*a) == 32, "two to a register");
-    for (unsigned i = 0; i < n; i += 2) {
-        __m512i v = _mm512_maskz_loadu_epi64(n - i == 1 ? 0x0F : 0xFF, a + i),
-                masks = _mm512_permutex_epi64(v, _MM_SHUFFLE(3, 2, 3, 2));
-        unsigned same = _mm512_testn_epi64_mask(
-            _mm512_set1_epi64(-1), _mm512_xor_si512(_mm512_and_si512(bytes, masks), v));
+    for (unsigned i = 0; i < n; i += STEP) {
+        __m512i v =
+            _mm512_mask_permutex_epi64(differ_four(a + i, bytes), 0xCC,
+                                       differ_four(a + i + 4, bytes), _MM_SHUFFLE(1, 0, 1, 0));
+        unsigned same = _mm512_testn_epi64_mask(v, v); /* even ones, then odd ones */
 
-        same &= same >> 1;
-        found |= (uint64_t)((same & 1) | (same >> 3 & 2)) << i;
+        found |= (uint64_t)(_pdep_u32(same, 0x55) | _pdep_u32(same >> 4, 0xAA)) << i;
     }
     return n < 64 ? found & ((UINT64_C(1) << n) - 1) : found;
 }

@@ -541,7 +541,8 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
     }
     f->starts = calloc((size_t)b->n_patterns * BUNDLE_HEADS + 1, sizeof(*f->starts));
     f->targets = calloc(b->n_targets + 1, sizeof(*f->targets));
-    f->arounds = aligned_alloc(64, ((size_t)b->n_targets + 2) / 2 * 2 * sizeof(*f->arounds));
+    f->arounds = aligned_alloc(64, ((size_t)b->n_targets / 2 + PREFILTER_AROUNDS_STEP) * 2 *
+                                       sizeof(*f->arounds));
     f->name_of = calloc(b->n_targets + 1, sizeof(*f->name_of));
     f->name_left = calloc(b->n_targets + 1, sizeof(*f->name_left));
     f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));

@@ -37,8 +37,8 @@ static inline enum scan_answer scan_sequel_ask(struct scan_leaf *x, const struct
         if (most != 0) {
             uint64_t others = ~members(&sets[q->part[k].skip], p, SCAN_SEQUEL_WORD) >> done;
 
-            if (others == 0)
-                return SCAN_UNTOLD;
+            if (others == 0) /* what is behind may fit: far away is not worth a look */
+                return most >= SCAN_SEQUEL_WORD - done ? SCAN_YES : SCAN_UNTOLD;
             skipped = (unsigned)__builtin_ctzll(others);
             x->work += skipped / 4;
         }
