@@ -161,10 +161,11 @@ struct prefilter_index {
 };
 
 /* The first sixteen bytes of a match, as far as bits tell: a necessary condition that costs a compare. unsaid: at which places the set tells
- * more than that, and enough to be worth a look. */
+ * more than that, and enough to be worth a look; set: these, by index. It is a line of the cache. */
 struct prefilter_head {
-    uint64_t value[2], mask[2];
-    uint16_t unsaid;
+    _Alignas(64) uint64_t value[2];
+    uint64_t mask[2];
+    uint16_t unsaid, set[BUNDLE_HEAD_BYTES - 1];
 };
 
 /* The bytes around a target's window, as in struct bundle_target: all that most places are asked, and so apart from the rest. */

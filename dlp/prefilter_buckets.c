@@ -145,7 +145,7 @@ static void fill_head(struct prefilter_head *h, const struct bundle *b,
                       const uint32_t sets[BUNDLE_HEAD_BYTES])
 {
     uint8_t value[BUNDLE_HEAD_BYTES], mask[BUNDLE_HEAD_BYTES];
-    unsigned unsaid = 0;
+    unsigned unsaid = 0, n_unsaid = 0;
 
     for (unsigned i = 0; i < BUNDLE_HEAD_BYTES; i++) {
         const struct bundle_set *s = &b->sets[sets[i]];
@@ -155,8 +155,11 @@ static void fill_head(struct prefilter_head *h, const struct bundle *b,
         value[i] &= mask[i];
         for (unsigned k = 0; k < 8; k++)
             n += __builtin_popcount(s->w[k]);
-        if (n != 1 << (8 - __builtin_popcount(mask[i])) && rulec_set_frequency(s) < TELLING)
+        if (n != 1 << (8 - __builtin_popcount(mask[i])) && rulec_set_frequency(s) < TELLING &&
+            n_unsaid < BUNDLE_HEAD_BYTES - 1 && sets[i] <= UINT16_MAX) {
             unsaid |= 1u << i;
+            h->set[n_unsaid++] = (uint16_t)sets[i];
+        }
     }
     h->unsaid = (uint16_t)unsaid;
     memcpy(h->value, value, sizeof(value));
@@ -172,9 +175,10 @@ bool prefilter_fill_heads(struct prefilter *f, const struct bundle *b)
         n += b->patterns[i].n_heads;
         f->first_head[i + 1] = n;
     }
-    f->heads = calloc(n + 1, sizeof(*f->heads));
+    f->heads = aligned_alloc(_Alignof(struct prefilter_head), (n + 1) * sizeof(*f->heads));
     if (f->first_head == NULL || f->heads == NULL)
         return false;
+    memset(f->heads, 0, (n + 1) * sizeof(*f->heads));
     for (uint32_t i = 0; i < b->n_patterns; i++)
         for (unsigned k = 0; k < b->patterns[i].n_heads; k++)
             fill_head(&f->heads[f->first_head[i] + k], b, b->patterns[i].head[k]);

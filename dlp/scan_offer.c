@@ -88,16 +88,15 @@ bool scan_name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
 
 /* ---- beginnings --------------------------------------------------------------------------- */
 
-/* Can a match begin with these bytes, as far as the given places say? */
-static inline bool head_fits(const struct bundle *b, const uint32_t head[BUNDLE_HEAD_BYTES],
-                             const unsigned char *p, unsigned places)
+/* Can a match begin with these bytes, as far as the head's compare does not say it? */
+static inline bool head_fits(const struct bundle *b, const struct prefilter_head *h,
+                             const unsigned char *p)
 {
-    for (; places != 0; places &= places - 1) {
-        unsigned k = (unsigned)__builtin_ctz(places);
+    const uint16_t *set = h->set;
 
-        if (!rx_set_has(&b->sets[head[k]], p[k]))
+    for (unsigned places = h->unsaid; places != 0; places &= places - 1)
+        if (!rx_set_has(&b->sets[*set++], p[__builtin_ctz(places)]))
             return false;
-    }
     return true;
 }
 
@@ -107,7 +106,6 @@ static bool begins(struct scan_leaf *x, uint32_t pattern, size_t at, bool by_nam
     const struct prefilter *f = x->filter;
     const unsigned char *p = (const unsigned char *)x->text.ptr + at;
     unsigned char tail[BUNDLE_HEAD_BYTES] = {0};
-    uint32_t first = f->first_head[pattern];
     uint64_t head[2];
 
     if ((f->needs[pattern].lengths & scan_ends_at(x, at)) == 0)
@@ -115,15 +113,14 @@ static bool begins(struct scan_leaf *x, uint32_t pattern, size_t at, bool by_nam
     if (x->text.len - at < sizeof(tail))
         p = memcpy(tail, p, x->text.len - at);
     memcpy(head, p, sizeof(head));
-    for (uint32_t i = first; i < f->first_head[pattern + 1]; i++) {
+    for (uint32_t i = f->first_head[pattern]; i < f->first_head[pattern + 1]; i++) {
         if (!prefilter_head_fits(&f->heads[i], head))
             continue;
         /* It is the same for all heads, and costs less than the sets. */
         if (by_name && !scan_name_fits(x, pattern, at))
             return false;
         by_name = false;
-        if (head_fits(x->rules->b, x->rules->b->patterns[pattern].head[i - first], p,
-                      f->heads[i].unsaid))
+        if (head_fits(x->rules->b, &f->heads[i], p))
             return true;
     }
     return false;
