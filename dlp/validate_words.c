@@ -215,8 +215,9 @@ static const char *const *const lists[DLP_WORDS] = {
 
 /* Of a list whose words a value may be: where each is, by its hash; plus 1. */
 static uint8_t slots[DLP_WORDS_INSIDE][SLOTS];
-/* Of one whose words may stand in a value: which can have a byte at their first and second place, by its six bits. */
-static uint64_t firsts[DLP_WORDS - DLP_WORDS_INSIDE][2][64];
+/* Of one whose words may stand in a value: which can have a byte at their first places, by its six bits, or the value's end. */
+enum { PLACES = 3, VALUE_END = 64 };
+static uint64_t firsts[DLP_WORDS - DLP_WORDS_INSIDE][PLACES][VALUE_END + 1];
 static uint8_t lengths[DLP_WORDS][MOST_WORDS];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -237,6 +238,19 @@ static unsigned six(char c)
     return byte & ~(byte >> 1 & 0x20) & 63;
 }
 
+/* Enters word i of a list in its table. */
+static void add_inside(uint64_t table[PLACES][VALUE_END + 1], struct gw_span word, unsigned i)
+{
+    const uint64_t bit = UINT64_C(1) << i;
+
+    for (unsigned k = 0; k < PLACES; k++) {
+        if (k < word.len)
+            table[k][six(word.ptr[k])] |= bit;
+        for (unsigned byte = 0; k >= word.len && byte <= VALUE_END; byte++)
+            table[k][byte] |= bit;
+    }
+}
+
 static void fill(void)
 {
     for (unsigned list = 0; list < DLP_WORDS; list++) {
@@ -246,8 +260,7 @@ static void fill(void)
 
             lengths[list][i] = (uint8_t)word.len;
             if (list >= DLP_WORDS_INSIDE) {
-                for (unsigned k = 0; k < 2; k++)
-                    firsts[list - DLP_WORDS_INSIDE][k][six(word.ptr[k])] |= UINT64_C(1) << i;
+                add_inside(firsts[list - DLP_WORDS_INSIDE], word, i);
                 continue;
             }
             while (slots[list][slot] != 0)
@@ -273,13 +286,17 @@ bool dlp_val_is_word(enum dlp_words list, struct gw_span s)
 
 bool dlp_val_has_word(enum dlp_words list, struct gw_span s)
 {
-    const uint64_t *first = firsts[list - DLP_WORDS_INSIDE][0],
-                   *second = firsts[list - DLP_WORDS_INSIDE][1];
+    uint64_t(*table)[VALUE_END + 1] = firsts[list - DLP_WORDS_INSIDE];
+    unsigned first, second = s.len > 0 ? six(s.ptr[0]) : 0, third = s.len > 1 ? six(s.ptr[1]) : 0;
 
     (void)pthread_once(&once, fill);
     for (size_t at = 0; at + 1 < s.len; at++) {
-        uint64_t words = first[six(s.ptr[at])] & second[six(s.ptr[at + 1])];
+        uint64_t words;
 
+        first = second;
+        second = third;
+        third = at + 2 < s.len ? six(s.ptr[at + 2]) : VALUE_END;
+        words = table[0][first] & table[1][second] & table[2][third];
         for (; words != 0; words &= words - 1) {
             unsigned i = (unsigned)__builtin_ctzll(words);
             size_t n = lengths[list][i];
