@@ -279,24 +279,26 @@ static bool nz_ird(const struct dlp_id *x)
     return c == d[8];
 }
 
-/* National health index: three letters without I and O, digits, mod 11 (the form of 1970 to 2026). */
+/* National health index: three letters without I and O, digits, mod 11 (the form of 1970 to 2026); since then two digits and two
+ * letters follow, mod 24. */
 static bool nz_nhi(const struct dlp_id *x)
 {
     static const char letters[] = "ABCDEFGHJKLMNPQRSTUVWXYZ";
+    bool old = dlp_is_digit(x->s[6]);
     int sum = 0;
 
-    for (size_t i = 0; i < 3; i++) {
-        const char *at = strchr(letters, x->s[i]);
+    for (size_t i = 0; i < 6; i++) {
+        bool letter = i < 3 || (i == 5 && !old);
+        int v = letter ? dlp_id_index(letters, x->s[i]) + 1 : x->d[i];
 
-        if (at == NULL)
+        if (letter && v == 0)
             return false;
-        sum += ((int)(at - letters) + 1) * (7 - (int)i);
+        sum += v * (7 - (int)i);
     }
-    if (!dlp_id_digits(x, 3, 4))
+    if (!dlp_id_digits(x, 3, old ? 4 : 2))
         return false;
-    for (size_t i = 3; i < 6; i++)
-        sum += x->d[i] * (7 - (int)i);
-    return sum % 11 != 0 && (11 - sum % 11) % 10 == x->d[6];
+    return old ? sum % 11 != 0 && (11 - sum % 11) % 10 == x->d[6]
+               : letters[23 - sum % 24] == x->s[6];
 }
 
 /* ---- Israel, South Africa, and others ---------------------------------------------------------- */

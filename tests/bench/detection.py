@@ -53,6 +53,7 @@ ASKED = {
     "validator_js": (None, "micro", None, "-"),
     "faker": (None, "micro", None, "-"),
     "stdnum_js": (None, "micro", None, "-"),
+    "idnumbers": (None, "micro", None, "-"),
     "datafaker": (None, "micro", None, "-"),
     "multicoin": (None, "micro", None, "-"),
     "php_iban": (None, "micro", None, "-"),

@@ -5,8 +5,8 @@ usage: tests/bench/public_sets.py CLONES OUT
 
 CLONES holds work trees of any of: gitleaks, betterleaks, noseyparker, titus, kingfisher, trufflehog, CredSweeper, osv-scalibr, secretlint,
 detect-secrets, whispers, presidio, presidio-research, scrubadub, semgrep-rules, trivy, checkov, ripsecrets, talisman, patterns (LeakTK's, with its
-submodule), phileas, redact-pii, CommonRegex, dd-sensitive-data-scanner, validator.js, faker, stdnum-js, datafaker, php-iban,
-commons-validator, multicoin-address-validator, personnummer-meta (personnummer's meta), libphonenumber; those that are absent are left out. Each becomes
+submodule), phileas, redact-pii, CommonRegex, dd-sensitive-data-scanner, validator.js, faker, stdnum-js, idnumbers, datafaker,
+php-iban, commons-validator, multicoin-address-validator, personnummer-meta (personnummer's meta), libphonenumber; those that are absent are left out. Each becomes
 OUT/NAME.jsonl ({"id", "text", "expect", "not_expect"}; offsets count characters). gitleaks makes its secrets from patterns
 when its configuration is generated, so its generator is built (with go) and run in a copy, once, and its secrets differ from run to run.
 Nothing of the sets is kept in this repository: they are other people's work, and their strings are not what rules are built from."""

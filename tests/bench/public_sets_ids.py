@@ -1,6 +1,7 @@
 """The sets of tests/bench/public_sets.py that are made from libraries which check or make up numbers: national identifiers, accounts, telephone
 numbers, addresses of crypto currencies. Each number stands in a sentence or behind a colon with the library's own words for it, or, where it has
 none, with the word that people of the country have (the table at the end)."""
+import ast
 import glob
 import json
 import os
@@ -38,6 +39,29 @@ def stdnum_js(folder):
                 found += [(plain(v), bool(good)) for v in values if len(plain(v).strip()) > 5]
         kind = path.split("/src/")[1].removesuffix(".spec.ts")
         rows += [(kind, name, value.strip(), is_valid) for name in dict.fromkeys(names) for value, is_valid in found]
+    yield from labelled(rows)
+
+
+def idnumbers(folder):
+    """The numbers of its tests, behind up to three names that the library itself has for each."""
+    rows = []
+    for path in sorted(glob.glob(folder + "/tests/nationalid/test_*.py")):
+        country, names = os.path.basename(path)[5:-3], {}
+        sources = glob.glob(f"{folder}/idnumbers/nationalid/{country}.py") + glob.glob(f"{folder}/idnumbers/nationalid/{country.lower()}/*.py")
+        for source in sorted(sources):
+            with open(source, encoding="utf-8") as f:
+                text = f.read()
+            for block in re.split(r"(?m)^class ", text)[1:]:
+                listed = re.search(r"'names': (\[.*?\])", block, re.S)
+                if listed:
+                    names[re.match(r"\w+", block)[0]] = ast.literal_eval(listed[1])
+            names.update({alias: names[name] for alias, name in re.findall(r"(?m)^(\w+) = (\w+)$", text) if name in names})
+        with open(path, encoding="utf-8") as f:
+            found = re.findall(r"assert(True|False)\(\s*" + country + r"\.(\w+)\.validate\(\s*" + STRING + r"\s*\)", f.read())
+        for sign, system, single, double in found:
+            value = (single or double).strip()
+            if len(value) > 5:
+                rows += [(f"{country} {system}", name, value, sign == "True") for name in names.get(system, [])[:3]]
     yield from labelled(rows)
 
 
@@ -199,6 +223,7 @@ LABELS_DATAFAKER = {
 # The name of a set: the folder that it is made of, and how.
 SETS = {
     "stdnum_js": ("stdnum-js", stdnum_js),
+    "idnumbers": ("idnumbers", idnumbers),
     "datafaker": ("datafaker", datafaker),
     "multicoin": ("multicoin-address-validator", multicoin),
     "php_iban": ("php-iban", php_iban),

@@ -180,7 +180,8 @@ static void check_forms(void)
     CHECK(passes("se_personnummer", "200228+5266"));  /* more than a hundred years old */
     CHECK(!passes("se_personnummer", "150916-0006")); /* serials begin with 001 */
     CHECK(passes("fr_siret", "35600000048202") &&
-          !passes("fr_siret", "35600000048204")); /* La Poste */
+          !passes("fr_siret", "35600000048204"));                       /* La Poste */
+    CHECK(passes("nz_nhi", "KTB48XR") && !passes("nz_nhi", "KTB48XA")); /* the form since 2026 */
     CHECK(passes("fi_hetu", "131052+308T"));
     CHECK(passes("lk_nic", "853400937V") && passes("lk_nic", "198584000937"));
     CHECK(!passes("lk_nic", "854900937V") && !passes("lk_nic", "853400937A"));
