@@ -160,12 +160,25 @@ static struct scan_asked *ask(struct scan_leaf *x, uint32_t pattern, size_t star
     return a;
 }
 
+/* Can a match of the target, with but one distance, hold what stands in front of a window at `at`? That is asked where the window is far
+ * behind the match's start, such as the == of a long key in base64: what is between is next to the window, and tells most. */
+static inline bool may_lead(const struct scan_leaf *x, const struct bundle_target *t, size_t at)
+{
+    enum { FAR = BUNDLE_HEAD_BYTES + BUNDLE_AROUND_BEFORE, WORD = 64 };
+    const size_t n = t->min < WORD ? t->min : WORD;
+
+    return at >= t->min &&
+           (t->min < FAR || x->filter->members(&x->rules->b->sets[t->between],
+                                               (const unsigned char *)x->text.ptr + at - n,
+                                               n) == UINT64_MAX >> (WORD - n));
+}
+
 /* Offers the start of a target with but one distance: most have. */
 static inline void offer_fixed(struct scan_leaf *x, const struct bundle_target *t, size_t at)
 {
     struct scan_asked *a;
 
-    if (at < t->min)
+    if (!may_lead(x, t, at))
         return;
     a = ask(x, t->pattern, at - t->min);
     if (!a->is_open || !scan_sequel_fits(x, t->sequel, at + t->sequel_at))
@@ -180,7 +193,7 @@ void scan_offer_target(struct scan_leaf *x, const struct bundle_target *t, size_
     if (t->min != t->max) {
         if (scan_sequel_fits(x, t->sequel, at + t->sequel_at))
             scan_offer_all(x, t, at);
-    } else if (at >= t->min && may_begin(x, t->pattern, at - t->min) &&
+    } else if (may_lead(x, t, at) && may_begin(x, t->pattern, at - t->min) &&
                scan_sequel_fits(x, t->sequel, at + t->sequel_at)) {
         scan_push(x, t->pattern, at - t->min);
     }
