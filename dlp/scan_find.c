@@ -95,33 +95,27 @@ static void find_literals(struct scan_leaf *x, const struct prefilter_places *pl
     }
 }
 
-/* Offers what the wide window at `at` is the anchor of. */
-static void offer_wide(struct scan_leaf *x, uint32_t window, size_t at)
-{
-    const struct prefilter *f = x->filter;
-    unsigned char copy[BUNDLE_AROUND_BYTES];
-    uint64_t around[2];
-
-    memcpy(around, bytes_around(x, at, copy), sizeof(around));
-    offer_targets(x, f->first_target[window], f->first_target[window + 1], around, at);
-}
-
 static void find_wide(struct scan_leaf *x, uint64_t places, size_t from)
 {
     const struct prefilter *f = x->filter;
 
     for (; places != 0 && x->st == GW_OK; places &= places - 1) {
         size_t at = from + (size_t)__builtin_ctzll(places);
-        unsigned char tail[BUNDLE_WINDOW_BYTES];
-        const unsigned char *p = bytes_at(x, at, sizeof(tail), tail);
+        unsigned char copy[BUNDLE_AROUND_BYTES];
+        const unsigned char *bytes = bytes_around(x, at, copy), *p = bytes + BUNDLE_AROUND_BEFORE;
+        uint64_t around[2];
 
+        memcpy(around, bytes, sizeof(around));
         for (unsigned word = 0; word < f->wide_words; word++) {
             uint64_t hits =
                 prefilter_wide_row(f, 0, p[0])[word] & prefilter_wide_row(f, 1, p[1])[word] &
                 prefilter_wide_row(f, 2, p[2])[word] & prefilter_wide_row(f, 3, p[3])[word];
 
-            for (; hits != 0; hits &= hits - 1)
-                offer_wide(x, f->wide[word * 64 + (unsigned)__builtin_ctzll(hits)], at);
+            for (; hits != 0; hits &= hits - 1) {
+                uint32_t window = f->wide[word * 64 + (unsigned)__builtin_ctzll(hits)];
+
+                offer_targets(x, f->first_target[window], f->first_target[window + 1], around, at);
+            }
         }
     }
 }
