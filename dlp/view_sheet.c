@@ -166,13 +166,19 @@ static unsigned count_cells(struct gw_span text, struct line l, char separator)
     return cells[0];
 }
 
+/* What lines are drawn of. Many bytes are asked, those of indented code among them: no call for each. */
+static bool is_stroke(char c)
+{
+    return c == '-' || c == '+' || c == '|' || c == '=' || c == ':' || c == ' ' || c == '\r';
+}
+
 /* A line drawn between the headings and the rows: |---|:---:|, ----+----. */
 static bool is_drawn(struct gw_span text, struct line l)
 {
     if (l.to - l.from < 3 || l.to - l.from > LINE)
         return false;
     for (size_t i = l.from; i < l.to; i++)
-        if (strchr("-+|=: \r", text.ptr[i]) == NULL)
+        if (!is_stroke(text.ptr[i]))
             return false;
     return true;
 }
@@ -198,6 +204,28 @@ static struct gw_span trimmed(struct gw_span text, struct line cell)
 
 /* ---- tables ------------------------------------------------------------------------------ */
 
+/* Does a heading have no such byte? */
+static bool is_unlike_heading(char c)
+{
+    switch (c) {
+    case '\0':
+    case ':':
+    case '=':
+    case '(':
+    case ')':
+    case '{':
+    case '}':
+    case '<':
+    case '>':
+    case ';':
+    case '!':
+    case '?':
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool is_heading(struct gw_span h, unsigned most_words)
 {
     unsigned words = 1;
@@ -206,7 +234,7 @@ static bool is_heading(struct gw_span h, unsigned most_words)
         return false;
     for (size_t i = 0; i < h.len; i++) {
         words += h.ptr[i] == ' ';
-        if (strchr(":=(){}<>;!?", h.ptr[i]) != NULL)
+        if (is_unlike_heading(h.ptr[i]))
             return false;
     }
     return words <= most_words;
