@@ -154,25 +154,24 @@ static void find_windows(const struct prefilter *f, const unsigned char *text, s
                          size_t len, uint64_t begin, uint64_t windows, size_t block,
                          struct prefilter_places *out)
 {
-    uint64_t wide = 0, start = 0, digit = 0, colon = 0;
+    uint64_t start = 0, digit = 0, colon = 0;
 
     for (uint64_t left = begin | windows; left != 0; left &= left - 1) {
         unsigned char tail[BUNDLE_WINDOW_BYTES];
-        const unsigned char *p =
-            window_at(text, from + block * 64 + (size_t)__builtin_ctzll(left), len, tail);
+        const size_t place = block * 64 + (size_t)__builtin_ctzll(left);
+        const unsigned char *p = window_at(text, from + place, len, tail);
         unsigned by = prefilter_buckets(f, PREFILTER_START, p);
         uint64_t bit = left & -left;
 
         if (((by & f->by_wide) | prefilter_buckets(f, PREFILTER_WIDE, p) |
              prefilter_buckets(f, PREFILTER_WIDER, p)) != 0)
-            wide |= bit;
+            out->wide_at[out->n_wide++] = (uint16_t)place;
         if ((begin & bit) == 0)
             continue;
         digit |= (by & PREFILTER_BY_DIGIT) != 0 ? bit : 0;
         colon |= (by & PREFILTER_BY_COLON) != 0 ? bit : 0;
         start |= ((by & f->by_other) | prefilter_buckets(f, PREFILTER_STARTER, p)) != 0 ? bit : 0;
     }
-    out->wide[block] = wide;
     out->start[block] = start;
     out->by_digit[block] = digit;
     out->by_colon[block] = colon;
@@ -209,7 +208,7 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
     struct said said;
     uint64_t words[1 + PREFILTER_BLOCKS];
 
-    out->n_literal = out->n_start = 0;
+    out->n_literal = out->n_start = out->n_wide = 0;
     out->busy = out->rows = 0;
     put_behind(f, text, to, len, &out->token[(to - from + 63) / 64],
                &out->run[(to - from + 63) / 64]);
@@ -247,6 +246,7 @@ void prefilter_find_scalar(const struct prefilter *f, const unsigned char *text,
     out->n_literal = find_pairs(said.pairs, to - from, out->literal);
     prefilter_sum_up(f, words, to - from, out);
     out->n_literal = prefilter_keep_known(f, text, from, len, out, 0, out->n_literal, 0);
+    prefilter_keep_wide(f, text, from, len, out->n_wide, out);
     if (f->start_words == 1)
         prefilter_keep_starts(f, text, from, len, list_starts(out), out);
 }

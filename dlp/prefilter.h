@@ -2,13 +2,14 @@
  *
  * What a rule set looks for comes in four kinds, each with the cheapest test that tells most:
  *   literals  windows that begin with four bytes, case aside, or with three: a hash of these, behind buckets where they are few;
- *   wide      other windows (`@` and a letter): a set of buckets for each of the four places;
+ *   wide      other windows (`@` and a letter): a set of buckets for each of the four places; then all of the sixteen bytes around
+ *             them at once, a bit for each way to begin a match of one of their targets;
  *   starts    patterns of digits and capitals that begin where a word does: the same buckets for their first four bytes, but
  *             only where a word begins and, for most, a digit or a colon is near; then all of their first sixteen bytes at once, a
  *             bit a pattern;
  *   runs      long tokens.
  * A find function goes over the text once and gives the places of each kind; its tests may accept more, never less, and
- * prefilter_lit(), prefilter_wide_row() and prefilter_start_row() then say exactly which windows and patterns. Immutable
+ * prefilter_lit(), prefilter_wide_left() and prefilter_start_row() then say exactly which windows and patterns. Immutable
  * after prefilter_init, so any thread may use it. */
 #ifndef DLP_PREFILTER_H
 #define DLP_PREFILTER_H
@@ -34,6 +35,9 @@ enum {
     PREFILTER_IS_FOUR = 1 << 13,
     PREFILTER_IS_THREE = 1 << 14,
     PREFILTER_LIT_BEFORE = 2,
+    /* Bytes beside a wide window that buckets are asked about, too, and how many of them stand in front of it. */
+    PREFILTER_BESIDE = 4,
+    PREFILTER_BESIDE_BEFORE = 2,
     PREFILTER_NEAR_DIGIT =
         12, /* bytes that are looked at for the digit or the colon that some starts have near */
     PREFILTER_NEAR_COLON = 6,
@@ -79,9 +83,8 @@ struct prefilter_places {
     /* Ascending, counted from `from`, with flags; see PREFILTER_PLACE. */
     uint16_t literal[PREFILTER_CHUNK + PREFILTER_SLACK];
     unsigned n_literal;
-    uint64_t wide[PREFILTER_BLOCKS];
     uint64_t start[PREFILTER_BLOCKS];
-    uint64_t busy; /* bit i: word i of wide or of start may have some bits; */
+    uint64_t busy; /* bit i: word i of start may have some bits; */
     uint64_t
         rows; /* in word i of the bytes of runs a row of prefilter.least_row begins or goes on */
     /* Where a digit or a colon is near, as far as these bytes say. */
@@ -98,6 +101,10 @@ struct prefilter_places {
     uint16_t start_at[PREFILTER_CHUNK + PREFILTER_SLACK];
     uint64_t start_left[PREFILTER_CHUNK];
     unsigned n_start;
+    /* Where wide windows may be, ascending, counted from `from`; where their rows are a word: at which of them something is left, and what. */
+    uint16_t wide_at[PREFILTER_CHUNK + PREFILTER_SLACK];
+    uint64_t wide_left[PREFILTER_CHUNK];
+    unsigned n_wide;
 };
 
 /* `to` is len, or to - from a multiple of 64; to - from is at most PREFILTER_CHUNK. Bytes at len and beyond count as NUL and are not
@@ -263,10 +270,13 @@ struct prefilter {
     _Alignas(64) uint8_t seven[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][128];
     _Alignas(32) uint8_t low[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][32]; /* 16 entries, twice */
     _Alignas(32) uint8_t high[PREFILTER_KINDS][BUNDLE_WINDOW_BYTES][32];
-    /* Wide windows, and for each place and byte a row of bits: which of them accept it. */
-    uint32_t *wide;
+    /* The same, by seven bits, of the bytes beside wide windows: first those in front. */
+    _Alignas(64) uint8_t beside[PREFILTER_KINDS][PREFILTER_BESIDE][128];
+    /* Wide windows; of each of their targets, once for every head that a match at its distance can have, the index in targets; and for
+     * each place around a window and byte a row of bits: which of these allow it. */
+    uint32_t *wide, *wide_targets;
     uint64_t *wide_rows;
-    unsigned n_wide, wide_words;
+    unsigned n_wide, n_wide_targets, wide_words;
     /* Heads of patterns that are looked for where a word begins, and their rows by place and class of byte; then those by what is near. */
     struct prefilter_start *starts;
     uint64_t *start_rows;
@@ -455,6 +465,13 @@ struct prefilter_shares {
 struct prefilter_shares prefilter_share(const struct prefilter_quads *wide,
                                         const struct prefilter_quads *others);
 
+/* For prefilter_init: the sets of all wide windows; none when out of memory. */
+struct prefilter_quads prefilter_wide_quads(const struct prefilter *f, const struct bundle *b);
+/* The same: fills in their targets and rows; false when out of memory. */
+bool prefilter_fill_wide(struct prefilter *f, const struct bundle *b);
+/* The same, when buckets are there, too: what can stand beside them. */
+void prefilter_fill_beside(struct prefilter *f, const struct bundle *b);
+
 /* For prefilter_init, when literals and buckets are there: false when out of memory. */
 bool prefilter_fill_sieve(struct prefilter *f);
 
@@ -478,13 +495,6 @@ enum prefilter_level prefilter_best(void); /* that the machine has */
 void prefilter_choose(struct prefilter *f, enum prefilter_level level);
 bool prefilter_has_avx2(void);
 bool prefilter_has_avx512(void);
-
-/* The row of wide windows that accept byte at place. */
-static inline const uint64_t *prefilter_wide_row(const struct prefilter *f, unsigned place,
-                                                 unsigned char byte)
-{
-    return f->wide_rows + ((size_t)place * 256 + byte) * f->wide_words;
-}
 
 /* The row of starts that can have byte at place (below BUNDLE_HEAD_BYTES). */
 static inline const uint64_t *prefilter_start_row(const struct prefilter *f, unsigned place,
@@ -530,6 +540,31 @@ static inline uint64_t prefilter_starts_one(const struct prefilter *f, const uns
     uint64_t left = prefilter_starts_first(f->start_rows, p, *prefilter_near_row(f, near));
 
     return left == 0 ? 0 : prefilter_starts_rest(f->start_rows, p, left);
+}
+
+/* Which targets of wide windows, counted as in wide_targets, of one of so many words of the rows these bytes around a window allow. */
+static inline uint64_t prefilter_wide_left(const struct prefilter *f, unsigned words, unsigned word,
+                                           const unsigned char around[BUNDLE_AROUND_BYTES])
+{
+    uint64_t left = UINT64_MAX;
+
+    for (unsigned place = 0; place < BUNDLE_AROUND_BYTES; place++)
+        left &= f->wide_rows[((size_t)place * 256 + around[place]) * words + word];
+    return left;
+}
+
+/* The bytes around a window at `at`, in text[0, len) or, near its ends, in copy with zeroes. */
+static inline const unsigned char *prefilter_around(const unsigned char *text, size_t at,
+                                                    size_t len,
+                                                    unsigned char copy[BUNDLE_AROUND_BYTES])
+{
+    if (at >= BUNDLE_AROUND_BEFORE && len - at >= BUNDLE_AROUND_BYTES - BUNDLE_AROUND_BEFORE)
+        return text + at - BUNDLE_AROUND_BEFORE;
+    for (size_t i = 0; i < BUNDLE_AROUND_BYTES; i++)
+        copy[i] = at + i >= BUNDLE_AROUND_BEFORE && at + i - BUNDLE_AROUND_BEFORE < len
+                      ? text[at + i - BUNDLE_AROUND_BEFORE]
+                      : 0;
+    return copy;
 }
 
 /* What is near the place `at` of a chunk. */

@@ -226,7 +226,7 @@ static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text
 
 /* What is not asked for behind this file, of a chunk. */
 struct masks {
-    uint64_t word[1 + PREFILTER_BLOCKS + 1], literal[PREFILTER_BLOCKS];
+    uint64_t word[1 + PREFILTER_BLOCKS + 1], literal[PREFILTER_BLOCKS], wide[PREFILTER_BLOCKS];
 };
 
 /* Writes what nibbles and five bits say of 32 places; READ bytes of p are read. */
@@ -258,7 +258,7 @@ static inline void find_half(const struct prefilter *f, const unsigned char *p, 
     if (f->is_asked[PREFILTER_WIDE] || f->is_asked[PREFILTER_WIDER])
         wide = _mm256_or_si256(wide, _mm256_or_si256(buckets(f, PREFILTER_WIDE, lo, hi),
                                                      buckets(f, PREFILTER_WIDER, lo, hi)));
-    put(out->wide, half, some(wide));
+    put(m->wide, half, some(wide));
     if (f->sieve.is_made) {
         put(m->literal, half,
             f->sieve.is_small ? sieved(&f->sieve, v, lo, PREFILTER_FEW_GROUPS)
@@ -267,31 +267,6 @@ static inline void find_half(const struct prefilter *f, const unsigned char *p, 
         uint32_t bits = literals(f, p);
 
         memcpy((unsigned char *)m->literal + half * sizeof(bits), &bits, sizeof(bits));
-    }
-}
-
-/* Nibbles say yes where a byte has the low one of some and the high one of others: of wide windows, where they are looked up in rows of many
- * words, bytes themselves are asked. */
-static void keep_wide(const struct prefilter *f, const unsigned char *text, size_t from, size_t len,
-                      struct prefilter_places *places)
-{
-    for (uint64_t busy = places->busy; busy != 0; busy &= busy - 1) {
-        size_t block = (size_t)__builtin_ctzll(busy);
-
-        for (uint64_t left = places->wide[block]; left != 0; left &= left - 1) {
-            size_t at = from + block * 64 + (size_t)__builtin_ctzll(left);
-            unsigned char tail[BUNDLE_WINDOW_BYTES] = {0};
-            const unsigned char *p = text + at;
-
-            if (len - at < sizeof(tail)) {
-                memcpy(tail, p, len - at);
-                p = tail;
-            }
-            if (((prefilter_buckets(f, PREFILTER_START, p) & f->by_wide) |
-                 prefilter_buckets(f, PREFILTER_WIDE, p) |
-                 prefilter_buckets(f, PREFILTER_WIDER, p)) == 0)
-                places->wide[block] &= ~(left & -left);
-        }
     }
 }
 
@@ -314,22 +289,26 @@ void prefilter_find_avx2(const struct prefilter *f, const unsigned char *text, s
     unsigned char tail[READ];
     struct masks m;
     size_t blocks = (to - from + 63) / 64;
-    unsigned n = 0;
+    unsigned n = 0, n_wide = 0;
 
     m.word[0] = prefilter_word_before(text, from);
     for (size_t half = 0; half < 2 * blocks; half++)
         find_half(f, half_at(text, from + half * STEP, len, tail), half, &m, out);
     for (size_t half = 2 * blocks; half < 2 * blocks + 2; half++)
         put_flags_at(f, half_at(text, from + half * STEP, len, tail), half, m.word + 1, out);
-    if ((to - from) % 64 != 0)
+    if ((to - from) % 64 != 0) {
         m.literal[blocks - 1] &= (UINT64_C(1) << ((to - from) % 64)) - 1;
-    for (size_t i = 0; i < blocks; i++)
+        m.wide[blocks - 1] &= (UINT64_C(1) << ((to - from) % 64)) - 1;
+    }
+    for (size_t i = 0; i < blocks; i++) {
         n = append(out->literal, n, m.literal[i], (unsigned)i * 64);
+        if (m.wide[i] != 0)
+            n_wide = append(out->wide_at, n_wide, m.wide[i], (unsigned)i * 64);
+    }
     out->n_literal = f->sieve.is_made ? keep_hashes(f, text, from, len, out->literal, n) : n;
     prefilter_sum_up(f, m.word, to - from, out);
-    if (f->wide_words > 1)
-        keep_wide(f, text, from, len, out);
     out->n_literal = prefilter_keep_known(f, text, from, len, out, 0, out->n_literal, 0);
+    prefilter_keep_wide(f, text, from, len, n_wide, out);
     if (f->start_words != 1)
         return;
     n = 0;

@@ -100,6 +100,12 @@ static inline __mmask64 hashed(const struct tables *t, const struct prefilter *f
            known(t, &f->literals[PREFILTER_THREE], three);
 }
 
+/* What a table by seven bits has of each byte. */
+static inline __m512i seven(const uint8_t table[128], __m512i v)
+{
+    return _mm512_permutex2var_epi8(_mm512_load_si512(table), v, _mm512_load_si512(table + 64));
+}
+
 /* The buckets of the kind that accept the four bytes at each place. */
 static inline __m512i accepted(const struct prefilter *f, enum prefilter_kind kind,
                                const __m512i v[BUNDLE_WINDOW_BYTES])
@@ -107,8 +113,7 @@ static inline __m512i accepted(const struct prefilter *f, enum prefilter_kind ki
     __m512i r[BUNDLE_WINDOW_BYTES];
 
     for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-        r[place] = _mm512_permutex2var_epi8(_mm512_load_si512(f->seven[kind][place]), v[place],
-                                            _mm512_load_si512(f->seven[kind][place] + 64));
+        r[place] = seven(f->seven[kind][place], v[place]);
     return _mm512_and_si512(_mm512_ternarylogic_epi64(r[0], r[1], r[2], 0x80), r[3]);
 }
 
@@ -290,19 +295,71 @@ static inline void put_tokens(__m512i flags, uint64_t *token, uint64_t *run)
     *run = has(flags, PREFILTER_IN_RUN);
 }
 
+/* 64 bytes from so many behind `at` on, or in front of it; those that are not of text[0, len) are NUL. */
+static inline __m512i bytes_beside(const unsigned char *text, size_t at, int beside, size_t len)
+{
+    const size_t first = (size_t)beside + at; /* wraps in front of the text */
+    __mmask64 mask;
+
+    if (at + 64 + PREFILTER_BESIDE_BEFORE + BUNDLE_WINDOW_BYTES <= len && first <= at + 64)
+        return _mm512_loadu_si512(text + first);
+    if (first > at + 64) /* expanded: the first ones are what is missing */
+        return _mm512_maskz_expandloadu_epi8(mask_of(len - first) & ~mask_of(0 - first), text);
+    mask = mask_of(len > first ? len - first : 0);
+    return _mm512_maskz_loadu_epi8(mask, text + (mask == 0 ? 0 : first));
+}
+
+/* Where these buckets of a kind, of 64 places from `at` on, accept the bytes beside a window, too. Few blocks are asked. */
+static __attribute__((noinline)) uint64_t keep_beside(const struct prefilter *f,
+                                                      enum prefilter_kind kind,
+                                                      const unsigned char *text, size_t at,
+                                                      size_t len, __m512i some)
+{
+    for (int k = 0; k < PREFILTER_BESIDE; k++) {
+        const int beside = k < PREFILTER_BESIDE_BEFORE
+                               ? k - PREFILTER_BESIDE_BEFORE
+                               : k - PREFILTER_BESIDE_BEFORE + BUNDLE_WINDOW_BYTES;
+
+        some =
+            _mm512_and_si512(some, seven(f->beside[kind][k], bytes_beside(text, at, beside, len)));
+    }
+    return has(some, 0xFF);
+}
+
+/* At which of 64 places from `at` on a wide window can be. by: the buckets of PREFILTER_START; v: the bytes there and those one, two and three
+ * behind. */
+static inline uint64_t find_wide(const struct prefilter *f, const struct tables *t,
+                                 const unsigned char *text, size_t at, size_t len, __m512i by,
+                                 const __m512i v[BUNDLE_WINDOW_BYTES])
+{
+    __m512i some = _mm512_and_si512(by, t->by_wide);
+    uint64_t wide = has(some, 0xFF);
+
+    if (f->by_wide != 0)
+        return wide == 0 ? 0 : keep_beside(f, PREFILTER_START, text, at, len, some);
+    for (enum prefilter_kind kind = PREFILTER_WIDE; kind <= PREFILTER_WIDER; kind++) {
+        if (!f->is_asked[kind])
+            continue;
+        some = accepted(f, kind, v);
+        if (has(some, 0xFF) != 0)
+            wide |= keep_beside(f, kind, text, at, len, some);
+    }
+    return wide;
+}
+
 void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {
     uint64_t word[1 + PREFILTER_BLOCKS];
     struct tables t;
-    unsigned n = 0;
+    unsigned n = 0, n_wide = 0;
 
     load_tables(f, &t);
     word[0] = prefilter_word_before(text, from);
     for (size_t i = from; i < to; i += 64) {
-        __m512i v[BUNDLE_WINDOW_BYTES], flags, by, wide;
+        __m512i v[BUNDLE_WINDOW_BYTES], flags, by;
         size_t block = (i - from) / 64;
-        __mmask64 literal;
+        __mmask64 literal, wide;
 
         for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
             v[place] = len - i >= 64 + BUNDLE_WINDOW_BYTES
@@ -320,22 +377,22 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         out->start[block] = _mm512_test_epi8_mask(by, t.by_other);
         if (f->is_asked[PREFILTER_STARTER])
             out->start[block] |= has(accepted(f, PREFILTER_STARTER, v), 0xFF);
-        wide = _mm512_and_si512(by, t.by_wide);
-        if (f->is_asked[PREFILTER_WIDE])
-            wide = _mm512_or_si512(wide, accepted(f, PREFILTER_WIDE, v));
-        if (f->is_asked[PREFILTER_WIDER])
-            wide = _mm512_or_si512(wide, accepted(f, PREFILTER_WIDER, v));
-        out->wide[block] = has(wide, 0xFF);
+        wide = find_wide(f, &t, text, i, len, by, v);
         literal = f->sieve.is_made ? sieved(&f->sieve, v) : hashed(&t, f, v);
-        if (to - i < 64)
+        if (to - i < 64) {
             literal &= mask_of(to - i);
+            wide &= mask_of(to - i);
+        }
         n = append(out->literal, n, literal, (unsigned)(i - from));
+        if (wide != 0)
+            n_wide = append(out->wide_at, n_wide, wide, (unsigned)(i - from));
     }
     put_tokens(flags_of(&t, _mm512_maskz_loadu_epi8(mask_of(len - to), text + to)),
                &out->token[(to - from + 63) / 64], &out->run[(to - from + 63) / 64]);
     out->n_literal = keep_hashes(f, text, from, len, out->literal, n);
     prefilter_sum_up(f, word, to - from, out);
     out->n_literal = keep_known(f, text, from, len, out);
+    prefilter_keep_wide(f, text, from, len, n_wide, out);
     if (f->start_words != 1)
         return;
     n = 0;

@@ -85,7 +85,6 @@ static inline void prefilter_end(struct prefilter_places *places, size_t n)
     places->by_digit[last] &= valid;
     places->by_colon[last] &= valid;
     places->start[last] &= valid;
-    places->wide[last] &= valid;
     places->token[last] &= valid;
     places->run[last] &= valid;
     places->digit[last] |= ~valid;
@@ -123,7 +122,7 @@ static inline void prefilter_sum_up(const struct prefilter *f, const uint64_t *w
         lanes_store(&places->colon[i], colon);
         lanes_store(&places->begin[i], begin);
         lanes_store(&places->start[i], start);
-        busy |= prefilter_bits_of(start | lanes_load(&places->wide[i]), bits);
+        busy |= prefilter_bits_of(start, bits);
         if (f->least_row != 0)
             rows |= prefilter_bits_of(prefilter_first_of(&run[i], f->least_row), bits);
     }
@@ -159,6 +158,27 @@ static inline __attribute__((always_inline)) unsigned prefilter_keep_left(
         kept += left != 0;
     }
     return kept;
+}
+
+/* For find functions: keeps of n places of wide windows, listed in wide_at, those at which something is left, where rows tell that in a word.
+ * No branch, as above. */
+static inline void prefilter_keep_wide(const struct prefilter *f, const unsigned char *text,
+                                       size_t from, size_t len, unsigned n,
+                                       struct prefilter_places *places)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < n && f->wide_words == 1; i++) {
+        const unsigned at = places->wide_at[i];
+        unsigned char copy[BUNDLE_AROUND_BYTES];
+        const uint64_t left =
+            prefilter_wide_left(f, 1, 0, prefilter_around(text, from + at, len, copy));
+
+        places->wide_at[kept] = (uint16_t)at;
+        places->wide_left[kept] = left;
+        kept += left != 0;
+    }
+    places->n_wide = f->wide_words == 1 ? kept : n;
 }
 
 /* For find functions, where rows of starts are a word: keeps of n of them, listed in start_at, those at which something is left. */

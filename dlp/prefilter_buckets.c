@@ -238,10 +238,11 @@ static unsigned list_ways(const struct bundle *b, const unsigned *targets, struc
 
     for (uint32_t i = 0; i < b->n_patterns; i++) {
         const struct bundle_pattern *p = &b->patterns[i];
-        unsigned way = asks_for_name(b, p) && targets[i] != 0 ? way_of(ways, n, p) : n;
+        unsigned way = 0;
 
-        if (way == n && (!asks_for_name(b, p) || targets[i] == 0))
+        if (!asks_for_name(b, p))
             continue;
+        way = way_of(ways, n, p);
         if (way == n)
             ways[n++] = (struct way){p->behind_name, 0};
         ways[way].targets += targets[i];

@@ -253,33 +253,6 @@ static void index_lits(struct prefilter *f, const struct bundle *b, enum prefilt
         literals->n <= FEW_LITS ? 1 : (literals->n <= SOME_LITS ? 2 : PREFILTER_BLOOMS);
 }
 
-/* ---- wide windows ---------------------------------------------------------------------- */
-
-/* The sets of all wide windows; none when out of memory. */
-static struct prefilter_quads wide_quads(const struct prefilter *f, const struct bundle *b)
-{
-    struct prefilter_quads quads = {calloc(f->n_wide + 1, sizeof(*quads.sets)), f->n_wide};
-
-    for (unsigned i = 0; i < f->n_wide && quads.sets != NULL; i++)
-        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-            quads.sets[i][place] = b->sets[b->windows[f->wide[i]].set[place]];
-    return quads;
-}
-
-static bool fill_wide_rows(struct prefilter *f, const struct prefilter_quads *wide)
-{
-    f->wide_words = (f->n_wide + 63) / 64;
-    f->wide_rows =
-        calloc((size_t)BUNDLE_WINDOW_BYTES * 256 * f->wide_words + 1, sizeof(*f->wide_rows));
-    for (unsigned i = 0; i < wide->n && f->wide_rows != NULL; i++)
-        for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
-            for (unsigned byte = 0; byte < 256; byte++)
-                if (rx_set_has(&wide->sets[i][place], byte))
-                    f->wide_rows[((size_t)place * 256 + byte) * f->wide_words + i / 64] |=
-                        UINT64_C(1) << (i % 64);
-    return f->wide_rows != NULL;
-}
-
 /* ---- starts ------------------------------------------------------------------------------ */
 
 /* Index of the set that start i has at a place. */
@@ -359,7 +332,8 @@ static bool fill_quads(struct prefilter *f, unsigned first, unsigned n_buckets,
 /* Fills in the buckets of wide windows and of all starts. */
 static bool fill_buckets(struct prefilter *f, const struct bundle *b)
 {
-    struct prefilter_quads wide = wide_quads(f, b), digits = start_quads(f, b, PREFILTER_DIGIT),
+    struct prefilter_quads wide = prefilter_wide_quads(f, b),
+                           digits = start_quads(f, b, PREFILTER_DIGIT),
                            colons = start_quads(f, b, PREFILTER_COLON),
                            others = start_quads(f, b, 0);
     bool ok =
@@ -371,8 +345,7 @@ static bool fill_buckets(struct prefilter *f, const struct bundle *b)
 
         f->by_wide = (uint8_t)(((1u << shares.wide) - 1) << REST_BUCKET % 8);
         f->by_other = PREFILTER_BY_REST & ~f->by_wide;
-        ok = fill_wide_rows(f, &wide) &&
-             fill_quads(f, shares.wide == 0 ? 8 * PREFILTER_WIDE : REST_BUCKET,
+        ok = fill_quads(f, shares.wide == 0 ? 8 * PREFILTER_WIDE : REST_BUCKET,
                         shares.wide == 0 ? 16 : shares.wide, &wide) &&
              fill_quads(f, DIGIT_BUCKET, 3, &digits) && fill_quads(f, COLON_BUCKET, 1, &colons) &&
              (others.n == 0 || fill_quads(f, rest, shares.others, &others));
@@ -381,6 +354,8 @@ static bool fill_buckets(struct prefilter *f, const struct bundle *b)
     free(digits.sets);
     free(colons.sets);
     free(others.sets);
+    if (ok)
+        prefilter_fill_beside(f, b);
     return ok;
 }
 
@@ -568,7 +543,8 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *ski
     copy_targets(f, b, skipped, is_start);
     prefilter_fill_named(f, b);
     sort_windows(f, b);
-    ok = fill_starts(f, b) && fill_buckets(f, b) && prefilter_fill_sieve(f);
+    ok = prefilter_fill_wide(f, b) && fill_starts(f, b) && fill_buckets(f, b) &&
+         prefilter_fill_sieve(f);
 out:
     free(is_start);
     if (!ok)
@@ -591,6 +567,7 @@ void prefilter_fini(struct prefilter *f)
     free(f->runs);
     free(f->run_groups);
     free(f->wide);
+    free(f->wide_targets);
     free(f->wide_rows);
     free(f->sieve.pairs);
     for (unsigned k = 0; k < PREFILTER_LENGTHS; k++)

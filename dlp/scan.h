@@ -247,6 +247,8 @@ static inline void scan_push(struct scan_leaf *x, uint32_t pattern, size_t at)
 void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at);
 /* Offers a target that fits the bytes around its window at `at`. */
 void scan_offer_target(struct scan_leaf *x, const struct bundle_target *t, size_t at);
+/* The same of a wide window: rows said that the bytes around it fit, and the beginning of a match where that is known. */
+void scan_offer_seen(struct scan_leaf *x, const struct bundle_target *t, size_t at);
 /* Offers those of the targets [i, end) that fit; for many of them. */
 void scan_offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end, const uint64_t around[2],
                         size_t at);

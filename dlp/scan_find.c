@@ -24,22 +24,6 @@ static const unsigned char *bytes_at(const struct scan_leaf *x, size_t at, size_
     return tail;
 }
 
-/* The bytes around a window at `at`, in the text or, near its ends, in copy with zeroes. */
-static inline const unsigned char *bytes_around(const struct scan_leaf *x, size_t at,
-                                                unsigned char copy[BUNDLE_AROUND_BYTES])
-{
-    const unsigned char *text = (const unsigned char *)x->text.ptr;
-
-    if (at >= BUNDLE_AROUND_BEFORE &&
-        x->text.len - at >= BUNDLE_AROUND_BYTES - BUNDLE_AROUND_BEFORE)
-        return text + at - BUNDLE_AROUND_BEFORE;
-    for (size_t i = 0; i < BUNDLE_AROUND_BYTES; i++)
-        copy[i] = at + i >= BUNDLE_AROUND_BEFORE && at + i - BUNDLE_AROUND_BEFORE < x->text.len
-                      ? text[at + i - BUNDLE_AROUND_BEFORE]
-                      : 0;
-    return copy;
-}
-
 /* Offers those of the targets [i, end) that fit the bytes around a window at `at`. */
 static inline void offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end,
                                  const uint64_t around[2], size_t at)
@@ -84,7 +68,8 @@ static void find_literals(struct scan_leaf *x, const struct prefilter_places *pl
         unsigned place = places->literal[i];
         size_t at = from + (place & PREFILTER_PLACE);
         unsigned char copy[BUNDLE_AROUND_BYTES];
-        const unsigned char *p = bytes_around(x, at, copy);
+        const unsigned char *p =
+            prefilter_around((const unsigned char *)x->text.ptr, at, x->text.len, copy);
         uint64_t around[2];
 
         memcpy(around, p, sizeof(around));
@@ -95,28 +80,32 @@ static void find_literals(struct scan_leaf *x, const struct prefilter_places *pl
     }
 }
 
-static void find_wide(struct scan_leaf *x, uint64_t places, size_t from)
+/* Offers the targets of wide windows whose bits are left of a word of their rows at `at`. */
+static inline void offer_left(struct scan_leaf *x, unsigned word, uint64_t left, size_t at)
 {
     const struct prefilter *f = x->filter;
 
-    for (; places != 0 && x->st == GW_OK; places &= places - 1) {
-        size_t at = from + (size_t)__builtin_ctzll(places);
+    for (; left != 0; left &= left - 1)
+        scan_offer_seen(
+            x, &f->targets[f->wide_targets[word * 64 + (unsigned)__builtin_ctzll(left)]], at);
+}
+
+static void find_wide(struct scan_leaf *x, const struct prefilter_places *places, size_t from)
+{
+    const struct prefilter *f = x->filter;
+
+    for (unsigned i = 0; i < places->n_wide && x->st == GW_OK; i++) {
+        const size_t at = from + places->wide_at[i];
         unsigned char copy[BUNDLE_AROUND_BYTES];
-        const unsigned char *bytes = bytes_around(x, at, copy), *p = bytes + BUNDLE_AROUND_BEFORE;
-        uint64_t around[2];
+        const unsigned char *around;
 
-        memcpy(around, bytes, sizeof(around));
-        for (unsigned word = 0; word < f->wide_words; word++) {
-            uint64_t hits =
-                prefilter_wide_row(f, 0, p[0])[word] & prefilter_wide_row(f, 1, p[1])[word] &
-                prefilter_wide_row(f, 2, p[2])[word] & prefilter_wide_row(f, 3, p[3])[word];
-
-            for (; hits != 0; hits &= hits - 1) {
-                uint32_t window = f->wide[word * 64 + (unsigned)__builtin_ctzll(hits)];
-
-                offer_targets(x, f->first_target[window], f->first_target[window + 1], around, at);
-            }
+        if (f->wide_words == 1) {
+            offer_left(x, 0, places->wide_left[i], at);
+            continue;
         }
+        around = prefilter_around((const unsigned char *)x->text.ptr, at, x->text.len, copy);
+        for (unsigned word = 0; word < f->wide_words; word++)
+            offer_left(x, word, prefilter_wide_left(f, f->wide_words, word, around), at);
     }
 }
 
@@ -156,6 +145,15 @@ static void find_starts(struct scan_leaf *x, const struct prefilter_places *plac
             if (f->allowed(f, p, near, first, alive))
                 push_all(x, first, alive, PREFILTER_ROW_WORDS, at);
         }
+    }
+}
+
+static void find_all_starts(struct scan_leaf *x, const struct prefilter_places *places, size_t from)
+{
+    for (uint64_t busy = places->busy; busy != 0; busy &= busy - 1) {
+        size_t i = (size_t)__builtin_ctzll(busy);
+
+        find_starts(x, places, i, from + i * 64);
     }
 }
 
@@ -395,15 +393,11 @@ void scan_find(struct scan_leaf *x)
         if (x->can_sleep)
             scan_wake(x);
         find_literals(x, places, from);
-        for (uint64_t busy = places->busy; busy != 0; busy &= busy - 1) {
-            size_t i = (size_t)__builtin_ctzll(busy);
-
-            find_wide(x, places->wide[i], from + i * 64);
-            if (f->start_words > 1)
-                find_starts(x, places, i, from + i * 64);
-        }
+        find_wide(x, places, from);
         if (f->start_words == 1)
             find_left(x, places, from);
+        else
+            find_all_starts(x, places, from);
         find_rows(x, places, from, end);
         scan_flush(x, done, settled);
         done = settled;

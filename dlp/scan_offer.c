@@ -139,12 +139,18 @@ void scan_offer(struct scan_leaf *x, uint32_t pattern, size_t at)
         scan_push(x, pattern, at);
 }
 
+/* Is there a word's beginning at `start`, if the pattern's matches have to begin with one? */
+static inline bool has_boundary(const struct scan_leaf *x, uint32_t pattern, size_t start)
+{
+    return !x->filter->needs[pattern].at_word || start == 0 ||
+           !is_word((unsigned char)x->text.ptr[start - 1]);
+}
+
 /* Can a match of the pattern begin at `start`? */
 static inline bool may_begin(struct scan_leaf *x, uint32_t pattern, size_t start)
 {
-    return (!x->filter->needs[pattern].at_word || start == 0 ||
-            !is_word((unsigned char)x->text.ptr[start - 1])) &&
-           begins(x, pattern, start, true) && !scan_is_dead(x, pattern);
+    return has_boundary(x, pattern, start) && begins(x, pattern, start, true) &&
+           !scan_is_dead(x, pattern);
 }
 
 /* Is it worth asking what follows a window of the pattern's match at `start`? Windows stand together, and many lead to one start: it is asked
@@ -196,6 +202,22 @@ void scan_offer_target(struct scan_leaf *x, const struct bundle_target *t, size_
     } else if (may_lead(x, t, at) && may_begin(x, t->pattern, at - t->min) &&
                scan_sequel_fits(x, t->sequel, at + t->sequel_at)) {
         scan_push(x, t->pattern, at - t->min);
+    }
+}
+
+void scan_offer_seen(struct scan_leaf *x, const struct bundle_target *t, size_t at)
+{
+    const size_t start = at - t->min;
+
+    x->work++;
+    if (t->min != t->max) {
+        if (scan_sequel_fits(x, t->sequel, at + t->sequel_at))
+            scan_offer_all(x, t, at);
+    } else if (at >= t->min && has_boundary(x, t->pattern, start) &&
+               (x->filter->needs[t->pattern].lengths & scan_ends_at(x, start)) != 0 &&
+               !scan_is_dead(x, t->pattern) && scan_name_fits(x, t->pattern, start) &&
+               scan_sequel_fits(x, t->sequel, at + t->sequel_at)) {
+        scan_push(x, t->pattern, start);
     }
 }
 

@@ -140,10 +140,9 @@ static size_t ours_filter(void *engine, const char *text, size_t len)
         size_t to = len - from < PREFILTER_CHUNK ? len : from + PREFILTER_CHUNK;
 
         f->find(f, (const unsigned char *)text, from, to, len, places);
-        n += places->n_literal;
+        n += places->n_literal + places->n_wide;
         for (size_t i = 0; i * 64 < to - from; i++)
-            n += (size_t)(__builtin_popcountll(places->wide[i]) +
-                          __builtin_popcountll(places->start[i]));
+            n += (size_t)__builtin_popcountll(places->start[i]);
     }
     return n;
 }

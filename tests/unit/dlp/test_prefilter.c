@@ -65,7 +65,7 @@ static void check_blocks(const struct prefilter *f, const unsigned char *text, s
     CHECK(f->n_runs == 0 || prefilter_run_bytes(f, got)[(to - from + 63) / 64] == behind);
     n_rows += (size_t)__builtin_popcountll(rows);
     for (size_t i = 0; i < PREFILTER_BLOCKS; i++)
-        CHECK(i * 64 < to - from ? (got->wide[i] | got->start[i]) == 0 || (got->busy >> i & 1) != 0
+        CHECK(i * 64 < to - from ? got->start[i] == 0 || (got->busy >> i & 1) != 0
                                  : (got->busy >> i & 1) == 0);
 }
 
@@ -93,6 +93,34 @@ static void check_starts(const struct prefilter *f, const unsigned char *text, s
     n_listed += n;
 }
 
+static size_t n_wide; /* by check_wide() */
+
+/* Where the bytes around a place leave some target of a wide window, it is listed; where rows are a word, with what they leave, and nothing else is. */
+static void check_wide(const struct prefilter *f, const unsigned char *text, size_t from, size_t to,
+                       size_t len, const struct prefilter_places *got)
+{
+    unsigned n = 0;
+
+    for (size_t at = from; at < to; at++) {
+        unsigned char copy[BUNDLE_AROUND_BYTES];
+        const unsigned char *around = prefilter_around(text, at, len, copy);
+        uint64_t left = 0;
+
+        for (unsigned word = 0; word < f->wide_words && left == 0; word++)
+            left = prefilter_wide_left(f, f->wide_words, word, around);
+        if (left == 0)
+            continue;
+        while (f->wide_words > 1 && n < got->n_wide && got->wide_at[n] < at - from)
+            n++;
+        if (!CHECK(n < got->n_wide && got->wide_at[n] == at - from &&
+                   (f->wide_words > 1 || got->wide_left[n] == left)))
+            return;
+        n++;
+        n_wide++;
+    }
+    CHECK(f->wide_words > 1 || n == got->n_wide);
+}
+
 static void check_find(const struct prefilter *f, prefilter_find_fn *find,
                        const unsigned char *text, size_t len)
 {
@@ -106,6 +134,8 @@ static void check_find(const struct prefilter *f, prefilter_find_fn *find,
     check_blocks(f, text, from, to, len, &got);
     check_starts(f, text, from, to, len, &want);
     check_starts(f, text, from, to, len, &got);
+    check_wide(f, text, from, to, len, &want);
+    check_wide(f, text, from, to, len, &got);
     check_bits(want.start, got.start, to - from);
     prefilter_find_scalar(f, text, from, len, len, &want);
     find(f, text, from, len, len, &got);
@@ -113,6 +143,8 @@ static void check_find(const struct prefilter *f, prefilter_find_fn *find,
     check_blocks(f, text, from, len, len, &got);
     check_starts(f, text, from, len, len, &want);
     check_starts(f, text, from, len, len, &got);
+    check_wide(f, text, from, len, len, &want);
+    check_wide(f, text, from, len, len, &got);
     for (unsigned i = 0; i < want.n_literal; i++) {
         unsigned place = want.literal[i] & PREFILTER_PLACE;
 
@@ -142,7 +174,6 @@ static void check_find(const struct prefilter *f, prefilter_find_fn *find,
             CHECK(prefilter_near_avx512(text + at, n, class) ==
                   prefilter_near_scalar(text + at, n, class));
     }
-    check_bits(want.wide, got.wide, len - from);
     check_bits(want.start, got.start, len - from);
 }
 
@@ -248,6 +279,48 @@ static void test_starts(void)
     (void)unlink(work_path("starts.so"));
 }
 
+/* Rules that n windows which are no literals lead to: an address, and numbers that go on in many ways. */
+static void write_wide(const char *path, unsigned n)
+{
+    struct gw_buf b = {0};
+
+    gw_buf_adds(
+        &b, "- id: address\n  title: An address\n  severity: low\n  confidence: 60\n  class: pii\n"
+            "  pattern: '[a-c]{1,8}@[a-c]{2}'\n  boundary: none\n  match: ['a ab@ab b']\n");
+    for (unsigned i = 1; i < n; i++)
+        gw_buf_printf(&b,
+                      "- id: number-%u\n  title: A number\n  severity: low\n  confidence: 60\n"
+                      "  class: pii\n  pattern: '[0-3]{2}[ .-][0-3][-a][0-3]{%u}'\n"
+                      "  boundary: none\n  match: ['a 01-2-%0*u b']\n",
+                      i, i, (int)i, 0u);
+    gw_buf_addc(&b, '\0');
+    write_text(path, gw_buf_ok(&b) ? b.ptr : "");
+    gw_buf_fini(&b);
+}
+
+/* Wide windows whose targets are told by a word, and by two. */
+static void test_wide(void)
+{
+    static const unsigned targets[] = {9, 70};
+    const char *yaml = work_path("wide.yaml");
+
+    for (unsigned i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        struct dlp_rules *r;
+
+        write_wide(yaml, targets[i]);
+        r = build_rules(yaml, work_path("wide.so"));
+        if (r == NULL)
+            return;
+        CHECK(r->filter.n_wide > 0 && r->filter.wide_words == i + 1);
+        n_wide = 0;
+        test_filter(r, "0123-@ab. ");
+        CHECK(n_wide > 1000);
+        dlp_rules_unref(r);
+    }
+    (void)unlink(work_path("wide.yaml"));
+    (void)unlink(work_path("wide.so"));
+}
+
 /* Starts that nearly every word is one of keep a bucket, however cheap few wide windows would be without. */
 static void test_shares(void)
 {
@@ -304,6 +377,7 @@ int main(void)
         struct dlp_rules *golden = build_rules("tests/golden/rules", work_path("golden.so"));
 
         test_starts();
+        test_wide();
         test_shares();
         test_runs();
         if (golden != NULL) {
