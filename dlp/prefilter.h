@@ -546,10 +546,16 @@ static inline uint64_t prefilter_starts_one(const struct prefilter *f, const uns
 static inline uint64_t prefilter_wide_left(const struct prefilter *f, unsigned words, unsigned word,
                                            const unsigned char around[BUNDLE_AROUND_BYTES])
 {
-    uint64_t left = UINT64_MAX;
+    const size_t row = (size_t)256 * words;
+    const uint64_t *rows = f->wide_rows + word;
+    uint64_t left = UINT64_MAX, bytes[2];
 
-    for (unsigned place = 0; place < BUNDLE_AROUND_BYTES; place++)
-        left &= f->wide_rows[((size_t)place * 256 + around[place]) * words + word];
+    /* Two loads: sixteen, and what compilers make of them, would cost more than the rows. */
+    memcpy(bytes, around, sizeof(bytes));
+    for (unsigned place = 0; place < sizeof(uint64_t); place++) {
+        left &= rows[place * row + (bytes[0] >> (8 * place) & 0xff) * words];
+        left &= rows[(place + sizeof(uint64_t)) * row + (bytes[1] >> (8 * place) & 0xff) * words];
+    }
     return left;
 }
 

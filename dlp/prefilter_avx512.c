@@ -309,57 +309,62 @@ static inline __m512i bytes_beside(const unsigned char *text, size_t at, int bes
     return _mm512_maskz_loadu_epi8(mask, text + (mask == 0 ? 0 : first));
 }
 
-/* Where these buckets of a kind, of 64 places from `at` on, accept the bytes beside a window, too. Few blocks are asked. */
-static __attribute__((noinline)) uint64_t keep_beside(const struct prefilter *f,
-                                                      enum prefilter_kind kind,
-                                                      const unsigned char *text, size_t at,
-                                                      size_t len, __m512i some)
+/* At which of 64 places from `at` on a wide window can be, by the bytes beside it, too. */
+static inline uint64_t find_wide(const struct prefilter *f, const unsigned char *text, size_t at,
+                                 size_t len)
 {
-    for (int k = 0; k < PREFILTER_BESIDE; k++) {
-        const int beside = k < PREFILTER_BESIDE_BEFORE
-                               ? k - PREFILTER_BESIDE_BEFORE
-                               : k - PREFILTER_BESIDE_BEFORE + BUNDLE_WINDOW_BYTES;
+    __m512i v[BUNDLE_WINDOW_BYTES], beside[PREFILTER_BESIDE];
+    uint64_t found = 0;
 
-        some =
-            _mm512_and_si512(some, seven(f->beside[kind][k], bytes_beside(text, at, beside, len)));
-    }
-    return has(some, 0xFF);
-}
+    for (int k = 0; k < BUNDLE_WINDOW_BYTES; k++)
+        v[k] = bytes_beside(text, at, k, len);
+    for (int k = 0; k < PREFILTER_BESIDE; k++)
+        beside[k] = bytes_beside(text, at,
+                                 k - PREFILTER_BESIDE_BEFORE +
+                                     (k < PREFILTER_BESIDE_BEFORE ? 0 : BUNDLE_WINDOW_BYTES),
+                                 len);
+    for (enum prefilter_kind kind = PREFILTER_WIDE; kind <= PREFILTER_START; kind++) {
+        const unsigned of = kind == PREFILTER_START ? f->by_wide : 0xFF;
+        __m512i some;
 
-/* At which of 64 places from `at` on a wide window can be. by: the buckets of PREFILTER_START; v: the bytes there and those one, two and three
- * behind. */
-static inline uint64_t find_wide(const struct prefilter *f, const struct tables *t,
-                                 const unsigned char *text, size_t at, size_t len, __m512i by,
-                                 const __m512i v[BUNDLE_WINDOW_BYTES])
-{
-    __m512i some = _mm512_and_si512(by, t->by_wide);
-    uint64_t wide = has(some, 0xFF);
-
-    if (f->by_wide != 0)
-        return wide == 0 ? 0 : keep_beside(f, PREFILTER_START, text, at, len, some);
-    for (enum prefilter_kind kind = PREFILTER_WIDE; kind <= PREFILTER_WIDER; kind++) {
-        if (!f->is_asked[kind])
+        if (of == 0 || !f->is_asked[kind])
             continue;
         some = accepted(f, kind, v);
-        if (has(some, 0xFF) != 0)
-            wide |= keep_beside(f, kind, text, at, len, some);
+        for (unsigned k = 0; k < PREFILTER_BESIDE; k++)
+            some = _mm512_and_si512(some, seven(f->beside[kind][k], beside[k]));
+        found |= has(some, of);
     }
-    return wide;
+    return found;
+}
+
+/* Lists the places of wide windows in the blocks whose bits are set, which are few; returns how many. */
+static unsigned list_wide(const struct prefilter *f, const unsigned char *text, size_t from,
+                          size_t to, size_t len, uint64_t blocks, struct prefilter_places *out)
+{
+    unsigned n = 0;
+
+    for (; blocks != 0; blocks &= blocks - 1) {
+        const unsigned block = (unsigned)__builtin_ctzll(blocks);
+        const size_t at = from + (size_t)block * 64;
+
+        n = append(out->wide_at, n, find_wide(f, text, at, len) & mask_of(to - at), block * 64);
+    }
+    return n;
 }
 
 void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t to, size_t len, struct prefilter_places *out)
 {
-    uint64_t word[1 + PREFILTER_BLOCKS];
+    uint64_t word[1 + PREFILTER_BLOCKS], blocks = 0; /* with wide windows, as far as these say */
     struct tables t;
-    unsigned n = 0, n_wide = 0;
+    unsigned n = 0;
 
     load_tables(f, &t);
     word[0] = prefilter_word_before(text, from);
     for (size_t i = from; i < to; i += 64) {
-        __m512i v[BUNDLE_WINDOW_BYTES], flags, by;
+        __m512i v[BUNDLE_WINDOW_BYTES], flags, by, wide;
         size_t block = (i - from) / 64;
-        __mmask64 literal, wide;
+        __mmask64 literal;
 
         for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
             v[place] = len - i >= 64 + BUNDLE_WINDOW_BYTES
@@ -377,22 +382,23 @@ void prefilter_find_avx512(const struct prefilter *f, const unsigned char *text,
         out->start[block] = _mm512_test_epi8_mask(by, t.by_other);
         if (f->is_asked[PREFILTER_STARTER])
             out->start[block] |= has(accepted(f, PREFILTER_STARTER, v), 0xFF);
-        wide = find_wide(f, &t, text, i, len, by, v);
+        wide = _mm512_and_si512(by, t.by_wide);
+        if (f->is_asked[PREFILTER_WIDE])
+            wide = _mm512_or_si512(wide, accepted(f, PREFILTER_WIDE, v));
+        if (f->is_asked[PREFILTER_WIDER])
+            wide = _mm512_or_si512(wide, accepted(f, PREFILTER_WIDER, v));
+        blocks |= (uint64_t)(has(wide, 0xFF) != 0) << block;
         literal = f->sieve.is_made ? sieved(&f->sieve, v) : hashed(&t, f, v);
-        if (to - i < 64) {
+        if (to - i < 64)
             literal &= mask_of(to - i);
-            wide &= mask_of(to - i);
-        }
         n = append(out->literal, n, literal, (unsigned)(i - from));
-        if (wide != 0)
-            n_wide = append(out->wide_at, n_wide, wide, (unsigned)(i - from));
     }
     put_tokens(flags_of(&t, _mm512_maskz_loadu_epi8(mask_of(len - to), text + to)),
                &out->token[(to - from + 63) / 64], &out->run[(to - from + 63) / 64]);
     out->n_literal = keep_hashes(f, text, from, len, out->literal, n);
     prefilter_sum_up(f, word, to - from, out);
     out->n_literal = keep_known(f, text, from, len, out);
-    prefilter_keep_wide(f, text, from, len, n_wide, out);
+    prefilter_keep_wide(f, text, from, len, list_wide(f, text, from, to, len, blocks, out), out);
     if (f->start_words != 1)
         return;
     n = 0;

@@ -32,15 +32,15 @@ unsigned scan_boundaries_before(struct gw_span text, size_t at)
         LINE = 1 << RULEC_BOUNDARY_LINE,
     };
     unsigned char c = 0;
+    bool word, sign;
 
     if (at == 0)
         return NONE | WORD | TOKEN | LINE;
+    /* No branch: it is asked once for each start, and what stands there is hard to guess. */
     c = (unsigned char)text.ptr[at - 1];
-    if (is_word(c))
-        return NONE;
-    if (c == '-' || c == '/' || c == '+' || c == '.')
-        return NONE | WORD;
-    return NONE | WORD | TOKEN | (c == '\n' ? LINE : 0);
+    word = is_word(c);
+    sign = (c == '-') | (c == '/') | (c == '+') | (c == '.');
+    return NONE | (word ? 0u : WORD) | (word | sign ? 0u : TOKEN) | (c == '\n' ? LINE : 0u);
 }
 
 bool scan_boundary_after(uint32_t kind, struct gw_span text, size_t at)

@@ -125,16 +125,16 @@ static bool next_cell(struct gw_span text, struct line l, char separator, size_t
     return true;
 }
 
-/* How many cells n separators make of the line, for each of them. */
-static void count_all(struct gw_span text, struct line l, const char *of, unsigned n,
-                      unsigned cells[SEPARATORS])
+/* How many cells the separator makes of the line. */
+static unsigned count_cells(struct gw_span text, struct line l, char separator)
 {
-    v16 quotes = {0}, seen[SEPARATORS] = {{0}};
+    v16 quotes = {0}, seen = {0};
+    struct line cell;
+    size_t at = l.from;
+    unsigned cells = 0;
 
-    for (unsigned k = 0; k < n; k++)
-        cells[k] = 0;
     if (l.to - l.from > LINE)
-        return;
+        return 0;
     for (size_t i = l.from; i < l.to; i += sizeof(v16)) {
         v16 b = {0};
 
@@ -143,27 +143,13 @@ static void count_all(struct gw_span text, struct line l, const char *of, unsign
         else
             memcpy(&b, text.ptr + i, l.to - i);
         quotes |= (v16)(b == '"');
-        for (unsigned k = 0; k < n; k++)
-            seen[k] -= (v16)(b == (unsigned char)of[k]);
+        seen -= (v16)(b == (unsigned char)separator);
     }
-    for (unsigned k = 0; k < n; k++) {
-        struct line cell;
-        size_t at = l.from;
-
-        cells[k] = sum_16(seen[k]) + 1;
-        if (of[k] == '|' || !is_any(quotes))
-            continue;
-        for (cells[k] = 0; next_cell(text, l, of[k], &at, &cell);)
-            cells[k]++;
-    }
-}
-
-static unsigned count_cells(struct gw_span text, struct line l, char separator)
-{
-    unsigned cells[SEPARATORS];
-
-    count_all(text, l, &separator, 1, cells);
-    return cells[0];
+    if (separator == '|' || !is_any(quotes))
+        return sum_16(seen) + 1;
+    while (next_cell(text, l, separator, &at, &cell))
+        cells++;
+    return cells;
 }
 
 /* What lines are drawn of. Many bytes are asked, those of indented code among them: no call for each. */
@@ -263,14 +249,16 @@ static bool read_headings(struct gw_span text, struct line l, unsigned most_word
 /* The separator that the line has most of, and how many cells that makes. */
 static unsigned separator_of(struct gw_span text, struct line l, char *separator)
 {
-    unsigned cells[SEPARATORS], n = 0;
+    unsigned n = 0;
 
-    count_all(text, l, separators, SEPARATORS, cells);
-    for (unsigned i = 0; i < SEPARATORS; i++)
-        if (cells[i] > n) {
-            n = cells[i];
+    for (unsigned i = 0; i < SEPARATORS; i++) {
+        const unsigned cells = count_cells(text, l, separators[i]);
+
+        if (cells > n) {
+            n = cells;
             *separator = separators[i];
         }
+    }
     return n;
 }
 
