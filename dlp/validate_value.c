@@ -422,6 +422,13 @@ static bool is_careless(const struct dlp_validate_in *in, struct gw_span s)
            memcmp(in->text.ptr + in->start - s.len - 1, s.ptr, s.len) == 0;
 }
 
+/* Of a regular expression for URLs, oracle:thin:@, or of a template: \(.password) */
+static bool is_of_a_form(struct gw_span s)
+{
+    return dlp_val_contains(s, ".*") || dlp_val_contains(s, ")(") ||
+           gw_span_starts(s, GW_SPAN("\\(")) || s.ptr[s.len - 1] == ':';
+}
+
 /* user:PASSWORD@host in a URL. */
 int dlp_validate_url_password(const struct dlp_validate_in *in)
 {
@@ -431,7 +438,7 @@ int dlp_validate_url_password(const struct dlp_validate_in *in)
     bool sample_host;
 
     if (dlp_val_is_placeholder(s) || (s.ptr[0] == '$' && dlp_val_wordiness(s) > 0.6) ||
-        s.ptr[0] == '{' || s.ptr[0] == '<' || s.ptr[0] == '[')
+        s.ptr[0] == '{' || s.ptr[0] == '<' || s.ptr[0] == '[' || is_of_a_form(s))
         return DLP_VALIDATE_REJECT;
     if (rest.len > 40)
         rest.len = 40;

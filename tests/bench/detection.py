@@ -60,6 +60,15 @@ ASKED = {
     "commons_validator": (None, "micro", None, "-"),
     "personnummer": (None, "micro", None, "-"),
     "phone_matcher": (None, "micro", None, "-"),
+    "sonar_text": (None, "micro", None, "-"),
+    "custom_patterns": (None, "micro", None, "-"),
+    "leaky_repo": (None, "micro", None, "-"),
+    "cred_alert": (None, "micro", None, "-"),
+    "bearer_rules": (None, "micro", None, "-"),
+    "gosec": (None, "micro", None, "-"),
+    "bandit": (None, "micro", None, "-"),
+    "secrets_patterns_db": (None, "micro", None, "-"),
+    "security_utilities": (None, "micro", None, "-"),
 }
 
 
