@@ -398,8 +398,10 @@ static enum gw_status scan_leaf(struct scan_doc *d, const struct dlp_leaf *leaf,
 {
     struct dlp_scanner *s = d->s;
     bool *clean = scan_known(s, d->rules, leaf->text);
-    struct view_leaf view = {
-        .text = leaf->text, .key = leaf->key, .label = scan_label(&d->label, leaf), .leaf = i};
+    struct view_leaf view = {.text = leaf->text,
+                             .key = leaf->key,
+                             .label = scan_label(&d->label, d->doc->body, leaf),
+                             .leaf = i};
     unsigned first = s->n_found;
 
     d->bytes += leaf->text.len;

@@ -285,13 +285,15 @@ void scan_runs_anywhere(struct scan_leaf *x, const struct prefilter_runs *group,
 struct scan_label {
     char name[64];
     size_t len;
+    size_t end;      /* in the body: it is known how that goes on from it up to here */
+    unsigned depth;  /* objects that began since then, and have not ended */
     unsigned n_keys; /* since then */
     bool follows;    /* the last leaf was no key: what comes is a further element of an array */
 };
 
-/* What the leaf is called, empty where nothing says so; valid until the next call, and as long as the leaf's key. Leaves come in
- * order. */
-struct gw_span scan_label(struct scan_label *l, const struct dlp_leaf *leaf);
+/* What the leaf of the body is called, empty where nothing says so; valid until the next call, and as long as the leaf's key and the
+ * body. Leaves come in order. */
+struct gw_span scan_label(struct scan_label *l, struct gw_span body, const struct dlp_leaf *leaf);
 
 /* Scans one text and leaves its findings, resolved and in order, at s->found[first..n_found). */
 enum gw_status scan_text(struct dlp_scanner *s, const struct dlp_rules *rules, struct gw_span text,

@@ -5,10 +5,12 @@ usage: tests/bench/public_sets.py CLONES OUT
 
 CLONES holds work trees of any of: gitleaks, betterleaks, noseyparker, titus, kingfisher, trufflehog, CredSweeper, osv-scalibr, secretlint,
 detect-secrets, whispers, presidio, presidio-research, scrubadub, semgrep-rules, trivy, checkov, ripsecrets, talisman, patterns (LeakTK's, with its
-submodule), phileas, redact-pii, CommonRegex, dd-sensitive-data-scanner, validator.js, faker, stdnum-js, idnumbers, datafaker,
-php-iban, commons-validator, multicoin-address-validator, personnummer-meta (personnummer's meta), libphonenumber; those that are absent are left out. Each becomes
-OUT/NAME.jsonl ({"id", "text", "expect", "not_expect"}; offsets count characters). gitleaks makes its secrets from patterns
-when its configuration is generated, so its generator is built (with go) and run in a copy, once, and its secrets differ from run to run.
+submodule), phileas, redact-pii, CommonRegex, dd-sensitive-data-scanner, validator.js, faker, stdnum-js, idnumbers, datafaker, php-iban,
+commons-validator, multicoin-address-validator, personnummer-meta (personnummer's meta), libphonenumber, sonar-text (SonarSource's),
+secret-scanning-custom-patterns (advanced-security's), leaky-repo, cred-alert, bearer-rules, gosec, bandit, secrets-patterns-db,
+security-utilities (Microsoft's); those that are absent are left out. Each becomes OUT/NAME.jsonl ({"id", "text", "expect", "not_expect"};
+offsets count characters). gitleaks makes its secrets from patterns when its configuration is generated, so its generator is built (with go)
+and run in a copy, once, and its secrets differ from run to run.
 Nothing of the sets is kept in this repository: they are other people's work, and their strings are not what rules are built from."""
 import ast
 import glob
@@ -21,6 +23,7 @@ import sys
 import tempfile
 
 import public_sets_ids
+import public_sets_more
 import public_sets_pii
 import public_sets_secrets
 from public_sets_secrets import GO_STRING
@@ -406,6 +409,7 @@ SETS = {
     **public_sets_secrets.SETS,
     **public_sets_pii.SETS,
     **public_sets_ids.SETS,
+    **public_sets_more.SETS,
 }
 
 

@@ -172,8 +172,9 @@ def draw_set(items, random_):
     return random_.choice(chars)
 
 
-def draw(tree, random_, inside=False):
-    """A string that a parsed pattern may match; what stands between a name and its value, outside of groups, is kept short."""
+def draw(tree, random_, inside=False, repeated=False):
+    """A string that a parsed pattern may match; what stands between a name and its value, outside of groups, is kept short, and any one
+    character is meant to be a point."""
     out = ""
     for op, value in tree:
         op = str(op)
@@ -182,19 +183,19 @@ def draw(tree, random_, inside=False):
         elif op == "NOT_LITERAL":
             out += random_.choice([c for c in PRINTED if ord(c) != value])
         elif op == "ANY":
-            out += random_.choice(WORD if inside else " =:")
+            out += "." if not repeated else random_.choice(WORD if inside else " =:")
         elif op == "IN":
             out += draw_set(value, random_)
         elif op == "BRANCH":
-            out += draw(random_.choice(value[1]), random_, inside)
+            out += draw(random_.choice(value[1]), random_, inside, repeated)
         elif op == "SUBPATTERN":
-            out += draw(value[3], random_, inside or value[0] is not None)
+            out += draw(value[3], random_, inside or value[0] is not None, repeated)
         elif op in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
             least, most, inner = value
             one_class = len(inner) == 1 and str(inner[0][0]) in ("IN", "LITERAL")
             top = least + (3 if not one_class or least == 0 else 20)
             for _ in range(random_.randint(least, min(most, top))):
-                out += draw(inner, random_, inside)
+                out += draw(inner, random_, inside, repeated=True)
         elif op not in ("AT", "ASSERT", "ASSERT_NOT"):
             raise ValueError(op)
     return out
@@ -243,13 +244,13 @@ def security_utilities(folder):
 
 
 SETS = {
-    "sonar-text": [("sonar_text", sonar)],
-    "secret-scanning-custom-patterns": [("custom_patterns", custom_patterns)],
-    "leaky-repo": [("leaky_repo", leaky_repo)],
-    "cred-alert": [("cred_alert", cred_alert)],
-    "bearer-rules": [("bearer_rules", bearer)],
-    "gosec": [("gosec", gosec)],
-    "bandit": [("bandit", bandit)],
-    "secrets-patterns-db": [("secrets_patterns_db", patterns_db)],
-    "security-utilities": [("security_utilities", security_utilities)],
+    "sonar_text": ("sonar-text", sonar),
+    "custom_patterns": ("secret-scanning-custom-patterns", custom_patterns),
+    "leaky_repo": ("leaky-repo", leaky_repo),
+    "cred_alert": ("cred-alert", cred_alert),
+    "bearer_rules": ("bearer-rules", bearer),
+    "gosec": ("gosec", gosec),
+    "bandit": ("bandit", bandit),
+    "secrets_patterns_db": ("secrets-patterns-db", patterns_db),
+    "security_utilities": ("security-utilities", security_utilities),
 }

@@ -71,6 +71,17 @@ static void test_found(void)
         {"{\"env\":[{\"name\":\"HOME\",\"value\":\"/home/x\"},{\"name\":\"DB_PASSWORD\",\"value\":"
          "\"zuR8xKq2\"}]}",
          "generic-password", "/env/1/value", "zuR8xKq2"},
+        /* The same the other way round, also behind an entry of a name of its own. */
+        {"{\"env\":[{\"value\":\"/home/x\",\"name\":\"HOME\"},\n { \"value\" : \"zuR8xKq2\" ,\n"
+         "\"key\" : \"DB_PASSWORD\" },{\"value\":\"zuR8xKq3\",\"name\":\"LOGDIR\"}]}",
+         "generic-password", "/env/1/value", "zuR8xKq2"},
+        {"{\"value\":\"hunt\\u0065r2x9\",\"name\":\"DB_PASSWORD\"}", "generic-password", "/value",
+         "hunter2x9"},
+        {"{\"name\":\"DB_PASSWORD\",\"of\":{\"a\":1},\"value\":\"zuR8xKq2\"}", "generic-password",
+         "/value", "zuR8xKq2"},
+        /* Of two names the one in front. */
+        {"{\"name\":\"DB_PASSWORD\",\"value\":\"zuR8xKq2\",\"key\":\"x\"}", "generic-password",
+         "/value", "zuR8xKq2"},
         /* The names have escapes. */
         {"{\"us\\u0065r\":\"bob\",\"cv\\u0076\":\"731\"}", "card-security-code", "/cvv", "731"},
         /* In a string that holds JSON, where it is seen in both, once. */
@@ -102,6 +113,10 @@ static void test_quiet(void)
         /* A name far away is another's. */
         "{\"name\":\"password\",\"in\":\"query\",\"of\":{\"a\":1,\"b\":2},\"c\":3,\"value\":"
         "\"zuR8xKq2\"}",
+        "{\"name\":\"x\",\"value\":\"zuR8xKq2\",\"key\":\"DB_PASSWORD\"}",
+        "{\"value\":\"zuR8xKq2\",\"of\":\"x\",\"name\":\"DB_PASSWORD\"}",
+        "{\"value\":\"zuR8xKq2\",\"name\":\"DB_PASSW\\u004FRD\"}",
+        "{\"a\":[{\"name\":\"DB_PASSWORD\"},{\"value\":\"zuR8xKq2\"}]}",
         /* The name of a setting is none of the next one. */
         "{\"env\":[{\"name\":\"DB_PASSWORD\"},{\"name\":\"LOGDIR\",\"value\":\"zuR8xKq2\"}]}",
     };
