@@ -1,6 +1,5 @@
 /* The evasion matrix: every example of the rules that is found as it stands is hidden in each way that has a view, and must be
- * found again. Prints the matrix and checks that 95 % are. ALL=1: with every example, not about MOST of them; SHOW=1: names each
- * that is missed. */
+ * found again. Prints the matrix and checks that 95 % are. SHOW=1 names each that is missed. */
 #define ZLIB_CONST /* next_in is not written through */
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,6 @@
 #include "tests/test.h"
 
 typedef void encode_fn(struct gw_buf *out, struct gw_span text);
-
-enum { MOST = 500 };
 
 static struct dlp_scanner *scanner;
 static struct gw_arena *arena;
@@ -355,7 +352,7 @@ static const struct {
     {"JSON in JSON", json_twice, true, 950},
     {"cut over two parts", parts, true, 950},
     {"cut over two messages", messages, true, 950},
-    {"cut over two turns", turns, true, 900}, /* the longest reach further */
+    {"cut over two turns", turns, true, 950},
     {"base64 cut over two parts", base64_parts, true, 950},
 };
 
@@ -403,15 +400,11 @@ static bool is_found_again(struct gw_span text, bool body, uint32_t rule)
 int main(void)
 {
     const struct bundle *b = dlp_rules_builtin()->b;
-    unsigned n = 0, found[WAYS] = {0}, total = 0, every = 1, seen = 0;
+    unsigned n = 0, found[WAYS] = {0};
     bool show = getenv("SHOW") != NULL;
 
     scanner = dlp_scanner_new();
     arena = gw_arena_new((size_t)64 << 20);
-    for (uint32_t rule = 0; rule < b->n_rules; rule++)
-        total += b->rules[rule].n_examples;
-    if (getenv("ALL") == NULL)
-        every = total / MOST + 1;
     for (uint32_t rule = 0; rule < b->n_rules; rule++) {
         for (uint32_t k = 0; k < b->rules[rule].n_examples; k++) {
             const struct bundle_example *e = &b->rules[rule].examples[k];
@@ -420,8 +413,7 @@ int main(void)
             /* A short value alone would be too short to look encoded; people say more. */
             gw_buf_add(&plain, (struct gw_span){e->text.ptr, e->text.len});
             gw_buf_adds(&plain, "\nThat is all there is.");
-            if (e->should_match != 0 && seen++ % every == 0 &&
-                is_found(gw_buf_span(&plain), rule)) {
+            if (e->should_match != 0 && is_found(gw_buf_span(&plain), rule)) {
                 n++;
                 for (unsigned w = 0; w < WAYS; w++) {
                     bool again;
