@@ -215,8 +215,9 @@ unsigned dlp_doc_count(const struct dlp_doc *doc);
 uint32_t dlp_doc_part_at(const struct dlp_joined *joined, uint32_t at);
 
 /* For the scanner, once, over all its findings (any order) before it reports: removes duplicates in
- * place, keeps the order, and sets *n. GW_ENOMEM (nothing removed). The rule:
- * (1) a finding on a JOINED leaf within one part goes: the part itself was scanned;
+ * place, and sets *n; by leaf and start they stay. GW_ENOMEM (nothing removed). The rule:
+ * (1) a finding on a JOINED leaf within one part goes when the part itself says as much; it stays, put on the part, when only
+ *     what stands in another one says what it is (a question, and its answer), and weaker ones within it go;
  * (2) a finding on a JOINED leaf goes when a finding of the same rule on one of its parts overlaps it:
  *     the value is known there, and joining only added the next part's first word. It stays, and the
  *     one on the part goes, when what it added looks like more of the value: a token was cut whose first half is a

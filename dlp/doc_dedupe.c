@@ -1,5 +1,6 @@
 /* dlp/doc_dedupe.c - which findings of a document are duplicates (dlp_doc_dedupe of doc.h). Work is linear but for sorting. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "dlp/doc.h"
 
@@ -52,6 +53,13 @@ static unsigned drop_outer(struct place *places, unsigned n, bool *drop)
     return kept;
 }
 
+static int by_start(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+
+    return (x->start > y->start) - (x->start < y->start);
+}
+
 /* A finding of the rule that overlaps the raw range, or NULL. */
 static const struct place *known(const struct place *places, unsigned n, uint32_t rule,
                                  uint32_t start, uint32_t end)
@@ -86,13 +94,13 @@ static bool looks_like_more(struct gw_span text)
     return text.len >= LONG_WORD || (text.len >= WORD && digits + humps > 0);
 }
 
-/* Rules (1) and (2). Ordinary findings that a joined one replaces are dropped with it. GW_ENOMEM. */
+/* Rule (2). Ordinary findings that a joined one replaces are dropped with it. GW_ENOMEM. */
 static enum gw_status judge_joined(const struct dlp_doc *doc, const struct dlp_finding *f,
                                    const struct place *places, unsigned n, bool *drop,
                                    bool *is_duplicate)
 {
     const struct dlp_joined *way = dlp_doc_joined(doc, f->leaf);
-    uint32_t first = dlp_doc_part_at(way, f->start), i = first;
+    uint32_t i = dlp_doc_part_at(way, f->start);
     const struct place *inside = NULL; /* of the first part with a known value */
     bool more = false;
 
@@ -115,12 +123,106 @@ static enum gw_status judge_joined(const struct dlp_doc *doc, const struct dlp_f
         else if (inside == NULL)
             inside = k;
     }
-    if (i == first + 1 || (inside != NULL && !more))
+    if (inside != NULL && !more)
         return GW_OK;
     if (inside != NULL)
         drop[inside->finding] = true;
     *is_duplicate = false;
     return GW_OK;
+}
+
+/* Does the part, a slice of its leaf, hold what stands around the finding, as far as contexts reach? False when out of memory. */
+static bool find_whole(const struct dlp_doc *doc, const struct dlp_finding *f,
+                       const struct dlp_part *p, bool *is_whole)
+{
+    enum { AROUND = 128 };
+    struct dlp_leaf leaf;
+
+    if (!dlp_doc_leaf_at(doc, p->leaf, &leaf))
+        return false;
+    *is_whole = (p->start == 0 || f->start - p->at >= AROUND) &&
+                (p->start + p->len == leaf.text.len || p->at + p->len - f->end >= AROUND);
+    return true;
+}
+
+/* Rule (1): the finding, which is on the part alone, is put there unless what was found there says as much. there: all places,
+ * ascending by start. GW_ENOMEM. */
+static enum gw_status judge_part(const struct dlp_doc *doc, struct dlp_finding *findings,
+                                 struct dlp_finding *f, const struct dlp_part *p,
+                                 const struct place *there, unsigned n, bool *drop,
+                                 bool *is_duplicate)
+{
+    enum { NEAR = 16 }; /* so many in front can reach to it: hardly any overlap */
+    uint32_t start = p->start + f->start - p->at, end = p->start + f->end - p->at;
+    uint32_t raw_start, raw_end;
+    unsigned lo = 0, hi = n, last;
+    bool is_whole;
+
+    *is_duplicate = true;
+    if (!find_whole(doc, f, p, &is_whole))
+        return GW_ENOMEM;
+    if (!is_whole)
+        return GW_OK;
+    if (!dlp_map_to_body(doc, p->leaf, start, end, &raw_start, &raw_end))
+        return GW_ENOMEM;
+    while (lo < hi) {
+        unsigned mid = lo + (hi - lo) / 2;
+
+        if (there[mid].start < raw_end)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    last = lo > NEAR ? lo - NEAR : 0;
+    for (unsigned i = lo; i-- > last;) {
+        struct dlp_finding *k = &findings[there[i].finding];
+
+        if (there[i].end <= raw_start)
+            continue;
+        if (k->rule == f->rule && k->confidence < f->confidence)
+            k->confidence = f->confidence; /* it is the same, and its context is told elsewhere */
+        if (k->rule == f->rule || k->confidence >= f->confidence || there[i].start < raw_start ||
+            there[i].end > raw_end)
+            return GW_OK;
+    }
+    for (unsigned i = lo; i-- > last;)
+        if (there[i].end > raw_start)
+            drop[there[i].finding] = true;
+    f->leaf = p->leaf;
+    f->start = start;
+    f->end = end;
+    *is_duplicate = false;
+    return GW_OK;
+}
+
+static int by_leaf_and_start(const void *a, const void *b)
+{
+    const struct dlp_finding *x = a, *y = b;
+
+    if (x->leaf != y->leaf)
+        return x->leaf < y->leaf ? -1 : 1;
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    if (x->confidence != y->confidence)
+        return x->confidence > y->confidence ? -1 : 1;
+    if (x->end != y->end)
+        return x->end < y->end ? -1 : 1;
+    return (x->rule > y->rule) - (x->rule < y->rule);
+}
+
+/* Puts those that came to be on ordinary leaves by rule (1), of which more than one chain may tell, into their order: the strongest
+ * of each place. The n findings are sorted but for these. */
+static unsigned put_in_order(struct dlp_finding *findings, unsigned n)
+{
+    unsigned kept = 0;
+
+    qsort(findings, n, sizeof(*findings), by_leaf_and_start);
+    for (unsigned i = 0; i < n; i++)
+        if (kept == 0 || findings[kept - 1].leaf != findings[i].leaf ||
+            findings[kept - 1].rule != findings[i].rule ||
+            findings[kept - 1].end <= findings[i].start)
+            findings[kept++] = findings[i];
+    return kept;
 }
 
 /* The places of the findings on ordinary leaves. */
@@ -143,17 +245,34 @@ static enum gw_status take_places(const struct dlp_doc *doc, const struct dlp_fi
     return GW_OK;
 }
 
-static enum gw_status mark(const struct dlp_doc *doc, const struct dlp_finding *findings,
-                           unsigned n, struct place *places, bool *drop)
+/* places: room for two times n. moved: whether findings came to be on other leaves. */
+static enum gw_status mark(const struct dlp_doc *doc, struct dlp_finding *findings, unsigned n,
+                           struct place *places, bool *drop, bool *moved)
 {
+    struct place *there = places + n;
     unsigned n_places;
 
     GW_TRY(take_places(doc, findings, n, places, &n_places));
     qsort(places, n_places, sizeof(*places), by_rule_and_start);
     n_places = drop_outer(places, n_places, drop);
-    for (unsigned i = 0; i < n; i++)
-        if (findings[i].leaf >= doc->first_joined)
-            GW_TRY(judge_joined(doc, &findings[i], places, n_places, drop, &drop[i]));
+    memcpy(there, places, n_places * sizeof(*there));
+    qsort(there, n_places, sizeof(*there), by_start);
+    for (unsigned i = 0; i < n; i++) {
+        struct dlp_finding *f = &findings[i];
+        const struct dlp_joined *way;
+        const struct dlp_part *p;
+
+        if (f->leaf < doc->first_joined)
+            continue;
+        way = dlp_doc_joined(doc, f->leaf);
+        p = &way->parts[dlp_doc_part_at(way, f->start)];
+        if (f->end > p->at + p->len) {
+            GW_TRY(judge_joined(doc, f, places, n_places, drop, &drop[i]));
+        } else {
+            GW_TRY(judge_part(doc, findings, f, p, there, n_places, drop, &drop[i]));
+            *moved = *moved || !drop[i];
+        }
+    }
     return GW_OK;
 }
 
@@ -185,19 +304,19 @@ enum gw_status dlp_doc_dedupe(const struct dlp_doc *doc, struct dlp_finding *fin
     struct place *places;
     enum gw_status st = GW_ENOMEM;
     unsigned kept = 0;
-    bool *drop;
+    bool *drop, moved = false;
 
     if (are_level(doc, findings, *n))
         return GW_OK;
-    places = calloc(*n, sizeof(*places));
+    places = calloc(*n, 2 * sizeof(*places));
     drop = calloc(*n, sizeof(*drop));
     if (places != NULL && drop != NULL)
-        st = mark(doc, findings, *n, places, drop);
+        st = mark(doc, findings, *n, places, drop, &moved);
     for (unsigned i = 0; i < *n && st == GW_OK; i++)
         if (!drop[i])
             findings[kept++] = findings[i];
     if (st == GW_OK)
-        *n = kept;
+        *n = moved ? put_in_order(findings, kept) : kept;
     free(places);
     free(drop);
     return st;

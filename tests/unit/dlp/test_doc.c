@@ -1,4 +1,4 @@
-/* Documents: leaves, maps back to the body, JSON in strings, joined leaves, duplicates. */
+/* Documents: leaves, maps back to the body, JSON in strings, joined leaves. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -292,37 +292,6 @@ static void test_joined_window(void)
     gw_buf_fini(&b);
 }
 
-static void test_dedupe(void)
-{
-    const struct dlp_doc *doc =
-        parse(GW_SPAN("[\"part one \",\"part two \",\"{\\\"k\\\":\\\"inner\\\"}\"]"));
-    uint32_t j = find("part one part two {\"k\":\"inner\"}", DLP_LEAF_JOINED);
-    uint32_t inner = find("inner", DLP_LEAF_STRING);
-    struct dlp_finding f[] = {
-        {.rule = 1, .leaf = 0, .start = 0, .end = 4},     /* stays */
-        {.rule = 2, .leaf = 0, .start = 5, .end = 9},     /* stays */
-        {.rule = 1, .leaf = 2, .start = 5, .end = 12},    /* goes: the inner one says it */
-        {.rule = 2, .leaf = 2, .start = 0, .end = 13},    /* stays: another rule */
-        {.rule = 1, .leaf = inner, .start = 0, .end = 5}, /* stays */
-        {.rule = 1, .leaf = j, .start = 0, .end = 4},     /* goes: one part */
-        {.rule = 2, .leaf = j, .start = 6, .end = 12},    /* goes: known in a part */
-        {.rule = 1, .leaf = j, .start = 5, .end = 13},    /* stays: over two parts */
-        {.rule = 3, .leaf = j, .start = 6, .end = 12},    /* stays */
-    };
-    static const unsigned want[] = {0, 1, 3, 4, 7, 8};
-    struct dlp_finding copy[9];
-    unsigned n = 9;
-
-    if (!CHECK(j != DLP_NONE && inner != DLP_NONE))
-        return;
-    memcpy(copy, f, sizeof(f));
-    CHECK(dlp_doc_dedupe(doc, f, &n) == GW_OK && n == 6);
-    for (unsigned i = 0; i < 6 && i < n; i++)
-        CHECK(memcmp(&f[i], &copy[want[i]], sizeof(f[i])) == 0);
-    n = 0;
-    CHECK(dlp_doc_dedupe(doc, f, &n) == GW_OK && n == 0);
-}
-
 /* ---- scanned contains forwarded, from bytes ---------------------------------------------- */
 
 static uint32_t seed = 12345;
@@ -546,7 +515,6 @@ int main(void)
     test_nesting_is_bounded();
     test_joined();
     test_joined_window();
-    test_dedupe();
     test_covered();
     test_text();
     test_floods();

@@ -84,6 +84,10 @@ static void test_found(void)
          "/value", "zuR8xKq2"},
         /* The names have escapes. */
         {"{\"us\\u0065r\":\"bob\",\"cv\\u0076\":\"731\"}", "card-security-code", "/cvv", "731"},
+        /* A question, and its answer in the next message. */
+        {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"And your passport number?\"},"
+         "{\"role\":\"user\",\"content\":\"533380006\"}]}",
+         "passport-number", "/messages/1/content", "533380006"},
         /* In a string that holds JSON, where it is seen in both, once. */
         {"{\"arguments\":\"{\\\"password\\\":\\\"hunter2x9\\\"}\"}", "generic-password",
          "/arguments/password", "hunter2x9"},
