@@ -138,10 +138,12 @@ static bool find_whole(const struct dlp_doc *doc, const struct dlp_finding *f,
     enum { AROUND = 128 };
     struct dlp_leaf leaf;
 
-    if (!dlp_doc_leaf_at(doc, p->leaf, &leaf))
+    *is_whole = p->start == 0 || f->start - p->at >= AROUND;
+    if (!*is_whole || p->at + p->len - f->end >= AROUND)
+        return true;
+    if (!dlp_doc_leaf_at(doc, p->leaf, &leaf)) /* a long one is decoded for it */
         return false;
-    *is_whole = (p->start == 0 || f->start - p->at >= AROUND) &&
-                (p->start + p->len == leaf.text.len || p->at + p->len - f->end >= AROUND);
+    *is_whole = p->start + p->len == leaf.text.len;
     return true;
 }
 
