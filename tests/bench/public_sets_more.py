@@ -13,14 +13,7 @@ except ImportError:  # before Python 3.11
     import sre_constants as _constants
     import sre_parse as _parser
 
-
-def read(path):
-    """The text of a file, or None when it is none."""
-    try:
-        with open(path, encoding="utf-8", newline="") as f:
-            return f.read()
-    except (OSError, UnicodeDecodeError):
-        return None
+from public_sets_secrets import read
 
 
 def sonar(folder):
