@@ -103,9 +103,10 @@ struct bundle_sleeper {
     uint32_t ahead, back;
 };
 
-/* What wakes one: eight bytes with 0x20 set, masked, are value. */
+/* What wakes one: eight bytes with 0x20 set, masked, are value; and what stands there begins with the word. */
 struct bundle_stir {
     uint64_t value, mask;
+    const struct bundle_text *word;
     uint16_t cell;
     uint8_t sleeper;
 };

@@ -71,7 +71,8 @@ static size_t longest_of(const struct bundle *b, uint32_t rule)
     return longest;
 }
 
-static void add(struct bundle_sleep *s, struct beginning b, uint8_t sleeper)
+static void add(struct bundle_sleep *s, struct beginning b, const struct bundle_text *word,
+                uint8_t sleeper)
 {
     struct bundle_stir *stir = &s->stirs[s->n_stirs++];
     unsigned char value[8] = {0}, mask[8] = {0};
@@ -82,6 +83,7 @@ static void add(struct bundle_sleep *s, struct beginning b, uint8_t sleeper)
     memcpy(&stir->value, value, sizeof(value));
     memcpy(&stir->mask, mask, sizeof(mask));
     memcpy(&head, value, sizeof(head));
+    stir->word = word;
     stir->sleeper = sleeper;
     stir->cell = (uint16_t)bundle_sleep_cell(head, b.n < 4 ? b.n : 4);
     s->known[stir->cell / 64] |= UINT64_C(1) << (stir->cell % 64);
@@ -96,19 +98,19 @@ static void add_word(struct bundle_sleep *s, const struct bundle_text *word, uin
     struct beginning b = beginning_of(word);
 
     if (b.n > 1) {
-        add(s, b, sleeper);
+        add(s, b, word, sleeper);
         return;
     }
     b.n = 2;
     for (const char *joint = joints; *joint != '\0'; joint++) {
         b.bytes[1] = (unsigned char)*joint | 0x20;
-        add(s, b, sleeper);
+        add(s, b, word, sleeper);
     }
     for (uint32_t i = 1; i < word->len; i++) {
         if (is_joint(word->ptr[i]))
             continue;
         b.bytes[1] = (unsigned char)word->ptr[i] | 0x20;
-        add(s, b, sleeper);
+        add(s, b, word, sleeper);
         break;
     }
 }

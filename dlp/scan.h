@@ -332,6 +332,8 @@ const struct bundle_text *scan_find_word(struct gw_span text, size_t from, size_
 /* The same in the leaf's text, where context, counted over all rules, has these words. */
 const struct bundle_text *scan_find_word_in(const struct scan_leaf *x, size_t from, size_t to,
                                             uint32_t context, const struct bundle_text *words);
+/* Does what stands at `at` begin with the word? Where a text is looked at up to there, it may be one that is cut. */
+bool scan_word_begins(struct gw_span text, size_t at, const struct bundle_text *word);
 /* Where words can begin in 64 bytes from `at` on, a bit each. */
 uint64_t scan_word_starts(struct gw_span text, size_t at);
 /* The same, only words that begin as one of the filters says, which are by their numbers of bytes. The text ends at len. */

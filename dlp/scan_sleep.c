@@ -89,7 +89,8 @@ static void wake_by(const struct scan_leaf *x, const unsigned char *p, size_t at
         if ((sleep->known[cell / 64] >> (cell % 64) & 1) == 0)
             continue;
         for (unsigned i = sleep->first[cell]; i < sleep->first[cell + 1]; i++)
-            if (((bytes ^ sleep->stirs[i].value) & sleep->stirs[i].mask) == 0)
+            if (((bytes ^ sleep->stirs[i].value) & sleep->stirs[i].mask) == 0 &&
+                scan_word_begins(x->text, at, sleep->stirs[i].word))
                 wake(x, sleep->stirs[i].sleeper, at);
     }
 }

@@ -31,8 +31,8 @@ static bool is_joint(unsigned char c)
     return c == ' ' || c == '_' || c == '-' || c == '.' || (c >= '\t' && c <= '\r');
 }
 
-/* True when word stands at `at`; a joint or a hump in it stands for any joints, or none. */
-static bool word_at(struct gw_span text, size_t at, const struct bundle_text *word)
+/* Where the letters of the word that stand at `at` end; 0: others stand there. A joint or a hump in it stands for any joints, or none. */
+static inline size_t letters_end(struct gw_span text, size_t at, const struct bundle_text *word)
 {
     const unsigned char *t = (const unsigned char *)text.ptr;
 
@@ -45,10 +45,23 @@ static bool word_at(struct gw_span text, size_t at, const struct bundle_text *wo
         if (is_joint(c))
             continue;
         if (at == text.len || gw_ascii_lower(text.ptr[at]) != gw_ascii_lower(word->ptr[i]))
-            return false;
+            return 0;
         at++;
     }
-    return word_ends(t, text.len, at);
+    return at;
+}
+
+/* True when word stands at `at`. */
+static bool word_at(struct gw_span text, size_t at, const struct bundle_text *word)
+{
+    size_t end = letters_end(text, at, word);
+
+    return end != 0 && word_ends((const unsigned char *)text.ptr, text.len, end);
+}
+
+bool scan_word_begins(struct gw_span text, size_t at, const struct bundle_text *word)
+{
+    return letters_end(text, at, word) != 0;
 }
 
 /* The first four bytes at `at`, each with 0x20 set; those behind the text are like spaces. */

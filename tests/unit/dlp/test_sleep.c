@@ -157,6 +157,35 @@ static void test_long_keys(const struct dlp_rules *r)
     gw_buf_fini(&behind);
 }
 
+/* Is a sleeper of the rule awake anywhere in a long text of these pieces? */
+static bool is_woken(const struct dlp_rules *r, const char *rule, const char *piece)
+{
+    struct dlp_scanner *s = dlp_scanner_new();
+    struct gw_buf text = {0};
+    bool woken = false;
+
+    while (text.len < SIZE)
+        gw_buf_adds(&text, piece);
+    CHECK(scan_prepare(s, r) == GW_OK);
+    s->awake.n_idle = IDLE;
+    CHECK(scan_text(s, r, gw_buf_span(&text), (struct gw_span){NULL, 0}, 0, 0) == GW_OK);
+    for (unsigned i = 0; i < r->sleep.n; i++)
+        for (size_t k = 0; k < SIZE / 64 && strcmp(r->b->rules[r->sleep.of[i].rule].id, rule) == 0;
+             k++)
+            woken |= (s->awake.blocks[k][i / 64] >> (i % 64) & 1) != 0;
+    gw_buf_fini(&text);
+    dlp_scanner_free(s);
+    return woken;
+}
+
+/* The first part of a word of several wakes nobody. */
+static void test_whole_words(const struct dlp_rules *r)
+{
+    CHECK(is_woken(r, "service-key", "SECRET_ACCESS-KEY=0 "));
+    CHECK(is_woken(r, "service-key", "secretAccessKeys=0 "));
+    CHECK(!is_woken(r, "service-key", "SECRET_ACC-KEY=0 "));
+}
+
 int main(void)
 {
     static const char *const keys[] = {
@@ -185,6 +214,7 @@ int main(void)
     }
     test_forgets(r);
     test_long_keys(r);
+    test_whole_words(r);
     /* Rules slept, and many did not. */
     CHECK(n_found > 1000 && n_idle > 1000);
     prefilter_choose(&r->filter, best);
