@@ -103,12 +103,19 @@ struct bundle_sleeper {
     uint32_t ahead, back;
 };
 
-/* What wakes one: eight bytes with 0x20 set, masked, are value; and what stands there begins with the word. */
+/* Stands such a byte between the parts of a word? */
+static inline bool bundle_is_joint(unsigned char c)
+{
+    return c == ' ' || c == '_' || c == '-' || c == '.' || (c >= '\t' && c <= '\r');
+}
+
+/* What wakes one: eight bytes with 0x20 set, masked, are value; behind n of them is a joint or `behind`, with 0x20 set, unless n is 8; and
+ * what stands there begins with the word. */
 struct bundle_stir {
     uint64_t value, mask;
     const struct bundle_text *word;
     uint16_t cell;
-    uint8_t sleeper;
+    uint8_t sleeper, n, behind;
 };
 
 struct bundle_sleep {

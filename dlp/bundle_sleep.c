@@ -9,11 +9,6 @@ enum { REACH_MOST = 1024 }; /* bytes in front of a word or behind it in which a 
 
 static const char joints[] = " _-.\t\n\v\f\r";
 
-static bool is_joint(char c)
-{
-    return c != '\0' && strchr(joints, c) != NULL;
-}
-
 /* The first bytes of a word that stand in texts as they are written, each with 0x20 set. */
 struct beginning {
     unsigned char bytes[8];
@@ -71,8 +66,18 @@ static size_t longest_of(const struct bundle *b, uint32_t rule)
     return longest;
 }
 
+/* The first byte of the word from i on that is no joint; NUL: there is none. */
+static char letter_from(const struct bundle_text *word, uint32_t i)
+{
+    for (; i < word->len; i++)
+        if (!bundle_is_joint((unsigned char)word->ptr[i]))
+            return word->ptr[i];
+    return '\0';
+}
+
+/* behind: the letter that follows the beginning, with joints in front of it or not; NUL: anything may follow. */
 static void add(struct bundle_sleep *s, struct beginning b, const struct bundle_text *word,
-                uint8_t sleeper)
+                char behind, uint8_t sleeper)
 {
     struct bundle_stir *stir = &s->stirs[s->n_stirs++];
     unsigned char value[8] = {0}, mask[8] = {0};
@@ -85,6 +90,8 @@ static void add(struct bundle_sleep *s, struct beginning b, const struct bundle_
     memcpy(&head, value, sizeof(head));
     stir->word = word;
     stir->sleeper = sleeper;
+    stir->n = behind == '\0' ? (uint8_t)sizeof(value) : (uint8_t)b.n;
+    stir->behind = (unsigned char)behind | 0x20;
     stir->cell = (uint16_t)bundle_sleep_cell(head, b.n < 4 ? b.n : 4);
     s->known[stir->cell / 64] |= UINT64_C(1) << (stir->cell % 64);
     b.n = b.n < BUNDLE_SLEEP_MOST ? b.n : BUNDLE_SLEEP_MOST;
@@ -98,20 +105,17 @@ static void add_word(struct bundle_sleep *s, const struct bundle_text *word, uin
     struct beginning b = beginning_of(word);
 
     if (b.n > 1) {
-        add(s, b, word, sleeper);
+        add(s, b, word, letter_from(word, b.n), sleeper);
         return;
     }
     b.n = 2;
     for (const char *joint = joints; *joint != '\0'; joint++) {
         b.bytes[1] = (unsigned char)*joint | 0x20;
-        add(s, b, word, sleeper);
+        add(s, b, word, '\0', sleeper);
     }
-    for (uint32_t i = 1; i < word->len; i++) {
-        if (is_joint(word->ptr[i]))
-            continue;
-        b.bytes[1] = (unsigned char)word->ptr[i] | 0x20;
-        add(s, b, word, sleeper);
-        break;
+    if (letter_from(word, 1) != '\0') {
+        b.bytes[1] = (unsigned char)letter_from(word, 1) | 0x20;
+        add(s, b, word, '\0', sleeper);
     }
 }
 

@@ -9,7 +9,7 @@
 
 enum {
     MANY = 64, /* tries for nothing in a chunk, from which on it is worth to look at all of it */
-    LOOKED_AT = 64 + sizeof(uint64_t), /* for one block */
+    LOOKED_AT = 64 + sizeof(uint64_t) + 1, /* for one block */
 };
 
 /* Are words of the context in the key above the text? Then it is there wherever a match stands. */
@@ -73,7 +73,16 @@ static void wake(const struct scan_leaf *x, unsigned sleeper, size_t at)
         a->blocks[block][sleeper / 64] |= UINT64_C(1) << (sleeper % 64);
 }
 
-/* Wakes those that have a word that begins with the eight bytes at p. */
+/* Do these eight bytes, which are at p, say that the word may stand there? Without a branch for each: most that look so at first are others. */
+static inline bool may_stir(const struct bundle_stir *s, uint64_t bytes, const unsigned char *p)
+{
+    const unsigned char behind = p[s->n];
+
+    return (((bytes ^ s->value) & s->mask) == 0) &
+           ((s->n == sizeof(bytes)) | bundle_is_joint(behind) | ((behind | 0x20) == s->behind));
+}
+
+/* Wakes those that have a word that begins with the eight bytes at p, and one behind them. */
 static void wake_by(const struct scan_leaf *x, const unsigned char *p, size_t at)
 {
     const struct bundle_sleep *sleep = &x->rules->sleep;
@@ -89,7 +98,7 @@ static void wake_by(const struct scan_leaf *x, const unsigned char *p, size_t at
         if ((sleep->known[cell / 64] >> (cell % 64) & 1) == 0)
             continue;
         for (unsigned i = sleep->first[cell]; i < sleep->first[cell + 1]; i++)
-            if (((bytes ^ sleep->stirs[i].value) & sleep->stirs[i].mask) == 0 &&
+            if (may_stir(&sleep->stirs[i], bytes, p) &&
                 scan_word_begins(x->text, at, sleep->stirs[i].word))
                 wake(x, sleep->stirs[i].sleeper, at);
     }

@@ -26,11 +26,6 @@ static bool word_ends(const unsigned char *t, size_t len, size_t at)
            (is_upper(t[at]) && !is_upper(t[at - 1]));
 }
 
-static bool is_joint(unsigned char c)
-{
-    return c == ' ' || c == '_' || c == '-' || c == '.' || (c >= '\t' && c <= '\r');
-}
-
 /* Where the letters of the word that stand at `at` end; 0: others stand there. A joint or a hump in it stands for any joints, or none. */
 static inline size_t letters_end(struct gw_span text, size_t at, const struct bundle_text *word)
 {
@@ -40,9 +35,9 @@ static inline size_t letters_end(struct gw_span text, size_t at, const struct bu
         unsigned char c = (unsigned char)word->ptr[i];
         bool hump = i > 0 && is_upper(c) && !is_upper((unsigned char)word->ptr[i - 1]);
 
-        while ((is_joint(c) || hump) && at < text.len && is_joint(t[at]))
+        while ((bundle_is_joint(c) || hump) && at < text.len && bundle_is_joint(t[at]))
             at++;
-        if (is_joint(c))
+        if (bundle_is_joint(c))
             continue;
         if (at == text.len || gw_ascii_lower(text.ptr[at]) != gw_ascii_lower(word->ptr[i]))
             return 0;
