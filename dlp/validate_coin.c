@@ -12,39 +12,68 @@
 static const char base58[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 static const char base58_ripple[] = "rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz";
 
+/* Writes the number that s is in n_out bytes; false: it has more, or s is none. */
 static bool base58_decode(struct gw_span s, const char *alphabet, unsigned char *out, size_t n_out)
 {
-    memset(out, 0, n_out);
+    enum { LIMBS = 17 }; /* one more than anybody asks for */
+    uint32_t limbs[LIMBS] = {0};
+    size_t n = 0;
+
     for (size_t i = 0; i < s.len; i++) {
         const char *at = s.ptr[i] == '\0' ? NULL : strchr(alphabet, s.ptr[i]);
-        unsigned carry;
+        uint64_t carry;
 
         if (at == NULL)
             return false;
-        carry = (unsigned)(at - alphabet);
-        for (size_t k = n_out; k-- > 0;) {
-            carry += 58u * out[k];
-            out[k] = (unsigned char)(carry & 0xFF);
-            carry >>= 8;
+        carry = (uint64_t)(at - alphabet);
+        for (size_t k = 0; k < n; k++) {
+            carry += UINT64_C(58) * limbs[k];
+            limbs[k] = (uint32_t)carry;
+            carry >>= 32;
         }
+        if (carry != 0 && n == LIMBS)
+            return false;
         if (carry != 0)
+            limbs[n++] = (uint32_t)carry;
+    }
+    for (size_t k = 0; k < n_out || k < n * sizeof(*limbs); k++) {
+        unsigned char byte = k / 4 < n ? (unsigned char)(limbs[k / 4] >> k % 4 * 8) : 0;
+
+        if (k < n_out)
+            out[n_out - 1 - k] = byte;
+        else if (byte != 0)
             return false;
     }
     return true;
 }
 
-/* Does it decode to n bytes, of which the last four are the beginning of the double SHA-256 of the rest? */
-static bool base58check_ok(struct gw_span s, const char *alphabet, size_t n)
+/* Are the last four of n bytes the beginning of the double SHA-256 of the rest? */
+static bool has_checksum(const unsigned char *raw, size_t n)
 {
-    unsigned char raw[38];
     unsigned char once[GW_SHA256_BYTES];
     unsigned char hash[GW_SHA256_BYTES];
 
-    if (n > sizeof(raw) || !base58_decode(s, alphabet, raw, n))
-        return false;
     gw_sha256((struct gw_span){(const char *)raw, n - 4}, once);
     gw_sha256((struct gw_span){(const char *)once, sizeof(once)}, hash);
     return memcmp(hash, raw + n - 4, 4) == 0;
+}
+
+/* Does it decode to one of these numbers of bytes, which ascend, with their checksum? */
+static bool base58check_ok(struct gw_span s, const char *alphabet, const unsigned char *sizes,
+                           size_t n_sizes)
+{
+    enum { MOST = 38 };
+    unsigned char raw[MOST];
+    size_t zeros = 0;
+
+    if (!base58_decode(s, alphabet, raw, sizeof(raw)))
+        return false;
+    while (zeros < MOST && raw[zeros] == 0)
+        zeros++;
+    for (size_t i = 0; i < n_sizes; i++)
+        if (sizes[i] >= MOST - zeros && has_checksum(raw + MOST - sizes[i], sizes[i]))
+            return true;
+    return false;
 }
 
 /* Addresses are 25 bytes, with a version of two or three bytes 26 and 27 (Zcash, Tezos); private keys in wallet import
@@ -54,12 +83,10 @@ int dlp_validate_base58check(const struct dlp_validate_in *in)
     static const unsigned char sizes[] = {25, 26, 27, 37, 38};
     struct gw_span s = dlp_val_span(in);
 
-    for (size_t i = 0; s.len <= 64 && i < sizeof(sizes); i++)
-        if (base58check_ok(s, base58, sizes[i]))
-            return 0;
-    return s.len <= 64 && s.ptr[0] == 'r' && base58check_ok(s, base58_ripple, 25)
-               ? 0
-               : DLP_VALIDATE_REJECT;
+    if (s.len > 64 || (!base58check_ok(s, base58, sizes, sizeof(sizes)) &&
+                       (s.ptr[0] != 'r' || !base58check_ok(s, base58_ripple, sizes, 1))))
+        return DLP_VALIDATE_REJECT;
+    return 0;
 }
 
 /* The value decodes to that many bytes: JFrog's keys to 54, for one. */

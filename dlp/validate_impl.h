@@ -167,6 +167,25 @@ double dlp_val_entropy(struct gw_span s);
 
 /* How much of the span reads like words, 0.0 (random) to 1.0. */
 double dlp_val_wordiness(struct gw_span s);
+/* The same byte by byte; and of 1 to 64 bytes where dlp_val_has_avx512(). */
+double dlp_val_wordiness_scalar(struct gw_span s);
+double dlp_val_wordiness_avx512(struct gw_span s);
+
+#if defined(__x86_64__)
+/* Has the machine what the variants for AVX-512 need? */
+static inline bool dlp_val_has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2") &&
+           __builtin_cpu_supports("bmi2");
+}
+#else
+static inline bool dlp_val_has_avx512(void)
+{
+    return false;
+}
+#endif
+
 /* What reads more like words than that is no random token. */
 #define DLP_VAL_WORDY 0.55
 /* The pairs of letters that words have (dlp/validate_text.c). */
@@ -198,7 +217,7 @@ enum dlp_words {
     DLP_WORDS_HASH = DLP_WORDS_INSIDE, /* what a value is called that is a hash */
     DLP_WORDS_REFERENCE, /* references to where the secret is kept, and pieces of programs */
     DLP_WORDS_TEMPLATE,  /* holes of templates, and what hides a value */
-    DLP_WORDS_MADE_UP,   /* what documentation writes in place of a secret */
+    DLP_WORDS_PLACEHOLDER, /* these, and what documentation writes in place of a secret: asked at once */
     DLP_WORDS
 };
 

@@ -60,28 +60,31 @@ static bool has_hole(struct gw_span s)
     return false;
 }
 
-static bool has_template_mark(struct gw_span s)
+static bool has_template_form(struct gw_span s)
 {
     if (s.len > 1 && (s.ptr[0] == '<' || s.ptr[0] == '[') &&
         (s.ptr[s.len - 1] == '>' || s.ptr[s.len - 1] == ']'))
         return true;
     if (s.len > 2 && s.ptr[0] == '%' && s.ptr[s.len - 1] == '%')
         return true;
-    if (gw_span_ends(s, GW_SPAN("...")) || has_braced_name(s) || has_hole(s))
-        return true;
-    return dlp_val_has_word(DLP_WORDS_TEMPLATE, s);
+    return gw_span_ends(s, GW_SPAN("...")) || has_braced_name(s) || has_hole(s);
 }
 
-static unsigned distinct_bytes(struct gw_span s)
+static bool has_template_mark(struct gw_span s)
 {
-    bool seen[256] = {false};
-    unsigned n = 0;
+    return has_template_form(s) || dlp_val_has_word(DLP_WORDS_TEMPLATE, s);
+}
 
-    for (size_t i = 0; i < s.len; i++) {
-        n += !seen[(unsigned char)s.ptr[i]];
-        seen[(unsigned char)s.ptr[i]] = true;
-    }
-    return n;
+/* Are there two different bytes in it at most? */
+static bool has_two_bytes(struct gw_span s)
+{
+    size_t i = 0, k;
+
+    while (i < s.len && s.ptr[i] == s.ptr[0])
+        i++;
+    for (k = i; k < s.len && (s.ptr[k] == s.ptr[i] || s.ptr[k] == s.ptr[0]);)
+        k++;
+    return k == s.len;
 }
 
 /* How many bytes of s stand in pieces of a keyboard's rows, five and more keys long. */
@@ -106,8 +109,8 @@ static size_t keyboard_bytes(struct gw_span s)
     return total;
 }
 
-/* One step of a run that counts: +1 or -1, letters without case, 9 before 0, 0 and a before 9, z before a; else 0. */
-static inline int step_of(char from, char to)
+/* One step of a run that counts: +1 or -1, 9 before 0, 0 and a before 9, z before a; else 0. Letters are small. */
+static inline int step_between(char from, char to)
 {
     enum { FAR = 255 }; /* two chars are so far apart at most */
     static const int8_t steps[2 * FAR + 1] = {
@@ -116,7 +119,13 @@ static inline int step_of(char from, char to)
         [FAR + 'a' - 'z'] = 1,  [FAR + 'z' - 'a'] = -1,
     };
 
-    return steps[FAR + gw_ascii_lower(to) - gw_ascii_lower(from)];
+    return steps[FAR + to - from];
+}
+
+/* The same, letters without case. */
+static inline int step_of(char from, char to)
+{
+    return step_between(gw_ascii_lower(from), gw_ascii_lower(to));
 }
 
 /* How many bytes stand in two runs woven into one, a1b2c3d4 or a9b8c7d6. */
@@ -157,8 +166,40 @@ static size_t counting_bytes(struct gw_span s, size_t least)
     return total;
 }
 
+/* Which bits have n - 1 others set behind them? */
+static inline uint64_t in_rows(uint64_t bits, unsigned n)
+{
+    for (unsigned row = 1; row < n; row++)
+        bits &= bits >> 1;
+    return bits;
+}
+
+/* Can a token of up to 64 bytes have any such run? Steps in a row are as many as a run has, less those that it takes to begin. No byte is
+ * asked with a branch: tokens are random, and have none. */
+static bool may_count(struct gw_span s)
+{
+    static const char right[] = "snvfrghjokl;,mp[wtdyibecux"; /* of each letter, on the keyboard */
+    uint64_t next = 0, woven = 0, keys = 0;
+    char before = '\0', c = '\0';
+
+    for (size_t i = 0; i < s.len; i++) {
+        const char after = gw_ascii_lower(s.ptr[i]);
+
+        next = next >> 1 | (uint64_t)(step_between(c, after) != 0) << 63;
+        woven = woven >> 1 | (uint64_t)(step_between(before, after) != 0) << 63;
+        keys = keys >> 1 | (uint64_t)(after == right[dlp_is_lower(c) ? c - 'a' : 0]) << 63;
+        before = c;
+        c = after;
+    }
+    return (in_rows(next, 3) | in_rows(keys, 4) | in_rows(woven, 5)) != 0;
+}
+
 size_t dlp_val_sequential(struct gw_span s)
 {
+    enum { WORD = 64 };
+
+    if (s.len <= WORD && !may_count(s))
+        return 0;
     return keyboard_bytes(s) + woven_bytes(s) + counting_bytes(s, 4);
 }
 
@@ -219,9 +260,9 @@ static bool is_monotonous(struct gw_span s)
 
 bool dlp_val_is_placeholder(struct gw_span s)
 {
-    if (s.len == 0 || has_template_mark(s) || dlp_val_has_word(DLP_WORDS_MADE_UP, s))
+    if (s.len == 0 || has_template_form(s) || dlp_val_has_word(DLP_WORDS_PLACEHOLDER, s))
         return true;
-    return s.len >= 6 && distinct_bytes(s) <= 2;
+    return s.len >= 6 && has_two_bytes(s);
 }
 
 /* Behind a prefix such as xoxb- stand words and no digit: a sample, as no generator makes it. */

@@ -126,7 +126,7 @@ static unsigned is_common(char a, char b)
     return (unsigned)dlp_val_pair_bits[(a & 31) | (b & 24) << 2] >> (b & 7) & 1;
 }
 
-double dlp_val_wordiness(struct gw_span s)
+double dlp_val_wordiness_scalar(struct gw_span s)
 {
     unsigned common = 0;
     unsigned pairs = 0;
@@ -156,6 +156,14 @@ double dlp_val_wordiness(struct gw_span s)
     if (pairs == 0 || letters * 2 < s.len)
         return 0;
     return (double)common / (double)pairs;
+}
+
+double dlp_val_wordiness(struct gw_span s)
+{
+    enum { WORD = 64 };
+
+    return s.len > 0 && s.len <= WORD && dlp_val_has_avx512() ? dlp_val_wordiness_avx512(s)
+                                                              : dlp_val_wordiness_scalar(s);
 }
 
 /* ---- randomness ----------------------------------------------------------------------------- */
@@ -198,7 +206,7 @@ bool dlp_validate_is_wordy(struct gw_span s)
         digits += (unsigned char)(s.ptr[i] - '0') < 10;
         letters += (unsigned char)((s.ptr[i] | 0x20) - 'a') < 26;
     }
-    return letters == 0 || (digits == 0 && dlp_val_wordiness(s) > DLP_VAL_WORDY);
+    return letters == 0 || (digits == 0 && dlp_val_wordiness_scalar(s) > DLP_VAL_WORDY);
 }
 
 /* Is nearly all of it words that begin with a capital, as names of classes (CloudMessagesV1ProxyConfig)? Of 40 random letters and digits ten are in

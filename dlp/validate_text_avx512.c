@@ -1,5 +1,5 @@
-/* dlp/validate_text_avx512.c - whether a token reads like words, 64 bytes at once. What it says is what dlp_validate_is_wordy() does
- * (dlp/validate_text.c). No state; any thread. */
+/* dlp/validate_text_avx512.c - how much a token reads like words, 64 bytes at once. What it says is what dlp_val_wordiness_scalar() and
+ * dlp_validate_is_wordy() do (dlp/validate_text.c). No state; any thread. */
 #include "dlp/validate_impl.h"
 
 #if defined(__x86_64__)
@@ -28,28 +28,57 @@ static inline __mmask64 common_in(__m512i first, __m512i second)
         _mm512_shuffle_epi8(bits, _mm512_and_si512(b, _mm512_set1_epi8(7))));
 }
 
-bool dlp_validate_is_wordy_avx512(struct gw_span s)
+/* The bytes of a token, 1 to 64, and which of them are of a kind. */
+struct token {
+    __m512i bytes, next;
+    __mmask64 letter, digit;
+};
+
+static inline struct token read_token(struct gw_span s)
 {
     const __mmask64 valid = ~UINT64_C(0) >> (64 - s.len);
-    const __m512i v = _mm512_maskz_loadu_epi8(valid, s.ptr),
-                  next = _mm512_maskz_loadu_epi8(valid >> 1, s.ptr + 1);
-    const __mmask64
-        letter = within(_mm512_or_si512(v, _mm512_set1_epi8(0x20)), 'a', 26),
-        upper = within(v, 'A', 26), pair = letter & letter >> 1, hump = pair & ~upper & upper >> 1,
-        plain = pair & ~hump,
-        /* Where letters begin behind something else or behind a hump, and those behind these. */
-        first = letter & ~((letter & ~hump) << 1), second = first << 1 & letter & ~first;
-    unsigned letters = (unsigned)__builtin_popcountll(letter), pairs;
+    const __m512i v = _mm512_maskz_loadu_epi8(valid, s.ptr);
 
-    if (letters == 0)
-        return true;
-    if (within(v, '0', 10) != 0 || letters * 2 < s.len)
-        return false;
-    pairs = (unsigned)(__builtin_popcountll(plain) + __builtin_popcountll(hump & (first | second)));
-    return pairs != 0 &&
-           (double)__builtin_popcountll(plain & common_in(v, next)) / (double)pairs > DLP_VAL_WORDY;
+    return (struct token){.bytes = v,
+                          .next = _mm512_maskz_loadu_epi8(valid >> 1, s.ptr + 1),
+                          .letter = within(_mm512_or_si512(v, _mm512_set1_epi8(0x20)), 'a', 26),
+                          .digit = within(v, '0', 10)};
+}
+
+static inline double wordiness(const struct token *t, size_t len)
+{
+    const __mmask64
+        upper = within(t->bytes, 'A', 26),
+        pair = t->letter & t->letter >> 1, hump = pair & ~upper & upper >> 1, plain = pair & ~hump,
+        /* Where letters begin behind something else or behind a hump, and those behind these. */
+        first = t->letter & ~((t->letter & ~hump) << 1), second = first << 1 & t->letter & ~first,
+        ends = (hump | (t->letter & t->digit >> 1)) & (first | second);
+    unsigned pairs = (unsigned)(__builtin_popcountll(plain) + __builtin_popcountll(ends));
+
+    if (pairs == 0 || (size_t)__builtin_popcountll(t->letter) * 2 < len)
+        return 0;
+    return (double)__builtin_popcountll(plain & common_in(t->bytes, t->next)) / (double)pairs;
+}
+
+double dlp_val_wordiness_avx512(struct gw_span s)
+{
+    const struct token t = read_token(s);
+
+    return wordiness(&t, s.len);
+}
+
+bool dlp_validate_is_wordy_avx512(struct gw_span s)
+{
+    const struct token t = read_token(s);
+
+    return t.letter == 0 || (t.digit == 0 && wordiness(&t, s.len) > DLP_VAL_WORDY);
 }
 #else
+double dlp_val_wordiness_avx512(struct gw_span s)
+{
+    return dlp_val_wordiness_scalar(s);
+}
+
 bool dlp_validate_is_wordy_avx512(struct gw_span s)
 {
     return dlp_validate_is_wordy(s);

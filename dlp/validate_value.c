@@ -8,24 +8,52 @@
 
 #include "dlp/validate_impl.h"
 
-struct shape {
-    size_t lower, upper, digit, other;
-    size_t high; /* of other: bytes of letters beyond ASCII */
+/* What a byte can be part of, a bit each. */
+enum {
+    LOWER = 1,
+    UPPER = 2,
+    DIGIT = 4,
+    HEX = 8,
+    NAME = 16,     /* of programs, with what joins their words */
+    QUANTITY = 32, /* dates, versions, sizes, times */
+    N = DIGIT | HEX | NAME | QUANTITY,
+    A = LOWER | HEX | NAME,
+    G = LOWER | NAME,
+    B = UPPER | HEX | NAME,
+    H = UPPER | NAME,
+    T = UPPER | NAME | QUANTITY,
+    J = NAME,
+    D = NAME | QUANTITY,
+    Q = QUANTITY,
 };
 
+static const uint8_t kinds[256] = {[' '] = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, Q, D, D, Q, N, N, N,
+                                   N,         N, N, N, N, N, N, Q, 0, 0, 0, 0, 0, 0, B, B, B, B, B,
+                                   B,         H, H, H, H, H, H, H, H, H, H, H, H, H, T, H, H, H, H,
+                                   H,         T, J, 0, J, 0, J, 0, A, A, A, A, A, A, G, G, G, G, G,
+                                   G,         G, G, G, G, G, G, G, G, G, G, G, G, G, G};
+
+struct shape {
+    size_t lower, upper, digit, other;
+    size_t high;  /* of other: bytes of letters beyond ASCII */
+    unsigned all; /* what all bytes can be part of */
+};
+
+/* No byte is asked with a branch: in a secret it is hard to guess what comes next. */
 static struct shape shape_of(struct gw_span s)
 {
-    struct shape sh = {0, 0, 0, 0, 0};
+    struct shape sh = {.all = UINT8_MAX};
 
     for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
+        unsigned kind = kinds[(unsigned char)s.ptr[i]];
 
-        sh.lower += dlp_is_lower(c);
-        sh.upper += dlp_is_upper(c);
-        sh.digit += dlp_is_digit(c);
-        sh.other += !dlp_is_alnum(c);
-        sh.high += (unsigned char)c >= 0x80;
+        sh.lower += kind & LOWER;
+        sh.upper += kind / UPPER & 1;
+        sh.digit += kind / DIGIT & 1;
+        sh.high += (unsigned char)s.ptr[i] >= 0x80;
+        sh.all &= kind;
     }
+    sh.other = s.len - sh.lower - sh.upper - sh.digit;
     return sh;
 }
 
@@ -52,10 +80,7 @@ static bool is_env_line(const struct dlp_validate_in *in)
 /* Hexadecimal digits in a number that no generator gives: a key that was cut, or an identifier. */
 static bool is_odd_hex(struct gw_span s, struct shape sh)
 {
-    for (size_t i = 0; i < s.len; i++)
-        if (dlp_hex_value(s.ptr[i]) < 0)
-            return false;
-    return (sh.lower == 0 || sh.upper == 0) && s.len % 8 != 0 && s.len != 20;
+    return (sh.all & HEX) != 0 && (sh.lower == 0 || sh.upper == 0) && s.len % 8 != 0 && s.len != 20;
 }
 
 /* References to where the secret is kept, and pieces of programs. */
@@ -100,10 +125,12 @@ static bool has_tail(struct gw_span s)
 }
 
 /* Paths, addresses, file names. */
-static bool is_place(struct gw_span s)
+static bool is_place(struct gw_span s, const struct shape *sh)
 {
     unsigned slashes = 0;
 
+    if (sh->other == 0)
+        return false;
     for (size_t i = 0; i < s.len; i++)
         slashes += s.ptr[i] == '/' || s.ptr[i] == '\\';
     if ((slashes > 1 && dlp_val_contains(s, "://")) || gw_span_starts(s, GW_SPAN("./")) ||
@@ -119,12 +146,7 @@ static bool is_place(struct gw_span s)
 /* Letters, digits, dots and underscores that spell words: a name in a program. */
 static bool is_identifier(struct gw_span s, struct shape sh)
 {
-    bool plain = true;
-
-    for (size_t i = 0; i < s.len; i++)
-        plain = plain && (dlp_is_alnum(s.ptr[i]) || s.ptr[i] == '_' || s.ptr[i] == '.' ||
-                          s.ptr[i] == '-' || s.ptr[i] == '[' || s.ptr[i] == ']');
-    if (!plain || dlp_is_digit(s.ptr[0]))
+    if ((sh.all & NAME) == 0 || dlp_is_digit(s.ptr[0]))
         return false;
     if (sh.digit == 0)
         return sh.lower + sh.upper < 9 || dlp_val_wordiness(s) > 0.6;
@@ -136,21 +158,17 @@ static bool is_constant(struct gw_span s, struct shape sh)
 {
     size_t joints = 0;
 
+    if (sh.lower != 0 || sh.other < 2 || sh.upper <= sh.digit)
+        return false;
     for (size_t i = 0; i < s.len; i++)
         joints += s.ptr[i] == '_' || s.ptr[i] == '-';
-    return sh.lower == 0 && joints >= 2 && joints == sh.other && sh.upper > sh.digit;
+    return joints == sh.other;
 }
 
 /* Dates, versions, sizes, times: digits with separators, or with a short unit. */
 static bool is_quantity(struct gw_span s, struct shape sh)
 {
-    bool separators = true;
-
-    for (size_t i = 0; i < s.len; i++)
-        separators = separators && (dlp_is_digit(s.ptr[i]) || s.ptr[i] == '.' || s.ptr[i] == ':' ||
-                                    s.ptr[i] == '-' || s.ptr[i] == '/' || s.ptr[i] == ',' ||
-                                    s.ptr[i] == 'T' || s.ptr[i] == 'Z');
-    if (separators && sh.other > 0)
+    if ((sh.all & QUANTITY) != 0 && sh.other > 0)
         return true;
     return sh.digit > 0 && sh.other == 0 && sh.lower + sh.upper <= 2 && s.len <= 6;
 }
@@ -171,42 +189,23 @@ static bool is_encrypted(struct gw_span s)
 }
 
 /* The entropy that a generated key has at least. What an alphabet of 16 digits gives ends at 4 bits, of 64 at 6, however long. */
-static double entropy_asked(struct gw_span s)
+static double entropy_asked(struct gw_span s, struct shape sh)
 {
     enum { LONG = 64, LONG_HEX = 31 };
-    size_t hex = 0;
 
-    while (hex < s.len && dlp_hex_value(s.ptr[hex]) >= 0)
-        hex++;
-    if (hex == s.len && s.len > LONG_HEX)
+    if ((sh.all & HEX) != 0 && s.len > LONG_HEX)
         return 0.62 * __builtin_log2(LONG_HEX + 1.0);
     return 0.62 * __builtin_log2((double)(s.len < LONG ? s.len : LONG) + 1);
 }
 
 /* ---- keys, tokens, secrets -------------------------------------------------------------------- */
 
-int dlp_validate_secret_value(const struct dlp_validate_in *in)
+/* What speaks for a key with letters in it, and against it. */
+static int weigh_secret(struct gw_span s, struct shape sh)
 {
-    struct gw_span s = dlp_val_span(in);
-    struct shape sh = shape_of(s);
-    double wordy;
-    bool in_quotes = quoted(in) || is_env_line(in);
-    int score = dlp_val_name_score(in);
+    double wordy = dlp_val_wordiness(s);
+    int score = 0;
 
-    if (score == DLP_VALIDATE_REJECT || dlp_val_is_placeholder(s) || is_reference(s) ||
-        is_place(s) || is_quantity(s, sh) || dlp_val_is_called_hash(in))
-        return DLP_VALIDATE_REJECT;
-    if (dlp_val_sequential(s) * 3 > s.len)
-        return DLP_VALIDATE_REJECT;
-    if (!in_quotes && (char_after(in) == '(' || char_after(in) == '[' || char_after(in) == '{'))
-        return DLP_VALIDATE_REJECT;
-    if (is_identifier(s, sh))
-        return DLP_VALIDATE_REJECT;
-    if (sh.lower + sh.upper == 0)
-        return sh.other == 0 && s.len >= 16 ? -15 : DLP_VALIDATE_REJECT;
-    if (dlp_val_entropy(s) < entropy_asked(s))
-        return DLP_VALIDATE_REJECT;
-    wordy = dlp_val_wordiness(s);
     if (sh.digit == 0)
         score -= wordy > 0.5 ? 35 : 15;
     else if (wordy > 0.75 && sh.digit * 5 < s.len)
@@ -219,8 +218,31 @@ int dlp_validate_secret_value(const struct dlp_validate_in *in)
         score -= 25;
     if (is_odd_hex(s, sh))
         score -= 10;
-    if (is_encrypted(s))
-        score -= 40;
+    return is_encrypted(s) ? score - 40 : score;
+}
+
+int dlp_validate_secret_value(const struct dlp_validate_in *in)
+{
+    struct gw_span s = dlp_val_span(in);
+    struct shape sh = shape_of(s);
+    bool in_quotes = quoted(in) || is_env_line(in);
+    int score;
+
+    if (is_quantity(s, sh) || is_place(s, &sh) || dlp_val_is_placeholder(s) || is_reference(s) ||
+        dlp_val_is_called_hash(in))
+        return DLP_VALIDATE_REJECT;
+    score = dlp_val_name_score(in);
+    if (score == DLP_VALIDATE_REJECT || dlp_val_sequential(s) * 3 > s.len)
+        return DLP_VALIDATE_REJECT;
+    if (!in_quotes && (char_after(in) == '(' || char_after(in) == '[' || char_after(in) == '{'))
+        return DLP_VALIDATE_REJECT;
+    if (is_identifier(s, sh))
+        return DLP_VALIDATE_REJECT;
+    if (sh.lower + sh.upper == 0)
+        return sh.other == 0 && s.len >= 16 ? -15 : DLP_VALIDATE_REJECT;
+    if (dlp_val_entropy(s) < entropy_asked(s, sh))
+        return DLP_VALIDATE_REJECT;
+    score += weigh_secret(s, sh);
     return in_quotes ? score + 5 : score;
 }
 
@@ -356,7 +378,7 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
         return DLP_VALIDATE_REJECT;
     if (sh.lower + sh.upper + sh.digit < 3 || (s.len > 40 && dlp_val_wordiness(s) > 0.8))
         return DLP_VALIDATE_REJECT;
-    if (is_place(s) || (is_quantity(s, sh) && sh.other > 0))
+    if (is_place(s, &sh) || (is_quantity(s, sh) && sh.other > 0))
         return DLP_VALIDATE_REJECT;
     if (!in_quotes && (is_identifier(s, sh) || sh.other * 2 > s.len))
         return judge_bare_word(in, s, sh);
@@ -369,8 +391,8 @@ int dlp_validate_prose_password(const struct dlp_validate_in *in)
     struct gw_span s = dlp_val_span(in);
     struct shape sh = shape_of(s);
 
-    if (is_not_a_password(bare(s)) || dlp_val_is_placeholder(s) || is_reference(s) || is_place(s) ||
-        is_quantity(s, sh))
+    if (is_not_a_password(bare(s)) || dlp_val_is_placeholder(s) || is_reference(s) ||
+        is_place(s, &sh) || is_quantity(s, sh))
         return DLP_VALIDATE_REJECT;
     if (sh.lower + sh.upper == 0)
         return sh.digit >= 4 ? -30 : DLP_VALIDATE_REJECT;

@@ -188,17 +188,18 @@ static const char *const reference[MOST_INSIDE + 1] = {
     "request.",    "req.",       "props.",    "state.",    "->",       "::",
     "=>",          "()",         "file://",   "input(",    "getpass",  "prompt(",
     "data[",       "enc(",       "!vault",    "secretref", "keyvault", "credentials("};
-static const char *const template[MOST_INSIDE + 1] = {
-    "$(", "%(", "<%", "****", "....", "@@", "%s", "#{", "\xE2\x80\xA2", "\xE2\x80\xA6"};
-static const char *const made_up[MOST_INSIDE + 1] = {
-    "example",    "xxxx",       "changeme",  "change_me", "change-me",   "placeholder",
-    "your_",      "your-",      "yourtoken", "yourapi",   "yoursecret",  "yourpass",
-    "yourkey",    "youraccess", "insert_",   "insert-",   "redacted",    "replace_",
-    "replace-",   "replaceme",  "goes_here", "goes-here", "goeshere",    "keyhere",
-    "tokenhere",  "_here",      "-here",     "enter_",    "put_your",    "to_be_",
-    "undefined",  "not_real",   "notreal",   "my_secret", "mysecret",    "my-secret",
-    "my_token",   "my-token",   "my_api",    "my-api",    "some_secret", "some-secret",
-    "stringhere", "secrethere", "dummy",     "foobar",    "test_test",   "randomstring"};
+#define TEMPLATE "$(", "%(", "<%", "****", "....", "@@", "%s", "#{", "\xE2\x80\xA2", "\xE2\x80\xA6"
+static const char *const template[MOST_INSIDE + 1] = {TEMPLATE};
+static const char *const placeholder[MOST_INSIDE + 1] = {
+    TEMPLATE,      "example",    "xxxx",       "changeme",  "change_me", "change-me",
+    "placeholder", "your_",      "your-",      "yourtoken", "yourapi",   "yoursecret",
+    "yourpass",    "yourkey",    "youraccess", "insert_",   "insert-",   "redacted",
+    "replace_",    "replace-",   "replaceme",  "goes_here", "goes-here", "goeshere",
+    "keyhere",     "tokenhere",  "_here",      "-here",     "enter_",    "put_your",
+    "to_be_",      "undefined",  "not_real",   "notreal",   "my_secret", "mysecret",
+    "my-secret",   "my_token",   "my-token",   "my_api",    "my-api",    "some_secret",
+    "some-secret", "stringhere", "secrethere", "dummy",     "foobar",    "test_test",
+    "randomstring"};
 
 static const char *const *const lists[DLP_WORDS] = {
     [DLP_WORDS_ABOUT] = about,
@@ -210,7 +211,7 @@ static const char *const *const lists[DLP_WORDS] = {
     [DLP_WORDS_HASH] = hash,
     [DLP_WORDS_REFERENCE] = reference,
     [DLP_WORDS_TEMPLATE] = template,
-    [DLP_WORDS_MADE_UP] = made_up,
+    [DLP_WORDS_PLACEHOLDER] = placeholder,
 };
 
 /* Of a list whose words a value may be: where each is, by its hash; plus 1. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "dlp/prefilter.h"
-#include "dlp/validate.h"
+#include "dlp/validate_impl.h"
 #include "tests/test.h"
 
 /* Runs a validator on the part of text between '[' and ']' (which are taken away), or on all of it. */
@@ -477,7 +477,9 @@ static void test_wordy_at_once(void)
             len += strlen(piece);
         }
         if (!CHECK(dlp_validate_is_wordy_avx512((struct gw_span){token, want}) ==
-                   dlp_validate_is_wordy((struct gw_span){token, want})))
+                   dlp_validate_is_wordy((struct gw_span){token, want})) ||
+            !CHECK(dlp_val_wordiness_avx512((struct gw_span){token, want}) ==
+                   dlp_val_wordiness_scalar((struct gw_span){token, want})))
             return;
         n_wordy += dlp_validate_is_wordy((struct gw_span){token, want});
         n_other += !dlp_validate_is_wordy((struct gw_span){token, want});
@@ -485,9 +487,41 @@ static void test_wordy_at_once(void)
     CHECK(n_wordy > 1000 && n_other > 1000);
 }
 
+/* What counts in a short token counts with as many bytes behind it that do not, where each is looked at alone. */
+static void test_counting_at_once(void)
+{
+    static const char *const pieces[] = {"abc", "d",  "e",    "4321", "qwe", "rt",
+                                         "y",   "Lk", "JhGf", "a1b",  "2c",  "3d4",
+                                         "x9",  "8",  "zab",  "9",    "0a",  "_"};
+    unsigned long state = 7, n_counting = 0, n_other = 0;
+
+    for (unsigned round = 0; round < 20000; round++) {
+        char token[128];
+        size_t len = 0, want = 1 + round % 64;
+        bool counts;
+
+        memset(token, '#', sizeof(token));
+        while (len < want) {
+            const char *piece = NULL;
+
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            piece = pieces[(state >> 33) % (sizeof(pieces) / sizeof(*pieces))];
+            for (; *piece != '\0' && len < want; piece++)
+                token[len++] = *piece;
+        }
+        counts = dlp_val_sequential((struct gw_span){token, sizeof(token)}) != 0;
+        if (!CHECK((dlp_val_sequential((struct gw_span){token, want}) != 0) == counts))
+            return;
+        n_counting += counts;
+        n_other += !counts;
+    }
+    CHECK(n_counting > 1000 && n_other > 1000);
+}
+
 int main(void)
 {
     test_wordy_at_once();
+    test_counting_at_once();
     test_registry();
     test_checksums();
     test_cards_and_accounts();
