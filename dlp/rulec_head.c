@@ -14,6 +14,7 @@ struct head {
     unsigned work;
     const struct rx_node *alt; /* of this node only the kids [from, to) count; NULL: all of all */
     unsigned from, to;
+    uint64_t length; /* of such a kid, which is one and begins the match, as a bit; 0: any */
 };
 
 static uint32_t step(uint32_t at)
@@ -24,6 +25,16 @@ static uint32_t step(uint32_t at)
 }
 
 static uint32_t walk(struct head *h, const struct rx_node *n, uint32_t at);
+static uint64_t between(struct head *h, const struct rx_node *n, uint64_t at, uint64_t ends);
+
+/* Adds the bytes of a kid of h->alt. */
+static uint32_t walk_kid(struct head *h, const struct rx_node *kid, uint32_t at)
+{
+    if (h->length == 0)
+        return walk(h, kid, at);
+    (void)between(h, kid, at, h->length);
+    return (uint32_t)h->length;
+}
 
 static uint32_t walk_repeat(struct head *h, const struct rx_node *n, uint32_t at)
 {
@@ -61,8 +72,10 @@ static uint32_t walk(struct head *h, const struct rx_node *n,
         return step(at);
     case RX_ALT:
         for (const struct rx_node *k = n->kid; k != NULL; k = k->next, kid++)
-            if (n != h->alt || (kid >= h->from && kid < h->to))
+            if (n != h->alt)
                 ends |= walk(h, k, at);
+            else if (kid >= h->from && kid < h->to)
+                ends |= walk_kid(h, k, at);
         return ends;
     case RX_REPEAT:
         return walk_repeat(h, n, at);
@@ -179,9 +192,7 @@ uint64_t rx_lengths(const struct rx_node *n)
 
 /* ---- heads of matches of one length ------------------------------------------------------- */
 
-/* Adds the bytes of n, where it begins at some offset of `at` and ends at some of `ends`; returns those where it can begin. */
-static uint64_t between(struct head *h, const struct rx_node *n, uint64_t at, uint64_t ends);
-
+/* between() adds the bytes of n, where it begins at some offset of `at` and ends at some of `ends`; returns those where it can begin. */
 static uint64_t between_kids(struct head *h, const struct rx_node *kid, uint64_t at, uint64_t ends)
 {
     unsigned work = 0;
@@ -233,19 +244,29 @@ static uint64_t between(struct head *h, const struct rx_node *n, uint64_t at,
     return at;
 }
 
-/* Numbers are told from each other by how long they are: a head for each length, when they are few. 0: they are not, or it is no number. */
-static unsigned heads_by_length(const struct rx_node *n, enum rulec_boundary after,
-                                struct bundle_set out[BUNDLE_HEADS][BUNDLE_HEAD_BYTES])
+/* Does every match begin with a digit? */
+static bool is_number(const struct rx_node *n)
 {
     static const struct bundle_set digits = {{0, 0x03ff0000, 0, 0, 0, 0, 0, 0}};
-    uint64_t lengths = rx_lengths(n);
-    struct bundle_set first = {{0}}, next;
-    unsigned n_heads = 0;
+    struct bundle_set first = {{0}};
 
     rx_first(n, &first);
     for (unsigned i = 0; i < 8; i++)
         if ((first.w[i] & ~digits.w[i]) != 0)
-            return 0;
+            return false;
+    return true;
+}
+
+/* Numbers are told from each other by how long they are: a head for each length, when they are few. 0: they are not, or it is no number. */
+static unsigned heads_by_length(const struct rx_node *n, enum rulec_boundary after,
+                                struct bundle_set out[BUNDLE_HEADS][BUNDLE_HEAD_BYTES])
+{
+    uint64_t lengths = rx_lengths(n);
+    struct bundle_set next;
+    unsigned n_heads = 0;
+
+    if (!is_number(n))
+        return 0;
     if (after == RULEC_BOUNDARY_NONE || (lengths >> LONGEST & 1) != 0 ||
         __builtin_popcountll(lengths) < 2 || __builtin_popcountll(lengths) > BUNDLE_HEADS)
         return 0;
@@ -266,6 +287,29 @@ static unsigned heads_by_length(const struct rx_node *n, enum rulec_boundary aft
     return n_heads;
 }
 
+/* The same of what they begin with, such as 25[0-5]|2[0-4]\d|1?\d?\d in front of a point: a head for each length of each alternative. */
+static unsigned heads_by_beginning(const struct rx_node *n, const struct rx_node *alt,
+                                   enum rulec_boundary after,
+                                   struct bundle_set out[BUNDLE_HEADS][BUNDLE_HEAD_BYTES])
+{
+    unsigned n_heads = 0, kid = 0;
+
+    if (alt == NULL || !is_number(n))
+        return 0;
+    for (const struct rx_node *k = alt->kid; k != NULL; k = k->next, kid++)
+        for (uint64_t left = rx_lengths(k); left != 0; left &= left - 1) {
+            struct head h = {.alt = alt, .from = kid, .to = kid + 1, .length = left & -left};
+
+            if (n_heads == BUNDLE_HEADS || h.length >= UINT64_C(1) << BEYOND)
+                return 0;
+            h.set = out[n_heads++];
+            fill(&h, n, after);
+            if (h.work > MAX_HEAD_WORK)
+                return 0;
+        }
+    return n_heads;
+}
+
 /* ---- all of it ---------------------------------------------------------------------------- */
 
 unsigned rx_heads(const struct rx_node *n, enum rulec_boundary after,
@@ -274,6 +318,8 @@ unsigned rx_heads(const struct rx_node *n, enum rulec_boundary after,
     const struct rx_node *alt = first_alt(n);
     unsigned n_kids = 0, n_heads = heads_by_length(n, after, out);
 
+    if (n_heads == 0)
+        n_heads = heads_by_beginning(n, alt, after, out);
     if (n_heads != 0)
         return n_heads;
     for (const struct rx_node *k = alt == NULL ? NULL : alt->kid; k != NULL; k = k->next)

@@ -470,6 +470,19 @@ static void test_heads(void)
     for (unsigned i = 0; i < 3; i++)
         CHECK(!rx_set_has(&heads[i][9 + i], '5') && rx_set_has(&heads[i][9 + i], ' ') &&
               rx_set_has(&heads[i][9 + i], 0) && rx_set_has(&heads[i][10 + i], '5'));
+    /* And of each alternative that it begins with: no four digits in front of a point. */
+    CHECK(rx_parse(arena, GW_SPAN("(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\\.[0-9]{1,5}){3}"), false,
+                   RULEC_BOUNDARY_WORD, &p, &err) == GW_OK);
+    CHECK(rx_heads(p.root, p.after, heads) == 5);
+    for (unsigned i = 0; i < 5; i++) {
+        static const unsigned points[] = {3, 3, 1, 2, 3};
+
+        CHECK(rx_set_has(&heads[i][0], '2') == (i != 4) &&
+              rx_set_has(&heads[i][0], '1') == (i > 1));
+        for (unsigned k = 1; k <= points[i]; k++)
+            CHECK(rx_set_has(&heads[i][k], '.') == (k == points[i]) &&
+                  rx_set_has(&heads[i][k], '5') == (k < points[i] && (i != 1 || k != 1)));
+    }
     CHECK(rx_parse(arena, GW_SPAN("(?:ab|[0-9]x)z"), false, RULEC_BOUNDARY_WORD, &p, &err) ==
           GW_OK);
     CHECK(rx_heads(p.root, p.after, heads) == 2);
