@@ -150,23 +150,22 @@ size_t view_stretch_at(struct gw_span text, size_t at, bool *worth)
     }
 #if defined(__x86_64__)
     if (view_has_avx512()) {
-        bool is_hex = false, nothing = false;
+        bool nothing = false;
+        const size_t run = view_run_avx512(gw_span_from(text, at), &nothing);
 
-        end = at + view_run_avx512(text.ptr + at, text.len - at, &nothing);
-        if (end != at && stretch_end(text, at, end, &is_hex) == end) {
+        if (run != 0 && !view_may_end_line(text, at + run)) {
             *worth = !nothing;
-            return end;
+            return at + run;
         }
-    }
-#endif
-    end = blob_end(text, at, &hex);
-#if defined(__x86_64__)
-    if (!hex && view_has_avx512() &&
-        view_lines_say_nothing_avx512((struct gw_span){text.ptr + at, end - at})) {
-        *worth = false;
+        end = run == 0 ? blob_end(text, at, &hex)
+                       : padding_end(text, stretch_end(text, at, at + run, &hex));
+        *worth =
+            (hex || !view_lines_say_nothing_avx512((struct gw_span){text.ptr + at, end - at})) &&
+            !view_says_nothing((struct gw_span){text.ptr + at, end - at}, hex);
         return end;
     }
 #endif
+    end = blob_end(text, at, &hex);
     *worth = !view_says_nothing((struct gw_span){text.ptr + at, end - at}, hex);
     return end;
 }

@@ -29,9 +29,15 @@ static inline unsigned view_digit(char c, bool hex)
  * this is much cheaper than to decode it. */
 bool view_says_nothing(struct gw_span stretch, bool hex);
 
-/* Digits of the run of base64 at p, with `left` bytes of the text from p on; 0 when it is too long for this, too short or hex. *nothing:
- * view_says_nothing() of a stretch that is this run. */
-size_t view_run_avx512(const char *p, size_t left, bool *nothing);
+/* Can a line of a stretch end at `at`, so that another one may follow? */
+static inline bool view_may_end_line(struct gw_span text, size_t at)
+{
+    return at < text.len && (text.ptr[at] == '\n' || text.ptr[at] == '\r' || text.ptr[at] == '\\');
+}
+
+/* Digits of the run of base64 at the beginning of text; 0 when it is too long for this, too short or hex. *nothing: view_says_nothing()
+ * of a stretch that is this run; unchanged where a line may end behind it, since the stretch may be longer. */
+size_t view_run_avx512(struct gw_span text, bool *nothing);
 
 /* Is view_says_nothing() plain of a short stretch of base64, which may have several lines? */
 bool view_lines_say_nothing_avx512(struct gw_span stretch);

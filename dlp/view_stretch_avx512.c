@@ -147,14 +147,14 @@ static inline bool says_nothing(__m512i digits, unsigned n)
     return true;
 }
 
-size_t view_run_avx512(const char *p, size_t left, bool *nothing)
+size_t view_run_avx512(struct gw_span text, bool *nothing)
 {
     __m512i v, digits;
     __mmask64 is_digit;
     uint64_t in;
     unsigned n;
 
-    digits = digits_at(p, left, &is_digit, &v);
+    digits = digits_at(text.ptr, text.len, &is_digit, &v);
     if (is_digit == UINT64_MAX)
         return 0;
     n = (unsigned)__builtin_ctzll(~is_digit);
@@ -162,7 +162,8 @@ size_t view_run_avx512(const char *p, size_t left, bool *nothing)
     /* Of hex more has to be known. */
     if (n < VIEW_BLOB_MIN || (in & ~hex_of(v)) == 0)
         return 0;
-    *nothing = says_nothing(_mm512_maskz_mov_epi8(in, digits), n);
+    if (!view_may_end_line(text, n))
+        *nothing = says_nothing(_mm512_maskz_mov_epi8(in, digits), n);
     return n;
 }
 

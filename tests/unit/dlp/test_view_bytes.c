@@ -179,8 +179,8 @@ static void test_stretches(void)
             CHECK(memcmp(one, other, sizeof(one)) == 0);
         }
         if (!hex && len < VIEW_BLOCK && view_has_avx512()) {
-            bool is_nothing = false;
-            size_t run = view_run_avx512(text, len, &is_nothing);
+            bool is_nothing = false, is_asked = true;
+            size_t run = view_run_avx512((struct gw_span){text, len}, &is_nothing);
 
             CHECK(run == 0 ||
                   (run == len &&
@@ -188,6 +188,9 @@ static void test_stretches(void)
             CHECK(run == 0 ||
                   is_nothing == view_lines_say_nothing_avx512((struct gw_span){text, len}));
             at_once += run != 0 && is_nothing;
+            /* A line that goes on is not asked alone. */
+            text[len] = "\n\r\\"[round % 3];
+            CHECK(view_run_avx512((struct gw_span){text, len + 1}, &is_asked) == run && is_asked);
         }
         if (!hex && view_has_avx512() && len > 40 && len < VIEW_BLOCK) {
             /* The same digits in two lines. */
