@@ -64,7 +64,8 @@ void dlp_scanner_measure(struct dlp_scanner *s, struct dlp_rule_cost *costs)
 
 /* ---- one match -------------------------------------------------------------------------- */
 
-static bool add_finding(struct scan_leaf *x, const struct dlp_finding *f)
+/* Where the next finding goes; NULL with x->st set. */
+static struct dlp_finding *next_finding(struct scan_leaf *x)
 {
     struct dlp_scanner *s = x->s;
 
@@ -74,18 +75,17 @@ static bool add_finding(struct scan_leaf *x, const struct dlp_finding *f)
 
         if (cap > MAX_LEAF_FINDINGS) {
             x->st = GW_ELIMIT;
-            return false;
+            return NULL;
         }
         grown = realloc(s->found, cap * sizeof(*grown));
         if (grown == NULL) {
             x->st = GW_ENOMEM;
-            return false;
+            return NULL;
         }
         s->found = grown;
         s->cap_found = cap;
     }
-    s->found[s->n_found++] = *f;
-    return true;
+    return &s->found[s->n_found++];
 }
 
 /* Has the time that the document was given run out? */
@@ -119,39 +119,31 @@ static inline void add_work(struct scan_leaf *x, uint64_t steps)
 /* What became of a try. */
 enum outcome { NO_MATCH, REFUSED, TAKEN };
 
-/* Judges a match of a rule that does not take all; true when it is a finding, which f becomes. */
-static bool judge_match(struct scan_leaf *x, size_t at, const struct bundle_match *m,
-                        struct dlp_finding *f)
-{
-    struct scan_match found = {.rule = f->rule,
-                               .match_start = at,
-                               .match_end = at + m->len,
-                               .start = f->start,
-                               .end = f->end};
-
-    if (!scan_judge(x, &found))
-        return false;
-    f->start = (uint32_t)found.start;
-    f->end = (uint32_t)found.end;
-    f->confidence = found.confidence;
-    return true;
-}
-
 /* Judges the match m of a pattern at byte `at`; true when it is a finding. */
 static bool take_match(struct scan_leaf *x, const struct bundle_try *t, size_t at,
                        const struct bundle_match *m)
 {
-    struct dlp_finding f = {.rule = t->rule,
-                            .leaf = x->leaf,
-                            .start = (uint32_t)at + m->start,
-                            .end = (uint32_t)at + m->end,
-                            .confidence = t->confidence};
-    bool is_sure = t->takes_all && t->confidence >= x->report_from && x->s->explain == NULL;
+    struct scan_match found = {.rule = t->rule,
+                               .match_start = at,
+                               .match_end = at + m->len,
+                               .start = at + m->start,
+                               .end = at + m->end,
+                               .confidence = t->confidence};
+    const bool is_sure = t->takes_all && t->confidence >= x->report_from && x->s->explain == NULL;
+    struct dlp_finding *f = NULL;
 
     if (m->end <= m->start || !scan_boundary_after(t->after, x->text, at + m->len) ||
-        (!is_sure && !judge_match(x, at, m, &f)) || !add_finding(x, &f))
+        (!is_sure && !scan_judge(x, &found)))
         return false;
-    scan_count_apart(x, &f, t->counts);
+    f = next_finding(x);
+    if (f == NULL)
+        return false;
+    *f = (struct dlp_finding){.rule = found.rule,
+                              .leaf = x->leaf,
+                              .start = (uint32_t)found.start,
+                              .end = (uint32_t)found.end,
+                              .confidence = found.confidence};
+    scan_count_apart(x, f, t->counts);
     x->s->state[t->rule] =
         (struct scan_state){.epoch = x->s->epoch, .next = (uint32_t)(at + m->len)};
     return true;

@@ -125,6 +125,25 @@ static bool next_cell(struct gw_span text, struct line l, char separator, size_t
     return true;
 }
 
+/* The next bytes of [i, to), NULs behind them. Its last ones are read with those in front of them: a vector of what was just written byte by
+ * byte would wait for that. */
+static inline v16 bytes_of(const char *p, size_t i, size_t to)
+{
+    static const v16 number = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    v16 b = {0};
+
+    if (to - i >= sizeof(b)) {
+        memcpy(&b, p + i, sizeof(b));
+        return b;
+    }
+    if (to < sizeof(b)) {
+        memcpy(&b, p + i, to - i);
+        return b;
+    }
+    memcpy(&b, p + to - sizeof(b), sizeof(b));
+    return b & (v16)(number >= (unsigned char)(sizeof(b) - (to - i)));
+}
+
 /* How many cells the separator makes of the line. */
 static unsigned count_cells(struct gw_span text, struct line l, char separator)
 {
@@ -136,12 +155,8 @@ static unsigned count_cells(struct gw_span text, struct line l, char separator)
     if (l.to - l.from > LINE)
         return 0;
     for (size_t i = l.from; i < l.to; i += sizeof(v16)) {
-        v16 b = {0};
+        const v16 b = bytes_of(text.ptr, i, l.to);
 
-        if (l.to - i >= sizeof(b))
-            memcpy(&b, text.ptr + i, sizeof(b));
-        else
-            memcpy(&b, text.ptr + i, l.to - i);
         quotes |= (v16)(b == '"');
         seen -= (v16)(b == (unsigned char)separator);
     }
