@@ -85,8 +85,7 @@ struct prefilter_places {
     unsigned n_literal;
     uint64_t start[PREFILTER_BLOCKS];
     uint64_t busy; /* bit i: word i of start may have some bits; */
-    uint64_t
-        rows; /* in word i of the bytes of runs a row of prefilter.least_row begins or goes on */
+    uint64_t rows; /* in word i of those of runs a row of prefilter.least_row begins or goes on */
     /* Where a digit or a colon is near, as far as these bytes say. */
     uint64_t digit[PREFILTER_BLOCKS + 1], colon[PREFILTER_BLOCKS + 1];
     /* Scratch of the find functions: starts with something near. */
@@ -240,9 +239,8 @@ struct prefilter_run {
     uint32_t index, n, pattern;
     /* How long a run can be that a match begins with and does not leave; UINT32_MAX: any. */
     uint32_t limit;
-    bool is_all; /* a match is the whole run, and nothing else */
-    bool
-        is_first; /* in front of it stands a byte that is in no token, so it begins where a token does */
+    bool is_all;   /* a match is the whole run, and nothing else */
+    bool is_first; /* in front of it stands a byte of no token, so it begins where a token does */
 };
 
 /* runs[first .. end): of one set and kind; least and most: n of the shortest and the longest. */
@@ -286,10 +284,14 @@ struct prefilter {
     /* Targets of those that are looked for by windows: window i has [first_target[i], first_target[i + 1]). */
     struct bundle_target *targets;
     struct prefilter_around *arounds; /* of each */
+    uint16_t *sequels_of; /* of the first of some targets, index in sequels plus 1; 0: none */
     /* Of each, where between the start and the window there are bytes of names alone: the way in which its name is followed, and how many
      * bytes of it there can be from the window on; else PREFILTER_ANY_NAME and UINT8_MAX, which is any number. */
     uint8_t *name_of, *name_left;
     uint32_t *first_target;
+    struct prefilter_sequels *sequels;        /* dlp/prefilter_sequel.h, */
+    struct prefilter_sequel_row *sequel_rows; /* and theirs */
+    unsigned n_sequels, n_sequel_rows;
     /* Runs of patterns that nothing else finds, in groups that can be at the same places; in each the shortest first. */
     struct prefilter_run *runs;
     struct prefilter_runs *run_groups;
@@ -469,6 +471,8 @@ struct prefilter_shares prefilter_share(const struct prefilter_quads *wide,
 struct prefilter_quads prefilter_wide_quads(const struct prefilter *f, const struct bundle *b);
 /* The same: fills in their targets and rows; false when out of memory. */
 bool prefilter_fill_wide(struct prefilter *f, const struct bundle *b);
+/* The same for the sequels of windows with many targets. */
+bool prefilter_fill_sequels(struct prefilter *f, const struct bundle *b);
 /* The same, when buckets are there, too: what can stand beside them. */
 void prefilter_fill_beside(struct prefilter *f, const struct bundle *b);
 

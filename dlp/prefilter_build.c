@@ -543,7 +543,7 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *ski
     copy_targets(f, b, skipped, is_start);
     prefilter_fill_named(f, b);
     sort_windows(f, b);
-    ok = prefilter_fill_wide(f, b) && fill_starts(f, b) && fill_buckets(f, b) &&
+    ok = prefilter_fill_sequels(f, b) && prefilter_fill_wide(f, b) && fill_starts(f, b) && fill_buckets(f, b) &&
          prefilter_fill_sieve(f);
 out:
     free(is_start);
@@ -563,6 +563,9 @@ void prefilter_fini(struct prefilter *f)
     free(f->name_of);
     free(f->name_left);
     free(f->first_target);
+    free(f->sequels_of);
+    free(f->sequels);
+    free(f->sequel_rows);
     free(f->needs);
     free(f->runs);
     free(f->run_groups);

@@ -2,6 +2,7 @@
  * that it begins with, what follows the window. Thread: the scanner's. */
 #include <string.h>
 
+#include "dlp/prefilter_sequel.h"
 #include "dlp/rulec.h"
 #include "dlp/rulec_anchor.h"
 #include "dlp/scan.h"
@@ -222,7 +223,7 @@ void scan_offer_seen(struct scan_leaf *x, const struct bundle_target *t, size_t 
 }
 
 /* Which of n targets from the i-th on fit what is around a window at `at`. Where many do, the name that it stands in is asked, which is one for
- * all; else it is asked for each start, where most have been refused for less. */
+ * all, and what follows; else each start is asked, where most have been refused for less. */
 static inline uint64_t fitting(struct scan_leaf *x, uint32_t i, unsigned n,
                                const uint64_t around[2], size_t at)
 {
@@ -234,7 +235,12 @@ static inline uint64_t fitting(struct scan_leaf *x, uint32_t i, unsigned n,
         return found;
     name = name_at(x, at);
     x->work++;
-    return f->named(f, i, found, name->alive, name->to - at);
+    found = f->named(f, i, found, name->alive, name->to - at);
+    if (f->sequels_of[i] == 0)
+        return found;
+    x->work++;
+    return prefilter_sequels_left(f, &f->sequels[f->sequels_of[i] - 1], found,
+                                  (const unsigned char *)x->text.ptr, at, x->text.len);
 }
 
 void scan_offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end, const uint64_t around[2],

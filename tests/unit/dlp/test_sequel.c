@@ -1,6 +1,7 @@
 /* tests/unit/dlp/test_sequel.c - what stands behind a window: where it cannot stand behind one no matcher runs, and where it can the same is
  * found as by trying every byte, wherever the text ends or is cut. */
 #include "dlp/dlp.h"
+#include "dlp/prefilter_sequel.h"
 #include "dlp/rulec_anchor.h"
 #include "dlp/scan.h"
 #include "tests/unit/dlp/rules_help.h"
@@ -26,6 +27,19 @@ static const char text_of_rules[] = RULE("given", GIVEN, "key=abcab;")
                         RULE("both", "arn:[a-c-]{0,4}:[a-c:]{0,5}[ab]{5}:", "arn::ababa:")
                             RULE("own-sign", "key=[a-c=]{1,6}=ab", "key=a=ab")
                                 RULE("open", "pass(wd|word)?[:=]'[^'\\\\n]{2,8}'", "pass='ab'");
+
+/* Patterns of one name, and most of one window. */
+enum { MANY = 12 };
+#define NAMED(n, sequel, example) RULE("named-" n, "password" sequel, "password" example)
+static const char text_of_many[] = NAMED("1", "[a-c.]{0,4}[=:][a-c]{3}", "=abc")
+    NAMED("2", "[a-c]{0,2}[:=][a-c]{2}=", ":ab=") NAMED("3", "[.=:]{0,3}'[a-c]", "='a")
+        NAMED("4", "[a-c x]{0,2}[=:]{2}[a-c]", "::a") NAMED("5", "[ab.]{1,9}[:']", "ab:")
+            NAMED("6", "[a-c/]{0,40}=[a-c ]{0,5};", "=ab;") NAMED("7", "['=]{0,3}[a-c]{4}", "=abca")
+                NAMED("8", "[a-c x]{1,2}[a-c.]{0,3}[=|]ab", " =ab")
+                    NAMED("9", "[a-c]{5,}'", "abcab'") NAMED("10", "[-/a]{0,9}:[a-c]{1,3}", ":a")
+                        NAMED("11", "[^a-c;]{0,6}[a-c]{2};", "=ab;")
+                            NAMED("12", "[;.a-c]{0,7}=", "a=") NAMED("13", "[a-c]{0,3}[-;]", "-")
+                                NAMED("14", "[a-c.]{0,64}:[a-c]", ":a");
 
 static size_t draw_text(char text[MOST + 80])
 {
@@ -83,6 +97,38 @@ static void test_texts(struct dlp_scanner *s, struct dlp_rules *r)
         free(exact);
     }
     CHECK(n_found > TEXTS / 20);
+}
+
+/* What stands behind a window is asked of all targets at once: what fits is kept, and little else. */
+static void test_many(struct dlp_scanner *s)
+{
+    struct dlp_rules *r = open_text(text_of_many);
+    const struct prefilter *f = &r->filter;
+    unsigned n_kept = 0, n_fit = 0;
+    const unsigned n_targets = f->first_target[1]; /* of the first window */
+
+    if (!CHECK(n_targets >= MANY && f->sequels_of[0] == 1))
+        return;
+    for (unsigned i = 0; i < TEXTS; i++) {
+        char text[MOST + 80];
+        const size_t len = draw_text(text), at = random_below((unsigned)len + 1);
+        struct scan_leaf x = {
+            .s = s, .rules = r, .filter = f, .text = {text, len}, .sequel_at = SIZE_MAX};
+        uint64_t left = prefilter_sequels_left(f, &f->sequels[0], UINT64_MAX,
+                                               (const unsigned char *)text, at, len);
+
+        for (unsigned k = 0; k < n_targets; k++) {
+            const struct bundle_target *t = &f->targets[k];
+            bool fits = scan_sequel_fits(&x, t->sequel, at + t->sequel_at);
+
+            CHECK(!fits || (left >> k & 1) != 0);
+            n_fit += fits;
+            n_kept += left >> k & 1;
+        }
+    }
+    CHECK(n_fit > TEXTS / 10 && n_kept < TEXTS * n_targets * 2 / 3);
+    test_texts(s, r);
+    dlp_rules_unref(r);
 }
 
 static enum gw_action note(void *ctx, const struct dlp_guard_finding *f)
@@ -217,6 +263,7 @@ int main(void)
         test_texts(s, r);
         test_growing(s, r);
     }
+    test_many(s);
     test_tries(s);
     test_choice();
     test_words();
