@@ -192,18 +192,8 @@ enum { SHORT_NAME = 12 }; /* bytes: the heads of a pattern say what follows them
 /* A way in which something follows a name. */
 struct way {
     const uint32_t *sets;
-    unsigned targets;
+    double often; /* the windows that lead to its patterns stand in text */
 };
-
-/* How many windows lead to each pattern; NULL when out of memory. */
-static unsigned *count_targets(const struct bundle *b)
-{
-    unsigned *n = calloc(b->n_patterns + 1, sizeof(*n));
-
-    for (uint32_t i = 0; i < b->n_targets && n != NULL; i++)
-        n[b->targets[i].pattern]++;
-    return n;
-}
 
 static bool asks_for_name(const struct bundle *b, const struct bundle_pattern *p)
 {
@@ -212,6 +202,29 @@ static bool asks_for_name(const struct bundle *b, const struct bundle_pattern *p
     memset(&anything, 0xff, sizeof(anything));
     return p->name_max > SHORT_NAME &&
            memcmp(&b->sets[p->behind_name[0]], &anything, sizeof(anything)) != 0;
+}
+
+/* How often windows that lead to each pattern that asks for a name stand in text; NULL when out of memory. */
+static double *weigh_patterns(const struct bundle *b)
+{
+    double *often = calloc(b->n_patterns + 1, sizeof(*often));
+
+    for (uint32_t i = 0; i < b->n_windows && often != NULL; i++) {
+        const struct bundle_window *w = &b->windows[i];
+        struct bundle_set sets[BUNDLE_WINDOW_BYTES];
+        double cost = 0;
+
+        for (uint32_t k = w->first_target; k < w->first_target + w->n_targets; k++) {
+            if (!asks_for_name(b, &b->patterns[b->targets[k].pattern]))
+                continue;
+            for (unsigned place = 0; place < BUNDLE_WINDOW_BYTES; place++)
+                sets[place] = b->sets[w->set[place]];
+            if (cost == 0)
+                cost = rulec_window_cost((const struct bundle_set *)sets);
+            often[b->targets[k].pattern] += cost;
+        }
+    }
+    return often;
 }
 
 /* The way of a pattern among n; n: it is none of them. */
@@ -224,15 +237,15 @@ static unsigned way_of(const struct way *ways, unsigned n, const struct bundle_p
     return i;
 }
 
-static int by_targets(const void *a, const void *b)
+static int by_often(const void *a, const void *b)
 {
     const struct way *x = a, *y = b;
 
-    return x->targets < y->targets ? 1 : -(x->targets > y->targets);
+    return x->often < y->often ? 1 : -(x->often > y->often);
 }
 
-/* The ways of all patterns that ask for one, those that most windows lead to first; returns how many. */
-static unsigned list_ways(const struct bundle *b, const unsigned *targets, struct way *ways)
+/* The ways of all patterns that ask for one, those that text leads to most first; returns how many. */
+static unsigned list_ways(const struct bundle *b, const double *often, struct way *ways)
 {
     unsigned n = 0;
 
@@ -245,21 +258,21 @@ static unsigned list_ways(const struct bundle *b, const unsigned *targets, struc
         way = way_of(ways, n, p);
         if (way == n)
             ways[n++] = (struct way){p->behind_name, 0};
-        ways[way].targets += targets[i];
+        ways[way].often += often[i];
     }
-    qsort(ways, n, sizeof(*ways), by_targets);
+    qsort(ways, n, sizeof(*ways), by_often);
     return n < PREFILTER_ANY_NAME ? n : PREFILTER_ANY_NAME;
 }
 
 /* Fills f->behind_name and ways, and says how many they are. */
 static bool fill_names(struct prefilter *f, const struct bundle *b, struct way *ways, unsigned *n)
 {
-    unsigned *targets = count_targets(b);
+    double *often = weigh_patterns(b);
 
-    if (targets == NULL)
+    if (often == NULL)
         return false;
-    *n = list_ways(b, targets, ways);
-    free(targets);
+    *n = list_ways(b, often, ways);
+    free(often);
     for (unsigned k = 0; k < BUNDLE_NAME_BYTES; k++) {
         for (unsigned byte = 0; byte < 256; byte++) {
             f->behind_name[k][byte] = UINT64_C(1) << PREFILTER_ANY_NAME;
