@@ -323,10 +323,11 @@ static inline const uint64_t *prefilter_run_bytes(const struct prefilter *f,
     return f->run_is_token ? places->token : places->run;
 }
 
-/* 16 bits of hash of the first of four bytes, which have no case. */
+/* 16 bits of hash of the first of four bytes, which have no case. No branch on the length: it is hard to guess. */
 static inline uint32_t prefilter_hash_of(enum prefilter_length length, uint32_t bytes)
 {
-    return ((length == PREFILTER_THREE ? bytes << 8 : bytes) * 0x9E3779B1u) >> 16;
+    _Static_assert(PREFILTER_FOUR == 0 && PREFILTER_THREE == 1, "bytes that are left out");
+    return ((bytes << (8 * (unsigned)length)) * 0x9E3779B1u) >> 16;
 }
 
 /* The same of the bytes at p, whatever their case; four can be read. */

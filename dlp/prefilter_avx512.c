@@ -211,75 +211,49 @@ static unsigned keep_hashes(const struct prefilter *f, const unsigned char *text
     return kept;
 }
 
-/* At which of eight places a literal can be: of three bytes at those of threes, else of four. */
-static inline __mmask8 keep_eight(const struct prefilter *f, const unsigned char *text,
-                                  const uint64_t *begin, __m512i place, __mmask8 threes)
+/* Can a literal of that length be at a place whose eight bytes are key, as prefilter_literal() says? */
+static inline bool fits(const struct prefilter *f, enum prefilter_length length, uint64_t key,
+                        uint64_t begin)
 {
-    const char *tables = (const char *)f->literals + offsetof(struct prefilter_index, common);
-    const __m512i at = _mm512_and_si512(place, _mm512_set1_epi64(PREFILTER_PLACE)),
-                  key = _mm512_i64gather_epi64(at, (const void *)(text - PREFILTER_LIT_BEFORE), 1);
-    __m512i hash, common, differs, begins, said;
+    const uint32_t bytes = (uint32_t)(key >> (8 * PREFILTER_LIT_BEFORE)) | 0x20202020u;
 
-    hash =
-        _mm512_or_si512(_mm512_srli_epi64(key, 8 * PREFILTER_LIT_BEFORE), _mm512_set1_epi8(0x20));
-    hash = _mm512_mask_slli_epi64(hash, threes, hash, 8);
-    /* An element is said by the upper 13 bits of the lower half. */
-    hash = _mm512_mul_epu32(hash, _mm512_set1_epi64(0x9E3779B1));
-    hash = _mm512_srli_epi64(_mm512_slli_epi64(hash, 32), 51);
-    _Static_assert(sizeof(struct prefilter_common) == 24, "value, mask, the rest");
-    common =
-        _mm512_add_epi64(_mm512_add_epi64(_mm512_slli_epi64(hash, 4), _mm512_slli_epi64(hash, 3)),
-                         _mm512_maskz_set1_epi64(threes, sizeof(struct prefilter_index)));
-    differs = _mm512_xor_si512(
-        _mm512_and_si512(key, _mm512_i64gather_epi64(common, (const void *)(tables + 8), 1)),
-        _mm512_i64gather_epi64(common, (const void *)tables, 1));
-    said = _mm512_i64gather_epi64(common, (const void *)(tables + 16), 1);
-    begins =
-        _mm512_srlv_epi64(_mm512_i64gather_epi64(_mm512_srli_epi64(at, 6), (const void *)begin, 8),
-                          _mm512_and_si512(at, _mm512_set1_epi64(63)));
-    /* at_word is the uppermost bit of what is said. */
-    return _mm512_testn_epi64_mask(differs, differs) &
-           (__mmask8) ~(_mm512_movepi64_mask(said) &
-                        _mm512_testn_epi64_mask(begins, _mm512_set1_epi64(1)));
+    return prefilter_fits_common(&f->literals[length], prefilter_hash_of(length, bytes), key,
+                                 begin);
 }
 
-/* prefilter_keep_known() of all places that keep_hashes() left, eight a step: the tables are large, so one waits for eight at once. */
+/* prefilter_keep_known() of all places that keep_hashes() left, whose length it said. Gathers would be slower: the tables are large, and without
+ * a guess many places are waited for at once. */
 static unsigned keep_known(const struct prefilter *f, const unsigned char *text, size_t from,
                            size_t len, struct prefilter_places *places)
 {
-    enum { LANES = 8, BEHIND = sizeof(uint64_t) - PREFILTER_LIT_BEFORE };
-    const __m128i four = _mm_set1_epi16(PREFILTER_IS_FOUR),
-                  three = _mm_set1_epi16(PREFILTER_IS_THREE);
+    enum { BEHIND = sizeof(uint64_t) - PREFILTER_LIT_BEFORE };
     uint16_t *at = places->literal;
-    unsigned kept = 0, n = places->n_literal, end;
+    unsigned kept = 0, n = places->n_literal, first = 0, end = n;
 
-    for (unsigned i = 0; i < n; i = end) {
-        __m128i some = _mm_loadu_si128((const void *)(at + i));
-        __mmask8 fours = _mm_test_epi16_mask(some, four), threes = _mm_test_epi16_mask(some, three),
-                 all = fours ^ threes;
-        __m512i place = _mm512_cvtepu16_epi64(some);
+    while (first < n && from + (at[first] & PREFILTER_PLACE) < PREFILTER_LIT_BEFORE)
+        first++;
+    while (end > first && len - from - (at[end - 1] & PREFILTER_PLACE) < BEHIND)
+        end--;
+    kept = prefilter_keep_known(f, text, from, len, places, 0, first, 0);
+    for (unsigned i = first; i < end; i++) {
+        const unsigned place = at[i] & PREFILTER_PLACE;
+        const uint64_t begin = places->begin[place / 64] >> (place % 64);
+        unsigned flags = at[i] & (PREFILTER_IS_FOUR | PREFILTER_IS_THREE);
+        bool keep;
+        uint64_t key;
 
-        end = n - i < LANES ? n : i + LANES;
-        if (end - i < LANES || from + (at[i] & PREFILTER_PLACE) < PREFILTER_LIT_BEFORE ||
-            len - from - (at[end - 1] & PREFILTER_PLACE) < BEHIND) {
-            kept = prefilter_keep_known(f, text, from, len, places, i, end, kept);
-            continue;
+        memcpy(&key, text + (from + place - PREFILTER_LIT_BEFORE), sizeof(key));
+        keep = fits(f, (flags & PREFILTER_IS_FOUR) != 0 ? PREFILTER_FOUR : PREFILTER_THREE, key,
+                    begin);
+        if (flags == (PREFILTER_IS_FOUR | PREFILTER_IS_THREE)) { /* seldom */
+            flags = (keep ? PREFILTER_IS_FOUR : 0u) |
+                    (fits(f, PREFILTER_THREE, key, begin) ? PREFILTER_IS_THREE : 0u);
+            keep = flags != 0;
         }
-        if (all == 0xFF) { /* one length each */
-            all = keep_eight(f, text + from, places->begin, place, threes);
-            fours &= all;
-            threes &= all;
-        } else {
-            fours &= keep_eight(f, text + from, places->begin, place, 0);
-            threes &= keep_eight(f, text + from, places->begin, place, 0xFF);
-        }
-        some = _mm_or_si128(
-            _mm_and_si128(some, _mm_set1_epi16(PREFILTER_PLACE)),
-            _mm_or_si128(_mm_maskz_mov_epi16(fours, four), _mm_maskz_mov_epi16(threes, three)));
-        _mm_storeu_si128((void *)(at + kept), _mm_maskz_compress_epi16(fours | threes, some));
-        kept += (unsigned)__builtin_popcount(fours | threes);
+        at[kept] = (uint16_t)(place | flags);
+        kept += keep;
     }
-    return kept;
+    return prefilter_keep_known(f, text, from, len, places, end, n, kept);
 }
 
 /* The flags of each byte; bytes beyond ASCII have none. */
