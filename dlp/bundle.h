@@ -109,12 +109,11 @@ static inline bool bundle_is_joint(unsigned char c)
     return c == ' ' || c == '_' || c == '-' || c == '.' || (c >= '\t' && c <= '\r');
 }
 
-/* What wakes one: eight bytes with 0x20 set, masked, are value; behind n of them is a joint or `behind`, with 0x20 set, unless n is 8; and
- * what stands there begins with the word. */
+/* What wakes one, where so many first bytes of a word stand, each with 0x20 set: value, shifted so that others are gone; behind them a
+ * joint or `behind`, with 0x20 set, unless that is 0; and all of the word. Small: a text asks for many. */
 struct bundle_stir {
-    uint64_t value, mask;
-    const struct bundle_text *word;
-    uint16_t cell;
+    uint64_t value;
+    uint32_t word; /* index of bundle_sleep.words */
     uint8_t sleeper, n, behind;
 };
 
@@ -124,6 +123,7 @@ struct bundle_sleep {
     struct bundle_sleeper of[BUNDLE_SLEEPERS];
     uint8_t *sleeper_of;       /* of each pattern, plus 1; 0: it never sleeps */
     struct bundle_stir *stirs; /* those of cell c are [first[c], first[c + 1]) */
+    const struct bundle_text **words;
     uint16_t *first;
     uint64_t known[BUNDLE_SLEEP_CELLS / 64];           /* cells with any */
     struct bundle_bloom blooms[BUNDLE_SLEEP_MOST + 1]; /* for each number of bytes */

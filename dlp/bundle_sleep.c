@@ -75,25 +75,31 @@ static char letter_from(const struct bundle_text *word, uint32_t i)
     return '\0';
 }
 
+/* Where the stir is looked for. */
+static uint32_t cell_of(const struct bundle_stir *stir)
+{
+    const uint64_t value = stir->value >> (64 - stir->n * 8);
+
+    return bundle_sleep_cell((uint32_t)value, stir->n < 4 ? stir->n : 4);
+}
+
 /* behind: the letter that follows the beginning, with joints in front of it or not; NUL: anything may follow. */
 static void add(struct bundle_sleep *s, struct beginning b, const struct bundle_text *word,
                 char behind, uint8_t sleeper)
 {
-    struct bundle_stir *stir = &s->stirs[s->n_stirs++];
-    unsigned char value[8] = {0}, mask[8] = {0};
-    uint32_t head = 0;
+    struct bundle_stir *stir = &s->stirs[s->n_stirs];
+    unsigned char value[8] = {0};
+    uint32_t cell;
 
-    memset(mask, 0xff, b.n);
-    memcpy(value, b.bytes, b.n);
+    memcpy(value + sizeof(value) - b.n, b.bytes, b.n);
     memcpy(&stir->value, value, sizeof(value));
-    memcpy(&stir->mask, mask, sizeof(mask));
-    memcpy(&head, value, sizeof(head));
-    stir->word = word;
     stir->sleeper = sleeper;
-    stir->n = behind == '\0' ? (uint8_t)sizeof(value) : (uint8_t)b.n;
-    stir->behind = (unsigned char)behind | 0x20;
-    stir->cell = (uint16_t)bundle_sleep_cell(head, b.n < 4 ? b.n : 4);
-    s->known[stir->cell / 64] |= UINT64_C(1) << (stir->cell % 64);
+    stir->n = (uint8_t)b.n;
+    stir->behind = behind == '\0' || b.n == sizeof(value) ? 0 : (unsigned char)behind | 0x20;
+    stir->word = s->n_stirs;
+    s->words[s->n_stirs++] = word;
+    cell = cell_of(stir);
+    s->known[cell / 64] |= UINT64_C(1) << (cell % 64);
     b.n = b.n < BUNDLE_SLEEP_MOST ? b.n : BUNDLE_SLEEP_MOST;
     bundle_bloom_add(&s->blooms[b.n],
                      s->banks + (size_t)(b.n - BUNDLE_SLEEP_LEAST) * BUNDLE_BLOOM_BANK, b.bytes,
@@ -121,9 +127,9 @@ static void add_word(struct bundle_sleep *s, const struct bundle_text *word, uin
 
 static int by_cell(const void *a, const void *b)
 {
-    const struct bundle_stir *x = a, *y = b;
+    const uint32_t x = cell_of(a), y = cell_of(b);
 
-    return x->cell < y->cell ? -1 : x->cell > y->cell;
+    return x < y ? -1 : x > y;
 }
 
 /* Makes the rule a sleeper, if it can be one. */
@@ -154,10 +160,12 @@ bool bundle_sleep_init(struct dlp_rules *r, size_t n_words)
     uint8_t *banks;
 
     s->stirs = calloc(n_words * sizeof(joints) + 1, sizeof(*s->stirs));
+    s->words = calloc(n_words * sizeof(joints) + 1, sizeof(const struct bundle_text *));
     s->sleeper_of = calloc(r->b->n_patterns + 1, 1);
     s->first = calloc(BUNDLE_SLEEP_CELLS + 1, sizeof(*s->first));
     s->banks = banks = aligned_alloc(64, size);
-    if (s->stirs == NULL || s->sleeper_of == NULL || s->first == NULL || banks == NULL)
+    if (s->stirs == NULL || s->words == NULL || s->sleeper_of == NULL || s->first == NULL ||
+        banks == NULL)
         return false;
     memset(banks, 0, size);
     s->blooms[2] = (struct bundle_bloom){.lengths = 1 << 2, .banks = banks};
@@ -168,7 +176,7 @@ bool bundle_sleep_init(struct dlp_rules *r, size_t n_words)
         add_rule(r, i);
     qsort(s->stirs, s->n_stirs, sizeof(*s->stirs), by_cell);
     for (unsigned i = 0; i < s->n_stirs; i++)
-        s->first[s->stirs[i].cell + 1]++;
+        s->first[cell_of(&s->stirs[i]) + 1]++;
     for (unsigned i = 0; i < BUNDLE_SLEEP_CELLS; i++)
         s->first[i + 1] = (uint16_t)(s->first[i] + s->first[i + 1]);
     return true;
@@ -177,6 +185,7 @@ bool bundle_sleep_init(struct dlp_rules *r, size_t n_words)
 void bundle_sleep_fini(struct bundle_sleep *s)
 {
     free(s->stirs);
+    free(s->words);
     free(s->sleeper_of);
     free(s->first);
     free(s->banks);

@@ -9,7 +9,7 @@
 
 enum {
     MANY = 64, /* tries for nothing in a chunk, from which on it is worth to look at all of it */
-    LOOKED_AT = 64 + sizeof(uint64_t) + 1, /* for one block */
+    LOOKED_AT = 64 + sizeof(uint64_t), /* for one block */
 };
 
 /* Are words of the context in the key above the text? Then it is there wherever a match stands. */
@@ -54,8 +54,9 @@ void scan_sleep_begin(struct scan_leaf *x)
     ask_key(x);
 }
 
-/* A word that begins at `at` wakes a sleeper wherever it counts. */
-static void wake(const struct scan_leaf *x, unsigned sleeper, size_t at)
+/* A word that begins at `at`, if it does, wakes a sleeper wherever it counts. */
+static void wake(const struct scan_leaf *x, unsigned sleeper, const struct bundle_text *word,
+                 size_t at)
 {
     const struct bundle_sleeper *s = &x->rules->sleep.of[sleeper];
     struct scan_awake *a = &x->s->awake;
@@ -65,42 +66,44 @@ static void wake(const struct scan_leaf *x, unsigned sleeper, size_t at)
     if (to <= x->chunk)
         return;
     to = to < x->chunk_end ? to - x->chunk : x->chunk_end - x->chunk;
-    /* Words come in order: the blocks in front are done. */
-    from = from / 64 > a->done[sleeper] ? from / 64 : a->done[sleeper];
     to = (to + 63) / 64;
+    /* Words come in order: the blocks in front are done. */
+    if (to <= a->done[sleeper] || !scan_word_begins(x->text, at, word))
+        return;
+    from = from / 64 > a->done[sleeper] ? from / 64 : a->done[sleeper];
     a->done[sleeper] = (uint8_t)to;
     for (size_t block = from; block < to; block++)
         a->blocks[block][sleeper / 64] |= UINT64_C(1) << (sleeper % 64);
 }
 
-/* Do these eight bytes, which are at p, say that the word may stand there? Without a branch for each: most that look so at first are others. */
-static inline bool may_stir(const struct bundle_stir *s, uint64_t bytes, const unsigned char *p)
+/* May what stands behind the first bytes of a word at p follow them in it? */
+static inline bool may_follow(const struct bundle_stir *s, const unsigned char *p)
 {
-    const unsigned char behind = p[s->n];
-
-    return (((bytes ^ s->value) & s->mask) == 0) &
-           ((s->n == sizeof(bytes)) | bundle_is_joint(behind) | ((behind | 0x20) == s->behind));
+    return s->behind == 0 || (p[s->n] | 0x20) == s->behind || bundle_is_joint(p[s->n]);
 }
 
-/* Wakes those that have a word that begins with the eight bytes at p, and one behind them. */
+/* Wakes those that have a word that begins with the eight bytes at p. */
 static void wake_by(const struct scan_leaf *x, const unsigned char *p, size_t at)
 {
     const struct bundle_sleep *sleep = &x->rules->sleep;
     uint64_t bytes;
-    uint32_t head;
+    uint32_t cells[BUNDLE_SLEEP_MOST + 1];
+    unsigned known = 0;
 
     memcpy(&bytes, p, sizeof(bytes));
     bytes |= UINT64_C(0x2020202020202020);
-    head = (uint32_t)bytes;
+    /* No branch for each: most places have one, and it is hard to guess which. */
     for (unsigned n = BUNDLE_SLEEP_LEAST; n <= BUNDLE_SLEEP_MOST; n++) {
-        const uint32_t cell = bundle_sleep_cell(head, n);
+        cells[n] = bundle_sleep_cell((uint32_t)bytes, n);
+        known |= (unsigned)(sleep->known[cells[n] / 64] >> (cells[n] % 64) & 1) << n;
+    }
+    for (; known != 0; known &= known - 1) {
+        const uint32_t cell = cells[__builtin_ctz(known)];
+        const struct bundle_stir *end = sleep->stirs + sleep->first[cell + 1];
 
-        if ((sleep->known[cell / 64] >> (cell % 64) & 1) == 0)
-            continue;
-        for (unsigned i = sleep->first[cell]; i < sleep->first[cell + 1]; i++)
-            if (may_stir(&sleep->stirs[i], bytes, p) &&
-                scan_word_begins(x->text, at, sleep->stirs[i].word))
-                wake(x, sleep->stirs[i].sleeper, at);
+        for (const struct bundle_stir *s = sleep->stirs + sleep->first[cell]; s < end; s++)
+            if (bytes << (64 - s->n * 8) == s->value && may_follow(s, p))
+                wake(x, s->sleeper, sleep->words[s->word], at);
     }
 }
 
