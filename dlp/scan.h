@@ -66,6 +66,9 @@ enum { SCAN_AWAKE_WORDS = BUNDLE_SLEEPERS / 64 };
 struct scan_awake {
     uint64_t blocks[PREFILTER_BLOCKS][SCAN_AWAKE_WORDS];
     uint64_t by_key[SCAN_AWAKE_WORDS];
+    uint64_t asked[SCAN_AWAKE_WORDS]; /* in the chunk: sleepers with something to try */
+    uint64_t wanted
+        [SCAN_AWAKE_WORDS]; /* those of the chunk before: of others the words are not looked for, and they are awake */
     unsigned n_idle; /* of the chunk: tries that were for nothing, or were left out as such */
     uint8_t
         done[BUNDLE_SLEEPERS]; /* of each, in front of which block all that are awake are known */
@@ -191,12 +194,16 @@ static inline bool scan_sleeps(const struct scan_leaf *x, uint32_t pattern, size
 {
     size_t block = (at - x->chunk) / 64;
     unsigned sleeper;
+    uint64_t bit;
 
     if (x->sleeper_of == NULL || block >= PREFILTER_BLOCKS) /* in front of it, too */
         return false;
     sleeper = x->sleeper_of[pattern];
-    if (sleeper == 0 ||
-        (x->s->awake.blocks[block][(sleeper - 1) / 64] >> ((sleeper - 1) % 64) & 1) != 0)
+    if (sleeper == 0)
+        return false;
+    bit = UINT64_C(1) << ((sleeper - 1) % 64);
+    x->s->awake.asked[(sleeper - 1) / 64] |= bit;
+    if ((x->s->awake.blocks[block][(sleeper - 1) / 64] & bit) != 0)
         return false;
     x->s->awake.n_idle++;
     return true;

@@ -86,6 +86,7 @@ static inline bool may_follow(const struct bundle_stir *s, const unsigned char *
 static void wake_by(const struct scan_leaf *x, const unsigned char *p, size_t at)
 {
     const struct bundle_sleep *sleep = &x->rules->sleep;
+    const uint64_t *wanted = x->s->awake.wanted;
     uint64_t bytes;
     uint32_t cells[BUNDLE_SLEEP_MOST + 1];
     unsigned known = 0;
@@ -102,7 +103,8 @@ static void wake_by(const struct scan_leaf *x, const unsigned char *p, size_t at
         const struct bundle_stir *end = sleep->stirs + sleep->first[cell + 1];
 
         for (const struct bundle_stir *s = sleep->stirs + sleep->first[cell]; s < end; s++)
-            if (bytes << (64 - s->n * 8) == s->value && may_follow(s, p))
+            if (bytes << (64 - s->n * 8) == s->value && may_follow(s, p) &&
+                (wanted[s->sleeper / 64] >> (s->sleeper % 64) & 1) != 0)
                 wake(x, s->sleeper, sleep->words[s->word], at);
     }
 }
@@ -139,8 +141,12 @@ void scan_wake(struct scan_leaf *x)
     if (!worth_it)
         return;
     to = x->text.len - to > sleep->ahead ? to + sleep->ahead : x->text.len;
-    for (size_t block = 0; block * 64 < x->chunk_end - x->chunk; block++)
-        memcpy(a->blocks[block], a->by_key, sizeof(a->by_key));
+    for (unsigned i = 0; i < SCAN_AWAKE_WORDS; i++) {
+        a->wanted[i] = a->asked[i];
+        a->asked[i] = 0;
+        for (size_t block = 0; block * 64 < x->chunk_end - x->chunk; block++)
+            a->blocks[block][i] = a->by_key[i] | ~a->wanted[i];
+    }
     memset(a->done, 0, sleep->n);
     for (size_t at = from; at < to; at += 64)
         wake_block(x, at);

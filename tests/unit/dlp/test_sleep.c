@@ -96,6 +96,7 @@ static unsigned check_text(struct dlp_scanner *s, struct dlp_scanner *awake,
     memcpy(bytes, t->bytes, t->len);
     CHECK(scan_prepare(s, r) == GW_OK && scan_prepare(awake, r) == GW_OK);
     s->awake.n_idle = IDLE;
+    memset(s->awake.asked, draw(2) == 0 ? 0xff : (int)draw(256), sizeof(s->awake.asked));
     awake->awake.n_idle = WIDE_AWAKE;
     CHECK(scan_text(s, r, text, key, 0, 0) == GW_OK);
     CHECK(scan_text(awake, r, text, key, 0, 0) == GW_OK);
@@ -168,6 +169,7 @@ static bool is_woken(const struct dlp_rules *r, const char *rule, const char *pi
         gw_buf_adds(&text, piece);
     CHECK(scan_prepare(s, r) == GW_OK);
     s->awake.n_idle = IDLE;
+    memset(s->awake.asked, 0xff, sizeof(s->awake.asked));
     CHECK(scan_text(s, r, gw_buf_span(&text), (struct gw_span){NULL, 0}, 0, 0) == GW_OK);
     for (unsigned i = 0; i < r->sleep.n; i++)
         for (size_t k = 0; k < SIZE / 64 && strcmp(r->b->rules[r->sleep.of[i].rule].id, rule) == 0;
