@@ -543,8 +543,8 @@ bool prefilter_init(struct prefilter *f, const struct bundle *b, const bool *ski
     copy_targets(f, b, skipped, is_start);
     prefilter_fill_named(f, b);
     sort_windows(f, b);
-    ok = prefilter_fill_sequels(f, b) && prefilter_fill_wide(f, b) && fill_starts(f, b) && fill_buckets(f, b) &&
-         prefilter_fill_sieve(f);
+    ok = prefilter_fill_sequels(f, b) && prefilter_fill_wide(f, b) && fill_starts(f, b) &&
+         fill_buckets(f, b) && prefilter_fill_sieve(f);
 out:
     free(is_start);
     if (!ok)
