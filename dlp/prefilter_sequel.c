@@ -15,23 +15,37 @@ static void add_bytes(uint64_t *words, size_t step, const struct bundle_set *set
         words[byte * step] |= rx_set_has(set, (unsigned char)byte) ? bit : 0;
 }
 
+/* Need so many bytes that may be skipped not be counted? */
+static bool is_uncounted(uint32_t most)
+{
+    return most == 0 || most >= PREFILTER_SEQUEL_FAR;
+}
+
 static void add_sequel(struct prefilter_sequels *s, struct prefilter_sequel_row rows[256],
                        const struct bundle *b, const struct bundle_target *t, uint64_t bit)
 {
     enum { STEP = sizeof(*rows) / sizeof(uint64_t) };
     const struct bundle_sequel *q = &b->sequels[t->sequel];
+    const unsigned before = PREFILTER_SEQUEL_PARTS - q->n_parts; /* parts that it does not have */
+    uint32_t n;
+    bool exact;
 
     if (q->n_parts == 0 || t->sequel_at - s->at >= PREFILTER_SEQUEL_BEGINS) {
         s->others |= bit;
         return;
     }
-    s->begin[t->sequel_at - s->at] |= bit;
+    n = q->part[q->n_parts - 1].n;
+    exact = n <= PREFILTER_SEQUEL_RUN && (q->n_parts == 1 || q->part[0].n == 1);
+    s->begin[before][t->sequel_at - s->at] |= bit;
     s->more |= q->n_parts > 1 && q->part[0].n == 1 ? bit : 0;
+    s->n[n < PREFILTER_SEQUEL_RUN ? n - 1 : PREFILTER_SEQUEL_RUN - 1] |= bit;
     for (unsigned k = 0; k < q->n_parts; k++) {
+        exact = exact && is_uncounted(q->part[k].most);
         if (q->part[k].most > 0)
-            add_bytes(&rows->skip[k], STEP, &b->sets[q->part[k].skip], bit);
-        add_bytes(&rows->run[k], STEP, &b->sets[q->part[k].run], bit);
+            add_bytes(&rows->skip[before + k], STEP, &b->sets[q->part[k].skip], bit);
+        add_bytes(&rows->run[before + k], STEP, &b->sets[q->part[k].run], bit);
     }
+    s->exact |= exact ? bit : 0;
 }
 
 /* Bytes that do the same are one class; says how many there are. */

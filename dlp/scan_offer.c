@@ -180,15 +180,16 @@ static inline bool may_lead(const struct scan_leaf *x, const struct bundle_targe
                                                n) == UINT64_MAX >> (WORD - n));
 }
 
-/* Offers the start of a target with but one distance: most have. */
-static inline void offer_fixed(struct scan_leaf *x, const struct bundle_target *t, size_t at)
+/* Offers the start of a target with but one distance: most have. follows: it is known that what follows fits. */
+static inline void offer_fixed(struct scan_leaf *x, const struct bundle_target *t, size_t at,
+                               bool follows)
 {
     struct scan_asked *a;
 
     if (!may_lead(x, t, at))
         return;
     a = ask(x, t->pattern, at - t->min);
-    if (!a->is_open || !scan_sequel_fits(x, t->sequel, at + t->sequel_at))
+    if (!a->is_open || (!follows && !scan_sequel_fits(x, t->sequel, at + t->sequel_at)))
         return;
     a->is_open = false;
     scan_push(x, t->pattern, at - t->min);
@@ -223,14 +224,15 @@ void scan_offer_seen(struct scan_leaf *x, const struct bundle_target *t, size_t 
 }
 
 /* Which of n targets from the i-th on fit what is around a window at `at`. Where many do, the name that it stands in is asked, which is one for
- * all, and what follows; else each start is asked, where most have been refused for less. */
+ * all, and what follows, which *follows then says of some; else each start is asked, where most have been refused for less. */
 static inline uint64_t fitting(struct scan_leaf *x, uint32_t i, unsigned n,
-                               const uint64_t around[2], size_t at)
+                               const uint64_t around[2], size_t at, uint64_t *follows)
 {
     const struct prefilter *f = x->filter;
     uint64_t found = f->fitting(&f->arounds[i], n, around), others = found & (found - 1);
     const struct scan_name *name;
 
+    *follows = 0;
     if (found == 0 || (others & (others - 1)) == 0)
         return found;
     name = name_at(x, at);
@@ -240,7 +242,7 @@ static inline uint64_t fitting(struct scan_leaf *x, uint32_t i, unsigned n,
         return found;
     x->work++;
     return prefilter_sequels_left(f, &f->sequels[f->sequels_of[i] - 1], found,
-                                  (const unsigned char *)x->text.ptr, at, x->text.len);
+                                  (const unsigned char *)x->text.ptr, at, x->text.len, follows);
 }
 
 void scan_offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end, const uint64_t around[2],
@@ -250,14 +252,17 @@ void scan_offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end, const uin
 
     for (; i < end; i += PREFILTER_AROUNDS) {
         unsigned n = end - i < PREFILTER_AROUNDS ? end - i : PREFILTER_AROUNDS;
+        uint64_t follows;
 
-        for (uint64_t left = fitting(x, i, n, around, at); left != 0; left &= left - 1) {
-            const struct bundle_target *t = &f->targets[i + (unsigned)__builtin_ctzll(left)];
+        for (uint64_t left = fitting(x, i, n, around, at, &follows); left != 0; left &= left - 1) {
+            const unsigned bit = (unsigned)__builtin_ctzll(left);
+            const struct bundle_target *t = &f->targets[i + bit];
+            const bool is_sure = (follows >> bit & 1) != 0;
 
             x->work++;
             if (t->min == t->max)
-                offer_fixed(x, t, at);
-            else if (scan_sequel_fits(x, t->sequel, at + t->sequel_at))
+                offer_fixed(x, t, at, is_sure);
+            else if (is_sure || scan_sequel_fits(x, t->sequel, at + t->sequel_at))
                 scan_offer_all(x, t, at);
         }
     }

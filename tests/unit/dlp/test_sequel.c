@@ -104,7 +104,7 @@ static void test_many(struct dlp_scanner *s)
 {
     struct dlp_rules *r = open_text(text_of_many);
     const struct prefilter *f = &r->filter;
-    unsigned n_kept = 0, n_fit = 0;
+    unsigned n_kept = 0, n_fit = 0, n_sure = 0;
     const unsigned n_targets = f->first_target[1]; /* of the first window */
 
     if (!CHECK(n_targets >= MANY && f->sequels_of[0] == 1))
@@ -114,19 +114,21 @@ static void test_many(struct dlp_scanner *s)
         const size_t len = draw_text(text), at = random_below((unsigned)len + 1);
         struct scan_leaf x = {
             .s = s, .rules = r, .filter = f, .text = {text, len}, .sequel_at = SIZE_MAX};
-        uint64_t left = prefilter_sequels_left(f, &f->sequels[0], UINT64_MAX,
-                                               (const unsigned char *)text, at, len);
+        uint64_t sure, left = prefilter_sequels_left(f, &f->sequels[0], UINT64_MAX,
+                                                     (const unsigned char *)text, at, len, &sure);
 
         for (unsigned k = 0; k < n_targets; k++) {
             const struct bundle_target *t = &f->targets[k];
             bool fits = scan_sequel_fits(&x, t->sequel, at + t->sequel_at);
 
             CHECK(!fits || (left >> k & 1) != 0);
+            CHECK(fits || (sure >> k & 1) == 0);
+            n_sure += sure >> k & 1;
             n_fit += fits;
             n_kept += left >> k & 1;
         }
     }
-    CHECK(n_fit > TEXTS / 10 && n_kept < TEXTS * n_targets * 2 / 3);
+    CHECK(n_fit > TEXTS / 10 && n_sure > TEXTS / 100 && n_kept < TEXTS * n_targets * 2 / 3);
     test_texts(s, r);
     dlp_rules_unref(r);
 }
