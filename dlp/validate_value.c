@@ -228,15 +228,14 @@ int dlp_validate_secret_value(const struct dlp_validate_in *in)
     bool in_quotes = quoted(in) || is_env_line(in);
     int score;
 
-    if (is_quantity(s, sh) || is_place(s, &sh) || dlp_val_is_placeholder(s) || is_reference(s) ||
-        dlp_val_is_called_hash(in))
+    /* What costs least first: most that look so are something else. */
+    if (!in_quotes && (char_after(in) == '(' || char_after(in) == '[' || char_after(in) == '{'))
+        return DLP_VALIDATE_REJECT;
+    if (is_quantity(s, sh) || is_identifier(s, sh) || is_place(s, &sh) ||
+        dlp_val_is_placeholder(s) || is_reference(s) || dlp_val_is_called_hash(in))
         return DLP_VALIDATE_REJECT;
     score = dlp_val_name_score(in);
     if (score == DLP_VALIDATE_REJECT || dlp_val_sequential(s) * 3 > s.len)
-        return DLP_VALIDATE_REJECT;
-    if (!in_quotes && (char_after(in) == '(' || char_after(in) == '[' || char_after(in) == '{'))
-        return DLP_VALIDATE_REJECT;
-    if (is_identifier(s, sh))
         return DLP_VALIDATE_REJECT;
     if (sh.lower + sh.upper == 0)
         return sh.other == 0 && s.len >= 16 ? -15 : DLP_VALIDATE_REJECT;
@@ -275,18 +274,22 @@ static bool follows_comma(const struct dlp_validate_in *in)
     return i > 0 && in->text.ptr[i - 1] == ',';
 }
 
+static bool is_variable(struct gw_span s)
+{
+    return memchr(s.ptr, '.', s.len) != NULL || memchr(s.ptr, '_', s.len) != NULL ||
+           dlp_val_contains(s, "pass") || dlp_val_contains(s, "pwd");
+}
+
 /* Without quotes, words read as a name in a program, except in lines like PASSWORD=...; a word with a
  * digit in it (Winter77, Tr0ub4dor) is a password unless it has the look of a variable. */
 static int judge_bare_word(const struct dlp_validate_in *in, struct gw_span s, struct shape sh)
 {
     char before = dlp_val_char(in, in->start - 1);
     char name_end = dlp_val_char(in, in->start - 2);
-    bool variable = memchr(s.ptr, '.', s.len) != NULL || memchr(s.ptr, '_', s.len) != NULL ||
-                    dlp_val_contains(s, "pass") || dlp_val_contains(s, "pwd");
 
     if (sh.high * 2 > s.len) /* a word of a sentence in another alphabet */
         return DLP_VALIDATE_REJECT;
-    if (sh.digit > 0 && !variable) {
+    if (sh.digit > 0 && !is_variable(s)) {
         if (sh.upper == 0 && memchr(s.ptr, '-', s.len) != NULL && dlp_val_wordiness(s) > 0.6)
             return -30; /* python3-openssl */
         return s.len >= 6 ? -5 : -25;
@@ -370,8 +373,10 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
     struct gw_span s = dlp_val_span(in);
     struct shape sh = shape_of(s);
     bool in_quotes = quoted(in);
+    bool is_bare = !in_quotes && (sh.other * 2 > s.len || is_identifier(s, sh));
+    int score = is_bare ? judge_bare_word(in, s, sh) : weigh_password(in, s, sh, in_quotes);
 
-    if (is_no_value(s, sh))
+    if (score == DLP_VALIDATE_REJECT || is_no_value(s, sh))
         return DLP_VALIDATE_REJECT;
     if (!in_quotes &&
         (char_after(in) == '(' || char_after(in) == '[' || is_call(s) || is_number(s)))
@@ -380,20 +385,11 @@ int dlp_validate_password_value(const struct dlp_validate_in *in)
         return DLP_VALIDATE_REJECT;
     if (is_place(s, &sh) || (is_quantity(s, sh) && sh.other > 0))
         return DLP_VALIDATE_REJECT;
-    if (!in_quotes && (is_identifier(s, sh) || sh.other * 2 > s.len))
-        return judge_bare_word(in, s, sh);
-    return weigh_password(in, s, sh, in_quotes);
+    return score;
 }
 
-/* "my password is hunter2", "pw: Winter2024!": words are sentences, digits and signs are passwords. */
-int dlp_validate_prose_password(const struct dlp_validate_in *in)
+static int weigh_told(const struct dlp_validate_in *in, struct gw_span s, struct shape sh)
 {
-    struct gw_span s = dlp_val_span(in);
-    struct shape sh = shape_of(s);
-
-    if (is_not_a_password(bare(s)) || dlp_val_is_placeholder(s) || is_reference(s) ||
-        is_place(s, &sh) || is_quantity(s, sh))
-        return DLP_VALIDATE_REJECT;
     if (sh.lower + sh.upper == 0)
         return sh.digit >= 4 ? -30 : DLP_VALIDATE_REJECT;
     if (sh.digit == 0)
@@ -401,6 +397,19 @@ int dlp_validate_prose_password(const struct dlp_validate_in *in)
     if (s.len < 6)
         return -25;
     return sh.other > 0 && sh.digit > 0 ? 5 : 0;
+}
+
+/* "my password is hunter2", "pw: Winter2024!": words are sentences, digits and signs are passwords. */
+int dlp_validate_prose_password(const struct dlp_validate_in *in)
+{
+    struct gw_span s = dlp_val_span(in);
+    struct shape sh = shape_of(s);
+    int score = weigh_told(in, s, sh);
+
+    if (score == DLP_VALIDATE_REJECT || is_quantity(s, sh) || is_place(s, &sh) ||
+        is_not_a_password(bare(s)) || dlp_val_is_placeholder(s) || is_reference(s))
+        return DLP_VALIDATE_REJECT;
+    return score;
 }
 
 /* user:password in one span, as curl -u takes it, with quotes around either or both. */
