@@ -9,13 +9,14 @@
  * with at least one byte left, since its default rule consumes one. */
 #include "base/json.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json_keys.h"
 #include "base/json_pass.h"
 
-enum { DEFAULT_DEPTH = 64, DEFAULT_KEYS = 10000, FIRST_FRAMES = 16 };
+enum { DEFAULT_DEPTH = 64, DEFAULT_KEYS = 10000, FEW_FRAMES = 16 };
 
 enum state {
     WANT_VALUE,
@@ -57,12 +58,14 @@ struct gw_json {
     struct frame *frames;
     unsigned depth, frames_cap;
 
-    struct gw_json_keys keys;
     unsigned n_keys; /* keys of this text so far */
 
     enum gw_status code; /* of the failure */
     const char *what;
     size_t where;
+
+    struct gw_json_keys keys;
+    struct frame few[FEW_FRAMES];
 };
 
 /* ---- lexing ----------------------------------------------------------------------------- */
@@ -157,10 +160,13 @@ done:
 
 struct gw_json *gw_json_new(void)
 {
-    struct gw_json *j = calloc(1, sizeof(*j));
+    struct gw_json *j = malloc(sizeof(*j));
 
     if (j == NULL)
         return NULL;
+    memset(j, 0, offsetof(struct gw_json, keys));
+    j->frames = j->few;
+    j->frames_cap = FEW_FRAMES;
     gw_json_keys_init(&j->keys);
     gw_json_start(j, (struct gw_span){NULL, 0}, NULL);
     return j;
@@ -170,7 +176,8 @@ void gw_json_free(struct gw_json *j)
 {
     if (j == NULL)
         return;
-    free(j->frames);
+    if (j->frames != j->few)
+        free(j->frames);
     gw_json_keys_fini(&j->keys);
     free(j);
 }
@@ -282,11 +289,14 @@ static enum gw_json_type push(struct gw_json *j, enum lexeme lexeme, struct gw_j
     if (j->depth == j->limits.max_depth)
         return fail_at(j, j->cur - 1, GW_ELIMIT, "nested too deeply");
     if (j->depth == j->frames_cap) {
-        unsigned cap = j->frames_cap == 0 ? FIRST_FRAMES : j->frames_cap * 2;
-        struct frame *frames = realloc(j->frames, cap * sizeof(*frames));
+        const bool few = j->frames == j->few;
+        unsigned cap = j->frames_cap * 2;
+        struct frame *frames = realloc(few ? NULL : j->frames, cap * sizeof(*frames));
 
         if (frames == NULL)
             return fail_at(j, j->cur - 1, GW_ENOMEM, "out of memory for the nesting");
+        if (few)
+            memcpy(frames, j->few, sizeof(j->few));
         j->frames = frames;
         j->frames_cap = cap;
     }

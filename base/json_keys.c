@@ -1,19 +1,13 @@
 /* base/json_keys.c - the key table of json_keys.h. */
 #include "base/json_keys.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/siphash.h"
-
-enum { FIRST_SLOTS = 64, FIRST_KEYS = 16 };
-
-struct gw_json_key {
-    uint32_t at;   /* of the first byte behind the quote, in the text */
-    uint32_t hash; /* of what it says */
-};
 
 /* The decoded bytes of a key, one at a time, without memory. */
 struct bytes {
@@ -86,14 +80,22 @@ static size_t next_slot(const struct gw_json_keys *k, size_t i)
     return (i + 1) & (k->n_slots - 1);
 }
 
+static void free_slots(struct gw_json_keys *k)
+{
+    if (k->slots != k->few_slots)
+        free(k->slots); /* places only */
+}
+
 static bool grow_slots(struct gw_json_keys *k)
 {
-    size_t n = k->n_slots == 0 ? FIRST_SLOTS : k->n_slots * 2;
+    size_t n = k->n_slots * 2;
 
-    free(k->slots); /* it is made again of the list */
-    k->n_slots = 0;
+    free_slots(k); /* it is made again of the list */
     k->slots = calloc(n, sizeof(*k->slots));
     if (k->slots == NULL) {
+        memset(k->few_slots, 0, sizeof(k->few_slots));
+        k->slots = k->few_slots;
+        k->n_slots = GW_JSON_FEW_SLOTS;
         k->n_keys = 0;
         return false;
     }
@@ -110,11 +112,14 @@ static bool grow_slots(struct gw_json_keys *k)
 
 static bool grow_keys(struct gw_json_keys *k)
 {
-    uint32_t cap = k->cap_keys == 0 ? FIRST_KEYS : k->cap_keys + k->cap_keys / 2;
-    struct gw_json_key *more = realloc(k->keys, cap * sizeof(*more));
+    const bool few = k->keys == k->few_keys;
+    const uint32_t had = few ? (uint32_t)GW_JSON_FEW_KEYS : k->cap_keys, cap = had + had / 2;
+    struct gw_json_key *more = realloc(few ? NULL : k->keys, cap * sizeof(*more));
 
     if (more == NULL)
         return false;
+    if (few)
+        memcpy(more, k->few_keys, sizeof(k->few_keys));
     k->keys = more;
     k->cap_keys = cap;
     return true;
@@ -124,14 +129,19 @@ static bool grow_keys(struct gw_json_keys *k)
 
 void gw_json_keys_init(struct gw_json_keys *k)
 {
-    *k = (struct gw_json_keys){.text = NULL};
+    memset(k, 0, offsetof(struct gw_json_keys, few_keys));
+    k->keys = k->few_keys;
+    k->cap_keys = GW_JSON_FEW_KEYS;
+    k->slots = k->few_slots;
+    k->n_slots = GW_JSON_FEW_SLOTS;
     gw_random_seed(k->seed, sizeof(k->seed));
 }
 
 void gw_json_keys_fini(struct gw_json_keys *k)
 {
-    free(k->keys); /* places and hashes only */
-    free(k->slots);
+    if (k->keys != k->few_keys)
+        free(k->keys); /* places and hashes only */
+    free_slots(k);
     k->keys = NULL;
     k->slots = NULL;
 }

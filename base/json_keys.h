@@ -14,7 +14,13 @@
 #include "base/err.h"
 #include "base/span.h"
 
-struct gw_json_key;
+struct gw_json_key {
+    uint32_t at;   /* of the first byte behind the quote, in the text */
+    uint32_t hash; /* of what it says */
+};
+
+/* That many need no memory of their own: most texts have fewer, and are short. */
+enum { GW_JSON_FEW_KEYS = 16, GW_JSON_FEW_SLOTS = 64 };
 
 struct gw_json_keys {
     const char *text;
@@ -23,10 +29,13 @@ struct gw_json_keys {
     uint32_t n_keys, cap_keys;
     uint32_t
         *slots; /* a power of two of them, at most 3/4 in use: index of a key, plus 1; 0: free */
-    size_t n_slots; /* 0 at first */
+    size_t n_slots;
     uint64_t seed[2];
+    uint32_t few_slots[GW_JSON_FEW_SLOTS];
+    struct gw_json_key few_keys[GW_JSON_FEW_KEYS];
 };
 
+/* It may not be moved from then on. */
 void gw_json_keys_init(struct gw_json_keys *k);
 void gw_json_keys_fini(struct gw_json_keys *k);
 

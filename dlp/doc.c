@@ -5,6 +5,7 @@
  * only looks like JSON, or exceeds a limit inside, stays the plain string leaf that it is anyway. */
 #include "dlp/doc.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,14 +25,24 @@ struct text {
 };
 
 struct builder {
-    struct dlp_writer w;
     struct text texts[DLP_MAX_NESTING + 1];
     unsigned level;   /* of the text that is being tokenized */
     uint32_t n_outer; /* leaves of the body itself */
     unsigned max_leaves, min_number;
     struct gw_json_limits inner;
     struct gw_buf decoded; /* of the string in the body that is being tokenized */
+    struct dlp_writer w;
 };
+
+/* Makes it ready, but for the boxes: they are most of it, and few are ever used. */
+static void start_builder(struct builder *b, struct dlp_doc *doc, unsigned max_leaves)
+{
+    memset(b, 0, offsetof(struct builder, w.few));
+    b->w.doc = doc;
+    b->max_leaves = max_leaves;
+    b->w.boxes = b->w.few;
+    b->w.cap_boxes = DLP_FEW_BOXES;
+}
 
 /* ---- places in the body ------------------------------------------------------------------ */
 
@@ -387,8 +398,6 @@ static enum gw_status build(struct builder *b, struct gw_err *err)
 
     b->inner.max_keys = b->max_leaves;
     b->inner.allow_duplicate_keys = true;
-    b->w.boxes = b->w.few;
-    b->w.cap_boxes = DLP_FEW_BOXES;
     b->w.few[0] = (struct dlp_open_box){.kind = DLP_BOX_TEXT,
                                         .at = DLP_NONE,
                                         .len = (uint32_t)b->w.doc->body.len,
@@ -413,8 +422,9 @@ enum gw_status dlp_doc_parse(struct gw_arena *arena, struct gw_span body,
                              const struct dlp_parse *how, struct dlp_doc **out, struct gw_err *err)
 {
     const struct dlp_doc_limits *limits = how->limits;
-    struct builder b = {.max_leaves = DEFAULT_LEAVES, .w.doc = new_doc(arena, body)};
+    struct builder b;
 
+    start_builder(&b, new_doc(arena, body), DEFAULT_LEAVES);
     if (body.len >= UINT32_MAX)
         return gw_fail(err, GW_ELIMIT, "a body of %zu bytes is too long to scan (4 GiB)", body.len);
     if (b.w.doc == NULL)
@@ -454,12 +464,12 @@ enum gw_status dlp_doc_parse_answer(struct gw_arena *arena, struct gw_span body,
 enum gw_status dlp_doc_parse_text(struct gw_arena *arena, struct gw_span text, struct dlp_doc **out)
 {
     const struct gw_json_tok tok = {.raw = text};
-    struct builder b = {.max_leaves = 1, .w.doc = new_doc(arena, text)};
+    struct builder b;
     struct place p = {.tok = &tok, .end = (uint32_t)text.len};
 
+    start_builder(&b, new_doc(arena, text), 1);
     if (b.w.doc == NULL || text.len >= UINT32_MAX)
         return GW_ENOMEM;
-    b.w.boxes = b.w.few;
     b.w.few[0] = (struct dlp_open_box){
         .kind = DLP_BOX_TEXT, .at = DLP_NONE, .len = (uint32_t)text.len, .state = DLP_NO_STATE};
     if (!dlp_write_page(&b.w))

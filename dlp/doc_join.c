@@ -49,20 +49,18 @@ struct dlp_joiner {
     size_t n_entries, n_homes, room;
     struct chain *chains;
     uint32_t n_chains, cap_chains, most_chains;
-    struct dlp_cursor back; /* for the first leaves of chains */
-    bool speakers;          /* there are at least two */
+    struct dlp_cursor *back; /* for the first leaves of chains; NULL: not needed yet */
+    bool speakers;           /* there are at least two */
 };
 
 struct dlp_joiner *dlp_joiner_new(const struct dlp_doc *doc, dlp_join_fn fn, void *ctx)
 {
-    struct dlp_joiner *j = calloc(1, sizeof(*j));
+    struct dlp_joiner *j = malloc(sizeof(*j));
     unsigned n = 0;
 
     if (j == NULL)
         return NULL;
-    j->doc = doc;
-    j->fn = fn;
-    j->ctx = ctx;
+    *j = (struct dlp_joiner){.doc = doc, .fn = fn, .ctx = ctx};
     for (unsigned k = 1; k < DLP_ROLES; k++)
         n += doc->n_role[k] > 0;
     j->speakers = n >= 2;
@@ -88,8 +86,9 @@ void dlp_joiner_free(struct dlp_joiner *j)
     drop_chains(j);
     free(j->chains); /* spans only */
     free(j->entries);
-    if (j->back.doc != NULL)
-        dlp_cursor_fini(&j->back);
+    if (j->back != NULL)
+        dlp_cursor_fini(j->back);
+    free(j->back);
     free(j); /* what held text is wiped */
 }
 
@@ -304,12 +303,17 @@ static enum gw_status add_first(struct dlp_joiner *j, struct chain *ch, uint32_t
 {
     struct dlp_leaf l;
 
-    if (j->back.doc == NULL && !dlp_cursor_init(&j->back, j->doc, false)) {
-        j->back.doc = NULL;
-        return GW_ENOMEM;
+    if (j->back == NULL) {
+        struct dlp_cursor *back = malloc(sizeof(*back));
+
+        if (back == NULL || !dlp_cursor_init(back, j->doc, false)) {
+            free(back); /* it has read nothing */
+            return GW_ENOMEM;
+        }
+        j->back = back;
     }
-    dlp_cursor_seek(&j->back, leaf);
-    return dlp_cursor_leaf(&j->back, &l) ? add_to(j, ch, leaf, l.text, reach) : GW_ENOMEM;
+    dlp_cursor_seek(j->back, leaf);
+    return dlp_cursor_leaf(j->back, &l) ? add_to(j, ch, leaf, l.text, reach) : GW_ENOMEM;
 }
 
 /* Tells all chains and gives them up. */

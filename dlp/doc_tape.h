@@ -65,11 +65,12 @@ enum { DLP_FEW_BOXES = 24 };
 
 struct dlp_writer {
     struct dlp_doc *doc;
-    struct dlp_open_box few[DLP_FEW_BOXES], *boxes; /* boxes[depth] is the innermost */
+    struct dlp_open_box *boxes; /* boxes[depth] is the innermost */
     unsigned depth, cap_boxes;
     uint8_t *last;     /* the last op, if another may be counted onto it; NULL */
     uint32_t at;       /* in the body: behind the last leaf */
     uint32_t n_leaves; /* so far */
+    struct dlp_open_box few[DLP_FEW_BOXES];
 };
 
 /* All that return bool: false when out of memory. */
