@@ -199,7 +199,7 @@ struct prefilter_sieve {
                              [32]; /* 16 entries twice, then those of bit 4 */
     bool is_made;                  /* the literals are few, */
     bool
-        is_small; /* and so few that PREFILTER_FEW_GROUPS say nearly as much as all, which have none then */
+        is_small; /* so few that PREFILTER_FEW_GROUPS say nearly as much as all; the rest is empty */
     uint8_t *pairs; /* by the first byte and 256 times the second */
 };
 

@@ -60,8 +60,11 @@ static inline uint64_t prefilter_sequels_left(const struct prefilter *f,
         if (i < PREFILTER_SEQUEL_BEGINS) {
             first |= targets & s->begin[FIRST][i];
             last |= targets & s->begin[LAST][i];
-        } else if (((first | last | one | two | three) & ~found) == 0) {
-            break;
+        } else {
+            const uint64_t open = (first | last | one | two | three) & ~found;
+
+            if ((open & (open - 1)) == 0) /* one is asked alone */
+                break;
         }
         over = first & row->run[FIRST];
         found |= (over & ~s->more) | (last & run & s->n[0]) | (one & run & s->n[1]) |

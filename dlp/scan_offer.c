@@ -109,7 +109,8 @@ static bool begins(struct scan_leaf *x, uint32_t pattern, size_t at, bool by_nam
     unsigned char tail[BUNDLE_HEAD_BYTES] = {0};
     uint64_t head[2];
 
-    if ((f->needs[pattern].lengths & scan_ends_at(x, at)) == 0)
+    if (f->needs[pattern].lengths != UINT64_MAX &&
+        (f->needs[pattern].lengths & scan_ends_at(x, at)) == 0)
         return false;
     if (x->text.len - at < sizeof(tail))
         p = memcpy(tail, p, x->text.len - at);

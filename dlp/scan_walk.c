@@ -73,17 +73,33 @@ static size_t row_start(const struct scan_leaf *x, struct scan_walk *w,
     return start;
 }
 
+/* Which bytes from `start` to `last`, and 64 at most, a match of the pattern can begin with: a bit each. */
+static inline uint64_t firsts_at(const struct scan_leaf *x, const struct bundle_pattern *p,
+                                 size_t start, size_t last)
+{
+    enum { WORD = 64 };
+
+    return x->filter->members(&x->rules->b->sets[p->first],
+                              (const unsigned char *)x->text.ptr + start,
+                              last - start < WORD ? last - start + 1 : WORD);
+}
+
 /* Offers the starts from `start` on. */
 static void offer_each(struct scan_leaf *x, const struct bundle_target *t, size_t start, size_t at)
 {
+    enum { WORD = 64 };
     const struct bundle_pattern *p = &x->rules->b->patterns[t->pattern];
-    const struct bundle_set *first = &x->rules->b->sets[p->first];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
-    bool word = prefilter_at_word(p);
+    const bool word = prefilter_at_word(p);
 
-    for (; start + t->min <= at; start++)
-        if (rx_set_has(first, text[start]) && (!word || start == 0 || !is_word(text[start - 1])))
-            scan_offer(x, t->pattern, start);
+    for (; start + t->min <= at; start += WORD) {
+        for (uint64_t left = firsts_at(x, p, start, at - t->min); left != 0; left &= left - 1) {
+            const size_t first = start + (size_t)__builtin_ctzll(left);
+
+            if (!word || first == 0 || !is_word(text[first - 1]))
+                scan_offer(x, t->pattern, first);
+        }
+    }
 }
 
 /* The same of starts that are alike: the first one stands for all. */
@@ -100,13 +116,19 @@ static void offer_first(struct scan_leaf *x, const struct bundle_target *t, size
 
 bool scan_next_start(const struct scan_leaf *x, uint32_t pattern, size_t last, size_t *start)
 {
+    enum { WORD = 64 };
     const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
-    const struct bundle_set *first = &x->rules->b->sets[p->first];
 
-    for (; *start <= last; ++*start)
-        if (rx_set_has(first, (unsigned char)x->text.ptr[*start]) &&
-            scan_boundary_before(p->before, x->text, *start))
-            return true;
+    for (; *start <= last; *start += WORD) {
+        for (uint64_t left = firsts_at(x, p, *start, last); left != 0; left &= left - 1) {
+            const size_t first = *start + (size_t)__builtin_ctzll(left);
+
+            if (scan_boundary_before(p->before, x->text, first)) {
+                *start = first;
+                return true;
+            }
+        }
+    }
     return false;
 }
 

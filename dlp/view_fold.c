@@ -16,9 +16,20 @@ enum {
     SELECTOR_LAST = 0xE01EF,
 };
 
+/* The first row that ends behind cp; a page's last row may lie in the next page. */
+static const struct view_fold_row *find_row(uint32_t cp)
+{
+    const uint16_t *page = &view_fold_pages[cp / VIEW_FOLD_PAGE];
+    const struct view_fold_row *r = &view_fold_rows[page[0]], *end = &view_fold_rows[page[1]];
+
+    while (r < end && r->first + r->n <= cp)
+        r++;
+    return r;
+}
+
 int view_fold_char(uint32_t cp, char out[VIEW_FOLD_MAX])
 {
-    const struct view_fold_row *r, *end;
+    const struct view_fold_row *r;
     int n = 0;
 
     if ((cp >= VIEW_TAG_FIRST && cp <= VIEW_TAG_LAST) ||
@@ -26,22 +37,13 @@ int view_fold_char(uint32_t cp, char out[VIEW_FOLD_MAX])
         return 0;
     if (cp / VIEW_FOLD_PAGE >= VIEW_FOLD_PAGES)
         return -1;
-    r = &view_fold_rows[view_fold_pages[cp / VIEW_FOLD_PAGE]];
-    end = &view_fold_rows[view_fold_pages[cp / VIEW_FOLD_PAGE + 1]];
-    /* The first row that ends behind cp; a page's last row may lie in the next page. */
-    while (end > r) {
-        const struct view_fold_row *mid = r + (end - r) / 2;
-
-        if (mid->first + mid->n <= cp)
-            r = mid + 1;
-        else
-            end = mid;
-    }
+    r = find_row(cp);
     if (r == &view_fold_rows[view_fold_pages[VIEW_FOLD_PAGES]] || cp < r->first ||
         cp >= r->first + r->n)
         return -1;
-    for (; n < VIEW_FOLD_MAX && r->text[n] != '\0'; n++)
-        out[n] = r->text[n];
+    memcpy(out, r->text, VIEW_FOLD_MAX);
+    while (n < VIEW_FOLD_MAX && r->text[n] != '\0')
+        n++;
     if (r->step)
         out[0] = (char)(out[0] + (char)(cp - r->first));
     return n;
@@ -50,16 +52,6 @@ int view_fold_char(uint32_t cp, char out[VIEW_FOLD_MAX])
 static bool is_alnum(char c)
 {
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 /* ---- which words are worth it ----------------------------------------------------------- */
@@ -81,12 +73,34 @@ static bool is_mark(uint32_t cp)
            (cp >= 0x1DC0 && cp <= 0x1DFF) || (cp >= 0x20D0 && cp <= 0x20FF);
 }
 
-static void count_ascii(struct word *w, char c)
+/* What an ASCII character is, a bit each: a letter or digit, a digit, a capital, a joint; a blank. */
+enum { LETTER = 1, DIGIT = LETTER | 2, UPPER = LETTER | 4, JOINT = 8, BLANK = 16, COUNTED = 15 };
+
+/* clang-format off */
+static const uint8_t kind_of[128] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, BLANK, BLANK, BLANK, BLANK, BLANK, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    BLANK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    DIGIT, DIGIT, DIGIT, DIGIT, DIGIT, DIGIT, DIGIT, DIGIT, DIGIT, DIGIT, JOINT, 0, 0, JOINT, 0, 0,
+    JOINT, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER,
+    UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, UPPER, 0, 0, 0, 0, JOINT,
+    0, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER,
+    LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, 0, 0, 0, 0, 0,
+};
+/* clang-format on */
+
+/* The lowest bits of the kind, 16 bits apart: sums of a word's characters. */
+static inline uint64_t counts_of(unsigned kind)
 {
-    w->ascii += is_alnum(c);
-    w->digits += is_digit(c);
-    w->upper += c >= 'A' && c <= 'Z';
-    w->joints += c == '@' || c == '_' || c == '=' || c == ':';
+    return (kind & COUNTED) * UINT64_C(0x0000200040008001) & UINT64_C(0x0001000100010001);
+}
+
+static void add_counts(struct word *w, uint64_t counts)
+{
+    w->ascii += counts & UINT16_MAX;
+    w->digits += counts >> 16 & UINT16_MAX;
+    w->upper += counts >> 32 & UINT16_MAX;
+    w->joints += (unsigned)(counts >> 48);
 }
 
 static void count_char(struct word *w, uint32_t cp)
@@ -126,22 +140,32 @@ static bool is_worth(const struct word *w)
 static struct word read_word(struct gw_span text, size_t at, size_t *end)
 {
     enum { BACK = 32, LONGEST = 256 };
+    const unsigned char *t = (const unsigned char *)text.ptr;
     struct word w = {.ascii = 0};
     size_t from = at, to = at;
+    uint64_t counts = 0;
 
-    while (from > 0 && at - from < BACK && !is_space(text.ptr[from - 1]) &&
-           (unsigned char)text.ptr[from - 1] < 0x80)
-        count_ascii(&w, text.ptr[--from]);
-    while (to < text.len && to - at < LONGEST && !is_space(text.ptr[to])) {
+    for (; from > 0 && at - from < BACK && t[from - 1] < 0x80; from--) {
+        if (kind_of[t[from - 1]] == BLANK)
+            break;
+        counts += counts_of(kind_of[t[from - 1]]);
+    }
+    while (to < text.len && to - at < LONGEST) {
         uint32_t cp = 0;
-        unsigned len = gw_utf8_decode(text.ptr + to, text.len - to, &cp);
+        unsigned len;
 
-        if (len == 1)
-            count_ascii(&w, text.ptr[to]);
-        else if (len > 1)
+        if (t[to] < 0x80) {
+            if (kind_of[t[to]] == BLANK)
+                break;
+            counts += counts_of(kind_of[t[to++]]);
+            continue;
+        }
+        len = gw_utf8_decode(text.ptr + to, text.len - to, &cp);
+        if (len > 1)
             count_char(&w, cp);
         to += len == 0 ? 1 : len;
     }
+    add_counts(&w, counts);
     *end = to;
     return w;
 }

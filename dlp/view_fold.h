@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum {
-    VIEW_FOLD_PAGE = 128,                       /* characters */
+    VIEW_FOLD_PAGE = 16,                        /* characters */
     VIEW_FOLD_PAGES = 0x20000 / VIEW_FOLD_PAGE, /* planes 0 and 1 */
     VIEW_FOLD_MAX = 4,                          /* bytes of the text */
     VIEW_TAG_FIRST = 0xE0000,                   /* U+E0020 to U+E007E spell ASCII */

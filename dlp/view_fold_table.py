@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes dlp/view_fold_table.c: what each character beyond ASCII looks like in ASCII.
+"""Makes dlp/view_fold_table.c, what each character beyond ASCII looks like in ASCII, and dlp/view_fold_pages.c, where to look for it there.
 
-    python3 dlp/view_fold_table.py > dlp/view_fold_table.c
+    python3 dlp/view_fold_table.py dlp
 
 Of data that the system has: Python's unicodedata (compatibility forms, categories) and ICU's spoof checker (look-alikes of
 UTS #39). The result is checked in, since it changes once a year at most, and a build needs neither ICU nor a recent Python.
@@ -15,7 +15,8 @@ import unicodedata
 MAX_OUT = 4
 # Small letters that the checker keeps apart from ours, since they look like small capitals; people take them for ours.
 ALSO = {"\u043a": "k", "\u0442": "t", "\u043c": "m", "\u043f": "n", "\u043d": "h", "\u0432": "b", "\u03c4": "t", "\u03ba": "k"}
-PAGE = 128
+PAGE = 16  # as VIEW_FOLD_PAGE
+LONGEST = 128  # no row has more characters, so that a byte counts them
 
 
 def skeleton_function():
@@ -101,10 +102,10 @@ def entries():
             continue
         if found and found[-1][1] == cp - 1:
             first, last, kind, text = found[-1]
-            if out == text and kind in "dt" and cp % PAGE != 0:
+            if out == text and kind in "dt" and cp % LONGEST != 0:
                 found[-1] = (first, cp, kind, text)
                 continue
-            if cp % PAGE != 0 and len(out) == 1 and len(text) == 1 and (kind == "s" or first == last) \
+            if cp % LONGEST != 0 and len(out) == 1 and len(text) == 1 and (kind == "s" or first == last) \
                     and ord(out) == ord(text) + cp - first:
                 found[-1] = (first, cp, "s", text)
                 continue
@@ -116,32 +117,47 @@ def literal(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def main():
-    rows = entries()
-    print("/* dlp/view_fold_table.c - made by dlp/view_fold_table.py from Unicode %s and ICU's look-alikes; do not edit."
-          % unicodedata.unidata_version)
-    print(" * Facts of the Unicode Character Database and of UTS #39 (unicode.org/license.txt). */")
-    print('#include "dlp/view_fold.h"\n')
-    print("/* clang-format off */")
-    print("const struct view_fold_row view_fold_rows[] = {")
+def write_rows(out, rows):
+    out.write("""/* dlp/view_fold_table.c - made by dlp/view_fold_table.py from Unicode %s and ICU's look-alikes; do not edit.
+ * Facts of the Unicode Character Database and of UTS #39 (unicode.org/license.txt). */
+#include "dlp/view_fold.h"
+
+/* clang-format off */
+const struct view_fold_row view_fold_rows[] = {
+""" % unicodedata.unidata_version)
     line = "   "
     for first, last, kind, text in rows:
         item = " {0x%X, %d, %d, %s}," % (first, last - first + 1, kind == "s", literal(text))
         if len(line) + len(item) > 128:
-            print(line)
+            out.write(line + "\n")
             line = "   "
         line += item
-    print(line)
-    print("};")
-    print("/* clang-format on */\n")
-    print("/* The first row whose last character is in page p or behind it. */")
-    print("/* clang-format off */")
-    print("const uint16_t view_fold_pages[VIEW_FOLD_PAGES + 1] = {")
-    pages = [next((i for i, r in enumerate(rows) if r[1] // PAGE >= p), len(rows)) for p in range(0x20000 // PAGE + 1)]
+    out.write(line + "\n};\n/* clang-format on */\n")
+
+
+def write_pages(out, rows):
+    out.write("""/* dlp/view_fold_pages.c - made by dlp/view_fold_table.py; do not edit. */
+#include "dlp/view_fold.h"
+
+/* The first row whose last character is in page p or behind it. */
+/* clang-format off */
+const uint16_t view_fold_pages[VIEW_FOLD_PAGES + 1] = {
+""")
+    pages, at = [], 0
+    for page in range(0x20000 // PAGE + 1):
+        while at < len(rows) and rows[at][1] // PAGE < page:
+            at += 1
+        pages.append(at)
     for at in range(0, len(pages), 20):
-        print("    " + ", ".join(map(str, pages[at:at + 20])) + ",")
-    print("};")
-    print("/* clang-format on */")
+        out.write("    " + ", ".join(map(str, pages[at:at + 20])) + ",\n")
+    out.write("};\n/* clang-format on */\n")
+
+
+def main():
+    rows = entries()
+    for name, write in (("table", write_rows), ("pages", write_pages)):
+        with open("%s/view_fold_%s.c" % (sys.argv[1], name), "w") as out:
+            write(out, rows)
     sys.stderr.write("%d rows\n" % len(rows))
 
 
