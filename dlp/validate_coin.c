@@ -15,19 +15,31 @@ static const char base58_ripple[] = "rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65j
 /* Writes the number that s is in n_out bytes; false: it has more, or s is none. */
 static bool base58_decode(struct gw_span s, const char *alphabet, unsigned char *out, size_t n_out)
 {
-    enum { LIMBS = 17 }; /* one more than anybody asks for */
+    enum {
+        DIGITS = 58,
+        AT_ONCE = 5, /* of them are less than a limb */
+        LIMBS = 17,  /* one more than anybody asks for */
+    };
     uint32_t limbs[LIMBS] = {0};
+    uint8_t value[256];
     size_t n = 0;
 
-    for (size_t i = 0; i < s.len; i++) {
-        const char *at = s.ptr[i] == '\0' ? NULL : strchr(alphabet, s.ptr[i]);
-        uint64_t carry;
+    memset(value, DIGITS, sizeof(value));
+    for (unsigned i = 0; i < DIGITS; i++)
+        value[(unsigned char)alphabet[i]] = (uint8_t)i;
+    for (size_t i = 0; i < s.len;) {
+        uint64_t carry = 0, times = 1;
 
-        if (at == NULL)
-            return false;
-        carry = (uint64_t)(at - alphabet);
+        for (size_t end = i + AT_ONCE; i < end && i < s.len; i++) {
+            unsigned digit = value[(unsigned char)s.ptr[i]];
+
+            if (digit == DIGITS)
+                return false;
+            carry = carry * DIGITS + digit;
+            times *= DIGITS;
+        }
         for (size_t k = 0; k < n; k++) {
-            carry += UINT64_C(58) * limbs[k];
+            carry += times * limbs[k];
             limbs[k] = (uint32_t)carry;
             carry >>= 32;
         }
@@ -58,22 +70,22 @@ static bool has_checksum(const unsigned char *raw, size_t n)
     return memcmp(hash, raw + n - 4, 4) == 0;
 }
 
-/* Does it decode to one of these numbers of bytes, which ascend, with their checksum? */
+/* Does it decode to one of these numbers of bytes, with their checksum? Each byte that is 0 in front is written as a digit. */
 static bool base58check_ok(struct gw_span s, const char *alphabet, const unsigned char *sizes,
                            size_t n_sizes)
 {
     enum { MOST = 38 };
     unsigned char raw[MOST];
-    size_t zeros = 0;
+    size_t zeros = 0, n = 0;
 
     if (!base58_decode(s, alphabet, raw, sizeof(raw)))
         return false;
     while (zeros < MOST && raw[zeros] == 0)
         zeros++;
-    for (size_t i = 0; i < n_sizes; i++)
-        if (sizes[i] >= MOST - zeros && has_checksum(raw + MOST - sizes[i], sizes[i]))
-            return true;
-    return false;
+    while (n < s.len && s.ptr[n] == alphabet[0])
+        n++;
+    n += MOST - zeros;
+    return n <= MOST && memchr(sizes, (int)n, n_sizes) != NULL && has_checksum(raw + MOST - n, n);
 }
 
 /* Addresses are 25 bytes, with a version of two or three bytes 26 and 27 (Zcash, Tezos); private keys in wallet import

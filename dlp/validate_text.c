@@ -5,6 +5,7 @@
  * pairs in English text and program names, but a third of those in random letters. No state; any
  * thread. */
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "dlp/validate_impl.h"
@@ -77,13 +78,33 @@ bool dlp_val_contains(struct gw_span s, const char *lower_needle)
     }
 }
 
+/* What a byte that stands n times in len bytes has of their entropy, below 0. */
+static double term_of(size_t n, size_t len)
+{
+    const double p = (double)n / (double)len;
+
+    return p * log2(p);
+}
+
+/* The same of few times in a short token: logarithms are what costs most. */
+enum { FEW = 8, SHORT = 128 };
+static double terms[SHORT + 1][FEW];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void fill_terms(void)
+{
+    for (size_t len = 1; len <= SHORT; len++)
+        for (size_t n = 1; n < FEW && n <= len; n++)
+            terms[len][n] = term_of(n, len);
+}
+
 double dlp_val_entropy(struct gw_span s)
 {
-    enum { FEW = 8 };
     unsigned count[256] = {0};
     uint64_t seen[4] = {0};
-    double known[FEW] = {0}, h = 0; /* known: of a byte that stands so often in s */
+    double h = 0;
 
+    (void)pthread_once(&once, fill_terms);
     for (size_t i = 0; i < s.len; i++) {
         unsigned char byte = (unsigned char)s.ptr[i];
 
@@ -94,15 +115,7 @@ double dlp_val_entropy(struct gw_span s)
         for (uint64_t left = seen[i]; left != 0; left &= left - 1) {
             unsigned n = count[i * 64 + (unsigned)__builtin_ctzll(left)];
 
-            if (n >= FEW || known[n] == 0) {
-                double p = (double)n / (double)s.len, of = p * log2(p);
-
-                if (n < FEW)
-                    known[n] = of;
-                h -= of;
-            } else {
-                h -= known[n];
-            }
+            h -= n < FEW && s.len <= SHORT ? terms[s.len][n] : term_of(n, s.len);
         }
     }
     return h;
@@ -210,10 +223,13 @@ bool dlp_validate_is_wordy(struct gw_span s)
 }
 
 /* Is nearly all of it words that begin with a capital, as names of classes (CloudMessagesV1ProxyConfig)? Of 40 random letters and digits ten are in
- * what looks like one. */
-static bool is_camel_case(struct gw_span s)
+ * what looks like one. n_lower: so many small letters are in it; two of three bytes of such a word are. */
+static bool is_camel_case(struct gw_span s, size_t n_lower)
 {
     size_t in_words = 0;
+
+    if (s.len < 16 || n_lower * 2 < s.len)
+        return false;
 
     for (size_t i = 0; i < s.len;) {
         size_t end = i + 1;
@@ -224,7 +240,7 @@ static bool is_camel_case(struct gw_span s)
             in_words += end - i;
         i = end;
     }
-    return s.len >= 16 && in_words * 4 >= s.len * 3;
+    return in_words * 4 >= s.len * 3;
 }
 
 static bool is_joint(char c)
@@ -261,12 +277,14 @@ int dlp_validate_random(const struct dlp_validate_in *in)
 {
     struct gw_span s = dlp_val_span(in);
     size_t digits = 0;
+    size_t lower = 0;
     size_t letters = 0;
     double h = dlp_val_entropy(s);
 
     for (size_t i = 0; i < s.len; i++) {
-        digits += dlp_is_digit(s.ptr[i]);
-        letters += dlp_is_alpha(s.ptr[i]);
+        digits += (unsigned char)(s.ptr[i] - '0') < 10;
+        lower += (unsigned char)(s.ptr[i] - 'a') < 26;
+        letters += (unsigned char)((s.ptr[i] | 0x20) - 'a') < 26;
     }
     if (dlp_val_is_placeholder(s) || h < 0.45 * log2((double)s.len + 1) ||
         dlp_val_is_called_hash(in))
@@ -275,7 +293,8 @@ int dlp_validate_random(const struct dlp_validate_in *in)
         return digits + letters == s.len && letters > 0 && s.len >= 32 ? -30 : DLP_VALIDATE_REJECT;
     if (digits == 0 || letters == 0)
         return dlp_val_wordiness(s) > DLP_VAL_WORDY || letters == 0 ? DLP_VALIDATE_REJECT : -20;
-    if ((dlp_val_wordiness(s) > 0.75 && digits * 4 < s.len) || is_camel_case(s) || is_snake_case(s))
+    if ((dlp_val_wordiness(s) > 0.75 && digits * 4 < s.len) || is_camel_case(s, lower) ||
+        is_snake_case(s))
         return -45;
     return dlp_val_sequential(s) * 2 > s.len ? -30 : 0;
 }
