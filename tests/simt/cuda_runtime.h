@@ -174,6 +174,24 @@ static inline int __dp4a(unsigned a, unsigned b, unsigned c)
         c += (a >> i & 255) * (b >> i & 255);
     return (int)c;
 }
+/* of 32 signed bytes */
+static inline int simt_dot(const void *a, const void *b)
+{
+    int8_t x[32], y[32];
+    int sum = 0;
+
+    memcpy(x, a, 32);
+    memcpy(y, b, 32);
+    for (int k = 0; k < 32; k++)
+        sum += x[k] * y[k];
+    return sum;
+}
+/* What each binary16 stands for, by the CPU's kern_f16_f32(). */
+struct simt_halves {
+    float of[65536];
+    simt_halves();
+};
+extern const simt_halves simt_f16;
 static inline float __uint_as_float(unsigned u)
 {
     float f;

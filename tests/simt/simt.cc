@@ -7,7 +7,10 @@
 #include "tests/simt/cuda_runtime.h"
 #include "tests/simt/simt_hopper.h"
 
+extern "C" float kern_f16_f32(uint16_t h);
+
 struct simt_place *simt_here;
+const simt_halves simt_f16;
 unsigned simt_order;
 unsigned long simt_launches, simt_threads;
 
@@ -55,6 +58,7 @@ unsigned long stirs; // how often somebody's waiting came to an end
 size_t dynamic_bytes;
 void *main_sp;
 void (*the_body)(void *);
+unsigned turns[MAX_THREADS]; // the threads in the order of this launch
 void *the_ctx;
 
 fiber *self()
@@ -160,7 +164,7 @@ void run_block()
         unsigned moved = 0;
 
         for (unsigned i = 0; i < n_threads; i++) {
-            fiber *f = &fibers[turn_of(i, n_threads)];
+            fiber *f = &fibers[turns[i]];
 
             if (f->done || (f->waits_for != nullptr && *f->waits_for == f->turn))
                 continue;
@@ -177,6 +181,12 @@ void run_block()
 }
 
 } // namespace
+
+simt_halves::simt_halves()
+{
+    for (unsigned h = 0; h < 65536; h++)
+        of[h] = kern_f16_f32((uint16_t)h);
+}
 
 void simt_die(const char *why)
 {
@@ -274,6 +284,8 @@ void simt_run(dim3 grid, dim3 dims, size_t shared, void (*body)(void *), void *c
     the_body = body;
     the_ctx = ctx;
     dynamic_bytes = shared;
+    for (unsigned i = 0; i < n_threads; i++)
+        turns[i] = turn_of(i, n_threads);
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {

@@ -1,8 +1,6 @@
 // tests/simt/simt_hopper.cc - see simt_hopper.h.
 #include "tests/simt/simt_hopper.h"
 
-extern "C" float kern_f16_f32(uint16_t h);
-
 namespace
 {
 
@@ -160,38 +158,38 @@ void row_of(uint64_t desc, unsigned r, unsigned char *to)
     }
 }
 
-float e4m3(unsigned char v)
-{
-    const int e = v >> 3 & 15, m = v & 7;
-    const float f = (v & 127) == 127 ? NAN
-                    : e == 0         ? ldexpf((float)m, -9)
-                                     : ldexpf((float)(8 + m), e - 10);
+// What each code of e4m3 stands for.
+struct e4m3_table {
+    float of[256];
+    e4m3_table()
+    {
+        for (int v = 0; v < 256; v++) {
+            const int e = v >> 3 & 15, m = v & 7;
+            const float f = (v & 127) == 127 ? NAN
+                            : e == 0         ? ldexpf((float)m, -9)
+                                             : ldexpf((float)(8 + m), e - 10);
 
-    return v & 128 ? -f : f;
-}
-
-float half_at(simt_kind kind, const unsigned char *p)
-{
-    uint16_t h;
-
-    memcpy(&h, p, 2);
-    return kind == SIMT_F16 ? kern_f16_f32(h) : __uint_as_float((uint32_t)h << 16);
-}
-
-uint32_t multiply(const product &p, const unsigned char *a, const unsigned char *b, uint32_t was)
-{
-    int whole = 0;
-    float f = 0;
-
-    if (p.kind == SIMT_S8) {
-        for (unsigned k = 0; k < 32; k++)
-            whole += (int)(int8_t)a[k] * (int8_t)b[k];
-        return (uint32_t)whole + (p.add ? was : 0);
+            of[v] = v & 128 ? -f : f;
+        }
     }
-    for (unsigned k = 0; k < 32; k += p.kind == SIMT_E4M3 ? 1 : 2)
-        f += p.kind == SIMT_E4M3 ? e4m3(a[k]) * e4m3(b[k])
-                                 : half_at(p.kind, a + k) * half_at(p.kind, b + k);
-    return __float_as_uint(f + (p.add ? __uint_as_float(was) : 0));
+};
+const e4m3_table e4m3;
+
+// 32 bytes of an operand as numbers; returns how many.
+unsigned numbers_of(simt_kind kind, const unsigned char *p, float out[32])
+{
+    if (kind == SIMT_E4M3) {
+        for (unsigned k = 0; k < 32; k++)
+            out[k] = e4m3.of[p[k]];
+        return 32;
+    }
+    for (unsigned k = 0; k < 16; k++) {
+        uint16_t h;
+
+        memcpy(&h, p + 2 * k, 2);
+        out[k] = kind == SIMT_F16 ? simt_f16.of[h] : __uint_as_float((uint32_t)h << 16);
+    }
+    return 16;
 }
 
 // 9.7.15.5.1.1: d[4n + i] of a thread is row g, or g + 8 for i of 2 and 3, column 8n + 2t + i % 2.
@@ -199,15 +197,28 @@ void do_product(thread *t, const product &p)
 {
     sum *s = &t->sums[p.sum];
     const unsigned col = threadIdx.x % 4 * 2;
+    float of_a[2][32], of_b[32];
     unsigned char b[32];
 
+    for (unsigned up = 0; up < 2 && p.kind != SIMT_S8; up++)
+        numbers_of(p.kind, p.a[up], of_a[up]);
     for (unsigned n = 0; n < p.n / 8; n++)
         for (unsigned i = 0; i < 2; i++) {
             row_of(p.b, n * 8 + col + i, b);
+
+            const unsigned many = p.kind == SIMT_S8 ? 0 : numbers_of(p.kind, b, of_b);
+
             for (unsigned up = 0; up < 2; up++) {
                 uint32_t *d = &s->now[4 * n + 2 * up + i];
+                float f = 0;
 
-                *d = multiply(p, p.a[up], b, *d);
+                if (p.kind == SIMT_S8) {
+                    *d = (uint32_t)simt_dot(p.a[up], b) + (p.add ? *d : 0);
+                    continue;
+                }
+                for (unsigned k = 0; k < many; k++)
+                    f += of_a[up][k] * of_b[k];
+                *d = __float_as_uint(f + (p.add ? __uint_as_float(*d) : 0));
             }
         }
 }

@@ -23,11 +23,10 @@ DEV uint32_t ptx_load_once4(const void *p)
     return *static_cast<const uint32_t *>(p);
 }
 
-extern "C" float kern_f16_f32(uint16_t h);
 extern "C" uint16_t kern_f32_f16(float f);
 DEV float ptx_f16_f32(uint16_t h)
 {
-    return kern_f16_f32(h);
+    return simt_f16.of[h];
 }
 DEV uint16_t ptx_f32_f16(float f)
 {
@@ -61,14 +60,22 @@ DEV void ptx_mma_s8(int (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b
 {
     const void *all = simt_give(a, b0, b1);
     const unsigned g = simt_lane() / 4, t = simt_lane() % 4;
+    uint32_t l[2][8], r[2][8]; /* two rows, two columns: eight quarters of 4 codes each */
 
-    for (unsigned i = 0; i < 4; i++)
-        for (unsigned k = 0; k < 8; k++) { /* quarters of 4 columns */
-            const simt_operands l = simt_from<simt_operands>(all, g * 4 + k % 4);
-            const simt_operands r = simt_from<simt_operands>(all, (2 * t + i % 2) * 4 + k % 4);
+    for (unsigned k = 0; k < 4; k++) {
+        const simt_operands row = simt_from<simt_operands>(all, g * 4 + k);
 
-            d[i] = __dp4a((int)l.a[k / 4 * 2 + i / 2], (int)r.b[k / 4], d[i]);
+        for (unsigned i = 0; i < 4; i++)
+            l[i % 2][i / 2 * 4 + k] = row.a[i];
+        for (unsigned i = 0; i < 2; i++) {
+            const simt_operands column = simt_from<simt_operands>(all, (2 * t + i) * 4 + k);
+
+            r[i][k] = column.b[0];
+            r[i][4 + k] = column.b[1];
         }
+    }
+    for (unsigned i = 0; i < 4; i++)
+        d[i] += simt_dot(l[i / 2], r[i % 2]);
 }
 DEV void ptx_mma_s8_k16(int (&d)[4], uint32_t a0, uint32_t a1, uint32_t b)
 {
@@ -81,16 +88,27 @@ static inline void simt_mma_16(float (&d)[4], const uint32_t (&a)[4], uint32_t b
 {
     const void *all = simt_give(a, b0, b1);
     const unsigned g = simt_lane() / 4, t = simt_lane() % 4;
+    float l[2][16], r[2][16]; /* two rows, two columns */
 
-    for (unsigned i = 0; i < 4; i++)
-        for (unsigned k = 0; k < 8; k++) { /* pairs of columns */
-            const simt_operands l = simt_from<simt_operands>(all, g * 4 + k % 4);
-            const simt_operands r = simt_from<simt_operands>(all, (2 * t + i % 2) * 4 + k % 4);
-            const uint32_t x = l.a[k / 4 * 2 + i / 2], y = r.b[k / 4];
+    for (unsigned k = 0; k < 4; k++) {
+        const simt_operands row = simt_from<simt_operands>(all, g * 4 + k);
 
-            d[i] +=
-                F((uint16_t)x) * F((uint16_t)y) + F((uint16_t)(x >> 16)) * F((uint16_t)(y >> 16));
+        for (unsigned i = 0; i < 4; i++) {
+            l[i % 2][i / 2 * 8 + 2 * k] = F((uint16_t)row.a[i]);
+            l[i % 2][i / 2 * 8 + 2 * k + 1] = F((uint16_t)(row.a[i] >> 16));
         }
+        for (unsigned i = 0; i < 2; i++) {
+            const simt_operands column = simt_from<simt_operands>(all, (2 * t + i) * 4 + k);
+
+            for (unsigned half = 0; half < 2; half++) {
+                r[i][half * 8 + 2 * k] = F((uint16_t)column.b[half]);
+                r[i][half * 8 + 2 * k + 1] = F((uint16_t)(column.b[half] >> 16));
+            }
+        }
+    }
+    for (unsigned i = 0; i < 4; i++)
+        for (unsigned k = 0; k < 16; k += 2) /* pairs of columns */
+            d[i] += l[i / 2][k] * r[i % 2][k] + l[i / 2][k + 1] * r[i % 2][k + 1];
 }
 static inline float simt_bf16_f32(uint16_t h)
 {
@@ -102,7 +120,7 @@ DEV void ptx_mma_bf16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32
 }
 DEV void ptx_mma_f16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
 {
-    simt_mma_16<kern_f16_f32>(d, a, b0, b1);
+    simt_mma_16<ptx_f16_f32>(d, a, b0, b1);
 }
 
 DEV void ptx_ldmatrix(uint32_t (&r)[4], const void *row)
