@@ -99,7 +99,7 @@ cuda-toolkit: ## get a CUDA compiler (104 MB of Python packages, no root) into t
 	  python3 -m pip install -q --no-deps --no-compile --target '$(CUDA_KIT).new' $(CUDA_PIP) && mv '$(CUDA_KIT).new' '$(CUDA_KIT)' && \
 	  echo 'CUDA  $(CUDA_KIT)'; fi
 CUDA_DUMP = $(or $(wildcard $(dir $(NVCC))cuobjdump),$(shell command -v cuobjdump))
-CUDA_SEEN = PATH=$(dir $(CUDA_DUMP)):$$PATH python3 tests/lint/cuda.py $(CUDA_VER) $(CUDA_DUMP)
+CUDA_SEEN = PATH=$(dir $(CUDA_DUMP)):$$PATH python3 tests/lint/cuda.py $(CUDA_VER) $(CUDA_DUMP) '$(CUDA_SM)'
 cuda-check: $(if $(CUSRC),$(CUSRC:%.cu=$(BUILD)/%.cu.o) $(BUILD)/sluice gpu-build) ## compile and link the CUDA kernels; their registers, memory and instructions against the table; the binary starts without a GPU
 	@$(if $(CUSRC),,echo "SKIP  CUDA: $(CUDA_FOUND)"; echo "0 passed, 0 failed, 1 skipped"; exit 0;) \
 	  $(if $(CUDA_DUMP),,echo "FAIL  there is no cuobjdump beside $(NVCC)"; echo "0 passed, 1 failed"; exit 1;) \

@@ -33,10 +33,11 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	  --three 'e2e=$(E2E)' $(if $(SAN),,'privacy=$(PRIVACY)') 'parts=$(PARTS)' 'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' \
 	  $(if $(SAN),,'gpu-bench=$(GPUBENCH)' 'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'sinks=$(SINKS)' 'smuggle=$(SMUGGLE)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
 
-test-build: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(BUILD)/tests/bench/chat_try $(if $(SAN),,$(GPU_BENCH:%=$(BUILD)/simt/bench/%)) $(if $(WITH_ASAN),$(BUILD)/sluice-fault)
+test-programs: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(BUILD)/tests/bench/chat_try $(if $(SAN),,$(GPU_BENCH:%=$(BUILD)/simt/bench/%)) $(if $(WITH_ASAN),$(REPLAYS) $(BUILD)/sluice-fault)
+test-build: test-programs
 	@$(BUILD)/sluice models pull --dir models
 	@$(BUILD)/sluice models pull all-minilm-l6-v2 --dir models
-.PHONY: test test-build
+.PHONY: test test-programs test-build
 
 # Takes an hour; SAN=address,undefined is the build whose calls fail at random.
 test-long: ## a million requests, a thousand reloads under load, every disguise; forty kills of a broker and of a gateway, a thousand of the spool's writer; ten minutes of random faults under the address sanitizer

@@ -54,11 +54,12 @@ $(FZ)/fuzz_$(1): $(FZ)/tests/fuzz/fuzz_$(1).o \
 	@$$(FUZZ_CC) $$(FZ_LDFLAGS) -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
 	  $$(LDLIBS) 2>$$@.log || { rm -f $$@; echo "LEFT  $$@ (see $$@.log)"; }
 endef
-ifneq ($(filter fuzz,$(MAKECMDGOALS)),)
+ifneq ($(filter fuzz fuzz-programs,$(MAKECMDGOALS)),)
 $(foreach n,$(FZ_CHOSEN),$(eval $(call FZ_TARGET,$(n))))
 endif
 
-fuzz: $(FZ_CHOSEN:%=$(FZ)/fuzz_%) ## fuzz every input parser (FUZZ_SECONDS, FUZZ_JOBS, FUZZ_ONLY, FUZZ_SEED)
+fuzz-programs: $(FZ_CHOSEN:%=$(FZ)/fuzz_%)
+fuzz: fuzz-programs ## fuzz every input parser (FUZZ_SECONDS, FUZZ_JOBS, FUZZ_ONLY, FUZZ_SEED)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_JOBS=$(FUZZ_JOBS) FUZZ_SEED=$(FUZZ_SEED) tests/fuzz/run.sh $(FZ) $(FZ_CHOSEN)
 
 # ---- replay as a test -----------------------------------------------------------------------
@@ -71,6 +72,6 @@ $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/r
 corpus: $(REPLAYS) ## run every fuzz target once over its seeds
 	@tests/run.sh $^
 
-.PHONY: fuzz corpus
+.PHONY: fuzz fuzz-programs corpus
 
 -include $(FZ_OBJ:.o=.d) $(FZ_NAMES:%=$(FZ)/tests/fuzz/fuzz_%.d) $(FZ_NAMES:%=$(BUILD)/tests/fuzz/fuzz_%.d)

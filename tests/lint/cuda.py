@@ -2,7 +2,8 @@
 """What the compiler made of the CUDA kernels, without a GPU: registers, shared and local memory and tensor-core instructions of every
 kernel on every architecture, compared with kernels/cuda_resources.txt.
 
-usage: tests/lint/cuda.py NVCC-VERSION CUOBJDUMP [--write] OBJECT...
+usage: tests/lint/cuda.py NVCC-VERSION CUOBJDUMP ARCHITECTURES [--write] OBJECT...
+ARCHITECTURES are those the objects were compiled for ("80 90a"); the table holds all, and only those are compared.
 A line of the table: kernel, then for each architecture registers/shared bytes/tensor-core instructions. The numbers belong to one
 compiler: with another the table is not compared, but no kernel may use local memory, and those that multiply must show their instructions.
 Ends with "N passed, N failed"."""
@@ -69,9 +70,9 @@ def look_at(cuobjdump, obj, arch):
     return found
 
 
-def look(cuobjdump, objects):
+def look(cuobjdump, objects, arches):
     found, local, shown = {}, [], {}
-    todo = [(obj, arch) for obj in objects for arch in ARCHES]
+    todo = [(obj, arch) for obj in objects for arch in arches]
     with ThreadPoolExecutor(max_workers=JOBS) as pool:
         for (_, arch), seen in zip(todo, pool.map(lambda t: look_at(cuobjdump, *t), todo)):
             for name, (reg, shared, mma, loc, ops) in seen.items():
@@ -82,10 +83,19 @@ def look(cuobjdump, objects):
     return found, local, shown
 
 
+def of(columns, arches):
+    """The columns of these architectures; None where the kernel has none there."""
+    left = [c for a, c in zip(ARCHES, columns) if a in arches]
+    return " ".join(left) if any(c != "-" for c in left) else None
+
+
 def main():
     version, cuobjdump = sys.argv[1:3]
     write = "--write" in sys.argv
-    found, local, shown = look(cuobjdump, [a for a in sys.argv[3:] if a != "--write"])
+    arches = [a for a in ARCHES if a[3:] in sys.argv[3].split()]
+    if write and arches != ARCHES:
+        sys.exit("the table holds all architectures: " + " ".join(ARCHES))
+    found, local, shown = look(cuobjdump, [a for a in sys.argv[4:] if a != "--write"], arches)
     readable = names(sorted(found))
     lines = ["# nvcc %s; %s: registers/shared bytes/tensor-core instructions. make cuda-table writes this." % (version, " ".join(ARCHES))]
     for name in sorted(found, key=lambda n: readable[n]):
@@ -109,9 +119,9 @@ def main():
     for name, arch, n in local:
         check(False, "%s on %s keeps %d bytes in local memory" % (readable[name], arch, n))
     for name in found:
-        for kernel, (arches, ops) in MUST.items():
+        for kernel, (having, ops) in MUST.items():
             if kernel in name:
-                for arch in arches:
+                for arch in set(having) & set(arches):
                     for what in ops:
                         check(what in shown.get((name, arch), ()), "%s on %s shows no %s" % (readable[name], arch, what))
     for kernel in MUST:
@@ -121,7 +131,7 @@ def main():
     if want[0] != lines[0]:
         print("SKIP  the table was made by another compiler: %s" % want[0])
     else:
-        old, new = (dict(x.split(" ", 1) for x in l[1:]) for l in (want, lines))
+        old, new = ({x.split()[0]: of(x.split()[1:], arches) for x in table[1:]} for table in (want, lines))
         for k in sorted(set(old) | set(new)):
             check(old.get(k) == new.get(k), "%s: %s, the table has %s (make cuda-table, and look at the difference)" %
                   (k, new.get(k), old.get(k)))
