@@ -1,7 +1,7 @@
 #!/bin/bash
-# Runs stages and sums their last lines. usage: tests/stages.sh NAME=COMMAND ... [--three NAME=COMMAND ...]
+# Runs stages and sums their last lines. usage: tests/stages.sh NAME=COMMAND ... [--four NAME=COMMAND ...]
 # A stage is a shell command that ends with "N passed, N failed[, N skipped]"; one without such a line, or one that exits with
-# neither 0 nor 1, counts as one failure. Those behind --three wait more than they work, so three run at a time; what one of them
+# neither 0 nor 1, counts as one failure. Those behind --four wait more than they work, so four run at a time; what one of them
 # prints comes when it is done, in one piece. Prints how long each took, every line about a failure once more, and the sum alone
 # on the last line.
 dir=$(mktemp -d)
@@ -41,12 +41,12 @@ beside() { # NAME=COMMAND: the same, told at its end
     ) 9>>"$dir/lock"
 }
 
-while [ $# -gt 0 ] && [ "$1" != --three ]; do
+while [ $# -gt 0 ] && [ "$1" != --four ]; do
     one "$1"
     shift
 done
 for stage in "${@:2}"; do
-    while [ "$(jobs -rp | wc -l)" -ge 3 ]; do wait -n; done
+    while [ "$(jobs -rp | wc -l)" -ge 4 ]; do wait -n; done
     beside "$stage" &
 done
 wait

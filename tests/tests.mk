@@ -8,6 +8,7 @@ BUDGETS := python3 tests/e2e/budgets.py $(BUILD) $(if $(SAN),--quick)
 E2EMODE := $(if $(SAN),$(if $(filter thread,$(SAN)),--threads,--quick))
 E2E   := python3 tests/e2e/run.py $(BUILD) $(CACHE) $(MODEL) $(E2EMODE)
 PARTS := python3 tests/e2e/parts.py $(BUILD) $(CACHE) $(MODEL) $(E2EMODE)
+LONG  := complaints,templates,identity
 FAULTS := python3 tests/e2e/faults.py $(BUILD) $(CACHE) $(MODEL)
 SMUGGLE := python3 tests/e2e/smuggle.py $(BUILD) $(CACHE) $(MODEL)
 SINKS := python3 tests/e2e/sinks.py $(BUILD) $(CACHE) $(MODEL)
@@ -30,7 +31,7 @@ test: ## set up, build, and run every test (SAN=... runs the sanitized variant)
 	@$(SUB) test-build
 	@tests/stages.sh 'unit=$(SUB) -s unit' $(if $(filter thread,$(SAN)),,'corpus=$(SUB) -s corpus') \
 	  $(if $(WITH_ASAN),'storm=$(STORM) 40') \
-	  --three 'e2e=$(E2E)' $(if $(SAN),,'privacy=$(PRIVACY)') 'parts=$(PARTS)' 'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' \
+	  --four 'e2e=$(E2E)' $(if $(SAN),,'privacy=$(PRIVACY)') $(if $(filter thread,$(SAN)),'parts=$(PARTS)','long=$(PARTS) --only $(LONG)' 'parts=$(PARTS) --but $(LONG)') 'budgets=$(BUDGETS)' 'scan=$(SCANFILES)' \
 	  $(if $(SAN),,'gpu-bench=$(GPUBENCH)' 'faults=$(FAULTS)' 'hostile=$(HOSTILE)' 'egress=$(EGRESS)' 'sinks=$(SINKS)' 'smuggle=$(SMUGGLE)' 'kafka=$(KAFKA)' 'ledger=$(LEDGER)')
 
 test-programs: all $(UNIT_RUN:%.c=$(BUILD)/%) $(BUILD)/mock-provider $(BUILD)/tests/bench/load $(BUILD)/tests/bench/chat_try $(if $(SAN),,$(GPU_BENCH:%=$(BUILD)/simt/bench/%)) $(if $(WITH_ASAN),$(REPLAYS) $(BUILD)/sluice-fault)

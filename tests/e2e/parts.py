@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The parts of the end-to-end tests that make worlds of their own, one after the other; they can run beside run.py.
 
-usage: tests/e2e/parts.py BUILD-DIR CACHE-DIR MODEL [--quick | --threads]
---quick and --threads as for run.py. Prints how long each took; ends with "N passed, N failed, N skipped"."""
+usage: tests/e2e/parts.py BUILD-DIR CACHE-DIR MODEL [--quick | --threads] [--only NAME,... | --but NAME,...]
+--quick and --threads as for run.py; --only and --but pick parts. Prints how long each took; ends with "N passed, N failed, N skipped"."""
 import sys
 import time
 import traceback
@@ -29,7 +29,19 @@ if not THREADS:
     PARTS |= {"actions": actions.main, "matrix": lambda: matrix.main(10 if QUICK else 1), "complaints": complaints.main, "costs": costs.main,
               "conversation": conversation.main, "dialects": dialects.main, "reliability": reliability.main, "identity": identity.main, "local_models": local_models.main, "templates": templates.main, "witness": witness.main}
 
+def named(option):
+    """The names behind an option, none without it."""
+    at = sys.argv.index(option) if option in sys.argv else -1
+    names = set(sys.argv[at + 1].split(",")) if at >= 0 else set()
+    if names - PARTS.keys():
+        sys.exit(f"no such part: {', '.join(sorted(names - PARTS.keys()))}; there are {', '.join(PARTS)}")
+    return names
+
+
+chosen = (named("--only") or PARTS.keys()) - named("--but")
 for name, part in PARTS.items():
+    if name not in chosen:
+        continue
     began = time.time()
     try:
         part()
