@@ -38,8 +38,7 @@ enum {
     /* Bytes beside a wide window that buckets are asked about, too, and how many of them stand in front of it. */
     PREFILTER_BESIDE = 4,
     PREFILTER_BESIDE_BEFORE = 2,
-    PREFILTER_NEAR_DIGIT =
-        12, /* bytes that are looked at for the digit or the colon that some starts have near */
+    PREFILTER_NEAR_DIGIT = 12, /* bytes looked at for the digit or colon some starts have near */
     PREFILTER_NEAR_COLON = 6,
     PREFILTER_AROUNDS = 64,
     PREFILTER_AROUNDS_STEP = 8, /* so many behind the last one can be read */
