@@ -201,6 +201,17 @@ bool dlp_val_is_placeholder(struct gw_span s);
 
 /* How many bytes stand in runs of four and more that count up or down (abcd, 4321, qwerty). */
 size_t dlp_val_sequential(struct gw_span s);
+/* Can a token of 1 to 64 bytes have such a run? And the same where dlp_val_has_avx512(). */
+bool dlp_val_may_count(struct gw_span s);
+bool dlp_val_may_count_avx512(struct gw_span s);
+
+/* Which bits have n - 1 others set behind them? */
+static inline uint64_t dlp_val_in_rows(uint64_t bits, unsigned n)
+{
+    for (unsigned row = 1; row < n; row++)
+        bits &= bits >> 1;
+    return bits;
+}
 
 /* ---- helpers (validate_words.c) ------------------------------------------------------------- */
 

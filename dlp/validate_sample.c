@@ -166,17 +166,9 @@ static size_t counting_bytes(struct gw_span s, size_t least)
     return total;
 }
 
-/* Which bits have n - 1 others set behind them? */
-static inline uint64_t in_rows(uint64_t bits, unsigned n)
-{
-    for (unsigned row = 1; row < n; row++)
-        bits &= bits >> 1;
-    return bits;
-}
-
-/* Can a token of up to 64 bytes have any such run? Steps in a row are as many as a run has, less those that it takes to begin. No byte is
- * asked with a branch: tokens are random, and have none. */
-static bool may_count(struct gw_span s)
+/* Steps in a row are as many as a run has bytes, less those that it takes to begin. No byte is asked with a branch: tokens are random, and
+ * have none. */
+bool dlp_val_may_count(struct gw_span s)
 {
     static const char right[] = "snvfrghjokl;,mp[wtdyibecux"; /* of each letter, on the keyboard */
     uint64_t next = 0, woven = 0, keys = 0;
@@ -191,14 +183,15 @@ static bool may_count(struct gw_span s)
         before = c;
         c = after;
     }
-    return (in_rows(next, 3) | in_rows(keys, 4) | in_rows(woven, 5)) != 0;
+    return (dlp_val_in_rows(next, 3) | dlp_val_in_rows(keys, 4) | dlp_val_in_rows(woven, 5)) != 0;
 }
 
 size_t dlp_val_sequential(struct gw_span s)
 {
     enum { WORD = 64 };
 
-    if (s.len <= WORD && !may_count(s))
+    if (s.len > 0 && s.len <= WORD &&
+        !(dlp_val_has_avx512() ? dlp_val_may_count_avx512(s) : dlp_val_may_count(s)))
         return 0;
     return keyboard_bytes(s) + woven_bytes(s) + counting_bytes(s, 4);
 }

@@ -100,16 +100,19 @@ static void fill_terms(void)
 
 double dlp_val_entropy(struct gw_span s)
 {
-    unsigned count[256] = {0};
+    unsigned count[256]; /* of the bytes that are there; the others are not worth clearing */
     uint64_t seen[4] = {0};
     double h = 0;
 
     (void)pthread_once(&once, fill_terms);
+    for (size_t i = 0; i < s.len; i++)
+        count[(unsigned char)s.ptr[i]] = 0;
     for (size_t i = 0; i < s.len; i++) {
         unsigned char byte = (unsigned char)s.ptr[i];
 
         count[byte]++;
-        seen[byte / 64] |= UINT64_C(1) << (byte % 64);
+        for (unsigned k = 0; k < 4; k++)
+            seen[k] |= (uint64_t)(byte / 64 == k) << (byte % 64);
     }
     for (unsigned i = 0; i < 4; i++) {
         for (uint64_t left = seen[i]; left != 0; left &= left - 1) {

@@ -1,4 +1,4 @@
-/* dlp/validate_text_avx512.c - how much a token reads like words, 64 bytes at once. What it says is what dlp_val_wordiness_scalar() and
+/* dlp/validate_text_avx512.c - how much a token reads like words, and whether it may count, 64 bytes at once. What it says is what dlp_val_wordiness_scalar() and
  * dlp_validate_is_wordy() do (dlp/validate_text.c). No state; any thread. */
 #include "dlp/validate_impl.h"
 
@@ -73,7 +73,45 @@ bool dlp_validate_is_wordy_avx512(struct gw_span s)
 
     return t.letter == 0 || (t.digit == 0 && wordiness(&t, s.len) > DLP_VAL_WORDY);
 }
+/* Which of these pairs are a step of a run that counts, in either direction: 1, from 9 to 0, from 9 to a, from z to a; and perhaps some that
+ * are none. */
+static inline __mmask64 steps_in(__m512i from, __m512i to)
+{
+    const __m512i far = _mm512_abs_epi8(_mm512_sub_epi8(to, from));
+
+    return _mm512_cmpeq_epi8_mask(far, _mm512_set1_epi8(1)) |
+           _mm512_cmpeq_epi8_mask(far, _mm512_set1_epi8('9' - '0')) |
+           _mm512_cmpeq_epi8_mask(far, _mm512_set1_epi8('a' - '9')) |
+           _mm512_cmpeq_epi8_mask(far, _mm512_set1_epi8('z' - 'a'));
+}
+
+static inline __m512i small(__m512i v)
+{
+    return _mm512_mask_add_epi8(v, within(v, 'A', 26), v, _mm512_set1_epi8(0x20));
+}
+
+bool dlp_val_may_count_avx512(struct gw_span s)
+{
+    /* On the keyboard, of letters counted from 1. */
+    static const char right[64] = " snvfrghjokl;,mp[wtdyibecux";
+    const __mmask64 valid = ~UINT64_C(0) >> (64 - s.len);
+    const __m512i v = small(_mm512_maskz_loadu_epi8(valid, s.ptr)),
+                  next = small(_mm512_maskz_loadu_epi8(valid >> 1, s.ptr + 1)),
+                  second = small(_mm512_maskz_loadu_epi8(valid >> 2, s.ptr + 2)),
+                  key = _mm512_permutexvar_epi8(_mm512_and_si512(v, _mm512_set1_epi8(31)),
+                                                _mm512_loadu_si512(right));
+    const __mmask64 count = valid >> 1 & steps_in(v, next),
+                    woven = valid >> 2 & steps_in(v, second),
+                    keys = valid >> 1 & _mm512_cmpeq_epi8_mask(key, next);
+
+    return (dlp_val_in_rows(count, 3) | dlp_val_in_rows(keys, 4) | dlp_val_in_rows(woven, 5)) != 0;
+}
 #else
+bool dlp_val_may_count_avx512(struct gw_span s)
+{
+    return dlp_val_may_count(s);
+}
+
 double dlp_val_wordiness_avx512(struct gw_span s)
 {
     return dlp_val_wordiness_scalar(s);

@@ -493,7 +493,7 @@ static void test_counting_at_once(void)
     static const char *const pieces[] = {"abc", "d",  "e",    "4321", "qwe", "rt",
                                          "y",   "Lk", "JhGf", "a1b",  "2c",  "3d4",
                                          "x9",  "8",  "zab",  "9",    "0a",  "_"};
-    unsigned long state = 7, n_counting = 0, n_other = 0;
+    unsigned long state = 7, n_counting = 0, n_other = 0, n_told = 0;
 
     for (unsigned round = 0; round < 20000; round++) {
         char token[128];
@@ -510,12 +510,16 @@ static void test_counting_at_once(void)
                 token[len++] = *piece;
         }
         counts = dlp_val_sequential((struct gw_span){token, sizeof(token)}) != 0;
-        if (!CHECK((dlp_val_sequential((struct gw_span){token, want}) != 0) == counts))
+        if (!CHECK((dlp_val_sequential((struct gw_span){token, want}) != 0) == counts) ||
+            !CHECK(!counts || dlp_val_may_count((struct gw_span){token, want})) ||
+            !CHECK(!counts || !prefilter_has_avx512() ||
+                   dlp_val_may_count_avx512((struct gw_span){token, want})))
             return;
+        n_told += !dlp_val_may_count((struct gw_span){token, want});
         n_counting += counts;
         n_other += !counts;
     }
-    CHECK(n_counting > 1000 && n_other > 1000);
+    CHECK(n_counting > 1000 && n_other > 1000 && n_told > 1000);
 }
 
 int main(void)
