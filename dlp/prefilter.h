@@ -197,9 +197,8 @@ struct prefilter_sieve {
     _Alignas(32) uint8_t five[PREFILTER_SIEVE_GROUPS][BUNDLE_WINDOW_BYTES][2]
                              [32]; /* 16 entries twice, then those of bit 4 */
     bool is_made;                  /* the literals are few, */
-    bool
-        is_small; /* so few that PREFILTER_FEW_GROUPS say nearly as much as all; the rest is empty */
-    uint8_t *pairs; /* by the first byte and 256 times the second */
+    bool is_small;                 /* so few that PREFILTER_FEW_GROUPS say nearly as much as all */
+    uint8_t *pairs;                /* by the first byte and 256 times the second */
 };
 
 /* What two bytes may be: those of a literal at its first places, the second ones, the last ones; of a start's first bucket's, of a wide
