@@ -285,13 +285,12 @@ uint64_t prefilter_members_scalar(const struct bundle_set *set, const unsigned c
     return found;
 }
 
-uint64_t prefilter_fitting_scalar(const struct prefilter_around *a, unsigned n,
-                                  const uint64_t around[2])
+uint64_t prefilter_fitting_scalar(const uint64_t *a, unsigned n, const uint64_t around[2])
 {
     uint64_t found = 0;
 
     for (unsigned i = 0; i < n; i++)
-        found |= (uint64_t)prefilter_around_fits(&a[i], around) << i;
+        found |= (uint64_t)prefilter_around_fits(a, n, i, around) << i;
     return found;
 }
 

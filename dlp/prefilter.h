@@ -41,7 +41,8 @@ enum {
     PREFILTER_NEAR_DIGIT = 12, /* bytes looked at for the digit or colon some starts have near */
     PREFILTER_NEAR_COLON = 6,
     PREFILTER_AROUNDS = 64,
-    PREFILTER_AROUNDS_STEP = 8, /* so many behind the last one can be read */
+    PREFILTER_AROUND_WORDS = 4, /* of prefilter.arounds, for each target, */
+    PREFILTER_AROUNDS_STEP = 8, /* and so many behind the last one that can be read */
 };
 _Static_assert((int)PREFILTER_CHUNK + (int)PREFILTER_SLACK <= (int)PREFILTER_PLACE, "places");
 
@@ -122,11 +123,8 @@ typedef bool prefilter_near_fn(const unsigned char *p, size_t n, unsigned classe
 typedef uint64_t prefilter_members_fn(const struct bundle_set *set, const unsigned char *p,
                                       size_t n);
 
-struct prefilter_around;
-
-/* Which of n targets' windows, PREFILTER_AROUNDS at most, can stand between these bytes: a bit each. */
-typedef uint64_t prefilter_fitting_fn(const struct prefilter_around *a, unsigned n,
-                                      const uint64_t around[2]);
+/* Which of n targets' windows, PREFILTER_AROUNDS at most, can stand between these bytes: a bit each. a: theirs of prefilter.arounds. */
+typedef uint64_t prefilter_fitting_fn(const uint64_t *a, unsigned n, const uint64_t around[2]);
 
 /* Of these targets, a bit each from the first-th on: those whose windows can stand so many bytes in front of the end of a name behind
  * which this is alive (prefilter.behind_name). */
@@ -171,12 +169,6 @@ struct prefilter_head {
     _Alignas(64) uint64_t value[2];
     uint64_t mask[2];
     uint16_t unsaid, set[BUNDLE_HEAD_BYTES - 1];
-};
-
-/* The bytes around a target's window, as in struct bundle_target: all that most places are asked, and so apart from the rest. */
-struct prefilter_around {
-    _Alignas(32) uint64_t value[2];
-    uint64_t mask[2];
 };
 
 /* One head of a pattern. lengths, need and within: as in its prefilter_need, need only where the head does not say it. */
@@ -281,7 +273,9 @@ struct prefilter {
     uint32_t row_of[256]; /* where the row of a byte's class begins */
     /* Targets of those that are looked for by windows: window i has [first_target[i], first_target[i + 1]). */
     struct bundle_target *targets;
-    struct prefilter_around *arounds; /* of each */
+    /* The bytes around the windows of PREFILTER_AROUNDS targets of one, or fewer: the first halves of all values, the second ones, those of the
+     * masks, as in struct bundle_target. It is all that most places are asked, and so apart from the rest. */
+    uint64_t *arounds;
     uint16_t *sequels_of; /* of the first of some targets, index in sequels plus 1; 0: none */
     /* Of each, where between the start and the window there are bytes of names alone: the way in which its name is followed, and how many
      * bytes of it there can be from the window on; else PREFILTER_ANY_NAME and UINT8_MAX, which is any number. */
@@ -583,11 +577,11 @@ static inline unsigned prefilter_near_at(const struct prefilter_places *places, 
                       (places->colon[at / 64] >> (at % 64) & 1) * PREFILTER_COLON);
 }
 
-/* Can a target's window stand between these bytes? */
-static inline bool prefilter_around_fits(const struct prefilter_around *a, const uint64_t around[2])
+/* Can the window of target i of n stand between these bytes? a: theirs of prefilter.arounds. */
+static inline bool prefilter_around_fits(const uint64_t *a, unsigned n, unsigned i,
+                                         const uint64_t around[2])
 {
-    return (((around[0] & a->mask[0]) ^ a->value[0]) | ((around[1] & a->mask[1]) ^ a->value[1])) ==
-           0;
+    return (((around[0] & a[2 * n + i]) ^ a[i]) | ((around[1] & a[3 * n + i]) ^ a[n + i])) == 0;
 }
 
 /* May a match begin with these sixteen bytes? */

@@ -418,39 +418,28 @@ uint64_t prefilter_members_avx512(const struct bundle_set *set, const unsigned c
     return set_members_avx512(set, p, n);
 }
 
-/* Where the bytes differ from value under mask, of two targets: lanes 0 and 1, and 4 and 5; the others say nothing. */
-static inline __m512i differ(const struct prefilter_around *two, __m512i bytes)
+/* Where some bytes differ from the values under the masks. */
+static inline __m512i differ(__m512i bytes, const uint64_t *values, const uint64_t *masks)
 {
-    __m512i v = _mm512_loadu_si512(two), masks = _mm512_permutex_epi64(v, _MM_SHUFFLE(3, 2, 3, 2));
+    enum { AND_XOR = 0x6A }; /* (a & b) ^ c */
 
-    return _mm512_xor_si512(_mm512_and_si512(bytes, masks), v);
+    return _mm512_ternarylogic_epi64(bytes, _mm512_loadu_si512(masks), _mm512_loadu_si512(values),
+                                     AND_XOR);
 }
 
-/* Of four targets: lanes 0, 1, 4 and 5, those of the first, third, second and fourth, are 0 where all bytes are alike. */
-static inline __m512i differ_four(const struct prefilter_around *four, __m512i bytes)
-{
-    __m512i a = differ(four, bytes), b = differ(four + 2, bytes);
-
-    return _mm512_or_si512(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-}
-
-/* Eight targets a step: value and mask of one stand side by side. */
-uint64_t prefilter_fitting_avx512(const struct prefilter_around *a, unsigned n,
-                                  const uint64_t around[2])
+/* Eight targets a step. */
+uint64_t prefilter_fitting_avx512(const uint64_t *a, unsigned n, const uint64_t around[2])
 {
     enum { STEP = PREFILTER_AROUNDS_STEP };
-    const __m512i bytes =
-        _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)around));
+    const __m512i front = _mm512_set1_epi64((long long)around[0]),
+                  behind = _mm512_set1_epi64((long long)around[1]);
     uint64_t found = 0;
 
-    _Static_assert(sizeof(*a) == 32, "two to a register");
     for (unsigned i = 0; i < n; i += STEP) {
-        __m512i v =
-            _mm512_mask_permutex_epi64(differ_four(a + i, bytes), 0xCC,
-                                       differ_four(a + i + 4, bytes), _MM_SHUFFLE(1, 0, 1, 0));
-        unsigned same = _mm512_testn_epi64_mask(v, v); /* even ones, then odd ones */
+        __m512i v = _mm512_or_si512(differ(front, a + i, a + 2 * n + i),
+                                    differ(behind, a + n + i, a + 3 * n + i));
 
-        found |= (uint64_t)(_pdep_u32(same, 0x55) | _pdep_u32(same >> 4, 0xAA)) << i;
+        found |= (uint64_t)_mm512_testn_epi64_mask(v, v) << i;
     }
     return n < 64 ? found & ((UINT64_C(1) << n) - 1) : found;
 }
@@ -475,8 +464,7 @@ uint64_t prefilter_named_avx512(const struct prefilter *f, uint32_t first, uint6
     return prefilter_named_scalar(f, first, targets, alive, left);
 }
 
-uint64_t prefilter_fitting_avx512(const struct prefilter_around *a, unsigned n,
-                                  const uint64_t around[2])
+uint64_t prefilter_fitting_avx512(const uint64_t *a, unsigned n, const uint64_t around[2])
 {
     return prefilter_fitting_scalar(a, n, around);
 }

@@ -459,6 +459,24 @@ static bool choose_starts(struct prefilter *f, const struct bundle *b, const boo
 
 /* ---- all of it --------------------------------------------------------------------------- */
 
+/* Fills in the bytes around the window of the targets [first, end). */
+static void copy_arounds(struct prefilter *f, unsigned first, unsigned end)
+{
+    for (unsigned n; first < end; first += n) {
+        uint64_t *a = f->arounds + (size_t)PREFILTER_AROUND_WORDS * first;
+
+        n = end - first < PREFILTER_AROUNDS ? end - first : PREFILTER_AROUNDS;
+        for (unsigned i = 0; i < n; i++) {
+            for (unsigned half = 0; half < 2; half++) {
+                memcpy(&a[half * n + i], f->targets[first + i].value + half * sizeof(*a),
+                       sizeof(*a));
+                memcpy(&a[(2 + half) * n + i], f->targets[first + i].mask + half * sizeof(*a),
+                       sizeof(*a));
+            }
+        }
+    }
+}
+
 /* Copies the targets that are not looked for by their start, nor skipped. */
 static void copy_targets(struct prefilter *f, const struct bundle *b, const bool *skipped,
                          const bool *is_start)
@@ -474,11 +492,9 @@ static void copy_targets(struct prefilter *f, const struct bundle *b, const bool
 
             if (is_start[pattern] || skipped[pattern])
                 continue;
-            f->targets[n] = b->targets[w->first_target + k];
-            memcpy(f->arounds[n].value, f->targets[n].value, sizeof(f->arounds[n].value));
-            memcpy(f->arounds[n].mask, f->targets[n].mask, sizeof(f->arounds[n].mask));
-            n++;
+            f->targets[n++] = b->targets[w->first_target + k];
         }
+        copy_arounds(f, f->first_target[i], n);
     }
     f->first_target[b->n_windows] = n;
     for (unsigned i = 0; i < b->n_runs; i++)
@@ -516,8 +532,8 @@ static bool allocate(struct prefilter *f, const struct bundle *b)
     }
     f->starts = calloc((size_t)b->n_patterns * BUNDLE_HEADS + 1, sizeof(*f->starts));
     f->targets = calloc(b->n_targets + 1, sizeof(*f->targets));
-    f->arounds = aligned_alloc(64, ((size_t)b->n_targets / 2 + PREFILTER_AROUNDS_STEP) * 2 *
-                                       sizeof(*f->arounds));
+    f->arounds = calloc((size_t)PREFILTER_AROUND_WORDS * b->n_targets + PREFILTER_AROUNDS_STEP,
+                        sizeof(*f->arounds));
     f->name_of = calloc(b->n_targets + 1, sizeof(*f->name_of));
     f->name_left = calloc(b->n_targets + 1, sizeof(*f->name_left));
     f->first_target = calloc(b->n_windows + 1, sizeof(*f->first_target));

@@ -35,9 +35,10 @@ static inline void offer_targets(struct scan_leaf *x, uint32_t i, uint32_t end,
         scan_offer_targets(x, i, end, around, at);
         return;
     }
-    for (; i < end; i++)
-        if (prefilter_around_fits(&f->arounds[i], around))
-            scan_offer_target(x, &f->targets[i], at);
+    for (unsigned k = 0; k < end - i; k++)
+        if (prefilter_around_fits(f->arounds + (size_t)PREFILTER_AROUND_WORDS * i, end - i, k,
+                                  around))
+            scan_offer_target(x, &f->targets[i + k], at);
 }
 
 /* Offers what a literal of that length at `at` is the anchor of. */

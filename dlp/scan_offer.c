@@ -230,7 +230,8 @@ static inline uint64_t fitting(struct scan_leaf *x, uint32_t i, unsigned n,
                                const uint64_t around[2], size_t at, uint64_t *follows)
 {
     const struct prefilter *f = x->filter;
-    uint64_t found = f->fitting(&f->arounds[i], n, around), others = found & (found - 1);
+    uint64_t found = f->fitting(f->arounds + (size_t)PREFILTER_AROUND_WORDS * i, n, around),
+             others = found & (found - 1);
     const struct scan_name *name;
 
     *follows = 0;
