@@ -113,7 +113,8 @@ static bool grow_slots(struct gw_json_keys *k)
 static bool grow_keys(struct gw_json_keys *k)
 {
     const bool few = k->keys == k->few_keys;
-    const uint32_t had = few ? (uint32_t)GW_JSON_FEW_KEYS : k->cap_keys, cap = had + had / 2;
+    const uint32_t had = k->cap_keys > GW_JSON_FEW_KEYS ? k->cap_keys : (uint32_t)GW_JSON_FEW_KEYS,
+                   cap = had + had / 2;
     struct gw_json_key *more = realloc(few ? NULL : k->keys, cap * sizeof(*more));
 
     if (more == NULL)
