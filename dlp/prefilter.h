@@ -163,13 +163,7 @@ struct prefilter_index {
     bool has_all_banks;
 };
 
-/* The first sixteen bytes of a match, as far as bits tell: a necessary condition that costs a compare. unsaid: at which places the set tells
- * more than that, and enough to be worth a look; set: these, by index. It is a line of the cache. */
-struct prefilter_head {
-    _Alignas(64) uint64_t value[2];
-    uint64_t mask[2];
-    uint16_t unsaid, set[BUNDLE_HEAD_BYTES - 1];
-};
+struct prefilter_head; /* dlp/prefilter_head.h */
 
 /* One head of a pattern. lengths, need and within: as in its prefilter_need, need only where the head does not say it. */
 struct prefilter_start {
@@ -582,12 +576,6 @@ static inline bool prefilter_around_fits(const uint64_t *a, unsigned n, unsigned
                                          const uint64_t around[2])
 {
     return (((around[0] & a[2 * n + i]) ^ a[i]) | ((around[1] & a[3 * n + i]) ^ a[n + i])) == 0;
-}
-
-/* May a match begin with these sixteen bytes? */
-static inline bool prefilter_head_fits(const struct prefilter_head *h, const uint64_t head[2])
-{
-    return (((head[0] & h->mask[0]) ^ h->value[0]) | ((head[1] & h->mask[1]) ^ h->value[1])) == 0;
 }
 
 #endif

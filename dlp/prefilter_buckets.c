@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dlp/prefilter.h"
+#include "dlp/prefilter_head.h"
 #include "dlp/rulec_anchor.h"
 
 static void split_tables(struct prefilter *f, enum prefilter_kind kind)
@@ -141,11 +141,23 @@ void prefilter_fill_nears(struct prefilter *f)
 /* A set that holds more of a text's bytes tells too little to be asked. */
 static const double TELLING = 0.7;
 
+/* Notes that the set is asked about the place, unless there are too many others. */
+static void add_unsaid(struct prefilter_head *h, uint16_t set, unsigned place)
+{
+    unsigned k = 0;
+
+    while (k < PREFILTER_HEAD_SETS && h->unsaid[k].places != 0 && h->unsaid[k].set != set)
+        k++;
+    if (k == PREFILTER_HEAD_SETS)
+        return;
+    h->unsaid[k].set = set;
+    h->unsaid[k].places |= (uint16_t)(1U << place);
+}
+
 static void fill_head(struct prefilter_head *h, const struct bundle *b,
                       const uint32_t sets[BUNDLE_HEAD_BYTES])
 {
     uint8_t value[BUNDLE_HEAD_BYTES], mask[BUNDLE_HEAD_BYTES];
-    unsigned unsaid = 0, n_unsaid = 0;
 
     for (unsigned i = 0; i < BUNDLE_HEAD_BYTES; i++) {
         const struct bundle_set *s = &b->sets[sets[i]];
@@ -156,12 +168,9 @@ static void fill_head(struct prefilter_head *h, const struct bundle *b,
         for (unsigned k = 0; k < 8; k++)
             n += __builtin_popcount(s->w[k]);
         if (n != 1 << (8 - __builtin_popcount(mask[i])) && rulec_set_frequency(s) < TELLING &&
-            n_unsaid < BUNDLE_HEAD_BYTES - 1 && sets[i] <= UINT16_MAX) {
-            unsaid |= 1u << i;
-            h->set[n_unsaid++] = (uint16_t)sets[i];
-        }
+            sets[i] <= UINT16_MAX)
+            add_unsaid(h, (uint16_t)sets[i], i);
     }
-    h->unsaid = (uint16_t)unsaid;
     memcpy(h->value, value, sizeof(value));
     memcpy(h->mask, mask, sizeof(mask));
 }
@@ -182,6 +191,16 @@ bool prefilter_fill_heads(struct prefilter *f, const struct bundle *b)
     for (uint32_t i = 0; i < b->n_patterns; i++)
         for (unsigned k = 0; k < b->patterns[i].n_heads; k++)
             fill_head(&f->heads[f->first_head[i] + k], b, b->patterns[i].head[k]);
+    return true;
+}
+
+bool prefilter_unsaid_scalar(const struct prefilter_head *h, const struct bundle_set *sets,
+                             const unsigned char *p)
+{
+    for (unsigned k = 0; k < PREFILTER_HEAD_SETS; k++)
+        for (unsigned places = h->unsaid[k].places; places != 0; places &= places - 1)
+            if (!rx_set_has(&sets[h->unsaid[k].set], p[__builtin_ctz(places)]))
+                return false;
     return true;
 }
 

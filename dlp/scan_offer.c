@@ -2,6 +2,7 @@
  * that it begins with, what follows the window. Thread: the scanner's. */
 #include <string.h>
 
+#include "dlp/prefilter_head.h"
 #include "dlp/prefilter_sequel.h"
 #include "dlp/rulec.h"
 #include "dlp/rulec_anchor.h"
@@ -90,15 +91,13 @@ bool scan_name_fits(struct scan_leaf *x, uint32_t pattern, size_t at)
 /* ---- beginnings --------------------------------------------------------------------------- */
 
 /* Can a match begin with these bytes, as far as the head's compare does not say it? */
-static inline bool head_fits(const struct bundle *b, const struct prefilter_head *h,
+static inline bool head_fits(const struct scan_leaf *x, const struct prefilter_head *h,
                              const unsigned char *p)
 {
-    const uint16_t *set = h->set;
+    const struct bundle_set *sets = x->rules->b->sets;
 
-    for (unsigned places = h->unsaid; places != 0; places &= places - 1)
-        if (!rx_set_has(&b->sets[*set++], p[__builtin_ctz(places)]))
-            return false;
-    return true;
+    return x->filter->level == PREFILTER_AVX512 ? prefilter_unsaid_avx512(h, sets, p)
+                                                : prefilter_unsaid_scalar(h, sets, p);
 }
 
 /* Can a match of pattern begin at `at`, and end with a token at one of its lengths? by_name: and does what is behind the name there fit? */
@@ -122,7 +121,7 @@ static bool begins(struct scan_leaf *x, uint32_t pattern, size_t at, bool by_nam
         if (by_name && !scan_name_fits(x, pattern, at))
             return false;
         by_name = false;
-        if (head_fits(x->rules->b, &f->heads[i], p))
+        if (head_fits(x, &f->heads[i], p))
             return true;
     }
     return false;

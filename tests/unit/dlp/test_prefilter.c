@@ -1,6 +1,6 @@
 /* The filter: every variant agrees with the scalar one, and reads nothing behind the text. Uses the rules of tests/golden/rules and the
  * built-in ones. */
-#include "dlp/prefilter.h"
+#include "dlp/prefilter_head.h"
 #include "dlp/rulec.h"
 #include "dlp/rulec_regex.h"
 #include "tests/unit/dlp/rules_help.h"
@@ -406,9 +406,43 @@ static void test_runs(void)
     (void)unlink(work_path("runs.so"));
 }
 
+/* Bytes that a match can begin with fit its head, and every variant says the same of others; it reads no more of them. */
+static void check_heads(const struct dlp_rules *r)
+{
+    const struct bundle *b = r->b;
+    unsigned n_fit = 0, n_others = 0;
+
+    for (unsigned round = 0; round < 50000; round++) {
+        const uint32_t pattern = random_below(b->n_patterns),
+                       k = random_below(b->patterns[pattern].n_heads);
+        const struct prefilter_head *h = &r->filter.heads[r->filter.first_head[pattern] + k];
+        unsigned char *p = malloc(BUNDLE_HEAD_BYTES);
+        uint64_t head[2];
+        bool is_match = true, fits;
+
+        for (unsigned i = 0; i < BUNDLE_HEAD_BYTES; i++) {
+            const struct bundle_set *s = &b->sets[b->patterns[pattern].head[k][i]];
+
+            p[i] = (unsigned char)random_below(256);
+            for (unsigned n = random_below(200); n > 0 && !rx_set_has(s, p[i]); n--)
+                p[i] = (unsigned char)(p[i] * 5 + 1); /* goes through all bytes */
+            is_match = is_match && rx_set_has(s, p[i]);
+        }
+        memcpy(head, p, sizeof(head));
+        fits = prefilter_unsaid_scalar(h, b->sets, p);
+        CHECK(!is_match || (fits && prefilter_head_fits(h, head)));
+        CHECK(!prefilter_has_avx512() || prefilter_unsaid_avx512(h, b->sets, p) == fits);
+        n_fit += is_match;
+        n_others += !fits;
+        free(p);
+    }
+    CHECK(n_fit > 1000 && n_others > 1000);
+}
+
 int main(void)
 {
     check_members();
+    check_heads(dlp_rules_builtin());
     check_targets(&dlp_rules_builtin()->filter, dlp_rules_builtin()->b->n_windows);
     test_filter(dlp_rules_builtin(), mixed);
     if (have_tools()) {
