@@ -236,6 +236,11 @@ enum dlp_words {
 bool dlp_val_is_word(enum dlp_words list, struct gw_span s);
 /* Does a word of one of the other lists stand in s? */
 bool dlp_val_has_word(enum dlp_words list, struct gw_span s);
+/* The same byte by byte. */
+bool dlp_val_has_word_scalar(enum dlp_words list, struct gw_span s);
+/* Where one of some groups of words may stand in 2 to 64 bytes, by the six bits of three bytes each, a bit each group; every place
+ * has a byte behind it. Where dlp_val_has_avx512(). */
+uint64_t dlp_val_word_places_avx512(const uint8_t groups[3 * 64], struct gw_span s);
 
 /* ---- helpers (validate_name.c) ------------------------------------------------------------- */
 

@@ -106,7 +106,36 @@ bool dlp_val_may_count_avx512(struct gw_span s)
 
     return (dlp_val_in_rows(count, 3) | dlp_val_in_rows(keys, 4) | dlp_val_in_rows(woven, 5)) != 0;
 }
+/* Letters of either case are one. */
+static inline __m512i six_bits(__m512i v)
+{
+    const __m512i folded = _mm512_and_si512(_mm512_srli_epi16(v, 1), _mm512_set1_epi8(0x20));
+
+    return _mm512_and_si512(_mm512_andnot_si512(folded, v), _mm512_set1_epi8(63));
+}
+
+uint64_t dlp_val_word_places_avx512(const uint8_t groups[3 * 64], struct gw_span s)
+{
+    const __mmask64 valid = ~UINT64_C(0) >> (64 - s.len), thirds = valid >> 2;
+    const __m512i first = six_bits(_mm512_maskz_loadu_epi8(valid, s.ptr)),
+                  second = six_bits(_mm512_maskz_loadu_epi8(valid >> 1, s.ptr + 1)),
+                  third = six_bits(_mm512_maskz_loadu_epi8(thirds, s.ptr + 2)),
+                  two = _mm512_and_si512(
+                      _mm512_permutexvar_epi8(first, _mm512_loadu_si512(groups)),
+                      _mm512_permutexvar_epi8(second, _mm512_loadu_si512(groups + 64)));
+
+    /* Behind the end any byte may be the third one. */
+    return (valid >> 1) & _mm512_test_epi8_mask(
+                              two, _mm512_mask_permutexvar_epi8(_mm512_set1_epi8(-1), thirds, third,
+                                                                _mm512_loadu_si512(groups + 128)));
+}
 #else
+uint64_t dlp_val_word_places_avx512(const uint8_t groups[3 * 64], struct gw_span s)
+{
+    (void)groups;
+    return ~UINT64_C(0) >> (65 - s.len);
+}
+
 bool dlp_val_may_count_avx512(struct gw_span s)
 {
     return dlp_val_may_count(s);

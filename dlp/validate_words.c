@@ -219,6 +219,8 @@ static uint8_t slots[DLP_WORDS_INSIDE][SLOTS];
 /* Of one whose words may stand in a value: which can have a byte at their first places, by its six bits, or the value's end. */
 enum { PLACES = 3, VALUE_END = 64 };
 static uint64_t firsts[DLP_WORDS - DLP_WORDS_INSIDE][PLACES][VALUE_END + 1];
+/* The same of eight groups of such a list's words, which are alike if they stand together, in bytes. */
+static uint8_t groups[DLP_WORDS - DLP_WORDS_INSIDE][PLACES * VALUE_END];
 static uint8_t lengths[DLP_WORDS][MOST_WORDS];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -252,10 +254,24 @@ static void add_inside(uint64_t table[PLACES][VALUE_END + 1], struct gw_span wor
     }
 }
 
+/* Fills the groups of a list of n words. */
+static void fill_groups(unsigned list, unsigned n)
+{
+    enum { GROUPS = 8 };
+
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned k = 0; k < PLACES; k++)
+            for (unsigned byte = 0; byte < VALUE_END; byte++)
+                groups[list][k * VALUE_END + byte] |=
+                    (uint8_t)((firsts[list][k][byte] >> i & 1) << (i * GROUPS / n));
+}
+
 static void fill(void)
 {
     for (unsigned list = 0; list < DLP_WORDS; list++) {
-        for (unsigned i = 0; lists[list][i] != NULL; i++) {
+        unsigned n = 0;
+
+        for (unsigned i = 0; lists[list][i] != NULL; i++, n++) {
             const struct gw_span word = gw_span_str(lists[list][i]);
             unsigned slot = slot_of(word);
 
@@ -268,6 +284,8 @@ static void fill(void)
                 slot = (slot + 1) % SLOTS;
             slots[list][slot] = (uint8_t)(i + 1);
         }
+        if (list >= DLP_WORDS_INSIDE)
+            fill_groups(list - DLP_WORDS_INSIDE, n);
     }
 }
 
@@ -285,27 +303,58 @@ bool dlp_val_is_word(enum dlp_words list, struct gw_span s)
     return false;
 }
 
-bool dlp_val_has_word(enum dlp_words list, struct gw_span s)
+/* Does one of these words of the list stand at `at`? */
+static bool stands(enum dlp_words list, uint64_t words, struct gw_span s, size_t at)
+{
+    for (; words != 0; words &= words - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(words);
+        size_t n = lengths[list][i];
+
+        if (n <= s.len - at &&
+            gw_span_eq_nocase((struct gw_span){s.ptr + at, n}, (struct gw_span){lists[list][i], n}))
+            return true;
+    }
+    return false;
+}
+
+/* The same as below of 2 to 64 bytes where dlp_val_has_avx512(). */
+static bool has_word_wide(enum dlp_words list, struct gw_span s)
+{
+    uint64_t(*table)[VALUE_END + 1] = firsts[list - DLP_WORDS_INSIDE];
+
+    for (uint64_t left = dlp_val_word_places_avx512(groups[list - DLP_WORDS_INSIDE], s); left != 0;
+         left &= left - 1) {
+        size_t at = (size_t)__builtin_ctzll(left);
+        unsigned third = at + 2 < s.len ? six(s.ptr[at + 2]) : VALUE_END;
+
+        if (stands(list, table[0][six(s.ptr[at])] & table[1][six(s.ptr[at + 1])] & table[2][third],
+                   s, at))
+            return true;
+    }
+    return false;
+}
+
+bool dlp_val_has_word_scalar(enum dlp_words list, struct gw_span s)
 {
     uint64_t(*table)[VALUE_END + 1] = firsts[list - DLP_WORDS_INSIDE];
     unsigned first, second = s.len > 0 ? six(s.ptr[0]) : 0, third = s.len > 1 ? six(s.ptr[1]) : 0;
 
     (void)pthread_once(&once, fill);
     for (size_t at = 0; at + 1 < s.len; at++) {
-        uint64_t words;
-
         first = second;
         second = third;
         third = at + 2 < s.len ? six(s.ptr[at + 2]) : VALUE_END;
-        words = table[0][first] & table[1][second] & table[2][third];
-        for (; words != 0; words &= words - 1) {
-            unsigned i = (unsigned)__builtin_ctzll(words);
-            size_t n = lengths[list][i];
-
-            if (n <= s.len - at && gw_span_eq_nocase((struct gw_span){s.ptr + at, n},
-                                                     (struct gw_span){lists[list][i], n}))
-                return true;
-        }
+        if (stands(list, table[0][first] & table[1][second] & table[2][third], s, at))
+            return true;
     }
     return false;
+}
+
+bool dlp_val_has_word(enum dlp_words list, struct gw_span s)
+{
+    enum { WORD = 64 };
+
+    (void)pthread_once(&once, fill);
+    return s.len > 1 && s.len <= WORD && dlp_val_has_avx512() ? has_word_wide(list, s)
+                                                              : dlp_val_has_word_scalar(list, s);
 }

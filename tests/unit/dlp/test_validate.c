@@ -522,8 +522,44 @@ static void test_counting_at_once(void)
     CHECK(n_counting > 1000 && n_other > 1000 && n_told > 1000);
 }
 
+/* Values with words in them, in part and whole: 64 bytes at once say what they say one by one. */
+static void test_words_at_once(void)
+{
+    static const char *const pieces[] = {
+        "example",  "EXAM", "ple",  "xxxx",    "change", "Me",   "_me",   "your", "-",
+        "redacted", "$(",   "%",    "s",       "(",      "....", ".",     "@@",   "\xE2\x80\xA2",
+        "here",     "sha",  "256",  "process", "env",    "[",    "args.", "::",   "vault",
+        ":",        "md5",  "etag", "aX9",     "Q",      "7"};
+    unsigned long state = 3, n_has = 0, n_other = 0;
+
+    for (unsigned round = 0; round < 20000; round++) {
+        char value[128];
+        size_t len = 0, want = round % 66;
+
+        while (len < want) {
+            const char *piece = NULL;
+
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            piece = pieces[(state >> 33) % (sizeof(pieces) / sizeof(*pieces))];
+            memcpy(value + len, piece, strlen(piece));
+            len += strlen(piece);
+        }
+        for (unsigned list = DLP_WORDS_INSIDE; list < DLP_WORDS; list++) {
+            bool has = dlp_val_has_word_scalar((enum dlp_words)list, (struct gw_span){value, want});
+
+            if (!CHECK(dlp_val_has_word((enum dlp_words)list, (struct gw_span){value, want}) ==
+                       has))
+                return;
+            n_has += has;
+            n_other += !has;
+        }
+    }
+    CHECK(n_has > 1000 && n_other > 1000);
+}
+
 int main(void)
 {
+    test_words_at_once();
     test_wordy_at_once();
     test_counting_at_once();
     test_registry();
