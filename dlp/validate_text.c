@@ -116,6 +116,7 @@ double dlp_val_entropy(struct gw_span s)
     }
     for (unsigned i = 0; i < 4; i++) {
         for (uint64_t left = seen[i]; left != 0; left &= left - 1) {
+            // cppcheck-suppress uninitvar ; seen has those that were counted
             unsigned n = count[i * 64 + (unsigned)__builtin_ctzll(left)];
 
             h -= n < FEW && s.len <= SHORT ? terms[s.len][n] : term_of(n, s.len);
