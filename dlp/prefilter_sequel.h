@@ -10,8 +10,8 @@
 
 enum {
     PREFILTER_SEQUEL_BEGINS = 4,
-    PREFILTER_SEQUEL_RUN = 4,  /* bytes of the last run that are counted */
-    PREFILTER_SEQUEL_FAR = 12, /* bytes that are looked at: further on few are refused */
+    PREFILTER_SEQUEL_RUN = 4, /* bytes of the last run that are counted */
+    PREFILTER_SEQUEL_FAR = 8, /* bytes that are looked at: further on few are refused */
 };
 
 /* Which part of a sequel: the first of two, and the last one. */
