@@ -49,7 +49,7 @@ static bool base58_decode(struct gw_span s, const char *alphabet, unsigned char 
             limbs[n++] = (uint32_t)carry;
     }
     for (size_t k = 0; k < n_out || k < n * sizeof(*limbs); k++) {
-        unsigned char byte = k / 4 < n ? (unsigned char)(limbs[k / 4] >> k % 4 * 8) : 0;
+        unsigned char byte = (unsigned char)(k / 4 < n ? limbs[k / 4] >> k % 4 * 8 : 0);
 
         if (k < n_out)
             out[n_out - 1 - k] = byte;
