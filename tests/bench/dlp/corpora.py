@@ -120,6 +120,8 @@ def hostile(size):
     samples = ["your_passwor", "chang3me", "examp1e", "${PASSWOR", "<passwor", "xxx-xx", "process.en", "REDACTE"]
     names = "password secret token api_key ssn iban account card passport order invoice session client key".split()
     starts = ["sk_live_", "ghp_", "AKIA", "xoxb-", "glpat-", "eyJ", "https://", "DE", "+49", "SG.", "npm_", "key-", "password=", "secret: ", "token", "pat."]
+    services = "TWILIO ALGOLIA OKTA SUMO NPM STRIPE DATADOG GITLAB SLACK AZURE".split()
+    between = [" ", ": ", " is ", " = ", "=\"", "': '", "_", "-", "\n"]
     quarter = lambda text: text[:size // 4]  # a whole one has more findings than a request may, and is given up
     return {
         "digits": "".join(rnd.choice("0123456789") for _ in range(size)),
@@ -159,6 +161,10 @@ def hostile(size):
         "headers": quarter(draw(lambda: rnd.choice(heads_of_line) + any_of(b64[:62] + "._-=", 4, 30) + rnd.choice(["\n", "; "]))),
         "nearly samples": quarter(draw(lambda: rnd.choice(["password=", "api_key: ", "secret=\""]) + rnd.choice(samples) + any_of(b64[:62], 2, 6)
                                              + rnd.choice(["\n", "\" "]))),
+        "key words": quarter(draw(lambda: rnd.choice(names) + rnd.choice(between))),
+        "names of secrets": quarter(draw(lambda: rnd.choice(["password", "secret", "passwd", "pwd"]) + rnd.choice(between))),
+        "services": quarter(draw(lambda: rnd.choice(services) + rnd.choice(["_KEY=", "_TOKEN=", "_SECRET="]) + any_of(b64[:62], 1, 24) + "\n")),
+        "access keys": quarter(draw(lambda: "SECRET_ACCESS_KEY=" + any_of(b64[:62], 4, 24) + "\n")),
         "words equals": draw(lambda: any_of(b64[:52], 1, 9) + "="),
         "elements": fill("<password a=\""),
     }
