@@ -123,9 +123,9 @@ static void test_many(struct dlp_scanner *s)
 
             CHECK(!fits || (left >> k & 1) != 0);
             CHECK(fits || (sure >> k & 1) == 0);
-            n_sure += sure >> k & 1;
+            n_sure += (unsigned)(sure >> k & 1);
             n_fit += fits;
-            n_kept += left >> k & 1;
+            n_kept += (unsigned)(left >> k & 1);
         }
     }
     CHECK(n_fit > TEXTS / 10 && n_sure > TEXTS / 100 && n_kept < TEXTS * n_targets * 2 / 3);
