@@ -16,19 +16,20 @@ enum {
     HEX = 8,
     NAME = 16,     /* of programs, with what joins their words */
     QUANTITY = 32, /* dates, versions, sizes, times */
-    N = DIGIT | HEX | NAME | QUANTITY,
-    A = LOWER | HEX | NAME,
-    G = LOWER | NAME,
+    /* what the bytes of the table are, from the space on: signs, digits, capitals, letters */
+    D = DIGIT | HEX | NAME | QUANTITY,
+    A = LOWER | HEX | NAME, /* a to f */
+    G = LOWER | NAME,       /* g to z */
     B = UPPER | HEX | NAME,
     H = UPPER | NAME,
-    T = UPPER | NAME | QUANTITY,
-    J = NAME,
-    D = NAME | QUANTITY,
-    Q = QUANTITY,
+    T = UPPER | NAME | QUANTITY, /* T and Z of a time */
+    J = NAME,                    /* _ [ ] */
+    P = NAME | QUANTITY,         /* . - */
+    Q = QUANTITY,                /* , / : */
 };
 
-static const uint8_t kinds[256] = {[' '] = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, Q, D, D, Q, N, N, N,
-                                   N,         N, N, N, N, N, N, Q, 0, 0, 0, 0, 0, 0, B, B, B, B, B,
+static const uint8_t kinds[256] = {[' '] = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, Q, P, P, Q, D, D, D,
+                                   D,         D, D, D, D, D, D, Q, 0, 0, 0, 0, 0, 0, B, B, B, B, B,
                                    B,         H, H, H, H, H, H, H, H, H, H, H, H, H, T, H, H, H, H,
                                    H,         T, J, 0, J, 0, J, 0, A, A, A, A, A, A, G, G, G, G, G,
                                    G,         G, G, G, G, G, G, G, G, G, G, G, G, G, G};
