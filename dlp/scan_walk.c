@@ -2,6 +2,8 @@
 #include "dlp/rulec_anchor.h"
 #include "dlp/scan.h"
 
+enum { WORD = 64 }; /* bytes that are asked at once */
+
 static bool is_word(unsigned char c)
 {
     return (prefilter_flags[c] & 1) != 0;
@@ -42,7 +44,6 @@ static struct scan_walk *walk_of(struct scan_leaf *x, const struct bundle_target
 static inline size_t first_of_row(const struct scan_leaf *x, const struct bundle_set *set,
                                   size_t at, size_t stop)
 {
-    enum { WORD = 64 };
     const unsigned char *text = (const unsigned char *)x->text.ptr;
 
     /* No byte is asked alone: where a row begins is hard to guess. */
@@ -73,12 +74,10 @@ static size_t row_start(const struct scan_leaf *x, struct scan_walk *w,
     return start;
 }
 
-/* Which bytes from `start` to `last`, and 64 at most, a match of the pattern can begin with: a bit each. */
+/* Which bytes from `start` to `last`, and WORD at most, a match of the pattern can begin with: a bit each. */
 static inline uint64_t firsts_at(const struct scan_leaf *x, const struct bundle_pattern *p,
                                  size_t start, size_t last)
 {
-    enum { WORD = 64 };
-
     return x->filter->members(&x->rules->b->sets[p->first],
                               (const unsigned char *)x->text.ptr + start,
                               last - start < WORD ? last - start + 1 : WORD);
@@ -87,7 +86,6 @@ static inline uint64_t firsts_at(const struct scan_leaf *x, const struct bundle_
 /* Offers the starts from `start` on. */
 static void offer_each(struct scan_leaf *x, const struct bundle_target *t, size_t start, size_t at)
 {
-    enum { WORD = 64 };
     const struct bundle_pattern *p = &x->rules->b->patterns[t->pattern];
     const unsigned char *text = (const unsigned char *)x->text.ptr;
     const bool word = prefilter_at_word(p);
@@ -116,7 +114,6 @@ static void offer_first(struct scan_leaf *x, const struct bundle_target *t, size
 
 bool scan_next_start(const struct scan_leaf *x, uint32_t pattern, size_t last, size_t *start)
 {
-    enum { WORD = 64 };
     const struct bundle_pattern *p = &x->rules->b->patterns[pattern];
 
     for (; *start <= last; *start += WORD) {

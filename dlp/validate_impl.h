@@ -201,6 +201,8 @@ bool dlp_val_is_placeholder(struct gw_span s);
 
 /* How many bytes stand in runs of four and more that count up or down (abcd, 4321, qwerty). */
 size_t dlp_val_sequential(struct gw_span s);
+/* The key to the right of each small letter, by its lower five bits; NUL: it ends a row. */
+extern const char dlp_val_key_right[64];
 /* Can a token of 1 to 64 bytes have such a run? And the same where dlp_val_has_avx512(). */
 bool dlp_val_may_count(struct gw_span s);
 bool dlp_val_may_count_avx512(struct gw_span s);

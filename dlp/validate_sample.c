@@ -87,24 +87,26 @@ static bool has_two_bytes(struct gw_span s)
     return k == s.len;
 }
 
+const char dlp_val_key_right[64] = "\0snvfrghjokl\0\0mp\0wtdyibecux";
+
+static char right_of(char lower)
+{
+    return dlp_val_key_right[dlp_is_lower(lower) ? lower & 31 : 0];
+}
+
 /* How many bytes of s stand in pieces of a keyboard's rows, five and more keys long. */
 static size_t keyboard_bytes(struct gw_span s)
 {
-    static const char rows[] = "qwertyuiop asdfghjkl zxcvbnm";
-    static const uint8_t place[26] = {11, 25, 23, 13, 2, 14, 15, 16, 7,  17, 18, 19, 27,
-                                      26, 8,  9,  0,  3, 12, 4,  6,  24, 1,  22, 5,  21};
-    size_t total = 0;
+    size_t total = 0, run;
 
-    for (size_t i = 0; i < s.len;) {
-        const char *at =
-            dlp_is_alpha(s.ptr[i]) ? rows + place[gw_ascii_lower(s.ptr[i]) - 'a'] : NULL;
-        size_t run = 0;
+    for (size_t i = 0; i < s.len; i += run) {
+        char key = gw_ascii_lower(s.ptr[i]);
 
-        while (at != NULL && i + run < s.len && at[run] != '\0' && at[run] != ' ' &&
-               gw_ascii_lower(s.ptr[i + run]) == at[run])
-            run++;
+        for (run = 1; i + run < s.len && right_of(key) != '\0' &&
+                      gw_ascii_lower(s.ptr[i + run]) == right_of(key);
+             run++)
+            key = right_of(key);
         total += run >= 5 ? run : 0;
-        i += run > 0 ? run : 1;
     }
     return total;
 }
@@ -170,7 +172,6 @@ static size_t counting_bytes(struct gw_span s, size_t least)
  * have none. */
 bool dlp_val_may_count(struct gw_span s)
 {
-    static const char right[] = "snvfrghjokl;,mp[wtdyibecux"; /* of each letter, on the keyboard */
     uint64_t next = 0, woven = 0, keys = 0;
     char before = '\0', c = '\0';
 
@@ -179,7 +180,7 @@ bool dlp_val_may_count(struct gw_span s)
 
         next = next >> 1 | (uint64_t)(step_between(c, after) != 0) << 63;
         woven = woven >> 1 | (uint64_t)(step_between(before, after) != 0) << 63;
-        keys = keys >> 1 | (uint64_t)(after == right[dlp_is_lower(c) ? c - 'a' : 0]) << 63;
+        keys = keys >> 1 | (uint64_t)(after == right_of(c)) << 63;
         before = c;
         c = after;
     }

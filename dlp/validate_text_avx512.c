@@ -73,6 +73,7 @@ bool dlp_validate_is_wordy_avx512(struct gw_span s)
 
     return t.letter == 0 || (t.digit == 0 && wordiness(&t, s.len) > DLP_VAL_WORDY);
 }
+
 /* Which of these pairs are a step of a run that counts, in either direction: 1, from 9 to 0, from 9 to a, from z to a; and perhaps some that
  * are none. */
 static inline __mmask64 steps_in(__m512i from, __m512i to)
@@ -92,20 +93,19 @@ static inline __m512i small(__m512i v)
 
 bool dlp_val_may_count_avx512(struct gw_span s)
 {
-    /* On the keyboard, of letters counted from 1. */
-    static const char right[64] = " snvfrghjokl;,mp[wtdyibecux";
     const __mmask64 valid = ~UINT64_C(0) >> (64 - s.len);
     const __m512i v = small(_mm512_maskz_loadu_epi8(valid, s.ptr)),
                   next = small(_mm512_maskz_loadu_epi8(valid >> 1, s.ptr + 1)),
                   second = small(_mm512_maskz_loadu_epi8(valid >> 2, s.ptr + 2)),
                   key = _mm512_permutexvar_epi8(_mm512_and_si512(v, _mm512_set1_epi8(31)),
-                                                _mm512_loadu_si512(right));
+                                                _mm512_loadu_si512(dlp_val_key_right));
     const __mmask64 count = valid >> 1 & steps_in(v, next),
                     woven = valid >> 2 & steps_in(v, second),
                     keys = valid >> 1 & _mm512_cmpeq_epi8_mask(key, next);
 
     return (dlp_val_in_rows(count, 3) | dlp_val_in_rows(keys, 4) | dlp_val_in_rows(woven, 5)) != 0;
 }
+
 /* Letters of either case are one. */
 static inline __m512i six_bits(__m512i v)
 {
